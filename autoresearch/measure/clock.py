@@ -1,0 +1,102 @@
+"""Budgets, and the clock that the referee holds.
+
+`5m`, `300s`  wall-clock seconds of training
+`15cpu`       CPU seconds of the trial's process, read from outside (`clock_gettime` on its CPU clock)
+`200steps`    batches drawn: repeatable, for tests; not enforced by the clock
+"""
+
+import re
+import time
+from dataclasses import dataclass
+
+from autoresearch.errors import UsageError
+
+STEPS_WALL_CAP = 3600.0  # s: a trial counted in steps may not hang for ever
+_BUDGET = re.compile(r"(\d+(?:\.\d+)?)(h|m|s|cpu|steps)")
+_SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0}
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What one training run may spend: `amount` of `unit` (`s`, `cpu` or `steps`)."""
+
+    amount: float
+    unit: str
+
+    @classmethod
+    def parse(cls, text: str) -> "Budget":
+        """Read `5m`, `300s`, `15cpu`, `200steps`. Raises UsageError."""
+        match = _BUDGET.fullmatch(text.strip())
+        if match is None or float(match[1]) <= 0:
+            raise UsageError(f"cannot read the budget {text!r}: write it as 5m, 300s, 15cpu or 200steps")
+        amount, unit = float(match[1]), match[2]
+        if unit == "steps" and amount != int(amount):
+            raise UsageError(f"cannot read the budget {text!r}: steps are whole")
+        return cls(amount * _SECONDS.get(unit, 1.0), unit if unit in ("cpu", "steps") else "s")
+
+    def __str__(self) -> str:
+        return f"{self.amount:g}{self.unit}"
+
+    @property
+    def wall_cap(self) -> float:
+        """Seconds after which the bell rings whatever the unit, so that a trial that sleeps still ends."""
+        return {"s": self.amount, "cpu": 4 * self.amount + 30, "steps": STEPS_WALL_CAP}[self.unit]
+
+    @property
+    def seconds(self) -> float:
+        """A guess at how long training takes, for plans and progress bars."""
+        return self.amount if self.unit != "steps" else 0.0
+
+    @property
+    def reserve(self) -> float:
+        """The part of the budget that `save` is given by default."""
+        return 0.0 if self.unit == "steps" else 0.01 * self.amount + 0.05
+
+
+def cpu_seconds(pid: int) -> float | None:
+    """CPU time of a process and its threads, read from outside it; None when it has gone."""
+    try:
+        return time.clock_gettime((~pid << 3) | 2)  # MAKE_PROCESS_CPUCLOCK(pid, CPUCLOCK_SCHED) of the kernel
+    except OSError:
+        return None
+
+
+class Clock:
+    """Runs from its making. `charged` is what setup took beyond its allowance, in the budget's unit."""
+
+    def __init__(self, budget: Budget, pid: int, cores: int = 1, charged: float = 0.0) -> None:
+        self.budget, self.pid, self.cores, self.charged = budget, pid, cores, charged
+        self.started = time.monotonic()
+        self.cpu_at_start = cpu_seconds(pid) or 0.0
+        self.cpu_last = self.cpu_at_start
+
+    def wall(self) -> float:
+        """Seconds since the data was handed over."""
+        return time.monotonic() - self.started
+
+    def spent(self) -> float:
+        """Seconds of the budget's unit used up (0 for steps, which the clock does not see)."""
+        if self.budget.unit == "steps":
+            return 0.0
+        return self.charged + (self._cpu() if self.budget.unit == "cpu" else self.wall())
+
+    def over(self) -> bool:
+        """Whether the bell has rung."""
+        return self.wall() >= self.budget.wall_cap or (
+            self.budget.unit != "steps" and self.spent() >= self.budget.amount
+        )
+
+    def overslept(self) -> bool:
+        """Whether it was the wall cap, and not the budget, that rang the bell."""
+        return self.budget.unit != "s" and self.wall() >= self.budget.wall_cap
+
+    def nap(self) -> float:
+        """How long one may look away without missing the bell, in seconds."""
+        wall_left = self.budget.wall_cap - self.wall()
+        if self.budget.unit != "cpu":
+            return max(0.0, wall_left - self.charged)
+        return max(0.001, min(wall_left, (self.budget.amount - self.spent()) / self.cores))
+
+    def _cpu(self) -> float:
+        self.cpu_last = cpu_seconds(self.pid) or self.cpu_last
+        return self.cpu_last - self.cpu_at_start

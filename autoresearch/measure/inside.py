@@ -1,0 +1,270 @@
+"""Runs inside a cell, next to code that is not to be trusted: `inside.py train|claim|audit`.
+
+Descriptor 3 is the channel to the referee. The source of train.py comes over it, never from a path. torch is
+imported only if train.py imports it: a numpy train.py starts in a quarter of a second. Nothing here is believed:
+what this program sends are checkpoints, claims and numbers for the record, and the referee checks or labels them.
+"""
+
+import ast
+import importlib
+import json
+import linecache
+import mmap
+import os
+import socket
+import sys
+import time
+import traceback
+import types
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from autoresearch.measure import wire
+
+sys.path.pop(0)  # the repository is not importable from agent code
+
+SOURCE_LIMIT = 1 << 20  # bytes
+
+
+class Trial:
+    """What train.py is given; see "The contract of train.py" in the README.
+
+    Before `start()` there is no training data in this process. After it, `rows` are uint16
+    [n, seq_len + 1] and `progress` runs from 0 to 1 over the budget, less `reserve` (time that `save` needs).
+    """
+
+    def __init__(self, channel: wire.Channel, hello: dict[str, Any], torch: Any) -> None:
+        self._channel, self._torch = channel, torch
+        self.vocab_size: int = hello["vocab_size"]
+        self.seq_len: int = hello["seq_len"]
+        self.device: str = hello["device"]
+        self.seed: int = hello["seed"]
+        self.budget: float = hello["budget"]
+        self.reserve: float = hello["reserve"]
+        self._unit: str = hello["unit"]
+        self._drawn = 0
+        self._shards: list[Any] = []
+
+    def start(self) -> None:
+        """Ends the setup: the training rows arrive and the clock runs."""
+        if self._shards:
+            raise RuntimeError("trial.start() may be called once")
+        self._channel.send("ready")
+        go = self._channel.receive()
+        assert go is not None
+        self._charged = float(go.fields["charged"])
+        self._started = self._now()
+        self._shards = [_map_rows(fd, self.seq_len) for fd in go.fds]
+        go.close()
+
+    @property
+    def rows(self) -> Any:
+        """All training rows, uint16 [n, seq_len + 1], read-only (copied into memory if there are several shards)."""
+        numpy = importlib.import_module("numpy")
+        if len(self._started_shards()) > 1:
+            self._shards = [numpy.concatenate(self._shards)]
+            self._shards[0].flags.writeable = False
+        return self._shards[0]
+
+    @property
+    def progress(self) -> float:
+        """0 at the start, 1 when it is time to save. Advisory: the referee's clock decides."""
+        self._started_shards()
+        if self._unit == "steps":
+            return min(1.0, self._drawn / self.budget)
+        spent = self._charged + self._now() - self._started
+        return min(1.0, spent / max(self.budget - self.reserve, 1e-9))
+
+    def batches(self, batch_size: int) -> Iterator[tuple[Any, Any]]:
+        """Endless (x, y), int64 [batch_size, seq_len], in an order drawn from the seed, fresh in each epoch."""
+        for rows in self._gather(batch_size):
+            self._drawn += 1
+            yield self._tensors(rows)
+
+    def log(self, **values: float) -> None:
+        """A point of the curve (`step=`, `loss=`), or facts for the record: numbers by name."""
+        numbers = {name: float(value) for name, value in values.items()}
+        self._channel.send("log", values=numbers)
+
+    def save(self, state: dict[str, Any], config: dict[str, Any]) -> None:
+        """Hand over a checkpoint: tensors by name, and what `load` needs to build the model (plain JSON).
+
+        May be called more than once; the last one before the bell is scored. Tensors are cloned and untied.
+        """
+        fd = wire.sealed("checkpoint", _safetensors(state, config, self._torch))
+        try:
+            self._channel.send("checkpoint", [fd])
+        finally:
+            os.close(fd)
+        answer = self._channel.receive()
+        if answer is None or answer.kind != "saved":
+            raise RuntimeError("the checkpoint was refused: " + str(answer and answer.fields.get("reason")))
+
+    def _now(self) -> float:
+        return time.process_time() if self._unit == "cpu" else time.monotonic()
+
+    def _started_shards(self) -> list[Any]:
+        if not self._shards:
+            raise RuntimeError("call trial.start() first: there is no data and no clock before it")
+        return self._shards
+
+    def _gather(self, batch_size: int) -> Iterator[Any]:
+        numpy = importlib.import_module("numpy")
+        shards = self._started_shards()
+        first = numpy.cumsum([0] + [len(shard) for shard in shards])
+        order: Any = numpy.empty(0, dtype=numpy.int64)
+        epoch = 0
+        while True:
+            while len(order) < batch_size:
+                fresh = numpy.random.default_rng([self.seed, epoch]).permutation(int(first[-1]))
+                order, epoch = numpy.concatenate([order, fresh]), epoch + 1
+            picked, order = order[:batch_size], order[batch_size:]
+            if len(shards) == 1:
+                yield shards[0][picked]
+            else:
+                where = numpy.searchsorted(first, picked, side="right") - 1
+                pairs = zip(where, picked, strict=True)
+                yield numpy.stack([shards[shard][row - first[shard]] for shard, row in pairs])
+
+    def _tensors(self, rows: Any) -> tuple[Any, Any]:
+        tokens = rows.astype("int64")
+        if self._torch is None:
+            return tokens[:, :-1], tokens[:, 1:]
+        tensor = self._torch.from_numpy(tokens)
+        if self.device != "cpu":
+            tensor = tensor.pin_memory().to(self.device, non_blocking=True)
+        return tensor[:, :-1], tensor[:, 1:]
+
+
+def _map_rows(fd: int, seq_len: int) -> Any:
+    numpy = importlib.import_module("numpy")
+    return numpy.frombuffer(mmap.mmap(fd, 0, prot=mmap.PROT_READ), dtype="uint16").reshape(-1, seq_len + 1)
+
+
+def _safetensors(state: dict[str, Any], config: dict[str, Any], torch: Any) -> bytes:
+    metadata = {"config": json.dumps(config)}
+    if torch is None:
+        numpy = importlib.import_module("numpy")
+        arrays = {name: numpy.array(value, order="C") for name, value in state.items()}
+        return bytes(importlib.import_module("safetensors.numpy").save(arrays, metadata))
+    tensors = {
+        name: value.detach().to("cpu", copy=True).clone(memory_format=torch.contiguous_format)
+        for name, value in state.items()
+    }
+    return bytes(importlib.import_module("safetensors.torch").save(tensors, metadata))
+
+
+def _load_checkpoint(fd: int, torch: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    raw = mmap.mmap(fd, 0, prot=mmap.PROT_READ)
+    header = json.loads(raw[8 : 8 + int.from_bytes(raw[:8], "little")])
+    library = "safetensors.numpy" if torch is None else "safetensors.torch"
+    state = importlib.import_module(library).load(raw[:])
+    return state, json.loads(header.get("__metadata__", {}).get("config", "{}"))
+
+
+def _wants_torch(source: str) -> bool:
+    for node in ast.walk(ast.parse(source)):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom):
+            names = [node.module or ""]
+        if any(name.split(".")[0] == "torch" for name in names):
+            return True
+    return False
+
+
+def _import_torch(threads: int) -> Any:
+    torch = importlib.import_module("torch")
+    torch.set_num_threads(threads)
+    return torch
+
+
+def _run_source(source: str) -> types.ModuleType:
+    module = types.ModuleType("train")
+    sys.modules["train"] = module
+    # tracebacks, and the compilers that read a function's source, look it up here
+    linecache.cache["train.py"] = (len(source), None, source.splitlines(keepends=True), "train.py")
+    exec(compile(source, "train.py", "exec"), module.__dict__)
+    return module
+
+
+def _evaluate(channel: wire.Channel, mode: str, source: str, checkpoint: int, hello: dict[str, Any]) -> None:
+    """Answer one `rows` message: per-token losses of whole rows (claim), or logits at one position each (audit)."""
+    torch = _import_torch(hello["threads"]) if _wants_torch(source) else None
+    state, config = _load_checkpoint(checkpoint, torch)  # before any agent code runs
+    model = _run_source(source).load(state, config, hello["device"])
+    task = channel.receive()
+    assert task is not None
+    numpy = importlib.import_module("numpy")
+    width = hello["seq_len"] + (mode == "claim")
+    rows = numpy.frombuffer(mmap.mmap(task.fds[0], 0, prot=mmap.PROT_READ), dtype="uint16").reshape(-1, width)
+    answer = numpy.frombuffer(mmap.mmap(task.fds[1], 0), dtype="float32").reshape(len(rows), -1)
+    positions = numpy.array(task.fields["positions"], dtype="int64")
+    batch = task.fields["batch"]
+    for first in range(0, len(rows), batch):
+        block = rows[first : first + batch]
+        padded = block if len(block) == batch else numpy.resize(block, (batch, width))  # one shape throughout
+        tokens = padded.astype("int64")
+        if mode == "claim":
+            values = _losses(model, tokens, hello["device"], torch)
+        else:
+            where = numpy.resize(positions[first : first + batch], batch)
+            values = _logits_at(model, tokens, where, hello["device"], torch)
+        answer[first : first + len(block)] = values[: len(block)]
+
+
+def _losses(model: Any, tokens: Any, device: str, torch: Any) -> Any:
+    """Minus log-likelihood of each next token, float32 [batch, seq_len], from tokens [batch, seq_len + 1]."""
+    numpy = importlib.import_module("numpy")
+    if torch is None:
+        logits = numpy.asarray(model(tokens[:, :-1]), dtype="float64")
+        top = logits.max(-1, keepdims=True)
+        log_total = numpy.log(numpy.exp(logits - top).sum(-1)) + top[..., 0]
+        return log_total - numpy.take_along_axis(logits, tokens[:, 1:, None], -1)[..., 0]
+    with torch.inference_mode():
+        x = torch.from_numpy(tokens).to(device)
+        logits = model(x[:, :-1])
+        losses = torch.nn.functional.cross_entropy(
+            logits.float().flatten(0, 1), x[:, 1:].flatten(), reduction="none"
+        )
+        return losses.view(len(tokens), -1).cpu().numpy()
+
+
+def _logits_at(model: Any, tokens: Any, positions: Any, device: str, torch: Any) -> Any:
+    """Logits of the token after `positions`, float32 [batch, vocab_size], from tokens [batch, seq_len]."""
+    numpy = importlib.import_module("numpy")
+    if torch is None:
+        return numpy.asarray(model(tokens))[numpy.arange(len(tokens)), positions]
+    with torch.inference_mode():
+        logits = model(torch.from_numpy(tokens).to(device))
+        picked = logits[torch.arange(len(tokens), device=device), torch.from_numpy(positions).to(device)]
+        return picked.float().cpu().numpy()
+
+
+def _train(channel: wire.Channel, source: str, hello: dict[str, Any]) -> None:
+    torch = _import_torch(hello["threads"]) if _wants_torch(source) else None
+    _run_source(source).train(Trial(channel, hello, torch))
+
+
+def main() -> int:
+    """Say hello, do the one task, and report how it ended."""
+    channel = wire.Channel(socket.socket(fileno=3), receive_fds=wire.FDS_FROM_REFEREE)
+    hello = channel.receive()
+    assert hello is not None
+    source = os.pread(hello.fds[0], SOURCE_LIMIT, 0).decode()
+    try:
+        if sys.argv[1] == "train":
+            _train(channel, source, hello.fields)
+        else:
+            _evaluate(channel, sys.argv[1], source, hello.fds[1], hello.fields)
+    except BaseException as error:  # agent code may raise anything; the referee wants to know what
+        traceback.print_exc()
+        channel.send("error", error=type(error).__name__, text=str(error)[:500])
+        return 1
+    channel.send("done")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,130 @@
+"""What trials run on: the identity that must be equal for two of them to be compared, and the GPU's readings.
+
+`identity` decides what may be compared. Readings such as GPU memory are the referee's own (NVML), never the
+trial's word.
+"""
+
+import contextlib
+import importlib
+import importlib.metadata
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+EVALUATOR = 1  # raised by hand when scores change meaning; a golden-score test guards it
+
+# dense bf16 peak, TFLOP/s, by what the device calls itself (vendors' data sheets)
+PEAK_TFLOPS = {
+    "H200": 989.0,
+    "H100 PCIe": 756.0,
+    "H100": 989.0,
+    "A100": 312.0,
+    "L40S": 362.0,
+    "RTX 5090": 209.5,
+    "RTX 4090": 165.2,
+    "RTX 3090": 71.0,
+}
+
+
+def identity(device: str, gpu: str | None, data_hash: str) -> dict[str, Any]:
+    """What two trials must have in common before their scores are compared."""
+    return {
+        "evaluator": EVALUATOR,
+        "device": device,
+        "gpu": gpu_name(gpu),
+        "driver": driver(),
+        "cpu": cpu_name(),
+        "torch": version("torch"),
+        "numpy": version("numpy"),
+        "data": data_hash,
+    }
+
+
+def version(package: str) -> str | None:
+    """The installed version of a package, without importing it."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def cpu_name() -> str:
+    """The processor's model name and the architecture."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return f"{line.split(':', 1)[1].strip()} ({platform.machine()})"
+    return platform.machine()
+
+
+def memory_bytes() -> int:
+    """Physical memory of this machine."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def gpus() -> list[str]:
+    """UUIDs of the NVIDIA cards that the driver shows; empty without one."""
+    nvml = _nvml()
+    if nvml is None:
+        return []
+    handles = [nvml.nvmlDeviceGetHandleByIndex(i) for i in range(nvml.nvmlDeviceGetCount())]
+    return [_text(nvml.nvmlDeviceGetUUID(handle)) for handle in handles]
+
+
+def gpu_name(uuid: str | None) -> str | None:
+    """What the card calls itself."""
+    handle = _handle(uuid)
+    return None if handle is None else _text(_nvml().nvmlDeviceGetName(handle))
+
+
+def driver() -> str | None:
+    """Version of the NVIDIA driver, if there is one."""
+    nvml = _nvml()
+    return None if nvml is None else _text(nvml.nvmlSystemGetDriverVersion())
+
+
+def peak_tflops(name: str | None) -> float | None:
+    """Dense bf16 peak of a card by its name; None where it is not known."""
+    return next((peak for part, peak in PEAK_TFLOPS.items() if name and part in name), None)
+
+
+class GpuMeter:
+    """Highest memory in use on a card, in MB, over the looks taken at it; None without a card."""
+
+    def __init__(self, uuid: str | None) -> None:
+        self.handle = _handle(uuid)
+        self.peak_mb: float | None = None
+
+    def look(self) -> None:
+        """Read the card's memory now."""
+        if self.handle is not None:
+            used = _nvml().nvmlDeviceGetMemoryInfo(self.handle).used / 2**20
+            self.peak_mb = max(self.peak_mb or 0.0, used)
+
+
+def _handle(uuid: str | None) -> Any:
+    nvml = _nvml()
+    if uuid is None or nvml is None:
+        return None
+    try:
+        return nvml.nvmlDeviceGetHandleByUUID(uuid)
+    except nvml.NVMLError:
+        return None
+
+
+def _nvml() -> Any:
+    """The NVML bindings, started; None where there is no driver or no binding."""
+    try:
+        nvml = importlib.import_module("pynvml")
+    except ImportError:
+        return None
+    try:
+        nvml.nvmlInit()
+    except nvml.NVMLError:
+        return None
+    return nvml
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)

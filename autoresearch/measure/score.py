@@ -1,0 +1,220 @@
+"""The score of a checkpoint: a claim, an audit of the claim, and bits per byte computed here.
+
+A cell cannot be trusted to compute its own loss, and shipping every logit out of it would cost gigabytes. So one
+cell *claims* a loss for every token; it may lie. Then another cell, which knows nothing of the first, is asked for
+full logits at randomly drawn positions of windows whose continuation has been replaced: it does not hold the
+answer, so it cannot peek at it, and the claimer could not know where it would be asked. What the two disagree
+about, on average, is added to the claim: lying inside the tolerance buys nothing.
+"""
+
+import math
+import mmap
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from autoresearch.measure import wire
+from autoresearch.measure.data import Dataset
+from autoresearch.measure.guest import invite
+from autoresearch.measure.settings import Settings
+
+Floats = npt.NDArray[np.float64]
+Tokens = npt.NDArray[np.uint16]
+
+# hard limits on d = audited - claimed, in nats per token
+D_MEAN = 0.002  # tolerance, plus four standard errors
+D_MEAN_MAX = 0.01
+D_RMS_MAX = 0.03
+D_OUTLIER = 0.25  # a |d| above this counts as an outlier
+OUTLIERS_MAX = 0.005  # share of the audited positions
+
+
+class EvaluationError(Exception):
+    """A claim or audit cell gave no answer. Only stage and exception class are told: its text may quote val."""
+
+    def __init__(self, stage: str, error: str) -> None:
+        super().__init__(f"{stage} cell: {error}")
+        self.stage, self.error = stage, error
+
+
+@dataclass(frozen=True)
+class Audit:
+    """How the audited losses differ from the claimed ones: `d = audited - claimed`, nats per token."""
+
+    n: int
+    d_mean: float
+    d_se: float
+    d_rms: float
+    outliers: float
+
+    @property
+    def suspicion(self) -> str | None:
+        """Why the claim is not to be believed; None if it is."""
+        if not math.isfinite(self.d_rms):
+            return "the audit gave values that are not finite"
+        if abs(self.d_mean) > min(D_MEAN + 4 * self.d_se, D_MEAN_MAX):
+            return f"audited loss differs from the claimed one by {self.d_mean:+.4f} nats per token"
+        if self.d_rms > D_RMS_MAX:
+            return f"audited and claimed losses scatter by {self.d_rms:.4f} nats (limit {D_RMS_MAX})"
+        if self.outliers > OUTLIERS_MAX:
+            return f"{self.outliers:.1%} of the audited positions differ by over {D_OUTLIER} nats"
+        return None
+
+
+@dataclass(frozen=True)
+class Score:
+    """Bits per byte of a checkpoint, `se` its audit's standard error in the same unit, and where it comes from.
+
+    `audit` is None where the claim was left unaudited because it had already lost. `row_nats` and `row_bytes`
+    [rows] let two versions be compared row by row.
+    """
+
+    bpb: float
+    se: float
+    audit: Audit | None
+    row_nats: Floats
+    row_bytes: npt.NDArray[np.int64]
+
+
+def evaluation_rows(data: Dataset, split: str, count: int) -> Tokens:
+    """`count` rows of a split, spread evenly over it: the same for every version."""
+    rows = data.rows(split)
+    picked = np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(np.int64)
+    return np.ascontiguousarray(rows[picked])
+
+
+def score(
+    source: str,
+    checkpoint: int,
+    settings: Settings,
+    data: Dataset,
+    split: str = "val",
+    loses_above: float | None = None,
+) -> Score:
+    """Score the sealed checkpoint on a split. Raises EvaluationError, CellError.
+
+    A claim above `loses_above` bits per byte is returned as it is: nobody lies to lose.
+    """
+    rows = evaluation_rows(data, split, settings.eval_rows)
+    sizes = data.token_bytes()[rows[:, 1:]]
+    claims = _claim(source, checkpoint, rows, settings, data)
+    row_nats = np.where(sizes > 0, claims, 0.0).sum(1)
+    total_bytes = int(sizes.sum())
+    bpb = float(row_nats.sum()) / (math.log(2) * total_bytes)
+    if not math.isfinite(bpb):
+        raise EvaluationError("claim", "FloatingPointError")
+    if loses_above is not None and bpb > loses_above:
+        return Score(round(bpb, 6), 0.0, None, row_nats, sizes.sum(1))
+    audit = _audit(source, checkpoint, rows, claims, sizes, settings, data)
+    per_nat = int((sizes > 0).sum()) / (math.log(2) * total_bytes)  # bits per byte for each nat per token
+    correction = audit.d_mean * per_nat if math.isfinite(audit.d_mean) else 0.0
+    return Score(round(bpb + correction, 6), audit.d_se * per_nat, audit, row_nats, sizes.sum(1))
+
+
+def _claim(source: str, checkpoint: int, rows: Tokens, settings: Settings, data: Dataset) -> Floats:
+    order = np.random.default_rng(len(rows)).permutation(len(rows))  # neighbours in the text are not in the batch
+    answers = _ask("claim", source, checkpoint, rows[order], data.seq_len, None, settings, data)
+    claims = np.empty_like(answers)
+    claims[order] = answers
+    return claims
+
+
+def _audit(
+    source: str,
+    checkpoint: int,
+    rows: Tokens,
+    claims: Floats,
+    sizes: npt.NDArray[np.int64],
+    settings: Settings,
+    data: Dataset,
+) -> Audit:
+    rng = np.random.default_rng(int.from_bytes(os.urandom(16), "little"))
+    count = min(settings.audit, max(1, len(rows) // 2))
+    row, position = draw_positions(sizes > 0, count, rng)
+    windows = spliced(rows, row, position, rng)
+    logits = _ask("audit", source, checkpoint, windows, data.vocab_size, position.tolist(), settings, data)
+    return compare(losses_of(logits, rows[row, position + 1]), claims[row, position])
+
+
+def draw_positions(
+    scored: npt.NDArray[np.bool_], count: int, rng: np.random.Generator
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """`count` (row, position) pairs drawn uniformly, without repetition, over the scored tokens."""
+    candidates = np.flatnonzero(scored)
+    drawn = rng.choice(candidates, min(count, len(candidates)), replace=False)
+    row, position = np.unravel_index(drawn, scored.shape)
+    return np.asarray(row, np.int64), np.asarray(position, np.int64)
+
+
+def spliced(
+    rows: Tokens, row: npt.NDArray[np.int64], position: npt.NDArray[np.int64], rng: np.random.Generator
+) -> Tokens:
+    """The rows' inputs up to each position; what follows comes from other rows."""
+    windows = rows[row, :-1].copy()
+    others = rows[(row + rng.integers(1, max(2, len(rows)), len(row))) % len(rows), :-1]
+    after = np.arange(windows.shape[1]) > position[:, None]
+    windows[after] = others[after]
+    return windows
+
+
+def losses_of(logits: Floats, targets: Tokens) -> Floats:
+    """Minus log-likelihood [n] of `targets` [n] under `logits` [n, vocab_size], normalised here in float64."""
+    top = logits.max(1)
+    with np.errstate(invalid="ignore", over="ignore"):
+        total = top + np.log(np.exp(logits - top[:, None]).sum(1))
+    return np.asarray(total - logits[np.arange(len(targets)), targets.astype(np.int64)], np.float64)
+
+
+def compare(audited: Floats, claimed: Floats) -> Audit:
+    """The statistics of `audited - claimed`."""
+    with np.errstate(invalid="ignore"):
+        d = audited - claimed
+    if not np.isfinite(d).all():
+        return Audit(len(d), math.inf, math.inf, math.inf, 1.0)
+    se = float(d.std(ddof=1)) / math.sqrt(len(d)) if len(d) > 1 else math.inf
+    rms = math.sqrt(float((d * d).mean()))
+    return Audit(len(d), float(d.mean()), se, rms, float((abs(d) > D_OUTLIER).mean()))
+
+
+def _ask(
+    mode: str,
+    source: str,
+    checkpoint: int,
+    rows: Tokens,
+    width: int,
+    positions: Sequence[int] | None,
+    settings: Settings,
+    data: Dataset,
+) -> Floats:
+    """What a fresh cell answers for `rows`: float64 [len(rows), width]. Read only after it is dead."""
+    task, answer = wire.sealed("rows", rows.tobytes()), wire.writable("answer", 4 * len(rows) * width)
+    try:
+        with invite(mode, source, 0, settings, data, [checkpoint]) as guest:
+            guest.channel.send("rows", [task, answer], positions=positions or [], batch=settings.eval_batch)
+            _until_done(guest.channel, mode, settings.evaluation_cap)
+        with mmap.mmap(answer, 0, prot=mmap.PROT_READ) as view:
+            return np.frombuffer(view[:], dtype=np.float32).reshape(len(rows), width).astype(np.float64)
+    except wire.Closed:
+        raise EvaluationError(mode, "the process ended without an answer") from None
+    finally:
+        os.close(task)
+        os.close(answer)
+
+
+def _until_done(channel: wire.Channel, mode: str, cap: float) -> None:
+    deadline = time.monotonic() + cap
+    while (left := deadline - time.monotonic()) > 0:
+        message: Any = channel.receive(left)
+        if message is None:
+            break
+        message.close()
+        if message.kind == "done":
+            return
+        if message.kind == "error":
+            raise EvaluationError(mode, str(message.fields.get("error", "error"))[:80])
+    raise EvaluationError(mode, f"no answer in {cap:.0f} s")

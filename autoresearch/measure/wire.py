@@ -1,0 +1,139 @@
+"""Messages and sealed memory between the referee and a cell.
+
+A channel is a SEQPACKET socket: one JSON object a datagram, descriptors beside it. The far end of it is
+untrusted, so receiving is bounded in bytes and descriptors, never unpickles, and turns everything that is not a
+well-formed message into `Closed`.
+"""
+
+import array
+import contextlib
+import fcntl
+import json
+import os
+import socket
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+MESSAGE_LIMIT = 1 << 16  # bytes
+FDS_FROM_REFEREE = 250  # the kernel's own limit is 253
+FDS_FROM_CELL = 1
+
+F_ADD_SEALS, F_GET_SEALS = 1033, 1034
+SEAL_SEAL, SEAL_SHRINK, SEAL_GROW, SEAL_WRITE = 1, 2, 4, 8
+ALL_SEALS = SEAL_SEAL | SEAL_SHRINK | SEAL_GROW | SEAL_WRITE
+
+
+class Closed(Exception):
+    """The far end has gone, or speaks nonsense: either way the conversation is over."""
+
+
+@dataclass(frozen=True)
+class Message:
+    """One message: its kind, its fields, and the descriptors that came with it (ours to close)."""
+
+    kind: str
+    fields: dict[str, Any] = field(default_factory=dict)
+    fds: tuple[int, ...] = ()
+
+    def close(self) -> None:
+        for fd in self.fds:
+            os.close(fd)
+
+
+class Channel:
+    """One end of a conversation; `receive_fds` is how many descriptors a message may bring."""
+
+    def __init__(self, sock: socket.socket, receive_fds: int = FDS_FROM_CELL) -> None:
+        self.sock = sock
+        self.receive_fds = receive_fds
+
+    @classmethod
+    def pair(cls) -> tuple["Channel", socket.socket]:
+        """Our end, and the socket to hand to the cell."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        return cls(ours), theirs
+
+    def send(self, kind: str, fds: Sequence[int] = (), **fields: Any) -> None:
+        """Send one message. Raises Closed when nobody listens, or when the far end does not read for 5 s."""
+        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
+        data = json.dumps({"kind": kind, **fields}, allow_nan=True).encode()
+        try:
+            self.sock.settimeout(5)
+            self.sock.sendmsg([data], rights)
+        except OSError as error:
+            raise Closed(str(error)) from None
+
+    def receive(self, timeout: float | None = None) -> Message | None:
+        """The next message; None when `timeout` seconds pass without one. Raises Closed."""
+        self.sock.settimeout(None if timeout is None else max(timeout, 1e-4))
+        space = socket.CMSG_SPACE(self.receive_fds * array.array("i").itemsize)
+        try:
+            data, ancillary, flags, _ = self.sock.recvmsg(MESSAGE_LIMIT, space, socket.MSG_CMSG_CLOEXEC)
+        except TimeoutError:
+            return None
+        except OSError as error:
+            raise Closed(str(error)) from None
+        fds = list(_descriptors(ancillary))
+        try:
+            return _parse(data, flags, fds)
+        except ValueError as error:
+            _close_all(fds)
+            raise Closed(str(error)) from None
+
+    def close(self) -> None:
+        self.sock.close()
+
+
+def _descriptors(ancillary: Iterable[tuple[int, int, bytes]]) -> Iterable[int]:
+    for level, kind, data in ancillary:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            numbers = array.array("i")
+            numbers.frombytes(data[: len(data) - len(data) % numbers.itemsize])
+            yield from numbers
+
+
+def _parse(data: bytes, flags: int, fds: Sequence[int]) -> Message:
+    if not data:
+        raise ValueError("closed")
+    if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
+        raise ValueError("message too large")
+    try:
+        fields = json.loads(data)
+    except RecursionError:
+        raise ValueError("message too deep") from None
+    if not isinstance(fields, dict) or not isinstance(fields.get("kind"), str):
+        raise ValueError("not a message")
+    return Message(fields.pop("kind"), fields, tuple(fds))
+
+
+def _close_all(fds: Iterable[int]) -> None:
+    for fd in fds:
+        with contextlib.suppress(OSError):
+            os.close(fd)
+
+
+def sealed(name: str, data: bytes | memoryview) -> int:
+    """A memory file that holds `data` and that nobody, its maker included, can change any more."""
+    fd = os.memfd_create(name, os.MFD_ALLOW_SEALING | os.MFD_CLOEXEC)
+    view = memoryview(data).cast("B")
+    while len(view):
+        view = view[os.write(fd, view[: 1 << 30]) :]
+    fcntl.fcntl(fd, F_ADD_SEALS, ALL_SEALS)
+    return fd
+
+
+def writable(name: str, size: int) -> int:
+    """A memory file of `size` bytes that a cell may fill but not resize (a shrunk map would be a SIGBUS)."""
+    fd = os.memfd_create(name, os.MFD_ALLOW_SEALING | os.MFD_CLOEXEC)
+    os.ftruncate(fd, size)
+    fcntl.fcntl(fd, F_ADD_SEALS, SEAL_SEAL | SEAL_SHRINK | SEAL_GROW)
+    return fd
+
+
+def is_sealed(fd: int, limit: int) -> bool:
+    """Whether `fd` is a memory file with every seal set and at most `limit` bytes."""
+    try:  # EINVAL on anything that is not a memory file
+        return fcntl.fcntl(fd, F_GET_SEALS) & ALL_SEALS == ALL_SEALS and os.fstat(fd).st_size <= limit
+    except OSError:
+        return False
