@@ -1,0 +1,168 @@
+"""Replays a folder of edits, one proposal after the other: for tests, demos, and changes made by hand.
+
+01-raise-lr.patch     a unified diff of train.py, applied to the incumbent
+02-new-model.py       the whole new text
+02-new-model.yaml     optional, for either kind: hypothesis, category, predicted
+"""
+
+import os
+import re
+import subprocess
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from autoresearch.agents import CATEGORIES, BadProposal, Exhausted, Proposal
+from autoresearch.errors import UsageError, UserError
+
+if TYPE_CHECKING:
+    from autoresearch.brief import Brief
+
+_KINDS = (".patch", ".py")
+_NOTES: dict[str, tuple[type, ...]] = {"hypothesis": (str,), "category": (str,), "predicted": (int, float)}
+_FILE_HEADER = re.compile(rb"^--- [^\n]*\n\+\+\+ [^\n]*\n(?=@@ )", re.MULTILINE)
+_NEW_HEADER = b"--- a/train.py\n+++ b/train.py\n"
+
+
+@dataclass(frozen=True)
+class Edit:
+    """One proposal of the folder: the file that holds the change, and what its .yaml file says."""
+
+    file: Path
+    notes: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The file's name without its ending: what the history knows it by."""
+        return self.file.stem
+
+
+class Scripted:
+    """Proposes the edits of a folder in the natural order of their names.
+
+    Which one is next follows from the history alone, so a session that resumes skips none and repeats none.
+    Raises UsageError for a folder that is missing, empty or ambiguous, UserError for a .yaml file that it
+    cannot use.
+    """
+
+    name = "scripted"
+    model: str | None = None
+    repairs = 0
+
+    def __init__(self, folder: Path) -> None:
+        self.edits = _read_folder(folder)
+
+    def propose(self, brief: "Brief") -> Proposal:
+        """The first edit that the history does not show; raises Exhausted when there is none left."""
+        done = {past.params.get("script") for past in brief.history}
+        edit = next((edit for edit in self.edits if edit.name not in done), None)
+        if edit is None:
+            raise Exhausted("agent exhausted")
+        params = {"script": edit.name}
+        try:
+            text = _new_text(edit.file, brief.source)
+        except ValueError as error:
+            raise BadProposal(f"{edit.file.name} {error}", params) from error
+        title = re.sub(r"^\d+-", "", edit.name).replace("-", " ")
+        return Proposal(text, **{"hypothesis": title, **edit.notes}, params=params)
+
+
+def _read_folder(folder: Path) -> list[Edit]:
+    if not folder.is_dir():
+        raise UsageError(f"there is no folder {folder}: `scripted:DIR` needs one with NN-name.patch files")
+    files = [file for file in folder.iterdir() if file.is_file() and not file.name.startswith(".")]
+    edits: dict[str, Edit] = {}
+    for file in sorted((f for f in files if f.suffix in _KINDS), key=lambda f: _natural(f.stem)):
+        if not re.match(r"\d+-.", file.stem):
+            raise UsageError(f"{file}: call it NN-name{file.suffix}, so that its place in the order is clear")
+        if file.stem in edits:
+            raise UsageError(f"{folder} has two proposals called {file.stem}: rename or remove one of them")
+        edits[file.stem] = Edit(file, _read_notes(file))
+    if not edits:
+        raise UsageError(f"{folder} has no proposals: put NN-name.patch or NN-name.py files there")
+    if lonely := sorted(f.name for f in files if f.suffix == ".yaml" and f.stem not in edits):
+        raise UsageError(f"{folder / lonely[0]} belongs to no proposal: no .patch or .py file has its name")
+    return list(edits.values())
+
+
+def _natural(name: str) -> list[tuple[int, int, str]]:
+    """Sorts 9-b before 10-a."""
+    parts = [part for part in re.split(r"(\d+)", name) if part]
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts]
+
+
+def _read_notes(proposal: Path) -> dict[str, Any]:
+    file = proposal.with_suffix(".yaml")
+    if not file.exists():
+        return {}
+    try:
+        notes = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{file} is not YAML: {' '.join(str(error).split())}") from error
+    if notes is None:
+        return {}
+    if not isinstance(notes, dict):
+        raise UserError(f"{file} has to be a list of `key: value` lines: {', '.join(_NOTES)}")
+    for key, value in notes.items():
+        _check_note(file, key, value)
+    return notes
+
+
+def _check_note(file: Path, key: object, value: object) -> None:
+    if key not in _NOTES:
+        raise UserError(f"{file}: unknown key `{key}`; known are {', '.join(_NOTES)}")
+    if not isinstance(value, _NOTES[str(key)]) or isinstance(value, bool):
+        kind = "a number" if key == "predicted" else "text"
+        raise UserError(f"{file}: `{key}` has to be {kind}, not `{value}`")
+    if key == "category" and value not in CATEGORIES:
+        raise UserError(f"{file}: no category `{value}`; known are {', '.join(CATEGORIES)}")
+
+
+def _new_text(file: Path, incumbent: str) -> str:
+    """The text that a proposal stands for. Raises ValueError with what is wrong, less the file's name."""
+    try:
+        content = file.read_bytes()
+        return (_patched(incumbent, content) if file.suffix == ".patch" else content).decode()
+    except OSError as error:
+        raise ValueError(f"cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ValueError("is not UTF-8 text") from error
+
+
+def _patched(incumbent: str, patch: bytes) -> bytes:
+    """The incumbent with a patch applied; the patch's file names do not matter, its line numbers hardly."""
+    headers = list(_FILE_HEADER.finditer(patch))
+    if len(headers) != 1:
+        what = "no change" if not headers else f"changes to {len(headers)} files"
+        raise ValueError(f"has to be a unified diff of train.py alone, but holds {what}")
+    patch = _NEW_HEADER + patch[headers[0].end() :]
+    with tempfile.TemporaryDirectory(prefix="autoresearch-") as folder:
+        target = Path(folder, "train.py")
+        target.write_bytes(incumbent.encode())
+        refused = _git_apply(patch, folder) and _git_apply(patch, folder, "--recount", "--unidiff-zero")
+        if refused:
+            raise ValueError(f"does not apply to the incumbent train.py ({refused})")
+        if not target.exists() or not target.stat().st_size:
+            raise ValueError("removes the whole of train.py")
+        return target.read_bytes()
+
+
+def _git_apply(patch: bytes, folder: str, *options: str) -> str:
+    """Apply a patch all or not at all; returns git's complaint, empty if there is none."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    environment |= {
+        "LC_ALL": "C",
+        "GIT_CONFIG_GLOBAL": os.devnull,
+        "GIT_CONFIG_NOSYSTEM": "1",
+        # in a temporary folder inside a repository git would skip the file
+        "GIT_CEILING_DIRECTORIES": str(Path(folder).resolve().parent),
+    }
+    command = ["git", "apply", "--whitespace=nowarn", *options, "-"]
+    done = subprocess.run(command, cwd=folder, input=patch, env=environment, capture_output=True, check=False)
+    if done.returncode == 0:
+        return ""
+    first = done.stderr.decode(errors="replace").strip().split("\n")[0]
+    return first.removeprefix("error: ") or f"git apply ended with {done.returncode}"
