@@ -1,0 +1,245 @@
+"""The cell: one untrusted process and all its children, fenced in, watched, and killed as a tree.
+
+`Cell.start` executes the supervisor (supervisor.py), a small program of its own that applies the layers and
+outlives whatever happens to us. Every layer is optional: it is tried, and what it came to is reported.
+
+Covered: output goes to a capped log; HOME, TMPDIR and every cache are a private folder that is removed; the
+environment is built anew; nothing is inherited but the named descriptors; daemons, double forks and re-forks
+are frozen and killed, also when this program is killed with -9.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from autoresearch.measure import kernel
+from autoresearch.measure.log import LogFile
+
+START_TIMEOUT = 30.0  # s, for a supervisor to say that the layers are applied
+DEATH_TIMEOUT = 15.0  # s, for a tree to die; processes stuck in a driver take longest
+PACKAGE_ROOT = Path(__file__).resolve().parents[2]
+BOOT = """
+import sys
+sys.path.append(sys.argv[1])
+from autoresearch.measure.supervisor import main
+main(sys.argv[2:])
+"""
+PATH = "/usr/local/cuda/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+GPU_ENVIRONMENT = ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "LD_LIBRARY_PATH", "CUDA_HOME")
+
+
+class CellError(Exception):
+    """A cell could not be started, or could not be killed: the machine is at fault, not what ran in it."""
+
+
+@dataclass(frozen=True)
+class CellSpec:
+    """What to run in a cell, and what it may see.
+
+    `fds` maps descriptors in the cell (>= 3) to descriptors here. `read` are files or trees that it may read
+    besides the system and Python. `library` None means all of Python's standard library; otherwise only these
+    of its files, relative to its folder, and no other Python's copy. `memory` is in bytes. `off` names layers
+    not to apply, for tests.
+    """
+
+    program: Sequence[str]
+    fds: Mapping[int, int] = field(default_factory=dict)
+    read: Sequence[Path] = ()
+    library: Sequence[Path | str] | None = None
+    threads_only: bool = False
+    gpu: bool = False
+    network: bool = False
+    memory: int | None = None
+    cores: Sequence[int] | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+    log_limit: int = 1 << 20
+    off: frozenset[str] = frozenset()
+
+
+class Cell:
+    """A running cell; leaving the `with` block kills it. Safe to use from several threads.
+
+    `pid` is the untrusted process as seen from here, `layers` what was applied, `tmp` its private folder.
+    """
+
+    def __init__(self, spec: CellSpec) -> None:
+        self.tmp = Path(tempfile.mkdtemp(prefix="cell-"))
+        self.pid = 0
+        self.layers: dict[str, Any] = {}
+        self.grade = "WEAK"
+        self.weaknesses: list[str] = []
+        self._status: int | None = None
+        self._gone = False  # nothing of the cell is alive any more
+        self._seconds: float | None = None
+        self._lock = threading.RLock()
+        self._log = LogFile(spec.log_limit)
+        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            self._supervisor = _execute(spec, self.tmp, theirs.fileno(), self._log.fd)
+
+    @classmethod
+    def start(cls, spec: CellSpec) -> "Cell":
+        """Start a cell; returns once the layers are applied and the program executes. Raises CellError."""
+        try:
+            cell = cls(spec)
+        except OSError as error:
+            raise CellError(f"the sandbox could not be started: {error}") from error
+        message = cell._receive(START_TIMEOUT)
+        if message is None or "started" not in message:
+            cell.kill()
+            reason = (message or {}).get("error") or cell.log().strip() or "its supervisor does not answer"
+            raise CellError(f"the sandbox could not be started: {reason}")
+        cell.pid, cell.layers = message["started"], message["layers"]
+        return cell
+
+    def running(self) -> bool:
+        """Whether the untrusted main process is alive."""
+        return self.exit_status() is None
+
+    def exit_status(self) -> int | None:
+        """How the main process ended: its exit status, or minus the signal; None while it runs."""
+        with self._lock:
+            if self._status is None:
+                self._receive(0)
+            return self._status
+
+    def log(self) -> str:
+        """What the cell wrote to stdout and stderr: beginning and end of it, without control characters."""
+        return self._log.text()
+
+    def kill(self) -> float:
+        """Kill everything in the cell and remove its folder; returns the seconds until all of it was dead.
+
+        A second call does nothing. Raises CellError if something cannot be killed.
+        """
+        with self._lock:
+            if self._seconds is None:
+                self._seconds = self._kill()
+            return self._seconds
+
+    def __enter__(self) -> "Cell":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.kill()
+
+    def _kill(self) -> float:
+        started = time.monotonic()
+        with contextlib.suppress(OSError):  # the supervisor may have gone
+            self._control.shutdown(socket.SHUT_WR)
+        while not self._gone and time.monotonic() - started < DEATH_TIMEOUT:
+            self._receive(0.5)
+        seconds = time.monotonic() - started
+        self._control.close()
+        try:
+            self._supervisor.wait(DEATH_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            raise CellError(f"a cell did not die within {DEATH_TIMEOUT:.0f} s") from None
+        finally:
+            self._log.close()
+        shutil.rmtree(self.tmp, ignore_errors=True)  # only if the supervisor was killed before it could
+        return seconds
+
+    def _receive(self, timeout: float) -> dict[str, Any] | None:
+        """The supervisor's next message, if one comes within `timeout` seconds, or {} if it has died."""
+        if self._gone:
+            return None
+        self._control.settimeout(timeout)
+        try:
+            data = self._control.recv(1 << 16)
+        except (TimeoutError, BlockingIOError):
+            return None
+        except OSError:
+            data = b""
+        message: dict[str, Any] = json.loads(data) if data else {}
+        if not data or "ended" in message:
+            self._gone = True
+            self._status = message.get("ended", -9)
+        return message
+
+
+def protect_self() -> None:
+    """Close this process's memory, environment and descriptors to others of the same user (no core dumps)."""
+    kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
+
+
+def reopen(fd: int) -> int:
+    """A descriptor of its own for the file of `fd`: cells that shared one would share its offset too."""
+    return os.open(f"/proc/self/fd/{fd}", fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE | os.O_CLOEXEC)
+
+
+def _execute(spec: CellSpec, tmp: Path, control: int, log: int) -> subprocess.Popen[bytes]:
+    order = os.memfd_create("order", os.MFD_CLOEXEC)
+    try:
+        os.write(order, json.dumps(_order(spec, tmp)).encode())
+        numbers = (control, order, log)
+        return subprocess.Popen(
+            [sys.executable, "-I", "-S", "-c", BOOT, str(PACKAGE_ROOT), *map(str, numbers)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env={"PATH": PATH, "LC_ALL": "C.UTF-8"},
+            pass_fds=(*numbers, *spec.fds.values()),
+            start_new_session=True,
+        )
+    finally:
+        os.close(order)
+
+
+def _order(spec: CellSpec, tmp: Path) -> dict[str, Any]:
+    """What the supervisor has to know, as plain JSON."""
+    return {
+        "owner": os.getpid(),
+        "program": list(map(str, spec.program)),
+        "fds": {str(inside): here for inside, here in spec.fds.items()},
+        "tmp": str(tmp),
+        "environment": _environment(spec, tmp),
+        "memory": spec.memory,
+        "cores": None if spec.cores is None else list(spec.cores),
+        "log_limit": spec.log_limit,
+        "off": sorted(spec.off),
+    }
+
+
+def _environment(spec: CellSpec, tmp: Path) -> dict[str, str]:
+    """The whole environment of the cell: nothing of ours but, for a GPU, how to find it."""
+    kept = {name: os.environ[name] for name in GPU_ENVIRONMENT if spec.gpu and name in os.environ}
+    folders = {
+        "HOME": "",
+        "TMPDIR": "",
+        "TRITON_HOME": "",
+        "XDG_CACHE_HOME": "cache",
+        "TORCHINDUCTOR_CACHE_DIR": "inductor",
+        "TRITON_CACHE_DIR": "triton",
+        "TORCH_EXTENSIONS_DIR": "extensions",
+        "CUDA_CACHE_PATH": "cuda",
+    }
+    return {
+        "PATH": f"{Path(sys.executable).parent}:{PATH}",
+        **{name: str(tmp / folder) for name, folder in folders.items()},
+        "LANG": "C.UTF-8",
+        "USER": "cell",
+        "LOGNAME": "cell",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONNOUSERSITE": "1",
+        "PYTHONUNBUFFERED": "1",
+        "CUDA_MODULE_LOADING": "LAZY",
+        "PYTORCH_ALLOC_CONF": "expandable_segments:True",
+        **kept,
+        **spec.environment,
+    }

@@ -1,0 +1,59 @@
+"""Ends what a cell leaves: whole trees of processes, and its folder. (No pathlib: it costs every cell 8 ms.)"""
+
+import itertools
+import os
+import signal
+from contextlib import suppress
+
+
+def kill_below(root: int) -> None:
+    """Stop every process below `root` (a stopped one cannot fork), look again, then kill what was found."""
+    seen: set[int] = set()
+    while fresh := set(descendants(root)) - seen:
+        for pid in fresh:
+            signal_quietly(pid, signal.SIGSTOP)
+        seen |= fresh
+    for pid in seen:
+        signal_quietly(pid, signal.SIGKILL)
+
+
+def signal_quietly(pid: int, number: int) -> None:
+    """Send a signal to a process that may have died."""
+    with suppress(OSError):
+        os.kill(pid, number)
+
+
+def descendants(root: int) -> list[int]:
+    """All processes below `root`, from one pass over /proc."""
+    children: dict[int, list[int]] = {}
+    for entry in os.scandir("/proc"):
+        if entry.name.isdigit():
+            with suppress(OSError, ValueError), open(f"{entry.path}/stat", "rb") as file:
+                parent = int(file.read().rpartition(b")")[2].split()[1])
+                children.setdefault(parent, []).append(int(entry.name))
+    found, todo = [], [root]
+    while todo:
+        below = children.get(todo.pop(), [])
+        found += below
+        todo += below
+    return found
+
+
+def wipe(root: str) -> None:
+    """Remove a hostile folder: locked, or so deep that its paths are too long, is all the same.
+
+    Folders are moved up before they are emptied, so that no path is longer than three names.
+    """
+    todo, names = [root], itertools.count()
+    while todo:
+        folder = todo.pop()
+        for entry in list(os.scandir(folder)):
+            if entry.is_dir(follow_symlinks=False):
+                os.chmod(entry.path, 0o700)  # noqa: PTH101
+                todo.append(f"{root}/.{os.getpid()}.{next(names)}")
+                os.rename(entry.path, todo[-1])  # noqa: PTH104
+            else:
+                os.unlink(entry.path)  # noqa: PTH108
+        if folder != root:
+            os.rmdir(folder)  # noqa: PTH106
+    os.rmdir(root)  # noqa: PTH106
