@@ -1,0 +1,147 @@
+"""Read a prepared data set: packed rows, byte lengths of tokens, and an identity.
+
+`prepare.py` writes it; this module needs numpy and the standard library only, so that it also runs where
+nothing else is installed.
+"""
+
+import base64
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autoresearch.errors import Blocker
+
+FORMAT = 1
+TOKENIZER = "tokenizer.tiktoken"
+TOKEN_BYTES = "token_bytes.bin"
+
+
+def cache_dir() -> Path:
+    """The folder for everything that can be made again: `$AUTORESEARCH_CACHE`, or the user's cache folder."""
+    if override := os.environ.get("AUTORESEARCH_CACHE"):
+        return Path(override).expanduser().absolute()
+    try:
+        from platformdirs import user_cache_path
+    except ImportError:
+        return Path.home() / ".cache" / "autoresearch"
+    return user_cache_path("autoresearch")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data set on disk. `meta` is the content of its meta.json."""
+
+    root: Path
+    meta: dict[str, Any]
+
+    @classmethod
+    def open(cls, root: Path) -> "Dataset":
+        """Open the data set in folder `root` after a look at the size of each of its files.
+
+        Raises Blocker if there is none, or if it is damaged.
+        """
+        data = cls(root, _read_meta(root))
+        for name, entry in data.meta["files"].items():
+            data._check_size(name, entry["size"])
+        return data
+
+    def verify(self) -> None:
+        """Read every file and compare its sha256; raises Blocker naming the first bad file."""
+        for name, entry in self.meta["files"].items():
+            self._check_size(name, entry["size"])
+            with (self.root / name).open("rb") as file:
+                if hashlib.file_digest(file, "sha256").hexdigest() != entry["sha256"]:
+                    raise _damaged(self.root, f"the content of {name} has changed")
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of token ids, the document separator included."""
+        return int(self.meta["vocab_size"])
+
+    @property
+    def seq_len(self) -> int:
+        """Number of tokens predicted in a row; rows are one token longer."""
+        return int(self.meta["seq_len"])
+
+    @property
+    def hash(self) -> str:
+        """16 hex digits, equal exactly if content and settings are equal, wherever the data set was made."""
+        settings = {key: self.meta[key] for key in ("format", "vocab_size", "seq_len", "tokenizer")}
+        contents = {name: entry["sha256"] for name, entry in self.meta["files"].items()}
+        text = json.dumps([settings, contents], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def train_shards(self) -> list[Path]:
+        """Files of the training rows, in order: uint16 [n, seq_len + 1] each."""
+        return [self.root / name for name in sorted(self.meta["files"]) if name.startswith("train-")]
+
+    def rows(self, split: str) -> NDArray[np.uint16]:
+        """Rows of a split, uint16 [n, seq_len + 1], read-only.
+
+        Memory-mapped; only the training rows of a data set with several shards are read into memory.
+        """
+        shards = self.train_shards() if split == "train" else [self.root / "held" / f"{split}.bin"]
+        maps = [np.memmap(shard, np.uint16, "r").reshape(-1, self.seq_len + 1) for shard in shards]
+        if len(maps) == 1:
+            return maps[0]
+        rows: NDArray[np.uint16] = np.concatenate(maps)
+        rows.flags.writeable = False
+        return rows
+
+    def token_bytes(self) -> NDArray[np.int64]:
+        """Length in bytes of the text that each token stands for, int64 [V]; 0 for the document separator."""
+        return np.fromfile(self.root / TOKEN_BYTES, np.uint16).astype(np.int64)
+
+    def readable_library(self) -> list[str] | None:
+        """Files of the Python library, relative to its folder, that a cell may read; None: all of them."""
+        files: list[str] | None = self.meta["readable_library"]
+        return files
+
+    def decode(self, tokens: Iterable[int] | NDArray[Any]) -> bytes:
+        """The text of some tokens; document separators vanish."""
+        table = self._table()
+        return b"".join(table[int(token)] for token in tokens)
+
+    def _table(self) -> list[bytes]:
+        if self.meta["tokenizer"]["kind"] == "bytes":
+            table = [bytes([value]) for value in range(256)]
+        else:
+            table = [*read_ranks((self.root / TOKENIZER).read_bytes()), b""]
+        table[self.meta["tokenizer"]["bos"]] = b""
+        return table
+
+    def _check_size(self, name: str, size: int) -> None:
+        try:
+            found = (self.root / name).stat().st_size
+        except OSError as error:
+            raise _damaged(self.root, f"{name}: {error.strerror}") from None
+        if found != size:
+            raise _damaged(self.root, f"{name} has {found} bytes instead of {size}")
+
+
+def read_ranks(text: bytes) -> list[bytes]:
+    """Bytes of each token in order of rank, from lines `base64 rank`, the text format of tiktoken."""
+    return [base64.b64decode(line.split()[0]) for line in text.splitlines()]
+
+
+def _read_meta(root: Path) -> dict[str, Any]:
+    try:
+        meta = json.loads((root / "meta.json").read_bytes())
+    except FileNotFoundError:
+        raise Blocker(f"no data set {root}: run `autoresearch prepare`") from None
+    except (OSError, ValueError) as error:
+        raise _damaged(root, f"meta.json cannot be read ({error})") from None
+    if not isinstance(meta, dict) or meta.get("format") != FORMAT or "files" not in meta:
+        raise _damaged(root, "meta.json is not one that this version writes")
+    return meta
+
+
+def _damaged(root: Path, why: str) -> Blocker:
+    return Blocker(f"data set {root.name} is damaged ({why}): run `autoresearch prepare`")

@@ -1,0 +1,412 @@
+"""Turn text into what training and scoring read: a tokenizer, rows of tokens, the bytes in each token.
+
+    python prepare.py                                the source code of Python's own library (always there)
+    python prepare.py --source 'files:~/notes/**'    your own .txt .md .py .jsonl .parquet files
+
+Every document goes to one of three splits by the hash of its content: `train`, `val` (the score) or `holdout`
+(nobody looks before the end). The tokenizer is trained on `train` alone. The same text and settings give the
+same bytes. Nothing is downloaded. Doing it again does nothing; a damaged data set is built again.
+"""
+
+import argparse
+import base64
+import ctypes
+import errno
+import fcntl
+import functools
+import hashlib
+import importlib.metadata
+import itertools
+import json
+import multiprocessing
+import os
+import platform
+import shutil
+import signal
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+
+import numpy as np
+
+from autoresearch import corpus
+from autoresearch.errors import Blocker, UsageError, UserError
+from autoresearch.measure.data import FORMAT, TOKEN_BYTES, TOKENIZER, Dataset, cache_dir, read_ranks
+from autoresearch.measure.library import library_root
+
+# ------------------------------------------------------------------------------------------------------------
+# Settings
+
+DEFAULTS = {"cpu": (2048, 64), "cuda": (8192, 2048)}  # vocabulary, tokens in a row
+SHARE = {"stdlib": 0.08, "files": 0.05}  # of the bytes, for val and for holdout each
+FEWEST_ROWS = 4  # in each split
+CHUNK = 4 << 20  # bytes of text encoded at a time
+PARALLEL = 32 << 20  # bytes of text from which on all cores work
+TOKENIZER_TEXT = 256 << 20  # bytes of train that the tokenizer is trained on
+SHARD = 240 << 20  # bytes of training rows after which a new file begins
+
+# Where text is cut before byte pairs are merged, in the manner of GPT-4: contractions, words with the
+# character before them, numbers of at most two digits, runs of symbols, line ends, blanks. Blanks are bounded
+# because the regular expression engines recurse on long runs of them.
+PATTERN = (
+    r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,2}+"
+    r"| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s{0,99}[\r\n]|\s{1,99}(?!\S)|\s"
+)
+
+# ------------------------------------------------------------------------------------------------------------
+# Talk on stderr (bars on a terminal, else lines), and work on all cores
+
+
+def say(text, progress):
+    if progress:
+        print(text, file=sys.stderr, flush=True)
+
+
+def track(items, label, total, progress):
+    """Pass `items` on, showing how many of `total` are done."""
+    if not (progress and sys.stderr.isatty()):
+        say(label, progress)
+        yield from items
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True)) as bars:
+        yield from bars.track(items, total=total, description=label)
+
+
+def follow_parent():
+    """In a worker: leave Ctrl-C to the parent, die when it dies."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+
+def spread(function, jobs, size):
+    """function(job) for all jobs, in order; on all cores if the `size` of the text in bytes is worth it."""
+    if size < PARALLEL:
+        yield from map(function, jobs)
+        return
+    context = multiprocessing.get_context("spawn")  # not fork: the caller may have threads
+    pool = ProcessPoolExecutor(len(os.sched_getaffinity(0)), mp_context=context, initializer=follow_parent)
+    try:
+        yield from pool.map(function, jobs)
+    except BrokenProcessPool:
+        raise UserError("a worker was killed, probably for lack of memory: name fewer files") from None
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+# ------------------------------------------------------------------------------------------------------------
+# Text and its splits
+
+
+def inputs_of(source):
+    """("stdlib", folder) or ("files", paths)."""
+    if source == "stdlib":
+        return "stdlib", library_root()
+    if source.startswith("files:"):
+        return "files", corpus.find_files(source.removeprefix("files:"))
+    raise UsageError(f"unknown source {source!r}: use stdlib or files:GLOB")
+
+
+def load(kind, inputs, progress):
+    if kind == "stdlib":
+        say("reading Python's library, asking Python and torch which files of it they need", progress)
+        text = corpus.from_library(inputs)
+        say(f"{len(text.free)} of {len(text.library)} files may be hidden for val and holdout", progress)
+        return text
+    results = spread(corpus.read_file, inputs, corpus.check_memory(inputs))
+    texts, skipped = [], 0
+    for new, bad in track(results, f"reading {len(inputs)} files", len(inputs), progress):
+        texts += new
+        skipped += bad
+    return corpus.from_files(inputs, texts, skipped)
+
+
+def split(documents, free, share):
+    """Digests by split, each in order; val and holdout take the lowest of those in `free`."""
+    size = sum(map(len, documents.values()))
+    target = min(share * size, sum(len(documents[digest]) for digest in free) / 2)
+    splits, filled = {"train": [], "val": [], "holdout": []}, {"val": 0, "holdout": 0}
+    for digest in sorted(documents):
+        name = next((name for name in filled if digest in free and filled[name] < target), "train")
+        splits[name].append(digest)
+        if name != "train":
+            filled[name] += len(documents[digest])
+    return splits
+
+
+# ------------------------------------------------------------------------------------------------------------
+# Tokens
+
+
+def train_tokenizer(texts, size):
+    """The byte pairs most worth merging in `texts`: `size` tokens, as lines `base64 rank`."""
+    import rustbpe
+
+    starts = itertools.accumulate(map(len, texts), initial=0)
+    sample = (text.decode() for text, start in zip(texts, starts, strict=False) if start < TOKENIZER_TEXT)
+    tokenizer = rustbpe.Tokenizer()
+    tokenizer.train_from_iterator(sample, size, pattern=PATTERN)
+    tokens = sorted((rank, bytes(token)) for token, rank in tokenizer.get_mergeable_ranks())
+    if len(tokens) < size:
+        raise UserError(f"the text has only {len(tokens)} tokens in it: use --vocab-size 256 (plain bytes)")
+    return b"".join(b"%s %d\n" % (base64.b64encode(token), rank) for rank, token in tokens)
+
+
+@functools.lru_cache(maxsize=1)
+def encoder(ranks):
+    import tiktoken
+
+    table = {token: rank for rank, token in enumerate(read_ranks(ranks))}
+    return tiktoken.Encoding("autoresearch", pat_str=PATTERN, mergeable_ranks=table, special_tokens={})
+
+
+def encode(job):
+    """uint16 tokens `BOS document BOS document ...`; without ranks, tokens are bytes."""
+    texts, ranks, bos = job
+    parts = []
+    for text in texts:
+        tokens = encoder(ranks).encode_to_numpy(text.decode()) if ranks else np.frombuffer(text, np.uint8)
+        parts += [np.array([bos], np.uint32), tokens]
+    return np.concatenate(parts).astype(np.uint16)
+
+
+def chunks(texts):
+    chunk, size = [], 0
+    for text in texts:
+        chunk.append(text)
+        size += len(text)
+        if size >= CHUNK:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk
+
+
+# ------------------------------------------------------------------------------------------------------------
+# A whole data set
+
+
+def build(folder, source, vocab_size, seq_len, progress):
+    kind, inputs = inputs_of(source)
+    text = load(kind, inputs, progress)
+    splits = split(text.documents, text.free, SHARE[kind])
+    sizes = {name: sum(len(text.documents[digest]) for digest in splits[name]) for name in splits}
+    for name, size in sizes.items():  # a token is at least a byte: tell before the work
+        check_rows(name, (size + len(splits[name])) // seq_len, seq_len)
+
+    folder.mkdir()
+    (folder / "held").mkdir(mode=0o700)
+    files = {}  # name: (size, running sha256)
+
+    def append(name, data):
+        mode = 0o600 if name.startswith("held/") else 0o644
+        with open(folder / name, "ab", opener=lambda path, flags: os.open(path, flags, mode)) as file:
+            file.write(data)
+        size, digest = files.get(name, (0, hashlib.sha256()))
+        digest.update(data)
+        files[name] = (size + len(data), digest)
+
+    ranks, bos, lengths = b"", 0, np.ones(256, np.uint16)
+    if vocab_size != 256:
+        say(f"training a tokenizer of {vocab_size} tokens on {sizes['train'] / 1e6:.1f} MB", progress)
+        bos = vocab_size - 1
+        ranks = train_tokenizer([text.documents[digest] for digest in splits["train"]], bos)
+        lengths = np.array([*map(len, read_ranks(ranks)), 0], np.uint16)
+        append(TOKENIZER, ranks)
+    lengths[bos] = 0
+    append(TOKEN_BYTES, lengths.tobytes())
+
+    counts = {}
+    for name, digests in splits.items():
+        jobs = [(texts, ranks, bos) for texts in chunks(text.documents[digest] for digest in digests)]
+        size = tokens = rows = 0
+        rest = np.empty(0, np.uint16)
+        for new in track(spread(encode, jobs, sum(sizes.values())), f"encoding {name}", len(jobs), progress):
+            size += int(lengths[new].sum())
+            tokens += len(new)
+            rest = np.concatenate([rest, new])
+            count = (len(rest) - 1) // seq_len  # a row begins with the last token of the row before
+            window = np.lib.stride_tricks.sliding_window_view(rest, seq_len + 1) if count else rest[:0]
+            shard = f"train-{rows * (seq_len + 1) * 2 // SHARD:04}.bin"
+            append(shard if name == "train" else f"held/{name}.bin", window[::seq_len].tobytes())
+            rows += count
+            rest = rest[count * seq_len :]  # what is left in the end makes no row and is dropped
+        if size != sizes[name]:
+            raise UserError(f"{name} has {sizes[name]} bytes, its tokens {size}: please report this")
+        check_rows(name, rows, seq_len)
+        counts[name] = {"documents": len(digests), "bytes": size, "tokens": tokens, "rows": rows}
+
+    hidden = {text.free[digest] for name in ("val", "holdout") for digest in splits[name]}
+    exposed = f"training code can read {folder.parent}: val and holdout are not hidden from it"
+    packages = ("numpy",) if vocab_size == 256 else ("numpy", "rustbpe", "tiktoken")
+    meta = {
+        "format": FORMAT,
+        "source": source,
+        "vocab_size": vocab_size,
+        "seq_len": seq_len,
+        "tokenizer": {"kind": "bpe" if ranks else "bytes", "pattern": PATTERN if ranks else None, "bos": bos},
+        "splits": counts,
+        "duplicates": text.duplicates,
+        "skipped": text.skipped,
+        "files": {name: {"size": size, "sha256": sha.hexdigest()} for name, (size, sha) in files.items()},
+        "versions": {"python": platform.python_version()} | {name: version(name) for name in packages},
+        "grade_note": text.grade_note or (exposed if corpus.is_readable(folder) else None),
+        "library_root": text.library_root and str(text.library_root),
+        "readable_library": text.library and [file for file in text.library if file not in hidden],
+    }
+    append("meta.json", (json.dumps(meta, indent=1) + "\n").encode())
+    for name in files:
+        with open(folder / name, "rb") as file:
+            os.fsync(file.fileno())
+
+
+def check_rows(name, rows, seq_len):
+    if rows < FEWEST_ROWS:
+        raise UserError(f"too little text: {name} has {rows} rows of {seq_len} tokens, needs {FEWEST_ROWS}")
+
+
+def version(package):
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+# ------------------------------------------------------------------------------------------------------------
+# Where it lies, and making it once
+
+
+def dataset_path(source="stdlib", vocab_size=None, seq_len=None, device="cpu", cache=None):
+    """Where `prepare` with the same arguments puts the data set."""
+    vocab_size, seq_len = shape_of(vocab_size, seq_len, device)
+    kind, inputs = inputs_of(source)
+    if kind == "stdlib":  # what is held out depends on what torch needs
+        label = f"stdlib-{platform.python_version()}"
+        identity = [str(inputs), version("torch"), version("triton")]
+    else:
+        label = "files"
+        stats = [(path, Path(path).stat()) for path in inputs]
+        identity = [(path, stat.st_size, stat.st_mtime_ns) for path, stat in stats]
+    digest = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:10]
+    return Path(cache or cache_dir()) / "data" / f"{label}-{digest}-v{vocab_size}-t{seq_len}"
+
+
+def shape_of(vocab_size, seq_len, device):
+    if device not in DEFAULTS:
+        raise UsageError(f"unknown device {device!r}: use {' or '.join(DEFAULTS)}")
+    vocab_size = DEFAULTS[device][0] if vocab_size is None else vocab_size
+    seq_len = DEFAULTS[device][1] if seq_len is None else seq_len
+    if not 256 <= vocab_size <= 65535:
+        raise UsageError(f"no vocabulary of {vocab_size}: use 256 (plain bytes), or 257 to 65535")
+    if not 8 <= seq_len <= 65536:
+        raise UsageError(f"no rows of {seq_len} tokens: use 8 to 65536")
+    return vocab_size, seq_len
+
+
+def fault(root, verify):
+    """Why the data set in `root` cannot be used, or None."""
+    try:
+        data = Dataset.open(root)
+        if verify:
+            data.verify()
+    except Blocker as error:
+        return str(error)
+    return None
+
+
+def prepare(
+    source="stdlib", vocab_size=None, seq_len=None, device="cpu", cache=None, progress=True, verify=False
+):
+    """Make the data set unless it is there and whole; return its folder. `verify`: read every byte of it."""
+    vocab_size, seq_len = shape_of(vocab_size, seq_len, device)
+    root = dataset_path(source, vocab_size, seq_len, device, cache)
+    try:
+        if fault(root, verify) is not None:
+            root.parent.mkdir(parents=True, exist_ok=True)
+            make(root, verify, progress, lambda folder: build(folder, source, vocab_size, seq_len, progress))
+    except ImportError as error:
+        hint = f"pip install {error.name}, or use --vocab-size 256 (plain bytes)"
+        raise UserError(f"{error.name} is missing: {hint}") from None
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise UserError(f"no space left in {root.parent}: make room there") from None
+        raise UserError(f"{error.filename or root.parent}: {error.strerror or error}") from None
+    return root
+
+
+def make(root, verify, progress, build_in):
+    """Build beside `root`, then rename: a data set is there as a whole or not at all. One builder at once."""
+    with open(root.parent / ".lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("another prepare is at work in this cache: waiting for it", progress)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        why = fault(root, verify)
+        if why is None:  # made while we waited
+            return
+        remove_unfinished(root.parent)  # left by the dead: the lock is ours
+        try:
+            if root.exists():
+                say(f"{why.partition(': run')[0]}: building it again", progress)
+            build_in(root.with_name(f".{root.name}.new"))
+            if root.exists():
+                root.rename(root.with_name(f".{root.name}.old"))
+            root.with_name(f".{root.name}.new").rename(root)
+        finally:
+            remove_unfinished(root.parent)
+
+
+def remove_unfinished(folder):
+    for path in [*folder.glob(".*.new"), *folder.glob(".*.old")]:
+        shutil.rmtree(path)
+
+
+# ------------------------------------------------------------------------------------------------------------
+# Command line
+
+
+def describe(root):
+    """What a data set holds, for people."""
+    data = Dataset.open(root)
+    lines = [f"{'':8}{'documents':>10}{'bytes':>15}{'tokens':>15}{'rows':>10}{'bytes/token':>13}"]
+    for name, n in data.meta["splits"].items():
+        numbers = f"{n['documents']:10,}{n['bytes']:15,}{n['tokens']:15,}{n['rows']:10,}"
+        lines.append(f"{name:8}{numbers}{n['bytes'] / n['tokens']:13.2f}")
+    duplicates, skipped = data.meta["duplicates"], data.meta["skipped"]
+    lines.append(f"vocabulary {data.vocab_size}, rows of {data.seq_len} tokens")
+    lines.append(f"left out: {duplicates} exact duplicates, {skipped} that are no UTF-8 text")
+    if data.meta["grade_note"]:
+        lines.append(f"note: {data.meta['grade_note']}")
+    return "\n".join([*lines, f"data set {data.hash}: {root}"])
+
+
+def main():
+    gpu = "cuda" if Path("/dev/nvidiactl").exists() else "cpu"
+    parser = argparse.ArgumentParser(description="Turn text into a tokenizer and rows of tokens.")
+    parser.add_argument("--source", default="stdlib", help="stdlib (default), or files:GLOB[,GLOB...]")
+    parser.add_argument("--vocab-size", type=int, help="256 is plain bytes; default 2048, for a GPU 8192")
+    parser.add_argument("--seq-len", type=int, help="tokens in a row; default 64, for a GPU 2048")
+    parser.add_argument("--device", choices=list(DEFAULTS), default=gpu, help=f"for the defaults; here {gpu}")
+    parser.add_argument("--cache", type=Path, help="default $AUTORESEARCH_CACHE, or the user's cache folder")
+    parser.add_argument("--verify", action="store_true", help="read every byte of a data set that is there")
+    args = parser.parse_args()
+    start = time.monotonic()
+    try:
+        print(describe(prepare(**vars(args))))
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("interrupted: nothing was left behind", file=sys.stderr)
+        return 130
+    say(f"{time.monotonic() - start:.1f} s", True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
