@@ -1,0 +1,295 @@
+"""The filter of system calls: no network, no foreign processes, nothing that outlives the cell.
+
+Written as BPF by hand, for x86-64 and aarch64, so that no library has to be trusted or installed. There are
+three answers: refused; *pretended* (success is reported and nothing done: record locks, modes and times of
+files are channels between cells, but compilers and caches expect them to work); and allowed, for the rest.
+
+Refused is also what only looks harmless: fcntl(F_SETOWN) and ioctl(FIOSETOWN) send signals to anybody,
+sendmsg on a datagram socket reaches path sockets without connect(2), prlimit takes any process.
+"""
+
+import errno
+import struct
+
+from autoresearch.measure import kernel
+
+_AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
+
+# name: number on x86-64, number on aarch64 (-1: does not exist there); one number: the same on both
+_FOREIGN_PROCESSES = {
+    "ptrace": (101, 117),
+    "process_vm_readv": (310, 270),
+    "process_vm_writev": (311, 271),
+    "process_madvise": (440, 440),
+    "process_mrelease": (448, 448),
+    "pidfd_open": (434, 434),
+    "pidfd_getfd": (438, 438),
+    "pidfd_send_signal": (424, 424),
+    "kcmp": (312, 272),
+    "migrate_pages": (256, 238),
+    "perf_event_open": (298, 241),
+}
+_CARRY_OVER = {
+    "add_key": (248, 217),
+    "request_key": (249, 218),
+    "keyctl": (250, 219),
+    "shmget": (29, 194),
+    "shmctl": (31, 195),
+    "shmat": (30, 196),
+    "semget": (64, 190),
+    "semctl": (66, 191),
+    "semtimedop": (220, 192),
+    "semop": (65, 193),
+    "msgget": (68, 186),
+    "msgctl": (71, 187),
+    "msgrcv": (70, 188),
+    "msgsnd": (69, 189),
+    "mq_open": (240, 180),
+    "mq_unlink": (241, 181),
+    "inotify_add_watch": (254, 27),
+    "fanotify_init": (300, 262),
+}
+_SYSTEM = {
+    "io_uring_setup": (425, 425),
+    "io_uring_enter": (426, 426),
+    "io_uring_register": (427, 427),
+    "bpf": (321, 280),
+    "userfaultfd": (323, 282),
+    "truncate": (76, 45),
+    "mount": (165, 40),
+    "umount2": (166, 39),
+    "pivot_root": (155, 41),
+    "chroot": (161, 51),
+    "unshare": (272, 97),
+    "setns": (308, 268),
+    "open_tree": (428, 428),
+    "move_mount": (429, 429),
+    "fsopen": (430, 430),
+    "fsconfig": (431, 431),
+    "fsmount": (432, 432),
+    "fspick": (433, 433),
+    "mount_setattr": (442, 442),
+    "open_tree_attr": (467, 467),
+    "open_by_handle_at": (304, 265),
+    "kexec_load": (246, 104),
+    "kexec_file_load": (320, 294),
+    "init_module": (175, 105),
+    "finit_module": (313, 273),
+    "delete_module": (176, 106),
+    "swapon": (167, 224),
+    "swapoff": (168, 225),
+    "reboot": (169, 142),
+    "settimeofday": (164, 170),
+    "clock_settime": (227, 112),
+    "clock_adjtime": (305, 266),
+    "adjtimex": (159, 171),
+    "acct": (163, 89),
+    "quotactl": (179, 60),
+    "quotactl_fd": (443, 443),
+    "syslog": (103, 116),
+    "sethostname": (170, 161),
+    "setdomainname": (171, 162),
+    "vhangup": (153, 58),
+    "ioperm": (173, -1),
+    "iopl": (172, -1),
+}
+_ATTRIBUTES = {
+    "setxattr": (188, 5),
+    "lsetxattr": (189, 6),
+    "fsetxattr": (190, 7),
+    "removexattr": (197, 14),
+    "lremovexattr": (198, 15),
+    "fremovexattr": (199, 16),
+    "setxattrat": (463, 463),
+    "removexattrat": (466, 466),
+    "file_setattr": (469, 469),
+}
+_PRETENDED = {
+    "flock": (73, 32),
+    "chmod": (90, -1),
+    "fchmod": (91, 52),
+    "fchmodat": (268, 53),
+    "fchmodat2": (452, 452),
+    "chown": (92, -1),
+    "lchown": (94, -1),
+    "fchown": (93, 55),
+    "fchownat": (260, 54),
+    "utime": (132, -1),
+    "utimes": (235, -1),
+    "futimesat": (261, -1),
+    "utimensat": (280, 88),
+}
+_SERVERS = {"bind": (49, 200), "listen": (50, 201), "accept": (43, 202), "accept4": (288, 242)}
+_CONNECT = {"connect": (42, 203)}
+_FORKS = {"fork": (57, -1), "vfork": (58, -1)}
+_CONDITIONAL = {
+    "socket": (41, 198),
+    "socketpair": (53, 199),
+    "clone": (56, 220),
+    "clone3": (435, 435),
+    "prctl": (157, 167),
+    "fcntl": (72, 25),
+    "ioctl": (16, 29),
+    "kill": (62, 129),
+    "tkill": (200, 130),
+    "tgkill": (234, 131),
+    "rt_sigqueueinfo": (129, 138),
+    "rt_tgsigqueueinfo": (297, 240),
+    "prlimit64": (302, 261),
+    "sched_setaffinity": (203, 122),
+    "sched_setscheduler": (144, 119),
+    "sched_setparam": (142, 118),
+    "sched_setattr": (314, 274),
+    "move_pages": (279, 239),
+    "setpriority": (141, 140),
+    "ioprio_set": (251, 30),
+}
+
+_AF_UNIX, _AF_INET, _AF_INET6, _AF_NETLINK = 1, 2, 10, 16
+_SOCK_STREAM, _SOCK_SEQPACKET = 1, 5
+_NEW_NAMESPACES, _CLONE_THREAD = 0x7E020000, 0x10000
+_F_SETLKS = (6, 7, 37, 38)  # F_SETLK, F_SETLKW, F_OFD_SETLK, F_OFD_SETLKW
+_F_GETLKS = (5, 36)
+_F_REFUSED = (8, 10, 15, 1024, 1026, 1036, 1038)  # SETOWN SETSIG SETOWN_EX SETLEASE NOTIFY, write hints
+_IOCTLS_REFUSED = (0x5412, 0x541C, 0x8901, 0x8902, 0x40086602, 0x401C5820, 0x40087602)
+# TIOCSTI, TIOCLINUX, FIOSETOWN, SIOCSPGRP, FS_IOC_SETFLAGS, FS_IOC_FSSETXATTR, FS_IOC_SETVERSION
+
+_LOAD, _AND, _JUMP_EQUAL, _JUMP_ANY_BIT, _JUMP_AT_LEAST, _RETURN = 0x20, 0x54, 0x15, 0x45, 0x35, 0x06
+_ALLOW, _ERRNO, _KILL = 0x7FFF0000, 0x00050000, 0x80000000
+_PRETEND = _ERRNO
+_REFUSE = _ERRNO | errno.EPERM
+
+Code = list[tuple[int, int, int, int]]
+
+
+def build(threads_only: bool, network: bool, protect: list[int] | None) -> bytes | None:
+    """The filter; None on a processor that is not known.
+
+    `threads_only` refuses new processes. `protect` are processes not to be touched, where the cell shares a
+    process namespace with them; None where it has one of its own.
+    """
+    if kernel.MACHINE not in _AUDIT_ARCH:
+        return None
+    code = _right_machine()
+    refused = {**_FOREIGN_PROCESSES, **_CARRY_OVER, **_SYSTEM, **(_FORKS if threads_only else {})}
+    code += _answer_all(refused, _REFUSE)
+    code += _answer_all(_ATTRIBUTES, _ERRNO | errno.EOPNOTSUPP)
+    code += _answer_all(_PRETENDED, _PRETEND)
+    code += _sockets(network)
+    code += _processes(threads_only)
+    code += _files()
+    code += _signals(protect)
+    code += _others_settings(own_namespace=protect is None)
+    code += [(_RETURN, 0, 0, _ALLOW)]
+    return b"".join(struct.pack("HBBI", *instruction) for instruction in code)
+
+
+def _right_machine() -> Code:
+    """Kill what calls in another convention (i386, x32, 32-bit ARM): its numbers mean other things."""
+    code = [
+        (_LOAD, 0, 0, 4),
+        (_JUMP_EQUAL, 1, 0, _AUDIT_ARCH[kernel.MACHINE]),
+        (_RETURN, 0, 0, _KILL),
+        (_LOAD, 0, 0, 0),
+    ]
+    if kernel.MACHINE == "x86_64":
+        code += [(_JUMP_AT_LEAST, 0, 1, 0x40000000), (_RETURN, 0, 0, _KILL)]
+    return code
+
+
+def _sockets(network: bool) -> Code:
+    connected = _mask(0xF) + _when(_SOCK_STREAM, _ALLOW) + _when(_SOCK_SEQPACKET, _ALLOW) + _then(_REFUSE)
+    pair = _argument(0) + _unless(_AF_UNIX, _REFUSE) + _argument(1) + connected
+    if network:  # sockets on paths (docker.sock, say) stay out of reach
+        families = [_AF_INET, _AF_INET6, _AF_NETLINK]
+        either = [step for family in families for step in _when(family, _ALLOW)]
+        return _rule("socket", _argument(0) + either + _then(_REFUSE)) + _rule("socketpair", pair)
+    refused = _answer_all(_SERVERS, _REFUSE) + _answer_all(_CONNECT, _ERRNO | errno.ECONNREFUSED)
+    return refused + _rule("socket", pair) + _rule("socketpair", pair)
+
+
+def _processes(threads_only: bool) -> Code:
+    fresh = _argument(0) + _when_any(_NEW_NAMESPACES, _REFUSE)
+    if threads_only:
+        fresh += _when_any(_CLONE_THREAD, _ALLOW) + _then(_REFUSE)
+    # without clone3, whose flags lie in memory that a filter cannot see, the C library uses clone
+    code = _rule("clone", fresh + _then(_ALLOW)) + _rule("clone3", _then(_ERRNO | errno.ENOSYS))
+    ours_to_set = _argument(1) + _when(0, _REFUSE) + _then(_ALLOW)  # nobody may clear his parent-death signal
+    return code + _rule("prctl", _argument(0) + _unless(kernel.PR_SET_PDEATHSIG, _ALLOW) + ours_to_set)
+
+
+def _files() -> Code:
+    locks = _argument(1)
+    for command in _F_SETLKS:
+        locks += _when(command, _PRETEND)
+    for command in _F_GETLKS:
+        locks += _when(command, _ERRNO | errno.EINVAL)
+    for command in _F_REFUSED:
+        locks += _when(command, _REFUSE)
+    controls = _argument(1)
+    for command in _IOCTLS_REFUSED:
+        controls += _when(command, _REFUSE)
+    return _rule("fcntl", locks + _then(_ALLOW)) + _rule("ioctl", controls + _then(_ALLOW))
+
+
+def _signals(protect: list[int] | None) -> Code:
+    if protect is None:
+        return []
+    code = _rule("tkill", _then(_REFUSE))  # takes a thread of anybody; the C library uses tgkill
+    for name in ("kill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo"):
+        refused = [*protect, *([-1, *(-pid for pid in protect)] if name == "kill" else [])]
+        steps = [step for pid in refused for step in _when(pid, _REFUSE)]
+        code += _rule(name, _argument(0) + steps + _then(_ALLOW))
+    return code
+
+
+def _others_settings(own_namespace: bool) -> Code:
+    """Limits and priorities: a process's own only, unless it can name no process outside anyway."""
+    code: Code = []
+    if not own_namespace:
+        own = _argument(0) + _unless(0, _REFUSE) + _then(_ALLOW)
+        for name in ("prlimit64", "sched_setaffinity", "sched_setscheduler", "sched_setparam"):
+            code += _rule(name, own)
+        code += _rule("sched_setattr", own) + _rule("move_pages", own)
+    for name, one_process in (("setpriority", 0), ("ioprio_set", 1)):
+        itself = _argument(0) + _unless(one_process, _REFUSE) + _argument(1) + _unless(0, _REFUSE)
+        code += _rule(name, itself + _then(_ALLOW))
+    return code
+
+
+def _number(numbers: tuple[int, int]) -> int:
+    return numbers[0] if kernel.MACHINE == "x86_64" else numbers[1]
+
+
+def _answer_all(table: dict[str, tuple[int, int]], action: int) -> Code:
+    numbers = [_number(numbers) for numbers in table.values()]
+    return [step for number in numbers if number >= 0 for step in _when(number, action)]
+
+
+def _rule(name: str, body: Code) -> Code:
+    """`body` decides about one system call; it must end in an answer."""
+    return [(_JUMP_EQUAL, 0, len(body), _number(_CONDITIONAL[name])), *body]
+
+
+def _argument(index: int) -> Code:
+    return [(_LOAD, 0, 0, 16 + 8 * index)]  # the low half: all that is looked at is 32 bits wide
+
+
+def _mask(bits: int) -> Code:
+    return [(_AND, 0, 0, bits)]
+
+
+def _when(value: int, action: int) -> Code:
+    return [(_JUMP_EQUAL, 0, 1, value & 0xFFFFFFFF), (_RETURN, 0, 0, action)]
+
+
+def _when_any(bits: int, action: int) -> Code:
+    return [(_JUMP_ANY_BIT, 0, 1, bits), (_RETURN, 0, 0, action)]
+
+
+def _unless(value: int, action: int) -> Code:
+    return [(_JUMP_EQUAL, 1, 0, value & 0xFFFFFFFF), (_RETURN, 0, 0, action)]
+
+
+def _then(action: int) -> Code:
+    return [(_RETURN, 0, 0, action)]
