@@ -1,0 +1,121 @@
+"""What a cell may read: the system's programs and libraries, Python, and what the caller adds.
+
+Where the validation text comes from Python's own library, the files of that library are allowed one by one,
+and other Pythons' copies of it not at all. Landlock cannot take a folder out of an allowed tree, so the trees
+around them are then allowed child by child, and what may hold a Python is left out. A package that ships a
+Python's library inside site-packages is not noticed.
+"""
+
+import functools
+import importlib.util
+import os
+import sys
+import sysconfig
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+_SYSTEM = (
+    "/usr",
+    "/lib",
+    "/lib32",
+    "/lib64",
+    "/bin",
+    "/sbin",
+    "/opt/nvidia",
+    "/nix/store",
+    "/run/opengl-driver",
+)
+_KERNEL = ("/proc", "/sys")
+_ETC = (
+    *("alternatives", "group", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime", "mime.types"),
+    *("nsswitch.conf", "passwd", "nvidia", "OpenCL", "vulkan"),
+)
+_ETC_NETWORK = ("hosts", "resolv.conf", "ssl", "pki", "ca-certificates", "services", "protocols", "host.conf")
+_DEVICES = ("null", "zero", "full", "random", "urandom")
+_GPU_DEVICES = ("nvidia*", "nvidia-caps/*", "dri/*", "kfd", "dxg")
+
+_PREFIXES = ("/", "/usr", "/usr/local", "/opt/nvidia")
+_TREES = ("bin", "sbin", "include", "nvvm", "targets", "pyvenv.cfg", "*-linux-gnu")
+_SHARED = ("zoneinfo", "locale", "i18n", "terminfo", "nvidia", "glvnd", "vulkan")
+_KNOWN = ("gcc", "wsl", "x86_64-linux-gnu", "aarch64-linux-gnu")  # large, and without a Python
+_LOOKS = 300  # folders searched for a Python before a tree counts as one that may hold it
+
+
+def view(
+    read: Sequence[Path], library: Sequence[Path | str] | None, gpu: bool, network: bool
+) -> dict[str, list[str]]:
+    """Paths by what may be done with them: `readable`, `listable`, `devices`."""
+    if library is None:
+        readable = [*_SYSTEM, *map(str, [*_python_prefixes(), *_packages(), _library()])]
+        listable: list[str] = []
+    else:
+        readable, listable = _without_library(tuple(map(str, library)))
+    etc = [*_ETC, *(_ETC_NETWORK if network else ())]
+    gpus = [str(path) for pattern in _GPU_DEVICES if gpu for path in Path("/dev").glob(pattern)]
+    return {
+        "readable": [*readable, *_KERNEL, *(f"/etc/{name}" for name in etc), *map(str, read)],
+        "listable": listable,
+        "devices": [*(f"/dev/{name}" for name in _DEVICES), *gpus],
+    }
+
+
+def python_paths() -> list[str]:
+    """What a user must be able to read to run this Python at all."""
+    programs = [sys.executable, str(Path(sys.executable).resolve())]
+    return [*programs, str(_library() / "os.py"), *map(str, _packages())]
+
+
+def _library() -> Path:
+    return Path(sysconfig.get_path("stdlib")).resolve()
+
+
+def _python_prefixes() -> set[Path]:
+    return {Path(prefix).resolve() for prefix in (sys.prefix, sys.base_prefix, sys.exec_prefix)}
+
+
+def _packages() -> list[Path]:
+    """The folders that installed packages are imported from."""
+    places = [sysconfig.get_path("purelib"), sysconfig.get_path("platlib"), *sys.path]
+    folders = {Path(place).resolve() for place in places if place.endswith("-packages")}
+    return sorted(folder for folder in folders if folder.is_dir())
+
+
+@functools.lru_cache(maxsize=4)
+def _without_library(allowed: tuple[str, ...]) -> tuple[list[str], list[str]]:
+    """Readable and listable paths, where only `allowed` files of the library may be read."""
+    library = _library()
+    prefixes = {Path(prefix).resolve() for prefix in _PREFIXES} | _python_prefixes()
+    prefixes |= {path.resolve() for path in Path("/usr/local").glob("cuda*")}
+    readable = [path for prefix in sorted(prefixes) for path in _outline(prefix)]
+    for name in allowed:
+        file = library / name
+        readable += [file, Path(importlib.util.cache_from_source(str(file)))]
+    readable += [library / "lib-dynload", *_packages()]
+    return list(map(str, readable)), [str(library)]
+
+
+def _outline(prefix: Path) -> Iterator[Path]:
+    """Of a folder like /usr, what programs need, without any Python's library."""
+    for pattern in _TREES:
+        yield from prefix.glob(pattern)
+    for name in _SHARED:
+        yield prefix / "share" / name
+    for folder in prefix.glob("lib*"):
+        if folder.is_dir() and not folder.is_symlink():
+            yield from (Path(entry) for entry in os.scandir(folder) if _is_harmless(entry))
+
+
+def _is_harmless(entry: os.DirEntry[str]) -> bool:
+    if entry.is_symlink() or not entry.is_dir():
+        return not entry.is_symlink()
+    if entry.name in _KNOWN:
+        return True
+    return not any(name in entry.name for name in ("python", "pypy")) and not _may_hold_python(entry.path)
+
+
+def _may_hold_python(folder: str) -> bool:
+    """Whether a folder holds a Python's library, or is too large to tell."""
+    for looks, (_, _, files) in enumerate(os.walk(folder)):
+        if looks == _LOOKS or "os.py" in files or any(name.endswith(".zip") for name in files):
+            return True
+    return False
