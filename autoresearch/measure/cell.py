@@ -25,7 +25,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from autoresearch.measure import kernel
+from autoresearch.measure import grade, kernel, view
 from autoresearch.measure.log import LogFile
 
 START_TIMEOUT = 30.0  # s, for a supervisor to say that the layers are applied
@@ -103,6 +103,8 @@ class Cell:
             reason = (message or {}).get("error") or cell.log().strip() or "its supervisor does not answer"
             raise CellError(f"the sandbox could not be started: {reason}")
         cell.pid, cell.layers = message["started"], message["layers"]
+        cell.weaknesses = grade.weaknesses(cell.layers, library_restricted=spec.library is not None)
+        cell.grade = "WEAK" if cell.weaknesses else "STRONG"
         return cell
 
     def running(self) -> bool:
@@ -203,6 +205,9 @@ def _execute(spec: CellSpec, tmp: Path, control: int, log: int) -> subprocess.Po
 
 def _order(spec: CellSpec, tmp: Path) -> dict[str, Any]:
     """What the supervisor has to know, as plain JSON."""
+    seen = view.view(spec.read, spec.library, spec.gpu, spec.network)
+    programs = [str(path) for path in map(Path, spec.program) if path.is_absolute() and path.exists()]
+    limits = [int(name.removeprefix("landlock>")) for name in spec.off if name.startswith("landlock>")]
     return {
         "owner": os.getpid(),
         "program": list(map(str, spec.program)),
@@ -213,6 +218,11 @@ def _order(spec: CellSpec, tmp: Path) -> dict[str, Any]:
         "cores": None if spec.cores is None else list(spec.cores),
         "log_limit": spec.log_limit,
         "off": sorted(spec.off),
+        "view": seen,
+        "must_reach": [*view.python_paths(), *programs, *map(str, spec.read)],
+        "landlock_limit": min(limits, default=99),
+        "threads_only": spec.threads_only,
+        "network": spec.network,
     }
 
 

@@ -14,7 +14,7 @@ _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2
 
 
 class LogFile:
-    """The reader's side. `fd` is what the supervisor gets, and its own stderr, which starts after the header."""
+    """The reader's side. `fd` is what the supervisor gets; its own stderr starts after the header."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit

@@ -1,8 +1,8 @@
 """The supervisor of one cell: a program of its own, executed by cell.py, that trusts nothing it starts.
 
-It applies the layers, executes the untrusted program below itself, pumps its output into the capped log, and
-kills the whole tree when that program ends, when the owner asks, or when the owner is gone: the control socket
-is a lifeline, and its end-of-file arrives also after kill -9. Standard library only, no threads.
+It applies the layers, executes the untrusted program below itself, pumps its output into the capped log,
+and kills the whole tree when that program ends, when the owner asks, or when the owner is gone: the control
+socket is a lifeline, and its end-of-file arrives also after kill -9. Standard library only, no threads.
 
 Messages to the owner: {"started": pid, "layers": {}}, then {"ended": status} when nothing is left alive; or
 {"error": text}.
@@ -11,21 +11,18 @@ Messages to the owner: {"started": pid, "layers": {}}, then {"ended": status} wh
 import fcntl
 import json
 import os
-import resource
 import select
 import signal
 import time
 from contextlib import suppress
 from typing import Any, NoReturn
 
-from autoresearch.measure import kernel
+from autoresearch.measure import kernel, layers, namespaces
 from autoresearch.measure.log import LogWriter
-from autoresearch.measure.reaper import kill_below, wipe
+from autoresearch.measure.reaper import clear_user, descendants, kill_below, wipe
 
 GLANCE = 500  # ms between looks at whether the owner is still our parent
 CHUNK = 1 << 16  # bytes
-FILE_LIMIT = 16 << 30  # bytes of the largest file
-SPARE_PROCESSES = 4096
 
 
 def main(argv: list[str]) -> None:
@@ -48,6 +45,7 @@ class Supervisor:
         self.wake, self.wake_writer = os.pipe()
         self.child = 0
         self.status: int | None = None
+        self.inner_status = -1  # where process 1 of a namespace says how the program ended
 
     def run(self) -> None:
         """The whole life of a cell; returns when everything is dead and its folder gone."""
@@ -55,29 +53,54 @@ class Supervisor:
         os.set_blocking(self.wake_writer, False)
         signal.set_wakeup_fd(self.wake_writer, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
+        self.choose()
         kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
         kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
         if self.launch():
             self.watch()
         self.end()
         self.wait_for_owner()
-        wipe(self.order["tmp"])
+        self.clear()
+
+    def choose(self) -> None:
+        """Find out which layers can be had that are decided from outside the process, and enter them."""
+        order, off = self.order, self.order["off"]
+        order["protect"] = [order["owner"], os.getpid()]
+        order["namespaces"] = [] if "ns" in off else namespaces.choose(order["network"])
+        order["uid"] = None
+        if "uid" not in off and "user" not in order["namespaces"]:
+            order["uid"] = layers.choose_uid([*order["must_reach"], *order["view"]["devices"]])
+        if order["uid"] is not None:
+            os.chown(order["tmp"], order["uid"], order["uid"])
+        if order["namespaces"]:  # last: what is forked next is process 1 of the new namespace
+            namespaces.enter_outer(order["namespaces"])
 
     def launch(self) -> bool:
         """Start the program; whether it got as far as its first instruction."""
         reader, writer = os.pipe()
+        self.inner_status, status = os.pipe()
         self.child = os.fork()
         if self.child == 0:
-            become(self.order, self.output_writer, writer)
-        os.close(writer)
-        os.close(self.output_writer)
-        for fd in set(self.order["fds"].values()):
+            begin(self.order, self.output_writer, writer, status)
+        for fd in {writer, status, self.output_writer, *self.order["fds"].values()}:
             os.close(fd)
         reports = read_all(reader).splitlines() or [b'{"error": "it died before its program started"}']
         message = json.loads(reports[-1])
         os.close(reader)
-        self.send(message if "error" in message else {"started": self.child, "layers": message["layers"]})
-        return "error" not in message
+        if "started" in message:
+            message["started"] = self.seen_from_here(message["started"])
+        self.send(message)
+        return "started" in message
+
+    def seen_from_here(self, pid: int) -> int:
+        """The number here of a process that calls itself `pid`."""
+        if "pid" not in self.order["namespaces"]:
+            return pid
+        for candidate in descendants(self.child):
+            with suppress(OSError), open(f"/proc/{candidate}/status") as file:
+                if f"\t{pid}\n" in next(line for line in file if line.startswith("NSpid:")):
+                    return candidate
+        return self.child
 
     def watch(self) -> None:
         """Pump output until the program ends, or the owner asks or dies."""
@@ -113,7 +136,8 @@ class Supervisor:
             if pid == 0:
                 return True
             if pid == self.child:
-                self.status = os.waitstatus_to_exitcode(status)
+                inner = namespaces.read_status(self.inner_status)
+                self.status = os.waitstatus_to_exitcode(status) if inner is None else inner
 
     def end(self) -> None:
         """Kill until nothing is left (orphans become our children), then say so."""
@@ -130,22 +154,48 @@ class Supervisor:
             if select.select([self.control], [], [], GLANCE / 1000)[0]:
                 return
 
+    def clear(self) -> None:
+        """Remove what may have survived."""
+        if self.order["uid"] is not None:
+            clear_user(self.order["uid"])
+        with suppress(OSError):
+            wipe(self.order["tmp"])
+
     def send(self, message: dict[str, Any]) -> None:
         with suppress(OSError):  # the owner has gone: nobody to tell
             os.write(self.control, json.dumps(message).encode())
 
 
-def become(order: dict[str, Any], output: int, report: int) -> NoReturn:
-    """In the forked child: turn into the untrusted program. Reports the layers, or why it failed."""
+def begin(order: dict[str, Any], output: int, report: int, status: int) -> NoReturn:
+    """In the forked child: turn into the untrusted program, below a process 1 if there is a namespace."""
+    try:
+        kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+        signal.set_wakeup_fd(-1)
+        kinds = order["namespaces"]
+        mounted = namespaces.enter_inner(kinds, order["tmp"]) if kinds else {}
+        if "pid" in kinds:
+            namespaces.be_first(lambda: become(order, output, report, mounted), status)
+    except OSError as error:
+        tell(report, error=f"{type(error).__name__}: {error}")
+        os._exit(127)
+    become(order, output, report, mounted)
+
+
+def become(order: dict[str, Any], output: int, report: int, mounted: dict[str, Any]) -> NoReturn:
+    """Put on the layers and execute. Reports them, or why it failed."""
     try:
         report = arrange_descriptors(order, output, report)
         forget_parent(order)
-        layers = apply_layers(order)
-        os.write(report, json.dumps({"layers": layers}).encode() + b"\n")
+        tell(report, layers=layers.apply(order, mounted), started=os.getpid())
         os.execve(order["program"][0], order["program"], order["environment"])
     except (OSError, ValueError) as error:
-        os.write(report, json.dumps({"error": f"{type(error).__name__}: {error}"}).encode())
+        tell(report, error=f"{type(error).__name__}: {error}")
     os._exit(127)
+
+
+def tell(report: int, **fields: Any) -> None:
+    """Add a line to the report; its last line counts."""
+    os.write(report, json.dumps(fields).encode() + b"\n")
 
 
 def arrange_descriptors(order: dict[str, Any], output: int, report: int) -> int:
@@ -162,52 +212,12 @@ def arrange_descriptors(order: dict[str, Any], output: int, report: int) -> int:
 
 def forget_parent(order: dict[str, Any]) -> None:
     """A session, folder and signals of its own."""
-    signal.set_wakeup_fd(-1)
     for number in (signal.SIGCHLD, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT):
         signal.signal(number, signal.SIG_DFL)
     os.setsid()
     os.chdir(order["tmp"])
     if order["cores"] is not None:
         os.sched_setaffinity(0, order["cores"])
-
-
-def apply_layers(order: dict[str, Any]) -> dict[str, Any]:
-    """Apply what can be applied, and say what that was."""
-    kernel.prctl(kernel.PR_SET_DUMPABLE, 1)
-    kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
-    rlimits = "rlimits" not in order["off"] and limit(order)
-    return {
-        "landlock": 0,
-        "seccomp": False,
-        "nnp": False,
-        "caps": None,
-        "ns": [],
-        "uid": None,
-        "shm": "shared",
-        "rlimits": rlimits,
-        "reaper": True,
-    }
-
-
-def limit(order: dict[str, Any]) -> bool:
-    """Bounds on memory, files and processes; if memory runs out all the same, this process dies first."""
-    with open("/proc/loadavg") as file:
-        threads = int(file.read().split()[3].split("/")[1])  # on the whole machine
-    lower(resource.RLIMIT_CORE, 0)
-    lower(resource.RLIMIT_FSIZE, FILE_LIMIT)
-    lower(resource.RLIMIT_NPROC, threads + SPARE_PROCESSES)
-    if order["memory"] is not None:
-        lower(resource.RLIMIT_DATA, order["memory"])
-    with suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
-        file.write("800")
-    return True
-
-
-def lower(kind: int, value: int) -> None:
-    """Set a limit, soft and hard, unless it is lower already."""
-    hard = resource.getrlimit(kind)[1]
-    value = value if hard == resource.RLIM_INFINITY else min(value, hard)
-    resource.setrlimit(kind, (value, value))
 
 
 def read_all(fd: int) -> bytes:

@@ -1,0 +1,59 @@
+"""STRONG or WEAK: what the layers of a cell come to, in plain words."""
+
+from collections.abc import Mapping
+from typing import Any
+
+_LANDLOCK = (
+    "files of this user can be read from inside a trial, validation data included: use a kernel with "
+    "Landlock (Linux 5.13 or newer, `landlock` in /sys/kernel/security/lsm)"
+)
+_OTHER_USER = ", or run as root with a Python that every user can read (not below a private home folder)"
+_LIBRARY = (
+    "the validation text comes from Python's own library, which trials can read without Landlock: use a "
+    "kernel with it (Linux 5.13 or newer), or validate on another text"
+)
+_SECCOMP = (
+    "system calls are not filtered, so a trial can reach the network and other processes: use a kernel and a "
+    "container profile that allow seccomp filters, on x86-64 or aarch64"
+)
+_PRIVILEGES = "a trial could gain privileges (no_new_privs is off)"
+_CAPABILITIES = (
+    "a trial keeps capabilities of root: run as an ordinary user, or allow CAP_SETPCAP to drop them"
+)
+_LIMITS = "a trial's memory, files and processes are not limited"
+
+
+def weaknesses(layers: Mapping[str, Any], library_restricted: bool) -> list[str]:
+    """What is not protected, and how to get it; empty for a STRONG cell.
+
+    Files are hidden by Landlock, or by a user of the cell's own where they are private to ours; the latter
+    does not hide Python's library, which everybody may read. Namespaces add depth but are never required: a
+    default container does not have them.
+    """
+    found = []
+    if not layers["landlock"]:
+        if layers["uid"] is None:
+            found.append(_LANDLOCK + _OTHER_USER)
+        elif library_restricted:
+            found.append(_LIBRARY)
+    if not layers["seccomp"]:
+        found.append(_SECCOMP)
+    if not layers["nnp"]:
+        found.append(_PRIVILEGES)
+    if layers["caps"]:
+        found.append(_CAPABILITIES)
+    if not layers["rlimits"]:
+        found.append(_LIMITS)
+    return found
+
+
+def describe(layers: Mapping[str, Any]) -> str:
+    """The layers on one line, as `doctor` and `run` print them."""
+    parts = [
+        f"landlock {layers['landlock'] or '-'}",
+        "seccomp" if layers["seccomp"] else "no seccomp",
+        f"caps {layers['caps']}",
+        f"ns {','.join(layers['ns']) or '-'}",
+        f"uid {layers['uid'] or '-'}",
+    ]
+    return " | ".join(parts)

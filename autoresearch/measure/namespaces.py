@@ -1,0 +1,124 @@
+"""Namespaces: processes, mounts, network and System V IPC of the cell's own, where the kernel lets us.
+
+Directly as root, through a user namespace otherwise; in a default container neither is allowed and the other
+layers have to do. In a mount namespace everything but the private folder is read-only (so reading leaves no
+access time either), /proc shows only the cell, and /dev/shm is new.
+"""
+
+import functools
+import os
+import signal
+import struct
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any, NoReturn
+
+from autoresearch.measure import kernel
+
+_FLAGS = {"user": 0x10000000, "pid": 0x20000000, "mnt": 0x00020000, "net": 0x40000000, "ipc": 0x08000000}
+_CANDIDATES = (("pid", "mnt", "net", "ipc"), ("mnt", "net", "ipc"), ("net", "ipc"))
+_MS_BIND, _MS_PRIVATE_ALL, _HARMLESS = 0x1000, 0x44000, 0xE  # _HARMLESS: no setuid, no devices, no programs
+_MOUNT_SETATTR, _AT_FDCWD, _AT_RECURSIVE, _READ_ONLY = 442, -100, 0x8000, 1
+
+
+def choose(network: bool) -> list[str]:
+    """The most namespaces that can be had here, found by trying in a throwaway process; maybe none."""
+    for user in ([], ["user"]) if os.geteuid() == 0 else (["user"],):
+        for candidate in _CANDIDATES:
+            kinds = user + [kind for kind in candidate if not (network and kind == "net")]
+            if succeeds(functools.partial(_rehearse, kinds)):
+                return kinds
+    return []
+
+
+def succeeds(attempt: Callable[[], object]) -> bool:
+    """Whether `attempt` ends without an OSError in a forked process, which is all that it can affect."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            attempt()
+            os._exit(0)
+        except OSError:
+            os._exit(1)
+    return os.waitpid(pid, 0)[1] == 0
+
+
+def enter_outer(kinds: Sequence[str]) -> None:
+    """In the supervisor: the user namespace, and the process namespace for its next child. Raises OSError."""
+    user, group = os.geteuid(), os.getegid()
+    kernel.call("unshare", sum(_FLAGS[kind] for kind in kinds if kind in ("user", "pid")))
+    if "user" in kinds:
+        for name, text in (
+            ("setgroups", "deny"),
+            ("uid_map", f"{user} {user} 1"),
+            ("gid_map", f"{group} {group} 1"),
+        ):
+            with open(f"/proc/self/{name}", "w") as file:
+                file.write(text)
+
+
+def enter_inner(kinds: Sequence[str], tmp: str) -> dict[str, Any]:
+    """In the child, the first process of the namespace: the others, and its mounts. Raises OSError."""
+    kernel.call("unshare", sum(_FLAGS[kind] for kind in kinds if kind not in ("user", "pid")))
+    if "mnt" not in kinds:
+        return {}
+    _mount(None, "/", None, _MS_PRIVATE_ALL)
+    _mount(tmp, tmp, None, _MS_BIND)
+    with_private_shm = _try(lambda: _mount("tmpfs", "/dev/shm", "tmpfs", _HARMLESS, "size=50%,mode=1777"))
+    read_only = _try(lambda: _set_read_only("/", recursive=True))
+    if read_only:
+        _set_read_only(tmp, recursive=False, on=False)
+        if with_private_shm:
+            _set_read_only("/dev/shm", recursive=False, on=False)
+    if "pid" in kinds:
+        _mount("proc", "/proc", "proc", _HARMLESS)
+    return {"shm": "private" if with_private_shm else "shared", "readonly": read_only}
+
+
+def be_first(start: Callable[[], None], status: int) -> NoReturn:
+    """As process 1 of a namespace: start the program in a child, reap until it ends, write how it ended.
+
+    When this process ends, the kernel kills all others in the namespace.
+    """
+    child = os.fork()
+    if child == 0:
+        start()
+    for number in (signal.SIGINT, signal.SIGCHLD):
+        signal.signal(number, signal.SIG_DFL)
+    os.closerange(3, status)
+    os.closerange(status + 1, 4096)
+    while True:
+        pid, code = os.wait()
+        if pid == child:
+            os.write(status, struct.pack("i", os.waitstatus_to_exitcode(code)))
+            os._exit(0)
+
+
+def read_status(fd: int) -> int | None:
+    """What `be_first` wrote, if it came to that."""
+    data = os.read(fd, 4)
+    return struct.unpack("i", data)[0] if len(data) == 4 else None
+
+
+def _rehearse(kinds: Sequence[str]) -> None:
+    enter_outer(kinds)
+    if not succeeds(lambda: enter_inner(kinds, "/tmp")):
+        raise OSError
+
+
+def _mount(source: str | None, target: str, kind: str | None, flags: int, data: str | None = None) -> None:
+    names = [None if text is None else text.encode() for text in (source, target, kind, data)]
+    kernel.call("mount", names[0], names[1], names[2], flags, names[3])
+
+
+def _set_read_only(path: str, recursive: bool, on: bool = True) -> None:
+    attributes = struct.pack("QQQQ", _READ_ONLY if on else 0, 0 if on else _READ_ONLY, 0, 0)
+    flags = _AT_RECURSIVE if recursive else 0
+    kernel.call("syscall", _MOUNT_SETATTR, _AT_FDCWD, path.encode(), flags, attributes, len(attributes))
+
+
+def _try(step: Callable[[], None]) -> bool:
+    with suppress(OSError):
+        step()
+        return True
+    return False
