@@ -1,0 +1,21 @@
+"""What a session remembers: a SQLite database and the questions that are asked of it."""
+
+from autoresearch.ledger.alive import is_alive, state
+from autoresearch.ledger.queries import log_rows, results_tsv, status
+from autoresearch.ledger.rows import Call, Event, Experiment, Session, Trial
+from autoresearch.ledger.store import MESSAGES, Ledger
+
+__all__ = [
+    "MESSAGES",
+    "Call",
+    "Event",
+    "Experiment",
+    "Ledger",
+    "Session",
+    "Trial",
+    "is_alive",
+    "log_rows",
+    "results_tsv",
+    "state",
+    "status",
+]

@@ -1,0 +1,120 @@
+"""The SQLite file under the ledger: opening, migrations by number, and its errors in one clear line."""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib import resources
+from pathlib import Path
+
+from autoresearch.errors import UserError
+
+BUSY_TIMEOUT = 10.0  # s to wait for another writer
+# Migration k brings a ledger from version k - 1 to version k, which PRAGMA user_version holds. Append only.
+MIGRATIONS = [resources.files("autoresearch.ledger").joinpath("schema.sql").read_text(encoding="utf-8")]
+NO_SESSION = "no session yet: start one with `autoresearch run`"
+
+
+def connect(path: Path, readonly: bool, migrations: Sequence[str] = MIGRATIONS) -> sqlite3.Connection:
+    """The database at `path`, up to date; made if it is not there and may be written. Raises UserError."""
+    if readonly and not path.exists():
+        raise UserError(NO_SESSION)
+    with explained(path):
+        if readonly and 0 < _peek(path, migrations) < len(migrations):
+            connect(path, False, migrations).close()
+        return _open(path, readonly, migrations)
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Errors of the database that a user can mend become UserError; mistakes in SQL stay what they are."""
+    try:
+        yield
+    except (sqlite3.ProgrammingError, sqlite3.IntegrityError):
+        raise
+    except sqlite3.DatabaseError as error:
+        raise UserError(_advice(path, error)) from error
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """All of it, on disk at the end, or nothing."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def statements(script: str, sqlite_version: tuple[int, ...] = sqlite3.sqlite_version_info) -> Iterator[str]:
+    """The statements of a migration, as this SQLite takes them: before 3.37 it has no STRICT tables."""
+    if sqlite_version < (3, 37):
+        script = script.replace(") STRICT;", ");")
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
+
+
+def _open(path: Path, readonly: bool, migrations: Sequence[str]) -> sqlite3.Connection:
+    if not readonly:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    uri = f"{path.absolute().as_uri()}?mode={'ro' if readonly else 'rwc'}"
+    connection = sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT, isolation_level=None)
+    connection.row_factory = sqlite3.Row
+    try:
+        if _version(connection, path, migrations) == 0 and readonly:
+            raise UserError(NO_SESSION)
+        if not readonly:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA foreign_keys = ON")
+            _migrate(connection, path, migrations)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _peek(path: Path, migrations: Sequence[str]) -> int:
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_TIMEOUT)
+    try:
+        return _version(connection, path, migrations)
+    finally:
+        connection.close()
+
+
+def _version(connection: sqlite3.Connection, path: Path, migrations: Sequence[str]) -> int:
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    if version > len(migrations):
+        raise UserError(f"{path} was written by a newer autoresearch: update this one")
+    if version == 0 and connection.execute("SELECT 1 FROM sqlite_master").fetchone():
+        raise UserError(f"{path} is a database, but not a ledger: move it away")
+    return version
+
+
+def _migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[str]) -> None:
+    if _version(connection, path, migrations) == len(migrations):
+        return
+    with transaction(connection):
+        version = _version(connection, path, migrations)  # again: another process may have been faster
+        for migration in migrations[version:]:
+            for statement in statements(migration):
+                connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {len(migrations)}")
+
+
+def _advice(path: Path, error: sqlite3.DatabaseError) -> str:
+    words = str(error)
+    if "locked" in words or "busy" in words:
+        return f"{path} has been locked by another program for {BUSY_TIMEOUT:.0f} s: close it, then try again"
+    if "malformed" in words or "not a database" in words:
+        return (
+            f"{path} is damaged ({words}): save what is left with"
+            f" `sqlite3 {path} .recover | sqlite3 recovered.db`, or move it away and start a new --tag"
+        )
+    return f"{path} cannot be used ({words}): check the disk and who may write there"

@@ -1,0 +1,168 @@
+"""Questions that views ask the ledger: a fixed number of SQL statements each, however long the session."""
+
+from typing import Any
+
+from autoresearch.ledger import alive
+from autoresearch.ledger.rows import Session
+from autoresearch.ledger.store import MESSAGES, Ledger
+
+_LOG = """
+    SELECT n, sha, parent, origin, state, verdict, reason, near_miss, val_bpb, delta, sigma, p_gain,
+           coalesce(t.trials, 0) AS trials, agent, model, category, hypothesis, predicted, lines_added,
+           lines_removed, cost_usd, program_hash, started, settled, coalesce(t.seconds, 0.0) AS seconds
+    FROM experiments
+    LEFT JOIN (
+      SELECT experiment_id, sum(outcome IS NOT NULL AND outcome != 'infra') AS trials,
+             sum(ended - started) AS seconds
+      FROM trials WHERE session_id = :session GROUP BY experiment_id
+    ) AS t ON t.experiment_id = experiments.id
+    WHERE session_id = :session AND (:verdict IS NULL OR verdict = :verdict)
+    ORDER BY n
+"""
+
+_TSV = """
+    SELECT n, sha, verdict, val_bpb, hypothesis, reason, t.peak_mb
+    FROM experiments
+    LEFT JOIN (
+      SELECT experiment_id, max(json_extract(result, '$.peak_vram_mb')) AS peak_mb
+      FROM trials WHERE session_id = :session GROUP BY experiment_id
+    ) AS t ON t.experiment_id = experiments.id
+    WHERE session_id = :session AND state = 'settled'
+    ORDER BY n
+"""
+
+_COUNTS = """
+    SELECT verdict, count(*) AS count FROM experiments
+    WHERE session_id = :session AND n > 0 AND state = 'settled' GROUP BY verdict
+"""
+
+# The incumbent is the keep that was settled last: a keep that only simplifies may score a little worse.
+_SCORES = """
+    SELECT (SELECT avg(trials.val_bpb) FROM trials JOIN experiments ON experiments.id = experiment_id
+            WHERE trials.session_id = :session AND n = 0 AND purpose = 'base' AND outcome = 'ok') AS base_bpb,
+           (SELECT sigma FROM experiments WHERE session_id = :session AND sigma IS NOT NULL
+            ORDER BY n DESC LIMIT 1) AS sigma,
+           best.n AS best, best.val_bpb AS best_bpb, best.sha AS best_sha
+    FROM (SELECT 1)
+    LEFT JOIN (
+      SELECT n, val_bpb, sha FROM experiments
+      WHERE session_id = :session AND verdict = 'keep' AND state = 'settled'
+      ORDER BY settled DESC, n DESC LIMIT 1
+    ) AS best ON true
+"""
+
+# Calls are what costs; an agent that only says what a proposal cost counts where there are none.
+_COST = """
+    SELECT coalesce(sum(cost), 0.0) AS cost, coalesce(sum(unknown), 0) AS unknown FROM (
+      SELECT cost_usd AS cost, cost_usd IS NULL AS unknown FROM calls WHERE session_id = :session
+      UNION ALL
+      SELECT cost_usd, 0 FROM experiments WHERE session_id = :session
+        AND n NOT IN (SELECT n FROM calls WHERE session_id = :session AND n IS NOT NULL)
+    )
+"""
+
+_TIMES = """
+    SELECT coalesce(sum(train_seconds), 0.0) AS train, coalesce(sum(score_seconds), 0.0) AS score,
+           coalesce(sum(setup_seconds), 0.0) AS setup, min(started) FILTER (WHERE outcome IS NULL) AS running,
+           (SELECT coalesce(sum(json_extract(data, '$.seconds')), 0.0) FROM events
+            WHERE session_id = :session AND kind IN ('proposed', 'broken')) AS agent_wait
+    FROM trials WHERE session_id = :session
+"""
+
+# When each process began to work on the session, and when it was last heard of.
+_SPANS = f"""
+    WITH heard AS (
+      SELECT at FROM events WHERE session_id = :session AND kind NOT IN {MESSAGES}
+      UNION ALL SELECT coalesce(ended, started) FROM trials WHERE session_id = :session
+    ), span AS (
+      SELECT began, lead(began) OVER (ORDER BY id) AS next FROM spans WHERE session_id = :session
+    )
+    SELECT began, (SELECT max(at) FROM heard WHERE at >= began AND (next IS NULL OR at < next)) AS seen
+    FROM span ORDER BY began
+"""
+
+
+def log_rows(ledger: Ledger, session: Session, verdict: str | None = None) -> list[dict[str, Any]]:
+    """The experiments of a session, oldest first, perhaps of one verdict, as `log --json` shows them.
+
+    `trials` counts those that ended by themselves; `seconds` is their whole time.
+    """
+    rows = ledger.query(_LOG, session=session.id, verdict=verdict)
+    return [dict(row) | {"near_miss": bool(row["near_miss"])} for row in rows]
+
+
+def status(ledger: Ledger, session: Session, now: float) -> dict[str, Any]:
+    """Where a session stands at `now` (unix seconds), as `status --json` shows it.
+
+    `state` is interrupted where the process of an unfinished session is gone. `experiments`, `kept` and
+    `verdicts` leave out the base. `cost_usd` is None if the cost of any call is unknown.
+    """
+    verdicts = {row["verdict"]: row["count"] for row in ledger.query(_COUNTS, session=session.id)}
+    scores = dict(ledger.query(_SCORES, session=session.id)[0])
+    cost = ledger.query(_COST, session=session.id)[0]
+    return {
+        "tag": session.tag,
+        "branch": session.branch,
+        "state": alive.state(session),
+        "stop_reason": session.stop_reason,
+        "agent": session.agent,
+        "judge": session.judge,
+        "budget": session.settings.get("budget"),
+        "grade": session.grade,
+        "experiments": sum(verdicts.values()),
+        "kept": verdicts.get("keep", 0),
+        "verdicts": verdicts,
+        **scores,
+        "started": session.started,
+        "deadline": session.deadline,
+        "ended": session.ended,
+        "cost_usd": None if cost["unknown"] else cost["cost"],
+        "time_split": time_split(ledger, session, now),
+    }
+
+
+def time_split(ledger: Ledger, session: Session, now: float) -> dict[str, float]:
+    """Seconds by what they were spent on: train, score, setup, agent_wait, and idle for the rest.
+
+    Only time in which a process worked on the session counts. A trial that runs now counts as training.
+    """
+    split: dict[str, float] = dict(ledger.query(_TIMES, session=session.id)[0])
+    running = split.pop("running")
+    if running is not None and alive.is_alive(session):
+        split["train"] += now - running
+    split["idle"] = max(0.0, _worked(ledger, session, now) - sum(split.values()))
+    return split
+
+
+def _worked(ledger: Ledger, session: Session, now: float) -> float:
+    """Seconds in which a process worked on the session."""
+    rows = ledger.query(_SPANS, session=session.id)
+    spans: list[tuple[float, float]] = [(row["began"], row["seen"] or row["began"]) for row in rows]
+    if spans and session.ended is not None:
+        spans[-1] = spans[-1][0], session.ended
+    elif spans and alive.is_alive(session):
+        spans[-1] = spans[-1][0], now
+    return sum(max(0.0, seen - began) for began, seen in spans)
+
+
+def results_tsv(ledger: Ledger, session: Session) -> str:
+    """The settled experiments in the original's columns: commit, val_bpb, memory_gb, status, description.
+
+    The original knows keep, discard and crash only; what has no score is a crash there, with zeros, and the
+    description says what it really was.
+    """
+    lines = ["commit\tval_bpb\tmemory_gb\tstatus\tdescription"]
+    for row in ledger.query(_TSV, session=session.id):
+        scored = row["val_bpb"] is not None
+        status = row["verdict"] if row["verdict"] == "keep" else "discard" if scored else "crash"
+        memory = (row["peak_mb"] or 0.0) / 1024 if scored else 0.0
+        score = f"{row['val_bpb'] or 0.0:.6f}"
+        lines.append("\t".join([(row["sha"] or "")[:7], score, f"{memory:.1f}", status, _described(row)]))
+    return "\n".join(lines) + "\n"
+
+
+def _described(row: Any) -> str:
+    words = "baseline" if row["n"] == 0 else row["hypothesis"] or f"experiment {row['n']}"
+    if row["verdict"] in ("invalid", "duplicate", "suspect"):
+        words = f"{words} ({row['verdict']}: {row['reason']})"
+    return " ".join(words.split())
