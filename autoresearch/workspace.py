@@ -1,0 +1,244 @@
+"""The versions of one file as git commits, made without a checkout.
+
+refs/autoresearch/<tag>/<n>       experiment n: a commit on the version that it was derived from
+refs/autoresearch/<tag>/best      the incumbent: the truth
+refs/autoresearch/<tag>/branch    where the branch was left
+refs/heads/autoresearch/<tag>     follows `best`, unless it is checked out somewhere or the user has moved it
+
+The user's files, index and HEAD are never touched. A discarded version moved nothing: there is nothing to undo.
+"""
+
+import os
+import re
+import tempfile
+from pathlib import Path
+
+from autoresearch.errors import Blocker, UsageError, UserError
+from autoresearch.plumbing import Commit, Plumbing, encoded
+
+TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+class Workspace:
+    """The repository around `root`, and `file` in it, relative to `root`.
+
+    Raises Blocker if there is no repository, no commit, or the file is not in the last one. Failures of git
+    raise UserError with git's own words.
+    """
+
+    def __init__(self, root: Path, file: str = "train.py") -> None:
+        self._git = Plumbing(root)
+        self.file = self._from_top(root, file)
+        if self._git.commit_of("HEAD") is None:
+            raise Blocker(f"the git repository has no commit yet: `git add {file} && git commit -m start`")
+        self._check_file(file)
+
+    def _from_top(self, root: Path, file: str) -> str:
+        path = Path(os.path.normpath(root.resolve() / file))
+        if not path.is_relative_to(self._git.top):
+            raise UsageError(f"{file} is outside of the git repository {self._git.top}")
+        return path.relative_to(self._git.top).as_posix()
+
+    def _check_file(self, file: str) -> None:
+        entry = self._entry("HEAD")
+        if entry is None:
+            raise Blocker(f"{file} is not committed: `git add {file} && git commit` first")
+        if not entry[0].startswith("100"):
+            raise Blocker(f"{file} is a link or a folder in git: commit the file itself")
+
+    # --- the user's side
+
+    def head(self) -> str:
+        """The commit that is checked out."""
+        return self._git.line("rev-parse", "--verify", "HEAD^{commit}")
+
+    def dirty(self) -> bool:
+        """Whether the file differs from HEAD, in the working tree or the index."""
+        return self._git.bytes("status", "--porcelain", "--untracked-files=no", "--", self._spec) != b""
+
+    # --- versions
+
+    def read(self, sha: str) -> str:
+        """The text of the file in a commit, to the byte. Raises UserError if it is not UTF-8."""
+        try:
+            return self._git.bytes("cat-file", "blob", self.blob(sha)).decode()
+        except UnicodeDecodeError:
+            raise UserError(f"{self.file} in {sha[:7]} is not UTF-8: convert and commit it") from None
+
+    def blob(self, sha: str) -> str:
+        """The hash of the file in a commit."""
+        entry = self._entry(sha)
+        if entry is None:
+            raise UserError(f"commit {sha[:7]} has no {self.file}")
+        return entry[1]
+
+    def diff(self, a: str, b: str) -> str:
+        """The change of the file from commit a to commit b, as a patch."""
+        options = ("-p", "--no-ext-diff", "--no-textconv", "--no-color")
+        return self._git.bytes("diff-tree", *options, a, b, "--", self._spec).decode(errors="replace")
+
+    def numstat(self, a: str, b: str) -> tuple[int, int]:
+        """Lines added and removed in the file from commit a to commit b."""
+        found = self._git.line("diff-tree", "--numstat", a, b, "--", self._spec).split("\t")
+        return (int(found[0]), int(found[1])) if found[0].isdigit() else (0, 0)
+
+    def merge(self, base: str, ours: str, theirs: str) -> tuple[str, bool]:
+        """Both changes of the text `base` in one text, and whether they conflict (then it has markers)."""
+        with tempfile.TemporaryDirectory() as folder:
+            paths = [Path(folder, name) for name in ("ours", "base", "theirs")]
+            for path, text in zip(paths, (ours, base, theirs), strict=True):
+                path.write_bytes(encoded(text))
+            labels = ("-L", "ours", "-L", "base", "-L", "theirs")
+            args = ("-p", *labels, *map(str, paths))
+            conflicts, merged = self._git.run("merge-file", *args, accept=range(128))
+        return merged.decode(), conflicts > 0
+
+    # --- references
+
+    def best(self, tag: str) -> str | None:
+        """The incumbent of a session."""
+        return self._git.commit_of(f"refs/autoresearch/{tag}/best")
+
+    def ref(self, tag: str, n: int) -> str | None:
+        """The commit of experiment n."""
+        return self._git.commit_of(f"refs/autoresearch/{tag}/{n}")
+
+    def refs(self, tag: str) -> dict[int, str]:
+        """The commits of all experiments of a session, by number."""
+        prefix = f"refs/autoresearch/{tag}/"
+        lines = self._git.line("for-each-ref", "--format=%(refname) %(objectname)", prefix).splitlines()
+        found = (line.removeprefix(prefix).split(" ") for line in lines)
+        return dict(sorted((int(name), sha) for name, sha in found if name.isdecimal()))
+
+    def branch_follows(self, tag: str) -> bool:
+        """Whether the branch is where `best` is, and free to go on with it."""
+        best = self.best(tag)
+        return best is not None and self._branch(tag) == best and not self._checked_out(tag)
+
+    # --- steps of the loop: each can be taken again
+
+    def start(self, tag: str, sha: str, text: str | None = None) -> str:
+        """Begin a session at commit `sha`; returns the commit of experiment 0.
+
+        That is `sha` itself, or a commit on it if `text` differs from the file there. Raises UsageError for a
+        bad tag, UserError if the branch or the tag's references exist and are not this session's.
+        """
+        self._check_tag(tag)
+        base = self.ref(tag, 0)
+        if base is not None:
+            if not self._is_base(base, sha, text):
+                raise UserError(f"refs/autoresearch/{tag} belongs to another base: choose another --tag")
+            return base
+        base = sha if text is None or text == self.read(sha) else self._write(sha, text, f"Base of {tag}\n")
+        if (branch := self._branch(tag)) not in (None, base):
+            raise UserError(f"branch autoresearch/{tag} exists already: delete it or choose another --tag")
+        if self.best(tag) is not None:
+            raise UserError(f"refs/autoresearch/{tag}/best exists without a base: choose another --tag")
+        refs = f"refs/autoresearch/{tag}"
+        moves = {f"{refs}/{name}": (base, None) for name in ("0", "best", "branch")}
+        if branch is None:
+            moves[f"refs/heads/autoresearch/{tag}"] = (base, None)
+        self._git.move(moves)
+        return base
+
+    def commit(self, tag: str, n: int, text: str, parent: str, message: str) -> str:
+        """Store the text as experiment n, derived from commit `parent`; returns its commit.
+
+        Raises UserError if experiment n exists with another text or parent.
+        """
+        known = self.ref(tag, n)
+        if known is not None:
+            if self._git.read_commit(known).parents != [parent] or self.blob(known) != self._store(text):
+                raise UserError(f"refs/autoresearch/{tag}/{n} holds another experiment: choose another --tag")
+            return known
+        sha = self._write(parent, text, message)
+        self._git.move({f"refs/autoresearch/{tag}/{n}": (sha, None)})
+        return sha
+
+    def keep(self, tag: str, n: int, sha: str, message: str) -> str:
+        """Make commit `sha`, with a new message, experiment n and the incumbent; returns the new commit.
+
+        The branch comes along if it is where it was left and checked out nowhere.
+        """
+        version, best = self._git.read_commit(sha), self._known_best(tag)
+        wanted = Commit(version.tree, version.parents, _clean(message))
+        if self._git.read_commit(best) == wanted:
+            self.follow(tag)
+            return best
+        kept = self._git.write_commit(wanted)
+        refs = f"refs/autoresearch/{tag}"
+        moves = {f"{refs}/{n}": (kept, self.ref(tag, n)), f"{refs}/best": (kept, best)}
+        self._git.move(moves | self._branch_moves(tag, kept))
+        return kept
+
+    def follow(self, tag: str) -> bool:
+        """Let the branch catch up with `best`, if it may move; returns whether it is there."""
+        best = self._known_best(tag)
+        if self._branch(tag) != best:
+            self._git.move(self._branch_moves(tag, best))
+        return self._branch(tag) == best
+
+    # --- below: plumbing
+
+    @property
+    def _spec(self) -> str:
+        return f":(top,literal){self.file}"
+
+    def _known_best(self, tag: str) -> str:
+        best = self.best(tag)
+        if best is None:
+            raise UserError(f"refs/autoresearch/{tag}/best is missing: put it back or choose another --tag")
+        return best
+
+    def _check_tag(self, tag: str) -> None:
+        name = f"refs/heads/autoresearch/{tag}"
+        if not TAG.fullmatch(tag) or self._git.run("check-ref-format", name, accept=range(2))[0]:
+            raise UsageError(f"`{tag}` cannot be a tag: use letters, digits, dots, dashes and underscores")
+        in_the_way = self._git.commit_of("refs/heads/autoresearch")
+        if in_the_way is not None:
+            raise UserError("branch `autoresearch` is in the way: `git branch -m autoresearch OTHERNAME`")
+
+    def _is_base(self, base: str, sha: str, text: str | None) -> bool:
+        same = base == sha or self._git.read_commit(base).parents == [sha]
+        return same and (text is None or self.blob(base) == self._store(text))
+
+    def _branch(self, tag: str) -> str | None:
+        return self._git.commit_of(f"refs/heads/autoresearch/{tag}")
+
+    def _branch_moves(self, tag: str, sha: str) -> dict[str, tuple[str, str | None]]:
+        """The moves that take the branch to `sha`: none if the user has moved it or works on it."""
+        mark, name = f"refs/autoresearch/{tag}/branch", f"refs/heads/autoresearch/{tag}"
+        left, now = self._git.commit_of(mark), self._branch(tag)
+        symbolic = self._git.run("symbolic-ref", "--quiet", name, accept=range(2))[0] == 0
+        if now is None or now != left or symbolic or self._checked_out(tag):
+            return {}
+        return {mark: (sha, left), name: (sha, now)}
+
+    def _checked_out(self, tag: str) -> bool:
+        lines = self._git.line("worktree", "list", "--porcelain").splitlines()
+        return f"branch refs/heads/autoresearch/{tag}" in lines
+
+    def _entry(self, sha: str) -> tuple[str, str] | None:
+        """Mode and hash of the file in a commit."""
+        entry = self._git.line("ls-tree", "--full-tree", "-z", sha, "--", self.file)
+        mode, _, rest = entry.partition(" ")
+        return (mode, rest.split()[1]) if entry else None
+
+    def _store(self, text: str) -> str:
+        return self._git.line("hash-object", "-w", "--stdin", stdin=encoded(text))
+
+    def _write(self, parent: str, text: str, message: str) -> str:
+        """A new commit: the tree of `parent` with another text in the file."""
+        entry = self._entry(parent)
+        mode = entry[0] if entry else "100644"
+        with tempfile.TemporaryDirectory() as folder:
+            index = Path(folder, "index")
+            self._git.run("read-tree", parent, index=index)
+            info = f"{mode},{self._store(text)},{self.file}"
+            self._git.run("update-index", "--add", "--cacheinfo", info, index=index)
+            tree = self._git.line("write-tree", index=index)
+        return self._git.write_commit(Commit(tree, [parent], _clean(message)))
+
+
+def _clean(message: str) -> str:
+    return message.replace("\0", "").rstrip("\n") + "\n"
