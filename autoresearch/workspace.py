@@ -5,7 +5,7 @@ refs/autoresearch/<tag>/best      the incumbent: the truth
 refs/autoresearch/<tag>/branch    where the branch was left
 refs/heads/autoresearch/<tag>     follows `best`, unless it is checked out somewhere or the user has moved it
 
-The user's files, index and HEAD are never touched. A discarded version moved nothing: there is nothing to undo.
+The user's files, index and HEAD are never touched, and a discarded version leaves nothing to undo.
 """
 
 import os
