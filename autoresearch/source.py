@@ -42,6 +42,15 @@ class Constant:
     end: int
     spelling: str
 
+    def spell(self, value: Number) -> str:
+        """Another value as `with_constants` writes it."""
+        if isinstance(value, float) or isinstance(self.value, float):
+            return _spell_float(float(value), scientific="e" in self.spelling.lower())
+        power = re.fullmatch(r"((?:2 *\*\*|1 *<<) *)\d+", self.spelling)
+        if power and value > 0 and value.bit_count() == 1:
+            return f"{power[1]}{value.bit_length() - 1}"
+        return f"{value:_}" if "_" in self.spelling else str(value)
+
 
 # ---------------------------------------------------------------------------
 # Constants
@@ -74,14 +83,14 @@ def with_constants(text: str, values: Mapping[str, Number]) -> str:
 
     A value is spelled as the old one was: a power of two stays one (2**17 -> 2**18), a float never turns into
     an int and gets 4 significant digits (just below 1: of its distance to 1). Raises `KeyError` for a name
-    that is not in `constants(text)`.
+    that is not in `constants(text)`, ValueError for infinity and not-a-number.
     """
     known = {constant.name: constant for constant in constants(text)}
     if missing := sorted(values.keys() - known.keys()):
         raise KeyError(f"no constant called {', '.join(missing)}")
     raw = text.encode()
     for constant in sorted((known[name] for name in values), key=lambda c: c.start, reverse=True):
-        spelling = _spell(values[constant.name], constant)
+        spelling = constant.spell(values[constant.name])
         raw = raw[: constant.start] + spelling.encode() + raw[constant.end :]
     return raw.decode()
 
@@ -128,16 +137,9 @@ def _evaluate(node: ast.expr) -> Number:
     raise ValueError("not a literal")
 
 
-def _spell(value: Number, constant: Constant) -> str:
-    if isinstance(value, float) or isinstance(constant.value, float):
-        return _spell_float(float(value), scientific="e" in constant.spelling.lower())
-    power = re.fullmatch(r"((?:2 *\*\*|1 *<<) *)\d+", constant.spelling)
-    if power and value > 0 and value.bit_count() == 1:
-        return f"{power[1]}{value.bit_length() - 1}"
-    return f"{value:_}" if "_" in constant.spelling else str(value)
-
-
 def _spell_float(value: float, scientific: bool) -> str:
+    if not math.isfinite(value):
+        raise ValueError(f"{value} cannot be written as a literal")
     rest = 1 - abs(value)
     if 0 < rest < 0.1:  # 0.9995: what counts is the distance to 1
         return repr(round(value, 3 - math.floor(math.log10(rest))))

@@ -205,6 +205,12 @@ def test_a_constant_that_is_not_there():
         source.with_constants(PROGRAM, {"NOPE": 1})
 
 
+@pytest.mark.parametrize("value", [float("inf"), float("nan")])
+def test_what_is_no_literal_is_not_written(value):
+    with pytest.raises(ValueError, match="literal"):
+        source.with_constants(PROGRAM, {"MATRIX_LR": value})
+
+
 @pytest.mark.parametrize("after", [PROGRAM.replace("0.04", "0.05") + "last = 1", "x = 1\x0c\r\n", ""])
 def test_unified_diff_is_a_patch_that_git_applies(tmp_path, after):
     file = tmp_path / "train.py"

@@ -1,0 +1,199 @@
+"""A researcher without a language model: moves the numeric constants of train.py and learns what it does.
+
+Each proposal moves 1 to 3 module-level constants of the incumbent, each by a factor between 1/2 and 2. Optuna
+keeps the study; the sampler is our own (surrogate.py), because it makes more of a night's hundred noisy trials
+than the built-in one (TPE). The study is rebuilt from the history on every call: the agent remembers nothing,
+and a resumed session makes the proposal that it would have made.
+"""
+
+import math
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from autoresearch.agents import BadProposal, Exhausted, Proposal
+from autoresearch.source import Constant, Number, constants, with_constants
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from autoresearch.agents.surrogate import Observation
+    from autoresearch.brief import Brief, Past
+
+MOST = 3  # constants moved at once
+STEPS = 4  # candidate factors each way
+SMALLEST = 0.1  # log2 of the smallest factor worth a trial
+GIVE_UP = 5  # refused proposals on record in a row, after which every move must have been tried
+ROUNDING = 1e-4  # bits per byte: scores in the history are rounded to this
+
+_NOT_OURS = re.compile(r"SEED|(^|_)(DEVICE|COMPILE|LOG|PRINT|DEBUG|VERBOSE|VERSION|FORMAT)(_|$)")
+_CATEGORIES = [
+    (r"WARM|COOL|FINAL|SCHEDULE", "schedule"),
+    (r"WEIGHT_DECAY|(^|_)(LR|WD|EPS|BETAS?\d*|MOMENTUM|NESTEROV|NS)(_|$)|LEARNING", "optimiser"),
+    (r"DROPOUT|SMOOTHING", "regularisation"),
+    (r"DECAY|BATCH|ACCUM", "schedule"),
+    (r"DEPTH|LAYER|WIDTH|DIM|HEAD|WINDOW|ASPECT|MLP|EXPAND|EMBED|RANK|ROPE", "architecture"),
+    (r"SOFTCAP|CLIP|SCALE", "numerics"),
+]
+
+
+@dataclass(frozen=True)
+class Knob:
+    """A constant that may move, and on which scale: its kind and its coordinate, a log2."""
+
+    constant: Constant
+    kind: str
+
+    @cached_property
+    def key(self) -> str:
+        """Its name in the study. The kind is part of it, because a constant can change its type."""
+        return f"{self.constant.name}:{self.kind}"
+
+    @cached_property
+    def here(self) -> float:
+        """Its present coordinate."""
+        return coordinate(self.kind, self.constant.value)
+
+    def choices(self, rng: "np.random.Generator") -> dict[float, Number]:
+        """Values that it may move to, by coordinate."""
+        moved = (self._moved(sign * size) for size in _sizes(rng) for sign in (-1, 1))
+        values = sorted({value for value in moved if value is not None and value != self.constant.value})
+        return {coordinate(self.kind, value): value for value in values}
+
+    def _moved(self, log2: float) -> Number | None:
+        """The value after a move of its coordinate, as it will be written; None where floats end."""
+        value = self.constant.value
+        if self.kind == "power":
+            return int(value * 2) if log2 > 0 else int(value // 2)
+        if self.kind == "int":
+            return _moved_int(int(value), log2)
+        if self.kind == "complement":
+            moved = float(self.constant.spell(1 - (1 - value) * 2**log2))
+            return moved if moved < 1 else None
+        moved = value * 2**log2
+        return float(self.constant.spell(moved)) if moved and math.isfinite(moved) else None
+
+
+class Sweep:
+    """Moves constants. Raises BadProposal if train.py has none, Exhausted when nothing new is left to try."""
+
+    name = "sweep"
+    model: str | None = None
+    repairs = 20
+
+    def propose(self, brief: "Brief") -> Proposal:
+        """The move that looks best in one sample of what the history leaves possible."""
+        ours = [past for past in brief.history if past.agent == self.name]
+        if [past.verdict for past in ours[-GIVE_UP:]] == ["duplicate"] * GIVE_UP:
+            raise Exhausted("agent exhausted: every move of the constants has been tried")
+        found = knobs(brief.source)
+        if not found:
+            raise BadProposal(
+                "train.py has no `UPPER_CASE = number` line at module level that a sweep could move"
+            )
+        moved, predicted = _choose(found, brief)
+        params = {knob.constant.name: _record(knob, value) for knob, value in moved.items()}
+        return Proposal(
+            text=with_constants(brief.source, {knob.constant.name: value for knob, value in moved.items()}),
+            hypothesis=", ".join(_in_words(name, change) for name, change in params.items()),
+            category=category(next(iter(params))),
+            predicted=round(predicted, 5) if ours else None,
+            params=params,
+        )
+
+
+def knobs(text: str) -> list[Knob]:
+    """The constants that a sweep moves: no zeros, 0/1 switches, seeds, or what only concerns the machine."""
+    found = []
+    for constant in constants(text):
+        switch = isinstance(constant.value, int) and constant.value in (0, 1)
+        if constant.value != 0 and not switch and not _NOT_OURS.search(constant.name):
+            found.append(Knob(constant, _kind(constant.value)))
+    return found
+
+
+def coordinate(kind: str, value: Number) -> float:
+    """Where a value lies on the log2 scale of its kind."""
+    return math.log2(1 - value if kind == "complement" else abs(value))
+
+
+def category(name: str) -> str:
+    """The category of a change to a constant, by its name."""
+    return next((found for pattern, found in _CATEGORIES if re.search(pattern, name)), "other")
+
+
+def _kind(value: Number) -> str:
+    if isinstance(value, int):
+        return "power" if value >= 8 and value.bit_count() == 1 else "int"
+    return "complement" if 0.8 <= value < 1 else "float"
+
+
+def _sizes(rng: "np.random.Generator") -> list[float]:
+    """Sizes of moves, log2: one at random out of each of STEPS equal parts of the range."""
+    return [SMALLEST + (1 - SMALLEST) * (step + rng.random()) / STEPS for step in range(STEPS)]
+
+
+def _moved_int(value: int, log2: float) -> int:
+    """A whole number moved by about a factor; one that a power of two >= 8 divides stays so: 192 -> 256."""
+    power = abs(value) & -abs(value)
+    unit = power if power >= 8 else 1
+    steps = round(abs(value) * 2**log2 / unit)
+    if steps * unit == abs(value):
+        steps += 1 if log2 > 0 else -1
+    steps = max(steps, math.ceil(abs(value) / unit / 2))
+    return steps * unit if value > 0 else -steps * unit
+
+
+def _choose(found: list[Knob], brief: "Brief") -> tuple[dict[Knob, Number], float]:
+    """New values for a few knobs, and the predicted change of val_bpb."""
+    import numpy as np
+
+    from autoresearch.agents import surrogate
+
+    rng = np.random.default_rng([brief.seed, brief.n, len(brief.feedback)])
+    choices = {knob.key: knob.choices(rng) for knob in found}
+    sampler = surrogate.AdditiveSampler(
+        here={knob.key: knob.here for knob in found if choices[knob.key]},
+        choices={key: list(values) for key, values in choices.items() if values},
+        noise=max(brief.sigma, ROUNDING),
+        most=MOST,
+        rng=rng,
+    )
+    point = surrogate.ask(sampler, observations(brief.history, Sweep.name))
+    moved = {knob: choices[knob.key][point[knob.key]] for knob in found if point[knob.key] != knob.here}
+    return moved, sampler.predicted
+
+
+def observations(history: list["Past"], agent: str) -> list["Observation"]:
+    """What an agent's experiments say about moves, oldest first; failures have no delta."""
+    from autoresearch.agents.surrogate import Observation
+
+    found, parent = [], 0
+    for past in history:
+        failed = past.verdict in ("crash", "invalid", "suspect")
+        if past.agent == agent and past.params and (failed or past.delta is not None):
+            found.append(Observation(_moves(past.params), None if failed else past.delta, parent))
+        if past.verdict == "keep":
+            parent = past.n
+    return found
+
+
+def _moves(params: dict[str, Any]) -> dict[str, tuple[float, float]]:
+    return {
+        f"{name}:{change['kind']}": (
+            coordinate(change["kind"], change["from"]),
+            coordinate(change["kind"], change["to"]),
+        )
+        for name, change in params.items()
+    }
+
+
+def _record(knob: Knob, value: Number) -> dict[str, Any]:
+    distance = coordinate(knob.kind, value) - knob.here
+    return {"kind": knob.kind, "from": knob.constant.value, "to": value, "log2": round(distance, 3)}
+
+
+def _in_words(name: str, change: dict[str, Any]) -> str:
+    factor = f" (x{change['to'] / change['from']:.2f})" if change["kind"] == "float" else ""
+    return f"{name} {change['from']:g} -> {change['to']:g}{factor}"
