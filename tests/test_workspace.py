@@ -1,5 +1,6 @@
 import hashlib
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -18,8 +19,9 @@ class Repo:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        root.mkdir(exist_ok=True)
-        self("init", "-q", "-b", "main")
+        if not root.exists():
+            root.mkdir()
+            self("init", "-q", "-b", "main", "--template=")
 
     def __call__(self, *args: str) -> str:
         env = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
@@ -57,13 +59,19 @@ class Repo:
         return (*facts, self("rev-parse", "HEAD"), shown)
 
 
+@pytest.fixture(scope="session")
+def template(tmp_path_factory):
+    repo = Repo(tmp_path_factory.mktemp("git") / "template")
+    repo.commit({"train.py": BASE, "other.txt": "other\n"})
+    return repo.root
+
+
 @pytest.fixture
-def repo(tmp_path, monkeypatch):
+def repo(tmp_path, template, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path / "home"))  # a machine without a git identity
     monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
-    repo = Repo(tmp_path / "repo")
-    repo.commit({"train.py": BASE, "other.txt": "other\n"})
-    return repo
+    shutil.copytree(template, tmp_path / "repo")
+    return Repo(tmp_path / "repo")
 
 
 def night(workspace: Workspace, tag: str = "t") -> tuple[str, str, str]:
@@ -258,7 +266,7 @@ def test_a_linked_worktree_works_like_the_main_one(repo, tmp_path):
     repo("worktree", "add", "-q", str(tmp_path / "linked"), "-b", "side")
     before = repo.untouched()
     workspace = Workspace(tmp_path / "linked")
-    base, kept, _ = night(workspace)
+    _, kept, _ = night(workspace)
     (tmp_path / "linked/train.py").write_text("dirty\n")
     assert workspace.dirty()
     assert not Workspace(repo.root).dirty()
@@ -456,9 +464,8 @@ def test_no_repository(tmp_path):
 
 
 def test_no_commit_yet(tmp_path):
-    Repo(tmp_path)
     with pytest.raises(Blocker, match="no commit yet"):
-        Workspace(tmp_path)
+        Workspace(Repo(tmp_path / "new").root)
 
 
 def test_a_bare_repository(repo, tmp_path):
@@ -501,6 +508,6 @@ def test_failures_of_git_are_one_line_in_its_own_words(repo):
     base = workspace.start("t", workspace.head())
     with pytest.raises(UserError, match=r"^git \S+ failed: fatal: [^\n]+$"):
         workspace.commit("t", 1, BETTER, "0" * 40, "no such parent")
-    with pytest.raises(UserError, match="has no train.py"):
+    with pytest.raises(UserError, match=r"has no train\.py"):
         workspace.blob(repo("commit-tree", "4b825dc642cb6eb9a060e54bf8d69288fbee4904", "-m", "empty"))
     assert workspace.refs("t") == {0: base}

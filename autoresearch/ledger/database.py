@@ -62,7 +62,7 @@ def statements(script: str, sqlite_version: tuple[int, ...] = sqlite3.sqlite_ver
 
 def _open(path: Path, readonly: bool, migrations: Sequence[str]) -> sqlite3.Connection:
     if not readonly:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(path.parent)
     uri = f"{path.absolute().as_uri()}?mode={'ro' if readonly else 'rwc'}"
     connection = sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT, isolation_level=None)
     connection.row_factory = sqlite3.Row
@@ -78,6 +78,13 @@ def _open(path: Path, readonly: bool, migrations: Sequence[str]) -> sqlite3.Conn
         connection.close()
         raise
     return connection
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{folder} cannot hold the ledger: {error.strerror}") from None
 
 
 def _peek(path: Path, migrations: Sequence[str]) -> int:

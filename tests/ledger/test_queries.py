@@ -1,0 +1,239 @@
+import os
+import time
+
+import pytest
+
+from autoresearch import ledger as package
+from autoresearch.ledger import Ledger
+
+LOG_KEYS = (  # the interface of `log --json`
+    "n sha parent origin verdict reason val_bpb delta sigma p_gain trials agent model category hypothesis"
+    " predicted lines_added lines_removed cost_usd program_hash started seconds"
+)
+STATUS_KEYS = (  # and of `status --json`
+    "tag branch state stop_reason experiments kept base_bpb best_bpb best_sha sigma grade started deadline"
+    " cost_usd time_split verdicts agent judge budget"
+)
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    with Ledger.open(tmp_path / "ledger.db") as ledger:
+        yield ledger
+
+
+@pytest.fixture
+def session(ledger):
+    session = ledger.create_session(
+        "t", "autoresearch/t", "b" * 40, "sweep", "default", {"budget": "5m"}, {}, 7
+    )
+    return ledger.update_session(session.id, pid=os.getpid(), grade="WEAK")
+
+
+def trial(ledger, experiment, outcome="ok", val_bpb=None, purpose="screen", lasted=10.0, **result):
+    """A finished trial that lasted so long, whatever the clock of this test says."""
+    row = ledger.start_trial(experiment.session_id, experiment.id, purpose, 1, "blob")
+    ledger.end_trial(row.id, outcome, val_bpb, result)
+    ledger.connection.execute("UPDATE trials SET ended = started + ? WHERE id = ?", (lasted, row.id))
+
+
+def settled(ledger, session, n, verdict, **columns):
+    values = {"state": "settled", "settled": time.time() + n, "sha": f"{n:040x}"} | columns
+    return ledger.add_experiment(session.id, n, verdict=verdict, **values)
+
+
+def base(ledger, session, scores=(1.5, 1.7)):
+    experiment = settled(
+        ledger, session, 0, "keep", val_bpb=1.6, sigma=0.1, hypothesis="the base", reason="the base"
+    )
+    for score in scores:
+        trial(ledger, experiment, val_bpb=score, purpose="base", peak_vram_mb=1024.0)
+    return experiment
+
+
+# --- log
+
+
+def test_log_rows_have_everything_that_log_json_promises(ledger, session):
+    base(ledger, session)
+    experiment = settled(
+        ledger, session, 1, "discard", parent=0, near_miss=True, val_bpb=1.55, params={"A": 1}
+    )
+    trial(ledger, experiment, val_bpb=1.55, lasted=10)
+    trial(ledger, experiment, val_bpb=1.56, lasted=20, purpose="rerun")
+    rows = package.log_rows(ledger, session)
+    assert all(row.keys() >= set(LOG_KEYS.split()) for row in rows)
+    assert [(row["n"], row["trials"], round(row["seconds"], 3)) for row in rows] == [(0, 2, 20), (1, 2, 30)]
+    assert rows[1]["near_miss"] is True and rows[1]["parent"] == 0 and rows[1]["sha"] == f"{1:040x}"
+    assert rows[0]["started"] > 0
+
+
+def test_log_rows_can_be_of_one_verdict_and_are_of_one_session(ledger, session):
+    base(ledger, session)
+    settled(ledger, session, 2, "keep")
+    settled(ledger, session, 1, "crash")
+    ledger.add_experiment(session.id, 3)
+    other = ledger.create_session("other", "b", "c", "a", "j", {}, {}, 1)
+    trial(ledger, settled(ledger, other, 0, "keep"), val_bpb=1.0)
+    assert [row["n"] for row in package.log_rows(ledger, session)] == [0, 1, 2, 3]
+    assert [row["n"] for row in package.log_rows(ledger, session, "keep")] == [0, 2]
+    assert [row["trials"] for row in package.log_rows(ledger, other)] == [1]
+    untried = package.log_rows(ledger, session)[3]
+    assert (untried["verdict"], untried["trials"], untried["seconds"]) == (None, 0, 0.0)
+
+
+def test_trials_that_did_not_end_by_themselves_do_not_count(ledger, session):
+    experiment = settled(ledger, session, 1, "discard")
+    ledger.start_trial(session.id, experiment.id, "screen", 1, "blob")
+    ledger.abandon_open_trials(session.id)
+    trial(ledger, experiment, val_bpb=1.0, lasted=5)
+    ledger.start_trial(session.id, experiment.id, "rerun", 1, "blob")
+    row = package.log_rows(ledger, session)[0]
+    assert row["trials"] == 1 and row["seconds"] == pytest.approx(5)
+
+
+# --- status
+
+
+def test_status_has_everything_that_status_json_promises(ledger, session):
+    shown = package.status(ledger, session, time.time())
+    assert shown.keys() >= set(STATUS_KEYS.split())
+    assert shown["time_split"].keys() == {"train", "score", "setup", "idle", "agent_wait"}
+    assert (shown["experiments"], shown["kept"], shown["base_bpb"], shown["best_sha"]) == (0, 0, None, None)
+    assert (shown["budget"], shown["grade"], shown["state"]) == ("5m", "WEAK", "running")
+
+
+def test_status_counts_and_names_the_incumbent(ledger, session):
+    experiment = base(ledger, session)
+    trial(ledger, experiment, "ok", 9.0, purpose="sentinel")
+    for n, verdict in enumerate(["discard", "keep", "crash", "keep", "discard", "duplicate"], start=1):
+        settled(ledger, session, n, verdict, val_bpb=1.6 - n / 100, sigma=n / 1000 if n < 4 else None)
+    ledger.add_experiment(session.id, 7, verdict="keep", state="decided", val_bpb=0.5)
+    shown = package.status(ledger, session, time.time())
+    assert shown["base_bpb"] == pytest.approx(1.6)
+    assert (shown["best_bpb"], shown["best_sha"]) == (pytest.approx(1.56), f"{4:040x}")
+    assert (shown["experiments"], shown["kept"], shown["sigma"]) == (6, 2, 0.003)
+    assert shown["verdicts"] == {"discard": 2, "keep": 2, "crash": 1, "duplicate": 1}
+
+
+def test_the_base_is_the_best_until_something_is_kept(ledger, session):
+    base(ledger, session)
+    settled(ledger, session, 1, "discard", val_bpb=1.0)
+    shown = package.status(ledger, session, time.time())
+    assert (shown["best_bpb"], shown["best_sha"]) == (1.6, f"{0:040x}")
+
+
+def test_the_cost_is_unknown_as_soon_as_one_call_is(ledger, session):
+    def cost():
+        return package.status(ledger, session, time.time())["cost_usd"]
+
+    assert cost() == 0
+    settled(ledger, session, 1, "discard", cost_usd=0.5)  # an agent that makes no calls of ours
+    settled(ledger, session, 2, "discard", cost_usd=9.0)
+    ledger.add_call(session.id, n=2, cost_usd=0.25)
+    ledger.add_call(session.id, n=2, cost_usd=0.75)
+    assert cost() == 1.5
+    ledger.add_call(session.id, n=3, cost_usd=None)
+    assert cost() is None
+
+
+def test_a_session_without_its_process_is_interrupted(ledger, session):
+    gone = ledger.update_session(session.id, pid=2**22 + 1)
+    assert package.status(ledger, gone, time.time())["state"] == "interrupted"
+    ended = ledger.update_session(session.id, state="ended")
+    assert package.status(ledger, ended, time.time())["state"] == "ended"
+
+
+# --- time
+
+
+def at(ledger, table, when):
+    """Move the last row of a table to another time."""
+    column = {"events": "at", "spans": "began", "trials": "started"}[table]
+    ledger.connection.execute(
+        f"UPDATE {table} SET {column} = ? WHERE id = (SELECT max(id) FROM {table})", (when,)
+    )
+
+
+def test_time_is_split_and_the_rest_is_idle(ledger, session):
+    began = time.time() - 100
+    at(ledger, "spans", began)
+    experiment = base(ledger, session, scores=())
+    trial(ledger, experiment, val_bpb=1.5, train_seconds=30.0, setup_seconds=5.0, score_seconds=10.0)
+    trial(ledger, experiment, "crash", train_seconds=10.0, setup_seconds=5.0)
+    ledger.event(session.id, "proposed", "x", data={"seconds": 7.0})
+    ledger.event(session.id, "broken", "x")
+    split = package.status(ledger, session, began + 100)["time_split"]
+    assert split == {"train": 40, "setup": 10, "score": 10, "agent_wait": 7, "idle": pytest.approx(33)}
+    running = ledger.start_trial(session.id, experiment.id, "screen", 1, "b")
+    split = package.status(ledger, session, running.started + 20)["time_split"]
+    assert split["train"] == pytest.approx(60)
+
+
+def test_time_between_two_processes_is_not_idle_time(ledger, session):
+    at(ledger, "spans", 1000.0)
+    ledger.event(session.id, "trial", "x")
+    at(ledger, "events", 1060.0)  # killed after this
+    ledger.post(session.id, "note", "are you there?")
+    at(ledger, "events", 5000.0)
+    ledger.update_session(session.id, pid=1)
+    at(ledger, "spans", 9000.0)
+    ledger.event(session.id, "trial", "y")
+    at(ledger, "events", 9030.0)
+    ended = ledger.update_session(session.id, state="ended", ended=9040.0)
+    assert package.status(ledger, ended, 20_000.0)["time_split"]["idle"] == pytest.approx(60 + 40)
+    gone = ledger.update_session(session.id, state="running", pid=2**22 + 1)
+    at(ledger, "spans", 10_000.0)
+    assert package.status(ledger, gone, 20_000.0)["time_split"]["idle"] == pytest.approx(60 + 30)
+
+
+# --- results.tsv
+
+
+def test_results_tsv_is_the_originals(ledger, session):
+    base(ledger, session)
+    kept = settled(ledger, session, 1, "keep", val_bpb=1.4999996, hypothesis="a\tbetter\nrate")
+    trial(ledger, kept, val_bpb=1.5, peak_vram_mb=45060.2)
+    settled(ledger, session, 2, "discard", val_bpb=1.7, hypothesis="wider")
+    trial(ledger, settled(ledger, session, 3, "crash", hypothesis="boom"), "oom", peak_vram_mb=80000.0)
+    settled(ledger, session, 4, "duplicate", hypothesis="again", reason="the same program as experiment 2")
+    settled(ledger, session, 5, "discard", val_bpb=1.8)
+    ledger.add_experiment(session.id, 6)
+    assert package.results_tsv(ledger, session).split("\n") == [
+        "commit\tval_bpb\tmemory_gb\tstatus\tdescription",
+        "0000000\t1.600000\t1.0\tkeep\tbaseline",
+        "0000000\t1.500000\t44.0\tkeep\ta better rate",
+        "0000000\t1.700000\t0.0\tdiscard\twider",
+        "0000000\t0.000000\t0.0\tcrash\tboom",
+        "0000000\t0.000000\t0.0\tcrash\tagain (duplicate: the same program as experiment 2)",
+        "0000000\t1.800000\t0.0\tdiscard\texperiment 5",
+        "",
+    ]
+
+
+# --- size
+
+
+def test_ten_thousand_experiments_take_no_more_statements_than_one(ledger, session):
+    count = 10_000
+    columns = "session_id, n, parent, state, verdict, val_bpb, started, settled, text"
+    ledger.connection.execute("BEGIN")
+    ledger.connection.executemany(
+        f"INSERT INTO experiments ({columns}) VALUES (?, ?, 0, 'settled', 'discard', 1.5, 1.0, ?, ?)",
+        ((session.id, n, float(n), "x" * 1000) for n in range(count)),
+    )
+    columns = "session_id, experiment_id, purpose, seed, blob, outcome, val_bpb, started, ended"
+    ledger.connection.executemany(
+        f"INSERT INTO trials ({columns}) VALUES (?, ?, 'screen', 1, 'b', 'ok', 1.5, 1.0, 2.0)",
+        ((session.id, n % count + 1) for n in range(2 * count)),
+    )
+    ledger.connection.execute("COMMIT")
+    seen = []
+    ledger.connection.set_trace_callback(seen.append)
+    rows = package.log_rows(ledger, session)
+    assert len(rows) == count and {row["trials"] for row in rows} == {2} and len(seen) == 1
+    package.results_tsv(ledger, session)
+    assert len(seen) == 2
+    package.status(ledger, session, time.time())
+    assert len(seen) <= 8
+    ledger.connection.set_trace_callback(None)
