@@ -1,6 +1,7 @@
 """The SQLite file under the ledger: opening, migrations by number, and its errors in one clear line."""
 
 import sqlite3
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import resources
@@ -70,7 +71,7 @@ def _open(path: Path, readonly: bool, migrations: Sequence[str]) -> sqlite3.Conn
         if _version(connection, path, migrations) == 0 and readonly:
             raise UserError(NO_SESSION)
         if not readonly:
-            connection.execute("PRAGMA journal_mode = WAL")
+            _write_ahead(connection)
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA foreign_keys = ON")
             _migrate(connection, path, migrations)
@@ -78,6 +79,19 @@ def _open(path: Path, readonly: bool, migrations: Sequence[str]) -> sqlite3.Conn
         connection.close()
         raise
     return connection
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Switch to WAL; SQLite itself does not wait here for another process that is just doing the same."""
+    deadline = time.monotonic() + BUSY_TIMEOUT
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
 
 
 def _make_folder(folder: Path) -> None:
@@ -96,12 +110,14 @@ def _peek(path: Path, migrations: Sequence[str]) -> int:
 
 
 def _version(connection: sqlite3.Connection, path: Path, migrations: Sequence[str]) -> int:
-    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    # In one statement: between two, another process may make the tables.
+    sql = "SELECT user_version, EXISTS (SELECT 1 FROM sqlite_master) FROM pragma_user_version"
+    version, tables = connection.execute(sql).fetchone()
     if version > len(migrations):
         raise UserError(f"{path} was written by a newer autoresearch: update this one")
-    if version == 0 and connection.execute("SELECT 1 FROM sqlite_master").fetchone():
+    if version == 0 and tables:
         raise UserError(f"{path} is a database, but not a ledger: move it away")
-    return version
+    return int(version)
 
 
 def _migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[str]) -> None:
