@@ -4,8 +4,8 @@ The score is taken for a sum of one smooth function per constant, on the constan
 Gaussian process (Duvenaud et al., 2011). What was measured is *differences* of that sum, candidate minus
 parent, and these are Gaussian too. So one experiment that moved three constants teaches about all three, what
 was learnt stays true when the incumbent moves on, and no scores are compared across parents; deltas with the
-same parent share the error of its mean. To act on a draw from the posterior (Thompson sampling) balances trying
-what is unknown and using what is known.
+same parent share the error of its mean. To act on a draw from the posterior (Thompson sampling) balances
+trying what is unknown and using what is known.
 """
 
 import warnings

@@ -1,9 +1,9 @@
 """A researcher without a language model: moves the numeric constants of train.py and learns what it does.
 
 Each proposal moves 1 to 3 module-level constants of the incumbent, each by a factor between 1/2 and 2. Optuna
-keeps the study; the sampler is our own (surrogate.py), because it makes more of a night's hundred noisy trials
-than the built-in one (TPE). The study is rebuilt from the history on every call: the agent remembers nothing,
-and a resumed session makes the proposal that it would have made.
+keeps the study; the sampler is our own (surrogate.py), which makes more of a hundred noisy trials than the
+built-in one (TPE). The study is rebuilt from the history on every call: the agent remembers nothing, and a
+resumed session makes the proposal that it would have made.
 """
 
 import math
