@@ -14,7 +14,7 @@ from autoresearch.measure.settings import Settings
 
 PACKAGE = Path(__file__).resolve().parents[1]
 INSIDE = PACKAGE / "measure" / "inside.py"
-READABLE = (PACKAGE / "__init__.py", PACKAGE / "measure" / "__init__.py", PACKAGE / "measure" / "wire.py", INSIDE)
+READABLE = (PACKAGE / "measure",)
 
 
 @dataclass(frozen=True)

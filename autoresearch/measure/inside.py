@@ -20,10 +20,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-from autoresearch.measure import wire
-
-sys.path.pop(0)  # the repository is not importable from agent code
+HERE = Path(__file__).resolve().parent
+for _name, _folder in (("autoresearch", HERE.parent), ("autoresearch.measure", HERE)):
+    _package = types.ModuleType(_name)  # a cell may not list the repository: nothing there can be searched for
+    _package.__path__ = [str(_folder)]
+    sys.modules.setdefault(_name, _package)
+from autoresearch.measure import wire  # noqa: E402
 
 SOURCE_LIMIT = 1 << 20  # bytes
 
