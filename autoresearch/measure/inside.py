@@ -22,7 +22,7 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 for _name, _folder in (("autoresearch", HERE.parent), ("autoresearch.measure", HERE)):
-    _package = types.ModuleType(_name)  # a cell may not list the repository: nothing there can be searched for
+    _package = types.ModuleType(_name)  # a cell may not list the repository, so nothing is searched there
     _package.__path__ = [str(_folder)]
     sys.modules.setdefault(_name, _package)
 from autoresearch.measure import wire  # noqa: E402
