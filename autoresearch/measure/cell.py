@@ -151,6 +151,7 @@ class Cell:
         try:
             self._supervisor.wait(DEATH_TIMEOUT)
         except subprocess.TimeoutExpired:
+            self._supervisor.kill()  # and with it, by their parent-death signal, what it started
             raise CellError(f"a cell did not die within {DEATH_TIMEOUT:.0f} s") from None
         finally:
             self._log.close()

@@ -2,7 +2,8 @@
 
 Works without privileges from Linux 5.13 on, also in containers. Older versions of it cover less
 (`truncate` from ABI 3, TCP from 4, device ioctls from 5, signals and abstract sockets from 6), and seccomp.py
-makes up for that. What it never mediates: stat(2), and chmod or utime of one's own files; the latter see there as well.
+makes up for that. What it never mediates is stat(2), and chmod or utime of one's own files, for which see
+there as well.
 """
 
 import os

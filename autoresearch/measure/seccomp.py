@@ -257,6 +257,12 @@ def _others_settings(own_namespace: bool) -> Code:
     return code
 
 
+def number(name: str) -> int:
+    """The number of a system call that the filter knows, on this machine."""
+    tables = (_FOREIGN_PROCESSES, _CARRY_OVER, _SYSTEM, _CONDITIONAL)
+    return next(_number(table[name]) for table in tables if name in table)
+
+
 def _number(numbers: tuple[int, int]) -> int:
     return numbers[0] if kernel.MACHINE == "x86_64" else numbers[1]
 

@@ -1,0 +1,306 @@
+"""Runs inside a cell and tries to get out: `attacker.py TARGETS`, with the results as JSON lines on descriptor 3.
+
+Every attempt is a real one, but chosen so that it does no harm where it succeeds: signal 0, descriptors opened
+and not written, settings set to what they are. An attempt that raises OSError was blocked. What cannot be told
+from inside (did the datagram arrive? is the file really there?) is for attack.py to judge, which laid the bait.
+"""
+
+import ctypes
+import errno
+import fcntl
+import json
+import os
+import resource
+import socket
+import struct
+import sys
+import time
+import types
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+for _name, _folder in (("autoresearch", HERE.parent), ("autoresearch.measure", HERE)):
+    _package = types.ModuleType(_name)  # a cell may not list the repository, so nothing is searched there
+    _package.__path__ = [str(_folder)]
+    sys.modules.setdefault(_name, _package)
+from autoresearch.measure import kernel  # noqa: E402
+from autoresearch.measure.seccomp import number  # noqa: E402
+
+Attempt = Callable[[], object]
+_PTRACE_SEIZE = 0x4206
+_NEW_USER, _NEW_NET = 0x10000000, 0x40000000
+_CREATE = 0o1000
+_SECRETS = ("KEY", "TOKEN", "SECRET", "PASSWORD", "CREDENTIAL")
+
+
+def main() -> None:
+    """Try everything; first say what will be tried, so that a death on the way shows."""
+    targets = json.loads(sys.argv[1])
+    attempts = {**files(targets), **network(targets), **processes(targets["owner"]), **system(), **channels(targets)}
+    with open(3, "w", buffering=1) as results:
+        print(json.dumps(list(attempts)), file=results)
+        for name, attempt in attempts.items():
+            print(json.dumps([name, is_blocked(attempt)]), file=results)
+
+
+def is_blocked(attempt: Attempt) -> bool:
+    """Whether an attempt fails, or comes to nothing."""
+    try:
+        return attempt() is False
+    except OSError:
+        return True
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# Files
+
+
+def files(targets: dict[str, Any]) -> dict[str, Attempt]:
+    """Read what is forbidden, by every way that leads there; write and change what is not ours."""
+    attempts: dict[str, Attempt] = {}
+    for path in targets["forbidden"]:
+        ways = {"": path, " through /proc/self/root": f"/proc/self/root{path}"}
+        ways[" through the owner's root"] = f"/proc/{targets['owner']}/root{path}"
+        for way, place in ways.items():
+            attempts[f"read {path}{way}"] = partial(read, Path(place))
+        attempts[f"read {path} through a symbolic link"] = partial(read_symlink, path)
+        attempts[f"read {path} through a hard link"] = partial(read_hard_link, path)
+    for folder in targets["folders"]:
+        place = Path(folder, targets["marker"])
+        attempts[f"write to {folder}"] = partial(place.write_text, "x")
+    canary = Path(targets["canary"])
+    attempts["change the mode of a file"] = partial(canary.chmod, 0o777)
+    attempts["change the time of a file"] = partial(os.utime, canary, (1, 1))
+    attempts["change the attributes of a file"] = partial(os.setxattr, canary, "user.x", b"x")
+    attempts["find a secret in the environment"] = find_secret
+    return attempts
+
+
+def find_secret() -> bool:
+    """Whether a variable is called like one that holds a secret."""
+    return any(secret in name.upper() for name in os.environ for secret in _SECRETS)
+
+
+def read(path: Path) -> bool:
+    """Read a file, or list a folder."""
+    if path.is_dir():
+        os.listdir(path)  # noqa: PTH208
+    else:
+        with path.open("rb") as file:
+            file.read(1)
+    return True
+
+
+def read_symlink(path: str) -> bool:
+    """Read through a symbolic link in our own folder."""
+    link = Path(f"link{time.monotonic_ns()}")
+    link.symlink_to(path)
+    return read(link)
+
+
+def read_hard_link(path: str) -> bool:
+    """Read through a hard link in our own folder."""
+    link = Path(f"link{time.monotonic_ns()}")
+    link.hardlink_to(path)
+    return read(link)
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# Network
+
+
+def network(targets: dict[str, Any]) -> dict[str, Attempt]:
+    """Reach the listeners that attack.py has set up, and take addresses of our own."""
+    inet, unix = socket.AF_INET, socket.AF_UNIX
+    stream, datagram = socket.SOCK_STREAM, socket.SOCK_DGRAM
+    home = ("127.0.0.1", targets["tcp"])
+    return {
+        "connect over TCP": lambda: connect(inet, stream, home),
+        "listen on TCP": lambda: listen(inet, ("127.0.0.1", 0)),
+        "send over UDP": lambda: send(inet, ("127.0.0.1", targets["udp"])),
+        "connect to an abstract socket": lambda: connect(unix, stream, targets["abstract"]),
+        "connect to a socket on a path": lambda: connect(unix, stream, targets["stream"]),
+        "send to a socket on a path": lambda: send(unix, targets["datagram"]),
+        "send to a path from a socket pair": lambda: send_from_pair(targets["datagram"]),
+        "listen on an abstract socket": lambda: listen(unix, "\0" + targets["marker"]),
+        "open a netlink socket": lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0).close(),
+        "open a packet socket": lambda: socket.socket(socket.AF_PACKET, datagram).close(),
+    }
+
+
+def connect(family: int, kind: int, address: Any) -> None:
+    with socket.socket(family, kind) as sock:
+        sock.settimeout(0.2)
+        sock.connect(address)
+
+
+def listen(family: int, address: Any) -> None:
+    with socket.socket(family, socket.SOCK_STREAM) as sock:
+        sock.bind(address)
+        sock.listen()
+
+
+def send(family: int, address: Any) -> None:
+    with socket.socket(family, socket.SOCK_DGRAM) as sock:
+        sock.sendto(b"x", address)
+
+
+def send_from_pair(address: str) -> None:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    with ours, theirs:
+        ours.sendmsg([b"x"], [], 0, address)
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# Processes
+
+
+def processes(owner: int) -> dict[str, Attempt]:
+    """Signal, stop, read and change the program that owns the cell."""
+    return {
+        "signal the owner": lambda: os.kill(owner, 0),
+        "signal a thread of the owner": lambda: syscall("tkill", owner, 0),
+        "queue a signal for the owner": lambda: syscall("rt_sigqueueinfo", owner, 0, bytes(128)),
+        "signal everybody": lambda: os.kill(-1, 0),
+        "signal the owner by descriptor": lambda: syscall("pidfd_send_signal", os.pidfd_open(owner), 0, None, 0),
+        "signal the owner by a pipe's end": lambda: own_pipe(owner),
+        "trace the owner": lambda: in_child(partial(syscall, "ptrace", _PTRACE_SEIZE, owner, 0, 0)),
+        "trace the supervisor": lambda: in_child(partial(syscall, "ptrace", _PTRACE_SEIZE, os.getppid(), 0, 0)),
+        "read the owner's memory": lambda: read_memory(owner),
+        "take a descriptor of the owner": lambda: syscall("pidfd_getfd", os.pidfd_open(owner), 0, 0),
+        "open the owner's memory": lambda: os.open(f"/proc/{owner}/mem", os.O_RDONLY),
+        "read the owner's environment": lambda: read(Path(f"/proc/{owner}/environ")),
+        "look at a descriptor of the owner": lambda: Path(f"/proc/{owner}/fd/0").readlink(),
+        "change the owner's limits": lambda: resource.prlimit(owner, resource.RLIMIT_CPU),
+        "change the owner's cores": lambda: os.sched_setaffinity(owner, os.sched_getaffinity(owner)),
+        "change the owner's priority": lambda: os.setpriority(os.PRIO_PROCESS, owner, os.getpriority(0, owner)),
+        "make the owner die first": lambda: os.open(f"/proc/{owner}/oom_score_adj", os.O_WRONLY),
+        "live on when the supervisor dies": lambda: kernel.prctl(kernel.PR_SET_PDEATHSIG, 0),
+    }
+
+
+def in_child(attempt: Attempt) -> bool:
+    """An attempt that changes the process that makes it, or has to end with it."""
+    child = os.fork()
+    if child == 0:
+        os._exit(is_blocked(attempt))
+    return os.waitpid(child, 0)[1] == 0
+
+
+def own_pipe(owner: int) -> None:
+    reader, _ = os.pipe()
+    fcntl.fcntl(reader, fcntl.F_SETOWN, owner)
+
+
+def read_memory(owner: int) -> None:
+    """process_vm_readv of an address that need not exist: EFAULT would mean that we were let through."""
+    buffer = ctypes.create_string_buffer(8)
+    ours = (ctypes.c_size_t * 2)(ctypes.addressof(buffer), 8)
+    theirs = (ctypes.c_size_t * 2)(0x400000, 8)
+    try:
+        syscall("process_vm_readv", owner, ctypes.addressof(ours), 1, ctypes.addressof(theirs), 1, 0)
+    except OSError as error:
+        if error.errno != errno.EFAULT:
+            raise
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# The system, and channels to other cells
+
+
+def system() -> dict[str, Attempt]:
+    """Gain privileges, or reach parts of the kernel that are larger than they need to be."""
+    attempts: dict[str, Attempt] = {
+        "make a user namespace": lambda: in_child(lambda: syscall("unshare", _NEW_USER)),
+        "make a namespace in a child": lambda: clone(_NEW_USER | _NEW_NET),
+        "mount": mount_nothing,
+        "change the root": lambda: os.chroot("/"),
+        "set the clock": lambda: time.clock_settime_ns(time.CLOCK_REALTIME, time.time_ns()),
+        "gain capabilities": lambda: kernel.call("capset", struct.pack("Ii", 0x20080522, 0), b"\xff" * 24),
+        "use io_uring": lambda: syscall("io_uring_setup", 1, bytes(256)),
+        "make a BPF map": lambda: syscall("bpf", 0, struct.pack("IIII", 2, 4, 4, 1).ljust(128, b"\0"), 128),
+        "count events": lambda: syscall("perf_event_open", struct.pack("II", 1, 112) + bytes(104), 0, -1, -1, 0),
+        "catch page faults": lambda: syscall("userfaultfd", 1),
+    }
+    for path in (
+        *("/proc/sys/kernel/core_pattern", "/proc/sysrq-trigger", "/proc/sys/vm/drop_caches", "/dev/mem"),
+        *("/dev/kmsg", "/sys/fs/cgroup/cgroup.procs", "/sys/kernel/uevent_helper"),
+    ):
+        attempts[f"open {path}"] = partial(os.open, path, os.O_WRONLY)
+    return attempts
+
+
+def mount_nothing() -> None:
+    """A kind of file system that does not exist: ENODEV would mean that we were let through."""
+    try:
+        kernel.call("mount", b"none", b".", b"nothing", 0, None)
+    except OSError as error:
+        if error.errno != errno.ENODEV:
+            raise
+
+
+def clone(flags: int) -> None:
+    if syscall("clone", flags | 17, 0, 0, 0, 0) == 0:  # 17: SIGCHLD
+        os._exit(0)
+
+
+def channels(targets: dict[str, Any]) -> dict[str, Attempt]:
+    """Leave a word for a cell that runs beside this one, or after it."""
+    return {
+        "leave shared memory": lambda: remove("shmctl", syscall("shmget", targets["key"], 4096, _CREATE)),
+        "leave a semaphore": lambda: remove("semctl", syscall("semget", targets["key"], 1, _CREATE)),
+        "leave a message": lambda: remove("msgctl", syscall("msgget", targets["key"], _CREATE)),
+        "leave a message queue": lambda: leave_queue(targets["marker"].encode()),
+        "leave a key": lambda: syscall("keyctl", 3, syscall("add_key", b"user", b"x", b"x", 1, -4)),  # 3: revoke
+        "lock a file": lambda: flocks(Path(sys.executable)),
+        "lock a range of a file": record_locks,
+        "lease a file": lambda: fcntl.fcntl(os.open("leased", os.O_CREAT | os.O_RDONLY), 1024, fcntl.F_RDLCK),
+        "watch a folder": lambda: syscall("inotify_add_watch", kernel.call("inotify_init1", 0), b"/usr", 0x20),
+    }
+
+
+def remove(function: str, identifier: int) -> None:
+    """Remove a System V object that could be made."""
+    arguments = (0, 0, 0) if function == "semctl" else (0, 0)  # IPC_RMID
+    kernel.call(function, identifier, *arguments)
+
+
+def leave_queue(name: bytes) -> None:
+    """Make a POSIX message queue, and remove it."""
+    os.close(syscall("mq_open", name, os.O_CREAT | os.O_RDWR, 0o600, None))
+    syscall("mq_unlink", name)
+
+
+def flocks(path: Path) -> bool:
+    """Whether a lock taken through one descriptor is seen through another."""
+    with path.open("rb") as one, path.open("rb") as other:
+        fcntl.flock(one, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return not is_free(lambda: fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB))
+
+
+def record_locks() -> bool:
+    """The same for locks on ranges, which belong to descriptors too (F_OFD_SETLK)."""
+    path = Path("locked")
+    lock = bytes(ctypes.c_short(fcntl.F_WRLCK)).ljust(32, b"\0")
+    with path.open("wb") as one, path.open("wb") as other:
+        fcntl.fcntl(one, 37, lock)
+        return not is_free(lambda: fcntl.fcntl(other, 37, lock))
+
+
+def is_free(lock: Attempt) -> bool:
+    try:
+        lock()
+    except BlockingIOError:
+        return False
+    return True
+
+
+def syscall(name: str, *arguments: int | bytes | None) -> int:
+    return kernel.call("syscall", number(name), *arguments)
+
+
+if __name__ == "__main__":
+    main()
