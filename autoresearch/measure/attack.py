@@ -25,6 +25,7 @@ from autoresearch.measure.grade import describe
 
 ATTACKER = Path(__file__).resolve().with_name("attacker.py")
 PATIENCE = 10.0  # s
+SHOWN = 6  # attempts named in one line
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,8 @@ class Inspection:
     def weaknesses(self) -> list[str]:
         """What is not protected, in plain words."""
         through = [name for name, blocked in self.attacks.items() if not blocked]
-        return [*self.layer_weaknesses, *(f"a trial could {name}" for name in through)]
+        shown = ", ".join(through[:SHOWN]) + (", ..." if len(through) > SHOWN else "")
+        return [*self.layer_weaknesses, *([f"a trial could {shown}"] if through else [])]
 
     def __str__(self) -> str:
         blocked = sum(self.attacks.values())

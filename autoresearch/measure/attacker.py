@@ -1,8 +1,8 @@
-"""Runs inside a cell and tries to get out: `attacker.py TARGETS`, with the results as JSON lines on descriptor 3.
+"""Runs inside a cell and tries to get out: `attacker.py TARGETS`; results go to descriptor 3, a line each.
 
-Every attempt is a real one, but chosen so that it does no harm where it succeeds: signal 0, descriptors opened
-and not written, settings set to what they are. An attempt that raises OSError was blocked. What cannot be told
-from inside (did the datagram arrive? is the file really there?) is for attack.py to judge, which laid the bait.
+Every attempt is a real one, but does no harm where it succeeds: signal 0, descriptors opened and not written
+to, settings set to what they are. An attempt that raises OSError was blocked. What cannot be told from inside
+(did the datagram arrive? is the file really there?) is for attack.py to judge, which laid the bait.
 """
 
 import ctypes
@@ -27,7 +27,7 @@ for _name, _folder in (("autoresearch", HERE.parent), ("autoresearch.measure", H
     _package.__path__ = [str(_folder)]
     sys.modules.setdefault(_name, _package)
 from autoresearch.measure import kernel  # noqa: E402
-from autoresearch.measure.seccomp import number  # noqa: E402
+from autoresearch.measure.syscalls import number  # noqa: E402
 
 Attempt = Callable[[], object]
 _PTRACE_SEIZE = 0x4206
@@ -39,7 +39,7 @@ _SECRETS = ("KEY", "TOKEN", "SECRET", "PASSWORD", "CREDENTIAL")
 def main() -> None:
     """Try everything; first say what will be tried, so that a death on the way shows."""
     targets = json.loads(sys.argv[1])
-    attempts = {**files(targets), **network(targets), **processes(targets["owner"]), **system(), **channels(targets)}
+    attempts = files(targets) | network(targets) | processes(targets["owner"]) | system() | channels(targets)
     with open(3, "w", buffering=1) as results:
         print(json.dumps(list(attempts)), file=results)
         for name, attempt in attempts.items():
@@ -54,10 +54,6 @@ def is_blocked(attempt: Attempt) -> bool:
         return True
 
 
-# ---------------------------------------------------------------------------------------------------------------
-# Files
-
-
 def files(targets: dict[str, Any]) -> dict[str, Attempt]:
     """Read what is forbidden, by every way that leads there; write and change what is not ours."""
     attempts: dict[str, Attempt] = {}
@@ -66,8 +62,8 @@ def files(targets: dict[str, Any]) -> dict[str, Attempt]:
         ways[" through the owner's root"] = f"/proc/{targets['owner']}/root{path}"
         for way, place in ways.items():
             attempts[f"read {path}{way}"] = partial(read, Path(place))
-        attempts[f"read {path} through a symbolic link"] = partial(read_symlink, path)
-        attempts[f"read {path} through a hard link"] = partial(read_hard_link, path)
+        attempts[f"read {path} through a symbolic link"] = partial(read_link, Path.symlink_to, path)
+        attempts[f"read {path} through a hard link"] = partial(read_link, Path.hardlink_to, path)
     for folder in targets["folders"]:
         place = Path(folder, targets["marker"])
         attempts[f"write to {folder}"] = partial(place.write_text, "x")
@@ -94,26 +90,15 @@ def read(path: Path) -> bool:
     return True
 
 
-def read_symlink(path: str) -> bool:
-    """Read through a symbolic link in our own folder."""
+def read_link(make: Callable[[Path, str], None], path: str) -> bool:
+    """Read through a link of our own."""
     link = Path(f"link{time.monotonic_ns()}")
-    link.symlink_to(path)
+    make(link, path)
     return read(link)
-
-
-def read_hard_link(path: str) -> bool:
-    """Read through a hard link in our own folder."""
-    link = Path(f"link{time.monotonic_ns()}")
-    link.hardlink_to(path)
-    return read(link)
-
-
-# ---------------------------------------------------------------------------------------------------------------
-# Network
 
 
 def network(targets: dict[str, Any]) -> dict[str, Attempt]:
-    """Reach the listeners that attack.py has set up, and take addresses of our own."""
+    """Reach the listeners that attack.py has set up, and listen."""
     inet, unix = socket.AF_INET, socket.AF_UNIX
     stream, datagram = socket.SOCK_STREAM, socket.SOCK_DGRAM
     home = ("127.0.0.1", targets["tcp"])
@@ -154,10 +139,6 @@ def send_from_pair(address: str) -> None:
         ours.sendmsg([b"x"], [], 0, address)
 
 
-# ---------------------------------------------------------------------------------------------------------------
-# Processes
-
-
 def processes(owner: int) -> dict[str, Attempt]:
     """Signal, stop, read and change the program that owns the cell."""
     return {
@@ -165,10 +146,14 @@ def processes(owner: int) -> dict[str, Attempt]:
         "signal a thread of the owner": lambda: syscall("tkill", owner, 0),
         "queue a signal for the owner": lambda: syscall("rt_sigqueueinfo", owner, 0, bytes(128)),
         "signal everybody": lambda: os.kill(-1, 0),
-        "signal the owner by descriptor": lambda: syscall("pidfd_send_signal", os.pidfd_open(owner), 0, None, 0),
+        "signal the owner by descriptor": lambda: syscall(
+            "pidfd_send_signal", os.pidfd_open(owner), 0, None, 0
+        ),
         "signal the owner by a pipe's end": lambda: own_pipe(owner),
         "trace the owner": lambda: in_child(partial(syscall, "ptrace", _PTRACE_SEIZE, owner, 0, 0)),
-        "trace the supervisor": lambda: in_child(partial(syscall, "ptrace", _PTRACE_SEIZE, os.getppid(), 0, 0)),
+        "trace the supervisor": lambda: in_child(
+            partial(syscall, "ptrace", _PTRACE_SEIZE, os.getppid(), 0, 0)
+        ),
         "read the owner's memory": lambda: read_memory(owner),
         "take a descriptor of the owner": lambda: syscall("pidfd_getfd", os.pidfd_open(owner), 0, 0),
         "open the owner's memory": lambda: os.open(f"/proc/{owner}/mem", os.O_RDONLY),
@@ -176,7 +161,9 @@ def processes(owner: int) -> dict[str, Attempt]:
         "look at a descriptor of the owner": lambda: Path(f"/proc/{owner}/fd/0").readlink(),
         "change the owner's limits": lambda: resource.prlimit(owner, resource.RLIMIT_CPU),
         "change the owner's cores": lambda: os.sched_setaffinity(owner, os.sched_getaffinity(owner)),
-        "change the owner's priority": lambda: os.setpriority(os.PRIO_PROCESS, owner, os.getpriority(0, owner)),
+        "change the owner's priority": lambda: os.setpriority(
+            os.PRIO_PROCESS, owner, os.getpriority(0, owner)
+        ),
         "make the owner die first": lambda: os.open(f"/proc/{owner}/oom_score_adj", os.O_WRONLY),
         "live on when the supervisor dies": lambda: kernel.prctl(kernel.PR_SET_PDEATHSIG, 0),
     }
@@ -207,10 +194,6 @@ def read_memory(owner: int) -> None:
             raise
 
 
-# ---------------------------------------------------------------------------------------------------------------
-# The system, and channels to other cells
-
-
 def system() -> dict[str, Attempt]:
     """Gain privileges, or reach parts of the kernel that are larger than they need to be."""
     attempts: dict[str, Attempt] = {
@@ -222,7 +205,9 @@ def system() -> dict[str, Attempt]:
         "gain capabilities": lambda: kernel.call("capset", struct.pack("Ii", 0x20080522, 0), b"\xff" * 24),
         "use io_uring": lambda: syscall("io_uring_setup", 1, bytes(256)),
         "make a BPF map": lambda: syscall("bpf", 0, struct.pack("IIII", 2, 4, 4, 1).ljust(128, b"\0"), 128),
-        "count events": lambda: syscall("perf_event_open", struct.pack("II", 1, 112) + bytes(104), 0, -1, -1, 0),
+        "count events": lambda: syscall(
+            "perf_event_open", struct.pack("II", 1, 112) + bytes(104), 0, -1, -1, 0
+        ),
         "catch page faults": lambda: syscall("userfaultfd", 1),
     }
     for path in (
@@ -254,11 +239,15 @@ def channels(targets: dict[str, Any]) -> dict[str, Attempt]:
         "leave a semaphore": lambda: remove("semctl", syscall("semget", targets["key"], 1, _CREATE)),
         "leave a message": lambda: remove("msgctl", syscall("msgget", targets["key"], _CREATE)),
         "leave a message queue": lambda: leave_queue(targets["marker"].encode()),
-        "leave a key": lambda: syscall("keyctl", 3, syscall("add_key", b"user", b"x", b"x", 1, -4)),  # 3: revoke
+        "leave a key": lambda: syscall(
+            "keyctl", 3, syscall("add_key", b"user", b"x", b"x", 1, -4)
+        ),  # 3: revoke
         "lock a file": lambda: flocks(Path(sys.executable)),
         "lock a range of a file": record_locks,
         "lease a file": lambda: fcntl.fcntl(os.open("leased", os.O_CREAT | os.O_RDONLY), 1024, fcntl.F_RDLCK),
-        "watch a folder": lambda: syscall("inotify_add_watch", kernel.call("inotify_init1", 0), b"/usr", 0x20),
+        "watch a folder": lambda: syscall(
+            "inotify_add_watch", kernel.call("inotify_init1", 0), b"/usr", 0x20
+        ),
     }
 
 

@@ -11,139 +11,10 @@ sendmsg on a datagram socket reaches path sockets without connect(2), prlimit ta
 import errno
 import struct
 
-from autoresearch.measure import kernel
+from autoresearch.measure import kernel, syscalls
+from autoresearch.measure.syscalls import number
 
 _AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
-
-# name: number on x86-64, number on aarch64 (-1: does not exist there); one number: the same on both
-_FOREIGN_PROCESSES = {
-    "ptrace": (101, 117),
-    "process_vm_readv": (310, 270),
-    "process_vm_writev": (311, 271),
-    "process_madvise": (440, 440),
-    "process_mrelease": (448, 448),
-    "pidfd_open": (434, 434),
-    "pidfd_getfd": (438, 438),
-    "pidfd_send_signal": (424, 424),
-    "kcmp": (312, 272),
-    "migrate_pages": (256, 238),
-    "perf_event_open": (298, 241),
-}
-_CARRY_OVER = {
-    "add_key": (248, 217),
-    "request_key": (249, 218),
-    "keyctl": (250, 219),
-    "shmget": (29, 194),
-    "shmctl": (31, 195),
-    "shmat": (30, 196),
-    "semget": (64, 190),
-    "semctl": (66, 191),
-    "semtimedop": (220, 192),
-    "semop": (65, 193),
-    "msgget": (68, 186),
-    "msgctl": (71, 187),
-    "msgrcv": (70, 188),
-    "msgsnd": (69, 189),
-    "mq_open": (240, 180),
-    "mq_unlink": (241, 181),
-    "inotify_add_watch": (254, 27),
-    "fanotify_init": (300, 262),
-}
-_SYSTEM = {
-    "io_uring_setup": (425, 425),
-    "io_uring_enter": (426, 426),
-    "io_uring_register": (427, 427),
-    "bpf": (321, 280),
-    "userfaultfd": (323, 282),
-    "truncate": (76, 45),
-    "mount": (165, 40),
-    "umount2": (166, 39),
-    "pivot_root": (155, 41),
-    "chroot": (161, 51),
-    "unshare": (272, 97),
-    "setns": (308, 268),
-    "open_tree": (428, 428),
-    "move_mount": (429, 429),
-    "fsopen": (430, 430),
-    "fsconfig": (431, 431),
-    "fsmount": (432, 432),
-    "fspick": (433, 433),
-    "mount_setattr": (442, 442),
-    "open_tree_attr": (467, 467),
-    "open_by_handle_at": (304, 265),
-    "kexec_load": (246, 104),
-    "kexec_file_load": (320, 294),
-    "init_module": (175, 105),
-    "finit_module": (313, 273),
-    "delete_module": (176, 106),
-    "swapon": (167, 224),
-    "swapoff": (168, 225),
-    "reboot": (169, 142),
-    "settimeofday": (164, 170),
-    "clock_settime": (227, 112),
-    "clock_adjtime": (305, 266),
-    "adjtimex": (159, 171),
-    "acct": (163, 89),
-    "quotactl": (179, 60),
-    "quotactl_fd": (443, 443),
-    "syslog": (103, 116),
-    "sethostname": (170, 161),
-    "setdomainname": (171, 162),
-    "vhangup": (153, 58),
-    "ioperm": (173, -1),
-    "iopl": (172, -1),
-}
-_ATTRIBUTES = {
-    "setxattr": (188, 5),
-    "lsetxattr": (189, 6),
-    "fsetxattr": (190, 7),
-    "removexattr": (197, 14),
-    "lremovexattr": (198, 15),
-    "fremovexattr": (199, 16),
-    "setxattrat": (463, 463),
-    "removexattrat": (466, 466),
-    "file_setattr": (469, 469),
-}
-_PRETENDED = {
-    "flock": (73, 32),
-    "chmod": (90, -1),
-    "fchmod": (91, 52),
-    "fchmodat": (268, 53),
-    "fchmodat2": (452, 452),
-    "chown": (92, -1),
-    "lchown": (94, -1),
-    "fchown": (93, 55),
-    "fchownat": (260, 54),
-    "utime": (132, -1),
-    "utimes": (235, -1),
-    "futimesat": (261, -1),
-    "utimensat": (280, 88),
-}
-_SERVERS = {"bind": (49, 200), "listen": (50, 201), "accept": (43, 202), "accept4": (288, 242)}
-_CONNECT = {"connect": (42, 203)}
-_FORKS = {"fork": (57, -1), "vfork": (58, -1)}
-_CONDITIONAL = {
-    "socket": (41, 198),
-    "socketpair": (53, 199),
-    "clone": (56, 220),
-    "clone3": (435, 435),
-    "prctl": (157, 167),
-    "fcntl": (72, 25),
-    "ioctl": (16, 29),
-    "kill": (62, 129),
-    "tkill": (200, 130),
-    "tgkill": (234, 131),
-    "rt_sigqueueinfo": (129, 138),
-    "rt_tgsigqueueinfo": (297, 240),
-    "prlimit64": (302, 261),
-    "sched_setaffinity": (203, 122),
-    "sched_setscheduler": (144, 119),
-    "sched_setparam": (142, 118),
-    "sched_setattr": (314, 274),
-    "move_pages": (279, 239),
-    "setpriority": (141, 140),
-    "ioprio_set": (251, 30),
-}
 
 _AF_UNIX, _AF_INET, _AF_INET6, _AF_NETLINK = 1, 2, 10, 16
 _SOCK_STREAM, _SOCK_SEQPACKET = 1, 5
@@ -171,10 +42,15 @@ def build(threads_only: bool, network: bool, protect: list[int] | None) -> bytes
     if kernel.MACHINE not in _AUDIT_ARCH:
         return None
     code = _right_machine()
-    refused = {**_FOREIGN_PROCESSES, **_CARRY_OVER, **_SYSTEM, **(_FORKS if threads_only else {})}
+    refused = {
+        **syscalls.FOREIGN_PROCESSES,
+        **syscalls.CARRY_OVER,
+        **syscalls.SYSTEM,
+        **(syscalls.FORKS if threads_only else {}),
+    }
     code += _answer_all(refused, _REFUSE)
-    code += _answer_all(_ATTRIBUTES, _ERRNO | errno.EOPNOTSUPP)
-    code += _answer_all(_PRETENDED, _PRETEND)
+    code += _answer_all(syscalls.ATTRIBUTES, _ERRNO | errno.EOPNOTSUPP)
+    code += _answer_all(syscalls.PRETENDED, _PRETEND)
     code += _sockets(network)
     code += _processes(threads_only)
     code += _files()
@@ -204,7 +80,9 @@ def _sockets(network: bool) -> Code:
         families = [_AF_INET, _AF_INET6, _AF_NETLINK]
         either = [step for family in families for step in _when(family, _ALLOW)]
         return _rule("socket", _argument(0) + either + _then(_REFUSE)) + _rule("socketpair", pair)
-    refused = _answer_all(_SERVERS, _REFUSE) + _answer_all(_CONNECT, _ERRNO | errno.ECONNREFUSED)
+    refused = _answer_all(syscalls.SERVERS, _REFUSE) + _answer_all(
+        syscalls.CONNECT, _ERRNO | errno.ECONNREFUSED
+    )
     return refused + _rule("socket", pair) + _rule("socketpair", pair)
 
 
@@ -257,24 +135,13 @@ def _others_settings(own_namespace: bool) -> Code:
     return code
 
 
-def number(name: str) -> int:
-    """The number of a system call that the filter knows, on this machine."""
-    tables = (_FOREIGN_PROCESSES, _CARRY_OVER, _SYSTEM, _CONDITIONAL)
-    return next(_number(table[name]) for table in tables if name in table)
-
-
-def _number(numbers: tuple[int, int]) -> int:
-    return numbers[0] if kernel.MACHINE == "x86_64" else numbers[1]
-
-
 def _answer_all(table: dict[str, tuple[int, int]], action: int) -> Code:
-    numbers = [_number(numbers) for numbers in table.values()]
-    return [step for number in numbers if number >= 0 for step in _when(number, action)]
+    return [step for name in table if number(name) >= 0 for step in _when(number(name), action)]
 
 
 def _rule(name: str, body: Code) -> Code:
     """`body` decides about one system call; it must end in an answer."""
-    return [(_JUMP_EQUAL, 0, len(body), _number(_CONDITIONAL[name])), *body]
+    return [(_JUMP_EQUAL, 0, len(body), number(name)), *body]
 
 
 def _argument(index: int) -> Code:

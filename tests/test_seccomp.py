@@ -1,0 +1,54 @@
+"""The filter's tables of numbers, against the headers of the kernel where they are installed."""
+
+import re
+import struct
+from pathlib import Path
+
+import pytest
+
+from autoresearch.measure import kernel, seccomp, syscalls
+
+HEADERS = {
+    "x86_64": (Path("/usr/include/x86_64-linux-gnu/asm/unistd_64.h"), Path("/usr/include/asm/unistd_64.h")),
+    "aarch64": (Path("/usr/include/asm-generic/unistd.h"),),
+}
+
+
+def numbers_in(header: Path) -> dict[str, int]:
+    found = re.findall(r"#define __NR(?:3264)?_(\w+)\s+(\d+)", header.read_text())
+    return {name: int(number) for name, number in found}
+
+
+@pytest.mark.parametrize("machine", sorted(HEADERS))
+def test_system_calls_have_the_kernels_numbers(machine: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    header = next((path for path in HEADERS[machine] if path.exists()), None)
+    if header is None:
+        pytest.skip("the kernel's headers are not installed")
+    official = numbers_in(header)
+    monkeypatch.setattr(kernel, "MACHINE", machine)
+    for name in syscalls.KNOWN:
+        number = syscalls.number(name)
+        if name in official:
+            assert number == official[name], name
+        else:
+            assert number == -1 or number > max(official.values()) or machine == "x86_64", name
+
+
+def test_an_unknown_machine_gets_no_filter(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernel, "MACHINE", "riscv64")
+    assert seccomp.build(threads_only=True, network=False, protect=None) is None
+
+
+@pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
+def test_every_jump_lands_inside_the_program(machine: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernel, "MACHINE", machine)
+    for threads_only in (False, True):
+        for network in (False, True):
+            for protect in (None, [1000, 1001]):
+                code = seccomp.build(threads_only, network, protect)
+                assert code is not None
+                steps = list(struct.iter_unpack("HBBI", code))
+                assert len(steps) < 4096
+                for place, (_, yes, no, _) in enumerate(steps[:-1]):
+                    assert place + 1 + max(yes, no) < len(steps)
+                assert steps[-1][0] == 0x06  # return
