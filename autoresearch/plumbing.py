@@ -109,7 +109,7 @@ class Plumbing:
             for name, (new, old) in moves.items()
         ]
         stdin = "".join(lines).encode()
-        self.run("update-ref", "--no-deref", "-m", "autoresearch", "--stdin", stdin=stdin)
+        self.run("update-ref", "-m", "autoresearch", "--stdin", stdin=stdin)
 
 
 def encoded(text: str) -> bytes:
@@ -141,7 +141,6 @@ def _environment(top: Path, folder: Path) -> dict[str, str]:
         "GIT_INDEX_FILE": str(folder / "index"),
         "GIT_OBJECT_DIRECTORY": str(common / "objects"),
         "GIT_ALTERNATE_OBJECT_DIRECTORIES": "",
-        "GIT_NAMESPACE": "",
         "GIT_LITERAL_PATHSPECS": "0",
         "GIT_OPTIONAL_LOCKS": "0",  # `status` must not write the index
     }

@@ -54,7 +54,7 @@ class Workspace:
 
     def dirty(self) -> bool:
         """Whether the file differs from HEAD, in the working tree or the index."""
-        return self._git.bytes("status", "--porcelain", "--untracked-files=no", "--", self._spec) != b""
+        return self._git.bytes("status", "--porcelain", "--", self._spec) != b""
 
     # --- versions
 
@@ -74,8 +74,7 @@ class Workspace:
 
     def diff(self, a: str, b: str) -> str:
         """The change of the file from commit a to commit b, as a patch."""
-        options = ("-p", "--no-ext-diff", "--no-textconv", "--no-color")
-        return self._git.bytes("diff-tree", *options, a, b, "--", self._spec).decode(errors="replace")
+        return self._git.bytes("diff-tree", "-p", a, b, "--", self._spec).decode(errors="replace")
 
     def numstat(self, a: str, b: str) -> tuple[int, int]:
         """Lines added and removed in the file from commit a to commit b."""
