@@ -1,0 +1,30 @@
+"""Helpers to start small programs in cells."""
+
+import sys
+import textwrap
+import time
+from pathlib import Path
+from typing import Any
+
+from autoresearch.measure.cell import Cell, CellSpec
+
+ROOT = Path(__file__).resolve().parents[1]
+NO_NAMESPACES = frozenset({"ns"})
+
+
+def spec(code: str, *arguments: str, **options: Any) -> CellSpec:
+    return CellSpec([sys.executable, "-I", "-c", textwrap.dedent(code), *arguments], **options)
+
+
+def run(code: str, *arguments: str, seconds: float = 20, **options: Any) -> tuple[int | None, str]:
+    """Run a program in a cell to its end; exit status and log."""
+    with Cell.start(spec(code, *arguments, **options)) as cell:
+        wait(lambda: not cell.running(), seconds)
+        return cell.exit_status(), cell.log()
+
+
+def wait(condition: Any, seconds: float = 5) -> bool:
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.005)
+    return bool(condition())

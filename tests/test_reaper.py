@@ -1,0 +1,132 @@
+"""Everything in a cell dies with it, and leaves nothing: daemons, re-forks, hostile folders."""
+
+import subprocess
+import sys
+import textwrap
+import threading
+import uuid
+from pathlib import Path
+
+import pytest
+from cells import NO_NAMESPACES, ROOT, run, spec, wait
+
+from autoresearch.measure.cell import Cell
+
+
+def with_argument(token: str) -> list[int]:
+    """Processes on this machine that carry `token` in their command line."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        try:
+            if folder.name.isdigit() and token.encode() in (folder / "cmdline").read_bytes():
+                found.append(int(folder.name))
+        except OSError:
+            continue
+    return found
+
+
+DAEMONS = """
+    import os, signal, sys, time
+    def leave():
+        if os.fork() == 0:
+            os.setsid()
+            if os.fork() == 0:
+                for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+                    signal.signal(number, signal.SIG_IGN)
+                return True
+            os._exit(0)
+        os.wait()
+        return False
+    daemon = any(leave() for _ in range(8))
+    if not daemon and os.fork() == 0:
+        while True:  # a new process every 5 ms, its parent gone
+            if os.fork():
+                os._exit(0)
+            os.setsid()
+            time.sleep(0.005)
+    if not daemon:
+        print("ready", flush=True)
+        if "end" in sys.argv:
+            sys.exit(0)
+    time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("off", [frozenset[str](), NO_NAMESPACES])
+def test_daemons_and_their_children_die_with_the_cell(off: frozenset[str]) -> None:
+    token = uuid.uuid4().hex
+    with Cell.start(spec(DAEMONS, token, off=off)) as cell:
+        assert wait(lambda: "ready" in cell.log())
+        assert len(with_argument(token)) >= 9
+        assert cell.kill() < 1
+        assert not with_argument(token)
+
+
+@pytest.mark.parametrize("off", [frozenset[str](), NO_NAMESPACES])
+def test_daemons_do_not_outlive_the_program(off: frozenset[str]) -> None:
+    token = uuid.uuid4().hex
+    with Cell.start(spec(DAEMONS, token, "end", off=off)) as cell:
+        assert wait(lambda: not cell.running())
+        assert cell.exit_status() == 0
+        assert not with_argument(token)
+
+
+OWNER = """
+    import os, sys, threading, time
+    sys.path.insert(0, sys.argv[1])
+    from autoresearch.measure.cell import Cell, CellSpec
+    cells = []
+    def start():
+        off = frozenset(sys.argv[4].split())
+        cells.append(Cell.start(CellSpec([sys.executable, "-I", "-c", sys.argv[2], sys.argv[3]], off=off)))
+    threads = [threading.Thread(target=start) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+        thread.join()  # a cell must outlive the thread that started it
+    while any("ready" not in cell.log() for cell in cells):
+        time.sleep(0.01)
+    time.sleep(0.2)
+    print(*(cell.tmp for cell in cells), flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("off", ["", "ns"])
+def test_nothing_is_left_when_the_owner_is_killed(off: str) -> None:
+    token = uuid.uuid4().hex
+    command = [sys.executable, "-c", textwrap.dedent(OWNER), str(ROOT), textwrap.dedent(DAEMONS), token, off]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as owner:
+        assert owner.stdout is not None
+        folders = [Path(name) for name in owner.stdout.readline().split()]
+        assert len(folders) == 2 and len(with_argument(token)) >= 18
+        owner.kill()
+    assert wait(lambda: not with_argument(token), 1.0)
+    assert wait(lambda: not any(folder.exists() for folder in folders))
+
+
+def test_a_hostile_folder_is_removed() -> None:
+    code = """
+        import os
+        for _ in range(1500):
+            os.mkdir("deep" * 20)
+            os.chdir("deep" * 20)
+        os.chdir(os.environ["HOME"])
+        os.makedirs("locked/in")
+        os.symlink("/", "locked/link")
+        os.mkdir("shut", 0)
+    """
+    with Cell.start(spec(code)) as cell:
+        assert wait(lambda: not cell.running(), 20)
+        assert cell.exit_status() == 0, cell.log()
+    assert not cell.tmp.exists()
+    assert Path("/etc").exists()
+
+
+def test_cells_may_be_started_from_many_threads() -> None:
+    results: list[tuple[int | None, str]] = []
+    threads = [threading.Thread(target=lambda: results.append(run("print(1)"))) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results == [(0, "1\n")] * 6
