@@ -145,7 +145,11 @@ class Bait:
 
     def _folders(self, forbidden: Sequence[Path]) -> list[Path]:
         """Where a trial must leave nothing: what we may write to ourselves."""
-        places = [Path.home(), Path(tempfile.gettempdir()), *map(Path, ("/tmp", "/var/tmp", "/dev/shm"))]
+        places = [
+            Path(os.environ.get("HOME", "/")),
+            Path(tempfile.gettempdir()),
+            *map(Path, ("/tmp", "/var/tmp", "/dev/shm")),
+        ]
         places += [
             Path(sysconfig.get_path("purelib")),
             Path.cwd(),

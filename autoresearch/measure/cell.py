@@ -1,11 +1,26 @@
 """The cell: one untrusted process and all its children, fenced in, watched, and killed as a tree.
 
 `Cell.start` executes the supervisor (supervisor.py), a small program of its own that applies the layers and
-outlives whatever happens to us. Every layer is optional: it is tried, and what it came to is reported.
+outlives whatever happens to us. Every layer is optional: it is tried, and what it came to is in
+`Cell.layers`:
 
-Covered: output goes to a capped log; HOME, TMPDIR and every cache are a private folder that is removed; the
-environment is built anew; nothing is inherited but the named descriptors; daemons, double forks and re-forks
-are frozen and killed, also when this program is killed with -9.
+    landlock   ABI of the allow-list of files, 0 without      seccomp    whether system calls are filtered
+    nnp        no_new_privs                                   caps       capabilities left
+    ns         namespaces of its own                          uid        user of its own, or None
+    shm        /dev/shm: private, denied or shared            readonly   all but `tmp` mounted read-only
+    rlimits    memory, files, processes, core dumps           reaper     the supervisor's kill (always)
+
+Covered: files that are not named cannot be read, nor anything be written but the private folder; no
+network, sockets of others, foreign processes, privileges, kernel interfaces that are larger than needed;
+nothing of ours in the environment or among the descriptors; nothing that outlives the cell: processes
+(daemons and re-forks are frozen and killed within a second, also when this program is killed with -9),
+files, shared memory, queues, keys, file locks, modes and times. Output goes to a capped log.
+
+Not covered: a hole in the kernel or a driver. What one cell can tell another by the load it makes, the page
+cache, or (without a mount namespace) access times of files; so cells that must not talk run one after the
+other. Disk and memory beyond the limits per file and process: there is no quota on the private folder. If
+the supervisor itself is killed from outside, daemons of a cell without a process namespace stay. With
+`library`, copies of it inside site-packages. On a GPU, what the driver shares between processes.
 """
 
 import contextlib
@@ -72,7 +87,8 @@ class CellSpec:
 class Cell:
     """A running cell; leaving the `with` block kills it. Safe to use from several threads.
 
-    `pid` is the untrusted process as seen from here, `layers` what was applied, `tmp` its private folder.
+    `pid` is the untrusted process as seen from here, `layers` what was applied, `weaknesses` what is not
+    protected and how to get it, `tmp` its private folder.
     """
 
     def __init__(self, spec: CellSpec) -> None:
@@ -220,7 +236,7 @@ def _order(spec: CellSpec, tmp: Path) -> dict[str, Any]:
         "log_limit": spec.log_limit,
         "off": sorted(spec.off),
         "view": seen,
-        "must_reach": [*view.python_paths(), *programs, *map(str, spec.read)],
+        "must_reach": [*view.python_paths(), *programs, *map(str, spec.read), str(tmp.parent)],
         "landlock_limit": min(limits, default=99),
         "threads_only": spec.threads_only,
         "network": spec.network,

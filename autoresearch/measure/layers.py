@@ -15,6 +15,11 @@ FILE_LIMIT = 16 << 30  # bytes of the largest file
 OPEN_FILES = 65536
 SPARE_PROCESSES = 4096  # more than the machine runs already
 FIRST_UID, UIDS = 61184, 4336  # systemd's range of dynamic users: nobody's
+OPTIONAL_DEVICES = (
+    "/dev/nvidia-caps/",
+    "/dev/dri/",
+    "/dev/nvidia-modeset",
+)  # often root's, not needed to compute
 _CAPSET = {"x86_64": 126, "aarch64": 91}
 _CAPABILITY_VERSION = 0x20080522
 _NO_ROOT = 0x2F  # securebits: uid 0 is nobody special, and that is locked
@@ -45,12 +50,13 @@ def apply(order: dict[str, Any], mounted: dict[str, Any]) -> dict[str, Any]:
     return report
 
 
-def choose_uid(paths: Sequence[str]) -> int | None:
-    """A user of the cell's own, if we may become one and it can still reach `paths`; found by trying."""
+def choose_uid(paths: Sequence[str], devices: Sequence[str]) -> int | None:
+    """A user of the cell's own, if we may become one and it can read `paths` and use `devices`; by trying."""
     if os.geteuid() != 0:
         return None
     uid = FIRST_UID + os.getpid() % UIDS
-    return uid if succeeds(lambda: _reach(uid, paths)) else None
+    needed = [device for device in devices if not device.startswith(OPTIONAL_DEVICES)]
+    return uid if succeeds(lambda: _reach(uid, paths, needed)) else None
 
 
 def become_user(uid: int) -> None:
@@ -87,10 +93,10 @@ def _no_new_privileges() -> bool:
     return True
 
 
-def _reach(uid: int, paths: Sequence[str]) -> None:
+def _reach(uid: int, paths: Sequence[str], devices: Sequence[str]) -> None:
     become_user(uid)
-    for path in paths:
-        if not os.access(path, os.R_OK):
+    for path in (*paths, *devices):
+        if not os.access(path, os.R_OK | (os.W_OK if path in devices else 0)):
             raise PermissionError(path)
 
 
