@@ -47,7 +47,7 @@ def _spec(mode: str, descriptor: int, settings: Settings, data: Dataset) -> Cell
     if settings.gpu is not None:
         environment["CUDA_VISIBLE_DEVICES"] = settings.gpu
     return CellSpec(
-        program=[sys.executable, "-I", str(INSIDE), mode],
+        program=[sys.executable, "-I", "-u", str(INSIDE), mode],
         fds={3: descriptor},
         read=READABLE,
         library=data.readable_library(),

@@ -11,7 +11,8 @@ import math
 import mmap
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from autoresearch.measure import wire
+from autoresearch.measure.cell import reopen
 from autoresearch.measure.data import Dataset
 from autoresearch.measure.guest import invite
 from autoresearch.measure.settings import Settings
@@ -194,7 +196,7 @@ def _ask(
     """What a fresh cell answers for `rows`: float64 [len(rows), width]. Read only after it is dead."""
     task, answer = wire.sealed("rows", rows.tobytes()), wire.writable("answer", 4 * len(rows) * width)
     try:
-        with invite(mode, source, 0, settings, data, [checkpoint]) as guest:
+        with fresh(checkpoint) as own, invite(mode, source, 0, settings, data, [own]) as guest:
             guest.channel.send("rows", [task, answer], positions=positions or [], batch=settings.eval_batch)
             _until_done(guest.channel, mode, settings.evaluation_cap)
         with mmap.mmap(answer, 0, prot=mmap.PROT_READ) as view:
@@ -204,6 +206,16 @@ def _ask(
     finally:
         os.close(task)
         os.close(answer)
+
+
+@contextmanager
+def fresh(checkpoint: int) -> Iterator[int]:
+    """The checkpoint under a file offset of its own: a shared one would be a channel from claim to audit."""
+    own = reopen(checkpoint)
+    try:
+        yield own
+    finally:
+        os.close(own)
 
 
 def _until_done(channel: wire.Channel, mode: str, cap: float) -> None:

@@ -1,0 +1,30 @@
+# make run [HOURS=8]   install, prepare the corpus, run a session that fits this machine
+# make test            the whole test suite
+# make lint            ruff and mypy
+VENV := .venv
+HOURS ?=
+export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
+
+.PHONY: run test lint clean
+
+run: $(VENV)/.ready
+	$(VENV)/bin/autoresearch run $(if $(HOURS),--hours $(HOURS),--minutes 9)
+	$(VENV)/bin/autoresearch log
+
+test: $(VENV)/.ready
+	$(VENV)/bin/pytest -q
+
+lint: $(VENV)/.ready
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache
+
+# uv installs in seconds where it can be had; pip does the same, slower
+$(VENV)/.ready: pyproject.toml
+	python3 -m venv $(VENV)
+	if $(VENV)/bin/python -m pip install -q uv; \
+	then $(VENV)/bin/uv pip install -q -p $(VENV) -e ".[dev]"; \
+	else $(VENV)/bin/python -m pip install -q -e ".[dev]"; fi
+	touch $@

@@ -1,0 +1,89 @@
+"""Settings: flags, over the environment (`AUTORESEARCH_BUDGET=5m`), over `autoresearch.yaml`, over defaults."""
+
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+import platformdirs
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from autoresearch.errors import UsageError
+
+FILE = "autoresearch.yaml"
+PREFIX = "AUTORESEARCH_"
+
+
+class Config(BaseModel):
+    """Everything a user can set. None means: chosen for the device."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    tag: str | None = None
+    """Name of the session and of its branch; None goes on with an unfinished session or makes a name."""
+    agent: str = "sweep"
+    """Who proposes: `sweep` or `scripted:DIR`."""
+    judge: Literal["default", "greedy"] = "default"
+    """The rule for a keep; `greedy` keeps any lower number, as the original does."""
+    budget: str | None = None
+    """What one trial may train: `5m`, `300s` (wall clock), `15cpu` (CPU seconds), `200steps`."""
+    hours: float | None = Field(default=None, gt=0)
+    """How long the session goes on from now; None: until it is stopped."""
+    max_experiments: int | None = Field(default=None, gt=0)
+    """Stop when this many experiments are decided."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where trials run."""
+    threads: int = Field(default=1, gt=0)
+    """Threads of a trial on the CPU."""
+    replicates: int = Field(default=3, ge=2)
+    """Trials of the base at the start; they give sigma."""
+    seed: int | None = None
+    """Seed of the session; every trial's seed follows from it. None: drawn."""
+    source: str = "stdlib"
+    """Text to train on: `stdlib` or `files:GLOB[,GLOB...]`."""
+    vocab_size: int | None = None
+    """Tokens in the vocabulary; 256 means plain bytes."""
+    seq_len: int | None = Field(default=None, gt=0)
+    """Tokens in a row."""
+    eval_rows: int | None = Field(default=None, gt=1)
+    """Validation rows that every version is scored on."""
+    program: str = "program.md"
+    """What the human wants, read before every proposal."""
+    train: str = "train.py"
+    """The one file that may be edited."""
+    require_strong: bool = False
+    """Refuse to run where the cell cannot be graded STRONG."""
+
+
+def load(root: Path, flags: dict[str, Any]) -> Config:
+    """The configuration for a repository; flags that are None were not given. Raises UsageError."""
+    values = _from_file(root / FILE) | _from_environment()
+    values |= {name: value for name, value in flags.items() if value is not None}
+    try:
+        return Config(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise UsageError(f"setting {where!r}: {first['msg'].lower()} ({FILE}, {PREFIX}* or flag)") from None
+
+
+def cache_folder() -> Path:
+    """Where data sets and locks live."""
+    return Path(os.environ.get(PREFIX + "CACHE") or platformdirs.user_cache_dir("autoresearch"))
+
+
+def _from_file(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        return {}
+    try:
+        values = yaml.safe_load(path.read_text()) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UsageError(f"{FILE} cannot be read: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise UsageError(f"{FILE} must hold `name: value` lines")
+    return values
+
+
+def _from_environment() -> dict[str, Any]:
+    names = {PREFIX + name.upper(): name for name in Config.model_fields}
+    return {names[key]: value for key, value in os.environ.items() if key in names and value}
