@@ -19,7 +19,7 @@ from autoresearch.agents import Agent, BadProposal, Exhausted, Proposal
 from autoresearch.artefacts import Artefacts
 from autoresearch.brief import Brief, Past
 from autoresearch.errors import UserError
-from autoresearch.ledger import Experiment, Ledger
+from autoresearch.ledger import Experiment, Ledger, Trial
 from autoresearch.measure.data import Dataset
 from autoresearch.measure.settings import Settings
 from autoresearch.measure.trial import Progress, Result, measure
@@ -279,15 +279,16 @@ class Session:
             "sigma": self._noise().sigma,
         }
 
-    def _base_verdict(self, trials: Sequence[ledger.Trial], failed: ledger.Trial | None) -> dict[str, Any]:
+    def _base_verdict(self, trials: Sequence[Trial], failed: Trial | None) -> dict[str, Any]:
         if failed is not None:
             reason = failed.result.get("reason", "")
-            raise UserError(f"the base train.py fails ({failed.outcome}: {reason}): mend and commit it, then run again")
+            why = f"{failed.outcome}: {reason}"
+            raise UserError(f"the base train.py fails ({why}): mend and commit it, then run again")
         scores = [_known(trial.val_bpb) for trial in trials]
         sigma = judge.noise([scores]).sigma
         return {"verdict": "keep", "reason": "the base", "val_bpb": fmean(scores), "sigma": sigma}
 
-    def _judge(self, trials: Sequence[ledger.Trial]) -> judge.Decision:
+    def _judge(self, trials: Sequence[Trial]) -> judge.Decision:
         scores = [_known(trial.val_bpb) for trial in trials]
         return judge.decide(self.row.judge, scores, self._scores(self._incumbent()), self._noise().sigma)
 
@@ -302,10 +303,10 @@ class Session:
         """The scores that a version is known by."""
         return [_known(trial.val_bpb) for trial in self._judged_trials(self._done(experiment))]
 
-    def _judged(self, trials: Sequence[ledger.Trial]) -> list[float]:
+    def _judged(self, trials: Sequence[Trial]) -> list[float]:
         return [_known(trial.val_bpb) for trial in self._judged_trials(trials)]
 
-    def _judged_trials(self, trials: Sequence[ledger.Trial]) -> list[ledger.Trial]:
+    def _judged_trials(self, trials: Sequence[Trial]) -> list[Trial]:
         """Without the draw that selected the version, where there is a fresh one."""
         good = [trial for trial in trials if trial.outcome == "ok"]
         return [trial for trial in good if trial.purpose != "screen"] or good
@@ -317,7 +318,7 @@ class Session:
                 groups.setdefault(trial.experiment_id, []).append(trial.val_bpb)
         return judge.noise(list(groups.values()))
 
-    def _done(self, experiment: Experiment) -> list[ledger.Trial]:
+    def _done(self, experiment: Experiment) -> list[Trial]:
         """The trials of an experiment that ended by themselves, in order."""
         trials = self.ledger.trials(self.row.id, experiment.id)
         return [trial for trial in trials if trial.outcome not in (None, "infra")]
@@ -344,7 +345,8 @@ class Session:
         """Whether one more trial would end after the deadline."""
         if self.limits.deadline is None:
             return False
-        lasted = [_known(trial.ended) - trial.started for trial in self.ledger.trials(self.row.id) if trial.ended]
+        trials = self.ledger.trials(self.row.id)
+        lasted = [trial.ended - trial.started for trial in trials if trial.ended is not None]
         return time.time() + (fmean(lasted[-20:]) if lasted else 0.0) > self.limits.deadline
 
     def _paused(self) -> bool:

@@ -55,4 +55,4 @@ def hold(slot: Slot, folder: Path) -> Iterator[Slot]:
         with lock.acquire(timeout=0):
             yield slot
     except filelock.Timeout:
-        raise Blocker(f"another autoresearch measures on {slot.name}: stop it first, or wait for it") from None
+        raise Blocker(f"another autoresearch measures on {slot.name}: stop it, or wait for it") from None
