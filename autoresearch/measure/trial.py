@@ -157,13 +157,18 @@ class _Keeper:
         self.checkpoint = fd
         self.guest.channel.send("saved")
 
-    def _take_log(self, values: Any, clock: Clock) -> None:
+    def report(self, values: Any) -> dict[str, float]:
+        """Store numbers by name under `reported`; returns those that are numbers."""
         if not isinstance(values, dict):
-            return
+            return {}
         numbers = {str(k)[:64]: float(v) for k, v in list(values.items())[:16] if isinstance(v, int | float)}
         for name, value in numbers.items():
             if name in self.result.reported or len(self.result.reported) < REPORTED_NAMES:
                 self.result.reported[name] = value
+        return numbers
+
+    def _take_log(self, values: Any, clock: Clock) -> None:
+        numbers = self.report(values)
         if "loss" in numbers and self.received % self.stride == 0:
             self.result.curve.append({"seconds": round(clock.spent() or clock.wall(), 3), **numbers})
         if len(self.result.curve) > CURVE_POINTS:  # thin out: the curve stays even over the whole run
@@ -216,6 +221,8 @@ def _setup(keeper: _Keeper, settings: Settings, data: Dataset, watch: Watch) -> 
         message.close()
         if message.kind == "ready":
             return _start(keeper, time.monotonic() - started, settings, data)
+        if message.kind == "log":
+            keeper.report(message.fields.get("values"))
         if message.kind == "error":
             raise _Failed(*_failure(message.fields))
         if message.kind == "done":

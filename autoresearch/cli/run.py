@@ -1,0 +1,235 @@
+"""Commands that work: prepare, doctor, run, trial, note, pause, unpause, stop."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import typer
+from rich.console import Console
+
+from autoresearch import agents, ledger, slots, start
+from autoresearch.cli.app import app, print_json
+from autoresearch.config import cache_folder
+from autoresearch.errors import UserError
+from autoresearch.ledger import Ledger
+from autoresearch.measure.cell import protect_self
+from autoresearch.measure.trial import Result, measure
+from autoresearch.session import Limits, Session
+from autoresearch.views.live import Live
+from autoresearch.views.log import print_log, print_status
+from autoresearch.workspace import Workspace
+
+
+@app.command()
+def prepare(
+    source: str = typer.Option(None, help="`stdlib` or `files:GLOB`."),
+    vocab_size: int = typer.Option(None, help="Tokens in the vocabulary; 256 means plain bytes."),
+    seq_len: int = typer.Option(None, help="Tokens in a row."),
+    device: str = typer.Option(None, help="auto, cpu or cuda."),
+) -> None:
+    """Make the data set: corpus, tokenizer, packed rows. Does nothing when it is there."""
+    place = start.place({"source": source, "vocab_size": vocab_size, "seq_len": seq_len, "device": device})
+    typer.echo(place.data.root)
+
+
+@app.command()
+def doctor(as_json: bool = typer.Option(False, "--json", help="Print JSON.")) -> None:
+    """What works here, what is protected, and how many experiments a night gives."""
+    protect_self()
+    place = start.place({})
+    found = start.inspection(place)
+    report = {
+        "device": place.slot.name,
+        "data": str(place.data.root),
+        "grade": found.grade,
+        "cell": str(found),
+        "weaknesses": found.weaknesses,
+        "budget": str(place.settings.budget),
+        "trials_per_hour": round(3600 / (place.settings.budget.seconds + 8)) if place.settings.budget.seconds else None,
+    }
+    if as_json:
+        print_json(report)
+    else:
+        print_status(report, Console())
+
+
+@app.command()
+def run(
+    hours: float = typer.Option(None, help="How long to go on from now."),
+    minutes: float = typer.Option(None, help="The same in minutes."),
+    max_experiments: int = typer.Option(None, help="Stop when this many are decided."),
+    budget: str = typer.Option(None, help="Training budget of a trial: 5m, 300s, 15cpu, 200steps."),
+    tag: str = typer.Option(None, help="Name of the session."),
+    agent: str = typer.Option(None, help="sweep or scripted:DIR."),
+    judge: str = typer.Option(None, help="default or greedy."),
+    device: str = typer.Option(None, help="auto, cpu or cuda."),
+    require_strong: bool = typer.Option(None, "--require-strong", help="Refuse a cell that is not STRONG."),
+) -> None:
+    """Start a session, or go on with the newest unfinished one on the same base."""
+    flags = {"max_experiments": max_experiments, "budget": budget, "tag": tag, "agent": agent, "judge": judge}
+    hours = minutes / 60 if minutes is not None else hours
+    protect_self()
+    place = start.place(flags | {"hours": hours, "device": device, "require_strong": require_strong})
+    with slots.hold(place.slot, cache_folder() / "locks"), Ledger.open(place.ledger) as store, Live() as live:
+        reason, tag = _night(place, store, live)
+        live.say(f"{tag}: ended: {reason}")
+    _summary(place.ledger, tag)
+    if reason == "interrupted":
+        raise typer.Exit(130)
+
+
+def _night(place: start.Place, store: Ledger, live: Live) -> tuple[str, str]:
+    """Run the session; returns why it ended, and its tag."""
+    workspace = Workspace(place.root, place.config.train)
+    found = start.inspection(place)
+    live.say(str(found))
+    for weakness in found.weaknesses:
+        live.say(f"WEAK: {weakness}", "bold red")
+    if workspace.dirty():
+        live.say(f"{place.config.train} has changes that are not committed: they are not used", "yellow")
+    row = start.open_session(place, store, workspace)
+    limits = Limits(_deadline(place.config.hours), place.config.max_experiments)
+    row = store.update_session(
+        row.id, state="running", pid=os.getpid(), grade=found.grade, layers=found.layers, deadline=limits.deadline
+    )
+    live.say(f"session {row.tag} on {place.slot.name}, budget {place.settings.budget}, agent {row.agent}")
+    session = Session(
+        row=row,
+        ledger=store,
+        workspace=workspace,
+        agent=agents.create(row.agent),
+        settings=place.settings,
+        data=place.data,
+        runs=place.runs,
+        program=place.root / place.config.program,
+        base=workspace.read(row.base_sha),
+        replicates=place.config.replicates,
+        limits=limits,
+        reporter=live,
+    )
+    reason = "error"
+    try:
+        with _signals(limits, live):
+            reason = session.run()
+    except KeyboardInterrupt:
+        reason = "interrupted"
+    finally:
+        store.abandon_open_trials(row.id)
+        store.update_session(row.id, state="ended", stop_reason=reason)
+    return reason, row.tag
+
+
+def _deadline(hours: float | None) -> float | None:
+    return None if hours is None else time.time() + 3600 * hours
+
+
+@contextmanager
+def _signals(limits: Limits, live: Live) -> Iterator[None]:
+    """The first Ctrl-C finishes the running trial, the second (or SIGTERM) kills it."""
+
+    def interrupt(number: int, frame: Any) -> None:
+        if limits.interrupted or number == signal.SIGTERM:
+            raise KeyboardInterrupt
+        limits.interrupted = True
+        live.say("finishing the running trial; press Ctrl-C again to kill it", "yellow")
+
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _summary(path: Path, tag: str) -> None:
+    with Ledger.open(path, readonly=True) as store:
+        session = store.session(tag)
+        assert session is not None
+        status = ledger.status(store, session, time.time())
+        names = ("tag", "branch", "experiments", "kept", "base_bpb", "best_bpb", "sigma", "grade", "time_split")
+        print_status({name: status[name] for name in names}, Console())
+        print_log(ledger.log_rows(store, session, "keep"), Console())
+
+
+@app.command()
+def trial(
+    file: Path = typer.Argument(Path("train.py"), help="The version to measure."),
+    budget: str = typer.Option(None, help="Training budget: 5m, 300s, 15cpu, 200steps."),
+    seed: int = typer.Option(0, help="Seed of the trial."),
+    device: str = typer.Option(None, help="auto, cpu or cuda."),
+    as_json: bool = typer.Option(False, "--json", help="Print JSON."),
+) -> None:
+    """One trial of a file through the whole honest protocol, no session."""
+    if not file.is_file():
+        raise UserError(f"there is no file {file}")
+    protect_self()
+    place = start.place({"budget": budget, "device": device})
+    with slots.hold(place.slot, cache_folder() / "locks"), Live() as live:
+        result = measure(
+            file.read_text(), seed, place.settings, place.data, lambda progress: live.progress(0, file.name, progress)
+        )
+    if as_json:
+        print_json(result.as_json())
+    else:
+        _print_trial(result)
+    if result.outcome != "ok":
+        raise typer.Exit(1)
+
+
+def _print_trial(result: Result) -> None:
+    """The original's `key: value` summary."""
+    tokens = result.reported.get("step", 0.0) * result.reported.get("tokens_per_step", 0.0)
+    lines = {
+        "val_bpb": "-" if result.val_bpb is None else f"{result.val_bpb:.6f}",
+        "training_seconds": f"{result.train_seconds:.1f}",
+        "total_seconds": f"{result.total_seconds:.1f}",
+        "peak_vram_mb": f"{result.peak_vram_mb or 0:.1f}",
+        "total_tokens_M": f"{tokens / 1e6:.2f}",
+        "num_steps": f"{result.reported.get('step', 0):.0f}",
+        "num_params_M": f"{result.reported.get('num_params', 0) / 1e6:.2f}",
+        "outcome": result.outcome,
+        "grade": result.grade,
+    }
+    typer.echo("---")
+    for name, value in lines.items():
+        typer.echo(f"{name + ':':18}{value}")
+    if result.outcome != "ok":
+        typer.echo(f"{'reason:':18}{result.reason}")
+        typer.echo(result.log[-2000:], err=True)
+
+
+@app.command()
+def note(text: str) -> None:
+    """Tell the running session something; it reaches the next proposal."""
+    _post("note", text)
+
+
+@app.command()
+def pause() -> None:
+    """Let the running experiment end and wait."""
+    _post("pause", "")
+
+
+@app.command()
+def unpause() -> None:
+    """Go on after `pause`."""
+    _post("unpause", "")
+
+
+@app.command()
+def stop() -> None:
+    """Let the running experiment end and end the session; `run` goes on with it later."""
+    _post("stop", "")
+
+
+def _post(kind: str, text: str) -> None:
+    with Ledger.open(start.repository() / "runs" / "ledger.db") as store:
+        session = store.session()
+        if session is None:
+            raise UserError("no session yet: start one with `autoresearch run`")
+        store.post(session.id, kind, text)
+        typer.echo(f"{kind}: left for session {session.tag}", err=True)
