@@ -120,7 +120,7 @@ class Session:
         """A proposal that passed the checks, or the last refused one with (verdict, reason)."""
         for _ in range(self.agent.repairs + 1):
             proposal, broken = self._ask(brief)
-            refusal = ("invalid", broken) if broken else self._refusal(proposal, brief.source)
+            refusal = ("invalid", broken) if broken else self._refusal(proposal)
             if refusal is None or broken:
                 break
             brief.feedback.append(f"{refusal[0]}: {refusal[1]}")
@@ -142,17 +142,15 @@ class Session:
             return proposal, None
         raise Exhausted(f"{self.agent.name} gave {BROKEN_LIMIT} broken proposals in a row")
 
-    def _refusal(self, proposal: Proposal, parent: str) -> tuple[str, str] | None:
+    def _refusal(self, proposal: Proposal) -> tuple[str, str] | None:
         """Verdict and reason of a proposal that must not cost GPU time; None if it may be measured."""
         try:
-            fingerprint = source.fingerprint(proposal.text)
+            fingerprint = source.fingerprint_without_seed(proposal.text)
         except SyntaxError as error:
             return "invalid", f"train.py does not parse: line {error.lineno}: {error.msg}"
         for earlier in self.ledger.experiments(self.row.id):
             if earlier.fingerprint == fingerprint and earlier.verdict != "duplicate":
-                return "duplicate", f"the same program as experiment {earlier.n}"
-        if source.differs_only_in_seed(proposal.text, parent):
-            return "duplicate", "differs from the incumbent only in a seed: seeds belong to the referee"
+                return "duplicate", f"the same program as experiment {earlier.n}, seeds aside: they are the referee's"
         return None
 
     def _record(self, brief: Brief, proposal: Proposal, refusal: tuple[str, str] | None) -> Experiment:
@@ -394,7 +392,7 @@ def _known(value: T | None) -> T:
 
 def _fingerprint(text: str) -> str | None:
     try:
-        return source.fingerprint(text)
+        return source.fingerprint_without_seed(text)
     except SyntaxError:
         return None
 

@@ -28,6 +28,7 @@ for _name, _folder in (("autoresearch", HERE.parent), ("autoresearch.measure", H
 from autoresearch.measure import wire  # noqa: E402
 
 SOURCE_LIMIT = 1 << 20  # bytes
+LOG_INTERVAL = 0.01  # s between two points that are sent; what is logged more often is merged into the next
 
 
 class Trial:
@@ -47,6 +48,8 @@ class Trial:
         self.reserve: float = hello["reserve"]
         self._unit: str = hello["unit"]
         self._drawn = 0
+        self._unsent: dict[str, float] = {}
+        self._logged = 0.0
         self._shards: list[Any] = []
 
     def start(self) -> None:
@@ -87,14 +90,21 @@ class Trial:
 
     def log(self, **values: float) -> None:
         """A point of the curve (`step=`, `loss=`), or facts for the record: numbers by name."""
-        numbers = {name: float(value) for name, value in values.items()}
-        self._channel.send("log", values=numbers)
+        self._unsent |= {name: float(value) for name, value in values.items()}
+        if time.monotonic() - self._logged >= LOG_INTERVAL:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._unsent:
+            self._channel.send("log", values=self._unsent)
+        self._unsent, self._logged = {}, time.monotonic()
 
     def save(self, state: dict[str, Any], config: dict[str, Any]) -> None:
         """Hand over a checkpoint: tensors by name, and what `load` needs to build the model (plain JSON).
 
         May be called more than once; the last one before the bell is scored. Tensors are cloned and untied.
         """
+        self._flush()
         fd = wire.sealed("checkpoint", _safetensors(state, config, self._torch))
         try:
             self._channel.send("checkpoint", [fd])

@@ -1,0 +1,88 @@
+"""Shared by all tests: a cache of their own, a tiny data set, a repository, and a numpy train.py that starts fast."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import prepare
+from autoresearch.measure.clock import Budget
+from autoresearch.measure.data import Dataset
+from autoresearch.measure.settings import Settings
+
+BIGRAM = '''"""A bigram table over bytes: counts, smoothed."""
+
+import numpy as np
+
+SMOOTHING = 0.5  # added to every count
+BATCH = 8  # rows
+SHARPNESS = 1.0  # exponent of the counts
+
+
+def train(trial):
+    counts = np.zeros((trial.vocab_size, trial.vocab_size), np.float32)
+    trial.start()
+    batches = trial.batches(BATCH)
+    step = 0
+    while trial.progress < 1:
+        x, y = next(batches)
+        np.add.at(counts, (x.ravel(), y.ravel()), 1.0)
+        step += 1
+        trial.log(step=step, loss=1.0 / step)
+    logits = SHARPNESS * np.log(counts + SMOOTHING)
+    trial.save({"logits": logits.astype(np.float32)}, {})
+
+
+def load(state, config, device):
+    return lambda tokens: state["logits"][tokens]
+'''
+
+
+@pytest.fixture(autouse=True)
+def _no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="session")
+def bytes_data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """A small corpus of made-up sentences, as plain bytes, rows of 32."""
+    folder = tmp_path_factory.mktemp("corpus")
+    words = ["the", "quick", "brown", "fox", "jumps", "over", "a", "lazy", "dog", "while", "seven", "wise", "owls", "watch", "from", "old", "trees"]
+    for k in range(60):
+        lines = [" ".join(words[(k * i + j * j) % len(words)] for j in range(12)) for i in range(20)]
+        (folder / f"{k}.txt").write_text(f"story {k}\n" + ".\n".join(lines))
+    cache = tmp_path_factory.mktemp("cache")
+    root = prepare.prepare(f"files:{folder}/*.txt", 256, 32, "cpu", cache=cache, progress=False)
+    return Dataset.open(root)
+
+
+@pytest.fixture
+def quick() -> Settings:
+    """Twenty batches, few rows."""
+    return Settings(Budget.parse("20steps"), eval_rows=64, eval_batch=16)
+
+
+@pytest.fixture
+def bigram() -> str:
+    """A complete train.py in numpy; it starts in a quarter of a second."""
+    return BIGRAM
+
+
+@pytest.fixture
+def repository(tmp_path: Path, bigram: str) -> Path:
+    """A git repository with a committed train.py and program.md."""
+    root = tmp_path / "repository"
+    root.mkdir()
+    (root / "train.py").write_text(bigram)
+    (root / "program.md").write_text("Lower val_bpb.\n")
+    (root / ".gitignore").write_text("/runs/\n")
+    for command in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-q", "-m", "base"]):
+        git(root, *command)
+    return root
+
+
+def git(root: Path, *command: str) -> str:
+    """Run git as a user would, with an identity of the test's own."""
+    identity = ["-c", "user.name=tester", "-c", "user.email=tester@localhost"]
+    return subprocess.run(["git", *identity, *command], cwd=root, check=True, capture_output=True, text=True).stdout

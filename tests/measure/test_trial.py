@@ -1,0 +1,86 @@
+"""Trials end to end, in real cells, with a numpy train.py."""
+
+import math
+
+import pytest
+
+from autoresearch.measure.clock import Budget
+from autoresearch.measure.data import Dataset
+from autoresearch.measure.settings import Settings
+from autoresearch.measure.trial import Progress, measure
+
+
+def test_an_honest_trial_is_scored_and_audited(bigram: str, quick: Settings, bytes_data: Dataset) -> None:
+    seen: list[Progress] = []
+    result = measure(bigram, 1, quick, bytes_data, seen.append)
+    assert result.outcome == "ok", result.reason + result.log
+    assert result.val_bpb is not None and 0.5 < result.val_bpb < 6
+    assert result.audit is not None and abs(result.audit["d_mean"]) < 1e-4
+    assert result.reported["step"] == 20
+    steps = [point["step"] for point in result.curve]
+    assert steps == sorted(steps) and steps[-1] == 20
+    assert {progress.stage for progress in seen} == {"setup", "train", "score"}
+
+
+def test_the_same_seed_gives_the_same_score_and_another_seed_another(
+    bigram: str, quick: Settings, bytes_data: Dataset
+) -> None:
+    first, again, other = (measure(bigram, seed, quick, bytes_data).val_bpb for seed in (1, 1, 2))
+    assert first == again
+    assert first != other
+
+
+def test_the_score_agrees_with_the_losses_of_the_rows(bigram: str, quick: Settings, bytes_data: Dataset) -> None:
+    result = measure(bigram, 1, quick, bytes_data)
+    assert result.rows is not None and result.val_bpb is not None
+    nats, size = result.rows.sum(0)
+    assert result.val_bpb == pytest.approx(nats / math.log(2) / size, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "outcome", "reason"),
+    [
+        ("trial.save(", "print(", "nothing_saved", "was not called"),
+        ("step += 1", "raise ValueError('no good')", "crash", "ValueError: no good"),
+        ("step += 1", "raise MemoryError", "oom", "MemoryError"),
+        ("step += 1", "raise FloatingPointError('loss is nan')", "nan", "loss is nan"),
+        ("trial.start()", "pass", "crash", "call trial.start() first"),
+        ("np.log(", "np.nan * (", "nan", "not finite"),
+        ("step += 1", "import os; os._exit(3)", "crash", "exit status 3"),
+    ],
+)
+def test_every_failure_has_an_outcome_and_no_score(
+    bigram: str, quick: Settings, bytes_data: Dataset, before: str, after: str, outcome: str, reason: str
+) -> None:
+    result = measure(bigram.replace(before, after), 1, quick, bytes_data)
+    assert (result.outcome, result.val_bpb) == (outcome, None)
+    assert reason in result.reason
+
+
+def test_what_was_saved_before_the_bell_counts(bigram: str, bytes_data: Dataset) -> None:
+    """Saves once, then goes on for ever: the bell ends it and the checkpoint is scored."""
+    hangs = bigram.replace("{})\n", "{})\n    while True:\n        pass\n", 1)
+    result = measure(hangs, 1, Settings(Budget.parse("1s"), eval_rows=64), bytes_data)
+    assert result.outcome == "ok", result.reason
+    assert 0.9 < result.train_seconds < 1.5
+
+
+def test_nothing_saved_at_the_bell(bigram: str, bytes_data: Dataset) -> None:
+    hangs = bigram.replace("trial.progress < 1", "True")
+    result = measure(hangs, 1, Settings(Budget.parse("0.5cpu"), eval_rows=64), bytes_data)
+    assert (result.outcome, result.val_bpb) == ("nothing_saved", None)
+
+
+def test_a_claim_that_peeks_is_suspect(bigram: str, quick: Settings, bytes_data: Dataset) -> None:
+    """A model that looks at the next token is caught by the audit."""
+    peeks = bigram.replace(
+        'return lambda tokens: state["logits"][tokens]',
+        'return lambda tokens: state["logits"][tokens] + 9 * np.eye(256)[np.roll(tokens, -1, 1)]',
+    )
+    result = measure(peeks, 1, quick, bytes_data)
+    assert (result.outcome, result.val_bpb) == ("suspect", None)
+
+
+def test_a_claim_that_already_loses_is_not_audited(bigram: str, quick: Settings, bytes_data: Dataset) -> None:
+    result = measure(bigram, 1, quick, bytes_data, loses_above=0.1)
+    assert (result.outcome, result.claimed, result.audit) == ("ok", True, None)

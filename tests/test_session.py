@@ -1,0 +1,148 @@
+"""Whole sessions with numpy trials: verdicts, refs, resume."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import git
+
+from autoresearch import agents
+from autoresearch.ledger import Ledger, log_rows
+from autoresearch.measure.data import Dataset
+from autoresearch.measure.settings import Settings
+from autoresearch.session import Limits, Session
+from autoresearch.workspace import Workspace
+
+EDITS = {
+    "01-good": ("SMOOTHING = 0.5 ", "SMOOTHING = 0.02 ", "keep"),
+    "02-bad": ("SHARPNESS = 1.0", "SHARPNESS = 0.3", "discard"),
+    "03-crash": ("step += 1", "raise ValueError('no')", "crash"),
+    "04-memory": ("step += 1", "np.ones(1 << 45)", "crash"),
+    "05-never-saves": ("trial.save(", "print(", "crash"),
+    "06-syntax": ("step += 1", "step +=", "invalid"),
+    "07-comment-only": ("# rows", "# rows of text", "duplicate"),
+    "08-seed": ("    trial.start()", "    np.random.seed(7)\n    trial.start()", "duplicate"),
+    "09-children": (
+        "    trial.start()",
+        "    import os, signal, time\n    signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "    if os.fork() == 0:\n        os.setsid()\n        time.sleep(600)\n    trial.start()",
+        "discard",
+    ),
+}
+
+
+@pytest.fixture
+def script(tmp_path: Path, bigram: str) -> Path:
+    folder = tmp_path / "script"
+    folder.mkdir()
+    for name, (before, after, _) in EDITS.items():
+        assert before in bigram
+        (folder / f"{name}.py").write_text(bigram.replace(before, after, 1))
+    return folder
+
+
+def session(root: Path, script: Path, store: Ledger, settings: Settings, data: Dataset, **limits: Any) -> Session:
+    workspace = Workspace(root)
+    row = store.session("t") or store.create_session(
+        "t", "autoresearch/t", workspace.head(), f"scripted:{script}", "default", {}, {}, seed=5
+    )
+    store.update_session(row.id, state="running", pid=os.getpid(), grade="STRONG")
+    return Session(
+        row=row,
+        ledger=store,
+        workspace=workspace,
+        agent=agents.create(f"scripted:{script}"),
+        settings=settings,
+        data=data,
+        runs=root / "runs",
+        program=root / "program.md",
+        base=workspace.read(row.base_sha),
+        limits=Limits(**limits),
+    )
+
+
+def test_each_edit_gets_its_verdict_and_the_loop_goes_on(
+    repository: Path, script: Path, quick: Settings, bytes_data: Dataset
+) -> None:
+    before = git(repository, "status", "--porcelain"), git(repository, "rev-parse", "HEAD")
+    with Ledger.open(repository / "runs" / "ledger.db") as store:
+        running = session(repository, script, store, quick, bytes_data)
+        assert running.run() == "agent exhausted"
+        rows = log_rows(store, running.row)
+    verdicts = {row["n"]: row["verdict"] for row in rows}
+    expected = {n: verdict for n, (_, _, verdict) in enumerate(EDITS.values(), 1)}
+    assert {n: verdicts[n] for n in expected} == expected, json.dumps(rows, indent=1)
+    refs = Workspace(repository).refs("t")
+    assert {row["n"]: row["sha"] for row in rows} == refs
+    assert git(repository, "rev-parse", "autoresearch/t").strip() == refs[1]
+    assert "Val-Bpb: " in git(repository, "log", "-1", "--format=%B", "autoresearch/t")
+    assert (git(repository, "status", "--porcelain"), git(repository, "rev-parse", "HEAD")) == before
+    assert len((repository / "runs/t/results.tsv").read_text().splitlines()) == len(rows) + 1
+
+
+def test_a_stopped_session_goes_on_where_it_was(
+    repository: Path, script: Path, quick: Settings, bytes_data: Dataset, tmp_path: Path
+) -> None:
+    def story(store: Ledger, running: Session) -> list[tuple[Any, ...]]:
+        return [(row["n"], row["verdict"], row["val_bpb"], row["trials"]) for row in log_rows(store, running.row)]
+
+    with Ledger.open(tmp_path / "one.db") as store:
+        running = session(repository, script, store, quick, bytes_data, max_experiments=2)
+        assert running.run() == "max experiments"
+        running = session(repository, script, store, quick, bytes_data, max_experiments=4)
+        running.run()
+        in_two = story(store, running)
+    git(repository, "branch", "-D", "autoresearch/t")
+    for ref in git(repository, "for-each-ref", "--format=%(refname)", "refs/autoresearch").split():
+        git(repository, "update-ref", "-d", ref)
+    with Ledger.open(tmp_path / "two.db") as store:
+        running = session(repository, script, store, quick, bytes_data, max_experiments=4)
+        running.run()
+        assert story(store, running) == in_two
+
+
+def test_kill_9_loses_at_most_the_trial_in_flight(
+    repository: Path, script: Path, bytes_data: Dataset, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-m", "autoresearch", "run", "--agent", f"scripted:{script}", "--budget", "20steps"]
+    environment = os.environ | {
+        "AUTORESEARCH_CACHE": str(bytes_data.root.parents[1]),
+        "AUTORESEARCH_DEVICE": "cpu",
+        "AUTORESEARCH_SOURCE": f"files:{_corpus(tmp_path)}/*.txt",
+        "AUTORESEARCH_VOCAB_SIZE": "256",
+        "AUTORESEARCH_SEQ_LEN": "32",
+        "AUTORESEARCH_TAG": "k",
+    }
+    first = subprocess.Popen(command, cwd=repository, env=environment, stderr=subprocess.PIPE, text=True)
+    assert first.stderr is not None
+    for line in first.stderr:
+        if "verdict" in line and line.split()[0] == "1":
+            break
+    time.sleep(0.3)
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    first.stderr.close()
+    again = subprocess.run(command, cwd=repository, env=environment, capture_output=True, text=True, timeout=120)
+    assert again.returncode == 0, again.stderr
+    with Ledger.open(repository / "runs" / "ledger.db", readonly=True) as store:
+        row = store.session("k")
+        assert row is not None
+        numbers = [experiment.n for experiment in store.experiments(row.id)]
+        verdicts = [experiment.verdict for experiment in store.experiments(row.id)][1:]
+    assert numbers == list(range(len(EDITS) + 1))
+    assert verdicts == [verdict for _, _, verdict in EDITS.values()]
+    assert Workspace(repository).refs("k").keys() == set(numbers)
+
+
+def _corpus(folder: Path) -> Path:
+    corpus = folder / "corpus"
+    corpus.mkdir()
+    for k in range(40):
+        (corpus / f"{k}.txt").write_text("".join(f"line {i} of story {k}: {(i * k) % 97} owls watch\n" for i in range(40)))
+    return corpus
