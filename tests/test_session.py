@@ -14,9 +14,10 @@ from conftest import git
 
 from autoresearch import agents
 from autoresearch.ledger import Ledger, log_rows
+from autoresearch.limits import Limits
 from autoresearch.measure.data import Dataset
 from autoresearch.measure.settings import Settings
-from autoresearch.session import Limits, Session
+from autoresearch.session import Session
 from autoresearch.workspace import Workspace
 
 EDITS = {
@@ -83,6 +84,11 @@ def test_each_edit_gets_its_verdict_and_the_loop_goes_on(
     assert git(repository, "rev-parse", "autoresearch/t").strip() == refs[1]
     assert "Val-Bpb: " in git(repository, "log", "-1", "--format=%B", "autoresearch/t")
     assert (git(repository, "status", "--porcelain"), git(repository, "rev-parse", "HEAD")) == before
+    with Ledger.open(repository / "runs" / "ledger.db", readonly=True) as store:
+        trials = {(trial.experiment_id - 1, trial.purpose): trial for trial in store.trials(running.row.id)}
+        held = {n for (n, _), trial in trials.items() if trial.result.get("holdout_bpb") is not None}
+    assert held == {1}  # kept, and nothing else
+    assert trials[1, "rerun"].result["audit"]["n"] >= trials[1, "screen"].result["audit"]["n"]
     assert len((repository / "runs/t/results.tsv").read_text().splitlines()) == len(rows) + 1
 
 

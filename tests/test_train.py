@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from autoresearch import plan
+
 pytestmark = pytest.mark.torch
-SOURCE = (Path(__file__).parents[1] / "train.py").read_text()
+SOURCE = plan.fitted((Path(__file__).parents[1] / "train.py").read_text(), "cpu")
 
 
 @pytest.fixture(scope="module")
@@ -79,3 +81,49 @@ def test_load_restores_every_weight(train: Any, trained: Repeat) -> None:
     again = train.load(trained.state, trained.config, "cpu").state_dict()
     assert again.keys() == trained.state.keys()
     assert all(torch.equal(again[name], trained.state[name]) for name in again)
+
+
+def test_the_warm_up_teaches_nothing(train: Any) -> None:
+    import torch
+
+    torch.manual_seed(1)
+    model = train.GPT(64, 32, train.DEPTH, train.MODEL_DIM)
+    model.reset()
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    trainer = train.Trainer(model, 4)
+    trainer.warm_up(torch.randint(64, (4, 32)))
+    assert all(torch.equal(p, before[name]) for name, p in model.named_parameters())
+    assert not trainer.optimizers.adamw.state
+    assert not any(buffer.any() for buffer in trainer.optimizers.muon.buffers)
+
+
+def test_a_batch_in_parts_has_the_same_gradients(train: Any) -> None:
+    import torch
+
+    x = torch.randint(64, (8, 32), generator=torch.Generator().manual_seed(0))
+    model = train.GPT(64, 32, train.DEPTH, train.MODEL_DIM)
+    model.reset()
+    found = []
+    for rows in (8, 3):
+        model.zero_grad()
+        loss = train.Trainer(model, rows).backward(x, x)
+        found.append({"loss": loss, **{name: p.grad.clone() for name, p in model.named_parameters()}})
+    assert all(torch.allclose(found[0][name], found[1][name], atol=1e-6) for name in found[0])
+
+
+def test_updates_are_nearly_orthogonal(train: Any) -> None:
+    import torch
+
+    tall = train.orthogonalised(torch.randn(3, 96, 32, generator=torch.Generator().manual_seed(0)), torch.float32)
+    singular = torch.linalg.svdvals(tall)
+    assert singular.min() > 0.5 and singular.max() < 1.5
+
+
+def test_an_explosion_ends_the_run(train: Any) -> None:
+    import torch
+
+    trial = Repeat(1)
+    with pytest.raises(FloatingPointError):
+        train.report(trial, 1, torch.tensor(float("nan")))
+    with pytest.raises(FloatingPointError):
+        train.report(trial, 1, torch.tensor(1e3))

@@ -11,14 +11,15 @@ from typing import Any
 import typer
 from rich.console import Console
 
-from autoresearch import agents, ledger, slots, start
+from autoresearch import agents, ledger, plan, slots, start
 from autoresearch.cli.app import app, print_json
 from autoresearch.config import cache_folder
 from autoresearch.errors import UserError
 from autoresearch.ledger import Ledger
+from autoresearch.limits import Limits
 from autoresearch.measure.cell import protect_self
 from autoresearch.measure.trial import Result, measure
-from autoresearch.session import Limits, Session
+from autoresearch.session import Session
 from autoresearch.views.live import Live
 from autoresearch.views.log import print_log, print_status
 from autoresearch.workspace import Workspace
@@ -106,7 +107,7 @@ def _night(place: start.Place, store: Ledger, live: Live) -> tuple[str, str]:
         data=place.data,
         runs=place.runs,
         program=place.root / place.config.program,
-        base=workspace.read(row.base_sha),
+        base=plan.fitted(workspace.read(row.base_sha), place.slot.device),
         replicates=place.config.replicates,
         limits=limits,
         reporter=live,
@@ -170,7 +171,7 @@ def trial(
     place = start.place({"budget": budget, "device": device})
     with slots.hold(place.slot, cache_folder() / "locks"), Live() as live:
         result = measure(
-            file.read_text(), seed, place.settings, place.data, lambda progress: live.progress(0, file.name, progress)
+            plan.fitted(file.read_text(), place.slot.device), seed, place.settings, place.data, lambda progress: live.progress(0, file.name, progress)
         )
     if as_json:
         print_json(result.as_json())

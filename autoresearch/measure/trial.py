@@ -62,6 +62,7 @@ class Result:
     score_seconds: float = 0.0
     total_seconds: float = 0.0
     score_se: float = 0.0
+    holdout_bpb: float | None = None  # only of what is kept, and never told to an agent
     peak_vram_mb: float | None = None
     grade: str = "NONE"
     weaknesses: list[str] = field(default_factory=list)
@@ -92,15 +93,19 @@ def measure(
     data: Dataset,
     watch: Watch = lambda progress: None,
     loses_above: float | None = None,
+    wants_holdout: Callable[[float], bool] = lambda val_bpb: False,
 ) -> Result:
-    """Train and score one version. Never raises for anything that the version does."""
+    """Train and score one version. Never raises for anything that the version does.
+
+    A claim above `loses_above` is not audited; a score that `wants_holdout` is scored on the holdout split too.
+    """
     started = time.monotonic()
     result = Result(seed=seed)
     try:
         checkpoint = _train(source, seed, settings, data, watch, result)
         if checkpoint is not None:
             watch(Progress("score"))
-            _score(source, checkpoint, settings, data, loses_above, result)
+            _score(source, checkpoint, settings, data, loses_above, wants_holdout, result)
     except CellError as error:
         result.outcome, result.reason = "infra", str(error)
     result.total_seconds = time.monotonic() - started
@@ -299,11 +304,19 @@ def _no_checkpoint(clock: Clock) -> tuple[str, str]:
 
 
 def _score(
-    source: str, checkpoint: int, settings: Settings, data: Dataset, loses_above: float | None, result: Result
+    source: str,
+    checkpoint: int,
+    settings: Settings,
+    data: Dataset,
+    loses_above: float | None,
+    wants_holdout: Callable[[float], bool],
+    result: Result,
 ) -> None:
     started = time.monotonic()
     try:
         _record(score(source, checkpoint, settings, data, "val", loses_above), result)
+        if result.val_bpb is not None and wants_holdout(result.val_bpb):
+            _record_holdout(score(source, checkpoint, settings, data, "holdout"), result)
     except EvaluationError as error:
         nan = error.error == "FloatingPointError"
         result.outcome = "nan" if nan else "crash"
@@ -323,3 +336,11 @@ def _record(scored: Score, result: Result) -> None:
             result.outcome, result.reason = "suspect", scored.audit.suspicion
             return
     result.outcome, result.val_bpb = "ok", scored.bpb
+
+
+def _record_holdout(scored: Score, result: Result) -> None:
+    suspicion = scored.audit.suspicion if scored.audit is not None else None
+    if suspicion is None:
+        result.holdout_bpb = scored.bpb
+        return
+    result.outcome, result.val_bpb, result.reason = "suspect", None, f"on the holdout: {suspicion}"

@@ -1,0 +1,113 @@
+"""What a session's trials say: which version leads, how it scored, how large the noise is, what comes next."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any, TypeVar
+
+from autoresearch import judge
+from autoresearch.errors import UserError
+from autoresearch.ledger import Experiment, Ledger, Session, Trial
+
+T = TypeVar("T")
+
+
+def known(value: T | None) -> T:
+    """A value that the state of its experiment guarantees."""
+    assert value is not None
+    return value
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Questions to the ledger about one session, answered for the judge and for briefs."""
+
+    ledger: Ledger
+    session: Session
+    replicates: int  # trials of the base
+
+    def incumbent(self) -> Experiment:
+        """The best kept version so far."""
+        kept = self.ledger.experiments(self.session.id, verdict="keep")
+        return [row for row in kept if row.state == "settled" or row.n == 0][-1]
+
+    def trials(self, experiment: Experiment) -> list[Trial]:
+        """The trials of an experiment that ended by themselves, in order."""
+        trials = self.ledger.trials(self.session.id, experiment.id)
+        return [trial for trial in trials if trial.outcome not in (None, "infra")]
+
+    def scores(self, experiment: Experiment) -> list[float]:
+        """The scores that a version is known by: without the draw that selected it, where there is a fresh one."""
+        good = [trial for trial in self.trials(experiment) if trial.outcome == "ok"]
+        fresh = [trial for trial in good if trial.purpose != "screen"]
+        return [known(trial.val_bpb) for trial in fresh or good]
+
+    def noise(self) -> judge.Noise:
+        """Spread of single trials around their version's mean, pooled over the session."""
+        groups: dict[int, list[float]] = {}
+        for trial in self.ledger.trials(self.session.id):
+            if trial.outcome == "ok" and trial.val_bpb is not None:
+                groups.setdefault(trial.experiment_id, []).append(trial.val_bpb)
+        return judge.noise(list(groups.values()))
+
+    def base_seconds(self) -> tuple[float, float] | None:
+        """What the base's slowest trial took to set up and to score; None before it was measured."""
+        base = self.ledger.experiment(self.session.id, 0)
+        results = [trial.result for trial in self.trials(base)] if base else []
+        if not results:
+            return None
+        return max(r["setup_seconds"] for r in results), max(r["score_seconds"] for r in results)
+
+    def next_purpose(self, experiment: Experiment) -> str | None:
+        """The purpose of the trial that an experiment needs next, if it needs one."""
+        trials = self.trials(experiment)
+        if trials and trials[-1].outcome != "ok":
+            return None
+        if experiment.n == 0:
+            return "base" if len(trials) < self.replicates else None
+        if not trials:
+            return "screen"
+        return "rerun" if self._judge(trials).action == "run_again" else None
+
+    def hopeless_above(self) -> float:
+        """A screening claim above this has lost, audited or not."""
+        return judge.hopeless_above(self.scores(self.incumbent()), self.noise().sigma)
+
+    def would_keep(self, experiment: Experiment, val_bpb: float) -> bool:
+        """Whether one more trial with this score makes the experiment a keep."""
+        scores = [known(trial.val_bpb) for trial in self.trials(experiment)]
+        return self._decide([*scores, val_bpb]).action == "keep"
+
+    def verdict(self, experiment: Experiment) -> dict[str, Any]:
+        """The columns that a measured experiment gets. Raises UserError where the base itself fails."""
+        trials = self.trials(experiment)
+        failed = next((trial for trial in trials if trial.outcome != "ok"), None)
+        if experiment.n == 0:
+            return self._base_verdict(trials, failed)
+        if failed is not None:
+            verdict = "suspect" if failed.outcome == "suspect" else "crash"
+            return {"verdict": verdict, "reason": f"{failed.outcome}: {failed.result.get('reason', '')}"}
+        decision = self._judge(trials)
+        return {
+            "verdict": decision.action,
+            "reason": decision.reason,
+            "near_miss": decision.near_miss,
+            "val_bpb": fmean(self.scores(experiment)),
+            "delta": decision.delta,
+            "p_gain": decision.p_gain,
+            "sigma": self.noise().sigma,
+        }
+
+    def _base_verdict(self, trials: Sequence[Trial], failed: Trial | None) -> dict[str, Any]:
+        if failed is not None:
+            why = f"{failed.outcome}: {failed.result.get('reason', '')}"
+            raise UserError(f"the base train.py fails ({why}): mend and commit it, then run again")
+        scores = [known(trial.val_bpb) for trial in trials]
+        sigma = judge.noise([scores]).sigma
+        return {"verdict": "keep", "reason": "the base", "val_bpb": fmean(scores), "sigma": sigma}
+
+    def _judge(self, trials: Sequence[Trial]) -> judge.Decision:
+        return self._decide([known(trial.val_bpb) for trial in trials])
+
+    def _decide(self, scores: Sequence[float]) -> judge.Decision:
+        return judge.decide(self.session.judge, scores, self.scores(self.incumbent()), self.noise().sigma)

@@ -1,0 +1,31 @@
+"""When a session stops by itself."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+RECENT = 20  # trials that tell how long the next one takes
+
+
+@dataclass
+class Limits:
+    """`deadline` is in unix seconds; `interrupted` is set by the first Ctrl-C."""
+
+    deadline: float | None = None
+    max_experiments: int | None = None
+    interrupted: bool = False
+
+    def reached(self, decided: int, trial_seconds: Sequence[float]) -> str | None:
+        """The reason to stop now, if any: a trial that would end after the deadline is not begun."""
+        if self.interrupted:
+            return "interrupted"
+        if self.deadline is not None and time.time() + _mean(trial_seconds[-RECENT:]) > self.deadline:
+            return "deadline"
+        if self.max_experiments is not None and decided >= self.max_experiments:
+            return "max experiments"
+        return None
+
+
+def _mean(values: Sequence[float]) -> float:
+    return fmean(values) if values else 0.0
