@@ -17,11 +17,13 @@ from autoresearch.config import cache_folder
 from autoresearch.errors import UserError
 from autoresearch.ledger import Ledger
 from autoresearch.limits import Limits
+from autoresearch.measure import machine
 from autoresearch.measure.cell import protect_self
 from autoresearch.measure.trial import Result, measure
 from autoresearch.session import Session
 from autoresearch.views.live import Live
 from autoresearch.views.log import print_log, print_status
+from autoresearch.views.trial import summary
 from autoresearch.workspace import Workspace
 
 
@@ -176,30 +178,17 @@ def trial(
     if as_json:
         print_json(result.as_json())
     else:
-        _print_trial(result)
+        _print_trial(result, machine.gpu_name(place.slot.gpu))
     if result.outcome != "ok":
         raise typer.Exit(1)
 
 
-def _print_trial(result: Result) -> None:
-    """The original's `key: value` summary."""
-    tokens = result.reported.get("step", 0.0) * result.reported.get("tokens_per_step", 0.0)
-    lines = {
-        "val_bpb": "-" if result.val_bpb is None else f"{result.val_bpb:.6f}",
-        "training_seconds": f"{result.train_seconds:.1f}",
-        "total_seconds": f"{result.total_seconds:.1f}",
-        "peak_vram_mb": f"{result.peak_vram_mb or 0:.1f}",
-        "total_tokens_M": f"{tokens / 1e6:.2f}",
-        "num_steps": f"{result.reported.get('step', 0):.0f}",
-        "num_params_M": f"{result.reported.get('num_params', 0) / 1e6:.2f}",
-        "outcome": result.outcome,
-        "grade": result.grade,
-    }
+def _print_trial(result: Result, gpu: str | None) -> None:
+    """The original's `key: value` summary; the log of a failure goes to stderr."""
     typer.echo("---")
-    for name, value in lines.items():
+    for name, value in summary(result, gpu).items():
         typer.echo(f"{name + ':':18}{value}")
     if result.outcome != "ok":
-        typer.echo(f"{'reason:':18}{result.reason}")
         typer.echo(result.log[-2000:], err=True)
 
 

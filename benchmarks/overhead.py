@@ -1,0 +1,100 @@
+"""What a trial costs outside its budget, by part, and what git, ledger and judge cost beside it.
+
+    python benchmarks/overhead.py [--trials 3]
+"""
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+
+import git
+
+from autoresearch import judge, plan, start
+from autoresearch.ledger import Ledger
+from autoresearch.measure.trial import Result, measure
+from autoresearch.workspace import Workspace
+
+NUMPY = '''
+import numpy as np
+
+def train(trial):
+    trial.start()
+    trial.save({"logits": np.zeros(trial.vocab_size, np.float32)}, {})
+
+def load(state, config, device):
+    return lambda tokens: np.broadcast_to(state["logits"], (*tokens.shape, len(state["logits"])))
+'''
+
+
+def timed(action: Callable[[int], object], times: int = 20) -> float:
+    """Median seconds of an action."""
+    took = []
+    for k in range(times):
+        began = time.perf_counter()
+        action(k)
+        took.append(time.perf_counter() - began)
+    return median(took)
+
+
+def parts(results: list[Result]) -> dict[str, float]:
+    """Seconds of each part of a trial, median."""
+    return {
+        "setup: process, import torch, build, warm up": median(r.setup_seconds for r in results),
+        "score: claim and audit": median(r.score_seconds for r in results),
+        "cell start, hand-over, kill, the rest": median(
+            r.total_seconds - r.setup_seconds - r.train_seconds - r.score_seconds for r in results
+        ),
+    }
+
+
+def bookkeeping() -> dict[str, float]:
+    """Seconds of git and ledger for one experiment, in a repository and a database of their own."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        (root / "train.py").write_text(NUMPY)
+        with git.Repo.init(root) as repo, repo.config_writer() as config:
+            config.set_value("user", "name", "benchmark").set_value("user", "email", "benchmark@localhost")
+            repo.git.add("train.py")
+            repo.git.commit("-m", "base")
+        workspace = Workspace(root)
+        base = workspace.start("t", workspace.head())
+        with Ledger.open(root / "ledger.db") as store:
+            row = store.create_session("t", "autoresearch/t", base, "sweep", "default", {}, {}, 0)
+
+            def remember(k: int) -> None:
+                experiment = store.add_experiment(row.id, k, text=NUMPY)
+                trial = store.start_trial(row.id, experiment.id, "screen", k, "")
+                store.end_trial(trial.id, "ok", 2.0, {})
+                for state in ("committed", "measuring", "measured", "decided", "settled"):
+                    store.update_experiment(experiment.id, state=state)
+
+            return {
+                "ledger: all steps of one experiment": timed(remember),
+                "git: commit of one experiment": timed(
+                    lambda k: workspace.commit("t", k + 1, f"# {k}\n{NUMPY}", base, "an experiment")
+                ),
+                "judge: one decision": timed(lambda k: judge.decide("default", [2.0], [2.1, 2.2, 2.3], 0.1)),
+            }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--trials", type=int, default=3)
+    options = parser.parse_args()
+    place = start.place({}, Path.cwd())
+    text = plan.fitted(Path("train.py").read_text(), place.slot.device)
+    rows: dict[str, float] = {}
+    for name, version in (("train.py", text), ("numpy", NUMPY)):
+        results = [measure(version, seed, place.settings, place.data) for seed in range(options.trials)]
+        rows |= {f"{name} | {part}": seconds for part, seconds in parts(results).items()}
+    rows |= {f"session | {part}": seconds for part, seconds in bookkeeping().items()}
+    print("| of | part | seconds |\n|---|---|---|")
+    for name, seconds in rows.items():
+        print(f"| {name} | {seconds:.4f} |")
+
+
+if __name__ == "__main__":
+    main()
