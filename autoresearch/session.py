@@ -22,9 +22,11 @@ from autoresearch.errors import UserError
 from autoresearch.evidence import Evidence, known
 from autoresearch.ledger import Experiment, Ledger
 from autoresearch.limits import Limits
+from autoresearch.measure.attack import Inspection
 from autoresearch.measure.data import Dataset
 from autoresearch.measure.settings import Settings
 from autoresearch.measure.trial import Progress, Result, measure
+from autoresearch.start import Place
 from autoresearch.workspace import Workspace
 
 POLL = 1.0  # s between two looks for messages while paused
@@ -33,6 +35,12 @@ KEEP_AUDIT = 4  # times as many audited positions before a keep
 
 class Reporter:
     """Hears what happens; views override what they show."""
+
+    def opened(self, row: ledger.Session, place: Place, found: Inspection, dirty: bool) -> None:
+        """A session begins or goes on."""
+
+    def closed(self, row: ledger.Session, reason: str, branch_follows: bool) -> None:
+        """It ended."""
 
     def event(self, kind: str, n: int | None, text: str, data: dict[str, Any]) -> None:
         """Something happened that the ledger remembers too."""

@@ -1,8 +1,5 @@
 """From a configuration to something that can run: the repository, the data, the slot, the session."""
 
-import os
-import secrets
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,17 +7,15 @@ from typing import Any
 import git
 
 from autoresearch import config as configuration
-from autoresearch import ledger, slots
+from autoresearch import slots
 from autoresearch.config import Config
-from autoresearch.errors import Blocker, UserError
-from autoresearch.ledger import Ledger
+from autoresearch.errors import Blocker
 from autoresearch.measure import attack, machine
 from autoresearch.measure.cell import CellError
 from autoresearch.measure.clock import Budget
 from autoresearch.measure.data import Dataset
 from autoresearch.measure.settings import Settings
 from autoresearch.slots import Slot
-from autoresearch.workspace import Workspace
 
 BUDGET = {"cpu": "15cpu", "cuda": "5m"}
 EVAL_ROWS = {"cpu": 512, "cuda": 10240}
@@ -99,53 +94,3 @@ def inspection(place: Place) -> attack.Inspection:
     if place.config.require_strong and found.grade != "STRONG":
         raise Blocker(f"the cell is {found.grade}, and --require-strong is set: {'; '.join(found.weaknesses)}")
     return found
-
-
-def pinned(place: Place) -> dict[str, Any]:
-    """What may not change while a session lasts."""
-    return {
-        "budget": str(place.settings.budget),
-        "device": place.settings.device,
-        "data": place.data.hash,
-        "eval_rows": place.settings.eval_rows,
-        "judge": place.config.judge,
-    }
-
-
-def open_session(place: Place, store: Ledger, workspace: Workspace) -> ledger.Session:
-    """Go on with an unfinished session on the same base, or start one. Raises UserError."""
-    head = workspace.head()
-    found = store.session(place.config.tag)
-    if found is not None and (place.config.tag or _goes_on(found, head)):
-        _check_same(found, place)
-        return found
-    tag = place.config.tag or _new_tag(store)
-    seed = place.config.seed if place.config.seed is not None else secrets.randbits(31)
-    identity = machine.identity(place.slot.device, place.slot.gpu, place.data.hash)
-    return store.create_session(
-        tag, f"autoresearch/{tag}", head, place.config.agent, place.config.judge, pinned(place), identity, seed
-    )
-
-
-def _goes_on(session: ledger.Session, head: str) -> bool:
-    finished = session.state == "ended" and session.stop_reason not in ("interrupted", "stopped")
-    return session.base_sha == head and not finished
-
-
-def _check_same(session: ledger.Session, place: Place) -> None:
-    if ledger.is_alive(session) and session.pid != os.getpid():
-        raise UserError(f"session `{session.tag}` is running already (process {session.pid}): see `autoresearch status`")
-    now = pinned(place)
-    changed = [name for name, value in session.settings.items() if now.get(name) != value]
-    if changed:
-        raise UserError(
-            f"session `{session.tag}` was started with another {', '.join(changed)}: scores could not be compared;"
-            " choose a new --tag"
-        )
-
-
-def _new_tag(store: Ledger) -> str:
-    day = time.strftime("%b%d").lower()
-    tags = [day, *(f"{day}-{k}" for k in range(2, 1000))]
-    return next(tag for tag in tags if store.session(tag) is None)
-

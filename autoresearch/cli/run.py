@@ -1,6 +1,5 @@
 """Commands that work: prepare, doctor, run, trial, note, pause, unpause, stop."""
 
-import os
 import signal
 import time
 from collections.abc import Iterator
@@ -11,7 +10,7 @@ from typing import Any
 import typer
 from rich.console import Console
 
-from autoresearch import agents, ledger, plan, slots, start
+from autoresearch import ledger, night, plan, slots, start
 from autoresearch.cli.app import app, print_json
 from autoresearch.config import cache_folder
 from autoresearch.errors import UserError
@@ -20,11 +19,9 @@ from autoresearch.limits import Limits
 from autoresearch.measure import machine
 from autoresearch.measure.cell import protect_self
 from autoresearch.measure.trial import Result, measure
-from autoresearch.session import Session
 from autoresearch.views.live import Live
 from autoresearch.views.log import print_log, print_status
 from autoresearch.views.trial import summary
-from autoresearch.workspace import Workspace
 
 
 @app.command()
@@ -77,53 +74,13 @@ def run(
     hours = minutes / 60 if minutes is not None else hours
     protect_self()
     place = start.place(flags | {"hours": hours, "device": device, "require_strong": require_strong})
-    with slots.hold(place.slot, cache_folder() / "locks"), Ledger.open(place.ledger) as store, Live() as live:
-        reason, tag = _night(place, store, live)
-        live.say(f"{tag}: ended: {reason}")
-    _summary(place.ledger, tag)
+    limits = Limits(_deadline(place.config.hours), place.config.max_experiments)
+    with slots.hold(place.slot, cache_folder() / "locks"), Ledger.open(place.ledger) as store:
+        with Live() as live, _signals(limits, live):
+            reason, tag = night.spend(place, store, limits, live)
+        _summary(store, tag)
     if reason == "interrupted":
         raise typer.Exit(130)
-
-
-def _night(place: start.Place, store: Ledger, live: Live) -> tuple[str, str]:
-    """Run the session; returns why it ended, and its tag."""
-    workspace = Workspace(place.root, place.config.train)
-    found = start.inspection(place)
-    live.say(str(found))
-    for weakness in found.weaknesses:
-        live.say(f"WEAK: {weakness}", "bold red")
-    if workspace.dirty():
-        live.say(f"{place.config.train} has changes that are not committed: they are not used", "yellow")
-    row = start.open_session(place, store, workspace)
-    limits = Limits(_deadline(place.config.hours), place.config.max_experiments)
-    row = store.update_session(
-        row.id, state="running", pid=os.getpid(), grade=found.grade, layers=found.layers, deadline=limits.deadline
-    )
-    live.say(f"session {row.tag} on {place.slot.name}, budget {place.settings.budget}, agent {row.agent}")
-    session = Session(
-        row=row,
-        ledger=store,
-        workspace=workspace,
-        agent=agents.create(row.agent),
-        settings=place.settings,
-        data=place.data,
-        runs=place.runs,
-        program=place.root / place.config.program,
-        base=plan.fitted(workspace.read(row.base_sha), place.slot.device),
-        replicates=place.config.replicates,
-        limits=limits,
-        reporter=live,
-    )
-    reason = "error"
-    try:
-        with _signals(limits, live):
-            reason = session.run()
-    except KeyboardInterrupt:
-        reason = "interrupted"
-    finally:
-        store.abandon_open_trials(row.id)
-        store.update_session(row.id, state="ended", stop_reason=reason)
-    return reason, row.tag
 
 
 def _deadline(hours: float | None) -> float | None:
@@ -148,14 +105,13 @@ def _signals(limits: Limits, live: Live) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _summary(path: Path, tag: str) -> None:
-    with Ledger.open(path, readonly=True) as store:
-        session = store.session(tag)
-        assert session is not None
-        status = ledger.status(store, session, time.time())
-        names = ("tag", "branch", "experiments", "kept", "base_bpb", "best_bpb", "sigma", "grade", "time_split")
-        print_status({name: status[name] for name in names}, Console())
-        print_log(ledger.log_rows(store, session, "keep"), Console())
+def _summary(store: Ledger, tag: str) -> None:
+    session = store.session(tag)
+    assert session is not None
+    status = ledger.status(store, session, time.time())
+    names = ("tag", "branch", "experiments", "kept", "base_bpb", "best_bpb", "sigma", "grade", "time_split")
+    print_status({name: status[name] for name in names}, Console())
+    print_log(ledger.log_rows(store, session, "keep"), Console())
 
 
 @app.command()

@@ -7,8 +7,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from autoresearch.ledger import Session
 from autoresearch.measure import trial
+from autoresearch.measure.attack import Inspection
 from autoresearch.session import Reporter
+from autoresearch.start import Place
 
 STYLES = {"keep": "bold green", "discard": "dim", "crash": "red", "suspect": "bold red", "invalid": "yellow"}
 HIDDEN = {"trial"}
@@ -35,6 +38,20 @@ class Live(Reporter):
     def say(self, text: str, style: str = "") -> None:
         """One line."""
         self.console.print(escape(text), style=style, highlight=False, soft_wrap=True)
+
+    def opened(self, row: Session, place: Place, found: Inspection, dirty: bool) -> None:
+        self.say(str(found))
+        for weakness in found.weaknesses:
+            self.say(f"WEAK: {weakness}", "bold red")
+        if dirty:
+            self.say(f"{place.config.train} has changes that are not committed: they are not used", "yellow")
+        self.say(f"session {row.tag} on {place.slot.name}, budget {place.settings.budget}, agent {row.agent}")
+
+    def closed(self, row: Session, reason: str, branch_follows: bool) -> None:
+        self.say(f"{row.tag}: ended: {reason}")
+        if not branch_follows:
+            best = f"refs/autoresearch/{row.tag}/best"
+            self.say(f"{row.branch} is checked out and was not moved: `git merge --ff-only {best}` brings it up", "yellow")
 
     def event(self, kind: str, n: int | None, text: str, data: dict[str, Any]) -> None:
         if kind in HIDDEN:

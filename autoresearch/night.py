@@ -1,0 +1,118 @@
+"""One run of a session, from the evening to the morning: opened or gone on with, run, closed."""
+
+import os
+import secrets
+import time
+from typing import Any
+
+from autoresearch import agents, ledger, plan, start
+from autoresearch.errors import UserError
+from autoresearch.ledger import Ledger
+from autoresearch.limits import Limits
+from autoresearch.measure import machine
+from autoresearch.session import Reporter, Session
+from autoresearch.start import Place
+from autoresearch.workspace import Workspace
+
+GOES_ON = ("interrupted", "stopped", "error")  # reasons after which the next `run` continues the session
+
+
+def spend(place: Place, store: Ledger, limits: Limits, reporter: Reporter) -> tuple[str, str]:
+    """Run a session until a limit is reached; returns why it ended, and its tag. Raises UserError, Blocker."""
+    workspace = Workspace(place.root, place.config.train)
+    found = start.inspection(place)
+    place.data.verify()
+    row = open_session(place, store, workspace)
+    row = store.update_session(
+        row.id,
+        state="running",
+        stop_reason=None,
+        pid=os.getpid(),
+        grade=found.grade,
+        layers=found.layers,
+        deadline=limits.deadline,
+    )
+    reporter.opened(row, place, found, workspace.dirty())
+    reason = "error"
+    try:
+        reason = _session(row, place, store, workspace, limits, reporter).run()
+    except KeyboardInterrupt:
+        reason = "interrupted"
+    finally:
+        store.abandon_open_trials(row.id)
+        store.update_session(row.id, state="ended", stop_reason=reason)
+    reporter.closed(row, reason, workspace.follow(row.tag))
+    return reason, row.tag
+
+
+def _session(
+    row: ledger.Session, place: Place, store: Ledger, workspace: Workspace, limits: Limits, reporter: Reporter
+) -> Session:
+    return Session(
+        row=row,
+        ledger=store,
+        workspace=workspace,
+        agent=agents.create(row.agent),
+        settings=place.settings,
+        data=place.data,
+        runs=place.runs,
+        program=place.root / place.config.program,
+        base=plan.fitted(workspace.read(row.base_sha), place.slot.device),
+        replicates=place.config.replicates,
+        limits=limits,
+        reporter=reporter,
+    )
+
+
+def pinned(place: Place) -> dict[str, Any]:
+    """What may not change while a session lasts."""
+    return {
+        "budget": str(place.settings.budget),
+        "device": place.settings.device,
+        "data": place.data.hash,
+        "eval_rows": place.settings.eval_rows,
+        "judge": place.config.judge,
+    }
+
+
+def identity(place: Place) -> dict[str, Any]:
+    """What two trials must have in common to be compared."""
+    return machine.identity(place.slot.device, place.slot.gpu, place.data.hash)
+
+
+def open_session(place: Place, store: Ledger, workspace: Workspace) -> ledger.Session:
+    """Go on with an unfinished session on the same base, or start one. Raises UserError."""
+    head = workspace.head()
+    found = store.session(place.config.tag)
+    if found is not None and (place.config.tag or _goes_on(found, head)):
+        _check_same(found, place)
+        return found
+    tag = place.config.tag or _new_tag(store)
+    seed = place.config.seed if place.config.seed is not None else secrets.randbits(31)
+    return store.create_session(
+        tag, f"autoresearch/{tag}", head, place.config.agent, place.config.judge, pinned(place), identity(place), seed
+    )
+
+
+def _goes_on(session: ledger.Session, head: str) -> bool:
+    finished = session.state == "ended" and session.stop_reason not in GOES_ON
+    return session.base_sha == head and not finished
+
+
+def _check_same(session: ledger.Session, place: Place) -> None:
+    if ledger.is_alive(session) and session.pid != os.getpid():
+        raise UserError(f"session `{session.tag}` is running already (process {session.pid}): see `autoresearch status`")
+    now, then = pinned(place) | identity(place), session.settings | session.identity
+    changed = [name for name, value in then.items() if now.get(name) != value]
+    if changed:
+        raise UserError(
+            f"session `{session.tag}` was started with another {', '.join(changed)}: scores could not be compared;"
+            " choose a new --tag"
+        )
+
+
+def _new_tag(store: Ledger) -> str:
+    day = time.strftime("%b%d").lower()
+    tags = [day, *(f"{day}-{k}" for k in range(2, 1000))]
+    return next(tag for tag in tags if store.session(tag) is None)
+
