@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from autoresearch.measure.trial import Result
+from autoresearch.measure.result import Result
 
 
 @dataclass(frozen=True)

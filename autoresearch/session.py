@@ -24,8 +24,9 @@ from autoresearch.ledger import Experiment, Ledger
 from autoresearch.limits import Limits
 from autoresearch.measure.attack import Inspection
 from autoresearch.measure.data import Dataset
+from autoresearch.measure.result import Progress, Result
 from autoresearch.measure.settings import Settings
-from autoresearch.measure.trial import Progress, Result, measure
+from autoresearch.measure.trial import measure
 from autoresearch.start import Place
 from autoresearch.workspace import Workspace
 
@@ -202,6 +203,7 @@ class Session:
             watch=lambda progress: self.reporter.progress(experiment.n, purpose, progress),
             loses_above=evidence.hopeless_above() if purpose == "screen" else None,
             wants_holdout=lambda bpb: purpose == "rerun" and evidence.would_keep(experiment, bpb),
+            keep_caches=purpose == "base" and k == 0,
         )
         self._artefacts(experiment.n).write_trial(k, result)
         self.ledger.end_trial(trial.id, result.outcome, result.val_bpb, result.as_json())
@@ -214,7 +216,8 @@ class Session:
         """The session's settings, with caps that follow from the base and a deeper audit before a keep."""
         audit = self.settings.audit * (KEEP_AUDIT if purpose == "rerun" else 1)
         setup, score = self.evidence.base_seconds() or (None, None)
-        return replace(self.settings, audit=audit, base_setup=setup, base_score=score)
+        caches = self.runs / self.row.tag / "caches"
+        return replace(self.settings, audit=audit, base_setup=setup, base_score=score, caches=caches)
 
     # --- the rest
 

@@ -14,7 +14,8 @@ import git
 
 from autoresearch import judge, plan, start
 from autoresearch.ledger import Ledger
-from autoresearch.measure.trial import Result, measure
+from autoresearch.measure.result import Result
+from autoresearch.measure.trial import measure
 from autoresearch.workspace import Workspace
 
 NUMPY = '''

@@ -18,7 +18,8 @@ from autoresearch.ledger import Ledger
 from autoresearch.limits import Limits
 from autoresearch.measure import machine
 from autoresearch.measure.cell import protect_self
-from autoresearch.measure.trial import Result, measure
+from autoresearch.measure.result import Result
+from autoresearch.measure.trial import measure
 from autoresearch.views.live import Live
 from autoresearch.views.log import print_log, print_status
 from autoresearch.views.trial import summary

@@ -40,10 +40,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from autoresearch.measure import grade, kernel, view
+from autoresearch.measure import caches, grade, kernel, view
 from autoresearch.measure.log import LogFile
 
 START_TIMEOUT = 30.0  # s, for a supervisor to say that the layers are applied
+FAREWELL = 5.0  # s, for a program that has said its last word to end
 DEATH_TIMEOUT = 15.0  # s, for a tree to die; processes stuck in a driver take longest
 PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 BOOT = """
@@ -66,8 +67,8 @@ class CellSpec:
 
     `fds` maps descriptors in the cell (>= 3) to descriptors here. `read` are files or trees that it may read
     besides the system and Python. `library` None means all of Python's standard library; otherwise only these
-    of its files, relative to its folder, and no other Python's copy. `memory` is in bytes. `off` names layers
-    not to apply, for tests.
+    of its files, relative to its folder, and no other Python's copy. `memory` is in bytes. `caches` is a kept
+    compile cache to start from. `off` names layers not to apply, for tests.
     """
 
     program: Sequence[str]
@@ -81,6 +82,7 @@ class CellSpec:
     cores: Sequence[int] | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
     log_limit: int = 1 << 20
+    caches: Path | None = None
     off: frozenset[str] = frozenset()
 
 
@@ -103,6 +105,8 @@ class Cell:
         self._lock = threading.RLock()
         self._log = LogFile(spec.log_limit)
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        if spec.caches is not None:
+            caches.lend(spec.caches, self.tmp)
         with theirs:
             self._supervisor = _execute(spec, self.tmp, theirs.fileno(), self._log.fd)
 
@@ -137,6 +141,14 @@ class Cell:
     def log(self) -> str:
         """What the cell wrote to stdout and stderr: beginning and end of it, without control characters."""
         return self._log.text()
+
+    def keep_caches(self, store: Path) -> None:
+        """Store what the cell compiled, if it has ended by itself within a few seconds."""
+        deadline = time.monotonic() + FAREWELL
+        while self.running() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        if not self.running():
+            caches.keep(self.tmp, store)
 
     def kill(self) -> float:
         """Kill everything in the cell and remove its folder; returns the seconds until all of it was dead.
@@ -251,10 +263,8 @@ def _environment(spec: CellSpec, tmp: Path) -> dict[str, str]:
         "TMPDIR": "",
         "TRITON_HOME": "",
         "XDG_CACHE_HOME": "cache",
-        "TORCHINDUCTOR_CACHE_DIR": "inductor",
-        "TRITON_CACHE_DIR": "triton",
         "TORCH_EXTENSIONS_DIR": "extensions",
-        "CUDA_CACHE_PATH": "cuda",
+        **caches.FOLDERS,
     }
     return {
         "PATH": f"{Path(sys.executable).parent}:{PATH}",

@@ -56,6 +56,7 @@ def _spec(mode: str, descriptor: int, settings: Settings, data: Dataset) -> Cell
         memory=settings.memory if settings.device == "cpu" else None,
         cores=settings.cores,
         environment=environment,
+        caches=settings.caches,
         off=settings.layers_off,
     )
 

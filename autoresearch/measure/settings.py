@@ -1,6 +1,7 @@
 """What is equal for every trial of a session: the budget, the device, what is evaluated and how."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from autoresearch.measure.clock import Budget
 
@@ -14,7 +15,8 @@ class Settings:
     """How to run and score one trial; a trial is a function of (source, seed, these, the data).
 
     `cores` are the CPU cores of the slot, `gpu` the UUID of its card. `base_setup` and `base_score` are what the
-    base took in seconds (None until it has been measured); the caps on later trials follow from them.
+    base took in seconds (None until it has been measured); the caps on later trials follow from them. `caches` is
+    where the base's compile cache is kept.
     """
 
     budget: Budget
@@ -28,6 +30,7 @@ class Settings:
     audit: int = 1024
     base_setup: float | None = None
     base_score: float | None = None
+    caches: Path | None = None
     layers_off: frozenset[str] = frozenset()
 
     @property

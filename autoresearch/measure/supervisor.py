@@ -71,7 +71,7 @@ class Supervisor:
         if "uid" not in off and "user" not in order["namespaces"]:
             order["uid"] = layers.choose_uid(order["must_reach"], order["view"]["devices"])
         if order["uid"] is not None:
-            os.chown(order["tmp"], order["uid"], order["uid"])
+            give(order["tmp"], order["uid"])
         if order["namespaces"]:  # last: what is forked next is process 1 of the new namespace
             namespaces.enter_outer(order["namespaces"])
 
@@ -164,6 +164,14 @@ class Supervisor:
     def send(self, message: dict[str, Any]) -> None:
         with suppress(OSError):  # the owner has gone: nobody to tell
             os.write(self.control, json.dumps(message).encode())
+
+
+def give(root: str, uid: int) -> None:
+    """Let a folder and what is in it belong to the user of the cell."""
+    os.chown(root, uid, uid)
+    for parent, folders, files in os.walk(root):
+        for name in [*folders, *files]:
+            os.chown(f"{parent}/{name}", uid, uid)
 
 
 def begin(order: dict[str, Any], output: int, report: int, status: int) -> NoReturn:

@@ -8,8 +8,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from autoresearch.ledger import Session
-from autoresearch.measure import trial
 from autoresearch.measure.attack import Inspection
+from autoresearch.measure.result import Progress as TrialProgress
 from autoresearch.session import Reporter
 from autoresearch.start import Place
 
@@ -62,7 +62,7 @@ class Live(Reporter):
             self.bar.remove_task(self.task)
             self.task = None
 
-    def progress(self, n: int, purpose: str, progress: trial.Progress) -> None:
+    def progress(self, n: int, purpose: str, progress: TrialProgress) -> None:
         if self.task is None:
             self.task = self.bar.add_task("", total=1.0, facts="")
         loss = progress.values.get("loss")

@@ -1,7 +1,7 @@
 """One trial as the lines that the original prints at the end of a run."""
 
 from autoresearch.measure.machine import peak_tflops
-from autoresearch.measure.trial import Result
+from autoresearch.measure.result import Result
 
 
 def summary(result: Result, gpu: str | None) -> dict[str, str]:

@@ -6,8 +6,9 @@ import pytest
 
 from autoresearch.measure.clock import Budget
 from autoresearch.measure.data import Dataset
+from autoresearch.measure.result import Progress
 from autoresearch.measure.settings import Settings
-from autoresearch.measure.trial import Progress, measure
+from autoresearch.measure.trial import measure
 
 
 def test_an_honest_trial_is_scored_and_audited(bigram: str, quick: Settings, bytes_data: Dataset) -> None:
