@@ -96,10 +96,14 @@ class GpuMeter:
         self.handle = _handle(uuid)
         self.peak_mb: float | None = None
 
+    def used_mb(self) -> float | None:
+        """Memory in use now."""
+        return None if self.handle is None else _nvml().nvmlDeviceGetMemoryInfo(self.handle).used / 2**20
+
     def look(self) -> None:
-        """Read the card's memory now."""
-        if self.handle is not None:
-            used = _nvml().nvmlDeviceGetMemoryInfo(self.handle).used / 2**20
+        """Take another reading into the peak."""
+        used = self.used_mb()
+        if used is not None:
             self.peak_mb = max(self.peak_mb or 0.0, used)
 
 

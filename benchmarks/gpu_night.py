@@ -1,0 +1,94 @@
+"""A night in one call on a machine that has torch, numpy and safetensors only: corpus, base, score, one keep.
+
+    python benchmarks/gpu_night.py [--device cuda] [--budget 60s] [--text 'GLOB']
+
+Prepares a corpus from text on this machine (plain bytes where no tokenizer package is installed), measures the base
+on two seeds and a crippled base with one scripted edit that mends it, and lets the judge decide. What needs git and
+the ledger is not in it: where those packages are installed, `make run` does the same and keeps.
+"""
+
+import argparse
+import importlib.util
+import sys
+import sysconfig
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import prepare
+from autoresearch import judge, plan, source
+from autoresearch.measure import attack, machine
+from autoresearch.measure.clock import Budget
+from autoresearch.measure.data import Dataset
+from autoresearch.measure.result import Result
+from autoresearch.measure.settings import Settings
+from autoresearch.measure.trial import measure
+
+CRIPPLED = 0.05  # factor on MATRIX_LR that the scripted edit takes back
+
+
+def corpus(device: str, text: str, cache: Path) -> Dataset:
+    """A data set of this machine's own text; says how long it took."""
+    began = time.monotonic()
+    vocab = None if importlib.util.find_spec("rustbpe") else 256
+    data = Dataset.open(prepare.prepare(f"files:{text}", vocab, None, device, cache=cache, progress=False))
+    train = data.meta["splits"]["train"]
+    seconds = time.monotonic() - began
+    print(f"corpus: {train['bytes'] / 1e6:.0f} MB, {train['tokens'] / 1e6:.0f}M tokens, vocabulary {data.vocab_size}, {seconds:.0f} s")
+    return data
+
+
+def settings(device: str, budget: str, cache: Path) -> Settings:
+    """As a session on this device has them."""
+    cards = machine.gpus() if device == "cuda" else []
+    rows, batch = (10240, 16) if device == "cuda" else (128, 32)
+    return Settings(
+        Budget.parse(budget), device, gpu=cards[0] if cards else None, eval_rows=rows, eval_batch=batch, caches=cache / "c"
+    )
+
+
+def row(name: str, result: Result, gpu: str | None) -> str:
+    """One line of the table."""
+    said = result.reported
+    tokens = said.get("step", 0) * said.get("tokens_per_step", 0)
+    peak = machine.peak_tflops(gpu)
+    flops = said.get("flops_per_token", 0) * tokens / max(result.train_seconds, 1e-9)
+    mfu = f"{100 * flops / (peak * 1e12):.1f}" if peak else "-"
+    d_rms = f"{result.audit['d_rms']:.2e}" if result.audit else "-"
+    vram = f"{result.peak_vram_mb:.0f}" if result.peak_vram_mb else "-"
+    score = f"{result.val_bpb:.4f}" if result.val_bpb is not None else f"{result.outcome}: {result.reason}"
+    times = f"{result.setup_seconds:.1f} | {result.train_seconds:.1f} | {result.score_seconds:.1f} | {result.total_seconds:.1f}"
+    return f"| {name} | {score} | {times} | {said.get('step', 0):.0f} | {tokens / 1e6:.1f} | {mfu} | {vram} | {d_rms} |"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--device", default="cuda" if machine.gpus() else "cpu")
+    parser.add_argument("--budget", default="60s")
+    parser.add_argument("--text", default=f"{sysconfig.get_path('purelib')}/torch/**/*.py")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        cache = Path(folder)
+        data = corpus(options.device, options.text, cache)
+        chosen = settings(options.device, options.budget, cache)
+        gpu = machine.gpu_name(chosen.gpu)
+        print(f"machine: {gpu or machine.cpu_name()}, torch {machine.version('torch')}, budget {options.budget}")
+        print(attack.inspect(sorted((data.root / "held").iterdir()), library=data.readable_library(), gpu=chosen.gpu is not None))
+        base = plan.fitted(Path(__file__).resolve().parents[1].joinpath("train.py").read_text(), options.device)
+        lr = {c.name: c.value for c in source.constants(base)}["MATRIX_LR"]
+        versions = {"crippled": source.with_constants(base, {"MATRIX_LR": lr * CRIPPLED}), "base": base}
+        print("| version, seed | val_bpb | setup s | train s | score s | total s | steps | M tokens | mfu % | MB | d_rms |")
+        print("|---|---|---|---|---|---|---|---|---|---|---|")
+        scores: dict[str, list[float]] = {}
+        for name, text in versions.items():
+            for seed in (1, 2):
+                result = measure(text, seed, chosen, data, keep_caches=not scores)
+                print(row(f"{name}, {seed}", result, gpu), flush=True)
+                scores.setdefault(name, []).append(result.val_bpb if result.val_bpb is not None else float("nan"))
+        sigma = judge.noise(list(scores.values())).sigma
+        print("judge:", judge.decide("default", scores["base"], scores["crippled"], sigma))
+
+
+if __name__ == "__main__":
+    main()
