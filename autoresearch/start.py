@@ -88,7 +88,8 @@ def inspection(place: Place) -> attack.Inspection:
     library = place.data.readable_library()
     held = sorted((place.data.root / "held").iterdir())
     try:
-        found = attack.inspect([*held, place.root], library=library, gpu=place.slot.gpu is not None)
+        known = place.data.weaknesses
+        found = attack.inspect([*held, place.root], library=library, gpu=place.slot.gpu is not None, known=known)
     except CellError as error:
         raise Blocker(f"no cell can be started here: {error}") from None
     if place.config.require_strong and found.grade != "STRONG":

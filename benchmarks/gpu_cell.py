@@ -51,7 +51,9 @@ def main() -> None:
         text = f"files:{sysconfig.get_path('purelib')}/torch/**/*.py"
         data = Dataset.open(prepare.prepare(text, 256, None, device, cache=Path(folder), progress=False))
         print(f"machine: {machine.gpu_name(gpu) or machine.cpu_name()}, driver {machine.driver()}, torch {machine.version('torch')}")
-        print(attack.inspect(sorted((data.root / "held").iterdir()), library=data.readable_library(), gpu=gpu is not None))
+        held, library = sorted((data.root / "held").iterdir()), data.readable_library()
+        found = attack.inspect(held, library=library, gpu=gpu is not None, known=data.weaknesses)
+        print(found, *found.weaknesses, sep="\n")
         settings = Settings(Budget.parse(steps), device, gpu=gpu, eval_rows=rows, eval_batch=batch, caches=Path(folder) / "c")
         base = plan.fitted(Path(__file__).resolve().parents[1].joinpath("train.py").read_text(), device)
         before = meter.used_mb()

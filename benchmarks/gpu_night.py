@@ -74,7 +74,9 @@ def main() -> None:
         chosen = settings(options.device, options.budget, cache)
         gpu = machine.gpu_name(chosen.gpu)
         print(f"machine: {gpu or machine.cpu_name()}, torch {machine.version('torch')}, budget {options.budget}")
-        print(attack.inspect(sorted((data.root / "held").iterdir()), library=data.readable_library(), gpu=chosen.gpu is not None))
+        held, library = sorted((data.root / "held").iterdir()), data.readable_library()
+        found = attack.inspect(held, library=library, gpu=chosen.gpu is not None, known=data.weaknesses)
+        print(found, *found.weaknesses, sep="\n")
         base = plan.fitted(Path(__file__).resolve().parents[1].joinpath("train.py").read_text(), options.device)
         lr = {c.name: c.value for c in source.constants(base)}["MATRIX_LR"]
         versions = {"crippled": source.with_constants(base, {"MATRIX_LR": lr * CRIPPLED}), "base": base}

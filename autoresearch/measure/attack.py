@@ -64,8 +64,9 @@ def inspect(
     library: Sequence[Path | str] | None = None,
     gpu: bool = False,
     off: frozenset[str] = frozenset(),
+    known: Sequence[str] = (),
 ) -> Inspection:
-    """Start a cell and attack from inside it.
+    """Start a cell and attack from inside it; `known` are weaknesses that no cell can mend.
 
     `forbidden` are files and folders that no trial may read: held-out rows, the repository, the ledger, a
     library file that validation text comes from. Raises CellError if no cell can be started.
@@ -84,7 +85,7 @@ def inspect(
         if not attacks:
             raise CellError(f"the self-attack did not run: {log.strip()[-300:] or 'no output'}")
         attacks.update(bait.blocked())
-        return Inspection(cell.layers, attacks, cell.weaknesses)
+        return Inspection(cell.layers, attacks, [*cell.weaknesses, *known])
 
 
 class Bait:

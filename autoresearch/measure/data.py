@@ -104,6 +104,12 @@ class Dataset:
         files: list[str] | None = self.meta["readable_library"]
         return files
 
+    @property
+    def weaknesses(self) -> list[str]:
+        """Why validation text cannot be hidden from a cell, if it cannot."""
+        note = self.meta["grade_note"]
+        return [note] if note else []
+
     def decode(self, tokens: Iterable[int] | NDArray[Any]) -> bytes:
         """The text of some tokens; document separators vanish."""
         table = self._table()

@@ -102,8 +102,8 @@ def train(
     try:
         with invite("train", source, seed, settings, data) as guest:
             cell, keeper = guest.cell, _Keeper(guest, result)
-            result.grade, result.layers = cell.grade, cell.layers
-            result.weaknesses = list(cell.weaknesses)
+            result.layers, result.weaknesses = cell.layers, [*cell.weaknesses, *data.weaknesses]
+            result.grade = "WEAK" if result.weaknesses else "STRONG"
             try:
                 clock = _setup(keeper, settings, data, watch)
                 _until_the_bell(keeper, clock, settings, watch)

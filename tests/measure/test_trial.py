@@ -1,6 +1,7 @@
 """Trials end to end, in real cells, with a numpy train.py."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -85,3 +86,11 @@ def test_a_claim_that_peeks_is_suspect(bigram: str, quick: Settings, bytes_data:
 def test_a_claim_that_already_loses_is_not_audited(bigram: str, quick: Settings, bytes_data: Dataset) -> None:
     result = measure(bigram, 1, quick, bytes_data, loses_above=0.1)
     assert (result.outcome, result.claimed, result.audit) == ("ok", True, None)
+
+
+def test_a_corpus_that_cells_can_read_makes_every_trial_weak(bigram: str, quick: Settings, bytes_data: Dataset) -> None:
+    exposed = replace(bytes_data, meta=bytes_data.meta | {"grade_note": "val lies in the open"})
+    result = measure(bigram, 1, quick, exposed)
+    assert result.outcome == "ok"
+    assert result.grade == "WEAK"
+    assert "val lies in the open" in result.weaknesses
