@@ -52,11 +52,6 @@ NEWTON_SCHULZ_STEPS = 8  # iterations that make an update nearly orthogonal
 WARMDOWN = 0.825  # last share of the run, over which learning rates fall ...
 FINAL_LR = 0.021  # ... to this share of their height
 
-# run
-WARM_UP_STEPS = 2  # on random tokens, before the clock: compiles, and is undone
-LOG_EVERY = 10  # steps between two points of the curve
-EXPLODED = 20.0  # nats: a loss above this ends the trial
-
 
 # ----------------------------------------------------------------------------
 # Model
@@ -303,10 +298,10 @@ class Trainer:
             total += loss.detach()
         return total
 
-    def warm_up(self, batch: Tensor) -> None:
+    def warm_up(self, batch: Tensor, steps: int = 2) -> None:
         """Compile everything on random tokens, and undo what that taught."""
         before = {name: p.detach().clone() for name, p in self.model.named_parameters()}
-        for step in range(WARM_UP_STEPS):
+        for step in range(steps):
             self.step(batch, batch, step, 0.0)
         with torch.no_grad():
             for name, p in self.model.named_parameters():
@@ -337,7 +332,7 @@ def train(trial):
         x, y = next(batches)
         loss = trainer.step(x, y, step, progress)
         step += 1
-        if step % LOG_EVERY == 0:
+        if step % 10 == 0:
             report(trial, step, loss)
 
     report(trial, step, loss)
@@ -348,7 +343,7 @@ def train(trial):
 def report(trial, step: int, loss: Tensor) -> None:
     """A point of the curve; a run that is lost stops here."""
     value = loss.item()
-    if not value < EXPLODED:
+    if not value < 20:  # nats; also when it is not a number
         raise FloatingPointError(f"loss is {value}")
     trial.log(step=step, loss=value)
 
