@@ -6,12 +6,27 @@ from typing import Any, Literal
 
 import platformdirs
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from autoresearch.errors import UsageError
 
 FILE = "autoresearch.yaml"
 PREFIX = "AUTORESEARCH_"
+
+
+class Price(BaseModel):
+    """Dollars for a million tokens. What is left out of the cache prices follows from `input` as Anthropic has it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    input: float = Field(ge=0)
+    output: float = Field(ge=0)
+    cache_read: float | None = Field(default=None, ge=0)
+    """None: as dear as `input`."""
+    cache_write_5m: float | None = Field(default=None, ge=0)
+    """None: 1.25 times `input`."""
+    cache_write_1h: float | None = Field(default=None, ge=0)
+    """None: twice `input`."""
 
 
 class Config(BaseModel):
@@ -22,7 +37,25 @@ class Config(BaseModel):
     tag: str | None = None
     """Name of the session and of its branch; None goes on with an unfinished session or makes a name."""
     agent: str = "sweep"
-    """Who proposes: `sweep` or `scripted:DIR`."""
+    """Who proposes: `sweep`, `claude`, `claude:MODEL` or `scripted:DIR`."""
+    model: str | None = None
+    """The model that `claude` asks; None: its default. Any name that the server at `base_url` knows."""
+    effort: Literal["low", "medium", "high", "xhigh", "max"] = "medium"
+    """How hard a Claude model thinks."""
+    code_model: str | None = None
+    """A second model that writes the change from the first one's idea; None: one model does both."""
+    edit: Literal["tools", "text"] = "tools"
+    """How a model edits: by tool calls, or in plain text for models that cannot call tools."""
+    max_tokens: int = Field(default=16_000, ge=1000)
+    """The longest single reply of a model, thinking included."""
+    base_url: str | None = None
+    """A server that speaks the Messages API, such as `http://localhost:11434`; None: Anthropic's."""
+    auth_token: SecretStr | None = None
+    """Key for `base_url`, better set as AUTORESEARCH_AUTH_TOKEN; Anthropic's own is ANTHROPIC_API_KEY."""
+    max_usd: float | None = Field(default=None, gt=0)
+    """What all model calls of the session may cost together; never exceeded."""
+    prices: dict[str, Price] = Field(default_factory=dict)
+    """Dollars for a million tokens by model, over the built-in table: `{my-model: {input: 1, output: 5}}`."""
     judge: Literal["default", "greedy"] = "default"
     """The rule for a keep; `greedy` keeps any lower number, as the original does."""
     budget: str | None = None

@@ -3,17 +3,22 @@
 An agent gets a brief and returns text. It never runs git, starts a trial, or types a number or a verdict.
 
     Exhausted      it has nothing more to propose: the session ends
+    Spent          one more call could exceed max_usd: a kind of Exhausted
     BadProposal    this one proposal is broken: the session goes on
+    Unavailable    its server is busy or away until about `retry_at`: others may propose meanwhile
+    Unusable       it cannot work at all (key, model, credit): one line that says what to mend
 """
 
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from autoresearch.errors import UsageError
+from autoresearch.errors import Blocker, UsageError
 
 if TYPE_CHECKING:
+    from autoresearch.agents.services import Services
     from autoresearch.brief import Brief
+    from autoresearch.config import Config
 
 CATEGORIES = (
     "architecture",
@@ -33,12 +38,34 @@ class Exhausted(Exception):
     """The agent has nothing more to propose; the text is the session's reason to end."""
 
 
-class BadProposal(Exception):
-    """One proposal is broken, and why; `params` let the agent find it again in the history."""
+class Spent(Exhausted):
+    """The money is spent: the most that the next call can cost does not fit under `max_usd`."""
 
-    def __init__(self, reason: str, params: dict[str, Any] | None = None) -> None:
+
+class BadProposal(Exception):
+    """One proposal is broken, and why.
+
+    `params` let the agent find it again in the history, `trace` says how it came about, as in a Proposal.
+    """
+
+    def __init__(
+        self, reason: str, params: dict[str, Any] | None = None, trace: list[dict[str, Any]] | None = None
+    ) -> None:
         super().__init__(reason)
         self.params = params or {}
+        self.trace = trace or []
+
+
+class Unavailable(Exception):
+    """The agent cannot be asked now; it is worth another try at `retry_at` (unix seconds)."""
+
+    def __init__(self, reason: str, retry_at: float) -> None:
+        super().__init__(reason)
+        self.retry_at = retry_at
+
+
+class Unusable(Blocker):
+    """The agent cannot work until the user mends something."""
 
 
 @dataclass(frozen=True)
@@ -77,8 +104,11 @@ class Agent(Protocol):
         """The next change. Raises Exhausted or BadProposal."""
 
 
-def create(spec: str) -> Agent:
-    """The agent that `--agent SPEC` names: `sweep` or `scripted:DIR`. Raises UsageError."""
+def create(spec: str, config: "Config | None" = None, services: "Services | None" = None) -> Agent:
+    """The agent that `--agent SPEC` names: `sweep`, `scripted:DIR`, `claude` or `claude:MODEL`.
+
+    `config` and `services` matter to agents that call a model. Raises UsageError.
+    """
     kind, _, argument = spec.partition(":")
     if kind == "sweep" and not argument:
         from autoresearch.agents.sweep import Sweep
@@ -88,4 +118,15 @@ def create(spec: str) -> Agent:
         from autoresearch.agents.scripted import Scripted
 
         return Scripted(Path(argument))
-    raise UsageError(f"there is no agent `{spec}`: use `sweep` or `scripted:DIR`")
+    if kind == "claude":
+        return _claude(argument, config, services)
+    raise UsageError(f"there is no agent `{spec}`: use `sweep`, `claude`, `claude:MODEL` or `scripted:DIR`")
+
+
+def _claude(model: str, config: "Config | None", services: "Services | None") -> Agent:
+    from autoresearch.agents.claude import Claude
+    from autoresearch.agents.services import Services
+    from autoresearch.config import Config
+
+    config = config or Config()
+    return Claude(config.model_copy(update={"model": model}) if model else config, services or Services())

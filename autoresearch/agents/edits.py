@@ -1,0 +1,163 @@
+"""Changes to one text in memory: the commands of the text-editor tool, and edits found in a plain-text reply.
+
+What a model gets wrong comes back to it as a BadEdit: one line that says how to do it right.
+"""
+
+import ast
+import difflib
+import re
+import warnings
+from collections.abc import Callable
+from pathlib import PurePosixPath
+from typing import Any
+
+FILE = "train.py"
+LARGEST = 400_000  # characters of a text
+
+_THOUGHTS = re.compile(r"<(think|thinking|reasoning)>.*?(</\1>|\Z)", re.S | re.I)
+_THOUGHTS_CUT = re.compile(r"\A.*?</(think|thinking|reasoning)>", re.S | re.I)
+_BLOCK = re.compile(r"^<{5,9}[^\n]*\n(.*?)^={5,9}[^\n]*\n(.*?)^>{5,9}[^\n]*$", re.S | re.M)
+_FENCE = re.compile(r"^[ \t]*(```+|~~~+)[^\n`]*\n(.*?)(?:^[ \t]*\1[ \t]*$|\Z)", re.S | re.M)
+
+
+class BadEdit(ValueError):
+    """An edit that cannot be made; the text goes back to the model."""
+
+
+class Editor:
+    """The text-editor tool of the Messages API (view, create, str_replace, insert), for one file that is only text."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def run(self, command: dict[str, Any]) -> str:
+        """Carry out one command; returns what the model reads. Raises BadEdit."""
+        name = command.get("command")
+        commands: dict[Any, Callable[[dict[str, Any]], str]] = {
+            "view": self._view,
+            "create": self._create,
+            "str_replace": self._str_replace,
+            "insert": self._insert,
+        }
+        if name not in commands:
+            raise BadEdit(f"no command `{name}`: use {', '.join(commands)}")
+        path = str(command.get("path") or FILE)
+        if PurePosixPath(path).name != FILE:
+            raise BadEdit(f"there is only {FILE} here, no `{path[:80]}`")
+        return commands[name](command)
+
+    def _view(self, command: dict[str, Any]) -> str:
+        lines = self.text.split("\n")
+        span = command.get("view_range") or [1, -1]
+        if not isinstance(span, list) or len(span) != 2 or not all(isinstance(each, int) for each in span):
+            raise BadEdit("`view_range` has to be two line numbers: [first, last]")
+        first, last = max(span[0], 1), len(lines) if span[1] == -1 else min(span[1], len(lines))
+        if first > last:
+            raise BadEdit(f"{FILE} has {len(lines)} lines: {span} shows none")
+        return "\n".join(f"{number:6}\t{lines[number - 1]}" for number in range(first, last + 1))
+
+    def _create(self, command: dict[str, Any]) -> str:
+        self._set(_string(command, "file_text"))
+        return f"{FILE} has {_lines(self.text)} lines now"
+
+    def _str_replace(self, command: dict[str, Any]) -> str:
+        new = command.get("new_str")
+        self._set(replace_once(self.text, _string(command, "old_str"), new if isinstance(new, str) else ""))
+        return f"done; {FILE} has {_lines(self.text)} lines now"
+
+    def _insert(self, command: dict[str, Any]) -> str:
+        lines = self.text.splitlines(keepends=True)
+        after = command.get("insert_line")
+        if not isinstance(after, int) or not 0 <= after <= len(lines):
+            raise BadEdit(f"`insert_line` has to be a line from 0 to {len(lines)}")
+        new = _string(command, "insert_text" if "insert_text" in command else "new_str")
+        if after and not lines[after - 1].endswith("\n"):
+            lines[after - 1] += "\n"
+        self._set("".join([*lines[:after], new if new.endswith("\n") else new + "\n", *lines[after:]]))
+        return f"done; {FILE} has {_lines(self.text)} lines now"
+
+    def _set(self, text: str) -> None:
+        if len(text) > LARGEST:
+            raise BadEdit(f"{FILE} would have {len(text)} characters; the most is {LARGEST}")
+        self.text = text
+
+
+def find(reply: str, current: str) -> str | None:
+    """The new text that a plain-text reply stands for: SEARCH/REPLACE blocks, or a whole file in a code fence.
+
+    None if the reply holds no edit; raises BadEdit for one that cannot be made.
+    """
+    answer = without_thoughts(reply)
+    blocks = _BLOCK.findall(answer)
+    if blocks:
+        for old, new in blocks:
+            current = replace_once(current, old, new)
+        return current
+    files = [body for _, body in _FENCE.findall(answer) if re.search(r"^def train\b", body, re.M)]
+    if not files and re.search(r"^def train\b", answer, re.M) and _parses(answer):
+        files = [answer]
+    return max(files, key=len) if files else None
+
+
+def without_thoughts(reply: str) -> str:
+    """A reply without what its model thought aloud in tags, some of which lose their opening tag on the way."""
+    return _THOUGHTS_CUT.sub("", _THOUGHTS.sub("", reply.replace("\r\n", "\n")))
+
+
+def replace_once(text: str, old: str, new: str) -> str:
+    """The text with its one occurrence of `old` replaced; blanks at the ends of lines may differ.
+
+    Raises BadEdit if there is none, or more than one.
+    """
+    if not old.strip():
+        raise BadEdit("the text to replace is empty: quote the lines to change exactly as they stand")
+    count = text.count(old)
+    if count == 1:
+        return text.replace(old, new)
+    if count > 1:
+        raise BadEdit(f"the text to replace occurs {count} times: quote more lines around it")
+    found = _loosely(text, old)
+    if len(found) != 1:
+        raise BadEdit(_no_match(text, old) if not found else "the text to replace occurs more than once")
+    start, end = found[0]
+    return text[:start] + (new if new.endswith("\n") or not new else new + "\n") + text[end:]
+
+
+def _loosely(text: str, old: str) -> list[tuple[int, int]]:
+    """Where whole lines are the same but for blanks at their ends: positions in the text."""
+    lines = text.splitlines(keepends=True)
+    wanted = [line.rstrip() for line in old.strip("\n").split("\n")]
+    plain = [line.rstrip() for line in lines]
+    starts = [0]
+    for line in lines:
+        starts.append(starts[-1] + len(line))
+    size = len(wanted)
+    return [(starts[i], starts[i + size]) for i in range(len(lines) - size + 1) if plain[i : i + size] == wanted]
+
+
+def _no_match(text: str, old: str) -> str:
+    first = next(line for line in old.split("\n") if line.strip())
+    near = difflib.get_close_matches(first, text.split("\n"), n=1, cutoff=0.6)
+    hint = f"; the nearest line is `{near[0].strip()[:160]}`" if near and near[0] != first else ""
+    return f"the text to replace does not occur in {FILE}: quote it exactly, with its indentation{hint}"
+
+
+def _string(command: dict[str, Any], name: str) -> str:
+    value = command.get(name)
+    if not isinstance(value, str):
+        raise BadEdit(f"`{name}` is missing")
+    return value
+
+
+def _lines(text: str) -> int:
+    return len(text.splitlines())
+
+
+def _parses(text: str) -> bool:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return True

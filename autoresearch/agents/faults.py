@@ -1,0 +1,98 @@
+"""What can go wrong when a model is called, and what to do about it.
+
+    wait     it passes: try again later, honouring what the server asks for
+    stop     the user has to mend something: one clear line
+    repair   this request was wrong: it counts as a broken proposal
+
+The table is data; everything here is a pure function of what the server said.
+"""
+
+import email.utils
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+LONGEST_WAIT = 300.0  # s: of our own accord; a server may ask for more
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One kind of fault: by which HTTP status and error type it is known, and how long to wait at first (s)."""
+
+    name: str
+    action: Literal["wait", "stop", "repair"]
+    statuses: tuple[int, ...] = ()
+    types: tuple[str, ...] = ()
+    first: float = 1.0
+    advice: str = ""
+
+
+DROPPED = Fault("dropped connection", "wait")
+TIMEOUT = Fault("timeout", "wait", (408, 504), ("timeout_error", "timeout"))
+GARBLED = Fault("garbled reply", "wait")
+NO_CREDIT = Fault(
+    "no credit", "stop", (402,), ("billing_error",), advice="add credit to the account that the key belongs to"
+)
+USAGE_LIMIT = Fault("usage limit", "wait", first=LONGEST_WAIT)
+BAD_REQUEST = Fault("request refused", "repair", (400, 413, 422), ("invalid_request_error", "request_too_large"))
+
+TABLE = (
+    Fault("rate limit", "wait", (429,), ("rate_limit_error",), first=2.0),
+    Fault("overloaded", "wait", (503, 529), ("overloaded_error",), first=2.0),
+    Fault("bad gateway", "wait", (502,)),
+    Fault("server error", "wait", (409, 500), ("api_error", "conflict_error")),
+    TIMEOUT,
+    Fault(
+        "authentication",
+        "stop",
+        (401,),
+        ("authentication_error",),
+        advice="set ANTHROPIC_API_KEY, or AUTORESEARCH_AUTH_TOKEN for a server of your own",
+    ),
+    Fault("permission", "stop", (403,), ("permission_error",), advice="use a key that may call this model"),
+    Fault("unknown model", "stop", (404,), ("not_found_error",), advice="correct `model` (or `base_url`)"),
+    NO_CREDIT,
+    BAD_REQUEST,
+)
+
+_BY_TYPE = {name: fault for fault in TABLE for name in fault.types}
+_BY_STATUS = {status: fault for fault in TABLE for status in fault.statuses}
+
+
+def classify(status: int | None, kind: str | None, message: str = "") -> Fault:
+    """The fault that an HTTP status, the server's own error type and its message stand for.
+
+    An error in the middle of a stream comes with status 200: there the type decides. Some servers say with a plain
+    400 that the account is empty or at its limit: there the message does.
+    """
+    fault = _BY_TYPE.get(kind or "") or _BY_STATUS.get(status or 0)
+    if fault is None:
+        return _unknown(status)
+    if fault is BAD_REQUEST and "credit balance" in message.lower():
+        return NO_CREDIT
+    return USAGE_LIMIT if fault is BAD_REQUEST and "usage limit" in message.lower() else fault
+
+
+def _unknown(status: int | None) -> Fault:
+    if status is not None and 400 <= status < 500:
+        return Fault(f"HTTP {status}", "repair")
+    return Fault(f"HTTP {status}", "wait") if status is not None and status >= 500 else GARBLED
+
+
+def pause(fault: Fault, failures: int, retry_after: float | None, rng: random.Random) -> float:
+    """Seconds to wait after so many failures in a row: doubling, with jitter, at least what the server asks for."""
+    own = min(fault.first * 2.0 ** min(failures, 20), max(LONGEST_WAIT, fault.first)) * rng.uniform(0.5, 1.0)
+    return own if retry_after is None else max(own, retry_after + rng.uniform(0.0, 1.0))
+
+
+def retry_after(headers: Mapping[str, str], now: float) -> float | None:
+    """Seconds that a server asks us to wait; None if it does not say."""
+    for name, unit in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
+        try:
+            seconds = float(headers[name]) / unit
+        except (KeyError, ValueError):
+            continue
+        return seconds if 0 <= seconds < float("inf") else None
+    date = email.utils.parsedate_tz(headers.get("retry-after", ""))
+    return None if date is None else max(0.0, email.utils.mktime_tz(date) - now)

@@ -1,0 +1,129 @@
+"""What a model call costs: a dated table of list prices, the user's own prices over it, and a purse with a cap.
+
+A model that neither knows has no price: its cost is None, never 0.
+"""
+
+import re
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from autoresearch.agents import Spent
+from autoresearch.config import Price
+
+AS_OF = "2026-10-24"
+SOURCE = "https://platform.claude.com/docs/en/about-claude/pricing"
+
+_OPUS_5 = Price(input=5, output=25, cache_read=0.5)
+_SONNET_4 = Price(input=3, output=15, cache_read=0.3)
+_FABLE_5 = Price(input=10, output=50, cache_read=1)
+_FABLE_5_1 = Price(input=10, output=50, cache_read=0.25)
+
+TABLE: dict[str, Price] = {
+    "claude-opus-5-5": Price(input=4, output=20, cache_read=0.2),
+    "claude-sonnet-5-5": Price(input=2, output=10, cache_read=0.1),
+    "claude-haiku-5-5": Price(input=0.1, output=0.5, cache_read=0.01),
+    "claude-fable-5-1": _FABLE_5_1,
+    "claude-mythos-5-1": _FABLE_5_1,
+    "claude-fable-5": _FABLE_5,
+    "claude-mythos-5": _FABLE_5,
+    "claude-opus-5": _OPUS_5,
+    "claude-opus-4-8": _OPUS_5,
+    "claude-opus-4-7": _OPUS_5,
+    "claude-opus-4-6": _OPUS_5,
+    "claude-opus-4-5": _OPUS_5,
+    "claude-sonnet-5": Price(input=2, output=10, cache_read=0.2),
+    "claude-sonnet-4-6": _SONNET_4,
+    "claude-sonnet-4-5": _SONNET_4,
+    "claude-haiku-4-5": Price(input=1, output=5, cache_read=0.1),
+}
+"""List prices at `SOURCE` on `AS_OF`; standard speed, no batches."""
+
+LONG_PROMPTS: dict[str, tuple[int, Price]] = {
+    "claude-haiku-5-5": (100_000, Price(input=0.5, output=2.5, cache_read=0.05)),
+}
+"""Prices of a call whose whole prompt is longer than so many tokens."""
+
+MILLION = 1_000_000
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Tokens of one call. `input` is without those read from or written to the cache."""
+
+    input: int = 0
+    cache_read: int = 0
+    cache_write_5m: int = 0
+    cache_write_1h: int = 0
+    output: int = 0
+
+    @property
+    def prompt(self) -> int:
+        """All tokens that went in."""
+        return self.input + self.cache_read + self.cache_write_5m + self.cache_write_1h
+
+
+@dataclass(frozen=True)
+class Prices:
+    """The user's prices, then the table. A dated name (claude-haiku-4-5-20251001) has its family's price."""
+
+    own: Mapping[str, Price]
+
+    def of(self, model: str, prompt: int = 0) -> Price | None:
+        """The price of a call with a prompt of so many tokens; None: unknown."""
+        if model in self.own:
+            return self.own[model]
+        family = re.sub(r"-\d{8}$", "", model)
+        threshold, dearer = LONG_PROMPTS.get(family, (prompt, None))
+        return dearer if prompt > threshold else TABLE.get(family)
+
+    def cost(self, model: str, usage: Usage) -> float | None:
+        """Dollars of one call."""
+        price = self.of(model, usage.prompt)
+        if price is None:
+            return None
+        read, write_5m, write_1h = _cache_prices(price)
+        dollars = usage.input * price.input + usage.output * price.output + usage.cache_read * read
+        return (dollars + usage.cache_write_5m * write_5m + usage.cache_write_1h * write_1h) / MILLION
+
+    def most(self, model: str, prompt: int, output: int) -> float | None:
+        """The most that a call can cost: every token of the prompt at the dearest rate, the longest reply."""
+        price = self.of(model, prompt)
+        if price is None:
+            return None
+        return (prompt * max(price.input, *_cache_prices(price)) + output * price.output) / MILLION
+
+
+def _cache_prices(price: Price) -> tuple[float, float, float]:
+    """Of reading, writing for five minutes, writing for an hour."""
+    read = price.input if price.cache_read is None else price.cache_read
+    write_5m = 1.25 * price.input if price.cache_write_5m is None else price.cache_write_5m
+    return read, write_5m, 2 * price.input if price.cache_write_1h is None else price.cache_write_1h
+
+
+class Purse:
+    """Dollars spent and reserved; together they never pass `max_usd`. Safe to use from several threads."""
+
+    def __init__(self, max_usd: float | None, spent: float = 0.0) -> None:
+        self.max_usd, self.spent, self.reserved = max_usd, spent, 0.0
+        self._lock = threading.Lock()
+
+    def fits(self, usd: float | None) -> bool:
+        """Whether so much can be reserved. An unknown amount fits only where there is no cap."""
+        if self.max_usd is None:
+            return True
+        return usd is not None and self.spent + self.reserved + usd <= self.max_usd
+
+    def reserve(self, usd: float | None) -> float:
+        """Set aside the most that a call can cost, and return it. Raises Spent."""
+        with self._lock:
+            if not self.fits(usd):
+                raise Spent(f"max usd: ${self.spent:.2f} of ${self.max_usd:.2f} spent, the next call may cost more")
+            self.reserved += usd or 0.0
+            return usd or 0.0
+
+    def settle(self, reserved: float, usd: float | None) -> None:
+        """A call that had `reserved` has cost `usd`."""
+        with self._lock:
+            self.reserved -= reserved
+            self.spent += usd or 0.0

@@ -1,0 +1,112 @@
+"""What a model has to say about its own change: the structured record that ends a proposal. All of it is a claim."""
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from autoresearch.agents import CATEGORIES
+
+LONGEST = 600  # characters of a text field that are kept
+
+_SYNONYMS = {
+    "optimizer": "optimiser",
+    "optimization": "optimiser",
+    "optimisation": "optimiser",
+    "learning-rate": "schedule",
+    "data": "data-order",
+    "systems": "throughput",
+    "speed": "throughput",
+    "performance": "throughput",
+    "regularization": "regularisation",
+    "simplify": "simplification",
+    "bugfix": "bug",
+    "bug-fix": "bug",
+}
+_LINE = re.compile(
+    r"^[\s>*#-]*(hypothesis|category|predicted(?:[ _]delta)?|confidence|source)\W*?[:=]\**[ \t]*(\S.*)$", re.I | re.M
+)
+_OBJECT = re.compile(r"\{[^{}]*\"hypothesis\"[^{}]*\}")
+_NUMBER = re.compile(r"[-+\u2212]?\d*\.?\d+(?:[eE][-+]?\d+)?")
+
+
+@dataclass(frozen=True)
+class Record:
+    """`predicted` is the expected change of val_bpb (negative is better), `confidence` in its sign, 0 to 1."""
+
+    hypothesis: str
+    category: str
+    predicted: float | None
+    confidence: float | None
+    source: str | None
+
+
+SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "hypothesis": {
+            "type": "string",
+            "description": "what you changed and why it should help, one or two sentences",
+        },
+        "category": {"type": "string", "enum": list(CATEGORIES)},
+        "predicted_delta": {
+            "type": "number",
+            "description": "expected change of val_bpb in bits per byte; negative is better",
+        },
+        "confidence": {"type": "number", "description": "probability that val_bpb falls at all, 0 to 1"},
+        "source": {
+            "type": "string",
+            "description": "where the idea comes from: an experiment (its n), a note, a paper, or your own knowledge",
+        },
+    },
+    "required": ["hypothesis", "category", "predicted_delta", "confidence", "source"],
+}
+
+
+def read(values: Mapping[str, Any]) -> Record:
+    """A record as a model gives it, forgiving about form. Raises ValueError without a hypothesis."""
+    hypothesis = _text(values.get("hypothesis"))
+    if not hypothesis:
+        raise ValueError("`hypothesis` is missing: say what you changed and why it should help")
+    confidence = _number(values.get("confidence"))
+    return Record(
+        hypothesis=hypothesis,
+        category=_category(values.get("category")),
+        predicted=_number(values.get("predicted_delta", values.get("predicted"))),
+        confidence=None if confidence is None else min(max(confidence / (100 if confidence > 1 else 1), 0.0), 1.0),
+        source=_text(values.get("source")) or None,
+    )
+
+
+def find(reply: str) -> Record:
+    """The record in a plain-text reply: `Hypothesis: ...` lines or a JSON object. Raises ValueError."""
+    for match in _OBJECT.finditer(reply):
+        try:
+            return read(json.loads(match[0]))
+        except ValueError:
+            continue
+    found: dict[str, str] = {}
+    for name, value in _LINE.findall(reply):
+        found.setdefault(name.lower().split()[0].split("_")[0], value.strip("* \t"))
+    return read(found)
+
+
+def _text(value: Any) -> str:
+    return " ".join(value.split())[:LONGEST] if isinstance(value, str) else ""
+
+
+def _category(value: Any) -> str:
+    name = re.sub(r"[\s_]+", "-", _text(value).lower()).strip("-.`'\"")
+    name = _SYNONYMS.get(name, name)
+    return name if name in CATEGORIES else "other"
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, str):
+        match = _NUMBER.search(value)
+        value = float(match[0].replace("\u2212", "-")) if match else None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return float(value)
