@@ -207,8 +207,7 @@ class Session:
         )
         self._artefacts(experiment.n).write_trial(k, result)
         self.ledger.end_trial(trial.id, result.outcome, result.val_bpb, result.as_json())
-        score = f"{result.val_bpb:.4f}" if result.val_bpb is not None else result.reason
-        self._tell("measured", experiment.n, f"{result.outcome} {score}", seconds=round(result.total_seconds, 1))
+        self._tell("measured", experiment.n, _words(result), seconds=round(result.total_seconds, 1))
         if result.outcome == "infra":
             raise UserError(f"a trial could not be started: {result.reason}; see `autoresearch doctor`")
 
@@ -270,6 +269,12 @@ class Session:
     def _tell(self, kind: str, n: int | None, text: str, **data: Any) -> None:
         self.ledger.event(self.row.id, kind, text, n=n, data=data)
         self.reporter.event(kind, n, text, data)
+
+
+def _words(result: Result) -> str:
+    if result.val_bpb is None:
+        return f"{result.outcome} {result.reason}"
+    return f"{result.outcome} {result.val_bpb:.4f}" + (" (a losing claim, not audited)" if result.claimed else "")
 
 
 def _fingerprint(text: str) -> str | None:
