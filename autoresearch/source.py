@@ -10,6 +10,7 @@ import io
 import math
 import operator
 import re
+import threading
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -19,6 +20,8 @@ from dataclasses import dataclass
 from autoresearch.seeds import called, without_seeds
 
 Number = int | float
+
+_PARSING = threading.Lock()  # CPython 3.11 now and then raises SystemError where two threads call ast.parse
 
 _ARITHMETIC: dict[type[ast.operator], Callable[[Number, Number], Number]] = {
     ast.Add: operator.add,
@@ -198,8 +201,14 @@ def _one_kind_of_error() -> Iterator[None]:
         raise SyntaxError(f"not a text that Python can read: {error}") from error
 
 
+def parse(text: str) -> ast.Module:
+    """The syntax tree; other threads may parse at the same time."""
+    with _one_kind_of_error():
+        return _parse(text)
+
+
 def _parse(text: str) -> ast.Module:
-    with warnings.catch_warnings():
+    with _PARSING, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # e.g. an invalid escape sequence: the author's business
         return ast.parse(text)
 

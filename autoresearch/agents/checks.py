@@ -2,8 +2,9 @@
 
 import ast
 import sys
-import warnings
 from collections.abc import Iterator
+
+from autoresearch import source
 
 ALLOWED = {"torch", "numpy"}
 ARGUMENTS = {"train": 1, "load": 3}  # functions that train.py must have, and how many arguments they are called with
@@ -12,13 +13,9 @@ ARGUMENTS = {"train": 1, "load": 3}  # functions that train.py must have, and ho
 def complaint(text: str) -> str | None:
     """The first reason why the text cannot be measured, in one line; None if there is none to be seen."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            tree = ast.parse(text)
+        tree = source.parse(text)
     except SyntaxError as error:
         return f"train.py does not parse: line {error.lineno}: {error.msg}"
-    except (ValueError, RecursionError, MemoryError) as error:
-        return f"train.py does not parse: {error}"
     return next((found for name in ARGUMENTS if (found := _missing(tree, name))), None) or _foreign_import(tree)
 
 

@@ -3,13 +3,13 @@
 What a model gets wrong comes back to it as a BadEdit: one line that says how to do it right.
 """
 
-import ast
 import difflib
 import re
-import warnings
 from collections.abc import Callable
 from pathlib import PurePosixPath
 from typing import Any
+
+from autoresearch import source
 
 FILE = "train.py"
 LARGEST = 400_000  # characters of a text
@@ -105,7 +105,7 @@ def without_thoughts(reply: str) -> str:
 
 
 def replace_once(text: str, old: str, new: str) -> str:
-    """The text with its one occurrence of `old` replaced; blanks at the ends of lines may differ.
+    """The text with its one occurrence of `old` replaced; blanks and newlines at the ends of lines may differ.
 
     Raises BadEdit if there is none, or more than one.
     """
@@ -116,11 +116,15 @@ def replace_once(text: str, old: str, new: str) -> str:
         return text.replace(old, new)
     if count > 1:
         raise BadEdit(f"the text to replace occurs {count} times: quote more lines around it")
-    found = _loosely(text, old)
+    if found := _loosely(text, old):
+        new = new if new.endswith("\n") or not new else new + "\n"
+    else:  # the line may go on, with a comment for one
+        inside = rf"(?<![\w.]){re.escape(old.strip(chr(10)))}(?![\w.])"
+        found, new = [match.span() for match in re.finditer(inside, text)], new.strip("\n")
     if len(found) != 1:
-        raise BadEdit(_no_match(text, old) if not found else "the text to replace occurs more than once")
+        raise BadEdit("the text to replace occurs more than once" if found else _no_match(text, old))
     start, end = found[0]
-    return text[:start] + (new if new.endswith("\n") or not new else new + "\n") + text[end:]
+    return text[:start] + new + text[end:]
 
 
 def _loosely(text: str, old: str) -> list[tuple[int, int]]:
@@ -155,9 +159,7 @@ def _lines(text: str) -> int:
 
 def _parses(text: str) -> bool:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        source.parse(text)
+    except SyntaxError:
         return False
     return True

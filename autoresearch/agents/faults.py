@@ -37,19 +37,21 @@ NO_CREDIT = Fault(
 USAGE_LIMIT = Fault("usage limit", "wait", first=LONGEST_WAIT)
 BAD_REQUEST = Fault("request refused", "repair", (400, 413, 422), ("invalid_request_error", "request_too_large"))
 
+AUTHENTICATION = Fault(
+    "authentication",
+    "stop",
+    (401,),
+    ("authentication_error",),
+    advice="set ANTHROPIC_API_KEY, or AUTORESEARCH_AUTH_TOKEN for a server of your own",
+)
+
 TABLE = (
     Fault("rate limit", "wait", (429,), ("rate_limit_error",), first=2.0),
     Fault("overloaded", "wait", (503, 529), ("overloaded_error",), first=2.0),
     Fault("bad gateway", "wait", (502,)),
     Fault("server error", "wait", (409, 500), ("api_error", "conflict_error")),
     TIMEOUT,
-    Fault(
-        "authentication",
-        "stop",
-        (401,),
-        ("authentication_error",),
-        advice="set ANTHROPIC_API_KEY, or AUTORESEARCH_AUTH_TOKEN for a server of your own",
-    ),
+    AUTHENTICATION,
     Fault("permission", "stop", (403,), ("permission_error",), advice="use a key that may call this model"),
     Fault("unknown model", "stop", (404,), ("not_found_error",), advice="correct `model` (or `base_url`)"),
     NO_CREDIT,

@@ -102,21 +102,23 @@ def _cache_prices(price: Price) -> tuple[float, float, float]:
 
 
 class Purse:
-    """Dollars spent and reserved; together they never pass `max_usd`. Safe to use from several threads."""
+    """Dollars spent and reserved; together they never pass `max_usd`. Threads may share it."""
 
     def __init__(self, max_usd: float | None, spent: float = 0.0) -> None:
         self.max_usd, self.spent, self.reserved = max_usd, spent, 0.0
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
 
-    def fits(self, usd: float | None) -> bool:
-        """Whether so much can be reserved. An unknown amount fits only where there is no cap."""
-        if self.max_usd is None:
-            return True
-        return usd is not None and self.spent + self.reserved + usd <= self.max_usd
+    def fits(self, usd: float | None, reserved: float = 0.0) -> bool:
+        """Whether so much is left. An unknown amount fits only where there is no cap."""
+        return self.max_usd is None or (usd is not None and self.spent + reserved + usd <= self.max_usd)
 
     def reserve(self, usd: float | None) -> float:
-        """Set aside the most that a call can cost, and return it. Raises Spent."""
-        with self._lock:
+        """Set aside the most that a call can cost, and return it. Raises Spent.
+
+        Waits for other calls to end where what they have reserved could come back.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self.fits(usd, self.reserved) or not self.fits(usd))
             if not self.fits(usd):
                 raise Spent(f"max usd: ${self.spent:.2f} of ${self.max_usd:.2f} spent, the next call may cost more")
             self.reserved += usd or 0.0
@@ -124,6 +126,7 @@ class Purse:
 
     def settle(self, reserved: float, usd: float | None) -> None:
         """A call that had `reserved` has cost `usd`."""
-        with self._lock:
+        with self._changed:
             self.reserved -= reserved
             self.spent += usd or 0.0
+            self._changed.notify_all()

@@ -29,6 +29,7 @@ _EDITOR_OF_CLAUDE = {"type": "text_editor_20250728", "name": EDITOR}  # the one 
 OVERHEAD = 2000  # tokens that a server may add to a prompt: tool definitions have a preamble
 MARGIN = 1.05  # of a server's own count of tokens, which is an estimate
 CONNECT_SECONDS = 15.0
+NO_KEY = "there is no key for the model: set ANTHROPIC_API_KEY, or use --agent sweep, which needs none"
 
 
 @dataclass(frozen=True)
@@ -208,9 +209,12 @@ def _client(config: Config, services: Services) -> "anthropic.Anthropic":
         # the key for Anthropic is not for another server: one that needs a key is given `auth_token`
         if not _is_anthropic(config.base_url):
             token = token or "none"
-    client = anthropic.Anthropic(auth_token=token, **options) if token else anthropic.Anthropic(**options)
+    try:
+        client = anthropic.Anthropic(auth_token=token, **options) if token else anthropic.Anthropic(**options)
+    except anthropic.CredentialsError as error:
+        raise Unusable(f"{NO_KEY} ({_line(str(error))})") from None
     if not (client.api_key or client.auth_token or client.credentials):
-        raise Unusable("there is no key for the model: set ANTHROPIC_API_KEY, or use --agent sweep, which needs none")
+        raise Unusable(NO_KEY)
     return client
 
 

@@ -75,6 +75,9 @@ def receive(client: "anthropic.Anthropic", body: dict[str, Any], seconds: float)
         broken = _status(error)
     except anthropic.APIConnectionError as error:
         broken = _connection(error, isinstance(error, anthropic.APITimeoutError))
+    except anthropic.CredentialsError as error:
+        broken = Broken(faults.AUTHENTICATION, str(error))
+        broken.free = True
     except httpx2.HTTPError as error:
         broken = _connection(error, isinstance(error, httpx2.TimeoutException))
     except _GARBLED as error:
