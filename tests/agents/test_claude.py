@@ -3,7 +3,7 @@
 import json
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -14,7 +14,6 @@ from researcher import DONE, Faulty, Researcher
 from autoresearch.agents import BadProposal, Proposal, Spent, Unavailable, Unusable, create
 from autoresearch.agents.claude import Claude
 from autoresearch.agents.library import BriefLibrary
-from autoresearch.agents.prices import Prices, Usage
 from autoresearch.agents.services import CallRecord, Services
 from autoresearch.brief import Brief, Past
 from autoresearch.config import Config, Price
@@ -73,7 +72,20 @@ def test_edit_and_record_become_a_proposal(brief: Brief) -> None:
     assert proposal.params == {"confidence": 0.7, "source": "experiment 1"}
     assert proposal.cost_usd is not None and proposal.cost_usd > 0
     kinds = [entry["kind"] for entry in proposal.trace]
-    assert kinds == ["prompt", "call", "thoughts", "reply", "tool", "call", "reply", "tool", "call", "reply", "tool", "rationale"]
+    assert kinds == [
+        "prompt",
+        "call",
+        "thoughts",
+        "reply",
+        "tool",
+        "call",
+        "reply",
+        "tool",
+        "call",
+        "reply",
+        "tool",
+        "rationale",
+    ]
     checked = proposal.trace[7]
     assert checked["name"] == "check" and checked["result"].startswith("ok")
 
@@ -135,7 +147,10 @@ def test_library_is_read_and_quoted(brief: Brief) -> None:
         heard = server.requests[1].results()
         refusal = server.requests[2].results()[1]
     assert heard[0].startswith('<data from="ledger">') and heard[0].count("</data>") == 1
-    assert "experiment seven" in heard[1] and heard[2:] == ["there is no experiment 8", "`n` has to be the number of an experiment"]
+    assert "experiment seven" in heard[1] and heard[2:] == [
+        "there is no experiment 8",
+        "`n` has to be the number of an experiment",
+    ]
     assert "the same program as experiment 4" in refusal
     assert "SMOOTHING = 0.2" in proposal.text
 
@@ -420,9 +435,12 @@ def test_check_is_one_cheap_call_for_each_model() -> None:
 
 
 def test_check_tells_of_a_server_that_refuses_requests() -> None:
-    with MessagesServer([Status(422, "invalid_request_error", "no such field")]) as server:
-        with pytest.raises(Unusable, match="cannot be used: request refused: no such field"):
-            agent(server).check()
+    line = "cannot be used: request refused: no such field"
+    with (
+        MessagesServer([Status(422, "invalid_request_error", "no such field")]) as server,
+        pytest.raises(Unusable, match=line),
+    ):
+        agent(server).check()
 
 
 def test_no_key_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
@@ -564,7 +582,9 @@ def test_a_cap_on_an_unknown_price_refuses_to_start() -> None:
         create("claude:qwen3", Config(base_url="http://127.0.0.1:9", max_usd=1.0))
     with pytest.raises(UsageError, match="price of `qwen3` is unknown"):
         create("claude", Config(base_url="http://127.0.0.1:9", max_usd=1.0, code_model="qwen3"))
-    create("claude:qwen3", Config(base_url="http://127.0.0.1:9", max_usd=1.0, prices={"qwen3": Price(input=0, output=0)}))
+    create(
+        "claude:qwen3", Config(base_url="http://127.0.0.1:9", max_usd=1.0, prices={"qwen3": Price(input=0, output=0)})
+    )
 
 
 def test_an_unknown_price_is_an_unknown_cost(brief: Brief) -> None:
@@ -613,11 +633,3 @@ def test_many_proposals_from_the_simulated_researcher(brief: Brief) -> None:
                 assert "I am done" in str(bad)
                 broken += 1
     assert len(set(texts)) == 20 and brief.source not in texts and broken >= 3
-
-
-
-
-def test_prices_to_the_cent() -> None:
-    prices = Prices({})
-    usage = Usage(input=10_000, cache_read=200_000, cache_write_5m=30_000, cache_write_1h=40_000, output=50_000)
-    assert prices.cost("claude-opus-5-5", usage) == pytest.approx(0.04 + 0.04 + 0.15 + 0.32 + 1.00)

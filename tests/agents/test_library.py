@@ -1,0 +1,99 @@
+from pathlib import Path
+
+import pytest
+
+from autoresearch import source
+from autoresearch.agents import checks
+from autoresearch.agents.library import LedgerLibrary, table
+from autoresearch.agents.traces import Trace
+from autoresearch.ledger import Ledger
+
+
+@pytest.fixture
+def library(tmp_path: Path, bigram: str) -> LedgerLibrary:
+    path = tmp_path / "ledger.db"
+    with Ledger.open(path) as store:
+        row = store.create_session("t", "autoresearch/t", "sha", "claude", "default", {}, {}, seed=1)
+        versions = [bigram, bigram.replace("0.5", "0.25"), bigram.replace("BATCH = 8", "BATCH = 16")]
+        for n, version in enumerate(versions):
+            made = store.add_experiment(
+                row.id, n, parent=0 if n else None, text=version, fingerprint=source.fingerprint_without_seed(version),
+                category="optimiser", hypothesis=f"idea {n}", verdict=["keep", "discard", "crash"][n], reason="why not",
+                delta=0.00123456 if n == 1 else None,
+            )  # fmt: skip
+            trial = store.start_trial(row.id, made.id, "screen", 1, "blob")
+            if n == 1:
+                store.end_trial(trial.id, "ok", 2.3456789, {"holdout_bpb": 2.777})
+            store.update_experiment(made.id, state="settled")
+    return LedgerLibrary(path, row.id)
+
+
+def test_history_is_filtered_by_words(library: LedgerLibrary) -> None:
+    assert library.history("").split("\n")[1] == "1 discard +0.0012 [optimiser] idea 1 -- why not"
+    assert library.history("Crash OPTIMISER").startswith("2 crash") and "\n" not in library.history("crash")
+    assert library.history("nothing like it") == "no experiment matches `nothing like it`"
+
+
+def test_long_histories_are_cut(library: LedgerLibrary) -> None:
+    with Ledger.open(library.path, readonly=True) as store:
+        rows = store.experiments(library.session_id) * 100
+    assert table(rows, "").count("\n") == 40 and "(260 older ones are left out)" in table(rows, "")
+
+
+def test_show_has_the_change_and_rounded_scores_but_no_holdout(library: LedgerLibrary) -> None:
+    shown = library.show(1)
+    assert shown is not None
+    assert "-SMOOTHING = 0.5" in shown and "+SMOOTHING = 0.25" in shown and "trials: 2.3457" in shown
+    assert "2.777" not in shown and library.show(9) is None
+
+
+def test_duplicates_are_known_seeds_aside(library: LedgerLibrary, bigram: str) -> None:
+    assert library.duplicate(bigram.replace("BATCH = 8", "BATCH = 16") + "# really\n") == 2
+    assert library.duplicate(bigram.replace("BATCH = 8", "BATCH = 32")) is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "complaint"),
+    [
+        ("def load(state, config, device)", "def load(state, config)", "`load` has to take 3 arguments"),
+        ("def load(", "def unload(", "no function `load`"),
+        ("def train(trial)", "def train()", "`train` has to take 1 argument"),
+        ("import numpy as np", "import numpy as np, transformers", "imports `transformers`"),
+        ("import numpy as np", "import numpy as np\nfrom . import x", "imports `.`"),
+        ("    trial.start()", "    import scipy.stats\n    trial.start()", "imports `scipy.stats`"),
+        ("step = 0", "step = ", "does not parse: line 14"),
+        ("step = 0", "step = 0\0", "does not parse"),
+    ],
+)
+def test_static_checks(bigram: str, old: str, new: str, complaint: str) -> None:
+    assert old in bigram
+    assert complaint in (checks.complaint(bigram.replace(old, new, 1)) or "")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("def train(trial)", "class M:\n    def train(self, mode=True): pass\n\ndef train(trial, *, extra=1)"),
+        ("def load(state, config, device)", "def load(*args)"),
+        (
+            "import numpy as np",
+            "import numpy as np\ntry:\n    import flash_attn\nexcept ImportError:\n    flash_attn = None",
+        ),
+        ("import numpy as np", "from __future__ import annotations\nimport math, torch.nn as nn\nimport numpy as np"),
+        ("def load(", "load = None\ndef _load("),
+    ],
+)
+def test_static_checks_let_good_versions_pass(bigram: str, old: str, new: str) -> None:
+    assert checks.complaint(bigram.replace(old, new, 1)) is None
+
+
+def test_secrets_are_cleaned_at_any_depth() -> None:
+    trace = Trace(["hunter2-hunter2", "ollama"])
+    trace.add(
+        "tool",
+        input={"hunter2-hunter2": ["x hunter2-hunter2", 3, None]},
+        text="Bearer abcdefghij ollama ghp_0123456789abcdef0123",
+    )
+    (entry,) = trace.entries
+    assert entry["input"] == {"[secret]": ["x [secret]", 3, None]}
+    assert entry["text"] == "Bearer [secret] ollama [secret]"
