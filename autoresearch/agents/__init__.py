@@ -100,8 +100,11 @@ class Agent(Protocol):
     def repairs(self) -> int:
         """How often a refused proposal may come back with the reason, before it is recorded as refused."""
 
+    def check(self) -> None:
+        """Cheaply, before any trial: could it propose? Raises Unusable, Unavailable or Spent."""
+
     def propose(self, brief: "Brief") -> Proposal:
-        """The next change. Raises Exhausted or BadProposal."""
+        """The next change. Raises Exhausted (or Spent), BadProposal, Unavailable, Unusable."""
 
 
 def create(spec: str, config: "Config | None" = None, services: "Services | None" = None) -> Agent:

@@ -55,6 +55,9 @@ class Scripted:
     def __init__(self, folder: Path) -> None:
         self.edits = _read_folder(folder)
 
+    def check(self) -> None:
+        """The folder was read when the agent was made."""
+
     def propose(self, brief: "Brief") -> Proposal:
         """The first edit that the history does not show; raises Exhausted when there is none left."""
         done = {past.params.get("script") for past in brief.history}

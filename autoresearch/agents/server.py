@@ -28,6 +28,7 @@ _EDITOR_OF_CLAUDE = {"type": "text_editor_20250728", "name": EDITOR}  # the one 
 
 OVERHEAD = 2000  # tokens that a server may add to a prompt: tool definitions have a preamble
 MARGIN = 1.05  # of a server's own count of tokens, which is an estimate
+REFUSED = (400, 422)  # a server's answer to features that it does not know
 CONNECT_SECONDS = 15.0
 NO_KEY = "there is no key for the model: set ANTHROPIC_API_KEY, or use --agent sweep, which needs none"
 
@@ -73,11 +74,11 @@ class Server:
                 reply = self._attempt(request, trace)
             except Broken as broken:
                 trace.add("fault", name=broken.fault.name, message=broken.message)
-                if broken.status == 400 and self.native(request.model) and not tried_plainly:
+                if broken.status in REFUSED and self.native(request.model) and not tried_plainly:
                     tried_plainly = True
                     self._plain.add(request.model)
                     continue
-                if tried_plainly and broken.status == 400:
+                if tried_plainly and broken.status in REFUSED:
                     self._plain.discard(request.model)  # that was not the reason
                 waited += self._after(broken, request, waited, trace)
                 continue

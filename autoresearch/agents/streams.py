@@ -149,9 +149,9 @@ def _reply(message: "Message") -> Reply:
             content.append({"type": "tool_use", "id": block.id, "name": block.name, "input": block.input})
         elif block.type == "thinking":
             thoughts.append(block.thinking)
-            if block.signature:  # a thought that was cut off may not be sent back
-                kept = {"type": "thinking", "thinking": block.thinking, "signature": block.signature}
-                content.append(kept)
+            signature = getattr(block, "signature", "")  # not every server signs
+            if signature:  # a thought that was cut off may not be sent back
+                content.append({"type": "thinking", "thinking": block.thinking, "signature": signature})
         elif block.type == "redacted_thinking":
             content.append({"type": "redacted_thinking", "data": block.data})
     details = message.stop_details
@@ -163,7 +163,7 @@ def _usage(message: "Message") -> Usage:
     """What the server has counted; some servers leave parts out."""
     usage = message.usage
     written = usage.cache_creation_input_tokens or 0
-    short = usage.cache_creation.ephemeral_5m_input_tokens if usage.cache_creation else 0
+    short = (usage.cache_creation.ephemeral_5m_input_tokens or 0) if usage.cache_creation else 0
     return Usage(
         input=usage.input_tokens or 0,
         cache_read=usage.cache_read_input_tokens or 0,

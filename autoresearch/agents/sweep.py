@@ -82,6 +82,9 @@ class Sweep:
     model: str | None = None
     repairs = 20
 
+    def check(self) -> None:
+        """Always ready."""
+
     def propose(self, brief: "Brief") -> Proposal:
         """The move that looks best in one sample of what the history leaves possible."""
         ours = [past for past in brief.history if past.agent == self.name]

@@ -26,7 +26,7 @@ def text(words: str) -> Block:
     return {"type": "text", "text": words}
 
 
-def thinking(words: str, signature: str = "signed") -> Block:
+def thinking(words: str, signature: str | None = "signed") -> Block:
     return {"type": "thinking", "thinking": words, "signature": signature}
 
 
@@ -260,7 +260,8 @@ def _events(reply: Reply, usage: dict[str, Any], model: str) -> Iterator[tuple[s
         yield "content_block_stop", {"index": index}
     calls = any(block["type"] == "tool_use" for block in reply.blocks)
     stop = reply.stop if reply.stop != "auto" else "tool_use" if calls else "end_turn"
-    delta = {"stop_reason": stop, "stop_sequence": None, "stop_details": reply.details}
+    delta = {"stop_reason": stop, "stop_sequence": None}
+    delta |= {"stop_details": reply.details} if reply.details else {}
     yield "message_delta", {"delta": delta, "usage": {"output_tokens": usage["output_tokens"]}}
     yield "message_stop", {}
 
@@ -272,7 +273,8 @@ def _deltas(block: Block, raw_input: str | None) -> tuple[Block, list[dict[str, 
     if block["type"] == "thinking":
         parts = [{"type": "thinking_delta", "thinking": part} for part in _cut(block["thinking"])]
         signed = [{"type": "signature_delta", "signature": block["signature"]}] if block["signature"] else []
-        return {**block, "thinking": "", "signature": ""}, parts + signed
+        empty = {"type": "thinking", "thinking": "", **({"signature": ""} if block["signature"] is not None else {})}
+        return empty, parts + signed
     if block["type"] == "tool_use":
         pieces = _cut(json.dumps(block["input"]) if raw_input is None else raw_input)
         return {**block, "input": {}}, [{"type": "input_json_delta", "partial_json": part} for part in pieces]

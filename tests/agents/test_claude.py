@@ -275,16 +275,18 @@ def test_text_mode_has_no_tools_and_one_is_told_what_is_wrong(brief: Brief) -> N
 
 
 def test_another_model_gets_no_claude_features(brief: Brief) -> None:
-    with MessagesServer([GOOD]) as server:
+    first = Reply([thinking("Hm.", signature=None), edit()], usage={"input_tokens": 9, "output_tokens": 9})
+    with MessagesServer([first, GOOD]) as server:
         agent(server, model="qwen3-coder").propose(brief)
-        body = server.requests[0].body
+        body = server.requests[1].body
     assert "thinking" not in body and "output_config" not in body and "cache_control" not in json.dumps(body)
     assert all("input_schema" in one and "type" not in one for one in body["tools"])
 
 
-def test_a_server_that_knows_no_features_is_asked_plainly(brief: Brief) -> None:
+@pytest.mark.parametrize("status", [400, 422])
+def test_a_server_that_knows_no_features_is_asked_plainly(brief: Brief, status: int) -> None:
     def plan(request: Request) -> Step:
-        return Status(400, "invalid_request_error", "thinking?") if "thinking" in request.body else GOOD
+        return Status(status, "invalid_request_error", "thinking?") if "thinking" in request.body else GOOD
 
     with MessagesServer(plan) as server:
         researcher = agent(server)
