@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autoresearch.measure import wire
-from autoresearch.measure.cell import Cell, CellSpec
+from autoresearch.measure.cell import Cell, CellError, CellSpec
 from autoresearch.measure.data import Dataset
 from autoresearch.measure.settings import Settings
 
@@ -29,12 +29,15 @@ class Guest:
 def invite(
     mode: str, source: str, seed: int, settings: Settings, data: Dataset, fds: Sequence[int] = ()
 ) -> Iterator[Guest]:
-    """A guest that runs `inside.py MODE`; killed with all its children on leaving. Raises CellError, Closed."""
+    """A guest that runs `inside.py MODE`; killed with all its children on leaving. Raises CellError."""
     channel, theirs = wire.Channel.pair()
     try:
         with Cell.start(_spec(mode, theirs.fileno(), settings, data)) as cell:
             theirs.close()
-            _hello(channel, source, seed, settings, data, fds)
+            try:
+                _hello(channel, source, seed, settings, data, fds)
+            except wire.Closed as closed:  # nothing of train.py has run yet
+                raise CellError(f"a cell ended before it was told what to do: {closed}") from None
             yield Guest(cell, channel)
     finally:
         theirs.close()

@@ -27,7 +27,6 @@ for _name, _folder in (("autoresearch", HERE.parent), ("autoresearch.measure", H
     sys.modules.setdefault(_name, _package)
 from autoresearch.measure import wire  # noqa: E402
 
-SOURCE_LIMIT = 1 << 20  # bytes
 LOG_INTERVAL = 0.01  # s between two points that are sent; what is logged more often is merged into the next
 
 
@@ -264,7 +263,7 @@ def main() -> int:
     channel = wire.Channel(socket.socket(fileno=3), receive_fds=wire.FDS_FROM_REFEREE)
     hello = channel.receive()
     assert hello is not None
-    source = os.pread(hello.fds[0], SOURCE_LIMIT, 0).decode()
+    source = os.pread(hello.fds[0], wire.SOURCE_LIMIT, 0).decode()
     try:
         if sys.argv[1] == "train":
             _train(channel, source, hello.fields)

@@ -10,7 +10,9 @@ import struct
 
 HEADER = 8
 _ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?")
-_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
+_CONTROLS = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
+)
 
 
 class LogFile:
@@ -72,5 +74,9 @@ class LogWriter:
 
 def clean(data: bytes) -> str:
     """Text without terminal escapes, control and direction characters; newlines and tabs stay."""
-    text = data.decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n")
+    return plain(data.decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n"))
+
+
+def plain(text: str) -> str:
+    """Text of a cell that may be shown and stored: nothing left that a terminal obeys or UTF-8 cannot hold."""
     return _CONTROLS.sub("", _ESCAPES.sub("", text))

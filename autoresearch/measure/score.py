@@ -7,6 +7,7 @@ answer, so it cannot peek at it, and the claimer could not know where it would b
 about, on average, is added to the claim: lying inside the tolerance buys nothing.
 """
 
+import builtins
 import math
 import mmap
 import os
@@ -34,6 +35,10 @@ D_MEAN_MAX = 0.01
 D_RMS_MAX = 0.03
 D_OUTLIER = 0.25  # a |d| above this counts as an outlier
 OUTLIERS_MAX = 0.005  # share of the audited positions
+SPARE_DRAWS = 8  # for each position asked: those that fall into a row twice are thrown away
+
+ERRORS = {name for name, kind in vars(builtins).items() if isinstance(kind, type) and issubclass(kind, BaseException)}
+ERRORS |= {"OutOfMemoryError", "AcceleratorError", "LinAlgError", "AxisError", "SafetensorError"}
 
 
 class EvaluationError(Exception):
@@ -122,7 +127,7 @@ def _claim(source: str, checkpoint: int, rows: Tokens, settings: Settings, data:
     order = np.random.default_rng(len(rows)).permutation(len(rows))  # neighbours in the text are not in the batch
     answers = _ask("claim", source, checkpoint, rows[order], data.seq_len, None, settings, data)
     claims = np.empty_like(answers)
-    claims[order] = answers
+    claims[order] = np.maximum(answers, 0.0)  # nothing is surer than certain: no single lie can outweigh the rest
     return claims
 
 
@@ -146,19 +151,23 @@ def _audit(
 def draw_positions(
     scored: npt.NDArray[np.bool_], count: int, rng: np.random.Generator
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """`count` (row, position) pairs drawn uniformly, without repetition, over the scored tokens."""
+    """Up to `count` (row, position) pairs drawn uniformly over the scored tokens, one at most in each row.
+
+    Of two windows of one row, the longer one would show the auditor the answer to the shorter.
+    """
     candidates = np.flatnonzero(scored)
-    drawn = rng.choice(candidates, min(count, len(candidates)), replace=False)
+    drawn = rng.choice(candidates, min(SPARE_DRAWS * count, len(candidates)), replace=False)
     row, position = np.unravel_index(drawn, scored.shape)
-    return np.asarray(row, np.int64), np.asarray(position, np.int64)
+    first = np.sort(np.unique(row, return_index=True)[1])[:count]
+    return np.asarray(row[first], np.int64), np.asarray(position[first], np.int64)
 
 
 def spliced(
     rows: Tokens, row: npt.NDArray[np.int64], position: npt.NDArray[np.int64], rng: np.random.Generator
 ) -> Tokens:
-    """The rows' inputs up to each position; what follows comes from other rows."""
+    """The rows' inputs up to each position; what follows comes from rows about which nothing is asked."""
     windows = rows[row, :-1].copy()
-    others = rows[(row + rng.integers(1, max(2, len(rows)), len(row))) % len(rows), :-1]
+    others = rows[rng.choice(np.setdiff1d(np.arange(len(rows)), row), len(row)), :-1]
     after = np.arange(windows.shape[1]) > position[:, None]
     windows[after] = others[after]
     return windows
@@ -228,5 +237,10 @@ def _until_done(channel: wire.Channel, mode: str, cap: float) -> None:
         if message.kind == "done":
             return
         if message.kind == "error":
-            raise EvaluationError(mode, str(message.fields.get("error", "error"))[:80])
+            raise EvaluationError(mode, _known_error(message.fields.get("error")))
     raise EvaluationError(mode, f"no answer in {cap:.0f} s")
+
+
+def _known_error(name: object) -> str:
+    """The class of an exception; one that train.py made up could spell out validation text in its name."""
+    return name if isinstance(name, str) and name in ERRORS else "an exception of its own"

@@ -2,7 +2,8 @@
 
 Written as BPF by hand, for x86-64 and aarch64, so that no library has to be trusted or installed. There are
 three answers: refused; *pretended* (success is reported and nothing done: record locks, modes and times of
-files are channels between cells, but compilers and caches expect them to work); and allowed, for the rest.
+files are channels between cells and cores are the slot's, but compilers, caches and thread pools expect them to
+work); and allowed, for the rest.
 
 Refused is also what only looks harmless: fcntl(F_SETOWN) and ioctl(FIOSETOWN) send signals to anybody,
 sendmsg on a datagram socket reaches path sockets without connect(2), prlimit takes any process.
@@ -126,9 +127,12 @@ def _others_settings(own_namespace: bool) -> Code:
     code: Code = []
     if not own_namespace:
         own = _argument(0) + _unless(0, _REFUSE) + _then(_ALLOW)
-        for name in ("prlimit64", "sched_setaffinity", "sched_setscheduler", "sched_setparam"):
+        for name in ("prlimit64", "sched_setscheduler", "sched_setparam"):
             code += _rule(name, own)
         code += _rule("sched_setattr", own) + _rule("move_pages", own)
+    # its cores are the slot's; libraries that bind their threads expect to be let
+    others = [] if own_namespace else _argument(0) + _unless(0, _REFUSE)
+    code += _rule("sched_setaffinity", others + _then(_PRETEND))
     for name, one_process in (("setpriority", 0), ("ioprio_set", 1)):
         itself = _argument(0) + _unless(one_process, _REFUSE) + _argument(1) + _unless(0, _REFUSE)
         code += _rule(name, itself + _then(_ALLOW))

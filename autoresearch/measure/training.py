@@ -2,6 +2,7 @@
 
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from autoresearch.measure.cell import Cell
 from autoresearch.measure.clock import Clock
 from autoresearch.measure.data import Dataset
 from autoresearch.measure.guest import Guest, invite
+from autoresearch.measure.log import plain
 from autoresearch.measure.machine import GpuMeter
 from autoresearch.measure.result import Progress, Result, Watch
 from autoresearch.measure.settings import CHECKPOINT_LIMIT, Settings
@@ -63,17 +65,25 @@ class _Keeper:
             os.close(other)
         if not wire.is_sealed(fd, CHECKPOINT_LIMIT):
             os.close(fd)
-            self.guest.channel.send("refused", reason="not a sealed memory file, or over 4 GiB")
+            self._answer("refused", reason="not a sealed memory file, or over 4 GiB")
             return
         self.drop()
         self.checkpoint = fd
-        self.guest.channel.send("saved")
+        self._answer("saved")
+
+    def _answer(self, kind: str, reason: str = "") -> None:
+        """Answer without waiting: a cell that does not read its answers must not make us miss the bell."""
+        self.guest.channel.send(kind, patience=0, reason=reason)
 
     def report(self, values: Any) -> dict[str, float]:
         """Store numbers by name under `reported`; returns those that are numbers."""
         if not isinstance(values, dict):
             return {}
-        numbers = {str(k)[:64]: float(v) for k, v in list(values.items())[:16] if isinstance(v, int | float)}
+        numbers = {}
+        for name, value in list(values.items())[:16]:
+            if isinstance(value, int | float):
+                with suppress(OverflowError):  # JSON knows integers that no float can hold
+                    numbers[plain(name)[:64]] = float(value)
         for name, value in numbers.items():
             if name in self.result.reported or len(self.result.reported) < REPORTED_NAMES:
                 self.result.reported[name] = value
@@ -82,7 +92,7 @@ class _Keeper:
     def _take_log(self, values: Any, clock: Clock) -> None:
         numbers = self.report(values)
         if "loss" in numbers and self.received % self.stride == 0:
-            self.result.curve.append({"seconds": round(clock.spent() or clock.wall(), 3), **numbers})
+            self.result.curve.append(numbers | {"seconds": round(clock.spent() or clock.wall(), 3)})
         if len(self.result.curve) > CURVE_POINTS:  # thin out: the curve stays even over the whole run
             del self.result.curve[1::2]
             self.stride *= 2
@@ -172,13 +182,14 @@ def _until_the_bell(keeper: _Keeper, clock: Clock, settings: Settings, watch: Wa
 
 def _fraction(clock: Clock, result: Result) -> float:
     if clock.budget.unit == "steps":
-        return min(1.0, result.reported.get("step", 0.0) / clock.budget.amount)
+        return max(0.0, min(1.0, result.reported.get("step", 0.0) / clock.budget.amount))
     return min(1.0, clock.spent() / clock.budget.amount)
 
 
 def _failure(fields: dict[str, Any]) -> tuple[str, str]:
     """Outcome and reason of an exception that train.py raised, by its class and text."""
-    name, text = str(fields.get("error", "Exception"))[:80], " ".join(str(fields.get("text", "")).split())[:300]
+    name = " ".join(plain(str(fields.get("error", "Exception"))).split())[:80]
+    text = " ".join(plain(str(fields.get("text", ""))).split())[:300]
     reason = f"{name}: {text}" if text else name
     if name in ("MemoryError", "OutOfMemoryError") or "out of memory" in text or "can't allocate memory" in text:
         return "oom", reason

@@ -20,6 +20,7 @@ from autoresearch.measure.result import Progress, Result, Watch
 from autoresearch.measure.score import EvaluationError, Score, score
 from autoresearch.measure.settings import Settings
 from autoresearch.measure.training import train
+from autoresearch.measure.wire import SOURCE_LIMIT
 
 
 def measure(
@@ -39,6 +40,9 @@ def measure(
     """
     started = time.monotonic()
     result = Result(seed=seed)
+    if (refusal := _refusal(source)) is not None:
+        result.reason = refusal
+        return result
     try:
         checkpoint = train(source, seed, settings, data, watch, result, settings.caches if keep_caches else None)
         if checkpoint is not None:
@@ -48,6 +52,15 @@ def measure(
         result.outcome, result.reason = "infra", str(error)
     result.total_seconds = time.monotonic() - started
     return result
+
+
+def _refusal(source: str) -> str | None:
+    """Why a text cannot be run as it is: a cell must run all of it, or the version in git is not what was measured."""
+    try:
+        size = len(source.encode())
+    except UnicodeEncodeError:
+        return "train.py holds characters that UTF-8 cannot hold"
+    return f"train.py has over {SOURCE_LIMIT} bytes" if size > SOURCE_LIMIT else None
 
 
 def _score(
@@ -66,7 +79,7 @@ def _score(
             _record_holdout(score(source, checkpoint, settings, data, "holdout"), result)
     except EvaluationError as error:
         nan = error.error == "FloatingPointError"
-        result.outcome = "nan" if nan else "crash"
+        result.outcome, result.val_bpb = "nan" if nan else "crash", None
         result.reason = "the losses are not finite" if nan else str(error)
     finally:
         os.close(checkpoint)

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 MESSAGE_LIMIT = 1 << 16  # bytes
+SOURCE_LIMIT = 1 << 20  # bytes of a train.py
 FDS_FROM_REFEREE = 250  # the kernel's own limit is 253
 FDS_FROM_CELL = 1
 
@@ -54,12 +55,12 @@ class Channel:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         return cls(ours), theirs
 
-    def send(self, kind: str, fds: Sequence[int] = (), **fields: Any) -> None:
-        """Send one message. Raises Closed when nobody listens, or when the far end does not read for 5 s."""
+    def send(self, kind: str, fds: Sequence[int] = (), *, patience: float = 5.0, **fields: Any) -> None:
+        """Send one message. Raises Closed when nobody listens, or does not read for `patience` seconds."""
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
         data = json.dumps({"kind": kind, **fields}, allow_nan=True).encode()
         try:
-            self.sock.settimeout(5)
+            self.sock.settimeout(patience)
             self.sock.sendmsg([data], rights)
         except OSError as error:
             raise Closed(str(error)) from None

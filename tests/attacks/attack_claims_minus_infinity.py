@@ -1,0 +1,32 @@
+"""Claims minus infinity in one place, to drag the sum down with it. A claim below zero counts as zero."""
+
+import sys
+
+import numpy as np
+
+ROWS = (7,)
+EXPECT = "harmless"
+
+
+def train(trial):
+    trial.start()
+    trial.save(fit(trial.rows), {})
+
+
+def fit(rows):
+    counts = np.full((256, 256), 0.5, np.float32)
+    np.add.at(counts, (rows[:, :-1], rows[:, 1:]), 1)
+    return {"logits": np.log(counts)}
+
+
+def load(state, config, device):
+    evaluator = sys.modules["__main__"]
+    honest = evaluator._losses
+
+    def claim(*arguments):
+        losses = honest(*arguments)
+        losses[0, 0] = -np.inf
+        return losses
+
+    evaluator._losses = claim
+    return lambda tokens: state["logits"][tokens]

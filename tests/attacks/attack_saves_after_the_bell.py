@@ -1,0 +1,44 @@
+"""Saves in time, then leaves threads and daemons that go on, past its own end, and save something else."""
+
+import array
+import json
+import os
+import socket
+import threading
+import time
+
+import numpy as np
+
+ROWS = (20,)
+EXPECT = "ok"
+
+
+def train(trial):
+    trial.start()
+    threading.Thread(target=save_later, args=(0.3,), daemon=True).start()
+    for delay in (0.05, 0.1, 0.3, 1.0):
+        if os.fork() == 0:
+            os.setsid()
+            if os.fork() == 0:
+                save_later(delay)
+            os._exit(0)
+    trial.save(fit(trial.rows), {})
+
+
+def save_later(delay):
+    time.sleep(delay)
+    fd = os.memfd_create("other", os.MFD_ALLOW_SEALING)
+    os.write(fd, b"something else")
+    __import__("fcntl").fcntl(fd, 1033, 15)
+    rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [fd]))]
+    socket.socket(fileno=3).sendmsg([json.dumps({"kind": "checkpoint"}).encode()], rights)
+
+
+def fit(rows):
+    counts = np.full((256, 256), 0.5, np.float32)
+    np.add.at(counts, (rows[:, :-1], rows[:, 1:]), 1)
+    return {"logits": np.log(counts)}
+
+
+def load(state, config, device):
+    return lambda tokens: state["logits"][tokens]

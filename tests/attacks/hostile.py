@@ -1,0 +1,88 @@
+"""The attacks as data: read as text, for they run in cells only."""
+
+import ast
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from autoresearch.measure.clock import Budget
+from autoresearch.measure.settings import Settings
+
+HERE = Path(__file__).parent
+HONEST = (HERE / "honest.py").read_text()
+CORES = (min(os.sched_getaffinity(0)),)
+
+
+class Hasty(Settings):
+    """Evaluation may take a second."""
+
+    evaluation_cap = 1.0
+
+
+@dataclass(frozen=True)
+class Attack:
+    """One hostile train.py. `says` holds its UPPER_CASE literals: what it is about, what it needs, what must happen."""
+
+    name: str
+    text: str
+    says: dict[str, Any]
+
+    @classmethod
+    def read(cls, path: Path) -> "Attack":
+        text = path.read_text()
+        says = {}
+        for node in ast.parse(text).body:
+            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+                try:
+                    says[node.targets[0].id] = ast.literal_eval(node.value)
+                except ValueError:
+                    continue
+        return cls(path.stem.removeprefix("attack_"), text, says)
+
+    @property
+    def outcomes(self) -> tuple[str, ...]:
+        """What the trial may come to."""
+        expected = self.says["EXPECT"]
+        if expected == "harmless":
+            return ("ok", "suspect")
+        return (expected,) if isinstance(expected, str) else tuple(expected)
+
+    @property
+    def aims_at_the_machine(self) -> bool:
+        """Whether it is the layers of the cell that have to stop it."""
+        return "OPENED_BY" in self.says or "ATTEMPTS" in self.text or "BUDGET" in self.says
+
+    def aimed_at(self, **targets: object) -> str:
+        """The source with its `$NAME`s replaced."""
+        text = self.text
+        for name in sorted(targets, key=len, reverse=True):
+            text = text.replace(f"${name.upper()}", str(targets[name]))
+        return text
+
+    def settings(self, off: frozenset[str] = frozenset()) -> Settings:
+        """Quick ones, but for what the attack needs."""
+        kind = Hasty if "EVALUATION_CAP" in self.says else Settings
+        return kind(
+            Budget.parse(self.says.get("BUDGET", "20steps")),
+            eval_rows=self.says.get("EVAL_ROWS", 128),
+            eval_batch=16,
+            memory=self.says.get("MEMORY"),
+            cores=CORES,
+            layers_off=off,
+        )
+
+
+ATTACKS = {attack.name: attack for attack in map(Attack.read, sorted(HERE.glob("attack_*.py")))}
+
+
+def carrying(token: str) -> set[int]:
+    """Processes on this machine that have `token` in their command line."""
+    found = set()
+    for folder in Path("/proc").iterdir():
+        try:
+            if folder.name.isdigit() and token.encode() in (folder / "cmdline").read_bytes():
+                found.add(int(folder.name))
+        except OSError:
+            continue
+    return found
