@@ -27,8 +27,10 @@ if TYPE_CHECKING:
 _EDITOR_OF_CLAUDE = {"type": "text_editor_20250728", "name": EDITOR}  # the one that Claude models were taught
 
 OVERHEAD = 2000  # tokens that a server may add to a prompt: tool definitions have a preamble
+HEAD_START = 250  # tokens that may be written before we look at the clock
 MARGIN = 1.05  # of a server's own count of tokens, which is an estimate
 REFUSED = (400, 422)  # a server's answer to features that it does not know
+FASTEST = 500.0  # tokens per second: no model writes faster at standard speed
 CONNECT_SECONDS = 15.0
 NO_KEY = "there is no key for the model: set ANTHROPIC_API_KEY, or use --agent sweep, which needs none"
 
@@ -55,6 +57,7 @@ class Server:
         self.client = _client(config, services)
         self.failures = 0  # calls in a row
         self._plain: set[str] = set()  # models that refused what only Claude models know
+        self._density = 0.0  # tokens per byte of a request: the most so far
         self._random = random.Random()
 
     @property
@@ -103,7 +106,8 @@ class Server:
 
     def _attempt(self, request: Request, trace: Trace) -> Reply:
         body = self._body(request)
-        reserved = self.purse.reserve(self._most(request, body))
+        size = len(json.dumps(body, ensure_ascii=False).encode("utf-8", "replace"))
+        reserved = self.purse.reserve(self._most(request, body, size))
         known = self.prices.of(request.model) is not None
         record = CallRecord(uuid.uuid4().hex, request.n, request.purpose, request.model, time.time())
         record = replace(record, cost_usd=reserved if known else None)
@@ -112,10 +116,11 @@ class Server:
             self.services.on_call(record)
             try:
                 reply = receive(self.client, body, self._limit())
+                self._density = max(self._density, reply.usage.prompt / size)
                 ended = self._ended(record, reply.usage, None)
                 return reply
             except Broken as broken:
-                ended = self._broken(record, broken, request, reserved)
+                ended = self._broken(record, broken, request, size)
                 raise
         finally:
             ended = ended or replace(record, seconds=time.time() - record.started, error="interrupted")
@@ -135,25 +140,32 @@ class Server:
             error=error,
         )
 
-    def _broken(self, record: CallRecord, broken: Broken, request: Request, reserved: float) -> CallRecord:
-        """The record of a call without an end: what it cost is not known, so the most that it can have cost counts."""
+    def _broken(self, record: CallRecord, broken: Broken, request: Request, size: int) -> CallRecord:
+        """The record of a call without an end. What it cost is not known: the most that it can have cost so far counts.
+
+        Where the server had not even counted the prompt, the densest one so far tells its tokens.
+        """
         error = f"{broken.fault.name}: {_line(broken.message)}"
         if broken.free:
             return self._ended(record, Usage(), error)
-        if broken.usage is None:
-            cost = None if record.cost_usd is None else reserved
-            return replace(record, cost_usd=cost, seconds=time.time() - record.started, error=f"{error}; cost: at most")
-        usage = replace(broken.usage, output=request.max_tokens)
-        return replace(self._ended(record, usage, f"{error}; cost: at most"), output_tokens=broken.usage.output)
+        seconds = time.time() - record.started
+        written = min(request.max_tokens, HEAD_START + int(FASTEST * seconds))
+        if broken.usage is not None:
+            cost = self.prices.cost(record.model, replace(broken.usage, output=max(written, broken.usage.output)))
+            record = self._ended(record, broken.usage, None)
+        else:
+            prompt = OVERHEAD + int(MARGIN * (self._density or 1.0) * size)
+            cost = self.prices.most(record.model, prompt, written)
+        return replace(record, cost_usd=cost, seconds=seconds, error=f"{error}; cost: at most")
 
     def _limit(self) -> float:
         """Seconds that a call may take: not past the session's deadline."""
         left = float("inf") if self.services.deadline is None else self.services.deadline - time.time()
         return max(min(self.services.call_seconds, left), 1.0)
 
-    def _most(self, request: Request, body: dict[str, Any]) -> float | None:
+    def _most(self, request: Request, body: dict[str, Any], size: int) -> float | None:
         """The most that a call can cost. A token has at least one byte; where that bound is too wide, ask."""
-        prompt = len(json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")) + OVERHEAD
+        prompt = size + OVERHEAD
         most = self.prices.most(request.model, prompt, request.max_tokens)
         if self.purse.fits(most) or not self.native(request.model):
             return most
