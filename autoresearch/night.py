@@ -58,6 +58,7 @@ def _session(
         runs=place.runs,
         program=place.root / place.config.program,
         base=plan.fitted(workspace.read(row.base_sha), place.slot.device),
+        identity=identity(place),
         replicates=place.config.replicates,
         limits=limits,
         reporter=reporter,

@@ -63,6 +63,7 @@ class Session:
     runs: Path
     program: Path
     base: str  # text of experiment 0
+    identity: dict[str, Any]  # what trials are measured on, now
     replicates: int = 3
     limits: Limits = field(default_factory=Limits)
     reporter: Reporter = field(default_factory=Reporter)
@@ -206,7 +207,8 @@ class Session:
             keep_caches=purpose == "base" and k == 0,
         )
         self._artefacts(experiment.n).write_trial(k, result)
-        self.ledger.end_trial(trial.id, result.outcome, result.val_bpb, result.as_json())
+        stored = result.as_json() | {"identity": self.identity}
+        self.ledger.end_trial(trial.id, result.outcome, result.val_bpb, stored)
         self._tell("measured", experiment.n, _words(result), seconds=round(result.total_seconds, 1))
         if result.outcome == "infra":
             raise UserError(f"a trial could not be started: {result.reason}; see `autoresearch doctor`")

@@ -11,6 +11,8 @@ import filelock
 from autoresearch.errors import Blocker
 from autoresearch.measure import machine
 
+CUDA_BUILD = "`pip install --force-reinstall torch --index-url https://download.pytorch.org/whl/cu128` installs a CUDA build"
+
 
 @dataclass(frozen=True)
 class Slot:
@@ -26,12 +28,7 @@ def choose(device: str = "auto", threads: int = 1) -> Slot:
     """The slot to use: the first GPU that torch can use, else the last cores. Raises Blocker."""
     cards = machine.gpus() if device != "cpu" else []
     if cards and (machine.version("torch") or "").endswith("+cpu"):
-        if device == "cuda":
-            raise Blocker(
-                "this torch cannot use the NVIDIA card: install a CUDA build,"
-                " `pip install --force-reinstall torch --index-url https://download.pytorch.org/whl/cu128`"
-            )
-        cards = []
+        raise Blocker(f"this torch cannot use the NVIDIA card: {CUDA_BUILD}, or use --device cpu")
     if cards:
         return Slot(f"gpu-{cards[0]}", "cuda", gpu=cards[0])
     if device == "cuda":

@@ -43,13 +43,21 @@ class Place:
         return self.runs / "ledger.db"
 
 
-def repository() -> Path:
-    """The top folder of the repository that we stand in. Raises Blocker."""
+def repository(folder: Path | None = None) -> Path:
+    """The top folder of the repository that a folder (by default, where we stand) belongs to. Raises Blocker."""
     try:
-        with git.Repo(Path.cwd(), search_parent_directories=True) as repo:
+        with git.Repo(folder or Path.cwd(), search_parent_directories=True) as repo:
             return Path(str(repo.working_tree_dir))
-    except git.InvalidGitRepositoryError:
+    except (git.InvalidGitRepositoryError, git.NoSuchPathError):
         raise Blocker("this is not a git repository: go to your clone, or `git init` and commit train.py") from None
+
+
+def repository_or_here() -> Path:
+    """The repository, or the folder that we stand in: not every command needs git."""
+    try:
+        return repository()
+    except Blocker:
+        return Path.cwd()
 
 
 def place(flags: dict[str, Any], root: Path | None = None) -> Place:

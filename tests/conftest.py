@@ -72,9 +72,13 @@ def bigram() -> str:
 @pytest.fixture
 def repository(tmp_path: Path, bigram: str) -> Path:
     """A git repository with a committed train.py and program.md."""
-    root = tmp_path / "repository"
+    return make_repository(tmp_path / "repository", bigram)
+
+
+def make_repository(root: Path, train: str) -> Path:
+    """A git repository with the text as its committed train.py."""
     root.mkdir()
-    (root / "train.py").write_text(bigram)
+    (root / "train.py").write_text(train)
     (root / "program.md").write_text("Lower val_bpb.\n")
     (root / ".gitignore").write_text("/runs/\n")
     for command in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-q", "-m", "base"]):

@@ -64,6 +64,7 @@ def session(root: Path, script: Path, store: Ledger, settings: Settings, data: D
         runs=root / "runs",
         program=root / "program.md",
         base=workspace.read(row.base_sha),
+        identity={},
         limits=Limits(**limits),
     )
 

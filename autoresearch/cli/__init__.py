@@ -2,7 +2,7 @@
 
 import sys
 
-from autoresearch.cli import look, run  # noqa: F401  (they add their commands to `app`)
+from autoresearch.cli import look, run, verify  # noqa: F401  (they add their commands to `app`)
 from autoresearch.cli.app import app
 from autoresearch.errors import UserError
 

@@ -1,4 +1,4 @@
-"""Commands that work: prepare, doctor, run, trial, note, pause, unpause, stop."""
+"""Commands that work: prepare, run, trial, note, pause, unpause, stop."""
 
 import signal
 import time
@@ -33,29 +33,9 @@ def prepare(
     device: str = typer.Option(None, help="auto, cpu or cuda."),
 ) -> None:
     """Make the data set: corpus, tokenizer, packed rows. Does nothing when it is there."""
-    place = start.place({"source": source, "vocab_size": vocab_size, "seq_len": seq_len, "device": device})
+    flags = {"source": source, "vocab_size": vocab_size, "seq_len": seq_len, "device": device}
+    place = start.place(flags, start.repository_or_here())
     typer.echo(place.data.root)
-
-
-@app.command()
-def doctor(as_json: bool = typer.Option(False, "--json", help="Print JSON.")) -> None:
-    """What works here, what is protected, and how many experiments a night gives."""
-    protect_self()
-    place = start.place({})
-    found = start.inspection(place)
-    report = {
-        "device": place.slot.name,
-        "data": str(place.data.root),
-        "grade": found.grade,
-        "cell": str(found),
-        "weaknesses": found.weaknesses,
-        "budget": str(place.settings.budget),
-        "trials_per_hour": round(3600 / (place.settings.budget.seconds + 8)) if place.settings.budget.seconds else None,
-    }
-    if as_json:
-        print_json(report)
-    else:
-        print_status(report, Console())
 
 
 @app.command()
@@ -127,7 +107,7 @@ def trial(
     if not file.is_file():
         raise UserError(f"there is no file {file}")
     protect_self()
-    place = start.place({"budget": budget, "device": device})
+    place = start.place({"budget": budget, "device": device}, start.repository_or_here())
     with slots.hold(place.slot, cache_folder() / "locks"), Live() as live:
         result = measure(
             plan.fitted(file.read_text(), place.slot.device), seed, place.settings, place.data, lambda progress: live.progress(0, file.name, progress)

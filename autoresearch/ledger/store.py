@@ -90,6 +90,10 @@ class Ledger:
         where, values = ("WHERE tag = ?", (tag,)) if tag is not None else ("", ())
         return _only(self._rows(Session, f"{where} ORDER BY created DESC, id DESC LIMIT 1", *values))
 
+    def sessions(self) -> list[Session]:
+        """All sessions, oldest first."""
+        return self._rows(Session, "ORDER BY created, id")
+
     def update_session(self, id: int, **columns: Any) -> Session:
         """Set columns. Three fill in others that are not given.
 

@@ -1,0 +1,36 @@
+"""Findings as aligned lines that also read without colour."""
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.markup import escape
+
+from autoresearch.checkup import Check, Night
+from autoresearch.review.consistency import Difference
+
+MARKS = {"ok": ("ok  ", "green"), "warn": ("warn", "yellow"), "blocker": ("STOP", "bold red")}
+
+
+def print_checks(checks: Sequence[Check], night: Night | None, console: Console) -> None:
+    """One line a check, its remedy below it, and the night."""
+    width = max(len(check.name) for check in checks)
+    for check in checks:
+        mark, style = MARKS[check.level]
+        _line(console, f"[{style}]{mark}[/]  {escape(check.name):{width}}  {escape(check.text)}")
+        if check.remedy:
+            _line(console, f"      {'':{width}}  -> {escape(check.remedy)}")
+    if night is not None:
+        _line(console, f"\n{night}")
+
+
+def print_differences(differences: Sequence[Difference], console: Console) -> None:
+    """One line a difference, and what to do about it."""
+    for difference in differences:
+        _line(console, f"[red]STOP[/]  {escape(difference.where)}: {escape(difference.text)}")
+        _line(console, f"      -> {escape(difference.remedy)}")
+    if not differences:
+        _line(console, "[green]ok[/]    ledger, git and artefacts agree")
+
+
+def _line(console: Console, text: str) -> None:
+    console.print(text, highlight=False, soft_wrap=True)
