@@ -38,6 +38,7 @@ def test_a_night_with_claude(repository: Path, quick: Settings, bytes_data: Data
             runs=repository / "runs",
             program=repository / "program.md",
             base=workspace.read(row.base_sha),
+            identity={},
             replicates=2,
             limits=Limits(max_experiments=3),
         )
