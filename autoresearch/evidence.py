@@ -71,7 +71,7 @@ class Evidence:
 
     def hopeless_above(self) -> float:
         """A screening claim above this has lost, audited or not."""
-        return judge.hopeless_above(self.scores(self.incumbent()), self.noise().sigma)
+        return judge.hopeless_above(self.scores(self.incumbent()), self.noise())
 
     def would_keep(self, experiment: Experiment, val_bpb: float) -> bool:
         """Whether one more trial with this score makes the experiment a keep."""
@@ -110,4 +110,4 @@ class Evidence:
         return self._decide([known(trial.val_bpb) for trial in trials])
 
     def _decide(self, scores: Sequence[float]) -> judge.Decision:
-        return judge.decide(self.session.judge, scores, self.scores(self.incumbent()), self.noise().sigma)
+        return judge.decide(self.session.judge, scores, self.scores(self.incumbent()), self.noise())

@@ -1,9 +1,11 @@
 """Verdicts: arithmetic over measurements, without any input or output.
 
-The default rule gives a candidate one screening trial. If that beats the incumbent's mean, one fresh re-run with a
-new seed decides, because the draw that selected a candidate is a lucky one by construction: judged on it, a third
-of all keeps would be noise. The comparison is with the incumbent's *mean*, never with its best draw, and the fresh
-draw has to be better by `MARGIN` standard errors. `greedy` is the original's literal rule: any lower number is kept.
+The default rule gives a candidate one screening trial. If that beats the incumbent's mean, fresh re-runs with new
+seeds decide, and the screening draw is forgotten: a draw that selects is a lucky one by construction. After each
+fresh draw the rule asks how probable a true gain is, taking into account how well the noise itself is known
+(Student's t). Improbable: discard. Nearly certain, on two fresh draws or more: keep. Between: one more draw, up to
+`MAX_FRESH`. So re-runs are spent where they can change the decision. The comparison is with the incumbent's *mean*,
+never with its best draw. `greedy` is the original's literal rule: any lower number is kept.
 """
 
 import math
@@ -12,8 +14,10 @@ from dataclasses import dataclass
 from statistics import NormalDist, fmean
 
 RULES = ("default", "greedy")
-MARGIN = 1.0  # standard errors by which the fresh re-run has to beat the incumbent's mean
-NEAR_MISS = 1.0  # a discard within this many standard errors of the incumbent is worth another look
+MIN_FRESH = 2  # fresh draws before a keep: one alone would make the next incumbent's mean a matter of luck
+MAX_FRESH = 4  # fresh draws after which the verdict falls
+CERTAIN = 0.95  # probability of a gain that is kept; half a keep in a night of changes without effect (benchmarks/judge.py)
+FUTILE = 0.6  # probability of a gain below which no more draws are spent
 SIGMA_FLOOR = 1e-6  # bits per byte; scores are rounded to this
 
 
@@ -22,7 +26,7 @@ class Decision:
     """What to do with a candidate: `run_again`, `keep` or `discard`, why, and the evidence.
 
     `delta` is its mean minus the incumbent's, over the draws that may judge it (bits per byte, negative is
-    better); `p_gain` the probability that it is truly better, taking the draws as all there is to know.
+    better); `p_gain` the probability that it is truly better, taking these draws as all there is to know.
     """
 
     action: str
@@ -49,48 +53,67 @@ def noise(groups: Sequence[Sequence[float]]) -> Noise:
     return Noise(max(math.sqrt(squares / dof), SIGMA_FLOOR), dof)
 
 
-def decide(rule: str, candidate: Sequence[float], incumbent: Sequence[float], sigma: float) -> Decision:
+def decide(rule: str, candidate: Sequence[float], incumbent: Sequence[float], noise: Noise) -> Decision:
     """Judge a candidate's scores, in the order they were drawn, against the incumbent's. Lower is better."""
     if rule == "greedy":
-        return _greedy(candidate[0], min(incumbent), sigma)
-    screening, fresh = candidate[0], candidate[1:]
-    first = _compare([screening], incumbent, sigma)
-    if screening >= fmean(incumbent):
-        near = first[0] < NEAR_MISS * _standard_error(1, len(incumbent), sigma)
-        return Decision("discard", _words("not better", first, sigma), *first, near_miss=near)
-    if not fresh:
-        return Decision("run_again", _words("looks better", first, sigma), *first)
-    again = _compare(fresh, incumbent, sigma)
-    if again[0] < -MARGIN * _standard_error(len(fresh), len(incumbent), sigma):
-        return Decision("keep", _words("a fresh re-run confirms it", again, sigma), *again)
-    return Decision("discard", _words("a fresh re-run does not confirm it", again, sigma), *again, near_miss=True)
+        return _greedy(candidate[0], min(incumbent), noise)
+    if len(candidate) == 1:
+        return _screened(_compare(candidate, incumbent, noise), noise)
+    fresh = candidate[1:]
+    delta, p_gain = _compare(fresh, incumbent, noise)
+    if p_gain < FUTILE:
+        return _decision("discard", "fresh re-runs do not confirm it", delta, p_gain, noise, near_miss=True)
+    if p_gain >= CERTAIN and len(fresh) >= MIN_FRESH:
+        return _decision("keep", f"{len(fresh)} fresh re-runs confirm it", delta, p_gain, noise)
+    if len(fresh) >= MAX_FRESH:
+        return _decision("discard", "too close to call", delta, p_gain, noise, near_miss=True)
+    return _decision("run_again", "looks better", delta, p_gain, noise)
 
 
-def hopeless_above(incumbent: Sequence[float], sigma: float) -> float:
+def hopeless_above(incumbent: Sequence[float], noise: Noise) -> float:
     """A screening claim above this has lost by more than the noise, audited or not."""
-    return fmean(incumbent) + 2 * sigma
+    return fmean(incumbent) + 2 * noise.sigma
 
 
-def smallest_gain(incumbent_draws: int, sigma: float) -> float:
-    """The true gain, bits per byte, that the fresh re-run confirms half of the time."""
-    return MARGIN * _standard_error(1, incumbent_draws, sigma)
+def smallest_gain(incumbent_draws: int, noise: Noise) -> float:
+    """The true gain, bits per byte, that is kept half of the time once it is past its first two draws."""
+    z = NormalDist().inv_cdf(CERTAIN)
+    return z * _standard_error(MAX_FRESH, incumbent_draws, noise.sigma)
 
 
-def _greedy(score: float, best: float, sigma: float) -> Decision:
-    delta, p_gain = _compare([score], [best], sigma)
+def p_below_zero(delta: float, standard_error: float, dof: int) -> float:
+    """Probability that a difference is below zero, given its estimate: Student's t by Wallace's approximation (1959)."""
+    t = -delta / standard_error
+    if dof <= 0:
+        return 0.5
+    z = (8 * dof + 1) / (8 * dof + 3) * math.sqrt(dof * math.log1p(t * t / dof))
+    return NormalDist().cdf(math.copysign(z, t))
+
+
+def _screened(compared: tuple[float, float], noise: Noise) -> Decision:
+    delta, p_gain = compared
     if delta < 0:
-        return Decision("keep", "a lower number (greedy rule)", delta, p_gain)
-    return Decision("discard", "not a lower number (greedy rule)", delta, p_gain)
+        return _decision("run_again", "looks better", delta, p_gain, noise)
+    return _decision("discard", "not better", delta, p_gain, noise, near_miss=delta < noise.sigma)
 
 
-def _compare(draws: Sequence[float], incumbent: Sequence[float], sigma: float) -> tuple[float, float]:
+def _greedy(score: float, best: float, noise: Noise) -> Decision:
+    delta, p_gain = _compare([score], [best], noise)
+    action, words = ("keep", "a lower number") if delta < 0 else ("discard", "not a lower number")
+    return _decision(action, f"{words} (greedy rule)", delta, p_gain, noise)
+
+
+def _decision(
+    action: str, words: str, delta: float, p_gain: float, noise: Noise, near_miss: bool = False
+) -> Decision:
+    reason = f"{words}: {delta:+.4f} ({delta / noise.sigma:+.1f} sigma)"
+    return Decision(action, reason, delta, p_gain, near_miss)
+
+
+def _compare(draws: Sequence[float], incumbent: Sequence[float], noise: Noise) -> tuple[float, float]:
     delta = fmean(draws) - fmean(incumbent)
-    return delta, NormalDist().cdf(-delta / _standard_error(len(draws), len(incumbent), sigma))
+    return delta, p_below_zero(delta, _standard_error(len(draws), len(incumbent), noise.sigma), noise.dof)
 
 
 def _standard_error(draws: int, incumbent_draws: int, sigma: float) -> float:
     return max(sigma, SIGMA_FLOOR) * math.sqrt(1 / draws + 1 / incumbent_draws)
-
-
-def _words(what: str, compared: tuple[float, float], sigma: float) -> str:
-    return f"{what}: {compared[0]:+.4f} ({compared[0] / max(sigma, SIGMA_FLOOR):+.1f} sigma)"

@@ -77,7 +77,7 @@ def bookkeeping() -> dict[str, float]:
                 "git: commit of one experiment": timed(
                     lambda k: workspace.commit("t", k + 1, f"# {k}\n{NUMPY}", base, "an experiment")
                 ),
-                "judge: one decision": timed(lambda k: judge.decide("default", [2.0], [2.1, 2.2, 2.3], 0.1)),
+                "judge: one decision": timed(lambda k: judge.decide("default", [2.0], [2.1, 2.2, 2.3], judge.Noise(0.1, 2))),
             }
 
 
