@@ -3,9 +3,12 @@
 import os
 import secrets
 import time
+from contextlib import suppress
 from typing import Any
 
 from autoresearch import agents, ledger, plan, start
+from autoresearch.agents.library import LedgerLibrary
+from autoresearch.agents.services import CallRecord, Services
 from autoresearch.errors import UserError
 from autoresearch.ledger import Ledger
 from autoresearch.limits import Limits
@@ -48,11 +51,13 @@ def spend(place: Place, store: Ledger, limits: Limits, reporter: Reporter) -> tu
 def _session(
     row: ledger.Session, place: Place, store: Ledger, workspace: Workspace, limits: Limits, reporter: Reporter
 ) -> Session:
+    agent = _agent(row, place, store, limits)
     return Session(
         row=row,
         ledger=store,
         workspace=workspace,
-        agent=agents.create(row.agent),
+        agent=agent,
+        stand_in=agents.create("sweep") if agent.model else None,
         settings=place.settings,
         data=place.data,
         runs=place.runs,
@@ -63,6 +68,24 @@ def _session(
         limits=limits,
         reporter=reporter,
     )
+
+
+def _agent(row: ledger.Session, place: Place, store: Ledger, limits: Limits) -> agents.Agent:
+    """The session's agent, with its library and its purse. Raises Unusable before any trial if it cannot work."""
+    calls: dict[str, int] = {}
+
+    def record(call: CallRecord) -> None:
+        if call.key in calls:
+            store.update_call(calls.pop(call.key), **call.columns())
+        else:
+            calls[call.key] = store.add_call(row.id, **call.columns()).id
+
+    spent = sum(call.cost_usd or 0.0 for call in store.calls(row.id))
+    library = LedgerLibrary(place.ledger, row.id)
+    agent = agents.create(row.agent, place.config, Services(library, record, spent, limits.deadline))
+    with suppress(agents.Unavailable, agents.Spent):  # the night can begin without it
+        agent.check()
+    return agent
 
 
 def pinned(place: Place) -> dict[str, Any]:

@@ -1,16 +1,23 @@
-"""From a brief to a proposal that may cost GPU time: asked for, checked, sent back with the reason if refused."""
+"""From a brief to a proposal that may cost GPU time: asked for, checked, sent back with the reason if refused.
 
+An agent that is broken or away never ends the night: `sweep` proposes in its place until it is worth another try.
+"""
+
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from autoresearch import source
-from autoresearch.agents import Agent, BadProposal, Exhausted, Proposal
+from autoresearch.agents import Agent, BadProposal, Exhausted, Proposal, Spent, Unavailable, Unusable
+from autoresearch.agents.standing import Standing
 from autoresearch.brief import Brief
 from autoresearch.ledger import Experiment
 
-BROKEN_LIMIT = 10  # proposals in a row that cannot even be recorded end the session
+BROKEN_LIMIT = 10  # proposals in a row that cannot even be recorded end a session without a stand-in
+UNUSABLE_FOR = 3600.0  # s until an agent that cannot work is asked again: credit may have been bought
+SAFE = "Several proposals in a row could not be used. Make one small change now, and check that it applies."
 
 
 @dataclass(frozen=True)
@@ -21,21 +28,90 @@ class Refusal:
     reason: str
 
 
-def obtain(
-    agent: Agent, brief: Brief, earlier: list[Experiment], tell: Callable[..., None]
-) -> tuple[Proposal, Refusal | None]:
-    """A proposal that passed the checks, or the last refused one with the refusal. Raises Exhausted.
+@dataclass(frozen=True)
+class Obtained:
+    """A proposal, whose it is, and why it is refused if it is."""
 
-    An agent hears why it was refused (`brief.feedback`) and may try again `agent.repairs` times. `tell(kind, n,
-    text, **data)` hears of every attempt.
+    proposal: Proposal
+    agent: Agent
+    refusal: Refusal | None
+
+
+class _Again(Exception):
+    """Nothing came of this turn; who proposes next may be another."""
+
+
+class Desk:
+    """Asks the agent, or its stand-in, until there is something to record.
+
+    `tell(kind, n, text, **data)` hears of every attempt. Without a stand-in a broken agent ends the session.
     """
-    for _ in range(agent.repairs + 1):
-        proposal, broken = _ask(agent, brief, tell)
-        refusal = Refusal("invalid", broken) if broken else refused(proposal, earlier)
-        if refusal is None or broken:
-            break
-        brief.feedback.append(f"{refusal.verdict}: {refusal.reason}")
-    return proposal, refusal
+
+    def __init__(self, agent: Agent, stand_in: Agent | None, tell: Callable[..., None]) -> None:
+        self.agent, self.stand_in, self.tell = agent, stand_in, tell
+        self.standing = Standing()
+        self.broken = 0  # in a row, whoever proposed them
+
+    def obtain(self, brief: Brief, earlier: list[Experiment]) -> Obtained:
+        """A proposal that passed the checks, or the last refused one with the refusal. Raises Exhausted.
+
+        An agent hears why it was refused (`brief.feedback`) and may try again `agent.repairs` times.
+        """
+        attempts = 0
+        while True:
+            agent = self._whose_turn(brief)
+            try:
+                proposal, broken = self._ask(agent, brief)
+            except _Again:
+                continue
+            refusal = Refusal("invalid", broken) if broken else refused(proposal, earlier)
+            attempts += 1
+            if refusal is None or broken or attempts > agent.repairs:
+                return Obtained(proposal, agent, refusal)
+            brief.feedback.append(f"{refusal.verdict}: {refusal.reason}")
+
+    def _whose_turn(self, brief: Brief) -> Agent:
+        turn = self.standing.turn(time.time())
+        if turn == "stand-in" and self.stand_in is not None:
+            return self.stand_in
+        if turn == "other mode" and SAFE not in brief.feedback:
+            brief.feedback.append(SAFE)
+        return self.agent
+
+    def _ask(self, agent: Agent, brief: Brief) -> tuple[Proposal, str | None]:
+        """A proposal; with the reason where it is a broken one that the agent wants remembered."""
+        started = time.time()
+        try:
+            proposal = agent.propose(brief)
+        except BadProposal as bad:
+            return self._take_broken(agent, brief, bad, started)
+        except (Unavailable, Unusable, Spent) as away:
+            self._take_absence(agent, brief, away, started)
+            raise _Again from None
+        self.broken = 0
+        if agent is self.agent:
+            self.standing = self.standing.after_good()
+        self.tell("proposed", brief.n, proposal.hypothesis, **_took(started))
+        return proposal, None
+
+    def _take_broken(self, agent: Agent, brief: Brief, bad: BadProposal, started: float) -> tuple[Proposal, str]:
+        self.tell("broken", brief.n, f"{agent.name}: {bad}", **_took(started))
+        self.broken += 1
+        if agent is self.agent and self.stand_in is not None:
+            self.standing = self.standing.after_broken(time.time())
+        elif self.broken >= BROKEN_LIMIT:
+            raise Exhausted(f"{agent.name} gave {BROKEN_LIMIT} broken proposals in a row")
+        if bad.params:
+            return Proposal(brief.source, f"broken proposal: {bad}", params=bad.params, trace=bad.trace), str(bad)
+        brief.feedback.append(str(bad))
+        raise _Again
+
+    def _take_absence(self, agent: Agent, brief: Brief, away: Exception, started: float) -> None:
+        if agent is not self.agent or self.stand_in is None:
+            raise away
+        self.standing = self.standing.after_unavailable(_back_at(away))
+        words = f"{agent.name} cannot be asked ({away}): {self.stand_in.name} proposes meanwhile"
+        self.tell("absent", brief.n, words, **_took(started))
 
 
 def refused(proposal: Proposal, earlier: list[Experiment]) -> Refusal | None:
@@ -51,21 +127,11 @@ def refused(proposal: Proposal, earlier: list[Experiment]) -> Refusal | None:
     return None
 
 
-def _ask(agent: Agent, brief: Brief, tell: Callable[..., None]) -> tuple[Proposal, str | None]:
-    """A proposal; with the reason where it is a broken one that the agent wants remembered."""
-    for _ in range(BROKEN_LIMIT):
-        started = time.time()
-        try:
-            proposal = agent.propose(brief)
-        except BadProposal as bad:
-            tell("broken", brief.n, str(bad), **_took(started))
-            if bad.params:
-                return Proposal(brief.source, f"broken proposal: {bad}", params=bad.params), str(bad)
-            brief.feedback.append(str(bad))
-            continue
-        tell("proposed", brief.n, proposal.hypothesis, **_took(started))
-        return proposal, None
-    raise Exhausted(f"{agent.name} gave {BROKEN_LIMIT} broken proposals in a row")
+def _back_at(away: Exception) -> float:
+    """When an agent that cannot be asked is worth another try (unix seconds)."""
+    if isinstance(away, Unavailable):
+        return away.retry_at
+    return math.inf if isinstance(away, Spent) else time.time() + UNUSABLE_FOR
 
 
 def _took(started: float) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from autoresearch import ledger, proposals, source
+from autoresearch import ledger, source
 from autoresearch.agents import Agent, Exhausted
 from autoresearch.artefacts import Artefacts
 from autoresearch.brief import Brief, Past
@@ -27,6 +27,7 @@ from autoresearch.measure.data import Dataset
 from autoresearch.measure.result import Progress, Result
 from autoresearch.measure.settings import Settings
 from autoresearch.measure.trial import measure
+from autoresearch.proposals import Desk
 from autoresearch.start import Place
 from autoresearch.workspace import Workspace
 
@@ -68,6 +69,10 @@ class Session:
     limits: Limits = field(default_factory=Limits)
     reporter: Reporter = field(default_factory=Reporter)
     measure: Callable[..., Result] = measure
+    stand_in: Agent | None = None  # proposes while the agent is broken or away
+
+    def __post_init__(self) -> None:
+        self.desk = Desk(self.agent, self.stand_in, self._tell)
 
     @property
     def evidence(self) -> Evidence:
@@ -123,8 +128,8 @@ class Session:
         )
 
     def _propose(self, brief: Brief) -> Experiment:
-        earlier = self.ledger.experiments(self.row.id)
-        proposal, refusal = proposals.obtain(self.agent, brief, earlier, self._tell)
+        obtained = self.desk.obtain(brief, self.ledger.experiments(self.row.id))
+        proposal, refusal = obtained.proposal, obtained.refusal
         trace = [{"kind": "brief", "text": brief.render()}, *proposal.trace]
         self._artefacts(brief.n).write_proposal(source.unified_diff(brief.source, proposal.text), trace)
         added, removed = source.lines_changed(brief.source, proposal.text)
@@ -134,8 +139,8 @@ class Session:
             parent=brief.incumbent,
             text=proposal.text,
             fingerprint=_fingerprint(proposal.text),
-            agent=self.agent.name,
-            model=self.agent.model,
+            agent=obtained.agent.name,
+            model=obtained.agent.model,
             category=proposal.category,
             hypothesis=proposal.hypothesis,
             predicted=proposal.predicted,

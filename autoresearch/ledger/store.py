@@ -186,6 +186,11 @@ class Ledger:
         with self._transaction():
             return self._insert(Call, {"started": time.time(), **columns}, session_id=session_id)
 
+    def update_call(self, id: int, **columns: Any) -> Call:
+        """What is known of a call once it has ended."""
+        with self._transaction():
+            return self._update(Call, id, columns)
+
     def calls(self, session_id: int) -> list[Call]:
         """In the order in which they were recorded."""
         return self._rows(Call, "WHERE session_id = ? ORDER BY id", session_id)
