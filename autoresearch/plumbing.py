@@ -41,7 +41,7 @@ class Plumbing:
     """Runs git in the repository around `folder`. Raises Blocker if there is none that it can work in."""
 
     def __init__(self, folder: Path) -> None:
-        with _repository(folder) as repo:
+        with repository(folder) as repo:
             if repo.working_tree_dir is None:
                 raise Blocker(f"{folder} is a bare git repository: use a clone with files in it")
             self.top = Path(repo.working_tree_dir).resolve()
@@ -58,7 +58,7 @@ class Plumbing:
     ) -> tuple[int, bytes]:
         """Exit status and output of `git verb args`. Raises UserError if the status is not in `accept`."""
         env = self.environment | _now() | ({"GIT_INDEX_FILE": str(index)} if index is not None else {})
-        with _repository(self.top) as repo, tempfile.TemporaryFile() as file:
+        with repository(self.top) as repo, tempfile.TemporaryFile() as file:
             file.write(stdin)
             file.seek(0)
             status, out, err = repo.git.execute(
@@ -117,7 +117,8 @@ def encoded(text: str) -> bytes:
     return text.encode(errors="replace")
 
 
-def _repository(folder: Path) -> Any:
+def repository(folder: Path) -> Any:
+    """GitPython's view of the repository around a folder, to be closed. Raises Blocker if there is none."""
     try:
         import git  # here, for importing it fails where git is not installed
     except ImportError:

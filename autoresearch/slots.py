@@ -11,8 +11,6 @@ import filelock
 from autoresearch.errors import Blocker
 from autoresearch.measure import machine
 
-CUDA_BUILD = "`pip install --force-reinstall torch --index-url https://download.pytorch.org/whl/cu128` installs a CUDA build"
-
 
 @dataclass(frozen=True)
 class Slot:
@@ -27,13 +25,29 @@ class Slot:
 def choose(device: str = "auto", threads: int = 1) -> Slot:
     """The slot to use: the first GPU that torch can use, else the last cores. Raises Blocker."""
     cards = machine.gpus() if device != "cpu" else []
-    if cards and (machine.version("torch") or "").endswith("+cpu"):
-        raise Blocker(f"this torch cannot use the NVIDIA card: {CUDA_BUILD}, or use --device cpu")
+    if cards and (found := trouble()) is not None:
+        raise Blocker(f"{found[0]}: {found[1]}, or use --device cpu")
     if cards:
         return Slot(f"gpu-{cards[0]}", "cuda", gpu=cards[0])
     if device == "cuda":
-        raise Blocker("no NVIDIA card is visible here: see `autoresearch doctor`, or use --device cpu")
+        raise Blocker("no NVIDIA card is visible here: see what `nvidia-smi` says, or use --device cpu")
     return cpu(threads)
+
+
+def trouble() -> tuple[str, str] | None:
+    """Why the installed torch cannot use the NVIDIA cards, and what to do; None if nothing speaks against it."""
+    built, driver = machine.torch_cuda(), machine.driver_cuda() or ""
+    index = "cu130" if _major(driver) >= 13 else "cu128"
+    install = f"`pip install --force-reinstall 'torch>=2.9,<2.14' --index-url https://download.pytorch.org/whl/{index}`"
+    if built is None:
+        return "there is an NVIDIA card, and this torch is a CPU build", f"{install} installs one for CUDA"
+    if driver and _major(built) > _major(driver):
+        return f"this torch is for CUDA {built}, the NVIDIA driver is for {driver}", f"update the driver, or {install}"
+    return None
+
+
+def _major(version: str) -> int:
+    return int(version.partition(".")[0] or 0)
 
 
 def cpu(threads: int) -> Slot:
@@ -46,10 +60,15 @@ def cpu(threads: int) -> Slot:
 @contextmanager
 def hold(slot: Slot, folder: Path) -> Iterator[Slot]:
     """The slot for ourselves. Raises Blocker when another program of ours measures on it."""
-    folder.mkdir(parents=True, exist_ok=True)
     lock = filelock.FileLock(folder / f"{slot.name}.lock")
     try:
-        with lock.acquire(timeout=0):
-            yield slot
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
     except filelock.Timeout:
         raise Blocker(f"another autoresearch measures on {slot.name}: stop it, or wait for it") from None
+    except OSError as error:
+        raise Blocker(f"{folder} cannot be used ({error.strerror}): set AUTORESEARCH_CACHE to a folder of yours") from None
+    try:
+        yield slot
+    finally:
+        lock.release()

@@ -4,10 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import git
-
 from autoresearch import config as configuration
-from autoresearch import slots
+from autoresearch import plumbing, slots
 from autoresearch.config import Config
 from autoresearch.errors import Blocker
 from autoresearch.measure import attack, machine
@@ -45,11 +43,11 @@ class Place:
 
 def repository(folder: Path | None = None) -> Path:
     """The top folder of the repository that a folder (by default, where we stand) belongs to. Raises Blocker."""
-    try:
-        with git.Repo(folder or Path.cwd(), search_parent_directories=True) as repo:
-            return Path(str(repo.working_tree_dir))
-    except (git.InvalidGitRepositoryError, git.NoSuchPathError):
-        raise Blocker("this is not a git repository: go to your clone, or `git init` and commit train.py") from None
+    folder = folder or Path.cwd()
+    with plumbing.repository(folder) as repo:
+        if repo.working_tree_dir is None:
+            raise Blocker(f"{folder} is a bare git repository: use a clone with files in it")
+        return Path(repo.working_tree_dir)
 
 
 def repository_or_here() -> Path:
@@ -77,10 +75,15 @@ def dataset(config: Config, device: str) -> Dataset:
     return Dataset.open(folder)
 
 
+def budget(config: Config, device: str) -> Budget:
+    """What one trial may train, as configured or as the device has it. Raises UsageError."""
+    return Budget.parse(config.budget or BUDGET[device])
+
+
 def settings(config: Config, slot: Slot) -> Settings:
     """How trials run on the slot."""
     return Settings(
-        budget=Budget.parse(config.budget or BUDGET[slot.device]),
+        budget=budget(config, slot.device),
         device=slot.device,
         threads=config.threads,
         cores=slot.cores,

@@ -56,6 +56,11 @@ class Workspace:
         """Whether the file differs from HEAD, in the working tree or the index."""
         return self._git.bytes("status", "--porcelain", "--", self._spec) != b""
 
+    def checked_out_branch(self) -> str | None:
+        """The branch that HEAD is on; None if on none."""
+        status, out = self._git.run("symbolic-ref", "--quiet", "--short", "HEAD", accept=range(2))
+        return out.decode().strip() if status == 0 else None
+
     # --- versions
 
     def read(self, sha: str) -> str:
@@ -71,6 +76,10 @@ class Workspace:
         if entry is None:
             raise UserError(f"commit {sha[:7]} has no {self.file}")
         return entry[1]
+
+    def message(self, sha: str) -> str:
+        """What a commit says. Raises UserError if there is no such commit."""
+        return self._git.read_commit(sha).message
 
     def diff(self, a: str, b: str) -> str:
         """The change of the file from commit a to commit b, as a patch."""
@@ -108,6 +117,11 @@ class Workspace:
         lines = self._git.line("for-each-ref", "--format=%(refname) %(objectname)", prefix).splitlines()
         found = (line.removeprefix(prefix).split(" ") for line in lines)
         return dict(sorted((int(name), sha) for name, sha in found if name.isdecimal()))
+
+    def tags(self) -> list[str]:
+        """The sessions that have references."""
+        names = self._git.line("for-each-ref", "--format=%(refname:lstrip=2)", "refs/autoresearch/").splitlines()
+        return sorted({name.rpartition("/")[0] for name in names})
 
     def branch_follows(self, tag: str) -> bool:
         """Whether the branch is where `best` is, and free to go on with it."""

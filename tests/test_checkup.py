@@ -1,67 +1,177 @@
-"""What doctor finds: here, outside of a repository, and with a broken setting."""
+"""What doctor finds: here, outside of a repository, with a broken setting, on machines with and without a card."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import filelock
 import pytest
+from conftest import git
 
-from autoresearch import checkup
-from autoresearch.config import Config
+from autoresearch import checkup, slots
 
+CARD = '''
+class NVMLError(Exception):
+    pass
 
-def doctor(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "autoresearch", "doctor", *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60)
+class Memory:
+    total, used, free = 80 << 30, {used}, 0
+
+def nvmlInit(): pass
+def nvmlDeviceGetCount(): return 1
+def nvmlDeviceGetHandleByIndex(k): return "handle"
+def nvmlDeviceGetHandleByUUID(uuid): return "handle"
+def nvmlDeviceGetUUID(handle): return "GPU-1"
+def nvmlDeviceGetName(handle): return "NVIDIA H100 80GB HBM3"
+def nvmlDeviceGetMemoryInfo(handle): return Memory
+def nvmlSystemGetDriverVersion(): return "570.00"
+def nvmlSystemGetCudaDriverVersion_v2(): return {cuda}
+'''
 
 
 @pytest.fixture(autouse=True)
 def _here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("AUTORESEARCH_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("AUTORESEARCH_DEVICE", "cpu")
+
+
+@pytest.fixture
+def pretend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A machine with an NVIDIA card, and a torch built for some CUDA, as far as their libraries say."""
+
+    def pretended(built: str | None, cuda: int = 12080, used: int = 0) -> None:
+        folder = tmp_path / "libraries"
+        (folder / "torch").mkdir(parents=True)
+        (folder / "pynvml.py").write_text(CARD.format(used=used, cuda=cuda))
+        (folder / "torch" / "__init__.py").write_text("raise RuntimeError('imported')\n")
+        (folder / "torch" / "version.py").write_text(f"__version__ = '2.10.0'\ncuda: Optional[str] = {built!r}\n")
+        monkeypatch.setenv("PYTHONPATH", str(folder))
+
+    return pretended
+
+
+def program(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "autoresearch", *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60)
+
+
+def reported(folder: Path, *arguments: str) -> dict[str, dict[str, str]]:
+    report = json.loads(program(folder, "doctor", "--json", *arguments).stdout)
+    return {check["name"]: check for check in report["checks"]}
+
+
+def checks(folder: Path, **flags: str) -> dict[str, dict[str, str]]:
+    """The same without starting a program."""
+    return {check.name: vars(check) for check in checkup.examine(folder, {"device": "cpu", **flags}).checks}
 
 
 def test_a_good_repository_passes_and_json_says_the_same(repository: Path) -> None:
-    done = doctor(repository, "--json")
+    done = program(repository, "doctor", "--json", "--device", "cpu")
     report = json.loads(done.stdout)
     levels = {check["name"]: check["level"] for check in report["checks"]}
     assert done.returncode == 0 and not report["blocked"]
-    assert levels["repository"] == levels["train.py"] == levels["torch"] == "ok"
+    assert levels["repository"] == levels["train.py"] == levels["torch"] == levels["settings"] == "ok"
     assert levels["data"] == "warn"  # prepared by the first run
     assert report["grade"] in ("STRONG", "WEAK") and len(report["attacks"]) > 50
     assert report["night"]["experiments"] > 500
+    assert not (repository / "runs").exists()
 
 
-def test_changes_that_are_not_committed_are_named(repository: Path) -> None:
+def test_the_lines_read_without_colour_and_say_what_to_do(repository: Path) -> None:
     (repository / "train.py").write_text("# changed\n")
-    done = doctor(repository)
-    assert done.returncode == 0
-    assert "has changes that are not committed" in done.stdout
+    done = program(repository, "doctor", "--device", "cpu")
+    lines = done.stdout.splitlines()
+    assert done.returncode == 0 and "\x1b" not in done.stdout
+    assert any(line.startswith("warn  train.py") and "not committed" in line for line in lines)
+    assert lines[next(i for i, line in enumerate(lines) if "not committed" in line) + 1].lstrip().startswith("-> commit")
+    assert lines[-1].startswith("expect about ") and " experiments in 8 h: " in lines[-1]
 
 
 def test_outside_of_a_repository_everything_else_is_still_checked(tmp_path: Path) -> None:
-    done = doctor(tmp_path)
+    done = program(tmp_path, "doctor", "--json", "--device", "cpu")
+    report = json.loads(done.stdout)
+    levels = {check["name"]: check["level"] for check in report["checks"]}
     assert done.returncode == 3
-    assert "git init" in done.stdout and "self-attack" in done.stdout and "train.py" not in done.stdout.split("-> ")[0]
+    assert [name for name, level in levels.items() if level == "blocker"] == ["repository"]
+    assert {"data", "cell", "slot", "memory", "torch", "cache folder"} <= levels.keys() and report["attacks"]
 
 
-def test_a_broken_setting_is_one_line(repository: Path) -> None:
-    (repository / "autoresearch.yaml").write_text("budgget: 5m\n")
-    done = doctor(repository)
-    assert done.returncode == 3
-    assert "budgget" in done.stdout and "Traceback" not in done.stderr
+@pytest.mark.parametrize(
+    ("yaml", "words"), [("budgget: 5m\n", "budgget"), ("a: [\n", "cannot be read"), ("budget: soon\n", "the budget 'soon'")]
+)
+def test_a_broken_setting_is_one_blocker_and_hides_nothing(repository: Path, yaml: str, words: str) -> None:
+    (repository / "autoresearch.yaml").write_text(yaml)
+    found = checks(repository)
+    assert found["settings"]["level"] == "blocker" and words in found["settings"]["text"] + found["settings"]["remedy"]
+    assert "cell" in found and found["train.py"]["level"] == "ok"
 
 
-def test_the_night_counts_replicates_and_reruns(tmp_path: Path) -> None:
-    night = checkup.expected_night(tmp_path / "none.db", Config(budget="5m"), "cuda")
-    assert night is not None and not night.measured
-    trials = 8 * 3600 / night.trial_seconds
-    assert night.experiments == int((trials - 3) / 1.25)
-    assert checkup.expected_night(tmp_path / "none.db", Config(budget="200steps"), "cpu") is None
+def test_a_base_that_cannot_work_is_named(repository: Path) -> None:
+    (repository / "train.py").write_text("def train(trial):\n    pass\n")
+    git(repository, "commit", "-qam", "half")
+    assert "has no function `load`" in checks(repository)["train.py"]["text"]
+    git(repository, "rm", "-q", "train.py")
+    git(repository, "commit", "-qm", "gone")
+    found = checks(repository)["train.py"]
+    assert (found["level"], found["text"]) == ("blocker", "train.py is not committed")
 
 
-def test_no_ledger_yet(repository: Path) -> None:
-    done = doctor(repository, "--ledger")
-    assert done.returncode == 1
-    assert "no ledger yet" in done.stderr
+def test_a_session_branch_that_is_checked_out_cannot_move(repository: Path) -> None:
+    git(repository, "switch", "-q", "-c", "autoresearch/nov21")
+    assert "autoresearch/nov21 is checked out" in checks(repository)["branch"]["text"]
+
+
+def test_another_program_on_the_slot(repository: Path, tmp_path: Path) -> None:
+    name = slots.choose("cpu").name
+    (tmp_path / "cache" / "locks").mkdir(parents=True)
+    with filelock.FileLock(tmp_path / "cache" / "locks" / f"{name}.lock"):
+        found = checks(repository)["slot"]
+    assert found["level"] == "warn" and "another autoresearch measures" in found["text"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root can write everywhere")
+def test_a_folder_that_cannot_be_written(repository: Path) -> None:
+    repository.chmod(0o500)
+    found = checks(repository)["runs folder"]
+    repository.chmod(0o700)
+    assert found["level"] == "blocker"
+
+
+def test_a_card_and_a_torch_that_cannot_use_it_is_a_blocker(repository: Path, pretend: Any) -> None:
+    pretend(built=None)
+    found = reported(repository)
+    assert found["torch"]["level"] == found["slot"]["level"] == "blocker"
+    assert "pip install" in found["torch"]["remedy"] and "download.pytorch.org/whl/cu128" in found["torch"]["remedy"]
+    done = program(repository, "run")
+    assert done.returncode == 3 and "pip install" in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+def test_the_cpu_of_a_machine_with_a_card_can_still_be_asked_for(repository: Path, pretend: Any) -> None:
+    pretend(built=None)
+    found = reported(repository, "--device", "cpu")
+    assert found["torch"]["level"] == "ok" and found["slot"]["text"].startswith("cpu-")
+
+
+def test_a_torch_for_the_card_is_found_without_importing_it(repository: Path, pretend: Any) -> None:
+    pretend(built="12.8", used=3 << 30)
+    found = reported(repository)
+    assert found["torch"]["text"].endswith("for CUDA 12.8") and found["torch"]["level"] == "ok"
+    assert "NVIDIA H100 80GB HBM3, 86 GB, driver 570.00 for CUDA 12.8" in found["card"]["text"]
+    assert found["card"]["level"] == "warn" and "3 GB are in use" in found["card"]["text"]
+    assert found["slot"]["text"].startswith("gpu-GPU-1") and "budget 300s" in found["slot"]["text"].replace("5m", "300s")
+
+
+def test_a_driver_that_is_too_old_for_torch(repository: Path, pretend: Any) -> None:
+    pretend(built="13.0")
+    found = reported(repository)["torch"]
+    assert found["level"] == "blocker" and "update the driver" in found["remedy"]
+
+
+def test_keys_only_say_whom_run_could_ask(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "no key is set" in checks(repository)["agent"]["text"]
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-000000000000000000000")
+    text = checks(repository)["agent"]["text"]
+    assert "`run` asks sweep" in text and "ANTHROPIC_API_KEY is set" in text and "sk-ant" not in text
+    assert checks(repository, agent="bogus")["agent"]["level"] == "blocker"

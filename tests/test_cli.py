@@ -21,9 +21,9 @@ def test_importing_the_command_line_loads_nothing_heavy(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (["log"], 3, "not a git repository"),
+        (["log"], 3, "is not in a git repository"),
         (["show", "x"], 2, "Invalid value"),
-        (["trial", "absent.py"], 1, "there is no file absent.py"),
+        (["trial", "absent.py"], 1, "absent.py cannot be read"),
         (["nonsense"], 2, "No such command"),
     ],
 )

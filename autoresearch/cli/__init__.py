@@ -1,8 +1,10 @@
 """The command line: thin commands that parse, call and print. stdout is data, stderr is talk."""
 
+# ruff: noqa: I001  (the order of the imports is the order of `--help`)
+
 import sys
 
-from autoresearch.cli import look, run, verify  # noqa: F401  (they add their commands to `app`)
+from autoresearch.cli import trial, run, steer, look, verify  # noqa: F401  (they add their commands to `app`)
 from autoresearch.cli.app import app
 from autoresearch.errors import UserError
 

@@ -1,11 +1,20 @@
-"""The typer application that the commands are added to."""
+"""The typer application that the commands are added to, and what they share."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import typer
 
-from autoresearch import __version__
+from autoresearch import __version__, ledger, start
+from autoresearch.errors import UserError
+from autoresearch.ledger import Ledger, Session
+
+RUN, LOOK, VERIFY = "Run", "Look", "Verify"  # how `--help` groups the commands
+JSON = typer.Option(False, "--json", help="Print JSON (docs/json.md).")
+TAG = typer.Option(None, help="Which session; by default the one that runs, or was run last.")
+NO_SESSION = "no session yet: start one with `autoresearch run`"
 
 app = typer.Typer(
     help="Machine-learning research on one GPU while you sleep.",
@@ -27,4 +36,18 @@ def options(version: bool = typer.Option(False, "--version", callback=_version, 
 
 def print_json(value: Any) -> None:
     """Data for other programs."""
-    typer.echo(json.dumps(value, indent=1))
+    typer.echo(json.dumps(value, indent=1, allow_nan=False))
+
+
+@contextmanager
+def opened(tag: str | None, readonly: bool = True) -> Iterator[tuple[Ledger, Session]]:
+    """The ledger, and the session that is meant. Raises UserError if there is none."""
+    path = start.repository() / "runs" / "ledger.db"
+    if not path.exists():
+        raise UserError(NO_SESSION)
+    with Ledger.open(path, readonly) as store:
+        session = store.session(tag) if tag is not None else ledger.current(store)
+        if session is None:
+            known = ", ".join(each.tag for each in store.sessions()[-5:])
+            raise UserError(f"there is no session `{tag}`; there is {known}" if known else NO_SESSION)
+        yield store, session

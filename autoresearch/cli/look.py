@@ -1,37 +1,27 @@
 """Commands that look: status, log, show."""
 
+import json
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
+from typing import Any
 
 import typer
 from rich.console import Console
 
 from autoresearch import ledger, start
 from autoresearch.artefacts import Artefacts
-from autoresearch.cli.app import app, print_json
+from autoresearch.cli.app import JSON, LOOK, TAG, app, opened, print_json
 from autoresearch.errors import UserError
-from autoresearch.ledger import Ledger, Session
-from autoresearch.views.log import print_experiment, print_log, print_status
-
-TAG = typer.Option(None, help="Which session; the newest by default.")
-JSON = typer.Option(False, "--json", help="Print JSON.")
-
-
-@contextmanager
-def _opened(tag: str | None) -> Iterator[tuple[Ledger, Session]]:
-    with Ledger.open(start.repository() / "runs" / "ledger.db", readonly=True) as store:
-        session = store.session(tag)
-        if session is None:
-            raise UserError(f"there is no session {tag or ''}: start one with `autoresearch run`")
-        yield store, session
+from autoresearch.ledger import Experiment, Trial
+from autoresearch.views.experiment import print_experiment, print_trace
+from autoresearch.views.log import print_log
+from autoresearch.views.status import print_status
 
 
-@app.command()
+@app.command(rich_help_panel=LOOK)
 def status(tag: str = TAG, as_json: bool = JSON) -> None:
-    """Where the session stands."""
-    with _opened(tag) as (store, session):
+    """Where the session stands: what runs, what was gained, until when, and where the time went."""
+    with opened(tag) as (store, session):
         facts = ledger.status(store, session, time.time())
     if as_json:
         print_json(facts)
@@ -39,30 +29,48 @@ def status(tag: str = TAG, as_json: bool = JSON) -> None:
         print_status(facts, Console())
 
 
-@app.command()
+@app.command(rich_help_panel=LOOK)
 def log(
-    tag: str = TAG, every: bool = typer.Option(False, "--all", help="Not only the kept ones."), as_json: bool = JSON
+    tag: str = TAG,
+    every: bool = typer.Option(False, "--all", help="Everything that was tried, not only what was kept."),
+    as_json: bool = JSON,
 ) -> None:
-    """Kept commits, or all experiments."""
-    with _opened(tag) as (store, session):
-        rows = ledger.log_rows(store, session, None if every else "keep")
+    """Kept commits, or with --all everything that was tried, oldest first."""
+    with opened(tag) as (store, session):
+        rows = ledger.log_rows(store, session)
     if as_json:
-        print_json(rows)
+        print_json([row for row in rows if every or row["verdict"] == "keep"])
     else:
-        print_log(rows, Console())
+        print_log(rows, Console(), every)
 
 
-@app.command()
-def show(n: int, tag: str = TAG, as_json: bool = JSON) -> None:
-    """One experiment: hypothesis, verdict, trials and the change."""
-    with _opened(tag) as (store, session):
+@app.command(rich_help_panel=LOOK)
+def show(
+    n: int = typer.Argument(min=0, help="Number of the experiment; 0 is the base."),
+    tag: str = TAG,
+    trace: bool = typer.Option(False, "--trace", help="How the proposal came about: brief, calls, rationale."),
+    as_json: bool = JSON,
+) -> None:
+    """One experiment: hypothesis, verdict, trials, curve and change; or with --trace its proposal's story."""
+    with opened(tag) as (store, session):
         experiment = store.experiment(session.id, n)
         if experiment is None:
             raise UserError(f"session {session.tag} has no experiment {n}: see `autoresearch log --all`")
-        row = asdict(experiment)
-        trials = [asdict(trial) for trial in store.trials(session.id, experiment.id)]
-    patch = Artefacts(start.repository() / "runs" / session.tag / str(n)).patch
+        trials = store.trials(session.id, experiment.id)
+    facts = _facts(experiment, trials, Artefacts(start.repository() / "runs" / session.tag / str(n)))
     if as_json:
-        print_json({**row, "trials": trials})
+        print_json(facts)
+    elif trace:
+        print_trace(facts["trace"], Console())
     else:
-        print_experiment(row, trials, patch.read_text() if patch.exists() else "", Console())
+        print_experiment(facts, Console())
+
+
+def _facts(experiment: Experiment, trials: list[Trial], files: Artefacts) -> dict[str, Any]:
+    """An experiment with everything that belongs to it, as `show --json` has it."""
+    own = {name: value for name, value in asdict(experiment).items() if name not in ("id", "session_id")}
+    hidden = ("id", "session_id", "experiment_id", "blob")
+    rows = [{name: value for name, value in asdict(trial).items() if name not in hidden} for trial in trials]
+    patch = files.patch.read_text(errors="replace") if files.patch.exists() else ""
+    lines = files.trace.read_text(errors="replace").splitlines() if files.trace.exists() else []
+    return {**own, "trials": rows, "patch": patch, "trace": [json.loads(line) for line in lines]}

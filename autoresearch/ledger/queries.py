@@ -8,12 +8,13 @@ from autoresearch.ledger.store import MESSAGES, Ledger
 
 _LOG = """
     SELECT n, sha, parent, origin, state, verdict, reason, near_miss, val_bpb, delta, sigma, p_gain,
-           coalesce(t.trials, 0) AS trials, agent, model, category, hypothesis, predicted, lines_added,
+           coalesce(t.trials, 0) AS trials, t.grade, agent, model, category, hypothesis, predicted, lines_added,
            lines_removed, cost_usd, program_hash, started, settled, coalesce(t.seconds, 0.0) AS seconds
     FROM experiments
     LEFT JOIN (
       SELECT experiment_id, sum(outcome IS NOT NULL AND outcome != 'infra') AS trials,
-             sum(ended - started) AS seconds
+             sum(ended - started) AS seconds,
+             CASE WHEN min(grade = 'STRONG') THEN 'STRONG' WHEN count(grade) THEN 'WEAK' END AS grade
       FROM trials WHERE session_id = :session GROUP BY experiment_id
     ) AS t ON t.experiment_id = experiments.id
     WHERE session_id = :session AND (:verdict IS NULL OR verdict = :verdict)
@@ -69,6 +70,11 @@ _TIMES = """
     FROM trials WHERE session_id = :session
 """
 
+_RUNNING = """
+    SELECT n, purpose, seed, trials.started FROM trials JOIN experiments ON experiments.id = experiment_id
+    WHERE trials.session_id = :session AND outcome IS NULL ORDER BY trials.id DESC LIMIT 1
+"""
+
 # When each process began to work on the session, and when it was last heard of.
 _SPANS = f"""
     WITH heard AS (
@@ -95,7 +101,7 @@ def status(ledger: Ledger, session: Session, now: float) -> dict[str, Any]:
     """Where a session stands at `now` (unix seconds), as `status --json` shows it.
 
     `state` is interrupted where the process of an unfinished session is gone. `experiments`, `kept` and
-    `verdicts` leave out the base. `cost_usd` is None if the cost of any call is unknown.
+    `verdicts` leave out the base. `cost_usd` is None if the cost of any call is unknown, `trial` if none runs.
     """
     verdicts = {row["verdict"]: row["count"] for row in ledger.query(_COUNTS, session=session.id)}
     scores = dict(ledger.query(_SCORES, session=session.id)[0])
@@ -117,8 +123,23 @@ def status(ledger: Ledger, session: Session, now: float) -> dict[str, Any]:
         "deadline": session.deadline,
         "ended": session.ended,
         "cost_usd": None if cost["unknown"] else cost["cost"],
+        "trial": _running(ledger, session),
         "time_split": time_split(ledger, session, now),
     }
+
+
+def current(ledger: Ledger) -> Session | None:
+    """The session that is meant where none is named: the running one, else the one that was worked on last."""
+    running = [session for session in ledger.sessions() if alive.is_alive(session) and session.state != "ended"]
+    sql = "SELECT tag FROM sessions LEFT JOIN spans ON spans.session_id = sessions.id ORDER BY coalesce(began, created) DESC"
+    latest = [row["tag"] for row in ledger.query(f"{sql}, sessions.id DESC LIMIT 1")]
+    return running[-1] if running else ledger.session(latest[0]) if latest else None
+
+
+def _running(ledger: Ledger, session: Session) -> dict[str, Any] | None:
+    """The trial that runs now: experiment, purpose, seed, and since when."""
+    rows = ledger.query(_RUNNING, session=session.id) if alive.is_alive(session) else []
+    return dict(rows[0]) if rows else None
 
 
 def time_split(ledger: Ledger, session: Session, now: float) -> dict[str, float]:

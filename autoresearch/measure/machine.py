@@ -7,8 +7,10 @@ trial's word.
 import contextlib
 import importlib
 import importlib.metadata
+import importlib.util
 import os
 import platform
+import re
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,9 @@ PEAK_TFLOPS = {
     "RTX 4090": 165.2,
     "RTX 3090": 71.0,
 }
+
+# where a container's limit stands: cgroup version 2, version 1
+CONTAINER_MEMORY = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 
 
 def identity(device: str, gpu: str | None, data_hash: str) -> dict[str, Any]:
@@ -58,9 +63,25 @@ def cpu_name() -> str:
     return platform.machine()
 
 
+def torch_cuda() -> str | None:
+    """The CUDA version that the installed torch was built for, read without importing it; None for a CPU build."""
+    spec = importlib.util.find_spec("torch")
+    if spec is None or spec.origin is None:
+        return None
+    with contextlib.suppress(OSError):
+        text = Path(spec.origin).with_name("version.py").read_text()
+        if found := re.search(r"""^cuda\b[^=\n]*=\s*['"]([\d.]+)['"]""", text, re.MULTILINE):
+            return found[1]
+    return None
+
+
 def memory_bytes() -> int:
-    """Physical memory of this machine."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    """Memory that this machine, or the container that we are in, has."""
+    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    for limit in CONTAINER_MEMORY:
+        with contextlib.suppress(OSError, ValueError):  # not in a container, or "max"
+            return min(physical, int(limit.read_text()))
+    return physical
 
 
 def gpus() -> list[str]:
@@ -82,6 +103,24 @@ def driver() -> str | None:
     """Version of the NVIDIA driver, if there is one."""
     nvml = _nvml()
     return None if nvml is None else _text(nvml.nvmlSystemGetDriverVersion())
+
+
+def driver_cuda() -> str | None:
+    """The newest CUDA version that the NVIDIA driver can serve, if there is one."""
+    nvml = _nvml()
+    if nvml is None:
+        return None
+    number = int(nvml.nvmlSystemGetCudaDriverVersion_v2())  # 12080 for 12.8
+    return f"{number // 1000}.{number % 1000 // 10}"
+
+
+def gpu_memory(uuid: str | None) -> tuple[int, int] | None:
+    """Bytes of memory that a card has, and how many of them are in use now."""
+    handle = _handle(uuid)
+    if handle is None:
+        return None
+    found = _nvml().nvmlDeviceGetMemoryInfo(handle)
+    return int(found.total), int(found.used)
 
 
 def peak_tflops(name: str | None) -> float | None:

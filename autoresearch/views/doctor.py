@@ -5,22 +5,30 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.markup import escape
 
-from autoresearch.checkup import Check, Night
+from autoresearch.checkup import Check, Findings
 from autoresearch.review.consistency import Difference
 
 MARKS = {"ok": ("ok  ", "green"), "warn": ("warn", "yellow"), "blocker": ("STOP", "bold red")}
 
 
-def print_checks(checks: Sequence[Check], night: Night | None, console: Console) -> None:
-    """One line a check, its remedy below it, and the night."""
-    width = max(len(check.name) for check in checks)
-    for check in checks:
-        mark, style = MARKS[check.level]
-        _line(console, f"[{style}]{mark}[/]  {escape(check.name):{width}}  {escape(check.text)}")
-        if check.remedy:
-            _line(console, f"      {'':{width}}  -> {escape(check.remedy)}")
-    if night is not None:
-        _line(console, f"\n{night}")
+def print_findings(findings: Findings, console: Console) -> None:
+    """One line a check, its remedy below it; then the night, and whether it can begin."""
+    width = max(len(check.name) for check in findings.checks)
+    for check in findings.checks:
+        _print_check(check, width, console)
+    if findings.night is not None:
+        _line(console, f"\n{findings.night}")
+    stops = sum(check.level == "blocker" for check in findings.checks)
+    if stops:
+        what = "one thing stands" if stops == 1 else f"{stops} things stand"
+        _line(console, f"\n[bold red]{what} in the way: see STOP above[/]")
+
+
+def _print_check(check: Check, width: int, console: Console) -> None:
+    mark, style = MARKS[check.level]
+    _line(console, f"[{style}]{mark}[/]  {escape(check.name):{width}}  {escape(check.text)}")
+    if check.remedy:
+        _line(console, f"      {'':{width}}  -> {escape(check.remedy)}")
 
 
 def print_differences(differences: Sequence[Difference], console: Console) -> None:

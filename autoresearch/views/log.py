@@ -1,42 +1,51 @@
-"""Experiments as lines, and one of them whole."""
+"""Experiments as lines."""
 
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 
+from autoresearch.views.words import one_line
 
-def print_log(rows: list[dict[str, Any]], console: Console) -> None:
-    """One line an experiment: number, sha, score, change in sigmas, verdict, agent, hypothesis."""
+HEADER = f"{'n':>4} {'commit':7} {'val_bpb':>7} {'change':>22} {'verdict':9} {'agent':8} what"
+EXPLAINED = ("crash", "invalid", "duplicate", "suspect")  # verdicts whose reason says more than the numbers
+STYLES = {"keep": "green", "suspect": "bold red", "crash": "red", "invalid": "yellow", "duplicate": "dim", "discard": ""}
+
+
+def print_log(rows: list[dict[str, Any]], console: Console, every: bool = False) -> None:
+    """One line an experiment, oldest first: the kept ones, or every one; suspects are named before all else."""
+    suspects = [str(row["n"]) for row in rows if row["verdict"] == "suspect"]
+    if suspects:
+        text = f"suspect: {', '.join(suspects)}: their scores could not be confirmed; read them with `autoresearch show N`"
+        console.print(text, style="bold red", highlight=False, soft_wrap=True)
+    if any(row["grade"] == "WEAK" for row in rows):
+        text = "grade WEAK: not everything was protected when these were measured; see `autoresearch doctor`"
+        console.print(text, style="yellow", highlight=False, soft_wrap=True)
+    console.print(HEADER, style="bold", highlight=False, soft_wrap=True)
     for row in rows:
-        score = "-" if row["val_bpb"] is None else f"{row['val_bpb']:.4f}"
-        line = f"{row['n']:4} {(row['sha'] or '')[:7]:7} {score:>7} {_change(row):>18} {row['verdict'] or '...':9}"
-        line += f" {row['agent'] or 'base':8} {' '.join((row['hypothesis'] or '').split())}"
-        console.print(escape(line), highlight=False, soft_wrap=True)
+        if every or row["verdict"] == "keep":
+            style = STYLES.get(row["verdict"], "dim")
+            console.print(escape(_line(row)), style=style, highlight=False, soft_wrap=True)
 
 
-def _change(row: dict[str, Any]) -> str:
+def _line(row: dict[str, Any]) -> str:
+    score = "-" if row["val_bpb"] is None else f"{row['val_bpb']:.4f}"
+    words = f"{row['n']:4} {(row['sha'] or '')[:7]:7} {score:>7} {change(row):>22} {row['verdict'] or row['state']:9}"
+    return f"{words} {row['agent'] or 'base':8} {_what(row)}"
+
+
+def _what(row: dict[str, Any]) -> str:
+    parts = [one_line(row["hypothesis"])]
+    if row["near_miss"]:
+        parts.append("(near miss)")
+    if row["verdict"] in EXPLAINED:
+        parts.append(f"| {one_line(row['reason'])}")
+    return " ".join(part for part in parts if part)
+
+
+def change(row: dict[str, Any]) -> str:
+    """Score less the incumbent's mean, and how many sigmas that is."""
     if row["delta"] is None:
         return ""
     sigmas = f" ({row['delta'] / row['sigma']:+.1f} sigma)" if row["sigma"] else ""
     return f"{row['delta']:+.4f}{sigmas}"
-
-
-def print_status(status: dict[str, Any], console: Console) -> None:
-    """`key: value` lines; times of the split in seconds."""
-    for name, value in status.items():
-        if isinstance(value, dict):
-            value = "  ".join(f"{key} {number:.0f}" for key, number in value.items())
-        if isinstance(value, float):
-            value = f"{value:.6g}"
-        console.print(escape(f"{name}: {'-' if value is None else value}"), highlight=False, soft_wrap=True)
-
-
-def print_experiment(row: dict[str, Any], trials: list[dict[str, Any]], patch: str, console: Console) -> None:
-    """Hypothesis, verdict, every trial with its seed and score, and the change."""
-    for name in ("n", "sha", "parent", "verdict", "reason", "hypothesis", "category", "agent", "val_bpb", "delta", "sigma"):
-        console.print(escape(f"{name}: {'-' if row[name] is None else row[name]}"), highlight=False, soft_wrap=True)
-    for trial in trials:
-        score = "-" if trial["val_bpb"] is None else f"{trial['val_bpb']:.6f}"
-        console.print(escape(f"trial: {trial['purpose']} seed {trial['seed']} {trial['outcome']} {score}"), highlight=False)
-    console.print(escape(patch), highlight=False, soft_wrap=True)

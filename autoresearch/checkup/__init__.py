@@ -1,0 +1,83 @@
+"""What `doctor` finds out: what works here, what is missing and what to do about it, what is protected.
+
+    check.py     one finding
+    machine.py   Python, torch, card, memory, disks, git
+    project.py   repository, settings, train.py, data, slot, agent, session
+    cell.py      the sandbox, by attacking it
+
+Nothing is made or changed here, and no finding hides another: what cannot be looked at is left out.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from autoresearch import forecast
+from autoresearch.checkup import cell, machine, project
+from autoresearch.checkup.check import Check
+from autoresearch.config import Config
+from autoresearch.forecast import Night
+from autoresearch.measure.attack import Inspection
+from autoresearch.start import budget
+
+__all__ = ["Check", "Findings", "examine"]
+
+
+@dataclass(frozen=True)
+class Findings:
+    """All checks; what the self-attack found and what a night gives are None where that cannot be said."""
+
+    checks: list[Check]
+    inspection: Inspection | None
+    night: Night | None
+
+    @property
+    def blocked(self) -> bool:
+        """Whether something has to be mended before `run` can work."""
+        return any(check.level == "blocker" for check in self.checks)
+
+    def as_json(self) -> dict[str, Any]:
+        """The shape of `doctor --json`."""
+        found = self.inspection
+        return {
+            "blocked": self.blocked,
+            "checks": [vars(check) for check in self.checks],
+            "grade": found.grade if found else None,
+            "layers": found.layers if found else {},
+            "weaknesses": found.weaknesses if found else [],
+            "attacks": found.attacks if found else {},
+            "night": self.night.as_json() if self.night else None,
+        }
+
+
+def examine(folder: Path, flags: dict[str, Any], hours: float = 8.0) -> Findings:
+    """Check the machine, and what of a project there is in `folder`, as `flags` and settings have it."""
+    root, repository = project.repository(folder)
+    config, settings = project.settings(root or folder, flags)
+    slot, place = project.slot(config)
+    data, prepared = project.data(config, slot.device)
+    inspection, protected = cell.inspect(slot, data, root)
+    checks = [
+        machine.python(),
+        machine.torch(config.device),
+        *machine.card(config.device),
+        machine.memory(slot.device),
+        machine.git(),
+        repository,
+        *(project.train_file(root, config) if root else []),
+        *(project.program(root, config) if root else []),
+        settings,
+        place,
+        *machine.disks(root or folder),
+        prepared,
+        protected,
+        *cell.weaknesses(inspection),
+        project.agent(config),
+        *(project.session(root) if root else []),
+    ]
+    return Findings(checks, inspection, _night(root or folder, config, slot.device, hours))
+
+
+def _night(root: Path, config: Config, device: str, hours: float) -> Night | None:
+    ledger = root / "runs" / "ledger.db"
+    return forecast.expect(ledger, budget(config, device), device, config.replicates, hours)

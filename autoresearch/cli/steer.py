@@ -1,0 +1,57 @@
+"""Commands that talk to a running session: note, pause, unpause, stop. It hears them before its next proposal."""
+
+import typer
+
+from autoresearch import ledger
+from autoresearch.cli.app import RUN, TAG, app, opened
+from autoresearch.errors import UsageError, UserError
+from autoresearch.ledger import Session
+
+
+@app.command(rich_help_panel=RUN)
+def note(text: str, tag: str = TAG) -> None:
+    """Tell the session something: it is part of every proposal's brief from the next one on."""
+    if not text.strip():
+        raise UsageError('the note is empty: write it as `autoresearch note "try a longer warmdown"`')
+    with opened(tag, readonly=False) as (store, session):
+        store.post(session.id, "note", text.strip())
+    if _state(session) in ("running", "paused"):
+        _say(f"session {session.tag} reads it before its next proposal")
+    else:
+        _say(f"session {session.tag} is not running: it reads this when `autoresearch run --tag {session.tag}` goes on")
+
+
+@app.command(rich_help_panel=RUN)
+def pause(tag: str = TAG) -> None:
+    """Let the running experiment end, then wait for `unpause`. The deadline stays where it is."""
+    _post("pause", tag, "waits when the running experiment has ended; `autoresearch unpause` lets it go on")
+
+
+@app.command(rich_help_panel=RUN)
+def unpause(tag: str = TAG) -> None:
+    """Go on after `pause`."""
+    _post("unpause", tag, "goes on")
+
+
+@app.command(rich_help_panel=RUN)
+def stop(tag: str = TAG) -> None:
+    """Let the running experiment end, then end the session; `run` goes on with it later."""
+    _post("stop", tag, "ends when the running experiment has; `autoresearch run` goes on with it later")
+
+
+def _post(kind: str, tag: str | None, consequence: str) -> None:
+    """A message that only a running program can heed: left for another one, it would surprise the next `run`."""
+    with opened(tag, readonly=False) as (store, session):
+        state = _state(session)
+        if state not in ("running", "paused"):
+            raise UserError(f"session {session.tag} is not running ({state}): there is nothing to {kind}")
+        store.post(session.id, kind, "")
+    _say(f"session {session.tag} {consequence}")
+
+
+def _state(session: Session) -> str:
+    return ledger.state(session)
+
+
+def _say(text: str) -> None:
+    typer.echo(text, err=True)

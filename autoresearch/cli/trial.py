@@ -1,0 +1,82 @@
+"""Commands that need neither a session nor a repository: prepare, trial."""
+
+from pathlib import Path
+
+import typer
+
+from autoresearch import plan, slots, start
+from autoresearch.cli.app import JSON, RUN, app, print_json
+from autoresearch.config import cache_folder
+from autoresearch.errors import UserError
+from autoresearch.measure import machine
+from autoresearch.measure.cell import protect_self
+from autoresearch.measure.data import Dataset
+from autoresearch.measure.result import Result
+from autoresearch.measure.trial import measure
+from autoresearch.views.live import Live
+from autoresearch.views.trial import summary
+
+DEVICE = typer.Option(None, help="auto, cpu or cuda.")
+
+
+@app.command(rich_help_panel=RUN)
+def prepare(
+    source: str = typer.Option(None, help="`stdlib`, or `files:GLOB[,GLOB...]` for text of your own."),
+    vocab_size: int = typer.Option(None, help="Tokens in the vocabulary; 256 means plain bytes."),
+    seq_len: int = typer.Option(None, help="Tokens in a row."),
+    device: str = DEVICE,
+    as_json: bool = JSON,
+) -> None:
+    """Make the data set: corpus, tokenizer, packed rows; prints its folder. Does nothing when it is there."""
+    flags = {"source": source, "vocab_size": vocab_size, "seq_len": seq_len, "device": device}
+    data = start.place(flags, start.repository_or_here()).data
+    if as_json:
+        print_json(_described(data))
+    else:
+        typer.echo(data.root)
+
+
+def _described(data: Dataset) -> dict[str, object]:
+    names = ("source", "vocab_size", "seq_len", "splits")
+    return {"folder": str(data.root), "hash": data.hash, **{name: data.meta[name] for name in names}}
+
+
+@app.command(rich_help_panel=RUN)
+def trial(
+    file: Path = typer.Argument(Path("train.py"), help="The version to measure."),
+    budget: str = typer.Option(None, help="Training budget: 5m, 300s, 15cpu, 200steps."),
+    seed: int = typer.Option(0, min=0, max=2**31 - 1, help="Seed of the trial."),
+    device: str = DEVICE,
+    as_json: bool = JSON,
+) -> None:
+    """One trial of a file through the whole honest protocol, no session. Exit code 1 if it has no score."""
+    text = _read(file)
+    protect_self()
+    place = start.place({"budget": budget, "device": device}, start.repository_or_here())
+    text = plan.fitted(text, place.slot.device)
+    with slots.hold(place.slot, cache_folder() / "locks"), Live() as live:
+        result = measure(text, seed, place.settings, place.data, lambda progress: live.progress(0, file.name, progress))
+    if as_json:
+        print_json(result.as_json())
+    else:
+        _print_trial(result, machine.gpu_name(place.slot.gpu))
+    if result.outcome != "ok":
+        raise typer.Exit(1)
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{file} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{file} is not UTF-8 text: convert it") from None
+
+
+def _print_trial(result: Result, gpu: str | None) -> None:
+    """The original's `key: value` summary; the log of a failure goes to stderr."""
+    typer.echo("---")
+    for name, value in summary(result, gpu).items():
+        typer.echo(f"{name + ':':18}{value}")
+    if result.outcome != "ok":
+        typer.echo(result.log[-2000:], err=True)

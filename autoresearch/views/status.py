@@ -1,0 +1,81 @@
+"""Where a session stands, on one screen."""
+
+import time
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+
+from autoresearch.views.words import duration, moment, shares
+
+STATES = {
+    "interrupted": "interrupted (its program is gone); `autoresearch run` goes on",
+    "paused": "paused; `autoresearch unpause` lets it go on",
+}
+
+
+def print_status(status: dict[str, Any], console: Console, now: float | None = None) -> None:
+    """`name  value` lines from what `status --json` shows; suspects come first."""
+    for name, value in lines(status, time.time() if now is None else now).items():
+        console.print(f"[bold]{name:12}[/]{escape(value)}", highlight=False, soft_wrap=True)
+
+
+def lines(status: dict[str, Any], now: float) -> dict[str, str]:
+    """What there is to say, in order."""
+    suspects = status["verdicts"].get("suspect", 0)
+    found = {
+        "suspects": f"{suspects}: look at them first, `autoresearch log` names them" if suspects else "",
+        "session": f"{status['tag']} on branch {status['branch']}",
+        "state": _state(status),
+        "now": _trial(status["trial"], now),
+        "setup": f"agent {status['agent']}, judge {status['judge']}, budget {status['budget'] or '-'}",
+        "started": _moment(status["started"], now),
+        "deadline": _moment(status["deadline"], now) if status["state"] != "ended" else "",
+        "ended": _moment(status["ended"], now),
+        "experiments": _experiments(status),
+        "val_bpb": _score(status),
+        "grade": _grade(status["grade"]),
+        "cost": _cost(status["cost_usd"]),
+        "time": f"{duration(sum(status['time_split'].values()))}: {shares(status['time_split'])}",
+    }
+    return {name: value for name, value in found.items() if value}
+
+
+def _state(status: dict[str, Any]) -> str:
+    if status["state"] == "ended":
+        return f"ended: {status['stop_reason']}"
+    return STATES.get(status["state"]) or str(status["state"])
+
+
+def _trial(trial: dict[str, Any] | None, now: float) -> str:
+    if trial is None:
+        return ""
+    return f"experiment {trial['n']}, {trial['purpose']} trial, for {duration(now - trial['started'])}"
+
+
+def _moment(at: float | None, now: float) -> str:
+    return "" if at is None else moment(at, now)
+
+
+def _experiments(status: dict[str, Any]) -> str:
+    parts = [f"{count} {verdict}" for verdict, count in sorted(status["verdicts"].items(), key=lambda item: -item[1])]
+    return str(status["experiments"]) + (f": {', '.join(parts)}" if parts else "")
+
+
+def _score(status: dict[str, Any]) -> str:
+    base, best, sigma = status["base_bpb"], status["best_bpb"], status["sigma"]
+    if base is None:
+        return ""
+    noise = f", sigma {sigma:.4f}" if sigma else ""
+    if best is None or not status["best"]:
+        return f"{base:.4f}, the base{noise}"
+    gain = best - base
+    return f"{base:.4f} -> {best:.4f} ({gain:+.4f}{noise}), experiment {status['best']}, {status['best_sha'][:7]}"
+
+
+def _grade(grade: str | None) -> str:
+    return "WEAK: not everything is protected, `autoresearch doctor` says what" if grade == "WEAK" else grade or ""
+
+
+def _cost(dollars: float | None) -> str:
+    return "unknown: the model's price is" if dollars is None else f"${dollars:.2f}" if dollars else ""

@@ -1,0 +1,35 @@
+"""Times and durations as people say them."""
+
+from datetime import datetime
+
+MINUTE, HOUR, DAY = 60, 3600, 86400
+
+
+def duration(seconds: float) -> str:
+    """`42 s`, `3 min 20 s`, `3 h 12 min`, `2 d 4 h`: the two largest units."""
+    whole = max(0, round(seconds))
+    for size, name, below, small in ((DAY, "d", HOUR, "h"), (HOUR, "h", MINUTE, "min"), (MINUTE, "min", 1, "s")):
+        if whole >= size:
+            rest = whole % size // below
+            return f"{whole // size} {name}" + (f" {rest} {small}" if rest else "")
+    return f"{whole} s"
+
+
+def moment(at: float, now: float) -> str:
+    """Local time, with the date if it is another day, and how far away: `07:30 (in 3 h 12 min)`."""
+    then, today = datetime.fromtimestamp(at), datetime.fromtimestamp(now).date()
+    clock = then.strftime("%H:%M" if then.date() == today else "%a %d %b %H:%M")
+    away = f"in {duration(at - now)}" if at > now else f"{duration(now - at)} ago"
+    return f"{clock} ({away})"
+
+
+def shares(seconds: dict[str, float]) -> str:
+    """`train 71 %, score 12 %`, largest first; what is under half a percent is left out."""
+    total = sum(seconds.values())
+    parts = sorted(seconds.items(), key=lambda item: -item[1])
+    return ", ".join(f"{name.replace('_', ' ')} {100 * part / total:.0f} %" for name, part in parts if part > total / 200)
+
+
+def one_line(text: str | None) -> str:
+    """Without line breaks."""
+    return " ".join((text or "").split())
