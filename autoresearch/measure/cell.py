@@ -18,9 +18,10 @@ files, shared memory, queues, keys, file locks, modes and times. Output goes to 
 
 Not covered: a hole in the kernel or a driver. What one cell can tell another by the load it makes, the page
 cache, or (without a mount namespace) access times of files; so cells that must not talk run one after the
-other. Disk and memory beyond the limits per file and process: there is no quota on the private folder. If
-the supervisor itself is killed from outside, daemons of a cell without a process namespace stay. With
-`library`, copies of it inside site-packages. On a GPU, what the driver shares between processes.
+other. Disk and memory beyond the limits per file and process: there is no quota on the private folder. The
+number of processes where the cell has to stay root (Linux does not limit root), but under a CPU budget, which
+allows one. If the supervisor itself is killed from outside, daemons of a cell without a process namespace
+stay. With `library`, copies of it inside site-packages. On a GPU, what the driver shares between processes.
 """
 
 import contextlib

@@ -78,7 +78,28 @@ NOT_HERE = {
     44: "agents return text, they do not run in a cell",
 }
 MORE_THAN_ONE = [frozenset[str](), frozenset({"ns"})]  # a bare machine, and a default container
-WORDS = ["the", "quick", "brown", "fox", "jumps", "over", "a", "lazy", "dog", "while", "seven", "wise", "owls", "watch", "from", "old", "trees", "and", "nobody", "speaks"]
+WORDS = [
+    "the",
+    "quick",
+    "brown",
+    "fox",
+    "jumps",
+    "over",
+    "a",
+    "lazy",
+    "dog",
+    "while",
+    "seven",
+    "wise",
+    "owls",
+    "watch",
+    "from",
+    "old",
+    "trees",
+    "and",
+    "nobody",
+    "speaks",
+]
 DANGEROUS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e\ud800-\udfff]")
 SMALL = 0.002  # bits per byte that an attack may win by luck, where one is allowed
 
@@ -226,6 +247,8 @@ def test_an_attack_gets_nothing(
     attack = ATTACKS[name]
     if off and not attack.aims_at_the_machine:
         pytest.skip("aims at the arithmetic: the same in every cell")
+    if "OPENED_BY" in attack.says and honest(128).grade == "WEAK":
+        pytest.skip(f"nothing here stops it: {'; '.join(honest(128).weaknesses)}")
     before = _snapshot(targets)
     for _ in range(2 if attack.says.get("TWICE") else 1):
         result = measure(attack.aimed_at(**targets), 1, attack.settings(off), text_data)
@@ -249,15 +272,6 @@ def test_without_its_layers_the_attack_is_real_and_the_grade_says_so(
     assert outcomes[0].grade == "WEAK" and outcomes[0].weaknesses
 
 
-ESSENTIAL = (
-    "reads_val",
-    "reads_secrets",
-    "network",
-    "signals",
-    "leaves_a_word",
-    "edits_the_repository",
-    "changes_modes",
-)
 LAYERS = {"landlock", "seccomp", "nnp", "caps", "rlimits", "ns", "uid"}
 
 
@@ -272,11 +286,25 @@ def test_a_layer_that_is_off_is_reported_and_never_lets_an_attack_through_a_stro
         assert _is_off(layer, result.layers)
         stopped = not _escaped(result) and result.outcome == "ok"
         assert stopped or result.grade == "WEAK", result.log
-        if layer not in ("ns", "uid", "caps") and not (layer == "landlock" and result.layers["uid"]):
+        if layer not in ("ns", "uid") and _is_missed(layer, result.layers):
             assert result.grade == "WEAK" and result.weaknesses
 
 
 def _is_off(layer: str, layers: dict[str, Any]) -> bool:
-    if layer == "caps":
+    if layer == "caps":  # only root has any
         return bool(layers["caps"]) == (os.geteuid() == 0 and layers["uid"] is None)
     return not layers[layer]
+
+
+def _is_missed(layer: str, layers: dict[str, Any]) -> bool:
+    """Whether no other layer does the same: a user of its own has no capabilities, and may not read our files."""
+    return layer not in ("caps", "landlock") or (layers["uid"] is None and (layer != "caps" or bool(layers["caps"])))
+
+
+def test_validation_text_does_not_come_back(text_data: Dataset) -> None:
+    """Neither the text nor the name of an exception, nor the log, of a cell that has seen validation rows."""
+    attack = ATTACKS["tells_val_by_exception"]
+    result = measure(attack.text, 1, attack.settings(), text_data)
+    assert (result.outcome, result.reason) == ("crash", "claim cell: an exception of its own")
+    told = json.dumps(result.as_json()) + result.log
+    assert not any(text_data.decode(row[:16]).decode() in told for row in text_data.rows("val"))

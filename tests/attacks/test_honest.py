@@ -1,0 +1,32 @@
+"""What people do in good faith passes the audit: no honest model is ever suspect."""
+
+from pathlib import Path
+
+import pytest
+from hostile import CORES
+
+from autoresearch.measure.clock import Budget
+from autoresearch.measure.data import Dataset
+from autoresearch.measure.settings import Settings
+from autoresearch.measure.trial import measure
+
+HERE = Path(__file__).parent
+EXACT = 1e-6  # nats: on a CPU, claim and audit compute the same thing
+
+
+def marks(path: Path) -> list[pytest.MarkDecorator]:
+    text = path.read_text()
+    compiled = [pytest.mark.slow, pytest.mark.timeout(600)] if "torch.compile" in text else []
+    return [*compiled, *([pytest.mark.torch] if "import torch" in text else [])]
+
+
+VARIANTS = [pytest.param(path, id=path.stem, marks=marks(path)) for path in sorted(HERE.glob("honest*.py"))]
+
+
+@pytest.mark.parametrize("path", VARIANTS)
+def test_an_honest_model_is_never_suspect(path: Path, bytes_data: Dataset) -> None:
+    settings = Settings(Budget.parse("10steps"), eval_rows=64, eval_batch=16, cores=CORES)
+    result = measure(path.read_text(), 1, settings, bytes_data)
+    assert result.outcome == "ok", result.reason + result.log
+    assert result.val_bpb is not None and 0.5 < result.val_bpb < 9
+    assert result.audit is not None and result.audit["d_rms"] < max(EXACT, 1e-3 * ("bf16" in path.stem))

@@ -1,0 +1,93 @@
+"""The arithmetic of claim and audit, without cells: what is asked, what a lie buys."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from autoresearch.measure.data import Dataset
+from autoresearch.measure.score import compare, draw_positions, evaluation_rows, losses_of, spliced
+
+ROWS, LENGTH = 64, 16
+
+
+def text(rng: np.random.Generator) -> np.ndarray:
+    """Rows whose every token says where it is: no two are equal."""
+    return np.arange(ROWS * (LENGTH + 1), dtype=np.uint16).reshape(ROWS, LENGTH + 1)
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 10**6), count=st.integers(1, ROWS // 2))
+def test_an_auditor_is_never_shown_an_answer(seed: int, count: int) -> None:
+    rng = np.random.default_rng(seed)
+    rows = text(rng)
+    row, position = draw_positions(np.ones((ROWS, LENGTH), bool), count, rng)
+    windows = spliced(rows, row, position, rng)
+    assert len(row) == count == len(set(row.tolist()))
+    assert not np.isin(rows[row, position + 1], windows).any()
+    for window, r, p in zip(windows, row, position, strict=True):
+        assert (window[: p + 1] == rows[r, : p + 1]).all()
+
+
+def test_positions_are_drawn_uniformly_over_what_is_scored() -> None:
+    rng = np.random.default_rng(1)
+    scored = np.ones((ROWS, LENGTH), bool)
+    scored[:, 3] = False
+    counts = np.zeros(LENGTH)
+    for _ in range(300):
+        _, position = draw_positions(scored, ROWS // 2, rng)
+        counts += np.bincount(position, minlength=LENGTH)
+    assert counts[3] == 0
+    expected = counts.sum() / (LENGTH - 1)
+    assert abs(np.delete(counts, 3) - expected).max() < 5 * math.sqrt(expected)
+
+
+@pytest.mark.parametrize("scale", [0.0, 1.0, 1e4])
+def test_logits_are_normalised_here(scale: float) -> None:
+    rng = np.random.default_rng(2)
+    logits = scale * rng.normal(size=(5, 7))
+    targets = np.array([0, 1, 2, 3, 4], np.uint16)
+    every = np.stack([losses_of(logits, np.full(5, k, np.uint16)) for k in range(7)])
+    assert np.exp(-every).sum(0) == pytest.approx(1)
+    assert losses_of(logits + 5, targets) == pytest.approx(losses_of(logits, targets), abs=1e-6)
+
+
+@pytest.mark.parametrize("lie", [0.0005, 0.0015, -0.0015])
+@pytest.mark.parametrize("noise", [0.0, 0.006])
+def test_a_constant_lie_inside_the_tolerance_buys_nothing(lie: float, noise: float) -> None:
+    """Many audits of one claim: the expected score is the truth, and no draw is off by more than its error says."""
+    rng = np.random.default_rng(3)
+    truth = rng.gamma(1.5, 2.0, size=(256, 64))
+    claims = truth - lie
+    offs, errors = [], []
+    for _ in range(200):
+        row, position = draw_positions(np.ones(truth.shape, bool), 128, rng)
+        audited = truth[row, position] + noise * rng.normal(size=128)
+        audit = compare(audited, claims[row, position])
+        assert audit.suspicion is None, audit.suspicion
+        offs.append(claims.mean() + audit.d_mean - truth.mean())
+        errors.append(audit.d_se)
+    assert abs(np.mean(offs)) < 1e-9 + 3 * np.mean(errors) / math.sqrt(200)
+    assert np.mean(np.abs(offs) > 1e-9 + 2 * np.array(errors)) < 0.1
+
+
+@pytest.mark.parametrize("share", [0.01, 0.003])
+def test_lies_at_few_positions_are_found_as_often_as_the_draws_promise(share: float) -> None:
+    rng = np.random.default_rng(4)
+    truth = rng.gamma(1.5, 2.0, size=(1024, 32))
+    claims = np.where(rng.random(truth.shape) < share, 0.0, truth)
+    found = []
+    for _ in range(200):
+        row, position = draw_positions(np.ones(truth.shape, bool), 512, rng)
+        found.append(compare(truth[row, position], claims[row, position]).suspicion is not None)
+    promised = 1 - (1 - share) ** 512
+    assert np.mean(found) > promised - 0.12
+
+
+def test_bytes_are_those_of_the_text(bytes_data: Dataset) -> None:
+    """What is divided by is counted from the raw text, and only there: no token counts for what it is not."""
+    rows = evaluation_rows(bytes_data, "val", 10**6)
+    sizes = bytes_data.token_bytes()[rows[:, 1:]]
+    assert int(sizes.sum()) == sum(len(bytes_data.decode(row[1:])) for row in rows)

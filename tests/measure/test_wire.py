@@ -1,0 +1,284 @@
+"""The wire against a far end that sends anything: the near end never crashes, hangs, leaks descriptors or grows."""
+
+import array
+import fcntl
+import json
+import os
+import resource
+import socket
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from autoresearch.measure import score, training, wire
+from autoresearch.measure.clock import Budget, Clock
+from autoresearch.measure.result import Result
+
+ANYTHING = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=20), inner, max_size=4),
+    max_leaves=12,
+)
+NUMBERS = st.floats() | st.integers() | st.integers(10**300, 10**320) | st.booleans()
+
+
+@pytest.fixture
+def ends() -> Iterator[tuple[wire.Channel, socket.socket]]:
+    """Our end, and theirs."""
+    ours, theirs = wire.Channel.pair()
+    yield ours, theirs
+    ours.close()
+    theirs.close()
+
+
+def descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+
+
+def hand_over(theirs: socket.socket, data: bytes, fds: list[int]) -> None:
+    theirs.sendmsg([data], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else [])
+
+
+def receive_all(channel: wire.Channel) -> None:
+    """Take what is there, as the referee would: until there is nothing, or the far end is given up."""
+    try:
+        while (message := channel.receive(0)) is not None:
+            assert isinstance(message.kind, str) and isinstance(message.fields, dict)
+            message.close()
+    except wire.Closed:
+        pass
+
+
+@ANYTHING
+@given(messages=st.lists(st.binary(min_size=1, max_size=300) | st.builds(lambda value: json.dumps(value).encode(), JSON), max_size=5))
+def test_bytes_of_any_kind(messages: list[bytes]) -> None:
+    before = descriptors()
+    ours, theirs = wire.Channel.pair()
+    for data in messages:
+        theirs.send(data)
+    receive_all(ours)
+    ours.close()
+    theirs.close()
+    assert descriptors() == before
+
+
+@ANYTHING
+@given(fields=st.dictionaries(st.text(max_size=10), JSON, max_size=4), kind=st.text(max_size=20))
+def test_what_is_sent_is_what_arrives(fields: dict[str, object], kind: str) -> None:
+    fields = {name: value for name, value in fields.items() if name not in ("kind", "fds", "patience", "self")}
+    ours, theirs = wire.Channel.pair()
+    with theirs:
+        theirs.send(json.dumps({**fields, "kind": kind}).encode())
+        message = ours.receive(1)
+        ours.close()
+    assert message is not None and message.kind == kind
+    assert json.dumps(message.fields) == json.dumps(fields)
+
+
+@ANYTHING
+@given(count=st.integers(0, 250), room=st.sampled_from([1, 250]), text=st.sampled_from([b'{"kind": "x"}', b"no message", b"[]"]))
+def test_any_number_of_descriptors_is_closed_again(count: int, room: int, text: bytes) -> None:
+    before = descriptors()
+    ours, theirs = wire.Channel.pair()
+    ours.receive_fds = room
+    with theirs:
+        hand_over(theirs, text, [0] * count)
+        receive_all(ours)
+        ours.close()
+    assert descriptors() == before
+
+
+def test_a_large_message_ends_the_conversation(ends: tuple[wire.Channel, socket.socket]) -> None:
+    ours, theirs = ends
+    theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+    theirs.send(b'{"kind": "' + b"x" * (wire.MESSAGE_LIMIT + 1) + b'"}')
+    with pytest.raises(wire.Closed, match="too large"):
+        ours.receive(1)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"\0", b"null", b"[" * 60_000, b'{"a":' * 10_000, b'{"kind": 1}', b'{"kind": "x", "n": ' + b"9" * 5000 + b"}", b"\xff\xfe{", b'{"kind": "\xc3"}'],
+    ids=lambda data: repr(data[:12]),
+)
+def test_what_is_no_message_ends_the_conversation(data: bytes, ends: tuple[wire.Channel, socket.socket]) -> None:
+    ours, theirs = ends
+    theirs.send(data)
+    with pytest.raises(wire.Closed):
+        ours.receive(1)
+
+
+def test_a_silent_end_is_not_waited_for_longer_than_asked(ends: tuple[wire.Channel, socket.socket]) -> None:
+    started = time.monotonic()
+    assert ends[0].receive(0.05) is None
+    assert time.monotonic() - started < 1
+
+
+def test_an_end_that_does_not_read_is_given_up(ends: tuple[wire.Channel, socket.socket]) -> None:
+    ours, _ = ends
+    started = time.monotonic()
+    with pytest.raises(wire.Closed):
+        for _ in range(100_000):
+            ours.send("saved", patience=0)
+    assert time.monotonic() - started < 5
+
+
+def test_a_flood_is_read_without_growing(ends: tuple[wire.Channel, socket.socket]) -> None:
+    ours, theirs = ends
+    data = json.dumps({"kind": "log", "values": {str(k): float(k) for k in range(3000)}}).encode()
+    stop = threading.Event()
+
+    def flood() -> None:
+        while not stop.is_set():
+            try:
+                theirs.send(data)
+            except OSError:
+                return
+
+    thread = threading.Thread(target=flood)
+    thread.start()
+    before, open_before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, descriptors()
+    for _ in range(500):
+        message = ours.receive(1)
+        assert message is not None
+    stop.set()
+    ours.close()
+    thread.join()
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000  # kB
+    assert descriptors() <= open_before
+
+
+# --- what may be a checkpoint
+
+
+def memory(size: int, seals: int | None) -> int:
+    fd = os.memfd_create("test", os.MFD_ALLOW_SEALING | os.MFD_CLOEXEC)
+    os.ftruncate(fd, size)
+    if seals is not None:
+        fcntl.fcntl(fd, wire.F_ADD_SEALS, seals)
+    return fd
+
+
+@settings(max_examples=40, deadline=None)
+@given(seals=st.sets(st.sampled_from([wire.SEAL_SEAL, wire.SEAL_SHRINK, wire.SEAL_GROW, wire.SEAL_WRITE])), size=st.integers(0, 200))
+def test_only_a_wholly_sealed_memory_file_of_the_right_size_is_sealed(seals: set[int], size: int) -> None:
+    fd = memory(size, sum(seals))
+    try:
+        assert wire.is_sealed(fd, 100) == (sum(seals) == wire.ALL_SEALS and size <= 100)
+    finally:
+        os.close(fd)
+
+
+def test_other_files_are_not_sealed() -> None:
+    reader, writer = os.pipe()
+    others = [os.open("/", os.O_RDONLY), os.open("/dev/null", os.O_RDWR), os.open("/", os.O_PATH), reader, writer]
+    others.append(os.open("/proc/self/status", os.O_RDONLY))
+    assert not any(wire.is_sealed(fd, 1 << 30) for fd in others)
+    for fd in others:
+        os.close(fd)
+    assert not wire.is_sealed(others[0], 1 << 30)
+
+
+# --- the referee behind it
+
+
+class _Guest:
+    """As much of a guest as the referee's receiving side uses."""
+
+    def __init__(self, channel: wire.Channel) -> None:
+        self.channel = channel
+
+
+@ANYTHING
+@given(
+    messages=st.lists(
+        st.fixed_dictionaries(
+            {"kind": st.sampled_from(["log", "checkpoint", "ready", "done", "error", "?"])},
+            optional={
+                "values": JSON | st.dictionaries(st.text(max_size=8), NUMBERS, max_size=20),
+                "error": JSON,
+                "text": JSON,
+                "reason": JSON,
+            },
+        ),
+        max_size=6,
+    ),
+    fds=st.integers(0, 3),
+    sealed=st.booleans(),
+)
+def test_the_referee_survives_messages_of_any_kind(messages: list[dict[str, object]], fds: int, sealed: bool) -> None:
+    before = descriptors()
+    result = Result()
+    ours, theirs = wire.Channel.pair()
+    fd = memory(8, wire.ALL_SEALS if sealed else None)
+    keeper = training._Keeper(_Guest(ours), result)  # type: ignore[arg-type]
+    clock = Clock(Budget.parse("9s"), os.getpid())
+    try:
+        for message in messages:
+            hand_over(theirs, json.dumps(message).encode(), [fd] * fds)
+            received = keeper.next(1)
+            assert received is not None
+            if keeper.take(received, clock):
+                break
+    except (wire.Closed, training._Failed) as end:
+        str(end).encode()
+    keeper.drop()
+    for sock in (ours, theirs):
+        sock.close()
+    os.close(fd)
+    assert descriptors() == before
+    json.dumps(result.as_json(), allow_nan=False, ensure_ascii=False).encode()
+    assert len(result.reported) <= training.REPORTED_NAMES and len(result.curve) <= len(messages)
+    assert 0 <= training._fraction(Clock(Budget.parse("9steps"), os.getpid()), result) <= 1
+
+
+def test_what_a_cell_reports_is_bounded() -> None:
+    result = Result()
+    ours, theirs = wire.Channel.pair()
+    keeper = training._Keeper(_Guest(ours), result)  # type: ignore[arg-type]
+    clock = Clock(Budget.parse("9s"), os.getpid())
+    for k in range(5000):
+        keeper.take(wire.Message("log", {"values": {f"name {k}": 1.0, "loss": float(k), "seconds": -1.0}}), clock)
+    assert len(result.reported) <= training.REPORTED_NAMES
+    assert 100 < len(result.curve) <= training.CURVE_POINTS
+    assert all(point["seconds"] >= 0 for point in result.curve)
+    ours.close()
+    theirs.close()
+
+
+def test_an_evaluation_ends_at_its_cap_whatever_is_sent(ends: tuple[wire.Channel, socket.socket]) -> None:
+    ours, theirs = ends
+
+    def chatter() -> None:
+        try:
+            while True:
+                hand_over(theirs, b'{"kind": "log", "values": {"loss": 1}}', [0])
+        except OSError:
+            return
+
+    thread = threading.Thread(target=chatter)
+    thread.start()
+    started, before = time.monotonic(), descriptors()
+    with pytest.raises(score.EvaluationError, match="no answer in 0 s"):
+        score._until_done(ours, "claim", 0.3)
+    assert time.monotonic() - started < 2
+    ours.close()
+    thread.join()
+    assert descriptors() < before
+
+
+@ANYTHING
+@given(name=JSON)
+def test_an_evaluating_cell_can_name_only_known_exceptions(name: object) -> None:
+    ours, theirs = wire.Channel.pair()
+    with theirs:
+        theirs.send(json.dumps({"kind": "error", "error": name, "text": "secret"}).encode())
+        with pytest.raises(score.EvaluationError) as failure:
+            score._until_done(ours, "audit", 5)
+        ours.close()
+    assert failure.value.error in score.ERRORS | {"an exception of its own"}
