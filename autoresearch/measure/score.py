@@ -30,6 +30,7 @@ Floats = npt.NDArray[np.float64]
 Tokens = npt.NDArray[np.uint16]
 
 # hard limits on d = audited - claimed, in nats per token
+D_ROUNDING = 1e-6  # claims are float32: what that rounds away is no difference, and exact repeats stay exact
 D_MEAN = 0.002  # tolerance, plus four standard errors
 D_MEAN_MAX = 0.01
 D_RMS_MAX = 0.03
@@ -119,7 +120,7 @@ def score(
         return Score(round(bpb, 6), 0.0, None, row_nats, sizes.sum(1))
     audit = _audit(source, checkpoint, rows, claims, sizes, settings, data)
     per_nat = int((sizes > 0).sum()) / (math.log(2) * total_bytes)  # bits per byte for each nat per token
-    correction = audit.d_mean * per_nat if math.isfinite(audit.d_mean) else 0.0
+    correction = audit.d_mean * per_nat if D_ROUNDING < abs(audit.d_mean) < math.inf else 0.0
     return Score(round(bpb + correction, 6), audit.d_se * per_nat, audit, row_nats, sizes.sum(1))
 
 

@@ -1,6 +1,7 @@
 """Sends what is no message at all, in the hope that somebody chokes on it."""
 
 import socket
+import time
 
 import numpy as np
 
@@ -12,8 +13,7 @@ def train(trial):
     trial.start()
     trial.save(fit(trial.rows), {})
     socket.socket(fileno=3).send(b"\x80\x04\x95" + b"[" * 60000)
-    trial.rows.sum()
-    __import__("time").sleep(60)
+    time.sleep(60)
 
 
 def fit(rows):
