@@ -11,6 +11,8 @@ from autoresearch.ledger import Experiment, Ledger, Session, Trial
 
 T = TypeVar("T")
 
+JUDGING = ("base", "screen", "rerun")  # purposes of trials; those of the honest total decide nothing
+
 
 def known(value: T | None) -> T:
     """A value that the state of its experiment guarantees."""
@@ -32,9 +34,9 @@ class Evidence:
         return [row for row in kept if row.state == "settled" or row.n == 0][-1]
 
     def trials(self, experiment: Experiment) -> list[Trial]:
-        """The trials of an experiment that ended by themselves, in order."""
+        """The trials of an experiment that ended by themselves and may judge it, in order."""
         trials = self.ledger.trials(self.session.id, experiment.id)
-        return [trial for trial in trials if trial.outcome not in (None, "infra")]
+        return [trial for trial in trials if trial.outcome not in (None, "infra") and trial.purpose in JUDGING]
 
     def scores(self, experiment: Experiment) -> list[float]:
         """The scores that a version is known by: without the draw that selected it, where there is a fresh one."""
@@ -46,7 +48,7 @@ class Evidence:
         """Spread of single trials around their version's mean, pooled over the session."""
         groups: dict[int, list[float]] = {}
         for trial in self.ledger.trials(self.session.id):
-            if trial.outcome == "ok" and trial.val_bpb is not None:
+            if trial.outcome == "ok" and trial.val_bpb is not None and trial.purpose in JUDGING:
                 groups.setdefault(trial.experiment_id, []).append(trial.val_bpb)
         return judge.noise(list(groups.values()))
 

@@ -109,7 +109,7 @@ def open_session(place: Place, store: Ledger, workspace: Workspace) -> ledger.Se
     head = workspace.head()
     found = store.session(place.config.tag)
     if found is not None and (place.config.tag or _goes_on(found, head)):
-        _check_same(found, place)
+        check_same(found, place)
         return found
     tag = place.config.tag or _new_tag(store)
     seed = place.config.seed if place.config.seed is not None else secrets.randbits(31)
@@ -123,7 +123,8 @@ def _goes_on(session: ledger.Session, head: str) -> bool:
     return session.base_sha == head and not finished
 
 
-def _check_same(session: ledger.Session, place: Place) -> None:
+def check_same(session: ledger.Session, place: Place) -> None:
+    """Whether trials here and now can be compared with the session's. Raises UserError."""
     if ledger.is_alive(session) and session.pid != os.getpid():
         raise UserError(f"session `{session.tag}` is running already (process {session.pid}): see `autoresearch status`")
     now, then = pinned(place) | identity(place), session.settings | session.identity

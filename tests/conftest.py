@@ -1,6 +1,8 @@
 """Shared by all tests: a cache of their own, a tiny data set, a repository, and a numpy train.py that starts fast."""
 
+import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -84,6 +86,36 @@ def make_repository(root: Path, train: str) -> Path:
     for command in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-q", "-m", "base"]):
         git(root, *command)
     return root
+
+
+@pytest.fixture(scope="module")
+def settings_of(bytes_data: Dataset) -> dict[str, str]:
+    """The environment with everything that a small session needs."""
+    settings = {
+        "CACHE": str(bytes_data.root.parents[1]),
+        "SOURCE": bytes_data.meta["source"],
+        "VOCAB_SIZE": "256",
+        "SEQ_LEN": "32",
+        "DEVICE": "cpu",
+        "BUDGET": "20steps",
+        "EVAL_ROWS": "64",
+        "TAG": "t",
+    }
+    return os.environ | {f"AUTORESEARCH_{name}": value for name, value in settings.items()}
+
+
+@pytest.fixture(scope="module")
+def finished(settings_of: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The repository of a session of a keep and a discard."""
+    folder = tmp_path_factory.mktemp("finished")
+    repository, script = make_repository(folder / "repository", BIGRAM), folder / "script"
+    script.mkdir()
+    (script / "01-smoother.py").write_text(BIGRAM.replace("SMOOTHING = 0.5 ", "SMOOTHING = 0.02 "))
+    (script / "02-blunt.py").write_text(BIGRAM.replace("SHARPNESS = 1.0", "SHARPNESS = 0.3"))
+    command = [sys.executable, "-m", "autoresearch", "run", "--agent", f"scripted:{script}"]
+    done = subprocess.run(command, cwd=repository, env=settings_of, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return repository
 
 
 def git(root: Path, *command: str) -> str:

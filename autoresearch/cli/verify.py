@@ -1,16 +1,22 @@
-"""Commands that verify: doctor."""
+"""Commands that verify: doctor, total."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import typer
 from rich.console import Console
 
-from autoresearch import checkup, start
-from autoresearch.cli.app import JSON, RUN, app, print_json
+from autoresearch import checkup, night, slots, start
+from autoresearch.cli.app import JSON, RUN, TAG, VERIFY, app, opened, print_json
+from autoresearch.config import cache_folder
 from autoresearch.errors import UserError
 from autoresearch.measure.cell import protect_self
 from autoresearch.review import consistency
+from autoresearch.review.total import Referee, measure_total
 from autoresearch.views.doctor import print_differences, print_findings
+from autoresearch.views.live import Live
+from autoresearch.views.total import print_total
+from autoresearch.workspace import Workspace
 
 
 @app.command(rich_help_panel=RUN)
@@ -51,3 +57,26 @@ def _doctor_ledger(as_json: bool) -> None:
         print_differences(differences, Console())
     if differences:
         raise typer.Exit(1)
+
+
+@app.command(rich_help_panel=VERIFY)
+def total(
+    pairs: int = typer.Option(3, min=2, help="Pairs of trials: each is one of the base and one of the final version."),
+    tag: str = TAG,
+    as_json: bool = JSON,
+) -> None:
+    """The honest total: base against final on fresh seeds, on val and on holdout, with a 95 % interval."""
+    protect_self()
+    with opened(tag, readonly=False) as (store, session):
+        place = start.place({"budget": session.settings["budget"], "device": session.settings["device"]})
+        night.check_same(session, place)
+        with slots.hold(place.slot, cache_folder() / "locks"), Live() as live:
+            workspace = Workspace(place.root, place.config.train)
+            watch = lambda n, progress: live.progress(n, "total", progress)  # noqa: E731
+            found = measure_total(Referee(store, session, workspace, place.settings, place.data, watch), pairs)
+        data = asdict(found)
+        store.event(session.id, "total", f"{found.val.mean:+.4f} bits per byte", data=data)
+    if as_json:
+        print_json(data)
+    else:
+        print_total(found, Console())

@@ -9,6 +9,7 @@ from typing import Any
 
 from autoresearch.artefacts import Artefacts
 from autoresearch.errors import UserError
+from autoresearch.evidence import JUDGING
 from autoresearch.ledger import Experiment, Ledger, Session, Trial
 from autoresearch.workspace import Workspace
 
@@ -42,7 +43,7 @@ def check(root: Path) -> list[Difference]:
         for session in store.sessions():
             trials: dict[int, list[Trial]] = {}
             for trial in store.trials(session.id):
-                if trial.outcome not in (None, "infra"):
+                if trial.outcome not in (None, "infra") and trial.purpose in JUDGING:
                     trials.setdefault(trial.experiment_id, []).append(trial)
             numbers = [row.n for row in store.experiments(session.id)]
             experiments = [row for n in numbers if (row := store.experiment(session.id, n)) is not None]

@@ -6,46 +6,9 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from conftest import BIGRAM, git, make_repository
+from conftest import git
 
-from autoresearch import agents
-from autoresearch.ledger import Ledger
-from autoresearch.limits import Limits
-from autoresearch.measure import machine
-from autoresearch.measure.clock import Budget
-from autoresearch.measure.data import Dataset
-from autoresearch.measure.settings import Settings
 from autoresearch.review import consistency
-from autoresearch.session import Session
-from autoresearch.workspace import Workspace
-
-
-@pytest.fixture(scope="module")
-def finished(bytes_data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A session of a keep and a discard; its repository."""
-    folder = tmp_path_factory.mktemp("finished")
-    repository, script = make_repository(folder / "repository", BIGRAM), folder / "script"
-    script.mkdir()
-    (script / "01-smoother.py").write_text(BIGRAM.replace("SMOOTHING = 0.5 ", "SMOOTHING = 0.02 "))
-    (script / "02-blunt.py").write_text(BIGRAM.replace("SHARPNESS = 1.0", "SHARPNESS = 0.3"))
-    workspace = Workspace(repository)
-    identity = machine.identity("cpu", None, bytes_data.hash)
-    with Ledger.open(repository / "runs" / "ledger.db") as store:
-        row = store.create_session("t", "autoresearch/t", workspace.head(), "scripted", "default", {}, identity, seed=5)
-        Session(
-            row=row,
-            ledger=store,
-            workspace=workspace,
-            agent=agents.create(f"scripted:{script}"),
-            settings=Settings(Budget.parse("20steps"), eval_rows=64, eval_batch=16),
-            data=bytes_data,
-            runs=repository / "runs",
-            program=repository / "program.md",
-            base=workspace.read(row.base_sha),
-            identity=identity,
-            limits=Limits(),
-        ).run()
-    return repository
 
 
 @pytest.fixture
