@@ -107,6 +107,10 @@ class Workspace:
         """The incumbent of a session."""
         return self._git.commit_of(f"refs/autoresearch/{tag}/best")
 
+    def branch(self, tag: str) -> str | None:
+        """Where the branch of a session is."""
+        return self._git.commit_of(f"refs/heads/autoresearch/{tag}")
+
     def ref(self, tag: str, n: int) -> str | None:
         """The commit of experiment n."""
         return self._git.commit_of(f"refs/autoresearch/{tag}/{n}")
@@ -126,7 +130,7 @@ class Workspace:
     def branch_follows(self, tag: str) -> bool:
         """Whether the branch is where `best` is, and free to go on with it."""
         best = self.best(tag)
-        return best is not None and self._branch(tag) == best and not self._checked_out(tag)
+        return best is not None and self.branch(tag) == best and not self._checked_out(tag)
 
     # --- steps of the loop: each can be taken again
 
@@ -143,7 +147,7 @@ class Workspace:
                 raise UserError(f"refs/autoresearch/{tag} belongs to another base: choose another --tag")
             return base
         base = sha if text is None or text == self.read(sha) else self._write(sha, text, f"Base of {tag}\n")
-        if (branch := self._branch(tag)) not in (None, base):
+        if (branch := self.branch(tag)) not in (None, base):
             raise UserError(f"branch autoresearch/{tag} exists already: delete it or choose another --tag")
         if self.best(tag) is not None:
             raise UserError(f"refs/autoresearch/{tag}/best exists without a base: choose another --tag")
@@ -187,9 +191,9 @@ class Workspace:
     def follow(self, tag: str) -> bool:
         """Let the branch catch up with `best`, if it may move; returns whether it is there."""
         best = self._known_best(tag)
-        if self._branch(tag) != best:
+        if self.branch(tag) != best:
             self._git.move(self._branch_moves(tag, best))
-        return self._branch(tag) == best
+        return self.branch(tag) == best
 
     # --- below: plumbing
 
@@ -215,13 +219,10 @@ class Workspace:
         same = base == sha or self._git.read_commit(base).parents == [sha]
         return same and (text is None or self.blob(base) == self._store(text))
 
-    def _branch(self, tag: str) -> str | None:
-        return self._git.commit_of(f"refs/heads/autoresearch/{tag}")
-
     def _branch_moves(self, tag: str, sha: str) -> dict[str, tuple[str, str | None]]:
         """The moves that take the branch to `sha`: none if the user has moved it or works on it."""
         mark, name = f"refs/autoresearch/{tag}/branch", f"refs/heads/autoresearch/{tag}"
-        left, now = self._git.commit_of(mark), self._branch(tag)
+        left, now = self._git.commit_of(mark), self.branch(tag)
         symbolic = self._git.run("symbolic-ref", "--quiet", name, accept=range(2))[0] == 0
         if now is None or now != left or symbolic or self._checked_out(tag):
             return {}

@@ -1,19 +1,21 @@
-"""Whether ledger, git and artefacts tell the same story, and what to do where they do not."""
+"""Whether ledger, git and artefacts tell the same story, and what to do where they do not.
 
-import json
+Each question below is asked of each session. An experiment that is not settled is left alone: a step of it may be
+half taken, and `run` finishes it.
+"""
+
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
-from autoresearch.artefacts import Artefacts
-from autoresearch.errors import UserError
-from autoresearch.evidence import JUDGING
-from autoresearch.ledger import Experiment, Ledger, Session, Trial
+from autoresearch import config, judge
+from autoresearch.ledger import Experiment, Ledger, Trial
+from autoresearch.review.story import Story, blob, blob_of, stored
 from autoresearch.workspace import Workspace
 
-RESUME = "`autoresearch run --tag {tag}` finishes what was begun"
+DISTRUST = "do not trust experiment {n}: `autoresearch show {n}` has its text, `autoresearch trial` measures it again"
+RESTORE = "the ledger was edited or is an old copy: put the right runs/ledger.db back"
 
 
 @dataclass(frozen=True)
@@ -25,145 +27,194 @@ class Difference:
     remedy: str
 
 
-@dataclass(frozen=True)
-class _Story:
-    """One session as the ledger tells it, beside the repository."""
-
-    session: Session
-    experiments: list[Experiment]
-    trials: dict[int, list[Trial]]  # by experiment id; without interrupted ones
-    workspace: Workspace
-    runs: Path
-
-
-def check(root: Path) -> list[Difference]:
-    """All differences of all sessions. Raises UserError where ledger or repository cannot be read at all."""
-    found: list[Difference] = []
-    with Ledger.open(root / "runs" / "ledger.db", readonly=True) as store:
-        for session in store.sessions():
-            trials: dict[int, list[Trial]] = {}
-            for trial in store.trials(session.id):
-                if trial.outcome not in (None, "infra") and trial.purpose in JUDGING:
-                    trials.setdefault(trial.experiment_id, []).append(trial)
-            numbers = [row.n for row in store.experiments(session.id)]
-            experiments = [row for n in numbers if (row := store.experiment(session.id, n)) is not None]
-            story = _Story(session, experiments, trials, Workspace(root), root / "runs")
-            for question in QUESTIONS:
-                found += [Difference(f"session {session.tag}", text, remedy) for text, remedy in question(story)]
-    return found
-
-
 Findings = Iterator[tuple[str, str]]
 
 
-def _numbers(story: _Story) -> Findings:
+def check(root: Path) -> list[Difference]:
+    """All differences of all sessions. Raises UserError where ledger or repository cannot be read at all.
+
+    What is found is looked at a second time: a running session may have taken a step in between.
+    """
+    found = _look(root)
+    again = _look(root) if found else []
+    return [difference for difference in found if difference in again]
+
+
+def _look(root: Path) -> list[Difference]:
+    workspace = Workspace(root, config.load(root, {}).train)
+    with Ledger.open(root / "runs" / "ledger.db", readonly=True) as store:
+        found = [Difference("ledger", text, remedy) for text, remedy in _whole(store)]
+        stories = [Story.read(store, session, workspace, root) for session in store.sessions()]
+    found += [Difference("git", text, remedy) for text, remedy in _strangers(stories, workspace)]
+    for story in stories:
+        for question in QUESTIONS:
+            found += [Difference(f"session {story.session.tag}", text, remedy) for text, remedy in question(story)]
+    return found
+
+
+def _whole(store: Ledger) -> Findings:
+    """The database itself is in order."""
+    damage = [row[0] for row in store.query("PRAGMA integrity_check(1)") if row[0] != "ok"]
+    if damage:
+        yield f"the database is damaged: {damage[0]}", f"save what is left: `sqlite3 {store.path} .recover`"
+    if store.query("PRAGMA foreign_key_check"):
+        yield "rows belong to sessions or experiments that are not there", RESTORE
+
+
+def _strangers(stories: list[Story], workspace: Workspace) -> Findings:
+    """No references of sessions that the ledger does not know."""
+    known = {story.session.tag for story in stories}
+    for tag in workspace.tags():
+        if tag not in known:
+            drop = f"`git for-each-ref --format='delete %(refname)' refs/autoresearch/{tag}/ | git update-ref --stdin`"
+            yield f"refs/autoresearch/{tag}/ belongs to no session", f"put its runs/ledger.db back, or {drop}"
+
+
+def _numbers(story: Story) -> Findings:
     """Experiments are numbered without a gap."""
     numbers = [experiment.n for experiment in story.experiments]
     if numbers != list(range(len(numbers))):
-        yield f"experiments are numbered {numbers}", "the ledger was edited: restore a copy of runs/ledger.db"
+        yield f"experiments are numbered {numbers}", RESTORE
 
 
-def _references(story: _Story) -> Findings:
-    """Every committed experiment has its reference, every reference its experiment."""
-    tag, refs = story.session.tag, story.workspace.refs(story.session.tag)
-    known = {experiment.n: experiment.sha for experiment in story.experiments if experiment.sha}
-    for n in sorted(known.keys() | refs.keys()):
-        name = f"refs/autoresearch/{tag}/{n}"
-        if n not in refs:
-            yield f"{name} is missing", f"`git update-ref {name} {known[n]}` brings it back while git still has the commit"
-        elif n not in known:
-            yield f"{name} belongs to no experiment", RESUME.format(tag=tag) + f", or `git update-ref -d {name}`"
-        elif refs[n] != known[n]:
-            yield f"{name} is {refs[n][:7]}, the ledger says {(known[n] or '')[:7]}", f"`git update-ref {name} {known[n]}`"
+def _references(story: Story) -> Findings:
+    """Every experiment has its reference, every reference its experiment."""
+    known = {experiment.n: experiment.sha for experiment in story.settled}
+    for n in sorted((known.keys() | story.refs.keys()) - story.unfinished):
+        name = f"refs/autoresearch/{story.session.tag}/{n}"
+        there, wanted = story.refs.get(n), known.get(n)
+        if n not in known:
+            yield f"{name} belongs to no experiment", f"put the right runs/ledger.db back, or `git update-ref -d {name}`"
+        elif wanted is None:
+            yield f"experiment {n} is settled without a commit", RESTORE
+        elif there is None:
+            yield f"{name} is missing", f"`git update-ref {name} {wanted}` brings it back while git still has the commit"
+        elif there != wanted:
+            yield f"{name} is {there[:7]}, the ledger says {wanted[:7]}", f"`git update-ref {name} {wanted}`"
 
 
-def _texts(story: _Story) -> Findings:
+def _texts(story: Story) -> Findings:
     """The commit, the ledger and the trials of an experiment mean the same train.py."""
-    for experiment in story.experiments:
-        if not experiment.sha:
+    for experiment in story.settled:
+        if experiment.sha is None:
             continue
-        try:
-            same = story.workspace.read(experiment.sha) == experiment.text
-        except UserError:
-            yield f"commit {experiment.sha[:7]} of experiment {experiment.n} is gone", "nothing to compare: its text is in the ledger"
+        n, committed = experiment.n, blob_of(story.workspace, experiment.sha)
+        if committed is None:
+            yield f"commit {experiment.sha[:7]} of experiment {n} is gone", f"`autoresearch show {n} --json` still has its text"
             continue
-        if not same:
-            yield f"commit {experiment.sha[:7]} is not the train.py of experiment {experiment.n}", "do not trust this experiment: run a new session"
-        if any(trial.blob != experiment.blob for trial in story.trials.get(experiment.id, [])):
-            yield f"a trial of experiment {experiment.n} measured another text", "do not trust this experiment: run a new session"
+        if committed != experiment.blob or committed != blob(experiment.text or "", committed):
+            yield f"commit {experiment.sha[:7]} is not the train.py of experiment {n}", DISTRUST.format(n=n)
+        if any(trial.blob != committed for trial in story.trials.get(experiment.id, [])):
+            yield f"a trial of experiment {n} measured another text than its commit has", DISTRUST.format(n=n)
 
 
-def _lineage(story: _Story) -> Findings:
-    """The best version is the last keep, and keeps follow one another."""
-    tag = story.session.tag
-    kept = [row for row in story.experiments if row.verdict == "keep" and row.state == "settled"]
-    best = story.workspace.best(tag)
-    if kept and best != kept[-1].sha:
-        yield (
-            f"refs/autoresearch/{tag}/best is not experiment {kept[-1].n}, the last keep",
-            f"`git update-ref refs/autoresearch/{tag}/best {kept[-1].sha}`",
-        )
-    for before, after in pairwise(kept):
+def _lineage(story: Story) -> Findings:
+    """Keeps follow one another, `best` is the last of them, and the branch is there."""
+    for before, after in pairwise(story.kept):
         if after.parent != before.n:
-            yield f"keep {after.n} was derived from {after.parent}, not from keep {before.n}", "its delta is not against the incumbent"
+            yield f"keep {after.n} was derived from {after.parent}, not from keep {before.n}", DISTRUST.format(n=after.n)
+    if not story.kept or story.unfinished:
+        return
+    session, last = story.session, story.kept[-1]
+    name = f"refs/autoresearch/{session.tag}/best"
+    if story.workspace.best(session.tag) != last.sha:
+        yield f"{name} is not experiment {last.n}, the last keep", f"`git update-ref {name} {last.sha}`"
+    elif story.workspace.checked_out_branch() == session.branch and story.workspace.head() != last.sha:
+        yield f"{session.branch} is checked out and was left behind", f"`git merge --ff-only {name}` brings it up"
+    elif story.workspace.branch(session.tag) not in (last.sha, None):
+        yield f"{session.branch} is not at experiment {last.n}", f"`git branch -f {session.branch} {name}`, or leave it if you moved it"
 
 
-def _verdicts(story: _Story) -> Findings:
-    """A verdict has the trials that it needs."""
-    for experiment in story.experiments:
-        trials = story.trials.get(experiment.id, [])
-        settled = experiment.state == "settled"
-        if settled and experiment.verdict == "keep" and not any(_audited(trial) for trial in trials):
-            yield f"experiment {experiment.n} was kept without an audited trial", "do not trust it: `autoresearch trial` measures its text again"
-        if settled and experiment.verdict in ("keep", "discard") and not trials:
-            yield f"experiment {experiment.n} was judged without a trial", "do not trust it"
+def _messages(story: Story) -> Findings:
+    """The commit of a keep says the score that the ledger has."""
+    for experiment in story.kept:
+        if not experiment.n or experiment.sha is None or blob_of(story.workspace, experiment.sha) is None:
+            continue
+        score = f"Val-Bpb: {experiment.val_bpb:.6f}" if experiment.val_bpb is not None else "Val-Bpb: -"
+        if score not in story.workspace.message(experiment.sha).splitlines():
+            yield f"the commit of experiment {experiment.n} and the ledger give different scores", DISTRUST.format(n=experiment.n)
 
 
-def _identities(story: _Story) -> Findings:
+def _verdicts(story: Story) -> Findings:
+    """A verdict has the trials that it needs, audited where it is a keep, and a score that they gave."""
+    for experiment in story.settled:
+        trials, n = story.trials.get(experiment.id, []), experiment.n
+        scores = [trial.val_bpb for trial in trials if trial.outcome == "ok" and trial.val_bpb is not None]
+        if experiment.verdict == "keep" and _audited(trials, experiment) < _needed(story, experiment):
+            yield f"experiment {n} was kept without enough audited trials", DISTRUST.format(n=n)
+        if experiment.verdict in ("keep", "discard") and not scores:
+            yield f"experiment {n} was judged without a score", DISTRUST.format(n=n)
+        elif experiment.val_bpb is not None and not (scores and min(scores) <= experiment.val_bpb <= max(scores)):
+            yield f"the score of experiment {n} is not one that its trials gave", DISTRUST.format(n=n)
+        if any(trial.outcome == "ok" and trial.val_bpb is None for trial in trials):
+            yield f"a trial of experiment {n} is ok without a score", DISTRUST.format(n=n)
+
+
+def _identities(story: Story) -> Findings:
     """All trials of a session were measured by one evaluator, on one machine, with one data set."""
     wanted = story.session.identity
-    for experiment in story.experiments:
+    for experiment in story.settled:
         for trial in story.trials.get(experiment.id, []):
             identity = trial.result.get("identity") or wanted
             other = sorted(name for name in wanted if identity.get(name) != wanted[name])
             if other:
                 yield (
                     f"a trial of experiment {experiment.n} was measured with another {', '.join(other)}",
-                    "its score cannot be compared: start a new session with a new --tag",
+                    "its score cannot be compared with the others: start a session with a new --tag",
                 )
 
 
-def _artefacts(story: _Story) -> Findings:
-    """Every trial left its result, and it says what the ledger says."""
-    for experiment in story.experiments:
-        files = Artefacts(story.runs / story.session.tag / str(experiment.n))
+def _artefacts(story: Story) -> Findings:
+    """Every experiment left its change, every trial its result, its log and its scores by row."""
+    for experiment in story.settled:
+        files = story.files(experiment)
+        wanted = [files.patch] if experiment.n else []
         for k, trial in enumerate(story.trials.get(experiment.id, [])):
-            path = files.trial(k, ".json")
-            stored = _stored(path)
-            if stored is None:
-                yield f"{path.relative_to(story.runs.parent)} is missing or damaged", "its numbers are still in the ledger"
-            elif stored.get("val_bpb") != trial.val_bpb or stored.get("outcome") != trial.outcome:
-                yield f"{path.relative_to(story.runs.parent)} and the ledger give different results", "one of them was edited: do not trust it"
+            wanted += [files.trial(k, ".log"), *([files.trial(k, ".npz")] if trial.outcome == "ok" else [])]
+            yield from _result(story, files.trial(k, ".json"), trial)
+        for path in wanted:
+            if not path.exists():
+                yield f"{story.name(path)} is missing", "what decides is in the ledger; restore it from a copy if you have one"
 
 
-def _audited(trial: Trial) -> bool:
-    return trial.outcome == "ok" and trial.result.get("audit") is not None
+def _result(story: Story, path: Path, trial: Trial) -> Findings:
+    found = stored(path)
+    if found is None:
+        yield f"{story.name(path)} is missing or damaged", "its numbers are still in the ledger"
+    elif (found.get("val_bpb"), found.get("outcome")) != (trial.val_bpb, trial.outcome):
+        yield f"{story.name(path)} and the ledger give different results", "one of them was edited: do not trust either"
 
 
-def _stored(path: Path) -> dict[str, Any] | None:
-    try:
-        value = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return None
-    return value if isinstance(value, dict) else None
+def _table(story: Story) -> Findings:
+    """results.tsv is what the ledger says."""
+    path = story.folder / "results.tsv"
+    if not story.settled or story.unfinished:
+        return
+    if not path.exists() or path.read_text() != story.table:
+        yield f"{story.name(path)} is not what the ledger says", "the next experiment writes it anew"
 
 
-QUESTIONS: tuple[Callable[[_Story], Findings], ...] = (
+def _audited(trials: list[Trial], experiment: Experiment) -> int:
+    """Audited trials that may judge: not the draw that selected a candidate, where there are fresh ones."""
+    audited = [trial for trial in trials if trial.outcome == "ok" and trial.result.get("audit") is not None]
+    fresh = [trial for trial in audited if trial.purpose != "screen"]
+    return len(fresh) if experiment.n and fresh else len(audited)
+
+
+def _needed(story: Story, experiment: Experiment) -> int:
+    if not experiment.n:
+        return 2  # for without two draws of the base there is no sigma
+    return 1 if story.session.judge == "greedy" else judge.MIN_FRESH
+
+
+QUESTIONS: tuple[Callable[[Story], Findings], ...] = (
     _numbers,
     _references,
     _texts,
     _lineage,
+    _messages,
     _verdicts,
     _identities,
     _artefacts,
+    _table,
 )

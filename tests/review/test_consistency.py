@@ -3,6 +3,8 @@
 import json
 import shutil
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -44,24 +46,60 @@ def test_a_lost_reference_comes_with_the_command_that_brings_it_back(night: Path
 
 @pytest.mark.parametrize(
     ("name", "words"),
-    [("refs/autoresearch/t/2", "the ledger says"), ("refs/autoresearch/t/7", "belongs to no experiment"), ("refs/autoresearch/t/best", "not experiment 1")],
+    [
+        ("refs/autoresearch/t/2", "the ledger says"),
+        ("refs/autoresearch/t/7", "belongs to no experiment"),
+        ("refs/autoresearch/t/best", "not experiment 1"),
+        ("refs/heads/autoresearch/t", "autoresearch/t is not at experiment 1"),
+        ("refs/autoresearch/lost/0", "refs/autoresearch/lost/ belongs to no session"),
+    ],
 )
 def test_a_reference_somewhere_else(night: Path, name: str, words: str) -> None:
     git(night, "update-ref", name, "HEAD")
     assert words in found(night)
 
 
+def test_a_branch_that_is_checked_out_and_behind_comes_with_the_command(night: Path) -> None:
+    git(night, "switch", "-q", "autoresearch/t")
+    assert found(night) == ""
+    git(night, "reset", "-q", "--hard", "HEAD~")
+    text = found(night)
+    assert "is checked out and was left behind" in text
+    git(night, *text.split("`")[1].split()[1:])
+    assert found(night) == ""
+
+
+def test_a_commit_that_git_no_longer_has(night: Path) -> None:
+    git(night, "update-ref", "-d", "refs/autoresearch/t/2")
+    git(night, "reflog", "expire", "--expire=now", "--all")
+    git(night, "gc", "-q", "--prune=now")
+    text = found(night)
+    assert "of experiment 2 is gone" in text and "`autoresearch show 2 --json` still has its text" in text
+
+
 @pytest.mark.parametrize(
     ("sql", "words"),
     [
         ("UPDATE trials SET val_bpb = 1.0 WHERE id = 1", "different results"),
+        ("UPDATE trials SET val_bpb = NULL WHERE id = 1", "a trial of experiment 0 is ok without a score"),
         ("UPDATE trials SET blob = 'x' WHERE id = 1", "measured another text"),
         ("UPDATE experiments SET text = 'x' WHERE n = 1", "not the train.py of experiment 1"),
+        ("UPDATE experiments SET blob = 'x' WHERE n = 1", "not the train.py of experiment 1"),
+        ("UPDATE experiments SET sha = NULL WHERE n = 2", "experiment 2 is settled without a commit"),
         ("UPDATE experiments SET n = 9 WHERE n = 2", "numbered [0, 1, 9]"),
         ("UPDATE experiments SET parent = 2 WHERE n = 1", "derived from 2"),
-        ("UPDATE trials SET result = json_remove(result, '$.audit') WHERE experiment_id = 2", "without an audited trial"),
+        ("UPDATE experiments SET val_bpb = val_bpb - 1 WHERE n = 2", "the score of experiment 2 is not one"),
+        ("UPDATE experiments SET val_bpb = val_bpb - 1e-5 WHERE n = 1", "the commit of experiment 1 and the ledger"),
+        ("UPDATE experiments SET hypothesis = 'x' WHERE n = 1", "results.tsv is not what the ledger says"),
+        ("UPDATE experiments SET verdict = 'keep' WHERE n = 2", "experiment 2 was kept without enough audited trials"),
+        (
+            "UPDATE trials SET result = json_remove(result, '$.audit') WHERE experiment_id = 2 AND purpose = 'rerun'",
+            "experiment 1 was kept without enough audited trials",
+        ),
         ("UPDATE trials SET result = json_set(result, '$.identity.evaluator', 0) WHERE id = 2", "another evaluator"),
-        ("DELETE FROM trials WHERE experiment_id = 3", "judged without a trial"),
+        ("UPDATE trials SET result = json_set(result, '$.identity.torch', '1') WHERE id = 2", "another torch"),
+        ("DELETE FROM trials WHERE experiment_id = 3", "experiment 2 was judged without a score"),
+        ("DELETE FROM sessions", "rows belong to sessions or experiments that are not there"),
     ],
 )
 def test_an_edited_ledger(night: Path, sql: str, words: str) -> None:
@@ -72,7 +110,31 @@ def test_an_edited_ledger(night: Path, sql: str, words: str) -> None:
 def test_artefacts_that_are_gone_or_edited(night: Path) -> None:
     path = night / "runs/t/1/trial-0.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"val_bpb": 0.5}))
-    (night / "runs/t/2/trial-0.json").unlink()
+    gone = ["runs/t/2/trial-0.json", "runs/t/1/trial-1.log", "runs/t/1/trial-2.npz", "runs/t/1/patch.diff"]
+    for name in gone:
+        (night / name).unlink()
     text = found(night)
     assert "trial-0.json and the ledger give different results" in text
-    assert "runs/t/2/trial-0.json is missing" in text
+    assert all(f"{name} is missing" in text for name in gone)
+
+
+def test_an_experiment_that_is_under_way_is_no_difference(night: Path) -> None:
+    change(night, "UPDATE experiments SET state = 'measuring', verdict = NULL, val_bpb = NULL WHERE n = 2")
+    assert found(night) == ""
+
+
+def test_the_command_says_what_to_do_and_its_exit_code_tells(night: Path, settings_of: dict[str, str]) -> None:
+    def doctor(*options: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "autoresearch", "doctor", "--ledger", *options]
+        return subprocess.run(command, cwd=night, env=settings_of, capture_output=True, text=True, timeout=60)
+
+    done = doctor()
+    assert (done.returncode, done.stdout.strip()) == (0, "ok    ledger, git and artefacts agree")
+    git(night, "update-ref", "-d", "refs/autoresearch/t/2")
+    done = doctor()
+    assert done.returncode == 1
+    assert done.stdout.startswith("STOP  session t: refs/autoresearch/t/2 is missing\n      -> `git update-ref")
+    assert set(json.loads(doctor("--json").stdout)[0]) == {"where", "text", "remedy"}
+    (night / "runs/ledger.db").write_bytes(b"no database at all" * 100)
+    done = doctor()
+    assert done.returncode == 1 and "is damaged" in done.stderr and "Traceback" not in done.stderr

@@ -1,0 +1,95 @@
+"""One session as the ledger tells it, beside the repository and the files that it left."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from autoresearch.artefacts import Artefacts
+from autoresearch.errors import UserError
+from autoresearch.ledger import Experiment, Ledger, Session, Trial, results_tsv
+from autoresearch.plumbing import encoded
+from autoresearch.review.total import PURPOSE
+from autoresearch.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Story:
+    """What there is to compare. `trials` are those that may judge, by experiment id: no interrupted ones, no totals."""
+
+    session: Session
+    experiments: list[Experiment]
+    trials: dict[int, list[Trial]]
+    table: str  # results.tsv as the ledger has it
+    workspace: Workspace
+    root: Path
+
+    @classmethod
+    def read(cls, store: Ledger, session: Session, workspace: Workspace, root: Path) -> "Story":
+        """Everything that the ledger knows of a session."""
+        numbers = [row.n for row in store.experiments(session.id)]
+        experiments = [row for n in numbers if (row := store.experiment(session.id, n)) is not None]
+        trials: dict[int, list[Trial]] = {}
+        for trial in store.trials(session.id):
+            if trial.outcome not in (None, "infra") and trial.purpose != PURPOSE:
+                trials.setdefault(trial.experiment_id, []).append(trial)
+        return cls(session, experiments, trials, results_tsv(store, session), workspace, root)
+
+    @property
+    def folder(self) -> Path:
+        """Where the session left its files."""
+        return self.root / "runs" / self.session.tag
+
+    @cached_property
+    def settled(self) -> list[Experiment]:
+        """The experiments that are over: a step of another one may be half taken, and is finished on resume."""
+        return [row for row in self.experiments if row.state == "settled"]
+
+    @cached_property
+    def kept(self) -> list[Experiment]:
+        """The base, and what was kept on it, in order."""
+        return [row for row in self.settled if row.verdict == "keep"]
+
+    @cached_property
+    def refs(self) -> dict[int, str]:
+        """Commits by number of experiment, as git has them."""
+        return self.workspace.refs(self.session.tag)
+
+    @property
+    def unfinished(self) -> set[int]:
+        """Experiments whose next step may be half taken."""
+        return {row.n for row in self.experiments if row.state != "settled"}
+
+    def files(self, experiment: Experiment) -> Artefacts:
+        """What an experiment left."""
+        return Artefacts(self.folder / str(experiment.n))
+
+    def name(self, path: Path) -> str:
+        """A file as it is called from the top of the repository."""
+        return str(path.relative_to(self.root))
+
+
+def blob(text: str, like: str) -> str:
+    """The hash that git gives a text, of the same kind as the hash `like` (SHA-1 or SHA-256)."""
+    content = encoded(text)
+    kind = hashlib.sha256 if len(like) == 64 else hashlib.sha1
+    return kind(b"blob %d\0" % len(content) + content).hexdigest()
+
+
+def blob_of(workspace: Workspace, sha: str) -> str | None:
+    """The hash of the file in a commit; None if git has no such commit."""
+    try:
+        return workspace.blob(sha)
+    except UserError:
+        return None
+
+
+def stored(path: Path) -> dict[str, Any] | None:
+    """A JSON object in a file; None if it cannot be read."""
+    try:
+        value = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+    return value if isinstance(value, dict) else None
