@@ -126,15 +126,15 @@ def drawn(rng: random.Random, base: str) -> tuple[str, str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--trials", type=int, default=200)
+    parser.add_argument("--first", type=int, default=0, help="seed of the first trial: runs can be split")
     parser.add_argument("--budget", default="20steps")
     options = parser.parse_args()
     place = start.place({"budget": options.budget}, Path.cwd())
     base = plan.fitted(Path("train.py").read_text(), place.slot.device)
-    rng = random.Random(0)
     outcomes: Counter[str] = Counter()
     found: dict[str, list[tuple[float, float]]] = {}
-    for seed in range(options.trials):
-        name, text = drawn(rng, base)
+    for seed in range(options.first, options.first + options.trials):
+        name, text = drawn(random.Random(seed), base)
         result = measure(text, seed, place.settings, place.data)
         outcomes[result.outcome] += 1
         print(f"{seed:4} {name:28} {result.outcome} {result.val_bpb} {result.audit} {result.reason}", flush=True)
