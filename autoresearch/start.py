@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from autoresearch import agents, plumbing, slots
 from autoresearch import config as configuration
-from autoresearch import plumbing, slots
 from autoresearch.config import Config
 from autoresearch.errors import Blocker
 from autoresearch.measure import attack, machine
@@ -14,6 +14,7 @@ from autoresearch.measure.clock import Budget
 from autoresearch.measure.data import Dataset
 from autoresearch.measure.settings import Settings
 from autoresearch.slots import Slot
+from autoresearch.workspace import Workspace
 
 BUDGET = {"cpu": "15cpu", "cuda": "5m"}
 EVAL_ROWS = {"cpu": 512, "cuda": 10240}
@@ -56,6 +57,17 @@ def repository_or_here() -> Path:
         return repository()
     except Blocker:
         return Path.cwd()
+
+
+def session_place(flags: dict[str, Any]) -> Place:
+    """As `place`, in a repository whose train.py, tag and agent can be used: no session begins that cannot go on."""
+    root = repository()
+    config = configuration.load(root, flags)
+    workspace = Workspace(root, config.train)
+    if config.tag is not None:
+        workspace.check_tag(config.tag)
+    agents.create(config.agent, config)
+    return place(flags, root)
 
 
 def place(flags: dict[str, Any], root: Path | None = None) -> Place:

@@ -134,13 +134,22 @@ class Workspace:
 
     # --- steps of the loop: each can be taken again
 
+    def check_tag(self, tag: str) -> None:
+        """Raises UsageError if the tag cannot name a branch, UserError if branch `autoresearch` is in the way."""
+        name = f"refs/heads/autoresearch/{tag}"
+        if not TAG.fullmatch(tag) or self._git.run("check-ref-format", name, accept=range(2))[0]:
+            raise UsageError(f"`{tag}` cannot be a tag: use letters, digits, dots, dashes and underscores")
+        in_the_way = self._git.commit_of("refs/heads/autoresearch")
+        if in_the_way is not None:
+            raise UserError("branch `autoresearch` is in the way: `git branch -m autoresearch OTHERNAME`")
+
     def start(self, tag: str, sha: str, text: str | None = None) -> str:
         """Begin a session at commit `sha`; returns the commit of experiment 0.
 
         That is `sha` itself, or a commit on it if `text` differs from the file there. Raises UsageError for a
         bad tag, UserError if the branch or the tag's references exist and are not this session's.
         """
-        self._check_tag(tag)
+        self.check_tag(tag)
         base = self.ref(tag, 0)
         if base is not None:
             if not self._is_base(base, sha, text):
@@ -206,14 +215,6 @@ class Workspace:
         if best is None:
             raise UserError(f"refs/autoresearch/{tag}/best is missing: put it back or choose another --tag")
         return best
-
-    def _check_tag(self, tag: str) -> None:
-        name = f"refs/heads/autoresearch/{tag}"
-        if not TAG.fullmatch(tag) or self._git.run("check-ref-format", name, accept=range(2))[0]:
-            raise UsageError(f"`{tag}` cannot be a tag: use letters, digits, dots, dashes and underscores")
-        in_the_way = self._git.commit_of("refs/heads/autoresearch")
-        if in_the_way is not None:
-            raise UserError("branch `autoresearch` is in the way: `git branch -m autoresearch OTHERNAME`")
 
     def _is_base(self, base: str, sha: str, text: str | None) -> bool:
         same = base == sha or self._git.read_commit(base).parents == [sha]

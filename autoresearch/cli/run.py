@@ -39,7 +39,7 @@ def run(
     flags |= {"model": model, "max_usd": max_usd}
     hours = minutes / 60 if minutes is not None else hours
     protect_self()
-    place = start.place(flags | {"hours": hours, "device": device, "require_strong": require_strong})
+    place = start.session_place(flags | {"hours": hours, "device": device, "require_strong": require_strong})
     limits = Limits(_deadline(place.config.hours), place.config.max_experiments)
     with slots.hold(place.slot, cache_folder() / "locks"), Ledger.open(place.ledger) as store:
         with Live() as live, _signals(limits, live):

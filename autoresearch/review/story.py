@@ -9,9 +9,9 @@ from typing import Any
 
 from autoresearch.artefacts import Artefacts
 from autoresearch.errors import UserError
+from autoresearch.evidence import JUDGING
 from autoresearch.ledger import Experiment, Ledger, Session, Trial, results_tsv
 from autoresearch.plumbing import encoded
-from autoresearch.review.total import PURPOSE
 from autoresearch.workspace import Workspace
 
 
@@ -33,7 +33,7 @@ class Story:
         experiments = [row for n in numbers if (row := store.experiment(session.id, n)) is not None]
         trials: dict[int, list[Trial]] = {}
         for trial in store.trials(session.id):
-            if trial.outcome not in (None, "infra") and trial.purpose != PURPOSE:
+            if trial.outcome not in (None, "infra") and trial.purpose in JUDGING:
                 trials.setdefault(trial.experiment_id, []).append(trial)
         return cls(session, experiments, trials, results_tsv(store, session), workspace, root)
 

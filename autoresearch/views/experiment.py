@@ -5,7 +5,6 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.syntax import Syntax
 
 from autoresearch.views.log import change
 from autoresearch.views.words import duration, one_line
@@ -91,6 +90,8 @@ def _number(value: float | None) -> str:
 
 def _print_patch(patch: str, console: Console) -> None:
     if console.is_terminal:
+        from rich.syntax import Syntax  # here, for it takes a tenth of a second to import
+
         console.print(Syntax(patch, "diff", theme="ansi_dark", background_color="default"))
     else:
         console.print(escape(patch), highlight=False, soft_wrap=True)

@@ -21,11 +21,11 @@ def print_log(rows: list[dict[str, Any]], console: Console, every: bool = False)
     if any(row["grade"] == "WEAK" for row in rows):
         text = "grade WEAK: not everything was protected when these were measured; see `autoresearch doctor`"
         console.print(text, style="yellow", highlight=False, soft_wrap=True)
-    console.print(HEADER, style="bold", highlight=False, soft_wrap=True)
-    for row in rows:
-        if every or row["verdict"] == "keep":
-            style = STYLES.get(row["verdict"], "dim")
-            console.print(escape(_line(row)), style=style, highlight=False, soft_wrap=True)
+    shown = [row for row in rows if every or row["verdict"] == "keep"]
+    console.print(HEADER if shown else "nothing was kept yet: --all shows what there is", style="bold", highlight=False, soft_wrap=True)
+    for row in shown:
+        style = STYLES.get(row["verdict"], "dim")
+        console.print(escape(_line(row)), style=style, highlight=False, soft_wrap=True)
 
 
 def _line(row: dict[str, Any]) -> str:
