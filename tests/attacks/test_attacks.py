@@ -262,12 +262,13 @@ def test_an_attack_gets_nothing(
 
 @pytest.mark.parametrize("name", [name for name, attack in ATTACKS.items() if "OPENED_BY" in attack.says])
 def test_without_its_layers_the_attack_is_real_and_the_grade_says_so(
-    name: str, targets: dict[str, Any], text_data: Dataset, honest: Honest
+    name: str, targets: dict[str, Any], text_data: Dataset
 ) -> None:
     """The same attack with the layers taken away that stop it: it gets through, and nobody calls the cell strong."""
     attack = ATTACKS[name]
     off = frozenset(attack.says["OPENED_BY"].split())
-    outcomes = [measure(attack.aimed_at(**targets), 1, attack.settings(off), text_data) for _ in range(2)]
+    times = 2 if attack.says.get("TWICE") else 1
+    outcomes = [measure(attack.aimed_at(**targets), 1, attack.settings(off), text_data) for _ in range(times)]
     assert any(_escaped(result) or result.outcome == "crash" for result in outcomes), outcomes[0].log
     assert outcomes[0].grade == "WEAK" and outcomes[0].weaknesses
 
@@ -280,7 +281,7 @@ def test_a_layer_that_is_off_is_reported_and_never_lets_an_attack_through_a_stro
     layer: str, targets: dict[str, Any], text_data: Dataset
 ) -> None:
     off = frozenset({layer})
-    for name in ("reads_val", "network", "signals"):
+    for name in ("reads_val", "signals"):
         attack = ATTACKS[name]
         result = measure(attack.aimed_at(**targets), 1, attack.settings(off), text_data)
         assert _is_off(layer, result.layers)
