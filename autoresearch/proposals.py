@@ -82,7 +82,7 @@ class Desk:
         """A proposal; with the reason where it is a broken one that the agent wants remembered."""
         started = time.time()
         try:
-            proposal = agent.propose(brief)
+            proposal = _storable(agent.propose(brief))
         except BadProposal as bad:
             return self._take_broken(agent, brief, bad, started)
         except (Unavailable, Unusable, Spent) as away:
@@ -125,6 +125,15 @@ def refused(proposal: Proposal, earlier: list[Experiment]) -> Refusal | None:
             reason = f"the same program as experiment {other.n}, seeds aside: they are the referee's"
             return Refusal("duplicate", reason)
     return None
+
+
+def _storable(proposal: Proposal) -> Proposal:
+    """The proposal, if git and the ledger can hold its text. Raises BadProposal."""
+    try:
+        f"{proposal.text}{proposal.hypothesis}".encode()
+    except UnicodeEncodeError:
+        raise BadProposal("it holds characters that UTF-8 cannot") from None
+    return proposal
 
 
 def _back_at(away: Exception) -> float:
