@@ -1,0 +1,93 @@
+"""The real program as its user starts it, and a session of it to wait for, to signal and to talk to."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from autoresearch.errors import UserError
+from autoresearch.ledger import Ledger, Session, Trial
+
+PATIENCE = 60.0  # s: machines that run tests are busy
+
+
+def autoresearch(
+    folder: Path, *arguments: str, env: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "autoresearch", *arguments]
+    return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=120)
+
+
+def wait(condition: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"still waiting for {what} after {seconds:.0f} s"
+        time.sleep(0.02)
+    return value
+
+
+class Night:
+    """A running `autoresearch run`, seen through its ledger."""
+
+    def __init__(self, folder: Path, process: subprocess.Popen[str]) -> None:
+        self.folder, self.process = folder, process
+
+    def session(self) -> Session | None:
+        try:
+            with Ledger.open(self.folder / "runs" / "ledger.db", readonly=True) as store:
+                return store.session()
+        except UserError:
+            return None
+
+    def trials(self, n: int) -> list[Trial]:
+        """The trials of one experiment."""
+        session = self.session()
+        if session is None:
+            return []
+        with Ledger.open(self.folder / "runs" / "ledger.db", readonly=True) as store:
+            experiment = store.experiment(session.id, n)
+            return store.trials(session.id, experiment.id) if experiment else []
+
+    def until_trial(self, n: int) -> None:
+        """Wait until a trial of experiment n trains."""
+        wait(lambda: self.process.poll() is not None or any(t.outcome is None for t in self.trials(n)), f"a trial of {n}")
+        assert self.process.poll() is None, self.end()
+        wait(lambda: len(self.children()) > 1, "its cell")
+
+    def children(self) -> list[psutil.Process]:
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+    def end(self) -> tuple[int, str, str]:
+        """Wait for its end: exit code, stdout, stderr."""
+        out, err = self.process.communicate(timeout=PATIENCE)
+        return self.process.returncode, out, err
+
+
+@contextmanager
+def night(folder: Path, env: dict[str, str], *arguments: str) -> Iterator[Night]:
+    """A session that runs meanwhile; it is killed at the end if it still does."""
+    command = [sys.executable, "-m", "autoresearch", "run", *arguments]
+    process = subprocess.Popen(
+        command, cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    try:
+        yield Night(folder, process)
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def gone(processes: list[psutil.Process], seconds: float = 5.0) -> bool:
+    """Whether they all end, zombies counted as ended."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if not [each for each in processes if each.is_running() and each.status() != psutil.STATUS_ZOMBIE]:
+            return True
+        time.sleep(0.02)
+    return False

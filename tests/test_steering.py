@@ -1,0 +1,125 @@
+"""A running session and its user: Ctrl-C once and twice, SIGTERM, kill -9, pause, unpause, stop, note, status."""
+
+import json
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from programs import Night, autoresearch, gone, night, wait
+
+from autoresearch.ledger import Ledger
+from autoresearch.review import consistency
+
+EDITS = 3
+
+
+@pytest.fixture
+def script(tmp_path: Path, bigram: str) -> Path:
+    """Changes for the worse, so that each experiment is one trial."""
+    folder = tmp_path / "script"
+    folder.mkdir()
+    for k in range(1, EDITS + 1):
+        (folder / f"{k:02}-blunter.py").write_text(bigram.replace("SHARPNESS = 1.0", f"SHARPNESS = {0.4 - 0.1 * k:.1f}"))
+    return folder
+
+
+@pytest.fixture
+def env(settings_of: dict[str, str], script: Path) -> dict[str, str]:
+    return settings_of | {"AUTORESEARCH_AGENT": f"scripted:{script}", "AUTORESEARCH_BUDGET": "1s"}
+
+
+def settled_after_resume(repository: Path, env: dict[str, str]) -> None:
+    """`run` goes on to the end, nothing is lost or counted twice, and ledger, git and artefacts agree."""
+    done = autoresearch(repository, "run", env=env)
+    assert done.returncode == 0, done.stderr
+    with Ledger.open(repository / "runs" / "ledger.db", readonly=True) as store:
+        session = store.session()
+        assert session is not None and session.stop_reason == "agent exhausted"
+        experiments = store.experiments(session.id)
+    assert [(row.n, row.state) for row in experiments] == [(n, "settled") for n in range(EDITS + 1)]
+    assert [row.verdict for row in experiments[1:]] == ["discard"] * EDITS
+    assert consistency.check(repository) == []
+
+
+def test_the_first_interrupt_finishes_the_running_trial(repository: Path, env: dict[str, str]) -> None:
+    with night(repository, env) as running:
+        running.until_trial(1)
+        children = running.children()
+        running.process.send_signal(signal.SIGINT)
+        code, out, err = running.end()
+    assert code == 130
+    assert "finishing the running trial; press Ctrl-C again to kill it" in err and "ended: interrupted" in err
+    assert "state       ended: interrupted" in out
+    assert [trial.outcome for trial in running.trials(1)] == ["ok"] and not running.trials(2)
+    assert gone(children)
+    settled_after_resume(repository, env)
+
+
+def test_the_second_interrupt_kills_it(repository: Path, env: dict[str, str]) -> None:
+    with night(repository, env | {"AUTORESEARCH_BUDGET": "60s"}) as running:
+        running.until_trial(0)
+        children, started = running.children(), time.monotonic()
+        running.process.send_signal(signal.SIGINT)
+        time.sleep(0.3)
+        assert running.process.poll() is None
+        running.process.send_signal(signal.SIGINT)
+        code, _, err = running.end()
+    assert code == 130 and "Traceback" not in err
+    assert time.monotonic() - started < 15
+    assert [trial.outcome for trial in running.trials(0)] == ["infra"]
+    assert gone(children)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_program_that_is_ended_from_outside_goes_on_later(
+    repository: Path, env: dict[str, str], number: signal.Signals
+) -> None:
+    with night(repository, env) as running:
+        running.until_trial(1)
+        children = running.children()
+        running.process.send_signal(number)
+        code, _, err = running.end()
+    assert code == (130 if number == signal.SIGTERM else -9) and "Traceback" not in err
+    assert gone(children)
+    state = autoresearch(repository, "status", env=env).stdout
+    if number == signal.SIGKILL:
+        assert "state       interrupted (its program is gone); `autoresearch run` goes on" in state
+        assert consistency.check(repository) == []
+    settled_after_resume(repository, env)
+
+
+def test_pause_unpause_note_stop(repository: Path, env: dict[str, str]) -> None:
+    with night(repository, env) as running:
+        running.until_trial(0)
+        said = autoresearch(repository, "pause", env=env)
+        assert (said.returncode, said.stdout) == (0, "") and "waits when the running experiment has ended" in said.stderr
+        wait(lambda: state(running) == "paused", "the pause")
+        assert "paused; `autoresearch unpause` lets it go on" in autoresearch(repository, "status", env=env).stdout
+        said = autoresearch(repository, "note", "a blunter one", env=env)
+        assert said.returncode == 0 and "reads it before its next proposal" in said.stderr
+        assert autoresearch(repository, "unpause", env=env).returncode == 0
+        wait(lambda: state(running) == "running", "the end of the pause")
+        assert "ends when the running experiment has" in autoresearch(repository, "stop", env=env).stderr
+        code, out, _ = running.end()
+    assert code == 0 and "ended: stopped" in out
+    traces = (repository / "runs/t").glob("*/trace.jsonl")
+    assert any("a blunter one" in trace.read_text() for trace in traces)
+    settled_after_resume(repository, env)
+
+
+def test_status_names_the_trial_that_runs(repository: Path, env: dict[str, str]) -> None:
+    with night(repository, env | {"AUTORESEARCH_BUDGET": "60s"}) as running:
+        running.until_trial(0)
+        text = autoresearch(repository, "status", env=env).stdout
+        assert "state       running" in text and "now         experiment 0, base trial, for" in text
+        trial = json.loads(autoresearch(repository, "status", "--json", env=env).stdout)["trial"]
+        assert (trial["n"], trial["purpose"]) == (0, "base") and trial.keys() == {"n", "purpose", "seed", "started"}
+        again = autoresearch(repository, "run", env=env)
+        assert again.returncode == 3 and "another autoresearch measures on cpu" in again.stderr
+        assert "session     t" in text
+
+
+def state(running: Night) -> str | None:
+    session = running.session()
+    return session.state if session else None
