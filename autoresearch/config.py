@@ -2,16 +2,24 @@
 
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import platformdirs
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
 from autoresearch.errors import UsageError
 
 FILE = "autoresearch.yaml"
 PREFIX = "AUTORESEARCH_"
+
+
+def _words(value: Any) -> Any:
+    return [word.strip() for word in value.split(",") if word.strip()] if isinstance(value, str) else value
+
+
+Words = Annotated[list[str], BeforeValidator(_words)]
+"""A list; from the environment, its words are separated by commas."""
 
 
 class Price(BaseModel):
@@ -37,9 +45,9 @@ class Config(BaseModel):
     tag: str | None = None
     """Name of the session and of its branch; None goes on with an unfinished session or makes a name."""
     agent: str = "sweep"
-    """Who proposes: `sweep`, `claude`, `claude:MODEL` or `scripted:DIR`."""
+    """Who proposes: `sweep`, `claude`, `claude:MODEL`, `command:TOOL` or `scripted:DIR`."""
     model: str | None = None
-    """The model that `claude` asks; None: its default. Any name that the server at `base_url` knows."""
+    """The model that `claude`, or the tool of `command`, asks; None: its default. Any name that the server knows."""
     effort: Literal["low", "medium", "high", "xhigh", "max"] = "medium"
     """How hard a Claude model thinks."""
     code_model: str | None = None
@@ -56,6 +64,12 @@ class Config(BaseModel):
     """What all model calls of the session may cost together; never exceeded."""
     prices: dict[str, Price] = Field(default_factory=dict)
     """Dollars for a million tokens by model, over the built-in table: `{my-model: {input: 1, output: 5}}`."""
+    command_minutes: float = Field(default=10.0, gt=0)
+    """How long `command` may work on one proposal."""
+    command_read: Words = Field(default_factory=list)
+    """Files and folders that `command` may read besides the system, its program and the scratch folder."""
+    command_env: Words = Field(default_factory=list)
+    """Names of environment variables that `command` gets, such as a key; none are passed on otherwise."""
     judge: Literal["default", "greedy"] = "default"
     """The rule for a keep; `greedy` keeps any lower number, as the original does."""
     budget: str | None = None

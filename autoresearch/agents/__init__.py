@@ -108,9 +108,9 @@ class Agent(Protocol):
 
 
 def create(spec: str, config: "Config | None" = None, services: "Services | None" = None) -> Agent:
-    """The agent that `--agent SPEC` names: `sweep`, `scripted:DIR`, `claude` or `claude:MODEL`.
+    """The agent that `--agent SPEC` names: `sweep`, `scripted:DIR`, `claude`, `claude:MODEL` or `command:TOOL`.
 
-    `config` and `services` matter to agents that call a model. Raises UsageError.
+    `config` and `services` matter to agents that call a model. Raises UsageError, Unusable.
     """
     kind, _, argument = spec.partition(":")
     if kind == "sweep" and not argument:
@@ -123,7 +123,10 @@ def create(spec: str, config: "Config | None" = None, services: "Services | None
         return Scripted(Path(argument))
     if kind == "claude":
         return _claude(argument, config, services)
-    raise UsageError(f"there is no agent `{spec}`: use `sweep`, `claude`, `claude:MODEL` or `scripted:DIR`")
+    if kind == "command" and argument:
+        return _command(argument, config, services)
+    known = "`sweep`, `claude`, `claude:MODEL`, `command:TOOL` or `scripted:DIR`"
+    raise UsageError(f"there is no agent `{spec}`: use {known}")
 
 
 def _claude(model: str, config: "Config | None", services: "Services | None") -> Agent:
@@ -133,3 +136,11 @@ def _claude(model: str, config: "Config | None", services: "Services | None") ->
 
     config = config or Config()
     return Claude(config.model_copy(update={"model": model}) if model else config, services or Services())
+
+
+def _command(argument: str, config: "Config | None", services: "Services | None") -> Agent:
+    from autoresearch.agents.command import Command
+    from autoresearch.agents.services import Services
+    from autoresearch.config import Config
+
+    return Command(argument, config or Config(), services or Services())

@@ -1,8 +1,9 @@
 """What a session lends to an agent that calls a model: past experiments to look up, and ears for every call."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 
@@ -53,10 +54,12 @@ def _ignore(record: CallRecord) -> None:
 class Services:
     """`library` None: an agent sees only what its brief holds. `spent_usd` is what earlier calls of the session
     cost, `deadline` (unix seconds) when it ends. An agent itself waits for a busy server no longer than
-    `patience` seconds for one proposal; a call is given up after `call_seconds`.
+    `patience` seconds for one proposal; a call is given up after `call_seconds`. `readable_library` is what an agent
+    in a cell may read of Python's own library (see CellSpec), None: all.
     """
 
     library: Library | None = None
+    readable_library: Sequence[Path | str] | None = None
     on_call: Callable[[CallRecord], None] = _ignore
     spent_usd: float = 0.0
     deadline: float | None = None

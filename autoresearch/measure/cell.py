@@ -68,8 +68,9 @@ class CellSpec:
 
     `fds` maps descriptors in the cell (>= 3) to descriptors here. `read` are files or trees that it may read
     besides the system and Python. `library` None means all of Python's standard library; otherwise only these
-    of its files, relative to its folder, and no other Python's copy. `memory` is in bytes. `caches` is a kept
-    compile cache to start from. `off` names layers not to apply, for tests.
+    of its files, relative to its folder, and no other Python's copy. `memory` is in bytes. `files` lie in the
+    private folder from the start, by their paths in it. `nice` (0 to 19) is how far it stands back for others
+    on the CPU. `caches` is a kept compile cache to start from. `off` names layers not to apply, for tests.
     """
 
     program: Sequence[str]
@@ -83,6 +84,8 @@ class CellSpec:
     cores: Sequence[int] | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
     log_limit: int = 1 << 20
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    nice: int = 0
     caches: Path | None = None
     off: frozenset[str] = frozenset()
 
@@ -108,6 +111,9 @@ class Cell:
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         if spec.caches is not None:
             caches.lend(spec.caches, self.tmp)
+        for name, content in spec.files.items():
+            (self.tmp / name).parent.mkdir(parents=True, exist_ok=True)
+            (self.tmp / name).write_bytes(content)
         with theirs:
             self._supervisor = _execute(spec, self.tmp, theirs.fileno(), self._log.fd)
 
@@ -247,6 +253,7 @@ def _order(spec: CellSpec, tmp: Path) -> dict[str, Any]:
         "memory": spec.memory,
         "cores": None if spec.cores is None else list(spec.cores),
         "log_limit": spec.log_limit,
+        "nice": spec.nice,
         "off": sorted(spec.off),
         "view": seen,
         "must_reach": [*view.python_paths(), *programs, *map(str, spec.read), str(tmp.parent)],

@@ -226,6 +226,15 @@ def forget_parent(order: dict[str, Any]) -> None:
     os.chdir(order["tmp"])
     if order["cores"] is not None:
         os.sched_setaffinity(0, order["cores"])
+    if order["nice"]:
+        stand_back(order["nice"])
+
+
+def stand_back(nice: int) -> None:
+    """Lower the priority: of the process, and of its session, which is what counts where the kernel groups by it."""
+    os.nice(nice)
+    with suppress(OSError), open("/proc/self/autogroup", "w") as file:
+        file.write(str(nice))
 
 
 def read_all(fd: int) -> bytes:
