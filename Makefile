@@ -12,7 +12,7 @@ run: $(VENV)/.ready
 	$(VENV)/bin/autoresearch log
 
 test: $(VENV)/.ready
-	$(VENV)/bin/pytest -q
+	$(VENV)/bin/pytest -q -n auto --dist worksteal
 
 lint: $(VENV)/.ready
 	$(VENV)/bin/ruff check .
