@@ -81,8 +81,8 @@ def _agent(row: ledger.Session, place: Place, store: Ledger, limits: Limits) -> 
             calls[call.key] = store.add_call(row.id, **call.columns()).id
 
     spent = sum(call.cost_usd or 0.0 for call in store.calls(row.id))
-    library = LedgerLibrary(place.ledger, row.id)
-    agent = agents.create(row.agent, place.config, Services(library, record, spent, limits.deadline))
+    library, readable = LedgerLibrary(place.ledger, row.id), place.data.readable_library()
+    agent = agents.create(row.agent, place.config, Services(library, readable, record, spent, limits.deadline))
     with suppress(agents.Unavailable, agents.Spent):  # the night can begin without it
         agent.check()
     return agent

@@ -191,3 +191,11 @@ def test_a_protected_program_cannot_be_dumped() -> None:
     out = subprocess.check_output([sys.executable, "-c", code, str(ROOT)], text=True)
     assert out == "0\n"
     assert protect_self.__doc__ and kernel.prctl(3) == 1  # not this process
+
+
+def test_files_lie_in_the_private_folder_from_the_start() -> None:
+    code = "import os; print(open('a/b').read(), os.nice(0)); open('a/b', 'w').write('changed'); os.mkdir('a/c')"
+    with Cell.start(spec(code, files={"a/b": b"content"}, nice=3)) as cell:
+        assert wait(lambda: not cell.running(), 20)
+        assert cell.log() == f"content {min(os.nice(0) + 3, 19)}\n"
+        assert (cell.tmp / "a" / "b").read_text() == "changed"  # until it is left

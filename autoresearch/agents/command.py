@@ -30,12 +30,12 @@ MOST_BYTES = 2 << 30  # in its folder
 MOST_FILES = 50_000
 OUTPUT = 1 << 16  # bytes of its output that are kept: the beginning and the end
 NICE = 19
-TRY_TIME = 60.0  # s for a tool to say its version
+TRY_TIME = 180.0  # s for a tool to say its version
 BUSY_FOR = 600.0  # s until a tool whose server is busy is asked again
 START = 'mkdir "$HOME/tmp" && export TMPDIR="$HOME/tmp" && cd work && exec /bin/sh -c "$1"'
 
 _BUSY = re.compile(r"rate.?limit|usage limit|quota|overloaded|too many requests|\b(429|502|503|529)\b", re.I)
-_LOCKED_OUT = re.compile(r"invalid.{0,9}api.?key|not logged in|log ?in again|/login|unauthori[sz]ed|\b401\b", re.I)
+_LOCKED_OUT = re.compile(r"invalid.{0,9}api.?key|not logged in|log ?in again|/login|auth method|unauthori[sz]ed|\b401\b", re.I)
 
 
 @dataclass(frozen=True)

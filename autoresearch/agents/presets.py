@@ -1,13 +1,14 @@
 """Coding agents that `command:NAME` knows: how each is called without a human, and what it needs of the user's.
 
-The command lines follow what the tools document for use in scripts, and were tried in a cell on 2026-10-24 with
-Claude Code 2.1, Codex CLI 0.169 and Gemini CLI 0.61. Their own sandboxes and questions are off where these would
+The command lines follow what the tools document for use in scripts, and were tried in a cell on 2026-11-21 with
+Claude Code 2.1.197, Codex CLI 0.169.0 and Gemini CLI 0.61.0. Their own sandboxes and questions are off where these would
 stop them: the cell is the fence.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+EDITING = "Read,Edit,Write,Glob,Grep"  # tools of Claude Code: no shell, no web
 PROMPT = "Read BRIEF.md in this folder and do what it asks: edit train.py, write proposal.json, then stop."
 
 
@@ -33,7 +34,7 @@ PRESETS = {
     "claude": Preset(
         command=(
             *("claude", "-p", PROMPT, "--output-format", "json"),
-            *("--permission-mode", "acceptEdits", "--allowedTools", "Read,Edit,Write,Glob,Grep"),
+            *("--permission-mode", "acceptEdits", "--tools", EDITING, "--allowedTools", EDITING),
         ),
         model="--model",
         keys=("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN"),
@@ -59,7 +60,7 @@ PRESETS = {
         command=("gemini", "--approval-mode", "auto_edit", "-p", PROMPT),
         model="--model",
         keys=("GEMINI_API_KEY", "GOOGLE_API_KEY"),
-        settings=("GOOGLE_CLOUD_PROJECT", "GOOGLE_CLOUD_LOCATION", "GOOGLE_GENAI_USE_VERTEXAI", "GEMINI_MODEL"),
+        settings=("GEMINI_MODEL", "GOOGLE_CLOUD_PROJECT", "GOOGLE_CLOUD_LOCATION", "GOOGLE_GENAI_USE_VERTEXAI"),
         login=(".gemini/oauth_creds.json", ".gemini/.env"),
         files=(".gemini/settings.json", ".gemini/google_accounts.json"),
         environment={"GEMINI_CLI_TRUST_WORKSPACE": "true", "GEMINI_CLI_NO_RELAUNCH": "true"},

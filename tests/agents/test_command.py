@@ -5,6 +5,7 @@ import json
 import os
 import sqlite3
 import sys
+import sysconfig
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,10 +19,21 @@ from autoresearch.agents.services import CallRecord, Services
 from autoresearch.brief import Brief
 from autoresearch.config import Config
 from autoresearch.errors import UsageError
+from autoresearch.ledger import Ledger
+from autoresearch.limits import Limits
 from autoresearch.measure.data import Dataset
+from autoresearch.measure.settings import Settings
+from autoresearch.session import Session
+from autoresearch.workspace import Workspace
 
 GOOD = "sed -i 's/^SMOOTHING = 0.5/SMOOTHING = 0.25/' train.py"
 SAID = {"hypothesis": "less smoothing", "category": "optimizer", "predicted": -0.01, "confidence": 0.7, "source": "experience"}
+
+
+@pytest.fixture(autouse=True)
+def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests share their core with others: nobody stands back, but where that is tested."""
+    monkeypatch.setattr(command, "NICE", 0)
 
 
 @pytest.fixture
@@ -106,7 +118,8 @@ def test_the_network_is_there(script: Callable[[str], str], brief: Brief) -> Non
         server.server_close()
 
 
-def test_it_stands_back_on_the_cpu(script: Callable[[str], str], brief: Brief) -> None:
+def test_it_stands_back_on_the_cpu(script: Callable[[str], str], brief: Brief, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "NICE", 19)
     log = entry(create(script(f"{GOOD}; nice; cat /proc/self/autogroup 2>/dev/null")).propose(brief), "command")["output"]
     assert log.startswith("19\n") and ("nice" not in log or log.endswith("nice 19\n"))
 
@@ -258,6 +271,43 @@ def test_what_was_made_of_the_data_in_another_way_cannot_be_opened_either(bytes_
         create("command:true", Config(command_read=["elsewhere"]))
     with pytest.raises(UsageError, match="the command may not read"):
         create(f"command:cat {bytes_data.root / 'held' / 'val.bin'}")
+
+
+def test_of_a_library_that_holds_validation_text_only_some_files_can_be_read(script: Callable[[str], str], brief: Brief) -> None:
+    library = Path(sysconfig.get_path("stdlib"))
+    agent = create(script(f"head -1 {library}/os.py; cat {library}/this.py && echo BREACH; {GOOD}"), services=Services(readable_library=["os.py"]))
+    output = entry(agent.propose(brief), "command")["output"]
+    assert output.startswith('r"""OS routines') and "BREACH" not in output
+
+
+def test_a_hostile_command_costs_one_proposal_of_a_session(
+    script: Callable[[str], str], repository: Path, bytes_data: Dataset, quick: Settings
+) -> None:
+    spec = script(f"if grep -q 'exit status 3' BRIEF.md; then {GOOD}; else sleep 99 & exit 3; fi")
+    with Ledger.open(repository / "runs" / "ledger.db") as store:
+        workspace = Workspace(repository)
+        row = store.create_session("t", "autoresearch/t", workspace.head(), "command", "default", {}, {}, seed=5)
+        store.update_session(row.id, state="running", pid=os.getpid(), grade="STRONG")
+        session = Session(
+            row=row,
+            ledger=store,
+            workspace=workspace,
+            agent=create(spec),
+            settings=quick,
+            data=bytes_data,
+            runs=repository / "runs",
+            program=repository / "program.md",
+            base=workspace.read(row.base_sha),
+            identity={},
+            replicates=2,
+            limits=Limits(max_experiments=1),
+        )
+        assert session.run() == "max experiments"
+        first = store.experiments(row.id)[1]
+        broken = [event.text for event in store.events(row.id) if event.kind == "broken"]
+    assert broken == ["command: the command ended with exit status 3"]
+    assert (first.agent, first.model, first.state) == ("command", "agent.sh", "settled") and first.val_bpb is not None
+    assert "BRIEF.md" in (repository / "runs" / "t" / "1" / "trace.jsonl").read_text()
 
 
 def test_no_device_is_there_but_the_harmless_ones(script: Callable[[str], str], brief: Brief) -> None:

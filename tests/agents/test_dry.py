@@ -4,8 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from autoresearch.agents import Unusable, create
+from autoresearch.agents import Unusable, command, create
 from autoresearch.agents.dry import rehearse
+
+
+@pytest.fixture(autouse=True)
+def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "NICE", 0)
 
 
 def test_an_agent_that_can_edit(bigram: str) -> None:
@@ -22,7 +27,7 @@ def test_sweep_and_scripted_can_too(bigram: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("command", "reason"),
+    ("line", "reason"),
     [
         ("true", "the command left train.py unchanged"),
         ("echo '# only a comment' >> train.py", "the same program as before"),
@@ -30,8 +35,8 @@ def test_sweep_and_scripted_can_too(bigram: str, tmp_path: Path) -> None:
         ("echo 'Invalid API key'; exit 1", "log in again"),
     ],
 )
-def test_one_that_cannot_is_refused(bigram: str, command: str, reason: str) -> None:
-    found = rehearse(create(f"command:{command}"), bigram)
+def test_one_that_cannot_is_refused(bigram: str, line: str, reason: str) -> None:
+    found = rehearse(create(f"command:{line}"), bigram)
     assert found.reason is not None and reason in found.reason and reason in str(found)
     with pytest.raises(Unusable, match="cannot produce an edit that applies") as refused:
         found.require()
@@ -39,5 +44,5 @@ def test_one_that_cannot_is_refused(bigram: str, command: str, reason: str) -> N
 
 
 def test_a_refusal_is_told_and_the_second_try_counts(bigram: str) -> None:
-    command = "command:if grep -q unchanged BRIEF.md; then sed -i 's/= 0.5 /= 0.3 /' train.py; fi"
-    assert rehearse(create(command), bigram).proposal is not None
+    spec = "command:if grep -q unchanged BRIEF.md; then sed -i 's/= 0.5 /= 0.3 /' train.py; fi"
+    assert rehearse(create(spec), bigram).proposal is not None
