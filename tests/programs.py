@@ -1,5 +1,7 @@
 """The real program as its user starts it, and a session of it to wait for, to signal and to talk to."""
 
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -61,6 +63,10 @@ class Night:
 
     def children(self) -> list[psutil.Process]:
         return psutil.Process(self.process.pid).children(recursive=True)
+
+    def interrupt(self) -> None:
+        """Ctrl-C, as a terminal sends it: to the whole process group."""
+        os.killpg(self.process.pid, signal.SIGINT)
 
     def end(self) -> tuple[int, str, str]:
         """Wait for its end: exit code, stdout, stderr."""

@@ -1,46 +1,188 @@
-"""The command line: exit codes, imports, help."""
+"""The command line: exit codes, one line for each thing that a user can mend, help, messages, what is shown."""
 
+import json
+import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from conftest import BIGRAM, git
+from programs import autoresearch
+
+from autoresearch.cli import main
+
+COMMANDS = ["prepare", "trial", "run", "note", "pause", "unpause", "stop", "doctor", "status", "log", "show"]
+Fails = Callable[[Path, str, int, str], None]
 
 
-def cli(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "autoresearch", *arguments]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=60)
+@pytest.fixture(autouse=True)
+def _cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUTORESEARCH_DEVICE", "cpu")
 
 
-def test_importing_the_command_line_loads_nothing_heavy(tmp_path: Path) -> None:
+@pytest.fixture
+def fails(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Fails:
+    """Calls a command in this process: it ends with the exit code, and one line that holds the words."""
+
+    def failing(folder: Path, arguments: str, code: int, words: str) -> None:
+        monkeypatch.chdir(folder)
+        monkeypatch.setattr(sys, "argv", ["autoresearch", *arguments.split()])
+        with pytest.raises(SystemExit) as end:
+            main()
+        out, err = capsys.readouterr()
+        assert (end.value.code, out) == (code, ""), err
+        assert words in err and len(err.splitlines()) == 1 and err.startswith("autoresearch: ")
+
+    return failing
+
+
+@pytest.mark.parametrize(("arguments", "code"), [("log", 3), ("trial absent.py", 1), ("prepare --source gopher", 2)])
+def test_the_real_program_ends_with_one_line_and_the_exit_code(tmp_path: Path, arguments: str, code: int) -> None:
+    done = autoresearch(tmp_path, *arguments.split())
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (code, "", 1), done.stderr
+
+
+def test_importing_the_command_line_loads_nothing_heavy() -> None:
     code = "import autoresearch.cli, sys; print([m for m in ('torch', 'anthropic', 'optuna', 'matplotlib') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
 
+def test_help_names_every_command_and_all_options_are_explained() -> None:
+    from typer.main import get_command
+
+    from autoresearch.cli.app import app
+
+    commands = get_command(app).commands  # type: ignore[attr-defined]
+    assert set(COMMANDS) <= set(commands)
+    for name, command in commands.items():
+        assert command.help and command.help.endswith("."), name
+        unexplained = [p.name for p in command.params if p.param_type_name == "option" and not p.help]
+        assert not unexplained, (name, unexplained)
+
+
+def test_words_that_are_no_command_or_no_value_are_exit_code_2(tmp_path: Path) -> None:
+    for arguments, words in (("nonsense", "No such command"), ("show x", "Invalid value"), ("show", "Missing argument")):
+        done = autoresearch(tmp_path, *arguments.split())
+        assert done.returncode == 2 and words in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("command", ["run", "log", "status --json", "note hello", "stop", "doctor --ledger"])
+def test_not_in_a_repository(tmp_path: Path, command: str, fails: Fails) -> None:
+    fails(tmp_path, command, 3, "is not in a git repository: `git init")
+
+
+@pytest.mark.parametrize("command", ["log", "status", "show 1", "note hello", "stop", "doctor --ledger"])
+def test_no_session_yet(repository: Path, command: str, fails: Fails) -> None:
+    fails(repository, command, 1, "start one with `autoresearch run`" if command != "doctor --ledger" else "no ledger yet")
+    assert not (repository / "runs").exists()
+
+
 @pytest.mark.parametrize(
-    ("arguments", "code", "words"),
+    ("arguments", "words"),
     [
-        (["log"], 3, "is not in a git repository"),
-        (["show", "x"], 2, "Invalid value"),
-        (["trial", "absent.py"], 1, "absent.py cannot be read"),
-        (["nonsense"], 2, "No such command"),
+        ("--budget soon", "write it as 5m, 300s, 15cpu or 200steps"),
+        ("--device gpu", "setting 'device'"),
+        ("--hours 0", "setting 'hours'"),
+        ("--judge kind", "setting 'judge'"),
+        ("--max-experiments 0", "setting 'max_experiments'"),
+        ("--agent nobody", "there is no agent `nobody`: use `sweep`"),
+        ("--agent scripted:nowhere", "there is no folder nowhere"),
+        ("--agent scripted:empty", "has no proposals: put NN-name.patch"),
+        ("--tag a/../b", "cannot be a tag: use letters"),
     ],
 )
-def test_errors_are_one_line_and_an_exit_code(tmp_path: Path, arguments: list[str], code: int, words: str) -> None:
-    done = cli(*arguments, cwd=tmp_path)
-    assert done.returncode == code
-    assert words in done.stderr and "Traceback" not in done.stderr
+def test_run_called_wrongly_leaves_nothing_behind(repository: Path, arguments: str, words: str, fails: Fails) -> None:
+    (repository / "empty").mkdir()
+    fails(repository, f"run {arguments}", 2, words)
+    assert not (repository / "runs").exists()
 
 
-def test_no_session_yet(repository: Path) -> None:
-    for command in ("log", "status", "show 1", "note hello"):
-        done = cli(*command.split(), cwd=repository)
-        assert done.returncode == 1
-        assert "start one with `autoresearch run`" in done.stderr
+@pytest.mark.parametrize(
+    ("yaml", "words"), [("a: [\n", "cannot be read"), ("- 1\n", "`name: value` lines"), ("budgget: 5m\n", "budgget")]
+)
+def test_a_settings_file_that_cannot_be_read(repository: Path, yaml: str, words: str, fails: Fails) -> None:
+    (repository / "autoresearch.yaml").write_text(yaml)
+    fails(repository, "run", 2, words)
 
 
-def test_a_budget_that_cannot_be_read(repository: Path) -> None:
-    done = cli("run", "--budget", "soon", cwd=repository)
-    assert done.returncode == 2
-    assert "5m, 300s, 15cpu or 200steps" in done.stderr
+def test_a_base_that_is_not_there_or_not_committed(tmp_path: Path, fails: Fails) -> None:
+    git(tmp_path, "init", "-q")
+    (tmp_path / "train.py").write_text(BIGRAM)
+    fails(tmp_path, "run", 3, "has no commit yet: `git add train.py && git commit")
+    (tmp_path / "program.md").write_text("Lower.\n")
+    git(tmp_path, "add", "program.md")
+    git(tmp_path, "commit", "-qm", "only this")
+    fails(tmp_path, "run", 3, "train.py is not committed: `git add train.py && git commit")
+    (tmp_path / "train.py").unlink()
+    fails(tmp_path, "run", 3, "train.py is not committed")
+
+
+def test_a_model_without_a_key(repository: Path, fails: Fails) -> None:
+    fails(repository, "run --agent claude", 3, "set ANTHROPIC_API_KEY")
+
+
+def test_a_ledger_that_is_none(repository: Path, fails: Fails) -> None:
+    (repository / "runs").mkdir()
+    (repository / "runs" / "ledger.db").write_bytes(b"no database at all" * 100)
+    for command in ("status", "note hello", "doctor --ledger"):
+        fails(repository, command, 1, "is damaged (file is not a database): save what is left")
+
+
+def test_trials_of_what_is_no_program(tmp_path: Path, fails: Fails) -> None:
+    (tmp_path / "latin.py").write_bytes("é = 1".encode("latin-1"))
+    for name, words in (("absent.py", "No such file"), (".", "Is a directory"), ("latin.py", "not UTF-8")):
+        fails(tmp_path, f"trial {name}", 1, words)
+
+
+def test_trial_and_prepare_work_outside_of_a_repository(tmp_path: Path, settings_of: dict[str, str]) -> None:
+    (tmp_path / "train.py").write_text(BIGRAM)
+    done = autoresearch(tmp_path, "prepare", env=settings_of)
+    assert done.returncode == 0 and Path(done.stdout.strip()).is_dir()
+    done = autoresearch(tmp_path, "trial", env=settings_of)
+    assert done.returncode == 0 and re.search(r"^val_bpb: +\d\.\d{6}$", done.stdout, re.MULTILINE)
+    (tmp_path / "train.py").write_text(BIGRAM.replace("step += 1", "raise ValueError('no luck')"))
+    done = autoresearch(tmp_path, "trial", env=settings_of)
+    assert done.returncode == 1 and re.search(r"^outcome: +crash$", done.stdout, re.MULTILINE)
+    assert re.search(r"^val_bpb: +-$", done.stdout, re.MULTILINE) and "no luck" in done.stderr
+
+
+def test_a_session_that_is_over_looked_at(finished: Path, settings_of: dict[str, str]) -> None:
+    def shown(*arguments: str) -> str:
+        done = autoresearch(finished, *arguments, env=settings_of)
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout
+
+    status = shown("status")
+    assert "state       ended: agent exhausted" in status and "experiments 2: 1 discard, 1 keep" in status
+    assert re.search(r"^val_bpb +\d\.\d{4} -> \d\.\d{4} \(-\d\.\d{4}, sigma \d\.\d{4}\), experiment 1, [0-9a-f]{7}$", status, re.M)
+    assert re.search(r"^started +\d\d:\d\d \(.* ago\)$", status, re.M) and re.search(r"^time .*: \w+ \d+ %", status, re.M)
+    kept = shown("log").splitlines()
+    assert [line.split()[0] for line in kept] == ["n", "0", "1"]
+    everything = shown("log", "--all").splitlines()
+    assert [line.split()[0] for line in everything] == ["n", "0", "1", "2"]
+    one = shown("show", "1")
+    assert "verdict     keep: " in one and "-SMOOTHING = 0.5 " in one and one.count("\ntrial  ") >= 3
+    assert "--- brief" in shown("show", "1", "--trace")
+
+
+def test_sessions_and_experiments_that_are_not_there(finished: Path, fails: Fails) -> None:
+    fails(finished, "status --tag other", 1, "there is no session `other`; there is t")
+    fails(finished, "show 99", 1, "session t has no experiment 99: see `autoresearch log --all`")
+
+
+def test_messages_to_a_session_that_is_over(finished: Path, fails: Fails) -> None:
+    for kind in ("pause", "unpause", "stop"):
+        fails(finished, kind, 1, f"session t is not running (ended): there is nothing to {kind}")
+    done = autoresearch(finished, "note", "try a longer warmdown")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "session t is not running: it reads this when `autoresearch run --tag t` goes on" in done.stderr
+    done = autoresearch(finished, "note", " ")
+    assert done.returncode == 2 and "the note is empty" in done.stderr
+
+
+def test_json_is_alone_on_stdout(finished: Path) -> None:
+    for command in ("status", "log", "show 1"):
+        json.loads(autoresearch(finished, *command.split(), "--json").stdout)

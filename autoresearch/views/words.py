@@ -6,8 +6,10 @@ MINUTE, HOUR, DAY = 60, 3600, 86400
 
 
 def duration(seconds: float) -> str:
-    """`42 s`, `3 min 20 s`, `3 h 12 min`, `2 d 4 h`: the two largest units."""
+    """`4.2 s`, `42 s`, `3 min 20 s`, `3 h 12 min`, `2 d 4 h`: the two largest units."""
     whole = max(0, round(seconds))
+    if whole < 10:
+        return f"{max(0.0, seconds):.1f} s"
     for size, name, below, small in ((DAY, "d", HOUR, "h"), (HOUR, "h", MINUTE, "min"), (MINUTE, "min", 1, "s")):
         if whole >= size:
             rest = whole % size // below

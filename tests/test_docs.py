@@ -1,0 +1,59 @@
+"""docs/json.md says exactly what the commands print."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import git
+from programs import autoresearch
+
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "json.md"
+COMMANDS = {
+    "status": ["status"],
+    "log": ["log", "--all"],
+    "show": ["show", "1"],
+    "trial": ["trial"],
+    "prepare": ["prepare"],
+    "doctor": ["doctor", "--budget", "15cpu"],
+    "doctor --ledger": ["doctor", "--ledger"],
+}
+
+
+def documented(command: str) -> set[str]:
+    """The keys in the first column of a command's table."""
+    section = PAGE.read_text().split(f"\n## {command}\n")[1].split("\n## ")[0]
+    return set(re.findall(r"^\| `([^`]+)` \|", section, re.MULTILINE))
+
+
+def paths(value: Any, leaves: set[str], at: str = "") -> set[str]:
+    """Every key in a value, down to what the page calls a leaf."""
+    if isinstance(value, dict) and f"{at}{{}}" in leaves:
+        return {f"{at}{{}}"}
+    if isinstance(value, list) and f"{at}[]" in leaves:
+        return {f"{at}[]"}
+    if isinstance(value, dict):
+        inner = [paths(each, leaves, f"{at}.{key}" if at else key) for key, each in value.items()]
+        return set().union(*inner)
+    if isinstance(value, list):
+        return set().union(*(paths(each, leaves, f"{at}[]") for each in value))
+    return {at}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_page_and_the_program_have_the_same_keys(command: str, finished: Path, settings_of: dict[str, str]) -> None:
+    if command == "doctor --ledger":
+        git(finished, "update-ref", "refs/autoresearch/stranger/0", "HEAD")
+    done = autoresearch(finished, *COMMANDS[command], "--json", env=settings_of)
+    assert done.returncode == (1 if command == "doctor --ledger" else 0), done.stderr
+    known = documented(command)
+    assert paths(json.loads(done.stdout), known) == known
+
+
+def test_every_command_with_json_is_on_the_page(tmp_path: Path) -> None:
+    from autoresearch.cli.app import app
+
+    commands = [command for command in app.registered_commands if command.callback is not None]
+    shows = {c.callback.__name__ for c in commands if c.callback and "as_json" in c.callback.__annotations__}
+    assert shows == {name.split()[0] for name in re.findall(r"^## (.+)$", PAGE.read_text(), re.MULTILINE)}
