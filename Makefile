@@ -9,7 +9,6 @@ export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 
 run: $(VENV)/.ready
 	$(VENV)/bin/autoresearch run $(if $(HOURS),--hours $(HOURS),--minutes 9)
-	$(VENV)/bin/autoresearch log
 
 test: $(VENV)/.ready
 	$(VENV)/bin/pytest -q -n auto --dist worksteal
