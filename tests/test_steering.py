@@ -46,7 +46,7 @@ def test_the_first_interrupt_finishes_the_running_trial(repository: Path, env: d
     with night(repository, env) as running:
         running.until_trial(1)
         children = running.children()
-        running.process.send_signal(signal.SIGINT)
+        running.interrupt()
         code, out, err = running.end()
     assert code == 130
     assert "finishing the running trial; press Ctrl-C again to kill it" in err and "ended: interrupted" in err
@@ -56,14 +56,25 @@ def test_the_first_interrupt_finishes_the_running_trial(repository: Path, env: d
     settled_after_resume(repository, env)
 
 
+@pytest.mark.xfail(reason="the loop looks at limits between experiments only", strict=False)
+def test_the_first_interrupt_finishes_one_trial_of_the_base_and_not_all(repository: Path, env: dict[str, str]) -> None:
+    with night(repository, env) as running:
+        running.until_trial(0)
+        before = len(running.trials(0))
+        running.interrupt()
+        code, _, _ = running.end()
+    assert code == 130 and len(running.trials(0)) == before
+    settled_after_resume(repository, env)
+
+
 def test_the_second_interrupt_kills_it(repository: Path, env: dict[str, str]) -> None:
     with night(repository, env | {"AUTORESEARCH_BUDGET": "60s"}) as running:
         running.until_trial(0)
         children, started = running.children(), time.monotonic()
-        running.process.send_signal(signal.SIGINT)
+        running.interrupt()
         time.sleep(0.3)
         assert running.process.poll() is None
-        running.process.send_signal(signal.SIGINT)
+        running.interrupt()
         code, _, err = running.end()
     assert code == 130 and "Traceback" not in err
     assert time.monotonic() - started < 15
