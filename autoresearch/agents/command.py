@@ -19,7 +19,9 @@ from autoresearch.agents.tool import Tool
 from autoresearch.agents.traces import Trace, secrets_of_environment
 from autoresearch.config import Config
 from autoresearch.errors import UsageError
+from autoresearch.measure import machine
 from autoresearch.measure.cell import Cell, CellError, CellSpec
+from autoresearch.measure.log import plain
 
 if TYPE_CHECKING:
     from autoresearch.brief import Brief
@@ -35,7 +37,9 @@ BUSY_FOR = 600.0  # s until a tool whose server is busy is asked again
 START = 'mkdir "$HOME/tmp" && export TMPDIR="$HOME/tmp" && cd work && exec /bin/sh -c "$1"'
 
 _BUSY = re.compile(r"rate.?limit|usage limit|quota|overloaded|too many requests|\b(429|502|503|529)\b", re.I)
-_LOCKED_OUT = re.compile(r"invalid.{0,9}api.?key|not logged in|log ?in again|/login|auth method|unauthori[sz]ed|\b401\b", re.I)
+_LOCKED_OUT = re.compile(
+    r"invalid.{0,9}api.?key|not logged in|log ?in again|/login|auth method|unauthori[sz]ed|\b401\b", re.I
+)
 
 
 @dataclass(frozen=True)
@@ -123,6 +127,7 @@ class Command:
             read=self.tool.read,
             library=self.services.readable_library,
             network=True,
+            memory=machine.memory_bytes() // 2,
             environment=self.tool.environment,
             log_limit=OUTPUT,
             files={**self.tool.files, **at_work},
@@ -189,7 +194,9 @@ def _proposal(ran: Run, trace: Trace, cost: float | None) -> Proposal:
         said = record.read(ran.answer if ran.answer is not None else {"hypothesis": "a change without a stated reason"})
     except ValueError as error:
         raise BadProposal(f"{scratch.ANSWER}: {error}", trace=trace.entries) from None
-    claims = trace.clean(vars(said))
+    claims = {
+        name: plain(value) if isinstance(value, str) else value for name, value in trace.clean(vars(said)).items()
+    }
     trace.add("rationale", **claims)
     return Proposal(
         text=ran.text,

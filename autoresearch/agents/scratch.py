@@ -74,10 +74,11 @@ def read_back(home: Path) -> str:
 
 def answer(home: Path) -> dict[str, Any] | None:
     """What proposal.json says; None if there is none. Raises ValueError."""
-    if not os.path.lexists(home / WORK / ANSWER):
+    if not os.path.lexists(home / WORK / ANSWER):  # a link to nowhere is there, too
         return None
     try:
-        values = json.loads(_read(home, ANSWER, LONGEST_ANSWER))
+        # as floats, integers of any length are numbers or infinite
+        values = json.loads(_read(home, ANSWER, LONGEST_ANSWER), parse_int=float)
     except (UnicodeDecodeError, json.JSONDecodeError, RecursionError):
         raise ValueError(f"{ANSWER} is not JSON") from None
     if not isinstance(values, dict):
@@ -87,6 +88,8 @@ def answer(home: Path) -> dict[str, Any] | None:
 
 def touched(home: Path, before: Mapping[str, bytes]) -> list[str]:
     """What else was changed, removed or made in the folder, train.py and proposal.json aside; the first hundred."""
+    if not _is_there(home):
+        return [f"replaced {WORK}"]
     found = []
     for name in before.keys() - {FILE}:
         with suppress(ValueError):
@@ -112,7 +115,7 @@ def occupied(home: Path, most: int) -> tuple[int, int]:
 
 def _read(home: Path, name: str, most: int) -> bytes:
     """A plain file of the scratch folder. Raises ValueError for anything else."""
-    if not stat.S_ISDIR((home / WORK).lstat().st_mode):
+    if not _is_there(home):
         raise ValueError("the scratch folder was replaced")
     try:
         fd = os.open(home / WORK / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -129,6 +132,11 @@ def _read(home: Path, name: str, most: int) -> bytes:
         return os.pread(fd, most, 0)
     finally:
         os.close(fd)
+
+
+def _is_there(home: Path) -> bool:
+    """Whether the scratch folder is the folder that it was, or at least one."""
+    return (home / WORK).is_dir() and not (home / WORK).is_symlink()
 
 
 def _entries(root: Path, most: int) -> Iterator["os.DirEntry[str]"]:

@@ -94,6 +94,12 @@ def test_without_proposal_json_the_change_counts_all_the_same(brief: Brief) -> N
     assert "SMOOTHING = 0.25" in proposal.text and proposal.category == "other" and proposal.predicted is None
 
 
+def test_claims_are_plain_text_and_numbers(script: Callable[[str], str], brief: Brief) -> None:
+    said = r'''{"hypothesis": "\u001b[31mred\ud800 \u202e", "predicted": 1''' + "0" * 5000 + ', "confidence": NaN, "source": 7}'
+    proposal = create(script(f"{GOOD}; cat > proposal.json <<'END'\n{said}\nEND")).propose(brief)
+    assert (proposal.hypothesis, proposal.predicted, proposal.params) == ("red ", None, {})
+
+
 def test_what_else_was_touched_is_reported_and_ignored(script: Callable[[str], str], brief: Brief) -> None:
     proposal = create(script(f"{GOOD}; echo x >> program.md; rm BRIEF.md; echo y > prepare.py; mkdir -p a/b; echo z > a/b/c")).propose(brief)
     assert entry(proposal, "files")["touched"] == ["changed program.md", "new a", "new a/b", "new a/b/c", "new prepare.py", "removed BRIEF.md"]
@@ -146,6 +152,9 @@ def test_it_stands_back_on_the_cpu(script: Callable[[str], str], brief: Brief, m
         ("head -c 3000000 /dev/zero > train.py", "train.py has 3000000 bytes: at most"),
         ("printf '\\377' > train.py", "train.py is not UTF-8 text"),
         ("echo 'def train(' > train.py", "train.py does not parse: line 1"),
+        ("printf 'x = 1\\0' > train.py", "train.py does not parse"),
+        ("head -c 90000 /dev/zero | tr '\\0' '-' > train.py; echo 1 >> train.py", "train.py does not parse"),
+        ("seq 1 50000 | tr '\\n' '+' > train.py; echo 1 >> train.py", "train.py does not parse"),
         ("echo 'import requests' >> train.py", "train.py imports `requests`"),
         ("cd ..; rm -r work; ln -s /etc work", "the scratch folder was replaced"),
     ],
