@@ -74,7 +74,7 @@ class Config(BaseModel):
     """The rule for a keep; `greedy` keeps any lower number, as the original does."""
     budget: str | None = None
     """What one trial may train: `5m`, `300s` (wall clock), `15cpu` (CPU seconds), `200steps`."""
-    hours: float | None = Field(default=None, gt=0)
+    hours: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     """How long the session goes on from now; None: until it is stopped."""
     max_experiments: int | None = Field(default=None, gt=0)
     """Stop when this many experiments are decided."""

@@ -175,3 +175,15 @@ def test_keys_only_say_whom_run_could_ask(repository: Path, monkeypatch: pytest.
     text = checks(repository)["agent"]["text"]
     assert "`run` asks sweep" in text and "ANTHROPIC_API_KEY is set" in text and "sk-ant" not in text
     assert checks(repository, agent="bogus")["agent"]["level"] == "blocker"
+
+
+def test_a_rehearsal_asks_the_agent_for_one_change(repository: Path, tmp_path: Path, bigram: str) -> None:
+    script = tmp_path / "script"
+    script.mkdir()
+    (script / "01-smoother.py").write_text(bigram.replace("SMOOTHING = 0.5 ", "SMOOTHING = 0.02 "))
+    flags = {"device": "cpu", "agent": f"scripted:{script}"}
+    found = {check.name: check for check in checkup.examine(repository, flags, rehearse=True).checks}["rehearsal"]
+    assert (found.level, found.text.startswith("an edit that applies (+1 -1 lines")) == ("ok", True)
+    (script / "01-smoother.py").write_text("def train(trial):\n")
+    found = {check.name: check for check in checkup.examine(repository, flags, rehearse=True).checks}["rehearsal"]
+    assert found.level == "blocker" and "does not parse" in found.text

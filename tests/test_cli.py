@@ -86,6 +86,7 @@ def test_no_session_yet(repository: Path, command: str, fails: Fails) -> None:
         ("--budget soon", "write it as 5m, 300s, 15cpu or 200steps"),
         ("--device gpu", "setting 'device'"),
         ("--hours 0", "setting 'hours'"),
+        ("--hours inf", "setting 'hours'"),
         ("--judge kind", "setting 'judge'"),
         ("--max-experiments 0", "setting 'max_experiments'"),
         ("--agent nobody", "there is no agent `nobody`: use `sweep`"),
@@ -181,6 +182,14 @@ def test_messages_to_a_session_that_is_over(finished: Path, fails: Fails) -> Non
     assert "session t is not running: it reads this when `autoresearch run --tag t` goes on" in done.stderr
     done = autoresearch(finished, "note", " ")
     assert done.returncode == 2 and "the note is empty" in done.stderr
+
+
+def test_half_a_trace_and_what_json_has_no_word_for(finished: Path) -> None:
+    trace = finished / "runs/t/2/trace.jsonl"
+    trace.write_text('{"kind": "call", "confidence": NaN}\n{"kind": "rat')
+    shown = json.loads(autoresearch(finished, "show", "2", "--json").stdout)["trace"]
+    assert shown == [{"kind": "call", "confidence": None}, {"kind": "damaged", "text": '{"kind": "rat'}]
+    assert "--- damaged" in autoresearch(finished, "show", "2", "--trace").stdout
 
 
 def test_json_is_alone_on_stdout(finished: Path) -> None:

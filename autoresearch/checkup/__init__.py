@@ -50,8 +50,11 @@ class Findings:
         }
 
 
-def examine(folder: Path, flags: dict[str, Any], hours: float = 8.0) -> Findings:
-    """Check the machine, and what of a project there is in `folder`, as `flags` and settings have it."""
+def examine(folder: Path, flags: dict[str, Any], hours: float = 8.0, rehearse: bool = False) -> Findings:
+    """Check the machine, and what of a project there is in `folder`, as `flags` and settings have it.
+
+    With `rehearse` the agent is asked for a change, which may cost a call of a model.
+    """
     root, repository = project.repository(folder)
     config, settings = project.settings(root or folder, flags)
     slot, place = project.slot(config)
@@ -73,6 +76,7 @@ def examine(folder: Path, flags: dict[str, Any], hours: float = 8.0) -> Findings
         protected,
         *cell.weaknesses(inspection),
         project.agent(config),
+        *([project.rehearsal(root, config, slot.device)] if root and rehearse else []),
         *(project.session(root) if root else []),
     ]
     return Findings(checks, inspection, _night(root or folder, config, slot.device, hours))

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from autoresearch import agents, ledger, slots, start
+from autoresearch import agents, ledger, plan, slots, start
 from autoresearch import config as configuration
 from autoresearch.agents.checks import complaint
+from autoresearch.agents.dry import rehearse
 from autoresearch.checkup.check import Check
 from autoresearch.config import Config, cache_folder
 from autoresearch.errors import Blocker, UserError
@@ -118,6 +119,21 @@ def agent(config: Config) -> Check:
     if who.model is None:
         text += f"; {key} is set, for --agent claude" if key else "; no key is set for --agent claude"
     return Check("agent", "ok", text)
+
+
+def rehearsal(root: Path, config: Config, device: str) -> Check:
+    """Ask the agent for one change to the base, as `run` would, without training it."""
+    try:
+        workspace = Workspace(root, config.train)
+        text = plan.fitted(workspace.read(workspace.head()), device)
+        goal = root / config.program
+        program = goal.read_text(errors="replace") if goal.is_file() else ""
+        found = rehearse(agents.create(config.agent, config), text, program)
+    except UserError as error:
+        return _refused("rehearsal", error)
+    if found.proposal is None:
+        return Check("rehearsal", "blocker", str(found), "choose another --agent or model, or mend what it says")
+    return Check("rehearsal", "ok", str(found))
 
 
 def session(root: Path) -> Iterator[Check]:

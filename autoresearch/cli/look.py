@@ -73,4 +73,13 @@ def _facts(experiment: Experiment, trials: list[Trial], files: Artefacts) -> dic
     rows = [{name: value for name, value in asdict(trial).items() if name not in hidden} for trial in trials]
     patch = files.patch.read_text(errors="replace") if files.patch.exists() else ""
     lines = files.trace.read_text(errors="replace").splitlines() if files.trace.exists() else []
-    return {**own, "trials": rows, "patch": patch, "trace": [json.loads(line) for line in lines]}
+    return {**own, "trials": rows, "patch": patch, "trace": [_entry(line) for line in lines]}
+
+
+def _entry(line: str) -> dict[str, Any]:
+    """An entry of a trace; JSON for others has no NaN, and a killed program may have left half a line."""
+    try:
+        entry = json.loads(line, parse_constant=lambda name: None)
+    except ValueError:
+        return {"kind": "damaged", "text": line}
+    return entry if isinstance(entry, dict) else {"kind": "damaged", "text": line}

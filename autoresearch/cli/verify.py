@@ -26,6 +26,7 @@ def doctor(
     budget: str = typer.Option(None, help="As for `run`: 5m, 300s, 15cpu, 200steps."),
     agent: str = typer.Option(None, help="As for `run`."),
     hours: float = typer.Option(8.0, min=0, help="How long the night is."),
+    rehearse: bool = typer.Option(False, "--rehearse", help="Ask the agent for one change too; nothing is trained."),
     as_json: bool = JSON,
 ) -> None:
     """What works here, what is missing, what is protected, and how many experiments a night gives.
@@ -37,7 +38,7 @@ def doctor(
         _doctor_ledger(as_json)
         return
     protect_self()
-    findings = checkup.examine(Path.cwd(), {"device": device, "budget": budget, "agent": agent}, hours)
+    findings = checkup.examine(Path.cwd(), {"device": device, "budget": budget, "agent": agent}, hours, rehearse)
     if as_json:
         print_json(findings.as_json())
     else:

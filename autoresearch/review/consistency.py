@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from autoresearch import config, judge
+from autoresearch import config
 from autoresearch.ledger import Experiment, Ledger, Trial
 from autoresearch.review.story import Story, blob, blob_of, stored
 from autoresearch.workspace import Workspace
@@ -140,7 +140,7 @@ def _verdicts(story: Story) -> Findings:
     for experiment in story.settled:
         trials, n = story.trials.get(experiment.id, []), experiment.n
         scores = [trial.val_bpb for trial in trials if trial.outcome == "ok" and trial.val_bpb is not None]
-        if experiment.verdict == "keep" and _audited(trials, experiment) < _needed(story, experiment):
+        if experiment.verdict == "keep" and not _audited(trials, experiment, story.session.judge):
             yield f"experiment {n} was kept without enough audited trials", DISTRUST.format(n=n)
         if experiment.verdict in ("keep", "discard") and not scores:
             yield f"experiment {n} was judged without a score", DISTRUST.format(n=n)
@@ -194,17 +194,12 @@ def _table(story: Story) -> Findings:
         yield f"{story.name(path)} is not what the ledger says", "the next experiment writes it anew"
 
 
-def _audited(trials: list[Trial], experiment: Experiment) -> int:
-    """Audited trials that may judge: not the draw that selected a candidate, where there are fresh ones."""
+def _audited(trials: list[Trial], experiment: Experiment, judge: str) -> bool:
+    """Whether what decided was audited: two draws of the base, or a re-run; a screening only for the greedy rule."""
     audited = [trial for trial in trials if trial.outcome == "ok" and trial.result.get("audit") is not None]
-    fresh = [trial for trial in audited if trial.purpose != "screen"]
-    return len(fresh) if experiment.n and fresh else len(audited)
-
-
-def _needed(story: Story, experiment: Experiment) -> int:
-    if not experiment.n:
-        return 2  # for without two draws of the base there is no sigma
-    return 1 if story.session.judge == "greedy" else judge.MIN_FRESH
+    if experiment.n == 0:
+        return len(audited) > 1
+    return any(trial.purpose != "screen" or judge == "greedy" for trial in audited)
 
 
 QUESTIONS: tuple[Callable[[Story], Findings], ...] = (

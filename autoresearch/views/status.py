@@ -36,7 +36,7 @@ def lines(status: dict[str, Any], now: float) -> dict[str, str]:
         "val_bpb": _score(status),
         "grade": _grade(status["grade"]),
         "cost": _cost(status["cost_usd"]),
-        "time": f"{duration(sum(status['time_split'].values()))}: {shares(status['time_split'])}",
+        "time": f"{duration(sum(status['time_split'].values()))}: {shares(status['time_split'])}".removesuffix(": "),
     }
     return {name: value for name, value in found.items() if value}
 

@@ -1,0 +1,73 @@
+"""Times, durations and states as people read them."""
+
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from autoresearch.views.status import lines
+from autoresearch.views.words import duration, moment, shares
+
+STATUS: dict[str, Any] = {
+    "tag": "t",
+    "branch": "autoresearch/t",
+    "state": "running",
+    "stop_reason": None,
+    "agent": "sweep",
+    "judge": "default",
+    "budget": "300s",
+    "grade": "STRONG",
+    "experiments": 0,
+    "kept": 0,
+    "verdicts": {},
+    "base_bpb": None,
+    "sigma": None,
+    "best": None,
+    "best_bpb": None,
+    "best_sha": None,
+    "started": None,
+    "deadline": None,
+    "ended": None,
+    "cost_usd": 0.0,
+    "trial": None,
+    "time_split": {"train": 0.0, "score": 0.0, "setup": 0.0, "agent_wait": 0.0, "idle": 0.0},
+}
+NOW = datetime(2026, 11, 21, 22, 0).timestamp()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (-3, "0.0 s"), (4.23, "4.2 s"), (42, "42 s"), (59.6, "1 min"), (200, "3 min 20 s"), (3600, "1 h"),
+        (11520, "3 h 12 min"), (187200, "2 d 4 h"),
+    ],
+)  # fmt: skip
+def test_durations(seconds: float, words: str) -> None:
+    assert duration(seconds) == words
+
+
+def test_moments_say_the_day_only_if_it_is_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert moment(NOW + 3600, NOW) == "23:00 (in 1 h)"
+    assert moment(NOW - 60, NOW) == "21:59 (1 min ago)"
+    assert moment(NOW + 8 * 3600, NOW) == "Sun 22 Nov 06:00 (in 8 h)"
+
+
+def test_shares_leave_out_what_is_next_to_nothing() -> None:
+    assert shares({"train": 90.0, "agent_wait": 9.9, "idle": 0.1}) == "train 90 %, agent wait 10 %"
+    assert shares({"train": 0.0}) == ""
+
+
+def test_a_session_that_has_only_just_begun() -> None:
+    found = lines(STATUS, NOW)
+    assert list(found) == ["session", "state", "setup", "experiments", "grade", "time"]
+    assert found["time"] == "0.0 s"
+
+
+def test_suspects_come_first_and_a_weak_grade_says_where_to_look() -> None:
+    found = lines(STATUS | {"verdicts": {"suspect": 2}, "grade": "WEAK"}, NOW)
+    assert next(iter(found)) == "suspects" and "autoresearch doctor" in found["grade"]
+
+
+def test_cost_that_is_not_known_is_not_nothing() -> None:
+    assert "unknown" in lines(STATUS | {"cost_usd": None}, NOW)["cost"]
+    assert lines(STATUS | {"cost_usd": 1.234}, NOW)["cost"] == "$1.23"
