@@ -51,6 +51,10 @@ class Reporter:
         """A trial moved on."""
 
 
+class Interrupted(Exception):
+    """The user wants to stop after the running trial; the experiment goes on with the next `run`."""
+
+
 @dataclass
 class Session:
     """One search: everything the loop needs, given to it."""
@@ -83,13 +87,15 @@ class Session:
         """Go on until a limit is reached; returns the reason. Raises UserError when the base itself fails."""
         self.ledger.abandon_open_trials(self.row.id)
         self._start_base()
-        for unfinished in self.ledger.unfinished(self.row.id):
-            self._finish(unfinished)
-        while (reason := self._over()) is None:
-            try:
+        try:
+            for unfinished in self.ledger.unfinished(self.row.id):
+                self._finish(unfinished)
+            while (reason := self._over()) is None:
                 self._experiment()
-            except Exhausted as exhausted:
-                return str(exhausted)
+        except Exhausted as exhausted:
+            return str(exhausted)
+        except Interrupted:
+            return "interrupted"
         return reason
 
     def _experiment(self) -> None:
@@ -177,6 +183,8 @@ class Session:
     def _measure(self, experiment: Experiment) -> Experiment:
         experiment = self._advance(experiment, "measuring")
         while (purpose := self.evidence.next_purpose(experiment)) is not None:
+            if self.limits.interrupted:
+                raise Interrupted
             self._trial(experiment, purpose)
         return self._advance(experiment, "measured")
 
