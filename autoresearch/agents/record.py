@@ -107,6 +107,10 @@ def _number(value: Any) -> float | None:
     if isinstance(value, str):
         match = _NUMBER.search(value)
         value = float(match[0].replace("\u2212", "-")) if match else None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value)
+    try:
+        number = float(value)
+    except OverflowError:  # JSON knows integers that no float can hold
+        return None
+    return number if math.isfinite(number) else None
