@@ -46,11 +46,7 @@ class Evidence:
 
     def noise(self) -> judge.Noise:
         """Spread of single trials around their version's mean, pooled over the session."""
-        groups: dict[int, list[float]] = {}
-        for trial in self.ledger.trials(self.session.id):
-            if trial.outcome == "ok" and trial.val_bpb is not None and trial.purpose in JUDGING:
-                groups.setdefault(trial.experiment_id, []).append(trial.val_bpb)
-        return judge.noise(list(groups.values()))
+        return judge.noise(self.ledger.scores(self.session.id, JUDGING))
 
     def base_seconds(self) -> tuple[float, float] | None:
         """What the base's slowest trial took to set up and to score; None before it was measured."""
@@ -90,10 +86,11 @@ class Evidence:
             verdict = "suspect" if failed.outcome == "suspect" else "crash"
             return {"verdict": verdict, "reason": f"{failed.outcome}: {failed.result.get('reason', '')}"}
         decision = self._judge(trials)
+        unconfirmed = decision.action == "run_again"  # the session's time was up
         return {
-            "verdict": decision.action,
-            "reason": decision.reason,
-            "near_miss": decision.near_miss,
+            "verdict": "discard" if unconfirmed else decision.action,
+            "reason": f"no time left to confirm it: {decision.reason}" if unconfirmed else decision.reason,
+            "near_miss": decision.near_miss or unconfirmed,
             "val_bpb": fmean(self.scores(experiment)),
             "delta": decision.delta,
             "p_gain": decision.p_gain,

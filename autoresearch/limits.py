@@ -20,11 +20,15 @@ class Limits:
         """The reason to stop now, if any: a trial that would end after the deadline is not begun."""
         if self.interrupted:
             return "interrupted"
-        if self.deadline is not None and time.time() + _mean(trial_seconds[-RECENT:]) > self.deadline:
+        if self.too_late(trial_seconds):
             return "deadline"
         if self.max_experiments is not None and decided >= self.max_experiments:
             return "max experiments"
         return None
+
+    def too_late(self, trial_seconds: Sequence[float]) -> bool:
+        """Whether one more trial would end after the deadline, if it takes as long as the last ones."""
+        return self.deadline is not None and time.time() + _mean(trial_seconds[-RECENT:]) > self.deadline
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -34,6 +34,7 @@ def spend(place: Place, store: Ledger, limits: Limits, reporter: Reporter) -> tu
         grade=found.grade,
         layers=found.layers,
         deadline=limits.deadline,
+        agent=place.config.agent if "agent" in place.config.model_fields_set else row.agent,
     )
     reporter.opened(row, place, found, workspace.dirty())
     reason = "error"

@@ -9,11 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from autoresearch import source
+from autoresearch import twins
 from autoresearch.agents import Agent, BadProposal, Exhausted, Proposal, Spent, Unavailable, Unusable
 from autoresearch.agents.standing import Standing
 from autoresearch.brief import Brief
-from autoresearch.ledger import Experiment
+from autoresearch.ledger import Ledger
 
 BROKEN_LIMIT = 10  # proposals in a row that cannot even be recorded end a session without a stand-in
 UNUSABLE_FOR = 3600.0  # s until an agent that cannot work is asked again: credit may have been bought
@@ -30,11 +30,16 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Obtained:
-    """A proposal, whose it is, and why it is refused if it is."""
+    """A proposal, whose it is, the brief that it answers, and why it is refused if it is.
+
+    `trace` is how it came about, the attempts that came to nothing included.
+    """
 
     proposal: Proposal
     agent: Agent
+    brief: Brief
     refusal: Refusal | None
+    trace: list[dict[str, Any]]
 
 
 class _Again(Exception):
@@ -44,31 +49,41 @@ class _Again(Exception):
 class Desk:
     """Asks the agent, or its stand-in, until there is something to record.
 
-    `tell(kind, n, text, **data)` hears of every attempt. Without a stand-in a broken agent ends the session.
+    `tell(kind, n, text, **data)` hears of every attempt, `refuses(proposal)` says why one must not be measured.
+    Without a stand-in a broken agent ends the session.
     """
 
-    def __init__(self, agent: Agent, stand_in: Agent | None, tell: Callable[..., None]) -> None:
-        self.agent, self.stand_in, self.tell = agent, stand_in, tell
+    def __init__(
+        self,
+        agent: Agent,
+        stand_in: Agent | None,
+        tell: Callable[..., None],
+        refuses: Callable[[Proposal], Refusal | None],
+    ) -> None:
+        self.agent, self.stand_in, self.tell, self.refuses = agent, stand_in, tell, refuses
         self.standing = Standing()
         self.broken = 0  # in a row, whoever proposed them
 
-    def obtain(self, brief: Brief, earlier: list[Experiment]) -> Obtained:
+    def obtain(self, brief: Brief) -> Obtained:
         """A proposal that passed the checks, or the last refused one with the refusal. Raises Exhausted.
 
         An agent hears why it was refused (`brief.feedback`) and may try again `agent.repairs` times.
         """
         attempts = 0
+        self.trace: list[dict[str, Any]] = []
         while True:
             agent = self._whose_turn(brief)
+            told = brief if agent is self.agent else brief.climbing()
             try:
-                proposal, broken = self._ask(agent, brief)
+                proposal, broken = self._ask(agent, told)
             except _Again:
                 continue
-            refusal = Refusal("invalid", broken) if broken else refused(proposal, earlier)
+            refusal = Refusal("invalid", broken) if broken else self.refuses(proposal)
             attempts += 1
+            self.trace += proposal.trace
             if refusal is None or broken or attempts > agent.repairs:
-                return Obtained(proposal, agent, refusal)
-            brief.feedback.append(f"{refusal.verdict}: {refusal.reason}")
+                return Obtained(proposal, agent, told, refusal, self.trace)
+            self._send_back(brief, f"{refusal.verdict}: {refusal.reason}")
 
     def _whose_turn(self, brief: Brief) -> Agent:
         turn = self.standing.turn(time.time())
@@ -103,8 +118,13 @@ class Desk:
             raise Exhausted(f"{agent.name} gave {BROKEN_LIMIT} broken proposals in a row")
         if bad.params:
             return Proposal(brief.source, f"broken proposal: {bad}", params=bad.params, trace=bad.trace), str(bad)
-        brief.feedback.append(str(bad))
+        self.trace += bad.trace
+        self._send_back(brief, str(bad))
         raise _Again
+
+    def _send_back(self, brief: Brief, reason: str) -> None:
+        brief.feedback.append(reason)
+        self.trace.append({"kind": "sent back", "text": reason})
 
     def _take_absence(self, agent: Agent, brief: Brief, away: Exception, started: float) -> None:
         if agent is not self.agent or self.stand_in is None:
@@ -114,17 +134,13 @@ class Desk:
         self.tell("absent", brief.n, words, **_took(started))
 
 
-def refused(proposal: Proposal, earlier: list[Experiment]) -> Refusal | None:
+def refused(proposal: Proposal, ledger: Ledger, session_id: int) -> Refusal | None:
     """Why the text must not be measured; None if it may."""
     try:
-        fingerprint = source.fingerprint_without_seed(proposal.text)
+        twin = twins.find(ledger, session_id, proposal.text)
     except SyntaxError as error:
         return Refusal("invalid", f"train.py does not parse: line {error.lineno}: {error.msg}")
-    for other in earlier:
-        if other.fingerprint == fingerprint and other.verdict != "duplicate":
-            reason = f"the same program as experiment {other.n}, seeds aside: they are the referee's"
-            return Refusal("duplicate", reason)
-    return None
+    return Refusal("duplicate", str(twin)) if twin else None
 
 
 def _storable(proposal: Proposal) -> Proposal:

@@ -11,23 +11,24 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
-from autoresearch import ledger, source
+from autoresearch import described, ledger, source
 from autoresearch.agents import Agent, Exhausted
 from autoresearch.artefacts import Artefacts
-from autoresearch.brief import Brief, Past
+from autoresearch.briefing import Briefing
 from autoresearch.errors import UserError
 from autoresearch.evidence import Evidence, known
+from autoresearch.history import Past
 from autoresearch.ledger import Experiment, Ledger
+from autoresearch.lessons import Lessons
 from autoresearch.limits import Limits
 from autoresearch.measure.attack import Inspection
 from autoresearch.measure.data import Dataset
 from autoresearch.measure.result import Progress, Result
 from autoresearch.measure.settings import Settings
 from autoresearch.measure.trial import measure
-from autoresearch.proposals import Desk
+from autoresearch.proposals import Desk, refused
 from autoresearch.start import Place
 from autoresearch.workspace import Workspace
 
@@ -76,7 +77,19 @@ class Session:
     stand_in: Agent | None = None  # proposes while the agent is broken or away
 
     def __post_init__(self) -> None:
-        self.desk = Desk(self.agent, self.stand_in, self._tell)
+        self.lessons = Lessons.of(self.runs, self.identity, self.row.settings)
+        self.desk = Desk(
+            self.agent, self.stand_in, self._tell, lambda proposal: refused(proposal, self.ledger, self.row.id)
+        )
+        self.briefing = Briefing(
+            self.ledger,
+            self.row,
+            self.workspace,
+            self.program,
+            self.lessons,
+            steered=self.agent.model is not None,
+            gpu=self.settings.gpu,
+        )
 
     @property
     def evidence(self) -> Evidence:
@@ -99,8 +112,7 @@ class Session:
         return reason
 
     def _experiment(self) -> None:
-        brief = self._brief()
-        experiment = self._propose(brief)
+        experiment = self._propose()
         self._finish(experiment)
 
     def _finish(self, experiment: Experiment) -> None:
@@ -114,57 +126,29 @@ class Session:
         while experiment.state != "settled":
             experiment = steps[experiment.state](experiment)
 
-    # --- what to try
-
-    def _brief(self) -> Brief:
-        history = self.ledger.experiments(self.row.id)
-        evidence = self.evidence
-        incumbent = evidence.incumbent()
-        notes = [event.text for event in self.ledger.events(self.row.id) if event.kind == "note"]
-        return Brief(
-            n=history[-1].n + 1,
-            seed=self.row.seed,
-            program=self.program.read_text() if self.program.exists() else "",
-            source=self.workspace.read(known(incumbent.sha)),
-            incumbent=incumbent.n,
-            incumbent_bpb=fmean(evidence.scores(incumbent)),
-            sigma=evidence.noise().sigma,
-            history=[Past.of(row) for row in history if row.state == "settled"],
-            notes=notes,
-        )
-
-    def _propose(self, brief: Brief) -> Experiment:
-        obtained = self.desk.obtain(brief, self.ledger.experiments(self.row.id))
-        proposal, refusal = obtained.proposal, obtained.refusal
-        trace = [{"kind": "brief", "text": brief.render()}, *proposal.trace]
+    def _propose(self) -> Experiment:
+        obtained = self.desk.obtain(self.briefing.write(self.evidence))
+        proposal, brief, refusal = obtained.proposal, obtained.brief, obtained.refusal
+        trace = [{"kind": "brief", "text": brief.render()}, *obtained.trace]
         self._artefacts(brief.n).write_proposal(source.unified_diff(brief.source, proposal.text), trace)
-        added, removed = source.lines_changed(brief.source, proposal.text)
         return self.ledger.add_experiment(
             self.row.id,
             brief.n,
-            parent=brief.incumbent,
-            text=proposal.text,
-            fingerprint=_fingerprint(proposal.text),
+            parent=brief.parent,
             agent=obtained.agent.name,
             model=obtained.agent.model,
-            category=proposal.category,
-            hypothesis=proposal.hypothesis,
-            predicted=proposal.predicted,
-            params=proposal.params,
             program_hash=_digest(brief.program),
-            lines_added=added,
-            lines_removed=removed,
-            cost_usd=proposal.cost_usd,
             verdict=refusal.verdict if refusal else None,
             reason=refusal.reason if refusal else None,
+            **described.by_text(proposal.text, brief.source),
+            **described.by_agent(proposal, brief),
         )
 
     def _start_base(self) -> None:
         """Experiment 0: the version that the search starts from."""
         if self.ledger.experiment(self.row.id, 0) is None:
-            self.ledger.add_experiment(
-                self.row.id, 0, text=self.base, fingerprint=_fingerprint(self.base), hypothesis="the base"
-            )
+            about = described.by_text(self.base, self.base) | {"hypothesis": "the base", "change": None}
+            self.ledger.add_experiment(self.row.id, 0, **about)
 
     # --- the steps
 
@@ -185,6 +169,8 @@ class Session:
         while (purpose := self.evidence.next_purpose(experiment)) is not None:
             if self.limits.interrupted:
                 raise Interrupted
+            if purpose == "rerun" and self.limits.too_late(self._lasted()):
+                break
             self._trial(experiment, purpose)
         return self._advance(experiment, "measured")
 
@@ -199,6 +185,8 @@ class Session:
             sha = self.workspace.keep(self.row.tag, experiment.n, known(experiment.sha), message)
             experiment = self._advance(experiment, "decided", sha=sha)
         experiment = self._advance(experiment, "settled", settled=time.time())
+        if experiment.n > 0:
+            self.lessons.add(self.row.tag, Past.of(experiment), len(self.evidence.trials(experiment)))
         self._export()
         self._tell("verdict", experiment.n, f"{experiment.verdict}: {experiment.reason}", **_facts(experiment))
         return experiment
@@ -239,15 +227,18 @@ class Session:
         """Why to stop now; None to go on. Waits here while the session is paused."""
         while True:
             decided = len(self.ledger.experiments(self.row.id)) - 1
-            trials = self.ledger.trials(self.row.id)
-            lasted = [trial.ended - trial.started for trial in trials if trial.ended is not None]
-            if (reason := self.limits.reached(decided, lasted)) is not None:
+            if (reason := self.limits.reached(decided, self._lasted())) is not None:
                 return reason
             if self.ledger.take(self.row.id, "stop"):
                 return "stopped"
             if not self._paused():
                 return None
             time.sleep(POLL)
+
+    def _lasted(self) -> list[float]:
+        """Seconds of every trial so far."""
+        trials = self.ledger.trials(self.row.id)
+        return [trial.ended - trial.started for trial in trials if trial.ended is not None]
 
     def _paused(self) -> bool:
         wishes = [*self.ledger.take(self.row.id, "pause"), *self.ledger.take(self.row.id, "unpause")]
@@ -290,13 +281,6 @@ def _words(result: Result) -> str:
     if result.val_bpb is None:
         return f"{result.outcome} {result.reason}"
     return f"{result.outcome} {result.val_bpb:.4f}" + (" (a losing claim, not audited)" if result.claimed else "")
-
-
-def _fingerprint(text: str) -> str | None:
-    try:
-        return source.fingerprint_without_seed(text)
-    except SyntaxError:
-        return None
 
 
 def _digest(text: str) -> str:

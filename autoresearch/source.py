@@ -13,13 +13,15 @@ import re
 import threading
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from autoresearch.seeds import called, without_seeds
 
 Number = int | float
+
+MOST_NAMED = 6  # constants in a summary
 
 _PARSING = threading.Lock()  # CPython 3.11 now and then raises SystemError where two threads call ast.parse
 
@@ -71,9 +73,10 @@ def constants(text: str) -> list[Constant]:
     starts = [0, *(match.end() for match in re.finditer(rb"\r\n|\r|\n", raw))]
     bound = Counter(_bound_names(tree))
     found = []
-    for name, node in _assignments(tree):
-        value = _literal(node)
-        if value is not None and name.isupper() and bound[name] == 1:
+    for name, statement in _assignments(tree):
+        node = statement.value
+        value = _literal(node) if node is not None else None
+        if node is not None and value is not None and name.isupper() and bound[name] == 1:
             assert node.end_lineno is not None and node.end_col_offset is not None
             start = starts[node.lineno - 1] + node.col_offset
             end = starts[node.end_lineno - 1] + node.end_col_offset
@@ -98,12 +101,12 @@ def with_constants(text: str, values: Mapping[str, Number]) -> str:
     return raw.decode()
 
 
-def _assignments(tree: ast.Module) -> Iterator[tuple[str, ast.expr]]:
+def _assignments(tree: ast.Module) -> Iterator[tuple[str, ast.Assign | ast.AnnAssign]]:
     for node in tree.body:
         if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
-            yield node.targets[0].id, node.value
-        elif isinstance(node, ast.AnnAssign) and node.value is not None and isinstance(node.target, ast.Name):
-            yield node.target.id, node.value
+            yield node.targets[0].id, node
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            yield node.target.id, node
 
 
 def _bound_names(node: ast.AST) -> Iterator[str]:
@@ -172,6 +175,27 @@ def fingerprint_without_seed(text: str) -> str:
 def differs_only_in_seed(a: str, b: str) -> bool:
     """Whether two programs are different, but only in their seeds."""
     return fingerprint(a) != fingerprint(b) and fingerprint_without_seed(a) == fingerprint_without_seed(b)
+
+
+def outline(text: str) -> tuple[str, list[Number]]:
+    """`fingerprint_without_seed` with the values of the constants left out, and these values in order."""
+    numbers = {constant.name: constant.value for constant in constants(text) if "SEED" not in constant.name}
+    with _one_kind_of_error():
+        tree = _WithoutBareStrings().visit(_parse(text))
+        for name, statement in _assignments(tree):
+            if name in numbers:
+                statement.value = ast.Name("a number", ast.Load())
+        return _digest(without_seeds(tree)), list(numbers.values())
+
+
+def nearly(a: Sequence[Number], b: Sequence[Number], share: float) -> bool:
+    """Whether numbers are pairwise equal up to a share of themselves; just below 1, of their distance to 1."""
+    return len(a) == len(b) and all(_near(x, y, share) for x, y in zip(a, b, strict=True))
+
+
+def _near(a: Number, b: Number, share: float) -> bool:
+    close = math.isclose(a, b, rel_tol=share)
+    return close and (not 0.8 <= min(a, b) < 1 or math.isclose(1 - a, 1 - b, rel_tol=share))
 
 
 def uses_torch(text: str) -> bool:
@@ -244,3 +268,15 @@ def lines_changed(before: str, after: str) -> tuple[int, int]:
     """How many lines were added and removed."""
     changes = unified_diff(before, after).split("\n")[2:]
     return sum(x.startswith("+") for x in changes), sum(x.startswith("-") for x in changes)
+
+
+def summary(before: str, after: str) -> str:
+    """What was changed, in one line: constants by name, everything else as counts of lines."""
+    added, removed = lines_changed(before, after)
+    try:
+        old, new = ({c.name: c.spelling for c in constants(text)} for text in (before, after))
+    except SyntaxError:
+        old = new = {}
+    moved = [f"{name} {old[name]} -> {new[name]}" for name in old if old[name] != new.get(name, old[name])]
+    alone = added == removed == len(moved) > 0
+    return ", ".join([*moved[:MOST_NAMED], *([] if alone else [f"+{added} -{removed} lines"])])

@@ -1,13 +1,35 @@
 """What is sent back before it costs a second of training."""
 
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from autoresearch import agents, proposals
+from autoresearch import agents, described, proposals
 from autoresearch.brief import Brief
+from autoresearch.ledger import Ledger
+from autoresearch.search import Direction
 
-BRIEF = Brief(1, 0, "", "x = 1\n", 0, 2.0, 0.01, [])
+
+@pytest.fixture
+def brief() -> Brief:
+    return Brief(1, 0, "", "x = 1\n", 0, 2.0, 0.01, [])
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Ledger]:
+    """A ledger whose session 1 has measured one program."""
+    with Ledger.open(tmp_path / "ledger.db") as ledger:
+        row = ledger.create_session("t", "autoresearch/t", "sha", "lines", "default", {}, {}, 1)
+        made = ledger.add_experiment(row.id, 0, **described.by_text(MEASURED, MEASURED))
+        ledger.update_experiment(made.id, verdict="keep", state="settled")
+        yield ledger
+
+
+MEASURED = "RATE = 0.04\nBETA = 0.95\nSEED = 1\nx = RATE * BETA\n"
 
 
 class Lines:
@@ -29,29 +51,62 @@ def heard(kinds: list[str]) -> Any:
     return lambda kind, n, text, **data: kinds.append(kind)
 
 
+def desk(agent: Any, store: Ledger, kinds: list[str] | None = None, stand_in: Any = None) -> proposals.Desk:
+    return proposals.Desk(agent, stand_in, heard([] if kinds is None else kinds), lambda p: proposals.refused(p, store, 1))
+
+
 @pytest.mark.parametrize("text", ["x = (", "x = 1\n\0"])
-def test_text_that_is_no_program_is_invalid(text: str) -> None:
-    refusal = proposals.refused(agents.Proposal(text, "an idea"), [])
+def test_text_that_is_no_program_is_invalid(text: str, store: Ledger) -> None:
+    refusal = proposals.refused(agents.Proposal(text, "an idea"), store, 1)
     assert refusal is not None and refusal.verdict == "invalid"
     assert "does not parse" in refusal.reason
 
 
-def test_text_that_nobody_can_store_is_broken_and_the_next_one_counts() -> None:
+@pytest.mark.parametrize(
+    ("old", "new", "why"),
+    [
+        ("SEED = 1", "SEED = 2  # lucky", "experiment 0, seeds aside"),
+        ("0.04", "0.0403", "experiment 0, all constants within 1 %; "),
+        ("0.04", "0.0405", None),
+        ("BETA = 0.95", "BETA = 0.955", None),
+        ("x = RATE", "x = 2 * RATE", None),
+    ],
+)
+def test_twins_are_sent_back(old: str, new: str, why: str | None, store: Ledger) -> None:
+    refusal = proposals.refused(agents.Proposal(MEASURED.replace(old, new), "an idea"), store, 1)
+    assert (refusal is None) == (why is None)
+    if refusal is not None and why is not None:
+        assert refusal.verdict == "duplicate" and why.rstrip("; ") in refusal.reason
+
+
+def test_text_that_nobody_can_store_is_broken_and_the_next_one_counts(brief: Brief, store: Ledger) -> None:
     kinds: list[str] = []
-    obtained = proposals.Desk(Lines("x = '\ud800'", "x = 2\n"), None, heard(kinds)).obtain(BRIEF, [])
+    obtained = desk(Lines("x = '\ud800'", "x = 2\n"), store, kinds).obtain(brief)
     assert kinds == ["broken", "proposed"]
     assert obtained.proposal.text == "x = 2\n" and obtained.refusal is None
+    assert [entry["kind"] for entry in obtained.trace] == ["sent back"]
 
 
-def test_an_agent_hears_why_and_may_try_again_so_often() -> None:
-    agent = Lines("x = (", "x = [", "x = 3\n")
-    obtained = proposals.Desk(agent, None, heard([])).obtain(BRIEF, [])
-    assert obtained.refusal is None and len(BRIEF.feedback) >= 2
+def test_an_agent_hears_why_and_may_try_again_so_often(brief: Brief, store: Ledger) -> None:
+    obtained = desk(Lines("x = (", "x = [", "x = 3\n"), store).obtain(brief)
+    assert obtained.refusal is None and len(brief.feedback) == 2
     agent = Lines(*["x = ("] * 9)
-    obtained = proposals.Desk(agent, None, heard([])).obtain(BRIEF, [])
+    obtained = desk(agent, store).obtain(brief)
     assert obtained.refusal is not None and len(agent.texts) == 9 - 6
 
 
-def test_a_broken_agent_without_a_stand_in_ends_the_session() -> None:
+def test_a_broken_agent_without_a_stand_in_ends_the_session(brief: Brief, store: Ledger) -> None:
     with pytest.raises(agents.Exhausted, match="10 broken proposals"):
-        proposals.Desk(Lines(*["'\ud800'"] * 20), None, heard([])).obtain(BRIEF, [])
+        desk(Lines(*["'\ud800'"] * 20), store).obtain(brief)
+
+
+def test_a_stand_in_is_not_told_directions(brief: Brief, store: Ledger) -> None:
+    away = Lines()
+    away.propose = _unavailable  # type: ignore[method-assign]
+    told = replace(brief, source="x = 8\n", incumbent_source="x = 1\n", direction=Direction("refine", 4, 4, "go on"))
+    obtained = desk(away, store, stand_in=Lines("x = 5\n")).obtain(told)
+    assert obtained.brief.direction is None and obtained.brief.source == "x = 1\n" and obtained.brief.parent == 0
+
+
+def _unavailable(brief: Brief) -> agents.Proposal:
+    raise agents.Unavailable("busy", time.time() + 60)

@@ -225,3 +225,35 @@ def test_lines_changed():
     assert source.lines_changed("a\nb\nc\n", "a\nB\nc\nd") == (2, 1)
     assert source.lines_changed("-- a\n", "++ b\n++ c\n") == (2, 1)
     assert source.unified_diff(PROGRAM, PROGRAM) == ""
+
+
+# --- alike
+
+
+def test_outline_leaves_the_values_of_constants_out_and_nothing_else():
+    shape, numbers = source.outline(PROGRAM)
+    other = source.with_constants(PROGRAM, {"MATRIX_LR": 0.05, "BATCH": 2**16})
+    assert source.outline(other)[0] == shape
+    assert numbers[:2] == [0.04, 0.95] and 42 not in numbers
+    assert source.outline(other)[1][:5] == [0.05, 0.95, *numbers[2:4], 2**16]
+    assert source.outline(PROGRAM.replace("SEED = 42", "SEED = 43")) == (shape, numbers)
+    for old, new in [("lower = 1", "lower = 2"), ("FUSED = True", "FUSED = False"), ("MATRIX_LR * rng", "BATCH * rng")]:
+        assert source.outline(PROGRAM.replace(old, new))[0] != shape
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "same"),
+    [(100, 101, True), (100, 102, False), (0.04, 0.0403, True), (0.95, 0.955, False), (0.999, 0.9995, False), (0, 1e-9, False),
+     (-1.0, 1.0, False), (0.5, 0.5, True)],
+)  # fmt: skip
+def test_numbers_are_near_up_to_a_share_of_them(a, b, same):
+    assert source.nearly([a, 3], [b, 3], 0.01) == source.nearly([b, 3], [a, 3], 0.01) == same
+    assert not source.nearly([a], [b, 3], 0.01)
+
+
+def test_summary_names_constants_and_counts_other_lines():
+    other = source.with_constants(PROGRAM, {"MATRIX_LR": 0.05})
+    assert source.summary(PROGRAM, other) == "MATRIX_LR 0.04 -> 0.05"
+    assert source.summary(PROGRAM, other.replace("lower = 1", "lower = 2\nx = 3")) == "MATRIX_LR 0.04 -> 0.05, +3 -2 lines"
+    assert source.summary(PROGRAM, PROGRAM) == "+0 -0 lines"
+    assert source.summary("x = 1\n", "x = (\n") == "+1 -1 lines"

@@ -29,6 +29,7 @@ class Conversation:
 
     def hold(self, parts: list[str]) -> None:
         """Talk. `parts` are the texts of the brief, stable ones first; the last one is new each time."""
+        # a request may have four marks: the brief's pieces and a moving one; the first covers tools and system, too
         first = [cached(part, "1h") for part in parts[:-1]] + [cached(parts[-1], "5m")]
         self.trace.add("prompt", model=self.model, purpose=self.purpose, text="\n\n".join(parts))
         messages: list[dict[str, Any]] = [{"role": "user", "content": first}]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from autoresearch import source
+from autoresearch import source, twins
 from autoresearch.ledger import Experiment, Ledger, Trial
 
 if TYPE_CHECKING:
@@ -64,10 +64,10 @@ class BriefLibrary:
         """See Library."""
         return next((_line(past) for past in self.brief.history if past.n == n), None)
 
-    def duplicate(self, text: str) -> int | None:
-        """See Library; only the incumbent is known."""
+    def twin(self, text: str) -> str | None:
+        """See Library; only the version to change is known."""
         same = source.fingerprint_without_seed(text) == source.fingerprint_without_seed(self.brief.source)
-        return self.brief.incumbent if same else None
+        return f"the same program as experiment {self.brief.parent}, seeds aside" if same else None
 
 
 @dataclass(frozen=True)
@@ -93,13 +93,11 @@ class LedgerLibrary:
         parts = [_line(row), _scores(trials), "" if parent is None else _change(parent, row)]
         return "\n\n".join(part for part in parts if part)
 
-    def duplicate(self, text: str) -> int | None:
+    def twin(self, text: str) -> str | None:
         """See Library."""
-        fingerprint = source.fingerprint_without_seed(text)
         with Ledger.open(self.path, readonly=True) as ledger:
-            rows = ledger.experiments(self.session_id)
-        same = (row.n for row in rows if row.fingerprint == fingerprint and row.verdict != "duplicate")
-        return next(same, None)
+            found = twins.find(ledger, self.session_id, text)
+        return None if found is None else str(found)
 
 
 def _scores(trials: Sequence[Trial]) -> str:

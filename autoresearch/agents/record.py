@@ -58,7 +58,7 @@ SCHEMA: dict[str, Any] = {
         "confidence": {"type": "number", "description": "probability that val_bpb falls at all, 0 to 1"},
         "source": {
             "type": "string",
-            "description": "where the idea comes from: an experiment (its n), a note, a paper, or your own knowledge",
+            "description": "where the idea comes from: an experiment (its n), an idea of ideas.md (idea 3), a note, a paper, or your own knowledge",
         },
     },
     "required": ["hypothesis", "category", "predicted_delta", "confidence", "source"],

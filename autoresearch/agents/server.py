@@ -197,7 +197,6 @@ class Server:
             return plain
         if request.tools:
             body["tools"] = [_EDITOR_OF_CLAUDE if tool["name"] == EDITOR else tool for tool in request.tools]
-        body["system"][0]["cache_control"] = {"type": "ephemeral", "ttl": "1h"}
         # summarised, not omitted: what a model says between tool calls comes back as thinking, too
         body["thinking"] = {"type": "adaptive", "display": "summarized"}
         body["output_config"] = {"effort": self.config.effort}

@@ -16,8 +16,8 @@ class Library(Protocol):
     def show(self, n: int) -> str | None:
         """Hypothesis, change, trials and verdict of one experiment; None if there is none."""
 
-    def duplicate(self, text: str) -> int | None:
-        """The experiment that is the same program, seeds aside. Raises SyntaxError."""
+    def twin(self, text: str) -> str | None:
+        """Why the program is as good as one that was measured before, if it is. Raises SyntaxError."""
 
 
 @dataclass(frozen=True)

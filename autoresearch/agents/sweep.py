@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     import numpy as np
 
     from autoresearch.agents.surrogate import Observation
-    from autoresearch.brief import Brief, Past
+    from autoresearch.brief import Brief
+    from autoresearch.history import Past
 
 MOST = 3  # constants moved at once
 STEPS = 4  # candidate factors each way

@@ -5,9 +5,10 @@ from typing import Any
 
 from autoresearch import source
 from autoresearch.agents import checks, edits, record
-from autoresearch.agents.prompts import Role, quote
+from autoresearch.agents.prompts import Role
 from autoresearch.agents.record import Record
 from autoresearch.agents.services import Library
+from autoresearch.quoting import quote
 
 EDITOR = "str_replace_based_edit_tool"
 LONGEST_ANSWER = 20_000  # characters of one answer that is not the file itself
@@ -134,8 +135,8 @@ class Desk:
             raise ValueError("train.py is unchanged")
         if found := checks.complaint(self.text):
             raise ValueError(found)
-        if (n := self.library.duplicate(self.text)) is not None:
-            raise ValueError(f"the same program as experiment {n}, seeds aside: change something else")
+        if twin := self.library.twin(self.text):
+            raise ValueError(f"{twin}: change something else")
         added, removed = source.lines_changed(self.before, self.text)
         return f"ok: it parses and is new (+{added} -{removed} lines)"
 

@@ -11,7 +11,8 @@ from autoresearch.errors import UserError
 
 BUSY_TIMEOUT = 10.0  # s to wait for another writer
 # Migration k brings a ledger from version k - 1 to version k, which PRAGMA user_version holds. Append only.
-MIGRATIONS = [resources.files("autoresearch.ledger").joinpath("schema.sql").read_text(encoding="utf-8")]
+_SCRIPTS = ("schema.sql", "lines.sql")
+MIGRATIONS = [resources.files("autoresearch.ledger").joinpath(name).read_text("utf-8") for name in _SCRIPTS]
 NO_SESSION = "no session yet: start one with `autoresearch run`"
 
 
@@ -73,8 +74,8 @@ def _open(path: Path, readonly: bool, migrations: Sequence[str]) -> sqlite3.Conn
         if not readonly:
             _write_ahead(connection)
             connection.execute("PRAGMA synchronous = FULL")
-            connection.execute("PRAGMA foreign_keys = ON")
             _migrate(connection, path, migrations)
+            connection.execute("PRAGMA foreign_keys = ON")  # not before: a migration may make a table anew
     except BaseException:
         connection.close()
         raise

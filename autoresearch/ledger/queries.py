@@ -7,8 +7,8 @@ from autoresearch.ledger.rows import Session
 from autoresearch.ledger.store import MESSAGES, Ledger
 
 _LOG = """
-    SELECT n, sha, parent, origin, state, verdict, reason, near_miss, val_bpb, delta, sigma, p_gain,
-           coalesce(t.trials, 0) AS trials, t.grade, agent, model, category, hypothesis, predicted, lines_added,
+    SELECT n, sha, parent, origin, line, mode, state, verdict, reason, near_miss, val_bpb, delta, sigma, p_gain,
+           coalesce(t.trials, 0) AS trials, t.grade, agent, model, category, hypothesis, change, predicted, lines_added,
            lines_removed, cost_usd, program_hash, started, settled, coalesce(t.seconds, 0.0) AS seconds
     FROM experiments
     LEFT JOIN (

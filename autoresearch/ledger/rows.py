@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
-JSON_COLUMNS = frozenset({"settings", "identity", "layers", "params", "result", "data"})
+JSON_COLUMNS = frozenset({"settings", "identity", "layers", "params", "numbers", "result", "data"})
 
 
 @dataclass(frozen=True)
@@ -37,16 +37,20 @@ class Session:
 
 @dataclass(frozen=True)
 class Experiment:
-    """One proposed version of train.py; `parent` and `origin` are experiments of the same session."""
+    """One proposed version of train.py; `parent`, `origin` and `line` are experiments of the same session."""
 
     id: int
     session_id: int
     n: int
     origin: int | None
     parent: int | None
+    line: int | None
+    mode: str | None
     sha: str | None
     blob: str | None
     fingerprint: str | None
+    shape: str | None
+    numbers: list[float] | None
     state: str
     verdict: str | None
     reason: str | None
@@ -55,6 +59,7 @@ class Experiment:
     model: str | None
     category: str | None
     hypothesis: str | None
+    change: str | None
     predicted: float | None
     params: dict[str, Any]
     program_hash: str | None
@@ -131,7 +136,7 @@ def decode(kind: type[Row], row: sqlite3.Row) -> Row:
     """A row of SQLite as a value of `kind`; a column that was not read is None."""
     found = dict(row)
     values: dict[str, Any] = {field.name: found.get(field.name) for field in fields(kind)}
-    for name in JSON_COLUMNS & values.keys():
+    for name in JSON_COLUMNS & found.keys():
         values[name] = json.loads(values[name])
     if "near_miss" in values:
         values["near_miss"] = bool(values["near_miss"])

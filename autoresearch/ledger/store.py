@@ -5,7 +5,7 @@ One process writes, any number read meanwhile. A call that writes is one transac
 
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
@@ -24,7 +24,7 @@ TABLES: dict[type, str] = {
     Call: "calls",
     Event: "events",
 }
-WITHOUT_TEXT = ", ".join(field.name for field in fields(Experiment) if field.name != "text")
+BRIEFLY = ", ".join(field.name for field in fields(Experiment) if field.name not in ("text", "numbers"))
 
 
 class Ledger:
@@ -129,15 +129,23 @@ class Ledger:
         with self._transaction():
             return self._update(Experiment, id, columns)
 
-    def experiments(self, session_id: int, verdict: str | None = None) -> list[Experiment]:
-        """Oldest first, perhaps of one verdict; `text` is None here, for it may be thousands of programs."""
+    def experiments(self, session_id: int, verdict: str | None = None, after: int = -1) -> list[Experiment]:
+        """Oldest first, perhaps of one verdict, of numbers greater than `after`.
+
+        Without `text` and `numbers`: it may be thousands of programs.
+        """
         where, values = ("AND verdict = ?", (verdict,)) if verdict is not None else ("", ())
-        where = f"WHERE session_id = ? {where} ORDER BY n"
-        return self._rows(Experiment, where, session_id, *values, columns=WITHOUT_TEXT)
+        where = f"WHERE session_id = ? AND n > ? {where} ORDER BY n"
+        return self._rows(Experiment, where, session_id, after, *values, columns=BRIEFLY)
 
     def experiment(self, session_id: int, n: int) -> Experiment | None:
         """One experiment by its number, with its text."""
         return _only(self._rows(Experiment, "WHERE session_id = ? AND n = ?", session_id, n))
+
+    def alike(self, session_id: int, shape: str) -> list[Experiment]:
+        """The experiments that differ in the values of their constants at most, oldest first, without their texts."""
+        where = "WHERE session_id = ? AND shape = ? ORDER BY n"
+        return self._rows(Experiment, where, session_id, shape, columns=f"{BRIEFLY}, numbers")
 
     def unfinished(self, session_id: int) -> list[Experiment]:
         """The experiments that are not settled, oldest first, with their texts."""
@@ -168,6 +176,20 @@ class Ledger:
         """In the order in which they were started."""
         where, values = ("AND experiment_id = ?", (experiment_id,)) if experiment_id is not None else ("", ())
         return self._rows(Trial, f"WHERE session_id = ? {where} ORDER BY id", session_id, *values)
+
+    def scores(self, session_id: int, purposes: Sequence[str]) -> list[list[float]]:
+        """The scores of good trials with these purposes, one list for each experiment."""
+        marks = ", ".join("?" * len(purposes))
+        sql = (
+            "SELECT experiment_id, val_bpb FROM trials WHERE session_id = ? AND outcome = 'ok'"
+            f" AND val_bpb IS NOT NULL AND purpose IN ({marks}) ORDER BY id"
+        )
+        with database.explained(self.path):
+            found = self.connection.execute(sql, (session_id, *purposes)).fetchall()
+        groups: dict[int, list[float]] = {}
+        for experiment_id, score in found:
+            groups.setdefault(experiment_id, []).append(score)
+        return list(groups.values())
 
     def abandon_open_trials(self, session_id: int) -> int:
         """Close the trials of a process that is gone, with outcome infra; returns how many there were.
@@ -206,6 +228,10 @@ class Ledger:
     def events(self, session_id: int, after: int = 0) -> list[Event]:
         """Events and messages with an id greater than `after`, oldest first."""
         return self._rows(Event, "WHERE session_id = ? AND id > ? ORDER BY id", session_id, after)
+
+    def notes(self, session_id: int) -> list[str]:
+        """What the human told the session, oldest first."""
+        return [event.text for event in self._rows(Event, "WHERE session_id = ? AND kind = 'note' ORDER BY id", session_id)]
 
     def post(self, session_id: int, kind: str, text: str) -> None:
         """A message to the running session: note, pause, unpause or stop."""

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from autoresearch import source
+from autoresearch import described
 from autoresearch.agents import checks
 from autoresearch.agents.library import LedgerLibrary, table
 from autoresearch.agents.traces import Trace
@@ -17,7 +17,7 @@ def library(tmp_path: Path, bigram: str) -> LedgerLibrary:
         versions = [bigram, bigram.replace("0.5", "0.25"), bigram.replace("BATCH = 8", "BATCH = 16")]
         for n, version in enumerate(versions):
             made = store.add_experiment(
-                row.id, n, parent=0 if n else None, text=version, fingerprint=source.fingerprint_without_seed(version),
+                row.id, n, parent=0 if n else None, **described.by_text(version, versions[0]),
                 category="optimiser", hypothesis=f"idea {n}", verdict=["keep", "discard", "crash"][n], reason="why not",
                 delta=0.00123456 if n == 1 else None,
             )  # fmt: skip
@@ -48,8 +48,9 @@ def test_show_has_the_change_and_rounded_scores_but_no_holdout(library: LedgerLi
 
 
 def test_duplicates_are_known_seeds_aside(library: LedgerLibrary, bigram: str) -> None:
-    assert library.duplicate(bigram.replace("BATCH = 8", "BATCH = 16") + "# really\n") == 2
-    assert library.duplicate(bigram.replace("BATCH = 8", "BATCH = 32")) is None
+    assert "experiment 2, seeds aside" in str(library.twin(bigram.replace("BATCH = 8", "BATCH = 16") + "# really\n"))
+    assert "within 1 %" in str(library.twin(bigram.replace("0.5", "0.2501")))
+    assert library.twin(bigram.replace("BATCH = 8", "BATCH = 32")) is None
 
 
 @pytest.mark.parametrize(

@@ -128,7 +128,7 @@ def test_unknown_columns_are_a_mistake(ledger):
     ):
         with pytest.raises(TypeError):
             wrong()
-    assert ledger.experiments(session.id) == [dataclasses.replace(experiment, text=None)]
+    assert ledger.experiments(session.id) == [dataclasses.replace(experiment, text=None, numbers=None)]
 
 
 # --- experiments
@@ -353,6 +353,34 @@ def test_an_older_ledger_is_brought_up_to_date(path):
         connection = database.connect(path, readonly, migrations)
         assert [tuple(row) for row in connection.execute("SELECT tag, mood FROM sessions")] == [("t", "ok")]
         connection.close()
+
+
+def test_a_ledger_of_the_first_version_keeps_its_experiments(path):
+    old = database.connect(path, False, database.MIGRATIONS[:1])
+    old.executescript(
+        "INSERT INTO sessions (tag, branch, base_sha, agent, judge, seed, created) VALUES ('t', 'b', 's', 'a', 'j', 1, 0.0);"
+        "INSERT INTO experiments (session_id, n, started, text, params) VALUES (1, 0, 1.5, 'x = 1', '{\"a\": 1}');"
+        "INSERT INTO trials (session_id, experiment_id, purpose, seed, blob, started) VALUES (1, 1, 'base', 1, 'b', 2.0);"
+    )
+    old.close()
+    with Ledger.open(path, readonly=True) as ledger:
+        (experiment,) = ledger.unfinished(1)
+        assert (experiment.text, experiment.params, experiment.started) == ("x = 1", {"a": 1}, 1.5)
+        assert (experiment.line, experiment.mode, experiment.numbers, experiment.change) == (None, None, [], None)
+        assert [row["name"] for row in ledger.query("PRAGMA table_info(experiments)")][-1] == "text"
+        assert not ledger.query("PRAGMA foreign_key_check")
+    with Ledger.open(path) as ledger:
+        ledger.start_trial(1, 1, "screen", 1, "b")
+        with pytest.raises(sqlite3.IntegrityError):
+            ledger.start_trial(1, 99, "screen", 1, "b")
+
+
+def test_experiments_that_are_alike(ledger):
+    session = new_session(ledger)
+    ledger.add_experiment(session.id, 0, shape="s", numbers=[1, 2.5], text="x")
+    ledger.add_experiment(session.id, 1, shape="other", numbers=[1], text="x")
+    assert [(row.n, row.numbers, row.text) for row in ledger.alike(session.id, "s")] == [(0, [1, 2.5], None)]
+    assert ledger.experiments(session.id)[0].numbers is None
 
 
 def test_a_failed_migration_changes_nothing(path):

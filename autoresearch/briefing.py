@@ -1,0 +1,82 @@
+"""From the ledger, and from what the human leaves lying about, to the brief of the next proposal."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import fmean
+
+from autoresearch import inspiration, search
+from autoresearch.brief import CEILING, Brief
+from autoresearch.evidence import Evidence, known
+from autoresearch.facts import training
+from autoresearch.history import Past
+from autoresearch.ledger import Experiment, Ledger, Session
+from autoresearch.lessons import Lessons
+from autoresearch.measure import machine
+from autoresearch.search import Direction
+from autoresearch.workspace import Workspace
+
+IDEAS = "ideas.md"
+PAPERS = "papers"
+
+
+@dataclass
+class Briefing:
+    """Writes briefs for one session; what is settled is read once.
+
+    `steered` says whether the agent takes directions (search.py): one without a model does not.
+    """
+
+    ledger: Ledger
+    row: Session
+    workspace: Workspace
+    program: Path
+    lessons: Lessons
+    steered: bool
+    gpu: str | None = None
+    history: list[Past] = field(default_factory=list)
+
+    def write(self, evidence: Evidence) -> Brief:
+        """The brief of the next experiment."""
+        self._read_on()
+        incumbent = evidence.incumbent()
+        best = self.workspace.read(known(incumbent.sha))
+        direction = search.direction(self.history, incumbent.n) if self.steered else None
+        return Brief(
+            n=self.history[-1].n + 1,
+            seed=self.row.seed,
+            program=self.program.read_text(errors="replace") if self.program.exists() else "",
+            source=self._text(direction, incumbent, best),
+            incumbent=incumbent.n,
+            incumbent_bpb=fmean(evidence.scores(incumbent)),
+            sigma=evidence.noise().sigma,
+            history=self.history,
+            notes=self.ledger.notes(self.row.id),
+            direction=direction,
+            incumbent_source=best,
+            facts=self._facts(evidence, incumbent),
+            ideas=inspiration.ideas(self.program.with_name(IDEAS), self.history),
+            papers=inspiration.papers(self.program.with_name(PAPERS), CEILING),
+            lessons=self.lessons.read(without=self.row.tag),
+            agent=self.row.agent.partition(":")[0],
+        )
+
+    def _read_on(self) -> None:
+        after = self.history[-1].n if self.history else -1
+        for row in self.ledger.experiments(self.row.id, after=after):
+            if row.state != "settled":
+                break
+            self.history.append(Past.of(row))
+
+    def _text(self, direction: Direction | None, incumbent: Experiment, best: str) -> str:
+        if direction is None or direction.parent == incumbent.n:
+            return best
+        return known(known(self.ledger.experiment(self.row.id, direction.parent)).text)
+
+    def _facts(self, evidence: Evidence, incumbent: Experiment) -> list[str]:
+        """How the incumbent's last good trial went."""
+        good = [trial for trial in evidence.trials(incumbent) if trial.outcome == "ok"]
+        if not good:
+            return []
+        memory = machine.gpu_memory(self.gpu) if self.gpu else None
+        peak = machine.peak_tflops(machine.gpu_name(self.gpu)) if self.gpu else None
+        return training(good[-1].result, peak, memory[0] / 2**20 if memory else None)

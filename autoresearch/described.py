@@ -1,0 +1,34 @@
+"""What the ledger remembers of a proposal: what its text says, by our own reading, and what its agent claims."""
+
+from typing import Any
+
+from autoresearch import inspiration, source
+from autoresearch.agents import Proposal
+from autoresearch.brief import Brief
+
+
+def by_text(text: str, parent: str) -> dict[str, Any]:
+    """The text, what tells it from others, and how it differs from the version that it was made from."""
+    added, removed = source.lines_changed(parent, text)
+    known: dict[str, Any] = {}
+    try:
+        known["fingerprint"] = source.fingerprint_without_seed(text)
+        known["shape"], known["numbers"] = source.outline(text)
+    except SyntaxError:
+        known = {}
+    change = source.summary(parent, text)
+    return known | {"text": text, "change": change, "lines_added": added, "lines_removed": removed}
+
+
+def by_agent(proposal: Proposal, brief: Brief) -> dict[str, Any]:
+    """What the agent says of its change, and what it was asked for."""
+    idea = inspiration.cited(str(proposal.params.get("source") or ""), brief.ideas)
+    return {
+        "category": proposal.category,
+        "hypothesis": proposal.hypothesis,
+        "predicted": proposal.predicted,
+        "params": proposal.params | ({"idea": idea} if idea else {}),
+        "cost_usd": proposal.cost_usd,
+        "mode": brief.direction.mode if brief.direction else None,
+        "line": brief.direction.line if brief.direction else None,
+    }

@@ -1,0 +1,169 @@
+"""What was tried, as agents see it: past experiments as data, as a table that fits, and as sums by category."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from statistics import fmean
+from typing import Any
+
+from autoresearch.ledger import Experiment
+from autoresearch.quoting import cell, fitting, tokens
+
+WORDS = 110  # characters of what was changed, in a table
+FAILED = ("crash", "invalid", "suspect")  # verdicts without a score
+SHORTEST = 12  # tokens of a row, at least
+SHARES = {"Newest": 0.4, "Best": 0.2, "Near misses": 0.2, "Dead ends": 0.2}  # of a table that cannot hold all
+HEAD = ["| n | category | change | predicted | measured | verdict |", "|---|---|---|---|---|---|"]
+
+
+@dataclass(frozen=True)
+class Past:
+    """One settled experiment, as an agent sees it; `delta` is None where there is no score to compare.
+
+    `sigma` is one standard deviation of a trial as it was known then. `line` is the experiment whose line of
+    inquiry it goes on with, `mode` what was asked for (see search.py), None where nothing was.
+    """
+
+    n: int
+    verdict: str
+    reason: str
+    agent: str
+    category: str
+    hypothesis: str
+    params: dict[str, Any] = field(default_factory=dict)
+    val_bpb: float | None = None
+    delta: float | None = None
+    sigma: float | None = None
+    predicted: float | None = None
+    change: str = ""
+    near_miss: bool = False
+    parent: int | None = None
+    line: int | None = None
+    mode: str | None = None
+
+    @classmethod
+    def of(cls, row: Experiment) -> "Past":
+        """From a row of the ledger. Scores go out rounded: a few bits less to fit to."""
+        return cls(
+            n=row.n,
+            verdict=row.verdict or "",
+            reason=row.reason or "",
+            agent=row.agent or "",
+            category=row.category or "",
+            hypothesis=row.hypothesis or "",
+            params=row.params or {},
+            val_bpb=_rounded(row.val_bpb),
+            delta=_rounded(row.delta),
+            sigma=row.sigma,
+            predicted=_rounded(row.predicted),
+            change=row.change or "",
+            near_miss=row.near_miss,
+            parent=row.parent,
+            line=row.line,
+            mode=row.mode,
+        )
+
+    @property
+    def failed(self) -> bool:
+        """Whether it has no score because something went wrong."""
+        return self.verdict in FAILED
+
+
+def words(past: Past) -> str:
+    """What was changed: the constants by name where that is all, otherwise what its author says."""
+    counted = past.change.endswith(" lines") or not past.change
+    return past.hypothesis if counted and past.hypothesis else past.change
+
+
+def in_sigmas(delta: float | None, sigma: float | None) -> str:
+    """A difference of scores, in standard deviations of one trial where they are known."""
+    if delta is None:
+        return "-"
+    return f"{delta / sigma:+.1f} sigma" if sigma else f"{delta:+.4f}"
+
+
+def row(past: Past) -> str:
+    """One line of the table."""
+    verdict = f"{past.verdict}, near miss" if past.near_miss else past.verdict
+    why = f": {past.reason}" if past.failed else ""
+    predicted, measured = (in_sigmas(value, past.sigma) for value in (past.predicted, past.delta))
+    return f"| {past.n} | {past.category} | {cell(words(past), WORDS)} | {predicted} | {measured} | {cell(verdict + why, 60)} |"
+
+
+def table(history: Sequence[Past], most: int) -> str:
+    """The experiments in at most about `most` tokens.
+
+    All of them, oldest first, if they fit. Otherwise the newest, the best, near misses and dead ends, and what
+    came of the rest by category.
+    """
+    tried = [past for past in history if past.n > 0]
+    if len(tried) * SHORTEST < most:
+        rows = [*HEAD, *map(row, tried)]
+        if len(fitting(rows, most)) == len(rows):
+            return "\n".join(rows if tried else ["none yet"])
+    return _telling(tried, most)
+
+
+def _telling(tried: Sequence[Past], most: int) -> str:
+    parts = [f"{len(tried)} experiments, the most telling ones first."]
+    summary = "\n".join(["All, by category:", "", *by_category(tried)])
+    room = most - tokens(summary) - tokens("\n".join(HEAD)) * (1 + len(SHARES))
+    shown: set[int] = set()
+    for name, found in _groups(tried).items():
+        unseen = [past for past in found if past.n not in shown]
+        lines = fitting(map(row, unseen), int(SHARES[name] * room))
+        shown.update(past.n for past in unseen[: len(lines)])
+        if lines:
+            parts.append("\n".join([f"{name}:", "", *HEAD, *lines]))
+    return "\n\n".join([*parts, summary])
+
+
+def by_category(tried: Sequence[Past]) -> list[str]:
+    """For each category: how many were tried, kept and failed, and the mean and the best of what was measured."""
+    lines = []
+    ordered = sorted(tried, key=lambda past: past.category)
+    for category, group in groupby(ordered, key=lambda past: past.category):
+        found = list(group)
+        deltas = [past.delta for past in found if past.delta is not None]
+        kept = sum(past.verdict == "keep" for past in found)
+        failed = sum(past.failed for past in found)
+        measured = f", mean {fmean(deltas):+.4f}, best {min(deltas):+.4f}" if deltas else ""
+        lines.append(f"- {category or 'other'}: {len(found)} tried, {kept} kept, {failed} failed{measured}")
+    return lines
+
+
+def calibration(history: Sequence[Past], agent: str) -> str:
+    """How an agent's predictions came out; empty before there are three."""
+    pairs = [
+        (past.predicted, past.delta)
+        for past in history
+        if past.agent == agent and past.predicted is not None and past.delta is not None
+    ]
+    if len(pairs) < 3:
+        return ""
+    right = sum((predicted < 0) == (measured < 0) for predicted, measured in pairs)
+    return (
+        f"Of your {len(pairs)} predictions that were measured, {right} had the right sign. On average you predicted"
+        f" {fmean(pair[0] for pair in pairs):+.4f}; measured was {fmean(pair[1] for pair in pairs):+.4f}."
+    )
+
+
+def _groups(tried: Sequence[Past]) -> dict[str, list[Past]]:
+    """Each group with what tells most first."""
+    measured = sorted((past for past in tried if past.delta is not None), key=lambda past: past.delta or 0.0)
+    failed = [past for past in reversed(tried) if past.failed]
+    return {
+        "Newest": list(reversed(tried)),
+        "Best": [past for past in reversed(tried) if past.verdict == "keep"],
+        "Near misses": [past for past in measured if past.near_miss],
+        "Dead ends": [each for pair in _alternately(failed, measured[::-1]) for each in pair],
+    }
+
+
+def _alternately(a: list[Past], b: list[Past]) -> list[tuple[Past, ...]]:
+    longest = max(len(a), len(b))
+    return [(*a[k : k + 1], *b[k : k + 1]) for k in range(longest)]
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)

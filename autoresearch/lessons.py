@@ -1,0 +1,65 @@
+"""What a machine and a data set have taught, over all sessions: one line for each verdict, with its evidence.
+
+The lines are derived by rule from the ledger, into a Markdown file that the human may edit: a line that is deleted does
+not come back.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from autoresearch.history import Past, in_sigmas, words
+from autoresearch.quoting import cell
+
+LONGEST = 200  # characters of a change or a reason
+HEAD = """\
+# Lessons
+
+One line for each verdict on {about}.
+They are shown to agents in later sessions on the same machine, data and budget. Edit or delete lines as you like.
+
+"""
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """The lessons of one kind of trial: machine, data and budget."""
+
+    path: Path
+    about: str
+
+    @classmethod
+    def of(cls, runs: Path, identity: Mapping[str, Any], settings: Mapping[str, Any]) -> "Lessons":
+        """Those that hold for trials with this identity and these pinned settings."""
+        what = {name: identity.get(name) for name in ("device", "gpu", "cpu", "data")}
+        what["budget"] = settings.get("budget")
+        key = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:8]
+        machine = what["gpu"] or what["cpu"] or "this machine"
+        return cls(runs / f"lessons-{key}.md", f"{machine}, data {what['data']}, budget {what['budget']}")
+
+    def add(self, tag: str, past: Past, trials: int) -> None:
+        """Append the lesson of a verdict, unless it is there."""
+        evidence = f"[{tag}#{past.n}, {trials} trial{'' if trials == 1 else 's'}]"
+        text = self.path.read_text() if self.path.exists() else HEAD.format(about=self.about)
+        if f"[{tag}#{past.n}," not in text:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.path.write_text(f"{text.rstrip()}\n{'' if '- ' in text else chr(10)}- {lesson(past)} {evidence}\n")
+
+    def read(self, without: str) -> list[str]:
+        """The lines, kept recipes first, then the newest; not those of the session `without`."""
+        text = self.path.read_text(errors="replace") if self.path.exists() else ""
+        lines = [line for line in reversed(text.splitlines()) if line.startswith("- ") and f"[{without}#" not in line]
+        return sorted(lines, key=lambda line: not line.startswith("- keep"))
+
+
+def lesson(past: Past) -> str:
+    """What was tried, predicted and measured, and why it failed, in one line."""
+    what = f"{past.verdict} ({past.category or 'other'}): {cell(words(past), LONGEST)}"
+    if past.delta is None:
+        return f"{what}; {cell(past.reason, LONGEST)}"
+    predicted = "" if past.predicted is None else f"predicted {past.predicted:+.4f}, "
+    why = "" if past.verdict == "keep" else f"; {cell(past.reason.split(':')[0], LONGEST)}"
+    return f"{what}; {predicted}measured {past.delta:+.4f} ({in_sigmas(past.delta, past.sigma)}){why}"

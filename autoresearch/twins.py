@@ -1,0 +1,35 @@
+"""Whether a proposed program was measured before, or one so near to it that nothing new would be learned."""
+
+from dataclasses import dataclass
+
+from autoresearch import source
+from autoresearch.ledger import Ledger
+
+NEAR = 0.01  # share by which constants may differ without making another program
+
+
+@dataclass(frozen=True)
+class Twin:
+    """An earlier experiment that is the same program: `exact` but for seeds, or with all constants within 1 %."""
+
+    n: int
+    exact: bool
+    verdict: str | None
+    delta: float | None
+
+    def __str__(self) -> str:
+        how = "seeds aside: they are the referee's" if self.exact else "all constants within 1 %"
+        came = f"; it was {self.verdict}" if self.verdict and self.n else ""
+        score = f" ({self.delta:+.4f})" if self.delta is not None else ""
+        return f"the same program as experiment {self.n}, {how}{came}{score}"
+
+
+def find(ledger: Ledger, session_id: int, text: str) -> Twin | None:
+    """The first twin of a text in a session; exact ones go before. Raises SyntaxError."""
+    shape, numbers = source.outline(text)
+    fingerprint = source.fingerprint_without_seed(text)
+    alike = [row for row in ledger.alike(session_id, shape) if row.verdict != "duplicate"]
+    exact = [row for row in alike if row.fingerprint == fingerprint]
+    near = [row for row in alike if source.nearly(row.numbers or [], numbers, NEAR)]
+    row = next(iter(exact or near), None)
+    return None if row is None else Twin(row.n, bool(exact), row.verdict, row.delta)
