@@ -6,6 +6,7 @@ it can be cached with everything before it; what came after is short and new eac
 """
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from autoresearch import history, source
 from autoresearch.history import Past
@@ -82,6 +83,7 @@ class Brief:
         """The same for whoever only changes the incumbent and takes no directions."""
         return replace(self, source=self.best_source, direction=None, incumbent_source=None)
 
+    @cached_property
     def stable(self) -> list[str]:
         """What changes seldom, in pieces worth caching: what only the human writes and the older history; train.py."""
         code = f"# train.py, the incumbent\n\n```python\n{cut(self.best_source, int(SOURCE * self.ceiling))}```"
@@ -93,16 +95,18 @@ class Brief:
             parts.append(f"# Papers\n\n{chosen}")
         if lines := fitting(self.lessons, most["lessons"] - 20):
             parts.append(f"# Lessons of earlier sessions here\n\n{quote('ledger', chr(10).join(lines))}")
-        if told := [past for past in self.history if past.n < self._chapter()]:
+        chapter = self._chapter()
+        if told := [past for past in self.history if past.n < chapter]:
             table = history.table(told, most["history"])
             parts.append(f"# History of experiments 1 to {told[-1].n}\n\n{quote('ledger', table)}")
         return ["\n\n".join(parts), code]
 
     def changing(self) -> str:
         """What is new in each brief."""
-        before = tokens(CONTRACT) + sum(map(tokens, self.stable()))
+        before = tokens(CONTRACT) + sum(map(tokens, self.stable))
         room = min(max(int(CHANGING * before), LEAST_CHANGING), self.ceiling - before - 100)
-        newest = [past for past in self.history if past.n >= self._chapter()]
+        chapter = self._chapter()
+        newest = [past for past in self.history if past.n >= chapter]
         parts = {
             "Where it stands": "\n".join([self._standing(), *self.facts]),
             "What to do now": self._asked(room // 4),
@@ -119,7 +123,7 @@ class Brief:
 
     def render(self) -> str:
         """The whole brief as Markdown."""
-        return "\n\n".join([CONTRACT, *self.stable(), self.changing()]) + "\n"
+        return "\n\n".join([CONTRACT, *self.stable, self.changing()]) + "\n"
 
     def _chapter(self) -> int:
         """Experiments before this number are in the stable part."""

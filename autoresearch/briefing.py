@@ -49,7 +49,7 @@ class Briefing:
             incumbent=incumbent.n,
             incumbent_bpb=fmean(evidence.scores(incumbent)),
             sigma=evidence.noise().sigma,
-            history=self.history,
+            history=list(self.history),
             notes=self.ledger.notes(self.row.id),
             direction=direction,
             incumbent_source=best,

@@ -1,9 +1,9 @@
 """What was tried, as agents see it: past experiments as data, as a table that fits, and as sums by category."""
 
+import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
-from statistics import fmean
+from itertools import zip_longest
 from typing import Any
 
 from autoresearch.ledger import Experiment
@@ -11,6 +11,7 @@ from autoresearch.quoting import cell, fitting, tokens
 
 WORDS = 110  # characters of what was changed, in a table
 FAILED = ("crash", "invalid", "suspect")  # verdicts without a score
+FEW = 200  # experiments of a group that are looked at: more never fit
 SHORTEST = 12  # tokens of a row, at least
 SHARES = {"Newest": 0.4, "Best": 0.2, "Near misses": 0.2, "Dead ends": 0.2}  # of a table that cannot hold all
 HEAD = ["| n | category | change | predicted | measured | verdict |", "|---|---|---|---|---|---|"]
@@ -120,16 +121,18 @@ def _telling(tried: Sequence[Past], most: int) -> str:
 
 def by_category(tried: Sequence[Past]) -> list[str]:
     """For each category: how many were tried, kept and failed, and the mean and the best of what was measured."""
-    lines = []
-    ordered = sorted(tried, key=lambda past: past.category)
-    for category, group in groupby(ordered, key=lambda past: past.category):
-        found = list(group)
-        deltas = [past.delta for past in found if past.delta is not None]
-        kept = sum(past.verdict == "keep" for past in found)
-        failed = sum(past.failed for past in found)
-        measured = f", mean {fmean(deltas):+.4f}, best {min(deltas):+.4f}" if deltas else ""
-        lines.append(f"- {category or 'other'}: {len(found)} tried, {kept} kept, {failed} failed{measured}")
-    return lines
+    groups: dict[str, list[Past]] = {}
+    for past in tried:
+        groups.setdefault(past.category or "other", []).append(past)
+    return [f"- {category}: {_sum(groups[category])}" for category in sorted(groups)]
+
+
+def _sum(found: Sequence[Past]) -> str:
+    deltas = [past.delta for past in found if past.delta is not None]
+    kept = sum(past.verdict == "keep" for past in found)
+    failed = sum(past.failed for past in found)
+    measured = f", mean {sum(deltas) / len(deltas):+.4f}, best {min(deltas):+.4f}" if deltas else ""
+    return f"{len(found)} tried, {kept} kept, {failed} failed{measured}"
 
 
 def calibration(history: Sequence[Past], agent: str) -> str:
@@ -144,25 +147,25 @@ def calibration(history: Sequence[Past], agent: str) -> str:
     right = sum((predicted < 0) == (measured < 0) for predicted, measured in pairs)
     return (
         f"Of your {len(pairs)} predictions that were measured, {right} had the right sign. On average you predicted"
-        f" {fmean(pair[0] for pair in pairs):+.4f}; measured was {fmean(pair[1] for pair in pairs):+.4f}."
+        f" {sum(pair[0] for pair in pairs) / len(pairs):+.4f}; measured was {sum(pair[1] for pair in pairs) / len(pairs):+.4f}."
     )
 
 
 def _groups(tried: Sequence[Past]) -> dict[str, list[Past]]:
-    """Each group with what tells most first."""
-    measured = sorted((past for past in tried if past.delta is not None), key=lambda past: past.delta or 0.0)
-    failed = [past for past in reversed(tried) if past.failed]
+    """The first few of each group, what tells most first."""
+    measured = [past for past in tried if past.delta is not None]
+    worst = heapq.nlargest(FEW, measured, key=_delta)
+    failed = [past for past in reversed(tried) if past.failed][:FEW]
     return {
-        "Newest": list(reversed(tried)),
-        "Best": [past for past in reversed(tried) if past.verdict == "keep"],
-        "Near misses": [past for past in measured if past.near_miss],
-        "Dead ends": [each for pair in _alternately(failed, measured[::-1]) for each in pair],
+        "Newest": list(tried[: -FEW - 1 : -1]),
+        "Best": [past for past in reversed(tried) if past.verdict == "keep"][:FEW],
+        "Near misses": heapq.nsmallest(FEW, (past for past in measured if past.near_miss), key=_delta),
+        "Dead ends": [past for pair in zip_longest(failed, worst) for past in pair if past is not None],
     }
 
 
-def _alternately(a: list[Past], b: list[Past]) -> list[tuple[Past, ...]]:
-    longest = max(len(a), len(b))
-    return [(*a[k : k + 1], *b[k : k + 1]) for k in range(longest)]
+def _delta(past: Past) -> float:
+    return 0.0 if past.delta is None else past.delta
 
 
 def _rounded(value: float | None) -> float | None:

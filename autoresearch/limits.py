@@ -26,6 +26,10 @@ class Limits:
             return "max experiments"
         return None
 
+    def left(self) -> float | None:
+        """Seconds until the deadline, if there is one."""
+        return None if self.deadline is None else self.deadline - time.time()
+
     def too_late(self, trial_seconds: Sequence[float]) -> bool:
         """Whether one more trial would end after the deadline, if it takes as long as the last ones."""
         return self.deadline is not None and time.time() + _mean(trial_seconds[-RECENT:]) > self.deadline

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from autoresearch import described, ledger, source
+from autoresearch import costs, described, ledger, source
 from autoresearch.agents import Agent, Exhausted
 from autoresearch.artefacts import Artefacts
 from autoresearch.briefing import Briefing
@@ -189,7 +189,15 @@ class Session:
             self.lessons.add(self.row.tag, Past.of(experiment), len(self.evidence.trials(experiment)))
         self._export()
         self._tell("verdict", experiment.n, f"{experiment.verdict}: {experiment.reason}", **_facts(experiment))
+        if experiment.n == costs.AFTER:
+            self._estimate(experiment)
         return experiment
+
+    def _estimate(self, experiment: Experiment) -> None:
+        base = known(self.ledger.experiment(self.row.id, 0))
+        seconds, left = time.time() - known(base.settled), self.limits.left()
+        if words := costs.estimate(self.ledger.calls(self.row.id), experiment.n, seconds, left):
+            self._tell("cost", experiment.n, words)
 
     def _trial(self, experiment: Experiment, purpose: str) -> None:
         evidence = self.evidence

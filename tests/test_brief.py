@@ -60,8 +60,8 @@ def test_it_never_passes_its_ceiling(count: int, burden: str) -> None:
 @pytest.mark.parametrize("count", [0, 10, 59, 1000])
 def test_most_of_it_stays_the_same(count: int) -> None:
     told, later = brief(count), brief(count + (1 if (count + 2) % 20 else 0), notes=["try 2"], feedback=["no"])
-    same = sum(map(tokens, told.stable()))
-    assert told.stable() == later.stable()
+    same = sum(map(tokens, told.stable))
+    assert told.stable == later.stable
     assert same > 0.7 * (same + tokens(told.changing()))
 
 
@@ -96,7 +96,7 @@ def test_calibration_compares_predictions_of_one_agent() -> None:
 def test_another_version_is_told_as_a_change_to_the_incumbent() -> None:
     other = TRAIN.replace("WARMDOWN = ", "WARMDOWN = 0.1 + ")
     told = brief(5, source=other, incumbent_source=TRAIN, direction=Direction("refine", 4, 4, "Go on.", (4,)))
-    assert told.parent == 4 and "+WARMDOWN = 0.1 + " in told.changing() and "WARMDOWN = 0.1 + " not in "".join(told.stable())
+    assert told.parent == 4 and "+WARMDOWN = 0.1 + " in told.changing() and "WARMDOWN = 0.1 + " not in "".join(told.stable)
     assert "Go on." in told.changing() and told.changing().count("<data") == 3
     plain = told.climbing()
     assert plain.source == TRAIN and plain.parent == 0 and "What to do now" not in plain.changing()
@@ -146,7 +146,7 @@ def test_papers_are_chosen_by_size_and_quoted(tmp_path: Path) -> None:
     found = inspiration.papers(tmp_path, 1000)
     assert [paper.name for paper in found] == ["small.txt", "middle.md"]
     assert inspiration.papers(tmp_path / "none", 1000) == []
-    assert '<data from="paper small.txt">\nsss' in brief(1, papers=found).stable()[0]
+    assert '<data from="paper small.txt">\nsss' in brief(1, papers=found).stable[0]
 
 
 # --- lessons
@@ -169,7 +169,7 @@ def test_lessons_go_from_one_session_to_the_next(tmp_path: Path) -> None:
     kept.path.write_text(text.replace(found[2] + "\n", ""))  # the human deletes one
     kept.add("may3", tried(6), 1)
     assert len(kept.read("may9")) == 4 and found[2] not in kept.read("may9")
-    assert "may1#4" in brief(3, lessons=found).stable()[0]
+    assert "may1#4" in brief(3, lessons=found).stable[0]
 
 
 def test_a_lesson_is_one_line_whatever_was_said() -> None:

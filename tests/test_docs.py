@@ -13,6 +13,7 @@ PAGE = Path(__file__).resolve().parents[1] / "docs" / "json.md"
 COMMANDS = {
     "status": ["status"],
     "log": ["log", "--all"],
+    "log --by": ["log", "--by", "agent"],
     "show": ["show", "1"],
     "trial": ["trial"],
     "prepare": ["prepare"],

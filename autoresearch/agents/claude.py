@@ -74,7 +74,7 @@ class Claude:
         )
 
     def _work(self, brief: "Brief", library: Library, trace: Trace) -> "tuple[Desk, Record]":
-        parts = [*brief.stable(), brief.changing()]
+        parts = [*brief.stable, brief.changing()]
         coder = self.config.code_model
         desk = self._converse("idea" if coder else "propose", self._models()[0], brief, parts, library, trace)
         assert desk.record is not None  # a finished desk of these roles has one

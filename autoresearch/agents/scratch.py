@@ -52,7 +52,7 @@ it, and there are no data and no GPU here. Nobody answers questions.
 
 def files(brief: "Brief") -> dict[str, bytes]:
     """What lies in the folder at the start, by name."""
-    told = "\n\n".join([HEAD, brief.stable()[0], brief.changing()])
+    told = "\n\n".join([HEAD, brief.stable[0], brief.changing()])
     texts = {FILE: brief.source, "program.md": brief.program, "BRIEF.md": f"{told}\n"}
     return {name: text.encode() for name, text in texts.items()}
 

@@ -11,11 +11,12 @@ from rich.console import Console
 from autoresearch import ledger, start
 from autoresearch.artefacts import Artefacts
 from autoresearch.cli.app import JSON, LOOK, TAG, app, opened, print_json
-from autoresearch.errors import UserError
-from autoresearch.ledger import Experiment, Trial
+from autoresearch.errors import UsageError, UserError
+from autoresearch.ledger import Experiment, Trial, sums
 from autoresearch.views.experiment import print_experiment, print_trace
 from autoresearch.views.log import print_log
 from autoresearch.views.status import print_status
+from autoresearch.views.sums import print_sums
 
 
 @app.command(rich_help_panel=LOOK)
@@ -33,12 +34,18 @@ def status(tag: str = TAG, as_json: bool = JSON) -> None:
 def log(
     tag: str = TAG,
     every: bool = typer.Option(False, "--all", help="Everything that was tried, not only what was kept."),
+    by: str = typer.Option(None, help="Sums instead: by agent, model, category, program or decile."),
     as_json: bool = JSON,
 ) -> None:
-    """Kept commits, or with --all everything that was tried, oldest first."""
+    """Kept commits, or with --all everything that was tried, oldest first; or with --by what it cost and brought."""
+    if by is not None and by not in sums.KEYS:
+        raise UsageError(f"--by {by} is not known: use {', '.join(sums.KEYS)}")
     with opened(tag) as (store, session):
         rows = ledger.log_rows(store, session)
-    if as_json:
+        grouped = sums.sums(rows, store.calls(session.id), by) if by else None
+    if grouped is not None:
+        print_json(grouped) if as_json else print_sums(grouped, Console())
+    elif as_json:
         print_json([row for row in rows if every or row["verdict"] == "keep"])
     else:
         print_log(rows, Console(), every)

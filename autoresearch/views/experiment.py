@@ -47,7 +47,9 @@ def _lines(facts: dict[str, Any]) -> dict[str, str]:
         "experiment": f"{facts['n']}, derived from {facts['parent']}" if facts["n"] else "0, the base",
         "commit": facts["sha"] or "",
         "hypothesis": one_line(facts["hypothesis"]),
+        "changed": one_line(facts["change"]),
         "by": f"{who}, {facts['category']}" if who else "",
+        "asked for": _asked(facts),
         "verdict": f"{facts['verdict']}: {one_line(facts['reason'])}" if facts["verdict"] else facts["state"],
         "val_bpb": _number(facts["val_bpb"]),
         "change": change(facts),
@@ -57,6 +59,11 @@ def _lines(facts: dict[str, Any]) -> dict[str, str]:
         "cost": f"${facts['cost_usd']:.3f}" if facts["cost_usd"] else "",
     }
     return {name: value for name, value in found.items() if value}
+
+
+def _asked(facts: dict[str, Any]) -> str:
+    line = f", line of experiment {facts['line']}" if facts["line"] is not None else ""
+    return f"{facts['mode']}{line}" if facts["mode"] else ""
 
 
 def _trial(trial: dict[str, Any]) -> str:

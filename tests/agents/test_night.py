@@ -1,91 +1,57 @@
-"""A short night with the simulated researcher: real session, real trials, real SDK, real sockets, failing calls."""
+"""Nights with the simulated researcher: real sessions, real trials, real SDK, real sockets, failing calls."""
 
-import os
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from messages_server import MessagesServer
-from researcher import Faulty, Researcher
+import pytest
+from messages_server import Block, MessagesServer, Reply, Request, Step, text, tool
+from nights import Purse, claude, night
+from researcher import EDITOR, Faulty, Researcher
 
 from autoresearch import agents
-from autoresearch.agents.library import LedgerLibrary
-from autoresearch.agents.services import CallRecord, Services
 from autoresearch.brief import Brief
-from autoresearch.config import Config
-from autoresearch.ledger import Ledger
-from autoresearch.limits import Limits
+from autoresearch.lessons import Lessons
 from autoresearch.measure.data import Dataset
 from autoresearch.measure.settings import Settings
-from autoresearch.session import Session
-from autoresearch.workspace import Workspace
 
 
 def test_a_night_with_claude(repository: Path, quick: Settings, bytes_data: Dataset) -> None:
-    path = repository / "runs" / "ledger.db"
-    calls: list[CallRecord] = []
-    with MessagesServer(Faulty(Researcher(done_every=3), 0.3)) as server, Ledger.open(path) as store:
-        workspace = Workspace(repository)
-        row = store.create_session("t", "autoresearch/t", workspace.head(), "claude", "default", {}, {}, seed=5)
-        store.update_session(row.id, state="running", pid=os.getpid(), grade="STRONG")
-        services = Services(
-            LedgerLibrary(path, row.id), on_call=calls.append, patience=1e9, sleep=lambda seconds: None
-        )
-        session = Session(
-            row=row,
-            ledger=store,
-            workspace=workspace,
-            agent=agents.create("claude", Config(base_url=server.url, max_usd=5), services),
-            settings=quick,
-            data=bytes_data,
-            runs=repository / "runs",
-            program=repository / "program.md",
-            base=workspace.read(row.base_sha),
-            identity={},
-            replicates=2,
-            limits=Limits(max_experiments=3),
-        )
-        assert session.run() == "max experiments"
-        rows = store.experiments(row.id)
-        broken = [event for event in store.events(row.id) if event.kind == "broken"]
+    purse = Purse(repository)
+    (repository / "ideas.md").write_text("- try it backwards\n")
+    with MessagesServer(Faulty(Researcher(done_every=3), 0.3)) as server:
+        agent = claude(server.url, purse, max_usd=5)
+        with night(repository, quick, bytes_data, agent, max_experiments=3) as session:
+            assert session.run() == "max experiments"
+            rows = session.ledger.experiments(1)
+            broken = [event for event in session.ledger.events(1) if event.kind == "broken"]
+            lessons = Lessons.of(repository / "runs", {}, {})
     assert len(rows) == 4 and {row.state for row in rows} == {"settled"}
     assert len({row.fingerprint for row in rows}) == 4  # nothing was trained twice
-    assert all(row.model == "claude-opus-5-5" and row.category == "optimiser" for row in rows[1:])
+    assert all(row.model == "claude-opus-5-5" and row.category == "optimiser" and row.mode for row in rows[1:])
     assert broken and "I am done" in broken[0].text
-    ended = [call for call in calls if call.seconds is not None]
-    assert any(call.error for call in ended) and len(ended) == len(calls) / 2
-    trace = (repository / "runs" / "t" / "3" / "trace.jsonl").read_text()
-    assert '"kind": "tool"' in trace and '"kind": "rationale"' in trace
+    ended = [call for call in purse.calls.values() if call.seconds is not None]
+    assert any(call.error for call in ended) and len(ended) == len(purse.calls)
+    traces = [(repository / "runs" / "t" / str(n) / "trace.jsonl").read_text() for n in (1, 2, 3)]
+    assert all('"kind": "tool"' in trace and '"kind": "rationale"' in trace for trace in traces)
+    assert any('"kind": "sent back"' in trace and "I am done" in trace for trace in traces)
+    assert "idea 1: try it backwards" in traces[0]
+    assert len(lessons.read(without="other")) == 3 and "(optimiser): " in lessons.read(without="other")[0]
 
 
-def test_a_server_that_is_away_or_an_agent_that_is_broken_never_ends_the_night(repository: Path, quick: Settings, bytes_data: Dataset) -> None:
+def test_a_server_that_is_away_or_an_agent_that_is_broken_never_ends_the_night(
+    repository: Path, quick: Settings, bytes_data: Dataset
+) -> None:
     away = Away(["unavailable", *["broken"] * 7, "unusable", "spent"])
-    with Ledger.open(repository / "runs" / "ledger.db") as store:
-        workspace = Workspace(repository)
-        row = store.create_session("t", "autoresearch/t", workspace.head(), "claude", "default", {}, {}, seed=5)
-        store.update_session(row.id, state="running", pid=os.getpid(), grade="STRONG")
-        session = Session(
-            row=row,
-            ledger=store,
-            workspace=workspace,
-            agent=away,
-            stand_in=agents.create("sweep"),
-            settings=quick,
-            data=bytes_data,
-            runs=repository / "runs",
-            program=repository / "program.md",
-            base=workspace.read(row.base_sha),
-            identity={},
-            replicates=2,
-            limits=Limits(),
-        )
+    with night(repository, quick, bytes_data, away) as session:
         reasons = []
         for _ in range(5):  # the clock of its absences is wound on by hand
-            session.limits.max_experiments = len(store.experiments(row.id)) or 1
+            session.limits.max_experiments = len(session.ledger.experiments(1)) or 1
             reasons.append(session.run())
             session.desk.standing = replace(session.desk.standing, until=0.0)
-        rows = store.experiments(row.id)
-        kinds = [event.kind for event in store.events(row.id)]
+        rows = session.ledger.experiments(1)
+        kinds = [event.kind for event in session.ledger.events(1)]
     assert set(reasons) == {"max experiments"}
     assert [row.agent for row in rows[1:]] == ["sweep"] * 5
     assert kinds.count("absent") == 3 and kinds.count("broken") >= 6
@@ -110,3 +76,100 @@ class Away:
         if kind == "unavailable":
             raise agents.Unavailable("overloaded", retry_at=time.time() + 600)
         raise agents.Unusable("no credit") if kind == "unusable" else agents.Spent("the money is spent")
+
+
+# --- lines of inquiry
+
+TWO_STEPS = '''
+GATE = 0  # opens the way; costs a little by itself
+GAIN = 0  # of use only behind the gate
+SPARE = 0  # of no use
+'''
+
+
+def test_a_gain_in_two_steps_is_found_by_refining_a_near_miss(
+    repository: Path, quick: Settings, bytes_data: Dataset, bigram: str
+) -> None:
+    purse = Purse(repository)
+    # noise of its own, so that one sigma is wider than what the first step loses
+    planted = bigram.replace("SMOOTHING = 0.5  # added to every count\n", TWO_STEPS).replace(
+        "logits = SHARPNESS * np.log(counts + SMOOTHING)",
+        "smoothing = 0.5 - 0.45 * GATE * GAIN + 0.003 * GATE + 0.06 * np.random.default_rng(trial.seed).random()\n"
+        "    logits = SHARPNESS * np.log(counts + smoothing)",
+    )
+    assert planted.count("GATE") == 3
+    with MessagesServer(TwoSteps()) as server:
+        agent = claude(server.url, purse)
+        with night(repository, quick, bytes_data, agent, max_experiments=6) as session:
+            session.base = planted
+            session.run()
+            rows = session.ledger.experiments(1)
+    kept = next(row for row in rows if row.verdict == "keep" and row.n > 0)
+    first = next(row for row in rows if row.n == kept.line)
+    assert first.verdict == "discard" and first.near_miss and (first.delta or 0) > 0 and first.change == "GATE 0 -> 1"
+    assert kept.mode == "refine" and kept.parent == first.n and kept.change == "GAIN 0 -> 1"
+
+
+class TwoSteps:
+    """A researcher that opens the gate once, and takes the second step only when it is told to go on from there."""
+
+    def __init__(self) -> None:
+        self.opened = False
+        self.moved = 0
+
+    def __call__(self, request: Request) -> Step:
+        if not request.body.get("tools"):
+            return Reply([text("ready")])
+        told = request.body["messages"][0]["content"][-1]["text"]
+        if "was a near miss. train.py holds its code" in told and "+GATE = 1" in told:
+            return Reply(_change("GAIN = 0", "GAIN = 1"))
+        if not self.opened:
+            self.opened = True
+            return Reply(_change("GATE = 0", "GATE = 1"))
+        self.moved += 1
+        return Reply(_change("SPARE = 0", f"SPARE = {self.moved}"))
+
+
+def _change(old: str, new: str) -> list[Block]:
+    said: dict[str, Any] = {"category": "architecture", "predicted_delta": -0.01, "confidence": 0.5, "source": "own knowledge"}
+    edit = tool(EDITOR, command="str_replace", path="train.py", old_str=old, new_str=new)
+    return [edit, tool("propose", hypothesis=f"{old} becomes {new}", **said)]
+
+
+# --- long nights
+
+
+@pytest.mark.slow
+def test_sixty_experiments_while_a_third_of_the_calls_fails(repository: Path, quick: Settings, bytes_data: Dataset) -> None:
+    purse = Purse(repository)
+    with MessagesServer(Faulty(Researcher(), 0.3)) as server:
+        agent = claude(server.url, purse, max_usd=30)
+        with night(repository, quick, bytes_data, agent, deadline=time.time() + 3600, max_experiments=60) as session:
+            started = time.time()
+            assert session.run() == "max experiments"
+            lasted = time.time() - started
+            rows = session.ledger.experiments(1)
+            thought = sum(event.data["seconds"] for event in session.ledger.events(1) if event.kind in ("proposed", "broken"))
+    measured = [row.fingerprint for row in rows if row.verdict in ("keep", "discard", "crash")]
+    assert len(rows) == 61 and len(set(measured)) == len(measured)
+    assert purse.spent <= 30 and all(call.cost_usd is not None for call in purse.calls.values())
+    # these trials take seconds, not minutes: what the agent took is under 1 % of sixty trials of five minutes
+    assert thought < 0.01 * 60 * 300, (thought, lasted)
+
+
+@pytest.mark.slow
+def test_a_researcher_that_says_it_is_done_reaches_118_experiments(
+    repository: Path, quick: Settings, bytes_data: Dataset
+) -> None:
+    purse = Purse(repository)
+    researcher = Researcher(done_every=5)
+    with MessagesServer(researcher) as server:
+        agent = claude(server.url, purse)
+        with night(repository, quick, bytes_data, agent, max_experiments=118) as session:
+            assert session.run() == "max experiments"
+            rows = session.ledger.experiments(1)
+            said = [event.text for event in session.ledger.events(1) if event.kind == "broken"]
+    assert len(rows) == 119 and len(said) >= 15 and all("I am done" in words for words in said)
+    third = next(row for row in rows if row.n == 3)
+    brief = (repository / "runs" / "t" / "50" / "trace.jsonl").read_text()
+    assert third.change and third.change in brief  # what experiment 3 taught is told before experiment 50

@@ -4,7 +4,7 @@ import time
 import pytest
 
 from autoresearch import ledger as package
-from autoresearch.ledger import Ledger
+from autoresearch.ledger import Ledger, sums
 
 LOG_KEYS = (  # the interface of `log --json`
     "n sha parent origin verdict reason val_bpb delta sigma p_gain trials agent model category hypothesis"
@@ -237,3 +237,29 @@ def test_ten_thousand_experiments_take_no_more_statements_than_one(ledger, sessi
     package.status(ledger, session, time.time())
     assert len(seen) <= 8
     ledger.connection.set_trace_callback(None)
+
+
+# --- sums
+
+
+def test_sums_say_what_each_group_cost_and_brought(ledger, session):
+    base(ledger, session)
+    for n in range(1, 21):
+        verdict = "keep" if n in (3, 8) else "crash" if n % 5 == 0 else "discard"
+        made = settled(
+            ledger, session, n, verdict, agent="claude" if n <= 10 else "sweep", category="schedule", delta=-0.1, program_hash="p"
+        )
+        trial(ledger, made, val_bpb=1.5, lasted=60.0)
+        for cost in (0.25, 0.5) if n <= 10 else ():
+            ledger.add_call(session.id, n=n, model="m", cost_usd=cost)
+    rows, calls = package.log_rows(ledger, session), ledger.calls(session.id)
+    claude, sweep = sums.sums(rows, calls, "agent")
+    assert claude == {
+        "agent": "claude", "experiments": 10, "kept": 2, "near_misses": 0, "failed": 2, "gain": pytest.approx(0.2),
+        "minutes": pytest.approx(10), "minutes_per_keep": pytest.approx(5), "cost_usd": 7.5, "cost_per_keep": 3.75,
+    }  # fmt: skip
+    assert sweep["cost_usd"] == 0 and sweep["cost_per_keep"] is None and sweep["minutes_per_keep"] is None
+    assert [row["decile"] for row in sums.sums(rows, calls, "decile")] == [str(k) for k in range(1, 11)]
+    assert [row["model"] for row in sums.sums(rows, calls, "model")] == ["-"] and len(sums.sums(rows, calls, "program")) == 1
+    ledger.add_call(session.id, n=4, model="m", cost_usd=None)
+    assert sums.sums(rows, ledger.calls(session.id), "category")[0]["cost_usd"] is None
