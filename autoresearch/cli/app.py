@@ -3,13 +3,15 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from autoresearch import __version__, ledger, start
+from autoresearch import __version__
 from autoresearch.errors import UserError
-from autoresearch.ledger import Ledger, Session
+
+if TYPE_CHECKING:
+    from autoresearch.ledger import Ledger, Session
 
 RUN, LOOK, VERIFY = "Run", "Look", "Verify"  # how `--help` groups the commands
 JSON = typer.Option(False, "--json", help="Print JSON (docs/json.md).")
@@ -40,12 +42,14 @@ def print_json(value: Any) -> None:
 
 
 @contextmanager
-def opened(tag: str | None, readonly: bool = True) -> Iterator[tuple[Ledger, Session]]:
+def opened(tag: str | None, readonly: bool = True) -> Iterator[tuple["Ledger", "Session"]]:
     """The ledger, and the session that is meant. Raises UserError if there is none."""
+    from autoresearch import ledger, start
+
     path = start.repository() / "runs" / "ledger.db"
     if not path.exists():
         raise UserError(NO_SESSION)
-    with Ledger.open(path, readonly) as store:
+    with ledger.Ledger.open(path, readonly) as store:
         session = store.session(tag) if tag is not None else ledger.current(store)
         if session is None:
             known = ", ".join(each.tag for each in store.sessions()[-5:])

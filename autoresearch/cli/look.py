@@ -3,25 +3,25 @@
 import json
 import time
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
 
-from autoresearch import ledger, start
-from autoresearch.artefacts import Artefacts
 from autoresearch.cli.app import JSON, LOOK, TAG, app, opened, print_json
 from autoresearch.errors import UsageError, UserError
-from autoresearch.ledger import Experiment, Trial, sums
-from autoresearch.views.experiment import print_experiment, print_trace
-from autoresearch.views.log import print_log
-from autoresearch.views.status import print_status
-from autoresearch.views.sums import print_sums
+
+if TYPE_CHECKING:
+    from autoresearch.artefacts import Artefacts
+    from autoresearch.ledger import Experiment, Trial
 
 
 @app.command(rich_help_panel=LOOK)
 def status(tag: str = TAG, as_json: bool = JSON) -> None:
     """Where the session stands: what runs, what was gained, until when, and where the time went."""
+    from autoresearch import ledger
+    from autoresearch.views.status import print_status
+
     with opened(tag) as (store, session):
         facts = ledger.status(store, session, time.time())
     if as_json:
@@ -38,6 +38,11 @@ def log(
     as_json: bool = JSON,
 ) -> None:
     """Kept commits, or with --all everything that was tried, oldest first; or with --by what it cost and brought."""
+    from autoresearch import ledger
+    from autoresearch.ledger import sums
+    from autoresearch.views.log import print_log
+    from autoresearch.views.sums import print_sums
+
     if by is not None and by not in sums.KEYS:
         raise UsageError(f"--by {by} is not known: use {', '.join(sums.KEYS)}")
     with opened(tag) as (store, session):
@@ -59,6 +64,10 @@ def show(
     as_json: bool = JSON,
 ) -> None:
     """One experiment: hypothesis, verdict, trials, curve and change; or with --trace its proposal's story."""
+    from autoresearch import start
+    from autoresearch.artefacts import Artefacts
+    from autoresearch.views.experiment import print_experiment, print_trace
+
     with opened(tag) as (store, session):
         experiment = store.experiment(session.id, n)
         if experiment is None:
@@ -73,7 +82,7 @@ def show(
         print_experiment(facts, Console())
 
 
-def _facts(experiment: Experiment, trials: list[Trial], files: Artefacts) -> dict[str, Any]:
+def _facts(experiment: "Experiment", trials: "list[Trial]", files: "Artefacts") -> dict[str, Any]:
     """An experiment with everything that belongs to it, as `show --json` has it."""
     own = {name: value for name, value in asdict(experiment).items() if name not in ("id", "session_id")}
     hidden = ("id", "session_id", "experiment_id", "blob")

@@ -4,20 +4,17 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
 
-from autoresearch import ledger, night, slots, start
 from autoresearch.cli.app import RUN, app
-from autoresearch.config import cache_folder
-from autoresearch.ledger import Ledger
-from autoresearch.limits import Limits
-from autoresearch.measure.cell import protect_self
-from autoresearch.views.live import Live
-from autoresearch.views.log import print_log
-from autoresearch.views.status import print_status
+
+if TYPE_CHECKING:
+    from autoresearch.ledger import Ledger
+    from autoresearch.limits import Limits
+    from autoresearch.views.live import Live
 
 
 @app.command(rich_help_panel=RUN)
@@ -35,6 +32,13 @@ def run(
     require_strong: bool = typer.Option(None, "--require-strong", help="Refuse a cell that is not STRONG."),
 ) -> None:
     """Start a session, or go on with the newest unfinished one on the same base."""
+    from autoresearch import night, slots, start
+    from autoresearch.config import cache_folder
+    from autoresearch.ledger import Ledger
+    from autoresearch.limits import Limits
+    from autoresearch.measure.cell import protect_self
+    from autoresearch.views.live import Live
+
     flags = {"max_experiments": max_experiments, "budget": budget, "tag": tag, "agent": agent, "judge": judge}
     flags |= {"model": model, "max_usd": max_usd}
     hours = minutes / 60 if minutes is not None else hours
@@ -54,7 +58,7 @@ def _deadline(hours: float | None) -> float | None:
 
 
 @contextmanager
-def _signals(limits: Limits, live: Live) -> Iterator[None]:
+def _signals(limits: "Limits", live: "Live") -> Iterator[None]:
     """The first Ctrl-C finishes the running trial, the second (or SIGTERM) kills it."""
 
     def interrupt(number: int, frame: Any) -> None:
@@ -71,7 +75,11 @@ def _signals(limits: Limits, live: Live) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _summary(store: Ledger, tag: str) -> None:
+def _summary(store: "Ledger", tag: str) -> None:
+    from autoresearch import ledger
+    from autoresearch.views.log import print_log
+    from autoresearch.views.status import print_status
+
     session = store.session(tag)
     assert session is not None
     print_status(ledger.status(store, session, time.time()), Console())

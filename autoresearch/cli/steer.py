@@ -1,11 +1,14 @@
 """Commands that talk to a running session: note, pause, unpause, stop. It hears them before its next proposal."""
 
+from typing import TYPE_CHECKING
+
 import typer
 
-from autoresearch import ledger
 from autoresearch.cli.app import RUN, TAG, app, opened
 from autoresearch.errors import UsageError, UserError
-from autoresearch.ledger import Session
+
+if TYPE_CHECKING:
+    from autoresearch.ledger import Session
 
 
 @app.command(rich_help_panel=RUN)
@@ -49,7 +52,9 @@ def _post(kind: str, tag: str | None, consequence: str) -> None:
     _say(f"session {session.tag} {consequence}")
 
 
-def _state(session: Session) -> str:
+def _state(session: "Session") -> str:
+    from autoresearch import ledger
+
     return ledger.state(session)
 
 

@@ -1,20 +1,16 @@
 """Commands that need neither a session nor a repository: prepare, trial."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
-from autoresearch import plan, slots, start
 from autoresearch.cli.app import JSON, RUN, app, print_json
-from autoresearch.config import cache_folder
 from autoresearch.errors import UserError
-from autoresearch.measure import machine
-from autoresearch.measure.cell import protect_self
-from autoresearch.measure.data import Dataset
-from autoresearch.measure.result import Result
-from autoresearch.measure.trial import measure
-from autoresearch.views.live import Live
-from autoresearch.views.trial import summary
+
+if TYPE_CHECKING:
+    from autoresearch.measure.data import Dataset
+    from autoresearch.measure.result import Result
 
 DEVICE = typer.Option(None, help="auto, cpu or cuda.")
 
@@ -28,6 +24,8 @@ def prepare(
     as_json: bool = JSON,
 ) -> None:
     """Make the data set: corpus, tokenizer, packed rows; prints its folder. Does nothing when it is there."""
+    from autoresearch import start
+
     flags = {"source": source, "vocab_size": vocab_size, "seq_len": seq_len, "device": device}
     data = start.place(flags, start.repository_or_here()).data
     if as_json:
@@ -36,7 +34,7 @@ def prepare(
         typer.echo(data.root)
 
 
-def _described(data: Dataset) -> dict[str, object]:
+def _described(data: "Dataset") -> dict[str, object]:
     names = ("source", "vocab_size", "seq_len", "splits")
     return {"folder": str(data.root), "hash": data.hash, **{name: data.meta[name] for name in names}}
 
@@ -50,6 +48,13 @@ def trial(
     as_json: bool = JSON,
 ) -> None:
     """One trial of a file through the whole honest protocol, no session. Exit code 1 if it has no score."""
+    from autoresearch import plan, slots, start
+    from autoresearch.config import cache_folder
+    from autoresearch.measure import machine
+    from autoresearch.measure.cell import protect_self
+    from autoresearch.measure.trial import measure
+    from autoresearch.views.live import Live
+
     text = _read(file)
     protect_self()
     place = start.place({"budget": budget, "device": device}, start.repository_or_here())
@@ -73,8 +78,10 @@ def _read(file: Path) -> str:
         raise UserError(f"{file} is not UTF-8 text: convert it") from None
 
 
-def _print_trial(result: Result, gpu: str | None) -> None:
+def _print_trial(result: "Result", gpu: str | None) -> None:
     """The original's `key: value` summary; the log of a failure goes to stderr."""
+    from autoresearch.views.trial import summary
+
     typer.echo("---")
     for name, value in summary(result, gpu).items():
         typer.echo(f"{name + ':':18}{value}")

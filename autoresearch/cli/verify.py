@@ -6,17 +6,8 @@ from pathlib import Path
 import typer
 from rich.console import Console
 
-from autoresearch import checkup, night, slots, start
 from autoresearch.cli.app import JSON, RUN, TAG, VERIFY, app, opened, print_json
-from autoresearch.config import cache_folder
 from autoresearch.errors import UserError
-from autoresearch.measure.cell import protect_self
-from autoresearch.review import consistency
-from autoresearch.review.total import Referee, measure_total
-from autoresearch.views.doctor import print_differences, print_findings
-from autoresearch.views.live import Live
-from autoresearch.views.total import print_total
-from autoresearch.workspace import Workspace
 
 
 @app.command(rich_help_panel=RUN)
@@ -37,6 +28,10 @@ def doctor(
     if ledger:
         _doctor_ledger(as_json)
         return
+    from autoresearch import checkup
+    from autoresearch.measure.cell import protect_self
+    from autoresearch.views.doctor import print_findings
+
     protect_self()
     findings = checkup.examine(Path.cwd(), {"device": device, "budget": budget, "agent": agent}, hours, rehearse)
     if as_json:
@@ -48,6 +43,10 @@ def doctor(
 
 
 def _doctor_ledger(as_json: bool) -> None:
+    from autoresearch import start
+    from autoresearch.review import consistency
+    from autoresearch.views.doctor import print_differences
+
     root = start.repository()
     if not (root / "runs" / "ledger.db").exists():
         raise UserError("there is no ledger yet: start a session with `autoresearch run`")
@@ -67,6 +66,14 @@ def total(
     as_json: bool = JSON,
 ) -> None:
     """The honest total: base against final on fresh seeds, on val and on holdout, with a 95 % interval."""
+    from autoresearch import night, slots, start
+    from autoresearch.config import cache_folder
+    from autoresearch.measure.cell import protect_self
+    from autoresearch.review.total import Referee, measure_total
+    from autoresearch.views.live import Live
+    from autoresearch.views.total import print_total
+    from autoresearch.workspace import Workspace
+
     protect_self()
     with opened(tag, readonly=False) as (store, session):
         place = start.place({"budget": session.settings["budget"], "device": session.settings["device"]})

@@ -245,6 +245,10 @@ def channels(targets: dict[str, Any]) -> dict[str, Attempt]:
         "lock a file": lambda: flocks(Path(sys.executable)),
         "lock a range of a file": record_locks,
         "lease a file": lambda: fcntl.fcntl(os.open("leased", os.O_CREAT | os.O_RDONLY), 1024, fcntl.F_RDLCK),
+        "ask what lies in the page cache": lambda: os.preadv(
+            os.open(sys.executable, os.O_RDONLY), [bytearray(1)], 0, os.RWF_NOWAIT
+        ),
+        "ask which pages are in memory": lambda: syscall("mincore", ctypes.addressof(_PAGE), 1, bytes(1)),
         "watch a folder": lambda: syscall(
             "inotify_add_watch", kernel.call("inotify_init1", 0), b"/usr", 0x20
         ),

@@ -182,6 +182,7 @@ class Cell:
         while not self._gone and time.monotonic() - started < DEATH_TIMEOUT:
             self._receive(0.5)
         seconds = time.monotonic() - started
+        self._until_hung_up()
         self._control.close()
         try:
             self._supervisor.wait(DEATH_TIMEOUT)
@@ -192,6 +193,13 @@ class Cell:
             self._log.close()
         shutil.rmtree(self.tmp, ignore_errors=True)  # only if the supervisor was killed before it could
         return seconds
+
+    def _until_hung_up(self) -> None:
+        """Wait until the supervisor ends (Popen.wait with a timeout alone polls, ever more rarely)."""
+        self._control.settimeout(DEATH_TIMEOUT)
+        with contextlib.suppress(OSError):
+            while self._control.recv(1 << 16):
+                pass
 
     def _receive(self, timeout: float) -> dict[str, Any] | None:
         """The supervisor's next message, if one comes within `timeout` seconds, or {} if it has died."""

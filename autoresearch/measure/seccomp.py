@@ -2,8 +2,8 @@
 
 Written as BPF by hand, for x86-64 and aarch64, so that no library has to be trusted or installed. There are
 three answers: refused; *pretended* (success is reported and nothing done: record locks, modes and times of
-files are channels between cells and cores are the slot's, but compilers, caches and thread pools expect them to
-work); and allowed, for the rest.
+files, and hints on what to keep in memory, are channels between cells, and cores are the slot's; but compilers, caches
+and thread pools expect them to work); and allowed, for the rest.
 
 Refused is also what only looks harmless: fcntl(F_SETOWN) and ioctl(FIOSETOWN) send signals to anybody,
 sendmsg on a datagram socket reaches path sockets without connect(2), prlimit takes any process.
@@ -25,6 +25,7 @@ _F_GETLKS = (5, 36)
 _F_REFUSED = (8, 10, 15, 1024, 1026, 1036, 1038)  # SETOWN SETSIG SETOWN_EX SETLEASE NOTIFY, write hints
 _IOCTLS_REFUSED = (0x5412, 0x541C, 0x8901, 0x8902, 0x40086602, 0x401C5820, 0x40087602)
 # TIOCSTI, TIOCLINUX, FIOSETOWN, SIOCSPGRP, FS_IOC_SETFLAGS, FS_IOC_FSSETXATTR, FS_IOC_SETVERSION
+_EVICTING = (20, 21)  # MADV_COLD, MADV_PAGEOUT
 
 _LOAD, _AND, _JUMP_EQUAL, _JUMP_ANY_BIT, _JUMP_AT_LEAST, _RETURN = 0x20, 0x54, 0x15, 0x45, 0x35, 0x06
 _ALLOW, _ERRNO, _KILL = 0x7FFF0000, 0x00050000, 0x80000000
@@ -51,7 +52,9 @@ def build(threads_only: bool, network: bool, protect: list[int] | None) -> bytes
     }
     code += _answer_all(refused, _REFUSE)
     code += _answer_all(syscalls.ATTRIBUTES, _ERRNO | errno.EOPNOTSUPP)
+    code += _answer_all(syscalls.PAGE_CACHE, _ERRNO | errno.ENOSYS)
     code += _answer_all(syscalls.PRETENDED, _PRETEND)
+    code += _advice()
     code += _sockets(network)
     code += _processes(threads_only)
     code += _files()
@@ -109,6 +112,12 @@ def _files() -> Code:
     for command in _IOCTLS_REFUSED:
         controls += _when(command, _REFUSE)
     return _rule("fcntl", locks + _then(_ALLOW)) + _rule("ioctl", controls + _then(_ALLOW))
+
+
+def _advice() -> Code:
+    """No page of a shared file is put out of memory on purpose."""
+    evicting = [step for advice in _EVICTING for step in _when(advice, _PRETEND)]
+    return _rule("madvise", _argument(2) + evicting + _then(_ALLOW))
 
 
 def _signals(protect: list[int] | None) -> Code:

@@ -33,6 +33,7 @@ def main(argv: list[str]) -> None:
     for fd in (control, log, *order["fds"].values()):
         os.set_inheritable(fd, False)
     Supervisor(order, control, log).run()
+    os._exit(0)  # at once: the owner waits for it, and there is nothing to tidy up
 
 
 class Supervisor:

@@ -91,7 +91,15 @@ ATTRIBUTES = {
     "removexattrat": (466, 466),
     "file_setattr": (469, 469),
 }
+PAGE_CACHE = {  # which pages of a shared file are in memory would be a word from one cell to the next
+    "mincore": (27, 232),
+    "cachestat": (451, 451),
+    "preadv2": (327, 286),
+    "pwritev2": (328, 287),
+}
 PRETENDED = {
+    "fadvise64": (221, 223),
+    "readahead": (187, 213),
     "flock": (73, 32),
     "chmod": (90, -1),
     "fchmod": (91, 52),
@@ -128,6 +136,7 @@ CONDITIONAL = {
     "sched_setparam": (142, 118),
     "sched_setattr": (314, 274),
     "move_pages": (279, 239),
+    "madvise": (28, 233),
     "setpriority": (141, 140),
     "ioprio_set": (251, 30),
 }
@@ -136,6 +145,7 @@ KNOWN = {
     **CARRY_OVER,
     **SYSTEM,
     **ATTRIBUTES,
+    **PAGE_CACHE,
     **PRETENDED,
     **SERVERS,
     **CONNECT,

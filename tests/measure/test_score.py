@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from autoresearch.measure import inside
 from autoresearch.measure.data import Dataset
 from autoresearch.measure.score import compare, draw_positions, evaluation_rows, losses_of, spliced
 
@@ -52,6 +53,17 @@ def test_logits_are_normalised_here(scale: float) -> None:
     every = np.stack([losses_of(logits, np.full(5, k, np.uint16)) for k in range(7)])
     assert np.exp(-every).sum(0) == pytest.approx(1)
     assert losses_of(logits + 5, targets) == pytest.approx(losses_of(logits, targets), abs=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["float16", "float32", "float64", "int64"])
+def test_a_numpy_claim_is_as_exact_as_the_float32_it_is_sent_in(kind: str) -> None:
+    rng = np.random.default_rng(5)
+    logits = np.round(8 * rng.normal(size=(300, 50))).astype(kind)
+    targets = rng.integers(0, 50, 300)
+    claimed = inside._row_losses(logits, targets).astype(np.float32)
+    exact = losses_of(logits.astype(np.float64), targets.astype(np.uint16))
+    assert abs(claimed - exact).max() < 2e-6
+    assert abs((claimed - exact).mean()) < 1e-7
 
 
 @pytest.mark.parametrize("lie", [0.0005, 0.0015, -0.0015])

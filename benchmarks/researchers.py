@@ -1,0 +1,153 @@
+"""`sweep` against plain Optuna TPE over all constants at once, and against random search, at the same number of trials.
+
+    python benchmarks/researchers.py [--trials 24] [--seeds 3] [--draws 4] [--budget 15cpu]
+
+`sweep` works in a real session (base replicates and re-runs are among its trials). The others draw a factor between 1/2
+and 2 for every constant, and their result is the lowest number they saw, as anyone would use them. What each found is
+measured again at the end on fresh seeds, all in turns with the base. The runs of the methods are interleaved.
+"""
+
+import argparse
+import math
+import os
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+import optuna
+
+from autoresearch import agents, plan, start
+from autoresearch.agents.sweep import Knob, knobs
+from autoresearch.ledger import Ledger
+from autoresearch.limits import Limits
+from autoresearch.measure.result import Result
+from autoresearch.measure.trial import measure
+from autoresearch.session import Session
+from autoresearch.source import Number, with_constants
+from autoresearch.start import Place
+from autoresearch.workspace import Workspace
+
+FRESH = 10_000  # seeds of the last measurement begin here
+
+
+@dataclass
+class Trials(Limits):
+    """A session that ends after so many trials."""
+
+    left: int = 0  # type: ignore[assignment]
+
+    def reached(self, decided: int, trial_seconds: Sequence[float]) -> str | None:
+        return "trials" if self.left <= 0 else None
+
+    def too_late(self, trial_seconds: Sequence[float]) -> bool:
+        return self.left <= 0
+
+
+def sweep(place: Place, text: str, count: int, seed: int) -> str:
+    """The tip of a session of `sweep`."""
+    limits = Trials(left=count)
+
+    def counted(*args: Any, **options: Any) -> Result:
+        limits.left -= 1
+        return measure(*args, **options)
+
+    with tempfile.TemporaryDirectory() as folder, Ledger.open(Path(folder) / "ledger.db") as store:
+        root = Path(folder)
+        (root / "train.py").write_text(text)
+        for command in (["init", "-q"], ["add", "train.py"], ["commit", "-q", "-m", "base"]):
+            subprocess.run(["git", "-c", "user.name=b", "-c", "user.email=b@localhost", *command], cwd=root, check=True)
+        workspace = Workspace(root)
+        row = store.create_session("t", "autoresearch/t", workspace.head(), "sweep", "default", {}, {}, seed)
+        row = store.update_session(row.id, pid=os.getpid(), grade="STRONG")
+        session = Session(
+            row=row,
+            ledger=store,
+            workspace=workspace,
+            agent=agents.create("sweep"),
+            settings=place.settings,
+            data=place.data,
+            runs=root / "runs",
+            program=root / "program.md",
+            base=text,
+            identity={},
+            limits=limits,
+            measure=counted,
+        )
+        session.run()
+        best = session.evidence.incumbent()
+        found = store.experiment(row.id, best.n)
+        assert found is not None and found.text is not None
+        return found.text
+
+
+def study(sampler: optuna.samplers.BaseSampler, place: Place, text: str, count: int, seed: int) -> str:
+    """The lowest number that a sampler saw over all constants at once."""
+    asked = optuna.create_study(sampler=sampler)
+    best: tuple[float, str] = (float("inf"), text)
+    for k in range(count):
+        trial = asked.ask()
+        values = {knob.constant.name: moved(knob, trial.suggest_float(knob.key, -1, 1)) for knob in knobs(text)}
+        version = with_constants(text, values)
+        score = measure(version, 100 * seed + k, place.settings, place.data).val_bpb
+        asked.tell(trial, 10.0 if score is None else score)  # a crash is as bad as it gets
+        if score is not None and score < best[0]:
+            best = score, version
+    return best[1]
+
+
+def moved(knob: Knob, log2: float) -> Number:
+    """A constant times 2**log2, of the same kind as before."""
+    value = knob.constant.value
+    if knob.kind == "power":
+        return 2 ** round(math.log2(value) + log2)
+    if knob.kind == "complement":
+        return 1 - (1 - value) * 2**log2
+    return max(1, round(value * 2**log2)) if isinstance(value, int) else value * 2**log2
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--trials", type=int, default=24)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--draws", type=int, default=4)
+    parser.add_argument("--budget", default=None)
+    options = parser.parse_args()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    place = start.place({"budget": options.budget}, Path.cwd())
+    text = plan.fitted(Path("train.py").read_text(), place.slot.device)
+    found: dict[str, list[str]] = {"base": [text] * options.seeds, "sweep": [], "TPE": [], "random": []}
+    for seed in range(options.seeds):
+        found["sweep"].append(sweep(place, text, options.trials, seed))
+        tpe, chance = optuna.samplers.TPESampler(seed=seed), optuna.samplers.RandomSampler(seed=seed)
+        found["TPE"].append(study(tpe, place, text, options.trials, seed))
+        found["random"].append(study(chance, place, text, options.trials, seed + options.seeds))
+        print(f"seed {seed}: searched", flush=True)
+    scores = remeasured(found, place, options.draws)
+    base = fmean(score for each in scores["base"] for score in each)
+    print("| method | seed | measured again | less base |\n|---|---|---|---|")
+    for name, each in scores.items():
+        for seed, draws in enumerate(each):
+            mean = fmean(draws)
+            print(f"| {name} | {seed} | {mean:.4f} | {mean - base:+.4f} +- {stdev(draws) / len(draws) ** 0.5:.4f} |")
+    for name, each in scores.items():
+        print(f"{name}: mean {fmean(map(fmean, each)) - base:+.4f}")
+
+
+def remeasured(found: dict[str, list[str]], place: Place, draws: int) -> dict[str, list[list[float]]]:
+    """Fresh scores of every result, in turns."""
+    scores: dict[str, list[list[float]]] = {name: [[] for _ in texts] for name, texts in found.items()}
+    for draw in range(draws):
+        for seed in range(len(found["base"])):
+            for name, texts in found.items():
+                result = measure(texts[seed], FRESH + 10 * draw + seed, place.settings, place.data)
+                assert result.val_bpb is not None, result.reason
+                scores[name][seed].append(result.val_bpb)
+    return scores
+
+
+if __name__ == "__main__":
+    main()
