@@ -248,7 +248,7 @@ def channels(targets: dict[str, Any]) -> dict[str, Attempt]:
         "ask what lies in the page cache": lambda: os.preadv(
             os.open(sys.executable, os.O_RDONLY), [bytearray(1)], 0, os.RWF_NOWAIT
         ),
-        "ask which pages are in memory": lambda: syscall("mincore", ctypes.addressof(_PAGE), 1, bytes(1)),
+        "ask which pages are in memory": lambda: syscall("mincore", 0, 0, None),
         "watch a folder": lambda: syscall(
             "inotify_add_watch", kernel.call("inotify_init1", 0), b"/usr", 0x20
         ),
