@@ -1,17 +1,21 @@
 # make run [HOURS=8]   install, prepare the corpus, run a session that fits this machine
-# make test            the whole test suite
+# make test            the test suite
+# make test-slow       the tests that it leaves out, a minute or more each
 # make lint            ruff and mypy
 VENV := .venv
 HOURS ?=
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 
-.PHONY: run test lint clean
+.PHONY: run test test-slow lint clean
 
 run: $(VENV)/.ready
 	$(VENV)/bin/autoresearch run $(if $(HOURS),--hours $(HOURS),--minutes 9)
 
 test: $(VENV)/.ready
 	$(VENV)/bin/pytest -q -n auto --dist worksteal
+
+test-slow: $(VENV)/.ready
+	$(VENV)/bin/pytest -q -m slow
 
 lint: $(VENV)/.ready
 	$(VENV)/bin/ruff check .
@@ -20,10 +24,11 @@ lint: $(VENV)/.ready
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache
 
-# uv installs in seconds where it can be had; pip does the same, slower
+# uv installs in seconds where it can be had; pip does the same, slower. Both compile what they install: cells cannot
+# write bytecode, and each would compile torch anew
 $(VENV)/.ready: pyproject.toml
 	python3 -m venv $(VENV)
 	if $(VENV)/bin/python -m pip install -q uv; \
-	then $(VENV)/bin/uv pip install -q -p $(VENV) -e ".[dev]"; \
+	then $(VENV)/bin/uv pip install -q --compile-bytecode -p $(VENV) -e ".[dev]"; \
 	else $(VENV)/bin/python -m pip install -q -e ".[dev]"; fi
 	touch $@

@@ -1,6 +1,8 @@
 """Shared by all tests: a cache of their own, a tiny data set, a repository, and a numpy train.py that starts fast."""
 
+import compileall
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +12,7 @@ import pytest
 import prepare
 from autoresearch.measure.clock import Budget
 from autoresearch.measure.data import Dataset
+from autoresearch.measure.guest import PACKAGE
 from autoresearch.measure.settings import Settings
 
 BIGRAM = '''"""A bigram table over bytes: counts, smoothed."""
@@ -38,6 +41,13 @@ def train(trial):
 def load(state, config, device):
     return lambda tokens: state["logits"][tokens]
 '''
+
+
+def pytest_configure() -> None:
+    """Cells cannot write bytecode: what nobody has compiled is compiled anew in each of them."""
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
+    compileall.compile_dir(PACKAGE, quiet=1)
 
 
 @pytest.fixture(autouse=True)
@@ -88,7 +98,7 @@ def make_repository(root: Path, train: str) -> Path:
     return root
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def settings_of(bytes_data: Dataset) -> dict[str, str]:
     """The environment with everything that a small session needs."""
     settings = {
@@ -104,10 +114,10 @@ def settings_of(bytes_data: Dataset) -> dict[str, str]:
     return os.environ | {f"AUTORESEARCH_{name}": value for name, value in settings.items()}
 
 
-@pytest.fixture(scope="module")
-def finished(settings_of: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The repository of a session of a keep and a discard."""
-    folder = tmp_path_factory.mktemp("finished")
+@pytest.fixture(scope="session")
+def one_night(settings_of: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The repository of a session of a keep and a discard, for all to copy."""
+    folder = tmp_path_factory.mktemp("night")
     repository, script = make_repository(folder / "repository", BIGRAM), folder / "script"
     script.mkdir()
     (script / "01-smoother.py").write_text(BIGRAM.replace("SMOOTHING = 0.5 ", "SMOOTHING = 0.02 "))
@@ -116,6 +126,12 @@ def finished(settings_of: dict[str, str], tmp_path_factory: pytest.TempPathFacto
     done = subprocess.run(command, cwd=repository, env=settings_of, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     return repository
+
+
+@pytest.fixture(scope="module")
+def finished(one_night: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of it, for the tests of one file."""
+    return shutil.copytree(one_night, tmp_path_factory.mktemp("finished") / "repository")
 
 
 def git(root: Path, *command: str) -> str:

@@ -11,7 +11,7 @@ from programs import Night, autoresearch, gone, night, wait
 from autoresearch.ledger import Ledger
 from autoresearch.review import consistency
 
-EDITS = 3
+EDITS = 2
 
 
 @pytest.fixture
@@ -26,7 +26,8 @@ def script(tmp_path: Path, bigram: str) -> Path:
 
 @pytest.fixture
 def env(settings_of: dict[str, str], script: Path) -> dict[str, str]:
-    return settings_of | {"AUTORESEARCH_AGENT": f"scripted:{script}", "AUTORESEARCH_BUDGET": "1cpu"}
+    own = {"AGENT": f"scripted:{script}", "BUDGET": "0.4cpu", "REPLICATES": "2"}
+    return settings_of | {f"AUTORESEARCH_{name}": value for name, value in own.items()}
 
 
 def settled_after_resume(repository: Path, env: dict[str, str]) -> None:

@@ -238,7 +238,7 @@ class Toy:
         return None if true is None else true + self.noise * self.rng.standard_normal()
 
 
-def search(toy, propose, evaluations=100):
+def search(toy, propose, evaluations=60):
     """What a session does with proposals: screen, one fresh re-run, keep; returns the true gain."""
     text, scores, past, used = toy.text, [toy.measure(toy.text) for _ in range(3)], [], 0
     while used < evaluations:

@@ -77,7 +77,14 @@ NOT_HERE = {
     39: "needs a GPU: capabilities are dropped, clocks and processes are recorded",
     44: "agents return text, they do not run in a cell",
 }
-MORE_THAN_ONE = [frozenset[str](), frozenset({"ns"})]  # a bare machine, and a default container
+CASES = [  # by attack and layers that are off: on a bare machine, and in a default container where that matters
+    *(pytest.param(name, frozenset[str](), id=f"{name}-bare") for name in sorted(ATTACKS)),
+    *(
+        pytest.param(name, frozenset({"ns"}), id=f"{name}-container")
+        for name, attack in sorted(ATTACKS.items())
+        if attack.aims_at_the_machine  # what aims at the arithmetic is the same in every cell
+    ),
+]
 WORDS = [
     "the",
     "quick",
@@ -239,14 +246,11 @@ def _escaped(result: Result) -> bool:
     return re.search("^ESCAPED: ", result.log, re.M) is not None
 
 
-@pytest.mark.parametrize("off", MORE_THAN_ONE, ids=["bare", "container"])
-@pytest.mark.parametrize("name", sorted(ATTACKS))
+@pytest.mark.parametrize(("name", "off"), CASES)
 def test_an_attack_gets_nothing(
     name: str, off: frozenset[str], targets: dict[str, Any], text_data: Dataset, honest: Honest
 ) -> None:
     attack = ATTACKS[name]
-    if off and not attack.aims_at_the_machine:
-        pytest.skip("aims at the arithmetic: the same in every cell")
     if "OPENED_BY" in attack.says and honest(128).grade == "WEAK":
         pytest.skip(f"nothing here stops it: {'; '.join(honest(128).weaknesses)}")
     before = _snapshot(targets)

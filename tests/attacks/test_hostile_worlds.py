@@ -91,6 +91,7 @@ def test_a_hostile_agent_gets_no_keep_and_changes_nothing(
             program=repository / "program.md",
             base=workspace.read(row.base_sha),
             identity={},
+            replicates=2,
             limits=Limits(),
         )
         assert session.run() == "agent exhausted"
