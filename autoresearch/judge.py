@@ -62,7 +62,8 @@ def decide(rule: str, candidate: Sequence[float], incumbent: Sequence[float], no
     fresh = candidate[1:]
     delta, p_gain = _compare(fresh, incumbent, noise)
     if p_gain < FUTILE:
-        return _decision("discard", "fresh re-runs do not confirm it", delta, p_gain, noise, near_miss=True)
+        near_miss = delta < noise.sigma
+        return _decision("discard", "fresh re-runs do not confirm it", delta, p_gain, noise, near_miss=near_miss)
     if p_gain >= CERTAIN and len(fresh) >= MIN_FRESH:
         return _decision("keep", f"{len(fresh)} fresh re-runs confirm it", delta, p_gain, noise)
     if len(fresh) >= MAX_FRESH:

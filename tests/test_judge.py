@@ -27,6 +27,7 @@ def test_fresh_draws_decide_and_the_selecting_one_is_forgotten() -> None:
     fluke = judge.decide("default", [0.9, 1.0], INCUMBENT, KNOWN)
     assert (fluke.action, fluke.near_miss) == ("discard", True)
     assert fluke.delta == pytest.approx(0.0)
+    assert not judge.decide("default", [0.9, 1.002], INCUMBENT, KNOWN).near_miss  # two sigma behind: nothing near
 
 
 def test_what_stays_close_is_decided_after_the_last_draw() -> None:

@@ -105,7 +105,8 @@ def _trial(referee: Referee, experiment: Experiment, seed: int) -> Result:
         watch=lambda progress: referee.watch(experiment.n, progress),
         wants_holdout=lambda val_bpb: True,
     )
-    referee.ledger.end_trial(trial.id, result.outcome, result.val_bpb, result.as_json())
+    stored = result.as_json() | {"identity": referee.session.identity}  # as whoever measures has made sure
+    referee.ledger.end_trial(trial.id, result.outcome, result.val_bpb, stored)
     if result.val_bpb is None or result.holdout_bpb is None:
         raise UserError(f"experiment {experiment.n} could not be measured again: {result.outcome} {result.reason}")
     return result
