@@ -15,9 +15,9 @@ def doctor(
     ledger: bool = typer.Option(False, "--ledger", help="Check instead that ledger, git and artefacts agree."),
     device: str = typer.Option(None, help="As for `run`: auto, cpu or cuda."),
     budget: str = typer.Option(None, help="As for `run`: 5m, 300s, 15cpu, 200steps."),
-    agent: str = typer.Option(None, help="As for `run`."),
+    agent: str = typer.Option(None, help="As for `run`: asked for one change, which is checked and not trained."),
     hours: float = typer.Option(8.0, min=0, help="How long the night is."),
-    rehearse: bool = typer.Option(False, "--rehearse", help="Ask the agent for one change too; nothing is trained."),
+    rehearse: bool = typer.Option(None, "--rehearse/--no-rehearse", help="Ask the configured agent; do not ask --agent."),
     as_json: bool = JSON,
 ) -> None:
     """What works here, what is missing, what is protected, and how many experiments a night gives.
@@ -33,7 +33,8 @@ def doctor(
     from autoresearch.views.doctor import print_findings
 
     protect_self()
-    findings = checkup.examine(Path.cwd(), {"device": device, "budget": budget, "agent": agent}, hours, rehearse)
+    asked = rehearse if rehearse is not None else agent is not None
+    findings = checkup.examine(Path.cwd(), {"device": device, "budget": budget, "agent": agent}, hours, asked)
     if as_json:
         print_json(findings.as_json())
     else:
