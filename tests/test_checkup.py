@@ -47,7 +47,7 @@ def pretend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         (folder / "pynvml.py").write_text(CARD.format(used=used, cuda=cuda))
         (folder / "torch" / "__init__.py").write_text("raise RuntimeError('imported')\n")
         (folder / "torch" / "version.py").write_text(f"__version__ = '2.10.0'\ncuda: Optional[str] = {built!r}\n")
-        monkeypatch.setenv("PYTHONPATH", str(folder))
+        monkeypatch.setenv("PYTHONPATH", str(folder), prepend=os.pathsep)
 
     return pretended
 
