@@ -138,3 +138,24 @@ def test_kill_9_loses_at_most_the_trial_in_flight(repository: Path, script: Path
     assert numbers == [0, 1, 2, 3]
     assert verdicts == ["keep", "discard", "crash"]
     assert Workspace(repository).refs("t").keys() == set(numbers)
+
+
+def test_a_promising_version_at_the_deadline_ends_as_a_near_miss(
+    repository: Path, script: Path, quick: Settings, bytes_data: Dataset
+) -> None:
+    with Ledger.open(repository / "runs" / "ledger.db") as store:
+        running = session(repository, script, store, quick, bytes_data)
+        real, replicates = running.measure, running.replicates
+
+        def measured(*args: Any, **options: Any) -> Any:
+            result = real(*args, **options)
+            if len(store.trials(1)) > replicates:  # the screening of the good edit was the last that fits
+                running.limits.deadline = time.time()
+            return result
+
+        running.measure = measured
+        assert running.run() == "deadline"
+        good = store.experiment(1, 1)
+    assert good is not None and (good.state, good.verdict, good.near_miss) == ("settled", "discard", True)
+    assert good.reason is not None and good.reason.startswith("no time left to confirm it: looks better")
+    assert good.delta is not None and good.delta < 0

@@ -134,3 +134,12 @@ def test_status_names_the_trial_that_runs(repository: Path, env: dict[str, str])
 def state(running: Night) -> str | None:
     session = running.session()
     return session.state if session else None
+
+
+def test_a_session_can_go_on_with_another_agent(repository: Path, env: dict[str, str]) -> None:
+    first = autoresearch(repository, "run", "--max-experiments", "1", env=env)
+    second = autoresearch(repository, "run", "--max-experiments", "2", "--agent", "sweep", env=env)
+    assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
+    log = json.loads(autoresearch(repository, "log", "--all", "--json", env=env).stdout)
+    assert [row["agent"] for row in log] == [None, "scripted", "sweep"]
+    assert "agent sweep" in second.stderr

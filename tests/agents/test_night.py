@@ -140,6 +140,7 @@ def _change(old: str, new: str) -> list[Block]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_sixty_experiments_while_a_third_of_the_calls_fails(repository: Path, quick: Settings, bytes_data: Dataset) -> None:
     purse = Purse(repository)
     with MessagesServer(Faulty(Researcher(), 0.3)) as server:
@@ -158,6 +159,7 @@ def test_sixty_experiments_while_a_third_of_the_calls_fails(repository: Path, qu
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_a_researcher_that_says_it_is_done_reaches_118_experiments(
     repository: Path, quick: Settings, bytes_data: Dataset
 ) -> None:
