@@ -11,7 +11,10 @@ from autoresearch.ledger import Experiment, Ledger, Session, Trial
 
 T = TypeVar("T")
 
-JUDGING = ("base", "screen", "rerun")  # purposes of trials; those of the honest total decide nothing
+PATIENCE = 2  # trials of the incumbent that may fail beside a candidate
+NEXT = {"run_again": "rerun", "compare": "sentinel"}  # purposes of trials that the judge asks for
+
+JUDGING = ("base", "screen", "rerun", "sentinel")  # purposes of trials; those of the honest total decide nothing
 
 
 def known(value: T | None) -> T:
@@ -65,16 +68,24 @@ class Evidence:
             return "base" if len(trials) < self.replicates else None
         if not trials:
             return "screen"
-        return "rerun" if self._judge(trials).action == "run_again" else None
+        if sum(trial.outcome != "ok" for trial in self._beside(trials)) >= PATIENCE:
+            return None
+        return NEXT.get(self._judge(trials).action)
 
     def hopeless_above(self) -> float:
         """A screening claim above this has lost, audited or not."""
         return judge.hopeless_above(self.scores(self.incumbent()), self.noise())
 
-    def would_keep(self, experiment: Experiment, val_bpb: float) -> bool:
-        """Whether one more trial with this score makes the experiment a keep."""
-        scores = [known(trial.val_bpb) for trial in self.trials(experiment)]
-        return self._decide([*scores, val_bpb]).action == "keep"
+    def may_keep(self, experiment: Experiment, val_bpb: float) -> bool:
+        """Whether one more trial with this score makes the experiment a keep, or nearly one."""
+        trials = self.trials(experiment)
+        scores = [known(trial.val_bpb) for trial in trials]
+        return self._decide([*scores, val_bpb], trials).action in ("compare", "keep")
+
+    def subject(self, experiment: Experiment, purpose: str) -> Experiment:
+        """What a trial of this purpose measures: the experiment, or for a sentinel the incumbent beside it."""
+        n = self.incumbent().n if purpose == "sentinel" else experiment.n
+        return known(self.ledger.experiment(self.session.id, n))
 
     def verdict(self, experiment: Experiment) -> dict[str, Any]:
         """The columns that a measured experiment gets. Raises UserError where the base itself fails."""
@@ -86,10 +97,10 @@ class Evidence:
             verdict = "suspect" if failed.outcome == "suspect" else "crash"
             return {"verdict": verdict, "reason": f"{failed.outcome}: {failed.result.get('reason', '')}"}
         decision = self._judge(trials)
-        unconfirmed = decision.action == "run_again"  # the session's time was up
+        unconfirmed = decision.action in NEXT  # the session's time was up, or the incumbent could not be measured
         return {
             "verdict": "discard" if unconfirmed else decision.action,
-            "reason": f"no time left to confirm it: {decision.reason}" if unconfirmed else decision.reason,
+            "reason": f"it could not be confirmed: {decision.reason}" if unconfirmed else decision.reason,
             "near_miss": decision.near_miss or unconfirmed,
             "val_bpb": fmean(self.scores(experiment)),
             "delta": decision.delta,
@@ -106,7 +117,15 @@ class Evidence:
         return {"verdict": "keep", "reason": "the base", "val_bpb": fmean(scores), "sigma": sigma}
 
     def _judge(self, trials: Sequence[Trial]) -> judge.Decision:
-        return self._decide([known(trial.val_bpb) for trial in trials])
+        return self._decide([known(trial.val_bpb) for trial in trials], trials)
 
-    def _decide(self, scores: Sequence[float]) -> judge.Decision:
-        return judge.decide(self.session.judge, scores, self.scores(self.incumbent()), self.noise())
+    def _decide(self, scores: Sequence[float], trials: Sequence[Trial]) -> judge.Decision:
+        beside = [known(trial.val_bpb) for trial in self._beside(trials) if trial.outcome == "ok"]
+        return judge.decide(self.session.judge, scores, self.scores(self.incumbent()), self.noise(), beside)
+
+    def _beside(self, trials: Sequence[Trial]) -> list[Trial]:
+        """Trials of the incumbent since an experiment was screened."""
+        if not trials:
+            return []
+        sentinels = [trial for trial in self.trials(self.incumbent()) if trial.purpose == "sentinel"]
+        return [trial for trial in sentinels if trial.id > trials[0].id]

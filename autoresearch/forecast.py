@@ -17,7 +17,7 @@ _EXPERIENCE = """
     SELECT count(*) FILTER (WHERE budget = :budget) AS trained,
            avg(train_seconds) FILTER (WHERE budget = :budget) AS train,
            count(*) AS trials, avg(ended - began - train_seconds) AS around,
-           sum(purpose = 'rerun') AS reruns, sum(purpose = 'screen') AS screens
+           sum(purpose IN ('rerun', 'sentinel')) AS reruns, sum(purpose = 'screen') AS screens
     FROM (
       SELECT t.started AS began, t.ended, t.train_seconds, t.purpose,
              json_extract(s.settings, '$.budget') AS budget

@@ -3,9 +3,10 @@
 The default rule gives a candidate one screening trial. If that beats the incumbent's mean, fresh re-runs with new
 seeds decide, and the screening draw is forgotten: a draw that selects is a lucky one by construction. After each
 fresh draw the rule asks how probable a true gain is, taking into account how well the noise itself is known
-(Student's t). Improbable: discard. Nearly certain, on two fresh draws or more: keep. Between: one more draw, up to
-`MAX_FRESH`. So re-runs are spent where they can change the decision. The comparison is with the incumbent's *mean*,
-never with its best draw. `greedy` is the original's literal rule: any lower number is kept.
+(Student's t). Improbable: discard. Probable, on two fresh draws or more: the incumbent is measured again beside the
+candidate, in turns, and only these draws decide: a machine that has become faster since the incumbent was measured
+makes no gain. Between: one more draw, up to `MAX_FRESH` of each. So trials are spent where they can change the
+decision. `greedy` is the original's literal rule: any lower number is kept.
 """
 
 import math
@@ -16,16 +17,16 @@ from statistics import NormalDist, fmean
 RULES = ("default", "greedy")
 MIN_FRESH = 2  # fresh draws before a keep: one alone would make the next incumbent's mean a matter of luck
 MAX_FRESH = 4  # fresh draws after which the verdict falls
-CERTAIN = 0.95  # probability of a gain that is kept; half a keep in a night of changes without effect (benchmarks/judge.py)
+CERTAIN = 0.9  # probability of a gain, asked twice; half a keep in a night of changes without effect (benchmarks/judge.py)
 FUTILE = 0.6  # probability of a gain below which no more draws are spent
 SIGMA_FLOOR = 1e-6  # bits per byte; scores are rounded to this
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What to do with a candidate: `run_again`, `keep` or `discard`, why, and the evidence.
+    """What to do with a candidate: `run_again`, `compare`, `keep` or `discard`, why, and the evidence.
 
-    `delta` is its mean minus the incumbent's, over the draws that may judge it (bits per byte, negative is
+    `compare` means: measure the incumbent again, beside it. `delta` is its mean minus the incumbent's, over the draws that may judge it (bits per byte, negative is
     better); `p_gain` the probability that it is truly better, taking these draws as all there is to know.
     """
 
@@ -53,22 +54,49 @@ def noise(groups: Sequence[Sequence[float]]) -> Noise:
     return Noise(max(math.sqrt(squares / dof), SIGMA_FLOOR), dof)
 
 
-def decide(rule: str, candidate: Sequence[float], incumbent: Sequence[float], noise: Noise) -> Decision:
-    """Judge a candidate's scores, in the order they were drawn, against the incumbent's. Lower is better."""
+def decide(
+    rule: str, candidate: Sequence[float], incumbent: Sequence[float], noise: Noise, beside: Sequence[float] = ()
+) -> Decision:
+    """Judge a candidate's scores, in the order they were drawn, against the incumbent's. Lower is better.
+
+    `beside` are scores of the incumbent that were drawn in turns with the candidate's re-runs.
+    """
     if rule == "greedy":
         return _greedy(candidate[0], min(incumbent), noise)
     if len(candidate) == 1:
         return _screened(_compare(candidate, incumbent, noise), noise)
-    fresh = candidate[1:]
+    if beside:
+        return _beside(candidate[1:], beside, noise)
+    return _repeated(candidate[1:], incumbent, noise)
+
+
+def _repeated(fresh: Sequence[float], incumbent: Sequence[float], noise: Noise) -> Decision:
     delta, p_gain = _compare(fresh, incumbent, noise)
     if p_gain < FUTILE:
         near_miss = delta < noise.sigma
-        return _decision("discard", "fresh re-runs do not confirm it", delta, p_gain, noise, near_miss=near_miss)
+        return _decision("discard", "fresh re-runs do not confirm it", delta, p_gain, noise, near_miss)
     if p_gain >= CERTAIN and len(fresh) >= MIN_FRESH:
-        return _decision("keep", f"{len(fresh)} fresh re-runs confirm it", delta, p_gain, noise)
+        return _decision("compare", f"{len(fresh)} fresh re-runs confirm it", delta, p_gain, noise)
     if len(fresh) >= MAX_FRESH:
         return _decision("discard", "too close to call", delta, p_gain, noise, near_miss=True)
     return _decision("run_again", "looks better", delta, p_gain, noise)
+
+
+def _beside(fresh: Sequence[float], beside: Sequence[float], noise: Noise) -> Decision:
+    delta, p_gain = _compare(fresh, beside, noise)
+    if len(beside) < MIN_FRESH:
+        return _decision("compare", "looks better", delta, p_gain, noise)
+    if p_gain >= CERTAIN:
+        words = f"{len(fresh)} fresh re-runs confirm it, with {len(beside)} of the incumbent in turns"
+        return _decision("keep", words, delta, p_gain, noise)
+    if p_gain < FUTILE:
+        near_miss = delta < noise.sigma
+        return _decision("discard", "the incumbent beside it is as good", delta, p_gain, noise, near_miss)
+    if len(beside) < len(fresh):
+        return _decision("compare", "looks better", delta, p_gain, noise)
+    if len(fresh) < MAX_FRESH:
+        return _decision("run_again", "looks better", delta, p_gain, noise)
+    return _decision("discard", "too close to call", delta, p_gain, noise, near_miss=True)
 
 
 def hopeless_above(incumbent: Sequence[float], noise: Noise) -> float:
@@ -76,10 +104,9 @@ def hopeless_above(incumbent: Sequence[float], noise: Noise) -> float:
     return fmean(incumbent) + 2 * noise.sigma
 
 
-def smallest_gain(incumbent_draws: int, noise: Noise) -> float:
-    """The true gain, bits per byte, that is kept half of the time once it is past its first two draws."""
-    z = NormalDist().inv_cdf(CERTAIN)
-    return z * _standard_error(MAX_FRESH, incumbent_draws, noise.sigma)
+def smallest_gain(noise: Noise) -> float:
+    """The true gain, bits per byte, that is kept half of the time once it comes to be measured beside the incumbent."""
+    return NormalDist().inv_cdf(CERTAIN) * _standard_error(MAX_FRESH, MAX_FRESH, noise.sigma)
 
 
 def p_below_zero(delta: float, standard_error: float, dof: int) -> float:

@@ -169,9 +169,9 @@ class Session:
         while (purpose := self.evidence.next_purpose(experiment)) is not None:
             if self.limits.interrupted:
                 raise Interrupted
-            if purpose == "rerun" and self.limits.too_late(self._lasted()):
+            if purpose in ("rerun", "sentinel") and self.limits.too_late(self._lasted()):
                 break
-            self._trial(experiment, purpose)
+            self._trial(self.evidence.subject(experiment, purpose), purpose)
         return self._advance(experiment, "measured")
 
     def _decide(self, experiment: Experiment) -> Experiment:
@@ -212,7 +212,7 @@ class Session:
             self.data,
             watch=lambda progress: self.reporter.progress(experiment.n, purpose, progress),
             loses_above=evidence.hopeless_above() if purpose == "screen" else None,
-            wants_holdout=lambda bpb: purpose == "rerun" and evidence.would_keep(experiment, bpb),
+            wants_holdout=lambda bpb: purpose == "rerun" and evidence.may_keep(experiment, bpb),
             keep_caches=purpose == "base" and k == 0,
         )
         self._artefacts(experiment.n).write_trial(k, result)

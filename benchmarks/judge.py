@@ -2,19 +2,24 @@
 
     python benchmarks/judge.py [--nights 300] [--trials 100]
 
-A night is 100 trials' worth of time; base replicates and re-runs cost trials. Ideas are drawn from a world: a share is
-good (0.5 to 4 sigma), most are harmful, the rest does nothing. A kept idea becomes the incumbent. Unit: one sigma.
+A night is 100 trials' worth of time; base replicates, re-runs and trials of the incumbent cost trials. Ideas are drawn from
+a world: a share is good (0.5 to 4 sigma), most are harmful, the rest does nothing. A kept idea becomes the incumbent. In a
+drifting world the machine changes all scores by a random walk of 0.15 sigma a trial. Unit: one sigma.
 """
 
 import argparse
 import random
 from collections.abc import Callable
+from functools import partial
+from itertools import product
 from statistics import fmean
 
 from autoresearch import judge
 
 WORLDS = {"no good ideas, none harmful": (0.0, 0.0), "0 %": (0.0, 0.6), "5 %": (0.05, 0.6), "10 %": (0.10, 0.6), "20 %": (0.20, 0.6)}
 REPLICATES = 3
+ASKED = ("run_again", "compare")
+DRIFT = 0.15  # sigma a trial
 
 
 def idea(rng: random.Random, good: float, harmful: float) -> float:
@@ -25,21 +30,37 @@ def idea(rng: random.Random, good: float, harmful: float) -> float:
     return rng.expovariate(1 / 3) if u < good + harmful else 0.0
 
 
-def night(rng: random.Random, rule: str, trials: int, draw: Callable[[random.Random], float]) -> tuple[float, int, int, int]:
+class Machine:
+    """Draws scores, and may drift."""
+
+    def __init__(self, rng: random.Random, drift: float) -> None:
+        self.rng, self.drift, self.offset, self.spent = rng, drift, 0.0, 0
+
+    def trial(self, truth: float) -> float:
+        """One score."""
+        self.spent += 1
+        self.offset += self.rng.gauss(0, self.drift) if self.drift else 0.0
+        return truth + self.offset + self.rng.gauss(0, 1)
+
+
+def night(
+    rng: random.Random, rule: str, trials: int, drift: float, draw: Callable[[random.Random], float]
+) -> tuple[float, int, int, int]:
     """True gain of the final version, keeps, keeps without effect, experiments."""
-    truth, spent = 0.0, REPLICATES
-    groups = [[rng.gauss(0, 1) for _ in range(REPLICATES)]]
+    machine, truth = Machine(rng, drift), 0.0
+    groups = [[machine.trial(truth) for _ in range(REPLICATES)]]
     incumbent, keeps, empty, count = list(groups[0]), 0, 0, 0
-    while spent < trials:
-        effect, scores = draw(rng), list[float]()
-        while True:
-            scores.append(rng.gauss(truth + effect, 1))
-            spent += 1
-            decision = judge.decide(rule, scores, incumbent, judge.noise([*groups, scores]))
-            if decision.action != "run_again":
-                break
-        groups.append(scores)
+    while machine.spent < trials:
+        effect, beside = draw(rng), list[float]()
+        scores = [machine.trial(truth + effect)]
+        while (decision := judge.decide(rule, scores, incumbent, judge.noise([*groups, scores]), beside)).action in ASKED:
+            if decision.action == "compare":
+                beside.append(machine.trial(truth))
+            else:
+                scores.append(machine.trial(truth + effect))
+        groups += [scores, beside]
         count += 1
+        incumbent += beside
         if decision.action == "keep":
             keeps, empty, truth = keeps + 1, empty + (effect >= 0), truth + effect
             incumbent = scores[1:] or scores
@@ -52,12 +73,12 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=100)
     options = parser.parse_args()
     print("| good ideas | rule | true gain, sigma | keeps | without effect | share | experiments |\n|---|---|---|---|---|---|---|")
-    for world, (good, harmful) in WORLDS.items():
-        for rule in judge.RULES:
-            rng = random.Random(0)
-            nights = [night(rng, rule, options.trials, lambda r, g=good, h=harmful: idea(r, g, h)) for _ in range(options.nights)]
-            gain, keeps, empty, count = (fmean(column) for column in zip(*nights, strict=True))
-            print(f"| {world} | {rule} | {gain:.2f} | {keeps:.2f} | {empty:.2f} | {empty / max(keeps, 1e-9):.0%} | {count:.0f} |")
+    for (world, (good, harmful)), drift, rule in product(WORLDS.items(), (0.0, DRIFT), judge.RULES):
+        rng, draw = random.Random(0), partial(idea, good=good, harmful=harmful)
+        nights = [night(rng, rule, options.trials, drift, draw) for _ in range(options.nights)]
+        gain, keeps, empty, count = (fmean(column) for column in zip(*nights, strict=True))
+        where = world + (", drifting" if drift else "")
+        print(f"| {where} | {rule} | {gain:.2f} | {keeps:.2f} | {empty:.2f} | {empty / max(keeps, 1e-9):.0%} | {count:.0f} |")
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ def main() -> None:
             print(f"| {seed} | {name} | {result.val_bpb:.4f} | {result.reported['step']:.0f} | {took:.1f} |", flush=True)
     print("\n| neighbour | mean | sigma | smallest gain kept half of the time |\n|---|---|---|---|")
     for name, values in scores.items():
-        gain = judge.smallest_gain(3, judge.noise([values]))
+        gain = judge.smallest_gain(judge.noise([values]))
         print(f"| {name} | {fmean(values):.4f} | {stdev(values):.4f} | {gain:.4f} |")
 
 

@@ -157,5 +157,5 @@ def test_a_promising_version_at_the_deadline_ends_as_a_near_miss(
         assert running.run() == "deadline"
         good = store.experiment(1, 1)
     assert good is not None and (good.state, good.verdict, good.near_miss) == ("settled", "discard", True)
-    assert good.reason is not None and good.reason.startswith("no time left to confirm it: looks better")
+    assert good.reason is not None and good.reason.startswith("it could not be confirmed: looks better")
     assert good.delta is not None and good.delta < 0
