@@ -9,7 +9,7 @@ export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 .PHONY: run test test-slow lint clean
 
 run: $(VENV)/.ready
-	$(VENV)/bin/autoresearch run $(if $(HOURS),--hours $(HOURS),--minutes 9)
+	$(VENV)/bin/autoresearch run $(if $(HOURS),--hours $(HOURS),--minutes 11)
 
 test: $(VENV)/.ready
 	$(VENV)/bin/pytest -q -n auto --dist worksteal

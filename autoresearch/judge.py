@@ -1,6 +1,6 @@
 """Verdicts: arithmetic over measurements, without any input or output.
 
-The default rule gives a candidate one screening trial. If that beats the incumbent's mean, fresh re-runs with new
+The default rule gives a candidate one screening trial. If that beats the incumbent's mean by enough, fresh re-runs with new
 seeds decide, and the screening draw is forgotten: a draw that selects is a lucky one by construction. After each
 fresh draw the rule asks how probable a true gain is, taking into account how well the noise itself is known
 (Student's t). Improbable: discard. Probable, on two fresh draws or more: the incumbent is measured again beside the
@@ -18,6 +18,7 @@ RULES = ("default", "greedy")
 MIN_FRESH = 2  # fresh draws before a keep: one alone would make the next incumbent's mean a matter of luck
 MAX_FRESH = 4  # fresh draws after which the verdict falls
 CERTAIN = 0.9  # probability of a gain, asked twice; half a keep in a night of changes without effect (benchmarks/judge.py)
+PROMISING = 0.8  # probability of a gain after the screening that is worth re-runs: an idea that hardly looks better is let go
 FUTILE = 0.6  # probability of a gain below which no more draws are spent
 SIGMA_FLOOR = 1e-6  # bits per byte; scores are rounded to this
 
@@ -120,9 +121,10 @@ def p_below_zero(delta: float, standard_error: float, dof: int) -> float:
 
 def _screened(compared: tuple[float, float], noise: Noise) -> Decision:
     delta, p_gain = compared
-    if delta < 0:
+    if delta < 0 and p_gain >= PROMISING:
         return _decision("run_again", "looks better", delta, p_gain, noise)
-    return _decision("discard", "not better", delta, p_gain, noise, near_miss=delta < noise.sigma)
+    words = "not better" if delta >= 0 else "hardly better"
+    return _decision("discard", words, delta, p_gain, noise, near_miss=delta < noise.sigma)
 
 
 def _greedy(score: float, best: float, noise: Noise) -> Decision:
