@@ -321,7 +321,9 @@ def test_a_builder_that_is_stopped_leaves_no_half_data_set(texts, tmp_path, kill
     (texts / "long.jsonl").write_text("".join(json.dumps({"text": story(n, 900)}) + "\n" for n in range(600)))
     source, data = f"files:{texts}", tmp_path / "cache" / "data"
     arguments = ["--source", source, "--vocab-size", "4000", "--cache", str(tmp_path / "cache")]
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # the tests may run where it is ignored (nohup)
     builder = subprocess.Popen([sys.executable, str(SCRIPT), *arguments], stderr=subprocess.PIPE, text=True)
+    signal.signal(signal.SIGINT, before)
     deadline = time.monotonic() + 60
     while not list(data.glob(".*.new")) and time.monotonic() < deadline:
         time.sleep(0.005)

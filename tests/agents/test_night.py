@@ -15,6 +15,7 @@ from autoresearch.brief import Brief
 from autoresearch.lessons import Lessons
 from autoresearch.measure.data import Dataset
 from autoresearch.measure.settings import Settings
+from autoresearch.review import consistency
 
 
 def test_a_night_with_claude(repository: Path, quick: Settings, bytes_data: Dataset) -> None:
@@ -27,6 +28,7 @@ def test_a_night_with_claude(repository: Path, quick: Settings, bytes_data: Data
             rows = session.ledger.experiments(1)
             broken = [event for event in session.ledger.events(1) if event.kind == "broken"]
             lessons = Lessons.of(repository / "runs", {}, {})
+    assert consistency.check(repository) == []
     assert len(rows) == 4 and {row.state for row in rows} == {"settled"}
     assert len({row.fingerprint for row in rows}) == 4  # nothing was trained twice
     assert all(row.model == "claude-opus-5-5" and row.category == "optimiser" and row.mode for row in rows[1:])
@@ -153,6 +155,8 @@ def test_sixty_experiments_while_a_third_of_the_calls_fails(repository: Path, qu
             thought = sum(event.data["seconds"] for event in session.ledger.events(1) if event.kind in ("proposed", "broken"))
     measured = [row.fingerprint for row in rows if row.verdict in ("keep", "discard", "crash")]
     assert len(rows) == 61 and len(set(measured)) == len(measured)
+    print(f"{thought:.1f} s of thinking in {lasted:.0f} s, ${purse.spent:.2f}")
+    assert consistency.check(repository) == []
     assert purse.spent <= 30 and all(call.cost_usd is not None for call in purse.calls.values())
     # these trials take seconds, not minutes: what the agent took is under 1 % of sixty trials of five minutes
     assert thought < 0.01 * 60 * 300, (thought, lasted)
