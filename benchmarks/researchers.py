@@ -38,21 +38,21 @@ FRESH = 10_000  # seeds of the last measurement begin here
 class Trials(Limits):
     """A session that ends after so many trials."""
 
-    left: int = 0  # type: ignore[assignment]
+    remaining: int = 0
 
     def reached(self, decided: int, trial_seconds: Sequence[float]) -> str | None:
-        return "trials" if self.left <= 0 else None
+        return "trials" if self.remaining <= 0 else None
 
     def too_late(self, trial_seconds: Sequence[float]) -> bool:
-        return self.left <= 0
+        return self.remaining <= 0
 
 
 def sweep(place: Place, text: str, count: int, seed: int) -> str:
     """The tip of a session of `sweep`."""
-    limits = Trials(left=count)
+    limits = Trials(remaining=count)
 
     def counted(*args: Any, **options: Any) -> Result:
-        limits.left -= 1
+        limits.remaining -= 1
         return measure(*args, **options)
 
     with tempfile.TemporaryDirectory() as folder, Ledger.open(Path(folder) / "ledger.db") as store:
