@@ -38,7 +38,7 @@ class Result:
     score_seconds: float = 0.0
     total_seconds: float = 0.0
     score_se: float = 0.0
-    holdout_bpb: float | None = None  # only of what is kept, and never told to an agent
+    holdout_bpb: float | None = None  # only of what may be kept, and never told to an agent
     peak_vram_mb: float | None = None
     grade: str = "NONE"
     weaknesses: list[str] = field(default_factory=list)

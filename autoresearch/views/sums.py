@@ -3,11 +3,10 @@
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 TITLES = {
-    "near_misses": "near misses",
+    "experiments": "tried",
+    "near_misses": "near",
     "minutes_per_keep": "min/keep",
     "minutes": "min",
     "cost_usd": "cost",
@@ -16,16 +15,16 @@ TITLES = {
 
 
 def print_sums(rows: list[dict[str, Any]], console: Console) -> None:
-    """One line for each group."""
+    """One line for each group; a line that is too long is wrapped, nothing is cut."""
     if not rows:
         console.print("nothing was tried yet", style="bold", highlight=False)
         return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for k, name in enumerate(rows[0]):
-        table.add_column(TITLES.get(name, name), justify="left" if k == 0 else "right")
-    for row in rows:
-        table.add_row(*(Text(_cell(name, value)) for name, value in row.items()))
-    console.print(table, highlight=False)
+    lines = [[TITLES.get(name, name) for name in rows[0]]]
+    lines += [[_cell(name, value) for name, value in row.items()] for row in rows]
+    first, *others = (max(map(len, column)) for column in zip(*lines, strict=True))
+    for k, (head, *cells) in enumerate(lines):
+        text = "  ".join([head.ljust(first), *(cell.rjust(width) for cell, width in zip(cells, others, strict=True))])
+        console.print(text, style="bold" if k == 0 else "", highlight=False, markup=False, soft_wrap=True)
 
 
 def _cell(name: str, value: Any) -> str:
