@@ -41,7 +41,7 @@ def main() -> None:
         ledger.connection.execute("PRAGMA synchronous = OFF")
         row = ledger.create_session("t", "b", "s", "claude", "default", {}, {}, 0)
         history: list[Past] = []
-        for count in (10, 100, 1000, 10_000):
+        for count in (10, 100, 119, 1019, 10_019):  # 19 past a multiple of 20, the changing part is at its longest
             fill(ledger, row.id, versions, len(history), count, rng)
             history += [Past.of(each) for each in ledger.experiments(row.id, after=len(history) - 1)]
             began = time.perf_counter()
