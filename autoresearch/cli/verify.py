@@ -1,13 +1,19 @@
-"""Commands that verify: doctor, total."""
+"""Commands that verify: doctor, total, reproduce."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console
 
 from autoresearch.cli.app import JSON, RUN, TAG, VERIFY, app, opened, print_json
 from autoresearch.errors import UserError
+
+if TYPE_CHECKING:
+    from autoresearch.review.again import Again
 
 
 @app.command(rich_help_panel=RUN)
@@ -67,12 +73,48 @@ def total(
     as_json: bool = JSON,
 ) -> None:
     """The honest total: base against final on fresh seeds, on val and on holdout, with a 95 % interval."""
+    from autoresearch.review.total import measure_total
+    from autoresearch.views.total import print_total
+
+    with _again(tag) as again:
+        found = measure_total(again, pairs)
+        data = asdict(found)
+        again.ledger.event(again.session.id, "total", f"{found.val.mean:+.4f} bits per byte", data=data)
+    if as_json:
+        print_json(data)
+    else:
+        print_total(found, Console())
+
+
+@app.command(rich_help_panel=VERIFY)
+def reproduce(
+    n: int = typer.Argument(min=0, help="Number of the experiment; 0 is the base."),
+    draws: int = typer.Option(2, min=1, help="Trials with fresh seeds."),
+    tag: str = TAG,
+    as_json: bool = JSON,
+) -> None:
+    """Measure a version again, and say whether it agrees with the record. Exit code 1 where it does not."""
+    from autoresearch.review.reproduce import reproduce as measure_again
+    from autoresearch.views.total import print_reproduction
+
+    with _again(tag) as again:
+        found = measure_again(again, n, draws)
+    if as_json:
+        print_json(asdict(found))
+    else:
+        print_reproduction(found, Console())
+    if not found.agrees:
+        raise typer.Exit(1)
+
+
+@contextmanager
+def _again(tag: str | None) -> Iterator["Again"]:
+    """Everything to measure versions of a session again with, on the slot that they were measured on."""
     from autoresearch import night, slots, start
     from autoresearch.config import cache_folder
     from autoresearch.measure.cell import protect_self
-    from autoresearch.review.total import Referee, measure_total
+    from autoresearch.review.again import Again
     from autoresearch.views.live import Live
-    from autoresearch.views.total import print_total
     from autoresearch.workspace import Workspace
 
     protect_self()
@@ -81,11 +123,5 @@ def total(
         night.check_same(session, place)
         with slots.hold(place.slot, cache_folder() / "locks"), Live() as live:
             workspace = Workspace(place.root, place.config.train)
-            watch = lambda n, progress: live.progress(n, "total", progress)  # noqa: E731
-            found = measure_total(Referee(store, session, workspace, place.settings, place.data, watch), pairs)
-        data = asdict(found)
-        store.event(session.id, "total", f"{found.val.mean:+.4f} bits per byte", data=data)
-    if as_json:
-        print_json(data)
-    else:
-        print_total(found, Console())
+            watch = lambda n, progress: live.progress(n, "again", progress)  # noqa: E731
+            yield Again(store, session, workspace, place.settings, place.data, watch)

@@ -47,7 +47,7 @@ def _lines(facts: dict[str, Any]) -> dict[str, str]:
         "experiment": f"{facts['n']}, derived from {facts['parent']}" if facts["n"] else "0, the base",
         "commit": facts["sha"] or "",
         "hypothesis": one_line(facts["hypothesis"]),
-        "changed": one_line(facts["change"]),
+        "changed": one_line(facts["change"]) if facts["model"] else "",
         "by": f"{who}, {facts['category']}" if who else "",
         "asked for": _asked(facts),
         "verdict": f"{facts['verdict']}: {one_line(facts['reason'])}" if facts["verdict"] else facts["state"],

@@ -1,7 +1,8 @@
-"""The honest total in words."""
+"""What was measured again, in words."""
 
 from rich.console import Console
 
+from autoresearch.review.reproduce import Reproduction
 from autoresearch.review.total import Interval, Total
 
 
@@ -13,6 +14,18 @@ def print_total(total: Total, console: Console) -> None:
         "holdout": _words(total.holdout),
         "running minimum": f"{total.running_minimum:+.4f}, as other tools report it",
         "optimism": f"{total.optimism:+.4f} of that was not there when measured again",
+    }
+    for name, text in lines.items():
+        console.print(f"{name:17}{text}", highlight=False, soft_wrap=True, markup=False)
+
+
+def print_reproduction(found: Reproduction, console: Console) -> None:
+    """Whether a version scores what the ledger says."""
+    lines = {
+        "recorded": f"experiment {found.n}: {found.recorded:.4f}",
+        "measured": f"{found.measured:.4f}, {len(found.draws)} fresh: {', '.join(f'{draw:.4f}' for draw in found.draws)}",
+        "difference": f"{found.difference:+.4f} +- {found.error:.4f} (one standard error)",
+        "verdict": "it agrees with the record" if found.agrees else "it does NOT agree with the record",
     }
     for name, text in lines.items():
         console.print(f"{name:17}{text}", highlight=False, soft_wrap=True, markup=False)

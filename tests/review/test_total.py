@@ -39,3 +39,21 @@ def test_base_against_final_on_fresh_seeds(finished: Path, settings_of: dict[str
         assert len(total) == 4 and len({trial.seed for trial in total}) == 2
         assert not {trial.seed for trial in total} & {trial.seed for trial in trials if trial.purpose != "total"}
     assert subprocess.run([*command[:3], "doctor", "--ledger"], cwd=finished, env=settings_of).returncode == 0
+
+
+def test_a_version_is_reproduced(finished: Path, settings_of: dict[str, str]) -> None:
+    command = [sys.executable, "-m", "autoresearch", "reproduce"]
+    done = subprocess.run([*command, "1", "--draws", "2", "--json"], cwd=finished, env=settings_of, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["agrees"] and len(found["draws"]) == 2 and found["measured"] == pytest.approx(found["recorded"], abs=2 * found["error"])
+    with Ledger.open(finished / "runs" / "ledger.db") as store:
+        row = store.experiment(1, 1)
+        assert row is not None and row.val_bpb is not None
+        store.update_experiment(row.id, val_bpb=row.val_bpb - 1.0)  # a record that nobody measured
+    done = subprocess.run([*command, "1", "--draws", "1"], cwd=finished, env=settings_of, capture_output=True, text=True, timeout=120)
+    with Ledger.open(finished / "runs" / "ledger.db") as store:
+        store.update_experiment(row.id, val_bpb=row.val_bpb)
+    assert done.returncode == 1 and "does NOT agree with the record" in done.stdout
+    done = subprocess.run([*command, "9"], cwd=finished, env=settings_of, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1 and "experiment 9 has no score that could be reproduced" in done.stderr

@@ -1,0 +1,56 @@
+"""Versions measured again after the loop, with seeds that no experiment was given; these trials judge nothing."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from autoresearch.errors import UserError
+from autoresearch.evidence import known
+from autoresearch.ledger import Experiment, Ledger, Session
+from autoresearch.measure.data import Dataset
+from autoresearch.measure.result import Progress, Result
+from autoresearch.measure.settings import Settings
+from autoresearch.measure.trial import measure
+from autoresearch.workspace import Workspace
+
+PURPOSE = "total"
+
+
+@dataclass(frozen=True)
+class Again:
+    """Everything that a version of one session is measured again with."""
+
+    ledger: Ledger
+    session: Session
+    workspace: Workspace
+    settings: Settings
+    data: Dataset
+    watch: Callable[[int, Progress], None]
+
+    def done(self, experiment: Experiment) -> int:
+        """How often a version was measured again before."""
+        trials = self.ledger.trials(self.session.id, experiment.id)
+        return sum(trial.purpose == PURPOSE for trial in trials)
+
+    def seed(self, k: int) -> int:
+        """The seed of draw `k`: the same for every version."""
+        return int(hashlib.sha256(f"{self.session.seed} total {k}".encode()).hexdigest()[:8], 16) & 0x7FFFFFFF
+
+    def trial(self, experiment: Experiment, k: int) -> Result:
+        """One trial on val and holdout. Raises UserError where it gives no score."""
+        text = self.workspace.read(known(experiment.sha))
+        seed = self.seed(k)
+        trial = self.ledger.start_trial(self.session.id, experiment.id, PURPOSE, seed, known(experiment.blob))
+        result = measure(
+            text,
+            seed,
+            self.settings,
+            self.data,
+            watch=lambda progress: self.watch(experiment.n, progress),
+            wants_holdout=lambda val_bpb: True,
+        )
+        stored = result.as_json() | {"identity": self.session.identity}  # as whoever measures has made sure
+        self.ledger.end_trial(trial.id, result.outcome, result.val_bpb, stored)
+        if result.val_bpb is None or result.holdout_bpb is None:
+            raise UserError(f"experiment {experiment.n} could not be measured again: {result.outcome} {result.reason}")
+        return result
