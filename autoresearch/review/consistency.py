@@ -111,7 +111,8 @@ def _texts(story: Story) -> Findings:
 def _lineage(story: Story) -> Findings:
     """Keeps follow one another, `best` is the last of them, and the branch is there."""
     for before, after in pairwise(story.kept):
-        if after.parent != before.n:
+        origin, branched = _origin(story, after)
+        if origin != before.n and not (branched and origin in {row.n for row in story.kept if row.n < after.n}):
             yield f"keep {after.n} was derived from {after.parent}, not from keep {before.n}", DISTRUST.format(n=after.n)
     if not story.kept or story.unfinished:
         return
@@ -123,6 +124,16 @@ def _lineage(story: Story) -> Findings:
         yield f"{session.branch} is checked out and was left behind", f"`git merge --ff-only {name}` brings it up"
     elif story.workspace.branch(session.tag) not in (last.sha, None):
         yield f"{session.branch} is not at experiment {last.n}", f"`git branch -f {session.branch} {name}`, or leave it if you moved it"
+
+
+def _origin(story: Story, keep: Experiment) -> tuple[int | None, bool]:
+    """The keep that a keep goes back to, by near misses of its line; and whether it was to branch from an older one."""
+    rows = {row.n: row for row in story.settled}
+    branched, at = keep.mode == "branch", rows.get(keep.parent if keep.parent is not None else -1)
+    while at is not None and at.verdict != "keep":
+        branched |= at.mode == "branch"
+        at = rows.get(at.parent) if at.parent is not None and at.parent < at.n else None
+    return (None if at is None else at.n), branched
 
 
 def _messages(story: Story) -> Findings:

@@ -106,6 +106,7 @@ def test_a_gain_in_two_steps_is_found_by_refining_a_near_miss(
             session.base = planted
             session.run()
             rows = session.ledger.experiments(1)
+    assert consistency.check(repository) == []
     kept = next(row for row in rows if row.verdict == "keep" and row.n > 0)
     first = next(row for row in rows if row.n == kept.line)
     assert first.verdict == "discard" and first.near_miss and (first.delta or 0) > 0 and first.change == "GATE 0 -> 1"
