@@ -18,6 +18,7 @@ CEILING = 24_000  # tokens of a whole brief
 CHAPTER = 20  # experiments after which the stable part of the history grows
 CHANGING = 0.35  # of the stable part: the most that is new each time
 LEAST_CHANGING = 2000  # tokens that may be new each time in any case
+AROUND = 1500  # tokens that a role's instructions, tools, headings and quotes may take
 SHARES = {"program": 0.15, "papers": 0.15, "lessons": 0.06, "history": 0.2}  # of the ceiling, at most
 SOURCE = 0.6  # of the ceiling, at most
 
@@ -87,7 +88,7 @@ class Brief:
     def stable(self) -> list[str]:
         """What changes seldom, in pieces worth caching: what only the human writes and the older history; train.py."""
         code = f"# train.py, the incumbent\n\n```python\n{cut(self.best_source, int(SOURCE * self.ceiling))}```"
-        room = self.ceiling - tokens(CONTRACT) - tokens(code) - LEAST_CHANGING - 1500
+        room = self.ceiling - tokens(CONTRACT) - tokens(code) - LEAST_CHANGING - AROUND
         scale = min(1.0, max(0, room) / (sum(SHARES.values()) * self.ceiling))
         most = {name: int(share * scale * self.ceiling) for name, share in SHARES.items()}
         parts = [f"# program.md\n\n{cut(self.program.strip(), most['program'])}"]

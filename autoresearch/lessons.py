@@ -42,11 +42,12 @@ class Lessons:
 
     def add(self, tag: str, past: Past, trials: int) -> None:
         """Append the lesson of a verdict, unless it is there."""
-        evidence = f"[{tag}#{past.n}, {trials} trial{'' if trials == 1 else 's'}]"
         text = self.path.read_text() if self.path.exists() else HEAD.format(about=self.about)
+        evidence = f"[{tag}#{past.n}, {trials} trial{'' if trials == 1 else 's'}]"
         if f"[{tag}#{past.n}," not in text:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self.path.write_text(f"{text.rstrip()}\n{'' if '- ' in text else chr(10)}- {lesson(past)} {evidence}\n")
+            end = "" if text.endswith("\n") else "\n"  # an editor may have left the last line open
+            self.path.write_text(f"{text}{end}- {lesson(past)} {evidence}\n")
 
     def read(self, without: str) -> list[str]:
         """The lines, kept recipes first, then the newest; not those of the session `without`."""
