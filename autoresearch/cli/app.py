@@ -1,7 +1,7 @@
 """The typer application that the commands are added to, and what they share."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,12 +42,13 @@ def print_json(value: Any) -> None:
     typer.echo(json.dumps(value, indent=1, allow_nan=False))
 
 
-def written(path: Path, text: str) -> Path:
+def written(path: Path, pieces: Iterable[str]) -> Path:
     """Write a file, whole or not at all. Raises UserError where that cannot be done."""
     beside = path.with_name(f".{path.name}.new")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_text(text, encoding="utf-8", errors="replace")
+        with beside.open("w", encoding="utf-8", errors="replace") as file:
+            file.writelines(pieces)
         return beside.replace(path)
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error.strerror}") from None

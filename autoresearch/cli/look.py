@@ -2,7 +2,6 @@
 
 import json
 import time
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -100,17 +99,16 @@ def report(
     title, blocks = view.title(night), view.blocks(night)
     texts = {"report.html": webpage.page(title, blocks), "report.md": markdown.document(blocks)}
     for name, text in texts.items():
-        print(written((out or runs / session.tag) / name, text))
+        print(written((out or runs / session.tag) / name, [text]))
 
 
 def _facts(experiment: "Experiment", trials: "list[Trial]", files: "Artefacts") -> dict[str, Any]:
     """An experiment with everything that belongs to it, as `show --json` has it."""
-    own = {name: value for name, value in asdict(experiment).items() if name not in ("id", "session_id")}
-    hidden = ("id", "session_id", "experiment_id", "blob")
-    rows = [{name: value for name, value in asdict(trial).items() if name not in hidden} for trial in trials]
+    from autoresearch.review.export import record
+
     patch = files.patch.read_text(errors="replace") if files.patch.exists() else ""
     lines = files.trace.read_text(errors="replace").splitlines() if files.trace.exists() else []
-    return {**own, "trials": rows, "patch": patch, "trace": [_entry(line) for line in lines]}
+    return {**record(experiment, trials), "patch": patch, "trace": [_entry(line) for line in lines]}
 
 
 def _entry(line: str) -> dict[str, Any]:

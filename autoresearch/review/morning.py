@@ -8,8 +8,8 @@ from typing import Any
 from autoresearch import ledger as package
 from autoresearch.artefacts import Artefacts
 from autoresearch.evidence import JUDGING
-from autoresearch.ledger import Event, Ledger, Session, Trial, sums
-from autoresearch.review.total import Interval, Total
+from autoresearch.ledger import Ledger, Session, Trial, sums
+from autoresearch.review.total import Total, recorded
 
 KEEPS, OTHERS = 40, 12  # experiments of a kind that are shown with all they have; of more, the newest, or the best
 
@@ -68,7 +68,7 @@ def read(store: Ledger, session: Session, runs: Path, now: float) -> Night:
     calls, events = store.calls(session.id), store.events(session.id)
     shown = _shown(rows)
     trials = _trials(store, session, shown)
-    measured = [found for event in events if event.kind == "total" and (found := _total(event)) is not None]
+    measured = recorded(events)
     return Night(
         session=session,
         status=package.status(store, session, now),
@@ -99,15 +99,6 @@ def _trials(store: Ledger, session: Session, shown: Sequence[int]) -> dict[int, 
         trials = store.trials(session.id, experiment.id) if experiment else []
         found[n] = [trial for trial in trials if trial.outcome not in (None, "infra") and trial.purpose in JUDGING]
     return found
-
-
-def _total(event: Event) -> Total | None:
-    """An honest total as the ledger keeps it; None if an older version wrote less."""
-    data = event.data
-    try:
-        return Total(**{**data, "val": Interval(**data["val"]), "holdout": Interval(**data["holdout"])})
-    except (KeyError, TypeError):
-        return None
 
 
 def _weaknesses(trials: dict[int, list[Trial]]) -> list[str]:
