@@ -155,7 +155,7 @@ class Workspace:
             if not self._is_base(base, sha, text):
                 raise UserError(f"refs/autoresearch/{tag} belongs to another base: choose another --tag")
             return base
-        base = sha if text is None or text == self.read(sha) else self._write(sha, text, f"Base of {tag}\n")
+        base = sha if text is None or text == self.read(sha) else self.write(sha, text, f"Base of {tag}\n")
         if (branch := self.branch(tag)) not in (None, base):
             raise UserError(f"branch autoresearch/{tag} exists already: delete it or choose another --tag")
         if self.best(tag) is not None:
@@ -177,7 +177,7 @@ class Workspace:
             if self._git.read_commit(known).parents != [parent] or self.blob(known) != self._store(text):
                 raise UserError(f"refs/autoresearch/{tag}/{n} holds another experiment: choose another --tag")
             return known
-        sha = self._write(parent, text, message)
+        sha = self.write(parent, text, message)
         self._git.move({f"refs/autoresearch/{tag}/{n}": (sha, None)})
         return sha
 
@@ -203,6 +203,38 @@ class Workspace:
         if self.branch(tag) != best:
             self._git.move(self._branch_moves(tag, best))
         return self.branch(tag) == best
+
+    # --- for the user, outside of the loop
+
+    def write(self, parent: str, text: str, message: str) -> str:
+        """A new commit that no reference names yet: the tree of `parent` with another text in the file."""
+        entry = self._entry(parent)
+        mode = entry[0] if entry else "100644"
+        with tempfile.TemporaryDirectory() as folder:
+            index = Path(folder, "index")
+            self._git.run("read-tree", parent, index=index)
+            info = f"{mode},{self._store(text)},{self.file}"
+            self._git.run("update-index", "--add", "--cacheinfo", info, index=index)
+            tree = self._git.line("write-tree", index=index)
+        return self._git.write_commit(Commit(tree, [parent], _clean(message)))
+
+    def set_branch(self, name: str, sha: str, force: bool = False) -> None:
+        """Let a branch of the user's begin at commit `sha`.
+
+        Raises UsageError for a name that git does not take, UserError if it exists and is not to be replaced, or
+        belongs to a session, or is checked out.
+        """
+        ref = f"refs/heads/{name}"
+        if name.startswith("-") or name == "HEAD" or self._git.run("check-ref-format", ref, accept=range(2))[0]:
+            raise UsageError(f"`{name}` cannot be the name of a branch")
+        if name.startswith("autoresearch/"):
+            raise UsageError(f"branches under autoresearch/ belong to sessions: choose another name than {name}")
+        there = self._git.commit_of(ref)
+        if there is not None and not force:
+            raise UserError(f"branch {name} exists already: choose another name, or --force to replace it")
+        if self._is_checked_out(ref):
+            raise UserError(f"branch {name} is checked out: `git switch` to another one first")
+        self._git.move({ref: (sha, there)})
 
     # --- below: plumbing
 
@@ -230,8 +262,10 @@ class Workspace:
         return {mark: (sha, left), name: (sha, now)}
 
     def _checked_out(self, tag: str) -> bool:
-        lines = self._git.line("worktree", "list", "--porcelain").splitlines()
-        return f"branch refs/heads/autoresearch/{tag}" in lines
+        return self._is_checked_out(f"refs/heads/autoresearch/{tag}")
+
+    def _is_checked_out(self, ref: str) -> bool:
+        return f"branch {ref}" in self._git.line("worktree", "list", "--porcelain").splitlines()
 
     def _entry(self, sha: str) -> tuple[str, str] | None:
         """Mode and hash of the file in a commit."""
@@ -241,18 +275,6 @@ class Workspace:
 
     def _store(self, text: str) -> str:
         return self._git.line("hash-object", "-w", "--stdin", stdin=encoded(text))
-
-    def _write(self, parent: str, text: str, message: str) -> str:
-        """A new commit: the tree of `parent` with another text in the file."""
-        entry = self._entry(parent)
-        mode = entry[0] if entry else "100644"
-        with tempfile.TemporaryDirectory() as folder:
-            index = Path(folder, "index")
-            self._git.run("read-tree", parent, index=index)
-            info = f"{mode},{self._store(text)},{self.file}"
-            self._git.run("update-index", "--add", "--cacheinfo", info, index=index)
-            tree = self._git.line("write-tree", index=index)
-        return self._git.write_commit(Commit(tree, [parent], _clean(message)))
 
 
 def _clean(message: str) -> str:

@@ -18,6 +18,7 @@ COMMANDS = {
     "trial": ["trial"],
     "prepare": ["prepare"],
     "doctor": ["doctor", "--budget", "15cpu"],
+    "export": ["export", "--branch", "taken-home", "--tsv", "runs/all.tsv"],
     "doctor --ledger": ["doctor", "--ledger"],
 }
 

@@ -1,14 +1,14 @@
-"""Commands that look: status, log, show."""
+"""Commands that look: status, log, show, report."""
 
 import json
 import time
-from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
 
-from autoresearch.cli.app import JSON, LOOK, TAG, app, opened, print_json
+from autoresearch.cli.app import JSON, LOOK, TAG, app, opened, print_json, written
 from autoresearch.errors import UsageError, UserError
 
 if TYPE_CHECKING:
@@ -82,14 +82,33 @@ def show(
         print_experiment(facts, Console())
 
 
+@app.command(rich_help_panel=LOOK)
+def report(
+    tag: str = TAG,
+    out: Path = typer.Option(None, help="Folder for report.html and report.md; by default runs/TAG."),
+) -> None:
+    """What happened, whether to believe it and what to look at next: one HTML page and a Markdown summary."""
+    from autoresearch import start
+    from autoresearch.review import morning
+    from autoresearch.views import markdown, webpage
+    from autoresearch.views import report as view
+
+    runs = start.repository() / "runs"
+    with opened(tag) as (store, session):
+        night = morning.read(store, session, runs, time.time())
+    title, blocks = view.title(night), view.blocks(night)
+    texts = {"report.html": webpage.page(title, blocks), "report.md": markdown.document(blocks)}
+    for name, text in texts.items():
+        print(written((out or runs / session.tag) / name, [text]))
+
+
 def _facts(experiment: "Experiment", trials: "list[Trial]", files: "Artefacts") -> dict[str, Any]:
     """An experiment with everything that belongs to it, as `show --json` has it."""
-    own = {name: value for name, value in asdict(experiment).items() if name not in ("id", "session_id")}
-    hidden = ("id", "session_id", "experiment_id", "blob")
-    rows = [{name: value for name, value in asdict(trial).items() if name not in hidden} for trial in trials]
+    from autoresearch.review.export import record
+
     patch = files.patch.read_text(errors="replace") if files.patch.exists() else ""
     lines = files.trace.read_text(errors="replace").splitlines() if files.trace.exists() else []
-    return {**own, "trials": rows, "patch": patch, "trace": [_entry(line) for line in lines]}
+    return {**record(experiment, trials), "patch": patch, "trace": [_entry(line) for line in lines]}
 
 
 def _entry(line: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Commands that verify: doctor, total, reproduce."""
+"""Commands that verify: doctor, total, reproduce, export."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import typer
 from rich.console import Console
 
-from autoresearch.cli.app import JSON, RUN, TAG, VERIFY, app, opened, print_json
-from autoresearch.errors import UserError
+from autoresearch.cli.app import JSON, RUN, TAG, VERIFY, app, opened, print_json, written
+from autoresearch.errors import UsageError, UserError
 
 if TYPE_CHECKING:
     from autoresearch.review.again import Again
@@ -105,6 +105,46 @@ def reproduce(
         print_reproduction(found, Console())
     if not found.agrees:
         raise typer.Exit(1)
+
+
+@app.command(rich_help_panel=VERIFY)
+def export(
+    branch: str = typer.Option(None, help="A new branch on your base, with one commit for each kept change."),
+    squash: bool = typer.Option(False, "--squash", help="One commit for all of them."),
+    force: bool = typer.Option(False, "--force", help="Replace the branch if it exists."),
+    tsv: Path = typer.Option(None, help="File for all experiments in the five columns of results.tsv."),
+    jsonl: Path = typer.Option(None, help="File for all experiments with their texts and trials, one JSON object a line."),
+    tag: str = TAG,
+    as_json: bool = JSON,
+) -> None:
+    """Take a session home: a clean branch for review, a table, everything as JSON. Nothing is checked out or pushed."""
+    from autoresearch import config, start
+    from autoresearch.ledger import results_tsv
+    from autoresearch.review import export as exports
+    from autoresearch.workspace import Workspace
+
+    if not (branch or tsv or jsonl):
+        raise UsageError("say what to export: --branch NAME, --tsv FILE, --jsonl FILE")
+    made = None
+    with opened(tag) as (store, session):
+        if branch:
+            root = start.repository()
+            workspace = Workspace(root, config.load(root, {}).train)
+            made = exports.branch(exports.lineage(store, session), workspace, branch, squash, force)
+        files = [
+            *([written(tsv, [results_tsv(store, session)])] if tsv else []),
+            *([written(jsonl, exports.lines(store, session))] if jsonl else []),
+        ]
+    if made and made.unreviewed:
+        numbers = ", ".join(map(str, made.unreviewed))
+        typer.echo(f"nobody has reviewed what was kept here: experiments {numbers}; `autoresearch show N`", err=True)
+    if as_json:
+        print_json({"branch": asdict(made) if made else None, "files": [str(path) for path in files]})
+        return
+    if made:
+        typer.echo(f"{made.name} {made.sha[:7]}: {len(made.experiments)} kept on {made.base[:7]}")
+    for path in files:
+        typer.echo(path)
 
 
 @contextmanager

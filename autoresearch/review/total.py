@@ -8,10 +8,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
+from typing import Any
 
 from autoresearch import judge
 from autoresearch.errors import UserError
 from autoresearch.evidence import known
+from autoresearch.ledger import Event
 from autoresearch.measure.result import Result
 from autoresearch.review.again import PURPOSE, Again
 
@@ -38,6 +40,18 @@ class Total:
     holdout: Interval
     running_minimum: float
     optimism: float
+
+
+def recorded(events: Sequence[Event]) -> list[Total]:
+    """The honest totals that a session's events tell of, oldest first; those of an older version say less and are left out."""
+    return [total for event in events if event.kind == "total" and (total := _of(event.data)) is not None]
+
+
+def _of(data: dict[str, Any]) -> Total | None:
+    try:
+        return Total(**{**data, "val": Interval(**data["val"]), "holdout": Interval(**data["holdout"])})
+    except (KeyError, TypeError):
+        return None
 
 
 def measure_total(again: Again, pairs: int) -> Total:

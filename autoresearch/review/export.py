@@ -1,0 +1,190 @@
+"""A session taken home: a clean branch for review, and everything as lines of JSON.
+
+The words of agents come into commit messages as plain text: behind a subject of ours, or indented, so that none of
+them can be a trailer, a `fixup!`, the beginning of a patch, or name an issue or a person.
+"""
+
+import json
+import re
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from autoresearch.errors import UserError
+from autoresearch.evidence import JUDGING, known
+from autoresearch.ledger import Experiment, Ledger, Session, Trial
+from autoresearch.measure.log import plain
+from autoresearch.review.total import Total, recorded
+from autoresearch.workspace import Workspace
+
+SUBJECT, WIDTH, LONGEST = 72, 76, 2000  # characters: of a first line, of a line, of a hypothesis
+
+
+@dataclass(frozen=True)
+class Branch:
+    """What was exported: `experiments` are the keeps on it, oldest first; nobody has reviewed the `unreviewed`."""
+
+    name: str
+    sha: str
+    base: str
+    experiments: list[int]
+    unreviewed: list[int]
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """The kept changes that the incumbent is made of, with what is known of them."""
+
+    session: Session
+    base: Experiment
+    keeps: list[Experiment]
+    trials: dict[int, list[Trial]]  # that may judge, by experiment id
+    reviewed: set[int]
+    total: Total | None  # of base against the incumbent, the newest
+
+
+def lineage(store: Ledger, session: Session) -> Lineage:
+    """From the base to the incumbent. Raises UserError where nothing was kept."""
+    experiments = {row.n: row for row in store.experiments(session.id) if row.state == "settled"}
+    keeps = [row for row in experiments.values() if row.verdict == "keep"]
+    if len(keeps) < 2:
+        raise UserError("nothing was kept in this session: there is no branch to export")
+    chosen = [row for row in reversed(_ancestry(keeps[-1], experiments)) if row.verdict == "keep" and row.n > 0]
+    trials: dict[int, list[Trial]] = {}
+    for trial in store.trials(session.id):
+        if trial.outcome not in (None, "infra") and trial.purpose in JUDGING:
+            trials.setdefault(trial.experiment_id, []).append(trial)
+    events = store.events(session.id)
+    totals = [total for total in recorded(events) if total.final == chosen[-1].n]
+    reviewed = {event.n for event in events if event.kind == "review" and event.n is not None}
+    return Lineage(session, experiments[0], chosen, trials, reviewed, totals[-1] if totals else None)
+
+
+def _ancestry(experiment: Experiment, known_by: Mapping[int, Experiment]) -> list[Experiment]:
+    """An experiment, what it was derived from, and so on."""
+    path = [experiment]
+    while (parent := known_by.get(-1 if path[-1].parent is None else path[-1].parent)) is not None:
+        path.append(parent)
+    return path
+
+
+def branch(found: Lineage, workspace: Workspace, name: str, squash: bool = False, force: bool = False) -> Branch:
+    """Make the branch: on the user's base one commit for each keep, or one for all of them with `squash`.
+
+    Where the session's base was not the user's text to the byte (constants of a CPU profile), a commit of its own comes first.
+    Raises UsageError and UserError as `Workspace.set_branch` does.
+    """
+    keeps, tip = found.keeps, found.session.base_sha
+    text = workspace.read(known(found.base.sha))
+    if text != workspace.read(tip):
+        tip = workspace.write(tip, text, _base_message(found))
+    if squash:
+        tip = workspace.write(tip, workspace.read(known(keeps[-1].sha)), _squashed(found))
+    else:
+        for keep in keeps:
+            tip = workspace.write(tip, workspace.read(known(keep.sha)), message(found, keep))
+    workspace.set_branch(name, tip, force)
+    numbers = [keep.n for keep in keeps]
+    unreviewed = [n for n in numbers if n not in found.reviewed]
+    return Branch(name, tip, found.session.base_sha, numbers, unreviewed)
+
+
+def lines(store: Ledger, session: Session) -> Iterator[str]:
+    """Every experiment with its text and its trials, one JSON object a line."""
+    trials: dict[int, list[Trial]] = {}
+    for trial in store.trials(session.id):
+        trials.setdefault(trial.experiment_id, []).append(trial)
+    for row in store.experiments(session.id):
+        experiment = known(store.experiment(session.id, row.n))
+        yield json.dumps(record(experiment, trials.get(experiment.id, [])), allow_nan=False) + "\n"
+
+
+def record(experiment: Experiment, trials: Sequence[Trial]) -> dict[str, Any]:
+    """An experiment with its trials as JSON has them."""
+    own = {name: value for name, value in asdict(experiment).items() if name not in ("id", "session_id")}
+    hidden = ("id", "session_id", "experiment_id", "blob")
+    rows = [{name: value for name, value in asdict(trial).items() if name not in hidden} for trial in trials]
+    return {**own, "trials": rows}
+
+
+# --- messages
+
+
+def message(found: Lineage, keep: Experiment) -> str:
+    """What was changed and why, how it was measured, and as trailers what the ledger knows."""
+    trailers = {
+        "Session": found.session.tag,
+        "Experiment": keep.n,
+        "Val-Bpb": f"{known(keep.val_bpb):.6f}",
+        "Delta": _number(keep.delta),
+        "Sigma": f"{keep.sigma or 0.0:.6f}",
+        "Agent": " ".join(filter(None, (keep.agent, keep.model))),
+        "Grade": found.session.grade or "-",
+        "Reviewed": "yes" if keep.n in found.reviewed else "no",
+    }
+    trials = "\n".join(_trial(trial) for trial in found.trials.get(keep.id, []))
+    parts = [_subject(f"Experiment {keep.n}: {_words(keep.hypothesis)}"), _quoted(keep), _evidence(keep)]
+    return "\n\n".join([*parts, *([f"Trials:\n{trials}"] if trials else []), _trailers(trailers)])
+
+
+def _squashed(found: Lineage) -> str:
+    keeps, base = found.keeps, known(found.base.val_bpb)
+    subject = f"{len(keeps)} kept change{'s' if len(keeps) > 1 else ''} of session {found.session.tag}"
+    parts = [f"Experiment {keep.n}\n{_quoted(keep)}\n{_evidence(keep)}" for keep in keeps]
+    trailers = {
+        "Session": found.session.tag,
+        "Experiments": ", ".join(str(keep.n) for keep in keeps),
+        "Val-Bpb": f"{base:.6f} -> {known(keeps[-1].val_bpb):.6f}, as the search saw it",
+        "Honest-Total": _total(found.total),
+        "Grade": found.session.grade or "-",
+        "Reviewed": "yes" if {keep.n for keep in keeps} <= found.reviewed else "no",
+    }
+    return "\n\n".join([_subject(subject), *parts, _trailers(trailers)])
+
+
+def _base_message(found: Lineage) -> str:
+    words = "The constants that the session chose for this device before anything was measured."
+    return f"Base of session {found.session.tag}\n\n{words}\n"
+
+
+def _quoted(keep: Experiment) -> str:
+    lines = textwrap.wrap(_words(keep.hypothesis), WIDTH - 4, break_on_hyphens=False)
+    return textwrap.indent("\n".join(lines or ["(no hypothesis)"]), "    ")
+
+
+def _evidence(keep: Experiment) -> str:
+    sure = "" if keep.p_gain is None else f", {100 * keep.p_gain:.0f} % sure to be better"
+    foreseen = "" if keep.predicted is None else f"; expected {keep.predicted:+.4f}"
+    words = f"Measured {known(keep.val_bpb):.4f} ({_number(keep.delta)}{sure}{foreseen}). {_words(keep.reason)}."
+    return textwrap.fill(words, WIDTH, break_on_hyphens=False)
+
+
+def _trial(trial: Trial) -> str:
+    score = "-" if trial.val_bpb is None else f"{trial.val_bpb:.6f}"
+    return f"  {trial.purpose:8} seed {trial.seed:<10} {score}"
+
+
+def _total(total: Total | None) -> str:
+    if total is None:
+        return "not measured"
+    return f"{total.val.mean:+.6f}, 95 % between {total.val.low:+.6f} and {total.val.high:+.6f}"
+
+
+def _trailers(values: Mapping[str, object]) -> str:
+    return "".join(f"{name}: {_words(str(value), 200)}\n" for name, value in values.items())
+
+
+def _subject(words: str) -> str:
+    return words if len(words) <= SUBJECT else f"{words[: SUBJECT - 3].rstrip()}..."
+
+
+def _words(text: str | None, most: int = LONGEST) -> str:
+    """On one line, without control characters; `#1` and `@name` name nothing any more."""
+    line = " ".join(plain((text or "")[: 4 * most]).split())
+    line = re.sub(r"#(?=\d)|@(?=\w)", lambda found: f"{found[0]} ", line)
+    return line if len(line) <= most else f"{line[: most - 3]}..."
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:+.6f}"

@@ -1,0 +1,111 @@
+"""Everything that a report of a session tells, read from the ledger and from what the session left in files."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from autoresearch import ledger as package
+from autoresearch.artefacts import Artefacts
+from autoresearch.evidence import JUDGING
+from autoresearch.ledger import Ledger, Session, Trial, sums
+from autoresearch.review.total import Total, recorded
+
+KEEPS, OTHERS = 40, 12  # experiments of a kind that are shown with all they have; of more, the newest, or the best
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Night:
+    """What there is to tell. `rows` are those of `log --json`; `trials` and `patches` are of the experiments shown."""
+
+    session: Session
+    status: dict[str, Any]
+    rows: list[Row]
+    total: Total | None
+    totals: int  # how often it was measured
+    by_category: list[Row]
+    by_program: list[Row]
+    notes: list[str]
+    weaknesses: list[str]
+    trials: dict[int, list[Trial]]
+    patches: dict[int, str]
+
+    @property
+    def tried(self) -> list[Row]:
+        """Everything but the base."""
+        return [row for row in self.rows if row["n"] > 0 and row["verdict"]]
+
+    @property
+    def keeps(self) -> list[Row]:
+        """What was kept on the base, in order."""
+        return self._of("keep")
+
+    @property
+    def suspects(self) -> list[Row]:
+        """Whose scores could not be confirmed."""
+        return self._of("suspect")
+
+    @property
+    def failures(self) -> list[Row]:
+        """What gave no score, suspects aside; the newest last."""
+        return self._of("crash", "invalid", "duplicate")
+
+    @property
+    def near_misses(self) -> list[Row]:
+        """The most promising first."""
+        found = [row for row in self.tried if row["near_miss"]]
+        return sorted(found, key=lambda row: row["delta"] if row["delta"] is not None else float("inf"))
+
+    def _of(self, *verdicts: str) -> list[Row]:
+        return [row for row in self.tried if row["verdict"] in verdicts]
+
+
+def read(store: Ledger, session: Session, runs: Path, now: float) -> Night:
+    """What a session left, as it is at `now` (unix seconds)."""
+    rows = package.log_rows(store, session)
+    calls, events = store.calls(session.id), store.events(session.id)
+    shown = _shown(rows)
+    trials = _trials(store, session, shown)
+    measured = recorded(events)
+    return Night(
+        session=session,
+        status=package.status(store, session, now),
+        rows=rows,
+        total=measured[-1] if measured else None,
+        totals=len(measured),
+        by_category=sums.sums(rows, calls, "category"),
+        by_program=sums.sums(rows, calls, "program"),
+        notes=[event.text for event in events if event.kind == "note"],
+        weaknesses=_weaknesses(trials),
+        trials=trials,
+        patches={n: _patch(runs / session.tag / str(n)) for n in shown},
+    )
+
+
+def _shown(rows: Sequence[Row]) -> list[int]:
+    """The base, the newest keeps and the newest suspects."""
+    keeps = [row["n"] for row in rows if row["verdict"] == "keep" and row["n"] > 0]
+    suspects = [row["n"] for row in rows if row["verdict"] == "suspect"]
+    return [0, *keeps[-KEEPS:], *suspects[-OTHERS:]]
+
+
+def _trials(store: Ledger, session: Session, shown: Sequence[int]) -> dict[int, list[Trial]]:
+    """Their trials, those that judged nothing and interrupted ones aside."""
+    found = {}
+    for n in shown:
+        experiment = store.experiment(session.id, n)
+        trials = store.trials(session.id, experiment.id) if experiment else []
+        found[n] = [trial for trial in trials if trial.outcome not in (None, "infra") and trial.purpose in JUDGING]
+    return found
+
+
+def _weaknesses(trials: dict[int, list[Trial]]) -> list[str]:
+    named = [str(each) for group in trials.values() for trial in group for each in trial.result.get("weaknesses") or []]
+    return list(dict.fromkeys(named))
+
+
+def _patch(folder: Path) -> str:
+    path = Artefacts(folder).patch
+    return path.read_text(errors="replace") if path.exists() else ""

@@ -1,0 +1,91 @@
+"""A page as a list of blocks, before it is HTML or Markdown.
+
+Blocks hold text as it was found, untrusted words of agents and programs among it. Only the two renderers
+(webpage.py, markdown.py) write markup, and they clean and escape every string that they are given.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from autoresearch.measure.log import plain
+
+LONGEST = 2000  # characters of one string on a page
+PATCH_LINES, PATCH_COLUMNS = 400, 240  # of a change; the rest is counted
+
+
+class Verbatim(str):
+    """Words to be typed or compared letter by letter: a command, a hash."""
+
+
+@dataclass(frozen=True)
+class Heading:
+    """`anchor` names it for links from inside the page."""
+
+    text: str
+    level: int = 2
+    anchor: str = ""
+
+
+@dataclass(frozen=True)
+class Words:
+    """A paragraph of pieces; `tone` is good, bad, large, quiet or nothing."""
+
+    parts: Sequence[str]
+    tone: str = ""
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """Single facts side by side: (name, value)."""
+
+    facts: Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Cells by row; the columns named in `numbers` are aligned to the right."""
+
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    numbers: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Patch:
+    """A unified diff, or other lines to be shown as they are."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A picture. `svg` is markup that chart.py made; `words` say what it shows where there are no pictures."""
+
+    svg: str
+    words: str
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Blocks that can be folded away."""
+
+    title: str
+    blocks: Sequence["Block"]
+    unfolded: bool = False
+
+
+Block = Heading | Words | Tiles | Table | Patch | Figure | Fold
+
+
+def safe(text: str, most: int = LONGEST) -> str:
+    """Text without control characters, on one line, cut."""
+    line = " ".join(plain(text[: 4 * most]).split())
+    return line if len(line) <= most else f"{line[: most - 3]}..."
+
+
+def patch_lines(text: str) -> list[str]:
+    """The lines of a patch, cleaned; what is too long is cut, what is too much is counted."""
+    found = text.split("\n")
+    lines = [plain(line[: 4 * PATCH_COLUMNS]).replace("\n", " ")[:PATCH_COLUMNS] for line in found[:PATCH_LINES]]
+    more = len(found) - PATCH_LINES
+    return [*lines, f"... {more} more lines"] if more > 0 else lines

@@ -1,0 +1,256 @@
+"""The report of a session: what happened, whether to believe it, and what to look at next, as a list of blocks."""
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+from autoresearch.ledger import Trial
+from autoresearch.review.morning import KEEPS, OTHERS, Night
+from autoresearch.review.total import Interval
+from autoresearch.views import chart, evidence
+from autoresearch.views.blocks import Block, Figure, Fold, Heading, Patch, Table, Tiles, Verbatim, Words, safe
+from autoresearch.views.log import change
+from autoresearch.views.words import duration
+
+Row = dict[str, Any]
+
+TIMES = {"train": "training", "score": "scoring", "setup": "starting trials", "agent_wait": "waiting for the agent", "idle": "idle"}
+OPEN_LINES = 60  # a change of no more lines is shown unfolded
+
+
+def title(night: Night) -> str:
+    """What the page is called."""
+    return f"autoresearch: {night.session.tag}"
+
+
+def blocks(night: Night) -> list[Block]:
+    """The whole report, suspects first."""
+    return [block for section in SECTIONS for block in section(night)]
+
+
+# --- the sections
+
+
+def _suspects(night: Night) -> Iterator[Block]:
+    if not night.suspects:
+        return
+    yield Heading("Suspects")
+    yield Words([f"{_count(night.suspects, 'experiment')} gave scores that could not be confirmed. Read them before anything else."], "bad")
+    yield Table(["n", "what", "why"], [[_n(row), _what(row), _why(row)] for row in night.suspects[-OTHERS:]], frozenset("n"))
+    for row in night.suspects[-OTHERS:]:
+        if night.patches.get(row["n"]):
+            yield Fold(f"the change of experiment {row['n']}", [Patch(night.patches[row["n"]])])
+
+
+def _headline(night: Night) -> Iterator[Block]:
+    total, status = night.total, night.status
+    if total is not None:
+        yield Words([f"{total.val.mean:+.4f} bits per byte, {_between(total.val)}"], f"large {_tone(total.val)}")
+        yield Words([f"The honest total: experiment {total.final} against the base, {total.pairs} pairs of trials on fresh seeds."])
+        yield Words([f"On the holdout text, which nothing was chosen by: {total.holdout.mean:+.4f}, {_between(total.holdout)}."])
+        yield from _doubts(night)
+    elif night.keeps:
+        yield Words(["The honest total is not measured yet:", " ", Verbatim("autoresearch total")], "large")
+    else:
+        yield Words(["Nothing was kept: the base stands."], "large")
+    if night.keeps and status["base_bpb"] is not None:
+        gain = status["best_bpb"] - status["base_bpb"]
+        words = f"The search itself saw {status['base_bpb']:.4f} become {status['best_bpb']:.4f} ({gain:+.4f})."
+        yield Words([f"{words} It chose what it kept by these numbers, so they flatter; the honest total does not."], "quiet")
+    yield Tiles(list(_tiles(night)))
+
+
+def _doubts(night: Night) -> Iterator[Block]:
+    """What stands between the honest total and the reader."""
+    total = night.total
+    if total is not None and night.keeps and night.keeps[-1]["n"] != total.final:
+        latest = night.keeps[-1]["n"]
+        yield Words([f"Experiment {latest} was kept after that and is not in it:", " ", Verbatim("autoresearch total")], "bad")
+    if night.totals > 1:
+        yield Words([f"It was measured {night.totals} times; this is the newest."], "quiet")
+
+
+def _tiles(night: Night) -> Iterator[tuple[str, str]]:
+    status = night.status
+    yield "experiments", str(status["experiments"])
+    yield "kept", str(status["kept"])
+    yield "near misses", str(len(night.near_misses))
+    yield "failed", str(len(night.failures) + len(night.suspects))
+    yield "noise of one trial", "-" if status["sigma"] is None else f"{status['sigma']:.4f}"
+    yield "time", duration(sum(status["time_split"].values()))
+    yield "money", _money(status["cost_usd"])
+    yield "protection", status["grade"] or "-"
+
+
+def _progress(night: Night) -> Iterator[Block]:
+    svg = chart.progress(night.rows, night.status["sigma"])
+    if not svg:
+        return
+    yield Heading("Progress")
+    kept = ", ".join(f"{row['n']} ({row['val_bpb']:.4f})" for row in night.keeps) or "none"
+    yield Figure(svg, f"Each experiment is a dot in report.html. Kept: {kept}.")
+    yield Words(["Hollow dots lie above the picture, failures on its lower edge. A discard is mostly a single draw: low ones are mostly luck."], "quiet")
+
+
+def _spent(night: Night) -> Iterator[Block]:
+    split = sorted(night.status["time_split"].items(), key=lambda item: -item[1])
+    whole = sum(night.status["time_split"].values()) or 1.0
+    yield Heading("Where the night went")
+    yield Words([_course(night)])
+    yield Figure(chart.shares([(TIMES.get(name, name), seconds) for name, seconds in split]), "")
+    rows = [[TIMES.get(name, name), duration(seconds), f"{100 * seconds / whole:.0f} %"] for name, seconds in split]
+    yield Table(["", "time", "share"], rows, frozenset({"time", "share"}))
+    cost, keeps = night.status["cost_usd"], len(night.keeps)
+    each = f", {_money(cost / keeps)} for each keep" if cost and keeps else ""
+    yield Words([f"Money for model calls: {_money(cost)}{each}."])
+    if night.notes:
+        yield Words([f"You told it: {'; '.join(safe(note, 300) for note in night.notes[-OTHERS:])}"])
+
+
+def _kept(night: Night) -> Iterator[Block]:
+    if not night.keeps:
+        return
+    yield Heading("Kept")
+    head = ["n", "commit", "val_bpb", "change", "predicted", "lines", "what"]
+    yield Table(head, [_keep(row) for row in night.keeps], frozenset(head[2:6]) | {"n"})
+    yield from evidence.calibration(night.tried)
+    if len(night.keeps) > KEEPS:
+        yield Words([f"The newest {KEEPS} of {len(night.keeps)} in detail:"])
+    for row in night.keeps[-KEEPS:]:
+        yield from _keep_in_detail(row, night.trials.get(row["n"], []), night.patches.get(row["n"], ""))
+
+
+def _keep_in_detail(row: Row, trials: Sequence[Trial], patch: str) -> Iterator[Block]:
+    yield Heading(f"{row['n']}: {_what(row, 120)}", 3, f"n{row['n']}")
+    if len(safe(row["hypothesis"] or "")) > 120:
+        yield Words([_what(row)])
+    sure = "" if row["p_gain"] is None else f", {100 * row['p_gain']:.0f} % sure to be better"
+    yield Words([f"{_why(row).rstrip('.')}{sure}. Expected: {evidence.number(row['predicted'])}. By {_who(row)}, {row['grade'] or '-'}."])
+    yield evidence.trials(trials)
+    if patch:
+        yield Fold("the change", [Patch(patch)], patch.count("\n") <= OPEN_LINES)
+
+
+def _near(night: Night) -> Iterator[Block]:
+    if not night.near_misses:
+        return
+    yield Heading("Near misses worth another look")
+    best = night.near_misses[:OTHERS]
+    more = len(night.near_misses) - len(best)
+    yield Words([f"Not proven better, not clearly worse: the noise is as large as their effect.{f' {more} more have lower odds.' if more else ''}"])
+    rows = [[_n(row), change(row), evidence.percent(row["p_gain"]), str(row["trials"]), _what(row, 200)] for row in best]
+    yield Table(["n", "change", "odds", "trials", "what"], rows, frozenset({"n", "change", "odds", "trials"}))
+
+
+def _dead_ends(night: Night) -> Iterator[Block]:
+    if night.tried:
+        yield Heading("What was tried, by category")
+        yield evidence.categories(night.by_category, night.tried)
+    if night.failures:
+        yield Heading("What failed", 3)
+        rows = [[_n(row), row["verdict"], _what(row, 120), _why(row)] for row in night.failures[-OTHERS:]]
+        yield Table(["n", "verdict", "what", "why"], rows, frozenset("n"))
+        if len(night.failures) > OTHERS:
+            yield Words([f"These are the newest {OTHERS} of {len(night.failures)}."], "quiet")
+
+
+def _lineage(night: Night) -> Iterator[Block]:
+    if night.keeps:
+        yield Heading("Lineage")
+        yield evidence.lineage(night.rows)
+
+
+def _protection(night: Night) -> Iterator[Block]:
+    session = night.session
+    yield Heading("Protection")
+    weak = session.grade == "WEAK" or any(row["grade"] == "WEAK" for row in night.rows)
+    if weak:
+        text = "Grade WEAK: not everything was protected when this was measured;"
+        yield Words([text, " ", Verbatim("autoresearch doctor"), " ", "says what to do."], "bad")
+    rows = [[name, _value(value)] for name, value in {**session.layers, **session.identity}.items()]
+    rows += [["weakness", words] for words in night.weaknesses]
+    yield Fold(f"{session.grade or 'no grade'}: layers of the cell, and what was measured on", [Table(["", ""], rows)], weak)
+
+
+def _programs(night: Night) -> Iterator[Block]:
+    if not night.by_program:
+        return
+    yield Heading("program.md")
+    rows = [[Verbatim(row["program"][:8]), str(row["experiments"]), str(row["kept"]), _rate(row)] for row in night.by_program]
+    yield Table(["version", "experiments", "kept", "rate"], rows, frozenset({"experiments", "kept", "rate"}))
+    if lines := evidence.advice(night.by_category, night.near_misses):
+        yield Words(["Lines that the evidence suggests for it; the decision is yours:"])
+        yield Patch("\n".join(f"+{line}" for line in lines))
+
+
+SECTIONS: tuple[Callable[[Night], Iterator[Block]], ...] = (
+    lambda night: iter([Heading(title(night), 1)]),
+    _suspects,
+    _headline,
+    _progress,
+    _spent,
+    _kept,
+    _near,
+    _dead_ends,
+    _lineage,
+    _programs,
+    _protection,
+)
+
+
+# --- words
+
+
+def _course(night: Night) -> str:
+    """When it ran, with what, and how it ended."""
+    status = night.status
+    began = "not started" if status["started"] is None else f"{datetime.fromtimestamp(status['started']):%d %B %Y, %H:%M}"
+    ended = f", {status['state']}: {status['stop_reason']}" if status["stop_reason"] else f", {status['state']}"
+    return f"{began}{ended}. Agent {status['agent']}, judge {status['judge']}, budget {status['budget'] or '-'} a trial."
+
+
+def _keep(row: Row) -> list[str]:
+    score = "-" if row["val_bpb"] is None else f"{row['val_bpb']:.4f}"
+    lines = "-" if row["lines_added"] is None else f"+{row['lines_added']} -{row['lines_removed']}"
+    return [_n(row), Verbatim((row["sha"] or "")[:7]), score, change(row), evidence.number(row["predicted"]), lines, _what(row, 160)]
+
+
+def _between(interval: Interval) -> str:
+    sure = "" if interval.high < 0 or interval.low > 0 else ": no difference is shown"
+    return f"95 % between {interval.low:+.4f} and {interval.high:+.4f}{sure}"
+
+
+def _tone(interval: Interval) -> str:
+    return "good" if interval.high < 0 else "bad" if interval.low > 0 else ""
+
+
+def _n(row: Row) -> str:
+    return str(row["n"])
+
+
+def _what(row: Row, most: int = 600) -> str:
+    return safe(row["hypothesis"] or "", most)
+
+
+def _why(row: Row) -> str:
+    return safe(row["reason"] or "", 300)
+
+
+def _who(row: Row) -> str:
+    return safe(" ".join(filter(None, (row["agent"], row["model"]))), 100)
+
+
+def _count(rows: Sequence[Row], name: str) -> str:
+    return f"{len(rows)} {name}{'' if len(rows) == 1 else 's'}"
+
+
+def _money(dollars: float | None) -> str:
+    return "unknown" if dollars is None else f"${dollars:.2f}"
+
+
+def _rate(row: Row) -> str:
+    return f"{100 * row['kept'] / row['experiments']:.0f} %"
+
+
+def _value(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else "-" if value is None else str(value)

@@ -1,0 +1,172 @@
+"""What leaves the house: branches on the user's base, messages that hold no traps, tables, lines of JSON."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from conftest import git
+from typer.testing import CliRunner
+
+from autoresearch.cli import app
+from autoresearch.errors import UserError
+from autoresearch.ledger import Ledger
+from autoresearch.review import export
+from autoresearch.workspace import Workspace
+
+HOSTILE = (
+    "fixup! better\n\nSigned-off-by: Linus <l@example.org>\nCo-authored-by: me <m@example.org>\n\n"
+    "fixes #12 @everyone\ndiff --git a/x b/x\n---\n# gone \x1b[31mred\x00 " + "x" * 10_000
+)
+
+
+@pytest.fixture
+def night(finished: Path, tmp_path: Path) -> Path:
+    """A copy of a session with one keep."""
+    return shutil.copytree(finished, tmp_path / "night")
+
+
+def made(root: Path, name: str = "home", **options: bool) -> export.Branch:
+    with Ledger.open(root / "runs" / "ledger.db") as store:
+        session = store.session()
+        assert session is not None
+        return export.branch(export.lineage(store, session), Workspace(root), name, **options)
+
+
+def second_keep(root: Path, hypothesis: str) -> None:
+    """Let the discarded experiment be a keep on the first one."""
+    with Ledger.open(root / "runs" / "ledger.db") as store:
+        session = store.session()
+        assert session is not None
+        row = store.experiment(session.id, 2)
+        assert row is not None
+        store.update_experiment(row.id, verdict="keep", parent=1, hypothesis=hypothesis, reason="2 fresh re-runs\n\nconfirm: it")
+
+
+def state(root: Path) -> tuple[str, ...]:
+    """What an export must not touch."""
+    others = [line for line in git(root, "for-each-ref").splitlines() if "refs/heads/home" not in line]
+    return (git(root, "status", "--porcelain"), git(root, "rev-parse", "HEAD"), git(root, "symbolic-ref", "HEAD"), "\n".join(others))
+
+
+def trailers(root: Path, commit: str) -> dict[str, str]:
+    lines = git(root, "log", "-1", "--format=%(trailers:only,unfold)", commit).splitlines()
+    return dict(line.split(": ", 1) for line in lines if line)
+
+
+def test_one_commit_for_each_keep_on_the_users_base(night: Path) -> None:
+    (night / "notes.txt").write_text("not committed")
+    before = state(night)
+    found = made(night)
+    assert state(night) == before
+    assert (found.experiments, found.unreviewed) == ([1], [1])
+    assert git(night, "rev-parse", "home").strip() == found.sha
+    assert git(night, "rev-parse", "home~1") == git(night, "rev-parse", "main")
+    assert git(night, "diff", "--name-only", "main", "home") == "train.py\n"
+    assert git(night, "show", "home:train.py") == git(night, "show", "refs/autoresearch/t/1:train.py")
+    message = git(night, "log", "-1", "--format=%B", "home")
+    assert message.startswith("Experiment 1: ") and len(re.findall(r"^  (?:screen|rerun) +seed \d+ +\d\.\d{6}$", message, re.M)) >= 3
+    told = trailers(night, "home")
+    assert list(told) == ["Session", "Experiment", "Val-Bpb", "Delta", "Sigma", "Agent", "Grade", "Reviewed"]
+    assert (told["Experiment"], told["Agent"], told["Reviewed"]) == ("1", "scripted", "no")
+
+
+def test_several_keeps_and_all_of_them_in_one(night: Path) -> None:
+    second_keep(night, "blunt")
+    found = made(night)
+    assert found.experiments == [1, 2]
+    subjects = git(night, "log", "--reverse", "--format=%s", "main..home").splitlines()
+    assert [subject.split(":")[0] for subject in subjects] == ["Experiment 1", "Experiment 2"]
+    made(night, "squashed", squash=True)
+    assert git(night, "rev-list", "--count", "main..squashed") == "1\n"
+    assert git(night, "rev-parse", "squashed^{tree}") == git(night, "rev-parse", "home^{tree}")
+    assert trailers(night, "squashed")["Experiments"] == "1, 2"
+    assert trailers(night, "squashed")["Honest-Total"] == "not measured"
+    assert git(night, "log", "-1", "--format=%s", "squashed") == "2 kept changes of session t\n"
+
+
+@pytest.mark.parametrize("squash", [False, True])
+def test_a_hostile_hypothesis_is_plain_text(night: Path, squash: bool) -> None:
+    second_keep(night, HOSTILE)
+    made(night, squash=squash)
+    message = git(night, "log", "-1", "--format=%B", "home")
+    told = trailers(night, "home")
+    assert "Signed-off-by" not in told and "Co-authored-by" not in told and len(told) == (6 if squash else 8)
+    subject = message.splitlines()[0]
+    assert len(subject) <= 72 and not subject.startswith(("fixup!", "squash!"))
+    assert "\x1b" not in message and "#12" not in message and "@everyone" not in message and "<l@e" not in message
+    assert not [line for line in message.splitlines() if line.startswith(("#", "---", "diff ", "Signed", "Co-auth"))]
+    assert len(message) < 6000 and max(map(len, message.splitlines())) <= 80
+
+
+def test_constants_that_the_session_chose_are_a_commit_of_their_own(night: Path) -> None:
+    text = git(night, "show", "main:train.py")
+    parent = git(night, "commit-tree", "main^{tree}", "-m", "older").strip()
+    workspace = Workspace(night)
+    with Ledger.open(night / "runs" / "ledger.db") as store:
+        session = store.session()
+        assert session is not None
+        other = workspace.write(parent, text.replace("BATCH = 8", "BATCH = 16"), "the user's base")
+        store.connection.execute("UPDATE sessions SET base_sha = ?", (other,))
+    made(night)
+    assert git(night, "log", "--format=%s", f"{other}..home").splitlines()[1] == "Base of session t"
+    assert git(night, "show", "home~1:train.py") == text
+
+
+def test_what_was_reviewed_is_not_named(night: Path) -> None:
+    with Ledger.open(night / "runs" / "ledger.db") as store:
+        session = store.session()
+        assert session is not None
+        store.event(session.id, "review", "accepted", n=1)
+    assert made(night).unreviewed == [] and trailers(night, "home")["Reviewed"] == "yes"
+
+
+def test_a_branch_that_is_there_is_replaced_only_on_request(night: Path) -> None:
+    git(night, "branch", "home", "HEAD")
+    there = git(night, "rev-parse", "home")
+    with pytest.raises(UserError, match="branch home exists already: choose another name, or --force"):
+        made(night)
+    assert git(night, "rev-parse", "home") == there
+    made(night, force=True)
+    assert git(night, "rev-parse", "home") != there
+    with pytest.raises(UserError, match="branch main is checked out"):
+        made(night, "main", force=True)
+
+
+@pytest.mark.parametrize("name", ["-x", "HEAD", "a..b", "a b", "x.lock", "autoresearch/t", ""])
+def test_names_that_no_branch_may_have(night: Path, name: str) -> None:
+    with pytest.raises(UserError, match=r"cannot be the name of a branch|belong to sessions"):
+        made(night, name, force=True)
+
+
+def test_nothing_kept_is_nothing_to_export(night: Path) -> None:
+    with Ledger.open(night / "runs" / "ledger.db") as store:
+        store.connection.execute("UPDATE experiments SET verdict = 'discard' WHERE n = 1")
+    with pytest.raises(UserError, match="nothing was kept in this session"):
+        made(night)
+
+
+def test_the_command_says_what_it_made_and_warns_of_what_nobody_read(night: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(night)
+    files = ["--tsv", "out/all.tsv", "--jsonl", "out/all.jsonl"]
+    done = CliRunner().invoke(app, ["export", "--branch", "home", *files])
+    assert done.exit_code == 0
+    assert re.fullmatch(r"home [0-9a-f]{7}: 1 kept on [0-9a-f]{7}\nout/all.tsv\nout/all.jsonl\n", done.stdout)
+    assert "nobody has reviewed what was kept here: experiments 1;" in done.stderr
+    assert (night / "out/all.tsv").read_text() == (night / "runs/t/results.tsv").read_text()
+    records = [json.loads(line) for line in (night / "out/all.jsonl").read_text().splitlines()]
+    assert [record["n"] for record in records] == [0, 1, 2]
+    assert "SMOOTHING = 0.02" in records[1]["text"] and records[1]["trials"][0]["purpose"] == "screen"
+    assert "say what to export" in str(CliRunner().invoke(app, ["export"]).exception)
+
+
+def test_the_originals_analysis_reads_the_table(night: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its notebook: rows that are no crash, the keeps among them, and their running minimum."""
+    monkeypatch.chdir(night)
+    assert CliRunner().invoke(app, ["export", "--tsv", "all.tsv"]).exit_code == 0
+    head, *rows = [line.split("\t") for line in (night / "all.tsv").read_text().splitlines()]
+    assert head == ["commit", "val_bpb", "memory_gb", "status", "description"]
+    valid = [dict(zip(head, row, strict=True)) for row in rows if row[3] != "crash"]
+    kept = [float(row["val_bpb"]) for row in valid if row["status"] == "keep"]
+    assert len(kept) == 2 and min(kept) == kept[-1] < kept[0]

@@ -1,0 +1,241 @@
+"""The report: what it says first, and that nothing which others wrote can do anything in it."""
+
+import re
+import time
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from autoresearch.ledger import Ledger, Session
+from autoresearch.review import morning
+from autoresearch.views import markdown, report, webpage
+from autoresearch.views.blocks import PATCH_COLUMNS, PATCH_LINES, Patch, Table, Verbatim, Words
+
+HOSTILE = (
+    "<script>alert(1)</script> <img src=x onerror=alert(1)> ]]> --> </style> </details> [me](javascript:alert(1))"
+    " ![x](http://evil.example/a.png) `code` \x1b[31mred\x1b]0;title\x07 \u202eback | cell $$x$$ @everyone"
+    " https://evil.example www.evil.example <!-- \x00 & \" '"
+)
+TOTAL = {"mean": -0.02, "low": -0.03, "high": -0.01}
+
+
+@pytest.fixture
+def ledger(tmp_path: Path):
+    with Ledger.open(tmp_path / "runs" / "ledger.db") as ledger:
+        yield ledger
+
+
+@pytest.fixture
+def session(ledger: Ledger) -> Session:
+    session = ledger.create_session("t", "autoresearch/t", "b" * 40, "sweep", "default", {"budget": "5m"}, {"gpu": None}, 7)
+    add(ledger, session, 0, "keep", val_bpb=2.0, hypothesis="the base", scores=(2.01, 1.99))
+    return session
+
+
+def add(ledger: Ledger, session: Session, n: int, verdict: str, scores: tuple[float, ...] = (), **columns: object) -> None:
+    values = {"state": "settled", "settled": float(n), "sha": f"{n:040x}", "sigma": 0.01, "agent": "sweep"} | columns
+    experiment = ledger.add_experiment(session.id, n, verdict=verdict, **values)
+    for k, score in enumerate(scores):
+        trial = ledger.start_trial(session.id, experiment.id, "rerun" if k else "screen", 1000 * n + k, "blob")
+        ledger.end_trial(trial.id, "ok", score, {"grade": "STRONG", "train_seconds": 60.0, "weaknesses": []})
+
+
+def night(ledger: Ledger, session: Session, folder: Path) -> morning.Night:
+    return morning.read(ledger, session, folder / "runs", time.time())
+
+
+def both(ledger: Ledger, session: Session, folder: Path) -> tuple[str, str]:
+    """The report as HTML and as Markdown."""
+    blocks = report.blocks(night(ledger, session, folder))
+    return webpage.page("t", blocks), markdown.document(blocks)
+
+
+class Tags(HTMLParser):
+    """Every tag with its attributes."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.words = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.words += data
+
+
+def headings(text: str) -> list[str]:
+    return [line.lstrip("# ") for line in text.splitlines() if line.startswith("## ")]
+
+
+# --- what it says
+
+
+def test_a_session_that_kept_nothing(ledger, session, tmp_path):
+    add(ledger, session, 1, "discard", (2.1,), val_bpb=2.1, delta=0.1, hypothesis="wider")
+    page, text = both(ledger, session, tmp_path)
+    assert "Nothing was kept: the base stands." in page and "Nothing was kept: the base stands." in text
+    assert "autoresearch total" not in page and headings(text)[0] == "Progress"
+
+
+def test_a_total_that_was_not_measured_is_said_to_be_missing_and_one_that_was_is_the_headline(ledger, session, tmp_path):
+    add(ledger, session, 1, "keep", (1.9, 1.91, 1.89), val_bpb=1.9, delta=-0.1, predicted=-0.2, hypothesis="deeper", parent=0)
+    page, text = both(ledger, session, tmp_path)
+    assert "**The honest total is not measured yet: `autoresearch total`**" in text
+    total = {"base": 0, "final": 1, "pairs": 3, "val": TOTAL, "holdout": TOTAL | {"high": 0.01}, "running_minimum": -0.1, "optimism": -0.08}
+    ledger.event(session.id, "total", "older", data={"val": TOTAL})
+    ledger.event(session.id, "total", "x", data=total)
+    page, text = both(ledger, session, tmp_path)
+    assert "**-0.0200 bits per byte, 95 % between -0.0300 and -0.0100**" in text and 'class="large good"' in page
+    assert "-0.0200, 95 % between -0.0300 and +0.0100: no difference is shown." in text
+    assert "not measured yet" not in page
+    add(ledger, session, 2, "keep", (1.8,), val_bpb=1.8, delta=-0.1, hypothesis="deeper still", parent=1)
+    assert "Experiment 2 was kept after that and is not in it" in both(ledger, session, tmp_path)[1]
+
+
+def test_a_keep_comes_with_its_change_and_its_evidence(ledger, session, tmp_path):
+    add(ledger, session, 1, "keep", (1.9, 1.91), val_bpb=1.9, delta=-0.1, predicted=-0.2, hypothesis="deeper", reason="confirmed", parent=0)
+    folder = tmp_path / "runs" / "t" / "1"
+    folder.mkdir(parents=True)
+    (folder / "patch.diff").write_text("--- a/train.py\n+++ b/train.py\n@@ -1 +1 @@\n-DEPTH = 2\n+DEPTH = 4\n")
+    page, text = both(ledger, session, tmp_path)
+    assert "| screen | 1000 | ok | 1.900000 |" in text and "| rerun | 1001 | ok | 1.910000 |" in text
+    assert '<span class="added">+DEPTH = 4\n</span>' in page and "```diff\n--- a/train.py" in text
+    assert "confirmed. Expected: -0.2000. By sweep, STRONG." in text
+    assert 'href="#n1"' in page and 'id="n1"' in page
+
+
+def test_suspects_come_first_and_what_else_there_is_has_its_place(ledger, session, tmp_path):
+    add(ledger, session, 1, "suspect", hypothesis="too good", reason="audit", category="numerics")
+    add(ledger, session, 2, "crash", hypothesis="boom", reason="oom", category="architecture")
+    add(ledger, session, 3, "discard", (1.995,), val_bpb=1.995, delta=-0.005, near_miss=True, p_gain=0.9, hypothesis="nearly", category="schedule")
+    for n in range(4, 14):
+        add(ledger, session, n, "discard", val_bpb=2.1, delta=0.1, category="optimiser", program_hash="abc" if n < 9 else "def")
+    ledger.post(session.id, "note", "try a longer warmdown")
+    _, text = both(ledger, session, tmp_path)
+    assert headings(text) == [
+        "Suspects", "Progress", "Where the night went", "Near misses worth another look",
+        "What was tried, by category", "program.md", "Protection",
+    ]  # fmt: skip
+    assert "| 3 | -0.0050 (-0.5 sigma) | 90 % | 1 | nearly |" in text
+    assert "| optimiser | 10 | 0 | 0 | 0 | +10.0 sigma | 0.0 | dead end |" in text
+    assert "+Leave optimiser changes alone: 10 were tried, none came near." in text
+    assert "| 2 | crash | boom | oom |" in text and "You told it: try a longer warmdown" in text
+
+
+def test_what_was_not_protected_is_said(ledger, session, tmp_path):
+    weak = ledger.update_session(session.id, grade="WEAK", layers={"seccomp": False})
+    page, text = both(ledger, weak, tmp_path)
+    assert "**Grade WEAK: not everything was protected" in text and "| seccomp | False |" in text and "<details open>" in page
+
+
+# --- what it does not do
+
+
+def hostile_night(ledger, session, folder):
+    add(ledger, session, 1, "keep", (1.9,), val_bpb=1.9, delta=-0.1, hypothesis=HOSTILE, reason=HOSTILE, category=HOSTILE, agent=HOSTILE, model=HOSTILE, parent=0)
+    add(ledger, session, 2, "suspect", hypothesis=HOSTILE, reason=HOSTILE * 10_000, category=HOSTILE, program_hash=HOSTILE)
+    add(ledger, session, 3, "discard", val_bpb=1.95, delta=-0.01, near_miss=True, hypothesis=HOSTILE)
+    add(ledger, session, 4, "crash", hypothesis=HOSTILE, reason=HOSTILE)
+    ledger.post(session.id, "note", HOSTILE)
+    for n in (1, 2):
+        (folder / "runs" / "t" / str(n)).mkdir(parents=True)
+        (folder / "runs" / "t" / str(n) / "patch.diff").write_text(f"+{HOSTILE}\n```\n</pre><script>alert(1)</script>\n" + "+x\n" * 500_000)
+    return both(ledger, session, folder)
+
+
+def test_hostile_text_is_only_text_on_the_page(ledger, session, tmp_path):
+    page, _ = hostile_night(ledger, session, tmp_path)
+    tags = Tags(page)
+    assert {tag for tag, _ in tags.found}.isdisjoint({"script", "img", "iframe", "object", "link", "base", "form", "foreignobject"})
+    for tag, attributes in tags.found:
+        assert not [name for name in attributes if name.startswith("on") or name in ("src", "style", "srcset")], tag
+        assert attributes.get("href", "#").startswith("#")
+    assert "<script>alert(1)</script>" in tags.words  # to be read
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]", page)
+    assert len(page) < 400_000
+
+
+def test_the_page_allows_its_own_style_sheet_and_nothing_else(ledger, session, tmp_path):
+    page, _ = both(ledger, session, tmp_path)
+    policy = re.search('http-equiv="Content-Security-Policy" content="([^"]+)"', page)
+    assert policy is not None and re.fullmatch(
+        r"default-src 'none'; style-src 'sha256-[A-Za-z0-9+/=]{44}'; base-uri 'none'; form-action 'none'", policy[1]
+    )
+    assert page.index("Content-Security-Policy") < page.index("<style>")
+    assert page.count("http:") + page.count("https:") == 0
+
+
+def test_hostile_text_is_only_text_in_markdown(ledger, session, tmp_path):
+    _, text = hostile_night(ledger, session, tmp_path)
+    fences = re.findall(r"^(`{3,})diff$", text, re.MULTILINE)
+    assert set(fences) == {"````"} and text.count("\n````\n") >= 2  # longer than what the patch holds
+    prose = re.sub(r"^````diff\n.*?^````$", "", text, flags=re.MULTILINE | re.DOTALL)
+    prose = re.sub(r"`[^`\n]+`", "", prose)  # commands and hashes
+    assert "<" not in prose and "@" not in prose and "\x1b" not in text
+    assert not re.search(r"(?<!\\)\[|(?<!\\)\]|(?<!\\)\$|://", prose)
+    rows = [line for line in prose.splitlines() if line.startswith("| 2 ")]
+    assert rows and all(len(re.findall(r"(?<!\\)\|", row)) == 4 for row in rows)
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]", text)
+
+
+@pytest.mark.parametrize(
+    ("words", "written"),
+    [
+        ("1. first", "1\\. first"), ("# title", "\\# title"), ("- item", "\\- item"), ("> quote", "\\> quote"), ("--- a", "\\--- a"),
+        ("-0.5 is less", "-0.5 is less"), ("MATRIX_LR 0.1 -> 0.2", "MATRIX_LR 0.1 -> 0.2"), ("_a_ **b**", "\\_a\\_ \\*\\*b\\*\\*"),
+    ],
+)  # fmt: skip
+def test_ordinary_words_stay_readable(words: str, written: str) -> None:
+    assert markdown.document([Words([words])]) == f"{written}\n"
+
+
+def test_a_command_cannot_leave_its_quotes() -> None:
+    cells = Table(["a"], [[Verbatim("x` | <b>")]])
+    assert markdown.document([cells]).splitlines()[2] == "| `x' \\| <b>` |"
+    assert "<code>x` | &lt;b&gt;</code>" in webpage.page("t", [cells])
+
+
+def test_a_huge_change_is_cut_and_counted() -> None:
+    page = webpage.page("t", [Patch("+" + "x" * 100_000 + "\n" + "+y\n" * 10_000)])
+    assert f"... {10_001 - PATCH_LINES} more lines" in page and "x" * (PATCH_COLUMNS + 1) not in page
+
+
+# --- size
+
+
+def test_ten_thousand_experiments(ledger, session, tmp_path):
+    rows = ((session.id, n, "keep" if n % 500 == 0 else "discard", 2.0 + n % 97 / 1000, float(n), HOSTILE) for n in range(1, 10_000))
+    ledger.connection.execute("BEGIN")
+    ledger.connection.executemany(
+        "INSERT INTO experiments (session_id, n, parent, state, verdict, val_bpb, delta, sigma, started, settled, hypothesis)"
+        " VALUES (?, ?, 0, 'settled', ?, ?, 0.1, 0.01, 1.0, ?, ?)", rows,
+    )  # fmt: skip
+    ledger.connection.execute("COMMIT")
+    began = time.process_time()
+    page, text = both(ledger, session, tmp_path)
+    assert time.process_time() - began < 5.0
+    assert len(page) < 1_000_000 and len(text) < 200_000 and page.count("<circle") < 100
+
+
+# --- the command
+
+
+def test_the_command_writes_both_files_and_says_where(finished, monkeypatch, tmp_path):
+    from typer.testing import CliRunner
+
+    from autoresearch.cli import app
+
+    monkeypatch.chdir(finished)
+    runner = CliRunner()
+    done = runner.invoke(app, ["report"])
+    assert done.exit_code == 0
+    assert done.output.split() == [str(finished / "runs/t/report.html"), str(finished / "runs/t/report.md")]
+    assert "SMOOTHING = 0.02" in (finished / "runs/t/report.html").read_text()
+    assert runner.invoke(app, ["report", "--out", str(tmp_path / "new" / "folder")]).exit_code == 0
+    assert (tmp_path / "new/folder/report.md").read_text().startswith("# autoresearch: t\n")
+    (tmp_path / "file").write_text("")
+    assert "cannot be written" in str(runner.invoke(app, ["report", "--out", str(tmp_path / "file")]).exception)
