@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from conftest import BIGRAM, git
 from programs import autoresearch
 
 from autoresearch.cli import main
+from autoresearch.ledger import Ledger
 
 COMMANDS = ["prepare", "trial", "run", "note", "pause", "unpause", "stop", "doctor", "status", "log", "show"]
 Fails = Callable[[Path, str, int, str], None]
@@ -187,6 +189,39 @@ def test_a_session_that_is_over_looked_at(finished: Path, says: Says) -> None:
     one = shown("show", "1")
     assert "verdict     keep: " in one and "-SMOOTHING = 0.5 " in one and one.count("\ntrial  ") >= 3
     assert "--- brief" in shown("show", "1", "--trace")
+
+
+def test_versions_compared_and_the_incumbent_taken_over(finished: Path, says: Says, fails: Fails) -> None:
+    patch = says(finished, "diff", "0", "1")[1]
+    assert "-SMOOTHING = 0.5 " in patch and "+SMOOTHING = 0.02 " in patch
+    (finished / "train.py").write_text(git(finished, "show", "refs/autoresearch/t/0:train.py"))
+    (finished / "change.diff").write_text(patch)
+    git(finished, "apply", "change.diff")
+    text = says(finished, "best")[1]
+    assert (finished / "train.py").read_text() == text == git(finished, "show", "refs/autoresearch/t/best:train.py")
+    git(finished, "checkout", "-q", "train.py")
+    assert says(finished, "diff", "1", "1")[1] == ""
+    fails(finished, "diff 0 99", 1, "session t has no experiment 99")
+
+
+def test_the_log_of_one_verdict(finished: Path, says: Says, fails: Fails) -> None:
+    assert [line.split()[0] for line in says(finished, "log", "--verdict", "discard")[1].splitlines()] == ["n", "2"]
+    assert [row["n"] for row in json.loads(says(finished, "log", "--verdict", "discard", "--json")[1])] == [2]
+    assert says(finished, "log", "--verdict", "crash")[1] == "no experiment is crash\n"
+    fails(finished, "log --verdict great", 2, "--verdict great is not known: use keep, discard")
+
+
+def test_escape_codes_of_an_agent_do_not_reach_the_terminal(finished: Path, says: Says, tmp_path: Path) -> None:
+    root = shutil.copytree(finished, tmp_path / "copy")
+    evil = "\x1b]0;owned\x07\x1b[2J\x9b31m\u202eevil"
+    with Ledger.open(root / "runs" / "ledger.db") as store:
+        for n in (1, 2):
+            store.connection.execute("UPDATE experiments SET hypothesis = ?, reason = ?, category = ? WHERE n = ?", (evil, evil, evil, n))
+    (root / "runs/t/1/patch.diff").write_text(f"+{evil}\n")
+    (root / "runs/t/1/trace.jsonl").write_text(json.dumps({"kind": evil, "text": evil}) + "\n")
+    for command in ("log --all", "show 1", "show 1 --trace", "log --by category"):
+        shown = says(root, *command.split())[1]
+        assert "evil" in shown and not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]", shown), command
 
 
 def test_sessions_and_experiments_that_are_not_there(finished: Path, fails: Fails) -> None:

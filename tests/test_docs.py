@@ -15,6 +15,8 @@ COMMANDS = {
     "log": ["log", "--all"],
     "log --by": ["log", "--by", "agent"],
     "show": ["show", "1"],
+    "diff": ["diff", "0", "1"],
+    "best": ["best"],
     "trial": ["trial"],
     "prepare": ["prepare"],
     "doctor": ["doctor", "--budget", "15cpu"],

@@ -1,6 +1,7 @@
-"""Commands that look: status, log, show, report."""
+"""Commands that look: status, log, show, diff, best, report."""
 
 import json
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,9 @@ from autoresearch.errors import UsageError, UserError
 
 if TYPE_CHECKING:
     from autoresearch.artefacts import Artefacts
-    from autoresearch.ledger import Experiment, Trial
+    from autoresearch.ledger import Experiment, Ledger, Session, Trial
+
+VERDICTS = ("keep", "discard", "crash", "invalid", "duplicate", "suspect")
 
 
 @app.command(rich_help_panel=LOOK)
@@ -34,6 +37,7 @@ def status(tag: str = TAG, as_json: bool = JSON) -> None:
 def log(
     tag: str = TAG,
     every: bool = typer.Option(False, "--all", help="Everything that was tried, not only what was kept."),
+    verdict: str = typer.Option("keep", help="Only these: keep, discard, crash, invalid, duplicate or suspect."),
     by: str = typer.Option(None, help="Sums instead: by agent, model, category, program or decile."),
     as_json: bool = JSON,
 ) -> None:
@@ -43,6 +47,8 @@ def log(
     from autoresearch.views.log import print_log
     from autoresearch.views.sums import print_sums
 
+    if verdict not in VERDICTS:
+        raise UsageError(f"--verdict {verdict} is not known: use {', '.join(VERDICTS)}")
     if by is not None and by not in sums.KEYS:
         raise UsageError(f"--by {by} is not known: use {', '.join(sums.KEYS)}")
     with opened(tag) as (store, session):
@@ -51,9 +57,9 @@ def log(
     if grouped is not None:
         print_json(grouped) if as_json else print_sums(grouped, Console())
     elif as_json:
-        print_json([row for row in rows if every or row["verdict"] == "keep"])
+        print_json([row for row in rows if every or row["verdict"] == verdict])
     else:
-        print_log(rows, Console(), every)
+        print_log(rows, Console(), every, verdict)
 
 
 @app.command(rich_help_panel=LOOK)
@@ -69,9 +75,7 @@ def show(
     from autoresearch.views.experiment import print_experiment, print_trace
 
     with opened(tag) as (store, session):
-        experiment = store.experiment(session.id, n)
-        if experiment is None:
-            raise UserError(f"session {session.tag} has no experiment {n}: see `autoresearch log --all`")
+        experiment = _experiment(store, session, n)
         trials = store.trials(session.id, experiment.id)
     facts = _facts(experiment, trials, Artefacts(start.repository() / "runs" / session.tag / str(n)))
     if as_json:
@@ -80,6 +84,48 @@ def show(
         print_trace(facts["trace"], Console())
     else:
         print_experiment(facts, Console())
+
+
+@app.command(rich_help_panel=LOOK)
+def diff(
+    n: int = typer.Argument(min=0, help="Number of an experiment; 0 is the base."),
+    m: int = typer.Argument(min=0, help="Number of another one."),
+    tag: str = TAG,
+    as_json: bool = JSON,
+) -> None:
+    """How train.py of one experiment differs from that of another, as a patch."""
+    from autoresearch import source
+    from autoresearch.views.experiment import print_patch
+
+    with opened(tag) as (store, session):
+        before, after = (_experiment(store, session, each).text or "" for each in (n, m))
+    patch = source.unified_diff(before, after)
+    if as_json:
+        added, removed = source.lines_changed(before, after)
+        print_json({"n": n, "m": m, "patch": patch, "lines_added": added, "lines_removed": removed})
+    elif sys.stdout.isatty():
+        print_patch(patch, Console())
+    else:
+        sys.stdout.write(patch)
+
+
+@app.command(rich_help_panel=LOOK)
+def best(tag: str = TAG, as_json: bool = JSON) -> None:
+    """The train.py of the incumbent: `autoresearch best > train.py` takes it over."""
+    from autoresearch import ledger
+    from autoresearch.measure.log import plain
+
+    with opened(tag) as (store, session):
+        facts = ledger.status(store, session, time.time())
+        if facts["best"] is None:
+            raise UserError("the base is not measured yet: there is no incumbent")
+        incumbent = _experiment(store, session, facts["best"])
+    text = incumbent.text or ""
+    if as_json:
+        found = {name: getattr(incumbent, name) for name in ("n", "sha", "val_bpb", "sigma", "hypothesis")}
+        print_json({**found, "base_bpb": facts["base_bpb"], "grade": facts["grade"], "text": text})
+    else:
+        sys.stdout.write(plain(text) if sys.stdout.isatty() else text)
 
 
 @app.command(rich_help_panel=LOOK)
@@ -100,6 +146,13 @@ def report(
     texts = {"report.html": webpage.page(title, blocks), "report.md": markdown.document(blocks)}
     for name, text in texts.items():
         print(written((out or runs / session.tag) / name, [text]))
+
+
+def _experiment(store: "Ledger", session: "Session", n: int) -> "Experiment":
+    found = store.experiment(session.id, n)
+    if found is None:
+        raise UserError(f"session {session.tag} has no experiment {n}: see `autoresearch log --all`")
+    return found
 
 
 def _facts(experiment: "Experiment", trials: "list[Trial]", files: "Artefacts") -> dict[str, Any]:

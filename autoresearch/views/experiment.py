@@ -6,6 +6,7 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
+from autoresearch.measure.log import plain
 from autoresearch.views.log import change
 from autoresearch.views.words import duration, one_line
 
@@ -17,15 +18,15 @@ LONGEST = 2000  # characters of one entry of a trace
 def print_experiment(facts: dict[str, Any], console: Console) -> None:
     """Hypothesis, verdict, every trial with its seed and score, the curve of the last one, and the change."""
     for name, value in _lines(facts).items():
-        console.print(f"[bold]{name:12}[/]{escape(value)}", highlight=False, soft_wrap=True)
+        console.print(f"[bold]{name:12}[/]{escape(plain(value))}", highlight=False, soft_wrap=True)
     for trial in facts["trials"]:
-        console.print(f"[bold]{'trial':12}[/]{escape(_trial(trial))}", highlight=False, soft_wrap=True)
+        console.print(f"[bold]{'trial':12}[/]{escape(plain(_trial(trial)))}", highlight=False, soft_wrap=True)
     curves = [trial["result"]["curve"] for trial in facts["trials"] if trial["result"].get("curve")]
     if curves and (curve := _curve(curves[-1])):
         console.print(f"[bold]{'curve':12}[/]{escape(curve)}", highlight=False, soft_wrap=True)
     if facts["patch"]:
         console.print()
-        _print_patch(facts["patch"], console)
+        print_patch(facts["patch"], console)
 
 
 def print_trace(trace: list[dict[str, Any]], console: Console) -> None:
@@ -34,11 +35,11 @@ def print_trace(trace: list[dict[str, Any]], console: Console) -> None:
         console.print("no trace: this is the base, or its proposal is older than the traces", highlight=False)
     for entry in trace:
         rest = {name: value for name, value in entry.items() if name not in ("kind", "text")}
-        console.print(f"[bold]--- {escape(str(entry.get('kind')))}[/]", highlight=False)
+        console.print(f"[bold]--- {escape(one_line(str(entry.get('kind'))))}[/]", highlight=False)
         text = str(entry.get("text", "")) + ("\n" if "text" in entry and rest else "")
         text += json.dumps(rest, indent=1, ensure_ascii=False) if rest else ""
         more = f"\n[... {len(text) - LONGEST} more characters: --json has them]" if len(text) > LONGEST else ""
-        console.print(escape(text[:LONGEST] + more), highlight=False, soft_wrap=True)
+        console.print(escape(plain(text[:LONGEST]) + more), highlight=False, soft_wrap=True)
 
 
 def _lines(facts: dict[str, Any]) -> dict[str, str]:
@@ -95,7 +96,9 @@ def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.6f}"
 
 
-def _print_patch(patch: str, console: Console) -> None:
+def print_patch(patch: str, console: Console) -> None:
+    """A change, coloured in a terminal, and without anything that a terminal obeys."""
+    patch = plain(patch)
     if console.is_terminal:
         from rich.syntax import Syntax  # here, for it takes a tenth of a second to import
 

@@ -9,6 +9,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 
 from autoresearch.ledger import Session
 from autoresearch.measure.attack import Inspection
+from autoresearch.measure.log import plain
 from autoresearch.measure.result import Progress as TrialProgress
 from autoresearch.session import Reporter
 from autoresearch.start import Place
@@ -37,7 +38,7 @@ class Live(Reporter):
 
     def say(self, text: str, style: str = "") -> None:
         """One line."""
-        self.console.print(escape(text), style=style, highlight=False, soft_wrap=True)
+        self.console.print(escape(plain(text)), style=style, highlight=False, soft_wrap=True)
 
     def opened(self, row: Session, place: Place, found: Inspection, dirty: bool) -> None:
         self.say(str(found))

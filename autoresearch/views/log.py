@@ -5,6 +5,7 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
+from autoresearch.measure.log import plain
 from autoresearch.views.words import one_line
 
 HEADER = f"{'n':>4} {'commit':7} {'val_bpb':>7} {'change':>22} {'verdict':9} {'agent':8} what"
@@ -12,8 +13,8 @@ EXPLAINED = ("crash", "invalid", "duplicate", "suspect")  # verdicts whose reaso
 STYLES = {"keep": "green", "suspect": "bold red", "crash": "red", "invalid": "yellow", "duplicate": "dim", "discard": ""}
 
 
-def print_log(rows: list[dict[str, Any]], console: Console, every: bool = False) -> None:
-    """One line an experiment, oldest first: the kept ones, or every one; suspects are named before all else."""
+def print_log(rows: list[dict[str, Any]], console: Console, every: bool = False, verdict: str = "keep") -> None:
+    """One line an experiment, oldest first: those of a verdict, or every one; suspects are named before all else."""
     suspects = [str(row["n"]) for row in rows if row["verdict"] == "suspect"]
     if suspects:
         text = f"suspect: {', '.join(suspects)}: their scores could not be confirmed; read them with `autoresearch show N`"
@@ -21,11 +22,12 @@ def print_log(rows: list[dict[str, Any]], console: Console, every: bool = False)
     if any(row["grade"] == "WEAK" for row in rows):
         text = "grade WEAK: not everything was protected when these were measured; see `autoresearch doctor`"
         console.print(text, style="yellow", highlight=False, soft_wrap=True)
-    shown = [row for row in rows if every or row["verdict"] == "keep"]
-    console.print(HEADER if shown else "nothing was kept yet: --all shows what there is", style="bold", highlight=False, soft_wrap=True)
+    shown = [row for row in rows if every or row["verdict"] == verdict]
+    none = "nothing was kept yet: --all shows what there is" if verdict == "keep" else f"no experiment is {verdict}"
+    console.print(HEADER if shown else none, style="bold", highlight=False, soft_wrap=True)
     for row in shown:
         style = STYLES.get(row["verdict"], "dim")
-        console.print(escape(_line(row)), style=style, highlight=False, soft_wrap=True)
+        console.print(escape(plain(_line(row))), style=style, highlight=False, soft_wrap=True)
 
 
 def _line(row: dict[str, Any]) -> str:

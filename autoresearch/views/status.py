@@ -6,6 +6,7 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
+from autoresearch.measure.log import plain
 from autoresearch.views.words import duration, moment, shares
 
 STATES = {
@@ -17,7 +18,7 @@ STATES = {
 def print_status(status: dict[str, Any], console: Console, now: float | None = None) -> None:
     """`name  value` lines from what `status --json` shows; suspects come first."""
     for name, value in lines(status, time.time() if now is None else now).items():
-        console.print(f"[bold]{name:12}[/]{escape(value)}", highlight=False, soft_wrap=True)
+        console.print(f"[bold]{name:12}[/]{escape(plain(value))}", highlight=False, soft_wrap=True)
 
 
 def lines(status: dict[str, Any], now: float) -> dict[str, str]:

@@ -4,6 +4,8 @@ from typing import Any
 
 from rich.console import Console
 
+from autoresearch.views.words import one_line
+
 TITLES = {
     "experiments": "tried",
     "near_misses": "near",
@@ -34,4 +36,4 @@ def _cell(name: str, value: Any) -> str:
         return f"${value:.2f}"
     if name == "gain":
         return f"{value:.4f}"
-    return f"{value:.1f}" if isinstance(value, float) else str(value)
+    return f"{value:.1f}" if isinstance(value, float) else one_line(str(value))

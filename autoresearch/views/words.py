@@ -2,6 +2,8 @@
 
 from datetime import datetime
 
+from autoresearch.measure.log import plain
+
 MINUTE, HOUR, DAY = 60, 3600, 86400
 
 
@@ -33,5 +35,5 @@ def shares(seconds: dict[str, float]) -> str:
 
 
 def one_line(text: str | None) -> str:
-    """Without line breaks."""
-    return " ".join((text or "").split())
+    """Without line breaks, and without anything that a terminal obeys."""
+    return " ".join(plain(text or "").split())
