@@ -1,10 +1,12 @@
-"""What the ledger remembers of a proposal: what its text says, by our own reading, and what its agent claims."""
+"""What is written down of an experiment: what its text says, by our own reading, what its agent claims, what was found."""
 
 from typing import Any
 
 from autoresearch import inspiration, source
 from autoresearch.agents import Proposal
 from autoresearch.brief import Brief
+from autoresearch.evidence import known
+from autoresearch.ledger import Experiment
 
 
 def by_text(text: str, parent: str) -> dict[str, Any]:
@@ -32,3 +34,18 @@ def by_agent(proposal: Proposal, brief: Brief) -> dict[str, Any]:
         "mode": brief.direction.mode if brief.direction else None,
         "line": brief.direction.line if brief.direction else None,
     }
+
+
+def keep(experiment: Experiment, trials: int, grade: str | None) -> str:
+    """The message of a kept commit: hypothesis and reason, and the evidence as trailers."""
+    trailers = {
+        "Experiment": experiment.n,
+        "Val-Bpb": f"{known(experiment.val_bpb):.6f}",
+        "Delta": f"{known(experiment.delta):+.6f}",
+        "Sigma": f"{known(experiment.sigma):.6f}",
+        "Trials": trials,
+        "Agent": experiment.agent,
+        "Grade": grade,
+    }
+    lines = "".join(f"{name}: {value}\n" for name, value in trailers.items())
+    return f"{experiment.hypothesis}\n\n{experiment.reason}\n\n{lines}"

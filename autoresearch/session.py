@@ -181,7 +181,7 @@ class Session:
 
     def _settle(self, experiment: Experiment) -> Experiment:
         if experiment.verdict == "keep" and experiment.n > 0:
-            message = self._keep_message(experiment)
+            message = described.keep(experiment, len(self.evidence.trials(experiment)), self.row.grade)
             sha = self.workspace.keep(self.row.tag, experiment.n, known(experiment.sha), message)
             experiment = self._advance(experiment, "decided", sha=sha)
         experiment = self._advance(experiment, "settled", settled=time.time())
@@ -218,7 +218,8 @@ class Session:
         self._artefacts(experiment.n).write_trial(k, result)
         stored = result.as_json() | {"identity": self.identity}
         self.ledger.end_trial(trial.id, result.outcome, result.val_bpb, stored)
-        self._tell("measured", experiment.n, _words(result), seconds=round(result.total_seconds, 1))
+        beside = " (the incumbent, for comparison)" if purpose == "sentinel" else ""
+        self._tell("measured", experiment.n, _words(result) + beside, seconds=round(result.total_seconds, 1))
         if result.outcome == "infra":
             raise UserError(f"a trial could not be started: {result.reason}; see `autoresearch doctor`")
 
@@ -255,19 +256,6 @@ class Session:
             self.row = self.ledger.update_session(self.row.id, state="paused" if latest.kind == "pause" else "running")
             self._tell("state", None, self.row.state)
         return self.row.state == "paused"
-
-    def _keep_message(self, experiment: Experiment) -> str:
-        trailers = {
-            "Experiment": experiment.n,
-            "Val-Bpb": f"{known(experiment.val_bpb):.6f}",
-            "Delta": f"{known(experiment.delta):+.6f}",
-            "Sigma": f"{known(experiment.sigma):.6f}",
-            "Trials": len(self.evidence.trials(experiment)),
-            "Agent": experiment.agent,
-            "Grade": self.row.grade,
-        }
-        lines = "".join(f"{name}: {value}\n" for name, value in trailers.items())
-        return f"{experiment.hypothesis}\n\n{experiment.reason}\n\n{lines}"
 
     def _advance(self, experiment: Experiment, state: str, **columns: Any) -> Experiment:
         return self.ledger.update_experiment(experiment.id, state=state, **columns)

@@ -15,7 +15,7 @@ _LOG = """
       SELECT experiment_id, sum(outcome IS NOT NULL AND outcome != 'infra') AS trials,
              sum(ended - started) AS seconds,
              CASE WHEN min(grade = 'STRONG') THEN 'STRONG' WHEN count(grade) THEN 'WEAK' END AS grade
-      FROM trials WHERE session_id = :session GROUP BY experiment_id
+      FROM trials WHERE session_id = :session AND purpose != 'total' GROUP BY experiment_id
     ) AS t ON t.experiment_id = experiments.id
     WHERE session_id = :session AND (:verdict IS NULL OR verdict = :verdict)
     ORDER BY n
@@ -67,7 +67,7 @@ _TIMES = """
            coalesce(sum(setup_seconds), 0.0) AS setup, min(started) FILTER (WHERE outcome IS NULL) AS running,
            (SELECT coalesce(sum(json_extract(data, '$.seconds')), 0.0) FROM events
             WHERE session_id = :session AND kind IN ('proposed', 'broken')) AS agent_wait
-    FROM trials WHERE session_id = :session
+    FROM trials WHERE session_id = :session AND purpose != 'total'
 """
 
 _RUNNING = """

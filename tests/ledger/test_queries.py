@@ -106,11 +106,13 @@ def test_status_has_everything_that_status_json_promises(ledger, session):
 def test_status_counts_and_names_the_incumbent(ledger, session):
     experiment = base(ledger, session)
     trial(ledger, experiment, "ok", 9.0, purpose="sentinel")
+    trial(ledger, experiment, "ok", 9.0, purpose="total", train_seconds=1000.0)  # measured again later: no part of the night
     for n, verdict in enumerate(["discard", "keep", "crash", "keep", "discard", "duplicate"], start=1):
         settled(ledger, session, n, verdict, val_bpb=1.6 - n / 100, sigma=n / 1000 if n < 4 else None)
     ledger.add_experiment(session.id, 7, verdict="keep", state="decided", val_bpb=0.5)
     shown = package.status(ledger, session, time.time())
     assert shown["base_bpb"] == pytest.approx(1.6)
+    assert shown["time_split"]["train"] == 0 and package.log_rows(ledger, session)[0]["trials"] == 3
     assert (shown["best_bpb"], shown["best_sha"]) == (pytest.approx(1.56), f"{4:040x}")
     assert (shown["experiments"], shown["kept"], shown["sigma"]) == (6, 2, 0.003)
     assert shown["verdicts"] == {"discard": 2, "keep": 2, "crash": 1, "duplicate": 1}
