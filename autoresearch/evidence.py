@@ -77,10 +77,11 @@ class Evidence:
         return judge.hopeless_above(self.scores(self.incumbent()), self.noise())
 
     def may_keep(self, experiment: Experiment, val_bpb: float) -> bool:
-        """Whether one more trial with this score makes the experiment a keep, or nearly one."""
+        """Whether the experiment may become a keep without a further trial after one with this score."""
         trials = self.trials(experiment)
         scores = [known(trial.val_bpb) for trial in trials]
-        return self._decide([*scores, val_bpb], trials).action in ("compare", "keep")
+        enough = len(scores) >= judge.MIN_FRESH  # the screening aside, and this one counted
+        return enough and self._decide([*scores, val_bpb], trials).action in ("compare", "keep")
 
     def subject(self, experiment: Experiment, purpose: str) -> Experiment:
         """What a trial of this purpose measures: the experiment, or for a sentinel the incumbent beside it."""

@@ -1,12 +1,12 @@
 """Verdicts: arithmetic over measurements, without any input or output.
 
 The default rule gives a candidate one screening trial. If that beats the incumbent's mean by enough, fresh re-runs with new
-seeds decide, and the screening draw is forgotten: a draw that selects is a lucky one by construction. After each
-fresh draw the rule asks how probable a true gain is, taking into account how well the noise itself is known
-(Student's t). Improbable: discard. Probable, on two fresh draws or more: the incumbent is measured again beside the
-candidate, in turns, and only these draws decide: a machine that has become faster since the incumbent was measured
-makes no gain. Between: one more draw, up to `MAX_FRESH` of each. So trials are spent where they can change the
-decision. `greedy` is the original's literal rule: any lower number is kept.
+seeds decide, and the screening draw is forgotten: a draw that selects is a lucky one by construction. If the first of
+them looks better too, the incumbent is measured again in turns with the candidate, and only these draws decide: a
+machine that has become faster since the incumbent was measured makes no gain. After each pair the rule asks how
+probable a true gain is, taking into account how well the noise itself is known (Student's t). Nearly certain, on two
+pairs or more: keep. Improbable: discard. Between: one more pair, up to `MAX_FRESH`. So trials are spent where they can
+change the decision. `greedy` is the original's literal rule: any lower number is kept.
 """
 
 import math
@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from statistics import NormalDist, fmean
 
 RULES = ("default", "greedy")
-MIN_FRESH = 2  # fresh draws before a keep: one alone would make the next incumbent's mean a matter of luck
-MAX_FRESH = 4  # fresh draws after which the verdict falls
-CERTAIN = 0.9  # probability of a gain, asked twice; half a keep in a night of changes without effect (benchmarks/judge.py)
+MIN_FRESH = 2  # pairs before a keep: one alone would make the next incumbent's mean a matter of luck
+MAX_FRESH = 4  # pairs after which the verdict falls
+CERTAIN = 0.95  # probability of a gain that is kept; under half a keep in a night without good ideas (benchmarks/judge.py)
 PROMISING = 0.8  # probability of a gain after the screening that is worth re-runs: an idea that hardly looks better is let go
 FUTILE = 0.6  # probability of a gain below which no more draws are spent
 SIGMA_FLOOR = 1e-6  # bits per byte; scores are rounded to this
@@ -75,26 +75,20 @@ def _repeated(fresh: Sequence[float], incumbent: Sequence[float], noise: Noise) 
     delta, p_gain = _compare(fresh, incumbent, noise)
     if p_gain < FUTILE:
         near_miss = delta < noise.sigma
-        return _decision("discard", "fresh re-runs do not confirm it", delta, p_gain, noise, near_miss)
-    if p_gain >= CERTAIN and len(fresh) >= MIN_FRESH:
-        return _decision("compare", f"{len(fresh)} fresh re-runs confirm it", delta, p_gain, noise)
-    if len(fresh) >= MAX_FRESH:
-        return _decision("discard", "too close to call", delta, p_gain, noise, near_miss=True)
-    return _decision("run_again", "looks better", delta, p_gain, noise)
+        return _decision("discard", "a fresh re-run does not confirm it", delta, p_gain, noise, near_miss)
+    return _decision("compare", "looks better", delta, p_gain, noise)
 
 
 def _beside(fresh: Sequence[float], beside: Sequence[float], noise: Noise) -> Decision:
     delta, p_gain = _compare(fresh, beside, noise)
-    if len(beside) < MIN_FRESH:
-        return _decision("compare", "looks better", delta, p_gain, noise)
-    if p_gain >= CERTAIN:
-        words = f"{len(fresh)} fresh re-runs confirm it, with {len(beside)} of the incumbent in turns"
-        return _decision("keep", words, delta, p_gain, noise)
-    if p_gain < FUTILE:
-        near_miss = delta < noise.sigma
-        return _decision("discard", "the incumbent beside it is as good", delta, p_gain, noise, near_miss)
     if len(beside) < len(fresh):
         return _decision("compare", "looks better", delta, p_gain, noise)
+    if p_gain >= CERTAIN and len(fresh) >= MIN_FRESH:
+        words = f"{len(fresh)} fresh re-runs confirm it, in turns with {len(beside)} of the incumbent"
+        return _decision("keep", words, delta, p_gain, noise)
+    if p_gain < (FUTILE if len(fresh) >= MIN_FRESH else 0.5):
+        near_miss = delta < noise.sigma
+        return _decision("discard", "the incumbent beside it is as good", delta, p_gain, noise, near_miss)
     if len(fresh) < MAX_FRESH:
         return _decision("run_again", "looks better", delta, p_gain, noise)
     return _decision("discard", "too close to call", delta, p_gain, noise, near_miss=True)

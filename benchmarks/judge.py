@@ -3,8 +3,9 @@
     python benchmarks/judge.py [--nights 300] [--trials 100]
 
 A night is 100 trials' worth of time; base replicates, re-runs and trials of the incumbent cost trials. Ideas are drawn from
-a world: a share is good (0.5 to 4 sigma), most are harmful, the rest does nothing. A kept idea becomes the incumbent. In a
-drifting world the machine changes all scores by a random walk of 0.15 sigma a trial. Unit: one sigma.
+a world: a share is good (0.5 to 4 sigma), most are harmful, the rest does nothing. A kept idea becomes the incumbent. A machine
+may be steady, drift (all scores follow a random walk of 0.15 sigma a trial), or jump (every seventh trial or so all
+scores move to another level, 2 sigma wide). Unit: one sigma.
 """
 
 import argparse
@@ -19,7 +20,8 @@ from autoresearch import judge
 WORLDS = {"no good ideas, none harmful": (0.0, 0.0), "0 %": (0.0, 0.6), "5 %": (0.05, 0.6), "10 %": (0.10, 0.6), "20 %": (0.20, 0.6)}
 REPLICATES = 3
 ASKED = ("run_again", "compare")
-DRIFT = 0.15  # sigma a trial
+MACHINES = {"steady": (0.0, 0.0), "drifting": (0.15, 0.0), "jumping": (0.0, 0.15)}  # sigma of a step, chance of a jump
+LEVELS = 2.0  # sigma of the levels between which a machine jumps
 
 
 def idea(rng: random.Random, good: float, harmful: float) -> float:
@@ -31,23 +33,26 @@ def idea(rng: random.Random, good: float, harmful: float) -> float:
 
 
 class Machine:
-    """Draws scores, and may drift."""
+    """Draws scores, and may drift or jump."""
 
-    def __init__(self, rng: random.Random, drift: float) -> None:
-        self.rng, self.drift, self.offset, self.spent = rng, drift, 0.0, 0
+    def __init__(self, rng: random.Random, kind: str) -> None:
+        self.rng, self.offset, self.spent = rng, 0.0, 0
+        self.step, self.chance = MACHINES[kind]
 
     def trial(self, truth: float) -> float:
         """One score."""
         self.spent += 1
-        self.offset += self.rng.gauss(0, self.drift) if self.drift else 0.0
+        self.offset += self.rng.gauss(0, self.step) if self.step else 0.0
+        if self.chance and self.rng.random() < self.chance:
+            self.offset = self.rng.gauss(0, LEVELS)
         return truth + self.offset + self.rng.gauss(0, 1)
 
 
 def night(
-    rng: random.Random, rule: str, trials: int, drift: float, draw: Callable[[random.Random], float]
+    rng: random.Random, rule: str, trials: int, kind: str, draw: Callable[[random.Random], float]
 ) -> tuple[float, int, int, int]:
     """True gain of the final version, keeps, keeps without effect, experiments."""
-    machine, truth = Machine(rng, drift), 0.0
+    machine, truth = Machine(rng, kind), 0.0
     groups = [[machine.trial(truth) for _ in range(REPLICATES)]]
     incumbent, keeps, empty, count = list(groups[0]), 0, 0, 0
     while machine.spent < trials:
@@ -72,13 +77,12 @@ def main() -> None:
     parser.add_argument("--nights", type=int, default=300)
     parser.add_argument("--trials", type=int, default=100)
     options = parser.parse_args()
-    print("| good ideas | rule | true gain, sigma | keeps | without effect | share | experiments |\n|---|---|---|---|---|---|---|")
-    for (world, (good, harmful)), drift, rule in product(WORLDS.items(), (0.0, DRIFT), judge.RULES):
+    print("| machine | good ideas | rule | true gain, sigma | keeps | without effect | share | experiments |\n|---|---|---|---|---|---|---|---|")
+    for kind, (world, (good, harmful)), rule in product(MACHINES, WORLDS.items(), judge.RULES):
         rng, draw = random.Random(0), partial(idea, good=good, harmful=harmful)
-        nights = [night(rng, rule, options.trials, drift, draw) for _ in range(options.nights)]
+        nights = [night(rng, rule, options.trials, kind, draw) for _ in range(options.nights)]
         gain, keeps, empty, count = (fmean(column) for column in zip(*nights, strict=True))
-        where = world + (", drifting" if drift else "")
-        print(f"| {where} | {rule} | {gain:.2f} | {keeps:.2f} | {empty:.2f} | {empty / max(keeps, 1e-9):.0%} | {count:.0f} |")
+        print(f"| {kind} | {world} | {rule} | {gain:.2f} | {keeps:.2f} | {empty:.2f} | {empty / max(keeps, 1e-9):.0%} | {count:.0f} |")
 
 
 if __name__ == "__main__":

@@ -96,14 +96,14 @@ def test_a_gain_in_two_steps_is_found_by_refining_a_near_miss(
     # noise of its own, so that one sigma is wider than what the first step loses
     planted = bigram.replace("SMOOTHING = 0.5  # added to every count\n", TWO_STEPS).replace(
         "logits = SHARPNESS * np.log(counts + SMOOTHING)",
-        "smoothing = 0.5 - 0.45 * GATE * GAIN + 0.003 * GATE + 0.06 * np.random.default_rng(trial.seed).random()\n"
+        "smoothing = 0.5 - 0.45 * GATE * GAIN + 0.012 * GATE + 0.06 * np.random.default_rng(trial.seed).random()\n"
         "    logits = SHARPNESS * np.log(counts + smoothing)",
     )
     assert planted.count("GATE") == 3
     with MessagesServer(TwoSteps()) as server:
         agent = claude(server.url, purse)
         with night(repository, quick, bytes_data, agent, max_experiments=6) as session:
-            session.base = planted
+            session.base, session.replicates = planted, 5
             session.run()
             rows = session.ledger.experiments(1)
     assert consistency.check(repository) == []
