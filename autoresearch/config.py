@@ -70,8 +70,16 @@ class Config(BaseModel):
     """Files and folders that `command` may read besides the system, its program and the scratch folder."""
     command_env: Words = Field(default_factory=list)
     """Names of environment variables that `command` gets, such as a key; none are passed on otherwise."""
-    judge: Literal["default", "greedy"] = "default"
-    """The rule for a keep; `greedy` keeps any lower number, as the original does."""
+    judge: Literal["default", "strict", "greedy"] = "default"
+    """The rule for a keep; `strict` wants to be nearly certain, `greedy` keeps any lower number, as the original does."""
+    max_gpu_gb: float | None = Field(default=None, gt=0)
+    """GPU memory that a version may use; more makes it invalid."""
+    max_parameters: int | None = Field(default=None, gt=0)
+    """Parameters that a version may have, as counted in its checkpoint."""
+    max_lines: int | None = Field(default=None, gt=0)
+    """Lines that train.py may have."""
+    total_pairs: int = Field(default=3, ge=0)
+    """Pairs of trials for the honest total when a session ends; 0 leaves it to `autoresearch total`."""
     budget: str | None = None
     """What one trial may train: `5m`, `300s` (wall clock), `15cpu` (CPU seconds), `200steps`."""
     hours: float | None = Field(default=None, gt=0, allow_inf_nan=False)

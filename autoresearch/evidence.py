@@ -1,20 +1,23 @@
 """What a session's trials say: which version leads, how it scored, how large the noise is, what comes next."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any, TypeVar
 
-from autoresearch import judge
+from autoresearch import judge, source
+from autoresearch.constraints import Constraints
 from autoresearch.errors import UserError
+from autoresearch.judge import Draw
 from autoresearch.ledger import Experiment, Ledger, Session, Trial
 
 T = TypeVar("T")
 
 PATIENCE = 2  # trials of the incumbent that may fail beside a candidate
+EVERY = 20  # trials after which the incumbent is measured again in any case
 NEXT = {"run_again": "rerun", "compare": "sentinel"}  # purposes of trials that the judge asks for
-
-JUDGING = ("base", "screen", "rerun", "sentinel")  # purposes of trials; those of the honest total decide nothing
+FRESH = ("base", "rerun", "sentinel")  # purposes of trials that did not select what they measure
+JUDGING = (*FRESH, "screen")  # those of the honest total decide nothing
 
 
 def known(value: T | None) -> T:
@@ -23,13 +26,58 @@ def known(value: T | None) -> T:
     return value
 
 
+def judging(trials: Iterable[Trial]) -> list[Trial]:
+    """The trials that ended by themselves and may judge."""
+    return [trial for trial in trials if trial.outcome not in (None, "infra") and trial.purpose in JUDGING]
+
+
+def by_experiment(trials: Iterable[Trial]) -> dict[int, list[Trial]]:
+    """Trials by the id of their experiment."""
+    groups: dict[int, list[Trial]] = {}
+    for trial in trials:
+        groups.setdefault(trial.experiment_id, []).append(trial)
+    return groups
+
+
+def telling(trials: Iterable[Trial]) -> list[Trial]:
+    """The good trials that a version is known by: without the one that selected it, where there is a fresh one."""
+    good = [trial for trial in judging(trials) if trial.outcome == "ok"]
+    return [trial for trial in good if trial.purpose in FRESH] or good
+
+
+def draws(trials: Iterable[Trial]) -> list[Draw]:
+    """Good trials as the judge sees them."""
+    return [Draw(known(trial.val_bpb), trial.id, trial.seed) for trial in trials if trial.outcome == "ok"]
+
+
+def earlier(ledger: Ledger, session: Session) -> tuple[float, float] | None:
+    """Sigma and its degrees of freedom from other sessions with the same identity and budget, if there are any."""
+    squares, dof = 0.0, 0.0
+    for other in ledger.sessions():
+        if other.id == session.id or not _comparable(other, session):
+            continue
+        found = judge.noise([draws for draws in _groups(ledger, other)])
+        squares, dof = squares + found.sigma**2 * found.dof, dof + found.dof
+    return (float((squares / dof) ** 0.5), dof) if dof else None
+
+
+def _comparable(other: Session, session: Session) -> bool:
+    return other.identity == session.identity and other.settings == session.settings
+
+
+def _groups(ledger: Ledger, session: Session) -> list[list[Draw]]:
+    return [[Draw(score, at, seed) for at, seed, score in group] for group in ledger.scores(session.id, FRESH)]
+
+
 @dataclass(frozen=True)
 class Evidence:
     """Questions to the ledger about one session, answered for the judge and for briefs."""
 
     ledger: Ledger
     session: Session
-    replicates: int  # trials of the base
+    replicates: int  # trials of the base; any incumbent is measured as often before something is held against it
+    earlier: tuple[float, float] | None = None
+    constraints: Constraints = field(default_factory=Constraints)
 
     def incumbent(self) -> Experiment:
         """The best kept version so far."""
@@ -38,18 +86,15 @@ class Evidence:
 
     def trials(self, experiment: Experiment) -> list[Trial]:
         """The trials of an experiment that ended by themselves and may judge it, in order."""
-        trials = self.ledger.trials(self.session.id, experiment.id)
-        return [trial for trial in trials if trial.outcome not in (None, "infra") and trial.purpose in JUDGING]
+        return judging(self.ledger.trials(self.session.id, experiment.id))
 
     def scores(self, experiment: Experiment) -> list[float]:
-        """The scores that a version is known by: without the draw that selected it, where there is a fresh one."""
-        good = [trial for trial in self.trials(experiment) if trial.outcome == "ok"]
-        fresh = [trial for trial in good if trial.purpose != "screen"]
-        return [known(trial.val_bpb) for trial in fresh or good]
+        """The scores that a version is known by."""
+        return [draw.score for draw in self._known(experiment)]
 
     def noise(self) -> judge.Noise:
-        """Spread of single trials around their version's mean, pooled over the session."""
-        return judge.noise(self.ledger.scores(self.session.id, JUDGING))
+        """How scores of one version vary in this session."""
+        return judge.noise(_groups(self.ledger, self.session), self.earlier)
 
     def base_seconds(self) -> tuple[float, float] | None:
         """What the base's slowest trial took to set up and to score; None before it was measured."""
@@ -59,34 +104,72 @@ class Evidence:
             return None
         return max(r["setup_seconds"] for r in results), max(r["score_seconds"] for r in results)
 
+    # --- what comes next
+
     def next_purpose(self, experiment: Experiment) -> str | None:
         """The purpose of the trial that an experiment needs next, if it needs one."""
         trials = self.trials(experiment)
-        if trials and trials[-1].outcome != "ok":
+        if trials and (trials[-1].outcome != "ok" or self._violation(trials)):
             return None
         if experiment.n == 0:
             return "base" if len(trials) < self.replicates else None
         if not trials:
-            return "screen"
+            return "sentinel" if self._due() else "screen"
         if sum(trial.outcome != "ok" for trial in self._beside(trials)) >= PATIENCE:
             return None
-        return NEXT.get(self._judge(trials).action)
-
-    def hopeless_above(self) -> float:
-        """A screening claim above this has lost, audited or not."""
-        return judge.hopeless_above(self.scores(self.incumbent()), self.noise())
-
-    def may_keep(self, experiment: Experiment, val_bpb: float) -> bool:
-        """Whether the experiment may become a keep without a further trial after one with this score."""
-        trials = self.trials(experiment)
-        scores = [known(trial.val_bpb) for trial in trials]
-        enough = len(scores) >= judge.MIN_FRESH  # the screening aside, and this one counted
-        return enough and self._decide([*scores, val_bpb], trials).action in ("compare", "keep")
+        return NEXT.get(self._judge(experiment, trials).action)
 
     def subject(self, experiment: Experiment, purpose: str) -> Experiment:
         """What a trial of this purpose measures: the experiment, or for a sentinel the incumbent beside it."""
         n = self.incumbent().n if purpose == "sentinel" else experiment.n
         return known(self.ledger.experiment(self.session.id, n))
+
+    def seed(self, experiment: Experiment, purpose: str) -> int:
+        """The seed of the next trial: the same when a lost one is run again.
+
+        A trial of the incumbent beside a candidate gets the seed of one of its re-runs: they make a pair.
+        """
+        trials = self.trials(experiment)
+        if purpose == "sentinel" and trials:
+            return self.session.seed_of(experiment.n, 1 + len(self._beside(trials)))
+        subject = self.subject(experiment, purpose)
+        return self.session.seed_of(subject.n, len(self.trials(subject)))
+
+    def hopeless_above(self) -> float:
+        """A screening claim above this has lost, audited or not."""
+        return judge.hopeless_above(self._known(self.incumbent()), self.noise())
+
+    def may_keep(self, experiment: Experiment, val_bpb: float) -> bool:
+        """Whether the experiment may become a keep without a further trial of it, after one with this score."""
+        trials = self.trials(experiment)
+        after = [*draws(trials), Draw(val_bpb, 1 + max(trial.id for trial in trials))]
+        return self._decide(experiment, after).action in ("compare", "keep")
+
+    def drifted(self, experiment: Experiment) -> str | None:
+        """What the newest trial of a version says about the machine, if it is far from the ones before."""
+        *before, now = self._known(experiment)
+        if len(before) < 2:
+            return None
+        noise = self.noise()
+        away = (now.score - fmean(draw.score for draw in before)) / noise.sigma
+        if abs(away) < 3 * (1 + 1 / len(before)) ** 0.5:
+            return None
+        return f"experiment {experiment.n} scores {away:+.1f} sigma from before: the machine has changed, older trials count for less"
+
+    def _due(self) -> bool:
+        """Whether the incumbent has to be measured again before anything is held against it."""
+        if self.session.judge == "greedy":
+            return False
+        trials = self.trials(self.incumbent())
+        sentinels = [trial for trial in trials if trial.purpose in FRESH]
+        if len(sentinels) >= PATIENCE and all(trial.outcome != "ok" for trial in sentinels[-PATIENCE:]):
+            return False
+        if sum(trial.outcome == "ok" for trial in sentinels) < self.replicates:
+            return True
+        since = self.ledger.trials_after(self.session.id, trials[-1].id)
+        return len(since) >= EVERY or any(_disturbed(trial, trials[-1]) for trial in since)
+
+    # --- verdicts
 
     def verdict(self, experiment: Experiment) -> dict[str, Any]:
         """The columns that a measured experiment gets. Raises UserError where the base itself fails."""
@@ -97,7 +180,9 @@ class Evidence:
         if failed is not None:
             verdict = "suspect" if failed.outcome == "suspect" else "crash"
             return {"verdict": verdict, "reason": f"{failed.outcome}: {failed.result.get('reason', '')}"}
-        decision = self._judge(trials)
+        if (violation := self._violation(trials)) is not None:
+            return {"verdict": "invalid", "reason": violation}
+        decision = self._judge(experiment, trials)
         unconfirmed = decision.action in NEXT  # the session's time was up, or the incumbent could not be measured
         return {
             "verdict": "discard" if unconfirmed else decision.action,
@@ -113,20 +198,49 @@ class Evidence:
         if failed is not None:
             why = f"{failed.outcome}: {failed.result.get('reason', '')}"
             raise UserError(f"the base train.py fails ({why}): mend and commit it, then run again")
+        if (violation := self._violation(trials)) is not None:
+            raise UserError(f"the base train.py {violation}: change it, or the limit")
         scores = [known(trial.val_bpb) for trial in trials]
-        sigma = judge.noise([scores]).sigma
-        return {"verdict": "keep", "reason": "the base", "val_bpb": fmean(scores), "sigma": sigma}
+        return {"verdict": "keep", "reason": "the base", "val_bpb": fmean(scores), "sigma": self.noise().sigma}
 
-    def _judge(self, trials: Sequence[Trial]) -> judge.Decision:
-        return self._decide([known(trial.val_bpb) for trial in trials], trials)
+    def _violation(self, trials: Sequence[Trial]) -> str | None:
+        return next((words for trial in trials if (words := self.constraints.violated(trial.result))), None)
 
-    def _decide(self, scores: Sequence[float], trials: Sequence[Trial]) -> judge.Decision:
-        beside = [known(trial.val_bpb) for trial in self._beside(trials) if trial.outcome == "ok"]
-        return judge.decide(self.session.judge, scores, self.scores(self.incumbent()), self.noise(), beside)
+    def _judge(self, experiment: Experiment, trials: Sequence[Trial]) -> judge.Decision:
+        return self._decide(experiment, draws(trials))
+
+    def _decide(self, experiment: Experiment, candidate: Sequence[Draw]) -> judge.Decision:
+        beliefs = judge.learn(self.ledger.effects(self.session.id))
+        incumbent = self._known(self.incumbent())
+        simpler = self._allowance() if self._simpler(experiment) else None
+        return judge.decide(self.session.judge, candidate, incumbent, self.noise(), beliefs, simpler)
+
+    def _simpler(self, experiment: Experiment) -> bool:
+        """Whether it takes code, or a kept change, out of the incumbent."""
+        if experiment.mode in judge.SIMPLER_MODES:
+            return True
+        incumbent = known(self.ledger.experiment(self.session.id, self.incumbent().n))
+        ours, theirs = source.size(known(experiment.text)), source.size(known(incumbent.text))
+        return ours.lines < theirs.lines and ours.tokens < theirs.tokens
+
+    def _allowance(self) -> float:
+        """How many sigma simplifications may still cost in this session."""
+        kept = self.ledger.experiments(self.session.id, verdict="keep")
+        return judge.ALLOWANCE - sum(max(row.delta or 0.0, 0.0) / known(row.sigma) for row in kept if row.n > 0)
+
+    def _known(self, experiment: Experiment) -> list[Draw]:
+        return draws(telling(self.trials(experiment)))
 
     def _beside(self, trials: Sequence[Trial]) -> list[Trial]:
         """Trials of the incumbent since an experiment was screened."""
-        if not trials:
-            return []
         sentinels = [trial for trial in self.trials(self.incumbent()) if trial.purpose == "sentinel"]
         return [trial for trial in sentinels if trial.id > trials[0].id]
+
+
+def _disturbed(trial: Trial, before: Trial) -> bool:
+    """Whether a trial ran under other conditions than the incumbent's last one (machine.conditions)."""
+    now, then = trial.result.get("conditions") or {}, before.result.get("conditions") or {}
+    if now.get("other_processes", 0) > then.get("other_processes", 0):
+        return True
+    clocks = now.get("sm_mhz"), then.get("sm_mhz")
+    return None not in clocks and abs(known(clocks[0]) / known(clocks[1]) - 1) > 0.03

@@ -9,6 +9,7 @@ from typing import Any
 from autoresearch import agents, ledger, plan, start
 from autoresearch.agents.library import LedgerLibrary
 from autoresearch.agents.services import CallRecord, Services
+from autoresearch.constraints import Constraints
 from autoresearch.errors import UserError
 from autoresearch.ledger import Ledger
 from autoresearch.limits import Limits
@@ -66,6 +67,7 @@ def _session(
         base=plan.fitted(workspace.read(row.base_sha), place.slot.device),
         identity=identity(place),
         replicates=place.config.replicates,
+        constraints=Constraints(place.config.max_gpu_gb, place.config.max_parameters, place.config.max_lines),
         limits=limits,
         reporter=reporter,
     )

@@ -13,6 +13,7 @@ from autoresearch import twins
 from autoresearch.agents import Agent, BadProposal, Exhausted, Proposal, Spent, Unavailable, Unusable
 from autoresearch.agents.standing import Standing
 from autoresearch.brief import Brief
+from autoresearch.constraints import Constraints
 from autoresearch.ledger import Ledger
 
 BROKEN_LIMIT = 10  # proposals in a row that cannot even be recorded end a session without a stand-in
@@ -134,8 +135,12 @@ class Desk:
         self.tell("absent", brief.n, words, **_took(started))
 
 
-def refused(proposal: Proposal, ledger: Ledger, session_id: int) -> Refusal | None:
+def refused(
+    proposal: Proposal, ledger: Ledger, session_id: int, constraints: Constraints | None = None
+) -> Refusal | None:
     """Why the text must not be measured; None if it may."""
+    if constraints and (words := constraints.too_long(proposal.text)):
+        return Refusal("invalid", words)
     try:
         twin = twins.find(ledger, session_id, proposal.text)
     except SyntaxError as error:

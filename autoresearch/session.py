@@ -17,8 +17,9 @@ from autoresearch import costs, described, ledger, source
 from autoresearch.agents import Agent, Exhausted
 from autoresearch.artefacts import Artefacts
 from autoresearch.briefing import Briefing
+from autoresearch.constraints import Constraints
 from autoresearch.errors import UserError
-from autoresearch.evidence import Evidence, known
+from autoresearch.evidence import NEXT, Evidence, earlier, known
 from autoresearch.history import Past
 from autoresearch.ledger import Experiment, Ledger
 from autoresearch.lessons import Lessons
@@ -71,15 +72,20 @@ class Session:
     base: str  # text of experiment 0
     identity: dict[str, Any]  # what trials are measured on, now
     replicates: int = 3
+    constraints: Constraints = field(default_factory=Constraints)
     limits: Limits = field(default_factory=Limits)
     reporter: Reporter = field(default_factory=Reporter)
     measure: Callable[..., Result] = measure
     stand_in: Agent | None = None  # proposes while the agent is broken or away
 
     def __post_init__(self) -> None:
+        self.earlier = earlier(self.ledger, self.row)
         self.lessons = Lessons.of(self.runs, self.identity, self.row.settings)
         self.desk = Desk(
-            self.agent, self.stand_in, self._tell, lambda proposal: refused(proposal, self.ledger, self.row.id)
+            self.agent,
+            self.stand_in,
+            self._tell,
+            lambda proposal: refused(proposal, self.ledger, self.row.id, self.constraints),
         )
         self.briefing = Briefing(
             self.ledger,
@@ -94,7 +100,7 @@ class Session:
     @property
     def evidence(self) -> Evidence:
         """What the trials so far say."""
-        return Evidence(self.ledger, self.row, self.replicates)
+        return Evidence(self.ledger, self.row, self.replicates, self.earlier, self.constraints)
 
     def run(self) -> str:
         """Go on until a limit is reached; returns the reason. Raises UserError when the base itself fails."""
@@ -169,9 +175,9 @@ class Session:
         while (purpose := self.evidence.next_purpose(experiment)) is not None:
             if self.limits.interrupted:
                 raise Interrupted
-            if purpose in ("rerun", "sentinel") and self.limits.too_late(self._lasted()):
+            if purpose in NEXT.values() and self.limits.too_late(self._lasted()):
                 break
-            self._trial(self.evidence.subject(experiment, purpose), purpose)
+            self._trial(experiment, purpose)
         return self._advance(experiment, "measured")
 
     def _decide(self, experiment: Experiment) -> Experiment:
@@ -199,10 +205,11 @@ class Session:
         if words := costs.estimate(self.ledger.calls(self.row.id), experiment.n, seconds, left):
             self._tell("cost", experiment.n, words)
 
-    def _trial(self, experiment: Experiment, purpose: str) -> None:
+    def _trial(self, candidate: Experiment, purpose: str) -> None:
         evidence = self.evidence
+        seed = evidence.seed(candidate, purpose)
+        experiment = evidence.subject(candidate, purpose)
         k = len(evidence.trials(experiment))
-        seed = _seed(self.row.seed, experiment.n, k)
         trial = self.ledger.start_trial(self.row.id, experiment.id, purpose, seed, known(experiment.blob))
         self._tell("trial", experiment.n, purpose, seed=seed)
         result = self.measure(
@@ -220,6 +227,8 @@ class Session:
         self.ledger.end_trial(trial.id, result.outcome, result.val_bpb, stored)
         beside = " (the incumbent, for comparison)" if purpose == "sentinel" else ""
         self._tell("measured", experiment.n, _words(result) + beside, seconds=round(result.total_seconds, 1))
+        if purpose == "sentinel" and (drifted := evidence.drifted(experiment)):
+            self._tell("drift", experiment.n, drifted)
         if result.outcome == "infra":
             raise UserError(f"a trial could not be started: {result.reason}; see `autoresearch doctor`")
 
@@ -281,11 +290,6 @@ def _words(result: Result) -> str:
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _seed(session_seed: int, n: int, k: int) -> int:
-    """The seed of trial k of experiment n: the same when a lost trial is run again."""
-    return int(hashlib.sha256(f"{session_seed} {n} {k}".encode()).hexdigest()[:8], 16) & 0x7FFFFFFF
 
 
 def _facts(experiment: Experiment) -> dict[str, Any]:

@@ -88,7 +88,8 @@ def main() -> None:
                 result = measure(text, seed, chosen, data, keep_caches=not scores)
                 print(row(f"{name}, {seed}", result, gpu), flush=True)
                 scores.setdefault(name, []).append(result.val_bpb if result.val_bpb is not None else float("nan"))
-        print("judge:", judge.decide("default", scores["base"], scores["crippled"], judge.noise(list(scores.values()))))
+        crippled, restored = ([judge.Draw(score, k) for k, score in enumerate(each)] for each in scores.values())
+        print("judge:", judge.decide("default", restored, crippled, judge.noise([crippled, restored])))
 
 
 if __name__ == "__main__":

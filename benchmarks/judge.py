@@ -1,88 +1,283 @@
 """Nights against a simulated truth: what a rule keeps, what that is worth, and how much of it is luck.
 
-    python benchmarks/judge.py [--nights 300] [--trials 100]
+    python benchmarks/judge.py [--nights 200] [--trials 100] [--only null|worlds|planted|frontier] [--plot FILE.svg]
 
-A night is 100 trials' worth of time; base replicates, re-runs and trials of the incumbent cost trials. Ideas are drawn from
-a world: a share is good (0.5 to 4 sigma), most are harmful, the rest does nothing. A kept idea becomes the incumbent. A machine
-may be steady, drift (all scores follow a random walk of 0.15 sigma a trial), or jump (every seventh trial or so all
-scores move to another level, 2 sigma wide). Unit: one sigma.
+A night is 100 trials' worth of time; base replicates, re-runs and trials of the incumbent cost trials. Ideas are drawn from a
+world; a kept idea becomes the incumbent, and gains add up. When the night is over, base and final are measured five times
+each on fresh draws, as `autoresearch total` does. Unit: one sigma, the spread of single trials.
 """
 
 import argparse
+import math
 import random
-from collections.abc import Callable
-from functools import partial
-from itertools import product
-from statistics import fmean
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import fmean, stdev
 
 from autoresearch import judge
+from autoresearch.judge import Draw
+from autoresearch.judge.rules import Rule
 
-WORLDS = {"no good ideas, none harmful": (0.0, 0.0), "0 %": (0.0, 0.6), "5 %": (0.05, 0.6), "10 %": (0.10, 0.6), "20 %": (0.20, 0.6)}
 REPLICATES = 3
-ASKED = ("run_again", "compare")
-MACHINES = {"steady": (0.0, 0.0), "drifting": (0.15, 0.0), "jumping": (0.0, 0.15)}  # sigma of a step, chance of a jump
-LEVELS = 2.0  # sigma of the levels between which a machine jumps
+EVERY = 20  # trials after which the incumbent is measured again
+TOTAL = 5  # fresh draws of base and final
+EARLIER = (1.0, 8.0)  # what earlier sessions on the machine know of sigma
+ONE_RERUN = "one re-run"  # kept when one fresh re-run is better by a standard error: the rule that is often proposed
+RULES = ("greedy", ONE_RERUN, "strict", "default")
+FRONTIER = (0.2, 0.4, 0.6, 0.8, 0.9, 0.97)  # `certain` of the default rule
 
 
-def idea(rng: random.Random, good: float, harmful: float) -> float:
-    """The true effect of one change; negative is a gain."""
-    u = rng.random()
-    if u < good:
-        return -rng.uniform(0.5, 4.0)
-    return rng.expovariate(1 / 3) if u < good + harmful else 0.0
+@dataclass(frozen=True)
+class World:
+    """Shares of good and harmful ideas, the rest does nothing; and how the machine behaves.
+
+    `step` and `chance` are sigma of a step of the machine's level each trial, and the chance of a jump to another level (2 sigma wide).
+    With `follows` every second idea builds on the last keep: good twice as often if that was a gain, never if it was luck.
+    """
+
+    good: float = 0.0
+    harmful: float = 0.6
+    tails: bool = False
+    step: float = 0.0
+    chance: float = 0.0
+    hosts: bool = False
+    follows: bool = False
+
+
+WORLDS = {
+    "nothing works, nothing harms": World(harmful=0.0),
+    "nothing works": World(),
+    "5 % good": World(0.05),
+    "10 % good": World(0.10),
+    "20 % good": World(0.20),
+    "10 % good, heavy tails": World(0.10, tails=True),
+    "10 % good, drift": World(0.10, step=0.15),
+    "10 % good, jumps": World(0.10, chance=0.15),
+    "10 % good, two kinds of host": World(0.10, hosts=True),
+    "10 % good, ideas follow keeps": World(0.10, follows=True),
+    "nothing works, drift": World(step=0.15),
+    "nothing works, jumps": World(chance=0.15),
+    "nothing works, two kinds of host": World(hosts=True),
+}
+PLANTED = [(-4.0, -2.0)] * 6 + [(2.0, 4.0)] * 6 + [(0.0, 0.0)] * 28
 
 
 class Machine:
-    """Draws scores, and may drift or jump."""
+    """Draws scores as the world says, and counts trials."""
 
-    def __init__(self, rng: random.Random, kind: str) -> None:
-        self.rng, self.offset, self.spent = rng, 0.0, 0
-        self.step, self.chance = MACHINES[kind]
+    def __init__(self, rng: random.Random, world: World) -> None:
+        self.rng, self.world, self.level, self.spent = rng, world, 0.0, 0
+        self.slow = [rng.random() < 0.43 for _ in range(7)]  # seven workers, as in the public campaign
 
-    def trial(self, truth: float) -> float:
+    def trial(self, truth: float) -> Draw:
         """One score."""
         self.spent += 1
-        self.offset += self.rng.gauss(0, self.step) if self.step else 0.0
-        if self.chance and self.rng.random() < self.chance:
-            self.offset = self.rng.gauss(0, LEVELS)
-        return truth + self.offset + self.rng.gauss(0, 1)
+        self.level += self.rng.gauss(0, self.world.step) if self.world.step else 0.0
+        if self.world.chance and self.rng.random() < self.world.chance:
+            self.level = self.rng.gauss(0, 2)
+        return Draw(truth + self.level + self._noise(), self.spent)
+
+    def _noise(self) -> float:
+        if self.world.hosts:
+            return self.rng.gauss(1.05, 0.32) if self.slow[self.spent % 7] else self.rng.gauss(-0.79, 0.46)
+        if self.world.tails:  # Student's t with 3 degrees of freedom, scaled to a variance of 1
+            return self.rng.gauss(0, 1) / math.sqrt(sum(self.rng.gauss(0, 1) ** 2 for _ in range(3)))
+        return self.rng.gauss(0, 1)
 
 
-def night(
-    rng: random.Random, rule: str, trials: int, kind: str, draw: Callable[[random.Random], float]
-) -> tuple[float, int, int, int]:
-    """True gain of the final version, keeps, keeps without effect, experiments."""
-    machine, truth = Machine(rng, kind), 0.0
-    groups = [[machine.trial(truth) for _ in range(REPLICATES)]]
-    incumbent, keeps, empty, count = list(groups[0]), 0, 0, 0
-    while machine.spent < trials:
-        effect, beside = draw(rng), list[float]()
-        scores = [machine.trial(truth + effect)]
-        while (decision := judge.decide(rule, scores, incumbent, judge.noise([*groups, scores]), beside)).action in ASKED:
-            if decision.action == "compare":
-                beside.append(machine.trial(truth))
-            else:
-                scores.append(machine.trial(truth + effect))
-        groups += [scores, beside]
-        count += 1
-        incumbent += beside
+@dataclass
+class Night:
+    """One session against a simulated truth, which starts at 0."""
+
+    rule: str
+    world: World
+    seed: int
+    trials: int = 100
+    truth: float = 0.0
+    effects: list[float] = field(default_factory=list)  # of what was kept
+    experiments: int = 0
+
+    def run(self, plan: list[float] | None = None) -> "Night":
+        """Until the time or the ideas are used up."""
+        self.machine = Machine(random.Random(f"machine {self.seed}"), self.world)
+        self.incumbent = [self.machine.trial(0) for _ in range(1 if self.rule == "greedy" else REPLICATES)]
+        self.lowest = self.first = self.incumbent[0].score
+        self.versions: list[list[Draw]] = []
+        self.past: list[tuple[float, float]] = []
+        for effect in plan if plan is not None else self._ideas(random.Random(f"ideas {self.seed}")):
+            if self.machine.spent >= self.trials:
+                break
+            self._experiment(effect)
+        return self
+
+    def total(self) -> float:
+        """Final minus base, measured on fresh draws in turns."""
+        return fmean(self.machine.trial(self.truth).score - self.machine.trial(0).score for _ in range(TOTAL))
+
+    def _ideas(self, rng: random.Random) -> Iterator[float]:
+        while True:
+            good = self.world.good
+            if self.world.follows and self.effects and rng.random() < 0.5:
+                good = 2 * good if self.effects[-1] < 0 else 0.0
+            u, gain, harm = rng.random(), rng.uniform(0.5, 4.0), rng.expovariate(1 / 3)
+            yield -gain if u < good else harm if u < good + self.world.harmful else 0.0
+
+    def _experiment(self, effect: float) -> None:
+        while self.rule in ("default", "strict") and self._due():
+            self.incumbent.append(self.machine.trial(self.truth))
+        candidate = [self.machine.trial(self.truth + effect)]
+        self.lowest = min(self.lowest, candidate[0].score)
+        while (decision := self._decide(candidate)).action in ("run_again", "compare"):
+            target, truth = (self.incumbent, self.truth) if decision.action == "compare" else (candidate, self.truth + effect)
+            target.append(self.machine.trial(truth))
+        self.experiments += 1
+        self.past.append((decision.delta / self._noise().sigma, decision.p_gain))
         if decision.action == "keep":
-            keeps, empty, truth = keeps + 1, empty + (effect >= 0), truth + effect
-            incumbent = scores[1:] or scores
-    return -truth, keeps, empty, count
+            self.versions.append(self.incumbent)
+            self.truth, self.incumbent = self.truth + effect, candidate[1:] or candidate
+            self.effects.append(effect)
+        else:
+            self.versions.append(candidate[1:])
+
+    def _due(self) -> bool:
+        return len(self.incumbent) < REPLICATES or self.machine.spent - self.incumbent[-1].at >= EVERY
+
+    def _noise(self) -> judge.Noise:
+        return judge.noise([*(draws for draws in self.versions if len(draws) > 1), self.incumbent], EARLIER)
+
+    def _decide(self, candidate: list[Draw]) -> judge.Decision:
+        if self.rule == ONE_RERUN:
+            return one_rerun(candidate, self.incumbent)
+        return judge.decide(self.rule, candidate, self.incumbent, self._noise(), judge.learn(self.past))
+
+
+def one_rerun(candidate: list[Draw], incumbent: list[Draw]) -> judge.Decision:
+    """One fresh re-run, kept when it is better by a standard error; sigma is known to it."""
+    delta = candidate[-1].score - fmean(draw.score for draw in incumbent)
+    error = math.sqrt(1 + 1 / len(incumbent))
+    if len(candidate) == 1 and delta < 0:
+        return judge.Decision("run_again", "", delta, 0.5)
+    return judge.Decision("keep" if len(candidate) == 2 and delta < -error else "discard", "", delta, 0.5)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Means over nights, in sigma."""
+
+    gain: float
+    keeps: float
+    empty: float  # keeps whose true effect is no gain
+    experiments: float
+    minimum: float  # what the lowest score promises beyond the truth
+    total: float  # what the fresh measurement says beyond it ...
+    error: float  # ... and the standard error of that
+
+    @classmethod
+    def of(cls, nights: list[Night]) -> "Summary":
+        off = [night.truth - night.total() for night in nights]
+        return cls(
+            gain=fmean(-night.truth for night in nights),
+            keeps=fmean(len(night.effects) for night in nights),
+            empty=fmean(sum(effect >= 0 for effect in night.effects) for night in nights),
+            experiments=fmean(night.experiments for night in nights),
+            minimum=fmean(night.first - night.lowest + night.truth for night in nights),
+            total=fmean(off),
+            error=stdev(off) / math.sqrt(len(off)),
+        )
+
+    @property
+    def share(self) -> float:
+        return self.empty / self.keeps if self.keeps else 0.0
+
+
+def nights(rule: str, world: World, count: int, trials: int) -> list[Night]:
+    """Every rule gets the same ideas on the same nights, as far as it comes."""
+    return [Night(rule, world, seed, trials).run() for seed in range(count)]
+
+
+def worlds(options: argparse.Namespace) -> None:
+    print("| world | rule | true gain | of greedy's | keeps | without effect | share | experiments | lowest score off by | total off by |")
+    print("|---|---|---|---|---|---|---|---|---|---|")
+    for name, world in WORLDS.items():
+        greedy = None
+        for rule in RULES:
+            s = Summary.of(nights(rule, world, options.nights, options.trials))
+            greedy = greedy or s
+            share = f"{s.gain / greedy.gain:.0%}" if world.good else "-"
+            row = f"{s.gain:.2f} | {share} | {s.keeps:.2f} | {s.empty:.2f} | {s.share:.0%} | {s.experiments:.0f}"
+            print(f"| {name} | {rule} | {row} | {s.minimum:+.2f} | {s.total:+.3f} ± {s.error:.3f} |", flush=True)
+
+
+def planted(options: argparse.Namespace) -> None:
+    print("\n| rule | nights with at least 5 of 6 planted gains | gains | keeps without effect |\n|---|---|---|---|")
+    for rule in RULES:
+        found = []
+        for seed in range(options.nights):
+            rng = random.Random(f"plan {seed}")
+            plan = [rng.uniform(*each) for each in PLANTED]
+            rng.shuffle(plan)
+            found.append(Night(rule, World(), seed, options.trials).run(plan))
+        gains = [sum(effect < 0 for effect in night.effects) for night in found]
+        empty = fmean(sum(effect >= 0 for effect in night.effects) for night in found)
+        print(f"| {rule} | {fmean(gain >= 5 for gain in gains):.0%} | {fmean(gains):.2f} | {empty:.2f} |", flush=True)
+
+
+def null(options: argparse.Namespace) -> None:
+    found = nights("default", WORLDS["nothing works"], options.nights, options.trials)
+    keeps = [len(night.effects) for night in found]
+    print(f"\n{len(keeps)} nights in which nothing works: {fmean(keeps):.3f} ± {stdev(keeps) / math.sqrt(len(keeps)):.3f} keeps a night")
+
+
+def frontier(options: argparse.Namespace) -> None:
+    """The default rule with other thresholds: true gain against keeps without effect."""
+    chosen = judge.RULES["default"]
+    assert chosen is not None
+    points = {}
+    print("\n| certain | true gain, 10 % good | of greedy's | share without effect | keeps of a night in which nothing works |\n|---|---|---|---|---|")
+    greedy = Summary.of(nights("greedy", WORLDS["10 % good"], options.nights, options.trials))
+    for certain in FRONTIER:
+        judge.RULES["default"] = Rule(chosen.promising, chosen.futile, certain, chosen.least, chosen.most)
+        s = Summary.of(nights("default", WORLDS["10 % good"], options.nights, options.trials))
+        nothing = Summary.of(nights("default", WORLDS["nothing works"], options.nights, options.trials))
+        points[certain] = (s.share, s.gain / greedy.gain)
+        print(f"| {certain} | {s.gain:.2f} | {s.gain / greedy.gain:.0%} | {s.share:.0%} | {nothing.keeps:.2f} |", flush=True)
+    judge.RULES["default"] = chosen
+    if options.plot:
+        others = {rule: Summary.of(nights(rule, WORLDS["10 % good"], options.nights, options.trials)) for rule in RULES}
+        plot(options.plot, points, {rule: (s.share, s.gain / greedy.gain) for rule, s in others.items()})
+
+
+def plot(path: Path, points: dict[float, tuple[float, float]], others: dict[str, tuple[float, float]]) -> None:
+    import matplotlib
+
+    matplotlib.use("svg")
+    matplotlib.rcParams["svg.hashsalt"] = "judge"
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(6, 3.6))
+    axes.plot(*zip(*points.values(), strict=True), "-o", color="#2a6fdb", markersize=4, label="default rule, by threshold")
+    for certain, point in points.items():
+        axes.annotate(f"{certain:g}", point, textcoords="offset points", xytext=(4, -11), fontsize=7, color="#2a6fdb")
+    for rule, point in others.items():
+        axes.plot(*point, "s", color="#d9822b", markersize=6)
+        axes.annotate(rule, point, textcoords="offset points", xytext=(6, 5), fontsize=9)
+    axes.set(xlabel="share of keeps without effect", ylabel="true gain, of greedy's", ylim=(0, 1.1), xlim=(0, 0.6))
+    axes.legend(frameon=False, loc="lower right", fontsize=8)
+    figure.tight_layout()
+    figure.savefig(path, metadata={"Date": None})
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--nights", type=int, default=300)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--nights", type=int, default=200)
     parser.add_argument("--trials", type=int, default=100)
+    parser.add_argument("--only", choices=["null", "worlds", "planted", "frontier"])
+    parser.add_argument("--plot", type=Path, help="picture of the frontier; needs matplotlib")
     options = parser.parse_args()
-    print("| machine | good ideas | rule | true gain, sigma | keeps | without effect | share | experiments |\n|---|---|---|---|---|---|---|---|")
-    for kind, (world, (good, harmful)), rule in product(MACHINES, WORLDS.items(), judge.RULES):
-        rng, draw = random.Random(0), partial(idea, good=good, harmful=harmful)
-        nights = [night(rng, rule, options.trials, kind, draw) for _ in range(options.nights)]
-        gain, keeps, empty, count = (fmean(column) for column in zip(*nights, strict=True))
-        print(f"| {kind} | {world} | {rule} | {gain:.2f} | {keeps:.2f} | {empty:.2f} | {empty / max(keeps, 1e-9):.0%} | {count:.0f} |")
+    for part in (worlds, planted, null, frontier):
+        if options.only in (None, part.__name__):
+            part(options)
 
 
 if __name__ == "__main__":

@@ -72,12 +72,17 @@ def bookkeeping() -> dict[str, float]:
                 for state in ("committed", "measuring", "measured", "decided", "settled"):
                     store.update_experiment(experiment.id, state=state)
 
+            base_draws = [judge.Draw(2 + k / 10, k) for k in range(3)]
+
+            def decide(k: int) -> None:
+                judge.decide("default", [judge.Draw(2.0, 3)], base_draws, judge.noise([base_draws]))
+
             return {
                 "ledger: all steps of one experiment": timed(remember),
                 "git: commit of one experiment": timed(
                     lambda k: workspace.commit("t", k + 1, f"# {k}\n{NUMPY}", base, "an experiment")
                 ),
-                "judge: one decision": timed(lambda k: judge.decide("default", [2.0], [2.1, 2.2, 2.3], judge.Noise(0.1, 2))),
+                "judge: one decision": timed(decide),
             }
 
 

@@ -27,7 +27,7 @@ def run(
     agent: str = typer.Option(None, help="sweep, claude, claude:MODEL, command:TOOL or scripted:DIR."),
     model: str = typer.Option(None, help="The model that claude or a tool asks."),
     max_usd: float = typer.Option(None, help="What all model calls may cost together."),
-    judge: str = typer.Option(None, help="default or greedy."),
+    judge: str = typer.Option(None, help="default, strict or greedy."),
     device: str = typer.Option(None, help="auto, cpu or cuda."),
     require_strong: bool = typer.Option(None, "--require-strong", help="Refuse a cell that is not STRONG."),
 ) -> None:

@@ -1,5 +1,6 @@
 """The rows of the ledger as frozen values, and how they are written to SQLite and read back."""
 
+import hashlib
 import json
 import math
 import sqlite3
@@ -33,6 +34,11 @@ class Session:
     started: float | None
     deadline: float | None
     ended: float | None
+
+    def seed_of(self, *what: object) -> int:
+        """The seed that belongs to something in the session, such as experiment and trial: always the same one."""
+        words = " ".join(map(str, (self.seed, *what)))
+        return int(hashlib.sha256(words.encode()).hexdigest()[:8], 16) & 0x7FFFFFFF
 
 
 @dataclass(frozen=True)

@@ -177,18 +177,31 @@ class Ledger:
         where, values = ("AND experiment_id = ?", (experiment_id,)) if experiment_id is not None else ("", ())
         return self._rows(Trial, f"WHERE session_id = ? {where} ORDER BY id", session_id, *values)
 
-    def scores(self, session_id: int, purposes: Sequence[str]) -> list[list[float]]:
-        """The scores of good trials with these purposes, one list for each experiment."""
+    def trials_after(self, session_id: int, trial_id: int) -> list[Trial]:
+        """The trials that were started after another one."""
+        return self._rows(Trial, "WHERE session_id = ? AND id > ? ORDER BY id", session_id, trial_id)
+
+    def effects(self, session_id: int) -> list[tuple[float, float]]:
+        """Of every judged candidate the difference in sigma, and the probability that it was a gain."""
+        sql = (
+            "SELECT delta / sigma, p_gain FROM experiments WHERE session_id = ? AND n > 0 AND sigma > 0"
+            " AND delta IS NOT NULL AND p_gain IS NOT NULL"
+        )
+        with database.explained(self.path):
+            return [(row[0], row[1]) for row in self.connection.execute(sql, (session_id,))]
+
+    def scores(self, session_id: int, purposes: Sequence[str]) -> list[list[tuple[int, int, float]]]:
+        """Number, seed and score of the good trials with these purposes, one list for each experiment."""
         marks = ", ".join("?" * len(purposes))
         sql = (
-            "SELECT experiment_id, val_bpb FROM trials WHERE session_id = ? AND outcome = 'ok'"
+            "SELECT experiment_id, id, seed, val_bpb FROM trials WHERE session_id = ? AND outcome = 'ok'"
             f" AND val_bpb IS NOT NULL AND purpose IN ({marks}) ORDER BY id"
         )
         with database.explained(self.path):
             found = self.connection.execute(sql, (session_id, *purposes)).fetchall()
-        groups: dict[int, list[float]] = {}
-        for experiment_id, score in found:
-            groups.setdefault(experiment_id, []).append(score)
+        groups: dict[int, list[tuple[int, int, float]]] = {}
+        for experiment_id, *draw in found:
+            groups.setdefault(experiment_id, []).append(tuple(draw))
         return list(groups.values())
 
     def abandon_open_trials(self, session_id: int) -> int:

@@ -129,11 +129,16 @@ def peak_tflops(name: str | None) -> float | None:
 
 
 class GpuMeter:
-    """Highest memory in use on a card, in MB, over the looks taken at it; None without a card."""
+    """Highest memory in use on a card, in MB, over the looks taken at it; None without a card.
+
+    `conditions` are what else may change a trial's speed, at the last look: clock of the multiprocessors (MHz),
+    temperature (degrees Celsius), processes that compute on the card besides the trial's.
+    """
 
     def __init__(self, uuid: str | None) -> None:
         self.handle = _handle(uuid)
         self.peak_mb: float | None = None
+        self.conditions: dict[str, float] = {}
 
     def used_mb(self) -> float | None:
         """Memory in use now."""
@@ -144,6 +149,18 @@ class GpuMeter:
         used = self.used_mb()
         if used is not None:
             self.peak_mb = max(self.peak_mb or 0.0, used)
+            self.conditions = self._conditions()
+
+    def _conditions(self) -> dict[str, float]:
+        nvml = _nvml()
+        try:
+            return {
+                "sm_mhz": nvml.nvmlDeviceGetClockInfo(self.handle, nvml.NVML_CLOCK_SM),
+                "temperature": nvml.nvmlDeviceGetTemperature(self.handle, nvml.NVML_TEMPERATURE_GPU),
+                "other_processes": max(0, len(nvml.nvmlDeviceGetComputeRunningProcesses(self.handle)) - 1),
+            }
+        except nvml.NVMLError:  # some cards and containers do not tell
+            return {}
 
 
 def _handle(uuid: str | None) -> Any:

@@ -40,6 +40,8 @@ class Result:
     score_se: float = 0.0
     holdout_bpb: float | None = None  # only of what may be kept, and never told to an agent
     peak_vram_mb: float | None = None
+    parameters: int | None = None  # numbers in the checkpoint
+    conditions: dict[str, float] = field(default_factory=dict)  # of the GPU while it trained (machine.py)
     grade: str = "NONE"
     weaknesses: list[str] = field(default_factory=list)
     layers: dict[str, Any] = field(default_factory=dict)

@@ -69,6 +69,7 @@ class _Keeper:
             return
         self.drop()
         self.checkpoint = fd
+        self.result.parameters = wire.parameters(fd)
         self._answer("saved")
 
     def _answer(self, kind: str, reason: str = "") -> None:
@@ -178,6 +179,7 @@ def _until_the_bell(keeper: _Keeper, clock: Clock, settings: Settings, watch: Wa
     finally:
         keeper.result.train_seconds = clock.wall()
         keeper.result.peak_vram_mb = meter.peak_mb
+        keeper.result.conditions = meter.conditions
 
 
 def _fraction(clock: Clock, result: Result) -> float:

@@ -1,6 +1,5 @@
 """Versions measured again after the loop, with seeds that no experiment was given; these trials judge nothing."""
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -34,7 +33,7 @@ class Again:
 
     def seed(self, k: int) -> int:
         """The seed of draw `k`: the same for every version."""
-        return int(hashlib.sha256(f"{self.session.seed} total {k}".encode()).hexdigest()[:8], 16) & 0x7FFFFFFF
+        return self.session.seed_of("total", k)
 
     def trial(self, experiment: Experiment, k: int) -> Result:
         """One trial on val and holdout. Raises UserError where it gives no score."""

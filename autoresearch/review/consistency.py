@@ -11,6 +11,7 @@ from pathlib import Path
 
 from autoresearch import config
 from autoresearch.ledger import Experiment, Ledger, Trial
+from autoresearch.review.lineage import ancestry
 from autoresearch.review.story import Story, blob, blob_of, stored
 from autoresearch.workspace import Workspace
 
@@ -128,12 +129,10 @@ def _lineage(story: Story) -> Findings:
 
 def _origin(story: Story, keep: Experiment) -> tuple[int | None, bool]:
     """The keep that a keep goes back to, by near misses of its line; and whether it was to branch from an older one."""
-    rows = {row.n: row for row in story.settled}
-    branched, at = keep.mode == "branch", rows.get(keep.parent if keep.parent is not None else -1)
-    while at is not None and at.verdict != "keep":
-        branched |= at.mode == "branch"
-        at = rows.get(at.parent) if at.parent is not None and at.parent < at.n else None
-    return (None if at is None else at.n), branched
+    path = ancestry(keep, {row.n: row for row in story.settled})
+    origin = next((row.n for row in path[1:] if row.verdict == "keep"), None)
+    line = [row for row in path if origin is None or row.n > origin]
+    return origin, any(row.mode == "branch" for row in line)
 
 
 def _messages(story: Story) -> Findings:

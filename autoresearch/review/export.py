@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from autoresearch.errors import UserError
-from autoresearch.evidence import JUDGING, known
+from autoresearch.evidence import by_experiment, judging, known
 from autoresearch.ledger import Experiment, Ledger, Session, Trial
 from autoresearch.measure.log import plain
+from autoresearch.review.lineage import stack
 from autoresearch.review.total import Total, recorded
 from autoresearch.workspace import Workspace
 
@@ -46,27 +46,12 @@ class Lineage:
 
 def lineage(store: Ledger, session: Session) -> Lineage:
     """From the base to the incumbent. Raises UserError where nothing was kept."""
-    experiments = {row.n: row for row in store.experiments(session.id) if row.state == "settled"}
-    keeps = [row for row in experiments.values() if row.verdict == "keep"]
-    if len(keeps) < 2:
-        raise UserError("nothing was kept in this session: there is no branch to export")
-    chosen = [row for row in reversed(_ancestry(keeps[-1], experiments)) if row.verdict == "keep" and row.n > 0]
-    trials: dict[int, list[Trial]] = {}
-    for trial in store.trials(session.id):
-        if trial.outcome not in (None, "infra") and trial.purpose in JUDGING:
-            trials.setdefault(trial.experiment_id, []).append(trial)
+    base, *chosen = stack(store, session)
+    trials = by_experiment(judging(store.trials(session.id)))
     events = store.events(session.id)
     totals = [total for total in recorded(events) if total.final == chosen[-1].n]
     reviewed = {event.n for event in events if event.kind == "review" and event.n is not None}
-    return Lineage(session, experiments[0], chosen, trials, reviewed, totals[-1] if totals else None)
-
-
-def _ancestry(experiment: Experiment, known_by: Mapping[int, Experiment]) -> list[Experiment]:
-    """An experiment, what it was derived from, and so on."""
-    path = [experiment]
-    while (parent := known_by.get(-1 if path[-1].parent is None else path[-1].parent)) is not None:
-        path.append(parent)
-    return path
+    return Lineage(session, base, chosen, trials, reviewed, totals[-1] if totals else None)
 
 
 def branch(found: Lineage, workspace: Workspace, name: str, squash: bool = False, force: bool = False) -> Branch:
@@ -92,9 +77,7 @@ def branch(found: Lineage, workspace: Workspace, name: str, squash: bool = False
 
 def lines(store: Ledger, session: Session) -> Iterator[str]:
     """Every experiment with its text and its trials, one JSON object a line."""
-    trials: dict[int, list[Trial]] = {}
-    for trial in store.trials(session.id):
-        trials.setdefault(trial.experiment_id, []).append(trial)
+    trials = by_experiment(store.trials(session.id))
     for row in store.experiments(session.id):
         experiment = known(store.experiment(session.id, row.n))
         yield json.dumps(record(experiment, trials.get(experiment.id, [])), allow_nan=False) + "\n"

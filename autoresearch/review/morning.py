@@ -7,7 +7,7 @@ from typing import Any
 
 from autoresearch import ledger as package
 from autoresearch.artefacts import Artefacts
-from autoresearch.evidence import JUDGING
+from autoresearch.evidence import judging
 from autoresearch.ledger import Ledger, Session, Trial, sums
 from autoresearch.review.total import Total, recorded
 
@@ -97,7 +97,7 @@ def _trials(store: Ledger, session: Session, shown: Sequence[int]) -> dict[int, 
     for n in shown:
         experiment = store.experiment(session.id, n)
         trials = store.trials(session.id, experiment.id) if experiment else []
-        found[n] = [trial for trial in trials if trial.outcome not in (None, "infra") and trial.purpose in JUDGING]
+        found[n] = judging(trials)
     return found
 
 

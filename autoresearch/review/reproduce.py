@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from autoresearch.errors import UserError
-from autoresearch.evidence import JUDGING, known
+from autoresearch.evidence import known, telling
 from autoresearch.review.again import Again
 
 AGREES = 2.0  # standard errors between record and fresh draws
@@ -32,7 +32,7 @@ def reproduce(again: Again, n: int, draws: int) -> Reproduction:
     first = again.done(experiment)
     fresh = [known(again.trial(experiment, first + k).val_bpb) for k in range(draws)]
     trials = again.ledger.trials(again.session.id, experiment.id)
-    recorded = [t for t in trials if t.outcome == "ok" and t.purpose in JUDGING and t.purpose != "screen"]
+    recorded = telling(trials)
     sigma = known(experiment.sigma)
     error = sigma * math.sqrt(1 / draws + 1 / max(len(recorded), 1))
     difference = fmean(fresh) - experiment.val_bpb

@@ -9,7 +9,7 @@ from typing import Any
 
 from autoresearch.artefacts import Artefacts
 from autoresearch.errors import UserError
-from autoresearch.evidence import JUDGING
+from autoresearch.evidence import by_experiment, judging
 from autoresearch.ledger import Experiment, Ledger, Session, Trial, results_tsv
 from autoresearch.plumbing import encoded
 from autoresearch.workspace import Workspace
@@ -31,10 +31,7 @@ class Story:
         """Everything that the ledger knows of a session."""
         numbers = [row.n for row in store.experiments(session.id)]
         experiments = [row for n in numbers if (row := store.experiment(session.id, n)) is not None]
-        trials: dict[int, list[Trial]] = {}
-        for trial in store.trials(session.id):
-            if trial.outcome not in (None, "infra") and trial.purpose in JUDGING:
-                trials.setdefault(trial.experiment_id, []).append(trial)
+        trials = by_experiment(judging(store.trials(session.id)))
         return cls(session, experiments, trials, results_tsv(store, session), workspace, root)
 
     @property

@@ -11,11 +11,11 @@ from statistics import fmean, stdev
 from typing import Any
 
 from autoresearch import judge
-from autoresearch.errors import UserError
 from autoresearch.evidence import known
 from autoresearch.ledger import Event
 from autoresearch.measure.result import Result
 from autoresearch.review.again import PURPOSE, Again
+from autoresearch.review.lineage import stack
 
 LEVEL = 0.975  # each side of the interval: 95 % in all
 
@@ -56,10 +56,7 @@ def _of(data: dict[str, Any]) -> Total | None:
 
 def measure_total(again: Again, pairs: int) -> Total:
     """Measure base and final in `pairs` pairs (two or more). Raises UserError where nothing was kept, or one fails."""
-    kept = [row for row in again.ledger.experiments(again.session.id, verdict="keep") if row.state == "settled"]
-    if len(kept) < 2:
-        raise UserError("nothing was kept in this session: base and final are the same")
-    base, final = kept[0], kept[-1]
+    base, *_, final = stack(again.ledger, again.session)
     done = again.done(base)
     scores: dict[int, list[Result]] = {base.id: [], final.id: []}
     for pair in range(done, done + pairs):
