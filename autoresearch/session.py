@@ -19,6 +19,7 @@ from autoresearch.artefacts import Artefacts
 from autoresearch.briefing import Briefing
 from autoresearch.errors import UserError
 from autoresearch.evidence import Evidence, known
+from autoresearch.files import written
 from autoresearch.history import Past
 from autoresearch.ledger import Experiment, Ledger
 from autoresearch.lessons import Lessons
@@ -100,6 +101,7 @@ class Session:
         """Go on until a limit is reached; returns the reason. Raises UserError when the base itself fails."""
         self.ledger.abandon_open_trials(self.row.id)
         self._start_base()
+        self._export()  # a kill may have come between a verdict and its line
         try:
             for unfinished in self.ledger.unfinished(self.row.id):
                 self._finish(unfinished)
@@ -184,9 +186,9 @@ class Session:
             message = described.keep(experiment, len(self.evidence.trials(experiment)), self.row.grade)
             sha = self.workspace.keep(self.row.tag, experiment.n, known(experiment.sha), message)
             experiment = self._advance(experiment, "decided", sha=sha)
-        experiment = self._advance(experiment, "settled", settled=time.time())
         if experiment.n > 0:
             self.lessons.add(self.row.tag, Past.of(experiment), len(self.evidence.trials(experiment)))
+        experiment = self._advance(experiment, "settled", settled=time.time())
         self._export()
         self._tell("verdict", experiment.n, f"{experiment.verdict}: {experiment.reason}", **_facts(experiment))
         if experiment.n == costs.AFTER:
@@ -264,9 +266,7 @@ class Session:
         return Artefacts(self.runs / self.row.tag / str(n))
 
     def _export(self) -> None:
-        path = self.runs / self.row.tag / "results.tsv"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(ledger.results_tsv(self.ledger, self.row))
+        written(self.runs / self.row.tag / "results.tsv", [ledger.results_tsv(self.ledger, self.row)])
 
     def _tell(self, kind: str, n: int | None, text: str, **data: Any) -> None:
         self.ledger.event(self.row.id, kind, text, n=n, data=data)

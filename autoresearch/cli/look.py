@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import typer
 from rich.console import Console
 
-from autoresearch.cli.app import JSON, LOOK, TAG, app, opened, print_json, written
+from autoresearch.cli.app import JSON, LOOK, TAG, app, opened, print_json
 from autoresearch.errors import UsageError, UserError
+from autoresearch.files import written
 
 if TYPE_CHECKING:
     from autoresearch.artefacts import Artefacts
