@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from autoresearch.errors import UserError
+from autoresearch.errors import UserError, refusal
 
 
 def written(path: Path, pieces: Iterable[str]) -> Path:
@@ -15,4 +15,4 @@ def written(path: Path, pieces: Iterable[str]) -> Path:
             file.writelines(pieces)
         return beside.replace(path)
     except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror}") from None
+        raise refusal(error) or UserError(f"{path} cannot be written: {error.strerror}") from None

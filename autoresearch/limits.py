@@ -8,13 +8,24 @@ from statistics import fmean
 RECENT = 20  # trials that tell how long the next one takes
 
 
+def now() -> float:
+    """Seconds on a clock that nobody sets, and that goes on while the machine is suspended."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
 @dataclass
 class Limits:
-    """`deadline` is in unix seconds; `interrupted` is set by the first Ctrl-C."""
+    """`until` is when to stop, on the clock of `now`; `interrupted` is set by the first Ctrl-C."""
 
-    deadline: float | None = None
+    until: float | None = None
     max_experiments: int | None = None
     interrupted: bool = False
+
+    @property
+    def deadline(self) -> float | None:
+        """When to stop, in unix seconds: as the clock on the wall goes now."""
+        left = self.left()
+        return None if left is None else time.time() + left
 
     def reached(self, decided: int, trial_seconds: Sequence[float]) -> str | None:
         """The reason to stop now, if any: a trial that would end after the deadline is not begun."""
@@ -28,11 +39,12 @@ class Limits:
 
     def left(self) -> float | None:
         """Seconds until the deadline, if there is one."""
-        return None if self.deadline is None else self.deadline - time.time()
+        return None if self.until is None else self.until - now()
 
     def too_late(self, trial_seconds: Sequence[float]) -> bool:
-        """Whether one more trial would end after the deadline, if it takes as long as the last ones."""
-        return self.deadline is not None and time.time() + _mean(trial_seconds[-RECENT:]) > self.deadline
+        """Whether one more trial would end after the deadline, if it takes as long as the last `RECENT` ones."""
+        left = self.left()
+        return left is not None and _mean(trial_seconds) > left
 
 
 def _mean(values: Sequence[float]) -> float:

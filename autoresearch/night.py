@@ -83,7 +83,7 @@ def _agent(row: ledger.Session, place: Place, store: Ledger, limits: Limits) -> 
 
     spent = sum(call.cost_usd or 0.0 for call in store.calls(row.id))
     library, readable = LedgerLibrary(place.ledger, row.id), place.data.readable_library()
-    agent = agents.create(row.agent, place.config, Services(library, readable, record, spent, limits.deadline))
+    agent = agents.create(row.agent, place.config, Services(library, readable, record, spent, limits.left))
     with suppress(agents.Unavailable, agents.Spent):  # the night can begin without it
         agent.check()
     return agent
@@ -126,8 +126,8 @@ def _goes_on(session: ledger.Session, head: str) -> bool:
 
 def check_same(session: ledger.Session, place: Place) -> None:
     """Whether trials here and now can be compared with the session's. Raises UserError."""
-    if ledger.is_alive(session) and session.pid != os.getpid():
-        raise UserError(f"session `{session.tag}` is running already (process {session.pid}): see `autoresearch status`")
+    if session.pid != os.getpid():
+        ledger.check_free(session)
     now, then = pinned(place) | identity(place), session.settings | session.identity
     changed = [name for name, value in then.items() if now.get(name) != value]
     if changed:

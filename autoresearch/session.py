@@ -23,7 +23,7 @@ from autoresearch.files import written
 from autoresearch.history import Past
 from autoresearch.ledger import Experiment, Ledger
 from autoresearch.lessons import Lessons
-from autoresearch.limits import Limits
+from autoresearch.limits import RECENT, Limits
 from autoresearch.measure.attack import Inspection
 from autoresearch.measure.data import Dataset
 from autoresearch.measure.result import Progress, Result
@@ -237,8 +237,8 @@ class Session:
     def _over(self) -> str | None:
         """Why to stop now; None to go on. Waits here while the session is paused."""
         while True:
-            decided = len(self.ledger.experiments(self.row.id)) - 1
-            if (reason := self.limits.reached(decided, self._lasted())) is not None:
+            newest = known(ledger.newest(self.ledger, self.row))
+            if (reason := self.limits.reached(newest, self._lasted())) is not None:
                 return reason
             if self.ledger.take(self.row.id, "stop"):
                 return "stopped"
@@ -247,9 +247,8 @@ class Session:
             time.sleep(POLL)
 
     def _lasted(self) -> list[float]:
-        """Seconds of every trial so far."""
-        trials = self.ledger.trials(self.row.id)
-        return [trial.ended - trial.started for trial in trials if trial.ended is not None]
+        """Seconds of the last trials."""
+        return ledger.lasted(self.ledger, self.row, RECENT)
 
     def _paused(self) -> bool:
         wishes = [*self.ledger.take(self.row.id, "pause"), *self.ledger.take(self.row.id, "unpause")]

@@ -11,7 +11,6 @@ from rich.console import Console
 
 from autoresearch.cli.app import JSON, LOOK, TAG, app, opened, print_json
 from autoresearch.errors import UsageError, UserError
-from autoresearch.files import written
 
 if TYPE_CHECKING:
     from autoresearch.artefacts import Artefacts
@@ -136,6 +135,7 @@ def report(
 ) -> None:
     """What happened, whether to believe it and what to look at next: one HTML page and a Markdown summary."""
     from autoresearch import start
+    from autoresearch.files import written
     from autoresearch.review import morning
     from autoresearch.views import markdown, webpage
     from autoresearch.views import report as view

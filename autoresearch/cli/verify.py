@@ -11,7 +11,6 @@ from rich.console import Console
 
 from autoresearch.cli.app import JSON, RUN, TAG, VERIFY, app, opened, print_json
 from autoresearch.errors import UsageError, UserError
-from autoresearch.files import written
 
 if TYPE_CHECKING:
     from autoresearch.review.again import Again
@@ -120,6 +119,7 @@ def export(
 ) -> None:
     """Take a session home: a clean branch for review, a table, everything as JSON. Nothing is checked out or pushed."""
     from autoresearch import config, start
+    from autoresearch.files import written
     from autoresearch.ledger import results_tsv
     from autoresearch.review import export as exports
     from autoresearch.workspace import Workspace

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 
-from autoresearch.errors import UserError
+from autoresearch.errors import GOES_ON, UserError
 
 BUSY_TIMEOUT = 10.0  # s to wait for another writer
 # Migration k brings a ledger from version k - 1 to version k, which PRAGMA user_version holds. Append only.
@@ -141,4 +141,6 @@ def _advice(path: Path, error: sqlite3.DatabaseError) -> str:
             f"{path} is damaged ({words}): save what is left with"
             f" `sqlite3 {path} .recover | sqlite3 recovered.db`, or move it away and start a new --tag"
         )
-    return f"{path} cannot be used ({words}): check the disk and who may write there"
+    if "full" in words:
+        return f"{path} cannot grow ({words}): make room there, {GOES_ON}"
+    return f"{path} cannot be used ({words}): check the disk and who may write there, {GOES_ON}"

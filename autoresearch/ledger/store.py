@@ -98,7 +98,7 @@ class Ledger:
         """Set columns. Three fill in others that are not given.
 
         `pid` says that this process works on the session from now on: it sets `pid_started` and, the first
-        time, `started`. `state` sets `ended`, or clears it again.
+        time, `started`. Raises UserError if another one does. `state` sets `ended`, or clears it again.
         """
         with self._transaction():
             session = self._rows(Session, "WHERE id = ?", id)[0]
@@ -109,6 +109,8 @@ class Ledger:
             return self._update(Session, id, columns)
 
     def _begin(self, session: Session, columns: dict[str, Any]) -> dict[str, Any]:
+        if columns["pid"] != session.pid:
+            alive.check_free(session)
         now = time.time()
         born = alive.born(columns["pid"])
         if (session.pid, session.pid_started) != (columns["pid"], born):
