@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from autoresearch.files import written
 from autoresearch.measure.result import Result
 
 
@@ -26,6 +27,11 @@ class Artefacts:
         """The brief, the rationale and the calls behind a proposal, one JSON object a line."""
         return self.folder / "trace.jsonl"
 
+    @property
+    def record(self) -> Path:
+        """What the ledger says of the settled experiment, for the day on which it is lost."""
+        return self.folder / "experiment.json"
+
     def trial(self, k: int, suffix: str) -> Path:
         """`trial-K.json` (result), `trial-K.log` (what the cell printed), `trial-K.npz` (nats and bytes by row)."""
         return self.folder / f"trial-{k}{suffix}"
@@ -36,10 +42,22 @@ class Artefacts:
         self.patch.write_text(diff)
         self.trace.write_text("".join(json.dumps(entry) + "\n" for entry in trace))
 
-    def write_trial(self, k: int, result: Result) -> None:
-        """Store what a trial gave."""
+    def write_record(self, record: dict[str, Any]) -> None:
+        """Store what a recovery needs."""
+        written(self.record, [json.dumps(record), "\n"])
+
+    def drop_bulk(self) -> int:
+        """Remove what is large and decides nothing; returns the bytes that came free."""
+        bulk = [self.patch, self.trace, *self.folder.glob("trial-*.log"), *self.folder.glob("trial-*.npz")]
+        freed = sum(512 * path.stat().st_blocks for path in bulk if path.exists())
+        for path in bulk:
+            path.unlink(missing_ok=True)
+        return freed
+
+    def write_trial(self, k: int, result: Result, about: dict[str, Any]) -> None:
+        """Store what a trial gave, and `about` it what the ledger knows."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.trial(k, ".json").write_text(json.dumps(result.as_json(), indent=1) + "\n")
+        self.trial(k, ".json").write_text(json.dumps(result.as_json() | about, indent=1) + "\n")
         self.trial(k, ".log").write_text(result.log)
         if result.rows is not None:
             np.savez_compressed(self.trial(k, ".npz"), nats=result.rows[:, 0], bytes=result.rows[:, 1])

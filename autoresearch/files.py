@@ -1,7 +1,10 @@
-"""Files that are there whole or not at all, whenever the program is killed."""
+"""Files that are there whole or not at all whenever the program is killed, and reading those that may be damaged."""
 
+import json
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from autoresearch.errors import UserError, refusal
 
@@ -15,4 +18,15 @@ def written(path: Path, pieces: Iterable[str]) -> Path:
             file.writelines(pieces)
         return beside.replace(path)
     except OSError as error:
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
         raise refusal(error) or UserError(f"{path} cannot be written: {error.strerror}") from None
+
+
+def stored(path: Path) -> dict[str, Any] | None:
+    """A JSON object in a file; None if it cannot be read."""
+    try:
+        value = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+    return value if isinstance(value, dict) else None

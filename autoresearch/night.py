@@ -66,6 +66,7 @@ def _session(
         base=plan.fitted(workspace.read(row.base_sha), place.slot.device),
         identity=identity(place),
         replicates=place.config.replicates,
+        disk=1e9 * place.config.max_disk_gb,
         limits=limits,
         reporter=reporter,
     )

@@ -7,6 +7,7 @@ anywhere goes on by finishing what it finds unfinished.
 """
 
 import hashlib
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -31,6 +32,7 @@ from autoresearch.measure.settings import Settings
 from autoresearch.measure.trial import measure
 from autoresearch.proposals import Desk, refused
 from autoresearch.start import Place
+from autoresearch.upkeep import Upkeep
 from autoresearch.workspace import Workspace
 
 POLL = 1.0  # s between two looks for messages while paused
@@ -75,6 +77,7 @@ class Session:
     limits: Limits = field(default_factory=Limits)
     reporter: Reporter = field(default_factory=Reporter)
     measure: Callable[..., Result] = measure
+    disk: float = math.inf  # bytes that `runs` may take
     stand_in: Agent | None = None  # proposes while the agent is broken or away
 
     def __post_init__(self) -> None:
@@ -82,10 +85,12 @@ class Session:
         self.desk = Desk(
             self.agent, self.stand_in, self._tell, lambda proposal: refused(proposal, self.ledger, self.row.id)
         )
+        self.upkeep = Upkeep(
+            self.row, self.ledger, self.workspace, self.runs, self.settings.gpu, self.disk, self._tell
+        )
         self.briefing = Briefing(
             self.ledger,
             self.row,
-            self.workspace,
             self.program,
             self.lessons,
             steered=self.agent.model is not None,
@@ -100,6 +105,7 @@ class Session:
     def run(self) -> str:
         """Go on until a limit is reached; returns the reason. Raises UserError when the base itself fails."""
         self.ledger.abandon_open_trials(self.row.id)
+        self.upkeep.begin()
         self._start_base()
         self._export()  # a kill may have come between a verdict and its line
         try:
@@ -126,7 +132,7 @@ class Session:
             "decided": self._settle,
         }
         while experiment.state != "settled":
-            experiment = steps[experiment.state](experiment)
+            experiment = self.upkeep.step(steps[experiment.state], experiment)
 
     def _propose(self) -> Experiment:
         obtained = self.desk.obtain(self.briefing.write(self.evidence))
@@ -159,7 +165,7 @@ class Session:
             sha = self.workspace.start(self.row.tag, self.row.base_sha, known(experiment.text))
         else:
             parent = known(self.ledger.experiment(self.row.id, known(experiment.parent)))
-            message = experiment.hypothesis or f"experiment {experiment.n}"
+            message = described.proposed(experiment)
             sha = self.workspace.commit(
                 self.row.tag, experiment.n, known(experiment.text), known(parent.sha), message
             )
@@ -188,7 +194,9 @@ class Session:
             experiment = self._advance(experiment, "decided", sha=sha)
         if experiment.n > 0:
             self.lessons.add(self.row.tag, Past.of(experiment), len(self.evidence.trials(experiment)))
-        experiment = self._advance(experiment, "settled", settled=time.time())
+        settled = time.time()
+        self.upkeep.settled(replace(experiment, state="settled", settled=settled))
+        experiment = self._advance(experiment, "settled", settled=settled)
         self._export()
         self._tell("verdict", experiment.n, f"{experiment.verdict}: {experiment.reason}", **_facts(experiment))
         if experiment.n == costs.AFTER:
@@ -202,6 +210,7 @@ class Session:
             self._tell("cost", experiment.n, words)
 
     def _trial(self, experiment: Experiment, purpose: str) -> None:
+        self.upkeep.before_trial()
         evidence = self.evidence
         k = len(evidence.trials(experiment))
         seed = _seed(self.row.seed, experiment.n, k)
@@ -217,11 +226,12 @@ class Session:
             wants_holdout=lambda bpb: purpose == "rerun" and evidence.may_keep(experiment, bpb),
             keep_caches=purpose == "base" and k == 0,
         )
-        self._artefacts(experiment.n).write_trial(k, result)
+        about = {"purpose": purpose, "blob": trial.blob, "started": trial.started, "ended": time.time()}
+        self._artefacts(experiment.n).write_trial(k, result, about | {"identity": self.identity})
         stored = result.as_json() | {"identity": self.identity}
         self.ledger.end_trial(trial.id, result.outcome, result.val_bpb, stored)
         beside = " (the incumbent, for comparison)" if purpose == "sentinel" else ""
-        self._tell("measured", experiment.n, _words(result) + beside, seconds=round(result.total_seconds, 1))
+        self._tell("measured", experiment.n, described.measured(result) + beside, seconds=round(result.total_seconds, 1))
         if result.outcome == "infra":
             raise UserError(f"a trial could not be started: {result.reason}; see `autoresearch doctor`")
 
@@ -270,12 +280,6 @@ class Session:
     def _tell(self, kind: str, n: int | None, text: str, **data: Any) -> None:
         self.ledger.event(self.row.id, kind, text, n=n, data=data)
         self.reporter.event(kind, n, text, data)
-
-
-def _words(result: Result) -> str:
-    if result.val_bpb is None:
-        return f"{result.outcome} {result.reason}"
-    return f"{result.outcome} {result.val_bpb:.4f}" + (" (a losing claim, not audited)" if result.claimed else "")
 
 
 def _digest(text: str) -> str:

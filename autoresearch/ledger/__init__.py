@@ -1,6 +1,7 @@
 """What a session remembers: a SQLite database and the questions that are asked of it."""
 
 from autoresearch.ledger.alive import check_free, is_alive, state
+from autoresearch.ledger.backup import back_up
 from autoresearch.ledger.queries import current, lasted, log_rows, newest, results_tsv, status
 from autoresearch.ledger.rows import Call, Event, Experiment, Session, Trial
 from autoresearch.ledger.store import MESSAGES, Ledger
@@ -13,6 +14,7 @@ __all__ = [
     "Ledger",
     "Session",
     "Trial",
+    "back_up",
     "check_free",
     "current",
     "is_alive",

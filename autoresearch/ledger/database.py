@@ -132,15 +132,22 @@ def _migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[st
         connection.execute(f"PRAGMA user_version = {len(migrations)}")
 
 
+def backups(path: Path) -> Path:
+    """Where copies of a ledger are kept."""
+    return path.with_name("backups")
+
+
 def _advice(path: Path, error: sqlite3.DatabaseError) -> str:
     words = str(error)
     if "locked" in words or "busy" in words:
         return f"{path} has been locked by another program for {BUSY_TIMEOUT:.0f} s: close it, then try again"
     if "malformed" in words or "not a database" in words:
-        return (
-            f"{path} is damaged ({words}): save what is left with"
-            f" `sqlite3 {path} .recover | sqlite3 recovered.db`, or move it away and start a new --tag"
-        )
+        copies = sorted(backups(path).glob("ledger-*.db"))
+        if not copies:
+            save = f"save what is left with `sqlite3 {path} .recover | sqlite3 recovered.db`"
+            return f"{path} is damaged ({words}): {save}, or move it away and start a new --tag"
+        put_back = f"`rm -f {path}-wal {path}-shm && cp {copies[-1]} {path}`"
+        return f"{path} is damaged ({words}): {put_back} puts the last copy back, and `autoresearch run` reads on from there"
     if "full" in words:
         return f"{path} cannot grow ({words}): make room there, {GOES_ON}"
     return f"{path} cannot be used ({words}): check the disk and who may write there, {GOES_ON}"

@@ -10,8 +10,9 @@ from itertools import pairwise
 from pathlib import Path
 
 from autoresearch import config
+from autoresearch.files import stored
 from autoresearch.ledger import Experiment, Ledger, Trial
-from autoresearch.review.story import Story, blob, blob_of, stored
+from autoresearch.review.story import Story, blob, blob_of
 from autoresearch.workspace import Workspace
 
 DISTRUST = "do not trust experiment {n}: `autoresearch show {n}` has its text, `autoresearch trial` measures it again"

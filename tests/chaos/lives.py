@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -51,14 +52,19 @@ class Lives:
 
     def live(self, **order: Any) -> str | None:
         """One life; why the session ended, None if it died."""
+        end = self.struck(**order)
+        assert end["status"] in (0, -signal.SIGKILL) and not end.get("code"), (end, self.deaths)
+        if end["status"]:
+            self.deaths.append(end["boundary"] or "somewhere")
+        return end.get("ended")
+
+    def struck(self, **order: Any) -> dict[str, Any]:
+        """One life; how it ended (see mortal.py)."""
         assert self.process.stdin is not None and self.process.stdout is not None
         self.process.stdin.write(json.dumps(order) + "\n")
         self.process.stdin.flush()
-        end: dict[str, Any] = json.loads(self.process.stdout.readline() or '{"failed": "the end of mortal.py"}')
-        assert "failed" not in end, (end, self.deaths)
-        if "died" in end:
-            self.deaths.append(end["died"])
-        return end.get("ended")
+        end: dict[str, Any] = json.loads(self.process.stdout.readline())
+        return end
 
 
 @contextmanager
