@@ -5,17 +5,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from autoresearch.measure.clock import since_boot
+
 RECENT = 20  # trials that tell how long the next one takes
-
-
-def now() -> float:
-    """Seconds on a clock that nobody sets, and that goes on while the machine is suspended."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 @dataclass
 class Limits:
-    """`until` is when to stop, on the clock of `now`; `interrupted` is set by the first Ctrl-C."""
+    """`until` is when to stop, on the clock of `since_boot`; `interrupted` is set by the first Ctrl-C."""
 
     until: float | None = None
     max_experiments: int | None = None
@@ -39,7 +36,7 @@ class Limits:
 
     def left(self) -> float | None:
         """Seconds until the deadline, if there is one."""
-        return None if self.until is None else self.until - now()
+        return None if self.until is None else self.until - since_boot()
 
     def too_late(self, trial_seconds: Sequence[float]) -> bool:
         """Whether one more trial would end after the deadline, if it takes as long as the last `RECENT` ones."""

@@ -18,7 +18,6 @@ from autoresearch import costs, described, ledger, source
 from autoresearch.agents import Agent, Exhausted
 from autoresearch.artefacts import Artefacts
 from autoresearch.briefing import Briefing
-from autoresearch.errors import UserError
 from autoresearch.evidence import Evidence, known
 from autoresearch.files import written
 from autoresearch.history import Past
@@ -232,8 +231,7 @@ class Session:
         self.ledger.end_trial(trial.id, result.outcome, result.val_bpb, stored)
         beside = " (the incumbent, for comparison)" if purpose == "sentinel" else ""
         self._tell("measured", experiment.n, described.measured(result) + beside, seconds=round(result.total_seconds, 1))
-        if result.outcome == "infra":
-            raise UserError(f"a trial could not be started: {result.reason}; see `autoresearch doctor`")
+        self.upkeep.after_trial(result)
 
     def _settings(self, purpose: str) -> Settings:
         """The session's settings, with caps that follow from the base and a deeper audit before a keep."""

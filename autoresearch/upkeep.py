@@ -4,9 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from autoresearch.artefacts import Artefacts
+from autoresearch.errors import UserError
 from autoresearch.evidence import known
 from autoresearch.ledger import Experiment, Ledger, Session, back_up
 from autoresearch.measure.card import Card
+from autoresearch.measure.result import Result
 from autoresearch.plumbing import GitError
 from autoresearch.quota import Quota
 from autoresearch.recovery import Recovery, record
@@ -32,6 +34,7 @@ class Upkeep:
         self.row, self.ledger, self.runs, self.tell = row, store, runs, tell
         self.recovery = Recovery(row, store, workspace, runs)
         self.card = Card(gpu)
+        self.disturbed = 0  # trials in a row
         self.quota = Quota(runs, store, disk)
 
     def begin(self) -> None:
@@ -57,6 +60,12 @@ class Upkeep:
     def before_trial(self) -> None:
         """Raises UserError where the card is not free."""
         self.card.wait_until_clean()
+
+    def after_trial(self, result: Result) -> None:
+        """One that was disturbed is repeated. Raises UserError where no trial can be run, or one is disturbed again and again."""
+        self.disturbed = self.disturbed + 1 if result.disturbed else 0
+        if result.outcome == "infra" and (not result.disturbed or self.disturbed == TRIES):
+            raise UserError(f"a trial could not be run: {result.reason}; see `autoresearch doctor`")
 
     def settled(self, experiment: Experiment) -> None:
         """Write down what a recovery needs, and see that there is room."""

@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 
 from autoresearch.ledger import Ledger, lasted
-from autoresearch.limits import Limits, now
+from autoresearch.limits import Limits
+from autoresearch.measure.clock import since_boot
 
 
 @pytest.mark.parametrize("jump", [-86400.0, 86400.0])
 def test_a_clock_that_is_set_neither_ends_nor_prolongs_the_night(jump: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    limits, real = Limits(until=now() + 100), time.time
+    limits, real = Limits(until=since_boot() + 100), time.time
     monkeypatch.setattr("time.time", lambda: real() + jump)
     assert limits.left() == pytest.approx(100, abs=1)
     assert limits.reached(5, [10.0]) is None and limits.reached(5, [110.0]) == "deadline"

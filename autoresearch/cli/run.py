@@ -35,8 +35,9 @@ def run(
     from autoresearch import night, slots, start
     from autoresearch.config import cache_folder
     from autoresearch.ledger import Ledger
-    from autoresearch.limits import Limits, now
+    from autoresearch.limits import Limits
     from autoresearch.measure.cell import protect_self
+    from autoresearch.measure.clock import since_boot
     from autoresearch.views.live import Live
 
     flags = {"max_experiments": max_experiments, "budget": budget, "tag": tag, "agent": agent, "judge": judge}
@@ -44,7 +45,7 @@ def run(
     hours = minutes / 60 if minutes is not None else hours
     protect_self()
     place = start.session_place(flags | {"hours": hours, "device": device, "require_strong": require_strong})
-    until = None if place.config.hours is None else now() + 3600 * place.config.hours
+    until = None if place.config.hours is None else since_boot() + 3600 * place.config.hours
     limits = Limits(until, place.config.max_experiments)
     with slots.hold(place.slot, cache_folder() / "locks"), Ledger.open(place.ledger) as store:
         with Live() as live, _signals(limits, live):
