@@ -113,7 +113,7 @@ def open_session(place: Place, store: Ledger, workspace: Workspace) -> ledger.Se
     if found is not None and (place.config.tag or _goes_on(found, head)):
         check_same(found, place)
         return found
-    tag = place.config.tag or _new_tag(store)
+    tag = place.config.tag or _new_tag(store, workspace)
     seed = place.config.seed if place.config.seed is not None else secrets.randbits(31)
     return store.create_session(
         tag, f"autoresearch/{tag}", head, place.config.agent, place.config.judge, pinned(place), identity(place), seed
@@ -138,8 +138,10 @@ def check_same(session: ledger.Session, place: Place) -> None:
         )
 
 
-def _new_tag(store: Ledger) -> str:
+def _new_tag(store: Ledger, workspace: Workspace) -> str:
+    """A name that neither the ledger nor git knows: its ledger may have been thrown away."""
     day = time.strftime("%b%d").lower()
     tags = [day, *(f"{day}-{k}" for k in range(2, 1000))]
-    return next(tag for tag in tags if store.session(tag) is None)
+    taken = {*workspace.tags(), *(session.tag for session in store.sessions())}
+    return next(tag for tag in tags if tag not in taken)
 

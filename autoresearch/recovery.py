@@ -82,7 +82,8 @@ class Recovery:
         refs = self.workspace.refs(self.row.tag)
         unknown = [n for n in refs if newest is None or n > newest]
         for n in unknown:
-            self.ledger.add_experiment(self.row.id, n, **(self._record(n, refs[n]) or self._proposal(n, refs)))
+            columns = self._record(n, refs[n]) or self._proposal(n, refs)
+            self.ledger.add_experiment(self.row.id, **({"n": n} | columns))
         if unknown:
             self._trials()
         return unknown

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 
-from autoresearch.errors import GOES_ON, UserError
+from autoresearch.errors import GOES_ON, UserError, refusal
 
 BUSY_TIMEOUT = 10.0  # s to wait for another writer
 # Migration k brings a ledger from version k - 1 to version k, which PRAGMA user_version holds. Append only.
@@ -99,7 +99,7 @@ def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"{folder} cannot hold the ledger: {error.strerror}") from None
+        raise refusal(error) or UserError(f"{folder} cannot hold the ledger: {error.strerror}") from None
 
 
 def _peek(path: Path, migrations: Sequence[str]) -> int:
@@ -138,7 +138,7 @@ def backups(path: Path) -> Path:
 
 
 def _advice(path: Path, error: sqlite3.DatabaseError) -> str:
-    words = str(error)
+    words = " ".join(str(error).split())
     if "locked" in words or "busy" in words:
         return f"{path} has been locked by another program for {BUSY_TIMEOUT:.0f} s: close it, then try again"
     if "malformed" in words or "not a database" in words:

@@ -180,6 +180,8 @@ def _artefacts(story: Story) -> Findings:
     """Every experiment left its change, every trial its result, its log and its scores by row."""
     for experiment in story.settled:
         files = story.files(experiment)
+        if files.dropped.exists():
+            continue
         wanted = [files.patch] if experiment.n else []
         for k, trial in enumerate(story.trials.get(experiment.id, [])):
             wanted += [files.trial(k, ".log"), *([files.trial(k, ".npz")] if trial.outcome == "ok" else [])]
