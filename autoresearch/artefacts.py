@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from autoresearch.errors import GOES_ON, UserError
+from autoresearch.files import written
 from autoresearch.measure.result import Result
 
 
@@ -26,20 +28,50 @@ class Artefacts:
         """The brief, the rationale and the calls behind a proposal, one JSON object a line."""
         return self.folder / "trace.jsonl"
 
+    @property
+    def record(self) -> Path:
+        """What the ledger says of the settled experiment, for the day on which it is lost."""
+        return self.folder / "experiment.json"
+
+    @property
+    def dropped(self) -> Path:
+        """A note, where the bulk is missing because there was no room for it."""
+        return self.folder / "dropped.txt"
+
     def trial(self, k: int, suffix: str) -> Path:
         """`trial-K.json` (result), `trial-K.log` (what the cell printed), `trial-K.npz` (nats and bytes by row)."""
         return self.folder / f"trial-{k}{suffix}"
 
     def write_proposal(self, diff: str, trace: list[dict[str, Any]]) -> None:
         """Store the change and where it came from."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self._make_folder()
         self.patch.write_text(diff)
         self.trace.write_text("".join(json.dumps(entry) + "\n" for entry in trace))
 
-    def write_trial(self, k: int, result: Result) -> None:
-        """Store what a trial gave."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self.trial(k, ".json").write_text(json.dumps(result.as_json(), indent=1) + "\n")
+    def write_record(self, record: dict[str, Any]) -> None:
+        """Store what a recovery needs."""
+        written(self.record, [json.dumps(record), "\n"])
+
+    def drop_bulk(self) -> int:
+        """Remove what is large and decides nothing; returns the bytes that came free."""
+        bulk = [self.patch, self.trace, *self.folder.glob("trial-*.log"), *self.folder.glob("trial-*.npz")]
+        freed = sum(512 * path.stat().st_blocks for path in bulk if path.exists())
+        if freed:
+            self.dropped.write_text("Logs, trace, patch and scores by row went to make room on the disk (max_disk_gb).\n")
+        for path in bulk:
+            path.unlink(missing_ok=True)
+        return freed
+
+    def write_trial(self, k: int, result: Result, about: dict[str, Any]) -> None:
+        """Store what a trial gave, and `about` it what the ledger knows."""
+        self._make_folder()
+        self.trial(k, ".json").write_text(json.dumps(result.as_json() | about, indent=1) + "\n")
         self.trial(k, ".log").write_text(result.log)
         if result.rows is not None:
             np.savez_compressed(self.trial(k, ".npz"), nats=result.rows[:, 0], bytes=result.rows[:, 1])
+
+    def _make_folder(self) -> None:
+        runs = self.folder.parents[1]
+        if not runs.exists():
+            raise UserError(f"{runs} is gone: if the repository was moved, go there, {GOES_ON}")
+        self.folder.mkdir(parents=True, exist_ok=True)

@@ -13,7 +13,6 @@ from autoresearch.ledger import Experiment, Ledger, Session
 from autoresearch.lessons import Lessons
 from autoresearch.measure import machine
 from autoresearch.search import Direction
-from autoresearch.workspace import Workspace
 
 IDEAS = "ideas.md"
 PAPERS = "papers"
@@ -28,7 +27,6 @@ class Briefing:
 
     ledger: Ledger
     row: Session
-    workspace: Workspace
     program: Path
     lessons: Lessons
     steered: bool
@@ -39,7 +37,7 @@ class Briefing:
         """The brief of the next experiment."""
         self._read_on()
         incumbent = evidence.incumbent()
-        best = self.workspace.read(known(incumbent.sha))
+        best = known(known(self.ledger.experiment(self.row.id, incumbent.n)).text)
         direction = search.direction(self.history, incumbent.n) if self.steered else None
         return Brief(
             n=self.history[-1].n + 1,

@@ -86,6 +86,8 @@ class Config(BaseModel):
     """How long the session goes on from now; None: until it is stopped."""
     max_experiments: int | None = Field(default=None, gt=0)
     """Stop when this many experiments are decided."""
+    max_disk_gb: float = Field(default=20.0, gt=0)
+    """What `runs/` may take; beyond it logs, traces and rows of the worst discards go."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where trials run."""
     threads: int = Field(default=1, gt=0)

@@ -7,6 +7,7 @@ from autoresearch.agents import Proposal
 from autoresearch.brief import Brief
 from autoresearch.evidence import known
 from autoresearch.ledger import Experiment
+from autoresearch.measure.result import Result
 
 
 def by_text(text: str, parent: str) -> dict[str, Any]:
@@ -34,6 +35,18 @@ def by_agent(proposal: Proposal, brief: Brief) -> dict[str, Any]:
         "mode": brief.direction.mode if brief.direction else None,
         "line": brief.direction.line if brief.direction else None,
     }
+
+
+def measured(result: Result) -> str:
+    """What came of a trial."""
+    if result.val_bpb is None:
+        return f"{result.outcome} {result.reason}"
+    return f"{result.outcome} {result.val_bpb:.4f}" + (" (a losing claim, not audited)" if result.claimed else "")
+
+
+def proposed(experiment: Experiment) -> str:
+    """The message of the commit of a proposal."""
+    return experiment.hypothesis or f"experiment {experiment.n}"
 
 
 def keep(experiment: Experiment, trials: int, grade: str | None) -> str:

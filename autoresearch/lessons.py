@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from autoresearch.files import written
 from autoresearch.history import Past, in_sigmas, words
 from autoresearch.quoting import cell
 
@@ -45,9 +46,8 @@ class Lessons:
         text = self.path.read_text() if self.path.exists() else HEAD.format(about=self.about)
         evidence = f"[{tag}#{past.n}, {trials} trial{'' if trials == 1 else 's'}]"
         if f"[{tag}#{past.n}," not in text:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
             end = "" if text.endswith("\n") else "\n"  # an editor may have left the last line open
-            self.path.write_text(f"{text}{end}- {lesson(past)} {evidence}\n")
+            written(self.path, [text, end, f"- {lesson(past)} {evidence}\n"])
 
     def read(self, without: str) -> list[str]:
         """The lines, kept recipes first, then the newest; not those of the session `without`."""

@@ -5,16 +5,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from autoresearch.measure.clock import since_boot
+
 RECENT = 20  # trials that tell how long the next one takes
 
 
 @dataclass
 class Limits:
-    """`deadline` is in unix seconds; `interrupted` is set by the first Ctrl-C."""
+    """`until` is when to stop, on the clock of `since_boot`; `interrupted` is set by the first Ctrl-C."""
 
-    deadline: float | None = None
+    until: float | None = None
     max_experiments: int | None = None
     interrupted: bool = False
+
+    @property
+    def deadline(self) -> float | None:
+        """When to stop, in unix seconds: as the clock on the wall goes now."""
+        left = self.left()
+        return None if left is None else time.time() + left
 
     def reached(self, decided: int, trial_seconds: Sequence[float]) -> str | None:
         """The reason to stop now, if any: a trial that would end after the deadline is not begun."""
@@ -28,11 +36,12 @@ class Limits:
 
     def left(self) -> float | None:
         """Seconds until the deadline, if there is one."""
-        return None if self.deadline is None else self.deadline - time.time()
+        return None if self.until is None else self.until - since_boot()
 
     def too_late(self, trial_seconds: Sequence[float]) -> bool:
-        """Whether one more trial would end after the deadline, if it takes as long as the last ones."""
-        return self.deadline is not None and time.time() + _mean(trial_seconds[-RECENT:]) > self.deadline
+        """Whether one more trial would end after the deadline, if it takes as long as the last `RECENT` ones."""
+        left = self.left()
+        return left is not None and _mean(trial_seconds) > left
 
 
 def _mean(values: Sequence[float]) -> float:

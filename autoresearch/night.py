@@ -68,6 +68,7 @@ def _session(
         identity=identity(place),
         replicates=place.config.replicates,
         constraints=Constraints(place.config.max_gpu_gb, place.config.max_parameters, place.config.max_lines),
+        disk=1e9 * place.config.max_disk_gb,
         limits=limits,
         reporter=reporter,
     )
@@ -85,7 +86,7 @@ def _agent(row: ledger.Session, place: Place, store: Ledger, limits: Limits) -> 
 
     spent = sum(call.cost_usd or 0.0 for call in store.calls(row.id))
     library, readable = LedgerLibrary(place.ledger, row.id), place.data.readable_library()
-    agent = agents.create(row.agent, place.config, Services(library, readable, record, spent, limits.deadline))
+    agent = agents.create(row.agent, place.config, Services(library, readable, record, spent, limits.left))
     with suppress(agents.Unavailable, agents.Spent):  # the night can begin without it
         agent.check()
     return agent
@@ -114,7 +115,7 @@ def open_session(place: Place, store: Ledger, workspace: Workspace) -> ledger.Se
     if found is not None and (place.config.tag or _goes_on(found, head)):
         check_same(found, place)
         return found
-    tag = place.config.tag or _new_tag(store)
+    tag = place.config.tag or _new_tag(store, workspace)
     seed = place.config.seed if place.config.seed is not None else secrets.randbits(31)
     return store.create_session(
         tag, f"autoresearch/{tag}", head, place.config.agent, place.config.judge, pinned(place), identity(place), seed
@@ -128,8 +129,8 @@ def _goes_on(session: ledger.Session, head: str) -> bool:
 
 def check_same(session: ledger.Session, place: Place) -> None:
     """Whether trials here and now can be compared with the session's. Raises UserError."""
-    if ledger.is_alive(session) and session.pid != os.getpid():
-        raise UserError(f"session `{session.tag}` is running already (process {session.pid}): see `autoresearch status`")
+    if session.pid != os.getpid():
+        ledger.check_free(session)
     now, then = pinned(place) | identity(place), session.settings | session.identity
     changed = [name for name, value in then.items() if now.get(name) != value]
     if changed:
@@ -139,8 +140,10 @@ def check_same(session: ledger.Session, place: Place) -> None:
         )
 
 
-def _new_tag(store: Ledger) -> str:
+def _new_tag(store: Ledger, workspace: Workspace) -> str:
+    """A name that neither the ledger nor git knows: its ledger may have been thrown away."""
     day = time.strftime("%b%d").lower()
     tags = [day, *(f"{day}-{k}" for k in range(2, 1000))]
-    return next(tag for tag in tags if store.session(tag) is None)
+    taken = {*workspace.tags(), *(session.tag for session in store.sessions())}
+    return next(tag for tag in tags if tag not in taken)
 

@@ -28,6 +28,10 @@ IDENTITY = {
 }
 
 
+class GitError(UserError):
+    """Git failed at something that it can do."""
+
+
 @dataclass(frozen=True)
 class Commit:
     """A commit without its author and dates."""
@@ -56,7 +60,7 @@ class Plumbing:
         index: Path | None = None,
         accept: range = range(1),
     ) -> tuple[int, bytes]:
-        """Exit status and output of `git verb args`. Raises UserError if the status is not in `accept`."""
+        """Exit status and output of `git verb args`. Raises GitError if the status is not in `accept`."""
         env = self.environment | _now() | ({"GIT_INDEX_FILE": str(index)} if index is not None else {})
         with repository(self.top) as repo, tempfile.TemporaryFile() as file:
             file.write(stdin)
@@ -72,7 +76,7 @@ class Plumbing:
                 start_new_session=True,  # Ctrl-C is for the program, not for git in the middle of a write
             )
         if status not in accept:
-            raise UserError(f"git {verb} failed: {_reason(err) or f'exit status {status}'}")
+            raise GitError(f"git {verb} failed: {_reason(err) or f'exit status {status}'}")
         return status, out
 
     def bytes(self, verb: str, *args: str, **options: Any) -> bytes:

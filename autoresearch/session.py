@@ -7,6 +7,7 @@ anywhere goes on by finishing what it finds unfinished.
 """
 
 import hashlib
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -18,12 +19,12 @@ from autoresearch.agents import Agent, Exhausted
 from autoresearch.artefacts import Artefacts
 from autoresearch.briefing import Briefing
 from autoresearch.constraints import Constraints
-from autoresearch.errors import UserError
 from autoresearch.evidence import NEXT, Evidence, earlier, known
+from autoresearch.files import written
 from autoresearch.history import Past
 from autoresearch.ledger import Experiment, Ledger
 from autoresearch.lessons import Lessons
-from autoresearch.limits import Limits
+from autoresearch.limits import RECENT, Limits
 from autoresearch.measure.attack import Inspection
 from autoresearch.measure.data import Dataset
 from autoresearch.measure.result import Progress, Result
@@ -31,6 +32,7 @@ from autoresearch.measure.settings import Settings
 from autoresearch.measure.trial import measure
 from autoresearch.proposals import Desk, refused
 from autoresearch.start import Place
+from autoresearch.upkeep import Upkeep
 from autoresearch.workspace import Workspace
 
 POLL = 1.0  # s between two looks for messages while paused
@@ -76,6 +78,7 @@ class Session:
     limits: Limits = field(default_factory=Limits)
     reporter: Reporter = field(default_factory=Reporter)
     measure: Callable[..., Result] = measure
+    disk: float = math.inf  # bytes that `runs` may take
     stand_in: Agent | None = None  # proposes while the agent is broken or away
 
     def __post_init__(self) -> None:
@@ -87,10 +90,12 @@ class Session:
             self._tell,
             lambda proposal: refused(proposal, self.ledger, self.row.id, self.constraints),
         )
+        self.upkeep = Upkeep(
+            self.row, self.ledger, self.workspace, self.runs, self.settings.gpu, self.disk, self._tell
+        )
         self.briefing = Briefing(
             self.ledger,
             self.row,
-            self.workspace,
             self.program,
             self.lessons,
             steered=self.agent.model is not None,
@@ -105,7 +110,9 @@ class Session:
     def run(self) -> str:
         """Go on until a limit is reached; returns the reason. Raises UserError when the base itself fails."""
         self.ledger.abandon_open_trials(self.row.id)
+        self.upkeep.begin()
         self._start_base()
+        self._export()  # a kill may have come between a verdict and its line
         try:
             for unfinished in self.ledger.unfinished(self.row.id):
                 self._finish(unfinished)
@@ -130,7 +137,7 @@ class Session:
             "decided": self._settle,
         }
         while experiment.state != "settled":
-            experiment = steps[experiment.state](experiment)
+            experiment = self.upkeep.step(steps[experiment.state], experiment)
 
     def _propose(self) -> Experiment:
         obtained = self.desk.obtain(self.briefing.write(self.evidence))
@@ -163,7 +170,7 @@ class Session:
             sha = self.workspace.start(self.row.tag, self.row.base_sha, known(experiment.text))
         else:
             parent = known(self.ledger.experiment(self.row.id, known(experiment.parent)))
-            message = experiment.hypothesis or f"experiment {experiment.n}"
+            message = described.proposed(experiment)
             sha = self.workspace.commit(
                 self.row.tag, experiment.n, known(experiment.text), known(parent.sha), message
             )
@@ -190,9 +197,11 @@ class Session:
             message = described.keep(experiment, len(self.evidence.trials(experiment)), self.row.grade)
             sha = self.workspace.keep(self.row.tag, experiment.n, known(experiment.sha), message)
             experiment = self._advance(experiment, "decided", sha=sha)
-        experiment = self._advance(experiment, "settled", settled=time.time())
         if experiment.n > 0:
             self.lessons.add(self.row.tag, Past.of(experiment), len(self.evidence.trials(experiment)))
+        settled = time.time()
+        self.upkeep.settled(replace(experiment, state="settled", settled=settled))
+        experiment = self._advance(experiment, "settled", settled=settled)
         self._export()
         self._tell("verdict", experiment.n, f"{experiment.verdict}: {experiment.reason}", **_facts(experiment))
         if experiment.n == costs.AFTER:
@@ -206,6 +215,7 @@ class Session:
             self._tell("cost", experiment.n, words)
 
     def _trial(self, candidate: Experiment, purpose: str) -> None:
+        self.upkeep.before_trial()
         evidence = self.evidence
         seed = evidence.seed(candidate, purpose)
         experiment = evidence.subject(candidate, purpose)
@@ -222,15 +232,15 @@ class Session:
             wants_holdout=lambda bpb: purpose == "rerun" and evidence.may_keep(experiment, bpb),
             keep_caches=purpose == "base" and k == 0,
         )
-        self._artefacts(experiment.n).write_trial(k, result)
+        about = {"purpose": purpose, "blob": trial.blob, "started": trial.started, "ended": time.time()}
+        self._artefacts(experiment.n).write_trial(k, result, about | {"identity": self.identity})
         stored = result.as_json() | {"identity": self.identity}
         self.ledger.end_trial(trial.id, result.outcome, result.val_bpb, stored)
         beside = " (the incumbent, for comparison)" if purpose == "sentinel" else ""
-        self._tell("measured", experiment.n, _words(result) + beside, seconds=round(result.total_seconds, 1))
+        self._tell("measured", experiment.n, described.measured(result) + beside, seconds=round(result.total_seconds, 1))
         if purpose == "sentinel" and (drifted := evidence.drifted(experiment)):
             self._tell("drift", experiment.n, drifted)
-        if result.outcome == "infra":
-            raise UserError(f"a trial could not be started: {result.reason}; see `autoresearch doctor`")
+        self.upkeep.after_trial(result)
 
     def _settings(self, purpose: str) -> Settings:
         """The session's settings, with caps that follow from the base and a deeper audit before a keep."""
@@ -244,8 +254,8 @@ class Session:
     def _over(self) -> str | None:
         """Why to stop now; None to go on. Waits here while the session is paused."""
         while True:
-            decided = len(self.ledger.experiments(self.row.id)) - 1
-            if (reason := self.limits.reached(decided, self._lasted())) is not None:
+            newest = known(ledger.newest(self.ledger, self.row))
+            if (reason := self.limits.reached(newest, self._lasted())) is not None:
                 return reason
             if self.ledger.take(self.row.id, "stop"):
                 return "stopped"
@@ -254,9 +264,8 @@ class Session:
             time.sleep(POLL)
 
     def _lasted(self) -> list[float]:
-        """Seconds of every trial so far."""
-        trials = self.ledger.trials(self.row.id)
-        return [trial.ended - trial.started for trial in trials if trial.ended is not None]
+        """Seconds of the last trials."""
+        return ledger.lasted(self.ledger, self.row, RECENT)
 
     def _paused(self) -> bool:
         wishes = [*self.ledger.take(self.row.id, "pause"), *self.ledger.take(self.row.id, "unpause")]
@@ -273,19 +282,11 @@ class Session:
         return Artefacts(self.runs / self.row.tag / str(n))
 
     def _export(self) -> None:
-        path = self.runs / self.row.tag / "results.tsv"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(ledger.results_tsv(self.ledger, self.row))
+        written(self.runs / self.row.tag / "results.tsv", [ledger.results_tsv(self.ledger, self.row)])
 
     def _tell(self, kind: str, n: int | None, text: str, **data: Any) -> None:
         self.ledger.event(self.row.id, kind, text, n=n, data=data)
         self.reporter.event(kind, n, text, data)
-
-
-def _words(result: Result) -> str:
-    if result.val_bpb is None:
-        return f"{result.outcome} {result.reason}"
-    return f"{result.outcome} {result.val_bpb:.4f}" + (" (a losing claim, not audited)" if result.claimed else "")
 
 
 def _digest(text: str) -> str:

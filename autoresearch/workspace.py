@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 
 from autoresearch.errors import Blocker, UsageError, UserError
-from autoresearch.plumbing import Commit, Plumbing, encoded
+from autoresearch.plumbing import Commit, GitError, Plumbing, encoded
 
 TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -23,7 +23,7 @@ class Workspace:
     """The repository around `root`, and `file` in it, relative to `root`.
 
     Raises Blocker if there is no repository, no commit, or the file is not in the last one. Failures of git
-    raise UserError with git's own words.
+    raise GitError with git's own words.
     """
 
     def __init__(self, root: Path, file: str = "train.py") -> None:
@@ -80,6 +80,10 @@ class Workspace:
     def message(self, sha: str) -> str:
         """What a commit says. Raises UserError if there is no such commit."""
         return self._git.read_commit(sha).message
+
+    def parent(self, sha: str) -> str:
+        """The first parent of a commit; the commit itself where it has none."""
+        return next(iter(self._git.read_commit(sha).parents), sha)
 
     def diff(self, a: str, b: str) -> str:
         """The change of the file from commit a to commit b, as a patch."""
@@ -188,11 +192,13 @@ class Workspace:
         """
         version, best = self._git.read_commit(sha), self._known_best(tag)
         wanted = Commit(version.tree, version.parents, _clean(message))
+        refs = f"refs/autoresearch/{tag}"
         if self._git.read_commit(best) == wanted:
+            if self.ref(tag, n) != best:  # the power went between the references of one transaction
+                self._git.move({f"{refs}/{n}": (best, self.ref(tag, n))})
             self.follow(tag)
             return best
         kept = self._git.write_commit(wanted)
-        refs = f"refs/autoresearch/{tag}"
         moves = {f"{refs}/{n}": (kept, self.ref(tag, n)), f"{refs}/best": (kept, best)}
         self._git.move(moves | self._branch_moves(tag, kept))
         return kept
@@ -203,6 +209,16 @@ class Workspace:
         if self.branch(tag) != best:
             self._git.move(self._branch_moves(tag, best))
         return self.branch(tag) == best
+
+    def restore(self, tag: str, name: str, sha: str, only_missing: bool = False) -> bool:
+        """Let a reference of a session name a commit again; False if git has no such commit."""
+        ref = f"refs/autoresearch/{tag}/{name}"
+        there = self._git.commit_of(ref)
+        if self._git.commit_of(sha) is None:
+            return False
+        if there is None or not only_missing:
+            self._git.move({ref: (sha, there)})
+        return True
 
     # --- for the user, outside of the loop
 
@@ -245,7 +261,7 @@ class Workspace:
     def _known_best(self, tag: str) -> str:
         best = self.best(tag)
         if best is None:
-            raise UserError(f"refs/autoresearch/{tag}/best is missing: put it back or choose another --tag")
+            raise GitError(f"refs/autoresearch/{tag}/best is missing: put it back or choose another --tag")
         return best
 
     def _is_base(self, base: str, sha: str, text: str | None) -> bool:

@@ -20,8 +20,10 @@ from statistics import fmean
 from autoresearch import plan, source, start
 from autoresearch.measure.trial import measure
 
-SPOILT = {"MATRIX_LR": 0.012, "EMBED_LR": 0.12, "HEAD_LR": 0.004, "WARMDOWN": 0.05, "BATCH_TOKENS": 2048, "MUON_MOMENTUM_END": 0.6}
-HARMFUL = {"ADAM_BETA1": 0.97, "HEAD_DIM": 8, "DEPTH": 4, "MLP_RATIO": 12, "SOFTCAP": 2.0, "ATTN_SCALE": 8.0}
+SPOILT = {"BATCH_TOKENS": 2048, "MLP_RATIO": 10, "HEAD_DIM": 8, "ADAM_BETA1": 0.96, "DEPTH": 3, "SOFTCAP": 4.0}
+HARMFUL = {
+    "MATRIX_LR": 0.4, "EMBED_LR": 0.01, "HEAD_LR": 0.3, "QK_SCALE": 8.0, "VALUE_GATE_MAX": 30.0, "ATTN_SCALE": -1.3,
+}  # fmt: skip
 EDITS = 40
 ANCHOR = "FINAL_LR = "  # the last constant: names without use stand below it
 

@@ -15,6 +15,7 @@ from conftest import git
 from autoresearch import agents
 from autoresearch.ledger import Ledger, log_rows
 from autoresearch.limits import Limits
+from autoresearch.measure.clock import since_boot
 from autoresearch.measure.data import Dataset
 from autoresearch.measure.settings import Settings
 from autoresearch.session import Session
@@ -150,7 +151,7 @@ def test_a_promising_version_at_the_deadline_ends_as_a_near_miss(
         def measured(*args: Any, **options: Any) -> Any:
             result = real(*args, **options)
             if len(store.trials(1)) > replicates:  # the screening of the good edit was the last that fits
-                running.limits.deadline = time.time()
+                running.limits.until = since_boot()
             return result
 
         running.measure = measured

@@ -103,7 +103,8 @@ class Command:
 
     def _time_limit(self) -> float:
         limit = 60 * self.config.command_minutes
-        return limit if self.services.deadline is None else min(limit, max(self.services.deadline - time.time(), 1.0))
+        left = self.services.left()
+        return limit if left is None else min(limit, max(left, 1.0))
 
     def _run(self, command: str, files: dict[str, bytes], limit: float) -> Run:
         started = time.monotonic()

@@ -98,9 +98,9 @@ class Server:
             raise BadProposal(f"{fault.name}: {said}")
         pause = faults.pause(fault, self.failures, broken.retry_after, self._random)
         self.failures += 1
-        until = time.time() + pause
-        if waited + pause > self.services.patience or until > (self.services.deadline or float("inf")):
-            raise Unavailable(f"{fault.name}: {said}", until)
+        left = self.services.left()
+        if waited + pause > self.services.patience or (left is not None and pause > left):
+            raise Unavailable(f"{fault.name}: {said}", time.time() + pause)
         self.services.sleep(pause)
         return pause
 
@@ -160,8 +160,8 @@ class Server:
 
     def _limit(self) -> float:
         """Seconds that a call may take: not past the session's deadline."""
-        left = float("inf") if self.services.deadline is None else self.services.deadline - time.time()
-        return max(min(self.services.call_seconds, left), 1.0)
+        left = self.services.left()
+        return max(min(self.services.call_seconds, float("inf") if left is None else left), 1.0)
 
     def _most(self, request: Request, body: dict[str, Any], size: int) -> float | None:
         """The most that a call can cost. A token has at least one byte; where that bound is too wide, ask."""

@@ -53,7 +53,7 @@ def _ignore(record: CallRecord) -> None:
 @dataclass(frozen=True)
 class Services:
     """`library` None: an agent sees only what its brief holds. `spent_usd` is what earlier calls of the session
-    cost, `deadline` (unix seconds) when it ends. An agent itself waits for a busy server no longer than
+    cost, `left` tells how many seconds it still goes on (None: no end). An agent itself waits for a busy server no longer than
     `patience` seconds for one proposal; a call is given up after `call_seconds`. `readable_library` is what an agent
     in a cell may read of Python's own library (see CellSpec), None: all.
     """
@@ -62,7 +62,7 @@ class Services:
     readable_library: Sequence[Path | str] | None = None
     on_call: Callable[[CallRecord], None] = _ignore
     spent_usd: float = 0.0
-    deadline: float | None = None
+    left: Callable[[], float | None] = lambda: None
     patience: float = 20.0
     call_seconds: float = 900.0
     sleep: Callable[[float], None] = time.sleep

@@ -6,20 +6,35 @@ What a command needs it imports when it runs: `--help` is there in a third of th
 # ruff: noqa: I001  (the order of the imports is the order of `--help`)
 
 import sys
+from collections.abc import Callable
 
 from autoresearch.cli import trial, run, steer, look, verify  # noqa: F401  (they add their commands to `app`)
 from autoresearch.cli.app import app
-from autoresearch.errors import UserError
+from autoresearch.errors import UserError, refusal
 
-__all__ = ["app", "main"]
+__all__ = ["app", "main", "told"]
 
 
 def main() -> None:
-    """Run the command line; errors that a user can mend are one line and an exit code."""
+    """Run the command line."""
+    sys.exit(told(app))
+
+
+def told(command: Callable[[], object]) -> int:
+    """Run a command; errors that a user can mend are one line. Returns the exit code."""
     try:
-        app()
+        command()
     except UserError as error:
-        print(f"autoresearch: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+        return _said(error)
+    except (OSError, MemoryError) as error:
+        if (refused := refusal(error)) is None:
+            raise
+        return _said(refused)
     except KeyboardInterrupt:
-        sys.exit(130)
+        return 130
+    return 0
+
+
+def _said(error: UserError) -> int:
+    print(f"autoresearch: {error}", file=sys.stderr)
+    return error.exit_code

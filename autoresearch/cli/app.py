@@ -1,9 +1,8 @@
 """The typer application that the commands are added to, and what they share."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -40,18 +39,6 @@ def options(version: bool = typer.Option(False, "--version", callback=_version, 
 def print_json(value: Any) -> None:
     """Data for other programs."""
     typer.echo(json.dumps(value, indent=1, allow_nan=False))
-
-
-def written(path: Path, pieces: Iterable[str]) -> Path:
-    """Write a file, whole or not at all. Raises UserError where that cannot be done."""
-    beside = path.with_name(f".{path.name}.new")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with beside.open("w", encoding="utf-8", errors="replace") as file:
-            file.writelines(pieces)
-        return beside.replace(path)
-    except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror}") from None
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 from rich.console import Console
 
-from autoresearch.cli.app import JSON, LOOK, TAG, app, opened, print_json, written
+from autoresearch.cli.app import JSON, LOOK, TAG, app, opened, print_json
 from autoresearch.errors import UsageError, UserError
 
 if TYPE_CHECKING:
@@ -135,6 +135,7 @@ def report(
 ) -> None:
     """What happened, whether to believe it and what to look at next: one HTML page and a Markdown summary."""
     from autoresearch import start
+    from autoresearch.files import written
     from autoresearch.review import morning
     from autoresearch.views import markdown, webpage
     from autoresearch.views import report as view

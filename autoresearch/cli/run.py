@@ -37,6 +37,7 @@ def run(
     from autoresearch.ledger import Ledger
     from autoresearch.limits import Limits
     from autoresearch.measure.cell import protect_self
+    from autoresearch.measure.clock import since_boot
     from autoresearch.views.live import Live
 
     flags = {"max_experiments": max_experiments, "budget": budget, "tag": tag, "agent": agent, "judge": judge}
@@ -44,17 +45,14 @@ def run(
     hours = minutes / 60 if minutes is not None else hours
     protect_self()
     place = start.session_place(flags | {"hours": hours, "device": device, "require_strong": require_strong})
-    limits = Limits(_deadline(place.config.hours), place.config.max_experiments)
+    until = None if place.config.hours is None else since_boot() + 3600 * place.config.hours
+    limits = Limits(until, place.config.max_experiments)
     with slots.hold(place.slot, cache_folder() / "locks"), Ledger.open(place.ledger) as store:
         with Live() as live, _signals(limits, live):
             reason, tag = night.spend(place, store, limits, live)
         _summary(store, tag)
     if reason == "interrupted":
         raise typer.Exit(130)
-
-
-def _deadline(hours: float | None) -> float | None:
-    return None if hours is None else time.time() + 3600 * hours
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 from rich.console import Console
 
-from autoresearch.cli.app import JSON, RUN, TAG, VERIFY, app, opened, print_json, written
+from autoresearch.cli.app import JSON, RUN, TAG, VERIFY, app, opened, print_json
 from autoresearch.errors import UsageError, UserError
 
 if TYPE_CHECKING:
@@ -119,6 +119,7 @@ def export(
 ) -> None:
     """Take a session home: a clean branch for review, a table, everything as JSON. Nothing is checked out or pushed."""
     from autoresearch import config, start
+    from autoresearch.files import written
     from autoresearch.ledger import results_tsv
     from autoresearch.review import export as exports
     from autoresearch.workspace import Workspace

@@ -1,7 +1,8 @@
 """What a session remembers: a SQLite database and the questions that are asked of it."""
 
-from autoresearch.ledger.alive import is_alive, state
-from autoresearch.ledger.queries import current, log_rows, results_tsv, status
+from autoresearch.ledger.alive import check_free, is_alive, state
+from autoresearch.ledger.backup import back_up
+from autoresearch.ledger.queries import current, lasted, log_rows, newest, results_tsv, status
 from autoresearch.ledger.rows import Call, Event, Experiment, Session, Trial
 from autoresearch.ledger.store import MESSAGES, Ledger
 
@@ -13,9 +14,13 @@ __all__ = [
     "Ledger",
     "Session",
     "Trial",
+    "back_up",
+    "check_free",
     "current",
     "is_alive",
+    "lasted",
     "log_rows",
+    "newest",
     "results_tsv",
     "state",
     "status",

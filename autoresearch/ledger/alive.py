@@ -1,27 +1,41 @@
 """Whether the process that works on a session still lives."""
 
+import zlib
+from pathlib import Path
+
 import psutil
 
+from autoresearch.errors import UserError
 from autoresearch.ledger.rows import Session
 
-SAME_BIRTH = 2.0  # s by which two readings of one process's birth may differ: the clock was set meanwhile
+BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
 def born(pid: int) -> float | None:
-    """When a process started (unix seconds); None if it is gone, or dead and only not buried yet."""
+    """The birth mark of a process, which no other process has; None if it is gone, or dead and only not buried yet.
+
+    The time since boot when it was started (centiseconds), and before the point which boot that was. The time of day
+    would not do: a clock that is set moves the births of all processes.
+    """
     try:
-        process = psutil.Process(pid)
-        return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
-    except psutil.NoSuchProcess:
+        if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+            return None
+        ticks = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+    except (psutil.NoSuchProcess, OSError):
         return None
+    boot = BOOT.read_bytes() if BOOT.exists() else b""
+    return ticks + zlib.crc32(boot) / 2**32
 
 
 def is_alive(session: Session) -> bool:
     """Whether the process that wrote its number into the session is still the one with that number."""
-    if session.pid is None or session.pid_started is None:
-        return False
-    now = born(session.pid)
-    return now is not None and abs(now - session.pid_started) < SAME_BIRTH
+    return session.pid is not None and session.pid_started is not None and born(session.pid) == session.pid_started
+
+
+def check_free(session: Session) -> None:
+    """Raises UserError where a process works on the session."""
+    if is_alive(session):
+        raise UserError(f"session `{session.tag}` is running already (process {session.pid}): see `autoresearch status`")
 
 
 def state(session: Session) -> str:

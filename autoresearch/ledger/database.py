@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 
-from autoresearch.errors import UserError
+from autoresearch.errors import GOES_ON, UserError, refusal
 
 BUSY_TIMEOUT = 10.0  # s to wait for another writer
 # Migration k brings a ledger from version k - 1 to version k, which PRAGMA user_version holds. Append only.
@@ -99,7 +99,7 @@ def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"{folder} cannot hold the ledger: {error.strerror}") from None
+        raise refusal(error) or UserError(f"{folder} cannot hold the ledger: {error.strerror}") from None
 
 
 def _peek(path: Path, migrations: Sequence[str]) -> int:
@@ -132,13 +132,22 @@ def _migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[st
         connection.execute(f"PRAGMA user_version = {len(migrations)}")
 
 
+def backups(path: Path) -> Path:
+    """Where copies of a ledger are kept."""
+    return path.with_name("backups")
+
+
 def _advice(path: Path, error: sqlite3.DatabaseError) -> str:
-    words = str(error)
+    words = " ".join(str(error).split())
     if "locked" in words or "busy" in words:
         return f"{path} has been locked by another program for {BUSY_TIMEOUT:.0f} s: close it, then try again"
     if "malformed" in words or "not a database" in words:
-        return (
-            f"{path} is damaged ({words}): save what is left with"
-            f" `sqlite3 {path} .recover | sqlite3 recovered.db`, or move it away and start a new --tag"
-        )
-    return f"{path} cannot be used ({words}): check the disk and who may write there"
+        copies = sorted(backups(path).glob("ledger-*.db"))
+        if not copies:
+            save = f"save what is left with `sqlite3 {path} .recover | sqlite3 recovered.db`"
+            return f"{path} is damaged ({words}): {save}, or move it away and start a new --tag"
+        put_back = f"`rm -f {path}-wal {path}-shm && cp {copies[-1]} {path}`"
+        return f"{path} is damaged ({words}): {put_back} puts the last copy back, and `autoresearch run` reads on from there"
+    if "full" in words:
+        return f"{path} cannot grow ({words}): make room there, {GOES_ON}"
+    return f"{path} cannot be used ({words}): check the disk and who may write there, {GOES_ON}"

@@ -87,6 +87,24 @@ _SPANS = f"""
     FROM span ORDER BY began
 """
 
+_LASTED = """
+    SELECT json_extract(result, '$.total_seconds') AS seconds FROM trials
+    WHERE session_id = :session AND ended IS NOT NULL ORDER BY id DESC LIMIT :count
+"""
+
+
+def newest(ledger: Ledger, session: Session) -> int | None:
+    """The number of the last experiment; None before the base."""
+    sql = "SELECT max(n) AS n FROM experiments WHERE session_id = :session"
+    number: int | None = ledger.query(sql, session=session.id)[0]["n"]
+    return number
+
+
+def lasted(ledger: Ledger, session: Session, count: int) -> list[float]:
+    """Seconds that each of the last `count` trials took, by the referee's own clock: nobody sets that one."""
+    rows = ledger.query(_LASTED, session=session.id, count=count)
+    return [float(row["seconds"] or 0.0) for row in rows]
+
 
 def log_rows(ledger: Ledger, session: Session, verdict: str | None = None) -> list[dict[str, Any]]:
     """The experiments of a session, oldest first, perhaps of one verdict, as `log --json` shows them.

@@ -15,7 +15,7 @@ CREATE TABLE sessions (
   grade       TEXT,
   layers      TEXT NOT NULL DEFAULT '{}',  -- JSON
   pid         INTEGER,                     -- the process that worked on it last
-  pid_started REAL,                        -- when that process was born: process numbers are used again
+  pid_started REAL,                        -- its birth mark: process numbers are used again
   created     REAL NOT NULL,
   started     REAL,
   deadline    REAL,

@@ -98,7 +98,7 @@ class Ledger:
         """Set columns. Three fill in others that are not given.
 
         `pid` says that this process works on the session from now on: it sets `pid_started` and, the first
-        time, `started`. `state` sets `ended`, or clears it again.
+        time, `started`. Raises UserError if another one does. `state` sets `ended`, or clears it again.
         """
         with self._transaction():
             session = self._rows(Session, "WHERE id = ?", id)[0]
@@ -109,6 +109,8 @@ class Ledger:
             return self._update(Session, id, columns)
 
     def _begin(self, session: Session, columns: dict[str, Any]) -> dict[str, Any]:
+        if columns["pid"] != session.pid:
+            alive.check_free(session)
         now = time.time()
         born = alive.born(columns["pid"])
         if (session.pid, session.pid_started) != (columns["pid"], born):
@@ -155,9 +157,12 @@ class Ledger:
 
     def start_trial(self, session_id: int, experiment_id: int, purpose: str, seed: int, blob: str) -> Trial:
         """A trial that is about to run; it has no outcome yet."""
-        values = {"purpose": purpose, "seed": seed, "blob": blob, "started": time.time()}
+        return self.add_trial(session_id, experiment_id, purpose=purpose, seed=seed, blob=blob, started=time.time())
+
+    def add_trial(self, session_id: int, experiment_id: int, **columns: Any) -> Trial:
+        """A trial and what is known of it."""
         with self._transaction():
-            return self._insert(Trial, values, session_id=session_id, experiment_id=experiment_id)
+            return self._insert(Trial, columns, session_id=session_id, experiment_id=experiment_id)
 
     def end_trial(self, id: int, outcome: str, val_bpb: float | None, result: dict[str, Any]) -> Trial:
         """Record what a trial gave; its seconds and grade are taken out of `result`."""
@@ -226,9 +231,10 @@ class Ledger:
         with self._transaction():
             return self._update(Call, id, columns)
 
-    def calls(self, session_id: int) -> list[Call]:
-        """In the order in which they were recorded."""
-        return self._rows(Call, "WHERE session_id = ? ORDER BY id", session_id)
+    def calls(self, session_id: int, n: int | None = None) -> list[Call]:
+        """In the order in which they were recorded, perhaps of one experiment."""
+        where = "WHERE session_id = ? AND (? IS NULL OR n = ?) ORDER BY id"
+        return self._rows(Call, where, session_id, n, n)
 
     def event(
         self, session_id: int, kind: str, text: str, n: int | None = None, data: dict[str, Any] | None = None

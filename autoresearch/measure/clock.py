@@ -53,6 +53,11 @@ class Budget:
         return 0.0 if self.unit == "steps" else 0.01 * self.amount + 0.05
 
 
+def since_boot() -> float:
+    """Seconds on a clock that nobody sets, and that goes on while the machine is suspended."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
 def cpu_seconds(pid: int) -> float | None:
     """CPU time of a process and its threads, read from outside it; None when it has gone."""
     try:

@@ -105,6 +105,7 @@ class Trial:
         May be called more than once; the last one before the bell is scored. Tensors are cloned and untied.
         """
         self._flush()
+        self._channel.send("saving")
         fd = wire.sealed("checkpoint", _safetensors(state, config, self._torch))
         try:
             self._channel.send("checkpoint", [fd])

@@ -25,7 +25,8 @@ Watch = Callable[[Progress], None]
 class Result:
     """What a trial gave. `val_bpb` is None unless `outcome` is ok: a failed trial has no score, never 0.
 
-    `claimed` marks a score that lost before it was audited. Times are seconds, read by the referee.
+    `claimed` marks a score that lost before it was audited, `disturbed` a trial during which the referee was stopped: it
+    is worth repeating where it is not ok. Times are seconds, read by the referee.
     """
 
     outcome: str = "crash"  # ok oom nan crash timeout nothing_saved suspect infra
@@ -33,6 +34,7 @@ class Result:
     reason: str = ""
     seed: int = 0
     claimed: bool = False
+    disturbed: bool = False
     setup_seconds: float = 0.0
     train_seconds: float = 0.0
     score_seconds: float = 0.0

@@ -15,11 +15,13 @@ from autoresearch.measure.log import plain
 from autoresearch.measure.machine import GpuMeter
 from autoresearch.measure.result import Progress, Result, Watch
 from autoresearch.measure.settings import CHECKPOINT_LIMIT, Settings
+from autoresearch.measure.watchdog import Watchdog
 
 CURVE_POINTS = 1000
 REPORTED_NAMES = 64
 BURST = 1000  # messages that a cell may send at once ...
 RATE = 200.0  # ... and a second beyond that; inside.py sends at most half of it
+STOPPED_SHARE = 0.01  # of a budget, in which its process may be seen stopped
 GLANCE = 0.25  # s between two looks at a running trial
 
 
@@ -40,12 +42,19 @@ class _Keeper:
         self.received = 0
         self.started = time.monotonic()
         self.stride = 1
+        self.saving: float | None = None  # s on the trial's clock at which its last save began
+        self.watchdog = Watchdog(guest.cell.pid)
 
     def next(self, timeout: float) -> wire.Message | None:
         self.received += 1
         if self.received > BURST + RATE * (time.monotonic() - self.started):
             time.sleep(1 / RATE)  # a flood waits in its own socket, not in our memory
-        return self.guest.channel.receive(timeout)
+        message = self.guest.channel.receive(timeout)
+        if message is not None:
+            self.watchdog.heard()
+        elif self.watchdog.silent():
+            raise _Failed("timeout", f"it did nothing for {self.watchdog.patience:.0f} s: nothing sent, no CPU used")
+        return message
 
     def take(self, message: wire.Message, clock: Clock) -> bool:
         """Handle one message; True when training is over."""
@@ -55,6 +64,8 @@ class _Keeper:
         message.close()
         if message.kind == "log":
             self._take_log(message.fields.get("values"), clock)
+        if message.kind == "saving":
+            self.saving = clock.wall()
         if message.kind == "error":
             raise _Failed(*_failure(message.fields))
         return message.kind == "done"
@@ -118,13 +129,14 @@ def train(
             try:
                 clock = _setup(keeper, settings, data, watch)
                 _until_the_bell(keeper, clock, settings, watch)
+                _check_stops(keeper.watchdog, settings)
                 if caches is not None:
                     cell.keep_caches(caches)
             except wire.Closed:
                 raise _Failed(*_ended(cell)) from None
         if keeper.checkpoint is not None:
             return keeper.checkpoint
-        result.outcome, result.reason = _no_checkpoint(clock)
+        result.outcome, result.reason = _no_checkpoint(clock, keeper.saving)
     except _Failed as failed:
         result.outcome, result.reason = failed.outcome, failed.reason
     finally:
@@ -140,9 +152,9 @@ def _setup(keeper: _Keeper, settings: Settings, data: Dataset, watch: Watch) -> 
     started = time.monotonic()
     watch(Progress("setup"))
     while (left := settings.setup_cap - (time.monotonic() - started)) > 0:
-        message = keeper.next(left)
+        message = keeper.next(min(left, GLANCE))
         if message is None:
-            break
+            continue
         message.close()
         if message.kind == "ready":
             return _start(keeper, time.monotonic() - started, settings, data)
@@ -213,7 +225,16 @@ def _ended(cell: Cell) -> tuple[str, str]:
     return "crash", f"the process ended without a word (exit status {status})"
 
 
-def _no_checkpoint(clock: Clock) -> tuple[str, str]:
+def _check_stops(watchdog: Watchdog, settings: Settings) -> None:
+    """On the wall clock, a process that was stopped did not train for its time; it may have stopped itself."""
+    if settings.budget.unit == "s" and watchdog.stopped > STOPPED_SHARE * settings.budget.amount:
+        raise _Failed("crash", f"its process was stopped for {watchdog.stopped:.0f} s by a signal: that is no fair trial")
+
+
+def _no_checkpoint(clock: Clock, saving: float | None) -> tuple[str, str]:
+    if saving is not None:
+        began = f"began {saving:.1f} s after the start and was not done at the bell, {clock.wall():.1f} s after it"
+        return "nothing_saved", f"trial.save() {began}: leave it more time (trial.reserve)"
     if clock.overslept():
         return "timeout", f"nothing saved in {clock.budget.wall_cap:.0f} s of wall-clock time"
     return "nothing_saved", "trial.save() was not called before the bell"

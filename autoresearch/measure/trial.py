@@ -16,6 +16,7 @@ import numpy as np
 
 from autoresearch.measure.cell import CellError
 from autoresearch.measure.data import Dataset
+from autoresearch.measure.pulse import Pulse
 from autoresearch.measure.result import Progress, Result, Watch
 from autoresearch.measure.score import EvaluationError, Score, score
 from autoresearch.measure.settings import Settings
@@ -43,15 +44,26 @@ def measure(
     if (refusal := _refusal(source)) is not None:
         result.reason = refusal
         return result
-    try:
-        checkpoint = train(source, seed, settings, data, watch, result, settings.caches if keep_caches else None)
-        if checkpoint is not None:
-            watch(Progress("score"))
-            _score(source, checkpoint, settings, data, loses_above, wants_holdout, result)
-    except CellError as error:
-        result.outcome, result.reason = "infra", str(error)
+    with Pulse() as pulse:
+        try:
+            checkpoint = train(source, seed, settings, data, watch, result, settings.caches if keep_caches else None)
+            if checkpoint is not None:
+                watch(Progress("score"))
+                _score(source, checkpoint, settings, data, loses_above, wants_holdout, result)
+        except CellError as error:
+            result.outcome, result.reason = "infra", str(error)
+    if pulse.missed:
+        _doubt(result, pulse.missed, settings)
     result.total_seconds = time.monotonic() - started
     return result
+
+
+def _doubt(result: Result, missed: float, settings: Settings) -> None:
+    """Nobody held the clock for a while: believe only what does not depend on the time of day."""
+    result.disturbed = True
+    if result.outcome != "ok" or settings.budget.unit == "s":
+        result.outcome, result.val_bpb, result.holdout_bpb = "infra", None, None
+        result.reason = f"the program was stopped for {missed:.0f} s during the trial"
 
 
 def _refusal(source: str) -> str | None:

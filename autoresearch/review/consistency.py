@@ -10,9 +10,10 @@ from itertools import pairwise
 from pathlib import Path
 
 from autoresearch import config
+from autoresearch.files import stored
 from autoresearch.ledger import Experiment, Ledger, Trial
 from autoresearch.review.lineage import ancestry
-from autoresearch.review.story import Story, blob, blob_of, stored
+from autoresearch.review.story import Story, blob, blob_of
 from autoresearch.workspace import Workspace
 
 DISTRUST = "do not trust experiment {n}: `autoresearch show {n}` has its text, `autoresearch trial` measures it again"
@@ -178,6 +179,8 @@ def _artefacts(story: Story) -> Findings:
     """Every experiment left its change, every trial its result, its log and its scores by row."""
     for experiment in story.settled:
         files = story.files(experiment)
+        if files.dropped.exists():
+            continue
         wanted = [files.patch] if experiment.n else []
         for k, trial in enumerate(story.trials.get(experiment.id, [])):
             wanted += [files.trial(k, ".log"), *([files.trial(k, ".npz")] if trial.outcome == "ok" else [])]

@@ -1,11 +1,9 @@
 """One session as the ledger tells it, beside the repository and the files that it left."""
 
 import hashlib
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from autoresearch.artefacts import Artefacts
 from autoresearch.errors import UserError
@@ -81,12 +79,3 @@ def blob_of(workspace: Workspace, sha: str) -> str | None:
         return workspace.blob(sha)
     except UserError:
         return None
-
-
-def stored(path: Path) -> dict[str, Any] | None:
-    """A JSON object in a file; None if it cannot be read."""
-    try:
-        value = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return None
-    return value if isinstance(value, dict) else None

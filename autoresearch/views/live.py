@@ -52,7 +52,8 @@ class Live(Reporter):
         self.say(f"{row.tag}: ended: {reason}")
         if not branch_follows:
             best = f"refs/autoresearch/{row.tag}/best"
-            self.say(f"{row.branch} is checked out and was not moved: `git merge --ff-only {best}` brings it up", "yellow")
+            why = f"{row.branch} was left alone, for it is checked out, or was moved or deleted"
+            self.say(f"{why}: `git merge --ff-only {best}` on it brings it up", "yellow")
 
     def event(self, kind: str, n: int | None, text: str, data: dict[str, Any]) -> None:
         if kind in HIDDEN:

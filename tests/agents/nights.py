@@ -49,10 +49,10 @@ class Purse:
         self.path = root / "runs" / "ledger.db"
         self.calls: dict[str, CallRecord] = {}
 
-    def services(self, deadline: float | None = None) -> Services:
+    def services(self) -> Services:
         """For an agent that never waits: its server is on this machine."""
         library = LedgerLibrary(self.path, 1)
-        return Services(library, on_call=self.hear, patience=1e9, sleep=lambda seconds: None, deadline=deadline)
+        return Services(library, on_call=self.hear, patience=1e9, sleep=lambda seconds: None)
 
     def hear(self, call: CallRecord) -> None:
         """Keep the last word on each call."""

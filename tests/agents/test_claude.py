@@ -384,7 +384,7 @@ def test_what_the_server_asks_for_is_honoured(brief: Brief) -> None:
 
 def test_no_wait_goes_past_the_deadline(brief: Brief) -> None:
     with MessagesServer([Status(529, "overloaded_error")]) as server, pytest.raises(Unavailable):
-        agent(server, deadline=time.time() + 0.5).propose(brief)
+        agent(server, left=lambda: 0.5).propose(brief)
 
 
 @pytest.mark.parametrize("slow", [Reply([text("x")], ends="pings"), Reply([text("x")], ends="hang"), Drop(hang=20)])

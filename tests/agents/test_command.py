@@ -219,7 +219,7 @@ def test_a_command_that_hangs_is_killed_with_all_its_children(script: Callable[[
 
 
 def test_a_deadline_of_the_session_cuts_it_short(brief: Brief) -> None:
-    agent = create("command:sleep 100", Config(), Services(deadline=time.time() + 1))
+    agent = create("command:sleep 100", Config(), Services(left=lambda: 1.0))
     assert str(broken(agent, brief)).startswith("the command did not end within 0.01")
 
 

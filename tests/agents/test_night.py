@@ -13,6 +13,7 @@ from researcher import EDITOR, Faulty, Researcher
 from autoresearch import agents
 from autoresearch.brief import Brief
 from autoresearch.lessons import Lessons
+from autoresearch.measure.clock import since_boot
 from autoresearch.measure.data import Dataset
 from autoresearch.measure.settings import Settings
 from autoresearch.review import consistency
@@ -148,7 +149,7 @@ def test_sixty_experiments_while_a_third_of_the_calls_fails(repository: Path, qu
     purse = Purse(repository)
     with MessagesServer(Faulty(Researcher(), 0.3)) as server:
         agent = claude(server.url, purse, max_usd=30)
-        with night(repository, quick, bytes_data, agent, deadline=time.time() + 3600, max_experiments=60) as session:
+        with night(repository, quick, bytes_data, agent, until=since_boot() + 3600, max_experiments=60) as session:
             started = time.time()
             assert session.run() == "max experiments"
             lasted = time.time() - started

@@ -139,8 +139,14 @@ def test_the_cost_is_unknown_as_soon_as_one_call_is(ledger, session):
     assert cost() is None
 
 
+def taken_over(ledger, session, **columns):
+    """The session, as another process left it."""
+    ledger.update_session(session.id, pid=None)
+    return ledger.update_session(session.id, **columns)
+
+
 def test_a_session_without_its_process_is_interrupted(ledger, session):
-    gone = ledger.update_session(session.id, pid=2**22 + 1)
+    gone = taken_over(ledger, session, pid=2**22 + 1)
     assert package.status(ledger, gone, time.time())["state"] == "interrupted"
     ended = ledger.update_session(session.id, state="ended")
     assert package.status(ledger, ended, time.time())["state"] == "ended"
@@ -178,13 +184,13 @@ def test_time_between_two_processes_is_not_idle_time(ledger, session):
     at(ledger, "events", 1060.0)  # killed after this
     ledger.post(session.id, "note", "are you there?")
     at(ledger, "events", 5000.0)
-    ledger.update_session(session.id, pid=1)
+    taken_over(ledger, session, pid=1)
     at(ledger, "spans", 9000.0)
     ledger.event(session.id, "trial", "y")
     at(ledger, "events", 9030.0)
     ended = ledger.update_session(session.id, state="ended", ended=9040.0)
     assert package.status(ledger, ended, 20_000.0)["time_split"]["idle"] == pytest.approx(60 + 40)
-    gone = ledger.update_session(session.id, state="running", pid=2**22 + 1)
+    gone = taken_over(ledger, session, pid=2**22 + 1, state="running")
     at(ledger, "spans", 10_000.0)
     assert package.status(ledger, gone, 20_000.0)["time_split"]["idle"] == pytest.approx(60 + 30)
 

@@ -131,6 +131,24 @@ def test_unknown_columns_are_a_mistake(ledger):
     assert ledger.experiments(session.id) == [dataclasses.replace(experiment, text=None, numbers=None)]
 
 
+def test_a_session_has_one_process(ledger):
+    session = new_session(ledger)
+    process = child("time.sleep(60)", ledger.path)
+    ledger.update_session(session.id, pid=process.pid)
+    with pytest.raises(UserError, match=f"running already .process {process.pid}.: see `autoresearch status`"):
+        ledger.update_session(session.id, pid=os.getpid())
+    process.kill()
+    process.communicate()
+    assert is_alive(ledger.update_session(session.id, pid=os.getpid()))
+
+
+def test_a_clock_that_is_set_kills_nobody(ledger, monkeypatch):
+    running = ledger.update_session(new_session(ledger).id, pid=os.getpid())
+    monkeypatch.setattr("psutil._pslinux.boot_time", lambda: 0.0)
+    monkeypatch.setattr("time.time", lambda: 0.0)
+    assert is_alive(running)
+
+
 # --- experiments
 
 

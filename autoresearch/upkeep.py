@@ -1,0 +1,85 @@
+"""What keeps a session alive besides its loop: copies, recovery, room on the disk, a clean card."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from autoresearch.artefacts import Artefacts
+from autoresearch.errors import UserError
+from autoresearch.evidence import known
+from autoresearch.ledger import Experiment, Ledger, Session, back_up
+from autoresearch.measure.card import Card
+from autoresearch.measure.result import Result
+from autoresearch.plumbing import GitError
+from autoresearch.quota import Quota
+from autoresearch.recovery import Recovery, record
+from autoresearch.workspace import Workspace
+
+TRIES = 3  # of one step
+NAMED = 10  # experiments in one line
+
+
+class Upkeep:
+    """Looks after one session; `tell(kind, n, text)` hears of what had to be done. `disk` is in bytes."""
+
+    def __init__(
+        self,
+        row: Session,
+        store: Ledger,
+        workspace: Workspace,
+        runs: Path,
+        gpu: str | None,
+        disk: float,
+        tell: Callable[[str, int | None, str], None],
+    ) -> None:
+        self.row, self.ledger, self.runs, self.tell = row, store, runs, tell
+        self.recovery = Recovery(row, store, workspace, runs)
+        self.card = Card(gpu)
+        self.disturbed = 0  # trials in a row
+        self.quota = Quota(runs, store, disk)
+
+    def begin(self) -> None:
+        """Put back what is gone, then copy the ledger. Raises UserError where it is damaged."""
+        if found := self.recovery.experiments():
+            self.tell("recovered", None, f"the ledger did not know experiments {_several(found)}: read from runs/ and git")
+        self._put_back()
+        back_up(self.ledger)
+
+    def step(self, step: Callable[[Experiment], Experiment], experiment: Experiment) -> Experiment:
+        """Take a step, and again where git fails: someone may have taken away what it stands on."""
+        for attempt in range(1, TRIES + 1):
+            try:
+                if attempt > 1:
+                    self._put_back()
+                now = known(self.ledger.experiment(self.row.id, experiment.n))
+                return step(now) if now.state == experiment.state else now
+            except GitError:
+                if attempt == TRIES:
+                    raise
+        raise AssertionError
+
+    def before_trial(self) -> None:
+        """Raises UserError where the card is not free."""
+        self.card.wait_until_clean()
+
+    def after_trial(self, result: Result) -> None:
+        """One that was disturbed is repeated. Raises UserError where no trial can be run, or one is disturbed again and again."""
+        self.disturbed = self.disturbed + 1 if result.disturbed else 0
+        if result.outcome == "infra" and (not result.disturbed or self.disturbed == TRIES):
+            raise UserError(f"a trial could not be run: {result.reason}; see `autoresearch doctor`")
+
+    def settled(self, experiment: Experiment) -> None:
+        """Write down what a recovery needs, and see that there is room."""
+        files = Artefacts(self.runs / self.row.tag / str(experiment.n))
+        files.write_record(record(self.ledger, experiment))
+        if dropped := self.quota.settled(files.folder):
+            names = [f"{tag}#{n}" if tag != self.row.tag else str(n) for tag, n in dropped]
+            self.tell("room", None, f"logs, traces and rows of experiments {_several(names)} made room on the disk")
+
+    def _put_back(self) -> None:
+        if found := self.recovery.references():
+            self.tell("recovered", None, f"references {_several(found)} under refs/autoresearch/{self.row.tag}/ were gone: put back")
+
+
+def _several(names: list[str] | list[int]) -> str:
+    shown = ", ".join(map(str, names[:NAMED]))
+    return shown if len(names) <= NAMED else f"{shown} and {len(names) - NAMED} more"

@@ -1,0 +1,127 @@
+"""Trials that hang, are stopped, or whose referee is stopped: each ends, and is told for what it is."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from autoresearch.errors import UserError
+from autoresearch.measure import watchdog
+from autoresearch.measure.card import PATIENCE, SLACK, Card
+from autoresearch.measure.clock import Budget
+from autoresearch.measure.data import Dataset
+from autoresearch.measure.result import Progress
+from autoresearch.measure.settings import Settings
+from autoresearch.measure.trial import measure
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def wall() -> Settings:
+    return Settings(Budget.parse("3s"), eval_rows=64, eval_batch=16)
+
+
+@pytest.mark.parametrize("line", ["trial.start()", "step += 1"])
+def test_a_trial_that_does_nothing_is_ended(
+    line: str, bigram: str, quick: Settings, bytes_data: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watchdog, "PATIENCE", 1.0)
+    started = time.monotonic()
+    result = measure(bigram.replace(line, "import time; time.sleep(600)"), 1, quick, bytes_data)
+    assert (result.outcome, result.reason) == ("timeout", "it did nothing for 1 s: nothing sent, no CPU used")
+    assert time.monotonic() - started < 15
+
+
+def test_a_trial_that_works_in_silence_is_let_be(
+    bigram: str, quick: Settings, bytes_data: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watchdog, "PATIENCE", 0.5)
+    busy = "import time; end = time.process_time() + 0.05\n        while time.process_time() < end: pass\n        step += 1"
+    text = bigram.replace("step += 1", busy).replace("trial.log(", "dict(")
+    assert measure(text, 1, quick, bytes_data).outcome == "ok"
+
+
+def test_a_save_that_is_not_done_in_time_says_so(bigram: str, wall: Settings, bytes_data: Dataset) -> None:
+    slow = "class Slow:\n    def __array__(self, *_, **__):\n        import time; time.sleep(60)\n\ndef train(trial):"
+    text = bigram.replace("def train(trial):", slow).replace("logits.astype(np.float32)", "Slow()")
+    result = measure(text, 1, wall, bytes_data)
+    assert result.outcome == "nothing_saved"
+    assert result.reason.startswith("trial.save() began ") and "leave it more time (trial.reserve)" in result.reason
+
+
+def test_a_trial_that_was_stopped_is_not_believed(bigram: str, wall: Settings, bytes_data: Dataset) -> None:
+    stopped: list[psutil.Process] = []
+
+    def stop(progress: Progress) -> None:
+        if progress.stage == "train" and not stopped:
+            stopped.extend(each for each in psutil.Process().children(recursive=True) if "inside.py" in " ".join(each.cmdline()))
+            for each in stopped:
+                each.suspend()
+                threading.Timer(1.0, each.resume).start()
+
+    result = measure(bigram, 1, wall, bytes_data, watch=stop)
+    assert stopped and result.outcome == "crash" and "was stopped for 1 s by a signal" in result.reason
+
+
+@pytest.mark.parametrize(("budget", "outcome"), [("2s", "infra"), ("20steps", "ok")])
+def test_a_referee_that_was_stopped_believes_no_clock(budget: str, outcome: str, bigram: str, bytes_data: Dataset) -> None:
+    script = f"""
+        from pathlib import Path
+        from autoresearch.measure import pulse
+        from autoresearch.measure.clock import Budget
+        from autoresearch.measure.data import Dataset
+        from autoresearch.measure.settings import Settings
+        from autoresearch.measure.trial import measure
+        pulse.AWAY = 1.0
+        told = []
+        def tell(progress):
+            if progress.stage == "train" and not told:
+                told.append(print("now", flush=True))
+                import time; time.sleep(0.2)
+        settings = Settings(Budget.parse({budget!r}), eval_rows=64, eval_batch=16)
+        result = measure({bigram!r}, 1, settings, Dataset.open(Path({str(bytes_data.root)!r})), tell)
+        print(result.outcome, result.disturbed, result.val_bpb is not None, result.reason)"""
+    command = [sys.executable, "-c", textwrap.dedent(script)]
+    env = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+    with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stdout.readline() == "now\n"
+        process.send_signal(signal.SIGSTOP)
+        time.sleep(2.5)
+        process.send_signal(signal.SIGCONT)
+        said = process.stdout.read()
+    assert said.startswith(f"{outcome} True {outcome == 'ok'} ")
+    assert ("the program was stopped for" in said) == (outcome == "infra")
+
+
+def card(*used: int) -> tuple[Card, list[float]]:
+    """A card with these readings, one after the other, and the time that was waited."""
+    readings, slept = list(used), []
+    return Card("GPU-1", lambda uuid: (10 * SLACK, readings.pop(0)), slept.append), slept
+
+
+def test_the_next_trial_waits_until_the_card_is_free() -> None:
+    one, slept = card(100, 5 * SLACK, 4 * SLACK, 50 + SLACK)
+    one.wait_until_clean()
+    assert not slept
+    one.wait_until_clean()
+    assert len(slept) == 2
+
+
+def test_nothing_is_measured_on_a_card_that_stays_dirty() -> None:
+    one, slept = card(2**20, *[3 * SLACK] * 1000)
+    one.wait_until_clean()
+    with pytest.raises(UserError, match="1536 MB of the card's memory are in use without a trial, 1 MB before"):
+        one.wait_until_clean()
+    assert sum(slept) == PATIENCE
+
+
+def test_without_a_card_there_is_nothing_to_wait_for() -> None:
+    Card(None).wait_until_clean()

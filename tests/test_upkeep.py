@@ -1,0 +1,210 @@
+"""What a session does besides its loop: copies of the ledger, recovery, room on the disk, trials that were disturbed."""
+
+import os
+import shutil
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import git
+from programs import autoresearch
+
+from autoresearch import agents
+from autoresearch.artefacts import Artefacts
+from autoresearch.errors import UserError
+from autoresearch.ledger import Ledger, back_up, database
+from autoresearch.measure.data import Dataset
+from autoresearch.measure.result import Result
+from autoresearch.measure.settings import Settings
+from autoresearch.night import _new_tag
+from autoresearch.quota import Quota
+from autoresearch.recovery import Recovery
+from autoresearch.review import consistency
+from autoresearch.session import Session
+from autoresearch.workspace import Workspace
+
+
+@pytest.fixture
+def night(finished: Path, tmp_path: Path) -> Path:
+    """A repository with a session of a keep and a discard, to damage."""
+    return shutil.copytree(finished, tmp_path / "night")
+
+
+@pytest.fixture
+def store(night: Path) -> Iterator[Ledger]:
+    with Ledger.open(night / "runs" / "ledger.db") as store:
+        yield store
+
+
+# --- copies
+
+
+def test_the_last_few_copies_are_kept(store: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.rmtree(database.backups(store.path))
+    for second in range(8):
+        monkeypatch.setattr("time.strftime", lambda form, second=second: f"ledger-20261121-00000{second}.db")
+        copy = back_up(store)
+    names = sorted(path.name for path in copy.parent.iterdir())
+    assert names == [f"ledger-20261121-00000{second}.db" for second in range(3, 8)]
+    with Ledger.open(copy, readonly=True) as other:
+        assert other.experiments(1) == store.experiments(1) and other.trials(1) == store.trials(1)
+
+
+def test_a_damaged_ledger_does_not_push_a_good_copy_out(night: Path) -> None:
+    path = night / "runs" / "ledger.db"
+    shutil.rmtree(database.backups(path))
+    with Ledger.open(path) as store:
+        good = back_up(store)
+        store.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        page = store.connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'trials'").fetchone()[0]
+        size = store.connection.execute("PRAGMA page_size").fetchone()[0]
+    with path.open("r+b") as file:
+        file.seek((page - 1) * size)
+        file.write(os.urandom(size))
+    with Ledger.open(path) as store, pytest.raises(UserError, match=f"is damaged .* cp {good} {path}` puts the last copy back"):
+        back_up(store)
+    assert list(good.parent.iterdir()) == [good]
+
+
+# --- recovery
+
+
+def test_a_ledger_that_is_older_than_its_session_reads_on(night: Path, settings_of: dict[str, str]) -> None:
+    path = night / "runs" / "ledger.db"
+
+    def rows(sql: str) -> list[Any]:
+        with sqlite3.connect(path) as connection:
+            found = connection.execute(sql).fetchall()
+        connection.close()
+        return found
+
+    trials = "SELECT purpose, seed, blob, outcome, val_bpb, train_seconds, grade, result FROM trials ORDER BY id"
+    experiments = "SELECT n, parent, sha, blob, text, state, verdict, reason, val_bpb, delta, sigma FROM experiments ORDER BY n"
+    before = rows(trials), rows(experiments)
+    copies = sorted((night / "runs" / "backups").iterdir())
+    path.write_bytes(b"not a database" * 1000)
+    said = autoresearch(night, "status", env=settings_of)
+    assert said.returncode == 1 and f"cp {copies[-1]} {path}`" in said.stderr and "Traceback" not in said.stderr
+    shutil.copy(copies[-1], path)
+    assert rows("SELECT count(*) FROM experiments") == [(0,)]  # it was made when the session began
+    script = night.with_name("script")
+    script.mkdir()
+    (script / "01-smoother.py").write_text("")
+    (script / "02-blunt.py").write_text("")
+    done = autoresearch(night, "run", "--agent", f"scripted:{script}", env=settings_of)
+    assert done.returncode == 0 and "the ledger did not know experiments 0, 1, 2: read from runs/ and git" in done.stderr
+    assert (rows(trials), rows(experiments)) == before
+    assert consistency.check(night) == []
+
+
+def test_a_version_that_was_under_way_begins_again(night: Path, store: Ledger) -> None:
+    """The copy knows experiments 0 and 1; of experiment 2 there is no record, for it was not settled."""
+    two = store.experiment(1, 2)
+    assert two is not None
+    store.connection.execute("DELETE FROM trials WHERE experiment_id = ?", (two.id,))
+    store.connection.execute("DELETE FROM experiments WHERE id = ?", (two.id,))
+    Artefacts(night / "runs/t/2").record.unlink()
+    session = store.session()
+    assert session is not None
+    assert Recovery(session, store, Workspace(night), night / "runs").experiments() == [2]
+    again = store.experiment(1, 2)
+    assert again is not None and (again.state, again.verdict) == ("proposed", None)
+    assert (again.text, again.parent, again.hypothesis) == (two.text, two.parent, two.hypothesis)
+
+
+def test_references_that_were_moved_are_left_where_they_are(night: Path, store: Ledger) -> None:
+    session = store.session()
+    assert session is not None
+    git(night, "update-ref", "refs/autoresearch/t/2", "HEAD")
+    git(night, "branch", "-D", "autoresearch/t")
+    assert Recovery(session, store, Workspace(night), night / "runs").references() == []
+    assert Workspace(night).refs("t")[2] == Workspace(night).head() and Workspace(night).branch("t") is None
+
+
+def test_a_tag_with_references_and_no_session_is_not_taken(night: Path) -> None:
+    git(night, "update-ref", time.strftime("refs/autoresearch/%b%d/0").lower(), "HEAD")
+    with Ledger.open(night / "runs" / "ledger.db") as store:
+        assert _new_tag(store, Workspace(night)) == time.strftime("%b%d-2").lower()
+
+
+# --- room on the disk
+
+
+def fill(runs: Path, n: int, size: int) -> None:
+    (runs / "t" / str(n) / "trial-0.log").write_text("x" * size)
+
+
+@pytest.mark.parametrize(("limit", "dropped"), [(1e9, []), (1.5e6, [("t", 2)])])
+def test_the_worst_discards_make_room(limit: float, dropped: list[Any], night: Path, store: Ledger) -> None:
+    for n in (0, 1, 2):
+        fill(night / "runs", n, 600_000)
+    quota = Quota(night / "runs", store, limit)
+    assert quota.settled(night / "runs/t/2") == dropped
+    assert Artefacts(night / "runs/t/1").patch.exists() and Artefacts(night / "runs/t/0").trial(0, ".log").exists()
+    left = {path.name for path in (night / "runs/t/2").iterdir()}
+    assert left >= {"experiment.json", "trial-0.json"} and ("trial-0.log" in left) == (not dropped)
+
+
+def test_what_was_dropped_is_no_difference(night: Path, store: Ledger) -> None:
+    assert Artefacts(night / "runs/t/2").drop_bulk() > 0
+    assert consistency.check(night) == []
+
+
+def test_the_order_in_which_artefacts_go(night: Path, store: Ledger) -> None:
+    two = store.experiment(1, 2)
+    assert two is not None
+    more = {"text": two.text, "state": "settled"}
+    store.add_experiment(1, 3, verdict="discard", delta=9.0, **more)
+    store.add_experiment(1, 4, verdict="discard", delta=0.01, near_miss=True, **more)
+    store.add_experiment(1, 5, verdict="crash", **more)
+    store.add_experiment(1, 6, verdict="suspect", **more)
+    store.add_experiment(1, 7, verdict="discard", delta=0.1, **more)
+    order = [n.n for _, n in Quota(night / "runs", store, 0.0)._droppable()]
+    assert order == [3, 2, 7, 5, 4] if (two.delta or 0) > 0.1 else order == [3, 7, 2, 5, 4]
+
+
+# --- trials that were disturbed
+
+
+@pytest.fixture
+def session(repository: Path, bigram: str, quick: Settings, bytes_data: Dataset, tmp_path: Path) -> Iterator[Session]:
+    folder = tmp_path / "script"
+    folder.mkdir()
+    (folder / "01-blunt.py").write_text(bigram.replace("SHARPNESS = 1.0", "SHARPNESS = 0.3"))
+    workspace = Workspace(repository)
+    with Ledger.open(repository / "runs" / "ledger.db") as store:
+        row = store.create_session("t", "autoresearch/t", workspace.head(), "scripted", "default", {}, {}, 5)
+        yield Session(
+            row=store.update_session(row.id, pid=os.getpid()),
+            ledger=store,
+            workspace=workspace,
+            agent=agents.create(f"scripted:{folder}"),
+            settings=quick,
+            data=bytes_data,
+            runs=repository / "runs",
+            program=repository / "program.md",
+            base=bigram,
+            identity={},
+            replicates=2,
+        )
+
+
+def scored(text: str, seed: int, *_: Any, **__: Any) -> Result:
+    return Result("ok", 2.0 + text.count("0.3") + seed / 1e12, seed=seed, audit={"n": 1.0})
+
+
+@pytest.mark.parametrize(("times", "reason"), [(2, "agent exhausted"), (3, None)])
+def test_a_disturbed_trial_is_repeated_but_not_for_ever(times: int, reason: str | None, session: Session) -> None:
+    left = [Result("infra", disturbed=True, reason="the program was stopped for 9 s")] * times
+    session.measure = lambda *args, **options: left.pop() if left else scored(*args)
+    if reason is None:
+        with pytest.raises(UserError, match="a trial could not be run: the program was stopped for 9 s"):
+            session.run()
+        return
+    assert session.run() == reason
+    trials = session.ledger.trials(1)
+    assert [trial.outcome for trial in trials] == ["infra"] * times + ["ok"] * 3
+    assert len({trial.seed for trial in trials[: times + 1]}) == 1
