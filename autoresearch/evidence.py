@@ -45,18 +45,13 @@ def telling(trials: Iterable[Trial]) -> list[Trial]:
     return [trial for trial in good if trial.purpose in FRESH] or good
 
 
-def draws(trials: Iterable[Trial]) -> list[Draw]:
-    """Good trials as the judge sees them."""
-    return [Draw(known(trial.val_bpb), trial.id, trial.seed) for trial in trials if trial.outcome == "ok"]
-
-
 def earlier(ledger: Ledger, session: Session) -> tuple[float, float] | None:
     """Sigma and its degrees of freedom from other sessions with the same identity and budget, if there are any."""
     squares, dof = 0.0, 0.0
     for other in ledger.sessions():
         if other.id == session.id or not _comparable(other, session):
             continue
-        found = judge.noise([draws for draws in _groups(ledger, other)])
+        found = judge.noise(list(drawn(ledger, other, FRESH).values()))
         squares, dof = squares + found.sigma**2 * found.dof, dof + found.dof
     return (float((squares / dof) ** 0.5), dof) if dof else None
 
@@ -65,8 +60,13 @@ def _comparable(other: Session, session: Session) -> bool:
     return other.identity == session.identity and other.settings == session.settings
 
 
-def _groups(ledger: Ledger, session: Session) -> list[list[Draw]]:
-    return [[Draw(score, at, seed) for at, seed, score in group] for group in ledger.scores(session.id, FRESH)]
+def drawn(ledger: Ledger, session: Session, purposes: Sequence[str]) -> dict[int, list[Draw]]:
+    """The scores of trials with these purposes, as the judge sees them, by the id of their experiment."""
+    groups: dict[int, list[Draw]] = {}
+    for experiment_id, purpose, score, at, seed in ledger.scores(session.id, JUDGING):
+        if purpose in purposes:
+            groups.setdefault(experiment_id, []).append(Draw(score, at, seed))
+    return groups
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class Evidence:
 
     def noise(self) -> judge.Noise:
         """How scores of one version vary in this session."""
-        return judge.noise(_groups(self.ledger, self.session), self.earlier)
+        return judge.noise(list(self._drawn(FRESH).values()), self.earlier)
 
     def base_seconds(self) -> tuple[float, float] | None:
         """What the base's slowest trial took to set up and to score; None before it was measured."""
@@ -117,7 +117,7 @@ class Evidence:
             return "sentinel" if self._due() else "screen"
         if sum(trial.outcome != "ok" for trial in self._beside(trials)) >= PATIENCE:
             return None
-        return NEXT.get(self._judge(experiment, trials).action)
+        return NEXT.get(self._judge(experiment).action)
 
     def subject(self, experiment: Experiment, purpose: str) -> Experiment:
         """What a trial of this purpose measures: the experiment, or for a sentinel the incumbent beside it."""
@@ -141,8 +141,9 @@ class Evidence:
 
     def may_keep(self, experiment: Experiment, val_bpb: float) -> bool:
         """Whether the experiment may become a keep without a further trial of it, after one with this score."""
-        trials = self.trials(experiment)
-        after = [*draws(trials), Draw(val_bpb, 1 + max(trial.id for trial in trials))]
+        draws = self._drawn(JUDGING)
+        now = 1 + max(draw.at for group in draws.values() for draw in group)
+        after = [*draws[experiment.id], Draw(val_bpb, now, self.seed(experiment, "rerun"))]
         return self._decide(experiment, after).action in ("compare", "keep")
 
     def drifted(self, experiment: Experiment) -> str | None:
@@ -166,7 +167,7 @@ class Evidence:
             return False
         if sum(trial.outcome == "ok" for trial in sentinels) < self.replicates:
             return True
-        since = self.ledger.trials_after(self.session.id, trials[-1].id)
+        since = judging(self.ledger.trials_after(self.session.id, trials[-1].id))
         return len(since) >= EVERY or any(_disturbed(trial, trials[-1]) for trial in since)
 
     # --- verdicts
@@ -182,7 +183,7 @@ class Evidence:
             return {"verdict": verdict, "reason": f"{failed.outcome}: {failed.result.get('reason', '')}"}
         if (violation := self._violation(trials)) is not None:
             return {"verdict": "invalid", "reason": violation}
-        decision = self._judge(experiment, trials)
+        decision = self._judge(experiment)
         unconfirmed = decision.action in NEXT  # the session's time was up, or the incumbent could not be measured
         return {
             "verdict": "discard" if unconfirmed else decision.action,
@@ -206,8 +207,8 @@ class Evidence:
     def _violation(self, trials: Sequence[Trial]) -> str | None:
         return next((words for trial in trials if (words := self.constraints.violated(trial.result))), None)
 
-    def _judge(self, experiment: Experiment, trials: Sequence[Trial]) -> judge.Decision:
-        return self._decide(experiment, draws(trials))
+    def _judge(self, experiment: Experiment) -> judge.Decision:
+        return self._decide(experiment, self._drawn(JUDGING)[experiment.id])
 
     def _decide(self, experiment: Experiment, candidate: Sequence[Draw]) -> judge.Decision:
         beliefs = judge.learn(self.ledger.effects(self.session.id))
@@ -229,7 +230,10 @@ class Evidence:
         return judge.ALLOWANCE - sum(max(row.delta or 0.0, 0.0) / known(row.sigma) for row in kept if row.n > 0)
 
     def _known(self, experiment: Experiment) -> list[Draw]:
-        return draws(telling(self.trials(experiment)))
+        return self._drawn(FRESH).get(experiment.id) or self._drawn(JUDGING)[experiment.id]
+
+    def _drawn(self, purposes: Sequence[str]) -> dict[int, list[Draw]]:
+        return drawn(self.ledger, self.session, purposes)
 
     def _beside(self, trials: Sequence[Trial]) -> list[Trial]:
         """Trials of the incumbent since an experiment was screened."""

@@ -195,19 +195,18 @@ class Ledger:
         with database.explained(self.path):
             return [(row[0], row[1]) for row in self.connection.execute(sql, (session_id,))]
 
-    def scores(self, session_id: int, purposes: Sequence[str]) -> list[list[tuple[int, int, float]]]:
-        """Number, seed and score of the good trials with these purposes, one list for each experiment."""
+    def scores(self, session_id: int, purposes: Sequence[str]) -> list[tuple[int, str, float, int, int]]:
+        """Of each good trial with these purposes, in order: experiment, purpose, score, number among them, and seed.
+
+        Those that failed have a number too; those that were lost have none, as if they had never been.
+        """
         marks = ", ".join("?" * len(purposes))
         sql = (
-            "SELECT experiment_id, id, seed, val_bpb FROM trials WHERE session_id = ? AND outcome = 'ok'"
-            f" AND val_bpb IS NOT NULL AND purpose IN ({marks}) ORDER BY id"
+            "SELECT * FROM (SELECT experiment_id, purpose, val_bpb, row_number() OVER (ORDER BY id), seed FROM trials"
+            f" WHERE session_id = ? AND outcome != 'infra' AND purpose IN ({marks})) WHERE val_bpb IS NOT NULL"
         )
         with database.explained(self.path):
-            found = self.connection.execute(sql, (session_id, *purposes)).fetchall()
-        groups: dict[int, list[tuple[int, int, float]]] = {}
-        for experiment_id, *draw in found:
-            groups.setdefault(experiment_id, []).append(tuple(draw))
-        return list(groups.values())
+            return [tuple(row) for row in self.connection.execute(sql, (session_id, *purposes))]
 
     def abandon_open_trials(self, session_id: int) -> int:
         """Close the trials of a process that is gone, with outcome infra; returns how many there were.
