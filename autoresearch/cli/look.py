@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from autoresearch.artefacts import Artefacts
     from autoresearch.ledger import Experiment, Ledger, Session, Trial
 
-VERDICTS = ("keep", "discard", "crash", "invalid", "duplicate", "suspect")
-
 
 @app.command(rich_help_panel=LOOK)
 def status(tag: str = TAG, as_json: bool = JSON) -> None:
@@ -47,8 +45,8 @@ def log(
     from autoresearch.views.log import print_log
     from autoresearch.views.sums import print_sums
 
-    if verdict not in VERDICTS:
-        raise UsageError(f"--verdict {verdict} is not known: use {', '.join(VERDICTS)}")
+    if verdict not in ledger.VERDICTS:
+        raise UsageError(f"--verdict {verdict} is not known: use {', '.join(ledger.VERDICTS)}")
     if by is not None and by not in sums.KEYS:
         raise UsageError(f"--by {by} is not known: use {', '.join(sums.KEYS)}")
     with opened(tag) as (store, session):

@@ -2,11 +2,14 @@
 
 from autoresearch.ledger.alive import is_alive, state
 from autoresearch.ledger.queries import current, log_rows, results_tsv, status
-from autoresearch.ledger.rows import Call, Event, Experiment, Session, Trial
+from autoresearch.ledger.rows import BROKEN, UNSCORED, VERDICTS, Call, Event, Experiment, Session, Trial
 from autoresearch.ledger.store import MESSAGES, Ledger
 
 __all__ = [
+    "BROKEN",
     "MESSAGES",
+    "UNSCORED",
+    "VERDICTS",
     "Call",
     "Event",
     "Experiment",

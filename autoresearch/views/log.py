@@ -5,11 +5,11 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
+from autoresearch.ledger import UNSCORED
 from autoresearch.measure.log import plain
 from autoresearch.views.words import one_line
 
 HEADER = f"{'n':>4} {'commit':7} {'val_bpb':>7} {'change':>22} {'verdict':9} {'agent':8} what"
-EXPLAINED = ("crash", "invalid", "duplicate", "suspect")  # verdicts whose reason says more than the numbers
 STYLES = {"keep": "green", "suspect": "bold red", "crash": "red", "invalid": "yellow", "duplicate": "dim", "discard": ""}
 
 
@@ -40,7 +40,7 @@ def _what(row: dict[str, Any]) -> str:
     parts = [one_line(row["hypothesis"])]
     if row["near_miss"]:
         parts.append("(near miss)")
-    if row["verdict"] in EXPLAINED:
+    if row["verdict"] in UNSCORED:
         parts.append(f"| {one_line(row['reason'])}")
     return " ".join(part for part in parts if part)
 
