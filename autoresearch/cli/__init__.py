@@ -16,6 +16,8 @@ __all__ = ["app", "main"]
 
 def main() -> None:
     """Run the command line; errors that a user can mend are one line and an exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # a terminal without UTF-8 gets ? for what it has not
     try:
         app()
     except UserError as error:

@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,12 +37,15 @@ def log(
     tag: str = TAG,
     every: bool = typer.Option(False, "--all", help="Everything that was tried, not only what was kept."),
     verdict: str = typer.Option("keep", help="Only these: keep, discard, crash, invalid, duplicate or suspect."),
+    since: str = typer.Option(None, help="From then on: 2h, 30m, yesterday, 2026-11-20, or the number of an experiment."),
     by: str = typer.Option(None, help="Sums instead: by agent, model, category, program or decile."),
     as_json: bool = JSON,
 ) -> None:
     """Kept commits, or with --all everything that was tried, oldest first; or with --by what it cost and brought."""
     from autoresearch import ledger
+    from autoresearch.cli import since as times
     from autoresearch.ledger import sums
+    from autoresearch.views import pager
     from autoresearch.views.log import print_log
     from autoresearch.views.sums import print_sums
 
@@ -49,15 +53,18 @@ def log(
         raise UsageError(f"--verdict {verdict} is not known: use {', '.join(ledger.VERDICTS)}")
     if by is not None and by not in sums.KEYS:
         raise UsageError(f"--by {by} is not known: use {', '.join(sums.KEYS)}")
+    from_then = times.parse(since, datetime.now()) if since else times.Since()
     with opened(tag) as (store, session):
-        rows = ledger.log_rows(store, session)
+        rows = [row for row in ledger.log_rows(store, session) if from_then.holds(row)]
         grouped = sums.sums(rows, store.calls(session.id), by) if by else None
+    shown = [row for row in rows if every or row["verdict"] == verdict]
+    none = f"no experiment {f'since {since} ' if since else ''}is {verdict}" if since or verdict != "keep" else None
     if grouped is not None:
         print_json(grouped) if as_json else print_sums(grouped, Console())
     elif as_json:
-        print_json([row for row in rows if every or row["verdict"] == verdict])
+        print_json(shown)
     else:
-        print_log(rows, Console(), every, verdict)
+        pager.show(lambda console: print_log(rows, console, shown, none))
 
 
 @app.command(rich_help_panel=LOOK)

@@ -3,21 +3,22 @@
 from typing import Any
 
 from autoresearch.ledger import alive
+from autoresearch.ledger.draws import DRAWS, standard_errors
 from autoresearch.ledger.rows import Session
 from autoresearch.ledger.store import MESSAGES, Ledger
 
 _LOG = """
     SELECT n, sha, parent, origin, line, mode, state, verdict, reason, near_miss, val_bpb, delta, sigma, p_gain,
            coalesce(t.trials, 0) AS trials, t.grade, agent, model, category, hypothesis, change, predicted, lines_added,
-           lines_removed, cost_usd, program_hash, started, settled, coalesce(t.seconds, 0.0) AS seconds
+           lines_removed, t.num_params, cost_usd, program_hash, started, settled, coalesce(t.seconds, 0.0) AS seconds
     FROM experiments
     LEFT JOIN (
       SELECT experiment_id, sum(outcome IS NOT NULL AND outcome != 'infra') AS trials,
-             sum(ended - started) AS seconds,
+             sum(ended - started) AS seconds, max(num_params) AS num_params,
              CASE WHEN min(grade = 'STRONG') THEN 'STRONG' WHEN count(grade) THEN 'WEAK' END AS grade
       FROM trials WHERE session_id = :session AND purpose != 'total' GROUP BY experiment_id
     ) AS t ON t.experiment_id = experiments.id
-    WHERE session_id = :session AND (:verdict IS NULL OR verdict = :verdict)
+    WHERE session_id = :session
     ORDER BY n
 """
 
@@ -25,7 +26,7 @@ _TSV = """
     SELECT n, sha, verdict, val_bpb, hypothesis, reason, t.peak_mb
     FROM experiments
     LEFT JOIN (
-      SELECT experiment_id, max(json_extract(result, '$.peak_vram_mb')) AS peak_mb
+      SELECT experiment_id, max(peak_mb) AS peak_mb
       FROM trials WHERE session_id = :session GROUP BY experiment_id
     ) AS t ON t.experiment_id = experiments.id
     WHERE session_id = :session AND state = 'settled'
@@ -93,8 +94,15 @@ def log_rows(ledger: Ledger, session: Session, verdict: str | None = None) -> li
 
     `trials` counts those that ended by themselves; `seconds` is their whole time.
     """
-    rows = ledger.query(_LOG, session=session.id, verdict=verdict)
-    return [dict(row) | {"near_miss": bool(row["near_miss"])} for row in rows]
+    rows = [dict(row) for row in ledger.query(_LOG, session=session.id)]
+    errors = standard_errors(rows, ledger.query(DRAWS, session=session.id))
+    params = {row["n"]: row["num_params"] for row in rows}
+    for row in rows:
+        before = params.get(row["parent"])
+        row["near_miss"] = bool(row["near_miss"])
+        row["error"] = errors.get(row["n"])
+        row["params_added"] = None if before is None or row["num_params"] is None else row["num_params"] - before
+    return [row for row in rows if verdict is None or row["verdict"] == verdict]
 
 
 def status(ledger: Ledger, session: Session, now: float) -> dict[str, Any]:

@@ -97,6 +97,8 @@ class Trial:
     result: dict[str, Any]
     started: float
     ended: float | None
+    num_params: float | None
+    peak_mb: float | None
 
 
 @dataclass(frozen=True)

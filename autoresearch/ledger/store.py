@@ -160,7 +160,7 @@ class Ledger:
             return self._insert(Trial, values, session_id=session_id, experiment_id=experiment_id)
 
     def end_trial(self, id: int, outcome: str, val_bpb: float | None, result: dict[str, Any]) -> Trial:
-        """Record what a trial gave; its seconds and grade are taken out of `result`."""
+        """Record what a trial gave; what lists show of it is taken out of `result`."""
         names = ("train_seconds", "setup_seconds", "score_seconds", "grade")
         columns = {
             "outcome": outcome,
@@ -168,6 +168,8 @@ class Ledger:
             "result": result,
             "ended": time.time(),
             **{name: result.get(name) for name in names},
+            "num_params": result.get("reported", {}).get("num_params"),
+            "peak_mb": result.get("peak_vram_mb"),
         }
         with self._transaction():
             return self._update(Trial, id, columns)
