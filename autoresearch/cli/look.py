@@ -14,8 +14,7 @@ from autoresearch.cli.app import JSON, LOOK, TAG, app, opened, print_json, writt
 from autoresearch.errors import UsageError, UserError
 
 if TYPE_CHECKING:
-    from autoresearch.artefacts import Artefacts
-    from autoresearch.ledger import Experiment, Ledger, Session, Trial
+    from autoresearch.ledger import Experiment, Ledger, Session
 
 
 @app.command(rich_help_panel=LOOK)
@@ -75,20 +74,20 @@ def show(
     as_json: bool = JSON,
 ) -> None:
     """One experiment: hypothesis, verdict, trials, curve and change; or with --trace its proposal's story."""
-    from autoresearch import start
-    from autoresearch.artefacts import Artefacts
+    from autoresearch.views import pager
     from autoresearch.views.experiment import print_experiment, print_trace
 
     with opened(tag) as (store, session):
         experiment = _experiment(store, session, n)
-        trials = store.trials(session.id, experiment.id)
-    facts = _facts(experiment, trials, Artefacts(start.repository() / "runs" / session.tag / str(n)))
+        found = _facts(store, session, experiment)
+        parent = store.experiment(session.id, experiment.parent) if experiment.parent is not None else None
+        before = _facts(store, session, parent) if parent else None
     if as_json:
-        print_json(facts)
+        print_json(found)
     elif trace:
-        print_trace(facts["trace"], Console())
+        pager.show(lambda console: print_trace(found["trace"], console))
     else:
-        print_experiment(facts, Console())
+        pager.show(lambda console: print_experiment(found, before, console))
 
 
 @app.command(rich_help_panel=LOOK)
@@ -100,6 +99,7 @@ def diff(
 ) -> None:
     """How train.py of one experiment differs from that of another, as a patch."""
     from autoresearch import source
+    from autoresearch.views import pager
     from autoresearch.views.experiment import print_patch
 
     with opened(tag) as (store, session):
@@ -109,7 +109,7 @@ def diff(
         added, removed = source.lines_changed(before, after)
         print_json({"n": n, "m": m, "patch": patch, "lines_added": added, "lines_removed": removed})
     elif sys.stdout.isatty():
-        print_patch(patch, Console())
+        pager.show(lambda console: print_patch(patch, console))
     else:
         sys.stdout.write(patch)
 
@@ -160,13 +160,18 @@ def _experiment(store: "Ledger", session: "Session", n: int) -> "Experiment":
     return found
 
 
-def _facts(experiment: "Experiment", trials: "list[Trial]", files: "Artefacts") -> dict[str, Any]:
+def _facts(store: "Ledger", session: "Session", experiment: "Experiment") -> dict[str, Any]:
     """An experiment with everything that belongs to it, as `show --json` has it."""
+    from autoresearch import ledger, start
+    from autoresearch.artefacts import Artefacts
     from autoresearch.review.export import record
 
+    files = Artefacts(start.repository() / "runs" / session.tag / str(experiment.n))
     patch = files.patch.read_text(errors="replace") if files.patch.exists() else ""
     lines = files.trace.read_text(errors="replace").splitlines() if files.trace.exists() else []
-    return {**record(experiment, trials), "patch": patch, "trace": [_entry(line) for line in lines]}
+    error = ledger.standard_error(store, session.id, experiment.n)
+    known = record(experiment, store.trials(session.id, experiment.id))
+    return {**known, "error": error, "patch": patch, "trace": [_entry(line) for line in lines]}
 
 
 def _entry(line: str) -> dict[str, Any]:

@@ -5,6 +5,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from autoresearch.ledger.store import Ledger
+
 Row = dict[str, Any]
 
 DRAWS = """
@@ -12,6 +14,14 @@ DRAWS = """
     WHERE trials.session_id = :session AND outcome = 'ok' AND purpose IN ('base', 'screen', 'rerun', 'sentinel')
     ORDER BY trials.id
 """
+
+_UNTIL = "SELECT n, verdict, delta, sigma FROM experiments WHERE session_id = :session AND n <= :n ORDER BY n"
+
+
+def standard_error(ledger: Ledger, session_id: int, n: int) -> float | None:
+    """That of one experiment's `delta`, bits per byte; None where it has none."""
+    rows = [dict(row) for row in ledger.query(_UNTIL, session=session_id, n=n)]
+    return standard_errors(rows, ledger.query(DRAWS, session=session_id)).get(n)
 
 
 def standard_errors(rows: Sequence[Row], draws: Iterable[Sequence[Any]]) -> dict[int, float]:

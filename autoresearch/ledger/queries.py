@@ -1,5 +1,6 @@
 """Questions that views ask the ledger: a fixed number of SQL statements each, however long the session."""
 
+import json
 from typing import Any
 
 from autoresearch.ledger import alive
@@ -71,6 +72,8 @@ _TIMES = """
     FROM trials WHERE session_id = :session AND purpose != 'total'
 """
 
+_TOTAL = "SELECT data FROM events WHERE session_id = :session AND kind = 'total' ORDER BY id DESC LIMIT 1"
+
 _RUNNING = """
     SELECT n, purpose, seed, trials.started FROM trials JOIN experiments ON experiments.id = experiment_id
     WHERE trials.session_id = :session AND outcome IS NULL ORDER BY trials.id DESC LIMIT 1
@@ -127,6 +130,7 @@ def status(ledger: Ledger, session: Session, now: float) -> dict[str, Any]:
         "kept": verdicts.get("keep", 0),
         "verdicts": verdicts,
         **scores,
+        "total": _total(ledger, session),
         "started": session.started,
         "deadline": session.deadline,
         "ended": session.ended,
@@ -142,6 +146,13 @@ def current(ledger: Ledger) -> Session | None:
     sql = "SELECT tag FROM sessions LEFT JOIN spans ON spans.session_id = sessions.id ORDER BY coalesce(began, created) DESC"
     latest = [row["tag"] for row in ledger.query(f"{sql}, sessions.id DESC LIMIT 1")]
     return running[-1] if running else ledger.session(latest[0]) if latest else None
+
+
+def _total(ledger: Ledger, session: Session) -> dict[str, Any] | None:
+    """The honest total as it was measured last, on the validation split: of which experiment, and its interval."""
+    rows = ledger.query(_TOTAL, session=session.id)
+    found = json.loads(rows[0]["data"]) if rows else {}
+    return {"final": found["final"], **found["val"]} if "val" in found and "final" in found else None
 
 
 def _running(ledger: Ledger, session: Session) -> dict[str, Any] | None:
