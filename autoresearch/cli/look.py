@@ -1,4 +1,4 @@
-"""Commands that look: status, log, show, diff, best, report."""
+"""Commands that look: status, watch, log, show, diff, best, report."""
 
 import json
 import sys
@@ -29,6 +29,22 @@ def status(tag: str = TAG, as_json: bool = JSON) -> None:
         print_json(facts)
     else:
         print_status(facts, Console())
+
+
+@app.command(rich_help_panel=LOOK)
+def watch(tag: str = TAG) -> None:
+    """Follow a running session from another terminal. Ctrl-C ends the watching, not the session; the exit code is 0."""
+    from autoresearch import config, ledger, start
+    from autoresearch.views.status import print_status
+    from autoresearch.views.watch import follow
+
+    root = start.repository()
+    with opened(tag) as (store, session):
+        try:
+            follow(store, session, root / "runs", Console(), config.load(root, {}).max_usd)
+        except KeyboardInterrupt:
+            return
+        print_status(ledger.status(store, store.session(session.tag) or session, time.time()), Console())
 
 
 @app.command(rich_help_panel=LOOK)

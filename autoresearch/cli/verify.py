@@ -161,7 +161,7 @@ def _again(tag: str | None) -> Iterator["Again"]:
     with opened(tag, readonly=False) as (store, session):
         place = start.place({"budget": session.settings["budget"], "device": session.settings["device"]})
         night.check_same(session, place)
-        with slots.hold(place.slot, cache_folder() / "locks"), Live() as live:
+        with slots.hold(place.slot, cache_folder() / "locks"), Live(gpu=place.slot.gpu) as live:
             workspace = Workspace(place.root, place.config.train)
             watch = lambda n, progress: live.progress(n, "again", progress)  # noqa: E731
             yield Again(store, session, workspace, place.settings, place.data, watch)

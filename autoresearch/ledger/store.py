@@ -229,7 +229,8 @@ class Ledger:
 
     def events(self, session_id: int, after: int = 0) -> list[Event]:
         """Events and messages with an id greater than `after`, oldest first."""
-        return self._rows(Event, "WHERE session_id = ? AND id > ? ORDER BY id", session_id, after)
+        # the + keeps SQLite from walking through all events of the session when only the newest are asked for
+        return self._rows(Event, "WHERE +session_id = ? AND id > ? ORDER BY id", session_id, after)
 
     def notes(self, session_id: int) -> list[str]:
         """What the human told the session, oldest first."""
