@@ -26,6 +26,11 @@ class Artefacts:
         """The brief, the rationale and the calls behind a proposal, one JSON object a line."""
         return self.folder / "trace.jsonl"
 
+    @property
+    def checkpoint(self) -> Path:
+        """Weights, where somebody asked for some: a session stores none."""
+        return self.folder / "checkpoint.safetensors"
+
     def trial(self, k: int, suffix: str) -> Path:
         """`trial-K.json` (result), `trial-K.log` (what the cell printed), `trial-K.npz` (nats and bytes by row)."""
         return self.folder / f"trial-{k}{suffix}"

@@ -1,6 +1,5 @@
 """Commands that look: status, watch, log, show, diff, best, report."""
 
-import json
 import sys
 import time
 from datetime import datetime
@@ -180,6 +179,7 @@ def _facts(store: "Ledger", session: "Session", experiment: "Experiment") -> dic
     """An experiment with everything that belongs to it, as `show --json` has it."""
     from autoresearch import ledger, start
     from autoresearch.artefacts import Artefacts
+    from autoresearch.review.conversations import entry
     from autoresearch.review.export import record
 
     files = Artefacts(start.repository() / "runs" / session.tag / str(experiment.n))
@@ -187,13 +187,4 @@ def _facts(store: "Ledger", session: "Session", experiment: "Experiment") -> dic
     lines = files.trace.read_text(errors="replace").splitlines() if files.trace.exists() else []
     error = ledger.standard_error(store, session.id, experiment.n)
     known = record(experiment, store.trials(session.id, experiment.id))
-    return {**known, "error": error, "patch": patch, "trace": [_entry(line) for line in lines]}
-
-
-def _entry(line: str) -> dict[str, Any]:
-    """An entry of a trace; JSON for others has no NaN, and a killed program may have left half a line."""
-    try:
-        entry = json.loads(line, parse_constant=lambda name: None)
-    except ValueError:
-        return {"kind": "damaged", "text": line}
-    return entry if isinstance(entry, dict) else {"kind": "damaged", "text": line}
+    return {**known, "error": error, "patch": patch, "trace": [entry(line) for line in lines]}
