@@ -38,6 +38,10 @@ class Artefacts:
         """A note, where the bulk is missing because there was no room for it."""
         return self.folder / "dropped.txt"
 
+    def checkpoint(self) -> Path:
+        """Weights, where somebody asked for some: a session stores none."""
+        return self.folder / "checkpoint.safetensors"
+
     def trial(self, k: int, suffix: str) -> Path:
         """`trial-K.json` (result), `trial-K.log` (what the cell printed), `trial-K.npz` (nats and bytes by row)."""
         return self.folder / f"trial-{k}{suffix}"

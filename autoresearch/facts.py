@@ -26,11 +26,12 @@ def mfu_percent(result: Mapping[str, Any], peak_tflops: float | None) -> float |
 
 def training(result: Mapping[str, Any], peak_tflops: float | None, memory_mb: float | None) -> list[str]:
     """How the training went: speed, size, memory, where the time goes, the curve and whether it still falls."""
-    lines = [_speed(result, peak_tflops), _memory(result, memory_mb), _times(result), _curve(result["curve"])]
+    lines = [speed(result, peak_tflops), _memory(result, memory_mb), _times(result), _curve(result["curve"])]
     return [line for line in lines if line]
 
 
-def _speed(result: Mapping[str, Any], peak_tflops: float | None) -> str:
+def speed(result: Mapping[str, Any], peak_tflops: float | None) -> str:
+    """Steps, tokens, parameters and MFU, as far as they are known."""
     said, tokens, seconds = result["reported"], trained_tokens(result), result["train_seconds"] or 0.0
     parts = [f"{said['step']:.0f} steps"] if said.get("step") else []
     if tokens and seconds:

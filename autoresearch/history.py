@@ -6,11 +6,10 @@ from dataclasses import dataclass, field
 from itertools import zip_longest
 from typing import Any
 
-from autoresearch.ledger import Experiment
+from autoresearch.ledger import BROKEN, Experiment
 from autoresearch.quoting import cell, fitting, tokens
 
 WORDS = 110  # characters of what was changed, in a table
-FAILED = ("crash", "invalid", "suspect")  # verdicts without a score
 FEW = 200  # experiments of a group that are looked at: more never fit
 SHORTEST = 12  # tokens of a row, at least
 SHARES = {"Newest": 0.4, "Best": 0.2, "Near misses": 0.2, "Dead ends": 0.2}  # of a table that cannot hold all
@@ -67,7 +66,7 @@ class Past:
     @property
     def failed(self) -> bool:
         """Whether it has no score because something went wrong."""
-        return self.verdict in FAILED
+        return self.verdict in BROKEN
 
 
 def words(past: Past) -> str:

@@ -21,6 +21,7 @@ COMMANDS = {
     "prepare": ["prepare"],
     "doctor": ["doctor", "--budget", "15cpu"],
     "export": ["export", "--branch", "taken-home", "--tsv", "runs/all.tsv"],
+    "sample": ["sample", "1", "--tokens", "5"],
     "doctor --ledger": ["doctor", "--ledger"],
 }
 

@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from autoresearch.agents import BadProposal, Exhausted, Proposal
+from autoresearch.ledger import BROKEN
 from autoresearch.source import Constant, Number, constants, with_constants
 
 if TYPE_CHECKING:
@@ -175,7 +176,7 @@ def observations(history: list["Past"], agent: str) -> list["Observation"]:
 
     found, parent = [], 0
     for past in history:
-        failed = past.verdict in ("crash", "invalid", "suspect")
+        failed = past.verdict in BROKEN
         if past.agent == agent and past.params and (failed or past.delta is not None):
             found.append(Observation(_moves(past.params), None if failed else past.delta, parent))
         if past.verdict == "keep":

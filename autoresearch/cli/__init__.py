@@ -17,6 +17,8 @@ __all__ = ["app", "main", "told"]
 
 def main() -> None:
     """Run the command line."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # a terminal without UTF-8 gets ? for what it has not
     sys.exit(told(app))
 
 

@@ -1,8 +1,8 @@
-"""Commands that look: status, log, show, diff, best, report."""
+"""Commands that look: status, watch, log, show, diff, best, report."""
 
-import json
 import sys
 import time
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +13,7 @@ from autoresearch.cli.app import JSON, LOOK, TAG, app, opened, print_json
 from autoresearch.errors import UsageError, UserError
 
 if TYPE_CHECKING:
-    from autoresearch.artefacts import Artefacts
-    from autoresearch.ledger import Experiment, Ledger, Session, Trial
-
-VERDICTS = ("keep", "discard", "crash", "invalid", "duplicate", "suspect")
+    from autoresearch.ledger import Experiment, Ledger, Session
 
 
 @app.command(rich_help_panel=LOOK)
@@ -34,32 +31,54 @@ def status(tag: str = TAG, as_json: bool = JSON) -> None:
 
 
 @app.command(rich_help_panel=LOOK)
+def watch(tag: str = TAG) -> None:
+    """Follow a running session from another terminal. Ctrl-C ends the watching, not the session; the exit code is 0."""
+    from autoresearch import config, ledger, start
+    from autoresearch.views.status import print_status
+    from autoresearch.views.watch import follow
+
+    root = start.repository()
+    with opened(tag) as (store, session):
+        try:
+            follow(store, session, root / "runs", Console(), config.load(root, {}).max_usd)
+        except KeyboardInterrupt:
+            return
+        print_status(ledger.status(store, store.session(session.tag) or session, time.time()), Console())
+
+
+@app.command(rich_help_panel=LOOK)
 def log(
     tag: str = TAG,
     every: bool = typer.Option(False, "--all", help="Everything that was tried, not only what was kept."),
     verdict: str = typer.Option("keep", help="Only these: keep, discard, crash, invalid, duplicate or suspect."),
+    since: str = typer.Option(None, help="From then on: 2h, 30m, yesterday, 2026-11-20, or the number of an experiment."),
     by: str = typer.Option(None, help="Sums instead: by agent, model, category, program or decile."),
     as_json: bool = JSON,
 ) -> None:
     """Kept commits, or with --all everything that was tried, oldest first; or with --by what it cost and brought."""
     from autoresearch import ledger
+    from autoresearch.cli import since as times
     from autoresearch.ledger import sums
+    from autoresearch.views import pager
     from autoresearch.views.log import print_log
     from autoresearch.views.sums import print_sums
 
-    if verdict not in VERDICTS:
-        raise UsageError(f"--verdict {verdict} is not known: use {', '.join(VERDICTS)}")
+    if verdict not in ledger.VERDICTS:
+        raise UsageError(f"--verdict {verdict} is not known: use {', '.join(ledger.VERDICTS)}")
     if by is not None and by not in sums.KEYS:
         raise UsageError(f"--by {by} is not known: use {', '.join(sums.KEYS)}")
+    from_then = times.parse(since, datetime.now()) if since else times.Since()
     with opened(tag) as (store, session):
-        rows = ledger.log_rows(store, session)
+        rows = [row for row in ledger.log_rows(store, session) if from_then.holds(row)]
         grouped = sums.sums(rows, store.calls(session.id), by) if by else None
+    shown = [row for row in rows if every or row["verdict"] == verdict]
+    none = f"no experiment {f'since {since} ' if since else ''}is {verdict}" if since or verdict != "keep" else None
     if grouped is not None:
         print_json(grouped) if as_json else print_sums(grouped, Console())
     elif as_json:
-        print_json([row for row in rows if every or row["verdict"] == verdict])
+        print_json(shown)
     else:
-        print_log(rows, Console(), every, verdict)
+        pager.show(lambda console: print_log(rows, console, shown, none))
 
 
 @app.command(rich_help_panel=LOOK)
@@ -70,20 +89,20 @@ def show(
     as_json: bool = JSON,
 ) -> None:
     """One experiment: hypothesis, verdict, trials, curve and change; or with --trace its proposal's story."""
-    from autoresearch import start
-    from autoresearch.artefacts import Artefacts
+    from autoresearch.views import pager
     from autoresearch.views.experiment import print_experiment, print_trace
 
     with opened(tag) as (store, session):
         experiment = _experiment(store, session, n)
-        trials = store.trials(session.id, experiment.id)
-    facts = _facts(experiment, trials, Artefacts(start.repository() / "runs" / session.tag / str(n)))
+        found = _facts(store, session, experiment)
+        parent = store.experiment(session.id, experiment.parent) if experiment.parent is not None else None
+        before = _facts(store, session, parent) if parent else None
     if as_json:
-        print_json(facts)
+        print_json(found)
     elif trace:
-        print_trace(facts["trace"], Console())
+        pager.show(lambda console: print_trace(found["trace"], console))
     else:
-        print_experiment(facts, Console())
+        pager.show(lambda console: print_experiment(found, before, console))
 
 
 @app.command(rich_help_panel=LOOK)
@@ -95,6 +114,7 @@ def diff(
 ) -> None:
     """How train.py of one experiment differs from that of another, as a patch."""
     from autoresearch import source
+    from autoresearch.views import pager
     from autoresearch.views.experiment import print_patch
 
     with opened(tag) as (store, session):
@@ -104,7 +124,7 @@ def diff(
         added, removed = source.lines_changed(before, after)
         print_json({"n": n, "m": m, "patch": patch, "lines_added": added, "lines_removed": removed})
     elif sys.stdout.isatty():
-        print_patch(patch, Console())
+        pager.show(lambda console: print_patch(patch, console))
     else:
         sys.stdout.write(patch)
 
@@ -156,19 +176,16 @@ def _experiment(store: "Ledger", session: "Session", n: int) -> "Experiment":
     return found
 
 
-def _facts(experiment: "Experiment", trials: "list[Trial]", files: "Artefacts") -> dict[str, Any]:
+def _facts(store: "Ledger", session: "Session", experiment: "Experiment") -> dict[str, Any]:
     """An experiment with everything that belongs to it, as `show --json` has it."""
+    from autoresearch import ledger, start
+    from autoresearch.artefacts import Artefacts
+    from autoresearch.review.conversations import entry
     from autoresearch.review.export import record
 
+    files = Artefacts(start.repository() / "runs" / session.tag / str(experiment.n))
     patch = files.patch.read_text(errors="replace") if files.patch.exists() else ""
     lines = files.trace.read_text(errors="replace").splitlines() if files.trace.exists() else []
-    return {**record(experiment, trials), "patch": patch, "trace": [_entry(line) for line in lines]}
-
-
-def _entry(line: str) -> dict[str, Any]:
-    """An entry of a trace; JSON for others has no NaN, and a killed program may have left half a line."""
-    try:
-        entry = json.loads(line, parse_constant=lambda name: None)
-    except ValueError:
-        return {"kind": "damaged", "text": line}
-    return entry if isinstance(entry, dict) else {"kind": "damaged", "text": line}
+    error = ledger.standard_error(store, session.id, experiment.n)
+    known = record(experiment, store.trials(session.id, experiment.id))
+    return {**known, "error": error, "patch": patch, "trace": [entry(line) for line in lines]}

@@ -59,7 +59,7 @@ def trial(
     protect_self()
     place = start.place({"budget": budget, "device": device}, start.repository_or_here())
     text = plan.fitted(text, place.slot.device)
-    with slots.hold(place.slot, cache_folder() / "locks"), Live() as live:
+    with slots.hold(place.slot, cache_folder() / "locks"), Live(gpu=place.slot.gpu) as live:
         result = measure(text, seed, place.settings, place.data, lambda progress: live.progress(0, file.name, progress))
     if as_json:
         print_json(result.as_json())

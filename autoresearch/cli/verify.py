@@ -1,5 +1,6 @@
-"""Commands that verify: doctor, total, reproduce, export."""
+"""Commands that verify, and take home: doctor, total, reproduce, export, sample."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -13,7 +14,9 @@ from autoresearch.cli.app import JSON, RUN, TAG, VERIFY, app, opened, print_json
 from autoresearch.errors import UsageError, UserError
 
 if TYPE_CHECKING:
+    from autoresearch.ledger import Experiment, Ledger, Session
     from autoresearch.review.again import Again
+    from autoresearch.review.checkpoint import Checkpoint
 
 
 @app.command(rich_help_panel=RUN)
@@ -114,38 +117,104 @@ def export(
     force: bool = typer.Option(False, "--force", help="Replace the branch if it exists."),
     tsv: Path = typer.Option(None, help="File for all experiments in the five columns of results.tsv."),
     jsonl: Path = typer.Option(None, help="File for all experiments with their texts and trials, one JSON object a line."),
+    sft: Path = typer.Option(None, help="File for what agents were asked and answered, with what came of it, one JSON object a line."),
+    checkpoint: Path = typer.Option(None, help="File for the incumbent's weights (safetensors); it is trained once more for them."),
     tag: str = TAG,
     as_json: bool = JSON,
 ) -> None:
-    """Take a session home: a clean branch for review, a table, everything as JSON. Nothing is checked out or pushed."""
+    """Take a session home: a clean branch for review, a table, everything as JSON, the weights. Nothing is checked out or pushed."""
     from autoresearch import config, start
     from autoresearch.files import written
     from autoresearch.ledger import results_tsv
+    from autoresearch.review import conversations
     from autoresearch.review import export as exports
     from autoresearch.workspace import Workspace
 
-    if not (branch or tsv or jsonl):
-        raise UsageError("say what to export: --branch NAME, --tsv FILE, --jsonl FILE")
-    made = None
+    if not (branch or tsv or jsonl or sft or checkpoint):
+        raise UsageError("say what to export: --branch NAME, --tsv FILE, --jsonl FILE, --sft FILE, --checkpoint FILE")
+    made, root = None, start.repository()
     with opened(tag) as (store, session):
         if branch:
-            root = start.repository()
             workspace = Workspace(root, config.load(root, {}).train)
             made = exports.branch(exports.lineage(store, session), workspace, branch, squash, force)
         files = [
             *([written(tsv, [results_tsv(store, session)])] if tsv else []),
             *([written(jsonl, exports.lines(store, session))] if jsonl else []),
+            *([written(sft, conversations.lines(store, session, root / "runs"))] if sft else []),
         ]
+    weights = _train_again(None, tag, checkpoint) if checkpoint else None
     if made and made.unreviewed:
         numbers = ", ".join(map(str, made.unreviewed))
         typer.echo(f"nobody has reviewed what was kept here: experiments {numbers}; `autoresearch show N`", err=True)
     if as_json:
-        print_json({"branch": asdict(made) if made else None, "files": [str(path) for path in files]})
+        found = {"branch": asdict(made) if made else None, "files": [str(path) for path in files]}
+        print_json({**found, "checkpoint": {**asdict(weights), "path": str(weights.path)} if weights else None})
         return
     if made:
         typer.echo(f"{made.name} {made.sha[:7]}: {len(made.experiments)} kept on {made.base[:7]}")
-    for path in files:
+    for path in [*files, *([weights.path] if weights else [])]:
         typer.echo(path)
+
+
+@app.command(rich_help_panel=VERIFY)
+def sample(
+    what: str = typer.Argument(None, help="Number of an experiment, or a file of `export --checkpoint`; by default the incumbent."),
+    prompt: str = typer.Option("", help="The text that it goes on with."),
+    tokens: int = typer.Option(200, min=1, max=100_000, help="How many tokens it adds."),
+    temperature: float = typer.Option(0.8, min=0.0, help="How freely it chooses; with 0 always the likeliest."),
+    seed: int = typer.Option(0, min=0, help="The same seed draws the same text."),
+    tag: str = TAG,
+    as_json: bool = JSON,
+) -> None:
+    """Text that a version goes on with, drawn in a cell. For an experiment's weights it is trained once more, and they are kept."""
+    from autoresearch import slots, start
+    from autoresearch.config import cache_folder
+    from autoresearch.measure.cell import protect_self
+    from autoresearch.review import sampling
+
+    protect_self()
+    path = Path(what) if what and not what.isdecimal() else _weights(int(what) if what else None, tag)
+    place = start.place({}, start.repository_or_here())
+    with slots.hold(place.slot, cache_folder() / "locks"):
+        found = sampling.draw(path, prompt, tokens, temperature, seed, place.settings, place.data)
+    if as_json:
+        print_json(asdict(found))
+    else:
+        typer.echo(f"{prompt}{found.text}")
+
+
+def _weights(n: int | None, tag: str | None) -> Path:
+    """The file of an experiment's weights among its artefacts, made if it is not there; by default the incumbent's."""
+    from autoresearch import start
+    from autoresearch.artefacts import Artefacts
+
+    with opened(tag) as (store, session):
+        n = _version(store, session, n).n
+    path = Artefacts(start.repository() / "runs" / session.tag / str(n)).checkpoint
+    return path if path.exists() else _train_again(n, tag, path).path
+
+
+def _train_again(n: int | None, tag: str | None, path: Path) -> "Checkpoint":
+    """Train a version, by default the incumbent, once more for its weights."""
+    from autoresearch.review import checkpoint
+
+    with _again(tag) as again:
+        experiment = _version(again.ledger, again.session, n)
+        typer.echo(f"a session stores no weights: experiment {experiment.n} is trained once more", err=True)
+        made = checkpoint.make(again, experiment, path)
+    typer.echo(f"it scored {made.val_bpb:.6f} with seed {made.seed}; on record is {made.recorded:.6f}", err=True)
+    return made
+
+
+def _version(store: "Ledger", session: "Session", n: int | None) -> "Experiment":
+    """An experiment that there is a commit of; None: the incumbent. Raises UserError."""
+    from autoresearch import ledger
+
+    best = n if n is not None else ledger.status(store, session, time.time())["best"]
+    found = store.experiment(session.id, best) if best is not None else None
+    if found is None or found.sha is None:
+        raise UserError(f"session {session.tag} has no such version: see `autoresearch log --all`")
+    return found
 
 
 @contextmanager
@@ -162,7 +231,7 @@ def _again(tag: str | None) -> Iterator["Again"]:
     with opened(tag, readonly=False) as (store, session):
         place = start.place({"budget": session.settings["budget"], "device": session.settings["device"]})
         night.check_same(session, place)
-        with slots.hold(place.slot, cache_folder() / "locks"), Live() as live:
+        with slots.hold(place.slot, cache_folder() / "locks"), Live(gpu=place.slot.gpu) as live:
             workspace = Workspace(place.root, place.config.train)
             watch = lambda n, progress: live.progress(n, "again", progress)  # noqa: E731
             yield Again(store, session, workspace, place.settings, place.data, watch)

@@ -2,12 +2,16 @@
 
 from autoresearch.ledger.alive import check_free, is_alive, state
 from autoresearch.ledger.backup import back_up
+from autoresearch.ledger.draws import standard_error
 from autoresearch.ledger.queries import current, lasted, log_rows, newest, results_tsv, status
-from autoresearch.ledger.rows import Call, Event, Experiment, Session, Trial
+from autoresearch.ledger.rows import BROKEN, UNSCORED, VERDICTS, Call, Event, Experiment, Session, Trial
 from autoresearch.ledger.store import MESSAGES, Ledger
 
 __all__ = [
+    "BROKEN",
     "MESSAGES",
+    "UNSCORED",
+    "VERDICTS",
     "Call",
     "Event",
     "Experiment",
@@ -22,6 +26,7 @@ __all__ = [
     "log_rows",
     "newest",
     "results_tsv",
+    "standard_error",
     "state",
     "status",
 ]

@@ -11,7 +11,7 @@ from autoresearch.errors import GOES_ON, UserError, refusal
 
 BUSY_TIMEOUT = 10.0  # s to wait for another writer
 # Migration k brings a ledger from version k - 1 to version k, which PRAGMA user_version holds. Append only.
-_SCRIPTS = ("schema.sql", "lines.sql")
+_SCRIPTS = ("schema.sql", "lines.sql", "briefly.sql")
 MIGRATIONS = [resources.files("autoresearch.ledger").joinpath(name).read_text("utf-8") for name in _SCRIPTS]
 NO_SESSION = "no session yet: start one with `autoresearch run`"
 

@@ -1,23 +1,25 @@
 """Questions that views ask the ledger: a fixed number of SQL statements each, however long the session."""
 
+import json
 from typing import Any
 
 from autoresearch.ledger import alive
+from autoresearch.ledger.draws import DRAWS, standard_errors
 from autoresearch.ledger.rows import Session
 from autoresearch.ledger.store import MESSAGES, Ledger
 
 _LOG = """
     SELECT n, sha, parent, origin, line, mode, state, verdict, reason, near_miss, val_bpb, delta, sigma, p_gain,
            coalesce(t.trials, 0) AS trials, t.grade, agent, model, category, hypothesis, change, predicted, lines_added,
-           lines_removed, cost_usd, program_hash, started, settled, coalesce(t.seconds, 0.0) AS seconds
+           lines_removed, t.num_params, cost_usd, program_hash, started, settled, coalesce(t.seconds, 0.0) AS seconds
     FROM experiments
     LEFT JOIN (
       SELECT experiment_id, sum(outcome IS NOT NULL AND outcome != 'infra') AS trials,
-             sum(ended - started) AS seconds,
+             sum(ended - started) AS seconds, max(num_params) AS num_params,
              CASE WHEN min(grade = 'STRONG') THEN 'STRONG' WHEN count(grade) THEN 'WEAK' END AS grade
       FROM trials WHERE session_id = :session AND purpose != 'total' GROUP BY experiment_id
     ) AS t ON t.experiment_id = experiments.id
-    WHERE session_id = :session AND (:verdict IS NULL OR verdict = :verdict)
+    WHERE session_id = :session
     ORDER BY n
 """
 
@@ -25,7 +27,7 @@ _TSV = """
     SELECT n, sha, verdict, val_bpb, hypothesis, reason, t.peak_mb
     FROM experiments
     LEFT JOIN (
-      SELECT experiment_id, max(json_extract(result, '$.peak_vram_mb')) AS peak_mb
+      SELECT experiment_id, max(peak_mb) AS peak_mb
       FROM trials WHERE session_id = :session GROUP BY experiment_id
     ) AS t ON t.experiment_id = experiments.id
     WHERE session_id = :session AND state = 'settled'
@@ -70,6 +72,8 @@ _TIMES = """
     FROM trials WHERE session_id = :session AND purpose != 'total'
 """
 
+_TOTAL = "SELECT data FROM events WHERE session_id = :session AND kind = 'total' ORDER BY id DESC LIMIT 1"
+
 _RUNNING = """
     SELECT n, purpose, seed, trials.started FROM trials JOIN experiments ON experiments.id = experiment_id
     WHERE trials.session_id = :session AND outcome IS NULL ORDER BY trials.id DESC LIMIT 1
@@ -111,8 +115,15 @@ def log_rows(ledger: Ledger, session: Session, verdict: str | None = None) -> li
 
     `trials` counts those that ended by themselves; `seconds` is their whole time.
     """
-    rows = ledger.query(_LOG, session=session.id, verdict=verdict)
-    return [dict(row) | {"near_miss": bool(row["near_miss"])} for row in rows]
+    rows = [dict(row) for row in ledger.query(_LOG, session=session.id)]
+    errors = standard_errors(rows, ledger.query(DRAWS, session=session.id))
+    params = {row["n"]: row["num_params"] for row in rows}
+    for row in rows:
+        before = params.get(row["parent"])
+        row["near_miss"] = bool(row["near_miss"])
+        row["error"] = errors.get(row["n"])
+        row["params_added"] = None if before is None or row["num_params"] is None else row["num_params"] - before
+    return [row for row in rows if verdict is None or row["verdict"] == verdict]
 
 
 def status(ledger: Ledger, session: Session, now: float) -> dict[str, Any]:
@@ -137,6 +148,7 @@ def status(ledger: Ledger, session: Session, now: float) -> dict[str, Any]:
         "kept": verdicts.get("keep", 0),
         "verdicts": verdicts,
         **scores,
+        "total": _total(ledger, session),
         "started": session.started,
         "deadline": session.deadline,
         "ended": session.ended,
@@ -152,6 +164,13 @@ def current(ledger: Ledger) -> Session | None:
     sql = "SELECT tag FROM sessions LEFT JOIN spans ON spans.session_id = sessions.id ORDER BY coalesce(began, created) DESC"
     latest = [row["tag"] for row in ledger.query(f"{sql}, sessions.id DESC LIMIT 1")]
     return running[-1] if running else ledger.session(latest[0]) if latest else None
+
+
+def _total(ledger: Ledger, session: Session) -> dict[str, Any] | None:
+    """The honest total as it was measured last, on the validation split: of which experiment, and its interval."""
+    rows = ledger.query(_TOTAL, session=session.id)
+    found = json.loads(rows[0]["data"]) if rows else {}
+    return {"final": found["final"], **found["val"]} if "val" in found and "final" in found else None
 
 
 def _running(ledger: Ledger, session: Session) -> dict[str, Any] | None:

@@ -9,6 +9,9 @@ from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
 JSON_COLUMNS = frozenset({"settings", "identity", "layers", "params", "numbers", "result", "data"})
+VERDICTS = ("keep", "discard", "crash", "invalid", "duplicate", "suspect")
+BROKEN = ("crash", "invalid", "suspect")  # verdicts of what went wrong ...
+UNSCORED = (*BROKEN, "duplicate")  # ... and of all that has no score: their reason says more than numbers
 
 
 @dataclass(frozen=True)
@@ -100,6 +103,8 @@ class Trial:
     result: dict[str, Any]
     started: float
     ended: float | None
+    num_params: float | None
+    peak_mb: float | None
 
 
 @dataclass(frozen=True)

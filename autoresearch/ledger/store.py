@@ -165,7 +165,7 @@ class Ledger:
             return self._insert(Trial, columns, session_id=session_id, experiment_id=experiment_id)
 
     def end_trial(self, id: int, outcome: str, val_bpb: float | None, result: dict[str, Any]) -> Trial:
-        """Record what a trial gave; its seconds and grade are taken out of `result`."""
+        """Record what a trial gave; what lists show of it is taken out of `result`."""
         names = ("train_seconds", "setup_seconds", "score_seconds", "grade")
         columns = {
             "outcome": outcome,
@@ -173,6 +173,8 @@ class Ledger:
             "result": result,
             "ended": time.time(),
             **{name: result.get(name) for name in names},
+            "num_params": result.get("reported", {}).get("num_params"),
+            "peak_mb": result.get("peak_vram_mb"),
         }
         with self._transaction():
             return self._update(Trial, id, columns)
@@ -245,7 +247,8 @@ class Ledger:
 
     def events(self, session_id: int, after: int = 0) -> list[Event]:
         """Events and messages with an id greater than `after`, oldest first."""
-        return self._rows(Event, "WHERE session_id = ? AND id > ? ORDER BY id", session_id, after)
+        # the + keeps SQLite from walking through all events of the session when only the newest are asked for
+        return self._rows(Event, "WHERE +session_id = ? AND id > ? ORDER BY id", session_id, after)
 
     def notes(self, session_id: int) -> list[str]:
         """What the human told the session, oldest first."""

@@ -1,20 +1,14 @@
 """What was spent, and what came of it, for each agent, model, category, program.md or tenth of a session."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from autoresearch.ledger.rows import Call
+from autoresearch.ledger.rows import UNSCORED, Call
 
 Row = dict[str, Any]
 
-BY: dict[str, Callable[[Row], str | None]] = {
-    "agent": lambda row: row["agent"],
-    "model": lambda row: row["model"],
-    "category": lambda row: row["category"],
-    "program": lambda row: row["program_hash"],
-}
+BY = {"agent": "agent", "model": "model", "category": "category", "program": "program_hash"}  # columns by key
 KEYS = (*BY, "decile")
-FAILED = ("crash", "invalid", "duplicate", "suspect")
 
 
 def sums(rows: Sequence[Row], calls: Sequence[Call], by: str) -> list[Row]:
@@ -26,7 +20,7 @@ def sums(rows: Sequence[Row], calls: Sequence[Call], by: str) -> list[Row]:
     tried = [row for row in rows if row["n"] > 0]
     groups: dict[str, list[Row]] = {}
     for k, row in enumerate(tried):
-        key = f"{10 * k // len(tried) + 1}" if by == "decile" else BY[by](row) or "-"
+        key = f"{10 * k // len(tried) + 1}" if by == "decile" else row[BY[by]] or "-"
         groups.setdefault(key, []).append(row)
     paid = _paid(tried, calls)
     found = [_sum(by, key, group, paid) for key, group in groups.items()]
@@ -53,7 +47,7 @@ def _sum(by: str, key: str, group: Sequence[Row], paid: dict[int, float | None])
         "experiments": len(group),
         "kept": len(kept),
         "near_misses": sum(bool(row["near_miss"]) for row in group),
-        "failed": sum(row["verdict"] in FAILED for row in group),
+        "failed": sum(row["verdict"] in UNSCORED for row in group),
         "gain": -sum(row["delta"] or 0.0 for row in kept),
         "minutes": minutes,
         "minutes_per_keep": minutes / len(kept) if kept else None,

@@ -1,4 +1,4 @@
-"""Runs inside a cell, next to code that is not to be trusted: `inside.py train|claim|audit`.
+"""Runs inside a cell, next to code that is not to be trusted: `inside.py train|claim|audit|sample`.
 
 Descriptor 3 is the channel to the referee. The source of train.py comes over it, never from a path. torch is
 imported only if train.py imports it: a numpy train.py starts in a quarter of a second. Nothing here is believed:
@@ -26,7 +26,7 @@ for _name, _folder in (("autoresearch", HERE.parent), ("autoresearch.measure", H
     _package = types.ModuleType(_name)  # a cell may not list the repository, so nothing is searched there
     _package.__path__ = [str(_folder)]
     sys.modules.setdefault(_name, _package)
-from autoresearch.measure import wire  # noqa: E402
+from autoresearch.measure import answers, wire  # noqa: E402
 
 LOG_INTERVAL = 0.01  # s between two points that are sent; what is logged more often is merged into the next
 
@@ -204,11 +204,16 @@ def _run_source(source: str) -> types.ModuleType:
     return module
 
 
-def _evaluate(channel: wire.Channel, mode: str, source: str, checkpoint: int, hello: dict[str, Any]) -> None:
-    """Answer one `rows` message: per-token losses of whole rows (claim), or logits at one position each (audit)."""
+def _loaded(source: str, checkpoint: int, hello: dict[str, Any]) -> tuple[Any, Any]:
+    """The model as `load` makes it, and torch if it is used."""
     torch = _import_torch(hello["threads"]) if _wants_torch(source) else None
     state, config = _load_checkpoint(checkpoint, torch)  # before any agent code runs
-    model = _run_source(source).load(state, config, hello["device"])
+    return _run_source(source).load(state, config, hello["device"]), torch
+
+
+def _evaluate(channel: wire.Channel, mode: str, source: str, checkpoint: int, hello: dict[str, Any]) -> None:
+    """Answer one task: per-token losses of whole rows (claim), or logits at one position each (audit)."""
+    model, torch = _loaded(source, checkpoint, hello)
     task = channel.receive()
     assert task is not None
     numpy = importlib.import_module("numpy")
@@ -222,49 +227,23 @@ def _evaluate(channel: wire.Channel, mode: str, source: str, checkpoint: int, he
         padded = block if len(block) == batch else numpy.resize(block, (batch, width))  # one shape throughout
         tokens = padded.astype("int64")
         if mode == "claim":
-            values = _losses(model, tokens, hello["device"], torch)
+            values = answers.losses(model, tokens, hello["device"], torch)
         else:
             where = numpy.resize(positions[first : first + batch], batch)
-            values = _logits_at(model, tokens, where, hello["device"], torch)
+            values = answers.logits_at(model, tokens, where, hello["device"], torch)
         answer[first : first + len(block)] = values[: len(block)]
 
 
-def _losses(model: Any, tokens: Any, device: str, torch: Any) -> Any:
-    """Minus log-likelihood of each next token, float32 [batch, seq_len], from tokens [batch, seq_len + 1]."""
+def _sample(channel: wire.Channel, source: str, checkpoint: int, hello: dict[str, Any]) -> None:
+    """Answer one task: the tokens that the model goes on with."""
+    model, torch = _loaded(source, checkpoint, hello)
+    task = channel.receive()
+    assert task is not None
     numpy = importlib.import_module("numpy")
-    if torch is None:
-        logits = numpy.asarray(model(tokens[:, :-1]))
-        return numpy.stack([_row_losses(row, after) for row, after in zip(logits, tokens[:, 1:], strict=True)])
-    with torch.inference_mode():
-        x = torch.from_numpy(tokens).to(device)
-        logits = model(x[:, :-1])
-        losses = torch.nn.functional.cross_entropy(
-            logits.float().flatten(0, 1), x[:, 1:].flatten(), reduction="none"
-        )
-        return losses.view(len(tokens), -1).cpu().numpy()
-
-
-def _row_losses(logits: Any, targets: Any) -> Any:
-    """Minus log-likelihood float64 [seq_len] of `targets` under `logits` [seq_len, vocab_size], of any type.
-
-    A row at a time stays in the cache, and exp is taken in float32: with
-    the sum in float64 its error (4e-8) is below what the float32 of a claim rounds away.
-    """
-    numpy = importlib.import_module("numpy")
-    top = logits.max(-1, keepdims=True).astype("float64")
-    total = numpy.exp((logits - top).astype("float32")).sum(-1, dtype="float64")
-    return numpy.log(total) + top[:, 0] - numpy.take_along_axis(logits, targets[:, None], -1)[:, 0]
-
-
-def _logits_at(model: Any, tokens: Any, positions: Any, device: str, torch: Any) -> Any:
-    """Logits of the token after `positions`, float32 [batch, vocab_size], from tokens [batch, seq_len]."""
-    numpy = importlib.import_module("numpy")
-    if torch is None:
-        return numpy.asarray(model(tokens))[numpy.arange(len(tokens)), positions]
-    with torch.inference_mode():
-        logits = model(torch.from_numpy(tokens).to(device))
-        picked = logits[torch.arange(len(tokens), device=device), torch.from_numpy(positions).to(device)]
-        return picked.float().cpu().numpy()
+    prompt = numpy.frombuffer(mmap.mmap(task.fds[0], 0, prot=mmap.PROT_READ), dtype="uint16").tolist()
+    answer = numpy.frombuffer(mmap.mmap(task.fds[1], 0), dtype="int32")
+    ask = lambda row, position: answers.logits_at(model, row, position, hello["device"], torch)  # noqa: E731
+    answers.draw(ask, prompt, answer, hello["seq_len"], task.fields["temperature"], hello["seed"])
 
 
 def _train(channel: wire.Channel, source: str, hello: dict[str, Any]) -> None:
@@ -282,6 +261,8 @@ def main() -> int:
     try:
         if sys.argv[1] == "train":
             _train(channel, source, hello.fields)
+        elif sys.argv[1] == "sample":
+            _sample(channel, source, hello.fds[1], hello.fields)
         else:
             _evaluate(channel, sys.argv[1], source, hello.fds[1], hello.fields)
     except BaseException as error:  # agent code may raise anything; the referee wants to know what

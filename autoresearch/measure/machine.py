@@ -123,6 +123,19 @@ def gpu_memory(uuid: str | None) -> tuple[int, int] | None:
     return int(found.total), int(found.used)
 
 
+def gpu_load(uuid: str | None) -> dict[str, float] | None:
+    """What a card does now: `used_mb` and `total_mb` of its memory, `load` in percent of the time; None without one."""
+    handle, nvml = _handle(uuid), _nvml()
+    if handle is None:
+        return None
+    memory = nvml.nvmlDeviceGetMemoryInfo(handle)
+    try:
+        load = float(nvml.nvmlDeviceGetUtilizationRates(handle).gpu)
+    except nvml.NVMLError:  # a slice of a card does not say
+        load = 0.0
+    return {"used_mb": memory.used / 2**20, "total_mb": memory.total / 2**20, "load": load}
+
+
 def peak_tflops(name: str | None) -> float | None:
     """Dense bf16 peak of a card by its name; None where it is not known."""
     return next((peak for part, peak in PEAK_TFLOPS.items() if name and part in name), None)

@@ -126,7 +126,7 @@ def score(
 
 def _claim(source: str, checkpoint: int, rows: Tokens, settings: Settings, data: Dataset) -> Floats:
     order = np.random.default_rng(len(rows)).permutation(len(rows))  # neighbours in the text are not in the batch
-    answers = _ask("claim", source, checkpoint, rows[order], data.seq_len, None, settings, data)
+    answers = _ask_rows("claim", source, checkpoint, rows[order], data.seq_len, None, settings, data)
     claims = np.empty_like(answers)
     claims[order] = np.maximum(answers, 0.0)  # nothing is surer than certain: no single lie can outweigh the rest
     return claims
@@ -145,7 +145,7 @@ def _audit(
     count = min(settings.audit, max(1, len(rows) // 2))
     row, position = draw_positions(sizes > 0, count, rng)
     windows = spliced(rows, row, position, rng)
-    logits = _ask("audit", source, checkpoint, windows, data.vocab_size, position.tolist(), settings, data)
+    logits = _ask_rows("audit", source, checkpoint, windows, data.vocab_size, position.tolist(), settings, data)
     return compare(losses_of(logits, rows[row, position + 1]), claims[row, position])
 
 
@@ -193,7 +193,7 @@ def compare(audited: Floats, claimed: Floats) -> Audit:
     return Audit(len(d), float(d.mean()), se, rms, float((abs(d) > D_OUTLIER).mean()))
 
 
-def _ask(
+def _ask_rows(
     mode: str,
     source: str,
     checkpoint: int,
@@ -203,18 +203,38 @@ def _ask(
     settings: Settings,
     data: Dataset,
 ) -> Floats:
-    """What a fresh cell answers for `rows`: float64 [len(rows), width]. Read only after it is dead."""
-    task, answer = wire.sealed("rows", rows.tobytes()), wire.writable("answer", 4 * len(rows) * width)
+    """What a fresh cell answers for `rows`: float64 [len(rows), width]."""
+    batch, size = settings.eval_batch, 4 * len(rows) * width
+    answer = ask(mode, source, checkpoint, rows.tobytes(), size, settings, data, positions=positions or [], batch=batch)
+    return np.frombuffer(answer, dtype=np.float32).reshape(len(rows), width).astype(np.float64)
+
+
+def ask(
+    mode: str,
+    source: str,
+    checkpoint: int,
+    task: bytes,
+    size: int,
+    settings: Settings,
+    data: Dataset,
+    seed: int = 0,
+    **facts: Any,
+) -> bytes:
+    """What a fresh cell in which `load` runs answers to a task: `size` bytes, read only after it is dead.
+
+    Raises EvaluationError, CellError.
+    """
+    given, answer = wire.sealed("task", task), wire.writable("answer", size)
     try:
-        with fresh(checkpoint) as own, invite(mode, source, 0, settings, data, [own]) as guest:
-            guest.channel.send("rows", [task, answer], positions=positions or [], batch=settings.eval_batch)
+        with fresh(checkpoint) as own, invite(mode, source, seed, settings, data, [own]) as guest:
+            guest.channel.send("task", [given, answer], **facts)
             _until_done(guest.channel, mode, settings.evaluation_cap)
         with mmap.mmap(answer, 0, prot=mmap.PROT_READ) as view:
-            return np.frombuffer(view[:], dtype=np.float32).reshape(len(rows), width).astype(np.float64)
+            return view[:]
     except wire.Closed:
         raise EvaluationError(mode, "the process ended without an answer") from None
     finally:
-        os.close(task)
+        os.close(given)
         os.close(answer)
 
 

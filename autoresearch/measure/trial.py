@@ -33,11 +33,13 @@ def measure(
     loses_above: float | None = None,
     wants_holdout: Callable[[float], bool] = lambda val_bpb: False,
     keep_caches: bool = False,
+    keep_checkpoint: Callable[[int], None] = lambda fd: None,
 ) -> Result:
     """Train and score one version. Never raises for anything that the version does.
 
     A claim above `loses_above` is not audited; a score that `wants_holdout` is scored on the holdout split too.
-    With `keep_caches` what training compiles is kept for later trials in `settings.caches`.
+    With `keep_caches` what training compiles is kept for later trials in `settings.caches`. `keep_checkpoint` hears of
+    the sealed checkpoint, which is closed at the end.
     """
     started = time.monotonic()
     result = Result(seed=seed)
@@ -48,6 +50,7 @@ def measure(
         try:
             checkpoint = train(source, seed, settings, data, watch, result, settings.caches if keep_caches else None)
             if checkpoint is not None:
+                keep_checkpoint(checkpoint)
                 watch(Progress("score"))
                 _score(source, checkpoint, settings, data, loses_above, wants_holdout, result)
         except CellError as error:

@@ -1,35 +1,52 @@
 """One experiment, whole: what was tried and why, how it was measured, what came of it."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
+from rich.text import Text
 
+from autoresearch import facts as training
+from autoresearch.measure.grade import describe
 from autoresearch.measure.log import plain
-from autoresearch.views.log import change
+from autoresearch.measure.machine import peak_tflops
+from autoresearch.views.columns import Column, fitting, lines
+from autoresearch.views.curve import chart, losses
+from autoresearch.views.log import STYLES, change, signed
+from autoresearch.views.pairs import print_pairs
 from autoresearch.views.words import duration, one_line
 
-BARS = "▁▂▃▄▅▆▇█"
-POINTS = 40  # of a curve
+Facts = dict[str, Any]
+
+WIDTH, HEIGHT = 60, 8  # characters of the chart
+AXIS = 8  # characters beside it
 LONGEST = 2000  # characters of one entry of a trace
+PATCH = {"+": "green", "-": "red", "@": "cyan"}
 
 
-def print_experiment(facts: dict[str, Any], console: Console) -> None:
-    """Hypothesis, verdict, every trial with its seed and score, the curve of the last one, and the change."""
-    for name, value in _lines(facts).items():
-        console.print(f"[bold]{name:12}[/]{escape(plain(value))}", highlight=False, soft_wrap=True)
-    for trial in facts["trials"]:
-        console.print(f"[bold]{'trial':12}[/]{escape(plain(_trial(trial)))}", highlight=False, soft_wrap=True)
-    curves = [trial["result"]["curve"] for trial in facts["trials"] if trial["result"].get("curve")]
-    if curves and (curve := _curve(curves[-1])):
-        console.print(f"[bold]{'curve':12}[/]{escape(curve)}", highlight=False, soft_wrap=True)
-    if facts["patch"]:
+def print_experiment(found: Facts, parent: Facts | None, console: Console) -> None:
+    """Verdict and why, prediction beside measurement, every trial, the curve beside the parent's, and the change.
+
+    Both as `show --json` has them.
+    """
+    result = _result(found)
+    console.print(Text(_title(found), "bold"), soft_wrap=not console.is_terminal)
+    console.print(Text(_verdict(found), STYLES.get(found["verdict"], "dim")), soft_wrap=not console.is_terminal)
+    console.print()
+    print_pairs({**_about(found), **_measured(found, parent), **_resources(found, result)}, console)
+    if found["trials"]:
         console.print()
-        print_patch(facts["patch"], console)
+        for line in lines(fitting(_trials(found["trials"]), console.width if console.is_terminal else None)):
+            console.print(line, soft_wrap=True)
+    _print_curves(found, parent, console)
+    if found["patch"]:
+        console.print()
+        print_patch(found["patch"], console)
 
 
-def print_trace(trace: list[dict[str, Any]], console: Console) -> None:
+def print_trace(trace: Sequence[Facts], console: Console) -> None:
     """How the proposal came about, entry by entry."""
     if not trace:
         console.print("no trace: this is the base, or its proposal is older than the traces", highlight=False)
@@ -39,69 +56,144 @@ def print_trace(trace: list[dict[str, Any]], console: Console) -> None:
         text = str(entry.get("text", "")) + ("\n" if "text" in entry and rest else "")
         text += json.dumps(rest, indent=1, ensure_ascii=False) if rest else ""
         more = f"\n[... {len(text) - LONGEST} more characters: --json has them]" if len(text) > LONGEST else ""
-        console.print(escape(plain(text[:LONGEST]) + more), highlight=False, soft_wrap=True)
+        console.print(Text(plain(text[:LONGEST]) + more), soft_wrap=True)
 
 
-def _lines(facts: dict[str, Any]) -> dict[str, str]:
-    who = " ".join(filter(None, (facts["agent"], facts["model"])))
-    found = {
-        "experiment": f"{facts['n']}, derived from {facts['parent']}" if facts["n"] else "0, the base",
-        "commit": facts["sha"] or "",
-        "hypothesis": one_line(facts["hypothesis"]),
-        "changed": one_line(facts["change"]) if facts["model"] else "",
-        "by": f"{who}, {facts['category']}" if who else "",
-        "asked for": _asked(facts),
-        "verdict": f"{facts['verdict']}: {one_line(facts['reason'])}" if facts["verdict"] else facts["state"],
-        "val_bpb": _number(facts["val_bpb"]),
-        "change": change(facts),
-        "predicted": f"{facts['predicted']:+.4f}" if facts["predicted"] is not None else "",
-        "probability": f"{100 * facts['p_gain']:.0f} % that it is better" if facts["p_gain"] is not None else "",
-        "lines": f"+{facts['lines_added']} -{facts['lines_removed']}" if facts["lines_added"] is not None else "",
-        "cost": f"${facts['cost_usd']:.3f}" if facts["cost_usd"] else "",
-    }
-    return {name: value for name, value in found.items() if value}
+def print_patch(patch: str, console: Console) -> None:
+    """A change, coloured as git does it, without anything that a terminal obeys; nothing is cut."""
+    text = Text()
+    for line in plain(patch).splitlines(keepends=True):
+        header = line.startswith(("--- ", "+++ "))
+        text.append(line, "bold" if header else PATCH.get(line[0], ""))
+    console.print(text, soft_wrap=True, end="")
 
 
-def _asked(facts: dict[str, Any]) -> str:
-    line = f", line of experiment {facts['line']}" if facts["line"] is not None else ""
-    return f"{facts['mode']}{line}" if facts["mode"] else ""
+def _title(found: Facts) -> str:
+    origin = f", derived from {found['parent']}" if found["n"] else ", the base"
+    return f"experiment {found['n']}{origin}, {(found['sha'] or 'no commit')[:12]}"
 
 
-def _trial(trial: dict[str, Any]) -> str:
-    if trial["outcome"] is None:
-        return f"{trial['purpose']}, seed {trial['seed']}: running"
-    result = trial["result"]
-    words = f"{trial['purpose']}, seed {trial['seed']}: {trial['outcome']} {_number(trial['val_bpb'])}".rstrip()
-    if result.get("claimed"):
-        words += " (a losing claim, not audited)"
-    if trial["outcome"] != "ok":
-        return f"{words}: {one_line(result.get('reason'))}"
-    names = {"training": "train_seconds", "scoring": "score_seconds", "setup": "setup_seconds"}
-    times = ", ".join(f"{name} {duration(trial[key] or 0)}" for name, key in names.items())
-    return f"{words}, {times}, {trial['grade']}"
+def _verdict(found: Facts) -> str:
+    if found["verdict"] is None:
+        return str(found["state"])
+    near = " (a near miss)" if found["near_miss"] else ""
+    return f"{found['verdict']}{near}: {one_line(found['reason'])}"
 
 
-def _curve(points: list[dict[str, float]]) -> str:
-    """The loss as it fell, as a line of bars."""
-    losses = [point["loss"] for point in points if point.get("loss") is not None]
-    if len(losses) < 2:
+def _about(found: Facts) -> dict[str, str]:
+    who = " ".join(filter(None, (found["agent"], found["model"])))
+    return _said(
+        {
+            "hypothesis": one_line(found["hypothesis"]),
+            "changed": one_line(found["change"]) if found["model"] else "",
+            "by": one_line(f"{who}, {found['category']}") if who else "",
+            "asked for": _asked(found),
+        }
+    )
+
+
+def _measured(found: Facts, parent: Facts | None) -> dict[str, str]:
+    error = found.get("error")
+    measured = change(found) + (f", give or take {error:.4f}" if error and found["delta"] is not None else "")
+    return _said(
+        {
+            "val_bpb": _number(found["val_bpb"]),
+            "predicted": _predicted(found),
+            "measured": measured,
+            "probability": f"{100 * found['p_gain']:.0f} % that it is better" if found["p_gain"] is not None else "",
+            "size": _size(found, parent),
+            "cost": f"${found['cost_usd']:.3f}" if found["cost_usd"] else "",
+        }
+    )
+
+
+def _resources(found: Facts, result: Facts) -> dict[str, str]:
+    lasted = [trial["ended"] - trial["started"] for trial in found["trials"] if trial["ended"] is not None]
+    peaks = [trial["peak_mb"] for trial in found["trials"] if trial["peak_mb"]]
+    said = training.speed(result, peak_tflops((result.get("identity") or {}).get("gpu"))) if result else ""
+    grades = {trial["grade"] for trial in found["trials"] if trial["grade"]}
+    audit = result.get("audit")
+    return _said(
+        {
+            "time": f"{duration(sum(lasted))} in {len(lasted)} trial{'s' * (len(lasted) != 1)}" if lasted else "",
+            "memory": f"{max(peaks) / 1024:.1f} GiB of the card at the peak" if peaks else "",
+            "training": f"{said}, as train.py says" if said else "",
+            "audit": f"{audit['n']:.0f} positions, {audit['d_mean']:+.1e} nats from the claim" if audit else "",
+            "protection": f"{' and '.join(sorted(grades))}: {describe(result['layers'])}" if grades and result else "",
+            "unprotected": "; ".join(map(one_line, result.get("weaknesses") or [])),
+        }
+    )
+
+
+def _said(pairs: dict[str, str]) -> dict[str, str]:
+    return {name: value for name, value in pairs.items() if value}
+
+
+def _asked(found: Facts) -> str:
+    line = f", line of experiment {found['line']}" if found["line"] is not None else ""
+    return f"{found['mode']}{line}" if found["mode"] else ""
+
+
+def _predicted(found: Facts) -> str:
+    predicted, delta = found["predicted"], found["delta"]
+    if predicted is None:
         return ""
-    drawn = losses[:: max(1, len(losses) // POINTS)]
-    low, high = min(drawn), max(drawn)
-    bars = "".join(BARS[round((len(BARS) - 1) * (loss - low) / ((high - low) or 1))] for loss in drawn)
-    return f"loss {losses[0]:.3f} {bars} {losses[-1]:.3f}, as train.py says"
+    wrong = delta is not None and predicted * delta < 0
+    return f"{predicted:+.4f}{': it went the other way' if wrong else ''}"
+
+
+def _size(found: Facts, parent: Facts | None) -> str:
+    parts = [f"+{found['lines_added']} -{found['lines_removed']} lines"] if found["lines_added"] is not None else []
+    params, before = (max((t["num_params"] or 0.0 for t in f["trials"]), default=0.0) if f else 0.0 for f in (found, parent))
+    if params:
+        parts.append(f"{params / 1e6:.3g}M parameters" + (f" ({signed(params - before)})" if before and params != before else ""))
+    return ", ".join(parts)
+
+
+def _trials(trials: Sequence[Facts]) -> list[Column]:
+    def times(key: str) -> list[str]:
+        return [duration(trial[key]) if trial["outcome"] == "ok" and trial[key] is not None else "" for trial in trials]
+
+    return [
+        Column("trial", [trial["purpose"] for trial in trials], left=True),
+        Column("seed", [str(trial["seed"]) for trial in trials], rank=2),
+        Column("outcome", [_outcome(trial) for trial in trials], left=True),
+        Column("val_bpb", [_number(trial["val_bpb"]) for trial in trials]),
+        Column("holdout", [_number(trial["result"].get("holdout_bpb")) for trial in trials], rank=3),
+        Column("training", times("train_seconds"), rank=4),
+        Column("setup", times("setup_seconds"), rank=6),
+        Column("scoring", times("score_seconds"), rank=5),
+        Column("grade", [trial["grade"] or "" for trial in trials], rank=1, left=True),
+        Column("", [one_line(trial["result"].get("reason"))[:80] for trial in trials], rank=7, left=True),
+    ]
+
+
+def _outcome(trial: Facts) -> str:
+    words = trial["outcome"] or "running"
+    return f"{words} (a losing claim, not audited)" if trial["result"].get("claimed") else words
+
+
+def _print_curves(found: Facts, parent: Facts | None, console: Console) -> None:
+    own, other = (losses(_result(each).get("curve") or []) if each else [] for each in (found, parent))
+    width = min(WIDTH, console.width - AXIS - 1) if console.is_terminal else WIDTH
+    drawn = chart(own, other, width, HEIGHT)
+    if not drawn:
+        return
+    beside = f", and of experiment {parent['n']} in points" if parent and other else ""
+    title = f"training loss over {duration(max(x for x, _ in (*own, *other)))}{beside}, as train.py says"
+    console.print()
+    console.print(Text(title, "bold"), soft_wrap=not console.is_terminal)
+    for line in drawn:
+        console.print(line, soft_wrap=True)
+
+
+def _result(found: Facts) -> Facts:
+    """What the last trial that ended well gave, else the last one."""
+    ended = [trial["result"] for trial in found["trials"] if trial["result"].get("layers")]
+    good = [result for result in ended if result.get("outcome") == "ok"]
+    last: Facts = (good or ended or [{}])[-1]
+    return last
 
 
 def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.6f}"
-
-
-def print_patch(patch: str, console: Console) -> None:
-    """A change, coloured in a terminal, and without anything that a terminal obeys."""
-    patch = plain(patch)
-    if console.is_terminal:
-        from rich.syntax import Syntax  # here, for it takes a tenth of a second to import
-
-        console.print(Syntax(patch, "diff", theme="ansi_dark", background_color="default"))
-    else:
-        console.print(escape(patch), highlight=False, soft_wrap=True)

@@ -1,53 +1,115 @@
 """Experiments as lines."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
+from rich.text import Text
 
-from autoresearch.measure.log import plain
+from autoresearch.ledger import UNSCORED
+from autoresearch.views.columns import Column, cut, fitting, lines
 from autoresearch.views.words import one_line
 
-HEADER = f"{'n':>4} {'commit':7} {'val_bpb':>7} {'change':>22} {'verdict':9} {'agent':8} what"
-EXPLAINED = ("crash", "invalid", "duplicate", "suspect")  # verdicts whose reason says more than the numbers
+Row = dict[str, Any]
+
 STYLES = {"keep": "green", "suspect": "bold red", "crash": "red", "invalid": "yellow", "duplicate": "dim", "discard": ""}
+ROOM = 36  # characters that a hypothesis needs beside the numbers; with less it gets a line of its own
+INDENT = 5
+TOGETHER = 20  # lines given to rich at once: one by one takes twice as long, and all at once as long as their square
 
 
-def print_log(rows: list[dict[str, Any]], console: Console, every: bool = False, verdict: str = "keep") -> None:
-    """One line an experiment, oldest first: those of a verdict, or every one; suspects are named before all else."""
-    suspects = [str(row["n"]) for row in rows if row["verdict"] == "suspect"]
-    if suspects:
-        text = f"suspect: {', '.join(suspects)}: their scores could not be confirmed; read them with `autoresearch show N`"
-        console.print(text, style="bold red", highlight=False, soft_wrap=True)
-    if any(row["grade"] == "WEAK" for row in rows):
-        text = "grade WEAK: not everything was protected when these were measured; see `autoresearch doctor`"
-        console.print(text, style="yellow", highlight=False, soft_wrap=True)
-    shown = [row for row in rows if every or row["verdict"] == verdict]
-    none = "nothing was kept yet: --all shows what there is" if verdict == "keep" else f"no experiment is {verdict}"
-    console.print(HEADER if shown else none, style="bold", highlight=False, soft_wrap=True)
-    for row in shown:
-        style = STYLES.get(row["verdict"], "dim")
-        console.print(escape(plain(_line(row))), style=style, highlight=False, soft_wrap=True)
+def print_log(rows: Sequence[Row], console: Console, shown: Sequence[Row] | None = None, none: str | None = None) -> None:
+    """A line for each of `shown` (by default what was kept), oldest first; suspects among all `rows` are named before.
+
+    `none` is what to say where there is nothing to show.
+    """
+    _print_warnings(rows, console)
+    shown = [row for row in rows if row["verdict"] == "keep"] if shown is None else shown
+    if not shown:
+        words = none or "nothing was kept yet: --all shows what there is"
+        console.print(Text(words, "bold"), soft_wrap=True)
+        return
+    found = _lines(shown, console.width if console.is_terminal else None)
+    for k in range(0, len(found), TOGETHER):
+        console.print(Text("\n").join(found[k : k + TOGETHER]), soft_wrap=True)
 
 
-def _line(row: dict[str, Any]) -> str:
-    score = "-" if row["val_bpb"] is None else f"{row['val_bpb']:.4f}"
-    words = f"{row['n']:4} {(row['sha'] or '')[:7]:7} {score:>7} {change(row):>22} {row['verdict'] or row['state']:9}"
-    return f"{words} {row['agent'] or 'base':8} {_what(row)}"
-
-
-def _what(row: dict[str, Any]) -> str:
-    parts = [one_line(row["hypothesis"])]
-    if row["near_miss"]:
-        parts.append("(near miss)")
-    if row["verdict"] in EXPLAINED:
-        parts.append(f"| {one_line(row['reason'])}")
-    return " ".join(part for part in parts if part)
-
-
-def change(row: dict[str, Any]) -> str:
+def change(row: Row) -> str:
     """Score less the incumbent's mean, and how many sigmas that is."""
     if row["delta"] is None:
         return ""
     sigmas = f" ({row['delta'] / row['sigma']:+.1f} sigma)" if row["sigma"] else ""
     return f"{row['delta']:+.4f}{sigmas}"
+
+
+def signed(count: float) -> str:
+    """A number of parameters more or less: `+1.2M`."""
+    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(count) >= size:
+            return f"{count / size:+.3g}{unit}"
+    return f"{count:+.0f}"
+
+
+def _print_warnings(rows: Sequence[Row], console: Console) -> None:
+    suspects = [str(row["n"]) for row in rows if row["verdict"] == "suspect"]
+    if suspects:
+        text = f"suspect: {', '.join(suspects)}: their scores could not be confirmed; read them with `autoresearch show N`"
+        console.print(Text(text, "bold red"), soft_wrap=True)
+    if any(row["grade"] == "WEAK" for row in rows):
+        text = "grade WEAK: not everything was protected when these were measured; see `autoresearch doctor`"
+        console.print(Text(text, "yellow"), soft_wrap=True)
+
+
+def _lines(rows: Sequence[Row], width: int | None) -> list[Text]:
+    """The numbers in columns, and what was tried beside them, or below them where there is no room beside."""
+    head, *numbers = lines(fitting(_columns(rows), width))
+    left = None if width is None else width - head.cell_len - 1
+    beside = left is None or left >= ROOM
+    found = [head + Text(" what", "bold") if beside else head]
+    for row, line in zip(rows, numbers, strict=True):
+        style = STYLES.get(row["verdict"], "dim")
+        if beside:
+            found.append(line + Text(f" {cut(_what(row), left)}", style))
+        else:
+            found += [line, Text(" " * INDENT + cut(_what(row), (width or 0) - INDENT), style)]
+    return found
+
+
+def _columns(rows: Sequence[Row]) -> list[Column]:
+    by_verdict = [STYLES.get(row["verdict"], "dim") for row in rows]
+    better = ["green" if (row["delta"] or 0) < 0 else "" for row in rows]
+    return [
+        Column("n", [str(row["n"]).rjust(4) for row in rows]),
+        Column("commit", [(row["sha"] or "")[:7] for row in rows], left=True, styles=["yellow"] * len(rows)),
+        Column("val_bpb", ["-" if row["val_bpb"] is None else f"{row['val_bpb']:.4f}" for row in rows], rank=2),
+        Column("change", ["" if row["delta"] is None else f"{row['delta']:+.4f}" for row in rows], rank=3, styles=better),
+        Column("sigmas", [_sigmas(row) for row in rows], rank=1, left=True, styles=better),
+        Column("verdict", [_verdict(row) for row in rows], left=True, styles=by_verdict),
+        Column("agent", [one_line(row["agent"])[:16] or "base" for row in rows], rank=4, left=True),
+        Column("cost", [f"${row['cost_usd']:.2f}" if row["cost_usd"] else "" for row in rows], rank=6),
+        Column("lines", [_lines_changed(row) for row in rows], rank=5),
+        Column("params", [signed(row["params_added"]) if row["params_added"] else "" for row in rows], rank=7),
+    ]
+
+
+def _sigmas(row: Row) -> str:
+    """The change in standard deviations of one trial, plus or minus one standard error."""
+    if row["delta"] is None or not row["sigma"]:
+        return ""
+    error = "" if row["error"] is None else f"±{row['error'] / row['sigma']:.1f}"
+    return f"{row['delta'] / row['sigma']:+.1f}{error}"
+
+
+def _verdict(row: Row) -> str:
+    return "near miss" if row["near_miss"] else row["verdict"] or row["state"]
+
+
+def _lines_changed(row: Row) -> str:
+    return f"+{row['lines_added']} -{row['lines_removed']}" if row["lines_added"] or row["lines_removed"] else ""
+
+
+def _what(row: Row) -> str:
+    parts = [one_line(row["hypothesis"])]
+    if row["verdict"] in UNSCORED:
+        parts.append(f"| {one_line(row['reason'])}")
+    return " ".join(part for part in parts if part)

@@ -4,9 +4,8 @@ import time
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 
-from autoresearch.measure.log import plain
+from autoresearch.views.pairs import print_pairs
 from autoresearch.views.words import duration, moment, shares
 
 STATES = {
@@ -17,8 +16,7 @@ STATES = {
 
 def print_status(status: dict[str, Any], console: Console, now: float | None = None) -> None:
     """`name  value` lines from what `status --json` shows; suspects come first."""
-    for name, value in lines(status, time.time() if now is None else now).items():
-        console.print(f"[bold]{name:12}[/]{escape(plain(value))}", highlight=False, soft_wrap=True)
+    print_pairs(lines(status, time.time() if now is None else now), console)
 
 
 def lines(status: dict[str, Any], now: float) -> dict[str, str]:
@@ -35,6 +33,7 @@ def lines(status: dict[str, Any], now: float) -> dict[str, str]:
         "ended": _moment(status["ended"], now),
         "experiments": _experiments(status),
         "val_bpb": _score(status),
+        "total": _total(status),
         "grade": _grade(status["grade"]),
         "cost": _cost(status["cost_usd"]),
         "time": f"{duration(sum(status['time_split'].values()))}: {shares(status['time_split'])}".removesuffix(": "),
@@ -71,7 +70,16 @@ def _score(status: dict[str, Any]) -> str:
     if best is None or not status["best"]:
         return f"{base:.4f}, the base{noise}"
     gain = best - base
-    return f"{base:.4f} -> {best:.4f} ({gain:+.4f}{noise}), experiment {status['best']}, {status['best_sha'][:7]}"
+    where = f"experiment {status['best']}, {status['best_sha'][:7]}"
+    return f"{base:.4f} -> {best:.4f} ({gain:+.4f} as the search saw it{noise}), {where}"
+
+
+def _total(status: dict[str, Any]) -> str:
+    found = status["total"]
+    if found is None:
+        return "not measured yet: `autoresearch total`" if status["state"] == "ended" and status["best"] else ""
+    words = f"{found['mean']:+.4f}, 95 % between {found['low']:+.4f} and {found['high']:+.4f}"
+    return f"{words}: base against {found['final']}, measured again"
 
 
 def _grade(grade: str | None) -> str:

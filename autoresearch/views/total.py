@@ -4,6 +4,9 @@ from rich.console import Console
 
 from autoresearch.review.reproduce import Reproduction
 from autoresearch.review.total import Interval, Total
+from autoresearch.views.pairs import print_pairs
+
+INDENT = 17  # characters
 
 
 def print_total(total: Total, console: Console) -> None:
@@ -15,8 +18,7 @@ def print_total(total: Total, console: Console) -> None:
         "running minimum": f"{total.running_minimum:+.4f}, as other tools report it",
         "optimism": f"{total.optimism:+.4f} of that was not there when measured again",
     }
-    for name, text in lines.items():
-        console.print(f"{name:17}{text}", highlight=False, soft_wrap=True, markup=False)
+    print_pairs(lines, console, INDENT)
 
 
 def print_reproduction(found: Reproduction, console: Console) -> None:
@@ -27,8 +29,7 @@ def print_reproduction(found: Reproduction, console: Console) -> None:
         "difference": f"{found.difference:+.4f} +- {found.error:.4f} (one standard error)",
         "verdict": "it agrees with the record" if found.agrees else "it does NOT agree with the record",
     }
-    for name, text in lines.items():
-        console.print(f"{name:17}{text}", highlight=False, soft_wrap=True, markup=False)
+    print_pairs(lines, console, INDENT)
 
 
 def _words(interval: Interval) -> str:

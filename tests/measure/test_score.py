@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoresearch.measure import inside
+from autoresearch.measure import answers
 from autoresearch.measure.data import Dataset
 from autoresearch.measure.score import compare, draw_positions, evaluation_rows, losses_of, spliced
 
@@ -60,7 +60,7 @@ def test_a_numpy_claim_is_as_exact_as_the_float32_it_is_sent_in(kind: str) -> No
     rng = np.random.default_rng(5)
     logits = np.round(8 * rng.normal(size=(300, 50))).astype(kind)
     targets = rng.integers(0, 50, 300)
-    claimed = inside._row_losses(logits, targets).astype(np.float32)
+    claimed = answers._row_losses(logits, targets).astype(np.float32)
     exact = losses_of(logits.astype(np.float64), targets.astype(np.uint16))
     assert abs(claimed - exact).max() < 2e-6
     assert abs((claimed - exact).mean()) < 1e-7

@@ -25,6 +25,7 @@ STATUS: dict[str, Any] = {
     "best": None,
     "best_bpb": None,
     "best_sha": None,
+    "total": None,
     "started": None,
     "deadline": None,
     "ended": None,
@@ -71,3 +72,12 @@ def test_suspects_come_first_and_a_weak_grade_says_where_to_look() -> None:
 def test_cost_that_is_not_known_is_not_nothing() -> None:
     assert "unknown" in lines(STATUS | {"cost_usd": None}, NOW)["cost"]
     assert lines(STATUS | {"cost_usd": 1.234}, NOW)["cost"] == "$1.23"
+
+
+def test_the_gain_is_called_what_it_is_until_it_is_measured_again() -> None:
+    scores = {"base_bpb": 2.2, "best_bpb": 2.1, "best": 7, "best_sha": "a" * 40, "sigma": 0.01}
+    ended = lines(STATUS | scores | {"state": "ended"}, NOW)
+    assert ended["val_bpb"] == "2.2000 -> 2.1000 (-0.1000 as the search saw it, sigma 0.0100), experiment 7, aaaaaaa"
+    assert ended["total"] == "not measured yet: `autoresearch total`" and "total" not in lines(STATUS | scores, NOW)
+    total = {"final": 7, "mean": -0.08, "low": -0.1, "high": -0.06}
+    assert lines(STATUS | {"total": total}, NOW)["total"] == "-0.0800, 95 % between -0.1000 and -0.0600: base against 7, measured again"

@@ -1,0 +1,44 @@
+"""`--since`: from when on, or from which experiment on."""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from autoresearch.errors import UsageError
+
+UNITS = {"m": "minutes", "min": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+@dataclass(frozen=True)
+class Since:
+    """The experiments with number `n` and later, or those that were not over at `at` (unix seconds)."""
+
+    n: int = 0
+    at: float = 0.0
+
+    def holds(self, row: dict[str, Any]) -> bool:
+        """Whether an experiment, as in `log --json`, is one of them."""
+        return row["n"] >= self.n and (row["settled"] is None or row["settled"] >= self.at)
+
+
+def parse(text: str, now: datetime) -> Since:
+    """Read `2h`, `30m`, `3d`, `today`, `yesterday`, `2026-11-20`, `2026-11-20 22:30`, or `40`, a number of an experiment.
+
+    Times are local. Raises UsageError.
+    """
+    words = text.strip().lower()
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    if words.isdecimal():
+        return Since(n=int(words))
+    if words in ("today", "yesterday"):
+        return Since(at=(midnight - timedelta(days=words == "yesterday")).timestamp())
+    if found := re.fullmatch(r"(\d{1,6}(?:\.\d+)?)\s*(m|min|h|d|w)", words):
+        return Since(at=(now - timedelta(**{UNITS[found[2]]: float(found[1])})).timestamp())
+    try:
+        return Since(at=datetime.fromisoformat(words).timestamp())
+    except (ValueError, OverflowError):
+        raise UsageError(
+            f"--since {text} is not known: use 2h, 30m, 3d, today, yesterday, a date (2026-11-20, 2026-11-20T22:30),"
+            " or the number of an experiment"
+        ) from None

@@ -1,0 +1,6 @@
+-- Migration 3: what lists show of a trial, where it can be read without passing its whole result.
+
+ALTER TABLE trials ADD COLUMN num_params REAL;  -- as train.py says
+ALTER TABLE trials ADD COLUMN peak_mb REAL;     -- of GPU memory, by the driver
+UPDATE trials SET num_params = json_extract(result, '$.reported.num_params'), peak_mb = json_extract(result, '$.peak_vram_mb');
+CREATE INDEX trials_briefly ON trials (session_id, experiment_id, purpose, outcome, started, ended, grade, num_params, peak_mb);

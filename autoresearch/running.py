@@ -1,0 +1,113 @@
+"""The trial that runs now: followed as it goes, and left in a file for other programs to look at.
+
+`runs/<tag>/live.json` is written at most once a second, whole or not at all, and removed when the trial is over. It may
+be left behind by a program that was killed: believe it only while the ledger says that this very trial runs.
+"""
+
+import json
+import math
+import time
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from autoresearch import ledger
+from autoresearch.facts import trained_tokens
+from autoresearch.measure import machine
+from autoresearch.measure.attack import Inspection
+from autoresearch.measure.result import Progress
+from autoresearch.session import Reporter
+from autoresearch.start import Place
+
+POINTS = 120  # of a curve
+INTERVAL = 1.0  # s between two readings of the card, and between two files
+FILE = "live.json"
+
+
+@dataclass
+class Running:
+    """Where a trial stands. `since` and `at` are unix seconds: its start, and when this was so.
+
+    `curve` holds pairs of progress (0 to 1) and loss; `gpu` holds `used_mb`, `total_mb` and `load` (percent), where there
+    is a card. Losses and tokens are what train.py says.
+    """
+
+    n: int
+    purpose: str
+    stage: str = "setup"
+    fraction: float = 0.0
+    since: float = 0.0
+    at: float = 0.0
+    loss: float | None = None
+    tokens_per_second: float | None = None
+    curve: list[tuple[float, float]] = field(default_factory=list)
+    gpu: dict[str, float] | None = None
+
+    @classmethod
+    def read(cls, folder: Path) -> "Running | None":
+        """What was left in a folder of a session; None where there is nothing that can be read."""
+        try:
+            found = json.loads((folder / FILE).read_text())
+            return cls(**{each.name: found[each.name] for each in fields(cls)})
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+
+class Recorder(Reporter):
+    """Follows trials: `running` is the one that runs, None between two."""
+
+    def __init__(self, gpu: str | None = None) -> None:
+        self.gpu = gpu
+        self.folder: Path | None = None
+        self.running: Running | None = None
+        self._looked = self._trains = 0.0
+
+    def opened(self, row: ledger.Session, place: Place, found: Inspection, dirty: bool) -> None:
+        self.gpu, self.folder = place.slot.gpu, place.runs / row.tag
+
+    def closed(self, row: ledger.Session, reason: str, branch_follows: bool) -> None:
+        self._over()
+
+    def event(self, kind: str, n: int | None, text: str, data: dict[str, Any]) -> None:
+        if kind == "measured":
+            self._over()
+
+    def progress(self, n: int, purpose: str, progress: Progress) -> None:
+        now = time.time()
+        if self.running is None or progress.stage == "setup":
+            self.running = Running(n, purpose, since=now)
+        if progress.stage == "train" and self.running.stage == "setup":
+            self._trains = now
+        self._follow(self.running, progress, now)
+        if now - self._looked >= INTERVAL:
+            self._looked = now
+            self.running.gpu = machine.gpu_load(self.gpu)
+            self._write(self.running)
+
+    def _follow(self, running: Running, progress: Progress, now: float) -> None:
+        running.stage, running.at = progress.stage, now
+        running.fraction = max(running.fraction, progress.fraction)
+        loss = progress.values.get("loss")
+        if progress.stage != "train" or loss is None or not math.isfinite(loss):
+            return
+        running.loss = loss
+        if not running.curve or progress.fraction >= running.curve[-1][0] + 1 / POINTS:
+            running.curve.append((progress.fraction, loss))
+        tokens = trained_tokens({"reported": progress.values})
+        if 0 < tokens < math.inf and now > self._trains:
+            running.tokens_per_second = tokens / (now - self._trains)
+
+    def _write(self, running: Running) -> None:
+        if self.folder is not None:
+            beside = self.folder / f".{FILE}.new"
+            with suppress(OSError):  # a full disk is no reason to end a night
+                self.folder.mkdir(parents=True, exist_ok=True)
+                beside.write_text(json.dumps(asdict(running)))
+                beside.replace(self.folder / FILE)
+
+    def _over(self) -> None:
+        self.running = None
+        if self.folder is not None:
+            with suppress(OSError):
+                (self.folder / FILE).unlink(missing_ok=True)

@@ -1,0 +1,20 @@
+"""`name  value` lines."""
+
+from collections.abc import Mapping
+
+from rich.console import Console
+from rich.text import Text
+
+from autoresearch.measure.log import plain
+
+INDENT = 12  # characters
+
+
+def print_pairs(pairs: Mapping[str, str], console: Console, indent: int = INDENT) -> None:
+    """What there is to say, name by name; in a terminal a long value goes on below itself, elsewhere it is one line."""
+    for name, value in pairs.items():
+        text = Text(plain(value))
+        lines = list(text.wrap(console, max(20, console.width - indent))) if console.is_terminal else [text]
+        for k, line in enumerate(lines):
+            line.rstrip()
+            console.print(Text(f"{'' if k else name:{indent}}", "bold") + line, soft_wrap=True)

@@ -1,0 +1,105 @@
+"""How long the morning's commands take after 10,000 experiments, and in how much memory.
+
+    python benchmarks/morning.py [EXPERIMENTS]
+
+The experiments are made up, in the shape of real ones: a text of train.py each, one to nine trials with a curve of a hundred
+points, briefs and patches in files. Each command is the real program, started five times in a process of its own.
+"""
+
+import os
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from autoresearch import described, source
+from autoresearch.artefacts import Artefacts
+from autoresearch.ledger import Ledger, Session
+from autoresearch.measure.result import Result
+
+COMMANDS = ["log", "log --all", "log --json --all", "log --by category", "show 7", "status", "report", "--help"]
+CATEGORIES = ["architecture", "optimiser", "schedule", "numerics", "regularisation", "simplification"]
+VERDICTS = ["discard"] * 76 + ["keep"] * 4 + ["crash"] * 12 + ["duplicate"] * 5 + ["invalid"] * 3
+SIGMA, POINTS, TIMES = 0.004, 100, 5
+
+
+def curve(rng: random.Random) -> list[dict[str, float]]:
+    """The loss of five minutes of training."""
+    steps = range(10, 10 * POINTS + 1, 10)
+    return [{"step": k, "loss": 3.2 + 4 / k**0.5 + rng.gauss(0, 0.02), "seconds": 0.3 * k} for k in steps]
+
+
+def add_trials(ledger: Ledger, session: Session, id: int, purposes: list[str], score: float, rng: random.Random) -> None:
+    """Trials that all went well, a little apart in their scores."""
+    for purpose in purposes:
+        trial = ledger.start_trial(session.id, id, purpose, rng.getrandbits(31), "b" * 40)
+        result = Result("ok", rng.gauss(score, SIGMA), setup_seconds=20.0, train_seconds=300.0, score_seconds=9.0, grade="STRONG")
+        result.peak_vram_mb, result.curve = rng.gauss(45_000, 500), curve(rng)
+        result.layers = {"ns": ["pid", "mnt", "net", "ipc"], "landlock": 7, "seccomp": True, "caps": 0, "uid": None}
+        result.reported = {"num_params": 5e7, "tokens_per_step": 2.0**19, "step": 1000.0, "loss": 3.3}
+        ledger.end_trial(trial.id, "ok", result.val_bpb, result.as_json() | {"identity": session.identity})
+
+
+def fill(ledger: Ledger, session: Session, runs: Path, count: int) -> None:
+    """The experiments of many nights, one after the other."""
+    rng, base = random.Random(0), Path("train.py").read_text()
+    texts = [source.with_constants(base, {each.name: each.value * 2}) for each in source.constants(base)]
+    versions = [(text, described.by_text(text, base), source.unified_diff(base, text)) for text in texts]
+    for n in range(count + 1):
+        _, about, patch = rng.choice(versions)
+        verdict = rng.choice(VERDICTS) if n else "keep"
+        scored = verdict in ("keep", "discard")
+        delta = rng.gauss(-2 * SIGMA if verdict == "keep" else SIGMA, SIGMA)
+        known = {"val_bpb": 1.0 + delta, "delta": delta, "sigma": SIGMA, "p_gain": rng.random(), "predicted": -SIGMA}
+        row = ledger.add_experiment(
+            session.id, n, parent=max(0, n - 1), agent="claude", model="claude-opus-5-5", category=rng.choice(CATEGORIES),
+            hypothesis="A shorter warmdown leaves more steps at the full rate. " * 3, verdict=verdict, reason="as measured",
+            state="settled", settled=time.time(), sha=f"{n:040x}", cost_usd=0.11, program_hash="p", **(about | (known if scored else {})),
+        )  # fmt: skip
+        again = rng.choice([0, 0, 0, 2, 4]) if verdict == "discard" else 4
+        add_trials(ledger, session, row.id, ["screen", *["rerun"] * again] if scored else [], 1.0 + delta, rng)
+        add_trials(ledger, session, row.id, ["base"] * 3 if n == 0 else [], 1.0, rng)
+        trace = [{"kind": "brief", "text": base}, {"kind": "rationale", "text": "because"}]
+        Artefacts(runs / session.tag / str(n)).write_proposal(patch, trace)
+        ledger.add_call(session.id, n=n, model="claude-opus-5-5", cost_usd=0.11, seconds=40.0)
+        for kind in ("proposed", "trial", "measured", "verdict"):
+            ledger.event(session.id, kind, "a line of the log", n=n, data={"seconds": 40.0})
+
+
+def measured(folder: Path, command: str) -> tuple[float, float]:
+    """Seconds and peak memory (MB) of the program, started once."""
+    program = [sys.executable, "-P", "-m", "autoresearch", *command.split()]
+    began = time.perf_counter()
+    process = subprocess.Popen(program, cwd=folder, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0, command
+    return time.perf_counter() - began, usage.ru_maxrss / 1024
+
+
+def main() -> None:
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for command in (["init", "-q"], ["-c", "user.name=b", "-c", "user.email=b@b", "commit", "-q", "--allow-empty", "-m", "base"]):
+            subprocess.run(["git", *command], cwd=folder, check=True)
+        path = folder / "runs" / "ledger.db"
+        with Ledger.open(path) as ledger:
+            ledger.connection.execute("PRAGMA synchronous = OFF")
+            row = ledger.create_session("t", "autoresearch/t", "b" * 40, "claude", "default", {"budget": "300s"}, {"gpu": "H100"}, 0)
+            ledger.update_session(row.id, pid=os.getpid(), grade="STRONG")
+            fill(ledger, row, folder / "runs", count)
+            ledger.update_session(row.id, state="ended", stop_reason="deadline")
+        print(f"{count} experiments, a ledger of {path.stat().st_size / 2**20:.0f} MB\n")
+        print("| command | seconds | slowest | MB |\n|---|---|---|---|")
+        for command in COMMANDS:
+            runs = [measured(folder, command) for _ in range(TIMES)]
+            seconds = [each[0] for each in runs]
+            print(f"| `{command}` | {statistics.median(seconds):.2f} | {max(seconds):.2f} | {max(each[1] for each in runs):.0f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+"""How sure a difference of scores is."""
+
+import math
+
+import pytest
+
+from autoresearch import ledger as package
+from autoresearch.ledger import Ledger, database
+from autoresearch.ledger.draws import standard_errors
+
+
+def row(n: int, verdict: str = "discard", sigma: float | None = 0.01) -> dict[str, object]:
+    return {"n": n, "verdict": verdict, "delta": None if n == 0 else -0.1, "sigma": sigma}
+
+
+def of(draws: str, *rows: dict[str, object]) -> dict[int, float]:
+    """`0b 1s` and so on, as multiples of sigma squared: 1/a + 1/b."""
+    names = {"b": "base", "s": "screen", "r": "rerun", "i": "sentinel"}
+    found = standard_errors(rows, [(int(word[:-1]), names[word[-1]]) for word in draws.split()])
+    return {n: round((error / 0.01) ** 2, 6) for n, error in found.items()}
+
+
+def test_a_screening_is_one_draw_against_all_of_the_base() -> None:
+    assert of("0b 0b 0b 1s", row(0, "keep"), row(1)) == {1: round(1 + 1 / 3, 6)}
+
+
+def test_the_draw_that_selected_it_does_not_count() -> None:
+    assert of("0b 0b 1s 1r 1r", row(0, "keep"), row(1)) == {1: 1 / 2 + 1 / 2}
+
+
+def test_measured_beside_the_incumbent_only_these_count_and_the_next_one_profits() -> None:
+    draws = "0b 0b 1s 1r 0i 1r 0i 2s"
+    assert of(draws, row(0, "keep"), row(1), row(2)) == {1: 1 / 2 + 1 / 2, 2: 1 + 1 / 4}
+
+
+def test_what_was_kept_is_the_incumbent_from_then_on() -> None:
+    draws = "0b 0b 0b 1s 1r 1r 1r 1r 2s 3s"
+    assert of(draws, row(0, "keep"), row(1, "keep"), row(2, "crash", None), row(3)) == {1: round(1 / 4 + 1 / 3, 6), 3: 1 + 1 / 4}
+
+
+def test_the_greedy_rule_keeps_a_single_draw() -> None:
+    assert of("0b 0b 1s 2s", row(0, "keep"), row(1, "keep"), row(2)) == {1: 1.5, 2: 2.0}
+
+
+def test_log_rows_have_it_and_the_change_of_size(tmp_path) -> None:
+    with Ledger.open(tmp_path / "ledger.db") as store:
+        session = store.create_session("t", "b", "s", "sweep", "default", {}, {}, 0)
+        for n, params in ((0, 1000.0), (1, 1200.0), (2, None)):
+            known = {"delta": -0.1, "sigma": 0.01} if n else {"verdict": "keep"}
+            experiment = store.add_experiment(session.id, n, parent=0 if n else None, **known)
+            trial = store.start_trial(session.id, experiment.id, "screen" if n else "base", 1, "b")
+            store.end_trial(trial.id, "ok", 1.0, {"reported": {"num_params": params}, "peak_vram_mb": 77.0})
+        rows = package.log_rows(store, session)
+        assert [(r["num_params"], r["params_added"]) for r in rows] == [(1000, None), (1200, 200), (None, None)]
+        assert rows[1]["error"] == pytest.approx(0.01 * math.sqrt(2)) and rows[0]["error"] is None
+        assert [trial.peak_mb for trial in store.trials(session.id)] == [77.0] * 3
+
+
+def test_an_older_ledger_learns_it_from_its_results(tmp_path) -> None:
+    path = tmp_path / "ledger.db"
+    old = database.connect(path, False, database.MIGRATIONS[:2])
+    old.execute("INSERT INTO sessions (id, tag, branch, base_sha, agent, judge, seed, created) VALUES (1, 't', 'b', 's', 'a', 'j', 0, 1)")
+    old.execute("INSERT INTO experiments (id, session_id, n, verdict, started) VALUES (1, 1, 0, 'keep', 1)")
+    result = '{"reported": {"num_params": 5.0}, "peak_vram_mb": 9.0}'
+    sql = "INSERT INTO trials (session_id, experiment_id, purpose, seed, blob, outcome, result, started, ended) VALUES (1, 1, 'base', 1, 'b', 'ok', ?, 1, 3)"
+    old.execute(sql, (result,))
+    old.close()
+    with Ledger.open(path, readonly=True) as store:
+        session = store.session("t")
+        assert session is not None
+        assert [(trial.num_params, trial.peak_mb) for trial in store.trials(session.id)] == [(5.0, 9.0)]
+        assert package.log_rows(store, session)[0]["seconds"] == 2

@@ -1,0 +1,79 @@
+"""The real program in a terminal of its own."""
+
+import fcntl
+import os
+import pty
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from programs import PATIENCE
+
+
+class Terminal:
+    """A program whose stdin, stdout and stderr are a terminal; `text` is all that it wrote there."""
+
+    def __init__(self, process: subprocess.Popen[bytes], master: int) -> None:
+        self.process, self.master = process, master
+        self.text = ""
+        os.set_blocking(master, False)
+
+    def read(self) -> bool:
+        """Take what there is; False once nobody writes there any more."""
+        try:
+            self.text += os.read(self.master, 1 << 16).decode(errors="replace")
+        except BlockingIOError:
+            time.sleep(0.01)
+        except OSError:
+            return False
+        return True
+
+    def until(self, condition: Callable[[str], object]) -> str:
+        """All that was written once the condition holds of it."""
+        deadline = time.monotonic() + PATIENCE
+        while not condition(self.text):
+            assert self.read() and time.monotonic() < deadline, self.text
+        return self.text
+
+    def end(self) -> tuple[int, str]:
+        """Wait for its end: exit code, and all that it wrote."""
+        deadline = time.monotonic() + PATIENCE
+        while self.read():
+            assert time.monotonic() < deadline, self.text
+        return self.process.wait(PATIENCE), self.text
+
+    def press(self, keys: bytes) -> None:
+        """As if typed; b"\\x03" is Ctrl-C."""
+        os.write(self.master, keys)
+
+    def resize(self, columns: int, rows: int) -> None:
+        """As a window manager does it: the program gets SIGWINCH."""
+        fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+
+@contextmanager
+def terminal(folder: Path, *arguments: str, env: dict[str, str], columns: int = 80, rows: int = 24) -> Iterator[Terminal]:
+    """`autoresearch ARGUMENTS` in a terminal; killed at the end if it still runs."""
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+    ours = {name: value for name, value in env.items() if name not in ("COLUMNS", "LINES")}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "autoresearch", *arguments],
+        cwd=folder, env={**ours, "TERM": "xterm-256color"},
+        stdin=slave, stdout=slave, stderr=slave, start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )  # fmt: skip
+    os.close(slave)
+    shown = Terminal(process, master)
+    try:
+        yield shown
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+        os.close(master)

@@ -1,0 +1,90 @@
+"""The trial that runs now, as it is left for others to look at."""
+
+import json
+import math
+from dataclasses import asdict
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from autoresearch import running
+from autoresearch.measure.result import Progress
+from autoresearch.running import FILE, POINTS, Recorder, Running
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """A clock that the test moves."""
+    hands = SimpleNamespace(now=1000.0)
+    monkeypatch.setattr(running.time, "time", lambda: hands.now)
+    return hands
+
+
+def recorder(folder: Path) -> Recorder:
+    made = Recorder()
+    made.folder = folder / "t"
+    return made
+
+
+def train(at: float, **values: float) -> Progress:
+    return Progress("train", at, values)
+
+
+def test_a_trial_is_followed_from_its_setup_to_its_end(tmp_path: Path, clock: SimpleNamespace) -> None:
+    made = recorder(tmp_path)
+    made.progress(7, "screen", Progress("setup"))
+    clock.now += 10
+    for k in range(1, 6):
+        made.progress(7, "screen", train(k / 10, loss=3.0 - k / 10, step=10.0 * k, tokens_per_step=100.0))
+        clock.now += 2
+    found = Running.read(tmp_path / "t")
+    assert found is not None and (found.n, found.purpose, found.stage, found.fraction) == (7, "screen", "train", 0.5)
+    assert (found.since, found.at, found.loss) == (1000.0, 1018.0, 2.5) and found.curve[-1] == [0.5, 2.5]
+    assert found.tokens_per_second == pytest.approx(5000 / 8) and found.gpu is None
+    made.progress(7, "screen", Progress("score"))
+    assert made.running is not None and (made.running.stage, made.running.fraction, len(made.running.curve)) == ("score", 0.5, 5)
+    made.event("measured", 7, "ok", {})
+    assert made.running is None and Running.read(tmp_path / "t") is None and not list((tmp_path / "t").iterdir())
+
+
+def test_the_next_trial_of_the_same_experiment_begins_anew(tmp_path: Path, clock: SimpleNamespace) -> None:
+    made = recorder(tmp_path)
+    made.progress(0, "base", train(0.9, loss=1.0))
+    clock.now += 5
+    made.progress(0, "base", Progress("setup"))
+    assert made.running is not None and (made.running.since, made.running.curve, made.running.fraction) == (1005.0, [], 0.0)
+
+
+def test_it_is_written_at_most_once_a_second_and_whole(tmp_path: Path, clock: SimpleNamespace) -> None:
+    made, seen = recorder(tmp_path), []
+    for k in range(100):
+        clock.now = 1000 + k / 20
+        made.progress(1, "screen", train(k / 100, loss=1.0))
+        seen.append((tmp_path / "t" / FILE).read_text())
+        json.loads(seen[-1])
+    assert len(set(seen)) == 5
+
+
+def test_a_long_curve_stays_short_and_what_is_no_number_stays_out(tmp_path: Path, clock: SimpleNamespace) -> None:
+    made = recorder(tmp_path)
+    for k in range(20_000):
+        values: dict[str, Any] = {"loss": math.nan if k % 3 == 0 else 1.0, "step": math.inf, "tokens_per_step": 2.0}
+        made.progress(1, "screen", train(k / 20_000, **values))
+        clock.now += 0.01
+    assert made.running is not None and len(made.running.curve) <= POINTS + 1
+    json.dumps(asdict(made.running), allow_nan=False)
+
+
+def test_a_folder_that_cannot_be_written_ends_nothing(tmp_path: Path, clock: SimpleNamespace) -> None:
+    (tmp_path / "t").write_text("a file")
+    made = recorder(tmp_path)
+    made.progress(1, "screen", train(0.5, loss=1.0))
+    made.event("measured", 1, "ok", {})
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"n": 1}', "\x00"])
+def test_a_file_that_says_nothing_is_none(tmp_path: Path, text: str) -> None:
+    (tmp_path / FILE).write_text(text)
+    assert Running.read(tmp_path) is None

@@ -1,0 +1,92 @@
+"""The lines at the bottom of the screen, and the lines that stay above them."""
+
+import io
+import re
+from typing import Any
+
+import pytest
+from rich.cells import cell_len
+from rich.console import Console
+from test_words import NOW, STATUS
+
+from autoresearch.running import Running
+from autoresearch.views.board import board
+from autoresearch.views.live import Screen
+
+CURVE = [(k / 100, 4.0 - k / 100) for k in range(50)]
+GPU = {"used_mb": 45056.0, "total_mb": 81920.0, "load": 98.0}
+TRIAL = Running(14, "screen", "train", 0.5, NOW - 150, NOW, 3.612, 15_656.0, CURVE, GPU)
+SCORES = {"base_bpb": 2.2, "best_bpb": 2.1, "best": 7, "best_sha": "a" * 40, "sigma": 0.0266, "experiments": 13, "kept": 1}
+
+
+def shown(running: Running | None, width: int = 100, doing: str = "", status: dict[str, Any] | None = None, most: float | None = None) -> list[str]:
+    return [line.plain for line in board(running, STATUS | SCORES | (status or {}), doing, NOW, width, most)]
+
+
+def test_the_trial_what_came_so_far_and_what_is_left() -> None:
+    first, second, third, last = shown(TRIAL, status={"deadline": NOW + 3600, "cost_usd": 1.2}, most=10.0)
+    assert re.fullmatch(r"  14  screen train  [▁-█]{40} loss 3\.612", first) and first[20] == "█"
+    assert second == "      " + "━" * 16 + "─" * 16 + "   50 %  2 min 30 s  15,656 tokens/s"
+    assert third == "best 2.1000 ± 0.0266 (-0.1000)  13 tried, 1 kept"
+    assert last == "until 23:00 (in 1 h)  $1.20 of $10.00"
+    assert "GPU 44.0 of 80 GiB, 98 % busy" in shown(TRIAL, 120)[1]
+
+
+def test_before_there_is_anything_to_say() -> None:
+    nothing = {"best": None, "best_bpb": None, "base_bpb": None, "experiments": 0, "kept": 0}
+    assert shown(None, status=nothing) == ["0 tried, 0 kept"]
+    assert shown(Running(0, "base", since=NOW), status=nothing)[0] == "   0  base setup"
+    assert board(TRIAL, None, "", NOW, 80)[0].plain.startswith("  14  screen train") and len(board(TRIAL, None, "", NOW, 80)) == 2
+
+
+def test_between_trials_it_says_what_the_agent_does() -> None:
+    assert shown(None, doing="      claude works on a proposal, 42 s")[0] == "      claude works on a proposal, 42 s"
+
+
+def test_suspects_pauses_and_unknown_costs_stand_out() -> None:
+    lines = shown(None, status={"verdicts": {"suspect": 2}, "state": "paused", "cost_usd": None}, most=5.0)
+    assert lines[0].endswith("2 SUSPECT") and lines[1] == "PAUSED  cost unknown of $5.00"
+
+
+@pytest.mark.parametrize("width", [12, 20, 40, 60, 80, 200])
+def test_nothing_is_wider_than_the_terminal(width: int) -> None:
+    lines = shown(TRIAL, width, status={"deadline": NOW + 3600, "cost_usd": 1.2}, most=10.0)
+    assert len(lines) == 4 and all(cell_len(line) < width for line in lines)
+
+
+def screen(**options: Any) -> tuple[Screen, io.StringIO]:
+    buffer = io.StringIO()
+    return Screen(Console(file=buffer, **options)), buffer
+
+
+def test_plain_lines_where_there_is_no_terminal() -> None:
+    made, buffer = screen()
+    made.open()
+    made.running, made.status = TRIAL, STATUS
+    made.event("measured", 14, "ok 2.1", {}, NOW)
+    made.event("trial", 14, "screen", {}, NOW)
+    made.close()
+    assert buffer.getvalue() == "  14  measured  ok 2.1\n"
+
+
+def test_the_board_goes_and_the_lines_stay() -> None:
+    made, buffer = screen(force_terminal=True, width=80, height=24, _environ={"TERM": "xterm-256color"})
+    made.running, made.status = TRIAL, STATUS
+    made.open()
+    made.say("a line that stays")
+    made.close()
+    text = buffer.getvalue()
+    assert "14  screen train" in text and "\x1b[?1049h" not in text and "\x1b[2J" not in text
+    assert text.index("a line that stays") < text.rindex("\x1b[2K")
+
+
+def test_words_of_others_do_nothing_in_a_terminal() -> None:
+    evil = "\x1b]0;owned\x07\x1b[2J\x9b31m\u202eevil [bold red]rich[/] [/]\r\x08"
+    made, buffer = screen()
+    made.event("verdict", 1, evil, {"verdict": evil}, NOW)
+    made.status = STATUS | {"agent": evil}
+    made.last = ("verdict", 1, NOW)
+    Console(file=buffer).print(made.board())
+    Console(file=buffer).print(*board(Running(1, evil, evil), STATUS, evil, NOW, 80))
+    assert buffer.getvalue().count("evil") >= 4 and "[bold red]rich[/] [/]" in buffer.getvalue()
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e]", buffer.getvalue())

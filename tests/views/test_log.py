@@ -1,0 +1,105 @@
+"""Experiments as lines: what is said, what is left out where there is no room, and nothing that a terminal obeys."""
+
+import io
+import re
+from typing import Any
+
+import pytest
+from rich.cells import cell_len
+from rich.console import Console
+
+from autoresearch.views.columns import Column, cut, fitting
+from autoresearch.views.log import print_log, signed
+
+EVIL = "\x1b]0;owned\x07\x1b[2J\x9b31m\u202eevil\u2066 [bold red]rich[/] [/] :smile: \ttab\r\nline"
+
+
+def row(n: int, verdict: str | None = "discard", **values: Any) -> dict[str, Any]:
+    known = {"val_bpb": 2.0 + n / 1000, "delta": n / 1000 if n else None, "sigma": 0.01, "error": 0.008, "near_miss": False}
+    about = {"sha": f"{n:07x}" + "0" * 33, "state": "settled", "grade": "STRONG", "agent": "sweep" if n else None, "reason": "why"}
+    counts = {"lines_added": 0, "lines_removed": 0, "params_added": None, "cost_usd": None}
+    return {"n": n, "verdict": verdict, "hypothesis": f"idea {n}", **known, **about, **counts, **values}
+
+
+def screen(rows: list[dict[str, Any]], width: int | None = None, colours: bool = False, **options: Any) -> str:
+    buffer = io.StringIO()
+    terminal = {"force_terminal": True, "width": width, "_environ": {} if colours else {"NO_COLOR": "1"}} if width else {}
+    print_log(rows, Console(file=buffer, **terminal), rows, **options)
+    return buffer.getvalue()
+
+
+def words(text: str) -> str:
+    """What is read, without colours."""
+    return re.sub(r"\x1b\[[0-9;]*m", "", text)
+
+
+ROWS = [
+    row(0, "keep"),
+    row(1, "keep", delta=-0.0245, cost_usd=0.119, lines_added=3, lines_removed=1, params_added=1_234_000.0),
+    row(2, near_miss=True, delta=-0.004),
+    row(3, "crash", val_bpb=None, delta=None, sigma=None, reason="oom: out of memory"),
+]
+
+
+def test_a_line_says_what_was_measured_how_sure_that_is_and_what_it_cost() -> None:
+    head, base, keep, near, crash = screen(ROWS).splitlines()
+    assert head.split() == ["n", "commit", "val_bpb", "change", "sigmas", "verdict", "agent", "cost", "lines", "params", "what"]
+    assert base.split() == ["0", "0000000", "2.0000", "keep", "base", "idea", "0"]
+    assert keep.split() == ["1", "0000001", "2.0010", "-0.0245", "-2.5±0.8", "keep", "sweep", "$0.12", "+3", "-1", "+1.23M", "idea", "1"]
+    assert "-0.4±0.8 near miss" in near and crash.split()[2:] == ["-", "crash", "sweep", "idea", "3", "|", "oom:", "out", "of", "memory"]
+
+
+def test_columns_without_content_are_not_shown() -> None:
+    assert "params" not in screen([row(0, "keep")]) and "cost" not in screen([row(0, "keep")])
+
+
+@pytest.mark.parametrize(("width", "missing"), [(100, set()), (60, {"params", "cost"}), (40, {"params", "cost", "lines", "agent", "change"})])
+def test_a_narrow_terminal_leaves_out_what_tells_least_and_nothing_is_wrapped(width: int, missing: set[str]) -> None:
+    lines = words(screen([*ROWS, row(4, hypothesis="long " * 60)], width)).splitlines()
+    assert all(cell_len(line.rstrip()) <= width for line in lines)
+    assert {"params", "cost", "lines", "agent", "change"} - set(lines[0].split()) == missing
+    assert {"n", "commit", "sigmas", "verdict"} <= set(lines[0].split())
+    assert lines[-1].rstrip().endswith("...")
+
+
+def test_colours_only_repeat_what_the_words_say() -> None:
+    plain, coloured = screen(ROWS, 200), screen(ROWS, 200, colours=True)
+    assert "\x1b[32m" in coloured and "\x1b[3" not in plain
+    assert words(coloured) == words(plain)
+
+
+def test_words_of_an_agent_do_nothing_in_a_terminal() -> None:
+    hostile = [row(1, hypothesis=EVIL, agent=EVIL), row(2, "crash", reason=EVIL, hypothesis="x" * 10**6)]
+    for width in (None, 40, 200):
+        shown = words(screen(hostile, width))
+        assert ("evil" in shown and "[bold red]rich[/] [/] :smile:" in shown) or width == 40
+        assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", shown)
+    assert len(screen(hostile, 80)) < 2000
+
+
+def test_suspects_and_weak_grades_are_named_first() -> None:
+    rows = [row(0, "keep", grade="WEAK"), row(1, "suspect")]
+    buffer = io.StringIO()
+    print_log(rows, Console(file=buffer))
+    first, second, _, *shown = buffer.getvalue().splitlines()
+    assert first.startswith("suspect: 1: their scores") and second.startswith("grade WEAK") and len(shown) == 1
+
+
+def test_where_nothing_was_kept_it_says_so() -> None:
+    assert screen([]) == "nothing was kept yet: --all shows what there is\n"
+    assert screen([], none="no experiment is crash") == "no experiment is crash\n"
+
+
+def test_wide_characters_are_counted_as_a_terminal_counts_them() -> None:
+    column = Column("agent", ["日本", "ab"], left=True)
+    assert column.width == 5 and [cell_len(column.line(k).plain) for k in (0, 1)] == [5, 5]
+    assert cut("日本語日本語", 9) == "日本語..." and cut("abc", 3) == "abc" and cut("abcd", 2) == "ab"
+
+
+def test_columns_of_rank_0_stay_however_narrow_it_is() -> None:
+    columns = [Column("a", ["x" * 30]), Column("b", ["y" * 30], rank=1)]
+    assert fitting(columns, 10) == columns[:1] and fitting(columns, None) == columns
+
+
+def test_numbers_of_parameters_read_well() -> None:
+    assert [signed(count) for count in (-32, 688_128, 1.2e9, -1.5e6)] == ["-32", "+688k", "+1.2G", "-1.5M"]
