@@ -4,10 +4,10 @@ Blocks hold text as it was found, untrusted words of agents and programs among i
 (webpage.py, markdown.py) write markup, and they clean and escape every string that they are given.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from autoresearch.measure.log import plain
+from autoresearch.measure.log import one_line, plain
 
 LONGEST = 2000  # characters of one string on a page
 PATCH_LINES, PATCH_COLUMNS = 400, 240  # of a change; the rest is counted
@@ -79,8 +79,12 @@ Block = Heading | Words | Tiles | Table | Patch | Figure | Fold
 
 def safe(text: str, most: int = LONGEST) -> str:
     """Text without control characters, on one line, cut."""
-    line = " ".join(plain(text[: 4 * most]).split())
-    return line if len(line) <= most else f"{line[: most - 3]}..."
+    return one_line(text, most)
+
+
+def joined(parts: Sequence[str], written: Callable[[str], str]) -> str:
+    """The pieces of a paragraph as a renderer writes them; the space on their sides is kept."""
+    return "".join(f"{' ' * part.startswith(' ')}{written(part)}{' ' * part.endswith(' ')}" for part in parts)
 
 
 def patch_lines(text: str) -> list[str]:

@@ -10,7 +10,7 @@ from autoresearch.review.total import Interval
 from autoresearch.views import chart, evidence
 from autoresearch.views.blocks import Block, Figure, Fold, Heading, Patch, Table, Tiles, Verbatim, Words, safe
 from autoresearch.views.log import change
-from autoresearch.views.words import duration
+from autoresearch.views.words import between, duration
 
 Row = dict[str, Any]
 
@@ -45,9 +45,9 @@ def _suspects(night: Night) -> Iterator[Block]:
 def _headline(night: Night) -> Iterator[Block]:
     total, status = night.total, night.status
     if total is not None:
-        yield Words([f"{total.val.mean:+.4f} bits per byte, {_between(total.val)}"], f"large {_tone(total.val)}")
+        yield Words([f"{total.val.mean:+.4f} bits per byte, {between(total.val)}"], f"large {_tone(total.val)}")
         yield Words([f"The honest total: experiment {total.final} against the base, {total.pairs} pairs of trials on fresh seeds."])
-        yield Words([f"On the holdout text, which nothing was chosen by: {total.holdout.mean:+.4f}, {_between(total.holdout)}."])
+        yield Words([f"On the holdout text, which nothing was chosen by: {total.holdout.mean:+.4f}, {between(total.holdout)}."])
         yield from _doubts(night)
     elif night.keeps:
         yield Words(["The honest total is not measured yet:", " ", Verbatim("autoresearch total")], "large")
@@ -213,11 +213,6 @@ def _keep(row: Row) -> list[str]:
     score = "-" if row["val_bpb"] is None else f"{row['val_bpb']:.4f}"
     lines = "-" if row["lines_added"] is None else f"+{row['lines_added']} -{row['lines_removed']}"
     return [_n(row), Verbatim((row["sha"] or "")[:7]), score, change(row), evidence.number(row["predicted"]), lines, _what(row, 160)]
-
-
-def _between(interval: Interval) -> str:
-    sure = "" if interval.high < 0 or interval.low > 0 else ": no difference is shown"
-    return f"95 % between {interval.low:+.4f} and {interval.high:+.4f}{sure}"
 
 
 def _tone(interval: Interval) -> str:

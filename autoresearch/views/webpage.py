@@ -17,6 +17,7 @@ from autoresearch.views.blocks import (
     Tiles,
     Verbatim,
     Words,
+    joined,
     patch_lines,
     safe,
 )
@@ -65,13 +66,7 @@ def _heading(block: Heading) -> str:
 @_html.register
 def _words(block: Words) -> str:
     tone = f' class="{block.tone}"' if block.tone else ""
-    return f"<p{tone}>{''.join(_piece(part) for part in block.parts)}</p>"
-
-
-def _piece(part: str) -> str:
-    """A part of a paragraph keeps the space on its sides."""
-    before, after = (" " if part[:1] == " " else ""), (" " if part[-1:] == " " else "")
-    return f"{before}{_text(part)}{after}"
+    return f"<p{tone}>{joined(block.parts, _text)}</p>"
 
 
 @_html.register
