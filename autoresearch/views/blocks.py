@@ -17,6 +17,26 @@ class Verbatim(str):
     """Words to be typed or compared letter by letter: a command, a hash."""
 
 
+class Ref(str):
+    """The number of an experiment: a page makes a link of it where there is more to see of it."""
+
+
+class Link(str):
+    """Words that lead to another page. `href` is ours, never what others wrote; Markdown has the words only."""
+
+    href: str
+
+    def __new__(cls, words: str, href: str) -> "Link":
+        """Words, and where they lead."""
+        link = super().__new__(cls, words)
+        link.href = href
+        return link
+
+
+Href = Callable[[int], str]
+"""Where there is more of an experiment, or an empty string."""
+
+
 @dataclass(frozen=True)
 class Heading:
     """`anchor` names it for links from inside the page."""
@@ -59,10 +79,14 @@ class Patch:
 
 @dataclass(frozen=True)
 class Figure:
-    """A picture. `svg` is markup that chart.py made; `words` say what it shows where there are no pictures."""
+    """A picture. `draw` gives markup that we made; `words` say what it shows where there are no pictures.
 
-    svg: str
-    words: str
+    A script may draw it anew from the numbers at the address `source`.
+    """
+
+    draw: Callable[[Href], str]
+    words: str = ""
+    source: str = ""
 
 
 @dataclass(frozen=True)
