@@ -25,7 +25,8 @@ from autoresearch.views.blocks import (
     safe,
 )
 
-PROSE = 30  # characters of a cell from which a column is prose
+PROSE, PROSE_NAMES = 30, ("what", "why")  # characters of a cell from which a column is prose; what always is
+PROSE_SIDE = ' class="prose"'  # rows with prose are cards on a phone
 MARKS = {"+": "added", "-": "removed", "@": "place"}
 HEAD = (
     '<meta charset="utf-8">\n<meta name="referrer" content="no-referrer">\n'
@@ -105,10 +106,13 @@ class _Writer:
     @block.register
     def _table(self, block: Table) -> str:
         sides = [_side(block, k) for k in range(len(block.head))]
+        prose = PROSE_SIDE in sides
         head = "".join(f"<th{side}>{self.text(name)}</th>" for side, name in zip(sides, block.head, strict=True))
+        sides = [f'{side} data-name="{escape(safe(name))}"' if prose else side for side, name in zip(sides, block.head, strict=True)]
         lines = ("".join(f"<td{s}>{self.text(cell)}</td>" for s, cell in zip(sides, row, strict=True)) for row in block.rows)
         body = "\n".join(f"<tr>{line}</tr>" for line in lines)
-        return f'<div class="wide"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>'
+        table = '<table class="cards">' if prose else "<table>"
+        return f'<div class="wide">{table}\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>'
 
     @block.register
     def _patch(self, block: Patch) -> str:
@@ -130,4 +134,5 @@ def _side(block: Table, k: int) -> str:
     """How a column is set: numbers to the right, long words with room to be read."""
     if block.head[k] in block.numbers:
         return ' class="number"'
-    return ' class="prose"' if any(len(row[k]) > PROSE for row in block.rows) else ""
+    long = block.head[k] in PROSE_NAMES or any(len(row[k]) > PROSE for row in block.rows)
+    return PROSE_SIDE if long else ""
