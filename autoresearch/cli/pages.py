@@ -1,4 +1,4 @@
-"""Commands that make pages: report."""
+"""Commands that make pages: report, serve."""
 
 import time
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 import typer
 
 from autoresearch.cli.app import LOOK, TAG, app, opened, written
+from autoresearch.errors import UserError
 
 
 @app.command(rich_help_panel=LOOK)
@@ -32,3 +33,19 @@ def report(
         from autoresearch.views import picture
 
         print(picture.save(night.rows, night.status["sigma"], png))
+
+
+@app.command(rich_help_panel=LOOK)
+def serve(
+    port: int = typer.Option(8765, min=0, max=65535, help="0 takes any that is free."),
+    host: str = typer.Option("127.0.0.1", help="127.0.0.1, ::1 or localhost: nothing else can be reached."),
+) -> None:
+    """The same pages in a browser on this machine, live and read-only; needs the extra `web`."""
+    from autoresearch import start
+
+    root = start.repository()
+    try:
+        from autoresearch.web import server
+    except ImportError:
+        raise UserError("serve needs starlette and uvicorn: pip install 'autoresearch[web]'") from None
+    server.serve(root, host, port)

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from autoresearch.agents import CATEGORIES
-from autoresearch.ledger.sums import FAILED
 from autoresearch.source import unified_diff
 
 Row = dict[str, Any]
@@ -19,7 +18,7 @@ CATCH_ALL = ("bug", "other")  # categories that nobody is sent to
 def lines(rows: Sequence[Row], by_category: Sequence[Row], sigma: float | None) -> list[str]:
     """What follows from counts alone; `rows` are those of `log --json`, the base among them or not."""
     tried = [row for row in rows if row["n"] > 0 and row["verdict"]]
-    return [*_near_misses(tried), *_categories(tried, by_category), *_failures(tried), *_noise(tried, sigma)]
+    return [*_near_misses(tried), *_categories(tried, by_category), *_failures(by_category), *_noise(tried, sigma)]
 
 
 def patch(program: str, found: Sequence[str], tag: str, name: str = "program.md") -> str:
@@ -48,10 +47,10 @@ def _categories(tried: Sequence[Row], by_category: Sequence[Row]) -> Iterator[st
         yield f"Nothing was tried yet in: {', '.join(never)}."
 
 
-def _failures(tried: Sequence[Row]) -> Iterator[str]:
-    failed = sum(row["verdict"] in FAILED for row in tried)
-    if failed >= ENOUGH and failed >= OFTEN * len(tried):
-        yield f"Make sure that a change runs: {failed} of {len(tried)} gave no score."
+def _failures(by_category: Sequence[Row]) -> Iterator[str]:
+    failed, tried = (sum(group[name] for group in by_category) for name in ("failed", "experiments"))
+    if failed >= ENOUGH and failed >= OFTEN * tried:
+        yield f"Make sure that a change runs: {failed} of {tried} gave no score."
 
 
 def _noise(tried: Sequence[Row], sigma: float | None) -> Iterator[str]:

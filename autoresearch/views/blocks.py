@@ -81,12 +81,12 @@ class Patch:
 class Figure:
     """A picture. `draw` gives markup that we made; `words` say what it shows where there are no pictures.
 
-    A script may draw it anew from the numbers at the address `source`.
+    Where pages are served, a script draws it anew from the numbers that go by its `name`.
     """
 
     draw: Callable[[Href], str]
     words: str = ""
-    source: str = ""
+    name: str = ""
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from autoresearch.ledger import Trial
-from autoresearch.review.compare import proportion
+from autoresearch.review.rates import proportion
 from autoresearch.views import tree
 from autoresearch.views.blocks import Ref, Table, Verbatim, Words, safe
 from autoresearch.views.words import duration

@@ -90,7 +90,7 @@ def _progress(night: Night) -> Iterator[Block]:
     yield Heading("Progress")
     kept = ", ".join(f"{row['n']} ({row['val_bpb']:.4f})" for row in night.keeps) or "none"
     draw = partial(chart.progress, night.rows, night.status["sigma"])
-    yield Figure(draw, f"Each experiment is a dot in report.html. Kept: {kept}.")
+    yield Figure(draw, f"Each experiment is a dot in report.html. Kept: {kept}.", "progress")
     yield Words(["Hollow dots lie above the picture, failures on its lower edge. A discard is mostly a single draw: low ones are mostly luck."], "quiet")
 
 

@@ -121,8 +121,8 @@ class _Writer:
 
     @block.register
     def _figure(self, block: Figure) -> str:
-        source = f' data-source="{escape(block.source)}"' if block.source else ""
-        return f'<figure class="wide"{source}>{block.draw(self.href)}</figure>'
+        name = f' data-chart="{escape(block.name)}"' if block.name else ""
+        return f'<figure class="wide"{name}>{block.draw(self.href)}</figure>'
 
     @block.register
     def _fold(self, block: Fold) -> str:

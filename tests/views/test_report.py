@@ -11,7 +11,7 @@ from conftest import git
 
 from autoresearch.ledger import Ledger, Session
 from autoresearch.review import advice, morning
-from autoresearch.review.compare import proportion
+from autoresearch.review.rates import proportion
 from autoresearch.views import chart, markdown, report, tree, webpage
 from autoresearch.views.axes import Scale
 from autoresearch.views.blocks import PATCH_COLUMNS, PATCH_LINES, Patch, Table, Verbatim, Words
@@ -161,7 +161,7 @@ def test_labels_of_keeps_lie_apart():
 
 def test_the_patch_for_program_md_applies(ledger, session, finished):
     rows = [{"n": n, "verdict": "crash", "near_miss": False, "p_gain": None, "delta": None} for n in range(1, 12)]
-    lines = advice.lines(rows, [{"category": "schedule", "experiments": 11, "kept": 0, "near_misses": 0}], 0.1)
+    lines = advice.lines(rows, [{"category": "schedule", "experiments": 11, "kept": 0, "near_misses": 0, "failed": 11}], 0.1)
     assert lines[0].startswith("Leave schedule changes alone") and lines[-1] == "Make sure that a change runs: 11 of 11 gave no score."
     text = (finished / "program.md").read_text()
     (finished / "advice.patch").write_text(advice.patch(text, lines, "t"))
