@@ -31,7 +31,7 @@ def versions(rows: Sequence[Row], best: int | None) -> list[Version]:
     way = set(_way(best, shown))
     children: dict[int | None, list[int]] = {}
     for n, row in shown.items():
-        children.setdefault(row["parent"] if row["parent"] in shown else None, []).append(n)
+        children.setdefault(_parent(row, shown), []).append(n)
     found: list[Version] = []
     waiting = [(n, 0) for n in reversed(children.get(None, []))]
     while waiting:
@@ -64,13 +64,19 @@ def _tried(rows: Sequence[Row]) -> dict[int, Counter[str]]:
 def _way(n: int | None, shown: Mapping[int, Row]) -> Iterator[int]:
     while n is not None and n in shown:
         yield n
-        n = shown[n]["parent"]
+        n = _parent(shown[n], shown)
+
+
+def _parent(row: Row, shown: Mapping[int, object]) -> int | None:
+    """What it was derived from, if that is in the picture: an earlier one, whatever a ledger says, so there is no circle."""
+    parent: int | None = row["parent"]
+    return parent if parent is not None and parent < row["n"] and parent in shown else None
 
 
 def _edges(found: Sequence[Version], places: Mapping[int, object]) -> Iterator[tuple[int, int]]:
     for version in found:
-        if version.row["parent"] in places:
-            yield version.row["n"], version.row["parent"]
+        if (parent := _parent(version.row, places)) is not None:
+            yield version.row["n"], parent
 
 
 def _line(parent: tuple[int, int], child: tuple[int, int]) -> str:

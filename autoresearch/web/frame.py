@@ -17,7 +17,7 @@ def page(title: str, blocks: Sequence[Block], tag: str | None = None, base: str 
     scripts = "".join(f'<script src="/static/{name}" defer></script>\n' for name in SCRIPTS)
     again = '<noscript><meta http-equiv="refresh" content="15"></noscript>\n' if live else ""
     href = (lambda n: address(tag, n)) if tag is not None else (lambda n: "")
-    head = f"<title>{escape(safe(title))}</title>\n{links}{again}{scripts}"
+    head = f'<title>{escape(safe(title))}</title>\n<link rel="icon" href="data:,">\n{links}{again}{scripts}'
     state = f' data-state="{escape(address(tag, "state.json"))}"' if live and tag is not None else ""
     return framed(head, f'{_header(tag)}\n<main data-base="{escape(base)}"{state}>\n{html(blocks, href)}\n</main>')
 

@@ -25,7 +25,8 @@ def read(runs: Path, tag: str) -> Running | None:
     try:
         found: Any = json.loads((runs / tag / "live.json").read_text())
         points = [(float(x), float(y)) for x, y in found["curve"][-MOST:]]
-        progress = min(max(float(found["progress"]), 0.0), 1.0)
+        share = float(found["progress"])
+        progress = min(max(share, 0.0), 1.0) if math.isfinite(share) else 0.0
         curve = [point for point in points if all(map(math.isfinite, point))]
         return Running(int(found["n"]), str(found["purpose"]), int(found["seed"]), progress, curve)
     except (OSError, ValueError, TypeError, KeyError, OverflowError):

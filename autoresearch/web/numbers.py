@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from autoresearch.views.axes import Scale
 from autoresearch.views.blocks import safe
 from autoresearch.views.chart import bounds, kind_of, labels, scored_keeps
 from autoresearch.views.curves import Curve
@@ -22,7 +23,7 @@ def progress(rows: Sequence[Row], sigma: float | None) -> dict[str, Any]:
     scale = bounds(rows, kept, noise)
     best = _running_best(rows)
     low, high = ([None if y is None else y + sign * noise for y in best] for sign in (-1, 1))
-    series = [{"name": name, "kind": kind, "y": [_height(row, kind, scale.low) for row in rows]} for kind, name in DOTS.items()]
+    series = [{"name": name, "kind": kind, "y": [_height(row, kind, scale) for row in rows]} for kind, name in DOTS.items()]
     series += [{"name": name, "kind": name, "y": y} for name, y in (("high", high), ("low", low), ("running best", best))]
     series += [{"name": "keep", "kind": "keep", "y": [row["val_bpb"] if row["verdict"] == "keep" else None for row in rows]}]
     told = {row["n"]: f"{row['n']} {row['verdict']}: {safe(row['hypothesis'] or '', 160)}" for row in rows[-TOLD:]}
@@ -51,8 +52,8 @@ def _running_best(rows: Sequence[Row]) -> list[float | None]:
     return found
 
 
-def _height(row: Row, kind: str, low: float) -> float | None:
-    """Failures have no score: they lie on the lower edge."""
+def _height(row: Row, kind: str, scale: Scale) -> float | None:
+    """Failures have no score: they lie on the lower edge; what is far above lies on the upper one."""
     if row["verdict"] in ("keep", None) or kind_of(row) != kind:
         return None
-    return low if row["val_bpb"] is None else float(row["val_bpb"])
+    return scale.low if row["val_bpb"] is None else min(float(row["val_bpb"]), scale.high)

@@ -2,6 +2,7 @@
 
 import socket
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import uvicorn
@@ -14,20 +15,20 @@ LOOPBACK = {"127.0.0.1": "127.0.0.1", "localhost": "127.0.0.1", "::1": "[::1]"}
 
 def serve(root: Path, host: str, port: int) -> None:
     """Serve the sessions of a repository until interrupted. Raises UsageError or UserError where that cannot be."""
-    listening = listen(host, port)
-    port = listening.getsockname()[1]
+    with listen(host, port) as listening, suppress(KeyboardInterrupt):
+        port = listening.getsockname()[1]
+        print(f"http://{LOOPBACK[host]}:{port}/ (read-only; Ctrl-C ends it)", file=sys.stderr, flush=True)
+        server(root, port).run([listening])
+
+
+def server(root: Path, port: int) -> uvicorn.Server:
+    """Answers those who ask this machine by one of its own names."""
     names = [f"{name}:{port}" for name in ("localhost", "127.0.0.1", "[::1]")]
     config = uvicorn.Config(
         application(root, names), log_level="warning", access_log=False, ws="none", lifespan="off",
-        server_header=False, timeout_graceful_shutdown=1,
+        server_header=False, proxy_headers=False, timeout_graceful_shutdown=1,
     )  # fmt: skip
-    print(f"http://{LOOPBACK[host]}:{port}/ (read-only; Ctrl-C ends it)", file=sys.stderr, flush=True)
-    try:
-        uvicorn.Server(config).run([listening])
-    except KeyboardInterrupt:
-        pass
-    finally:
-        listening.close()
+    return uvicorn.Server(config)
 
 
 def listen(host: str, port: int) -> socket.socket:

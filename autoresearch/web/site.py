@@ -13,6 +13,7 @@ from autoresearch.review import morning
 from autoresearch.review.morning import Night
 from autoresearch.views.curves import Curve
 
+MOST = 2**63 - 1  # the largest number of an experiment that a ledger can hold
 CUT = 20_000  # bytes of the end of a log that a page shows
 
 
@@ -45,7 +46,8 @@ class Site:
 
     def experiment(self, store: Ledger, session: Session, n: int) -> tuple[Experiment, list[Trial]]:
         """With its trials, those of totals aside. Raises Missing."""
-        if (found := store.experiment(session.id, n)) is None:
+        found = store.experiment(session.id, n) if n <= MOST else None
+        if found is None:
             raise Missing(f"session {session.tag} has no experiment {n}")
         return found, [trial for trial in store.trials(session.id, found.id) if trial.purpose != "total"]
 

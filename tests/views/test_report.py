@@ -152,6 +152,12 @@ def test_the_tree_has_the_way_to_the_incumbent_straight_down_and_other_lines_bes
     assert "| 2 | 0 | 1.9000 | 2 | 1 discard, 1 crash |" in both(ledger, session, tmp_path)[1]
 
 
+def test_a_circle_of_parents_is_no_endless_tree(ledger, session, tmp_path):
+    for n, parent in ((1, 2), (2, 1), (3, 3)):
+        add(ledger, session, n, "keep", parent=parent, val_bpb=1.9)
+    assert [version.row["n"] for version in tree.versions(night(ledger, session, tmp_path).rows, 3)] == [0, 1, 2, 3]
+
+
 def test_labels_of_keeps_lie_apart():
     keeps = [{"n": n, "val_bpb": 2.0 - n / 1000, "hypothesis": "a longer warmdown, and then some"} for n in (0, 30, 31, 60, 99)]
     scale = Scale(-0.5, 100.5, 1.8, 2.1)

@@ -1,5 +1,5 @@
 // Draws the pictures of a page anew, to be looked at closely: drag to zoom, double-click to see all again.
-// What comes from the server is only ever set as text.
+// What comes from the server is only ever set as text. uPlot (static/uPlot-LICENSE.txt) draws.
 "use strict";
 
 const HEIGHT = 360;
@@ -71,6 +71,11 @@ function labels(found) {
   };
 }
 
+function decimals(chart, places) {
+  const digits = places.length > 1 ? Math.max(0, Math.ceil(-Math.log10(places[1] - places[0]) - 1e-9)) : 2;
+  return places.map((place) => place.toFixed(digits));
+}
+
 function axis(label) {
   const lines = { stroke: colour("--rule"), width: 1 };
   return { label, stroke: colour("--quiet"), grid: lines, ticks: lines, font: "12px system-ui", labelFont: "12px system-ui" };
@@ -80,9 +85,10 @@ function options(found, figure) {
   const y = found.low == null ? {} : { range: (chart, low, high) => zoomed(chart, found) ? [low, high] : [found.low, found.high] };
   return {
     width: figure.clientWidth, height: HEIGHT, scales: { x: { time: false }, y }, bands: bands(found),
-    axes: [axis(found.across), { ...axis(), size: 64 }],
+    axes: [axis(found.across), { ...axis(), size: 64, values: decimals }],
     series: [{ label: found.across }, ...series(found)],
     cursor: { y: false, points: { show: false } },
+    legend: { live: !found.words },
     hooks: { setCursor: [words(found, figure)], draw: [labels(found)] },
   };
 }
@@ -100,7 +106,10 @@ async function draw(figure) {
   const data = [found.x, ...found.series.map(({ y }) => y)];
   const chart = new uPlot(options(found, figure), data, figure);
   figure.prepend(chart.root);
+  const names = [...chart.root.querySelectorAll(".u-series")].slice(-found.series.length);
+  found.series.forEach(({ kind }, k) => { names[k].hidden = kind === "high" || kind === "low"; });
   if (found.leads) {
+    figure.classList.add("leads");
     chart.over.addEventListener("click", () => {
       const still = chart.select.width < 2;
       if (still && chart.cursor.idx != null) location.href = `${main().dataset.base}/${found.x[chart.cursor.idx]}`;
