@@ -91,7 +91,7 @@ def _progress(night: Night) -> Iterator[Block]:
     kept = ", ".join(f"{row['n']} ({row['val_bpb']:.4f})" for row in night.keeps) or "none"
     draw = partial(chart.progress, night.rows, night.status["sigma"])
     yield Figure(draw, f"Each experiment is a dot in report.html. Kept: {kept}.", "progress")
-    yield Words(["Hollow dots lie above the picture, failures on its lower edge. A discard is mostly a single draw: low ones are mostly luck."], "quiet")
+    yield Words(["What lies above the picture is on its upper edge, failures are on its lower one. A discard is mostly a single draw: low ones are mostly luck."], "quiet")
 
 
 def _spent(night: Night) -> Iterator[Block]:

@@ -66,7 +66,7 @@ class Pages:
     def sessions(self, request: Request) -> Response:
         """All of them."""
         with self.site.ledger() as store:
-            return HTMLResponse(frame.page("autoresearch", list(pages.sessions(store, time.time()))))
+            return HTMLResponse(frame.page("autoresearch", list(pages.sessions(store, time.time())), broad=True))
 
     def session(self, request: Request) -> Response:
         """The report of one, and what happens now."""
@@ -86,7 +86,7 @@ class Pages:
             session = self._asked(store, request)
             rows = ledger.log_rows(store, session)
         blocks = list(pages.experiments(rows, session.tag, listing.Choice.of(request.query_params)))
-        return HTMLResponse(frame.page(f"experiments of {session.tag}", blocks, session.tag))
+        return HTMLResponse(frame.page(f"experiments of {session.tag}", blocks, session.tag, broad=True))
 
     def experiment(self, request: Request) -> Response:
         """One of them, whole."""
@@ -94,7 +94,8 @@ class Pages:
             session = self._asked(store, request)
             found, trials = self.site.experiment(store, session, request.path_params["n"])
             shown = self._curves(store, session, found.n)
-        blocks = list(pages.experiment(self.site, session, found, trials, shown))
+            last = store.query("SELECT max(n) AS n FROM experiments WHERE session_id = :session", session=session.id)[0]["n"]
+        blocks = [pages.neighbours(session.tag, found.n, last), *pages.experiment(self.site, session, found, trials, shown)]
         base = address(session.tag, found.n)
         return HTMLResponse(frame.page(f"{session.tag}: experiment {found.n}", blocks, session.tag, base))
 
@@ -109,7 +110,7 @@ class Pages:
             if a in tags and b in tags:
                 nights = [self.site.night(store, self.site.session(store, tag), now) for tag in (a, b)]
                 blocks += side.blocks(*nights)
-        return HTMLResponse(frame.page("side by side", blocks, base=side.to(a, b)))
+        return HTMLResponse(frame.page("side by side", blocks, base=side.to(a, b), broad=True))
 
     # --- numbers for scripts
 

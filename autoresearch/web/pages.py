@@ -105,8 +105,14 @@ def experiments(rows: Sequence[Row], tag: str, choice: listing.Choice) -> Iterat
 # --- one experiment
 
 
+def neighbours(tag: str, n: int, last: int) -> Words:
+    """The way to the experiments before and after."""
+    before = [Link(f"← {n - 1}", address(tag, n - 1)), "  "] if n > 0 else []
+    return Words([*before, *([Link(f"{n + 1} →", address(tag, n + 1))] if n < last else [])], "filter")
+
+
 def experiment(site: Site, row: Session, found: Experiment, trials: Sequence[Trial], shown: Sequence[Curve]) -> Iterator[Block]:
-    """Hypothesis, verdict, evidence, trials, curves, change, and what its trials printed."""
+    """Hypothesis, verdict, evidence, trials, change, curves, and what its trials printed."""
     facts = vars(found)
     tone = {"keep": "large good", "suspect": "large bad", "crash": "large bad"}.get(found.verdict or "", "large")
     yield Heading(f"Experiment {found.n}", 1)
@@ -115,13 +121,14 @@ def experiment(site: Site, row: Session, found: Experiment, trials: Sequence[Tri
     yield Tiles(list(_tiles(facts)))
     yield Words(list(_origin(found)))
     yield Heading("Trials")
-    yield evidence.trials([trial for trial in trials if trial.outcome is not None])
+    yield evidence.trials(trials)
+    patch = site.files(row, found.n).patch
+    yield Heading("The change")
+    missing = "None: this is the base." if found.n == 0 else "It is not there."
+    yield Patch(patch.read_text(errors="replace")) if patch.is_file() else Words([missing])
     if any(len(each.points) > 1 for each in shown):
         yield Heading("Loss, as train.py tells it")
         yield Figure(lambda href: curves.draw(shown, "seconds of training", "loss"), name="curves")
-    patch = site.files(row, found.n).patch
-    yield Heading("The change")
-    yield Patch(patch.read_text(errors="replace")) if patch.is_file() else Words(["None: this is the base." if found.n == 0 else "It is not there."])
     for k, trial in enumerate(trials):
         if printed := tail(site.files(row, found.n).trial(k, ".log")):
             yield Fold(f"what trial {k} ({trial.purpose}) printed", [Patch(printed)])
@@ -151,5 +158,5 @@ def _origin(found: Experiment) -> Iterator[str]:
 
 def experiment_curves(trials: Sequence[Trial], parent: Sequence[Trial], n: int | None) -> list[Curve]:
     """Those of its newest trials, and one of what it was derived from."""
-    own = [curve(trial) for trial in trials if trial.outcome is not None][-DRAWN + 1 :]
+    own = [curve(trial) for trial in trials][-DRAWN + 1 :]
     return [*own, *[curve(trial, f"experiment {n}") for trial in parent if trial.outcome == "ok"][-1:]]

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from autoresearch import config
 from autoresearch.artefacts import Artefacts
+from autoresearch.evidence import JUDGING
 from autoresearch.ledger import Experiment, Ledger, Session, Trial
 from autoresearch.review import morning
 from autoresearch.review.morning import Night
@@ -45,11 +46,12 @@ class Site:
         return found
 
     def experiment(self, store: Ledger, session: Session, n: int) -> tuple[Experiment, list[Trial]]:
-        """With its trials, those of totals aside. Raises Missing."""
+        """With the trials that judge it, as their files are numbered. Raises Missing."""
         found = store.experiment(session.id, n) if n <= MOST else None
         if found is None:
             raise Missing(f"session {session.tag} has no experiment {n}")
-        return found, [trial for trial in store.trials(session.id, found.id) if trial.purpose != "total"]
+        trials = store.trials(session.id, found.id)
+        return found, [trial for trial in trials if trial.outcome not in (None, "infra") and trial.purpose in JUDGING]
 
     def night(self, store: Ledger, session: Session, now: float) -> Night:
         """Everything that the report tells."""

@@ -2,7 +2,8 @@
 // What comes from the server is only ever set as text. uPlot (static/uPlot-LICENSE.txt) draws.
 "use strict";
 
-const HEIGHT = 360;
+const HEIGHT = 410;
+const ROOM = 600; // width from which there is room for words at the keeps
 const COLOURS = {
   dot: "--dot", near: "--near", lost: "--bad", keep: "--good", "running best": "--best",
   curve0: "--best", curve1: "--near", curve2: "--p1", curve3: "--dot",
@@ -50,7 +51,7 @@ function words(found, figure) {
 function labels(found) {
   return (chart) => {
     const keep = found.series.findIndex(({ kind }) => kind === "keep") + 1;
-    if (!found.labels || !keep) return;
+    if (!found.labels || !keep || chart.width < ROOM) return;
     const pen = chart.ctx, ratio = devicePixelRatio;
     pen.save();
     pen.fillStyle = colour("--ink");
@@ -72,7 +73,9 @@ function labels(found) {
 }
 
 function decimals(chart, places) {
-  const digits = places.length > 1 ? Math.max(0, Math.ceil(-Math.log10(places[1] - places[0]) - 1e-9)) : 2;
+  const step = places.length > 1 ? places[1] - places[0] : 1;
+  let digits = 0;
+  while (digits < 8 && Math.abs(step * 10 ** digits - Math.round(step * 10 ** digits)) > 1e-6) digits++;
   return places.map((place) => place.toFixed(digits));
 }
 
