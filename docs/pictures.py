@@ -78,7 +78,7 @@ def write_terminal(repository: Path, tag: str, best: int) -> None:
     lines = text.wrap(console, COLUMNS)[:LINES]
     console.print(Text("\n").join(lines))
     svg = console.export_svg(title="autoresearch", unique_id="terminal")
-    svg = re.sub(r"@font-face \{.*?\}", "", svg, flags=re.DOTALL).replace("Fira Code", "DejaVu Sans Mono")
+    svg = re.sub(r"@font-face \{.*?\}|<!--.*?-->", "", svg, flags=re.DOTALL).replace("Fira Code", "DejaVu Sans Mono")
     (PICTURES / "terminal.svg").write_text(re.sub(r"[ \t]*\n\s*", "\n", svg))
 
 

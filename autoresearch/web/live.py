@@ -11,13 +11,13 @@ MOST = 5000  # points that are shown
 
 @dataclass(frozen=True)
 class Running:
-    """How far a trial is, and its curve as train.py told it: (share of the budget, loss)."""
+    """How far a trial is (0 to 1), and its curve as train.py told it: (share of the budget, loss)."""
 
     n: int
     purpose: str
-    seed: int
-    progress: float
+    fraction: float
     curve: list[tuple[float, float]]
+    tokens_per_second: float | None = None
 
 
 def read(runs: Path, tag: str) -> Running | None:
@@ -25,9 +25,12 @@ def read(runs: Path, tag: str) -> Running | None:
     try:
         found: Any = json.loads((runs / tag / "live.json").read_text())
         points = [(float(x), float(y)) for x, y in found["curve"][-MOST:]]
-        share = float(found["progress"])
-        progress = min(max(share, 0.0), 1.0) if math.isfinite(share) else 0.0
         curve = [point for point in points if all(map(math.isfinite, point))]
-        return Running(int(found["n"]), str(found["purpose"]), int(found["seed"]), progress, curve)
-    except (OSError, ValueError, TypeError, KeyError, OverflowError):
+        share, speed = _finite(found["fraction"]), _finite(found.get("tokens_per_second"))
+        return Running(int(found["n"]), str(found["purpose"]), min(max(share or 0.0, 0.0), 1.0), curve, speed)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError):
         return None
+
+
+def _finite(value: Any) -> float | None:
+    return float(value) if value is not None and math.isfinite(float(value)) else None

@@ -80,6 +80,8 @@ def _now(night: Night, running: Running | None, incumbent: Curve | None, now: fl
     if trial is not None:
         yield Words(["Experiment ", Ref(trial["n"]), f", {trial['purpose']} trial, for {duration(now - trial['started'])}."])
         if running is not None and running.n == trial["n"]:
+            if running.tokens_per_second:
+                yield Words([f"{running.tokens_per_second:,.0f} tokens a second, as train.py tells it."], "quiet")
             yield Figure(partial(_live, running, incumbent), name="live")
     latest = night.rows[::-1][:LATEST]
     rows = [[Ref(row["n"]), listing.FILTERS["verdict"](row), change(row) or "-", safe(row["hypothesis"] or "", 160)] for row in latest]
@@ -92,7 +94,7 @@ def _live(running: Running, incumbent: Curve | None, href: object) -> str:
 
 def live_curves(running: Running, incumbent: Curve | None) -> list[Curve]:
     """The running trial's, and the incumbent's to compare it with."""
-    shown = Curve(f"experiment {running.n}, {running.purpose}, {100 * running.progress:.0f} %", running.curve)
+    shown = Curve(f"experiment {running.n}, {running.purpose}, {100 * running.fraction:.0f} %", running.curve)
     return [shown, *([as_shares(incumbent)] if incumbent else [])]
 
 

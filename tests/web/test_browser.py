@@ -68,11 +68,11 @@ def test_the_page_follows_a_session_that_runs(chromium: Browser, alone: Path) ->
         assert wild is not None
         experiment = store.add_experiment(wild.id, 5, hypothesis="now", state="measuring")
         trial = store.start_trial(wild.id, experiment.id, "screen", 9, "blob")
-        told = {"n": 5, "purpose": "screen", "seed": 9, "progress": 0.2, "curve": [[0.0, 6.0], [0.2, 5.0]], "started": 1.0}
+        told = {"n": 5, "purpose": "screen", "seed": 9, "fraction": 0.2, "curve": [[0.0, 6.0], [0.2, 5.0]], "started": 1.0}
         (alone / "runs" / "wild" / "live.json").write_text(json.dumps(told))
         chromium.open(f"{client.base_url}/s/wild")
         chromium.until(f"{DRAWN} === 2 && stamp !== undefined")
-        told |= {"progress": 0.4, "curve": [[0.0, 6.0], [0.2, 5.0], [0.4, 4.5]]}
+        told |= {"fraction": 0.4, "curve": [[0.0, 6.0], [0.2, 5.0], [0.4, 4.5]]}
         (alone / "runs" / "wild" / "live.json").write_text(json.dumps(told))
         chromium.until("charts.some(({chart}) => chart.data[1].includes(4.5))")
         store.end_trial(trial.id, "ok", 1.8, {})
