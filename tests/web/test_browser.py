@@ -7,11 +7,13 @@ from pathlib import Path
 import httpx
 import pytest
 from browser import CHROMIUM, Browser, browser
-from nights import add, served
+from shown import add, served
 
 from autoresearch.ledger import Ledger
 from autoresearch.review import morning
 from autoresearch.views import report, webpage
+
+pytest_plugins = ["web_fixtures"]
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed: the pages were not tried in a browser")
 

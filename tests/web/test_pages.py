@@ -7,12 +7,14 @@ from urllib.parse import quote
 
 import httpx
 import pytest
-from nights import HOSTILE, Tags, served
+from shown import HOSTILE, Tags, served
 
 from autoresearch.ledger import Ledger
 from autoresearch.review import compare
 from autoresearch.review.total import Interval
 from autoresearch.web import listing, live
+
+pytest_plugins = ["web_fixtures"]
 
 
 def numbers_of(text: str) -> list[int]:

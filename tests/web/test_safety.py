@@ -9,12 +9,14 @@ from pathlib import Path
 
 import httpx
 import pytest
-from nights import Tags, raw
 from programs import autoresearch
+from shown import Tags, raw
 
 from autoresearch.errors import UsageError, UserError
 from autoresearch.web import server
 from autoresearch.web.guard import HEADERS
+
+pytest_plugins = ["web_fixtures"]
 
 PAGES = [
     "/", "/compare", "/compare/calm/wild", "/s/calm", "/s/wild", "/s/wild/experiments", "/s/wild/experiments?sort=verdict", "/s/wild/0",

@@ -1,4 +1,4 @@
-"""A repository with two sessions that were never run, and a server of its pages."""
+"""A plugin: a repository with two sessions that were never run, and a server of its pages."""
 
 import shutil
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from nights import HOSTILE, add, served, session, total
+from shown import HOSTILE, add, served, session, total
 
 from autoresearch.ledger import Ledger
 

@@ -1,10 +1,8 @@
 """Sessions that were never run, for the pages to show, and a server that shows them."""
 
 import os
-import re
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from html.parser import HTMLParser
@@ -19,7 +17,6 @@ HOSTILE = (
     "<script>alert(1)</script><img src=x onerror=alert(1)> </main></style> javascript:alert(1) \" onload=\"alert(1)"
     " \x1b[31mred \u202eback https://evil.example/ & ' {{7*7}} ${7*7}"
 )
-INTERVAL = {"mean": -0.02, "low": -0.03, "high": -0.01}
 
 
 def session(store: Ledger, tag: str, runs: bool = False, **settings: object) -> Session:
@@ -91,10 +88,3 @@ class Tags(HTMLParser):
 
     def links(self) -> list[str]:
         return [str(attributes["href"]) for tag, attributes in self.found if tag == "a"]
-
-
-def wait(seconds: float = 0.05) -> None:
-    time.sleep(seconds)
-
-
-NUMBER = re.compile(r'href="/s/[^"/]+/(\d+)"')
