@@ -38,6 +38,7 @@ class Artefacts:
         """A note, where the bulk is missing because there was no room for it."""
         return self.folder / "dropped.txt"
 
+    @property
     def checkpoint(self) -> Path:
         """Weights, where somebody asked for some: a session stores none."""
         return self.folder / "checkpoint.safetensors"

@@ -64,7 +64,7 @@ def test_the_real_program_ends_with_one_line_and_the_exit_code(tmp_path: Path, a
 def test_importing_the_command_line_loads_nothing_heavy() -> None:
     """`--help` has to be there at once: what a command needs is imported when it runs."""
     code = """import sys, autoresearch.cli
-heavy = {"torch", "anthropic", "optuna", "matplotlib", "numpy", "pydantic", "git", "yaml", "sqlite3", "filelock"}
+heavy = {"torch", "anthropic", "optuna", "matplotlib", "starlette", "uvicorn", "numpy", "pydantic", "git", "yaml", "sqlite3", "filelock"}
 ours = {name for name in sys.modules if name.startswith("autoresearch.")}
 others = {name for name in ours if not name.startswith(("autoresearch.cli", "autoresearch.errors"))}
 print(sorted(heavy & set(sys.modules)), sorted(others))"""

@@ -1,9 +1,8 @@
-"""Commands that look: status, watch, log, show, diff, best, report."""
+"""Commands that look: status, watch, log, show, diff, best."""
 
 import sys
 import time
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -146,27 +145,6 @@ def best(tag: str = TAG, as_json: bool = JSON) -> None:
         print_json({**found, "base_bpb": facts["base_bpb"], "grade": facts["grade"], "text": text})
     else:
         sys.stdout.write(plain(text) if sys.stdout.isatty() else text)
-
-
-@app.command(rich_help_panel=LOOK)
-def report(
-    tag: str = TAG,
-    out: Path = typer.Option(None, help="Folder for report.html and report.md; by default runs/TAG."),
-) -> None:
-    """What happened, whether to believe it and what to look at next: one HTML page and a Markdown summary."""
-    from autoresearch import start
-    from autoresearch.files import written
-    from autoresearch.review import morning
-    from autoresearch.views import markdown, webpage
-    from autoresearch.views import report as view
-
-    runs = start.repository() / "runs"
-    with opened(tag) as (store, session):
-        night = morning.read(store, session, runs, time.time())
-    title, blocks = view.title(night), view.blocks(night)
-    texts = {"report.html": webpage.page(title, blocks), "report.md": markdown.document(blocks)}
-    for name, text in texts.items():
-        print(written((out or runs / session.tag) / name, [text]))
 
 
 def _experiment(store: "Ledger", session: "Session", n: int) -> "Experiment":

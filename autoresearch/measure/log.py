@@ -80,3 +80,10 @@ def clean(data: bytes) -> str:
 def plain(text: str) -> str:
     """Text of a cell that may be shown and stored: nothing left that a terminal obeys or UTF-8 cannot hold."""
     return _CONTROLS.sub("", _ESCAPES.sub("", text))
+
+
+def one_line(text: str | None, most: int | None = None) -> str:
+    """Such text without line breaks, cut to `most` characters."""
+    text = text or ""
+    line = " ".join(plain(text if most is None else text[: 4 * most]).split())
+    return line if most is None or len(line) <= most else f"{line[: most - 3]}..."

@@ -13,7 +13,7 @@ from typing import Any
 
 from autoresearch.evidence import by_experiment, judging, known
 from autoresearch.ledger import Experiment, Ledger, Session, Trial
-from autoresearch.measure.log import plain
+from autoresearch.measure.log import one_line
 from autoresearch.review.lineage import stack
 from autoresearch.review.total import Total, recorded
 from autoresearch.workspace import Workspace
@@ -164,9 +164,7 @@ def _subject(words: str) -> str:
 
 def _words(text: str | None, most: int = LONGEST) -> str:
     """On one line, without control characters; `#1` and `@name` name nothing any more."""
-    line = " ".join(plain((text or "")[: 4 * most]).split())
-    line = re.sub(r"#(?=\d)|@(?=\w)", lambda found: f"{found[0]} ", line)
-    return line if len(line) <= most else f"{line[: most - 3]}..."
+    return re.sub(r"#(?=\d)|@(?=\w)", lambda found: f"{found[0]} ", one_line(text, most))
 
 
 def _number(value: float | None) -> str:

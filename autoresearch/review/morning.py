@@ -9,6 +9,7 @@ from autoresearch import ledger as package
 from autoresearch.artefacts import Artefacts
 from autoresearch.evidence import judging
 from autoresearch.ledger import Ledger, Session, Trial, sums
+from autoresearch.review import advice
 from autoresearch.review.total import Total, recorded
 
 KEEPS, OTHERS = 40, 12  # experiments of a kind that are shown with all they have; of more, the newest, or the best
@@ -27,10 +28,13 @@ class Night:
     totals: int  # how often it was measured
     by_category: list[Row]
     by_program: list[Row]
+    by_model: list[Row]
     notes: list[str]
     weaknesses: list[str]
     trials: dict[int, list[Trial]]
     patches: dict[int, str]
+    program: str  # program.md as it is now
+    advice: list[str]  # lines that the evidence suggests for it
 
     @property
     def tried(self) -> list[Row]:
@@ -62,26 +66,35 @@ class Night:
         return [row for row in self.tried if row["verdict"] in verdicts]
 
 
-def read(store: Ledger, session: Session, runs: Path, now: float) -> Night:
-    """What a session left, as it is at `now` (unix seconds)."""
+def read(store: Ledger, session: Session, runs: Path, now: float, program: str = "") -> Night:
+    """What a session left, as it is at `now` (unix seconds); `program` is the text of program.md."""
     rows = package.log_rows(store, session)
     calls, events = store.calls(session.id), store.events(session.id)
     shown = _shown(rows)
     trials = _trials(store, session, shown)
     measured = recorded(events)
+    status, by_category = package.status(store, session, now), sums.sums(rows, calls, "category")
     return Night(
         session=session,
-        status=package.status(store, session, now),
+        status=status,
         rows=rows,
         total=measured[-1] if measured else None,
         totals=len(measured),
-        by_category=sums.sums(rows, calls, "category"),
+        by_category=by_category,
         by_program=sums.sums(rows, calls, "program"),
+        by_model=sums.sums(rows, calls, "model") if calls else [],
         notes=[event.text for event in events if event.kind == "note"],
         weaknesses=_weaknesses(trials),
         trials=trials,
         patches={n: _patch(runs / session.tag / str(n)) for n in shown},
+        program=program,
+        advice=advice.lines(rows, by_category, status["sigma"]),
     )
+
+
+def program(path: Path) -> str:
+    """The text of program.md as it is now; nothing where there is none."""
+    return path.read_text(errors="replace") if path.is_file() else ""
 
 
 def _shown(rows: Sequence[Row]) -> list[int]:

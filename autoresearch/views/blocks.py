@@ -4,10 +4,10 @@ Blocks hold text as it was found, untrusted words of agents and programs among i
 (webpage.py, markdown.py) write markup, and they clean and escape every string that they are given.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from autoresearch.measure.log import plain
+from autoresearch.measure.log import one_line, plain
 
 LONGEST = 2000  # characters of one string on a page
 PATCH_LINES, PATCH_COLUMNS = 400, 240  # of a change; the rest is counted
@@ -15,6 +15,26 @@ PATCH_LINES, PATCH_COLUMNS = 400, 240  # of a change; the rest is counted
 
 class Verbatim(str):
     """Words to be typed or compared letter by letter: a command, a hash."""
+
+
+class Ref(str):
+    """The number of an experiment: a page makes a link of it where there is more to see of it."""
+
+
+class Link(str):
+    """Words that lead to another page. `href` is ours, never what others wrote; Markdown has the words only."""
+
+    href: str
+
+    def __new__(cls, words: str, href: str) -> "Link":
+        """Words, and where they lead."""
+        link = super().__new__(cls, words)
+        link.href = href
+        return link
+
+
+Href = Callable[[int], str]
+"""Where there is more of an experiment, or an empty string."""
 
 
 @dataclass(frozen=True)
@@ -59,10 +79,14 @@ class Patch:
 
 @dataclass(frozen=True)
 class Figure:
-    """A picture. `svg` is markup that chart.py made; `words` say what it shows where there are no pictures."""
+    """A picture. `draw` gives markup that we made; `words` say what it shows where there are no pictures.
 
-    svg: str
-    words: str
+    Where pages are served, a script draws it anew from the numbers that go by its `name`.
+    """
+
+    draw: Callable[[Href], str]
+    words: str = ""
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -79,8 +103,12 @@ Block = Heading | Words | Tiles | Table | Patch | Figure | Fold
 
 def safe(text: str, most: int = LONGEST) -> str:
     """Text without control characters, on one line, cut."""
-    line = " ".join(plain(text[: 4 * most]).split())
-    return line if len(line) <= most else f"{line[: most - 3]}..."
+    return one_line(text, most)
+
+
+def joined(parts: Sequence[str], written: Callable[[str], str]) -> str:
+    """The pieces of a paragraph as a renderer writes them; the space on their sides is kept."""
+    return "".join(f"{' ' * part.startswith(' ')}{written(part)}{' ' * part.endswith(' ')}" for part in parts)
 
 
 def patch_lines(text: str) -> list[str]:

@@ -1,49 +1,46 @@
-"""Pictures of a session as SVG, drawn by hand: colours come from the page's style sheet, words are escaped here."""
+"""Pictures of a session as SVG: its progress, and where the time went."""
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from html import escape
 from typing import Any
 
-from autoresearch.views.blocks import safe
+from autoresearch.views.axes import BOTTOM, HEIGHT, LEFT, LETTER, RIGHT, WIDTH, Scale, axes, line, svg, text
+from autoresearch.views.blocks import Href, safe
 
 Row = dict[str, Any]
 
-WIDTH, HEIGHT = 880, 380
-LEFT, RIGHT, TOP, BOTTOM = 64, 864, 34, 340
 TITLED = 1500  # dots with words of their own; more are drawn as one path
-NAMED = 8  # keeps that are labelled with words, not only with their number
+WORDS, SHORTEST = 36, 12  # letters of a label; where there is room for fewer, the number has to do
+ASLANT, APART = 30, 12  # degrees of the labels, and how far they are from each other
 LEGEND = (("keep", "keep"), ("near", "near miss"), ("dot", "discard"), ("lost", "failed"))
 
 
-@dataclass(frozen=True)
-class Scale:
-    """From experiments and bits per byte to places on the picture."""
-
-    last: int
-    low: float
-    high: float
-
-    def x(self, n: float) -> float:
-        """The place of experiment n."""
-        return LEFT + (RIGHT - LEFT) * (n + 0.5) / (self.last + 1)
-
-    def y(self, score: float) -> float:
-        """The place of a score; what lies outside is put on the edge."""
-        share = (min(max(score, self.low), self.high) - self.low) / (self.high - self.low)
-        return BOTTOM - (BOTTOM - TOP) * share
-
-
-def progress(rows: Sequence[Row], sigma: float | None) -> str:
-    """Each experiment a dot, keeps labelled, the running best, and around it the noise of one trial."""
-    kept = [row for row in rows if row["verdict"] == "keep" and row["val_bpb"] is not None]
+def progress(rows: Sequence[Row], sigma: float | None, href: Href) -> str:
+    """Each experiment a dot, keeps labelled, the running best, and around it the noise of one trial; "" without a base."""
+    kept = scored_keeps(rows)
     if not kept:
         return ""
-    scale = _scale(rows, kept, sigma or 0.0)
-    parts = [*_axes(scale), *_best(kept, scale, sigma or 0.0), *_dots(rows, scale), *_keeps(kept, scale), *_legend()]
+    noise = sigma or 0.0
+    scale = bounds(rows, kept, noise)
+    parts = [*axes(scale, "experiment", "val_bpb", whole=True), *_best(kept, scale, noise)]
+    parts += [*_dots(rows, scale, href), *_keeps(kept, scale, href), *_legend()]
     label = f"Scores of {len(rows) - 1} experiments; the running best goes from {kept[0]['val_bpb']:.4f} to {kept[-1]['val_bpb']:.4f}"
-    return _svg(HEIGHT, label, parts)
+    return svg(HEIGHT, label, parts)
+
+
+def scored_keeps(rows: Sequence[Row]) -> list[Row]:
+    """The base and what was kept on it, as far as it has a score."""
+    return [row for row in rows if row["verdict"] == "keep" and row["val_bpb"] is not None]
+
+
+def bounds(rows: Sequence[Row], kept: Sequence[Row], noise: float) -> Scale:
+    """What is far above the base would flatten everything else: it goes to the upper edge. Below is room for labels."""
+    scores = [row["val_bpb"] for row in rows if row["val_bpb"] is not None]
+    base, best = kept[0]["val_bpb"], min(row["val_bpb"] for row in kept)
+    low = min(min(scores), best - 1.5 * noise)
+    high = max(base + 2 * noise, min(max(scores), base + max(4 * noise, base - best)))
+    room = 0.06 * (high - low) or 0.01
+    return Scale(-0.5, max(row["n"] for row in rows) + 0.5, low - (3 if len(kept) > 1 else 1) * room, high + room)
 
 
 def shares(parts: Sequence[tuple[str, float]]) -> str:
@@ -52,79 +49,72 @@ def shares(parts: Sequence[tuple[str, float]]) -> str:
     found, at = [], 0.0
     for k, (name, value) in enumerate(parts):
         wide = WIDTH * value / whole
-        found.append(f'<rect class="part{k}" x="{at:.1f}" y="0" width="{wide:.1f}" height="26"><title>{_text(name)}</title></rect>')
+        found.append(f'<rect class="part{k}" x="{at:.1f}" y="0" width="{wide:.1f}" height="26"><title>{text(name)}</title></rect>')
         label = f"{name} {100 * value / whole:.0f} %"
         if wide > 7.5 * len(label) + 16:
-            found.append(f'<text class="inside" x="{at + 8:.1f}" y="18">{_text(label)}</text>')
+            found.append(f'<text class="inside" x="{at + 8:.1f}" y="18">{text(label)}</text>')
         at += wide
-    return _svg(26, "Shares of the time", found, "bar")
+    return svg(26, "Shares of the time", found, "bar")
 
 
 # --- parts of the picture
 
 
-def _scale(rows: Sequence[Row], kept: Sequence[Row], sigma: float) -> Scale:
-    """What is far above the base would flatten everything else: it goes to the upper edge."""
-    scores = [row["val_bpb"] for row in rows if row["val_bpb"] is not None]
-    base, best = kept[0]["val_bpb"], min(row["val_bpb"] for row in kept)
-    low = min(min(scores), best - 1.5 * sigma)
-    high = max(base + 2 * sigma, min(max(scores), base + max(4 * sigma, base - best)))
-    room = 0.06 * (high - low) or 0.01
-    return Scale(max(row["n"] for row in rows), low - room, high + room)
-
-
-def _axes(scale: Scale) -> Iterator[str]:
-    for score in _ticks(scale.low, scale.high):
-        y = scale.y(score)
-        yield f'<line class="grid" x1="{LEFT}" x2="{RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
-        yield f'<text class="tick" x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{score:.{_decimals(scale)}f}</text>'
-    for n in _ticks(0, scale.last):
-        if n == int(n):
-            yield f'<text class="tick" x="{scale.x(n):.1f}" y="{BOTTOM + 18}" text-anchor="middle">{n:.0f}</text>'
-    yield f'<text class="tick" x="{(LEFT + RIGHT) / 2}" y="{BOTTOM + 36}" text-anchor="middle">experiment</text>'
-    yield f'<text class="tick" x="{LEFT - 56}" y="{TOP - 16}">val_bpb</text>'
-
-
-def _best(kept: Sequence[Row], scale: Scale, sigma: float) -> Iterator[str]:
+def _best(kept: Sequence[Row], scale: Scale, noise: float) -> Iterator[str]:
     """The incumbent's score as a staircase, and one sigma on each side of it."""
     starts = [scale.x(row["n"]) for row in kept]
     steps = list(zip(starts, [*starts[1:], RIGHT], (row["val_bpb"] for row in kept), strict=True))
     for left, right, score in steps:
-        top, bottom = scale.y(score + sigma), scale.y(score - sigma)
+        top, bottom = scale.y(score + noise), scale.y(score - noise)
         yield f'<rect class="band" x="{left:.1f}" y="{top:.1f}" width="{right - left:.1f}" height="{bottom - top:.1f}"/>'
-    path = " ".join(f"L{left:.1f} {scale.y(score):.1f} L{right:.1f} {scale.y(score):.1f}" for left, right, score in steps)
-    yield f'<path class="best" d="M{path[1:]}"/>'
+    yield line([(x, scale.y(score)) for left, right, score in steps for x in (left, right)], "best")
 
 
-def _dots(rows: Sequence[Row], scale: Scale) -> Iterator[str]:
+def _dots(rows: Sequence[Row], scale: Scale, href: Href) -> Iterator[str]:
     others = [row for row in rows if row["verdict"] not in ("keep", None)]
     if len(others) > TITLED:
         for kind in ("dot", "near", "lost"):
-            path = " ".join(f"M{x:.1f} {y:.1f}h0" for row in others if _kind(row) == kind for x, y in [_place(row, scale)])
+            path = " ".join(f"M{x:.1f} {y:.1f}h0" for row in others if kind_of(row) == kind for x, y in [_place(row, scale)])
             yield f'<path class="many {kind}" d="{path}"/>'
         return
     for row in others:
         x, y = _place(row, scale)
-        title = f"<title>{_text(_told(row))}</title>"
-        if _kind(row) == "lost":
-            yield f'<path class="lost" d="M{x - 3:.1f} {y - 3:.1f}l6 6m0 -6l-6 6">{title}</path>'
+        title = f"<title>{text(_told(row))}</title>"
+        if kind_of(row) == "lost":
+            dot = f'<path class="lost" d="M{x - 3:.1f} {y - 3:.1f}l6 6m0 -6l-6 6">{title}</path>'
         else:
             hollow = " hollow" if row["val_bpb"] > scale.high else ""
-            yield f'<circle class="{_kind(row)}{hollow}" cx="{x:.1f}" cy="{y:.1f}" r="3.2">{title}</circle>'
+            dot = f'<circle class="{kind_of(row)}{hollow}" cx="{x:.1f}" cy="{y:.1f}" r="3.2">{title}</circle>'
+        yield linked(row["n"], href, dot)
 
 
-def _keeps(kept: Sequence[Row], scale: Scale) -> Iterator[str]:
+def _keeps(kept: Sequence[Row], scale: Scale, href: Href) -> Iterator[str]:
+    for row, words in labels(kept, scale):
+        x, y = scale.x(row["n"]), scale.y(row["val_bpb"])
+        dot = f'<circle class="keep" cx="{x:.1f}" cy="{y:.1f}" r="5.5"><title>{text(_told(row))}</title></circle>'
+        turned = f' transform="translate({x - 3:.1f} {y + 14:.1f}) rotate(-{ASLANT})" text-anchor="end"'
+        place = turned if row["n"] > 0 else f' x="{x + 4:.1f}" y="{y - 10:.1f}"'
+        yield linked(row["n"], href, dot + (f'<text class="label"{place}>{text(words)}</text>' if words else ""))
+
+
+def labels(kept: Sequence[Row], scale: Scale) -> Iterator[tuple[Row, str]]:
+    """Each keep with the words at its dot.
+
+    They go aslant to the lower left, square to the staircase, where nothing else is, as far as there is room; the
+    base's go above it. A keep so near to the last one that its words would lie on the other's has none.
+    """
+    slope, last = math.radians(ASLANT), -math.inf
     for row in kept:
         x, y = scale.x(row["n"]), scale.y(row["val_bpb"])
-        words = "base" if row["n"] == 0 else f"{row['n']}"
-        if row["n"] > 0 and len(kept) <= NAMED + 1:
-            words += f": {safe(row['hypothesis'] or '', 34)}"
-        side, anchor = (-4, "end") if x > (LEFT + RIGHT) / 2 else (4, "start")
-        title = f"<title>{_text(_told(row))}</title>"
-        yield (
-            f'<a href="#n{row["n"]}"><circle class="keep" cx="{x:.1f}" cy="{y:.1f}" r="5.5">{title}</circle>'
-            f'<text class="label" x="{x + side:.1f}" y="{y + 20:.1f}" text-anchor="{anchor}">{_text(words)}</text></a>'
-        )
+        room = int(min((x - LEFT) / math.cos(slope), (BOTTOM - 14 - y) / math.sin(slope), WORDS * LETTER) / LETTER)
+        across = x * math.sin(slope) + y * math.cos(slope)
+        number, hypothesis = f"{row['n']}", safe(row["hypothesis"] or "", max(room - 4, 4))
+        words = "base" if row["n"] == 0 else f"{number}: {hypothesis}" if room >= SHORTEST else number
+        if abs(across - last) >= APART:
+            last = across
+            yield row, words
+        else:
+            yield row, ""
 
 
 def _legend() -> Iterator[str]:
@@ -140,8 +130,15 @@ def _legend() -> Iterator[str]:
 # --- small things
 
 
-def _kind(row: Row) -> str:
+def kind_of(row: Row) -> str:
+    """How the dot of an experiment that was not kept looks."""
     return "lost" if row["val_bpb"] is None else "near" if row["near_miss"] else "dot"
+
+
+def linked(n: int, href: Href, markup: str) -> str:
+    """Markup that leads to an experiment, where there is more of it."""
+    leads = href(n)
+    return f'<a href="{text(leads)}">{markup}</a>' if leads else markup
 
 
 def _place(row: Row, scale: Scale) -> tuple[float, float]:
@@ -152,24 +149,3 @@ def _place(row: Row, scale: Scale) -> tuple[float, float]:
 def _told(row: Row) -> str:
     score = "" if row["val_bpb"] is None else f" {row['val_bpb']:.4f}"
     return f"{row['n']} {row['verdict']}{score}: {safe(row['hypothesis'] or '', 120)}"
-
-
-def _ticks(low: float, high: float) -> list[float]:
-    """Four to eight round numbers."""
-    span = max(high - low, 1e-9)
-    size = 10.0 ** math.floor(math.log10(span / 4))
-    step = next(each for each in (size, 2 * size, 5 * size, 10 * size) if span / each <= 8)
-    first = math.ceil(low / step)
-    return [k * step for k in range(first, math.floor(high / step) + 1)]
-
-
-def _decimals(scale: Scale) -> int:
-    return max(2, 2 - math.floor(math.log10(scale.high - scale.low)))
-
-
-def _text(words: str) -> str:
-    return escape(safe(words))
-
-
-def _svg(height: int, label: str, parts: Sequence[str], kind: str = "chart") -> str:
-    return f'<svg class="{kind}" viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{_text(label)}">{"".join(parts)}</svg>'

@@ -1,19 +1,15 @@
-"""Tables of a report that sum up: trials, categories, lineage, how well effects were foreseen, advice."""
+"""Tables of a report that sum up: trials, categories, lineage, how well effects were foreseen."""
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from autoresearch.agents import CATEGORIES
 from autoresearch.ledger import Trial
-from autoresearch.views.blocks import Table, Words, safe
+from autoresearch.review.rates import proportion
+from autoresearch.views import tree
+from autoresearch.views.blocks import Ref, Table, Verbatim, Words, safe
 from autoresearch.views.words import duration
 
 Row = dict[str, Any]
-
-ENOUGH = 8  # tries without a near miss after which a category may be left alone
-PROMISING = 0.8  # odds of a near miss that is named in the advice
-LINEAGE = 60  # versions in the table of the lineage
 
 
 def number(value: float | None) -> str:
@@ -64,23 +60,17 @@ def _category(group: Row, nearest: float | None) -> list[str]:
     return [safe(group["category"], 40), *counts, best, f"{group['minutes']:.1f}", "dead end" if dead else ""]
 
 
-def lineage(rows: Sequence[Row]) -> Table:
+def lineage(rows: Sequence[Row], best: int | None) -> Table:
     """The versions that others were derived from, and what came of those."""
-    children: dict[int, Counter[str]] = {}
-    for row in rows:
-        if row["parent"] is not None and row["verdict"]:
-            verdict = "near miss" if row["near_miss"] else row["verdict"]
-            children.setdefault(row["parent"], Counter())[verdict] += 1
-    shown = [row for row in rows if row["n"] in children or row["verdict"] == "keep"][-LINEAGE:]
     head = ["version", "derived from", "val_bpb", "tried on it", "of these"]
-    return Table(head, [_version(row, children.get(row["n"], Counter())) for row in shown], frozenset(head[:4]))
+    return Table(head, [_version(version) for version in tree.versions(rows, best)], frozenset(head[:4]))
 
 
-def _version(row: Row, children: Counter[str]) -> list[str]:
-    parent = "-" if row["parent"] is None else str(row["parent"])
-    came = ", ".join(f"{count} {verdict}" for verdict, count in children.most_common())
+def _version(version: tree.Version) -> list[str]:
+    row = version.row
+    parent = "-" if row["parent"] is None else Ref(row["parent"])
     score = "-" if row["val_bpb"] is None else f"{row['val_bpb']:.4f}"
-    return [str(row["n"]), parent, score, str(children.total()), came]
+    return [Ref(row["n"]), parent, score, str(version.tried.total()), tree.words(version.tried)]
 
 
 def calibration(tried: Sequence[Row]) -> Iterator[Words]:
@@ -92,14 +82,19 @@ def calibration(tried: Sequence[Row]) -> Iterator[Words]:
     yield Words([f"Over {len(pairs)} experiments the agent expected {foreseen:+.4f} on average; {came:+.4f} came."])
 
 
-def advice(groups: Sequence[Row], near_misses: Sequence[Row]) -> list[str]:
-    """Lines for program.md that follow from counts alone; no words of an agent are in them."""
-    lines = [
-        f"Leave {group['category']} changes alone: {group['experiments']} were tried, none came near."
-        for group in groups
-        if group["category"] in CATEGORIES and group["experiments"] >= ENOUGH and not group["kept"] + group["near_misses"]
-    ]
-    good = [str(row["n"]) for row in near_misses if (row["p_gain"] or 0.0) >= PROMISING][:4]
-    if len(good) > 1:
-        lines.append(f"Combine what experiments {', '.join(good)} did: each was probably better, none for certain.")
-    return lines
+def rates(groups: Sequence[Row], name: str, head: str) -> Table:
+    """How many experiments of each group were kept, with the share that may lie behind it."""
+    columns = [head, "experiments", "kept", "rate", "95 % between", "cost"]
+    return Table(columns, [_rate(group, name) for group in groups], frozenset(columns[1:]))
+
+
+def _rate(group: Row, name: str) -> list[str]:
+    tried, kept = group["experiments"], group["kept"]
+    low, high = proportion(kept, tried)
+    key = Verbatim(group[name][:8]) if name == "program" else safe(group[name], 60)
+    return [key, str(tried), str(kept), percent(kept / tried), f"{percent(low)} and {percent(high)}", money(group["cost_usd"])]
+
+
+def money(dollars: float | None) -> str:
+    """What model calls cost."""
+    return "unknown" if dollars is None else f"${dollars:.2f}"

@@ -14,6 +14,7 @@ from autoresearch.views.blocks import (
     Tiles,
     Verbatim,
     Words,
+    joined,
     patch_lines,
     safe,
 )
@@ -59,14 +60,9 @@ def _heading(block: Heading) -> str:
 
 @_markdown.register
 def _words(block: Words) -> str:
-    line = " ".join("".join(_piece(part) for part in block.parts).split())
+    line = " ".join(joined(block.parts, text).split())
     line = line if block.parts and isinstance(block.parts[0], Verbatim) else _FIRST.sub(r"\1\\\2", line)
     return f"**{line}**" if {"large", "bad"} & set(block.tone.split()) else line
-
-
-def _piece(part: str) -> str:
-    """A part of a paragraph keeps the space on its sides."""
-    return f"{part[:1] if part[:1] == ' ' else ''}{text(part)}{' ' if part[-1:] == ' ' else ''}"
 
 
 @_markdown.register

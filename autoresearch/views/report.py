@@ -2,15 +2,17 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from autoresearch.ledger import Trial
+from autoresearch.review import advice
 from autoresearch.review.morning import KEEPS, OTHERS, Night
 from autoresearch.review.total import Interval
-from autoresearch.views import chart, evidence
-from autoresearch.views.blocks import Block, Figure, Fold, Heading, Patch, Table, Tiles, Verbatim, Words, safe
+from autoresearch.views import chart, evidence, tree
+from autoresearch.views.blocks import Block, Figure, Fold, Heading, Patch, Ref, Table, Tiles, Verbatim, Words, safe
 from autoresearch.views.log import change
-from autoresearch.views.words import duration
+from autoresearch.views.words import between, duration
 
 Row = dict[str, Any]
 
@@ -45,9 +47,9 @@ def _suspects(night: Night) -> Iterator[Block]:
 def _headline(night: Night) -> Iterator[Block]:
     total, status = night.total, night.status
     if total is not None:
-        yield Words([f"{total.val.mean:+.4f} bits per byte, {_between(total.val)}"], f"large {_tone(total.val)}")
+        yield Words([f"{total.val.mean:+.4f} bits per byte, {between(total.val)}"], f"large {_tone(total.val)}")
         yield Words([f"The honest total: experiment {total.final} against the base, {total.pairs} pairs of trials on fresh seeds."])
-        yield Words([f"On the holdout text, which nothing was chosen by: {total.holdout.mean:+.4f}, {_between(total.holdout)}."])
+        yield Words([f"On the holdout text, which nothing was chosen by: {total.holdout.mean:+.4f}, {between(total.holdout)}."])
         yield from _doubts(night)
     elif night.keeps:
         yield Words(["The honest total is not measured yet:", " ", Verbatim("autoresearch total")], "large")
@@ -78,18 +80,18 @@ def _tiles(night: Night) -> Iterator[tuple[str, str]]:
     yield "failed", str(len(night.failures) + len(night.suspects))
     yield "noise of one trial", "-" if status["sigma"] is None else f"{status['sigma']:.4f}"
     yield "time", duration(sum(status["time_split"].values()))
-    yield "money", _money(status["cost_usd"])
+    yield "money", evidence.money(status["cost_usd"])
     yield "protection", status["grade"] or "-"
 
 
 def _progress(night: Night) -> Iterator[Block]:
-    svg = chart.progress(night.rows, night.status["sigma"])
-    if not svg:
+    if not chart.scored_keeps(night.rows):
         return
     yield Heading("Progress")
     kept = ", ".join(f"{row['n']} ({row['val_bpb']:.4f})" for row in night.keeps) or "none"
-    yield Figure(svg, f"Each experiment is a dot in report.html. Kept: {kept}.")
-    yield Words(["Hollow dots lie above the picture, failures on its lower edge. A discard is mostly a single draw: low ones are mostly luck."], "quiet")
+    draw = partial(chart.progress, night.rows, night.status["sigma"])
+    yield Figure(draw, f"Each experiment is a dot in report.html. Kept: {kept}.", "progress")
+    yield Words(["What lies above the picture is on its upper edge, failures are on its lower one. A discard is mostly a single draw: low ones are mostly luck."], "quiet")
 
 
 def _spent(night: Night) -> Iterator[Block]:
@@ -97,12 +99,15 @@ def _spent(night: Night) -> Iterator[Block]:
     whole = sum(night.status["time_split"].values()) or 1.0
     yield Heading("Where the night went")
     yield Words([_course(night)])
-    yield Figure(chart.shares([(TIMES.get(name, name), seconds) for name, seconds in split]), "")
-    rows = [[TIMES.get(name, name), duration(seconds), f"{100 * seconds / whole:.0f} %"] for name, seconds in split]
+    named = [(TIMES.get(name, name), seconds) for name, seconds in split]
+    yield Figure(lambda href: chart.shares(named))
+    rows = [[name, duration(seconds), evidence.percent(seconds / whole)] for name, seconds in named]
     yield Table(["", "time", "share"], rows, frozenset({"time", "share"}))
     cost, keeps = night.status["cost_usd"], len(night.keeps)
-    each = f", {_money(cost / keeps)} for each keep" if cost and keeps else ""
-    yield Words([f"Money for model calls: {_money(cost)}{each}."])
+    each = f", {evidence.money(cost / keeps)} for each keep" if cost and keeps else ""
+    yield Words([f"Money for model calls: {evidence.money(cost)}{each}."])
+    if night.by_model:
+        yield evidence.rates(night.by_model, "model", "model")
     if night.notes:
         yield Words([f"You told it: {'; '.join(safe(note, 300) for note in night.notes[-OTHERS:])}"])
 
@@ -157,7 +162,9 @@ def _dead_ends(night: Night) -> Iterator[Block]:
 def _lineage(night: Night) -> Iterator[Block]:
     if night.keeps:
         yield Heading("Lineage")
-        yield evidence.lineage(night.rows)
+        best = night.status["best"]
+        yield Figure(partial(tree.draw, night.rows, best))
+        yield Fold("as a table", [evidence.lineage(night.rows, best)])
 
 
 def _protection(night: Night) -> Iterator[Block]:
@@ -176,11 +183,10 @@ def _programs(night: Night) -> Iterator[Block]:
     if not night.by_program:
         return
     yield Heading("program.md")
-    rows = [[Verbatim(row["program"][:8]), str(row["experiments"]), str(row["kept"]), _rate(row)] for row in night.by_program]
-    yield Table(["version", "experiments", "kept", "rate"], rows, frozenset({"experiments", "kept", "rate"}))
-    if lines := evidence.advice(night.by_category, night.near_misses):
-        yield Words(["Lines that the evidence suggests for it; the decision is yours:"])
-        yield Patch("\n".join(f"+{line}" for line in lines))
+    yield evidence.rates(night.by_program, "program", "version")
+    if night.advice:
+        yield Words(["What the counts above suggest for the next night. Nothing applies it but you: paste it, or", " ", Verbatim("git apply"), " ", "it."])
+        yield Patch(advice.patch(night.program, night.advice, night.session.tag))
 
 
 SECTIONS: tuple[Callable[[Night], Iterator[Block]], ...] = (
@@ -215,17 +221,12 @@ def _keep(row: Row) -> list[str]:
     return [_n(row), Verbatim((row["sha"] or "")[:7]), score, change(row), evidence.number(row["predicted"]), lines, _what(row, 160)]
 
 
-def _between(interval: Interval) -> str:
-    sure = "" if interval.high < 0 or interval.low > 0 else ": no difference is shown"
-    return f"95 % between {interval.low:+.4f} and {interval.high:+.4f}{sure}"
-
-
 def _tone(interval: Interval) -> str:
     return "good" if interval.high < 0 else "bad" if interval.low > 0 else ""
 
 
 def _n(row: Row) -> str:
-    return str(row["n"])
+    return Ref(row["n"])
 
 
 def _what(row: Row, most: int = 600) -> str:
@@ -242,14 +243,6 @@ def _who(row: Row) -> str:
 
 def _count(rows: Sequence[Row], name: str) -> str:
     return f"{len(rows)} {name}{'' if len(rows) == 1 else 's'}"
-
-
-def _money(dollars: float | None) -> str:
-    return "unknown" if dollars is None else f"${dollars:.2f}"
-
-
-def _rate(row: Row) -> str:
-    return f"{100 * row['kept'] / row['experiments']:.0f} %"
 
 
 def _value(value: Any) -> str:

@@ -5,6 +5,7 @@ from rich.console import Console
 from autoresearch.review.reproduce import Reproduction
 from autoresearch.review.total import Interval, Total
 from autoresearch.views.pairs import print_pairs
+from autoresearch.views.words import between
 
 INDENT = 17  # characters
 
@@ -33,5 +34,4 @@ def print_reproduction(found: Reproduction, console: Console) -> None:
 
 
 def _words(interval: Interval) -> str:
-    sure = "" if interval.high < 0 or interval.low > 0 else ": no difference is shown"
-    return f"{interval.mean:+.4f} bits per byte, 95 % between {interval.low:+.4f} and {interval.high:+.4f}{sure}"
+    return f"{interval.mean:+.4f} bits per byte, {between(interval)}"

@@ -1,15 +1,19 @@
 """The report: what it says first, and that nothing which others wrote can do anything in it."""
 
 import re
+import sys
 import time
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from conftest import git
 
 from autoresearch.ledger import Ledger, Session
-from autoresearch.review import morning
-from autoresearch.views import markdown, report, webpage
+from autoresearch.review import advice, morning
+from autoresearch.review.rates import proportion
+from autoresearch.views import chart, markdown, report, tree, webpage
+from autoresearch.views.axes import Scale
 from autoresearch.views.blocks import PATCH_COLUMNS, PATCH_LINES, Patch, Table, Verbatim, Words
 
 HOSTILE = (
@@ -122,7 +126,7 @@ def test_suspects_come_first_and_what_else_there_is_has_its_place(ledger, sessio
     ]  # fmt: skip
     assert "| 3 | -0.0050 (-0.5 sigma) | 90 % | 1 | nearly |" in text
     assert "| optimiser | 10 | 0 | 0 | 0 | +10.0 sigma | 0.0 | dead end |" in text
-    assert "+Leave optimiser changes alone: 10 were tried, none came near." in text
+    assert "+- Leave optimiser changes alone: 10 were tried, none came near." in text
     assert "| 2 | crash | boom | oom |" in text and "You told it: try a longer warmdown" in text
 
 
@@ -130,6 +134,53 @@ def test_what_was_not_protected_is_said(ledger, session, tmp_path):
     weak = ledger.update_session(session.id, grade="WEAK", layers={"seccomp": False})
     page, text = both(ledger, weak, tmp_path)
     assert "**Grade WEAK: not everything was protected" in text and "| seccomp | False |" in text and "<details open>" in page
+
+
+def test_money_is_told_by_model(ledger, session, tmp_path):
+    add(ledger, session, 1, "keep", val_bpb=1.9, delta=-0.1, model="big")
+    add(ledger, session, 2, "discard", val_bpb=2.1, delta=0.1, model="big")
+    ledger.add_call(session.id, n=1, model="big", cost_usd=0.25, purpose="propose")
+    assert "| big | 2 | 1 | 50 % | 9 % and 91 % | \\$0.25 |" in both(ledger, session, tmp_path)[1]
+
+
+def test_the_tree_has_the_way_to_the_incumbent_straight_down_and_other_lines_beside_it(ledger, session, tmp_path):
+    for n, parent, verdict in ((1, 0, "keep"), (2, 0, "discard"), (3, 2, "discard"), (4, 1, "keep"), (5, 2, "crash"), (6, 4, "discard")):
+        add(ledger, session, n, verdict, parent=parent, val_bpb=None if verdict == "crash" else 1.9)
+    found = tree.versions(night(ledger, session, tmp_path).rows, 4)
+    assert [(version.row["n"], version.lane) for version in found] == [(0, 0), (2, 1), (1, 0), (4, 0)]
+    assert tree.words(found[1].tried) == "1 discard, 1 crash"
+    assert "| 2 | 0 | 1.9000 | 2 | 1 discard, 1 crash |" in both(ledger, session, tmp_path)[1]
+
+
+def test_a_circle_of_parents_is_no_endless_tree(ledger, session, tmp_path):
+    for n, parent in ((1, 2), (2, 1), (3, 3)):
+        add(ledger, session, n, "keep", parent=parent, val_bpb=1.9)
+    assert [version.row["n"] for version in tree.versions(night(ledger, session, tmp_path).rows, 3)] == [0, 1, 2, 3]
+
+
+def test_labels_of_keeps_lie_apart():
+    keeps = [{"n": n, "val_bpb": 2.0 - n / 1000, "hypothesis": "a longer warmdown, and then some"} for n in (0, 30, 31, 60, 99)]
+    scale = Scale(-0.5, 100.5, 1.8, 2.1)
+    found = {row["n"]: words for row, words in chart.labels(keeps, scale)}
+    assert found == {0: "base", 30: "30: a longer warmdown, and then some", 31: "", 60: found[60], 99: found[99]} and found[60] and found[99]
+
+
+def test_the_patch_for_program_md_applies(ledger, session, finished):
+    rows = [{"n": n, "verdict": "crash", "near_miss": False, "p_gain": None, "delta": None} for n in range(1, 12)]
+    lines = advice.lines(rows, [{"category": "schedule", "experiments": 11, "kept": 0, "near_misses": 0, "failed": 11}], 0.1)
+    assert lines[0].startswith("Leave schedule changes alone") and lines[-1] == "Make sure that a change runs: 11 of 11 gave no score."
+    text = (finished / "program.md").read_text()
+    (finished / "advice.patch").write_text(advice.patch(text, lines, "t"))
+    git(finished, "apply", "advice.patch")
+    after = (finished / "program.md").read_text()
+    assert after.startswith(text) and after.endswith(f"- {lines[-1]}\n") and "## What session t showed" in after
+    git(finished, "checkout", "program.md")
+    assert advice.patch(text, [], "t") == ""
+
+
+@pytest.mark.parametrize(("found", "tried", "low", "high"), [(0, 0, 0, 1), (0, 10, 0.0, 0.278), (5, 10, 0.237, 0.763), (1, 100, 0.002, 0.054)])
+def test_a_share_has_its_interval(found, tried, low, high):
+    assert proportion(found, tried) == pytest.approx((low, high), abs=5e-4)  # Wilson's, as in the tables
 
 
 # --- what it does not do
@@ -237,5 +288,10 @@ def test_the_command_writes_both_files_and_says_where(finished, monkeypatch, tmp
     assert "SMOOTHING = 0.02" in (finished / "runs/t/report.html").read_text()
     assert runner.invoke(app, ["report", "--out", str(tmp_path / "new" / "folder")]).exit_code == 0
     assert (tmp_path / "new/folder/report.md").read_text().startswith("# autoresearch: t\n")
+    done = runner.invoke(app, ["report", "--png", str(tmp_path / "pictures" / "chart.png")])
+    assert done.output.split()[2] == str(tmp_path / "pictures" / "chart.png")
+    assert (tmp_path / "pictures" / "chart.png").read_bytes().startswith(b"\x89PNG")
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    assert "pip install 'autoresearch[plot]'" in str(runner.invoke(app, ["report", "--png", "x.png"]).exception)
     (tmp_path / "file").write_text("")
     assert "cannot be written" in str(runner.invoke(app, ["report", "--out", str(tmp_path / "file")]).exception)

@@ -1,0 +1,52 @@
+"""Commands that make pages: report, serve."""
+
+import time
+from pathlib import Path
+
+import typer
+
+from autoresearch.cli.app import LOOK, TAG, app, opened
+from autoresearch.errors import UserError
+
+
+@app.command(rich_help_panel=LOOK)
+def report(
+    tag: str = TAG,
+    out: Path = typer.Option(None, help="Folder for report.html and report.md; by default runs/TAG."),
+    png: Path = typer.Option(None, help="File for the chart as a picture too; needs the extra `plot`."),
+) -> None:
+    """What happened, whether to believe it and what to look at next: one HTML page and a Markdown summary."""
+    from autoresearch import config, start
+    from autoresearch.files import written
+    from autoresearch.review import morning
+    from autoresearch.views import markdown, webpage
+    from autoresearch.views import report as view
+
+    root = start.repository()
+    with opened(tag) as (store, session):
+        program = morning.program(root / config.load(root, {}).program)
+        night = morning.read(store, session, root / "runs", time.time(), program)
+    title, blocks = view.title(night), view.blocks(night)
+    texts = {"report.html": webpage.page(title, blocks), "report.md": markdown.document(blocks)}
+    for name, text in texts.items():
+        print(written((out or root / "runs" / session.tag) / name, [text]))
+    if png:
+        from autoresearch.views import picture
+
+        print(picture.save(night.rows, night.status["sigma"], png))
+
+
+@app.command(rich_help_panel=LOOK)
+def serve(
+    port: int = typer.Option(8765, min=0, max=65535, help="0 takes any that is free."),
+    host: str = typer.Option("127.0.0.1", help="127.0.0.1, ::1 or localhost: nothing else can be reached."),
+) -> None:
+    """The same pages in a browser on this machine, live and read-only; needs the extra `web`."""
+    from autoresearch import start
+
+    root = start.repository()
+    try:
+        from autoresearch.web import server
+    except ImportError:
+        raise UserError("serve needs starlette and uvicorn: pip install 'autoresearch[web]'") from None
+    server.serve(root, host, port)

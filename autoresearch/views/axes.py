@@ -1,0 +1,69 @@
+"""What every picture of ours is made of: an SVG with axes. Colours come from the style sheet of the page."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from html import escape
+
+from autoresearch.views.blocks import safe
+
+WIDTH, HEIGHT = 880, 380
+LEFT, RIGHT, TOP, BOTTOM = 64, 864, 34, 340
+LETTER = 6.8  # width of a letter at most, mostly
+
+
+@dataclass(frozen=True)
+class Scale:
+    """From numbers to places on the picture: `first` to `last` from left to right, `low` to `high` upwards."""
+
+    first: float
+    last: float
+    low: float
+    high: float
+
+    def x(self, value: float) -> float:
+        """How far to the right."""
+        return LEFT + (RIGHT - LEFT) * (value - self.first) / (self.last - self.first)
+
+    def y(self, value: float) -> float:
+        """How far down; what lies outside is put on the edge."""
+        share = (min(max(value, self.low), self.high) - self.low) / (self.high - self.low)
+        return BOTTOM - (BOTTOM - TOP) * share
+
+
+def axes(scale: Scale, across: str, up: str, whole: bool = False) -> Iterator[str]:
+    """Lines and numbers; `whole`: only whole numbers from left to right."""
+    digits = max(2, 2 - math.floor(math.log10(scale.high - scale.low)))
+    for value in ticks(scale.low, scale.high):
+        y = scale.y(value)
+        yield f'<line class="grid" x1="{LEFT}" x2="{RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
+        yield f'<text class="tick" x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{value:.{digits}f}</text>'
+    for value in ticks(scale.first, scale.last):
+        if not whole or value == int(value):
+            yield f'<text class="tick" x="{scale.x(value):.1f}" y="{BOTTOM + 18}" text-anchor="middle">{value:g}</text>'
+    yield f'<text class="tick" x="{(LEFT + RIGHT) / 2}" y="{BOTTOM + 36}" text-anchor="middle">{text(across)}</text>'
+    yield f'<text class="tick" x="{LEFT - 56}" y="{TOP - 16}">{text(up)}</text>'
+
+
+def ticks(low: float, high: float) -> list[float]:
+    """Four to eight round numbers."""
+    span = max(high - low, 1e-9)
+    size = 10.0 ** math.floor(math.log10(span / 4))
+    step = next(each for each in (size, 2 * size, 5 * size, 10 * size) if span / each <= 8)
+    first = math.ceil(low / step)
+    return [round(k * step, 12) for k in range(first, math.floor(high / step) + 1)]
+
+
+def line(points: Sequence[tuple[float, float]], kind: str) -> str:
+    """Straight from point to point, both in places on the picture."""
+    return f'<path class="{kind}" d="M{" L".join(f"{x:.1f} {y:.1f}" for x, y in points)}"/>' if points else ""
+
+
+def text(words: str) -> str:
+    """The one way by which text comes onto a picture."""
+    return escape(safe(words))
+
+
+def svg(height: float, label: str, parts: Sequence[str], kind: str = "chart") -> str:
+    """The whole picture; `label` is for those who cannot see it."""
+    return f'<svg class="{kind}" viewBox="0 0 {WIDTH} {height:g}" role="img" aria-label="{text(label)}">{"".join(parts)}</svg>'

@@ -1,0 +1,57 @@
+"""What stands before every page: who may ask, how, and what a browser may do with the answer.
+
+A page of another site can make a browser send requests here. By the name in `Host` those are known that come by way of a
+foreign name for this machine (DNS rebinding), and the headers keep everything else from being read or framed.
+"""
+
+from collections.abc import Collection
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self';"
+    " frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+)
+HEADERS = {
+    "content-security-policy": POLICY,
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "cache-control": "no-store",
+}
+METHODS = ("GET", "HEAD")
+
+
+class Guard:
+    """Lets through what asks one of `hosts` by GET or HEAD, and puts the headers on every answer."""
+
+    def __init__(self, app: ASGIApp, hosts: Collection[str]) -> None:
+        self.app, self.hosts = app, frozenset(hosts)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+        if scope["type"] != "http":
+            return
+
+        async def sealed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                own = {name.encode(): value.encode() for name, value in HEADERS.items()}
+                kept = [(name, value) for name, value in message.get("headers", []) if name.lower() not in own]
+                message = {**message, "headers": [*kept, *own.items()]}
+            await send(message)
+
+        named = [value.decode("latin-1").lower() for name, value in scope["headers"] if name == b"host"]
+        if len(named) != 1 or named[0] not in self.hosts:
+            await _refuse(sealed, 400, b"this is not the address of this server\n")
+        elif scope["method"] not in METHODS:
+            await _refuse(sealed, 405, b"these pages can only be read\n", (b"allow", b"GET, HEAD"))
+        else:
+            await self.app(scope, receive, sealed)
+
+
+async def _refuse(send: Send, status: int, words: bytes, *headers: tuple[bytes, bytes]) -> None:
+    plain = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(words)).encode()), *headers]
+    await send({"type": "http.response.start", "status": status, "headers": plain})
+    await send({"type": "http.response.body", "body": words})

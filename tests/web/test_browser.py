@@ -1,0 +1,100 @@
+"""The pages in a real browser, with their script: they are drawn, they follow the session, and nothing is complained of."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from browser import CHROMIUM, Browser, browser
+from shown import add, served
+
+from autoresearch.ledger import Ledger
+from autoresearch.review import morning
+from autoresearch.views import report, webpage
+
+pytest_plugins = ["web_fixtures"]
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed: the pages were not tried in a browser")
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    with browser() as found:
+        found.look(1000)
+        yield found
+
+
+@pytest.fixture(autouse=True)
+def _quiet(chromium: Browser) -> Iterator[None]:
+    chromium.said.clear()
+    yield
+    assert chromium.said == []
+
+
+DRAWN = "document.querySelectorAll('figure.drawn canvas').length"
+
+
+@pytest.mark.parametrize(("path", "pictures"), [("/", 0), ("/s/calm", 1), ("/s/wild", 1), ("/s/wild/1", 1), ("/compare/calm/wild", 1), ("/s/wild/experiments", 0)])
+def test_no_page_makes_the_browser_complain(chromium: Browser, pages: httpx.Client, path: str, pictures: int) -> None:
+    chromium.open(f"{pages.base_url}{path}")
+    chromium.until(f"{DRAWN} === {pictures}")
+    assert chromium.value("document.documentElement.scrollWidth") <= 1000
+    assert chromium.value("[...document.scripts].map((each) => each.src).filter((src) => !src.includes('/static/')).length") == 0
+
+
+def test_a_phone_needs_no_scrolling_sideways(chromium: Browser, pages: httpx.Client) -> None:
+    chromium.look(390, phone=True)
+    for path in ("/", "/s/wild", "/s/wild/1", "/s/calm/experiments", "/compare/calm/wild"):
+        chromium.open(f"{pages.base_url}{path}")
+        assert chromium.value("document.documentElement.scrollWidth") <= 390, path
+    chromium.look(1000)
+
+
+def test_words_appear_where_one_points_and_a_click_leads_to_the_experiment(chromium: Browser, pages: httpx.Client) -> None:
+    chromium.open(f"{pages.base_url}/s/wild")
+    chromium.until(f"{DRAWN} === 1")
+    chromium.value("document.querySelector('.u-over').scrollIntoView({block: 'center'})")
+    box = chromium.value("(b => ({x: b.x, y: b.y, width: b.width, height: b.height}))(document.querySelector('.u-over').getBoundingClientRect())")
+    place = {"x": box["x"] + box["width"] * 0.25, "y": box["y"] + box["height"] / 2}
+    chromium.ask("Input.dispatchMouseEvent", type="mouseMoved", **place)
+    assert chromium.until("document.querySelector('.told').textContent.trim()").startswith("1 keep: <script>alert(1)</script>")
+    for kind in ("mousePressed", "mouseReleased"):
+        chromium.ask("Input.dispatchMouseEvent", type=kind, button="left", clickCount=1, **place)
+    chromium.until("location.pathname === '/s/wild/1'")
+
+
+def test_the_page_follows_a_session_that_runs(chromium: Browser, alone: Path) -> None:
+    with Ledger.open(alone / "runs" / "ledger.db") as store, served(alone) as client:
+        wild = store.session("wild")
+        assert wild is not None
+        experiment = store.add_experiment(wild.id, 5, hypothesis="now", state="measuring")
+        trial = store.start_trial(wild.id, experiment.id, "screen", 9, "blob")
+        told = {"n": 5, "purpose": "screen", "seed": 9, "fraction": 0.2, "curve": [[0.0, 6.0], [0.2, 5.0]], "started": 1.0}
+        (alone / "runs" / "wild" / "live.json").write_text(json.dumps(told))
+        chromium.open(f"{client.base_url}/s/wild")
+        chromium.until(f"{DRAWN} === 2 && stamp !== undefined")
+        told |= {"fraction": 0.4, "curve": [[0.0, 6.0], [0.2, 5.0], [0.4, 4.5]]}
+        (alone / "runs" / "wild" / "live.json").write_text(json.dumps(told))
+        chromium.until("charts.some(({chart}) => chart.data[1].includes(4.5))")
+        store.end_trial(trial.id, "ok", 1.8, {})
+        store.update_experiment(experiment.id, state="settled", verdict="keep", val_bpb=1.8, hypothesis="it became better", settled=9.0)
+        add(store, wild, 6, "discard", 1.95)
+        chromium.until("document.body.textContent.includes('it became better')")
+        chromium.until(f"{DRAWN} === 1")
+        chromium.open("about:blank")
+
+
+def test_a_report_opens_from_the_disk(chromium: Browser, root: Path, tmp_path: Path) -> None:
+    with Ledger.open(root / "runs" / "ledger.db", readonly=True) as store:
+        wild = store.session("wild")
+        assert wild is not None
+        night = morning.read(store, wild, root / "runs", 0.0, (root / "program.md").read_text())
+    path = tmp_path / "report.html"
+    path.write_text(webpage.page("t", report.blocks(night)))
+    chromium.ask("Network.enable")
+    chromium.ask("Network.emulateNetworkConditions", offline=True, latency=0, downloadThroughput=0, uploadThroughput=0)
+    chromium.open(path.as_uri())
+    chromium.ask("Network.emulateNetworkConditions", offline=False, latency=0, downloadThroughput=-1, uploadThroughput=-1)
+    assert chromium.value("performance.getEntriesByType('resource').length") == 0
+    assert chromium.value("getComputedStyle(document.querySelector('main')).maxWidth") == "928px"

@@ -1,0 +1,159 @@
+"""What the pages show, and that it is what the ledger has."""
+
+import json
+import math
+from pathlib import Path
+from urllib.parse import quote
+
+import httpx
+import pytest
+from shown import HOSTILE, Tags, served
+
+from autoresearch.ledger import Ledger
+from autoresearch.review import compare
+from autoresearch.review.total import Interval
+from autoresearch.web import listing, live
+
+pytest_plugins = ["web_fixtures"]
+
+
+def numbers_of(text: str) -> list[int]:
+    """The experiments of the table, in its order."""
+    return [int(link.rsplit("/", 1)[1]) for link in Tags(text).links() if link.rsplit("/", 1)[-1].isdigit()]
+
+
+def test_every_session_is_listed_the_newest_first(pages: httpx.Client) -> None:
+    found = Tags(pages.get("/").text)
+    sessions = [link for link in found.links() if link.startswith("/s/")]
+    assert sessions[1:] == ["/s/wild", "/s/calm"] and sessions[0].startswith("/s/%3Cscript%3E")
+    assert "-0.0500, 95 % between -0.0600 and -0.0400" in found.words and "2.0000 → 1.9000" in found.words
+
+
+def test_a_session_is_its_report_with_ways_to_every_experiment(pages: httpx.Client) -> None:
+    text = pages.get("/s/calm").text
+    assert "<svg" in text and "The honest total: experiment 1 against the base" in text
+    assert {"/s/calm/1", "/s/calm/2", "/s/calm/3"} <= set(Tags(text).links())
+    assert "data-state" not in text  # it is over
+
+
+def test_an_experiment_has_all_that_is_known_of_it(pages: httpx.Client) -> None:
+    text = pages.get("/s/wild/1").text
+    assert "1.890000" in text and "<td>screen</td>" in text and 'class="curve curve0"' in text
+    assert "Derived from experiment" in Tags(text).words and "bytes before this" in text
+    assert len(text) < 200_000  # its log is longer
+    assert "None: this is the base." in pages.get("/s/calm/0").text
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ("", [3, 2, 1, 0]), ("?sort=n", [0, 1, 2, 3]), ("?sort=val_bpb", [1, 0, 2, 3]), ("?sort=-val_bpb", [2, 0, 1, 3]),
+        ("?verdict=near+miss", [2]), ("?category=architecture&sort=n", [1, 2]), ("?sort=-cost&verdict=keep", [1, 0]),
+        ("?sort=nonsense&page=x", [3, 2, 1, 0]), ("?page=99999999999", [3, 2, 1, 0]), ("?page=2", []),
+        ("?verdict=%3Cscript%3E", []), ("?unknown=1", [3, 2, 1, 0]),
+    ],
+)  # fmt: skip
+def test_experiments_are_filtered_and_sorted_by_links(pages: httpx.Client, asked: str, expected: list[int]) -> None:
+    assert numbers_of(pages.get(f"/s/calm/experiments{asked}").text) == expected
+
+
+def test_the_links_of_the_table_lead_where_they_say(pages: httpx.Client) -> None:
+    links = Tags(pages.get("/s/calm/experiments").text).links()
+    crash = next(link for link in links if "verdict=crash" in link)
+    assert numbers_of(pages.get(f"/s/calm/experiments{crash}").text) == [3]
+    choice = listing.Choice.of({"sort": "cost", "verdict": "keep"})
+    assert choice.by("cost").address == "?verdict=keep&sort=-cost&page=1" and choice.where("verdict", None).only == {}
+
+
+def test_ten_thousand_experiments_are_leafed_through() -> None:
+    row = {"state": "settled", "verdict": "discard", "near_miss": False, "val_bpb": 2.0, "delta": 0.1, "sigma": 0.1, "sha": "a" * 40}
+    row |= {"agent": "sweep", "category": "other", "hypothesis": "x", "reason": "y", "cost_usd": None, "seconds": 1.0}
+    rows = [row | {"n": n} for n in range(10_000)]
+    *_, table, way = listing.blocks(rows, listing.Choice.of({"page": "50"}))
+    assert len(table.rows) == listing.PAGE and table.rows[-1][0] == "0" and len(way.parts) == 100
+
+
+def test_two_sessions_side_by_side(pages: httpx.Client) -> None:
+    found = Tags(pages.get("/compare/calm/wild").text)
+    assert "Not the same: budget: 5m against 15cpu." in found.words and "not measured" in found.words
+    assert "1 of 3: 33 %, 95 % between 6 % and 79 %" in found.words
+    assert [len(pages.get(f"/compare/{pair}").text) > 0 for pair in ("calm/calm", "calm/nobody")] == [True, True]
+    gains = pages.get("/compare/calm/wild/gains.json").json()
+    assert [series["name"] for series in gains["series"]] == ["calm", "wild"] and gains["series"][0]["y"][-2] == pytest.approx(-0.1)
+
+
+def test_differences_have_intervals() -> None:
+    found = compare.difference(Interval(-0.05, -0.08, -0.02), Interval(-0.01, -0.05, 0.03))
+    assert (found.mean, found.low, found.high) == pytest.approx((-0.04, -0.09, 0.01))
+
+
+def test_the_numbers_of_the_chart_are_those_of_the_ledger(pages: httpx.Client) -> None:
+    found = pages.get("/s/calm/progress.json").json()
+    columns = {series["name"]: series["y"] for series in found["series"]}
+    assert found["x"] == [0, 1, 2, 3] and columns["keep"] == [2.0, 1.9, None, None]
+    assert columns["running best"] == [2.0, 1.9, 1.9, 1.9] and columns["near miss"] == [None, None, 2.1, None]
+    assert columns["high"][1] == pytest.approx(1.91) and columns["failed"][3] == found["low"]
+    assert found["words"]["3"] == "3 crash: a broken one"
+    curves = pages.get("/s/calm/1/curves.json").json()
+    assert len(curves["x"]) == 20 and [series["name"] for series in curves["series"]] == ["screen, seed 1001", "experiment 0"]
+
+
+# --- what runs now
+
+
+def test_the_running_trial_is_shown_and_a_change_is_noticed(alone: Path) -> None:
+    with Ledger.open(alone / "runs" / "ledger.db") as store, served(alone) as client:
+        assert client.get("/s/wild/live.json").json()["x"] == []
+        before = client.get("/s/wild/state.json").json()["stamp"]
+        wild = store.session("wild")
+        experiment = store.add_experiment(wild.id, 5, hypothesis="now", state="measuring")
+        store.start_trial(wild.id, experiment.id, "screen", 9, "blob")
+        told = {"n": 5, "purpose": "screen", "stage": "train", "tokens_per_second": 12345.6, "fraction": 0.25, "curve": [[0.0, 6.0], [0.1, 5.0], [0.25, 4.0]], "started": 1.0}
+        (alone / "runs" / "wild" / "live.json").write_text(json.dumps(told))
+        assert client.get("/s/wild/state.json").json()["stamp"] != before
+        text = client.get("/s/wild").text
+        assert 'data-chart="live"' in text and "12,346 tokens a second" in text and "experiment 5, screen, 25 %" in text and 'data-state="/s/wild/state.json"' in text
+        found = client.get("/s/wild/live.json").json()
+        assert [series["name"] for series in found["series"]] == ["experiment 5, screen, 25 %", "experiment 1, the incumbent"]
+        assert found["series"][0]["y"][found["x"].index(0.25)] == 4.0 and found["x"][-1] == 1.0
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", "null", '{"n": 1}', '{"n": [], "purpose": 1, "seed": 2, "fraction": 0, "curve": []}',
+     '{"n": 1, "purpose": "x", "seed": 2, "fraction": 0, "curve": [[1]]}', '{"n": 1e999, "purpose": "x", "seed": 2, "fraction": 0, "curve": []}'],
+)  # fmt: skip
+def test_what_is_not_a_trial_is_none(tmp_path: Path, text: str) -> None:
+    assert live.read(tmp_path, "t") is None
+    (tmp_path / "t").mkdir()
+    (tmp_path / "t" / "live.json").write_text(text)
+    assert live.read(tmp_path, "t") is None
+
+
+def test_a_curve_with_holes_is_shown_without_them(tmp_path: Path) -> None:
+    (tmp_path / "t").mkdir()
+    told = {"n": 1, "purpose": "x", "seed": 2, "fraction": math.nan, "curve": [[0, math.nan], [0.5, 3], [0.6, math.inf]]}
+    (tmp_path / "t" / "live.json").write_text(json.dumps(told))
+    found = live.read(tmp_path, "t")
+    assert found is not None and found.curve == [(0.5, 3.0)] and found.fraction == 0.0
+
+
+# --- what is not there
+
+
+@pytest.mark.parametrize("path", ["/s/nobody", "/s/calm/77", "/s/calm/x", "/nowhere", "/s/nobody/state.json", "/s/", "/s/calm/99999999999999999999999"])
+def test_what_is_not_there_is_said_to_be_missing(pages: httpx.Client, path: str) -> None:
+    answer = pages.get(path)
+    assert answer.status_code == 404 and "Not found" in answer.text and "content-security-policy" in answer.headers
+
+
+def test_without_a_ledger_there_is_one_line(tmp_path: Path) -> None:
+    with served(tmp_path) as client:
+        answer = client.get("/")
+    assert answer.status_code == 503 and "no session yet: start one with" in answer.text
+
+
+def test_a_tag_is_text_like_any(pages: httpx.Client) -> None:
+    tag = HOSTILE.replace("\x1b", "")
+    answer = pages.get(f"/s/{quote(tag, safe='')}")
+    assert answer.status_code in (200, 404) and "<script>alert" not in answer.text

@@ -1,0 +1,154 @@
+"""What strangers send, and what agents wrote, does nothing."""
+
+import hashlib
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+from programs import autoresearch
+from shown import Tags, raw
+
+from autoresearch.errors import UsageError, UserError
+from autoresearch.web import server
+from autoresearch.web.guard import HEADERS
+
+pytest_plugins = ["web_fixtures"]
+
+PAGES = [
+    "/", "/compare", "/compare/calm/wild", "/s/calm", "/s/wild", "/s/wild/experiments", "/s/wild/experiments?sort=verdict", "/s/wild/0",
+    "/s/wild/1", "/s/wild/2", "/s/wild/3", "/s/wild/4", "/s/%3Cscript%3Ealert(1)%3C%2Fscript%3E", "/compare/%3Cimg%20src=x%3E/%22",
+]  # fmt: skip
+DATA = ["/s/wild/progress.json", "/s/wild/live.json", "/s/wild/state.json", "/s/wild/1/curves.json", "/compare/calm/wild/gains.json"]
+ALLOWED = {"/static/style.css", "/static/uplot.css", "data:,"}
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_hostile_text_is_only_text(pages: httpx.Client, path: str) -> None:
+    answer = pages.get(path)
+    tags = Tags(answer.text)
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert {tag for tag, _ in tags.found}.isdisjoint({"img", "iframe", "object", "base", "form", "foreignobject"})
+    for tag, attributes in tags.found:
+        assert not [name for name in attributes if name.startswith("on") or name in ("style", "srcset")], tag
+        assert tag != "script" or str(attributes["src"]).startswith("/static/")
+        assert tag != "link" or attributes["href"] in ALLOWED
+    assert all(re.match(r"/(?!/)|\?|#", link) for link in tags.links())
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]", answer.text)
+
+
+def test_it_can_be_read_all_the_same(pages: httpx.Client) -> None:
+    assert "<script>alert(1)</script>" in Tags(pages.get("/s/wild/1").text).words
+
+
+@pytest.mark.parametrize("path", [*PAGES, *DATA, "/static/pages.js", "/nowhere"])
+def test_every_answer_has_the_headers(pages: httpx.Client, path: str) -> None:
+    answer = pages.get(path)
+    assert {name: answer.headers[name] for name in HEADERS} == HEADERS
+    assert "access-control-allow-origin" not in answer.headers and "server" not in answer.headers
+
+
+def test_data_is_json_and_nothing_else(pages: httpx.Client) -> None:
+    for path in DATA:
+        assert pages.get(path).headers["content-type"] == "application/json" and pages.get(path).status_code == 200
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:{port}", "127.0.0.1", "127.0.0.1:1", "localhost.:{port}", "127.0.0.1:{port}@evil", "0.0.0.0:{port}", ""])
+def test_a_foreign_name_for_this_machine_is_refused(pages: httpx.Client, host: str) -> None:
+    answer = pages.get("/", headers={"host": host.format(port=pages.base_url.port)})
+    assert answer.status_code == 400 and answer.headers["content-security-policy"] == HEADERS["content-security-policy"]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:{port}", "localhost:{port}", "LOCALHOST:{port}", "[::1]:{port}"])
+def test_its_own_names_are_answered(pages: httpx.Client, host: str) -> None:
+    assert pages.get("/", headers={"host": host.format(port=pages.base_url.port)}).status_code == 200
+
+
+def test_two_names_or_none_are_refused(pages: httpx.Client) -> None:
+    port = pages.base_url.port
+    assert port is not None
+    own = b"Host: 127.0.0.1:%d\r\n" % port
+    for lines in (own + b"Host: evil.example\r\n", own + own, b""):
+        assert raw(port, b"GET / HTTP/1.1\r\n" + lines + b"Connection: close\r\n\r\n").startswith(b"HTTP/1.1 400")
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "BREW"])
+def test_pages_can_only_be_read(pages: httpx.Client, method: str) -> None:
+    answer = pages.request(method, "/s/calm")
+    assert answer.status_code == 405 and answer.headers["allow"] == "GET, HEAD"
+
+
+def test_a_head_has_no_body(pages: httpx.Client) -> None:
+    answer = pages.head("/s/calm")
+    assert answer.status_code == 200 and answer.content == b""
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["../app.py", "..%2f..%2fpyproject.toml", "%2e%2e/%2e%2e/ledger.db", "..%5c..%5capp.py", "/etc/passwd", "style.css%00.js", "templates/report.css", "", "STYLE.CSS"],
+)  # fmt: skip
+def test_only_our_own_files_are_served(pages: httpx.Client, path: str) -> None:
+    port = pages.base_url.port
+    assert port is not None
+    head = f"GET /static/{path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n"
+    assert raw(port, head.encode()).startswith(b"HTTP/1.1 404")
+
+
+def test_our_own_files_have_their_kind(pages: httpx.Client) -> None:
+    kinds = {name: pages.get(f"/static/{name}").headers["content-type"] for name in ("style.css", "uplot.css", "uplot.js", "pages.js")}
+    assert {kind.split(";")[0] for kind in kinds.values()} == {"text/css", "text/javascript"}
+
+
+def test_reading_changes_nothing(root: Path, pages: httpx.Client) -> None:
+    def state() -> dict[str, str]:
+        files = [path for path in sorted(root.rglob("*")) if path.is_file() and path.suffix not in (".db-shm", ".db-wal")]
+        return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+    before = state()
+    for path in PAGES + DATA:
+        pages.get(path)
+    assert state() == before
+
+
+# --- where it listens
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.org", ""])
+def test_it_listens_on_loopback_only(host: str) -> None:
+    with pytest.raises(UsageError, match="loopback only"):
+        server.listen(host, 0)
+
+
+def test_a_busy_port_is_one_clear_line() -> None:
+    with server.listen("127.0.0.1", 0) as taken, pytest.raises(UserError, match="choose another one with --port"):
+        server.listen("localhost", taken.getsockname()[1])
+
+
+def test_the_command_serves_until_it_is_interrupted(root: Path) -> None:
+    subprocess.run(["git", "init", "-q", str(root)], check=True)
+    subprocess.run(["git", "-C", str(root), "-c", "user.name=t", "-c", "user.email=t@localhost", "commit", "-q", "--allow-empty", "-m", "x"], check=True)
+    command = [sys.executable, "-m", "autoresearch", "serve", "--port", "0"]
+    with subprocess.Popen(command, cwd=root, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        address = re.match(r"http://127\.0\.0\.1:\d+/", process.stderr.readline())
+        assert address is not None
+        assert httpx.get(address[0], trust_env=False).status_code == 200
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0 and process.stderr.read() == ""
+    done = autoresearch(root, "serve", "--host", "0.0.0.0")
+    assert done.returncode == 2 and done.stderr.count("\n") == 1 and "ssh -L" in done.stderr
+
+
+def test_without_the_extra_it_says_what_to_install(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from typer.testing import CliRunner
+
+    from autoresearch.cli import app
+
+    monkeypatch.chdir(root)
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    monkeypatch.delitem(sys.modules, "autoresearch.web.server")
+    monkeypatch.delattr("autoresearch.web.server")
+    assert "pip install 'autoresearch[web]'" in str(CliRunner().invoke(app, ["serve"]).exception)

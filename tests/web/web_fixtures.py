@@ -1,0 +1,50 @@
+"""A plugin: a repository with two sessions that were never run, and a server of its pages."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from shown import HOSTILE, add, served, session, total
+
+from autoresearch.ledger import Ledger
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Session `calm` is over; `wild` runs, and says everything that could do harm."""
+    root = tmp_path_factory.mktemp("served")
+    (root / "program.md").write_text(f"Lower it. {HOSTILE}\n")
+    with Ledger.open(root / "runs" / "ledger.db") as store:
+        calm = session(store, "calm")
+        add(store, calm, 1, "keep", 1.9, hypothesis="deeper", category="architecture", reason="confirmed", cost_usd=0.5)
+        add(store, calm, 2, "discard", 2.1, hypothesis="wider", category="architecture", near_miss=True, p_gain=0.4)
+        add(store, calm, 3, "crash", hypothesis="a\nbroken one", category="numerics", reason="oom", cost_usd=0.1)
+        total(store, calm, 1, -0.05)
+        wild = session(store, "wild", runs=True, budget="15cpu")
+        text = {"hypothesis": HOSTILE, "reason": HOSTILE, "category": HOSTILE, "agent": HOSTILE, "model": HOSTILE, "mode": HOSTILE}
+        for n, verdict in enumerate(("keep", "suspect", "discard", "crash"), 1):
+            score = 1.9 - n / 100 if verdict in ("keep", "discard") else None
+            add(store, wild, n, verdict, score, near_miss=verdict == "discard", program_hash=HOSTILE, **text)
+        store.post(wild.id, "note", HOSTILE)
+        session(store, HOSTILE.replace("\x1b", ""))
+    for n in (1, 2):
+        folder = root / "runs" / "wild" / f"{n}"
+        folder.mkdir(parents=True)
+        (folder / "patch.diff").write_text(f"+{HOSTILE}\n" * 50)
+        (folder / "trial-0.log").write_text(f"{HOSTILE}\n" * 5000)
+    return root
+
+
+@pytest.fixture(scope="module")
+def pages(root: Path) -> Iterator[httpx.Client]:
+    """They are only read: no test needs a server of its own."""
+    with served(root) as client:
+        yield client
+
+
+@pytest.fixture
+def alone(root: Path, tmp_path: Path) -> Path:
+    """A copy to change."""
+    return Path(shutil.copytree(root, tmp_path / "served"))
