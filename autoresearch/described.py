@@ -32,7 +32,7 @@ def by_agent(proposal: Proposal, brief: Brief) -> dict[str, Any]:
         "predicted": proposal.predicted,
         "params": proposal.params | ({"idea": idea} if idea else {}),
         "cost_usd": proposal.cost_usd,
-        "mode": brief.direction.mode if brief.direction else None,
+        "mode": brief.direction.mode if brief.direction else proposal.mode,
         "line": brief.direction.line if brief.direction else None,
     }
 

@@ -114,7 +114,7 @@ class Evidence:
         if experiment.n == 0:
             return "base" if len(trials) < self.replicates else None
         if not trials:
-            return "sentinel" if self._due() else "screen"
+            return "sentinel" if self._due(experiment) else "screen"
         if sum(trial.outcome != "ok" for trial in self._beside(trials)) >= PATIENCE:
             return None
         return NEXT.get(self._judge(experiment).action)
@@ -157,9 +157,9 @@ class Evidence:
             return None
         return f"experiment {experiment.n} scores {away:+.1f} sigma from before: the machine has changed, older trials count for less"
 
-    def _due(self) -> bool:
-        """Whether the incumbent has to be measured again before anything is held against it."""
-        if self.session.judge == "greedy":
+    def _due(self, experiment: Experiment) -> bool:
+        """Whether the incumbent has to be measured again before an experiment is held against it."""
+        if self.session.judge == "greedy" and experiment.mode not in judge.SIMPLER_MODES:
             return False
         trials = self.trials(self.incumbent())
         sentinels = [trial for trial in trials if trial.purpose in FRESH]
@@ -220,6 +220,8 @@ class Evidence:
         """Whether it takes code, or a kept change, out of the incumbent."""
         if experiment.mode in judge.SIMPLER_MODES:
             return True
+        if self.session.judge == "greedy":
+            return False
         incumbent = known(self.ledger.experiment(self.session.id, self.incumbent().n))
         ours, theirs = source.size(known(experiment.text)), source.size(known(incumbent.text))
         return ours.lines < theirs.lines and ours.tokens < theirs.tokens

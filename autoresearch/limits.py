@@ -24,11 +24,14 @@ class Limits:
         left = self.left()
         return None if left is None else time.time() + left
 
-    def reached(self, decided: int, trial_seconds: Sequence[float]) -> str | None:
-        """The reason to stop now, if any: a trial that would end after the deadline is not begun."""
+    def reached(self, decided: int, trial_seconds: Sequence[float], reserve: float = 0.0) -> str | None:
+        """The reason to stop now, if any: a trial that would end after the deadline is not begun.
+
+        The last `reserve` seconds are kept free for something else.
+        """
         if self.interrupted:
             return "interrupted"
-        if self.too_late(trial_seconds):
+        if self.too_late(trial_seconds, reserve):
             return "deadline"
         if self.max_experiments is not None and decided >= self.max_experiments:
             return "max experiments"
@@ -38,10 +41,10 @@ class Limits:
         """Seconds until the deadline, if there is one."""
         return None if self.until is None else self.until - since_boot()
 
-    def too_late(self, trial_seconds: Sequence[float]) -> bool:
+    def too_late(self, trial_seconds: Sequence[float], reserve: float = 0.0) -> bool:
         """Whether one more trial would end after the deadline, if it takes as long as the last `RECENT` ones."""
         left = self.left()
-        return left is not None and _mean(trial_seconds) > left
+        return left is not None and _mean(trial_seconds) + reserve > left
 
 
 def _mean(values: Sequence[float]) -> float:

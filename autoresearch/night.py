@@ -4,16 +4,23 @@ import os
 import secrets
 import time
 from contextlib import suppress
+from dataclasses import asdict
 from typing import Any
 
 from autoresearch import agents, ledger, plan, start
+from autoresearch.agents import Agent, Proposal
+from autoresearch.agents.given import Given
 from autoresearch.agents.library import LedgerLibrary
 from autoresearch.agents.services import CallRecord, Services
 from autoresearch.constraints import Constraints
 from autoresearch.errors import UserError
-from autoresearch.ledger import Ledger
+from autoresearch.evidence import known
+from autoresearch.ledger import Experiment, Ledger
 from autoresearch.limits import Limits
 from autoresearch.measure import machine
+from autoresearch.measure.result import Progress
+from autoresearch.review import total
+from autoresearch.review.again import Again
 from autoresearch.session import Reporter, Session
 from autoresearch.start import Place
 from autoresearch.workspace import Workspace
@@ -40,9 +47,12 @@ def spend(place: Place, store: Ledger, limits: Limits, reporter: Reporter) -> tu
     reporter.opened(row, place, found, workspace.dirty())
     reason = "error"
     try:
-        reason = _session(row, place, store, workspace, limits, reporter).run()
+        running = _session(row, place, store, workspace, limits, reporter)
+        reason = running.run()
+        if reason not in GOES_ON and running.reserve() > 0:
+            _total(row, place, store, workspace, reporter)
     except KeyboardInterrupt:
-        reason = "interrupted"
+        reason = reason if reason != "error" else "interrupted"
     finally:
         store.abandon_open_trials(row.id)
         store.update_session(row.id, state="ended", stop_reason=reason)
@@ -50,10 +60,51 @@ def spend(place: Place, store: Ledger, limits: Limits, reporter: Reporter) -> tu
     return reason, row.tag
 
 
+def _total(row: ledger.Session, place: Place, store: Ledger, workspace: Workspace, reporter: Reporter) -> None:
+    """The honest total, as the last part of the session's time; a trial of it that fails costs nothing else."""
+
+    def watch(n: int, progress: Progress) -> None:
+        reporter.progress(n, "total", progress)
+
+    try:
+        found = total.measure_total(Again(store, row, workspace, place.settings, place.data, watch), place.config.total_pairs)
+        kind, data = "total", asdict(found)
+        words = f"{found.val.mean:+.4f} bits per byte, between {found.val.low:+.4f} and {found.val.high:+.4f}"
+    except UserError as error:
+        kind, words, data = "total failed", str(error), {}
+    store.event(row.id, kind, words, data=data)
+    reporter.event(kind, None, words, data)
+
+
+def take_out(row: ledger.Session, place: Place, store: Ledger, proposal: Proposal, by: str, reporter: Reporter) -> Experiment:
+    """Measure and judge a version without some of the kept changes, as one more experiment of a session that is over."""
+    workspace = Workspace(place.root, place.config.train)
+    check_same(row, place)
+    found = start.inspection(place)
+    newest = ledger.newest(store, row) or 0
+    state = {"state": row.state, "stop_reason": row.stop_reason}
+    row = store.update_session(row.id, state="running", pid=os.getpid(), grade=found.grade, layers=found.layers)
+    try:
+        limits = Limits(max_experiments=newest + 1)
+        _session(row, place, store, workspace, limits, reporter, Given(by, proposal)).run()
+    finally:
+        store.abandon_open_trials(row.id)
+        store.update_session(row.id, **state)
+    workspace.follow(row.tag)
+    return known(store.experiment(row.id, newest + 1))
+
+
 def _session(
-    row: ledger.Session, place: Place, store: Ledger, workspace: Workspace, limits: Limits, reporter: Reporter
+    row: ledger.Session,
+    place: Place,
+    store: Ledger,
+    workspace: Workspace,
+    limits: Limits,
+    reporter: Reporter,
+    given: Agent | None = None,
 ) -> Session:
-    agent = _agent(row, place, store, limits)
+    agent = given or _agent(row, place, store, limits)
+    seconds = limits.left()
     return Session(
         row=row,
         ledger=store,
@@ -67,6 +118,7 @@ def _session(
         base=plan.fitted(workspace.read(row.base_sha), place.slot.device),
         identity=identity(place),
         replicates=place.config.replicates,
+        reserve=lambda: 0.0 if given else total.reserve(store, row, place.config.total_pairs, seconds),
         constraints=Constraints(place.config.max_gpu_gb, place.config.max_parameters, place.config.max_lines),
         disk=1e9 * place.config.max_disk_gb,
         limits=limits,

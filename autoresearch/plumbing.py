@@ -1,5 +1,6 @@
 """Git on one repository, in a way that neither disturbs its user nor is disturbed by the user's settings."""
 
+import hashlib
 import tempfile
 import time
 from collections.abc import Mapping
@@ -119,6 +120,13 @@ class Plumbing:
 def encoded(text: str) -> bytes:
     """As UTF-8; half a surrogate pair, as a model can write it, has none."""
     return text.encode(errors="replace")
+
+
+def blob(text: str, like: str) -> str:
+    """The hash that git gives a text, of the same kind as the hash `like` (SHA-1 or SHA-256)."""
+    content = encoded(text)
+    kind = hashlib.sha256 if len(like) == 64 else hashlib.sha1
+    return kind(b"blob %d\0" % len(content) + content).hexdigest()
 
 
 def repository(folder: Path) -> Any:

@@ -14,6 +14,7 @@ from autoresearch.agents import Agent, BadProposal, Exhausted, Proposal, Spent, 
 from autoresearch.agents.standing import Standing
 from autoresearch.brief import Brief
 from autoresearch.constraints import Constraints
+from autoresearch.judge import SIMPLER_MODES
 from autoresearch.ledger import Ledger
 
 BROKEN_LIMIT = 10  # proposals in a row that cannot even be recorded end a session without a stand-in
@@ -141,6 +142,8 @@ def refused(
     """Why the text must not be measured; None if it may."""
     if constraints and (words := constraints.too_long(proposal.text)):
         return Refusal("invalid", words)
+    if proposal.mode in SIMPLER_MODES:  # what it goes back to was measured once, against another incumbent
+        return None
     try:
         twin = twins.find(ledger, session_id, proposal.text)
     except SyntaxError as error:

@@ -74,6 +74,7 @@ class Session:
     base: str  # text of experiment 0
     identity: dict[str, Any]  # what trials are measured on, now
     replicates: int = 3
+    reserve: Callable[[], float] = lambda: 0.0  # seconds of the session's time that are kept for what comes after the loop
     constraints: Constraints = field(default_factory=Constraints)
     limits: Limits = field(default_factory=Limits)
     reporter: Reporter = field(default_factory=Reporter)
@@ -182,7 +183,7 @@ class Session:
         while (purpose := self.evidence.next_purpose(experiment)) is not None:
             if self.limits.interrupted:
                 raise Interrupted
-            if purpose in NEXT.values() and self.limits.too_late(self._lasted()):
+            if purpose in NEXT.values() and self.limits.too_late(self._lasted(), self.reserve()):
                 break
             self._trial(experiment, purpose)
         return self._advance(experiment, "measured")
@@ -255,7 +256,7 @@ class Session:
         """Why to stop now; None to go on. Waits here while the session is paused."""
         while True:
             newest = known(ledger.newest(self.ledger, self.row))
-            if (reason := self.limits.reached(newest, self._lasted())) is not None:
+            if (reason := self.limits.reached(newest, self._lasted(), self.reserve())) is not None:
                 return reason
             if self.ledger.take(self.row.id, "stop"):
                 return "stopped"

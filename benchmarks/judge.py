@@ -105,6 +105,7 @@ class Night:
         self.lowest = self.first = self.incumbent[0].score
         self.versions: list[list[Draw]] = []
         self.past: list[tuple[float, float]] = []
+        self.known = (0, 0), judge.noise([], EARLIER)
         for effect in plan if plan is not None else self._ideas(random.Random(f"ideas {self.seed}")):
             if self.machine.spent >= self.trials:
                 break
@@ -144,7 +145,11 @@ class Night:
         return len(self.incumbent) < REPLICATES or self.machine.spent - self.incumbent[-1].at >= EVERY
 
     def _noise(self) -> judge.Noise:
-        return judge.noise([*(draws for draws in self.versions if len(draws) > 1), self.incumbent], EARLIER)
+        groups = [*(draws for draws in self.versions if len(draws) > 1), self.incumbent]
+        drawn = sum(map(len, groups)), len(groups)
+        if drawn != self.known[0]:  # else nothing is new since the last time
+            self.known = drawn, judge.noise(groups, EARLIER)
+        return self.known[1]
 
     def _decide(self, candidate: list[Draw]) -> judge.Decision:
         if self.rule == ONE_RERUN:

@@ -83,6 +83,8 @@ class Proposal:
     cost_usd: float | None = None
     params: dict[str, Any] = field(default_factory=dict)
     trace: list[dict[str, Any]] = field(default_factory=list)
+    mode: str | None = None
+    """What it is, where nobody was asked for it: `revert` or `prune` take kept changes out."""
 
 
 class Agent(Protocol):

@@ -1,8 +1,6 @@
 """Commands that verify, and take home: doctor, total, reproduce, export, sample."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,11 +9,11 @@ import typer
 from rich.console import Console
 
 from autoresearch.cli.app import JSON, RUN, TAG, VERIFY, app, opened, print_json
+from autoresearch.cli.slot import again
 from autoresearch.errors import UsageError, UserError
 
 if TYPE_CHECKING:
     from autoresearch.ledger import Experiment, Ledger, Session
-    from autoresearch.review.again import Again
     from autoresearch.review.checkpoint import Checkpoint
 
 
@@ -79,10 +77,10 @@ def total(
     from autoresearch.review.total import measure_total
     from autoresearch.views.total import print_total
 
-    with _again(tag) as again:
-        found = measure_total(again, pairs)
+    with again(tag) as measuring:
+        found = measure_total(measuring, pairs)
         data = asdict(found)
-        again.ledger.event(again.session.id, "total", f"{found.val.mean:+.4f} bits per byte", data=data)
+        measuring.ledger.event(measuring.session.id, "total", f"{found.val.mean:+.4f} bits per byte", data=data)
     if as_json:
         print_json(data)
     else:
@@ -100,8 +98,8 @@ def reproduce(
     from autoresearch.review.reproduce import reproduce as measure_again
     from autoresearch.views.total import print_reproduction
 
-    with _again(tag) as again:
-        found = measure_again(again, n, draws)
+    with again(tag) as measuring:
+        found = measure_again(measuring, n, draws)
     if as_json:
         print_json(asdict(found))
     else:
@@ -198,10 +196,10 @@ def _train_again(n: int | None, tag: str | None, path: Path) -> "Checkpoint":
     """Train a version, by default the incumbent, once more for its weights."""
     from autoresearch.review import checkpoint
 
-    with _again(tag) as again:
-        experiment = _version(again.ledger, again.session, n)
+    with again(tag) as measuring:
+        experiment = _version(measuring.ledger, measuring.session, n)
         typer.echo(f"a session stores no weights: experiment {experiment.n} is trained once more", err=True)
-        made = checkpoint.make(again, experiment, path)
+        made = checkpoint.make(measuring, experiment, path)
     typer.echo(f"it scored {made.val_bpb:.6f} with seed {made.seed}; on record is {made.recorded:.6f}", err=True)
     return made
 
@@ -215,23 +213,3 @@ def _version(store: "Ledger", session: "Session", n: int | None) -> "Experiment"
     if found is None or found.sha is None:
         raise UserError(f"session {session.tag} has no such version: see `autoresearch log --all`")
     return found
-
-
-@contextmanager
-def _again(tag: str | None) -> Iterator["Again"]:
-    """Everything to measure versions of a session again with, on the slot that they were measured on."""
-    from autoresearch import night, slots, start
-    from autoresearch.config import cache_folder
-    from autoresearch.measure.cell import protect_self
-    from autoresearch.review.again import Again
-    from autoresearch.views.live import Live
-    from autoresearch.workspace import Workspace
-
-    protect_self()
-    with opened(tag, readonly=False) as (store, session):
-        place = start.place({"budget": session.settings["budget"], "device": session.settings["device"]})
-        night.check_same(session, place)
-        with slots.hold(place.slot, cache_folder() / "locks"), Live(gpu=place.slot.gpu) as live:
-            workspace = Workspace(place.root, place.config.train)
-            watch = lambda n, progress: live.progress(n, "again", progress)  # noqa: E731
-            yield Again(store, session, workspace, place.settings, place.data, watch)

@@ -20,8 +20,9 @@ class Rule:
     most: int
 
 
+DEFAULT = Rule(promising=0.2, futile=0.15, certain=0.6, least=2, most=4)
 RULES = {
-    "default": Rule(promising=0.2, futile=0.15, certain=0.6, least=2, most=4),
+    "default": DEFAULT,
     "strict": Rule(promising=0.2, futile=0.15, certain=0.95, least=2, most=8),
     "greedy": None,  # the original's: any lower number is kept
 }
@@ -62,9 +63,10 @@ def decide(
     """
     found = _Found(candidate, incumbent, noise, beliefs or Beliefs())
     chosen = RULES[rule]
-    if chosen is None:
+    if chosen is None and simpler is None:
         lower = candidate[0].score < min(draw.score for draw in incumbent)
         return found.decision(*(("keep", "a lower number") if lower else ("discard", "not a lower number")), " (greedy rule)")
+    chosen = chosen or DEFAULT
     if simpler is not None and (simplification := _simplification(found, chosen, simpler)) is not None:
         return simplification
     return _screened(found, chosen) if len(candidate) == 1 else _measured(found, chosen)

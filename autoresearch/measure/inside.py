@@ -28,6 +28,7 @@ for _name, _folder in (("autoresearch", HERE.parent), ("autoresearch.measure", H
     sys.modules.setdefault(_name, _package)
 from autoresearch.measure import answers, wire  # noqa: E402
 
+STEP_FADES = 0.9  # how much of a long step is remembered at the next one
 LOG_INTERVAL = 0.01  # s between two points that are sent; what is logged more often is merged into the next
 
 
@@ -35,7 +36,8 @@ class Trial:
     """What train.py is given; see "The contract of train.py" in the README.
 
     Before `start()` there is no training data in this process. After it, `rows` are uint16
-    [n, seq_len + 1] and `progress` runs from 0 to 1 over the budget, less `reserve` (time that `save` needs).
+    [n, seq_len + 1] and `progress` runs from 0 to 1 over the budget, less `reserve` (time that `save` needs). It is
+    1 where another step, as long as the longest of the last ones, would not end in time.
     """
 
     def __init__(self, channel: wire.Channel, hello: dict[str, Any], torch: Any) -> None:
@@ -48,6 +50,7 @@ class Trial:
         self.reserve: float = hello["reserve"]
         self._unit: str = hello["unit"]
         self._drawn = 0
+        self._looked = self._step = 0.0  # of the budget: at the last look at `progress`, and from one look to the next
         self._unsent: dict[str, float] = {}
         self._logged = 0.0
         self._shards: list[Any] = []
@@ -60,7 +63,7 @@ class Trial:
         go = self._channel.receive()
         assert go is not None
         self._charged = float(go.fields["charged"])
-        self._started = self._now()
+        self._started, self._looked = self._now(), self._charged
         self._shards = [_map_rows(fd, self.seq_len) for fd in go.fds]
         go.close()
 
@@ -80,7 +83,10 @@ class Trial:
         if self._unit == "steps":
             return min(1.0, self._drawn / self.budget)
         spent = self._charged + self._now() - self._started
-        return min(1.0, spent / max(self.budget - self.reserve, 1e-9))
+        self._step = max(spent - self._looked, STEP_FADES * self._step)
+        self._looked = spent
+        left = self.budget - self.reserve - spent
+        return 1.0 if left < self._step else spent / (self.budget - self.reserve)
 
     def batches(self, batch_size: int) -> Iterator[tuple[Any, Any]]:
         """Endless (x, y), int64 [batch_size, seq_len], in an order drawn from the seed, fresh in each epoch."""

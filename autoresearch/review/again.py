@@ -10,6 +10,7 @@ from autoresearch.measure.data import Dataset
 from autoresearch.measure.result import Progress, Result
 from autoresearch.measure.settings import Settings
 from autoresearch.measure.trial import measure
+from autoresearch.plumbing import blob
 from autoresearch.workspace import Workspace
 
 PURPOSE = "total"
@@ -26,20 +27,21 @@ class Again:
     data: Dataset
     watch: Callable[[int, Progress], None]
 
-    def done(self, experiment: Experiment) -> int:
+    def done(self, experiment: Experiment, purpose: str = PURPOSE) -> int:
         """How often a version was measured again before."""
         trials = self.ledger.trials(self.session.id, experiment.id)
-        return sum(trial.purpose == PURPOSE for trial in trials)
+        return sum(trial.purpose == purpose for trial in trials)
 
     def seed(self, k: int) -> int:
         """The seed of draw `k`: the same for every version."""
         return self.session.seed_of("total", k)
 
-    def trial(self, experiment: Experiment, k: int) -> Result:
-        """One trial on val and holdout. Raises UserError where it gives no score."""
-        text = self.workspace.read(known(experiment.sha))
+    def trial(self, experiment: Experiment, k: int, purpose: str = PURPOSE, text: str | None = None) -> Result:
+        """One trial on val and holdout, of the version or of another text in its stead. Raises UserError without a score."""
+        text = self.workspace.read(known(experiment.sha)) if text is None else text
         seed = self.seed(k)
-        trial = self.ledger.start_trial(self.session.id, experiment.id, PURPOSE, seed, known(experiment.blob))
+        hashed = blob(text, known(experiment.blob))
+        trial = self.ledger.start_trial(self.session.id, experiment.id, purpose, seed, hashed)
         result = measure(
             text,
             seed,

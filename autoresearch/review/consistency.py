@@ -12,8 +12,9 @@ from pathlib import Path
 from autoresearch import config
 from autoresearch.files import stored
 from autoresearch.ledger import Experiment, Ledger, Trial
+from autoresearch.plumbing import blob
 from autoresearch.review.lineage import ancestry
-from autoresearch.review.story import Story, blob, blob_of
+from autoresearch.review.story import Story, blob_of
 from autoresearch.workspace import Workspace
 
 DISTRUST = "do not trust experiment {n}: `autoresearch show {n}` has its text, `autoresearch trial` measures it again"

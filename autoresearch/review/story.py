@@ -1,6 +1,5 @@
 """One session as the ledger tells it, beside the repository and the files that it left."""
 
-import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -9,7 +8,6 @@ from autoresearch.artefacts import Artefacts
 from autoresearch.errors import UserError
 from autoresearch.evidence import by_experiment, judging
 from autoresearch.ledger import Experiment, Ledger, Session, Trial, results_tsv
-from autoresearch.plumbing import encoded
 from autoresearch.workspace import Workspace
 
 
@@ -64,13 +62,6 @@ class Story:
     def name(self, path: Path) -> str:
         """A file as it is called from the top of the repository."""
         return str(path.relative_to(self.root))
-
-
-def blob(text: str, like: str) -> str:
-    """The hash that git gives a text, of the same kind as the hash `like` (SHA-1 or SHA-256)."""
-    content = encoded(text)
-    kind = hashlib.sha256 if len(like) == 64 else hashlib.sha1
-    return kind(b"blob %d\0" % len(content) + content).hexdigest()
 
 
 def blob_of(workspace: Workspace, sha: str) -> str | None:

@@ -12,11 +12,12 @@ from typing import Any
 
 from autoresearch import judge
 from autoresearch.evidence import known
-from autoresearch.ledger import Event
+from autoresearch.ledger import Event, Ledger, Session
 from autoresearch.measure.result import Result
 from autoresearch.review.again import PURPOSE, Again
 from autoresearch.review.lineage import stack
 
+SHARE = 0.1  # of a night that the total may take
 LEVEL = 0.975  # each side of the interval: 95 % in all
 
 
@@ -67,6 +68,16 @@ def measure_total(again: Again, pairs: int) -> Total:
     holdout = interval([known(b.holdout_bpb) - known(a.holdout_bpb) for a, b in zip(before, after, strict=True)])
     minimum = _running_minimum(again)
     return Total(base.n, final.n, pairs, val, holdout, minimum, minimum - val.mean)
+
+
+def reserve(store: Ledger, session: Session, pairs: int, night: float | None) -> float:
+    """Seconds that a total of so many pairs will take, 0 where there is none to measure or the night (seconds) is too short."""
+    kept = [row for row in store.experiments(session.id, verdict="keep") if row.state == "settled"]
+    took = [trial.ended - trial.started for trial in store.trials(session.id, kept[-1].id) if trial.ended] if kept else []
+    if len(kept) < 2 or not took or any(total.final == kept[-1].n for total in recorded(store.events(session.id))):
+        return 0.0
+    seconds = 2 * pairs * max(took)
+    return seconds if night is None or seconds <= SHARE * night else 0.0
 
 
 def interval(differences: Sequence[float]) -> Interval:

@@ -1,0 +1,28 @@
+"""One change that is there already, from a person or from arithmetic: it only has to be measured."""
+
+from typing import TYPE_CHECKING
+
+from autoresearch.agents import Exhausted, Proposal
+
+if TYPE_CHECKING:
+    from autoresearch.brief import Brief
+
+
+class Given:
+    """Proposes one thing, once."""
+
+    model: str | None = None
+    repairs = 0
+
+    def __init__(self, name: str, proposal: Proposal) -> None:
+        self.name = name
+        self.proposals = [proposal]
+
+    def check(self) -> None:
+        """There is nothing that could be missing."""
+
+    def propose(self, brief: "Brief") -> Proposal:
+        """The change. Raises Exhausted after it."""
+        if not self.proposals:
+            raise Exhausted("agent exhausted")
+        return self.proposals.pop()

@@ -1,0 +1,49 @@
+"""What commands need that measure versions of a session which is over: its slot, its settings, a place for them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from autoresearch.cli.app import opened
+
+if TYPE_CHECKING:
+    from autoresearch.ledger import Session
+    from autoresearch.review.again import Again
+    from autoresearch.start import Place
+    from autoresearch.views.live import Live
+
+
+def place_of(session: "Session") -> "Place":
+    """Where the session's trials ran, as it was set up. Raises UserError where they could not be compared with those of now."""
+    from autoresearch import night, start
+
+    settings = session.settings
+    place = start.place({"budget": settings["budget"], "device": settings["device"], "judge": session.judge})
+    night.check_same(session, place)
+    return place
+
+
+@contextmanager
+def held(place: "Place") -> Iterator["Live"]:
+    """The slot for ourselves, and the lines that show what happens on it."""
+    from autoresearch import slots
+    from autoresearch.config import cache_folder
+    from autoresearch.measure.cell import protect_self
+    from autoresearch.views.live import Live
+
+    protect_self()
+    with slots.hold(place.slot, cache_folder() / "locks"), Live(gpu=place.slot.gpu) as live:
+        yield live
+
+
+@contextmanager
+def again(tag: str | None) -> Iterator["Again"]:
+    """Everything to measure versions of a session again with."""
+    from autoresearch.review.again import Again
+    from autoresearch.workspace import Workspace
+
+    with opened(tag, readonly=False) as (store, session):
+        place = place_of(session)
+        with held(place) as live:
+            workspace = Workspace(place.root, place.config.train)
+            yield Again(store, session, workspace, place.settings, place.data, lambda n, at: live.progress(n, "again", at))

@@ -1,0 +1,99 @@
+"""Kept changes taken out again: which of them carry anything, the stack without the rest, reverts, reviews."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import git, make_repository
+
+GAIN = ("SMOOTHING = 0.5 ", "SMOOTHING = 0.02 ")
+IDLE = "    step = 0\n"  # names without use come before it
+
+
+@pytest.fixture(scope="module")
+def greedy(settings_of: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A session that kept one real gain, and something that hardly does anything."""
+    from conftest import BIGRAM
+
+    folder = tmp_path_factory.mktemp("greedy")
+    root, script = make_repository(folder / "repository", BIGRAM), folder / "script"
+    script.mkdir()
+    at = BIGRAM.split("\n").index(IDLE.rstrip())
+    (script / "01-smoother.py").write_text(BIGRAM.replace(*GAIN))
+    for k in range(2, 9):
+        (script / f"{k:02}-idle.patch").write_text(f"--- a/train.py\n+++ b/train.py\n@@ -{at},0 +{at + 1} @@\n+    unused_{k} = {k}\n")
+    done = program(root, settings_of, "run", "--agent", f"scripted:{script}", "--judge", "greedy", AUTORESEARCH_SEED="5", AUTORESEARCH_TOTAL_PAIRS="0")
+    assert done.returncode == 0, done.stderr
+    return root
+
+
+@pytest.fixture
+def night(greedy: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(greedy, tmp_path / "repository")
+
+
+def program(root: Path, env: dict[str, str], *words: str, **more: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "autoresearch", *words]
+    return subprocess.run(command, cwd=root, env=env | more, capture_output=True, text=True, timeout=120)
+
+
+def answer(root: Path, env: dict[str, str], *words: str, code: int = 0) -> Any:
+    done = program(root, env, *words, "--json")
+    assert done.returncode == code, done.stderr
+    return json.loads(done.stdout)
+
+
+def text(root: Path) -> str:
+    return git(root, "show", "refs/autoresearch/t/best:train.py")
+
+
+def kept(root: Path, env: dict[str, str]) -> list[int]:
+    return [row["n"] for row in answer(root, env, "log") if row["n"]]
+
+
+def test_what_carries_nothing_is_found_and_pruned(night: Path, settings_of: dict[str, str]) -> None:
+    before = kept(night, settings_of)
+    assert before[0] == 1 and len(before) > 1, "the session kept nothing idle: choose another seed"
+    found = answer(night, settings_of, "ablate", "--prune")
+    parts = {part["n"]: part for part in found["parts"]}
+    assert list(parts) == before and parts[1]["carries"] and parts[1]["loss"] > 10 * parts[1]["error"]
+    idle = [n for n, part in parts.items() if not part["carries"]]
+    assert "later changes stand on the same lines" in parts[before[1]]["conflict"]
+    assert idle and all(abs(parts[n]["loss"]) < parts[1]["loss"] / 50 for n in idle if parts[n]["loss"] is not None)
+    pruned = answer(night, settings_of, "show", str(found["pruned"]))
+    assert (pruned["verdict"], pruned["mode"], pruned["agent"]) == ("keep", "prune", "ablate")
+    assert "SMOOTHING = 0.02" in text(night)
+    assert answer(night, settings_of, "doctor", "--ledger") == []
+    assert answer(night, settings_of, "status")["stop_reason"] == "agent exhausted"
+
+
+def test_a_change_under_later_ones_cannot_be_taken_out(night: Path, settings_of: dict[str, str]) -> None:
+    idle = kept(night, settings_of)[1:]
+    assert len(idle) > 1, "the session kept only one idle change: choose another seed"
+    done = program(night, settings_of, "revert", str(idle[0]))
+    assert done.returncode == 1 and "cannot be taken out" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_gain_is_not_reverted_and_what_does_nothing_is(night: Path, settings_of: dict[str, str]) -> None:
+    found = answer(night, settings_of, "revert", "1", code=1)
+    assert found["verdict"] == "discard" and found["delta"] > 0 and "SMOOTHING = 0.02" in text(night)
+    last = kept(night, settings_of)[-1]
+    found = answer(night, settings_of, "revert", str(last))
+    assert found["verdict"] == "keep" and "less" in found["reason"]
+    assert git(night, "rev-parse", "autoresearch/t").strip() == found["sha"]
+    done = program(night, settings_of, "revert", "99")
+    assert done.returncode == 1 and "is not among the keeps" in done.stderr
+
+
+def test_a_review_is_on_record_and_export_warns_of_the_rest(night: Path, settings_of: dict[str, str]) -> None:
+    said = answer(night, settings_of, "review", "1", "--accept", "--note", "reads well")
+    assert (said["accepted"], said["note"]) == (True, "reads well") and said["by"]
+    done = program(night, settings_of, "export", "--branch", "tidy")
+    numbers = ", ".join(map(str, kept(night, settings_of)[1:]))
+    assert done.returncode == 0 and f"nobody has reviewed what was kept here: experiments {numbers};" in done.stderr
+    assert program(night, settings_of, "review", "1").returncode == 2
+    assert "was not kept" in program(night, settings_of, "review", "99", "--reject").stderr
