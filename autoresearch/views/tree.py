@@ -25,7 +25,10 @@ class Version:
 
 
 def versions(rows: Sequence[Row], best: int | None) -> list[Version]:
-    """In the order of the picture: each version, then what was derived from it beside the way to the incumbent, then the way on."""
+    """In the order of the picture: each version, what was derived from it beside the way to the incumbent, the way on.
+
+    A line beside it goes straight on with the last version that was derived.
+    """
     tried = _tried(rows)
     shown = {row["n"]: row for row in [row for row in rows if row["n"] in tried or row["verdict"] == "keep"][-VERSIONS:]}
     way = set(_way(best, shown))
@@ -37,8 +40,9 @@ def versions(rows: Sequence[Row], best: int | None) -> list[Version]:
     while waiting:
         n, lane = waiting.pop()
         found.append(Version(shown[n], lane, tried.get(n, Counter())))
-        beside = [(child, lane + 1) for child in children.get(n, []) if child not in way]
-        waiting += [(child, lane) for child in children.get(n, []) if child in way] + beside[::-1]
+        derived = children.get(n, [])
+        on = [child for child in derived if child in way] if n in way else derived[-1:]
+        waiting += [(child, lane) for child in on] + [(child, lane + 1) for child in derived[::-1] if child not in on]
     return found
 
 

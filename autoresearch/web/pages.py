@@ -52,7 +52,7 @@ def sessions(store: Ledger, now: float) -> Iterator[Block]:
 
 def _session(store: Ledger, session: Session, now: float) -> list[str]:
     status = ledger.status(store, session, now)
-    measured = total.recorded(store.events(session.id))
+    measured = total.recorded(store.events(session.id, kind="total"))
     worth = f"{measured[-1].val.mean:+.4f}, {between(measured[-1].val)}" if measured else "not measured"
     score = "-" if status["base_bpb"] is None or status["best_bpb"] is None else f"{status['base_bpb']:.4f} → {status['best_bpb']:.4f}"
     begun = "-" if session.started is None else moment(session.started, now)

@@ -149,6 +149,10 @@ def test_the_tree_has_the_way_to_the_incumbent_straight_down_and_other_lines_bes
     found = tree.versions(night(ledger, session, tmp_path).rows, 4)
     assert [(version.row["n"], version.lane) for version in found] == [(0, 0), (2, 1), (1, 0), (4, 0)]
     assert tree.words(found[1].tried) == "1 discard, 1 crash"
+    for n, parent in ((7, 3), (8, 7), (9, 3), (10, 9)):  # from 3 two lines go on
+        add(ledger, session, n, "discard", parent=parent, val_bpb=1.95)
+    found = tree.versions(night(ledger, session, tmp_path).rows, 4)
+    assert [(version.row["n"], version.lane) for version in found] == [(0, 0), (2, 1), (3, 1), (7, 2), (9, 1), (1, 0), (4, 0)]
     assert "| 2 | 0 | 1.9000 | 2 | 1 discard, 1 crash |" in both(ledger, session, tmp_path)[1]
 
 
