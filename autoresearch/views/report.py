@@ -91,7 +91,8 @@ def _progress(night: Night) -> Iterator[Block]:
     kept = ", ".join(f"{row['n']} ({row['val_bpb']:.4f})" for row in night.keeps) or "none"
     draw = partial(chart.progress, night.rows, night.status["sigma"])
     yield Figure(draw, f"Each experiment is a dot in report.html. Kept: {kept}.", "progress")
-    yield Words(["What lies above the picture is on its upper edge, failures are on its lower one. A discard is mostly a single draw: low ones are mostly luck."], "quiet")
+    edges = "What lies above the picture is on its upper edge, failures are on its lower one."
+    yield Words([f"{edges} A discard is mostly a single draw: low ones are mostly luck."], "quiet")
 
 
 def _spent(night: Night) -> Iterator[Block]:
@@ -185,7 +186,8 @@ def _programs(night: Night) -> Iterator[Block]:
     yield Heading("program.md")
     yield evidence.rates(night.by_program, "program", "version")
     if night.advice:
-        yield Words(["What the counts above suggest for the next night. Nothing applies it but you: paste it, or", " ", Verbatim("git apply"), " ", "it."])
+        words = "What the counts above suggest for the next night. Nothing applies it but you: paste it, or"
+        yield Words([words, " ", Verbatim("git apply"), " ", "it."])
         yield Patch(advice.patch(night.program, night.advice, night.session.tag))
 
 

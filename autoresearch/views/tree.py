@@ -30,7 +30,9 @@ def versions(rows: Sequence[Row], best: int | None) -> list[Version]:
     A line beside it goes straight on with the last version that was derived.
     """
     tried = _tried(rows)
-    shown = {row["n"]: row for row in [row for row in rows if row["n"] in tried or row["verdict"] == "keep"][-VERSIONS:]}
+    shown = {
+        row["n"]: row for row in [row for row in rows if row["n"] in tried or row["verdict"] == "keep"][-VERSIONS:]
+    }
     way = set(_way(best, shown))
     children: dict[int | None, list[int]] = {}
     for n, row in shown.items():
@@ -53,7 +55,9 @@ def draw(rows: Sequence[Row], best: int | None, href: Href) -> str:
     lines = [_line(places[parent], places[n]) for n, parent in _edges(found, places)]
     start = MARGIN + LANE * (1 + max(version.lane for version in found))
     parts = [part for version in found for part in _version(version, places[version.row["n"]], start, href)]
-    return svg(2 * MARGIN + STEP * (len(found) - 1), f"The lineage of {len(found)} versions", [*lines, *parts], "chart tree")
+    return svg(
+        2 * MARGIN + STEP * (len(found) - 1), f"The lineage of {len(found)} versions", [*lines, *parts], "chart tree"
+    )
 
 
 def _tried(rows: Sequence[Row]) -> dict[int, Counter[str]]:
@@ -72,7 +76,7 @@ def _way(n: int | None, shown: Mapping[int, Row]) -> Iterator[int]:
 
 
 def _parent(row: Row, shown: Mapping[int, object]) -> int | None:
-    """What it was derived from, if that is in the picture: an earlier one, whatever a ledger says, so there is no circle."""
+    """What it was derived from, if that is in the picture: an earlier one, whatever a ledger says (no circles)."""
     parent: int | None = row["parent"]
     return parent if parent is not None and parent < row["n"] and parent in shown else None
 

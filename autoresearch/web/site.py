@@ -72,7 +72,9 @@ def curve(trial: Trial, name: str = "") -> Curve:
     """The loss over the seconds of training, as train.py told it."""
     points = [point for point in trial.result.get("curve") or [] if isinstance(point, dict)]
     places = [(point.get("seconds", point.get("step")), point.get("loss")) for point in points]
-    return Curve(name or f"{trial.purpose}, seed {trial.seed}", [(x, y) for x, y in places if x is not None and y is not None])
+    return Curve(
+        name or f"{trial.purpose}, seed {trial.seed}", [(x, y) for x, y in places if x is not None and y is not None]
+    )
 
 
 def as_shares(found: Curve) -> Curve:

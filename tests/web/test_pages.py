@@ -38,7 +38,7 @@ def test_a_session_is_its_report_with_ways_to_every_experiment(pages: httpx.Clie
 
 def test_an_experiment_has_all_that_is_known_of_it(pages: httpx.Client) -> None:
     text = pages.get("/s/wild/1").text
-    assert "1.890000" in text and "<td>screen</td>" in text and 'class="curve curve0"' in text
+    assert "1.890000" in text and "<td>rerun</td>" in text and 'class="curve curve0"' in text
     assert "Derived from experiment" in Tags(text).words and "bytes before this" in text
     assert len(text) < 200_000  # its log is longer
     assert "None: this is the base." in pages.get("/s/calm/0").text
@@ -77,6 +77,7 @@ def test_two_sessions_side_by_side(pages: httpx.Client) -> None:
     found = Tags(pages.get("/compare/calm/wild").text)
     assert "Not the same: budget: 5m against 15cpu." in found.words and "not measured" in found.words
     assert "1 of 3: 33 %, 95 % between 6 % and 79 %" in found.words
+    assert "1.9000, 95 % between 1.8804 and 1.9196" in found.words
     assert [len(pages.get(f"/compare/{pair}").text) > 0 for pair in ("calm/calm", "calm/nobody")] == [True, True]
     gains = pages.get("/compare/calm/wild/gains.json").json()
     assert [series["name"] for series in gains["series"]] == ["calm", "wild"] and gains["series"][0]["y"][-2] == pytest.approx(-0.1)
@@ -95,7 +96,7 @@ def test_the_numbers_of_the_chart_are_those_of_the_ledger(pages: httpx.Client) -
     assert columns["high"][1] == pytest.approx(1.91) and columns["failed"][3] == found["low"]
     assert found["words"]["3"] == "3 crash: a broken one"
     curves = pages.get("/s/calm/1/curves.json").json()
-    assert len(curves["x"]) == 20 and [series["name"] for series in curves["series"]] == ["screen, seed 1001", "experiment 0"]
+    assert len(curves["x"]) == 20 and [series["name"] for series in curves["series"]] == ["rerun, seed 1001", "experiment 0"]
 
 
 # --- what runs now
