@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterator, Sequence
-
 from urllib.parse import quote
 
 from autoresearch.ledger import Session
