@@ -6,8 +6,9 @@ from typing import Any
 
 from autoresearch import ledger
 from autoresearch.ledger import Experiment, Ledger, Session, Trial
-from autoresearch.review import total
 from autoresearch.review.morning import Night
+from autoresearch.review.total import Interval
+from autoresearch.running import Running
 from autoresearch.views import curves, evidence, report
 from autoresearch.views.blocks import (
     Block,
@@ -27,7 +28,6 @@ from autoresearch.views.curves import Curve
 from autoresearch.views.log import change
 from autoresearch.views.words import between, duration, moment
 from autoresearch.web import listing
-from autoresearch.web.live import Running
 from autoresearch.web.site import Site, address, as_shares, curve, tail
 
 Row = dict[str, Any]
@@ -52,8 +52,9 @@ def sessions(store: Ledger, now: float) -> Iterator[Block]:
 
 def _session(store: Ledger, session: Session, now: float) -> list[str]:
     status = ledger.status(store, session, now)
-    measured = total.recorded(store.events(session.id, kind="total"))
-    worth = f"{measured[-1].val.mean:+.4f}, {between(measured[-1].val)}" if measured else "not measured"
+    total = status["total"]
+    interval = Interval(total["mean"], total["low"], total["high"]) if total else None
+    worth = f"{interval.mean:+.4f}, {between(interval)}" if interval else "not measured"
     score = (
         "-"
         if status["base_bpb"] is None or status["best_bpb"] is None
