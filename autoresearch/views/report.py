@@ -54,7 +54,8 @@ def _headline(night: Night) -> Iterator[Block]:
     elif night.keeps:
         yield Words(["The honest total is not measured yet:", " ", Verbatim("autoresearch total")], "large")
     else:
-        yield Words(["Nothing was kept: the base stands."], "large")
+        going = status["state"] in ("running", "paused")
+        yield Words(["Nothing is kept yet." if going else "Nothing was kept: the base stands."], "large")
     if night.keeps and status["base_bpb"] is not None:
         gain = status["best_bpb"] - status["base_bpb"]
         words = f"The search itself saw {status['base_bpb']:.4f} become {status['best_bpb']:.4f} ({gain:+.4f})."

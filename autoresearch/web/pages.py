@@ -99,6 +99,7 @@ def _now(night: Night, running: Running | None, incumbent: Curve | None, now: fl
             if running.tokens_per_second:
                 yield Words([f"{running.tokens_per_second:,.0f} tokens a second, as train.py tells it."], "quiet")
             yield Figure(partial(_live, running, incumbent), name="live")
+    yield Heading("The last experiments", 3)
     latest = night.rows[::-1][:LATEST]
     rows = [
         [Ref(row["n"]), listing.FILTERS["verdict"](row), change(row) or "-", safe(row["hypothesis"] or "", 160)]

@@ -1,5 +1,6 @@
 """The report: what it says first, and that nothing which others wrote can do anything in it."""
 
+import os
 import re
 import sys
 import time
@@ -83,6 +84,8 @@ def test_a_session_that_kept_nothing(ledger, session, tmp_path):
     page, text = both(ledger, session, tmp_path)
     assert "Nothing was kept: the base stands." in page and "Nothing was kept: the base stands." in text
     assert "autoresearch total" not in page and headings(text)[0] == "Progress"
+    going = ledger.update_session(session.id, pid=os.getpid())
+    assert "Nothing is kept yet." in both(ledger, going, tmp_path)[1]
 
 
 def test_a_total_that_was_not_measured_is_said_to_be_missing_and_one_that_was_is_the_headline(ledger, session, tmp_path):
