@@ -49,8 +49,10 @@ class Running:
         """What was left in a folder of a session; None where there is nothing that can be read."""
         try:
             found = json.loads((folder / FILE).read_text())
-            return cls(**{each.name: found[each.name] for each in fields(cls)})
-        except (OSError, ValueError, KeyError, TypeError):
+            values = {each.name: found[each.name] for each in fields(cls)}
+            curve = [(float(x), float(y)) for x, y in values["curve"]]
+            return cls(**values | {"n": int(values["n"]), "fraction": float(values["fraction"]), "curve": curve})
+        except (OSError, ValueError, KeyError, TypeError, OverflowError):
             return None
 
 

@@ -51,10 +51,14 @@ def main(repository: Path, tag: str | None = None) -> None:
 def write_chart(svg: str) -> None:
     """The progress chart as a file of its own, light and dark."""
     style = re.sub(r"/\*.*?\*/", "", webpage.stylesheet(), flags=re.DOTALL)
-    named = svg.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" font-family="system-ui, sans-serif" font-size="12" ', 1)
+    named = svg.replace(
+        "<svg ", '<svg xmlns="http://www.w3.org/2000/svg" font-family="system-ui, sans-serif" font-size="12" ', 1
+    )
     titles = re.sub(r"<title>.*?</title>", "", named)  # nobody points at a picture in a README
     paper = '<rect width="100%" height="100%" fill="var(--paper)"/>'
-    (PICTURES / "progress.svg").write_text(titles.replace(">", f"><style>{_used(style, titles)}</style>{paper}", 1) + "\n")
+    (PICTURES / "progress.svg").write_text(
+        titles.replace(">", f"><style>{_used(style, titles)}</style>{paper}", 1) + "\n"
+    )
 
 
 def _used(style: str, svg: str) -> str:
@@ -62,7 +66,9 @@ def _used(style: str, svg: str) -> str:
     kinds = set(" ".join(re.findall(r'class="([^"]*)"', svg)).split())
     rules = re.findall(r"^(\.[\w. -]+) (\{[^}]*\})", style, re.MULTILINE)
     wanted = [f"{name} {rule}" for name, rule in rules if {word for word in re.split(r"[. ]+", name) if word} <= kinds]
-    return "".join([*re.findall(r"^:root \{[^}]*\}|^@media \(prefers.*?\n\}", style, re.MULTILINE | re.DOTALL), *wanted])
+    return "".join(
+        [*re.findall(r"^:root \{[^}]*\}|^@media \(prefers.*?\n\}", style, re.MULTILINE | re.DOTALL), *wanted]
+    )
 
 
 def write_terminal(repository: Path, tag: str, best: int) -> None:
@@ -71,7 +77,9 @@ def write_terminal(repository: Path, tag: str, best: int) -> None:
     text = Text()
     for command in (["status"], ["log"], ["show", str(best)]):
         shown = os.environ | {"FORCE_COLOR": "1", "COLUMNS": str(COLUMNS), "TERM": "xterm-256color"}
-        done = subprocess.run([*PROGRAM, *command, "--tag", tag], cwd=repository, env=shown, capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [*PROGRAM, *command, "--tag", tag], cwd=repository, env=shown, capture_output=True, text=True, check=True
+        )
         text.append(f"$ autoresearch {' '.join(command)}\n", style="bold cyan")
         text.append_text(Text.from_ansi(done.stdout))
         text.append("\n\n")
@@ -85,7 +93,9 @@ def write_terminal(repository: Path, tag: str, best: int) -> None:
 @contextmanager
 def served(repository: Path):
     """The address of its pages."""
-    with subprocess.Popen([*PROGRAM, "serve", "--port", "0"], cwd=repository, stderr=subprocess.PIPE, text=True) as server:
+    with subprocess.Popen(
+        [*PROGRAM, "serve", "--port", "0"], cwd=repository, stderr=subprocess.PIPE, text=True
+    ) as server:
         try:
             yield server.stderr.readline().split()[0]
         finally:
@@ -96,7 +106,9 @@ def photograph(window: Browser, address: str, name: str, dark: bool = False) -> 
     """The top of a page."""
     window.look(*PAGE, dark=dark)
     window.open(address)
-    window.until("document.querySelectorAll('figure[data-chart]').length === document.querySelectorAll('figure.drawn').length")
+    window.until(
+        "document.querySelectorAll('figure[data-chart]').length === document.querySelectorAll('figure.drawn').length"
+    )
     window.picture(PICTURES / name)
     with Image.open(PICTURES / name) as picture:
         top = picture.convert("RGB").crop((0, 0, min(PAGE[0], picture.width), min(PAGE[1], picture.height)))

@@ -1,4 +1,4 @@
-"""A headless Chromium, driven over its DevTools pipe: what a page logs, how it looks, what it holds when its script ran."""
+"""A headless Chromium, driven over its DevTools pipe: what a page logs, how it looks, what its script made of it."""
 
 import base64
 import json
@@ -32,7 +32,9 @@ class Browser:
     def ask(self, method: str, **params: Any) -> dict[str, Any]:
         """Call a method of the DevTools protocol."""
         self.last += 1
-        message = {"id": self.last, "method": method, "params": params} | ({"sessionId": self.session} if self.session else {})
+        message = {"id": self.last, "method": method, "params": params} | (
+            {"sessionId": self.session} if self.session else {}
+        )
         os.write(self.write, json.dumps(message).encode() + b"\0")
         while True:
             found = self._next()
@@ -49,7 +51,9 @@ class Browser:
 
     def value(self, script: str) -> Any:
         """What an expression is on the page."""
-        return self.ask("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)["result"].get("value")
+        return self.ask("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)["result"].get(
+            "value"
+        )
 
     def until(self, script: str) -> Any:
         """Wait until an expression is true."""
@@ -59,15 +63,23 @@ class Browser:
             time.sleep(0.05)
         return value
 
-    def look(self, width: int, height: int = 800, dark: bool = False, media: str = "", scale: float = 1, phone: bool = False) -> None:
+    def look(
+        self, width: int, height: int = 800, dark: bool = False, media: str = "", scale: float = 1, phone: bool = False
+    ) -> None:
         """The size of the window in CSS pixels, and what the reader prefers."""
-        self.ask("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=scale, mobile=phone)
+        self.ask(
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=scale, mobile=phone
+        )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.ask("Emulation.setEmulatedMedia", media=media, features=[scheme])
 
     def picture(self, path: Path, clip: str = "") -> Path:
         """The whole page as a PNG, or what a selector of CSS finds."""
-        box = f"document.querySelector({json.dumps(clip)}).getBoundingClientRect()" if clip else "document.documentElement.getBoundingClientRect()"
+        box = (
+            f"document.querySelector({json.dumps(clip)}).getBoundingClientRect()"
+            if clip
+            else "document.documentElement.getBoundingClientRect()"
+        )
         area = self.value(f"(b => ({{x: b.x + scrollX, y: b.y + scrollY, width: b.width, height: b.height}}))({box})")
         found = self.ask("Page.captureScreenshot", captureBeyondViewport=True, clip=area | {"scale": 1})
         path.write_bytes(base64.b64decode(found["data"]))
@@ -100,9 +112,25 @@ def browser(*flags: str) -> Iterator[Browser]:
     assert CHROMIUM is not None
     (down, ours), (theirs, up) = os.pipe(), os.pipe()
     with tempfile.TemporaryDirectory() as profile:
-        options = ["--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run", f"--user-data-dir={profile}"]
+        options = [
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--hide-scrollbars",
+            "--no-first-run",
+            f"--user-data-dir={profile}",
+        ]
         # Chromium reads its orders from descriptor 3 and answers on 4.
-        words = ["bash", "-c", f'exec "$@" 3<&{down} 4>&{up}', "bash", CHROMIUM, *options, *flags, "--remote-debugging-pipe"]
+        words = [
+            "bash",
+            "-c",
+            f'exec "$@" 3<&{down} 4>&{up}',
+            "bash",
+            CHROMIUM,
+            *options,
+            *flags,
+            "--remote-debugging-pipe",
+        ]
         process = subprocess.Popen(words, pass_fds=(down, up), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         os.close(down)
         os.close(up)

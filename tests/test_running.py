@@ -41,7 +41,7 @@ def test_a_trial_is_followed_from_its_setup_to_its_end(tmp_path: Path, clock: Si
         clock.now += 2
     found = Running.read(tmp_path / "t")
     assert found is not None and (found.n, found.purpose, found.stage, found.fraction) == (7, "screen", "train", 0.5)
-    assert (found.since, found.at, found.loss) == (1000.0, 1018.0, 2.5) and found.curve[-1] == [0.5, 2.5]
+    assert (found.since, found.at, found.loss) == (1000.0, 1018.0, 2.5) and found.curve[-1] == (0.5, 2.5)
     assert found.tokens_per_second == pytest.approx(5000 / 8) and found.gpu is None
     made.progress(7, "screen", Progress("score"))
     assert made.running is not None and (made.running.stage, made.running.fraction, len(made.running.curve)) == ("score", 0.5, 5)
@@ -87,4 +87,10 @@ def test_a_folder_that_cannot_be_written_ends_nothing(tmp_path: Path, clock: Sim
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"n": 1}', "\x00"])
 def test_a_file_that_says_nothing_is_none(tmp_path: Path, text: str) -> None:
     (tmp_path / FILE).write_text(text)
+    assert Running.read(tmp_path) is None
+
+
+@pytest.mark.parametrize("wrong", [{"curve": [[1]]}, {"curve": 7}, {"curve": [["a", "b"]]}, {"n": []}, {"n": math.inf}, {"fraction": None}])
+def test_a_file_of_another_shape_is_none(tmp_path: Path, wrong: dict[str, Any]) -> None:
+    (tmp_path / FILE).write_text(json.dumps(asdict(Running(1, "screen")) | wrong))
     assert Running.read(tmp_path) is None

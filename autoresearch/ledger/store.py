@@ -181,8 +181,10 @@ class Ledger:
 
     def trials(self, session_id: int, experiment_id: int | None = None) -> list[Trial]:
         """In the order in which they were started."""
-        where, values = ("AND experiment_id = ?", (experiment_id,)) if experiment_id is not None else ("", ())
-        return self._rows(Trial, f"WHERE session_id = ? {where} ORDER BY id", session_id, *values)
+        if experiment_id is None:
+            return self._rows(Trial, "WHERE session_id = ? ORDER BY id", session_id)
+        where = "WHERE experiment_id = ? AND +session_id = ? ORDER BY id"  # `+`: by the index of experiments
+        return self._rows(Trial, where, experiment_id, session_id)
 
     def trials_after(self, session_id: int, trial_id: int) -> list[Trial]:
         """The trials that were started after another one."""
@@ -245,14 +247,16 @@ class Ledger:
         with self._transaction():
             self._insert(Event, values, session_id=session_id)
 
-    def events(self, session_id: int, after: int = 0) -> list[Event]:
-        """Events and messages with an id greater than `after`, oldest first."""
+    def events(self, session_id: int, after: int = 0, kind: str | None = None) -> list[Event]:
+        """Events and messages with an id greater than `after`, perhaps of one kind, oldest first."""
+        if kind is not None:
+            return self._rows(Event, "WHERE session_id = ? AND kind = ? AND id > ? ORDER BY id", session_id, kind, after)
         # the + keeps SQLite from walking through all events of the session when only the newest are asked for
         return self._rows(Event, "WHERE +session_id = ? AND id > ? ORDER BY id", session_id, after)
 
     def notes(self, session_id: int) -> list[str]:
         """What the human told the session, oldest first."""
-        return [event.text for event in self._rows(Event, "WHERE session_id = ? AND kind = 'note' ORDER BY id", session_id)]
+        return [event.text for event in self.events(session_id, kind="note")]
 
     def post(self, session_id: int, kind: str, text: str) -> None:
         """A message to the running session: note, pause, unpause or stop."""

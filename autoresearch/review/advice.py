@@ -1,4 +1,7 @@
-"""What the ledger says about the next night, as lines for program.md. No words of an agent are in them; a human decides."""
+"""What the ledger says about the next night, as lines for program.md. No words of an agent are in them.
+
+A human decides: nothing here writes the file.
+"""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -39,7 +42,11 @@ def _near_misses(tried: Sequence[Row]) -> Iterator[str]:
 
 def _categories(tried: Sequence[Row], by_category: Sequence[Row]) -> Iterator[str]:
     for group in by_category:
-        if group["category"] in CATEGORIES and group["experiments"] >= ENOUGH and not group["kept"] + group["near_misses"]:
+        if (
+            group["category"] in CATEGORIES
+            and group["experiments"] >= ENOUGH
+            and not group["kept"] + group["near_misses"]
+        ):
             yield f"Leave {group['category']} changes alone: {group['experiments']} were tried, none came near."
     known = {group["category"] for group in by_category}
     never = [name for name in CATEGORIES if name not in known and name not in CATCH_ALL]
@@ -56,4 +63,5 @@ def _failures(by_category: Sequence[Row]) -> Iterator[str]:
 def _noise(tried: Sequence[Row], sigma: float | None) -> Iterator[str]:
     lost = sum(row["near_miss"] for row in tried)
     if sigma and lost >= ENOUGH and 4 * lost >= len(tried):
-        yield f"Prefer bold changes: {lost} of {len(tried)} could not be told from the noise of one trial, {sigma:.4f} bits per byte."
+        noise = f"the noise of one trial, {sigma:.4f} bits per byte"
+        yield f"Prefer bold changes: {lost} of {len(tried)} could not be told from {noise}."

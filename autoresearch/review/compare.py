@@ -13,7 +13,10 @@ PINNED = ("budget", "device", "data", "eval_rows")  # settings without which sco
 
 def obstacles(a: Session, b: Session) -> list[str]:
     """What was not the same when they were measured: gains are of different things then."""
-    return [*_differences(a.settings, b.settings, PINNED), *_differences(a.identity, b.identity, sorted({*a.identity, *b.identity}))]
+    return [
+        *_differences(a.settings, b.settings, PINNED),
+        *_differences(a.identity, b.identity, sorted({*a.identity, *b.identity})),
+    ]
 
 
 def _differences(a: dict[str, object], b: dict[str, object], names: "tuple[str, ...] | list[str]") -> Iterator[str]:

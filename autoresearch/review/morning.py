@@ -69,10 +69,10 @@ class Night:
 def read(store: Ledger, session: Session, runs: Path, now: float, program: str = "") -> Night:
     """What a session left, as it is at `now` (unix seconds); `program` is the text of program.md."""
     rows = package.log_rows(store, session)
-    calls, events = store.calls(session.id), store.events(session.id)
+    calls = store.calls(session.id)
     shown = _shown(rows)
     trials = _trials(store, session, shown)
-    measured = recorded(events)
+    measured = recorded(store.events(session.id, kind="total"))
     status, by_category = package.status(store, session, now), sums.sums(rows, calls, "category")
     return Night(
         session=session,
@@ -83,7 +83,7 @@ def read(store: Ledger, session: Session, runs: Path, now: float, program: str =
         by_category=by_category,
         by_program=sums.sums(rows, calls, "program"),
         by_model=sums.sums(rows, calls, "model") if calls else [],
-        notes=[event.text for event in events if event.kind == "note"],
+        notes=store.notes(session.id),
         weaknesses=_weaknesses(trials),
         trials=trials,
         patches={n: _patch(runs / session.tag / str(n)) for n in shown},

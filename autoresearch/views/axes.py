@@ -66,4 +66,5 @@ def text(words: str) -> str:
 
 def svg(height: float, label: str, parts: Sequence[str], kind: str = "chart") -> str:
     """The whole picture; `label` is for those who cannot see it."""
-    return f'<svg class="{kind}" viewBox="0 0 {WIDTH} {height:g}" role="img" aria-label="{text(label)}">{"".join(parts)}</svg>'
+    box = f'viewBox="0 0 {WIDTH} {height:g}"'
+    return f'<svg class="{kind}" {box} role="img" aria-label="{text(label)}">{"".join(parts)}</svg>'

@@ -16,7 +16,7 @@ LEGEND = (("keep", "keep"), ("near", "near miss"), ("dot", "discard"), ("lost", 
 
 
 def progress(rows: Sequence[Row], sigma: float | None, href: Href) -> str:
-    """Each experiment a dot, keeps labelled, the running best, and around it the noise of one trial; "" without a base."""
+    """Each experiment a dot, keeps labelled, the running best and around it the noise of one trial; "" without a base."""
     kept = scored_keeps(rows)
     if not kept:
         return ""
@@ -24,7 +24,8 @@ def progress(rows: Sequence[Row], sigma: float | None, href: Href) -> str:
     scale = bounds(rows, kept, noise)
     parts = [*axes(scale, "experiment", "val_bpb", whole=True), *_best(kept, scale, noise)]
     parts += [*_dots(rows, scale, href), *_keeps(kept, scale, href), *_legend()]
-    label = f"Scores of {len(rows) - 1} experiments; the running best goes from {kept[0]['val_bpb']:.4f} to {kept[-1]['val_bpb']:.4f}"
+    first, best = (row["val_bpb"] for row in (kept[0], kept[-1]))
+    label = f"Scores of {len(rows) - 1} experiments; the running best goes from {first:.4f} to {best:.4f}"
     return svg(HEIGHT, label, parts)
 
 
@@ -49,7 +50,10 @@ def shares(parts: Sequence[tuple[str, float]]) -> str:
     found, at = [], 0.0
     for k, (name, value) in enumerate(parts):
         wide = WIDTH * value / whole
-        found.append(f'<rect class="part{k}" x="{at:.1f}" y="0" width="{wide:.1f}" height="26"><title>{text(name)}</title></rect>')
+        found.append(
+            f'<rect class="part{k}" x="{at:.1f}" y="0" width="{wide:.1f}" height="26">'
+            f"<title>{text(name)}</title></rect>"
+        )
         label = f"{name} {100 * value / whole:.0f} %"
         if wide > 7.5 * len(label) + 16:
             found.append(f'<text class="inside" x="{at + 8:.1f}" y="18">{text(label)}</text>')
@@ -66,7 +70,8 @@ def _best(kept: Sequence[Row], scale: Scale, noise: float) -> Iterator[str]:
     steps = list(zip(starts, [*starts[1:], RIGHT], (row["val_bpb"] for row in kept), strict=True))
     for left, right, score in steps:
         top, bottom = scale.y(score + noise), scale.y(score - noise)
-        yield f'<rect class="band" x="{left:.1f}" y="{top:.1f}" width="{right - left:.1f}" height="{bottom - top:.1f}"/>'
+        size = f'width="{right - left:.1f}" height="{bottom - top:.1f}"'
+        yield f'<rect class="band" x="{left:.1f}" y="{top:.1f}" {size}/>'
     yield line([(x, scale.y(score)) for left, right, score in steps for x in (left, right)], "best")
 
 
@@ -74,7 +79,9 @@ def _dots(rows: Sequence[Row], scale: Scale, href: Href) -> Iterator[str]:
     others = [row for row in rows if row["verdict"] not in ("keep", None)]
     if len(others) > TITLED:
         for kind in ("dot", "near", "lost"):
-            path = " ".join(f"M{x:.1f} {y:.1f}h0" for row in others if kind_of(row) == kind for x, y in [_place(row, scale)])
+            path = " ".join(
+                f"M{x:.1f} {y:.1f}h0" for row in others if kind_of(row) == kind for x, y in [_place(row, scale)]
+            )
             yield f'<path class="many {kind}" d="{path}"/>'
         return
     for row in others:
@@ -124,7 +131,8 @@ def _legend() -> Iterator[str]:
         yield shape if kind != "lost" else f'<path class="lost" d="M{x - 3} 11l6 6m0 -6l-6 6"/>'
         yield f'<text class="tick" x="{x + 9}" y="18">{name}</text>'
         x += 34 + 7 * len(name)
-    yield f'<path class="best" d="M{x} 14h22"/><text class="tick" x="{x + 28}" y="18">running best, with the noise of one trial</text>'
+    yield f'<path class="best" d="M{x} 14h22"/>'
+    yield f'<text class="tick" x="{x + 28}" y="18">running best, with the noise of one trial</text>'
 
 
 # --- small things

@@ -92,7 +92,8 @@ def _rate(group: Row, name: str) -> list[str]:
     tried, kept = group["experiments"], group["kept"]
     low, high = proportion(kept, tried)
     key = Verbatim(group[name][:8]) if name == "program" else safe(group[name], 60)
-    return [key, str(tried), str(kept), percent(kept / tried), f"{percent(low)} and {percent(high)}", money(group["cost_usd"])]
+    interval = f"{percent(low)} and {percent(high)}"
+    return [key, str(tried), str(kept), percent(kept / tried), interval, money(group["cost_usd"])]
 
 
 def money(dollars: float | None) -> str:

@@ -17,4 +17,4 @@ def print_pairs(pairs: Mapping[str, str], console: Console, indent: int = INDENT
         lines = list(text.wrap(console, max(20, console.width - indent))) if console.is_terminal else [text]
         for k, line in enumerate(lines):
             line.rstrip()
-            console.print(Text(f"{'' if k else name:{indent}}", "bold") + line, soft_wrap=True)
+            console.print(Text.assemble((f"{'' if k else name:{indent}}", "bold"), line), soft_wrap=True)

@@ -18,7 +18,7 @@ GREEN = "#157347"
 
 
 def save(rows: Sequence[Row], sigma: float | None, path: Path) -> Path:
-    """Draw what chart.progress draws. Raises UserError without matplotlib, without a base, or where it cannot be written."""
+    """Draw what chart.progress draws. Raises UserError without matplotlib or a base, or where it cannot be written."""
     try:
         from matplotlib.figure import Figure
     except ImportError:
@@ -47,12 +47,16 @@ def _draw(axes: "Axes", rows: Sequence[Row], kept: Sequence[Row], noise: float) 
         axes.scatter([row["n"] for row in found], heights, s=16, c=colour, marker=marker, label=name, clip_on=False)
     steps = [row["n"] for row in kept] + [last]
     best = [row["val_bpb"] for row in kept] + [kept[-1]["val_bpb"]]
-    axes.fill_between(steps, [y - noise for y in best], [y + noise for y in best], step="post", color=GREEN, alpha=0.13, lw=0)
+    axes.fill_between(
+        steps, [y - noise for y in best], [y + noise for y in best], step="post", color=GREEN, alpha=0.13, lw=0
+    )
     axes.step(steps, best, where="post", color=GREEN, lw=2, label="running best, with the noise of one trial")
     axes.scatter(steps[:-1], best[:-1], s=50, c=GREEN, edgecolors="white", zorder=3, label="keep")
     for row, words in labels(kept, scale):
         _label(axes, row, words)
-    axes.set(xlim=(scale.first, last), ylim=(scale.low, scale.high), xlabel="experiment", ylabel="val_bpb, lower is better")
+    axes.set(
+        xlim=(scale.first, last), ylim=(scale.low, scale.high), xlabel="experiment", ylabel="val_bpb, lower is better"
+    )
     axes.set_title(f"{len(rows) - 1} experiments, {len(kept) - 1} kept", loc="left")
     axes.grid(axis="y", alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)

@@ -54,7 +54,8 @@ def _headline(night: Night) -> Iterator[Block]:
     elif night.keeps:
         yield Words(["The honest total is not measured yet:", " ", Verbatim("autoresearch total")], "large")
     else:
-        yield Words(["Nothing was kept: the base stands."], "large")
+        going = status["state"] in ("running", "paused")
+        yield Words(["Nothing is kept yet." if going else "Nothing was kept: the base stands."], "large")
     if night.keeps and status["base_bpb"] is not None:
         gain = status["best_bpb"] - status["base_bpb"]
         words = f"The search itself saw {status['base_bpb']:.4f} become {status['best_bpb']:.4f} ({gain:+.4f})."
@@ -91,7 +92,8 @@ def _progress(night: Night) -> Iterator[Block]:
     kept = ", ".join(f"{row['n']} ({row['val_bpb']:.4f})" for row in night.keeps) or "none"
     draw = partial(chart.progress, night.rows, night.status["sigma"])
     yield Figure(draw, f"Each experiment is a dot in report.html. Kept: {kept}.", "progress")
-    yield Words(["What lies above the picture is on its upper edge, failures are on its lower one. A discard is mostly a single draw: low ones are mostly luck."], "quiet")
+    edges = "What lies above the picture is on its upper edge, failures are on its lower one."
+    yield Words([f"{edges} A discard is mostly a single draw: low ones are mostly luck."], "quiet")
 
 
 def _spent(night: Night) -> Iterator[Block]:
@@ -185,7 +187,8 @@ def _programs(night: Night) -> Iterator[Block]:
     yield Heading("program.md")
     yield evidence.rates(night.by_program, "program", "version")
     if night.advice:
-        yield Words(["What the counts above suggest for the next night. Nothing applies it but you: paste it, or", " ", Verbatim("git apply"), " ", "it."])
+        words = "What the counts above suggest for the next night. Nothing applies it but you: paste it, or"
+        yield Words([words, " ", Verbatim("git apply"), " ", "it."])
         yield Patch(advice.patch(night.program, night.advice, night.session.tag))
 
 

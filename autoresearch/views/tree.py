@@ -25,9 +25,14 @@ class Version:
 
 
 def versions(rows: Sequence[Row], best: int | None) -> list[Version]:
-    """In the order of the picture: each version, then what was derived from it beside the way to the incumbent, then the way on."""
+    """In the order of the picture: each version, what was derived from it beside the way to the incumbent, the way on.
+
+    A line beside it goes straight on with the last version that was derived.
+    """
     tried = _tried(rows)
-    shown = {row["n"]: row for row in [row for row in rows if row["n"] in tried or row["verdict"] == "keep"][-VERSIONS:]}
+    shown = {
+        row["n"]: row for row in [row for row in rows if row["n"] in tried or row["verdict"] == "keep"][-VERSIONS:]
+    }
     way = set(_way(best, shown))
     children: dict[int | None, list[int]] = {}
     for n, row in shown.items():
@@ -37,8 +42,9 @@ def versions(rows: Sequence[Row], best: int | None) -> list[Version]:
     while waiting:
         n, lane = waiting.pop()
         found.append(Version(shown[n], lane, tried.get(n, Counter())))
-        beside = [(child, lane + 1) for child in children.get(n, []) if child not in way]
-        waiting += [(child, lane) for child in children.get(n, []) if child in way] + beside[::-1]
+        derived = children.get(n, [])
+        on = [child for child in derived if child in way] if n in way else derived[-1:]
+        waiting += [(child, lane) for child in on] + [(child, lane + 1) for child in derived[::-1] if child not in on]
     return found
 
 
@@ -49,7 +55,9 @@ def draw(rows: Sequence[Row], best: int | None, href: Href) -> str:
     lines = [_line(places[parent], places[n]) for n, parent in _edges(found, places)]
     start = MARGIN + LANE * (1 + max(version.lane for version in found))
     parts = [part for version in found for part in _version(version, places[version.row["n"]], start, href)]
-    return svg(2 * MARGIN + STEP * (len(found) - 1), f"The lineage of {len(found)} versions", [*lines, *parts], "chart tree")
+    return svg(
+        2 * MARGIN + STEP * (len(found) - 1), f"The lineage of {len(found)} versions", [*lines, *parts], "chart tree"
+    )
 
 
 def _tried(rows: Sequence[Row]) -> dict[int, Counter[str]]:
@@ -68,7 +76,7 @@ def _way(n: int | None, shown: Mapping[int, Row]) -> Iterator[int]:
 
 
 def _parent(row: Row, shown: Mapping[int, object]) -> int | None:
-    """What it was derived from, if that is in the picture: an earlier one, whatever a ledger says, so there is no circle."""
+    """What it was derived from, if that is in the picture: an earlier one, whatever a ledger says (no circles)."""
     parent: int | None = row["parent"]
     return parent if parent is not None and parent < row["n"] and parent in shown else None
 

@@ -1,4 +1,4 @@
-"""Blocks as HTML: the report, one page that needs nothing else (no network, no script, no other file), and parts of other pages."""
+"""Blocks as HTML: the report, one page that needs nothing else (no network, no script, no other file), and other pages."""
 
 import base64
 import hashlib
@@ -30,7 +30,8 @@ PROSE_SIDE = ' class="prose"'  # rows with prose are cards on a phone
 MARKS = {"+": "added", "-": "removed", "@": "place"}
 HEAD = (
     '<meta charset="utf-8">\n<meta name="referrer" content="no-referrer">\n'
-    '<meta name="viewport" content="width=device-width, initial-scale=1">\n<meta name="color-scheme" content="light dark">\n'
+    '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+    '<meta name="color-scheme" content="light dark">\n'
 )
 
 
@@ -39,7 +40,8 @@ def page(title: str, blocks: Sequence[Block]) -> str:
     style = stylesheet()
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
-    head = f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n<title>{escape(safe(title))}</title>\n<style>{style}</style>'
+    rules = f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
+    head = f"{rules}\n<title>{escape(safe(title))}</title>\n<style>{style}</style>"
     anchors = set(_anchors(blocks))
     href = lambda n: f"#n{n}" if f"n{n}" in anchors else ""  # noqa: E731
     return framed(head, f"<main>\n{html(blocks, href)}\n</main>")
@@ -106,18 +108,20 @@ class _Writer:
     @block.register
     def _table(self, block: Table) -> str:
         sides = [_side(block, k) for k in range(len(block.head))]
-        prose = PROSE_SIDE in sides
         head = "".join(f"<th{side}>{self.text(name)}</th>" for side, name in zip(sides, block.head, strict=True))
-        sides = [f'{side} data-name="{escape(safe(name))}"' if prose else side for side, name in zip(sides, block.head, strict=True)]
-        lines = ("".join(f"<td{s}>{self.text(cell)}</td>" for s, cell in zip(sides, row, strict=True)) for row in block.rows)
-        body = "\n".join(f"<tr>{line}</tr>" for line in lines)
-        table = '<table class="cards">' if prose else "<table>"
+        table = "<table>"
+        if PROSE_SIDE in sides:
+            table = '<table class="cards">'
+            sides = [f'{s} data-name="{escape(safe(name))}"' for s, name in zip(sides, block.head, strict=True)]
+        cells = ([f"<td{s}>{self.text(cell)}</td>" for s, cell in zip(sides, row, strict=True)] for row in block.rows)
+        body = "\n".join(f"<tr>{''.join(row)}</tr>" for row in cells)
         return f'<div class="wide">{table}\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>'
 
     @block.register
     def _patch(self, block: Patch) -> str:
-        lines = (f'<span class="{MARKS.get(line[:1], "same")}">{escape(line)}\n</span>' for line in patch_lines(block.text.rstrip("\n")))
-        return f'<pre class="wide">{"".join(lines)}</pre>'
+        lines = patch_lines(block.text.rstrip("\n"))
+        marked = (f'<span class="{MARKS.get(line[:1], "same")}">{escape(line)}\n</span>' for line in lines)
+        return f'<pre class="wide">{"".join(marked)}</pre>'
 
     @block.register
     def _figure(self, block: Figure) -> str:

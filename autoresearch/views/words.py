@@ -35,7 +35,7 @@ def shares(seconds: dict[str, float]) -> str:
     return ", ".join(f"{name.replace('_', ' ')} {100 * part / total:.0f} %" for name, part in parts if part > total / 200)
 
 
-def between(interval: Interval) -> str:
+def between(interval: Interval, form: str = "+.4f") -> str:
     """An interval of a difference, and whether it shows one."""
     sure = "" if interval.high < 0 or interval.low > 0 else ": no difference is shown"
-    return f"95 % between {interval.low:+.4f} and {interval.high:+.4f}{sure}"
+    return f"95 % between {interval.low:{form}} and {interval.high:{form}}{sure}"

@@ -15,9 +15,10 @@ from starlette.types import ASGIApp
 from autoresearch import ledger
 from autoresearch.errors import UserError
 from autoresearch.ledger import Ledger, Session
+from autoresearch.running import Running
 from autoresearch.views.blocks import Heading, Words
 from autoresearch.views.curves import Curve
-from autoresearch.web import frame, listing, live, numbers, pages, side
+from autoresearch.web import frame, listing, numbers, pages, side
 from autoresearch.web.guard import Guard
 from autoresearch.web.site import Missing, Site, address, curve
 
@@ -75,7 +76,7 @@ class Pages:
             session = self._asked(store, request)
             night = self.site.night(store, session, now)
             incumbent = self._incumbent(store, session, night.status["best"])
-        running = live.read(self.site.runs, session.tag)
+        running = Running.read(self.site.runs / session.tag)
         blocks = list(pages.session(night, running, incumbent, now))
         open_ended = night.status["state"] != "ended"
         return HTMLResponse(frame.page(session.tag, blocks, session.tag, address(session.tag), open_ended))
@@ -94,8 +95,13 @@ class Pages:
             session = self._asked(store, request)
             found, trials = self.site.experiment(store, session, request.path_params["n"])
             shown = self._curves(store, session, found.n)
-            last = store.query("SELECT max(n) AS n FROM experiments WHERE session_id = :session", session=session.id)[0]["n"]
-        blocks = [pages.neighbours(session.tag, found.n, last), *pages.experiment(self.site, session, found, trials, shown)]
+            last = store.query("SELECT max(n) AS n FROM experiments WHERE session_id = :session", session=session.id)[
+                0
+            ]["n"]
+        blocks = [
+            pages.neighbours(session.tag, found.n, last),
+            *pages.experiment(self.site, session, found, trials, shown),
+        ]
         base = address(session.tag, found.n)
         return HTMLResponse(frame.page(f"{session.tag}: experiment {found.n}", blocks, session.tag, base))
 
@@ -134,7 +140,7 @@ class Pages:
             session = self._asked(store, request)
             status = ledger.status(store, session, time.time())
             incumbent = self._incumbent(store, session, status["best"])
-        running = live.read(self.site.runs, session.tag) if status["trial"] else None
+        running = Running.read(self.site.runs / session.tag) if status["trial"] else None
         found = pages.live_curves(running, incumbent) if running else []
         return JSONResponse(numbers.curves(found, pages.LIVE_ACROSS))
 

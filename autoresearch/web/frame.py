@@ -11,7 +11,9 @@ STYLES = ("style.css", "uplot.css")
 SCRIPTS = ("uplot.js", "pages.js")
 
 
-def page(title: str, blocks: Sequence[Block], tag: str | None = None, base: str = "", live: bool = False, broad: bool = False) -> str:
+def page(
+    title: str, blocks: Sequence[Block], tag: str | None = None, base: str = "", live: bool = False, broad: bool = False
+) -> str:
     """A whole page. `base` is where the numbers of its pictures are; what is `live` is looked at again and again."""
     links = "".join(f'<link rel="stylesheet" href="/static/{name}">\n' for name in STYLES)
     scripts = "".join(f'<script src="/static/{name}" defer></script>\n' for name in SCRIPTS)
@@ -20,7 +22,9 @@ def page(title: str, blocks: Sequence[Block], tag: str | None = None, base: str 
     head = f'<title>{escape(safe(title))}</title>\n<link rel="icon" href="data:,">\n{links}{again}{scripts}'
     state = f' data-state="{escape(address(tag, "state.json"))}"' if live and tag is not None else ""
     kind = ' class="broad"' if broad else ""
-    return framed(head, f'{_header(tag)}\n<main{kind} data-base="{escape(base)}"{state}>\n{html(blocks, href)}\n</main>')
+    return framed(
+        head, f'{_header(tag)}\n<main{kind} data-base="{escape(base)}"{state}>\n{html(blocks, href)}\n</main>'
+    )
 
 
 def _header(tag: str | None) -> str:

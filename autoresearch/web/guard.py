@@ -1,7 +1,7 @@
 """What stands before every page: who may ask, how, and what a browser may do with the answer.
 
-A page of another site can make a browser send requests here. By the name in `Host` those are known that come by way of a
-foreign name for this machine (DNS rebinding), and the headers keep everything else from being read or framed.
+A page of another site can make a browser send requests here. Those that come by way of a foreign name for this machine
+(DNS rebinding) are known by the name in `Host`; the headers keep everything else from being read or framed.
 """
 
 from collections.abc import Collection

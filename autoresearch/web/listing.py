@@ -48,7 +48,9 @@ class Choice:
         name = sort.removeprefix("-")
         only = {key: value for key, value in asked.items() if key in FILTERS}
         wanted = int(page) if page.isascii() and page.isdigit() and len(page) < 7 else 1
-        return cls(only, name, sort.startswith("-"), max(1, wanted)) if name in SORTS else cls(only, page=max(1, wanted))
+        return (
+            cls(only, name, sort.startswith("-"), max(1, wanted)) if name in SORTS else cls(only, page=max(1, wanted))
+        )
 
     @property
     def address(self) -> str:
@@ -70,14 +72,25 @@ def blocks(rows: Sequence[Row], choice: Choice) -> Iterator[Block]:
     """Filters, the table, and the way to its other pages."""
     for name in FILTERS:
         yield Words(list(_filter(rows, choice, name)), "filter")
-    found = sorted_rows([row for row in rows if all(FILTERS[name](row) == value for name, value in choice.only.items())], choice)
+    found = sorted_rows(
+        [row for row in rows if all(FILTERS[name](row) == value for name, value in choice.only.items())], choice
+    )
     first = PAGE * (choice.page - 1)
     head = [_title(name, choice) for name in HEAD]
     table = [_cells(row) for row in found[first : first + PAGE]]
-    yield Table(head, table, frozenset(name for name in head if name.split()[0] in ("n", "val_bpb", "change", "lasted", "cost")))
+    yield Table(
+        head, table, frozenset(name for name in head if name.split()[0] in ("n", "val_bpb", "change", "lasted", "cost"))
+    )
     pages = (len(found) + PAGE - 1) // PAGE
     if pages > 1:
-        yield Words([part for k in range(1, pages + 1) for part in (_choice(f"{k}", replace(choice, page=k), k == choice.page), " ")], "filter")
+        yield Words(
+            [
+                part
+                for k in range(1, pages + 1)
+                for part in (_choice(f"{k}", replace(choice, page=k), k == choice.page), " ")
+            ],
+            "filter",
+        )
     if not table:
         yield Words(["No experiment is like that."])
 

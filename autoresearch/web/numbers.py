@@ -1,4 +1,4 @@
-"""The numbers of a picture, for the script that draws it anew: places from left to right, and one column for each series."""
+"""The numbers of a picture, for the script that draws it anew: places from left to right, a column for each series."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -23,9 +23,15 @@ def progress(rows: Sequence[Row], sigma: float | None) -> dict[str, Any]:
     scale = bounds(rows, kept, noise)
     best = _running_best(rows)
     low, high = ([None if y is None else y + sign * noise for y in best] for sign in (-1, 1))
-    series = [{"name": name, "kind": kind, "y": [_height(row, kind, scale) for row in rows]} for kind, name in DOTS.items()]
-    series += [{"name": name, "kind": name, "y": y} for name, y in (("high", high), ("low", low), ("running best", best))]
-    series += [{"name": "keep", "kind": "keep", "y": [row["val_bpb"] if row["verdict"] == "keep" else None for row in rows]}]
+    series = [
+        {"name": name, "kind": kind, "y": [_height(row, kind, scale) for row in rows]} for kind, name in DOTS.items()
+    ]
+    series += [
+        {"name": name, "kind": name, "y": y} for name, y in (("high", high), ("low", low), ("running best", best))
+    ]
+    series += [
+        {"name": "keep", "kind": "keep", "y": [row["val_bpb"] if row["verdict"] == "keep" else None for row in rows]}
+    ]
     told = {row["n"]: f"{row['n']} {row['verdict']}: {safe(row['hypothesis'] or '', 160)}" for row in rows[-TOLD:]}
     return {
         "across": "experiment", "x": [row["n"] for row in rows], "series": series, "low": scale.low, "high": scale.high,

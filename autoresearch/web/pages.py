@@ -6,8 +6,9 @@ from typing import Any
 
 from autoresearch import ledger
 from autoresearch.ledger import Experiment, Ledger, Session, Trial
-from autoresearch.review import total
 from autoresearch.review.morning import Night
+from autoresearch.review.total import Interval
+from autoresearch.running import Running
 from autoresearch.views import curves, evidence, report
 from autoresearch.views.blocks import (
     Block,
@@ -27,7 +28,6 @@ from autoresearch.views.curves import Curve
 from autoresearch.views.log import change
 from autoresearch.views.words import between, duration, moment
 from autoresearch.web import listing
-from autoresearch.web.live import Running
 from autoresearch.web.site import Site, address, as_shares, curve, tail
 
 Row = dict[str, Any]
@@ -52,13 +52,27 @@ def sessions(store: Ledger, now: float) -> Iterator[Block]:
 
 def _session(store: Ledger, session: Session, now: float) -> list[str]:
     status = ledger.status(store, session, now)
-    measured = total.recorded(store.events(session.id))
-    worth = f"{measured[-1].val.mean:+.4f}, {between(measured[-1].val)}" if measured else "not measured"
-    score = "-" if status["base_bpb"] is None or status["best_bpb"] is None else f"{status['base_bpb']:.4f} → {status['best_bpb']:.4f}"
+    total = status["total"]
+    interval = Interval(total["mean"], total["low"], total["high"]) if total else None
+    worth = f"{interval.mean:+.4f}, {between(interval)}" if interval else "not measured"
+    score = (
+        "-"
+        if status["base_bpb"] is None or status["best_bpb"] is None
+        else f"{status['base_bpb']:.4f} → {status['best_bpb']:.4f}"
+    )
     begun = "-" if session.started is None else moment(session.started, now)
     counts = [str(status["experiments"]), str(status["kept"])]
     who = [safe(session.agent, 40), safe(status["budget"] or "-", 20)]
-    return [Link(session.tag, address(session.tag)), status["state"], *who, *counts, score, worth, evidence.money(status["cost_usd"]), begun]
+    return [
+        Link(session.tag, address(session.tag)),
+        status["state"],
+        *who,
+        *counts,
+        score,
+        worth,
+        evidence.money(status["cost_usd"]),
+        begun,
+    ]
 
 
 # --- one session
@@ -78,13 +92,19 @@ def _now(night: Night, running: Running | None, incumbent: Curve | None, now: fl
     until = "" if status["deadline"] is None else f", until {moment(status['deadline'], now)}"
     yield Words([f"{status['state']}{until}"], "large")
     if trial is not None:
-        yield Words(["Experiment ", Ref(trial["n"]), f", {trial['purpose']} trial, for {duration(now - trial['started'])}."])
+        yield Words(
+            ["Experiment ", Ref(trial["n"]), f", {trial['purpose']} trial, for {duration(now - trial['started'])}."]
+        )
         if running is not None and running.n == trial["n"]:
             if running.tokens_per_second:
                 yield Words([f"{running.tokens_per_second:,.0f} tokens a second, as train.py tells it."], "quiet")
             yield Figure(partial(_live, running, incumbent), name="live")
+    yield Heading("The last experiments", 3)
     latest = night.rows[::-1][:LATEST]
-    rows = [[Ref(row["n"]), listing.FILTERS["verdict"](row), change(row) or "-", safe(row["hypothesis"] or "", 160)] for row in latest]
+    rows = [
+        [Ref(row["n"]), listing.FILTERS["verdict"](row), change(row) or "-", safe(row["hypothesis"] or "", 160)]
+        for row in latest
+    ]
     yield Table(["n", "verdict", "change", "what"], rows, frozenset({"n", "change"}))
 
 
@@ -113,7 +133,9 @@ def neighbours(tag: str, n: int, last: int) -> Words:
     return Words([*before, *([Link(f"{n + 1} →", address(tag, n + 1))] if n < last else [])], "filter")
 
 
-def experiment(site: Site, row: Session, found: Experiment, trials: Sequence[Trial], shown: Sequence[Curve]) -> Iterator[Block]:
+def experiment(
+    site: Site, row: Session, found: Experiment, trials: Sequence[Trial], shown: Sequence[Curve]
+) -> Iterator[Block]:
     """Hypothesis, verdict, evidence, trials, change, curves, and what its trials printed."""
     facts = vars(found)
     tone = {"keep": "large good", "suspect": "large bad", "crash": "large bad"}.get(found.verdict or "", "large")

@@ -1,11 +1,13 @@
 """Two sessions side by side: one program.md against another, one agent against another."""
 
+import math
 from collections.abc import Iterator, Sequence
+from urllib.parse import quote
 
 from autoresearch.ledger import Session
 from autoresearch.review import compare
 from autoresearch.review.morning import Night
-from autoresearch.review.rates import proportion
+from autoresearch.review.rates import Z, proportion
 from autoresearch.review.total import Interval
 from autoresearch.views import curves, evidence
 from autoresearch.views.blocks import Block, Figure, Heading, Link, Table, Words, safe
@@ -30,7 +32,7 @@ def choose(sessions: Sequence[Session], a: str | None, b: str | None) -> Iterato
 
 def to(a: str | None, b: str | None) -> str:
     """The address of a comparison."""
-    return f"/compare/{address(a or '-').removeprefix('/s/')}/{address(b or '-').removeprefix('/s/')}"
+    return "/".join(["/compare", *(quote(tag or "-", safe="") for tag in (a, b))])
 
 
 def blocks(a: Night, b: Night) -> Iterator[Block]:
@@ -47,7 +49,11 @@ def blocks(a: Night, b: Night) -> Iterator[Block]:
 
 def _rows(a: Night, b: Night) -> Iterator[list[str]]:
     totals, rates = compare.totals(a, b), compare.keep_rates(a, b)
-    yield ["honest total", *(_total(night) for night in (a, b)), "-" if totals is None else f"{totals.mean:+.4f}, {between(totals)}"]
+    yield [
+        "honest total",
+        *(_total(night) for night in (a, b)),
+        "-" if totals is None else f"{totals.mean:+.4f}, {between(totals)}",
+    ]
     yield ["kept", *(_kept(night) for night in (a, b)), _points(rates)]
     for name, value in FACTS.items():
         yield [name, *(value(night) for night in (a, b)), ""]
@@ -60,18 +66,34 @@ def _total(night: Night) -> str:
 
 def _kept(night: Night) -> str:
     kept, tried = len(night.keeps), len(night.tried)
+    if not tried:
+        return "-"
     low, high = proportion(kept, tried)
-    return f"{kept} of {tried}: {evidence.percent(kept / tried)}, 95 % between {evidence.percent(low)} and {evidence.percent(high)}" if tried else "-"
+    rate = f"{kept} of {tried}: {evidence.percent(kept / tried)}"
+    return f"{rate}, 95 % between {evidence.percent(low)} and {evidence.percent(high)}"
 
 
 def _points(rate: Interval) -> str:
-    words = between(Interval(rate.mean, rate.low, rate.high))
-    return f"{100 * rate.mean:+.0f} points, 95 % between {100 * rate.low:+.0f} and {100 * rate.high:+.0f}{words[words.find(':') :] if ':' in words else ''}"
+    points = Interval(100 * rate.mean, 100 * rate.low, 100 * rate.high)
+    return f"{points.mean:+.0f} points, {between(points, '+.0f')}"
 
 
 def _score(night: Night, name: str) -> str:
     value = night.status[name]
     return "-" if value is None else f"{value:.4f}"
+
+
+def _best(night: Night) -> str:
+    """With the interval that follows from the noise of one trial and how many judged it."""
+    status = night.status
+    fresh = [
+        trial for trial in night.trials.get(status["best"], []) if trial.outcome == "ok" and trial.purpose != "screen"
+    ]
+    if not fresh or not status["sigma"]:
+        return _score(night, "best_bpb")
+    reach = Z * status["sigma"] / math.sqrt(len(fresh))
+    best = status["best_bpb"]
+    return f"{best:.4f}, 95 % between {best - reach:.4f} and {best + reach:.4f}"
 
 
 def _hours(night: Night) -> float:
@@ -88,7 +110,7 @@ FACTS = {
     "models": lambda night: ", ".join(safe(row["model"], 60) for row in night.by_model) or "-",
     "judge": lambda night: safe(night.session.judge, 20),
     "base": lambda night: _score(night, "base_bpb"),
-    "best, as the search saw it": lambda night: _score(night, "best_bpb"),
+    "best, as the search saw it": _best,
     "noise of one trial": lambda night: _score(night, "sigma"),
     "near misses": lambda night: str(len(night.near_misses)),
     "failed": lambda night: str(len(night.failures) + len(night.suspects)),

@@ -8,10 +8,11 @@ from urllib.parse import quote
 
 from autoresearch import config
 from autoresearch.artefacts import Artefacts
-from autoresearch.evidence import JUDGING
+from autoresearch.evidence import judging
 from autoresearch.ledger import Experiment, Ledger, Session, Trial
 from autoresearch.review import morning
 from autoresearch.review.morning import Night
+from autoresearch.views.curve import losses
 from autoresearch.views.curves import Curve
 
 MOST = 2**63 - 1  # the largest number of an experiment that a ledger can hold
@@ -50,8 +51,7 @@ class Site:
         found = store.experiment(session.id, n) if n <= MOST else None
         if found is None:
             raise Missing(f"session {session.tag} has no experiment {n}")
-        trials = store.trials(session.id, found.id)
-        return found, [trial for trial in trials if trial.outcome not in (None, "infra") and trial.purpose in JUDGING]
+        return found, judging(store.trials(session.id, found.id))
 
     def night(self, store: Ledger, session: Session, now: float) -> Night:
         """Everything that the report tells."""
@@ -70,9 +70,7 @@ def address(tag: str, *rest: object) -> str:
 
 def curve(trial: Trial, name: str = "") -> Curve:
     """The loss over the seconds of training, as train.py told it."""
-    points = [point for point in trial.result.get("curve") or [] if isinstance(point, dict)]
-    places = [(point.get("seconds", point.get("step")), point.get("loss")) for point in points]
-    return Curve(name or f"{trial.purpose}, seed {trial.seed}", [(x, y) for x, y in places if x is not None and y is not None])
+    return Curve(name or f"{trial.purpose}, seed {trial.seed}", losses(trial.result.get("curve") or []))
 
 
 def as_shares(found: Curve) -> Curve:

@@ -270,6 +270,7 @@ def test_events_can_be_followed(ledger):
     )
     ledger.event(session.id, "verdict", "discard")
     assert [event.kind for event in ledger.events(session.id, after=first.id)] == ["verdict"]
+    assert [event.text for event in ledger.events(session.id, kind="trial")] == ["screen"]
 
 
 def test_a_message_is_taken_once(ledger, path):

@@ -1,5 +1,6 @@
 """The report: what it says first, and that nothing which others wrote can do anything in it."""
 
+import os
 import re
 import sys
 import time
@@ -83,6 +84,8 @@ def test_a_session_that_kept_nothing(ledger, session, tmp_path):
     page, text = both(ledger, session, tmp_path)
     assert "Nothing was kept: the base stands." in page and "Nothing was kept: the base stands." in text
     assert "autoresearch total" not in page and headings(text)[0] == "Progress"
+    going = ledger.update_session(session.id, pid=os.getpid())
+    assert "Nothing is kept yet." in both(ledger, going, tmp_path)[1]
 
 
 def test_a_total_that_was_not_measured_is_said_to_be_missing_and_one_that_was_is_the_headline(ledger, session, tmp_path):
@@ -149,6 +152,10 @@ def test_the_tree_has_the_way_to_the_incumbent_straight_down_and_other_lines_bes
     found = tree.versions(night(ledger, session, tmp_path).rows, 4)
     assert [(version.row["n"], version.lane) for version in found] == [(0, 0), (2, 1), (1, 0), (4, 0)]
     assert tree.words(found[1].tried) == "1 discard, 1 crash"
+    for n, parent in ((7, 3), (8, 7), (9, 3), (10, 9)):  # from 3 two lines go on
+        add(ledger, session, n, "discard", parent=parent, val_bpb=1.95)
+    found = tree.versions(night(ledger, session, tmp_path).rows, 4)
+    assert [(version.row["n"], version.lane) for version in found] == [(0, 0), (2, 1), (3, 1), (7, 2), (9, 1), (1, 0), (4, 0)]
     assert "| 2 | 0 | 1.9000 | 2 | 1 discard, 1 crash |" in both(ledger, session, tmp_path)[1]
 
 

@@ -14,14 +14,16 @@ from autoresearch.ledger import Ledger, Session
 from autoresearch.web import server
 
 HOSTILE = (
-    "<script>alert(1)</script><img src=x onerror=alert(1)> </main></style> javascript:alert(1) \" onload=\"alert(1)"
+    '<script>alert(1)</script><img src=x onerror=alert(1)> </main></style> javascript:alert(1) " onload="alert(1)'
     " \x1b[31mred \u202eback https://evil.example/ & ' {{7*7}} ${7*7}"
 )
 
 
 def session(store: Ledger, tag: str, runs: bool = False, **settings: object) -> Session:
     """A session with a base; where it `runs`, this process works on it."""
-    found = store.create_session(tag, f"autoresearch/{tag}", "b" * 40, "sweep", "default", {"budget": "5m", **settings}, {"gpu": "X"}, 7)
+    found = store.create_session(
+        tag, f"autoresearch/{tag}", "b" * 40, "sweep", "default", {"budget": "5m", **settings}, {"gpu": "X"}, 7
+    )
     add(store, found, 0, "keep", 2.0, hypothesis="the base")
     if runs:
         return store.update_session(found.id, state="running", pid=os.getpid())
@@ -30,18 +32,36 @@ def session(store: Ledger, tag: str, runs: bool = False, **settings: object) -> 
 
 def add(store: Ledger, found: Session, n: int, verdict: str, score: float | None = None, **columns: object) -> None:
     """An experiment with one trial, its curve included."""
-    values = {"state": "settled", "settled": float(n), "sha": f"{n:040x}", "sigma": 0.01, "agent": "sweep", "parent": 0 if n else None}
+    values = {
+        "state": "settled",
+        "settled": float(n),
+        "sha": f"{n:040x}",
+        "sigma": 0.01,
+        "agent": "sweep",
+        "parent": 0 if n else None,
+    }
     if n and score is not None:
         values["delta"] = score - 2.0
     experiment = store.add_experiment(found.id, n, verdict=verdict, val_bpb=score, **values | columns)
-    trial = store.start_trial(found.id, experiment.id, "base" if n == 0 else "screen", 1000 + n, "blob")
+    purpose = "base" if n == 0 else "rerun" if verdict == "keep" else "screen"
+    trial = store.start_trial(found.id, experiment.id, purpose, 1000 + n, "blob")
     curve = [{"step": float(k), "loss": 3.0 + 3.0 / (k + 1), "seconds": k / 2} for k in range(20)]
-    store.end_trial(trial.id, "ok" if score else "crash", score, {"grade": "STRONG", "train_seconds": 60.0, "curve": curve})
+    store.end_trial(
+        trial.id, "ok" if score else "crash", score, {"grade": "STRONG", "train_seconds": 60.0, "curve": curve}
+    )
 
 
 def total(store: Ledger, found: Session, final: int, mean: float) -> None:
     interval = {"mean": mean, "low": mean - 0.01, "high": mean + 0.01}
-    data = {"base": 0, "final": final, "pairs": 3, "val": interval, "holdout": interval, "running_minimum": mean, "optimism": 0.0}
+    data = {
+        "base": 0,
+        "final": final,
+        "pairs": 3,
+        "val": interval,
+        "holdout": interval,
+        "running_minimum": mean,
+        "optimism": 0.0,
+    }
     store.event(found.id, "total", "x", data=data)
 
 

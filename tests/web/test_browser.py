@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import httpx
@@ -11,6 +12,7 @@ from shown import add, served
 
 from autoresearch.ledger import Ledger
 from autoresearch.review import morning
+from autoresearch.running import Running
 from autoresearch.views import report, webpage
 
 pytest_plugins = ["web_fixtures"]
@@ -70,7 +72,7 @@ def test_the_page_follows_a_session_that_runs(chromium: Browser, alone: Path) ->
         assert wild is not None
         experiment = store.add_experiment(wild.id, 5, hypothesis="now", state="measuring")
         trial = store.start_trial(wild.id, experiment.id, "screen", 9, "blob")
-        told = {"n": 5, "purpose": "screen", "seed": 9, "fraction": 0.2, "curve": [[0.0, 6.0], [0.2, 5.0]], "started": 1.0}
+        told = asdict(Running(5, "screen", "train", 0.2, curve=[(0.0, 6.0), (0.2, 5.0)]))
         (alone / "runs" / "wild" / "live.json").write_text(json.dumps(told))
         chromium.open(f"{client.base_url}/s/wild")
         chromium.until(f"{DRAWN} === 2 && stamp !== undefined")

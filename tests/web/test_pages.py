@@ -1,7 +1,7 @@
 """What the pages show, and that it is what the ledger has."""
 
 import json
-import math
+from dataclasses import asdict
 from pathlib import Path
 from urllib.parse import quote
 
@@ -12,7 +12,8 @@ from shown import HOSTILE, Tags, served
 from autoresearch.ledger import Ledger
 from autoresearch.review import compare
 from autoresearch.review.total import Interval
-from autoresearch.web import listing, live
+from autoresearch.running import Running
+from autoresearch.web import listing
 
 pytest_plugins = ["web_fixtures"]
 
@@ -38,7 +39,7 @@ def test_a_session_is_its_report_with_ways_to_every_experiment(pages: httpx.Clie
 
 def test_an_experiment_has_all_that_is_known_of_it(pages: httpx.Client) -> None:
     text = pages.get("/s/wild/1").text
-    assert "1.890000" in text and "<td>screen</td>" in text and 'class="curve curve0"' in text
+    assert "1.890000" in text and "<td>rerun</td>" in text and 'class="curve curve0"' in text
     assert "Derived from experiment" in Tags(text).words and "bytes before this" in text
     assert len(text) < 200_000  # its log is longer
     assert "None: this is the base." in pages.get("/s/calm/0").text
@@ -77,6 +78,7 @@ def test_two_sessions_side_by_side(pages: httpx.Client) -> None:
     found = Tags(pages.get("/compare/calm/wild").text)
     assert "Not the same: budget: 5m against 15cpu." in found.words and "not measured" in found.words
     assert "1 of 3: 33 %, 95 % between 6 % and 79 %" in found.words
+    assert "1.9000, 95 % between 1.8804 and 1.9196" in found.words
     assert [len(pages.get(f"/compare/{pair}").text) > 0 for pair in ("calm/calm", "calm/nobody")] == [True, True]
     gains = pages.get("/compare/calm/wild/gains.json").json()
     assert [series["name"] for series in gains["series"]] == ["calm", "wild"] and gains["series"][0]["y"][-2] == pytest.approx(-0.1)
@@ -95,7 +97,7 @@ def test_the_numbers_of_the_chart_are_those_of_the_ledger(pages: httpx.Client) -
     assert columns["high"][1] == pytest.approx(1.91) and columns["failed"][3] == found["low"]
     assert found["words"]["3"] == "3 crash: a broken one"
     curves = pages.get("/s/calm/1/curves.json").json()
-    assert len(curves["x"]) == 20 and [series["name"] for series in curves["series"]] == ["screen, seed 1001", "experiment 0"]
+    assert len(curves["x"]) == 20 and [series["name"] for series in curves["series"]] == ["rerun, seed 1001", "experiment 0"]
 
 
 # --- what runs now
@@ -108,7 +110,8 @@ def test_the_running_trial_is_shown_and_a_change_is_noticed(alone: Path) -> None
         wild = store.session("wild")
         experiment = store.add_experiment(wild.id, 5, hypothesis="now", state="measuring")
         store.start_trial(wild.id, experiment.id, "screen", 9, "blob")
-        told = {"n": 5, "purpose": "screen", "stage": "train", "tokens_per_second": 12345.6, "fraction": 0.25, "curve": [[0.0, 6.0], [0.1, 5.0], [0.25, 4.0]], "started": 1.0}
+        curve = [(0.0, 6.0), (0.1, 5.0), (0.25, 4.0)]
+        told = asdict(Running(5, "screen", "train", 0.25, curve=curve, tokens_per_second=12345.6))
         (alone / "runs" / "wild" / "live.json").write_text(json.dumps(told))
         assert client.get("/s/wild/state.json").json()["stamp"] != before
         text = client.get("/s/wild").text
@@ -116,26 +119,6 @@ def test_the_running_trial_is_shown_and_a_change_is_noticed(alone: Path) -> None
         found = client.get("/s/wild/live.json").json()
         assert [series["name"] for series in found["series"]] == ["experiment 5, screen, 25 %", "experiment 1, the incumbent"]
         assert found["series"][0]["y"][found["x"].index(0.25)] == 4.0 and found["x"][-1] == 1.0
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["", "{", "[]", "null", '{"n": 1}', '{"n": [], "purpose": 1, "seed": 2, "fraction": 0, "curve": []}',
-     '{"n": 1, "purpose": "x", "seed": 2, "fraction": 0, "curve": [[1]]}', '{"n": 1e999, "purpose": "x", "seed": 2, "fraction": 0, "curve": []}'],
-)  # fmt: skip
-def test_what_is_not_a_trial_is_none(tmp_path: Path, text: str) -> None:
-    assert live.read(tmp_path, "t") is None
-    (tmp_path / "t").mkdir()
-    (tmp_path / "t" / "live.json").write_text(text)
-    assert live.read(tmp_path, "t") is None
-
-
-def test_a_curve_with_holes_is_shown_without_them(tmp_path: Path) -> None:
-    (tmp_path / "t").mkdir()
-    told = {"n": 1, "purpose": "x", "seed": 2, "fraction": math.nan, "curve": [[0, math.nan], [0.5, 3], [0.6, math.inf]]}
-    (tmp_path / "t" / "live.json").write_text(json.dumps(told))
-    found = live.read(tmp_path, "t")
-    assert found is not None and found.curve == [(0.5, 3.0)] and found.fraction == 0.0
 
 
 # --- what is not there

@@ -23,7 +23,14 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
         add(store, calm, 3, "crash", hypothesis="a\nbroken one", category="numerics", reason="oom", cost_usd=0.1)
         total(store, calm, 1, -0.05)
         wild = session(store, "wild", runs=True, budget="15cpu")
-        text = {"hypothesis": HOSTILE, "reason": HOSTILE, "category": HOSTILE, "agent": HOSTILE, "model": HOSTILE, "mode": HOSTILE}
+        text = {
+            "hypothesis": HOSTILE,
+            "reason": HOSTILE,
+            "category": HOSTILE,
+            "agent": HOSTILE,
+            "model": HOSTILE,
+            "mode": HOSTILE,
+        }
         for n, verdict in enumerate(("keep", "suspect", "discard", "crash"), 1):
             score = 1.9 - n / 100 if verdict in ("keep", "discard") else None
             add(store, wild, n, verdict, score, near_miss=verdict == "discard", program_hash=HOSTILE, **text)
