@@ -205,7 +205,9 @@ class Workspace:
 
     def follow(self, tag: str) -> bool:
         """Let the branch catch up with `best`, if it may move; returns whether it is there."""
-        best = self._known_best(tag)
+        best = self.best(tag)
+        if best is None:  # taken away by hand: the next run puts it back
+            return False
         if self.branch(tag) != best:
             self._git.move(self._branch_moves(tag, best))
         return self.branch(tag) == best
