@@ -19,6 +19,7 @@ ADVICE = {
     errno.EAGAIN: "end what has so many processes",
     errno.ENOMEM: "end what uses so much of it",
 }  # for what a machine refuses to any program
+EXHAUSTED = (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM)
 GOES_ON = "then `autoresearch run` goes on where it was"
 
 

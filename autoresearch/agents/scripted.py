@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from autoresearch.agents import CATEGORIES, BadProposal, Exhausted, Proposal
-from autoresearch.errors import UsageError, UserError
+from autoresearch.errors import EXHAUSTED, UsageError, UserError
 
 if TYPE_CHECKING:
     from autoresearch.brief import Brief
@@ -130,6 +130,8 @@ def _new_text(file: Path, incumbent: str) -> str:
         content = file.read_bytes()
         return (_patched(incumbent, content) if file.suffix == ".patch" else content).decode()
     except OSError as error:
+        if error.errno in EXHAUSTED:  # not the edit's fault
+            raise
         raise ValueError(f"cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise ValueError("is not UTF-8 text") from error
@@ -167,5 +169,7 @@ def _git_apply(patch: bytes, folder: str, *options: str) -> str:
     done = subprocess.run(command, cwd=folder, input=patch, env=environment, capture_output=True, check=False)
     if done.returncode == 0:
         return ""
+    if done.returncode < 0:
+        raise UserError(f"git apply was killed by signal {-done.returncode}: is there memory left?")
     first = done.stderr.decode(errors="replace").strip().split("\n")[0]
     return first.removeprefix("error: ") or f"git apply ended with {done.returncode}"

@@ -69,9 +69,10 @@ def disk(tmp_path: Path) -> Iterator[Path]:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
-def check(calm: Path, stormy: Path, most_lost: int) -> None:
+def check(calm: Path, stormy: Path, most_lost: int, without: str = "") -> None:
     """Both sessions tell the same story, and no trial was lost but those in flight."""
     wanted, found = story(calm), story(stormy)
+    wanted.pop(without, None)
     assert {row["verdict"] for row in wanted["experiments"]} == VERDICTS
     for name in wanted:
         assert found[name] == wanted[name], name
@@ -127,7 +128,7 @@ def test_what_is_used_up_stops_it_with_a_line(step: int, begun: Path, calm: Path
             elif not end["boundary"]:
                 break
     assert struck > 5
-    check(calm, stormy, struck)
+    check(calm, stormy, struck, without="files")  # on a full disk those of discards go
 
 
 @pytest.mark.parametrize("at", [47, *(pytest.param(at, marks=pytest.mark.slow) for at in range(10, 200, 19))])

@@ -1,0 +1,144 @@
+"""Memory, time and disk of the program over a long session, with trials that cost nothing.
+
+    python benchmarks/memory.py [--experiments 10000]
+
+The session is a real one (ledger, git, artefacts, judge, briefs); its trials are a function of text and seed, and its
+agent changes one constant at a time. Each row is the state when so many experiments are settled.
+"""
+
+import argparse
+import os
+import re
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+
+import numpy as np
+import psutil
+
+from autoresearch.agents import Proposal
+from autoresearch.brief import Brief
+from autoresearch.ledger import Ledger
+from autoresearch.limits import Limits
+from autoresearch.measure.clock import Budget
+from autoresearch.measure.data import Dataset
+from autoresearch.measure.result import Result
+from autoresearch.measure.settings import Settings
+from autoresearch.session import Reporter, Session
+from autoresearch.workspace import Workspace
+
+TRAIN = """def train(trial):
+    trial.start()
+    trial.save({}, {"warmdown": WARMDOWN})
+
+
+def load(state, config, device):
+    return None
+
+
+WARMDOWN = 0.5
+"""
+NOISE = 0.003  # bits per byte
+ROWS = np.stack([np.linspace(100.0, 120.0, 512), np.full(512, 60.0)], 1)
+
+
+class Walker:
+    """Sets WARMDOWN to something new."""
+
+    name, model, repairs = "walker", None, 0
+
+    def check(self) -> None:
+        """It can always work."""
+
+    def propose(self, brief: Brief) -> Proposal:
+        value = 1 / (brief.n + 3)
+        text = re.sub(r"^WARMDOWN = [\d.e-]+", f"WARMDOWN = {value:.12f}", brief.source, count=1, flags=re.MULTILINE)
+        return Proposal(text, f"a warm-down of {value:.6f}", "schedule", trace=[{"kind": "rationale", "text": "why not"}])
+
+
+def instant(text: str, seed: int, *_: object, loses_above: float | None, **__: object) -> Result:
+    """A trial: 2 bits per byte, and noise; one in fifty fails."""
+    draw = Random(f"{seed}{text}")
+    result = Result(seed=seed, grade="STRONG", log="a line of a log\n" * 100, rows=ROWS, total_seconds=1.0)
+    result.curve = [{"step": step, "loss": 2.0, "seconds": step / 10} for step in range(300)]
+    if draw.random() < 0.02:
+        result.reason = "RuntimeError: no"
+        return result
+    result.outcome, result.val_bpb = "ok", round(draw.gauss(2.0, NOISE), 6)
+    result.claimed = loses_above is not None and result.val_bpb > loses_above
+    result.audit = None if result.claimed else {"n": 1024.0}
+    return result
+
+
+def clocks() -> tuple[float, float]:
+    """CPU seconds of this process and its children, and seconds on the wall."""
+    times = os.times()
+    return sum(times[:4]), time.monotonic()
+
+
+class Table(Reporter):
+    """Prints a row at each mark."""
+
+    def __init__(self, root: Path, marks: set[int]) -> None:
+        self.root, self.marks = root, marks
+        self.began, self.before = clocks(), 0
+
+    def event(self, kind: str, n: int | None, text: str, data: dict[str, object]) -> None:
+        if kind != "verdict" or n not in self.marks:
+            return
+        self.marks.discard(n)
+        rss = psutil.Process().memory_info().rss / 2**20
+        each, wall = (1000 * (now - then) / (n - self.before) for now, then in zip(clocks(), self.began, strict=True))
+        size = int(subprocess.check_output(["du", "-sm", self.root / "runs"]).split()[0])
+        ledger = (self.root / "runs" / "ledger.db").stat().st_size / 2**20
+        print(f"| {n} | {rss:.0f} | {each:.0f} | {wall:.0f} | {ledger:.1f} | {size} |", flush=True)
+        self.began, self.before = clocks(), n
+
+
+def repository(root: Path) -> Path:
+    """A git repository with the project's train.py."""
+    (root / "train.py").write_text(TRAIN)
+    (root / ".gitignore").write_text("/runs/\n")
+    who = ["-c", "user.name=benchmark", "-c", "user.email=benchmark@localhost"]
+    for command in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "base"]):
+        subprocess.run(["git", *who, *command], cwd=root, check=True)
+    return root
+
+
+def session(root: Path, store: Ledger, most: int, reporter: Reporter, measure: Callable[..., Result] = instant) -> Session:
+    """A session whose trials are measured by a function."""
+    workspace = Workspace(root)
+    row = store.create_session("t", "autoresearch/t", workspace.head(), "walker", "default", {"budget": "5m"}, {}, 5)
+    return Session(
+        row=store.update_session(row.id, pid=os.getpid(), grade="STRONG"),
+        ledger=store,
+        workspace=workspace,
+        agent=Walker(),
+        settings=Settings(Budget.parse("5m")),
+        data=Dataset(root, {}),
+        runs=root / "runs",
+        program=root / "program.md",
+        base=TRAIN,
+        identity={},
+        limits=Limits(max_experiments=most),
+        reporter=reporter,
+        measure=measure,
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--experiments", type=int, default=10_000)
+    most = parser.parse_args().experiments
+    marks = {n for n in (10, 100, 300, 1000, 3000, 5000, 10_000) if n < most} | {most}
+    print("Milliseconds are for one experiment, on average since the row before.\n")
+    print("| experiments | RSS, MB | CPU, ms | wall, ms | ledger, MB | runs/, MB |\n|---|---|---|---|---|---|")
+    with tempfile.TemporaryDirectory() as folder, Ledger.open(repository(Path(folder)) / "runs" / "ledger.db") as store:
+        session(Path(folder), store, most, Table(Path(folder), marks)).run()
+
+
+if __name__ == "__main__":
+    main()
