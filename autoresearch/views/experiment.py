@@ -76,7 +76,7 @@ def _verdict(found: Facts) -> str:
     if found["verdict"] is None:
         return str(found["state"])
     near = " (a near miss)" if found["near_miss"] else ""
-    return f"{found['verdict']}{near}: {one_line(found['reason'])}"
+    return f"{found['verdict']}{near}: {one_line(found['reason'])[:LONGEST]}"
 
 
 def _about(found: Facts) -> dict[str, str]:
