@@ -73,13 +73,10 @@ def test_every_setting_is_in_the_guide() -> None:
 
 
 @pytest.mark.parametrize("page", [*sorted(each.name for each in (ROOT / "docs").glob("*.md")), "../README.md"])
-def test_links_lead_somewhere_and_commands_exist(page: str) -> None:
+def test_commands_that_a_page_names_exist(page: str) -> None:
     text = (ROOT / "docs" / page).read_text()
-    links = [link.partition("#")[0] for link in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in link]
-    broken = [link for link in links if link and not (ROOT / "docs" / page).parent.joinpath(link).exists()]
     known = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
-    said = set(re.findall(r"(?:^|`|\bautoresearch/|/)autoresearch ([a-z]+)", text, re.MULTILINE))
-    assert not broken and said <= known
+    assert set(re.findall(r"(?:^|`)autoresearch ([a-z]+)", text, re.MULTILINE)) <= known
 
 
 def test_every_command_with_json_is_on_the_page(tmp_path: Path) -> None:
