@@ -108,6 +108,10 @@ class Config(BaseModel):
     """What the human wants, read before every proposal."""
     train: str = "train.py"
     """The one file that may be edited."""
+    on_event: str | None = None
+    """A line for sh that is run when the session finished, has a new best or a suspect, or needs you (docs/guide.md)."""
+    on_event_seconds: float = Field(default=10.0, gt=0, le=600)
+    """How long that may take."""
     require_strong: bool = False
     """Refuse to run where the cell cannot be graded STRONG."""
 

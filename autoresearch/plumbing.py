@@ -143,6 +143,14 @@ def repository(folder: Path) -> Any:
         ) from None
 
 
+def top(folder: Path) -> Path:
+    """The top folder of the repository around a folder. Raises Blocker where there is none with files in it."""
+    with repository(folder) as repo:
+        if repo.working_tree_dir is None:
+            raise Blocker(f"{folder} is a bare git repository: use a clone with files in it")
+        return Path(repo.working_tree_dir)
+
+
 def _environment(top: Path, folder: Path) -> dict[str, str]:
     """Everything by which the caller's environment could point git elsewhere, set to where it belongs."""
     link = folder / "commondir"  # in a linked worktree

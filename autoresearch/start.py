@@ -44,11 +44,7 @@ class Place:
 
 def repository(folder: Path | None = None) -> Path:
     """The top folder of the repository that a folder (by default, where we stand) belongs to. Raises Blocker."""
-    folder = folder or Path.cwd()
-    with plumbing.repository(folder) as repo:
-        if repo.working_tree_dir is None:
-            raise Blocker(f"{folder} is a bare git repository: use a clone with files in it")
-        return Path(repo.working_tree_dir)
+    return plumbing.top(folder or Path.cwd())
 
 
 def repository_or_here() -> Path:

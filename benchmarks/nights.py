@@ -3,9 +3,8 @@
     python benchmarks/nights.py null|planted [--folder DIR]     # one session with the scripted agent, then its log
     python benchmarks/nights.py effects [--seeds 3]             # what the planted edits are worth, each on its own
 
-The planted base has six brakes on: each is one more forward pass at every step, for nothing. A gain takes one of them off, so
-its worth is that of the training time it gives back. The harmful edits spoil a constant; those without effect add a name
-that nothing uses.
+The planted base has six constants spoilt; a gain puts one of them right. The harmful edits spoil another one; those without
+effect add a name that nothing uses. The budget is a number of steps, so that the effects are those of the edits, not of the host.
 Everything runs through the program, on the profile of this machine, from a repository made for it.
 """
 
@@ -23,21 +22,16 @@ from statistics import fmean
 from autoresearch import plan, source, start
 from autoresearch.measure.trial import measure
 
-BRAKES = [f"BRAKE_{k}" for k in range(6)]
-LOOP = "        loss = trainer.step(x, y, step, progress)\n"
-BRAKING = """        for _ in range(BRAKES):
-            with torch.no_grad():
-                model(x)
-"""
-HARMFUL = {"EMBED_LR": 0.01, "HEAD_LR": 0.3, "QK_SCALE": 8.0, "ATTN_SCALE": -1.3, "WARMDOWN": 0.02, "DEPTH": 6}
+BUDGET = "250steps"
+SPOILT = {"MATRIX_LR": 0.022, "EMBED_LR": 0.25, "HEAD_LR": 0.009, "WARMDOWN": 0.25, "MUON_MOMENTUM_END": 0.85, "X0_INIT": 0.6}
+HARMFUL = {"ADAM_BETA1": 0.97, "QK_SCALE": 4.0, "ATTN_SCALE": 4.0, "FINAL_LR": 0.8, "VALUE_GATE_MAX": 8.0, "MATRIX_WEIGHT_DECAY": 4.0}
 EDITS = 40
 ANCHOR = "FINAL_LR = "  # the last constant: names without use stand below it
 
 
-def braked(text: str) -> str:
+def spoilt(text: str) -> str:
     """The base of a planted night."""
-    constants = "".join(f"{name} = 1\n" for name in BRAKES) + f"BRAKES = {' + '.join(BRAKES)}\n"
-    return inserted(text, constants).replace(LOOP, BRAKING + LOOP)
+    return source.with_constants(text, SPOILT)
 
 
 def inserted(text: str, lines: str) -> str:
@@ -46,15 +40,18 @@ def inserted(text: str, lines: str) -> str:
     return before + line + lines + after
 
 
-def planted(base: str) -> dict[str, str]:
-    """The edits that do something, by name."""
-    gains = {f"gain {name}": source.with_constants(base, {name: 0}) for name in BRAKES}
+def planted(text: str) -> dict[str, str]:
+    """The edits of the spoilt base that do something, by name."""
+    good = {constant.name: constant.value for constant in source.constants(text)}
+    base = spoilt(text)
+    gains = {f"gain {name}": source.with_constants(base, {name: good[name]}) for name in SPOILT}
     return gains | {f"harm {name}": source.with_constants(base, {name: value}) for name, value in HARMFUL.items()}
 
 
-def edits(kind: str, base: str) -> list[tuple[str, str]]:
+def edits(kind: str, text: str) -> list[tuple[str, str]]:
     """Name and whole text of each edit, before any was kept."""
-    found = list(planted(base).items()) if kind == "planted" else []
+    found = list(planted(text).items()) if kind == "planted" else []
+    base = spoilt(text) if kind == "planted" else text
     found += [(f"nothing {k}", inserted(base, f'UNUSED_{k} = "{k}"\n')) for k in range(EDITS - len(found))]
     random.Random(1).shuffle(found)
     return found
@@ -63,7 +60,7 @@ def edits(kind: str, base: str) -> list[tuple[str, str]]:
 def prepared(kind: str, folder: Path) -> None:
     """A repository with the base, and a folder of patches beside it."""
     text = plan.fitted(Path("train.py").read_text(), "cpu")
-    base = braked(text) if kind == "planted" else text
+    base = spoilt(text) if kind == "planted" else text
     root, script = folder / "repository", folder / "script"
     for path in (root, script):
         path.mkdir(parents=True)
@@ -73,7 +70,7 @@ def prepared(kind: str, folder: Path) -> None:
     identity = ["-c", "user.name=nights", "-c", "user.email=nights@localhost"]
     for command in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", f"base of the {kind} night"]):
         subprocess.run(["git", *identity, *command], cwd=root, check=True)
-    for k, (name, edited) in enumerate(edits(kind, base), 1):
+    for k, (name, edited) in enumerate(edits(kind, text), 1):
         (script / f"{k:02}-{name.replace(' ', '-').lower()}.patch").write_text(patch(base, edited))
 
 
@@ -88,16 +85,15 @@ def night(kind: str, folder: Path) -> None:
     prepared(kind, folder)
     program = [sys.executable, "-P", "-m", "autoresearch"]
     root = folder / "repository"
-    subprocess.run([*program, "run", "--agent", f"scripted:{folder / 'script'}", "--tag", kind], cwd=root, check=True)
+    subprocess.run([*program, "run", "--agent", f"scripted:{folder / 'script'}", "--tag", kind, "--budget", BUDGET], cwd=root, check=True)
     subprocess.run([*program, "log", "--all"], cwd=root, check=True)
 
 
 def effects(seeds: int) -> None:
     """Each planted edit alone on its base, on the same seeds as the base."""
-    place = start.place({}, Path.cwd())
+    place = start.place({"budget": BUDGET}, Path.cwd())
     text = plan.fitted(Path("train.py").read_text(), place.slot.device)
-    base = braked(text)
-    texts = {"base": base, "all six gains": source.with_constants(base, dict.fromkeys(BRAKES, 0)), **planted(base)}
+    texts = {"base": spoilt(text), "all six gains": text, **planted(text)}
     scores: dict[str, list[float]] = {name: [] for name in texts}
     for seed in range(seeds):
         for name, each in texts.items():

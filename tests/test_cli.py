@@ -217,9 +217,11 @@ def test_escape_codes_of_an_agent_do_not_reach_the_terminal(finished: Path, says
     with Ledger.open(root / "runs" / "ledger.db") as store:
         for n in (1, 2):
             store.connection.execute("UPDATE experiments SET hypothesis = ?, reason = ?, category = ? WHERE n = ?", (evil, evil, evil, n))
+        store.connection.execute("UPDATE sessions SET agent = ?, branch = ?, stop_reason = ?", (evil, evil, evil))
+        store.event(1, "verdict", evil, n=1, data={"verdict": evil})
     (root / "runs/t/1/patch.diff").write_text(f"+{evil}\n")
     (root / "runs/t/1/trace.jsonl").write_text(json.dumps({"kind": evil, "text": evil}) + "\n")
-    for command in ("log --all", "show 1", "show 1 --trace", "log --by category"):
+    for command in ("log --all", "show 1", "show 1 --trace", "log --by category", "status", "watch"):
         shown = says(root, *command.split())[1]
         assert "evil" in shown and not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]", shown), command
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import runpy
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,11 @@ import pytest
 from conftest import git
 from programs import autoresearch
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "json.md"
+from autoresearch.cli import app
+from autoresearch.config import Config
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "json.md"
 COMMANDS = {
     "status": ["status"],
     "log": ["log", "--all"],
@@ -56,9 +61,25 @@ def test_the_page_and_the_program_have_the_same_keys(command: str, finished: Pat
     assert paths(json.loads(done.stdout), known) == known
 
 
-def test_every_command_with_json_is_on_the_page(tmp_path: Path) -> None:
-    from autoresearch.cli.app import app
+def test_the_page_of_commands_is_what_help_says() -> None:
+    made = runpy.run_path(str(ROOT / "dev" / "cli_page.py"))["page"]()
+    assert (ROOT / "docs" / "cli.md").read_text() == made, "python dev/cli_page.py > docs/cli.md"
 
+
+def test_every_setting_is_in_the_guide() -> None:
+    text = (ROOT / "docs" / "guide.md").read_text() + (ROOT / "docs" / "agents.md").read_text()
+    missing = [name for name in Config.model_fields if f"`{name}`" not in text]
+    assert not missing
+
+
+@pytest.mark.parametrize("page", [*sorted(each.name for each in (ROOT / "docs").glob("*.md")), "../README.md"])
+def test_commands_that_a_page_names_exist(page: str) -> None:
+    text = (ROOT / "docs" / page).read_text()
+    known = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
+    assert set(re.findall(r"(?:^|`)autoresearch ([a-z]+)", text, re.MULTILINE)) <= known
+
+
+def test_every_command_with_json_is_on_the_page(tmp_path: Path) -> None:
     commands = [command for command in app.registered_commands if command.callback is not None]
     shows = {c.callback.__name__ for c in commands if c.callback and "as_json" in c.callback.__annotations__}
     assert shows == {name.split()[0] for name in re.findall(r"^## (.+)$", PAGE.read_text(), re.MULTILINE)}

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -44,9 +45,9 @@ def print_json(value: Any) -> None:
 @contextmanager
 def opened(tag: str | None, readonly: bool = True) -> Iterator[tuple["Ledger", "Session"]]:
     """The ledger, and the session that is meant. Raises UserError if there is none."""
-    from autoresearch import ledger, start
+    from autoresearch import ledger, plumbing  # not start.py: numpy and pydantic take a fifth of a second
 
-    path = start.repository() / "runs" / "ledger.db"
+    path = plumbing.top(Path.cwd()) / "runs" / "ledger.db"
     if not path.exists():
         raise UserError(NO_SESSION)
     with ledger.Ledger.open(path, readonly) as store:

@@ -32,14 +32,14 @@ def status(tag: str = TAG, as_json: bool = JSON) -> None:
 @app.command(rich_help_panel=LOOK)
 def watch(tag: str = TAG) -> None:
     """Follow a running session from another terminal. Ctrl-C ends the watching, not the session; the exit code is 0."""
-    from autoresearch import config, ledger, start
+    from autoresearch import config, ledger
     from autoresearch.views.status import print_status
     from autoresearch.views.watch import follow
 
-    root = start.repository()
     with opened(tag) as (store, session):
+        runs = store.path.parent
         try:
-            follow(store, session, root / "runs", Console(), config.load(root, {}).max_usd)
+            follow(store, session, runs, Console(), config.load(runs.parent, {}).max_usd)
         except KeyboardInterrupt:
             return
         print_status(ledger.status(store, store.session(session.tag) or session, time.time()), Console())
@@ -156,12 +156,12 @@ def _experiment(store: "Ledger", session: "Session", n: int) -> "Experiment":
 
 def _facts(store: "Ledger", session: "Session", experiment: "Experiment") -> dict[str, Any]:
     """An experiment with everything that belongs to it, as `show --json` has it."""
-    from autoresearch import ledger, start
+    from autoresearch import ledger
     from autoresearch.artefacts import Artefacts
     from autoresearch.review.conversations import entry
     from autoresearch.review.export import record
 
-    files = Artefacts(start.repository() / "runs" / session.tag / str(experiment.n))
+    files = Artefacts(store.path.parent / session.tag / str(experiment.n))
     patch = files.patch.read_text(errors="replace") if files.patch.exists() else ""
     lines = files.trace.read_text(errors="replace").splitlines() if files.trace.exists() else []
     error = ledger.standard_error(store, session.id, experiment.n)

@@ -34,6 +34,7 @@ def run(
     """Start a session, or go on with the newest unfinished one on the same base."""
     from autoresearch import night, slots, start
     from autoresearch.config import cache_folder
+    from autoresearch.hook import Hook, Several
     from autoresearch.ledger import Ledger
     from autoresearch.limits import Limits
     from autoresearch.measure.cell import protect_self
@@ -48,8 +49,9 @@ def run(
     until = None if place.config.hours is None else since_boot() + 3600 * place.config.hours
     limits = Limits(until, place.config.max_experiments)
     with slots.hold(place.slot, cache_folder() / "locks"), Ledger.open(place.ledger) as store:
-        with Live() as live, _signals(limits, live):
-            reason, tag = night.spend(place, store, limits, live)
+        config = place.config
+        with Live() as live, Hook(config.on_event, place.root, config.on_event_seconds, live.say) as hook, _signals(limits, live):
+            reason, tag = night.spend(place, store, limits, Several(live, hook))
         _summary(store, tag)
     if reason == "interrupted":
         raise typer.Exit(130)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 @app.command(rich_help_panel=RUN)
-def note(text: str, tag: str = TAG) -> None:
+def note(text: str = typer.Argument(help="What to tell it."), tag: str = TAG) -> None:
     """Tell the session something: it is part of every proposal's brief from the next one on."""
     if not text.strip():
         raise UsageError('the note is empty: write it as `autoresearch note "try a longer warmdown"`')

@@ -183,12 +183,11 @@ def sample(
 
 def _weights(n: int | None, tag: str | None) -> Path:
     """The file of an experiment's weights among its artefacts, made if it is not there; by default the incumbent's."""
-    from autoresearch import start
     from autoresearch.artefacts import Artefacts
 
     with opened(tag) as (store, session):
         n = _version(store, session, n).n
-    path = Artefacts(start.repository() / "runs" / session.tag / str(n)).checkpoint
+    path = Artefacts(store.path.parent / session.tag / str(n)).checkpoint
     return path if path.exists() else _train_again(n, tag, path).path
 
 

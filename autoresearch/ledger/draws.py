@@ -10,12 +10,12 @@ from autoresearch.ledger.store import Ledger
 Row = dict[str, Any]
 
 DRAWS = """
-    SELECT n, purpose FROM trials JOIN experiments ON experiments.id = experiment_id
-    WHERE trials.session_id = :session AND outcome = 'ok' AND purpose IN ('base', 'screen', 'rerun', 'sentinel')
-    ORDER BY trials.id
+    SELECT experiment_id, purpose FROM trials
+    WHERE session_id = :session AND outcome = 'ok' AND purpose IN ('base', 'screen', 'rerun', 'sentinel')
+    ORDER BY id
 """
 
-_UNTIL = "SELECT n, verdict, delta, sigma FROM experiments WHERE session_id = :session AND n <= :n ORDER BY n"
+_UNTIL = "SELECT id, n, verdict, delta, sigma FROM experiments WHERE session_id = :session AND n <= :n ORDER BY n"
 
 
 def standard_error(ledger: Ledger, session_id: int, n: int) -> float | None:
@@ -25,9 +25,9 @@ def standard_error(ledger: Ledger, session_id: int, n: int) -> float | None:
 
 
 def standard_errors(rows: Sequence[Row], draws: Iterable[Sequence[Any]]) -> dict[int, float]:
-    """For each experiment with a `delta`, the standard error of that, bits per byte.
+    """For each experiment with a `delta`, by number, the standard error of that, bits per byte.
 
-    `draws` are experiment and purpose of the good trials in the order in which they ran. A version is known by the draws
+    `draws` are the experiment's id and the purpose of the good trials in the order in which they ran. A version is known by the draws
     that did not select it, and is compared with the incumbent beside it where that was measured again, else with all of
     its draws until then.
     """
@@ -35,7 +35,9 @@ def standard_errors(rows: Sequence[Row], draws: Iterable[Sequence[Any]]) -> dict
     fresh, again, beside = Counter[int](), Counter[int](), Counter[int]()
     known: dict[int, int] = {}
     incumbent = current = 0
-    for n, purpose in draws:
+    numbers = {row["id"]: row["n"] for row in rows}
+    for id, purpose in draws:
+        n = numbers.get(id, -1)
         if purpose == "sentinel":
             beside[current] += 1
         elif n > current:

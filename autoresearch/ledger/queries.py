@@ -9,7 +9,7 @@ from autoresearch.ledger.rows import Session
 from autoresearch.ledger.store import MESSAGES, Ledger
 
 _LOG = """
-    SELECT n, sha, parent, origin, line, mode, state, verdict, reason, near_miss, val_bpb, delta, sigma, p_gain,
+    SELECT id, n, sha, parent, origin, line, mode, state, verdict, reason, near_miss, val_bpb, delta, sigma, p_gain,
            coalesce(t.trials, 0) AS trials, t.grade, agent, model, category, hypothesis, change, predicted, lines_added,
            lines_removed, t.num_params, cost_usd, program_hash, started, settled, coalesce(t.seconds, 0.0) AS seconds
     FROM experiments
@@ -115,10 +115,13 @@ def log_rows(ledger: Ledger, session: Session, verdict: str | None = None) -> li
 
     `trials` counts those that ended by themselves; `seconds` is their whole time.
     """
-    rows = [dict(row) for row in ledger.query(_LOG, session=session.id)]
+    found = ledger.query(_LOG, session=session.id)
+    names = found[0].keys() if found else []
+    rows = [dict(zip(names, row, strict=True)) for row in found]
     errors = standard_errors(rows, ledger.query(DRAWS, session=session.id))
     params = {row["n"]: row["num_params"] for row in rows}
     for row in rows:
+        del row["id"]
         before = params.get(row["parent"])
         row["near_miss"] = bool(row["near_miss"])
         row["error"] = errors.get(row["n"])
@@ -223,4 +226,5 @@ def _described(row: Any) -> str:
     words = "baseline" if row["n"] == 0 else row["hypothesis"] or f"experiment {row['n']}"
     if row["verdict"] in ("invalid", "duplicate", "suspect"):
         words = f"{words} ({row['verdict']}: {row['reason']})"
-    return " ".join(words.split())
+    # whoever reads the table takes a " for the beginning of a quotation, and a terminal obeys what is not printable
+    return " ".join("".join(char if char.isprintable() else " " for char in words.replace('"', "'")).split())

@@ -5,10 +5,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from rich.cells import cell_len, set_cell_size
+from rich.console import Console
 from rich.text import Text
 
 GAP = 1  # characters between two columns
 CUT = "..."
+TOGETHER = 20  # lines given to rich at once: one by one takes twice as long, and all at once as long as their square
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,15 @@ def lines(columns: Sequence[Column]) -> list[Text]:
     titles = [Column(each.title, each.cells, left=each.left) for each in columns]
     head = gap.join(Text(_padded(each), "bold") for each in titles)
     return [head, *(gap.join(column.line(k) for column in columns) for k in range(len(columns[0].cells)))]
+
+
+def print_lines(lines: Sequence[Text], console: Console) -> None:
+    """Many lines, quickly."""
+    if not console.is_terminal:
+        console.file.write("".join(f"{line.plain}\n" for line in lines))
+        return
+    for k in range(0, len(lines), TOGETHER):
+        console.print(Text("\n").join(lines[k : k + TOGETHER]), soft_wrap=True)
 
 
 def cut(text: str, width: int | None) -> str:

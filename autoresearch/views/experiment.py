@@ -12,7 +12,7 @@ from autoresearch import facts as training
 from autoresearch.measure.grade import describe
 from autoresearch.measure.log import plain
 from autoresearch.measure.machine import peak_tflops
-from autoresearch.views.columns import Column, fitting, lines
+from autoresearch.views.columns import Column, fitting, lines, print_lines
 from autoresearch.views.curve import chart, losses
 from autoresearch.views.log import STYLES, change, signed
 from autoresearch.views.pairs import print_pairs
@@ -38,8 +38,7 @@ def print_experiment(found: Facts, parent: Facts | None, console: Console) -> No
     print_pairs({**_about(found), **_measured(found, parent), **_resources(found, result)}, console)
     if found["trials"]:
         console.print()
-        for line in lines(fitting(_trials(found["trials"]), console.width if console.is_terminal else None)):
-            console.print(line, soft_wrap=True)
+        print_lines(lines(fitting(_trials(found["trials"]), console.width if console.is_terminal else None)), console)
     _print_curves(found, parent, console)
     if found["patch"]:
         console.print()
@@ -77,7 +76,7 @@ def _verdict(found: Facts) -> str:
     if found["verdict"] is None:
         return str(found["state"])
     near = " (a near miss)" if found["near_miss"] else ""
-    return f"{found['verdict']}{near}: {one_line(found['reason'])}"
+    return f"{found['verdict']}{near}: {one_line(found['reason'])[:LONGEST]}"
 
 
 def _about(found: Facts) -> dict[str, str]:
@@ -183,8 +182,7 @@ def _print_curves(found: Facts, parent: Facts | None, console: Console) -> None:
     title = f"training loss over {duration(max(x for x, _ in (*own, *other)))}{beside}, as train.py says"
     console.print()
     console.print(Text(title, "bold"), soft_wrap=not console.is_terminal)
-    for line in drawn:
-        console.print(line, soft_wrap=True)
+    print_lines(drawn, console)
 
 
 def _result(found: Facts) -> Facts:

@@ -21,6 +21,7 @@ from autoresearch.views.words import duration
 STYLES = {"keep": "bold green", "discard": "dim", "crash": "red", "suspect": "bold red", "invalid": "yellow"}
 HIDDEN = {"trial"}
 REFRESH = 2.0  # a second
+LONGEST = 1000  # characters of a line
 WAITING = {"proposed": "is about to be measured", "trial": "starts", "measured": "is between two trials"}
 
 
@@ -47,8 +48,8 @@ class Screen:
             self.bottom.stop()
 
     def say(self, text: str, style: str = "") -> None:
-        """One line."""
-        self.console.print(Text(plain(text), style), soft_wrap=True)
+        """One line, of bearable length."""
+        self.console.print(Text(plain(text[:LONGEST]), style), soft_wrap=True)
 
     def event(self, kind: str, n: int | None, text: str, data: dict[str, Any], at: float) -> None:
         """Something that happened, as a line."""

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.text import Text
 
 from autoresearch.ledger import UNSCORED
-from autoresearch.views.columns import Column, cut, fitting, lines
+from autoresearch.views.columns import Column, cut, fitting, lines, print_lines
 from autoresearch.views.words import one_line
 
 Row = dict[str, Any]
@@ -15,7 +15,6 @@ Row = dict[str, Any]
 STYLES = {"keep": "green", "suspect": "bold red", "crash": "red", "invalid": "yellow", "duplicate": "dim", "discard": ""}
 ROOM = 36  # characters that a hypothesis needs beside the numbers; with less it gets a line of its own
 INDENT = 5
-TOGETHER = 20  # lines given to rich at once: one by one takes twice as long, and all at once as long as their square
 
 
 def print_log(rows: Sequence[Row], console: Console, shown: Sequence[Row] | None = None, none: str | None = None) -> None:
@@ -29,9 +28,7 @@ def print_log(rows: Sequence[Row], console: Console, shown: Sequence[Row] | None
         words = none or "nothing was kept yet: --all shows what there is"
         console.print(Text(words, "bold"), soft_wrap=True)
         return
-    found = _lines(shown, console.width if console.is_terminal else None)
-    for k in range(0, len(found), TOGETHER):
-        console.print(Text("\n").join(found[k : k + TOGETHER]), soft_wrap=True)
+    print_lines(_lines(shown, console.width if console.is_terminal else None), console)
 
 
 def change(row: Row) -> str:

@@ -8,12 +8,13 @@ from rich.text import Text
 from autoresearch.measure.log import plain
 
 INDENT = 12  # characters
+LONGEST = 4000  # characters of a value
 
 
 def print_pairs(pairs: Mapping[str, str], console: Console, indent: int = INDENT) -> None:
     """What there is to say, name by name; in a terminal a long value goes on below itself, elsewhere it is one line."""
     for name, value in pairs.items():
-        text = Text(plain(value))
+        text = Text(plain(value if len(value) <= LONGEST else f"{value[:LONGEST]}..."))
         lines = list(text.wrap(console, max(20, console.width - indent))) if console.is_terminal else [text]
         for k, line in enumerate(lines):
             line.rstrip()

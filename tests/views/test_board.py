@@ -88,5 +88,7 @@ def test_words_of_others_do_nothing_in_a_terminal() -> None:
     made.last = ("verdict", 1, NOW)
     Console(file=buffer).print(made.board())
     Console(file=buffer).print(*board(Running(1, evil, evil), STATUS, evil, NOW, 80))
+    made.say("x" * 10**6)
+    assert len(buffer.getvalue()) < 3000
     assert buffer.getvalue().count("evil") >= 4 and "[bold red]rich[/] [/]" in buffer.getvalue()
     assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e]", buffer.getvalue())

@@ -100,6 +100,7 @@ def test_words_of_an_agent_do_nothing_in_a_terminal() -> None:
         assert "evil" in shown and "[bold red]rich[/] [/]" in shown
         assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", shown)
     assert len(buffer.getvalue()) < 5000
+    assert len(screen(found(hypothesis="x" * 10**6, reason="y " * 10**6), width=80)) < 10_000
 
 
 def test_a_change_is_coloured_as_git_does_it_and_whole() -> None:

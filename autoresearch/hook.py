@@ -1,0 +1,150 @@
+"""The user's own command, told when something happens that one may want to be woken for.
+
+    finished    the session ended, and why
+    new best    something was kept
+    suspect     a score could not be confirmed
+    needs you   the agent is away or cannot work, or something stands in the way
+
+The command runs beside the loop, one at a time, and never holds it up. What goes wrong with it is noted once.
+"""
+
+import json
+import os
+import queue
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from autoresearch import ledger
+from autoresearch.errors import UserError
+from autoresearch.measure.attack import Inspection
+from autoresearch.measure.log import plain
+from autoresearch.measure.result import Progress
+from autoresearch.session import Reporter
+from autoresearch.start import Place
+
+WAITING = 16  # events that may wait for the command; more are dropped
+AGAIN = 3600.0  # s after which the same trouble is told again
+LONGEST = 500  # characters of a text
+VERDICTS = {"keep": "new best", "suspect": "suspect"}
+
+
+class Several(Reporter):
+    """Tells several reporters."""
+
+    def __init__(self, *reporters: Reporter) -> None:
+        self.reporters = reporters
+
+    def opened(self, row: ledger.Session, place: Place, found: Inspection, dirty: bool) -> None:
+        for reporter in self.reporters:
+            reporter.opened(row, place, found, dirty)
+
+    def closed(self, row: ledger.Session, reason: str, branch_follows: bool) -> None:
+        for reporter in self.reporters:
+            reporter.closed(row, reason, branch_follows)
+
+    def event(self, kind: str, n: int | None, text: str, data: dict[str, Any]) -> None:
+        for reporter in self.reporters:
+            reporter.event(kind, n, text, data)
+
+    def progress(self, n: int, purpose: str, progress: Progress) -> None:
+        for reporter in self.reporters:
+            reporter.progress(n, purpose, progress)
+
+
+class Hook(Reporter):
+    """Runs `command` (a line for sh) for each event; `say` hears the first thing that goes wrong with it.
+
+    Leaving the context waits for what is still to be told, for one time limit and a little more at most.
+    """
+
+    def __init__(self, command: str | None, folder: Path, seconds: float, say: Callable[[str], None]) -> None:
+        self.command, self.folder, self.seconds, self.say = command, folder, seconds, say
+        self.row: ledger.Session | None = None
+        self.ledger: Path | None = None
+        self.failed = False
+        self.told: tuple[str, float] = ("", 0.0)  # the last trouble, and when
+        self.waiting: queue.Queue[dict[str, Any] | None] = queue.Queue(WAITING)
+        self.thread = threading.Thread(target=self._work, daemon=True)
+
+    def __enter__(self) -> "Hook":
+        if self.command:
+            self.thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, UserError):
+            self._tell("needs you", None, str(error))
+        if self.thread.is_alive():
+            with suppress(queue.Full):
+                self.waiting.put_nowait(None)
+            self.thread.join(self.seconds + 1)
+
+    def opened(self, row: ledger.Session, place: Place, found: Inspection, dirty: bool) -> None:
+        self.row, self.ledger = row, place.ledger
+
+    def closed(self, row: ledger.Session, reason: str, branch_follows: bool) -> None:
+        self._tell("finished", None, f"session {row.tag} ended: {reason}")
+
+    def event(self, kind: str, n: int | None, text: str, data: dict[str, Any]) -> None:
+        verdict = VERDICTS.get(str(data.get("verdict"))) if kind == "verdict" and n else None
+        if verdict is not None:
+            self._tell(verdict, n, f"experiment {n}: {text}", data)
+        if kind == "absent" and (text != self.told[0] or time.time() > self.told[1] + AGAIN):
+            self.told = (text, time.time())
+            self._tell("needs you", n, text, data)
+
+    def _tell(self, event: str, n: int | None, text: str, data: dict[str, Any] | None = None) -> None:
+        if not self.thread.is_alive():
+            return
+        words = " ".join(plain(text).split())[:LONGEST]
+        facts = {name: plain(value)[:LONGEST] if isinstance(value, str) else value for name, value in (data or {}).items()}
+        tag = self.row.tag if self.row else ""
+        try:
+            self.waiting.put_nowait({"event": event, "tag": tag, "n": n, "text": words, "at": time.time(), "data": facts})
+        except queue.Full:
+            self._note("it is too slow: an event was dropped")
+
+    def _work(self) -> None:
+        """In a thread of its own: one event after the other."""
+        while (facts := self.waiting.get()) is not None:
+            if (wrong := self._run(facts)) is not None:
+                self._note(wrong)
+
+    def _run(self, facts: dict[str, Any]) -> str | None:
+        """Run the command once; what went wrong, if anything did."""
+        told = {f"AUTORESEARCH_{name.upper()}": facts[name] for name in ("event", "tag", "text")}
+        command = ["sh", "-c", str(self.command)]
+        none = subprocess.DEVNULL
+        try:
+            process = subprocess.Popen(
+                command, cwd=self.folder, env=os.environ | told, stdin=subprocess.PIPE, stdout=none, stderr=none, start_new_session=True
+            )
+        except OSError as error:
+            return f"it cannot be started: {error.strerror}"
+        try:
+            process.communicate(json.dumps(facts).encode(), timeout=self.seconds)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            return f"it took over {self.seconds:g} s and was ended"
+        return f"its exit status was {process.returncode}" if process.returncode else None
+
+    def _note(self, wrong: str) -> None:
+        """Say and record what went wrong, the first time."""
+        if self.failed:
+            return
+        self.failed = True
+        words = f"the command of on_event failed: {wrong}"
+        self.say(words)
+        if self.row is not None and self.ledger is not None:
+            with suppress(UserError), ledger.Ledger.open(self.ledger) as store:
+                store.event(self.row.id, "hook", words)
