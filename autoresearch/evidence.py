@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any, TypeVar
 
-from autoresearch import judge, source
+from autoresearch import judge, size
 from autoresearch.constraints import Constraints
 from autoresearch.errors import UserError
 from autoresearch.judge import Draw
 from autoresearch.ledger import Experiment, Ledger, Session, Trial
+from autoresearch.ledger.draws import effects, numbered
 
 T = TypeVar("T")
 
@@ -63,7 +64,7 @@ def _comparable(other: Session, session: Session) -> bool:
 def drawn(ledger: Ledger, session: Session, purposes: Sequence[str]) -> dict[int, list[Draw]]:
     """The scores of trials with these purposes, as the judge sees them, by the id of their experiment."""
     groups: dict[int, list[Draw]] = {}
-    for experiment_id, purpose, score, at, seed in ledger.scores(session.id, JUDGING):
+    for experiment_id, purpose, score, at, seed in numbered(ledger, session.id):
         if purpose in purposes:
             groups.setdefault(experiment_id, []).append(Draw(score, at, seed))
     return groups
@@ -211,7 +212,7 @@ class Evidence:
         return self._decide(experiment, self._drawn(JUDGING)[experiment.id])
 
     def _decide(self, experiment: Experiment, candidate: Sequence[Draw]) -> judge.Decision:
-        beliefs = judge.learn(self.ledger.effects(self.session.id))
+        beliefs = judge.learn(effects(self.ledger, self.session.id))
         incumbent = self._known(self.incumbent())
         simpler = self._allowance() if self._simpler(experiment) else None
         return judge.decide(self.session.judge, candidate, incumbent, self.noise(), beliefs, simpler)
@@ -223,7 +224,7 @@ class Evidence:
         if self.session.judge == "greedy":
             return False
         incumbent = known(self.ledger.experiment(self.session.id, self.incumbent().n))
-        ours, theirs = source.size(known(experiment.text)), source.size(known(incumbent.text))
+        ours, theirs = size.size(known(experiment.text)), size.size(known(incumbent.text))
         return ours.lines < theirs.lines and ours.tokens < theirs.tokens
 
     def _allowance(self) -> float:

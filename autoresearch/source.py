@@ -11,7 +11,6 @@ import math
 import operator
 import re
 import threading
-import tokenize
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,9 +23,6 @@ Number = int | float
 
 MOST_NAMED = 6  # constants in a summary
 
-_NO_CODE = {
-    tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER,
-}  # fmt: skip
 _PARSING = threading.Lock()  # CPython 3.11 now and then raises SystemError where two threads call ast.parse
 
 _ARITHMETIC: dict[type[ast.operator], Callable[[Number, Number], Number]] = {
@@ -272,33 +268,6 @@ def lines_changed(before: str, after: str) -> tuple[int, int]:
     """How many lines were added and removed."""
     changes = unified_diff(before, after).split("\n")[2:]
     return sum(x.startswith("+") for x in changes), sum(x.startswith("-") for x in changes)
-
-
-@dataclass(frozen=True)
-class Size:
-    """How much code a program is: lines that hold some, and tokens; comments and docstrings do not count."""
-
-    lines: int
-    tokens: int
-
-
-def size(text: str) -> Size:
-    """The size of a program."""
-    with _one_kind_of_error():
-        _parse(text)  # the tokenizer takes texts that are no programs
-        found = [token for token in tokenize.generate_tokens(io.StringIO(text).readline) if token.type not in _NO_CODE]
-    code = [token for k, token in enumerate(found) if not _stands_alone(found, k)]
-    lines = {line for token in code for line in range(token.start[0], token.end[0] + 1)}
-    return Size(len(lines), len(code))
-
-
-def _stands_alone(tokens: Sequence[tokenize.TokenInfo], k: int) -> bool:
-    """Whether a token is a string that is a statement of its own, as docstrings are."""
-    token = tokens[k]
-    if token.type != tokenize.STRING:
-        return False
-    first = not token.line[: token.start[1]].strip()
-    return first and not token.line.splitlines()[-1][token.end[1] :].split("#")[0].strip()
 
 
 def summary(before: str, after: str) -> str:

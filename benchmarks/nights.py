@@ -23,8 +23,10 @@ from autoresearch import plan, source, start
 from autoresearch.measure.trial import measure
 
 BUDGET = "250steps"
-SPOILT = {"MATRIX_LR": 0.022, "EMBED_LR": 0.25, "HEAD_LR": 0.009, "WARMDOWN": 0.25, "MUON_MOMENTUM_END": 0.85, "X0_INIT": 0.6}
-HARMFUL = {"ADAM_BETA1": 0.97, "QK_SCALE": 4.0, "ATTN_SCALE": 4.0, "FINAL_LR": 0.8, "VALUE_GATE_MAX": 8.0, "MATRIX_WEIGHT_DECAY": 4.0}
+SPOILT = {
+    "QK_SCALE": 4.0, "EMBED_LR": 0.05, "ADAM_BETA1": 0.97, "MATRIX_WEIGHT_DECAY": 5.0, "FINAL_LR": 0.9, "VALUE_GATE_MAX": 12.0,
+}  # fmt: skip
+HARMFUL = {"HEAD_LR": 0.3, "ATTN_SCALE": -1.3, "SOFTCAP": 2.0, "MATRIX_LR": 0.3, "MLP_RATIO": 1, "WARMDOWN": 0.02}
 EDITS = 40
 ANCHOR = "FINAL_LR = "  # the last constant: names without use stand below it
 

@@ -1,4 +1,4 @@
-"""How sure a difference of scores is, by the number of draws behind it."""
+"""The draws of a session as the judge needs them, and how sure a difference of scores is by their number."""
 
 import math
 from collections import Counter
@@ -18,6 +18,32 @@ DRAWS = """
 _UNTIL = "SELECT id, n, verdict, delta, sigma FROM experiments WHERE session_id = :session AND n <= :n ORDER BY n"
 
 
+_EFFECTS = """
+    SELECT delta / sigma, p_gain FROM experiments
+    WHERE session_id = :session AND n > 0 AND sigma > 0 AND delta IS NOT NULL AND p_gain IS NOT NULL
+"""
+
+_NUMBERED = """
+    SELECT * FROM (
+      SELECT experiment_id, purpose, val_bpb, row_number() OVER (ORDER BY id), seed FROM trials
+      WHERE session_id = :session AND outcome != 'infra' AND purpose IN ('base', 'screen', 'rerun', 'sentinel')
+    ) WHERE val_bpb IS NOT NULL
+"""
+
+
+def effects(ledger: Ledger, session_id: int) -> list[tuple[float, float]]:
+    """Of every judged candidate the difference in sigma, and the probability that it was a gain."""
+    return [(row[0], row[1]) for row in ledger.query(_EFFECTS, session=session_id)]
+
+
+def numbered(ledger: Ledger, session_id: int) -> list[tuple[int, str, float, int, int]]:
+    """Of each good trial that may judge, in order: experiment, purpose, score, number among them, and seed.
+
+    Those that failed have a number too; those that were lost have none, as if they had never been.
+    """
+    return [tuple(row) for row in ledger.query(_NUMBERED, session=session_id)]
+
+
 def standard_error(ledger: Ledger, session_id: int, n: int) -> float | None:
     """That of one experiment's `delta`, bits per byte; None where it has none."""
     rows = [dict(row) for row in ledger.query(_UNTIL, session=session_id, n=n)]
@@ -28,8 +54,7 @@ def standard_errors(rows: Sequence[Row], draws: Iterable[Sequence[Any]]) -> dict
     """For each experiment with a `delta`, by number, the standard error of that, bits per byte.
 
     `draws` are the experiment's id and the purpose of the good trials in the order in which they ran. A version is known by the draws
-    that did not select it, and is compared with the incumbent beside it where that was measured again, else with all of
-    its draws until then.
+    that did not select it, and is compared with the incumbent by all of its draws until then.
     """
     kept = {row["n"] for row in rows if row["verdict"] == "keep"}
     fresh, again, beside = Counter[int](), Counter[int](), Counter[int]()
@@ -46,7 +71,7 @@ def standard_errors(rows: Sequence[Row], draws: Iterable[Sequence[Any]]) -> dict
         fresh[n] += purpose != "screen"
         again[n] += purpose == "rerun"
     return {
-        row["n"]: row["sigma"] * math.sqrt(1 / max(1, again[row["n"]]) + 1 / (beside[row["n"]] or known[row["n"]]))
+        row["n"]: row["sigma"] * math.sqrt(1 / max(1, again[row["n"]]) + 1 / (beside[row["n"]] + known[row["n"]]))
         for row in rows
         if row["delta"] is not None and row["sigma"] and row["n"] in known
     }

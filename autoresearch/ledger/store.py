@@ -5,7 +5,7 @@ One process writes, any number read meanwhile. A call that writes is one transac
 
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
@@ -189,28 +189,6 @@ class Ledger:
     def trials_after(self, session_id: int, trial_id: int) -> list[Trial]:
         """The trials that were started after another one."""
         return self._rows(Trial, "WHERE session_id = ? AND id > ? ORDER BY id", session_id, trial_id)
-
-    def effects(self, session_id: int) -> list[tuple[float, float]]:
-        """Of every judged candidate the difference in sigma, and the probability that it was a gain."""
-        sql = (
-            "SELECT delta / sigma, p_gain FROM experiments WHERE session_id = ? AND n > 0 AND sigma > 0"
-            " AND delta IS NOT NULL AND p_gain IS NOT NULL"
-        )
-        with database.explained(self.path):
-            return [(row[0], row[1]) for row in self.connection.execute(sql, (session_id,))]
-
-    def scores(self, session_id: int, purposes: Sequence[str]) -> list[tuple[int, str, float, int, int]]:
-        """Of each good trial with these purposes, in order: experiment, purpose, score, number among them, and seed.
-
-        Those that failed have a number too; those that were lost have none, as if they had never been.
-        """
-        marks = ", ".join("?" * len(purposes))
-        sql = (
-            "SELECT * FROM (SELECT experiment_id, purpose, val_bpb, row_number() OVER (ORDER BY id), seed FROM trials"
-            f" WHERE session_id = ? AND outcome != 'infra' AND purpose IN ({marks})) WHERE val_bpb IS NOT NULL"
-        )
-        with database.explained(self.path):
-            return [tuple(row) for row in self.connection.execute(sql, (session_id, *purposes))]
 
     def abandon_open_trials(self, session_id: int) -> int:
         """Close the trials of a process that is gone, with outcome infra; returns how many there were.
