@@ -69,15 +69,15 @@ def fill(ledger: Ledger, session: Session, runs: Path, count: int) -> None:
             ledger.event(session.id, kind, "a line of the log", n=n, data={"seconds": 40.0})
 
 
-def measured(folder: Path, command: str) -> tuple[float, float]:
-    """Seconds and peak memory (MB) of the program, started once."""
+def measured(folder: Path, command: str) -> tuple[float, float, float]:
+    """Seconds, CPU seconds and peak memory (MB) of the program, started once."""
     program = [sys.executable, "-P", "-m", "autoresearch", *command.split()]
     began = time.perf_counter()
     process = subprocess.Popen(program, cwd=folder, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     assert process.returncode == 0, command
-    return time.perf_counter() - began, usage.ru_maxrss / 1024
+    return time.perf_counter() - began, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
 
 
 def main() -> None:
@@ -94,11 +94,11 @@ def main() -> None:
             fill(ledger, row, folder / "runs", count)
             ledger.update_session(row.id, state="ended", stop_reason="deadline")
         print(f"{count} experiments, a ledger of {path.stat().st_size / 2**20:.0f} MB\n")
-        print("| command | seconds | slowest | MB |\n|---|---|---|---|")
+        print("| command | seconds | of them CPU | slowest | MB |\n|---|---|---|---|---|")
         for command in COMMANDS:
-            runs = [measured(folder, command) for _ in range(TIMES)]
-            seconds = [each[0] for each in runs]
-            print(f"| `{command}` | {statistics.median(seconds):.2f} | {max(seconds):.2f} | {max(each[1] for each in runs):.0f} |", flush=True)
+            seconds, cpu, memory = zip(*(measured(folder, command) for _ in range(TIMES)), strict=True)
+            middle = statistics.median
+            print(f"| `{command}` | {middle(seconds):.2f} | {middle(cpu):.2f} | {max(seconds):.2f} | {max(memory):.0f} |", flush=True)
 
 
 if __name__ == "__main__":

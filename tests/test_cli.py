@@ -252,3 +252,10 @@ def test_half_a_trace_and_what_json_has_no_word_for(finished: Path, says: Says) 
 def test_json_is_alone_on_stdout(finished: Path, says: Says) -> None:
     for command in ("status", "log", "show 1"):
         json.loads(says(finished, *command.split(), "--json")[1])
+
+
+def test_what_is_looked_at_often_does_not_wait_for_numpy(finished: Path) -> None:
+    code = "import sys; from autoresearch.cli import app; app(standalone_mode=False); sys.exit('numpy' in sys.modules)"
+    for command in ("log", "status"):
+        done = subprocess.run([sys.executable, "-c", code, command], cwd=finished, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr

@@ -1,9 +1,12 @@
 """Times, durations and intervals as people say them."""
 
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from autoresearch.measure.log import one_line as one_line
-from autoresearch.review.total import Interval
+
+if TYPE_CHECKING:  # `log` does not wait for numpy
+    from autoresearch.review.total import Interval
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
 
@@ -35,7 +38,7 @@ def shares(seconds: dict[str, float]) -> str:
     return ", ".join(f"{name.replace('_', ' ')} {100 * part / total:.0f} %" for name, part in parts if part > total / 200)
 
 
-def between(interval: Interval, form: str = "+.4f") -> str:
+def between(interval: "Interval", form: str = "+.4f") -> str:
     """An interval of a difference, and whether it shows one."""
     sure = "" if interval.high < 0 or interval.low > 0 else ": no difference is shown"
     return f"95 % between {interval.low:{form}} and {interval.high:{form}}{sure}"
