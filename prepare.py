@@ -35,6 +35,7 @@ from autoresearch import corpus
 from autoresearch.errors import Blocker, UsageError, UserError
 from autoresearch.measure.data import FORMAT, TOKEN_BYTES, TOKENIZER, Dataset, cache_dir, read_ranks
 from autoresearch.measure.library import library_root
+from autoresearch.packing import BestFit, Contiguous
 
 # ------------------------------------------------------------------------------------------------------------
 # Settings
@@ -224,17 +225,20 @@ def build(folder, source, vocab_size, seq_len, progress):
     for name, digests in splits.items():
         jobs = [(texts, ranks, bos) for texts in chunks(text.documents[digest] for digest in digests)]
         size = tokens = rows = 0
-        rest = np.empty(0, np.uint16)
-        for new in track(spread(encode, jobs, sum(sizes.values())), f"encoding {name}", len(jobs), progress):
-            size += int(lengths[new].sum())
-            tokens += len(new)
-            rest = np.concatenate([rest, new])
-            count = (len(rest) - 1) // seq_len  # a row begins with the last token of the row before
-            window = np.lib.stride_tricks.sliding_window_view(rest, seq_len + 1) if count else rest[:0]
+        packer = BestFit(seq_len, bos) if name == "train" else Contiguous(seq_len)
+
+        def counted(parts):
+            nonlocal size, tokens
+            for part in parts:
+                size += int(lengths[part].sum())
+                tokens += len(part)
+                yield part
+
+        encoded = track(spread(encode, jobs, sum(sizes.values())), f"encoding {name}", len(jobs), progress)
+        for packed in itertools.chain(map(packer.add, counted(encoded)), packer.finish()):
             shard = f"train-{rows * (seq_len + 1) * 2 // SHARD:04}.bin"
-            append(shard if name == "train" else f"held/{name}.bin", window[::seq_len].tobytes())
-            rows += count
-            rest = rest[count * seq_len :]  # what is left in the end makes no row and is dropped
+            append(shard if name == "train" else f"held/{name}.bin", packed.tobytes())
+            rows += len(packed)
         if size != sizes[name]:
             raise UserError(f"{name} has {sizes[name]} bytes, its tokens {size}: please report this")
         check_rows(name, rows, seq_len)
@@ -291,7 +295,7 @@ def dataset_path(source="stdlib", vocab_size=None, seq_len=None, device="cpu", c
         label = "files"
         stats = [(path, Path(path).stat()) for path in inputs]
         identity = [(path, stat.st_size, stat.st_mtime_ns) for path, stat in stats]
-    digest = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:10]
+    digest = hashlib.sha256(json.dumps([FORMAT, *identity]).encode()).hexdigest()[:10]
     return Path(cache or cache_dir()) / "data" / f"{label}-{digest}-v{vocab_size}-t{seq_len}"
 
 

@@ -6,7 +6,7 @@ import time
 from contextlib import suppress
 from typing import Any
 
-from autoresearch import agents, ledger, plan, start
+from autoresearch import agents, facts, ledger, plan, start
 from autoresearch.agents.library import LedgerLibrary
 from autoresearch.agents.services import CallRecord, Services
 from autoresearch.constraints import Constraints
@@ -46,8 +46,17 @@ def spend(place: Place, store: Ledger, limits: Limits, reporter: Reporter) -> tu
     finally:
         store.abandon_open_trials(row.id)
         store.update_session(row.id, state="ended", stop_reason=reason)
+    if warning := _repeats(row, store):
+        reporter.event("data", None, warning, {})
     reporter.closed(row, reason, workspace.follow(row.tag))
     return reason, row.tag
+
+
+def _repeats(row: ledger.Session, store: Ledger) -> str | None:
+    """A warning where the base read its training data many times in one budget."""
+    base = store.experiment(row.id, 0)
+    trials = store.trials(row.id, base.id) if base else []
+    return next((facts.repeats(trial.result) for trial in trials if trial.outcome == "ok"), None)
 
 
 def _session(

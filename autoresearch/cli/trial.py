@@ -48,7 +48,7 @@ def trial(
     as_json: bool = JSON,
 ) -> None:
     """One trial of a file through the whole honest protocol, no session. Exit code 1 if it has no score."""
-    from autoresearch import plan, slots, start
+    from autoresearch import facts, plan, slots, start
     from autoresearch.config import cache_folder
     from autoresearch.measure import machine
     from autoresearch.measure.cell import protect_self
@@ -61,6 +61,8 @@ def trial(
     text = plan.fitted(text, place.slot.device)
     with slots.hold(place.slot, cache_folder() / "locks"), Live(gpu=place.slot.gpu) as live:
         result = measure(text, seed, place.settings, place.data, lambda progress: live.progress(0, file.name, progress))
+    if warning := facts.repeats(result.as_json()):
+        typer.echo(warning, err=True)
     if as_json:
         print_json(result.as_json())
     else:
