@@ -61,7 +61,7 @@ def shards(source: str, count: int | None, cache: Path) -> Shards:
 def obtain(wanted: Shards, progress: bool) -> None:
     """Download what is missing, one shard after the other. Raises UserError, OSError."""
     if importlib.util.find_spec("pyarrow") is None:
-        raise UserError("climbmix comes as Parquet files, which need pyarrow: pip install 'autoresearch[parquet]'")
+        raise UserError("climbmix comes as Parquet files, which need pyarrow: pip install pyarrow")
     if not wanted.missing:
         return
     wanted.folder.mkdir(parents=True, exist_ok=True)

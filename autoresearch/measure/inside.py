@@ -44,6 +44,7 @@ class Trial:
         self.vocab_size: int = hello["vocab_size"]
         self.seq_len: int = hello["seq_len"]
         self.device: str = hello["device"]
+        self.eval_batch: int = hello["eval_batch"]  # rows of a forward pass when it is scored
         self.seed: int = hello["seed"]
         self.budget: float = hello["budget"]
         self.reserve: float = hello["reserve"]
