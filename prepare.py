@@ -2,10 +2,12 @@
 
     python prepare.py                                the source code of Python's own library (always there)
     python prepare.py --source 'files:~/notes/**'    your own .txt .md .py .jsonl .parquet files
+    python prepare.py --source climbmix --shards 10  the web text of karpathy/autoresearch, downloaded once
+    python prepare.py --source climbmix:FOLDER       the same from files that are there
 
 Every document goes to one of three splits by the hash of its content: `train`, `val` (the score) or `holdout`
 (nobody looks before the end). The tokenizer is trained on `train` alone. The same text and settings give the
-same bytes. Nothing is downloaded. Doing it again does nothing; a damaged data set is built again.
+same bytes. Nothing but climbmix is downloaded. Doing it again does nothing; a damaged data set is built again.
 """
 
 import argparse
@@ -31,16 +33,18 @@ from pathlib import Path
 
 import numpy as np
 
-from autoresearch import corpus
+from autoresearch import climbmix, corpus
 from autoresearch.errors import Blocker, UsageError, UserError
 from autoresearch.measure.data import FORMAT, TOKEN_BYTES, TOKENIZER, Dataset, cache_dir, read_ranks
 from autoresearch.measure.library import library_root
+from autoresearch.packing import BestFit, Contiguous
 
 # ------------------------------------------------------------------------------------------------------------
 # Settings
 
 DEFAULTS = {"cpu": (2048, 64), "cuda": (8192, 2048)}  # vocabulary, tokens in a row
-SHARE = {"stdlib": 0.08, "files": 0.05}  # of the bytes, for val and for holdout each
+SHARE = {"stdlib": 0.08, "files": 0.05, "climbmix": 1.0}  # of the bytes, for val and for holdout each; at most half
+# of what is free: all of climbmix's validation shard
 FEWEST_ROWS = 4  # in each split
 CHUNK = 4 << 20  # bytes of text encoded at a time
 PARALLEL = 32 << 20  # bytes of text from which on all cores work
@@ -102,13 +106,15 @@ def spread(function, jobs, size):
 # Text and its splits
 
 
-def inputs_of(source):
-    """("stdlib", folder) or ("files", paths)."""
+def inputs_of(source, shards, cache):
+    """("stdlib", folder), ("files", paths) or ("climbmix", shards)."""
     if source == "stdlib":
         return "stdlib", library_root()
     if source.startswith("files:"):
         return "files", corpus.find_files(source.removeprefix("files:"))
-    raise UsageError(f"unknown source {source!r}: use stdlib or files:GLOB")
+    if source == "climbmix" or source.startswith("climbmix:"):
+        return "climbmix", climbmix.shards(source, shards, Path(cache or cache_dir()))
+    raise UsageError(f"unknown source {source!r}: use stdlib, climbmix or files:GLOB")
 
 
 def load(kind, inputs, progress):
@@ -117,12 +123,19 @@ def load(kind, inputs, progress):
         text = corpus.from_library(inputs)
         say(f"{len(text.free)} of {len(text.library)} files may be hidden for val and holdout", progress)
         return text
-    results = spread(corpus.read_file, inputs, corpus.check_memory(inputs))
-    texts, skipped = [], 0
-    for new, bad in track(results, f"reading {len(inputs)} files", len(inputs), progress):
-        texts += new
-        skipped += bad
-    return corpus.from_files(inputs, texts, skipped)
+    if kind == "climbmix":
+        climbmix.obtain(inputs, progress)
+        *train, held = read(list(map(str, inputs.paths)), progress)
+        return climbmix.corpus([texts for texts, _ in train], held[0], sum(bad for _, bad in (*train, held)))
+    results = read(inputs, progress)
+    texts = [text for new, _ in results for text in new]
+    return corpus.from_files(inputs, texts, sum(bad for _, bad in results))
+
+
+def read(paths, progress):
+    """For each file, its documents and how many are no text."""
+    results = spread(corpus.read_file, paths, corpus.check_memory(paths))
+    return list(track(results, f"reading {len(paths)} files", len(paths), progress))
 
 
 def split(documents, free, share):
@@ -190,8 +203,7 @@ def chunks(texts):
 # A whole data set
 
 
-def build(folder, source, vocab_size, seq_len, progress):
-    kind, inputs = inputs_of(source)
+def build(folder, source, vocab_size, seq_len, kind, inputs, progress):
     text = load(kind, inputs, progress)
     splits = split(text.documents, text.free, SHARE[kind])
     sizes = {name: sum(len(text.documents[digest]) for digest in splits[name]) for name in splits}
@@ -224,17 +236,20 @@ def build(folder, source, vocab_size, seq_len, progress):
     for name, digests in splits.items():
         jobs = [(texts, ranks, bos) for texts in chunks(text.documents[digest] for digest in digests)]
         size = tokens = rows = 0
-        rest = np.empty(0, np.uint16)
-        for new in track(spread(encode, jobs, sum(sizes.values())), f"encoding {name}", len(jobs), progress):
-            size += int(lengths[new].sum())
-            tokens += len(new)
-            rest = np.concatenate([rest, new])
-            count = (len(rest) - 1) // seq_len  # a row begins with the last token of the row before
-            window = np.lib.stride_tricks.sliding_window_view(rest, seq_len + 1) if count else rest[:0]
+        packer = BestFit(seq_len, bos) if name == "train" else Contiguous(seq_len)
+
+        def counted(parts):
+            nonlocal size, tokens
+            for part in parts:
+                size += int(lengths[part].sum())
+                tokens += len(part)
+                yield part
+
+        encoded = track(spread(encode, jobs, sum(sizes.values())), f"encoding {name}", len(jobs), progress)
+        for packed in itertools.chain(map(packer.add, counted(encoded)), packer.finish()):
             shard = f"train-{rows * (seq_len + 1) * 2 // SHARD:04}.bin"
-            append(shard if name == "train" else f"held/{name}.bin", window[::seq_len].tobytes())
-            rows += count
-            rest = rest[count * seq_len :]  # what is left in the end makes no row and is dropped
+            append(shard if name == "train" else f"held/{name}.bin", packed.tobytes())
+            rows += len(packed)
         if size != sizes[name]:
             raise UserError(f"{name} has {sizes[name]} bytes, its tokens {size}: please report this")
         check_rows(name, rows, seq_len)
@@ -280,18 +295,25 @@ def version(package):
 # Where it lies, and making it once
 
 
-def dataset_path(source="stdlib", vocab_size=None, seq_len=None, device="cpu", cache=None):
+def dataset_path(source="stdlib", vocab_size=None, seq_len=None, device="cpu", cache=None, shards=None):
     """Where `prepare` with the same arguments puts the data set."""
     vocab_size, seq_len = shape_of(vocab_size, seq_len, device)
-    kind, inputs = inputs_of(source)
+    kind, inputs = inputs_of(source, shards, cache)
+    return path_of(kind, inputs, vocab_size, seq_len, cache)
+
+
+def path_of(kind, inputs, vocab_size, seq_len, cache):
     if kind == "stdlib":  # what is held out depends on what torch needs
         label = f"stdlib-{platform.python_version()}"
         identity = [str(inputs), version("torch"), version("triton")]
+    elif kind == "climbmix":
+        label = f"climbmix-{len(inputs.train)}"
+        identity = str(inputs.folder) if inputs.offline else [path.name for path in inputs.paths]
     else:
         label = "files"
         stats = [(path, Path(path).stat()) for path in inputs]
         identity = [(path, stat.st_size, stat.st_mtime_ns) for path, stat in stats]
-    digest = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:10]
+    digest = hashlib.sha256(json.dumps([FORMAT, identity]).encode()).hexdigest()[:10]
     return Path(cache or cache_dir()) / "data" / f"{label}-{digest}-v{vocab_size}-t{seq_len}"
 
 
@@ -319,15 +341,27 @@ def fault(root, verify):
 
 
 def prepare(
-    source="stdlib", vocab_size=None, seq_len=None, device="cpu", cache=None, progress=True, verify=False
+    source="stdlib",
+    vocab_size=None,
+    seq_len=None,
+    device="cpu",
+    cache=None,
+    progress=True,
+    verify=False,
+    shards=None,
 ):
-    """Make the data set unless it is there and whole; return its folder. `verify`: read every byte of it."""
+    """Make the data set unless it is there and whole; return its folder.
+
+    `verify`: read every byte of it. `shards`: of climbmix, for training.
+    """
     vocab_size, seq_len = shape_of(vocab_size, seq_len, device)
-    root = dataset_path(source, vocab_size, seq_len, device, cache)
+    kind, inputs = inputs_of(source, shards, cache)
+    root = path_of(kind, inputs, vocab_size, seq_len, cache)
     try:
         if fault(root, verify) is not None:
             root.parent.mkdir(parents=True, exist_ok=True)
-            make(root, verify, progress, lambda folder: build(folder, source, vocab_size, seq_len, progress))
+            what = (source, vocab_size, seq_len, kind, inputs, progress)
+            make(root, verify, progress, lambda folder: build(folder, *what))
     except ImportError as error:
         hint = f"pip install {error.name}, or use --vocab-size 256 (plain bytes)"
         raise UserError(f"{error.name} is missing: {hint}") from None
@@ -388,7 +422,9 @@ def describe(root):
 def main():
     gpu = "cuda" if Path("/dev/nvidiactl").exists() else "cpu"
     parser = argparse.ArgumentParser(description="Turn text into a tokenizer and rows of tokens.")
-    parser.add_argument("--source", default="stdlib", help="stdlib (default), or files:GLOB[,GLOB...]")
+    sources = "stdlib (default), files:GLOB[,GLOB...], climbmix (downloaded), or climbmix:FOLDER"
+    parser.add_argument("--source", default="stdlib", help=sources)
+    parser.add_argument("--shards", type=int, help=f"of climbmix, for training; default {climbmix.SHARDS}")
     parser.add_argument("--vocab-size", type=int, help="256 is plain bytes; default 2048, for a GPU 8192")
     parser.add_argument("--seq-len", type=int, help="tokens in a row; default 64, for a GPU 2048")
     parser.add_argument("--device", choices=list(DEFAULTS), default=gpu, help=f"for the defaults; here {gpu}")

@@ -4,15 +4,20 @@
 `load(state, config, device)` rebuilds the model later, in another process, to be scored.
 """
 
+import gc
+import importlib
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 # ----------------------------------------------------------------------------
 # Constants. Those below fit DEVICE; on another one the session's base starts with others (autoresearch/plan.py).
-# The CUDA values are those that public searches on one H100 arrived at with five minutes of training.
+# The CUDA values are those that public searches on one H100 arrived at with five minutes of training: docs/training.md
+# has the evidence for each of them.
 
 DEVICE = "cuda"
 
@@ -23,6 +28,9 @@ HEAD_DIM = 128  # channels of one attention head
 MLP_RATIO = 4  # hidden channels of the MLP / MODEL_DIM
 ROPE_BASE = 10000.0  # longest wavelength of the rotary embedding / 2 pi, in tokens
 QK_SCALE = 1.0  # queries and keys are multiplied by this after their norm
+WINDOWS = "SSSL"  # blocks in turn see a Short or a Long window; the last block always a long one
+SHORT_WINDOW = 0.125  # tokens that a short one reaches back / tokens in a row; a long one reaches back to the first
+ATTENTION = "auto"  # the fastest kernel that works here; or one of those below by its name
 ATTN_SCALE = 1.3  # of what attention adds to the stream
 X0_INIT = 0.05  # how much of the embedding each block mixes in again, at the start
 VALUE_EMBED_FIRST = 0  # this block has a value embedding ...
@@ -34,6 +42,7 @@ SOFTCAP = 15.0  # logits are squashed smoothly to +- this; 0: they are not
 # optimisation
 BATCH_TOKENS = 2**17  # tokens per optimiser step
 MICRO_TOKENS = 2**17  # tokens per forward pass; fewer than BATCH_TOKENS: gradients are accumulated
+LOSS_TOKENS = 0  # tokens whose logits are in memory at a time, computed twice; 0: all of a pass, once
 MATRIX_LR = 0.042  # Muon: matrices of the blocks
 EMBED_LR = 0.74  # AdamW: token and value embeddings
 HEAD_LR = 0.010  # AdamW: the output head
@@ -44,11 +53,12 @@ HEAD_WEIGHT_DECAY = 0.002
 EMBED_WEIGHT_DECAY = 0.0005
 VALUE_WEIGHT_DECAY = 0.004
 ADAM_BETA1 = 0.8
+X0_BETA1 = 0.96  # ADAM_BETA1 of X0_LR
 ADAM_BETA2 = 0.95
 MUON_MOMENTUM_START = 0.85  # momentum at step 0 ...
 MUON_MOMENTUM_END = 0.92  # ... and after MUON_MOMENTUM_STEPS
 MUON_MOMENTUM_STEPS = 100
-NEWTON_SCHULZ_STEPS = 8  # iterations that make an update nearly orthogonal
+ORTHOGONAL_STEPS = 5  # iterations that make an update nearly orthogonal
 WARMDOWN = 0.825  # last share of the run, over which learning rates fall ...
 FINAL_LR = 0.021  # ... to this share of their height
 
@@ -62,10 +72,10 @@ def norm(x: Tensor) -> Tensor:
 
 
 def rotary_tables(seq_len: int) -> tuple[Tensor, Tensor]:
-    """cos and sin, [1, 1, seq_len, HEAD_DIM / 2]."""
+    """cos and sin, [seq_len, 1, HEAD_DIM / 2]."""
     frequency = ROPE_BASE ** (-torch.arange(0, HEAD_DIM, 2, dtype=torch.float32) / HEAD_DIM)
-    angle = torch.arange(seq_len, dtype=torch.float32)[:, None] * frequency
-    return angle.cos()[None, None], angle.sin()[None, None]
+    angle = torch.arange(seq_len, dtype=torch.float32)[:, None, None] * frequency
+    return angle.cos(), angle.sin()
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
@@ -100,8 +110,9 @@ class ValueEmbedding(nn.Module):
 class Block(nn.Module):
     """Causal attention with normed queries and keys, then a relu^2 MLP."""
 
-    def __init__(self, dim: int, vocab_size: int, has_value_embed: bool):
+    def __init__(self, dim: int, vocab_size: int, has_value_embed: bool, window: int):
         super().__init__()
+        self.window, self.attend = window, sdpa
         self.qkv = Linear(dim, 3 * dim)
         self.attn_out = Linear(dim, dim)
         self.mlp_in = Linear(dim, MLP_RATIO * dim)
@@ -120,10 +131,8 @@ class Block(nn.Module):
         q, k, v = self.qkv(x).view(B, T, 3, C // HEAD_DIM, HEAD_DIM).unbind(2)
         if self.value is not None:
             v = self.value(v, x, tokens)
-        q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)  # [B, heads, T, HEAD_DIM]
         q, k = rotate(norm(q), cos, sin), rotate(norm(k), cos, sin)
-        y = F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=QK_SCALE**2 / math.sqrt(HEAD_DIM))
-        return self.attn_out(y.transpose(1, 2).reshape(B, T, C))
+        return self.attn_out(self.attend(q, k, v, self.window).reshape(B, T, C))
 
 
 class GPT(nn.Module):
@@ -131,16 +140,26 @@ class GPT(nn.Module):
         super().__init__()
         self.embed = nn.Embedding(vocab_size, dim)
         has_value = {*range(VALUE_EMBED_FIRST, depth, VALUE_EMBED_EVERY), depth - 1}
-        self.blocks = nn.ModuleList(Block(dim, vocab_size, i in has_value) for i in range(depth))
+        short = {i for i in range(depth - 1) if WINDOWS[i % len(WINDOWS)] == "S"}
+        windows = [int(SHORT_WINDOW * seq_len) if i in short else seq_len for i in range(depth)]
+        self.blocks = nn.ModuleList(Block(dim, vocab_size, i in has_value, windows[i]) for i in range(depth))
         self.head = Linear(dim, vocab_size)
         cos, sin = rotary_tables(seq_len)
         self.register_buffer("cos", cos, persistent=False)
         self.register_buffer("sin", sin, persistent=False)
-        self.dtype = torch.float32
+        self.dtype, self.attention = torch.float32, "sdpa"
 
-    def place(self, device: str) -> "GPT":
-        """Move to the device, and compute in the type that is fast there; the weights stay float32."""
+    def place(self, device: str, attention: str) -> "GPT":
+        """Move to the device and compute as is fast there: in its type, compiled; the weights stay float32."""
         self.dtype = compute_type(device)
+        self.attention, attend = choose_attention(attention, device, self.dtype)
+        for block in self.blocks:
+            block.attend = attend
+            if device == "cuda":  # one after the other: blocks that are alike are compiled once
+                block.compile(dynamic=False)
+        if device == "cuda":
+            torch._dynamo.config.recompile_limit = 64  # kinds of blocks, in training and in scoring
+            self.nats = torch.compile(self.nats, dynamic=False)
         return self.to(device)
 
     @torch.no_grad()
@@ -157,19 +176,40 @@ class GPT(nn.Module):
                 bound = math.sqrt(3 / self.embed.embedding_dim)
                 p.uniform_(-bound, bound)
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        """tokens [B, T] -> logits [B, T, vocab_size], float32."""
-        cos, sin = (table[:, :, : tokens.size(1)].to(self.dtype) for table in (self.cos, self.sin))
-        x = x0 = norm(self.embed(tokens).to(self.dtype))
+    def hidden(self, tokens: Tensor) -> Tensor:
+        """tokens [B, T] -> what the head reads, [B, T, dim]."""
+        cos, sin = (table[: tokens.size(1)].to(self.dtype) for table in (self.cos, self.sin))
+        x0 = norm(self.embed(tokens).to(self.dtype))
+        x = x0.clone()  # were they one tensor, the first block would be compiled for itself
         for block in self.blocks:
             x = block(x, x0, tokens, cos, sin)
-        logits = self.head(norm(x)).float()
+        return norm(x)
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """[..., dim] -> [..., vocab_size], float32."""
+        logits = self.head(hidden).float()
         return SOFTCAP * torch.tanh(logits / SOFTCAP) if SOFTCAP else logits
 
+    def forward(self, tokens: Tensor) -> Tensor:
+        """tokens [B, T] -> logits [B, T, vocab_size]."""
+        return self.logits(self.hidden(tokens))
+
+    def nats(self, hidden: Tensor, targets: Tensor) -> Tensor:
+        """The summed loss of some positions, hidden [n, dim] and targets [n]."""
+        return F.cross_entropy(self.logits(hidden), targets, reduction="sum")
+
+    def loss(self, tokens: Tensor, targets: Tensor) -> Tensor:
+        """The mean loss in nats of targets [B, T]."""
+        hidden, targets = self.hidden(tokens).flatten(0, 1), targets.flatten()
+        if not LOSS_TOKENS:
+            return self.nats(hidden, targets) / len(targets)
+        parts = zip(hidden.split(LOSS_TOKENS), targets.split(LOSS_TOKENS), strict=True)
+        return sum(checkpoint(self.nats, *part, use_reentrant=False) for part in parts) / len(targets)
+
     def flops_per_token(self, seq_len: int) -> float:
-        """Forward and backward: 6 a matrix weight, and the attention products."""
+        """Forward and backward: 6 a matrix weight, 12 a channel and position that attention reaches."""
         weights = sum(p.numel() for n, p in self.named_parameters() if p.ndim == 2 and "embed" not in n)
-        return 6.0 * weights + 6.0 * len(self.blocks) * self.embed.embedding_dim * seq_len
+        return 6.0 * weights + 12.0 * self.embed.embedding_dim * sum(block.window for block in self.blocks)
 
 
 def compute_type(device: str) -> torch.dtype:
@@ -179,42 +219,150 @@ def compute_type(device: str) -> torch.dtype:
 
 
 # ----------------------------------------------------------------------------
+# Attention: q, k, v [B, T, heads, HEAD_DIM] -> the same shape; a token sees itself and `window` tokens before it
+
+Attention = Callable[[Tensor, Tensor, Tensor, int], Tensor]
+ATTENTION_SCALE = QK_SCALE**2 / HEAD_DIM**0.5
+
+
+def sdpa(q: Tensor, k: Tensor, v: Tensor, window: int) -> Tensor:
+    """torch's own: everywhere, any type; a window makes it no faster."""
+    T, mask = q.size(1), None
+    if window < T - 1:
+        back = torch.arange(T, device=q.device)[:, None] - torch.arange(T, device=q.device)
+        mask = (back >= 0) & (back <= window)
+    q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
+    y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None, scale=ATTENTION_SCALE)
+    return y.transpose(1, 2)
+
+
+def varlen() -> Attention:
+    """FlashAttention 2 as torch has it from about 2.11 on: bfloat16 on cards from Ampere on."""
+    from torch.nn.attention.varlen import varlen_attn
+
+    def attend(q: Tensor, k: Tensor, v: Tensor, window: int) -> Tensor:
+        B, T, H, D = q.shape
+        starts = torch.arange(0, (B + 1) * T, T, dtype=torch.int32, device=q.device)
+        reach = (window if window < T - 1 else -1, 0)
+        q, k, v = (part.reshape(B * T, H, D) for part in (q, k, v))
+        y = varlen_attn(q, k, v, starts, starts, T, T, scale=ATTENTION_SCALE, window_size=reach)
+        return y.view(B, T, H, D)
+
+    return attend
+
+
+def flash(module: str) -> Attention:
+    """FlashAttention 3 (Hopper, built by the user) or 4 (`flash-attn-4`: Hopper and Blackwell)."""
+    kernel = importlib.import_module(module).flash_attn_func
+
+    def attend(q: Tensor, k: Tensor, v: Tensor, window: int) -> Tensor:
+        reach = {"window_size": (window, 0)} if window < q.size(1) - 1 else {}
+        y = kernel(q, k, v, softmax_scale=ATTENTION_SCALE, causal=True, **reach)
+        return y[0] if isinstance(y, tuple) else y
+
+    return attend
+
+
+KERNELS = {
+    "fa3": lambda: flash("flash_attn_interface"),
+    "fa4": lambda: flash("flash_attn.cute"),
+    "varlen": varlen,
+    "sdpa": lambda: sdpa,
+}
+
+
+def choose_attention(name: str, device: str, dtype: torch.dtype) -> tuple[str, Attention]:
+    """A kernel by its name; `auto`: the first that runs here and agrees with sdpa. Says which, and why no other."""
+    if name == "auto" and (device != "cuda" or dtype != torch.bfloat16):
+        name = "sdpa"  # the others need bfloat16 on CUDA
+    if name != "auto":
+        return name, KERNELS[name]()
+    refused = []
+    for name, make in KERNELS.items():
+        why = None if name == "sdpa" else fault(make, device, dtype)
+        if why is None:
+            break
+        refused.append(f"not {name}: {why}")
+    print(f"attention: {name}", *refused, sep="; ")
+    return name, KERNELS[name]()
+
+
+def fault(make: Callable[[], Attention], device: str, dtype: torch.dtype) -> str | None:
+    """Why a kernel cannot be used; None if outputs and gradients are those of sdpa in float32, with and without a window."""
+    inputs = torch.randn(4, 2, 384, 2, HEAD_DIM, device=device).unbind()  # q, k, v, gradient of the output
+    try:
+        attend = make()
+        for window in (48, 384):
+            found, true = gradients(attend, inputs, window, dtype), gradients(sdpa, inputs, window, torch.float32)
+            error = max(float((a - b).norm() / b.norm()) for a, b in zip(found, true, strict=True))
+            if not error < 0.02:  # rounding to bfloat16 makes it about 0.005
+                return f"off by {error:.3f} with a window of {window}"
+    except Exception as error:  # whatever somebody else's kernel raises here: there is another one
+        return (str(error).splitlines() or [type(error).__name__])[0]
+    return None
+
+
+def gradients(attend: Attention, inputs: tuple[Tensor, ...], window: int, dtype: torch.dtype) -> list[Tensor]:
+    """The output of a kernel and the gradients of q, k, v, in float32."""
+    q, k, v, upstream = (part.to(dtype, copy=True).requires_grad_() for part in inputs)
+    y = attend(q, k, v, window)
+    return [part.detach().float() for part in (y, *torch.autograd.grad(y, (q, k, v), upstream))]
+
+
+# ----------------------------------------------------------------------------
 # Optimiser: Muon for the matrices (Jordan et al., 2024), AdamW for the rest
+
+# Coefficients of the odd quintic of each iteration: Polar Express (Amsel et al., 2025); the last is repeated
+POLAR_EXPRESS = (
+    (8.156554524902461, -22.48329292557795, 15.878769915207462),
+    (4.042929935166739, -2.808917465908714, 0.5000178451051316),
+    (3.8916678022926607, -2.772484153217685, 0.5060648178503393),
+    (3.285753657755655, -2.3681294933425376, 0.46449024233003106),
+    (2.3465413258596377, -1.7097828382687081, 0.42323551169305323),
+)
 
 
 def orthogonalised(G: Tensor, dtype: torch.dtype) -> Tensor:
-    """The nearest (semi-)orthogonal matrices to G [n, rows, cols], about: a quintic Newton-Schulz iteration."""
+    """The nearest (semi-)orthogonal matrices to G [n, rows, cols], about."""
     X = G.to(dtype)
     tall = X.size(-2) > X.size(-1)
     X = X.mT if tall else X
-    X = X / (X.norm(dim=(-2, -1), keepdim=True) + 1e-7)
-    for _ in range(NEWTON_SCHULZ_STEPS):
+    X = X / (1.02 * X.norm(dim=(-2, -1), keepdim=True) + 1e-7)
+    for step in range(ORTHOGONAL_STEPS):
+        a, b, c = POLAR_EXPRESS[min(step, len(POLAR_EXPRESS) - 1)]
         A = X @ X.mT
-        B = torch.baddbmm(A, A, A, beta=-4.7750, alpha=2.0315)
-        X = torch.baddbmm(X, B, X, beta=3.4445)
+        B = torch.baddbmm(A, A, A, beta=b, alpha=c)
+        X = torch.baddbmm(X, B, X, beta=a)
     return (X.mT if tall else X).to(G.dtype)
 
 
+def muon_update(
+    weight: Tensor, grad: Tensor, buffer: Tensor, lr: Tensor, momentum: Tensor, decay: Tensor, dtype: torch.dtype
+) -> Tensor:
+    """New weights [n, rows, cols]; Nesterov momentum, and decay only where the update agrees with it."""
+    buffer.lerp_(grad, 1 - momentum)
+    update = orthogonalised(grad.lerp(buffer, momentum), dtype)
+    lr = lr * max(1.0, update.size(-2) / update.size(-1)) ** 0.5
+    return weight - lr * (update + decay * weight * (update * weight >= 0))
+
+
 class Muon:
-    """Momentum, orthogonalised; matrices of one shape are stacked so that a step is a few large calls."""
+    """Matrices of one shape are stacked, so that a step is a few large calls."""
 
     def __init__(self, matrices: list[nn.Parameter], dtype: torch.dtype):
         self.dtype = dtype
         shapes = sorted({tuple(p.shape) for p in matrices})
         self.groups = [[p for p in matrices if tuple(p.shape) == shape] for shape in shapes]
         self.buffers = [torch.zeros(len(g), *g[0].shape, device=g[0].device) for g in self.groups]
-        on_cuda = matrices[0].is_cuda
-        self.orthogonalised = torch.compile(orthogonalised, dynamic=False) if on_cuda else orthogonalised
+        self.update = torch.compile(muon_update, dynamic=False) if matrices[0].is_cuda else muon_update
 
     @torch.no_grad()
-    def step(self, lr: float, momentum: float, weight_decay: float) -> None:
+    def step(self, *schedule: float) -> None:
+        """`schedule`: learning rate, momentum, weight decay; as tensors they are no constants of what is compiled."""
+        numbers = [torch.tensor(value) for value in schedule]
         for group, buffer in zip(self.groups, self.buffers, strict=True):
-            grad = torch.stack([p.grad for p in group])
-            buffer.lerp_(grad, 1 - momentum)
-            update = self.orthogonalised(grad.lerp_(buffer, momentum), self.dtype)
-            scale = max(1.0, update.size(-2) / update.size(-1)) ** 0.5
-            torch._foreach_mul_(group, 1 - lr * weight_decay)
-            torch._foreach_add_(group, list(update.unbind()), alpha=-lr * scale)
+            weight, grad = torch.stack(group), torch.stack([p.grad for p in group])
+            torch._foreach_copy_(group, list(self.update(weight, grad, buffer, *numbers, self.dtype).unbind()))
 
     def reset(self) -> None:
         for buffer in self.buffers:
@@ -238,7 +386,7 @@ class Optimizers:
             {"params": values, "height": EMBED_LR, "weight_decay": VALUE_WEIGHT_DECAY},
             {"params": head, "height": HEAD_LR, "weight_decay": HEAD_WEIGHT_DECAY},
             {"params": residual, "height": RESIDUAL_LR, "weight_decay": 0.0},
-            {"params": x0, "height": X0_LR, "weight_decay": 0.0},
+            {"params": x0, "height": X0_LR, "weight_decay": 0.0, "betas": (X0_BETA1, ADAM_BETA2)},
         ]
         self.adamw = torch.optim.AdamW(groups, betas=(ADAM_BETA1, ADAM_BETA2), eps=1e-10, fused=True)
 
@@ -275,11 +423,10 @@ def muon_momentum(step: int) -> float:
 
 
 class Trainer:
-    """The model, compiled on CUDA, and one optimiser step on it."""
+    """The model, and one optimiser step on it."""
 
     def __init__(self, model: GPT, rows: int):
         self.model, self.rows = model, rows  # rows of one forward pass
-        self.forward = torch.compile(model, dynamic=False) if model.head.weight.is_cuda else model
         self.optimizers = Optimizers(model)
 
     def step(self, x: Tensor, y: Tensor, step: int, progress: float) -> Tensor:
@@ -293,7 +440,7 @@ class Trainer:
         """Gradients of the mean loss, `rows` at a time."""
         total = torch.zeros((), device=x.device)
         for part_x, part_y in zip(x.split(self.rows), y.split(self.rows), strict=True):
-            loss = F.cross_entropy(self.forward(part_x).flatten(0, 1), part_y.flatten()) * (len(part_x) / len(x))
+            loss = self.model.loss(part_x, part_y) * (len(part_x) / len(x))
             loss.backward()
             total += loss.detach()
         return total
@@ -315,10 +462,17 @@ def train(trial):
     torch.set_float32_matmul_precision("high")
     model = GPT(trial.vocab_size, trial.seq_len, DEPTH, MODEL_DIM)
     model.reset()
-    model.place(trial.device)
+    model.place(trial.device, ATTENTION)
     batch_rows, micro_rows = (max(1, tokens // trial.seq_len) for tokens in (BATCH_TOKENS, MICRO_TOKENS))
     trainer = Trainer(model, micro_rows)
-    trainer.warm_up(torch.randint(trial.vocab_size, (batch_rows, trial.seq_len), device=trial.device))
+    random_tokens = torch.randint(trial.vocab_size, (batch_rows, trial.seq_len), device=trial.device)
+    trainer.warm_up(random_tokens)
+    if trial.device == "cuda":
+        with torch.inference_mode():  # what scoring compiles is in the cache then
+            model(torch.randint(trial.vocab_size, (trial.eval_batch, trial.seq_len), device=trial.device))
+        torch.cuda.synchronize()
+    gc.collect()
+    gc.freeze()  # what compiling left behind need not be looked at again
     trial.log(
         num_params=sum(p.numel() for p in model.parameters()),
         tokens_per_step=batch_rows * trial.seq_len,
@@ -337,7 +491,7 @@ def train(trial):
 
     report(trial, step, loss)
     config = {"vocab_size": trial.vocab_size, "seq_len": trial.seq_len, "depth": DEPTH, "dim": MODEL_DIM}
-    trial.save(model.state_dict(), config)
+    trial.save(model.state_dict(), config | {"attention": model.attention})
 
 
 def report(trial, step: int, loss: Tensor) -> None:
@@ -350,6 +504,7 @@ def report(trial, step: int, loss: Tensor) -> None:
 
 def load(state, config, device):
     """Return a function from tokens int64 [B, T] to logits [B, T, vocab_size]."""
-    model = GPT(**config)
+    shape = {name: value for name, value in config.items() if name != "attention"}
+    model = GPT(**shape)
     model.load_state_dict(state)
-    return model.place(device).eval()
+    return model.place(device, config["attention"]).eval()

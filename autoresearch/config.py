@@ -97,7 +97,9 @@ class Config(BaseModel):
     seed: int | None = None
     """Seed of the session; every trial's seed follows from it. None: drawn."""
     source: str = "stdlib"
-    """Text to train on: `stdlib` or `files:GLOB[,GLOB...]`."""
+    """Text to train on: `stdlib`, `files:GLOB[,GLOB...]`, `climbmix` or `climbmix:FOLDER`."""
+    shards: int | None = Field(default=None, gt=0)
+    """Training shards of climbmix; None: ten."""
     vocab_size: int | None = None
     """Tokens in the vocabulary; 256 means plain bytes."""
     seq_len: int | None = Field(default=None, gt=0)

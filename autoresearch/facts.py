@@ -8,6 +8,7 @@ from statistics import fmean
 from typing import Any
 
 POINTS = 10  # of the curve
+MANY_EPOCHS = 4.0  # readings of the training data from which another one teaches less than new text would
 
 
 def trained_tokens(result: Mapping[str, Any]) -> float:
@@ -22,6 +23,14 @@ def mfu_percent(result: Mapping[str, Any], peak_tflops: float | None) -> float |
     if not peak_tflops or not result["train_seconds"] or not flops:
         return None
     return 100 * float(flops) * trained_tokens(result) / float(result["train_seconds"]) / (peak_tflops * 1e12)
+
+
+def repeats(result: Mapping[str, Any]) -> str | None:
+    """A warning where a trial read its training data more than four times; None where it did not, or does not say."""
+    epochs = result["reported"].get("epochs") or 0.0
+    if epochs <= MANY_EPOCHS:
+        return None
+    return f"the training data was read {epochs:.1f} times in one budget: more text (--source) would teach more"
 
 
 def training(result: Mapping[str, Any], peak_tflops: float | None, memory_mb: float | None) -> list[str]:
@@ -40,6 +49,8 @@ def speed(result: Mapping[str, Any], peak_tflops: float | None) -> str:
         parts.append(f"{said['num_params'] / 1e6:.3g}M parameters")
     if (mfu := mfu_percent(result, peak_tflops)) is not None:
         parts.append(f"MFU {mfu:.1f} %")
+    if said.get("epochs", 0.0) > 1:
+        parts.append(f"{said['epochs']:.1f} epochs of the data")
     return ", ".join(parts)
 
 

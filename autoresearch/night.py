@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
-from autoresearch import agents, ledger, plan, start
+from autoresearch import agents, facts, ledger, plan, start
 from autoresearch.agents import Agent, Proposal
 from autoresearch.agents.given import Given
 from autoresearch.agents.library import LedgerLibrary
@@ -56,6 +56,8 @@ def spend(place: Place, store: Ledger, limits: Limits, reporter: Reporter) -> tu
     finally:
         store.abandon_open_trials(row.id)
         store.update_session(row.id, state="ended", stop_reason=reason)
+    if warning := _repeats(row, store):
+        reporter.event("data", None, warning, {})
     reporter.closed(row, reason, workspace.follow(row.tag))
     return reason, row.tag
 
@@ -92,6 +94,13 @@ def take_out(row: ledger.Session, place: Place, store: Ledger, proposal: Proposa
         store.update_session(row.id, **state)
     workspace.follow(row.tag)
     return known(store.experiment(row.id, newest + 1))
+
+
+def _repeats(row: ledger.Session, store: Ledger) -> str | None:
+    """A warning where the base read its training data many times in one budget."""
+    base = store.experiment(row.id, 0)
+    trials = store.trials(row.id, base.id) if base else []
+    return next((facts.repeats(trial.result) for trial in trials if trial.outcome == "ok"), None)
 
 
 def _session(

@@ -15,6 +15,7 @@ CPU: dict[str, int | float] = {
     "HEAD_DIM": 32,
     "VALUE_EMBED_FIRST": 1,
     "VALUE_GATE_DIM": 32,
+    "SHORT_WINDOW": 1.0,
     "SOFTCAP": 0.0,
     "BATCH_TOKENS": 1024,
     "MICRO_TOKENS": 1024,
@@ -24,7 +25,6 @@ CPU: dict[str, int | float] = {
     "ADAM_BETA2": 0.98,
     "MATRIX_WEIGHT_DECAY": 0.05,
     "MUON_MOMENTUM_END": 0.95,
-    "NEWTON_SCHULZ_STEPS": 5,
     "WARMDOWN": 0.6,
     "FINAL_LR": 0.03,
 }

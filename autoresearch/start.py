@@ -71,15 +71,15 @@ def place(flags: dict[str, Any], root: Path | None = None) -> Place:
     root = root or repository()
     config = configuration.load(root, flags)
     slot = slots.choose(config.device, config.threads)
-    data = dataset(config, slot.device)
-    return Place(root, config, slot, data, settings(config, slot))
+    how = settings(config, slot)  # before minutes are spent on data
+    return Place(root, config, slot, dataset(config, slot.device), how)
 
 
 def dataset(config: Config, device: str) -> Dataset:
     """The data set that the configuration names, made if it is missing. Raises UserError."""
     import prepare
 
-    folder = prepare.prepare(config.source, config.vocab_size, config.seq_len, device)
+    folder = prepare.prepare(config.source, config.vocab_size, config.seq_len, device, shards=config.shards)
     return Dataset.open(folder)
 
 

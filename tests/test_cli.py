@@ -160,6 +160,15 @@ def test_trials_of_what_is_no_program(tmp_path: Path, fails: Fails) -> None:
         fails(tmp_path, f"trial {name}", 1, words)
 
 
+def test_data_that_is_read_too_often_is_told(tmp_path: Path, settings_of: dict[str, str]) -> None:
+    (tmp_path / "train.py").write_text(BIGRAM.replace("BATCH = 8", "BATCH = 1000"))
+    done = autoresearch(tmp_path, "trial", "--json", env=settings_of)
+    told = re.search(r"read (\d+\.\d) times", done.stderr)
+    assert told and float(told[1]) == round(json.loads(done.stdout)["reported"]["epochs"], 1) > 4
+    (tmp_path / "train.py").write_text(BIGRAM)
+    assert autoresearch(tmp_path, "trial", env=settings_of).stderr == ""
+
+
 def test_trial_and_prepare_work_outside_of_a_repository(tmp_path: Path, settings_of: dict[str, str]) -> None:
     (tmp_path / "train.py").write_text(BIGRAM)
     done = autoresearch(tmp_path, "prepare", env=settings_of)

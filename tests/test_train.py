@@ -62,6 +62,15 @@ def test_loss_falls(trained: Repeat) -> None:
     assert trained.losses[-1] < 0.5 * trained.losses[0]
 
 
+def test_the_same_seed_gives_the_same_weights_bit_for_bit(train: Any, trained: Repeat) -> None:
+    import torch
+
+    again = Repeat(30)
+    train.train(again)
+    assert again.losses == trained.losses
+    assert all(torch.equal(again.state[name], trained.state[name]) for name in trained.state)
+
+
 def test_a_later_token_never_changes_earlier_logits(train: Any, trained: Repeat) -> None:
     import torch
 
@@ -109,6 +118,86 @@ def test_a_batch_in_parts_has_the_same_gradients(train: Any) -> None:
         loss = train.Trainer(model, rows).backward(x, x)
         found.append({"loss": loss, **{name: p.grad.clone() for name, p in model.named_parameters()}})
     assert all(torch.allclose(found[0][name], found[1][name], atol=1e-6) for name in found[0])
+
+
+def test_the_loss_in_parts_is_the_loss(train: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Logits of a few tokens at a time: the same value and gradients."""
+    import torch
+
+    x = torch.randint(64, (4, 32), generator=torch.Generator().manual_seed(0))
+    model = train.GPT(64, 32, train.DEPTH, train.MODEL_DIM)
+    model.reset()
+    found = []
+    for tokens in (0, 48):
+        monkeypatch.setattr(train, "LOSS_TOKENS", tokens)
+        model.zero_grad()
+        model.loss(x, x).backward()
+        found.append({name: p.grad.clone() for name, p in model.named_parameters()} | {"loss": model.loss(x, x).detach()})
+    assert all(torch.allclose(found[0][name], found[1][name], atol=1e-6) for name in found[0])
+
+
+@pytest.mark.parametrize("window", [0, 1, 5, 11, 12, 99])
+def test_a_window_is_what_an_explicit_mask_makes_of_it(train: Any, window: int) -> None:
+    import torch
+
+    q, k, v = torch.randn(3, 2, 12, 4, train.HEAD_DIM, generator=torch.Generator().manual_seed(0)).unbind()
+    scores = torch.einsum("bihd,bjhd->bhij", q, k) * train.ATTENTION_SCALE
+    back = torch.arange(12)[:, None] - torch.arange(12)
+    weights = scores.masked_fill((back < 0) | (back > window), -torch.inf).softmax(-1)
+    expected = torch.einsum("bhij,bjhd->bihd", weights, v)
+    assert torch.allclose(train.sdpa(q, k, v, window), expected, atol=1e-5)
+
+
+def test_windows_follow_the_pattern_and_the_last_is_long(train: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(train, "SHORT_WINDOW", 0.125)
+    windows = [block.window for block in train.GPT(64, 32, 8, 32).blocks]
+    assert windows == [4, 4, 4, 32, 4, 4, 4, 32]
+    assert [block.window for block in train.GPT(64, 32, 2, 32).blocks] == [4, 32]
+
+
+def test_short_windows_are_causal_and_forget(train: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    monkeypatch.setattr(train, "SHORT_WINDOW", 0.125)
+    monkeypatch.setattr(train, "WINDOWS", "S")
+    block = train.GPT(64, 32, 2, 32).blocks[0]
+    q, k, v = torch.randn(3, 1, 32, 1, train.HEAD_DIM).unbind()
+    other = v.clone()
+    other[:, 10] += 1
+    changed = (train.sdpa(q, k, v, block.window) != train.sdpa(q, k, other, block.window)).flatten(2).any(2)[0]
+    assert changed.nonzero().flatten().tolist() == [10, 11, 12, 13, 14]
+
+
+def test_a_kernel_that_is_wrong_or_does_not_start_is_refused_with_the_reason(train: Any) -> None:
+    import torch
+
+    def fault(make: Any) -> str | None:
+        return train.fault(make, "cpu", torch.bfloat16)
+
+    assert fault(lambda: train.sdpa) is None
+    assert "off by" in str(fault(lambda: lambda q, k, v, window: train.sdpa(q, k, v, window - 1)))
+    assert "with a window of 384" in str(fault(lambda: lambda q, k, v, window: train.sdpa(q, k, v, min(window, 300))))
+    assert fault(train.KERNELS["fa3"]) == "No module named 'flash_attn_interface'"
+    assert fault(train.KERNELS["varlen"]) is not None
+    assert train.choose_attention("auto", "cpu", torch.float32) == ("sdpa", train.sdpa)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # the compiler's own
+def test_blocks_that_are_alike_are_compiled_once(train: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `place` compiles them on a card, with a back end that counts."""
+    import torch
+    from torch._dynamo.testing import CompileCounter
+
+    monkeypatch.setattr(train, "SHORT_WINDOW", 0.125)
+    model, counter = train.GPT(64, 32, 7, 32), CompileCounter()
+    model.reset()
+    for block in model.blocks:
+        block.compile(backend=counter, dynamic=False)
+    x = torch.randint(64, (2, 32))
+    for _ in range(2):
+        model.loss(x, x).backward()
+    kinds = {(block.window, block.value is None) for block in model.blocks}
+    assert counter.frame_count == len(kinds) < 7
 
 
 def test_updates_are_nearly_orthogonal(train: Any) -> None:

@@ -95,7 +95,8 @@ def data(config: Config, device: str) -> tuple[Dataset | None, Check]:
     import prepare
 
     try:
-        folder = prepare.dataset_path(config.source, config.vocab_size, config.seq_len, device, cache_folder())
+        shape = (config.vocab_size, config.seq_len, device)
+        folder = prepare.dataset_path(config.source, *shape, cache_folder(), config.shards)
         if not folder.exists():
             remedy = "`autoresearch run` makes it, or `autoresearch prepare` does now"
             return None, Check("data", "warn", f"{config.source} is not prepared yet", remedy)

@@ -17,7 +17,8 @@ DEVICE = typer.Option(None, help="auto, cpu or cuda.")
 
 @app.command(rich_help_panel=RUN)
 def prepare(
-    source: str = typer.Option(None, help="`stdlib`, or `files:GLOB[,GLOB...]` for text of your own."),
+    source: str = typer.Option(None, help="`stdlib`, `files:GLOB[,GLOB...]` for your own text, `climbmix`, `climbmix:DIR`."),
+    shards: int = typer.Option(None, min=1, help="Training shards of climbmix."),
     vocab_size: int = typer.Option(None, help="Tokens in the vocabulary; 256 means plain bytes."),
     seq_len: int = typer.Option(None, help="Tokens in a row."),
     device: str = DEVICE,
@@ -26,7 +27,7 @@ def prepare(
     """Make the data set: corpus, tokenizer, packed rows; prints its folder. Does nothing when it is there."""
     from autoresearch import start
 
-    flags = {"source": source, "vocab_size": vocab_size, "seq_len": seq_len, "device": device}
+    flags = {"source": source, "shards": shards, "vocab_size": vocab_size, "seq_len": seq_len, "device": device}
     data = start.place(flags, start.repository_or_here()).data
     if as_json:
         print_json(_described(data))
@@ -48,7 +49,7 @@ def trial(
     as_json: bool = JSON,
 ) -> None:
     """One trial of a file through the whole honest protocol, no session. Exit code 1 if it has no score."""
-    from autoresearch import plan, slots, start
+    from autoresearch import facts, plan, slots, start
     from autoresearch.config import cache_folder
     from autoresearch.measure import machine
     from autoresearch.measure.cell import protect_self
@@ -61,6 +62,8 @@ def trial(
     text = plan.fitted(text, place.slot.device)
     with slots.hold(place.slot, cache_folder() / "locks"), Live(gpu=place.slot.gpu) as live:
         result = measure(text, seed, place.settings, place.data, lambda progress: live.progress(0, file.name, progress))
+    if warning := facts.repeats(result.as_json()):
+        typer.echo(warning, err=True)
     if as_json:
         print_json(result.as_json())
     else:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from autoresearch.errors import Blocker
 
-FORMAT = 1
+FORMAT = 2
 TOKENIZER = "tokenizer.tiktoken"
 TOKEN_BYTES = "token_bytes.bin"
 

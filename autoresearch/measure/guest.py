@@ -75,6 +75,7 @@ def _hello(
             vocab_size=data.vocab_size,
             seq_len=data.seq_len,
             device=settings.device,
+            eval_batch=settings.eval_batch,
             threads=settings.threads,
             seed=seed,
             unit=settings.budget.unit,

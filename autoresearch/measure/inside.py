@@ -27,6 +27,7 @@ for _name, _folder in (("autoresearch", HERE.parent), ("autoresearch.measure", H
     _package.__path__ = [str(_folder)]
     sys.modules.setdefault(_name, _package)
 from autoresearch.measure import answers, wire  # noqa: E402
+from autoresearch.measure.feed import Feed, map_rows  # noqa: E402
 
 STEP_FADES = 0.9  # how much of a long step is remembered at the next one
 LOG_INTERVAL = 0.01  # s between two points that are sent; what is logged more often is merged into the next
@@ -45,43 +46,40 @@ class Trial:
         self.vocab_size: int = hello["vocab_size"]
         self.seq_len: int = hello["seq_len"]
         self.device: str = hello["device"]
+        self.eval_batch: int = hello["eval_batch"]  # rows of a forward pass when it is scored
         self.seed: int = hello["seed"]
         self.budget: float = hello["budget"]
         self.reserve: float = hello["reserve"]
         self._unit: str = hello["unit"]
-        self._drawn = 0
+        self._steps = 0
         self._looked = self._step = 0.0  # of the budget: at the last look at `progress`, and from one look to the next
         self._unsent: dict[str, float] = {}
         self._logged = 0.0
-        self._shards: list[Any] = []
+        self._feed: Feed | None = None
 
     def start(self) -> None:
         """Ends the setup: the training rows arrive and the clock runs."""
-        if self._shards:
+        if self._feed is not None:
             raise RuntimeError("trial.start() may be called once")
         self._channel.send("ready")
         go = self._channel.receive()
         assert go is not None
         self._charged = float(go.fields["charged"])
         self._started, self._looked = self._now(), self._charged
-        self._shards = [_map_rows(fd, self.seq_len) for fd in go.fds]
+        self._feed = Feed([map_rows(fd, self.seq_len) for fd in go.fds], self.seed)
         go.close()
 
     @property
     def rows(self) -> Any:
         """All training rows, uint16 [n, seq_len + 1], read-only (copied into memory if there are several shards)."""
-        numpy = importlib.import_module("numpy")
-        if len(self._started_shards()) > 1:
-            self._shards = [numpy.concatenate(self._shards)]
-            self._shards[0].flags.writeable = False
-        return self._shards[0]
+        return self._started_feed().rows()
 
     @property
     def progress(self) -> float:
         """0 at the start, 1 when it is time to save. Advisory: the referee's clock decides."""
-        self._started_shards()
+        self._started_feed()
         if self._unit == "steps":
-            return min(1.0, self._drawn / self.budget)
+            return min(1.0, self._steps / self.budget)
         spent = self._charged + self._now() - self._started
         self._step = max(spent - self._looked, STEP_FADES * self._step)
         self._looked = spent
@@ -90,9 +88,9 @@ class Trial:
 
     def batches(self, batch_size: int) -> Iterator[tuple[Any, Any]]:
         """Endless (x, y), int64 [batch_size, seq_len], in an order drawn from the seed, fresh in each epoch."""
-        for rows in self._gather(batch_size):
-            self._drawn += 1
-            yield self._tensors(rows)
+        for batch in self._started_feed().batches(batch_size, self.device, self._torch):
+            self._steps += 1
+            yield batch
 
     def log(self, **values: float) -> None:
         """A point of the curve (`step=`, `loss=`), or facts for the record: numbers by name."""
@@ -110,6 +108,8 @@ class Trial:
 
         May be called more than once; the last one before the bell is scored. Tensors are cloned and untied.
         """
+        if self._feed is not None and self._feed.drawn:
+            self._unsent["epochs"] = self._feed.epochs
         self._flush()
         self._channel.send("saving")
         fd = wire.sealed("checkpoint", _safetensors(state, config, self._torch))
@@ -124,42 +124,10 @@ class Trial:
     def _now(self) -> float:
         return time.process_time() if self._unit == "cpu" else time.monotonic()
 
-    def _started_shards(self) -> list[Any]:
-        if not self._shards:
+    def _started_feed(self) -> Feed:
+        if self._feed is None:
             raise RuntimeError("call trial.start() first: there is no data and no clock before it")
-        return self._shards
-
-    def _gather(self, batch_size: int) -> Iterator[Any]:
-        numpy = importlib.import_module("numpy")
-        shards = self._started_shards()
-        first = numpy.cumsum([0] + [len(shard) for shard in shards])
-        order: Any = numpy.empty(0, dtype=numpy.int64)
-        epoch = 0
-        while True:
-            while len(order) < batch_size:
-                fresh = numpy.random.default_rng([self.seed, epoch]).permutation(int(first[-1]))
-                order, epoch = numpy.concatenate([order, fresh]), epoch + 1
-            picked, order = order[:batch_size], order[batch_size:]
-            if len(shards) == 1:
-                yield shards[0][picked]
-            else:
-                where = numpy.searchsorted(first, picked, side="right") - 1
-                pairs = zip(where, picked, strict=True)
-                yield numpy.stack([shards[shard][row - first[shard]] for shard, row in pairs])
-
-    def _tensors(self, rows: Any) -> tuple[Any, Any]:
-        tokens = rows.astype("int64")
-        if self._torch is None:
-            return tokens[:, :-1], tokens[:, 1:]
-        tensor = self._torch.from_numpy(tokens)
-        if self.device != "cpu":
-            tensor = tensor.pin_memory().to(self.device, non_blocking=True)
-        return tensor[:, :-1], tensor[:, 1:]
-
-
-def _map_rows(fd: int, seq_len: int) -> Any:
-    numpy = importlib.import_module("numpy")
-    return numpy.frombuffer(mmap.mmap(fd, 0, prot=mmap.PROT_READ), dtype="uint16").reshape(-1, seq_len + 1)
+        return self._feed
 
 
 def _safetensors(state: dict[str, Any], config: dict[str, Any], torch: Any) -> bytes:
