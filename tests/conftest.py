@@ -110,6 +110,7 @@ def settings_of(bytes_data: Dataset) -> dict[str, str]:
         "BUDGET": "20steps",
         "EVAL_ROWS": "64",
         "TAG": "t",
+        "TOTAL_PAIRS": "0",
     }
     return os.environ | {f"AUTORESEARCH_{name}": value for name, value in settings.items()}
 

@@ -10,7 +10,7 @@ from statistics import fmean
 import pytest
 
 from autoresearch.ledger import Ledger
-from autoresearch.review.total import interval, quantile
+from autoresearch.review.total import interval, quantile, recorded, reserve
 
 
 def test_quantiles_are_students() -> None:
@@ -57,3 +57,31 @@ def test_a_version_is_reproduced(finished: Path, settings_of: dict[str, str]) ->
     assert done.returncode == 1 and "does NOT agree with the record" in done.stdout
     done = subprocess.run([*command, "9"], cwd=finished, env=settings_of, capture_output=True, text=True, timeout=120)
     assert done.returncode == 1 and "experiment 9 has no score that could be reproduced" in done.stderr
+
+
+def test_a_session_ends_with_the_total_of_what_it_kept(finished: Path, settings_of: dict[str, str], tmp_path: Path) -> None:
+    script = tmp_path / "script"
+    script.mkdir()
+    (script / "01-a-comment.py").write_text((finished / "train.py").read_text() + "\nEND = 1\n")
+    command = [sys.executable, "-m", "autoresearch", "run", "--tag", "t", "--agent", f"scripted:{script}"]
+    env = settings_of | {"AUTORESEARCH_TOTAL_PAIRS": "2"}
+    done = subprocess.run(command, cwd=finished, env=env, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0 and "total" in done.stderr, done.stderr
+    with Ledger.open(finished / "runs" / "ledger.db", readonly=True) as store:
+        session = store.session("t")
+        assert session is not None and recorded(store.events(session.id))[-1].final == 1
+        assert reserve(store, session, 2, None) == 0.0  # measured already
+        assert reserve(store, session, 2, 60.0) == 0.0
+
+
+def test_time_is_kept_free_only_where_a_small_part_of_the_night_is_enough(tmp_path: Path) -> None:
+    with Ledger.open(tmp_path / "ledger.db") as store:
+        session = store.create_session("t", "b", "s", "sweep", "default", {}, {}, 0)
+        for n in (0, 1):
+            experiment = store.add_experiment(session.id, n, verdict="keep", state="settled")
+            assert n or reserve(store, session, 3, None) == 0.0  # nothing was kept yet
+            store.end_trial(store.start_trial(session.id, experiment.id, "rerun", 1, "").id, "ok", 2.0, {})
+            store.query("UPDATE trials SET started = 100, ended = 110")
+        assert reserve(store, session, 3, None) == 60.0
+        assert reserve(store, session, 3, 600.0) == 60.0
+        assert reserve(store, session, 3, 500.0) == 0.0
