@@ -6,7 +6,7 @@ import time
 from contextlib import suppress
 from typing import Any
 
-from autoresearch import agents, facts, ledger, plan, start
+from autoresearch import agents, facts, ledger, probing, start
 from autoresearch.agents.library import LedgerLibrary
 from autoresearch.agents.services import CallRecord, Services
 from autoresearch.constraints import Constraints
@@ -73,7 +73,7 @@ def _session(
         data=place.data,
         runs=place.runs,
         program=place.root / place.config.program,
-        base=plan.fitted(workspace.read(row.base_sha), place.slot.device),
+        base=_base(row, place, store, workspace, reporter),
         identity=identity(place),
         replicates=place.config.replicates,
         constraints=Constraints(place.config.max_gpu_gb, place.config.max_parameters, place.config.max_lines),
@@ -81,6 +81,14 @@ def _session(
         limits=limits,
         reporter=reporter,
     )
+
+
+def _base(row: ledger.Session, place: Place, store: Ledger, workspace: Workspace, reporter: Reporter) -> str:
+    """The text of experiment 0: planned once, when the session begins."""
+    begun = store.experiment(row.id, 0)
+    if begun is not None and begun.text is not None:
+        return begun.text
+    return probing.base(workspace.read(row.base_sha), place, lambda line: reporter.event("plan", None, line, {}))
 
 
 def _agent(row: ledger.Session, place: Place, store: Ledger, limits: Limits) -> agents.Agent:
