@@ -288,7 +288,7 @@ def choose_attention(name: str, device: str, dtype: torch.dtype) -> tuple[str, A
 
 
 def fault(make: Callable[[], Attention], device: str, dtype: torch.dtype) -> str | None:
-    """Why a kernel cannot be used; None if outputs and gradients are those of sdpa in float32, with and without a window."""
+    """Why a kernel cannot be used; None if outputs and gradients are sdpa's in float32, with a window and without."""
     inputs = torch.randn(4, 2, 384, 2, HEAD_DIM, device=device).unbind()  # q, k, v, gradient of the output
     try:
         attend = make()

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
-from autoresearch import agents, facts, ledger, plan, start
+from autoresearch import agents, facts, ledger, probing, start
 from autoresearch.agents import Agent, Proposal
 from autoresearch.agents.given import Given
 from autoresearch.agents.library import LedgerLibrary
@@ -124,7 +124,7 @@ def _session(
         data=place.data,
         runs=place.runs,
         program=place.root / place.config.program,
-        base=plan.fitted(workspace.read(row.base_sha), place.slot.device),
+        base=_base(row, place, store, workspace, reporter),
         identity=identity(place),
         replicates=place.config.replicates,
         reserve=lambda: 0.0 if given else total.reserve(store, row, place.config.total_pairs, seconds),
@@ -133,6 +133,14 @@ def _session(
         limits=limits,
         reporter=reporter,
     )
+
+
+def _base(row: ledger.Session, place: Place, store: Ledger, workspace: Workspace, reporter: Reporter) -> str:
+    """The text of experiment 0: planned once, when the session begins."""
+    begun = store.experiment(row.id, 0)
+    if begun is not None and begun.text is not None:
+        return begun.text
+    return probing.base(workspace.read(row.base_sha), place, lambda line: reporter.event("plan", None, line, {}))
 
 
 def _agent(row: ledger.Session, place: Place, store: Ledger, limits: Limits) -> agents.Agent:

@@ -15,7 +15,7 @@ from programs import autoresearch
 from autoresearch.cli import main
 from autoresearch.ledger import Ledger
 
-COMMANDS = ["prepare", "trial", "run", "note", "pause", "unpause", "stop", "doctor", "status", "log", "show"]
+COMMANDS = ["prepare", "trial", "plan", "run", "note", "pause", "unpause", "stop", "doctor", "status", "log", "show"]
 Fails = Callable[[Path, str, int, str], None]
 Says = Callable[..., tuple[int, str, str]]
 

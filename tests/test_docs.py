@@ -23,6 +23,7 @@ COMMANDS = {
     "diff": ["diff", "0", "1"],
     "best": ["best"],
     "trial": ["trial"],
+    "plan": ["plan"],
     "prepare": ["prepare"],
     "doctor": ["doctor", "--budget", "15cpu"],
     "export": ["export", "--branch", "taken-home", "--tsv", "runs/all.tsv"],

@@ -1,10 +1,16 @@
-"""The constants that a base starts with."""
+"""The constants that a base starts with: by profile, by memory, by speed."""
 
+import ast
 from pathlib import Path
 
+import pytest
+
 from autoresearch import plan, source
+from autoresearch.plan import Card, Shape
 
 TRAIN = (Path(__file__).parents[1] / "train.py").read_text()
+GIB = 2**30
+CARDS = {"6 GB": 6, "8 GB": 8, "10 GB": 10, "12 GB": 12, "16 GB": 16, "24 GB": 24, "40 GB": 40, "H100": 80, "H200": 141}
 
 
 def values(text: str) -> dict[str, int | float]:
@@ -14,7 +20,7 @@ def values(text: str) -> dict[str, int | float]:
 def test_the_plan_of_a_device_becomes_literals() -> None:
     fitted = plan.fitted(TRAIN, "cpu")
     assert values(fitted) == values(TRAIN) | plan.CPU
-    assert 'DEVICE = "cpu"' in fitted
+    assert f'DEVICE = "cpu"\n# Plan: {plan.CPU_REASON}\n' in fitted
     assert plan.fitted(fitted, "cpu") == fitted
 
 
@@ -26,3 +32,60 @@ def test_a_file_for_this_device_or_for_none_is_left_alone() -> None:
 def test_a_constant_that_was_removed_stays_removed() -> None:
     text = TRAIN.replace("MUON_MOMENTUM_END = 0.92", "MUON_MOMENTUM_LATE = 0.92")
     assert "MUON_MOMENTUM_END" not in values(plan.fitted(text, "cpu"))
+
+
+def test_a_new_reason_takes_the_place_of_the_old_one() -> None:
+    long = plan.written(TRAIN, "cuda", {}, "surmised " * 40)
+    again = plan.written(long, "cuda", {}, "for another reason")
+    assert "surmised" in long and "surmised" not in again
+    assert ast.dump(ast.parse(again)) == ast.dump(ast.parse(TRAIN))
+    assert max(map(len, long.splitlines())) <= 120
+
+
+def test_train_has_the_shape_that_the_rules_give_one_h100() -> None:
+    """And every constant that a plan writes."""
+    assert values(TRAIN).items() >= plan.SHIPPED.constants.items()
+    assert values(TRAIN).keys() >= plan.CPU.keys()
+    assert plan.by_speed(plan.SHIPPED, 304e6 / 300, 300, Card(80 * GIB)) == plan.SHIPPED
+
+
+@pytest.mark.parametrize(
+    ("flop", "gib", "shape"),
+    [
+        (1.3e17, 80, (8, 768, 2**17)),  # H100
+        (3.7e16, 40, (8, 640, 2**17)),  # A100
+        (8e15, 24, (5, 512, 2**16)),  # RTX 3090
+        (2.5e15, 12, (5, 384, 2**16)),  # RTX 3060
+    ],
+)
+def test_by_speed_the_rules_give_a_shape_and_a_batch(flop: float, gib: int, shape: tuple[int, int, int]) -> None:
+    card, probed = Card(gib * GIB), Shape(6, 512, 2**15, 2**15)
+    speed = flop / 300 / (6 * plan.OVERHEAD * probed.computing(card.vocab_size))
+    found = plan.by_speed(probed, speed, 300, card)
+    assert (found.depth, found.dim, found.batch) == shape
+
+
+@pytest.mark.parametrize("gib", CARDS.values(), ids=CARDS)
+@pytest.mark.parametrize("vocab_size", [2048, 8192, 65535])
+@pytest.mark.parametrize("speed", [None, 5e4, 1e6])
+def test_every_plan_fits_into_its_card(gib: int, vocab_size: int, speed: float | None) -> None:
+    card = Card(gib * GIB, vocab_size)
+    first = plan.by_memory(card)
+    shape = first if speed is None else plan.by_speed(first, speed, 300, card)
+    assert shape.memory(vocab_size) < plan.USABLE * card.memory
+    assert card.seq_len <= shape.micro <= shape.batch and shape.batch % shape.micro == 0
+    assert (shape.loss_tokens > 0) == (gib < 24) and shape.loss_tokens <= shape.micro
+    assert shape.dim % values(TRAIN)["HEAD_DIM"] == 0
+
+
+def test_the_formula_gives_the_memory_that_the_public_best_reported() -> None:
+    """33.6 GB at 131,072 tokens on an H100; the formula is careful."""
+    assert 33.6e9 < plan.SHIPPED.memory(8192) < 45e9
+
+
+def test_a_changed_shape_is_not_planned_over() -> None:
+    assert plan.open_for_a_card(TRAIN)
+    assert plan.open_for_a_card(TRAIN.replace("MATRIX_LR = 0.042", "MATRIX_LR = 0.05"))
+    assert not plan.open_for_a_card(TRAIN.replace("\nDEPTH = 8", "\nDEPTH = 6"))
+    assert not plan.open_for_a_card(TRAIN.replace('DEVICE = "cuda"', ""))
+    assert not plan.open_for_a_card(plan.fitted(TRAIN, "cpu"))

@@ -8,7 +8,7 @@ What a command needs it imports when it runs: `--help` is there in a third of th
 import sys
 from collections.abc import Callable
 
-from autoresearch.cli import trial, run, steer, look, pages, verify, keeps  # noqa: F401  (they add their commands to `app`)
+from autoresearch.cli import trial, plan, run, steer, look, pages, verify, keeps  # noqa: F401  (they add their commands to `app`)
 from autoresearch.cli.app import app
 from autoresearch.errors import UserError, refusal
 

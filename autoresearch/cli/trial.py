@@ -49,17 +49,17 @@ def trial(
     as_json: bool = JSON,
 ) -> None:
     """One trial of a file through the whole honest protocol, no session. Exit code 1 if it has no score."""
-    from autoresearch import facts, plan, slots, start
+    from autoresearch import facts, probing, slots, start
     from autoresearch.config import cache_folder
     from autoresearch.measure import machine
     from autoresearch.measure.cell import protect_self
     from autoresearch.measure.trial import measure
     from autoresearch.views.live import Live
 
-    text = _read(file)
+    text = read(file)
     protect_self()
     place = start.place({"budget": budget, "device": device}, start.repository_or_here())
-    text = plan.fitted(text, place.slot.device)
+    text = probing.unmeasured(text, place)
     with slots.hold(place.slot, cache_folder() / "locks"), Live(gpu=place.slot.gpu) as live:
         result = measure(text, seed, place.settings, place.data, lambda progress: live.progress(0, file.name, progress))
     if warning := facts.repeats(result.as_json()):
@@ -72,7 +72,8 @@ def trial(
         raise typer.Exit(1)
 
 
-def _read(file: Path) -> str:
+def read(file: Path) -> str:
+    """The text of a version. Raises UserError."""
     try:
         return file.read_text(encoding="utf-8")
     except OSError as error:

@@ -61,6 +61,7 @@ class Trial:
         """Ends the setup: the training rows arrive and the clock runs."""
         if self._feed is not None:
             raise RuntimeError("trial.start() may be called once")
+        importlib.import_module(_library(self._torch))  # for `save`: importing it then would cost budget
         self._channel.send("ready")
         go = self._channel.receive()
         assert go is not None
@@ -130,24 +131,27 @@ class Trial:
         return self._feed
 
 
+def _library(torch: Any) -> str:
+    return "safetensors.numpy" if torch is None else "safetensors.torch"
+
+
 def _safetensors(state: dict[str, Any], config: dict[str, Any], torch: Any) -> bytes:
     metadata = {"config": json.dumps(config)}
     if torch is None:
         numpy = importlib.import_module("numpy")
         arrays = {name: numpy.array(value, order="C") for name, value in state.items()}
-        return bytes(importlib.import_module("safetensors.numpy").save(arrays, metadata))
+        return bytes(importlib.import_module(_library(torch)).save(arrays, metadata))
     tensors = {
         name: value.detach().to("cpu", copy=True).clone(memory_format=torch.contiguous_format)
         for name, value in state.items()
     }
-    return bytes(importlib.import_module("safetensors.torch").save(tensors, metadata))
+    return bytes(importlib.import_module(_library(torch)).save(tensors, metadata))
 
 
 def _load_checkpoint(fd: int, torch: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     raw = mmap.mmap(fd, 0, prot=mmap.PROT_READ)
     header = json.loads(raw[8 : 8 + int.from_bytes(raw[:8], "little")])
-    library = "safetensors.numpy" if torch is None else "safetensors.torch"
-    state = importlib.import_module(library).load(raw[:])
+    state = importlib.import_module(_library(torch)).load(raw[:])
     return state, json.loads(header.get("__metadata__", {}).get("config", "{}"))
 
 

@@ -1,0 +1,55 @@
+"""The command that says what a trial is here: plan."""
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from autoresearch.cli.app import JSON, RUN, app, print_json
+
+if TYPE_CHECKING:
+    from autoresearch.probing import Plan
+
+
+@app.command(rich_help_panel=RUN)
+def plan(
+    budget: str = typer.Option(None, help="As for `run`: 5m, 300s, 15cpu, 200steps."),
+    device: str = typer.Option(None, help="auto, cpu or cuda."),
+    text: bool = typer.Option(False, "--text", help="Print train.py with these constants, as experiment 0 would have it."),
+    as_json: bool = JSON,
+) -> None:
+    """Which constants the base starts with here, and what a trial will be: from ten steps of it, trained now."""
+    from autoresearch import config, probing, slots, start
+    from autoresearch.cli.trial import read
+    from autoresearch.measure.cell import protect_self
+
+    root = start.repository_or_here()
+    program = read(root / config.load(root, {}).train)
+    protect_self()
+    place = start.place({"budget": budget, "device": device}, root)
+    with slots.hold(place.slot, config.cache_folder() / "locks"):
+        found = probing.measured(program, place, lambda line: typer.echo(line, err=True))
+    if found.warning:
+        typer.echo(found.warning, err=True)
+    if as_json:
+        print_json(found.as_json())
+    elif text:
+        typer.echo(found.text, nl=False)
+    else:
+        _print(found)
+
+
+def _print(found: "Plan") -> None:
+    lines = {
+        "device": found.gpu or found.device,
+        "plan": found.reason,
+        "constants": ", ".join(f"{name} {value:g}" for name, value in found.constants.items()) or "as they are",
+        "step": f"{found.step_seconds:.3f} s" + (f", {found.tokens_per_second:,.0f} tokens/s" if found.tokens_per_second else ""),
+        "setup": f"{found.setup_seconds:.0f} s",
+        "budget": found.budget + (f": about {found.steps:,.0f} steps" if found.steps else ""),
+    }
+    if found.tokens:
+        lines["tokens"] = f"{found.tokens / 1e6:.3g}M" + (f", {found.epochs:.2g} epochs of the data" if found.epochs else "")
+    if found.peak_vram_mb:
+        lines["memory"] = f"{found.peak_vram_mb / 1024:.1f} GiB on the card"
+    for name, value in lines.items():
+        typer.echo(f"{name:10}{value}")
