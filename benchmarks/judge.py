@@ -1,6 +1,6 @@
 """Nights against a simulated truth: what a rule keeps, what that is worth, and how much of it is luck.
 
-    python benchmarks/judge.py [--nights 200] [--trials 100] [--only null|worlds|planted|frontier] [--plot FILE.svg]
+    python benchmarks/judge.py [--nights 200] [--trials 100] [--only null|worlds|planted|total|frontier] [--plot FILE.svg]
 
 A night is 100 trials' worth of time; base replicates, re-runs and trials of the incumbent cost trials. Ideas are drawn from a
 world; a kept idea becomes the incumbent, and gains add up. When the night is over, base and final are measured five times
@@ -234,6 +234,11 @@ def null(options: argparse.Namespace) -> None:
     print(f"\n{len(keeps)} nights in which nothing works: {fmean(keeps):.3f} ± {stdev(keeps) / math.sqrt(len(keeps)):.3f} keeps a night")
 
 
+def total(options: argparse.Namespace) -> None:
+    s = Summary.of(nights("default", WORLDS["10 % good"], options.nights, options.trials))
+    print(f"\n{options.nights} nights with 10 % good ideas: the total is off by {s.total:+.3f} ± {s.error:.3f} sigma, the lowest score by {s.minimum:+.2f}")
+
+
 def frontier(options: argparse.Namespace) -> None:
     """The default rule with other thresholds: true gain against keeps without effect."""
     chosen = judge.RULES["default"]
@@ -277,10 +282,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--nights", type=int, default=200)
     parser.add_argument("--trials", type=int, default=100)
-    parser.add_argument("--only", choices=["null", "worlds", "planted", "frontier"])
+    parser.add_argument("--only", choices=["null", "worlds", "planted", "total", "frontier"])
     parser.add_argument("--plot", type=Path, help="picture of the frontier; needs matplotlib")
     options = parser.parse_args()
-    for part in (worlds, planted, null, frontier):
+    for part in (worlds, planted, null, total, frontier):
         if options.only in (None, part.__name__):
             part(options)
 

@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -59,7 +60,8 @@ def test_a_version_is_reproduced(finished: Path, settings_of: dict[str, str]) ->
     assert done.returncode == 1 and "experiment 9 has no score that could be reproduced" in done.stderr
 
 
-def test_a_session_ends_with_the_total_of_what_it_kept(finished: Path, settings_of: dict[str, str], tmp_path: Path) -> None:
+def test_a_session_ends_with_the_total_of_what_it_kept(one_night: Path, settings_of: dict[str, str], tmp_path: Path) -> None:
+    finished = shutil.copytree(one_night, tmp_path / "repository")
     script = tmp_path / "script"
     script.mkdir()
     (script / "01-a-comment.py").write_text((finished / "train.py").read_text() + "\nEND = 1\n")
