@@ -1,19 +1,27 @@
 """Nights against a simulated truth: what a rule keeps, what that is worth, and how much of it is luck.
 
     python benchmarks/judge.py [--nights 200] [--trials 100] [--only null|worlds|planted|total|frontier] [--plot FILE.svg]
+    python benchmarks/judge.py --only campaign --scores h100-campaign.csv.gz [--plot FILE.svg]
 
 A night is 100 trials' worth of time; base replicates, re-runs and trials of the incumbent cost trials. Ideas are drawn from a
 world; a kept idea becomes the incumbent, and gains add up. When the night is over, base and final are measured five times
 each on fresh draws, as `autoresearch total` does. Unit: one sigma, the spread of single trials.
+
+With `--scores` the noise is that of a public campaign (burtenshaw/multiautoresearch, its `dag.seed.json` as columns created_at, message,
+val_bpb): 11,153 runs of one configuration, in the order in which they ran.
 """
 
 import argparse
+import csv
+import gzip
 import math
 import random
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean, stdev
+from typing import Any
 
 from autoresearch import judge
 from autoresearch.judge import Draw
@@ -25,6 +33,7 @@ TOTAL = 5  # fresh draws of base and final
 EARLIER = (1.0, 8.0)  # what earlier sessions on the machine know of sigma
 ONE_RERUN = "one re-run"  # kept when one fresh re-run is better by a standard error: the rule that is often proposed
 RULES = ("greedy", ONE_RERUN, "strict", "default")
+BETTER = -0.000584  # bits per byte: FINAL_LR_FRAC=0.021 in the campaign, 30 runs against 11,153
 FRONTIER = (0.2, 0.4, 0.6, 0.8, 0.9, 0.97)  # `certain` of the default rule
 
 
@@ -43,6 +52,7 @@ class World:
     chance: float = 0.0
     hosts: bool = False
     follows: bool = False
+    scores: tuple[float, ...] = ()  # in sigma, in order: instead of made-up noise
 
 
 WORLDS = {
@@ -68,11 +78,14 @@ class Machine:
 
     def __init__(self, rng: random.Random, world: World) -> None:
         self.rng, self.world, self.level, self.spent = rng, world, 0.0, 0
+        self.start = rng.randrange(max(1, len(world.scores)))
         self.slow = [rng.random() < 0.43 for _ in range(7)]  # seven workers, as in the public campaign
 
     def trial(self, truth: float) -> Draw:
         """One score."""
         self.spent += 1
+        if self.world.scores:
+            return Draw(truth + self.world.scores[(self.start + self.spent) % len(self.world.scores)], self.spent)
         self.level += self.rng.gauss(0, self.world.step) if self.world.step else 0.0
         if self.world.chance and self.rng.random() < self.world.chance:
             self.level = self.rng.gauss(0, 2)
@@ -239,6 +252,41 @@ def total(options: argparse.Namespace) -> None:
     print(f"\n{options.nights} nights with 10 % good ideas: the total is off by {s.total:+.3f} ± {s.error:.3f} sigma, the lowest score by {s.minimum:+.2f}")
 
 
+def campaign(options: argparse.Namespace) -> None:
+    """Does a lucky draw freeze the search? One change that is known to be better comes among ideas that do nothing."""
+    with gzip.open(options.scores, "rt") as file:
+        rows = sorted(csv.DictReader(file), key=lambda row: row["created_at"])
+    same = [float(row["val_bpb"]) for row in rows if row["val_bpb"] and re.match(r"best64[ _]rep\d+", row["message"])]
+    mean, sigma = fmean(same), stdev(same)
+    world = World(harmful=0.0, scores=tuple((score - mean) / sigma for score in same))
+    print(f"\n{len(same)} runs of one configuration: mean {mean:.6f}, sigma {sigma:.6f}; the better change: {BETTER / sigma:+.2f} sigma")
+    print("\n| rule | the better change is found | keeps without effect | lowest score off by | total off by |\n|---|---|---|---|---|")
+    for rule in RULES:
+        found = []
+        for seed in range(options.nights):
+            plan = [0.0] * 100
+            plan[20 + seed % 30] = BETTER / sigma
+            found.append(Night(rule, world, seed, options.trials).run(plan))
+        s, share = Summary.of(found), fmean(any(effect < 0 for effect in night.effects) for night in found)
+        print(f"| {rule} | {share:.0%} | {s.empty:.2f} | {s.minimum:+.2f} | {s.total:+.3f} ± {s.error:.3f} |", flush=True)
+    if options.plot:
+        plot_campaign(options.plot, same)
+
+
+def plot_campaign(path: Path, same: list[float]) -> None:
+    """The lowest number so far, which greedy compares with, and the mean so far, which we compare with."""
+    pyplot = plotter()
+    runs = same[:2000]
+    figure, axes = pyplot.subplots(figsize=(6, 3.4))
+    axes.plot(range(0, len(runs), 8), runs[::8], ".", color="#aaaaaa", markersize=2, label="one run of the same configuration")
+    axes.plot([min(runs[: k + 1]) for k in range(len(runs))], color="#d9822b", label="lowest so far: greedy's bar")
+    axes.plot([fmean(runs[: k + 1]) for k in range(len(runs))], color="#2a6fdb", label="mean so far: our bar")
+    axes.axhline(fmean(same) + BETTER, color="#2b8a3e", linestyle="--", label="mean of the better change")
+    axes.set(xlabel="runs", ylabel="val_bpb", ylim=(0.9625, 0.9655))
+    axes.legend(frameon=False, fontsize=8, loc="upper right")
+    save(figure, path)
+
+
 def frontier(options: argparse.Namespace) -> None:
     """The default rule with other thresholds: true gain against keeps without effect."""
     chosen = judge.RULES["default"]
@@ -259,12 +307,7 @@ def frontier(options: argparse.Namespace) -> None:
 
 
 def plot(path: Path, points: dict[float, tuple[float, float]], others: dict[str, tuple[float, float]]) -> None:
-    import matplotlib
-
-    matplotlib.use("svg")
-    matplotlib.rcParams["svg.hashsalt"] = "judge"
-    from matplotlib import pyplot
-
+    pyplot = plotter()
     figure, axes = pyplot.subplots(figsize=(6, 3.6))
     axes.plot(*zip(*points.values(), strict=True), "-o", color="#2a6fdb", markersize=4, label="default rule, by threshold")
     for certain, point in points.items():
@@ -274,6 +317,20 @@ def plot(path: Path, points: dict[float, tuple[float, float]], others: dict[str,
         axes.annotate(rule, point, textcoords="offset points", xytext=(6, 5), fontsize=9)
     axes.set(xlabel="share of keeps without effect", ylabel="true gain, of greedy's", ylim=(0, 1.1), xlim=(0, 0.6))
     axes.legend(frameon=False, loc="lower right", fontsize=8)
+    save(figure, path)
+
+
+def plotter() -> Any:
+    import matplotlib
+
+    matplotlib.use("svg")
+    matplotlib.rcParams["svg.hashsalt"] = "judge"
+    from matplotlib import pyplot
+
+    return pyplot
+
+
+def save(figure: Any, path: Path) -> None:
     figure.tight_layout()
     figure.savefig(path, metadata={"Date": None})
 
@@ -282,10 +339,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--nights", type=int, default=200)
     parser.add_argument("--trials", type=int, default=100)
-    parser.add_argument("--only", choices=["null", "worlds", "planted", "total", "frontier"])
+    parser.add_argument("--only", choices=["null", "worlds", "planted", "total", "frontier", "campaign"])
     parser.add_argument("--plot", type=Path, help="picture of the frontier; needs matplotlib")
+    parser.add_argument("--scores", type=Path, help="the campaign's runs, as .csv.gz")
     options = parser.parse_args()
-    for part in (worlds, planted, null, total, frontier):
+    for part in (worlds, planted, null, total, frontier, *([campaign] if options.scores else [])):
         if options.only in (None, part.__name__):
             part(options)
 
