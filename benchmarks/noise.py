@@ -1,8 +1,9 @@
 """How much one trial scatters: the base on N seeds, alone and beside a busy neighbour, and the smallest gain kept.
 
-    python benchmarks/noise.py [--seeds 8] [--budget 15cpu]
+    python benchmarks/noise.py [--seeds 8] [--budgets 15cpu]
 
-Quiet and busy trials alternate, so that a slow drift of the machine falls on both.
+All kinds of trials take turns, so that a slow drift of the machine falls on each of them; several budgets (15cpu,15s)
+tell which clock scatters less.
 """
 
 import argparse
@@ -50,25 +51,26 @@ def smallest_gain(base: list[float]) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=8)
-    parser.add_argument("--budget", default=None)
+    parser.add_argument("--budgets", default="15cpu", help="of a trial, separated by commas")
     options = parser.parse_args()
-    place = start.place({"budget": options.budget}, Path.cwd())
-    text = plan.fitted(Path("train.py").read_text(), place.slot.device)
-    scores: dict[str, list[float]] = {"quiet": [], "busy": []}
-    print("| seed | neighbour | val_bpb | steps | seconds |\n|---|---|---|---|---|")
+    places = [start.place({"budget": budget}, Path.cwd()) for budget in options.budgets.split(",")]
+    text = plan.fitted(Path("train.py").read_text(), places[0].slot.device)
+    kinds = {(str(place.settings.budget), name): place for place in places for name in ("quiet", "busy")}
+    scores: dict[tuple[str, str], list[float]] = {kind: [] for kind in kinds}
+    print("| seed | budget | neighbour | val_bpb | steps | seconds |\n|---|---|---|---|---|---|")
     for seed in range(options.seeds):
-        for name in scores:
+        for kind, place in kinds.items():
             began = time.monotonic()
-            with neighbour(name == "busy"):
+            with neighbour(kind[1] == "busy"):
                 result = measure(text, seed, place.settings, place.data)
             assert result.val_bpb is not None, result.reason
-            scores[name].append(result.val_bpb)
-            took = time.monotonic() - began
-            print(f"| {seed} | {name} | {result.val_bpb:.4f} | {result.reported['step']:.0f} | {took:.1f} |", flush=True)
-    print("\n| neighbour | mean | sigma | smallest gain kept |\n|---|---|---|---|")
-    for name, values in scores.items():
+            scores[kind].append(result.val_bpb)
+            cells = f"{result.val_bpb:.4f} | {result.reported['step']:.0f} | {time.monotonic() - began:.1f}"
+            print(f"| {seed} | {' | '.join(kind)} | {cells} |", flush=True)
+    print("\n| budget | neighbour | mean | sigma | smallest gain kept |\n|---|---|---|---|---|")
+    for kind, values in scores.items():
         gain = smallest_gain(values)
-        print(f"| {name} | {fmean(values):.4f} | {stdev(values):.4f} | {gain:.4f} |")
+        print(f"| {' | '.join(kind)} | {fmean(values):.4f} | {stdev(values):.4f} | {gain:.4f} |")
 
 
 if __name__ == "__main__":
