@@ -178,6 +178,7 @@ class GPT(nn.Module):
 
     def hidden(self, tokens: Tensor) -> Tensor:
         """tokens [B, T] -> what the head reads, [B, T, dim]."""
+        tokens = tokens.contiguous()  # batches are slices of rows: compiled code is made for one layout
         cos, sin = (table[: tokens.size(1)].to(self.dtype) for table in (self.cos, self.sin))
         x0 = norm(self.embed(tokens).to(self.dtype))
         x = x0.clone()  # were they one tensor, the first block would be compiled for itself

@@ -57,7 +57,7 @@ def spend(place: Place, store: Ledger, limits: Limits, reporter: Reporter) -> tu
         store.abandon_open_trials(row.id)
         store.update_session(row.id, state="ended", stop_reason=reason)
     if warning := _repeats(row, store):
-        reporter.event("data", None, warning, {})
+        _tell("data", warning, row, store, reporter)
     reporter.closed(row, reason, workspace.follow(row.tag))
     return reason, row.tag
 
@@ -140,7 +140,13 @@ def _base(row: ledger.Session, place: Place, store: Ledger, workspace: Workspace
     begun = store.experiment(row.id, 0)
     if begun is not None and begun.text is not None:
         return begun.text
-    return probing.base(workspace.read(row.base_sha), place, lambda line: reporter.event("plan", None, line, {}))
+    text = workspace.read(row.base_sha)
+    return probing.base(text, place, lambda line: _tell("plan", line, row, store, reporter))
+
+
+def _tell(kind: str, text: str, row: ledger.Session, store: Ledger, reporter: Reporter) -> None:
+    store.event(row.id, kind, text)
+    reporter.event(kind, None, text, {})
 
 
 def _agent(row: ledger.Session, place: Place, store: Ledger, limits: Limits) -> agents.Agent:

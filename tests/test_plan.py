@@ -1,6 +1,7 @@
 """The constants that a base starts with: by profile, by memory, by speed."""
 
 import ast
+import importlib
 from pathlib import Path
 
 import pytest
@@ -89,3 +90,14 @@ def test_a_changed_shape_is_not_planned_over() -> None:
     assert not plan.open_for_a_card(TRAIN.replace("\nDEPTH = 8", "\nDEPTH = 6"))
     assert not plan.open_for_a_card(TRAIN.replace('DEVICE = "cuda"', ""))
     assert not plan.open_for_a_card(plan.fitted(TRAIN, "cpu"))
+
+
+def test_the_plain_port_of_the_original_names_constants_that_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "benchmarks"))
+    train_core = importlib.import_module("train_core")
+    base = plan.fitted(TRAIN, "cpu")
+    port = values(train_core.plain(base, "cpu"))
+    assert port.items() >= train_core.PLAIN.items()
+    assert {name: port[name] for name in ("DEPTH", "MODEL_DIM", "BATCH_TOKENS")} == {
+        name: values(base)[name] for name in ("DEPTH", "MODEL_DIM", "BATCH_TOKENS")
+    }

@@ -7,6 +7,10 @@ from typing import Any
 import pytest
 
 from autoresearch import plan
+from autoresearch.measure.clock import Budget
+from autoresearch.measure.data import Dataset
+from autoresearch.measure.settings import Settings
+from autoresearch.measure.trial import measure
 
 pytestmark = pytest.mark.torch
 SOURCE = plan.fitted((Path(__file__).parents[1] / "train.py").read_text(), "cpu")
@@ -193,9 +197,9 @@ def test_blocks_that_are_alike_are_compiled_once(train: Any, monkeypatch: pytest
     model.reset()
     for block in model.blocks:
         block.compile(backend=counter, dynamic=False)
-    x = torch.randint(64, (2, 32))
-    for _ in range(2):
-        model.loss(x, x).backward()
+    rows = torch.randint(64, (2, 33))
+    for tokens in (rows[:, :-1].contiguous(), rows[:, :-1], rows[:, 1:]):  # warm-up, batches
+        model.loss(tokens, tokens).backward()
     kinds = {(block.window, block.value is None) for block in model.blocks}
     assert counter.frame_count == len(kinds) < 7
 
@@ -216,3 +220,13 @@ def test_an_explosion_ends_the_run(train: Any) -> None:
         train.report(trial, 1, torch.tensor(float("nan")))
     with pytest.raises(FloatingPointError):
         train.report(trial, 1, torch.tensor(1e3))
+
+
+@pytest.mark.slow
+def test_two_whole_trials_with_one_seed_and_a_budget_in_steps_are_equal_row_by_row(bytes_data: Dataset) -> None:
+    settings = Settings(Budget.parse("200steps"), eval_rows=64)
+    first, again = (measure(SOURCE, 5, settings, bytes_data) for _ in range(2))
+    assert first.outcome == "ok", first.reason + first.log
+    assert first.rows is not None and again.rows is not None
+    assert first.val_bpb == again.val_bpb and (first.rows == again.rows).all()
+    assert [point["loss"] for point in first.curve] == [point["loss"] for point in again.curve]
