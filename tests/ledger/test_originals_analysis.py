@@ -16,7 +16,7 @@ from programs import autoresearch
 
 from autoresearch.ledger import Ledger
 
-HOSTILE = '"wider\tand "deeper\r\nby far\x0b, \'now\' \x85next\u2028line \x1b[2J\x9b31m\u202e'
+HOSTILE = '"wider\tand deeper\r\nby far\x0b, \'now\' \x85next\u2028line \x1b[2J\x9b31m\u202e'
 
 
 def table(path: Path) -> list[dict[str, Any]]:
