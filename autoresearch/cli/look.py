@@ -133,6 +133,7 @@ def best(tag: str = TAG, as_json: bool = JSON) -> None:
     """The train.py of the incumbent: `autoresearch best > train.py` takes it over."""
     from autoresearch import ledger
     from autoresearch.measure.log import plain
+    from autoresearch.views import pager
 
     with opened(tag) as (store, session):
         facts = ledger.status(store, session, time.time())
@@ -143,8 +144,10 @@ def best(tag: str = TAG, as_json: bool = JSON) -> None:
     if as_json:
         found = {name: getattr(incumbent, name) for name in ("n", "sha", "val_bpb", "sigma", "hypothesis")}
         print_json({**found, "base_bpb": facts["base_bpb"], "grade": facts["grade"], "text": text})
+    elif sys.stdout.isatty():
+        pager.show(lambda console: console.print(plain(text), markup=False, highlight=False, soft_wrap=True, end=""))
     else:
-        sys.stdout.write(plain(text) if sys.stdout.isatty() else text)
+        sys.stdout.write(text)
 
 
 def _experiment(store: "Ledger", session: "Session", n: int) -> "Experiment":
