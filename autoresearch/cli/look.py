@@ -50,7 +50,7 @@ def log(
     tag: str = TAG,
     every: bool = typer.Option(False, "--all", help="Everything that was tried, not only what was kept."),
     verdict: str = typer.Option("keep", help="Only these: keep, discard, crash, invalid, duplicate or suspect."),
-    since: str = typer.Option(None, help="From then on: 2h, 30m, yesterday, 2026-11-20, or the number of an experiment."),
+    since: str = typer.Option(None, help="From then on: 2h, 30m, yesterday, 2026-11-20, or an experiment's number."),
     by: str = typer.Option(None, help="Sums instead: by agent, model, category, program or decile."),
     as_json: bool = JSON,
 ) -> None:
