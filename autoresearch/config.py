@@ -111,7 +111,7 @@ class Config(BaseModel):
     train: str = "train.py"
     """The one file that may be edited."""
     on_event: str | None = None
-    """A line for sh that is run when the session finished, has a new best or a suspect, or needs you (docs/guide.md)."""
+    """A line for sh, run when the session finished, has a new best or a suspect, or needs you (docs/guide.md)."""
     on_event_seconds: float = Field(default=10.0, gt=0, le=600)
     """How long that may take."""
     require_strong: bool = False

@@ -24,7 +24,7 @@ from typing import Any
 from autoresearch import ledger
 from autoresearch.errors import UserError
 from autoresearch.measure.attack import Inspection
-from autoresearch.measure.log import plain
+from autoresearch.measure.log import one_line
 from autoresearch.measure.result import Progress
 from autoresearch.session import Reporter
 from autoresearch.start import Place
@@ -73,6 +73,11 @@ class Hook(Reporter):
         self.waiting: queue.Queue[dict[str, Any] | None] = queue.Queue(WAITING)
         self.thread = threading.Thread(target=self._work, daemon=True)
 
+    @classmethod
+    def of(cls, place: Place, say: Callable[[str], None]) -> "Hook":
+        """As it is configured."""
+        return cls(place.config.on_event, place.root, place.config.on_event_seconds, say)
+
     def __enter__(self) -> "Hook":
         if self.command:
             self.thread.start()
@@ -105,11 +110,11 @@ class Hook(Reporter):
     def _tell(self, event: str, n: int | None, text: str, data: dict[str, Any] | None = None) -> None:
         if not self.thread.is_alive():
             return
-        words = " ".join(plain(text).split())[:LONGEST]
-        facts = {name: plain(value)[:LONGEST] if isinstance(value, str) else value for name, value in (data or {}).items()}
+        facts = {name: _cut(value) if isinstance(value, str) else value for name, value in (data or {}).items()}
         tag = self.row.tag if self.row else ""
+        told = {"event": event, "tag": tag, "n": n, "text": _cut(text), "at": time.time(), "data": facts}
         try:
-            self.waiting.put_nowait({"event": event, "tag": tag, "n": n, "text": words, "at": time.time(), "data": facts})
+            self.waiting.put_nowait(told)
         except queue.Full:
             self._note("it is too slow: an event was dropped")
 
@@ -122,11 +127,15 @@ class Hook(Reporter):
     def _run(self, facts: dict[str, Any]) -> str | None:
         """Run the command once; what went wrong, if anything did."""
         told = {f"AUTORESEARCH_{name.upper()}": facts[name] for name in ("event", "tag", "text")}
-        command = ["sh", "-c", str(self.command)]
-        none = subprocess.DEVNULL
         try:
             process = subprocess.Popen(
-                command, cwd=self.folder, env=os.environ | told, stdin=subprocess.PIPE, stdout=none, stderr=none, start_new_session=True
+                ["sh", "-c", str(self.command)],
+                cwd=self.folder,
+                env=os.environ | told,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
             )
         except OSError as error:
             return f"it cannot be started: {error.strerror}"
@@ -148,3 +157,8 @@ class Hook(Reporter):
         if self.row is not None and self.ledger is not None:
             with suppress(UserError), ledger.Ledger.open(self.ledger) as store:
                 store.event(self.row.id, "hook", words)
+
+
+def _cut(text: str) -> str:
+    """On one line of bearable length, without anything that a terminal obeys."""
+    return one_line(text)[:LONGEST]

@@ -29,8 +29,8 @@ FILE = "live.json"
 class Running:
     """Where a trial stands. `since` and `at` are unix seconds: its start, and when this was so.
 
-    `curve` holds pairs of progress (0 to 1) and loss; `gpu` holds `used_mb`, `total_mb` and `load` (percent), where there
-    is a card. Losses and tokens are what train.py says.
+    `curve` holds pairs of progress (0 to 1) and loss; `gpu` holds `used_mb`, `total_mb` and `load` (percent), where
+    there is a card. Losses and tokens are what train.py says.
     """
 
     n: int

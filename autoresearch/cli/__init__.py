@@ -18,7 +18,7 @@ __all__ = ["app", "main", "told"]
 def main() -> None:
     """Run the command line."""
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # a terminal without UTF-8 gets ? for what it has not
+        stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # where there is no UTF-8, ? for what is missing
     sys.exit(told(app))
 
 

@@ -50,7 +50,7 @@ def log(
     tag: str = TAG,
     every: bool = typer.Option(False, "--all", help="Everything that was tried, not only what was kept."),
     verdict: str = typer.Option("keep", help="Only these: keep, discard, crash, invalid, duplicate or suspect."),
-    since: str = typer.Option(None, help="From then on: 2h, 30m, yesterday, 2026-11-20, or the number of an experiment."),
+    since: str = typer.Option(None, help="From then on: 2h, 30m, yesterday, 2026-11-20, or an experiment's number."),
     by: str = typer.Option(None, help="Sums instead: by agent, model, category, program or decile."),
     as_json: bool = JSON,
 ) -> None:
@@ -133,6 +133,7 @@ def best(tag: str = TAG, as_json: bool = JSON) -> None:
     """The train.py of the incumbent: `autoresearch best > train.py` takes it over."""
     from autoresearch import ledger
     from autoresearch.measure.log import plain
+    from autoresearch.views import pager
 
     with opened(tag) as (store, session):
         facts = ledger.status(store, session, time.time())
@@ -143,8 +144,10 @@ def best(tag: str = TAG, as_json: bool = JSON) -> None:
     if as_json:
         found = {name: getattr(incumbent, name) for name in ("n", "sha", "val_bpb", "sigma", "hypothesis")}
         print_json({**found, "base_bpb": facts["base_bpb"], "grade": facts["grade"], "text": text})
+    elif sys.stdout.isatty():
+        pager.show(lambda console: console.print(plain(text), markup=False, highlight=False, soft_wrap=True, end=""))
     else:
-        sys.stdout.write(plain(text) if sys.stdout.isatty() else text)
+        sys.stdout.write(text)
 
 
 def _experiment(store: "Ledger", session: "Session", n: int) -> "Experiment":

@@ -49,8 +49,7 @@ def run(
     until = None if place.config.hours is None else since_boot() + 3600 * place.config.hours
     limits = Limits(until, place.config.max_experiments)
     with slots.hold(place.slot, cache_folder() / "locks"), Ledger.open(place.ledger) as store:
-        config = place.config
-        with Live() as live, Hook(config.on_event, place.root, config.on_event_seconds, live.say) as hook, _signals(limits, live):
+        with Live() as live, Hook.of(place, live.say) as hook, _signals(limits, live):
             reason, tag = night.spend(place, store, limits, Several(live, hook))
         _summary(store, tag)
     if reason == "interrupted":

@@ -23,7 +23,7 @@ class Since:
 
 
 def parse(text: str, now: datetime) -> Since:
-    """Read `2h`, `30m`, `3d`, `today`, `yesterday`, `2026-11-20`, `2026-11-20 22:30`, or `40`, a number of an experiment.
+    """Read `2h`, `30m`, `3d`, `today`, `yesterday`, `2026-11-20`, `2026-11-20 22:30`, or the number of an experiment.
 
     Times are local. Raises UsageError.
     """

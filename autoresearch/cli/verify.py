@@ -114,13 +114,13 @@ def export(
     squash: bool = typer.Option(False, "--squash", help="One commit for all of them."),
     force: bool = typer.Option(False, "--force", help="Replace the branch if it exists."),
     tsv: Path = typer.Option(None, help="File for all experiments in the five columns of results.tsv."),
-    jsonl: Path = typer.Option(None, help="File for all experiments with their texts and trials, one JSON object a line."),
-    sft: Path = typer.Option(None, help="File for what agents were asked and answered, with what came of it, one JSON object a line."),
-    checkpoint: Path = typer.Option(None, help="File for the incumbent's weights (safetensors); it is trained once more for them."),
+    jsonl: Path = typer.Option(None, help="File for all experiments with their texts and trials, as JSON lines."),
+    sft: Path = typer.Option(None, help="File for what agents were asked, what they answered, what came of it, as JSON lines."),
+    checkpoint: Path = typer.Option(None, help="File for the incumbent's weights, for which it is trained once more."),
     tag: str = TAG,
     as_json: bool = JSON,
 ) -> None:
-    """Take a session home: a clean branch for review, a table, everything as JSON, the weights. Nothing is checked out or pushed."""
+    """Take a session home: a branch for review, a table, JSON lines, weights. Nothing is checked out or pushed."""
     from autoresearch import config, start
     from autoresearch.files import written
     from autoresearch.ledger import results_tsv
@@ -156,7 +156,7 @@ def export(
 
 @app.command(rich_help_panel=VERIFY)
 def sample(
-    what: str = typer.Argument(None, help="Number of an experiment, or a file of `export --checkpoint`; by default the incumbent."),
+    what: str = typer.Argument(None, help="An experiment, or a file of `export --checkpoint`; else the incumbent."),
     prompt: str = typer.Option("", help="The text that it goes on with."),
     tokens: int = typer.Option(200, min=1, max=100_000, help="How many tokens it adds."),
     temperature: float = typer.Option(0.8, min=0.0, help="How freely it chooses; with 0 always the likeliest."),
@@ -164,7 +164,10 @@ def sample(
     tag: str = TAG,
     as_json: bool = JSON,
 ) -> None:
-    """Text that a version goes on with, drawn in a cell. For an experiment's weights it is trained once more, and they are kept."""
+    """Text that a version goes on with, drawn in a cell.
+
+    For the weights of an experiment it is trained once more; they stay among its files.
+    """
     from autoresearch import slots, start
     from autoresearch.config import cache_folder
     from autoresearch.measure.cell import protect_self

@@ -53,8 +53,8 @@ def standard_error(ledger: Ledger, session_id: int, n: int) -> float | None:
 def standard_errors(rows: Sequence[Row], draws: Iterable[Sequence[Any]]) -> dict[int, float]:
     """For each experiment with a `delta`, by number, the standard error of that, bits per byte.
 
-    `draws` are the experiment's id and the purpose of the good trials in the order in which they ran. A version is known by the draws
-    that did not select it, and is compared with the incumbent by all of its draws until then.
+    `draws` are the experiment's id and the purpose of the good trials in the order in which they ran. A version is
+    known by the draws that did not select it, and is compared with the incumbent by all of its draws until then.
     """
     kept = {row["n"] for row in rows if row["verdict"] == "keep"}
     fresh, again, beside = Counter[int](), Counter[int](), Counter[int]()

@@ -1,4 +1,4 @@
-"""A version's weights. A session keeps none: the version is trained once more, in the ordinary way, with a seed on record.
+"""A version's weights. A session keeps none: the version is trained once more, the ordinary way, with a seed on record.
 
 The file is safetensors as the cell sealed it, with what is needed to use it in the metadata: the configuration that
 `load` gets, the text of train.py, where it comes from and what it scored this time.
@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 from autoresearch.errors import UserError
 from autoresearch.evidence import JUDGING, known
 from autoresearch.ledger import Experiment, Trial
+from autoresearch.measure.cell import reopen
 from autoresearch.measure.trial import measure
 from autoresearch.review.again import Again
 
@@ -70,7 +71,7 @@ def store(fd: int, about: dict[str, str], path: Path) -> None:
     beside = path.with_name(f".{path.name}.new")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with os.fdopen(os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_CLOEXEC), "rb") as source, beside.open("wb") as file:
+        with open(reopen(fd), "rb") as source, beside.open("wb") as file:
             header = read_header(source)
             header["__metadata__"] = {**header.get("__metadata__", {}), **about}
             text = json.dumps(header).encode()

@@ -27,8 +27,9 @@ def lines(store: Ledger, session: Session, runs: Path) -> Iterator[str]:
             continue
         patch = files.patch.read_text(errors="replace") if files.patch.exists() else ""
         for messages, refused in conversations(read(files.trace), _change(row, patch)):
-            outcome = {name: row[name] for name in OUTCOME} if refused is None else {"verdict": "refused", "reason": refused}
-            found = {"session": session.tag, **{name: row[name] for name in ABOUT}, "messages": messages, "outcome": outcome}
+            sent_back = {"verdict": "refused", "reason": refused}
+            found = {"session": session.tag, **{name: row[name] for name in ABOUT}, "messages": messages}
+            found["outcome"] = {name: row[name] for name in OUTCOME} if refused is None else sent_back
             yield json.dumps(clean(found), ensure_ascii=False) + "\n"
 
 

@@ -27,14 +27,17 @@ class Sample:
     seed: int
 
 
-def draw(path: Path, prompt: str, count: int, temperature: float, seed: int, settings: Settings, data: Dataset) -> Sample:
-    """Let the version whose weights are in a file go on with a text. Its code runs in a cell, and what it says is cleaned.
+def draw(
+    path: Path, prompt: str, count: int, temperature: float, seed: int, settings: Settings, data: Dataset
+) -> Sample:
+    """Let the version whose weights are in a file go on with a text. Its code runs in a cell; what it says is cleaned.
 
     Raises UserError where the file is none, does not fit the data set, or the version fails.
     """
     source, trained_on = _about(path)
     if trained_on != data.hash:
-        raise UserError(f"{path} was trained on another data set ({trained_on}; here it is {data.hash}): its tokens mean other text")
+        which = f"({trained_on}; here it is {data.hash})"
+        raise UserError(f"{path} was trained on another data set {which}: its tokens mean other text")
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         text = clean(sample(source, fd, tokens_of(prompt, data), count, temperature, seed, settings, data))
@@ -60,5 +63,6 @@ def _about(path: Path) -> tuple[str, str]:
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from None
     if not {"train.py", "data"} <= about.keys():
-        raise UserError(f"{path} does not say which train.py it belongs to: make one with `autoresearch export --checkpoint FILE`")
+        make = "make one with `autoresearch export --checkpoint FILE`"
+        raise UserError(f"{path} does not say which train.py it belongs to: {make}")
     return str(about["train.py"]), str(about["data"])

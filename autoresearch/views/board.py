@@ -18,15 +18,22 @@ GAP = "  "
 
 
 def board(
-    running: Running | None, status: dict[str, Any] | None, doing: str, now: float, width: int, most_usd: float | None = None
+    running: Running | None,
+    status: dict[str, Any] | None,
+    doing: str,
+    now: float,
+    width: int,
+    most_usd: float | None = None,
 ) -> list[Text]:
     """Lines of fewer than `width` characters; what tells least is left out where there is no room.
 
     `status` is what `status --json` shows, None where there is no session. `doing` says what happens between trials.
     """
-    lines = _trial(running, now, width - 1) if running else [Text(cut(plain(doing), width - 1), "bold")] if doing else []
+    between = [Text(cut(plain(doing), width - 1), "bold")] if doing else []
+    lines = _trial(running, now, width - 1) if running else between
     if status is not None:
-        lines += [Text(cut(GAP.join(parts), width - 1)) for parts in (_scores(status), _left(status, now, most_usd)) if parts]
+        parts = (_scores(status), _left(status, now, most_usd))
+        lines += [Text(cut(GAP.join(each), width - 1)) for each in parts if each]
     return lines
 
 
@@ -73,7 +80,8 @@ def _left(status: dict[str, Any], now: float, most_usd: float | None) -> list[st
         parts.append(f"until {moment(status['deadline'], now)}")
     cost = status["cost_usd"]
     if cost or most_usd:
-        parts.append(("cost unknown" if cost is None else f"${cost:.2f}") + (f" of ${most_usd:.2f}" if most_usd else ""))
+        spent = "cost unknown" if cost is None else f"${cost:.2f}"
+        parts.append(spent + (f" of ${most_usd:.2f}" if most_usd else ""))
     return parts
 
 

@@ -70,7 +70,9 @@ def cut(text: str, width: int | None) -> str:
     """At most so many characters of a line, counted as a terminal does; what is cut off is marked."""
     if width is None or cell_len(text) <= width:
         return text
-    return set_cell_size(text, max(0, width - len(CUT))).rstrip() + CUT if width > len(CUT) else set_cell_size(text, width)
+    if width <= len(CUT):
+        return set_cell_size(text, width)
+    return set_cell_size(text, width - len(CUT)).rstrip() + CUT
 
 
 def _padded(column: Column) -> str:

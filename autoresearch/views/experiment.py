@@ -143,10 +143,15 @@ def _predicted(found: Facts) -> str:
 
 def _size(found: Facts, parent: Facts | None) -> str:
     parts = [f"+{found['lines_added']} -{found['lines_removed']} lines"] if found["lines_added"] is not None else []
-    params, before = (max((t["num_params"] or 0.0 for t in f["trials"]), default=0.0) if f else 0.0 for f in (found, parent))
+    params, before = _params(found), _params(parent)
     if params:
-        parts.append(f"{params / 1e6:.3g}M parameters" + (f" ({signed(params - before)})" if before and params != before else ""))
+        more = f" ({signed(params - before)})" if before and params != before else ""
+        parts.append(f"{params / 1e6:.3g}M parameters{more}")
     return ", ".join(parts)
+
+
+def _params(found: Facts | None) -> float:
+    return max((trial["num_params"] or 0.0 for trial in found["trials"]), default=0.0) if found else 0.0
 
 
 def _trials(trials: Sequence[Facts]) -> list[Column]:

@@ -1,4 +1,4 @@
-"""What `run` shows while it works: a line for each event, on stderr, and in a terminal a few lines below that change."""
+"""What `run` shows while it works: a line for each event, on stderr, and in a terminal a few below that change."""
 
 import time
 from types import TracebackType
@@ -35,7 +35,8 @@ class Screen:
         self.most_usd: float | None = None
         self.last: tuple[str, int | None, float] | None = None  # kind, experiment and time of the last event
         shown = console.is_terminal and not console.is_dumb_terminal
-        self.bottom = Bottom(console=console, transient=True, refresh_per_second=REFRESH, get_renderable=self.board) if shown else None
+        below = Bottom(console=console, transient=True, refresh_per_second=REFRESH, get_renderable=self.board)
+        self.bottom = below if shown else None
 
     def open(self) -> None:
         """Begin to show the board."""

@@ -12,12 +12,14 @@ from autoresearch.views.words import one_line
 
 Row = dict[str, Any]
 
-STYLES = {"keep": "green", "suspect": "bold red", "crash": "red", "invalid": "yellow", "duplicate": "dim", "discard": ""}
+STYLES = {"keep": "green", "suspect": "bold red", "crash": "red", "invalid": "yellow", "discard": ""}  # others: dim
 ROOM = 36  # characters that a hypothesis needs beside the numbers; with less it gets a line of its own
 INDENT = 5
 
 
-def print_log(rows: Sequence[Row], console: Console, shown: Sequence[Row] | None = None, none: str | None = None) -> None:
+def print_log(
+    rows: Sequence[Row], console: Console, shown: Sequence[Row] | None = None, none: str | None = None
+) -> None:
     """A line for each of `shown` (by default what was kept), oldest first; suspects among all `rows` are named before.
 
     `none` is what to say where there is nothing to show.
@@ -50,7 +52,7 @@ def signed(count: float) -> str:
 def _print_warnings(rows: Sequence[Row], console: Console) -> None:
     suspects = [str(row["n"]) for row in rows if row["verdict"] == "suspect"]
     if suspects:
-        text = f"suspect: {', '.join(suspects)}: their scores could not be confirmed; read them with `autoresearch show N`"
+        text = f"suspect: {', '.join(suspects)}: their scores could not be confirmed; read them: `autoresearch show N`"
         console.print(Text(text, "bold red"), soft_wrap=True)
     if any(row["grade"] == "WEAK" for row in rows):
         text = "grade WEAK: not everything was protected when these were measured; see `autoresearch doctor`"
@@ -79,7 +81,7 @@ def _columns(rows: Sequence[Row]) -> list[Column]:
         Column("n", [str(row["n"]).rjust(4) for row in rows]),
         Column("commit", [(row["sha"] or "")[:7] for row in rows], left=True, styles=["yellow"] * len(rows)),
         Column("val_bpb", ["-" if row["val_bpb"] is None else f"{row['val_bpb']:.4f}" for row in rows], rank=2),
-        Column("change", ["" if row["delta"] is None else f"{row['delta']:+.4f}" for row in rows], rank=3, styles=better),
+        Column("change", [_change(row) for row in rows], rank=3, styles=better),
         Column("sigmas", [_sigmas(row) for row in rows], rank=1, left=True, styles=better),
         Column("verdict", [_verdict(row) for row in rows], left=True, styles=by_verdict),
         Column("agent", [one_line(row["agent"])[:16] or "base" for row in rows], rank=4, left=True),
@@ -87,6 +89,10 @@ def _columns(rows: Sequence[Row]) -> list[Column]:
         Column("lines", [_lines_changed(row) for row in rows], rank=5),
         Column("params", [signed(row["params_added"]) if row["params_added"] else "" for row in rows], rank=7),
     ]
+
+
+def _change(row: Row) -> str:
+    return "" if row["delta"] is None else f"{row['delta']:+.4f}"
 
 
 def _sigmas(row: Row) -> str:

@@ -29,8 +29,8 @@ def test_the_draw_that_selected_it_does_not_count() -> None:
 
 
 def test_measured_beside_the_incumbent_it_and_the_next_one_profit() -> None:
-    draws = "0b 0b 1s 1r 0i 1r 0i 2s"
-    assert of(draws, row(0, "keep"), row(1), row(2)) == {1: 1 / 2 + 1 / 4, 2: 1 + 1 / 4}
+    draws = "0b 0b 0b 1s 1r 0i 1r 0i 2s"
+    assert of(draws, row(0, "keep"), row(1), row(2)) == {1: 1 / 2 + 1 / 5, 2: 1 + 1 / 5}
 
 
 def test_what_was_kept_is_the_incumbent_from_then_on() -> None:

@@ -16,7 +16,7 @@ from programs import autoresearch
 
 from autoresearch.ledger import Ledger
 
-HOSTILE = '"wider\tand "deeper\r\nby far\x0b, \'now\' \x85next\u2028line \x1b[2J\x9b31m\u202e'
+HOSTILE = '"wider\tand deeper\r\nby far\x0b, \'now\' \x85next\u2028line \x1b[2J\x9b31m\u202e'
 
 
 def table(path: Path) -> list[dict[str, Any]]:
@@ -37,7 +37,7 @@ def night(finished: Path, tmp_path: Path) -> Path:
         session = store.session("t")
         assert session is not None
         for n, (verdict, score, words) in enumerate([("crash", None, "boom"), ("duplicate", None, HOSTILE), ("keep", 1.25, HOSTILE)], 3):
-            known = {"val_bpb": score, "delta": -0.01, "sha": f"{n:040x}", "hypothesis": words, "reason": words}
+            known = {"val_bpb": score, "delta": -0.01, "sha": f"{n:040x}", "hypothesis": words, "reason": "of 1"}
             store.add_experiment(session.id, n, verdict=verdict, state="settled", settled=9e9 + n, **known)
     return root
 

@@ -19,7 +19,7 @@ from autoresearch.review import checkpoint, sampling
 
 HOSTILE = BIGRAM.replace(
     'return lambda tokens: state["logits"][tokens]',
-    'text = b"\\x1b]0;owned\\x07\\x1b[2J\\x9b31mnice"\n'
+    'text = b"\\x1b]0;\\x07\\x08nice"\n'
     "    follows = dict(zip(text, text[1:] + text[:1]))\n"
     "    table = np.eye(256, dtype=np.float32) * 0\n"
     "    for byte in range(256):\n"

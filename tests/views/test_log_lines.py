@@ -91,8 +91,8 @@ def test_where_nothing_was_kept_it_says_so() -> None:
 
 
 def test_wide_characters_are_counted_as_a_terminal_counts_them() -> None:
-    column = Column("agent", ["日本", "ab"], left=True)
-    assert column.width == 5 and [cell_len(column.line(k).plain) for k in (0, 1)] == [5, 5]
+    column = Column("agent", ["日本語", "ab"], left=True)
+    assert column.width == 6 and [cell_len(column.line(k).plain) for k in (0, 1)] == [6, 6]
     assert cut("日本語日本語", 9) == "日本語..." and cut("abc", 3) == "abc" and cut("abcd", 2) == "ab"
 
 
