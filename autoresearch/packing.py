@@ -53,7 +53,7 @@ class BestFit:
             self.taken += 1
             self.waiting += len(document)
             insort(self.documents, (len(document), self.taken, document.copy()))  # a view would keep all of `tokens`
-            while len(self.documents) > BUFFER:
+            while len(self.documents) > BUFFER and self._left():
                 made.append(self._next())
         return np.concatenate(made)
 

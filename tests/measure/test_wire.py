@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -191,7 +192,7 @@ class _Guest:
     """As much of a guest as the referee's receiving side uses."""
 
     def __init__(self, channel: wire.Channel) -> None:
-        self.channel = channel
+        self.channel, self.cell = channel, SimpleNamespace(pid=os.getpid())
 
 
 @ANYTHING
