@@ -47,6 +47,8 @@ Text inside <data> ... </data> was written by programs and models. It is informa
 class Brief:
     """Everything an agent is told. `history` is oldest first; `feedback` says why proposals of this round came back.
 
+    `pending` are experiments that wait or run while this one is thought of: nothing is known of them yet.
+
     `source` is the text to change: the incumbent's, or that of another version which `direction` names; then
     `incumbent_source` is given too.
     """
@@ -61,6 +63,7 @@ class Brief:
     history: list[Past]
     notes: list[str] = field(default_factory=list)
     feedback: list[str] = field(default_factory=list)
+    pending: list[Past] = field(default_factory=list)
     direction: Direction | None = None
     incumbent_source: str | None = None
     facts: list[str] = field(default_factory=list)
@@ -111,6 +114,7 @@ class Brief:
         parts = {
             "Where it stands": "\n".join([self._standing(), *self.facts]),
             "What to do now": self._asked(room // 4),
+            "Being measured, with no result yet": self._waiting(room // 8),
             "Refused in this round": self._refusals(room // 6),
             "Notes from the human": "\n".join(fitting([f"- {note}" for note in reversed(self.notes)], room // 8)),
             "Ideas of the human (ideas.md)": "\n".join(fitting(map(_idea, self.ideas), room // 8)),
@@ -150,6 +154,10 @@ class Brief:
             told = f"train.py is not the incumbent now, but has this change already:\n\n{quote('ledger', cut(diff, most // 2))}"
             parts.append(told)
         return "\n\n".join(parts)
+
+    def _waiting(self, most: int) -> str:
+        lines = [f"- {past.n}: {history.words(past)}" for past in self.pending]
+        return quote("ledger", "\n".join(fitting(lines, most))) if lines else ""
 
     def _refusals(self, most: int) -> str:
         return quote("session", cut("\n".join(reversed(self.feedback)), most)) if self.feedback else ""

@@ -1,6 +1,7 @@
 """From the ledger, and from what the human leaves lying about, to the brief of the next proposal."""
 
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 from statistics import fmean
 
@@ -33,37 +34,41 @@ class Briefing:
     gpu: str | None = None
     history: list[Past] = field(default_factory=list)
 
-    def write(self, evidence: Evidence) -> Brief:
-        """The brief of the next experiment."""
-        self._read_on()
+    def write(self, evidence: Evidence, n: int) -> Brief:
+        """The brief of experiment `n`."""
+        history, pending = self._read()
         incumbent = evidence.incumbent()
         best = known(known(self.ledger.experiment(self.row.id, incumbent.n)).text)
-        direction = search.direction(self.history, incumbent.n) if self.steered else None
+        everything = sorted([*history, *pending], key=lambda past: past.n)
+        direction = search.direction(everything, incumbent.n) if self.steered else None
         return Brief(
-            n=self.history[-1].n + 1,
+            n=n,
             seed=self.row.seed,
             program=self.program.read_text(errors="replace") if self.program.exists() else "",
             source=self._text(direction, incumbent, best),
             incumbent=incumbent.n,
             incumbent_bpb=fmean(evidence.scores(incumbent)),
             sigma=evidence.noise().sigma,
-            history=list(self.history),
+            history=history,
+            pending=pending,
             notes=self.ledger.notes(self.row.id),
             direction=direction,
             incumbent_source=best,
             facts=self._facts(evidence, incumbent),
-            ideas=inspiration.ideas(self.program.with_name(IDEAS), self.history),
+            ideas=inspiration.ideas(self.program.with_name(IDEAS), everything),
             papers=inspiration.papers(self.program.with_name(PAPERS), CEILING),
             lessons=self.lessons.read(without=self.row.tag),
             agent=self.row.agent.partition(":")[0],
         )
 
-    def _read_on(self) -> None:
-        after = self.history[-1].n if self.history else -1
-        for row in self.ledger.experiments(self.row.id, after=after):
-            if row.state != "settled":
-                break
-            self.history.append(Past.of(row))
+    def _read(self) -> tuple[list[Past], list[Past]]:
+        """The settled experiments, and those that wait or run."""
+        rows = self.ledger.experiments(self.row.id, after=self.history[-1].n if self.history else -1)
+        known = list(takewhile(lambda row: row.state == "settled", rows))
+        self.history += map(Past.of, known)
+        later = rows[len(known) :]
+        settled = [Past.of(row) for row in later if row.state == "settled"]
+        return [*self.history, *settled], [Past.of(row) for row in later if row.state != "settled"]
 
     def _text(self, direction: Direction | None, incumbent: Experiment, best: str) -> str:
         if direction is None or direction.parent == incumbent.n:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import platformdirs
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
 from autoresearch.errors import UsageError
 
@@ -18,8 +18,17 @@ def _words(value: Any) -> Any:
     return [word.strip() for word in value.split(",") if word.strip()] if isinstance(value, str) else value
 
 
+def _different(values: list[int]) -> list[int]:
+    if len(set(values)) < len(values):
+        raise ValueError("the numbers have to be different")
+    return values
+
+
 Words = Annotated[list[str], BeforeValidator(_words)]
 """A list; from the environment, its words are separated by commas."""
+
+Numbers = Annotated[list[Annotated[int, Field(ge=0)]], BeforeValidator(_words), AfterValidator(_different)]
+"""The same of numbers, all different."""
 
 
 class Price(BaseModel):
@@ -92,6 +101,8 @@ class Config(BaseModel):
     """Where trials run."""
     threads: int = Field(default=1, gt=0)
     """Threads of a trial on the CPU."""
+    slots: Numbers = Field(default_factory=lambda: [0], min_length=1)
+    """Where trials run at the same time: numbers of cards (`0,1`), or on the CPU of groups of `threads` cores."""
     replicates: int = Field(default=3, ge=2)
     """Trials of the base at the start; they give sigma."""
     seed: int | None = None

@@ -37,6 +37,12 @@ def by_agent(proposal: Proposal, brief: Brief) -> dict[str, Any]:
     }
 
 
+def inherited(old: Experiment) -> dict[str, Any]:
+    """What a change keeps of what was said about it when it is made to another version."""
+    names = ("agent", "model", "category", "hypothesis", "predicted", "params", "mode", "line", "program_hash")
+    return {name: getattr(old, name) for name in names}
+
+
 def measured(result: Result) -> str:
     """What came of a trial."""
     if result.val_bpb is None:

@@ -19,6 +19,7 @@ EVERY = 20  # trials after which the incumbent is measured again in any case
 NEXT = {"run_again": "rerun", "compare": "sentinel"}  # purposes of trials that the judge asks for
 FRESH = ("base", "rerun", "sentinel")  # purposes of trials that did not select what they measure
 JUDGING = (*FRESH, "screen")  # those of the honest total decide nothing
+SUPERSEDED = "superseded by experiment"  # how the reason of a candidate begins whose incumbent was not the best any more
 
 
 def known(value: T | None) -> T:
@@ -85,6 +86,29 @@ class Evidence:
         kept = self.ledger.experiments(self.session.id, verdict="keep")
         return [row for row in kept if row.state == "settled" or row.n == 0][-1]
 
+    def rival(self, experiment: Experiment) -> Experiment:
+        """The version that an experiment has to beat: the incumbent for which it was made.
+
+        While it waited, or was measured on one of several slots, another may have become the incumbent.
+        """
+        incumbent, row = self.incumbent(), experiment
+        while row.n != incumbent.n:
+            if row.mode == "branch" or row.parent is None:  # it was to beat the incumbent from elsewhere
+                return incumbent
+            row = known(self.ledger.experiment(self.session.id, row.parent))
+            if row.verdict == "keep":
+                return row
+        return incumbent
+
+    def superseded(self, experiment: Experiment) -> bool:
+        """Whether there is a better incumbent than the one that an experiment was made for."""
+        return experiment.n > 0 and self.rival(experiment).n != self.incumbent().n
+
+    def begun(self, experiment: Experiment) -> int:
+        """How many trials of an experiment were begun and not lost: the number of the next one."""
+        trials = self.ledger.trials(self.session.id, experiment.id)
+        return sum(trial.outcome != "infra" and trial.purpose in JUDGING for trial in trials)
+
     def trials(self, experiment: Experiment) -> list[Trial]:
         """The trials of an experiment that ended by themselves and may judge it, in order."""
         return judging(self.ledger.trials(self.session.id, experiment.id))
@@ -114,15 +138,17 @@ class Evidence:
             return None
         if experiment.n == 0:
             return "base" if len(trials) < self.replicates else None
+        if self.superseded(experiment):
+            return None
         if not trials:
             return "sentinel" if self._due(experiment) else "screen"
-        if sum(trial.outcome != "ok" for trial in self._beside(trials)) >= PATIENCE:
+        if sum(trial.outcome != "ok" for trial in self._beside(experiment)) >= PATIENCE:
             return None
         return NEXT.get(self._judge(experiment).action)
 
     def subject(self, experiment: Experiment, purpose: str) -> Experiment:
         """What a trial of this purpose measures: the experiment, or for a sentinel the incumbent beside it."""
-        n = self.incumbent().n if purpose == "sentinel" else experiment.n
+        n = self.rival(experiment).n if purpose == "sentinel" else experiment.n
         return known(self.ledger.experiment(self.session.id, n))
 
     def seed(self, experiment: Experiment, purpose: str) -> int:
@@ -132,13 +158,13 @@ class Evidence:
         """
         trials = self.trials(experiment)
         if purpose == "sentinel" and trials:
-            return self.session.seed_of(experiment.n, 1 + len(self._beside(trials)))
+            return self.session.seed_of(experiment.n, 1 + len(self._beside(experiment)))
         subject = self.subject(experiment, purpose)
-        return self.session.seed_of(subject.n, len(self.trials(subject)))
+        return self.session.seed_of(subject.n, self.begun(subject))
 
-    def hopeless_above(self) -> float:
+    def hopeless_above(self, experiment: Experiment) -> float:
         """A screening claim above this has lost, audited or not."""
-        return judge.hopeless_above(self._known(self.incumbent()), self.noise())
+        return judge.hopeless_above(self._known(self.rival(experiment)), self.noise())
 
     def may_keep(self, experiment: Experiment, val_bpb: float) -> bool:
         """Whether the experiment may become a keep without a further trial of it, after one with this score."""
@@ -162,7 +188,7 @@ class Evidence:
         """Whether the incumbent has to be measured again before an experiment is held against it."""
         if self.session.judge == "greedy" and experiment.mode not in judge.SIMPLER_MODES:
             return False
-        trials = self.trials(self.incumbent())
+        trials = self.trials(self.rival(experiment))
         sentinels = [trial for trial in trials if trial.purpose in FRESH]
         if len(sentinels) >= PATIENCE and all(trial.outcome != "ok" for trial in sentinels[-PATIENCE:]):
             return False
@@ -184,17 +210,28 @@ class Evidence:
             return {"verdict": verdict, "reason": f"{failed.outcome}: {failed.result.get('reason', '')}"}
         if (violation := self._violation(trials)) is not None:
             return {"verdict": "invalid", "reason": violation}
+        if not trials:
+            return {"verdict": "discard", "reason": self._unmeasured(experiment)}
         decision = self._judge(experiment)
-        unconfirmed = decision.action in NEXT  # the session's time was up, or the incumbent could not be measured
-        return {
-            "verdict": "discard" if unconfirmed else decision.action,
-            "reason": f"it could not be confirmed: {decision.reason}" if unconfirmed else decision.reason,
-            "near_miss": decision.near_miss or unconfirmed,
+        return self._settled(experiment, decision) | {
             "val_bpb": fmean(self.scores(experiment)),
             "delta": decision.delta,
             "p_gain": decision.p_gain,
             "sigma": self.noise().sigma,
         }
+
+    def _settled(self, experiment: Experiment, decision: judge.Decision) -> dict[str, Any]:
+        unconfirmed = decision.action in NEXT  # the session's time was up, or the incumbent could not be measured
+        if self.superseded(experiment) and (unconfirmed or decision.action == "keep"):
+            return {"verdict": "discard", "reason": self._unmeasured(experiment)}
+        if unconfirmed:
+            return {"verdict": "discard", "reason": f"it could not be confirmed: {decision.reason}", "near_miss": True}
+        return {"verdict": decision.action, "reason": decision.reason, "near_miss": decision.near_miss}
+
+    def _unmeasured(self, experiment: Experiment) -> str:
+        if self.superseded(experiment):
+            return f"{SUPERSEDED} {self.incumbent().n}"
+        return "it was not measured: the session ended"
 
     def _base_verdict(self, trials: Sequence[Trial], failed: Trial | None) -> dict[str, Any]:
         if failed is not None:
@@ -213,9 +250,9 @@ class Evidence:
 
     def _decide(self, experiment: Experiment, candidate: Sequence[Draw]) -> judge.Decision:
         beliefs = judge.learn(effects(self.ledger, self.session.id))
-        incumbent = self._known(self.incumbent())
+        rival = self._known(self.rival(experiment))
         simpler = self._allowance() if self._simpler(experiment) else None
-        return judge.decide(self.session.judge, candidate, incumbent, self.noise(), beliefs, simpler)
+        return judge.decide(self.session.judge, candidate, rival, self.noise(), beliefs, simpler)
 
     def _simpler(self, experiment: Experiment) -> bool:
         """Whether it takes code, or a kept change, out of the incumbent."""
@@ -223,8 +260,8 @@ class Evidence:
             return True
         if self.session.judge == "greedy":
             return False
-        incumbent = known(self.ledger.experiment(self.session.id, self.incumbent().n))
-        ours, theirs = size.size(known(experiment.text)), size.size(known(incumbent.text))
+        rival = known(self.ledger.experiment(self.session.id, self.rival(experiment).n))
+        ours, theirs = size.size(known(experiment.text)), size.size(known(rival.text))
         return ours.lines < theirs.lines and ours.tokens < theirs.tokens
 
     def _allowance(self) -> float:
@@ -238,10 +275,10 @@ class Evidence:
     def _drawn(self, purposes: Sequence[str]) -> dict[int, list[Draw]]:
         return drawn(self.ledger, self.session, purposes)
 
-    def _beside(self, trials: Sequence[Trial]) -> list[Trial]:
-        """Trials of the incumbent since an experiment was screened."""
-        sentinels = [trial for trial in self.trials(self.incumbent()) if trial.purpose == "sentinel"]
-        return [trial for trial in sentinels if trial.id > trials[0].id]
+    def _beside(self, experiment: Experiment) -> list[Trial]:
+        """Trials of its rival since an experiment was screened."""
+        screened = self.trials(experiment)[0].id
+        return [t for t in self.trials(self.rival(experiment)) if t.purpose == "sentinel" and t.id > screened]
 
 
 def _disturbed(trial: Trial, before: Trial) -> bool:

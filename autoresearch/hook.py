@@ -26,7 +26,7 @@ from autoresearch.errors import UserError
 from autoresearch.measure.attack import Inspection
 from autoresearch.measure.log import one_line
 from autoresearch.measure.result import Progress
-from autoresearch.session import Reporter
+from autoresearch.reporter import Reporter
 from autoresearch.start import Place
 
 WAITING = 16  # events that may wait for the command; more are dropped

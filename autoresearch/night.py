@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
-from autoresearch import agents, facts, ledger, probing, start
+from autoresearch import agents, facts, ledger, pipeline, probing, start
 from autoresearch.agents import Agent, Proposal
 from autoresearch.agents.given import Given
 from autoresearch.agents.library import LedgerLibrary
@@ -19,13 +19,13 @@ from autoresearch.ledger import Experiment, Ledger
 from autoresearch.limits import Limits
 from autoresearch.measure import machine
 from autoresearch.measure.result import Progress
+from autoresearch.reporter import Reporter
 from autoresearch.review import total
 from autoresearch.review.again import Again
-from autoresearch.session import Reporter, Session
+from autoresearch.session import Session
 from autoresearch.start import Place
+from autoresearch.steering import GOES_ON
 from autoresearch.workspace import Workspace
-
-GOES_ON = ("interrupted", "stopped", "error")  # reasons after which the next `run` continues the session
 
 
 def spend(place: Place, store: Ledger, limits: Limits, reporter: Reporter) -> tuple[str, str]:
@@ -36,6 +36,7 @@ def spend(place: Place, store: Ledger, limits: Limits, reporter: Reporter) -> tu
     row = open_session(place, store, workspace)
     row = store.update_session(
         row.id,
+        slots=len(place.slots),
         state="running",
         stop_reason=None,
         pid=os.getpid(),
@@ -83,11 +84,11 @@ def take_out(row: ledger.Session, place: Place, store: Ledger, proposal: Proposa
     workspace = Workspace(place.root, place.config.train)
     check_same(row, place)
     found = start.inspection(place)
-    newest = ledger.newest(store, row) or 0
-    state = {"state": row.state, "stop_reason": row.stop_reason}
+    decided, newest = ledger.decided(store, row), known(ledger.newest(store, row))
+    state: dict[str, Any] = {"state": row.state, "stop_reason": row.stop_reason}
     row = store.update_session(row.id, state="running", pid=os.getpid(), grade=found.grade, layers=found.layers)
     try:
-        limits = Limits(max_experiments=newest + 1)
+        limits = Limits(max_experiments=decided + 1)
         _session(row, place, store, workspace, limits, reporter, Given(by, proposal)).run()
     finally:
         store.abandon_open_trials(row.id)
@@ -114,6 +115,8 @@ def _session(
 ) -> Session:
     agent = given or _agent(row, place, store, limits)
     seconds = limits.left()
+    spare = pipeline.spare([slot.cores for slot in place.slots])
+    waits = agent.thinks == "elsewhere" or (agent.thinks == "here" and (place.slot.gpu is not None or spare))
     return Session(
         row=row,
         ledger=store,
@@ -132,6 +135,9 @@ def _session(
         disk=1e9 * place.config.max_disk_gb,
         limits=limits,
         reporter=reporter,
+        others=() if given else place.others,
+        ahead=len(place.slots) if waits else 0,
+        spare=spare,
     )
 
 

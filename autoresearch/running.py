@@ -6,6 +6,7 @@ be left behind by a program that was killed: believe it only while the ledger sa
 
 import json
 import math
+import threading
 import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
@@ -17,7 +18,7 @@ from autoresearch.facts import trained_tokens
 from autoresearch.measure import machine
 from autoresearch.measure.attack import Inspection
 from autoresearch.measure.result import Progress
-from autoresearch.session import Reporter
+from autoresearch.reporter import Reporter
 from autoresearch.start import Place
 
 POINTS = 120  # of a curve
@@ -57,48 +58,62 @@ class Running:
 
 
 class Recorder(Reporter):
-    """Follows trials: `running` is the one that runs, None between two."""
+    """Follows trials, on each slot one. Slots report from threads of their own."""
 
     def __init__(self, gpu: str | None = None) -> None:
         self.gpu = gpu
         self.folder: Path | None = None
-        self.running: Running | None = None
-        self._looked = self._trains = 0.0
+        self._all: dict[int, Running] = {}  # by experiment, the one that has run for longest first
+        self._trains: dict[int, float] = {}
+        self._looked = 0.0
+        self._lock = threading.Lock()
+
+    @property
+    def running(self) -> Running | None:
+        """The trial that has run for longest, None between two."""
+        return next(iter(self._all.values()), None)
 
     def opened(self, row: ledger.Session, place: Place, found: Inspection, dirty: bool) -> None:
         self.gpu, self.folder = place.slot.gpu, place.runs / row.tag
 
     def closed(self, row: ledger.Session, reason: str, branch_follows: bool) -> None:
-        self._over()
+        with self._lock:
+            self._all.clear()
+            self._leave()
 
     def event(self, kind: str, n: int | None, text: str, data: dict[str, Any]) -> None:
-        if kind == "measured":
-            self._over()
+        if kind == "measured" and n is not None:
+            with self._lock:
+                self._all.pop(n, None)
+                self._leave()
 
     def progress(self, n: int, purpose: str, progress: Progress) -> None:
         now = time.time()
-        if self.running is None or progress.stage == "setup":
-            self.running = Running(n, purpose, since=now)
-        if progress.stage == "train" and self.running.stage == "setup":
-            self._trains = now
-        self._follow(self.running, progress, now)
-        if now - self._looked >= INTERVAL:
-            self._looked = now
-            self.running.gpu = machine.gpu_load(self.gpu)
-            self._write(self.running)
+        with self._lock:
+            if n not in self._all or progress.stage == "setup":
+                self._all[n] = Running(n, purpose, since=now)
+                self._trains.pop(n, None)
+            self._follow(self._all[n], progress, now)
+            if now - self._looked >= INTERVAL and (first := self.running) is not None:
+                self._looked = now
+                first.gpu = machine.gpu_load(self.gpu)
+                self._write(first)
 
     def _follow(self, running: Running, progress: Progress, now: float) -> None:
         running.stage, running.at = progress.stage, now
         running.fraction = max(running.fraction, progress.fraction)
         loss = progress.values.get("loss")
-        if progress.stage != "train" or loss is None or not math.isfinite(loss):
+        if progress.stage != "train":
+            return
+        began = self._trains.setdefault(running.n, now)
+        if loss is None or not math.isfinite(loss):
             return
         running.loss = loss
         if not running.curve or progress.fraction >= running.curve[-1][0] + 1 / POINTS:
             running.curve.append((progress.fraction, loss))
         tokens = trained_tokens({"reported": progress.values})
-        if 0 < tokens < math.inf and now > self._trains:
-            running.tokens_per_second = tokens / (now - self._trains)
+        if 0 < tokens < math.inf and now > began:
+            running.tokens_per_second = tokens / (now - began)
 
     def _write(self, running: Running) -> None:
         if self.folder is not None:
@@ -108,8 +123,8 @@ class Recorder(Reporter):
                 beside.write_text(json.dumps(asdict(running)))
                 beside.replace(self.folder / FILE)
 
-    def _over(self) -> None:
-        self.running = None
-        if self.folder is not None:
+    def _leave(self) -> None:
+        """What was left in the file is over, unless another one runs, which will write it anew."""
+        if not self._all and self.folder is not None:
             with suppress(OSError):
                 (self.folder / FILE).unlink(missing_ok=True)

@@ -48,7 +48,7 @@ def climb(incumbent: int) -> Direction:
 
 
 def direction(history: Sequence[Past], incumbent: int) -> Direction:
-    """What to ask for next. `history` is oldest first and settled."""
+    """What to ask for next. `history` is oldest first; what is not settled yet has no verdict."""
     since = [past for past in history if past.n > incumbent]
     asked = [past for past in since if past.mode]
     return _repair(asked) or _refine(since, asked) or _turn(history, since, asked, incumbent) or climb(incumbent)

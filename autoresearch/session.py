@@ -3,10 +3,10 @@
     proposed -> committed -> measuring -> measured -> decided -> settled
 
 and the ledger knows the state before the step is taken. Every step can be taken again, so a session that was killed
-anywhere goes on by finishing what it finds unfinished.
+anywhere goes on by finishing what it finds unfinished. While a trial runs, the next candidates are made ready, and
+other slots are at work (pipeline.py).
 """
 
-import hashlib
 import math
 import time
 from collections.abc import Callable
@@ -14,45 +14,27 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from autoresearch import costs, described, ledger, source
-from autoresearch.agents import Agent, Exhausted
-from autoresearch.artefacts import Artefacts
+from autoresearch import costs, described, ledger
+from autoresearch.agents import Agent, Exhausted, Proposal
 from autoresearch.briefing import Briefing
+from autoresearch.candidates import Candidates
 from autoresearch.constraints import Constraints
-from autoresearch.evidence import NEXT, Evidence, earlier, known
-from autoresearch.files import written
+from autoresearch.evidence import NEXT, SUPERSEDED, Evidence, earlier, known
 from autoresearch.history import Past
 from autoresearch.ledger import Experiment, Ledger
 from autoresearch.lessons import Lessons
-from autoresearch.limits import RECENT, Limits
-from autoresearch.measure.attack import Inspection
+from autoresearch.limits import Limits
 from autoresearch.measure.data import Dataset
-from autoresearch.measure.result import Progress, Result
+from autoresearch.measure.result import Result
 from autoresearch.measure.settings import Settings
 from autoresearch.measure.trial import measure
-from autoresearch.proposals import Desk, refused
-from autoresearch.start import Place
+from autoresearch.pipeline import Baton, Pipeline, everywhere
+from autoresearch.proposals import Desk, Refusal, refused
+from autoresearch.reporter import Reporter
+from autoresearch.steering import GOES_ON, Steering
+from autoresearch.trials import Trials
 from autoresearch.upkeep import Upkeep
 from autoresearch.workspace import Workspace
-
-POLL = 1.0  # s between two looks for messages while paused
-KEEP_AUDIT = 4  # times as many audited positions before a keep
-
-
-class Reporter:
-    """Hears what happens; views override what they show."""
-
-    def opened(self, row: ledger.Session, place: Place, found: Inspection, dirty: bool) -> None:
-        """A session begins or goes on."""
-
-    def closed(self, row: ledger.Session, reason: str, branch_follows: bool) -> None:
-        """It ended."""
-
-    def event(self, kind: str, n: int | None, text: str, data: dict[str, Any]) -> None:
-        """Something happened that the ledger remembers too."""
-
-    def progress(self, n: int, purpose: str, progress: Progress) -> None:
-        """A trial moved on."""
 
 
 class Interrupted(Exception):
@@ -67,7 +49,7 @@ class Session:
     ledger: Ledger
     workspace: Workspace
     agent: Agent
-    settings: Settings
+    settings: Settings  # of trials, with the slot that they run on
     data: Dataset
     runs: Path
     program: Path
@@ -81,26 +63,31 @@ class Session:
     measure: Callable[..., Result] = measure
     disk: float = math.inf  # bytes that `runs` may take
     stand_in: Agent | None = None  # proposes while the agent is broken or away
+    others: tuple[Settings, ...] = ()  # on other slots, at the same time
+    ahead: int = 0  # candidates that are made ready while trials run
+    spare: tuple[int, ...] = ()  # cores for that
 
     def __post_init__(self) -> None:
-        self.earlier = earlier(self.ledger, self.row)
-        self.lessons = Lessons.of(self.runs, self.identity, self.row.settings)
-        self.desk = Desk(
-            self.agent,
-            self.stand_in,
-            self._tell,
-            lambda proposal: refused(proposal, self.ledger, self.row.id, self.constraints),
+        row, store, baton = self.row, self.ledger, Baton()
+        steered, gpu = self.agent.model is not None, self.settings.gpu
+        self.baton = baton
+        self.earlier = earlier(store, row)
+        self.lessons = Lessons.of(self.runs, self.identity, row.settings)
+        self.upkeep = Upkeep(row, store, self.workspace, self.runs, self.disk, self._tell)
+        self.steering = Steering(row, store, self.limits, self.reserve, baton, self._tell)
+        self.pipeline = Pipeline(baton, self._prepare, self.steering.wanted, self.ahead, self.spare)
+        self.candidates = Candidates(
+            row,
+            store,
+            self.workspace,
+            self.runs,
+            Briefing(store, row, self.program, self.lessons, steered, gpu),
+            Desk(self.agent, self.stand_in, self._tell, self._refused),
+            self._refused,
+            baton,
         )
-        self.upkeep = Upkeep(
-            self.row, self.ledger, self.workspace, self.runs, self.settings.gpu, self.disk, self._tell
-        )
-        self.briefing = Briefing(
-            self.ledger,
-            self.row,
-            self.program,
-            self.lessons,
-            steered=self.agent.model is not None,
-            gpu=self.settings.gpu,
+        self.trials = Trials(
+            row, store, self.runs, self.data, self.identity, self.measure, baton, self.upkeep, self.reporter, self._tell
         )
 
     @property
@@ -110,53 +97,75 @@ class Session:
 
     def run(self) -> str:
         """Go on until a limit is reached; returns the reason. Raises UserError when the base itself fails."""
-        self.ledger.abandon_open_trials(self.row.id)
-        self.upkeep.begin()
-        self._start_base()
-        self._export()  # a kill may have come between a verdict and its line
+        with self.baton:
+            self.steering.ending = None
+            self.ledger.abandon_open_trials(self.row.id)
+            self.upkeep.begin()
+            self._start_base()
+            try:
+                reason = self.steering.ending = self._search()
+                if reason not in GOES_ON:
+                    self._finish_all()
+            finally:
+                self.pipeline.close()
+        return reason
+
+    def _search(self) -> str:
+        unfinished = self.ledger.unfinished(self.row.id)
         try:
-            for unfinished in self.ledger.unfinished(self.row.id):
-                self._finish(unfinished)
-            while (reason := self._over()) is None:
-                self._experiment()
+            if unfinished and unfinished[0].n == 0:
+                self._finish(unfinished.pop(0), self.settings)
+        except Interrupted:
+            return "interrupted"
+        self.pipeline.open(unfinished)
+        return everywhere(self._work, (self.settings, *self.others), self.baton, self._stop)
+
+    def _work(self, slot: Settings) -> str:
+        """The loop, on one slot."""
+        try:
+            while (reason := self.steering.over()) is None:
+                self._experiment(slot)
         except Exhausted as exhausted:
             return str(exhausted)
         except Interrupted:
             return "interrupted"
         return reason
 
-    def _experiment(self) -> None:
-        experiment = self._propose()
-        self._finish(experiment)
+    def _experiment(self, slot: Settings) -> None:
+        waited = time.monotonic()
+        experiment = self.pipeline.next(lambda: self.steering.due() is not None)
+        if experiment is not None:
+            seconds = round(time.monotonic() - waited, 3)
+            self._tell("waited", experiment.n, f"{seconds:.1f} s for a candidate", seconds=seconds)
+            self.steering.busy += 1
+            try:
+                self._finish(experiment, slot)
+            finally:
+                self.steering.busy -= 1
 
-    def _finish(self, experiment: Experiment) -> None:
+    def _finish(self, experiment: Experiment, slot: Settings) -> None:
         steps = {
             "proposed": self._commit,
-            "committed": self._measure,
-            "measuring": self._measure,
+            "committed": lambda row: self._measure(row, slot),
+            "measuring": lambda row: self._measure(row, slot),
             "measured": self._decide,
             "decided": self._settle,
         }
         while experiment.state != "settled":
             experiment = self.upkeep.step(steps[experiment.state], experiment)
 
-    def _propose(self) -> Experiment:
-        obtained = self.desk.obtain(self.briefing.write(self.evidence))
-        proposal, brief, refusal = obtained.proposal, obtained.brief, obtained.refusal
-        trace = [{"kind": "brief", "text": brief.render()}, *obtained.trace]
-        self._artefacts(brief.n).write_proposal(source.unified_diff(brief.source, proposal.text), trace)
-        return self.ledger.add_experiment(
-            self.row.id,
-            brief.n,
-            parent=brief.parent,
-            agent=obtained.agent.name,
-            model=obtained.agent.model,
-            program_hash=_digest(brief.program),
-            verdict=refusal.verdict if refusal else None,
-            reason=refusal.reason if refusal else None,
-            **described.by_text(proposal.text, brief.source),
-            **described.by_agent(proposal, brief),
-        )
+    def _finish_all(self) -> None:
+        """Settle what is ready or half measured when the session is over, without another trial."""
+        for experiment in self.ledger.unfinished(self.row.id):
+            self._finish(experiment, self.settings)
+
+    def _prepare(self) -> Experiment | None:
+        """A new candidate, ready to be measured; one that was refused is settled at once."""
+        experiment = self.upkeep.step(self._commit, self.candidates.propose(self.evidence))
+        if experiment.state != "measured":
+            return experiment
+        self._finish(experiment, self.settings)
+        return None
 
     def _start_base(self) -> None:
         """Experiment 0: the version that the search starts from."""
@@ -178,14 +187,14 @@ class Session:
         state = "measured" if experiment.verdict else "committed"
         return self._advance(experiment, state, sha=sha, blob=self.workspace.blob(sha))
 
-    def _measure(self, experiment: Experiment) -> Experiment:
+    def _measure(self, experiment: Experiment, slot: Settings) -> Experiment:
         experiment = self._advance(experiment, "measuring")
         while (purpose := self.evidence.next_purpose(experiment)) is not None:
-            if self.limits.interrupted:
+            if self.limits.interrupted or self.steering.ending in GOES_ON:
                 raise Interrupted
-            if purpose in NEXT.values() and self.limits.too_late(self._lasted(), self.reserve()):
+            if self.steering.ending or (purpose in NEXT.values() and self.steering.too_late()):
                 break
-            self._trial(experiment, purpose)
+            self.trials.run(self.evidence, experiment, purpose, slot)
         return self._advance(experiment, "measured")
 
     def _decide(self, experiment: Experiment) -> Experiment:
@@ -194,6 +203,8 @@ class Session:
         return self._advance(experiment, "decided")
 
     def _settle(self, experiment: Experiment) -> Experiment:
+        if (experiment.reason or "").startswith(SUPERSEDED) and self.steering.ending is None:
+            experiment = self._carry_over(experiment)
         if experiment.verdict == "keep" and experiment.n > 0:
             message = described.keep(experiment, len(self.evidence.trials(experiment)), self.row.grade)
             sha = self.workspace.keep(self.row.tag, experiment.n, known(experiment.sha), message)
@@ -203,11 +214,19 @@ class Session:
         settled = time.time()
         self.upkeep.settled(replace(experiment, state="settled", settled=settled))
         experiment = self._advance(experiment, "settled", settled=settled)
-        self._export()
+        self.upkeep.export()
         self._tell("verdict", experiment.n, f"{experiment.verdict}: {experiment.reason}", **_facts(experiment))
         if experiment.n == costs.AFTER:
             self._estimate(experiment)
         return experiment
+
+    def _carry_over(self, old: Experiment) -> Experiment:
+        merged = self.candidates.carry_over(old, self.evidence)
+        if merged is None:
+            return self._advance(old, "decided", reason=f"{old.reason}, with which it conflicts")
+        self._tell("merged", merged.n, f"experiment {old.n} onto {merged.parent}")
+        self.pipeline.ready.appendleft(merged)
+        return old
 
     def _estimate(self, experiment: Experiment) -> None:
         base = known(self.ledger.experiment(self.row.id, 0))
@@ -215,83 +234,22 @@ class Session:
         if words := costs.estimate(self.ledger.calls(self.row.id), experiment.n, seconds, left):
             self._tell("cost", experiment.n, words)
 
-    def _trial(self, candidate: Experiment, purpose: str) -> None:
-        self.upkeep.before_trial()
-        evidence = self.evidence
-        seed = evidence.seed(candidate, purpose)
-        experiment = evidence.subject(candidate, purpose)
-        k = len(evidence.trials(experiment))
-        trial = self.ledger.start_trial(self.row.id, experiment.id, purpose, seed, known(experiment.blob))
-        self._tell("trial", experiment.n, purpose, seed=seed)
-        result = self.measure(
-            known(experiment.text),
-            seed,
-            self._settings(purpose),
-            self.data,
-            watch=lambda progress: self.reporter.progress(experiment.n, purpose, progress),
-            loses_above=evidence.hopeless_above() if purpose == "screen" else None,
-            wants_holdout=lambda bpb: purpose == "rerun" and evidence.may_keep(experiment, bpb),
-            keep_caches=purpose == "base" and k == 0,
-        )
-        about = {"purpose": purpose, "blob": trial.blob, "started": trial.started, "ended": time.time()}
-        self._artefacts(experiment.n).write_trial(k, result, about | {"identity": self.identity})
-        stored = result.as_json() | {"identity": self.identity}
-        self.ledger.end_trial(trial.id, result.outcome, result.val_bpb, stored)
-        beside = " (the incumbent, for comparison)" if purpose == "sentinel" else ""
-        self._tell("measured", experiment.n, described.measured(result) + beside, seconds=round(result.total_seconds, 1))
-        if purpose == "sentinel" and (drifted := evidence.drifted(experiment)):
-            self._tell("drift", experiment.n, drifted)
-        self.upkeep.after_trial(result)
-
-    def _settings(self, purpose: str) -> Settings:
-        """The session's settings, with caps that follow from the base and a deeper audit before a keep."""
-        audit = self.settings.audit * (KEEP_AUDIT if purpose == "rerun" else 1)
-        setup, score = self.evidence.base_seconds() or (None, None)
-        caches = self.runs / self.row.tag / "caches"
-        return replace(self.settings, audit=audit, base_setup=setup, base_score=score, caches=caches)
-
     # --- the rest
 
-    def _over(self) -> str | None:
-        """Why to stop now; None to go on. Waits here while the session is paused."""
-        while True:
-            newest = known(ledger.newest(self.ledger, self.row))
-            if (reason := self.limits.reached(newest, self._lasted(), self.reserve())) is not None:
-                return reason
-            if self.ledger.take(self.row.id, "stop"):
-                return "stopped"
-            if not self._paused():
-                return None
-            time.sleep(POLL)
+    def _refused(self, proposal: Proposal) -> Refusal | None:
+        with self.baton:
+            return refused(proposal, self.ledger, self.row.id, self.constraints)
 
-    def _lasted(self) -> list[float]:
-        """Seconds of the last trials."""
-        return ledger.lasted(self.ledger, self.row, RECENT)
-
-    def _paused(self) -> bool:
-        wishes = [*self.ledger.take(self.row.id, "pause"), *self.ledger.take(self.row.id, "unpause")]
-        if wishes:
-            latest = max(wishes, key=lambda event: event.id)
-            self.row = self.ledger.update_session(self.row.id, state="paused" if latest.kind == "pause" else "running")
-            self._tell("state", None, self.row.state)
-        return self.row.state == "paused"
+    def _stop(self) -> None:
+        self.steering.ending = "error"
 
     def _advance(self, experiment: Experiment, state: str, **columns: Any) -> Experiment:
         return self.ledger.update_experiment(experiment.id, state=state, **columns)
 
-    def _artefacts(self, n: int) -> Artefacts:
-        return Artefacts(self.runs / self.row.tag / str(n))
-
-    def _export(self) -> None:
-        written(self.runs / self.row.tag / "results.tsv", [ledger.results_tsv(self.ledger, self.row)])
-
     def _tell(self, kind: str, n: int | None, text: str, **data: Any) -> None:
-        self.ledger.event(self.row.id, kind, text, n=n, data=data)
-        self.reporter.event(kind, n, text, data)
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+        with self.baton:
+            self.ledger.event(self.row.id, kind, text, n=n, data=data)
+            self.reporter.event(kind, n, text, data)
 
 
 def _facts(experiment: Experiment) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """From a configuration to something that can run: the repository, the data, the slot, the session."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +23,26 @@ EVAL_BATCH = {"cpu": 32, "cuda": 16}
 
 @dataclass(frozen=True)
 class Place:
-    """Where everything is: the repository, what it is configured to, the slot and the data."""
+    """Where everything is: the repository, what it is configured to, the slots and the data.
+
+    `settings` are how trials run on the first of the slots.
+    """
 
     root: Path
     config: Config
-    slot: Slot
+    slots: tuple[Slot, ...]
     data: Dataset
     settings: Settings
+
+    @property
+    def slot(self) -> Slot:
+        """The only one that is used where one trial runs after the other."""
+        return self.slots[0]
+
+    @property
+    def others(self) -> tuple[Settings, ...]:
+        """How trials run on the other slots."""
+        return tuple(replace(self.settings, cores=slot.cores, gpu=slot.gpu) for slot in self.slots[1:])
 
     @property
     def runs(self) -> Path:
@@ -70,9 +83,9 @@ def place(flags: dict[str, Any], root: Path | None = None) -> Place:
     """Read the configuration, choose the slot, and prepare the data where it is not there yet."""
     root = root or repository()
     config = configuration.load(root, flags)
-    slot = slots.choose(config.device, config.threads)
-    how = settings(config, slot)  # before minutes are spent on data
-    return Place(root, config, slot, dataset(config, slot.device), how)
+    found = slots.choose(config.device, config.threads, config.slots)
+    how = settings(config, found[0])  # before minutes are spent on data
+    return Place(root, config, found, dataset(config, found[0].device), how)
 
 
 def dataset(config: Config, device: str) -> Dataset:
@@ -96,7 +109,7 @@ def settings(config: Config, slot: Slot) -> Settings:
         threads=config.threads,
         cores=slot.cores,
         gpu=slot.gpu,
-        memory=machine.memory_bytes() // 2,
+        memory=machine.memory_bytes() // (1 + len(config.slots)),
         eval_rows=config.eval_rows or EVAL_ROWS[slot.device],
         eval_batch=EVAL_BATCH[slot.device],
     )

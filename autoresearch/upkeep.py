@@ -6,7 +6,8 @@ from pathlib import Path
 from autoresearch.artefacts import Artefacts
 from autoresearch.errors import UserError
 from autoresearch.evidence import known
-from autoresearch.ledger import Experiment, Ledger, Session, back_up
+from autoresearch.files import written
+from autoresearch.ledger import Experiment, Ledger, Session, back_up, results_tsv
 from autoresearch.measure.card import Card
 from autoresearch.measure.result import Result
 from autoresearch.plumbing import GitError
@@ -27,13 +28,12 @@ class Upkeep:
         store: Ledger,
         workspace: Workspace,
         runs: Path,
-        gpu: str | None,
         disk: float,
         tell: Callable[[str, int | None, str], None],
     ) -> None:
         self.row, self.ledger, self.runs, self.tell = row, store, runs, tell
         self.recovery = Recovery(row, store, workspace, runs)
-        self.card = Card(gpu)
+        self.cards: dict[str | None, Card] = {}
         self.disturbed = 0  # trials in a row
         self.quota = Quota(runs, store, disk)
 
@@ -43,6 +43,7 @@ class Upkeep:
             self.tell("recovered", None, f"the ledger did not know experiments {_several(found)}: read from runs/ and git")
         self._put_back()
         back_up(self.ledger)
+        self.export()  # a kill may have come between a verdict and its line
 
     def step(self, step: Callable[[Experiment], Experiment], experiment: Experiment) -> Experiment:
         """Take a step, and again where git fails: someone may have taken away what it stands on."""
@@ -57,9 +58,9 @@ class Upkeep:
                     raise
         raise AssertionError
 
-    def before_trial(self) -> None:
+    def before_trial(self, gpu: str | None) -> None:
         """Raises UserError where the card is not free."""
-        self.card.wait_until_clean()
+        self.cards.setdefault(gpu, Card(gpu)).wait_until_clean()
 
     def after_trial(self, result: Result) -> None:
         """One that was disturbed is repeated. Raises UserError where no trial can be run, or one is disturbed again and again."""
@@ -74,6 +75,10 @@ class Upkeep:
         if dropped := self.quota.settled(files.folder):
             names = [f"{tag}#{n}" if tag != self.row.tag else str(n) for tag, n in dropped]
             self.tell("room", None, f"logs, traces and rows of experiments {_several(names)} made room on the disk")
+
+    def export(self) -> None:
+        """Write results.tsv."""
+        written(self.runs / self.row.tag / "results.tsv", [results_tsv(self.ledger, self.row)])
 
     def _put_back(self) -> None:
         if found := self.recovery.references():

@@ -27,7 +27,8 @@ from autoresearch.measure.clock import Budget
 from autoresearch.measure.data import Dataset
 from autoresearch.measure.result import Result
 from autoresearch.measure.settings import Settings
-from autoresearch.session import Reporter, Session
+from autoresearch.reporter import Reporter
+from autoresearch.session import Session
 from autoresearch.workspace import Workspace
 
 TRAIN = """def train(trial):

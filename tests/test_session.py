@@ -154,7 +154,7 @@ def test_a_promising_version_at_the_deadline_ends_as_a_near_miss(
                 running.limits.until = since_boot()
             return result
 
-        running.measure = measured
+        running.trials.measure = measured
         assert running.run() == "deadline"
         good = store.experiment(1, 1)
     assert good is not None and (good.state, good.verdict, good.near_miss) == ("settled", "discard", True)

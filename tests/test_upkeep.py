@@ -199,7 +199,7 @@ def scored(text: str, seed: int, *_: Any, **__: Any) -> Result:
 @pytest.mark.parametrize(("times", "reason"), [(2, "agent exhausted"), (3, None)])
 def test_a_disturbed_trial_is_repeated_but_not_for_ever(times: int, reason: str | None, session: Session) -> None:
     left = [Result("infra", disturbed=True, reason="the program was stopped for 9 s")] * times
-    session.measure = lambda *args, **options: left.pop() if left else scored(*args)
+    session.trials.measure = lambda *args, **options: left.pop() if left else scored(*args)
     if reason is None:
         with pytest.raises(UserError, match="a trial could not be run: the program was stopped for 9 s"):
             session.run()

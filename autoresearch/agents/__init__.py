@@ -11,7 +11,7 @@ An agent gets a brief and returns text. It never runs git, starts a trial, or ty
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from autoresearch.errors import Blocker, UsageError
 
@@ -97,6 +97,10 @@ class Agent(Protocol):
     @property
     def model(self) -> str | None:
         """The language model behind it, if any."""
+
+    @property
+    def thinks(self) -> Literal["at once", "here", "elsewhere"]:
+        """Where a proposal takes its time: if it does, it is asked for while trials run, here only beside their cores."""
 
     @property
     def repairs(self) -> int:

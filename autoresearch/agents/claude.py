@@ -4,7 +4,7 @@ Each proposal is a fresh conversation, bounded in turns and tokens. The model ed
 structured record of what it expects; nothing it says runs anything.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from autoresearch.agents import BadProposal, Proposal, Unusable, prompts
 from autoresearch.agents.conversation import Conversation
@@ -30,6 +30,7 @@ class Claude:
 
     name = "claude"
     repairs = 2
+    thinks: Literal["elsewhere"] = "elsewhere"
 
     def __init__(self, config: Config, services: Services) -> None:
         self.config, self.services = config, services

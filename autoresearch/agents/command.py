@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from autoresearch.agents import BadProposal, Proposal, Unavailable, Unusable, checks, record, scratch
 from autoresearch.agents.services import CallRecord, Services
@@ -65,6 +65,7 @@ class Command:
 
     name = "command"
     repairs = 1
+    thinks: Literal["here"] = "here"
 
     def __init__(self, spec: str, config: Config, services: Services) -> None:
         if config.max_usd is not None:

@@ -1,6 +1,6 @@
 """One change that is there already, from a person or from arithmetic: it only has to be measured."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from autoresearch.agents import Exhausted, Proposal
 
@@ -13,6 +13,7 @@ class Given:
 
     model: str | None = None
     repairs = 0
+    thinks: Literal["at once"] = "at once"
 
     def __init__(self, name: str, proposal: Proposal) -> None:
         self.name = name

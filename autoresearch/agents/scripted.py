@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
 
@@ -51,6 +51,7 @@ class Scripted:
     name = "scripted"
     model: str | None = None
     repairs = 0
+    thinks: Literal["at once"] = "at once"
 
     def __init__(self, folder: Path) -> None:
         self.edits = _read_folder(folder)
@@ -60,7 +61,7 @@ class Scripted:
 
     def propose(self, brief: "Brief") -> Proposal:
         """The first edit that the history does not show; raises Exhausted when there is none left."""
-        done = {past.params.get("script") for past in brief.history}
+        done = {past.params.get("script") for past in [*brief.history, *brief.pending]}
         edit = next((edit for edit in self.edits if edit.name not in done), None)
         if edit is None:
             raise Exhausted("agent exhausted")

@@ -10,7 +10,7 @@ import math
 import re
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from autoresearch.agents import BadProposal, Exhausted, Proposal
 from autoresearch.ledger import BROKEN
@@ -83,6 +83,7 @@ class Sweep:
     name = "sweep"
     model: str | None = None
     repairs = 20
+    thinks: Literal["at once"] = "at once"
 
     def check(self) -> None:
         """Always ready."""

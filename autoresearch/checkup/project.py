@@ -77,13 +77,13 @@ def program(root: Path, config: Config) -> Iterator[Check]:
 def slot(config: Config) -> tuple[Slot, Check]:
     """Where trials run, and whether another program of ours measures there."""
     try:
-        found = slots.choose(config.device, config.threads)
+        found, *_ = slots.choose(config.device, config.threads)
     except Blocker as error:
         return slots.cpu(config.threads), _refused("slot", error)
     name = machine.gpu_name(found.gpu) or machine.cpu_name()
     text = f"{found.name} ({name}), budget {start.budget(config, found.device)}"
     try:
-        with slots.hold(found, cache_folder() / "locks"):
+        with slots.hold([found], cache_folder() / "locks"):
             return found, Check("slot", "ok", text)
     except Blocker as error:
         what, _, remedy = str(error).partition(": ")

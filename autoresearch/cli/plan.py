@@ -26,7 +26,7 @@ def plan(
     program = read(root / config.load(root, {}).train)
     protect_self()
     place = start.place({"budget": budget, "device": device}, root)
-    with slots.hold(place.slot, config.cache_folder() / "locks"):
+    with slots.hold([place.slot], config.cache_folder() / "locks"):
         found = probing.measured(program, place, lambda line: typer.echo(line, err=True))
     if found.warning:
         typer.echo(found.warning, err=True)

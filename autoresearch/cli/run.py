@@ -29,10 +29,12 @@ def run(
     max_usd: float = typer.Option(None, help="What all model calls may cost together."),
     judge: str = typer.Option(None, help="default, strict or greedy."),
     device: str = typer.Option(None, help="auto, cpu or cuda."),
+    slots: str = typer.Option(None, help="Where trials run at once: cards 0,1 or groups of cores."),
     require_strong: bool = typer.Option(None, "--require-strong", help="Refuse a cell that is not STRONG."),
 ) -> None:
     """Start a session, or go on with the newest unfinished one on the same base."""
-    from autoresearch import night, slots, start
+    from autoresearch import night, start
+    from autoresearch import slots as places
     from autoresearch.config import cache_folder
     from autoresearch.hook import Hook, Several
     from autoresearch.ledger import Ledger
@@ -45,10 +47,10 @@ def run(
     flags |= {"model": model, "max_usd": max_usd}
     hours = minutes / 60 if minutes is not None else hours
     protect_self()
-    place = start.session_place(flags | {"hours": hours, "device": device, "require_strong": require_strong})
+    place = start.session_place(flags | {"hours": hours, "device": device, "require_strong": require_strong, "slots": slots})
     until = None if place.config.hours is None else since_boot() + 3600 * place.config.hours
     limits = Limits(until, place.config.max_experiments)
-    with slots.hold(place.slot, cache_folder() / "locks"), Ledger.open(place.ledger) as store:
+    with places.hold(place.slots, cache_folder() / "locks"), Ledger.open(place.ledger) as store:
         with Live() as live, Hook.of(place, live.say) as hook, _signals(limits, live):
             reason, tag = night.spend(place, store, limits, Several(live, hook))
         _summary(store, tag)

@@ -32,7 +32,7 @@ def held(place: "Place") -> Iterator["Live"]:
     from autoresearch.views.live import Live
 
     protect_self()
-    with slots.hold(place.slot, cache_folder() / "locks"), Live(gpu=place.slot.gpu) as live:
+    with slots.hold([place.slot], cache_folder() / "locks"), Live(gpu=place.slot.gpu) as live:
         yield live
 
 

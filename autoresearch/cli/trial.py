@@ -60,7 +60,7 @@ def trial(
     protect_self()
     place = start.place({"budget": budget, "device": device}, start.repository_or_here())
     text = probing.unmeasured(text, place)
-    with slots.hold(place.slot, cache_folder() / "locks"), Live(gpu=place.slot.gpu) as live:
+    with slots.hold([place.slot], cache_folder() / "locks"), Live(gpu=place.slot.gpu) as live:
         result = measure(text, seed, place.settings, place.data, lambda progress: live.progress(0, file.name, progress))
     if warning := facts.repeats(result.as_json()):
         typer.echo(warning, err=True)

@@ -176,7 +176,7 @@ def sample(
     protect_self()
     path = Path(what) if what and not what.isdecimal() else _weights(int(what) if what else None, tag)
     place = start.place({}, start.repository_or_here())
-    with slots.hold(place.slot, cache_folder() / "locks"):
+    with slots.hold([place.slot], cache_folder() / "locks"):
         found = sampling.draw(path, prompt, tokens, temperature, seed, place.settings, place.data)
     if as_json:
         print_json(asdict(found))

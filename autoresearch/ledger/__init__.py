@@ -3,7 +3,7 @@
 from autoresearch.ledger.alive import check_free, is_alive, state
 from autoresearch.ledger.backup import back_up
 from autoresearch.ledger.draws import standard_error
-from autoresearch.ledger.queries import current, lasted, log_rows, newest, results_tsv, status
+from autoresearch.ledger.queries import current, decided, lasted, log_rows, merged, newest, results_tsv, status
 from autoresearch.ledger.rows import BROKEN, UNSCORED, VERDICTS, Call, Event, Experiment, Session, Trial
 from autoresearch.ledger.store import MESSAGES, Ledger
 
@@ -21,9 +21,11 @@ __all__ = [
     "back_up",
     "check_free",
     "current",
+    "decided",
     "is_alive",
     "lasted",
     "log_rows",
+    "merged",
     "newest",
     "results_tsv",
     "standard_error",

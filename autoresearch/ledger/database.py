@@ -11,7 +11,7 @@ from autoresearch.errors import GOES_ON, UserError, refusal
 
 BUSY_TIMEOUT = 10.0  # s to wait for another writer
 # Migration k brings a ledger from version k - 1 to version k, which PRAGMA user_version holds. Append only.
-_SCRIPTS = ("schema.sql", "lines.sql", "briefly.sql")
+_SCRIPTS = ("schema.sql", "lines.sql", "briefly.sql", "slots.sql")
 MIGRATIONS = [resources.files("autoresearch.ledger").joinpath(name).read_text("utf-8") for name in _SCRIPTS]
 NO_SESSION = "no session yet: start one with `autoresearch run`"
 
@@ -66,7 +66,7 @@ def _open(path: Path, readonly: bool, migrations: Sequence[str]) -> sqlite3.Conn
     if not readonly:
         _make_folder(path.parent)
     uri = f"{path.absolute().as_uri()}?mode={'ro' if readonly else 'rwc'}"
-    connection = sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT, isolation_level=None)
+    connection = sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False)
     connection.row_factory = sqlite3.Row
     try:
         if _version(connection, path, migrations) == 0 and readonly:

@@ -66,9 +66,9 @@ _COST = """
 
 _TIMES = """
     SELECT coalesce(sum(train_seconds), 0.0) AS train, coalesce(sum(score_seconds), 0.0) AS score,
-           coalesce(sum(setup_seconds), 0.0) AS setup, min(started) FILTER (WHERE outcome IS NULL) AS running,
+           coalesce(sum(setup_seconds), 0.0) AS setup, sum(:now - started) FILTER (WHERE outcome IS NULL) AS running,
            (SELECT coalesce(sum(json_extract(data, '$.seconds')), 0.0) FROM events
-            WHERE session_id = :session AND kind IN ('proposed', 'broken')) AS agent_wait
+            WHERE session_id = :session AND kind = 'waited') AS agent_wait
     FROM trials WHERE session_id = :session AND purpose != 'total'
 """
 
@@ -76,18 +76,18 @@ _TOTAL = "SELECT data FROM events WHERE session_id = :session AND kind = 'total'
 
 _RUNNING = """
     SELECT n, purpose, seed, trials.started FROM trials JOIN experiments ON experiments.id = experiment_id
-    WHERE trials.session_id = :session AND outcome IS NULL ORDER BY trials.id DESC LIMIT 1
+    WHERE trials.session_id = :session AND outcome IS NULL ORDER BY trials.id LIMIT 1
 """
 
-# When each process began to work on the session, and when it was last heard of.
+# When each process began to work on the session, on how many slots, and when it was last heard of.
 _SPANS = f"""
     WITH heard AS (
       SELECT at FROM events WHERE session_id = :session AND kind NOT IN {MESSAGES}
       UNION ALL SELECT coalesce(ended, started) FROM trials WHERE session_id = :session
     ), span AS (
-      SELECT began, lead(began) OVER (ORDER BY id) AS next FROM spans WHERE session_id = :session
+      SELECT began, slots, lead(began) OVER (ORDER BY id) AS next FROM spans WHERE session_id = :session
     )
-    SELECT began, (SELECT max(at) FROM heard WHERE at >= began AND (next IS NULL OR at < next)) AS seen
+    SELECT began, slots, (SELECT max(at) FROM heard WHERE at >= began AND (next IS NULL OR at < next)) AS seen
     FROM span ORDER BY began
 """
 
@@ -102,6 +102,18 @@ def newest(ledger: Ledger, session: Session) -> int | None:
     sql = "SELECT max(n) AS n FROM experiments WHERE session_id = :session"
     number: int | None = ledger.query(sql, session=session.id)[0]["n"]
     return number
+
+
+def merged(ledger: Ledger, session: Session, origin: int) -> int | None:
+    """The experiment that makes the change of another one to a newer incumbent."""
+    sql = "SELECT n FROM experiments WHERE session_id = :session AND origin = :origin"
+    return next((int(row["n"]) for row in ledger.query(sql, session=session.id, origin=origin)), None)
+
+
+def decided(ledger: Ledger, session: Session) -> int:
+    """How many experiments are settled, without the base."""
+    sql = "SELECT count(*) FROM experiments WHERE session_id = :session AND n > 0 AND state = 'settled'"
+    return int(ledger.query(sql, session=session.id)[0][0])
 
 
 def lasted(ledger: Ledger, session: Session, count: int) -> list[float]:
@@ -177,33 +189,32 @@ def _total(ledger: Ledger, session: Session) -> dict[str, Any] | None:
 
 
 def _running(ledger: Ledger, session: Session) -> dict[str, Any] | None:
-    """The trial that runs now: experiment, purpose, seed, and since when."""
+    """The trial that runs now, for longest if there are several: experiment, purpose, seed, and since when."""
     rows = ledger.query(_RUNNING, session=session.id) if alive.is_alive(session) else []
     return dict(rows[0]) if rows else None
 
 
 def time_split(ledger: Ledger, session: Session, now: float) -> dict[str, float]:
-    """Seconds by what they were spent on: train, score, setup, agent_wait, and idle for the rest.
+    """Seconds of slots by what they were spent on: train, score, setup, agent_wait, and idle for the rest.
 
     Only time in which a process worked on the session counts. A trial that runs now counts as training.
     """
-    split: dict[str, float] = dict(ledger.query(_TIMES, session=session.id)[0])
+    split: dict[str, float] = dict(ledger.query(_TIMES, session=session.id, now=now)[0])
     running = split.pop("running")
     if running is not None and alive.is_alive(session):
-        split["train"] += now - running
+        split["train"] += running
     split["idle"] = max(0.0, _worked(ledger, session, now) - sum(split.values()))
     return split
 
 
 def _worked(ledger: Ledger, session: Session, now: float) -> float:
-    """Seconds in which a process worked on the session."""
-    rows = ledger.query(_SPANS, session=session.id)
-    spans: list[tuple[float, float]] = [(row["began"], row["seen"] or row["began"]) for row in rows]
+    """Seconds in which a process worked on the session, times its slots."""
+    spans = [dict(row) for row in ledger.query(_SPANS, session=session.id)]
     if spans and session.ended is not None:
-        spans[-1] = spans[-1][0], session.ended
+        spans[-1]["seen"] = session.ended
     elif spans and alive.is_alive(session):
-        spans[-1] = spans[-1][0], now
-    return sum(max(0.0, seen - began) for began, seen in spans)
+        spans[-1]["seen"] = now
+    return float(sum(span["slots"] * max(0.0, (span["seen"] or span["began"]) - span["began"]) for span in spans))
 
 
 def results_tsv(ledger: Ledger, session: Session) -> str:

@@ -1,9 +1,11 @@
 """The ledger: a SQLite database that remembers every session, experiment, trial, model call and event.
 
-One process writes, any number read meanwhile. A call that writes is one transaction, on disk when it returns.
+One process writes, any number read meanwhile; its threads may share one ledger. A call that writes is one transaction,
+on disk when it returns.
 """
 
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,6 +35,7 @@ class Ledger:
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self.path = path
         self.connection = connection
+        self._lock = threading.RLock()
 
     @classmethod
     def open(cls, path: Path, readonly: bool = False) -> "Ledger":
@@ -94,28 +97,28 @@ class Ledger:
         """All sessions, oldest first."""
         return self._rows(Session, "ORDER BY created, id")
 
-    def update_session(self, id: int, **columns: Any) -> Session:
+    def update_session(self, id: int, slots: int = 1, **columns: Any) -> Session:
         """Set columns. Three fill in others that are not given.
 
-        `pid` says that this process works on the session from now on: it sets `pid_started` and, the first
-        time, `started`. Raises UserError if another one does. `state` sets `ended`, or clears it again.
+        `pid` says that this process works on the session from now on, on so many `slots`: it sets `pid_started` and,
+        the first time, `started`. Raises UserError if another one does. `state` sets `ended`, or clears it again.
         """
         with self._transaction():
             session = self._rows(Session, "WHERE id = ?", id)[0]
             if columns.get("pid") is not None:
-                columns = self._begin(session, columns)
+                columns = self._begin(session, columns, slots)
             if "state" in columns:
                 columns.setdefault("ended", time.time() if columns["state"] == "ended" else None)
             return self._update(Session, id, columns)
 
-    def _begin(self, session: Session, columns: dict[str, Any]) -> dict[str, Any]:
+    def _begin(self, session: Session, columns: dict[str, Any], slots: int) -> dict[str, Any]:
         if columns["pid"] != session.pid:
             alive.check_free(session)
         now = time.time()
         born = alive.born(columns["pid"])
         if (session.pid, session.pid_started) != (columns["pid"], born):
-            sql = "INSERT INTO spans (session_id, pid, began) VALUES (?, ?, ?)"
-            self.connection.execute(sql, (session.id, columns["pid"], now))
+            sql = "INSERT INTO spans (session_id, pid, began, slots) VALUES (?, ?, ?, ?)"
+            self.connection.execute(sql, (session.id, columns["pid"], now, slots))
         return {"pid_started": born, "started": session.started or now, **columns}
 
     # --- experiments
@@ -212,6 +215,14 @@ class Ledger:
         with self._transaction():
             return self._update(Call, id, columns)
 
+    def renumber(self, session_id: int, told: int, n: int, since: float) -> None:
+        """What was written down since then of the making of an experiment that was to be `told` belongs to `n`."""
+        if told != n:
+            with self._transaction() as connection:
+                for table, when in (("calls", "started"), ("events", "kind IN ('proposed', 'broken', 'absent') AND at")):
+                    sql = f"UPDATE {table} SET n = ? WHERE session_id = ? AND n = ? AND {when} >= ?"
+                    connection.execute(sql, (n, session_id, told, since))
+
     def calls(self, session_id: int, n: int | None = None) -> list[Call]:
         """In the order in which they were recorded, perhaps of one experiment."""
         where = "WHERE session_id = ? AND (? IS NULL OR n = ?) ORDER BY id"
@@ -256,17 +267,17 @@ class Ledger:
 
     def query(self, sql: str, **values: Any) -> list[sqlite3.Row]:
         """The rows that a question gives; `:name` in it stands for a value."""
-        with database.explained(self.path):
+        with self._lock, database.explained(self.path):
             return self.connection.execute(sql, values).fetchall()
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with database.explained(self.path), database.transaction(self.connection):
+        with self._lock, database.explained(self.path), database.transaction(self.connection):
             yield self.connection
 
     def _rows(self, kind: type[Row], where: str, *values: Any, columns: str = "*") -> list[Row]:
         sql = f"SELECT {columns} FROM {TABLES[kind]} {where}"
-        with database.explained(self.path):
+        with self._lock, database.explained(self.path):
             found = self.connection.execute(sql, values).fetchall()
         return [decode(kind, row) for row in found]
 

@@ -12,17 +12,17 @@ from autoresearch import ledger
 from autoresearch.measure.attack import Inspection
 from autoresearch.measure.log import plain
 from autoresearch.measure.result import Progress
+from autoresearch.reporter import Reporter
 from autoresearch.running import Recorder, Running
-from autoresearch.session import Reporter
 from autoresearch.start import Place
 from autoresearch.views.board import board
 from autoresearch.views.words import duration
 
 STYLES = {"keep": "bold green", "discard": "dim", "crash": "red", "suspect": "bold red", "invalid": "yellow"}
-HIDDEN = {"trial"}
+HIDDEN = {"trial", "waited"}
 REFRESH = 2.0  # a second
 LONGEST = 1000  # characters of a line
-WAITING = {"proposed": "is about to be measured", "trial": "starts", "measured": "is between two trials"}
+WAITING = {"proposed": "is about to be measured", "waited": "is about to be measured", "trial": "starts", "measured": "is between two trials"}
 
 
 class Screen:
@@ -105,7 +105,7 @@ class Live(Reporter):
             self.say(f"WEAK: {weakness}", "bold red")
         if dirty:
             self.say(f"{place.config.train} has changes that are not committed: they are not used", "yellow")
-        self.say(f"session {row.tag} on {place.slot.name}, budget {place.settings.budget}, agent {row.agent}")
+        self.say(f"session {row.tag} on {', '.join(slot.name for slot in place.slots)}, budget {place.settings.budget}, agent {row.agent}")
         self.screen.last, self.screen.most_usd = ("opened", None, time.time()), place.config.max_usd
         self._look()
 

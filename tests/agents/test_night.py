@@ -50,9 +50,9 @@ def test_a_server_that_is_away_or_an_agent_that_is_broken_never_ends_the_night(
     with night(repository, quick, bytes_data, away) as session:
         reasons = []
         for _ in range(5):  # the clock of its absences is wound on by hand
-            session.limits.max_experiments = len(session.ledger.experiments(1)) or 1
+            session.limits.max_experiments = max(1, len(session.ledger.experiments(1)))
             reasons.append(session.run())
-            session.desk.standing = replace(session.desk.standing, until=0.0)
+            session.candidates.desk.standing = replace(session.candidates.desk.standing, until=0.0)
         rows = session.ledger.experiments(1)
         kinds = [event.kind for event in session.ledger.events(1)]
     assert set(reasons) == {"max experiments"}

@@ -14,7 +14,7 @@ BETTER = SOURCE.replace("LINE_9 = 9", "LINE_9 = 99")
 
 def brief(*done, source=SOURCE):
     history = [SimpleNamespace(params=params) for params in ({}, *done)]
-    return SimpleNamespace(n=len(history), seed=0, source=source, history=history, feedback=[])
+    return SimpleNamespace(n=len(history), seed=0, source=source, history=history, pending=[], feedback=[])
 
 
 @pytest.fixture

@@ -37,7 +37,8 @@ from autoresearch.limits import Limits
 from autoresearch.measure.result import Result
 from autoresearch.measure.trial import measure
 from autoresearch.plumbing import Plumbing
-from autoresearch.session import Reporter, Session
+from autoresearch.reporter import Reporter
+from autoresearch.session import Session
 from autoresearch.workspace import Workspace
 
 NEVER = 10**9

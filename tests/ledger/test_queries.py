@@ -169,8 +169,8 @@ def test_time_is_split_and_the_rest_is_idle(ledger, session):
     experiment = base(ledger, session, scores=())
     trial(ledger, experiment, val_bpb=1.5, train_seconds=30.0, setup_seconds=5.0, score_seconds=10.0)
     trial(ledger, experiment, "crash", train_seconds=10.0, setup_seconds=5.0)
-    ledger.event(session.id, "proposed", "x", data={"seconds": 7.0})
-    ledger.event(session.id, "broken", "x")
+    ledger.event(session.id, "proposed", "x", data={"seconds": 70.0})  # while a trial ran
+    ledger.event(session.id, "waited", "x", data={"seconds": 7.0})
     split = package.status(ledger, session, began + 100)["time_split"]
     assert split == {"train": 40, "setup": 10, "score": 10, "agent_wait": 7, "idle": pytest.approx(33)}
     running = ledger.start_trial(session.id, experiment.id, "screen", 1, "b")

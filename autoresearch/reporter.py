@@ -1,0 +1,26 @@
+"""Who hears what a session does."""
+
+from typing import TYPE_CHECKING, Any
+
+from autoresearch import ledger
+from autoresearch.measure.attack import Inspection
+from autoresearch.measure.result import Progress
+
+if TYPE_CHECKING:
+    from autoresearch.start import Place
+
+
+class Reporter:
+    """Hears what happens; views override what they show."""
+
+    def opened(self, row: ledger.Session, place: "Place", found: Inspection, dirty: bool) -> None:
+        """A session begins or goes on."""
+
+    def closed(self, row: ledger.Session, reason: str, branch_follows: bool) -> None:
+        """It ended."""
+
+    def event(self, kind: str, n: int | None, text: str, data: dict[str, Any]) -> None:
+        """Something happened that the ledger remembers too."""
+
+    def progress(self, n: int, purpose: str, progress: Progress) -> None:
+        """A trial moved on."""

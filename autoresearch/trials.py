@@ -1,0 +1,84 @@
+"""One trial of a session: its seed, its caps, the referee, and what is written down of it."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from autoresearch import described
+from autoresearch.artefacts import Artefacts
+from autoresearch.evidence import Evidence, known
+from autoresearch.ledger import Experiment, Ledger, Session
+from autoresearch.measure.data import Dataset
+from autoresearch.measure.result import Result
+from autoresearch.measure.settings import Settings
+from autoresearch.pipeline import Baton
+from autoresearch.reporter import Reporter
+from autoresearch.upkeep import Upkeep
+
+KEEP_AUDIT = 4  # times as many audited positions before a keep
+
+
+@dataclass
+class Trials:
+    """Runs the trials of one session; the baton is put down while the referee is at work."""
+
+    row: Session
+    ledger: Ledger
+    runs: Path
+    data: Dataset
+    identity: dict[str, Any]
+    measure: Callable[..., Result]
+    baton: Baton
+    upkeep: Upkeep
+    reporter: Reporter
+    tell: Callable[..., None]
+
+    def run(self, evidence: Evidence, candidate: Experiment, purpose: str, slot: Settings) -> None:
+        """Measure what a trial of this purpose measures (evidence.subject). Raises UserError where none can be run."""
+        self.upkeep.before_trial(slot.gpu)
+        seed = evidence.seed(candidate, purpose)
+        experiment = evidence.subject(candidate, purpose)
+        k = evidence.begun(experiment)
+        trial = self.ledger.start_trial(self.row.id, experiment.id, purpose, seed, known(experiment.blob))
+        self.tell("trial", experiment.n, purpose, seed=seed)
+        result = self._measure(evidence, experiment, purpose, seed, slot, keep_caches=purpose == "base" and k == 0)
+        about = {"purpose": purpose, "blob": trial.blob, "started": trial.started, "ended": time.time()}
+        files = Artefacts(self.runs / self.row.tag / str(experiment.n))
+        files.write_trial(k, result, about | {"identity": self.identity})
+        self.ledger.end_trial(trial.id, result.outcome, result.val_bpb, result.as_json() | {"identity": self.identity})
+        beside = " (the incumbent, for comparison)" if purpose == "sentinel" else ""
+        self.tell("measured", experiment.n, described.measured(result) + beside, seconds=round(result.total_seconds, 1))
+        if purpose == "sentinel" and (drifted := evidence.drifted(experiment)):
+            self.tell("drift", experiment.n, drifted)
+        self.upkeep.after_trial(result)
+
+    def _measure(
+        self, evidence: Evidence, experiment: Experiment, purpose: str, seed: int, slot: Settings, keep_caches: bool
+    ) -> Result:
+        settings = self._settings(evidence, purpose, slot)
+        hopeless = evidence.hopeless_above(experiment) if purpose == "screen" else None
+
+        def may_keep(bpb: float) -> bool:
+            with self.baton:
+                return purpose == "rerun" and evidence.may_keep(experiment, bpb)
+
+        with self.baton.laid_down():
+            return self.measure(
+                known(experiment.text),
+                seed,
+                settings,
+                self.data,
+                watch=lambda progress: self.reporter.progress(experiment.n, purpose, progress),
+                loses_above=hopeless,
+                wants_holdout=may_keep,
+                keep_caches=keep_caches,
+            )
+
+    def _settings(self, evidence: Evidence, purpose: str, slot: Settings) -> Settings:
+        """Those of the slot, with caps that follow from the base and a deeper audit before a keep."""
+        audit = slot.audit * (KEEP_AUDIT if purpose == "rerun" else 1)
+        setup, score = evidence.base_seconds() or (None, None)
+        caches = self.runs / self.row.tag / "caches"
+        return replace(slot, audit=audit, base_setup=setup, base_score=score, caches=caches)
