@@ -108,6 +108,9 @@ class Session:
                     self._finish_all()
             finally:
                 self.pipeline.close()
+                for slot in (self.settings, *self.others):
+                    if slot.lobby is not None:
+                        slot.lobby.close()
         return reason
 
     def _search(self) -> str:

@@ -1,6 +1,6 @@
 """From a configuration to something that can run: the repository, the data, the slot, the session."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from autoresearch.measure import attack, machine
 from autoresearch.measure.cell import CellError
 from autoresearch.measure.clock import Budget
 from autoresearch.measure.data import Dataset
+from autoresearch.measure.guest import Lobby
 from autoresearch.measure.settings import Settings
 from autoresearch.slots import Slot
 from autoresearch.workspace import Workspace
@@ -42,7 +43,7 @@ class Place:
     @property
     def others(self) -> tuple[Settings, ...]:
         """How trials run on the other slots."""
-        return tuple(replace(self.settings, cores=slot.cores, gpu=slot.gpu) for slot in self.slots[1:])
+        return tuple(settings(self.config, slot) for slot in self.slots[1:])
 
     @property
     def runs(self) -> Path:
@@ -112,6 +113,7 @@ def settings(config: Config, slot: Slot) -> Settings:
         memory=machine.memory_bytes() // (1 + len(config.slots)),
         eval_rows=config.eval_rows or EVAL_ROWS[slot.device],
         eval_batch=EVAL_BATCH[slot.device],
+        lobby=Lobby() if slot.gpu else None,
     )
 
 

@@ -3,14 +3,17 @@
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from autoresearch.measure import wire
 from autoresearch.measure.cell import Cell, CellError, CellSpec
 from autoresearch.measure.data import Dataset
-from autoresearch.measure.settings import Settings
+
+if TYPE_CHECKING:
+    from autoresearch.measure.settings import Settings
 
 PACKAGE = Path(__file__).resolve().parents[1]
 INSIDE = PACKAGE / "measure" / "inside.py"
@@ -24,34 +27,83 @@ class Guest:
     cell: Cell
     channel: wire.Channel
 
+    def leave(self) -> None:
+        """Kill it with all its children."""
+        try:
+            self.cell.kill()
+        finally:
+            self.channel.close()
+
 
 @contextmanager
 def invite(
-    mode: str, source: str, seed: int, settings: Settings, data: Dataset, fds: Sequence[int] = ()
+    mode: str, source: str, seed: int, settings: "Settings", data: Dataset, fds: Sequence[int] = ()
 ) -> Iterator[Guest]:
     """A guest that runs `inside.py MODE`; killed with all its children on leaving. Raises CellError."""
-    channel, theirs = wire.Channel.pair()
+    guest = settings.lobby.take(mode, settings, data) if settings.lobby else None
+    guest = guest or _arrive(mode, settings, data)
     try:
-        with Cell.start(_spec(mode, theirs.fileno(), settings, data)) as cell:
-            theirs.close()
-            try:
-                _hello(channel, source, seed, settings, data, fds)
-            except wire.Closed as closed:  # nothing of train.py has run yet
-                raise CellError(f"a cell ended before it was told what to do: {closed}") from None
-            yield Guest(cell, channel)
+        try:
+            _hello(guest.channel, source, seed, settings, data, fds)
+        except wire.Closed as closed:  # nothing of train.py has run yet
+            raise CellError(f"a cell ended before it was told what to do: {closed}") from None
+        yield guest
+    finally:
+        guest.leave()
+
+
+class Lobby:
+    """Guests that wait in cells of their own, with torch imported, so that the next trial or score begins at once.
+
+    Nobody has told them anything: no source, no data, and a card they have not touched. Waiting costs host memory, and
+    importing some seconds of other cores, so there is one for each GPU and none on a CPU.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, tuple[Guest, CellSpec]] = {}
+
+    def fill(self, settings: "Settings", data: Dataset) -> None:
+        """Have one guest wait for each task of a trial. Where none can be started, the trial will say why."""
+        for mode in ("claim", "audit", "train"):
+            if mode not in self._waiting:
+                with suppress(CellError):
+                    self._waiting[mode] = _arrive(mode, settings, data, early=True), _plain(settings, data)
+
+    def take(self, mode: str, settings: "Settings", data: Dataset) -> Guest | None:
+        """The guest that waits for such a task; None if there is none, it has died, or is not as it would be now."""
+        guest, spec = self._waiting.pop(mode, (None, None))
+        if guest is not None and (spec != _plain(settings, data) or not guest.cell.running()):
+            guest.leave()
+            return None
+        return guest
+
+    def close(self) -> None:
+        """Send everybody home."""
+        while self._waiting:
+            self._waiting.popitem()[1][0].leave()
+
+
+def _arrive(mode: str, settings: "Settings", data: Dataset, early: bool = False) -> Guest:
+    """A guest that has not been told anything yet; an `early` one imports torch meanwhile. Raises CellError."""
+    channel, theirs = wire.Channel.pair()
+    program = [sys.executable, "-I", "-u", str(INSIDE), mode, *(["early"] if early else [])]
+    try:
+        return Guest(Cell.start(replace(_plain(settings, data), program=program, fds={3: theirs.fileno()})), channel)
+    except BaseException:
+        channel.close()
+        raise
     finally:
         theirs.close()
-        channel.close()
 
 
-def _spec(mode: str, descriptor: int, settings: Settings, data: Dataset) -> CellSpec:
+def _plain(settings: "Settings", data: Dataset) -> CellSpec:
+    """The cell of any guest, without what runs in it."""
     threads = str(settings.threads)
     environment = {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
     if settings.gpu is not None:
         environment["CUDA_VISIBLE_DEVICES"] = settings.gpu
     return CellSpec(
-        program=[sys.executable, "-I", "-u", str(INSIDE), mode],
-        fds={3: descriptor},
+        program=[],
         read=READABLE,
         library=data.readable_library(),
         threads_only=settings.budget.unit == "cpu",
@@ -65,7 +117,7 @@ def _spec(mode: str, descriptor: int, settings: Settings, data: Dataset) -> Cell
 
 
 def _hello(
-    channel: wire.Channel, source: str, seed: int, settings: Settings, data: Dataset, fds: Sequence[int]
+    channel: wire.Channel, source: str, seed: int, settings: "Settings", data: Dataset, fds: Sequence[int]
 ) -> None:
     text = wire.sealed("train.py", source.encode())
     try:

@@ -1,4 +1,4 @@
-"""Runs inside a cell, next to code that is not to be trusted: `inside.py train|claim|audit|sample`.
+"""Runs inside a cell, next to code that is not to be trusted: `inside.py train|claim|audit|sample [early]`.
 
 Descriptor 3 is the channel to the referee. The source of train.py comes over it, never from a path. torch is
 imported only if train.py imports it: a numpy train.py starts in a quarter of a second. Nothing here is believed:
@@ -233,6 +233,8 @@ def main() -> int:
     """Say hello, do the one task, and report how it ended."""
     gc.disable()  # until agent code runs: collecting while torch is imported takes a tenth of the time, for nothing
     channel = wire.Channel(socket.socket(fileno=3), receive_fds=wire.FDS_FROM_REFEREE)
+    if sys.argv[2:] == ["early"]:
+        importlib.import_module(_library(importlib.import_module("torch")))
     hello = channel.receive()
     assert hello is not None
     source = os.pread(hello.fds[0], wire.SOURCE_LIMIT, 0).decode()

@@ -5,6 +5,9 @@ cell *claims* a loss for every token; it may lie. Then another cell, which knows
 full logits at randomly drawn positions of windows whose continuation has been replaced: it does not hold the
 answer, so it cannot peek at it, and the claimer could not know where it would be asked. What the two disagree
 about, on average, is added to the claim: lying inside the tolerance buys nothing.
+
+The two never run at the same time: the claimer holds the answers, and a card or a cache that it shares with the auditor
+would be a clock to tick them with.
 """
 
 import builtins

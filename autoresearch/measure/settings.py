@@ -1,9 +1,10 @@
 """What is equal for every trial of a session: the budget, the device, what is evaluated and how."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from autoresearch.measure.clock import Budget
+from autoresearch.measure.guest import Lobby
 
 CHECKPOINT_LIMIT = 4 << 30  # bytes
 SETUP_CAP = 180.0  # s, before the base's own setup is known
@@ -16,7 +17,7 @@ class Settings:
 
     `cores` are the CPU cores of the slot, `gpu` the UUID of its card. `base_setup` and `base_score` are what the
     base took in seconds (None until it has been measured); the caps on later trials follow from them. `caches` is
-    where the base's compile cache is kept.
+    where the base's compile cache is kept. `lobby` holds cells that were started ahead.
     """
 
     budget: Budget
@@ -32,6 +33,7 @@ class Settings:
     base_score: float | None = None
     caches: Path | None = None
     layers_off: frozenset[str] = frozenset()
+    lobby: Lobby | None = field(default=None, compare=False)
 
     @property
     def setup_cap(self) -> float:

@@ -128,6 +128,8 @@ def train(
             result.grade = "WEAK" if result.weaknesses else "STRONG"
             try:
                 clock = _setup(keeper, settings, data, watch)
+                if settings.lobby is not None:
+                    settings.lobby.fill(settings, data)
                 _until_the_bell(keeper, clock, settings, watch)
                 _check_stops(keeper.watchdog, settings)
                 if caches is not None:

@@ -1,0 +1,234 @@
+"""Experiments an hour: ours against a plain loop, where the time goes, and what several slots bring.
+
+    python benchmarks/throughput.py [--experiments 8] [--only loops|slots] [--think 5] [--train 15s]
+
+The agent takes `--think` seconds to answer and changes one constant a little; no proposal is a gain. The plain loop asks it,
+measures what it says with the same referee, writes a line, and asks again. Both run in turn, on the same slot. "Ideal" is a
+slot that trains and does nothing else.
+
+The slots get a numpy trial of 4 s that waits most of its time, as the host of a GPU does: what is measured is the program,
+not how many cores this machine has.
+"""
+
+import argparse
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import fmean
+from typing import Any, Literal
+
+import git
+
+from autoresearch import ledger, probing, start
+from autoresearch.agents import Proposal
+from autoresearch.brief import Brief
+from autoresearch.ledger import Ledger
+from autoresearch.limits import Limits
+from autoresearch.measure.clock import Budget
+from autoresearch.measure.data import Dataset
+from autoresearch.measure.result import Result
+from autoresearch.measure.settings import Settings
+from autoresearch.measure.trial import measure
+from autoresearch.pipeline import spare
+from autoresearch.session import Session
+from autoresearch.workspace import Workspace
+
+WAITING = '''"""Waits for its budget to pass."""
+
+import time
+
+import numpy as np
+
+SMALL = 0.0
+
+
+def train(trial):
+    trial.start()
+    while trial.progress < 0.97:
+        time.sleep(0.01)
+    counts = np.bincount(trial.rows[:64].ravel(), minlength=trial.vocab_size) + 1.0
+    trial.save({"logits": np.log(counts).astype(np.float32)}, {})
+
+
+def load(state, config, device):
+    return lambda tokens: np.broadcast_to(state["logits"], (*tokens.shape, len(state["logits"])))
+'''
+
+
+class Slow:
+    """Thinks for so many seconds, and then appends a comment with a new constant: a change without effect."""
+
+    name, model, repairs = "slow", None, 0
+    thinks: Literal["elsewhere"] = "elsewhere"
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+    def check(self) -> None:
+        """It can always work."""
+
+    def propose(self, brief: Brief) -> Proposal:
+        return self.change(brief.source, brief.n)
+
+    def change(self, text: str, n: int) -> Proposal:
+        """The same without a brief."""
+        time.sleep(self.seconds)
+        return Proposal(f"{text}\nNOTHING_{n} = {n}.0\n", f"nothing {n}")
+
+
+@contextmanager
+def repository(text: str) -> Iterator[Path]:
+    """A git repository with one train.py."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        (root / "train.py").write_text(text)
+        (root / ".gitignore").write_text("/runs/\n")
+        with git.Repo.init(root) as repo, repo.config_writer() as config:
+            config.set_value("user", "name", "benchmark").set_value("user", "email", "benchmark@localhost")
+            repo.git.add("-A")
+            repo.git.commit("-m", "base")
+        yield root
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Trials in a row, the seconds in which they ended, and those that slots waited for the agent.
+
+    The first trial of each slot is left out: what came before it happens once a night.
+    """
+
+    results: list[Result]
+    seconds: float
+    waited: float
+
+    @classmethod
+    def of(cls, times: list[tuple[float, Result]], slots: int, waited: list[float]) -> "Stretch":
+        """From the time at which each trial ended, and the waits before them."""
+        times = sorted(times, key=lambda each: each[0])
+        return cls([result for _, result in times[slots:]], times[-1][0] - times[slots - 1][0], sum(waited[slots:]))
+
+    @classmethod
+    def together(cls, stretches: list["Stretch"]) -> "Stretch":
+        """Several stretches as one."""
+        results = [result for each in stretches for result in each.results]
+        return cls(results, sum(each.seconds for each in stretches), sum(each.waited for each in stretches))
+
+    @property
+    def an_hour(self) -> float:
+        """Trials an hour."""
+        return 3600 * len(self.results) / self.seconds
+
+
+class Searching:
+    """A session in a repository."""
+
+    def __init__(self, root: Path, store: Ledger, text: str, data: Dataset, slots: list[Settings], agent: Slow) -> None:
+        workspace = Workspace(root)
+        row = store.create_session("t", "autoresearch/t", workspace.head(), agent.name, "default", {}, {}, 5)
+        row = store.update_session(row.id, state="running", pid=os.getpid(), slots=len(slots))
+        self.session = Session(
+            row=row,
+            ledger=store,
+            workspace=workspace,
+            agent=agent,
+            settings=slots[0],
+            others=tuple(slots[1:]),
+            data=data,
+            runs=root / "runs",
+            program=root / "program.md",
+            base=text,
+            identity={},
+            replicates=2,
+            limits=Limits(max_experiments=1),
+            ahead=len(slots),
+            spare=spare([slot.cores for slot in slots]),
+        )
+        self.session.run()  # the base, and what is done once
+
+    def go_on(self, experiments: int) -> Stretch:
+        """So many more experiments."""
+        store, row = self.session.ledger, self.session.row
+        newest = max(trial.id for trial in store.trials(row.id))
+        seen = store.events(row.id)[-1].id
+        self.session.limits.max_experiments = ledger.decided(store, row) + experiments
+        self.session.run()
+        waited = [float((event.data or {})["seconds"]) for event in store.events(row.id, after=seen, kind="waited")]
+        trials = store.trials_after(row.id, newest)
+        times = [(trial.ended or 0.0, Result(**_known(trial.result))) for trial in trials]
+        return Stretch.of(times, len(self.session.others) + 1, waited)
+
+
+def _known(result: dict[str, Any]) -> dict[str, Any]:
+    return {name: result[name] for name in vars(Result()) if name in result}
+
+
+def plain(text: str, data: Dataset, settings: Settings, agent: Slow, experiments: int) -> Stretch:
+    """A loop as one writes it in an evening."""
+    times = []
+    for n in range(experiments):
+        proposal = agent.change(text, n)
+        result = measure(proposal.text, n, settings, data)
+        with tempfile.TemporaryFile("w") as table:
+            table.write(f"{n}\t{result.val_bpb}\n")
+        times.append((time.time(), result))
+    return Stretch.of(times, 1, [agent.seconds] * experiments)
+
+
+def loops(text: str, name: str, data: Dataset, settings: Settings, agent: Slow, experiments: int) -> None:
+    """Ours and the plain loop in turn, half of the experiments each time."""
+    found: dict[str, list[Stretch]] = {"ours": [], "plain": []}
+    with repository(text) as root, Ledger.open(root / "runs" / "ledger.db") as store:
+        searching = Searching(root, store, text, data, [settings], agent)
+        for _ in range(2):
+            found["ours"].append(searching.go_on(experiments // 2))
+            found["plain"].append(plain(text, data, settings, agent, experiments // 2))
+    for loop, stretches in found.items():
+        both = Stretch.together(stretches)
+        parts = ("setup_seconds", "train_seconds", "score_seconds")
+        each = [fmean(getattr(result, part) for result in both.results) for part in parts]
+        rest = fmean(result.total_seconds for result in both.results) - sum(each)
+        between = both.seconds / len(both.results) - sum(each) - rest
+        cells = " | ".join(f"{value:.2f}" for value in (*each, rest, between))
+        ideal = both.an_hour * settings.budget.amount / 3600
+        waits = both.waited / both.seconds
+        print(f"| {name} | {loop} | {len(both.results)} | {both.an_hour:.0f} | {ideal:.0%} | {waits:.1%} | {cells} |", flush=True)
+
+
+def slots(data: Dataset, settings: Settings, agent: Slow, experiments: int) -> None:
+    """The same session on 1, 2 and 4 slots."""
+    one = 0.0
+    settings = replace(settings, budget=Budget.parse("4s"), cores=None, eval_rows=64, eval_batch=64)
+    for count in (1, 2, 4):
+        with repository(WAITING) as root, Ledger.open(root / "runs" / "ledger.db") as store:
+            searching = Searching(root, store, WAITING, data, [settings] * count, agent)
+            stretch = searching.go_on(experiments * count)
+        one = one or stretch.an_hour
+        waits = stretch.waited / stretch.seconds / count
+        print(f"| {count} | {len(stretch.results)} | {stretch.an_hour:.0f} | {stretch.an_hour / one / count:.0%} | {waits:.1%} |", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--experiments", type=int, default=8)
+    parser.add_argument("--think", type=float, default=5.0)
+    parser.add_argument("--train", default="15s")
+    parser.add_argument("--only", choices=["loops", "slots"])
+    options = parser.parse_args()
+    place = start.place({"device": "cpu", "budget": options.train}, start.repository())
+    if options.only != "slots":
+        print("| train.py | loop | trials | an hour | of the ideal | waits for the agent | setup, s | train | score | rest of the trial | between two |")
+        print("|---|---|---|---|---|---|---|---|---|---|---|")
+        own = probing.unmeasured((place.root / "train.py").read_text(), place)
+        for name, text in (("numpy, waiting", WAITING), ("the repository's", own)):
+            loops(text, name, place.data, place.settings, Slow(options.think), options.experiments)
+    if options.only != "loops":
+        print("\n| slots | trials | an hour | of linear | waits for the agent |\n|---|---|---|---|---|")
+        slots(place.data, place.settings, Slow(0.5), options.experiments)
+
+
+if __name__ == "__main__":
+    main()
