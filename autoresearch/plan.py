@@ -24,6 +24,7 @@ CPU: Values = {
     "SOFTCAP": 0.0,
     "BATCH_TOKENS": 1024,
     "MICRO_TOKENS": 1024,
+    "LOSS_TOKENS": 128,  # logits that stay in the core's cache
     "MATRIX_LR": 0.04,
     "EMBED_LR": 0.5,
     "HEAD_LR": 0.02,

@@ -135,8 +135,8 @@ def test_the_loss_in_parts_is_the_loss(train: Any, monkeypatch: pytest.MonkeyPat
     for tokens in (0, 48):
         monkeypatch.setattr(train, "LOSS_TOKENS", tokens)
         model.zero_grad()
-        model.loss(x, x).backward()
-        found.append({name: p.grad.clone() for name, p in model.named_parameters()} | {"loss": model.loss(x, x).detach()})
+        loss = model.backward(x, x)
+        found.append({"loss": loss, **{name: p.grad.clone() for name, p in model.named_parameters()}})
     assert all(torch.allclose(found[0][name], found[1][name], atol=1e-6) for name in found[0])
 
 
@@ -199,7 +199,7 @@ def test_blocks_that_are_alike_are_compiled_once(train: Any, monkeypatch: pytest
         block.compile(backend=counter, dynamic=False)
     rows = torch.randint(64, (2, 33))
     for tokens in (rows[:, :-1].contiguous(), rows[:, :-1], rows[:, 1:]):  # warm-up, batches
-        model.loss(tokens, tokens).backward()
+        model.backward(tokens, tokens)
     kinds = {(block.window, block.value is None) for block in model.blocks}
     assert counter.frame_count == len(kinds) < 7
 
