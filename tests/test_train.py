@@ -204,6 +204,22 @@ def test_blocks_that_are_alike_are_compiled_once(train: Any, monkeypatch: pytest
     assert counter.frame_count == len(kinds) < 7
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")  # the compiler's own
+def test_schedules_compile_nothing(train: Any) -> None:
+    """Learning rate, momentum and decay change at every step; what is compiled is one update for each shape of matrix."""
+    import torch
+    from torch._dynamo.testing import CompileCounter
+
+    counter, matrices = CompileCounter(), [torch.nn.Parameter(torch.randn(8, 4)), torch.nn.Parameter(torch.randn(4, 4))]
+    muon = train.Muon(matrices, torch.float32)
+    muon.update = torch.compile(train.muon_update, backend=counter, dynamic=False)
+    for step in range(12):
+        for matrix in matrices:
+            matrix.grad = torch.randn_like(matrix)
+        muon.step(0.04 * train.lr_scale(step / 12), train.muon_momentum(step), 0.1 * (1 - step / 12) ** 2)
+    assert counter.frame_count == 2
+
+
 def test_updates_are_nearly_orthogonal(train: Any) -> None:
     import torch
 
