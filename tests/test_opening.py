@@ -41,7 +41,7 @@ def test_a_changed_base_is_a_new_session(repository: Path) -> None:
 
 def test_scores_that_cannot_be_compared_are_no_session(repository: Path) -> None:
     tag = opened(repository)
-    with pytest.raises(UserError, match="started with another budget: .* choose a new --tag"):
+    with pytest.raises(UserError, match=r"started with another budget: .* choose a new --tag"):
         opened(repository, budget="30steps")
     with pytest.raises(UserError, match="started with another eval_rows"):
         opened(repository, tag=tag, eval_rows="32")
