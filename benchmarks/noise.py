@@ -84,7 +84,7 @@ def main() -> None:
             steps[kind].append(result.reported["step"])
             cells = f"{result.val_bpb:.4f} | {steps[kind][-1]:.0f} | {time.monotonic() - began:.1f}"
             print(f"| {seed} | {' | '.join(kind)} | {cells} |", flush=True)
-    print("\n| budget | neighbour | steps | mean | sigma | at equal steps | smallest gain kept |\n|---|---|---|---|---|---|---|")
+    print("\n| budget | neighbour | steps | mean | sigma | at equal steps | smallest gain kept |\n|" + "---|" * 7)
     for kind, values in scores.items():
         spread = f"{fmean(steps[kind]):.0f} +- {stdev(steps[kind]):.0f}"
         found = (fmean(values), stdev(values), at_equal_steps(steps[kind], values), smallest_gain(values))

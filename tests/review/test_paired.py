@@ -54,5 +54,6 @@ def test_show_tells_how_a_version_does_on_the_rows_of_its_parent(finished: Path,
     delta = np.mean(scores[1]) - np.mean(scores[0])
     assert shown["rows"]["delta"] == pytest.approx(delta, abs=1e-5) and shown["rows"]["count"] == 64
     assert 0 < shown["rows"]["error"] < 0.1
-    line = f"rows        {shown['rows']['better']} of 64 are better than in experiment 0: {shown['rows']['delta']:+.4f}, "
+    better, change = shown["rows"]["better"], shown["rows"]["delta"]
+    line = f"rows        {better} of 64 are better than in experiment 0: {change:+.4f}, give or take "
     assert line in autoresearch(finished, "show", "1", env=settings_of).stdout
