@@ -203,57 +203,43 @@ def chunks(texts):
 # A whole data set
 
 
+class Files:
+    """The files of a data set while they grow, with the size and the running SHA-256 of each."""
+
+    def __init__(self, folder):
+        self.folder, self.sizes, self.digests = folder, {}, {}
+
+    def append(self, name, data):
+        mode = 0o600 if name.startswith("held/") else 0o644
+        with open(self.folder / name, "ab", opener=lambda path, flags: os.open(path, flags, mode)) as file:
+            file.write(data)
+        self.sizes[name] = self.sizes.get(name, 0) + len(data)
+        self.digests.setdefault(name, hashlib.sha256()).update(data)
+
+    def described(self):
+        return {name: {"size": self.sizes[name], "sha256": sha.hexdigest()} for name, sha in self.digests.items()}
+
+    def sync(self):
+        for name in self.sizes:
+            with open(self.folder / name, "rb") as file:
+                os.fsync(file.fileno())
+
+
 def build(folder, source, vocab_size, seq_len, kind, inputs, progress):
     text = load(kind, inputs, progress)
     splits = split(text.documents, text.free, SHARE[kind])
-    sizes = {name: sum(len(text.documents[digest]) for digest in splits[name]) for name in splits}
-    for name, size in sizes.items():  # a token is at least a byte: tell before the work
-        check_rows(name, (size + len(splits[name])) // seq_len, seq_len)
+    texts = {name: [text.documents[digest] for digest in digests] for name, digests in splits.items()}
+    for name, documents in texts.items():  # a token is at least a byte: tell before the work
+        check_rows(name, (sum(map(len, documents)) + len(documents)) // seq_len, seq_len)
 
     folder.mkdir()
     (folder / "held").mkdir(mode=0o700)
-    files = {}  # name: (size, running sha256)
-
-    def append(name, data):
-        mode = 0o600 if name.startswith("held/") else 0o644
-        with open(folder / name, "ab", opener=lambda path, flags: os.open(path, flags, mode)) as file:
-            file.write(data)
-        size, digest = files.get(name, (0, hashlib.sha256()))
-        digest.update(data)
-        files[name] = (size + len(data), digest)
-
-    ranks, bos, lengths = b"", 0, np.ones(256, np.uint16)
-    if vocab_size != 256:
-        say(f"training a tokenizer of {vocab_size} tokens on {sizes['train'] / 1e6:.1f} MB", progress)
-        bos = vocab_size - 1
-        ranks = train_tokenizer([text.documents[digest] for digest in splits["train"]], bos)
-        lengths = np.array([*map(len, read_ranks(ranks)), 0], np.uint16)
-        append(TOKENIZER, ranks)
-    lengths[bos] = 0
-    append(TOKEN_BYTES, lengths.tobytes())
-
-    counts = {}
-    for name, digests in splits.items():
-        jobs = [(texts, ranks, bos) for texts in chunks(text.documents[digest] for digest in digests)]
-        size = tokens = rows = 0
-        packer = BestFit(seq_len, bos) if name == "train" else Contiguous(seq_len)
-
-        def counted(parts):
-            nonlocal size, tokens
-            for part in parts:
-                size += int(lengths[part].sum())
-                tokens += len(part)
-                yield part
-
-        encoded = track(spread(encode, jobs, sum(sizes.values())), f"encoding {name}", len(jobs), progress)
-        for packed in itertools.chain(map(packer.add, counted(encoded)), packer.finish()):
-            shard = f"train-{rows * (seq_len + 1) * 2 // SHARD:04}.bin"
-            append(shard if name == "train" else f"held/{name}.bin", packed.tobytes())
-            rows += len(packed)
-        if size != sizes[name]:
-            raise UserError(f"{name} has {sizes[name]} bytes, its tokens {size}: please report this")
-        check_rows(name, rows, seq_len)
-        counts[name] = {"documents": len(digests), "bytes": size, "tokens": tokens, "rows": rows}
+    files = Files(folder)
+    ranks, bos, lengths = tokenizer(texts["train"], vocab_size, progress)
+    if ranks:
+        files.append(TOKENIZER, ranks)
+    files.append(TOKEN_BYTES, lengths.tobytes())
+    counts = {name: pack(files, name, texts[name], ranks, bos, lengths, seq_len, progress) for name in splits}
 
     hidden = {text.free[digest] for name in ("val", "holdout") for digest in splits[name]}
     exposed = f"training code can read {folder.parent}: val and holdout are not hidden from it"
@@ -267,16 +253,51 @@ def build(folder, source, vocab_size, seq_len, kind, inputs, progress):
         "splits": counts,
         "duplicates": text.duplicates,
         "skipped": text.skipped,
-        "files": {name: {"size": size, "sha256": sha.hexdigest()} for name, (size, sha) in files.items()},
+        "files": files.described(),
         "versions": {"python": platform.python_version()} | {name: version(name) for name in packages},
         "grade_note": text.grade_note or (exposed if corpus.is_readable(folder) else None),
         "library_root": text.library_root and str(text.library_root),
         "readable_library": text.library and [file for file in text.library if file not in hidden],
     }
-    append("meta.json", (json.dumps(meta, indent=1) + "\n").encode())
-    for name in files:
-        with open(folder / name, "rb") as file:
-            os.fsync(file.fileno())
+    files.append("meta.json", (json.dumps(meta, indent=1) + "\n").encode())
+    files.sync()
+
+
+def tokenizer(texts, vocab_size, progress):
+    """Ranks as train_tokenizer has them (none for plain bytes), the separator, the bytes of each token."""
+    if vocab_size == 256:
+        ranks, bos, lengths = b"", 0, np.ones(256, np.uint16)
+    else:
+        say(f"training a tokenizer of {vocab_size} tokens on {sum(map(len, texts)) / 1e6:.1f} MB", progress)
+        bos = vocab_size - 1
+        ranks = train_tokenizer(texts, bos)
+        lengths = np.array([*map(len, read_ranks(ranks)), 0], np.uint16)
+    lengths[bos] = 0
+    return ranks, bos, lengths
+
+
+def pack(files, name, texts, ranks, bos, lengths, seq_len, progress):
+    """Encode a split, pack it into rows and write them; returns what there is to count."""
+    jobs = [(chunk, ranks, bos) for chunk in chunks(texts)]
+    packer = BestFit(seq_len, bos) if name == "train" else Contiguous(seq_len)
+    wanted, size, tokens, rows = sum(map(len, texts)), 0, 0, 0
+
+    def counted(parts):
+        nonlocal size, tokens
+        for part in parts:
+            size += int(lengths[part].sum())
+            tokens += len(part)
+            yield part
+
+    encoded = track(spread(encode, jobs, wanted), f"encoding {name}", len(jobs), progress)
+    for packed in itertools.chain(map(packer.add, counted(encoded)), packer.finish()):
+        shard = f"train-{rows * (seq_len + 1) * 2 // SHARD:04}.bin"
+        files.append(shard if name == "train" else f"held/{name}.bin", packed.tobytes())
+        rows += len(packed)
+    if size != wanted:
+        raise UserError(f"{name} has {wanted} bytes, its tokens {size}: please report this")
+    check_rows(name, rows, seq_len)
+    return {"documents": len(texts), "bytes": size, "tokens": tokens, "rows": rows}
 
 
 def check_rows(name, rows, seq_len):

@@ -12,7 +12,6 @@ from collections.abc import Callable
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 # ----------------------------------------------------------------------------
 # Constants. Those below fit DEVICE; on another one the session's base starts with others (autoresearch/plan.py).
@@ -42,7 +41,7 @@ SOFTCAP = 15.0  # logits are squashed smoothly to +- this; 0: they are not
 # optimisation
 BATCH_TOKENS = 2**17  # tokens per optimiser step
 MICRO_TOKENS = 2**17  # tokens per forward pass; fewer than BATCH_TOKENS: gradients are accumulated
-LOSS_TOKENS = 0  # tokens whose logits are in memory at a time, computed twice; 0: all of a pass, once
+LOSS_TOKENS = 0  # tokens whose logits are in memory at a time; 0: all of a pass
 MATRIX_LR = 0.042  # Muon: matrices of the blocks
 EMBED_LR = 0.74  # AdamW: token and value embeddings
 HEAD_LR = 0.010  # AdamW: the output head
@@ -199,13 +198,21 @@ class GPT(nn.Module):
         """The summed loss of some positions, hidden [n, dim] and targets [n]."""
         return F.cross_entropy(self.logits(hidden), targets, reduction="sum")
 
-    def loss(self, tokens: Tensor, targets: Tensor) -> Tensor:
-        """The mean loss in nats of targets [B, T]."""
+    def backward(self, tokens: Tensor, targets: Tensor, share: float = 1.0) -> Tensor:
+        """Gradients of `share` of the mean loss of targets [B, T], added to those that are there; returns the loss.
+
+        Logits exist for LOSS_TOKENS at a time: what the head reads gets its gradient part by part, then the blocks.
+        """
         hidden, targets = self.hidden(tokens).flatten(0, 1), targets.flatten()
-        if not LOSS_TOKENS:
-            return self.nats(hidden, targets) / len(targets)
-        parts = zip(hidden.split(LOSS_TOKENS), targets.split(LOSS_TOKENS), strict=True)
-        return sum(checkpoint(self.nats, *part, use_reentrant=False) for part in parts) / len(targets)
+        size = LOSS_TOKENS or len(targets)
+        parts = [part.detach().requires_grad_() for part in hidden.split(size)]
+        total = torch.zeros((), device=hidden.device)
+        for part, answers in zip(parts, targets.split(size), strict=True):
+            loss = self.nats(part, answers) * (share / len(targets))
+            loss.backward()
+            total += loss.detach()
+        hidden.backward(torch.cat([part.grad for part in parts]))
+        return total
 
     def flops_per_token(self, seq_len: int) -> float:
         """Forward and backward: 6 a matrix weight, 12 a channel and position that attention reaches."""
@@ -439,12 +446,8 @@ class Trainer:
 
     def backward(self, x: Tensor, y: Tensor) -> Tensor:
         """Gradients of the mean loss, `rows` at a time."""
-        total = torch.zeros((), device=x.device)
-        for part_x, part_y in zip(x.split(self.rows), y.split(self.rows), strict=True):
-            loss = self.model.loss(part_x, part_y) * (len(part_x) / len(x))
-            loss.backward()
-            total += loss.detach()
-        return total
+        parts = zip(x.split(self.rows), y.split(self.rows), strict=True)
+        return sum(self.model.backward(tokens, targets, len(tokens) / len(x)) for tokens, targets in parts)
 
     def warm_up(self, batch: Tensor, steps: int = 2) -> None:
         """Compile everything on random tokens, and undo what that taught."""

@@ -114,7 +114,7 @@ def _bar(label: str, progress: bool) -> Iterator[Told]:
         console.print(f"downloading {label}", highlight=False)
         yield lambda done, total: None
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console) as bars:
+    columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    with Progress(TextColumn("{task.description}"), *columns, console=console) as bars:
         task = bars.add_task(f"downloading {label}", total=None)
         yield lambda done, total: bars.update(task, completed=done, total=total or None)

@@ -24,6 +24,7 @@ CPU: Values = {
     "SOFTCAP": 0.0,
     "BATCH_TOKENS": 1024,
     "MICRO_TOKENS": 1024,
+    "LOSS_TOKENS": 128,  # logits that stay in the core's cache
     "MATRIX_LR": 0.04,
     "EMBED_LR": 0.5,
     "HEAD_LR": 0.02,
@@ -35,7 +36,7 @@ CPU: Values = {
 }
 CPU_REASON = "the CPU profile, found by hand for 15 CPU-seconds on one core"
 
-# The rules for a card: powers that go through the best public five-minute runs, from a CPU to an H100 (docs/training.md)
+# The rules for a card: powers through the best public five-minute runs, from a CPU to an H100 (docs/training.md)
 PARAMETERS = 63e6  # in matrices and head, at ...
 COMPUTE = 1.3e17  # ... so many effective FLOP in the budget, which one H100 does in five minutes;
 GROWTH = 0.41  # their power in the compute
@@ -127,7 +128,8 @@ def open_for_a_card(text: str) -> bool:
     found = _DEVICE.search(text)
     there = {constant.name: constant.value for constant in source.constants(text)}
     shape = ("DEPTH", "MODEL_DIM", "BATCH_TOKENS", "MICRO_TOKENS")
-    return found is not None and found[1] == "cuda" and all(there.get(name) == SHIPPED.constants[name] for name in shape)
+    as_it_came = all(there.get(name) == SHIPPED.constants[name] for name in shape)
+    return found is not None and found[1] == "cuda" and as_it_came
 
 
 def written(text: str, device: str, values: Values, reason: str) -> str:

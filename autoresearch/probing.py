@@ -118,8 +118,9 @@ def settle(text: str, card: Card, seconds: float, probe: Probe, name: str) -> tu
 
 def _reason(name: str, shape: Shape, speed: float, seconds: float, vocab_size: int) -> str:
     size, tokens = shape.computing(vocab_size) / 1e6, speed * seconds / 1e6
+    trains = f"{name} trains {speed:,.0f} tokens a second of this, {tokens:.0f}M in {seconds:.0f} s"
     what = f"{size:.0f}M parameters in matrices and head, {shape.batch:,} tokens a step"
-    return f"{name} trains {speed:,.0f} tokens a second of this, {tokens:.0f}M in {seconds:.0f} s; {what} (docs/training.md)"
+    return f"{trains}; {what} (docs/training.md)"
 
 
 def _probe_once(text: str, place: Place) -> Result:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import prepare
-from autoresearch import judge, plan, source
+from autoresearch import facts, judge, plan, source
 from autoresearch.measure import attack, machine
 from autoresearch.measure.clock import Budget
 from autoresearch.measure.data import Dataset
@@ -35,7 +35,8 @@ def corpus(device: str, text: str, cache: Path) -> Dataset:
     data = Dataset.open(prepare.prepare(f"files:{text}", vocab, None, device, cache=cache, progress=False))
     train = data.meta["splits"]["train"]
     seconds = time.monotonic() - began
-    print(f"corpus: {train['bytes'] / 1e6:.0f} MB, {train['tokens'] / 1e6:.0f}M tokens, vocabulary {data.vocab_size}, {seconds:.0f} s")
+    size = f"{train['bytes'] / 1e6:.0f} MB, {train['tokens'] / 1e6:.0f}M tokens"
+    print(f"corpus: {size}, vocabulary {data.vocab_size}, {seconds:.0f} s")
     return data
 
 
@@ -50,16 +51,17 @@ def settings(device: str, budget: str, cache: Path) -> Settings:
 
 def row(name: str, result: Result, gpu: str | None) -> str:
     """One line of the table."""
-    said = result.reported
-    tokens = said.get("step", 0) * said.get("tokens_per_step", 0)
-    peak = machine.peak_tflops(gpu)
-    flops = said.get("flops_per_token", 0) * tokens / max(result.train_seconds, 1e-9)
-    mfu = f"{100 * flops / (peak * 1e12):.1f}" if peak else "-"
+    trial = result.as_json()
+    tokens, mfu = facts.trained_tokens(trial), facts.mfu_percent(trial, machine.peak_tflops(gpu))
+    share = f"{mfu:.1f}" if mfu else "-"
     d_rms = f"{result.audit['d_rms']:.2e}" if result.audit else "-"
     vram = f"{result.peak_vram_mb:.0f}" if result.peak_vram_mb else "-"
     score = f"{result.val_bpb:.4f}" if result.val_bpb is not None else f"{result.outcome}: {result.reason}"
-    times = f"{result.setup_seconds:.1f} | {result.train_seconds:.1f} | {result.score_seconds:.1f} | {result.total_seconds:.1f}"
-    return f"| {name} | {score} | {times} | {said.get('step', 0):.0f} | {tokens / 1e6:.1f} | {mfu} | {vram} | {d_rms} |"
+    seconds = (result.setup_seconds, result.train_seconds, result.score_seconds, result.total_seconds)
+    times = " | ".join(f"{each:.1f}" for each in seconds)
+    steps = result.reported.get("step", 0)
+    return f"| {name} | {score} | {times} | {steps:.0f} | {tokens / 1e6:.1f} | {share} | {vram} | {d_rms} |"
+
 
 
 def main() -> None:

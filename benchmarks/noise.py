@@ -1,28 +1,30 @@
 """How much one trial scatters: the base on N seeds, alone and beside a busy neighbour, and the smallest gain kept.
 
-    python benchmarks/noise.py [--seeds 8] [--budgets 15cpu]
+    python benchmarks/noise.py [--seeds 8] [--budgets 15cpu] [--neighbours quiet,busy]
 
 All kinds of trials take turns, so that a slow drift of the machine falls on each of them; several budgets (15cpu,15s)
-tell which clock scatters less.
+tell which clock scatters less. `at equal steps` is what is left of sigma when a line through scores and logarithms
+of steps is taken away: what does not come from the speed of the machine.
 """
 
 import argparse
 import math
 import multiprocessing
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import StatisticsError, fmean, linear_regression, stdev
 
 from autoresearch import judge, plan, start
 from autoresearch.measure.trial import measure
 
 
 @contextmanager
-def neighbour(busy: bool) -> Iterator[None]:
-    """One process that keeps another core busy, or nothing."""
-    process = multiprocessing.Process(target=spin, daemon=True)
+def neighbour(busy: bool, cores: set[int]) -> Iterator[None]:
+    """One process that keeps a core busy that is none of `cores`, or nothing."""
+    process = multiprocessing.Process(target=spin, args=(cores,), daemon=True)
     if busy:
         process.start()
     yield
@@ -31,7 +33,8 @@ def neighbour(busy: bool) -> Iterator[None]:
         process.join()
 
 
-def spin() -> None:
+def spin(cores: set[int]) -> None:
+    os.sched_setaffinity(0, set(range(os.cpu_count() or 1)) - cores)
     while True:
         sum(x * x for x in range(100_000))
 
@@ -48,29 +51,44 @@ def smallest_gain(base: list[float]) -> float:
     return math.nan
 
 
+def at_equal_steps(steps: list[float], scores: list[float]) -> float:
+    """The standard deviation of scores around a line over the logarithms of steps."""
+    try:
+        slope, level = linear_regression(list(map(math.log, steps)), scores)
+    except StatisticsError:  # all have the same number of steps
+        return stdev(scores)
+    rest = [score - level - slope * math.log(n) for n, score in zip(steps, scores, strict=True)]
+    return math.sqrt(sum(each * each for each in rest) / max(1, len(rest) - 2))
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=8)
     parser.add_argument("--budgets", default="15cpu", help="of a trial, separated by commas")
+    parser.add_argument("--neighbours", default="quiet,busy", help="which of the two, separated by commas")
     options = parser.parse_args()
     places = [start.place({"budget": budget}, Path.cwd()) for budget in options.budgets.split(",")]
     text = plan.fitted(Path("train.py").read_text(), places[0].slot.device)
-    kinds = {(str(place.settings.budget), name): place for place in places for name in ("quiet", "busy")}
+    neighbours = options.neighbours.split(",")
+    kinds = {(str(place.settings.budget), name): place for place in places for name in neighbours}
     scores: dict[tuple[str, str], list[float]] = {kind: [] for kind in kinds}
+    steps: dict[tuple[str, str], list[float]] = {kind: [] for kind in kinds}
     print("| seed | budget | neighbour | val_bpb | steps | seconds |\n|---|---|---|---|---|---|")
     for seed in range(options.seeds):
         for kind, place in kinds.items():
             began = time.monotonic()
-            with neighbour(kind[1] == "busy"):
+            with neighbour(kind[1] == "busy", set(place.settings.cores or os.sched_getaffinity(0))):
                 result = measure(text, seed, place.settings, place.data)
             assert result.val_bpb is not None, result.reason
             scores[kind].append(result.val_bpb)
-            cells = f"{result.val_bpb:.4f} | {result.reported['step']:.0f} | {time.monotonic() - began:.1f}"
+            steps[kind].append(result.reported["step"])
+            cells = f"{result.val_bpb:.4f} | {steps[kind][-1]:.0f} | {time.monotonic() - began:.1f}"
             print(f"| {seed} | {' | '.join(kind)} | {cells} |", flush=True)
-    print("\n| budget | neighbour | mean | sigma | smallest gain kept |\n|---|---|---|---|---|")
+    print("\n| budget | neighbour | steps | mean | sigma | at equal steps | smallest gain kept |\n|" + "---|" * 7)
     for kind, values in scores.items():
-        gain = smallest_gain(values)
-        print(f"| {' | '.join(kind)} | {fmean(values):.4f} | {stdev(values):.4f} | {gain:.4f} |")
+        spread = f"{fmean(steps[kind]):.0f} +- {stdev(steps[kind]):.0f}"
+        found = (fmean(values), stdev(values), at_equal_steps(steps[kind], values), smallest_gain(values))
+        print(f"| {' | '.join(kind)} | {spread} | {' | '.join(f'{each:.4f}' for each in found)} |")
 
 
 if __name__ == "__main__":

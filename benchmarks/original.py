@@ -158,13 +158,13 @@ def _kept(node: ast.stmt) -> bool:
         return True
     if isinstance(node, ast.FunctionDef):
         return node.name != "build_model_config"
-    literal = isinstance(node, ast.Assign) and all(
-        isinstance(part, ast.Constant | ast.List | ast.Tuple | ast.BinOp | ast.UnaryOp | ast.operator | ast.unaryop | ast.expr_context)
-        for part in ast.walk(node.value)
-    )
+    if not isinstance(node, ast.Assign):
+        return False
+    literal = all(isinstance(part, LITERAL) for part in ast.walk(node.value))
     return literal and ast.unparse(node.targets[0]) in LITERALS
 
 
+LITERAL = (ast.Constant, ast.List, ast.Tuple, ast.BinOp, ast.UnaryOp, ast.operator, ast.unaryop, ast.expr_context)
 LITERALS = (
     *("polar_express_coeffs", "ASPECT_RATIO", "HEAD_DIM", "WINDOW_PATTERN", "TOTAL_BATCH_SIZE", "EMBEDDING_LR"),
     *("UNEMBEDDING_LR", "MATRIX_LR", "SCALAR_LR", "WEIGHT_DECAY", "ADAM_BETAS", "WARMUP_RATIO", "WARMDOWN_RATIO"),

@@ -42,6 +42,7 @@ PLAIN: plan.Values = {
     "VALUE_GATE_MAX": 2.0,
     "SHORT_WINDOW": 0.5,
     "SOFTCAP": 15.0,
+    "LOSS_TOKENS": 0,
     "MATRIX_LR": 0.04,
     "RESIDUAL_LR": 0.005,
     "X0_LR": 0.5,

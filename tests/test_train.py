@@ -135,8 +135,8 @@ def test_the_loss_in_parts_is_the_loss(train: Any, monkeypatch: pytest.MonkeyPat
     for tokens in (0, 48):
         monkeypatch.setattr(train, "LOSS_TOKENS", tokens)
         model.zero_grad()
-        model.loss(x, x).backward()
-        found.append({name: p.grad.clone() for name, p in model.named_parameters()} | {"loss": model.loss(x, x).detach()})
+        loss = model.backward(x, x)
+        found.append({"loss": loss, **{name: p.grad.clone() for name, p in model.named_parameters()}})
     assert all(torch.allclose(found[0][name], found[1][name], atol=1e-6) for name in found[0])
 
 
@@ -199,9 +199,25 @@ def test_blocks_that_are_alike_are_compiled_once(train: Any, monkeypatch: pytest
         block.compile(backend=counter, dynamic=False)
     rows = torch.randint(64, (2, 33))
     for tokens in (rows[:, :-1].contiguous(), rows[:, :-1], rows[:, 1:]):  # warm-up, batches
-        model.loss(tokens, tokens).backward()
+        model.backward(tokens, tokens)
     kinds = {(block.window, block.value is None) for block in model.blocks}
     assert counter.frame_count == len(kinds) < 7
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # the compiler's own
+def test_schedules_compile_nothing(train: Any) -> None:
+    """Learning rate, momentum and decay change at every step; what is compiled is one update for each shape of matrix."""
+    import torch
+    from torch._dynamo.testing import CompileCounter
+
+    counter, matrices = CompileCounter(), [torch.nn.Parameter(torch.randn(8, 4)), torch.nn.Parameter(torch.randn(4, 4))]
+    muon = train.Muon(matrices, torch.float32)
+    muon.update = torch.compile(train.muon_update, backend=counter, dynamic=False)
+    for step in range(12):
+        for matrix in matrices:
+            matrix.grad = torch.randn_like(matrix)
+        muon.step(0.04 * train.lr_scale(step / 12), train.muon_momentum(step), 0.1 * (1 - step / 12) ** 2)
+    assert counter.frame_count == 2
 
 
 def test_updates_are_nearly_orthogonal(train: Any) -> None:

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from autoresearch.cli.app import JSON, LOOK, TAG, app, opened, print_json
 from autoresearch.errors import UsageError, UserError
 
 if TYPE_CHECKING:
+    from autoresearch.artefacts import Artefacts
     from autoresearch.ledger import Experiment, Ledger, Session
 
 
@@ -96,6 +98,7 @@ def show(
         found = _facts(store, session, experiment)
         parent = store.experiment(session.id, experiment.parent) if experiment.parent is not None else None
         before = _facts(store, session, parent) if parent else None
+        found["rows"] = _rows(store, session, experiment, parent) if parent else None
     if as_json:
         print_json(found)
     elif trace:
@@ -160,13 +163,27 @@ def _experiment(store: "Ledger", session: "Session", n: int) -> "Experiment":
 def _facts(store: "Ledger", session: "Session", experiment: "Experiment") -> dict[str, Any]:
     """An experiment with everything that belongs to it, as `show --json` has it."""
     from autoresearch import ledger
-    from autoresearch.artefacts import Artefacts
     from autoresearch.review.conversations import entry
     from autoresearch.review.export import record
 
-    files = Artefacts(store.path.parent / session.tag / str(experiment.n))
+    files = _files(store, session, experiment)
     patch = files.patch.read_text(errors="replace") if files.patch.exists() else ""
     lines = files.trace.read_text(errors="replace").splitlines() if files.trace.exists() else []
     error = ledger.standard_error(store, session.id, experiment.n)
     known = record(experiment, store.trials(session.id, experiment.id))
     return {**known, "error": error, "patch": patch, "trace": [entry(line) for line in lines]}
+
+
+def _rows(store: "Ledger", session: "Session", experiment: "Experiment", parent: "Experiment") -> dict[str, Any] | None:
+    """How it did on the rows of its parent, as far as these are still there."""
+    from autoresearch.review import paired
+
+    own, other = (paired.scored(_files(store, session, each)) for each in (experiment, parent))
+    found = paired.compared(own, other)
+    return asdict(found) if found else None
+
+
+def _files(store: "Ledger", session: "Session", experiment: "Experiment") -> "Artefacts":
+    from autoresearch.artefacts import Artefacts
+
+    return Artefacts(store.path.parent / session.tag / str(experiment.n))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def plan(
     budget: str = typer.Option(None, help="As for `run`: 5m, 300s, 15cpu, 200steps."),
     device: str = typer.Option(None, help="auto, cpu or cuda."),
-    text: bool = typer.Option(False, "--text", help="Print train.py with these constants, as experiment 0 would have it."),
+    text: bool = typer.Option(False, "--text", help="Print train.py with these constants, as in experiment 0."),
     as_json: bool = JSON,
 ) -> None:
     """Which constants the base starts with here, and what a trial will be: from ten steps of it, trained now."""
@@ -39,16 +39,20 @@ def plan(
 
 
 def _print(found: "Plan") -> None:
+    constants = ", ".join(f"{name} {value:g}" for name, value in found.constants.items())
     lines = {
         "device": found.gpu or found.device,
         "plan": found.reason,
-        "constants": ", ".join(f"{name} {value:g}" for name, value in found.constants.items()) or "as they are",
-        "step": f"{found.step_seconds:.3f} s" + (f", {found.tokens_per_second:,.0f} tokens/s" if found.tokens_per_second else ""),
+        "constants": constants or "as they are",
+        "step": f"{found.step_seconds:.3f} s",
         "setup": f"{found.setup_seconds:.0f} s",
         "budget": found.budget + (f": about {found.steps:,.0f} steps" if found.steps else ""),
     }
+    if found.tokens_per_second:
+        lines["step"] += f", {found.tokens_per_second:,.0f} tokens/s"
     if found.tokens:
-        lines["tokens"] = f"{found.tokens / 1e6:.3g}M" + (f", {found.epochs:.2g} epochs of the data" if found.epochs else "")
+        epochs = f", {found.epochs:.2g} epochs of the data" if found.epochs else ""
+        lines["tokens"] = f"{found.tokens / 1e6:.3g}M{epochs}"
     if found.peak_vram_mb:
         lines["memory"] = f"{found.peak_vram_mb / 1024:.1f} GiB on the card"
     for name, value in lines.items():

@@ -230,7 +230,8 @@ def _ended(cell: Cell) -> tuple[str, str]:
 def _check_stops(watchdog: Watchdog, settings: Settings) -> None:
     """On the wall clock, a process that was stopped did not train for its time; it may have stopped itself."""
     if settings.budget.unit == "s" and watchdog.stopped > STOPPED_SHARE * settings.budget.amount:
-        raise _Failed("crash", f"its process was stopped for {watchdog.stopped:.0f} s by a signal: that is no fair trial")
+        stopped = f"its process was stopped for {watchdog.stopped:.0f} s by a signal"
+        raise _Failed("crash", f"{stopped}: that is no fair trial")
 
 
 def _no_checkpoint(clock: Clock, saving: float | None) -> tuple[str, str]:

@@ -99,6 +99,7 @@ def _measured(found: Facts, parent: Facts | None) -> dict[str, str]:
             "val_bpb": _number(found["val_bpb"]),
             "predicted": _predicted(found),
             "measured": measured,
+            "rows": _rows(found),
             "probability": f"{100 * found['p_gain']:.0f} % that it is better" if found["p_gain"] is not None else "",
             "size": _size(found, parent),
             "cost": f"${found['cost_usd']:.3f}" if found["cost_usd"] else "",
@@ -139,6 +140,14 @@ def _predicted(found: Facts) -> str:
         return ""
     wrong = delta is not None and predicted * delta < 0
     return f"{predicted:+.4f}{': it went the other way' if wrong else ''}"
+
+
+def _rows(found: Facts) -> str:
+    rows = found.get("rows")
+    if rows is None:
+        return ""
+    better = f"{rows['better']} of {rows['count']} are better than in experiment {found['parent']}"
+    return f"{better}: {rows['delta']:+.4f}, give or take {rows['error']:.4f} by the choice of rows"
 
 
 def _size(found: Facts, parent: Facts | None) -> str:

@@ -1,6 +1,7 @@
 """Batches: an order drawn from the seed, every row once an epoch, in one shard or in many."""
 
 from itertools import islice
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -47,3 +48,72 @@ def test_tensors_hold_what_arrays_hold() -> None:
         assert x.dtype == np.int64 and tx.dtype == torch.int64
         assert np.array_equal(x, tx.numpy()) and np.array_equal(y, ty.numpy())
     assert int(tensors[0][0].min()) > 65000
+
+
+class LateCard:
+    """A card, as far as torch shows it to a loader: copies to it are done when somebody waits for them, and no sooner."""
+
+    int16 = np.int16
+
+    def __init__(self) -> None:
+        self.queue: list[Any] = []  # copies that are promised, and events between them
+        self.cuda = SimpleNamespace(Event=lambda: Event(self))
+
+    def empty(self, shape: tuple[int, int], dtype: Any, pin_memory: bool) -> "Pinned":
+        assert pin_memory
+        return Pinned(self, np.empty(shape, dtype))
+
+    def work(self, until: Any = None) -> None:
+        while self.queue and self.queue[0] is not until:
+            promised = self.queue.pop(0)
+            if callable(promised):
+                promised()
+
+
+class Event:
+    def __init__(self, card: LateCard) -> None:
+        self.card = card
+
+    def record(self) -> None:
+        self.card.queue.append(self)
+
+    def synchronize(self) -> None:
+        if self in self.card.queue:
+            self.card.work(until=self)
+
+
+class Pinned:
+    def __init__(self, card: LateCard, array: Any) -> None:
+        self.card, self.array = card, array
+
+    def numpy(self) -> Any:
+        return self.array
+
+    def to(self, device: str, non_blocking: bool) -> "Arriving":
+        assert device == "cuda" and non_blocking
+        there = np.zeros(self.array.shape, np.int64)
+        self.card.queue.append(lambda: np.copyto(there, self.array))
+        return Arriving(there)
+
+
+class Arriving:
+    """On the card, some time later."""
+
+    def __init__(self, there: Any) -> None:
+        self.there = there
+
+    def long(self) -> "Arriving":
+        return self
+
+    def bitwise_and_(self, mask: int) -> Any:
+        return self.there
+
+
+def test_a_buffer_is_not_filled_again_before_it_is_copied() -> None:
+    """The race of a single pinned buffer: training code is batches ahead of the card."""
+    card: Any = LateCard()
+    late = list(islice(Feed([ROWS], 1).batches(4, "cuda", card), 9))
+    assert len([promised for promised in card.queue if callable(promised)]) == 2, "two batches are on their way"
+    card.work()
+    for (x, y), (a, b) in zip(late, taken(Feed([ROWS], 1), 4, 9), strict=True):
+        assert np.array_equal(x & 0xFFFF, a) and np.array_equal(y & 0xFFFF, b)
