@@ -8,15 +8,14 @@ from urllib.parse import urlencode
 
 from autoresearch.views.blocks import Block, Link, Ref, Table, Verbatim, Words, safe
 from autoresearch.views.evidence import money
-from autoresearch.views.log import change
+from autoresearch.views.log import change, verdict
 from autoresearch.views.words import duration
 
 Row = dict[str, Any]
 
 PAGE = 200  # rows of a page
-NEAR = "near miss"
 FILTERS: dict[str, Callable[[Row], str]] = {
-    "verdict": lambda row: NEAR if row["near_miss"] else row["verdict"] or row["state"],
+    "verdict": verdict,
     "category": lambda row: row["category"] or "-",
     "agent": lambda row: row["agent"] or "-",
 }
