@@ -64,6 +64,7 @@ class Recorder(Reporter):
         self.folder: Path | None = None
         self.running: Running | None = None
         self._looked = self._trains = 0.0
+        self._said: dict[str, float] = {}
 
     def opened(self, row: ledger.Session, place: Place, found: Inspection, dirty: bool) -> None:
         self.gpu, self.folder = place.slot.gpu, place.runs / row.tag
@@ -94,7 +95,8 @@ class Recorder(Reporter):
         if progress.stage != "train" or loss is None or not math.isfinite(loss):
             return
         running.loss = loss
-        if not running.curve or progress.fraction >= running.curve[-1][0] + 1 / POINTS:
+        anew, self._said = progress.values != self._said, dict(progress.values)
+        if not running.curve or (anew and progress.fraction >= running.curve[-1][0] + 1 / POINTS):
             running.curve.append((progress.fraction, loss))
         tokens = trained_tokens({"reported": progress.values})
         if 0 < tokens < math.inf and now > self._trains:

@@ -45,6 +45,12 @@ def test_an_experiment_has_all_that_is_known_of_it(pages: httpx.Client) -> None:
     assert "None: this is the base." in pages.get("/s/calm/0").text
 
 
+def test_an_experiment_shows_what_was_held_against_it_and_what_people_said(pages: httpx.Client) -> None:
+    text = pages.get("/s/calm/1").text
+    assert "<td>of 0, beside it</td>" in text and "2.030000" in text and "Accepted by Ann: reads well" in text
+    assert "Rejected by" in pages.get("/s/wild/1").text and "Taken out of the final version: not measured: " in pages.get("/s/wild/1").text
+
+
 @pytest.mark.parametrize(
     ("asked", "expected"),
     [
@@ -67,7 +73,7 @@ def test_the_links_of_the_table_lead_where_they_say(pages: httpx.Client) -> None
 
 
 def test_ten_thousand_experiments_are_leafed_through() -> None:
-    row = {"state": "settled", "verdict": "discard", "near_miss": False, "val_bpb": 2.0, "delta": 0.1, "sigma": 0.1, "sha": "a" * 40}
+    row = {"state": "settled", "verdict": "discard", "near_miss": False, "simpler": False, "val_bpb": 2.0, "delta": 0.1, "sigma": 0.1, "sha": "a" * 40}
     row |= {"agent": "sweep", "category": "other", "hypothesis": "x", "reason": "y", "cost_usd": None, "seconds": 1.0}
     rows = [row | {"n": n} for n in range(10_000)]
     *_, table, way = listing.blocks(rows, listing.Choice.of({"page": "50"}))
