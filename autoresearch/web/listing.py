@@ -123,6 +123,8 @@ def _cells(row: Row) -> list[str]:
     score = "-" if row["val_bpb"] is None else f"{row['val_bpb']:.4f}"
     cost = "-" if row["cost_usd"] is None else money(row["cost_usd"])
     what = safe(row["hypothesis"] or "", 200)
-    why = "" if row["val_bpb"] is not None or not row["reason"] else f" ({safe(row['reason'], 120)})"
-    middle = [score, change(row) or "-", FILTERS["verdict"](row), safe(row["category"] or "-", 30)]
+    reason = "" if row["val_bpb"] is not None else safe(row["reason"] or "", 120)
+    why = f" ({reason})" if reason and reason not in what else ""
+    said = ", ".join(filter(None, (verdict(row), row["review"])))
+    middle = [score, change(row) or "-", said, safe(row["category"] or "-", 30)]
     return [Ref(row["n"]), Verbatim((row["sha"] or "")[:7]), *middle, duration(row["seconds"]), cost, what + why]

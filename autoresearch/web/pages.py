@@ -56,11 +56,8 @@ def _session(store: Ledger, session: Session, now: float) -> list[str]:
     total = status["total"]
     interval = Interval(total["mean"], total["low"], total["high"]) if total else None
     worth = f"{interval.mean:+.4f}, {between(interval)}" if interval else "not measured"
-    score = (
-        "-"
-        if status["base_bpb"] is None or status["best_bpb"] is None
-        else f"{status['base_bpb']:.4f} → {status['best_bpb']:.4f}"
-    )
+    scores = [status["base_bpb"], *([status["best_bpb"]] if status["best"] else [])]
+    score = " → ".join("-" if each is None else f"{each:.4f}" for each in scores)
     begun = "-" if session.started is None else moment(session.started, now)
     counts = [str(status["experiments"]), str(status["kept"])]
     who = [safe(session.agent, 40), safe(status["budget"] or "-", 20)]

@@ -72,12 +72,25 @@ def test_the_links_of_the_table_lead_where_they_say(pages: httpx.Client) -> None
     assert choice.by("cost").address == "?verdict=keep&sort=-cost&page=1" and choice.where("verdict", None).only == {}
 
 
+ROW = {
+    "n": 1, "state": "settled", "verdict": "discard", "near_miss": False, "simpler": False, "review": None, "val_bpb": 2.0,
+    "delta": 0.1, "sigma": 0.1, "sha": "a" * 40, "agent": "sweep", "category": "other", "hypothesis": "x", "reason": "y",
+    "cost_usd": None, "seconds": 1.0,
+}  # fmt: skip
+
+
 def test_ten_thousand_experiments_are_leafed_through() -> None:
-    row = {"state": "settled", "verdict": "discard", "near_miss": False, "simpler": False, "val_bpb": 2.0, "delta": 0.1, "sigma": 0.1, "sha": "a" * 40}
-    row |= {"agent": "sweep", "category": "other", "hypothesis": "x", "reason": "y", "cost_usd": None, "seconds": 1.0}
-    rows = [row | {"n": n} for n in range(10_000)]
+    rows = [ROW | {"n": n} for n in range(10_000)]
     *_, table, way = listing.blocks(rows, listing.Choice.of({"page": "50"}))
     assert len(table.rows) == listing.PAGE and table.rows[-1][0] == "0" and len(way.parts) == 100
+
+
+def test_a_line_has_what_people_said_and_a_reason_only_once() -> None:
+    kept = ROW | {"verdict": "keep", "simpler": True, "review": "rejected"}
+    broken = ROW | {"verdict": "invalid", "val_bpb": None, "hypothesis": "broken proposal: y"}
+    *_, table = listing.blocks([kept, broken, broken | {"hypothesis": "z"}], listing.Choice.of({"sort": "n"}))
+    assert [row[4] for row in table.rows] == ["simpler, rejected", "invalid", "invalid"]
+    assert [row[-1] for row in table.rows] == ["x", "broken proposal: y", "z (y)"]
 
 
 def test_two_sessions_side_by_side(pages: httpx.Client) -> None:
