@@ -176,7 +176,7 @@ def _facts(store: "Ledger", session: "Session", experiment: "Experiment") -> dic
         **record(experiment, store.trials(session.id, experiment.id)),
         "simpler": ledger.simpler(experiment.verdict, experiment.reason),
         "error": ledger.standard_error(store, session.id, experiment.n),
-        "beside": [{"n": n, **trial_record(trial)} for n, trial in beside],
+        "beside": [{"n": n, **trial_record(trial, trial.blob)} for n, trial in beside],
         "size": asdict(code) if code else None,
         "review": asdict(said) if said else None,
         "ablation": {**asdict(part), "carries": part.carries} if part else None,

@@ -90,13 +90,13 @@ def lines(store: Ledger, session: Session) -> Iterator[str]:
 def record(experiment: Experiment, trials: Sequence[Trial]) -> dict[str, Any]:
     """An experiment with its trials as JSON has them."""
     own = {name: value for name, value in asdict(experiment).items() if name not in ("id", "session_id")}
-    return {**own, "trials": [trial_record(trial) for trial in trials]}
+    return {**own, "trials": [trial_record(trial, experiment.blob) for trial in trials]}
 
 
-def trial_record(trial: Trial) -> dict[str, Any]:
-    """A trial as JSON has it."""
+def trial_record(trial: Trial, blob: str | None) -> dict[str, Any]:
+    """A trial as JSON has it; `blob` is of the experiment that it belongs to."""
     hidden = ("id", "session_id", "experiment_id", "blob")
-    return {name: value for name, value in asdict(trial).items() if name not in hidden}
+    return {name: value for name, value in asdict(trial).items() if name not in hidden} | {"own": trial.blob == blob}
 
 
 # --- messages

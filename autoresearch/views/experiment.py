@@ -180,8 +180,9 @@ def _beside(found: Facts) -> list[Facts]:
 
 
 def _afterwards(found: Facts) -> list[Facts]:
-    """Those that measured it again later."""
-    return [trial for trial in found["trials"] if trial["purpose"] in AFTERWARDS]
+    """Those that measured it again later, or the final version without it."""
+    later = [trial for trial in found["trials"] if trial["purpose"] in AFTERWARDS]
+    return [trial if trial["own"] else {**trial, "purpose": "without it"} for trial in later]
 
 
 def _lasted(trials: Sequence[Facts]) -> str:

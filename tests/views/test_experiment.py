@@ -20,7 +20,7 @@ def trial(purpose: str = "screen", outcome: str | None = "ok", **values: Any) ->
     result = {"outcome": outcome, "curve": curve, "reported": said, "layers": LAYERS, "weaknesses": [], "train_seconds": 100.0}
     result["audit"] = {"n": 256, "d_mean": 1e-8}
     times = {"train_seconds": 100.0, "setup_seconds": 2.0, "score_seconds": 5.0, "started": 0.0, "ended": 107.0}
-    known = {"seed": 805995200, "val_bpb": 2.1516, "grade": "STRONG", "num_params": 5e5, "peak_mb": 45056.0}
+    known = {"seed": 805995200, "val_bpb": 2.1516, "grade": "STRONG", "num_params": 5e5, "peak_mb": 45056.0, "own": True}
     return {"purpose": purpose, "outcome": outcome, "result": result, **times, **known, **values}
 
 
@@ -77,11 +77,11 @@ def test_the_base_and_what_has_no_result_yet() -> None:
 
 
 def test_what_was_held_against_it_and_what_measured_it_again_are_told_apart() -> None:
-    again = [trial(purpose, num_params=9e9) for purpose in ("total", "total", "ablate")]
+    again = [trial(purpose, num_params=9e9, own=purpose == "total") for purpose in ("total", "total", "ablate")]
     text = screen(found(trials=[trial(), *again], beside=[{"n": 7, **trial("sentinel", val_bpb=2.25)}]))
     assert "1 min 47 s in 1 trial, and 5 min 21 s in 3 trials to measure it again" in text and "9e+03M" not in text
     names = [line.split("805995200")[0].strip() for line in text.splitlines() if "805995200" in line]
-    assert names == ["screen", "of 7, beside it", "total", "total", "ablate"]
+    assert names == ["screen", "of 7, beside it", "total", "total", "without it"]
 
 
 def test_what_people_and_an_ablation_said_of_it() -> None:
