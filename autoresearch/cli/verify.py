@@ -150,6 +150,9 @@ def export(
         return
     if made:
         typer.echo(f"{made.name} {made.sha[:7]}: {len(made.experiments)} kept on {made.base[:7]}")
+        typer.echo(f"to read it: `git log -p {made.base[:7]}..{made.name}`", err=True)
+    if sft and not sft.stat().st_size:
+        typer.echo(f"no model was asked in this session: {sft} is empty", err=True)
     for path in [*files, *([weights.path] if weights else [])]:
         typer.echo(path)
 

@@ -13,7 +13,7 @@ Row = dict[str, Any]
 PAIRS = 33  # no verdict takes as many re-runs
 
 DRAWS = """
-    SELECT experiment_id, purpose FROM trials
+    SELECT experiment_id, purpose FROM trials INDEXED BY trials_briefly
     WHERE session_id = :session AND outcome = 'ok' AND purpose IN ('base', 'screen', 'rerun', 'sentinel')
     ORDER BY id
 """
@@ -31,11 +31,13 @@ _CHOSEN = """
     WITH chosen AS MATERIALIZED (
       SELECT id FROM trials INDEXED BY trials_briefly WHERE session_id = :session AND {condition}
     )
-    SELECT experiments.n AS number, trials.* FROM chosen JOIN trials ON trials.id = chosen.id
+    SELECT experiments.n AS number, {columns} FROM chosen JOIN trials ON trials.id = chosen.id
     JOIN experiments ON experiments.id = experiment_id ORDER BY trials.id
 """
-_SENTINELS = _CHOSEN.format(condition="purpose = 'sentinel'")
-_LOST = _CHOSEN.format(condition="outcome = 'infra'")
+_SENTINELS = _CHOSEN.format(condition="purpose = 'sentinel'", columns="trials.id, seed")  # not their results: they are many
+_LOST = _CHOSEN.format(condition="outcome = 'infra'", columns="trials.*")
+
+_TRIAL = "SELECT * FROM trials WHERE id = :id"
 
 _NUMBERED = """
     SELECT * FROM (
@@ -68,7 +70,7 @@ def beside(ledger: Ledger, session: Session, numbers: Sequence[int]) -> dict[int
     for row in ledger.query(_SENTINELS, session=session.id):
         n = owners.get(row["seed"], row["number"])
         if n != row["number"]:
-            found[n].append((row["number"], decode(Trial, row)))
+            found[n] += [(row["number"], decode(Trial, trial)) for trial in ledger.query(_TRIAL, id=row["id"])]
     return found
 
 

@@ -45,8 +45,9 @@ _COUNTS = f"""
 
 # The incumbent is the keep that was settled last: a keep that only simplifies may score a little worse.
 _SCORES = """
-    SELECT (SELECT avg(trials.val_bpb) FROM trials JOIN experiments ON experiments.id = experiment_id
-            WHERE trials.session_id = :session AND n = 0 AND purpose = 'base' AND outcome = 'ok') AS base_bpb,
+    SELECT (SELECT avg(val_bpb) FROM trials
+            WHERE experiment_id = (SELECT id FROM experiments WHERE session_id = :session AND n = 0)
+            AND purpose = 'base' AND outcome = 'ok') AS base_bpb,
            (SELECT sigma FROM experiments WHERE session_id = :session AND sigma IS NOT NULL
             ORDER BY n DESC LIMIT 1) AS sigma,
            best.n AS best, best.val_bpb AS best_bpb, best.sha AS best_sha
@@ -82,7 +83,7 @@ _TOTAL = "SELECT data FROM events WHERE session_id = :session AND kind = 'total'
 
 _RUNNING = """
     SELECT n, purpose, seed, trials.started FROM trials JOIN experiments ON experiments.id = experiment_id
-    WHERE trials.session_id = :session AND outcome IS NULL ORDER BY trials.id DESC LIMIT 1
+    WHERE trials.id = (SELECT max(id) FROM trials INDEXED BY trials_briefly WHERE session_id = :session AND outcome IS NULL)
 """
 
 _DRIFT = "SELECT n, at, text FROM events WHERE session_id = :session AND kind = 'drift' ORDER BY id DESC LIMIT 1"
