@@ -1,6 +1,7 @@
 """Which kept changes carry the total, on the screen."""
 
 import io
+import re
 
 import pytest
 from rich.cells import cell_len
@@ -17,7 +18,7 @@ FOUND = Ablation(
 def shown(**options: object) -> list[str]:
     buffer = io.StringIO()
     print_ablation(FOUND, Console(file=buffer, _environ={"NO_COLOR": "1"}, **options))
-    return buffer.getvalue().splitlines()
+    return re.sub(r"\x1b\[[0-9;]*m", "", buffer.getvalue()).splitlines()
 
 
 def test_a_line_for_each_change_and_what_follows() -> None:
