@@ -27,8 +27,9 @@ clean:
 # uv installs in seconds where it can be had; pip does the same, slower. Both compile what they install: cells cannot
 # write bytecode, and each would compile torch anew
 $(VENV)/.ready: pyproject.toml
-	python3 -m venv $(VENV)
-	if $(VENV)/bin/python -m pip install -q uv; \
+	@echo "installing into $(VENV): a minute or two, most of it torch"
+	@python3 -m venv $(VENV)
+	@if $(VENV)/bin/python -m pip install -q uv; \
 	then $(VENV)/bin/uv pip install -q --compile-bytecode -p $(VENV) -e ".[dev]"; \
 	else $(VENV)/bin/python -m pip install -q -e ".[dev]"; fi
-	touch $@
+	@touch $@

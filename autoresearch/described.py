@@ -6,7 +6,7 @@ from autoresearch import inspiration, source
 from autoresearch.agents import Proposal
 from autoresearch.brief import Brief
 from autoresearch.evidence import known
-from autoresearch.ledger import Experiment
+from autoresearch.ledger import Experiment, simpler
 from autoresearch.measure.result import Result
 
 
@@ -55,6 +55,11 @@ def proposed(experiment: Experiment) -> str:
     return experiment.hypothesis or f"experiment {experiment.n}"
 
 
+def kept_as(experiment: Experiment) -> str:
+    """What a kept change is: better, or only shorter."""
+    return "less code for the same score" if simpler(experiment.verdict, experiment.reason) else "gain"
+
+
 def keep(experiment: Experiment, trials: int, grade: str | None) -> str:
     """The message of a kept commit: hypothesis and reason, and the evidence as trailers."""
     trailers = {
@@ -62,6 +67,7 @@ def keep(experiment: Experiment, trials: int, grade: str | None) -> str:
         "Val-Bpb": f"{known(experiment.val_bpb):.6f}",
         "Delta": f"{known(experiment.delta):+.6f}",
         "Sigma": f"{known(experiment.sigma):.6f}",
+        "Kept-As": kept_as(experiment),
         "Trials": trials,
         "Agent": experiment.agent,
         "Grade": grade,

@@ -65,6 +65,7 @@ class Recorder(Reporter):
         self.folder: Path | None = None
         self._all: dict[int, Running] = {}  # by experiment, the one that has run for longest first
         self._trains: dict[int, float] = {}
+        self._said: dict[int, dict[str, float]] = {}
         self._looked = 0.0
         self._lock = threading.Lock()
 
@@ -84,7 +85,8 @@ class Recorder(Reporter):
     def event(self, kind: str, n: int | None, text: str, data: dict[str, Any]) -> None:
         if kind == "measured" and n is not None:
             with self._lock:
-                self._all.pop(n, None)
+                for known in (self._all, self._trains, self._said):
+                    known.pop(n, None)
                 self._leave()
 
     def progress(self, n: int, purpose: str, progress: Progress) -> None:
@@ -109,7 +111,9 @@ class Recorder(Reporter):
         if loss is None or not math.isfinite(loss):
             return
         running.loss = loss
-        if not running.curve or progress.fraction >= running.curve[-1][0] + 1 / POINTS:
+        anew = progress.values != self._said.get(running.n)
+        self._said[running.n] = dict(progress.values)
+        if not running.curve or (anew and progress.fraction >= running.curve[-1][0] + 1 / POINTS):
             running.curve.append((progress.fraction, loss))
         tokens = trained_tokens({"reported": progress.values})
         if 0 < tokens < math.inf and now > began:

@@ -24,7 +24,6 @@ REPAIRS = 1  # of one line
 REFINEMENTS = 3  # of one line
 PATIENCE = 8  # experiments without a keep
 TURNS = ("combine", "radical", "simplify", "branch", "bug")
-MODES = ("climb", "repair", "refine", *TURNS)
 
 
 @dataclass(frozen=True)

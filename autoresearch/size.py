@@ -29,6 +29,14 @@ def size(text: str) -> Size:
     return Size(len(lines), len(code))
 
 
+def of(text: str | None) -> Size | None:
+    """The size of what may be no program, or nothing."""
+    try:
+        return size(text) if text is not None else None
+    except SyntaxError:
+        return None
+
+
 def _stands_alone(tokens: Sequence[tokenize.TokenInfo], k: int) -> bool:
     """Whether a token is a string that is a statement of its own, as docstrings are."""
     token = tokens[k]

@@ -3,7 +3,8 @@
     python benchmarks/morning.py [EXPERIMENTS]
 
 The experiments are made up, in the shape of real ones: a text of train.py each, one to nine trials with a curve of a hundred
-points, briefs and patches in files. Each command is the real program, started five times in a process of its own.
+points, briefs and patches in files. Each command is the real program, started five times in a process of its own; each page is
+fetched five times from one `autoresearch serve`.
 """
 
 import os
@@ -13,7 +14,10 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from pathlib import Path
+
+import psutil
 
 from autoresearch import described, source
 from autoresearch.artefacts import Artefacts
@@ -21,6 +25,10 @@ from autoresearch.ledger import Ledger, Session
 from autoresearch.measure.result import Result
 
 COMMANDS = ["log", "log --all", "log --json --all", "log --by category", "show 7", "status", "report", "--help"]
+PAGES = [
+    "/", "/s/t", "/s/t/progress.json", "/s/t/experiments", "/s/t/experiments?verdict=near+miss&sort=val_bpb", "/s/t/7", "/s/t/7/curves.json",
+    "/s/t/state.json", "/compare/t/t",
+]  # fmt: skip
 CATEGORIES = ["architecture", "optimiser", "schedule", "numerics", "regularisation", "simplification"]
 VERDICTS = ["discard"] * 76 + ["keep"] * 4 + ["crash"] * 12 + ["duplicate"] * 5 + ["invalid"] * 3
 SIGMA, POINTS, TIMES = 0.004, 100, 5
@@ -48,6 +56,7 @@ def fill(ledger: Ledger, session: Session, runs: Path, count: int) -> None:
     rng, base = random.Random(0), Path("train.py").read_text()
     texts = [source.with_constants(base, {each.name: each.value * 2}) for each in source.constants(base)]
     versions = [(text, described.by_text(text, base), source.unified_diff(base, text)) for text in texts]
+    incumbent = None
     for n in range(count + 1):
         _, about, patch = rng.choice(versions)
         verdict = rng.choice(VERDICTS) if n else "keep"
@@ -62,6 +71,11 @@ def fill(ledger: Ledger, session: Session, runs: Path, count: int) -> None:
         again = rng.choice([0, 0, 0, 2, 4]) if verdict == "discard" else 4
         add_trials(ledger, session, row.id, ["screen", *["rerun"] * again] if scored else [], 1.0 + delta, rng)
         add_trials(ledger, session, row.id, ["base"] * 3 if n == 0 else [], 1.0, rng)
+        if incumbent is not None and again:
+            add_trials(ledger, session, incumbent, ["sentinel"], 1.0, rng)
+        if verdict == "keep":
+            incumbent = row.id
+            ledger.event(session.id, "review", "accepted", n=n, data={"accepted": True, "note": "reads well", "by": "me"})
         trace = [{"kind": "brief", "text": base}, {"kind": "rationale", "text": "because"}]
         Artefacts(runs / session.tag / str(n)).write_proposal(patch, trace)
         ledger.add_call(session.id, n=n, model="claude-opus-5-5", cost_usd=0.11, seconds=40.0)
@@ -78,6 +92,26 @@ def measured(folder: Path, command: str) -> tuple[float, float, float]:
     process.returncode = os.waitstatus_to_exitcode(status)
     assert process.returncode == 0, command
     return time.perf_counter() - began, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+
+
+def fetched(folder: Path) -> None:
+    """Each page, from one server."""
+    program = [sys.executable, "-P", "-m", "autoresearch", "serve", "--port", "0"]
+    with subprocess.Popen(program, cwd=folder, stderr=subprocess.PIPE, text=True) as server:
+        assert server.stderr is not None
+        address, process = server.stderr.readline().split()[0].rstrip("/"), psutil.Process(server.pid)
+        print("\n| page | seconds | of them CPU | slowest | kB | MB |\n|---|---|---|---|---|---|")
+        for page in PAGES:
+            seconds, cpu, size = [], [], 0
+            for _ in range(TIMES):
+                began, used = time.perf_counter(), sum(process.cpu_times()[:2])
+                with urllib.request.urlopen(f"{address}{page}") as answer:
+                    size = len(answer.read())
+                seconds.append(time.perf_counter() - began)
+                cpu.append(sum(process.cpu_times()[:2]) - used)
+            middle, most = statistics.median, process.memory_info().rss / 2**20
+            print(f"| `{page}` | {middle(seconds):.2f} | {middle(cpu):.2f} | {max(seconds):.2f} | {size / 1000:.0f} | {most:.0f} |", flush=True)
+        server.terminate()
 
 
 def main() -> None:
@@ -99,6 +133,7 @@ def main() -> None:
             seconds, cpu, memory = zip(*(measured(folder, command) for _ in range(TIMES)), strict=True)
             middle = statistics.median
             print(f"| `{command}` | {middle(seconds):.2f} | {middle(cpu):.2f} | {max(seconds):.2f} | {max(memory):.0f} |", flush=True)
+        fetched(folder)
 
 
 if __name__ == "__main__":

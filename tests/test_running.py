@@ -67,6 +67,13 @@ def test_it_is_written_at_most_once_a_second_and_whole(tmp_path: Path, clock: Si
     assert len(set(seen)) == 5
 
 
+def test_what_train_py_has_not_said_anew_is_no_point_of_the_curve(tmp_path: Path, clock: SimpleNamespace) -> None:
+    made = recorder(tmp_path)
+    for k, loss in enumerate([3.0, 3.0, 3.0, 2.0, 2.0, 1.0]):
+        made.progress(1, "screen", train(k / 10, loss=loss, step=loss))
+    assert made.running is not None and made.running.curve == [(0.0, 3.0), (0.3, 2.0), (0.5, 1.0)]
+
+
 def test_a_long_curve_stays_short_and_what_is_no_number_stays_out(tmp_path: Path, clock: SimpleNamespace) -> None:
     made = recorder(tmp_path)
     for k in range(20_000):

@@ -95,7 +95,7 @@ def test_any_history_gives_a_direction(seed: int) -> None:
     history, incumbent = [BASE], 0
     for n in range(1, 120):
         found = search.direction(history, incumbent)
-        assert found.mode in search.MODES and found.parent in range(n)
+        assert found.mode in ("climb", "repair", "refine", *search.TURNS) and found.parent in range(n)
         verdict = rng.choice(["discard"] * 8 + ["crash", "invalid", "duplicate", "keep"])
         near = verdict == "discard" and rng.random() < 0.5
         delta = rng.gauss(0, 0.01) if verdict in ("discard", "keep") else None

@@ -162,16 +162,28 @@ def _experiment(store: "Ledger", session: "Session", n: int) -> "Experiment":
 
 def _facts(store: "Ledger", session: "Session", experiment: "Experiment") -> dict[str, Any]:
     """An experiment with everything that belongs to it, as `show --json` has it."""
-    from autoresearch import ledger
+    from autoresearch import ledger, size
+    from autoresearch.review import ablate
     from autoresearch.review.conversations import entry
-    from autoresearch.review.export import record
+    from autoresearch.review.export import record, trial_record
 
     files = _files(store, session, experiment)
     patch = files.patch.read_text(errors="replace") if files.patch.exists() else ""
     lines = files.trace.read_text(errors="replace").splitlines() if files.trace.exists() else []
-    error = ledger.standard_error(store, session.id, experiment.n)
-    known = record(experiment, store.trials(session.id, experiment.id))
-    return {**known, "error": error, "patch": patch, "trace": [entry(line) for line in lines]}
+    code, said = size.of(experiment.text), ledger.reviews(store, session.id).get(experiment.n)
+    beside = ledger.beside(store, session, [experiment.n])[experiment.n]
+    part = ablate.part_of(store.events(session.id, kind="ablation"), experiment.n)
+    return {
+        **record(experiment, store.trials(session.id, experiment.id)),
+        "simpler": ledger.simpler(experiment.verdict, experiment.reason),
+        "error": ledger.standard_error(store, session.id, experiment.n),
+        "beside": [{"n": n, **trial_record(trial, trial.blob)} for n, trial in beside],
+        "size": asdict(code) if code else None,
+        "review": asdict(said) if said else None,
+        "ablation": {**asdict(part), "carries": part.carries} if part else None,
+        "patch": patch,
+        "trace": [entry(line) for line in lines],
+    }
 
 
 def _rows(store: "Ledger", session: "Session", experiment: "Experiment", parent: "Experiment") -> dict[str, Any] | None:

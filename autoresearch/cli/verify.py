@@ -15,6 +15,7 @@ from autoresearch.errors import UsageError, UserError
 if TYPE_CHECKING:
     from autoresearch.ledger import Experiment, Ledger, Session
     from autoresearch.review.checkpoint import Checkpoint
+    from autoresearch.review.export import Branch
 
 
 @app.command(rich_help_panel=RUN)
@@ -141,17 +142,29 @@ def export(
             *([written(sft, conversations.lines(store, session, root / "runs"))] if sft else []),
         ]
     weights = _train_again(None, tag, checkpoint) if checkpoint else None
-    if made and made.unreviewed:
-        numbers = ", ".join(map(str, made.unreviewed))
-        typer.echo(f"nobody has reviewed what was kept here: experiments {numbers}; `autoresearch show N`", err=True)
+    if made:
+        _say_unreviewed(made)
     if as_json:
         found = {"branch": asdict(made) if made else None, "files": [str(path) for path in files]}
         print_json({**found, "checkpoint": {**asdict(weights), "path": str(weights.path)} if weights else None})
         return
     if made:
         typer.echo(f"{made.name} {made.sha[:7]}: {len(made.experiments)} kept on {made.base[:7]}")
+        typer.echo(f"to read it: `git log -p {made.base[:7]}..{made.name}`", err=True)
+    if sft and not sft.stat().st_size:
+        typer.echo(f"no model was asked in this session: {sft} is empty", err=True)
     for path in [*files, *([weights.path] if weights else [])]:
         typer.echo(path)
+
+
+def _say_unreviewed(made: "Branch") -> None:
+    if made.unreviewed:
+        numbers = ", ".join(map(str, made.unreviewed))
+        hint = "read with `autoresearch show N`, then `autoresearch review N --accept`"
+        typer.echo(f"nobody has reviewed what was kept here: experiments {numbers}; {hint}", err=True)
+    if made.rejected:
+        numbers = ", ".join(map(str, made.rejected))
+        typer.echo(f"rejected, and still on it: experiments {numbers}; `autoresearch revert N` takes one out", err=True)
 
 
 @app.command(rich_help_panel=VERIFY)

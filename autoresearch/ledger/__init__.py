@@ -2,12 +2,25 @@
 
 from autoresearch.ledger.alive import check_free, is_alive, state
 from autoresearch.ledger.backup import back_up
-from autoresearch.ledger.draws import standard_error
+from autoresearch.ledger.draws import beside, lost, standard_error
 from autoresearch.ledger.queries import current, decided, lasted, log_rows, merged, newest, results_tsv, status
-from autoresearch.ledger.rows import BROKEN, UNSCORED, VERDICTS, Call, Event, Experiment, Session, Trial
+from autoresearch.ledger.reviews import Review, reviews
+from autoresearch.ledger.rows import (
+    AFTERWARDS,
+    BROKEN,
+    UNSCORED,
+    VERDICTS,
+    Call,
+    Event,
+    Experiment,
+    Session,
+    Trial,
+    simpler,
+)
 from autoresearch.ledger.store import MESSAGES, Ledger
 
 __all__ = [
+    "AFTERWARDS",
     "BROKEN",
     "MESSAGES",
     "UNSCORED",
@@ -16,18 +29,23 @@ __all__ = [
     "Event",
     "Experiment",
     "Ledger",
+    "Review",
     "Session",
     "Trial",
     "back_up",
+    "beside",
     "check_free",
     "current",
     "decided",
     "is_alive",
     "lasted",
     "log_rows",
+    "lost",
     "merged",
     "newest",
     "results_tsv",
+    "reviews",
+    "simpler",
     "standard_error",
     "state",
     "status",

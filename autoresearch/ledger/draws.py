@@ -5,12 +5,15 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from autoresearch.ledger.rows import Session, Trial, decode
 from autoresearch.ledger.store import Ledger
 
 Row = dict[str, Any]
 
+PAIRS = 33  # no verdict takes as many re-runs
+
 DRAWS = """
-    SELECT experiment_id, purpose FROM trials
+    SELECT experiment_id, purpose FROM trials INDEXED BY trials_briefly
     WHERE session_id = :session AND outcome = 'ok' AND purpose IN ('base', 'screen', 'rerun', 'sentinel')
     ORDER BY id
 """
@@ -22,6 +25,19 @@ _EFFECTS = """
     SELECT delta / sigma, p_gain FROM experiments
     WHERE session_id = :session AND n > 0 AND sigma > 0 AND delta IS NOT NULL AND p_gain IS NOT NULL
 """
+
+# Which trials are meant is read from the index alone: it is small.
+_CHOSEN = """
+    WITH chosen AS MATERIALIZED (
+      SELECT id FROM trials INDEXED BY trials_briefly WHERE session_id = :session AND {condition}
+    )
+    SELECT experiments.n AS number, {columns} FROM chosen JOIN trials ON trials.id = chosen.id
+    JOIN experiments ON experiments.id = experiment_id ORDER BY trials.id
+"""
+_SENTINELS = _CHOSEN.format(condition="purpose = 'sentinel'", columns="trials.id, seed")  # not their results: they are many
+_LOST = _CHOSEN.format(condition="outcome = 'infra'", columns="trials.*")
+
+_TRIAL = "SELECT * FROM trials WHERE id = :id"
 
 _NUMBERED = """
     SELECT * FROM (
@@ -42,6 +58,25 @@ def numbered(ledger: Ledger, session_id: int) -> list[tuple[int, str, float, int
     Those that failed have a number too; those that were lost have none, as if they had never been.
     """
     return [tuple(row) for row in ledger.query(_NUMBERED, session=session_id)]
+
+
+def beside(ledger: Ledger, session: Session, numbers: Sequence[int]) -> dict[int, list[tuple[int, Trial]]]:
+    """The trials of incumbents that were held against each of some experiments, with the incumbent's number, in order.
+
+    They have the seeds of its re-runs (Evidence.seed).
+    """
+    owners = {session.seed_of(n, k): n for n in numbers for k in range(1, PAIRS)}
+    found: dict[int, list[tuple[int, Trial]]] = {n: [] for n in numbers}
+    for row in ledger.query(_SENTINELS, session=session.id):
+        n = owners.get(row["seed"], row["number"])
+        if n != row["number"]:
+            found[n] += [(row["number"], decode(Trial, trial)) for trial in ledger.query(_TRIAL, id=row["id"])]
+    return found
+
+
+def lost(ledger: Ledger, session: Session) -> list[tuple[int, Trial]]:
+    """Trials that did not end by themselves, or while nobody held the clock, with the number of their experiment."""
+    return [(row["number"], decode(Trial, row)) for row in ledger.query(_LOST, session=session.id)]
 
 
 def standard_error(ledger: Ledger, session_id: int, n: int) -> float | None:

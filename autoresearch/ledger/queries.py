@@ -1,14 +1,18 @@
 """Questions that views ask the ledger: a fixed number of SQL statements each, however long the session."""
 
 import json
+from collections import Counter
 from typing import Any
 
 from autoresearch.ledger import alive
 from autoresearch.ledger.draws import DRAWS, standard_errors
-from autoresearch.ledger.rows import Session
+from autoresearch.ledger.reviews import reviews
+from autoresearch.ledger.rows import AFTERWARDS, LESS_CODE, Session, simpler
 from autoresearch.ledger.store import MESSAGES, Ledger
 
-_LOG = """
+LATER = ("review", "ablation", "total")  # events of commands that may come long after the night
+
+_LOG = f"""
     SELECT id, n, sha, parent, origin, line, mode, state, verdict, reason, near_miss, val_bpb, delta, sigma, p_gain,
            coalesce(t.trials, 0) AS trials, t.grade, agent, model, category, hypothesis, change, predicted, lines_added,
            lines_removed, t.num_params, cost_usd, program_hash, started, settled, coalesce(t.seconds, 0.0) AS seconds
@@ -17,7 +21,7 @@ _LOG = """
       SELECT experiment_id, sum(outcome IS NOT NULL AND outcome != 'infra') AS trials,
              sum(ended - started) AS seconds, max(num_params) AS num_params,
              CASE WHEN min(grade = 'STRONG') THEN 'STRONG' WHEN count(grade) THEN 'WEAK' END AS grade
-      FROM trials WHERE session_id = :session AND purpose != 'total' GROUP BY experiment_id
+      FROM trials WHERE session_id = :session AND purpose NOT IN {AFTERWARDS} GROUP BY experiment_id
     ) AS t ON t.experiment_id = experiments.id
     WHERE session_id = :session
     ORDER BY n
@@ -34,15 +38,16 @@ _TSV = """
     ORDER BY n
 """
 
-_COUNTS = """
-    SELECT verdict, count(*) AS count FROM experiments
+_COUNTS = f"""
+    SELECT verdict, count(*) AS count, sum(reason LIKE '{LESS_CODE}%') AS simpler FROM experiments
     WHERE session_id = :session AND n > 0 AND state = 'settled' GROUP BY verdict
 """
 
 # The incumbent is the keep that was settled last: a keep that only simplifies may score a little worse.
 _SCORES = """
-    SELECT (SELECT avg(trials.val_bpb) FROM trials JOIN experiments ON experiments.id = experiment_id
-            WHERE trials.session_id = :session AND n = 0 AND purpose = 'base' AND outcome = 'ok') AS base_bpb,
+    SELECT (SELECT avg(val_bpb) FROM trials
+            WHERE experiment_id = (SELECT id FROM experiments WHERE session_id = :session AND n = 0)
+            AND purpose = 'base' AND outcome = 'ok') AS base_bpb,
            (SELECT sigma FROM experiments WHERE session_id = :session AND sigma IS NOT NULL
             ORDER BY n DESC LIMIT 1) AS sigma,
            best.n AS best, best.val_bpb AS best_bpb, best.sha AS best_sha
@@ -64,26 +69,32 @@ _COST = """
     )
 """
 
-_TIMES = """
+_TIMES = f"""
     SELECT coalesce(sum(train_seconds), 0.0) AS train, coalesce(sum(score_seconds), 0.0) AS score,
            coalesce(sum(setup_seconds), 0.0) AS setup, sum(:now - started) FILTER (WHERE outcome IS NULL) AS running,
            (SELECT coalesce(sum(json_extract(data, '$.seconds')), 0.0) FROM events
             WHERE session_id = :session AND kind = 'waited') AS agent_wait
-    FROM trials WHERE session_id = :session AND purpose != 'total'
+    FROM trials WHERE session_id = :session AND purpose NOT IN {AFTERWARDS}
 """
+
+_TOTALS = "SELECT started, ended FROM trials WHERE session_id = :session AND purpose = 'total'"
 
 _TOTAL = "SELECT data FROM events WHERE session_id = :session AND kind = 'total' ORDER BY id DESC LIMIT 1"
 
 _RUNNING = """
     SELECT n, purpose, seed, trials.started FROM trials JOIN experiments ON experiments.id = experiment_id
-    WHERE trials.session_id = :session AND outcome IS NULL ORDER BY trials.id LIMIT 1
+    WHERE trials.id = (SELECT min(id) FROM trials INDEXED BY trials_briefly WHERE session_id = :session AND outcome IS NULL)
 """
 
-# When each process began to work on the session, on how many slots, and when it was last heard of.
+_DRIFT = "SELECT n, at, text FROM events WHERE session_id = :session AND kind = 'drift' ORDER BY id DESC LIMIT 1"
+
+_LOST = "SELECT count(*) AS lost FROM trials WHERE session_id = :session AND outcome = 'infra'"
+
+# When each process began to work on the session, on how many slots, and when it was last heard of; what came afterwards is not of its doing.
 _SPANS = f"""
     WITH heard AS (
-      SELECT at FROM events WHERE session_id = :session AND kind NOT IN {MESSAGES}
-      UNION ALL SELECT coalesce(ended, started) FROM trials WHERE session_id = :session
+      SELECT at FROM events WHERE session_id = :session AND kind NOT IN {(*MESSAGES, *LATER)}
+      UNION ALL SELECT coalesce(ended, started) FROM trials WHERE session_id = :session AND purpose NOT IN {AFTERWARDS}
     ), span AS (
       SELECT began, slots, lead(began) OVER (ORDER BY id) AS next FROM spans WHERE session_id = :session
     )
@@ -91,9 +102,9 @@ _SPANS = f"""
     FROM span ORDER BY began
 """
 
-_LASTED = """
+_LASTED = f"""
     SELECT json_extract(result, '$.total_seconds') AS seconds FROM trials
-    WHERE session_id = :session AND ended IS NOT NULL ORDER BY id DESC LIMIT :count
+    WHERE session_id = :session AND ended IS NOT NULL AND purpose NOT IN {AFTERWARDS} ORDER BY id DESC LIMIT :count
 """
 
 
@@ -132,10 +143,13 @@ def log_rows(ledger: Ledger, session: Session, verdict: str | None = None) -> li
     rows = [dict(zip(names, row, strict=True)) for row in found]
     errors = standard_errors(rows, ledger.query(DRAWS, session=session.id))
     params = {row["n"]: row["num_params"] for row in rows}
+    said = reviews(ledger, session.id)
     for row in rows:
         del row["id"]
         before = params.get(row["parent"])
         row["near_miss"] = bool(row["near_miss"])
+        row["simpler"] = simpler(row["verdict"], row["reason"])
+        row["review"] = said[row["n"]].word if row["n"] in said else None
         row["error"] = errors.get(row["n"])
         row["params_added"] = None if before is None or row["num_params"] is None else row["num_params"] - before
     return [row for row in rows if verdict is None or row["verdict"] == verdict]
@@ -147,7 +161,10 @@ def status(ledger: Ledger, session: Session, now: float) -> dict[str, Any]:
     `state` is interrupted where the process of an unfinished session is gone. `experiments`, `kept` and
     `verdicts` leave out the base. `cost_usd` is None if the cost of any call is unknown, `trial` if none runs.
     """
-    verdicts = {row["verdict"]: row["count"] for row in ledger.query(_COUNTS, session=session.id)}
+    counts = ledger.query(_COUNTS, session=session.id)
+    verdicts = {row["verdict"]: row["count"] for row in counts}
+    said = Counter(review.word for review in reviews(ledger, session.id).values())
+    drift = ledger.query(_DRIFT, session=session.id)
     scores = dict(ledger.query(_SCORES, session=session.id)[0])
     cost = ledger.query(_COST, session=session.id)[0]
     return {
@@ -161,6 +178,8 @@ def status(ledger: Ledger, session: Session, now: float) -> dict[str, Any]:
         "grade": session.grade,
         "experiments": sum(verdicts.values()),
         "kept": verdicts.get("keep", 0),
+        "simpler": sum(row["simpler"] or 0 for row in counts if row["verdict"] == "keep"),
+        "reviews": {word: said[word] for word in ("accepted", "rejected")},
         "verdicts": verdicts,
         **scores,
         "total": _total(ledger, session),
@@ -170,6 +189,8 @@ def status(ledger: Ledger, session: Session, now: float) -> dict[str, Any]:
         "cost_usd": None if cost["unknown"] else cost["cost"],
         "trial": _running(ledger, session),
         "time_split": time_split(ledger, session, now),
+        "lost": ledger.query(_LOST, session=session.id)[0]["lost"],
+        "drift": dict(drift[0]) if drift else None,
     }
 
 
@@ -195,26 +216,31 @@ def _running(ledger: Ledger, session: Session) -> dict[str, Any] | None:
 
 
 def time_split(ledger: Ledger, session: Session, now: float) -> dict[str, float]:
-    """Seconds of slots by what they were spent on: train, score, setup, agent_wait, and idle for the rest.
+    """Seconds of slots by what they were spent on: train, score, setup, agent_wait, total, and idle for the rest.
 
-    Only time in which a process worked on the session counts. A trial that runs now counts as training.
+    Only time in which a process worked on the session counts: `total` is the honest total at its end, and not one
+    that was asked for afterwards. A trial that runs now counts as training.
     """
     split: dict[str, float] = dict(ledger.query(_TIMES, session=session.id, now=now)[0])
     running = split.pop("running")
     if running is not None and alive.is_alive(session):
         split["train"] += running
-    split["idle"] = max(0.0, _worked(ledger, session, now) - sum(split.values()))
+    worked = _worked(ledger, session, now)
+    totals = [(row["started"], row["ended"] or row["started"]) for row in ledger.query(_TOTALS, session=session.id)]
+    split["total"] = sum(b - a for a, b in totals if any(began <= a <= seen for began, seen, _ in worked))
+    split["idle"] = max(0.0, sum(slots * max(0.0, seen - began) for began, seen, slots in worked) - sum(split.values()))
     return split
 
 
-def _worked(ledger: Ledger, session: Session, now: float) -> float:
-    """Seconds in which a process worked on the session, times its slots."""
-    spans = [dict(row) for row in ledger.query(_SPANS, session=session.id)]
+def _worked(ledger: Ledger, session: Session, now: float) -> list[tuple[float, float, int]]:
+    """From when to when a process worked on the session, and on how many slots, each time."""
+    rows = ledger.query(_SPANS, session=session.id)
+    spans = [(row["began"], row["seen"] or row["began"], row["slots"]) for row in rows]
     if spans and session.ended is not None:
-        spans[-1]["seen"] = session.ended
+        spans[-1] = spans[-1][0], session.ended, spans[-1][2]
     elif spans and alive.is_alive(session):
-        spans[-1]["seen"] = now
-    return float(sum(span["slots"] * max(0.0, (span["seen"] or span["began"]) - span["began"]) for span in spans))
+        spans[-1] = spans[-1][0], now, spans[-1][2]
+    return spans
 
 
 def results_tsv(ledger: Ledger, session: Session) -> str:

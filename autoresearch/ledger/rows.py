@@ -12,6 +12,8 @@ JSON_COLUMNS = frozenset({"settings", "identity", "layers", "params", "numbers",
 VERDICTS = ("keep", "discard", "crash", "invalid", "duplicate", "suspect")
 BROKEN = ("crash", "invalid", "suspect")  # verdicts of what went wrong ...
 UNSCORED = (*BROKEN, "duplicate")  # ... and of all that has no score: their reason says more than numbers
+LESS_CODE = "less code"  # how the judge's reason begins for a keep that is no gain
+AFTERWARDS = ("total", "ablate")  # purposes of trials that measure again, and judge nothing
 
 
 @dataclass(frozen=True)
@@ -138,6 +140,11 @@ class Event:
     text: str
     data: dict[str, Any]
     taken: float | None
+
+
+def simpler(verdict: str | None, reason: str | None) -> bool:
+    """Whether an experiment was kept because it takes code away, and not because it is better."""
+    return verdict == "keep" and (reason or "").startswith(LESS_CODE)
 
 
 Row = TypeVar("Row", Session, Experiment, Trial, Call, Event)

@@ -14,8 +14,9 @@ KEYS = (*BY, "decile")
 def sums(rows: Sequence[Row], calls: Sequence[Call], by: str) -> list[Row]:
     """One row for each group of the experiments in `rows` (see `log_rows`), the base aside; most experiments first.
 
-    `gain` is the sum of what the keeps gained when they were judged, bits per byte. `cost_usd` is what all calls of
-    models cost, None where a price is unknown. What a keep cost is None where there is none.
+    `gain` is the sum of what the keeps gained when they were judged, bits per byte; less code for the same score is
+    none. `cost_usd` is what all calls of models cost, None where a price is unknown. What a keep cost is None where
+    there is none.
     """
     tried = [row for row in rows if row["n"] > 0]
     groups: dict[str, list[Row]] = {}
@@ -48,7 +49,7 @@ def _sum(by: str, key: str, group: Sequence[Row], paid: dict[int, float | None])
         "kept": len(kept),
         "near_misses": sum(bool(row["near_miss"]) for row in group),
         "failed": sum(row["verdict"] in UNSCORED for row in group),
-        "gain": -sum(row["delta"] or 0.0 for row in kept),
+        "gain": -sum(row["delta"] or 0.0 for row in kept if not row["simpler"]),
         "minutes": minutes,
         "minutes_per_keep": minutes / len(kept) if kept else None,
         "cost_usd": cost,

@@ -12,7 +12,7 @@ from statistics import fmean
 from autoresearch import judge
 from autoresearch.errors import UserError
 from autoresearch.evidence import known
-from autoresearch.ledger import Experiment
+from autoresearch.ledger import Event, Experiment
 from autoresearch.review.again import Again
 from autoresearch.review.lineage import stack
 from autoresearch.workspace import Workspace
@@ -40,6 +40,14 @@ class Part:
         """Whether to leave it in: it helps, or it cannot be taken out."""
         return self.p_carries is None or self.p_carries >= CARRIES
 
+    @property
+    def words(self) -> str:
+        """What came of taking it out."""
+        if self.loss is None or self.error is None:
+            return f"not measured: {self.conflict or 'unknown why'}"
+        nothing = "" if self.carries else ": nothing that shows"
+        return f"{self.loss:+.4f} ± {self.error:.4f} without it{nothing}"
+
 
 @dataclass(frozen=True)
 class Ablation:
@@ -53,6 +61,21 @@ class Ablation:
     def idle(self) -> list[int]:
         """The experiments whose changes carry nothing that shows."""
         return [part.n for part in self.parts if not part.carries]
+
+
+def recorded(events: Sequence[Event]) -> Ablation | None:
+    """The newest ablation that a session's events tell of; one of another version of this program is none."""
+    found = [event.data for event in events if event.kind == "ablation"]
+    try:
+        return Ablation(found[-1]["final"], found[-1]["draws"], [Part(**part) for part in found[-1]["parts"]]) if found else None
+    except (KeyError, TypeError):
+        return None
+
+
+def part_of(events: Sequence[Event], n: int) -> Part | None:
+    """What the newest ablation says of one kept change."""
+    found = recorded(events)
+    return next((part for part in found.parts if part.n == n), None) if found else None
 
 
 def ablate(again: Again, draws: int) -> Ablation:

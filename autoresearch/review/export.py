@@ -11,8 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from autoresearch import described
+from autoresearch import ledger as package
 from autoresearch.evidence import by_experiment, judging, known
-from autoresearch.ledger import Experiment, Ledger, Session, Trial
+from autoresearch.ledger import Experiment, Ledger, Review, Session, Trial
 from autoresearch.measure.log import one_line
 from autoresearch.review.lineage import stack
 from autoresearch.review.total import Total, recorded
@@ -30,6 +32,7 @@ class Branch:
     base: str
     experiments: list[int]
     unreviewed: list[int]
+    rejected: list[int]
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,8 @@ class Lineage:
     base: Experiment
     keeps: list[Experiment]
     trials: dict[int, list[Trial]]  # that may judge, by experiment id
-    reviewed: set[int]
+    beside: dict[int, list[tuple[int, Trial]]]  # of incumbents, held against them, with their numbers; by number
+    reviews: dict[int, Review]  # by number
     total: Total | None  # of base against the incumbent, the newest
 
 
@@ -48,10 +52,9 @@ def lineage(store: Ledger, session: Session) -> Lineage:
     """From the base to the incumbent. Raises UserError where nothing was kept."""
     base, *chosen = stack(store, session)
     trials = by_experiment(judging(store.trials(session.id)))
-    events = store.events(session.id)
-    totals = [total for total in recorded(events) if total.final == chosen[-1].n]
-    reviewed = {event.n for event in events if event.kind == "review" and event.n is not None}
-    return Lineage(session, base, chosen, trials, reviewed, totals[-1] if totals else None)
+    totals = [total for total in recorded(store.events(session.id, kind="total")) if total.final == chosen[-1].n]
+    beside, said = package.beside(store, session, [keep.n for keep in chosen]), package.reviews(store, session.id)
+    return Lineage(session, base, chosen, trials, beside, said, totals[-1] if totals else None)
 
 
 def branch(found: Lineage, workspace: Workspace, name: str, squash: bool = False, force: bool = False) -> Branch:
@@ -71,8 +74,9 @@ def branch(found: Lineage, workspace: Workspace, name: str, squash: bool = False
             tip = workspace.write(tip, workspace.read(known(keep.sha)), message(found, keep))
     workspace.set_branch(name, tip, force)
     numbers = [keep.n for keep in keeps]
-    unreviewed = [n for n in numbers if n not in found.reviewed]
-    return Branch(name, tip, found.session.base_sha, numbers, unreviewed)
+    unreviewed = [n for n in numbers if n not in found.reviews]
+    rejected = [n for n in numbers if n in found.reviews and not found.reviews[n].accepted]
+    return Branch(name, tip, found.session.base_sha, numbers, unreviewed, rejected)
 
 
 def lines(store: Ledger, session: Session) -> Iterator[str]:
@@ -86,9 +90,13 @@ def lines(store: Ledger, session: Session) -> Iterator[str]:
 def record(experiment: Experiment, trials: Sequence[Trial]) -> dict[str, Any]:
     """An experiment with its trials as JSON has them."""
     own = {name: value for name, value in asdict(experiment).items() if name not in ("id", "session_id")}
+    return {**own, "trials": [trial_record(trial, experiment.blob) for trial in trials]}
+
+
+def trial_record(trial: Trial, blob: str | None) -> dict[str, Any]:
+    """A trial as JSON has it; `blob` is of the experiment that it belongs to."""
     hidden = ("id", "session_id", "experiment_id", "blob")
-    rows = [{name: value for name, value in asdict(trial).items() if name not in hidden} for trial in trials]
-    return {**own, "trials": rows}
+    return {name: value for name, value in asdict(trial).items() if name not in hidden} | {"own": trial.blob == blob}
 
 
 # --- messages
@@ -102,11 +110,13 @@ def message(found: Lineage, keep: Experiment) -> str:
         "Val-Bpb": f"{known(keep.val_bpb):.6f}",
         "Delta": _number(keep.delta),
         "Sigma": f"{keep.sigma or 0.0:.6f}",
+        "Kept-As": described.kept_as(keep),
         "Agent": " ".join(filter(None, (keep.agent, keep.model))),
         "Grade": found.session.grade or "-",
-        "Reviewed": "yes" if keep.n in found.reviewed else "no",
+        "Reviewed": _reviewed(found.reviews.get(keep.n)),
     }
-    trials = "\n".join(_trial(trial) for trial in found.trials.get(keep.id, []))
+    own = [_trial(trial.purpose, trial) for trial in found.trials.get(keep.id, [])]
+    trials = "\n".join([*own, *(_trial(f"of {n}", trial) for n, trial in found.beside[keep.n])])
     parts = [_subject(f"Experiment {keep.n}: {_words(keep.hypothesis)}"), _quoted(keep), _evidence(keep)]
     return "\n\n".join([*parts, *([f"Trials:\n{trials}"] if trials else []), _trailers(trailers)])
 
@@ -121,7 +131,7 @@ def _squashed(found: Lineage) -> str:
         "Val-Bpb": f"{base:.6f} -> {known(keeps[-1].val_bpb):.6f}, as the search saw it",
         "Honest-Total": _total(found.total),
         "Grade": found.session.grade or "-",
-        "Reviewed": "yes" if {keep.n for keep in keeps} <= found.reviewed else "no",
+        "Reviewed": "; ".join(f"{keep.n} {_reviewed(found.reviews.get(keep.n))}" for keep in keeps),
     }
     return "\n\n".join([_subject(subject), *parts, _trailers(trailers)])
 
@@ -136,16 +146,21 @@ def _quoted(keep: Experiment) -> str:
     return textwrap.indent("\n".join(lines or ["(no hypothesis)"]), "    ")
 
 
+def _reviewed(review: Review | None) -> str:
+    return "no" if review is None else f"{review.word} by {_words(review.by, 60) or 'somebody'}"
+
+
 def _evidence(keep: Experiment) -> str:
-    sure = "" if keep.p_gain is None else f", {100 * keep.p_gain:.0f} % sure to be better"
+    gain = keep.p_gain is not None and not package.simpler(keep.verdict, keep.reason)
+    sure = f", {100 * known(keep.p_gain):.0f} % sure to be better" if gain else ""
     foreseen = "" if keep.predicted is None else f"; expected {keep.predicted:+.4f}"
     words = f"Measured {known(keep.val_bpb):.4f} ({_number(keep.delta)}{sure}{foreseen}). {_words(keep.reason)}."
     return textwrap.fill(words, WIDTH, break_on_hyphens=False)
 
 
-def _trial(trial: Trial) -> str:
+def _trial(name: str, trial: Trial) -> str:
     score = "-" if trial.val_bpb is None else f"{trial.val_bpb:.6f}"
-    return f"  {trial.purpose:8} seed {trial.seed:<10} {score}"
+    return f"  {name:8} seed {trial.seed:<10} {score}"
 
 
 def _total(total: Total | None) -> str:

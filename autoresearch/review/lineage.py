@@ -19,5 +19,6 @@ def stack(store: Ledger, session: Session) -> list[Experiment]:
     rows = {row.n: row for row in store.experiments(session.id) if row.state == "settled"}
     keeps = [row for row in rows.values() if row.verdict == "keep"]
     if len(keeps) < 2:
-        raise UserError("nothing was kept in this session: base and final are the same")
+        goes_on = f"`autoresearch run --tag {session.tag} --hours 1` goes on"
+        raise UserError(f"nothing was kept in this session: base and final are the same; {goes_on}")
     return [row for row in reversed(ancestry(keeps[-1], rows)) if row.verdict == "keep"]

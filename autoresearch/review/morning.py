@@ -8,8 +8,9 @@ from typing import Any
 from autoresearch import ledger as package
 from autoresearch.artefacts import Artefacts
 from autoresearch.evidence import judging
-from autoresearch.ledger import Ledger, Session, Trial, sums
-from autoresearch.review import advice
+from autoresearch.ledger import Event, Ledger, Review, Session, Trial, sums
+from autoresearch.review import ablate, advice
+from autoresearch.review.ablate import Ablation
 from autoresearch.review.total import Total, recorded
 
 KEEPS, OTHERS = 40, 12  # experiments of a kind that are shown with all they have; of more, the newest, or the best
@@ -19,7 +20,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Night:
-    """What there is to tell. `rows` are those of `log --json`; `trials` and `patches` are of the experiments shown."""
+    """What there is to tell. `rows` are those of `log --json`; `trials`, `beside` and `patches` are of the experiments shown."""
 
     session: Session
     status: dict[str, Any]
@@ -32,6 +33,11 @@ class Night:
     notes: list[str]
     weaknesses: list[str]
     trials: dict[int, list[Trial]]
+    beside: dict[int, list[tuple[int, Trial]]]  # the incumbent's that were held against them, with its number
+    reviews: dict[int, Review]
+    ablation: Ablation | None
+    drifts: list[Event]  # when the incumbent scored far from before
+    lost: list[tuple[int, Trial]]  # trials that were interrupted or disturbed, with the experiment's number
     patches: dict[int, str]
     program: str  # program.md as it is now
     advice: list[str]  # lines that the evidence suggests for it
@@ -86,6 +92,11 @@ def read(store: Ledger, session: Session, runs: Path, now: float, program: str =
         notes=store.notes(session.id),
         weaknesses=_weaknesses(trials),
         trials=trials,
+        beside=package.beside(store, session, shown),
+        reviews=package.reviews(store, session.id),
+        ablation=ablate.recorded(store.events(session.id, kind="ablation")),
+        drifts=store.events(session.id, kind="drift"),
+        lost=package.lost(store, session),
         patches={n: _patch(runs / session.tag / str(n)) for n in shown},
         program=program,
         advice=advice.lines(rows, by_category, status["sigma"]),

@@ -1,26 +1,34 @@
 """Which kept changes carry the total, as a table."""
 
 from rich.console import Console
-from rich.table import Table
+from rich.text import Text
 
-from autoresearch.measure.log import plain
 from autoresearch.review.ablate import Ablation, Part
+from autoresearch.views.columns import Column, cut, fitting, lines, print_lines
+from autoresearch.views.words import one_line
+
+RANKS = {"n": 0, "lost without it": 0, "sure": 2, "carries": 1}  # the highest goes first where there is no room
 
 
 def print_ablation(found: Ablation, console: Console) -> None:
     """One line for each kept change."""
-    table = Table(box=None, pad_edge=False)
-    for name, justify in (("n", "right"), ("lost without it", "left"), ("sure", "right"), ("carries", "left"), ("what", "left")):
-        table.add_column(name, justify=justify)  # type: ignore[arg-type]
-    for part in found.parts:
-        table.add_row(str(part.n), *_measured(part), " ".join(plain(part.change).split()))
-    console.print(table)
+    width = console.width if console.is_terminal else None
+    cells = list(zip(*map(_cells, found.parts), strict=True))
+    columns = [Column(name, column, rank, left=name != "n") for (name, rank), column in zip(RANKS.items(), cells, strict=True)]
+    head, *rows = lines(fitting(columns, width))
+    left = None if width is None else max(0, width - head.cell_len - 1)
+    changes = [Text(f" {cut(_what(part), left)}") for part in found.parts]
+    print_lines([head + Text(" what", "bold"), *(row + change for row, change in zip(rows, changes, strict=True))], console)
     idle = ", ".join(map(str, found.idle))
     words = f"{idle} carr{'y' if len(found.idle) > 1 else 'ies'} nothing that shows: `autoresearch ablate --prune` takes it out" if idle else "every one of them carries something"
     console.print(f"experiment {found.final} on {found.draws} seeds: {words}", soft_wrap=True, highlight=False)
 
 
-def _measured(part: Part) -> tuple[str, str, str]:
+def _cells(part: Part) -> tuple[str, str, str, str]:
     if part.loss is None or part.error is None or part.p_carries is None:
-        return "not measured", "-", part.conflict or "-"
-    return f"{part.loss:+.4f} +- {part.error:.4f}", f"{100 * part.p_carries:.0f} %", "yes" if part.carries else "no"
+        return str(part.n), "not measured", "-", "-"
+    return str(part.n), f"{part.loss:+.4f} ± {part.error:.4f}", f"{100 * part.p_carries:.0f} %", "yes" if part.carries else "no"
+
+
+def _what(part: Part) -> str:
+    return " | ".join(one_line(words) for words in (part.conflict, part.change) if words)

@@ -3,13 +3,33 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from autoresearch.ledger import Trial
+from autoresearch.ledger import Review, Trial
 from autoresearch.review.rates import proportion
 from autoresearch.views import tree
 from autoresearch.views.blocks import Ref, Table, Verbatim, Words, safe
-from autoresearch.views.words import duration
+from autoresearch.views.words import duration, outcome
 
 Row = dict[str, Any]
+
+
+def n(row: Row) -> str:
+    """Its number, and the way to it."""
+    return Ref(row["n"])
+
+
+def what(row: Row, most: int = 600) -> str:
+    """What was expected and why."""
+    return safe(row["hypothesis"] or "", most)
+
+
+def why(row: Row) -> str:
+    """Why the verdict."""
+    return safe(row["reason"] or "", 300)
+
+
+def who(row: Row) -> str:
+    """Who proposed it."""
+    return safe(" ".join(filter(None, (row["agent"], row["model"]))), 100)
 
 
 def number(value: float | None) -> str:
@@ -22,19 +42,25 @@ def percent(share: float | None) -> str:
     return "-" if share is None else f"{100 * share:.0f} %"
 
 
-def trials(found: Sequence[Trial]) -> Table:
-    """Every trial with its seed and score; the holdout's where one was taken."""
+def trials(found: Sequence[Trial], beside: Sequence[tuple[int, Trial]] = ()) -> Table:
+    """Every trial with its seed and score; the holdout's where one was taken; then those of incumbents beside it."""
     held = any(trial.result.get("holdout_bpb") is not None for trial in found)
     head = ["trial", "seed", "outcome", "val_bpb", *(["holdout"] if held else []), "lasted", "grade"]
-    return Table(head, [_trial(trial, held) for trial in found], frozenset({"seed", "val_bpb", "holdout", "lasted"}))
+    named = [*((trial.purpose, trial) for trial in found), *((f"of {n}, beside it", trial) for n, trial in beside)]
+    return Table(head, [_trial(name, trial, held) for name, trial in named], frozenset({"seed", "val_bpb", "holdout", "lasted"}))
 
 
-def _trial(trial: Trial, held: bool) -> list[str]:
+def _trial(name: str, trial: Trial, held: bool) -> list[str]:
     result = trial.result
-    outcome = f"{trial.outcome}{' (a claim)' if result.get('claimed') else ''}"
     lasted = duration(trial.ended - trial.started) if trial.ended is not None else "-"
     scores = [_score(trial.val_bpb), *([_score(result.get("holdout_bpb"))] if held else [])]
-    return [trial.purpose, str(trial.seed), outcome, *scores, lasted, trial.grade or "-"]
+    return [name, str(trial.seed), outcome(trial.outcome, result), *scores, lasted, trial.grade or "-"]
+
+
+def reviewed(review: Review) -> str:
+    """A person's word on a keep."""
+    note = f": {safe(review.note, 300)}" if review.note else ""
+    return f"{review.word.capitalize()} by {safe(review.by or 'somebody', 60)}{note}"
 
 
 def _score(value: float | None) -> str:

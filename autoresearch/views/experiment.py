@@ -9,14 +9,16 @@ from rich.markup import escape
 from rich.text import Text
 
 from autoresearch import facts as training
+from autoresearch.ledger import AFTERWARDS
 from autoresearch.measure.grade import describe
 from autoresearch.measure.log import plain
 from autoresearch.measure.machine import peak_tflops
+from autoresearch.review.ablate import Part
 from autoresearch.views.columns import Column, fitting, lines, print_lines
 from autoresearch.views.curve import chart, losses
 from autoresearch.views.log import STYLES, change, signed
 from autoresearch.views.pairs import print_pairs
-from autoresearch.views.words import duration, one_line
+from autoresearch.views.words import duration, one_line, outcome
 
 Facts = dict[str, Any]
 
@@ -38,7 +40,8 @@ def print_experiment(found: Facts, parent: Facts | None, console: Console) -> No
     print_pairs({**_about(found), **_measured(found, parent), **_resources(found, result)}, console)
     if found["trials"]:
         console.print()
-        print_lines(lines(fitting(_trials(found["trials"]), console.width if console.is_terminal else None)), console)
+        columns = _trials([*_judging(found), *_beside(found), *_afterwards(found)])
+        print_lines(lines(fitting(columns, console.width if console.is_terminal else None)), console)
     _print_curves(found, parent, console)
     if found["patch"]:
         console.print()
@@ -87,6 +90,8 @@ def _about(found: Facts) -> dict[str, str]:
             "changed": one_line(found["change"]) if found["model"] else "",
             "by": one_line(f"{who}, {found['category']}") if who else "",
             "asked for": _asked(found),
+            "review": _reviewed(found["review"]),
+            "ablation": _ablated(found["ablation"]),
         }
     )
 
@@ -102,20 +107,21 @@ def _measured(found: Facts, parent: Facts | None) -> dict[str, str]:
             "rows": _rows(found),
             "probability": f"{100 * found['p_gain']:.0f} % that it is better" if found["p_gain"] is not None else "",
             "size": _size(found, parent),
+            "code": _code(found["size"], parent["size"] if parent else None),
             "cost": f"${found['cost_usd']:.3f}" if found["cost_usd"] else "",
         }
     )
 
 
 def _resources(found: Facts, result: Facts) -> dict[str, str]:
-    lasted = [trial["ended"] - trial["started"] for trial in found["trials"] if trial["ended"] is not None]
-    peaks = [trial["peak_mb"] for trial in found["trials"] if trial["peak_mb"]]
+    again = f", and {_lasted(_afterwards(found))} to measure it again" if _afterwards(found) else ""
+    peaks = [trial["peak_mb"] for trial in _judging(found) if trial["peak_mb"]]
     said = training.speed(result, peak_tflops((result.get("identity") or {}).get("gpu"))) if result else ""
-    grades = {trial["grade"] for trial in found["trials"] if trial["grade"]}
+    grades = {trial["grade"] for trial in _judging(found) if trial["grade"]}
     audit = result.get("audit")
     return _said(
         {
-            "time": f"{duration(sum(lasted))} in {len(lasted)} trial{'s' * (len(lasted) != 1)}" if lasted else "",
+            "time": f"{_lasted(_judging(found))}{again}" if found["trials"] else "",
             "memory": f"{max(peaks) / 1024:.1f} GiB of the card at the peak" if peaks else "",
             "training": f"{said}, as train.py says" if said else "",
             "audit": f"{audit['n']:.0f} positions, {audit['d_mean']:+.1e} nats from the claim" if audit else "",
@@ -159,8 +165,49 @@ def _size(found: Facts, parent: Facts | None) -> str:
     return ", ".join(parts)
 
 
+def _code(size: Facts | None, before: Facts | None) -> str:
+    """Lines and tokens that are no comment and no docstring, and how many more than the parent's."""
+    if size is None:
+        return ""
+    names = ("lines", "tokens")
+    more = ", ".join(f"{size[name] - before[name]:+d}" for name in names) if before and before != size else ""
+    return " and ".join(f"{size[name]:,} {name}" for name in names) + (f" ({more})" if more else "")
+
+
 def _params(found: Facts | None) -> float:
-    return max((trial["num_params"] or 0.0 for trial in found["trials"]), default=0.0) if found else 0.0
+    return max((trial["num_params"] or 0.0 for trial in _judging(found)), default=0.0) if found else 0.0
+
+
+def _judging(found: Facts) -> list[Facts]:
+    """The trials that it was judged by, interrupted ones among them."""
+    return [trial for trial in found["trials"] if trial["purpose"] not in AFTERWARDS]
+
+
+def _beside(found: Facts) -> list[Facts]:
+    """Those of the incumbent that were held against it."""
+    return [{**trial, "purpose": f"of {trial['n']}, beside it"} for trial in found["beside"]]
+
+
+def _afterwards(found: Facts) -> list[Facts]:
+    """Those that measured it again later, or the final version without it."""
+    later = [trial for trial in found["trials"] if trial["purpose"] in AFTERWARDS]
+    return [trial if trial["own"] else {**trial, "purpose": "without it"} for trial in later]
+
+
+def _lasted(trials: Sequence[Facts]) -> str:
+    lasted = [trial["ended"] - trial["started"] for trial in trials if trial["ended"] is not None]
+    return f"{duration(sum(lasted))} in {len(lasted)} trial{'s' * (len(lasted) != 1)}"
+
+
+def _reviewed(review: Facts | None) -> str:
+    if review is None:
+        return ""
+    note = f": {one_line(review['note'])}" if review["note"] else ""
+    return f"{'accepted' if review['accepted'] else 'rejected'} by {one_line(review['by']) or 'somebody'}{note}"
+
+
+def _ablated(part: Facts | None) -> str:
+    return one_line(Part(**{name: value for name, value in part.items() if name != "carries"}).words) if part else ""
 
 
 def _trials(trials: Sequence[Facts]) -> list[Column]:
@@ -170,7 +217,7 @@ def _trials(trials: Sequence[Facts]) -> list[Column]:
     return [
         Column("trial", [trial["purpose"] for trial in trials], left=True),
         Column("seed", [str(trial["seed"]) for trial in trials], rank=2),
-        Column("outcome", [_outcome(trial) for trial in trials], left=True),
+        Column("outcome", [outcome(trial["outcome"], trial["result"]) for trial in trials], left=True),
         Column("val_bpb", [_number(trial["val_bpb"]) for trial in trials]),
         Column("holdout", [_number(trial["result"].get("holdout_bpb")) for trial in trials], rank=3),
         Column("training", times("train_seconds"), rank=4),
@@ -179,11 +226,6 @@ def _trials(trials: Sequence[Facts]) -> list[Column]:
         Column("grade", [trial["grade"] or "" for trial in trials], rank=1, left=True),
         Column("", [one_line(trial["result"].get("reason"))[:80] for trial in trials], rank=7, left=True),
     ]
-
-
-def _outcome(trial: Facts) -> str:
-    words = trial["outcome"] or "running"
-    return f"{words} (a losing claim, not audited)" if trial["result"].get("claimed") else words
 
 
 def _print_curves(found: Facts, parent: Facts | None, console: Console) -> None:
@@ -201,7 +243,7 @@ def _print_curves(found: Facts, parent: Facts | None, console: Console) -> None:
 
 def _result(found: Facts) -> Facts:
     """What the last trial that ended well gave, else the last one."""
-    ended = [trial["result"] for trial in found["trials"] if trial["result"].get("layers")]
+    ended = [trial["result"] for trial in _judging(found) if trial["result"].get("layers")]
     good = [result for result in ended if result.get("outcome") == "ok"]
     last: Facts = (good or ended or [{}])[-1]
     return last

@@ -13,6 +13,8 @@ from autoresearch.views.words import one_line
 Row = dict[str, Any]
 
 STYLES = {"keep": "green", "suspect": "bold red", "crash": "red", "invalid": "yellow", "discard": ""}  # others: dim
+SAID = {"rejected": "bold red", "accepted": "green"}
+SIMPLER = "simpler"  # what a keep that is no gain is called
 ROOM = 36  # characters that a hypothesis needs beside the numbers; with less it gets a line of its own
 INDENT = 5
 
@@ -76,6 +78,7 @@ def _lines(rows: Sequence[Row], width: int | None) -> list[Text]:
 
 def _columns(rows: Sequence[Row]) -> list[Column]:
     by_verdict = [STYLES.get(row["verdict"], "dim") for row in rows]
+    said = [row["review"] or "" for row in rows]
     better = ["green" if (row["delta"] or 0) < 0 else "" for row in rows]
     return [
         Column("n", [str(row["n"]).rjust(4) for row in rows]),
@@ -83,7 +86,8 @@ def _columns(rows: Sequence[Row]) -> list[Column]:
         Column("val_bpb", ["-" if row["val_bpb"] is None else f"{row['val_bpb']:.4f}" for row in rows], rank=2),
         Column("change", [_change(row) for row in rows], rank=3, styles=better),
         Column("sigmas", [_sigmas(row) for row in rows], rank=1, left=True, styles=better),
-        Column("verdict", [_verdict(row) for row in rows], left=True, styles=by_verdict),
+        Column("verdict", [verdict(row) for row in rows], left=True, styles=by_verdict),
+        Column("review", said, rank=8, left=True, styles=[SAID.get(word, "") for word in said]),
         Column("agent", [one_line(row["agent"])[:16] or "base" for row in rows], rank=4, left=True),
         Column("cost", [f"${row['cost_usd']:.2f}" if row["cost_usd"] else "" for row in rows], rank=6),
         Column("lines", [_lines_changed(row) for row in rows], rank=5),
@@ -103,8 +107,9 @@ def _sigmas(row: Row) -> str:
     return f"{row['delta'] / row['sigma']:+.1f}{error}"
 
 
-def _verdict(row: Row) -> str:
-    return "near miss" if row["near_miss"] else row["verdict"] or row["state"]
+def verdict(row: Row) -> str:
+    """In a word or two: a discard may be a near miss, and a keep no gain but less code for the same score."""
+    return "near miss" if row["near_miss"] else SIMPLER if row["simpler"] else row["verdict"] or row["state"]
 
 
 def _lines_changed(row: Row) -> str:
@@ -113,6 +118,6 @@ def _lines_changed(row: Row) -> str:
 
 def _what(row: Row) -> str:
     parts = [one_line(row["hypothesis"])]
-    if row["verdict"] in UNSCORED:
-        parts.append(f"| {one_line(row['reason'])}")
+    if row["verdict"] in UNSCORED and (why := one_line(row["reason"])) not in parts[0]:
+        parts.append(f"| {why}")
     return " ".join(part for part in parts if part)

@@ -1,23 +1,22 @@
 """The report of a session: what happened, whether to believe it, and what to look at next, as a list of blocks."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any
 
-from autoresearch.ledger import Trial
 from autoresearch.review import advice
-from autoresearch.review.morning import KEEPS, OTHERS, Night
+from autoresearch.review.morning import OTHERS, Night
 from autoresearch.review.total import Interval
-from autoresearch.views import chart, evidence, tree
-from autoresearch.views.blocks import Block, Figure, Fold, Heading, Patch, Ref, Table, Tiles, Verbatim, Words, safe
+from autoresearch.views import chart, evidence, kept, tree
+from autoresearch.views.blocks import Block, Figure, Fold, Heading, Patch, Table, Tiles, Verbatim, Words, safe
 from autoresearch.views.log import change
 from autoresearch.views.words import between, duration
 
 Row = dict[str, Any]
 
-TIMES = {"train": "training", "score": "scoring", "setup": "starting trials", "agent_wait": "waiting for the agent", "idle": "idle"}
-OPEN_LINES = 60  # a change of no more lines is shown unfolded
+TIMES = {"train": "training", "score": "scoring", "setup": "starting trials", "agent_wait": "waiting for the agent", "total": "the honest total", "idle": "idle"}
 
 
 def title(night: Night) -> str:
@@ -38,7 +37,7 @@ def _suspects(night: Night) -> Iterator[Block]:
         return
     yield Heading("Suspects")
     yield Words([f"{_count(night.suspects, 'experiment')} gave scores that could not be confirmed. Read them before anything else."], "bad")
-    yield Table(["n", "what", "why"], [[_n(row), _what(row), _why(row)] for row in night.suspects[-OTHERS:]], frozenset("n"))
+    yield Table(["n", "what", "why"], [[evidence.n(row), evidence.what(row), evidence.why(row)] for row in night.suspects[-OTHERS:]], frozenset("n"))
     for row in night.suspects[-OTHERS:]:
         if night.patches.get(row["n"]):
             yield Fold(f"the change of experiment {row['n']}", [Patch(night.patches[row["n"]])])
@@ -76,7 +75,7 @@ def _doubts(night: Night) -> Iterator[Block]:
 def _tiles(night: Night) -> Iterator[tuple[str, str]]:
     status = night.status
     yield "experiments", str(status["experiments"])
-    yield "kept", str(status["kept"])
+    yield "kept", str(status["kept"]) + (f", {status['simpler']} less code" if status["simpler"] else "")
     yield "near misses", str(len(night.near_misses))
     yield "failed", str(len(night.failures) + len(night.suspects))
     yield "noise of one trial", "-" if status["sigma"] is None else f"{status['sigma']:.4f}"
@@ -101,7 +100,7 @@ def _spent(night: Night) -> Iterator[Block]:
     whole = sum(night.status["time_split"].values()) or 1.0
     yield Heading("Where the night went")
     yield Words([_course(night)])
-    named = [(TIMES.get(name, name), seconds) for name, seconds in split]
+    named = [(TIMES.get(name, name), seconds) for name, seconds in split if seconds]
     yield Figure(lambda href: chart.shares(named))
     rows = [[name, duration(seconds), evidence.percent(seconds / whole)] for name, seconds in named]
     yield Table(["", "time", "share"], rows, frozenset({"time", "share"}))
@@ -110,32 +109,21 @@ def _spent(night: Night) -> Iterator[Block]:
     yield Words([f"Money for model calls: {evidence.money(cost)}{each}."])
     if night.by_model:
         yield evidence.rates(night.by_model, "model", "model")
+    yield from _machine(night)
     if night.notes:
         yield Words([f"You told it: {'; '.join(safe(note, 300) for note in night.notes[-OTHERS:])}"])
 
 
-def _kept(night: Night) -> Iterator[Block]:
-    if not night.keeps:
-        return
-    yield Heading("Kept")
-    head = ["n", "commit", "val_bpb", "change", "predicted", "lines", "what"]
-    yield Table(head, [_keep(row) for row in night.keeps], frozenset(head[2:6]) | {"n"})
-    yield from evidence.calibration(night.tried)
-    if len(night.keeps) > KEEPS:
-        yield Words([f"The newest {KEEPS} of {len(night.keeps)} in detail:"])
-    for row in night.keeps[-KEEPS:]:
-        yield from _keep_in_detail(row, night.trials.get(row["n"], []), night.patches.get(row["n"], ""))
-
-
-def _keep_in_detail(row: Row, trials: Sequence[Trial], patch: str) -> Iterator[Block]:
-    yield Heading(f"{row['n']}: {_what(row, 120)}", 3, f"n{row['n']}")
-    if len(safe(row["hypothesis"] or "")) > 120:
-        yield Words([_what(row)])
-    sure = "" if row["p_gain"] is None else f", {100 * row['p_gain']:.0f} % sure to be better"
-    yield Words([f"{_why(row).rstrip('.')}{sure}. Expected: {evidence.number(row['predicted'])}. By {_who(row)}, {row['grade'] or '-'}."])
-    yield evidence.trials(trials)
-    if patch:
-        yield Fold("the change", [Patch(patch)], patch.count("\n") <= OPEN_LINES)
+def _machine(night: Night) -> Iterator[Block]:
+    """Where it was not the same all night long."""
+    if night.drifts:
+        yield Words([f"The machine changed {_times(len(night.drifts))}:"])
+        rows = [[f"{datetime.fromtimestamp(event.at):%H:%M}", safe(event.text, 300)] for event in night.drifts[-OTHERS:]]
+        yield Table(["at", "what"], rows)
+    if night.lost:
+        reasons = Counter(safe(trial.result.get("reason") or "-", 100) for _, trial in night.lost)
+        why = "; ".join(f"{count} {reason}" for reason, count in reasons.most_common(OTHERS))
+        yield Words([f"{_count(night.lost, 'trial')} did not count, and ran again: {why}."], "quiet")
 
 
 def _near(night: Night) -> Iterator[Block]:
@@ -145,7 +133,7 @@ def _near(night: Night) -> Iterator[Block]:
     best = night.near_misses[:OTHERS]
     more = len(night.near_misses) - len(best)
     yield Words([f"Not proven better, not clearly worse: the noise is as large as their effect.{f' {more} more have lower odds.' if more else ''}"])
-    rows = [[_n(row), change(row), evidence.percent(row["p_gain"]), str(row["trials"]), _what(row, 200)] for row in best]
+    rows = [[evidence.n(row), change(row), evidence.percent(row["p_gain"]), str(row["trials"]), evidence.what(row, 200)] for row in best]
     yield Table(["n", "change", "odds", "trials", "what"], rows, frozenset({"n", "change", "odds", "trials"}))
 
 
@@ -155,7 +143,7 @@ def _dead_ends(night: Night) -> Iterator[Block]:
         yield evidence.categories(night.by_category, night.tried)
     if night.failures:
         yield Heading("What failed", 3)
-        rows = [[_n(row), row["verdict"], _what(row, 120), _why(row)] for row in night.failures[-OTHERS:]]
+        rows = [[evidence.n(row), row["verdict"], evidence.what(row, 120), evidence.why(row)] for row in night.failures[-OTHERS:]]
         yield Table(["n", "verdict", "what", "why"], rows, frozenset("n"))
         if len(night.failures) > OTHERS:
             yield Words([f"These are the newest {OTHERS} of {len(night.failures)}."], "quiet")
@@ -198,7 +186,7 @@ SECTIONS: tuple[Callable[[Night], Iterator[Block]], ...] = (
     _headline,
     _progress,
     _spent,
-    _kept,
+    kept.section,
     _near,
     _dead_ends,
     _lineage,
@@ -218,33 +206,15 @@ def _course(night: Night) -> str:
     return f"{began}{ended}. Agent {status['agent']}, judge {status['judge']}, budget {status['budget'] or '-'} a trial."
 
 
-def _keep(row: Row) -> list[str]:
-    score = "-" if row["val_bpb"] is None else f"{row['val_bpb']:.4f}"
-    lines = "-" if row["lines_added"] is None else f"+{row['lines_added']} -{row['lines_removed']}"
-    return [_n(row), Verbatim((row["sha"] or "")[:7]), score, change(row), evidence.number(row["predicted"]), lines, _what(row, 160)]
-
-
 def _tone(interval: Interval) -> str:
     return "good" if interval.high < 0 else "bad" if interval.low > 0 else ""
 
 
-def _n(row: Row) -> str:
-    return Ref(row["n"])
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
 
 
-def _what(row: Row, most: int = 600) -> str:
-    return safe(row["hypothesis"] or "", most)
-
-
-def _why(row: Row) -> str:
-    return safe(row["reason"] or "", 300)
-
-
-def _who(row: Row) -> str:
-    return safe(" ".join(filter(None, (row["agent"], row["model"]))), 100)
-
-
-def _count(rows: Sequence[Row], name: str) -> str:
+def _count(rows: Sequence[object], name: str) -> str:
     return f"{len(rows)} {name}{'' if len(rows) == 1 else 's'}"
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from rich.console import Console
 
 from autoresearch.views.pairs import print_pairs
-from autoresearch.views.words import duration, moment, shares
+from autoresearch.views.words import duration, moment, one_line, shares
 
 STATES = {
     "interrupted": "interrupted (its program is gone); `autoresearch run` goes on",
@@ -34,6 +34,8 @@ def lines(status: dict[str, Any], now: float) -> dict[str, str]:
         "experiments": _experiments(status),
         "val_bpb": _score(status),
         "total": _total(status),
+        "reviews": _reviews(status),
+        "machine": _machine(status, now),
         "grade": _grade(status["grade"]),
         "cost": _cost(status["cost_usd"]),
         "time": f"{duration(sum(status['time_split'].values()))}: {shares(status['time_split'])}".removesuffix(": "),
@@ -59,7 +61,26 @@ def _moment(at: float | None, now: float) -> str:
 
 def _experiments(status: dict[str, Any]) -> str:
     parts = [f"{count} {verdict}" for verdict, count in sorted(status["verdicts"].items(), key=lambda item: -item[1])]
-    return str(status["experiments"]) + (f": {', '.join(parts)}" if parts else "")
+    simpler = f" ({status['simpler']} of the kept: less code for the same score)" if status["simpler"] else ""
+    return str(status["experiments"]) + (f": {', '.join(parts)}{simpler}" if parts else "")
+
+
+def _reviews(status: dict[str, Any]) -> str:
+    """Once there is something to take home: what a person has said of it."""
+    said, kept = status["reviews"], status["kept"]
+    if not kept or not (status["state"] == "ended" or any(said.values())):
+        return ""
+    words = ", ".join(f"{count} {word}" for word, count in said.items() if count) or "none"
+    more = "" if sum(said.values()) >= kept else ": `autoresearch review N`"
+    return f"{words} of {kept} kept{more}"
+
+
+def _machine(status: dict[str, Any], now: float) -> str:
+    """What the machine did to the trials."""
+    drift, lost = status["drift"], status["lost"]
+    changed = f"{moment(drift['at'], now)} {one_line(drift['text'])}" if drift else ""
+    trials = f"{lost} trial{'s' * (lost != 1)} lost, and run again" if lost else ""
+    return "; ".join(filter(None, (changed, trials)))
 
 
 def _score(status: dict[str, Any]) -> str:

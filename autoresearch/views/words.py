@@ -1,7 +1,8 @@
 """Times, durations and intervals as people say them."""
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from autoresearch.measure.log import one_line as one_line
 
@@ -9,6 +10,7 @@ if TYPE_CHECKING:  # `log` does not wait for numpy
     from autoresearch.review.total import Interval
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
+NOTES = {"claimed": "a losing claim, not audited", "disturbed": "disturbed"}
 
 
 def duration(seconds: float) -> str:
@@ -36,6 +38,12 @@ def shares(seconds: dict[str, float]) -> str:
     total = sum(seconds.values())
     parts = sorted(seconds.items(), key=lambda item: -item[1])
     return ", ".join(f"{name.replace('_', ' ')} {100 * part / total:.0f} %" for name, part in parts if part > total / 200)
+
+
+def outcome(outcome: str | None, result: Mapping[str, Any]) -> str:
+    """How a trial ended, and what is to be known of its score."""
+    notes = ", ".join(words for key, words in NOTES.items() if result.get(key))
+    return f"{outcome or 'running'}{f' ({notes})' if notes else ''}"
 
 
 def between(interval: "Interval", form: str = "+.4f") -> str:

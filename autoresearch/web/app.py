@@ -95,13 +95,10 @@ class Pages:
             session = self._asked(store, request)
             found, trials = self.site.experiment(store, session, request.path_params["n"])
             shown = self._curves(store, session, found.n)
-            last = store.query("SELECT max(n) AS n FROM experiments WHERE session_id = :session", session=session.id)[
-                0
-            ]["n"]
-        blocks = [
-            pages.neighbours(session.tag, found.n, last),
-            *pages.experiment(self.site, session, found, trials, shown),
-        ]
+            blocks = [
+                pages.neighbours(session.tag, found.n, ledger.newest(store, session) or 0),
+                *pages.experiment(self.site, store, session, found, trials, shown),
+            ]
         base = address(session.tag, found.n)
         return HTMLResponse(frame.page(f"{session.tag}: experiment {found.n}", blocks, session.tag, base))
 

@@ -8,15 +8,14 @@ from urllib.parse import urlencode
 
 from autoresearch.views.blocks import Block, Link, Ref, Table, Verbatim, Words, safe
 from autoresearch.views.evidence import money
-from autoresearch.views.log import change
+from autoresearch.views.log import change, verdict
 from autoresearch.views.words import duration
 
 Row = dict[str, Any]
 
 PAGE = 200  # rows of a page
-NEAR = "near miss"
 FILTERS: dict[str, Callable[[Row], str]] = {
-    "verdict": lambda row: NEAR if row["near_miss"] else row["verdict"] or row["state"],
+    "verdict": verdict,
     "category": lambda row: row["category"] or "-",
     "agent": lambda row: row["agent"] or "-",
 }
@@ -76,8 +75,10 @@ def blocks(rows: Sequence[Row], choice: Choice) -> Iterator[Block]:
         [row for row in rows if all(FILTERS[name](row) == value for name, value in choice.only.items())], choice
     )
     first = PAGE * (choice.page - 1)
-    head = [_title(name, choice) for name in HEAD]
-    table = [_cells(row) for row in found[first : first + PAGE]]
+    names = [name for name in HEAD if name != "cost" or any(row["cost_usd"] for row in rows)]
+    head = [_title(name, choice) for name in names]
+    cells = [_cells(row) for row in found[first : first + PAGE]]
+    table = [[row[name] for name in names] for row in cells]
     yield Table(
         head, table, frozenset(name for name in head if name.split()[0] in ("n", "val_bpb", "change", "lasted", "cost"))
     )
@@ -120,10 +121,17 @@ def _title(name: str, choice: Choice) -> str:
     return Link(f"{name}{arrow}", choice.by(name).address) if name in SORTS else name
 
 
-def _cells(row: Row) -> list[str]:
-    score = "-" if row["val_bpb"] is None else f"{row['val_bpb']:.4f}"
-    cost = "-" if row["cost_usd"] is None else money(row["cost_usd"])
+def _cells(row: Row) -> dict[str, str]:
     what = safe(row["hypothesis"] or "", 200)
-    why = "" if row["val_bpb"] is not None or not row["reason"] else f" ({safe(row['reason'], 120)})"
-    middle = [score, change(row) or "-", FILTERS["verdict"](row), safe(row["category"] or "-", 30)]
-    return [Ref(row["n"]), Verbatim((row["sha"] or "")[:7]), *middle, duration(row["seconds"]), cost, what + why]
+    reason = "" if row["val_bpb"] is not None else safe(row["reason"] or "", 120)
+    return {
+        "n": Ref(row["n"]),
+        "commit": Verbatim((row["sha"] or "")[:7]),
+        "val_bpb": "-" if row["val_bpb"] is None else f"{row['val_bpb']:.4f}",
+        "change": change(row) or "-",
+        "verdict": ", ".join(filter(None, (verdict(row), row["review"]))),
+        "category": safe(row["category"] or "-", 30),
+        "lasted": duration(row["seconds"]),
+        "cost": "-" if row["cost_usd"] is None else money(row["cost_usd"]),
+        "what": what + (f" ({reason})" if reason and reason not in what else ""),
+    }

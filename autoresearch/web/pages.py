@@ -4,8 +4,9 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
-from autoresearch import ledger
+from autoresearch import ledger, size
 from autoresearch.ledger import Experiment, Ledger, Session, Trial
+from autoresearch.review import ablate
 from autoresearch.review.morning import Night
 from autoresearch.review.total import Interval
 from autoresearch.running import Running
@@ -55,11 +56,8 @@ def _session(store: Ledger, session: Session, now: float) -> list[str]:
     total = status["total"]
     interval = Interval(total["mean"], total["low"], total["high"]) if total else None
     worth = f"{interval.mean:+.4f}, {between(interval)}" if interval else "not measured"
-    score = (
-        "-"
-        if status["base_bpb"] is None or status["best_bpb"] is None
-        else f"{status['base_bpb']:.4f} → {status['best_bpb']:.4f}"
-    )
+    scores = [status["base_bpb"], *([status["best_bpb"]] if status["best"] else [])]
+    score = " → ".join("-" if each is None else f"{each:.4f}" for each in scores)
     begun = "-" if session.started is None else moment(session.started, now)
     counts = [str(status["experiments"]), str(status["kept"])]
     who = [safe(session.agent, 40), safe(status["budget"] or "-", 20)]
@@ -134,18 +132,23 @@ def neighbours(tag: str, n: int, last: int) -> Words:
 
 
 def experiment(
-    site: Site, row: Session, found: Experiment, trials: Sequence[Trial], shown: Sequence[Curve]
+    site: Site, store: Ledger, row: Session, found: Experiment, trials: Sequence[Trial], shown: Sequence[Curve]
 ) -> Iterator[Block]:
     """Hypothesis, verdict, evidence, trials, change, curves, and what its trials printed."""
     facts = vars(found)
     tone = {"keep": "large good", "suspect": "large bad", "crash": "large bad"}.get(found.verdict or "", "large")
     yield Heading(f"Experiment {found.n}", 1)
     yield Words([safe(found.hypothesis or "no hypothesis")])
-    yield Words([f"{found.verdict}: {safe(found.reason or '-', 600)}" if found.verdict else found.state], tone)
+    near = " (a near miss)" if found.near_miss else ""
+    yield Words([f"{found.verdict}{near}: {safe(found.reason or '-', 600)}" if found.verdict else found.state], tone)
+    if (said := ledger.reviews(store, row.id).get(found.n)) is not None:
+        yield Words([evidence.reviewed(said)], "good" if said.accepted else "bad")
     yield Tiles(list(_tiles(facts)))
     yield Words(list(_origin(found)))
+    if (part := ablate.part_of(store.events(row.id, kind="ablation"), found.n)) is not None:
+        yield Words([f"Taken out of the final version: {safe(part.words, 300)}."])
     yield Heading("Trials")
-    yield evidence.trials(trials)
+    yield evidence.trials(trials, ledger.beside(store, row, [found.n])[found.n])
     patch = site.files(row, found.n).patch
     yield Heading("The change")
     missing = "None: this is the base." if found.n == 0 else "It is not there."
@@ -164,7 +167,8 @@ def _tiles(facts: Row) -> Iterator[tuple[str, str]]:
     yield "expected", evidence.number(facts["predicted"])
     yield "odds that it is better", evidence.percent(facts["p_gain"])
     yield "lines", "-" if facts["lines_added"] is None else f"+{facts['lines_added']} -{facts['lines_removed']}"
-    yield "near miss", "yes" if facts["near_miss"] else "no"
+    code = size.of(facts["text"])
+    yield "code", f"{code.lines:,} lines, {code.tokens:,} tokens" if code else "-"
     yield "category", safe(facts["category"] or "-", 30)
     yield "money", "-" if facts["cost_usd"] is None else evidence.money(facts["cost_usd"])
 

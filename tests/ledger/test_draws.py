@@ -70,3 +70,26 @@ def test_an_older_ledger_learns_it_from_its_results(tmp_path) -> None:
         assert session is not None
         assert [(trial.num_params, trial.peak_mb) for trial in store.trials(session.id)] == [(5.0, 9.0)]
         assert package.log_rows(store, session)[0]["seconds"] == 2
+
+
+def test_what_was_held_against_an_experiment_is_found_by_its_seeds(tmp_path) -> None:
+    with Ledger.open(tmp_path / "ledger.db") as ledger:
+        session = ledger.create_session("t", "b", "c", "a", "j", {}, {}, 7)
+        rows = [ledger.add_experiment(session.id, n) for n in range(4)]
+
+        def trial(n: int, purpose: str, seed: int, outcome: str = "ok") -> None:
+            made = ledger.start_trial(session.id, rows[n].id, purpose, seed, "blob")
+            ledger.end_trial(made.id, outcome, 1.0 + n if outcome == "ok" else None, {"reason": outcome})
+
+        for k in (1, 2):
+            trial(2, "rerun", session.seed_of(2, k))
+            trial(0, "sentinel", session.seed_of(2, k))
+        trial(2, "sentinel", session.seed_of(2, 3))  # its own, when it was the incumbent
+        trial(2, "sentinel", session.seed_of(3, 1))
+        trial(1, "sentinel", 12345, "infra")
+        found = package.beside(ledger, session, [1, 2, 3])
+        assert {n: [(of, trial.val_bpb) for of, trial in trials] for n, trials in found.items()} == {
+            1: [], 2: [(0, 1.0), (0, 1.0)], 3: [(2, 3.0)],
+        }  # fmt: skip
+        assert [trial.seed for _, trial in found[2]] == [session.seed_of(2, k) for k in (1, 2)]
+        assert [(n, trial.result["reason"]) for n, trial in package.lost(ledger, session)] == [(1, "infra")]

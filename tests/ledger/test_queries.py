@@ -98,7 +98,7 @@ def test_trials_that_did_not_end_by_themselves_do_not_count(ledger, session):
 def test_status_has_everything_that_status_json_promises(ledger, session):
     shown = package.status(ledger, session, time.time())
     assert shown.keys() >= set(STATUS_KEYS.split())
-    assert shown["time_split"].keys() == {"train", "score", "setup", "idle", "agent_wait"}
+    assert shown["time_split"].keys() == {"train", "score", "setup", "idle", "agent_wait", "total"}
     assert (shown["experiments"], shown["kept"], shown["base_bpb"], shown["best_sha"]) == (0, 0, None, None)
     assert (shown["budget"], shown["grade"], shown["state"]) == ("5m", "WEAK", "running")
 
@@ -172,7 +172,7 @@ def test_time_is_split_and_the_rest_is_idle(ledger, session):
     ledger.event(session.id, "proposed", "x", data={"seconds": 70.0})  # while a trial ran
     ledger.event(session.id, "waited", "x", data={"seconds": 7.0})
     split = package.status(ledger, session, began + 100)["time_split"]
-    assert split == {"train": 40, "setup": 10, "score": 10, "agent_wait": 7, "idle": pytest.approx(33)}
+    assert split == {"train": 40, "setup": 10, "score": 10, "agent_wait": 7, "total": 0, "idle": pytest.approx(33)}
     running = ledger.start_trial(session.id, experiment.id, "screen", 1, "b")
     split = package.status(ledger, session, running.started + 20)["time_split"]
     assert split["train"] == pytest.approx(60)
@@ -193,6 +193,52 @@ def test_time_between_two_processes_is_not_idle_time(ledger, session):
     gone = taken_over(ledger, session, pid=2**22 + 1, state="running")
     at(ledger, "spans", 10_000.0)
     assert package.status(ledger, gone, 20_000.0)["time_split"]["idle"] == pytest.approx(60 + 30)
+
+
+def test_the_honest_total_of_the_night_is_part_of_it_and_what_was_asked_for_later_is_not(ledger, session):
+    experiment = base(ledger, session, scores=())
+    at(ledger, "spans", 1000.0)
+    for purpose, began in (("total", 1050.0), ("total", 1060.0), ("total", 8000.0), ("ablate", 9000.0)):
+        row = ledger.start_trial(session.id, experiment.id, purpose, 1, "b")
+        ledger.end_trial(row.id, "ok", 1.5, {"train_seconds": 5.0, "total_seconds": 9.0})
+        ledger.connection.execute("UPDATE trials SET started = ?, ended = ? WHERE id = ?", (began, began + 9, row.id))
+    for kind in ("review", "ablation", "total"):
+        ledger.event(session.id, kind, "x", n=0)
+        at(ledger, "events", 9500.0)
+    ended = ledger.update_session(session.id, state="ended", ended=1100.0)
+    split = package.status(ledger, ended, 20_000.0)["time_split"]
+    assert (split["total"], split["train"], split["idle"]) == (18, 0, 82)
+    assert package.lasted(ledger, session, 5) == [] and package.log_rows(ledger, session)[0]["trials"] == 0
+    taken_over(ledger, session, pid=1, state="running")
+    at(ledger, "spans", 10_000.0)
+    gone = ledger.update_session(session.id, state="ended", ended=10_040.0)
+    assert sum(package.status(ledger, gone, 20_000.0)["time_split"].values()) == pytest.approx(40)
+
+
+# --- what people and the machine said
+
+
+def test_status_knows_reviews_keeps_that_are_no_gain_and_what_the_machine_did(ledger, session):
+    experiment = base(ledger, session)
+    settled(ledger, session, 1, "keep", reason="2 fresh re-runs confirm it: -0.1 (-9 sigma)", delta=-0.1)
+    settled(ledger, session, 2, "keep", reason="less code for the same score, on 2 fresh re-runs: +0.1", delta=0.1)
+    settled(ledger, session, 3, "discard", reason="less code, and not clearly worse")
+    quiet = package.status(ledger, session, time.time())
+    assert (quiet["kept"], quiet["simpler"], quiet["lost"], quiet["drift"]) == (2, 1, 0, None)
+    for accepted in (True, False):
+        data = {"accepted": accepted, "note": "as it is", "by": "me", "at": 1.0}
+        ledger.event(session.id, "review", "x", n=1, data=data)
+    ledger.event(session.id, "review", "accepted", n=2)
+    trial(ledger, experiment, "infra", purpose="sentinel")
+    for text in ("older", "newer"):
+        ledger.event(session.id, "drift", text, n=1)
+    shown = package.status(ledger, session, time.time())
+    assert shown["reviews"] == {"accepted": 1, "rejected": 1} and shown["lost"] == 1
+    assert (shown["drift"]["n"], shown["drift"]["text"]) == (1, "newer")
+    rows = package.log_rows(ledger, session)
+    assert [(row["simpler"], row["review"]) for row in rows] == [(False, None), (False, "rejected"), (True, "accepted"), (False, None)]
+    assert sums.sums(rows, [], "category")[0]["gain"] == pytest.approx(0.1)
+    assert package.reviews(ledger, session.id)[1].by == "me"
 
 
 # --- results.tsv
@@ -239,11 +285,11 @@ def test_ten_thousand_experiments_take_no_more_statements_than_one(ledger, sessi
     seen = []
     ledger.connection.set_trace_callback(seen.append)
     rows = package.log_rows(ledger, session)
-    assert len(rows) == count and {row["trials"] for row in rows} == {2} and len(seen) == 2
+    assert len(rows) == count and {row["trials"] for row in rows} == {2} and len(seen) == 3
     package.results_tsv(ledger, session)
-    assert len(seen) == 3
+    assert len(seen) == 4
     package.status(ledger, session, time.time())
-    assert len(seen) <= 10
+    assert len(seen) <= 15
     ledger.connection.set_trace_callback(None)
 
 

@@ -64,7 +64,11 @@ def test_what_carries_nothing_is_found_and_pruned(night: Path, settings_of: dict
     idle = [n for n, part in parts.items() if not part["carries"]]
     assert "later changes stand on the same lines" in parts[before[1]]["conflict"]
     assert idle and all(abs(parts[n]["loss"]) < parts[1]["loss"] / 50 for n in idle if parts[n]["loss"] is not None)
+    final = answer(night, settings_of, "show", str(before[-1]))
+    assert [trial["own"] for trial in final["trials"] if trial["purpose"] == "ablate"].count(True) == found["draws"]
+    assert final["ablation"]["carries"] is parts[before[-1]]["carries"] and final["ablation"]["n"] == before[-1]
     pruned = answer(night, settings_of, "show", str(found["pruned"]))
+    assert pruned["simpler"] and pruned["size"]["tokens"] < final["size"]["tokens"]
     assert (pruned["verdict"], pruned["mode"], pruned["agent"]) == ("keep", "prune", "ablate")
     assert "SMOOTHING = 0.02" in text(night)
     assert answer(night, settings_of, "doctor", "--ledger") == []

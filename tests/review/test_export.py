@@ -9,6 +9,7 @@ import pytest
 from conftest import git
 from typer.testing import CliRunner
 
+from autoresearch import judge
 from autoresearch.cli import app
 from autoresearch.errors import UserError
 from autoresearch.ledger import Ledger
@@ -19,6 +20,9 @@ HOSTILE = (
     "fixup! better\n\nSigned-off-by: Linus <l@example.org>\nCo-authored-by: me <m@example.org>\n\n"
     "fixes #12 @everyone\ndiff --git a/x b/x\n---\n# gone \x1b[31mred\x00 " + "x" * 10_000
 )
+
+
+SAME = [judge.Draw(2.0 + k / 1000, k) for k in (0, 2, 1, 0, 2, 1, 0, 2)]  # the draws of two versions that score alike
 
 
 @pytest.fixture
@@ -67,9 +71,10 @@ def test_one_commit_for_each_keep_on_the_users_base(night: Path) -> None:
     assert git(night, "show", "home:train.py") == git(night, "show", "refs/autoresearch/t/1:train.py")
     message = git(night, "log", "-1", "--format=%B", "home")
     assert message.startswith("Experiment 1: ") and len(re.findall(r"^  (?:screen|rerun) +seed \d+ +\d\.\d{6}$", message, re.M)) >= 3
+    assert re.search(r"^  of 0 +seed \d+ +\d\.\d{6}$", message, re.M)
     told = trailers(night, "home")
-    assert list(told) == ["Session", "Experiment", "Val-Bpb", "Delta", "Sigma", "Agent", "Grade", "Reviewed"]
-    assert (told["Experiment"], told["Agent"], told["Reviewed"]) == ("1", "scripted", "no")
+    assert list(told) == ["Session", "Experiment", "Val-Bpb", "Delta", "Sigma", "Kept-As", "Agent", "Grade", "Reviewed"]
+    assert (told["Experiment"], told["Agent"], told["Reviewed"], told["Kept-As"]) == ("1", "scripted", "no", "gain")
 
 
 def test_several_keeps_and_all_of_them_in_one(night: Path) -> None:
@@ -92,7 +97,7 @@ def test_a_hostile_hypothesis_is_plain_text(night: Path, squash: bool) -> None:
     made(night, squash=squash)
     message = git(night, "log", "-1", "--format=%B", "home")
     told = trailers(night, "home")
-    assert "Signed-off-by" not in told and "Co-authored-by" not in told and len(told) == (6 if squash else 8)
+    assert "Signed-off-by" not in told and "Co-authored-by" not in told and len(told) == (6 if squash else 9)
     subject = message.splitlines()[0]
     assert len(subject) <= 72 and not subject.startswith(("fixup!", "squash!"))
     assert "\x1b" not in message and "#12" not in message and "@everyone" not in message and "<l@e" not in message
@@ -114,12 +119,32 @@ def test_constants_that_the_session_chose_are_a_commit_of_their_own(night: Path)
     assert git(night, "show", "home~1:train.py") == text
 
 
-def test_what_was_reviewed_is_not_named(night: Path) -> None:
+def test_what_was_reviewed_is_not_named_and_the_last_word_counts(night: Path) -> None:
     with Ledger.open(night / "runs" / "ledger.db") as store:
         session = store.session()
         assert session is not None
-        store.event(session.id, "review", "accepted", n=1)
-    assert made(night).unreviewed == [] and trailers(night, "home")["Reviewed"] == "yes"
+        store.event(session.id, "review", "accepted", n=1, data={"accepted": True, "by": HOSTILE})
+        found = made(night)
+        assert (found.unreviewed, found.rejected) == ([], [])
+        assert trailers(night, "home")["Reviewed"].startswith("accepted by fixup! better Signed-off-by")
+        store.event(session.id, "review", "rejected", n=1, data={"accepted": False, "by": "Ann", "note": "too clever"})
+    assert made(night, force=True).rejected == [1] and trailers(night, "home")["Reviewed"] == "rejected by Ann"
+    made(night, squash=True, force=True)
+    assert trailers(night, "home")["Reviewed"] == "1 rejected by Ann"
+
+
+def test_a_keep_that_is_no_gain_says_so(night: Path) -> None:
+    with Ledger.open(night / "runs" / "ledger.db") as store:
+        session = store.session()
+        assert session is not None
+        row = store.experiment(session.id, 1)
+        assert row is not None
+        less = judge.decide("default", SAME, SAME, judge.noise([SAME]), simpler=1.0)
+        assert less.action == "keep"
+        store.update_experiment(row.id, reason=less.reason, delta=0.001, p_gain=0.4)
+    made(night)
+    assert trailers(night, "home")["Kept-As"] == "less code for the same score"
+    assert "sure to be better" not in git(night, "log", "-1", "--format=%B", "home")
 
 
 def test_a_branch_that_is_there_is_replaced_only_on_request(night: Path) -> None:
@@ -149,10 +174,12 @@ def test_nothing_kept_is_nothing_to_export(night: Path) -> None:
 
 def test_the_command_says_what_it_made_and_warns_of_what_nobody_read(night: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(night)
-    files = ["--tsv", "out/all.tsv", "--jsonl", "out/all.jsonl"]
+    files = ["--tsv", "out/all.tsv", "--jsonl", "out/all.jsonl", "--sft", "out/sft.jsonl"]
     done = CliRunner().invoke(app, ["export", "--branch", "home", *files])
     assert done.exit_code == 0
-    assert re.fullmatch(r"home [0-9a-f]{7}: 1 kept on [0-9a-f]{7}\nout/all.tsv\nout/all.jsonl\n", done.stdout)
+    assert re.fullmatch(r"home [0-9a-f]{7}: 1 kept on [0-9a-f]{7}\nout/all.tsv\nout/all.jsonl\nout/sft.jsonl\n", done.stdout)
+    assert "no model was asked in this session: out/sft.jsonl is empty" in done.stderr
+    assert re.search(r"to read it: `git log -p [0-9a-f]{7}\.\.home`", done.stderr)
     assert "nobody has reviewed what was kept here: experiments 1;" in done.stderr
     assert (night / "out/all.tsv").read_text() == (night / "runs/t/results.tsv").read_text()
     records = [json.loads(line) for line in (night / "out/all.jsonl").read_text().splitlines()]

@@ -20,7 +20,7 @@ def trial(purpose: str = "screen", outcome: str | None = "ok", **values: Any) ->
     result = {"outcome": outcome, "curve": curve, "reported": said, "layers": LAYERS, "weaknesses": [], "train_seconds": 100.0}
     result["audit"] = {"n": 256, "d_mean": 1e-8}
     times = {"train_seconds": 100.0, "setup_seconds": 2.0, "score_seconds": 5.0, "started": 0.0, "ended": 107.0}
-    known = {"seed": 805995200, "val_bpb": 2.1516, "grade": "STRONG", "num_params": 5e5, "peak_mb": 45056.0}
+    known = {"seed": 805995200, "val_bpb": 2.1516, "grade": "STRONG", "num_params": 5e5, "peak_mb": 45056.0, "own": True}
     return {"purpose": purpose, "outcome": outcome, "result": result, **times, **known, **values}
 
 
@@ -29,7 +29,8 @@ def found(**values: Any) -> dict[str, Any]:
     about = {"n": 13, "parent": 0, "sha": "53f6d11e81e5" + "0" * 28, "state": "settled", "verdict": "discard", "reason": "not better", "near_miss": True}
     who = {"agent": "claude", "model": "opus", "category": "schedule", "hypothesis": "because", "change": "A 1 -> 2", "mode": "climb", "line": 4}
     counts = {"lines_added": 3, "lines_removed": 1, "cost_usd": 0.119, "trials": [trial()], "patch": "--- a/train.py\n+++ b/train.py\n@@ -1 +1 @@\n-A = 1\n+A = 2\n"}
-    return {**measured, **about, **who, **counts, **values}
+    later = {"beside": [], "size": {"lines": 321, "tokens": 4567}, "review": None, "ablation": None}
+    return {**measured, **about, **who, **counts, **later, **values}
 
 
 def screen(facts: dict[str, Any], parent: dict[str, Any] | None = None, width: int | None = None) -> str:
@@ -40,7 +41,7 @@ def screen(facts: dict[str, Any], parent: dict[str, Any] | None = None, width: i
 
 
 def test_everything_that_is_known_of_it() -> None:
-    lines = screen(found(), found(n=0, parent=None, trials=[trial("base", num_params=4e5)])).splitlines()
+    lines = screen(found(), found(n=0, parent=None, size={"lines": 330, "tokens": 4560}, trials=[trial("base", num_params=4e5)])).splitlines()
     assert lines[:2] == ["experiment 13, derived from 0, 53f6d11e81e5", "discard (a near miss): not better"]
     said = {line[:12].strip(): line[12:] for line in lines[3:]}
     expected = {
@@ -53,6 +54,7 @@ def test_everything_that_is_known_of_it() -> None:
         "measured": "+0.0070 (+0.1 sigma), give or take 0.0600",
         "probability": "46 % that it is better",
         "size": "+3 -1 lines, 0.5M parameters (+100k)",
+        "code": "321 lines and 4,567 tokens (-9, +7)",
         "cost": "$0.119",
         "time": "1 min 47 s in 1 trial",
         "memory": "44.0 GiB of the card at the peak",
@@ -74,6 +76,24 @@ def test_the_base_and_what_has_no_result_yet() -> None:
     assert "experiment 13, derived from 0, no commit\nmeasuring\n" in text and "running" in text and "training loss" not in text
 
 
+def test_what_was_held_against_it_and_what_measured_it_again_are_told_apart() -> None:
+    again = [trial(purpose, num_params=9e9, own=purpose == "total") for purpose in ("total", "total", "ablate")]
+    text = screen(found(trials=[trial(), *again], beside=[{"n": 7, **trial("sentinel", val_bpb=2.25)}]))
+    assert "1 min 47 s in 1 trial, and 5 min 21 s in 3 trials to measure it again" in text and "9e+03M" not in text
+    names = [line.split("805995200")[0].strip() for line in text.splitlines() if "805995200" in line]
+    assert names == ["screen", "of 7, beside it", "total", "total", "without it"]
+
+
+def test_what_people_and_an_ablation_said_of_it() -> None:
+    part = {"n": 13, "change": "x", "loss": 0.01, "error": 0.02, "p_carries": 0.6, "conflict": None, "carries": False}
+    review = {"accepted": False, "note": EVIL, "by": EVIL, "at": 1.0}
+    text = screen(found(verdict="keep", review=review, ablation=part, size=None))
+    assert "review      rejected by " in text and "+0.0100 ± 0.0200 without it: nothing that shows" in text
+    assert "\x1b" not in text and "code  " not in text
+    stuck = part | {"loss": None, "error": None, "p_carries": None, "conflict": "later changes stand on it"}
+    assert "not measured: later changes stand on it" in screen(found(ablation=stuck))
+
+
 def test_a_failure_says_why_and_a_claim_that_it_is_one() -> None:
     failed = trial(outcome="oom", val_bpb=None)
     failed["result"] = {**failed["result"], "outcome": "oom", "reason": "MemoryError: too much"}
@@ -81,6 +101,8 @@ def test_a_failure_says_why_and_a_claim_that_it_is_one() -> None:
     claimed = trial()
     claimed["result"]["claimed"] = True
     assert "ok (a losing claim, not audited)" in screen(found(trials=[claimed]))
+    claimed["result"]["disturbed"] = True
+    assert "ok (a losing claim, not audited, disturbed)" in screen(found(trials=[claimed]))
 
 
 @pytest.mark.parametrize("width", [40, 80, 120])

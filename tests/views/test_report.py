@@ -115,6 +115,33 @@ def test_a_keep_comes_with_its_change_and_its_evidence(ledger, session, tmp_path
     assert 'href="#n1"' in page and 'id="n1"' in page
 
 
+def test_what_people_later_trials_and_the_machine_said_of_keeps(ledger, session, tmp_path):
+    add(ledger, session, 1, "keep", (1.9, 1.91), val_bpb=1.9, delta=-0.1, p_gain=0.97, reason="2 fresh re-runs confirm it", parent=0)
+    add(ledger, session, 2, "keep", (1.9, 1.91), val_bpb=1.9, delta=0.001, p_gain=0.4, reason="less code for the same score", parent=1)
+    base = ledger.experiment(session.id, 0)
+    beside = ledger.start_trial(session.id, base.id, "sentinel", session.seed_of(1, 1), "blob")
+    ledger.end_trial(beside.id, "ok", 2.03, {"grade": "STRONG"})
+    _, text = both(ledger, session, tmp_path)
+    assert "Nobody has reviewed experiments 1, 2: read the change" in text and "| review |" not in text
+    assert "97 % sure" in text and "40 % sure" not in text and "- kept: **2, 1 less code**" in text
+    assert re.search(r"\| of 0, beside it \| \d+ \| ok \| 2.030000 \|", text)
+    part = {"n": 1, "change": "x", "loss": 0.09, "error": 0.01, "p_carries": 1.0, "conflict": None}
+    ledger.event(session.id, "ablation", "x", data={"final": 2, "draws": 3, "parts": [part, part | {"n": 2, "p_carries": 0.5}]})
+    ledger.event(session.id, "review", "x", n=1, data={"accepted": True, "note": "reads well", "by": "Ann"})
+    ledger.event(session.id, "review", "x", n=2, data={"accepted": False, "note": "", "by": "Bob"})
+    ledger.event(session.id, "drift", "experiment 0 scores +4.0 sigma from before", n=0)
+    for reason in ("interrupted", "interrupted", "stopped for 9 s"):
+        row = ledger.start_trial(session.id, base.id, "base", 1, "blob")
+        ledger.end_trial(row.id, "infra", None, {"reason": reason})
+    _, text = both(ledger, session, tmp_path)
+    assert "| n | commit | val_bpb | change | as | carries | review | predicted | lines | what |" in text
+    assert re.search(r"\| a gain \| \+0.0900 ± 0.0100 without it \| accepted \|", text)
+    assert re.search(r"\| less code \| \+0.0900 ± 0.0100 without it: nothing that shows \| rejected \|", text)
+    assert "Accepted by Ann: reads well" in text and "Rejected by Bob" in text and "Nobody has reviewed" not in text
+    assert "The machine changed once:" in text and "| experiment 0 scores +4.0 sigma from before |" in text
+    assert "3 trials did not count, and ran again: 2 interrupted; 1 stopped for 9 s." in text
+
+
 def test_suspects_come_first_and_what_else_there_is_has_its_place(ledger, session, tmp_path):
     add(ledger, session, 1, "suspect", hypothesis="too good", reason="audit", category="numerics")
     add(ledger, session, 2, "crash", hypothesis="boom", reason="oom", category="architecture")
@@ -199,6 +226,12 @@ def hostile_night(ledger, session, folder):
     add(ledger, session, 3, "discard", val_bpb=1.95, delta=-0.01, near_miss=True, hypothesis=HOSTILE)
     add(ledger, session, 4, "crash", hypothesis=HOSTILE, reason=HOSTILE)
     ledger.post(session.id, "note", HOSTILE)
+    part = {"n": 1, "change": HOSTILE, "loss": None, "error": None, "p_carries": None, "conflict": HOSTILE}
+    ledger.event(session.id, "ablation", "x", data={"final": 1, "draws": 3, "parts": [part]})
+    ledger.event(session.id, "review", HOSTILE, n=1, data={"accepted": True, "note": HOSTILE, "by": HOSTILE})
+    ledger.event(session.id, "drift", HOSTILE, n=1)
+    lost = ledger.start_trial(session.id, ledger.experiment(session.id, 1).id, "rerun", 1, "blob")
+    ledger.end_trial(lost.id, "infra", None, {"reason": HOSTILE})
     for n in (1, 2):
         (folder / "runs" / "t" / str(n)).mkdir(parents=True)
         (folder / "runs" / "t" / str(n) / "patch.diff").write_text(f"+{HOSTILE}\n```\n</pre><script>alert(1)</script>\n" + "+x\n" * 500_000)

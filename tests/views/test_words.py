@@ -19,6 +19,10 @@ STATUS: dict[str, Any] = {
     "grade": "STRONG",
     "experiments": 0,
     "kept": 0,
+    "simpler": 0,
+    "reviews": {"accepted": 0, "rejected": 0},
+    "lost": 0,
+    "drift": None,
     "verdicts": {},
     "base_bpb": None,
     "sigma": None,
@@ -81,3 +85,17 @@ def test_the_gain_is_called_what_it_is_until_it_is_measured_again() -> None:
     assert ended["total"] == "not measured yet: `autoresearch total`" and "total" not in lines(STATUS | scores, NOW)
     total = {"final": 7, "mean": -0.08, "low": -0.1, "high": -0.06}
     assert lines(STATUS | {"total": total}, NOW)["total"] == "-0.0800, 95 % between -0.1000 and -0.0600: base against 7, measured again"
+
+
+def test_what_people_said_and_what_the_machine_did() -> None:
+    kept = STATUS | {"kept": 3, "simpler": 1, "experiments": 9, "verdicts": {"discard": 6, "keep": 3}}
+    assert lines(kept, NOW)["experiments"] == "9: 6 discard, 3 keep (1 of the kept: less code for the same score)"
+    assert "reviews" not in lines(kept, NOW), "nobody reviews while it runs"
+    assert lines(kept | {"state": "ended"}, NOW)["reviews"] == "none of 3 kept: `autoresearch review N`"
+    said = kept | {"reviews": {"accepted": 2, "rejected": 1}, "lost": 2}
+    assert lines(said, NOW)["reviews"] == "2 accepted, 1 rejected of 3 kept"
+    assert lines(said, NOW)["machine"] == "2 trials lost, and run again"
+    drift = {"n": 0, "at": NOW - 60, "text": "experiment 0 scores\x1b[31m +4.0 sigma from before"}
+    assert lines(STATUS | {"drift": drift, "lost": 1}, NOW)["machine"].endswith(
+        "(1 min ago) experiment 0 scores +4.0 sigma from before; 1 trial lost, and run again"
+    )

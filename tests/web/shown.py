@@ -51,6 +51,14 @@ def add(store: Ledger, found: Session, n: int, verdict: str, score: float | None
     )
 
 
+def beside(store: Ledger, found: Session, n: int) -> None:
+    """A trial of the base that was held against an experiment."""
+    base = store.experiment(found.id, 0)
+    assert base is not None
+    trial = store.start_trial(found.id, base.id, "sentinel", found.seed_of(n, 1), "blob")
+    store.end_trial(trial.id, "ok", 2.03, {"grade": "STRONG"})
+
+
 def total(store: Ledger, found: Session, final: int, mean: float) -> None:
     interval = {"mean": mean, "low": mean - 0.01, "high": mean + 0.01}
     data = {

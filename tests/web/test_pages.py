@@ -45,6 +45,12 @@ def test_an_experiment_has_all_that_is_known_of_it(pages: httpx.Client) -> None:
     assert "None: this is the base." in pages.get("/s/calm/0").text
 
 
+def test_an_experiment_shows_what_was_held_against_it_and_what_people_said(pages: httpx.Client) -> None:
+    text = pages.get("/s/calm/1").text
+    assert "<td>of 0, beside it</td>" in text and "2.030000" in text and "Accepted by Ann: reads well" in text
+    assert "Rejected by" in pages.get("/s/wild/1").text and "Taken out of the final version: not measured: " in pages.get("/s/wild/1").text
+
+
 @pytest.mark.parametrize(
     ("asked", "expected"),
     [
@@ -66,12 +72,25 @@ def test_the_links_of_the_table_lead_where_they_say(pages: httpx.Client) -> None
     assert choice.by("cost").address == "?verdict=keep&sort=-cost&page=1" and choice.where("verdict", None).only == {}
 
 
+ROW = {
+    "n": 1, "state": "settled", "verdict": "discard", "near_miss": False, "simpler": False, "review": None, "val_bpb": 2.0,
+    "delta": 0.1, "sigma": 0.1, "sha": "a" * 40, "agent": "sweep", "category": "other", "hypothesis": "x", "reason": "y",
+    "cost_usd": None, "seconds": 1.0,
+}  # fmt: skip
+
+
 def test_ten_thousand_experiments_are_leafed_through() -> None:
-    row = {"state": "settled", "verdict": "discard", "near_miss": False, "val_bpb": 2.0, "delta": 0.1, "sigma": 0.1, "sha": "a" * 40}
-    row |= {"agent": "sweep", "category": "other", "hypothesis": "x", "reason": "y", "cost_usd": None, "seconds": 1.0}
-    rows = [row | {"n": n} for n in range(10_000)]
+    rows = [ROW | {"n": n} for n in range(10_000)]
     *_, table, way = listing.blocks(rows, listing.Choice.of({"page": "50"}))
     assert len(table.rows) == listing.PAGE and table.rows[-1][0] == "0" and len(way.parts) == 100
+
+
+def test_a_line_has_what_people_said_and_a_reason_only_once() -> None:
+    kept = ROW | {"verdict": "keep", "simpler": True, "review": "rejected"}
+    broken = ROW | {"verdict": "invalid", "val_bpb": None, "hypothesis": "broken proposal: y"}
+    *_, table = listing.blocks([kept, broken, broken | {"hypothesis": "z"}], listing.Choice.of({"sort": "n"}))
+    assert [row[4] for row in table.rows] == ["simpler, rejected", "invalid", "invalid"]
+    assert [row[-1] for row in table.rows] == ["x", "broken proposal: y", "z (y)"]
 
 
 def test_two_sessions_side_by_side(pages: httpx.Client) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from shown import HOSTILE, add, served, session, total
+from shown import HOSTILE, add, beside, served, session, total
 
 from autoresearch.ledger import Ledger
 
@@ -35,6 +35,11 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
             score = 1.9 - n / 100 if verdict in ("keep", "discard") else None
             add(store, wild, n, verdict, score, near_miss=verdict == "discard", program_hash=HOSTILE, **text)
         store.post(wild.id, "note", HOSTILE)
+        part = {"n": 1, "change": HOSTILE, "loss": None, "error": None, "p_carries": None, "conflict": HOSTILE}
+        store.event(wild.id, "ablation", "x", data={"final": 1, "draws": 3, "parts": [part]})
+        store.event(wild.id, "review", HOSTILE, n=1, data={"accepted": False, "note": HOSTILE, "by": HOSTILE})
+        store.event(calm.id, "review", "x", n=1, data={"accepted": True, "note": "reads well", "by": "Ann"})
+        beside(store, calm, 1)
         session(store, HOSTILE.replace("\x1b", ""))
     for n in (1, 2):
         folder = root / "runs" / "wild" / f"{n}"

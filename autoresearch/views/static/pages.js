@@ -4,6 +4,8 @@
 
 const HEIGHT = 410;
 const ROOM = 600; // width from which there is room for words at the keeps
+const ASLANT = Math.PI / 6; // radians of these words
+const SHORTEST = 9; // letters: with less room the number has to do
 const COLOURS = {
   dot: "--dot", near: "--near", lost: "--bad", keep: "--good", "running best": "--best",
   curve0: "--best", curve1: "--near", curve2: "--p1", curve3: "--dot",
@@ -47,6 +49,14 @@ function words(found, figure) {
   };
 }
 
+// As much of a label as there is room for; where that is too little, the number of the experiment.
+function fitted(pen, label, room) {
+  if (pen.measureText(label).width <= room) return label;
+  let cut = label.length;
+  while (cut > 0 && pen.measureText(`${label.slice(0, cut)}...`).width > room) cut--;
+  return cut < SHORTEST ? label.split(":")[0] : `${label.slice(0, cut).trimEnd()}...`;
+}
+
 // The words at the keeps lie aslant, as in the picture that the server draws.
 function labels(found) {
   return (chart) => {
@@ -61,11 +71,14 @@ function labels(found) {
       const score = chart.data[keep][k];
       const { min, max } = chart.scales.x;
       if (score == null || !found.labels[n] || n < min || n > max) return;
+      const x = chart.valToPos(n, "x", true) - 3 * ratio, y = chart.valToPos(score, "y", true) + 14 * ratio;
+      const { left, top, height } = chart.bbox;
+      const room = n > 0 ? Math.min((x - left) / Math.cos(ASLANT), (top + height - y) / Math.sin(ASLANT)) : Infinity;
       pen.save();
-      pen.translate(chart.valToPos(n, "x", true) - 3 * ratio, chart.valToPos(score, "y", true) + 14 * ratio);
-      if (n > 0) pen.rotate(-Math.PI / 6);
+      pen.translate(x, y);
+      if (n > 0) pen.rotate(-ASLANT);
       else { pen.textAlign = "left"; pen.translate(7 * ratio, -24 * ratio); }
-      pen.fillText(found.labels[n], 0, 0);
+      pen.fillText(fitted(pen, found.labels[n], room), 0, 0);
       pen.restore();
     });
     pen.restore();

@@ -1,0 +1,30 @@
+"""What people said of kept changes."""
+
+from dataclasses import dataclass
+
+from autoresearch.ledger.store import Ledger
+
+
+@dataclass(frozen=True)
+class Review:
+    """A person's word on a keep: whether it may go further, why, who says so, and when (unix seconds)."""
+
+    accepted: bool
+    note: str
+    by: str
+    at: float
+
+    @property
+    def word(self) -> str:
+        """In one word."""
+        return "accepted" if self.accepted else "rejected"
+
+
+def reviews(ledger: Ledger, session_id: int) -> dict[int, Review]:
+    """The newest of each experiment that has one, by its number."""
+    found = {}
+    for event in ledger.events(session_id, kind="review"):
+        if event.n is not None:
+            accepted, note, by = event.data.get("accepted", True), event.data.get("note"), event.data.get("by")
+            found[event.n] = Review(bool(accepted), str(note or ""), str(by or ""), event.at)
+    return found

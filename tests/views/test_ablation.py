@@ -1,0 +1,35 @@
+"""Which kept changes carry the total, on the screen."""
+
+import io
+import re
+
+import pytest
+from rich.cells import cell_len
+from rich.console import Console
+
+from autoresearch.review.ablate import Ablation, Part
+from autoresearch.views.ablation import print_ablation
+
+FOUND = Ablation(
+    9, 3, [Part(2, "long " * 60, 0.5, 0.01, 1.0), Part(5, "\x1b[31mred", -0.001, 0.01, 0.4), Part(9, "x", conflict="later changes stand on it")]
+)
+
+
+def shown(**options: object) -> list[str]:
+    buffer = io.StringIO()
+    print_ablation(FOUND, Console(file=buffer, _environ={"NO_COLOR": "1"}, **options))
+    return re.sub(r"\x1b\[[0-9;]*m", "", buffer.getvalue()).splitlines()
+
+
+def test_a_line_for_each_change_and_what_follows() -> None:
+    head, first, second, third, last = shown()
+    assert head.split() == ["n", "lost", "without", "it", "sure", "carries", "what"]
+    assert first.split()[:7] == ["2", "+0.5000", "±", "0.0100", "100", "%", "yes"] and first.count("long") == 60
+    assert second.split()[6:] == ["no", "red"] and third.split()[1:3] == ["not", "measured"] and third.endswith("later changes stand on it | x")
+    assert last == "experiment 9 on 3 seeds: 5 carries nothing that shows: `autoresearch ablate --prune` takes it out"
+
+
+@pytest.mark.parametrize("width", [40, 80, 120])
+def test_in_a_terminal_nothing_is_wrapped(width: int) -> None:
+    lines = shown(force_terminal=True, width=width)
+    assert len(lines) == 5 and max(cell_len(line) for line in lines[:4]) <= width
