@@ -124,7 +124,8 @@ def one_night(settings_of: dict[str, str], tmp_path_factory: pytest.TempPathFact
     (script / "01-smoother.py").write_text(BIGRAM.replace("SMOOTHING = 0.5 ", "SMOOTHING = 0.02 "))
     (script / "02-blunt.py").write_text(BIGRAM.replace("SHARPNESS = 1.0", "SHARPNESS = 0.3"))
     command = [sys.executable, "-m", "autoresearch", "run", "--agent", f"scripted:{script}"]
-    done = subprocess.run(command, cwd=repository, env=settings_of, capture_output=True, text=True, timeout=120)
+    env = settings_of | {"AUTORESEARCH_SEED": "5"}  # one night in ten does not reproduce its record, by luck
+    done = subprocess.run(command, cwd=repository, env=env, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     return repository
 

@@ -4,17 +4,16 @@ import json
 import re
 import runpy
 from pathlib import Path
-from typing import Any
 
 import pytest
 from conftest import git
 from programs import autoresearch
+from shapes import PAGE, as_documented
 
 from autoresearch.cli import app
 from autoresearch.config import Config
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGE = ROOT / "docs" / "json.md"
 COMMANDS = {
     "status": ["status"],
     "log": ["log", "--all"],
@@ -32,34 +31,13 @@ COMMANDS = {
 }
 
 
-def documented(command: str) -> set[str]:
-    """The keys in the first column of a command's table."""
-    section = PAGE.read_text().split(f"\n## {command}\n")[1].split("\n## ")[0]
-    return set(re.findall(r"^\| `([^`]+)` \|", section, re.MULTILINE))
-
-
-def paths(value: Any, leaves: set[str], at: str = "") -> set[str]:
-    """Every key in a value, down to what the page calls a leaf."""
-    if isinstance(value, dict) and f"{at}{{}}" in leaves:
-        return {f"{at}{{}}"}
-    if isinstance(value, list) and f"{at}[]" in leaves:
-        return {f"{at}[]"}
-    if isinstance(value, dict):
-        inner = [paths(each, leaves, f"{at}.{key}" if at else key) for key, each in value.items()]
-        return set().union(*inner)
-    if isinstance(value, list):
-        return set().union(*(paths(each, leaves, f"{at}[]") for each in value))
-    return {at}
-
-
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_page_and_the_program_have_the_same_keys(command: str, finished: Path, settings_of: dict[str, str]) -> None:
     if command == "doctor --ledger":
         git(finished, "update-ref", "refs/autoresearch/stranger/0", "HEAD")
     done = autoresearch(finished, *COMMANDS[command], "--json", env=settings_of)
     assert done.returncode == (1 if command == "doctor --ledger" else 0), done.stderr
-    known = documented(command)
-    assert paths(json.loads(done.stdout), known) == known
+    assert as_documented(command, json.loads(done.stdout))
 
 
 def test_the_page_of_commands_is_what_help_says() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from conftest import git, make_repository
+from shapes import as_documented
 
 GAIN = ("SMOOTHING = 0.5 ", "SMOOTHING = 0.02 ")
 IDLE = "    step = 0\n"  # names without use come before it
@@ -59,6 +60,7 @@ def test_what_carries_nothing_is_found_and_pruned(night: Path, settings_of: dict
     before = kept(night, settings_of)
     assert before[0] == 1 and len(before) > 1, "the session kept nothing idle: choose another seed"
     found = answer(night, settings_of, "ablate", "--prune")
+    assert as_documented("ablate", found)
     parts = {part["n"]: part for part in found["parts"]}
     assert list(parts) == before and parts[1]["carries"] and parts[1]["loss"] > 10 * parts[1]["error"]
     idle = [n for n, part in parts.items() if not part["carries"]]
@@ -84,7 +86,7 @@ def test_a_change_under_later_ones_cannot_be_taken_out(night: Path, settings_of:
 
 def test_a_gain_is_not_reverted_and_what_does_nothing_is(night: Path, settings_of: dict[str, str]) -> None:
     found = answer(night, settings_of, "revert", "1", code=1)
-    assert found["verdict"] == "discard" and found["delta"] > 0 and "SMOOTHING = 0.02" in text(night)
+    assert as_documented("revert", found) and found["verdict"] == "discard" and found["delta"] > 0 and "SMOOTHING = 0.02" in text(night)
     last = kept(night, settings_of)[-1]
     found = answer(night, settings_of, "revert", str(last))
     assert found["verdict"] == "keep" and "less" in found["reason"]
@@ -95,7 +97,7 @@ def test_a_gain_is_not_reverted_and_what_does_nothing_is(night: Path, settings_o
 
 def test_a_review_is_on_record_and_export_warns_of_the_rest(night: Path, settings_of: dict[str, str]) -> None:
     said = answer(night, settings_of, "review", "1", "--accept", "--note", "reads well")
-    assert (said["accepted"], said["note"]) == (True, "reads well") and said["by"]
+    assert as_documented("review", said) and (said["accepted"], said["note"]) == (True, "reads well") and said["by"]
     done = program(night, settings_of, "export", "--branch", "tidy")
     numbers = ", ".join(map(str, kept(night, settings_of)[1:]))
     assert done.returncode == 0 and f"nobody has reviewed what was kept here: experiments {numbers};" in done.stderr

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from programs import autoresearch
+from shapes import as_documented
 
 from autoresearch.agents.traces import Trace
 from autoresearch.artefacts import Artefacts
@@ -45,6 +46,7 @@ def test_a_conversation_and_its_outcome(night: Path, settings_of: dict[str, str]
     ]
     leave(night, 1, talk)
     (found,) = exported(night, settings_of)
+    assert as_documented("export --sft", found)
     assert found["messages"] == [
         {"role": "user", "content": "Lower it."},
         {

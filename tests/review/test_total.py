@@ -9,6 +9,7 @@ from pathlib import Path
 from statistics import fmean
 
 import pytest
+from shapes import as_documented
 
 from autoresearch.ledger import Ledger
 from autoresearch.review.total import interval, quantile, recorded, reserve
@@ -31,7 +32,7 @@ def test_base_against_final_on_fresh_seeds(finished: Path, settings_of: dict[str
     done = subprocess.run(command, cwd=finished, env=settings_of, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
-    assert (found["base"], found["final"], found["pairs"]) == (0, 1, 2)
+    assert as_documented("total", found) and (found["base"], found["final"], found["pairs"]) == (0, 1, 2)
     assert found["val"]["mean"] < 0 and found["holdout"]["mean"] < 0
     assert found["optimism"] == pytest.approx(found["running_minimum"] - found["val"]["mean"], abs=1e-6)
     with Ledger.open(finished / "runs" / "ledger.db", readonly=True) as store:
@@ -47,7 +48,7 @@ def test_a_version_is_reproduced(finished: Path, settings_of: dict[str, str]) ->
     done = subprocess.run([*command, "1", "--draws", "2", "--json"], cwd=finished, env=settings_of, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
-    assert found["agrees"] and len(found["draws"]) == 2 and found["measured"] == pytest.approx(found["recorded"], abs=2 * found["error"])
+    assert as_documented("reproduce", found) and found["agrees"] and len(found["draws"]) == 2 and found["measured"] == pytest.approx(found["recorded"], abs=2 * found["error"])
     with Ledger.open(finished / "runs" / "ledger.db") as store:
         row = store.experiment(1, 1)
         assert row is not None and row.val_bpb is not None
