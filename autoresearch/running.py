@@ -123,7 +123,7 @@ class Recorder(Reporter):
         if self.folder is not None:
             beside = self.folder / f".{FILE}.new"
             with suppress(OSError):  # a full disk is no reason to end a night
-                self.folder.mkdir(parents=True, exist_ok=True)
+                self.folder.mkdir(exist_ok=True)  # not its parents: the repository may have been moved
                 beside.write_text(json.dumps(asdict(running)))
                 beside.replace(self.folder / FILE)
 

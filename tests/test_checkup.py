@@ -124,7 +124,7 @@ def test_a_session_branch_that_is_checked_out_cannot_move(repository: Path) -> N
 
 
 def test_another_program_on_the_slot(repository: Path, tmp_path: Path) -> None:
-    name = slots.choose("cpu").name
+    name = slots.choose("cpu")[0].locks[0]
     (tmp_path / "cache" / "locks").mkdir(parents=True)
     with filelock.FileLock(tmp_path / "cache" / "locks" / f"{name}.lock"):
         found = checks(repository)["slot"]

@@ -154,7 +154,7 @@ def _verdicts(story: Story) -> Findings:
         scores = [trial.val_bpb for trial in trials if trial.outcome == "ok" and trial.val_bpb is not None]
         if experiment.verdict == "keep" and not _audited(trials, experiment, story.session.judge):
             yield f"experiment {n} was kept without enough audited trials", DISTRUST.format(n=n)
-        if experiment.verdict in ("keep", "discard") and trials and not scores:
+        if experiment.verdict in ("keep", "discard") and not scores and (trials or experiment.val_bpb is not None):
             yield f"experiment {n} was judged without a score", DISTRUST.format(n=n)
         elif experiment.val_bpb is not None and not (scores and min(scores) <= experiment.val_bpb <= max(scores)):
             yield f"the score of experiment {n} is not one that its trials gave", DISTRUST.format(n=n)
