@@ -50,6 +50,11 @@ def pytest_configure() -> None:
     compileall.compile_dir(PACKAGE, quiet=1)
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """With `-n auto`: a test waits as often as it computes."""
+    return len(os.sched_getaffinity(0)) + 2
+
+
 @pytest.fixture(autouse=True)
 def _no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"):
@@ -101,6 +106,7 @@ def make_repository(root: Path, train: str) -> Path:
 @pytest.fixture(scope="session")
 def settings_of(bytes_data: Dataset) -> dict[str, str]:
     """The environment with everything that a small session needs."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     settings = {
         "CACHE": str(bytes_data.root.parents[1]),
         "SOURCE": bytes_data.meta["source"],
@@ -111,6 +117,7 @@ def settings_of(bytes_data: Dataset) -> dict[str, str]:
         "EVAL_ROWS": "64",
         "TAG": "t",
         "TOTAL_PAIRS": "0",
+        "SLOTS": str(worker % len(os.sched_getaffinity(0))),  # or the trials of all tests would share one core
     }
     return os.environ | {f"AUTORESEARCH_{name}": value for name, value in settings.items()}
 
