@@ -26,11 +26,14 @@ CPU: Values = {
     "MICRO_TOKENS": 1024,
     "LOSS_TOKENS": 128,  # logits that stay in the core's cache
     "MATRIX_LR": 0.04,
-    "EMBED_LR": 0.5,
+    "EMBED_LR": 1.5,
     "HEAD_LR": 0.02,
+    "RESIDUAL_LR": 0.002,
+    "X0_LR": 0.1,
     "ADAM_BETA2": 0.98,
     "MATRIX_WEIGHT_DECAY": 0.05,
     "MUON_MOMENTUM_END": 0.95,
+    "MUON_MOMENTUM_STEPS": 300,
     "WARMDOWN": 0.6,
     "FINAL_LR": 0.03,
 }
