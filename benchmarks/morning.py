@@ -26,8 +26,8 @@ from autoresearch.measure.result import Result
 
 COMMANDS = ["log", "log --all", "log --json --all", "log --by category", "show 7", "status", "report", "--help"]
 PAGES = [
-    "/", "/s/t", "/s/t/progress.json", "/s/t/experiments", "/s/t/experiments?verdict=near+miss&sort=val_bpb", "/s/t/7", "/s/t/7/curves.json",
-    "/s/t/state.json", "/compare/t/t",
+    "/", "/s/t", "/s/t/progress.json", "/s/t/experiments", "/s/t/experiments?verdict=near+miss&sort=val_bpb",
+    "/s/t/7", "/s/t/7/curves.json", "/s/t/state.json", "/compare/t/t",
 ]  # fmt: skip
 CATEGORIES = ["architecture", "optimiser", "schedule", "numerics", "regularisation", "simplification"]
 VERDICTS = ["discard"] * 76 + ["keep"] * 4 + ["crash"] * 12 + ["duplicate"] * 5 + ["invalid"] * 3
@@ -110,7 +110,8 @@ def fetched(folder: Path) -> None:
                 seconds.append(time.perf_counter() - began)
                 cpu.append(sum(process.cpu_times()[:2]) - used)
             middle, most = statistics.median, process.memory_info().rss / 2**20
-            print(f"| `{page}` | {middle(seconds):.2f} | {middle(cpu):.2f} | {max(seconds):.2f} | {size / 1000:.0f} | {most:.0f} |", flush=True)
+            times = f"{middle(seconds):.2f} | {middle(cpu):.2f} | {max(seconds):.2f}"
+            print(f"| `{page}` | {times} | {size / 1000:.0f} | {most:.0f} |", flush=True)
         server.terminate()
 
 

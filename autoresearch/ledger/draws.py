@@ -34,7 +34,7 @@ _CHOSEN = """
     SELECT experiments.n AS number, {columns} FROM chosen JOIN trials ON trials.id = chosen.id
     JOIN experiments ON experiments.id = experiment_id ORDER BY trials.id
 """
-_SENTINELS = _CHOSEN.format(condition="purpose = 'sentinel'", columns="trials.id, seed")  # not their results: they are many
+_SENTINELS = _CHOSEN.format(condition="purpose = 'sentinel'", columns="trials.id, seed")  # they are many: no results
 _LOST = _CHOSEN.format(condition="outcome = 'infra'", columns="trials.*")
 
 _TRIAL = "SELECT * FROM trials WHERE id = :id"

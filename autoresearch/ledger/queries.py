@@ -83,14 +83,16 @@ _TOTAL = "SELECT data FROM events WHERE session_id = :session AND kind = 'total'
 
 _RUNNING = """
     SELECT n, purpose, seed, trials.started FROM trials JOIN experiments ON experiments.id = experiment_id
-    WHERE trials.id = (SELECT min(id) FROM trials INDEXED BY trials_briefly WHERE session_id = :session AND outcome IS NULL)
+    WHERE trials.id = (
+      SELECT min(id) FROM trials INDEXED BY trials_briefly WHERE session_id = :session AND outcome IS NULL
+    )
 """
 
 _DRIFT = "SELECT n, at, text FROM events WHERE session_id = :session AND kind = 'drift' ORDER BY id DESC LIMIT 1"
 
 _LOST = "SELECT count(*) AS lost FROM trials WHERE session_id = :session AND outcome = 'infra'"
 
-# When each process began to work on the session, on how many slots, and when it was last heard of; what came afterwards is not of its doing.
+# When each process began to work on the session, on how many slots, and when it was last heard of; not what came after.
 _SPANS = f"""
     WITH heard AS (
       SELECT at FROM events WHERE session_id = :session AND kind NOT IN {(*MESSAGES, *LATER)}

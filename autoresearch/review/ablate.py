@@ -65,9 +65,9 @@ class Ablation:
 
 def recorded(events: Sequence[Event]) -> Ablation | None:
     """The newest ablation that a session's events tell of; one of another version of this program is none."""
-    found = [event.data for event in events if event.kind == "ablation"]
+    data = next((event.data for event in reversed(events) if event.kind == "ablation"), {})
     try:
-        return Ablation(found[-1]["final"], found[-1]["draws"], [Part(**part) for part in found[-1]["parts"]]) if found else None
+        return Ablation(data["final"], data["draws"], [Part(**part) for part in data["parts"]])
     except (KeyError, TypeError):
         return None
 

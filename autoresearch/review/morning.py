@@ -20,7 +20,10 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Night:
-    """What there is to tell. `rows` are those of `log --json`; `trials`, `beside` and `patches` are of the experiments shown."""
+    """What there is to tell.
+
+    `rows` are those of `log --json`; `trials`, `beside` and `patches` are of the experiments shown.
+    """
 
     session: Session
     status: dict[str, Any]

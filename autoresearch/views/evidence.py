@@ -47,7 +47,8 @@ def trials(found: Sequence[Trial], beside: Sequence[tuple[int, Trial]] = ()) -> 
     held = any(trial.result.get("holdout_bpb") is not None for trial in found)
     head = ["trial", "seed", "outcome", "val_bpb", *(["holdout"] if held else []), "lasted", "grade"]
     named = [*((trial.purpose, trial) for trial in found), *((f"of {n}, beside it", trial) for n, trial in beside)]
-    return Table(head, [_trial(name, trial, held) for name, trial in named], frozenset({"seed", "val_bpb", "holdout", "lasted"}))
+    rows = [_trial(name, trial, held) for name, trial in named]
+    return Table(head, rows, frozenset({"seed", "val_bpb", "holdout", "lasted"}))
 
 
 def _trial(name: str, trial: Trial, held: bool) -> list[str]:

@@ -19,9 +19,10 @@ def section(night: Night) -> Iterator[Block]:
         return
     yield Heading("Kept")
     yield _keeps(night)
-    if night.ablation:
-        draws = f"each was taken out of experiment {night.ablation.final} in turn, and both were measured on {night.ablation.draws} seeds"
-        yield Words([f"Carries: {draws}. A change that carries nothing can go:", " ", Verbatim("autoresearch ablate --prune")], "quiet")
+    if (found := night.ablation) is not None:
+        how = f"each was taken out of experiment {found.final} in turn, and both were measured on {found.draws} seeds"
+        words = f"Carries: {how}. A change that carries nothing can go:"
+        yield Words([words, " ", Verbatim("autoresearch ablate --prune")], "quiet")
     if missing := [row["n"] for row in night.keeps if row["n"] not in night.reviews]:
         words = f"Nobody has reviewed {_numbers(missing)}: read the change, and say so with"
         yield Words([words, " ", Verbatim("autoresearch review N --accept")], "quiet")
@@ -36,8 +37,10 @@ def _keep_in_detail(night: Night, row: Row) -> Iterator[Block]:
     yield Heading(f"{row['n']}: {evidence.what(row, 120)}", 3, f"n{row['n']}")
     if len(safe(row["hypothesis"] or "")) > 120:
         yield Words([evidence.what(row)])
-    odds = f", {evidence.percent(row['p_gain'])} sure to be better" if row["p_gain"] is not None and not row["simpler"] else ""
-    yield Words([f"{evidence.why(row).rstrip('.')}{odds}. Expected: {evidence.number(row['predicted'])}. By {evidence.who(row)}, {row['grade'] or '-'}."])
+    gain = row["p_gain"] is not None and not row["simpler"]
+    odds = f", {evidence.percent(row['p_gain'])} sure to be better" if gain else ""
+    expected, by = evidence.number(row["predicted"]), f"{evidence.who(row)}, {row['grade'] or '-'}"
+    yield Words([f"{evidence.why(row).rstrip('.')}{odds}. Expected: {expected}. By {by}."])
     if (said := night.reviews.get(row["n"])) is not None:
         yield Words([evidence.reviewed(said)], "good" if said.accepted else "bad")
     yield evidence.trials(night.trials.get(row["n"], []), night.beside.get(row["n"], ()))

@@ -16,7 +16,13 @@ from autoresearch.views.words import between, duration
 
 Row = dict[str, Any]
 
-TIMES = {"train": "training", "score": "scoring", "setup": "starting trials", "agent_wait": "waiting for the agent", "total": "the honest total", "idle": "idle"}
+TIMES = {
+    "train": "training",
+    "score": "scoring",
+    "setup": "starting trials",
+    "agent_wait": "waiting for the agent",
+    "total": "the honest total",
+}
 
 
 def title(night: Night) -> str:
@@ -37,7 +43,8 @@ def _suspects(night: Night) -> Iterator[Block]:
         return
     yield Heading("Suspects")
     yield Words([f"{_count(night.suspects, 'experiment')} gave scores that could not be confirmed. Read them before anything else."], "bad")
-    yield Table(["n", "what", "why"], [[evidence.n(row), evidence.what(row), evidence.why(row)] for row in night.suspects[-OTHERS:]], frozenset("n"))
+    rows = [[evidence.n(row), evidence.what(row), evidence.why(row)] for row in night.suspects[-OTHERS:]]
+    yield Table(["n", "what", "why"], rows, frozenset("n"))
     for row in night.suspects[-OTHERS:]:
         if night.patches.get(row["n"]):
             yield Fold(f"the change of experiment {row['n']}", [Patch(night.patches[row["n"]])])
@@ -118,7 +125,8 @@ def _machine(night: Night) -> Iterator[Block]:
     """Where it was not the same all night long."""
     if night.drifts:
         yield Words([f"The machine changed {_times(len(night.drifts))}:"])
-        rows = [[f"{datetime.fromtimestamp(event.at):%H:%M}", safe(event.text, 300)] for event in night.drifts[-OTHERS:]]
+        newest = night.drifts[-OTHERS:]
+        rows = [[f"{datetime.fromtimestamp(event.at):%H:%M}", safe(event.text, 300)] for event in newest]
         yield Table(["at", "what"], rows)
     if night.lost:
         reasons = Counter(safe(trial.result.get("reason") or "-", 100) for _, trial in night.lost)
@@ -133,7 +141,10 @@ def _near(night: Night) -> Iterator[Block]:
     best = night.near_misses[:OTHERS]
     more = len(night.near_misses) - len(best)
     yield Words([f"Not proven better, not clearly worse: the noise is as large as their effect.{f' {more} more have lower odds.' if more else ''}"])
-    rows = [[evidence.n(row), change(row), evidence.percent(row["p_gain"]), str(row["trials"]), evidence.what(row, 200)] for row in best]
+    rows = [
+        [evidence.n(row), change(row), evidence.percent(row["p_gain"]), str(row["trials"]), evidence.what(row, 200)]
+        for row in best
+    ]
     yield Table(["n", "change", "odds", "trials", "what"], rows, frozenset({"n", "change", "odds", "trials"}))
 
 
@@ -143,7 +154,8 @@ def _dead_ends(night: Night) -> Iterator[Block]:
         yield evidence.categories(night.by_category, night.tried)
     if night.failures:
         yield Heading("What failed", 3)
-        rows = [[evidence.n(row), row["verdict"], evidence.what(row, 120), evidence.why(row)] for row in night.failures[-OTHERS:]]
+        newest = night.failures[-OTHERS:]
+        rows = [[evidence.n(row), row["verdict"], evidence.what(row, 120), evidence.why(row)] for row in newest]
         yield Table(["n", "verdict", "what", "why"], rows, frozenset("n"))
         if len(night.failures) > OTHERS:
             yield Words([f"These are the newest {OTHERS} of {len(night.failures)}."], "quiet")
