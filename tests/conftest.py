@@ -50,6 +50,7 @@ def pytest_configure() -> None:
     compileall.compile_dir(PACKAGE, quiet=1)
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """With `-n auto`: a test waits as often as it computes."""
     return len(os.sched_getaffinity(0)) + 2

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import pty
+import signal
 import struct
 import subprocess
 import sys
@@ -56,6 +57,12 @@ class Terminal:
         fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
 
+def _sit_down() -> None:
+    """In the child: this terminal is its own, and Ctrl-C ends it, also where these tests run in the background."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @contextmanager
 def terminal(folder: Path, *arguments: str, env: dict[str, str], columns: int = 80, rows: int = 24) -> Iterator[Terminal]:
     """`autoresearch ARGUMENTS` in a terminal; killed at the end if it still runs."""
@@ -66,7 +73,7 @@ def terminal(folder: Path, *arguments: str, env: dict[str, str], columns: int = 
         [sys.executable, "-m", "autoresearch", *arguments],
         cwd=folder, env={**ours, "TERM": "xterm-256color"},
         stdin=slave, stdout=slave, stderr=slave, start_new_session=True,
-        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        preexec_fn=_sit_down,
     )  # fmt: skip
     os.close(slave)
     shown = Terminal(process, master)
