@@ -46,6 +46,7 @@ def load(state, config, device):
 def pytest_configure() -> None:
     """Cells cannot write bytecode: what nobody has compiled is compiled anew in each of them."""
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    os.environ["OMP_NUM_THREADS"] = "1"  # tests side by side: threads that wait for each other would spin
     sys.dont_write_bytecode = False
     compileall.compile_dir(PACKAGE, quiet=1)
 

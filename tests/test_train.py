@@ -62,6 +62,7 @@ def trained(train: Any) -> Repeat:
     return trial
 
 
+@pytest.mark.slow
 def test_loss_falls(trained: Repeat) -> None:
     assert trained.losses[-1] < 0.5 * trained.losses[0]
 

@@ -90,6 +90,7 @@ SPARE = 0  # of no use
 '''
 
 
+@pytest.mark.slow
 def test_a_gain_in_two_steps_is_found_by_refining_a_near_miss(
     repository: Path, quick: Settings, bytes_data: Dataset, bigram: str
 ) -> None:

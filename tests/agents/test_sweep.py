@@ -271,6 +271,7 @@ def at_random(rng):
     return propose
 
 
+@pytest.mark.slow
 def test_it_beats_random_moves_on_a_noisy_toy():
     swept_gain = fmean(search(Toy(seed), swept) for seed in range(10))
     random_gain = fmean(search(Toy(seed), at_random(np.random.default_rng(seed))) for seed in range(10))

@@ -233,6 +233,7 @@ def nobodys_folder() -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
+@pytest.mark.slow
 def test_the_essential_attacks_as_an_ordinary_user(request: pytest.FixtureRequest) -> None:
     if os.geteuid() != 0:
         pytest.skip("this is an ordinary user already: the attacks have just been run as one")

@@ -33,6 +33,7 @@ def alive(pid: int) -> bool:
     return Path(f"/proc/{pid}").exists()
 
 
+@pytest.mark.slow
 def test_a_trial_leaves_one_guest_for_the_next_and_scores_the_same(bigram: str, waiting: Settings, quick: Settings, bytes_data: Dataset) -> None:
     first = measure(bigram, 1, waiting, bytes_data)
     there = pids(waiting.lobby)

@@ -56,6 +56,7 @@ def kept(root: Path, env: dict[str, str]) -> list[int]:
     return [row["n"] for row in answer(root, env, "log") if row["n"]]
 
 
+@pytest.mark.slow
 def test_what_carries_nothing_is_found_and_pruned(night: Path, settings_of: dict[str, str]) -> None:
     before = kept(night, settings_of)
     assert before[0] == 1 and len(before) > 1, "the session kept nothing idle: choose another seed"
