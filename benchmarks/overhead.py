@@ -1,12 +1,16 @@
-"""What a trial costs outside its budget, by part, and what git, ledger and judge cost beside it.
+"""What a trial costs outside its budget, by part; what git, ledger and judge cost beside it; how soon its end is an end.
 
     python benchmarks/overhead.py [--trials 3]
 """
 
 import argparse
+import subprocess
+import sys
 import tempfile
 import time
+import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from statistics import median
 
@@ -28,6 +32,28 @@ def train(trial):
 def load(state, config, device):
     return lambda tokens: np.broadcast_to(state["logits"], (*tokens.shape, len(state["logits"])))
 '''
+
+
+CHILDREN = """
+import os, time
+for _ in range(8):
+    if os.fork() == 0:
+        os.setsid()
+        break
+else:
+    print("ready", flush=True)
+time.sleep(600)
+"""
+
+OWNER = """
+import sys, time
+from autoresearch.measure.cell import Cell, CellSpec
+cell = Cell.start(CellSpec([sys.executable, "-I", "-c", *sys.argv[1:3]], off=frozenset(sys.argv[3].split())))
+while "ready" not in cell.log():
+    time.sleep(0.01)
+print(flush=True)
+time.sleep(600)
+"""
 
 
 def timed(action: Callable[[int], object], times: int = 20) -> float:
@@ -86,6 +112,29 @@ def bookkeeping() -> dict[str, float]:
             }
 
 
+def left(token: str) -> bool:
+    """Whether a process of this machine carries `token` in its command line."""
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            if token.encode() in path.read_bytes():
+                return True
+    return False
+
+
+def until_gone(off: str) -> float:
+    """Seconds from kill -9 of a program to the end of the nine processes in its cell, with the layers in `off` left out."""
+    token = uuid.uuid4().hex
+    command = [sys.executable, "-c", OWNER, CHILDREN, token, off]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as owner:
+        assert owner.stdout is not None
+        owner.stdout.readline()
+        owner.kill()
+    began = time.perf_counter()
+    while left(token):
+        time.sleep(0.001)
+    return time.perf_counter() - began
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--trials", type=int, default=3)
@@ -97,6 +146,8 @@ def main() -> None:
         results = [measure(version, seed, place.settings, place.data) for seed in range(options.trials)]
         rows |= {f"{name} | {part}": seconds for part, seconds in parts(results).items()}
     rows |= {f"session | {part}": seconds for part, seconds in bookkeeping().items()}
+    for off, name in (("", "all layers"), ("ns", "no namespaces")):
+        rows[f"program killed | until its cell is gone, {name}, longest of 20"] = max(until_gone(off) for _ in range(20))
     print("| of | part | seconds |\n|---|---|---|")
     for name, seconds in rows.items():
         print(f"| {name} | {seconds:.4f} |")

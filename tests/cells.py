@@ -10,20 +10,21 @@ from autoresearch.measure.cell import Cell, CellSpec
 
 ROOT = Path(__file__).resolve().parents[1]
 NO_NAMESPACES = frozenset({"ns"})
+PATIENCE = 20.0  # s: ends are seen in a tenth of a second, but not beside a busy suite; none of the sleepers ends so soon
 
 
 def spec(code: str, *arguments: str, **options: Any) -> CellSpec:
     return CellSpec([sys.executable, "-I", "-c", textwrap.dedent(code), *arguments], **options)
 
 
-def run(code: str, *arguments: str, seconds: float = 20, **options: Any) -> tuple[int | None, str]:
+def run(code: str, *arguments: str, seconds: float = PATIENCE, **options: Any) -> tuple[int | None, str]:
     """Run a program in a cell to its end; exit status and log."""
     with Cell.start(spec(code, *arguments, **options)) as cell:
         wait(lambda: not cell.running(), seconds)
         return cell.exit_status(), cell.log()
 
 
-def wait(condition: Any, seconds: float = 5) -> bool:
+def wait(condition: Any, seconds: float = PATIENCE) -> bool:
     deadline = time.monotonic() + seconds
     while not condition() and time.monotonic() < deadline:
         time.sleep(0.005)

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from cells import NO_NAMESPACES, ROOT, run, spec, wait
+from cells import NO_NAMESPACES, PATIENCE, ROOT, run, spec, wait
 
 from autoresearch.measure import kernel
 from autoresearch.measure.cell import Cell, CellError, CellSpec, protect_self, reopen
@@ -35,7 +35,7 @@ def test_kill_ends_a_sleeper_and_may_be_repeated() -> None:
     assert wait(lambda: "here" in cell.log())
     assert cell.running() and cell.exit_status() is None and cell.tmp.is_dir()
     seconds = cell.kill()
-    assert seconds < 1
+    assert seconds < PATIENCE
     assert cell.kill() == seconds
     assert not cell.running() and cell.exit_status() == -9
     assert cell.log() == "here\n"
@@ -112,7 +112,7 @@ def test_the_log_is_capped() -> None:
     with Cell.start(spec("while True: print('spam' * 1000)", log_limit=10_000)) as cell:
         assert wait(lambda: "bytes cut" in cell.log())
         assert len(cell.log()) < 11_000
-        assert cell.kill() < 1
+        assert cell.kill() < PATIENCE
 
 
 def test_the_pid_is_that_of_the_program_whose_cpu_clock_runs() -> None:
@@ -129,10 +129,8 @@ def test_limits_hold() -> None:
     assert run("import os; print(os.sched_getaffinity(0))", cores=[core]) == (0, f"{{{core}}}\n")
 
 
-def test_a_numpy_program_starts_quickly() -> None:
-    started = time.monotonic()
+def test_a_numpy_program_starts() -> None:
     assert run("import numpy") == (0, "")
-    assert time.monotonic() - started < 2  # 0.25 s on an idle machine
 
 
 @pytest.mark.torch
@@ -196,6 +194,6 @@ def test_a_protected_program_cannot_be_dumped() -> None:
 def test_files_lie_in_the_private_folder_from_the_start() -> None:
     code = "import os; print(open('a/b').read(), os.nice(0)); open('a/b', 'w').write('changed'); os.mkdir('a/c')"
     with Cell.start(spec(code, files={"a/b": b"content"}, nice=3)) as cell:
-        assert wait(lambda: not cell.running(), 20)
+        assert wait(lambda: not cell.running())
         assert cell.log() == f"content {min(os.nice(0) + 3, 19)}\n"
         assert (cell.tmp / "a" / "b").read_text() == "changed"  # until it is left

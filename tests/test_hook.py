@@ -78,7 +78,7 @@ def test_a_slow_command_holds_nothing_up_and_is_ended_with_its_children(tmp_path
         began = time.monotonic()
         for n in range(1, 2 * WAITING):
             made.event("verdict", n, "keep: yes", {"verdict": "keep"})
-        assert time.monotonic() - began < 0.4
+        assert time.monotonic() - began < 5  # waiting for the command would take 7.5 s
         child = int(wait(lambda: (tmp_path / "child").exists() and (tmp_path / "child").read_text(), "the child"))
         wait(lambda: said, "a word about it")
     assert len(said) == 1 and not Path(f"/proc/{child}/exe").exists()

@@ -77,7 +77,7 @@ def test_the_second_interrupt_kills_it(repository: Path, env: dict[str, str]) ->
         running.interrupt()
         code, _, err = running.end()
     assert code == 130 and "Traceback" not in err
-    assert time.monotonic() - started < 15
+    assert time.monotonic() - started < 45
     assert [trial.outcome for trial in running.trials(0)] == ["infra"]
     assert gone(children)
 

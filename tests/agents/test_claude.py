@@ -394,7 +394,7 @@ def test_a_server_that_never_ends_is_cut_off(brief: Brief, slow: Step) -> None:
         before = time.monotonic()
         with pytest.raises(Unavailable, match="timeout"):
             agent(server, calls, call_seconds=0.6, patience=0.0).propose(brief)
-        assert time.monotonic() - before < 3
+        assert time.monotonic() - before < 15
     assert calls[-1].error and calls[-1].error.startswith("timeout")
 
 

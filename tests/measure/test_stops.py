@@ -37,7 +37,7 @@ def test_a_trial_that_does_nothing_is_ended(
     started = time.monotonic()
     result = measure(bigram.replace(line, "import time; time.sleep(600)"), 1, quick, bytes_data)
     assert (result.outcome, result.reason) == ("timeout", "it did nothing for 1 s: nothing sent, no CPU used")
-    assert time.monotonic() - started < 15
+    assert time.monotonic() - started < 60
 
 
 def test_a_trial_that_works_in_silence_is_let_be(
