@@ -1,6 +1,6 @@
 # make run [HOURS=8]   install, prepare the corpus, run a session that fits this machine
 # make test            the test suite
-# make test-slow       the tests that it leaves out, a minute or more each
+# make test-slow       the tests that it leaves out, from ten seconds to some minutes each
 # make lint            ruff and mypy
 VENV := .venv
 HOURS ?=
@@ -15,7 +15,7 @@ test: $(VENV)/.ready
 	$(VENV)/bin/pytest -q -n auto --dist worksteal
 
 test-slow: $(VENV)/.ready
-	$(VENV)/bin/pytest -q -m slow
+	$(VENV)/bin/pytest -q -n auto --dist worksteal -m slow
 
 lint: $(VENV)/.ready
 	$(VENV)/bin/ruff check .

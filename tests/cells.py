@@ -1,5 +1,6 @@
 """Helpers to start small programs in cells."""
 
+import os
 import sys
 import textwrap
 import time
@@ -9,6 +10,8 @@ from typing import Any
 from autoresearch.measure.cell import Cell, CellSpec
 
 ROOT = Path(__file__).resolve().parents[1]
+WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+CORE = sorted(os.sched_getaffinity(0))[WORKER % len(os.sched_getaffinity(0))]  # or the trials of all would share one
 NO_NAMESPACES = frozenset({"ns"})
 PATIENCE = 20.0  # s: ends are seen in a tenth of a second, but not beside a busy suite; none of the sleepers ends so soon
 

@@ -1,13 +1,16 @@
 """Shared by all tests: a cache of their own, a tiny data set, a repository, and a numpy train.py that starts fast."""
 
 import compileall
+import fcntl
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from cells import CORE
 
 import prepare
 from autoresearch.measure.clock import Budget
@@ -63,17 +66,32 @@ def _no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
+def shared(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """A folder that the first worker who asks for it fills; the others wait for that."""
+    base = factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
+    with open(f"{folder}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.with_suffix(".made").exists():
+            folder.mkdir()
+            make(folder)
+            folder.with_suffix(".made").touch()
+    return folder
+
+
 @pytest.fixture(scope="session")
 def bytes_data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    """A small corpus of made-up sentences, as plain bytes, rows of 32."""
-    folder = tmp_path_factory.mktemp("corpus")
+    """A small corpus of made-up sentences, as plain bytes, rows of 32; in a cache of its own, for that holds the locks."""
+    folder, cache = shared(tmp_path_factory, "corpus", write_corpus), tmp_path_factory.mktemp("cache")
+    return Dataset.open(prepare.prepare(f"files:{folder}/*.txt", 256, 32, "cpu", cache=cache, progress=False))
+
+
+def write_corpus(folder: Path) -> None:
+    """Sixty stories of made-up sentences."""
     words = ["the", "quick", "brown", "fox", "jumps", "over", "a", "lazy", "dog", "while", "seven", "wise", "owls", "watch", "from", "old", "trees"]
     for k in range(60):
         lines = [" ".join(words[(k * i + j * j) % len(words)] for j in range(12)) for i in range(20)]
         (folder / f"{k}.txt").write_text(f"story {k}\n" + ".\n".join(lines))
-    cache = tmp_path_factory.mktemp("cache")
-    root = prepare.prepare(f"files:{folder}/*.txt", 256, 32, "cpu", cache=cache, progress=False)
-    return Dataset.open(root)
 
 
 @pytest.fixture
@@ -108,7 +126,6 @@ def make_repository(root: Path, train: str) -> Path:
 @pytest.fixture(scope="session")
 def settings_of(bytes_data: Dataset) -> dict[str, str]:
     """The environment with everything that a small session needs."""
-    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     settings = {
         "CACHE": str(bytes_data.root.parents[1]),
         "SOURCE": bytes_data.meta["source"],
@@ -119,7 +136,7 @@ def settings_of(bytes_data: Dataset) -> dict[str, str]:
         "EVAL_ROWS": "64",
         "TAG": "t",
         "TOTAL_PAIRS": "0",
-        "SLOTS": str(worker % len(os.sched_getaffinity(0))),  # or the trials of all tests would share one core
+        "SLOTS": str(CORE),
     }
     return os.environ | {f"AUTORESEARCH_{name}": value for name, value in settings.items()}
 
@@ -127,7 +144,11 @@ def settings_of(bytes_data: Dataset) -> dict[str, str]:
 @pytest.fixture(scope="session")
 def one_night(settings_of: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The repository of a session of a keep and a discard, for all to copy."""
-    folder = tmp_path_factory.mktemp("night")
+    return shared(tmp_path_factory, "night", lambda folder: spend_night(folder, settings_of)) / "repository"
+
+
+def spend_night(folder: Path, settings_of: dict[str, str]) -> None:
+    """A session of two experiments in a repository in the folder."""
     repository, script = make_repository(folder / "repository", BIGRAM), folder / "script"
     script.mkdir()
     (script / "01-smoother.py").write_text(BIGRAM.replace("SMOOTHING = 0.5 ", "SMOOTHING = 0.02 "))
@@ -136,7 +157,6 @@ def one_night(settings_of: dict[str, str], tmp_path_factory: pytest.TempPathFact
     env = settings_of | {"AUTORESEARCH_SEED": "5"}  # one night in ten does not reproduce its record, by luck
     done = subprocess.run(command, cwd=repository, env=env, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
-    return repository
 
 
 @pytest.fixture(scope="module")

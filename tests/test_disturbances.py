@@ -70,7 +70,7 @@ def goes_on(repository: Path, env: dict[str, str]) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "limit", "words"),
-    [(resource.RLIMIT_NOFILE, 8, "Too many open files"), (resource.RLIMIT_AS, 1 << 20, "emory")],
+    [(resource.RLIMIT_NOFILE, 8, "Too many open files"), pytest.param(resource.RLIMIT_AS, 1 << 20, "emory", marks=pytest.mark.slow)],
 )
 def test_a_limit_that_is_reached_in_the_night(
     kind: int, limit: int, words: str, repository: Path, env: dict[str, str]
@@ -83,6 +83,7 @@ def test_a_limit_that_is_reached_in_the_night(
     goes_on(repository, env)
 
 
+@pytest.mark.slow
 def test_a_disk_that_cannot_be_written(tmp_path: Path, bigram: str, env: dict[str, str], readonly: ReadOnly) -> None:
     repository = make_repository(tmp_path / "repository", bigram)
     with readonly(repository):
@@ -95,12 +96,14 @@ def test_a_disk_that_cannot_be_written(tmp_path: Path, bigram: str, env: dict[st
         assert done.returncode == 1 and "readonly" in one_line(done.stderr)
 
 
+@pytest.mark.slow
 def test_a_repository_that_was_moved(repository: Path, env: dict[str, str], tmp_path: Path) -> None:
     assert autoresearch(repository, "run", "--max-experiments", "1", env=env).returncode == 0
     moved = repository.rename(tmp_path / "elsewhere")
     goes_on(moved, env)
 
 
+@pytest.mark.slow
 def test_a_repository_that_is_moved_while_it_runs(repository: Path, env: dict[str, str], tmp_path: Path) -> None:
     with night(repository, env) as running:
         running.until_trial(0)
@@ -110,7 +113,7 @@ def test_a_repository_that_is_moved_while_it_runs(repository: Path, env: dict[st
     goes_on(moved, env)
 
 
-@pytest.mark.parametrize("command", [["switch", "-q", "autoresearch/t"], ["branch", "-q", "-D", "autoresearch/t"]])
+@pytest.mark.parametrize("command", [["switch", "-q", "autoresearch/t"], pytest.param(["branch", "-q", "-D", "autoresearch/t"], marks=pytest.mark.slow)])
 def test_a_branch_that_is_taken_while_it_runs(
     command: list[str], repository: Path, env: dict[str, str], script: Path, bigram: str
 ) -> None:

@@ -88,6 +88,7 @@ def test_a_plan_on_a_cpu_tells_what_a_trial_will_be(tmp_path: Path, bigram: str,
     assert autoresearch(folder, "plan", "--text", env=settings_of).stdout == reports
 
 
+@pytest.mark.slow
 @pytest.mark.torch
 def test_the_repositorys_own_base_gets_the_cpu_profile(tmp_path: Path, settings_of: dict[str, str]) -> None:
     folder = make_repository(tmp_path / "repository", TRAIN)

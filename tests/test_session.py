@@ -95,6 +95,7 @@ def test_each_edit_gets_its_verdict_and_the_loop_goes_on(
     assert len((repository / "runs/t/results.tsv").read_text().splitlines()) == len(rows) + 1
 
 
+@pytest.mark.slow
 def test_a_stopped_session_goes_on_where_it_was(
     repository: Path, script: Path, quick: Settings, bytes_data: Dataset, tmp_path: Path
 ) -> None:

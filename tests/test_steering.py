@@ -43,6 +43,7 @@ def settled_after_resume(repository: Path, env: dict[str, str]) -> None:
     assert consistency.check(repository) == []
 
 
+@pytest.mark.slow
 def test_the_first_interrupt_finishes_the_running_trial(repository: Path, env: dict[str, str]) -> None:
     with night(repository, env) as running:
         running.until_trial(1)
@@ -57,6 +58,7 @@ def test_the_first_interrupt_finishes_the_running_trial(repository: Path, env: d
     settled_after_resume(repository, env)
 
 
+@pytest.mark.slow
 def test_the_first_interrupt_finishes_one_trial_of_the_base_and_not_all(repository: Path, env: dict[str, str]) -> None:
     with night(repository, env) as running:
         running.until_trial(0)
@@ -82,7 +84,7 @@ def test_the_second_interrupt_kills_it(repository: Path, env: dict[str, str]) ->
     assert gone(children)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGKILL, marks=pytest.mark.slow)])
 def test_a_program_that_is_ended_from_outside_goes_on_later(
     repository: Path, env: dict[str, str], number: signal.Signals
 ) -> None:
@@ -136,6 +138,7 @@ def state(running: Night) -> str | None:
     return session.state if session else None
 
 
+@pytest.mark.slow
 def test_a_session_can_go_on_with_another_agent(repository: Path, env: dict[str, str]) -> None:
     first = autoresearch(repository, "run", "--max-experiments", "1", env=env)
     second = autoresearch(repository, "run", "--max-experiments", "2", "--agent", "sweep", env=env)

@@ -67,6 +67,7 @@ def test_loss_falls(trained: Repeat) -> None:
     assert trained.losses[-1] < 0.5 * trained.losses[0]
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_weights_bit_for_bit(train: Any, trained: Repeat) -> None:
     import torch
 

@@ -70,7 +70,8 @@ def log(
         raise UsageError(f"--by {by} is not known: use {', '.join(sums.KEYS)}")
     from_then = times.parse(since, datetime.now()) if since else times.Since()
     with opened(tag) as (store, session):
-        rows = [row for row in ledger.log_rows(store, session) if from_then.holds(row)]
+        verdicts = () if every or by else (verdict, "suspect")
+        rows = [row for row in ledger.log_rows(store, session, *verdicts) if from_then.holds(row)]
         grouped = sums.sums(rows, store.calls(session.id), by) if by else None
     shown = [row for row in rows if every or row["verdict"] == verdict]
     none = f"no experiment {f'since {since} ' if since else ''}is {verdict}" if since or verdict != "keep" else None
@@ -176,7 +177,7 @@ def _facts(store: "Ledger", session: "Session", experiment: "Experiment") -> dic
     return {
         **record(experiment, store.trials(session.id, experiment.id)),
         "simpler": ledger.simpler(experiment.verdict, experiment.reason),
-        "error": ledger.standard_error(store, session.id, experiment.n),
+        "error": ledger.standard_errors(store, session, experiment.n).get(experiment.n),
         "beside": [{"n": n, **trial_record(trial, trial.blob)} for n, trial in beside],
         "size": asdict(code) if code else None,
         "review": asdict(said) if said else None,

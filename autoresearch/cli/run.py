@@ -84,4 +84,4 @@ def _summary(store: "Ledger", tag: str) -> None:
     session = store.session(tag)
     assert session is not None
     print_status(ledger.status(store, session, time.time()), Console())
-    print_log(ledger.log_rows(store, session), Console())
+    print_log(ledger.log_rows(store, session, "keep", "suspect"), Console())

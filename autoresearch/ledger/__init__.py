@@ -2,7 +2,7 @@
 
 from autoresearch.ledger.alive import check_free, is_alive, state
 from autoresearch.ledger.backup import back_up
-from autoresearch.ledger.draws import beside, lost, standard_error
+from autoresearch.ledger.draws import beside, lost, standard_errors
 from autoresearch.ledger.queries import current, decided, lasted, log_rows, merged, newest, results_tsv, status
 from autoresearch.ledger.reviews import Review, reviews
 from autoresearch.ledger.rows import (
@@ -46,7 +46,7 @@ __all__ = [
     "results_tsv",
     "reviews",
     "simpler",
-    "standard_error",
+    "standard_errors",
     "state",
     "status",
 ]

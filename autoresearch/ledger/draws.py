@@ -1,6 +1,7 @@
 """The draws of a session as the judge needs them, and how sure a difference of scores is by their number."""
 
 import math
+import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -8,11 +9,9 @@ from typing import Any
 from autoresearch.ledger.rows import Session, Trial, decode
 from autoresearch.ledger.store import Ledger
 
-Row = dict[str, Any]
-
 PAIRS = 33  # no verdict takes as many re-runs
 
-DRAWS = """
+_DRAWS = """
     SELECT experiment_id, purpose FROM trials INDEXED BY trials_briefly
     WHERE session_id = :session AND outcome = 'ok' AND purpose IN ('base', 'screen', 'rerun', 'sentinel')
     ORDER BY id
@@ -79,23 +78,23 @@ def lost(ledger: Ledger, session: Session) -> list[tuple[int, Trial]]:
     return [(row["number"], decode(Trial, row)) for row in ledger.query(_LOST, session=session.id)]
 
 
-def standard_error(ledger: Ledger, session_id: int, n: int) -> float | None:
-    """That of one experiment's `delta`, bits per byte; None where it has none."""
-    rows = [dict(row) for row in ledger.query(_UNTIL, session=session_id, n=n)]
-    return standard_errors(rows, ledger.query(DRAWS, session=session_id)).get(n)
+def standard_errors(ledger: Ledger, session: Session, until: int = sys.maxsize) -> dict[int, float]:
+    """For each experiment with a `delta`, by number, the standard error of that, bits per byte."""
+    experiments = ledger.query(_UNTIL, session=session.id, n=until)
+    return errors(experiments, ledger.query(_DRAWS, session=session.id))
 
 
-def standard_errors(rows: Sequence[Row], draws: Iterable[Sequence[Any]]) -> dict[int, float]:
-    """For each experiment with a `delta`, by number, the standard error of that, bits per byte.
+def errors(experiments: Sequence[Sequence[Any]], draws: Iterable[Sequence[Any]]) -> dict[int, float]:
+    """The same from id, n, verdict, delta and sigma of each experiment, in order.
 
     `draws` are the experiment's id and the purpose of the good trials in the order in which they ran. A version is
     known by the draws that did not select it, and is compared with the incumbent by all of its draws until then.
     """
-    kept = {row["n"] for row in rows if row["verdict"] == "keep"}
+    kept = {n for _, n, verdict, *_ in experiments if verdict == "keep"}
     fresh, again, beside = Counter[int](), Counter[int](), Counter[int]()
     known: dict[int, int] = {}
     incumbent = current = 0
-    numbers = {row["id"]: row["n"] for row in rows}
+    numbers = {id: n for id, n, *_ in experiments}
     for id, purpose in draws:
         n = numbers.get(id, -1)
         if purpose == "sentinel":
@@ -106,7 +105,7 @@ def standard_errors(rows: Sequence[Row], draws: Iterable[Sequence[Any]]) -> dict
         fresh[n] += purpose != "screen"
         again[n] += purpose == "rerun"
     return {
-        row["n"]: row["sigma"] * math.sqrt(1 / max(1, again[row["n"]]) + 1 / (beside[row["n"]] + known[row["n"]]))
-        for row in rows
-        if row["delta"] is not None and row["sigma"] and row["n"] in known
+        n: sigma * math.sqrt(1 / max(1, again[n]) + 1 / (beside[n] + known[n]))
+        for _, n, _, delta, sigma in experiments
+        if delta is not None and sigma and n in known
     }

@@ -5,7 +5,7 @@ from collections import Counter
 from typing import Any
 
 from autoresearch.ledger import alive
-from autoresearch.ledger.draws import DRAWS, standard_errors
+from autoresearch.ledger.draws import standard_errors
 from autoresearch.ledger.reviews import reviews
 from autoresearch.ledger.rows import AFTERWARDS, LESS_CODE, Session, simpler
 from autoresearch.ledger.store import MESSAGES, Ledger
@@ -13,18 +13,23 @@ from autoresearch.ledger.store import MESSAGES, Ledger
 LATER = ("review", "ablation", "total")  # events of commands that may come long after the night
 
 _LOG = f"""
-    SELECT id, n, sha, parent, origin, line, mode, state, verdict, reason, near_miss, val_bpb, delta, sigma, p_gain,
-           coalesce(t.trials, 0) AS trials, t.grade, agent, model, category, hypothesis, change, predicted, lines_added,
-           lines_removed, t.num_params, cost_usd, program_hash, started, settled, coalesce(t.seconds, 0.0) AS seconds
-    FROM experiments
-    LEFT JOIN (
+    WITH t AS MATERIALIZED (
       SELECT experiment_id, sum(outcome IS NOT NULL AND outcome != 'infra') AS trials,
              sum(ended - started) AS seconds, max(num_params) AS num_params,
              CASE WHEN min(grade = 'STRONG') THEN 'STRONG' WHEN count(grade) THEN 'WEAK' END AS grade
       FROM trials WHERE session_id = :session AND purpose NOT IN {AFTERWARDS} GROUP BY experiment_id
-    ) AS t ON t.experiment_id = experiments.id
-    WHERE session_id = :session
-    ORDER BY n
+    )
+    SELECT e.n, e.sha, e.parent, e.origin, e.line, e.mode, e.state, e.verdict, e.reason, e.near_miss, e.val_bpb,
+           e.delta, e.sigma, e.p_gain, coalesce(t.trials, 0) AS trials, t.grade, e.agent, e.model, e.category,
+           e.hypothesis, e.change, e.predicted, e.lines_added, e.lines_removed, t.num_params,
+           t.num_params - before.num_params AS params_added, e.cost_usd, e.program_hash, e.started, e.settled,
+           coalesce(t.seconds, 0.0) AS seconds
+    FROM experiments AS e
+    LEFT JOIN experiments AS parent ON parent.session_id = :session AND parent.n = e.parent
+    LEFT JOIN t ON t.experiment_id = e.id
+    LEFT JOIN t AS before ON before.experiment_id = parent.id
+    WHERE e.session_id = :session AND (:every OR e.verdict IN (SELECT value FROM json_each(:verdicts)))
+    ORDER BY e.n
 """
 
 _TSV = """
@@ -135,26 +140,21 @@ def lasted(ledger: Ledger, session: Session, count: int) -> list[float]:
     return [float(row["seconds"] or 0.0) for row in rows]
 
 
-def log_rows(ledger: Ledger, session: Session, verdict: str | None = None) -> list[dict[str, Any]]:
-    """The experiments of a session, oldest first, perhaps of one verdict, as `log --json` shows them.
+def log_rows(ledger: Ledger, session: Session, *verdicts: str) -> list[dict[str, Any]]:
+    """The experiments of a session, oldest first, all or those of some verdicts, as `log --json` shows them.
 
     `trials` counts those that ended by themselves; `seconds` is their whole time.
     """
-    found = ledger.query(_LOG, session=session.id)
+    found = ledger.query(_LOG, session=session.id, every=not verdicts, verdicts=json.dumps(verdicts))
     names = found[0].keys() if found else []
     rows = [dict(zip(names, row, strict=True)) for row in found]
-    errors = standard_errors(rows, ledger.query(DRAWS, session=session.id))
-    params = {row["n"]: row["num_params"] for row in rows}
-    said = reviews(ledger, session.id)
+    errors, said = standard_errors(ledger, session), reviews(ledger, session.id)
     for row in rows:
-        del row["id"]
-        before = params.get(row["parent"])
         row["near_miss"] = bool(row["near_miss"])
         row["simpler"] = simpler(row["verdict"], row["reason"])
         row["review"] = said[row["n"]].word if row["n"] in said else None
         row["error"] = errors.get(row["n"])
-        row["params_added"] = None if before is None or row["num_params"] is None else row["num_params"] - before
-    return [row for row in rows if verdict is None or row["verdict"] == verdict]
+    return rows
 
 
 def status(ledger: Ledger, session: Session, now: float) -> dict[str, Any]:

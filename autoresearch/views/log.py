@@ -22,7 +22,7 @@ INDENT = 5
 def print_log(
     rows: Sequence[Row], console: Console, shown: Sequence[Row] | None = None, none: str | None = None
 ) -> None:
-    """A line for each of `shown` (by default what was kept), oldest first; suspects among all `rows` are named before.
+    """A line for each of `shown` (by default what was kept), oldest first; suspects among `rows` are named before.
 
     `none` is what to say where there is nothing to show.
     """

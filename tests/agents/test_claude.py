@@ -514,6 +514,7 @@ def bill(usages: list[dict[str, Any]], model: str = "claude-opus-5-5") -> float:
     return total
 
 
+@pytest.mark.slow
 def test_cap_is_held_to_the_cent_while_calls_fail(brief: Brief) -> None:
     calls: list[CallRecord] = []
     with MessagesServer(Faulty(Researcher(done_every=5), 0.3)) as server:
@@ -559,6 +560,7 @@ def test_what_was_spent_before_counts(brief: Brief) -> None:
         assert not server.requests
 
 
+@pytest.mark.slow
 def test_several_threads_hold_the_cap_together(brief: Brief) -> None:
     with MessagesServer([GOOD]) as server:
         researcher = agent(server, max_usd=0.5, max_tokens=10_000)

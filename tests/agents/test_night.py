@@ -43,6 +43,7 @@ def test_a_night_with_claude(repository: Path, quick: Settings, bytes_data: Data
     assert len(lessons.read(without="other")) == 3 and "(optimiser): " in lessons.read(without="other")[0]
 
 
+@pytest.mark.slow
 def test_a_server_that_is_away_or_an_agent_that_is_broken_never_ends_the_night(
     repository: Path, quick: Settings, bytes_data: Dataset
 ) -> None:

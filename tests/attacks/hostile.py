@@ -1,17 +1,18 @@
 """The attacks as data: read as text, for they run in cells only."""
 
 import ast
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from cells import CORE
 
 from autoresearch.measure.clock import Budget
 from autoresearch.measure.settings import Settings
 
 HERE = Path(__file__).parent
 HONEST = (HERE / "honest.py").read_text()
-CORES = (min(os.sched_getaffinity(0)),)
+CORES = (CORE,)
 
 
 class Hasty(Settings):

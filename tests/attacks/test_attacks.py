@@ -77,10 +77,10 @@ NOT_HERE = {
     39: "needs a GPU: capabilities are dropped, clocks and processes are recorded",
     44: "agents return text, they do not run in a cell",
 }
-CASES = [  # by attack and layers that are off: on a bare machine, and in a default container where that matters
+CASES = [  # by attack and layers that are off: on a bare machine, and (slow) in a default container where that matters
     *(pytest.param(name, frozenset[str](), id=f"{name}-bare") for name in sorted(ATTACKS)),
     *(
-        pytest.param(name, frozenset({"ns"}), id=f"{name}-container")
+        pytest.param(name, frozenset({"ns"}), id=f"{name}-container", marks=pytest.mark.slow)
         for name, attack in sorted(ATTACKS.items())
         if attack.aims_at_the_machine  # what aims at the arithmetic is the same in every cell
     ),

@@ -16,8 +16,10 @@ EXACT = 1e-6  # nats: on a CPU, claim and audit compute the same thing
 
 def marks(path: Path) -> list[pytest.MarkDecorator]:
     text = path.read_text()
-    compiled = [pytest.mark.slow, pytest.mark.timeout(600)] if "torch.compile" in text else []
-    return [*compiled, *([pytest.mark.torch] if "import torch" in text else [])]
+    if "import torch" not in text:
+        return []
+    quick = [] if "tied" in path.stem else [pytest.mark.slow]  # one of them is enough where time is short
+    return [*quick, pytest.mark.timeout(600), pytest.mark.torch]
 
 
 VARIANTS = [pytest.param(path, id=path.stem, marks=marks(path)) for path in sorted(HERE.glob("honest*.py"))]

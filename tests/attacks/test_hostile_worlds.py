@@ -73,6 +73,7 @@ def everything(root: Path) -> dict[str, bytes]:
     return {name: path.read_bytes() for name, path in names.items() if not name.startswith(ours)}
 
 
+@pytest.mark.slow
 def test_a_hostile_agent_gets_no_keep_and_changes_nothing(
     repository: Path, hostile_agent: Path, quick: Settings, bytes_data: Dataset
 ) -> None:

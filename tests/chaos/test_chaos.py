@@ -83,6 +83,7 @@ def check(calm: Path, stormy: Path, most_lost: int, without: str = "") -> None:
     assert {trial.result["reason"] for trial in lost} <= {"interrupted"}
 
 
+@pytest.mark.slow
 def test_a_death_at_every_boundary(begun: Path, calm: Path, live: Live, tmp_path: Path) -> None:
     stormy = shutil.copytree(begun, tmp_path / "stormy")
     with live(stormy, "pure") as session:
@@ -114,7 +115,8 @@ def test_two_hundred_kills(begun: Path, live: Live, tmp_path: Path) -> None:
     print(f"{deaths} kills in {sessions} sessions")
 
 
-@pytest.mark.parametrize("step", [13, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("step", [13, 1])
 def test_what_is_used_up_stops_it_with_a_line(step: int, begun: Path, calm: Path, disk: Path, live: Live) -> None:
     stormy, struck = shutil.copytree(begun, disk / "stormy"), 0
     with live(stormy, "pure") as session:
@@ -131,7 +133,8 @@ def test_what_is_used_up_stops_it_with_a_line(step: int, begun: Path, calm: Path
     check(calm, stormy, struck, without="files")  # on a full disk those of discards go
 
 
-@pytest.mark.parametrize("at", [47, *(pytest.param(at, marks=pytest.mark.slow) for at in range(10, 200, 19))])
+@pytest.mark.slow
+@pytest.mark.parametrize("at", [47, *range(10, 200, 19)])
 def test_what_is_deleted_is_put_back(at: int, begun: Path, calm: Path, live: Live, tmp_path: Path) -> None:
     stormy = shutil.copytree(begun, tmp_path / "stormy")
     with live(stormy, "pure") as session:

@@ -6,17 +6,17 @@ import pytest
 
 from autoresearch import ledger as package
 from autoresearch.ledger import Ledger, database
-from autoresearch.ledger.draws import standard_errors
+from autoresearch.ledger.draws import errors
 
 
-def row(n: int, verdict: str = "discard", sigma: float | None = 0.01) -> dict[str, object]:
-    return {"id": 100 + n, "n": n, "verdict": verdict, "delta": None if n == 0 else -0.1, "sigma": sigma}
+def row(n: int, verdict: str = "discard", sigma: float | None = 0.01) -> tuple[object, ...]:
+    return 100 + n, n, verdict, None if n == 0 else -0.1, sigma
 
 
-def of(draws: str, *rows: dict[str, object]) -> dict[int, float]:
+def of(draws: str, *rows: tuple[object, ...]) -> dict[int, float]:
     """`0b 1s` and so on, as multiples of sigma squared: 1/a + 1/b."""
     names = {"b": "base", "s": "screen", "r": "rerun", "i": "sentinel"}
-    found = standard_errors(rows, [(100 + int(word[:-1]), names[word[-1]]) for word in draws.split()])
+    found = errors(rows, [(100 + int(word[:-1]), names[word[-1]]) for word in draws.split()])
     return {n: round((error / 0.01) ** 2, 6) for n, error in found.items()}
 
 

@@ -285,9 +285,9 @@ def test_ten_thousand_experiments_take_no_more_statements_than_one(ledger, sessi
     seen = []
     ledger.connection.set_trace_callback(seen.append)
     rows = package.log_rows(ledger, session)
-    assert len(rows) == count and {row["trials"] for row in rows} == {2} and len(seen) == 3
+    assert len(rows) == count and {row["trials"] for row in rows} == {2} and len(seen) == 4
     package.results_tsv(ledger, session)
-    assert len(seen) == 4
+    assert len(seen) == 5
     package.status(ledger, session, time.time())
     assert len(seen) <= 15
     ledger.connection.set_trace_callback(None)

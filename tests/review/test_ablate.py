@@ -78,6 +78,7 @@ def test_what_carries_nothing_is_found_and_pruned(night: Path, settings_of: dict
     assert answer(night, settings_of, "status")["stop_reason"] == "agent exhausted"
 
 
+@pytest.mark.slow
 def test_a_change_under_later_ones_cannot_be_taken_out(night: Path, settings_of: dict[str, str]) -> None:
     idle = kept(night, settings_of)[1:]
     assert len(idle) > 1, "the session kept only one idle change: choose another seed"
@@ -85,6 +86,7 @@ def test_a_change_under_later_ones_cannot_be_taken_out(night: Path, settings_of:
     assert done.returncode == 1 and "cannot be taken out" in done.stderr and "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_a_gain_is_not_reverted_and_what_does_nothing_is(night: Path, settings_of: dict[str, str]) -> None:
     found = answer(night, settings_of, "revert", "1", code=1)
     assert as_documented("revert", found) and found["verdict"] == "discard" and found["delta"] > 0 and "SMOOTHING = 0.02" in text(night)

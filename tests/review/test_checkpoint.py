@@ -52,6 +52,7 @@ def test_the_incumbent_trained_once_more(exported: Path) -> None:
     assert about["train.py"] == git(exported, "show", "refs/autoresearch/t/1:train.py")
 
 
+@pytest.mark.slow
 def test_text_that_a_file_goes_on_with(exported: Path, settings_of: dict[str, str]) -> None:
     def sampled(*options: str) -> str:
         done = autoresearch(exported, "sample", "best.safetensors", "--prompt", "the qu", *options, env=settings_of)
@@ -64,6 +65,7 @@ def test_text_that_a_file_goes_on_with(exported: Path, settings_of: dict[str, st
     assert sampled("--tokens", "9", "--temperature", "0", "--seed", "1") == sampled("--tokens", "9", "--temperature", "0")
 
 
+@pytest.mark.slow
 def test_weights_of_an_experiment_are_made_once(exported: Path, settings_of: dict[str, str]) -> None:
     first = autoresearch(exported, "sample", "2", "--tokens", "10", env=settings_of)
     assert first.returncode == 0 and "experiment 2 is trained once more" in first.stderr

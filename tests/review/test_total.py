@@ -27,6 +27,7 @@ def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:
     assert fmean(each.mean for each in found) == pytest.approx(-0.01, abs=0.001)
 
 
+@pytest.mark.slow
 def test_base_against_final_on_fresh_seeds(finished: Path, settings_of: dict[str, str]) -> None:
     command = [sys.executable, "-m", "autoresearch", "total", "--pairs", "2", "--json"]
     done = subprocess.run(command, cwd=finished, env=settings_of, capture_output=True, text=True, timeout=120)
@@ -43,6 +44,7 @@ def test_base_against_final_on_fresh_seeds(finished: Path, settings_of: dict[str
     assert subprocess.run([*command[:3], "doctor", "--ledger"], cwd=finished, env=settings_of).returncode == 0
 
 
+@pytest.mark.slow
 def test_a_version_is_reproduced(finished: Path, settings_of: dict[str, str]) -> None:
     command = [sys.executable, "-m", "autoresearch", "reproduce"]
     done = subprocess.run([*command, "1", "--draws", "2", "--json"], cwd=finished, env=settings_of, capture_output=True, text=True, timeout=120)
@@ -61,6 +63,7 @@ def test_a_version_is_reproduced(finished: Path, settings_of: dict[str, str]) ->
     assert done.returncode == 1 and "experiment 9 has no score that could be reproduced" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_session_ends_with_the_total_of_what_it_kept(one_night: Path, settings_of: dict[str, str], tmp_path: Path) -> None:
     finished = shutil.copytree(one_night, tmp_path / "repository")
     script = tmp_path / "script"
