@@ -25,6 +25,7 @@ from autoresearch.ledger import Experiment, Ledger
 from autoresearch.lessons import Lessons
 from autoresearch.limits import Limits
 from autoresearch.measure.data import Dataset
+from autoresearch.measure.guest import with_lobby
 from autoresearch.measure.result import Result
 from autoresearch.measure.settings import Settings
 from autoresearch.measure.trial import measure
@@ -65,12 +66,13 @@ class Session:
     stand_in: Agent | None = None  # proposes while the agent is broken or away
     others: tuple[Settings, ...] = ()  # on other slots, at the same time
     ahead: int = 0  # candidates that are made ready while trials run
-    spare: tuple[int, ...] = ()  # cores for that
+    spare: tuple[int, ...] = ()  # cores for that, and for the next trial to import on
 
     def __post_init__(self) -> None:
         row, store, baton = self.row, self.ledger, Baton()
         steered, gpu = self.agent.model is not None, self.settings.gpu
         self.baton = baton
+        self.slots = [with_lobby(slot, self.spare) for slot in (self.settings, *self.others)]
         self.earlier = earlier(store, row)
         self.lessons = Lessons.of(self.runs, self.identity, row.settings)
         self.upkeep = Upkeep(row, store, self.workspace, self.runs, self.disk, self._tell)
@@ -108,7 +110,7 @@ class Session:
                     self._finish_all()
             finally:
                 self.pipeline.close()
-                for slot in (self.settings, *self.others):
+                for slot in self.slots:
                     if slot.lobby is not None:
                         slot.lobby.close()
         return reason
@@ -117,11 +119,11 @@ class Session:
         unfinished = self.ledger.unfinished(self.row.id)
         try:
             if unfinished and unfinished[0].n == 0:
-                self._finish(unfinished.pop(0), self.settings)
+                self._finish(unfinished.pop(0), self.slots[0])
         except Interrupted:
             return "interrupted"
         self.pipeline.open(unfinished)
-        return everywhere(self._work, (self.settings, *self.others), self.baton, self._stop)
+        return everywhere(self._work, self.slots, self.baton, self._stop)
 
     def _work(self, slot: Settings) -> str:
         """The loop, on one slot."""
@@ -160,14 +162,14 @@ class Session:
     def _finish_all(self) -> None:
         """Settle what is ready or half measured when the session is over, without another trial."""
         for experiment in self.ledger.unfinished(self.row.id):
-            self._finish(experiment, self.settings)
+            self._finish(experiment, self.slots[0])
 
     def _prepare(self) -> Experiment | None:
         """A new candidate, ready to be measured; one that was refused is settled at once."""
         experiment = self.upkeep.step(self._commit, self.candidates.propose(self.evidence))
         if experiment.state != "measured":
             return experiment
-        self._finish(experiment, self.settings)
+        self._finish(experiment, self.slots[0])
         return None
 
     def _start_base(self) -> None:

@@ -12,7 +12,6 @@ from autoresearch.measure import attack, machine
 from autoresearch.measure.cell import CellError
 from autoresearch.measure.clock import Budget
 from autoresearch.measure.data import Dataset
-from autoresearch.measure.guest import Lobby
 from autoresearch.measure.settings import Settings
 from autoresearch.slots import Slot
 from autoresearch.workspace import Workspace
@@ -113,7 +112,6 @@ def settings(config: Config, slot: Slot) -> Settings:
         memory=machine.memory_bytes() // (1 + len(config.slots)),
         eval_rows=config.eval_rows or EVAL_ROWS[slot.device],
         eval_batch=EVAL_BATCH[slot.device],
-        lobby=Lobby() if slot.gpu else None,
     )
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from autoresearch.measure import wire
 from autoresearch.measure.cell import Cell, CellError, CellSpec
 from autoresearch.measure.data import Dataset
+from autoresearch.measure.imports import wants_torch
 
 if TYPE_CHECKING:
     from autoresearch.measure.settings import Settings
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 PACKAGE = Path(__file__).resolve().parents[1]
 INSIDE = PACKAGE / "measure" / "inside.py"
 READABLE = (PACKAGE / "measure",)
+TASKS = ("train", "claim", "audit")
+PATIENCE = 60.0  # s that importing may take
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ def invite(
     mode: str, source: str, seed: int, settings: "Settings", data: Dataset, fds: Sequence[int] = ()
 ) -> Iterator[Guest]:
     """A guest that runs `inside.py MODE`; killed with all its children on leaving. Raises CellError."""
-    guest = settings.lobby.take(mode, settings, data) if settings.lobby else None
+    guest = settings.lobby.take(mode, source, settings, data) if settings.lobby else None
     guest = guest or _arrive(mode, settings, data)
     try:
         try:
@@ -55,32 +58,78 @@ def invite(
 class Lobby:
     """Guests that wait in cells of their own, with torch imported, so that the next trial or score begins at once.
 
-    Nobody has told them anything: no source, no data, and a card they have not touched. Waiting costs host memory, and
-    importing some seconds of other cores, so there is one for each GPU and none on a CPU.
+    Nobody has told them anything: no source, no data, and a card they have not touched. They import while the others
+    are at work. Beside a trial on a CPU that would cost it memory bandwidth: there they do so on `cores` that are no
+    slot's, and `settle` is called before its clock starts.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, cores: Sequence[int] = ()) -> None:
+        self.cores = cores
         self._waiting: dict[str, tuple[Guest, CellSpec]] = {}
+        self._there: set[str] = set()  # who has imported
 
-    def fill(self, settings: "Settings", data: Dataset) -> None:
-        """Have one guest wait for each task of a trial. Where none can be started, the trial will say why."""
-        for mode in ("claim", "audit", "train"):
-            if mode not in self._waiting:
-                with suppress(CellError):
-                    self._waiting[mode] = _arrive(mode, settings, data, early=True), _plain(settings, data)
+    def take(self, mode: str, source: str, settings: "Settings", data: Dataset) -> Guest | None:
+        """The guest that waits for such a task; None if there is none, it has died, or is not as it would be now.
 
-    def take(self, mode: str, settings: "Settings", data: Dataset) -> Guest | None:
-        """The guest that waits for such a task; None if there is none, it has died, or is not as it would be now."""
+        The next one of its kind is called at once, if `source` is one that makes it worth while.
+        """
+        self._settle(mode)
         guest, spec = self._waiting.pop(mode, (None, None))
-        if guest is not None and (spec != _plain(settings, data) or not guest.cell.running()):
+        self._there.discard(mode)
+        if mode in TASKS and _torch_is_used(source):
+            self._call(mode, settings, data)
+        if guest is not None and (spec != _plain(settings, data) or not _moved(guest.cell, settings.cores)):
             guest.leave()
             return None
         return guest
+
+    def settle(self) -> None:
+        """Wait until all have imported, where that would cost the trial something."""
+        for mode in [*self._waiting] if self.cores else []:
+            self._settle(mode)
 
     def close(self) -> None:
         """Send everybody home."""
         while self._waiting:
             self._waiting.popitem()[1][0].leave()
+
+    def _call(self, mode: str, settings: "Settings", data: Dataset) -> None:
+        """Where none can be started, the trial will say why."""
+        with suppress(CellError):
+            guest = _arrive(mode, replace(settings, cores=tuple(self.cores) or settings.cores), data, early=True)
+            self._waiting[mode] = guest, _plain(settings, data)
+
+    def _settle(self, mode: str) -> None:
+        if mode not in self._waiting or mode in self._there:
+            return
+        with suppress(wire.Closed):  # it has died, and is not used
+            if (message := self._waiting[mode][0].channel.receive(PATIENCE)) is not None:
+                message.close()
+        self._there.add(mode)
+
+
+def with_lobby(settings: "Settings", spare: Sequence[int]) -> "Settings":
+    """With a lobby, where there is a card to work beside, or there are spare cores."""
+    if settings.gpu is None and not spare:
+        return settings
+    return replace(settings, lobby=Lobby(() if settings.gpu else spare))
+
+
+def _torch_is_used(source: str) -> bool:
+    try:
+        return wants_torch(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # the cell will say what is wrong
+        return False
+
+
+def _moved(cell: Cell, cores: Sequence[int] | None) -> bool:
+    """Whether a cell is alive, and now on these cores; None: on any."""
+    try:
+        for thread in Path(f"/proc/{cell.pid}/task").iterdir():
+            os.sched_setaffinity(int(thread.name), cores or os.sched_getaffinity(0))
+    except OSError:
+        return False
+    return cell.running()
 
 
 def _arrive(mode: str, settings: "Settings", data: Dataset, early: bool = False) -> Guest:

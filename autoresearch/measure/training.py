@@ -128,8 +128,6 @@ def train(
             result.grade = "WEAK" if result.weaknesses else "STRONG"
             try:
                 clock = _setup(keeper, settings, data, watch)
-                if settings.lobby is not None:
-                    settings.lobby.fill(settings, data)
                 _until_the_bell(keeper, clock, settings, watch)
                 _check_stops(keeper.watchdog, settings)
                 if caches is not None:
@@ -172,6 +170,8 @@ def _setup(keeper: _Keeper, settings: Settings, data: Dataset, watch: Watch) -> 
 def _start(keeper: _Keeper, setup: float, settings: Settings, data: Dataset) -> Clock:
     keeper.result.setup_seconds = setup
     charged = max(0.0, setup - settings.setup_free) if settings.budget.unit != "steps" else 0.0
+    if settings.lobby is not None:
+        settings.lobby.settle()
     shards = [os.open(path, os.O_RDONLY | os.O_CLOEXEC) for path in data.train_shards()]
     try:
         keeper.guest.channel.send("go", shards, charged=charged)

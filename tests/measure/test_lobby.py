@@ -14,18 +14,45 @@ from autoresearch.measure.guest import Lobby
 from autoresearch.measure.settings import Settings
 from autoresearch.measure.trial import measure
 
-MODES = ("claim", "audit", "train")
+MODES = {"claim", "audit", "train"}
+TORCH = """import torch
+
+SMOOTHING = 0.5
+
+
+def train(trial):
+    counts = torch.zeros(trial.vocab_size, trial.vocab_size)
+    trial.start()
+    batches = trial.batches(8)
+    while trial.progress < 1:
+        x, y = next(batches)
+        counts.index_put_((x.flatten(), y.flatten()), torch.ones(x.numel()), accumulate=True)
+    trial.save({"logits": torch.log(counts + SMOOTHING)}, {})
+
+
+def load(state, config, device):
+    return lambda tokens: state["logits"][tokens]
+"""
+
+pytestmark = pytest.mark.torch
 
 
 @pytest.fixture
-def waiting(quick: Settings, bytes_data: Dataset) -> Iterator[Settings]:
+def waiting(quick: Settings) -> Iterator[Settings]:
     lobby = Lobby()
     yield replace(quick, lobby=lobby)
     lobby.close()
 
 
-def pids(lobby: Lobby | None) -> dict[str, int]:
-    assert lobby is not None
+def called(settings: Settings, data: Dataset, *modes: str) -> Lobby:
+    """The lobby, after somebody has been called for each of the tasks."""
+    assert settings.lobby is not None
+    for mode in modes:
+        assert settings.lobby.take(mode, TORCH, settings, data) is None
+    return settings.lobby
+
+
+def pids(lobby: Lobby) -> dict[str, int]:
     return {mode: guest.cell.pid for mode, (guest, _) in lobby._waiting.items()}
 
 
@@ -34,27 +61,52 @@ def alive(pid: int) -> bool:
 
 
 @pytest.mark.slow
-def test_a_trial_leaves_one_guest_for_the_next_and_scores_the_same(bigram: str, waiting: Settings, quick: Settings, bytes_data: Dataset) -> None:
-    first = measure(bigram, 1, waiting, bytes_data)
+def test_a_trial_leaves_guests_for_the_next_and_scores_the_same(waiting: Settings, quick: Settings, bytes_data: Dataset) -> None:
+    assert waiting.lobby is not None
+    first = measure(TORCH, 1, waiting, bytes_data)
     there = pids(waiting.lobby)
-    assert set(there) == {"train"} and all(map(alive, there.values()))  # claim and audit were at work
-    second = measure(bigram, 1, waiting, bytes_data)
-    assert not alive(there["train"]) and pids(waiting.lobby)["train"] != there["train"]
-    assert first.val_bpb == second.val_bpb == measure(bigram, 1, quick, bytes_data).val_bpb
-    assert second.outcome == "ok" and second.grade == first.grade
+    assert set(there) == MODES and all(map(alive, there.values()))
+    second = measure(TORCH, 1, waiting, bytes_data)
+    assert not any(map(alive, there.values())) and set(pids(waiting.lobby)) == MODES
+    assert second.outcome == "ok", second.reason + second.log
+    assert first.val_bpb == second.val_bpb == measure(TORCH, 1, quick, bytes_data).val_bpb
+    assert second.grade == first.grade
+
+
+def test_where_torch_is_not_used_nobody_is_called(bigram: str, waiting: Settings, bytes_data: Dataset) -> None:
+    lobby = called(waiting, bytes_data)
+    for source in (bigram, "import torch (", "(" * 100_000):
+        assert lobby.take("train", source, waiting, bytes_data) is None and not pids(lobby)
+    assert lobby.take("sample", TORCH, waiting, bytes_data) is None and not pids(lobby)
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two cores")
+def test_on_a_cpu_they_import_on_spare_cores_and_work_on_those_of_the_slot(quick: Settings, bytes_data: Dataset) -> None:
+    spare, own, *_ = sorted(os.sched_getaffinity(0))
+    lobby = Lobby((spare,))
+    settings = replace(quick, cores=(own,), lobby=lobby)
+    try:
+        called(settings, bytes_data, "claim")
+        pid = pids(lobby)["claim"]
+        assert os.sched_getaffinity(pid) == {spare}
+        lobby.settle()
+        assert lobby._there == {"claim"}
+        guest = lobby.take("claim", TORCH, settings, bytes_data)
+        assert guest is not None and guest.cell.pid == pid and os.sched_getaffinity(pid) == {own}
+        guest.leave()
+    finally:
+        lobby.close()
 
 
 def test_who_has_died_or_would_be_another_now_is_not_used(waiting: Settings, bytes_data: Dataset) -> None:
-    lobby = waiting.lobby
-    assert lobby is not None
-    lobby.fill(waiting, bytes_data)
+    lobby = called(waiting, bytes_data, "claim", "audit")
     there = pids(lobby)
-    assert set(there) == set(MODES)
+    assert set(there) == {"claim", "audit"}
     os.kill(there["claim"], signal.SIGKILL)
     wait(lambda: not lobby._waiting["claim"][0].cell.running(), "its end")
-    assert lobby.take("claim", waiting, bytes_data) is None
-    assert lobby.take("audit", replace(waiting, threads=3), bytes_data) is None
-    assert lobby.take("sample", waiting, bytes_data) is None
+    assert lobby.take("claim", TORCH, waiting, bytes_data) is None
+    assert lobby.take("audit", TORCH, replace(waiting, threads=3), bytes_data) is None
     assert not alive(there["claim"]) and not alive(there["audit"])
+    new = pids(lobby)
     lobby.close()
-    assert not alive(there["train"])
+    assert set(new) == {"claim", "audit"} and not any(map(alive, new.values()))
