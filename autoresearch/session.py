@@ -72,7 +72,8 @@ class Session:
         row, store, baton = self.row, self.ledger, Baton()
         steered, gpu = self.agent.model is not None, self.settings.gpu
         self.baton = baton
-        self.slots = [with_lobby(slot, self.spare) for slot in (self.settings, *self.others)]
+        quiet = self.spare if not self.others else ()  # another CPU slot's trial would notice
+        self.slots = [with_lobby(slot, quiet) for slot in (self.settings, *self.others)]
         self.earlier = earlier(store, row)
         self.lessons = Lessons.of(self.runs, self.identity, row.settings)
         self.upkeep = Upkeep(row, store, self.workspace, self.runs, self.disk, self._tell)
