@@ -1,6 +1,5 @@
 """Candidates made ready while trials run, several slots at once, and what becomes of a candidate when another is kept."""
 
-import os
 import re
 import threading
 from collections.abc import Callable, Iterator
@@ -11,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 from programs import wait
+from sessions import session_of
 
 from autoresearch.agents import Exhausted, Proposal
 from autoresearch.brief import Brief
@@ -88,26 +88,9 @@ def make(repository: Path, quick: Settings, bytes_data: Dataset) -> Iterator[Mak
     with Ledger.open(repository / "runs" / "ledger.db") as store:
 
         def session(agent: Thinker, trial: Callable[[str, int], Result] = scored, slots: int = 1, **options: Any) -> Session:
-            workspace = Workspace(repository)
-            row = store.session("t") or store.create_session(
-                "t", "autoresearch/t", workspace.head(), "thinker", "default", {}, {}, 5
-            )
-            return Session(
-                row=store.update_session(row.id, state="running", pid=os.getpid(), slots=slots),
-                ledger=store,
-                workspace=workspace,
-                agent=agent,
-                settings=quick,
-                data=bytes_data,
-                runs=repository / "runs",
-                program=repository / "program.md",
-                base=TRAIN,
-                identity={},
-                replicates=2,
-                measure=lambda text, seed, *_, **__: trial(text, seed),
-                others=(replace(quick),) * (slots - 1),
-                **{"ahead": slots} | options,
-            )
+            others = (replace(quick),) * (slots - 1)
+            known = {"base": TRAIN, "others": others, "ahead": slots, "measure": lambda text, seed, *_, **__: trial(text, seed)}
+            return session_of(repository, store, agent, quick, bytes_data, **known | options)
 
         yield session
     assert consistency.check(repository) == []

@@ -1,7 +1,6 @@
 """Whole sessions with numpy trials: verdicts, refs, resume."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -11,6 +10,7 @@ from typing import Any
 
 import pytest
 from conftest import git
+from sessions import session_of
 
 from autoresearch import agents
 from autoresearch.ledger import Ledger, log_rows
@@ -50,25 +50,8 @@ def script(tmp_path: Path, bigram: str) -> Path:
 
 
 def session(root: Path, script: Path, store: Ledger, settings: Settings, data: Dataset, **limits: Any) -> Session:
-    workspace = Workspace(root)
-    row = store.session("t") or store.create_session(
-        "t", "autoresearch/t", workspace.head(), f"scripted:{script}", "default", {}, {}, seed=5
-    )
-    store.update_session(row.id, state="running", pid=os.getpid(), grade="STRONG")
-    return Session(
-        row=row,
-        ledger=store,
-        workspace=workspace,
-        agent=agents.create(f"scripted:{script}"),
-        settings=settings,
-        data=data,
-        runs=root / "runs",
-        program=root / "program.md",
-        base=workspace.read(row.base_sha),
-        identity={},
-        replicates=2,
-        limits=Limits(**limits),
-    )
+    agent = agents.create(f"scripted:{script}")
+    return session_of(root, store, agent, settings, data, limits=Limits(**limits))
 
 
 def test_each_edit_gets_its_verdict_and_the_loop_goes_on(

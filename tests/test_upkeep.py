@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from conftest import git
 from programs import autoresearch
+from sessions import session_of
 
 from autoresearch import agents
 from autoresearch.artefacts import Artefacts
@@ -174,22 +175,8 @@ def session(repository: Path, bigram: str, quick: Settings, bytes_data: Dataset,
     folder = tmp_path / "script"
     folder.mkdir()
     (folder / "01-blunt.py").write_text(bigram.replace("SHARPNESS = 1.0", "SHARPNESS = 0.3"))
-    workspace = Workspace(repository)
     with Ledger.open(repository / "runs" / "ledger.db") as store:
-        row = store.create_session("t", "autoresearch/t", workspace.head(), "scripted", "default", {}, {}, 5)
-        yield Session(
-            row=store.update_session(row.id, pid=os.getpid()),
-            ledger=store,
-            workspace=workspace,
-            agent=agents.create(f"scripted:{folder}"),
-            settings=quick,
-            data=bytes_data,
-            runs=repository / "runs",
-            program=repository / "program.md",
-            base=bigram,
-            identity={},
-            replicates=2,
-        )
+        yield session_of(repository, store, agents.create(f"scripted:{folder}"), quick, bytes_data)
 
 
 def scored(text: str, seed: int, *_: Any, **__: Any) -> Result:

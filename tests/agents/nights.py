@@ -1,10 +1,11 @@
 """Whole nights of an agent on numpy trials: a real session, real cells, real git, a real ledger."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from sessions import session_of
 
 from autoresearch import agents
 from autoresearch.agents.library import LedgerLibrary
@@ -15,31 +16,13 @@ from autoresearch.limits import Limits
 from autoresearch.measure.data import Dataset
 from autoresearch.measure.settings import Settings
 from autoresearch.session import Session
-from autoresearch.workspace import Workspace
 
 
 @contextmanager
 def night(root: Path, settings: Settings, data: Dataset, agent: agents.Agent, **limits: Any) -> Iterator[Session]:
     """A session that can be run, with `sweep` as the stand-in."""
     with Ledger.open(root / "runs" / "ledger.db") as store:
-        workspace = Workspace(root)
-        row = store.create_session("t", "autoresearch/t", workspace.head(), agent.name, "default", {}, {}, seed=5)
-        row = store.update_session(row.id, state="running", pid=os.getpid(), grade="STRONG")
-        yield Session(
-            row=row,
-            ledger=store,
-            workspace=workspace,
-            agent=agent,
-            stand_in=agents.create("sweep"),
-            settings=settings,
-            data=data,
-            runs=root / "runs",
-            program=root / "program.md",
-            base=workspace.read(row.base_sha),
-            identity={},
-            replicates=2,
-            limits=Limits(**limits),
-        )
+        yield session_of(root, store, agent, settings, data, stand_in=agents.create("sweep"), limits=Limits(**limits))
 
 
 class Purse:

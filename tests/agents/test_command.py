@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sessions import session_of
 
 from autoresearch.agents import BadProposal, Proposal, Unavailable, Unusable, command, create
 from autoresearch.agents.services import CallRecord, Services
@@ -23,8 +24,6 @@ from autoresearch.ledger import Ledger
 from autoresearch.limits import Limits
 from autoresearch.measure.data import Dataset
 from autoresearch.measure.settings import Settings
-from autoresearch.session import Session
-from autoresearch.workspace import Workspace
 
 GOOD = "sed -i 's/^SMOOTHING = 0.5/SMOOTHING = 0.25/' train.py"
 SAID = {"hypothesis": "less smoothing", "category": "optimizer", "predicted": -0.01, "confidence": 0.7, "source": "experience"}
@@ -294,26 +293,10 @@ def test_a_hostile_command_costs_one_proposal_of_a_session(
 ) -> None:
     spec = script(f"if grep -q 'exit status 3' BRIEF.md; then {GOOD}; else sleep 99 & exit 3; fi")
     with Ledger.open(repository / "runs" / "ledger.db") as store:
-        workspace = Workspace(repository)
-        row = store.create_session("t", "autoresearch/t", workspace.head(), "command", "default", {}, {}, seed=5)
-        store.update_session(row.id, state="running", pid=os.getpid(), grade="STRONG")
-        session = Session(
-            row=row,
-            ledger=store,
-            workspace=workspace,
-            agent=create(spec),
-            settings=quick,
-            data=bytes_data,
-            runs=repository / "runs",
-            program=repository / "program.md",
-            base=workspace.read(row.base_sha),
-            identity={},
-            replicates=2,
-            limits=Limits(max_experiments=1),
-        )
+        session = session_of(repository, store, create(spec), quick, bytes_data, limits=Limits(max_experiments=1))
         assert session.run() == "max experiments"
-        first = store.experiments(row.id)[1]
-        broken = [event.text for event in store.events(row.id) if event.kind == "broken"]
+        first = store.experiments(session.row.id)[1]
+        broken = [event.text for event in store.events(session.row.id) if event.kind == "broken"]
     assert broken == ["command: the command ended with exit status 3"]
     assert (first.agent, first.model, first.state) == ("command", "agent.sh", "settled") and first.val_bpb is not None
     assert "BRIEF.md" in (repository / "runs" / "t" / "1" / "trace.jsonl").read_text()

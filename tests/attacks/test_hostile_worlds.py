@@ -16,16 +16,15 @@ import pytest
 from cells import ROOT, wait
 from conftest import git
 from hostile import ATTACKS, carrying
+from sessions import session_of
 
 from autoresearch import agents
 from autoresearch.ledger import Ledger, log_rows
-from autoresearch.limits import Limits
 from autoresearch.measure.data import Dataset
 from autoresearch.measure.guest import PACKAGE
 from autoresearch.measure.result import Progress
 from autoresearch.measure.settings import Settings
 from autoresearch.measure.trial import measure
-from autoresearch.session import Session
 from autoresearch.workspace import Workspace
 
 NOBODY = 65534
@@ -79,24 +78,9 @@ def test_a_hostile_agent_gets_no_keep_and_changes_nothing(
 ) -> None:
     before, workspace = everything(repository), Workspace(repository)
     with Ledger.open(repository / "runs" / "ledger.db") as store:
-        row = store.create_session("t", "autoresearch/t", workspace.head(), "scripted", "default", {}, {}, seed=5)
-        store.update_session(row.id, state="running", pid=os.getpid(), grade="STRONG")
-        session = Session(
-            row=row,
-            ledger=store,
-            workspace=workspace,
-            agent=agents.create(f"scripted:{hostile_agent}"),
-            settings=quick,
-            data=bytes_data,
-            runs=repository / "runs",
-            program=repository / "program.md",
-            base=workspace.read(row.base_sha),
-            identity={},
-            replicates=2,
-            limits=Limits(),
-        )
+        session = session_of(repository, store, agents.create(f"scripted:{hostile_agent}"), quick, bytes_data)
         assert session.run() == "agent exhausted"
-        rows = {row["n"]: row for row in log_rows(store, row)}
+        rows = {row["n"]: row for row in log_rows(store, session.row)}
     found = {name: rows[n]["verdict"] for n, name in enumerate(VERDICTS, 1)}
     assert found == VERDICTS, {name: rows[n]["reason"] for n, name in enumerate(VERDICTS, 1)}
     assert workspace.best("t") == rows[0]["sha"]
