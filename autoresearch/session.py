@@ -32,6 +32,7 @@ from autoresearch.measure.trial import measure
 from autoresearch.pipeline import Baton, Pipeline, everywhere
 from autoresearch.proposals import Desk, Refusal, refused
 from autoresearch.reporter import Reporter
+from autoresearch.source import uses_torch
 from autoresearch.steering import GOES_ON, Steering
 from autoresearch.trials import Trials
 from autoresearch.upkeep import Upkeep
@@ -72,8 +73,10 @@ class Session:
         row, store, baton = self.row, self.ledger, Baton()
         steered, gpu = self.agent.model is not None, self.settings.gpu
         self.baton = baton
-        quiet = self.spare if not self.others else ()  # another CPU slot's trial would notice
-        self.slots = [with_lobby(slot, quiet) for slot in (self.settings, *self.others)]
+        self.slots = [self.settings, *self.others]
+        if uses_torch(self.base):
+            quiet = self.spare if not self.others else ()  # another CPU slot's trial would notice
+            self.slots = [with_lobby(slot, quiet) for slot in self.slots]
         self.earlier = earlier(store, row)
         self.lessons = Lessons.of(self.runs, self.identity, row.settings)
         self.upkeep = Upkeep(row, store, self.workspace, self.runs, self.disk, self._tell)

@@ -199,9 +199,11 @@ def _near(a: Number, b: Number, share: float) -> bool:
 
 
 def uses_torch(text: str) -> bool:
-    """Whether the program imports torch anywhere, also inside functions."""
-    with _one_kind_of_error():
-        return any(_imports_torch(node) for node in ast.walk(_parse(text)))
+    """Whether a program imports torch anywhere, also inside functions. A text that is no program does not."""
+    try:
+        return any(_imports_torch(node) for node in ast.walk(parse(text)))
+    except SyntaxError:
+        return False
 
 
 def _imports_torch(node: ast.AST) -> bool:

@@ -1,5 +1,6 @@
 """Whether a proposed program was measured before, or one so near to it that nothing new would be learned."""
 
+import json
 from dataclasses import dataclass
 
 from autoresearch import source
@@ -28,8 +29,8 @@ def find(ledger: Ledger, session_id: int, text: str) -> Twin | None:
     """The first twin of a text in a session; exact ones go before. Raises SyntaxError."""
     shape, numbers = source.outline(text)
     fingerprint = source.fingerprint_without_seed(text)
-    alike = [row for row in ledger.alike(session_id, shape) if row.verdict != "duplicate"]
-    exact = [row for row in alike if row.fingerprint == fingerprint]
-    near = [row for row in alike if source.nearly(row.numbers or [], numbers, NEAR)]
-    row = next(iter(exact or near), None)
-    return None if row is None else Twin(row.n, bool(exact), row.verdict, row.delta)
+    alike = ledger.alike(session_id, shape)
+    exact = next((row for row in alike if row["fingerprint"] == fingerprint), None)
+    near = (row for row in alike if source.nearly(json.loads(row["numbers"]) or [], numbers, NEAR))
+    row = exact or next(near, None)
+    return None if row is None else Twin(row["n"], exact is not None, row["verdict"], row["delta"])

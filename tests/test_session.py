@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -144,3 +145,20 @@ def test_a_promising_version_at_the_deadline_ends_as_a_near_miss(
     assert good is not None and (good.state, good.verdict, good.near_miss) == ("settled", "discard", True)
     assert good.reason is not None and good.reason.startswith("it could not be confirmed: looks better")
     assert good.delta is not None and good.delta < 0
+
+
+def test_cells_wait_where_torch_is_used_and_cores_are_spare(
+    repository: Path, script: Path, quick: Settings, bytes_data: Dataset
+) -> None:
+    agent, uses = agents.create(f"scripted:{script}"), "import torch\n"
+    with Ledger.open(repository / "runs" / "ledger.db") as store:
+
+        def lobbies(base: str, settings: Settings = quick, **options: Any) -> list[bool]:
+            made = session_of(repository, store, agent, settings, bytes_data, base=base, **options)
+            return [slot.lobby is not None for slot in made.slots]
+
+        card = replace(quick, gpu="GPU-1")
+        assert lobbies(uses, spare=(0,)) == [True] and lobbies(uses) == [False]
+        assert lobbies("", spare=(0,)) == lobbies("import torch (", spare=(0,)) == [False]
+        assert lobbies(uses, spare=(0,), others=(quick,)) == [False, False]
+        assert lobbies(uses, card, others=(card,)) == [True, True]

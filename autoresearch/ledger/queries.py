@@ -265,5 +265,6 @@ def _described(row: Any) -> str:
     words = "baseline" if row["n"] == 0 else row["hypothesis"] or f"experiment {row['n']}"
     if row["verdict"] in ("invalid", "duplicate", "suspect"):
         words = f"{words} ({row['verdict']}: {row['reason']})"
-    # whoever reads the table takes a " for the beginning of a quotation, and a terminal obeys what is not printable
-    return " ".join("".join(char if char.isprintable() else " " for char in words.replace('"', "'")).split())
+    if not words.isprintable():  # a terminal obeys some of what is not
+        words = "".join(char if char.isprintable() else " " for char in words)
+    return " ".join(words.replace('"', "'").split())  # whoever reads the table takes a " for the beginning of a quotation

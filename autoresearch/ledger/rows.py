@@ -148,12 +148,15 @@ def simpler(verdict: str | None, reason: str | None) -> bool:
 
 
 Row = TypeVar("Row", Session, Experiment, Trial, Call, Event)
+_NAMES: dict[type, tuple[str, ...]] = {
+    kind: tuple(field.name for field in fields(kind)) for kind in (Session, Experiment, Trial, Call, Event)
+}
 
 
 def decode(kind: type[Row], row: sqlite3.Row) -> Row:
     """A row of SQLite as a value of `kind`; a column that was not read is None."""
     found = dict(row)
-    values: dict[str, Any] = {field.name: found.get(field.name) for field in fields(kind)}
+    values: dict[str, Any] = {name: found.get(name) for name in _NAMES[kind]}
     for name in JSON_COLUMNS & found.keys():
         values[name] = json.loads(values[name])
     if "near_miss" in values:

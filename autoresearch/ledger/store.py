@@ -29,6 +29,12 @@ TABLES: dict[type, str] = {
 BRIEFLY = ", ".join(field.name for field in fields(Experiment) if field.name not in ("text", "numbers"))
 
 
+_ALIKE = """
+    SELECT n, verdict, delta, fingerprint, numbers FROM experiments
+    WHERE session_id = :session AND shape = :shape AND verdict IS NOT 'duplicate' ORDER BY n
+"""
+
+
 class Ledger:
     """Open it with `Ledger.open`; use it as a context manager, or close it."""
 
@@ -147,10 +153,12 @@ class Ledger:
         """One experiment by its number, with its text."""
         return _only(self._rows(Experiment, "WHERE session_id = ? AND n = ?", session_id, n))
 
-    def alike(self, session_id: int, shape: str) -> list[Experiment]:
-        """The experiments that differ in the values of their constants at most, oldest first, without their texts."""
-        where = "WHERE session_id = ? AND shape = ? ORDER BY n"
-        return self._rows(Experiment, where, session_id, shape, columns=f"{BRIEFLY}, numbers")
+    def alike(self, session_id: int, shape: str) -> list[sqlite3.Row]:
+        """Number, verdict, delta, fingerprint and constants (JSON) of those that differ in the constants' values at most.
+
+        Oldest first, without duplicates.
+        """
+        return self.query(_ALIKE, session=session_id, shape=shape)
 
     def unfinished(self, session_id: int) -> list[Experiment]:
         """The experiments that are not settled, oldest first, with their texts."""

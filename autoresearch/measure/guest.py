@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from autoresearch.measure import wire
 from autoresearch.measure.cell import Cell, CellError, CellSpec
 from autoresearch.measure.data import Dataset
-from autoresearch.measure.imports import wants_torch
 
 if TYPE_CHECKING:
     from autoresearch.measure.settings import Settings
@@ -43,7 +42,7 @@ def invite(
     mode: str, source: str, seed: int, settings: "Settings", data: Dataset, fds: Sequence[int] = ()
 ) -> Iterator[Guest]:
     """A guest that runs `inside.py MODE`; killed with all its children on leaving. Raises CellError."""
-    guest = settings.lobby.take(mode, source, settings, data) if settings.lobby else None
+    guest = settings.lobby.take(mode, settings, data) if settings.lobby else None
     guest = guest or _arrive(mode, settings, data)
     try:
         try:
@@ -68,15 +67,15 @@ class Lobby:
         self._waiting: dict[str, tuple[Guest, CellSpec]] = {}
         self._there: set[str] = set()  # who has imported
 
-    def take(self, mode: str, source: str, settings: "Settings", data: Dataset) -> Guest | None:
+    def take(self, mode: str, settings: "Settings", data: Dataset) -> Guest | None:
         """The guest that waits for such a task; None if there is none, it has died, or is not as it would be now.
 
-        The next one of its kind is called at once, if `source` is one that makes it worth while.
+        The next one of its kind is called at once.
         """
         self._settle(mode)
         guest, spec = self._waiting.pop(mode, (None, None))
         self._there.discard(mode)
-        if mode in TASKS and _torch_is_used(source):
+        if mode in TASKS:
             self._call(mode, settings, data)
         if guest is not None and (spec != _plain(settings, data) or not _moved(guest.cell, settings.cores)):
             guest.leave()
@@ -113,13 +112,6 @@ def with_lobby(settings: "Settings", spare: Sequence[int]) -> "Settings":
     if settings.gpu is None and not spare:
         return settings
     return replace(settings, lobby=Lobby(() if settings.gpu else spare))
-
-
-def _torch_is_used(source: str) -> bool:
-    try:
-        return wants_torch(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):  # the cell will say what is wrong
-        return False
 
 
 def _moved(cell: Cell, cores: Sequence[int] | None) -> bool:

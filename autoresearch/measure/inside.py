@@ -5,6 +5,7 @@ imported only if train.py imports it: a numpy train.py starts in a quarter of a 
 what this program sends are checkpoints, claims and numbers for the record, and the referee checks or labels them.
 """
 
+import ast
 import gc
 import importlib
 import json
@@ -27,7 +28,6 @@ for _name, _folder in (("autoresearch", HERE.parent), ("autoresearch.measure", H
     sys.modules.setdefault(_name, _package)
 from autoresearch.measure import answers, wire  # noqa: E402
 from autoresearch.measure.feed import Feed, map_rows  # noqa: E402
-from autoresearch.measure.imports import wants_torch  # noqa: E402
 
 STEP_FADES = 0.9  # how much of a long step is remembered at the next one
 LOG_INTERVAL = 0.01  # s between two points that are sent; what is logged more often is merged into the next
@@ -155,6 +155,16 @@ def _load_checkpoint(fd: int, torch: Any) -> tuple[dict[str, Any], dict[str, Any
     return state, json.loads(header.get("__metadata__", {}).get("config", "{}"))
 
 
+def _wants_torch(source: str) -> bool:
+    for node in ast.walk(ast.parse(source)):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom):
+            names = [node.module or ""]
+        if any(name.split(".")[0] == "torch" for name in names):
+            return True
+    return False
+
+
 def _import_torch(threads: int) -> Any:
     torch = importlib.import_module("torch")
     torch.set_num_threads(threads)
@@ -174,7 +184,7 @@ def _run_source(source: str) -> types.ModuleType:
 
 def _loaded(source: str, checkpoint: int, hello: dict[str, Any]) -> tuple[Any, Any]:
     """The model as `load` makes it, and torch if it is used."""
-    torch = _import_torch(hello["threads"]) if wants_torch(source) else None
+    torch = _import_torch(hello["threads"]) if _wants_torch(source) else None
     state, config = _load_checkpoint(checkpoint, torch)  # before any agent code runs
     return _run_source(source).load(state, config, hello["device"]), torch
 
@@ -215,7 +225,7 @@ def _sample(channel: wire.Channel, source: str, checkpoint: int, hello: dict[str
 
 
 def _train(channel: wire.Channel, source: str, hello: dict[str, Any]) -> None:
-    torch = _import_torch(hello["threads"]) if wants_torch(source) else None
+    torch = _import_torch(hello["threads"]) if _wants_torch(source) else None
     _run_source(source).train(Trial(channel, hello, torch))
 
 

@@ -398,7 +398,8 @@ def test_experiments_that_are_alike(ledger):
     session = new_session(ledger)
     ledger.add_experiment(session.id, 0, shape="s", numbers=[1, 2.5], text="x")
     ledger.add_experiment(session.id, 1, shape="other", numbers=[1], text="x")
-    assert [(row.n, row.numbers, row.text) for row in ledger.alike(session.id, "s")] == [(0, [1, 2.5], None)]
+    ledger.add_experiment(session.id, 2, shape="s", numbers=[1], verdict="duplicate")
+    assert [(row["n"], row["numbers"]) for row in ledger.alike(session.id, "s")] == [(0, "[1, 2.5]")]
     assert ledger.experiments(session.id)[0].numbers is None
 
 

@@ -48,7 +48,7 @@ def called(settings: Settings, data: Dataset, *modes: str) -> Lobby:
     """The lobby, after somebody has been called for each of the tasks."""
     assert settings.lobby is not None
     for mode in modes:
-        assert settings.lobby.take(mode, TORCH, settings, data) is None
+        assert settings.lobby.take(mode, settings, data) is None
     return settings.lobby
 
 
@@ -73,13 +73,6 @@ def test_a_trial_leaves_guests_for_the_next_and_scores_the_same(waiting: Setting
     assert second.grade == first.grade
 
 
-def test_where_torch_is_not_used_nobody_is_called(bigram: str, waiting: Settings, bytes_data: Dataset) -> None:
-    lobby = called(waiting, bytes_data)
-    for source in (bigram, "import torch (", "(" * 100_000):
-        assert lobby.take("train", source, waiting, bytes_data) is None and not pids(lobby)
-    assert lobby.take("sample", TORCH, waiting, bytes_data) is None and not pids(lobby)
-
-
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two cores")
 def test_on_a_cpu_they_import_on_spare_cores_and_work_on_those_of_the_slot(quick: Settings, bytes_data: Dataset) -> None:
     spare, own, *_ = sorted(os.sched_getaffinity(0))
@@ -91,7 +84,7 @@ def test_on_a_cpu_they_import_on_spare_cores_and_work_on_those_of_the_slot(quick
         assert os.sched_getaffinity(pid) == {spare}
         lobby.settle()
         assert lobby._there == {"claim"}
-        guest = lobby.take("claim", TORCH, settings, bytes_data)
+        guest = lobby.take("claim", settings, bytes_data)
         assert guest is not None and guest.cell.pid == pid and os.sched_getaffinity(pid) == {own}
         guest.leave()
     finally:
@@ -101,11 +94,11 @@ def test_on_a_cpu_they_import_on_spare_cores_and_work_on_those_of_the_slot(quick
 def test_who_has_died_or_would_be_another_now_is_not_used(waiting: Settings, bytes_data: Dataset) -> None:
     lobby = called(waiting, bytes_data, "claim", "audit")
     there = pids(lobby)
-    assert set(there) == {"claim", "audit"}
+    assert set(there) == {"claim", "audit"} and lobby.take("sample", waiting, bytes_data) is None and pids(lobby) == there
     os.kill(there["claim"], signal.SIGKILL)
     wait(lambda: not lobby._waiting["claim"][0].cell.running(), "its end")
-    assert lobby.take("claim", TORCH, waiting, bytes_data) is None
-    assert lobby.take("audit", TORCH, replace(waiting, threads=3), bytes_data) is None
+    assert lobby.take("claim", waiting, bytes_data) is None
+    assert lobby.take("audit", replace(waiting, threads=3), bytes_data) is None
     assert not alive(there["claim"]) and not alive(there["audit"])
     new = pids(lobby)
     lobby.close()
