@@ -25,7 +25,7 @@ from autoresearch.ledger import Experiment, Ledger
 from autoresearch.lessons import Lessons
 from autoresearch.limits import Limits
 from autoresearch.measure.data import Dataset
-from autoresearch.measure.guest import with_lobby
+from autoresearch.measure.lobby import with_lobby
 from autoresearch.measure.result import Result
 from autoresearch.measure.settings import Settings
 from autoresearch.measure.trial import measure

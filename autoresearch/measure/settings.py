@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from autoresearch.measure.clock import Budget
-from autoresearch.measure.guest import Lobby
+from autoresearch.measure.lobby import Lobby
 
 CHECKPOINT_LIMIT = 4 << 30  # bytes
 SETUP_CAP = 180.0  # s, before the base's own setup is known

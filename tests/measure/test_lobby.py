@@ -10,7 +10,7 @@ import pytest
 from programs import wait
 
 from autoresearch.measure.data import Dataset
-from autoresearch.measure.guest import Lobby
+from autoresearch.measure.lobby import Lobby
 from autoresearch.measure.settings import Settings
 from autoresearch.measure.trial import measure
 
@@ -89,6 +89,16 @@ def test_on_a_cpu_they_import_on_spare_cores_and_work_on_those_of_the_slot(quick
         guest.leave()
     finally:
         lobby.close()
+
+
+def test_who_came_before_there_was_a_compile_cache_is_not_used(waiting: Settings, bytes_data: Dataset, tmp_path: Path) -> None:
+    settings = replace(waiting, caches=tmp_path / "caches")
+    lobby = called(settings, bytes_data, "train")
+    (tmp_path / "caches" / "inductor").mkdir(parents=True)
+    assert lobby.take("train", settings, bytes_data) is None
+    guest = lobby.take("train", settings, bytes_data)
+    assert guest is not None and (guest.cell.tmp / "inductor").is_dir()
+    guest.leave()
 
 
 def test_who_has_died_or_would_be_another_now_is_not_used(waiting: Settings, bytes_data: Dataset) -> None:
