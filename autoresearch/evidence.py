@@ -11,6 +11,7 @@ from autoresearch.errors import UserError
 from autoresearch.judge import Draw
 from autoresearch.ledger import Experiment, Ledger, Session, Trial
 from autoresearch.ledger.draws import effects, numbered
+from autoresearch.oddities import odd
 
 T = TypeVar("T")
 
@@ -195,7 +196,7 @@ class Evidence:
         if sum(trial.outcome == "ok" for trial in sentinels) < self.replicates:
             return True
         since = judging(self.ledger.trials_after(self.session.id, trials[-1].id))
-        return len(since) >= EVERY or any(_disturbed(trial, trials[-1]) for trial in since)
+        return len(since) >= EVERY or odd(trials, since)
 
     # --- verdicts
 
@@ -279,12 +280,3 @@ class Evidence:
         """Trials of its rival since an experiment was screened."""
         screened = self.trials(experiment)[0].id
         return [t for t in self.trials(self.rival(experiment)) if t.purpose == "sentinel" and t.id > screened]
-
-
-def _disturbed(trial: Trial, before: Trial) -> bool:
-    """Whether a trial ran under other conditions than the incumbent's last one (machine.conditions)."""
-    now, then = trial.result.get("conditions") or {}, before.result.get("conditions") or {}
-    if now.get("other_processes", 0) > then.get("other_processes", 0):
-        return True
-    clocks = now.get("sm_mhz"), then.get("sm_mhz")
-    return None not in clocks and abs(known(clocks[0]) / known(clocks[1]) - 1) > 0.03
