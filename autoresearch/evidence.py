@@ -20,6 +20,7 @@ EVERY = 20  # trials after which the incumbent is measured again in any case
 NEXT = {"run_again": "rerun", "compare": "sentinel"}  # purposes of trials that the judge asks for
 FRESH = ("base", "rerun", "sentinel")  # purposes of trials that did not select what they measure
 JUDGING = (*FRESH, "screen")  # those of the honest total decide nothing
+DRIFT = 0.99865  # how sure it is that the machine has changed before it is told: three sigma, where sigma is known
 SUPERSEDED = "superseded by experiment"  # how the reason of a candidate begins whose incumbent was not the best any more
 
 
@@ -175,15 +176,18 @@ class Evidence:
         return self._decide(experiment, after).action in ("compare", "keep")
 
     def drifted(self, experiment: Experiment) -> str | None:
-        """What the newest trial of a version says about the machine, if it is far from the ones before."""
-        *before, now = self._known(experiment)
+        """What the newest fresh trial of a version says about the machine, if it is far from the ones before."""
+        drawn = self._drawn(FRESH)
+        *before, now = drawn[experiment.id]
         if len(before) < 2:
             return None
-        noise = self.noise()
-        away = (now.score - fmean(draw.score for draw in before)) / noise.sigma
-        if abs(away) < 3 * (1 + 1 / len(before)) ** 0.5:
+        noise = judge.noise(list((drawn | {experiment.id: before}).values()), self.earlier)  # without what is in question
+        away = now.score - fmean(draw.score for draw in before)
+        error = noise.sigma * (1 + 1 / len(before)) ** 0.5
+        if judge.p_below_zero(-abs(away), error, noise.dof) < DRIFT:
             return None
-        return f"experiment {experiment.n} scores {away:+.1f} sigma from before: the machine has changed, older trials count for less"
+        told = f"experiment {experiment.n} scores {away / noise.sigma:+.1f} sigma from before"
+        return f"{told}: the machine has changed, older trials count for less"
 
     def _due(self, experiment: Experiment) -> bool:
         """Whether the incumbent has to be measured again before an experiment is held against it."""
