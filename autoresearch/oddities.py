@@ -13,8 +13,22 @@ USUAL = 3.0  # ... or so many times what they differ by for the incumbent, where
 
 
 def odd(incumbent: Sequence[Trial], since: Sequence[Trial]) -> bool:
-    """Whether trials since the incumbent's last one say that the machine has changed; all in order."""
-    return any(_other_conditions(trial, incumbent[-1]) for trial in since) or _other_speed(incumbent, since)
+    """Whether trials since the incumbent's last one say that the machine has changed; all in order.
+
+    Each slot is compared with itself: one card may always be warmer than the next one.
+    """
+    then, now = _by_slot(incumbent), _by_slot(since)
+    return any(
+        any(_other_conditions(trial, then[slot][-1]) for trial in now[slot]) or _other_speed(then[slot], now[slot])
+        for slot in then.keys() & now.keys()
+    )
+
+
+def _by_slot(trials: Sequence[Trial]) -> dict[str, list[Trial]]:
+    groups: dict[str, list[Trial]] = {}
+    for trial in trials:
+        groups.setdefault(str(trial.result.get("slot")), []).append(trial)
+    return groups
 
 
 def _other_conditions(trial: Trial, before: Trial) -> bool:
@@ -30,8 +44,8 @@ def _other_conditions(trial: Trial, before: Trial) -> bool:
 def _other_speed(incumbent: Sequence[Trial], since: Sequence[Trial]) -> bool:
     """Whether one version made far more or fewer steps than in its trial before, on a machine where that is unusual."""
     usual = _changes(incumbent)
-    versions = {trial.experiment_id: [each for each in since if each.experiment_id == trial.experiment_id] for trial in since}
-    now = [change for trials in versions.values() for change in _changes(trials)]
+    versions = {trial.experiment_id for trial in since}
+    now = [change for version in versions for change in _changes([trial for trial in since if trial.experiment_id == version])]
     return bool(usual and now) and max(now) > max(SPEED, USUAL * median(usual))
 
 

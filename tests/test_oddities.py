@@ -22,9 +22,11 @@ class Night:
     def experiment(self, n: int, **columns: str) -> Experiment:
         return self.store.add_experiment(self.session.id, n, parent=0 if n else None, **columns)
 
-    def trial(self, experiment: Experiment, purpose: str, step: int = 1000, **conditions: float) -> None:
+    def trial(
+        self, experiment: Experiment, purpose: str, step: int = 1000, slot: str = "GPU-0", **conditions: float
+    ) -> None:
         trial = self.store.start_trial(self.session.id, experiment.id, purpose, 1, "")
-        self.store.end_trial(trial.id, "ok", 2.0, {"reported": {"step": step}, "conditions": conditions})
+        self.store.end_trial(trial.id, "ok", 2.0, {"reported": {"step": step}, "conditions": conditions, "slot": slot})
 
     @property
     def next(self) -> str | None:
@@ -70,6 +72,17 @@ def test_other_conditions_on_the_card(night: Night, conditions: dict[str, float]
     measured(night, (1000, 1000, 1000))
     night.trial(night.experiment(1), "screen", **conditions)
     assert night.next == purpose
+
+
+def test_each_slot_is_compared_with_itself(night: Night) -> None:
+    measured(night, (1000, 1001, 1000))
+    candidate, warm = night.experiment(1), CALM | {"temperature": 80}
+    night.trial(candidate, "screen", 900, slot="GPU-1", **warm)
+    night.trial(candidate, "rerun", 1000, slot="GPU-0", **CALM)
+    assert night.next == "screen"
+    night.trial(night.base, "sentinel", 900, slot="GPU-1", **warm)
+    night.trial(candidate, "rerun", 900, slot="GPU-1", **CALM)
+    assert night.next == "sentinel"
 
 
 @pytest.mark.parametrize(
