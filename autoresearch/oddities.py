@@ -34,7 +34,7 @@ def _by_slot(trials: Sequence[Trial]) -> dict[str, list[Trial]]:
 def _other_conditions(trial: Trial, before: Trial) -> bool:
     """Another clock or temperature, or more processes on the card (GpuMeter.conditions)."""
     now, then = trial.result.get("conditions") or {}, before.result.get("conditions") or {}
-    if not now or not then:
+    if not now or not then or trial.outcome != "ok":  # one that ended early is a card that was not yet warm
         return False
     clock = abs(now["sm_mhz"] / then["sm_mhz"] - 1) > CLOCK
     warmth = abs(now["temperature"] - then["temperature"]) > WARMTH

@@ -23,10 +23,11 @@ class Night:
         return self.store.add_experiment(self.session.id, n, parent=0 if n else None, **columns)
 
     def trial(
-        self, experiment: Experiment, purpose: str, step: int = 1000, slot: str = "GPU-0", **conditions: float
+        self, experiment: Experiment, purpose: str, step: int = 1000, slot: str = "GPU-0", ok: bool = True, **conditions: float
     ) -> None:
         trial = self.store.start_trial(self.session.id, experiment.id, purpose, 1, "")
-        self.store.end_trial(trial.id, "ok", 2.0, {"reported": {"step": step}, "conditions": conditions, "slot": slot})
+        found = {"reported": {"step": step}, "conditions": conditions, "slot": slot}
+        self.store.end_trial(trial.id, "ok" if ok else "crash", 2.0 if ok else None, found)
 
     @property
     def next(self) -> str | None:
@@ -72,6 +73,12 @@ def test_other_conditions_on_the_card(night: Night, conditions: dict[str, float]
     measured(night, (1000, 1000, 1000))
     night.trial(night.experiment(1), "screen", **conditions)
     assert night.next == purpose
+
+
+def test_a_crash_leaves_a_cool_card(night: Night) -> None:
+    measured(night, (1000, 1000, 1000))
+    night.trial(night.experiment(1), "screen", ok=False, **CALM | {"temperature": 40})
+    assert night.next == "screen"
 
 
 def test_each_slot_is_compared_with_itself(night: Night) -> None:
