@@ -58,6 +58,7 @@ MUON_MOMENTUM_START = 0.85  # momentum at step 0 ...
 MUON_MOMENTUM_END = 0.92  # ... and after MUON_MOMENTUM_STEPS
 MUON_MOMENTUM_STEPS = 100
 ORTHOGONAL_STEPS = 5  # iterations that make an update nearly orthogonal
+EVEN_NEURONS = 1.0  # how far the neurons of an update are brought to one length; 0: not, 1: wholly
 WARMDOWN = 0.825  # last share of the run, over which learning rates fall ...
 FINAL_LR = 0.021  # ... to this share of their height
 
@@ -112,7 +113,7 @@ class Block(nn.Module):
     def __init__(self, dim: int, vocab_size: int, has_value_embed: bool, window: int):
         super().__init__()
         self.window, self.attend = window, sdpa
-        self.qkv = Linear(dim, 3 * dim)
+        self.q, self.k, self.v = Linear(dim, dim), Linear(dim, dim), Linear(dim, dim)  # Muon takes each for itself
         self.attn_out = Linear(dim, dim)
         self.mlp_in = Linear(dim, MLP_RATIO * dim)
         self.mlp_out = Linear(MLP_RATIO * dim, dim)
@@ -127,7 +128,8 @@ class Block(nn.Module):
 
     def attention(self, x: Tensor, tokens: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
         B, T, C = x.shape
-        q, k, v = self.qkv(x).view(B, T, 3, C // HEAD_DIM, HEAD_DIM).unbind(2)
+        weight = torch.cat([self.q.weight, self.k.weight, self.v.weight])
+        q, k, v = F.linear(x, weight.to(x.dtype)).view(B, T, 3, C // HEAD_DIM, HEAD_DIM).unbind(2)
         if self.value is not None:
             v = self.value(v, x, tokens)
         q, k = rotate(norm(q), cos, sin), rotate(norm(k), cos, sin)
@@ -344,12 +346,21 @@ def orthogonalised(G: Tensor, dtype: torch.dtype) -> Tensor:
     return (X.mT if tall else X).to(G.dtype)
 
 
+def evened(update: Tensor) -> Tensor:
+    """Rows of tall matrices [n, rows, cols], columns of wide ones, of more equal length; each matrix keeps its own."""
+    inputs = -1 if update.size(-2) >= update.size(-1) else -2
+    scaled = update * update.norm(dim=inputs, keepdim=True).clamp_min(1e-5) ** -EVEN_NEURONS
+    before, after = (matrix.norm(dim=(-2, -1), keepdim=True) for matrix in (update, scaled))
+    return scaled * (before / after.clamp_min(1e-5))
+
+
 def muon_update(
     weight: Tensor, grad: Tensor, buffer: Tensor, lr: Tensor, momentum: Tensor, decay: Tensor, dtype: torch.dtype
 ) -> Tensor:
     """New weights [n, rows, cols]; Nesterov momentum, and decay only where the update agrees with it."""
     buffer.lerp_(grad, 1 - momentum)
     update = orthogonalised(grad.lerp(buffer, momentum), dtype)
+    update = evened(update) if EVEN_NEURONS else update
     lr = lr * max(1.0, update.size(-2) / update.size(-1)) ** 0.5
     return weight - lr * (update + decay * weight * (update * weight >= 0))
 

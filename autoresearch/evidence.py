@@ -11,6 +11,7 @@ from autoresearch.errors import UserError
 from autoresearch.judge import Draw
 from autoresearch.ledger import Experiment, Ledger, Session, Trial
 from autoresearch.ledger.draws import effects, numbered
+from autoresearch.oddities import odd
 
 T = TypeVar("T")
 
@@ -19,6 +20,7 @@ EVERY = 20  # trials after which the incumbent is measured again in any case
 NEXT = {"run_again": "rerun", "compare": "sentinel"}  # purposes of trials that the judge asks for
 FRESH = ("base", "rerun", "sentinel")  # purposes of trials that did not select what they measure
 JUDGING = (*FRESH, "screen")  # those of the honest total decide nothing
+DRIFT = 0.99865  # how sure it is that the machine has changed before it is told: three sigma, where sigma is known
 SUPERSEDED = "superseded by experiment"  # how the reason of a candidate begins whose incumbent was not the best any more
 
 
@@ -174,15 +176,18 @@ class Evidence:
         return self._decide(experiment, after).action in ("compare", "keep")
 
     def drifted(self, experiment: Experiment) -> str | None:
-        """What the newest trial of a version says about the machine, if it is far from the ones before."""
-        *before, now = self._known(experiment)
+        """What the newest fresh trial of a version says about the machine, if it is far from the ones before."""
+        drawn = self._drawn(FRESH)
+        *before, now = drawn[experiment.id]
         if len(before) < 2:
             return None
-        noise = self.noise()
-        away = (now.score - fmean(draw.score for draw in before)) / noise.sigma
-        if abs(away) < 3 * (1 + 1 / len(before)) ** 0.5:
+        noise = judge.noise(list((drawn | {experiment.id: before}).values()), self.earlier)  # without what is in question
+        away = now.score - fmean(draw.score for draw in before)
+        error = noise.sigma * (1 + 1 / len(before)) ** 0.5
+        if judge.p_below_zero(-abs(away), error, noise.dof) < DRIFT:
             return None
-        return f"experiment {experiment.n} scores {away:+.1f} sigma from before: the machine has changed, older trials count for less"
+        told = f"experiment {experiment.n} scores {away / noise.sigma:+.1f} sigma from before"
+        return f"{told}: the machine has changed, older trials count for less"
 
     def _due(self, experiment: Experiment) -> bool:
         """Whether the incumbent has to be measured again before an experiment is held against it."""
@@ -195,7 +200,7 @@ class Evidence:
         if sum(trial.outcome == "ok" for trial in sentinels) < self.replicates:
             return True
         since = judging(self.ledger.trials_after(self.session.id, trials[-1].id))
-        return len(since) >= EVERY or any(_disturbed(trial, trials[-1]) for trial in since)
+        return len(since) >= EVERY or odd(trials, since)
 
     # --- verdicts
 
@@ -279,12 +284,3 @@ class Evidence:
         """Trials of its rival since an experiment was screened."""
         screened = self.trials(experiment)[0].id
         return [t for t in self.trials(self.rival(experiment)) if t.purpose == "sentinel" and t.id > screened]
-
-
-def _disturbed(trial: Trial, before: Trial) -> bool:
-    """Whether a trial ran under other conditions than the incumbent's last one (machine.conditions)."""
-    now, then = trial.result.get("conditions") or {}, before.result.get("conditions") or {}
-    if now.get("other_processes", 0) > then.get("other_processes", 0):
-        return True
-    clocks = now.get("sm_mhz"), then.get("sm_mhz")
-    return None not in clocks and abs(known(clocks[0]) / known(clocks[1]) - 1) > 0.03

@@ -25,6 +25,7 @@ CPU: Values = {
     "BATCH_TOKENS": 1024,
     "MICRO_TOKENS": 1024,
     "LOSS_TOKENS": 128,  # logits that stay in the core's cache
+    "EVEN_NEURONS": 0.0,
     "MATRIX_LR": 0.04,
     "EMBED_LR": 1.5,
     "HEAD_LR": 0.02,

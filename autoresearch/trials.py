@@ -45,9 +45,10 @@ class Trials:
         self.tell("trial", experiment.n, purpose, seed=seed)
         result = self._measure(evidence, experiment, purpose, seed, slot, keep_caches=purpose == "base" and k == 0)
         about = {"purpose": purpose, "blob": trial.blob, "started": trial.started, "ended": time.time()}
+        where = {"identity": self.identity, "slot": slot.gpu or slot.cores}
         files = Artefacts(self.runs / self.row.tag / str(experiment.n))
-        files.write_trial(k, result, about | {"identity": self.identity})
-        self.ledger.end_trial(trial.id, result.outcome, result.val_bpb, result.as_json() | {"identity": self.identity})
+        files.write_trial(k, result, about | where)
+        self.ledger.end_trial(trial.id, result.outcome, result.val_bpb, result.as_json() | where)
         beside = " (the incumbent, for comparison)" if purpose == "sentinel" else ""
         self.tell("measured", experiment.n, described.measured(result) + beside, seconds=round(result.total_seconds, 1))
         if purpose == "sentinel" and (drifted := evidence.drifted(experiment)):

@@ -43,6 +43,7 @@ PLAIN: plan.Values = {
     "SHORT_WINDOW": 0.5,
     "SOFTCAP": 15.0,
     "LOSS_TOKENS": 0,
+    "EVEN_NEURONS": 0.0,
     "MATRIX_LR": 0.04,
     "RESIDUAL_LR": 0.005,
     "X0_LR": 0.5,

@@ -163,6 +163,18 @@ def test_never_kept_on_fewer_draws_than_the_rule_says(
         assert fresh < rule.most
 
 
+@given(st.lists(st.lists(st.floats(-4, 4), min_size=1, max_size=6), max_size=20), st.floats(1e-5, 0.1))
+def test_simplifications_never_lose_more_than_the_allowance_together(candidates: list[list[float]], sigma: float) -> None:
+    """As a session keeps its books (Evidence._allowance); scores are in sigma above the incumbent."""
+    incumbent, left = drawn([1.0] * 3), judge.ALLOWANCE
+    for scores in candidates:
+        draws = drawn([1.0 + score * sigma for score in scores], 3)
+        decision = judge.decide("default", draws, incumbent, steady(sigma), simpler=left)
+        if decision.action == "keep":
+            left -= max(decision.delta, 0.0) / sigma
+    assert left >= -1e-9
+
+
 @given(st.lists(scores, min_size=2, max_size=4), st.permutations([1.0, 1.001, 0.999]), st.randoms())
 def test_the_order_of_independent_draws_does_not_matter(fresh: list[float], incumbent: list[float], rng: random.Random) -> None:
     shuffled = rng.sample(fresh, len(fresh))

@@ -230,6 +230,29 @@ def test_updates_are_nearly_orthogonal(train: Any) -> None:
     assert singular.min() > 0.5 and singular.max() < 1.5
 
 
+@pytest.mark.parametrize(("shape", "inputs"), [((3, 96, 32), -1), ((3, 32, 96), -2), ((3, 32, 32), -1)])
+def test_neurons_of_an_update_become_equally_long(
+    train: Any, monkeypatch: pytest.MonkeyPatch, shape: tuple[int, int, int], inputs: int
+) -> None:
+    import torch
+
+    monkeypatch.setattr(train, "EVEN_NEURONS", 1.0)
+    update = torch.randn(shape, generator=torch.Generator().manual_seed(0)) * torch.linspace(0.1, 2, shape[1])[:, None]
+    update[2] = 0
+    even = train.evened(update)
+    lengths = even.norm(dim=inputs)
+    assert torch.allclose(lengths, lengths[:, :1].expand_as(lengths), atol=1e-5)
+    assert torch.allclose(even.norm(dim=(1, 2)), update.norm(dim=(1, 2)), rtol=1e-5)  # nothing stays nothing
+    assert torch.nn.functional.cosine_similarity(even, update, dim=inputs)[:2].min() > 0.999
+
+
+def test_queries_keys_and_values_are_updated_each_for_itself(train: Any) -> None:
+    model = train.GPT(64, 32, 2, 64)
+    muon = train.Optimizers(model).muon
+    square = next(group for group in muon.groups if group[0].shape == (64, 64))
+    assert {id(part.weight) for block in model.blocks for part in (block.q, block.k, block.v)} <= set(map(id, square))
+
+
 def test_an_explosion_ends_the_run(train: Any) -> None:
     import torch
 

@@ -144,14 +144,15 @@ def peak_tflops(name: str | None) -> float | None:
 class GpuMeter:
     """Highest memory in use on a card, in MB, over the looks taken at it; None without a card.
 
-    `conditions` are what else may change a trial's speed, at the last look: clock of the multiprocessors (MHz),
-    temperature (degrees Celsius), processes that compute on the card besides the trial's.
+    `conditions` are what else may change a trial's speed: the mean clock of the multiprocessors (MHz), the highest
+    temperature (degrees Celsius), the most processes that computed on the card besides the trial's.
     """
 
     def __init__(self, uuid: str | None) -> None:
         self.handle = _handle(uuid)
         self.peak_mb: float | None = None
         self.conditions: dict[str, float] = {}
+        self.looks = 0  # at the conditions
 
     def used_mb(self) -> float | None:
         """Memory in use now."""
@@ -162,7 +163,13 @@ class GpuMeter:
         used = self.used_mb()
         if used is not None:
             self.peak_mb = max(self.peak_mb or 0.0, used)
-            self.conditions = self._conditions()
+            if now := self._conditions():
+                self._take_in(now)
+
+    def _take_in(self, now: dict[str, float]) -> None:
+        before, self.looks = self.conditions or now, self.looks + 1
+        self.conditions = {name: max(before[name], value) for name, value in now.items()}
+        self.conditions["sm_mhz"] = before["sm_mhz"] + (now["sm_mhz"] - before["sm_mhz"]) / self.looks
 
     def _conditions(self) -> dict[str, float]:
         nvml = _nvml()

@@ -1,5 +1,6 @@
 """Training in a cell, as the referee sees it: setup, the clock, the bell, and the checkpoint that counts."""
 
+import math
 import os
 import time
 from contextlib import suppress
@@ -103,6 +104,8 @@ class _Keeper:
 
     def _take_log(self, values: Any, clock: Clock) -> None:
         numbers = self.report(values)
+        if not math.isfinite(numbers.get("loss", 0.0)):
+            raise _Failed("nan", f"its loss is {numbers['loss']}")
         if "loss" in numbers and self.received % self.stride == 0:
             self.result.curve.append(numbers | {"seconds": round(clock.spent() or clock.wall(), 3)})
         if len(self.result.curve) > CURVE_POINTS:  # thin out: the curve stays even over the whole run

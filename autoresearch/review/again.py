@@ -32,14 +32,14 @@ class Again:
         trials = self.ledger.trials(self.session.id, experiment.id)
         return sum(trial.purpose == purpose for trial in trials)
 
-    def seed(self, k: int) -> int:
-        """The seed of draw `k`: the same for every version."""
-        return self.session.seed_of("total", k)
+    def seed(self, k: int, purpose: str = PURPOSE) -> int:
+        """The seed of draw `k`: the same for every version, another for every purpose."""
+        return self.session.seed_of(purpose, k)
 
     def trial(self, experiment: Experiment, k: int, purpose: str = PURPOSE, text: str | None = None) -> Result:
         """One trial on val and holdout, of the version or of another text in its stead. Raises UserError without a score."""
         text = self.workspace.read(known(experiment.sha)) if text is None else text
-        seed = self.seed(k)
+        seed = self.seed(k, purpose)
         hashed = blob(text, known(experiment.blob))
         trial = self.ledger.start_trial(self.session.id, experiment.id, purpose, seed, hashed)
         result = measure(

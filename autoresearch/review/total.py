@@ -11,10 +11,10 @@ from statistics import fmean, stdev
 from typing import Any
 
 from autoresearch import judge
-from autoresearch.evidence import known
+from autoresearch.evidence import judging, known
 from autoresearch.ledger import Event, Ledger, Session
 from autoresearch.measure.result import Result
-from autoresearch.review.again import PURPOSE, Again
+from autoresearch.review.again import Again
 from autoresearch.review.lineage import stack
 
 SHARE = 0.1  # of a night that the total may take
@@ -58,7 +58,7 @@ def _of(data: dict[str, Any]) -> Total | None:
 def measure_total(again: Again, pairs: int) -> Total:
     """Measure base and final in `pairs` pairs (two or more). Raises UserError where nothing was kept, or one fails."""
     base, *_, final = stack(again.ledger, again.session)
-    done = again.done(base)
+    done = max(again.done(base), again.done(final))  # `reproduce` may have used more seeds for one of them
     scores: dict[int, list[Result]] = {base.id: [], final.id: []}
     for pair in range(done, done + pairs):
         for experiment in (base, final) if pair % 2 == 0 else (final, base):
@@ -98,7 +98,7 @@ def quantile(dof: int) -> float:
 
 def _running_minimum(again: Again) -> float:
     """The lowest single score of the session minus the base's first: what other tools report."""
-    trials = again.ledger.trials(again.session.id)
-    scores = [trial.val_bpb for trial in trials if trial.val_bpb is not None and trial.purpose != PURPOSE]
+    trials = judging(again.ledger.trials(again.session.id))
+    scores = [trial.val_bpb for trial in trials if trial.val_bpb is not None]
     return round(min(scores) - scores[0], 6)
 

@@ -46,6 +46,8 @@ def test_the_score_agrees_with_the_losses_of_the_rows(bigram: str, quick: Settin
         ("step += 1", "raise ValueError('no good')", "crash", "ValueError: no good"),
         ("step += 1", "raise MemoryError", "oom", "MemoryError"),
         ("step += 1", "raise FloatingPointError('loss is nan')", "nan", "loss is nan"),
+        ("loss=1.0 / step", "loss=float('nan')", "nan", "its loss is nan"),
+        ("loss=1.0 / step", "loss=float('inf')", "nan", "its loss is inf"),
         ("trial.start()", "pass", "crash", "call trial.start() first"),
         ("np.log(", "np.nan * (", "nan", "not finite"),
         ("step += 1", "import os; os._exit(3)", "crash", "exit status 3"),

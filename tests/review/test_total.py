@@ -45,6 +45,26 @@ def test_base_against_final_on_fresh_seeds(finished: Path, settings_of: dict[str
 
 
 @pytest.mark.slow
+def test_what_ablate_and_reproduce_measured_is_no_part_of_the_total(
+    one_night: Path, settings_of: dict[str, str], tmp_path: Path
+) -> None:
+    """Pruning chooses by the trials of `ablate`: a total on their seeds would be of what was chosen for them."""
+    finished = shutil.copytree(one_night, tmp_path / "repository")
+    for words in (["ablate", "--draws", "2"], ["reproduce", "1", "--draws", "1"], ["total", "--pairs", "2", "--json"]):
+        with Ledger.open(finished / "runs" / "ledger.db") as store:
+            seen = {trial.seed for trial in store.trials(1)}
+            if words[0] == "total":  # as low as no version of the session ever was
+                odd = store.start_trial(1, store.trials(1)[0].experiment_id, "ablate", 1, "")
+                store.end_trial(odd.id, "ok", 0.1, {})
+        command = [sys.executable, "-m", "autoresearch", *words]
+        done = subprocess.run(command, cwd=finished, env=settings_of, capture_output=True, text=True, timeout=120)
+        with Ledger.open(finished / "runs" / "ledger.db", readonly=True) as store:
+            fresh = {trial.seed for trial in store.trials(1)} - {1}
+        assert done.stdout and len(fresh - seen) == {"ablate": 2, "reproduce": 1, "total": 2}[words[0]], done.stderr
+    assert json.loads(done.stdout)["running_minimum"] > -1
+
+
+@pytest.mark.slow
 def test_a_version_is_reproduced(finished: Path, settings_of: dict[str, str]) -> None:
     command = [sys.executable, "-m", "autoresearch", "reproduce"]
     done = subprocess.run([*command, "1", "--draws", "2", "--json"], cwd=finished, env=settings_of, capture_output=True, text=True, timeout=120)

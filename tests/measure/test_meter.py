@@ -1,0 +1,66 @@
+"""What is read from a card while a trial runs on it; the driver's library is a made-up one."""
+
+import sys
+import types
+
+import pytest
+
+from autoresearch.measure.machine import GpuMeter
+
+LOOKS = [(1900, 50, 1, 10), (1800, 70, 2, 30), (2000, 60, 1, 20)]  # MHz, degrees, processes, memory in MB
+
+
+class Refused(Exception):
+    """As the bindings raise it."""
+
+
+@pytest.fixture
+def card(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
+    """A card that shows the next of `LOOKS` whenever its memory is read."""
+    nvml, shown = types.ModuleType("pynvml"), iter(LOOKS)
+    now = [LOOKS[0]]
+
+    def memory(handle: str) -> types.SimpleNamespace:
+        now[0] = next(shown)
+        return types.SimpleNamespace(used=now[0][3] * 2**20)
+
+    vars(nvml).update(
+        NVMLError=Refused,
+        NVML_CLOCK_SM=1,
+        NVML_TEMPERATURE_GPU=0,
+        nvmlInit=lambda: None,
+        nvmlDeviceGetHandleByUUID=lambda uuid: "handle",
+        nvmlDeviceGetMemoryInfo=memory,
+        nvmlDeviceGetClockInfo=lambda handle, kind: now[0][0],
+        nvmlDeviceGetTemperature=lambda handle, kind: now[0][1],
+        nvmlDeviceGetComputeRunningProcesses=lambda handle: [None] * now[0][2],
+    )
+    monkeypatch.setitem(sys.modules, "pynvml", nvml)
+    return nvml
+
+
+def watched() -> GpuMeter:
+    meter = GpuMeter("GPU-1")
+    for _ in LOOKS:
+        meter.look()
+    return meter
+
+
+def test_conditions_are_those_of_the_whole_trial_and_not_of_its_end(card: types.ModuleType) -> None:
+    meter = watched()
+    assert meter.conditions == {"sm_mhz": pytest.approx(1900), "temperature": 70, "other_processes": 1}
+    assert meter.peak_mb == 30
+
+
+def test_a_card_that_does_not_tell_has_no_conditions(card: types.ModuleType) -> None:
+    def refuse(handle: str, kind: int) -> int:
+        raise Refused
+
+    vars(card)["nvmlDeviceGetClockInfo"] = refuse
+    assert watched().conditions == {}
+
+
+def test_without_a_card_there_is_nothing_to_read() -> None:
+    meter = GpuMeter(None)
+    meter.look()
+    assert (meter.peak_mb, meter.conditions) == (None, {})

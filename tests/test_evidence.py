@@ -1,0 +1,51 @@
+"""What the trials in a ledger say: failed ones nothing, and a version far from its own past that the machine has changed."""
+
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from autoresearch.evidence import Evidence
+from autoresearch.ledger import Experiment, Ledger, Session
+
+FAILED = ("oom", "nan", "crash", "timeout", "nothing_saved", "suspect", "infra")
+
+
+def begun(store: Ledger) -> tuple[Session, Experiment]:
+    session = store.create_session("t", "b", "s", "sweep", "default", {}, {}, 0)
+    return session, store.add_experiment(session.id, 0, verdict="keep", state="settled")
+
+
+def trial(store: Ledger, session: Session, experiment: Experiment, outcome: str, score: float | None, purpose: str) -> None:
+    started = store.start_trial(session.id, experiment.id, purpose, 1, "")
+    store.end_trial(started.id, outcome, score, {})
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.floats(1, 3) | st.sampled_from(FAILED), max_size=8), st.floats(1, 3))
+def test_failed_trials_never_count_as_scores(trials: list[float | str], last: float) -> None:
+    trials = [*trials, last]
+    good = [score for score in trials if isinstance(score, float)]
+    with tempfile.TemporaryDirectory() as folder, Ledger.open(Path(folder) / "ledger.db") as store:
+        session, base = begun(store)
+        for found in trials:
+            ok = isinstance(found, float)
+            trial(store, session, base, "ok" if ok else str(found), found if ok else None, "base")
+        evidence = Evidence(store, session, replicates=3)
+        assert evidence.scores(base) == good
+        assert evidence.noise().dof == max(0, len(good) - 1)
+
+
+@pytest.mark.parametrize(("before", "now", "told"), [(7, 2.012, True), (7, 1.988, True), (7, 2.003, False), (3, 2.012, False)])
+def test_an_incumbent_far_from_its_own_past_is_drift(tmp_path: Path, before: int, now: float, told: bool) -> None:
+    """Eight sigma are nothing where three trials are all that tells what a sigma is."""
+    with Ledger.open(tmp_path / "ledger.db") as store:
+        session, base = begun(store)
+        evidence = Evidence(store, session, replicates=3)
+        for score in (2.000, 2.002, 1.998, 2.001, 1.999, 2.002, 1.999)[:before]:
+            trial(store, session, base, "ok", score, "base")
+            assert evidence.drifted(base) is None
+        trial(store, session, base, "ok", now, "sentinel")
+        assert (evidence.drifted(base) is not None) is told
