@@ -118,7 +118,7 @@ def diff(
     """How train.py of one experiment differs from that of another, as a patch."""
     from autoresearch import source
     from autoresearch.views import pager
-    from autoresearch.views.experiment import print_patch
+    from autoresearch.views.patch import print_patch
 
     with opened(tag) as (store, session):
         before, after = (_experiment(store, session, each).text or "" for each in (n, m))
