@@ -56,6 +56,7 @@ def spend(place: Place, store: Ledger, limits: Limits, reporter: Reporter) -> tu
         reason = reason if reason != "error" else "interrupted"
     finally:
         store.abandon_open_trials(row.id)
+        store.event(row.id, "ended", reason)
         store.update_session(row.id, state="ended", stop_reason=reason)
     if warning := _repeats(row, store):
         _tell("data", warning, row, store, reporter)

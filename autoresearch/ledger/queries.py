@@ -98,6 +98,7 @@ _DRIFT = "SELECT n, at, text FROM events WHERE session_id = :session AND kind = 
 _LOST = "SELECT count(*) AS lost FROM trials WHERE session_id = :session AND outcome = 'infra'"
 
 # When each process began to work on the session, on how many slots, and when it was last heard of; not what came after.
+# The last that is heard of a night is that it ended, after its honest total.
 _SPANS = f"""
     WITH heard AS (
       SELECT at FROM events WHERE session_id = :session AND kind NOT IN {(*MESSAGES, *LATER)}

@@ -76,6 +76,7 @@ def test_a_session_ends_with_the_total_of_what_it_kept(one_night: Path, settings
     with Ledger.open(finished / "runs" / "ledger.db", readonly=True) as store:
         session = store.session("t")
         assert session is not None and recorded(store.events(session.id))[-1].final == 1
+        assert store.events(session.id)[-1].kind == "ended"  # by which status knows that the total was part of the night
         assert reserve(store, session, 2, None) == 0.0  # measured already
         assert reserve(store, session, 2, 60.0) == 0.0
 
