@@ -65,8 +65,8 @@ def test_experiments_are_filtered_and_sorted_by_links(pages: httpx.Client, asked
 
 
 def test_a_card_names_its_columns_without_the_arrow_of_the_sorting(pages: httpx.Client) -> None:
-    page = pages.get("/s/t/experiments?sort=-n").text
-    assert ">n ↓</a>" in page and 'data-name="n"' in page and "↓\">" not in page
+    page = pages.get("/s/calm/experiments?sort=-n").text
+    assert ">n ↓</a>" in page and 'data-name="n"' in page and "n ↓\"" not in page
 
 
 def test_the_links_of_the_table_lead_where_they_say(pages: httpx.Client) -> None:
