@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from autoresearch.ledger import alive
@@ -10,6 +11,7 @@ from autoresearch.ledger.reviews import reviews
 from autoresearch.ledger.rows import AFTERWARDS, LESS_CODE, Session, simpler
 from autoresearch.ledger.store import MESSAGES, Ledger
 
+Span = tuple[float, float, int]  # from when to when a process worked on a session, and on how many slots
 LATER = ("review", "ablation", "total")  # events of commands that may come long after the night
 
 _LOG = f"""
@@ -170,6 +172,7 @@ def status(ledger: Ledger, session: Session, now: float) -> dict[str, Any]:
     drift = ledger.query(_DRIFT, session=session.id)
     scores = dict(ledger.query(_SCORES, session=session.id)[0])
     cost = ledger.query(_COST, session=session.id)[0]
+    worked = _worked(ledger, session, now)
     return {
         "tag": session.tag,
         "branch": session.branch,
@@ -191,7 +194,9 @@ def status(ledger: Ledger, session: Session, now: float) -> dict[str, Any]:
         "ended": session.ended,
         "cost_usd": None if cost["unknown"] else cost["cost"],
         "trial": _running(ledger, session),
-        "time_split": time_split(ledger, session, now),
+        "seconds": sum(seen - began for began, seen, _ in worked),
+        "slots": max((slots for _, _, slots in worked), default=1),
+        "time_split": _time_split(ledger, session, now, worked),
         "lost": ledger.query(_LOST, session=session.id)[0]["lost"],
         "drift": dict(drift[0]) if drift else None,
     }
@@ -218,24 +223,23 @@ def _running(ledger: Ledger, session: Session) -> dict[str, Any] | None:
     return dict(rows[0]) if rows else None
 
 
-def time_split(ledger: Ledger, session: Session, now: float) -> dict[str, float]:
+def _time_split(ledger: Ledger, session: Session, now: float, worked: Sequence[Span]) -> dict[str, float]:
     """Seconds of slots by what they were spent on: train, score, setup, agent_wait, total, and idle for the rest.
 
-    Only time in which a process worked on the session counts: `total` is the honest total at its end, and not one
+    Only time in which a process `worked` on the session counts: `total` is the honest total at its end, and not one
     that was asked for afterwards. A trial that runs now counts as training.
     """
     split: dict[str, float] = dict(ledger.query(_TIMES, session=session.id, now=now)[0])
     running = split.pop("running")
     if running is not None and alive.is_alive(session):
         split["train"] += running
-    worked = _worked(ledger, session, now)
     totals = [(row["started"], row["ended"] or row["started"]) for row in ledger.query(_TOTALS, session=session.id)]
     split["total"] = sum(b - a for a, b in totals if any(began <= a <= seen for began, seen, _ in worked))
-    split["idle"] = max(0.0, sum(slots * max(0.0, seen - began) for began, seen, slots in worked) - sum(split.values()))
+    split["idle"] = max(0.0, sum(slots * (seen - began) for began, seen, slots in worked) - sum(split.values()))
     return split
 
 
-def _worked(ledger: Ledger, session: Session, now: float) -> list[tuple[float, float, int]]:
+def _worked(ledger: Ledger, session: Session, now: float) -> list[Span]:
     """From when to when a process worked on the session, and on how many slots, each time."""
     rows = ledger.query(_SPANS, session=session.id)
     spans = [(row["began"], row["seen"] or row["began"], row["slots"]) for row in rows]
@@ -243,7 +247,7 @@ def _worked(ledger: Ledger, session: Session, now: float) -> list[tuple[float, f
         spans[-1] = spans[-1][0], session.ended, spans[-1][2]
     elif spans and alive.is_alive(session):
         spans[-1] = spans[-1][0], now, spans[-1][2]
-    return spans
+    return [(began, max(began, seen), slots) for began, seen, slots in spans]
 
 
 def results_tsv(ledger: Ledger, session: Session) -> str:

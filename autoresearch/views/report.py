@@ -86,7 +86,7 @@ def _tiles(night: Night) -> Iterator[tuple[str, str]]:
     yield "near misses", str(len(night.near_misses))
     yield "failed", str(len(night.failures) + len(night.suspects))
     yield "noise of one trial", "-" if status["sigma"] is None else f"{status['sigma']:.4f}"
-    yield "time", duration(sum(status["time_split"].values()))
+    yield "time", duration(status["seconds"])
     yield "money", evidence.money(status["cost_usd"])
     yield "protection", status["grade"] or "-"
 
@@ -111,6 +111,8 @@ def _spent(night: Night) -> Iterator[Block]:
     yield Figure(lambda href: chart.shares(named))
     rows = [[name, duration(seconds), evidence.percent(seconds / whole)] for name, seconds in named]
     yield Table(["", "time", "share"], rows, frozenset({"time", "share"}))
+    if (slots := night.status["slots"]) > 1:
+        yield Words([f"Times are of {slots} slots together; on the clock it was {duration(night.status['seconds'])}."], "quiet")
     cost, keeps = night.status["cost_usd"], len(night.keeps)
     each = f", {evidence.money(cost / keeps)} for each keep" if cost and keeps else ""
     yield Words([f"Money for model calls: {evidence.money(cost)}{each}."])

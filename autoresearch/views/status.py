@@ -38,7 +38,7 @@ def lines(status: dict[str, Any], now: float) -> dict[str, str]:
         "machine": _machine(status, now),
         "grade": _grade(status["grade"]),
         "cost": _cost(status["cost_usd"]),
-        "time": f"{duration(sum(status['time_split'].values()))}: {shares(status['time_split'])}".removesuffix(": "),
+        "time": _time(status),
     }
     return {name: value for name, value in found.items() if value}
 
@@ -105,6 +105,11 @@ def _total(status: dict[str, Any]) -> str:
 
 def _grade(grade: str | None) -> str:
     return "WEAK: not everything is protected, `autoresearch doctor` says what" if grade == "WEAK" else grade or ""
+
+
+def _time(status: dict[str, Any]) -> str:
+    several = f" on {status['slots']} slots" if status["slots"] > 1 else ""
+    return f"{duration(status['seconds'])}{several}: {shares(status['time_split'])}".removesuffix(": ")
 
 
 def _cost(dollars: float | None) -> str:

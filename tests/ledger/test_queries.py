@@ -230,6 +230,18 @@ def test_the_honest_total_stays_part_of_a_night_that_is_gone_on_with(ledger, ses
     assert (split["total"], split["idle"]) == (9, 91)
 
 
+def test_a_night_on_two_slots_is_as_long_as_its_clock_says(ledger, session):
+    taken_over(ledger, session, pid=1, state="running", slots=2)
+    at(ledger, "spans", 1000.0)
+    experiment = base(ledger, session, scores=())
+    for _ in range(2):
+        trial(ledger, experiment, val_bpb=1.5, train_seconds=90.0)
+    ledger.connection.execute("DELETE FROM spans WHERE pid != 1")
+    ended = ledger.update_session(session.id, state="ended", ended=1100.0)
+    shown = package.status(ledger, ended, 20_000.0)
+    assert (shown["seconds"], shown["slots"], shown["time_split"]["train"], shown["time_split"]["idle"]) == (100, 2, 180, 20)
+
+
 # --- what people and the machine said
 
 
