@@ -51,7 +51,7 @@ def spend(place: Place, store: Ledger, limits: Limits, reporter: Reporter) -> tu
         running = _session(row, place, store, workspace, limits, reporter)
         reason = running.run()
         if reason not in GOES_ON and running.reserve() > 0:
-            _total(row, place, store, workspace, reporter)
+            _total(running, place.config.total_pairs)
     except KeyboardInterrupt:
         reason = reason if reason != "error" else "interrupted"
     finally:
@@ -64,14 +64,16 @@ def spend(place: Place, store: Ledger, limits: Limits, reporter: Reporter) -> tu
     return reason, row.tag
 
 
-def _total(row: ledger.Session, place: Place, store: Ledger, workspace: Workspace, reporter: Reporter) -> None:
+def _total(session: Session, pairs: int) -> None:
     """The honest total, as the last part of the session's time; a trial of it that fails costs nothing else."""
+    row, store, reporter = session.row, session.ledger, session.reporter
 
     def watch(n: int, progress: Progress) -> None:
         reporter.progress(n, "total", progress)
 
+    card = session.upkeep.card(session.settings.gpu)
     try:
-        found = total.measure_total(Again(store, row, workspace, place.settings, place.data, watch), place.config.total_pairs)
+        found = total.measure_total(Again(store, row, session.workspace, session.settings, session.data, card, watch), pairs)
         kind, data = "total", asdict(found)
         words = f"{found.val.mean:+.4f} bits per byte, between {found.val.low:+.4f} and {found.val.high:+.4f}"
     except UserError as error:
