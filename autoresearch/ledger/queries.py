@@ -89,7 +89,9 @@ _TOTALS = "SELECT started, ended FROM trials WHERE session_id = :session AND pur
 _TOTAL = "SELECT data FROM events WHERE session_id = :session AND kind = 'total' ORDER BY id DESC LIMIT 1"
 
 _RUNNING = """
-    SELECT n, purpose, seed, trials.started FROM trials JOIN experiments ON experiments.id = experiment_id
+    SELECT n, purpose, seed, trials.started,
+           (SELECT count(*) - 1 FROM trials INDEXED BY trials_briefly WHERE session_id = :session AND outcome IS NULL) AS others
+    FROM trials JOIN experiments ON experiments.id = experiment_id
     WHERE trials.id = (
       SELECT min(id) FROM trials INDEXED BY trials_briefly WHERE session_id = :session AND outcome IS NULL
     )
@@ -218,7 +220,7 @@ def _total(ledger: Ledger, session: Session) -> dict[str, Any] | None:
 
 
 def _running(ledger: Ledger, session: Session) -> dict[str, Any] | None:
-    """The trial that runs now, for longest if there are several: experiment, purpose, seed, and since when."""
+    """The trial that runs now, for longest if there are several: experiment, purpose, seed, since when, how many others."""
     rows = ledger.query(_RUNNING, session=session.id) if alive.is_alive(session) else []
     return dict(rows[0]) if rows else None
 

@@ -52,7 +52,8 @@ def _state(status: dict[str, Any]) -> str:
 def _trial(trial: dict[str, Any] | None, now: float) -> str:
     if trial is None:
         return ""
-    return f"experiment {trial['n']}, {trial['purpose']} trial, for {duration(now - trial['started'])}"
+    more = f", and {trial['others']} more" if trial["others"] else ""
+    return f"experiment {trial['n']}, {trial['purpose']} trial, for {duration(now - trial['started'])}{more}"
 
 
 def _moment(at: float | None, now: float) -> str:

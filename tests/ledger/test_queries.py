@@ -176,6 +176,9 @@ def test_time_is_split_and_the_rest_is_idle(ledger, session):
     running = ledger.start_trial(session.id, experiment.id, "screen", 1, "b")
     split = package.status(ledger, session, running.started + 20)["time_split"]
     assert split["train"] == pytest.approx(60)
+    ledger.start_trial(session.id, experiment.id, "screen", 2, "b")
+    shown = package.status(ledger, session, running.started + 20)["trial"]
+    assert (shown["seed"], shown["others"]) == (1, 1)
 
 
 def test_time_between_two_processes_is_not_idle_time(ledger, session):
