@@ -22,7 +22,7 @@ from types import TracebackType
 from typing import Any
 
 from autoresearch import ledger
-from autoresearch.errors import UserError, refusal
+from autoresearch.errors import UserError, in_words
 from autoresearch.measure.attack import Inspection
 from autoresearch.measure.log import one_line
 from autoresearch.measure.result import Progress
@@ -87,7 +87,7 @@ class Hook(Reporter):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if isinstance(error, Exception):
-            self._tell("needs you", None, _words(error))
+            self._tell("needs you", None, in_words(error))
         if self.thread.is_alive():
             with suppress(queue.Full):
                 self.waiting.put_nowait(None)
@@ -157,12 +157,6 @@ class Hook(Reporter):
         if self.row is not None and self.ledger is not None:
             with suppress(UserError), ledger.Ledger.open(self.ledger) as store:
                 store.event(self.row.id, "hook", words)
-
-
-def _words(error: Exception) -> str:
-    """Why the session cannot go on: as the command line says it, else by the error's own name."""
-    known = refusal(error) if isinstance(error, (OSError, MemoryError)) else error
-    return str(known) if isinstance(known, UserError) else f"the program failed: {type(error).__name__}: {error}"
 
 
 def _cut(text: str) -> str:

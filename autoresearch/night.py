@@ -13,7 +13,7 @@ from autoresearch.agents.given import Given
 from autoresearch.agents.library import LedgerLibrary
 from autoresearch.agents.services import CallRecord, Services
 from autoresearch.constraints import Constraints
-from autoresearch.errors import UserError
+from autoresearch.errors import UserError, in_words
 from autoresearch.evidence import known
 from autoresearch.ledger import Experiment, Ledger
 from autoresearch.limits import Limits
@@ -46,7 +46,7 @@ def spend(place: Place, store: Ledger, limits: Limits, reporter: Reporter) -> tu
         agent=place.config.agent if "agent" in place.config.model_fields_set else row.agent,
     )
     reporter.opened(row, place, found, workspace.dirty())
-    reason = "error"
+    reason, why = "error", ""
     try:
         running = _session(row, place, store, workspace, limits, reporter)
         reason = running.run()
@@ -54,9 +54,12 @@ def spend(place: Place, store: Ledger, limits: Limits, reporter: Reporter) -> tu
             _total(running, place.config.total_pairs)
     except KeyboardInterrupt:
         reason = reason if reason != "error" else "interrupted"
+    except Exception as error:
+        why = in_words(error)
+        raise
     finally:
         store.abandon_open_trials(row.id)
-        store.event(row.id, "ended", reason)
+        store.event(row.id, "ended", why or reason)
         store.update_session(row.id, state="ended", stop_reason=reason)
     if warning := _repeats(row, store):
         _tell("data", warning, row, store, reporter)

@@ -99,6 +99,8 @@ _RUNNING = """
 
 _DRIFT = "SELECT n, at, text FROM events WHERE session_id = :session AND kind = 'drift' ORDER BY id DESC LIMIT 1"
 
+_ENDED = "SELECT text FROM events WHERE session_id = :session AND kind = 'ended' ORDER BY id DESC LIMIT 1"
+
 _LOST = "SELECT count(*) AS lost FROM trials WHERE session_id = :session AND outcome = 'infra'"
 
 # When each process began to work on the session, on how many slots, and when it was last heard of; not what came after.
@@ -180,6 +182,7 @@ def status(ledger: Ledger, session: Session, now: float) -> dict[str, Any]:
         "branch": session.branch,
         "state": alive.state(session),
         "stop_reason": session.stop_reason,
+        "error": _error(ledger, session),
         "agent": session.agent,
         "judge": session.judge,
         "budget": session.settings.get("budget"),
@@ -210,6 +213,12 @@ def current(ledger: Ledger) -> Session | None:
     sql = "SELECT tag FROM sessions LEFT JOIN spans ON spans.session_id = sessions.id ORDER BY coalesce(began, created) DESC"
     latest = [row["tag"] for row in ledger.query(f"{sql}, sessions.id DESC LIMIT 1")]
     return running[-1] if running else ledger.session(latest[0]) if latest else None
+
+
+def _error(ledger: Ledger, session: Session) -> str | None:
+    """What the program said when it ended with an error."""
+    rows = ledger.query(_ENDED, session=session.id) if session.stop_reason == "error" else []
+    return rows[0]["text"] if rows else None
 
 
 def _total(ledger: Ledger, session: Session) -> dict[str, Any] | None:

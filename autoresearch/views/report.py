@@ -61,7 +61,10 @@ def _headline(night: Night) -> Iterator[Block]:
         yield Words(["The honest total is not measured yet:", " ", Verbatim("autoresearch total")], "large")
     else:
         going = status["state"] in ("running", "paused")
-        yield Words(["Nothing is kept yet." if going else "Nothing was kept: the base stands."], "large")
+        over = "Nothing was kept: the base stands." if chart.scored_keeps(night.rows) else "Nothing was measured."
+        yield Words(["Nothing is kept yet." if going else over], "large")
+    if status["error"]:
+        yield Words([f"It ended with an error: {safe(status['error'], 600)}"], "bad")
     if night.keeps and status["base_bpb"] is not None:
         gain = status["best_bpb"] - status["base_bpb"]
         words = f"The search itself saw {status['base_bpb']:.4f} become {status['best_bpb']:.4f} ({gain:+.4f})."

@@ -45,7 +45,8 @@ def lines(status: dict[str, Any], now: float) -> dict[str, str]:
 
 def _state(status: dict[str, Any]) -> str:
     if status["state"] == "ended":
-        return f"ended: {status['stop_reason']}"
+        why = f": {one_line(status['error'])}" if status["error"] else ""
+        return f"ended: {status['stop_reason']}{why}"
     return STATES.get(status["state"]) or str(status["state"])
 
 

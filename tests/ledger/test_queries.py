@@ -12,7 +12,7 @@ LOG_KEYS = (  # the interface of `log --json`
 )
 STATUS_KEYS = (  # and of `status --json`
     "tag branch state stop_reason experiments kept base_bpb best_bpb best_sha sigma grade started deadline"
-    " cost_usd time_split verdicts agent judge budget"
+    " cost_usd time_split seconds slots error verdicts agent judge budget"
 )
 
 

@@ -161,6 +161,15 @@ def test_suspects_come_first_and_what_else_there_is_has_its_place(ledger, sessio
     assert "| 2 | crash | boom | oom |" in text and "You told it: try a longer warmdown" in text
 
 
+def test_a_night_that_ended_with_an_error_says_with_which(ledger, session, tmp_path):
+    ledger.connection.execute("UPDATE experiments SET val_bpb = NULL, verdict = NULL")
+    ledger.event(session.id, "ended", "the base train.py fails (crash: <b>no</b>)")
+    page, text = both(ledger, ledger.update_session(session.id, state="ended", stop_reason="error"), tmp_path)
+    assert "**Nothing was measured.**" in text and "the base stands" not in text
+    assert "It ended with an error: the base train.py fails (crash: &lt;b&gt;no&lt;/b&gt;)" in page
+    assert "It ended with an error" not in both(ledger, ledger.update_session(session.id, stop_reason="deadline"), tmp_path)[1]
+
+
 def test_two_slots_make_a_night_no_longer(ledger, session, tmp_path):
     add(ledger, session, 1, "discard", val_bpb=2.1, delta=0.1)
     running = ledger.update_session(session.id, pid=1, slots=2, state="running")

@@ -13,6 +13,7 @@ STATUS: dict[str, Any] = {
     "branch": "autoresearch/t",
     "state": "running",
     "stop_reason": None,
+    "error": None,
     "agent": "sweep",
     "judge": "default",
     "budget": "300s",
@@ -73,6 +74,12 @@ def test_a_session_that_has_only_just_begun() -> None:
 def test_suspects_come_first_and_a_weak_grade_says_where_to_look() -> None:
     found = lines(STATUS | {"verdicts": {"suspect": 2}, "grade": "WEAK"}, NOW)
     assert next(iter(found)) == "suspects" and "autoresearch doctor" in found["grade"]
+
+
+def test_a_night_that_ended_with_an_error_says_with_which() -> None:
+    over = STATUS | {"state": "ended", "stop_reason": "error"}
+    assert lines(over, NOW)["state"] == "ended: error"
+    assert lines(over | {"error": "the disk\x1b[2J is full:\nmake room"}, NOW)["state"] == "ended: error: the disk is full: make room"
 
 
 def test_cost_that_is_not_known_is_not_nothing() -> None:
