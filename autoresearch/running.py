@@ -52,7 +52,8 @@ class Running:
         """What was left in a folder of a session; None where there is nothing that can be read."""
         try:
             found = json.loads((folder / FILE).read_text())
-            values = {each.name: found[each.name] for each in fields(cls) if each.name in found}  # an older program has fewer
+            told = [each.name for each in fields(cls) if each.name in found]  # an older program says less
+            values = {name: found[name] for name in told}
             curve = [(float(x), float(y)) for x, y in values["curve"]]
             return cls(**values | {"n": int(values["n"]), "fraction": float(values["fraction"]), "curve": curve})
         except (OSError, ValueError, KeyError, TypeError, OverflowError):
