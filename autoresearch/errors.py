@@ -49,3 +49,9 @@ def refusal(error: OSError | MemoryError) -> UserError | None:
         return None
     where = f"{error.filename}: " if error.filename else ""
     return UserError(f"{where}{error.strerror}: {ADVICE[error.errno]}, {GOES_ON}")
+
+
+def in_words(error: Exception) -> str:
+    """Why a session cannot go on: as the command line says it, else by the error's own name."""
+    known = refusal(error) if isinstance(error, (OSError, MemoryError)) else error
+    return str(known) if isinstance(known, UserError) else f"the program failed: {type(error).__name__}: {error}"

@@ -3,7 +3,7 @@
     finished    the session ended, and why
     new best    something was kept
     suspect     a score could not be confirmed
-    needs you   the agent is away or cannot work, or something stands in the way
+    needs you   the agent is away or cannot work, something stands in the way, or the program failed
 
 The command runs beside the loop, one at a time, and never holds it up. What goes wrong with it is noted once.
 """
@@ -22,7 +22,7 @@ from types import TracebackType
 from typing import Any
 
 from autoresearch import ledger
-from autoresearch.errors import UserError
+from autoresearch.errors import UserError, in_words
 from autoresearch.measure.attack import Inspection
 from autoresearch.measure.log import one_line
 from autoresearch.measure.result import Progress
@@ -86,8 +86,8 @@ class Hook(Reporter):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if isinstance(error, UserError):
-            self._tell("needs you", None, str(error))
+        if isinstance(error, Exception):
+            self._tell("needs you", None, in_words(error))
         if self.thread.is_alive():
             with suppress(queue.Full):
                 self.waiting.put_nowait(None)

@@ -13,7 +13,7 @@ from autoresearch.agents.given import Given
 from autoresearch.agents.library import LedgerLibrary
 from autoresearch.agents.services import CallRecord, Services
 from autoresearch.constraints import Constraints
-from autoresearch.errors import UserError
+from autoresearch.errors import UserError, in_words
 from autoresearch.evidence import known
 from autoresearch.ledger import Experiment, Ledger
 from autoresearch.limits import Limits
@@ -46,16 +46,20 @@ def spend(place: Place, store: Ledger, limits: Limits, reporter: Reporter) -> tu
         agent=place.config.agent if "agent" in place.config.model_fields_set else row.agent,
     )
     reporter.opened(row, place, found, workspace.dirty())
-    reason = "error"
+    reason, why = "error", ""
     try:
         running = _session(row, place, store, workspace, limits, reporter)
         reason = running.run()
         if reason not in GOES_ON and running.reserve() > 0:
-            _total(row, place, store, workspace, reporter)
+            _total(running, place.config.total_pairs)
     except KeyboardInterrupt:
         reason = reason if reason != "error" else "interrupted"
+    except Exception as error:
+        why = in_words(error)
+        raise
     finally:
         store.abandon_open_trials(row.id)
+        store.event(row.id, "ended", why or reason)
         store.update_session(row.id, state="ended", stop_reason=reason)
     if warning := _repeats(row, store):
         _tell("data", warning, row, store, reporter)
@@ -63,14 +67,16 @@ def spend(place: Place, store: Ledger, limits: Limits, reporter: Reporter) -> tu
     return reason, row.tag
 
 
-def _total(row: ledger.Session, place: Place, store: Ledger, workspace: Workspace, reporter: Reporter) -> None:
+def _total(session: Session, pairs: int) -> None:
     """The honest total, as the last part of the session's time; a trial of it that fails costs nothing else."""
+    row, store, reporter = session.row, session.ledger, session.reporter
 
     def watch(n: int, progress: Progress) -> None:
         reporter.progress(n, "total", progress)
 
+    card = session.upkeep.card(session.settings.gpu)
     try:
-        found = total.measure_total(Again(store, row, workspace, place.settings, place.data, watch), place.config.total_pairs)
+        found = total.measure_total(Again(store, row, session.workspace, session.settings, session.data, card, watch), pairs)
         kind, data = "total", asdict(found)
         words = f"{found.val.mean:+.4f} bits per byte, between {found.val.low:+.4f} and {found.val.high:+.4f}"
     except UserError as error:

@@ -30,8 +30,8 @@ FILE = "live.json"
 class Running:
     """Where a trial stands. `since` and `at` are unix seconds: its start, and when this was so.
 
-    `curve` holds pairs of progress (0 to 1) and loss; `gpu` holds `used_mb`, `total_mb` and `load` (percent), where
-    there is a card. Losses and tokens are what train.py says.
+    `curve` holds pairs of progress (0 to 1) and loss; `gpu` holds `used_mb`, `total_mb` and `load` (percent) of the
+    `card` it runs on, where there is one. Losses and tokens are what train.py says. `others` run on other slots.
     """
 
     n: int
@@ -44,13 +44,16 @@ class Running:
     tokens_per_second: float | None = None
     curve: list[tuple[float, float]] = field(default_factory=list)
     gpu: dict[str, float] | None = None
+    card: str | None = None
+    others: int = 0
 
     @classmethod
     def read(cls, folder: Path) -> "Running | None":
         """What was left in a folder of a session; None where there is nothing that can be read."""
         try:
             found = json.loads((folder / FILE).read_text())
-            values = {each.name: found[each.name] for each in fields(cls)}
+            told = [each.name for each in fields(cls) if each.name in found]  # an older program says less
+            values = {name: found[name] for name in told}
             curve = [(float(x), float(y)) for x, y in values["curve"]]
             return cls(**values | {"n": int(values["n"]), "fraction": float(values["fraction"]), "curve": curve})
         except (OSError, ValueError, KeyError, TypeError, OverflowError):
@@ -93,12 +96,12 @@ class Recorder(Reporter):
         now = time.time()
         with self._lock:
             if n not in self._all or progress.stage == "setup":
-                self._all[n] = Running(n, purpose, since=now)
+                self._all[n] = Running(n, purpose, since=now, card=progress.gpu or self.gpu)
                 self._trains.pop(n, None)
             self._follow(self._all[n], progress, now)
             if now - self._looked >= INTERVAL and (first := self.running) is not None:
                 self._looked = now
-                first.gpu = machine.gpu_load(self.gpu)
+                first.gpu, first.others = machine.gpu_load(first.card), len(self._all) - 1
                 self._write(first)
 
     def _follow(self, running: Running, progress: Progress, now: float) -> None:

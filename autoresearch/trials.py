@@ -71,7 +71,7 @@ class Trials:
                 seed,
                 settings,
                 self.data,
-                watch=lambda progress: self.reporter.progress(experiment.n, purpose, progress),
+                watch=lambda progress: self.reporter.progress(experiment.n, purpose, replace(progress, gpu=slot.gpu)),
                 loses_above=hopeless,
                 wants_holdout=may_keep,
                 keep_caches=keep_caches,

@@ -60,7 +60,11 @@ class Upkeep:
 
     def before_trial(self, gpu: str | None) -> None:
         """Raises UserError where the card is not free."""
-        self.cards.setdefault(gpu, Card(gpu)).wait_until_clean()
+        self.card(gpu).wait_until_clean()
+
+    def card(self, gpu: str | None) -> Card:
+        """The card of a slot, with what was in use on it before the first trial."""
+        return self.cards.setdefault(gpu, Card(gpu))
 
     def after_trial(self, result: Result) -> None:
         """One that was disturbed is repeated. Raises UserError where no trial can be run, or one is disturbed again and again."""

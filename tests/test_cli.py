@@ -217,6 +217,9 @@ def test_the_log_of_one_verdict(finished: Path, says: Says, fails: Fails) -> Non
     assert [line.split()[0] for line in says(finished, "log", "--verdict", "discard")[1].splitlines()] == ["n", "2"]
     assert [row["n"] for row in json.loads(says(finished, "log", "--verdict", "discard", "--json")[1])] == [2]
     assert says(finished, "log", "--verdict", "crash")[1] == "no experiment is crash\n"
+    assert says(finished, "log", "--verdict", "crash", "--all")[1] == "no experiment is crash\n"
+    assert says(finished, "log", "--since", "99")[1] == "nothing was kept since 99: --all shows what there is\n"
+    assert says(finished, "log", "--since", "99", "--all")[1] == "nothing was tried since 99\n"
     fails(finished, "log --verdict great", 2, "--verdict great is not known: use keep, discard")
 
 

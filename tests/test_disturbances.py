@@ -3,6 +3,7 @@
 import os
 import resource
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from conftest import git, make_repository
 from programs import autoresearch, night
 
-from autoresearch.ledger import Ledger
+from autoresearch.ledger import Ledger, status
 from autoresearch.review import consistency
 
 ReadOnly = Callable[[Path], AbstractContextManager[None]]
@@ -80,6 +81,12 @@ def test_a_limit_that_is_reached_in_the_night(
         resource.prlimit(running.process.pid, kind, (limit, resource.prlimit(running.process.pid, kind)[1]))
         code, _, said = running.end()
     assert code == 1 and words in one_line(said)
+    with Ledger.open(repository / "runs" / "ledger.db", readonly=True) as store:
+        session = store.session()
+        assert session is not None
+        shown = status(store, session, time.time())
+    if shown["state"] == "ended":  # where there was enough left to write it down
+        assert (shown["stop_reason"], f"autoresearch: {shown['error']}") == ("error", one_line(said))
     goes_on(repository, env)
 
 

@@ -1,5 +1,6 @@
 """The user's command for what one may want to be woken for."""
 
+import errno
 import json
 import time
 from pathlib import Path
@@ -60,6 +61,22 @@ def test_what_stands_in_the_way_is_told_and_raised(tmp_path: Path) -> None:
     with pytest.raises(Blocker), made:
         raise Blocker("no cell can be started here")
     assert [(each["event"], each["text"]) for each in told(tmp_path)] == [("needs you", "no cell can be started here")]
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "No space left on device: make room there, then `autoresearch run` goes on"),
+        (MemoryError(), "out of memory: end what uses so much of it"),
+        (RuntimeError("a bug of ours"), "the program failed: RuntimeError: a bug of ours"),
+    ],
+)
+def test_a_night_that_ends_by_an_error_is_told(tmp_path: Path, error: Exception, words: str) -> None:
+    made, _ = hook(tmp_path)
+    with pytest.raises(type(error)), made:
+        raise error
+    (only,) = told(tmp_path)
+    assert only["event"] == "needs you" and only["text"].startswith(words)
 
 
 def test_words_of_an_agent_are_no_commands_and_do_nothing_in_a_terminal(tmp_path: Path) -> None:

@@ -84,6 +84,23 @@ def test_a_long_curve_stays_short_and_what_is_no_number_stays_out(tmp_path: Path
     json.dumps(asdict(made.running), allow_nan=False)
 
 
+def test_on_several_slots_the_trial_that_is_shown_is_shown_with_its_own_card(
+    tmp_path: Path, clock: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running.machine, "gpu_load", lambda uuid: {"used_mb": {"GPU-0": 1.0, "GPU-1": 2.0}[uuid], "total_mb": 9.0, "load": 50.0})
+    made = recorder(tmp_path)
+    made.gpu = "GPU-0"
+    made.progress(3, "screen", Progress("setup", gpu="GPU-1"))
+    clock.now += 10
+    made.progress(4, "screen", Progress("setup", gpu="GPU-0"))
+    found = Running.read(tmp_path / "t")
+    assert found is not None and found.gpu is not None and (found.n, found.others, found.gpu["used_mb"]) == (3, 1, 2.0)
+    made.event("measured", 3, "ok", {})
+    clock.now += 10
+    made.progress(4, "screen", train(0.5, loss=1.0))
+    assert made.running is not None and made.running.gpu is not None and (made.running.n, made.running.others, made.running.gpu["used_mb"]) == (4, 0, 1.0)
+
+
 def test_a_folder_that_cannot_be_written_ends_nothing(tmp_path: Path, clock: SimpleNamespace) -> None:
     (tmp_path / "t").write_text("a file")
     made = recorder(tmp_path)

@@ -127,7 +127,7 @@ def test_status_names_the_trial_that_runs(repository: Path, env: dict[str, str])
         text = autoresearch(repository, "status", env=env).stdout
         assert "state       running" in text and "now         experiment 0, base trial, for" in text
         trial = json.loads(autoresearch(repository, "status", "--json", env=env).stdout)["trial"]
-        assert (trial["n"], trial["purpose"]) == (0, "base") and trial.keys() == {"n", "purpose", "seed", "started"}
+        assert (trial["n"], trial["purpose"]) == (0, "base") and trial.keys() == {"n", "purpose", "seed", "started", "others"}
         again = autoresearch(repository, "run", env=env)
         assert again.returncode == 3 and "another autoresearch measures on cpu" in again.stderr
         assert "session     t" in text

@@ -70,6 +70,24 @@ def test_a_damaged_ledger_does_not_push_a_good_copy_out(night: Path) -> None:
     assert list(good.parent.iterdir()) == [good]
 
 
+@pytest.mark.parametrize("how", ["gone", "empty"])
+def test_a_new_ledger_is_not_begun_in_the_place_of_one_that_is_lost(how: str, night: Path, settings_of: dict[str, str]) -> None:
+    path = night / "runs" / "ledger.db"
+    copies = sorted(database.backups(path).iterdir())
+    path.unlink()
+    if how == "empty":
+        path.touch()
+    for readonly in (True, False):
+        with pytest.raises(UserError, match=f"ledger.db is {how}: .* && cp {copies[-1]} {path}` puts the last copy back"):
+            Ledger.open(path, readonly)
+    said = autoresearch(night, "review", "1", "--accept", env=settings_of)
+    assert said.returncode == 1 and f"ledger.db is {how}: " in said.stderr
+    assert sorted(database.backups(path).iterdir()) == copies
+    shutil.rmtree(database.backups(path))
+    assert "no session yet" in autoresearch(night, "status", env=settings_of).stderr
+    Ledger.open(path).close()
+
+
 # --- recovery
 
 

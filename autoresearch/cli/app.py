@@ -48,9 +48,7 @@ def opened(tag: str | None, readonly: bool = True) -> Iterator[tuple["Ledger", "
     from autoresearch import ledger, plumbing  # not start.py: numpy and pydantic take a fifth of a second
 
     path = plumbing.top(Path.cwd()) / "runs" / "ledger.db"
-    if not path.exists():
-        raise UserError(NO_SESSION)
-    with ledger.Ledger.open(path, readonly) as store:
+    with ledger.Ledger.open(path, readonly or not path.exists()) as store:  # one that is not there is not made here
         session = store.session(tag) if tag is not None else ledger.current(store)
         if session is None:
             known = ", ".join(each.tag for each in store.sessions()[-5:])

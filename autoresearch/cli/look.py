@@ -51,7 +51,7 @@ def watch(tag: str = TAG) -> None:
 def log(
     tag: str = TAG,
     every: bool = typer.Option(False, "--all", help="Everything that was tried, not only what was kept."),
-    verdict: str = typer.Option("keep", help="Only these: keep, discard, crash, invalid, duplicate or suspect."),
+    verdict: str = typer.Option(None, help="Only these: keep (without --all), discard, crash, invalid, duplicate, suspect."),
     since: str = typer.Option(None, help="From then on: 2h, 30m, yesterday, 2026-11-20, or an experiment's number."),
     by: str = typer.Option(None, help="Sums instead: by agent, model, category, program or decile."),
     as_json: bool = JSON,
@@ -64,23 +64,31 @@ def log(
     from autoresearch.views.log import print_log
     from autoresearch.views.sums import print_sums
 
-    if verdict not in ledger.VERDICTS:
+    only = verdict or (None if every else "keep")
+    if only not in (None, *ledger.VERDICTS):
         raise UsageError(f"--verdict {verdict} is not known: use {', '.join(ledger.VERDICTS)}")
     if by is not None and by not in sums.KEYS:
         raise UsageError(f"--by {by} is not known: use {', '.join(sums.KEYS)}")
     from_then = times.parse(since, datetime.now()) if since else times.Since()
     with opened(tag) as (store, session):
-        verdicts = () if every or by else (verdict, "suspect")
+        verdicts = () if only is None or by else (only, "suspect")
         rows = [row for row in ledger.log_rows(store, session, *verdicts) if from_then.holds(row)]
         grouped = sums.sums(rows, store.calls(session.id), by) if by else None
-    shown = [row for row in rows if every or row["verdict"] == verdict]
-    none = f"no experiment {f'since {since} ' if since else ''}is {verdict}" if since or verdict != "keep" else None
+    shown = [row for row in rows if only in (None, row["verdict"])]
     if grouped is not None:
         print_json(grouped) if as_json else print_sums(grouped, Console())
     elif as_json:
         print_json(shown)
     else:
-        pager.show(lambda console: print_log(rows, console, shown, none))
+        pager.show(lambda console: print_log(rows, console, shown, _none(only, since)))
+
+
+def _none(only: str | None, since: str | None) -> str:
+    """What `log` says where there is nothing to show."""
+    when = f" since {since}" if since else ""
+    if only is None:
+        return f"nothing was tried{when or ' yet'}"
+    return f"nothing was kept{when or ' yet'}: --all shows what there is" if only == "keep" else f"no experiment{when} is {only}"
 
 
 @app.command(rich_help_panel=LOOK)
@@ -118,7 +126,7 @@ def diff(
     """How train.py of one experiment differs from that of another, as a patch."""
     from autoresearch import source
     from autoresearch.views import pager
-    from autoresearch.views.experiment import print_patch
+    from autoresearch.views.patch import print_patch
 
     with opened(tag) as (store, session):
         before, after = (_experiment(store, session, each).text or "" for each in (n, m))

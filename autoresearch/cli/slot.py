@@ -39,6 +39,7 @@ def held(place: "Place") -> Iterator["Live"]:
 @contextmanager
 def again(tag: str | None) -> Iterator["Again"]:
     """Everything to measure versions of a session again with."""
+    from autoresearch.measure.card import Card
     from autoresearch.review.again import Again
     from autoresearch.workspace import Workspace
 
@@ -46,4 +47,5 @@ def again(tag: str | None) -> Iterator["Again"]:
         place = place_of(session)
         with held(place) as live:
             workspace = Workspace(place.root, place.config.train)
-            yield Again(store, session, workspace, place.settings, place.data, lambda n, at: live.progress(n, "again", at))
+            card = Card(place.slot.gpu)
+            yield Again(store, session, workspace, place.settings, place.data, card, lambda n, at: live.progress(n, "again", at))

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from autoresearch.ledger import Experiment, Ledger, Session
     from autoresearch.review.checkpoint import Checkpoint
     from autoresearch.review.export import Branch
+    from autoresearch.review.total import Total
 
 
 @app.command(rich_help_panel=RUN)
@@ -123,7 +124,7 @@ def export(
 ) -> None:
     """Take a session home: a branch for review, a table, JSON lines, weights. Nothing is checked out or pushed."""
     from autoresearch import config, start
-    from autoresearch.files import written
+    from autoresearch.files import behind_links, written
     from autoresearch.ledger import results_tsv
     from autoresearch.review import conversations
     from autoresearch.review import export as exports
@@ -131,11 +132,15 @@ def export(
 
     if not (branch or tsv or jsonl or sft or checkpoint):
         raise UsageError("say what to export: --branch NAME, --tsv FILE, --jsonl FILE, --sft FILE, --checkpoint FILE")
+    for path in filter(None, (tsv, jsonl, sft, checkpoint)):
+        behind_links(path)  # said now, and not after minutes of training
     made, root = None, start.repository()
     with opened(tag) as (store, session):
         if branch:
             workspace = Workspace(root, config.load(root, {}).train)
-            made = exports.branch(exports.lineage(store, session), workspace, branch, squash, force)
+            kept = exports.lineage(store, session)
+            made = exports.branch(kept, workspace, branch, squash, force)
+            _say_total(kept.total)
         files = [
             *([written(tsv, [results_tsv(store, session)])] if tsv else []),
             *([written(jsonl, exports.lines(store, session))] if jsonl else []),
@@ -155,6 +160,14 @@ def export(
         typer.echo(f"no model was asked in this session: {sft} is empty", err=True)
     for path in [*files, *([weights.path] if weights else [])]:
         typer.echo(path)
+
+
+def _say_total(total: "Total | None") -> None:
+    """What the kept changes are worth together, as far as anybody knows."""
+    from autoresearch.views.words import between
+
+    words = f"{total.val.mean:+.4f}, {between(total.val)}" if total else "not measured yet: `autoresearch total`"
+    typer.echo(f"the honest total: {words}", err=True)
 
 
 def _say_unreviewed(made: "Branch") -> None:

@@ -18,8 +18,7 @@ NO_SESSION = "no session yet: start one with `autoresearch run`"
 
 def connect(path: Path, readonly: bool, migrations: Sequence[str] = MIGRATIONS) -> sqlite3.Connection:
     """The database at `path`, up to date; made if it is not there and may be written. Raises UserError."""
-    if readonly and not path.exists():
-        raise UserError(NO_SESSION)
+    _check_there(path, readonly)
     with explained(path):
         if readonly and 0 < _peek(path, migrations) < len(migrations):
             connect(path, False, migrations).close()
@@ -60,6 +59,17 @@ def statements(script: str, sqlite_version: tuple[int, ...] = sqlite3.sqlite_ver
         if sqlite3.complete_statement(statement):
             yield statement
             statement = ""
+
+
+def _check_there(path: Path, readonly: bool) -> None:
+    """A new ledger is not begun in the place of one that is gone: its copies would push those of the old one out."""
+    if path.exists() and path.stat().st_size:
+        return
+    if copies := _copies(path):
+        anew = f"`rm -r {backups(path)}` begins a new one"
+        raise UserError(f"{path} is {'empty' if path.exists() else 'gone'}: {_put_back(path, copies[-1])}; {anew}")
+    if readonly:
+        raise UserError(NO_SESSION)
 
 
 def _open(path: Path, readonly: bool, migrations: Sequence[str]) -> sqlite3.Connection:
@@ -137,17 +147,25 @@ def backups(path: Path) -> Path:
     return path.with_name("backups")
 
 
+def _copies(path: Path) -> list[Path]:
+    return sorted(backups(path).glob("ledger-*.db"))
+
+
+def _put_back(path: Path, copy: Path) -> str:
+    command = f"`rm -f {path}-wal {path}-shm && cp {copy} {path}`"
+    return f"{command} puts the last copy back, and `autoresearch run` reads on from there"
+
+
 def _advice(path: Path, error: sqlite3.DatabaseError) -> str:
     words = " ".join(str(error).split())
     if "locked" in words or "busy" in words:
         return f"{path} has been locked by another program for {BUSY_TIMEOUT:.0f} s: close it, then try again"
     if "malformed" in words or "not a database" in words:
-        copies = sorted(backups(path).glob("ledger-*.db"))
+        copies = _copies(path)
         if not copies:
             save = f"save what is left with `sqlite3 {path} .recover | sqlite3 recovered.db`"
             return f"{path} is damaged ({words}): {save}, or move it away and start a new --tag"
-        put_back = f"`rm -f {path}-wal {path}-shm && cp {copies[-1]} {path}`"
-        return f"{path} is damaged ({words}): {put_back} puts the last copy back, and `autoresearch run` reads on from there"
+        return f"{path} is damaged ({words}): {_put_back(path, copies[-1])}"
     if "full" in words:
         return f"{path} cannot grow ({words}): make room there, {GOES_ON}"
     return f"{path} cannot be used ({words}): check the disk and who may write there, {GOES_ON}"

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from autoresearch.ledger import alive
@@ -10,6 +11,7 @@ from autoresearch.ledger.reviews import reviews
 from autoresearch.ledger.rows import AFTERWARDS, LESS_CODE, Session, simpler
 from autoresearch.ledger.store import MESSAGES, Ledger
 
+Span = tuple[float, float, int]  # from when to when a process worked on a session, and on how many slots
 LATER = ("review", "ablation", "total")  # events of commands that may come long after the night
 
 _LOG = f"""
@@ -87,7 +89,9 @@ _TOTALS = "SELECT started, ended FROM trials WHERE session_id = :session AND pur
 _TOTAL = "SELECT data FROM events WHERE session_id = :session AND kind = 'total' ORDER BY id DESC LIMIT 1"
 
 _RUNNING = """
-    SELECT n, purpose, seed, trials.started FROM trials JOIN experiments ON experiments.id = experiment_id
+    SELECT n, purpose, seed, trials.started,
+           (SELECT count(*) - 1 FROM trials INDEXED BY trials_briefly WHERE session_id = :session AND outcome IS NULL) AS others
+    FROM trials JOIN experiments ON experiments.id = experiment_id
     WHERE trials.id = (
       SELECT min(id) FROM trials INDEXED BY trials_briefly WHERE session_id = :session AND outcome IS NULL
     )
@@ -95,9 +99,12 @@ _RUNNING = """
 
 _DRIFT = "SELECT n, at, text FROM events WHERE session_id = :session AND kind = 'drift' ORDER BY id DESC LIMIT 1"
 
+_ENDED = "SELECT text FROM events WHERE session_id = :session AND kind = 'ended' ORDER BY id DESC LIMIT 1"
+
 _LOST = "SELECT count(*) AS lost FROM trials WHERE session_id = :session AND outcome = 'infra'"
 
 # When each process began to work on the session, on how many slots, and when it was last heard of; not what came after.
+# The last that is heard of a night is that it ended, after its honest total.
 _SPANS = f"""
     WITH heard AS (
       SELECT at FROM events WHERE session_id = :session AND kind NOT IN {(*MESSAGES, *LATER)}
@@ -169,11 +176,13 @@ def status(ledger: Ledger, session: Session, now: float) -> dict[str, Any]:
     drift = ledger.query(_DRIFT, session=session.id)
     scores = dict(ledger.query(_SCORES, session=session.id)[0])
     cost = ledger.query(_COST, session=session.id)[0]
+    worked = _worked(ledger, session, now)
     return {
         "tag": session.tag,
         "branch": session.branch,
         "state": alive.state(session),
         "stop_reason": session.stop_reason,
+        "error": _error(ledger, session),
         "agent": session.agent,
         "judge": session.judge,
         "budget": session.settings.get("budget"),
@@ -190,7 +199,9 @@ def status(ledger: Ledger, session: Session, now: float) -> dict[str, Any]:
         "ended": session.ended,
         "cost_usd": None if cost["unknown"] else cost["cost"],
         "trial": _running(ledger, session),
-        "time_split": time_split(ledger, session, now),
+        "seconds": sum(seen - began for began, seen, _ in worked),
+        "slots": max((slots for _, _, slots in worked), default=1),
+        "time_split": _time_split(ledger, session, now, worked),
         "lost": ledger.query(_LOST, session=session.id)[0]["lost"],
         "drift": dict(drift[0]) if drift else None,
     }
@@ -204,6 +215,12 @@ def current(ledger: Ledger) -> Session | None:
     return running[-1] if running else ledger.session(latest[0]) if latest else None
 
 
+def _error(ledger: Ledger, session: Session) -> str | None:
+    """What the program said when it ended with an error."""
+    rows = ledger.query(_ENDED, session=session.id) if session.stop_reason == "error" else []
+    return rows[0]["text"] if rows else None
+
+
 def _total(ledger: Ledger, session: Session) -> dict[str, Any] | None:
     """The honest total as it was measured last, on the validation split: of which experiment, and its interval."""
     rows = ledger.query(_TOTAL, session=session.id)
@@ -212,29 +229,28 @@ def _total(ledger: Ledger, session: Session) -> dict[str, Any] | None:
 
 
 def _running(ledger: Ledger, session: Session) -> dict[str, Any] | None:
-    """The trial that runs now, for longest if there are several: experiment, purpose, seed, and since when."""
+    """The trial that runs now, for longest if there are several: experiment, purpose, seed, since when, how many others."""
     rows = ledger.query(_RUNNING, session=session.id) if alive.is_alive(session) else []
     return dict(rows[0]) if rows else None
 
 
-def time_split(ledger: Ledger, session: Session, now: float) -> dict[str, float]:
+def _time_split(ledger: Ledger, session: Session, now: float, worked: Sequence[Span]) -> dict[str, float]:
     """Seconds of slots by what they were spent on: train, score, setup, agent_wait, total, and idle for the rest.
 
-    Only time in which a process worked on the session counts: `total` is the honest total at its end, and not one
+    Only time in which a process `worked` on the session counts: `total` is the honest total at its end, and not one
     that was asked for afterwards. A trial that runs now counts as training.
     """
     split: dict[str, float] = dict(ledger.query(_TIMES, session=session.id, now=now)[0])
     running = split.pop("running")
     if running is not None and alive.is_alive(session):
         split["train"] += running
-    worked = _worked(ledger, session, now)
     totals = [(row["started"], row["ended"] or row["started"]) for row in ledger.query(_TOTALS, session=session.id)]
     split["total"] = sum(b - a for a, b in totals if any(began <= a <= seen for began, seen, _ in worked))
-    split["idle"] = max(0.0, sum(slots * max(0.0, seen - began) for began, seen, slots in worked) - sum(split.values()))
+    split["idle"] = max(0.0, sum(slots * (seen - began) for began, seen, slots in worked) - sum(split.values()))
     return split
 
 
-def _worked(ledger: Ledger, session: Session, now: float) -> list[tuple[float, float, int]]:
+def _worked(ledger: Ledger, session: Session, now: float) -> list[Span]:
     """From when to when a process worked on the session, and on how many slots, each time."""
     rows = ledger.query(_SPANS, session=session.id)
     spans = [(row["began"], row["seen"] or row["began"], row["slots"]) for row in rows]
@@ -242,7 +258,7 @@ def _worked(ledger: Ledger, session: Session, now: float) -> list[tuple[float, f
         spans[-1] = spans[-1][0], session.ended, spans[-1][2]
     elif spans and alive.is_alive(session):
         spans[-1] = spans[-1][0], now, spans[-1][2]
-    return spans
+    return [(began, max(began, seen), slots) for began, seen, slots in spans]
 
 
 def results_tsv(ledger: Ledger, session: Session) -> str:

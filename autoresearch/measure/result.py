@@ -16,6 +16,7 @@ class Progress:
     stage: str  # setup, train, score
     fraction: float = 0.0
     values: dict[str, float] = field(default_factory=dict)
+    gpu: str | None = None  # UUID of the card that it runs on, where somebody has said so
 
 
 Watch = Callable[[Progress], None]

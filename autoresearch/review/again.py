@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from autoresearch.errors import UserError
 from autoresearch.evidence import known
 from autoresearch.ledger import Experiment, Ledger, Session
+from autoresearch.measure.card import Card
 from autoresearch.measure.data import Dataset
 from autoresearch.measure.result import Progress, Result
 from autoresearch.measure.settings import Settings
 from autoresearch.measure.trial import measure
 from autoresearch.plumbing import blob
+from autoresearch.upkeep import TRIES
 from autoresearch.workspace import Workspace
 
 PURPOSE = "total"
@@ -25,7 +27,9 @@ class Again:
     workspace: Workspace
     settings: Settings
     data: Dataset
+    card: Card
     watch: Callable[[int, Progress], None]
+    measure: Callable[..., Result] = measure
 
     def done(self, experiment: Experiment, purpose: str = PURPOSE) -> int:
         """How often a version was measured again before."""
@@ -37,12 +41,24 @@ class Again:
         return self.session.seed_of(purpose, k)
 
     def trial(self, experiment: Experiment, k: int, purpose: str = PURPOSE, text: str | None = None) -> Result:
-        """One trial on val and holdout, of the version or of another text in its stead. Raises UserError without a score."""
+        """One trial on val and holdout, of the version or of another text in its stead; one that was disturbed is repeated.
+
+        Raises UserError without a score, and where the card is not free.
+        """
         text = self.workspace.read(known(experiment.sha)) if text is None else text
-        seed = self.seed(k, purpose)
+        for _ in range(TRIES):
+            result = self._measure(experiment, text, self.seed(k, purpose), purpose)
+            if not (result.disturbed and result.outcome == "infra"):
+                break
+        if result.val_bpb is None or result.holdout_bpb is None:
+            raise UserError(f"experiment {experiment.n} could not be measured again: {result.outcome} {result.reason}")
+        return result
+
+    def _measure(self, experiment: Experiment, text: str, seed: int, purpose: str) -> Result:
+        self.card.wait_until_clean()
         hashed = blob(text, known(experiment.blob))
         trial = self.ledger.start_trial(self.session.id, experiment.id, purpose, seed, hashed)
-        result = measure(
+        result = self.measure(
             text,
             seed,
             self.settings,
@@ -52,6 +68,4 @@ class Again:
         )
         stored = result.as_json() | {"identity": self.session.identity}  # as whoever measures has made sure
         self.ledger.end_trial(trial.id, result.outcome, result.val_bpb, stored)
-        if result.val_bpb is None or result.holdout_bpb is None:
-            raise UserError(f"experiment {experiment.n} could not be measured again: {result.outcome} {result.reason}")
         return result

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 
 from autoresearch.errors import UserError
 from autoresearch.evidence import JUDGING, known
+from autoresearch.files import behind_links
 from autoresearch.ledger import Experiment, Trial
 from autoresearch.measure.cell import reopen
 from autoresearch.measure.trial import measure
@@ -68,9 +69,10 @@ def _last(again: Again, experiment: Experiment) -> Trial:
 
 def store(fd: int, about: dict[str, str], path: Path) -> None:
     """Copy sealed weights into a file, whole or not at all, with facts added to their metadata. Raises UserError."""
-    beside = path.with_name(f".{path.name}.new")
+    place = behind_links(path)
+    beside = place.with_name(f".{place.name}.new")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        place.parent.mkdir(parents=True, exist_ok=True)
         with open(reopen(fd), "rb") as source, beside.open("wb") as file:
             header = read_header(source)
             header["__metadata__"] = {**header.get("__metadata__", {}), **about}
@@ -79,7 +81,7 @@ def store(fd: int, about: dict[str, str], path: Path) -> None:
             file.write(len(text).to_bytes(8, "little") + text)
             for chunk in _chunks(source):
                 file.write(chunk)
-        beside.replace(path)
+        beside.replace(place)
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error.strerror}") from None
 

@@ -115,6 +115,8 @@ def message(found: Lineage, keep: Experiment) -> str:
         "Grade": found.session.grade or "-",
         "Reviewed": _reviewed(found.reviews.get(keep.n)),
     }
+    if keep is found.keeps[-1]:
+        trailers["Honest-Total"] = _total(found.total)
     own = [_trial(trial.purpose, trial) for trial in found.trials.get(keep.id, [])]
     trials = "\n".join([*own, *(_trial(f"of {n}", trial) for n, trial in found.beside[keep.n])])
     parts = [_subject(f"Experiment {keep.n}: {_words(keep.hypothesis)}"), _quoted(keep), _evidence(keep)]
@@ -166,7 +168,8 @@ def _trial(name: str, trial: Trial) -> str:
 def _total(total: Total | None) -> str:
     if total is None:
         return "not measured"
-    return f"{total.val.mean:+.6f}, 95 % between {total.val.low:+.6f} and {total.val.high:+.6f}"
+    interval = f"{total.val.mean:+.6f}, 95 % between {total.val.low:+.6f} and {total.val.high:+.6f}"
+    return f"{interval}, base against {total.final}"
 
 
 def _trailers(values: Mapping[str, object]) -> str:

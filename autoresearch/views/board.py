@@ -51,6 +51,8 @@ def _bar(running: Running, now: float, width: int) -> Text:
     facts = [f"{100 * running.fraction:3.0f} %", duration(now - running.since)]
     if running.tokens_per_second:
         facts.append(f"{running.tokens_per_second:,.0f} tokens/s")
+    if running.others:
+        facts.append(f"and {running.others} more")
     if running.gpu:
         facts.append(_card(running.gpu))
     wide = min(BAR, width // 3)

@@ -18,6 +18,7 @@ from autoresearch.views.columns import Column, fitting, lines, print_lines
 from autoresearch.views.curve import chart, losses
 from autoresearch.views.log import STYLES, change, signed
 from autoresearch.views.pairs import print_pairs
+from autoresearch.views.patch import print_patch
 from autoresearch.views.words import duration, one_line, outcome
 
 Facts = dict[str, Any]
@@ -25,7 +26,6 @@ Facts = dict[str, Any]
 WIDTH, HEIGHT = 60, 8  # characters of the chart
 AXIS = 8  # characters beside it
 LONGEST = 2000  # characters of one entry of a trace
-PATCH = {"+": "green", "-": "red", "@": "cyan"}
 
 
 def print_experiment(found: Facts, parent: Facts | None, console: Console) -> None:
@@ -59,15 +59,6 @@ def print_trace(trace: Sequence[Facts], console: Console) -> None:
         text += json.dumps(rest, indent=1, ensure_ascii=False) if rest else ""
         more = f"\n[... {len(text) - LONGEST} more characters: --json has them]" if len(text) > LONGEST else ""
         console.print(Text(plain(text[:LONGEST]) + more), soft_wrap=True)
-
-
-def print_patch(patch: str, console: Console) -> None:
-    """A change, coloured as git does it, without anything that a terminal obeys; nothing is cut."""
-    text = Text()
-    for line in plain(patch).splitlines(keepends=True):
-        header = line.startswith(("--- ", "+++ "))
-        text.append(line, "bold" if header else PATCH.get(line[0], ""))
-    console.print(text, soft_wrap=True, end="")
 
 
 def _title(found: Facts) -> str:

@@ -61,7 +61,10 @@ def _headline(night: Night) -> Iterator[Block]:
         yield Words(["The honest total is not measured yet:", " ", Verbatim("autoresearch total")], "large")
     else:
         going = status["state"] in ("running", "paused")
-        yield Words(["Nothing is kept yet." if going else "Nothing was kept: the base stands."], "large")
+        over = "Nothing was kept: the base stands." if chart.scored_keeps(night.rows) else "Nothing was measured."
+        yield Words(["Nothing is kept yet." if going else over], "large")
+    if status["error"]:
+        yield Words([f"It ended with an error: {safe(status['error'], 600)}"], "bad")
     if night.keeps and status["base_bpb"] is not None:
         gain = status["best_bpb"] - status["base_bpb"]
         words = f"The search itself saw {status['base_bpb']:.4f} become {status['best_bpb']:.4f} ({gain:+.4f})."
@@ -86,7 +89,7 @@ def _tiles(night: Night) -> Iterator[tuple[str, str]]:
     yield "near misses", str(len(night.near_misses))
     yield "failed", str(len(night.failures) + len(night.suspects))
     yield "noise of one trial", "-" if status["sigma"] is None else f"{status['sigma']:.4f}"
-    yield "time", duration(sum(status["time_split"].values()))
+    yield "time", duration(status["seconds"])
     yield "money", evidence.money(status["cost_usd"])
     yield "protection", status["grade"] or "-"
 
@@ -111,6 +114,8 @@ def _spent(night: Night) -> Iterator[Block]:
     yield Figure(lambda href: chart.shares(named))
     rows = [[name, duration(seconds), evidence.percent(seconds / whole)] for name, seconds in named]
     yield Table(["", "time", "share"], rows, frozenset({"time", "share"}))
+    if (slots := night.status["slots"]) > 1:
+        yield Words([f"Times are of {slots} slots together; on the clock it was {duration(night.status['seconds'])}."], "quiet")
     cost, keeps = night.status["cost_usd"], len(night.keeps)
     each = f", {evidence.money(cost / keeps)} for each keep" if cost and keeps else ""
     yield Words([f"Money for model calls: {evidence.money(cost)}{each}."])

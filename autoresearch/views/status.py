@@ -38,21 +38,23 @@ def lines(status: dict[str, Any], now: float) -> dict[str, str]:
         "machine": _machine(status, now),
         "grade": _grade(status["grade"]),
         "cost": _cost(status["cost_usd"]),
-        "time": f"{duration(sum(status['time_split'].values()))}: {shares(status['time_split'])}".removesuffix(": "),
+        "time": _time(status),
     }
     return {name: value for name, value in found.items() if value}
 
 
 def _state(status: dict[str, Any]) -> str:
     if status["state"] == "ended":
-        return f"ended: {status['stop_reason']}"
+        why = f": {one_line(status['error'])}" if status["error"] else ""
+        return f"ended: {status['stop_reason']}{why}"
     return STATES.get(status["state"]) or str(status["state"])
 
 
 def _trial(trial: dict[str, Any] | None, now: float) -> str:
     if trial is None:
         return ""
-    return f"experiment {trial['n']}, {trial['purpose']} trial, for {duration(now - trial['started'])}"
+    more = f", and {trial['others']} more" if trial["others"] else ""
+    return f"experiment {trial['n']}, {trial['purpose']} trial, for {duration(now - trial['started'])}{more}"
 
 
 def _moment(at: float | None, now: float) -> str:
@@ -105,6 +107,11 @@ def _total(status: dict[str, Any]) -> str:
 
 def _grade(grade: str | None) -> str:
     return "WEAK: not everything is protected, `autoresearch doctor` says what" if grade == "WEAK" else grade or ""
+
+
+def _time(status: dict[str, Any]) -> str:
+    several = f" on {status['slots']} slots" if status["slots"] > 1 else ""
+    return f"{duration(status['seconds'])}{several}: {shares(status['time_split'])}".removesuffix(": ")
 
 
 def _cost(dollars: float | None) -> str:

@@ -27,6 +27,7 @@ from autoresearch.views.blocks import (
 
 PROSE, PROSE_NAMES = 30, ("what", "why")  # characters of a cell from which a column is prose; what always is
 PROSE_SIDE = ' class="prose"'  # rows with prose are cards on a phone
+ARROWS = " ↓↑"  # after the name of the column that a table is sorted by
 MARKS = {"+": "added", "-": "removed", "@": "place"}
 HEAD = (
     '<meta charset="utf-8">\n<meta name="referrer" content="no-referrer">\n'
@@ -112,7 +113,7 @@ class _Writer:
         table = "<table>"
         if PROSE_SIDE in sides:
             table = '<table class="cards">'
-            sides = [f'{s} data-name="{escape(safe(name))}"' for s, name in zip(sides, block.head, strict=True)]
+            sides = [f'{s} data-name="{escape(safe(name.rstrip(ARROWS)))}"' for s, name in zip(sides, block.head, strict=True)]
         cells = ([f"<td{s}>{self.text(cell)}</td>" for s, cell in zip(sides, row, strict=True)] for row in block.rows)
         body = "\n".join(f"<tr>{''.join(row)}</tr>" for row in cells)
         return f'<div class="wide">{table}\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>'

@@ -90,9 +90,9 @@ def _now(night: Night, running: Running | None, incumbent: Curve | None, now: fl
     until = "" if status["deadline"] is None else f", until {moment(status['deadline'], now)}"
     yield Words([f"{status['state']}{until}"], "large")
     if trial is not None:
-        yield Words(
-            ["Experiment ", Ref(trial["n"]), f", {trial['purpose']} trial, for {duration(now - trial['started'])}."]
-        )
+        more = f", and {trial['others']} more on other slots" if trial["others"] else ""
+        lasts = f", {trial['purpose']} trial, for {duration(now - trial['started'])}{more}."
+        yield Words(["Experiment ", Ref(trial["n"]), lasts])
         if running is not None and running.n == trial["n"]:
             if running.tokens_per_second:
                 yield Words([f"{running.tokens_per_second:,.0f} tokens a second, as train.py tells it."], "quiet")

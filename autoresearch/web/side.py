@@ -97,7 +97,7 @@ def _best(night: Night) -> str:
 
 
 def _hours(night: Night) -> float:
-    return float(sum(night.status["time_split"].values())) / HOUR
+    return float(night.status["seconds"]) / HOUR
 
 
 def _each(night: Night) -> str:

@@ -12,7 +12,7 @@ LOG_KEYS = (  # the interface of `log --json`
 )
 STATUS_KEYS = (  # and of `status --json`
     "tag branch state stop_reason experiments kept base_bpb best_bpb best_sha sigma grade started deadline"
-    " cost_usd time_split verdicts agent judge budget"
+    " cost_usd time_split seconds slots error verdicts agent judge budget"
 )
 
 
@@ -176,6 +176,9 @@ def test_time_is_split_and_the_rest_is_idle(ledger, session):
     running = ledger.start_trial(session.id, experiment.id, "screen", 1, "b")
     split = package.status(ledger, session, running.started + 20)["time_split"]
     assert split["train"] == pytest.approx(60)
+    ledger.start_trial(session.id, experiment.id, "screen", 2, "b")
+    shown = package.status(ledger, session, running.started + 20)["trial"]
+    assert (shown["seed"], shown["others"]) == (1, 1)
 
 
 def test_time_between_two_processes_is_not_idle_time(ledger, session):
@@ -213,6 +216,33 @@ def test_the_honest_total_of_the_night_is_part_of_it_and_what_was_asked_for_late
     at(ledger, "spans", 10_000.0)
     gone = ledger.update_session(session.id, state="ended", ended=10_040.0)
     assert sum(package.status(ledger, gone, 20_000.0)["time_split"].values()) == pytest.approx(40)
+
+
+def test_the_honest_total_stays_part_of_a_night_that_is_gone_on_with(ledger, session):
+    experiment = base(ledger, session, scores=())
+    at(ledger, "spans", 1000.0)
+    row = ledger.start_trial(session.id, experiment.id, "total", 1, "b")
+    ledger.end_trial(row.id, "ok", 1.5, {"train_seconds": 5.0})
+    ledger.connection.execute("UPDATE trials SET started = 1050, ended = 1059")
+    ledger.event(session.id, "ended", "deadline")
+    at(ledger, "events", 1060.0)
+    taken_over(ledger, session, pid=1, state="running")
+    at(ledger, "spans", 10_000.0)
+    gone = ledger.update_session(session.id, state="ended", ended=10_040.0)
+    split = package.status(ledger, gone, 20_000.0)["time_split"]
+    assert (split["total"], split["idle"]) == (9, 91)
+
+
+def test_a_night_on_two_slots_is_as_long_as_its_clock_says(ledger, session):
+    taken_over(ledger, session, pid=1, state="running", slots=2)
+    at(ledger, "spans", 1000.0)
+    experiment = base(ledger, session, scores=())
+    for _ in range(2):
+        trial(ledger, experiment, val_bpb=1.5, train_seconds=90.0)
+    ledger.connection.execute("DELETE FROM spans WHERE pid != 1")
+    ended = ledger.update_session(session.id, state="ended", ended=1100.0)
+    shown = package.status(ledger, ended, 20_000.0)
+    assert (shown["seconds"], shown["slots"], shown["time_split"]["train"], shown["time_split"]["idle"]) == (100, 2, 180, 20)
 
 
 # --- what people and the machine said

@@ -1,6 +1,7 @@
 """What leaves the house: branches on the user's base, messages that hold no traps, tables, lines of JSON."""
 
 import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -73,7 +74,7 @@ def test_one_commit_for_each_keep_on_the_users_base(night: Path) -> None:
     assert message.startswith("Experiment 1: ") and len(re.findall(r"^  (?:screen|rerun) +seed \d+ +\d\.\d{6}$", message, re.M)) >= 3
     assert re.search(r"^  of 0 +seed \d+ +\d\.\d{6}$", message, re.M)
     told = trailers(night, "home")
-    assert list(told) == ["Session", "Experiment", "Val-Bpb", "Delta", "Sigma", "Kept-As", "Agent", "Grade", "Reviewed"]
+    assert list(told) == ["Session", "Experiment", "Val-Bpb", "Delta", "Sigma", "Kept-As", "Agent", "Grade", "Reviewed", "Honest-Total"]
     assert (told["Experiment"], told["Agent"], told["Reviewed"], told["Kept-As"]) == ("1", "scripted", "no", "gain")
 
 
@@ -83,6 +84,7 @@ def test_several_keeps_and_all_of_them_in_one(night: Path) -> None:
     assert found.experiments == [1, 2]
     subjects = git(night, "log", "--reverse", "--format=%s", "main..home").splitlines()
     assert [subject.split(":")[0] for subject in subjects] == ["Experiment 1", "Experiment 2"]
+    assert "Honest-Total" not in trailers(night, "home~1") and trailers(night, "home")["Honest-Total"] == "not measured"
     made(night, "squashed", squash=True)
     assert git(night, "rev-list", "--count", "main..squashed") == "1\n"
     assert git(night, "rev-parse", "squashed^{tree}") == git(night, "rev-parse", "home^{tree}")
@@ -97,7 +99,7 @@ def test_a_hostile_hypothesis_is_plain_text(night: Path, squash: bool) -> None:
     made(night, squash=squash)
     message = git(night, "log", "-1", "--format=%B", "home")
     told = trailers(night, "home")
-    assert "Signed-off-by" not in told and "Co-authored-by" not in told and len(told) == (6 if squash else 9)
+    assert "Signed-off-by" not in told and "Co-authored-by" not in told and len(told) == (6 if squash else 10)
     subject = message.splitlines()[0]
     assert len(subject) <= 72 and not subject.startswith(("fixup!", "squash!"))
     assert "\x1b" not in message and "#12" not in message and "@everyone" not in message and "<l@e" not in message
@@ -145,6 +147,39 @@ def test_a_keep_that_is_no_gain_says_so(night: Path) -> None:
     made(night)
     assert trailers(night, "home")["Kept-As"] == "less code for the same score"
     assert "sure to be better" not in git(night, "log", "-1", "--format=%B", "home")
+
+
+def test_a_total_that_shows_nothing_goes_with_the_branch(night: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who reviews a keep that was 97 % sure in the night has to see what came of it in the morning."""
+    monkeypatch.chdir(night)
+    assert "the honest total: not measured yet: `autoresearch total`" in CliRunner().invoke(app, ["export", "--branch", "early"]).stderr
+    interval = {"mean": 0.0025, "low": -0.0122, "high": 0.0173}
+    measured = {"base": 0, "final": 1, "pairs": 12, "val": interval, "holdout": interval, "running_minimum": -0.045, "optimism": 0.0475}
+    with Ledger.open(night / "runs" / "ledger.db") as store:
+        store.event(1, "total", "measured", data=measured)
+    done = CliRunner().invoke(app, ["export", "--branch", "home"])
+    assert "the honest total: +0.0025, 95 % between -0.0122 and +0.0173: no difference is shown" in done.stderr
+    told = trailers(night, "home")["Honest-Total"]
+    assert told == "+0.002500, 95 % between -0.012200 and +0.017300, base against 1"
+
+
+@pytest.mark.parametrize("option", ["--tsv", "--jsonl", "--sft", "--checkpoint"])
+def test_a_device_or_a_folder_is_not_replaced_by_a_file(option: str, night: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(night)
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("pipe")
+    for name in ("pipe", "link", "."):
+        done = CliRunner().invoke(app, ["export", option, str(tmp_path / name)])
+        assert "is not a file, and would be replaced by one: choose another name" in str(done.exception)
+    assert (tmp_path / "pipe").is_fifo() and (tmp_path / "link").is_symlink()
+
+
+def test_a_link_stays_a_link(night: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(night)
+    (tmp_path / "link").symlink_to("table.tsv")
+    done = CliRunner().invoke(app, ["export", "--tsv", str(tmp_path / "link")])
+    assert done.stdout == f"{tmp_path}/link\n" and (tmp_path / "link").is_symlink()
+    assert (tmp_path / "table.tsv").read_text() == (night / "runs/t/results.tsv").read_text()
 
 
 def test_a_branch_that_is_there_is_replaced_only_on_request(night: Path) -> None:

@@ -5,14 +5,24 @@ import random
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 import pytest
 from shapes import as_documented
 
+from autoresearch.errors import UserError
 from autoresearch.ledger import Ledger
+from autoresearch.measure.card import Card
+from autoresearch.measure.data import Dataset
+from autoresearch.measure.result import Result
+from autoresearch.measure.settings import Settings
+from autoresearch.review.again import Again
 from autoresearch.review.total import interval, quantile, recorded, reserve
+from autoresearch.workspace import Workspace
 
 
 def test_quantiles_are_students() -> None:
@@ -25,6 +35,46 @@ def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:
     found = [interval([rng.gauss(-0.01, 0.02) for _ in range(4)]) for _ in range(2000)]
     assert fmean(each.low <= -0.01 <= each.high for each in found) == pytest.approx(0.95, abs=0.02)
     assert fmean(each.mean for each in found) == pytest.approx(-0.01, abs=0.001)
+
+
+@pytest.fixture
+def again(one_night: Path, tmp_path: Path, quick: Settings, bytes_data: Dataset) -> Iterator[Again]:
+    night = shutil.copytree(one_night, tmp_path / "night")
+    with Ledger.open(night / "runs" / "ledger.db") as store:
+        row = store.session()
+        assert row is not None
+        yield Again(store, row, Workspace(night), quick, bytes_data, Card(None), lambda n, progress: None)
+
+
+def scored(text: str, seed: int, *_: Any, **__: Any) -> Result:
+    return Result("ok", 2.0, seed=seed, holdout_bpb=2.1)
+
+
+@pytest.mark.parametrize("times", [2, 3])
+def test_a_trial_that_was_disturbed_is_repeated_but_not_for_ever(times: int, again: Again) -> None:
+    left = [Result("infra", disturbed=True, reason="the program was stopped for 9 s")] * times
+    again = replace(again, measure=lambda *args, **options: left.pop() if left else scored(*args))
+    base = again.ledger.experiment(1, 0)
+    assert base is not None
+    if times == 3:
+        with pytest.raises(UserError, match="could not be measured again: infra the program was stopped for 9 s"):
+            again.trial(base, 7)
+    else:
+        assert again.trial(base, 7).val_bpb == 2.0
+    trials = again.ledger.trials(1, base.id)[-3:]
+    assert [trial.outcome for trial in trials] == ["infra"] * times + ["ok"] * (3 - times)
+    assert {(trial.purpose, trial.seed) for trial in trials} == {("total", again.seed(7))}
+
+
+def test_nothing_is_measured_again_on_a_card_that_is_not_free(again: Again) -> None:
+    used = [1.0, 1.0, *[9e9] * 1000]
+    card = Card("GPU-1", lambda uuid: (int(16e9), int(used.pop(0))), lambda seconds: None)
+    again = replace(again, card=card, measure=scored)
+    base = again.ledger.experiment(1, 0)
+    assert base is not None and again.trial(base, 7).val_bpb == again.trial(base, 8).val_bpb == 2.0
+    with pytest.raises(UserError, match="of the card's memory are in use without a trial"):
+        again.trial(base, 9)
+    assert [trial.seed for trial in again.ledger.trials(1, base.id)][-1] == again.seed(8)
 
 
 @pytest.mark.slow
@@ -96,6 +146,7 @@ def test_a_session_ends_with_the_total_of_what_it_kept(one_night: Path, settings
     with Ledger.open(finished / "runs" / "ledger.db", readonly=True) as store:
         session = store.session("t")
         assert session is not None and recorded(store.events(session.id))[-1].final == 1
+        assert store.events(session.id)[-1].kind == "ended"  # by which status knows that the total was part of the night
         assert reserve(store, session, 2, None) == 0.0  # measured already
         assert reserve(store, session, 2, 60.0) == 0.0
 

@@ -2,6 +2,7 @@
 
 import io
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -30,6 +31,7 @@ def test_the_trial_what_came_so_far_and_what_is_left() -> None:
     assert third == "best 2.1000 ± 0.0266 (-0.1000)  13 tried, 1 kept"
     assert last == "until 23:00 (in 1 h)  $1.20 of $10.00"
     assert "GPU 44.0 of 80 GiB, 98 % busy" in shown(TRIAL, 120)[1]
+    assert "tokens/s  and 2 more" in shown(replace(TRIAL, others=2))[1]
 
 
 def test_before_there_is_anything_to_say() -> None:

@@ -8,7 +8,7 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from autoresearch.views.experiment import print_experiment, print_patch, print_trace
+from autoresearch.views.experiment import print_experiment, print_trace
 
 EVIL = "\x1b]0;owned\x07\x1b[2J\x9b31m\u202eevil\u2066 [bold red]rich[/] [/]\r"
 LAYERS = {"landlock": 7, "seccomp": True, "caps": 0, "ns": ["pid"], "uid": None}
@@ -123,11 +123,3 @@ def test_words_of_an_agent_do_nothing_in_a_terminal() -> None:
         assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", shown)
     assert len(buffer.getvalue()) < 5000
     assert len(screen(found(hypothesis="x" * 10**6, reason="y " * 10**6), width=80)) < 10_000
-
-
-def test_a_change_is_coloured_as_git_does_it_and_whole() -> None:
-    buffer = io.StringIO()
-    patch = f"--- a/train.py\n+++ b/train.py\n@@ -1 +1 @@\n-A = 1\n+A = 2  # {'long ' * 50}\n same\n"
-    print_patch(patch, Console(file=buffer, force_terminal=True, width=40, color_system="standard", _environ={}))
-    assert "\x1b[31m-A = 1" in buffer.getvalue() and "\x1b[32m+A = 2" in buffer.getvalue() and "\x1b[36m@@" in buffer.getvalue()
-    assert re.sub(r"\x1b\[[0-9;]*m", "", buffer.getvalue()) == patch

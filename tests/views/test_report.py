@@ -16,6 +16,7 @@ from autoresearch.review.rates import proportion
 from autoresearch.views import chart, markdown, report, tree, webpage
 from autoresearch.views.axes import Scale
 from autoresearch.views.blocks import PATCH_COLUMNS, PATCH_LINES, Patch, Table, Verbatim, Words
+from autoresearch.web import side
 
 HOSTILE = (
     "<script>alert(1)</script> <img src=x onerror=alert(1)> ]]> --> </style> </details> [me](javascript:alert(1))"
@@ -158,6 +159,27 @@ def test_suspects_come_first_and_what_else_there_is_has_its_place(ledger, sessio
     assert "| optimiser | 10 | 0 | 0 | 0 | +10.0 sigma | 0.0 | dead end |" in text
     assert "+- Leave optimiser changes alone: 10 were tried, none came near." in text
     assert "| 2 | crash | boom | oom |" in text and "You told it: try a longer warmdown" in text
+
+
+def test_a_night_that_ended_with_an_error_says_with_which(ledger, session, tmp_path):
+    ledger.connection.execute("UPDATE experiments SET val_bpb = NULL, verdict = NULL")
+    ledger.event(session.id, "ended", "the base train.py fails (crash: <b>no</b>)")
+    page, text = both(ledger, ledger.update_session(session.id, state="ended", stop_reason="error"), tmp_path)
+    assert "**Nothing was measured.**" in text and "the base stands" not in text
+    assert "It ended with an error: the base train.py fails (crash: &lt;b&gt;no&lt;/b&gt;)" in page
+    assert "It ended with an error" not in both(ledger, ledger.update_session(session.id, stop_reason="deadline"), tmp_path)[1]
+
+
+def test_two_slots_make_a_night_no_longer(ledger, session, tmp_path):
+    add(ledger, session, 1, "discard", val_bpb=2.1, delta=0.1)
+    running = ledger.update_session(session.id, pid=1, slots=2, state="running")
+    ledger.connection.execute("UPDATE spans SET began = 0")
+    ended = ledger.update_session(running.id, state="ended", ended=7200.0)
+    _, text = both(ledger, ended, tmp_path)
+    assert "- time: **2 h**" in text and "| idle | 3 h 58 min | 99 % |" in text
+    assert "Times are of 2 slots together; on the clock it was 2 h." in text
+    found = night(ledger, ended, tmp_path)
+    assert side.FACTS["time"](found) == "2 h" and side.FACTS["experiments an hour"](found) == "0.5"
 
 
 def test_what_was_not_protected_is_said(ledger, session, tmp_path):

@@ -64,6 +64,11 @@ def test_experiments_are_filtered_and_sorted_by_links(pages: httpx.Client, asked
     assert numbers_of(pages.get(f"/s/calm/experiments{asked}").text) == expected
 
 
+def test_a_card_names_its_columns_without_the_arrow_of_the_sorting(pages: httpx.Client) -> None:
+    page = pages.get("/s/calm/experiments?sort=-n").text
+    assert ">n ↓</a>" in page and 'data-name="n"' in page and "n ↓\"" not in page
+
+
 def test_the_links_of_the_table_lead_where_they_say(pages: httpx.Client) -> None:
     links = Tags(pages.get("/s/calm/experiments").text).links()
     crash = next(link for link in links if "verdict=crash" in link)
