@@ -8,6 +8,12 @@ from autoresearch.ledger import Ledger
 
 NEAR = 0.01  # share by which constants may differ without making another program
 
+# What differs in the values of its constants at most.
+_ALIKE = """
+    SELECT n, verdict, delta, fingerprint, numbers FROM experiments
+    WHERE session_id = :session AND shape = :shape AND verdict IS NOT 'duplicate' ORDER BY n
+"""
+
 
 @dataclass(frozen=True)
 class Twin:
@@ -29,7 +35,7 @@ def find(ledger: Ledger, session_id: int, text: str) -> Twin | None:
     """The first twin of a text in a session; exact ones go before. Raises SyntaxError."""
     shape, numbers = source.outline(text)
     fingerprint = source.fingerprint_without_seed(text)
-    alike = ledger.alike(session_id, shape)
+    alike = ledger.query(_ALIKE, session=session_id, shape=shape)
     exact = next((row for row in alike if row["fingerprint"] == fingerprint), None)
     near = (row for row in alike if source.nearly(json.loads(row["numbers"]) or [], numbers, NEAR))
     row = exact or next(near, None)

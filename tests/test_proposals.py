@@ -79,6 +79,15 @@ def test_twins_are_sent_back(old: str, new: str, why: str | None, store: Ledger)
         assert refusal.verdict == "duplicate" and why.rstrip("; ") in refusal.reason
 
 
+def test_a_duplicate_is_not_named_as_the_twin(store: Ledger) -> None:
+    again, near = MEASURED.replace("0.04", "0.05"), MEASURED.replace("0.04", "0.0501")
+    store.add_experiment(1, 1, **described.by_text(again, MEASURED), verdict="duplicate")
+    assert proposals.refused(agents.Proposal(near, "an idea"), store, 1) is None
+    store.add_experiment(1, 2, **described.by_text(near, MEASURED), verdict="discard")
+    refusal = proposals.refused(agents.Proposal(again, "an idea"), store, 1)
+    assert refusal is not None and "experiment 2, all constants within 1 %" in refusal.reason
+
+
 def test_text_that_nobody_can_store_is_broken_and_the_next_one_counts(brief: Brief, store: Ledger) -> None:
     kinds: list[str] = []
     obtained = desk(Lines("x = '\ud800'", "x = 2\n"), store, kinds).obtain(brief)

@@ -29,12 +29,6 @@ TABLES: dict[type, str] = {
 BRIEFLY = ", ".join(field.name for field in fields(Experiment) if field.name not in ("text", "numbers"))
 
 
-_ALIKE = """
-    SELECT n, verdict, delta, fingerprint, numbers FROM experiments
-    WHERE session_id = :session AND shape = :shape AND verdict IS NOT 'duplicate' ORDER BY n
-"""
-
-
 class Ledger:
     """Open it with `Ledger.open`; use it as a context manager, or close it."""
 
@@ -152,13 +146,6 @@ class Ledger:
     def experiment(self, session_id: int, n: int) -> Experiment | None:
         """One experiment by its number, with its text."""
         return _only(self._rows(Experiment, "WHERE session_id = ? AND n = ?", session_id, n))
-
-    def alike(self, session_id: int, shape: str) -> list[sqlite3.Row]:
-        """Number, verdict, delta, fingerprint and constants (JSON) of those that differ in the constants' values at most.
-
-        Oldest first, without duplicates.
-        """
-        return self.query(_ALIKE, session=session_id, shape=shape)
 
     def unfinished(self, session_id: int) -> list[Experiment]:
         """The experiments that are not settled, oldest first, with their texts."""
