@@ -27,7 +27,7 @@ def written(path: Path, pieces: Iterable[str]) -> Path:
 
 
 def behind_links(path: Path) -> Path:
-    """Where a file is, or would be. Raises UserError for a device, a pipe or a folder, which a new file would replace."""
+    """Where a file is, or would be. Raises UserError for a device, a pipe or a folder: a new file would replace it."""
     if path.exists() and not path.is_file():
         raise UserError(f"{path} is not a file, and would be replaced by one: choose another name")
     return Path(os.path.realpath(path))

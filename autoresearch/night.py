@@ -74,9 +74,10 @@ def _total(session: Session, pairs: int) -> None:
     def watch(n: int, progress: Progress) -> None:
         reporter.progress(n, "total", progress)
 
-    card = session.upkeep.card(session.settings.gpu)
+    settings, card = session.settings, session.upkeep.card(session.settings.gpu)
     try:
-        found = total.measure_total(Again(store, row, session.workspace, session.settings, session.data, card, watch), pairs)
+        again = Again(store, row, session.workspace, settings, session.data, card, watch)
+        found = total.measure_total(again, pairs)
         kind, data = "total", asdict(found)
         words = f"{found.val.mean:+.4f} bits per byte, between {found.val.low:+.4f} and {found.val.high:+.4f}"
     except UserError as error:

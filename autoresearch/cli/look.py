@@ -51,7 +51,7 @@ def watch(tag: str = TAG) -> None:
 def log(
     tag: str = TAG,
     every: bool = typer.Option(False, "--all", help="Everything that was tried, not only what was kept."),
-    verdict: str = typer.Option(None, help="Only these: keep (without --all), discard, crash, invalid, duplicate, suspect."),
+    verdict: str = typer.Option(None, help="Only: keep (if not --all), discard, crash, invalid, duplicate, suspect."),
     since: str = typer.Option(None, help="From then on: 2h, 30m, yesterday, 2026-11-20, or an experiment's number."),
     by: str = typer.Option(None, help="Sums instead: by agent, model, category, program or decile."),
     as_json: bool = JSON,
@@ -88,7 +88,9 @@ def _none(only: str | None, since: str | None) -> str:
     when = f" since {since}" if since else ""
     if only is None:
         return f"nothing was tried{when or ' yet'}"
-    return f"nothing was kept{when or ' yet'}: --all shows what there is" if only == "keep" else f"no experiment{when} is {only}"
+    if only == "keep":
+        return f"nothing was kept{when or ' yet'}: --all shows what there is"
+    return f"no experiment{when} is {only}"
 
 
 @app.command(rich_help_panel=LOOK)

@@ -47,5 +47,5 @@ def again(tag: str | None) -> Iterator["Again"]:
         place = place_of(session)
         with held(place) as live:
             workspace = Workspace(place.root, place.config.train)
-            card = Card(place.slot.gpu)
-            yield Again(store, session, workspace, place.settings, place.data, card, lambda n, at: live.progress(n, "again", at))
+            card, settings, data = Card(place.slot.gpu), place.settings, place.data
+            yield Again(store, session, workspace, settings, data, card, lambda n, at: live.progress(n, "again", at))

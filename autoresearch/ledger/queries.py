@@ -90,7 +90,8 @@ _TOTAL = "SELECT data FROM events WHERE session_id = :session AND kind = 'total'
 
 _RUNNING = """
     SELECT n, purpose, seed, trials.started,
-           (SELECT count(*) - 1 FROM trials INDEXED BY trials_briefly WHERE session_id = :session AND outcome IS NULL) AS others
+           (SELECT count(*) - 1 FROM trials INDEXED BY trials_briefly
+            WHERE session_id = :session AND outcome IS NULL) AS others
     FROM trials JOIN experiments ON experiments.id = experiment_id
     WHERE trials.id = (
       SELECT min(id) FROM trials INDEXED BY trials_briefly WHERE session_id = :session AND outcome IS NULL
@@ -229,7 +230,7 @@ def _total(ledger: Ledger, session: Session) -> dict[str, Any] | None:
 
 
 def _running(ledger: Ledger, session: Session) -> dict[str, Any] | None:
-    """The trial that runs now, for longest if there are several: experiment, purpose, seed, since when, how many others."""
+    """The trial that runs now, for longest if there are several: of which experiment, since when, how many others."""
     rows = ledger.query(_RUNNING, session=session.id) if alive.is_alive(session) else []
     return dict(rows[0]) if rows else None
 

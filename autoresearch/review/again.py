@@ -41,9 +41,9 @@ class Again:
         return self.session.seed_of(purpose, k)
 
     def trial(self, experiment: Experiment, k: int, purpose: str = PURPOSE, text: str | None = None) -> Result:
-        """One trial on val and holdout, of the version or of another text in its stead; one that was disturbed is repeated.
+        """One trial on val and holdout, of the version or of another text in its stead.
 
-        Raises UserError without a score, and where the card is not free.
+        One that was disturbed is repeated. Raises UserError without a score, and where the card is not free.
         """
         text = self.workspace.read(known(experiment.sha)) if text is None else text
         for _ in range(TRIES):

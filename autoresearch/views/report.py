@@ -115,7 +115,8 @@ def _spent(night: Night) -> Iterator[Block]:
     rows = [[name, duration(seconds), evidence.percent(seconds / whole)] for name, seconds in named]
     yield Table(["", "time", "share"], rows, frozenset({"time", "share"}))
     if (slots := night.status["slots"]) > 1:
-        yield Words([f"Times are of {slots} slots together; on the clock it was {duration(night.status['seconds'])}."], "quiet")
+        clock = duration(night.status["seconds"])
+        yield Words([f"Times are of {slots} slots together; on the clock it was {clock}."], "quiet")
     cost, keeps = night.status["cost_usd"], len(night.keeps)
     each = f", {evidence.money(cost / keeps)} for each keep" if cost and keeps else ""
     yield Words([f"Money for model calls: {evidence.money(cost)}{each}."])

@@ -113,7 +113,8 @@ class _Writer:
         table = "<table>"
         if PROSE_SIDE in sides:
             table = '<table class="cards">'
-            sides = [f'{s} data-name="{escape(safe(name.rstrip(ARROWS)))}"' for s, name in zip(sides, block.head, strict=True)]
+            names = [escape(safe(name.rstrip(ARROWS))) for name in block.head]
+            sides = [f'{side} data-name="{name}"' for side, name in zip(sides, names, strict=True)]
         cells = ([f"<td{s}>{self.text(cell)}</td>" for s, cell in zip(sides, row, strict=True)] for row in block.rows)
         body = "\n".join(f"<tr>{''.join(row)}</tr>" for row in cells)
         return f'<div class="wide">{table}\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>'
