@@ -62,7 +62,9 @@ class Artefacts:
         bulk = [self.patch, self.trace, *self.folder.glob("trial-*.log"), *self.folder.glob("trial-*.npz")]
         freed = sum(512 * path.stat().st_blocks for path in bulk if path.exists())
         if freed:
-            self.dropped.write_text("Logs, trace, patch and scores by row went to make room on the disk (max_disk_gb).\n")
+            self.dropped.write_text(
+                "Logs, trace, patch and scores by row went to make room on the disk (max_disk_gb).\n"
+            )
         for path in bulk:
             path.unlink(missing_ok=True)
         return freed

@@ -170,4 +170,3 @@ class Brief:
 def _idea(idea: Idea) -> str:
     tried = f" (tried: {', '.join(idea.tried)})" if idea.tried else ""
     return f"- idea {idea.number}: {idea.text}{tried}"
-

@@ -138,7 +138,9 @@ def load(root: Path, flags: dict[str, Any]) -> Config:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise UsageError(f"setting {where!r}: {first['msg'].lower().removeprefix('value error, ')} ({FILE}, {PREFIX}* or flag)") from None
+        raise UsageError(
+            f"setting {where!r}: {first['msg'].lower().removeprefix('value error, ')} ({FILE}, {PREFIX}* or flag)"
+        ) from None
 
 
 def cache_folder() -> Path:

@@ -86,7 +86,9 @@ def _total(session: Session, pairs: int) -> None:
     reporter.event(kind, None, words, data)
 
 
-def take_out(row: ledger.Session, place: Place, store: Ledger, proposal: Proposal, by: str, reporter: Reporter) -> Experiment:
+def take_out(
+    row: ledger.Session, place: Place, store: Ledger, proposal: Proposal, by: str, reporter: Reporter
+) -> Experiment:
     """Measure and judge a version without some of the kept changes, as one more experiment of a session that is over."""
     workspace = Workspace(place.root, place.config.train)
     check_same(row, place)
@@ -234,4 +236,3 @@ def _new_tag(store: Ledger, workspace: Workspace) -> str:
     tags = [day, *(f"{day}-{k}" for k in range(2, 1000))]
     taken = {*workspace.tags(), *(session.tag for session in store.sessions())}
     return next(tag for tag in tags if tag not in taken)
-

@@ -45,7 +45,11 @@ def _other_speed(incumbent: Sequence[Trial], since: Sequence[Trial]) -> bool:
     """Whether one version made far more or fewer steps than in its trial before, on a machine where that is unusual."""
     usual = _changes(incumbent)
     versions = {trial.experiment_id for trial in since}
-    now = [change for version in versions for change in _changes([trial for trial in since if trial.experiment_id == version])]
+    now = [
+        change
+        for version in versions
+        for change in _changes([trial for trial in since if trial.experiment_id == version])
+    ]
     return bool(usual and now) and max(now) > max(SPEED, USUAL * median(usual))
 
 

@@ -157,4 +157,3 @@ def spare(cores: Sequence[tuple[int, ...] | None]) -> tuple[int, ...]:
         return ()
     taken = {core for some in cores for core in some or ()}
     return tuple(sorted(os.sched_getaffinity(0) - taken))
-

@@ -154,9 +154,7 @@ def by_speed(measured: Shape, tokens_per_second: float, seconds: float, card: Ca
     """What to train in a budget of `seconds` on a card that trains `measured` with that speed."""
     flop = 6 * OVERHEAD * measured.computing(card.vocab_size) * tokens_per_second * seconds
     parameters = PARAMETERS * (flop / COMPUTE) ** GROWTH
-    distance = {
-        shape: abs(math.log(Shape(*shape, 1, 1).computing(card.vocab_size) / parameters)) for shape in SHAPES
-    }
+    distance = {shape: abs(math.log(Shape(*shape, 1, 1).computing(card.vocab_size) / parameters)) for shape in SHAPES}
     depth, dim = min(SHAPES, key=lambda shape: distance[shape])
     tokens = flop / (6 * OVERHEAD * parameters)
     batch = min(BATCH * (tokens / TOKENS) ** BATCH_GROWTH, tokens / FEWEST_STEPS)

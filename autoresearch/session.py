@@ -58,7 +58,9 @@ class Session:
     base: str  # text of experiment 0
     identity: dict[str, Any]  # what trials are measured on, now
     replicates: int = 3
-    reserve: Callable[[], float] = lambda: 0.0  # seconds of the session's time that are kept for what comes after the loop
+    reserve: Callable[[], float] = lambda: (
+        0.0
+    )  # seconds of the session's time that are kept for what comes after the loop
     constraints: Constraints = field(default_factory=Constraints)
     limits: Limits = field(default_factory=Limits)
     reporter: Reporter = field(default_factory=Reporter)
@@ -190,9 +192,7 @@ class Session:
         else:
             parent = known(self.ledger.experiment(self.row.id, known(experiment.parent)))
             message = described.proposed(experiment)
-            sha = self.workspace.commit(
-                self.row.tag, experiment.n, known(experiment.text), known(parent.sha), message
-            )
+            sha = self.workspace.commit(self.row.tag, experiment.n, known(experiment.text), known(parent.sha), message)
         state = "measured" if experiment.verdict else "committed"
         return self._advance(experiment, state, sha=sha, blob=self.workspace.blob(sha))
 

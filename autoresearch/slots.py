@@ -75,7 +75,9 @@ def cpu(threads: int, number: int = 0) -> Slot:
     cores = tuple(usable[max(0, end - threads) : max(0, end)])
     if number and len(cores) < threads:
         most = len(usable) // threads
-        raise UsageError(f"there is no slot {number}: {len(usable)} cores are enough for {most} slots of {threads}, from 0 on")
+        raise UsageError(
+            f"there is no slot {number}: {len(usable)} cores are enough for {most} slots of {threads}, from 0 on"
+        )
     alone = len(usable) <= threads
     return Slot("cpu-" + "-".join(map(str, cores)), "cpu", cores=None if alone else cores)
 
@@ -98,5 +100,7 @@ def _lock(name: str, slot: Slot, folder: Path) -> filelock.BaseFileLock:
     except filelock.Timeout:
         raise Blocker(f"another autoresearch measures on {slot.name}: stop it, or wait for it") from None
     except OSError as error:
-        raise Blocker(f"{folder} cannot be used ({error.strerror}): set AUTORESEARCH_CACHE to a folder of yours") from None
+        raise Blocker(
+            f"{folder} cannot be used ({error.strerror}): set AUTORESEARCH_CACHE to a folder of yours"
+        ) from None
     return lock

@@ -21,9 +21,22 @@ class Steering:
     """
 
     def __init__(
-        self, row: Session, store: Ledger, limits: Limits, reserve: Callable[[], float], baton: Baton, tell: Callable[..., Any]
+        self,
+        row: Session,
+        store: Ledger,
+        limits: Limits,
+        reserve: Callable[[], float],
+        baton: Baton,
+        tell: Callable[..., Any],
     ) -> None:
-        self.row, self.ledger, self.limits, self.reserve, self.baton, self.tell = row, store, limits, reserve, baton, tell
+        self.row, self.ledger, self.limits, self.reserve, self.baton, self.tell = (
+            row,
+            store,
+            limits,
+            reserve,
+            baton,
+            tell,
+        )
         self.busy = 0
         self.ending: str | None = None
 

@@ -40,7 +40,9 @@ class Upkeep:
     def begin(self) -> None:
         """Put back what is gone, then copy the ledger. Raises UserError where it is damaged."""
         if found := self.recovery.experiments():
-            self.tell("recovered", None, f"the ledger did not know experiments {_several(found)}: read from runs/ and git")
+            self.tell(
+                "recovered", None, f"the ledger did not know experiments {_several(found)}: read from runs/ and git"
+            )
         self._put_back()
         back_up(self.ledger)
         self.export()  # a kill may have come between a verdict and its line
@@ -86,7 +88,11 @@ class Upkeep:
 
     def _put_back(self) -> None:
         if found := self.recovery.references():
-            self.tell("recovered", None, f"references {_several(found)} under refs/autoresearch/{self.row.tag}/ were gone: put back")
+            self.tell(
+                "recovered",
+                None,
+                f"references {_several(found)} under refs/autoresearch/{self.row.tag}/ were gone: put back",
+            )
 
 
 def _several(names: list[str] | list[int]) -> str:

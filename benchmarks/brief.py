@@ -23,11 +23,17 @@ CATEGORIES = ["architecture", "optimiser", "schedule", "numerics", "regularisati
 VERDICTS = ["discard"] * 15 + ["keep", "crash", "crash", "duplicate", "invalid"]
 
 
-def fill(ledger: Ledger, session: int, versions: list[dict[str, Any]], first: int, last: int, rng: random.Random) -> None:
+def fill(
+    ledger: Ledger, session: int, versions: list[dict[str, Any]], first: int, last: int, rng: random.Random
+) -> None:
     """Experiments of all kinds."""
     for n in range(first, last):
         verdict = rng.choice(VERDICTS) if n else "keep"
-        about = {"hypothesis": "It may suit the budget better. " * 4, "category": rng.choice(CATEGORIES), "agent": "claude"}
+        about = {
+            "hypothesis": "It may suit the budget better. " * 4,
+            "category": rng.choice(CATEGORIES),
+            "agent": "claude",
+        }
         score = {"delta": rng.gauss(0.002, 0.004), "sigma": 0.004, "predicted": -0.002, "near_miss": rng.random() < 0.1}
         known = {**rng.choice(versions), **about, **(score if verdict in ("keep", "discard") else {})}
         ledger.add_experiment(session, n, verdict=verdict, state="settled", mode="climb", **known)
@@ -52,13 +58,17 @@ def main() -> None:
                 began = time.perf_counter()
                 incumbent = max(past.n for past in history if past.verdict == "keep")
                 direction = search.direction(history, incumbent)
-                brief = Brief(count, 0, program, text, incumbent, 2.1, 0.004, history, direction=direction, agent="claude")
+                brief = Brief(
+                    count, 0, program, text, incumbent, 2.1, 0.004, history, direction=direction, agent="claude"
+                )
                 whole = brief.render()
                 took.append(time.perf_counter() - began)
             render = min(took)
             stable = sum(map(tokens, brief.stable))
             share = stable / (stable + tokens(brief.changing()))
-            print(f"| {count} | {len(whole.encode())} | {tokens(whole)} | {share:.0%} | {1000 * read:.1f} ms | {1000 * render:.1f} ms |")
+            print(
+                f"| {count} | {len(whole.encode())} | {tokens(whole)} | {share:.0%} | {1000 * read:.1f} ms | {1000 * render:.1f} ms |"
+            )
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from autoresearch.measure.machine import GpuMeter
 from autoresearch.measure.settings import Settings
 from autoresearch.measure.trial import measure
 
-PROBE = '''
+PROBE = """
 import ctypes
 import torch
 
@@ -36,7 +36,7 @@ def train(trial):
 def load(state, config, device):
     logits = state["logits"].to(device)
     return lambda tokens: logits.expand(*tokens.shape, -1)
-'''
+"""
 
 
 def main() -> None:
@@ -50,19 +50,27 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         text = f"files:{sysconfig.get_path('purelib')}/torch/**/*.py"
         data = Dataset.open(prepare.prepare(text, 256, None, device, cache=Path(folder), progress=False))
-        print(f"machine: {machine.gpu_name(gpu) or machine.cpu_name()}, driver {machine.driver()}, torch {machine.version('torch')}")
+        print(
+            f"machine: {machine.gpu_name(gpu) or machine.cpu_name()}, driver {machine.driver()}, torch {machine.version('torch')}"
+        )
         held, library = sorted((data.root / "held").iterdir()), data.readable_library()
         found = attack.inspect(held, library=library, gpu=gpu is not None, known=data.weaknesses)
         print(found, *found.weaknesses, sep="\n")
-        settings = Settings(Budget.parse(steps), device, gpu=gpu, eval_rows=rows, eval_batch=batch, caches=Path(folder) / "c")
+        settings = Settings(
+            Budget.parse(steps), device, gpu=gpu, eval_rows=rows, eval_batch=batch, caches=Path(folder) / "c"
+        )
         base = plan.fitted(Path(__file__).resolve().parents[1].joinpath("train.py").read_text(), device)
         before = meter.used_mb()
         for name, version in (("probe", PROBE), ("train.py, cold cache", base), ("train.py, warm cache", base)):
             result = measure(version, 1, settings, data, keep_caches=name.endswith("cold cache"))
             tokens = min(rows, len(data.rows("val"))) * data.seq_len / 1e6
             print(f"\n{name}: {result.outcome} {result.reason} {result.reported}")
-            print(f"setup {result.setup_seconds:.1f} s; claim and audit of {tokens:.1f}M tokens {result.score_seconds:.1f} s; audit {result.audit}")
-            print(f"card: {before} MB before, {result.peak_vram_mb} MB at most, {meter.used_mb()} MB after; layers {result.layers}")
+            print(
+                f"setup {result.setup_seconds:.1f} s; claim and audit of {tokens:.1f}M tokens {result.score_seconds:.1f} s; audit {result.audit}"
+            )
+            print(
+                f"card: {before} MB before, {result.peak_vram_mb} MB at most, {meter.used_mb()} MB after; layers {result.layers}"
+            )
             if result.outcome != "ok":
                 print(result.log[-3000:])
 

@@ -45,7 +45,12 @@ def settings(device: str, budget: str, cache: Path) -> Settings:
     cards = machine.gpus() if device == "cuda" else []
     rows, batch = (10240, 16) if device == "cuda" else (128, 32)
     return Settings(
-        Budget.parse(budget), device, gpu=cards[0] if cards else None, eval_rows=rows, eval_batch=batch, caches=cache / "c"
+        Budget.parse(budget),
+        device,
+        gpu=cards[0] if cards else None,
+        eval_rows=rows,
+        eval_batch=batch,
+        caches=cache / "c",
     )
 
 
@@ -61,7 +66,6 @@ def row(name: str, result: Result, gpu: str | None) -> str:
     times = " | ".join(f"{each:.1f}" for each in seconds)
     steps = result.reported.get("step", 0)
     return f"| {name} | {score} | {times} | {steps:.0f} | {tokens / 1e6:.1f} | {share} | {vram} | {d_rms} |"
-
 
 
 def main() -> None:
@@ -82,7 +86,9 @@ def main() -> None:
         base = plan.fitted(Path(__file__).resolve().parents[1].joinpath("train.py").read_text(), options.device)
         lr = {c.name: c.value for c in source.constants(base)}["MATRIX_LR"]
         versions = {"crippled": source.with_constants(base, {"MATRIX_LR": lr * CRIPPLED}), "base": base}
-        print("| version, seed | val_bpb | setup s | train s | score s | total s | steps | M tokens | mfu % | MB | d_rms |")
+        print(
+            "| version, seed | val_bpb | setup s | train s | score s | total s | steps | M tokens | mfu % | MB | d_rms |"
+        )
         print("|---|---|---|---|---|---|---|---|---|---|---|")
         scores: dict[str, list[float]] = {}
         for name, text in versions.items():

@@ -16,7 +16,7 @@ import numpy as np
 from autoresearch import plan, source, start
 from autoresearch.measure.trial import measure
 
-ZOO = '''
+ZOO = """
 import copy
 import torch
 import torch.nn.functional as F
@@ -100,7 +100,7 @@ def load(state, config, device):
     model = Net(config["vocab_size"])
     model.load_state_dict(state)
     return model.to(device).eval()
-'''
+"""
 KINDS = ("conv", "gru", "tied", "adapt", "ensemble")
 
 
@@ -143,10 +143,14 @@ def main() -> None:
                 (abs(result.audit["d_mean"]), result.audit["d_rms"])
             )
     print("\noutcomes:", dict(outcomes))
-    print("\n| computed in | trials | abs(d_mean) median | largest | d_rms median | largest |\n|---|---|---|---|---|---|")
+    print(
+        "\n| computed in | trials | abs(d_mean) median | largest | d_rms median | largest |\n|---|---|---|---|---|---|"
+    )
     for name, pairs in found.items():
         mean, rms = np.array(pairs).T
-        print(f"| {name} | {len(pairs)} | {np.median(mean):.1e} | {mean.max():.1e} | {np.median(rms):.1e} | {rms.max():.1e} |")
+        print(
+            f"| {name} | {len(pairs)} | {np.median(mean):.1e} | {mean.max():.1e} | {np.median(rms):.1e} | {rms.max():.1e} |"
+        )
 
 
 if __name__ == "__main__":

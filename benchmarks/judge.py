@@ -144,7 +144,9 @@ class Night:
         candidate = [self.machine.trial(self.truth + effect)]
         self.lowest = min(self.lowest, candidate[0].score)
         while (decision := self._decide(candidate)).action in ("run_again", "compare"):
-            target, truth = (self.incumbent, self.truth) if decision.action == "compare" else (candidate, self.truth + effect)
+            target, truth = (
+                (self.incumbent, self.truth) if decision.action == "compare" else (candidate, self.truth + effect)
+            )
             target.append(self.machine.trial(truth))
         self.experiments += 1
         self.past.append((decision.delta / self._noise().sigma, decision.p_gain))
@@ -216,7 +218,9 @@ def nights(rule: str, world: World, count: int, trials: int) -> list[Night]:
 
 
 def worlds(options: argparse.Namespace) -> None:
-    print("| world | rule | true gain | of greedy's | keeps | without effect | share | experiments | lowest score off by | total off by |")
+    print(
+        "| world | rule | true gain | of greedy's | keeps | without effect | share | experiments | lowest score off by | total off by |"
+    )
     print("|---|---|---|---|---|---|---|---|---|---|")
     for name, world in WORLDS.items():
         greedy = None
@@ -245,12 +249,16 @@ def planted(options: argparse.Namespace) -> None:
 def null(options: argparse.Namespace) -> None:
     found = nights("default", WORLDS["nothing works"], options.nights, options.trials)
     keeps = [len(night.effects) for night in found]
-    print(f"\n{len(keeps)} nights in which nothing works: {fmean(keeps):.3f} ± {stdev(keeps) / math.sqrt(len(keeps)):.3f} keeps a night")
+    print(
+        f"\n{len(keeps)} nights in which nothing works: {fmean(keeps):.3f} ± {stdev(keeps) / math.sqrt(len(keeps)):.3f} keeps a night"
+    )
 
 
 def total(options: argparse.Namespace) -> None:
     s = Summary.of(nights("default", WORLDS["10 % good"], options.nights, options.trials))
-    print(f"\n{options.nights} nights with 10 % good ideas: the total is off by {s.total:+.3f} ± {s.error:.3f} sigma, the lowest score by {s.minimum:+.2f}")
+    print(
+        f"\n{options.nights} nights with 10 % good ideas: the total is off by {s.total:+.3f} ± {s.error:.3f} sigma, the lowest score by {s.minimum:+.2f}"
+    )
 
 
 def campaign(options: argparse.Namespace) -> None:
@@ -260,8 +268,12 @@ def campaign(options: argparse.Namespace) -> None:
     same = [float(row["val_bpb"]) for row in rows if row["val_bpb"] and re.match(r"best64[ _]rep\d+", row["message"])]
     mean, sigma = fmean(same), stdev(same)
     world = World(harmful=0.0, scores=tuple((score - mean) / sigma for score in same))
-    print(f"\n{len(same)} runs of one configuration: mean {mean:.6f}, sigma {sigma:.6f}; the better change: {BETTER / sigma:+.2f} sigma")
-    print("\n| rule | the better change is found | keeps without effect | lowest score off by | total off by |\n|---|---|---|---|---|")
+    print(
+        f"\n{len(same)} runs of one configuration: mean {mean:.6f}, sigma {sigma:.6f}; the better change: {BETTER / sigma:+.2f} sigma"
+    )
+    print(
+        "\n| rule | the better change is found | keeps without effect | lowest score off by | total off by |\n|---|---|---|---|---|"
+    )
     for rule in RULES:
         found = []
         for seed in range(options.nights):
@@ -269,7 +281,9 @@ def campaign(options: argparse.Namespace) -> None:
             plan[20 + seed % 30] = BETTER / sigma
             found.append(Night(rule, world, seed, options.trials).run(plan))
         s, share = Summary.of(found), fmean(any(effect < 0 for effect in night.effects) for night in found)
-        print(f"| {rule} | {share:.0%} | {s.empty:.2f} | {s.minimum:+.2f} | {s.total:+.3f} ± {s.error:.3f} |", flush=True)
+        print(
+            f"| {rule} | {share:.0%} | {s.empty:.2f} | {s.minimum:+.2f} | {s.total:+.3f} ± {s.error:.3f} |", flush=True
+        )
     if options.plot:
         plot_campaign(options.plot, same)
 
@@ -279,7 +293,9 @@ def plot_campaign(path: Path, same: list[float]) -> None:
     pyplot = plotter()
     runs = same[:2000]
     figure, axes = pyplot.subplots(figsize=(6, 3.4))
-    axes.plot(range(0, len(runs), 8), runs[::8], ".", color="#aaaaaa", markersize=2, label="one run of the same configuration")
+    axes.plot(
+        range(0, len(runs), 8), runs[::8], ".", color="#aaaaaa", markersize=2, label="one run of the same configuration"
+    )
     axes.plot([min(runs[: k + 1]) for k in range(len(runs))], color="#d9822b", label="lowest so far: greedy's bar")
     axes.plot([fmean(runs[: k + 1]) for k in range(len(runs))], color="#2a6fdb", label="mean so far: our bar")
     axes.axhline(fmean(same) + BETTER, color="#2b8a3e", linestyle="--", label="mean of the better change")
@@ -293,14 +309,19 @@ def frontier(options: argparse.Namespace) -> None:
     chosen = judge.RULES["default"]
     assert chosen is not None
     points = {}
-    print("\n| certain | true gain, 10 % good | of greedy's | share without effect | keeps of a night in which nothing works |\n|---|---|---|---|---|")
+    print(
+        "\n| certain | true gain, 10 % good | of greedy's | share without effect | keeps of a night in which nothing works |\n|---|---|---|---|---|"
+    )
     greedy = Summary.of(nights("greedy", WORLDS["10 % good"], options.nights, options.trials))
     for certain in FRONTIER:
         judge.RULES["default"] = Rule(chosen.promising, chosen.futile, certain, chosen.least, chosen.most)
         s = Summary.of(nights("default", WORLDS["10 % good"], options.nights, options.trials))
         nothing = Summary.of(nights("default", WORLDS["nothing works"], options.nights, options.trials))
         points[certain] = (s.share, s.gain / greedy.gain)
-        print(f"| {certain} | {s.gain:.2f} | {s.gain / greedy.gain:.0%} | {s.share:.0%} | {nothing.keeps:.2f} |", flush=True)
+        print(
+            f"| {certain} | {s.gain:.2f} | {s.gain / greedy.gain:.0%} | {s.share:.0%} | {nothing.keeps:.2f} |",
+            flush=True,
+        )
     judge.RULES["default"] = chosen
     if options.plot:
         others = {rule: Summary.of(nights(rule, WORLDS["10 % good"], options.nights, options.trials)) for rule in RULES}
@@ -310,7 +331,9 @@ def frontier(options: argparse.Namespace) -> None:
 def plot(path: Path, points: dict[float, tuple[float, float]], others: dict[str, tuple[float, float]]) -> None:
     pyplot = plotter()
     figure, axes = pyplot.subplots(figsize=(6, 3.6))
-    axes.plot(*zip(*points.values(), strict=True), "-o", color="#2a6fdb", markersize=4, label="default rule, by threshold")
+    axes.plot(
+        *zip(*points.values(), strict=True), "-o", color="#2a6fdb", markersize=4, label="default rule, by threshold"
+    )
     for certain, point in points.items():
         axes.annotate(f"{certain:g}", point, textcoords="offset points", xytext=(4, -11), fontsize=7, color="#2a6fdb")
     for rule, point in others.items():

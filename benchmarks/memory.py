@@ -57,7 +57,9 @@ class Walker:
     def propose(self, brief: Brief) -> Proposal:
         value = 1 / (brief.n + 3)
         text = re.sub(r"^WARMDOWN = [\d.e-]+", f"WARMDOWN = {value:.12f}", brief.source, count=1, flags=re.MULTILINE)
-        return Proposal(text, f"a warm-down of {value:.6f}", "schedule", trace=[{"kind": "rationale", "text": "why not"}])
+        return Proposal(
+            text, f"a warm-down of {value:.6f}", "schedule", trace=[{"kind": "rationale", "text": "why not"}]
+        )
 
 
 def instant(text: str, seed: int, *_: object, loses_above: float | None, **__: object) -> Result:
@@ -109,7 +111,9 @@ def repository(root: Path) -> Path:
     return root
 
 
-def session(root: Path, store: Ledger, most: int, reporter: Reporter, measure: Callable[..., Result] = instant) -> Session:
+def session(
+    root: Path, store: Ledger, most: int, reporter: Reporter, measure: Callable[..., Result] = instant
+) -> Session:
     """A session whose trials are measured by a function."""
     workspace = Workspace(root)
     row = store.create_session("t", "autoresearch/t", workspace.head(), "walker", "default", {"budget": "5m"}, {}, 5)

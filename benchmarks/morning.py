@@ -40,11 +40,15 @@ def curve(rng: random.Random) -> list[dict[str, float]]:
     return [{"step": k, "loss": 3.2 + 4 / k**0.5 + rng.gauss(0, 0.02), "seconds": 0.3 * k} for k in steps]
 
 
-def add_trials(ledger: Ledger, session: Session, id: int, purposes: list[str], score: float, rng: random.Random) -> None:
+def add_trials(
+    ledger: Ledger, session: Session, id: int, purposes: list[str], score: float, rng: random.Random
+) -> None:
     """Trials that all went well, a little apart in their scores."""
     for purpose in purposes:
         trial = ledger.start_trial(session.id, id, purpose, rng.getrandbits(31), "b" * 40)
-        result = Result("ok", rng.gauss(score, SIGMA), setup_seconds=20.0, train_seconds=300.0, score_seconds=9.0, grade="STRONG")
+        result = Result(
+            "ok", rng.gauss(score, SIGMA), setup_seconds=20.0, train_seconds=300.0, score_seconds=9.0, grade="STRONG"
+        )
         result.peak_vram_mb, result.curve = rng.gauss(45_000, 500), curve(rng)
         result.layers = {"ns": ["pid", "mnt", "net", "ipc"], "landlock": 7, "seccomp": True, "caps": 0, "uid": None}
         result.reported = {"num_params": 5e7, "tokens_per_step": 2.0**19, "step": 1000.0, "loss": 3.3}
@@ -75,7 +79,9 @@ def fill(ledger: Ledger, session: Session, runs: Path, count: int) -> None:
             add_trials(ledger, session, incumbent, ["sentinel"], 1.0, rng)
         if verdict == "keep":
             incumbent = row.id
-            ledger.event(session.id, "review", "accepted", n=n, data={"accepted": True, "note": "reads well", "by": "me"})
+            ledger.event(
+                session.id, "review", "accepted", n=n, data={"accepted": True, "note": "reads well", "by": "me"}
+            )
         trace = [{"kind": "brief", "text": base}, {"kind": "rationale", "text": "because"}]
         Artefacts(runs / session.tag / str(n)).write_proposal(patch, trace)
         ledger.add_call(session.id, n=n, model="claude-opus-5-5", cost_usd=0.11, seconds=40.0)
@@ -119,12 +125,17 @@ def main() -> None:
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for command in (["init", "-q"], ["-c", "user.name=b", "-c", "user.email=b@b", "commit", "-q", "--allow-empty", "-m", "base"]):
+        for command in (
+            ["init", "-q"],
+            ["-c", "user.name=b", "-c", "user.email=b@b", "commit", "-q", "--allow-empty", "-m", "base"],
+        ):
             subprocess.run(["git", *command], cwd=folder, check=True)
         path = folder / "runs" / "ledger.db"
         with Ledger.open(path) as ledger:
             ledger.connection.execute("PRAGMA synchronous = OFF")
-            row = ledger.create_session("t", "autoresearch/t", "b" * 40, "claude", "default", {"budget": "300s"}, {"gpu": "H100"}, 0)
+            row = ledger.create_session(
+                "t", "autoresearch/t", "b" * 40, "claude", "default", {"budget": "300s"}, {"gpu": "H100"}, 0
+            )
             ledger.update_session(row.id, pid=os.getpid(), grade="STRONG")
             fill(ledger, row, folder / "runs", count)
             ledger.update_session(row.id, state="ended", stop_reason="deadline")
@@ -133,7 +144,10 @@ def main() -> None:
         for command in COMMANDS:
             seconds, cpu, memory = zip(*(measured(folder, command) for _ in range(TIMES)), strict=True)
             middle = statistics.median
-            print(f"| `{command}` | {middle(seconds):.2f} | {middle(cpu):.2f} | {max(seconds):.2f} | {max(memory):.0f} |", flush=True)
+            print(
+                f"| `{command}` | {middle(seconds):.2f} | {middle(cpu):.2f} | {max(seconds):.2f} | {max(memory):.0f} |",
+                flush=True,
+            )
         fetched(folder)
 
 

@@ -87,7 +87,11 @@ def night(kind: str, folder: Path) -> None:
     prepared(kind, folder)
     program = [sys.executable, "-P", "-m", "autoresearch"]
     root = folder / "repository"
-    subprocess.run([*program, "run", "--agent", f"scripted:{folder / 'script'}", "--tag", kind, "--budget", BUDGET], cwd=root, check=True)
+    subprocess.run(
+        [*program, "run", "--agent", f"scripted:{folder / 'script'}", "--tag", kind, "--budget", BUDGET],
+        cwd=root,
+        check=True,
+    )
     subprocess.run([*program, "log", "--all"], cwd=root, check=True)
 
 

@@ -52,7 +52,7 @@ def attention():
 
 fa3 = SimpleNamespace(flash_attn_func=attention())
 '''
-DRIVER = '''
+DRIVER = """
 
 def build(vocab_size, seq_len, device):
     dim = -(-DEPTH * ASPECT_RATIO // HEAD_DIM) * HEAD_DIM
@@ -132,7 +132,7 @@ def load(state, config, device):
             return model(tokens)
 
     return logits
-'''
+"""
 
 
 def version(folder: Path, device: str, constants: dict[str, int | float]) -> str:

@@ -1,6 +1,6 @@
 """What a trial costs outside its budget, by part; what git, ledger and judge cost beside it; how soon its end is an end.
 
-    python benchmarks/overhead.py [--trials 3]
+python benchmarks/overhead.py [--trials 3]
 """
 
 import argparse
@@ -22,7 +22,7 @@ from autoresearch.measure.result import Result
 from autoresearch.measure.trial import measure
 from autoresearch.workspace import Workspace
 
-NUMPY = '''
+NUMPY = """
 import numpy as np
 
 def train(trial):
@@ -31,7 +31,7 @@ def train(trial):
 
 def load(state, config, device):
     return lambda tokens: np.broadcast_to(state["logits"], (*tokens.shape, len(state["logits"])))
-'''
+"""
 
 
 CHILDREN = """
@@ -147,7 +147,9 @@ def main() -> None:
         rows |= {f"{name} | {part}": seconds for part, seconds in parts(results).items()}
     rows |= {f"session | {part}": seconds for part, seconds in bookkeeping().items()}
     for off, name in (("", "all layers"), ("ns", "no namespaces")):
-        rows[f"program killed | until its cell is gone, {name}, longest of 20"] = max(until_gone(off) for _ in range(20))
+        rows[f"program killed | until its cell is gone, {name}, longest of 20"] = max(
+            until_gone(off) for _ in range(20)
+        )
     print("| of | part | seconds |\n|---|---|---|")
     for name, seconds in rows.items():
         print(f"| {name} | {seconds:.4f} |")

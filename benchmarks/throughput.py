@@ -195,7 +195,10 @@ def loops(text: str, name: str, data: Dataset, settings: Settings, agent: Slow, 
         cells = " | ".join(f"{value:.2f}" for value in (*each, rest, between))
         ideal = both.an_hour * settings.budget.amount / 3600
         waits = both.waited / both.seconds
-        print(f"| {name} | {loop} | {len(both.results)} | {both.an_hour:.0f} | {ideal:.0%} | {waits:.1%} | {cells} |", flush=True)
+        print(
+            f"| {name} | {loop} | {len(both.results)} | {both.an_hour:.0f} | {ideal:.0%} | {waits:.1%} | {cells} |",
+            flush=True,
+        )
 
 
 def slots(data: Dataset, settings: Settings, agent: Slow, experiments: int) -> None:
@@ -208,7 +211,10 @@ def slots(data: Dataset, settings: Settings, agent: Slow, experiments: int) -> N
             stretch = searching.go_on(experiments * count)
         one = one or stretch.an_hour
         waits = stretch.waited / stretch.seconds / count
-        print(f"| {count} | {len(stretch.results)} | {stretch.an_hour:.0f} | {stretch.an_hour / one / count:.0%} | {waits:.1%} |", flush=True)
+        print(
+            f"| {count} | {len(stretch.results)} | {stretch.an_hour:.0f} | {stretch.an_hour / one / count:.0%} | {waits:.1%} |",
+            flush=True,
+        )
 
 
 def main() -> None:
@@ -220,7 +226,9 @@ def main() -> None:
     options = parser.parse_args()
     place = start.place({"device": "cpu", "budget": options.train}, start.repository())
     if options.only != "slots":
-        print("| train.py | loop | trials | an hour | of the ideal | waits for the agent | setup, s | train | score | rest of the trial | between two |")
+        print(
+            "| train.py | loop | trials | an hour | of the ideal | waits for the agent | setup, s | train | score | rest of the trial | between two |"
+        )
         print("|---|---|---|---|---|---|---|---|---|---|---|")
         own = probing.unmeasured((place.root / "train.py").read_text(), place)
         for name, text in (("numpy, waiting", WAITING), ("the repository's", own)):

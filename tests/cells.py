@@ -13,7 +13,9 @@ ROOT = Path(__file__).resolve().parents[1]
 WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 CORE = sorted(os.sched_getaffinity(0))[WORKER % len(os.sched_getaffinity(0))]  # or the trials of all would share one
 NO_NAMESPACES = frozenset({"ns"})
-PATIENCE = 20.0  # s: ends are seen in a tenth of a second, but not beside a busy suite; none of the sleepers ends so soon
+PATIENCE = (
+    20.0  # s: ends are seen in a tenth of a second, but not beside a busy suite; none of the sleepers ends so soon
+)
 
 
 def spec(code: str, *arguments: str, **options: Any) -> CellSpec:

@@ -88,7 +88,25 @@ def bytes_data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 def write_corpus(folder: Path) -> None:
     """Sixty stories of made-up sentences."""
-    words = ["the", "quick", "brown", "fox", "jumps", "over", "a", "lazy", "dog", "while", "seven", "wise", "owls", "watch", "from", "old", "trees"]
+    words = [
+        "the",
+        "quick",
+        "brown",
+        "fox",
+        "jumps",
+        "over",
+        "a",
+        "lazy",
+        "dog",
+        "while",
+        "seven",
+        "wise",
+        "owls",
+        "watch",
+        "from",
+        "old",
+        "trees",
+    ]
     for k in range(60):
         lines = [" ".join(words[(k * i + j * j) % len(words)] for j in range(12)) for i in range(20)]
         (folder / f"{k}.txt").write_text(f"story {k}\n" + ".\n".join(lines))

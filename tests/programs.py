@@ -18,9 +18,7 @@ from autoresearch.ledger import Ledger, Session, Trial
 PATIENCE = 60.0  # s: machines that run tests are busy
 
 
-def autoresearch(
-    folder: Path, *arguments: str, env: dict[str, str] | None = None
-) -> subprocess.CompletedProcess[str]:
+def autoresearch(folder: Path, *arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "autoresearch", *arguments]
     return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=120)
 
@@ -57,7 +55,9 @@ class Night:
 
     def until_trial(self, n: int) -> None:
         """Wait until a trial of experiment n trains."""
-        wait(lambda: self.process.poll() is not None or any(t.outcome is None for t in self.trials(n)), f"a trial of {n}")
+        wait(
+            lambda: self.process.poll() is not None or any(t.outcome is None for t in self.trials(n)), f"a trial of {n}"
+        )
         assert self.process.poll() is None, self.end()
         wait(lambda: len(self.children()) > 1, "its cell")
 

@@ -10,7 +10,9 @@ PAGE = Path(__file__).resolve().parents[1] / "docs" / "json.md"
 def documented(command: str) -> set[str]:
     """The keys in the first column of a command's table."""
     section = PAGE.read_text().split(f"\n## {command}\n")[1].split("\n## ")[0]
-    return {key for cell in re.findall(r"^\| (`[^|]+`) \|", section, re.MULTILINE) for key in re.findall(r"`([^`]+)`", cell)}
+    return {
+        key for cell in re.findall(r"^\| (`[^|]+`) \|", section, re.MULTILINE) for key in re.findall(r"`([^`]+)`", cell)
+    }
 
 
 def as_documented(command: str, value: Any) -> bool:

@@ -64,7 +64,9 @@ def _sit_down() -> None:
 
 
 @contextmanager
-def terminal(folder: Path, *arguments: str, env: dict[str, str], columns: int = 80, rows: int = 24) -> Iterator[Terminal]:
+def terminal(
+    folder: Path, *arguments: str, env: dict[str, str], columns: int = 80, rows: int = 24
+) -> Iterator[Terminal]:
     """`autoresearch ARGUMENTS` in a terminal; killed at the end if it still runs."""
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))

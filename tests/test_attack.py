@@ -18,9 +18,7 @@ from autoresearch.measure.cell import Cell
 
 def test_layers_are_reported_and_graded() -> None:
     with Cell.start(spec("import time; time.sleep(9)")) as cell:
-        assert {"landlock", "seccomp", "nnp", "caps", "ns", "uid", "shm", "rlimits", "reaper"} <= set(
-            cell.layers
-        )
+        assert {"landlock", "seccomp", "nnp", "caps", "ns", "uid", "shm", "rlimits", "reaper"} <= set(cell.layers)
         assert cell.grade == ("WEAK" if cell.weaknesses else "STRONG")
 
 
@@ -69,9 +67,7 @@ def test_the_self_attack_is_blocked(secret: list[Path], off: frozenset[str]) -> 
         ("seccomp uid ns", "leave shared memory"),
     ],
 )
-def test_the_self_attack_finds_what_a_missing_layer_lets_through(
-    secret: list[Path], off: str, through: str
-) -> None:
+def test_the_self_attack_finds_what_a_missing_layer_lets_through(secret: list[Path], off: str, through: str) -> None:
     inspection = inspect(secret, off=frozenset(off.split()))
     assert inspection.attacks[through.format(secret=secret[1])] is False
     assert inspection.grade == "WEAK" and inspection.weaknesses
@@ -93,9 +89,7 @@ AS_USER = """
 def user_home() -> Iterator[Path]:
     """A folder that an ordinary user may enter, with a copy of the package and a file of its own."""
     folder = Path("/tmp") / f"user-{uuid.uuid4().hex}"
-    shutil.copytree(
-        ROOT / "autoresearch", folder / "autoresearch", ignore=shutil.ignore_patterns("__pycache__")
-    )
+    shutil.copytree(ROOT / "autoresearch", folder / "autoresearch", ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "val.bin").write_text("x")
     os.chown(folder / "val.bin", 1234, 1234)
     yield folder

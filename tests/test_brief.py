@@ -75,7 +75,9 @@ def test_of_a_long_history_the_telling_ones_and_sums_are_shown() -> None:
     assert tokens(text) <= 4000
     for name in history.SHARES:
         assert f"{name}:" in text
-    assert "| 5000 |" in text and re.search(r"- optimiser: \d+ tried, \d+ kept, \d+ failed, mean [-+.\d]+, best -0.0020", text)
+    assert "| 5000 |" in text and re.search(
+        r"- optimiser: \d+ tried, \d+ kept, \d+ failed, mean [-+.\d]+, best -0.0020", text
+    )
 
 
 def test_a_row_says_what_was_changed_in_our_words_and_compares_in_sigmas() -> None:
@@ -96,7 +98,9 @@ def test_calibration_compares_predictions_of_one_agent() -> None:
 def test_another_version_is_told_as_a_change_to_the_incumbent() -> None:
     other = TRAIN.replace("WARMDOWN = ", "WARMDOWN = 0.1 + ")
     told = brief(5, source=other, incumbent_source=TRAIN, direction=Direction("refine", 4, 4, "Go on.", (4,)))
-    assert told.parent == 4 and "+WARMDOWN = 0.1 + " in told.changing() and "WARMDOWN = 0.1 + " not in "".join(told.stable)
+    assert (
+        told.parent == 4 and "+WARMDOWN = 0.1 + " in told.changing() and "WARMDOWN = 0.1 + " not in "".join(told.stable)
+    )
     assert "Go on." in told.changing() and told.changing().count("<data") == 3
     plain = told.climbing()
     assert plain.source == TRAIN and plain.parent == 0 and "What to do now" not in plain.changing()
@@ -114,10 +118,19 @@ def test_text_of_others_cannot_leave_its_quotes() -> None:
 def test_facts_of_a_trial() -> None:
     points = [{"step": float(k), "loss": 6.0 - 0.1 * k} for k in range(20)]
     said = {"step": 200.0, "tokens_per_step": 1e6, "num_params": 5e7, "flops_per_token": 3e8}
-    result = {"reported": said, "train_seconds": 300.0, "setup_seconds": 30.0, "score_seconds": 9.0, "peak_vram_mb": 40960.0, "curve": points}
+    result = {
+        "reported": said,
+        "train_seconds": 300.0,
+        "setup_seconds": 30.0,
+        "score_seconds": 9.0,
+        "peak_vram_mb": 40960.0,
+        "curve": points,
+    }
     lines = "\n".join(facts.training(result, 989.0, 81920.0))
     assert "200 steps, 200M tokens, 666,667 a second, 50M parameters, MFU 20.2 %" in lines
-    assert "40.0 GiB at the peak of 80" in lines and "train 300" in lines and "still falling at the end (-0.200)" in lines
+    assert (
+        "40.0 GiB at the peak of 80" in lines and "train 300" in lines and "still falling at the end (-0.200)" in lines
+    )
     bare = {"reported": {}, "train_seconds": None, "setup_seconds": None, "score_seconds": None, "curve": []}
     assert facts.training(bare, None, None) == ["seconds to set up 0, train 0, score 0"]
 
@@ -162,7 +175,9 @@ def test_lessons_go_from_one_session_to_the_next(tmp_path: Path) -> None:
     assert Lessons.of(tmp_path, identity, {"budget": "5m"}).read("x") == []
     found = kept.read(without="may2")
     assert [re.findall(r"\[(\S+),", line)[0] for line in found] == ["may1#4", "may1#2", "may1#1"]
-    assert found[0].startswith("- keep (optimiser): ") and "predicted -0.0010, measured +0.0020 (+1.0 sigma)" in found[0]
+    assert (
+        found[0].startswith("- keep (optimiser): ") and "predicted -0.0010, measured +0.0020 (+1.0 sigma)" in found[0]
+    )
     assert found[1].startswith("- crash (schedule): hypothesis 2") and "not better: 2" in found[1]
     text = kept.path.read_text()
     assert "EPYC, data abc, budget 15cpu" in text and text.count("\n- ") == 4

@@ -13,7 +13,7 @@ from conftest import git
 
 from autoresearch import checkup, slots
 
-CARD = '''
+CARD = """
 class NVMLError(Exception):
     pass
 
@@ -29,7 +29,7 @@ def nvmlDeviceGetName(handle): return "NVIDIA H100 80GB HBM3"
 def nvmlDeviceGetMemoryInfo(handle): return Memory
 def nvmlSystemGetDriverVersion(): return "570.00"
 def nvmlSystemGetCudaDriverVersion_v2(): return {cuda}
-'''
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -85,7 +85,9 @@ def test_the_lines_read_without_colour_and_say_what_to_do(repository: Path) -> N
     lines = done.stdout.splitlines()
     assert done.returncode == 0 and "\x1b" not in done.stdout
     assert any(line.startswith("warn  train.py") and "not committed" in line for line in lines)
-    assert lines[next(i for i, line in enumerate(lines) if "not committed" in line) + 1].lstrip().startswith("-> commit")
+    assert (
+        lines[next(i for i, line in enumerate(lines) if "not committed" in line) + 1].lstrip().startswith("-> commit")
+    )
     assert lines[-1].startswith("expect about ") and " experiments in 8 h: " in lines[-1]
 
 
@@ -99,7 +101,8 @@ def test_outside_of_a_repository_everything_else_is_still_checked(tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("yaml", "words"), [("budgget: 5m\n", "budgget"), ("a: [\n", "cannot be read"), ("budget: soon\n", "the budget 'soon'")]
+    ("yaml", "words"),
+    [("budgget: 5m\n", "budgget"), ("a: [\n", "cannot be read"), ("budget: soon\n", "the budget 'soon'")],
 )
 def test_a_broken_setting_is_one_blocker_and_hides_nothing(repository: Path, yaml: str, words: str) -> None:
     (repository / "autoresearch.yaml").write_text(yaml)
@@ -160,7 +163,9 @@ def test_a_torch_for_the_card_is_found_without_importing_it(repository: Path, pr
     assert found["torch"]["text"].endswith("for CUDA 12.8") and found["torch"]["level"] == "ok"
     assert "NVIDIA H100 80GB HBM3, 86 GB, driver 570.00 for CUDA 12.8" in found["card"]["text"]
     assert found["card"]["level"] == "warn" and "3 GB are in use" in found["card"]["text"]
-    assert found["slot"]["text"].startswith("gpu-GPU-1") and "budget 300s" in found["slot"]["text"].replace("5m", "300s")
+    assert found["slot"]["text"].startswith("gpu-GPU-1") and "budget 300s" in found["slot"]["text"].replace(
+        "5m", "300s"
+    )
 
 
 def test_a_driver_that_is_too_old_for_torch(repository: Path, pretend: Any) -> None:

@@ -86,7 +86,11 @@ def test_help_names_every_command_and_all_options_are_explained() -> None:
 
 
 def test_words_that_are_no_command_or_no_value_are_exit_code_2(tmp_path: Path, says: Says) -> None:
-    for arguments, words in (("nonsense", "No such command"), ("show x", "Invalid value"), ("show", "Missing argument")):
+    for arguments, words in (
+        ("nonsense", "No such command"),
+        ("show x", "Invalid value"),
+        ("show", "Missing argument"),
+    ):
         code, _, err = says(tmp_path, *arguments.split())
         assert code == 2 and words in err and "Traceback" not in err
 
@@ -98,7 +102,9 @@ def test_not_in_a_repository(tmp_path: Path, command: str, fails: Fails) -> None
 
 @pytest.mark.parametrize("command", ["log", "status", "show 1", "note hello", "stop", "doctor --ledger"])
 def test_no_session_yet(repository: Path, command: str, fails: Fails) -> None:
-    fails(repository, command, 1, "start one with `autoresearch run`" if command != "doctor --ledger" else "no ledger yet")
+    fails(
+        repository, command, 1, "start one with `autoresearch run`" if command != "doctor --ledger" else "no ledger yet"
+    )
     assert not (repository / "runs").exists()
 
 
@@ -189,8 +195,14 @@ def test_a_session_that_is_over_looked_at(finished: Path, says: Says) -> None:
 
     status = shown("status")
     assert "state       ended: agent exhausted" in status and "experiments 2: 1 discard, 1 keep" in status
-    assert re.search(r"^val_bpb +\d\.\d{4} -> \d\.\d{4} \(-\d\.\d{4} as the search saw it, sigma \d\.\d{4}\), experiment 1, [0-9a-f]{7}$", status, re.M)
-    assert re.search(r"^started +\d\d:\d\d \(.* ago\)$", status, re.M) and re.search(r"^time .*: \w+ \d+ %", status, re.M)
+    assert re.search(
+        r"^val_bpb +\d\.\d{4} -> \d\.\d{4} \(-\d\.\d{4} as the search saw it, sigma \d\.\d{4}\), experiment 1, [0-9a-f]{7}$",
+        status,
+        re.M,
+    )
+    assert re.search(r"^started +\d\d:\d\d \(.* ago\)$", status, re.M) and re.search(
+        r"^time .*: \w+ \d+ %", status, re.M
+    )
     kept = shown("log").splitlines()
     assert [line.split()[0] for line in kept] == ["n", "0", "1"]
     everything = shown("log", "--all").splitlines()
@@ -228,7 +240,9 @@ def test_escape_codes_of_an_agent_do_not_reach_the_terminal(finished: Path, says
     evil = "\x1b]0;owned\x07\x1b[2J\x9b31m\u202eevil"
     with Ledger.open(root / "runs" / "ledger.db") as store:
         for n in (1, 2):
-            store.connection.execute("UPDATE experiments SET hypothesis = ?, reason = ?, category = ? WHERE n = ?", (evil, evil, evil, n))
+            store.connection.execute(
+                "UPDATE experiments SET hypothesis = ?, reason = ?, category = ? WHERE n = ?", (evil, evil, evil, n)
+            )
         store.connection.execute("UPDATE sessions SET agent = ?, branch = ?, stop_reason = ?", (evil, evil, evil))
         store.event(1, "verdict", evil, n=1, data={"verdict": evil})
     (root / "runs/t/1/patch.diff").write_text(f"+{evil}\n")
@@ -269,5 +283,7 @@ def test_json_is_alone_on_stdout(finished: Path, says: Says) -> None:
 def test_what_is_looked_at_often_does_not_wait_for_numpy(finished: Path) -> None:
     code = "import sys; from autoresearch.cli import app; app(standalone_mode=False); sys.exit('numpy' in sys.modules)"
     for command in ("log", "status"):
-        done = subprocess.run([sys.executable, "-c", code, command], cwd=finished, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(
+            [sys.executable, "-c", code, command], cwd=finished, capture_output=True, text=True, timeout=60
+        )
         assert done.returncode == 0, done.stderr

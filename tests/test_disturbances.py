@@ -71,7 +71,10 @@ def goes_on(repository: Path, env: dict[str, str]) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "limit", "words"),
-    [(resource.RLIMIT_NOFILE, 8, "Too many open files"), pytest.param(resource.RLIMIT_AS, 1 << 20, "emory", marks=pytest.mark.slow)],
+    [
+        (resource.RLIMIT_NOFILE, 8, "Too many open files"),
+        pytest.param(resource.RLIMIT_AS, 1 << 20, "emory", marks=pytest.mark.slow),
+    ],
 )
 def test_a_limit_that_is_reached_in_the_night(
     kind: int, limit: int, words: str, repository: Path, env: dict[str, str]
@@ -120,7 +123,13 @@ def test_a_repository_that_is_moved_while_it_runs(repository: Path, env: dict[st
     goes_on(moved, env)
 
 
-@pytest.mark.parametrize("command", [["switch", "-q", "autoresearch/t"], pytest.param(["branch", "-q", "-D", "autoresearch/t"], marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["switch", "-q", "autoresearch/t"],
+        pytest.param(["branch", "-q", "-D", "autoresearch/t"], marks=pytest.mark.slow),
+    ],
+)
 def test_a_branch_that_is_taken_while_it_runs(
     command: list[str], repository: Path, env: dict[str, str], script: Path, bigram: str
 ) -> None:

@@ -18,7 +18,9 @@ def begun(store: Ledger) -> tuple[Session, Experiment]:
     return session, store.add_experiment(session.id, 0, verdict="keep", state="settled")
 
 
-def trial(store: Ledger, session: Session, experiment: Experiment, outcome: str, score: float | None, purpose: str) -> None:
+def trial(
+    store: Ledger, session: Session, experiment: Experiment, outcome: str, score: float | None, purpose: str
+) -> None:
     started = store.start_trial(session.id, experiment.id, purpose, 1, "")
     store.end_trial(started.id, outcome, score, {})
 
@@ -38,7 +40,9 @@ def test_failed_trials_never_count_as_scores(trials: list[float | str], last: fl
         assert evidence.noise().dof == max(0, len(good) - 1)
 
 
-@pytest.mark.parametrize(("before", "now", "told"), [(7, 2.012, True), (7, 1.988, True), (7, 2.003, False), (3, 2.012, False)])
+@pytest.mark.parametrize(
+    ("before", "now", "told"), [(7, 2.012, True), (7, 1.988, True), (7, 2.003, False), (3, 2.012, False)]
+)
 def test_an_incumbent_far_from_its_own_past_is_drift(tmp_path: Path, before: int, now: float, told: bool) -> None:
     """Eight sigma are nothing where three trials are all that tells what a sigma is."""
     with Ledger.open(tmp_path / "ledger.db") as store:

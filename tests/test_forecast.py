@@ -29,7 +29,9 @@ def test_a_guess_before_anything_was_measured(tmp_path: Path) -> None:
     night = forecast.expect(tmp_path / "none.db", FIVE_MINUTES, "cuda", 3, 8)
     assert night is not None and not night.measured
     assert night.experiments == int((8 * 3600 / 330 - 3) / 1.25)
-    assert str(night).startswith("expect about 67 experiments in 8 h: 10.9 trials an hour (300 s of training and 30 s around")
+    assert str(night).startswith(
+        "expect about 67 experiments in 8 h: 10.9 trials an hour (300 s of training and 30 s around"
+    )
 
 
 def test_what_this_machine_measured(ledger: Path) -> None:

@@ -44,7 +44,11 @@ def test_it_is_told_what_matters_and_nothing_else(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert told(tmp_path)[0]["data"] == {"verdict": "keep", "val_bpb": 1.5, "hypothesis": "deeper"} and not said
     lines = (tmp_path / "words").read_text().splitlines()
-    assert lines == ["new best|t|experiment 2: keep: yes", "suspect|t|experiment 3: suspect: too good", "finished|t|session t ended: deadline"]
+    assert lines == [
+        "new best|t|experiment 2: keep: yes",
+        "suspect|t|experiment 3: suspect: too good",
+        "finished|t|session t ended: deadline",
+    ]
 
 
 def test_an_agent_that_stays_away_is_told_of_once(tmp_path: Path) -> None:
@@ -66,7 +70,10 @@ def test_what_stands_in_the_way_is_told_and_raised(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("error", "words"),
     [
-        (OSError(errno.ENOSPC, "No space left on device"), "No space left on device: make room there, then `autoresearch run` goes on"),
+        (
+            OSError(errno.ENOSPC, "No space left on device"),
+            "No space left on device: make room there, then `autoresearch run` goes on",
+        ),
         (MemoryError(), "out of memory: end what uses so much of it"),
         (RuntimeError("a bug of ours"), "the program failed: RuntimeError: a bug of ours"),
     ],
@@ -82,7 +89,12 @@ def test_a_night_that_ends_by_an_error_is_told(tmp_path: Path, error: Exception,
 def test_words_of_an_agent_are_no_commands_and_do_nothing_in_a_terminal(tmp_path: Path) -> None:
     made, _ = hook(tmp_path)
     with made:
-        made.event("verdict", 1, "keep: $(touch owned) `touch owned`; touch owned\x00\x1b]0;x\x07\n\u202e" + "x" * 10_000, {"verdict": "keep"})
+        made.event(
+            "verdict",
+            1,
+            "keep: $(touch owned) `touch owned`; touch owned\x00\x1b]0;x\x07\n\u202e" + "x" * 10_000,
+            {"verdict": "keep"},
+        )
     assert not (tmp_path / "owned").exists()
     line = (tmp_path / "words").read_text()
     assert "$(touch owned) `touch owned`; touch owned" in line and len(line) < 600
@@ -101,7 +113,9 @@ def test_a_slow_command_holds_nothing_up_and_is_ended_with_its_children(tmp_path
     assert len(said) == 1 and not Path(f"/proc/{child}/exe").exists()
 
 
-@pytest.mark.parametrize(("command", "words"), [("exit 3", "its exit status was 3"), ("sleep 9", "it took over 0.3 s and was ended")])
+@pytest.mark.parametrize(
+    ("command", "words"), [("exit 3", "its exit status was 3"), ("sleep 9", "it took over 0.3 s and was ended")]
+)
 def test_what_goes_wrong_is_noted_once(tmp_path: Path, command: str, words: str) -> None:
     made, said = hook(tmp_path, command, seconds=0.3)
     with Ledger.open(tmp_path / "ledger.db") as store:

@@ -28,7 +28,9 @@ KNOWN = steady(0.001)
 INCUMBENT = drawn([1.0, 1.001, 0.999])
 
 
-def decided(values: Sequence[float], noise: Noise = KNOWN, rule: str = "default", simpler: float | None = None) -> judge.Decision:
+def decided(
+    values: Sequence[float], noise: Noise = KNOWN, rule: str = "default", simpler: float | None = None
+) -> judge.Decision:
     return judge.decide(rule, drawn(values, 3), INCUMBENT, noise, simpler=simpler)
 
 
@@ -76,14 +78,18 @@ def test_drift_is_recognised() -> None:
     rng = random.Random(0)
     quiet = [drawn([rng.gauss(1, 0.01) for _ in range(4)], first, 30) for first in range(4)]
     level = [rng.gauss(0, 0.05) for _ in range(12)]
-    moving = [[Draw(1 + level[at // 10] + rng.gauss(0, 0.01), at) for at in range(first, 120, 30)] for first in range(4)]
+    moving = [
+        [Draw(1 + level[at // 10] + rng.gauss(0, 0.01), at) for at in range(first, 120, 30)] for first in range(4)
+    ]
     assert judge.noise(quiet).drift < 0.5 < 0.9 < judge.noise(moving).drift
 
 
 def test_pairs_with_one_seed_count_for_more_where_the_seed_decides() -> None:
     rng = random.Random(0)
     luck = {seed: rng.gauss(0, 0.01) for seed in range(20)}
-    versions = [[Draw(1 + luck[seed] + rng.gauss(0, 0.002), 20 * k + seed, seed) for seed in range(20)] for k in range(3)]
+    versions = [
+        [Draw(1 + luck[seed] + rng.gauss(0, 0.002), 20 * k + seed, seed) for seed in range(20)] for k in range(3)
+    ]
     noise = judge.noise(versions)
     shared = sum(guess.weight for guess in noise.guesses if guess.machine.shared)
     assert shared > 0.9
@@ -164,7 +170,9 @@ def test_never_kept_on_fewer_draws_than_the_rule_says(
 
 
 @given(st.lists(st.lists(st.floats(-4, 4), min_size=1, max_size=6), max_size=20), st.floats(1e-5, 0.1))
-def test_simplifications_never_lose_more_than_the_allowance_together(candidates: list[list[float]], sigma: float) -> None:
+def test_simplifications_never_lose_more_than_the_allowance_together(
+    candidates: list[list[float]], sigma: float
+) -> None:
     """As a session keeps its books (Evidence._allowance); scores are in sigma above the incumbent."""
     incumbent, left = drawn([1.0] * 3), judge.ALLOWANCE
     for scores in candidates:
@@ -176,7 +184,9 @@ def test_simplifications_never_lose_more_than_the_allowance_together(candidates:
 
 
 @given(st.lists(scores, min_size=2, max_size=4), st.permutations([1.0, 1.001, 0.999]), st.randoms())
-def test_the_order_of_independent_draws_does_not_matter(fresh: list[float], incumbent: list[float], rng: random.Random) -> None:
+def test_the_order_of_independent_draws_does_not_matter(
+    fresh: list[float], incumbent: list[float], rng: random.Random
+) -> None:
     shuffled = rng.sample(fresh, len(fresh))
     a, b = (judge.decide("default", drawn([0.997, *draws], 3), drawn(incumbent), KNOWN) for draws in (fresh, shuffled))
     assert a.action == b.action and a.delta == pytest.approx(b.delta) and a.p_gain == pytest.approx(b.p_gain)

@@ -19,7 +19,9 @@ def test_a_clock_that_is_set_neither_ends_nor_prolongs_the_night(jump: float, mo
     assert limits.deadline == pytest.approx(real() + jump + 100, abs=1)
 
 
-def test_a_clock_that_is_set_during_a_trial_does_not_make_it_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_clock_that_is_set_during_a_trial_does_not_make_it_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with Ledger.open(tmp_path / "ledger.db") as store:
         session = store.create_session("t", "autoresearch/t", "b" * 40, "sweep", "default", {}, {}, 7)
         experiment = store.add_experiment(session.id, 0)

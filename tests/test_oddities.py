@@ -23,7 +23,13 @@ class Night:
         return self.store.add_experiment(self.session.id, n, parent=0 if n else None, **columns)
 
     def trial(
-        self, experiment: Experiment, purpose: str, step: int = 1000, slot: str = "GPU-0", ok: bool = True, **conditions: float
+        self,
+        experiment: Experiment,
+        purpose: str,
+        step: int = 1000,
+        slot: str = "GPU-0",
+        ok: bool = True,
+        **conditions: float,
     ) -> None:
         trial = self.store.start_trial(self.session.id, experiment.id, purpose, 1, "")
         found = {"reported": {"step": step}, "conditions": conditions, "slot": slot}

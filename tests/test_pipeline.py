@@ -76,7 +76,9 @@ def score(text: str, seed: int) -> float:
 
 def scored(text: str, seed: int) -> Result:
     value = round(score(text, seed), 6)
-    return Result("ok", value, seed=seed, audit={"n": 1.0}, rows=np.array([[1.0, 2.0]]), holdout_bpb=value, total_seconds=0.1)
+    return Result(
+        "ok", value, seed=seed, audit={"n": 1.0}, rows=np.array([[1.0, 2.0]]), holdout_bpb=value, total_seconds=0.1
+    )
 
 
 Make = Callable[..., Session]
@@ -87,9 +89,16 @@ def make(repository: Path, quick: Settings, bytes_data: Dataset) -> Iterator[Mak
     """A session of an agent, with a function of text and seed for trials."""
     with Ledger.open(repository / "runs" / "ledger.db") as store:
 
-        def session(agent: Thinker, trial: Callable[[str, int], Result] = scored, slots: int = 1, **options: Any) -> Session:
+        def session(
+            agent: Thinker, trial: Callable[[str, int], Result] = scored, slots: int = 1, **options: Any
+        ) -> Session:
             others = (replace(quick),) * (slots - 1)
-            known = {"base": TRAIN, "others": others, "ahead": slots, "measure": lambda text, seed, *_, **__: trial(text, seed)}
+            known = {
+                "base": TRAIN,
+                "others": others,
+                "ahead": slots,
+                "measure": lambda text, seed, *_, **__: trial(text, seed),
+            }
             return session_of(repository, store, agent, quick, bytes_data, **known | options)
 
         yield session
@@ -116,14 +125,20 @@ def test_the_agent_thinks_while_a_trial_runs(make: Make) -> None:
     assert session.run() == "agent exhausted"
     assert [row.verdict for row in rows(session).values()] == ["keep", *["discard"] * 3]
     assert [past.n for past in agent.briefs[1].pending] == [1] and "ALPHA 1.0 -> 2.0" in agent.briefs[1].render()
-    assert [past.n for past in agent.briefs[2].history] == [0, 1] and [past.n for past in agent.briefs[2].pending] == [2]
+    assert [past.n for past in agent.briefs[2].history] == [0, 1] and [past.n for past in agent.briefs[2].pending] == [
+        2
+    ]
 
 
 def test_an_agent_that_is_quick_knows_every_result(make: Make) -> None:
     agent = Thinker([("ALPHA", 2.0), ("BETA", 2.0)])
     session = make(agent, ahead=0)
     session.run()
-    assert [(brief.n, len(brief.history), brief.pending) for brief in agent.briefs] == [(1, 1, []), (2, 2, []), (3, 3, [])]
+    assert [(brief.n, len(brief.history), brief.pending) for brief in agent.briefs] == [
+        (1, 1, []),
+        (2, 2, []),
+        (3, 3, []),
+    ]
 
 
 def test_a_candidate_that_waited_is_made_to_the_new_incumbent(make: Make) -> None:
@@ -141,7 +156,9 @@ def test_a_candidate_that_waited_is_made_to_the_new_incumbent(make: Make) -> Non
     assert found[2].reason == "superseded by experiment 1" and found[2].val_bpb is None
     assert (found[3].origin, found[3].parent, found[3].hypothesis) == (2, 1, "BETA is 0.5")
     whole = session.ledger.experiment(1, 3)
-    assert whole is not None and whole.text == TRAIN.replace("ALPHA = 1.0", "ALPHA = 0.5").replace("BETA = 1.0", "BETA = 0.5")
+    assert whole is not None and whole.text == TRAIN.replace("ALPHA = 1.0", "ALPHA = 0.5").replace(
+        "BETA = 1.0", "BETA = 0.5"
+    )
     assert all(trial.experiment_id != found[2].id for trial in session.ledger.trials(1))
 
 
@@ -277,4 +294,6 @@ def test_other_changes_are_merged_by_lines(repository: Path) -> None:
     changed = TRAIN.replace("trial.start()\n", "trial.start()\n    print('x')\n")
     onto = TRAIN.replace("return None", "return print")
     assert carried(workspace, TRAIN, changed, onto) == changed.replace("return None", "return print")
-    assert carried(workspace, TRAIN, changed, TRAIN.replace("trial.start()\n", "trial.start()\n    print('y')\n")) is None
+    assert (
+        carried(workspace, TRAIN, changed, TRAIN.replace("trial.start()\n", "trial.start()\n    print('y')\n")) is None
+    )

@@ -356,9 +356,7 @@ def test_a_second_builder_waits_for_the_first(texts, tmp_path):
         fcntl.flock(lock, fcntl.LOCK_EX)
         command = [sys.executable, str(SCRIPT), "--source", f"files:{texts}", "--vocab-size", "256"]
         command += ["--cache", str(tmp_path)]
-        with subprocess.Popen(
-            command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
-        ) as waiting:
+        with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as waiting:
             assert waiting.stderr is not None
             assert "waiting" in waiting.stderr.readline()
             assert waiting.poll() is None
@@ -411,9 +409,7 @@ def test_no_held_out_library_text_can_be_read(own_library):
 
 def test_what_python_needs_stays_readable(own_library):
     modules = "numpy, json, subprocess, multiprocessing.pool, concurrent.futures, asyncio, encodings.utf_16"
-    program = (
-        f"import sys, {modules}; print([getattr(m, '__file__', '') or '' for m in sys.modules.values()])"
-    )
+    program = f"import sys, {modules}; print([getattr(m, '__file__', '') or '' for m in sys.modules.values()])"
     answer = subprocess.run([sys.executable, "-I", "-c", program], capture_output=True, text=True, check=True)
     hidden = set(library.library_files(library.library_root())) - set(own_library.readable_library())
     assert hidden

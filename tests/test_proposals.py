@@ -52,7 +52,9 @@ def heard(kinds: list[str]) -> Any:
 
 
 def desk(agent: Any, store: Ledger, kinds: list[str] | None = None, stand_in: Any = None) -> proposals.Desk:
-    return proposals.Desk(agent, stand_in, heard([] if kinds is None else kinds), lambda p: proposals.refused(p, store, 1))
+    return proposals.Desk(
+        agent, stand_in, heard([] if kinds is None else kinds), lambda p: proposals.refused(p, store, 1)
+    )
 
 
 @pytest.mark.parametrize("text", ["x = (", "x = 1\n\0"])

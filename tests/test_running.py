@@ -44,7 +44,11 @@ def test_a_trial_is_followed_from_its_setup_to_its_end(tmp_path: Path, clock: Si
     assert (found.since, found.at, found.loss) == (1000.0, 1018.0, 2.5) and found.curve[-1] == (0.5, 2.5)
     assert found.tokens_per_second == pytest.approx(5000 / 8) and found.gpu is None
     made.progress(7, "screen", Progress("score"))
-    assert made.running is not None and (made.running.stage, made.running.fraction, len(made.running.curve)) == ("score", 0.5, 5)
+    assert made.running is not None and (made.running.stage, made.running.fraction, len(made.running.curve)) == (
+        "score",
+        0.5,
+        5,
+    )
     made.event("measured", 7, "ok", {})
     assert made.running is None and Running.read(tmp_path / "t") is None and not list((tmp_path / "t").iterdir())
 
@@ -54,7 +58,11 @@ def test_the_next_trial_of_the_same_experiment_begins_anew(tmp_path: Path, clock
     made.progress(0, "base", train(0.9, loss=1.0))
     clock.now += 5
     made.progress(0, "base", Progress("setup"))
-    assert made.running is not None and (made.running.since, made.running.curve, made.running.fraction) == (1005.0, [], 0.0)
+    assert made.running is not None and (made.running.since, made.running.curve, made.running.fraction) == (
+        1005.0,
+        [],
+        0.0,
+    )
 
 
 def test_it_is_written_at_most_once_a_second_and_whole(tmp_path: Path, clock: SimpleNamespace) -> None:
@@ -87,7 +95,11 @@ def test_a_long_curve_stays_short_and_what_is_no_number_stays_out(tmp_path: Path
 def test_on_several_slots_the_trial_that_is_shown_is_shown_with_its_own_card(
     tmp_path: Path, clock: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(running.machine, "gpu_load", lambda uuid: {"used_mb": {"GPU-0": 1.0, "GPU-1": 2.0}[uuid], "total_mb": 9.0, "load": 50.0})
+    monkeypatch.setattr(
+        running.machine,
+        "gpu_load",
+        lambda uuid: {"used_mb": {"GPU-0": 1.0, "GPU-1": 2.0}[uuid], "total_mb": 9.0, "load": 50.0},
+    )
     made = recorder(tmp_path)
     made.gpu = "GPU-0"
     made.progress(3, "screen", Progress("setup", gpu="GPU-1"))
@@ -98,7 +110,11 @@ def test_on_several_slots_the_trial_that_is_shown_is_shown_with_its_own_card(
     made.event("measured", 3, "ok", {})
     clock.now += 10
     made.progress(4, "screen", train(0.5, loss=1.0))
-    assert made.running is not None and made.running.gpu is not None and (made.running.n, made.running.others, made.running.gpu["used_mb"]) == (4, 0, 1.0)
+    assert (
+        made.running is not None
+        and made.running.gpu is not None
+        and (made.running.n, made.running.others, made.running.gpu["used_mb"]) == (4, 0, 1.0)
+    )
 
 
 def test_a_folder_that_cannot_be_written_ends_nothing(tmp_path: Path, clock: SimpleNamespace) -> None:
@@ -114,7 +130,9 @@ def test_a_file_that_says_nothing_is_none(tmp_path: Path, text: str) -> None:
     assert Running.read(tmp_path) is None
 
 
-@pytest.mark.parametrize("wrong", [{"curve": [[1]]}, {"curve": 7}, {"curve": [["a", "b"]]}, {"n": []}, {"n": math.inf}, {"fraction": None}])
+@pytest.mark.parametrize(
+    "wrong", [{"curve": [[1]]}, {"curve": 7}, {"curve": [["a", "b"]]}, {"n": []}, {"n": math.inf}, {"fraction": None}]
+)
 def test_a_file_of_another_shape_is_none(tmp_path: Path, wrong: dict[str, Any]) -> None:
     (tmp_path / FILE).write_text(json.dumps(asdict(Running(1, "screen")) | wrong))
     assert Running.read(tmp_path) is None

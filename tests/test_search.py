@@ -11,7 +11,9 @@ from autoresearch.history import Past
 BASE = Past(0, "keep", "the base", "", "", "the base")
 
 
-def past(n: int, verdict: str = "discard", mode: str | None = "climb", delta: float | None = 0.1, **more: object) -> Past:
+def past(
+    n: int, verdict: str = "discard", mode: str | None = "climb", delta: float | None = 0.1, **more: object
+) -> Past:
     found = Past(n, verdict, "why", "claude", "optimiser", f"idea {n}", delta=delta, parent=0, mode=mode)
     return replace(found, **more)  # type: ignore[arg-type]
 

@@ -254,6 +254,8 @@ def test_numbers_are_near_up_to_a_share_of_them(a, b, same):
 def test_summary_names_constants_and_counts_other_lines():
     other = source.with_constants(PROGRAM, {"MATRIX_LR": 0.05})
     assert source.summary(PROGRAM, other) == "MATRIX_LR 0.04 -> 0.05"
-    assert source.summary(PROGRAM, other.replace("lower = 1", "lower = 2\nx = 3")) == "MATRIX_LR 0.04 -> 0.05, +3 -2 lines"
+    assert (
+        source.summary(PROGRAM, other.replace("lower = 1", "lower = 2\nx = 3")) == "MATRIX_LR 0.04 -> 0.05, +3 -2 lines"
+    )
     assert source.summary(PROGRAM, PROGRAM) == "+0 -0 lines"
     assert source.summary("x = 1\n", "x = (\n") == "+1 -1 lines"

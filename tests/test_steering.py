@@ -20,7 +20,9 @@ def script(tmp_path: Path, bigram: str) -> Path:
     folder = tmp_path / "script"
     folder.mkdir()
     for k in range(1, EDITS + 1):
-        (folder / f"{k:02}-blunter.py").write_text(bigram.replace("SHARPNESS = 1.0", f"SHARPNESS = {0.4 - 0.1 * k:.1f}"))
+        (folder / f"{k:02}-blunter.py").write_text(
+            bigram.replace("SHARPNESS = 1.0", f"SHARPNESS = {0.4 - 0.1 * k:.1f}")
+        )
     return folder
 
 
@@ -106,7 +108,10 @@ def test_pause_unpause_note_stop(repository: Path, env: dict[str, str]) -> None:
     with night(repository, env) as running:
         running.until_trial(0)
         said = autoresearch(repository, "pause", env=env)
-        assert (said.returncode, said.stdout) == (0, "") and "waits when the running experiment has ended" in said.stderr
+        assert (said.returncode, said.stdout) == (
+            0,
+            "",
+        ) and "waits when the running experiment has ended" in said.stderr
         wait(lambda: state(running) == "paused", "the pause")
         assert "paused; `autoresearch unpause` lets it go on" in autoresearch(repository, "status", env=env).stdout
         said = autoresearch(repository, "note", "a blunter one", env=env)
@@ -127,7 +132,13 @@ def test_status_names_the_trial_that_runs(repository: Path, env: dict[str, str])
         text = autoresearch(repository, "status", env=env).stdout
         assert "state       running" in text and "now         experiment 0, base trial, for" in text
         trial = json.loads(autoresearch(repository, "status", "--json", env=env).stdout)["trial"]
-        assert (trial["n"], trial["purpose"]) == (0, "base") and trial.keys() == {"n", "purpose", "seed", "started", "others"}
+        assert (trial["n"], trial["purpose"]) == (0, "base") and trial.keys() == {
+            "n",
+            "purpose",
+            "seed",
+            "started",
+            "others",
+        }
         again = autoresearch(repository, "run", env=env)
         assert again.returncode == 3 and "another autoresearch measures on cpu" in again.stderr
         assert "session     t" in text

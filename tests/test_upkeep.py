@@ -65,20 +65,27 @@ def test_a_damaged_ledger_does_not_push_a_good_copy_out(night: Path) -> None:
     with path.open("r+b") as file:
         file.seek((page - 1) * size)
         file.write(os.urandom(size))
-    with Ledger.open(path) as store, pytest.raises(UserError, match=f"is damaged .* cp {good} {path}` puts the last copy back"):
+    with (
+        Ledger.open(path) as store,
+        pytest.raises(UserError, match=f"is damaged .* cp {good} {path}` puts the last copy back"),
+    ):
         back_up(store)
     assert list(good.parent.iterdir()) == [good]
 
 
 @pytest.mark.parametrize("how", ["gone", "empty"])
-def test_a_new_ledger_is_not_begun_in_the_place_of_one_that_is_lost(how: str, night: Path, settings_of: dict[str, str]) -> None:
+def test_a_new_ledger_is_not_begun_in_the_place_of_one_that_is_lost(
+    how: str, night: Path, settings_of: dict[str, str]
+) -> None:
     path = night / "runs" / "ledger.db"
     copies = sorted(database.backups(path).iterdir())
     path.unlink()
     if how == "empty":
         path.touch()
     for readonly in (True, False):
-        with pytest.raises(UserError, match=f"ledger.db is {how}: .* && cp {copies[-1]} {path}` puts the last copy back"):
+        with pytest.raises(
+            UserError, match=f"ledger.db is {how}: .* && cp {copies[-1]} {path}` puts the last copy back"
+        ):
             Ledger.open(path, readonly)
     said = autoresearch(night, "review", "1", "--accept", env=settings_of)
     assert said.returncode == 1 and f"ledger.db is {how}: " in said.stderr
@@ -101,7 +108,9 @@ def test_a_ledger_that_is_older_than_its_session_reads_on(night: Path, settings_
         return found
 
     trials = "SELECT purpose, seed, blob, outcome, val_bpb, train_seconds, grade, result FROM trials ORDER BY id"
-    experiments = "SELECT n, parent, sha, blob, text, state, verdict, reason, val_bpb, delta, sigma FROM experiments ORDER BY n"
+    experiments = (
+        "SELECT n, parent, sha, blob, text, state, verdict, reason, val_bpb, delta, sigma FROM experiments ORDER BY n"
+    )
     before = rows(trials), rows(experiments)
     copies = sorted((night / "runs" / "backups").iterdir())
     path.write_bytes(b"not a database" * 1000)
@@ -114,7 +123,9 @@ def test_a_ledger_that_is_older_than_its_session_reads_on(night: Path, settings_
     (script / "01-smoother.py").write_text("")
     (script / "02-blunt.py").write_text("")
     done = autoresearch(night, "run", "--agent", f"scripted:{script}", env=settings_of)
-    assert done.returncode == 0 and "the ledger did not know experiments 0, 1, 2: read from runs/ and git" in done.stderr
+    assert (
+        done.returncode == 0 and "the ledger did not know experiments 0, 1, 2: read from runs/ and git" in done.stderr
+    )
     assert (rows(trials), rows(experiments)) == before
     assert consistency.check(night) == []
 

@@ -30,8 +30,12 @@ def evening(finished: Path, tmp_path: Path) -> Path:
 
 def leave(root: Path, n: int) -> None:
     now = time.time()
-    text = f'{{"n": {n}, "purpose": "rerun", "stage": "train", "fraction": 0.25, "since": {now}, "at": {now}, "loss": 1.5,'
-    (root / "runs" / "t" / FILE).write_text(text + ' "tokens_per_second": null, "curve": [[0.1, 2], [0.2, 1]], "gpu": null}')
+    text = (
+        f'{{"n": {n}, "purpose": "rerun", "stage": "train", "fraction": 0.25, "since": {now}, "at": {now}, "loss": 1.5,'
+    )
+    (root / "runs" / "t" / FILE).write_text(
+        text + ' "tokens_per_second": null, "curve": [[0.1, 2], [0.2, 1]], "gpu": null}'
+    )
 
 
 def test_it_shows_the_trial_that_runs_and_ctrl_c_ends_only_the_watching(evening: Path) -> None:
@@ -66,4 +70,8 @@ def test_in_a_pipe_it_is_lines_until_the_session_ends(repository: Path, settings
 
 def test_what_is_over_is_shown_at_once(finished: Path) -> None:
     done = autoresearch(finished, "watch")
-    assert done.returncode == 0 and "verdict   keep: " in done.stdout and "state       ended: agent exhausted" in done.stdout
+    assert (
+        done.returncode == 0
+        and "verdict   keep: " in done.stdout
+        and "state       ended: agent exhausted" in done.stdout
+    )

@@ -49,9 +49,7 @@ class Repo:
         """Everything that must not change: HEAD, its reflog, the index, the working tree."""
         folder = self.root / self("rev-parse", "--absolute-git-dir")
         files = [folder / "HEAD", folder / "index", folder / "logs/HEAD"]
-        files += [
-            path for path in sorted(self.root.rglob("*")) if path.is_file() and ".git" not in path.parts
-        ]
+        files += [path for path in sorted(self.root.rglob("*")) if path.is_file() and ".git" not in path.parts]
         facts = [f"{path} {hashlib.sha256(path.read_bytes()).hexdigest()}" for path in files if path.exists()]
         env = os.environ | {"GIT_OPTIONAL_LOCKS": "0"}
         status = ["git", "status", "--porcelain", "--branch"]
@@ -94,9 +92,7 @@ def test_a_night_leaves_a_tree_of_commits(repo):
     assert repo("log", "--format=%H", "autoresearch/t").split() == [kept, base]
     assert repo("rev-parse", f"{dropped}^") == kept
     assert repo("diff", "--name-only", base, kept) == "train.py"
-    assert (
-        repo("log", "-1", "--format=%an %ae %cn", kept) == "autoresearch autoresearch@localhost autoresearch"
-    )
+    assert repo("log", "-1", "--format=%an %ae %cn", kept) == "autoresearch autoresearch@localhost autoresearch"
     assert repo("log", "-1", "--format=%(trailers:key=Val-Bpb,valueonly)", kept) == "1.5"
     assert repo("fsck", "--strict", "--no-dangling") == ""
 
@@ -434,9 +430,7 @@ def test_merge_says_that_changes_conflict(repo):
 # --- what a user can get wrong
 
 
-@pytest.mark.parametrize(
-    "tag", ["", "-x", ".x", "a/b", "a b", "a..b", "x.lock", "x.", "é", "a\n", "@{", "a" * 101]
-)
+@pytest.mark.parametrize("tag", ["", "-x", ".x", "a/b", "a b", "a..b", "x.lock", "x.", "é", "a\n", "@{", "a" * 101])
 def test_a_bad_tag_is_refused(repo, tag):
     workspace = Workspace(repo.root)
     with pytest.raises(UsageError, match="cannot be a tag"):

@@ -95,9 +95,7 @@ class Sweep:
             raise Exhausted("agent exhausted: every move of the constants has been tried")
         found = knobs(brief.source)
         if not found:
-            raise BadProposal(
-                "train.py has no `UPPER_CASE = number` line at module level that a sweep could move"
-            )
+            raise BadProposal("train.py has no `UPPER_CASE = number` line at module level that a sweep could move")
         moved, predicted = _choose(found, brief)
         params = {knob.constant.name: _record(knob, value) for knob, value in moved.items()}
         return Proposal(

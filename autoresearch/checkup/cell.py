@@ -19,7 +19,9 @@ def inspect(slot: Slot, data: Dataset | None, root: Path | None) -> tuple[Inspec
     library, known = (data.readable_library(), data.weaknesses) if data else (None, [])
     started = time.monotonic()
     try:
-        found = attack.inspect([*held, *([root] if root else [])], library=library, gpu=slot.gpu is not None, known=known)
+        found = attack.inspect(
+            [*held, *([root] if root else [])], library=library, gpu=slot.gpu is not None, known=known
+        )
     except CellError as error:
         remedy = "`run` cannot measure anything without one: try another container or kernel"
         return None, Check("cell", "blocker", f"none can be started: {error}", remedy)

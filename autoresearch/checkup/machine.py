@@ -48,8 +48,10 @@ def card(device: str) -> Iterator[Check]:
     if not cards:
         there = NVIDIA.exists() and device != "cpu"
         remedy = "start the container with the driver's libraries: `--gpus all`, or reinstall the driver"
-        yield Check("card", "warn", "there is one, but its driver does not answer", remedy) if there else Check(
-            "card", "ok", "no NVIDIA card"
+        yield (
+            Check("card", "warn", "there is one, but its driver does not answer", remedy)
+            if there
+            else Check("card", "ok", "no NVIDIA card")
         )
         return
     total, used = machine.gpu_memory(cards[0]) or (0, 0)
@@ -57,7 +59,12 @@ def card(device: str) -> Iterator[Check]:
     if len(cards) > 1:
         text += f" (the first of {len(cards)}: one is used)"
     if used > BUSY_CARD and device != "cpu":
-        yield Check("card", "warn", f"{text}; {used / 1e9:.0f} GB are in use", "end what else uses it: it costs speed and memory")
+        yield Check(
+            "card",
+            "warn",
+            f"{text}; {used / 1e9:.0f} GB are in use",
+            "end what else uses it: it costs speed and memory",
+        )
     else:
         yield Check("card", "ok", text)
 
@@ -67,7 +74,9 @@ def memory(device: str) -> Check:
     size, cores = machine.memory_bytes(), len(os.sched_getaffinity(0))
     text = f"{size / 1e9:.1f} GB, {cores} core{'s' if cores > 1 else ''}"
     if size < MEMORY[device]:
-        return Check("memory", "warn", text, f"{MEMORY[device] / 1e9:.0f} GB or more are better: trials may end with `oom`")
+        return Check(
+            "memory", "warn", text, f"{MEMORY[device] / 1e9:.0f} GB or more are better: trials may end with `oom`"
+        )
     return Check("memory", "ok", text)
 
 

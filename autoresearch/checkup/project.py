@@ -56,7 +56,9 @@ def train_file(root: Path, config: Config) -> Iterator[Check]:
     if (wrong := complaint(text)) is not None:
         yield Check(config.train, "warn", f"{where}: {wrong}", "mend and commit it: the base has to work")
     elif workspace.dirty():
-        yield Check(config.train, "warn", f"{where}; later changes are not committed", "commit them if `run` shall use them")
+        yield Check(
+            config.train, "warn", f"{where}; later changes are not committed", "commit them if `run` shall use them"
+        )
     else:
         yield Check(config.train, "ok", where)
     if branch is not None and branch.startswith("autoresearch/"):

@@ -18,8 +18,12 @@ if TYPE_CHECKING:
 
 @app.command(rich_help_panel=VERIFY)
 def ablate(
-    draws: int = typer.Option(3, min=2, help="Seeds on which the final version and each one without a change are measured."),
-    prune: bool = typer.Option(False, "--prune", help="Take out what carries nothing, measured as one more experiment."),
+    draws: int = typer.Option(
+        3, min=2, help="Seeds on which the final version and each one without a change are measured."
+    ),
+    prune: bool = typer.Option(
+        False, "--prune", help="Take out what carries nothing, measured as one more experiment."
+    ),
     tag: str = TAG,
     as_json: bool = JSON,
 ) -> None:
@@ -29,7 +33,9 @@ def ablate(
 
     with again(tag) as measuring:
         found = ablation.ablate(measuring, draws)
-        measuring.ledger.event(measuring.session.id, "ablation", f"carry nothing: {found.idle or '-'}", data=asdict(found))
+        measuring.ledger.event(
+            measuring.session.id, "ablation", f"carry nothing: {found.idle or '-'}", data=asdict(found)
+        )
     if not as_json:
         print_ablation(found, Console())
     pruned = _pruned(found, tag) if prune and found.idle else None
@@ -72,7 +78,9 @@ def _take_out(tag: str | None, numbers: list[int], mode: str, hypothesis: str, b
     with opened(tag, readonly=False) as (store, session):
         keeps = stack(store, session)
         if missing := set(numbers) - {keep.n for keep in keeps[1:]}:
-            raise UserError(f"experiment {min(missing)} is not among the keeps that the final version is made of: see `autoresearch log`")
+            raise UserError(
+                f"experiment {min(missing)} is not among the keeps that the final version is made of: see `autoresearch log`"
+            )
         place = place_of(session)
         text = without(Workspace(place.root, place.config.train), keeps, numbers)
         proposal = Proposal(text, hypothesis, "simplification", mode=mode)

@@ -47,7 +47,9 @@ def run(
     flags |= {"model": model, "max_usd": max_usd}
     hours = minutes / 60 if minutes is not None else hours
     protect_self()
-    place = start.session_place(flags | {"hours": hours, "device": device, "require_strong": require_strong, "slots": slots})
+    place = start.session_place(
+        flags | {"hours": hours, "device": device, "require_strong": require_strong, "slots": slots}
+    )
     until = None if place.config.hours is None else since_boot() + 3600 * place.config.hours
     limits = Limits(until, place.config.max_experiments)
     with places.hold(place.slots, cache_folder() / "locks"), Ledger.open(place.ledger) as store:

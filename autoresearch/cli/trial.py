@@ -17,7 +17,9 @@ DEVICE = typer.Option(None, help="auto, cpu or cuda.")
 
 @app.command(rich_help_panel=RUN)
 def prepare(
-    source: str = typer.Option(None, help="`stdlib`, `files:GLOB[,GLOB...]` for your own text, `climbmix`, `climbmix:DIR`."),
+    source: str = typer.Option(
+        None, help="`stdlib`, `files:GLOB[,GLOB...]` for your own text, `climbmix`, `climbmix:DIR`."
+    ),
     shards: int = typer.Option(None, min=1, help="Training shards of climbmix."),
     vocab_size: int = typer.Option(None, help="Tokens in the vocabulary; 256 means plain bytes."),
     seq_len: int = typer.Option(None, help="Tokens in a row."),

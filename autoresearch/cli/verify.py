@@ -26,7 +26,9 @@ def doctor(
     budget: str = typer.Option(None, help="As for `run`: 5m, 300s, 15cpu, 200steps."),
     agent: str = typer.Option(None, help="As for `run`: asked for one change, which is checked and not trained."),
     hours: float = typer.Option(8.0, min=0, help="How long the night is."),
-    rehearse: bool = typer.Option(None, "--rehearse/--no-rehearse", help="Ask the configured agent; do not ask --agent."),
+    rehearse: bool = typer.Option(
+        None, "--rehearse/--no-rehearse", help="Ask the configured agent; do not ask --agent."
+    ),
     as_json: bool = JSON,
 ) -> None:
     """What works here, what is missing, what is protected, and how many experiments a night gives.
@@ -117,7 +119,9 @@ def export(
     force: bool = typer.Option(False, "--force", help="Replace the branch if it exists."),
     tsv: Path = typer.Option(None, help="File for all experiments in the five columns of results.tsv."),
     jsonl: Path = typer.Option(None, help="File for all experiments with their texts and trials, as JSON lines."),
-    sft: Path = typer.Option(None, help="File for what agents were asked, what they answered, what came of it, as JSON lines."),
+    sft: Path = typer.Option(
+        None, help="File for what agents were asked, what they answered, what came of it, as JSON lines."
+    ),
     checkpoint: Path = typer.Option(None, help="File for the incumbent's weights, for which it is trained once more."),
     tag: str = TAG,
     as_json: bool = JSON,

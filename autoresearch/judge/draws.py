@@ -138,7 +138,9 @@ class _Fit:
 def _least_squares(design: Array, draws: Sequence[Draw], machine: Machine) -> _Fit:
     scores = np.array([draw.score for draw in draws])
     root = np.linalg.cholesky(_covariance(draws, machine))
-    whitened = np.linalg.solve(root, np.column_stack([design, scores - scores[0]]))  # a common score changes no difference
+    whitened = np.linalg.solve(
+        root, np.column_stack([design, scores - scores[0]])
+    )  # a common score changes no difference
     design, scores = whitened[:, :-1], whitened[:, -1]
     precision = design.T @ design
     coefficients = np.linalg.solve(precision, design.T @ scores)

@@ -65,7 +65,9 @@ def decide(
     chosen = RULES[rule]
     if chosen is None and simpler is None:
         lower = candidate[0].score < min(draw.score for draw in incumbent)
-        return found.decision(*(("keep", "a lower number") if lower else ("discard", "not a lower number")), " (greedy rule)")
+        return found.decision(
+            *(("keep", "a lower number") if lower else ("discard", "not a lower number")), " (greedy rule)"
+        )
     chosen = chosen or DEFAULT
     if simpler is not None and (simplification := _simplification(found, chosen, simpler)) is not None:
         return simplification

@@ -35,7 +35,9 @@ def is_alive(session: Session) -> bool:
 def check_free(session: Session) -> None:
     """Raises UserError where a process works on the session."""
     if is_alive(session):
-        raise UserError(f"session `{session.tag}` is running already (process {session.pid}): see `autoresearch status`")
+        raise UserError(
+            f"session `{session.tag}` is running already (process {session.pid}): see `autoresearch status`"
+        )
 
 
 def state(session: Session) -> str:

@@ -284,4 +284,6 @@ def _described(row: Any) -> str:
         words = f"{words} ({row['verdict']}: {row['reason']})"
     if not words.isprintable():  # a terminal obeys some of what is not
         words = "".join(char if char.isprintable() else " " for char in words)
-    return " ".join(words.replace('"', "'").split())  # whoever reads the table takes a " for the beginning of a quotation
+    return " ".join(
+        words.replace('"', "'").split()
+    )  # whoever reads the table takes a " for the beginning of a quotation

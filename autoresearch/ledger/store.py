@@ -214,7 +214,10 @@ class Ledger:
         """What was written down since then of the making of an experiment that was to be `told` belongs to `n`."""
         if told != n:
             with self._transaction() as connection:
-                for table, when in (("calls", "started"), ("events", "kind IN ('proposed', 'broken', 'absent') AND at")):
+                for table, when in (
+                    ("calls", "started"),
+                    ("events", "kind IN ('proposed', 'broken', 'absent') AND at"),
+                ):
                     sql = f"UPDATE {table} SET n = ? WHERE session_id = ? AND n = ? AND {when} >= ?"
                     connection.execute(sql, (n, session_id, told, since))
 
@@ -234,7 +237,9 @@ class Ledger:
     def events(self, session_id: int, after: int = 0, kind: str | None = None) -> list[Event]:
         """Events and messages with an id greater than `after`, perhaps of one kind, oldest first."""
         if kind is not None:
-            return self._rows(Event, "WHERE session_id = ? AND kind = ? AND id > ? ORDER BY id", session_id, kind, after)
+            return self._rows(
+                Event, "WHERE session_id = ? AND kind = ? AND id > ? ORDER BY id", session_id, kind, after
+            )
         # the + keeps SQLite from walking through all events of the session when only the newest are asked for
         return self._rows(Event, "WHERE +session_id = ? AND id > ? ORDER BY id", session_id, after)
 

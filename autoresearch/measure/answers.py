@@ -14,9 +14,7 @@ def losses(model: Any, tokens: Any, device: str, torch: Any) -> Any:
     with torch.inference_mode():
         x = torch.from_numpy(tokens).to(device)
         logits = model(x[:, :-1])
-        losses = torch.nn.functional.cross_entropy(
-            logits.float().flatten(0, 1), x[:, 1:].flatten(), reduction="none"
-        )
+        losses = torch.nn.functional.cross_entropy(logits.float().flatten(0, 1), x[:, 1:].flatten(), reduction="none")
         return losses.view(len(tokens), -1).cpu().numpy()
 
 

@@ -146,14 +146,10 @@ def processes(owner: int) -> dict[str, Attempt]:
         "signal a thread of the owner": lambda: syscall("tkill", owner, 0),
         "queue a signal for the owner": lambda: syscall("rt_sigqueueinfo", owner, 0, bytes(128)),
         "signal everybody": lambda: os.kill(-1, 0),
-        "signal the owner by descriptor": lambda: syscall(
-            "pidfd_send_signal", os.pidfd_open(owner), 0, None, 0
-        ),
+        "signal the owner by descriptor": lambda: syscall("pidfd_send_signal", os.pidfd_open(owner), 0, None, 0),
         "signal the owner by a pipe's end": lambda: own_pipe(owner),
         "trace the owner": lambda: in_child(partial(syscall, "ptrace", _PTRACE_SEIZE, owner, 0, 0)),
-        "trace the supervisor": lambda: in_child(
-            partial(syscall, "ptrace", _PTRACE_SEIZE, os.getppid(), 0, 0)
-        ),
+        "trace the supervisor": lambda: in_child(partial(syscall, "ptrace", _PTRACE_SEIZE, os.getppid(), 0, 0)),
         "read the owner's memory": lambda: read_memory(owner),
         "take a descriptor of the owner": lambda: syscall("pidfd_getfd", os.pidfd_open(owner), 0, 0),
         "open the owner's memory": lambda: os.open(f"/proc/{owner}/mem", os.O_RDONLY),
@@ -161,9 +157,7 @@ def processes(owner: int) -> dict[str, Attempt]:
         "look at a descriptor of the owner": lambda: Path(f"/proc/{owner}/fd/0").readlink(),
         "change the owner's limits": lambda: resource.prlimit(owner, resource.RLIMIT_CPU),
         "change the owner's cores": lambda: os.sched_setaffinity(owner, os.sched_getaffinity(owner)),
-        "change the owner's priority": lambda: os.setpriority(
-            os.PRIO_PROCESS, owner, os.getpriority(0, owner)
-        ),
+        "change the owner's priority": lambda: os.setpriority(os.PRIO_PROCESS, owner, os.getpriority(0, owner)),
         "make the owner die first": lambda: os.open(f"/proc/{owner}/oom_score_adj", os.O_WRONLY),
         "live on when the supervisor dies": lambda: kernel.prctl(kernel.PR_SET_PDEATHSIG, 0),
     }
@@ -205,9 +199,7 @@ def system() -> dict[str, Attempt]:
         "gain capabilities": lambda: kernel.call("capset", struct.pack("Ii", 0x20080522, 0), b"\xff" * 24),
         "use io_uring": lambda: syscall("io_uring_setup", 1, bytes(256)),
         "make a BPF map": lambda: syscall("bpf", 0, struct.pack("IIII", 2, 4, 4, 1).ljust(128, b"\0"), 128),
-        "count events": lambda: syscall(
-            "perf_event_open", struct.pack("II", 1, 112) + bytes(104), 0, -1, -1, 0
-        ),
+        "count events": lambda: syscall("perf_event_open", struct.pack("II", 1, 112) + bytes(104), 0, -1, -1, 0),
         "catch page faults": lambda: syscall("userfaultfd", 1),
     }
     for path in (
@@ -239,9 +231,7 @@ def channels(targets: dict[str, Any]) -> dict[str, Attempt]:
         "leave a semaphore": lambda: remove("semctl", syscall("semget", targets["key"], 1, _CREATE)),
         "leave a message": lambda: remove("msgctl", syscall("msgget", targets["key"], _CREATE)),
         "leave a message queue": lambda: leave_queue(targets["marker"].encode()),
-        "leave a key": lambda: syscall(
-            "keyctl", 3, syscall("add_key", b"user", b"x", b"x", 1, -4)
-        ),  # 3: revoke
+        "leave a key": lambda: syscall("keyctl", 3, syscall("add_key", b"user", b"x", b"x", 1, -4)),  # 3: revoke
         "lock a file": lambda: flocks(Path(sys.executable)),
         "lock a range of a file": record_locks,
         "lease a file": lambda: fcntl.fcntl(os.open("leased", os.O_CREAT | os.O_RDONLY), 1024, fcntl.F_RDLCK),
@@ -249,9 +239,7 @@ def channels(targets: dict[str, Any]) -> dict[str, Attempt]:
             os.open(sys.executable, os.O_RDONLY), [bytearray(1)], 0, os.RWF_NOWAIT
         ),
         "ask which pages are in memory": lambda: syscall("mincore", 0, 0, None),
-        "watch a folder": lambda: syscall(
-            "inotify_add_watch", kernel.call("inotify_init1", 0), b"/usr", 0x20
-        ),
+        "watch a folder": lambda: syscall("inotify_add_watch", kernel.call("inotify_init1", 0), b"/usr", 0x20),
     }
 
 

@@ -17,9 +17,7 @@ _SECCOMP = (
     "container profile that allow seccomp filters, on x86-64 or aarch64"
 )
 _PRIVILEGES = "a trial could gain privileges (no_new_privs is off)"
-_CAPABILITIES = (
-    "a trial keeps capabilities of root: run as an ordinary user, or allow CAP_SETPCAP to drop them"
-)
+_CAPABILITIES = "a trial keeps capabilities of root: run as an ordinary user, or allow CAP_SETPCAP to drop them"
 _LIMITS = "a trial's memory, files and processes are not limited"
 
 

@@ -84,9 +84,7 @@ def _sockets(network: bool) -> Code:
         families = [_AF_INET, _AF_INET6, _AF_NETLINK]
         either = [step for family in families for step in _when(family, _ALLOW)]
         return _rule("socket", _argument(0) + either + _then(_REFUSE)) + _rule("socketpair", pair)
-    refused = _answer_all(syscalls.SERVERS, _REFUSE) + _answer_all(
-        syscalls.CONNECT, _ERRNO | errno.ECONNREFUSED
-    )
+    refused = _answer_all(syscalls.SERVERS, _REFUSE) + _answer_all(syscalls.CONNECT, _ERRNO | errno.ECONNREFUSED)
     return refused + _rule("socket", pair) + _rule("socketpair", pair)
 
 

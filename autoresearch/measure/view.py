@@ -41,9 +41,7 @@ _KNOWN = ("gcc", "wsl", "x86_64-linux-gnu", "aarch64-linux-gnu")  # large, and w
 _LOOKS = 300  # folders searched for a Python before a tree counts as one that may hold it
 
 
-def view(
-    read: Sequence[Path], library: Sequence[Path | str] | None, gpu: bool, network: bool
-) -> dict[str, list[str]]:
+def view(read: Sequence[Path], library: Sequence[Path | str] | None, gpu: bool, network: bool) -> dict[str, list[str]]:
     """Paths by what may be done with them: `readable`, `listable`, `devices`."""
     if library is None:
         readable = [*_SYSTEM, *map(str, [*_python_prefixes(), *_packages(), _library()])]

@@ -92,7 +92,9 @@ def ablate(again: Again, draws: int) -> Ablation:
             text = texts[row.n]
             if not isinstance(text, Conflict):
                 scores[row.n].append(known(again.trial(row, k, PURPOSE, text).val_bpb))
-    noise = judge.noise([[judge.Draw(score, k) for k, score in enumerate(group)] for group in (whole, *scores.values())])
+    noise = judge.noise(
+        [[judge.Draw(score, k) for k, score in enumerate(group)] for group in (whole, *scores.values())]
+    )
     parts = [_part(row, texts[row.n], whole, scores.get(row.n, []), noise) for row in keeps[1:]]
     return Ablation(final.n, draws, parts)
 

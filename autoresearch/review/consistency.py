@@ -87,11 +87,17 @@ def _references(story: Story) -> Findings:
         name = f"refs/autoresearch/{story.session.tag}/{n}"
         there, wanted = story.refs.get(n), known.get(n)
         if n not in known:
-            yield f"{name} belongs to no experiment", f"put the right runs/ledger.db back, or `git update-ref -d {name}`"
+            yield (
+                f"{name} belongs to no experiment",
+                f"put the right runs/ledger.db back, or `git update-ref -d {name}`",
+            )
         elif wanted is None:
             yield f"experiment {n} is settled without a commit", RESTORE
         elif there is None:
-            yield f"{name} is missing", f"`git update-ref {name} {wanted}` brings it back while git still has the commit"
+            yield (
+                f"{name} is missing",
+                f"`git update-ref {name} {wanted}` brings it back while git still has the commit",
+            )
         elif there != wanted:
             yield f"{name} is {there[:7]}, the ledger says {wanted[:7]}", f"`git update-ref {name} {wanted}`"
 
@@ -103,7 +109,10 @@ def _texts(story: Story) -> Findings:
             continue
         n, committed = experiment.n, blob_of(story.workspace, experiment.sha)
         if committed is None:
-            yield f"commit {experiment.sha[:7]} of experiment {n} is gone", f"`autoresearch show {n} --json` still has its text"
+            yield (
+                f"commit {experiment.sha[:7]} of experiment {n} is gone",
+                f"`autoresearch show {n} --json` still has its text",
+            )
             continue
         if committed != experiment.blob or committed != blob(experiment.text or "", committed):
             yield f"commit {experiment.sha[:7]} is not the train.py of experiment {n}", DISTRUST.format(n=n)
@@ -116,7 +125,10 @@ def _lineage(story: Story) -> Findings:
     for before, after in pairwise(story.kept):
         origin, branched = _origin(story, after)
         if origin != before.n and not (branched and origin in {row.n for row in story.kept if row.n < after.n}):
-            yield f"keep {after.n} was derived from {after.parent}, not from keep {before.n}", DISTRUST.format(n=after.n)
+            yield (
+                f"keep {after.n} was derived from {after.parent}, not from keep {before.n}",
+                DISTRUST.format(n=after.n),
+            )
     if not story.kept or story.unfinished:
         return
     session, last = story.session, story.kept[-1]
@@ -126,7 +138,10 @@ def _lineage(story: Story) -> Findings:
     elif story.workspace.checked_out_branch() == session.branch and story.workspace.head() != last.sha:
         yield f"{session.branch} is checked out and was left behind", f"`git merge --ff-only {name}` brings it up"
     elif story.workspace.branch(session.tag) not in (last.sha, None):
-        yield f"{session.branch} is not at experiment {last.n}", f"`git branch -f {session.branch} {name}`, or leave it if you moved it"
+        yield (
+            f"{session.branch} is not at experiment {last.n}",
+            f"`git branch -f {session.branch} {name}`, or leave it if you moved it",
+        )
 
 
 def _origin(story: Story, keep: Experiment) -> tuple[int | None, bool]:
@@ -144,7 +159,10 @@ def _messages(story: Story) -> Findings:
             continue
         score = f"Val-Bpb: {experiment.val_bpb:.6f}" if experiment.val_bpb is not None else "Val-Bpb: -"
         if score not in story.workspace.message(experiment.sha).splitlines():
-            yield f"the commit of experiment {experiment.n} and the ledger give different scores", DISTRUST.format(n=experiment.n)
+            yield (
+                f"the commit of experiment {experiment.n} and the ledger give different scores",
+                DISTRUST.format(n=experiment.n),
+            )
 
 
 def _verdicts(story: Story) -> Findings:
@@ -188,7 +206,10 @@ def _artefacts(story: Story) -> Findings:
             yield from _result(story, files.trial(k, ".json"), trial)
         for path in wanted:
             if not path.exists():
-                yield f"{story.name(path)} is missing", "what decides is in the ledger; restore it from a copy if you have one"
+                yield (
+                    f"{story.name(path)} is missing",
+                    "what decides is in the ledger; restore it from a copy if you have one",
+                )
 
 
 def _result(story: Story, path: Path, trial: Trial) -> Findings:

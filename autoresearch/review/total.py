@@ -73,7 +73,9 @@ def measure_total(again: Again, pairs: int) -> Total:
 def reserve(store: Ledger, session: Session, pairs: int, night: float | None) -> float:
     """Seconds that a total of so many pairs will take, 0 where there is none to measure or the night (seconds) is too short."""
     kept = [row for row in store.experiments(session.id, verdict="keep") if row.state == "settled"]
-    took = [trial.ended - trial.started for trial in store.trials(session.id, kept[-1].id) if trial.ended] if kept else []
+    took = (
+        [trial.ended - trial.started for trial in store.trials(session.id, kept[-1].id) if trial.ended] if kept else []
+    )
     if len(kept) < 2 or not took or any(total.final == kept[-1].n for total in recorded(store.events(session.id))):
         return 0.0
     seconds = 2 * pairs * max(took)
@@ -101,4 +103,3 @@ def _running_minimum(again: Again) -> float:
     trials = judging(again.ledger.trials(again.session.id))
     scores = [trial.val_bpb for trial in trials if trial.val_bpb is not None]
     return round(min(scores) - scores[0], 6)
-

@@ -21,7 +21,11 @@ def print_ablation(found: Ablation, console: Console) -> None:
     body = [row + Text(f" {cut(_what(part), left)}") for row, part in zip(rows, found.parts, strict=True)]
     print_lines([head + Text(" what", "bold"), *body], console)
     idle = ", ".join(map(str, found.idle))
-    words = f"{idle} carr{'y' if len(found.idle) > 1 else 'ies'} nothing that shows: `autoresearch ablate --prune` takes it out" if idle else "every one of them carries something"
+    words = (
+        f"{idle} carr{'y' if len(found.idle) > 1 else 'ies'} nothing that shows: `autoresearch ablate --prune` takes it out"
+        if idle
+        else "every one of them carries something"
+    )
     console.print(f"experiment {found.final} on {found.draws} seeds: {words}", soft_wrap=True, highlight=False)
 
 

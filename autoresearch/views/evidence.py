@@ -102,7 +102,9 @@ def _version(version: tree.Version) -> list[str]:
 
 def calibration(tried: Sequence[Row]) -> Iterator[Words]:
     """How well the effects were foreseen, over everything that was measured."""
-    pairs = [(row["predicted"], row["delta"]) for row in tried if row["predicted"] is not None and row["delta"] is not None]
+    pairs = [
+        (row["predicted"], row["delta"]) for row in tried if row["predicted"] is not None and row["delta"] is not None
+    ]
     if len(pairs) < 2:
         return
     foreseen, came = (sum(side) / len(pairs) for side in zip(*pairs, strict=True))

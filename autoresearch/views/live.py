@@ -22,7 +22,12 @@ STYLES = {"keep": "bold green", "discard": "dim", "crash": "red", "suspect": "bo
 HIDDEN = {"trial", "waited"}
 REFRESH = 2.0  # a second
 LONGEST = 1000  # characters of a line
-WAITING = {"proposed": "is about to be measured", "waited": "is about to be measured", "trial": "starts", "measured": "is between two trials"}
+WAITING = {
+    "proposed": "is about to be measured",
+    "waited": "is about to be measured",
+    "trial": "starts",
+    "measured": "is between two trials",
+}
 
 
 class Screen:
@@ -105,7 +110,9 @@ class Live(Reporter):
             self.say(f"WEAK: {weakness}", "bold red")
         if dirty:
             self.say(f"{place.config.train} has changes that are not committed: they are not used", "yellow")
-        self.say(f"session {row.tag} on {', '.join(slot.name for slot in place.slots)}, budget {place.settings.budget}, agent {row.agent}")
+        self.say(
+            f"session {row.tag} on {', '.join(slot.name for slot in place.slots)}, budget {place.settings.budget}, agent {row.agent}"
+        )
         self.screen.last, self.screen.most_usd = ("opened", None, time.time()), place.config.max_usd
         self._look()
 

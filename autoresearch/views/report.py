@@ -42,7 +42,12 @@ def _suspects(night: Night) -> Iterator[Block]:
     if not night.suspects:
         return
     yield Heading("Suspects")
-    yield Words([f"{_count(night.suspects, 'experiment')} gave scores that could not be confirmed. Read them before anything else."], "bad")
+    yield Words(
+        [
+            f"{_count(night.suspects, 'experiment')} gave scores that could not be confirmed. Read them before anything else."
+        ],
+        "bad",
+    )
     rows = [[evidence.n(row), evidence.what(row), evidence.why(row)] for row in night.suspects[-OTHERS:]]
     yield Table(["n", "what", "why"], rows, frozenset("n"))
     for row in night.suspects[-OTHERS:]:
@@ -54,8 +59,14 @@ def _headline(night: Night) -> Iterator[Block]:
     total, status = night.total, night.status
     if total is not None:
         yield Words([f"{total.val.mean:+.4f} bits per byte, {between(total.val)}"], f"large {_tone(total.val)}")
-        yield Words([f"The honest total: experiment {total.final} against the base, {total.pairs} pairs of trials on fresh seeds."])
-        yield Words([f"On the holdout text, which nothing was chosen by: {total.holdout.mean:+.4f}, {between(total.holdout)}."])
+        yield Words(
+            [
+                f"The honest total: experiment {total.final} against the base, {total.pairs} pairs of trials on fresh seeds."
+            ]
+        )
+        yield Words(
+            [f"On the holdout text, which nothing was chosen by: {total.holdout.mean:+.4f}, {between(total.holdout)}."]
+        )
         yield from _doubts(night)
     elif night.keeps:
         yield Words(["The honest total is not measured yet:", " ", Verbatim("autoresearch total")], "large")
@@ -68,7 +79,9 @@ def _headline(night: Night) -> Iterator[Block]:
     if night.keeps and status["base_bpb"] is not None:
         gain = status["best_bpb"] - status["base_bpb"]
         words = f"The search itself saw {status['base_bpb']:.4f} become {status['best_bpb']:.4f} ({gain:+.4f})."
-        yield Words([f"{words} It chose what it kept by these numbers, so they flatter; the honest total does not."], "quiet")
+        yield Words(
+            [f"{words} It chose what it kept by these numbers, so they flatter; the honest total does not."], "quiet"
+        )
     yield Tiles(list(_tiles(night)))
 
 
@@ -77,7 +90,9 @@ def _doubts(night: Night) -> Iterator[Block]:
     total = night.total
     if total is not None and night.keeps and night.keeps[-1]["n"] != total.final:
         latest = night.keeps[-1]["n"]
-        yield Words([f"Experiment {latest} was kept after that and is not in it:", " ", Verbatim("autoresearch total")], "bad")
+        yield Words(
+            [f"Experiment {latest} was kept after that and is not in it:", " ", Verbatim("autoresearch total")], "bad"
+        )
     if night.totals > 1:
         yield Words([f"It was measured {night.totals} times; this is the newest."], "quiet")
 
@@ -146,7 +161,11 @@ def _near(night: Night) -> Iterator[Block]:
     yield Heading("Near misses worth another look")
     best = night.near_misses[:OTHERS]
     more = len(night.near_misses) - len(best)
-    yield Words([f"Not proven better, not clearly worse: the noise is as large as their effect.{f' {more} more have lower odds.' if more else ''}"])
+    yield Words(
+        [
+            f"Not proven better, not clearly worse: the noise is as large as their effect.{f' {more} more have lower odds.' if more else ''}"
+        ]
+    )
     rows = [
         [evidence.n(row), change(row), evidence.percent(row["p_gain"]), str(row["trials"]), evidence.what(row, 200)]
         for row in best
@@ -184,7 +203,9 @@ def _protection(night: Night) -> Iterator[Block]:
         yield Words([text, " ", Verbatim("autoresearch doctor"), " ", "says what to do."], "bad")
     rows = [[name, _value(value)] for name, value in {**session.layers, **session.identity}.items()]
     rows += [["weakness", words] for words in night.weaknesses]
-    yield Fold(f"{session.grade or 'no grade'}: layers of the cell, and what was measured on", [Table(["", ""], rows)], weak)
+    yield Fold(
+        f"{session.grade or 'no grade'}: layers of the cell, and what was measured on", [Table(["", ""], rows)], weak
+    )
 
 
 def _programs(night: Night) -> Iterator[Block]:
@@ -219,9 +240,13 @@ SECTIONS: tuple[Callable[[Night], Iterator[Block]], ...] = (
 def _course(night: Night) -> str:
     """When it ran, with what, and how it ended."""
     status = night.status
-    began = "not started" if status["started"] is None else f"{datetime.fromtimestamp(status['started']):%d %B %Y, %H:%M}"
+    began = (
+        "not started" if status["started"] is None else f"{datetime.fromtimestamp(status['started']):%d %B %Y, %H:%M}"
+    )
     ended = f", {status['state']}: {status['stop_reason']}" if status["stop_reason"] else f", {status['state']}"
-    return f"{began}{ended}. Agent {status['agent']}, judge {status['judge']}, budget {status['budget'] or '-'} a trial."
+    return (
+        f"{began}{ended}. Agent {status['agent']}, judge {status['judge']}, budget {status['budget'] or '-'} a trial."
+    )
 
 
 def _tone(interval: Interval) -> str:

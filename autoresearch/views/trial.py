@@ -23,4 +23,3 @@ def summary(result: Result, gpu: str | None) -> dict[str, str]:
         "grade": result.grade,
     }
     return lines if result.outcome == "ok" else {**lines, "reason": result.reason}
-

@@ -37,7 +37,9 @@ def shares(seconds: dict[str, float]) -> str:
     """`train 71 %, score 12 %`, largest first; what is under half a percent is left out."""
     total = sum(seconds.values())
     parts = sorted(seconds.items(), key=lambda item: -item[1])
-    return ", ".join(f"{name.replace('_', ' ')} {100 * part / total:.0f} %" for name, part in parts if part > total / 200)
+    return ", ".join(
+        f"{name.replace('_', ' ')} {100 * part / total:.0f} %" for name, part in parts if part > total / 200
+    )
 
 
 def outcome(outcome: str | None, result: Mapping[str, Any]) -> str:

@@ -26,7 +26,13 @@ from autoresearch.measure.data import Dataset
 from autoresearch.measure.settings import Settings
 
 GOOD = "sed -i 's/^SMOOTHING = 0.5/SMOOTHING = 0.25/' train.py"
-SAID = {"hypothesis": "less smoothing", "category": "optimizer", "predicted": -0.01, "confidence": 0.7, "source": "experience"}
+SAID = {
+    "hypothesis": "less smoothing",
+    "category": "optimizer",
+    "predicted": -0.01,
+    "confidence": 0.7,
+    "source": "experience",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -37,7 +43,9 @@ def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def brief(bigram: str) -> Brief:
-    return Brief(n=3, seed=0, program="Lower val_bpb.\n", source=bigram, incumbent=0, incumbent_bpb=2.1, sigma=0.01, history=[])
+    return Brief(
+        n=3, seed=0, program="Lower val_bpb.\n", source=bigram, incumbent=0, incumbent_bpb=2.1, sigma=0.01, history=[]
+    )
 
 
 @pytest.fixture
@@ -68,7 +76,11 @@ def entry(of: Proposal | BadProposal, kind: str) -> dict[str, Any]:
 
 def test_an_edit_comes_back_with_what_the_agent_says_of_it(script: Callable[[str], str], brief: Brief) -> None:
     heard: list[CallRecord] = []
-    agent = create(script(f"{GOOD}\necho '{json.dumps(SAID)}' > proposal.json; echo done"), Config(), Services(on_call=heard.append))
+    agent = create(
+        script(f"{GOOD}\necho '{json.dumps(SAID)}' > proposal.json; echo done"),
+        Config(),
+        Services(on_call=heard.append),
+    )
     agent.check()
     proposal = agent.propose(brief)
     assert proposal.text == brief.source.replace("SMOOTHING = 0.5", "SMOOTHING = 0.25")
@@ -77,13 +89,19 @@ def test_an_edit_comes_back_with_what_the_agent_says_of_it(script: Callable[[str
     assert (agent.name, agent.model) == ("command", "agent.sh")
     assert entry(proposal, "command")["output"] == "done\n" and entry(proposal, "files")["touched"] == []
     before, after = heard
-    assert before.key == after.key and before.seconds is None and after.seconds and after.cost_usd is None and after.n == 3
+    assert (
+        before.key == after.key and before.seconds is None and after.seconds and after.cost_usd is None and after.n == 3
+    )
 
 
 def test_the_scratch_folder_holds_the_brief_and_nothing_else(script: Callable[[str], str], brief: Brief) -> None:
     agent = create(script(f"ls; pwd; cat program.md; {GOOD}"))
     lines = entry(agent.propose(brief), "command")["output"].splitlines()
-    assert lines[:3] == ["BRIEF.md", "program.md", "train.py"] and lines[3].endswith("/work") and lines[4] == "Lower val_bpb."
+    assert (
+        lines[:3] == ["BRIEF.md", "program.md", "train.py"]
+        and lines[3].endswith("/work")
+        and lines[4] == "Lower val_bpb."
+    )
     text = entry(agent.propose(brief), "prompt")["text"]
     assert "proposal.json" in text and "predicted" in text and "2.1000 bits per byte" in text
 
@@ -94,14 +112,27 @@ def test_without_proposal_json_the_change_counts_all_the_same(brief: Brief) -> N
 
 
 def test_claims_are_plain_text_and_numbers(script: Callable[[str], str], brief: Brief) -> None:
-    said = r'''{"hypothesis": "\u001b[31mred\ud800 \u202e", "predicted": 1''' + "0" * 5000 + ', "confidence": NaN, "source": 7}'
+    said = (
+        r"""{"hypothesis": "\u001b[31mred\ud800 \u202e", "predicted": 1"""
+        + "0" * 5000
+        + ', "confidence": NaN, "source": 7}'
+    )
     proposal = create(script(f"{GOOD}; cat > proposal.json <<'END'\n{said}\nEND")).propose(brief)
     assert (proposal.hypothesis, proposal.predicted, proposal.params) == ("red ", None, {})
 
 
 def test_what_else_was_touched_is_reported_and_ignored(script: Callable[[str], str], brief: Brief) -> None:
-    proposal = create(script(f"{GOOD}; echo x >> program.md; rm BRIEF.md; echo y > prepare.py; mkdir -p a/b; echo z > a/b/c")).propose(brief)
-    assert entry(proposal, "files")["touched"] == ["changed program.md", "new a", "new a/b", "new a/b/c", "new prepare.py", "removed BRIEF.md"]
+    proposal = create(
+        script(f"{GOOD}; echo x >> program.md; rm BRIEF.md; echo y > prepare.py; mkdir -p a/b; echo z > a/b/c")
+    ).propose(brief)
+    assert entry(proposal, "files")["touched"] == [
+        "changed program.md",
+        "new a",
+        "new a/b",
+        "new a/b/c",
+        "new prepare.py",
+        "removed BRIEF.md",
+    ]
 
 
 def test_the_network_is_there(script: Callable[[str], str], brief: Brief) -> None:
@@ -125,7 +156,9 @@ def test_the_network_is_there(script: Callable[[str], str], brief: Brief) -> Non
 
 def test_it_stands_back_on_the_cpu(script: Callable[[str], str], brief: Brief, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(command, "NICE", 19)
-    log = entry(create(script(f"{GOOD}; nice; cat /proc/self/autogroup 2>/dev/null")).propose(brief), "command")["output"]
+    log = entry(create(script(f"{GOOD}; nice; cat /proc/self/autogroup 2>/dev/null")).propose(brief), "command")[
+        "output"
+    ]
     assert log.startswith("19\n") and ("nice" not in log or log.endswith("nice 19\n"))
 
 
@@ -158,13 +191,17 @@ def test_it_stands_back_on_the_cpu(script: Callable[[str], str], brief: Brief, m
         ("cd ..; rm -r work; ln -s /etc work", "the scratch folder was replaced"),
     ],
 )  # fmt: skip
-def test_a_broken_proposal_is_one_clear_sentence(script: Callable[[str], str], brief: Brief, text: str, reason: str) -> None:
+def test_a_broken_proposal_is_one_clear_sentence(
+    script: Callable[[str], str], brief: Brief, text: str, reason: str
+) -> None:
     bad = broken(create(script(text)), brief)
     assert str(bad).startswith(reason) and "\n" not in str(bad)
     assert [each["kind"] for each in bad.trace[:2]] == ["prompt", "command"]
 
 
-def test_a_tool_whose_server_is_busy_is_away_and_one_that_is_locked_out_cannot_work(script: Callable[[str], str], brief: Brief) -> None:
+def test_a_tool_whose_server_is_busy_is_away_and_one_that_is_locked_out_cannot_work(
+    script: Callable[[str], str], brief: Brief
+) -> None:
     with pytest.raises(Unavailable, match="usage limit reached") as away:
         create(script("echo 'Claude usage limit reached|1760000000' >&2; exit 1")).propose(brief)
     assert away.value.retry_at > time.time() + 60
@@ -172,7 +209,9 @@ def test_a_tool_whose_server_is_busy_is_away_and_one_that_is_locked_out_cannot_w
         create(script("echo 'Invalid API key. Please run /login'; exit 1")).propose(brief)
 
 
-def test_a_command_that_does_not_exist_is_known_before_any_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_command_that_does_not_exist_is_known_before_any_trial(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(Unusable, match="there is no command `no-such-agent` here"):
         create("command:no-such-agent --fast")
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
@@ -182,7 +221,11 @@ def test_a_command_that_does_not_exist_is_known_before_any_trial(tmp_path: Path,
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UsageError, match=f"write `{tmp_path}/mine.sh` instead of `mine.sh`"):
         create("command:sh mine.sh")
-    for spec, reason in (("command:", "there is no agent"), ("command: ", "needs a tool"), ("command:sh 'x", "cannot be read")):
+    for spec, reason in (
+        ("command:", "there is no agent"),
+        ("command: ", "needs a tool"),
+        ("command:sh 'x", "cannot be read"),
+    ):
         with pytest.raises(UsageError, match=reason):
             create(spec)
 
@@ -240,7 +283,9 @@ def test_a_flood_of_output_costs_nothing(script: Callable[[str], str], brief: Br
 def test_a_full_disk_is_prevented(script: Callable[[str], str], brief: Brief, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(command, "MOST_FILES", 50)
     monkeypatch.setattr(command, "COUNT_EVERY", 0.1)
-    assert "wrote more than" in str(broken(create(script("mkdir d; seq 1000 | sed s,^,d/, | xargs touch; sleep 9")), brief))
+    assert "wrote more than" in str(
+        broken(create(script("mkdir d; seq 1000 | sed s,^,d/, | xargs touch; sleep 9")), brief)
+    )
     monkeypatch.setattr(command, "MOST_FILES", 50_000)
     monkeypatch.setattr(command, "MOST_BYTES", 1 << 20)
     assert "wrote more than" in str(broken(create(script("head -c 9000000 /dev/zero > ../f; sleep 9")), brief))
@@ -257,10 +302,19 @@ def test_nothing_of_ours_can_be_read_or_written(
         ledger.execute("create table treasure (x)")
     (repository / "prepare.py").write_text("treasure")
     rows, home = bytes_data.root / "held" / "val.bin", Path.home()
-    secrets = [rows, repository / "train.py", repository / ".git" / "HEAD", repository / "runs" / "ledger.db", trial / "trial-0.json"]
+    secrets = [
+        rows,
+        repository / "train.py",
+        repository / ".git" / "HEAD",
+        repository / "runs" / "ledger.db",
+        trial / "trial-0.json",
+    ]
     attempts = [f"cat {path} && echo BREACH" for path in secrets]
     attempts += [f"ls {path} && echo BREACH" for path in (repository, bytes_data.root, home, "/tmp", "/var/tmp")]
-    attempts += [f"echo hacked >> {path} && echo BREACH" for path in (repository / "prepare.py", rows, "/tmp/hacked", home / "hacked")]
+    attempts += [
+        f"echo hacked >> {path} && echo BREACH"
+        for path in (repository / "prepare.py", rows, "/tmp/hacked", home / "hacked")
+    ]
     attempts += [f"ln {rows} stolen && echo BREACH", f"ln -s {rows} stolen; cat stolen && echo BREACH"]
     attempts += [f"ls /proc/{os.getpid()}/fd/ && echo BREACH", f"cat /proc/{os.getpid()}/environ && echo BREACH"]
     proposal = create(script("\n".join([*attempts, GOOD]))).propose(brief)
@@ -269,7 +323,9 @@ def test_nothing_of_ours_can_be_read_or_written(
     assert (repository / "prepare.py").read_text() == "treasure" and "SMOOTHING = 0.25" in proposal.text
 
 
-def test_what_was_made_of_the_data_in_another_way_cannot_be_opened_either(bytes_data: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_made_of_the_data_in_another_way_cannot_be_opened_either(
+    bytes_data: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
     cache = bytes_data.root.parents[1]
     monkeypatch.setenv("AUTORESEARCH_CACHE", str(cache))
     for opened in (cache, bytes_data.root / "held", Path.cwd(), Path("/"), Path.cwd() / ".git"):
@@ -281,9 +337,14 @@ def test_what_was_made_of_the_data_in_another_way_cannot_be_opened_either(bytes_
         create(f"command:cat {bytes_data.root / 'held' / 'val.bin'}")
 
 
-def test_of_a_library_that_holds_validation_text_only_some_files_can_be_read(script: Callable[[str], str], brief: Brief) -> None:
+def test_of_a_library_that_holds_validation_text_only_some_files_can_be_read(
+    script: Callable[[str], str], brief: Brief
+) -> None:
     library = Path(sysconfig.get_path("stdlib"))
-    agent = create(script(f"head -1 {library}/os.py; cat {library}/this.py && echo BREACH; {GOOD}"), services=Services(readable_library=["os.py"]))
+    agent = create(
+        script(f"head -1 {library}/os.py; cat {library}/this.py && echo BREACH; {GOOD}"),
+        services=Services(readable_library=["os.py"]),
+    )
     output = entry(agent.propose(brief), "command")["output"]
     assert output.startswith('r"""OS routines') and "BREACH" not in output
 
@@ -303,9 +364,16 @@ def test_a_hostile_command_costs_one_proposal_of_a_session(
 
 
 def test_no_device_is_there_but_the_harmless_ones(script: Callable[[str], str], brief: Brief) -> None:
-    devices = [str(path) for pattern in ("nvidia*", "dri/*", "kfd", "dxg", "ptmx", "fuse", "loop*") for path in Path("/dev").glob(pattern)]
+    devices = [
+        str(path)
+        for pattern in ("nvidia*", "dri/*", "kfd", "dxg", "ptmx", "fuse", "loop*")
+        for path in Path("/dev").glob(pattern)
+    ]
     tries = "\n".join(f"(: < {device}) && echo BREACH" for device in devices)
-    output = entry(create(script(f"{tries}\nnvidia-smi && echo BREACH\necho $CUDA_VISIBLE_DEVICES; {GOOD}")).propose(brief), "command")["output"]
+    output = entry(
+        create(script(f"{tries}\nnvidia-smi && echo BREACH\necho $CUDA_VISIBLE_DEVICES; {GOOD}")).propose(brief),
+        "command",
+    )["output"]
     assert devices and "BREACH" not in output
 
 
@@ -332,7 +400,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (folder / ".ssh").mkdir()
     tool = folder / "lib" / "node_modules" / "claude-code" / "cli.sh"
     tool.parent.mkdir(parents=True)
-    tool.write_text(f'#!/usr/bin/env sh\nenv; cat ~/.claude/.credentials.json; ls -A ~ ~/.claude; echo "$*"; . {tool.parent}/more.sh\n')
+    tool.write_text(
+        f'#!/usr/bin/env sh\nenv; cat ~/.claude/.credentials.json; ls -A ~ ~/.claude; echo "$*"; . {tool.parent}/more.sh\n'
+    )
     (tool.parent / "more.sh").write_text(GOOD)
     tool.chmod(0o755)
     (folder / "bin").mkdir()
@@ -352,16 +422,24 @@ def test_a_preset_gets_its_own_login_and_only_that(home: Path, brief: Brief) -> 
     output = output_of("command:claude", brief, model="haiku")
     assert "--permission-mode acceptEdits" in output and "--model haiku" in output and "BRIEF.md" in output
     assert '"refreshToken": "[secret]"' in output and "settings.json" in output and ".ssh" not in output
-    assert "OPENAI_API_KEY" not in output and "MY_KEY" not in output and str(home) not in output.replace(f"{home}/bin", "").replace(f"{home}/lib", "")
+    assert (
+        "OPENAI_API_KEY" not in output
+        and "MY_KEY" not in output
+        and str(home) not in output.replace(f"{home}/bin", "").replace(f"{home}/lib", "")
+    )
 
 
-def test_with_a_key_in_the_environment_no_login_is_copied(home: Path, brief: Brief, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_with_a_key_in_the_environment_no_login_is_copied(
+    home: Path, brief: Brief, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-0123456789abcdef")
     output = output_of("command:claude", brief)
     assert "ANTHROPIC_API_KEY=[secret]" in output and "refreshToken" not in output and "0123456789abcdef" not in output
 
 
-def test_other_commands_get_no_key_unless_it_is_named(home: Path, brief: Brief, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_commands_get_no_key_unless_it_is_named(
+    home: Path, brief: Brief, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-0123456789abcdef")
     output = output_of(f"command:env; {GOOD}", brief)
     assert "API_KEY" not in output and "MY_KEY" not in output
@@ -375,6 +453,8 @@ def test_a_key_in_train_py_is_not_kept(home: Path, brief: Brief) -> None:
 
 
 def test_what_claude_code_says_it_cost_is_the_cost(home: Path, brief: Brief) -> None:
-    (home / "lib/node_modules/claude-code/more.sh").write_text(f"{GOOD}; echo '{{\"total_cost_usd\": 0.0421, \"result\": \"done\"}}'")
+    (home / "lib/node_modules/claude-code/more.sh").write_text(
+        f'{GOOD}; echo \'{{"total_cost_usd": 0.0421, "result": "done"}}\''
+    )
     assert create("command:claude").propose(brief).cost_usd == 0.0421
     assert create(f"command:echo '\"total_cost_usd\": 1'; {GOOD}").propose(brief).cost_usd is None

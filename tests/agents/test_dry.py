@@ -16,7 +16,9 @@ def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_agent_that_can_edit(bigram: str) -> None:
     found = rehearse(create("command:sed -i 's/= 0.5 /= 0.3 /' train.py; grep -o rehears BRIEF.md"), bigram)
     assert found.require().text != bigram and found.lines == (1, 1) and found.reason is None
-    assert str(found).startswith("an edit that applies (+1 -1 lines") and any("rehears" in str(each) for each in found.trace)
+    assert str(found).startswith("an edit that applies (+1 -1 lines") and any(
+        "rehears" in str(each) for each in found.trace
+    )
 
 
 def test_sweep_and_scripted_can_too(bigram: str, tmp_path: Path) -> None:

@@ -84,11 +84,11 @@ class Away:
 
 # --- lines of inquiry
 
-TWO_STEPS = '''
+TWO_STEPS = """
 GATE = 0  # opens the way; costs a little by itself
 GAIN = 0  # of use only behind the gate
 SPARE = 0  # of no use
-'''
+"""
 
 
 @pytest.mark.slow
@@ -137,7 +137,12 @@ class TwoSteps:
 
 
 def _change(old: str, new: str) -> list[Block]:
-    said: dict[str, Any] = {"category": "architecture", "predicted_delta": -0.01, "confidence": 0.5, "source": "own knowledge"}
+    said: dict[str, Any] = {
+        "category": "architecture",
+        "predicted_delta": -0.01,
+        "confidence": 0.5,
+        "source": "own knowledge",
+    }
     edit = tool(EDITOR, command="str_replace", path="train.py", old_str=old, new_str=new)
     return [edit, tool("propose", hypothesis=f"{old} becomes {new}", **said)]
 
@@ -147,7 +152,9 @@ def _change(old: str, new: str) -> list[Block]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_sixty_experiments_while_a_third_of_the_calls_fails(repository: Path, quick: Settings, bytes_data: Dataset) -> None:
+def test_sixty_experiments_while_a_third_of_the_calls_fails(
+    repository: Path, quick: Settings, bytes_data: Dataset
+) -> None:
     purse = Purse(repository)
     with MessagesServer(Faulty(Researcher(), 0.3)) as server:
         agent = claude(server.url, purse, max_usd=30)
@@ -156,7 +163,9 @@ def test_sixty_experiments_while_a_third_of_the_calls_fails(repository: Path, qu
             assert session.run() == "max experiments"
             lasted = time.time() - started
             rows = session.ledger.experiments(1)
-            thought = sum(event.data["seconds"] for event in session.ledger.events(1) if event.kind in ("proposed", "broken"))
+            thought = sum(
+                event.data["seconds"] for event in session.ledger.events(1) if event.kind in ("proposed", "broken")
+            )
     measured = [row.fingerprint for row in rows if row.verdict in ("keep", "discard", "crash")]
     assert len(rows) == 61 and len(set(measured)) == len(measured)
     print(f"{thought:.1f} s of thinking in {lasted:.0f} s, ${purse.spent:.2f}")

@@ -22,9 +22,7 @@ def folder(tmp_path):
     (tmp_path / "10-last.py").write_text("x = 1\n")
     (tmp_path / "9-raise-line-nine.patch").write_text(unified_diff(SOURCE, BETTER))
     (tmp_path / "01-whole.py").write_bytes("é = 1\r\n".encode())
-    (tmp_path / "01-whole.yaml").write_text(
-        "hypothesis: start afresh\ncategory: simplification\npredicted: -0.01\n"
-    )
+    (tmp_path / "01-whole.yaml").write_text("hypothesis: start afresh\ncategory: simplification\npredicted: -0.01\n")
     (tmp_path / "README.md").write_text("not a proposal")
     return tmp_path
 

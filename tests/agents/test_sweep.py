@@ -161,9 +161,7 @@ def test_it_learns_direction_and_leaves_a_cliff_alone():
     past = [Past(0, "keep", None, {}, "")]
     for n in range(1, 13):
         up = n % 2 == 0
-        past.append(
-            Past(n, "discard", -0.02 if up else 0.02, {"MATRIX_LR": change(0.04, 0.06 if up else 0.03)})
-        )
+        past.append(Past(n, "discard", -0.02 if up else 0.02, {"MATRIX_LR": change(0.04, 0.06 if up else 0.03)}))
         past.append(Past(n, "crash", None, {"MODEL_DIM": change(192, 256, "int")}))
     proposals = [Sweep().propose(Brief(n=n, history=past)) for n in range(40, 60)]
     rises = [p.params["MATRIX_LR"]["to"] for p in proposals if "MATRIX_LR" in p.params]
@@ -179,9 +177,7 @@ def test_only_its_own_measured_experiments_count():
         Past(12, "duplicate", None, past[1].params),
         Past(13, "discard", None, past[1].params),
     ]
-    assert Sweep().propose(Brief(n=40, history=past)) == Sweep().propose(
-        Brief(n=40, history=past + strangers)
-    )
+    assert Sweep().propose(Brief(n=40, history=past)) == Sweep().propose(Brief(n=40, history=past + strangers))
 
 
 def test_a_constant_may_change_its_kind():
@@ -201,10 +197,7 @@ def test_it_ends_when_every_move_has_been_tried():
 
 
 def test_importing_it_does_not_import_optuna():
-    code = (
-        "import sys; from autoresearch.agents import create; create('sweep');"
-        " sys.exit('optuna' in sys.modules)"
-    )
+    code = "import sys; from autoresearch.agents import create; create('sweep'); sys.exit('optuna' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
     agent = create("sweep")
     assert (agent.name, agent.model, agent.repairs) == ("sweep", None, 20)
@@ -250,9 +243,7 @@ def search(toy, propose, evaluations=60):
             if score < mean - toy.noise * math.sqrt(1 + 1 / len(scores)):
                 verdict, text, scores = "keep", new, [score]
         past.append(
-            Past(n, "crash", None, params)
-            if score is None
-            else Past(n, verdict, round(score - mean, 4), params)
+            Past(n, "crash", None, params) if score is None else Past(n, verdict, round(score - mean, 4), params)
         )
     return toy.true(toy.text) - toy.true(text)
 

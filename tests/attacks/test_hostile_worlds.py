@@ -133,9 +133,7 @@ measure(Path(sys.argv[2]).read_text(), 1, settings, Dataset.open(Path(sys.argv[3
 
 
 @BARE_OR_NOT
-def test_nothing_is_left_after_the_program_is_killed(
-    bytes_data: Dataset, off: frozenset[str], tmp_path: Path
-) -> None:
+def test_nothing_is_left_after_the_program_is_killed(bytes_data: Dataset, off: frozenset[str], tmp_path: Path) -> None:
     token = f"daemon{uuid.uuid4().hex}"
     (tmp_path / "train.py").write_text(ATTACKS["daemons"].aimed_at(token=token))
     arguments = [str(ROOT), str(tmp_path / "train.py"), str(bytes_data.root), " ".join(off)]

@@ -72,7 +72,12 @@ def lives(root: Path, script: Path, env: dict[str, str], trials: str) -> Iterato
     """The lives of the session in a repository; `trials` is pure or real (see mortal.py)."""
     command = [sys.executable, str(MORTAL), str(script), trials]
     paths = os.pathsep.join([str(MORTAL.parents[2]), env.get("PYTHONPATH", "")])
-    env = env | {"PYTHONPATH": paths, "OPENBLAS_NUM_THREADS": "1", "AUTORESEARCH_REPLICATES": "2", "AUTORESEARCH_SEED": "5"}
+    env = env | {
+        "PYTHONPATH": paths,
+        "OPENBLAS_NUM_THREADS": "1",
+        "AUTORESEARCH_REPLICATES": "2",
+        "AUTORESEARCH_SEED": "5",
+    }
     with subprocess.Popen(
         command, cwd=root, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:

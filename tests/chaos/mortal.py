@@ -77,7 +77,9 @@ def give_back() -> None:
 
 
 def delete_references() -> None:
-    names = subprocess.run(["git", "for-each-ref", "--format=delete %(refname)", "refs/autoresearch"], capture_output=True)
+    names = subprocess.run(
+        ["git", "for-each-ref", "--format=delete %(refname)", "refs/autoresearch"], capture_output=True
+    )
     subprocess.run(["git", "update-ref", "--stdin"], input=names.stdout, check=True)
 
 

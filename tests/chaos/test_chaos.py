@@ -61,7 +61,10 @@ def disk(tmp_path: Path) -> Iterator[Path]:
     """A small disk of its own."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    if os.getuid() or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "test", str(folder)], check=False).returncode:
+    if (
+        os.getuid()
+        or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "test", str(folder)], check=False).returncode
+    ):
         pytest.skip("no disk can be mounted here")
     try:
         yield folder
@@ -90,7 +93,9 @@ def test_a_death_at_every_boundary(begun: Path, calm: Path, live: Live, tmp_path
         while session.live(at=None) is None:
             assert len(session.deaths) < MOST
     assert len(session.deaths) == len(set(session.deaths)) > 80
-    assert all(any(f"{when} {state}" in death for death in session.deaths) for when in ("before", "after") for state in STATES)
+    assert all(
+        any(f"{when} {state}" in death for death in session.deaths) for when in ("before", "after") for state in STATES
+    )
     check(calm, stormy, len(session.deaths))
 
 

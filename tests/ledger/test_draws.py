@@ -35,7 +35,10 @@ def test_measured_beside_the_incumbent_it_and_the_next_one_profit() -> None:
 
 def test_what_was_kept_is_the_incumbent_from_then_on() -> None:
     draws = "0b 0b 0b 1s 1r 1r 1r 1r 2s 3s"
-    assert of(draws, row(0, "keep"), row(1, "keep"), row(2, "crash", None), row(3)) == {1: round(1 / 4 + 1 / 3, 6), 3: 1 + 1 / 4}
+    assert of(draws, row(0, "keep"), row(1, "keep"), row(2, "crash", None), row(3)) == {
+        1: round(1 / 4 + 1 / 3, 6),
+        3: 1 + 1 / 4,
+    }
 
 
 def test_the_greedy_rule_keeps_a_single_draw() -> None:
@@ -59,7 +62,9 @@ def test_log_rows_have_it_and_the_change_of_size(tmp_path) -> None:
 def test_an_older_ledger_learns_it_from_its_results(tmp_path) -> None:
     path = tmp_path / "ledger.db"
     old = database.connect(path, False, database.MIGRATIONS[:2])
-    old.execute("INSERT INTO sessions (id, tag, branch, base_sha, agent, judge, seed, created) VALUES (1, 't', 'b', 's', 'a', 'j', 0, 1)")
+    old.execute(
+        "INSERT INTO sessions (id, tag, branch, base_sha, agent, judge, seed, created) VALUES (1, 't', 'b', 's', 'a', 'j', 0, 1)"
+    )
     old.execute("INSERT INTO experiments (id, session_id, n, verdict, started) VALUES (1, 1, 0, 'keep', 1)")
     result = '{"reported": {"num_params": 5.0}, "peak_vram_mb": 9.0}'
     sql = "INSERT INTO trials (session_id, experiment_id, purpose, seed, blob, outcome, result, started, ended) VALUES (1, 1, 'base', 1, 'b', 'ok', ?, 1, 3)"

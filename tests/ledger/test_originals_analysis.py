@@ -16,7 +16,7 @@ from programs import autoresearch
 
 from autoresearch.ledger import Ledger
 
-HOSTILE = '"wider\tand deeper\r\nby far\x0b, \'now\' \x85next\u2028line \x1b[2J\x9b31m\u202e'
+HOSTILE = "\"wider\tand deeper\r\nby far\x0b, 'now' \x85next\u2028line \x1b[2J\x9b31m\u202e"
 
 
 def table(path: Path) -> list[dict[str, Any]]:
@@ -25,7 +25,11 @@ def table(path: Path) -> list[dict[str, Any]]:
         rows = list(csv.DictReader(file, delimiter="\t"))
     for row in rows:
         assert None not in row and None not in row.values(), "a row with too many or too few columns"
-        row |= {"val_bpb": float(row["val_bpb"]), "memory_gb": float(row["memory_gb"]), "status": row["status"].strip().upper()}
+        row |= {
+            "val_bpb": float(row["val_bpb"]),
+            "memory_gb": float(row["memory_gb"]),
+            "status": row["status"].strip().upper(),
+        }
     return rows
 
 
@@ -36,7 +40,9 @@ def night(finished: Path, tmp_path: Path) -> Path:
     with Ledger.open(root / "runs" / "ledger.db") as store:
         session = store.session("t")
         assert session is not None
-        for n, (verdict, score, words) in enumerate([("crash", None, "boom"), ("duplicate", None, HOSTILE), ("keep", 1.25, HOSTILE)], 3):
+        for n, (verdict, score, words) in enumerate(
+            [("crash", None, "boom"), ("duplicate", None, HOSTILE), ("keep", 1.25, HOSTILE)], 3
+        ):
             known = {"val_bpb": score, "delta": -0.01, "sha": f"{n:040x}", "hypothesis": words, "reason": "of 1"}
             store.add_experiment(session.id, n, verdict=verdict, state="settled", settled=9e9 + n, **known)
     return root

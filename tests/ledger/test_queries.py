@@ -24,9 +24,7 @@ def ledger(tmp_path):
 
 @pytest.fixture
 def session(ledger):
-    session = ledger.create_session(
-        "t", "autoresearch/t", "b" * 40, "sweep", "default", {"budget": "5m"}, {}, 7
-    )
+    session = ledger.create_session("t", "autoresearch/t", "b" * 40, "sweep", "default", {"budget": "5m"}, {}, 7)
     return ledger.update_session(session.id, pid=os.getpid(), grade="WEAK")
 
 
@@ -43,9 +41,7 @@ def settled(ledger, session, n, verdict, **columns):
 
 
 def base(ledger, session, scores=(1.5, 1.7)):
-    experiment = settled(
-        ledger, session, 0, "keep", val_bpb=1.6, sigma=0.1, hypothesis="the base", reason="the base"
-    )
+    experiment = settled(ledger, session, 0, "keep", val_bpb=1.6, sigma=0.1, hypothesis="the base", reason="the base")
     for score in scores:
         trial(ledger, experiment, val_bpb=score, purpose="base", peak_vram_mb=1024.0)
     return experiment
@@ -56,9 +52,7 @@ def base(ledger, session, scores=(1.5, 1.7)):
 
 def test_log_rows_have_everything_that_log_json_promises(ledger, session):
     base(ledger, session)
-    experiment = settled(
-        ledger, session, 1, "discard", parent=0, near_miss=True, val_bpb=1.55, params={"A": 1}
-    )
+    experiment = settled(ledger, session, 1, "discard", parent=0, near_miss=True, val_bpb=1.55, params={"A": 1})
     trial(ledger, experiment, val_bpb=1.55, lasted=10)
     trial(ledger, experiment, val_bpb=1.56, lasted=20, purpose="rerun")
     rows = package.log_rows(ledger, session)
@@ -106,7 +100,9 @@ def test_status_has_everything_that_status_json_promises(ledger, session):
 def test_status_counts_and_names_the_incumbent(ledger, session):
     experiment = base(ledger, session)
     trial(ledger, experiment, "ok", 9.0, purpose="sentinel")
-    trial(ledger, experiment, "ok", 9.0, purpose="total", train_seconds=1000.0)  # measured again later: no part of the night
+    trial(
+        ledger, experiment, "ok", 9.0, purpose="total", train_seconds=1000.0
+    )  # measured again later: no part of the night
     for n, verdict in enumerate(["discard", "keep", "crash", "keep", "discard", "duplicate"], start=1):
         settled(ledger, session, n, verdict, val_bpb=1.6 - n / 100, sigma=n / 1000 if n < 4 else None)
     ledger.add_experiment(session.id, 7, verdict="keep", state="decided", val_bpb=0.5)
@@ -158,9 +154,7 @@ def test_a_session_without_its_process_is_interrupted(ledger, session):
 def at(ledger, table, when):
     """Move the last row of a table to another time."""
     column = {"events": "at", "spans": "began", "trials": "started"}[table]
-    ledger.connection.execute(
-        f"UPDATE {table} SET {column} = ? WHERE id = (SELECT max(id) FROM {table})", (when,)
-    )
+    ledger.connection.execute(f"UPDATE {table} SET {column} = ? WHERE id = (SELECT max(id) FROM {table})", (when,))
 
 
 def test_time_is_split_and_the_rest_is_idle(ledger, session):
@@ -242,7 +236,12 @@ def test_a_night_on_two_slots_is_as_long_as_its_clock_says(ledger, session):
     ledger.connection.execute("DELETE FROM spans WHERE pid != 1")
     ended = ledger.update_session(session.id, state="ended", ended=1100.0)
     shown = package.status(ledger, ended, 20_000.0)
-    assert (shown["seconds"], shown["slots"], shown["time_split"]["train"], shown["time_split"]["idle"]) == (100, 2, 180, 20)
+    assert (shown["seconds"], shown["slots"], shown["time_split"]["train"], shown["time_split"]["idle"]) == (
+        100,
+        2,
+        180,
+        20,
+    )
 
 
 # --- what people and the machine said
@@ -266,7 +265,12 @@ def test_status_knows_reviews_keeps_that_are_no_gain_and_what_the_machine_did(le
     assert shown["reviews"] == {"accepted": 1, "rejected": 1} and shown["lost"] == 1
     assert (shown["drift"]["n"], shown["drift"]["text"]) == (1, "newer")
     rows = package.log_rows(ledger, session)
-    assert [(row["simpler"], row["review"]) for row in rows] == [(False, None), (False, "rejected"), (True, "accepted"), (False, None)]
+    assert [(row["simpler"], row["review"]) for row in rows] == [
+        (False, None),
+        (False, "rejected"),
+        (True, "accepted"),
+        (False, None),
+    ]
     assert sums.sums(rows, [], "category")[0]["gain"] == pytest.approx(0.1)
     assert package.reviews(ledger, session.id)[1].by == "me"
 
@@ -331,7 +335,14 @@ def test_sums_say_what_each_group_cost_and_brought(ledger, session):
     for n in range(1, 21):
         verdict = "keep" if n in (3, 8) else "crash" if n % 5 == 0 else "discard"
         made = settled(
-            ledger, session, n, verdict, agent="claude" if n <= 10 else "sweep", category="schedule", delta=-0.1, program_hash="p"
+            ledger,
+            session,
+            n,
+            verdict,
+            agent="claude" if n <= 10 else "sweep",
+            category="schedule",
+            delta=-0.1,
+            program_hash="p",
         )
         trial(ledger, made, val_bpb=1.5, lasted=60.0)
         for cost in (0.25, 0.5) if n <= 10 else ():
@@ -344,6 +355,8 @@ def test_sums_say_what_each_group_cost_and_brought(ledger, session):
     }  # fmt: skip
     assert sweep["cost_usd"] == 0 and sweep["cost_per_keep"] is None and sweep["minutes_per_keep"] is None
     assert [row["decile"] for row in sums.sums(rows, calls, "decile")] == [str(k) for k in range(1, 11)]
-    assert [row["model"] for row in sums.sums(rows, calls, "model")] == ["-"] and len(sums.sums(rows, calls, "program")) == 1
+    assert [row["model"] for row in sums.sums(rows, calls, "model")] == ["-"] and len(
+        sums.sums(rows, calls, "program")
+    ) == 1
     ledger.add_call(session.id, n=4, model="m", cost_usd=None)
     assert sums.sums(rows, ledger.calls(session.id), "category")[0]["cost_usd"] is None

@@ -250,9 +250,7 @@ def test_open_trials_are_abandoned_once(ledger):
 
 def test_calls_are_remembered(ledger):
     session = new_session(ledger)
-    call = ledger.add_call(
-        session.id, n=3, model="m", input_tokens=10, output_tokens=5, cost_usd=0.25, seconds=2.0
-    )
+    call = ledger.add_call(session.id, n=3, model="m", input_tokens=10, output_tokens=5, cost_usd=0.25, seconds=2.0)
     assert ledger.calls(session.id) == [call]
     assert call.purpose == "propose" and call.cost_usd == 0.25 and call.started > 0
 

@@ -8,7 +8,7 @@ from autoresearch.measure.data import Dataset
 from autoresearch.measure.settings import Settings
 from autoresearch.measure.trial import measure
 
-COMPILING = '''
+COMPILING = """
 import os
 from pathlib import Path
 import numpy as np
@@ -25,7 +25,7 @@ def train(trial):
 
 def load(state, config, device):
     return lambda tokens: np.broadcast_to(state["logits"], (*tokens.shape, len(state["logits"])))
-'''
+"""
 
 
 def test_only_what_the_base_compiled_is_there_again(quick: Settings, bytes_data: Dataset, tmp_path: Path) -> None:
@@ -48,5 +48,7 @@ def test_links_are_not_kept(tmp_path: Path) -> None:
     (tmp / "inductor/link").symlink_to(tmp_path / "secret")
     (tmp / "triton").symlink_to(tmp_path)
     caches.keep(tmp, tmp_path / "store")
-    kept = sorted(str(path.relative_to(tmp_path / "store")) for path in (tmp_path / "store").rglob("*") if path.is_file())
+    kept = sorted(
+        str(path.relative_to(tmp_path / "store")) for path in (tmp_path / "store").rglob("*") if path.is_file()
+    )
     assert kept == ["inductor/ab/graph"]

@@ -61,7 +61,9 @@ def alive(pid: int) -> bool:
 
 
 @pytest.mark.slow
-def test_a_trial_leaves_guests_for_the_next_and_scores_the_same(waiting: Settings, quick: Settings, bytes_data: Dataset) -> None:
+def test_a_trial_leaves_guests_for_the_next_and_scores_the_same(
+    waiting: Settings, quick: Settings, bytes_data: Dataset
+) -> None:
     assert waiting.lobby is not None
     first = measure(TORCH, 1, waiting, bytes_data)
     there = pids(waiting.lobby)
@@ -74,7 +76,9 @@ def test_a_trial_leaves_guests_for_the_next_and_scores_the_same(waiting: Setting
 
 
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two cores")
-def test_on_a_cpu_they_import_on_spare_cores_and_work_on_those_of_the_slot(quick: Settings, bytes_data: Dataset) -> None:
+def test_on_a_cpu_they_import_on_spare_cores_and_work_on_those_of_the_slot(
+    quick: Settings, bytes_data: Dataset
+) -> None:
     spare, own, *_ = sorted(os.sched_getaffinity(0))
     lobby = Lobby((spare,))
     settings = replace(quick, cores=(own,), lobby=lobby)
@@ -91,7 +95,9 @@ def test_on_a_cpu_they_import_on_spare_cores_and_work_on_those_of_the_slot(quick
         lobby.close()
 
 
-def test_who_came_before_there_was_a_compile_cache_is_not_used(waiting: Settings, bytes_data: Dataset, tmp_path: Path) -> None:
+def test_who_came_before_there_was_a_compile_cache_is_not_used(
+    waiting: Settings, bytes_data: Dataset, tmp_path: Path
+) -> None:
     settings = replace(waiting, caches=tmp_path / "caches")
     lobby = called(settings, bytes_data, "train")
     (tmp_path / "caches" / "inductor").mkdir(parents=True)
@@ -104,7 +110,9 @@ def test_who_came_before_there_was_a_compile_cache_is_not_used(waiting: Settings
 def test_who_has_died_or_would_be_another_now_is_not_used(waiting: Settings, bytes_data: Dataset) -> None:
     lobby = called(waiting, bytes_data, "claim", "audit")
     there = pids(lobby)
-    assert set(there) == {"claim", "audit"} and lobby.take("sample", waiting, bytes_data) is None and pids(lobby) == there
+    assert (
+        set(there) == {"claim", "audit"} and lobby.take("sample", waiting, bytes_data) is None and pids(lobby) == there
+    )
     os.kill(there["claim"], signal.SIGKILL)
     wait(lambda: not lobby._waiting["claim"][0].cell.running(), "its end")
     assert lobby.take("claim", waiting, bytes_data) is None

@@ -62,7 +62,9 @@ def test_a_trial_that_was_stopped_is_not_believed(bigram: str, wall: Settings, b
 
     def stop(progress: Progress) -> None:
         if progress.stage == "train" and not stopped:
-            stopped.extend(each for each in psutil.Process().children(recursive=True) if "inside.py" in " ".join(each.cmdline()))
+            stopped.extend(
+                each for each in psutil.Process().children(recursive=True) if "inside.py" in " ".join(each.cmdline())
+            )
             for each in stopped:
                 each.suspend()
                 threading.Timer(1.0, each.resume).start()
@@ -72,7 +74,9 @@ def test_a_trial_that_was_stopped_is_not_believed(bigram: str, wall: Settings, b
 
 
 @pytest.mark.parametrize(("budget", "outcome"), [("2s", "infra"), ("20steps", "ok")])
-def test_a_referee_that_was_stopped_believes_no_clock(budget: str, outcome: str, bigram: str, bytes_data: Dataset) -> None:
+def test_a_referee_that_was_stopped_believes_no_clock(
+    budget: str, outcome: str, bigram: str, bytes_data: Dataset
+) -> None:
     script = f"""
         from pathlib import Path
         from autoresearch.measure import pulse

@@ -77,7 +77,9 @@ def test_what_was_saved_before_the_bell_counts(bigram: str, bytes_data: Dataset)
 
 
 def test_a_step_that_would_not_end_in_time_is_not_begun(bigram: str, bytes_data: Dataset) -> None:
-    slow = bigram.replace("step += 1", "time.sleep(0.3); step += 1").replace("import numpy", "import time\nimport numpy")
+    slow = bigram.replace("step += 1", "time.sleep(0.3); step += 1").replace(
+        "import numpy", "import time\nimport numpy"
+    )
     result = measure(slow, 1, Settings(Budget.parse("1s"), eval_rows=16), bytes_data)
     assert result.outcome == "ok", result.reason
     assert 0.5 < result.train_seconds < 1.0

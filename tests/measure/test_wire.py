@@ -55,7 +55,11 @@ def receive_all(channel: wire.Channel) -> None:
 
 
 @ANYTHING
-@given(messages=st.lists(st.binary(min_size=1, max_size=300) | st.builds(lambda value: json.dumps(value).encode(), JSON), max_size=5))
+@given(
+    messages=st.lists(
+        st.binary(min_size=1, max_size=300) | st.builds(lambda value: json.dumps(value).encode(), JSON), max_size=5
+    )
+)
 def test_bytes_of_any_kind(messages: list[bytes]) -> None:
     before = descriptors()
     ours, theirs = wire.Channel.pair()
@@ -81,7 +85,11 @@ def test_what_is_sent_is_what_arrives(fields: dict[str, object], kind: str) -> N
 
 
 @ANYTHING
-@given(count=st.integers(0, 250), room=st.sampled_from([1, 250]), text=st.sampled_from([b'{"kind": "x"}', b"no message", b"[]"]))
+@given(
+    count=st.integers(0, 250),
+    room=st.sampled_from([1, 250]),
+    text=st.sampled_from([b'{"kind": "x"}', b"no message", b"[]"]),
+)
 def test_any_number_of_descriptors_is_closed_again(count: int, room: int, text: bytes) -> None:
     before = descriptors()
     ours, theirs = wire.Channel.pair()
@@ -103,7 +111,17 @@ def test_a_large_message_ends_the_conversation(ends: tuple[wire.Channel, socket.
 
 @pytest.mark.parametrize(
     "data",
-    [b"", b"\0", b"null", b"[" * 60_000, b'{"a":' * 10_000, b'{"kind": 1}', b'{"kind": "x", "n": ' + b"9" * 5000 + b"}", b"\xff\xfe{", b'{"kind": "\xc3"}'],
+    [
+        b"",
+        b"\0",
+        b"null",
+        b"[" * 60_000,
+        b'{"a":' * 10_000,
+        b'{"kind": 1}',
+        b'{"kind": "x", "n": ' + b"9" * 5000 + b"}",
+        b"\xff\xfe{",
+        b'{"kind": "\xc3"}',
+    ],
     ids=lambda data: repr(data[:12]),
 )
 def test_what_is_no_message_ends_the_conversation(data: bytes, ends: tuple[wire.Channel, socket.socket]) -> None:
@@ -161,7 +179,10 @@ def memory(size: int, seals: int | None) -> int:
 
 
 @settings(max_examples=40, deadline=None)
-@given(seals=st.sets(st.sampled_from([wire.SEAL_SEAL, wire.SEAL_SHRINK, wire.SEAL_GROW, wire.SEAL_WRITE])), size=st.integers(0, 200))
+@given(
+    seals=st.sets(st.sampled_from([wire.SEAL_SEAL, wire.SEAL_SHRINK, wire.SEAL_GROW, wire.SEAL_WRITE])),
+    size=st.integers(0, 200),
+)
 def test_only_a_wholly_sealed_memory_file_of_the_right_size_is_sealed(seals: set[int], size: int) -> None:
     fd = memory(size, sum(seals))
     try:

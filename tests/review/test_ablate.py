@@ -26,8 +26,20 @@ def greedy(settings_of: dict[str, str], tmp_path_factory: pytest.TempPathFactory
     at = BIGRAM.split("\n").index(IDLE.rstrip())
     (script / "01-smoother.py").write_text(BIGRAM.replace(*GAIN))
     for k in range(2, 9):
-        (script / f"{k:02}-idle.patch").write_text(f"--- a/train.py\n+++ b/train.py\n@@ -{at},0 +{at + 1} @@\n+    unused_{k} = {k}\n")
-    done = program(root, settings_of, "run", "--agent", f"scripted:{script}", "--judge", "greedy", AUTORESEARCH_SEED="5", AUTORESEARCH_TOTAL_PAIRS="0")
+        (script / f"{k:02}-idle.patch").write_text(
+            f"--- a/train.py\n+++ b/train.py\n@@ -{at},0 +{at + 1} @@\n+    unused_{k} = {k}\n"
+        )
+    done = program(
+        root,
+        settings_of,
+        "run",
+        "--agent",
+        f"scripted:{script}",
+        "--judge",
+        "greedy",
+        AUTORESEARCH_SEED="5",
+        AUTORESEARCH_TOTAL_PAIRS="0",
+    )
     assert done.returncode == 0, done.stderr
     return root
 
@@ -89,7 +101,12 @@ def test_a_change_under_later_ones_cannot_be_taken_out(night: Path, settings_of:
 @pytest.mark.slow
 def test_a_gain_is_not_reverted_and_what_does_nothing_is(night: Path, settings_of: dict[str, str]) -> None:
     found = answer(night, settings_of, "revert", "1", code=1)
-    assert as_documented("revert", found) and found["verdict"] == "discard" and found["delta"] > 0 and "SMOOTHING = 0.02" in text(night)
+    assert (
+        as_documented("revert", found)
+        and found["verdict"] == "discard"
+        and found["delta"] > 0
+        and "SMOOTHING = 0.02" in text(night)
+    )
     last = kept(night, settings_of)[-1]
     found = answer(night, settings_of, "revert", str(last))
     assert found["verdict"] == "keep" and "less" in found["reason"]

@@ -62,7 +62,9 @@ def test_text_that_a_file_goes_on_with(exported: Path, settings_of: dict[str, st
     text = sampled("--tokens", "40")
     assert text.startswith("the qu") and 30 < len(text) <= 47 and sampled("--tokens", "40") == text
     assert sampled("--tokens", "40", "--seed", "1") != text
-    assert sampled("--tokens", "9", "--temperature", "0", "--seed", "1") == sampled("--tokens", "9", "--temperature", "0")
+    assert sampled("--tokens", "9", "--temperature", "0", "--seed", "1") == sampled(
+        "--tokens", "9", "--temperature", "0"
+    )
 
 
 @pytest.mark.slow
@@ -90,9 +92,13 @@ def test_what_a_version_says_does_nothing_in_a_terminal(exported: Path, settings
 
 def test_a_version_that_fails_is_one_line(exported: Path, settings_of: dict[str, str]) -> None:
     path = exported / "broken.safetensors"
-    path.write_bytes((exported / "best.safetensors").read_bytes().replace(b"return lambda tokens", b"return lamda  tokens"))
+    path.write_bytes(
+        (exported / "best.safetensors").read_bytes().replace(b"return lambda tokens", b"return lamda  tokens")
+    )
     done = autoresearch(exported, "sample", path.name, env=settings_of)
-    assert done.returncode == 1 and done.stderr.startswith("autoresearch: the version could not be sampled from: sample cell: ")
+    assert done.returncode == 1 and done.stderr.startswith(
+        "autoresearch: the version could not be sampled from: sample cell: "
+    )
     assert len(done.stderr.splitlines()) == 1
 
 
@@ -103,10 +109,16 @@ def test_files_that_are_no_weights(tmp_path: Path, quick: Settings, bytes_data: 
         sampling.draw(tmp_path / "odd.bin", "", 5, 0.8, 0, quick, bytes_data)
 
 
-def test_weights_for_other_tokens_and_files_that_are_not_there(exported: Path, quick: Settings, bytes_data: Dataset) -> None:
+def test_weights_for_other_tokens_and_files_that_are_not_there(
+    exported: Path, quick: Settings, bytes_data: Dataset
+) -> None:
     raw = (exported / "best.safetensors").read_bytes()
     (exported / "foreign.safetensors").write_bytes(raw.replace(bytes_data.hash.encode(), b"0123456789abcdef"))
-    for name, words in (("foreign.safetensors", "was trained on another data set"), ("absent", "No such file"), (".", "Is a directory")):
+    for name, words in (
+        ("foreign.safetensors", "was trained on another data set"),
+        ("absent", "No such file"),
+        (".", "Is a directory"),
+    ):
         with pytest.raises(UserError, match=words):
             sampling.draw(exported / name, "", 5, 0.8, 0, quick, bytes_data)
 
@@ -117,7 +129,10 @@ def test_a_version_that_is_not_there(exported: Path, settings_of: dict[str, str]
 
 
 def test_a_file_is_written_whole_or_not_at_all(exported: Path, tmp_path: Path) -> None:
-    with (exported / "best.safetensors").open("rb") as file, pytest.raises(UserError, match="cannot be written: File exists"):
+    with (
+        (exported / "best.safetensors").open("rb") as file,
+        pytest.raises(UserError, match="cannot be written: File exists"),
+    ):
         checkpoint.store(file.fileno(), {}, exported / "said.txt" / "x.safetensors")
 
 

@@ -58,32 +58,47 @@ def test_a_conversation_and_its_outcome(night: Path, settings_of: dict[str, str]
         {
             "role": "assistant",
             "content": "",
-            "tool_calls": [{"type": "function", "function": {"name": "propose", "arguments": {"hypothesis": "better"}}}],
+            "tool_calls": [
+                {"type": "function", "function": {"name": "propose", "arguments": {"hypothesis": "better"}}}
+            ],
         },
         {"role": "tool", "name": "propose", "content": "taken"},
     ]
     outcome = found["outcome"]
-    assert (found["n"], found["session"], outcome["verdict"]) == (1, "t", "keep") and outcome["delta"] < 0 < outcome["error"]
+    assert (found["n"], found["session"], outcome["verdict"]) == (1, "t", "keep") and outcome["delta"] < 0 < outcome[
+        "error"
+    ]
     assert outcome["p_gain"] > 0.9 and outcome["sigma"] > 0 and outcome["trials"] >= 3
 
 
 def test_what_was_sent_back_is_a_conversation_of_its_own(night: Path, settings_of: dict[str, str]) -> None:
-    first = [{"kind": "prompt", "text": "Lower it."}, {"kind": "reply", "text": "no"}, {"kind": "sent back", "text": "duplicate: of 1"}]
+    first = [
+        {"kind": "prompt", "text": "Lower it."},
+        {"kind": "reply", "text": "no"},
+        {"kind": "sent back", "text": "duplicate: of 1"},
+    ]
     leave(night, 2, [*first, {"kind": "prompt", "text": "Again."}, {"kind": "reply", "text": "yes"}])
     refused, measured = exported(night, settings_of)
-    assert refused["outcome"] == {"verdict": "refused", "reason": "duplicate: of 1"} and measured["outcome"]["verdict"] == "discard"
+    assert (
+        refused["outcome"] == {"verdict": "refused", "reason": "duplicate: of 1"}
+        and measured["outcome"]["verdict"] == "discard"
+    )
     assert [each["messages"][1]["content"] for each in (refused, measured)] == ["no", "yes"]
 
 
 def test_a_tool_that_leaves_only_a_file_answers_with_its_change() -> None:
-    found = list(conversations([{"kind": "prompt", "text": "Lower it."}, {"kind": "command", "output": "noise"}], "A 1 -> 2"))
+    found = list(
+        conversations([{"kind": "prompt", "text": "Lower it."}, {"kind": "command", "output": "noise"}], "A 1 -> 2")
+    )
     assert found == [([{"role": "user", "content": "Lower it."}, {"role": "assistant", "content": "A 1 -> 2"}], None)]
 
 
 def test_who_was_not_asked_has_no_line_and_damaged_entries_do_no_harm(night: Path, settings_of: dict[str, str]) -> None:
     leave(night, 1, [])
     trace = Artefacts(night / "runs" / "t" / "2").trace
-    trace.write_text('[1]\n{"kind": "prompt", "text": "x", "odd": NaN}\n{"no": "kind"}\n{"kind": "tool"}\n{"kind": "reply", "te')
+    trace.write_text(
+        '[1]\n{"kind": "prompt", "text": "x", "odd": NaN}\n{"no": "kind"}\n{"kind": "tool"}\n{"kind": "reply", "te'
+    )
     (found,) = exported(night, settings_of)
     assert [message["role"] for message in found["messages"]] == ["user", "assistant"]
     assert entry("[1]") == {"kind": "damaged", "text": "[1]"}

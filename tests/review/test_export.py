@@ -46,13 +46,20 @@ def second_keep(root: Path, hypothesis: str) -> None:
         assert session is not None
         row = store.experiment(session.id, 2)
         assert row is not None
-        store.update_experiment(row.id, verdict="keep", parent=1, hypothesis=hypothesis, reason="2 fresh re-runs\n\nconfirm: it")
+        store.update_experiment(
+            row.id, verdict="keep", parent=1, hypothesis=hypothesis, reason="2 fresh re-runs\n\nconfirm: it"
+        )
 
 
 def state(root: Path) -> tuple[str, ...]:
     """What an export must not touch."""
     others = [line for line in git(root, "for-each-ref").splitlines() if "refs/heads/home" not in line]
-    return (git(root, "status", "--porcelain"), git(root, "rev-parse", "HEAD"), git(root, "symbolic-ref", "HEAD"), "\n".join(others))
+    return (
+        git(root, "status", "--porcelain"),
+        git(root, "rev-parse", "HEAD"),
+        git(root, "symbolic-ref", "HEAD"),
+        "\n".join(others),
+    )
 
 
 def trailers(root: Path, commit: str) -> dict[str, str]:
@@ -71,10 +78,24 @@ def test_one_commit_for_each_keep_on_the_users_base(night: Path) -> None:
     assert git(night, "diff", "--name-only", "main", "home") == "train.py\n"
     assert git(night, "show", "home:train.py") == git(night, "show", "refs/autoresearch/t/1:train.py")
     message = git(night, "log", "-1", "--format=%B", "home")
-    assert message.startswith("Experiment 1: ") and len(re.findall(r"^  (?:screen|rerun) +seed \d+ +\d\.\d{6}$", message, re.M)) >= 3
+    assert (
+        message.startswith("Experiment 1: ")
+        and len(re.findall(r"^  (?:screen|rerun) +seed \d+ +\d\.\d{6}$", message, re.M)) >= 3
+    )
     assert re.search(r"^  of 0 +seed \d+ +\d\.\d{6}$", message, re.M)
     told = trailers(night, "home")
-    assert list(told) == ["Session", "Experiment", "Val-Bpb", "Delta", "Sigma", "Kept-As", "Agent", "Grade", "Reviewed", "Honest-Total"]
+    assert list(told) == [
+        "Session",
+        "Experiment",
+        "Val-Bpb",
+        "Delta",
+        "Sigma",
+        "Kept-As",
+        "Agent",
+        "Grade",
+        "Reviewed",
+        "Honest-Total",
+    ]
     assert (told["Experiment"], told["Agent"], told["Reviewed"], told["Kept-As"]) == ("1", "scripted", "no", "gain")
 
 
@@ -152,9 +173,20 @@ def test_a_keep_that_is_no_gain_says_so(night: Path) -> None:
 def test_a_total_that_shows_nothing_goes_with_the_branch(night: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who reviews a keep that was 97 % sure in the night has to see what came of it in the morning."""
     monkeypatch.chdir(night)
-    assert "the honest total: not measured yet: `autoresearch total`" in CliRunner().invoke(app, ["export", "--branch", "early"]).stderr
+    assert (
+        "the honest total: not measured yet: `autoresearch total`"
+        in CliRunner().invoke(app, ["export", "--branch", "early"]).stderr
+    )
     interval = {"mean": 0.0025, "low": -0.0122, "high": 0.0173}
-    measured = {"base": 0, "final": 1, "pairs": 12, "val": interval, "holdout": interval, "running_minimum": -0.045, "optimism": 0.0475}
+    measured = {
+        "base": 0,
+        "final": 1,
+        "pairs": 12,
+        "val": interval,
+        "holdout": interval,
+        "running_minimum": -0.045,
+        "optimism": 0.0475,
+    }
     with Ledger.open(night / "runs" / "ledger.db") as store:
         store.event(1, "total", "measured", data=measured)
     done = CliRunner().invoke(app, ["export", "--branch", "home"])
@@ -164,7 +196,9 @@ def test_a_total_that_shows_nothing_goes_with_the_branch(night: Path, monkeypatc
 
 
 @pytest.mark.parametrize("option", ["--tsv", "--jsonl", "--sft", "--checkpoint"])
-def test_a_device_or_a_folder_is_not_replaced_by_a_file(option: str, night: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_device_or_a_folder_is_not_replaced_by_a_file(
+    option: str, night: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(night)
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "link").symlink_to("pipe")
@@ -207,12 +241,16 @@ def test_nothing_kept_is_nothing_to_export(night: Path) -> None:
         made(night)
 
 
-def test_the_command_says_what_it_made_and_warns_of_what_nobody_read(night: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_says_what_it_made_and_warns_of_what_nobody_read(
+    night: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(night)
     files = ["--tsv", "out/all.tsv", "--jsonl", "out/all.jsonl", "--sft", "out/sft.jsonl"]
     done = CliRunner().invoke(app, ["export", "--branch", "home", *files])
     assert done.exit_code == 0
-    assert re.fullmatch(r"home [0-9a-f]{7}: 1 kept on [0-9a-f]{7}\nout/all.tsv\nout/all.jsonl\nout/sft.jsonl\n", done.stdout)
+    assert re.fullmatch(
+        r"home [0-9a-f]{7}: 1 kept on [0-9a-f]{7}\nout/all.tsv\nout/all.jsonl\nout/sft.jsonl\n", done.stdout
+    )
     assert "no model was asked in this session: out/sft.jsonl is empty" in done.stderr
     assert re.search(r"to read it: `git log -p [0-9a-f]{7}\.\.home`", done.stderr)
     assert "nobody has reviewed what was kept here: experiments 1;" in done.stderr

@@ -117,15 +117,29 @@ def test_what_ablate_and_reproduce_measured_is_no_part_of_the_total(
 @pytest.mark.slow
 def test_a_version_is_reproduced(finished: Path, settings_of: dict[str, str]) -> None:
     command = [sys.executable, "-m", "autoresearch", "reproduce"]
-    done = subprocess.run([*command, "1", "--draws", "2", "--json"], cwd=finished, env=settings_of, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [*command, "1", "--draws", "2", "--json"],
+        cwd=finished,
+        env=settings_of,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
-    assert as_documented("reproduce", found) and found["agrees"] and len(found["draws"]) == 2 and found["measured"] == pytest.approx(found["recorded"], abs=2 * found["error"])
+    assert (
+        as_documented("reproduce", found)
+        and found["agrees"]
+        and len(found["draws"]) == 2
+        and found["measured"] == pytest.approx(found["recorded"], abs=2 * found["error"])
+    )
     with Ledger.open(finished / "runs" / "ledger.db") as store:
         row = store.experiment(1, 1)
         assert row is not None and row.val_bpb is not None
         store.update_experiment(row.id, val_bpb=row.val_bpb - 1.0)  # a record that nobody measured
-    done = subprocess.run([*command, "1", "--draws", "1"], cwd=finished, env=settings_of, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [*command, "1", "--draws", "1"], cwd=finished, env=settings_of, capture_output=True, text=True, timeout=120
+    )
     with Ledger.open(finished / "runs" / "ledger.db") as store:
         store.update_experiment(row.id, val_bpb=row.val_bpb)
     assert done.returncode == 1 and "does NOT agree with the record" in done.stdout
@@ -134,7 +148,9 @@ def test_a_version_is_reproduced(finished: Path, settings_of: dict[str, str]) ->
 
 
 @pytest.mark.slow
-def test_a_session_ends_with_the_total_of_what_it_kept(one_night: Path, settings_of: dict[str, str], tmp_path: Path) -> None:
+def test_a_session_ends_with_the_total_of_what_it_kept(
+    one_night: Path, settings_of: dict[str, str], tmp_path: Path
+) -> None:
     finished = shutil.copytree(one_night, tmp_path / "repository")
     script = tmp_path / "script"
     script.mkdir()
@@ -146,7 +162,9 @@ def test_a_session_ends_with_the_total_of_what_it_kept(one_night: Path, settings
     with Ledger.open(finished / "runs" / "ledger.db", readonly=True) as store:
         session = store.session("t")
         assert session is not None and recorded(store.events(session.id))[-1].final == 1
-        assert store.events(session.id)[-1].kind == "ended"  # by which status knows that the total was part of the night
+        assert (
+            store.events(session.id)[-1].kind == "ended"
+        )  # by which status knows that the total was part of the night
         assert reserve(store, session, 2, None) == 0.0  # measured already
         assert reserve(store, session, 2, 60.0) == 0.0
 

@@ -11,7 +11,13 @@ from autoresearch.review.ablate import Ablation, Part
 from autoresearch.views.ablation import print_ablation
 
 FOUND = Ablation(
-    9, 3, [Part(2, "long " * 60, 0.5, 0.01, 1.0), Part(5, "\x1b[31mred", -0.001, 0.01, 0.4), Part(9, "x", conflict="later changes stand on it")]
+    9,
+    3,
+    [
+        Part(2, "long " * 60, 0.5, 0.01, 1.0),
+        Part(5, "\x1b[31mred", -0.001, 0.01, 0.4),
+        Part(9, "x", conflict="later changes stand on it"),
+    ],
 )
 
 
@@ -25,7 +31,11 @@ def test_a_line_for_each_change_and_what_follows() -> None:
     head, first, second, third, last = shown()
     assert head.split() == ["n", "lost", "without", "it", "sure", "carries", "what"]
     assert first.split()[:7] == ["2", "+0.5000", "±", "0.0100", "100", "%", "yes"] and first.count("long") == 60
-    assert second.split()[6:] == ["no", "red"] and third.split()[1:3] == ["not", "measured"] and third.endswith("later changes stand on it | x")
+    assert (
+        second.split()[6:] == ["no", "red"]
+        and third.split()[1:3] == ["not", "measured"]
+        and third.endswith("later changes stand on it | x")
+    )
     assert last == "experiment 9 on 3 seeds: 5 carries nothing that shows: `autoresearch ablate --prune` takes it out"
 
 

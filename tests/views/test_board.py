@@ -17,10 +17,24 @@ from autoresearch.views.live import Screen
 CURVE = [(k / 100, 4.0 - k / 100) for k in range(50)]
 GPU = {"used_mb": 45056.0, "total_mb": 81920.0, "load": 98.0}
 TRIAL = Running(14, "screen", "train", 0.5, NOW - 150, NOW, 3.612, 15_656.0, CURVE, GPU)
-SCORES = {"base_bpb": 2.2, "best_bpb": 2.1, "best": 7, "best_sha": "a" * 40, "sigma": 0.0266, "experiments": 13, "kept": 1}
+SCORES = {
+    "base_bpb": 2.2,
+    "best_bpb": 2.1,
+    "best": 7,
+    "best_sha": "a" * 40,
+    "sigma": 0.0266,
+    "experiments": 13,
+    "kept": 1,
+}
 
 
-def shown(running: Running | None, width: int = 100, doing: str = "", status: dict[str, Any] | None = None, most: float | None = None) -> list[str]:
+def shown(
+    running: Running | None,
+    width: int = 100,
+    doing: str = "",
+    status: dict[str, Any] | None = None,
+    most: float | None = None,
+) -> list[str]:
     return [line.plain for line in board(running, STATUS | SCORES | (status or {}), doing, NOW, width, most)]
 
 
@@ -38,7 +52,10 @@ def test_before_there_is_anything_to_say() -> None:
     nothing = {"best": None, "best_bpb": None, "base_bpb": None, "experiments": 0, "kept": 0}
     assert shown(None, status=nothing) == ["0 tried, 0 kept"]
     assert shown(Running(0, "base", since=NOW), status=nothing)[0] == "   0  base setup"
-    assert board(TRIAL, None, "", NOW, 80)[0].plain.startswith("  14  screen train") and len(board(TRIAL, None, "", NOW, 80)) == 2
+    assert (
+        board(TRIAL, None, "", NOW, 80)[0].plain.startswith("  14  screen train")
+        and len(board(TRIAL, None, "", NOW, 80)) == 2
+    )
 
 
 def test_between_trials_it_says_what_the_agent_does() -> None:

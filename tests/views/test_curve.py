@@ -46,7 +46,9 @@ def test_the_other_curve_lies_behind_and_reads_without_colour() -> None:
 
 def test_a_shorter_curve_ends_where_it_ends() -> None:
     half = falling(2.0, 1.5, 25)
-    assert max(map(len, drawn(half, falling(2.0, 1.0)))) > max(len(line.rstrip("· ")) for line in drawn(half, falling(2.0, 1.0)))
+    assert max(map(len, drawn(half, falling(2.0, 1.0)))) > max(
+        len(line.rstrip("· ")) for line in drawn(half, falling(2.0, 1.0))
+    )
 
 
 @pytest.mark.parametrize("points", [[], [(0.0, 1.0)]])
@@ -61,7 +63,9 @@ def test_degenerate_curves(points) -> None:
 
 def test_a_line_of_bars_is_as_long_as_there_is_room() -> None:
     falls = [10.0 - k for k in range(10)]
-    assert sparkline(falls, 40)[0] == BARS[-1] and sparkline(falls, 40)[-1] == BARS[0] and len(sparkline(falls, 40)) == 10
+    assert (
+        sparkline(falls, 40)[0] == BARS[-1] and sparkline(falls, 40)[-1] == BARS[0] and len(sparkline(falls, 40)) == 10
+    )
     assert len(sparkline(falls * 100, 16)) == 16 and sparkline([1.0, 1.0], 5) == BARS[0] * 2
     assert all(a >= b for a, b in pairwise(sparkline(falls, 5)))
 

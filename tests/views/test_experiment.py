@@ -17,18 +17,54 @@ LAYERS = {"landlock": 7, "seccomp": True, "caps": 0, "ns": ["pid"], "uid": None}
 def trial(purpose: str = "screen", outcome: str | None = "ok", **values: Any) -> dict[str, Any]:
     curve = [{"step": float(k), "loss": 3.0 - k / 100, "seconds": float(k)} for k in range(100)]
     said = {"num_params": 5e5, "step": 100.0, "tokens_per_step": 1000.0}
-    result = {"outcome": outcome, "curve": curve, "reported": said, "layers": LAYERS, "weaknesses": [], "train_seconds": 100.0}
+    result = {
+        "outcome": outcome,
+        "curve": curve,
+        "reported": said,
+        "layers": LAYERS,
+        "weaknesses": [],
+        "train_seconds": 100.0,
+    }
     result["audit"] = {"n": 256, "d_mean": 1e-8}
     times = {"train_seconds": 100.0, "setup_seconds": 2.0, "score_seconds": 5.0, "started": 0.0, "ended": 107.0}
-    known = {"seed": 805995200, "val_bpb": 2.1516, "grade": "STRONG", "num_params": 5e5, "peak_mb": 45056.0, "own": True}
+    known = {
+        "seed": 805995200,
+        "val_bpb": 2.1516,
+        "grade": "STRONG",
+        "num_params": 5e5,
+        "peak_mb": 45056.0,
+        "own": True,
+    }
     return {"purpose": purpose, "outcome": outcome, "result": result, **times, **known, **values}
 
 
 def found(**values: Any) -> dict[str, Any]:
     measured = {"val_bpb": 2.1516, "delta": 0.007, "sigma": 0.05, "error": 0.06, "p_gain": 0.46, "predicted": -0.0076}
-    about = {"n": 13, "parent": 0, "sha": "53f6d11e81e5" + "0" * 28, "state": "settled", "verdict": "discard", "reason": "not better", "near_miss": True}
-    who = {"agent": "claude", "model": "opus", "category": "schedule", "hypothesis": "because", "change": "A 1 -> 2", "mode": "climb", "line": 4}
-    counts = {"lines_added": 3, "lines_removed": 1, "cost_usd": 0.119, "trials": [trial()], "patch": "--- a/train.py\n+++ b/train.py\n@@ -1 +1 @@\n-A = 1\n+A = 2\n"}
+    about = {
+        "n": 13,
+        "parent": 0,
+        "sha": "53f6d11e81e5" + "0" * 28,
+        "state": "settled",
+        "verdict": "discard",
+        "reason": "not better",
+        "near_miss": True,
+    }
+    who = {
+        "agent": "claude",
+        "model": "opus",
+        "category": "schedule",
+        "hypothesis": "because",
+        "change": "A 1 -> 2",
+        "mode": "climb",
+        "line": 4,
+    }
+    counts = {
+        "lines_added": 3,
+        "lines_removed": 1,
+        "cost_usd": 0.119,
+        "trials": [trial()],
+        "patch": "--- a/train.py\n+++ b/train.py\n@@ -1 +1 @@\n-A = 1\n+A = 2\n",
+    }
     later = {"beside": [], "size": {"lines": 321, "tokens": 4567}, "review": None, "ablation": None}
     return {**measured, **about, **who, **counts, **later, **values}
 
@@ -41,7 +77,9 @@ def screen(facts: dict[str, Any], parent: dict[str, Any] | None = None, width: i
 
 
 def test_everything_that_is_known_of_it() -> None:
-    lines = screen(found(), found(n=0, parent=None, size={"lines": 330, "tokens": 4560}, trials=[trial("base", num_params=4e5)])).splitlines()
+    lines = screen(
+        found(), found(n=0, parent=None, size={"lines": 330, "tokens": 4560}, trials=[trial("base", num_params=4e5)])
+    ).splitlines()
     assert lines[:2] == ["experiment 13, derived from 0, 53f6d11e81e5", "discard (a near miss): not better"]
     said = {line[:12].strip(): line[12:] for line in lines[3:]}
     expected = {
@@ -63,17 +101,46 @@ def test_everything_that_is_known_of_it() -> None:
         "protection": "STRONG: landlock 7 | seccomp | caps 0 | ns pid | uid -",
     }
     assert expected.items() <= said.items()
-    assert any(line.split() == ["screen", "805995200", "ok", "2.151600", "1", "min", "40", "s", "2.0", "s", "5.0", "s", "STRONG"] for line in lines)
+    assert any(
+        line.split()
+        == ["screen", "805995200", "ok", "2.151600", "1", "min", "40", "s", "2.0", "s", "5.0", "s", "STRONG"]
+        for line in lines
+    )
     assert "training loss over 1 min 39 s, and of experiment 0 in points, as train.py says" in lines
     assert lines[-1] == "+A = 2" and lines[-2] == "-A = 1"
 
 
 def test_the_base_and_what_has_no_result_yet() -> None:
-    base = screen(found(n=0, parent=None, verdict="keep", near_miss=False, reason="the base", delta=None, predicted=None, agent=None, model=None, patch=""))
+    base = screen(
+        found(
+            n=0,
+            parent=None,
+            verdict="keep",
+            near_miss=False,
+            reason="the base",
+            delta=None,
+            predicted=None,
+            agent=None,
+            model=None,
+            patch="",
+        )
+    )
     assert base.startswith("experiment 0, the base, 53f6") and "predicted" not in base and "by  " not in base
-    running = {"outcome": None, "result": {}, "ended": None, "val_bpb": None, "grade": None, "num_params": None, "peak_mb": None}
+    running = {
+        "outcome": None,
+        "result": {},
+        "ended": None,
+        "val_bpb": None,
+        "grade": None,
+        "num_params": None,
+        "peak_mb": None,
+    }
     text = screen(found(verdict=None, state="measuring", sha=None, trials=[trial(**running)], delta=None, val_bpb=None))
-    assert "experiment 13, derived from 0, no commit\nmeasuring\n" in text and "running" in text and "training loss" not in text
+    assert (
+        "experiment 13, derived from 0, no commit\nmeasuring\n" in text
+        and "running" in text
+        and "training loss" not in text
+    )
 
 
 def test_what_was_held_against_it_and_what_measured_it_again_are_told_apart() -> None:
@@ -107,7 +174,9 @@ def test_a_failure_says_why_and_a_claim_that_it_is_one() -> None:
 
 @pytest.mark.parametrize("width", [40, 80, 120])
 def test_nothing_but_the_change_is_wider_than_the_terminal(width: int) -> None:
-    text = screen(found(hypothesis="word " * 100, reason="why " * 50), found(n=0, parent=None), width).split("--- a/train.py")[0]
+    text = screen(found(hypothesis="word " * 100, reason="why " * 50), found(n=0, parent=None), width).split(
+        "--- a/train.py"
+    )[0]
     assert max(cell_len(line) for line in text.splitlines()) <= width
     assert "hypothesis  word" in text and "\n            word" in text
 
@@ -115,7 +184,10 @@ def test_nothing_but_the_change_is_wider_than_the_terminal(width: int) -> None:
 def test_words_of_an_agent_do_nothing_in_a_terminal() -> None:
     evil = trial(outcome="crash")
     evil["result"] = {**evil["result"], "reason": EVIL, "weaknesses": [EVIL]}
-    text = screen(found(hypothesis=EVIL, reason=EVIL, change=EVIL, category=EVIL, agent=EVIL, patch=f"+{EVIL}\n", trials=[evil]), width=80)
+    text = screen(
+        found(hypothesis=EVIL, reason=EVIL, change=EVIL, category=EVIL, agent=EVIL, patch=f"+{EVIL}\n", trials=[evil]),
+        width=80,
+    )
     buffer = io.StringIO()
     print_trace([{"kind": EVIL, "text": EVIL * 10_000, "more": EVIL}], Console(file=buffer))
     for shown in (text, buffer.getvalue()):

@@ -15,15 +15,31 @@ EVIL = "\x1b]0;owned\x07\x1b[2J\x9b31m\u202eevil\u2066 [bold red]rich[/] [/] :sm
 
 
 def row(n: int, verdict: str | None = "discard", **values: Any) -> dict[str, Any]:
-    known = {"val_bpb": 2.0 + n / 1000, "delta": n / 1000 if n else None, "sigma": 0.01, "error": 0.008, "near_miss": False, "simpler": False, "review": None}
-    about = {"sha": f"{n:07x}" + "0" * 33, "state": "settled", "grade": "STRONG", "agent": "sweep" if n else None, "reason": "why"}
+    known = {
+        "val_bpb": 2.0 + n / 1000,
+        "delta": n / 1000 if n else None,
+        "sigma": 0.01,
+        "error": 0.008,
+        "near_miss": False,
+        "simpler": False,
+        "review": None,
+    }
+    about = {
+        "sha": f"{n:07x}" + "0" * 33,
+        "state": "settled",
+        "grade": "STRONG",
+        "agent": "sweep" if n else None,
+        "reason": "why",
+    }
     counts = {"lines_added": 0, "lines_removed": 0, "params_added": None, "cost_usd": None}
     return {"n": n, "verdict": verdict, "hypothesis": f"idea {n}", **known, **about, **counts, **values}
 
 
 def screen(rows: list[dict[str, Any]], width: int | None = None, colours: bool = False, **options: Any) -> str:
     buffer = io.StringIO()
-    terminal = {"force_terminal": True, "width": width, "_environ": {} if colours else {"NO_COLOR": "1"}} if width else {}
+    terminal = (
+        {"force_terminal": True, "width": width, "_environ": {} if colours else {"NO_COLOR": "1"}} if width else {}
+    )
     print_log(rows, Console(file=buffer, **terminal), rows, **options)
     return buffer.getvalue()
 
@@ -43,10 +59,47 @@ ROWS = [
 
 def test_a_line_says_what_was_measured_how_sure_that_is_and_what_it_cost() -> None:
     head, base, keep, near, crash = screen(ROWS).splitlines()
-    assert head.split() == ["n", "commit", "val_bpb", "change", "sigmas", "verdict", "agent", "cost", "lines", "params", "what"]
+    assert head.split() == [
+        "n",
+        "commit",
+        "val_bpb",
+        "change",
+        "sigmas",
+        "verdict",
+        "agent",
+        "cost",
+        "lines",
+        "params",
+        "what",
+    ]
     assert base.split() == ["0", "0000000", "2.0000", "keep", "base", "idea", "0"]
-    assert keep.split() == ["1", "0000001", "2.0010", "-0.0245", "-2.5±0.8", "keep", "sweep", "$0.12", "+3", "-1", "+1.23M", "idea", "1"]
-    assert "-0.4±0.8 near miss" in near and crash.split()[2:] == ["-", "crash", "sweep", "idea", "3", "|", "oom:", "out", "of", "memory"]
+    assert keep.split() == [
+        "1",
+        "0000001",
+        "2.0010",
+        "-0.0245",
+        "-2.5±0.8",
+        "keep",
+        "sweep",
+        "$0.12",
+        "+3",
+        "-1",
+        "+1.23M",
+        "idea",
+        "1",
+    ]
+    assert "-0.4±0.8 near miss" in near and crash.split()[2:] == [
+        "-",
+        "crash",
+        "sweep",
+        "idea",
+        "3",
+        "|",
+        "oom:",
+        "out",
+        "of",
+        "memory",
+    ]
 
 
 def test_a_keep_that_is_no_gain_and_what_people_said_of_keeps() -> None:
@@ -56,14 +109,21 @@ def test_a_keep_that_is_no_gain_and_what_people_said_of_keeps() -> None:
 
 
 def test_a_reason_that_the_hypothesis_has_told_is_not_told_again() -> None:
-    assert screen([row(1, "invalid", hypothesis="broken proposal: it is empty", reason="it is empty")]).count("it is empty") == 1
+    assert (
+        screen([row(1, "invalid", hypothesis="broken proposal: it is empty", reason="it is empty")]).count(
+            "it is empty"
+        )
+        == 1
+    )
 
 
 def test_columns_without_content_are_not_shown() -> None:
     assert "params" not in screen([row(0, "keep")]) and "cost" not in screen([row(0, "keep")])
 
 
-@pytest.mark.parametrize(("width", "missing"), [(100, set()), (60, {"params", "cost"}), (40, {"params", "cost", "lines", "agent", "change"})])
+@pytest.mark.parametrize(
+    ("width", "missing"), [(100, set()), (60, {"params", "cost"}), (40, {"params", "cost", "lines", "agent", "change"})]
+)
 def test_a_narrow_terminal_leaves_out_what_tells_least_and_nothing_is_wrapped(width: int, missing: set[str]) -> None:
     lines = words(screen([*ROWS, row(4, hypothesis="long " * 60)], width)).splitlines()
     assert all(cell_len(line.rstrip()) <= width for line in lines)

@@ -34,12 +34,16 @@ def ledger(tmp_path: Path):
 
 @pytest.fixture
 def session(ledger: Ledger) -> Session:
-    session = ledger.create_session("t", "autoresearch/t", "b" * 40, "sweep", "default", {"budget": "5m"}, {"gpu": None}, 7)
+    session = ledger.create_session(
+        "t", "autoresearch/t", "b" * 40, "sweep", "default", {"budget": "5m"}, {"gpu": None}, 7
+    )
     add(ledger, session, 0, "keep", val_bpb=2.0, hypothesis="the base", scores=(2.01, 1.99))
     return session
 
 
-def add(ledger: Ledger, session: Session, n: int, verdict: str, scores: tuple[float, ...] = (), **columns: object) -> None:
+def add(
+    ledger: Ledger, session: Session, n: int, verdict: str, scores: tuple[float, ...] = (), **columns: object
+) -> None:
     values = {"state": "settled", "settled": float(n), "sha": f"{n:040x}", "sigma": 0.01, "agent": "sweep"} | columns
     experiment = ledger.add_experiment(session.id, n, verdict=verdict, **values)
     for k, score in enumerate(scores):
@@ -89,11 +93,32 @@ def test_a_session_that_kept_nothing(ledger, session, tmp_path):
     assert "Nothing is kept yet." in both(ledger, going, tmp_path)[1]
 
 
-def test_a_total_that_was_not_measured_is_said_to_be_missing_and_one_that_was_is_the_headline(ledger, session, tmp_path):
-    add(ledger, session, 1, "keep", (1.9, 1.91, 1.89), val_bpb=1.9, delta=-0.1, predicted=-0.2, hypothesis="deeper", parent=0)
+def test_a_total_that_was_not_measured_is_said_to_be_missing_and_one_that_was_is_the_headline(
+    ledger, session, tmp_path
+):
+    add(
+        ledger,
+        session,
+        1,
+        "keep",
+        (1.9, 1.91, 1.89),
+        val_bpb=1.9,
+        delta=-0.1,
+        predicted=-0.2,
+        hypothesis="deeper",
+        parent=0,
+    )
     page, text = both(ledger, session, tmp_path)
     assert "**The honest total is not measured yet: `autoresearch total`**" in text
-    total = {"base": 0, "final": 1, "pairs": 3, "val": TOTAL, "holdout": TOTAL | {"high": 0.01}, "running_minimum": -0.1, "optimism": -0.08}
+    total = {
+        "base": 0,
+        "final": 1,
+        "pairs": 3,
+        "val": TOTAL,
+        "holdout": TOTAL | {"high": 0.01},
+        "running_minimum": -0.1,
+        "optimism": -0.08,
+    }
     ledger.event(session.id, "total", "older", data={"val": TOTAL})
     ledger.event(session.id, "total", "x", data=total)
     page, text = both(ledger, session, tmp_path)
@@ -105,7 +130,19 @@ def test_a_total_that_was_not_measured_is_said_to_be_missing_and_one_that_was_is
 
 
 def test_a_keep_comes_with_its_change_and_its_evidence(ledger, session, tmp_path):
-    add(ledger, session, 1, "keep", (1.9, 1.91), val_bpb=1.9, delta=-0.1, predicted=-0.2, hypothesis="deeper", reason="confirmed", parent=0)
+    add(
+        ledger,
+        session,
+        1,
+        "keep",
+        (1.9, 1.91),
+        val_bpb=1.9,
+        delta=-0.1,
+        predicted=-0.2,
+        hypothesis="deeper",
+        reason="confirmed",
+        parent=0,
+    )
     folder = tmp_path / "runs" / "t" / "1"
     folder.mkdir(parents=True)
     (folder / "patch.diff").write_text("--- a/train.py\n+++ b/train.py\n@@ -1 +1 @@\n-DEPTH = 2\n+DEPTH = 4\n")
@@ -117,8 +154,30 @@ def test_a_keep_comes_with_its_change_and_its_evidence(ledger, session, tmp_path
 
 
 def test_what_people_later_trials_and_the_machine_said_of_keeps(ledger, session, tmp_path):
-    add(ledger, session, 1, "keep", (1.9, 1.91), val_bpb=1.9, delta=-0.1, p_gain=0.97, reason="2 fresh re-runs confirm it", parent=0)
-    add(ledger, session, 2, "keep", (1.9, 1.91), val_bpb=1.9, delta=0.001, p_gain=0.4, reason="less code for the same score", parent=1)
+    add(
+        ledger,
+        session,
+        1,
+        "keep",
+        (1.9, 1.91),
+        val_bpb=1.9,
+        delta=-0.1,
+        p_gain=0.97,
+        reason="2 fresh re-runs confirm it",
+        parent=0,
+    )
+    add(
+        ledger,
+        session,
+        2,
+        "keep",
+        (1.9, 1.91),
+        val_bpb=1.9,
+        delta=0.001,
+        p_gain=0.4,
+        reason="less code for the same score",
+        parent=1,
+    )
     base = ledger.experiment(session.id, 0)
     beside = ledger.start_trial(session.id, base.id, "sentinel", session.seed_of(1, 1), "blob")
     ledger.end_trial(beside.id, "ok", 2.03, {"grade": "STRONG"})
@@ -127,7 +186,9 @@ def test_what_people_later_trials_and_the_machine_said_of_keeps(ledger, session,
     assert "97 % sure" in text and "40 % sure" not in text and "- kept: **2, 1 less code**" in text
     assert re.search(r"\| of 0, beside it \| \d+ \| ok \| 2.030000 \|", text)
     part = {"n": 1, "change": "x", "loss": 0.09, "error": 0.01, "p_carries": 1.0, "conflict": None}
-    ledger.event(session.id, "ablation", "x", data={"final": 2, "draws": 3, "parts": [part, part | {"n": 2, "p_carries": 0.5}]})
+    ledger.event(
+        session.id, "ablation", "x", data={"final": 2, "draws": 3, "parts": [part, part | {"n": 2, "p_carries": 0.5}]}
+    )
     ledger.event(session.id, "review", "x", n=1, data={"accepted": True, "note": "reads well", "by": "Ann"})
     ledger.event(session.id, "review", "x", n=2, data={"accepted": False, "note": "", "by": "Bob"})
     ledger.event(session.id, "drift", "experiment 0 scores +4.0 sigma from before", n=0)
@@ -146,9 +207,30 @@ def test_what_people_later_trials_and_the_machine_said_of_keeps(ledger, session,
 def test_suspects_come_first_and_what_else_there_is_has_its_place(ledger, session, tmp_path):
     add(ledger, session, 1, "suspect", hypothesis="too good", reason="audit", category="numerics")
     add(ledger, session, 2, "crash", hypothesis="boom", reason="oom", category="architecture")
-    add(ledger, session, 3, "discard", (1.995,), val_bpb=1.995, delta=-0.005, near_miss=True, p_gain=0.9, hypothesis="nearly", category="schedule")
+    add(
+        ledger,
+        session,
+        3,
+        "discard",
+        (1.995,),
+        val_bpb=1.995,
+        delta=-0.005,
+        near_miss=True,
+        p_gain=0.9,
+        hypothesis="nearly",
+        category="schedule",
+    )
     for n in range(4, 14):
-        add(ledger, session, n, "discard", val_bpb=2.1, delta=0.1, category="optimiser", program_hash="abc" if n < 9 else "def")
+        add(
+            ledger,
+            session,
+            n,
+            "discard",
+            val_bpb=2.1,
+            delta=0.1,
+            category="optimiser",
+            program_hash="abc" if n < 9 else "def",
+        )
     ledger.post(session.id, "note", "try a longer warmdown")
     _, text = both(ledger, session, tmp_path)
     assert headings(text) == [
@@ -167,7 +249,10 @@ def test_a_night_that_ended_with_an_error_says_with_which(ledger, session, tmp_p
     page, text = both(ledger, ledger.update_session(session.id, state="ended", stop_reason="error"), tmp_path)
     assert "**Nothing was measured.**" in text and "the base stands" not in text
     assert "It ended with an error: the base train.py fails (crash: &lt;b&gt;no&lt;/b&gt;)" in page
-    assert "It ended with an error" not in both(ledger, ledger.update_session(session.id, stop_reason="deadline"), tmp_path)[1]
+    assert (
+        "It ended with an error"
+        not in both(ledger, ledger.update_session(session.id, stop_reason="deadline"), tmp_path)[1]
+    )
 
 
 def test_two_slots_make_a_night_no_longer(ledger, session, tmp_path):
@@ -185,7 +270,11 @@ def test_two_slots_make_a_night_no_longer(ledger, session, tmp_path):
 def test_what_was_not_protected_is_said(ledger, session, tmp_path):
     weak = ledger.update_session(session.id, grade="WEAK", layers={"seccomp": False})
     page, text = both(ledger, weak, tmp_path)
-    assert "**Grade WEAK: not everything was protected" in text and "| seccomp | False |" in text and "<details open>" in page
+    assert (
+        "**Grade WEAK: not everything was protected" in text
+        and "| seccomp | False |" in text
+        and "<details open>" in page
+    )
 
 
 def test_money_is_told_by_model(ledger, session, tmp_path):
@@ -196,7 +285,14 @@ def test_money_is_told_by_model(ledger, session, tmp_path):
 
 
 def test_the_tree_has_the_way_to_the_incumbent_straight_down_and_other_lines_beside_it(ledger, session, tmp_path):
-    for n, parent, verdict in ((1, 0, "keep"), (2, 0, "discard"), (3, 2, "discard"), (4, 1, "keep"), (5, 2, "crash"), (6, 4, "discard")):
+    for n, parent, verdict in (
+        (1, 0, "keep"),
+        (2, 0, "discard"),
+        (3, 2, "discard"),
+        (4, 1, "keep"),
+        (5, 2, "crash"),
+        (6, 4, "discard"),
+    ):
         add(ledger, session, n, verdict, parent=parent, val_bpb=None if verdict == "crash" else 1.9)
     found = tree.versions(night(ledger, session, tmp_path).rows, 4)
     assert [(version.row["n"], version.lane) for version in found] == [(0, 0), (2, 1), (1, 0), (4, 0)]
@@ -204,7 +300,15 @@ def test_the_tree_has_the_way_to_the_incumbent_straight_down_and_other_lines_bes
     for n, parent in ((7, 3), (8, 7), (9, 3), (10, 9)):  # from 3 two lines go on
         add(ledger, session, n, "discard", parent=parent, val_bpb=1.95)
     found = tree.versions(night(ledger, session, tmp_path).rows, 4)
-    assert [(version.row["n"], version.lane) for version in found] == [(0, 0), (2, 1), (3, 1), (7, 2), (9, 1), (1, 0), (4, 0)]
+    assert [(version.row["n"], version.lane) for version in found] == [
+        (0, 0),
+        (2, 1),
+        (3, 1),
+        (7, 2),
+        (9, 1),
+        (1, 0),
+        (4, 0),
+    ]
     assert "| 2 | 0 | 1.9000 | 2 | 1 discard, 1 crash |" in both(ledger, session, tmp_path)[1]
 
 
@@ -215,16 +319,28 @@ def test_a_circle_of_parents_is_no_endless_tree(ledger, session, tmp_path):
 
 
 def test_labels_of_keeps_lie_apart():
-    keeps = [{"n": n, "val_bpb": 2.0 - n / 1000, "hypothesis": "a longer warmdown, and then some"} for n in (0, 30, 31, 60, 99)]
+    keeps = [
+        {"n": n, "val_bpb": 2.0 - n / 1000, "hypothesis": "a longer warmdown, and then some"}
+        for n in (0, 30, 31, 60, 99)
+    ]
     scale = Scale(-0.5, 100.5, 1.8, 2.1)
     found = {row["n"]: words for row, words in chart.labels(keeps, scale)}
-    assert found == {0: "base", 30: "30: a longer warmdown, and then some", 31: "", 60: found[60], 99: found[99]} and found[60] and found[99]
+    assert (
+        found == {0: "base", 30: "30: a longer warmdown, and then some", 31: "", 60: found[60], 99: found[99]}
+        and found[60]
+        and found[99]
+    )
 
 
 def test_the_patch_for_program_md_applies(ledger, session, finished):
     rows = [{"n": n, "verdict": "crash", "near_miss": False, "p_gain": None, "delta": None} for n in range(1, 12)]
-    lines = advice.lines(rows, [{"category": "schedule", "experiments": 11, "kept": 0, "near_misses": 0, "failed": 11}], 0.1)
-    assert lines[0].startswith("Leave schedule changes alone") and lines[-1] == "Make sure that a change runs: 11 of 11 gave no score."
+    lines = advice.lines(
+        rows, [{"category": "schedule", "experiments": 11, "kept": 0, "near_misses": 0, "failed": 11}], 0.1
+    )
+    assert (
+        lines[0].startswith("Leave schedule changes alone")
+        and lines[-1] == "Make sure that a change runs: 11 of 11 gave no score."
+    )
     text = (finished / "program.md").read_text()
     (finished / "advice.patch").write_text(advice.patch(text, lines, "t"))
     git(finished, "apply", "advice.patch")
@@ -234,7 +350,10 @@ def test_the_patch_for_program_md_applies(ledger, session, finished):
     assert advice.patch(text, [], "t") == ""
 
 
-@pytest.mark.parametrize(("found", "tried", "low", "high"), [(0, 0, 0, 1), (0, 10, 0.0, 0.278), (5, 10, 0.237, 0.763), (1, 100, 0.002, 0.054)])
+@pytest.mark.parametrize(
+    ("found", "tried", "low", "high"),
+    [(0, 0, 0, 1), (0, 10, 0.0, 0.278), (5, 10, 0.237, 0.763), (1, 100, 0.002, 0.054)],
+)
 def test_a_share_has_its_interval(found, tried, low, high):
     assert proportion(found, tried) == pytest.approx((low, high), abs=5e-4)  # Wilson's, as in the tables
 
@@ -243,8 +362,31 @@ def test_a_share_has_its_interval(found, tried, low, high):
 
 
 def hostile_night(ledger, session, folder):
-    add(ledger, session, 1, "keep", (1.9,), val_bpb=1.9, delta=-0.1, hypothesis=HOSTILE, reason=HOSTILE, category=HOSTILE, agent=HOSTILE, model=HOSTILE, parent=0)
-    add(ledger, session, 2, "suspect", hypothesis=HOSTILE, reason=HOSTILE * 10_000, category=HOSTILE, program_hash=HOSTILE)
+    add(
+        ledger,
+        session,
+        1,
+        "keep",
+        (1.9,),
+        val_bpb=1.9,
+        delta=-0.1,
+        hypothesis=HOSTILE,
+        reason=HOSTILE,
+        category=HOSTILE,
+        agent=HOSTILE,
+        model=HOSTILE,
+        parent=0,
+    )
+    add(
+        ledger,
+        session,
+        2,
+        "suspect",
+        hypothesis=HOSTILE,
+        reason=HOSTILE * 10_000,
+        category=HOSTILE,
+        program_hash=HOSTILE,
+    )
     add(ledger, session, 3, "discard", val_bpb=1.95, delta=-0.01, near_miss=True, hypothesis=HOSTILE)
     add(ledger, session, 4, "crash", hypothesis=HOSTILE, reason=HOSTILE)
     ledger.post(session.id, "note", HOSTILE)
@@ -256,14 +398,18 @@ def hostile_night(ledger, session, folder):
     ledger.end_trial(lost.id, "infra", None, {"reason": HOSTILE})
     for n in (1, 2):
         (folder / "runs" / "t" / str(n)).mkdir(parents=True)
-        (folder / "runs" / "t" / str(n) / "patch.diff").write_text(f"+{HOSTILE}\n```\n</pre><script>alert(1)</script>\n" + "+x\n" * 500_000)
+        (folder / "runs" / "t" / str(n) / "patch.diff").write_text(
+            f"+{HOSTILE}\n```\n</pre><script>alert(1)</script>\n" + "+x\n" * 500_000
+        )
     return both(ledger, session, folder)
 
 
 def test_hostile_text_is_only_text_on_the_page(ledger, session, tmp_path):
     page, _ = hostile_night(ledger, session, tmp_path)
     tags = Tags(page)
-    assert {tag for tag, _ in tags.found}.isdisjoint({"script", "img", "iframe", "object", "link", "base", "form", "foreignobject"})
+    assert {tag for tag, _ in tags.found}.isdisjoint(
+        {"script", "img", "iframe", "object", "link", "base", "form", "foreignobject"}
+    )
     for tag, attributes in tags.found:
         assert not [name for name in attributes if name.startswith("on") or name in ("src", "style", "srcset")], tag
         assert attributes.get("href", "#").startswith("#")
@@ -321,7 +467,10 @@ def test_a_huge_change_is_cut_and_counted() -> None:
 
 
 def test_ten_thousand_experiments(ledger, session, tmp_path):
-    rows = ((session.id, n, "keep" if n % 500 == 0 else "discard", 2.0 + n % 97 / 1000, float(n), HOSTILE) for n in range(1, 10_000))
+    rows = (
+        (session.id, n, "keep" if n % 500 == 0 else "discard", 2.0 + n % 97 / 1000, float(n), HOSTILE)
+        for n in range(1, 10_000)
+    )
     ledger.connection.execute("BEGIN")
     ledger.connection.executemany(
         "INSERT INTO experiments (session_id, n, parent, state, verdict, val_bpb, delta, sigma, started, settled, hypothesis)"

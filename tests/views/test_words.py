@@ -79,7 +79,10 @@ def test_suspects_come_first_and_a_weak_grade_says_where_to_look() -> None:
 def test_a_night_that_ended_with_an_error_says_with_which() -> None:
     over = STATUS | {"state": "ended", "stop_reason": "error"}
     assert lines(over, NOW)["state"] == "ended: error"
-    assert lines(over | {"error": "the disk\x1b[2J is full:\nmake room"}, NOW)["state"] == "ended: error: the disk is full: make room"
+    assert (
+        lines(over | {"error": "the disk\x1b[2J is full:\nmake room"}, NOW)["state"]
+        == "ended: error: the disk is full: make room"
+    )
 
 
 def test_cost_that_is_not_known_is_not_nothing() -> None:
@@ -93,13 +96,19 @@ def test_the_gain_is_called_what_it_is_until_it_is_measured_again() -> None:
     assert ended["val_bpb"] == "2.2000 -> 2.1000 (-0.1000 as the search saw it, sigma 0.0100), experiment 7, aaaaaaa"
     assert ended["total"] == "not measured yet: `autoresearch total`" and "total" not in lines(STATUS | scores, NOW)
     total = {"final": 7, "mean": -0.08, "low": -0.1, "high": -0.06}
-    assert lines(STATUS | {"total": total}, NOW)["total"] == "-0.0800, 95 % between -0.1000 and -0.0600: base against 7, measured again"
+    assert (
+        lines(STATUS | {"total": total}, NOW)["total"]
+        == "-0.0800, 95 % between -0.1000 and -0.0600: base against 7, measured again"
+    )
 
 
 def test_the_time_is_that_of_the_clock_however_many_slots_there_were() -> None:
     split = {"train": 10_800.0, "score": 3600.0}
     assert lines(STATUS | {"seconds": 14_400.0, "time_split": split}, NOW)["time"] == "4 h: train 75 %, score 25 %"
-    assert lines(STATUS | {"seconds": 7200.0, "slots": 2, "time_split": split}, NOW)["time"] == "2 h on 2 slots: train 75 %, score 25 %"
+    assert (
+        lines(STATUS | {"seconds": 7200.0, "slots": 2, "time_split": split}, NOW)["time"]
+        == "2 h on 2 slots: train 75 %, score 25 %"
+    )
 
 
 def test_what_people_said_and_what_the_machine_did() -> None:

@@ -17,7 +17,9 @@ from autoresearch.views import report, webpage
 
 pytest_plugins = ["web_fixtures"]
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed: the pages were not tried in a browser")
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="no chromium is installed: the pages were not tried in a browser"
+)
 
 
 @pytest.fixture(scope="module")
@@ -37,12 +39,20 @@ def _quiet(chromium: Browser) -> Iterator[None]:
 DRAWN = "document.querySelectorAll('figure.drawn canvas').length"
 
 
-@pytest.mark.parametrize(("path", "pictures"), [("/", 0), ("/s/calm", 1), ("/s/wild", 1), ("/s/wild/1", 1), ("/compare/calm/wild", 1), ("/s/wild/experiments", 0)])
+@pytest.mark.parametrize(
+    ("path", "pictures"),
+    [("/", 0), ("/s/calm", 1), ("/s/wild", 1), ("/s/wild/1", 1), ("/compare/calm/wild", 1), ("/s/wild/experiments", 0)],
+)
 def test_no_page_makes_the_browser_complain(chromium: Browser, pages: httpx.Client, path: str, pictures: int) -> None:
     chromium.open(f"{pages.base_url}{path}")
     chromium.until(f"{DRAWN} === {pictures}")
     assert chromium.value("document.documentElement.scrollWidth") <= 1000
-    assert chromium.value("[...document.scripts].map((each) => each.src).filter((src) => !src.includes('/static/')).length") == 0
+    assert (
+        chromium.value(
+            "[...document.scripts].map((each) => each.src).filter((src) => !src.includes('/static/')).length"
+        )
+        == 0
+    )
 
 
 def test_a_phone_needs_no_scrolling_sideways(chromium: Browser, pages: httpx.Client) -> None:
@@ -53,14 +63,20 @@ def test_a_phone_needs_no_scrolling_sideways(chromium: Browser, pages: httpx.Cli
     chromium.look(1000)
 
 
-def test_words_appear_where_one_points_and_a_click_leads_to_the_experiment(chromium: Browser, pages: httpx.Client) -> None:
+def test_words_appear_where_one_points_and_a_click_leads_to_the_experiment(
+    chromium: Browser, pages: httpx.Client
+) -> None:
     chromium.open(f"{pages.base_url}/s/wild")
     chromium.until(f"{DRAWN} === 1")
     chromium.value("document.querySelector('.u-over').scrollIntoView({block: 'center'})")
-    box = chromium.value("(b => ({x: b.x, y: b.y, width: b.width, height: b.height}))(document.querySelector('.u-over').getBoundingClientRect())")
+    box = chromium.value(
+        "(b => ({x: b.x, y: b.y, width: b.width, height: b.height}))(document.querySelector('.u-over').getBoundingClientRect())"
+    )
     place = {"x": box["x"] + box["width"] * 0.25, "y": box["y"] + box["height"] / 2}
     chromium.ask("Input.dispatchMouseEvent", type="mouseMoved", **place)
-    assert chromium.until("document.querySelector('.told').textContent.trim()").startswith("1 keep: <script>alert(1)</script>")
+    assert chromium.until("document.querySelector('.told').textContent.trim()").startswith(
+        "1 keep: <script>alert(1)</script>"
+    )
     for kind in ("mousePressed", "mouseReleased"):
         chromium.ask("Input.dispatchMouseEvent", type=kind, button="left", clickCount=1, **place)
     chromium.until("location.pathname === '/s/wild/1'")
@@ -80,7 +96,9 @@ def test_the_page_follows_a_session_that_runs(chromium: Browser, alone: Path) ->
         (alone / "runs" / "wild" / "live.json").write_text(json.dumps(told))
         chromium.until("charts.some(({chart}) => chart.data[1].includes(4.5))")
         store.end_trial(trial.id, "ok", 1.8, {})
-        store.update_experiment(experiment.id, state="settled", verdict="keep", val_bpb=1.8, hypothesis="it became better", settled=9.0)
+        store.update_experiment(
+            experiment.id, state="settled", verdict="keep", val_bpb=1.8, hypothesis="it became better", settled=9.0
+        )
         add(store, wild, 6, "discard", 1.95)
         chromium.until("document.body.textContent.includes('it became better')")
         chromium.until(f"{DRAWN} === 1")
@@ -97,6 +115,8 @@ def test_a_report_opens_from_the_disk(chromium: Browser, root: Path, tmp_path: P
     chromium.ask("Network.enable")
     chromium.ask("Network.emulateNetworkConditions", offline=True, latency=0, downloadThroughput=0, uploadThroughput=0)
     chromium.open(path.as_uri())
-    chromium.ask("Network.emulateNetworkConditions", offline=False, latency=0, downloadThroughput=-1, uploadThroughput=-1)
+    chromium.ask(
+        "Network.emulateNetworkConditions", offline=False, latency=0, downloadThroughput=-1, uploadThroughput=-1
+    )
     assert chromium.value("performance.getEntriesByType('resource').length") == 0
     assert chromium.value("getComputedStyle(document.querySelector('main')).maxWidth") == "928px"

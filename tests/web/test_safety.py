@@ -22,7 +22,13 @@ PAGES = [
     "/", "/compare", "/compare/calm/wild", "/s/calm", "/s/wild", "/s/wild/experiments", "/s/wild/experiments?sort=verdict", "/s/wild/0",
     "/s/wild/1", "/s/wild/2", "/s/wild/3", "/s/wild/4", "/s/%3Cscript%3Ealert(1)%3C%2Fscript%3E", "/compare/%3Cimg%20src=x%3E/%22",
 ]  # fmt: skip
-DATA = ["/s/wild/progress.json", "/s/wild/live.json", "/s/wild/state.json", "/s/wild/1/curves.json", "/compare/calm/wild/gains.json"]
+DATA = [
+    "/s/wild/progress.json",
+    "/s/wild/live.json",
+    "/s/wild/state.json",
+    "/s/wild/1/curves.json",
+    "/compare/calm/wild/gains.json",
+]
 ALLOWED = {"/static/style.css", "/static/uplot.css", "data:,"}
 
 
@@ -56,7 +62,19 @@ def test_data_is_json_and_nothing_else(pages: httpx.Client) -> None:
         assert pages.get(path).headers["content-type"] == "application/json" and pages.get(path).status_code == 200
 
 
-@pytest.mark.parametrize("host", ["evil.example", "evil.example:{port}", "127.0.0.1", "127.0.0.1:1", "localhost.:{port}", "127.0.0.1:{port}@evil", "0.0.0.0:{port}", ""])
+@pytest.mark.parametrize(
+    "host",
+    [
+        "evil.example",
+        "evil.example:{port}",
+        "127.0.0.1",
+        "127.0.0.1:1",
+        "localhost.:{port}",
+        "127.0.0.1:{port}@evil",
+        "0.0.0.0:{port}",
+        "",
+    ],
+)
 def test_a_foreign_name_for_this_machine_is_refused(pages: httpx.Client, host: str) -> None:
     answer = pages.get("/", headers={"host": host.format(port=pages.base_url.port)})
     assert answer.status_code == 400 and answer.headers["content-security-policy"] == HEADERS["content-security-policy"]
@@ -98,13 +116,18 @@ def test_only_our_own_files_are_served(pages: httpx.Client, path: str) -> None:
 
 
 def test_our_own_files_have_their_kind(pages: httpx.Client) -> None:
-    kinds = {name: pages.get(f"/static/{name}").headers["content-type"] for name in ("style.css", "uplot.css", "uplot.js", "pages.js")}
+    kinds = {
+        name: pages.get(f"/static/{name}").headers["content-type"]
+        for name in ("style.css", "uplot.css", "uplot.js", "pages.js")
+    }
     assert {kind.split(";")[0] for kind in kinds.values()} == {"text/css", "text/javascript"}
 
 
 def test_reading_changes_nothing(root: Path, pages: httpx.Client) -> None:
     def state() -> dict[str, str]:
-        files = [path for path in sorted(root.rglob("*")) if path.is_file() and path.suffix not in (".db-shm", ".db-wal")]
+        files = [
+            path for path in sorted(root.rglob("*")) if path.is_file() and path.suffix not in (".db-shm", ".db-wal")
+        ]
         return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
     before = state()
@@ -129,7 +152,23 @@ def test_a_busy_port_is_one_clear_line() -> None:
 
 def test_the_command_serves_until_it_is_interrupted(root: Path) -> None:
     subprocess.run(["git", "init", "-q", str(root)], check=True)
-    subprocess.run(["git", "-C", str(root), "-c", "user.name=t", "-c", "user.email=t@localhost", "commit", "-q", "--allow-empty", "-m", "x"], check=True)
+    subprocess.run(
+        [
+            "git",
+            "-C",
+            str(root),
+            "-c",
+            "user.name=t",
+            "-c",
+            "user.email=t@localhost",
+            "commit",
+            "-q",
+            "--allow-empty",
+            "-m",
+            "x",
+        ],
+        check=True,
+    )
     command = [sys.executable, "-m", "autoresearch", "serve", "--port", "0"]
     with subprocess.Popen(command, cwd=root, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
