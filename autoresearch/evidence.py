@@ -215,8 +215,8 @@ class Evidence:
         if experiment.n == 0:
             return self._base_verdict(trials, failed)
         if failed is not None:
-            verdict = "suspect" if failed.outcome == "suspect" else "crash"
-            return {"verdict": verdict, "reason": f"{failed.outcome}: {failed.result.get('reason', '')}"}
+            verdict, why = "suspect" if failed.outcome == "suspect" else "crash", failed.result.get("reason", "")
+            return {"verdict": verdict, "reason": why if failed.outcome == verdict else f"{failed.outcome}: {why}"}
         if (violation := self._violation(trials)) is not None:
             return {"verdict": "invalid", "reason": violation}
         if not trials:

@@ -83,8 +83,8 @@ def test_of_a_long_history_the_telling_ones_and_sums_are_shown() -> None:
 def test_a_row_says_what_was_changed_in_our_words_and_compares_in_sigmas() -> None:
     assert history.row(tried(3)) == "| 3 | architecture | MATRIX_LR 0.04 -> 0.03 | -0.5 sigma | +0.5 sigma | discard |"
     assert "hypothesis 10" in history.row(tried(10)) and "discard, near miss" in history.row(tried(10))
-    crash = replace(tried(2), reason="crash: ValueError | x")
-    assert "crash: crash: ValueError / x" in history.row(crash) and "| - |" in history.row(crash)
+    crash = replace(tried(2), reason="ValueError | x")
+    assert "crash: ValueError / x" in history.row(crash) and "| - |" in history.row(crash)
 
 
 def test_calibration_compares_predictions_of_one_agent() -> None:

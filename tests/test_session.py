@@ -86,7 +86,7 @@ def test_a_stopped_session_goes_on_where_it_was(
     def story(store: Ledger, running: Session) -> list[tuple[Any, ...]]:
         return [(row["n"], row["verdict"], row["val_bpb"], row["trials"]) for row in log_rows(store, running.row)]
 
-    with Ledger.open(tmp_path / "one.db") as store:
+    with Ledger.open(tmp_path / "one" / "ledger.db") as store:
         running = session(repository, script, store, quick, bytes_data, max_experiments=1)
         assert running.run() == "max experiments"
         running = session(repository, script, store, quick, bytes_data, max_experiments=2)
@@ -95,7 +95,7 @@ def test_a_stopped_session_goes_on_where_it_was(
     git(repository, "branch", "-D", "autoresearch/t")
     for ref in git(repository, "for-each-ref", "--format=%(refname)", "refs/autoresearch").split():
         git(repository, "update-ref", "-d", ref)
-    with Ledger.open(tmp_path / "two.db") as store:
+    with Ledger.open(tmp_path / "two" / "ledger.db") as store:
         running = session(repository, script, store, quick, bytes_data, max_experiments=2)
         running.run()
         assert story(store, running) == in_two
