@@ -21,9 +21,8 @@ NEXT = {"run_again": "rerun", "compare": "sentinel"}  # purposes of trials that 
 FRESH = ("base", "rerun", "sentinel")  # purposes of trials that did not select what they measure
 JUDGING = (*FRESH, "screen")  # those of the honest total decide nothing
 DRIFT = 0.99865  # how sure it is that the machine has changed before it is told: three sigma, where sigma is known
-SUPERSEDED = (
-    "superseded by experiment"  # how the reason of a candidate begins whose incumbent was not the best any more
-)
+# how the reason of a candidate begins whose incumbent was not the best any more
+SUPERSEDED = "superseded by experiment"
 
 
 def known(value: T | None) -> T:
@@ -183,9 +182,8 @@ class Evidence:
         *before, now = drawn[experiment.id]
         if len(before) < 2:
             return None
-        noise = judge.noise(
-            list((drawn | {experiment.id: before}).values()), self.earlier
-        )  # without what is in question
+        unquestioned = drawn | {experiment.id: before}
+        noise = judge.noise(list(unquestioned.values()), self.earlier)
         away = now.score - fmean(draw.score for draw in before)
         error = noise.sigma * (1 + 1 / len(before)) ** 0.5
         if judge.p_below_zero(-abs(away), error, noise.dof) < DRIFT:

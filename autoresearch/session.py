@@ -58,9 +58,7 @@ class Session:
     base: str  # text of experiment 0
     identity: dict[str, Any]  # what trials are measured on, now
     replicates: int = 3
-    reserve: Callable[[], float] = lambda: (
-        0.0
-    )  # seconds of the session's time that are kept for what comes after the loop
+    reserve: Callable[[], float] = lambda: 0.0  # seconds that are kept for what comes after the loop
     constraints: Constraints = field(default_factory=Constraints)
     limits: Limits = field(default_factory=Limits)
     reporter: Reporter = field(default_factory=Reporter)

@@ -29,14 +29,8 @@ class Steering:
         baton: Baton,
         tell: Callable[..., Any],
     ) -> None:
-        self.row, self.ledger, self.limits, self.reserve, self.baton, self.tell = (
-            row,
-            store,
-            limits,
-            reserve,
-            baton,
-            tell,
-        )
+        self.row, self.ledger, self.limits = row, store, limits
+        self.reserve, self.baton, self.tell = reserve, baton, tell
         self.busy = 0
         self.ending: str | None = None
 

@@ -1,6 +1,6 @@
 """What a trial costs outside its budget, by part; what git, ledger and judge cost beside it; how soon its end is an end.
 
-python benchmarks/overhead.py [--trials 3]
+Run `python benchmarks/overhead.py [--trials 3]`.
 """
 
 import argparse

@@ -13,9 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 CORE = sorted(os.sched_getaffinity(0))[WORKER % len(os.sched_getaffinity(0))]  # or the trials of all would share one
 NO_NAMESPACES = frozenset({"ns"})
-PATIENCE = (
-    20.0  # s: ends are seen in a tenth of a second, but not beside a busy suite; none of the sleepers ends so soon
-)
+PATIENCE = 20.0  # s: an end is seen in a tenth of one, but not beside a busy suite; none of the sleepers ends so soon
 
 
 def spec(code: str, *arguments: str, **options: Any) -> CellSpec:
@@ -34,3 +32,15 @@ def wait(condition: Any, seconds: float = PATIENCE) -> bool:
     while not condition() and time.monotonic() < deadline:
         time.sleep(0.005)
     return bool(condition())
+
+
+def carrying(token: str) -> set[int]:
+    """Processes on this machine that have `token` in their command line."""
+    found = set()
+    for folder in Path("/proc").iterdir():
+        try:
+            if folder.name.isdigit() and token.encode() in (folder / "cmdline").read_bytes():
+                found.add(int(folder.name))
+        except OSError:
+            continue
+    return found

@@ -18,6 +18,26 @@ from autoresearch.measure.data import Dataset
 from autoresearch.measure.guest import PACKAGE
 from autoresearch.measure.settings import Settings
 
+WORDS = [
+    "the",
+    "quick",
+    "brown",
+    "fox",
+    "jumps",
+    "over",
+    "a",
+    "lazy",
+    "dog",
+    "while",
+    "seven",
+    "wise",
+    "owls",
+    "watch",
+    "from",
+    "old",
+    "trees",
+]
+
 BIGRAM = '''"""A bigram table over bytes: counts, smoothed."""
 
 import numpy as np
@@ -88,27 +108,8 @@ def bytes_data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 def write_corpus(folder: Path) -> None:
     """Sixty stories of made-up sentences."""
-    words = [
-        "the",
-        "quick",
-        "brown",
-        "fox",
-        "jumps",
-        "over",
-        "a",
-        "lazy",
-        "dog",
-        "while",
-        "seven",
-        "wise",
-        "owls",
-        "watch",
-        "from",
-        "old",
-        "trees",
-    ]
     for k in range(60):
-        lines = [" ".join(words[(k * i + j * j) % len(words)] for j in range(12)) for i in range(20)]
+        lines = [" ".join(WORDS[(k * i + j * j) % len(WORDS)] for j in range(12)) for i in range(20)]
         (folder / f"{k}.txt").write_text(f"story {k}\n" + ".\n".join(lines))
 
 

@@ -8,22 +8,9 @@ import uuid
 from pathlib import Path
 
 import pytest
-from cells import NO_NAMESPACES, ROOT, run, spec, wait
+from cells import NO_NAMESPACES, ROOT, carrying, run, spec, wait
 
 from autoresearch.measure.cell import Cell
-
-
-def with_argument(token: str) -> list[int]:
-    """Processes on this machine that carry `token` in their command line."""
-    found = []
-    for folder in Path("/proc").iterdir():
-        try:
-            if folder.name.isdigit() and token.encode() in (folder / "cmdline").read_bytes():
-                found.append(int(folder.name))
-        except OSError:
-            continue
-    return found
-
 
 DAEMONS = """
     import os, signal, sys, time
@@ -57,9 +44,9 @@ def test_daemons_and_their_children_die_with_the_cell(off: frozenset[str]) -> No
     token = uuid.uuid4().hex
     with Cell.start(spec(DAEMONS, token, off=off)) as cell:
         assert wait(lambda: "ready" in cell.log())
-        assert len(with_argument(token)) >= 9
+        assert len(carrying(token)) >= 9
         cell.kill()
-        assert not with_argument(token)
+        assert not carrying(token)
 
 
 @pytest.mark.parametrize("off", [frozenset[str](), NO_NAMESPACES])
@@ -68,7 +55,7 @@ def test_daemons_do_not_outlive_the_program(off: frozenset[str]) -> None:
     with Cell.start(spec(DAEMONS, token, "end", off=off)) as cell:
         assert wait(lambda: not cell.running())
         assert cell.exit_status() == 0
-        assert not with_argument(token)
+        assert not carrying(token)
 
 
 OWNER = """
@@ -98,9 +85,9 @@ def test_nothing_is_left_when_the_owner_is_killed(off: str) -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as owner:
         assert owner.stdout is not None
         folders = [Path(name) for name in owner.stdout.readline().split()]
-        assert len(folders) == 2 and len(with_argument(token)) >= 18
+        assert len(folders) == 2 and len(carrying(token)) >= 18
         owner.kill()
-    assert wait(lambda: not with_argument(token))
+    assert wait(lambda: not carrying(token))
     assert wait(lambda: not any(folder.exists() for folder in folders))
 
 

@@ -128,16 +128,13 @@ def export(
 ) -> None:
     """Take a session home: a branch for review, a table, JSON lines, weights. Nothing is checked out or pushed."""
     from autoresearch import config, start
-    from autoresearch.files import behind_links, written
+    from autoresearch.files import written
     from autoresearch.ledger import results_tsv
     from autoresearch.review import conversations
     from autoresearch.review import export as exports
     from autoresearch.workspace import Workspace
 
-    if not (branch or tsv or jsonl or sft or checkpoint):
-        raise UsageError("say what to export: --branch NAME, --tsv FILE, --jsonl FILE, --sft FILE, --checkpoint FILE")
-    for path in filter(None, (tsv, jsonl, sft, checkpoint)):
-        behind_links(path)  # said now, and not after minutes of training
+    _check_asked(branch, tsv, jsonl, sft, checkpoint)
     made, root = None, start.repository()
     with opened(tag) as (store, session):
         if branch:
@@ -164,6 +161,16 @@ def export(
         typer.echo(f"no model was asked in this session: {sft} is empty", err=True)
     for path in [*files, *([weights.path] if weights else [])]:
         typer.echo(path)
+
+
+def _check_asked(branch: str | None, *files: Path | None) -> None:
+    """Say what is wrong now, and not after minutes of training. Raises UsageError, UserError."""
+    from autoresearch.files import behind_links
+
+    if not (branch or any(files)):
+        raise UsageError("say what to export: --branch NAME, --tsv FILE, --jsonl FILE, --sft FILE, --checkpoint FILE")
+    for path in filter(None, files):
+        behind_links(path)
 
 
 def _say_total(total: "Total | None") -> None:

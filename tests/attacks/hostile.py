@@ -75,15 +75,3 @@ class Attack:
 
 
 ATTACKS = {attack.name: attack for attack in map(Attack.read, sorted(HERE.glob("attack_*.py")))}
-
-
-def carrying(token: str) -> set[int]:
-    """Processes on this machine that have `token` in their command line."""
-    found = set()
-    for folder in Path("/proc").iterdir():
-        try:
-            if folder.name.isdigit() and token.encode() in (folder / "cmdline").read_bytes():
-                found.add(int(folder.name))
-        except OSError:
-            continue
-    return found

@@ -19,7 +19,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hostile import ATTACKS, HONEST, Attack, carrying
+from cells import carrying
+from conftest import WORDS
+from hostile import ATTACKS, HONEST, Attack
 
 import prepare
 from autoresearch.measure.data import Dataset
@@ -85,28 +87,7 @@ CASES = [  # by attack and layers that are off: on a bare machine, and (slow) in
         if attack.aims_at_the_machine  # what aims at the arithmetic is the same in every cell
     ),
 ]
-WORDS = [
-    "the",
-    "quick",
-    "brown",
-    "fox",
-    "jumps",
-    "over",
-    "a",
-    "lazy",
-    "dog",
-    "while",
-    "seven",
-    "wise",
-    "owls",
-    "watch",
-    "from",
-    "old",
-    "trees",
-    "and",
-    "nobody",
-    "speaks",
-]
+VOCABULARY = [*WORDS, "and", "nobody", "speaks"]
 DANGEROUS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e\ud800-\udfff]")
 SMALL = 0.002  # bits per byte that an attack may win by luck, where one is allowed
 
@@ -122,9 +103,9 @@ def text_data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     rng = random.Random(1)
     folder = tmp_path_factory.mktemp("sentences")
     for k in range(400):
-        favourites = rng.sample(WORDS, 6)
+        favourites = rng.sample(VOCABULARY, 6)
         lines = [
-            " ".join(rng.choice(favourites if rng.random() < 0.7 else WORDS) for _ in range(12)) for _ in range(20)
+            " ".join(rng.choice(favourites if rng.random() < 0.7 else VOCABULARY) for _ in range(12)) for _ in range(20)
         ]
         (folder / f"{k}.txt").write_text(f"story {k}\n" + ".\n".join(lines))
     cache = tmp_path_factory.mktemp("sentences-cache")

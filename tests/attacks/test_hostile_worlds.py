@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cells import ROOT, wait
+from cells import ROOT, carrying, wait
 from conftest import git
-from hostile import ATTACKS, carrying
+from hostile import ATTACKS
 from sessions import session_of
 
 from autoresearch import agents

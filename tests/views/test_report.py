@@ -51,6 +51,11 @@ def add(
         ledger.end_trial(trial.id, "ok", score, {"grade": "STRONG", "train_seconds": 60.0, "weaknesses": []})
 
 
+def keep(ledger: Ledger, session: Session, n: int, **columns: object) -> None:
+    """One that was screened and measured once more."""
+    add(ledger, session, n, "keep", (1.9, 1.91), **{"val_bpb": 1.9, "delta": -0.1, "parent": n - 1} | columns)
+
+
 def night(ledger: Ledger, session: Session, folder: Path) -> morning.Night:
     return morning.read(ledger, session, folder / "runs", time.time())
 
@@ -130,19 +135,7 @@ def test_a_total_that_was_not_measured_is_said_to_be_missing_and_one_that_was_is
 
 
 def test_a_keep_comes_with_its_change_and_its_evidence(ledger, session, tmp_path):
-    add(
-        ledger,
-        session,
-        1,
-        "keep",
-        (1.9, 1.91),
-        val_bpb=1.9,
-        delta=-0.1,
-        predicted=-0.2,
-        hypothesis="deeper",
-        reason="confirmed",
-        parent=0,
-    )
+    keep(ledger, session, 1, predicted=-0.2, hypothesis="deeper", reason="confirmed")
     folder = tmp_path / "runs" / "t" / "1"
     folder.mkdir(parents=True)
     (folder / "patch.diff").write_text("--- a/train.py\n+++ b/train.py\n@@ -1 +1 @@\n-DEPTH = 2\n+DEPTH = 4\n")
@@ -154,30 +147,8 @@ def test_a_keep_comes_with_its_change_and_its_evidence(ledger, session, tmp_path
 
 
 def test_what_people_later_trials_and_the_machine_said_of_keeps(ledger, session, tmp_path):
-    add(
-        ledger,
-        session,
-        1,
-        "keep",
-        (1.9, 1.91),
-        val_bpb=1.9,
-        delta=-0.1,
-        p_gain=0.97,
-        reason="2 fresh re-runs confirm it",
-        parent=0,
-    )
-    add(
-        ledger,
-        session,
-        2,
-        "keep",
-        (1.9, 1.91),
-        val_bpb=1.9,
-        delta=0.001,
-        p_gain=0.4,
-        reason="less code for the same score",
-        parent=1,
-    )
+    keep(ledger, session, 1, p_gain=0.97, reason="2 fresh re-runs confirm it")
+    keep(ledger, session, 2, delta=0.001, p_gain=0.4, reason="less code for the same score")
     base = ledger.experiment(session.id, 0)
     beside = ledger.start_trial(session.id, base.id, "sentinel", session.seed_of(1, 1), "blob")
     ledger.end_trial(beside.id, "ok", 2.03, {"grade": "STRONG"})
