@@ -33,11 +33,11 @@ from pathlib import Path
 
 import numpy as np
 
-from autoresearch import climbmix, corpus
+from autoresearch.data import climbmix, corpus
+from autoresearch.data.dataset import FORMAT, TOKEN_BYTES, TOKENIZER, Dataset, cache_dir, read_ranks
+from autoresearch.data.packing import BestFit, Contiguous
+from autoresearch.data.stdlib import library_root
 from autoresearch.errors import Blocker, UsageError, UserError
-from autoresearch.measure.data import FORMAT, TOKEN_BYTES, TOKENIZER, Dataset, cache_dir, read_ranks
-from autoresearch.measure.library import library_root
-from autoresearch.packing import BestFit, Contiguous
 
 # ------------------------------------------------------------------------------------------------------------
 # Settings

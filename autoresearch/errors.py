@@ -6,6 +6,9 @@ UserError            1  something went wrong and the line says what to do
 """
 
 import errno
+from typing import TypeVar
+
+T = TypeVar("T")
 
 ADVICE = {
     errno.ENOSPC: "make room there",
@@ -55,3 +58,9 @@ def in_words(error: Exception) -> str:
     """Why a session cannot go on: as the command line says it, else by the error's own name."""
     known = refusal(error) if isinstance(error, (OSError, MemoryError)) else error
     return str(known) if isinstance(known, UserError) else f"the program failed: {type(error).__name__}: {error}"
+
+
+def require(value: T | None) -> T:
+    """A value that the state of its experiment guarantees."""
+    assert value is not None
+    return value

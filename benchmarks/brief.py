@@ -12,12 +12,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-from autoresearch import described, search
-from autoresearch.brief import Brief
-from autoresearch.history import Past
+from autoresearch.brief import policy
+from autoresearch.brief.brief import Brief
+from autoresearch.brief.history import Past
+from autoresearch.brief.tokens import tokens
 from autoresearch.ledger import Ledger
-from autoresearch.quoting import tokens
-from autoresearch.source import constants, with_constants
+from autoresearch.session import describe
+from autoresearch.source.constants import constants, with_constants
 
 CATEGORIES = ["architecture", "optimiser", "schedule", "numerics", "regularisation", "simplification"]
 VERDICTS = ["discard"] * 15 + ["keep", "crash", "crash", "duplicate", "invalid"]
@@ -41,7 +42,7 @@ def fill(
 
 def main() -> None:
     text, program, rng = Path("train.py").read_text(), Path("program.md").read_text(), random.Random(0)
-    versions = [described.by_text(with_constants(text, {c.name: c.value * 2}), text) for c in constants(text)]
+    versions = [describe.by_text(with_constants(text, {c.name: c.value * 2}), text) for c in constants(text)]
     print("| experiments | bytes | tokens, at most | stable part | read on | render |\n|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder, Ledger.open(Path(folder) / "ledger.db") as ledger:
         ledger.connection.execute("PRAGMA synchronous = OFF")
@@ -57,7 +58,7 @@ def main() -> None:
             for _ in range(5):
                 began = time.perf_counter()
                 incumbent = max(past.n for past in history if past.verdict == "keep")
-                direction = search.direction(history, incumbent)
+                direction = policy.direction(history, incumbent)
                 brief = Brief(
                     count, 0, program, text, incumbent, 2.1, 0.004, history, direction=direction, agent="claude"
                 )

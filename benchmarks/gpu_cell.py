@@ -13,13 +13,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import prepare
-from autoresearch import plan
-from autoresearch.measure import attack, machine
+from autoresearch import hardware
+from autoresearch.data.dataset import Dataset
+from autoresearch.hardware import GpuMeter
 from autoresearch.measure.clock import Budget
-from autoresearch.measure.data import Dataset
-from autoresearch.measure.machine import GpuMeter
 from autoresearch.measure.settings import Settings
 from autoresearch.measure.trial import measure
+from autoresearch.sandbox import selftest
+from autoresearch.setup import plan
 
 PROBE = """
 import ctypes
@@ -41,9 +42,9 @@ def load(state, config, device):
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--device", default="cuda" if machine.gpus() else "cpu")
+    parser.add_argument("--device", default="cuda" if hardware.gpus() else "cpu")
     device = parser.parse_args().device
-    cards = machine.gpus() if device == "cuda" else []
+    cards = hardware.gpus() if device == "cuda" else []
     gpu = cards[0] if cards else None
     rows, batch, steps = (10240, 16, "60steps") if device == "cuda" else (128, 32, "5steps")
     meter = GpuMeter(gpu)
@@ -51,10 +52,10 @@ def main() -> None:
         text = f"files:{sysconfig.get_path('purelib')}/torch/**/*.py"
         data = Dataset.open(prepare.prepare(text, 256, None, device, cache=Path(folder), progress=False))
         print(
-            f"machine: {machine.gpu_name(gpu) or machine.cpu_name()}, driver {machine.driver()}, torch {machine.version('torch')}"
+            f"machine: {hardware.gpu_name(gpu) or hardware.cpu_name()}, driver {hardware.driver()}, torch {hardware.version('torch')}"
         )
         held, library = sorted((data.root / "held").iterdir()), data.readable_library()
-        found = attack.inspect(held, library=library, gpu=gpu is not None, known=data.weaknesses)
+        found = selftest.inspect(held, library=library, gpu=gpu is not None, known=data.weaknesses)
         print(found, *found.weaknesses, sep="\n")
         settings = Settings(
             Budget.parse(steps), device, gpu=gpu, eval_rows=rows, eval_batch=batch, caches=Path(folder) / "c"

@@ -17,13 +17,16 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import prepare
-from autoresearch import facts, judge, plan, source
-from autoresearch.measure import attack, machine
+from autoresearch import hardware, judge
+from autoresearch.data.dataset import Dataset
+from autoresearch.measure import facts
 from autoresearch.measure.clock import Budget
-from autoresearch.measure.data import Dataset
 from autoresearch.measure.result import Result
 from autoresearch.measure.settings import Settings
 from autoresearch.measure.trial import measure
+from autoresearch.sandbox import selftest
+from autoresearch.setup import plan
+from autoresearch.source import constants
 
 CRIPPLED = 0.05  # factor on MATRIX_LR that the scripted edit takes back
 
@@ -42,7 +45,7 @@ def corpus(device: str, text: str, cache: Path) -> Dataset:
 
 def settings(device: str, budget: str, cache: Path) -> Settings:
     """As a session on this device has them."""
-    cards = machine.gpus() if device == "cuda" else []
+    cards = hardware.gpus() if device == "cuda" else []
     rows, batch = (10240, 16) if device == "cuda" else (128, 32)
     return Settings(
         Budget.parse(budget),
@@ -57,7 +60,7 @@ def settings(device: str, budget: str, cache: Path) -> Settings:
 def row(name: str, result: Result, gpu: str | None) -> str:
     """One line of the table."""
     trial = result.as_json()
-    tokens, mfu = facts.trained_tokens(trial), facts.mfu_percent(trial, machine.peak_tflops(gpu))
+    tokens, mfu = facts.trained_tokens(trial), facts.mfu_percent(trial, hardware.peak_tflops(gpu))
     share = f"{mfu:.1f}" if mfu else "-"
     d_rms = f"{result.audit['d_rms']:.2e}" if result.audit else "-"
     vram = f"{result.peak_vram_mb:.0f}" if result.peak_vram_mb else "-"
@@ -70,7 +73,7 @@ def row(name: str, result: Result, gpu: str | None) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--device", default="cuda" if machine.gpus() else "cpu")
+    parser.add_argument("--device", default="cuda" if hardware.gpus() else "cpu")
     parser.add_argument("--budget", default="60s")
     parser.add_argument("--text", default=f"{sysconfig.get_path('purelib')}/torch/**/*.py")
     options = parser.parse_args()
@@ -78,14 +81,14 @@ def main() -> None:
         cache = Path(folder)
         data = corpus(options.device, options.text, cache)
         chosen = settings(options.device, options.budget, cache)
-        gpu = machine.gpu_name(chosen.gpu)
-        print(f"machine: {gpu or machine.cpu_name()}, torch {machine.version('torch')}, budget {options.budget}")
+        gpu = hardware.gpu_name(chosen.gpu)
+        print(f"machine: {gpu or hardware.cpu_name()}, torch {hardware.version('torch')}, budget {options.budget}")
         held, library = sorted((data.root / "held").iterdir()), data.readable_library()
-        found = attack.inspect(held, library=library, gpu=chosen.gpu is not None, known=data.weaknesses)
+        found = selftest.inspect(held, library=library, gpu=chosen.gpu is not None, known=data.weaknesses)
         print(found, *found.weaknesses, sep="\n")
         base = plan.fitted(Path(__file__).resolve().parents[1].joinpath("train.py").read_text(), options.device)
-        lr = {c.name: c.value for c in source.constants(base)}["MATRIX_LR"]
-        versions = {"crippled": source.with_constants(base, {"MATRIX_LR": lr * CRIPPLED}), "base": base}
+        lr = {c.name: c.value for c in constants.constants(base)}["MATRIX_LR"]
+        versions = {"crippled": constants.with_constants(base, {"MATRIX_LR": lr * CRIPPLED}), "base": base}
         print(
             "| version, seed | val_bpb | setup s | train s | score s | total s | steps | M tokens | mfu % | MB | d_rms |"
         )

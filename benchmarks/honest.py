@@ -13,8 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from autoresearch import plan, source, start
 from autoresearch.measure.trial import measure
+from autoresearch.setup import plan, project
+from autoresearch.source import constants
 
 ZOO = """
 import copy
@@ -117,7 +118,7 @@ def drawn(rng: random.Random, base: str) -> tuple[str, str]:
             "QK_SCALE": rng.uniform(0.8, 1.4),
             "HEAD_LR": rng.choice([0.01, 0.1]),
         }
-        return "gpt", source.with_constants(base, shape)
+        return "gpt", constants.with_constants(base, shape)
     kind, bf16, average = rng.choice(KINDS), rng.random() < 0.4, rng.random() < 0.4
     name = kind + " bf16" * bf16 + " averaged" * average
     return name, ZOO.format(kind=kind, dim=32 * rng.randint(1, 3), layers=rng.randint(1, 2), bf16=bf16, average=average)
@@ -129,7 +130,7 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=0, help="seed of the first trial: runs can be split")
     parser.add_argument("--budget", default="20steps")
     options = parser.parse_args()
-    place = start.place({"budget": options.budget}, Path.cwd())
+    place = project.place({"budget": options.budget}, Path.cwd())
     base = plan.fitted(Path("train.py").read_text(), place.slot.device)
     outcomes: Counter[str] = Counter()
     found: dict[str, list[tuple[float, float]]] = {}

@@ -16,10 +16,9 @@ from typing import Any
 import numpy as np
 
 import prepare
-from autoresearch import corpus
-from autoresearch.measure import library
-from autoresearch.measure.feed import Feed, map_rows
-from autoresearch.packing import BestFit
+from autoresearch.data import corpus, stdlib
+from autoresearch.data.packing import BestFit
+from autoresearch.measure.batches import Feed, map_rows
 
 VOCABULARY = 8192
 SHAPES = ((2048, 64), (64, 16))  # tokens in a row, rows in a batch: a GPU's and the CPU profile's
@@ -27,8 +26,8 @@ SHAPES = ((2048, 64), (64, 16))  # tokens in a row, rows in a batch: a GPU's and
 
 def documents(size: int) -> list[bytes]:
     """Source files of at least `size` bytes in all."""
-    root = library.library_root()
-    texts = [text for name in library.library_files(root) for text in corpus.read_file(str(root / name))[0]]
+    root = stdlib.library_root()
+    texts = [text for name in stdlib.library_files(root) for text in corpus.read_file(str(root / name))[0]]
     return texts * -(-size // sum(map(len, texts)))
 
 

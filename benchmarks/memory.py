@@ -19,17 +19,17 @@ from random import Random
 import numpy as np
 import psutil
 
-from autoresearch.agents import Proposal
-from autoresearch.brief import Brief
+from autoresearch.agents.base import Proposal
+from autoresearch.brief.brief import Brief
+from autoresearch.data.dataset import Dataset
 from autoresearch.ledger import Ledger
-from autoresearch.limits import Limits
 from autoresearch.measure.clock import Budget
-from autoresearch.measure.data import Dataset
 from autoresearch.measure.result import Result
 from autoresearch.measure.settings import Settings
-from autoresearch.reporter import Reporter
-from autoresearch.session import Session
-from autoresearch.workspace import Workspace
+from autoresearch.session.events import Reporter
+from autoresearch.session.loop import Session
+from autoresearch.session.stopping import Limits
+from autoresearch.workspace.workspace import Workspace
 
 TRAIN = """def train(trial):
     trial.start()

@@ -19,10 +19,11 @@ from pathlib import Path
 
 import psutil
 
-from autoresearch import described, source
-from autoresearch.artefacts import Artefacts
 from autoresearch.ledger import Ledger, Session
+from autoresearch.ledger.artefacts import Artefacts
 from autoresearch.measure.result import Result
+from autoresearch.session import describe
+from autoresearch.source import constants, diff
 
 COMMANDS = ["log", "log --all", "log --json --all", "log --by category", "show 7", "status", "report", "--help"]
 PAGES = [
@@ -58,8 +59,8 @@ def add_trials(
 def fill(ledger: Ledger, session: Session, runs: Path, count: int) -> None:
     """The experiments of many nights, one after the other."""
     rng, base = random.Random(0), Path("train.py").read_text()
-    texts = [source.with_constants(base, {each.name: each.value * 2}) for each in source.constants(base)]
-    versions = [(text, described.by_text(text, base), source.unified_diff(base, text)) for text in texts]
+    texts = [constants.with_constants(base, {each.name: each.value * 2}) for each in constants.constants(base)]
+    versions = [(text, describe.by_text(text, base), diff.unified_diff(base, text)) for text in texts]
     incumbent = None
     for n in range(count + 1):
         _, about, patch = rng.choice(versions)

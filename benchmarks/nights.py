@@ -19,8 +19,9 @@ import tempfile
 from pathlib import Path
 from statistics import fmean
 
-from autoresearch import plan, source, start
 from autoresearch.measure.trial import measure
+from autoresearch.setup import plan, project
+from autoresearch.source import constants
 
 BUDGET = "250steps"
 SPOILT = {
@@ -33,7 +34,7 @@ ANCHOR = "FINAL_LR = "  # the last constant: names without use stand below it
 
 def spoilt(text: str) -> str:
     """The base of a planted night."""
-    return source.with_constants(text, SPOILT)
+    return constants.with_constants(text, SPOILT)
 
 
 def inserted(text: str, lines: str) -> str:
@@ -44,10 +45,10 @@ def inserted(text: str, lines: str) -> str:
 
 def planted(text: str) -> dict[str, str]:
     """The edits of the spoilt base that do something, by name."""
-    good = {constant.name: constant.value for constant in source.constants(text)}
+    good = {constant.name: constant.value for constant in constants.constants(text)}
     base = spoilt(text)
-    gains = {f"gain {name}": source.with_constants(base, {name: good[name]}) for name in SPOILT}
-    return gains | {f"harm {name}": source.with_constants(base, {name: value}) for name, value in HARMFUL.items()}
+    gains = {f"gain {name}": constants.with_constants(base, {name: good[name]}) for name in SPOILT}
+    return gains | {f"harm {name}": constants.with_constants(base, {name: value}) for name, value in HARMFUL.items()}
 
 
 def edits(kind: str, text: str) -> list[tuple[str, str]]:
@@ -97,7 +98,7 @@ def night(kind: str, folder: Path) -> None:
 
 def effects(seeds: int) -> None:
     """Each planted edit alone on its base, on the same seeds as the base."""
-    place = start.place({"budget": BUDGET}, Path.cwd())
+    place = project.place({"budget": BUDGET}, Path.cwd())
     text = plan.fitted(Path("train.py").read_text(), place.slot.device)
     texts = {"base": spoilt(text), "all six gains": text, **planted(text)}
     scores: dict[str, list[float]] = {name: [] for name in texts}

@@ -17,8 +17,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import StatisticsError, fmean, linear_regression, stdev
 
-from autoresearch import judge, plan, start
+from autoresearch import judge
 from autoresearch.measure.trial import measure
+from autoresearch.setup import plan, project
 
 
 @contextmanager
@@ -67,7 +68,7 @@ def main() -> None:
     parser.add_argument("--budgets", default="15cpu", help="of a trial, separated by commas")
     parser.add_argument("--neighbours", default="quiet,busy", help="which of the two, separated by commas")
     options = parser.parse_args()
-    places = [start.place({"budget": budget}, Path.cwd()) for budget in options.budgets.split(",")]
+    places = [project.place({"budget": budget}, Path.cwd()) for budget in options.budgets.split(",")]
     text = plan.fitted(Path("train.py").read_text(), places[0].slot.device)
     neighbours = options.neighbours.split(",")
     kinds = {(str(place.settings.budget), name): place for place in places for name in neighbours}

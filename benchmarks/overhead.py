@@ -16,11 +16,12 @@ from statistics import median
 
 import git
 
-from autoresearch import judge, plan, start
+from autoresearch import judge
 from autoresearch.ledger import Ledger
 from autoresearch.measure.result import Result
 from autoresearch.measure.trial import measure
-from autoresearch.workspace import Workspace
+from autoresearch.setup import plan, project
+from autoresearch.workspace.workspace import Workspace
 
 NUMPY = """
 import numpy as np
@@ -47,7 +48,7 @@ time.sleep(600)
 
 OWNER = """
 import sys, time
-from autoresearch.measure.cell import Cell, CellSpec
+from autoresearch.sandbox.cell import Cell, CellSpec
 cell = Cell.start(CellSpec([sys.executable, "-I", "-c", *sys.argv[1:3]], off=frozenset(sys.argv[3].split())))
 while "ready" not in cell.log():
     time.sleep(0.01)
@@ -139,7 +140,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--trials", type=int, default=3)
     options = parser.parse_args()
-    place = start.place({}, Path.cwd())
+    place = project.place({}, Path.cwd())
     text = plan.fitted(Path("train.py").read_text(), place.slot.device)
     rows: dict[str, float] = {}
     for name, version in (("train.py", text), ("numpy", NUMPY)):

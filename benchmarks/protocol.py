@@ -10,8 +10,8 @@ import argparse
 from pathlib import Path
 from statistics import median
 
-from autoresearch import plan, start
 from autoresearch.measure.trial import measure
+from autoresearch.setup import plan, project
 
 PLAIN = '''
 
@@ -52,7 +52,7 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=3)
     parser.add_argument("--budget", default="50steps")
     options = parser.parse_args()
-    place = start.place({"budget": options.budget}, Path.cwd())
+    place = project.place({"budget": options.budget}, Path.cwd())
     sizes = f"\nEVAL_ROWS, EVAL_BATCH = {place.settings.eval_rows}, {place.settings.eval_batch}\n"
     text = plan.fitted(Path("train.py").read_text(), place.slot.device) + PLAIN + sizes
     results = [measure(text, seed, place.settings, place.data) for seed in range(options.trials)]

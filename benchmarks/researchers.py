@@ -20,16 +20,17 @@ from typing import Any
 
 import optuna
 
-from autoresearch import agents, plan, start
-from autoresearch.agents.sweep import Knob, knobs
+from autoresearch.agents import registry
+from autoresearch.agents.sweep.sweep_agent import Knob, knobs
 from autoresearch.ledger import Ledger
-from autoresearch.limits import Limits
 from autoresearch.measure.result import Result
 from autoresearch.measure.trial import measure
-from autoresearch.session import Session
-from autoresearch.source import Number, with_constants
-from autoresearch.start import Place
-from autoresearch.workspace import Workspace
+from autoresearch.session.loop import Session
+from autoresearch.session.stopping import Limits
+from autoresearch.setup import plan, project
+from autoresearch.setup.project import Place
+from autoresearch.source.constants import Number, with_constants
+from autoresearch.workspace.workspace import Workspace
 
 FRESH = 10_000  # seeds of the last measurement begin here
 
@@ -67,7 +68,7 @@ def sweep(place: Place, text: str, count: int, seed: int) -> str:
             row=row,
             ledger=store,
             workspace=workspace,
-            agent=agents.create("sweep"),
+            agent=registry.create("sweep"),
             settings=place.settings,
             data=place.data,
             runs=root / "runs",
@@ -117,7 +118,7 @@ def main() -> None:
     parser.add_argument("--budget", default=None)
     options = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    place = start.place({"budget": options.budget}, Path.cwd())
+    place = project.place({"budget": options.budget}, Path.cwd())
     text = plan.fitted(Path("train.py").read_text(), place.slot.device)
     found: dict[str, list[str]] = {"base": [text] * options.seeds, "sweep": [], "TPE": [], "random": []}
     for seed in range(options.seeds):

@@ -23,19 +23,20 @@ from typing import Any, Literal
 
 import git
 
-from autoresearch import ledger, probing, start
-from autoresearch.agents import Proposal
-from autoresearch.brief import Brief
+from autoresearch import ledger
+from autoresearch.agents.base import Proposal
+from autoresearch.brief.brief import Brief
+from autoresearch.data.dataset import Dataset
 from autoresearch.ledger import Ledger
-from autoresearch.limits import Limits
 from autoresearch.measure.clock import Budget
-from autoresearch.measure.data import Dataset
 from autoresearch.measure.result import Result
 from autoresearch.measure.settings import Settings
 from autoresearch.measure.trial import measure
-from autoresearch.pipeline import spare
-from autoresearch.session import Session
-from autoresearch.workspace import Workspace
+from autoresearch.session.loop import Session
+from autoresearch.session.pipeline import spare
+from autoresearch.session.stopping import Limits
+from autoresearch.setup import project, trial_run
+from autoresearch.workspace.workspace import Workspace
 
 WAITING = '''"""Waits for its budget to pass."""
 
@@ -224,13 +225,13 @@ def main() -> None:
     parser.add_argument("--train", default="15s")
     parser.add_argument("--only", choices=["loops", "slots"])
     options = parser.parse_args()
-    place = start.place({"device": "cpu", "budget": options.train}, start.repository())
+    place = project.place({"device": "cpu", "budget": options.train}, project.repository())
     if options.only != "slots":
         print(
             "| train.py | loop | trials | an hour | of the ideal | waits for the agent | setup, s | train | score | rest of the trial | between two |"
         )
         print("|---|---|---|---|---|---|---|---|---|---|---|")
-        own = probing.unmeasured((place.root / "train.py").read_text(), place)
+        own = trial_run.unmeasured((place.root / "train.py").read_text(), place)
         for name, text in (("numpy, waiting", WAITING), ("the repository's", own)):
             loops(text, name, place.data, place.settings, Slow(options.think), options.experiments)
     if options.only != "loops":

@@ -19,13 +19,15 @@ import original
 from gpu_night import corpus
 
 import prepare
-from autoresearch import facts, plan, source
-from autoresearch.measure import machine
+from autoresearch import hardware
+from autoresearch.data.dataset import Dataset
+from autoresearch.measure import facts
 from autoresearch.measure.clock import Budget
-from autoresearch.measure.data import Dataset
 from autoresearch.measure.result import Result
 from autoresearch.measure.settings import Settings
 from autoresearch.measure.trial import measure
+from autoresearch.setup import plan
+from autoresearch.source import constants
 
 TRAIN = Path(__file__).resolve().parents[1] / "train.py"
 BUDGET = {"cpu": "15cpu", "cuda": "60s"}
@@ -70,13 +72,13 @@ def plain(text: str, device: str) -> str:
     adam = (768 / dim) ** 0.5  # the original scales the learning rates of Adam so
     size = {"DEPTH": depth, "MODEL_DIM": dim, "BATCH_TOKENS": batch, "MICRO_TOKENS": micro}
     rates = {"EMBED_LR": 0.6 * adam, "HEAD_LR": 0.004 * adam}
-    return source.with_constants(text, PLAIN | size | rates)
+    return constants.with_constants(text, PLAIN | size | rates)
 
 
 def row(name: str, seed: int, result: Result, gpu: str | None) -> str:
     """One line of the table."""
     trial = result.as_json()
-    mfu = facts.mfu_percent(trial, machine.peak_tflops(gpu))
+    mfu = facts.mfu_percent(trial, hardware.peak_tflops(gpu))
     speed = facts.trained_tokens(trial) / result.train_seconds if result.train_seconds else 0.0
     score = f"{result.val_bpb:.4f}" if result.val_bpb is not None else f"{result.outcome}: {result.reason}"
     cells = [
@@ -115,13 +117,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--original", type=Path, help="folder with the original's train.py")
     parser.add_argument("--plain", action="store_true", help="our file with the original's constants")
-    parser.add_argument("--device", choices=list(BUDGET), default="cuda" if machine.gpus() else "cpu")
+    parser.add_argument("--device", choices=list(BUDGET), default="cuda" if hardware.gpus() else "cpu")
     parser.add_argument("--budget", help="default 15cpu on a CPU, 60s on a card")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--text", help="glob of the corpus; default: the prepared stdlib")
     options = parser.parse_args()
     device = options.device
-    cards = machine.gpus() if device == "cuda" else []
+    cards = hardware.gpus() if device == "cuda" else []
     with tempfile.TemporaryDirectory() as folder:
         cache = Path(folder)
         data = corpus(device, options.text, cache) if options.text else Dataset.open(prepare.prepare(device=device))
@@ -141,7 +143,7 @@ def main() -> None:
         for seed in range(options.seeds):
             for name, text in texts.items():
                 result = measure(text, seed, settings, data)
-                print(row(name, seed, result, machine.gpu_name(settings.gpu)), flush=True)
+                print(row(name, seed, result, hardware.gpu_name(settings.gpu)), flush=True)
                 if result.val_bpb is None:
                     print(result.log[-3000:], file=sys.stderr)
                 else:

@@ -17,11 +17,11 @@ from rich.text import Text
 
 from autoresearch import ledger
 from autoresearch.ledger import Ledger
-from autoresearch.views import chart, webpage
+from autoresearch.report import chart, html
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "tests"))
-from browser import Browser, browser  # noqa: E402
+from support.browser import Browser, browser  # noqa: E402
 
 PICTURES = HERE / "pictures"
 COLUMNS, LINES = 118, 46  # of the terminal
@@ -50,7 +50,7 @@ def main(repository: Path, tag: str | None = None) -> None:
 
 def write_chart(svg: str) -> None:
     """The progress chart as a file of its own, light and dark."""
-    style = re.sub(r"/\*.*?\*/", "", webpage.stylesheet(), flags=re.DOTALL)
+    style = re.sub(r"/\*.*?\*/", "", html.stylesheet(), flags=re.DOTALL)
     named = svg.replace(
         "<svg ", '<svg xmlns="http://www.w3.org/2000/svg" font-family="system-ui, sans-serif" font-size="12" ', 1
     )

@@ -10,60 +10,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from cells import CORE
+from support.cells import CORE
+from support.repositories import BIGRAM, make_repository, write_corpus
 
 import prepare
+from autoresearch.data.dataset import Dataset
+from autoresearch.measure.cell_process import PACKAGE
 from autoresearch.measure.clock import Budget
-from autoresearch.measure.data import Dataset
-from autoresearch.measure.guest import PACKAGE
 from autoresearch.measure.settings import Settings
-
-WORDS = [
-    "the",
-    "quick",
-    "brown",
-    "fox",
-    "jumps",
-    "over",
-    "a",
-    "lazy",
-    "dog",
-    "while",
-    "seven",
-    "wise",
-    "owls",
-    "watch",
-    "from",
-    "old",
-    "trees",
-]
-
-BIGRAM = '''"""A bigram table over bytes: counts, smoothed."""
-
-import numpy as np
-
-SMOOTHING = 0.5  # added to every count
-BATCH = 8  # rows
-SHARPNESS = 1.0  # exponent of the counts
-
-
-def train(trial):
-    counts = np.zeros((trial.vocab_size, trial.vocab_size), np.float32)
-    trial.start()
-    batches = trial.batches(BATCH)
-    step = 0
-    while trial.progress < 1:
-        x, y = next(batches)
-        np.add.at(counts, (x.ravel(), y.ravel()), 1.0)
-        step += 1
-        trial.log(step=step, loss=1.0 / step)
-    logits = SHARPNESS * np.log(counts + SMOOTHING)
-    trial.save({"logits": logits.astype(np.float32)}, {})
-
-
-def load(state, config, device):
-    return lambda tokens: state["logits"][tokens]
-'''
 
 
 def pytest_configure() -> None:
@@ -106,13 +60,6 @@ def bytes_data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     return Dataset.open(prepare.prepare(f"files:{folder}/*.txt", 256, 32, "cpu", cache=cache, progress=False))
 
 
-def write_corpus(folder: Path) -> None:
-    """Sixty stories of made-up sentences."""
-    for k in range(60):
-        lines = [" ".join(WORDS[(k * i + j * j) % len(WORDS)] for j in range(12)) for i in range(20)]
-        (folder / f"{k}.txt").write_text(f"story {k}\n" + ".\n".join(lines))
-
-
 @pytest.fixture
 def quick() -> Settings:
     """Twenty batches, few rows."""
@@ -129,17 +76,6 @@ def bigram() -> str:
 def repository(tmp_path: Path, bigram: str) -> Path:
     """A git repository with a committed train.py and program.md."""
     return make_repository(tmp_path / "repository", bigram)
-
-
-def make_repository(root: Path, train: str) -> Path:
-    """A git repository with the text as its committed train.py."""
-    root.mkdir()
-    (root / "train.py").write_text(train)
-    (root / "program.md").write_text("Lower val_bpb.\n")
-    (root / ".gitignore").write_text("/runs/\n")
-    for command in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-q", "-m", "base"]):
-        git(root, *command)
-    return root
 
 
 @pytest.fixture(scope="session")
@@ -182,9 +118,3 @@ def spend_night(folder: Path, settings_of: dict[str, str]) -> None:
 def finished(one_night: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of it, for the tests of one file."""
     return shutil.copytree(one_night, tmp_path_factory.mktemp("finished") / "repository")
-
-
-def git(root: Path, *command: str) -> str:
-    """Run git as a user would, with an identity of the test's own."""
-    identity = ["-c", "user.name=tester", "-c", "user.email=tester@localhost"]
-    return subprocess.run(["git", *identity, *command], cwd=root, check=True, capture_output=True, text=True).stdout

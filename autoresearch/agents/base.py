@@ -10,28 +10,12 @@ An agent gets a brief and returns text. It never runs git, starts a trial, or ty
 """
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from autoresearch.errors import Blocker, UsageError
+from autoresearch.errors import Blocker
 
 if TYPE_CHECKING:
-    from autoresearch.agents.services import Services
-    from autoresearch.brief import Brief
-    from autoresearch.config import Config
-
-CATEGORIES = (
-    "architecture",
-    "optimiser",
-    "schedule",
-    "data-order",
-    "numerics",
-    "throughput",
-    "regularisation",
-    "simplification",
-    "bug",
-    "other",
-)
+    from autoresearch.brief.brief import Brief
 
 
 class Exhausted(Exception):
@@ -111,42 +95,3 @@ class Agent(Protocol):
 
     def propose(self, brief: "Brief") -> Proposal:
         """The next change. Raises Exhausted (or Spent), BadProposal, Unavailable, Unusable."""
-
-
-def create(spec: str, config: "Config | None" = None, services: "Services | None" = None) -> Agent:
-    """The agent that `--agent SPEC` names: `sweep`, `scripted:DIR`, `claude`, `claude:MODEL` or `command:TOOL`.
-
-    `config` and `services` matter to agents that call a model. Raises UsageError, Unusable.
-    """
-    kind, _, argument = spec.partition(":")
-    if kind == "sweep" and not argument:
-        from autoresearch.agents.sweep import Sweep
-
-        return Sweep()
-    if kind == "scripted" and argument:
-        from autoresearch.agents.scripted import Scripted
-
-        return Scripted(Path(argument))
-    if kind == "claude":
-        return _claude(argument, config, services)
-    if kind == "command" and argument:
-        return _command(argument, config, services)
-    known = "`sweep`, `claude`, `claude:MODEL`, `command:TOOL` or `scripted:DIR`"
-    raise UsageError(f"there is no agent `{spec}`: use {known}")
-
-
-def _claude(model: str, config: "Config | None", services: "Services | None") -> Agent:
-    from autoresearch.agents.claude import Claude
-    from autoresearch.agents.services import Services
-    from autoresearch.config import Config
-
-    config = config or Config()
-    return Claude(config.model_copy(update={"model": model}) if model else config, services or Services())
-
-
-def _command(argument: str, config: "Config | None", services: "Services | None") -> Agent:
-    from autoresearch.agents.command import Command
-    from autoresearch.agents.services import Services
-    from autoresearch.config import Config
-
-    return Command(argument, config or Config(), services or Services())

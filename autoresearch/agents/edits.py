@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import PurePosixPath
 from typing import Any
 
-from autoresearch import source
+from autoresearch.source import constants
 
 FILE = "train.py"
 LARGEST = 400_000  # characters of a text
@@ -159,7 +159,7 @@ def _lines(text: str) -> int:
 
 def _parses(text: str) -> bool:
     try:
-        source.parse(text)
+        constants.parse(text)
     except SyntaxError:
         return False
     return True

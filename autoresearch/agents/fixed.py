@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING, Literal
 
-from autoresearch.agents import Exhausted, Proposal
+from autoresearch.agents.base import Exhausted, Proposal
 
 if TYPE_CHECKING:
-    from autoresearch.brief import Brief
+    from autoresearch.brief.brief import Brief
 
 
 class Given:

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from autoresearch import source, twins
-from autoresearch.ledger import Experiment, Ledger, Trial
+from autoresearch.ledger import Experiment, Ledger, Trial, duplicates
+from autoresearch.source import constants
+from autoresearch.source.diff import unified_diff
 
 if TYPE_CHECKING:
-    from autoresearch.brief import Brief
+    from autoresearch.brief.brief import Brief
 
 ROWS = 40  # experiments in one answer
 LONGEST_DIFF = 12_000  # characters
@@ -66,7 +67,7 @@ class BriefLibrary:
 
     def twin(self, text: str) -> str | None:
         """See Library; only the version to change is known."""
-        same = source.fingerprint_without_seed(text) == source.fingerprint_without_seed(self.brief.source)
+        same = constants.fingerprint_without_seed(text) == constants.fingerprint_without_seed(self.brief.source)
         return f"the same program as experiment {self.brief.parent}, seeds aside" if same else None
 
 
@@ -96,7 +97,7 @@ class LedgerLibrary:
     def twin(self, text: str) -> str | None:
         """See Library."""
         with Ledger.open(self.path, readonly=True) as ledger:
-            found = twins.find(ledger, self.session_id, text)
+            found = duplicates.find(ledger, self.session_id, text)
         return None if found is None else str(found)
 
 
@@ -106,5 +107,5 @@ def _scores(trials: Sequence[Trial]) -> str:
 
 
 def _change(parent: Experiment, row: Experiment) -> str:
-    diff = source.unified_diff(parent.text or "", row.text or "")
+    diff = unified_diff(parent.text or "", row.text or "")
     return f"change against experiment {parent.n}:\n{diff[:LONGEST_DIFF]}"

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from autoresearch.agents import CATEGORIES
+from autoresearch.ledger.rows import CATEGORIES
 
 LONGEST = 600  # characters of a text field that are kept
 

@@ -4,9 +4,9 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from autoresearch import source
-from autoresearch.agents import Agent, BadProposal, Exhausted, Proposal, Unavailable, Unusable, checks
-from autoresearch.brief import Brief
+from autoresearch.agents.base import Agent, BadProposal, Exhausted, Proposal, Unavailable, Unusable
+from autoresearch.brief.brief import Brief
+from autoresearch.source import constants, contract, diff
 
 NOTE = "This is a rehearsal: your change is checked, but not trained."
 
@@ -52,7 +52,7 @@ def rehearse(agent: Agent, text: str, program: str = "") -> Rehearsal:
             brief.feedback.append(reason)
     except (Exhausted, Unavailable, Unusable) as away:
         reason, proposal = str(away), None
-    lines = source.lines_changed(text, proposal.text) if proposal else (0, 0)
+    lines = diff.lines_changed(text, proposal.text) if proposal else (0, 0)
     return Rehearsal(proposal, reason, time.monotonic() - started, lines, tuple(trace))
 
 
@@ -69,8 +69,8 @@ def _ask(agent: Agent, brief: Brief, trace: list[dict[str, Any]]) -> tuple[str |
 
 
 def _wrong(text: str, before: str) -> str | None:
-    if complaint := checks.complaint(text):
+    if complaint := contract.complaint(text):
         return complaint
-    if source.fingerprint_without_seed(text) == source.fingerprint_without_seed(before):
+    if constants.fingerprint_without_seed(text) == constants.fingerprint_without_seed(before):
         return "train.py is the same program as before, seeds and comments aside"
     return None

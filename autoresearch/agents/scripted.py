@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
 
-from autoresearch.agents import CATEGORIES, BadProposal, Exhausted, Proposal
+from autoresearch.agents.base import BadProposal, Exhausted, Proposal
 from autoresearch.errors import EXHAUSTED, UsageError, UserError
+from autoresearch.ledger.rows import CATEGORIES
 
 if TYPE_CHECKING:
-    from autoresearch.brief import Brief
+    from autoresearch.brief.brief import Brief
 
 _KINDS = (".patch", ".py")
 _NOTES: dict[str, tuple[type, ...]] = {"hypothesis": (str,), "category": (str,), "predicted": (int, float)}

@@ -1,0 +1,1 @@
+"""Answer questions about a session after its loop: totals, ablations, exports, comparisons."""

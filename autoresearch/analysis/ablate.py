@@ -10,12 +10,11 @@ from itertools import pairwise
 from statistics import fmean
 
 from autoresearch import judge
-from autoresearch.errors import UserError
-from autoresearch.evidence import known
+from autoresearch.analysis.lineage import stack
+from autoresearch.analysis.remeasure import Again
+from autoresearch.errors import UserError, require
 from autoresearch.ledger import Event, Experiment
-from autoresearch.review.again import Again
-from autoresearch.review.lineage import stack
-from autoresearch.workspace import Workspace
+from autoresearch.workspace.workspace import Workspace
 
 PURPOSE = "ablate"
 CARRIES = 0.8  # probability that the final version is better with a change than without it
@@ -87,11 +86,11 @@ def ablate(again: Again, draws: int) -> Ablation:
     whole: list[float] = []
     first = again.done(final, PURPOSE)
     for k in range(first, first + draws):
-        whole.append(known(again.trial(final, k, PURPOSE).val_bpb))
+        whole.append(require(again.trial(final, k, PURPOSE).val_bpb))
         for row in keeps[1:]:
             text = texts[row.n]
             if not isinstance(text, Conflict):
-                scores[row.n].append(known(again.trial(row, k, PURPOSE, text).val_bpb))
+                scores[row.n].append(require(again.trial(row, k, PURPOSE, text).val_bpb))
     noise = judge.noise(
         [[judge.Draw(score, k) for k, score in enumerate(group)] for group in (whole, *scores.values())]
     )
@@ -105,10 +104,10 @@ class Conflict(str):
 
 def without(workspace: Workspace, keeps: Sequence[Experiment], numbers: Sequence[int]) -> str:
     """The text of the last keep without some of the changes. Raises UserError where later ones stand on them."""
-    text = workspace.read(known(keeps[-1].sha))
+    text = workspace.read(require(keeps[-1].sha))
     for before, keep in reversed(list(pairwise(keeps))):
         if keep.n in numbers:
-            after, origin = workspace.read(known(keep.sha)), workspace.read(known(before.sha))
+            after, origin = workspace.read(require(keep.sha)), workspace.read(require(before.sha))
             text, conflicts = workspace.merge(after, text, origin)
             if conflicts:
                 raise UserError(f"experiment {keep.n} cannot be taken out: later changes stand on the same lines")

@@ -6,8 +6,8 @@ A human decides: nothing here writes the file.
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from autoresearch.agents import CATEGORIES
-from autoresearch.source import unified_diff
+from autoresearch.ledger.rows import CATEGORIES
+from autoresearch.source.diff import unified_diff
 
 Row = dict[str, Any]
 

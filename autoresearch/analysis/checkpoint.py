@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from autoresearch.errors import UserError
-from autoresearch.evidence import JUDGING, known
+from autoresearch.analysis.remeasure import Again
+from autoresearch.errors import UserError, require
 from autoresearch.files import behind_links
 from autoresearch.ledger import Experiment, Trial
-from autoresearch.measure.cell import reopen
+from autoresearch.ledger.trials import JUDGING
 from autoresearch.measure.trial import measure
-from autoresearch.review.again import Again
+from autoresearch.sandbox.cell import reopen
 
 HEADER_LIMIT = 100 << 20  # bytes, as safetensors has it
 CHUNK = 1 << 20
@@ -37,7 +37,7 @@ class Checkpoint:
 def make(again: Again, experiment: Experiment, path: Path) -> Checkpoint:
     """Train a version with the seed of its last good trial and store its weights. Raises UserError where that fails."""
     last = _last(again, experiment)
-    text = again.workspace.read(known(experiment.sha))
+    text = again.workspace.read(require(experiment.sha))
     held: list[int] = []
     try:
         result = measure(
@@ -56,7 +56,7 @@ def make(again: Again, experiment: Experiment, path: Path) -> Checkpoint:
     finally:
         for fd in held:
             os.close(fd)
-    return Checkpoint(path, experiment.n, last.seed, result.val_bpb, known(last.val_bpb))
+    return Checkpoint(path, experiment.n, last.seed, result.val_bpb, require(last.val_bpb))
 
 
 def _last(again: Again, experiment: Experiment) -> Trial:

@@ -3,10 +3,11 @@
 import math
 from collections.abc import Iterator
 
+from autoresearch.analysis.summary import Night
+from autoresearch.analysis.total import Interval
 from autoresearch.ledger import Session
-from autoresearch.review.morning import Night
-from autoresearch.review.rates import proportion
-from autoresearch.review.total import Interval
+
+Z = 1.959964  # of a normal distribution: 95 % lie within so many standard deviations
 
 PINNED = ("budget", "device", "data", "eval_rows")  # settings without which scores are of different things
 
@@ -46,3 +47,13 @@ def keep_rates(a: Night, b: Night) -> Interval:
 def _rate(night: Night) -> tuple[float, float, float]:
     kept, tried = len(night.keeps), len(night.tried)
     return (kept / tried if tried else 0.0, *proportion(kept, tried))
+
+
+def proportion(found: int, tried: int) -> tuple[float, float]:
+    """The 95 % interval of a share of which `found` of `tried` is a sample (Wilson 1927)."""
+    if tried == 0:
+        return 0.0, 1.0
+    share, square = found / tried, Z * Z
+    middle = (share + square / (2 * tried)) / (1 + square / tried)
+    reach = Z / (1 + square / tried) * math.sqrt(share * (1 - share) / tried + square / (4 * tried * tried))
+    return max(0.0, middle - reach), min(1.0, middle + reach)

@@ -11,14 +11,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from autoresearch import described
 from autoresearch import ledger as package
-from autoresearch.evidence import by_experiment, judging, known
+from autoresearch.analysis.lineage import stack
+from autoresearch.analysis.total import Total, recorded
+from autoresearch.errors import require
 from autoresearch.ledger import Experiment, Ledger, Review, Session, Trial
-from autoresearch.measure.log import one_line
-from autoresearch.review.lineage import stack
-from autoresearch.review.total import Total, recorded
-from autoresearch.workspace import Workspace
+from autoresearch.ledger.rows import kept_as
+from autoresearch.ledger.trials import by_experiment, judging
+from autoresearch.text import one_line
+from autoresearch.workspace.workspace import Workspace
 
 SUBJECT, WIDTH, LONGEST = 72, 76, 2000  # characters: of a first line, of a line, of a hypothesis
 
@@ -64,14 +65,14 @@ def branch(found: Lineage, workspace: Workspace, name: str, squash: bool = False
     Raises UsageError and UserError as `Workspace.set_branch` does.
     """
     keeps, tip = found.keeps, found.session.base_sha
-    text = workspace.read(known(found.base.sha))
+    text = workspace.read(require(found.base.sha))
     if text != workspace.read(tip):
         tip = workspace.write(tip, text, _base_message(found))
     if squash:
-        tip = workspace.write(tip, workspace.read(known(keeps[-1].sha)), _squashed(found))
+        tip = workspace.write(tip, workspace.read(require(keeps[-1].sha)), _squashed(found))
     else:
         for keep in keeps:
-            tip = workspace.write(tip, workspace.read(known(keep.sha)), message(found, keep))
+            tip = workspace.write(tip, workspace.read(require(keep.sha)), message(found, keep))
     workspace.set_branch(name, tip, force)
     numbers = [keep.n for keep in keeps]
     unreviewed = [n for n in numbers if n not in found.reviews]
@@ -83,7 +84,7 @@ def lines(store: Ledger, session: Session) -> Iterator[str]:
     """Every experiment with its text and its trials, one JSON object a line."""
     trials = by_experiment(store.trials(session.id))
     for row in store.experiments(session.id):
-        experiment = known(store.experiment(session.id, row.n))
+        experiment = require(store.experiment(session.id, row.n))
         yield json.dumps(record(experiment, trials.get(experiment.id, [])), allow_nan=False) + "\n"
 
 
@@ -107,10 +108,10 @@ def message(found: Lineage, keep: Experiment) -> str:
     trailers = {
         "Session": found.session.tag,
         "Experiment": keep.n,
-        "Val-Bpb": f"{known(keep.val_bpb):.6f}",
+        "Val-Bpb": f"{require(keep.val_bpb):.6f}",
         "Delta": _number(keep.delta),
         "Sigma": f"{keep.sigma or 0.0:.6f}",
-        "Kept-As": described.kept_as(keep),
+        "Kept-As": kept_as(keep),
         "Agent": " ".join(filter(None, (keep.agent, keep.model))),
         "Grade": found.session.grade or "-",
         "Reviewed": _reviewed(found.reviews.get(keep.n)),
@@ -124,13 +125,13 @@ def message(found: Lineage, keep: Experiment) -> str:
 
 
 def _squashed(found: Lineage) -> str:
-    keeps, base = found.keeps, known(found.base.val_bpb)
+    keeps, base = found.keeps, require(found.base.val_bpb)
     subject = f"{len(keeps)} kept change{'s' if len(keeps) > 1 else ''} of session {found.session.tag}"
     parts = [f"Experiment {keep.n}\n{_quoted(keep)}\n{_evidence(keep)}" for keep in keeps]
     trailers = {
         "Session": found.session.tag,
         "Experiments": ", ".join(str(keep.n) for keep in keeps),
-        "Val-Bpb": f"{base:.6f} -> {known(keeps[-1].val_bpb):.6f}, as the search saw it",
+        "Val-Bpb": f"{base:.6f} -> {require(keeps[-1].val_bpb):.6f}, as the search saw it",
         "Honest-Total": _total(found.total),
         "Grade": found.session.grade or "-",
         "Reviewed": "; ".join(f"{keep.n} {_reviewed(found.reviews.get(keep.n))}" for keep in keeps),
@@ -154,9 +155,9 @@ def _reviewed(review: Review | None) -> str:
 
 def _evidence(keep: Experiment) -> str:
     gain = keep.p_gain is not None and not package.simpler(keep.verdict, keep.reason)
-    sure = f", {100 * known(keep.p_gain):.0f} % sure to be better" if gain else ""
+    sure = f", {100 * require(keep.p_gain):.0f} % sure to be better" if gain else ""
     foreseen = "" if keep.predicted is None else f"; expected {keep.predicted:+.4f}"
-    words = f"Measured {known(keep.val_bpb):.4f} ({_number(keep.delta)}{sure}{foreseen}). {_words(keep.reason)}."
+    words = f"Measured {require(keep.val_bpb):.4f} ({_number(keep.delta)}{sure}{foreseen}). {_words(keep.reason)}."
     return textwrap.fill(words, WIDTH, break_on_hyphens=False)
 
 

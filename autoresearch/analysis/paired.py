@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from autoresearch.artefacts import Artefacts
+from autoresearch.ledger.artefacts import Artefacts
 
 Floats = NDArray[np.float64]
 

@@ -3,17 +3,15 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from autoresearch.errors import UserError
-from autoresearch.evidence import known
+from autoresearch.data.dataset import Dataset
+from autoresearch.errors import UserError, require
+from autoresearch.hardware import Card
 from autoresearch.ledger import Experiment, Ledger, Session
-from autoresearch.measure.card import Card
-from autoresearch.measure.data import Dataset
 from autoresearch.measure.result import Progress, Result
-from autoresearch.measure.settings import Settings
+from autoresearch.measure.settings import TRIES, Settings
 from autoresearch.measure.trial import measure
-from autoresearch.plumbing import blob
-from autoresearch.upkeep import TRIES
-from autoresearch.workspace import Workspace
+from autoresearch.workspace.git import blob
+from autoresearch.workspace.workspace import Workspace
 
 PURPOSE = "total"
 
@@ -45,7 +43,7 @@ class Again:
 
         One that was disturbed is repeated. Raises UserError without a score, and where the card is not free.
         """
-        text = self.workspace.read(known(experiment.sha)) if text is None else text
+        text = self.workspace.read(require(experiment.sha)) if text is None else text
         for _ in range(TRIES):
             result = self._measure(experiment, text, self.seed(k, purpose), purpose)
             if not (result.disturbed and result.outcome == "infra"):
@@ -56,7 +54,7 @@ class Again:
 
     def _measure(self, experiment: Experiment, text: str, seed: int, purpose: str) -> Result:
         self.card.wait_until_clean()
-        hashed = blob(text, known(experiment.blob))
+        hashed = blob(text, require(experiment.blob))
         trial = self.ledger.start_trial(self.session.id, experiment.id, purpose, seed, hashed)
         result = self.measure(
             text,

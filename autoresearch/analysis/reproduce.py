@@ -4,9 +4,9 @@ import math
 from dataclasses import dataclass
 from statistics import fmean
 
-from autoresearch.errors import UserError
-from autoresearch.evidence import known, telling
-from autoresearch.review.again import Again
+from autoresearch.analysis.remeasure import Again
+from autoresearch.errors import UserError, require
+from autoresearch.ledger.trials import telling
 
 AGREES = 2.0  # standard errors between record and fresh draws
 
@@ -30,10 +30,10 @@ def reproduce(again: Again, n: int, draws: int) -> Reproduction:
     if experiment is None or experiment.val_bpb is None:
         raise UserError(f"experiment {n} has no score that could be reproduced: see `autoresearch log --all`")
     first = again.done(experiment)
-    fresh = [known(again.trial(experiment, first + k).val_bpb) for k in range(draws)]
+    fresh = [require(again.trial(experiment, first + k).val_bpb) for k in range(draws)]
     trials = again.ledger.trials(again.session.id, experiment.id)
     recorded = telling(trials)
-    sigma = known(experiment.sigma)
+    sigma = require(experiment.sigma)
     error = sigma * math.sqrt(1 / draws + 1 / max(len(recorded), 1))
     difference = fmean(fresh) - experiment.val_bpb
     agrees = abs(difference) <= AGREES * error

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import prepare
+from autoresearch.analysis.checkpoint import read_header
+from autoresearch.data.dataset import TOKENIZER, Dataset
 from autoresearch.errors import UserError
-from autoresearch.measure.cell import CellError
-from autoresearch.measure.data import TOKENIZER, Dataset
-from autoresearch.measure.log import clean
 from autoresearch.measure.sample import sample
 from autoresearch.measure.score import EvaluationError
 from autoresearch.measure.settings import Settings
-from autoresearch.review.checkpoint import read_header
+from autoresearch.sandbox.cell import CellError
+from autoresearch.text import clean
 
 
 @dataclass(frozen=True)

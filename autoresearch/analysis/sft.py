@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from autoresearch import ledger as package
-from autoresearch.agents.traces import Trace, secrets_of_environment
-from autoresearch.artefacts import Artefacts
 from autoresearch.ledger import Ledger, Session
+from autoresearch.ledger.artefacts import Artefacts
+from autoresearch.text import Trace, secrets_of_environment
 
 Entry = dict[str, Any]
 OUTCOME = ("verdict", "reason", "near_miss", "val_bpb", "delta", "sigma", "error", "p_gain", "trials")

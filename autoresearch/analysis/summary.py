@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from autoresearch import ledger as package
-from autoresearch.artefacts import Artefacts
-from autoresearch.evidence import judging
-from autoresearch.ledger import Event, Ledger, Review, Session, Trial, sums
-from autoresearch.review import ablate, advice
-from autoresearch.review.ablate import Ablation
-from autoresearch.review.total import Total, recorded
+from autoresearch.analysis import ablate, advice
+from autoresearch.analysis.ablate import Ablation
+from autoresearch.analysis.total import Total, recorded
+from autoresearch.ledger import Event, Ledger, Review, Session, Trial, breakdown
+from autoresearch.ledger.artefacts import Artefacts
+from autoresearch.ledger.trials import judging
 
 KEEPS, OTHERS = 40, 12  # experiments of a kind that are shown with all they have; of more, the newest, or the best
 
@@ -82,7 +82,7 @@ def read(store: Ledger, session: Session, runs: Path, now: float, program: str =
     shown = _shown(rows)
     trials = _trials(store, session, shown)
     measured = recorded(store.events(session.id, kind="total"))
-    status, by_category = package.status(store, session, now), sums.sums(rows, calls, "category")
+    status, by_category = package.status(store, session, now), breakdown.sums(rows, calls, "category")
     return Night(
         session=session,
         status=status,
@@ -90,8 +90,8 @@ def read(store: Ledger, session: Session, runs: Path, now: float, program: str =
         total=measured[-1] if measured else None,
         totals=len(measured),
         by_category=by_category,
-        by_program=sums.sums(rows, calls, "program"),
-        by_model=sums.sums(rows, calls, "model") if calls else [],
+        by_program=breakdown.sums(rows, calls, "program"),
+        by_model=breakdown.sums(rows, calls, "model") if calls else [],
         notes=store.notes(session.id),
         weaknesses=_weaknesses(trials),
         trials=trials,

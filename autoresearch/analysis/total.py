@@ -11,11 +11,12 @@ from statistics import fmean, stdev
 from typing import Any
 
 from autoresearch import judge
-from autoresearch.evidence import judging, known
+from autoresearch.analysis.lineage import stack
+from autoresearch.analysis.remeasure import Again
+from autoresearch.errors import require
 from autoresearch.ledger import Event, Ledger, Session
+from autoresearch.ledger.trials import judging
 from autoresearch.measure.result import Result
-from autoresearch.review.again import Again
-from autoresearch.review.lineage import stack
 
 SHARE = 0.1  # of a night that the total may take
 LEVEL = 0.975  # each side of the interval: 95 % in all
@@ -64,8 +65,8 @@ def measure_total(again: Again, pairs: int) -> Total:
         for experiment in (base, final) if pair % 2 == 0 else (final, base):
             scores[experiment.id].append(again.trial(experiment, pair))
     before, after = scores[base.id], scores[final.id]
-    val = interval([known(b.val_bpb) - known(a.val_bpb) for a, b in zip(before, after, strict=True)])
-    holdout = interval([known(b.holdout_bpb) - known(a.holdout_bpb) for a, b in zip(before, after, strict=True)])
+    val = interval([require(b.val_bpb) - require(a.val_bpb) for a, b in zip(before, after, strict=True)])
+    holdout = interval([require(b.holdout_bpb) - require(a.holdout_bpb) for a, b in zip(before, after, strict=True)])
     minimum = _running_minimum(again)
     return Total(base.n, final.n, pairs, val, holdout, minimum, minimum - val.mean)
 

@@ -8,11 +8,12 @@ it can be cached with everything before it; what came after is short and new eac
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from autoresearch import history, source
-from autoresearch.history import Past
-from autoresearch.inspiration import Idea, Paper
-from autoresearch.quoting import cut, fitting, quote, tokens
-from autoresearch.search import Direction
+from autoresearch.brief import history
+from autoresearch.brief.history import Past
+from autoresearch.brief.ideas import Idea, Paper
+from autoresearch.brief.policy import Direction
+from autoresearch.brief.tokens import cut, fitting, quote, tokens
+from autoresearch.source.diff import unified_diff
 
 CEILING = 24_000  # tokens of a whole brief
 CHAPTER = 20  # experiments after which the stable part of the history grows
@@ -150,7 +151,7 @@ class Brief:
             lines = [f"{past.n}: {past.hypothesis} -- {past.verdict}: {past.reason}" for past in about]
             parts.append(quote("ledger", "\n".join(lines), most))
         if self.source != self.best_source:
-            diff = source.unified_diff(self.best_source, self.source)
+            diff = unified_diff(self.best_source, self.source)
             told = f"train.py is not the incumbent now, but has this change already:\n\n{quote('ledger', cut(diff, most // 2))}"
             parts.append(told)
         return "\n\n".join(parts)

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from itertools import zip_longest
 from typing import Any
 
+from autoresearch.brief.tokens import cell, fitting, tokens
 from autoresearch.ledger import BROKEN, Experiment
-from autoresearch.quoting import cell, fitting, tokens
 
 WORDS = 110  # characters of what was changed, in a table
 FEW = 200  # experiments of a group that are looked at: more never fit

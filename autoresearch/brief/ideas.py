@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from autoresearch.history import Past
-from autoresearch.quoting import tokens
+from autoresearch.brief.history import Past
+from autoresearch.brief.tokens import tokens
 
 SUFFIXES = (".md", ".txt")
 LARGEST = 1 << 20  # bytes of a paper that is read

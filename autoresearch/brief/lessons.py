@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from autoresearch.brief.history import Past, in_sigmas, words
+from autoresearch.brief.tokens import cell
 from autoresearch.files import written
-from autoresearch.history import Past, in_sigmas, words
-from autoresearch.quoting import cell
 
 LONGEST = 200  # characters of a change or a reason
 HEAD = """\

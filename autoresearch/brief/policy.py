@@ -17,8 +17,8 @@ steps do not leave (the turns).
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from autoresearch.agents import CATEGORIES
-from autoresearch.history import Past
+from autoresearch.brief.history import Past
+from autoresearch.ledger.rows import CATEGORIES
 
 REPAIRS = 1  # of one line
 REFINEMENTS = 3  # of one line

@@ -3,12 +3,21 @@
 What a command needs it imports when it runs: `--help` is there in a third of the time.
 """
 
-# ruff: noqa: I001  (the order of the imports is the order of `--help`)
+# ruff: noqa: I001, F401  (the order of the imports is the order of `--help`)
 
 import sys
 from collections.abc import Callable
 
-from autoresearch.cli import trial, plan, run, steer, look, pages, verify, keeps  # noqa: F401  (they add their commands to `app`)
+from autoresearch.cli import (
+    trial_command,
+    plan_command,
+    run_command,
+    steer_commands,
+    look_commands,
+    page_commands,
+    verify_commands,
+    keep_commands,
+)  # they add their commands to `app`
 from autoresearch.cli.app import app
 from autoresearch.errors import UserError, refusal
 

@@ -47,9 +47,10 @@ def print_json(value: Any) -> None:
 @contextmanager
 def opened(tag: str | None, readonly: bool = True) -> Iterator[tuple["Ledger", "Session"]]:
     """The ledger, and the session that is meant. Raises UserError if there is none."""
-    from autoresearch import ledger, plumbing  # not start.py: numpy and pydantic take a fifth of a second
+    from autoresearch import ledger
+    from autoresearch.workspace import git
 
-    path = plumbing.top(Path.cwd()) / "runs" / "ledger.db"
+    path = git.top(Path.cwd()) / "runs" / "ledger.db"
     with ledger.Ledger.open(path, readonly or not path.exists()) as store:  # one that is not there is not made here
         session = store.session(tag) if tag is not None else ledger.current(store)
         if session is None:

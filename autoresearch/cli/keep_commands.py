@@ -12,8 +12,8 @@ from autoresearch.cli.slot import again, held, place_of
 from autoresearch.errors import UsageError, UserError
 
 if TYPE_CHECKING:
+    from autoresearch.analysis.ablate import Ablation
     from autoresearch.ledger import Experiment
-    from autoresearch.review.ablate import Ablation
 
 
 @app.command(rich_help_panel=VERIFY)
@@ -28,8 +28,8 @@ def ablate(
     as_json: bool = JSON,
 ) -> None:
     """Which keeps carry the total: each kept change is taken out in turn, and both versions are measured."""
-    from autoresearch.review import ablate as ablation
-    from autoresearch.views.ablation import print_ablation
+    from autoresearch.analysis import ablate as ablation
+    from autoresearch.terminal.ablation import print_ablation
 
     with again(tag) as measuring:
         found = ablation.ablate(measuring, draws)
@@ -69,11 +69,11 @@ def revert(
 
 
 def _take_out(tag: str | None, numbers: list[int], mode: str, hypothesis: str, by: str) -> "Experiment":
-    from autoresearch import night
-    from autoresearch.agents import Proposal
-    from autoresearch.review.ablate import without
-    from autoresearch.review.lineage import stack
-    from autoresearch.workspace import Workspace
+    from autoresearch.agents.base import Proposal
+    from autoresearch.analysis.ablate import without
+    from autoresearch.analysis.lineage import stack
+    from autoresearch.session import run
+    from autoresearch.workspace.workspace import Workspace
 
     with opened(tag, readonly=False) as (store, session):
         keeps = stack(store, session)
@@ -85,7 +85,7 @@ def _take_out(tag: str | None, numbers: list[int], mode: str, hypothesis: str, b
         text = without(Workspace(place.root, place.config.train), keeps, numbers)
         proposal = Proposal(text, hypothesis, "simplification", mode=mode)
         with held(place) as live:
-            return night.take_out(session, place, store, proposal, by, live)
+            return run.take_out(session, place, store, proposal, by, live)
 
 
 def _say_outcome(found: "Experiment") -> None:
@@ -119,9 +119,10 @@ def review(
 
 def _person() -> str:
     """Who reviews: as git knows the user of the repository, else the name of the account."""
-    from autoresearch import plumbing, start
+    from autoresearch.setup import project
+    from autoresearch.workspace import git
 
-    with plumbing.repository(start.repository()) as repo:
+    with git.repository(project.repository()) as repo:
         reader = repo.config_reader()
         return str(reader.get_value("user", "name", default="") or _account())
 

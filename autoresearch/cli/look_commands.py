@@ -13,15 +13,15 @@ from autoresearch.cli.app import JSON, LOOK, TAG, app, opened, print_json
 from autoresearch.errors import UsageError, UserError
 
 if TYPE_CHECKING:
-    from autoresearch.artefacts import Artefacts
     from autoresearch.ledger import Experiment, Ledger, Session
+    from autoresearch.ledger.artefacts import Artefacts
 
 
 @app.command(rich_help_panel=LOOK)
 def status(tag: str = TAG, as_json: bool = JSON) -> None:
     """Where the session stands: what runs, what was gained, until when, and where the time went."""
     from autoresearch import ledger
-    from autoresearch.views.status import print_status
+    from autoresearch.terminal.status import print_status
 
     with opened(tag) as (store, session):
         facts = ledger.status(store, session, time.time())
@@ -35,8 +35,8 @@ def status(tag: str = TAG, as_json: bool = JSON) -> None:
 def watch(tag: str = TAG) -> None:
     """Follow a running session from another terminal. Ctrl-C ends the watching, not the session; the exit code is 0."""
     from autoresearch import config, ledger
-    from autoresearch.views.status import print_status
-    from autoresearch.views.watch import follow
+    from autoresearch.terminal.status import print_status
+    from autoresearch.terminal.watch import follow
 
     with opened(tag) as (store, session):
         runs = store.path.parent
@@ -59,21 +59,21 @@ def log(
     """Kept commits, or with --all everything that was tried, oldest first; or with --by what it cost and brought."""
     from autoresearch import ledger
     from autoresearch.cli import since as times
-    from autoresearch.ledger import sums
-    from autoresearch.views import pager
-    from autoresearch.views.log import print_log
-    from autoresearch.views.sums import print_sums
+    from autoresearch.ledger import breakdown
+    from autoresearch.terminal import pager
+    from autoresearch.terminal.breakdown_view import print_sums
+    from autoresearch.terminal.log import print_log
 
     only = verdict or (None if every else "keep")
     if only not in (None, *ledger.VERDICTS):
         raise UsageError(f"--verdict {verdict} is not known: use {', '.join(ledger.VERDICTS)}")
-    if by is not None and by not in sums.KEYS:
-        raise UsageError(f"--by {by} is not known: use {', '.join(sums.KEYS)}")
+    if by is not None and by not in breakdown.KEYS:
+        raise UsageError(f"--by {by} is not known: use {', '.join(breakdown.KEYS)}")
     from_then = times.parse(since, datetime.now()) if since else times.Since()
     with opened(tag) as (store, session):
         verdicts = () if only is None or by else (only, "suspect")
         rows = [row for row in ledger.log_rows(store, session, *verdicts) if from_then.holds(row)]
-        grouped = sums.sums(rows, store.calls(session.id), by) if by else None
+        grouped = breakdown.sums(rows, store.calls(session.id), by) if by else None
     shown = [row for row in rows if only in (None, row["verdict"])]
     if grouped is not None:
         print_json(grouped) if as_json else print_sums(grouped, Console())
@@ -101,8 +101,8 @@ def show(
     as_json: bool = JSON,
 ) -> None:
     """One experiment: hypothesis, verdict, trials, curve and change; or with --trace its proposal's story."""
-    from autoresearch.views import pager
-    from autoresearch.views.experiment import print_experiment, print_trace
+    from autoresearch.terminal import pager
+    from autoresearch.terminal.experiment import print_experiment, print_trace
 
     with opened(tag) as (store, session):
         experiment = _experiment(store, session, n)
@@ -126,15 +126,15 @@ def diff(
     as_json: bool = JSON,
 ) -> None:
     """How train.py of one experiment differs from that of another, as a patch."""
-    from autoresearch import source
-    from autoresearch.views import pager
-    from autoresearch.views.patch import print_patch
+    from autoresearch.source.diff import lines_changed, unified_diff
+    from autoresearch.terminal import pager
+    from autoresearch.terminal.patch import print_patch
 
     with opened(tag) as (store, session):
         before, after = (_experiment(store, session, each).text or "" for each in (n, m))
-    patch = source.unified_diff(before, after)
+    patch = unified_diff(before, after)
     if as_json:
-        added, removed = source.lines_changed(before, after)
+        added, removed = lines_changed(before, after)
         print_json({"n": n, "m": m, "patch": patch, "lines_added": added, "lines_removed": removed})
     elif sys.stdout.isatty():
         pager.show(lambda console: print_patch(patch, console))
@@ -146,8 +146,8 @@ def diff(
 def best(tag: str = TAG, as_json: bool = JSON) -> None:
     """The train.py of the incumbent: `autoresearch best > train.py` takes it over."""
     from autoresearch import ledger
-    from autoresearch.measure.log import plain
-    from autoresearch.views import pager
+    from autoresearch.terminal import pager
+    from autoresearch.text import plain
 
     with opened(tag) as (store, session):
         facts = ledger.status(store, session, time.time())
@@ -173,10 +173,11 @@ def _experiment(store: "Ledger", session: "Session", n: int) -> "Experiment":
 
 def _facts(store: "Ledger", session: "Session", experiment: "Experiment") -> dict[str, Any]:
     """An experiment with everything that belongs to it, as `show --json` has it."""
-    from autoresearch import ledger, size
-    from autoresearch.review import ablate
-    from autoresearch.review.conversations import entry
-    from autoresearch.review.export import record, trial_record
+    from autoresearch import ledger
+    from autoresearch.analysis import ablate
+    from autoresearch.analysis.export import record, trial_record
+    from autoresearch.analysis.sft import entry
+    from autoresearch.source import size
 
     files = _files(store, session, experiment)
     patch = files.patch.read_text(errors="replace") if files.patch.exists() else ""
@@ -199,7 +200,7 @@ def _facts(store: "Ledger", session: "Session", experiment: "Experiment") -> dic
 
 def _rows(store: "Ledger", session: "Session", experiment: "Experiment", parent: "Experiment") -> dict[str, Any] | None:
     """How it did on the rows of its parent, as far as these are still there."""
-    from autoresearch.review import paired
+    from autoresearch.analysis import paired
 
     own, other = (paired.scored(_files(store, session, each)) for each in (experiment, parent))
     found = paired.compared(own, other)
@@ -207,6 +208,6 @@ def _rows(store: "Ledger", session: "Session", experiment: "Experiment", parent:
 
 
 def _files(store: "Ledger", session: "Session", experiment: "Experiment") -> "Artefacts":
-    from autoresearch.artefacts import Artefacts
+    from autoresearch.ledger.artefacts import Artefacts
 
     return Artefacts(store.path.parent / session.tag / str(experiment.n))

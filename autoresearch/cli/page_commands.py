@@ -16,22 +16,23 @@ def report(
     png: Path = typer.Option(None, help="File for the chart as a picture too; needs the extra `plot`."),
 ) -> None:
     """What happened, whether to believe it and what to look at next: one HTML page and a Markdown summary."""
-    from autoresearch import config, start
+    from autoresearch import config
+    from autoresearch.analysis import summary
     from autoresearch.files import written
-    from autoresearch.review import morning
-    from autoresearch.views import markdown, webpage
-    from autoresearch.views import report as view
+    from autoresearch.report import html, markdown
+    from autoresearch.report import report as view
+    from autoresearch.setup import project
 
-    root = start.repository()
+    root = project.repository()
     with opened(tag) as (store, session):
-        program = morning.program(root / config.load(root, {}).program)
-        night = morning.read(store, session, root / "runs", time.time(), program)
+        program = summary.program(root / config.load(root, {}).program)
+        night = summary.read(store, session, root / "runs", time.time(), program)
     title, blocks = view.title(night), view.blocks(night)
-    texts = {"report.html": webpage.page(title, blocks), "report.md": markdown.document(blocks)}
+    texts = {"report.html": html.page(title, blocks), "report.md": markdown.document(blocks)}
     for name, text in texts.items():
         print(written((out or root / "runs" / session.tag) / name, [text]))
     if png:
-        from autoresearch.views import picture
+        from autoresearch.report import png as picture
 
         print(picture.save(night.rows, night.status["sigma"], png))
 
@@ -42,9 +43,9 @@ def serve(
     host: str = typer.Option("127.0.0.1", help="127.0.0.1, ::1 or localhost: nothing else can be reached."),
 ) -> None:
     """The same pages in a browser on this machine, live and read-only; needs the extra `web`."""
-    from autoresearch import start
+    from autoresearch.setup import project
 
-    root = start.repository()
+    root = project.repository()
     try:
         from autoresearch.web import server
     except ImportError:

@@ -7,7 +7,7 @@ import typer
 from autoresearch.cli.app import JSON, RUN, app, print_json
 
 if TYPE_CHECKING:
-    from autoresearch.probing import Plan
+    from autoresearch.setup.trial_run import Plan
 
 
 @app.command(rich_help_panel=RUN)
@@ -18,16 +18,17 @@ def plan(
     as_json: bool = JSON,
 ) -> None:
     """Which constants the base starts with here, and what a trial will be: from ten steps of it, trained now."""
-    from autoresearch import config, probing, slots, start
-    from autoresearch.cli.trial import read
-    from autoresearch.measure.cell import protect_self
+    from autoresearch import config
+    from autoresearch.cli.trial_command import read
+    from autoresearch.sandbox.cell import protect_self
+    from autoresearch.setup import project, slots, trial_run
 
-    root = start.repository_or_here()
+    root = project.repository_or_here()
     program = read(root / config.load(root, {}).train)
     protect_self()
-    place = start.place({"budget": budget, "device": device}, root)
+    place = project.place({"budget": budget, "device": device}, root)
     with slots.hold([place.slot], config.cache_folder() / "locks"):
-        found = probing.measured(program, place, lambda line: typer.echo(line, err=True))
+        found = trial_run.measured(program, place, lambda line: typer.echo(line, err=True))
     if found.warning:
         typer.echo(found.warning, err=True)
     if as_json:

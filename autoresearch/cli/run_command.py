@@ -13,8 +13,8 @@ from autoresearch.cli.app import RUN, app
 
 if TYPE_CHECKING:
     from autoresearch.ledger import Ledger
-    from autoresearch.limits import Limits
-    from autoresearch.views.live import Live
+    from autoresearch.session.stopping import Limits
+    from autoresearch.terminal.live_view import Live
 
 
 @app.command(rich_help_panel=RUN)
@@ -33,28 +33,29 @@ def run(
     require_strong: bool = typer.Option(None, "--require-strong", help="Refuse a cell that is not STRONG."),
 ) -> None:
     """Start a session, or go on with the newest unfinished one on the same base."""
-    from autoresearch import night, start
-    from autoresearch import slots as places
     from autoresearch.config import cache_folder
-    from autoresearch.hook import Hook, Several
     from autoresearch.ledger import Ledger
-    from autoresearch.limits import Limits
-    from autoresearch.measure.cell import protect_self
     from autoresearch.measure.clock import since_boot
-    from autoresearch.views.live import Live
+    from autoresearch.sandbox.cell import protect_self
+    from autoresearch.session import run
+    from autoresearch.session.hook import Hook, Several
+    from autoresearch.session.stopping import Limits
+    from autoresearch.setup import project
+    from autoresearch.setup import slots as places
+    from autoresearch.terminal.live_view import Live
 
     flags = {"max_experiments": max_experiments, "budget": budget, "tag": tag, "agent": agent, "judge": judge}
     flags |= {"model": model, "max_usd": max_usd}
     hours = minutes / 60 if minutes is not None else hours
     protect_self()
-    place = start.session_place(
+    place = project.session_place(
         flags | {"hours": hours, "device": device, "require_strong": require_strong, "slots": slots}
     )
     until = None if place.config.hours is None else since_boot() + 3600 * place.config.hours
     limits = Limits(until, place.config.max_experiments)
     with places.hold(place.slots, cache_folder() / "locks"), Ledger.open(place.ledger) as store:
         with Live() as live, Hook.of(place, live.say) as hook, _signals(limits, live):
-            reason, tag = night.spend(place, store, limits, Several(live, hook))
+            reason, tag = run.spend(place, store, limits, Several(live, hook))
         _summary(store, tag)
     if reason == "interrupted":
         raise typer.Exit(130)
@@ -80,8 +81,8 @@ def _signals(limits: "Limits", live: "Live") -> Iterator[None]:
 
 def _summary(store: "Ledger", tag: str) -> None:
     from autoresearch import ledger
-    from autoresearch.views.log import print_log
-    from autoresearch.views.status import print_status
+    from autoresearch.terminal.log import print_log
+    from autoresearch.terminal.status import print_status
 
     session = store.session(tag)
     assert session is not None

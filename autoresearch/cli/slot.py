@@ -7,29 +7,30 @@ from typing import TYPE_CHECKING
 from autoresearch.cli.app import opened
 
 if TYPE_CHECKING:
+    from autoresearch.analysis.remeasure import Again
     from autoresearch.ledger import Session
-    from autoresearch.review.again import Again
-    from autoresearch.start import Place
-    from autoresearch.views.live import Live
+    from autoresearch.setup.project import Place
+    from autoresearch.terminal.live_view import Live
 
 
 def place_of(session: "Session") -> "Place":
     """Where the session's trials ran, as it was set up. Raises UserError where they could not be compared with those of now."""
-    from autoresearch import night, start
+    from autoresearch.session import run
+    from autoresearch.setup import project
 
     settings = session.settings
-    place = start.place({"budget": settings["budget"], "device": settings["device"], "judge": session.judge})
-    night.check_same(session, place)
+    place = project.place({"budget": settings["budget"], "device": settings["device"], "judge": session.judge})
+    run.check_same(session, place)
     return place
 
 
 @contextmanager
 def held(place: "Place") -> Iterator["Live"]:
     """The slot for ourselves, and the lines that show what happens on it."""
-    from autoresearch import slots
     from autoresearch.config import cache_folder
-    from autoresearch.measure.cell import protect_self
-    from autoresearch.views.live import Live
+    from autoresearch.sandbox.cell import protect_self
+    from autoresearch.setup import slots
+    from autoresearch.terminal.live_view import Live
 
     protect_self()
     with slots.hold([place.slot], cache_folder() / "locks"), Live(gpu=place.slot.gpu) as live:
@@ -39,9 +40,9 @@ def held(place: "Place") -> Iterator["Live"]:
 @contextmanager
 def again(tag: str | None) -> Iterator["Again"]:
     """Everything to measure versions of a session again with."""
-    from autoresearch.measure.card import Card
-    from autoresearch.review.again import Again
-    from autoresearch.workspace import Workspace
+    from autoresearch.analysis.remeasure import Again
+    from autoresearch.hardware import Card
+    from autoresearch.workspace.workspace import Workspace
 
     with opened(tag, readonly=False) as (store, session):
         place = place_of(session)

@@ -9,7 +9,7 @@ from autoresearch.cli.app import JSON, RUN, app, print_json
 from autoresearch.errors import UserError
 
 if TYPE_CHECKING:
-    from autoresearch.measure.data import Dataset
+    from autoresearch.data.dataset import Dataset
     from autoresearch.measure.result import Result
 
 DEVICE = typer.Option(None, help="auto, cpu or cuda.")
@@ -27,10 +27,10 @@ def prepare(
     as_json: bool = JSON,
 ) -> None:
     """Make the data set: corpus, tokenizer, packed rows; prints its folder. Does nothing when it is there."""
-    from autoresearch import start
+    from autoresearch.setup import project
 
     flags = {"source": source, "shards": shards, "vocab_size": vocab_size, "seq_len": seq_len, "device": device}
-    data = start.place(flags, start.repository_or_here()).data
+    data = project.place(flags, project.repository_or_here()).data
     if as_json:
         print_json(_described(data))
     else:
@@ -51,17 +51,18 @@ def trial(
     as_json: bool = JSON,
 ) -> None:
     """One trial of a file through the whole honest protocol, no session. Exit code 1 if it has no score."""
-    from autoresearch import facts, probing, slots, start
+    from autoresearch import hardware
     from autoresearch.config import cache_folder
-    from autoresearch.measure import machine
-    from autoresearch.measure.cell import protect_self
+    from autoresearch.measure import facts
     from autoresearch.measure.trial import measure
-    from autoresearch.views.live import Live
+    from autoresearch.sandbox.cell import protect_self
+    from autoresearch.setup import project, slots, trial_run
+    from autoresearch.terminal.live_view import Live
 
     text = read(file)
     protect_self()
-    place = start.place({"budget": budget, "device": device}, start.repository_or_here())
-    text = probing.unmeasured(text, place)
+    place = project.place({"budget": budget, "device": device}, project.repository_or_here())
+    text = trial_run.unmeasured(text, place)
     with slots.hold([place.slot], cache_folder() / "locks"), Live(gpu=place.slot.gpu) as live:
         result = measure(text, seed, place.settings, place.data, lambda progress: live.progress(0, file.name, progress))
     if warning := facts.repeats(result.as_json()):
@@ -69,7 +70,7 @@ def trial(
     if as_json:
         print_json(result.as_json())
     else:
-        _print_trial(result, machine.gpu_name(place.slot.gpu))
+        _print_trial(result, hardware.gpu_name(place.slot.gpu))
     if result.outcome != "ok":
         raise typer.Exit(1)
 
@@ -86,7 +87,7 @@ def read(file: Path) -> str:
 
 def _print_trial(result: "Result", gpu: str | None) -> None:
     """The original's `key: value` summary; the log of a failure goes to stderr."""
-    from autoresearch.views.trial import summary
+    from autoresearch.terminal.trial_view import summary
 
     typer.echo("---")
     for name, value in summary(result, gpu).items():

@@ -13,10 +13,10 @@ from autoresearch.cli.slot import again
 from autoresearch.errors import UsageError, UserError
 
 if TYPE_CHECKING:
+    from autoresearch.analysis.checkpoint import Checkpoint
+    from autoresearch.analysis.export import Branch
+    from autoresearch.analysis.total import Total
     from autoresearch.ledger import Experiment, Ledger, Session
-    from autoresearch.review.checkpoint import Checkpoint
-    from autoresearch.review.export import Branch
-    from autoresearch.review.total import Total
 
 
 @app.command(rich_help_panel=RUN)
@@ -39,13 +39,13 @@ def doctor(
     if ledger:
         _doctor_ledger(as_json)
         return
-    from autoresearch import checkup
-    from autoresearch.measure.cell import protect_self
-    from autoresearch.views.doctor import print_findings
+    from autoresearch import doctor
+    from autoresearch.sandbox.cell import protect_self
+    from autoresearch.terminal.doctor import print_findings
 
     protect_self()
     asked = rehearse if rehearse is not None else agent is not None
-    findings = checkup.examine(Path.cwd(), {"device": device, "budget": budget, "agent": agent}, hours, asked)
+    findings = doctor.examine(Path.cwd(), {"device": device, "budget": budget, "agent": agent}, hours, asked)
     if as_json:
         print_json(findings.as_json())
     else:
@@ -55,11 +55,11 @@ def doctor(
 
 
 def _doctor_ledger(as_json: bool) -> None:
-    from autoresearch import start
-    from autoresearch.review import consistency
-    from autoresearch.views.doctor import print_differences
+    from autoresearch.analysis import consistency
+    from autoresearch.setup import project
+    from autoresearch.terminal.doctor import print_differences
 
-    root = start.repository()
+    root = project.repository()
     if not (root / "runs" / "ledger.db").exists():
         raise UserError("there is no ledger yet: start a session with `autoresearch run`")
     differences = consistency.check(root)
@@ -78,8 +78,8 @@ def total(
     as_json: bool = JSON,
 ) -> None:
     """The honest total: base against final on fresh seeds, on val and on holdout, with a 95 % interval."""
-    from autoresearch.review.total import measure_total
-    from autoresearch.views.total import print_total
+    from autoresearch.analysis.total import measure_total
+    from autoresearch.terminal.total_view import print_total
 
     with again(tag) as measuring:
         found = measure_total(measuring, pairs)
@@ -99,8 +99,8 @@ def reproduce(
     as_json: bool = JSON,
 ) -> None:
     """Measure a version again, and say whether it agrees with the record. Exit code 1 where it does not."""
-    from autoresearch.review.reproduce import reproduce as measure_again
-    from autoresearch.views.total import print_reproduction
+    from autoresearch.analysis.reproduce import reproduce as measure_again
+    from autoresearch.terminal.total_view import print_reproduction
 
     with again(tag) as measuring:
         found = measure_again(measuring, n, draws)
@@ -127,15 +127,16 @@ def export(
     as_json: bool = JSON,
 ) -> None:
     """Take a session home: a branch for review, a table, JSON lines, weights. Nothing is checked out or pushed."""
-    from autoresearch import config, start
+    from autoresearch import config
+    from autoresearch.analysis import export as exports
+    from autoresearch.analysis import sft as conversations
     from autoresearch.files import written
     from autoresearch.ledger import results_tsv
-    from autoresearch.review import conversations
-    from autoresearch.review import export as exports
-    from autoresearch.workspace import Workspace
+    from autoresearch.setup import project
+    from autoresearch.workspace.workspace import Workspace
 
     _check_asked(branch, tsv, jsonl, sft, checkpoint)
-    made, root = None, start.repository()
+    made, root = None, project.repository()
     with opened(tag) as (store, session):
         if branch:
             workspace = Workspace(root, config.load(root, {}).train)
@@ -175,7 +176,7 @@ def _check_asked(branch: str | None, *files: Path | None) -> None:
 
 def _say_total(total: "Total | None") -> None:
     """What the kept changes are worth together, as far as anybody knows."""
-    from autoresearch.views.words import between
+    from autoresearch.report.format import between
 
     words = f"{total.val.mean:+.4f}, {between(total.val)}" if total else "not measured yet: `autoresearch total`"
     typer.echo(f"the honest total: {words}", err=True)
@@ -205,14 +206,14 @@ def sample(
 
     For the weights of an experiment it is trained once more; they stay among its files.
     """
-    from autoresearch import slots, start
+    from autoresearch.analysis import sampling
     from autoresearch.config import cache_folder
-    from autoresearch.measure.cell import protect_self
-    from autoresearch.review import sampling
+    from autoresearch.sandbox.cell import protect_self
+    from autoresearch.setup import project, slots
 
     protect_self()
     path = Path(what) if what and not what.isdecimal() else _weights(int(what) if what else None, tag)
-    place = start.place({}, start.repository_or_here())
+    place = project.place({}, project.repository_or_here())
     with slots.hold([place.slot], cache_folder() / "locks"):
         found = sampling.draw(path, prompt, tokens, temperature, seed, place.settings, place.data)
     if as_json:
@@ -223,7 +224,7 @@ def sample(
 
 def _weights(n: int | None, tag: str | None) -> Path:
     """The file of an experiment's weights among its artefacts, made if it is not there; by default the incumbent's."""
-    from autoresearch.artefacts import Artefacts
+    from autoresearch.ledger.artefacts import Artefacts
 
     with opened(tag) as (store, session):
         n = _version(store, session, n).n
@@ -233,7 +234,7 @@ def _weights(n: int | None, tag: str | None) -> Path:
 
 def _train_again(n: int | None, tag: str | None, path: Path) -> "Checkpoint":
     """Train a version, by default the incumbent, once more for its weights."""
-    from autoresearch.review import checkpoint
+    from autoresearch.analysis import checkpoint
 
     with again(tag) as measuring:
         experiment = _version(measuring.ledger, measuring.session, n)

@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from autoresearch.corpus import Corpus
-from autoresearch.download import Told, download, expected_size
+from autoresearch.data.corpus import Corpus
+from autoresearch.data.download import Told, download, expected_size
 from autoresearch.errors import UsageError, UserError
 
 ENDPOINT = "https://huggingface.co"  # or $HF_ENDPOINT, as in Hugging Face's own tools

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from autoresearch.data import stdlib
 from autoresearch.errors import UsageError, UserError
-from autoresearch.measure import library
 
 SUFFIXES = (".txt", ".md", ".py", ".jsonl", ".parquet")
 LARGEST = 0.01  # of the corpus: larger documents are cut (files) or stay in train (library)
@@ -106,8 +106,8 @@ def from_library(root: Path) -> Corpus:
 
     A cell can read the files that Python and torch need, and other copies of a text: these are not free.
     """
-    texts = {file: (root / file).read_bytes() for file in library.library_files(root)}
-    if len(texts) < library.FEWEST_FREE:
+    texts = {file: (root / file).read_bytes() for file in stdlib.library_files(root)}
+    if len(texts) < stdlib.FEWEST_FREE:
         raise UserError(f"{root} holds only {len(texts)} source files: use the source files:GLOB")
     owners: dict[str, list[str]] = {}
     for file, text in texts.items():
@@ -129,11 +129,11 @@ def is_readable(path: Path) -> bool:
 
 
 def _free(root: Path, texts: dict[str, bytes], owners: dict[str, list[str]]) -> dict[str, str]:
-    needed = library.needed_files(root, texts)
+    needed = stdlib.needed_files(root, texts)
     largest = LARGEST * sum(len(texts[files[0]]) for files in owners.values())
     alone = {files[0]: digest for digest, files in owners.items() if len(files) == 1}
     small = {file for file in alone.keys() - needed if len(texts[file]) <= largest}
-    copied = library.copied_elsewhere({file: texts[file] for file in small})
+    copied = stdlib.copied_elsewhere({file: texts[file] for file in small})
     return {alone[file]: file for file in small - copied}
 
 

@@ -27,6 +27,7 @@ NEEDED_PACKAGES = {
 }
 NOT_LIBRARY = {"site-packages", "dist-packages", "test", "tests", "idle_test", "__pycache__"}
 FEWEST_FREE = 150
+CELL_CODE = ("sandbox/*.py", "measure/*.py", "data/dataset.py", "data/stdlib.py", "hardware.py", "text.py", "errors.py")
 
 # Prints the files of all loaded modules, and the names that those outside the library import, lazily too.
 PROBE = r"""
@@ -122,7 +123,9 @@ def _always(files: Iterable[str]) -> set[str]:
 
 
 def _our_imports() -> Iterator[str]:
-    for path in Path(__file__).parent.glob("*.py"):
+    """Yield what the code that runs in cells imports, and the modules of other rooms that it uses."""
+    package = Path(__file__).resolve().parents[1]
+    for path in sorted(found for pattern in CELL_CODE for found in package.glob(pattern)):
         yield from _imports(path.name, path.read_bytes())
 
 

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from autoresearch import forecast
-from autoresearch.checkup import cell, machine, project
-from autoresearch.checkup.check import Check
 from autoresearch.config import Config
-from autoresearch.forecast import Night
-from autoresearch.measure.attack import Inspection
-from autoresearch.start import budget
+from autoresearch.doctor import machine_checks, project_checks, protection_checks
+from autoresearch.doctor.check import Check
+from autoresearch.sandbox.selftest import Inspection
+from autoresearch.setup import forecast
+from autoresearch.setup.forecast import Night
+from autoresearch.setup.project import budget
 
 __all__ = ["Check", "Findings", "examine"]
 
@@ -55,29 +55,29 @@ def examine(folder: Path, flags: dict[str, Any], hours: float = 8.0, rehearse: b
 
     With `rehearse` the agent is asked for a change, which may cost a call of a model.
     """
-    root, repository = project.repository(folder)
-    config, settings = project.settings(root or folder, flags)
-    slot, place = project.slot(config)
-    data, prepared = project.data(config, slot.device)
-    inspection, protected = cell.inspect(slot, data, root)
+    root, repository = project_checks.repository(folder)
+    config, settings = project_checks.settings(root or folder, flags)
+    slot, place = project_checks.slot(config)
+    data, prepared = project_checks.data(config, slot.device)
+    inspection, protected = protection_checks.inspect(slot, data, root)
     checks = [
-        machine.python(),
-        machine.torch(config.device),
-        *machine.card(config.device),
-        machine.memory(slot.device),
-        machine.git(),
+        machine_checks.python(),
+        machine_checks.torch(config.device),
+        *machine_checks.card(config.device),
+        machine_checks.memory(slot.device),
+        machine_checks.git(),
         repository,
-        *(project.train_file(root, config) if root else []),
-        *(project.program(root, config) if root else []),
+        *(project_checks.train_file(root, config) if root else []),
+        *(project_checks.program(root, config) if root else []),
         settings,
         place,
-        *machine.disks(root or folder),
+        *machine_checks.disks(root or folder),
         prepared,
         protected,
-        *cell.weaknesses(inspection),
-        project.agent(config),
-        *([project.rehearsal(root, config, slot.device)] if root and rehearse else []),
-        *(project.session(root) if root else []),
+        *protection_checks.weaknesses(inspection),
+        project_checks.agent(config),
+        *([project_checks.rehearsal(root, config, slot.device)] if root and rehearse else []),
+        *(project_checks.session(root) if root else []),
     ]
     return Findings(checks, inspection, _night(root or folder, config, slot.device, hours))
 

@@ -8,10 +8,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from autoresearch import slots
-from autoresearch.checkup.check import Check
+from autoresearch import hardware
 from autoresearch.config import cache_folder
-from autoresearch.measure import machine
+from autoresearch.doctor.check import Check
+from autoresearch.setup import slots
 
 PYTHONS = ((3, 11), (3, 14))  # the first that works, the first that was not tried
 DISK = {"runs": (0.2e9, 2e9), "cache": (0.5e9, 5e9)}  # bytes: the least to work at all, and for a night
@@ -32,19 +32,19 @@ def python() -> Check:
 
 def torch(device: str) -> Check:
     """torch: its version, and whether it can use the cards that are here and wanted."""
-    version = machine.version("torch")
+    version = hardware.version("torch")
     if version is None:
         return Check("torch", "blocker", "not installed", "`make run`, or `pip install -e .` in your clone")
-    built = machine.torch_cuda()
+    built = hardware.torch_cuda()
     text = f"{version}, {f'for CUDA {built}' if built else 'a CPU build'}"
-    if device != "cpu" and machine.gpus() and (found := slots.trouble()) is not None:
+    if device != "cpu" and hardware.gpus() and (found := slots.trouble()) is not None:
         return Check("torch", "blocker", f"{version}: {found[0]}", f"{found[1]}; or use --device cpu")
     return Check("torch", "ok", text)
 
 
 def card(device: str) -> Iterator[Check]:
     """The NVIDIA card: its name, memory, driver, and whether it is free."""
-    cards = machine.gpus()
+    cards = hardware.gpus()
     if not cards:
         there = NVIDIA.exists() and device != "cpu"
         remedy = "start the container with the driver's libraries: `--gpus all`, or reinstall the driver"
@@ -54,8 +54,8 @@ def card(device: str) -> Iterator[Check]:
             else Check("card", "ok", "no NVIDIA card")
         )
         return
-    total, used = machine.gpu_memory(cards[0]) or (0, 0)
-    text = f"{machine.gpu_name(cards[0])}, {total / 1e9:.0f} GB, driver {machine.driver()} for CUDA {machine.driver_cuda()}"
+    total, used = hardware.gpu_memory(cards[0]) or (0, 0)
+    text = f"{hardware.gpu_name(cards[0])}, {total / 1e9:.0f} GB, driver {hardware.driver()} for CUDA {hardware.driver_cuda()}"
     if len(cards) > 1:
         text += f" (the first of {len(cards)}: one is used)"
     if used > BUSY_CARD and device != "cpu":
@@ -71,7 +71,7 @@ def card(device: str) -> Iterator[Check]:
 
 def memory(device: str) -> Check:
     """Memory of the machine or the container, and the cores that this process may use."""
-    size, cores = machine.memory_bytes(), len(os.sched_getaffinity(0))
+    size, cores = hardware.memory_bytes(), len(os.sched_getaffinity(0))
     text = f"{size / 1e9:.1f} GB, {cores} core{'s' if cores > 1 else ''}"
     if size < MEMORY[device]:
         return Check(

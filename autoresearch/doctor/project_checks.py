@@ -6,18 +6,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from autoresearch import agents, ledger, plan, slots, start
 from autoresearch import config as configuration
-from autoresearch.agents.checks import complaint
-from autoresearch.agents.dry import rehearse
-from autoresearch.checkup.check import Check
+from autoresearch import hardware, ledger
+from autoresearch.agents import registry
+from autoresearch.agents.rehearsal import rehearse
 from autoresearch.config import Config, cache_folder
+from autoresearch.data.dataset import Dataset
+from autoresearch.doctor.check import Check
 from autoresearch.errors import Blocker, UserError
 from autoresearch.ledger import Ledger
-from autoresearch.measure import machine
-from autoresearch.measure.data import Dataset
-from autoresearch.slots import Slot
-from autoresearch.workspace import Workspace
+from autoresearch.setup import plan, project, slots
+from autoresearch.setup.slots import Slot
+from autoresearch.source.contract import complaint
+from autoresearch.workspace.workspace import Workspace
 
 KEYS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "AUTORESEARCH_AUTH_TOKEN")
 
@@ -25,7 +26,7 @@ KEYS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "AUTORESEARCH_AUTH_TOKEN")
 def repository(folder: Path) -> tuple[Path | None, Check]:
     """The repository around a folder, if there is one."""
     try:
-        root = start.repository(folder)
+        root = project.repository(folder)
     except Blocker as error:
         return None, _refused("repository", error)
     return root, Check("repository", "ok", str(root))
@@ -35,7 +36,7 @@ def settings(root: Path, flags: dict[str, Any]) -> tuple[Config, Check]:
     """The configuration; where it cannot be read, defaults stand in for the other checks."""
     try:
         config = configuration.load(root, flags)
-        start.budget(config, "cpu")
+        project.budget(config, "cpu")
     except UserError as error:
         return Config(), _refused("settings", error)
     default = Config()
@@ -82,8 +83,8 @@ def slot(config: Config) -> tuple[Slot, Check]:
         found, *_ = slots.choose(config.device, config.threads)
     except Blocker as error:
         return slots.cpu(config.threads), _refused("slot", error)
-    name = machine.gpu_name(found.gpu) or machine.cpu_name()
-    text = f"{found.name} ({name}), budget {start.budget(config, found.device)}"
+    name = hardware.gpu_name(found.gpu) or hardware.cpu_name()
+    text = f"{found.name} ({name}), budget {project.budget(config, found.device)}"
     try:
         with slots.hold([found], cache_folder() / "locks"):
             return found, Check("slot", "ok", text)
@@ -114,7 +115,7 @@ def data(config: Config, device: str) -> tuple[Dataset | None, Check]:
 def agent(config: Config) -> Check:
     """Whom `run` asks, and which key there is; no model is called."""
     try:
-        who = agents.create(config.agent, config)
+        who = registry.create(config.agent, config)
     except UserError as error:
         return _refused("agent", error)
     key = next((name for name in KEYS if os.environ.get(name)), None)
@@ -131,7 +132,7 @@ def rehearsal(root: Path, config: Config, device: str) -> Check:
         text = plan.fitted(workspace.read(workspace.head()), device)
         goal = root / config.program
         program = goal.read_text(errors="replace") if goal.is_file() else ""
-        found = rehearse(agents.create(config.agent, config), text, program)
+        found = rehearse(registry.create(config.agent, config), text, program)
     except UserError as error:
         return _refused("rehearsal", error)
     if found.proposal is None:

@@ -3,12 +3,12 @@
 import time
 from pathlib import Path
 
-from autoresearch.checkup.check import Check
-from autoresearch.measure import attack
-from autoresearch.measure.attack import Inspection
-from autoresearch.measure.cell import CellError
-from autoresearch.measure.data import Dataset
-from autoresearch.slots import Slot
+from autoresearch.data.dataset import Dataset
+from autoresearch.doctor.check import Check
+from autoresearch.sandbox import selftest
+from autoresearch.sandbox.cell import CellError
+from autoresearch.sandbox.selftest import Inspection
+from autoresearch.setup.slots import Slot
 
 UNEXPLAINED = "read what a session keeps before you use it, or run it in a virtual machine"
 
@@ -19,7 +19,7 @@ def inspect(slot: Slot, data: Dataset | None, root: Path | None) -> tuple[Inspec
     library, known = (data.readable_library(), data.weaknesses) if data else (None, [])
     started = time.monotonic()
     try:
-        found = attack.inspect(
+        found = selftest.inspect(
             [*held, *([root] if root else [])], library=library, gpu=slot.gpu is not None, known=known
         )
     except CellError as error:

@@ -1,9 +1,8 @@
 """Verdicts: arithmetic over measurements, without any input or output (docs/judging.md)."""
 
 from autoresearch.judge.beliefs import Beliefs, learn
-from autoresearch.judge.draws import Draw, Noise, difference, noise
+from autoresearch.judge.noise import Draw, Noise, difference, noise, p_below_zero
 from autoresearch.judge.rules import ALLOWANCE, RULES, SIMPLER_MODES, Decision, decide, hopeless_above
-from autoresearch.judge.student import p_below_zero
 
 __all__ = [
     "ALLOWANCE",

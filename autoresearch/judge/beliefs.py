@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from autoresearch.judge.draws import Array
+from autoresearch.judge.noise import Array
 
 FAR = 5000.0  # sigma; a difference beyond this says no more
 SPACING = 0.1  # of the points of the grid, in both directions, as a share of their size

@@ -11,6 +11,7 @@ Biometrika 58, 1971).
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -159,3 +160,12 @@ def _covariance(draws: Sequence[Draw], machine: Machine) -> Array:
         seeds = np.array([-1 - k if draw.seed is None else draw.seed for k, draw in enumerate(draws)])
         found += machine.shared * ((seeds[:, None] == seeds) - np.eye(len(draws)))
     return found
+
+
+def p_below_zero(delta: float, standard_error: float, dof: float) -> float:
+    """Probability that a difference is below zero, given its estimate: Student's t by Wallace's approximation (1959)."""
+    t = -delta / standard_error
+    if dof <= 0:
+        return 0.5
+    z = (8 * dof + 1) / (8 * dof + 3) * math.sqrt(dof * math.log1p(t * t / dof))
+    return NormalDist().cdf(math.copysign(z, t))

@@ -6,7 +6,7 @@ from functools import cached_property
 from statistics import fmean
 
 from autoresearch.judge.beliefs import Beliefs, p_gain, p_loss
-from autoresearch.judge.draws import Draw, Guess, Noise, difference
+from autoresearch.judge.noise import Draw, Guess, Noise, difference
 
 
 @dataclass(frozen=True)

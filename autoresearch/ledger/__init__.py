@@ -1,8 +1,7 @@
 """What a session remembers: a SQLite database and the questions that are asked of it."""
 
-from autoresearch.ledger.alive import check_free, is_alive, state
 from autoresearch.ledger.backup import back_up
-from autoresearch.ledger.draws import beside, lost, standard_errors
+from autoresearch.ledger.owner import check_free, is_alive, state
 from autoresearch.ledger.queries import current, decided, lasted, log_rows, merged, newest, results_tsv, status
 from autoresearch.ledger.reviews import Review, reviews
 from autoresearch.ledger.rows import (
@@ -17,6 +16,7 @@ from autoresearch.ledger.rows import (
     Trial,
     simpler,
 )
+from autoresearch.ledger.scores import beside, lost, standard_errors
 from autoresearch.ledger.store import MESSAGES, Ledger
 
 __all__ = [

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from autoresearch.errors import GOES_ON, UserError
 from autoresearch.files import written
-from autoresearch.measure.result import Result
 
 
 @dataclass(frozen=True)
@@ -69,13 +69,13 @@ class Artefacts:
             path.unlink(missing_ok=True)
         return freed
 
-    def write_trial(self, k: int, result: Result, about: dict[str, Any]) -> None:
-        """Store what a trial gave, and `about` it what the ledger knows."""
+    def write_trial(self, k: int, facts: dict[str, Any], log: str, rows: npt.NDArray[np.float64] | None) -> None:
+        """Store the facts of a trial, the log of its cell, and nats and bytes by row (`rows`: [n, 2])."""
         self._make_folder()
-        self.trial(k, ".json").write_text(json.dumps(result.as_json() | about, indent=1) + "\n")
-        self.trial(k, ".log").write_text(result.log)
-        if result.rows is not None:
-            np.savez_compressed(self.trial(k, ".npz"), nats=result.rows[:, 0], bytes=result.rows[:, 1])
+        self.trial(k, ".json").write_text(json.dumps(facts, indent=1) + "\n")
+        self.trial(k, ".log").write_text(log)
+        if rows is not None:
+            np.savez_compressed(self.trial(k, ".npz"), nats=rows[:, 0], bytes=rows[:, 1])
 
     def _make_folder(self) -> None:
         runs = self.folder.parents[1]

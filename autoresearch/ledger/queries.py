@@ -5,10 +5,10 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from autoresearch.ledger import alive
-from autoresearch.ledger.draws import standard_errors
+from autoresearch.ledger import owner
 from autoresearch.ledger.reviews import reviews
 from autoresearch.ledger.rows import AFTERWARDS, LESS_CODE, Session, simpler
+from autoresearch.ledger.scores import standard_errors
 from autoresearch.ledger.store import MESSAGES, Ledger
 
 Span = tuple[float, float, int]  # from when to when a process worked on a session, and on how many slots
@@ -181,7 +181,7 @@ def status(ledger: Ledger, session: Session, now: float) -> dict[str, Any]:
     return {
         "tag": session.tag,
         "branch": session.branch,
-        "state": alive.state(session),
+        "state": owner.state(session),
         "stop_reason": session.stop_reason,
         "error": _error(ledger, session),
         "agent": session.agent,
@@ -210,7 +210,7 @@ def status(ledger: Ledger, session: Session, now: float) -> dict[str, Any]:
 
 def current(ledger: Ledger) -> Session | None:
     """The session that is meant where none is named: the running one, else the one that was worked on last."""
-    running = [session for session in ledger.sessions() if alive.is_alive(session) and session.state != "ended"]
+    running = [session for session in ledger.sessions() if owner.is_alive(session) and session.state != "ended"]
     sql = "SELECT tag FROM sessions LEFT JOIN spans ON spans.session_id = sessions.id ORDER BY coalesce(began, created) DESC"
     latest = [row["tag"] for row in ledger.query(f"{sql}, sessions.id DESC LIMIT 1")]
     return running[-1] if running else ledger.session(latest[0]) if latest else None
@@ -231,7 +231,7 @@ def _total(ledger: Ledger, session: Session) -> dict[str, Any] | None:
 
 def _running(ledger: Ledger, session: Session) -> dict[str, Any] | None:
     """The trial that runs now, for longest if there are several: of which experiment, since when, how many others."""
-    rows = ledger.query(_RUNNING, session=session.id) if alive.is_alive(session) else []
+    rows = ledger.query(_RUNNING, session=session.id) if owner.is_alive(session) else []
     return dict(rows[0]) if rows else None
 
 
@@ -243,7 +243,7 @@ def _time_split(ledger: Ledger, session: Session, now: float, worked: Sequence[S
     """
     split: dict[str, float] = dict(ledger.query(_TIMES, session=session.id, now=now)[0])
     running = split.pop("running")
-    if running is not None and alive.is_alive(session):
+    if running is not None and owner.is_alive(session):
         split["train"] += running
     totals = [(row["started"], row["ended"] or row["started"]) for row in ledger.query(_TOTALS, session=session.id)]
     split["total"] = sum(b - a for a, b in totals if any(began <= a <= seen for began, seen, _ in worked))
@@ -257,7 +257,7 @@ def _worked(ledger: Ledger, session: Session, now: float) -> list[Span]:
     spans = [(row["began"], row["seen"] or row["began"], row["slots"]) for row in rows]
     if spans and session.ended is not None:
         spans[-1] = spans[-1][0], session.ended, spans[-1][2]
-    elif spans and alive.is_alive(session):
+    elif spans and owner.is_alive(session):
         spans[-1] = spans[-1][0], now, spans[-1][2]
     return [(began, max(began, seen), slots) for began, seen, slots in spans]
 

@@ -8,6 +8,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
+CATEGORIES = (
+    "architecture",
+    "optimiser",
+    "schedule",
+    "data-order",
+    "numerics",
+    "throughput",
+    "regularisation",
+    "simplification",
+    "bug",
+    "other",
+)
+
 JSON_COLUMNS = frozenset({"settings", "identity", "layers", "params", "numbers", "result", "data"})
 VERDICTS = ("keep", "discard", "crash", "invalid", "duplicate", "suspect")
 BROKEN = ("crash", "invalid", "suspect")  # verdicts of what went wrong ...
@@ -186,3 +199,8 @@ def _finite(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _finite(each) for key, each in value.items()}
     return [_finite(each) for each in value] if isinstance(value, list | tuple) else value
+
+
+def kept_as(experiment: Experiment) -> str:
+    """What a kept change is: better, or only shorter."""
+    return "less code for the same score" if simpler(experiment.verdict, experiment.reason) else "gain"

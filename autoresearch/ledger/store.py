@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any
 
 from autoresearch.errors import UserError
-from autoresearch.ledger import alive, database
+from autoresearch.ledger import database, owner
 from autoresearch.ledger.rows import Call, Event, Experiment, Row, Session, Trial, decode, encode
 
 MESSAGES = ("note", "pause", "unpause", "stop")  # kinds of events that other processes post
@@ -113,9 +113,9 @@ class Ledger:
 
     def _begin(self, session: Session, columns: dict[str, Any], slots: int) -> dict[str, Any]:
         if columns["pid"] != session.pid:
-            alive.check_free(session)
+            owner.check_free(session)
         now = time.time()
-        born = alive.born(columns["pid"])
+        born = owner.born(columns["pid"])
         if (session.pid, session.pid_started) != (columns["pid"], born):
             sql = "INSERT INTO spans (session_id, pid, began, slots) VALUES (?, ?, ?, ?)"
             self.connection.execute(sql, (session.id, columns["pid"], now, slots))

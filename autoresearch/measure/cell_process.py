@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from autoresearch.data.dataset import Dataset
 from autoresearch.measure import wire
-from autoresearch.measure.cell import Cell, CellError, CellSpec
-from autoresearch.measure.data import Dataset
+from autoresearch.sandbox.cell import Cell, CellError, CellSpec
 
 if TYPE_CHECKING:
     from autoresearch.measure.settings import Settings

@@ -27,7 +27,7 @@ for _name, _folder in (("autoresearch", HERE.parent), ("autoresearch.measure", H
     _package.__path__ = [str(_folder)]
     sys.modules.setdefault(_name, _package)
 from autoresearch.measure import answers, wire  # noqa: E402
-from autoresearch.measure.feed import Feed, map_rows  # noqa: E402
+from autoresearch.measure.batches import Feed, map_rows  # noqa: E402
 
 STEP_FADES = 0.9  # how much of a long step is remembered at the next one
 LOG_INTERVAL = 0.01  # s between two points that are sent; what is logged more often is merged into the next

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from autoresearch.measure.data import Dataset
+from autoresearch.data.dataset import Dataset
 from autoresearch.measure.score import ask
 from autoresearch.measure.settings import Settings
 

@@ -23,11 +23,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from autoresearch.data.dataset import Dataset
 from autoresearch.measure import wire
-from autoresearch.measure.cell import reopen
-from autoresearch.measure.data import Dataset
-from autoresearch.measure.guest import invite
+from autoresearch.measure.cell_process import invite
 from autoresearch.measure.settings import Settings
+from autoresearch.sandbox.cell import reopen
 
 Floats = npt.NDArray[np.float64]
 Tokens = npt.NDArray[np.uint16]

@@ -4,7 +4,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from autoresearch.measure.clock import Budget
-from autoresearch.measure.lobby import Lobby
+from autoresearch.measure.warm_cells import Lobby
+
+TRIES = 3  # of one step
 
 CHECKPOINT_LIMIT = 4 << 30  # bytes
 SETUP_CAP = 180.0  # s, before the base's own setup is known

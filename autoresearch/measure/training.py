@@ -7,16 +7,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from autoresearch.data.dataset import Dataset
+from autoresearch.hardware import GpuMeter
 from autoresearch.measure import wire
-from autoresearch.measure.cell import Cell
+from autoresearch.measure.cell_process import Guest, invite
 from autoresearch.measure.clock import Clock
-from autoresearch.measure.data import Dataset
-from autoresearch.measure.guest import Guest, invite
-from autoresearch.measure.log import plain
-from autoresearch.measure.machine import GpuMeter
 from autoresearch.measure.result import Progress, Result, Watch
 from autoresearch.measure.settings import CHECKPOINT_LIMIT, Settings
 from autoresearch.measure.watchdog import Watchdog
+from autoresearch.sandbox.cell import Cell
+from autoresearch.text import plain
 
 CURVE_POINTS = 1000
 REPORTED_NAMES = 64

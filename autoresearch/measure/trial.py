@@ -14,14 +14,14 @@ from collections.abc import Callable
 
 import numpy as np
 
-from autoresearch.measure.cell import CellError
-from autoresearch.measure.data import Dataset
-from autoresearch.measure.pulse import Pulse
+from autoresearch.data.dataset import Dataset
 from autoresearch.measure.result import Progress, Result, Watch
 from autoresearch.measure.score import EvaluationError, Score, score
 from autoresearch.measure.settings import Settings
+from autoresearch.measure.suspension import Pulse
 from autoresearch.measure.training import train
 from autoresearch.measure.wire import SOURCE_LIMIT
+from autoresearch.sandbox.cell import CellError
 
 
 def measure(

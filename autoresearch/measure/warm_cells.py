@@ -7,10 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from autoresearch.data.dataset import Dataset
 from autoresearch.measure import wire
-from autoresearch.measure.cell import Cell, CellError, CellSpec
-from autoresearch.measure.data import Dataset
-from autoresearch.measure.guest import Guest, arrive, plain
+from autoresearch.measure.cell_process import Guest, arrive, plain
+from autoresearch.sandbox.cell import Cell, CellError, CellSpec
 
 if TYPE_CHECKING:
     from autoresearch.measure.settings import Settings

@@ -4,7 +4,7 @@ import os
 import time
 from pathlib import Path
 
-from autoresearch.measure.reaper import descendants
+from autoresearch.sandbox.cleanup import descendants
 
 PATIENCE = 120.0  # s
 LOOK = 5.0  # s between two looks at the CPU times: seldom, for one reads all of /proc

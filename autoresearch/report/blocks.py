@@ -7,7 +7,7 @@ Blocks hold text as it was found, untrusted words of agents and programs among i
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from autoresearch.measure.log import one_line, plain
+from autoresearch.text import one_line, plain
 
 LONGEST = 2000  # characters of one string on a page
 PATCH_LINES, PATCH_COLUMNS = 400, 240  # of a change; the rest is counted

@@ -4,8 +4,8 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from autoresearch.views.axes import BOTTOM, HEIGHT, LEFT, LETTER, RIGHT, WIDTH, Scale, axes, line, svg, text
-from autoresearch.views.blocks import Href, safe
+from autoresearch.report.axes import BOTTOM, HEIGHT, LEFT, LETTER, RIGHT, WIDTH, Scale, axes, line, svg, text
+from autoresearch.report.blocks import Href, safe
 
 Row = dict[str, Any]
 

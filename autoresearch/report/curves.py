@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from autoresearch.views.axes import HEIGHT, LEFT, LETTER, Scale, axes, line, svg, text
+from autoresearch.report.axes import HEIGHT, LEFT, LETTER, Scale, axes, line, svg, text
 
 KINDS = 4  # styles of lines; further ones look like the last
 

@@ -4,10 +4,15 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from autoresearch.measure.log import one_line as one_line
+from autoresearch.text import one_line as one_line
 
 if TYPE_CHECKING:  # `log` does not wait for numpy
-    from autoresearch.review.total import Interval
+    from autoresearch.analysis.total import Interval
+from collections.abc import Sequence
+
+Row = dict[str, Any]
+STYLES = {"keep": "green", "suspect": "bold red", "crash": "red", "invalid": "yellow", "discard": ""}  # others: dim
+SIMPLER = "simpler"  # what a keep that is no gain is called
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
 NOTES = {"claimed": "a losing claim, not audited", "disturbed": "disturbed"}
@@ -52,3 +57,30 @@ def between(interval: "Interval", form: str = "+.4f") -> str:
     """An interval of a difference, and whether it shows one."""
     sure = "" if interval.high < 0 or interval.low > 0 else ": no difference is shown"
     return f"95 % between {interval.low:{form}} and {interval.high:{form}}{sure}"
+
+
+def change(row: Row) -> str:
+    """Score less the incumbent's mean, and how many sigmas that is."""
+    if row["delta"] is None:
+        return ""
+    sigmas = f" ({row['delta'] / row['sigma']:+.1f} sigma)" if row["sigma"] else ""
+    return f"{row['delta']:+.4f}{sigmas}"
+
+
+def signed(count: float) -> str:
+    """A number of parameters more or less: `+1.2M`."""
+    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(count) >= size:
+            return f"{count / size:+.3g}{unit}"
+    return f"{count:+.0f}"
+
+
+def verdict(row: Row) -> str:
+    """In a word or two: a discard may be a near miss, and a keep no gain but less code for the same score."""
+    return "near miss" if row["near_miss"] else SIMPLER if row["simpler"] else row["verdict"] or row["state"]
+
+
+def losses(curve: Sequence[dict[str, Any]]) -> list[tuple[float, float]]:
+    """(seconds, loss) of a trial's curve."""
+    points = [(point.get("seconds"), point.get("loss")) for point in curve]
+    return [(float(x), float(y)) for x, y in points if x is not None and y is not None]

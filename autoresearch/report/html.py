@@ -7,7 +7,7 @@ from functools import singledispatchmethod
 from html import escape
 from importlib import resources
 
-from autoresearch.views.blocks import (
+from autoresearch.report.blocks import (
     Block,
     Figure,
     Fold,
@@ -55,7 +55,7 @@ def framed(head: str, body: str) -> str:
 
 def stylesheet() -> str:
     """The one style sheet of all pages."""
-    return resources.files("autoresearch.views").joinpath("templates/report.css").read_text("utf-8")
+    return resources.files("autoresearch.report").joinpath("report.css").read_text("utf-8")
 
 
 def html(blocks: Sequence[Block], href: Href) -> str:

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from autoresearch.review.morning import KEEPS, OTHERS, Night
-from autoresearch.views import evidence
-from autoresearch.views.blocks import Block, Fold, Heading, Patch, Table, Verbatim, Words, safe
-from autoresearch.views.log import change
+from autoresearch.analysis.summary import KEEPS, OTHERS, Night
+from autoresearch.report import tables
+from autoresearch.report.blocks import Block, Fold, Heading, Patch, Table, Verbatim, Words, safe
+from autoresearch.report.format import change
 
 Row = dict[str, Any]
 
@@ -26,7 +26,7 @@ def section(night: Night) -> Iterator[Block]:
     if missing := [row["n"] for row in night.keeps if row["n"] not in night.reviews]:
         words = f"Nobody has reviewed {_numbers(missing)}: read the change, and say so with"
         yield Words([words, " ", Verbatim("autoresearch review N --accept")], "quiet")
-    yield from evidence.calibration(night.tried)
+    yield from tables.calibration(night.tried)
     if len(night.keeps) > KEEPS:
         yield Words([f"The newest {KEEPS} of {len(night.keeps)} in detail:"])
     for row in night.keeps[-KEEPS:]:
@@ -34,16 +34,16 @@ def section(night: Night) -> Iterator[Block]:
 
 
 def _keep_in_detail(night: Night, row: Row) -> Iterator[Block]:
-    yield Heading(f"{row['n']}: {evidence.what(row, 120)}", 3, f"n{row['n']}")
+    yield Heading(f"{row['n']}: {tables.what(row, 120)}", 3, f"n{row['n']}")
     if len(safe(row["hypothesis"] or "")) > 120:
-        yield Words([evidence.what(row)])
+        yield Words([tables.what(row)])
     gain = row["p_gain"] is not None and not row["simpler"]
-    odds = f", {evidence.percent(row['p_gain'])} sure to be better" if gain else ""
-    expected, by = evidence.number(row["predicted"]), f"{evidence.who(row)}, {row['grade'] or '-'}"
-    yield Words([f"{evidence.why(row).rstrip('.')}{odds}. Expected: {expected}. By {by}."])
+    odds = f", {tables.percent(row['p_gain'])} sure to be better" if gain else ""
+    expected, by = tables.number(row["predicted"]), f"{tables.who(row)}, {row['grade'] or '-'}"
+    yield Words([f"{tables.why(row).rstrip('.')}{odds}. Expected: {expected}. By {by}."])
     if (said := night.reviews.get(row["n"])) is not None:
-        yield Words([evidence.reviewed(said)], "good" if said.accepted else "bad")
-    yield evidence.trials(night.trials.get(row["n"], []), night.beside.get(row["n"], ()))
+        yield Words([tables.reviewed(said)], "good" if said.accepted else "bad")
+    yield tables.trials(night.trials.get(row["n"], []), night.beside.get(row["n"], ()))
     if patch := night.patches.get(row["n"], ""):
         yield Fold("the change", [Patch(patch)], patch.count("\n") <= OPEN_LINES)
 
@@ -53,16 +53,16 @@ def _keeps(night: Night) -> Table:
     parts = {part.n: part for part in night.ablation.parts} if night.ablation else {}
     said = {n: review.word for n, review in night.reviews.items()}
     columns: dict[str, Callable[[Row], str]] = {
-        "n": evidence.n,
+        "n": tables.n,
         "commit": lambda row: Verbatim((row["sha"] or "")[:7]),
         "val_bpb": lambda row: "-" if row["val_bpb"] is None else f"{row['val_bpb']:.4f}",
         "change": change,
         "as": lambda row: "less code" if row["simpler"] else "a gain",
         "carries": lambda row: parts[row["n"]].words if row["n"] in parts else "-",
         "review": lambda row: said.get(row["n"], "none"),
-        "predicted": lambda row: evidence.number(row["predicted"]),
+        "predicted": lambda row: tables.number(row["predicted"]),
         "lines": lambda row: "-" if row["lines_added"] is None else f"+{row['lines_added']} -{row['lines_removed']}",
-        "what": lambda row: evidence.what(row, 160),
+        "what": lambda row: tables.what(row, 160),
     }
     unknown = {"as": not night.status["simpler"], "carries": not parts, "review": not said}
     shown = {name: cell for name, cell in columns.items() if not unknown.get(name)}

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from functools import singledispatch
 
-from autoresearch.views.blocks import (
+from autoresearch.report.blocks import (
     Block,
     Figure,
     Fold,

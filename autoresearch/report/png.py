@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from autoresearch.errors import UserError
-from autoresearch.views.chart import ASLANT, bounds, kind_of, labels, scored_keeps
+from autoresearch.report.chart import ASLANT, bounds, kind_of, labels, scored_keeps
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

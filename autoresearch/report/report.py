@@ -6,13 +6,12 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from autoresearch.review import advice
-from autoresearch.review.morning import OTHERS, Night
-from autoresearch.review.total import Interval
-from autoresearch.views import chart, evidence, kept, tree
-from autoresearch.views.blocks import Block, Figure, Fold, Heading, Patch, Table, Tiles, Verbatim, Words, safe
-from autoresearch.views.log import change
-from autoresearch.views.words import between, duration
+from autoresearch.analysis import advice
+from autoresearch.analysis.summary import OTHERS, Night
+from autoresearch.analysis.total import Interval
+from autoresearch.report import chart, kept, tables, tree
+from autoresearch.report.blocks import Block, Figure, Fold, Heading, Patch, Table, Tiles, Verbatim, Words, safe
+from autoresearch.report.format import between, change, duration
 
 Row = dict[str, Any]
 
@@ -48,7 +47,7 @@ def _suspects(night: Night) -> Iterator[Block]:
         ],
         "bad",
     )
-    rows = [[evidence.n(row), evidence.what(row), evidence.why(row)] for row in night.suspects[-OTHERS:]]
+    rows = [[tables.n(row), tables.what(row), tables.why(row)] for row in night.suspects[-OTHERS:]]
     yield Table(["n", "what", "why"], rows, frozenset("n"))
     for row in night.suspects[-OTHERS:]:
         if night.patches.get(row["n"]):
@@ -105,7 +104,7 @@ def _tiles(night: Night) -> Iterator[tuple[str, str]]:
     yield "failed", str(len(night.failures) + len(night.suspects))
     yield "noise of one trial", "-" if status["sigma"] is None else f"{status['sigma']:.4f}"
     yield "time", duration(status["seconds"])
-    yield "money", evidence.money(status["cost_usd"])
+    yield "money", tables.money(status["cost_usd"])
     yield "protection", status["grade"] or "-"
 
 
@@ -127,16 +126,16 @@ def _spent(night: Night) -> Iterator[Block]:
     yield Words([_course(night)])
     named = [(TIMES.get(name, name), seconds) for name, seconds in split if seconds]
     yield Figure(lambda href: chart.shares(named))
-    rows = [[name, duration(seconds), evidence.percent(seconds / whole)] for name, seconds in named]
+    rows = [[name, duration(seconds), tables.percent(seconds / whole)] for name, seconds in named]
     yield Table(["", "time", "share"], rows, frozenset({"time", "share"}))
     if (slots := night.status["slots"]) > 1:
         clock = duration(night.status["seconds"])
         yield Words([f"Times are of {slots} slots together; on the clock it was {clock}."], "quiet")
     cost, keeps = night.status["cost_usd"], len(night.keeps)
-    each = f", {evidence.money(cost / keeps)} for each keep" if cost and keeps else ""
-    yield Words([f"Money for model calls: {evidence.money(cost)}{each}."])
+    each = f", {tables.money(cost / keeps)} for each keep" if cost and keeps else ""
+    yield Words([f"Money for model calls: {tables.money(cost)}{each}."])
     if night.by_model:
-        yield evidence.rates(night.by_model, "model", "model")
+        yield tables.rates(night.by_model, "model", "model")
     yield from _machine(night)
     if night.notes:
         yield Words([f"You told it: {'; '.join(safe(note, 300) for note in night.notes[-OTHERS:])}"])
@@ -167,7 +166,7 @@ def _near(night: Night) -> Iterator[Block]:
         ]
     )
     rows = [
-        [evidence.n(row), change(row), evidence.percent(row["p_gain"]), str(row["trials"]), evidence.what(row, 200)]
+        [tables.n(row), change(row), tables.percent(row["p_gain"]), str(row["trials"]), tables.what(row, 200)]
         for row in best
     ]
     yield Table(["n", "change", "odds", "trials", "what"], rows, frozenset({"n", "change", "odds", "trials"}))
@@ -176,11 +175,11 @@ def _near(night: Night) -> Iterator[Block]:
 def _dead_ends(night: Night) -> Iterator[Block]:
     if night.tried:
         yield Heading("What was tried, by category")
-        yield evidence.categories(night.by_category, night.tried)
+        yield tables.categories(night.by_category, night.tried)
     if night.failures:
         yield Heading("What failed", 3)
         newest = night.failures[-OTHERS:]
-        rows = [[evidence.n(row), row["verdict"], evidence.what(row, 120), evidence.why(row)] for row in newest]
+        rows = [[tables.n(row), row["verdict"], tables.what(row, 120), tables.why(row)] for row in newest]
         yield Table(["n", "verdict", "what", "why"], rows, frozenset("n"))
         if len(night.failures) > OTHERS:
             yield Words([f"These are the newest {OTHERS} of {len(night.failures)}."], "quiet")
@@ -191,7 +190,7 @@ def _lineage(night: Night) -> Iterator[Block]:
         yield Heading("Lineage")
         best = night.status["best"]
         yield Figure(partial(tree.draw, night.rows, best))
-        yield Fold("as a table", [evidence.lineage(night.rows, best)])
+        yield Fold("as a table", [tables.lineage(night.rows, best)])
 
 
 def _protection(night: Night) -> Iterator[Block]:
@@ -212,7 +211,7 @@ def _programs(night: Night) -> Iterator[Block]:
     if not night.by_program:
         return
     yield Heading("program.md")
-    yield evidence.rates(night.by_program, "program", "version")
+    yield tables.rates(night.by_program, "program", "version")
     if night.advice:
         words = "What the counts above suggest for the next night. Nothing applies it but you: paste it, or"
         yield Words([words, " ", Verbatim("git apply"), " ", "it."])

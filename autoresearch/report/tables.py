@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from autoresearch.analysis.compare import proportion
 from autoresearch.ledger import Review, Trial
-from autoresearch.review.rates import proportion
-from autoresearch.views import tree
-from autoresearch.views.blocks import Ref, Table, Verbatim, Words, safe
-from autoresearch.views.words import duration, outcome
+from autoresearch.report import tree
+from autoresearch.report.blocks import Ref, Table, Verbatim, Words, safe
+from autoresearch.report.format import duration, outcome
 
 Row = dict[str, Any]
 

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from autoresearch.views.axes import LETTER, WIDTH, svg, text
-from autoresearch.views.blocks import Href, safe
-from autoresearch.views.chart import kind_of, linked
+from autoresearch.report.axes import LETTER, WIDTH, svg, text
+from autoresearch.report.blocks import Href, safe
+from autoresearch.report.chart import kind_of, linked
 
 Row = dict[str, Any]
 

@@ -41,8 +41,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from autoresearch.measure import caches, grade, kernel, view
-from autoresearch.measure.log import LogFile
+from autoresearch.sandbox import compile_cache, grade, kernel, visible_paths
+from autoresearch.sandbox.output_log import LogFile
 
 START_TIMEOUT = 30.0  # s, for a supervisor to say that the layers are applied
 FAREWELL = 5.0  # s, for a program that has said its last word to end
@@ -51,7 +51,7 @@ PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 BOOT = """
 import sys
 sys.path.append(sys.argv[1])
-from autoresearch.measure.supervisor import main
+from autoresearch.sandbox.supervisor import main
 main(sys.argv[2:])
 """
 PATH = "/usr/local/cuda/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -110,7 +110,7 @@ class Cell:
         self._log = LogFile(spec.log_limit)
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         if spec.caches is not None:
-            caches.lend(spec.caches, self.tmp)
+            compile_cache.lend(spec.caches, self.tmp)
         for name, content in spec.files.items():
             (self.tmp / name).parent.mkdir(parents=True, exist_ok=True)
             (self.tmp / name).write_bytes(content)
@@ -155,7 +155,7 @@ class Cell:
         while self.running() and time.monotonic() < deadline:
             time.sleep(0.01)
         if not self.running():
-            caches.keep(self.tmp, store)
+            compile_cache.keep(self.tmp, store)
 
     def kill(self) -> float:
         """Kill everything in the cell and remove its folder; returns the seconds until all of it was dead.
@@ -249,7 +249,7 @@ def _execute(spec: CellSpec, tmp: Path, control: int, log: int) -> subprocess.Po
 
 def _order(spec: CellSpec, tmp: Path) -> dict[str, Any]:
     """What the supervisor has to know, as plain JSON."""
-    seen = view.view(spec.read, spec.library, spec.gpu, spec.network)
+    seen = visible_paths.view(spec.read, spec.library, spec.gpu, spec.network)
     programs = [str(path) for path in map(Path, spec.program) if path.is_absolute() and path.exists()]
     limits = [int(name.removeprefix("landlock>")) for name in spec.off if name.startswith("landlock>")]
     return {
@@ -264,7 +264,7 @@ def _order(spec: CellSpec, tmp: Path) -> dict[str, Any]:
         "nice": spec.nice,
         "off": sorted(spec.off),
         "view": seen,
-        "must_reach": [*view.python_paths(), *programs, *map(str, spec.read), str(tmp.parent)],
+        "must_reach": [*visible_paths.python_paths(), *programs, *map(str, spec.read), str(tmp.parent)],
         "landlock_limit": min(limits, default=99),
         "threads_only": spec.threads_only,
         "network": spec.network,
@@ -280,7 +280,7 @@ def _environment(spec: CellSpec, tmp: Path) -> dict[str, str]:
         "TRITON_HOME": "",
         "XDG_CACHE_HOME": "cache",
         "TORCH_EXTENSIONS_DIR": "extensions",
-        **caches.FOLDERS,
+        **compile_cache.FOLDERS,
     }
     return {
         "PATH": f"{Path(sys.executable).parent}:{PATH}",

@@ -8,7 +8,7 @@ import os
 import signal
 from contextlib import suppress
 
-from autoresearch.measure import kernel
+from autoresearch.sandbox import kernel
 
 SHARED_FOLDERS = ("/dev/shm", "/dev/mqueue", "/tmp", "/var/tmp")
 _IPC_RMID = 0

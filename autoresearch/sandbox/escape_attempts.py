@@ -1,4 +1,4 @@
-"""Runs inside a cell and tries to get out: `attacker.py TARGETS`; results go to descriptor 3, a line each.
+"""Runs inside a cell and tries to get out: `escape_attempts.py TARGETS`; results go to descriptor 3, a line each.
 
 Every attempt is a real one, but does no harm where it succeeds: signal 0, descriptors opened and not written
 to, settings set to what they are. An attempt that raises OSError was blocked. What cannot be told from inside
@@ -22,12 +22,12 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-for _name, _folder in (("autoresearch", HERE.parent), ("autoresearch.measure", HERE)):
+for _name, _folder in (("autoresearch", HERE.parent), ("autoresearch.sandbox", HERE)):
     _package = types.ModuleType(_name)  # a cell may not list the repository, so nothing is searched there
     _package.__path__ = [str(_folder)]
     sys.modules.setdefault(_name, _package)
-from autoresearch.measure import kernel  # noqa: E402
-from autoresearch.measure.syscalls import number  # noqa: E402
+from autoresearch.sandbox import kernel  # noqa: E402
+from autoresearch.sandbox.syscalls import number  # noqa: E402
 
 Attempt = Callable[[], object]
 _PTRACE_SEIZE = 0x4206

@@ -12,7 +12,7 @@ import struct
 from collections.abc import Iterable
 from contextlib import suppress
 
-from autoresearch.measure import kernel
+from autoresearch.sandbox import kernel
 
 _CREATE, _ADD, _RESTRICT = 444, 445, 446  # on every processor
 _EXECUTE, _WRITE, _READ, _LIST = 1, 2, 4, 8

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-from autoresearch.measure import kernel, landlock, seccomp
-from autoresearch.measure.namespaces import succeeds
+from autoresearch.sandbox import kernel, landlock, seccomp
+from autoresearch.sandbox.namespaces import succeeds
 
 FILE_LIMIT = 16 << 30  # bytes of the largest file
 OPEN_FILES = 65536

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, NoReturn
 
-from autoresearch.measure import kernel
+from autoresearch.sandbox import kernel
 
 _FLAGS = {"user": 0x10000000, "pid": 0x20000000, "mnt": 0x00020000, "net": 0x40000000, "ipc": 0x08000000}
 _CANDIDATES = (("pid", "mnt", "net", "ipc"), ("mnt", "net", "ipc"), ("net", "ipc"))

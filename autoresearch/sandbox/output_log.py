@@ -5,12 +5,11 @@ beginning of the log, the second half is a ring with its end. A flood costs no m
 """
 
 import os
-import re
 import struct
 
+from autoresearch.text import clean
+
 HEADER = 8
-_ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?")
-_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 
 
 class LogFile:
@@ -68,20 +67,3 @@ class LogWriter:
             return self.total, half - self.total
         place = half + (self.total - half) % (self.limit - half)
         return place, self.limit - place
-
-
-def clean(data: bytes) -> str:
-    """Text without terminal escapes, control and direction characters; newlines and tabs stay."""
-    return plain(data.decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n"))
-
-
-def plain(text: str) -> str:
-    """Text of a cell that may be shown and stored: nothing left that a terminal obeys or UTF-8 cannot hold."""
-    return _CONTROLS.sub("", _ESCAPES.sub("", text))
-
-
-def one_line(text: str | None, most: int | None = None) -> str:
-    """Such text without line breaks, cut to `most` characters."""
-    text = text or ""
-    line = " ".join(plain(text if most is None else text[: 4 * most]).split())
-    return line if most is None or len(line) <= most else f"{line[: most - 3]}..."

@@ -12,8 +12,8 @@ sendmsg on a datagram socket reaches path sockets without connect(2), prlimit ta
 import errno
 import struct
 
-from autoresearch.measure import kernel, syscalls
-from autoresearch.measure.syscalls import number
+from autoresearch.sandbox import kernel, syscalls
+from autoresearch.sandbox.syscalls import number
 
 _AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 

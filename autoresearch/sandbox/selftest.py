@@ -1,4 +1,4 @@
-"""The self-attack: a cell like those of trials, and a program in it that tries to get out (attacker.py).
+"""The self-attack: a cell like those of trials, and a program in it that tries to get out (escape_attempts.py).
 
 `doctor` shows what came of it and `run` does it at every start, for it takes under a second. It proves that
 these attempts are blocked here and now; it does not prove that there are no others.
@@ -20,10 +20,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from autoresearch.measure.cell import Cell, CellError, CellSpec
-from autoresearch.measure.grade import describe
+from autoresearch.sandbox.cell import Cell, CellError, CellSpec
+from autoresearch.sandbox.grade import describe
 
-ATTACKER = Path(__file__).resolve().with_name("attacker.py")
+ATTACKER = Path(__file__).resolve().with_name("escape_attempts.py")
 PATIENCE = 10.0  # s
 SHOWN = 6  # attempts named in one line
 

@@ -17,9 +17,9 @@ import time
 from contextlib import suppress
 from typing import Any, NoReturn
 
-from autoresearch.measure import kernel, layers, namespaces
-from autoresearch.measure.log import LogWriter
-from autoresearch.measure.reaper import clear_user, descendants, kill_below, wipe
+from autoresearch.sandbox import kernel, layers, namespaces
+from autoresearch.sandbox.cleanup import clear_user, descendants, kill_below, wipe
+from autoresearch.sandbox.output_log import LogWriter
 
 GLANCE = 500  # ms between looks at whether the owner is still our parent
 CHUNK = 1 << 16  # bytes

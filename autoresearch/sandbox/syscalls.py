@@ -1,6 +1,6 @@
 """Numbers of the system calls that the filter knows, by what it does with them."""
 
-from autoresearch.measure import kernel
+from autoresearch.sandbox import kernel
 
 # name: number on x86-64, number on aarch64 (-1: does not exist there)
 FOREIGN_PROCESSES = {

@@ -5,15 +5,16 @@ from itertools import takewhile
 from pathlib import Path
 from statistics import fmean
 
-from autoresearch import inspiration, search
-from autoresearch.brief import CEILING, Brief
-from autoresearch.evidence import Evidence, known
-from autoresearch.facts import training
-from autoresearch.history import Past
+from autoresearch import hardware
+from autoresearch.brief import ideas, policy
+from autoresearch.brief.brief import CEILING, Brief
+from autoresearch.brief.history import Past
+from autoresearch.brief.lessons import Lessons
+from autoresearch.brief.policy import Direction
+from autoresearch.errors import require
 from autoresearch.ledger import Experiment, Ledger, Session
-from autoresearch.lessons import Lessons
-from autoresearch.measure import machine
-from autoresearch.search import Direction
+from autoresearch.measure.facts import training
+from autoresearch.session.evidence import Evidence
 
 IDEAS = "ideas.md"
 PAPERS = "papers"
@@ -38,9 +39,9 @@ class Briefing:
         """The brief of experiment `n`."""
         history, pending = self._read()
         incumbent = evidence.incumbent()
-        best = known(known(self.ledger.experiment(self.row.id, incumbent.n)).text)
+        best = require(require(self.ledger.experiment(self.row.id, incumbent.n)).text)
         everything = sorted([*history, *pending], key=lambda past: past.n)
-        direction = search.direction(everything, incumbent.n) if self.steered else None
+        direction = policy.direction(everything, incumbent.n) if self.steered else None
         return Brief(
             n=n,
             seed=self.row.seed,
@@ -55,8 +56,8 @@ class Briefing:
             direction=direction,
             incumbent_source=best,
             facts=self._facts(evidence, incumbent),
-            ideas=inspiration.ideas(self.program.with_name(IDEAS), everything),
-            papers=inspiration.papers(self.program.with_name(PAPERS), CEILING),
+            ideas=ideas.ideas(self.program.with_name(IDEAS), everything),
+            papers=ideas.papers(self.program.with_name(PAPERS), CEILING),
             lessons=self.lessons.read(without=self.row.tag),
             agent=self.row.agent.partition(":")[0],
         )
@@ -73,13 +74,13 @@ class Briefing:
     def _text(self, direction: Direction | None, incumbent: Experiment, best: str) -> str:
         if direction is None or direction.parent == incumbent.n:
             return best
-        return known(known(self.ledger.experiment(self.row.id, direction.parent)).text)
+        return require(require(self.ledger.experiment(self.row.id, direction.parent)).text)
 
     def _facts(self, evidence: Evidence, incumbent: Experiment) -> list[str]:
         """How the incumbent's last good trial went."""
         good = [trial for trial in evidence.trials(incumbent) if trial.outcome == "ok"]
         if not good:
             return []
-        memory = machine.gpu_memory(self.gpu) if self.gpu else None
-        peak = machine.peak_tflops(machine.gpu_name(self.gpu)) if self.gpu else None
+        memory = hardware.gpu_memory(self.gpu) if self.gpu else None
+        peak = hardware.peak_tflops(hardware.gpu_name(self.gpu)) if self.gpu else None
         return training(good[-1].result, peak, memory[0] / 2**20 if memory else None)

@@ -2,30 +2,32 @@
 
 from typing import Any
 
-from autoresearch import inspiration, source
-from autoresearch.agents import Proposal
-from autoresearch.brief import Brief
-from autoresearch.evidence import known
-from autoresearch.ledger import Experiment, simpler
+from autoresearch.agents.base import Proposal
+from autoresearch.brief import ideas
+from autoresearch.brief.brief import Brief
+from autoresearch.errors import require
+from autoresearch.ledger import Experiment
+from autoresearch.ledger.rows import kept_as
 from autoresearch.measure.result import Result
+from autoresearch.source import constants, diff
 
 
 def by_text(text: str, parent: str) -> dict[str, Any]:
     """The text, what tells it from others, and how it differs from the version that it was made from."""
-    added, removed = source.lines_changed(parent, text)
+    added, removed = diff.lines_changed(parent, text)
     known: dict[str, Any] = {}
     try:
-        known["fingerprint"] = source.fingerprint_without_seed(text)
-        known["shape"], known["numbers"] = source.outline(text)
+        known["fingerprint"] = constants.fingerprint_without_seed(text)
+        known["shape"], known["numbers"] = constants.outline(text)
     except SyntaxError:
         known = {}
-    change = source.summary(parent, text)
+    change = diff.summary(parent, text)
     return known | {"text": text, "change": change, "lines_added": added, "lines_removed": removed}
 
 
 def by_agent(proposal: Proposal, brief: Brief) -> dict[str, Any]:
     """What the agent says of its change, and what it was asked for."""
-    idea = inspiration.cited(str(proposal.params.get("source") or ""), brief.ideas)
+    idea = ideas.cited(str(proposal.params.get("source") or ""), brief.ideas)
     return {
         "category": proposal.category,
         "hypothesis": proposal.hypothesis,
@@ -55,18 +57,13 @@ def proposed(experiment: Experiment) -> str:
     return experiment.hypothesis or f"experiment {experiment.n}"
 
 
-def kept_as(experiment: Experiment) -> str:
-    """What a kept change is: better, or only shorter."""
-    return "less code for the same score" if simpler(experiment.verdict, experiment.reason) else "gain"
-
-
 def keep(experiment: Experiment, trials: int, grade: str | None) -> str:
     """The message of a kept commit: hypothesis and reason, and the evidence as trailers."""
     trailers = {
         "Experiment": experiment.n,
-        "Val-Bpb": f"{known(experiment.val_bpb):.6f}",
-        "Delta": f"{known(experiment.delta):+.6f}",
-        "Sigma": f"{known(experiment.sigma):.6f}",
+        "Val-Bpb": f"{require(experiment.val_bpb):.6f}",
+        "Delta": f"{require(experiment.delta):+.6f}",
+        "Sigma": f"{require(experiment.sigma):.6f}",
         "Kept-As": kept_as(experiment),
         "Trials": trials,
         "Agent": experiment.agent,

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from autoresearch.artefacts import Artefacts
 from autoresearch.ledger import Experiment, Ledger
+from autoresearch.ledger.artefacts import Artefacts
 
 DOWN_TO = 0.9  # of the limit, so that not every experiment has to make room anew
 SPARE = 1e9  # bytes that stay free on the disk, ...

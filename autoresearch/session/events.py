@@ -3,11 +3,11 @@
 from typing import TYPE_CHECKING, Any
 
 from autoresearch import ledger
-from autoresearch.measure.attack import Inspection
 from autoresearch.measure.result import Progress
+from autoresearch.sandbox.selftest import Inspection
 
 if TYPE_CHECKING:
-    from autoresearch.start import Place
+    from autoresearch.setup.project import Place
 
 
 class Reporter:

@@ -1,53 +1,26 @@
 """What a session's trials say: which version leads, how it scored, how large the noise is, what comes next."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
-from typing import Any, TypeVar
+from typing import Any
 
-from autoresearch import judge, size
-from autoresearch.constraints import Constraints
-from autoresearch.errors import UserError
+from autoresearch import judge
+from autoresearch.errors import UserError, require
 from autoresearch.judge import Draw
 from autoresearch.ledger import Experiment, Ledger, Session, Trial
-from autoresearch.ledger.draws import effects, numbered
-from autoresearch.oddities import odd
-
-T = TypeVar("T")
+from autoresearch.ledger.scores import effects, numbered
+from autoresearch.ledger.trials import FRESH, JUDGING, judging
+from autoresearch.session.constraints import Constraints
+from autoresearch.session.drift import odd
+from autoresearch.source import size
 
 PATIENCE = 2  # trials of the incumbent that may fail beside a candidate
 EVERY = 20  # trials after which the incumbent is measured again in any case
 NEXT = {"run_again": "rerun", "compare": "sentinel"}  # purposes of trials that the judge asks for
-FRESH = ("base", "rerun", "sentinel")  # purposes of trials that did not select what they measure
-JUDGING = (*FRESH, "screen")  # those of the honest total decide nothing
 DRIFT = 0.99865  # how sure it is that the machine has changed before it is told: three sigma, where sigma is known
 # how the reason of a candidate begins whose incumbent was not the best any more
 SUPERSEDED = "superseded by experiment"
-
-
-def known(value: T | None) -> T:
-    """A value that the state of its experiment guarantees."""
-    assert value is not None
-    return value
-
-
-def judging(trials: Iterable[Trial]) -> list[Trial]:
-    """The trials that ended by themselves and may judge."""
-    return [trial for trial in trials if trial.outcome not in (None, "infra") and trial.purpose in JUDGING]
-
-
-def by_experiment(trials: Iterable[Trial]) -> dict[int, list[Trial]]:
-    """Trials by the id of their experiment."""
-    groups: dict[int, list[Trial]] = {}
-    for trial in trials:
-        groups.setdefault(trial.experiment_id, []).append(trial)
-    return groups
-
-
-def telling(trials: Iterable[Trial]) -> list[Trial]:
-    """The good trials that a version is known by: without the one that selected it, where there is a fresh one."""
-    good = [trial for trial in judging(trials) if trial.outcome == "ok"]
-    return [trial for trial in good if trial.purpose in FRESH] or good
 
 
 def earlier(ledger: Ledger, session: Session) -> tuple[float, float] | None:
@@ -98,7 +71,7 @@ class Evidence:
         while row.n != incumbent.n:
             if row.mode == "branch" or row.parent is None:  # it was to beat the incumbent from elsewhere
                 return incumbent
-            row = known(self.ledger.experiment(self.session.id, row.parent))
+            row = require(self.ledger.experiment(self.session.id, row.parent))
             if row.verdict == "keep":
                 return row
         return incumbent
@@ -152,7 +125,7 @@ class Evidence:
     def subject(self, experiment: Experiment, purpose: str) -> Experiment:
         """What a trial of this purpose measures: the experiment, or for a sentinel the incumbent beside it."""
         n = self.rival(experiment).n if purpose == "sentinel" else experiment.n
-        return known(self.ledger.experiment(self.session.id, n))
+        return require(self.ledger.experiment(self.session.id, n))
 
     def seed(self, experiment: Experiment, purpose: str) -> int:
         """The seed of the next trial: the same when a lost one is run again.
@@ -246,7 +219,7 @@ class Evidence:
             raise UserError(f"the base train.py fails ({why}): mend and commit it, then run again")
         if (violation := self._violation(trials)) is not None:
             raise UserError(f"the base train.py {violation}: change it, or the limit")
-        scores = [known(trial.val_bpb) for trial in trials]
+        scores = [require(trial.val_bpb) for trial in trials]
         return {"verdict": "keep", "reason": "the base", "val_bpb": fmean(scores), "sigma": self.noise().sigma}
 
     def _violation(self, trials: Sequence[Trial]) -> str | None:
@@ -267,14 +240,14 @@ class Evidence:
             return True
         if self.session.judge == "greedy":
             return False
-        rival = known(self.ledger.experiment(self.session.id, self.rival(experiment).n))
-        ours, theirs = size.size(known(experiment.text)), size.size(known(rival.text))
+        rival = require(self.ledger.experiment(self.session.id, self.rival(experiment).n))
+        ours, theirs = size.size(require(experiment.text)), size.size(require(rival.text))
         return ours.lines < theirs.lines and ours.tokens < theirs.tokens
 
     def _allowance(self) -> float:
         """How many sigma simplifications may still cost in this session."""
         kept = self.ledger.experiments(self.session.id, verdict="keep")
-        return judge.ALLOWANCE - sum(max(row.delta or 0.0, 0.0) / known(row.sigma) for row in kept if row.n > 0)
+        return judge.ALLOWANCE - sum(max(row.delta or 0.0, 0.0) / require(row.sigma) for row in kept if row.n > 0)
 
     def _known(self, experiment: Experiment) -> list[Draw]:
         return self._drawn(FRESH).get(experiment.id) or self._drawn(JUDGING)[experiment.id]

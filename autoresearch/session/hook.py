@@ -23,11 +23,11 @@ from typing import Any
 
 from autoresearch import ledger
 from autoresearch.errors import UserError, in_words
-from autoresearch.measure.attack import Inspection
-from autoresearch.measure.log import one_line
 from autoresearch.measure.result import Progress
-from autoresearch.reporter import Reporter
-from autoresearch.start import Place
+from autoresearch.sandbox.selftest import Inspection
+from autoresearch.session.events import Reporter
+from autoresearch.setup.project import Place
+from autoresearch.text import one_line
 
 WAITING = 16  # events that may wait for the command; more are dropped
 AGAIN = 3600.0  # s after which the same trouble is told again

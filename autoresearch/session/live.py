@@ -13,13 +13,12 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from autoresearch import ledger
-from autoresearch.facts import trained_tokens
-from autoresearch.measure import machine
-from autoresearch.measure.attack import Inspection
+from autoresearch import hardware, ledger
+from autoresearch.measure.facts import trained_tokens
 from autoresearch.measure.result import Progress
-from autoresearch.reporter import Reporter
-from autoresearch.start import Place
+from autoresearch.sandbox.selftest import Inspection
+from autoresearch.session.events import Reporter
+from autoresearch.setup.project import Place
 
 POINTS = 120  # of a curve
 INTERVAL = 1.0  # s between two readings of the card, and between two files
@@ -101,7 +100,7 @@ class Recorder(Reporter):
             self._follow(self._all[n], progress, now)
             if now - self._looked >= INTERVAL and (first := self.running) is not None:
                 self._looked = now
-                first.gpu, first.others = machine.gpu_load(first.card), len(self._all) - 1
+                first.gpu, first.others = hardware.gpu_load(first.card), len(self._all) - 1
                 self._write(first)
 
     def _follow(self, running: Running, progress: Progress, now: float) -> None:

@@ -14,29 +14,29 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from autoresearch import costs, described, ledger
-from autoresearch.agents import Agent, Exhausted, Proposal
-from autoresearch.briefing import Briefing
-from autoresearch.candidates import Candidates
-from autoresearch.constraints import Constraints
-from autoresearch.evidence import NEXT, SUPERSEDED, Evidence, earlier, known
-from autoresearch.history import Past
+from autoresearch import ledger
+from autoresearch.agents.base import Agent, Exhausted, Proposal
+from autoresearch.brief.history import Past
+from autoresearch.brief.lessons import Lessons
+from autoresearch.data.dataset import Dataset
+from autoresearch.errors import require
 from autoresearch.ledger import Experiment, Ledger
-from autoresearch.lessons import Lessons
-from autoresearch.limits import Limits
-from autoresearch.measure.data import Dataset
-from autoresearch.measure.lobby import with_lobby
 from autoresearch.measure.result import Result
 from autoresearch.measure.settings import Settings
 from autoresearch.measure.trial import measure
-from autoresearch.pipeline import Baton, Pipeline, everywhere
-from autoresearch.proposals import Desk, Refusal, refused
-from autoresearch.reporter import Reporter
-from autoresearch.source import uses_torch
-from autoresearch.steering import GOES_ON, Steering
-from autoresearch.trials import Trials
-from autoresearch.upkeep import Upkeep
-from autoresearch.workspace import Workspace
+from autoresearch.measure.warm_cells import with_lobby
+from autoresearch.session import describe
+from autoresearch.session.briefing import Briefing
+from autoresearch.session.constraints import Constraints
+from autoresearch.session.events import Reporter
+from autoresearch.session.evidence import NEXT, SUPERSEDED, Evidence, earlier
+from autoresearch.session.maintenance import Upkeep
+from autoresearch.session.pipeline import Baton, Pipeline, everywhere
+from autoresearch.session.proposer import Candidates, Desk, Refusal, refused
+from autoresearch.session.stopping import ESTIMATE_AFTER, GOES_ON, Limits, Steering, estimate_cost
+from autoresearch.session.trials import Trials
+from autoresearch.source.constants import uses_torch
+from autoresearch.workspace.workspace import Workspace
 
 
 class Interrupted(Exception):
@@ -179,18 +179,20 @@ class Session:
     def _start_base(self) -> None:
         """Experiment 0: the version that the search starts from."""
         if self.ledger.experiment(self.row.id, 0) is None:
-            about = described.by_text(self.base, self.base) | {"hypothesis": "the base", "change": None}
+            about = describe.by_text(self.base, self.base) | {"hypothesis": "the base", "change": None}
             self.ledger.add_experiment(self.row.id, 0, **about)
 
     # --- the steps
 
     def _commit(self, experiment: Experiment) -> Experiment:
         if experiment.n == 0:
-            sha = self.workspace.start(self.row.tag, self.row.base_sha, known(experiment.text))
+            sha = self.workspace.start(self.row.tag, self.row.base_sha, require(experiment.text))
         else:
-            parent = known(self.ledger.experiment(self.row.id, known(experiment.parent)))
-            message = described.proposed(experiment)
-            sha = self.workspace.commit(self.row.tag, experiment.n, known(experiment.text), known(parent.sha), message)
+            parent = require(self.ledger.experiment(self.row.id, require(experiment.parent)))
+            message = describe.proposed(experiment)
+            sha = self.workspace.commit(
+                self.row.tag, experiment.n, require(experiment.text), require(parent.sha), message
+            )
         state = "measured" if experiment.verdict else "committed"
         return self._advance(experiment, state, sha=sha, blob=self.workspace.blob(sha))
 
@@ -213,8 +215,8 @@ class Session:
         if (experiment.reason or "").startswith(SUPERSEDED) and self.steering.ending is None:
             experiment = self._carry_over(experiment)
         if experiment.verdict == "keep" and experiment.n > 0:
-            message = described.keep(experiment, len(self.evidence.trials(experiment)), self.row.grade)
-            sha = self.workspace.keep(self.row.tag, experiment.n, known(experiment.sha), message)
+            message = describe.keep(experiment, len(self.evidence.trials(experiment)), self.row.grade)
+            sha = self.workspace.keep(self.row.tag, experiment.n, require(experiment.sha), message)
             experiment = self._advance(experiment, "decided", sha=sha)
         if experiment.n > 0:
             self.lessons.add(self.row.tag, Past.of(experiment), len(self.evidence.trials(experiment)))
@@ -223,7 +225,7 @@ class Session:
         experiment = self._advance(experiment, "settled", settled=settled)
         self.upkeep.export()
         self._tell("verdict", experiment.n, f"{experiment.verdict}: {experiment.reason}", **_facts(experiment))
-        if experiment.n == costs.AFTER:
+        if experiment.n == ESTIMATE_AFTER:
             self._estimate(experiment)
         return experiment
 
@@ -236,9 +238,9 @@ class Session:
         return old
 
     def _estimate(self, experiment: Experiment) -> None:
-        base = known(self.ledger.experiment(self.row.id, 0))
-        seconds, left = time.time() - known(base.settled), self.limits.left()
-        if words := costs.estimate(self.ledger.calls(self.row.id), experiment.n, seconds, left):
+        base = require(self.ledger.experiment(self.row.id, 0))
+        seconds, left = time.time() - require(base.settled), self.limits.left()
+        if words := estimate_cost(self.ledger.calls(self.row.id), experiment.n, seconds, left):
             self._tell("cost", experiment.n, words)
 
     # --- the rest

@@ -3,19 +3,18 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from autoresearch.artefacts import Artefacts
-from autoresearch.errors import UserError
-from autoresearch.evidence import known
+from autoresearch.errors import UserError, require
 from autoresearch.files import written
+from autoresearch.hardware import Card
 from autoresearch.ledger import Experiment, Ledger, Session, back_up, results_tsv
-from autoresearch.measure.card import Card
+from autoresearch.ledger.artefacts import Artefacts
 from autoresearch.measure.result import Result
-from autoresearch.plumbing import GitError
-from autoresearch.quota import Quota
-from autoresearch.recovery import Recovery, record
-from autoresearch.workspace import Workspace
+from autoresearch.measure.settings import TRIES
+from autoresearch.session.disk_quota import Quota
+from autoresearch.session.recovery import Recovery, record
+from autoresearch.workspace.git import GitError
+from autoresearch.workspace.workspace import Workspace
 
-TRIES = 3  # of one step
 NAMED = 10  # experiments in one line
 
 
@@ -53,7 +52,7 @@ class Upkeep:
             try:
                 if attempt > 1:
                     self._put_back()
-                now = known(self.ledger.experiment(self.row.id, experiment.n))
+                now = require(self.ledger.experiment(self.row.id, experiment.n))
                 return step(now) if now.state == experiment.state else now
             except GitError:
                 if attempt == TRIES:

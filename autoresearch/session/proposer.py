@@ -3,19 +3,30 @@
 An agent that is broken or away never ends the night: `sweep` proposes in its place until it is worth another try.
 """
 
+import hashlib
 import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from autoresearch import twins
-from autoresearch.agents import Agent, BadProposal, Exhausted, Proposal, Spent, Unavailable, Unusable
-from autoresearch.agents.standing import Standing
-from autoresearch.brief import Brief
-from autoresearch.constraints import Constraints
+from autoresearch import ledger
+from autoresearch.agents.base import Agent, BadProposal, Exhausted, Proposal, Spent, Unavailable, Unusable
+from autoresearch.brief.brief import Brief
+from autoresearch.errors import require
 from autoresearch.judge import SIMPLER_MODES
-from autoresearch.ledger import Ledger
+from autoresearch.ledger import Experiment, Ledger, Session, duplicates
+from autoresearch.ledger.artefacts import Artefacts
+from autoresearch.session import describe
+from autoresearch.session.briefing import Briefing
+from autoresearch.session.constraints import Constraints
+from autoresearch.session.evidence import Evidence
+from autoresearch.session.fallback import Standing
+from autoresearch.session.pipeline import Baton
+from autoresearch.session.rebase import carried
+from autoresearch.source.diff import unified_diff
+from autoresearch.workspace.workspace import Workspace
 
 BROKEN_LIMIT = 10  # proposals in a row that cannot even be recorded end a session without a stand-in
 UNUSABLE_FOR = 3600.0  # s until an agent that cannot work is asked again: credit may have been bought
@@ -145,7 +156,7 @@ def refused(
     if proposal.mode in SIMPLER_MODES:  # what it goes back to was measured once, against another incumbent
         return None
     try:
-        twin = twins.find(ledger, session_id, proposal.text)
+        twin = duplicates.find(ledger, session_id, proposal.text)
     except SyntaxError as error:
         return Refusal("invalid", f"train.py does not parse: line {error.lineno}: {error.msg}")
     return Refusal("duplicate", str(twin)) if twin else None
@@ -169,3 +180,70 @@ def _back_at(away: Exception) -> float:
 
 def _took(started: float) -> dict[str, Any]:
     return {"seconds": round(time.time() - started, 3)}
+
+
+@dataclass
+class Candidates:
+    """Makes the experiments of one session after the base; the baton is put down while an agent thinks.
+
+    A number is given when there is something to record. The one that an agent was told may be another's by then.
+    """
+
+    row: Session
+    ledger: Ledger
+    workspace: Workspace
+    runs: Path
+    briefing: Briefing
+    desk: Desk
+    refused: Callable[[Proposal], Refusal | None]
+    baton: Baton
+
+    def propose(self, evidence: Evidence) -> Experiment:
+        """What the agent proposes next. Raises Exhausted."""
+        began = time.time()
+        brief = self.briefing.write(evidence, self._number())
+        with self.baton.laid_down():
+            obtained = self.desk.obtain(brief)
+        self.ledger.renumber(self.row.id, brief.n, self._number(), began)
+        proposal, brief = obtained.proposal, obtained.brief
+        about = describe.by_agent(proposal, brief) | {
+            "parent": brief.parent,
+            "agent": obtained.agent.name,
+            "model": obtained.agent.model,
+            "program_hash": hashlib.sha256(brief.program.encode()).hexdigest()[:16],
+        }
+        trace = [{"kind": "brief", "text": brief.render()}, *obtained.trace]
+        return self._record(proposal.text, brief.source, obtained.refusal, trace, about)
+
+    def carry_over(self, old: Experiment, evidence: Evidence) -> Experiment | None:
+        """The change of a candidate made to what is the incumbent now; None where the two conflict."""
+        if (n := ledger.merged(self.ledger, self.row, old.n)) is not None:
+            return self._whole(n)
+        best, base = (require(self._whole(row.n).text) for row in (evidence.incumbent(), evidence.rival(old)))
+        text = carried(self.workspace, base, require(old.text), best)
+        if text is None:
+            return None
+        refusal = self.refused(Proposal(text, require(old.hypothesis)))
+        trace = [{"kind": "merged", "text": f"experiment {old.n} onto {evidence.incumbent().n}"}]
+        about = describe.inherited(old) | {"origin": old.n, "parent": evidence.incumbent().n}
+        return self._record(text, best, refusal, trace, about)
+
+    def _record(
+        self,
+        text: str,
+        parent: str,
+        refusal: Refusal | None,
+        trace: list[dict[str, Any]],
+        about: dict[str, Any],
+    ) -> Experiment:
+        n, diff = self._number(), unified_diff(parent, text)
+        Artefacts(self.runs / self.row.tag / str(n)).write_proposal(diff, trace)
+        if refusal:
+            about |= {"verdict": refusal.verdict, "reason": refusal.reason}
+        return self.ledger.add_experiment(self.row.id, n, **describe.by_text(text, parent), **about)
+
+    def _number(self) -> int:
+        return 1 + require(ledger.newest(self.ledger, self.row))
+
+    def _whole(self, n: int) -> Experiment:
+        return require(self.ledger.experiment(self.row.id, n))

@@ -1,7 +1,7 @@
 """The change of one version of train.py, made to another one."""
 
-from autoresearch.source import Number, constants, with_constants
-from autoresearch.workspace import Workspace
+from autoresearch.source.constants import Number, constants, with_constants
+from autoresearch.workspace.workspace import Workspace
 
 
 def carried(workspace: Workspace, base: str, changed: str, onto: str) -> str | None:

@@ -9,13 +9,15 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from autoresearch import described, ledger
-from autoresearch.artefacts import Artefacts
-from autoresearch.errors import UserError
-from autoresearch.evidence import JUDGING, Evidence, known
+from autoresearch import ledger
+from autoresearch.errors import UserError, require
 from autoresearch.files import stored
 from autoresearch.ledger import Call, Experiment, Ledger, Session
-from autoresearch.workspace import Workspace
+from autoresearch.ledger.artefacts import Artefacts
+from autoresearch.ledger.trials import JUDGING
+from autoresearch.session import describe
+from autoresearch.session.evidence import Evidence
+from autoresearch.workspace.workspace import Workspace
 
 OWN = ("id", "session_id")  # columns that a ledger gives
 ABOUT = ("purpose", "blob", "started", "ended")  # what the file of a trial holds beside its result
@@ -38,21 +40,21 @@ class Recovery:
         refs, put_back = self.workspace.refs(self.row.tag), []
         for experiment in self.ledger.experiments(self.row.id):
             if experiment.sha is not None and experiment.n not in refs:
-                self._reference(known(self.ledger.experiment(self.row.id, experiment.n)))
+                self._reference(require(self.ledger.experiment(self.row.id, experiment.n)))
                 put_back.append(str(experiment.n))
         if self.workspace.best(self.row.tag) is None and (incumbent := self._incumbent()) is not None:
-            self.workspace.restore(self.row.tag, "best", known(incumbent.sha))
+            self.workspace.restore(self.row.tag, "best", require(incumbent.sha))
             put_back.append("best")
         self._mark()
         return put_back
 
     def _reference(self, experiment: Experiment) -> None:
         name = str(experiment.n)
-        if self.workspace.restore(self.row.tag, name, known(experiment.sha)):
+        if self.workspace.restore(self.row.tag, name, require(experiment.sha)):
             return
         parent = self.ledger.experiment(self.row.id, experiment.parent) if experiment.parent is not None else None
-        onto = self.row.base_sha if parent is None else known(parent.sha)
-        sha = self.workspace.write(onto, known(experiment.text), self._message(experiment))
+        onto = self.row.base_sha if parent is None else require(parent.sha)
+        sha = self.workspace.write(onto, require(experiment.text), self._message(experiment))
         self.workspace.restore(self.row.tag, name, sha)
         self.ledger.update_experiment(experiment.id, sha=sha)
 
@@ -61,8 +63,8 @@ class Recovery:
             return f"Base of {self.row.tag}\n"
         if experiment.verdict == "keep":
             trials = Evidence(self.ledger, self.row, 0).trials(experiment)
-            return described.keep(experiment, len(trials), self.row.grade)
-        return described.proposed(experiment)
+            return describe.keep(experiment, len(trials), self.row.grade)
+        return describe.proposed(experiment)
 
     def _incumbent(self) -> Experiment | None:
         kept = self.ledger.experiments(self.row.id, verdict="keep")
@@ -72,7 +74,7 @@ class Recovery:
         """The branch is where it was left, if that is a version of ours."""
         branch = self.workspace.branch(self.row.tag)
         if branch in {row.sha for row in self.ledger.experiments(self.row.id, verdict="keep")}:
-            self.workspace.restore(self.row.tag, "branch", known(branch), only_missing=True)
+            self.workspace.restore(self.row.tag, "branch", require(branch), only_missing=True)
 
     # --- the ledger, from references and artefacts
 
@@ -105,13 +107,13 @@ class Recovery:
         sha = refs[n]
         if n == 0:
             text = self.workspace.read(sha)
-            return described.by_text(text, text) | {"hypothesis": "the base", "change": None}
+            return describe.by_text(text, text) | {"hypothesis": "the base", "change": None}
         onto = self.workspace.parent(sha)
         parent = next((m for m, other in refs.items() if other == onto), None)
         if parent is None:
             name = f"refs/autoresearch/{self.row.tag}/{n}"
             raise UserError(f"{name} is derived from no version of this session: `git update-ref -d {name}` drops it")
-        about = described.by_text(self.workspace.read(sha), self.workspace.read(onto))
+        about = describe.by_text(self.workspace.read(sha), self.workspace.read(onto))
         return about | {"parent": parent, "hypothesis": self.workspace.message(sha).strip()}
 
     def _trials(self) -> None:

@@ -7,31 +7,32 @@ from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
-from autoresearch import agents, facts, ledger, pipeline, probing, start
-from autoresearch.agents import Agent, Proposal
-from autoresearch.agents.given import Given
-from autoresearch.agents.library import LedgerLibrary
+from autoresearch import hardware, ledger
+from autoresearch.agents import registry
+from autoresearch.agents.base import Agent, Proposal, Spent, Unavailable
+from autoresearch.agents.fixed import Given
+from autoresearch.agents.lookup import LedgerLibrary
 from autoresearch.agents.services import CallRecord, Services
-from autoresearch.constraints import Constraints
-from autoresearch.errors import UserError, in_words
-from autoresearch.evidence import known
+from autoresearch.analysis import total
+from autoresearch.analysis.remeasure import Again
+from autoresearch.errors import UserError, in_words, require
 from autoresearch.ledger import Experiment, Ledger
-from autoresearch.limits import Limits
-from autoresearch.measure import machine
+from autoresearch.measure import facts
 from autoresearch.measure.result import Progress
-from autoresearch.reporter import Reporter
-from autoresearch.review import total
-from autoresearch.review.again import Again
-from autoresearch.session import Session
-from autoresearch.start import Place
-from autoresearch.steering import GOES_ON
-from autoresearch.workspace import Workspace
+from autoresearch.session import pipeline
+from autoresearch.session.constraints import Constraints
+from autoresearch.session.events import Reporter
+from autoresearch.session.loop import Session
+from autoresearch.session.stopping import GOES_ON, Limits
+from autoresearch.setup import project, trial_run
+from autoresearch.setup.project import Place
+from autoresearch.workspace.workspace import Workspace
 
 
 def spend(place: Place, store: Ledger, limits: Limits, reporter: Reporter) -> tuple[str, str]:
     """Run a session until a limit is reached; returns why it ended, and its tag. Raises UserError, Blocker."""
     workspace = Workspace(place.root, place.config.train)
-    found = start.inspection(place)
+    found = project.inspection(place)
     place.data.verify()
     row = open_session(place, store, workspace)
     row = store.update_session(
@@ -92,8 +93,8 @@ def take_out(
     """Measure and judge a version without some of the kept changes, as one more experiment of a session that is over."""
     workspace = Workspace(place.root, place.config.train)
     check_same(row, place)
-    found = start.inspection(place)
-    decided, newest = ledger.decided(store, row), known(ledger.newest(store, row))
+    found = project.inspection(place)
+    decided, newest = ledger.decided(store, row), require(ledger.newest(store, row))
     state: dict[str, Any] = {"state": row.state, "stop_reason": row.stop_reason}
     row = store.update_session(row.id, state="running", pid=os.getpid(), grade=found.grade, layers=found.layers)
     try:
@@ -103,7 +104,7 @@ def take_out(
         store.abandon_open_trials(row.id)
         store.update_session(row.id, **state)
     workspace.follow(row.tag)
-    return known(store.experiment(row.id, newest + 1))
+    return require(store.experiment(row.id, newest + 1))
 
 
 def _repeats(row: ledger.Session, store: Ledger) -> str | None:
@@ -131,7 +132,7 @@ def _session(
         ledger=store,
         workspace=workspace,
         agent=agent,
-        stand_in=agents.create("sweep") if agent.model else None,
+        stand_in=registry.create("sweep") if agent.model else None,
         settings=place.settings,
         data=place.data,
         runs=place.runs,
@@ -156,7 +157,7 @@ def _base(row: ledger.Session, place: Place, store: Ledger, workspace: Workspace
     if begun is not None and begun.text is not None:
         return begun.text
     text = workspace.read(row.base_sha)
-    return probing.base(text, place, lambda line: _tell("plan", line, row, store, reporter))
+    return trial_run.base(text, place, lambda line: _tell("plan", line, row, store, reporter))
 
 
 def _tell(kind: str, text: str, row: ledger.Session, store: Ledger, reporter: Reporter) -> None:
@@ -164,7 +165,7 @@ def _tell(kind: str, text: str, row: ledger.Session, store: Ledger, reporter: Re
     reporter.event(kind, None, text, {})
 
 
-def _agent(row: ledger.Session, place: Place, store: Ledger, limits: Limits) -> agents.Agent:
+def _agent(row: ledger.Session, place: Place, store: Ledger, limits: Limits) -> Agent:
     """The session's agent, with its library and its purse. Raises Unusable before any trial if it cannot work."""
     calls: dict[str, int] = {}
 
@@ -176,8 +177,8 @@ def _agent(row: ledger.Session, place: Place, store: Ledger, limits: Limits) -> 
 
     spent = sum(call.cost_usd or 0.0 for call in store.calls(row.id))
     library, readable = LedgerLibrary(place.ledger, row.id), place.data.readable_library()
-    agent = agents.create(row.agent, place.config, Services(library, readable, record, spent, limits.left))
-    with suppress(agents.Unavailable, agents.Spent):  # the night can begin without it
+    agent = registry.create(row.agent, place.config, Services(library, readable, record, spent, limits.left))
+    with suppress(Unavailable, Spent):  # the night can begin without it
         agent.check()
     return agent
 
@@ -195,7 +196,7 @@ def pinned(place: Place) -> dict[str, Any]:
 
 def identity(place: Place) -> dict[str, Any]:
     """What two trials must have in common to be compared."""
-    return machine.identity(place.slot.device, place.slot.gpu, place.data.hash)
+    return hardware.identity(place.slot.device, place.slot.gpu, place.data.hash)
 
 
 def open_session(place: Place, store: Ledger, workspace: Workspace) -> ledger.Session:

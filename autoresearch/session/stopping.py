@@ -1,16 +1,59 @@
 """When a session ends, pauses, or takes on no more."""
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
 from autoresearch import ledger
-from autoresearch.ledger import Ledger, Session
-from autoresearch.limits import RECENT, Limits
-from autoresearch.pipeline import Baton
+from autoresearch.ledger import Call, Ledger, Session
+from autoresearch.measure.clock import since_boot
+from autoresearch.session.pipeline import Baton
+
+ESTIMATE_AFTER = 3  # experiments on which an estimate can stand
+
+RECENT = 20  # trials that tell how long the next one takes
 
 GOES_ON = ("interrupted", "stopped", "error")  # reasons after which the next `run` continues the session
 POLL = 1.0  # s between two looks for messages while paused
+
+
+@dataclass
+class Limits:
+    """`until` is when to stop, on the clock of `since_boot`; `interrupted` is set by the first Ctrl-C."""
+
+    until: float | None = None
+    max_experiments: int | None = None
+    interrupted: bool = False
+
+    @property
+    def deadline(self) -> float | None:
+        """When to stop, in unix seconds: as the clock on the wall goes now."""
+        left = self.left()
+        return None if left is None else time.time() + left
+
+    def reached(self, decided: int, trial_seconds: Sequence[float], reserve: float = 0.0) -> str | None:
+        """The reason to stop now, if any: a trial that would end after the deadline is not begun.
+
+        The last `reserve` seconds are kept free for something else.
+        """
+        if self.interrupted:
+            return "interrupted"
+        if self.too_late(trial_seconds, reserve):
+            return "deadline"
+        if self.max_experiments is not None and decided >= self.max_experiments:
+            return "max experiments"
+        return None
+
+    def left(self) -> float | None:
+        """Seconds until the deadline, if there is one."""
+        return None if self.until is None else self.until - since_boot()
+
+    def too_late(self, trial_seconds: Sequence[float], reserve: float = 0.0) -> bool:
+        """Whether one more trial would end after the deadline, if it takes as long as the last `RECENT` ones."""
+        left = self.left()
+        return left is not None and _mean(trial_seconds) + reserve > left
 
 
 class Steering:
@@ -73,3 +116,24 @@ class Steering:
             self.row = self.ledger.update_session(self.row.id, state="paused" if latest.kind == "pause" else "running")
             self.tell("state", None, self.row.state)
         return self.row.state == "paused"
+
+
+def _mean(values: Sequence[float]) -> float:
+    return fmean(values) if values else 0.0
+
+
+def estimate_cost(calls: Sequence[Call], decided: int, seconds: float, left: float | None) -> str | None:
+    """Dollars for an experiment so far, and for `left` more seconds at the pace of `decided` experiments in `seconds`.
+
+    None where nothing was paid or a price is unknown.
+    """
+    costs = [call.cost_usd for call in calls]
+    known = [cost for cost in costs if cost is not None]
+    if not known or len(known) < len(costs) or not sum(known):
+        return None
+    each = sum(known) / decided
+    words = f"${each:.3f} an experiment so far"
+    if left is None or seconds <= 0:
+        return words
+    more = max(left, 0.0) / seconds * decided
+    return f"{words}: about ${each * more:.2f} more for {more:.0f} experiments until the deadline"

@@ -6,16 +6,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from autoresearch import described
-from autoresearch.artefacts import Artefacts
-from autoresearch.evidence import Evidence, known
+from autoresearch.data.dataset import Dataset
+from autoresearch.errors import require
 from autoresearch.ledger import Experiment, Ledger, Session
-from autoresearch.measure.data import Dataset
+from autoresearch.ledger.artefacts import Artefacts
 from autoresearch.measure.result import Result
 from autoresearch.measure.settings import Settings
-from autoresearch.pipeline import Baton
-from autoresearch.reporter import Reporter
-from autoresearch.upkeep import Upkeep
+from autoresearch.session import describe
+from autoresearch.session.events import Reporter
+from autoresearch.session.evidence import Evidence
+from autoresearch.session.maintenance import Upkeep
+from autoresearch.session.pipeline import Baton
 
 KEEP_AUDIT = 4  # times as many audited positions before a keep
 
@@ -41,16 +42,16 @@ class Trials:
         seed = evidence.seed(candidate, purpose)
         experiment = evidence.subject(candidate, purpose)
         k = evidence.begun(experiment)
-        trial = self.ledger.start_trial(self.row.id, experiment.id, purpose, seed, known(experiment.blob))
+        trial = self.ledger.start_trial(self.row.id, experiment.id, purpose, seed, require(experiment.blob))
         self.tell("trial", experiment.n, purpose, seed=seed)
         result = self._measure(evidence, experiment, purpose, seed, slot, keep_caches=purpose == "base" and k == 0)
         about = {"purpose": purpose, "blob": trial.blob, "started": trial.started, "ended": time.time()}
         where = {"identity": self.identity, "slot": slot.gpu or slot.cores}
         files = Artefacts(self.runs / self.row.tag / str(experiment.n))
-        files.write_trial(k, result, about | where)
+        files.write_trial(k, result.as_json() | about | where, result.log, result.rows)
         self.ledger.end_trial(trial.id, result.outcome, result.val_bpb, result.as_json() | where)
         beside = " (the incumbent, for comparison)" if purpose == "sentinel" else ""
-        self.tell("measured", experiment.n, described.measured(result) + beside, seconds=round(result.total_seconds, 1))
+        self.tell("measured", experiment.n, describe.measured(result) + beside, seconds=round(result.total_seconds, 1))
         if purpose == "sentinel" and (drifted := evidence.drifted(experiment)):
             self.tell("drift", experiment.n, drifted)
         self.upkeep.after_trial(result)
@@ -67,7 +68,7 @@ class Trials:
 
         with self.baton.laid_down():
             return self.measure(
-                known(experiment.text),
+                require(experiment.text),
                 seed,
                 settings,
                 self.data,

@@ -9,7 +9,7 @@ import re
 import textwrap
 from dataclasses import dataclass, replace
 
-from autoresearch import source
+from autoresearch.source import constants
 
 Values = dict[str, int | float]
 
@@ -130,7 +130,7 @@ def fitted(text: str, device: str) -> str:
 def open_for_a_card(text: str) -> bool:
     """Whether the text still has the shape that it came with: whoever changed it has taken the choice over."""
     found = _DEVICE.search(text)
-    there = {constant.name: constant.value for constant in source.constants(text)}
+    there = {constant.name: constant.value for constant in constants.constants(text)}
     shape = ("DEPTH", "MODEL_DIM", "BATCH_TOKENS", "MICRO_TOKENS")
     as_it_came = all(there.get(name) == SHIPPED.constants[name] for name in shape)
     return found is not None and found[1] == "cuda" and as_it_came
@@ -138,8 +138,8 @@ def open_for_a_card(text: str) -> bool:
 
 def written(text: str, device: str, values: Values, reason: str) -> str:
     """The text with these constants, and the reason in a comment. Those that it does not have are left out."""
-    there = {constant.name for constant in source.constants(text)}
-    text = source.with_constants(text, {name: value for name, value in values.items() if name in there})
+    there = {constant.name for constant in constants.constants(text)}
+    text = constants.with_constants(text, {name: value for name, value in values.items() if name in there})
     comment = textwrap.fill(f"# Plan: {reason}", 118, subsequent_indent="#   ")
     return _DEVICE.sub(lambda _: f'DEVICE = "{device}"\n{comment}\n', text, count=1)
 

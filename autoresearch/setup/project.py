@@ -4,17 +4,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from autoresearch import agents, plumbing, slots
 from autoresearch import config as configuration
+from autoresearch import hardware
+from autoresearch.agents import registry
 from autoresearch.config import Config
+from autoresearch.data.dataset import Dataset
 from autoresearch.errors import Blocker
-from autoresearch.measure import attack, machine
-from autoresearch.measure.cell import CellError
 from autoresearch.measure.clock import Budget
-from autoresearch.measure.data import Dataset
 from autoresearch.measure.settings import Settings
-from autoresearch.slots import Slot
-from autoresearch.workspace import Workspace
+from autoresearch.sandbox import selftest
+from autoresearch.sandbox.cell import CellError
+from autoresearch.setup import slots
+from autoresearch.setup.slots import Slot
+from autoresearch.workspace import git
+from autoresearch.workspace.workspace import Workspace
 
 BUDGET = {"cpu": "15cpu", "cuda": "5m"}
 EVAL_ROWS = {"cpu": 512, "cuda": 10240}
@@ -57,7 +60,7 @@ class Place:
 
 def repository(folder: Path | None = None) -> Path:
     """The top folder of the repository that a folder (by default, where we stand) belongs to. Raises Blocker."""
-    return plumbing.top(folder or Path.cwd())
+    return git.top(folder or Path.cwd())
 
 
 def repository_or_here() -> Path:
@@ -75,7 +78,7 @@ def session_place(flags: dict[str, Any]) -> Place:
     workspace = Workspace(root, config.train)
     if config.tag is not None:
         workspace.check_tag(config.tag)
-    agents.create(config.agent, config)
+    registry.create(config.agent, config)
     return place(flags, root)
 
 
@@ -109,19 +112,19 @@ def settings(config: Config, slot: Slot) -> Settings:
         threads=config.threads,
         cores=slot.cores,
         gpu=slot.gpu,
-        memory=machine.memory_bytes() // (1 + len(config.slots)),
+        memory=hardware.memory_bytes() // (1 + len(config.slots)),
         eval_rows=config.eval_rows or EVAL_ROWS[slot.device],
         eval_batch=EVAL_BATCH[slot.device],
     )
 
 
-def inspection(place: Place) -> attack.Inspection:
+def inspection(place: Place) -> selftest.Inspection:
     """Attack our own cell. Raises Blocker where none can be started, or where STRONG is required and missing."""
     library = place.data.readable_library()
     held = sorted((place.data.root / "held").iterdir())
     try:
         known = place.data.weaknesses
-        found = attack.inspect([*held, place.root], library=library, gpu=place.slot.gpu is not None, known=known)
+        found = selftest.inspect([*held, place.root], library=library, gpu=place.slot.gpu is not None, known=known)
     except CellError as error:
         raise Blocker(f"no cell can be started here: {error}") from None
     if place.config.require_strong and found.grade != "STRONG":

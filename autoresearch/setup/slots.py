@@ -8,8 +8,8 @@ from pathlib import Path
 
 import filelock
 
+from autoresearch import hardware
 from autoresearch.errors import Blocker, UsageError
-from autoresearch.measure import machine
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ def choose(device: str = "auto", threads: int = 1, numbers: Sequence[int] = (0,)
 
     Raises Blocker, UsageError where there is no such slot.
     """
-    cards = machine.gpus() if device != "cpu" else []
+    cards = hardware.gpus() if device != "cpu" else []
     if cards and (found := trouble()) is not None:
         raise Blocker(f"{found[0]}: {found[1]}, or use --device cpu")
     if cards:
@@ -47,14 +47,14 @@ def choose(device: str = "auto", threads: int = 1, numbers: Sequence[int] = (0,)
 def _gpu(cards: Sequence[str], number: int) -> Slot:
     if number >= len(cards):
         raise UsageError(f"there is no slot {number}: {len(cards)} cards are visible here, from 0 on")
-    if machine.gpu_name(cards[number]) != machine.gpu_name(cards[0]):
+    if hardware.gpu_name(cards[number]) != hardware.gpu_name(cards[0]):
         raise UsageError(f"slot {number} is another card than slot 0: their scores could not be compared")
     return Slot(f"gpu-{cards[number]}", "cuda", gpu=cards[number])
 
 
 def trouble() -> tuple[str, str] | None:
     """Why the installed torch cannot use the NVIDIA cards, and what to do; None if nothing speaks against it."""
-    built, driver = machine.torch_cuda(), machine.driver_cuda() or ""
+    built, driver = hardware.torch_cuda(), hardware.driver_cuda() or ""
     index = "cu130" if _major(driver) >= 13 else "cu128"
     install = f"`pip install --force-reinstall 'torch>=2.9,<2.14' --index-url https://download.pytorch.org/whl/{index}`"
     if built is None:

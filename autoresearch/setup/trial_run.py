@@ -8,14 +8,16 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from autoresearch import facts, plan, source
+from autoresearch import hardware
 from autoresearch.errors import UserError
-from autoresearch.measure import machine
+from autoresearch.measure import facts
 from autoresearch.measure.clock import Budget
 from autoresearch.measure.result import Result
 from autoresearch.measure.training import train
-from autoresearch.plan import Card, Shape
-from autoresearch.start import Place
+from autoresearch.setup import plan
+from autoresearch.setup.plan import Card, Shape
+from autoresearch.setup.project import Place
+from autoresearch.source import constants as source
 
 STEPS, CPU_SECONDS = Budget(10, "steps"), Budget(2, "cpu")
 PROBES = 8  # at most, for one plan
@@ -157,12 +159,12 @@ def _described(result: Result) -> str:
 
 
 def _card(place: Place) -> Card | None:
-    memory = machine.gpu_memory(place.slot.gpu)
+    memory = hardware.gpu_memory(place.slot.gpu)
     return None if memory is None else Card(memory[0], place.data.vocab_size, place.data.seq_len)
 
 
 def _name(place: Place) -> str:
-    return machine.gpu_name(place.slot.gpu) or "this card"
+    return hardware.gpu_name(place.slot.gpu) or "this card"
 
 
 def _plan(text: str, settled: str, reason: str, result: Result, place: Place) -> Plan:
@@ -176,7 +178,7 @@ def _plan(text: str, settled: str, reason: str, result: Result, place: Place) ->
     return Plan(
         text=settled,
         device=place.slot.device,
-        gpu=machine.gpu_name(place.slot.gpu),
+        gpu=hardware.gpu_name(place.slot.gpu),
         budget=str(budget),
         reason=reason,
         constants={name: value for name, value in now.items() if before.get(name) != value},

@@ -4,9 +4,7 @@ Every function takes the text as it is and raises `SyntaxError` if Python cannot
 """
 
 import ast
-import difflib
 import hashlib
-import io
 import math
 import operator
 import re
@@ -17,11 +15,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from autoresearch.seeds import called, without_seeds
+from autoresearch.source.seeds import called, without_seeds
 
 Number = int | float
 
-MOST_NAMED = 6  # constants in a summary
 
 _PARSING = threading.Lock()  # CPython 3.11 now and then raises SystemError where two threads call ast.parse
 
@@ -257,28 +254,3 @@ class _WithoutBareStrings(ast.NodeTransformer):
 
 # ---------------------------------------------------------------------------
 # Differences
-
-
-def unified_diff(before: str, after: str, name: str = "train.py") -> str:
-    """The change as a patch that `git apply` understands; empty for equal texts."""
-    old, new = (list(io.StringIO(text, newline="\n")) for text in (before, after))
-    lines = difflib.unified_diff(old, new, f"a/{name}", f"b/{name}")
-    return "".join(x if x.endswith("\n") else f"{x}\n\\ No newline at end of file\n" for x in lines)
-
-
-def lines_changed(before: str, after: str) -> tuple[int, int]:
-    """How many lines were added and removed."""
-    changes = unified_diff(before, after).split("\n")[2:]
-    return sum(x.startswith("+") for x in changes), sum(x.startswith("-") for x in changes)
-
-
-def summary(before: str, after: str) -> str:
-    """What was changed, in one line: constants by name, everything else as counts of lines."""
-    added, removed = lines_changed(before, after)
-    try:
-        old, new = ({c.name: c.spelling for c in constants(text)} for text in (before, after))
-    except SyntaxError:
-        old = new = {}
-    moved = [f"{name} {old[name]} -> {new[name]}" for name in old if old[name] != new.get(name, old[name])]
-    alone = added == removed == len(moved) > 0
-    return ", ".join([*moved[:MOST_NAMED], *([] if alone else [f"+{added} -{removed} lines"])])

@@ -4,7 +4,7 @@ import ast
 import sys
 from collections.abc import Iterator
 
-from autoresearch import source
+from autoresearch.source import constants
 
 ALLOWED = {"torch", "numpy"}
 ARGUMENTS = {"train": 1, "load": 3}  # functions that train.py must have, and how many arguments they are called with
@@ -13,7 +13,7 @@ ARGUMENTS = {"train": 1, "load": 3}  # functions that train.py must have, and ho
 def complaint(text: str) -> str | None:
     """The first reason why the text cannot be measured, in one line; None if there is none to be seen."""
     try:
-        tree = source.parse(text)
+        tree = constants.parse(text)
     except SyntaxError as error:
         return f"train.py does not parse: line {error.lineno}: {error.msg}"
     return next((found for name in ARGUMENTS if (found := _missing(tree, name))), None) or _foreign_import(tree)

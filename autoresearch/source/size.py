@@ -5,7 +5,7 @@ import tokenize
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from autoresearch import source
+from autoresearch.source import constants
 
 _NO_CODE = {
     tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER,
@@ -22,7 +22,7 @@ class Size:
 
 def size(text: str) -> Size:
     """The size of a program. Raises SyntaxError."""
-    source.parse(text)  # the tokenizer takes texts that are no programs
+    constants.parse(text)  # the tokenizer takes texts that are no programs
     found = [token for token in tokenize.generate_tokens(io.StringIO(text).readline) if token.type not in _NO_CODE]
     code = [token for k, token in enumerate(found) if not _stands_alone(found, k)]
     lines = {line for token in code for line in range(token.start[0], token.end[0] + 1)}

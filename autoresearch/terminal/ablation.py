@@ -3,9 +3,9 @@
 from rich.console import Console
 from rich.text import Text
 
-from autoresearch.review.ablate import Ablation, Part
-from autoresearch.views.columns import Column, cut, fitting, lines, print_lines
-from autoresearch.views.words import one_line
+from autoresearch.analysis.ablate import Ablation, Part
+from autoresearch.report.format import one_line
+from autoresearch.terminal.columns import Column, cut, fitting, lines, print_lines
 
 RANKS = {"n": 0, "lost without it": 0, "sure": 2, "carries": 1}  # the highest goes first where there is no room
 

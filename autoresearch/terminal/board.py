@@ -6,11 +6,11 @@ from typing import Any
 from rich.cells import cell_len
 from rich.text import Text
 
-from autoresearch.measure.log import plain
-from autoresearch.running import Running
-from autoresearch.views.columns import cut
-from autoresearch.views.curve import sparkline
-from autoresearch.views.words import duration, moment
+from autoresearch.report.format import duration, moment
+from autoresearch.session.live import Running
+from autoresearch.terminal.columns import cut
+from autoresearch.terminal.curve import sparkline
+from autoresearch.text import plain
 
 BAR = 32  # characters of the progress bar, at most
 SPARK = 40  # and of the curve

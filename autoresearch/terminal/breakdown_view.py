@@ -4,7 +4,7 @@ from typing import Any
 
 from rich.console import Console
 
-from autoresearch.views.words import one_line
+from autoresearch.report.format import one_line
 
 TITLES = {
     "experiments": "tried",

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from itertools import pairwise
 from statistics import fmean
-from typing import Any
 
 from rich.text import Text
 
@@ -14,12 +13,6 @@ OTHER = "·"
 STEEP = 0.1  # share of the curve, at its beginning, that does not decide what is in the picture
 
 Points = Sequence[tuple[float, float]]
-
-
-def losses(curve: Sequence[dict[str, Any]]) -> list[tuple[float, float]]:
-    """(seconds, loss) of a trial's curve."""
-    points = [(point.get("seconds"), point.get("loss")) for point in curve]
-    return [(float(x), float(y)) for x, y in points if x is not None and y is not None]
 
 
 def sparkline(values: Sequence[float], width: int) -> str:

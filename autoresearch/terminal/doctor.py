@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.markup import escape
 
-from autoresearch.checkup import Check, Findings
-from autoresearch.review.consistency import Difference
+from autoresearch.analysis.consistency import Difference
+from autoresearch.doctor import Check, Findings
 
 MARKS = {"ok": ("ok  ", "green"), "warn": ("warn", "yellow"), "blocker": ("STOP", "bold red")}
 

@@ -8,18 +8,17 @@ from rich.console import Console
 from rich.markup import escape
 from rich.text import Text
 
-from autoresearch import facts as training
+from autoresearch.analysis.ablate import Part
+from autoresearch.hardware import peak_tflops
 from autoresearch.ledger import AFTERWARDS
-from autoresearch.measure.grade import describe
-from autoresearch.measure.log import plain
-from autoresearch.measure.machine import peak_tflops
-from autoresearch.review.ablate import Part
-from autoresearch.views.columns import Column, fitting, lines, print_lines
-from autoresearch.views.curve import chart, losses
-from autoresearch.views.log import STYLES, change, signed
-from autoresearch.views.pairs import print_pairs
-from autoresearch.views.patch import print_patch
-from autoresearch.views.words import duration, one_line, outcome
+from autoresearch.measure import facts as training
+from autoresearch.report.format import STYLES, change, duration, losses, one_line, outcome, signed
+from autoresearch.sandbox.grade import describe
+from autoresearch.terminal.columns import Column, fitting, lines, print_lines
+from autoresearch.terminal.curve import chart
+from autoresearch.terminal.pairs import print_pairs
+from autoresearch.terminal.patch import print_patch
+from autoresearch.text import plain
 
 Facts = dict[str, Any]
 

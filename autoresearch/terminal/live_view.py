@@ -9,14 +9,14 @@ from rich.live import Live as Bottom
 from rich.text import Text
 
 from autoresearch import ledger
-from autoresearch.measure.attack import Inspection
-from autoresearch.measure.log import plain
 from autoresearch.measure.result import Progress
-from autoresearch.reporter import Reporter
-from autoresearch.running import Recorder, Running
-from autoresearch.start import Place
-from autoresearch.views.board import board
-from autoresearch.views.words import duration
+from autoresearch.report.format import duration
+from autoresearch.sandbox.selftest import Inspection
+from autoresearch.session.events import Reporter
+from autoresearch.session.live import Recorder, Running
+from autoresearch.setup.project import Place
+from autoresearch.terminal.board import board
+from autoresearch.text import plain
 
 STYLES = {"keep": "bold green", "discard": "dim", "crash": "red", "suspect": "bold red", "invalid": "yellow"}
 HIDDEN = {"trial", "waited"}

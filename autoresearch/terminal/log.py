@@ -1,20 +1,15 @@
 """Experiments as lines."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
 from autoresearch.ledger import UNSCORED
-from autoresearch.views.columns import Column, cut, fitting, lines, print_lines
-from autoresearch.views.words import one_line
+from autoresearch.report.format import STYLES, Row, one_line, signed, verdict
+from autoresearch.terminal.columns import Column, cut, fitting, lines, print_lines
 
-Row = dict[str, Any]
-
-STYLES = {"keep": "green", "suspect": "bold red", "crash": "red", "invalid": "yellow", "discard": ""}  # others: dim
 SAID = {"rejected": "bold red", "accepted": "green"}
-SIMPLER = "simpler"  # what a keep that is no gain is called
 ROOM = 36  # characters that a hypothesis needs beside the numbers; with less it gets a line of its own
 INDENT = 5
 
@@ -33,22 +28,6 @@ def print_log(
         console.print(Text(words, "bold"), soft_wrap=True)
         return
     print_lines(_lines(shown, console.width if console.is_terminal else None), console)
-
-
-def change(row: Row) -> str:
-    """Score less the incumbent's mean, and how many sigmas that is."""
-    if row["delta"] is None:
-        return ""
-    sigmas = f" ({row['delta'] / row['sigma']:+.1f} sigma)" if row["sigma"] else ""
-    return f"{row['delta']:+.4f}{sigmas}"
-
-
-def signed(count: float) -> str:
-    """A number of parameters more or less: `+1.2M`."""
-    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if abs(count) >= size:
-            return f"{count / size:+.3g}{unit}"
-    return f"{count:+.0f}"
 
 
 def _print_warnings(rows: Sequence[Row], console: Console) -> None:
@@ -105,11 +84,6 @@ def _sigmas(row: Row) -> str:
         return ""
     error = "" if row["error"] is None else f"±{row['error'] / row['sigma']:.1f}"
     return f"{row['delta'] / row['sigma']:+.1f}{error}"
-
-
-def verdict(row: Row) -> str:
-    """In a word or two: a discard may be a near miss, and a keep no gain but less code for the same score."""
-    return "near miss" if row["near_miss"] else SIMPLER if row["simpler"] else row["verdict"] or row["state"]
 
 
 def _lines_changed(row: Row) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from rich.console import Console
 from rich.text import Text
 
-from autoresearch.measure.log import plain
+from autoresearch.text import plain
 
 INDENT = 12  # characters
 LONGEST = 4000  # characters of a value

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from rich.console import Console
 from rich.text import Text
 
-from autoresearch.measure.log import plain
+from autoresearch.text import plain
 
 SIGNS = {"+": "green", "-": "red", "@": "cyan"}
 AROUND = {"comment": "dim", "string": "yellow", "number": "cyan", "keyword": "magenta"}  # in lines that stay

@@ -5,8 +5,8 @@ from typing import Any
 
 from rich.console import Console
 
-from autoresearch.views.pairs import print_pairs
-from autoresearch.views.words import duration, moment, one_line, shares
+from autoresearch.report.format import duration, moment, one_line, shares
+from autoresearch.terminal.pairs import print_pairs
 
 STATES = {
     "interrupted": "interrupted (its program is gone); `autoresearch run` goes on",

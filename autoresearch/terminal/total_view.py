@@ -2,10 +2,10 @@
 
 from rich.console import Console
 
-from autoresearch.review.reproduce import Reproduction
-from autoresearch.review.total import Interval, Total
-from autoresearch.views.pairs import print_pairs
-from autoresearch.views.words import between
+from autoresearch.analysis.reproduce import Reproduction
+from autoresearch.analysis.total import Interval, Total
+from autoresearch.report.format import between
+from autoresearch.terminal.pairs import print_pairs
 
 INDENT = 17  # characters
 

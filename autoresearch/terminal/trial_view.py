@@ -1,7 +1,7 @@
 """One trial as the lines that the original prints at the end of a run."""
 
-from autoresearch.facts import mfu_percent, trained_tokens
-from autoresearch.measure.machine import peak_tflops
+from autoresearch.hardware import peak_tflops
+from autoresearch.measure.facts import mfu_percent, trained_tokens
 from autoresearch.measure.result import Result
 
 

@@ -7,8 +7,8 @@ from rich.console import Console
 
 from autoresearch import ledger
 from autoresearch.ledger import Ledger, Session
-from autoresearch.running import Running
-from autoresearch.views.live import Screen
+from autoresearch.session.live import Running
+from autoresearch.terminal.live_view import Screen
 
 INTERVAL = 1.0  # s
 BEFORE = 12  # events that are shown of the time before

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from html import escape
 
-from autoresearch.views.blocks import Block, safe
-from autoresearch.views.webpage import framed, html
+from autoresearch.report.blocks import Block, safe
+from autoresearch.report.html import framed, html
 from autoresearch.web.site import address
 
 STYLES = ("style.css", "uplot.css")

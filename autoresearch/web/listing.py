@@ -6,10 +6,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlencode
 
-from autoresearch.views.blocks import Block, Link, Ref, Table, Verbatim, Words, safe
-from autoresearch.views.evidence import money
-from autoresearch.views.log import change, verdict
-from autoresearch.views.words import duration
+from autoresearch.report.blocks import Block, Link, Ref, Table, Verbatim, Words, safe
+from autoresearch.report.format import change, duration, verdict
+from autoresearch.report.tables import money
 
 Row = dict[str, Any]
 

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from autoresearch.views.axes import Scale
-from autoresearch.views.blocks import safe
-from autoresearch.views.chart import bounds, kind_of, labels, scored_keeps
-from autoresearch.views.curves import Curve
+from autoresearch.report.axes import Scale
+from autoresearch.report.blocks import safe
+from autoresearch.report.chart import bounds, kind_of, labels, scored_keeps
+from autoresearch.report.curves import Curve
 
 Row = dict[str, Any]
 

@@ -4,14 +4,13 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
-from autoresearch import ledger, size
+from autoresearch import ledger
+from autoresearch.analysis import ablate
+from autoresearch.analysis.summary import Night
+from autoresearch.analysis.total import Interval
 from autoresearch.ledger import Experiment, Ledger, Session, Trial
-from autoresearch.review import ablate
-from autoresearch.review.morning import Night
-from autoresearch.review.total import Interval
-from autoresearch.running import Running
-from autoresearch.views import curves, evidence, report
-from autoresearch.views.blocks import (
+from autoresearch.report import curves, report, tables
+from autoresearch.report.blocks import (
     Block,
     Figure,
     Fold,
@@ -25,9 +24,10 @@ from autoresearch.views.blocks import (
     Words,
     safe,
 )
-from autoresearch.views.curves import Curve
-from autoresearch.views.log import change
-from autoresearch.views.words import between, duration, moment
+from autoresearch.report.curves import Curve
+from autoresearch.report.format import between, change, duration, moment
+from autoresearch.session.live import Running
+from autoresearch.source import size
 from autoresearch.web import listing
 from autoresearch.web.site import Site, address, as_shares, curve, tail
 
@@ -68,7 +68,7 @@ def _session(store: Ledger, session: Session, now: float) -> list[str]:
         *counts,
         score,
         worth,
-        evidence.money(status["cost_usd"]),
+        tables.money(status["cost_usd"]),
         begun,
     ]
 
@@ -142,13 +142,13 @@ def experiment(
     near = " (a near miss)" if found.near_miss else ""
     yield Words([f"{found.verdict}{near}: {safe(found.reason or '-', 600)}" if found.verdict else found.state], tone)
     if (said := ledger.reviews(store, row.id).get(found.n)) is not None:
-        yield Words([evidence.reviewed(said)], "good" if said.accepted else "bad")
+        yield Words([tables.reviewed(said)], "good" if said.accepted else "bad")
     yield Tiles(list(_tiles(facts)))
     yield Words(list(_origin(found)))
     if (part := ablate.part_of(store.events(row.id, kind="ablation"), found.n)) is not None:
         yield Words([f"Taken out of the final version: {safe(part.words, 300)}."])
     yield Heading("Trials")
-    yield evidence.trials(trials, ledger.beside(store, row, [found.n])[found.n])
+    yield tables.trials(trials, ledger.beside(store, row, [found.n])[found.n])
     patch = site.files(row, found.n).patch
     yield Heading("The change")
     missing = "None: this is the base." if found.n == 0 else "It is not there."
@@ -164,13 +164,13 @@ def experiment(
 def _tiles(facts: Row) -> Iterator[tuple[str, str]]:
     yield "val_bpb", "-" if facts["val_bpb"] is None else f"{facts['val_bpb']:.6f}"
     yield "change", change(facts) or "-"
-    yield "expected", evidence.number(facts["predicted"])
-    yield "odds that it is better", evidence.percent(facts["p_gain"])
+    yield "expected", tables.number(facts["predicted"])
+    yield "odds that it is better", tables.percent(facts["p_gain"])
     yield "lines", "-" if facts["lines_added"] is None else f"+{facts['lines_added']} -{facts['lines_removed']}"
     code = size.of(facts["text"])
     yield "code", f"{code.lines:,} lines, {code.tokens:,} tokens" if code else "-"
     yield "category", safe(facts["category"] or "-", 30)
-    yield "money", "-" if facts["cost_usd"] is None else evidence.money(facts["cost_usd"])
+    yield "money", "-" if facts["cost_usd"] is None else tables.money(facts["cost_usd"])
 
 
 def _origin(found: Experiment) -> Iterator[str]:

@@ -15,18 +15,18 @@ from starlette.types import ASGIApp
 from autoresearch import ledger
 from autoresearch.errors import UserError
 from autoresearch.ledger import Ledger, Session
-from autoresearch.running import Running
-from autoresearch.views.blocks import Heading, Words
-from autoresearch.views.curves import Curve
+from autoresearch.report.blocks import Heading, Words
+from autoresearch.report.curves import Curve
+from autoresearch.session.live import Running
 from autoresearch.web import frame, listing, numbers, pages, side
 from autoresearch.web.guard import Guard
 from autoresearch.web.site import Missing, Site, address, curve
 
 STATIC = {
-    "style.css": ("templates/report.css", "text/css"),
-    "uplot.css": ("static/uPlot.min.css", "text/css"),
-    "uplot.js": ("static/uPlot.iife.min.js", "text/javascript"),
-    "pages.js": ("static/pages.js", "text/javascript"),
+    "style.css": ("report", "report.css", "text/css"),
+    "uplot.css": ("web", "static/uPlot.min.css", "text/css"),
+    "uplot.js": ("web", "static/uPlot.iife.min.js", "text/javascript"),
+    "pages.js": ("web", "static/pages.js", "text/javascript"),
 }
 _STAMP = """
     SELECT (SELECT coalesce(max(id), 0) FROM events WHERE session_id = :session) AS events,
@@ -174,8 +174,8 @@ def static(request: Request) -> Response:
     """One of our files: no path is ever made from what was asked."""
     if (found := STATIC.get(request.path_params["name"])) is None:
         raise Missing("there is no such file")
-    name, kind = found
-    return Response(resources.files("autoresearch.views").joinpath(name).read_bytes(), media_type=kind)
+    room, name, kind = found
+    return Response(resources.files(f"autoresearch.{room}").joinpath(name).read_bytes(), media_type=kind)
 
 
 def _newest(tags: list[str]) -> tuple[str | None, str | None]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import uvicorn
 
 from autoresearch.errors import UsageError, UserError
-from autoresearch.web.app import application
+from autoresearch.web.routes import application
 
 LOOPBACK = {"127.0.0.1": "127.0.0.1", "localhost": "127.0.0.1", "::1": "[::1]"}
 

@@ -4,16 +4,16 @@ import math
 from collections.abc import Iterator, Sequence
 from urllib.parse import quote
 
+from autoresearch.analysis import compare
+from autoresearch.analysis.compare import Z, proportion
+from autoresearch.analysis.summary import Night
+from autoresearch.analysis.total import Interval
 from autoresearch.ledger import Session
-from autoresearch.review import compare
-from autoresearch.review.morning import Night
-from autoresearch.review.rates import Z, proportion
-from autoresearch.review.total import Interval
-from autoresearch.views import curves, evidence
-from autoresearch.views.blocks import Block, Figure, Heading, Link, Table, Words, safe
-from autoresearch.views.chart import scored_keeps
-from autoresearch.views.curves import Curve
-from autoresearch.views.words import between, duration
+from autoresearch.report import curves, tables
+from autoresearch.report.blocks import Block, Figure, Heading, Link, Table, Words, safe
+from autoresearch.report.chart import scored_keeps
+from autoresearch.report.curves import Curve
+from autoresearch.report.format import between, duration
 from autoresearch.web.site import address
 
 HOUR = 3600.0
@@ -69,8 +69,8 @@ def _kept(night: Night) -> str:
     if not tried:
         return "-"
     low, high = proportion(kept, tried)
-    rate = f"{kept} of {tried}: {evidence.percent(kept / tried)}"
-    return f"{rate}, 95 % between {evidence.percent(low)} and {evidence.percent(high)}"
+    rate = f"{kept} of {tried}: {tables.percent(kept / tried)}"
+    return f"{rate}, 95 % between {tables.percent(low)} and {tables.percent(high)}"
 
 
 def _points(rate: Interval) -> str:
@@ -102,7 +102,7 @@ def _hours(night: Night) -> float:
 
 def _each(night: Night) -> str:
     cost, keeps = night.status["cost_usd"], len(night.keeps)
-    return evidence.money(cost / keeps) if keeps and cost is not None else "-"
+    return tables.money(cost / keeps) if keeps and cost is not None else "-"
 
 
 FACTS = {
@@ -116,7 +116,7 @@ FACTS = {
     "failed": lambda night: str(len(night.failures) + len(night.suspects)),
     "time": lambda night: duration(HOUR * _hours(night)),
     "experiments an hour": lambda night: f"{len(night.tried) / _hours(night):.1f}" if _hours(night) else "-",
-    "money": lambda night: evidence.money(night.status["cost_usd"]),
+    "money": lambda night: tables.money(night.status["cost_usd"]),
     "money for each keep": _each,
 }
 

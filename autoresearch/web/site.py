@@ -7,13 +7,13 @@ from pathlib import Path
 from urllib.parse import quote
 
 from autoresearch import config
-from autoresearch.artefacts import Artefacts
-from autoresearch.evidence import judging
+from autoresearch.analysis import summary
+from autoresearch.analysis.summary import Night
 from autoresearch.ledger import Experiment, Ledger, Session, Trial
-from autoresearch.review import morning
-from autoresearch.review.morning import Night
-from autoresearch.views.curve import losses
-from autoresearch.views.curves import Curve
+from autoresearch.ledger.artefacts import Artefacts
+from autoresearch.ledger.trials import judging
+from autoresearch.report.curves import Curve
+from autoresearch.report.format import losses
 
 MOST = 2**63 - 1  # the largest number of an experiment that a ledger can hold
 CUT = 20_000  # bytes of the end of a log that a page shows
@@ -55,8 +55,8 @@ class Site:
 
     def night(self, store: Ledger, session: Session, now: float) -> Night:
         """Everything that the report tells."""
-        program = morning.program(self.root / config.load(self.root, {}).program)
-        return morning.read(store, session, self.runs, now, program)
+        program = summary.program(self.root / config.load(self.root, {}).program)
+        return summary.read(store, session, self.runs, now, program)
 
     def files(self, session: Session, n: int) -> Artefacts:
         """What an experiment left."""

@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 
 from autoresearch.errors import Blocker, UsageError, UserError
-from autoresearch.plumbing import Commit, GitError, Plumbing, encoded
+from autoresearch.workspace.git import Commit, GitError, Plumbing, encoded
 
 TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 

@@ -7,18 +7,19 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
-from messages_server import Drop, MessagesServer, Reply, Request, Status, Step, text, thinking, tool
 from pydantic import SecretStr
-from researcher import DONE, Faulty, Researcher
+from support.messages_server import Drop, MessagesServer, Reply, Request, Status, Step, text, thinking, tool
+from support.researcher import DONE, Faulty, Researcher
 
-from autoresearch.agents import BadProposal, Proposal, Spent, Unavailable, Unusable, create
-from autoresearch.agents.claude import Claude
-from autoresearch.agents.library import BriefLibrary
+from autoresearch.agents.base import BadProposal, Proposal, Spent, Unavailable, Unusable
+from autoresearch.agents.claude.claude_agent import Claude
+from autoresearch.agents.lookup import BriefLibrary
+from autoresearch.agents.registry import create
 from autoresearch.agents.services import CallRecord, Services
-from autoresearch.brief import Brief
+from autoresearch.brief.brief import Brief
+from autoresearch.brief.history import Past
 from autoresearch.config import Config, Price
 from autoresearch.errors import UsageError
-from autoresearch.history import Past
 
 EDITOR = "str_replace_based_edit_tool"
 KEY = "test-key-0123456789"

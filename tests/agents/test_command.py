@@ -13,17 +13,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sessions import session_of
+from support.sessions import session_of
 
-from autoresearch.agents import BadProposal, Proposal, Unavailable, Unusable, command, create
+from autoresearch.agents.base import BadProposal, Proposal, Unavailable, Unusable
+from autoresearch.agents.command import command_agent
+from autoresearch.agents.registry import create
 from autoresearch.agents.services import CallRecord, Services
-from autoresearch.brief import Brief
+from autoresearch.brief.brief import Brief
 from autoresearch.config import Config
+from autoresearch.data.dataset import Dataset
 from autoresearch.errors import UsageError
 from autoresearch.ledger import Ledger
-from autoresearch.limits import Limits
-from autoresearch.measure.data import Dataset
 from autoresearch.measure.settings import Settings
+from autoresearch.session.stopping import Limits
 
 GOOD = "sed -i 's/^SMOOTHING = 0.5/SMOOTHING = 0.25/' train.py"
 SAID = {
@@ -38,7 +40,7 @@ SAID = {
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tests share their core with others: nobody stands back, but where that is tested."""
-    monkeypatch.setattr(command, "NICE", 0)
+    monkeypatch.setattr(command_agent, "NICE", 0)
 
 
 @pytest.fixture
@@ -155,7 +157,7 @@ def test_the_network_is_there(script: Callable[[str], str], brief: Brief) -> Non
 
 
 def test_it_stands_back_on_the_cpu(script: Callable[[str], str], brief: Brief, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(command, "NICE", 19)
+    monkeypatch.setattr(command_agent, "NICE", 19)
     log = entry(create(script(f"{GOOD}; nice; cat /proc/self/autogroup 2>/dev/null")).propose(brief), "command")[
         "output"
     ]
@@ -276,18 +278,18 @@ def test_a_flood_of_output_costs_nothing(script: Callable[[str], str], brief: Br
     started = time.monotonic()
     proposal = create(script(f"head -c 100000000 /dev/zero; {GOOD}; echo the end")).propose(brief)
     output = entry(proposal, "command")["output"]
-    assert len(output) < command.OUTPUT + 100 and "bytes cut" in output and output.endswith("the end\n")
+    assert len(output) < command_agent.OUTPUT + 100 and "bytes cut" in output and output.endswith("the end\n")
     assert time.monotonic() - started < 60
 
 
 def test_a_full_disk_is_prevented(script: Callable[[str], str], brief: Brief, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(command, "MOST_FILES", 50)
-    monkeypatch.setattr(command, "COUNT_EVERY", 0.1)
+    monkeypatch.setattr(command_agent, "MOST_FILES", 50)
+    monkeypatch.setattr(command_agent, "COUNT_EVERY", 0.1)
     assert "wrote more than" in str(
         broken(create(script("mkdir d; seq 1000 | sed s,^,d/, | xargs touch; sleep 9")), brief)
     )
-    monkeypatch.setattr(command, "MOST_FILES", 50_000)
-    monkeypatch.setattr(command, "MOST_BYTES", 1 << 20)
+    monkeypatch.setattr(command_agent, "MOST_FILES", 50_000)
+    monkeypatch.setattr(command_agent, "MOST_BYTES", 1 << 20)
     assert "wrote more than" in str(broken(create(script("head -c 9000000 /dev/zero > ../f; sleep 9")), brief))
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from autoresearch.agents import edits, record
+from autoresearch.agents import edits, rationale
 from autoresearch.agents.edits import BadEdit, Editor
 
 SOURCE = """import numpy as np
@@ -128,15 +128,17 @@ def test_no_edit_is_none_and_a_bad_one_is_told() -> None:
     ],
 )
 def test_record_is_found_in_text(reply: str) -> None:
-    assert record.find(reply) == record.Record("wider", "architecture", -0.003, 0.6, "note")
+    assert rationale.find(reply) == rationale.Record("wider", "architecture", -0.003, 0.6, "note")
 
 
 def test_record_forgives_all_but_the_hypothesis() -> None:
-    found = record.read(
+    found = rationale.read(
         {"hypothesis": " a \n b ", "category": "magic", "predicted_delta": "nan", "confidence": 7000, "source": 3}
     )
-    assert found == record.Record("a b", "other", None, 1.0, None)
-    assert record.read({"hypothesis": "x", "category": "Data Order", "predicted_delta": True}).category == "data-order"
+    assert found == rationale.Record("a b", "other", None, 1.0, None)
+    assert (
+        rationale.read({"hypothesis": "x", "category": "Data Order", "predicted_delta": True}).category == "data-order"
+    )
     for wrong in ({}, {"hypothesis": ""}, {"hypothesis": 3}):
         with pytest.raises(ValueError, match="hypothesis"):
-            record.read(wrong)
+            rationale.read(wrong)

@@ -4,8 +4,8 @@ from email.utils import formatdate
 
 import pytest
 
-from autoresearch.agents import faults
-from autoresearch.agents.standing import CHANGE_MODE, FIRST_ABSENCE, LONGEST_ABSENCE, STAND_IN, Standing
+from autoresearch.agents.claude import faults
+from autoresearch.session.fallback import CHANGE_MODE, FIRST_ABSENCE, LONGEST_ABSENCE, STAND_IN, Standing
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,11 @@ from pathlib import Path
 
 import pytest
 
-from autoresearch import described
-from autoresearch.agents import checks
-from autoresearch.agents.library import LedgerLibrary, table
-from autoresearch.agents.traces import Trace
+from autoresearch.agents.lookup import LedgerLibrary, table
 from autoresearch.ledger import Ledger
+from autoresearch.session import describe
+from autoresearch.source import contract
+from autoresearch.text import Trace
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def library(tmp_path: Path, bigram: str) -> LedgerLibrary:
         versions = [bigram, bigram.replace("0.5", "0.25"), bigram.replace("BATCH = 8", "BATCH = 16")]
         for n, version in enumerate(versions):
             made = store.add_experiment(
-                row.id, n, parent=0 if n else None, **described.by_text(version, versions[0]),
+                row.id, n, parent=0 if n else None, **describe.by_text(version, versions[0]),
                 category="optimiser", hypothesis=f"idea {n}", verdict=["keep", "discard", "crash"][n], reason="why not",
                 delta=0.00123456 if n == 1 else None,
             )  # fmt: skip
@@ -68,7 +68,7 @@ def test_duplicates_are_known_seeds_aside(library: LedgerLibrary, bigram: str) -
 )
 def test_static_checks(bigram: str, old: str, new: str, complaint: str) -> None:
     assert old in bigram
-    assert complaint in (checks.complaint(bigram.replace(old, new, 1)) or "")
+    assert complaint in (contract.complaint(bigram.replace(old, new, 1)) or "")
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_static_checks(bigram: str, old: str, new: str, complaint: str) -> None:
     ],
 )
 def test_static_checks_let_good_versions_pass(bigram: str, old: str, new: str) -> None:
-    assert checks.complaint(bigram.replace(old, new, 1)) is None
+    assert contract.complaint(bigram.replace(old, new, 1)) is None
 
 
 def test_secrets_are_cleaned_at_any_depth() -> None:

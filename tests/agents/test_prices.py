@@ -4,8 +4,9 @@ import pytest
 from pydantic import ValidationError
 
 from autoresearch import config
-from autoresearch.agents import Spent, prices
-from autoresearch.agents.prices import Prices, Purse, Usage
+from autoresearch.agents.base import Spent
+from autoresearch.agents.claude import prices
+from autoresearch.agents.claude.prices import Prices, Purse, Usage
 from autoresearch.config import Price
 from autoresearch.errors import UsageError
 

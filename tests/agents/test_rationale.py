@@ -2,7 +2,7 @@
 
 import pytest
 
-from autoresearch.agents import record
+from autoresearch.agents import rationale
 
 
 @pytest.mark.parametrize(
@@ -10,4 +10,4 @@ from autoresearch.agents import record
     [(10**400, None), (float("nan"), None), (True, None), ("about -0.01", -0.01), (-0.02, -0.02), (None, None)],
 )
 def test_a_number_is_finite_or_none(value: object, number: float | None) -> None:
-    assert record._number(value) == number
+    assert rationale._number(value) == number

@@ -4,13 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from autoresearch.agents import Unusable, command, create
-from autoresearch.agents.dry import rehearse
+from autoresearch.agents.base import Unusable
+from autoresearch.agents.command import command_agent
+from autoresearch.agents.registry import create
+from autoresearch.agents.rehearsal import rehearse
 
 
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(command, "NICE", 0)
+    monkeypatch.setattr(command_agent, "NICE", 0)
 
 
 def test_an_agent_that_can_edit(bigram: str) -> None:

@@ -6,17 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from messages_server import Block, MessagesServer, Reply, Request, Step, text, tool
-from nights import Purse, claude, night
-from researcher import EDITOR, Faulty, Researcher
+from support.agent_sessions import Purse, claude, night
+from support.messages_server import Block, MessagesServer, Reply, Request, Step, text, tool
+from support.researcher import EDITOR, Faulty, Researcher
 
-from autoresearch import agents
-from autoresearch.brief import Brief
-from autoresearch.lessons import Lessons
+from autoresearch.agents import base
+from autoresearch.analysis import consistency
+from autoresearch.brief.brief import Brief
+from autoresearch.brief.lessons import Lessons
+from autoresearch.data.dataset import Dataset
 from autoresearch.measure.clock import since_boot
-from autoresearch.measure.data import Dataset
 from autoresearch.measure.settings import Settings
-from autoresearch.review import consistency
 
 
 def test_a_night_with_claude(repository: Path, quick: Settings, bytes_data: Dataset) -> None:
@@ -73,13 +73,13 @@ class Away:
     def check(self) -> None:
         pass
 
-    def propose(self, brief: Brief) -> agents.Proposal:
+    def propose(self, brief: Brief) -> base.Proposal:
         kind = self.faults.pop(0)
         if kind == "broken":
-            raise agents.BadProposal("an edit that does not apply")
+            raise base.BadProposal("an edit that does not apply")
         if kind == "unavailable":
-            raise agents.Unavailable("overloaded", retry_at=time.time() + 600)
-        raise agents.Unusable("no credit") if kind == "unusable" else agents.Spent("the money is spent")
+            raise base.Unavailable("overloaded", retry_at=time.time() + 600)
+        raise base.Unusable("no credit") if kind == "unusable" else base.Spent("the money is spent")
 
 
 # --- lines of inquiry

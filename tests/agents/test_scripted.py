@@ -3,10 +3,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from autoresearch.agents import BadProposal, Exhausted, create
+from autoresearch.agents.base import BadProposal, Exhausted
+from autoresearch.agents.registry import create
 from autoresearch.agents.scripted import Scripted
 from autoresearch.errors import UsageError, UserError
-from autoresearch.source import unified_diff
+from autoresearch.source.diff import unified_diff
 
 SOURCE = "".join(f"LINE_{i} = {i}  # größer\n" for i in range(30))
 BETTER = SOURCE.replace("LINE_9 = 9", "LINE_9 = 99")

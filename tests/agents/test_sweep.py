@@ -7,9 +7,10 @@ from statistics import fmean
 import numpy as np
 import pytest
 
-from autoresearch.agents import BadProposal, Exhausted, create
-from autoresearch.agents.sweep import Sweep, category, coordinate, knobs
-from autoresearch.source import constants, with_constants
+from autoresearch.agents.base import BadProposal, Exhausted
+from autoresearch.agents.registry import create
+from autoresearch.agents.sweep.sweep_agent import Sweep, category, coordinate, knobs
+from autoresearch.source.constants import constants, with_constants
 
 SOURCE = """import numpy as np
 MATRIX_LR = 0.04  # per step
@@ -197,7 +198,7 @@ def test_it_ends_when_every_move_has_been_tried():
 
 
 def test_importing_it_does_not_import_optuna():
-    code = "import sys; from autoresearch.agents import create; create('sweep'); sys.exit('optuna' in sys.modules)"
+    code = "import sys; from autoresearch.agents.registry import create; create('sweep'); sys.exit('optuna' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
     agent = create("sweep")
     assert (agent.name, agent.model, agent.repairs) == ("sweep", None, 20)

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import git, make_repository
-from shapes import as_documented
+from support.repositories import git, make_repository
+from support.shapes import as_documented
 
 GAIN = ("SMOOTHING = 0.5 ", "SMOOTHING = 0.02 ")
 IDLE = "    step = 0\n"  # names without use come before it
@@ -18,7 +18,7 @@ IDLE = "    step = 0\n"  # names without use come before it
 @pytest.fixture(scope="module")
 def greedy(settings_of: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A session that kept one real gain, and something that hardly does anything."""
-    from conftest import BIGRAM
+    from support.repositories import BIGRAM
 
     folder = tmp_path_factory.mktemp("greedy")
     root, script = make_repository(folder / "repository", BIGRAM), folder / "script"

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import BIGRAM, git
-from programs import autoresearch
 from safetensors import safe_open
+from support.programs import autoresearch
+from support.repositories import BIGRAM, git
 
+from autoresearch.analysis import checkpoint, sampling
+from autoresearch.data.dataset import Dataset
 from autoresearch.errors import UserError
 from autoresearch.measure import answers
-from autoresearch.measure.data import Dataset
 from autoresearch.measure.settings import Settings
-from autoresearch.review import checkpoint, sampling
 
 HOSTILE = BIGRAM.replace(
     'return lambda tokens: state["logits"][tokens]',

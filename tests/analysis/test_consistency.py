@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import git
+from support.repositories import git
 
-from autoresearch.review import consistency
+from autoresearch.analysis import consistency
 
 
 @pytest.fixture

@@ -7,15 +7,15 @@ import shutil
 from pathlib import Path
 
 import pytest
-from conftest import git
+from support.repositories import git
 from typer.testing import CliRunner
 
 from autoresearch import judge
+from autoresearch.analysis import export
 from autoresearch.cli import app
 from autoresearch.errors import UserError
 from autoresearch.ledger import Ledger
-from autoresearch.review import export
-from autoresearch.workspace import Workspace
+from autoresearch.workspace.workspace import Workspace
 
 HOSTILE = (
     "fixup! better\n\nSigned-off-by: Linus <l@example.org>\nCo-authored-by: me <m@example.org>\n\n"

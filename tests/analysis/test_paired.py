@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from programs import autoresearch
+from support.programs import autoresearch
 
-from autoresearch.artefacts import Artefacts
+from autoresearch.analysis.paired import compared, scored
+from autoresearch.ledger.artefacts import Artefacts
 from autoresearch.measure.result import Result
-from autoresearch.review.paired import compared, scored
 
 
 def test_a_difference_is_known_better_than_the_scores() -> None:
@@ -42,7 +42,7 @@ def test_trials_that_failed_say_nothing_of_their_rows(tmp_path: Path) -> None:
     assert scored(files) is None
     for k, (outcome, nats) in enumerate([("ok", 10.0), ("suspect", 0.0), ("ok", 20.0), ("crash", None)]):
         rows = None if nats is None else np.array([[nats, 8.0]])
-        files.write_trial(k, Result(outcome=outcome, rows=rows), {})
+        files.write_trial(k, Result(outcome=outcome).as_json(), "", rows)
     assert np.array_equal(scored(files), [[15.0, 8.0]])
 
 

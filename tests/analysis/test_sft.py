@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from programs import autoresearch
-from shapes import as_documented
+from support.programs import autoresearch
+from support.shapes import as_documented
 
-from autoresearch.agents.traces import Trace
-from autoresearch.artefacts import Artefacts
-from autoresearch.review.conversations import conversations, entry
+from autoresearch.analysis.sft import conversations, entry
+from autoresearch.ledger.artefacts import Artefacts
+from autoresearch.text import Trace
 
 SECRET = "sk-ant-api03-abcdefghijklmnop"
 KEY = "a-key-of-this-house-0123"

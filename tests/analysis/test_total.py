@@ -12,17 +12,17 @@ from statistics import fmean
 from typing import Any
 
 import pytest
-from shapes import as_documented
+from support.shapes import as_documented
 
+from autoresearch.analysis.remeasure import Again
+from autoresearch.analysis.total import interval, quantile, recorded, reserve
+from autoresearch.data.dataset import Dataset
 from autoresearch.errors import UserError
+from autoresearch.hardware import Card
 from autoresearch.ledger import Ledger
-from autoresearch.measure.card import Card
-from autoresearch.measure.data import Dataset
 from autoresearch.measure.result import Result
 from autoresearch.measure.settings import Settings
-from autoresearch.review.again import Again
-from autoresearch.review.total import interval, quantile, recorded, reserve
-from autoresearch.workspace import Workspace
+from autoresearch.workspace.workspace import Workspace
 
 
 def test_quantiles_are_students() -> None:

@@ -19,13 +19,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cells import carrying
-from conftest import WORDS
-from hostile import ATTACKS, HONEST, Attack
+from support.cells import carrying
+from support.hostile import ATTACKS, HONEST, Attack
+from support.repositories import WORDS
 
 import prepare
-from autoresearch.measure.data import Dataset
-from autoresearch.measure.guest import PACKAGE
+from autoresearch.data.dataset import Dataset
+from autoresearch.measure.cell_process import PACKAGE
 from autoresearch.measure.result import Result
 from autoresearch.measure.trial import measure
 

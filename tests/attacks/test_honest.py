@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
-from hostile import CORES
+from support.hostile import CORES
 
+from autoresearch.data.dataset import Dataset
 from autoresearch.measure.clock import Budget
-from autoresearch.measure.data import Dataset
 from autoresearch.measure.settings import Settings
 from autoresearch.measure.trial import measure
 

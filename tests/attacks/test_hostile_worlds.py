@@ -13,19 +13,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cells import ROOT, carrying, wait
-from conftest import git
-from hostile import ATTACKS
-from sessions import session_of
+from support.cells import ROOT, carrying, wait
+from support.hostile import ATTACKS
+from support.repositories import git
+from support.sessions import session_of
 
-from autoresearch import agents
+from autoresearch.agents import registry
+from autoresearch.data.dataset import Dataset
 from autoresearch.ledger import Ledger, log_rows
-from autoresearch.measure.data import Dataset
-from autoresearch.measure.guest import PACKAGE
+from autoresearch.measure.cell_process import PACKAGE
 from autoresearch.measure.result import Progress
 from autoresearch.measure.settings import Settings
 from autoresearch.measure.trial import measure
-from autoresearch.workspace import Workspace
+from autoresearch.workspace.workspace import Workspace
 
 NOBODY = 65534
 BARE_OR_NOT = pytest.mark.parametrize("off", [frozenset[str](), frozenset({"ns"})], ids=["bare", "container"])
@@ -78,7 +78,7 @@ def test_a_hostile_agent_gets_no_keep_and_changes_nothing(
 ) -> None:
     before, workspace = everything(repository), Workspace(repository)
     with Ledger.open(repository / "runs" / "ledger.db") as store:
-        session = session_of(repository, store, agents.create(f"scripted:{hostile_agent}"), quick, bytes_data)
+        session = session_of(repository, store, registry.create(f"scripted:{hostile_agent}"), quick, bytes_data)
         assert session.run() == "agent exhausted"
         rows = {row["n"]: row for row in log_rows(store, session.row)}
     found = {name: rows[n]["verdict"] for n, name in enumerate(VERDICTS, 1)}
@@ -124,7 +124,7 @@ import sys
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
 from autoresearch.measure.clock import Budget
-from autoresearch.measure.data import Dataset
+from autoresearch.data.dataset import Dataset
 from autoresearch.measure.settings import Settings
 from autoresearch.measure.trial import measure
 settings = Settings(Budget.parse("60s"), layers_off=frozenset(sys.argv[4].split()))

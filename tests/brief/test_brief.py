@@ -7,16 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from autoresearch import facts, history, inspiration, lessons
-from autoresearch.brief import Brief
-from autoresearch.history import Past
-from autoresearch.inspiration import Paper
-from autoresearch.lessons import Lessons
-from autoresearch.quoting import cut, quote, tokens
-from autoresearch.search import Direction
+from autoresearch.brief import history, ideas, lessons
+from autoresearch.brief.brief import Brief
+from autoresearch.brief.history import Past
+from autoresearch.brief.ideas import Paper
+from autoresearch.brief.lessons import Lessons
+from autoresearch.brief.policy import Direction
+from autoresearch.brief.tokens import cut, quote, tokens
+from autoresearch.measure import facts
 
-TRAIN = (Path(__file__).parents[1] / "train.py").read_text()
-PROGRAM = (Path(__file__).parents[1] / "program.md").read_text()
+TRAIN = (Path(__file__).parents[2] / "train.py").read_text()
+PROGRAM = (Path(__file__).parents[2] / "program.md").read_text()
 VERDICTS = ["discard", "discard", "crash", "discard", "keep", "duplicate", "discard"]
 CATEGORIES = ["architecture", "optimiser", "schedule"]
 
@@ -140,14 +141,14 @@ def test_facts_of_a_trial() -> None:
 
 def test_ideas_are_offered_until_they_are_tried(tmp_path: Path) -> None:
     path = tmp_path / "ideas.md"
-    assert inspiration.ideas(path, []) == []
+    assert ideas.ideas(path, []) == []
     path.write_text("# Ideas\n\nsome words\n- tie the embeddings\n* [ ] a longer warmdown\n3. fewer heads\n")
     past = replace(tried(1), params={"idea": "tie the embeddings"})
-    found = inspiration.ideas(path, [past])
+    found = ideas.ideas(path, [past])
     assert [idea.number for idea in found] == [2, 3, 1] and found[-1].tried == ("1 discard",)
-    assert inspiration.cited("from ideas.md, Idea 2", found) == "a longer warmdown"
-    assert inspiration.cited("idea #3", found) == "fewer heads"
-    assert inspiration.cited("experiment 3", found) is None and inspiration.cited("idea 9", found) is None
+    assert ideas.cited("from ideas.md, Idea 2", found) == "a longer warmdown"
+    assert ideas.cited("idea #3", found) == "fewer heads"
+    assert ideas.cited("experiment 3", found) is None and ideas.cited("idea 9", found) is None
     told = brief(3, ideas=found).changing()
     assert "- idea 2: a longer warmdown\n" in told and "tie the embeddings (tried: 1 discard)" in told
 
@@ -156,9 +157,9 @@ def test_papers_are_chosen_by_size_and_quoted(tmp_path: Path) -> None:
     for name, size in {"big.md": 50_000, "small.txt": 100, "middle.md": 900, "code.py": 10}.items():
         (tmp_path / name).write_text(name[0] * size)
     (tmp_path / "folder.md").mkdir()
-    found = inspiration.papers(tmp_path, 1000)
+    found = ideas.papers(tmp_path, 1000)
     assert [paper.name for paper in found] == ["small.txt", "middle.md"]
-    assert inspiration.papers(tmp_path / "none", 1000) == []
+    assert ideas.papers(tmp_path / "none", 1000) == []
     assert '<data from="paper small.txt">\nsss' in brief(1, papers=found).stable[0]
 
 

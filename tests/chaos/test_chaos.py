@@ -14,11 +14,11 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from conftest import BIGRAM, make_repository
-from lives import VERDICTS, Lives, lives, story, write_script
+from support.lives import VERDICTS, Lives, lives, story, write_script
+from support.repositories import BIGRAM, make_repository
 
+from autoresearch.analysis import consistency
 from autoresearch.ledger import Ledger
-from autoresearch.review import consistency
 
 STATES = ("proposed", "committed", "measuring", "measured", "decided", "settled")
 MOST = 400  # lives until a session has to be at its end

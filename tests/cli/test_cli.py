@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import BIGRAM, git
-from programs import autoresearch
+from support.programs import autoresearch
+from support.repositories import BIGRAM, git
 
 from autoresearch.cli import main
 from autoresearch.ledger import Ledger

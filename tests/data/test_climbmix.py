@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from file_server import serving
+from support.file_server import serving
 
 import prepare
-from autoresearch import climbmix
+from autoresearch.data import climbmix
+from autoresearch.data.dataset import Dataset
 from autoresearch.errors import UsageError, UserError
-from autoresearch.measure.data import Dataset
 
 pyarrow = pytest.importorskip("pyarrow")
 

@@ -4,9 +4,9 @@ import random
 from pathlib import Path
 
 import pytest
-from file_server import serving
+from support.file_server import serving
 
-from autoresearch.download import TRIES, download, expected_size
+from autoresearch.data.download import TRIES, download, expected_size
 from autoresearch.errors import UserError
 
 DATA = random.Random(0).randbytes(300_000)

@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoresearch import packing
-from autoresearch.packing import BestFit, Contiguous, Tokens
+from autoresearch.data import packing
+from autoresearch.data.packing import BestFit, Contiguous, Tokens
 
 SEPARATOR = 0
 

@@ -18,10 +18,9 @@ import numpy as np
 import pytest
 
 import prepare
-from autoresearch import corpus
+from autoresearch.data import corpus, stdlib
+from autoresearch.data.dataset import Dataset
 from autoresearch.errors import Blocker, UsageError, UserError
-from autoresearch.measure import library
-from autoresearch.measure.data import Dataset
 
 SCRIPT = Path(prepare.__file__)
 
@@ -386,7 +385,7 @@ def test_the_script_reports_errors_in_one_line_with_an_exit_code(tmp_path):
 def own_library(tmp_path_factory):
     """The `stdlib` data set in plain bytes, with a probe that leaves out torch to be quick."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(library, "NEEDED_MODULES", ("numpy", "safetensors.numpy"))
+        patch.setattr(stdlib, "NEEDED_MODULES", ("numpy", "safetensors.numpy"))
         cache = tmp_path_factory.mktemp("cache")
         return Dataset.open(prepare.prepare("stdlib", 256, 64, cache=cache, progress=False))
 
@@ -395,7 +394,7 @@ def test_no_held_out_library_text_can_be_read(own_library):
     readable = own_library.readable_library()
     root = Path(own_library.meta["library_root"])
     seen = {hashlib.sha256((root / file).read_bytes()).hexdigest() for file in readable}
-    hidden = set(library.library_files(root)) - set(readable)
+    hidden = set(stdlib.library_files(root)) - set(readable)
     splits = own_library.meta["splits"]
     assert len(hidden) == splits["val"]["documents"] + splits["holdout"]["documents"]
     assert readable == sorted(readable)
@@ -411,9 +410,9 @@ def test_what_python_needs_stays_readable(own_library):
     modules = "numpy, json, subprocess, multiprocessing.pool, concurrent.futures, asyncio, encodings.utf_16"
     program = f"import sys, {modules}; print([getattr(m, '__file__', '') or '' for m in sys.modules.values()])"
     answer = subprocess.run([sys.executable, "-I", "-c", program], capture_output=True, text=True, check=True)
-    hidden = set(library.library_files(library.library_root())) - set(own_library.readable_library())
+    hidden = set(stdlib.library_files(stdlib.library_root())) - set(own_library.readable_library())
     assert hidden
-    assert not [file for file in hidden if str(library.library_root() / file) in answer.stdout]
+    assert not [file for file in hidden if str(stdlib.library_root() / file) in answer.stdout]
 
 
 def test_the_library_is_split_by_its_share(own_library):

@@ -2,13 +2,13 @@
 
 import pytest
 
-from autoresearch.measure import library
+from autoresearch.data import stdlib
 
 
 @pytest.fixture
 def made_up(tmp_path, monkeypatch):
     """A library of 200 files that nothing needs, and a few that depend on each other."""
-    monkeypatch.setattr(library, "NEEDED_MODULES", ())
+    monkeypatch.setattr(stdlib, "NEEDED_MODULES", ())
     texts = {f"alone{number}.py": b"import alone0\n" for number in range(200)}
     texts |= {
         "json/__init__.py": b"from . import scan\ntry:\n    import early\nexcept ImportError:\n    pass\n",
@@ -31,33 +31,33 @@ NOW = {
 
 
 def test_imports_are_followed_into_functions(made_up):
-    assert library.needed_files(*made_up) == NOW | {"late.py", "pack/brother.py"}
+    assert stdlib.needed_files(*made_up) == NOW | {"late.py", "pack/brother.py"}
 
 
 def test_imports_in_functions_do_not_count_if_little_would_be_left(made_up, monkeypatch):
-    monkeypatch.setattr(library, "FEWEST_FREE", 201)
-    assert library.needed_files(*made_up) == NOW
+    monkeypatch.setattr(stdlib, "FEWEST_FREE", 201)
+    assert stdlib.needed_files(*made_up) == NOW
 
 
 def test_modules_that_are_loaded_count(monkeypatch):
-    monkeypatch.setattr(library, "NEEDED_MODULES", ("wave", "no_such_module"))
+    monkeypatch.setattr(stdlib, "NEEDED_MODULES", ("wave", "no_such_module"))
     texts = {"wave.py": b"", "turtle.py": b"", "os.py": b""}
-    assert library.needed_files(library.library_root(), texts) == {"wave.py", "os.py"}
+    assert stdlib.needed_files(stdlib.library_root(), texts) == {"wave.py", "os.py"}
 
 
 def test_near_copies_in_installed_packages_are_found(tmp_path, monkeypatch):
     line = b"a line that is long enough to count, number %d\n"
     (tmp_path / "vendor").mkdir()
     (tmp_path / "vendor" / "parser.py").write_bytes(b"".join(line % n for n in range(10)))
-    monkeypatch.setattr(library.sysconfig, "get_path", lambda name: str(tmp_path))
+    monkeypatch.setattr(stdlib.sysconfig, "get_path", lambda name: str(tmp_path))
     mostly = b"".join(line % n for n in range(3, 12))
     other = b"".join(line % n for n in range(8, 30))
-    assert library.copied_elsewhere({"deep/parser.py": mostly}) == {"deep/parser.py"}
-    assert library.copied_elsewhere({"parser.py": other, "reader.py": mostly}) == set()
+    assert stdlib.copied_elsewhere({"deep/parser.py": mostly}) == {"deep/parser.py"}
+    assert stdlib.copied_elsewhere({"parser.py": other, "reader.py": mostly}) == set()
 
 
 def test_library_files_leave_out_tests_and_packages(tmp_path):
     for file in ("b.py", "a/__init__.py", "test/x.py", "a/tests/y.py", "site-packages/z.py", "a/data.txt"):
         (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / file).write_text("")
-    assert library.library_files(tmp_path) == ["a/__init__.py", "b.py"]
+    assert stdlib.library_files(tmp_path) == ["a/__init__.py", "b.py"]

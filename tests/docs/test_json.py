@@ -6,14 +6,14 @@ import runpy
 from pathlib import Path
 
 import pytest
-from conftest import git
-from programs import autoresearch
-from shapes import PAGE, as_documented
+from support.programs import autoresearch
+from support.repositories import git
+from support.shapes import PAGE, as_documented
 
 from autoresearch.cli import app
 from autoresearch.config import Config
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = {
     "status": ["status"],
     "log": ["log", "--all"],

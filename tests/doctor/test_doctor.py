@@ -9,9 +9,10 @@ from typing import Any
 
 import filelock
 import pytest
-from conftest import git
+from support.repositories import git
 
-from autoresearch import checkup, slots
+from autoresearch import doctor
+from autoresearch.setup import slots
 
 CARD = """
 class NVMLError(Exception):
@@ -64,7 +65,7 @@ def reported(folder: Path, *arguments: str) -> dict[str, dict[str, str]]:
 
 def checks(folder: Path, **flags: str) -> dict[str, dict[str, str]]:
     """The same without starting a program."""
-    return {check.name: vars(check) for check in checkup.examine(folder, {"device": "cpu", **flags}).checks}
+    return {check.name: vars(check) for check in doctor.examine(folder, {"device": "cpu", **flags}).checks}
 
 
 def test_a_good_repository_passes_and_json_says_the_same(repository: Path) -> None:
@@ -187,8 +188,8 @@ def test_a_rehearsal_asks_the_agent_for_one_change(repository: Path, tmp_path: P
     script.mkdir()
     (script / "01-smoother.py").write_text(bigram.replace("SMOOTHING = 0.5 ", "SMOOTHING = 0.02 "))
     flags = {"device": "cpu", "agent": f"scripted:{script}"}
-    found = {check.name: check for check in checkup.examine(repository, flags, rehearse=True).checks}["rehearsal"]
+    found = {check.name: check for check in doctor.examine(repository, flags, rehearse=True).checks}["rehearsal"]
     assert (found.level, found.text.startswith("an edit that applies (+1 -1 lines")) == ("ok", True)
     (script / "01-smoother.py").write_text("def train(trial):\n")
-    found = {check.name: check for check in checkup.examine(repository, flags, rehearse=True).checks}["rehearsal"]
+    found = {check.name: check for check in doctor.examine(repository, flags, rehearse=True).checks}["rehearsal"]
     assert found.level == "blocker" and "does not parse" in found.text

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from autoresearch import judge
 from autoresearch.judge import Beliefs, Draw, Noise
-from autoresearch.judge.draws import STEADY, Guess, Machine
+from autoresearch.judge.noise import STEADY, Guess, Machine
 
 scores = st.floats(0.9, 1.1)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from programs import autoresearch
+from support.programs import autoresearch
 
 from autoresearch.ledger import Ledger
 

@@ -4,7 +4,7 @@ import time
 import pytest
 
 from autoresearch import ledger as package
-from autoresearch.ledger import Ledger, sums
+from autoresearch.ledger import Ledger, breakdown
 
 LOG_KEYS = (  # the interface of `log --json`
     "n sha parent origin verdict reason val_bpb delta sigma p_gain trials agent model category hypothesis"
@@ -271,7 +271,7 @@ def test_status_knows_reviews_keeps_that_are_no_gain_and_what_the_machine_did(le
         (True, "accepted"),
         (False, None),
     ]
-    assert sums.sums(rows, [], "category")[0]["gain"] == pytest.approx(0.1)
+    assert breakdown.sums(rows, [], "category")[0]["gain"] == pytest.approx(0.1)
     assert package.reviews(ledger, session.id)[1].by == "me"
 
 
@@ -348,15 +348,15 @@ def test_sums_say_what_each_group_cost_and_brought(ledger, session):
         for cost in (0.25, 0.5) if n <= 10 else ():
             ledger.add_call(session.id, n=n, model="m", cost_usd=cost)
     rows, calls = package.log_rows(ledger, session), ledger.calls(session.id)
-    claude, sweep = sums.sums(rows, calls, "agent")
+    claude, sweep = breakdown.sums(rows, calls, "agent")
     assert claude == {
         "agent": "claude", "experiments": 10, "kept": 2, "near_misses": 0, "failed": 2, "gain": pytest.approx(0.2),
         "minutes": pytest.approx(10), "minutes_per_keep": pytest.approx(5), "cost_usd": 7.5, "cost_per_keep": 3.75,
     }  # fmt: skip
     assert sweep["cost_usd"] == 0 and sweep["cost_per_keep"] is None and sweep["minutes_per_keep"] is None
-    assert [row["decile"] for row in sums.sums(rows, calls, "decile")] == [str(k) for k in range(1, 11)]
-    assert [row["model"] for row in sums.sums(rows, calls, "model")] == ["-"] and len(
-        sums.sums(rows, calls, "program")
+    assert [row["decile"] for row in breakdown.sums(rows, calls, "decile")] == [str(k) for k in range(1, 11)]
+    assert [row["model"] for row in breakdown.sums(rows, calls, "model")] == ["-"] and len(
+        breakdown.sums(rows, calls, "program")
     ) == 1
     ledger.add_call(session.id, n=4, model="m", cost_usd=None)
-    assert sums.sums(rows, ledger.calls(session.id), "category")[0]["cost_usd"] is None
+    assert breakdown.sums(rows, ledger.calls(session.id), "category")[0]["cost_usd"] is None

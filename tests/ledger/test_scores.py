@@ -6,7 +6,7 @@ import pytest
 
 from autoresearch import ledger as package
 from autoresearch.ledger import Ledger, database
-from autoresearch.ledger.draws import errors
+from autoresearch.ledger.scores import errors
 
 
 def row(n: int, verdict: str = "discard", sigma: float | None = 0.01) -> tuple[object, ...]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from autoresearch.measure.feed import Feed
+from autoresearch.measure.batches import Feed
 
 ROWS = np.arange(65536 - 7 * 30, 65536, dtype=np.uint16).reshape(30, 7)  # beyond what an int16 holds
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from autoresearch.measure import machine
+from autoresearch import hardware
+from autoresearch.data.dataset import FORMAT, Dataset
 from autoresearch.measure.clock import Budget
-from autoresearch.measure.data import FORMAT, Dataset
 from autoresearch.measure.settings import Settings
 from autoresearch.measure.trial import measure
 
@@ -44,8 +44,8 @@ def test_the_golden_score(bigram: str, tmp_path: Path) -> None:
     settings = Settings(Budget.parse("50steps"), eval_rows=128, eval_batch=16)
     result = measure(bigram, 1234, settings, data)
     assert result.outcome == "ok", result.reason + result.log
-    assert machine.EVALUATOR in GOLDEN, "EVALUATOR was raised: write down its golden score here"
-    assert round(result.val_bpb or 0.0, 6) == GOLDEN[machine.EVALUATOR], (
+    assert hardware.EVALUATOR in GOLDEN, "EVALUATOR was raised: write down its golden score here"
+    assert round(result.val_bpb or 0.0, 6) == GOLDEN[hardware.EVALUATOR], (
         "the same version, data and seed now give another score. If that is an accident, find it. If it is meant, raise"
         " EVALUATOR in autoresearch/measure/machine.py and add the new score to GOLDEN, so that no session compares the"
         " two"

@@ -5,7 +5,7 @@ import types
 
 import pytest
 
-from autoresearch.measure.machine import GpuMeter
+from autoresearch.hardware import GpuMeter
 
 LOOKS = [(1900, 50, 1, 10), (1800, 70, 2, 30), (2000, 60, 1, 20)]  # MHz, degrees, processes, memory in MB
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from autoresearch.data.dataset import Dataset
 from autoresearch.measure import answers
-from autoresearch.measure.data import Dataset
 from autoresearch.measure.score import compare, draw_positions, evaluation_rows, losses_of, spliced
 
 ROWS, LENGTH = 64, 16

@@ -12,11 +12,11 @@ from pathlib import Path
 import psutil
 import pytest
 
+from autoresearch.data.dataset import Dataset
 from autoresearch.errors import UserError
+from autoresearch.hardware import PATIENCE, SLACK, Card
 from autoresearch.measure import watchdog
-from autoresearch.measure.card import PATIENCE, SLACK, Card
 from autoresearch.measure.clock import Budget
-from autoresearch.measure.data import Dataset
 from autoresearch.measure.result import Progress
 from autoresearch.measure.settings import Settings
 from autoresearch.measure.trial import measure
@@ -79,12 +79,12 @@ def test_a_referee_that_was_stopped_believes_no_clock(
 ) -> None:
     script = f"""
         from pathlib import Path
-        from autoresearch.measure import pulse
+        from autoresearch.measure import suspension
         from autoresearch.measure.clock import Budget
-        from autoresearch.measure.data import Dataset
+        from autoresearch.data.dataset import Dataset
         from autoresearch.measure.settings import Settings
         from autoresearch.measure.trial import measure
-        pulse.AWAY = 1.0
+        suspension.AWAY = 1.0
         told = []
         def tell(progress):
             if progress.stage == "train" and not told:

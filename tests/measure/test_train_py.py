@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from autoresearch import plan
+from autoresearch.data.dataset import Dataset
 from autoresearch.measure.clock import Budget
-from autoresearch.measure.data import Dataset
 from autoresearch.measure.settings import Settings
 from autoresearch.measure.trial import measure
+from autoresearch.setup import plan
 
 pytestmark = pytest.mark.torch
-SOURCE = plan.fitted((Path(__file__).parents[1] / "train.py").read_text(), "cpu")
+SOURCE = plan.fitted((Path(__file__).parents[2] / "train.py").read_text(), "cpu")
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
+from autoresearch.data.dataset import Dataset
 from autoresearch.measure.clock import Budget
-from autoresearch.measure.data import Dataset
 from autoresearch.measure.result import Progress
 from autoresearch.measure.settings import Settings
 from autoresearch.measure.trial import measure

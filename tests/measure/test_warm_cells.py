@@ -7,12 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from programs import wait
+from support.programs import wait
 
-from autoresearch.measure.data import Dataset
-from autoresearch.measure.lobby import Lobby
+from autoresearch.data.dataset import Dataset
 from autoresearch.measure.settings import Settings
 from autoresearch.measure.trial import measure
+from autoresearch.measure.warm_cells import Lobby
 
 MODES = {"claim", "audit", "train"}
 TORCH = """import torch

@@ -8,14 +8,14 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from conftest import git
+from support.repositories import git
 
+from autoresearch.analysis import advice, summary
+from autoresearch.analysis.compare import proportion
 from autoresearch.ledger import Ledger, Session
-from autoresearch.review import advice, morning
-from autoresearch.review.rates import proportion
-from autoresearch.views import chart, markdown, report, tree, webpage
-from autoresearch.views.axes import Scale
-from autoresearch.views.blocks import PATCH_COLUMNS, PATCH_LINES, Patch, Table, Verbatim, Words
+from autoresearch.report import chart, html, markdown, report, tree
+from autoresearch.report.axes import Scale
+from autoresearch.report.blocks import PATCH_COLUMNS, PATCH_LINES, Patch, Table, Verbatim, Words
 from autoresearch.web import side
 
 HOSTILE = (
@@ -56,14 +56,14 @@ def keep(ledger: Ledger, session: Session, n: int, **columns: object) -> None:
     add(ledger, session, n, "keep", (1.9, 1.91), **{"val_bpb": 1.9, "delta": -0.1, "parent": n - 1} | columns)
 
 
-def night(ledger: Ledger, session: Session, folder: Path) -> morning.Night:
-    return morning.read(ledger, session, folder / "runs", time.time())
+def night(ledger: Ledger, session: Session, folder: Path) -> summary.Night:
+    return summary.read(ledger, session, folder / "runs", time.time())
 
 
 def both(ledger: Ledger, session: Session, folder: Path) -> tuple[str, str]:
     """The report as HTML and as Markdown."""
     blocks = report.blocks(night(ledger, session, folder))
-    return webpage.page("t", blocks), markdown.document(blocks)
+    return html.page("t", blocks), markdown.document(blocks)
 
 
 class Tags(HTMLParser):
@@ -426,11 +426,11 @@ def test_ordinary_words_stay_readable(words: str, written: str) -> None:
 def test_a_command_cannot_leave_its_quotes() -> None:
     cells = Table(["a"], [[Verbatim("x` | <b>")]])
     assert markdown.document([cells]).splitlines()[2] == "| `x' \\| <b>` |"
-    assert "<code>x` | &lt;b&gt;</code>" in webpage.page("t", [cells])
+    assert "<code>x` | &lt;b&gt;</code>" in html.page("t", [cells])
 
 
 def test_a_huge_change_is_cut_and_counted() -> None:
-    page = webpage.page("t", [Patch("+" + "x" * 100_000 + "\n" + "+y\n" * 10_000)])
+    page = html.page("t", [Patch("+" + "x" * 100_000 + "\n" + "+y\n" * 10_000)])
     assert f"... {10_001 - PATCH_LINES} more lines" in page and "x" * (PATCH_COLUMNS + 1) not in page
 
 

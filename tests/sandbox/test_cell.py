@@ -9,10 +9,10 @@ import time
 from pathlib import Path
 
 import pytest
-from cells import NO_NAMESPACES, PATIENCE, ROOT, run, spec, wait
+from support.cells import NO_NAMESPACES, PATIENCE, ROOT, run, spec, wait
 
-from autoresearch.measure import kernel
-from autoresearch.measure.cell import Cell, CellError, CellSpec, protect_self, reopen
+from autoresearch.sandbox import kernel
+from autoresearch.sandbox.cell import Cell, CellError, CellSpec, protect_self, reopen
 
 
 def test_a_program_runs_and_its_output_is_kept() -> None:
@@ -185,7 +185,7 @@ def test_the_network_can_be_allowed_without_sockets_on_paths(tmp_path: Path) -> 
 
 def test_a_protected_program_cannot_be_dumped() -> None:
     code = "import sys; sys.path.insert(0, sys.argv[1])\n"
-    code += "from autoresearch.measure import cell, kernel; cell.protect_self(); print(kernel.prctl(3))"
+    code += "from autoresearch.sandbox import cell, kernel; cell.protect_self(); print(kernel.prctl(3))"
     out = subprocess.check_output([sys.executable, "-c", code, str(ROOT)], text=True)
     assert out == "0\n"
     assert protect_self.__doc__ and kernel.prctl(3) == 1  # not this process

@@ -8,9 +8,9 @@ import uuid
 from pathlib import Path
 
 import pytest
-from cells import NO_NAMESPACES, ROOT, carrying, run, spec, wait
+from support.cells import NO_NAMESPACES, ROOT, carrying, run, spec, wait
 
-from autoresearch.measure.cell import Cell
+from autoresearch.sandbox.cell import Cell
 
 DAEMONS = """
     import os, signal, sys, time
@@ -61,7 +61,7 @@ def test_daemons_do_not_outlive_the_program(off: frozenset[str]) -> None:
 OWNER = """
     import os, sys, threading, time
     sys.path.insert(0, sys.argv[1])
-    from autoresearch.measure.cell import Cell, CellSpec
+    from autoresearch.sandbox.cell import Cell, CellSpec
     cells = []
     def start():
         off = frozenset(sys.argv[4].split())

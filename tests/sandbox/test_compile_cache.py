@@ -3,10 +3,10 @@
 from dataclasses import replace
 from pathlib import Path
 
-from autoresearch.measure import caches
-from autoresearch.measure.data import Dataset
+from autoresearch.data.dataset import Dataset
 from autoresearch.measure.settings import Settings
 from autoresearch.measure.trial import measure
+from autoresearch.sandbox import compile_cache
 
 COMPILING = """
 import os
@@ -47,7 +47,7 @@ def test_links_are_not_kept(tmp_path: Path) -> None:
     (tmp / "inductor/ab/graph").write_text("compiled")
     (tmp / "inductor/link").symlink_to(tmp_path / "secret")
     (tmp / "triton").symlink_to(tmp_path)
-    caches.keep(tmp, tmp_path / "store")
+    compile_cache.keep(tmp, tmp_path / "store")
     kept = sorted(
         str(path.relative_to(tmp_path / "store")) for path in (tmp_path / "store").rglob("*") if path.is_file()
     )

@@ -4,7 +4,8 @@ import os
 
 import pytest
 
-from autoresearch.measure.log import LogFile, LogWriter, clean
+from autoresearch.sandbox.output_log import LogFile, LogWriter
+from autoresearch.text import clean
 
 
 def write(limit: int, *pieces: bytes) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from autoresearch.measure import kernel, seccomp, syscalls
+from autoresearch.sandbox import kernel, seccomp, syscalls
 
 HEADERS = {
     "x86_64": (Path("/usr/include/x86_64-linux-gnu/asm/unistd_64.h"), Path("/usr/include/asm/unistd_64.h")),

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cells import NO_NAMESPACES, ROOT, spec
+from support.cells import NO_NAMESPACES, ROOT, spec
 
-from autoresearch.measure import landlock
-from autoresearch.measure.attack import inspect
-from autoresearch.measure.cell import Cell
+from autoresearch.sandbox import landlock
+from autoresearch.sandbox.cell import Cell
+from autoresearch.sandbox.selftest import inspect
 
 
 def test_layers_are_reported_and_graded() -> None:
@@ -78,7 +78,7 @@ AS_USER = """
     import sys
     sys.path.insert(0, sys.argv[1])
     from pathlib import Path
-    from autoresearch.measure.attack import inspect
+    from autoresearch.sandbox.selftest import inspect
     for off in ("", "ns", "landlock>1 ns"):
         inspection = inspect([Path(sys.argv[2])], off=frozenset(off.split()))
         print(inspection.grade, inspection.weaknesses)

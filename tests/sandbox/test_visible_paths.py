@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from cells import run
+from support.cells import run
 
-from autoresearch.measure import landlock
+from autoresearch.sandbox import landlock
 
 
 def test_the_named_files_can_be_read_and_their_neighbours_not(tmp_path: Path) -> None:

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from autoresearch.costs import estimate
 from autoresearch.ledger import Call
+from autoresearch.session.stopping import estimate_cost
 
 CALL = Call(1, 1, 1, "propose", "m", 10, 0, 0, 10, 0.25, 1.0, None, 0.0)
 
@@ -11,17 +11,17 @@ CALL = Call(1, 1, 1, "propose", "m", 10, 0, 0, 10, 0.25, 1.0, None, 0.0)
 def test_an_estimate_counts_all_calls_and_what_is_left_of_the_night() -> None:
     calls = [CALL, replace(CALL, n=2), replace(CALL, n=3, cost_usd=0.1)]
     assert (
-        estimate(calls, 3, 1000.0, 9000.0)
+        estimate_cost(calls, 3, 1000.0, 9000.0)
         == "$0.200 an experiment so far: about $5.40 more for 27 experiments until the deadline"
     )
-    assert estimate(calls, 3, 1000.0, None) == "$0.200 an experiment so far"
+    assert estimate_cost(calls, 3, 1000.0, None) == "$0.200 an experiment so far"
     assert (
-        estimate(calls, 3, 1000.0, -5.0)
+        estimate_cost(calls, 3, 1000.0, -5.0)
         == "$0.200 an experiment so far: about $0.00 more for 0 experiments until the deadline"
     )
 
 
 def test_what_is_unknown_or_free_is_not_estimated() -> None:
-    assert estimate([], 3, 1000.0, 9000.0) is None
-    assert estimate([CALL, replace(CALL, cost_usd=None)], 3, 1000.0, None) is None
-    assert estimate([replace(CALL, cost_usd=0.0)], 3, 1000.0, None) is None
+    assert estimate_cost([], 3, 1000.0, 9000.0) is None
+    assert estimate_cost([CALL, replace(CALL, cost_usd=None)], 3, 1000.0, None) is None
+    assert estimate_cost([replace(CALL, cost_usd=0.0)], 3, 1000.0, None) is None

@@ -9,11 +9,11 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import git, make_repository
-from programs import autoresearch, night
+from support.programs import autoresearch, night
+from support.repositories import git, make_repository
 
+from autoresearch.analysis import consistency
 from autoresearch.ledger import Ledger, status
-from autoresearch.review import consistency
 
 ReadOnly = Callable[[Path], AbstractContextManager[None]]
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from autoresearch.evidence import EVERY, Evidence
 from autoresearch.ledger import Experiment, Ledger, Session
+from autoresearch.session.evidence import EVERY, Evidence
 
 CALM = {"sm_mhz": 1900, "temperature": 60, "other_processes": 0}
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoresearch.evidence import Evidence
 from autoresearch.ledger import Experiment, Ledger, Session
+from autoresearch.session.evidence import Evidence
 
 FAILED = ("oom", "nan", "crash", "timeout", "nothing_saved", "suspect", "infra")
 

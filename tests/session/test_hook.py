@@ -8,12 +8,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from conftest import BIGRAM
-from programs import autoresearch, wait
+from support.programs import autoresearch, wait
+from support.repositories import BIGRAM
 
 from autoresearch.errors import Blocker
-from autoresearch.hook import WAITING, Hook
 from autoresearch.ledger import Ledger
+from autoresearch.session.hook import WAITING, Hook
 
 ROW: Any = SimpleNamespace(tag="t", id=1)
 APPEND = 'cat >> told; echo >> told; echo "$AUTORESEARCH_EVENT|$AUTORESEARCH_TAG|$AUTORESEARCH_TEXT" >> words'

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from autoresearch.ledger import Ledger, lasted
-from autoresearch.limits import Limits
 from autoresearch.measure.clock import since_boot
+from autoresearch.session.stopping import Limits
 
 
 @pytest.mark.parametrize("jump", [-86400.0, 86400.0])

@@ -9,16 +9,16 @@ from typing import Any
 
 import pytest
 
-from autoresearch import running
 from autoresearch.measure.result import Progress
-from autoresearch.running import FILE, POINTS, Recorder, Running
+from autoresearch.session import live
+from autoresearch.session.live import FILE, POINTS, Recorder, Running
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """A clock that the test moves."""
     hands = SimpleNamespace(now=1000.0)
-    monkeypatch.setattr(running.time, "time", lambda: hands.now)
+    monkeypatch.setattr(live.time, "time", lambda: hands.now)
     return hands
 
 
@@ -96,7 +96,7 @@ def test_on_several_slots_the_trial_that_is_shown_is_shown_with_its_own_card(
     tmp_path: Path, clock: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        running.machine,
+        live.hardware,
         "gpu_load",
         lambda uuid: {"used_mb": {"GPU-0": 1.0, "GPU-1": 2.0}[uuid], "total_mb": 9.0, "load": 50.0},
     )

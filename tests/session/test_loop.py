@@ -10,17 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import git
-from sessions import session_of
+from support.repositories import git
+from support.sessions import session_of
 
-from autoresearch import agents
+from autoresearch.agents import registry
+from autoresearch.data.dataset import Dataset
 from autoresearch.ledger import Ledger, log_rows
-from autoresearch.limits import Limits
 from autoresearch.measure.clock import since_boot
-from autoresearch.measure.data import Dataset
 from autoresearch.measure.settings import Settings
-from autoresearch.session import Session
-from autoresearch.workspace import Workspace
+from autoresearch.session.loop import Session
+from autoresearch.session.stopping import Limits
+from autoresearch.workspace.workspace import Workspace
 
 EDITS = {
     "01-good": ("SMOOTHING = 0.5 ", "SMOOTHING = 0.02 ", "keep"),
@@ -51,7 +51,7 @@ def script(tmp_path: Path, bigram: str) -> Path:
 
 
 def session(root: Path, script: Path, store: Ledger, settings: Settings, data: Dataset, **limits: Any) -> Session:
-    agent = agents.create(f"scripted:{script}")
+    agent = registry.create(f"scripted:{script}")
     return session_of(root, store, agent, settings, data, limits=Limits(**limits))
 
 
@@ -150,7 +150,7 @@ def test_a_promising_version_at_the_deadline_ends_as_a_near_miss(
 def test_cells_wait_where_torch_is_used_and_cores_are_spare(
     repository: Path, script: Path, quick: Settings, bytes_data: Dataset
 ) -> None:
-    agent, uses = agents.create(f"scripted:{script}"), "import torch\n"
+    agent, uses = registry.create(f"scripted:{script}"), "import torch\n"
     with Ledger.open(repository / "runs" / "ledger.db") as store:
 
         def lobbies(base: str, settings: Settings = quick, **options: Any) -> list[bool]:

@@ -9,23 +9,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import git
-from programs import autoresearch
-from sessions import session_of
+from support.programs import autoresearch
+from support.repositories import git
+from support.sessions import session_of
 
-from autoresearch import agents
-from autoresearch.artefacts import Artefacts
+from autoresearch.agents import registry
+from autoresearch.analysis import consistency
+from autoresearch.data.dataset import Dataset
 from autoresearch.errors import UserError
 from autoresearch.ledger import Ledger, back_up, database
-from autoresearch.measure.data import Dataset
+from autoresearch.ledger.artefacts import Artefacts
 from autoresearch.measure.result import Result
 from autoresearch.measure.settings import Settings
-from autoresearch.night import _new_tag
-from autoresearch.quota import Quota
-from autoresearch.recovery import Recovery
-from autoresearch.review import consistency
-from autoresearch.session import Session
-from autoresearch.workspace import Workspace
+from autoresearch.session.disk_quota import Quota
+from autoresearch.session.loop import Session
+from autoresearch.session.recovery import Recovery
+from autoresearch.session.run import _new_tag
+from autoresearch.workspace.workspace import Workspace
 
 
 @pytest.fixture
@@ -205,7 +205,7 @@ def session(repository: Path, bigram: str, quick: Settings, bytes_data: Dataset,
     folder.mkdir()
     (folder / "01-blunt.py").write_text(bigram.replace("SHARPNESS = 1.0", "SHARPNESS = 0.3"))
     with Ledger.open(repository / "runs" / "ledger.db") as store:
-        yield session_of(repository, store, agents.create(f"scripted:{folder}"), quick, bytes_data)
+        yield session_of(repository, store, registry.create(f"scripted:{folder}"), quick, bytes_data)
 
 
 def scored(text: str, seed: int, *_: Any, **__: Any) -> Result:

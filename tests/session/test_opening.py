@@ -3,12 +3,13 @@
 from pathlib import Path
 
 import pytest
-from conftest import git
+from support.repositories import git
 
-from autoresearch import night, start
 from autoresearch.errors import UserError
 from autoresearch.ledger import Ledger
-from autoresearch.workspace import Workspace
+from autoresearch.session import run
+from autoresearch.setup import project
+from autoresearch.workspace.workspace import Workspace
 
 
 @pytest.fixture
@@ -22,9 +23,9 @@ def repository(repository: Path, settings_of: dict[str, str], monkeypatch: pytes
 
 def opened(root: Path, **flags: str) -> str:
     """The tag of the session that a run would be, as if it had been interrupted at once."""
-    place = start.place(flags, root)
+    place = project.place(flags, root)
     with Ledger.open(place.ledger) as store:
-        row = night.open_session(place, store, Workspace(root))
+        row = run.open_session(place, store, Workspace(root))
         store.update_session(row.id, state="ended", stop_reason="interrupted")
     return row.tag
 

@@ -9,21 +9,21 @@ from typing import Any, Literal
 
 import numpy as np
 import pytest
-from programs import wait
-from sessions import session_of
+from support.programs import wait
+from support.sessions import session_of
 
-from autoresearch.agents import Exhausted, Proposal
-from autoresearch.brief import Brief
+from autoresearch.agents.base import Exhausted, Proposal
+from autoresearch.analysis import consistency
+from autoresearch.brief.brief import Brief
+from autoresearch.data.dataset import Dataset
 from autoresearch.errors import UserError
 from autoresearch.ledger import Experiment, Ledger
-from autoresearch.limits import Limits
-from autoresearch.measure.data import Dataset
 from autoresearch.measure.result import Result
 from autoresearch.measure.settings import Settings
-from autoresearch.merging import carried
-from autoresearch.review import consistency
-from autoresearch.session import Session
-from autoresearch.workspace import Workspace
+from autoresearch.session.loop import Session
+from autoresearch.session.rebase import carried
+from autoresearch.session.stopping import Limits
+from autoresearch.workspace.workspace import Workspace
 
 SOON = 20.0  # s
 TRAIN = """def train(trial):

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from autoresearch import agents, described, proposals
-from autoresearch.brief import Brief
+from autoresearch.agents import base
+from autoresearch.brief.brief import Brief
+from autoresearch.brief.policy import Direction
 from autoresearch.ledger import Ledger
-from autoresearch.search import Direction
+from autoresearch.session import describe, proposer
 
 
 @pytest.fixture
@@ -24,7 +25,7 @@ def store(tmp_path: Path) -> Iterator[Ledger]:
     """A ledger whose session 1 has measured one program."""
     with Ledger.open(tmp_path / "ledger.db") as ledger:
         row = ledger.create_session("t", "autoresearch/t", "sha", "lines", "default", {}, {}, 1)
-        made = ledger.add_experiment(row.id, 0, **described.by_text(MEASURED, MEASURED))
+        made = ledger.add_experiment(row.id, 0, **describe.by_text(MEASURED, MEASURED))
         ledger.update_experiment(made.id, verdict="keep", state="settled")
         yield ledger
 
@@ -43,23 +44,23 @@ class Lines:
     def check(self) -> None:
         pass
 
-    def propose(self, brief: Brief) -> agents.Proposal:
-        return agents.Proposal(self.texts.pop(0), "an idea")
+    def propose(self, brief: Brief) -> base.Proposal:
+        return base.Proposal(self.texts.pop(0), "an idea")
 
 
 def heard(kinds: list[str]) -> Any:
     return lambda kind, n, text, **data: kinds.append(kind)
 
 
-def desk(agent: Any, store: Ledger, kinds: list[str] | None = None, stand_in: Any = None) -> proposals.Desk:
-    return proposals.Desk(
-        agent, stand_in, heard([] if kinds is None else kinds), lambda p: proposals.refused(p, store, 1)
+def desk(agent: Any, store: Ledger, kinds: list[str] | None = None, stand_in: Any = None) -> proposer.Desk:
+    return proposer.Desk(
+        agent, stand_in, heard([] if kinds is None else kinds), lambda p: proposer.refused(p, store, 1)
     )
 
 
 @pytest.mark.parametrize("text", ["x = (", "x = 1\n\0"])
 def test_text_that_is_no_program_is_invalid(text: str, store: Ledger) -> None:
-    refusal = proposals.refused(agents.Proposal(text, "an idea"), store, 1)
+    refusal = proposer.refused(base.Proposal(text, "an idea"), store, 1)
     assert refusal is not None and refusal.verdict == "invalid"
     assert "does not parse" in refusal.reason
 
@@ -75,7 +76,7 @@ def test_text_that_is_no_program_is_invalid(text: str, store: Ledger) -> None:
     ],
 )
 def test_twins_are_sent_back(old: str, new: str, why: str | None, store: Ledger) -> None:
-    refusal = proposals.refused(agents.Proposal(MEASURED.replace(old, new), "an idea"), store, 1)
+    refusal = proposer.refused(base.Proposal(MEASURED.replace(old, new), "an idea"), store, 1)
     assert (refusal is None) == (why is None)
     if refusal is not None and why is not None:
         assert refusal.verdict == "duplicate" and why.rstrip("; ") in refusal.reason
@@ -83,10 +84,10 @@ def test_twins_are_sent_back(old: str, new: str, why: str | None, store: Ledger)
 
 def test_a_duplicate_is_not_named_as_the_twin(store: Ledger) -> None:
     again, near = MEASURED.replace("0.04", "0.05"), MEASURED.replace("0.04", "0.0501")
-    store.add_experiment(1, 1, **described.by_text(again, MEASURED), verdict="duplicate")
-    assert proposals.refused(agents.Proposal(near, "an idea"), store, 1) is None
-    store.add_experiment(1, 2, **described.by_text(near, MEASURED), verdict="discard")
-    refusal = proposals.refused(agents.Proposal(again, "an idea"), store, 1)
+    store.add_experiment(1, 1, **describe.by_text(again, MEASURED), verdict="duplicate")
+    assert proposer.refused(base.Proposal(near, "an idea"), store, 1) is None
+    store.add_experiment(1, 2, **describe.by_text(near, MEASURED), verdict="discard")
+    refusal = proposer.refused(base.Proposal(again, "an idea"), store, 1)
     assert refusal is not None and "experiment 2, all constants within 1 %" in refusal.reason
 
 
@@ -107,7 +108,7 @@ def test_an_agent_hears_why_and_may_try_again_so_often(brief: Brief, store: Ledg
 
 
 def test_a_broken_agent_without_a_stand_in_ends_the_session(brief: Brief, store: Ledger) -> None:
-    with pytest.raises(agents.Exhausted, match="10 broken proposals"):
+    with pytest.raises(base.Exhausted, match="10 broken proposals"):
         desk(Lines(*["'\ud800'"] * 20), store).obtain(brief)
 
 
@@ -119,5 +120,5 @@ def test_a_stand_in_is_not_told_directions(brief: Brief, store: Ledger) -> None:
     assert obtained.brief.direction is None and obtained.brief.source == "x = 1\n" and obtained.brief.parent == 0
 
 
-def _unavailable(brief: Brief) -> agents.Proposal:
-    raise agents.Unavailable("busy", time.time() + 60)
+def _unavailable(brief: Brief) -> base.Proposal:
+    raise base.Unavailable("busy", time.time() + 60)

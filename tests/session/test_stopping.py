@@ -6,10 +6,10 @@ import time
 from pathlib import Path
 
 import pytest
-from programs import Night, autoresearch, gone, night, wait
+from support.programs import Night, autoresearch, gone, night, wait
 
+from autoresearch.analysis import consistency
 from autoresearch.ledger import Ledger
-from autoresearch.review import consistency
 
 EDITS = 2
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from autoresearch import forecast
 from autoresearch.ledger import Ledger
 from autoresearch.measure.clock import Budget
+from autoresearch.setup import forecast
 
 FIVE_MINUTES = Budget.parse("5m")
 

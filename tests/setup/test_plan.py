@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from autoresearch import plan, source
-from autoresearch.plan import Card, Shape
+from autoresearch.setup import plan
+from autoresearch.setup.plan import Card, Shape
+from autoresearch.source import constants
 
-TRAIN = (Path(__file__).parents[1] / "train.py").read_text()
+TRAIN = (Path(__file__).parents[2] / "train.py").read_text()
 GIB = 2**30
 CARDS = {"6 GB": 6, "8 GB": 8, "10 GB": 10, "12 GB": 12, "16 GB": 16, "24 GB": 24, "40 GB": 40, "H100": 80, "H200": 141}
 
@@ -53,7 +54,7 @@ RECORD = {
 
 
 def values(text: str) -> dict[str, int | float]:
-    return {constant.name: constant.value for constant in source.constants(text)}
+    return {constant.name: constant.value for constant in constants.constants(text)}
 
 
 def test_the_plan_of_a_device_becomes_literals() -> None:
@@ -137,7 +138,7 @@ def test_a_changed_shape_is_not_planned_over() -> None:
 
 
 def test_the_plain_port_of_the_original_names_constants_that_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "benchmarks"))
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "benchmarks"))
     train_core = importlib.import_module("train_core")
     base = plan.fitted(TRAIN, "cpu")
     port = values(train_core.plain(base, "cpu"))

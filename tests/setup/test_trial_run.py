@@ -4,20 +4,21 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import make_repository
-from programs import autoresearch
+from support.programs import autoresearch
+from support.repositories import make_repository
 
-from autoresearch import plan, probing, source
 from autoresearch.errors import UserError
 from autoresearch.measure.result import Result
-from autoresearch.plan import Card, Shape
+from autoresearch.setup import plan, trial_run
+from autoresearch.setup.plan import Card, Shape
+from autoresearch.source import constants
 
-TRAIN = (Path(__file__).parents[1] / "train.py").read_text()
+TRAIN = (Path(__file__).parents[2] / "train.py").read_text()
 GIB = 2**30
 
 
 def values(text: str) -> dict[str, int | float]:
-    return {constant.name: constant.value for constant in source.constants(text)}
+    return {constant.name: constant.value for constant in constants.constants(text)}
 
 
 class Simulated:
@@ -37,7 +38,7 @@ class Simulated:
         return Result(outcome="ok", curve=[{"step": 10, "seconds": 10 * step}])
 
     def settle(self, seconds: float = 300) -> str:
-        return probing.settle(TRAIN, self.card, seconds, self.probe, "a card")[0]
+        return trial_run.settle(TRAIN, self.card, seconds, self.probe, "a card")[0]
 
 
 def test_an_h100_keeps_what_the_file_has() -> None:
@@ -72,7 +73,7 @@ def test_a_card_without_any_room_is_one_line() -> None:
 
 def test_a_base_that_fails_is_told_with_its_reason() -> None:
     with pytest.raises(UserError, match="the base fails in its first steps: crash: NameError"):
-        probing.settle(TRAIN, Card(GIB), 300, lambda text: Result(reason="NameError"), "a card")
+        trial_run.settle(TRAIN, Card(GIB), 300, lambda text: Result(reason="NameError"), "a card")
 
 
 def test_a_plan_on_a_cpu_tells_what_a_trial_will_be(tmp_path: Path, bigram: str, settings_of: dict[str, str]) -> None:

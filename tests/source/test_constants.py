@@ -2,7 +2,7 @@ import subprocess
 
 import pytest
 
-from autoresearch import source
+from autoresearch.source import constants, diff
 
 PROGRAM = '''"""A tiny program."""
 
@@ -53,26 +53,26 @@ def test_fingerprint_ignores_comments_layout_and_docstrings():
         ("    return", "    'a note'\n    return"),
     ]:
         other = other.replace(old, new)
-    assert source.fingerprint(other) == source.fingerprint(PROGRAM)
-    assert source.fingerprint("x = u'a'\n") == source.fingerprint('x = "a"')
-    assert source.fingerprint("def f():\n  'only words'\n") != source.fingerprint("def f():\n  return 1\n")
+    assert constants.fingerprint(other) == constants.fingerprint(PROGRAM)
+    assert constants.fingerprint("x = u'a'\n") == constants.fingerprint('x = "a"')
+    assert constants.fingerprint("def f():\n  'only words'\n") != constants.fingerprint("def f():\n  return 1\n")
 
 
 def test_fingerprint_sees_a_change_of_value():
-    assert source.fingerprint(PROGRAM.replace("0.04", "0.05")) != source.fingerprint(PROGRAM)
+    assert constants.fingerprint(PROGRAM.replace("0.04", "0.05")) != constants.fingerprint(PROGRAM)
 
 
 @pytest.mark.parametrize(
     "text", ["x = (", "x = '\x00'", "x = '\ud800'", "(" * 500 + ")" * 500, "x = " + "+".join("1" * 9000)]
 )
 def test_what_python_cannot_read_is_a_syntax_error(text):
-    for ask in (source.fingerprint, source.fingerprint_without_seed):
+    for ask in (constants.fingerprint, constants.fingerprint_without_seed):
         with pytest.raises(SyntaxError):
             ask(text)
 
 
 def test_warnings_of_the_text_are_not_ours():
-    assert source.fingerprint(r"x = '\d'")  # pytest turns warnings into errors
+    assert constants.fingerprint(r"x = '\d'")  # pytest turns warnings into errors
 
 
 @pytest.mark.parametrize(
@@ -100,8 +100,8 @@ def test_warnings_of_the_text_are_not_ours():
     ],
 )
 def test_a_change_of_seed_is_seen_through(before, after):
-    assert source.differs_only_in_seed(before, after)
-    assert source.differs_only_in_seed(after, before)
+    assert constants.differs_only_in_seed(before, after)
+    assert constants.differs_only_in_seed(after, before)
 
 
 @pytest.mark.parametrize(
@@ -121,11 +121,11 @@ def test_a_change_of_seed_is_seen_through(before, after):
     ],
 )
 def test_a_real_change_is_not_taken_for_a_seed(before, after):
-    assert not source.differs_only_in_seed(before, after)
+    assert not constants.differs_only_in_seed(before, after)
 
 
 def test_equal_programs_do_not_differ_in_seed():
-    assert not source.differs_only_in_seed(PROGRAM, PROGRAM + "# a comment\n")
+    assert not constants.differs_only_in_seed(PROGRAM, PROGRAM + "# a comment\n")
 
 
 @pytest.mark.parametrize(
@@ -143,11 +143,11 @@ def test_equal_programs_do_not_differ_in_seed():
     ],
 )
 def test_uses_torch(text, answer):
-    assert source.uses_torch(text) is answer
+    assert constants.uses_torch(text) is answer
 
 
 def test_constants_are_the_numbers_bound_once_at_module_level():
-    found = {constant.name: constant.value for constant in source.constants(PROGRAM)}
+    found = {constant.name: constant.value for constant in constants.constants(PROGRAM)}
     assert found == {
         "MATRIX_LR": 0.04, "ADAM_BETA2": 0.95, "WEIGHT_DECAY": 1e-3, "FLOOR": -1.0, "BATCH": 131072,
         "WIDTH": 128, "ROWS": 131072, "DEPTH": 4, "SEED": 42, "AFTER_TEXT": 3, "SHADOWED": 5,
@@ -155,7 +155,7 @@ def test_constants_are_the_numbers_bound_once_at_module_level():
 
 
 def test_constants_know_their_place():
-    by_name = {constant.name: constant for constant in source.constants(PROGRAM)}
+    by_name = {constant.name: constant for constant in constants.constants(PROGRAM)}
     assert by_name["BATCH"].spelling == "2**17"
     assert PROGRAM.split("\n")[by_name["AFTER_TEXT"].line - 1].startswith('NAME = "é"')
 
@@ -186,59 +186,59 @@ def test_constants_know_their_place():
 )
 def test_new_values_are_spelled_like_the_old_ones(old, value, new):
     head, tail = 'Ü = "ü"; X = ', "  # größer\r\nY = 1\r\n"
-    assert source.with_constants(head + old + tail, {"X": value}) == head + new + tail
+    assert constants.with_constants(head + old + tail, {"X": value}) == head + new + tail
 
 
 def test_only_the_literals_change():
-    text = source.with_constants(PROGRAM, {"AFTER_TEXT": 9, "MATRIX_LR": 0.05, "ROWS": 262144})
+    text = constants.with_constants(PROGRAM, {"AFTER_TEXT": 9, "MATRIX_LR": 0.05, "ROWS": 262144})
     expected = PROGRAM.replace("AFTER_TEXT = 3", "AFTER_TEXT = 9").replace("0.04", "0.05")
     assert text == expected.replace("131_072", "262_144")
 
 
 def test_any_line_ending_is_kept():
     text = "A = 1\rB = 2\r\nC = 3\n\x0cD = 4"
-    assert source.with_constants(text, {"B": 5, "D": 6}) == "A = 1\rB = 5\r\nC = 3\n\x0cD = 6"
+    assert constants.with_constants(text, {"B": 5, "D": 6}) == "A = 1\rB = 5\r\nC = 3\n\x0cD = 6"
 
 
 def test_a_constant_that_is_not_there():
     with pytest.raises(KeyError, match="NOPE"):
-        source.with_constants(PROGRAM, {"NOPE": 1})
+        constants.with_constants(PROGRAM, {"NOPE": 1})
 
 
 @pytest.mark.parametrize("value", [float("inf"), float("nan")])
 def test_what_is_no_literal_is_not_written(value):
     with pytest.raises(ValueError, match="literal"):
-        source.with_constants(PROGRAM, {"MATRIX_LR": value})
+        constants.with_constants(PROGRAM, {"MATRIX_LR": value})
 
 
 @pytest.mark.parametrize("after", [PROGRAM.replace("0.04", "0.05") + "last = 1", "x = 1\x0c\r\n", ""])
 def test_unified_diff_is_a_patch_that_git_applies(tmp_path, after):
     file = tmp_path / "train.py"
     file.write_bytes(PROGRAM.encode())
-    patch = source.unified_diff(PROGRAM, after)
+    patch = diff.unified_diff(PROGRAM, after)
     subprocess.run(["git", "apply", "-"], input=patch.encode(), cwd=tmp_path, check=True)
     assert (file.read_bytes().decode() if file.exists() else "") == after
 
 
 def test_lines_changed():
-    assert source.lines_changed(PROGRAM, PROGRAM) == (0, 0)
-    assert source.lines_changed("a\nb\nc\n", "a\nB\nc\nd") == (2, 1)
-    assert source.lines_changed("-- a\n", "++ b\n++ c\n") == (2, 1)
-    assert source.unified_diff(PROGRAM, PROGRAM) == ""
+    assert diff.lines_changed(PROGRAM, PROGRAM) == (0, 0)
+    assert diff.lines_changed("a\nb\nc\n", "a\nB\nc\nd") == (2, 1)
+    assert diff.lines_changed("-- a\n", "++ b\n++ c\n") == (2, 1)
+    assert diff.unified_diff(PROGRAM, PROGRAM) == ""
 
 
 # --- alike
 
 
 def test_outline_leaves_the_values_of_constants_out_and_nothing_else():
-    shape, numbers = source.outline(PROGRAM)
-    other = source.with_constants(PROGRAM, {"MATRIX_LR": 0.05, "BATCH": 2**16})
-    assert source.outline(other)[0] == shape
+    shape, numbers = constants.outline(PROGRAM)
+    other = constants.with_constants(PROGRAM, {"MATRIX_LR": 0.05, "BATCH": 2**16})
+    assert constants.outline(other)[0] == shape
     assert numbers[:2] == [0.04, 0.95] and 42 not in numbers
-    assert source.outline(other)[1][:5] == [0.05, 0.95, *numbers[2:4], 2**16]
-    assert source.outline(PROGRAM.replace("SEED = 42", "SEED = 43")) == (shape, numbers)
+    assert constants.outline(other)[1][:5] == [0.05, 0.95, *numbers[2:4], 2**16]
+    assert constants.outline(PROGRAM.replace("SEED = 42", "SEED = 43")) == (shape, numbers)
     for old, new in [("lower = 1", "lower = 2"), ("FUSED = True", "FUSED = False"), ("MATRIX_LR * rng", "BATCH * rng")]:
-        assert source.outline(PROGRAM.replace(old, new))[0] != shape
+        assert constants.outline(PROGRAM.replace(old, new))[0] != shape
 
 
 @pytest.mark.parametrize(
@@ -247,15 +247,15 @@ def test_outline_leaves_the_values_of_constants_out_and_nothing_else():
      (-1.0, 1.0, False), (0.5, 0.5, True)],
 )  # fmt: skip
 def test_numbers_are_near_up_to_a_share_of_them(a, b, same):
-    assert source.nearly([a, 3], [b, 3], 0.01) == source.nearly([b, 3], [a, 3], 0.01) == same
-    assert not source.nearly([a], [b, 3], 0.01)
+    assert constants.nearly([a, 3], [b, 3], 0.01) == constants.nearly([b, 3], [a, 3], 0.01) == same
+    assert not constants.nearly([a], [b, 3], 0.01)
 
 
 def test_summary_names_constants_and_counts_other_lines():
-    other = source.with_constants(PROGRAM, {"MATRIX_LR": 0.05})
-    assert source.summary(PROGRAM, other) == "MATRIX_LR 0.04 -> 0.05"
+    other = constants.with_constants(PROGRAM, {"MATRIX_LR": 0.05})
+    assert diff.summary(PROGRAM, other) == "MATRIX_LR 0.04 -> 0.05"
     assert (
-        source.summary(PROGRAM, other.replace("lower = 1", "lower = 2\nx = 3")) == "MATRIX_LR 0.04 -> 0.05, +3 -2 lines"
+        diff.summary(PROGRAM, other.replace("lower = 1", "lower = 2\nx = 3")) == "MATRIX_LR 0.04 -> 0.05, +3 -2 lines"
     )
-    assert source.summary(PROGRAM, PROGRAM) == "+0 -0 lines"
-    assert source.summary("x = 1\n", "x = (\n") == "+1 -1 lines"
+    assert diff.summary(PROGRAM, PROGRAM) == "+0 -0 lines"
+    assert diff.summary("x = 1\n", "x = (\n") == "+1 -1 lines"

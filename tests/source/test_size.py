@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoresearch.size import Size, size
+from autoresearch.source.size import Size, size
 
 PROGRAM = '''"""What it does."""
 

@@ -5,24 +5,24 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sessions import session_of
+from support.sessions import session_of
 
-from autoresearch import agents
-from autoresearch.agents.library import LedgerLibrary
+from autoresearch.agents import base, registry
+from autoresearch.agents.lookup import LedgerLibrary
 from autoresearch.agents.services import CallRecord, Services
 from autoresearch.config import Config
+from autoresearch.data.dataset import Dataset
 from autoresearch.ledger import Ledger
-from autoresearch.limits import Limits
-from autoresearch.measure.data import Dataset
 from autoresearch.measure.settings import Settings
-from autoresearch.session import Session
+from autoresearch.session.loop import Session
+from autoresearch.session.stopping import Limits
 
 
 @contextmanager
-def night(root: Path, settings: Settings, data: Dataset, agent: agents.Agent, **limits: Any) -> Iterator[Session]:
+def night(root: Path, settings: Settings, data: Dataset, agent: base.Agent, **limits: Any) -> Iterator[Session]:
     """A session that can be run, with `sweep` as the stand-in."""
     with Ledger.open(root / "runs" / "ledger.db") as store:
-        yield session_of(root, store, agent, settings, data, stand_in=agents.create("sweep"), limits=Limits(**limits))
+        yield session_of(root, store, agent, settings, data, stand_in=registry.create("sweep"), limits=Limits(**limits))
 
 
 class Purse:
@@ -47,6 +47,6 @@ class Purse:
         return sum(call.cost_usd or 0.0 for call in self.calls.values())
 
 
-def claude(url: str, purse: Purse, **settings: Any) -> agents.Agent:
+def claude(url: str, purse: Purse, **settings: Any) -> base.Agent:
     """The agent, on a server of the test's own."""
-    return agents.create("claude", Config(base_url=url, **settings), purse.services())
+    return registry.create("claude", Config(base_url=url, **settings), purse.services())

@@ -7,9 +7,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from autoresearch.measure.cell import Cell, CellSpec
+from autoresearch.sandbox.cell import Cell, CellSpec
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 CORE = sorted(os.sched_getaffinity(0))[WORKER % len(os.sched_getaffinity(0))]  # or the trials of all would share one
 NO_NAMESPACES = frozenset({"ns"})

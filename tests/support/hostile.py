@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cells import CORE
+from support.cells import CORE
 
 from autoresearch.measure.clock import Budget
 from autoresearch.measure.settings import Settings
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1] / "attacks"
 HONEST = (HERE / "honest.py").read_text()
 CORES = (CORE,)
 

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from conftest import git
+from support.repositories import git
 
 from autoresearch.ledger import Ledger
 

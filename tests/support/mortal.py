@@ -30,16 +30,19 @@ from typing import Any
 
 import numpy as np
 
-from autoresearch import cli, night, plumbing, start
-from autoresearch.artefacts import Artefacts
+from autoresearch import cli
 from autoresearch.ledger import Ledger
-from autoresearch.limits import Limits
+from autoresearch.ledger.artefacts import Artefacts
 from autoresearch.measure.result import Result
 from autoresearch.measure.trial import measure
-from autoresearch.plumbing import Plumbing
-from autoresearch.reporter import Reporter
-from autoresearch.session import Session
-from autoresearch.workspace import Workspace
+from autoresearch.session import run
+from autoresearch.session.events import Reporter
+from autoresearch.session.loop import Session
+from autoresearch.session.stopping import Limits
+from autoresearch.setup import project
+from autoresearch.workspace import git
+from autoresearch.workspace.git import Plumbing
+from autoresearch.workspace.workspace import Workspace
 
 NEVER = 10**9
 UNTOLD = 99  # exit code after an error that the program did not put into a line
@@ -239,16 +242,16 @@ def be_born(order: dict[str, Any], met: set[str], live: Callable[[], str], last_
 
 
 def main(script: str, trials: str) -> None:
-    place = start.session_place({"agent": f"scripted:{script}"})
-    found = start.inspection(place)
-    start.inspection = lambda place: found
-    plumbing._now = lambda: dict.fromkeys(("GIT_AUTHOR_DATE", "GIT_COMMITTER_DATE"), "1700000000 +0000")
-    night.Session = functools.partial(Session, measure=pure if trials == "pure" else measure)  # type: ignore[misc, assignment]
+    place = project.session_place({"agent": f"scripted:{script}"})
+    found = project.inspection(place)
+    project.inspection = lambda place: found
+    git._now = lambda: dict.fromkeys(("GIT_AUTHOR_DATE", "GIT_COMMITTER_DATE"), "1700000000 +0000")
+    run.Session = functools.partial(Session, measure=pure if trials == "pure" else measure)  # type: ignore[misc, assignment]
     guard_everything()
 
     def live() -> str:
         with Ledger.open(place.ledger) as store:
-            return night.spend(place, store, Limits(), Reporter())[0]
+            return run.spend(place, store, Limits(), Reporter())[0]
 
     met: set[str] = set()
     for line in sys.stdin:

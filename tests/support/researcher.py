@@ -7,9 +7,9 @@ import random
 import re
 from collections.abc import Callable
 
-from messages_server import Block, Drop, Reply, Request, Status, Step, text, thinking, tool
+from support.messages_server import Block, Drop, Reply, Request, Status, Step, text, thinking, tool
 
-from autoresearch.source import Constant, constants, with_constants
+from autoresearch.source.constants import Constant, constants, with_constants
 
 EDITOR = "str_replace_based_edit_tool"
 DONE = "I am done: I see no further improvement. Shall I stop here?"

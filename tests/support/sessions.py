@@ -4,12 +4,12 @@ import os
 from pathlib import Path
 from typing import Any
 
-from autoresearch.agents import Agent
+from autoresearch.agents.base import Agent
+from autoresearch.data.dataset import Dataset
 from autoresearch.ledger import Ledger
-from autoresearch.measure.data import Dataset
 from autoresearch.measure.settings import Settings
-from autoresearch.session import Session
-from autoresearch.workspace import Workspace
+from autoresearch.session.loop import Session
+from autoresearch.workspace.workspace import Workspace
 
 
 def session_of(root: Path, store: Ledger, agent: Agent, settings: Settings, data: Dataset, **options: Any) -> Session:

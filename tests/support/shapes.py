@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "json.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "json.md"
 
 
 def documented(command: str) -> set[str]:

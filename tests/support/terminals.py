@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from programs import PATIENCE
+from support.programs import PATIENCE
 
 
 class Terminal:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from shown import HOSTILE, add, beside, served, session, total
+from support.web_client import HOSTILE, add, beside, served, session, total
 
 from autoresearch.ledger import Ledger
 

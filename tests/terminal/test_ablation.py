@@ -7,8 +7,8 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from autoresearch.review.ablate import Ablation, Part
-from autoresearch.views.ablation import print_ablation
+from autoresearch.analysis.ablate import Ablation, Part
+from autoresearch.terminal.ablation import print_ablation
 
 FOUND = Ablation(
     9,

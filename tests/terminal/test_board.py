@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from rich.cells import cell_len
 from rich.console import Console
-from test_words import NOW, STATUS
+from support.status_rows import NOW, STATUS
 
-from autoresearch.running import Running
-from autoresearch.views.board import board
-from autoresearch.views.live import Screen
+from autoresearch.session.live import Running
+from autoresearch.terminal.board import board
+from autoresearch.terminal.live_view import Screen
 
 CURVE = [(k / 100, 4.0 - k / 100) for k in range(50)]
 GPU = {"used_mb": 45056.0, "total_mb": 81920.0, "load": 98.0}

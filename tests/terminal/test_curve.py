@@ -4,7 +4,8 @@ from itertools import pairwise
 
 import pytest
 
-from autoresearch.views.curve import BARS, chart, losses, sparkline
+from autoresearch.report.format import losses
+from autoresearch.terminal.curve import BARS, chart, sparkline
 
 
 def drawn(own, other=(), width=20, height=5) -> list[str]:

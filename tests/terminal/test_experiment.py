@@ -8,7 +8,7 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from autoresearch.views.experiment import print_experiment, print_trace
+from autoresearch.terminal.experiment import print_experiment, print_trace
 
 EVIL = "\x1b]0;owned\x07\x1b[2J\x9b31m\u202eevil\u2066 [bold red]rich[/] [/]\r"
 LAYERS = {"landlock": 7, "seccomp": True, "caps": 0, "ns": ["pid"], "uid": None}

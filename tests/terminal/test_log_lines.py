@@ -8,8 +8,9 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from autoresearch.views.columns import Column, cut, fitting
-from autoresearch.views.log import print_log, signed
+from autoresearch.report.format import signed
+from autoresearch.terminal.columns import Column, cut, fitting
+from autoresearch.terminal.log import print_log
 
 EVIL = "\x1b]0;owned\x07\x1b[2J\x9b31m\u202eevil\u2066 [bold red]rich[/] [/] :smile: \ttab\r\nline"
 

@@ -3,8 +3,8 @@
 import os
 from pathlib import Path
 
-from programs import autoresearch
-from terminals import terminal
+from support.programs import autoresearch
+from support.terminals import terminal
 
 
 def environment(folder: Path, pager: str) -> dict[str, str]:

@@ -4,7 +4,7 @@ import io
 
 from rich.console import Console
 
-from autoresearch.views.pairs import print_pairs
+from autoresearch.terminal.pairs import print_pairs
 
 
 def test_only_names_are_bold() -> None:

@@ -6,7 +6,7 @@ import re
 import pytest
 from rich.console import Console
 
-from autoresearch.views.patch import print_patch
+from autoresearch.terminal.patch import print_patch
 
 PATCH = """--- a/train.py
 +++ b/train.py

@@ -6,11 +6,11 @@ import time
 from pathlib import Path
 
 import pytest
-from programs import autoresearch, night, wait
-from terminals import terminal
+from support.programs import autoresearch, night, wait
+from support.terminals import terminal
 
 from autoresearch.ledger import Ledger
-from autoresearch.running import FILE
+from autoresearch.session.live import FILE
 
 
 @pytest.fixture

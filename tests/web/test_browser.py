@@ -7,15 +7,15 @@ from pathlib import Path
 
 import httpx
 import pytest
-from browser import CHROMIUM, Browser, browser
-from shown import add, served
+from support.browser import CHROMIUM, Browser, browser
+from support.web_client import add, served
 
+from autoresearch.analysis import summary
 from autoresearch.ledger import Ledger
-from autoresearch.review import morning
-from autoresearch.running import Running
-from autoresearch.views import report, webpage
+from autoresearch.report import html, report
+from autoresearch.session.live import Running
 
-pytest_plugins = ["web_fixtures"]
+pytest_plugins = ["support.web_fixtures"]
 
 pytestmark = pytest.mark.skipif(
     CHROMIUM is None, reason="no chromium is installed: the pages were not tried in a browser"
@@ -109,9 +109,9 @@ def test_a_report_opens_from_the_disk(chromium: Browser, root: Path, tmp_path: P
     with Ledger.open(root / "runs" / "ledger.db", readonly=True) as store:
         wild = store.session("wild")
         assert wild is not None
-        night = morning.read(store, wild, root / "runs", 0.0, (root / "program.md").read_text())
+        night = summary.read(store, wild, root / "runs", 0.0, (root / "program.md").read_text())
     path = tmp_path / "report.html"
-    path.write_text(webpage.page("t", report.blocks(night)))
+    path.write_text(html.page("t", report.blocks(night)))
     chromium.ask("Network.enable")
     chromium.ask("Network.emulateNetworkConditions", offline=True, latency=0, downloadThroughput=0, uploadThroughput=0)
     chromium.open(path.as_uri())

@@ -7,15 +7,15 @@ from urllib.parse import quote
 
 import httpx
 import pytest
-from shown import HOSTILE, Tags, served
+from support.web_client import HOSTILE, Tags, served
 
+from autoresearch.analysis import compare
+from autoresearch.analysis.total import Interval
 from autoresearch.ledger import Ledger
-from autoresearch.review import compare
-from autoresearch.review.total import Interval
-from autoresearch.running import Running
+from autoresearch.session.live import Running
 from autoresearch.web import listing
 
-pytest_plugins = ["web_fixtures"]
+pytest_plugins = ["support.web_fixtures"]
 
 
 def numbers_of(text: str) -> list[int]:

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import httpx
 import pytest
-from programs import autoresearch
-from shown import Tags, raw
+from support.programs import autoresearch
+from support.web_client import Tags, raw
 
 from autoresearch.errors import UsageError, UserError
 from autoresearch.web import server
 from autoresearch.web.guard import HEADERS
 
-pytest_plugins = ["web_fixtures"]
+pytest_plugins = ["support.web_fixtures"]
 
 PAGES = [
     "/", "/compare", "/compare/calm/wild", "/s/calm", "/s/wild", "/s/wild/experiments", "/s/wild/experiments?sort=verdict", "/s/wild/0",

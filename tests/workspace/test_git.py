@@ -5,10 +5,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import git, make_repository
+from support.repositories import git, make_repository
 
-from autoresearch import plumbing
 from autoresearch.errors import Blocker
+from autoresearch.workspace import git as plumbing
 
 
 @pytest.mark.parametrize("place", ["", "deep/er", ".git", "linked", "linked/deep", "apart"])
@@ -35,5 +35,5 @@ def test_half_a_repository_is_none(tmp_path: Path) -> None:
 
 
 def test_a_plain_clone_needs_no_gitpython(repository: Path) -> None:
-    code = "import sys; from pathlib import Path; from autoresearch import plumbing; plumbing.top(Path.cwd()); sys.exit('git' in sys.modules)"
+    code = "import sys; from pathlib import Path; from autoresearch.workspace import git; git.top(Path.cwd()); sys.exit('git' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=repository).returncode == 0

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from autoresearch.errors import Blocker, UsageError, UserError
-from autoresearch.workspace import Workspace
+from autoresearch.workspace.workspace import Workspace
 
 BASE = "RATE = 1\nA = 1\nB = 2\nC = 3\nWIDTH = 8\n"
 BETTER = BASE.replace("RATE = 1", "RATE = 2")

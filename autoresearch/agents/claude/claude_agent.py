@@ -6,20 +6,21 @@ structured record of what it expects; nothing it says runs anything.
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from autoresearch.agents import BadProposal, Proposal, Unusable, prompts
-from autoresearch.agents.conversation import Conversation
-from autoresearch.agents.library import BriefLibrary
-from autoresearch.agents.prompts import Role
-from autoresearch.agents.server import Request, Server
+from autoresearch.agents.base import BadProposal, Proposal, Unusable
+from autoresearch.agents.claude import prompts
+from autoresearch.agents.claude.client import Request, Server
+from autoresearch.agents.claude.conversation import Conversation
+from autoresearch.agents.claude.prompts import Role
+from autoresearch.agents.claude.tools import Desk
+from autoresearch.agents.lookup import BriefLibrary
 from autoresearch.agents.services import Library, Services
-from autoresearch.agents.tools import Desk
-from autoresearch.agents.traces import Trace, secrets_of_environment
 from autoresearch.config import Config
 from autoresearch.errors import UsageError
+from autoresearch.text import Trace, secrets_of_environment
 
 if TYPE_CHECKING:
-    from autoresearch.agents.record import Record
-    from autoresearch.brief import Brief
+    from autoresearch.agents.rationale import Record
+    from autoresearch.brief.brief import Brief
 
 DEFAULT_MODEL = "claude-opus-5-5"
 CHECK_TOKENS = 64

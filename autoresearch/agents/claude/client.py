@@ -13,13 +13,14 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from autoresearch.agents import BadProposal, Unavailable, Unusable, faults
-from autoresearch.agents.prices import Prices, Purse, Usage
+from autoresearch.agents.base import BadProposal, Unavailable, Unusable
+from autoresearch.agents.claude import faults
+from autoresearch.agents.claude.prices import Prices, Purse, Usage
+from autoresearch.agents.claude.stream import Broken, Reply, receive
+from autoresearch.agents.claude.tools import EDITOR
 from autoresearch.agents.services import CallRecord, Services
-from autoresearch.agents.streams import Broken, Reply, receive
-from autoresearch.agents.tools import EDITOR
-from autoresearch.agents.traces import Trace
 from autoresearch.config import Config
+from autoresearch.text import Trace
 
 if TYPE_CHECKING:
     import anthropic

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from typing import Any
 
-from autoresearch.agents import BadProposal
-from autoresearch.agents.prompts import cached, system
-from autoresearch.agents.server import Request, Server
-from autoresearch.agents.streams import Reply
-from autoresearch.agents.tools import Desk
-from autoresearch.agents.traces import Trace
+from autoresearch.agents.base import BadProposal
+from autoresearch.agents.claude.client import Request, Server
+from autoresearch.agents.claude.prompts import cached, system
+from autoresearch.agents.claude.stream import Reply
+from autoresearch.agents.claude.tools import Desk
+from autoresearch.text import Trace
 
 TURNS = 14  # replies for one proposal
 ROUNDS = 3  # of these, replies that bring no tool call or are cut off

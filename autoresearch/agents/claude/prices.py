@@ -8,7 +8,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from autoresearch.agents import Spent
+from autoresearch.agents.base import Spent
 from autoresearch.config import Price
 
 AS_OF = "2026-10-24"

@@ -2,12 +2,12 @@
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from autoresearch.agents import CATEGORIES
-from autoresearch.brief import CONTRACT
-from autoresearch.quoting import quote
+from autoresearch.brief.brief import CONTRACT
+from autoresearch.brief.tokens import quote
+from autoresearch.ledger.rows import CATEGORIES
 
 if TYPE_CHECKING:
-    from autoresearch.brief import Brief
+    from autoresearch.brief.brief import Brief
 
 Role = Literal["propose", "idea", "code"]
 

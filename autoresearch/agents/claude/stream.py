@@ -8,9 +8,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from autoresearch.agents import faults
-from autoresearch.agents.faults import Fault
-from autoresearch.agents.prices import Usage
+from autoresearch.agents.claude import faults
+from autoresearch.agents.claude.faults import Fault
+from autoresearch.agents.claude.prices import Usage
 
 if TYPE_CHECKING:
     import anthropic

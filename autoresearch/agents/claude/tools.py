@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
-from autoresearch import source
-from autoresearch.agents import checks, edits, record
-from autoresearch.agents.prompts import Role
-from autoresearch.agents.record import Record
+from autoresearch.agents import edits, rationale
+from autoresearch.agents.claude.prompts import Role
+from autoresearch.agents.rationale import Record
 from autoresearch.agents.services import Library
-from autoresearch.quoting import quote
+from autoresearch.brief.tokens import quote
+from autoresearch.source import contract, diff
 
 EDITOR = "str_replace_based_edit_tool"
 LONGEST_ANSWER = 20_000  # characters of one answer that is not the file itself
@@ -82,7 +82,7 @@ class Desk:
         """Take the proposal from a plain-text reply. Raises ValueError with what is wrong."""
         reply = edits.without_thoughts(reply)
         if self.role != "code":
-            self.record = record.find(reply)
+            self.record = rationale.find(reply)
         if self.role == "idea":
             self.idea, self.finished = reply, True
             return
@@ -105,7 +105,7 @@ class Desk:
         return {**reading, **(editing if role == "propose" else {}), "propose": self._propose}
 
     def _proposing(self) -> dict[str, Any]:
-        schema = record.SCHEMA
+        schema = rationale.SCHEMA
         if self.role == "idea":
             idea = {"type": "string", "description": "exactly what to change, for the programmer"}
             properties = {**schema["properties"], "idea": idea}
@@ -133,15 +133,15 @@ class Desk:
         """Raises ValueError with the reason why train.py as it stands would be refused."""
         if self.text == self.before:
             raise ValueError("train.py is unchanged")
-        if found := checks.complaint(self.text):
+        if found := contract.complaint(self.text):
             raise ValueError(found)
         if twin := self.library.twin(self.text):
             raise ValueError(f"{twin}: change something else")
-        added, removed = source.lines_changed(self.before, self.text)
+        added, removed = diff.lines_changed(self.before, self.text)
         return f"ok: it parses and is new (+{added} -{removed} lines)"
 
     def _propose(self, values: dict[str, Any]) -> str:
-        said = record.read(values)
+        said = rationale.read(values)
         if self.role == "idea":
             self.idea = str(values.get("idea") or "").strip()
             if not self.idea:

@@ -13,18 +13,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from autoresearch.agents import BadProposal, Proposal, Unavailable, Unusable, checks, record, scratch
+from autoresearch import hardware
+from autoresearch.agents import rationale
+from autoresearch.agents.base import BadProposal, Proposal, Unavailable, Unusable
+from autoresearch.agents.command import workdir
+from autoresearch.agents.command.tool import Tool
 from autoresearch.agents.services import CallRecord, Services
-from autoresearch.agents.tool import Tool
-from autoresearch.agents.traces import Trace, secrets_of_environment
 from autoresearch.config import Config
 from autoresearch.errors import UsageError
-from autoresearch.measure import machine
-from autoresearch.measure.cell import Cell, CellError, CellSpec
-from autoresearch.measure.log import plain
+from autoresearch.sandbox.cell import Cell, CellError, CellSpec
+from autoresearch.source import contract
+from autoresearch.text import Trace, plain, secrets_of_environment
 
 if TYPE_CHECKING:
-    from autoresearch.brief import Brief
+    from autoresearch.brief.brief import Brief
 
 POLL = 0.05  # s
 COUNT_EVERY = 2.0  # s between two looks at what the command has written
@@ -86,7 +88,7 @@ class Command:
     def propose(self, brief: "Brief") -> Proposal:
         """One run of the command. Raises BadProposal, Unavailable or Unusable."""
         trace = Trace([*self.tool.secrets, *secrets_of_environment()])
-        files = scratch.files(brief)
+        files = workdir.files(brief)
         trace.add("prompt", text=files["BRIEF.md"].decode())
         call = CallRecord(uuid.uuid4().hex, brief.n, "propose", self.tool.label, time.time())
         self.services.on_call(call)
@@ -123,13 +125,13 @@ class Command:
             raise Unusable(str(error)) from None
 
     def _spec(self, command: str, files: dict[str, bytes]) -> CellSpec:
-        at_work = {f"{scratch.WORK}/{name}": content for name, content in (files or {"empty": b""}).items()}
+        at_work = {f"{workdir.WORK}/{name}": content for name, content in (files or {"empty": b""}).items()}
         return CellSpec(
             program=["/bin/sh", "-c", START, "sh", command],
             read=self.tool.read,
             library=self.services.readable_library,
             network=True,
-            memory=machine.memory_bytes() // 2,
+            memory=hardware.memory_bytes() // 2,
             environment=self.tool.environment,
             log_limit=OUTPUT,
             files={**self.tool.files, **at_work},
@@ -145,7 +147,7 @@ def _watch(cell: Cell, limit: float) -> str | None:
         if now > started + limit:
             return f"did not end within {limit / 60:.3g} minutes"
         if now > counted + COUNT_EVERY:
-            size, files = scratch.occupied(cell.tmp, MOST_FILES)
+            size, files = workdir.occupied(cell.tmp, MOST_FILES)
             if size > MOST_BYTES or files >= MOST_FILES:
                 return f"wrote more than {MOST_BYTES >> 30} GiB or {MOST_FILES} files"
             counted = time.monotonic()
@@ -156,8 +158,8 @@ def _watch(cell: Cell, limit: float) -> str | None:
 def _taken_back(ran: Run, home: Path, files: dict[str, bytes]) -> Run:
     """What the command left, read after its death."""
     try:
-        ran = replace(ran, touched=scratch.touched(home, files))
-        return replace(ran, text=scratch.read_back(home), answer=scratch.answer(home))
+        ran = replace(ran, touched=workdir.touched(home, files))
+        return replace(ran, text=workdir.read_back(home), answer=workdir.answer(home))
     except (ValueError, OSError) as error:
         return replace(ran, wrong=str(error))
 
@@ -190,12 +192,14 @@ def _fault(ran: Run, wrong: str, trace: Trace) -> Exception:
 def _proposal(ran: Run, trace: Trace, cost: float | None) -> Proposal:
     if trace.clean(ran.text) != ran.text:
         raise BadProposal("train.py holds what looks like a key, so nothing of it is used", trace=trace.entries)
-    if complaint := checks.complaint(ran.text):
+    if complaint := contract.complaint(ran.text):
         raise BadProposal(complaint, trace=trace.entries)
     try:
-        said = record.read(ran.answer if ran.answer is not None else {"hypothesis": "a change without a stated reason"})
+        said = rationale.read(
+            ran.answer if ran.answer is not None else {"hypothesis": "a change without a stated reason"}
+        )
     except ValueError as error:
-        raise BadProposal(f"{scratch.ANSWER}: {error}", trace=trace.entries) from None
+        raise BadProposal(f"{workdir.ANSWER}: {error}", trace=trace.entries) from None
     claims = {
         name: plain(value) if isinstance(value, str) else value for name, value in trace.clean(vars(said)).items()
     }

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from autoresearch.agents import Unusable, programs
-from autoresearch.agents.presets import PRESETS, Preset
+from autoresearch.agents.base import Unusable
+from autoresearch.agents.command import executables
+from autoresearch.agents.command.presets import PRESETS, Preset
 from autoresearch.config import Config, cache_folder
 from autoresearch.errors import UsageError
 
@@ -40,9 +41,9 @@ class Tool:
     def find(cls, spec: str, config: Config) -> "Tool":
         """A preset by its name, or a shell command. Raises UsageError, Unusable."""
         preset = PRESETS.get(spec, Preset(command=(), model="", keys=()))
-        command = _line(preset, config.model) if preset.command else programs.with_home(spec.strip())
-        words = programs.words(command)
-        program = programs.locate(words[0])
+        command = _line(preset, config.model) if preset.command else executables.with_home(spec.strip())
+        words = executables.words(command)
+        program = executables.locate(words[0])
         if program is None:
             raise Unusable(f"there is no command `{words[0]}` here: install it, or give its full path")
         named = [Path(word) for word in words[1:] if word.startswith("/") and Path(word).is_file()]
@@ -99,7 +100,7 @@ def _strings(content: bytes) -> list[str]:
 def _readable(named: Sequence[Path], opened: Sequence[str]) -> list[Path]:
     """What the tool is made of, and what the user opens for it. Raises UsageError where it must not be opened."""
     certificates = [Path(value) for value in _set(CERTIFICATES).values()]
-    paths = [part for path in named if path.is_file() for part in programs.parts(path)] + certificates
+    paths = [part for path in named if path.is_file() for part in executables.parts(path)] + certificates
     for name in opened:
         path = Path(name).expanduser()
         if not path.is_absolute() or not path.exists():

@@ -12,13 +12,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from autoresearch.agents import CATEGORIES
 from autoresearch.agents.edits import FILE, LARGEST
-from autoresearch.brief import CONTRACT
-from autoresearch.measure.log import plain
+from autoresearch.brief.brief import CONTRACT
+from autoresearch.ledger.rows import CATEGORIES
+from autoresearch.text import plain
 
 if TYPE_CHECKING:
-    from autoresearch.brief import Brief
+    from autoresearch.brief.brief import Brief
 
 WORK = "work"  # the scratch folder's name in the private folder of the cell, which is HOME
 ANSWER = "proposal.json"

@@ -12,16 +12,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
-from autoresearch.agents import BadProposal, Exhausted, Proposal
+from autoresearch.agents.base import BadProposal, Exhausted, Proposal
 from autoresearch.ledger import BROKEN
-from autoresearch.source import Constant, Number, constants, with_constants
+from autoresearch.source.constants import Constant, Number, constants, with_constants
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from autoresearch.agents.surrogate import Observation
-    from autoresearch.brief import Brief
-    from autoresearch.history import Past
+    from autoresearch.agents.sweep.sampler import Observation
+    from autoresearch.brief.brief import Brief
+    from autoresearch.brief.history import Past
 
 MOST = 3  # constants moved at once
 STEPS = 4  # candidate factors each way
@@ -153,7 +153,7 @@ def _choose(found: list[Knob], brief: "Brief") -> tuple[dict[Knob, Number], floa
     """New values for a few knobs, and the predicted change of val_bpb."""
     import numpy as np
 
-    from autoresearch.agents import surrogate
+    from autoresearch.agents.sweep import sampler as surrogate
 
     rng = np.random.default_rng([brief.seed, brief.n, len(brief.feedback)])
     choices = {knob.key: knob.choices(rng) for knob in found}
@@ -171,7 +171,7 @@ def _choose(found: list[Knob], brief: "Brief") -> tuple[dict[Knob, Number], floa
 
 def observations(history: list["Past"], agent: str) -> list["Observation"]:
     """What an agent's experiments say about moves, oldest first; failures have no delta."""
-    from autoresearch.agents.surrogate import Observation
+    from autoresearch.agents.sweep.sampler import Observation
 
     found, parent = [], 0
     for past in history:

@@ -1,0 +1,1 @@
+"""A researcher that calls a language model through the Messages API."""

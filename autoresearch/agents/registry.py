@@ -1,0 +1,50 @@
+"""Create the agent that `--agent` names."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from autoresearch.agents.base import Agent
+from autoresearch.errors import UsageError
+
+if TYPE_CHECKING:
+    from autoresearch.agents.services import Services
+    from autoresearch.config import Config
+
+
+def create(spec: str, config: "Config | None" = None, services: "Services | None" = None) -> Agent:
+    """The agent that `--agent SPEC` names: `sweep`, `scripted:DIR`, `claude`, `claude:MODEL` or `command:TOOL`.
+
+    `config` and `services` matter to agents that call a model. Raises UsageError, Unusable.
+    """
+    kind, _, argument = spec.partition(":")
+    if kind == "sweep" and not argument:
+        from autoresearch.agents.sweep.sweep_agent import Sweep
+
+        return Sweep()
+    if kind == "scripted" and argument:
+        from autoresearch.agents.scripted import Scripted
+
+        return Scripted(Path(argument))
+    if kind == "claude":
+        return _claude(argument, config, services)
+    if kind == "command" and argument:
+        return _command(argument, config, services)
+    known = "`sweep`, `claude`, `claude:MODEL`, `command:TOOL` or `scripted:DIR`"
+    raise UsageError(f"there is no agent `{spec}`: use {known}")
+
+
+def _claude(model: str, config: "Config | None", services: "Services | None") -> Agent:
+    from autoresearch.agents.claude.claude_agent import Claude
+    from autoresearch.agents.services import Services
+    from autoresearch.config import Config
+
+    config = config or Config()
+    return Claude(config.model_copy(update={"model": model}) if model else config, services or Services())
+
+
+def _command(argument: str, config: "Config | None", services: "Services | None") -> Agent:
+    from autoresearch.agents.command.command_agent import Command
+    from autoresearch.agents.services import Services
+    from autoresearch.config import Config
+
+    return Command(argument, config or Config(), services or Services())

@@ -1,0 +1,1 @@
+"""A researcher that is a numeric optimiser over the constants of train.py."""

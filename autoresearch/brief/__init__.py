@@ -1,0 +1,1 @@
+"""Write what a researcher is told before it proposes a change."""

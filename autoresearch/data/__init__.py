@@ -1,0 +1,1 @@
+"""Make and read data sets: corpus, tokenizer input, packed rows."""

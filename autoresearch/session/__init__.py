@@ -1,0 +1,1 @@
+"""Run a session: the loop, the trials, and what keeps them alive."""

@@ -1,0 +1,1 @@
+"""Turn a configuration into something that can run: project, slots, plan, forecast."""

@@ -1,0 +1,1 @@
+"""Answer questions about the text of train.py without running it."""

@@ -1,0 +1,1 @@
+"""Print to a terminal with rich."""

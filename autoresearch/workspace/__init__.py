@@ -1,0 +1,1 @@
+"""Store versions of train.py as git commits without touching the checkout."""
