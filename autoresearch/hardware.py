@@ -219,7 +219,7 @@ def _text(value: Any) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)
 
 
-class Card:
+class CardMemory:
     """`uuid` None: no card, nothing to wait for. `read` gives the bytes that it has and those in use, if it can be asked."""
 
     def __init__(

@@ -14,7 +14,7 @@ from typing import Any
 
 from autoresearch.brief import policy
 from autoresearch.brief.brief import Brief
-from autoresearch.brief.history import Past
+from autoresearch.brief.history import PastExperiment
 from autoresearch.brief.tokens import tokens
 from autoresearch.ledger import Ledger
 from autoresearch.session import describe
@@ -47,10 +47,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, Ledger.open(Path(folder) / "ledger.db") as ledger:
         ledger.connection.execute("PRAGMA synchronous = OFF")
         row = ledger.create_session("t", "b", "s", "claude", "default", {}, {}, 0)
-        history: list[Past] = []
+        history: list[PastExperiment] = []
         for count in (10, 100, 119, 1019, 10_019):  # 19 past a multiple of 20, the changing part is at its longest
             fill(ledger, row.id, versions, len(history), count, rng)
-            history += [Past.of(each) for each in ledger.experiments(row.id, after=len(history) - 1)]
+            history += [PastExperiment.of(each) for each in ledger.experiments(row.id, after=len(history) - 1)]
             began = time.perf_counter()
             assert not ledger.experiments(row.id, after=count - 1)
             read = time.perf_counter() - began

@@ -18,7 +18,7 @@ import numpy as np
 import prepare
 from autoresearch.data import corpus, stdlib
 from autoresearch.data.packing import BestFit
-from autoresearch.measure.batches import Feed, map_rows
+from autoresearch.measure.batches import BatchStream, map_rows
 
 VOCABULARY = 8192
 SHAPES = ((2048, 64), (64, 16))  # tokens in a row, rows in a batch: a GPU's and the CPU profile's
@@ -41,7 +41,7 @@ def timed(action: Callable[[], Any]) -> tuple[float, Any]:
 def batches(rows: Path, seq_len: int, size: int, torch: Any) -> float:
     """Tokens a CPU-second of the loader, over one epoch."""
     with rows.open("rb") as file:
-        feed = Feed([map_rows(file.fileno(), seq_len)], seed=0)
+        feed = BatchStream([map_rows(file.fileno(), seq_len)], seed=0)
     count = len(feed.shards[0]) // size
     feed.shards[0].sum()  # into the page cache
     list(islice(feed.batches(size, "cpu", torch), 10))

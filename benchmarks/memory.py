@@ -27,7 +27,7 @@ from autoresearch.measure.clock import Budget
 from autoresearch.measure.result import Result
 from autoresearch.measure.settings import Settings
 from autoresearch.session.events import Reporter
-from autoresearch.session.loop import Session
+from autoresearch.session.loop import SessionLoop
 from autoresearch.session.stopping import Limits
 from autoresearch.workspace.workspace import Workspace
 
@@ -113,11 +113,11 @@ def repository(root: Path) -> Path:
 
 def session(
     root: Path, store: Ledger, most: int, reporter: Reporter, measure: Callable[..., Result] = instant
-) -> Session:
+) -> SessionLoop:
     """A session whose trials are measured by a function."""
     workspace = Workspace(root)
     row = store.create_session("t", "autoresearch/t", workspace.head(), "walker", "default", {"budget": "5m"}, {}, 5)
-    return Session(
+    return SessionLoop(
         row=store.update_session(row.id, pid=os.getpid(), grade="STRONG"),
         ledger=store,
         workspace=workspace,

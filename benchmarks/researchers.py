@@ -25,10 +25,10 @@ from autoresearch.agents.sweep.sweep_agent import Knob, knobs
 from autoresearch.ledger import Ledger
 from autoresearch.measure.result import Result
 from autoresearch.measure.trial import measure
-from autoresearch.session.loop import Session
+from autoresearch.session.loop import SessionLoop
 from autoresearch.session.stopping import Limits
 from autoresearch.setup import plan, project
-from autoresearch.setup.project import Place
+from autoresearch.setup.project import Project
 from autoresearch.source.constants import Number, with_constants
 from autoresearch.workspace.workspace import Workspace
 
@@ -48,7 +48,7 @@ class Trials(Limits):
         return self.remaining <= 0
 
 
-def sweep(place: Place, text: str, count: int, seed: int) -> str:
+def sweep(place: Project, text: str, count: int, seed: int) -> str:
     """The tip of a session of `sweep`."""
     limits = Trials(remaining=count)
 
@@ -64,7 +64,7 @@ def sweep(place: Place, text: str, count: int, seed: int) -> str:
         workspace = Workspace(root)
         row = store.create_session("t", "autoresearch/t", workspace.head(), "sweep", "default", {}, {}, seed)
         row = store.update_session(row.id, pid=os.getpid(), grade="STRONG")
-        session = Session(
+        session = SessionLoop(
             row=row,
             ledger=store,
             workspace=workspace,
@@ -85,7 +85,7 @@ def sweep(place: Place, text: str, count: int, seed: int) -> str:
         return found.text
 
 
-def study(sampler: optuna.samplers.BaseSampler, place: Place, text: str, count: int, seed: int) -> str:
+def study(sampler: optuna.samplers.BaseSampler, place: Project, text: str, count: int, seed: int) -> str:
     """The lowest number that a sampler saw over all constants at once."""
     asked = optuna.create_study(sampler=sampler)
     best: tuple[float, str] = (float("inf"), text)
@@ -138,7 +138,7 @@ def main() -> None:
         print(f"{name}: mean {fmean(map(fmean, each)) - base:+.4f}")
 
 
-def remeasured(found: dict[str, list[str]], place: Place, draws: int) -> dict[str, list[list[float]]]:
+def remeasured(found: dict[str, list[str]], place: Project, draws: int) -> dict[str, list[list[float]]]:
     """Fresh scores of every result, in turns."""
     scores: dict[str, list[list[float]]] = {name: [[] for _ in texts] for name, texts in found.items()}
     for draw in range(draws):

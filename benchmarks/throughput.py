@@ -32,7 +32,7 @@ from autoresearch.measure.clock import Budget
 from autoresearch.measure.result import Result
 from autoresearch.measure.settings import Settings
 from autoresearch.measure.trial import measure
-from autoresearch.session.loop import Session
+from autoresearch.session.loop import SessionLoop
 from autoresearch.session.pipeline import spare
 from autoresearch.session.stopping import Limits
 from autoresearch.setup import project, trial_run
@@ -131,7 +131,7 @@ class Searching:
         workspace = Workspace(root)
         row = store.create_session("t", "autoresearch/t", workspace.head(), agent.name, "default", {}, {}, 5)
         row = store.update_session(row.id, state="running", pid=os.getpid(), slots=len(slots))
-        self.session = Session(
+        self.session = SessionLoop(
             row=row,
             ledger=store,
             workspace=workspace,

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from autoresearch.brief.brief import Brief
 
 
-class Given:
+class FixedAgent:
     """Proposes one thing, once."""
 
     model: str | None = None

@@ -11,7 +11,7 @@ from statistics import fmean
 
 from autoresearch import judge
 from autoresearch.analysis.lineage import stack
-from autoresearch.analysis.remeasure import Again
+from autoresearch.analysis.remeasure import Remeasurer
 from autoresearch.errors import UserError, require
 from autoresearch.ledger import Event, Experiment
 from autoresearch.workspace.workspace import Workspace
@@ -77,7 +77,7 @@ def part_of(events: Sequence[Event], n: int) -> Part | None:
     return next((part for part in found.parts if part.n == n), None) if found else None
 
 
-def ablate(again: Again, draws: int) -> Ablation:
+def ablate(again: Remeasurer, draws: int) -> Ablation:
     """Measure every leave-one-out. Raises UserError where nothing was kept, or where the final version fails."""
     keeps = stack(again.ledger, again.session)
     final = keeps[-1]

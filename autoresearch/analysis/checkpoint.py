@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from autoresearch.analysis.remeasure import Again
+from autoresearch.analysis.remeasure import Remeasurer
 from autoresearch.errors import UserError, require
 from autoresearch.files import behind_links
 from autoresearch.ledger import Experiment, Trial
@@ -34,7 +34,7 @@ class Checkpoint:
     recorded: float
 
 
-def make(again: Again, experiment: Experiment, path: Path) -> Checkpoint:
+def make(again: Remeasurer, experiment: Experiment, path: Path) -> Checkpoint:
     """Train a version with the seed of its last good trial and store its weights. Raises UserError where that fails."""
     last = _last(again, experiment)
     text = again.workspace.read(require(experiment.sha))
@@ -59,7 +59,7 @@ def make(again: Again, experiment: Experiment, path: Path) -> Checkpoint:
     return Checkpoint(path, experiment.n, last.seed, result.val_bpb, require(last.val_bpb))
 
 
-def _last(again: Again, experiment: Experiment) -> Trial:
+def _last(again: Remeasurer, experiment: Experiment) -> Trial:
     trials = again.ledger.trials(again.session.id, experiment.id)
     good = [trial for trial in trials if trial.outcome == "ok" and trial.purpose in JUDGING]
     if not good:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 
-from autoresearch.analysis.summary import Night
+from autoresearch.analysis.summary import SessionSummary
 from autoresearch.analysis.total import Interval
 from autoresearch.ledger import Session
 
@@ -26,7 +26,7 @@ def _differences(a: dict[str, object], b: dict[str, object], names: "tuple[str, 
             yield f"{name}: {a.get(name)} against {b.get(name)}"
 
 
-def totals(a: Night, b: Night) -> Interval | None:
+def totals(a: SessionSummary, b: SessionSummary) -> Interval | None:
     """How much better the first session's honest total is, on val; None where one was not measured."""
     return None if a.total is None or b.total is None else difference(a.total.val, b.total.val)
 
@@ -37,14 +37,14 @@ def difference(a: Interval, b: Interval) -> Interval:
     return Interval(mean, mean - reach, mean + reach)
 
 
-def keep_rates(a: Night, b: Night) -> Interval:
+def keep_rates(a: SessionSummary, b: SessionSummary) -> Interval:
     """How much more often the first session kept what it tried (Newcombe 1998)."""
     (p, low_p, high_p), (q, low_q, high_q) = _rate(a), _rate(b)
     low = p - q - math.hypot(p - low_p, high_q - q)
     return Interval(p - q, low, p - q + math.hypot(high_p - p, q - low_q))
 
 
-def _rate(night: Night) -> tuple[float, float, float]:
+def _rate(night: SessionSummary) -> tuple[float, float, float]:
     kept, tried = len(night.keeps), len(night.tried)
     return (kept / tried if tried else 0.0, *proportion(kept, tried))
 

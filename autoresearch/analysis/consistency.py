@@ -37,7 +37,7 @@ Findings = Iterator[tuple[str, str]]
 
 
 @dataclass(frozen=True)
-class Story:
+class SessionRecords:
     """What there is to compare. `trials` are those that may judge, by experiment id: no interrupted ones, no totals."""
 
     session: Session
@@ -48,7 +48,7 @@ class Story:
     root: Path
 
     @classmethod
-    def read(cls, store: Ledger, session: Session, workspace: Workspace, root: Path) -> "Story":
+    def read(cls, store: Ledger, session: Session, workspace: Workspace, root: Path) -> "SessionRecords":
         """Everything that the ledger knows of a session."""
         numbers = [row.n for row in store.experiments(session.id)]
         experiments = [row for n in numbers if (row := store.experiment(session.id, n)) is not None]
@@ -111,7 +111,7 @@ def _look(root: Path) -> list[Difference]:
     workspace = Workspace(root, config.load(root, {}).train)
     with Ledger.open(root / "runs" / "ledger.db", readonly=True) as store:
         found = [Difference("ledger", text, remedy) for text, remedy in _whole(store)]
-        stories = [Story.read(store, session, workspace, root) for session in store.sessions()]
+        stories = [SessionRecords.read(store, session, workspace, root) for session in store.sessions()]
     found += [Difference("git", text, remedy) for text, remedy in _strangers(stories, workspace)]
     for story in stories:
         for question in QUESTIONS:
@@ -128,7 +128,7 @@ def _whole(store: Ledger) -> Findings:
         yield "rows belong to sessions or experiments that are not there", RESTORE
 
 
-def _strangers(stories: list[Story], workspace: Workspace) -> Findings:
+def _strangers(stories: list[SessionRecords], workspace: Workspace) -> Findings:
     """No references of sessions that the ledger does not know."""
     known = {story.session.tag for story in stories}
     for tag in workspace.tags():
@@ -137,14 +137,14 @@ def _strangers(stories: list[Story], workspace: Workspace) -> Findings:
             yield f"refs/autoresearch/{tag}/ belongs to no session", f"put its runs/ledger.db back, or {drop}"
 
 
-def _numbers(story: Story) -> Findings:
+def _numbers(story: SessionRecords) -> Findings:
     """Experiments are numbered without a gap."""
     numbers = [experiment.n for experiment in story.experiments]
     if numbers != list(range(len(numbers))):
         yield f"experiments are numbered {numbers}", RESTORE
 
 
-def _references(story: Story) -> Findings:
+def _references(story: SessionRecords) -> Findings:
     """Every experiment has its reference, every reference its experiment."""
     known = {experiment.n: experiment.sha for experiment in story.settled}
     for n in sorted((known.keys() | story.refs.keys()) - story.unfinished):
@@ -166,7 +166,7 @@ def _references(story: Story) -> Findings:
             yield f"{name} is {there[:7]}, the ledger says {wanted[:7]}", f"`git update-ref {name} {wanted}`"
 
 
-def _texts(story: Story) -> Findings:
+def _texts(story: SessionRecords) -> Findings:
     """The commit, the ledger and the trials of an experiment mean the same train.py."""
     for experiment in story.settled:
         if experiment.sha is None:
@@ -184,7 +184,7 @@ def _texts(story: Story) -> Findings:
             yield f"a trial of experiment {n} measured another text than its commit has", DISTRUST.format(n=n)
 
 
-def _lineage(story: Story) -> Findings:
+def _lineage(story: SessionRecords) -> Findings:
     """Keeps follow one another, `best` is the last of them, and the branch is there."""
     for before, after in pairwise(story.kept):
         origin, branched = _origin(story, after)
@@ -208,7 +208,7 @@ def _lineage(story: Story) -> Findings:
         )
 
 
-def _origin(story: Story, keep: Experiment) -> tuple[int | None, bool]:
+def _origin(story: SessionRecords, keep: Experiment) -> tuple[int | None, bool]:
     """The keep that a keep goes back to, by near misses of its line; and whether it was to branch from an older one."""
     path = ancestry(keep, {row.n: row for row in story.settled})
     origin = next((row.n for row in path[1:] if row.verdict == "keep"), None)
@@ -216,7 +216,7 @@ def _origin(story: Story, keep: Experiment) -> tuple[int | None, bool]:
     return origin, any(row.mode == "branch" for row in line)
 
 
-def _messages(story: Story) -> Findings:
+def _messages(story: SessionRecords) -> Findings:
     """The commit of a keep says the score that the ledger has."""
     for experiment in story.kept:
         if not experiment.n or experiment.sha is None or blob_of(story.workspace, experiment.sha) is None:
@@ -229,7 +229,7 @@ def _messages(story: Story) -> Findings:
             )
 
 
-def _verdicts(story: Story) -> Findings:
+def _verdicts(story: SessionRecords) -> Findings:
     """A verdict has the trials that it needs, audited where it is a keep, and a score that they gave."""
     for experiment in story.settled:
         trials, n = story.trials.get(experiment.id, []), experiment.n
@@ -244,7 +244,7 @@ def _verdicts(story: Story) -> Findings:
             yield f"a trial of experiment {n} is ok without a score", DISTRUST.format(n=n)
 
 
-def _identities(story: Story) -> Findings:
+def _identities(story: SessionRecords) -> Findings:
     """All trials of a session were measured by one evaluator, on one machine, with one data set."""
     wanted = story.session.identity
     for experiment in story.settled:
@@ -258,7 +258,7 @@ def _identities(story: Story) -> Findings:
                 )
 
 
-def _artefacts(story: Story) -> Findings:
+def _artefacts(story: SessionRecords) -> Findings:
     """Every experiment left its change, every trial its result, its log and its scores by row."""
     for experiment in story.settled:
         files = story.files(experiment)
@@ -276,7 +276,7 @@ def _artefacts(story: Story) -> Findings:
                 )
 
 
-def _result(story: Story, path: Path, trial: Trial) -> Findings:
+def _result(story: SessionRecords, path: Path, trial: Trial) -> Findings:
     found = stored(path)
     if found is None:
         yield f"{story.name(path)} is missing or damaged", "its numbers are still in the ledger"
@@ -284,7 +284,7 @@ def _result(story: Story, path: Path, trial: Trial) -> Findings:
         yield f"{story.name(path)} and the ledger give different results", "one of them was edited: do not trust either"
 
 
-def _table(story: Story) -> Findings:
+def _table(story: SessionRecords) -> Findings:
     """results.tsv is what the ledger says."""
     path = story.folder / "results.tsv"
     if not story.settled or story.unfinished:
@@ -301,7 +301,7 @@ def _audited(trials: list[Trial], experiment: Experiment, judge: str) -> bool:
     return any(trial.purpose != "screen" or judge == "greedy" for trial in audited)
 
 
-QUESTIONS: tuple[Callable[[Story], Findings], ...] = (
+QUESTIONS: tuple[Callable[[SessionRecords], Findings], ...] = (
     _numbers,
     _references,
     _texts,

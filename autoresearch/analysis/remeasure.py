@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from autoresearch.data.dataset import Dataset
 from autoresearch.errors import UserError, require
-from autoresearch.hardware import Card
+from autoresearch.hardware import CardMemory
 from autoresearch.ledger import Experiment, Ledger, Session
 from autoresearch.measure.result import Progress, Result
 from autoresearch.measure.settings import TRIES, Settings
@@ -17,7 +17,7 @@ PURPOSE = "total"
 
 
 @dataclass(frozen=True)
-class Again:
+class Remeasurer:
     """Everything that a version of one session is measured again with."""
 
     ledger: Ledger
@@ -25,7 +25,7 @@ class Again:
     workspace: Workspace
     settings: Settings
     data: Dataset
-    card: Card
+    card: CardMemory
     watch: Callable[[int, Progress], None]
     measure: Callable[..., Result] = measure
 

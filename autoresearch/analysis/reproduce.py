@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from statistics import fmean
 
-from autoresearch.analysis.remeasure import Again
+from autoresearch.analysis.remeasure import Remeasurer
 from autoresearch.errors import UserError, require
 from autoresearch.ledger.trials import telling
 
@@ -24,7 +24,7 @@ class Reproduction:
     agrees: bool
 
 
-def reproduce(again: Again, n: int, draws: int) -> Reproduction:
+def reproduce(again: Remeasurer, n: int, draws: int) -> Reproduction:
     """Measure experiment `n` `draws` times with fresh seeds. Raises UserError where it has no score."""
     experiment = again.ledger.experiment(again.session.id, n)
     if experiment is None or experiment.val_bpb is None:

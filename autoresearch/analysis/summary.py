@@ -19,7 +19,7 @@ Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Night:
+class SessionSummary:
     """What there is to tell.
 
     `rows` are those of `log --json`; `trials`, `beside` and `patches` are of the experiments shown.
@@ -75,7 +75,7 @@ class Night:
         return [row for row in self.tried if row["verdict"] in verdicts]
 
 
-def read(store: Ledger, session: Session, runs: Path, now: float, program: str = "") -> Night:
+def read(store: Ledger, session: Session, runs: Path, now: float, program: str = "") -> SessionSummary:
     """What a session left, as it is at `now` (unix seconds); `program` is the text of program.md."""
     rows = package.log_rows(store, session)
     calls = store.calls(session.id)
@@ -83,7 +83,7 @@ def read(store: Ledger, session: Session, runs: Path, now: float, program: str =
     trials = _trials(store, session, shown)
     measured = recorded(store.events(session.id, kind="total"))
     status, by_category = package.status(store, session, now), breakdown.sums(rows, calls, "category")
-    return Night(
+    return SessionSummary(
         session=session,
         status=status,
         rows=rows,

@@ -12,7 +12,7 @@ from typing import Any
 
 from autoresearch import judge
 from autoresearch.analysis.lineage import stack
-from autoresearch.analysis.remeasure import Again
+from autoresearch.analysis.remeasure import Remeasurer
 from autoresearch.errors import require
 from autoresearch.ledger import Event, Ledger, Session
 from autoresearch.ledger.trials import judging
@@ -56,7 +56,7 @@ def _of(data: dict[str, Any]) -> Total | None:
         return None
 
 
-def measure_total(again: Again, pairs: int) -> Total:
+def measure_total(again: Remeasurer, pairs: int) -> Total:
     """Measure base and final in `pairs` pairs (two or more). Raises UserError where nothing was kept, or one fails."""
     base, *_, final = stack(again.ledger, again.session)
     done = max(again.done(base), again.done(final))  # `reproduce` may have used more seeds for one of them
@@ -99,7 +99,7 @@ def quantile(dof: int) -> float:
     return high
 
 
-def _running_minimum(again: Again) -> float:
+def _running_minimum(again: Remeasurer) -> float:
     """The lowest single score of the session minus the base's first: what other tools report."""
     trials = judging(again.ledger.trials(again.session.id))
     scores = [trial.val_bpb for trial in trials if trial.val_bpb is not None]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from autoresearch.brief import history
-from autoresearch.brief.history import Past
+from autoresearch.brief.history import PastExperiment
 from autoresearch.brief.ideas import Idea, Paper
 from autoresearch.brief.policy import Direction
 from autoresearch.brief.tokens import cut, fitting, quote, tokens
@@ -61,10 +61,10 @@ class Brief:
     incumbent: int
     incumbent_bpb: float
     sigma: float
-    history: list[Past]
+    history: list[PastExperiment]
     notes: list[str] = field(default_factory=list)
     feedback: list[str] = field(default_factory=list)
-    pending: list[Past] = field(default_factory=list)
+    pending: list[PastExperiment] = field(default_factory=list)
     direction: Direction | None = None
     incumbent_source: str | None = None
     facts: list[str] = field(default_factory=list)

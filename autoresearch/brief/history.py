@@ -17,7 +17,7 @@ HEAD = ["| n | category | change | predicted | measured | verdict |", "|---|---|
 
 
 @dataclass(frozen=True)
-class Past:
+class PastExperiment:
     """One settled experiment, as an agent sees it; `delta` is None where there is no score to compare.
 
     `sigma` is one standard deviation of a trial as it was known then. `line` is the experiment whose line of
@@ -42,7 +42,7 @@ class Past:
     mode: str | None = None
 
     @classmethod
-    def of(cls, row: Experiment) -> "Past":
+    def of(cls, row: Experiment) -> "PastExperiment":
         """From a row of the ledger. Scores go out rounded: a few bits less to fit to."""
         return cls(
             n=row.n,
@@ -69,7 +69,7 @@ class Past:
         return self.verdict in BROKEN
 
 
-def words(past: Past) -> str:
+def words(past: PastExperiment) -> str:
     """What was changed: the constants by name where that is all, otherwise what its author says."""
     counted = past.change.endswith(" lines") or not past.change
     return past.hypothesis if counted and past.hypothesis else past.change
@@ -82,7 +82,7 @@ def in_sigmas(delta: float | None, sigma: float | None) -> str:
     return f"{delta / sigma:+.1f} sigma" if sigma else f"{delta:+.4f}"
 
 
-def row(past: Past) -> str:
+def row(past: PastExperiment) -> str:
     """One line of the table."""
     verdict = f"{past.verdict}, near miss" if past.near_miss else past.verdict
     why = f": {past.reason}" if past.failed else ""
@@ -90,7 +90,7 @@ def row(past: Past) -> str:
     return f"| {past.n} | {past.category} | {cell(words(past), WORDS)} | {predicted} | {measured} | {cell(verdict + why, 60)} |"
 
 
-def table(history: Sequence[Past], most: int) -> str:
+def table(history: Sequence[PastExperiment], most: int) -> str:
     """The experiments in at most about `most` tokens.
 
     All of them, oldest first, if they fit. Otherwise the newest, the best, near misses and dead ends, and what
@@ -104,7 +104,7 @@ def table(history: Sequence[Past], most: int) -> str:
     return _telling(tried, most)
 
 
-def _telling(tried: Sequence[Past], most: int) -> str:
+def _telling(tried: Sequence[PastExperiment], most: int) -> str:
     parts = [f"{len(tried)} experiments, the most telling ones first."]
     summary = "\n".join(["All, by category:", "", *by_category(tried)])
     room = most - tokens(summary) - tokens("\n".join(HEAD)) * (1 + len(SHARES))
@@ -118,15 +118,15 @@ def _telling(tried: Sequence[Past], most: int) -> str:
     return "\n\n".join([*parts, summary])
 
 
-def by_category(tried: Sequence[Past]) -> list[str]:
+def by_category(tried: Sequence[PastExperiment]) -> list[str]:
     """For each category: how many were tried, kept and failed, and the mean and the best of what was measured."""
-    groups: dict[str, list[Past]] = {}
+    groups: dict[str, list[PastExperiment]] = {}
     for past in tried:
         groups.setdefault(past.category or "other", []).append(past)
     return [f"- {category}: {_sum(groups[category])}" for category in sorted(groups)]
 
 
-def _sum(found: Sequence[Past]) -> str:
+def _sum(found: Sequence[PastExperiment]) -> str:
     deltas = [past.delta for past in found if past.delta is not None]
     kept = sum(past.verdict == "keep" for past in found)
     failed = sum(past.failed for past in found)
@@ -134,7 +134,7 @@ def _sum(found: Sequence[Past]) -> str:
     return f"{len(found)} tried, {kept} kept, {failed} failed{measured}"
 
 
-def calibration(history: Sequence[Past], agent: str) -> str:
+def calibration(history: Sequence[PastExperiment], agent: str) -> str:
     """How an agent's predictions came out; empty before there are three."""
     pairs = [
         (past.predicted, past.delta)
@@ -150,7 +150,7 @@ def calibration(history: Sequence[Past], agent: str) -> str:
     )
 
 
-def _groups(tried: Sequence[Past]) -> dict[str, list[Past]]:
+def _groups(tried: Sequence[PastExperiment]) -> dict[str, list[PastExperiment]]:
     """The first few of each group, what tells most first."""
     measured = [past for past in tried if past.delta is not None]
     worst = heapq.nlargest(FEW, measured, key=_delta)
@@ -163,7 +163,7 @@ def _groups(tried: Sequence[Past]) -> dict[str, list[Past]]:
     }
 
 
-def _delta(past: Past) -> float:
+def _delta(past: PastExperiment) -> float:
     return 0.0 if past.delta is None else past.delta
 
 

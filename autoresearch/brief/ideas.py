@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from autoresearch.brief.history import Past
+from autoresearch.brief.history import PastExperiment
 from autoresearch.brief.tokens import tokens
 
 SUFFIXES = (".md", ".txt")
@@ -31,7 +31,7 @@ class Paper:
     text: str
 
 
-def ideas(path: Path, history: Sequence[Past]) -> list[Idea]:
+def ideas(path: Path, history: Sequence[PastExperiment]) -> list[Idea]:
     """The items of a list in Markdown, those that nobody tried first."""
     items = [match[1].strip() for line in _lines(path) if (match := _ITEM.match(line))]
     tried: dict[str, list[str]] = {}

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from autoresearch.brief.history import Past, in_sigmas, words
+from autoresearch.brief.history import PastExperiment, in_sigmas, words
 from autoresearch.brief.tokens import cell
 from autoresearch.files import written
 
@@ -41,7 +41,7 @@ class Lessons:
         machine = what["gpu"] or what["cpu"] or "this machine"
         return cls(runs / f"lessons-{key}.md", f"{machine}, data {what['data']}, budget {what['budget']}")
 
-    def add(self, tag: str, past: Past, trials: int) -> None:
+    def add(self, tag: str, past: PastExperiment, trials: int) -> None:
         """Append the lesson of a verdict, unless it is there."""
         text = self.path.read_text() if self.path.exists() else HEAD.format(about=self.about)
         evidence = f"[{tag}#{past.n}, {trials} trial{'' if trials == 1 else 's'}]"
@@ -56,7 +56,7 @@ class Lessons:
         return sorted(lines, key=lambda line: not line.startswith("- keep"))
 
 
-def lesson(past: Past) -> str:
+def lesson(past: PastExperiment) -> str:
     """What was tried, predicted and measured, and why it failed, in one line."""
     what = f"{past.verdict} ({past.category or 'other'}): {cell(words(past), LONGEST)}"
     if past.delta is None:

@@ -17,7 +17,7 @@ steps do not leave (the turns).
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from autoresearch.brief.history import Past
+from autoresearch.brief.history import PastExperiment
 from autoresearch.ledger.rows import CATEGORIES
 
 REPAIRS = 1  # of one line
@@ -46,14 +46,14 @@ def climb(incumbent: int) -> Direction:
     return Direction("climb", incumbent, None, "Make one change to the incumbent.")
 
 
-def direction(history: Sequence[Past], incumbent: int) -> Direction:
+def direction(history: Sequence[PastExperiment], incumbent: int) -> Direction:
     """What to ask for next. `history` is oldest first; what is not settled yet has no verdict."""
     since = [past for past in history if past.n > incumbent]
     asked = [past for past in since if past.mode]
     return _repair(asked) or _refine(since, asked) or _turn(history, since, asked, incumbent) or climb(incumbent)
 
 
-def _repair(asked: Sequence[Past]) -> Direction | None:
+def _repair(asked: Sequence[PastExperiment]) -> Direction | None:
     last = asked[-1] if asked else None
     if last is None or last.verdict != "crash":
         return None
@@ -64,7 +64,7 @@ def _repair(asked: Sequence[Past]) -> Direction | None:
     return Direction("repair", last.n, line, words, (last.n,))
 
 
-def _refine(since: Sequence[Past], asked: Sequence[Past]) -> Direction | None:
+def _refine(since: Sequence[PastExperiment], asked: Sequence[PastExperiment]) -> Direction | None:
     """The best open line, unless the last refinement led nowhere: then something else comes first."""
     open_lines = _open_lines(since)
     if not open_lines:
@@ -80,9 +80,9 @@ def _refine(since: Sequence[Past], asked: Sequence[Past]) -> Direction | None:
     return Direction("refine", best.n, _root(best), words, (best.n,))
 
 
-def _open_lines(since: Sequence[Past]) -> list[Past]:
+def _open_lines(since: Sequence[PastExperiment]) -> list[PastExperiment]:
     """The best near miss of every line on top of the incumbent that has refinements left."""
-    lines: dict[int, list[Past]] = {}
+    lines: dict[int, list[PastExperiment]] = {}
     for past in since:
         lines.setdefault(_root(past), []).append(past)
     found = []
@@ -93,12 +93,14 @@ def _open_lines(since: Sequence[Past]) -> list[Past]:
     return found
 
 
-def _improved(last: Past, since: Sequence[Past]) -> bool:
+def _improved(last: PastExperiment, since: Sequence[PastExperiment]) -> bool:
     parent = next((past for past in since if past.n == last.parent), None)
     return last.near_miss and parent is not None and _loss(last) < _loss(parent)
 
 
-def _turn(history: Sequence[Past], since: Sequence[Past], asked: Sequence[Past], incumbent: int) -> Direction | None:
+def _turn(
+    history: Sequence[PastExperiment], since: Sequence[PastExperiment], asked: Sequence[PastExperiment], incumbent: int
+) -> Direction | None:
     if len(since) < PATIENCE or (asked and asked[-1].mode in TURNS):
         return None
     taken = [TURNS.index(past.mode) for past in asked if past.mode in TURNS]
@@ -107,7 +109,9 @@ def _turn(history: Sequence[Past], since: Sequence[Past], asked: Sequence[Past],
     return next((found for mode in turns if (found := _elsewhere(mode, history, since, incumbent))), None)
 
 
-def _elsewhere(mode: str, history: Sequence[Past], since: Sequence[Past], incumbent: int) -> Direction | None:
+def _elsewhere(
+    mode: str, history: Sequence[PastExperiment], since: Sequence[PastExperiment], incumbent: int
+) -> Direction | None:
     plateau = f"Nothing was kept in the last {len(since)} experiments."
     if mode == "combine":
         return _combine(since, incumbent)
@@ -121,7 +125,7 @@ def _elsewhere(mode: str, history: Sequence[Past], since: Sequence[Past], incumb
     return Direction(mode, incumbent, None, f"{plateau} {words[mode]}")
 
 
-def _combine(since: Sequence[Past], incumbent: int) -> Direction | None:
+def _combine(since: Sequence[PastExperiment], incumbent: int) -> Direction | None:
     lines = {_root(past): past for past in sorted(since, key=_loss, reverse=True) if past.near_miss}
     if len(lines) < 2:
         return None
@@ -130,7 +134,7 @@ def _combine(since: Sequence[Past], incumbent: int) -> Direction | None:
     return Direction("combine", incumbent, None, words, (first.n, second.n))
 
 
-def _branch(history: Sequence[Past], since: Sequence[Past], incumbent: int) -> Direction | None:
+def _branch(history: Sequence[PastExperiment], since: Sequence[PastExperiment], incumbent: int) -> Direction | None:
     """From the older keeps in turn, the newest first."""
     older = [past for past in history if past.verdict == "keep" and past.n < incumbent]
     if not older:
@@ -144,17 +148,17 @@ def _branch(history: Sequence[Past], since: Sequence[Past], incumbent: int) -> D
     return Direction("branch", parent.n, None, words, (parent.n,))
 
 
-def _untried(history: Sequence[Past]) -> str:
+def _untried(history: Sequence[PastExperiment]) -> str:
     """The category whose last experiment is longest ago."""
     last = {past.category: past.n for past in history}
     names = [name for name in CATEGORIES if name not in ("other", "simplification", "bug")]
     return min(names, key=lambda name: last.get(name, -1))
 
 
-def _root(past: Past) -> int:
+def _root(past: PastExperiment) -> int:
     return past.n if past.line is None else past.line
 
 
-def _loss(past: Past) -> float:
+def _loss(past: PastExperiment) -> float:
     """Distance to the incumbent, worst where it is not known."""
     return float("inf") if past.delta is None else past.delta

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 from autoresearch.cli.app import opened
 
 if TYPE_CHECKING:
-    from autoresearch.analysis.remeasure import Again
+    from autoresearch.analysis.remeasure import Remeasurer
     from autoresearch.ledger import Session
-    from autoresearch.setup.project import Place
+    from autoresearch.setup.project import Project
     from autoresearch.terminal.live_view import Live
 
 
-def place_of(session: "Session") -> "Place":
+def place_of(session: "Session") -> "Project":
     """Where the session's trials ran, as it was set up. Raises UserError where they could not be compared with those of now."""
     from autoresearch.session import run
     from autoresearch.setup import project
@@ -25,7 +25,7 @@ def place_of(session: "Session") -> "Place":
 
 
 @contextmanager
-def held(place: "Place") -> Iterator["Live"]:
+def held(place: "Project") -> Iterator["Live"]:
     """The slot for ourselves, and the lines that show what happens on it."""
     from autoresearch.config import cache_folder
     from autoresearch.sandbox.cell import protect_self
@@ -38,15 +38,17 @@ def held(place: "Place") -> Iterator["Live"]:
 
 
 @contextmanager
-def again(tag: str | None) -> Iterator["Again"]:
+def again(tag: str | None) -> Iterator["Remeasurer"]:
     """Everything to measure versions of a session again with."""
-    from autoresearch.analysis.remeasure import Again
-    from autoresearch.hardware import Card
+    from autoresearch.analysis.remeasure import Remeasurer
+    from autoresearch.hardware import CardMemory
     from autoresearch.workspace.workspace import Workspace
 
     with opened(tag, readonly=False) as (store, session):
         place = place_of(session)
         with held(place) as live:
             workspace = Workspace(place.root, place.config.train)
-            card, settings, data = Card(place.slot.gpu), place.settings, place.data
-            yield Again(store, session, workspace, settings, data, card, lambda n, at: live.progress(n, "again", at))
+            card, settings, data = CardMemory(place.slot.gpu), place.settings, place.data
+            yield Remeasurer(
+                store, session, workspace, settings, data, card, lambda n, at: live.progress(n, "again", at)
+            )

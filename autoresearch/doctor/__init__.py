@@ -17,7 +17,7 @@ from autoresearch.doctor import machine_checks, project_checks, protection_check
 from autoresearch.doctor.check import Check
 from autoresearch.sandbox.selftest import Inspection
 from autoresearch.setup import forecast
-from autoresearch.setup.forecast import Night
+from autoresearch.setup.forecast import Forecast
 from autoresearch.setup.project import budget
 
 __all__ = ["Check", "Findings", "examine"]
@@ -29,7 +29,7 @@ class Findings:
 
     checks: list[Check]
     inspection: Inspection | None
-    night: Night | None
+    night: Forecast | None
 
     @property
     def blocked(self) -> bool:
@@ -82,6 +82,6 @@ def examine(folder: Path, flags: dict[str, Any], hours: float = 8.0, rehearse: b
     return Findings(checks, inspection, _night(root or folder, config, slot.device, hours))
 
 
-def _night(root: Path, config: Config, device: str, hours: float) -> Night | None:
+def _night(root: Path, config: Config, device: str, hours: float) -> Forecast | None:
     ledger = root / "runs" / "ledger.db"
     return forecast.expect(ledger, budget(config, device), device, config.replicates, hours)

@@ -16,7 +16,7 @@ _ALIKE = """
 
 
 @dataclass(frozen=True)
-class Twin:
+class Duplicate:
     """An earlier experiment that is the same program: `exact` but for seeds, or with all constants within 1 %."""
 
     n: int
@@ -31,7 +31,7 @@ class Twin:
         return f"the same program as experiment {self.n}, {how}{came}{score}"
 
 
-def find(ledger: Ledger, session_id: int, text: str) -> Twin | None:
+def find(ledger: Ledger, session_id: int, text: str) -> Duplicate | None:
     """The first twin of a text in a session; exact ones go before. Raises SyntaxError."""
     shape, numbers = constants.outline(text)
     fingerprint = constants.fingerprint_without_seed(text)
@@ -39,4 +39,4 @@ def find(ledger: Ledger, session_id: int, text: str) -> Twin | None:
     exact = next((row for row in alike if row["fingerprint"] == fingerprint), None)
     near = (row for row in alike if constants.nearly(json.loads(row["numbers"]) or [], numbers, NEAR))
     row = exact or next(near, None)
-    return None if row is None else Twin(row["n"], exact is not None, row["verdict"], row["delta"])
+    return None if row is None else Duplicate(row["n"], exact is not None, row["verdict"], row["delta"])

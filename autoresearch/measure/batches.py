@@ -16,7 +16,7 @@ def map_rows(fd: int, seq_len: int) -> Any:
     return numpy.frombuffer(mmap.mmap(fd, 0, prot=mmap.PROT_READ), dtype="uint16").reshape(-1, seq_len + 1)
 
 
-class Feed:
+class BatchStream:
     """All training rows, in one or more shards."""
 
     def __init__(self, shards: list[Any], seed: int) -> None:
@@ -80,7 +80,7 @@ class _Belt:
     A buffer is written to again only when its copy has ended: training code may be batches ahead of the card.
     """
 
-    def __init__(self, feed: Feed, size: int, device: str, torch: Any) -> None:
+    def __init__(self, feed: BatchStream, size: int, device: str, torch: Any) -> None:
         self.feed, self.device = feed, device
         shape = (size, feed.shards[0].shape[1])
         self.buffers = [torch.empty(shape, dtype=torch.int16, pin_memory=True) for _ in range(2)]

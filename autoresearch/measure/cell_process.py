@@ -21,7 +21,7 @@ READABLE = (PACKAGE / "measure",)
 
 
 @dataclass(frozen=True)
-class Guest:
+class CellProcess:
     """An untrusted program in its cell, and our end of the channel to it."""
 
     cell: Cell
@@ -38,7 +38,7 @@ class Guest:
 @contextmanager
 def invite(
     mode: str, source: str, seed: int, settings: "Settings", data: Dataset, fds: Sequence[int] = ()
-) -> Iterator[Guest]:
+) -> Iterator[CellProcess]:
     """A guest that runs `inside.py MODE`; killed with all its children on leaving. Raises CellError."""
     guest = settings.lobby.take(mode, settings, data) if settings.lobby else None
     guest = guest or arrive(mode, settings, data)
@@ -52,12 +52,14 @@ def invite(
         guest.leave()
 
 
-def arrive(mode: str, settings: "Settings", data: Dataset, early: bool = False) -> Guest:
+def arrive(mode: str, settings: "Settings", data: Dataset, early: bool = False) -> CellProcess:
     """A guest that has not been told anything yet; an `early` one imports torch meanwhile. Raises CellError."""
     channel, theirs = wire.Channel.pair()
     program = [sys.executable, "-I", "-u", str(INSIDE), mode, *(["early"] if early else [])]
     try:
-        return Guest(Cell.start(replace(plain(settings, data), program=program, fds={3: theirs.fileno()})), channel)
+        return CellProcess(
+            Cell.start(replace(plain(settings, data), program=program, fds={3: theirs.fileno()})), channel
+        )
     except BaseException:
         channel.close()
         raise

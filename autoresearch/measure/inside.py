@@ -27,13 +27,13 @@ for _name, _folder in (("autoresearch", HERE.parent), ("autoresearch.measure", H
     _package.__path__ = [str(_folder)]
     sys.modules.setdefault(_name, _package)
 from autoresearch.measure import answers, wire  # noqa: E402
-from autoresearch.measure.batches import Feed, map_rows  # noqa: E402
+from autoresearch.measure.batches import BatchStream, map_rows  # noqa: E402
 
 STEP_FADES = 0.9  # how much of a long step is remembered at the next one
 LOG_INTERVAL = 0.01  # s between two points that are sent; what is logged more often is merged into the next
 
 
-class Trial:
+class TrialContext:
     """What train.py is given; see "The contract of train.py" in the README.
 
     Before `start()` there is no training data in this process. After it, `rows` are uint16
@@ -55,7 +55,7 @@ class Trial:
         self._looked = self._step = 0.0  # of the budget: at the last look at `progress`, and from one look to the next
         self._unsent: dict[str, float] = {}
         self._logged = 0.0
-        self._feed: Feed | None = None
+        self._feed: BatchStream | None = None
 
     def start(self) -> None:
         """Ends the setup: the training rows arrive and the clock runs."""
@@ -67,7 +67,7 @@ class Trial:
         assert go is not None
         self._charged = float(go.fields["charged"])
         self._started, self._looked = self._now(), self._charged
-        self._feed = Feed([map_rows(fd, self.seq_len) for fd in go.fds], self.seed)
+        self._feed = BatchStream([map_rows(fd, self.seq_len) for fd in go.fds], self.seed)
         go.close()
 
     @property
@@ -125,7 +125,7 @@ class Trial:
     def _now(self) -> float:
         return time.process_time() if self._unit == "cpu" else time.monotonic()
 
-    def _started_feed(self) -> Feed:
+    def _started_feed(self) -> BatchStream:
         if self._feed is None:
             raise RuntimeError("call trial.start() first: there is no data and no clock before it")
         return self._feed
@@ -226,7 +226,7 @@ def _sample(channel: wire.Channel, source: str, checkpoint: int, hello: dict[str
 
 def _train(channel: wire.Channel, source: str, hello: dict[str, Any]) -> None:
     torch = _import_torch(hello["threads"]) if _wants_torch(source) else None
-    _run_source(source).train(Trial(channel, hello, torch))
+    _run_source(source).train(TrialContext(channel, hello, torch))
 
 
 def main() -> int:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from autoresearch.measure.clock import Budget
-from autoresearch.measure.warm_cells import Lobby
+from autoresearch.measure.warm_cells import WarmCells
 
 TRIES = 3  # of one step
 
@@ -35,7 +35,7 @@ class Settings:
     base_score: float | None = None
     caches: Path | None = None
     layers_off: frozenset[str] = frozenset()
-    lobby: Lobby | None = field(default=None, compare=False)
+    lobby: WarmCells | None = field(default=None, compare=False)
 
     @property
     def setup_cap(self) -> float:

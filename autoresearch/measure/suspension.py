@@ -12,7 +12,7 @@ BEAT = 0.5  # s
 AWAY = 5.0  # s between two beats; a busy machine does not get there
 
 
-class Pulse:
+class SuspensionDetector:
     """Beats while it is entered; `missed` are the seconds in which it could not."""
 
     def __init__(self) -> None:
@@ -21,7 +21,7 @@ class Pulse:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._beat, daemon=True)
 
-    def __enter__(self) -> "Pulse":
+    def __enter__(self) -> "SuspensionDetector":
         self._thread.start()
         return self
 

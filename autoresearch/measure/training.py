@@ -10,7 +10,7 @@ from typing import Any
 from autoresearch.data.dataset import Dataset
 from autoresearch.hardware import GpuMeter
 from autoresearch.measure import wire
-from autoresearch.measure.cell_process import Guest, invite
+from autoresearch.measure.cell_process import CellProcess, invite
 from autoresearch.measure.clock import Clock
 from autoresearch.measure.result import Progress, Result, Watch
 from autoresearch.measure.settings import CHECKPOINT_LIMIT, Settings
@@ -37,7 +37,7 @@ class _Failed(Exception):
 class _Keeper:
     """Receives what the cell sends, and holds the last good checkpoint."""
 
-    def __init__(self, guest: Guest, result: Result) -> None:
+    def __init__(self, guest: CellProcess, result: Result) -> None:
         self.guest, self.result = guest, result
         self.checkpoint: int | None = None
         self.received = 0

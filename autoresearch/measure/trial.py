@@ -18,7 +18,7 @@ from autoresearch.data.dataset import Dataset
 from autoresearch.measure.result import Progress, Result, Watch
 from autoresearch.measure.score import EvaluationError, Score, score
 from autoresearch.measure.settings import Settings
-from autoresearch.measure.suspension import Pulse
+from autoresearch.measure.suspension import SuspensionDetector
 from autoresearch.measure.training import train
 from autoresearch.measure.wire import SOURCE_LIMIT
 from autoresearch.sandbox.cell import CellError
@@ -46,7 +46,7 @@ def measure(
     if (refusal := _refusal(source)) is not None:
         result.reason = refusal
         return result
-    with Pulse() as pulse:
+    with SuspensionDetector() as pulse:
         try:
             checkpoint = train(source, seed, settings, data, watch, result, settings.caches if keep_caches else None)
             if checkpoint is not None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from autoresearch.data.dataset import Dataset
 from autoresearch.measure import wire
-from autoresearch.measure.cell_process import Guest, arrive, plain
+from autoresearch.measure.cell_process import CellProcess, arrive, plain
 from autoresearch.sandbox.cell import Cell, CellError, CellSpec
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ PATIENCE = 60.0  # s that importing may take
 Terms = tuple[CellSpec, bool]
 
 
-class Lobby:
+class WarmCells:
     """Guests that wait in cells of their own, with torch imported, so that the next trial or score begins at once.
 
     Nobody has told them anything: no source, no data, and a card they have not touched. They import while the others
@@ -31,10 +31,10 @@ class Lobby:
 
     def __init__(self, cores: Sequence[int] = ()) -> None:
         self.cores = cores
-        self._waiting: dict[str, tuple[Guest, Terms]] = {}
+        self._waiting: dict[str, tuple[CellProcess, Terms]] = {}
         self._there: set[str] = set()  # who has imported
 
-    def take(self, mode: str, settings: "Settings", data: Dataset) -> Guest | None:
+    def take(self, mode: str, settings: "Settings", data: Dataset) -> CellProcess | None:
         """The guest that waits for such a task; None if there is none, it has died, or is not as it would be now.
 
         The next one of its kind is called at once.
@@ -79,7 +79,7 @@ def with_lobby(settings: "Settings", spare: Sequence[int]) -> "Settings":
     """With a lobby, where there is a card to work beside, or there are spare cores."""
     if settings.gpu is None and not spare:
         return settings
-    return replace(settings, lobby=Lobby(() if settings.gpu else spare))
+    return replace(settings, lobby=WarmCells(() if settings.gpu else spare))
 
 
 def _terms(settings: "Settings", data: Dataset) -> Terms:

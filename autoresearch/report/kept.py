@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from autoresearch.analysis.summary import KEEPS, OTHERS, Night
+from autoresearch.analysis.summary import KEEPS, OTHERS, SessionSummary
 from autoresearch.report import tables
 from autoresearch.report.blocks import Block, Fold, Heading, Patch, Table, Verbatim, Words, safe
 from autoresearch.report.format import change
@@ -13,7 +13,7 @@ Row = dict[str, Any]
 OPEN_LINES = 60  # a change of no more lines is shown unfolded
 
 
-def section(night: Night) -> Iterator[Block]:
+def section(night: SessionSummary) -> Iterator[Block]:
     """Everything that was kept in a table, and the newest in detail."""
     if not night.keeps:
         return
@@ -33,7 +33,7 @@ def section(night: Night) -> Iterator[Block]:
         yield from _keep_in_detail(night, row)
 
 
-def _keep_in_detail(night: Night, row: Row) -> Iterator[Block]:
+def _keep_in_detail(night: SessionSummary, row: Row) -> Iterator[Block]:
     yield Heading(f"{row['n']}: {tables.what(row, 120)}", 3, f"n{row['n']}")
     if len(safe(row["hypothesis"] or "")) > 120:
         yield Words([tables.what(row)])
@@ -48,7 +48,7 @@ def _keep_in_detail(night: Night, row: Row) -> Iterator[Block]:
         yield Fold("the change", [Patch(patch)], patch.count("\n") <= OPEN_LINES)
 
 
-def _keeps(night: Night) -> Table:
+def _keeps(night: SessionSummary) -> Table:
     """A line for each keep; what nothing is known of has no column."""
     parts = {part.n: part for part in night.ablation.parts} if night.ablation else {}
     said = {n: review.word for n, review in night.reviews.items()}

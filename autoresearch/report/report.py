@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from autoresearch.analysis import advice
-from autoresearch.analysis.summary import OTHERS, Night
+from autoresearch.analysis.summary import OTHERS, SessionSummary
 from autoresearch.analysis.total import Interval
 from autoresearch.report import chart, kept, tables, tree
 from autoresearch.report.blocks import Block, Figure, Fold, Heading, Patch, Table, Tiles, Verbatim, Words, safe
@@ -24,12 +24,12 @@ TIMES = {
 }
 
 
-def title(night: Night) -> str:
+def title(night: SessionSummary) -> str:
     """What the page is called."""
     return f"autoresearch: {night.session.tag}"
 
 
-def blocks(night: Night) -> list[Block]:
+def blocks(night: SessionSummary) -> list[Block]:
     """The whole report, suspects first."""
     return [block for section in SECTIONS for block in section(night)]
 
@@ -37,7 +37,7 @@ def blocks(night: Night) -> list[Block]:
 # --- the sections
 
 
-def _suspects(night: Night) -> Iterator[Block]:
+def _suspects(night: SessionSummary) -> Iterator[Block]:
     if not night.suspects:
         return
     yield Heading("Suspects")
@@ -54,7 +54,7 @@ def _suspects(night: Night) -> Iterator[Block]:
             yield Fold(f"the change of experiment {row['n']}", [Patch(night.patches[row["n"]])])
 
 
-def _headline(night: Night) -> Iterator[Block]:
+def _headline(night: SessionSummary) -> Iterator[Block]:
     total, status = night.total, night.status
     if total is not None:
         yield Words([f"{total.val.mean:+.4f} bits per byte, {between(total.val)}"], f"large {_tone(total.val)}")
@@ -84,7 +84,7 @@ def _headline(night: Night) -> Iterator[Block]:
     yield Tiles(list(_tiles(night)))
 
 
-def _doubts(night: Night) -> Iterator[Block]:
+def _doubts(night: SessionSummary) -> Iterator[Block]:
     """What stands between the honest total and the reader."""
     total = night.total
     if total is not None and night.keeps and night.keeps[-1]["n"] != total.final:
@@ -96,7 +96,7 @@ def _doubts(night: Night) -> Iterator[Block]:
         yield Words([f"It was measured {night.totals} times; this is the newest."], "quiet")
 
 
-def _tiles(night: Night) -> Iterator[tuple[str, str]]:
+def _tiles(night: SessionSummary) -> Iterator[tuple[str, str]]:
     status = night.status
     yield "experiments", str(status["experiments"])
     yield "kept", str(status["kept"]) + (f", {status['simpler']} less code" if status["simpler"] else "")
@@ -108,7 +108,7 @@ def _tiles(night: Night) -> Iterator[tuple[str, str]]:
     yield "protection", status["grade"] or "-"
 
 
-def _progress(night: Night) -> Iterator[Block]:
+def _progress(night: SessionSummary) -> Iterator[Block]:
     if not chart.scored_keeps(night.rows):
         return
     yield Heading("Progress")
@@ -119,7 +119,7 @@ def _progress(night: Night) -> Iterator[Block]:
     yield Words([f"{edges} A discard is mostly a single draw: low ones are mostly luck."], "quiet")
 
 
-def _spent(night: Night) -> Iterator[Block]:
+def _spent(night: SessionSummary) -> Iterator[Block]:
     split = sorted(night.status["time_split"].items(), key=lambda item: -item[1])
     whole = sum(night.status["time_split"].values()) or 1.0
     yield Heading("Where the night went")
@@ -141,7 +141,7 @@ def _spent(night: Night) -> Iterator[Block]:
         yield Words([f"You told it: {'; '.join(safe(note, 300) for note in night.notes[-OTHERS:])}"])
 
 
-def _machine(night: Night) -> Iterator[Block]:
+def _machine(night: SessionSummary) -> Iterator[Block]:
     """Where it was not the same all night long."""
     if night.drifts:
         yield Words([f"The machine changed {_times(len(night.drifts))}:"])
@@ -154,7 +154,7 @@ def _machine(night: Night) -> Iterator[Block]:
         yield Words([f"{_count(night.lost, 'trial')} did not count, and ran again: {why}."], "quiet")
 
 
-def _near(night: Night) -> Iterator[Block]:
+def _near(night: SessionSummary) -> Iterator[Block]:
     if not night.near_misses:
         return
     yield Heading("Near misses worth another look")
@@ -172,7 +172,7 @@ def _near(night: Night) -> Iterator[Block]:
     yield Table(["n", "change", "odds", "trials", "what"], rows, frozenset({"n", "change", "odds", "trials"}))
 
 
-def _dead_ends(night: Night) -> Iterator[Block]:
+def _dead_ends(night: SessionSummary) -> Iterator[Block]:
     if night.tried:
         yield Heading("What was tried, by category")
         yield tables.categories(night.by_category, night.tried)
@@ -185,7 +185,7 @@ def _dead_ends(night: Night) -> Iterator[Block]:
             yield Words([f"These are the newest {OTHERS} of {len(night.failures)}."], "quiet")
 
 
-def _lineage(night: Night) -> Iterator[Block]:
+def _lineage(night: SessionSummary) -> Iterator[Block]:
     if night.keeps:
         yield Heading("Lineage")
         best = night.status["best"]
@@ -193,7 +193,7 @@ def _lineage(night: Night) -> Iterator[Block]:
         yield Fold("as a table", [tables.lineage(night.rows, best)])
 
 
-def _protection(night: Night) -> Iterator[Block]:
+def _protection(night: SessionSummary) -> Iterator[Block]:
     session = night.session
     yield Heading("Protection")
     weak = session.grade == "WEAK" or any(row["grade"] == "WEAK" for row in night.rows)
@@ -207,7 +207,7 @@ def _protection(night: Night) -> Iterator[Block]:
     )
 
 
-def _programs(night: Night) -> Iterator[Block]:
+def _programs(night: SessionSummary) -> Iterator[Block]:
     if not night.by_program:
         return
     yield Heading("program.md")
@@ -218,7 +218,7 @@ def _programs(night: Night) -> Iterator[Block]:
         yield Patch(advice.patch(night.program, night.advice, night.session.tag))
 
 
-SECTIONS: tuple[Callable[[Night], Iterator[Block]], ...] = (
+SECTIONS: tuple[Callable[[SessionSummary], Iterator[Block]], ...] = (
     lambda night: iter([Heading(title(night), 1)]),
     _suspects,
     _headline,
@@ -236,7 +236,7 @@ SECTIONS: tuple[Callable[[Night], Iterator[Block]], ...] = (
 # --- words
 
 
-def _course(night: Night) -> str:
+def _course(night: SessionSummary) -> str:
     """When it ran, with what, and how it ended."""
     status = night.status
     began = (

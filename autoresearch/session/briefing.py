@@ -8,7 +8,7 @@ from statistics import fmean
 from autoresearch import hardware
 from autoresearch.brief import ideas, policy
 from autoresearch.brief.brief import CEILING, Brief
-from autoresearch.brief.history import Past
+from autoresearch.brief.history import PastExperiment
 from autoresearch.brief.lessons import Lessons
 from autoresearch.brief.policy import Direction
 from autoresearch.errors import require
@@ -33,7 +33,7 @@ class Briefing:
     lessons: Lessons
     steered: bool
     gpu: str | None = None
-    history: list[Past] = field(default_factory=list)
+    history: list[PastExperiment] = field(default_factory=list)
 
     def write(self, evidence: Evidence, n: int) -> Brief:
         """The brief of experiment `n`."""
@@ -62,14 +62,14 @@ class Briefing:
             agent=self.row.agent.partition(":")[0],
         )
 
-    def _read(self) -> tuple[list[Past], list[Past]]:
+    def _read(self) -> tuple[list[PastExperiment], list[PastExperiment]]:
         """The settled experiments, and those that wait or run."""
         rows = self.ledger.experiments(self.row.id, after=self.history[-1].n if self.history else -1)
         known = list(takewhile(lambda row: row.state == "settled", rows))
-        self.history += map(Past.of, known)
+        self.history += map(PastExperiment.of, known)
         later = rows[len(known) :]
-        settled = [Past.of(row) for row in later if row.state == "settled"]
-        return [*self.history, *settled], [Past.of(row) for row in later if row.state != "settled"]
+        settled = [PastExperiment.of(row) for row in later if row.state == "settled"]
+        return [*self.history, *settled], [PastExperiment.of(row) for row in later if row.state != "settled"]
 
     def _text(self, direction: Direction | None, incumbent: Experiment, best: str) -> str:
         if direction is None or direction.parent == incumbent.n:

@@ -7,13 +7,13 @@ from autoresearch.measure.result import Progress
 from autoresearch.sandbox.selftest import Inspection
 
 if TYPE_CHECKING:
-    from autoresearch.setup.project import Place
+    from autoresearch.setup.project import Project
 
 
 class Reporter:
     """Hears what happens; views override what they show."""
 
-    def opened(self, row: ledger.Session, place: "Place", found: Inspection, dirty: bool) -> None:
+    def opened(self, row: ledger.Session, place: "Project", found: Inspection, dirty: bool) -> None:
         """A session begins or goes on."""
 
     def closed(self, row: ledger.Session, reason: str, branch_follows: bool) -> None:

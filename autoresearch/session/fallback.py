@@ -17,7 +17,7 @@ Turn = Literal["agent", "other mode", "stand-in"]
 
 
 @dataclass(frozen=True)
-class Standing:
+class AgentHealth:
     """How far the agent is trusted now: broken proposals in a row, absences in a row, absent until (unix seconds)."""
 
     broken: int = 0
@@ -30,18 +30,18 @@ class Standing:
             return "stand-in"
         return "other mode" if self.broken >= CHANGE_MODE else "agent"
 
-    def after_good(self) -> "Standing":
+    def after_good(self) -> "AgentHealth":
         """The agent made a proposal that may be measured."""
-        return Standing()
+        return AgentHealth()
 
-    def after_broken(self, now: float) -> "Standing":
+    def after_broken(self, now: float) -> "AgentHealth":
         """The agent made a broken one."""
         broken = self.broken + 1
         if broken < STAND_IN and not self.absences:
             return replace(self, broken=broken)
         absence = min(FIRST_ABSENCE * 2.0**self.absences, LONGEST_ABSENCE)
-        return Standing(broken, self.absences + 1, now + absence)
+        return AgentHealth(broken, self.absences + 1, now + absence)
 
-    def after_unavailable(self, retry_at: float) -> "Standing":
+    def after_unavailable(self, retry_at: float) -> "AgentHealth":
         """The agent's server is away until about then."""
         return replace(self, until=max(self.until, retry_at))

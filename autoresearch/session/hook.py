@@ -26,7 +26,7 @@ from autoresearch.errors import UserError, in_words
 from autoresearch.measure.result import Progress
 from autoresearch.sandbox.selftest import Inspection
 from autoresearch.session.events import Reporter
-from autoresearch.setup.project import Place
+from autoresearch.setup.project import Project
 from autoresearch.text import one_line
 
 WAITING = 16  # events that may wait for the command; more are dropped
@@ -41,7 +41,7 @@ class Several(Reporter):
     def __init__(self, *reporters: Reporter) -> None:
         self.reporters = reporters
 
-    def opened(self, row: ledger.Session, place: Place, found: Inspection, dirty: bool) -> None:
+    def opened(self, row: ledger.Session, place: Project, found: Inspection, dirty: bool) -> None:
         for reporter in self.reporters:
             reporter.opened(row, place, found, dirty)
 
@@ -74,7 +74,7 @@ class Hook(Reporter):
         self.thread = threading.Thread(target=self._work, daemon=True)
 
     @classmethod
-    def of(cls, place: Place, say: Callable[[str], None]) -> "Hook":
+    def of(cls, place: Project, say: Callable[[str], None]) -> "Hook":
         """As it is configured."""
         return cls(place.config.on_event, place.root, place.config.on_event_seconds, say)
 
@@ -93,7 +93,7 @@ class Hook(Reporter):
                 self.waiting.put_nowait(None)
             self.thread.join(self.seconds + 1)
 
-    def opened(self, row: ledger.Session, place: Place, found: Inspection, dirty: bool) -> None:
+    def opened(self, row: ledger.Session, place: Project, found: Inspection, dirty: bool) -> None:
         self.row, self.ledger = row, place.ledger
 
     def closed(self, row: ledger.Session, reason: str, branch_follows: bool) -> None:

@@ -18,7 +18,7 @@ from autoresearch.measure.facts import trained_tokens
 from autoresearch.measure.result import Progress
 from autoresearch.sandbox.selftest import Inspection
 from autoresearch.session.events import Reporter
-from autoresearch.setup.project import Place
+from autoresearch.setup.project import Project
 
 POINTS = 120  # of a curve
 INTERVAL = 1.0  # s between two readings of the card, and between two files
@@ -76,7 +76,7 @@ class Recorder(Reporter):
         """The trial that has run for longest, None between two."""
         return next(iter(self._all.values()), None)
 
-    def opened(self, row: ledger.Session, place: Place, found: Inspection, dirty: bool) -> None:
+    def opened(self, row: ledger.Session, place: Project, found: Inspection, dirty: bool) -> None:
         self.gpu, self.folder = place.slot.gpu, place.runs / row.tag
 
     def closed(self, row: ledger.Session, reason: str, branch_follows: bool) -> None:

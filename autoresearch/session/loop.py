@@ -16,7 +16,7 @@ from typing import Any
 
 from autoresearch import ledger
 from autoresearch.agents.base import Agent, Exhausted, Proposal
-from autoresearch.brief.history import Past
+from autoresearch.brief.history import PastExperiment
 from autoresearch.brief.lessons import Lessons
 from autoresearch.data.dataset import Dataset
 from autoresearch.errors import require
@@ -30,9 +30,9 @@ from autoresearch.session.briefing import Briefing
 from autoresearch.session.constraints import Constraints
 from autoresearch.session.events import Reporter
 from autoresearch.session.evidence import NEXT, SUPERSEDED, Evidence, earlier
-from autoresearch.session.maintenance import Upkeep
-from autoresearch.session.pipeline import Baton, Pipeline, everywhere
-from autoresearch.session.proposer import Candidates, Desk, Refusal, refused
+from autoresearch.session.maintenance import Maintenance
+from autoresearch.session.pipeline import Pipeline, SessionLock, everywhere
+from autoresearch.session.proposer import Candidates, Proposer, Refusal, refused
 from autoresearch.session.stopping import ESTIMATE_AFTER, GOES_ON, Limits, Steering, estimate_cost
 from autoresearch.session.trials import Trials
 from autoresearch.source.constants import uses_torch
@@ -44,7 +44,7 @@ class Interrupted(Exception):
 
 
 @dataclass
-class Session:
+class SessionLoop:
     """One search: everything the loop needs, given to it."""
 
     row: ledger.Session
@@ -70,7 +70,7 @@ class Session:
     spare: tuple[int, ...] = ()  # cores for that, and for the next trial to import on
 
     def __post_init__(self) -> None:
-        row, store, baton = self.row, self.ledger, Baton()
+        row, store, baton = self.row, self.ledger, SessionLock()
         steered, gpu = self.agent.model is not None, self.settings.gpu
         self.baton = baton
         self.slots = [self.settings, *self.others]
@@ -79,7 +79,7 @@ class Session:
             self.slots = [with_lobby(slot, quiet) for slot in self.slots]
         self.earlier = earlier(store, row)
         self.lessons = Lessons.of(self.runs, self.identity, row.settings)
-        self.upkeep = Upkeep(row, store, self.workspace, self.runs, self.disk, self._tell)
+        self.upkeep = Maintenance(row, store, self.workspace, self.runs, self.disk, self._tell)
         self.steering = Steering(row, store, self.limits, self.reserve, baton, self._tell)
         self.pipeline = Pipeline(baton, self._prepare, self.steering.wanted, self.ahead, self.spare)
         self.candidates = Candidates(
@@ -88,7 +88,7 @@ class Session:
             self.workspace,
             self.runs,
             Briefing(store, row, self.program, self.lessons, steered, gpu),
-            Desk(self.agent, self.stand_in, self._tell, self._refused),
+            Proposer(self.agent, self.stand_in, self._tell, self._refused),
             self._refused,
             baton,
         )
@@ -219,7 +219,7 @@ class Session:
             sha = self.workspace.keep(self.row.tag, experiment.n, require(experiment.sha), message)
             experiment = self._advance(experiment, "decided", sha=sha)
         if experiment.n > 0:
-            self.lessons.add(self.row.tag, Past.of(experiment), len(self.evidence.trials(experiment)))
+            self.lessons.add(self.row.tag, PastExperiment.of(experiment), len(self.evidence.trials(experiment)))
         settled = time.time()
         self.upkeep.settled(replace(experiment, state="settled", settled=settled))
         experiment = self._advance(experiment, "settled", settled=settled)

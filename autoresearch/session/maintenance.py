@@ -5,7 +5,7 @@ from pathlib import Path
 
 from autoresearch.errors import UserError, require
 from autoresearch.files import written
-from autoresearch.hardware import Card
+from autoresearch.hardware import CardMemory
 from autoresearch.ledger import Experiment, Ledger, Session, back_up, results_tsv
 from autoresearch.ledger.artefacts import Artefacts
 from autoresearch.measure.result import Result
@@ -18,7 +18,7 @@ from autoresearch.workspace.workspace import Workspace
 NAMED = 10  # experiments in one line
 
 
-class Upkeep:
+class Maintenance:
     """Looks after one session; `tell(kind, n, text)` hears of what had to be done. `disk` is in bytes."""
 
     def __init__(
@@ -32,7 +32,7 @@ class Upkeep:
     ) -> None:
         self.row, self.ledger, self.runs, self.tell = row, store, runs, tell
         self.recovery = Recovery(row, store, workspace, runs)
-        self.cards: dict[str | None, Card] = {}
+        self.cards: dict[str | None, CardMemory] = {}
         self.disturbed = 0  # trials in a row
         self.quota = Quota(runs, store, disk)
 
@@ -63,9 +63,9 @@ class Upkeep:
         """Raises UserError where the card is not free."""
         self.card(gpu).wait_until_clean()
 
-    def card(self, gpu: str | None) -> Card:
+    def card(self, gpu: str | None) -> CardMemory:
         """The card of a slot, with what was in use on it before the first trial."""
-        return self.cards.setdefault(gpu, Card(gpu))
+        return self.cards.setdefault(gpu, CardMemory(gpu))
 
     def after_trial(self, result: Result) -> None:
         """One that was disturbed is repeated. Raises UserError where no trial can be run, or one is disturbed again and again."""

@@ -20,11 +20,11 @@ GRACE = 2.0  # s that an agent gets to end a thought when the session is over
 Slot = TypeVar("Slot")
 
 
-class Baton(threading.Condition):
+class SessionLock(threading.Condition):
     """Held by whoever works on the session."""
 
     @contextmanager
-    def laid_down(self) -> Iterator[None]:
+    def released(self) -> Iterator[None]:
         """Let the others work meanwhile."""
         self.release()
         try:
@@ -43,7 +43,7 @@ class Pipeline:
 
     def __init__(
         self,
-        baton: Baton,
+        baton: SessionLock,
         prepare: Callable[[], Experiment | None],
         wanted: Callable[[int], bool],
         ahead: int = 0,
@@ -85,7 +85,7 @@ class Pipeline:
         self._closed = True
         if self._thread is not None:
             self.baton.notify_all()
-            with self.baton.laid_down():
+            with self.baton.released():
                 self._thread.join(GRACE)
 
     def _keep_ready(self) -> None:
@@ -117,7 +117,7 @@ class Pipeline:
                 os.sched_setaffinity(threading.get_native_id(), self.cores)
 
 
-def everywhere(work: Callable[[Slot], str], slots: Sequence[Slot], baton: Baton, stop: Callable[[], None]) -> str:
+def everywhere(work: Callable[[Slot], str], slots: Sequence[Slot], baton: SessionLock, stop: Callable[[], None]) -> str:
     """Do `work` on all slots at once; what it returned last. With one slot it is done in this thread.
 
     Where one of them fails, `stop` tells the others, and its error is raised when they have ended. Call it with the

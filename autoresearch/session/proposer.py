@@ -22,8 +22,8 @@ from autoresearch.session import describe
 from autoresearch.session.briefing import Briefing
 from autoresearch.session.constraints import Constraints
 from autoresearch.session.evidence import Evidence
-from autoresearch.session.fallback import Standing
-from autoresearch.session.pipeline import Baton
+from autoresearch.session.fallback import AgentHealth
+from autoresearch.session.pipeline import SessionLock
 from autoresearch.session.rebase import carried
 from autoresearch.source.diff import unified_diff
 from autoresearch.workspace.workspace import Workspace
@@ -59,7 +59,7 @@ class _Again(Exception):
     """Nothing came of this turn; who proposes next may be another."""
 
 
-class Desk:
+class Proposer:
     """Asks the agent, or its stand-in, until there is something to record.
 
     `tell(kind, n, text, **data)` hears of every attempt, `refuses(proposal)` says why one must not be measured.
@@ -74,7 +74,7 @@ class Desk:
         refuses: Callable[[Proposal], Refusal | None],
     ) -> None:
         self.agent, self.stand_in, self.tell, self.refuses = agent, stand_in, tell, refuses
-        self.standing = Standing()
+        self.standing = AgentHealth()
         self.broken = 0  # in a row, whoever proposed them
 
     def obtain(self, brief: Brief) -> Obtained:
@@ -194,15 +194,15 @@ class Candidates:
     workspace: Workspace
     runs: Path
     briefing: Briefing
-    desk: Desk
+    desk: Proposer
     refused: Callable[[Proposal], Refusal | None]
-    baton: Baton
+    baton: SessionLock
 
     def propose(self, evidence: Evidence) -> Experiment:
         """What the agent proposes next. Raises Exhausted."""
         began = time.time()
         brief = self.briefing.write(evidence, self._number())
-        with self.baton.laid_down():
+        with self.baton.released():
             obtained = self.desk.obtain(brief)
         self.ledger.renumber(self.row.id, brief.n, self._number(), began)
         proposal, brief = obtained.proposal, obtained.brief

@@ -10,11 +10,11 @@ from typing import Any
 from autoresearch import hardware, ledger
 from autoresearch.agents import registry
 from autoresearch.agents.base import Agent, Proposal, Spent, Unavailable
-from autoresearch.agents.fixed import Given
+from autoresearch.agents.fixed import FixedAgent
 from autoresearch.agents.lookup import LedgerLibrary
 from autoresearch.agents.services import CallRecord, Services
 from autoresearch.analysis import total
-from autoresearch.analysis.remeasure import Again
+from autoresearch.analysis.remeasure import Remeasurer
 from autoresearch.errors import UserError, in_words, require
 from autoresearch.ledger import Experiment, Ledger
 from autoresearch.measure import facts
@@ -22,14 +22,14 @@ from autoresearch.measure.result import Progress
 from autoresearch.session import pipeline
 from autoresearch.session.constraints import Constraints
 from autoresearch.session.events import Reporter
-from autoresearch.session.loop import Session
+from autoresearch.session.loop import SessionLoop
 from autoresearch.session.stopping import GOES_ON, Limits
 from autoresearch.setup import project, trial_run
-from autoresearch.setup.project import Place
+from autoresearch.setup.project import Project
 from autoresearch.workspace.workspace import Workspace
 
 
-def spend(place: Place, store: Ledger, limits: Limits, reporter: Reporter) -> tuple[str, str]:
+def spend(place: Project, store: Ledger, limits: Limits, reporter: Reporter) -> tuple[str, str]:
     """Run a session until a limit is reached; returns why it ended, and its tag. Raises UserError, Blocker."""
     workspace = Workspace(place.root, place.config.train)
     found = project.inspection(place)
@@ -68,7 +68,7 @@ def spend(place: Place, store: Ledger, limits: Limits, reporter: Reporter) -> tu
     return reason, row.tag
 
 
-def _total(session: Session, pairs: int) -> None:
+def _total(session: SessionLoop, pairs: int) -> None:
     """The honest total, as the last part of the session's time; a trial of it that fails costs nothing else."""
     row, store, reporter = session.row, session.ledger, session.reporter
 
@@ -77,7 +77,7 @@ def _total(session: Session, pairs: int) -> None:
 
     settings, card = session.settings, session.upkeep.card(session.settings.gpu)
     try:
-        again = Again(store, row, session.workspace, settings, session.data, card, watch)
+        again = Remeasurer(store, row, session.workspace, settings, session.data, card, watch)
         found = total.measure_total(again, pairs)
         kind, data = "total", asdict(found)
         words = f"{found.val.mean:+.4f} bits per byte, between {found.val.low:+.4f} and {found.val.high:+.4f}"
@@ -88,7 +88,7 @@ def _total(session: Session, pairs: int) -> None:
 
 
 def take_out(
-    row: ledger.Session, place: Place, store: Ledger, proposal: Proposal, by: str, reporter: Reporter
+    row: ledger.Session, place: Project, store: Ledger, proposal: Proposal, by: str, reporter: Reporter
 ) -> Experiment:
     """Measure and judge a version without some of the kept changes, as one more experiment of a session that is over."""
     workspace = Workspace(place.root, place.config.train)
@@ -99,7 +99,7 @@ def take_out(
     row = store.update_session(row.id, state="running", pid=os.getpid(), grade=found.grade, layers=found.layers)
     try:
         limits = Limits(max_experiments=decided + 1)
-        _session(row, place, store, workspace, limits, reporter, Given(by, proposal)).run()
+        _session(row, place, store, workspace, limits, reporter, FixedAgent(by, proposal)).run()
     finally:
         store.abandon_open_trials(row.id)
         store.update_session(row.id, **state)
@@ -116,18 +116,18 @@ def _repeats(row: ledger.Session, store: Ledger) -> str | None:
 
 def _session(
     row: ledger.Session,
-    place: Place,
+    place: Project,
     store: Ledger,
     workspace: Workspace,
     limits: Limits,
     reporter: Reporter,
     given: Agent | None = None,
-) -> Session:
+) -> SessionLoop:
     agent = given or _agent(row, place, store, limits)
     seconds = limits.left()
     spare = pipeline.spare([slot.cores for slot in place.slots])
     waits = agent.thinks == "elsewhere" or (agent.thinks == "here" and (place.slot.gpu is not None or spare))
-    return Session(
+    return SessionLoop(
         row=row,
         ledger=store,
         workspace=workspace,
@@ -151,7 +151,7 @@ def _session(
     )
 
 
-def _base(row: ledger.Session, place: Place, store: Ledger, workspace: Workspace, reporter: Reporter) -> str:
+def _base(row: ledger.Session, place: Project, store: Ledger, workspace: Workspace, reporter: Reporter) -> str:
     """The text of experiment 0: planned once, when the session begins."""
     begun = store.experiment(row.id, 0)
     if begun is not None and begun.text is not None:
@@ -165,7 +165,7 @@ def _tell(kind: str, text: str, row: ledger.Session, store: Ledger, reporter: Re
     reporter.event(kind, None, text, {})
 
 
-def _agent(row: ledger.Session, place: Place, store: Ledger, limits: Limits) -> Agent:
+def _agent(row: ledger.Session, place: Project, store: Ledger, limits: Limits) -> Agent:
     """The session's agent, with its library and its purse. Raises Unusable before any trial if it cannot work."""
     calls: dict[str, int] = {}
 
@@ -183,7 +183,7 @@ def _agent(row: ledger.Session, place: Place, store: Ledger, limits: Limits) -> 
     return agent
 
 
-def pinned(place: Place) -> dict[str, Any]:
+def pinned(place: Project) -> dict[str, Any]:
     """What may not change while a session lasts."""
     return {
         "budget": str(place.settings.budget),
@@ -194,12 +194,12 @@ def pinned(place: Place) -> dict[str, Any]:
     }
 
 
-def identity(place: Place) -> dict[str, Any]:
+def identity(place: Project) -> dict[str, Any]:
     """What two trials must have in common to be compared."""
     return hardware.identity(place.slot.device, place.slot.gpu, place.data.hash)
 
 
-def open_session(place: Place, store: Ledger, workspace: Workspace) -> ledger.Session:
+def open_session(place: Project, store: Ledger, workspace: Workspace) -> ledger.Session:
     """Go on with an unfinished session on the same base, or start one. Raises UserError."""
     head = workspace.head()
     found = store.session(place.config.tag)
@@ -218,7 +218,7 @@ def _goes_on(session: ledger.Session, head: str) -> bool:
     return session.base_sha == head and not finished
 
 
-def check_same(session: ledger.Session, place: Place) -> None:
+def check_same(session: ledger.Session, place: Project) -> None:
     """Whether trials here and now can be compared with the session's. Raises UserError."""
     if session.pid != os.getpid():
         ledger.check_free(session)

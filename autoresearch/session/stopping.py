@@ -9,7 +9,7 @@ from typing import Any
 from autoresearch import ledger
 from autoresearch.ledger import Call, Ledger, Session
 from autoresearch.measure.clock import since_boot
-from autoresearch.session.pipeline import Baton
+from autoresearch.session.pipeline import SessionLock
 
 ESTIMATE_AFTER = 3  # experiments on which an estimate can stand
 
@@ -69,7 +69,7 @@ class Steering:
         store: Ledger,
         limits: Limits,
         reserve: Callable[[], float],
-        baton: Baton,
+        baton: SessionLock,
         tell: Callable[..., Any],
     ) -> None:
         self.row, self.ledger, self.limits = row, store, limits

@@ -15,8 +15,8 @@ from autoresearch.measure.settings import Settings
 from autoresearch.session import describe
 from autoresearch.session.events import Reporter
 from autoresearch.session.evidence import Evidence
-from autoresearch.session.maintenance import Upkeep
-from autoresearch.session.pipeline import Baton
+from autoresearch.session.maintenance import Maintenance
+from autoresearch.session.pipeline import SessionLock
 
 KEEP_AUDIT = 4  # times as many audited positions before a keep
 
@@ -31,8 +31,8 @@ class Trials:
     data: Dataset
     identity: dict[str, Any]
     measure: Callable[..., Result]
-    baton: Baton
-    upkeep: Upkeep
+    baton: SessionLock
+    upkeep: Maintenance
     reporter: Reporter
     tell: Callable[..., None]
 
@@ -66,7 +66,7 @@ class Trials:
             with self.baton:
                 return purpose == "rerun" and evidence.may_keep(experiment, bpb)
 
-        with self.baton.laid_down():
+        with self.baton.released():
             return self.measure(
                 require(experiment.text),
                 seed,

@@ -28,7 +28,7 @@ _EXPERIENCE = """
 
 
 @dataclass(frozen=True)
-class Night:
+class Forecast:
     """What `hours` are spent on: seconds of training and around it in each trial, replicates of the base, re-runs.
 
     `measured` says whether the seconds around a trial are this machine's own.
@@ -65,7 +65,7 @@ class Night:
         return {"experiments": self.experiments, "trials_per_hour": rate, **asdict(self)}
 
 
-def expect(ledger: Path, budget: Budget, device: str, replicates: int, hours: float) -> Night | None:
+def expect(ledger: Path, budget: Budget, device: str, replicates: int, hours: float) -> Forecast | None:
     """What to expect of a night with this budget; None where the budget says nothing about time."""
     if not budget.seconds:
         return None
@@ -74,7 +74,7 @@ def expect(ledger: Path, budget: Budget, device: str, replicates: int, hours: fl
     measured = (known.get("trials") or 0) >= ENOUGH
     around = max(0.0, known["around"]) if measured else AROUND[device]
     reruns = known["reruns"] / known["screens"] if (known.get("screens") or 0) >= ENOUGH else RERUNS
-    return Night(hours, train, around, replicates, reruns, measured)
+    return Forecast(hours, train, around, replicates, reruns, measured)
 
 
 def _experience(path: Path, budget: Budget, device: str) -> dict[str, Any]:

@@ -25,7 +25,7 @@ EVAL_BATCH = {"cpu": 32, "cuda": 16}
 
 
 @dataclass(frozen=True)
-class Place:
+class Project:
     """Where everything is: the repository, what it is configured to, the slots and the data.
 
     `settings` are how trials run on the first of the slots.
@@ -71,7 +71,7 @@ def repository_or_here() -> Path:
         return Path.cwd()
 
 
-def session_place(flags: dict[str, Any]) -> Place:
+def session_place(flags: dict[str, Any]) -> Project:
     """As `place`, in a repository whose train.py, tag and agent can be used: no session begins that cannot go on."""
     root = repository()
     config = configuration.load(root, flags)
@@ -82,13 +82,13 @@ def session_place(flags: dict[str, Any]) -> Place:
     return place(flags, root)
 
 
-def place(flags: dict[str, Any], root: Path | None = None) -> Place:
+def place(flags: dict[str, Any], root: Path | None = None) -> Project:
     """Read the configuration, choose the slot, and prepare the data where it is not there yet."""
     root = root or repository()
     config = configuration.load(root, flags)
     found = slots.choose(config.device, config.threads, config.slots)
     how = settings(config, found[0])  # before minutes are spent on data
-    return Place(root, config, found, dataset(config, found[0].device), how)
+    return Project(root, config, found, dataset(config, found[0].device), how)
 
 
 def dataset(config: Config, device: str) -> Dataset:
@@ -118,7 +118,7 @@ def settings(config: Config, slot: Slot) -> Settings:
     )
 
 
-def inspection(place: Place) -> selftest.Inspection:
+def inspection(place: Project) -> selftest.Inspection:
     """Attack our own cell. Raises Blocker where none can be started, or where STRONG is required and missing."""
     library = place.data.readable_library()
     held = sorted((place.data.root / "held").iterdir())

@@ -16,7 +16,7 @@ from autoresearch.measure.result import Result
 from autoresearch.measure.training import train
 from autoresearch.setup import plan
 from autoresearch.setup.plan import Card, Shape
-from autoresearch.setup.project import Place
+from autoresearch.setup.project import Project
 from autoresearch.source import constants as source
 
 STEPS, CPU_SECONDS = Budget(10, "steps"), Budget(2, "cpu")
@@ -56,7 +56,7 @@ class Plan:
         return {name: value for name, value in asdict(self).items() if name != "text"}
 
 
-def measured(text: str, place: Place, tell: Callable[[str], None] = lambda line: None) -> Plan:
+def measured(text: str, place: Project, tell: Callable[[str], None] = lambda line: None) -> Plan:
     """The plan for a text on the slot of a place; `tell` hears of each probe. Raises UserError, CellError."""
     card = _card(place)
 
@@ -74,7 +74,7 @@ def measured(text: str, place: Place, tell: Callable[[str], None] = lambda line:
     return _plan(text, settled, reason, result, place)
 
 
-def base(text: str, place: Place, tell: Callable[[str], None]) -> str:
+def base(text: str, place: Project, tell: Callable[[str], None]) -> str:
     """The text of experiment 0: planned by measurement on a card whose shape is still open, else by the profile."""
     if _card(place) is None or not plan.open_for_a_card(text):
         return plan.fitted(text, place.slot.device)
@@ -83,7 +83,7 @@ def base(text: str, place: Place, tell: Callable[[str], None]) -> str:
     return found.text
 
 
-def unmeasured(text: str, place: Place) -> str:
+def unmeasured(text: str, place: Project) -> str:
     """The text for a single trial: what the memory of the card suggests, without a probe."""
     card = _card(place)
     if card is None or not plan.open_for_a_card(text):
@@ -125,7 +125,7 @@ def _reason(name: str, shape: Shape, speed: float, seconds: float, vocab_size: i
     return f"{trains}; {what} (docs/training.md)"
 
 
-def _probe_once(text: str, place: Place) -> Result:
+def _probe_once(text: str, place: Project) -> Result:
     budget = CPU_SECONDS if place.settings.budget.unit == "cpu" else STEPS
     settings = replace(place.settings, budget=budget)
     result = Result(outcome="ok")
@@ -158,16 +158,16 @@ def _described(result: Result) -> str:
     return f"probe: {steps:.0f} steps of {step:.3f} s, after {result.setup_seconds:.0f} s of setup"
 
 
-def _card(place: Place) -> Card | None:
+def _card(place: Project) -> Card | None:
     memory = hardware.gpu_memory(place.slot.gpu)
     return None if memory is None else Card(memory[0], place.data.vocab_size, place.data.seq_len)
 
 
-def _name(place: Place) -> str:
+def _name(place: Project) -> str:
     return hardware.gpu_name(place.slot.gpu) or "this card"
 
 
-def _plan(text: str, settled: str, reason: str, result: Result, place: Place) -> Plan:
+def _plan(text: str, settled: str, reason: str, result: Result, place: Project) -> Plan:
     before = {constant.name: constant.value for constant in source.constants(text)}
     now = {constant.name: constant.value for constant in source.constants(settled)}
     budget, step = place.settings.budget, _step_seconds(result)

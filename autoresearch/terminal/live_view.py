@@ -14,7 +14,7 @@ from autoresearch.report.format import duration
 from autoresearch.sandbox.selftest import Inspection
 from autoresearch.session.events import Reporter
 from autoresearch.session.live import Recorder, Running
-from autoresearch.setup.project import Place
+from autoresearch.setup.project import Project
 from autoresearch.terminal.board import board
 from autoresearch.text import plain
 
@@ -86,7 +86,7 @@ class Live(Reporter):
     def __init__(self, console: Console | None = None, gpu: str | None = None) -> None:
         self.screen = Screen(console or Console(stderr=True))
         self.recorder = Recorder(gpu)
-        self.place: Place | None = None
+        self.place: Project | None = None
         self.tag = ""
 
     def __enter__(self) -> "Live":
@@ -102,7 +102,7 @@ class Live(Reporter):
         """One line."""
         self.screen.say(text, style)
 
-    def opened(self, row: ledger.Session, place: Place, found: Inspection, dirty: bool) -> None:
+    def opened(self, row: ledger.Session, place: Project, found: Inspection, dirty: bool) -> None:
         self.recorder.opened(row, place, found, dirty)
         self.place, self.tag = place, row.tag
         self.say(str(found))

@@ -6,7 +6,7 @@ from typing import Any
 
 from autoresearch import ledger
 from autoresearch.analysis import ablate
-from autoresearch.analysis.summary import Night
+from autoresearch.analysis.summary import SessionSummary
 from autoresearch.analysis.total import Interval
 from autoresearch.ledger import Experiment, Ledger, Session, Trial
 from autoresearch.report import curves, report, tables
@@ -76,7 +76,7 @@ def _session(store: Ledger, session: Session, now: float) -> list[str]:
 # --- one session
 
 
-def session(night: Night, running: Running | None, incumbent: Curve | None, now: float) -> Iterator[Block]:
+def session(night: SessionSummary, running: Running | None, incumbent: Curve | None, now: float) -> Iterator[Block]:
     """The report, and before it what happens now."""
     first, *others = report.blocks(night)
     yield first
@@ -85,7 +85,7 @@ def session(night: Night, running: Running | None, incumbent: Curve | None, now:
     yield from others
 
 
-def _now(night: Night, running: Running | None, incumbent: Curve | None, now: float) -> Iterator[Block]:
+def _now(night: SessionSummary, running: Running | None, incumbent: Curve | None, now: float) -> Iterator[Block]:
     status, trial = night.status, night.status["trial"]
     until = "" if status["deadline"] is None else f", until {moment(status['deadline'], now)}"
     yield Words([f"{status['state']}{until}"], "large")

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from autoresearch.analysis import compare
 from autoresearch.analysis.compare import Z, proportion
-from autoresearch.analysis.summary import Night
+from autoresearch.analysis.summary import SessionSummary
 from autoresearch.analysis.total import Interval
 from autoresearch.ledger import Session
 from autoresearch.report import curves, tables
@@ -35,7 +35,7 @@ def to(a: str | None, b: str | None) -> str:
     return "/".join(["/compare", *(quote(tag or "-", safe="") for tag in (a, b))])
 
 
-def blocks(a: Night, b: Night) -> Iterator[Block]:
+def blocks(a: SessionSummary, b: SessionSummary) -> Iterator[Block]:
     """Whether they may be compared, what each was worth, and how they went."""
     for line in compare.obstacles(a.session, b.session):
         yield Words([f"Not the same: {safe(line, 200)}. Their scores are of different things."], "bad")
@@ -47,7 +47,7 @@ def blocks(a: Night, b: Night) -> Iterator[Block]:
     yield Words(["These numbers chose what was kept, so they flatter; the honest totals do not."], "quiet")
 
 
-def _rows(a: Night, b: Night) -> Iterator[list[str]]:
+def _rows(a: SessionSummary, b: SessionSummary) -> Iterator[list[str]]:
     totals, rates = compare.totals(a, b), compare.keep_rates(a, b)
     yield [
         "honest total",
@@ -60,11 +60,11 @@ def _rows(a: Night, b: Night) -> Iterator[list[str]]:
     yield ["program.md", *(_programs(night) for night in (a, b)), ""]
 
 
-def _total(night: Night) -> str:
+def _total(night: SessionSummary) -> str:
     return "not measured" if night.total is None else f"{night.total.val.mean:+.4f}, {between(night.total.val)}"
 
 
-def _kept(night: Night) -> str:
+def _kept(night: SessionSummary) -> str:
     kept, tried = len(night.keeps), len(night.tried)
     if not tried:
         return "-"
@@ -78,12 +78,12 @@ def _points(rate: Interval) -> str:
     return f"{points.mean:+.0f} points, {between(points, '+.0f')}"
 
 
-def _score(night: Night, name: str) -> str:
+def _score(night: SessionSummary, name: str) -> str:
     value = night.status[name]
     return "-" if value is None else f"{value:.4f}"
 
 
-def _best(night: Night) -> str:
+def _best(night: SessionSummary) -> str:
     """With the interval that follows from the noise of one trial and how many judged it."""
     status = night.status
     fresh = [
@@ -96,11 +96,11 @@ def _best(night: Night) -> str:
     return f"{best:.4f}, 95 % between {best - reach:.4f} and {best + reach:.4f}"
 
 
-def _hours(night: Night) -> float:
+def _hours(night: SessionSummary) -> float:
     return float(night.status["seconds"]) / HOUR
 
 
-def _each(night: Night) -> str:
+def _each(night: SessionSummary) -> str:
     cost, keeps = night.status["cost_usd"], len(night.keeps)
     return tables.money(cost / keeps) if keeps and cost is not None else "-"
 
@@ -121,11 +121,11 @@ FACTS = {
 }
 
 
-def _programs(night: Night) -> str:
+def _programs(night: SessionSummary) -> str:
     return ", ".join(row["program"][:8] for row in night.by_program) or "-"
 
 
-def course(night: Night) -> Curve:
+def course(night: SessionSummary) -> Curve:
     """The running best less the base, to the last experiment."""
     kept = scored_keeps(night.rows)
     points = [(float(row["n"]), row["val_bpb"] - kept[0]["val_bpb"]) for row in kept]

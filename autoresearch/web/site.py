@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from autoresearch import config
 from autoresearch.analysis import summary
-from autoresearch.analysis.summary import Night
+from autoresearch.analysis.summary import SessionSummary
 from autoresearch.ledger import Experiment, Ledger, Session, Trial
 from autoresearch.ledger.artefacts import Artefacts
 from autoresearch.ledger.trials import judging
@@ -53,7 +53,7 @@ class Site:
             raise Missing(f"session {session.tag} has no experiment {n}")
         return found, judging(store.trials(session.id, found.id))
 
-    def night(self, store: Ledger, session: Session, now: float) -> Night:
+    def night(self, store: Ledger, session: Session, now: float) -> SessionSummary:
         """Everything that the report tells."""
         program = summary.program(self.root / config.load(self.root, {}).program)
         return summary.read(store, session, self.runs, now, program)

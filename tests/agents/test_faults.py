@@ -5,7 +5,7 @@ from email.utils import formatdate
 import pytest
 
 from autoresearch.agents.claude import faults
-from autoresearch.session.fallback import CHANGE_MODE, FIRST_ABSENCE, LONGEST_ABSENCE, STAND_IN, Standing
+from autoresearch.session.fallback import CHANGE_MODE, FIRST_ABSENCE, LONGEST_ABSENCE, STAND_IN, AgentHealth
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_retry_after_in_every_form() -> None:
 
 
 def test_broken_proposals_change_the_mode_then_the_agent() -> None:
-    standing, turns = Standing(), []
+    standing, turns = AgentHealth(), []
     for _ in range(STAND_IN):
         turns.append(standing.turn(now=100.0))
         standing = standing.after_broken(now=100.0)
@@ -74,7 +74,7 @@ def test_broken_proposals_change_the_mode_then_the_agent() -> None:
 
 
 def test_on_probation_one_broken_proposal_is_enough_and_a_good_one_forgives_all() -> None:
-    standing, now, absences = Standing(), 0.0, []
+    standing, now, absences = AgentHealth(), 0.0, []
     for _ in range(STAND_IN):
         standing = standing.after_broken(now)
     for _ in range(5):
@@ -82,18 +82,18 @@ def test_on_probation_one_broken_proposal_is_enough_and_a_good_one_forgives_all(
         now = standing.until
         standing = standing.after_broken(now)
     assert absences == [FIRST_ABSENCE, 2 * FIRST_ABSENCE, 4 * FIRST_ABSENCE, LONGEST_ABSENCE, LONGEST_ABSENCE]
-    assert standing.after_good() == Standing()
+    assert standing.after_good() == AgentHealth()
     assert standing.after_good().after_broken(now).turn(now) == "agent"
 
 
 def test_a_server_that_is_away_is_not_held_against_the_agent() -> None:
-    standing = Standing(broken=1).after_unavailable(500.0).after_unavailable(400.0)
+    standing = AgentHealth(broken=1).after_unavailable(500.0).after_unavailable(400.0)
     assert standing.turn(499.0) == "stand-in" and standing.turn(500.0) == "agent"
     assert standing.broken == 1 and standing.absences == 0
 
 
 def test_said_done_at_every_fifth_never_costs_the_agent_its_turn() -> None:
-    standing = Standing()
+    standing = AgentHealth()
     for n in range(1, 119):
         assert standing.turn(float(n)) == "agent"
         standing = standing.after_broken(float(n)) if n % 5 == 0 else standing.after_good()

@@ -6,7 +6,7 @@ from pydantic import ValidationError
 from autoresearch import config
 from autoresearch.agents.base import Spent
 from autoresearch.agents.claude import prices
-from autoresearch.agents.claude.prices import Prices, Purse, Usage
+from autoresearch.agents.claude.prices import Prices, SpendLimit, Usage
 from autoresearch.config import Price
 from autoresearch.errors import UsageError
 
@@ -53,13 +53,13 @@ def test_the_table_is_dated_and_has_a_source() -> None:
 
 
 def test_purse() -> None:
-    purse = Purse(1.0, spent=0.5)
+    purse = SpendLimit(1.0, spent=0.5)
     purse.settle(purse.reserve(0.5), 0.2)
     with pytest.raises(Spent, match=r"max usd: \$0.70 of \$1.00"):
         purse.reserve(0.31)
     with pytest.raises(Spent):
         purse.reserve(None)
-    assert Purse(None).reserve(None) == 0.0 and Purse(None).fits(1e9)
+    assert SpendLimit(None).reserve(None) == 0.0 and SpendLimit(None).fits(1e9)
 
 
 def test_configuration(tmp_path, monkeypatch) -> None:

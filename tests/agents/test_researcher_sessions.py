@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.agent_sessions import Purse, claude, night
+from support.agent_sessions import SpendLimit, claude, night
 from support.messages_server import Block, MessagesServer, Reply, Request, Step, text, tool
 from support.researcher import EDITOR, Faulty, Researcher
 
@@ -20,7 +20,7 @@ from autoresearch.measure.settings import Settings
 
 
 def test_a_night_with_claude(repository: Path, quick: Settings, bytes_data: Dataset) -> None:
-    purse = Purse(repository)
+    purse = SpendLimit(repository)
     (repository / "ideas.md").write_text("- try it backwards\n")
     with MessagesServer(Faulty(Researcher(done_every=3), 0.3)) as server:
         agent = claude(server.url, purse, max_usd=5)
@@ -95,7 +95,7 @@ SPARE = 0  # of no use
 def test_a_gain_in_two_steps_is_found_by_refining_a_near_miss(
     repository: Path, quick: Settings, bytes_data: Dataset, bigram: str
 ) -> None:
-    purse = Purse(repository)
+    purse = SpendLimit(repository)
     # noise of its own, so that one sigma is wider than what the first step loses
     planted = bigram.replace("SMOOTHING = 0.5  # added to every count\n", TWO_STEPS).replace(
         "logits = SHARPNESS * np.log(counts + SMOOTHING)",
@@ -155,7 +155,7 @@ def _change(old: str, new: str) -> list[Block]:
 def test_sixty_experiments_while_a_third_of_the_calls_fails(
     repository: Path, quick: Settings, bytes_data: Dataset
 ) -> None:
-    purse = Purse(repository)
+    purse = SpendLimit(repository)
     with MessagesServer(Faulty(Researcher(), 0.3)) as server:
         agent = claude(server.url, purse, max_usd=30)
         with night(repository, quick, bytes_data, agent, until=since_boot() + 3600, max_experiments=60) as session:
@@ -180,7 +180,7 @@ def test_sixty_experiments_while_a_third_of_the_calls_fails(
 def test_a_researcher_that_says_it_is_done_reaches_118_experiments(
     repository: Path, quick: Settings, bytes_data: Dataset
 ) -> None:
-    purse = Purse(repository)
+    purse = SpendLimit(repository)
     researcher = Researcher(done_every=5)
     with MessagesServer(researcher) as server:
         agent = claude(server.url, purse)

@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 from support.shapes import as_documented
 
-from autoresearch.analysis.remeasure import Again
+from autoresearch.analysis.remeasure import Remeasurer
 from autoresearch.analysis.total import interval, quantile, recorded, reserve
 from autoresearch.data.dataset import Dataset
 from autoresearch.errors import UserError
-from autoresearch.hardware import Card
+from autoresearch.hardware import CardMemory
 from autoresearch.ledger import Ledger
 from autoresearch.measure.result import Result
 from autoresearch.measure.settings import Settings
@@ -38,12 +38,12 @@ def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:
 
 
 @pytest.fixture
-def again(one_night: Path, tmp_path: Path, quick: Settings, bytes_data: Dataset) -> Iterator[Again]:
+def again(one_night: Path, tmp_path: Path, quick: Settings, bytes_data: Dataset) -> Iterator[Remeasurer]:
     night = shutil.copytree(one_night, tmp_path / "night")
     with Ledger.open(night / "runs" / "ledger.db") as store:
         row = store.session()
         assert row is not None
-        yield Again(store, row, Workspace(night), quick, bytes_data, Card(None), lambda n, progress: None)
+        yield Remeasurer(store, row, Workspace(night), quick, bytes_data, CardMemory(None), lambda n, progress: None)
 
 
 def scored(text: str, seed: int, *_: Any, **__: Any) -> Result:
@@ -51,7 +51,7 @@ def scored(text: str, seed: int, *_: Any, **__: Any) -> Result:
 
 
 @pytest.mark.parametrize("times", [2, 3])
-def test_a_trial_that_was_disturbed_is_repeated_but_not_for_ever(times: int, again: Again) -> None:
+def test_a_trial_that_was_disturbed_is_repeated_but_not_for_ever(times: int, again: Remeasurer) -> None:
     left = [Result("infra", disturbed=True, reason="the program was stopped for 9 s")] * times
     again = replace(again, measure=lambda *args, **options: left.pop() if left else scored(*args))
     base = again.ledger.experiment(1, 0)
@@ -66,9 +66,9 @@ def test_a_trial_that_was_disturbed_is_repeated_but_not_for_ever(times: int, aga
     assert {(trial.purpose, trial.seed) for trial in trials} == {("total", again.seed(7))}
 
 
-def test_nothing_is_measured_again_on_a_card_that_is_not_free(again: Again) -> None:
+def test_nothing_is_measured_again_on_a_card_that_is_not_free(again: Remeasurer) -> None:
     used = [1.0, 1.0, *[9e9] * 1000]
-    card = Card("GPU-1", lambda uuid: (int(16e9), int(used.pop(0))), lambda seconds: None)
+    card = CardMemory("GPU-1", lambda uuid: (int(16e9), int(used.pop(0))), lambda seconds: None)
     again = replace(again, card=card, measure=scored)
     base = again.ledger.experiment(1, 0)
     assert base is not None and again.trial(base, 7).val_bpb == again.trial(base, 8).val_bpb == 2.0

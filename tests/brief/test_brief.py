@@ -9,7 +9,7 @@ import pytest
 
 from autoresearch.brief import history, ideas, lessons
 from autoresearch.brief.brief import Brief
-from autoresearch.brief.history import Past
+from autoresearch.brief.history import PastExperiment
 from autoresearch.brief.ideas import Paper
 from autoresearch.brief.lessons import Lessons
 from autoresearch.brief.policy import Direction
@@ -22,9 +22,9 @@ VERDICTS = ["discard", "discard", "crash", "discard", "keep", "duplicate", "disc
 CATEGORIES = ["architecture", "optimiser", "schedule"]
 
 
-def tried(n: int) -> Past:
+def tried(n: int) -> PastExperiment:
     verdict = VERDICTS[n % 7]
-    return Past(
+    return PastExperiment(
         n, verdict, f"not better: {n}", "claude", CATEGORIES[n % 3], f"hypothesis {n} " + "x" * 300,
         delta=0.001 * (n % 11 - 2) if verdict in ("discard", "keep") else None, sigma=0.002, predicted=-0.001,
         change=f"MATRIX_LR 0.04 -> 0.0{n}" if n % 2 else "+3 -1 lines", near_miss=verdict == "discard" and n % 5 == 0,
@@ -32,7 +32,7 @@ def tried(n: int) -> Past:
 
 
 def brief(count: int, **more: object) -> Brief:
-    past = [Past(0, "keep", "the base", "", "", "the base"), *map(tried, range(1, count + 1))]
+    past = [PastExperiment(0, "keep", "the base", "", "", "the base"), *map(tried, range(1, count + 1))]
     made = Brief(count + 1, 0, PROGRAM, TRAIN, 0, 2.1, 0.002, past, agent="claude")
     return replace(made, **more)  # type: ignore[arg-type]
 

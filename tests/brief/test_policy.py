@@ -6,19 +6,19 @@ from itertools import pairwise
 import pytest
 
 from autoresearch.brief import policy
-from autoresearch.brief.history import Past
+from autoresearch.brief.history import PastExperiment
 
-BASE = Past(0, "keep", "the base", "", "", "the base")
+BASE = PastExperiment(0, "keep", "the base", "", "", "the base")
 
 
 def past(
     n: int, verdict: str = "discard", mode: str | None = "climb", delta: float | None = 0.1, **more: object
-) -> Past:
-    found = Past(n, verdict, "why", "claude", "optimiser", f"idea {n}", delta=delta, parent=0, mode=mode)
+) -> PastExperiment:
+    found = PastExperiment(n, verdict, "why", "claude", "optimiser", f"idea {n}", delta=delta, parent=0, mode=mode)
     return replace(found, **more)  # type: ignore[arg-type]
 
 
-def miss(n: int, delta: float = 0.001, **more: object) -> Past:
+def miss(n: int, delta: float = 0.001, **more: object) -> PastExperiment:
     return past(n, delta=delta, near_miss=True, **more)
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from autoresearch.data.dataset import Dataset
 from autoresearch.errors import UserError
-from autoresearch.hardware import PATIENCE, SLACK, Card
+from autoresearch.hardware import PATIENCE, SLACK, CardMemory
 from autoresearch.measure import watchdog
 from autoresearch.measure.clock import Budget
 from autoresearch.measure.result import Progress
@@ -105,10 +105,10 @@ def test_a_referee_that_was_stopped_believes_no_clock(
     assert ("the program was stopped for" in said) == (outcome == "infra")
 
 
-def card(*used: int) -> tuple[Card, list[float]]:
+def card(*used: int) -> tuple[CardMemory, list[float]]:
     """A card with these readings, one after the other, and the time that was waited."""
     readings, slept = list(used), []
-    return Card("GPU-1", lambda uuid: (10 * SLACK, readings.pop(0)), slept.append), slept
+    return CardMemory("GPU-1", lambda uuid: (10 * SLACK, readings.pop(0)), slept.append), slept
 
 
 def test_the_next_trial_waits_until_the_card_is_free() -> None:
@@ -128,4 +128,4 @@ def test_nothing_is_measured_on_a_card_that_stays_dirty() -> None:
 
 
 def test_without_a_card_there_is_nothing_to_wait_for() -> None:
-    Card(None).wait_until_clean()
+    CardMemory(None).wait_until_clean()

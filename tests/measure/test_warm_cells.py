@@ -12,7 +12,7 @@ from support.programs import wait
 from autoresearch.data.dataset import Dataset
 from autoresearch.measure.settings import Settings
 from autoresearch.measure.trial import measure
-from autoresearch.measure.warm_cells import Lobby
+from autoresearch.measure.warm_cells import WarmCells
 
 MODES = {"claim", "audit", "train"}
 TORCH = """import torch
@@ -39,12 +39,12 @@ pytestmark = pytest.mark.torch
 
 @pytest.fixture
 def waiting(quick: Settings) -> Iterator[Settings]:
-    lobby = Lobby()
+    lobby = WarmCells()
     yield replace(quick, lobby=lobby)
     lobby.close()
 
 
-def called(settings: Settings, data: Dataset, *modes: str) -> Lobby:
+def called(settings: Settings, data: Dataset, *modes: str) -> WarmCells:
     """The lobby, after somebody has been called for each of the tasks."""
     assert settings.lobby is not None
     for mode in modes:
@@ -52,7 +52,7 @@ def called(settings: Settings, data: Dataset, *modes: str) -> Lobby:
     return settings.lobby
 
 
-def pids(lobby: Lobby) -> dict[str, int]:
+def pids(lobby: WarmCells) -> dict[str, int]:
     return {mode: guest.cell.pid for mode, (guest, _) in lobby._waiting.items()}
 
 
@@ -80,7 +80,7 @@ def test_on_a_cpu_they_import_on_spare_cores_and_work_on_those_of_the_slot(
     quick: Settings, bytes_data: Dataset
 ) -> None:
     spare, own, *_ = sorted(os.sched_getaffinity(0))
-    lobby = Lobby((spare,))
+    lobby = WarmCells((spare,))
     settings = replace(quick, cores=(own,), lobby=lobby)
     try:
         called(settings, bytes_data, "claim")

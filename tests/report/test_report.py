@@ -56,7 +56,7 @@ def keep(ledger: Ledger, session: Session, n: int, **columns: object) -> None:
     add(ledger, session, n, "keep", (1.9, 1.91), **{"val_bpb": 1.9, "delta": -0.1, "parent": n - 1} | columns)
 
 
-def night(ledger: Ledger, session: Session, folder: Path) -> summary.Night:
+def night(ledger: Ledger, session: Session, folder: Path) -> summary.SessionSummary:
     return summary.read(ledger, session, folder / "runs", time.time())
 
 

@@ -18,7 +18,7 @@ from autoresearch.data.dataset import Dataset
 from autoresearch.ledger import Ledger, log_rows
 from autoresearch.measure.clock import since_boot
 from autoresearch.measure.settings import Settings
-from autoresearch.session.loop import Session
+from autoresearch.session.loop import SessionLoop
 from autoresearch.session.stopping import Limits
 from autoresearch.workspace.workspace import Workspace
 
@@ -50,7 +50,7 @@ def script(tmp_path: Path, bigram: str) -> Path:
     return folder
 
 
-def session(root: Path, script: Path, store: Ledger, settings: Settings, data: Dataset, **limits: Any) -> Session:
+def session(root: Path, script: Path, store: Ledger, settings: Settings, data: Dataset, **limits: Any) -> SessionLoop:
     agent = registry.create(f"scripted:{script}")
     return session_of(root, store, agent, settings, data, limits=Limits(**limits))
 
@@ -83,7 +83,7 @@ def test_each_edit_gets_its_verdict_and_the_loop_goes_on(
 def test_a_stopped_session_goes_on_where_it_was(
     repository: Path, script: Path, quick: Settings, bytes_data: Dataset, tmp_path: Path
 ) -> None:
-    def story(store: Ledger, running: Session) -> list[tuple[Any, ...]]:
+    def story(store: Ledger, running: SessionLoop) -> list[tuple[Any, ...]]:
         return [(row["n"], row["verdict"], row["val_bpb"], row["trials"]) for row in log_rows(store, running.row)]
 
     with Ledger.open(tmp_path / "one" / "ledger.db") as store:

@@ -22,7 +22,7 @@ from autoresearch.ledger.artefacts import Artefacts
 from autoresearch.measure.result import Result
 from autoresearch.measure.settings import Settings
 from autoresearch.session.disk_quota import Quota
-from autoresearch.session.loop import Session
+from autoresearch.session.loop import SessionLoop
 from autoresearch.session.recovery import Recovery
 from autoresearch.session.run import _new_tag
 from autoresearch.workspace.workspace import Workspace
@@ -200,7 +200,9 @@ def test_the_order_in_which_artefacts_go(night: Path, store: Ledger) -> None:
 
 
 @pytest.fixture
-def session(repository: Path, bigram: str, quick: Settings, bytes_data: Dataset, tmp_path: Path) -> Iterator[Session]:
+def session(
+    repository: Path, bigram: str, quick: Settings, bytes_data: Dataset, tmp_path: Path
+) -> Iterator[SessionLoop]:
     folder = tmp_path / "script"
     folder.mkdir()
     (folder / "01-blunt.py").write_text(bigram.replace("SHARPNESS = 1.0", "SHARPNESS = 0.3"))
@@ -213,7 +215,7 @@ def scored(text: str, seed: int, *_: Any, **__: Any) -> Result:
 
 
 @pytest.mark.parametrize(("times", "reason"), [(2, "agent exhausted"), (3, None)])
-def test_a_disturbed_trial_is_repeated_but_not_for_ever(times: int, reason: str | None, session: Session) -> None:
+def test_a_disturbed_trial_is_repeated_but_not_for_ever(times: int, reason: str | None, session: SessionLoop) -> None:
     left = [Result("infra", disturbed=True, reason="the program was stopped for 9 s")] * times
     session.trials.measure = lambda *args, **options: left.pop() if left else scored(*args)
     if reason is None:

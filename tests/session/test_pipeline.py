@@ -20,7 +20,7 @@ from autoresearch.errors import UserError
 from autoresearch.ledger import Experiment, Ledger
 from autoresearch.measure.result import Result
 from autoresearch.measure.settings import Settings
-from autoresearch.session.loop import Session
+from autoresearch.session.loop import SessionLoop
 from autoresearch.session.rebase import carried
 from autoresearch.session.stopping import Limits
 from autoresearch.workspace.workspace import Workspace
@@ -81,7 +81,7 @@ def scored(text: str, seed: int) -> Result:
     )
 
 
-Make = Callable[..., Session]
+Make = Callable[..., SessionLoop]
 
 
 @pytest.fixture
@@ -91,7 +91,7 @@ def make(repository: Path, quick: Settings, bytes_data: Dataset) -> Iterator[Mak
 
         def session(
             agent: Thinker, trial: Callable[[str, int], Result] = scored, slots: int = 1, **options: Any
-        ) -> Session:
+        ) -> SessionLoop:
             others = (replace(quick),) * (slots - 1)
             known = {
                 "base": TRAIN,
@@ -105,7 +105,7 @@ def make(repository: Path, quick: Settings, bytes_data: Dataset) -> Iterator[Mak
     assert consistency.check(repository) == []
 
 
-def rows(session: Session) -> dict[int, Experiment]:
+def rows(session: SessionLoop) -> dict[int, Experiment]:
     found = session.ledger.experiments(1)
     assert all(row.state == "settled" for row in found)
     return {row.n: row for row in found}

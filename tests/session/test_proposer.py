@@ -52,8 +52,8 @@ def heard(kinds: list[str]) -> Any:
     return lambda kind, n, text, **data: kinds.append(kind)
 
 
-def desk(agent: Any, store: Ledger, kinds: list[str] | None = None, stand_in: Any = None) -> proposer.Desk:
-    return proposer.Desk(
+def desk(agent: Any, store: Ledger, kinds: list[str] | None = None, stand_in: Any = None) -> proposer.Proposer:
+    return proposer.Proposer(
         agent, stand_in, heard([] if kinds is None else kinds), lambda p: proposer.refused(p, store, 1)
     )
 

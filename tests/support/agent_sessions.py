@@ -14,18 +14,18 @@ from autoresearch.config import Config
 from autoresearch.data.dataset import Dataset
 from autoresearch.ledger import Ledger
 from autoresearch.measure.settings import Settings
-from autoresearch.session.loop import Session
+from autoresearch.session.loop import SessionLoop
 from autoresearch.session.stopping import Limits
 
 
 @contextmanager
-def night(root: Path, settings: Settings, data: Dataset, agent: base.Agent, **limits: Any) -> Iterator[Session]:
+def night(root: Path, settings: Settings, data: Dataset, agent: base.Agent, **limits: Any) -> Iterator[SessionLoop]:
     """A session that can be run, with `sweep` as the stand-in."""
     with Ledger.open(root / "runs" / "ledger.db") as store:
         yield session_of(root, store, agent, settings, data, stand_in=registry.create("sweep"), limits=Limits(**limits))
 
 
-class Purse:
+class SpendLimit:
     """Writes every call into the ledger of a session, as a night does."""
 
     def __init__(self, root: Path) -> None:
@@ -47,6 +47,6 @@ class Purse:
         return sum(call.cost_usd or 0.0 for call in self.calls.values())
 
 
-def claude(url: str, purse: Purse, **settings: Any) -> base.Agent:
+def claude(url: str, purse: SpendLimit, **settings: Any) -> base.Agent:
     """The agent, on a server of the test's own."""
     return registry.create("claude", Config(base_url=url, **settings), purse.services())

@@ -37,7 +37,7 @@ from autoresearch.measure.result import Result
 from autoresearch.measure.trial import measure
 from autoresearch.session import run
 from autoresearch.session.events import Reporter
-from autoresearch.session.loop import Session
+from autoresearch.session.loop import SessionLoop
 from autoresearch.session.stopping import Limits
 from autoresearch.setup import project
 from autoresearch.workspace import git
@@ -246,7 +246,7 @@ def main(script: str, trials: str) -> None:
     found = project.inspection(place)
     project.inspection = lambda place: found
     git._now = lambda: dict.fromkeys(("GIT_AUTHOR_DATE", "GIT_COMMITTER_DATE"), "1700000000 +0000")
-    run.Session = functools.partial(Session, measure=pure if trials == "pure" else measure)  # type: ignore[misc, assignment]
+    run.SessionLoop = functools.partial(SessionLoop, measure=pure if trials == "pure" else measure)  # type: ignore[misc, assignment]
     guard_everything()
 
     def live() -> str:

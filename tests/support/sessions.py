@@ -8,18 +8,20 @@ from autoresearch.agents.base import Agent
 from autoresearch.data.dataset import Dataset
 from autoresearch.ledger import Ledger
 from autoresearch.measure.settings import Settings
-from autoresearch.session.loop import Session
+from autoresearch.session.loop import SessionLoop
 from autoresearch.workspace.workspace import Workspace
 
 
-def session_of(root: Path, store: Ledger, agent: Agent, settings: Settings, data: Dataset, **options: Any) -> Session:
-    """The session `t` of a repository, new or gone on with; `options` are fields of Session."""
+def session_of(
+    root: Path, store: Ledger, agent: Agent, settings: Settings, data: Dataset, **options: Any
+) -> SessionLoop:
+    """The session `t` of a repository, new or gone on with; `options` are fields of SessionLoop."""
     workspace = Workspace(root)
     row = store.session("t") or store.create_session(
         "t", "autoresearch/t", workspace.head(), agent.name, "default", {}, {}, seed=5
     )
     slots = 1 + len(options.get("others", ()))
-    return Session(
+    return SessionLoop(
         row=store.update_session(row.id, state="running", pid=os.getpid(), grade="STRONG", slots=slots),
         ledger=store,
         workspace=workspace,

@@ -11,7 +11,7 @@ from autoresearch.agents.claude import prompts
 from autoresearch.agents.claude.client import Request, Server
 from autoresearch.agents.claude.conversation import Conversation
 from autoresearch.agents.claude.prompts import Role
-from autoresearch.agents.claude.tools import Desk
+from autoresearch.agents.claude.tools import EditSession
 from autoresearch.agents.lookup import BriefLibrary
 from autoresearch.agents.services import Library, Services
 from autoresearch.config import Config
@@ -75,7 +75,7 @@ class Claude:
             trace=trace.entries,
         )
 
-    def _work(self, brief: "Brief", library: Library, trace: Trace) -> "tuple[Desk, Record]":
+    def _work(self, brief: "Brief", library: Library, trace: Trace) -> "tuple[EditSession, Record]":
         parts = [*brief.stable, brief.changing()]
         coder = self.config.code_model
         desk = self._converse("idea" if coder else "propose", self._models()[0], brief, parts, library, trace)
@@ -88,8 +88,8 @@ class Claude:
 
     def _converse(
         self, role: Role, model: str, brief: "Brief", parts: list[str], library: Library, trace: Trace
-    ) -> Desk:
-        desk = Desk(role, brief.source, library)
+    ) -> EditSession:
+        desk = EditSession(role, brief.source, library)
         Conversation(self.server, desk, model, self.config.edit, role, brief.n, trace).hold(parts)
         return desk
 

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from autoresearch.agents.base import BadProposal, Unavailable, Unusable
 from autoresearch.agents.claude import faults
-from autoresearch.agents.claude.prices import Prices, Purse, Usage
+from autoresearch.agents.claude.prices import Prices, SpendLimit, Usage
 from autoresearch.agents.claude.stream import Broken, Reply, receive
 from autoresearch.agents.claude.tools import EDITOR
 from autoresearch.agents.services import CallRecord, Services
@@ -54,7 +54,7 @@ class Server:
 
     def __init__(self, config: Config, services: Services) -> None:
         self.config, self.services = config, services
-        self.prices, self.purse = Prices(config.prices), Purse(config.max_usd, services.spent_usd)
+        self.prices, self.purse = Prices(config.prices), SpendLimit(config.max_usd, services.spent_usd)
         self.client = _client(config, services)
         self.failures = 0  # calls in a row
         self._plain: set[str] = set()  # models that refused what only Claude models know

@@ -7,7 +7,7 @@ from autoresearch.agents.base import BadProposal
 from autoresearch.agents.claude.client import Request, Server
 from autoresearch.agents.claude.prompts import cached, system
 from autoresearch.agents.claude.stream import Reply
-from autoresearch.agents.claude.tools import Desk
+from autoresearch.agents.claude.tools import EditSession
 from autoresearch.text import Trace
 
 TURNS = 14  # replies for one proposal
@@ -20,7 +20,7 @@ class Conversation:
     """Asks `model` until the desk is finished. Raises BadProposal, and what Server.send raises."""
 
     server: Server
-    desk: Desk
+    desk: EditSession
     model: str
     edit: str
     purpose: str

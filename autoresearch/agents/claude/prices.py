@@ -101,7 +101,7 @@ def _cache_prices(price: Price) -> tuple[float, float, float]:
     return read, write_5m, 2 * price.input if price.cache_write_1h is None else price.cache_write_1h
 
 
-class Purse:
+class SpendLimit:
     """Dollars spent and reserved; together they never pass `max_usd`. Threads may share it."""
 
     def __init__(self, max_usd: float | None, spent: float = 0.0) -> None:

@@ -46,7 +46,7 @@ _CHECK = {"name": "check", "description": "Whether train.py as edited could be m
 _DONE = {"name": "done", "description": "The change is written.", "input_schema": _NOTHING}
 
 
-class Desk:
+class EditSession:
     """One proposal in the making. `finished` once it is complete: `text` and `record` (or `idea`) then hold it."""
 
     def __init__(self, role: Role, text: str, library: Library) -> None:

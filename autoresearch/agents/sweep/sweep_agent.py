@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from autoresearch.agents.sweep.sampler import Observation
     from autoresearch.brief.brief import Brief
-    from autoresearch.brief.history import Past
+    from autoresearch.brief.history import PastExperiment
 
 MOST = 3  # constants moved at once
 STEPS = 4  # candidate factors each way
@@ -169,7 +169,7 @@ def _choose(found: list[Knob], brief: "Brief") -> tuple[dict[Knob, Number], floa
     return moved, sampler.predicted
 
 
-def observations(history: list["Past"], agent: str) -> list["Observation"]:
+def observations(history: list["PastExperiment"], agent: str) -> list["Observation"]:
     """What an agent's experiments say about moves, oldest first; failures have no delta."""
     from autoresearch.agents.sweep.sampler import Observation
 
