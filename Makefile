@@ -1,12 +1,13 @@
 # make run [HOURS=8]   install, prepare the corpus, run a session that fits this machine
 # make test            the test suite
 # make test-slow       the tests that it leaves out, from ten seconds to some minutes each
-# make lint            ruff and mypy
+# make lint            ruff, mypy and import-linter
+# make check           lint, then test: what to run before a commit
 VENV := .venv
 HOURS ?=
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 
-.PHONY: run test test-slow lint clean
+.PHONY: run test test-slow lint check clean
 
 run: $(VENV)/.ready
 	$(VENV)/bin/autoresearch run $(if $(HOURS),--hours $(HOURS),--minutes 11)
@@ -21,9 +22,13 @@ lint: $(VENV)/.ready
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check -q .
 	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+
+check: lint
+	$(MAKE) test
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 
 # uv installs in seconds where it can be had; pip does the same, slower. Both compile what they install: cells cannot
 # write bytecode, and each would compile torch anew
