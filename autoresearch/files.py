@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all whenever the program is killed, and reading those that may be damaged."""
+"""Write files atomically, and read JSON files that may be damaged."""
 
 import json
 import os
@@ -9,32 +9,34 @@ from typing import Any
 
 from autoresearch.errors import UserError, refusal
 
+JsonObject = dict[str, Any]
 
-def written(path: Path, pieces: Iterable[str]) -> Path:
-    """Write a file, whole or not at all. Raises UserError where that cannot be done."""
-    place = behind_links(path)
-    beside = place.with_name(f".{place.name}.new")
+
+def write_atomically(path: Path, pieces: Iterable[str]) -> Path:
+    """Write a file as a whole or not at all. Raises UserError where that cannot be done."""
+    target = resolve_links(path)
+    partial = target.with_name(f".{target.name}.new")
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with beside.open("w", encoding="utf-8", errors="replace") as file:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("w", encoding="utf-8", errors="replace") as file:
             file.writelines(pieces)
-        beside.replace(place)
+        partial.replace(target)
         return path
     except OSError as error:
         with suppress(OSError):
-            beside.unlink(missing_ok=True)
+            partial.unlink(missing_ok=True)
         raise refusal(error) or UserError(f"{path} cannot be written: {error.strerror}") from None
 
 
-def behind_links(path: Path) -> Path:
-    """Where a file is, or would be. Raises UserError for a device, a pipe or a folder: a new file would replace it."""
+def resolve_links(path: Path) -> Path:
+    """Return the file behind symbolic links. Raises UserError for a device, a pipe or a folder."""
     if path.exists() and not path.is_file():
         raise UserError(f"{path} is not a file, and would be replaced by one: choose another name")
     return Path(os.path.realpath(path))
 
 
-def stored(path: Path) -> dict[str, Any] | None:
-    """A JSON object in a file; None if it cannot be read."""
+def read_json(path: Path) -> JsonObject | None:
+    """Return the JSON object in a file; None if it cannot be read."""
     try:
         value = json.loads(path.read_text())
     except (OSError, ValueError):

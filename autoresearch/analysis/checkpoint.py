@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 
 from autoresearch.analysis.remeasure import Remeasurer
 from autoresearch.errors import UserError, require
-from autoresearch.files import behind_links
+from autoresearch.files import resolve_links
 from autoresearch.ledger import Experiment, Trial
 from autoresearch.ledger.trials import JUDGING
 from autoresearch.measure.trial import measure
@@ -69,7 +69,7 @@ def _last(again: Remeasurer, experiment: Experiment) -> Trial:
 
 def store(fd: int, about: dict[str, str], path: Path) -> None:
     """Copy sealed weights into a file, whole or not at all, with facts added to their metadata. Raises UserError."""
-    place = behind_links(path)
+    place = resolve_links(path)
     beside = place.with_name(f".{place.name}.new")
     try:
         place.parent.mkdir(parents=True, exist_ok=True)

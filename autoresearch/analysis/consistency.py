@@ -13,7 +13,7 @@ from pathlib import Path
 from autoresearch import config
 from autoresearch.analysis.lineage import ancestry
 from autoresearch.errors import UserError
-from autoresearch.files import stored
+from autoresearch.files import read_json
 from autoresearch.ledger import Experiment, Ledger, Session, Trial, results_tsv
 from autoresearch.ledger.artefacts import Artefacts
 from autoresearch.ledger.trials import by_experiment, judging
@@ -277,7 +277,7 @@ def _artefacts(story: SessionRecords) -> Findings:
 
 
 def _result(story: SessionRecords, path: Path, trial: Trial) -> Findings:
-    found = stored(path)
+    found = read_json(path)
     if found is None:
         yield f"{story.name(path)} is missing or damaged", "its numbers are still in the ledger"
     elif (found.get("val_bpb"), found.get("outcome")) != (trial.val_bpb, trial.outcome):

@@ -13,7 +13,7 @@ from typing import Any
 
 from autoresearch.brief.history import PastExperiment, in_sigmas, words
 from autoresearch.brief.tokens import cell
-from autoresearch.files import written
+from autoresearch.files import write_atomically
 
 LONGEST = 200  # characters of a change or a reason
 HEAD = """\
@@ -47,7 +47,7 @@ class Lessons:
         evidence = f"[{tag}#{past.n}, {trials} trial{'' if trials == 1 else 's'}]"
         if f"[{tag}#{past.n}," not in text:
             end = "" if text.endswith("\n") else "\n"  # an editor may have left the last line open
-            written(self.path, [text, end, f"- {lesson(past)} {evidence}\n"])
+            write_atomically(self.path, [text, end, f"- {lesson(past)} {evidence}\n"])
 
     def read(self, without: str) -> list[str]:
         """The lines, kept recipes first, then the newest; not those of the session `without`."""

@@ -18,7 +18,7 @@ def report(
     """What happened, whether to believe it and what to look at next: one HTML page and a Markdown summary."""
     from autoresearch import config
     from autoresearch.analysis import summary
-    from autoresearch.files import written
+    from autoresearch.files import write_atomically
     from autoresearch.report import html, markdown
     from autoresearch.report import report as view
     from autoresearch.setup import project
@@ -30,7 +30,7 @@ def report(
     title, blocks = view.title(night), view.blocks(night)
     texts = {"report.html": html.page(title, blocks), "report.md": markdown.document(blocks)}
     for name, text in texts.items():
-        print(written((out or root / "runs" / session.tag) / name, [text]))
+        print(write_atomically((out or root / "runs" / session.tag) / name, [text]))
     if png:
         from autoresearch.report import png as picture
 

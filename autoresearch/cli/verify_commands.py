@@ -130,7 +130,7 @@ def export(
     from autoresearch import config
     from autoresearch.analysis import export as exports
     from autoresearch.analysis import sft as conversations
-    from autoresearch.files import written
+    from autoresearch.files import write_atomically
     from autoresearch.ledger import results_tsv
     from autoresearch.setup import project
     from autoresearch.workspace.workspace import Workspace
@@ -144,9 +144,9 @@ def export(
             made = exports.branch(kept, workspace, branch, squash, force)
             _say_total(kept.total)
         files = [
-            *([written(tsv, [results_tsv(store, session)])] if tsv else []),
-            *([written(jsonl, exports.lines(store, session))] if jsonl else []),
-            *([written(sft, conversations.lines(store, session, root / "runs"))] if sft else []),
+            *([write_atomically(tsv, [results_tsv(store, session)])] if tsv else []),
+            *([write_atomically(jsonl, exports.lines(store, session))] if jsonl else []),
+            *([write_atomically(sft, conversations.lines(store, session, root / "runs"))] if sft else []),
         ]
     weights = _train_again(None, tag, checkpoint) if checkpoint else None
     if made:
@@ -166,12 +166,12 @@ def export(
 
 def _check_asked(branch: str | None, *files: Path | None) -> None:
     """Say what is wrong now, and not after minutes of training. Raises UsageError, UserError."""
-    from autoresearch.files import behind_links
+    from autoresearch.files import resolve_links
 
     if not (branch or any(files)):
         raise UsageError("say what to export: --branch NAME, --tsv FILE, --jsonl FILE, --sft FILE, --checkpoint FILE")
     for path in filter(None, files):
-        behind_links(path)
+        resolve_links(path)
 
 
 def _say_total(total: "Total | None") -> None:

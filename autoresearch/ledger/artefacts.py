@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from autoresearch.errors import GOES_ON, UserError
-from autoresearch.files import written
+from autoresearch.files import write_atomically
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Artefacts:
 
     def write_record(self, record: dict[str, Any]) -> None:
         """Store what a recovery needs."""
-        written(self.record, [json.dumps(record), "\n"])
+        write_atomically(self.record, [json.dumps(record), "\n"])
 
     def drop_bulk(self) -> int:
         """Remove what is large and decides nothing; returns the bytes that came free."""

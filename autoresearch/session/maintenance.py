@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from autoresearch.errors import UserError, require
-from autoresearch.files import written
+from autoresearch.files import write_atomically
 from autoresearch.hardware import CardMemory
 from autoresearch.ledger import Experiment, Ledger, Session, back_up, results_tsv
 from autoresearch.ledger.artefacts import Artefacts
@@ -83,7 +83,7 @@ class Maintenance:
 
     def export(self) -> None:
         """Write results.tsv."""
-        written(self.runs / self.row.tag / "results.tsv", [results_tsv(self.ledger, self.row)])
+        write_atomically(self.runs / self.row.tag / "results.tsv", [results_tsv(self.ledger, self.row)])
 
     def _put_back(self) -> None:
         if found := self.recovery.references():

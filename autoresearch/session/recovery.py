@@ -11,7 +11,7 @@ from typing import Any
 
 from autoresearch import ledger
 from autoresearch.errors import UserError, require
-from autoresearch.files import stored
+from autoresearch.files import read_json
 from autoresearch.ledger import Call, Experiment, Ledger, Session
 from autoresearch.ledger.artefacts import Artefacts
 from autoresearch.ledger.trials import JUDGING
@@ -92,7 +92,7 @@ class Recovery:
 
     def _record(self, n: int, sha: str) -> dict[str, Any] | None:
         """The columns of a settled experiment, if what its record says is what git has; its calls are added at once."""
-        record = stored(self._artefacts(n).record)
+        record = read_json(self._artefacts(n).record)
         if record is None:
             return None
         row = record["experiment"]
@@ -122,7 +122,7 @@ class Recovery:
         for experiment in self.ledger.experiments(self.row.id):
             trials = self.ledger.trials(self.row.id, experiment.id)
             k = sum(trial.purpose in JUDGING and trial.outcome not in (None, "infra") for trial in trials)
-            while (trial := stored(self._artefacts(experiment.n).trial(k, ".json"))) and "purpose" in trial:
+            while (trial := read_json(self._artefacts(experiment.n).trial(k, ".json"))) and "purpose" in trial:
                 found.append((experiment, trial))
                 k += 1
         for experiment, trial in sorted(found, key=lambda pair: float(pair[1]["started"])):
