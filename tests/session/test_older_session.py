@@ -1,0 +1,209 @@
+"""A session that version 0.1.0 began, and that was killed in the middle of a trial: it is read as it was, and goes on.
+
+What that version left, and what it said of it, is in tests/fixtures/session-0.1 (make.py there tells how it was made).
+"""
+
+import json
+import math
+import sqlite3
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+FIXTURE = Path(__file__).resolve().parents[1] / "fixtures" / "session-0.1"
+EXPECTED = sorted((FIXTURE / "expected").glob("*.json"))
+UNDER_WAY = 6  # the experiment that was killed in its re-run
+LAST = 7  # the one after it, which nobody had proposed yet
+MACHINE = ("gpu", "driver", "cpu", "torch", "numpy")  # of the identity, what another machine has in another way
+
+
+def git(root: Path, *command: str) -> str:
+    return subprocess.run(["git", *command], cwd=root, check=True, capture_output=True, text=True).stdout
+
+
+def restored(folder: Path) -> Path:
+    """Put back what version 0.1.0 left, to the byte; returns the repository."""
+    repository = folder / "repository"
+    git(folder, "init", "-q", "-b", "main", "repository")
+    git(repository, "fetch", "-q", "--update-head-ok", str(FIXTURE / "repository.bundle"), "refs/*:refs/*")
+    git(repository, "reset", "-q", "--hard")
+    for name, target in (("artefacts", repository / "runs"), ("script", folder)):
+        with zipfile.ZipFile(FIXTURE / f"{name}.zip") as archive:
+            archive.extractall(target)
+    with closing(sqlite3.connect(ledger_of(repository))) as ledger:
+        ledger.executescript((FIXTURE / "ledger.sql").read_text())
+    return repository
+
+
+def ledger_of(repository: Path) -> Path:
+    return repository / "runs" / "ledger.db"
+
+
+def change(repository: Path, sql: str, *values: object) -> None:
+    """Edit the ledger by hand."""
+    with closing(sqlite3.connect(ledger_of(repository))) as ledger, ledger:
+        ledger.execute(sql, values)
+
+
+def rows(repository: Path, table: str) -> dict[int, dict[str, Any]]:
+    """Every row of a table of the ledger, by its id."""
+    with closing(sqlite3.connect(ledger_of(repository))) as ledger:
+        ledger.row_factory = sqlite3.Row
+        return {row["id"]: dict(row) for row in ledger.execute(f"SELECT * FROM {table} ORDER BY id")}
+
+
+def references(repository: Path) -> dict[str, str]:
+    """Every reference of the repository, with its commit."""
+    lines = git(repository, "for-each-ref", "--format=%(refname) %(objectname)").splitlines()
+    return {name: sha for name, _, sha in (line.partition(" ") for line in lines)}
+
+
+def files(repository: Path) -> dict[str, bytes]:
+    """The content of every file of the settled experiments."""
+    runs = repository / "runs" / "t"
+    found = [path for n in range(UNDER_WAY) for path in sorted((runs / str(n)).iterdir())]
+    return {str(path.relative_to(runs)): path.read_bytes() for path in found}
+
+
+def said(repository: Path, env: dict[str, str], *arguments: str) -> str:
+    """Run the program as its user does; what it prints."""
+    command = [sys.executable, "-m", "autoresearch", *arguments]
+    done = subprocess.run(command, cwd=repository, env=env, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def less(then: Any, now: Any, where: str = "") -> Iterator[str]:
+    """Find what was told then and is not told now; more may be told, and floats may differ in their last digits."""
+    if isinstance(then, dict) and isinstance(now, dict):
+        for name, value in then.items():
+            yield from less(value, now[name], f"{where}.{name}") if name in now else [f"{where}.{name} is gone"]
+    elif isinstance(then, list) and isinstance(now, list) and len(then) == len(now):
+        for k, (value, other) in enumerate(zip(then, now, strict=True)):
+            yield from less(value, other, f"{where}[{k}]")
+    elif isinstance(then, float) and isinstance(now, float):
+        if not math.isclose(then, now, rel_tol=1e-9, abs_tol=1e-12):
+            yield f"{where}: {then} was, {now} is"
+    elif then != now:
+        yield f"{where}: {then!r} was, {now!r} is"
+
+
+@pytest.fixture(scope="module")
+def env(settings_of: dict[str, str]) -> dict[str, str]:
+    """The environment in which the session was begun, less its seed and its agent: the ledger knows them."""
+    return settings_of | {"TZ": "UTC"}
+
+
+@pytest.fixture(scope="module")
+def left(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The repository as it was left, to be read only."""
+    return restored(tmp_path_factory.mktemp("left"))
+
+
+@pytest.fixture
+def moved(tmp_path: Path, one_night: Path) -> Path:
+    """The repository as if it had been left on this machine: the identity names its hardware and its libraries.
+
+    The rest of the identity (evaluator, device, data), the pinned settings and everything else stay as they were.
+    """
+    repository = restored(tmp_path)
+    (then,), (here,) = ([row["identity"] for row in rows(at, "sessions").values()] for at in (repository, one_night))
+    now = json.dumps(json.loads(then) | {name: json.loads(here)[name] for name in MACHINE})
+    change(repository, "UPDATE sessions SET identity = ?", now)
+    change(repository, "UPDATE trials SET result = replace(result, ?, ?)", then, now)
+    return repository
+
+
+@pytest.mark.parametrize("expected", EXPECTED, ids=[path.stem for path in EXPECTED])
+def test_it_is_read_as_it_was(expected: Path, left: Path, env: dict[str, str]) -> None:
+    then = json.loads(expected.read_text())
+    now = json.loads(said(left, env, *then["command"]))
+    assert list(less(then["printed"], now)) == []
+
+
+def test_it_is_reported_as_it_was(left: Path, env: dict[str, str], tmp_path: Path) -> None:
+    said(left, env, "report", "--out", str(tmp_path))
+    assert (tmp_path / "report.md").read_text() == (FIXTURE / "expected" / "report.md").read_text()
+    assert "2 fresh re-runs confirm it" in (tmp_path / "report.html").read_text()
+
+
+def test_it_goes_on(moved: Path, env: dict[str, str]) -> None:
+    before = {table: rows(moved, table) for table in ("sessions", "spans", "experiments", "trials", "events")}
+    refs, artefacts, table = references(moved), files(moved), (moved / "runs/t/results.tsv").read_text()
+    said(moved, env, "run", "--tag", "t", "--max-experiments", str(LAST))
+    after = {name: rows(moved, name) for name in before}
+
+    verdicts = [(row["n"], row["state"], row["verdict"]) for row in after["experiments"].values()]
+    assert verdicts[UNDER_WAY:] == [(UNDER_WAY, "settled", "keep"), (LAST, "settled", "discard")]
+    for id, row in before["experiments"].items():
+        assert row["n"] == UNDER_WAY or list(less(row, after["experiments"][id])) == []
+    check_session(before["sessions"][1], after["sessions"][1])
+    check_trials(before["trials"], after["trials"])
+    for name in ("spans", "events"):
+        assert list(less(list(before[name].values()), list(after[name].values())[: len(before[name])])) == []
+
+    check_references(moved, refs)
+    assert files(moved).items() >= artefacts.items()
+    assert (moved / "runs/t/results.tsv").read_text().startswith(table)
+    assert json.loads(said(moved, env, "doctor", "--ledger", "--json")) == []
+    status = json.loads(said(moved, env, "status", "--json"))
+    assert (status["experiments"], status["kept"], status["best"], status["lost"]) == (LAST, 2, UNDER_WAY, 1)
+
+
+def check_session(before: dict[str, Any], after: dict[str, Any]) -> None:
+    """It is the same session, and it came to its end."""
+    pinned = ("tag", "branch", "base_sha", "agent", "judge", "seed", "settings", "identity", "created", "started")
+    assert [after[name] for name in pinned] == [before[name] for name in pinned]
+    assert (after["state"], after["stop_reason"]) == ("ended", "max experiments")
+
+
+def check_trials(before: dict[int, dict[str, Any]], after: dict[int, dict[str, Any]]) -> None:
+    """Those that had ended are as they were; the one that was killed is lost, and was run again with its seed."""
+    *ended, killed = before.values()
+    assert killed["outcome"] is None
+    assert list(less(ended, [after[row["id"]] for row in ended])) == []
+    lost = after[killed["id"]]
+    assert (lost["outcome"], lost["ended"]) == ("infra", None)
+    again = next(row for id, row in after.items() if id > killed["id"])
+    same = ("experiment_id", "purpose", "seed", "blob")
+    assert [again[name] for name in same] == [killed[name] for name in same] and again["outcome"] == "ok"
+
+
+def check_references(repository: Path, before: dict[str, str]) -> None:
+    """Those of settled experiments and of the user are as they were; `best` and the branch are at the new keep."""
+    after, own = references(repository), "refs/autoresearch/t"
+    kept = after[f"{own}/{UNDER_WAY}"]
+    moving = {f"{own}/{UNDER_WAY}", f"{own}/best", f"{own}/branch", "refs/heads/autoresearch/t"}
+    assert after == before | dict.fromkeys(moving, kept) | {f"{own}/{LAST}": after[f"{own}/{LAST}"]}
+    assert [git(repository, "rev-parse", f"{after[f'{own}/{n}']}^").strip() for n in (UNDER_WAY, LAST)] == [
+        before[f"{own}/best"],
+        kept,
+    ]
+    trees = [git(repository, "rev-parse", f"{sha}^{{tree}}") for sha in (before[f"{own}/{UNDER_WAY}"], kept)]
+    assert trees[0] == trees[1]
+    assert git(repository, "status", "--porcelain") == ""
+
+
+def test_its_ledger_is_read_on_from_git_and_artefacts(moved: Path, env: dict[str, str]) -> None:
+    experiments = rows(moved, "experiments")
+    known = 2  # the last experiment of which the ledger, an older copy of itself, knows
+    (identity,) = [json.loads(row["identity"]) for row in rows(moved, "sessions").values()]
+    for path in (moved / "runs/t").glob("*/trial-*.json"):
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"identity": identity}, indent=1))
+    change(moved, "DELETE FROM trials WHERE experiment_id IN (SELECT id FROM experiments WHERE n > ?)", known)
+    for table in ("experiments", "events"):
+        change(moved, f"DELETE FROM {table} WHERE n > ?", known)
+
+    said(moved, env, "run", "--tag", "t", "--max-experiments", str(UNDER_WAY))
+    again = rows(moved, "experiments")
+    for id, row in experiments.items():
+        assert row["n"] == UNDER_WAY or list(less(row, again[id])) == []
+    (last,) = [row for row in again.values() if row["n"] >= UNDER_WAY]
+    assert (last["state"], last["verdict"], last["blob"]) == ("settled", "keep", experiments[UNDER_WAY + 1]["blob"])
+    assert json.loads(said(moved, env, "doctor", "--ledger", "--json")) == []
