@@ -167,7 +167,7 @@ class GpuMeter:
         """Memory in use now."""
         return None if self.handle is None else _nvml().nvmlDeviceGetMemoryInfo(self.handle).used / 2**20
 
-    def look(self) -> None:
+    def read(self) -> None:
         """Take another reading into the peak."""
         used = self.used_mb()
         if used is not None:

@@ -17,8 +17,8 @@ from autoresearch import hardware
 from autoresearch.data.dataset import Dataset
 from autoresearch.hardware import GpuMeter
 from autoresearch.measure.clock import Budget
-from autoresearch.measure.settings import Settings
-from autoresearch.measure.trial import measure
+from autoresearch.measure.referee import CellReferee
+from autoresearch.measure.settings import Settings, TrialPlan
 from autoresearch.sandbox import selftest
 from autoresearch.setup import plan
 
@@ -63,7 +63,7 @@ def main() -> None:
         base = plan.fitted(Path(__file__).resolve().parents[1].joinpath("train.py").read_text(), device)
         before = meter.used_mb()
         for name, version in (("probe", PROBE), ("train.py, cold cache", base), ("train.py, warm cache", base)):
-            result = measure(version, 1, settings, data, keep_caches=name.endswith("cold cache"))
+            result = CellReferee(settings, data).measure(version, 1, TrialPlan(keep_caches=name.endswith("cold cache")))
             tokens = min(rows, len(data.rows("val"))) * data.seq_len / 1e6
             print(f"\n{name}: {result.outcome} {result.reason} {result.reported}")
             print(

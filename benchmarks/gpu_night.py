@@ -21,9 +21,9 @@ from autoresearch import hardware, judge
 from autoresearch.data.dataset import Dataset
 from autoresearch.measure import facts
 from autoresearch.measure.clock import Budget
+from autoresearch.measure.referee import CellReferee
 from autoresearch.measure.result import Result
-from autoresearch.measure.settings import Settings
-from autoresearch.measure.trial import measure
+from autoresearch.measure.settings import Settings, TrialPlan
 from autoresearch.sandbox import selftest
 from autoresearch.setup import plan
 from autoresearch.source import constants
@@ -96,7 +96,7 @@ def main() -> None:
         scores: dict[str, list[float]] = {}
         for name, text in versions.items():
             for seed in (1, 2, 3):
-                result = measure(text, seed, chosen, data, keep_caches=not scores)
+                result = CellReferee(chosen, data).measure(text, seed, TrialPlan(keep_caches=not scores))
                 print(row(f"{name}, {seed}", result, gpu), flush=True)
                 scores.setdefault(name, []).append(result.val_bpb if result.val_bpb is not None else float("nan"))
         crippled, restored = ([judge.Draw(score, k) for k, score in enumerate(each)] for each in scores.values())

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from autoresearch.measure.trial import measure
+from autoresearch.measure.referee import CellReferee
 from autoresearch.setup import plan, project
 from autoresearch.source import constants
 
@@ -136,7 +136,7 @@ def main() -> None:
     found: dict[str, list[tuple[float, float]]] = {}
     for seed in range(options.first, options.first + options.trials):
         name, text = drawn(random.Random(seed), base)
-        result = measure(text, seed, place.settings, place.data)
+        result = CellReferee(place.settings, place.data).measure(text, seed)
         outcomes[result.outcome] += 1
         print(f"{seed:4} {name:28} {result.outcome} {result.val_bpb} {result.audit} {result.reason}", flush=True)
         if result.audit is not None:

@@ -12,7 +12,7 @@ import re
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
@@ -23,9 +23,10 @@ from autoresearch.agents.base import Proposal
 from autoresearch.brief.brief import Brief
 from autoresearch.data.dataset import Dataset
 from autoresearch.ledger import Ledger
+from autoresearch.measure.cell_process import Cells
 from autoresearch.measure.clock import Budget
 from autoresearch.measure.result import Result
-from autoresearch.measure.settings import Settings
+from autoresearch.measure.settings import Settings, TrialPlan
 from autoresearch.session.events import Reporter
 from autoresearch.session.loop import SessionLoop
 from autoresearch.session.stopping import Limits
@@ -62,8 +63,22 @@ class Walker:
         )
 
 
-def instant(text: str, seed: int, *_: object, loses_above: float | None, **__: object) -> Result:
-    """A trial: 2 bits per byte, and noise; one in fifty fails."""
+@dataclass(frozen=True)
+class InstantReferee:
+    """Scores 2 bits per byte, and noise, without a cell; one trial in fifty fails."""
+
+    settings: Settings
+    data: Dataset
+    cells: Cells
+
+    def measure(self, source: str, seed: int, plan: TrialPlan) -> Result:
+        return instant(source, seed, plan.loses_above)
+
+    def close(self) -> None:
+        """Nothing is kept ready."""
+
+
+def instant(text: str, seed: int, loses_above: float | None) -> Result:
     draw = Random(f"{seed}{text}")
     result = Result(seed=seed, grade="STRONG", log="a line of a log\n" * 100, rows=ROWS, total_seconds=1.0)
     result.curve = [{"step": step, "loss": 2.0, "seconds": step / 10} for step in range(300)]
@@ -111,9 +126,7 @@ def repository(root: Path) -> Path:
     return root
 
 
-def session(
-    root: Path, store: Ledger, most: int, reporter: Reporter, measure: Callable[..., Result] = instant
-) -> SessionLoop:
+def session(root: Path, store: Ledger, most: int, reporter: Reporter) -> SessionLoop:
     """A session whose trials are measured by a function."""
     workspace = Workspace(root)
     row = store.create_session("t", "autoresearch/t", workspace.head(), "walker", "default", {"budget": "5m"}, {}, 5)
@@ -130,7 +143,7 @@ def session(
         identity={},
         limits=Limits(max_experiments=most),
         reporter=reporter,
-        measure=measure,
+        make_referee=InstantReferee,
     )
 
 

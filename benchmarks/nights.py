@@ -19,7 +19,7 @@ import tempfile
 from pathlib import Path
 from statistics import fmean
 
-from autoresearch.measure.trial import measure
+from autoresearch.measure.referee import CellReferee
 from autoresearch.setup import plan, project
 from autoresearch.source import constants
 
@@ -104,7 +104,7 @@ def effects(seeds: int) -> None:
     scores: dict[str, list[float]] = {name: [] for name in texts}
     for seed in range(seeds):
         for name, each in texts.items():
-            result = measure(each, seed, place.settings, place.data)
+            result = CellReferee(place.settings, place.data).measure(each, seed)
             if result.val_bpb is None:
                 print(f"{name}: {result.outcome} {result.reason}", flush=True)
             else:

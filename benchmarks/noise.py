@@ -18,7 +18,7 @@ from pathlib import Path
 from statistics import StatisticsError, fmean, linear_regression, stdev
 
 from autoresearch import judge
-from autoresearch.measure.trial import measure
+from autoresearch.measure.referee import CellReferee
 from autoresearch.setup import plan, project
 
 
@@ -79,7 +79,7 @@ def main() -> None:
         for kind, place in kinds.items():
             began = time.monotonic()
             with neighbour(kind[1] == "busy", set(place.settings.cores or os.sched_getaffinity(0))):
-                result = measure(text, seed, place.settings, place.data)
+                result = CellReferee(place.settings, place.data).measure(text, seed)
             assert result.val_bpb is not None, result.reason
             scores[kind].append(result.val_bpb)
             steps[kind].append(result.reported["step"])

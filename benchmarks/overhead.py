@@ -18,8 +18,8 @@ import git
 
 from autoresearch import judge
 from autoresearch.ledger import Ledger
+from autoresearch.measure.referee import CellReferee
 from autoresearch.measure.result import Result
-from autoresearch.measure.trial import measure
 from autoresearch.setup import plan, project
 from autoresearch.workspace.workspace import Workspace
 
@@ -144,7 +144,7 @@ def main() -> None:
     text = plan.fitted(Path("train.py").read_text(), place.slot.device)
     rows: dict[str, float] = {}
     for name, version in (("train.py", text), ("numpy", NUMPY)):
-        results = [measure(version, seed, place.settings, place.data) for seed in range(options.trials)]
+        results = [CellReferee(place.settings, place.data).measure(version, seed) for seed in range(options.trials)]
         rows |= {f"{name} | {part}": seconds for part, seconds in parts(results).items()}
     rows |= {f"session | {part}": seconds for part, seconds in bookkeeping().items()}
     for off, name in (("", "all layers"), ("ns", "no namespaces")):

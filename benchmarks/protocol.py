@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 from statistics import median
 
-from autoresearch.measure.trial import measure
+from autoresearch.measure.referee import CellReferee
 from autoresearch.setup import plan, project
 
 PLAIN = '''
@@ -55,7 +55,7 @@ def main() -> None:
     place = project.place({"budget": options.budget}, Path.cwd())
     sizes = f"\nEVAL_ROWS, EVAL_BATCH = {place.settings.eval_rows}, {place.settings.eval_batch}\n"
     text = plan.fitted(Path("train.py").read_text(), place.slot.device) + PLAIN + sizes
-    results = [measure(text, seed, place.settings, place.data) for seed in range(options.trials)]
+    results = [CellReferee(place.settings, place.data).measure(text, seed) for seed in range(options.trials)]
     assert all(result.outcome == "ok" for result in results), results[0].reason
     plain = median(result.reported["plain_seconds"] for result in results)
     honest = median(result.score_seconds for result in results)

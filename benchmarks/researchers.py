@@ -16,15 +16,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any
 
 import optuna
 
 from autoresearch.agents import registry
 from autoresearch.agents.sweep.sweep_agent import Knob, knobs
 from autoresearch.ledger import Ledger
+from autoresearch.measure.referee import CellReferee
 from autoresearch.measure.result import Result
-from autoresearch.measure.trial import measure
+from autoresearch.measure.settings import TrialPlan
 from autoresearch.session.loop import SessionLoop
 from autoresearch.session.stopping import Limits
 from autoresearch.setup import plan, project
@@ -52,9 +52,10 @@ def sweep(place: Project, text: str, count: int, seed: int) -> str:
     """The tip of a session of `sweep`."""
     limits = Trials(remaining=count)
 
-    def counted(*args: Any, **options: Any) -> Result:
-        limits.remaining -= 1
-        return measure(*args, **options)
+    class Counting(CellReferee):
+        def measure(self, source: str, seed: int, plan: TrialPlan = TrialPlan()) -> Result:
+            limits.remaining -= 1
+            return super().measure(source, seed, plan)
 
     with tempfile.TemporaryDirectory() as folder, Ledger.open(Path(folder) / "ledger.db") as store:
         root = Path(folder)
@@ -76,7 +77,7 @@ def sweep(place: Project, text: str, count: int, seed: int) -> str:
             base=text,
             identity={},
             limits=limits,
-            measure=counted,
+            make_referee=Counting,
         )
         session.run()
         best = session.evidence.incumbent()
@@ -93,7 +94,7 @@ def study(sampler: optuna.samplers.BaseSampler, place: Project, text: str, count
         trial = asked.ask()
         values = {knob.constant.name: moved(knob, trial.suggest_float(knob.key, -1, 1)) for knob in knobs(text)}
         version = with_constants(text, values)
-        score = measure(version, 100 * seed + k, place.settings, place.data).val_bpb
+        score = CellReferee(place.settings, place.data).measure(version, 100 * seed + k).val_bpb
         asked.tell(trial, 10.0 if score is None else score)  # a crash is as bad as it gets
         if score is not None and score < best[0]:
             best = score, version
@@ -144,7 +145,7 @@ def remeasured(found: dict[str, list[str]], place: Project, draws: int) -> dict[
     for draw in range(draws):
         for seed in range(len(found["base"])):
             for name, texts in found.items():
-                result = measure(texts[seed], FRESH + 10 * draw + seed, place.settings, place.data)
+                result = CellReferee(place.settings, place.data).measure(texts[seed], FRESH + 10 * draw + seed)
                 assert result.val_bpb is not None, result.reason
                 scores[name][seed].append(result.val_bpb)
     return scores

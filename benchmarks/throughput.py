@@ -29,9 +29,9 @@ from autoresearch.brief.brief import Brief
 from autoresearch.data.dataset import Dataset
 from autoresearch.ledger import Ledger
 from autoresearch.measure.clock import Budget
+from autoresearch.measure.referee import CellReferee
 from autoresearch.measure.result import Result
 from autoresearch.measure.settings import Settings
-from autoresearch.measure.trial import measure
 from autoresearch.session.loop import SessionLoop
 from autoresearch.session.pipeline import spare
 from autoresearch.session.stopping import Limits
@@ -172,7 +172,7 @@ def plain(text: str, data: Dataset, settings: Settings, agent: Slow, experiments
     times = []
     for n in range(experiments):
         proposal = agent.change(text, n)
-        result = measure(proposal.text, n, settings, data)
+        result = CellReferee(settings, data).measure(proposal.text, n)
         with tempfile.TemporaryFile("w") as table:
             table.write(f"{n}\t{result.val_bpb}\n")
         times.append((time.time(), result))

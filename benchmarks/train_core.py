@@ -23,9 +23,9 @@ from autoresearch import hardware
 from autoresearch.data.dataset import Dataset
 from autoresearch.measure import facts
 from autoresearch.measure.clock import Budget
+from autoresearch.measure.referee import CellReferee
 from autoresearch.measure.result import Result
 from autoresearch.measure.settings import Settings
-from autoresearch.measure.trial import measure
 from autoresearch.setup import plan
 from autoresearch.source import constants
 
@@ -142,7 +142,7 @@ def main() -> None:
         scores: dict[str, dict[int, float]] = {name: {} for name in texts}
         for seed in range(options.seeds):
             for name, text in texts.items():
-                result = measure(text, seed, settings, data)
+                result = CellReferee(settings, data).measure(text, seed)
                 print(row(name, seed, result, hardware.gpu_name(settings.gpu)), flush=True)
                 if result.val_bpb is None:
                     print(result.log[-3000:], file=sys.stderr)

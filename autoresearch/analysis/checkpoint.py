@@ -16,7 +16,7 @@ from autoresearch.errors import UserError, require
 from autoresearch.files import resolve_links
 from autoresearch.ledger import Experiment, Trial
 from autoresearch.ledger.trials import JUDGING
-from autoresearch.measure.trial import measure
+from autoresearch.measure.settings import TrialPlan
 from autoresearch.sandbox.cell import reopen
 
 HEADER_LIMIT = 100 << 20  # bytes, as safetensors has it
@@ -40,14 +40,11 @@ def make(again: Remeasurer, experiment: Experiment, path: Path) -> Checkpoint:
     text = again.workspace.read(require(experiment.sha))
     held: list[int] = []
     try:
-        result = measure(
-            text,
-            last.seed,
-            again.settings,
-            again.data,
-            watch=lambda progress: again.watch(experiment.n, progress),
+        plan = TrialPlan(
             keep_checkpoint=lambda fd: held.append(os.dup(fd)),
+            watch=lambda progress: again.watch(experiment.n, progress),
         )
+        result = again.referee.measure(text, last.seed, plan)
         if result.val_bpb is None:
             raise UserError(f"experiment {experiment.n} could not be trained again: {result.outcome} {result.reason}")
         about = {"session": again.session.tag, "n": experiment.n, "sha": experiment.sha, "seed": last.seed}

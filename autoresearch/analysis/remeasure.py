@@ -7,9 +7,9 @@ from autoresearch.data.dataset import Dataset
 from autoresearch.errors import UserError, require
 from autoresearch.hardware import CardMemory
 from autoresearch.ledger import Experiment, Ledger, Session
+from autoresearch.measure.referee import Referee
 from autoresearch.measure.result import Progress, Result
-from autoresearch.measure.settings import TRIES, Settings
-from autoresearch.measure.trial import measure
+from autoresearch.measure.settings import TRIES, TrialPlan
 from autoresearch.workspace.git import blob
 from autoresearch.workspace.workspace import Workspace
 
@@ -23,11 +23,10 @@ class Remeasurer:
     ledger: Ledger
     session: Session
     workspace: Workspace
-    settings: Settings
+    referee: Referee
     data: Dataset
     card: CardMemory
     watch: Callable[[int, Progress], None]
-    measure: Callable[..., Result] = measure
 
     def done(self, experiment: Experiment, purpose: str = PURPOSE) -> int:
         """How often a version was measured again before."""
@@ -56,14 +55,8 @@ class Remeasurer:
         self.card.wait_until_clean()
         hashed = blob(text, require(experiment.blob))
         trial = self.ledger.start_trial(self.session.id, experiment.id, purpose, seed, hashed)
-        result = self.measure(
-            text,
-            seed,
-            self.settings,
-            self.data,
-            watch=lambda progress: self.watch(experiment.n, progress),
-            wants_holdout=lambda val_bpb: True,
-        )
+        plan = TrialPlan(wants_holdout=lambda val_bpb: True, watch=lambda progress: self.watch(experiment.n, progress))
+        result = self.referee.measure(text, seed, plan)
         stored = result.as_json() | {"identity": self.session.identity}  # as whoever measures has made sure
         self.ledger.end_trial(trial.id, result.outcome, result.val_bpb, stored)
         return result

@@ -9,7 +9,7 @@ from autoresearch.analysis.checkpoint import read_header
 from autoresearch.data.dataset import TOKENIZER, Dataset
 from autoresearch.errors import UserError
 from autoresearch.measure.sample import sample
-from autoresearch.measure.score import EvaluationError
+from autoresearch.measure.score import EvaluationError, Evaluator
 from autoresearch.measure.settings import Settings
 from autoresearch.sandbox.cell import CellError
 from autoresearch.text import clean
@@ -40,7 +40,7 @@ def draw(
         raise UserError(f"{path} was trained on another data set {which}: its tokens mean other text")
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        text = clean(sample(source, fd, tokens_of(prompt, data), count, temperature, seed, settings, data))
+        text = clean(sample(Evaluator(source, fd, settings, data), tokens_of(prompt, data), count, temperature, seed))
     except (EvaluationError, CellError) as error:
         raise UserError(f"the version could not be sampled from: {error}") from None
     finally:

@@ -42,13 +42,15 @@ def again(tag: str | None) -> Iterator["Remeasurer"]:
     """Everything to measure versions of a session again with."""
     from autoresearch.analysis.remeasure import Remeasurer
     from autoresearch.hardware import CardMemory
+    from autoresearch.measure.referee import CellReferee
     from autoresearch.workspace.workspace import Workspace
 
     with opened(tag, readonly=False) as (store, session):
         place = place_of(session)
         with held(place) as live:
             workspace = Workspace(place.root, place.config.train)
-            card, settings, data = CardMemory(place.slot.gpu), place.settings, place.data
+            card, data = CardMemory(place.slot.gpu), place.data
+            referee = CellReferee(place.settings, data)
             yield Remeasurer(
-                store, session, workspace, settings, data, card, lambda n, at: live.progress(n, "again", at)
+                store, session, workspace, referee, data, card, lambda n, at: live.progress(n, "again", at)
             )

@@ -54,7 +54,8 @@ def trial(
     from autoresearch import hardware
     from autoresearch.config import cache_folder
     from autoresearch.measure import facts
-    from autoresearch.measure.trial import measure
+    from autoresearch.measure.referee import CellReferee
+    from autoresearch.measure.settings import TrialPlan
     from autoresearch.sandbox.cell import protect_self
     from autoresearch.setup import project, slots, trial_run
     from autoresearch.terminal.live_view import Live
@@ -64,7 +65,8 @@ def trial(
     place = project.place({"budget": budget, "device": device}, project.repository_or_here())
     text = trial_run.unmeasured(text, place)
     with slots.hold([place.slot], cache_folder() / "locks"), Live(gpu=place.slot.gpu) as live:
-        result = measure(text, seed, place.settings, place.data, lambda progress: live.progress(0, file.name, progress))
+        plan = TrialPlan(watch=lambda progress: live.progress(0, file.name, progress))
+        result = CellReferee(place.settings, place.data).measure(text, seed, plan)
     if warning := facts.repeats(result.as_json()):
         typer.echo(warning, err=True)
     if as_json:

@@ -1,4 +1,4 @@
-"""Starts `inside.py` in a cell and introduces it: a cell, a channel to it, and the `hello` that it is owed."""
+"""Start `inside.py` in a cell, with a channel to it."""
 
 import os
 import sys
@@ -6,14 +6,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from autoresearch.data.dataset import Dataset
 from autoresearch.measure import wire
+from autoresearch.measure.settings import Settings
 from autoresearch.sandbox.cell import Cell, CellError, CellSpec
-
-if TYPE_CHECKING:
-    from autoresearch.measure.settings import Settings
 
 PACKAGE = Path(__file__).resolve().parents[1]
 INSIDE = PACKAGE / "measure" / "inside.py"
@@ -27,39 +25,64 @@ class CellProcess:
     cell: Cell
     channel: wire.Channel
 
-    def leave(self) -> None:
-        """Kill it with all its children."""
+    def kill(self) -> None:
+        """Kill the program with all its children and close the channel."""
         try:
             self.cell.kill()
         finally:
             self.channel.close()
 
 
+class Cells(Protocol):
+    """Source of the cells of trials: each started when it is needed, or some kept warm."""
+
+    def start(self, mode: str, settings: Settings, data: Dataset) -> CellProcess:
+        """Return a process that runs `inside.py MODE` and waits for `hello`. Raises CellError."""
+
+    def wait_until_ready(self) -> None:
+        """Wait until no cell that is started ahead could disturb a trial."""
+
+    def close(self) -> None:
+        """Kill all cells that are started ahead."""
+
+
+class FreshCells:
+    """Start each cell when it is needed."""
+
+    def start(self, mode: str, settings: Settings, data: Dataset) -> CellProcess:
+        """Start a cell. Raises CellError."""
+        return start_cell_process(mode, settings, data)
+
+    def wait_until_ready(self) -> None:
+        """Return at once: no cell is started ahead."""
+
+    def close(self) -> None:
+        """Return at once: no cell is started ahead."""
+
+
 @contextmanager
-def invite(
-    mode: str, source: str, seed: int, settings: "Settings", data: Dataset, fds: Sequence[int] = ()
+def open_cell(
+    cells: Cells, mode: str, source: str, seed: int, settings: Settings, data: Dataset, fds: Sequence[int] = ()
 ) -> Iterator[CellProcess]:
-    """A guest that runs `inside.py MODE`; killed with all its children on leaving. Raises CellError."""
-    guest = settings.lobby.take(mode, settings, data) if settings.lobby else None
-    guest = guest or arrive(mode, settings, data)
+    """Start `inside.py MODE` in a cell and send it `hello`; kill it on leaving. Raises CellError."""
+    process = cells.start(mode, settings, data)
     try:
         try:
-            _hello(guest.channel, source, seed, settings, data, fds)
+            _send_hello(process.channel, source, seed, settings, data, fds)
         except wire.Closed as closed:  # nothing of train.py has run yet
             raise CellError(f"a cell ended before it was told what to do: {closed}") from None
-        yield guest
+        yield process
     finally:
-        guest.leave()
+        process.kill()
 
 
-def arrive(mode: str, settings: "Settings", data: Dataset, early: bool = False) -> CellProcess:
-    """A guest that has not been told anything yet; an `early` one imports torch meanwhile. Raises CellError."""
+def start_cell_process(mode: str, settings: Settings, data: Dataset, early: bool = False) -> CellProcess:
+    """Start `inside.py MODE`, which waits for `hello`; an `early` one imports torch first. Raises CellError."""
     channel, theirs = wire.Channel.pair()
     program = [sys.executable, "-I", "-u", str(INSIDE), mode, *(["early"] if early else [])]
     try:
-        return CellProcess(
-            Cell.start(replace(plain(settings, data), program=program, fds={3: theirs.fileno()})), channel
-        )
+        spec = replace(cell_spec(settings, data), program=program, fds={3: theirs.fileno()})
+        return CellProcess(Cell.start(spec), channel)
     except BaseException:
         channel.close()
         raise
@@ -67,8 +90,8 @@ def arrive(mode: str, settings: "Settings", data: Dataset, early: bool = False) 
         theirs.close()
 
 
-def plain(settings: "Settings", data: Dataset) -> CellSpec:
-    """The cell of any guest, without what runs in it."""
+def cell_spec(settings: Settings, data: Dataset) -> CellSpec:
+    """Return the specification of a trial's cell, without the program."""
     threads = str(settings.threads)
     environment = {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
     if settings.gpu is not None:
@@ -87,10 +110,10 @@ def plain(settings: "Settings", data: Dataset) -> CellSpec:
     )
 
 
-def _hello(
-    channel: wire.Channel, source: str, seed: int, settings: "Settings", data: Dataset, fds: Sequence[int]
+def _send_hello(
+    channel: wire.Channel, source: str, seed: int, settings: Settings, data: Dataset, fds: Sequence[int]
 ) -> None:
-    text = wire.sealed("train.py", source.encode())
+    text = wire.seal("train.py", source.encode())
     try:
         channel.send(
             "hello",

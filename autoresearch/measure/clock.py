@@ -1,4 +1,4 @@
-"""Budgets, and the clock that the referee holds.
+"""Budgets, and the referee's clock.
 
 `5m`, `300s`  wall-clock seconds of training
 `15cpu`       CPU seconds of the trial's process, read from outside (`clock_gettime` on its CPU clock)
@@ -11,14 +11,14 @@ from dataclasses import dataclass
 
 from autoresearch.errors import UsageError
 
-STEPS_WALL_CAP = 3600.0  # s: a trial counted in steps may not hang for ever
+STEPS_WALL_LIMIT_S = 3600.0  # a trial counted in steps may not hang for ever
 _BUDGET = re.compile(r"(\d+(?:\.\d+)?)(h|m|s|cpu|steps)")
 _SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0}
 
 
 @dataclass(frozen=True)
 class Budget:
-    """What one training run may spend: `amount` of `unit` (`s`, `cpu` or `steps`)."""
+    """Budget of one training run: `amount` of `unit` (`s`, `cpu` or `steps`)."""
 
     amount: float
     unit: str
@@ -38,28 +38,28 @@ class Budget:
         return f"{self.amount:g}{self.unit}"
 
     @property
-    def wall_cap(self) -> float:
-        """Seconds after which the bell rings whatever the unit, so that a trial that sleeps still ends."""
-        return {"s": self.amount, "cpu": 4 * self.amount + 30, "steps": STEPS_WALL_CAP}[self.unit]
+    def wall_limit_s(self) -> float:
+        """Seconds until the bell in any unit, so that a trial that sleeps still ends."""
+        return {"s": self.amount, "cpu": 4 * self.amount + 30, "steps": STEPS_WALL_LIMIT_S}[self.unit]
 
     @property
     def seconds(self) -> float:
-        """A guess at how long training takes, for plans and progress bars."""
+        """Estimated seconds of training, for plans and progress bars; 0 for steps."""
         return self.amount if self.unit != "steps" else 0.0
 
     @property
     def reserve(self) -> float:
-        """The part of the budget that `save` is given by default."""
+        """Default part of the budget that is reserved for `save`."""
         return 0.0 if self.unit == "steps" else 0.01 * self.amount + 0.05
 
 
 def since_boot() -> float:
-    """Seconds on a clock that nobody sets, and that goes on while the machine is suspended."""
+    """Return seconds on a clock that nobody sets, and that goes on while the machine is suspended."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def cpu_seconds(pid: int) -> float | None:
-    """CPU time of a process and its threads, read from outside it; None when it has gone."""
+    """Read the CPU time of a process and its threads from outside; None when it is gone."""
     try:
         return time.clock_gettime((~pid << 3) | 2)  # MAKE_PROCESS_CPUCLOCK(pid, CPUCLOCK_SCHED) of the kernel
     except OSError:
@@ -67,7 +67,7 @@ def cpu_seconds(pid: int) -> float | None:
 
 
 class Clock:
-    """Runs from its making. `charged` is what setup took beyond its allowance, in the budget's unit."""
+    """Clock of one trial, started when made; `charged` is setup beyond its allowance, in the budget's unit."""
 
     def __init__(self, budget: Budget, pid: int, cores: int = 1, charged: float = 0.0) -> None:
         self.budget, self.pid, self.cores, self.charged = budget, pid, cores, charged
@@ -76,28 +76,27 @@ class Clock:
         self.cpu_last = self.cpu_at_start
 
     def wall(self) -> float:
-        """Seconds since the data was handed over."""
+        """Return the seconds since the start."""
         return time.monotonic() - self.started
 
     def spent(self) -> float:
-        """Seconds of the budget's unit used up (0 for steps, which the clock does not see)."""
+        """Return how much of the budget is used up; 0 for steps, which the clock does not see."""
         if self.budget.unit == "steps":
             return 0.0
         return self.charged + (self._cpu() if self.budget.unit == "cpu" else self.wall())
 
-    def over(self) -> bool:
-        """Whether the bell has rung."""
-        return self.wall() >= self.budget.wall_cap or (
-            self.budget.unit != "steps" and self.spent() >= self.budget.amount
-        )
+    def is_over(self) -> bool:
+        """Return whether the bell has rung."""
+        used_up = self.budget.unit != "steps" and self.spent() >= self.budget.amount
+        return used_up or self.wall() >= self.budget.wall_limit_s
 
-    def overslept(self) -> bool:
-        """Whether it was the wall cap, and not the budget, that rang the bell."""
-        return self.budget.unit != "s" and self.wall() >= self.budget.wall_cap
+    def hit_wall_limit(self) -> bool:
+        """Return whether the wall limit rang the bell, not the budget."""
+        return self.budget.unit != "s" and self.wall() >= self.budget.wall_limit_s
 
-    def nap(self) -> float:
-        """How long one may look away without missing the bell, in seconds."""
-        wall_left = self.budget.wall_cap - self.wall()
+    def longest_wait(self) -> float:
+        """Return the seconds that one may wait without missing the bell."""
+        wall_left = self.budget.wall_limit_s - self.wall()
         if self.budget.unit != "cpu":
             return max(0.0, wall_left - self.charged)
         return max(0.001, min(wall_left, (self.budget.amount - self.spent()) / self.cores))

@@ -113,7 +113,7 @@ class TrialContext:
             self._unsent["epochs"] = self._feed.epochs
         self._flush()
         self._channel.send("saving")
-        fd = wire.sealed("checkpoint", _safetensors(state, config, self._torch))
+        fd = wire.seal("checkpoint", _safetensors(state, config, self._torch))
         try:
             self._channel.send("checkpoint", [fd])
         finally:

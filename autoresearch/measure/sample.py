@@ -1,27 +1,17 @@
-"""Text that a checkpoint goes on with: its tokens are drawn in a cell, and put into words here."""
+"""Text that a checkpoint continues: tokens are drawn in a cell and decoded here."""
 
 import numpy as np
 
-from autoresearch.data.dataset import Dataset
-from autoresearch.measure.score import ask
-from autoresearch.measure.settings import Settings
+from autoresearch.measure.score import Evaluator
 
 
-def sample(
-    source: str,
-    checkpoint: int,
-    prompt: list[int],
-    count: int,
-    temperature: float,
-    seed: int,
-    settings: Settings,
-    data: Dataset,
-) -> bytes:
-    """`count` tokens after those of `prompt` (one or more), as bytes of text. Raises EvaluationError, CellError.
+def sample(evaluator: Evaluator, prompt: list[int], count: int, temperature: float, seed: int) -> bytes:
+    """Return `count` tokens after those of `prompt` (one or more), as bytes of text.
 
-    With temperature 0 each token is the likeliest one. What the cell answers that is no token is left out.
+    With temperature 0 each token is the likeliest one. Numbers that are not tokens are left out. Raises
+    EvaluationError, CellError.
     """
     task = np.asarray(prompt, np.uint16).tobytes()
-    answer = ask("sample", source, checkpoint, task, 4 * count, settings, data, seed, temperature=temperature)
+    answer = evaluator.ask("sample", task, 4 * count, {"temperature": temperature}, seed)
     tokens = np.frombuffer(answer, np.int32)
-    return data.decode(tokens[(tokens >= 0) & (tokens < data.vocab_size)])
+    return evaluator.data.decode(tokens[(tokens >= 0) & (tokens < evaluator.data.vocab_size)])

@@ -15,21 +15,21 @@ import math
 import mmap
 import os
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from autoresearch.data.dataset import Dataset
+from autoresearch.files import JsonObject
 from autoresearch.measure import wire
-from autoresearch.measure.cell_process import invite
-from autoresearch.measure.settings import Settings
+from autoresearch.measure.cell_process import Cells, FreshCells, open_cell
+from autoresearch.measure.settings import Settings, TrialPlan
 from autoresearch.sandbox.cell import reopen
 
 Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
 Tokens = npt.NDArray[np.uint16]
 
 # hard limits on d = audited - claimed, in nats per token
@@ -46,7 +46,7 @@ ERRORS |= {"OutOfMemoryError", "AcceleratorError", "LinAlgError", "AxisError", "
 
 
 class EvaluationError(Exception):
-    """A claim or audit cell gave no answer. Only stage and exception class are told: its text may quote val."""
+    """A claim or audit cell gave no answer; holds no text of its exception, which may quote val."""
 
     def __init__(self, stage: str, error: str) -> None:
         super().__init__(f"{stage} cell: {error}")
@@ -55,7 +55,7 @@ class EvaluationError(Exception):
 
 @dataclass(frozen=True)
 class Audit:
-    """How the audited losses differ from the claimed ones: `d = audited - claimed`, nats per token."""
+    """Statistics of `d = audited - claimed`, in nats per token."""
 
     n: int
     d_mean: float
@@ -65,7 +65,7 @@ class Audit:
 
     @property
     def suspicion(self) -> str | None:
-        """Why the claim is not to be believed; None if it is."""
+        """Reason not to believe the claim; None if there is none."""
         if not math.isfinite(self.d_rms):
             return "the audit gave values that are not finite"
         if abs(self.d_mean) > min(D_MEAN + 4 * self.d_se, D_MEAN_MAX):
@@ -79,83 +79,96 @@ class Audit:
 
 @dataclass(frozen=True)
 class Score:
-    """Bits per byte of a checkpoint, `se` its audit's standard error in the same unit, and where it comes from.
+    """Bits per byte of a checkpoint, and `se`, the standard error of its audit in the same unit.
 
-    `audit` is None where the claim was left unaudited because it had already lost. `row_nats` and `row_bytes`
-    [rows] let two versions be compared row by row.
+    `audit` is None where the claim had already lost. `row_nats` and `row_bytes` [rows] allow comparing two versions
+    row by row.
     """
 
     bpb: float
     se: float
     audit: Audit | None
     row_nats: Floats
-    row_bytes: npt.NDArray[np.int64]
+    row_bytes: Integers
 
 
 def evaluation_rows(data: Dataset, split: str, count: int) -> Tokens:
-    """`count` rows of a split, spread evenly over it: the same for every version."""
+    """Return `count` rows of a split, spread evenly over it: the same for every version."""
     rows = data.rows(split)
     picked = np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(np.int64)
     return np.ascontiguousarray(rows[picked])
 
 
-def score(
-    source: str,
-    checkpoint: int,
-    settings: Settings,
-    data: Dataset,
-    split: str = "val",
-    loses_above: float | None = None,
-) -> Score:
-    """Score the sealed checkpoint on a split. Raises EvaluationError, CellError.
+@dataclass(frozen=True)
+class Evaluator:
+    """Ask fresh cells about one sealed checkpoint. Methods raise EvaluationError, CellError."""
 
-    A claim above `loses_above` bits per byte is returned as it is: nobody lies to lose.
-    """
-    rows = evaluation_rows(data, split, settings.eval_rows)
-    sizes = data.token_bytes()[rows[:, 1:]]
-    claims = _claim(source, checkpoint, rows, settings, data)
-    row_nats = np.where(sizes > 0, claims, 0.0).sum(1)
-    total_bytes = int(sizes.sum())
-    bpb = float(row_nats.sum()) / (math.log(2) * total_bytes)
-    if not math.isfinite(bpb):
-        raise EvaluationError("claim", "FloatingPointError")
-    if loses_above is not None and bpb > loses_above:
-        return Score(round(bpb, 6), 0.0, None, row_nats, sizes.sum(1))
-    audit = _audit(source, checkpoint, rows, claims, sizes, settings, data)
-    per_nat = int((sizes > 0).sum()) / (math.log(2) * total_bytes)  # bits per byte for each nat per token
-    correction = audit.d_mean * per_nat if D_ROUNDING < abs(audit.d_mean) < math.inf else 0.0
-    return Score(round(bpb + correction, 6), audit.d_se * per_nat, audit, row_nats, sizes.sum(1))
+    source: str
+    checkpoint: int
+    settings: Settings
+    data: Dataset
+    plan: TrialPlan = field(default_factory=TrialPlan)
+    cells: Cells = field(default_factory=FreshCells)
+
+    def score(self, split: str = "val", loses_above: float | None = None) -> Score:
+        """Score the checkpoint on a split. A claim above `loses_above` bits per byte is not audited."""
+        rows = evaluation_rows(self.data, split, self.settings.eval_rows)
+        sizes = self.data.token_bytes()[rows[:, 1:]]
+        claims = self._claim(rows)
+        row_nats = np.where(sizes > 0, claims, 0.0).sum(1)
+        total_bytes = int(sizes.sum())
+        bpb = float(row_nats.sum()) / (math.log(2) * total_bytes)
+        if not math.isfinite(bpb):
+            raise EvaluationError("claim", "FloatingPointError")
+        if loses_above is not None and bpb > loses_above:  # nobody lies to lose
+            return Score(round(bpb, 6), 0.0, None, row_nats, sizes.sum(1))
+        audit = self._audit(rows, claims, sizes)
+        per_nat = int((sizes > 0).sum()) / (math.log(2) * total_bytes)  # bits per byte for each nat per token
+        correction = audit.d_mean * per_nat if D_ROUNDING < abs(audit.d_mean) < math.inf else 0.0
+        return Score(round(bpb + correction, 6), audit.d_se * per_nat, audit, row_nats, sizes.sum(1))
+
+    def ask(self, mode: str, task: bytes, size: int, fields: JsonObject, seed: int = 0) -> bytes:
+        """Return the answer of a fresh cell to a task: `size` bytes, read only after the cell is dead."""
+        request, answer = wire.seal("task", task), wire.create_writable("answer", size)
+        checkpoint = reopen(self.checkpoint)  # a shared file offset would be a channel from claim to audit
+        try:
+            with open_cell(self.cells, mode, self.source, seed, self.settings, self.data, [checkpoint]) as process:
+                process.channel.send("task", [request, answer], **fields)
+                _wait_until_done(process.channel, mode, self.plan.evaluation_limit_s)
+            with mmap.mmap(answer, 0, prot=mmap.PROT_READ) as view:
+                return view[:]
+        except wire.Closed:
+            raise EvaluationError(mode, "the process ended without an answer") from None
+        finally:
+            for fd in (request, answer, checkpoint):
+                os.close(fd)
+
+    def _claim(self, rows: Tokens) -> Floats:
+        order = np.random.default_rng(len(rows)).permutation(
+            len(rows)
+        )  # rows of one batch are not adjacent in the text
+        answers = self._ask_rows("claim", rows[order], self.data.seq_len, [])
+        claims = np.empty_like(answers)
+        claims[order] = np.maximum(answers, 0.0)  # nothing is surer than certain: no single lie can outweigh the rest
+        return claims
+
+    def _audit(self, rows: Tokens, claims: Floats, sizes: Integers) -> Audit:
+        rng = np.random.default_rng(int.from_bytes(os.urandom(16), "little"))
+        count = min(self.plan.audit_factor * self.settings.audit, max(1, len(rows) // 2))
+        row, position = draw_positions(sizes > 0, count, rng)
+        windows = splice(rows, row, position, rng)
+        logits = self._ask_rows("audit", windows, self.data.vocab_size, position.tolist())
+        return compare(losses_of(logits, rows[row, position + 1]), claims[row, position])
+
+    def _ask_rows(self, mode: str, rows: Tokens, width: int, positions: Sequence[int]) -> Floats:
+        """Return float64 [len(rows), width] that a fresh cell answers for `rows`."""
+        size, batch = 4 * len(rows) * width, self.settings.eval_batch
+        answer = self.ask(mode, rows.tobytes(), size, {"positions": positions, "batch": batch})
+        return np.frombuffer(answer, dtype=np.float32).reshape(len(rows), width).astype(np.float64)
 
 
-def _claim(source: str, checkpoint: int, rows: Tokens, settings: Settings, data: Dataset) -> Floats:
-    order = np.random.default_rng(len(rows)).permutation(len(rows))  # neighbours in the text are not in the batch
-    answers = _ask_rows("claim", source, checkpoint, rows[order], data.seq_len, None, settings, data)
-    claims = np.empty_like(answers)
-    claims[order] = np.maximum(answers, 0.0)  # nothing is surer than certain: no single lie can outweigh the rest
-    return claims
-
-
-def _audit(
-    source: str,
-    checkpoint: int,
-    rows: Tokens,
-    claims: Floats,
-    sizes: npt.NDArray[np.int64],
-    settings: Settings,
-    data: Dataset,
-) -> Audit:
-    rng = np.random.default_rng(int.from_bytes(os.urandom(16), "little"))
-    count = min(settings.audit, max(1, len(rows) // 2))
-    row, position = draw_positions(sizes > 0, count, rng)
-    windows = spliced(rows, row, position, rng)
-    logits = _ask_rows("audit", source, checkpoint, windows, data.vocab_size, position.tolist(), settings, data)
-    return compare(losses_of(logits, rows[row, position + 1]), claims[row, position])
-
-
-def draw_positions(
-    scored: npt.NDArray[np.bool_], count: int, rng: np.random.Generator
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Up to `count` (row, position) pairs drawn uniformly over the scored tokens, one at most in each row.
+def draw_positions(scored: npt.NDArray[np.bool_], count: int, rng: np.random.Generator) -> tuple[Integers, Integers]:
+    """Draw up to `count` (row, position) pairs uniformly over the scored tokens, at most one in each row.
 
     Of two windows of one row, the longer one would show the auditor the answer to the shorter.
     """
@@ -166,10 +179,8 @@ def draw_positions(
     return np.asarray(row[first], np.int64), np.asarray(position[first], np.int64)
 
 
-def spliced(
-    rows: Tokens, row: npt.NDArray[np.int64], position: npt.NDArray[np.int64], rng: np.random.Generator
-) -> Tokens:
-    """The rows' inputs up to each position; what follows comes from rows about which nothing is asked."""
+def splice(rows: Tokens, row: Integers, position: Integers, rng: np.random.Generator) -> Tokens:
+    """Return the rows' inputs up to each position, continued with rows about which nothing is asked."""
     windows = rows[row, :-1].copy()
     others = rows[rng.choice(np.setdiff1d(np.arange(len(rows)), row), len(row)), :-1]
     after = np.arange(windows.shape[1]) > position[:, None]
@@ -178,7 +189,7 @@ def spliced(
 
 
 def losses_of(logits: Floats, targets: Tokens) -> Floats:
-    """Minus log-likelihood [n] of `targets` [n] under `logits` [n, vocab_size], normalised here in float64."""
+    """Return minus log-likelihood [n] of `targets` [n] under `logits` [n, vocab_size], normalised in float64."""
     top = logits.max(1)
     with np.errstate(invalid="ignore", over="ignore"):
         total = top + np.log(np.exp(logits - top[:, None]).sum(1))
@@ -186,7 +197,7 @@ def losses_of(logits: Floats, targets: Tokens) -> Floats:
 
 
 def compare(audited: Floats, claimed: Floats) -> Audit:
-    """The statistics of `audited - claimed`."""
+    """Return the statistics of `audited - claimed`."""
     with np.errstate(invalid="ignore"):
         d = audited - claimed
     if not np.isfinite(d).all():
@@ -196,75 +207,20 @@ def compare(audited: Floats, claimed: Floats) -> Audit:
     return Audit(len(d), float(d.mean()), se, rms, float((abs(d) > D_OUTLIER).mean()))
 
 
-def _ask_rows(
-    mode: str,
-    source: str,
-    checkpoint: int,
-    rows: Tokens,
-    width: int,
-    positions: Sequence[int] | None,
-    settings: Settings,
-    data: Dataset,
-) -> Floats:
-    """What a fresh cell answers for `rows`: float64 [len(rows), width]."""
-    batch, size = settings.eval_batch, 4 * len(rows) * width
-    answer = ask(mode, source, checkpoint, rows.tobytes(), size, settings, data, positions=positions or [], batch=batch)
-    return np.frombuffer(answer, dtype=np.float32).reshape(len(rows), width).astype(np.float64)
-
-
-def ask(
-    mode: str,
-    source: str,
-    checkpoint: int,
-    task: bytes,
-    size: int,
-    settings: Settings,
-    data: Dataset,
-    seed: int = 0,
-    **facts: Any,
-) -> bytes:
-    """What a fresh cell in which `load` runs answers to a task: `size` bytes, read only after it is dead.
-
-    Raises EvaluationError, CellError.
-    """
-    given, answer = wire.sealed("task", task), wire.writable("answer", size)
-    try:
-        with fresh(checkpoint) as own, invite(mode, source, seed, settings, data, [own]) as guest:
-            guest.channel.send("task", [given, answer], **facts)
-            _until_done(guest.channel, mode, settings.evaluation_cap)
-        with mmap.mmap(answer, 0, prot=mmap.PROT_READ) as view:
-            return view[:]
-    except wire.Closed:
-        raise EvaluationError(mode, "the process ended without an answer") from None
-    finally:
-        os.close(given)
-        os.close(answer)
-
-
-@contextmanager
-def fresh(checkpoint: int) -> Iterator[int]:
-    """The checkpoint under a file offset of its own: a shared one would be a channel from claim to audit."""
-    own = reopen(checkpoint)
-    try:
-        yield own
-    finally:
-        os.close(own)
-
-
-def _until_done(channel: wire.Channel, mode: str, cap: float) -> None:
-    deadline = time.monotonic() + cap
+def _wait_until_done(channel: wire.Channel, mode: str, limit_s: float) -> None:
+    deadline = time.monotonic() + limit_s
     while (left := deadline - time.monotonic()) > 0:
-        message: Any = channel.receive(left)
+        message = channel.receive(left)
         if message is None:
             break
         message.close()
         if message.kind == "done":
             return
         if message.kind == "error":
-            raise EvaluationError(mode, _known_error(message.fields.get("error")))
-    raise EvaluationError(mode, f"no answer in {cap:.0f} s")
+            raise EvaluationError(mode, _error_name(message.fields.get("error")))
+    raise EvaluationError(mode, f"no answer in {limit_s:.0f} s")
 
 
-def _known_error(name: object) -> str:
-    """The class of an exception; one that train.py made up could spell out validation text in its name."""
+def _error_name(name: object) -> str:
+    """Return the class of an exception; one that train.py made up could spell out validation text in its name."""
     return name if isinstance(name, str) and name in ERRORS else "an exception of its own"

@@ -1,25 +1,25 @@
-"""What is equal for every trial of a session: the budget, the device, what is evaluated and how."""
+"""Settings that all trials of a session share, and the plan of one trial."""
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from autoresearch.measure.clock import Budget
-from autoresearch.measure.warm_cells import WarmCells
+from autoresearch.measure.result import Watch
 
 TRIES = 3  # of one step
 
 CHECKPOINT_LIMIT = 4 << 30  # bytes
-SETUP_CAP = 180.0  # s, before the base's own setup is known
-EVALUATION_CAP = 600.0  # s, before the base's own evaluation is known
+SETUP_LIMIT_S = 180.0  # until the base has been measured
+EVALUATION_LIMIT_S = 600.0  # until the base has been measured
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How to run and score one trial; a trial is a function of (source, seed, these, the data).
+    """Settings of all trials on one slot; a score follows from (source, seed, settings, data).
 
-    `cores` are the CPU cores of the slot, `gpu` the UUID of its card. `base_setup` and `base_score` are what the
-    base took in seconds (None until it has been measured); the caps on later trials follow from them. `caches` is
-    where the base's compile cache is kept. `lobby` holds cells that were started ahead.
+    `cores` are the CPU cores of the slot, `gpu` is the UUID of its card, `memory` is in bytes. `eval_rows` rows of a
+    split are scored, `audit` positions of them are audited. `caches` is the folder of the base's compile cache.
     """
 
     budget: Budget
@@ -31,23 +31,41 @@ class Settings:
     eval_rows: int = 512
     eval_batch: int = 32
     audit: int = 1024
-    base_setup: float | None = None
-    base_score: float | None = None
     caches: Path | None = None
     layers_off: frozenset[str] = frozenset()
-    lobby: WarmCells | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class TrialPlan:
+    """What the caller asks of one trial.
+
+    A claim above `loses_above` is not audited. A score for which `wants_holdout` is true is measured on the holdout
+    split too. `audit_factor` multiplies the number of audited positions. With `keep_caches`, the compile cache of the
+    training cell is stored in `Settings.caches`. `keep_checkpoint` is called with the descriptor of the sealed
+    checkpoint, which is closed afterwards. `watch` is called with the progress. `base_setup_s` and `base_score_s` are
+    the seconds that the base took (None until it has been measured); the time limits follow from them.
+    """
+
+    loses_above: float | None = None
+    wants_holdout: Callable[[float], bool] = lambda val_bpb: False
+    audit_factor: int = 1
+    keep_caches: bool = False
+    keep_checkpoint: Callable[[int], None] = lambda fd: None
+    watch: Watch = lambda progress: None
+    base_setup_s: float | None = None
+    base_score_s: float | None = None
 
     @property
-    def setup_cap(self) -> float:
-        """Seconds that setup may take: compiling an architecture may cost three times the base's."""
-        return max(SETUP_CAP, 3 * (self.base_setup or 0.0))
+    def setup_limit_s(self) -> float:
+        """Limit on setup: to compile an architecture may take three times as long as the base's."""
+        return max(SETUP_LIMIT_S, 3 * (self.base_setup_s or 0.0))
 
     @property
-    def setup_free(self) -> float:
+    def free_setup_s(self) -> float:
         """Seconds of setup that are not charged to the budget."""
-        return self.setup_cap if self.base_setup is None else 1.5 * self.base_setup + 30.0
+        return self.setup_limit_s if self.base_setup_s is None else 1.5 * self.base_setup_s + 30.0
 
     @property
-    def evaluation_cap(self) -> float:
-        """Seconds that one evaluating cell may take."""
-        return EVALUATION_CAP if self.base_score is None else max(30.0, 3 * self.base_score)
+    def evaluation_limit_s(self) -> float:
+        """Limit on each evaluating cell."""
+        return EVALUATION_LIMIT_S if self.base_score_s is None else max(30.0, 3 * self.base_score_s)

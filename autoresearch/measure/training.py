@@ -1,32 +1,31 @@
-"""Training in a cell, as the referee sees it: setup, the clock, the bell, and the checkpoint that counts."""
+"""Training in a cell: setup, the referee's clock, the bell, and the checkpoint that counts."""
 
 import math
 import os
 import time
 from contextlib import suppress
-from pathlib import Path
-from typing import Any
 
 from autoresearch.data.dataset import Dataset
+from autoresearch.files import JsonObject
 from autoresearch.hardware import GpuMeter
 from autoresearch.measure import wire
-from autoresearch.measure.cell_process import CellProcess, invite
+from autoresearch.measure.cell_process import CellProcess, Cells, FreshCells, open_cell
 from autoresearch.measure.clock import Clock
 from autoresearch.measure.result import Progress, Result, Watch
-from autoresearch.measure.settings import CHECKPOINT_LIMIT, Settings
+from autoresearch.measure.settings import CHECKPOINT_LIMIT, Settings, TrialPlan
 from autoresearch.measure.watchdog import Watchdog
 from autoresearch.sandbox.cell import Cell
 from autoresearch.text import plain
 
 CURVE_POINTS = 1000
 REPORTED_NAMES = 64
-BURST = 1000  # messages that a cell may send at once ...
-RATE = 200.0  # ... and a second beyond that; inside.py sends at most half of it
+BURST_MESSAGES = 1000  # that a cell may send at once ...
+MESSAGES_PER_S = 200.0  # ... and beyond that; inside.py sends at most half of it
 STOPPED_SHARE = 0.01  # of a budget, in which its process may be seen stopped
-GLANCE = 0.25  # s between two looks at a running trial
+POLL_S = 0.25
 
 
-class _Failed(Exception):
+class _TrainingFailed(Exception):
     """Training ended without a checkpoint that counts."""
 
     def __init__(self, outcome: str, reason: str) -> None:
@@ -34,41 +33,42 @@ class _Failed(Exception):
         self.outcome, self.reason = outcome, reason
 
 
-class _Keeper:
-    """Receives what the cell sends, and holds the last good checkpoint."""
+class _Receiver:
+    """Receive the messages of a training cell and hold its last good checkpoint."""
 
-    def __init__(self, guest: CellProcess, result: Result) -> None:
-        self.guest, self.result = guest, result
+    def __init__(self, process: CellProcess, result: Result) -> None:
+        self.process, self.result = process, result
         self.checkpoint: int | None = None
         self.received = 0
         self.started = time.monotonic()
         self.stride = 1
-        self.saving: float | None = None  # s on the trial's clock at which its last save began
-        self.watchdog = Watchdog(guest.cell.pid)
+        self.save_began_s: float | None = None  # on the trial's clock, of the last save
+        self.watchdog = Watchdog(process.cell.pid)
 
     def next(self, timeout: float) -> wire.Message | None:
         self.received += 1
-        if self.received > BURST + RATE * (time.monotonic() - self.started):
-            time.sleep(1 / RATE)  # a flood waits in its own socket, not in our memory
-        message = self.guest.channel.receive(timeout)
+        if self.received > BURST_MESSAGES + MESSAGES_PER_S * (time.monotonic() - self.started):
+            time.sleep(1 / MESSAGES_PER_S)  # a flood waits in its own socket, not in our memory
+        message = self.process.channel.receive(timeout)
         if message is not None:
-            self.watchdog.heard()
-        elif self.watchdog.silent():
-            raise _Failed("timeout", f"it did nothing for {self.watchdog.patience:.0f} s: nothing sent, no CPU used")
+            self.watchdog.note_message()
+        elif self.watchdog.is_silent():
+            limit = self.watchdog.silence_limit_s
+            raise _TrainingFailed("timeout", f"it did nothing for {limit:.0f} s: nothing sent, no CPU used")
         return message
 
-    def take(self, message: wire.Message, clock: Clock) -> bool:
-        """Handle one message; True when training is over."""
-        if message.kind == "checkpoint" and message.fds and not clock.over():
+    def handle(self, message: wire.Message, clock: Clock) -> bool:
+        """Handle one message; return True when training is over."""
+        if message.kind == "checkpoint" and message.fds and not clock.is_over():
             self._take_checkpoint(message)
             return False
         message.close()
         if message.kind == "log":
             self._take_log(message.fields.get("values"), clock)
         if message.kind == "saving":
-            self.saving = clock.wall()
+            self.save_began_s = clock.wall()
         if message.kind == "error":
-            raise _Failed(*_failure(message.fields))
+            raise _TrainingFailed(*_classify_error(message.fields))
         return message.kind == "done"
 
     def _take_checkpoint(self, message: wire.Message) -> None:
@@ -81,15 +81,15 @@ class _Keeper:
             return
         self.drop()
         self.checkpoint = fd
-        self.result.parameters = wire.parameters(fd)
+        self.result.parameters = wire.count_parameters(fd)
         self._answer("saved")
 
     def _answer(self, kind: str, reason: str = "") -> None:
         """Answer without waiting: a cell that does not read its answers must not make us miss the bell."""
-        self.guest.channel.send(kind, patience=0, reason=reason)
+        self.process.channel.send(kind, timeout_s=0, reason=reason)
 
-    def report(self, values: Any) -> dict[str, float]:
-        """Store numbers by name under `reported`; returns those that are numbers."""
+    def record(self, values: object) -> dict[str, float]:
+        """Store numbers by name under `reported`; return those of `values` that are numbers."""
         if not isinstance(values, dict):
             return {}
         numbers = {}
@@ -102,10 +102,10 @@ class _Keeper:
                 self.result.reported[name] = value
         return numbers
 
-    def _take_log(self, values: Any, clock: Clock) -> None:
-        numbers = self.report(values)
+    def _take_log(self, values: object, clock: Clock) -> None:
+        numbers = self.record(values)
         if not math.isfinite(numbers.get("loss", 0.0)):
-            raise _Failed("nan", f"its loss is {numbers['loss']}")
+            raise _TrainingFailed("nan", f"its loss is {numbers['loss']}")
         if "loss" in numbers and self.received % self.stride == 0:
             self.result.curve.append(numbers | {"seconds": round(clock.spent() or clock.wall(), 3)})
         if len(self.result.curve) > CURVE_POINTS:  # thin out: the curve stays even over the whole run
@@ -113,90 +113,96 @@ class _Keeper:
             self.stride *= 2
 
     def drop(self) -> None:
+        """Close the checkpoint."""
         if self.checkpoint is not None:
             os.close(self.checkpoint)
             self.checkpoint = None
 
 
 def train(
-    source: str, seed: int, settings: Settings, data: Dataset, watch: Watch, result: Result, caches: Path | None
+    source: str,
+    seed: int,
+    settings: Settings,
+    data: Dataset,
+    result: Result,
+    plan: TrialPlan = TrialPlan(),
+    cells: Cells = FreshCells(),
 ) -> int | None:
-    """The last checkpoint saved before the bell; None, with `outcome` and `reason` set, if there is none."""
-    keeper: _Keeper | None = None
+    """Return the last checkpoint saved before the bell; None, with the outcome in `result`, if there is none."""
+    receiver: _Receiver | None = None
     cell: Cell | None = None
     try:
-        with invite("train", source, seed, settings, data) as guest:
-            cell, keeper = guest.cell, _Keeper(guest, result)
+        with open_cell(cells, "train", source, seed, settings, data) as process:
+            cell, receiver = process.cell, _Receiver(process, result)
             result.layers, result.weaknesses = cell.layers, [*cell.weaknesses, *data.weaknesses]
             result.grade = "WEAK" if result.weaknesses else "STRONG"
             try:
-                clock = _setup(keeper, settings, data, watch)
-                _until_the_bell(keeper, clock, settings, watch)
-                _check_stops(keeper.watchdog, settings)
-                if caches is not None:
-                    cell.keep_caches(caches)
+                clock = _set_up(receiver, settings, data, plan, cells)
+                _run_until_bell(receiver, clock, settings, plan.watch)
+                _check_stops(receiver.watchdog, settings)
+                if plan.keep_caches and settings.caches is not None:
+                    cell.keep_caches(settings.caches)
             except wire.Closed:
-                raise _Failed(*_ended(cell)) from None
-        if keeper.checkpoint is not None:
-            return keeper.checkpoint
-        result.outcome, result.reason = _no_checkpoint(clock, keeper.saving)
-    except _Failed as failed:
-        result.outcome, result.reason = failed.outcome, failed.reason
+                raise _TrainingFailed(*_explain_exit(cell)) from None
+        if receiver.checkpoint is not None:
+            return receiver.checkpoint
+        result.outcome, result.reason = _explain_no_checkpoint(clock, receiver.save_began_s)
+    except _TrainingFailed as failure:
+        result.outcome, result.reason = failure.outcome, failure.reason
     finally:
         if cell is not None:
             result.log = cell.log()
-    if keeper is not None:
-        keeper.drop()
+    if receiver is not None:
+        receiver.drop()
     return None
 
 
-def _setup(keeper: _Keeper, settings: Settings, data: Dataset, watch: Watch) -> Clock:
+def _set_up(receiver: _Receiver, settings: Settings, data: Dataset, plan: TrialPlan, cells: Cells) -> Clock:
     """Wait until the version says that it is ready; hand over the data; start the clock."""
     started = time.monotonic()
-    watch(Progress("setup"))
-    while (left := settings.setup_cap - (time.monotonic() - started)) > 0:
-        message = keeper.next(min(left, GLANCE))
+    plan.watch(Progress("setup"))
+    while (left := plan.setup_limit_s - (time.monotonic() - started)) > 0:
+        message = receiver.next(min(left, POLL_S))
         if message is None:
             continue
         message.close()
         if message.kind == "ready":
-            return _start(keeper, time.monotonic() - started, settings, data)
+            receiver.result.setup_seconds = time.monotonic() - started
+            cells.wait_until_ready()
+            return _start_clock(receiver, settings, data, plan)
         if message.kind == "log":
-            keeper.report(message.fields.get("values"))
+            receiver.record(message.fields.get("values"))
         if message.kind == "error":
-            raise _Failed(*_failure(message.fields))
+            raise _TrainingFailed(*_classify_error(message.fields))
         if message.kind == "done":
-            raise _Failed("nothing_saved", "train() returned without calling trial.start()")
-    raise _Failed("timeout", f"setup took over {settings.setup_cap:.0f} s: trial.start() was not called")
+            raise _TrainingFailed("nothing_saved", "train() returned without calling trial.start()")
+    raise _TrainingFailed("timeout", f"setup took over {plan.setup_limit_s:.0f} s: trial.start() was not called")
 
 
-def _start(keeper: _Keeper, setup: float, settings: Settings, data: Dataset) -> Clock:
-    keeper.result.setup_seconds = setup
-    charged = max(0.0, setup - settings.setup_free) if settings.budget.unit != "steps" else 0.0
-    if settings.lobby is not None:
-        settings.lobby.settle()
+def _start_clock(receiver: _Receiver, settings: Settings, data: Dataset, plan: TrialPlan) -> Clock:
+    charged = max(0.0, receiver.result.setup_seconds - plan.free_setup_s) if settings.budget.unit != "steps" else 0.0
     shards = [os.open(path, os.O_RDONLY | os.O_CLOEXEC) for path in data.train_shards()]
     try:
-        keeper.guest.channel.send("go", shards, charged=charged)
+        receiver.process.channel.send("go", shards, charged=charged)
     finally:
         for fd in shards:
             os.close(fd)
-    return Clock(settings.budget, keeper.guest.cell.pid, settings.threads, charged)
+    return Clock(settings.budget, receiver.process.cell.pid, settings.threads, charged)
 
 
-def _until_the_bell(keeper: _Keeper, clock: Clock, settings: Settings, watch: Watch) -> None:
+def _run_until_bell(receiver: _Receiver, clock: Clock, settings: Settings, watch: Watch) -> None:
     meter = GpuMeter(settings.gpu)
     try:
-        while not clock.over():
-            message = keeper.next(min(clock.nap(), GLANCE))
-            if message is not None and keeper.take(message, clock):
+        while not clock.is_over():
+            message = receiver.next(min(clock.longest_wait(), POLL_S))
+            if message is not None and receiver.handle(message, clock):
                 break
-            meter.look()
-            watch(Progress("train", _fraction(clock, keeper.result), keeper.result.reported))
+            meter.read()
+            watch(Progress("train", _fraction(clock, receiver.result), receiver.result.reported))
     finally:
-        keeper.result.train_seconds = clock.wall()
-        keeper.result.peak_vram_mb = meter.peak_mb
-        keeper.result.conditions = meter.conditions
+        receiver.result.train_seconds = clock.wall()
+        receiver.result.peak_vram_mb = meter.peak_mb
+        receiver.result.conditions = meter.conditions
 
 
 def _fraction(clock: Clock, result: Result) -> float:
@@ -205,8 +211,8 @@ def _fraction(clock: Clock, result: Result) -> float:
     return min(1.0, clock.spent() / clock.budget.amount)
 
 
-def _failure(fields: dict[str, Any]) -> tuple[str, str]:
-    """Outcome and reason of an exception that train.py raised, by its class and text."""
+def _classify_error(fields: JsonObject) -> tuple[str, str]:
+    """Return outcome and reason of an exception that train.py raised, by its class and text."""
     name = " ".join(plain(str(fields.get("error", "Exception"))).split())[:80]
     text = " ".join(plain(str(fields.get("text", ""))).split())[:300]
     reason = f"{name}: {text}" if text else name
@@ -215,10 +221,10 @@ def _failure(fields: dict[str, Any]) -> tuple[str, str]:
     return ("nan" if name == "FloatingPointError" else "crash"), reason
 
 
-def _ended(cell: Cell) -> tuple[str, str]:
-    """Outcome and reason when the cell hung up; its exit can lag behind its socket."""
+def _explain_exit(cell: Cell) -> tuple[str, str]:
+    """Return outcome and reason after a cell hung up; its exit can lag behind its socket."""
     deadline = time.monotonic() + 1.0
-    while cell.running() and time.monotonic() < deadline:
+    while cell.is_running() and time.monotonic() < deadline:
         time.sleep(0.01)
     status = cell.exit_status()
     if status is None:
@@ -231,16 +237,18 @@ def _ended(cell: Cell) -> tuple[str, str]:
 
 
 def _check_stops(watchdog: Watchdog, settings: Settings) -> None:
-    """On the wall clock, a process that was stopped did not train for its time; it may have stopped itself."""
-    if settings.budget.unit == "s" and watchdog.stopped > STOPPED_SHARE * settings.budget.amount:
-        stopped = f"its process was stopped for {watchdog.stopped:.0f} s by a signal"
-        raise _Failed("crash", f"{stopped}: that is no fair trial")
+    """Refuse a trial on the wall clock whose process was stopped: it may have stopped itself."""
+    if settings.budget.unit == "s" and watchdog.stopped_s > STOPPED_SHARE * settings.budget.amount:
+        stopped = f"its process was stopped for {watchdog.stopped_s:.0f} s by a signal"
+        raise _TrainingFailed("crash", f"{stopped}: that is no fair trial")
 
 
-def _no_checkpoint(clock: Clock, saving: float | None) -> tuple[str, str]:
-    if saving is not None:
-        began = f"began {saving:.1f} s after the start and was not done at the bell, {clock.wall():.1f} s after it"
+def _explain_no_checkpoint(clock: Clock, save_began_s: float | None) -> tuple[str, str]:
+    if save_began_s is not None:
+        began = (
+            f"began {save_began_s:.1f} s after the start and was not done at the bell, {clock.wall():.1f} s after it"
+        )
         return "nothing_saved", f"trial.save() {began}: leave it more time (trial.reserve)"
-    if clock.overslept():
-        return "timeout", f"nothing saved in {clock.budget.wall_cap:.0f} s of wall-clock time"
+    if clock.hit_wall_limit():
+        return "timeout", f"nothing saved in {clock.budget.wall_limit_s:.0f} s of wall-clock time"
     return "nothing_saved", "trial.save() was not called before the bell"

@@ -1,97 +1,97 @@
-"""Cells that are started ahead: whoever waits in one begins the next trial, or scores it, without importing torch first."""
+"""Cells that are started ahead, so that trials and scores begin without waiting for `import torch`."""
 
 import os
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from autoresearch.data.dataset import Dataset
 from autoresearch.measure import wire
-from autoresearch.measure.cell_process import CellProcess, arrive, plain
+from autoresearch.measure.cell_process import CellProcess, Cells, FreshCells, cell_spec, start_cell_process
+from autoresearch.measure.settings import Settings
 from autoresearch.sandbox.cell import Cell, CellError, CellSpec
 
-if TYPE_CHECKING:
-    from autoresearch.measure.settings import Settings
-
-TASKS = ("train", "claim", "audit")
-PATIENCE = 60.0  # s that importing may take
+WARM_MODES = ("train", "claim", "audit")
+IMPORT_TIMEOUT_S = 60.0
 
 Terms = tuple[CellSpec, bool]
 
 
 class WarmCells:
-    """Guests that wait in cells of their own, with torch imported, so that the next trial or score begins at once.
+    """Keep one idle cell for each mode, with torch imported.
 
-    Nobody has told them anything: no source, no data, and a card they have not touched. They import while the others
-    are at work. Beside a trial on a CPU that would cost it memory bandwidth: there they do so on `cores` that are no
-    slot's, and `settle` is called before its clock starts.
+    An idle cell has received nothing: no source, no data, and it has not touched the card. It imports while others
+    work. Beside a trial on a CPU that would take memory bandwidth from the trial: there it imports on `cores`, which
+    belong to no slot, and `wait_until_ready` is called before the trial's clock starts.
     """
 
     def __init__(self, cores: Sequence[int] = ()) -> None:
         self.cores = cores
-        self._waiting: dict[str, tuple[CellProcess, Terms]] = {}
-        self._there: set[str] = set()  # who has imported
+        self._idle: dict[str, tuple[CellProcess, Terms]] = {}
+        self._ready: set[str] = set()  # modes whose cell has imported
 
-    def take(self, mode: str, settings: "Settings", data: Dataset) -> CellProcess | None:
-        """The guest that waits for such a task; None if there is none, it has died, or is not as it would be now.
+    def start(self, mode: str, settings: Settings, data: Dataset) -> CellProcess:
+        """Return the idle cell of a mode, or a new one. Raises CellError."""
+        return self.take(mode, settings, data) or start_cell_process(mode, settings, data)
 
-        The next one of its kind is called at once.
+    def take(self, mode: str, settings: Settings, data: Dataset) -> CellProcess | None:
+        """Return the idle cell of a mode and start its successor.
+
+        None if there is no idle cell, or if it has died or was started under other terms.
         """
-        self._settle(mode)
-        guest, terms = self._waiting.pop(mode, (None, None))
-        self._there.discard(mode)
-        if mode in TASKS:
-            self._call(mode, settings, data)
-        if guest is not None and (terms != _terms(settings, data) or not _moved(guest.cell, settings.cores)):
-            guest.leave()
+        self._wait_for(mode)
+        process, terms = self._idle.pop(mode, (None, None))
+        self._ready.discard(mode)
+        if mode in WARM_MODES:
+            self._start_idle(mode, settings, data)
+        if process is not None and (terms != _terms(settings, data) or not _move(process.cell, settings.cores)):
+            process.kill()
             return None
-        return guest
+        return process
 
-    def settle(self) -> None:
-        """Wait until all have imported, where that would cost the trial something."""
-        for mode in [*self._waiting] if self.cores else []:
-            self._settle(mode)
+    def wait_until_ready(self) -> None:
+        """Wait until all idle cells have imported, where that would slow a trial."""
+        for mode in [*self._idle] if self.cores else []:
+            self._wait_for(mode)
 
     def close(self) -> None:
-        """Send everybody home."""
-        while self._waiting:
-            self._waiting.popitem()[1][0].leave()
-        self._there.clear()
+        """Kill all idle cells."""
+        while self._idle:
+            self._idle.popitem()[1][0].kill()
+        self._ready.clear()
 
-    def _call(self, mode: str, settings: "Settings", data: Dataset) -> None:
-        """Where none can be started, the trial will say why."""
-        with suppress(CellError):
-            guest = arrive(mode, replace(settings, cores=tuple(self.cores) or settings.cores), data, early=True)
-            self._waiting[mode] = guest, _terms(settings, data)
+    def _start_idle(self, mode: str, settings: Settings, data: Dataset) -> None:
+        with suppress(CellError):  # the trial itself will report it
+            elsewhere = replace(settings, cores=tuple(self.cores) or settings.cores)
+            self._idle[mode] = start_cell_process(mode, elsewhere, data, early=True), _terms(settings, data)
 
-    def _settle(self, mode: str) -> None:
-        if mode not in self._waiting or mode in self._there:
+    def _wait_for(self, mode: str) -> None:
+        if mode not in self._idle or mode in self._ready:
             return
-        with suppress(wire.Closed):  # it has died, and is not used
-            if (message := self._waiting[mode][0].channel.receive(PATIENCE)) is not None:
+        with suppress(wire.Closed):  # it has died, and `take` will notice
+            if (message := self._idle[mode][0].channel.receive(IMPORT_TIMEOUT_S)) is not None:
                 message.close()
-        self._there.add(mode)
+        self._ready.add(mode)
 
 
-def with_lobby(settings: "Settings", spare: Sequence[int]) -> "Settings":
-    """With a lobby, where there is a card to work beside, or there are spare cores."""
+def choose_cells(settings: Settings, spare: Sequence[int]) -> Cells:
+    """Return warm cells where there is a card to import beside, or spare cores; else fresh ones."""
     if settings.gpu is None and not spare:
-        return settings
-    return replace(settings, lobby=WarmCells(() if settings.gpu else spare))
+        return FreshCells()
+    return WarmCells(() if settings.gpu else spare)
 
 
-def _terms(settings: "Settings", data: Dataset) -> Terms:
-    """What a guest is given: its cell, and in that the base's compile cache, if there is one yet."""
-    return plain(settings, data), settings.caches is not None and settings.caches.exists()
+def _terms(settings: Settings, data: Dataset) -> Terms:
+    """Return what a cell is started with: its specification, and whether the base's compile cache exists."""
+    return cell_spec(settings, data), settings.caches is not None and settings.caches.exists()
 
 
-def _moved(cell: Cell, cores: Sequence[int] | None) -> bool:
-    """Whether a cell is alive, and now on these cores; None: on any."""
+def _move(cell: Cell, cores: Sequence[int] | None) -> bool:
+    """Move a cell to these cores (None: to any) and return whether it is alive."""
     try:
         for thread in Path(f"/proc/{cell.pid}/task").iterdir():
             os.sched_setaffinity(int(thread.name), cores or os.sched_getaffinity(0))
     except OSError:
         return False
-    return cell.running()
+    return cell.is_running()

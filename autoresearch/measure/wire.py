@@ -57,12 +57,12 @@ class Channel:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         return cls(ours), theirs
 
-    def send(self, kind: str, fds: Sequence[int] = (), *, patience: float = 5.0, **fields: Any) -> None:
-        """Send one message. Raises Closed when nobody listens, or does not read for `patience` seconds."""
+    def send(self, kind: str, fds: Sequence[int] = (), *, timeout_s: float = 5.0, **fields: object) -> None:
+        """Send one message. Raises Closed when nobody listens, or does not read for `timeout_s`."""
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
         data = json.dumps({"kind": kind, **fields}, allow_nan=True).encode()
         try:
-            self.sock.settimeout(patience)
+            self.sock.settimeout(timeout_s)
             self.sock.sendmsg([data], rights)
         except OSError as error:
             raise Closed(str(error)) from None
@@ -116,7 +116,7 @@ def _close_all(fds: Iterable[int]) -> None:
             os.close(fd)
 
 
-def sealed(name: str, data: bytes | memoryview) -> int:
+def seal(name: str, data: bytes | memoryview) -> int:
     """A memory file that holds `data` and that nobody, its maker included, can change any more."""
     fd = os.memfd_create(name, os.MFD_ALLOW_SEALING | os.MFD_CLOEXEC)
     view = memoryview(data).cast("B")
@@ -126,7 +126,7 @@ def sealed(name: str, data: bytes | memoryview) -> int:
     return fd
 
 
-def writable(name: str, size: int) -> int:
+def create_writable(name: str, size: int) -> int:
     """A memory file of `size` bytes that a cell may fill but not resize (a shrunk map would be a SIGBUS)."""
     fd = os.memfd_create(name, os.MFD_ALLOW_SEALING | os.MFD_CLOEXEC)
     os.ftruncate(fd, size)
@@ -142,7 +142,7 @@ def is_sealed(fd: int, limit: int) -> bool:
         return False
 
 
-def parameters(fd: int) -> int | None:
+def count_parameters(fd: int) -> int | None:
     """How many numbers a safetensors file holds, by its header; None where that cannot be read."""
     length = int.from_bytes(os.pread(fd, 8, 0), "little")
     if length > HEADER_LIMIT:

@@ -134,7 +134,7 @@ class Cell:
         cell.grade = "WEAK" if cell.weaknesses else "STRONG"
         return cell
 
-    def running(self) -> bool:
+    def is_running(self) -> bool:
         """Whether the untrusted main process is alive."""
         return self.exit_status() is None
 
@@ -152,9 +152,9 @@ class Cell:
     def keep_caches(self, store: Path) -> None:
         """Store what the cell compiled, if it has ended by itself within a few seconds."""
         deadline = time.monotonic() + FAREWELL
-        while self.running() and time.monotonic() < deadline:
+        while self.is_running() and time.monotonic() < deadline:
             time.sleep(0.01)
-        if not self.running():
+        if not self.is_running():
             compile_cache.keep(self.tmp, store)
 
     def kill(self) -> float:

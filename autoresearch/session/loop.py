@@ -21,10 +21,10 @@ from autoresearch.brief.lessons import Lessons
 from autoresearch.data.dataset import Dataset
 from autoresearch.errors import require
 from autoresearch.ledger import Experiment, Ledger
-from autoresearch.measure.result import Result
+from autoresearch.measure.cell_process import Cells, FreshCells
+from autoresearch.measure.referee import CellReferee, Referee
 from autoresearch.measure.settings import Settings
-from autoresearch.measure.trial import measure
-from autoresearch.measure.warm_cells import with_lobby
+from autoresearch.measure.warm_cells import choose_cells
 from autoresearch.session import describe
 from autoresearch.session.briefing import Briefing
 from autoresearch.session.constraints import Constraints
@@ -62,7 +62,7 @@ class SessionLoop:
     constraints: Constraints = field(default_factory=Constraints)
     limits: Limits = field(default_factory=Limits)
     reporter: Reporter = field(default_factory=Reporter)
-    measure: Callable[..., Result] = measure
+    make_referee: Callable[[Settings, Dataset, Cells], Referee] = CellReferee
     disk: float = math.inf  # bytes that `runs` may take
     stand_in: Agent | None = None  # proposes while the agent is broken or away
     others: tuple[Settings, ...] = ()  # on other slots, at the same time
@@ -73,10 +73,7 @@ class SessionLoop:
         row, store, baton = self.row, self.ledger, SessionLock()
         steered, gpu = self.agent.model is not None, self.settings.gpu
         self.baton = baton
-        self.slots = [self.settings, *self.others]
-        if uses_torch(self.base):
-            quiet = self.spare if not self.others else ()  # another CPU slot's trial would notice
-            self.slots = [with_lobby(slot, quiet) for slot in self.slots]
+        self.slots = [self._make_referee(settings) for settings in (self.settings, *self.others)]
         self.earlier = earlier(store, row)
         self.lessons = Lessons.of(self.runs, self.identity, row.settings)
         self.upkeep = Maintenance(row, store, self.workspace, self.runs, self.disk, self._tell)
@@ -92,9 +89,7 @@ class SessionLoop:
             self._refused,
             baton,
         )
-        self.trials = Trials(
-            row, store, self.runs, self.data, self.identity, self.measure, baton, self.upkeep, self.reporter, self._tell
-        )
+        self.trials = Trials(row, store, self.runs, self.identity, baton, self.upkeep, self.reporter, self._tell)
 
     @property
     def evidence(self) -> Evidence:
@@ -115,9 +110,14 @@ class SessionLoop:
             finally:
                 self.pipeline.close()
                 for slot in self.slots:
-                    if slot.lobby is not None:
-                        slot.lobby.close()
+                    slot.close()
         return reason
+
+    def _make_referee(self, slot: Settings) -> Referee:
+        spare = self.spare if not self.others else ()  # another CPU slot's trial would notice
+        cells = choose_cells(slot, spare) if uses_torch(self.base) else FreshCells()
+        settings = replace(slot, caches=self.runs / self.row.tag / "caches")
+        return self.make_referee(settings, self.data, cells)
 
     def _search(self) -> str:
         unfinished = self.ledger.unfinished(self.row.id)
@@ -129,7 +129,7 @@ class SessionLoop:
         self.pipeline.open(unfinished)
         return everywhere(self._work, self.slots, self.baton, self._stop)
 
-    def _work(self, slot: Settings) -> str:
+    def _work(self, slot: Referee) -> str:
         """The loop, on one slot."""
         try:
             while (reason := self.steering.over()) is None:
@@ -140,7 +140,7 @@ class SessionLoop:
             return "interrupted"
         return reason
 
-    def _experiment(self, slot: Settings) -> None:
+    def _experiment(self, slot: Referee) -> None:
         waited = time.monotonic()
         experiment = self.pipeline.next(lambda: self.steering.due() is not None)
         if experiment is not None:
@@ -152,7 +152,7 @@ class SessionLoop:
             finally:
                 self.steering.busy -= 1
 
-    def _finish(self, experiment: Experiment, slot: Settings) -> None:
+    def _finish(self, experiment: Experiment, slot: Referee) -> None:
         steps = {
             "proposed": self._commit,
             "committed": lambda row: self._measure(row, slot),
@@ -196,7 +196,7 @@ class SessionLoop:
         state = "measured" if experiment.verdict else "committed"
         return self._advance(experiment, state, sha=sha, blob=self.workspace.blob(sha))
 
-    def _measure(self, experiment: Experiment, slot: Settings) -> Experiment:
+    def _measure(self, experiment: Experiment, slot: Referee) -> Experiment:
         experiment = self._advance(experiment, "measuring")
         while (purpose := self.evidence.next_purpose(experiment)) is not None:
             if self.limits.interrupted or self.steering.ending in GOES_ON:

@@ -18,6 +18,7 @@ from autoresearch.analysis.remeasure import Remeasurer
 from autoresearch.errors import UserError, in_words, require
 from autoresearch.ledger import Experiment, Ledger
 from autoresearch.measure import facts
+from autoresearch.measure.referee import CellReferee
 from autoresearch.measure.result import Progress
 from autoresearch.session import pipeline
 from autoresearch.session.constraints import Constraints
@@ -75,9 +76,9 @@ def _total(session: SessionLoop, pairs: int) -> None:
     def watch(n: int, progress: Progress) -> None:
         reporter.progress(n, "total", progress)
 
-    settings, card = session.settings, session.upkeep.card(session.settings.gpu)
+    referee, card = CellReferee(session.settings, session.data), session.upkeep.card(session.settings.gpu)
     try:
-        again = Remeasurer(store, row, session.workspace, settings, session.data, card, watch)
+        again = Remeasurer(store, row, session.workspace, referee, session.data, card, watch)
         found = total.measure_total(again, pairs)
         kind, data = "total", asdict(found)
         words = f"{found.val.mean:+.4f} bits per byte, between {found.val.low:+.4f} and {found.val.high:+.4f}"

@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from autoresearch.data.dataset import Dataset
 from autoresearch.errors import require
 from autoresearch.ledger import Experiment, Ledger, Session
 from autoresearch.ledger.artefacts import Artefacts
+from autoresearch.measure.referee import Referee
 from autoresearch.measure.result import Result
-from autoresearch.measure.settings import Settings
+from autoresearch.measure.settings import TrialPlan
 from autoresearch.session import describe
 from autoresearch.session.events import Reporter
 from autoresearch.session.evidence import Evidence
@@ -28,17 +28,15 @@ class Trials:
     row: Session
     ledger: Ledger
     runs: Path
-    data: Dataset
     identity: dict[str, Any]
-    measure: Callable[..., Result]
     baton: SessionLock
     upkeep: Maintenance
     reporter: Reporter
     tell: Callable[..., None]
 
-    def run(self, evidence: Evidence, candidate: Experiment, purpose: str, slot: Settings) -> None:
+    def run(self, evidence: Evidence, candidate: Experiment, purpose: str, slot: Referee) -> None:
         """Measure what a trial of this purpose measures (evidence.subject). Raises UserError where none can be run."""
-        self.upkeep.before_trial(slot.gpu)
+        self.upkeep.before_trial(slot.settings.gpu)
         seed = evidence.seed(candidate, purpose)
         experiment = evidence.subject(candidate, purpose)
         k = evidence.begun(experiment)
@@ -46,7 +44,7 @@ class Trials:
         self.tell("trial", experiment.n, purpose, seed=seed)
         result = self._measure(evidence, experiment, purpose, seed, slot, keep_caches=purpose == "base" and k == 0)
         about = {"purpose": purpose, "blob": trial.blob, "started": trial.started, "ended": time.time()}
-        where = {"identity": self.identity, "slot": slot.gpu or slot.cores}
+        where = {"identity": self.identity, "slot": slot.settings.gpu or slot.settings.cores}
         files = Artefacts(self.runs / self.row.tag / str(experiment.n))
         files.write_trial(k, result.as_json() | about | where, result.log, result.rows)
         self.ledger.end_trial(trial.id, result.outcome, result.val_bpb, result.as_json() | where)
@@ -57,30 +55,23 @@ class Trials:
         self.upkeep.after_trial(result)
 
     def _measure(
-        self, evidence: Evidence, experiment: Experiment, purpose: str, seed: int, slot: Settings, keep_caches: bool
+        self, evidence: Evidence, experiment: Experiment, purpose: str, seed: int, slot: Referee, keep_caches: bool
     ) -> Result:
-        settings = self._settings(evidence, purpose, slot)
+        setup, score = evidence.base_seconds() or (None, None)
         hopeless = evidence.hopeless_above(experiment) if purpose == "screen" else None
 
         def may_keep(bpb: float) -> bool:
             with self.baton:
                 return purpose == "rerun" and evidence.may_keep(experiment, bpb)
 
+        plan = TrialPlan(
+            loses_above=hopeless,
+            wants_holdout=may_keep,
+            audit_factor=KEEP_AUDIT if purpose == "rerun" else 1,
+            keep_caches=keep_caches,
+            watch=lambda at: self.reporter.progress(experiment.n, purpose, replace(at, gpu=slot.settings.gpu)),
+            base_setup_s=setup,
+            base_score_s=score,
+        )
         with self.baton.released():
-            return self.measure(
-                require(experiment.text),
-                seed,
-                settings,
-                self.data,
-                watch=lambda progress: self.reporter.progress(experiment.n, purpose, replace(progress, gpu=slot.gpu)),
-                loses_above=hopeless,
-                wants_holdout=may_keep,
-                keep_caches=keep_caches,
-            )
-
-    def _settings(self, evidence: Evidence, purpose: str, slot: Settings) -> Settings:
-        """Those of the slot, with caps that follow from the base and a deeper audit before a keep."""
-        audit = slot.audit * (KEEP_AUDIT if purpose == "rerun" else 1)
-        setup, score = evidence.base_seconds() or (None, None)
-        caches = self.runs / self.row.tag / "caches"
-        return replace(slot, audit=audit, base_setup=setup, base_score=score, caches=caches)
+            return slot.measure(require(experiment.text), seed, plan)

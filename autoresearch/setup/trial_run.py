@@ -129,7 +129,7 @@ def _probe_once(text: str, place: Project) -> Result:
     budget = CPU_SECONDS if place.settings.budget.unit == "cpu" else STEPS
     settings = replace(place.settings, budget=budget)
     result = Result(outcome="ok")
-    checkpoint = train(text, 0, settings, place.data, lambda progress: None, result, None)
+    checkpoint = train(text, 0, settings, place.data, result)
     if checkpoint is not None:
         os.close(checkpoint)
     elif result.outcome == "nothing_saved" and result.curve:

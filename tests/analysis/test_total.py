@@ -12,6 +12,7 @@ from statistics import fmean
 from typing import Any
 
 import pytest
+from support.referees import FunctionReferee
 from support.shapes import as_documented
 
 from autoresearch.analysis.remeasure import Remeasurer
@@ -20,6 +21,7 @@ from autoresearch.data.dataset import Dataset
 from autoresearch.errors import UserError
 from autoresearch.hardware import CardMemory
 from autoresearch.ledger import Ledger
+from autoresearch.measure.referee import CellReferee
 from autoresearch.measure.result import Result
 from autoresearch.measure.settings import Settings
 from autoresearch.workspace.workspace import Workspace
@@ -43,7 +45,15 @@ def again(one_night: Path, tmp_path: Path, quick: Settings, bytes_data: Dataset)
     with Ledger.open(night / "runs" / "ledger.db") as store:
         row = store.session()
         assert row is not None
-        yield Remeasurer(store, row, Workspace(night), quick, bytes_data, CardMemory(None), lambda n, progress: None)
+        yield Remeasurer(
+            store,
+            row,
+            Workspace(night),
+            CellReferee(quick, bytes_data),
+            bytes_data,
+            CardMemory(None),
+            lambda n, progress: None,
+        )
 
 
 def scored(text: str, seed: int, *_: Any, **__: Any) -> Result:
@@ -53,7 +63,9 @@ def scored(text: str, seed: int, *_: Any, **__: Any) -> Result:
 @pytest.mark.parametrize("times", [2, 3])
 def test_a_trial_that_was_disturbed_is_repeated_but_not_for_ever(times: int, again: Remeasurer) -> None:
     left = [Result("infra", disturbed=True, reason="the program was stopped for 9 s")] * times
-    again = replace(again, measure=lambda *args, **options: left.pop() if left else scored(*args))
+    again = replace(
+        again, referee=FunctionReferee(lambda *args: left.pop() if left else scored(*args), again.referee.settings)
+    )
     base = again.ledger.experiment(1, 0)
     assert base is not None
     if times == 3:
@@ -69,7 +81,7 @@ def test_a_trial_that_was_disturbed_is_repeated_but_not_for_ever(times: int, aga
 def test_nothing_is_measured_again_on_a_card_that_is_not_free(again: Remeasurer) -> None:
     used = [1.0, 1.0, *[9e9] * 1000]
     card = CardMemory("GPU-1", lambda uuid: (int(16e9), int(used.pop(0))), lambda seconds: None)
-    again = replace(again, card=card, measure=scored)
+    again = replace(again, card=card, referee=FunctionReferee(scored, again.referee.settings))
     base = again.ledger.experiment(1, 0)
     assert base is not None and again.trial(base, 7).val_bpb == again.trial(base, 8).val_bpb == 2.0
     with pytest.raises(UserError, match="of the card's memory are in use without a trial"):

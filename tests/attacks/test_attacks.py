@@ -26,8 +26,8 @@ from support.repositories import WORDS
 import prepare
 from autoresearch.data.dataset import Dataset
 from autoresearch.measure.cell_process import PACKAGE
+from autoresearch.measure.referee import CellReferee
 from autoresearch.measure.result import Result
-from autoresearch.measure.trial import measure
 
 Honest = Callable[[int], Result]
 
@@ -120,7 +120,7 @@ def honest(text_data: Dataset) -> Honest:
     def result(rows: int) -> Result:
         if rows not in known:
             settings = replace(ATTACKS["prints_numbers"].settings(), eval_rows=rows)
-            known[rows] = measure(HONEST, 1, settings, text_data)
+            known[rows] = CellReferee(settings, text_data).measure(HONEST, 1)
             assert known[rows].outcome == "ok", known[rows].reason + known[rows].log
         return known[rows]
 
@@ -236,7 +236,7 @@ def test_an_attack_gets_nothing(
         pytest.skip(f"nothing here stops it: {'; '.join(honest(128).weaknesses)}")
     before = _snapshot(targets)
     for _ in range(2 if attack.says.get("TWICE") else 1):
-        result = measure(attack.aimed_at(**targets), 1, attack.settings(off), text_data)
+        result = attack.measure(text_data, off, **targets)
         check(attack, result, honest)
         budget = attack.settings().budget
         assert budget.unit != "s" or result.train_seconds < budget.amount + 1
@@ -253,7 +253,7 @@ def test_without_its_layers_the_attack_is_real_and_the_grade_says_so(
     attack = ATTACKS[name]
     off = frozenset(attack.says["OPENED_BY"].split())
     times = 2 if attack.says.get("TWICE") else 1
-    outcomes = [measure(attack.aimed_at(**targets), 1, attack.settings(off), text_data) for _ in range(times)]
+    outcomes = [attack.measure(text_data, off, **targets) for _ in range(times)]
     assert any(_escaped(result) or result.outcome == "crash" for result in outcomes), outcomes[0].log
     assert outcomes[0].grade == "WEAK" and outcomes[0].weaknesses
 
@@ -268,7 +268,7 @@ def test_a_layer_that_is_off_is_reported_and_never_lets_an_attack_through_a_stro
     off = frozenset({layer})
     for name in ("reads_val", "signals"):
         attack = ATTACKS[name]
-        result = measure(attack.aimed_at(**targets), 1, attack.settings(off), text_data)
+        result = attack.measure(text_data, off, **targets)
         assert _is_off(layer, result.layers)
         stopped = not _escaped(result) and result.outcome == "ok"
         assert stopped or result.grade == "WEAK", result.log
@@ -290,7 +290,7 @@ def _is_missed(layer: str, layers: dict[str, Any]) -> bool:
 def test_validation_text_does_not_come_back(text_data: Dataset) -> None:
     """Neither the text nor the name of an exception, nor the log, of a cell that has seen validation rows."""
     attack = ATTACKS["tells_val_by_exception"]
-    result = measure(attack.text, 1, attack.settings(), text_data)
+    result = attack.measure(text_data)
     assert (result.outcome, result.reason) == ("crash", "claim cell: an exception of its own")
     told = json.dumps(result.as_json()) + result.log
     assert not any(text_data.decode(row[:16]).decode() in told for row in text_data.rows("val"))

@@ -24,7 +24,6 @@ from autoresearch.ledger import Ledger, log_rows
 from autoresearch.measure.cell_process import PACKAGE
 from autoresearch.measure.result import Progress
 from autoresearch.measure.settings import Settings
-from autoresearch.measure.trial import measure
 from autoresearch.workspace.workspace import Workspace
 
 NOBODY = 65534
@@ -109,7 +108,7 @@ def test_daemons_are_gone_within_a_second_of_the_bell(bytes_data: Dataset, off: 
 
     watcher = threading.Thread(target=look)
     watcher.start()
-    result = measure(attack.aimed_at(token=token), 1, attack.settings(off), bytes_data, watch)
+    result = attack.measure(bytes_data, off, watch, token=token)
     left = carrying(token)
     over.set()
     watcher.join()
@@ -126,9 +125,9 @@ from pathlib import Path
 from autoresearch.measure.clock import Budget
 from autoresearch.data.dataset import Dataset
 from autoresearch.measure.settings import Settings
-from autoresearch.measure.trial import measure
+from autoresearch.measure.referee import CellReferee
 settings = Settings(Budget.parse("60s"), layers_off=frozenset(sys.argv[4].split()))
-measure(Path(sys.argv[2]).read_text(), 1, settings, Dataset.open(Path(sys.argv[3])))
+CellReferee(settings, Dataset.open(Path(sys.argv[3]))).measure(Path(sys.argv[2]).read_text(), 1)
 """
 
 

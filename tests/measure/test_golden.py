@@ -9,8 +9,8 @@ import numpy as np
 from autoresearch import hardware
 from autoresearch.data.dataset import FORMAT, Dataset
 from autoresearch.measure.clock import Budget
+from autoresearch.measure.referee import CellReferee
 from autoresearch.measure.settings import Settings
-from autoresearch.measure.trial import measure
 
 GOLDEN = {1: 2.466204}  # val_bpb by EVALUATOR
 VOCABULARY, LENGTH = 64, 16
@@ -42,7 +42,7 @@ def fixed_data(root: Path) -> Dataset:
 def test_the_golden_score(bigram: str, tmp_path: Path) -> None:
     data = fixed_data(tmp_path / "data")
     settings = Settings(Budget.parse("50steps"), eval_rows=128, eval_batch=16)
-    result = measure(bigram, 1234, settings, data)
+    result = CellReferee(settings, data).measure(bigram, 1234)
     assert result.outcome == "ok", result.reason + result.log
     assert hardware.EVALUATOR in GOLDEN, "EVALUATOR was raised: write down its golden score here"
     assert round(result.val_bpb or 0.0, 6) == GOLDEN[hardware.EVALUATOR], (

@@ -42,7 +42,7 @@ def card(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
 def watched() -> GpuMeter:
     meter = GpuMeter("GPU-1")
     for _ in LOOKS:
-        meter.look()
+        meter.read()
     return meter
 
 
@@ -62,5 +62,5 @@ def test_a_card_that_does_not_tell_has_no_conditions(card: types.ModuleType) -> 
 
 def test_without_a_card_there_is_nothing_to_read() -> None:
     meter = GpuMeter(None)
-    meter.look()
+    meter.read()
     assert (meter.peak_mb, meter.conditions) == (None, {})

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from autoresearch.data.dataset import Dataset
 from autoresearch.measure import answers
-from autoresearch.measure.score import compare, draw_positions, evaluation_rows, losses_of, spliced
+from autoresearch.measure.score import compare, draw_positions, evaluation_rows, losses_of, splice
 
 ROWS, LENGTH = 64, 16
 
@@ -25,7 +25,7 @@ def test_an_auditor_is_never_shown_an_answer(seed: int, count: int) -> None:
     rng = np.random.default_rng(seed)
     rows = text(rng)
     row, position = draw_positions(np.ones((ROWS, LENGTH), bool), count, rng)
-    windows = spliced(rows, row, position, rng)
+    windows = splice(rows, row, position, rng)
     assert len(row) == count == len(set(row.tolist()))
     assert not np.isin(rows[row, position + 1], windows).any()
     for window, r, p in zip(windows, row, position, strict=True):

@@ -17,9 +17,9 @@ from autoresearch.errors import UserError
 from autoresearch.hardware import PATIENCE, SLACK, CardMemory
 from autoresearch.measure import watchdog
 from autoresearch.measure.clock import Budget
+from autoresearch.measure.referee import CellReferee
 from autoresearch.measure.result import Progress
-from autoresearch.measure.settings import Settings
-from autoresearch.measure.trial import measure
+from autoresearch.measure.settings import Settings, TrialPlan
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -33,9 +33,9 @@ def wall() -> Settings:
 def test_a_trial_that_does_nothing_is_ended(
     line: str, bigram: str, quick: Settings, bytes_data: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watchdog, "PATIENCE", 1.0)
+    monkeypatch.setattr(watchdog, "SILENCE_LIMIT_S", 1.0)
     started = time.monotonic()
-    result = measure(bigram.replace(line, "import time; time.sleep(600)"), 1, quick, bytes_data)
+    result = CellReferee(quick, bytes_data).measure(bigram.replace(line, "import time; time.sleep(600)"), 1)
     assert (result.outcome, result.reason) == ("timeout", "it did nothing for 1 s: nothing sent, no CPU used")
     assert time.monotonic() - started < 60
 
@@ -43,16 +43,16 @@ def test_a_trial_that_does_nothing_is_ended(
 def test_a_trial_that_works_in_silence_is_let_be(
     bigram: str, quick: Settings, bytes_data: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watchdog, "PATIENCE", 0.5)
+    monkeypatch.setattr(watchdog, "SILENCE_LIMIT_S", 0.5)
     busy = "import time; end = time.process_time() + 0.05\n        while time.process_time() < end: pass\n        step += 1"
     text = bigram.replace("step += 1", busy).replace("trial.log(", "dict(")
-    assert measure(text, 1, quick, bytes_data).outcome == "ok"
+    assert CellReferee(quick, bytes_data).measure(text, 1).outcome == "ok"
 
 
 def test_a_save_that_is_not_done_in_time_says_so(bigram: str, wall: Settings, bytes_data: Dataset) -> None:
     slow = "class Slow:\n    def __array__(self, *_, **__):\n        import time; time.sleep(60)\n\ndef train(trial):"
     text = bigram.replace("def train(trial):", slow).replace("logits.astype(np.float32)", "Slow()")
-    result = measure(text, 1, wall, bytes_data)
+    result = CellReferee(wall, bytes_data).measure(text, 1)
     assert result.outcome == "nothing_saved"
     assert result.reason.startswith("trial.save() began ") and "leave it more time (trial.reserve)" in result.reason
 
@@ -69,7 +69,7 @@ def test_a_trial_that_was_stopped_is_not_believed(bigram: str, wall: Settings, b
                 each.suspend()
                 threading.Timer(1.0, each.resume).start()
 
-    result = measure(bigram, 1, wall, bytes_data, watch=stop)
+    result = CellReferee(wall, bytes_data).measure(bigram, 1, TrialPlan(watch=stop))
     assert stopped and result.outcome == "crash" and "was stopped for 1 s by a signal" in result.reason
 
 
@@ -82,16 +82,17 @@ def test_a_referee_that_was_stopped_believes_no_clock(
         from autoresearch.measure import suspension
         from autoresearch.measure.clock import Budget
         from autoresearch.data.dataset import Dataset
-        from autoresearch.measure.settings import Settings
-        from autoresearch.measure.trial import measure
-        suspension.AWAY = 1.0
+        from autoresearch.measure.settings import Settings, TrialPlan
+        from autoresearch.measure.referee import CellReferee
+        suspension.SUSPENDED_S = 1.0
         told = []
         def tell(progress):
             if progress.stage == "train" and not told:
                 told.append(print("now", flush=True))
                 import time; time.sleep(0.2)
         settings = Settings(Budget.parse({budget!r}), eval_rows=64, eval_batch=16)
-        result = measure({bigram!r}, 1, settings, Dataset.open(Path({str(bytes_data.root)!r})), tell)
+        referee = CellReferee(settings, Dataset.open(Path({str(bytes_data.root)!r})))
+        result = referee.measure({bigram!r}, 1, TrialPlan(watch=tell))
         print(result.outcome, result.disturbed, result.val_bpb is not None, result.reason)"""
     command = [sys.executable, "-c", textwrap.dedent(script)]
     env = os.environ | {"PYTHONPATH": str(REPOSITORY)}

@@ -8,8 +8,8 @@ import pytest
 
 from autoresearch.data.dataset import Dataset
 from autoresearch.measure.clock import Budget
+from autoresearch.measure.referee import CellReferee
 from autoresearch.measure.settings import Settings
-from autoresearch.measure.trial import measure
 from autoresearch.setup import plan
 
 pytestmark = pytest.mark.torch
@@ -266,7 +266,7 @@ def test_an_explosion_ends_the_run(train: Any) -> None:
 @pytest.mark.slow
 def test_two_whole_trials_with_one_seed_and_a_budget_in_steps_are_equal_row_by_row(bytes_data: Dataset) -> None:
     settings = Settings(Budget.parse("200steps"), eval_rows=64)
-    first, again = (measure(SOURCE, 5, settings, bytes_data) for _ in range(2))
+    first, again = (CellReferee(settings, bytes_data).measure(SOURCE, 5) for _ in range(2))
     assert first.outcome == "ok", first.reason + first.log
     assert first.rows is not None and again.rows is not None
     assert first.val_bpb == again.val_bpb and (first.rows == again.rows).all()

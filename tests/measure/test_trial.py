@@ -7,14 +7,14 @@ import pytest
 
 from autoresearch.data.dataset import Dataset
 from autoresearch.measure.clock import Budget
+from autoresearch.measure.referee import CellReferee
 from autoresearch.measure.result import Progress
-from autoresearch.measure.settings import Settings
-from autoresearch.measure.trial import measure
+from autoresearch.measure.settings import Settings, TrialPlan
 
 
 def test_an_honest_trial_is_scored_and_audited(bigram: str, quick: Settings, bytes_data: Dataset) -> None:
     seen: list[Progress] = []
-    result = measure(bigram, 1, quick, bytes_data, seen.append)
+    result = CellReferee(quick, bytes_data).measure(bigram, 1, TrialPlan(watch=seen.append))
     assert result.outcome == "ok", result.reason + result.log
     assert result.val_bpb is not None and 0.5 < result.val_bpb < 6
     assert result.audit is not None and abs(result.audit["d_mean"]) < 1e-4
@@ -27,13 +27,13 @@ def test_an_honest_trial_is_scored_and_audited(bigram: str, quick: Settings, byt
 def test_the_same_seed_gives_the_same_score_and_another_seed_another(
     bigram: str, quick: Settings, bytes_data: Dataset
 ) -> None:
-    first, again, other = (measure(bigram, seed, quick, bytes_data).val_bpb for seed in (1, 1, 2))
+    first, again, other = (CellReferee(quick, bytes_data).measure(bigram, seed).val_bpb for seed in (1, 1, 2))
     assert first == again
     assert first != other
 
 
 def test_the_score_agrees_with_the_losses_of_the_rows(bigram: str, quick: Settings, bytes_data: Dataset) -> None:
-    result = measure(bigram, 1, quick, bytes_data)
+    result = CellReferee(quick, bytes_data).measure(bigram, 1)
     assert result.rows is not None and result.val_bpb is not None
     nats, size = result.rows.sum(0)
     assert result.val_bpb == pytest.approx(nats / math.log(2) / size, abs=1e-5)
@@ -56,7 +56,7 @@ def test_the_score_agrees_with_the_losses_of_the_rows(bigram: str, quick: Settin
 def test_every_failure_has_an_outcome_and_no_score(
     bigram: str, quick: Settings, bytes_data: Dataset, before: str, after: str, outcome: str, reason: str
 ) -> None:
-    result = measure(bigram.replace(before, after), 1, quick, bytes_data)
+    result = CellReferee(quick, bytes_data).measure(bigram.replace(before, after), 1)
     assert (result.outcome, result.val_bpb) == (outcome, None)
     assert reason in result.reason
 
@@ -64,14 +64,14 @@ def test_every_failure_has_an_outcome_and_no_score(
 def test_memory_is_collected_where_agent_code_runs(bigram: str, quick: Settings, bytes_data: Dataset) -> None:
     """Only the imports before it are spared that."""
     collects = f"import gc\n\nassert gc.isenabled() and gc.get_freeze_count()\n{bigram}"
-    result = measure(collects, 1, quick, bytes_data)
+    result = CellReferee(quick, bytes_data).measure(collects, 1)
     assert result.outcome == "ok", result.reason
 
 
 def test_what_was_saved_before_the_bell_counts(bigram: str, bytes_data: Dataset) -> None:
     """Saves once, then goes on for ever: the bell ends it and the checkpoint is scored."""
     hangs = bigram.replace("{})\n", "{})\n    while True:\n        pass\n", 1)
-    result = measure(hangs, 1, Settings(Budget.parse("1s"), eval_rows=64), bytes_data)
+    result = CellReferee(Settings(Budget.parse("1s"), eval_rows=64), bytes_data).measure(hangs, 1)
     assert result.outcome == "ok", result.reason
     assert 0.9 < result.train_seconds < 5
 
@@ -80,14 +80,14 @@ def test_a_step_that_would_not_end_in_time_is_not_begun(bigram: str, bytes_data:
     slow = bigram.replace("step += 1", "time.sleep(0.3); step += 1").replace(
         "import numpy", "import time\nimport numpy"
     )
-    result = measure(slow, 1, Settings(Budget.parse("1s"), eval_rows=16), bytes_data)
+    result = CellReferee(Settings(Budget.parse("1s"), eval_rows=16), bytes_data).measure(slow, 1)
     assert result.outcome == "ok", result.reason
     assert 0.5 < result.train_seconds < 1.0
 
 
 def test_nothing_saved_at_the_bell(bigram: str, bytes_data: Dataset) -> None:
     hangs = bigram.replace("trial.progress < 1", "True")
-    result = measure(hangs, 1, Settings(Budget.parse("0.5cpu"), eval_rows=64), bytes_data)
+    result = CellReferee(Settings(Budget.parse("0.5cpu"), eval_rows=64), bytes_data).measure(hangs, 1)
     assert (result.outcome, result.val_bpb) == ("nothing_saved", None)
 
 
@@ -97,18 +97,18 @@ def test_a_claim_that_peeks_is_suspect(bigram: str, quick: Settings, bytes_data:
         'return lambda tokens: state["logits"][tokens]',
         'return lambda tokens: state["logits"][tokens] + 9 * np.eye(256)[np.roll(tokens, -1, 1)]',
     )
-    result = measure(peeks, 1, quick, bytes_data)
+    result = CellReferee(quick, bytes_data).measure(peeks, 1)
     assert (result.outcome, result.val_bpb) == ("suspect", None)
 
 
 def test_a_claim_that_already_loses_is_not_audited(bigram: str, quick: Settings, bytes_data: Dataset) -> None:
-    result = measure(bigram, 1, quick, bytes_data, loses_above=0.1)
+    result = CellReferee(quick, bytes_data).measure(bigram, 1, TrialPlan(loses_above=0.1))
     assert (result.outcome, result.claimed, result.audit) == ("ok", True, None)
 
 
 def test_a_corpus_that_cells_can_read_makes_every_trial_weak(bigram: str, quick: Settings, bytes_data: Dataset) -> None:
     exposed = replace(bytes_data, meta=bytes_data.meta | {"grade_note": "val lies in the open"})
-    result = measure(bigram, 1, quick, exposed)
+    result = CellReferee(quick, exposed).measure(bigram, 1)
     assert result.outcome == "ok"
     assert result.grade == "WEAK"
     assert "val lies in the open" in result.weaknesses

@@ -10,8 +10,8 @@ import pytest
 from support.programs import wait
 
 from autoresearch.data.dataset import Dataset
+from autoresearch.measure.referee import CellReferee
 from autoresearch.measure.settings import Settings
-from autoresearch.measure.trial import measure
 from autoresearch.measure.warm_cells import WarmCells
 
 MODES = {"claim", "audit", "train"}
@@ -38,22 +38,20 @@ pytestmark = pytest.mark.torch
 
 
 @pytest.fixture
-def waiting(quick: Settings) -> Iterator[Settings]:
-    lobby = WarmCells()
-    yield replace(quick, lobby=lobby)
-    lobby.close()
+def cells() -> Iterator[WarmCells]:
+    warm = WarmCells()
+    yield warm
+    warm.close()
 
 
-def called(settings: Settings, data: Dataset, *modes: str) -> WarmCells:
-    """The lobby, after somebody has been called for each of the tasks."""
-    assert settings.lobby is not None
+def start_idle(cells: WarmCells, settings: Settings, data: Dataset, *modes: str) -> None:
+    """Have an idle cell started for each of the modes."""
     for mode in modes:
-        assert settings.lobby.take(mode, settings, data) is None
-    return settings.lobby
+        assert cells.take(mode, settings, data) is None
 
 
-def pids(lobby: WarmCells) -> dict[str, int]:
-    return {mode: guest.cell.pid for mode, (guest, _) in lobby._waiting.items()}
+def pids(cells: WarmCells) -> dict[str, int]:
+    return {mode: process.cell.pid for mode, (process, _) in cells._idle.items()}
 
 
 def alive(pid: int) -> bool:
@@ -61,17 +59,17 @@ def alive(pid: int) -> bool:
 
 
 @pytest.mark.slow
-def test_a_trial_leaves_guests_for_the_next_and_scores_the_same(
-    waiting: Settings, quick: Settings, bytes_data: Dataset
+def test_a_trial_leaves_cells_for_the_next_and_scores_the_same(
+    cells: WarmCells, quick: Settings, bytes_data: Dataset
 ) -> None:
-    assert waiting.lobby is not None
-    first = measure(TORCH, 1, waiting, bytes_data)
-    there = pids(waiting.lobby)
+    referee = CellReferee(quick, bytes_data, cells)
+    first = referee.measure(TORCH, 1)
+    there = pids(cells)
     assert set(there) == MODES and all(map(alive, there.values()))
-    second = measure(TORCH, 1, waiting, bytes_data)
-    assert not any(map(alive, there.values())) and set(pids(waiting.lobby)) == MODES
+    second = referee.measure(TORCH, 1)
+    assert not any(map(alive, there.values())) and set(pids(cells)) == MODES
     assert second.outcome == "ok", second.reason + second.log
-    assert first.val_bpb == second.val_bpb == measure(TORCH, 1, quick, bytes_data).val_bpb
+    assert first.val_bpb == second.val_bpb == CellReferee(quick, bytes_data).measure(TORCH, 1).val_bpb
     assert second.grade == first.grade
 
 
@@ -80,44 +78,45 @@ def test_on_a_cpu_they_import_on_spare_cores_and_work_on_those_of_the_slot(
     quick: Settings, bytes_data: Dataset
 ) -> None:
     spare, own, *_ = sorted(os.sched_getaffinity(0))
-    lobby = WarmCells((spare,))
-    settings = replace(quick, cores=(own,), lobby=lobby)
+    warm = WarmCells((spare,))
+    settings = replace(quick, cores=(own,))
     try:
-        called(settings, bytes_data, "claim")
-        pid = pids(lobby)["claim"]
+        start_idle(warm, settings, bytes_data, "claim")
+        pid = pids(warm)["claim"]
         assert os.sched_getaffinity(pid) == {spare}
-        lobby.settle()
-        assert lobby._there == {"claim"}
-        guest = lobby.take("claim", settings, bytes_data)
-        assert guest is not None and guest.cell.pid == pid and os.sched_getaffinity(pid) == {own}
-        guest.leave()
+        warm.wait_until_ready()
+        assert warm._ready == {"claim"}
+        process = warm.take("claim", settings, bytes_data)
+        assert process is not None and process.cell.pid == pid and os.sched_getaffinity(pid) == {own}
+        process.kill()
     finally:
-        lobby.close()
+        warm.close()
 
 
-def test_who_came_before_there_was_a_compile_cache_is_not_used(
-    waiting: Settings, bytes_data: Dataset, tmp_path: Path
+def test_a_cell_from_before_the_compile_cache_is_not_used(
+    cells: WarmCells, quick: Settings, bytes_data: Dataset, tmp_path: Path
 ) -> None:
-    settings = replace(waiting, caches=tmp_path / "caches")
-    lobby = called(settings, bytes_data, "train")
+    settings = replace(quick, caches=tmp_path / "caches")
+    start_idle(cells, settings, bytes_data, "train")
     (tmp_path / "caches" / "inductor").mkdir(parents=True)
-    assert lobby.take("train", settings, bytes_data) is None
-    guest = lobby.take("train", settings, bytes_data)
-    assert guest is not None and (guest.cell.tmp / "inductor").is_dir()
-    guest.leave()
+    assert cells.take("train", settings, bytes_data) is None
+    process = cells.take("train", settings, bytes_data)
+    assert process is not None and (process.cell.tmp / "inductor").is_dir()
+    process.kill()
 
 
-def test_who_has_died_or_would_be_another_now_is_not_used(waiting: Settings, bytes_data: Dataset) -> None:
-    lobby = called(waiting, bytes_data, "claim", "audit")
-    there = pids(lobby)
-    assert (
-        set(there) == {"claim", "audit"} and lobby.take("sample", waiting, bytes_data) is None and pids(lobby) == there
-    )
+def test_a_cell_that_has_died_or_has_other_settings_is_not_used(
+    cells: WarmCells, quick: Settings, bytes_data: Dataset
+) -> None:
+    start_idle(cells, quick, bytes_data, "claim", "audit")
+    there = pids(cells)
+    assert set(there) == {"claim", "audit"}
+    assert cells.take("sample", quick, bytes_data) is None and pids(cells) == there
     os.kill(there["claim"], signal.SIGKILL)
-    wait(lambda: not lobby._waiting["claim"][0].cell.running(), "its end")
-    assert lobby.take("claim", waiting, bytes_data) is None
-    assert lobby.take("audit", replace(waiting, threads=3), bytes_data) is None
+    wait(lambda: not cells._idle["claim"][0].cell.is_running(), "its end")
+    assert cells.take("claim", quick, bytes_data) is None
+    assert cells.take("audit", replace(quick, threads=3), bytes_data) is None
     assert not alive(there["claim"]) and not alive(there["audit"])
-    new = pids(lobby)
-    lobby.close()
+    new = pids(cells)
+    cells.close()
     assert set(new) == {"claim", "audit"} and not any(map(alive, new.values()))

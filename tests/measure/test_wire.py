@@ -74,7 +74,7 @@ def test_bytes_of_any_kind(messages: list[bytes]) -> None:
 @ANYTHING
 @given(fields=st.dictionaries(st.text(max_size=10), JSON, max_size=4), kind=st.text(max_size=20))
 def test_what_is_sent_is_what_arrives(fields: dict[str, object], kind: str) -> None:
-    fields = {name: value for name, value in fields.items() if name not in ("kind", "fds", "patience", "self")}
+    fields = {name: value for name, value in fields.items() if name not in ("kind", "fds", "timeout_s", "self")}
     ours, theirs = wire.Channel.pair()
     with theirs:
         theirs.send(json.dumps({**fields, "kind": kind}).encode())
@@ -139,7 +139,7 @@ def test_an_end_that_does_not_read_is_given_up(ends: tuple[wire.Channel, socket.
     ours, _ = ends
     with pytest.raises(wire.Closed):
         for _ in range(100_000):
-            ours.send("saved", patience=0)
+            ours.send("saved", timeout_s=0)
 
 
 def test_a_flood_is_read_without_growing(ends: tuple[wire.Channel, socket.socket]) -> None:
@@ -204,8 +204,8 @@ def test_other_files_are_not_sealed() -> None:
 # --- the referee behind it
 
 
-class _Guest:
-    """As much of a guest as the referee's receiving side uses."""
+class _FakeProcess:
+    """As much of a cell process as the referee's receiving side uses."""
 
     def __init__(self, channel: wire.Channel) -> None:
         self.channel, self.cell = channel, SimpleNamespace(pid=os.getpid())
@@ -233,18 +233,18 @@ def test_the_referee_survives_messages_of_any_kind(messages: list[dict[str, obje
     result = Result()
     ours, theirs = wire.Channel.pair()
     fd = memory(8, wire.ALL_SEALS if sealed else None)
-    keeper = training._Keeper(_Guest(ours), result)  # type: ignore[arg-type]
+    receiver = training._Receiver(_FakeProcess(ours), result)  # type: ignore[arg-type]
     clock = Clock(Budget.parse("9s"), os.getpid())
     try:
         for message in messages:
             hand_over(theirs, json.dumps(message).encode(), [fd] * fds)
-            received = keeper.next(1)
+            received = receiver.next(1)
             assert received is not None
-            if keeper.take(received, clock):
+            if receiver.handle(received, clock):
                 break
-    except (wire.Closed, training._Failed) as end:
+    except (wire.Closed, training._TrainingFailed) as end:
         str(end).encode()
-    keeper.drop()
+    receiver.drop()
     for sock in (ours, theirs):
         sock.close()
     os.close(fd)
@@ -257,10 +257,10 @@ def test_the_referee_survives_messages_of_any_kind(messages: list[dict[str, obje
 def test_what_a_cell_reports_is_bounded() -> None:
     result = Result()
     ours, theirs = wire.Channel.pair()
-    keeper = training._Keeper(_Guest(ours), result)  # type: ignore[arg-type]
+    receiver = training._Receiver(_FakeProcess(ours), result)  # type: ignore[arg-type]
     clock = Clock(Budget.parse("9s"), os.getpid())
     for k in range(5000):
-        keeper.take(wire.Message("log", {"values": {f"name {k}": 1.0, "loss": float(k), "seconds": -1.0}}), clock)
+        receiver.handle(wire.Message("log", {"values": {f"name {k}": 1.0, "loss": float(k), "seconds": -1.0}}), clock)
     assert len(result.reported) <= training.REPORTED_NAMES
     assert 100 < len(result.curve) <= training.CURVE_POINTS
     assert all(point["seconds"] >= 0 for point in result.curve)
@@ -282,7 +282,7 @@ def test_an_evaluation_ends_at_its_cap_whatever_is_sent(ends: tuple[wire.Channel
     thread.start()
     before = descriptors()
     with pytest.raises(score.EvaluationError, match="no answer in 0 s"):
-        score._until_done(ours, "claim", 0.3)
+        score._wait_until_done(ours, "claim", 0.3)
     ours.close()
     thread.join()
     assert descriptors() < before
@@ -295,6 +295,6 @@ def test_an_evaluating_cell_can_name_only_known_exceptions(name: object) -> None
     with theirs:
         theirs.send(json.dumps({"kind": "error", "error": name, "text": "secret"}).encode())
         with pytest.raises(score.EvaluationError) as failure:
-            score._until_done(ours, "audit", 5)
+            score._wait_until_done(ours, "audit", 5)
         ours.close()
     assert failure.value.error in score.ERRORS | {"an exception of its own"}

@@ -33,11 +33,11 @@ def test_a_program_that_does_not_exist_is_one_clear_error() -> None:
 def test_kill_ends_a_sleeper_and_may_be_repeated() -> None:
     cell = Cell.start(spec("import time; print('here', flush=True); time.sleep(100)"))
     assert wait(lambda: "here" in cell.log())
-    assert cell.running() and cell.exit_status() is None and cell.tmp.is_dir()
+    assert cell.is_running() and cell.exit_status() is None and cell.tmp.is_dir()
     seconds = cell.kill()
     assert seconds < PATIENCE
     assert cell.kill() == seconds
-    assert not cell.running() and cell.exit_status() == -9
+    assert not cell.is_running() and cell.exit_status() == -9
     assert cell.log() == "here\n"
     assert not cell.tmp.exists()
 
@@ -48,7 +48,7 @@ def test_the_environment_is_made_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     code = "import json, os; print(json.dumps(dict(os.environ)))"
     cell = Cell.start(spec(code, environment={"OMP_NUM_THREADS": "2"}))
     with cell:
-        assert wait(lambda: not cell.running())
+        assert wait(lambda: not cell.is_running())
     environment: dict[str, str] = eval(cell.log())
     assert "secret" not in cell.log() and "PYTHONPATH" not in environment
     assert environment["HOME"] == environment["TMPDIR"] == str(cell.tmp)
@@ -194,6 +194,6 @@ def test_a_protected_program_cannot_be_dumped() -> None:
 def test_files_lie_in_the_private_folder_from_the_start() -> None:
     code = "import os; print(open('a/b').read(), os.nice(0)); open('a/b', 'w').write('changed'); os.mkdir('a/c')"
     with Cell.start(spec(code, files={"a/b": b"content"}, nice=3)) as cell:
-        assert wait(lambda: not cell.running())
+        assert wait(lambda: not cell.is_running())
         assert cell.log() == f"content {min(os.nice(0) + 3, 19)}\n"
         assert (cell.tmp / "a" / "b").read_text() == "changed"  # until it is left

@@ -53,7 +53,7 @@ def test_daemons_and_their_children_die_with_the_cell(off: frozenset[str]) -> No
 def test_daemons_do_not_outlive_the_program(off: frozenset[str]) -> None:
     token = uuid.uuid4().hex
     with Cell.start(spec(DAEMONS, token, "end", off=off)) as cell:
-        assert wait(lambda: not cell.running())
+        assert wait(lambda: not cell.is_running())
         assert cell.exit_status() == 0
         assert not carrying(token)
 
@@ -103,7 +103,7 @@ def test_a_hostile_folder_is_removed() -> None:
         os.mkdir("shut", 0)
     """
     with Cell.start(spec(code)) as cell:
-        assert wait(lambda: not cell.running())
+        assert wait(lambda: not cell.is_running())
         assert cell.exit_status() == 0, cell.log()
     assert not cell.tmp.exists()
     assert Path("/etc").exists()

@@ -4,8 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from autoresearch.data.dataset import Dataset
-from autoresearch.measure.settings import Settings
-from autoresearch.measure.trial import measure
+from autoresearch.measure.referee import CellReferee
+from autoresearch.measure.settings import Settings, TrialPlan
 from autoresearch.sandbox import compile_cache
 
 COMPILING = """
@@ -32,7 +32,7 @@ def test_only_what_the_base_compiled_is_there_again(quick: Settings, bytes_data:
     settings = replace(quick, caches=tmp_path / "caches")
     found = []
     for keep in (False, True, False, False):
-        result = measure(COMPILING, 0, settings, bytes_data, keep_caches=keep)
+        result = CellReferee(settings, bytes_data).measure(COMPILING, 0, TrialPlan(keep_caches=keep))
         assert result.outcome == "ok", result.reason
         found.append(result.reported["found"])
         assert result.reported["notes"] == 1

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.referees import FunctionReferee
 from support.repositories import git
 from support.sessions import session_of
 
@@ -18,6 +19,7 @@ from autoresearch.data.dataset import Dataset
 from autoresearch.ledger import Ledger, log_rows
 from autoresearch.measure.clock import since_boot
 from autoresearch.measure.settings import Settings
+from autoresearch.measure.warm_cells import WarmCells
 from autoresearch.session.loop import SessionLoop
 from autoresearch.session.stopping import Limits
 from autoresearch.workspace.workspace import Workspace
@@ -131,15 +133,15 @@ def test_a_promising_version_at_the_deadline_ends_as_a_near_miss(
 ) -> None:
     with Ledger.open(repository / "runs" / "ledger.db") as store:
         running = session(repository, script, store, quick, bytes_data)
-        real, replicates = running.measure, running.replicates
+        real, replicates = running.slots[0], running.replicates
 
-        def measured(*args: Any, **options: Any) -> Any:
-            result = real(*args, **options)
+        def measured(*args: Any) -> Any:
+            result = real.measure(*args)
             if len(store.trials(1)) > replicates:  # the screening of the good edit was the last that fits
                 running.limits.until = since_boot()
             return result
 
-        running.trials.measure = measured
+        running.slots = [FunctionReferee(measured, real.settings)]
         assert running.run() == "deadline"
         good = store.experiment(1, 1)
     assert good is not None and (good.state, good.verdict, good.near_miss) == ("settled", "discard", True)
@@ -153,12 +155,12 @@ def test_cells_wait_where_torch_is_used_and_cores_are_spare(
     agent, uses = registry.create(f"scripted:{script}"), "import torch\n"
     with Ledger.open(repository / "runs" / "ledger.db") as store:
 
-        def lobbies(base: str, settings: Settings = quick, **options: Any) -> list[bool]:
+        def warm(base: str, settings: Settings = quick, **options: Any) -> list[bool]:
             made = session_of(repository, store, agent, settings, bytes_data, base=base, **options)
-            return [slot.lobby is not None for slot in made.slots]
+            return [isinstance(slot.cells, WarmCells) for slot in made.slots]
 
         card = replace(quick, gpu="GPU-1")
-        assert lobbies(uses, spare=(0,)) == [True] and lobbies(uses) == [False]
-        assert lobbies("", spare=(0,)) == lobbies("import torch (", spare=(0,)) == [False]
-        assert lobbies(uses, spare=(0,), others=(quick,)) == [False, False]
-        assert lobbies(uses, card, others=(card,)) == [True, True]
+        assert warm(uses, spare=(0,)) == [True] and warm(uses) == [False]
+        assert warm("", spare=(0,)) == warm("import torch (", spare=(0,)) == [False]
+        assert warm(uses, spare=(0,), others=(quick,)) == [False, False]
+        assert warm(uses, card, others=(card,)) == [True, True]

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from support.programs import autoresearch
+from support.referees import FunctionReferee
 from support.repositories import git
 from support.sessions import session_of
 
@@ -217,7 +218,7 @@ def scored(text: str, seed: int, *_: Any, **__: Any) -> Result:
 @pytest.mark.parametrize(("times", "reason"), [(2, "agent exhausted"), (3, None)])
 def test_a_disturbed_trial_is_repeated_but_not_for_ever(times: int, reason: str | None, session: SessionLoop) -> None:
     left = [Result("infra", disturbed=True, reason="the program was stopped for 9 s")] * times
-    session.trials.measure = lambda *args, **options: left.pop() if left else scored(*args)
+    session.slots = [FunctionReferee(lambda *args: left.pop() if left else scored(*args), session.settings)]
     if reason is None:
         with pytest.raises(UserError, match="a trial could not be run: the program was stopped for 9 s"):
             session.run()

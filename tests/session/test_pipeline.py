@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 from support.programs import wait
+from support.referees import FunctionReferee
 from support.sessions import session_of
 
 from autoresearch.agents.base import Exhausted, Proposal
@@ -97,7 +98,7 @@ def make(repository: Path, quick: Settings, bytes_data: Dataset) -> Iterator[Mak
                 "base": TRAIN,
                 "others": others,
                 "ahead": slots,
-                "measure": lambda text, seed, *_, **__: trial(text, seed),
+                "make_referee": lambda settings, *_: FunctionReferee(lambda text, seed, _: trial(text, seed), settings),
             }
             return session_of(repository, store, agent, quick, bytes_data, **known | options)
 

@@ -23,7 +23,7 @@ def spec(code: str, *arguments: str, **options: Any) -> CellSpec:
 def run(code: str, *arguments: str, seconds: float = PATIENCE, **options: Any) -> tuple[int | None, str]:
     """Run a program in a cell to its end; exit status and log."""
     with Cell.start(spec(code, *arguments, **options)) as cell:
-        wait(lambda: not cell.running(), seconds)
+        wait(lambda: not cell.is_running(), seconds)
         return cell.exit_status(), cell.log()
 
 

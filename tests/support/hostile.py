@@ -7,18 +7,21 @@ from typing import Any
 
 from support.cells import CORE
 
+from autoresearch.data.dataset import Dataset
 from autoresearch.measure.clock import Budget
-from autoresearch.measure.settings import Settings
+from autoresearch.measure.referee import CellReferee
+from autoresearch.measure.result import Result, Watch
+from autoresearch.measure.settings import Settings, TrialPlan
 
 HERE = Path(__file__).parents[1] / "attacks"
 HONEST = (HERE / "honest.py").read_text()
 CORES = (CORE,)
 
 
-class Hasty(Settings):
+class HastyPlan(TrialPlan):
     """Evaluation may take a second."""
 
-    evaluation_cap = 1.0
+    evaluation_limit_s = 1.0
 
 
 @dataclass(frozen=True)
@@ -63,8 +66,7 @@ class Attack:
 
     def settings(self, off: frozenset[str] = frozenset()) -> Settings:
         """Quick ones, but for what the attack needs."""
-        kind = Hasty if "EVALUATION_CAP" in self.says else Settings
-        return kind(
+        return Settings(
             Budget.parse(self.says.get("BUDGET", "20steps")),
             eval_rows=self.says.get("EVAL_ROWS", 128),
             eval_batch=16,
@@ -72,6 +74,13 @@ class Attack:
             cores=CORES,
             layers_off=off,
         )
+
+    def measure(
+        self, data: Dataset, off: frozenset[str] = frozenset(), watch: Watch = lambda progress: None, **targets: object
+    ) -> Result:
+        """One trial of it, aimed at the targets."""
+        plan = (HastyPlan if "EVALUATION_CAP" in self.says else TrialPlan)(watch=watch)
+        return CellReferee(self.settings(off), data).measure(self.aimed_at(**targets), 1, plan)
 
 
 ATTACKS = {attack.name: attack for attack in map(Attack.read, sorted(HERE.glob("attack_*.py")))}

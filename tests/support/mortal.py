@@ -29,12 +29,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from referees import FunctionReferee  # beside this script
 
 from autoresearch import cli
 from autoresearch.ledger import Ledger
 from autoresearch.ledger.artefacts import Artefacts
 from autoresearch.measure.result import Result
-from autoresearch.measure.trial import measure
+from autoresearch.measure.settings import TrialPlan
 from autoresearch.session import run
 from autoresearch.session.events import Reporter
 from autoresearch.session.loop import SessionLoop
@@ -185,9 +186,7 @@ def kind(path: Path) -> str:
     return re.sub(r"-[0-9a-f]+", "", path.name)
 
 
-def pure(
-    text: str, seed: int, *_: object, loses_above: float | None, wants_holdout: Callable[[float], bool], **__: object
-) -> Result:
+def pure(text: str, seed: int, plan: TrialPlan) -> Result:
     """A trial without a cell: a score that follows from two constants of the text, and noise from text and seed."""
     fate.cross("before a trial")
     result = Result(seed=seed, grade="STRONG", log="a trial\n", total_seconds=0.1)
@@ -199,9 +198,9 @@ def pure(
     score = round(2 + 0.1 * value["SMOOTHING"] + abs(1 - value["SHARPNESS"]) + 0.001 * noise, 6)
     result.outcome, result.val_bpb = "ok", score
     result.rows = np.array([[1.0, 2.0]])
-    result.claimed = loses_above is not None and score > loses_above
+    result.claimed = plan.loses_above is not None and score > plan.loses_above
     result.audit = None if result.claimed else {"n": 1.0}
-    result.holdout_bpb = score if wants_holdout(score) else None
+    result.holdout_bpb = score if plan.wants_holdout(score) else None
     return result
 
 
@@ -246,7 +245,9 @@ def main(script: str, trials: str) -> None:
     found = project.inspection(place)
     project.inspection = lambda place: found
     git._now = lambda: dict.fromkeys(("GIT_AUTHOR_DATE", "GIT_COMMITTER_DATE"), "1700000000 +0000")
-    run.SessionLoop = functools.partial(SessionLoop, measure=pure if trials == "pure" else measure)  # type: ignore[misc, assignment]
+    if trials == "pure":
+        make = lambda settings, *_: FunctionReferee(pure, settings)  # noqa: E731
+        run.SessionLoop = functools.partial(SessionLoop, make_referee=make)  # type: ignore[misc, assignment]
     guard_everything()
 
     def live() -> str:

@@ -142,7 +142,7 @@ class Command:
 def _watch(cell: Cell, limit: float) -> str | None:
     """Wait for the end; why the command has to be stopped, if it has to. `limit` is in seconds."""
     started = counted = time.monotonic()
-    while cell.running():
+    while cell.is_running():
         now = time.monotonic()
         if now > started + limit:
             return f"did not end within {limit / 60:.3g} minutes"

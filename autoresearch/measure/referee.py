@@ -1,0 +1,124 @@
+"""The referee: one trial of one version, from its source to its score.
+
+    train   in a cell; the data is handed over when it says it is ready, and the clock starts
+    bell    everything in the cell is killed; the last checkpoint that arrived in time counts
+    score   claim and audit in fresh cells (score.py)
+
+Nothing that the cell says about itself decides: it is stored under `reported`.
+"""
+
+import math
+import os
+import time
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from autoresearch.data.dataset import Dataset
+from autoresearch.measure.cell_process import Cells, FreshCells
+from autoresearch.measure.result import Progress, Result
+from autoresearch.measure.score import EvaluationError, Evaluator, Score
+from autoresearch.measure.settings import Settings, TrialPlan
+from autoresearch.measure.suspension import SuspensionDetector
+from autoresearch.measure.training import train
+from autoresearch.measure.wire import SOURCE_LIMIT
+from autoresearch.sandbox.cell import CellError
+
+
+class Referee(Protocol):
+    """Measure versions on one slot, whose cores and card are in `settings`."""
+
+    @property
+    def settings(self) -> Settings: ...
+
+    def measure(self, source: str, seed: int, plan: TrialPlan) -> Result:
+        """Measure one version. Never raises for anything that the version does."""
+
+    def close(self) -> None:
+        """End everything that is kept ready for the next trial."""
+
+
+@dataclass(frozen=True)
+class CellReferee:
+    """Train and score language models in cells; the built-in referee."""
+
+    settings: Settings
+    data: Dataset
+    cells: Cells = field(default_factory=FreshCells)
+
+    def measure(self, source: str, seed: int, plan: TrialPlan = TrialPlan()) -> Result:
+        """Train and score one version. Never raises for anything that the version does."""
+        started = time.monotonic()
+        result = Result(seed=seed)
+        if (refusal := _refuse_source(source)) is not None:
+            result.reason = refusal
+            return result
+        with SuspensionDetector() as suspension:
+            try:
+                checkpoint = train(source, seed, self.settings, self.data, result, plan, self.cells)
+                if checkpoint is not None:
+                    plan.keep_checkpoint(checkpoint)
+                    plan.watch(Progress("score"))
+                    self._score(source, checkpoint, plan, result)
+            except CellError as error:
+                result.outcome, result.reason = "infra", str(error)
+        if suspension.missed_s:
+            self._discount(result, suspension.missed_s)
+        result.total_seconds = time.monotonic() - started
+        return result
+
+    def close(self) -> None:
+        """Kill idle cells."""
+        self.cells.close()
+
+    def _score(self, source: str, checkpoint: int, plan: TrialPlan, result: Result) -> None:
+        started = time.monotonic()
+        evaluator = Evaluator(source, checkpoint, self.settings, self.data, plan, self.cells)
+        try:
+            _record_score(evaluator.score("val", plan.loses_above), result)
+            if result.val_bpb is not None and plan.wants_holdout(result.val_bpb):
+                _record_holdout(evaluator.score("holdout"), result)
+        except EvaluationError as error:
+            nan = error.error == "FloatingPointError"
+            result.outcome, result.val_bpb = "nan" if nan else "crash", None
+            result.reason = "the losses are not finite" if nan else str(error)
+        finally:
+            os.close(checkpoint)
+            result.score_seconds = time.monotonic() - started
+
+    def _discount(self, result: Result, missed_s: float) -> None:
+        """Mark a result as disturbed; discard it where it depends on wall-clock time."""
+        result.disturbed = True
+        if result.outcome != "ok" or self.settings.budget.unit == "s":
+            result.outcome, result.val_bpb, result.holdout_bpb = "infra", None, None
+            result.reason = f"the program was stopped for {missed_s:.0f} s during the trial"
+
+
+def _refuse_source(source: str) -> str | None:
+    """Return why a cell could not run all of a text: what is measured must be the version in git."""
+    try:
+        size = len(source.encode())
+    except UnicodeEncodeError:
+        return "train.py holds characters that UTF-8 cannot hold"
+    return f"train.py has over {SOURCE_LIMIT} bytes" if size > SOURCE_LIMIT else None
+
+
+def _record_score(score: Score, result: Result) -> None:
+    result.rows = np.stack([score.row_nats, score.row_bytes], 1)
+    result.score_se = score.se if math.isfinite(score.se) else 0.0
+    result.claimed = score.audit is None
+    if score.audit is not None:
+        result.audit = dict(vars(score.audit))
+        if score.audit.suspicion is not None:
+            result.outcome, result.reason = "suspect", score.audit.suspicion
+            return
+    result.outcome, result.val_bpb = "ok", score.bpb
+
+
+def _record_holdout(score: Score, result: Result) -> None:
+    suspicion = score.audit.suspicion if score.audit is not None else None
+    if suspicion is None:
+        result.holdout_bpb = score.bpb
+        return
+    result.outcome, result.val_bpb, result.reason = "suspect", None, f"on the holdout: {suspicion}"
