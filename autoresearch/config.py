@@ -13,6 +13,7 @@ from autoresearch.errors import UsageError
 
 FILE = "autoresearch.yaml"
 PREFIX = "AUTORESEARCH_"
+RENAMED = {"edit": "edit_format"}  # old name of a setting -> its name now
 
 
 def _split(value: object) -> object:
@@ -62,7 +63,7 @@ class Config(BaseModel):
     """Thinking effort of a Claude model."""
     code_model: str | None = None
     """A second model that writes the code for the idea of the first. None: one model does both."""
-    edit: Literal["tools", "text"] = "tools"
+    edit_format: Literal["tools", "text"] = "tools"
     """Form of a model's edits: tool calls, or plain text for models that cannot call tools."""
     max_tokens: int = Field(default=16_000, ge=1000)
     """Longest single reply of a model in tokens, thinking included."""
@@ -136,6 +137,9 @@ def load(root: Path, flags: Mapping[str, object]) -> Config:
         "environment": _read_environment(),
         "command line": {name: value for name, value in flags.items() if value is not None},
     }
+    for source, values in sources.items():
+        for old in RENAMED.keys() & values.keys():
+            raise UsageError(f"setting {old!r} ({source}): its name is now {RENAMED[old]!r}")
     try:
         return Config.model_validate({name: value for values in sources.values() for name, value in values.items()})
     except ValidationError as error:
@@ -160,7 +164,7 @@ def _read_file(path: Path) -> dict[object, object]:
 
 def _read_environment() -> dict[str, str]:
     """Return the settings among the environment variables; an empty one counts as not set."""
-    names = {PREFIX + name.upper(): name for name in Config.model_fields}
+    names = {PREFIX + name.upper(): name for name in [*Config.model_fields, *RENAMED]}
     return {names[key]: value for key, value in os.environ.items() if key in names and value}
 
 

@@ -267,7 +267,7 @@ def test_text_mode_has_no_tools_and_one_is_told_what_is_wrong(brief: Brief) -> N
     whole = brief.source.replace("BATCH = 8", "BATCH = 16")
     right = f"<think>or ```python\ndef train(): 1\n```</think>**Hypothesis:** more\nCategory: optimizer\nPredicted: -0.004 bpb\n```python\n{whole}```"
     with MessagesServer([Reply([text(wrong)]), Reply([text(right)])]) as server:
-        proposal = agent(server, edit="text", model="qwen3").propose(brief)
+        proposal = agent(server, edit_format="text", model="qwen3").propose(brief)
         first, second = (request.body for request in server.requests)
     assert "tools" not in first and "thinking" not in first and "cache_control" not in json.dumps(second)
     assert "does not occur" in second["messages"][-1]["content"][0]["text"]
@@ -327,7 +327,7 @@ def test_a_second_model_writes_the_code(brief: Brief) -> None:
 def test_a_second_model_in_plain_text(brief: Brief) -> None:
     idea = Reply([text("Hypothesis: less\n\nSet SMOOTHING to 0.2.")])
     code = Reply([text("<<<<<<< SEARCH\nSMOOTHING = 0.5\n=======\nSMOOTHING = 0.2\n>>>>>>> REPLACE")])
-    proposal = proposal_of([idea, code], brief, edit="text", code_model="claude-haiku-5-5")
+    proposal = proposal_of([idea, code], brief, edit_format="text", code_model="claude-haiku-5-5")
     assert "SMOOTHING = 0.2" in proposal.text and proposal.hypothesis == "less"
 
 

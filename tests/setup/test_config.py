@@ -37,6 +37,8 @@ def test_flags_go_over_the_environment_over_the_file(folder: Path, monkeypatch: 
         ),
         ("budgget: 5m\n", {}, {}, "setting 'budgget' (autoresearch.yaml): there is no such setting"),
         ("", {"SLOTS": "1,1"}, {}, "setting 'slots' (environment): the numbers have to be different"),
+        ("edit: text\n", {}, {}, "setting 'edit' (autoresearch.yaml): its name is now 'edit_format'"),
+        ("", {"EDIT": "text"}, {}, "setting 'edit' (environment): its name is now 'edit_format'"),
         ("1: 2\n", {}, {}, "setting '1' (autoresearch.yaml): keys should be strings"),
         ("- [hours, 8]\n", {}, {}, "autoresearch.yaml must hold `name: value` lines"),
     ],

@@ -90,7 +90,7 @@ class Claude:
         self, role: Role, model: str, brief: "Brief", parts: list[str], library: Library, trace: Trace
     ) -> EditSession:
         desk = EditSession(role, brief.source, library)
-        Conversation(self.server, desk, model, self.config.edit, role, brief.n, trace).hold(parts)
+        Conversation(self.server, desk, model, self.config.edit_format, role, brief.n, trace).hold(parts)
         return desk
 
     def _models(self) -> list[str]:
