@@ -60,7 +60,7 @@ def main() -> None:
         settings = Settings(
             Budget.parse(steps), device, gpu=gpu, eval_rows=rows, eval_batch=batch, caches=Path(folder) / "c"
         )
-        base = plan.fitted(Path(__file__).resolve().parents[1].joinpath("train.py").read_text(), device)
+        base = plan.fit_device(Path(__file__).resolve().parents[1].joinpath("train.py").read_text(), device)
         before = meter.used_mb()
         for name, version in (("probe", PROBE), ("train.py, cold cache", base), ("train.py, warm cache", base)):
             result = CellReferee(settings, data).measure(version, 1, TrialPlan(keep_caches=name.endswith("cold cache")))

@@ -86,7 +86,7 @@ def main() -> None:
         held, library = sorted((data.root / "held").iterdir()), data.readable_library()
         found = selftest.inspect(held, library=library, gpu=chosen.gpu is not None, known=data.weaknesses)
         print(found, *found.weaknesses, sep="\n")
-        base = plan.fitted(Path(__file__).resolve().parents[1].joinpath("train.py").read_text(), options.device)
+        base = plan.fit_device(Path(__file__).resolve().parents[1].joinpath("train.py").read_text(), options.device)
         lr = {c.name: c.value for c in constants.constants(base)}["MATRIX_LR"]
         versions = {"crippled": constants.with_constants(base, {"MATRIX_LR": lr * CRIPPLED}), "base": base}
         print(

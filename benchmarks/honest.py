@@ -130,8 +130,8 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=0, help="seed of the first trial: runs can be split")
     parser.add_argument("--budget", default="20steps")
     options = parser.parse_args()
-    place = project.place({"budget": options.budget}, Path.cwd())
-    base = plan.fitted(Path("train.py").read_text(), place.slot.device)
+    place = project.open_project({"budget": options.budget}, Path.cwd())
+    base = plan.fit_device(Path("train.py").read_text(), place.slot.device)
     outcomes: Counter[str] = Counter()
     found: dict[str, list[tuple[float, float]]] = {}
     for seed in range(options.first, options.first + options.trials):

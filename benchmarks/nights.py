@@ -62,7 +62,7 @@ def edits(kind: str, text: str) -> list[tuple[str, str]]:
 
 def prepared(kind: str, folder: Path) -> None:
     """A repository with the base, and a folder of patches beside it."""
-    text = plan.fitted(Path("train.py").read_text(), "cpu")
+    text = plan.fit_device(Path("train.py").read_text(), "cpu")
     base = spoilt(text) if kind == "planted" else text
     root, script = folder / "repository", folder / "script"
     for path in (root, script):
@@ -98,8 +98,8 @@ def night(kind: str, folder: Path) -> None:
 
 def effects(seeds: int) -> None:
     """Each planted edit alone on its base, on the same seeds as the base."""
-    place = project.place({"budget": BUDGET}, Path.cwd())
-    text = plan.fitted(Path("train.py").read_text(), place.slot.device)
+    place = project.open_project({"budget": BUDGET}, Path.cwd())
+    text = plan.fit_device(Path("train.py").read_text(), place.slot.device)
     texts = {"base": spoilt(text), "all six gains": text, **planted(text)}
     scores: dict[str, list[float]] = {name: [] for name in texts}
     for seed in range(seeds):

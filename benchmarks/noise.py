@@ -68,8 +68,8 @@ def main() -> None:
     parser.add_argument("--budgets", default="15cpu", help="of a trial, separated by commas")
     parser.add_argument("--neighbours", default="quiet,busy", help="which of the two, separated by commas")
     options = parser.parse_args()
-    places = [project.place({"budget": budget}, Path.cwd()) for budget in options.budgets.split(",")]
-    text = plan.fitted(Path("train.py").read_text(), places[0].slot.device)
+    places = [project.open_project({"budget": budget}, Path.cwd()) for budget in options.budgets.split(",")]
+    text = plan.fit_device(Path("train.py").read_text(), places[0].slot.device)
     neighbours = options.neighbours.split(",")
     kinds = {(str(place.settings.budget), name): place for place in places for name in neighbours}
     scores: dict[tuple[str, str], list[float]] = {kind: [] for kind in kinds}

@@ -140,8 +140,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--trials", type=int, default=3)
     options = parser.parse_args()
-    place = project.place({}, Path.cwd())
-    text = plan.fitted(Path("train.py").read_text(), place.slot.device)
+    place = project.open_project({}, Path.cwd())
+    text = plan.fit_device(Path("train.py").read_text(), place.slot.device)
     rows: dict[str, float] = {}
     for name, version in (("train.py", text), ("numpy", NUMPY)):
         results = [CellReferee(place.settings, place.data).measure(version, seed) for seed in range(options.trials)]

@@ -52,9 +52,9 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=3)
     parser.add_argument("--budget", default="50steps")
     options = parser.parse_args()
-    place = project.place({"budget": options.budget}, Path.cwd())
+    place = project.open_project({"budget": options.budget}, Path.cwd())
     sizes = f"\nEVAL_ROWS, EVAL_BATCH = {place.settings.eval_rows}, {place.settings.eval_batch}\n"
-    text = plan.fitted(Path("train.py").read_text(), place.slot.device) + PLAIN + sizes
+    text = plan.fit_device(Path("train.py").read_text(), place.slot.device) + PLAIN + sizes
     results = [CellReferee(place.settings, place.data).measure(text, seed) for seed in range(options.trials)]
     assert all(result.outcome == "ok" for result in results), results[0].reason
     plain = median(result.reported["plain_seconds"] for result in results)

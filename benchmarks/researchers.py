@@ -119,8 +119,8 @@ def main() -> None:
     parser.add_argument("--budget", default=None)
     options = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    place = project.place({"budget": options.budget}, Path.cwd())
-    text = plan.fitted(Path("train.py").read_text(), place.slot.device)
+    place = project.open_project({"budget": options.budget}, Path.cwd())
+    text = plan.fit_device(Path("train.py").read_text(), place.slot.device)
     found: dict[str, list[str]] = {"base": [text] * options.seeds, "sweep": [], "TPE": [], "random": []}
     for seed in range(options.seeds):
         found["sweep"].append(sweep(place, text, options.trials, seed))

@@ -225,13 +225,13 @@ def main() -> None:
     parser.add_argument("--train", default="15s")
     parser.add_argument("--only", choices=["loops", "slots"])
     options = parser.parse_args()
-    place = project.place({"device": "cpu", "budget": options.train}, project.repository())
+    place = project.open_project({"device": "cpu", "budget": options.train}, project.repository())
     if options.only != "slots":
         print(
             "| train.py | loop | trials | an hour | of the ideal | waits for the agent | setup, s | train | score | rest of the trial | between two |"
         )
         print("|---|---|---|---|---|---|---|---|---|---|---|")
-        own = trial_run.unmeasured((place.root / "train.py").read_text(), place)
+        own = trial_run.BasePlanner(place).fit_by_memory((place.root / "train.py").read_text())
         for name, text in (("numpy, waiting", WAITING), ("the repository's", own)):
             loops(text, name, place.data, place.settings, Slow(options.think), options.experiments)
     if options.only != "loops":

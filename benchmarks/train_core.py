@@ -91,7 +91,7 @@ def row(name: str, seed: int, result: Result, gpu: str | None) -> str:
 
 def versions(options: argparse.Namespace, device: str) -> dict[str, str]:
     """The texts by name."""
-    ours = plan.fitted(TRAIN.read_text(), device)
+    ours = plan.fit_device(TRAIN.read_text(), device)
     found = {"ours": ours}
     if options.original:
         found["original"] = original.version(options.original, device, ORIGINAL_SIZE[device])

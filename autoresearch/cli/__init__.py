@@ -1,6 +1,6 @@
 """The command line: thin commands that parse, call and print. stdout is data, stderr is talk.
 
-What a command needs it imports when it runs: `--help` is there in a third of the time.
+A command imports what it needs when it runs, so that `--help` takes a third of the time.
 """
 
 # ruff: noqa: I001, F401  (the order of the imports is the order of `--help`)
@@ -21,31 +21,31 @@ from autoresearch.cli import (
 from autoresearch.cli.app import app
 from autoresearch.errors import UserError, refusal
 
-__all__ = ["app", "main", "told"]
+__all__ = ["app", "exit_code", "main"]
 
 
 def main() -> None:
     """Run the command line."""
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # where there is no UTF-8, ? for what is missing
-    sys.exit(told(app))
+    for stream in (sys.stdout, sys.stderr):  # without UTF-8, `?` replaces what cannot be encoded
+        stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+    sys.exit(exit_code(app))
 
 
-def told(command: Callable[[], object]) -> int:
-    """Run a command; errors that a user can mend are one line. Returns the exit code."""
+def exit_code(command: Callable[[], object]) -> int:
+    """Run a command and return its exit code; print one line for an error that a user can fix."""
     try:
         command()
     except UserError as error:
-        return _said(error)
+        return _print_error(error)
     except (OSError, MemoryError) as error:
         if (refused := refusal(error)) is None:
             raise
-        return _said(refused)
+        return _print_error(refused)
     except KeyboardInterrupt:
         return 130
     return 0
 
 
-def _said(error: UserError) -> int:
+def _print_error(error: UserError) -> int:
     print(f"autoresearch: {error}", file=sys.stderr)
     return error.exit_code

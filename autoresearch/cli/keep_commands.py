@@ -1,4 +1,4 @@
-"""Commands about kept changes: ablate, review, revert."""
+"""Commands for kept changes: ablate, revert, review."""
 
 import time
 from dataclasses import asdict
@@ -18,16 +18,14 @@ if TYPE_CHECKING:
 
 @app.command(rich_help_panel=VERIFY)
 def ablate(
-    draws: int = typer.Option(
-        3, min=2, help="Seeds on which the final version and each one without a change are measured."
-    ),
+    draws: int = typer.Option(3, min=2, help="Seeds for the final version, and for each version without a change."),
     prune: bool = typer.Option(
-        False, "--prune", help="Take out what carries nothing, measured as one more experiment."
+        False, "--prune", help="Take out the changes without effect, measured as one more experiment."
     ),
     tag: str = TAG,
     as_json: bool = JSON,
 ) -> None:
-    """Which keeps carry the total: each kept change is taken out in turn, and both versions are measured."""
+    """Find the kept changes that carry the total: take each out in turn, and measure both versions."""
     from autoresearch.analysis import ablate as ablation
     from autoresearch.terminal.ablation import print_ablation
 
@@ -38,7 +36,7 @@ def ablate(
         )
     if not as_json:
         print_ablation(found, Console())
-    pruned = _pruned(found, tag) if prune and found.idle else None
+    pruned = _prune(found, tag) if prune and found.idle else None
     if as_json:
         parts = [asdict(part) | {"carries": part.carries} for part in found.parts]
         print_json({"final": found.final, "draws": found.draws, "parts": parts, "pruned": pruned.n if pruned else None})
@@ -46,7 +44,7 @@ def ablate(
         _say_outcome(pruned)
 
 
-def _pruned(found: "Ablation", tag: str | None) -> "Experiment":
+def _prune(found: "Ablation", tag: str | None) -> "Experiment":
     numbers = ", ".join(map(str, found.idle))
     return _take_out(tag, found.idle, "prune", f"Without experiments {numbers}, which carry nothing", "ablate")
 
@@ -57,7 +55,7 @@ def revert(
     tag: str = TAG,
     as_json: bool = JSON,
 ) -> None:
-    """Take a keep out again: measured as one more experiment, and done where the rest is not worse. Exit code 1 where it is."""
+    """Take a kept change out, measured as one more experiment, if the rest is not worse. Exit code 1 if it is worse."""
     found = _take_out(tag, [n], "revert", f"Without experiment {n}", "human")
     if as_json:
         names = ("n", "sha", "verdict", "reason", "val_bpb", "delta", "sigma", "p_gain")
@@ -78,14 +76,12 @@ def _take_out(tag: str | None, numbers: list[int], mode: str, hypothesis: str, b
     with opened(tag, readonly=False) as (store, session):
         keeps = stack(store, session)
         if missing := set(numbers) - {keep.n for keep in keeps[1:]}:
-            raise UserError(
-                f"experiment {min(missing)} is not among the keeps that the final version is made of: see `autoresearch log`"
-            )
-        place = place_of(session)
-        text = without(Workspace(place.root, place.config.train), keeps, numbers)
+            raise UserError(f"experiment {min(missing)} is not a keep of the final version: see `autoresearch log`")
+        project = place_of(session)
+        text = without(Workspace(project.root, project.config.train), keeps, numbers)
         proposal = Proposal(text, hypothesis, "simplification", mode=mode)
-        with held(place) as live:
-            return run.take_out(session, place, store, proposal, by, live)
+        with held(project) as live:
+            return run.take_out(session, project, store, proposal, by, live)
 
 
 def _say_outcome(found: "Experiment") -> None:
@@ -95,13 +91,13 @@ def _say_outcome(found: "Experiment") -> None:
 @app.command(rich_help_panel=VERIFY)
 def review(
     n: int = typer.Argument(min=1, help="Number of the kept experiment."),
-    accept: bool = typer.Option(False, "--accept", help="A person has read it, and it may go further."),
-    reject: bool = typer.Option(False, "--reject", help="It may not; `autoresearch revert N` takes it out."),
-    note: str = typer.Option("", help="Why."),
+    accept: bool = typer.Option(False, "--accept", help="The change is good: a person has read it."),
+    reject: bool = typer.Option(False, "--reject", help="It is not; `autoresearch revert N` takes it out."),
+    note: str = typer.Option("", help="The reason."),
     tag: str = TAG,
     as_json: bool = JSON,
 ) -> None:
-    """Put a person's judgement of a keep on record; `show`, `report` and `export` know it."""
+    """Record a person's judgement of a kept change; `show`, `report` and `export` print it."""
     if accept == reject:
         raise UsageError("say --accept or --reject")
     with opened(tag, readonly=False) as (store, session):
@@ -118,7 +114,7 @@ def review(
 
 
 def _person() -> str:
-    """Who reviews: as git knows the user of the repository, else the name of the account."""
+    """Return the name of the reviewer: user.name of git, else the name of the account."""
     from autoresearch.setup import project
     from autoresearch.workspace import git
 

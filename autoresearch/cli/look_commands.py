@@ -58,7 +58,7 @@ def log(
 ) -> None:
     """Kept commits, or with --all everything that was tried, oldest first; or with --by what it cost and brought."""
     from autoresearch import ledger
-    from autoresearch.cli import since as times
+    from autoresearch.cli.since import Since, parse_since
     from autoresearch.ledger import breakdown
     from autoresearch.terminal import pager
     from autoresearch.terminal.breakdown_view import print_sums
@@ -69,7 +69,7 @@ def log(
         raise UsageError(f"--verdict {verdict} is not known: use {', '.join(ledger.VERDICTS)}")
     if by is not None and by not in breakdown.KEYS:
         raise UsageError(f"--by {by} is not known: use {', '.join(breakdown.KEYS)}")
-    from_then = times.parse(since, datetime.now()) if since else times.Since()
+    from_then = parse_since(since, datetime.now()) if since else Since()
     with opened(tag) as (store, session):
         verdicts = () if only is None or by else (only, "suspect")
         rows = [row for row in ledger.log_rows(store, session, *verdicts) if from_then.holds(row)]

@@ -1,4 +1,4 @@
-"""The command that says what a trial is here: plan."""
+"""The command `plan`."""
 
 from typing import TYPE_CHECKING
 
@@ -17,18 +17,20 @@ def plan(
     text: bool = typer.Option(False, "--text", help="Print train.py with these constants, as in experiment 0."),
     as_json: bool = JSON,
 ) -> None:
-    """Which constants the base starts with here, and what a trial will be: from ten steps of it, trained now."""
+    """Choose the constants of the base for this device and predict a trial, from ten steps trained now."""
     from autoresearch import config
     from autoresearch.cli.trial_command import read
     from autoresearch.sandbox.cell import protect_self
-    from autoresearch.setup import project, slots, trial_run
+    from autoresearch.setup import slots
+    from autoresearch.setup.project import open_project, repository_or_here
+    from autoresearch.setup.trial_run import BasePlanner
 
-    root = project.repository_or_here()
-    program = read(root / config.load(root, {}).train)
+    root = repository_or_here()
+    source = read(root / config.load(root, {}).train)
     protect_self()
-    place = project.place({"budget": budget, "device": device}, root)
-    with slots.hold([place.slot], config.cache_folder() / "locks"):
-        found = trial_run.measured(program, place, lambda line: typer.echo(line, err=True))
+    project = open_project({"budget": budget, "device": device}, root)
+    with slots.lock([project.slot]):
+        found = BasePlanner(project, lambda line: typer.echo(line, err=True)).measure(source)
     if found.warning:
         typer.echo(found.warning, err=True)
     if as_json:
@@ -44,7 +46,7 @@ def _print(found: "Plan") -> None:
     lines = {
         "device": found.gpu or found.device,
         "plan": found.reason,
-        "constants": constants or "as they are",
+        "constants": constants or "unchanged",
         "step": f"{found.step_seconds:.3f} s",
         "setup": f"{found.setup_seconds:.0f} s",
         "budget": found.budget + (f": about {found.steps:,.0f} steps" if found.steps else ""),

@@ -33,7 +33,6 @@ def run(
     require_strong: bool = typer.Option(None, "--require-strong", help="Refuse a cell that is not STRONG."),
 ) -> None:
     """Start a session, or go on with the newest unfinished one on the same base."""
-    from autoresearch.config import cache_folder
     from autoresearch.ledger import Ledger
     from autoresearch.measure.clock import since_boot
     from autoresearch.sandbox.cell import protect_self
@@ -48,12 +47,12 @@ def run(
     flags |= {"model": model, "max_usd": max_usd}
     hours = minutes / 60 if minutes is not None else hours
     protect_self()
-    place = project.session_place(
+    place = project.open_session_project(
         flags | {"hours": hours, "device": device, "require_strong": require_strong, "slots": slots}
     )
     until = None if place.config.hours is None else since_boot() + 3600 * place.config.hours
     limits = Limits(until, place.config.max_experiments)
-    with places.hold(place.slots, cache_folder() / "locks"), Ledger.open(place.ledger) as store:
+    with places.lock(place.slots), Ledger.open(place.ledger) as store:
         with Live() as live, Hook.of(place, live.say) as hook, _signals(limits, live):
             reason, tag = run.spend(place, store, limits, Several(live, hook))
         _summary(store, tag)

@@ -1,4 +1,4 @@
-"""`--since`: from when on, or from which experiment on."""
+"""The option `--since`: a time, or the number of an experiment."""
 
 import re
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ UNITS = {"m": "minutes", "min": "minutes", "h": "hours", "d": "days", "w": "week
 
 @dataclass(frozen=True)
 class Since:
-    """The experiments with number `n` and later, or those that were not over at `at` (unix seconds)."""
+    """Select experiments from number `n` on that were not over at `at` (unix seconds)."""
 
     n: int = 0
     at: float = 0.0
@@ -22,7 +22,7 @@ class Since:
         return row["n"] >= self.n and (row["settled"] is None or row["settled"] >= self.at)
 
 
-def parse(text: str, now: datetime) -> Since:
+def parse_since(text: str, now: datetime) -> Since:
     """Read `2h`, `30m`, `3d`, `today`, `yesterday`, `2026-11-20`, `2026-11-20 22:30`, or the number of an experiment.
 
     Times are local. Raises UsageError.

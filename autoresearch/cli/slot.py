@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 def place_of(session: "Session") -> "Project":
-    """Where the session's trials ran, as it was set up. Raises UserError where they could not be compared with those of now."""
+    """Open the project as it was set up for the session. Raises UserError if scores could not be compared."""
     from autoresearch.session import run
     from autoresearch.setup import project
 
     settings = session.settings
-    place = project.place({"budget": settings["budget"], "device": settings["device"], "judge": session.judge})
+    place = project.open_project({"budget": settings["budget"], "device": settings["device"], "judge": session.judge})
     run.check_same(session, place)
     return place
 
@@ -27,13 +27,12 @@ def place_of(session: "Session") -> "Project":
 @contextmanager
 def held(place: "Project") -> Iterator["Live"]:
     """The slot for ourselves, and the lines that show what happens on it."""
-    from autoresearch.config import cache_folder
     from autoresearch.sandbox.cell import protect_self
     from autoresearch.setup import slots
     from autoresearch.terminal.live_view import Live
 
     protect_self()
-    with slots.hold([place.slot], cache_folder() / "locks"), Live(gpu=place.slot.gpu) as live:
+    with slots.lock([place.slot]), Live(gpu=place.slot.gpu) as live:
         yield live
 
 

@@ -1,4 +1,4 @@
-"""Commands that talk to a running session: note, pause, unpause, stop. It hears them before its next proposal."""
+"""Commands for a running session: note, pause, unpause, stop. It reads them before its next proposal."""
 
 from typing import TYPE_CHECKING
 
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 
 @app.command(rich_help_panel=RUN)
-def note(text: str = typer.Argument(help="What to tell it."), tag: str = TAG) -> None:
-    """Tell the session something: it is part of every proposal's brief from the next one on."""
+def note(text: str = typer.Argument(help="Text of the note."), tag: str = TAG) -> None:
+    """Send a note to the session: every brief contains it, from the next proposal on."""
     if not text.strip():
         raise UsageError('the note is empty: write it as `autoresearch note "try a longer warmdown"`')
     with opened(tag, readonly=False) as (store, session):
@@ -26,7 +26,7 @@ def note(text: str = typer.Argument(help="What to tell it."), tag: str = TAG) ->
 
 @app.command(rich_help_panel=RUN)
 def pause(tag: str = TAG) -> None:
-    """Let the running experiment end, then wait for `unpause`. The deadline stays where it is."""
+    """Let the running experiment end, then wait for `unpause`. The deadline does not move."""
     _post("pause", tag, "waits when the running experiment has ended; `autoresearch unpause` lets it go on")
 
 
@@ -43,7 +43,7 @@ def stop(tag: str = TAG) -> None:
 
 
 def _post(kind: str, tag: str | None, consequence: str) -> None:
-    """A message that only a running program can heed: left for another one, it would surprise the next `run`."""
+    """Post a message to a running session; a later `run` must not find it. Raises UserError."""
     with opened(tag, readonly=False) as (store, session):
         state = _state(session)
         if state not in ("running", "paused"):

@@ -1,4 +1,4 @@
-"""Commands that need neither a session nor a repository: prepare, trial."""
+"""The commands `prepare` and `trial`, which need neither a session nor a repository."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,18 +26,18 @@ def prepare(
     device: str = DEVICE,
     as_json: bool = JSON,
 ) -> None:
-    """Make the data set: corpus, tokenizer, packed rows; prints its folder. Does nothing when it is there."""
-    from autoresearch.setup import project
+    """Make the data set (corpus, tokenizer, packed rows) if it is missing, and print its folder."""
+    from autoresearch.setup.project import open_project, repository_or_here
 
     flags = {"source": source, "shards": shards, "vocab_size": vocab_size, "seq_len": seq_len, "device": device}
-    data = project.place(flags, project.repository_or_here()).data
+    data = open_project(flags, repository_or_here()).data
     if as_json:
-        print_json(_described(data))
+        print_json(_as_json(data))
     else:
         typer.echo(data.root)
 
 
-def _described(data: "Dataset") -> dict[str, object]:
+def _as_json(data: "Dataset") -> dict[str, object]:
     names = ("source", "vocab_size", "seq_len", "splits")
     return {"folder": str(data.root), "hash": data.hash, **{name: data.meta[name] for name in names}}
 
@@ -50,35 +50,36 @@ def trial(
     device: str = DEVICE,
     as_json: bool = JSON,
 ) -> None:
-    """One trial of a file through the whole honest protocol, no session. Exit code 1 if it has no score."""
+    """Measure a file by one trial, as in a session. Exit code 1 if it has no score."""
     from autoresearch import hardware
-    from autoresearch.config import cache_folder
     from autoresearch.measure import facts
     from autoresearch.measure.referee import CellReferee
     from autoresearch.measure.settings import TrialPlan
     from autoresearch.sandbox.cell import protect_self
-    from autoresearch.setup import project, slots, trial_run
+    from autoresearch.setup import slots
+    from autoresearch.setup.project import open_project, repository_or_here
+    from autoresearch.setup.trial_run import BasePlanner
     from autoresearch.terminal.live_view import Live
 
     text = read(file)
     protect_self()
-    place = project.place({"budget": budget, "device": device}, project.repository_or_here())
-    text = trial_run.unmeasured(text, place)
-    with slots.hold([place.slot], cache_folder() / "locks"), Live(gpu=place.slot.gpu) as live:
+    project = open_project({"budget": budget, "device": device}, repository_or_here())
+    text = BasePlanner(project).fit_by_memory(text)
+    with slots.lock([project.slot]), Live(gpu=project.slot.gpu) as live:
         plan = TrialPlan(watch=lambda progress: live.progress(0, file.name, progress))
-        result = CellReferee(place.settings, place.data).measure(text, seed, plan)
+        result = CellReferee(project.settings, project.data).measure(text, seed, plan)
     if warning := facts.repeats(result.as_json()):
         typer.echo(warning, err=True)
     if as_json:
         print_json(result.as_json())
     else:
-        _print_trial(result, hardware.gpu_name(place.slot.gpu))
+        _print_trial(result, hardware.gpu_name(project.slot.gpu))
     if result.outcome != "ok":
         raise typer.Exit(1)
 
 
 def read(file: Path) -> str:
-    """The text of a version. Raises UserError."""
+    """Read the text of a version. Raises UserError."""
     try:
         return file.read_text(encoding="utf-8")
     except OSError as error:
@@ -88,7 +89,7 @@ def read(file: Path) -> str:
 
 
 def _print_trial(result: "Result", gpu: str | None) -> None:
-    """The original's `key: value` summary; the log of a failure goes to stderr."""
+    """Print the `key: value` summary of the original; the log of a failure goes to stderr."""
     from autoresearch.terminal.trial_view import summary
 
     typer.echo("---")

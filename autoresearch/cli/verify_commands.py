@@ -1,4 +1,4 @@
-"""Commands that verify, and take home: doctor, total, reproduce, export, sample."""
+"""Commands that verify and export: doctor, total, reproduce, export, sample."""
 
 import time
 from dataclasses import asdict
@@ -21,20 +21,20 @@ if TYPE_CHECKING:
 
 @app.command(rich_help_panel=RUN)
 def doctor(
-    ledger: bool = typer.Option(False, "--ledger", help="Check instead that ledger, git and artefacts agree."),
+    ledger: bool = typer.Option(False, "--ledger", help="Only check that ledger, git and artefacts agree."),
     device: str = typer.Option(None, help="As for `run`: auto, cpu or cuda."),
     budget: str = typer.Option(None, help="As for `run`: 5m, 300s, 15cpu, 200steps."),
-    agent: str = typer.Option(None, help="As for `run`: asked for one change, which is checked and not trained."),
-    hours: float = typer.Option(8.0, min=0, help="How long the night is."),
+    agent: str = typer.Option(None, help="As for `run`; it is asked for one change, which is not trained."),
+    hours: float = typer.Option(8.0, min=0, help="Length of the session to forecast."),
     rehearse: bool = typer.Option(
         None, "--rehearse/--no-rehearse", help="Ask the configured agent; do not ask --agent."
     ),
     as_json: bool = JSON,
 ) -> None:
-    """What works here, what is missing, what is protected, and how many experiments a night gives.
+    """Check this machine and project, the protection of scores, and forecast the experiments of a session.
 
-    Trains nothing and changes nothing. Exit code 3 where something stands in the way of `run`.
-    With --ledger: exit code 1 where something does not agree.
+    It trains nothing and changes nothing. Exit code 3 if `run` cannot work here.
+    With --ledger: exit code 1 if they do not agree.
     """
     if ledger:
         _doctor_ledger(as_json)
@@ -44,13 +44,13 @@ def doctor(
     from autoresearch.terminal.doctor import print_findings
 
     protect_self()
-    asked = rehearse if rehearse is not None else agent is not None
-    findings = doctor.examine(Path.cwd(), {"device": device, "budget": budget, "agent": agent}, hours, asked)
+    flags = {"device": device, "budget": budget, "agent": agent}
+    findings = doctor.examine(Path.cwd(), flags, hours, agent is not None if rehearse is None else rehearse)
     if as_json:
         print_json(findings.as_json())
     else:
         print_findings(findings, Console())
-    if findings.blocked:
+    if findings.is_blocked:
         raise typer.Exit(3)
 
 
@@ -77,7 +77,7 @@ def total(
     tag: str = TAG,
     as_json: bool = JSON,
 ) -> None:
-    """The honest total: base against final on fresh seeds, on val and on holdout, with a 95 % interval."""
+    """Measure the honest total: base against final version on fresh seeds, on val and holdout, with 95 % intervals."""
     from autoresearch.analysis.total import measure_total
     from autoresearch.terminal.total_view import print_total
 
@@ -98,7 +98,7 @@ def reproduce(
     tag: str = TAG,
     as_json: bool = JSON,
 ) -> None:
-    """Measure a version again, and say whether it agrees with the record. Exit code 1 where it does not."""
+    """Measure a version again and compare it with the record. Exit code 1 if they do not agree."""
     from autoresearch.analysis.reproduce import reproduce as measure_again
     from autoresearch.terminal.total_view import print_reproduction
 
@@ -120,13 +120,13 @@ def export(
     tsv: Path = typer.Option(None, help="File for all experiments in the five columns of results.tsv."),
     jsonl: Path = typer.Option(None, help="File for all experiments with their texts and trials, as JSON lines."),
     sft: Path = typer.Option(
-        None, help="File for what agents were asked, what they answered, what came of it, as JSON lines."
+        None, help="File for the conversations with agents and the verdicts on them, as JSON lines."
     ),
-    checkpoint: Path = typer.Option(None, help="File for the incumbent's weights, for which it is trained once more."),
+    checkpoint: Path = typer.Option(None, help="File for the weights of the incumbent, which is trained once more."),
     tag: str = TAG,
     as_json: bool = JSON,
 ) -> None:
-    """Take a session home: a branch for review, a table, JSON lines, weights. Nothing is checked out or pushed."""
+    """Export a session: a branch for review, a table, JSON lines, weights. Nothing is checked out or pushed."""
     from autoresearch import config
     from autoresearch.analysis import export as exports
     from autoresearch.analysis import sft as conversations
@@ -165,7 +165,7 @@ def export(
 
 
 def _check_asked(branch: str | None, *files: Path | None) -> None:
-    """Say what is wrong now, and not after minutes of training. Raises UsageError, UserError."""
+    """Check the options before minutes of training. Raises UsageError, UserError."""
     from autoresearch.files import resolve_links
 
     if not (branch or any(files)):
@@ -175,7 +175,6 @@ def _check_asked(branch: str | None, *files: Path | None) -> None:
 
 
 def _say_total(total: "Total | None") -> None:
-    """What the kept changes are worth together, as far as anybody knows."""
     from autoresearch.report.format import between
 
     words = f"{total.val.mean:+.4f}, {between(total.val)}" if total else "not measured yet: `autoresearch total`"
@@ -194,28 +193,30 @@ def _say_unreviewed(made: "Branch") -> None:
 
 @app.command(rich_help_panel=VERIFY)
 def sample(
-    what: str = typer.Argument(None, help="An experiment, or a file of `export --checkpoint`; else the incumbent."),
-    prompt: str = typer.Option("", help="The text that it goes on with."),
-    tokens: int = typer.Option(200, min=1, max=100_000, help="How many tokens it adds."),
-    temperature: float = typer.Option(0.8, min=0.0, help="How freely it chooses; with 0 always the likeliest."),
-    seed: int = typer.Option(0, min=0, help="The same seed draws the same text."),
+    what: str = typer.Argument(
+        None, help="An experiment, or a file of `export --checkpoint`; by default the incumbent."
+    ),
+    prompt: str = typer.Option("", help="Text to continue."),
+    tokens: int = typer.Option(200, min=1, max=100_000, help="Tokens to add."),
+    temperature: float = typer.Option(0.8, min=0.0, help="Temperature of sampling; 0 takes the most likely token."),
+    seed: int = typer.Option(0, min=0, help="Seed of sampling."),
     tag: str = TAG,
     as_json: bool = JSON,
 ) -> None:
-    """Text that a version goes on with, drawn in a cell.
+    """Continue a text with a version, in a cell.
 
-    For the weights of an experiment it is trained once more; they stay among its files.
+    An experiment is trained once more for its weights, which are stored among its files.
     """
     from autoresearch.analysis import sampling
-    from autoresearch.config import cache_folder
     from autoresearch.sandbox.cell import protect_self
-    from autoresearch.setup import project, slots
+    from autoresearch.setup import slots
+    from autoresearch.setup.project import open_project, repository_or_here
 
     protect_self()
     path = Path(what) if what and not what.isdecimal() else _weights(int(what) if what else None, tag)
-    place = project.place({}, project.repository_or_here())
-    with slots.hold([place.slot], cache_folder() / "locks"):
-        found = sampling.draw(path, prompt, tokens, temperature, seed, place.settings, place.data)
+    project = open_project({}, repository_or_here())
+    with slots.lock([project.slot]):
+        found = sampling.draw(path, prompt, tokens, temperature, seed, project.settings, project.data)
     if as_json:
         print_json(asdict(found))
     else:
@@ -223,7 +224,7 @@ def sample(
 
 
 def _weights(n: int | None, tag: str | None) -> Path:
-    """The file of an experiment's weights among its artefacts, made if it is not there; by default the incumbent's."""
+    """Return the file with the weights of an experiment, trained if it is missing; None: the incumbent."""
     from autoresearch.ledger.artefacts import Artefacts
 
     with opened(tag) as (store, session):
@@ -233,7 +234,7 @@ def _weights(n: int | None, tag: str | None) -> Path:
 
 
 def _train_again(n: int | None, tag: str | None, path: Path) -> "Checkpoint":
-    """Train a version, by default the incumbent, once more for its weights."""
+    """Train a version once more for its weights; None: the incumbent."""
     from autoresearch.analysis import checkpoint
 
     with again(tag) as measuring:
@@ -245,7 +246,7 @@ def _train_again(n: int | None, tag: str | None, path: Path) -> "Checkpoint":
 
 
 def _version(store: "Ledger", session: "Session", n: int | None) -> "Experiment":
-    """An experiment that there is a commit of; None: the incumbent. Raises UserError."""
+    """Return an experiment that has a commit; None: the incumbent. Raises UserError."""
     from autoresearch import ledger
 
     best = n if n is not None else ledger.status(store, session, time.time())["best"]

@@ -1,20 +1,21 @@
-"""What `doctor` finds out: what works here, what is missing and what to do about it, what is protected.
+"""Doctor: checks of machine, project and sandbox, and a forecast.
 
-    check.py     one finding
-    machine.py   Python, torch, card, memory, disks, git
-    project.py   repository, settings, train.py, data, slot, agent, session
-    cell.py      the sandbox, by attacking it
+    check.py              one finding
+    machine_checks.py     Python, torch, card, memory, disks, git
+    project_checks.py     repository, settings, train.py, data, slot, agent, session
+    protection_checks.py  the sandbox, by attacking it
 
-Nothing is made or changed here, and no finding hides another: what cannot be looked at is left out.
+Checks change nothing. No check depends on another one: what cannot be examined is left out.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from autoresearch.config import Config
 from autoresearch.doctor import machine_checks, project_checks, protection_checks
 from autoresearch.doctor.check import Check
+from autoresearch.files import JsonObject
 from autoresearch.sandbox.selftest import Inspection
 from autoresearch.setup import forecast
 from autoresearch.setup.forecast import Forecast
@@ -25,63 +26,63 @@ __all__ = ["Check", "Findings", "examine"]
 
 @dataclass(frozen=True)
 class Findings:
-    """All checks; what the self-attack found and what a night gives are None where that cannot be said."""
+    """All checks. `inspection` is None where no cell starts, `forecast` where trials have no known duration."""
 
     checks: list[Check]
     inspection: Inspection | None
-    night: Forecast | None
+    forecast: Forecast | None
 
     @property
-    def blocked(self) -> bool:
-        """Whether something has to be mended before `run` can work."""
+    def is_blocked(self) -> bool:
+        """Tell whether `run` cannot work before something is fixed."""
         return any(check.level == "blocker" for check in self.checks)
 
-    def as_json(self) -> dict[str, Any]:
-        """The shape of `doctor --json`."""
+    def as_json(self) -> JsonObject:
+        """Return the object that `doctor --json` prints."""
         found = self.inspection
         return {
-            "blocked": self.blocked,
+            "blocked": self.is_blocked,
             "checks": [vars(check) for check in self.checks],
             "grade": found.grade if found else None,
             "layers": found.layers if found else {},
             "weaknesses": found.weaknesses if found else [],
             "attacks": found.attacks if found else {},
-            "night": self.night.as_json() if self.night else None,
+            "night": self.forecast.as_json() if self.forecast else None,
         }
 
 
-def examine(folder: Path, flags: dict[str, Any], hours: float = 8.0, rehearse: bool = False) -> Findings:
-    """Check the machine, and what of a project there is in `folder`, as `flags` and settings have it.
+def examine(folder: Path, flags: Mapping[str, object], hours: float = 8.0, rehearse: bool = False) -> Findings:
+    """Check the machine and the project in `folder`, with its settings and `flags`.
 
     With `rehearse` the agent is asked for a change, which may cost a call of a model.
     """
-    root, repository = project_checks.repository(folder)
-    config, settings = project_checks.settings(root or folder, flags)
-    slot, place = project_checks.slot(config)
-    data, prepared = project_checks.data(config, slot.device)
-    inspection, protected = protection_checks.inspect(slot, data, root)
+    root, repository = project_checks.check_repository(folder)
+    config, settings = project_checks.check_settings(root or folder, flags)
+    chosen, slot = project_checks.check_slot(config)
+    dataset, data = project_checks.check_data(config, chosen.device)
+    inspection, cell = protection_checks.check_cell(chosen, dataset, root)
     checks = [
-        machine_checks.python(),
-        machine_checks.torch(config.device),
-        *machine_checks.card(config.device),
-        machine_checks.memory(slot.device),
-        machine_checks.git(),
+        machine_checks.check_python(),
+        machine_checks.check_torch(config.device),
+        *machine_checks.check_card(config.device),
+        machine_checks.check_memory(chosen.device),
+        machine_checks.check_git(),
         repository,
-        *(project_checks.train_file(root, config) if root else []),
-        *(project_checks.program(root, config) if root else []),
+        *(project_checks.check_train_file(root, config) if root else []),
+        *(project_checks.check_program(root, config) if root else []),
         settings,
-        place,
-        *machine_checks.disks(root or folder),
-        prepared,
-        protected,
-        *protection_checks.weaknesses(inspection),
-        project_checks.agent(config),
-        *([project_checks.rehearsal(root, config, slot.device)] if root and rehearse else []),
-        *(project_checks.session(root) if root else []),
+        slot,
+        *machine_checks.check_disks(root or folder),
+        data,
+        cell,
+        *protection_checks.list_weaknesses(inspection),
+        project_checks.check_agent(config),
+        *([project_checks.check_rehearsal(root, config, chosen.device)] if root and rehearse else []),
+        *(project_checks.check_session(root) if root else []),
     ]
-    return Findings(checks, inspection, _night(root or folder, config, slot.device, hours))
+    return Findings(checks, inspection, _forecast(root or folder, config, chosen.device, hours))
 
 
-def _night(root: Path, config: Config, device: str, hours: float) -> Forecast | None:
+def _forecast(root: Path, config: Config, device: str, hours: float) -> Forecast | None:
     ledger = root / "runs" / "ledger.db"
     return forecast.expect(ledger, budget(config, device), device, config.replicates, hours)

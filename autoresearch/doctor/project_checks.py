@@ -1,10 +1,9 @@
-"""What the project has: repository, settings, train.py, program.md, data, slot, agent, session."""
+"""Checks of the project: repository, settings, train.py, program.md, data, slot, agent, session."""
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from autoresearch import config as configuration
 from autoresearch import hardware, ledger
@@ -23,125 +22,124 @@ from autoresearch.workspace.workspace import Workspace
 KEYS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "AUTORESEARCH_AUTH_TOKEN")
 
 
-def repository(folder: Path) -> tuple[Path | None, Check]:
-    """The repository around a folder, if there is one."""
+def check_repository(folder: Path) -> tuple[Path | None, Check]:
+    """Find the repository around a folder."""
     try:
         root = project.repository(folder)
     except Blocker as error:
-        return None, _refused("repository", error)
+        return None, _blocker("repository", error)
     return root, Check("repository", "ok", str(root))
 
 
-def settings(root: Path, flags: dict[str, Any]) -> tuple[Config, Check]:
-    """The configuration; where it cannot be read, defaults stand in for the other checks."""
+def check_settings(root: Path, flags: Mapping[str, object]) -> tuple[Config, Check]:
+    """Read the configuration; if it is wrong, return the defaults for the other checks."""
     try:
         config = configuration.load(root, flags)
         project.budget(config, "cpu")
     except UserError as error:
-        return Config(), _refused("settings", error)
+        return Config(), _blocker("settings", error)
     default = Config()
     changed = [name for name in Config.model_fields if getattr(config, name) != getattr(default, name)]
-    return config, Check("settings", "ok", f"{', '.join(changed)} set" if changed else "as they come")
+    return config, Check("settings", "ok", f"{', '.join(changed)} set" if changed else "all are defaults")
 
 
-def train_file(root: Path, config: Config) -> Iterator[Check]:
-    """Whether the base can be taken from HEAD, and which branch that is."""
+def check_train_file(root: Path, config: Config) -> Iterator[Check]:
+    """Check that the base can be read from HEAD, and name the branch."""
     try:
         workspace = Workspace(root, config.train)
         text = workspace.read(workspace.head())
     except UserError as error:
-        yield _refused(config.train, error)
+        yield _blocker(config.train, error)
         return
     branch = workspace.checked_out_branch()
     where = f"as committed in {workspace.head()[:7]} on {branch or 'no branch'}"
     if (wrong := complaint(text)) is not None:
-        yield Check(config.train, "warn", f"{where}: {wrong}", "mend and commit it: the base has to work")
+        yield Check(config.train, "warn", f"{where}: {wrong}", "correct and commit it: the base has to work")
     elif workspace.dirty():
-        yield Check(
-            config.train, "warn", f"{where}; later changes are not committed", "commit them if `run` shall use them"
-        )
+        text, remedy = f"{where}; later changes are not committed", "commit them if `run` should use them"
+        yield Check(config.train, "warn", text, remedy)
     else:
         yield Check(config.train, "ok", where)
     if branch is not None and branch.startswith("autoresearch/"):
-        remedy = "switch to a branch of yours, then a session can move its own"
-        yield Check("branch", "warn", f"{branch} is checked out, so it stays where it is", remedy)
+        remedy = "switch to a branch of your own, then the session can move its branch"
+        yield Check("branch", "warn", f"{branch} is checked out, so the session cannot move it", remedy)
 
 
-def program(root: Path, config: Config) -> Iterator[Check]:
-    """What the human wants."""
+def check_program(root: Path, config: Config) -> Iterator[Check]:
+    """Check that program.md exists."""
     path = root / config.program
     if path.is_file():
         lines = len(path.read_text(errors="replace").splitlines())
         yield Check(config.program, "ok", f"{lines} line{'s' if lines != 1 else ''}, read before every proposal")
     else:
-        yield Check(config.program, "warn", "not there", "write into it what you want tried, and what not")
+        yield Check(config.program, "warn", "not there", "write into it what the agent should try, and what not")
 
 
-def slot(config: Config) -> tuple[Slot, Check]:
-    """Where trials run, and whether another program of ours measures there."""
+def check_slot(config: Config) -> tuple[Slot, Check]:
+    """Choose the slot of trials, and check that no other autoresearch measures there."""
     try:
         found, *_ = slots.choose(config.device, config.threads)
     except Blocker as error:
-        return slots.cpu(config.threads), _refused("slot", error)
+        return slots.cpu_slot(config.threads), _blocker("slot", error)
     name = hardware.gpu_name(found.gpu) or hardware.cpu_name()
     text = f"{found.name} ({name}), budget {project.budget(config, found.device)}"
     try:
-        with slots.hold([found], cache_folder() / "locks"):
+        with slots.lock([found]):
             return found, Check("slot", "ok", text)
     except Blocker as error:
         what, _, remedy = str(error).partition(": ")
         return found, Check("slot", "warn", f"{text}; {what}", remedy)
 
 
-def data(config: Config, device: str) -> tuple[Dataset | None, Check]:
-    """The data set, read to the last byte; it is not made here."""
+def check_data(config: Config, device: str) -> tuple[Dataset | None, Check]:
+    """Verify every byte of the data set, if it is prepared."""
     import prepare
 
     try:
         shape = (config.vocab_size, config.seq_len, device)
         folder = prepare.dataset_path(config.source, *shape, cache_folder(), config.shards)
         if not folder.exists():
-            remedy = "`autoresearch run` makes it, or `autoresearch prepare` does now"
+            remedy = "`autoresearch run` prepares it, or `autoresearch prepare` does now"
             return None, Check("data", "warn", f"{config.source} is not prepared yet", remedy)
         found = Dataset.open(folder)
         found.verify()
     except UserError as error:
-        return None, _refused("data", error)
+        return None, _blocker("data", error)
     size = found.meta["splits"]["train"]["tokens"] / 1e6
-    text = f"{config.source}: {size:.1f}M tokens, vocabulary {found.vocab_size}, rows of {found.seq_len}, every byte verified"
-    return found, Check("data", "ok", text)
+    text = f"{config.source}: {size:.1f}M tokens, vocabulary {found.vocab_size}, rows of {found.seq_len}"
+    return found, Check("data", "ok", f"{text}, every byte verified")
 
 
-def agent(config: Config) -> Check:
-    """Whom `run` asks, and which key there is; no model is called."""
+def check_agent(config: Config) -> Check:
+    """Name the agent of `run` and the key that is set, without a call of a model."""
     try:
-        who = registry.create(config.agent, config)
+        agent = registry.create(config.agent, config)
     except UserError as error:
-        return _refused("agent", error)
+        return _blocker("agent", error)
     key = next((name for name in KEYS if os.environ.get(name)), None)
-    text = f"`run` asks {config.agent}" + (f" ({who.model})" if who.model else ", which needs no key")
-    if who.model is None:
+    text = f"`run` asks {config.agent}" + (f" ({agent.model})" if agent.model else ", which needs no key")
+    if agent.model is None:
         text += f"; {key} is set, for --agent claude" if key else "; no key is set for --agent claude"
     return Check("agent", "ok", text)
 
 
-def rehearsal(root: Path, config: Config, device: str) -> Check:
+def check_rehearsal(root: Path, config: Config, device: str) -> Check:
     """Ask the agent for one change to the base, as `run` would, without training it."""
     try:
         workspace = Workspace(root, config.train)
-        text = plan.fitted(workspace.read(workspace.head()), device)
-        goal = root / config.program
-        program = goal.read_text(errors="replace") if goal.is_file() else ""
+        text = plan.fit_device(workspace.read(workspace.head()), device)
+        path = root / config.program
+        program = path.read_text(errors="replace") if path.is_file() else ""
         found = rehearse(registry.create(config.agent, config), text, program)
     except UserError as error:
-        return _refused("rehearsal", error)
+        return _blocker("rehearsal", error)
     if found.proposal is None:
-        return Check("rehearsal", "blocker", str(found), "choose another --agent or model, or mend what it says")
+        return Check("rehearsal", "blocker", str(found), "choose another --agent or model, or fix the cause")
     return Check("rehearsal", "ok", str(found))
 
 
-def session(root: Path) -> Iterator[Check]:
-    """The newest session, if the ledger can be read."""
+def check_session(root: Path) -> Iterator[Check]:
+    """Report the newest session, if there is a ledger."""
     path = root / "runs" / "ledger.db"
     if not path.exists():
         return
@@ -152,9 +150,9 @@ def session(root: Path) -> Iterator[Check]:
                 facts = ledger.status(store, row, time.time())
                 yield Check("session", "ok", f"{row.tag}: {facts['state']}, {facts['experiments']} experiments")
     except UserError as error:
-        yield _refused("ledger", error)
+        yield _blocker("ledger", error)
 
 
-def _refused(name: str, error: UserError) -> Check:
+def _blocker(name: str, error: UserError) -> Check:
     what, _, remedy = str(error).partition(": ")
     return Check(name, "blocker", what, remedy)

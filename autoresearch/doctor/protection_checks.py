@@ -1,4 +1,4 @@
-"""What protects the score here: the cell is started as for a trial, and attacked from inside."""
+"""Checks of the protection of scores: a cell is started as for a trial, and attacked from inside."""
 
 import time
 from pathlib import Path
@@ -13,15 +13,14 @@ from autoresearch.setup.slots import Slot
 UNEXPLAINED = "read what a session keeps before you use it, or run it in a virtual machine"
 
 
-def inspect(slot: Slot, data: Dataset | None, root: Path | None) -> tuple[Inspection | None, Check]:
-    """Layers, grade, and how many attempts to get out were blocked; without data, held-out rows are not tried."""
+def check_cell(slot: Slot, data: Dataset | None, root: Path | None) -> tuple[Inspection | None, Check]:
+    """Grade the cell by attacks from inside; without a data set, no attack reads held-out rows."""
     held = sorted((data.root / "held").iterdir()) if data else []
     library, known = (data.readable_library(), data.weaknesses) if data else (None, [])
+    hidden = [*held, root] if root else held
     started = time.monotonic()
     try:
-        found = selftest.inspect(
-            [*held, *([root] if root else [])], library=library, gpu=slot.gpu is not None, known=known
-        )
+        found = selftest.inspect(hidden, library=library, gpu=slot.gpu is not None, known=known)
     except CellError as error:
         remedy = "`run` cannot measure anything without one: try another container or kernel"
         return None, Check("cell", "blocker", f"none can be started: {error}", remedy)
@@ -29,7 +28,7 @@ def inspect(slot: Slot, data: Dataset | None, root: Path | None) -> tuple[Inspec
     return found, Check("cell", "ok" if found.grade == "STRONG" else "warn", text)
 
 
-def weaknesses(found: Inspection | None) -> list[Check]:
-    """What is not protected, and how to get it."""
+def list_weaknesses(found: Inspection | None) -> list[Check]:
+    """Return a check for each weakness of the cell, with its remedy."""
     parts = [weakness.partition(": ") for weakness in (found.weaknesses if found else [])]
     return [Check("weakness", "warn", what, remedy or UNEXPLAINED) for what, _, remedy in parts]

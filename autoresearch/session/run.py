@@ -158,7 +158,7 @@ def _base(row: ledger.Session, place: Project, store: Ledger, workspace: Workspa
     if begun is not None and begun.text is not None:
         return begun.text
     text = workspace.read(row.base_sha)
-    return trial_run.base(text, place, lambda line: _tell("plan", line, row, store, reporter))
+    return trial_run.BasePlanner(place, lambda line: _tell("plan", line, row, store, reporter)).fit(text)
 
 
 def _tell(kind: str, text: str, row: ledger.Session, store: Ledger, reporter: Reporter) -> None:

@@ -1,19 +1,19 @@
-"""How many experiments a night gives, from what trials took on this machine, or from a guess before there were any."""
+"""Forecast of a session: its experiments, from earlier trials on this machine or from a guess."""
 
 import sqlite3
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from autoresearch.errors import UserError
+from autoresearch.files import JsonObject
 from autoresearch.ledger import Ledger
 from autoresearch.measure.clock import Budget
 
-AROUND = {"cpu": 8.0, "cuda": 30.0}  # s of a trial that are not training, until they are known here
-RERUNS = 0.25  # re-runs for each experiment, until they are known here
-ENOUGH = 3  # trials, or experiments, from which a mean is believed
+AROUND_S = {"cpu": 8.0, "cuda": 30.0}  # guess for the part of a trial that is not training
+RERUNS = 0.25  # guess for the re-runs of each experiment
+MIN_SAMPLES = 3  # trials, or experiments, whose mean replaces a guess
 
-_EXPERIENCE = """
+_PAST_TRIALS = """
     SELECT count(*) FILTER (WHERE budget = :budget) AS trained,
            avg(train_seconds) FILTER (WHERE budget = :budget) AS train,
            count(*) AS trials, avg(ended - began - train_seconds) AS around,
@@ -29,9 +29,9 @@ _EXPERIENCE = """
 
 @dataclass(frozen=True)
 class Forecast:
-    """What `hours` are spent on: seconds of training and around it in each trial, replicates of the base, re-runs.
+    """Seconds of a trial (training, and around it), replicates of the base and re-runs in a session of `hours`.
 
-    `measured` says whether the seconds around a trial are this machine's own.
+    `measured` is true if the seconds around the training were measured on this machine.
     """
 
     hours: float
@@ -43,45 +43,46 @@ class Forecast:
 
     @property
     def trials_per_hour(self) -> float:
-        """Without any pause between them."""
+        """Return the rate without pauses between trials."""
         return 3600 / (self.train_seconds + self.around_seconds)
 
     @property
     def experiments(self) -> int:
-        """What is left for new ideas."""
+        """Return how many changes can be tried."""
         return max(0, int((self.hours * self.trials_per_hour - self.replicates) / (1 + self.reruns)))
 
     def __str__(self) -> str:
         basis = "as measured here" if self.measured else "a guess, before trials were measured here"
         return (
-            f"expect about {self.experiments} experiments in {self.hours:g} h: {self.trials_per_hour:.1f} trials an hour"
-            f" ({self.train_seconds:.0f} s of training and {self.around_seconds:.0f} s around it, {basis}),"
+            f"expect about {self.experiments} experiments in {self.hours:g} h:"
+            f" {self.trials_per_hour:.1f} trials an hour ({self.train_seconds:.0f} s of training"
+            f" and {self.around_seconds:.0f} s around it, {basis}),"
             f" less {self.replicates} of the base and {100 * self.reruns:.0f} re-runs for 100 experiments"
         )
 
-    def as_json(self) -> dict[str, Any]:
-        """As `doctor --json` shows it."""
+    def as_json(self) -> JsonObject:
+        """Return the fields that `doctor --json` prints."""
         rate = round(self.trials_per_hour, 2)
         return {"experiments": self.experiments, "trials_per_hour": rate, **asdict(self)}
 
 
 def expect(ledger: Path, budget: Budget, device: str, replicates: int, hours: float) -> Forecast | None:
-    """What to expect of a night with this budget; None where the budget says nothing about time."""
+    """Return the forecast for a budget; None if the budget is counted in steps, which have no known duration."""
     if not budget.seconds:
         return None
-    known = _experience(ledger, budget, device)
-    train = known["train"] if (known.get("trained") or 0) >= ENOUGH else budget.seconds
-    measured = (known.get("trials") or 0) >= ENOUGH
-    around = max(0.0, known["around"]) if measured else AROUND[device]
-    reruns = known["reruns"] / known["screens"] if (known.get("screens") or 0) >= ENOUGH else RERUNS
+    past = _past_trials(ledger, budget, device)
+    train = past["train"] if (past.get("trained") or 0) >= MIN_SAMPLES else budget.seconds
+    measured = (past.get("trials") or 0) >= MIN_SAMPLES
+    around = max(0.0, past["around"]) if measured else AROUND_S[device]
+    reruns = past["reruns"] / past["screens"] if (past.get("screens") or 0) >= MIN_SAMPLES else RERUNS
     return Forecast(hours, train, around, replicates, reruns, measured)
 
 
-def _experience(path: Path, budget: Budget, device: str) -> dict[str, Any]:
+def _past_trials(path: Path, budget: Budget, device: str) -> JsonObject:
     if not path.exists():
         return {}
     try:
         with Ledger.open(path, readonly=True) as store:
-            return dict(store.query(_EXPERIENCE, budget=str(budget), device=device)[0])
-    except (UserError, sqlite3.Error):  # a check of its own says what is wrong with it
+            return dict(store.query(_PAST_TRIALS, budget=str(budget), device=device)[0])
+    except (UserError, sqlite3.Error):  # another check of doctor reports it
         return {}

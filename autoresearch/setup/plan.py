@@ -1,7 +1,7 @@
-"""Which constants the base starts with on the device at hand: pure arithmetic and text (`probing.py` measures).
+"""Constants of the base for a device: pure arithmetic and text (`trial_run.py` measures).
 
-`train.py` is written for one device and says so (`DEVICE`). Elsewhere its constants are replaced, as literals, in
-the text of experiment 0: an agent sees numbers that fit, and the file stays as simple as it was.
+`train.py` is written for one device and names it (`DEVICE`). On another device its constants are replaced, as
+literals, in the text of experiment 0: an agent sees numbers that fit, and the file stays simple.
 """
 
 import math
@@ -41,22 +41,22 @@ CPU: Values = {
 CPU_REASON = "the CPU profile, found by hand for 15 CPU-seconds on one core"
 
 # The rules for a card: powers through the best public five-minute runs, from a CPU to an H100 (docs/training.md)
-PARAMETERS = 63e6  # in matrices and head, at ...
-COMPUTE = 1.3e17  # ... so many effective FLOP in the budget, which one H100 does in five minutes;
-GROWTH = 0.41  # their power in the compute
-BATCH = 131072  # tokens, at ...
-TOKENS = 304e6  # ... so many tokens in the budget;
-BATCH_GROWTH = 0.383  # its power in the tokens
-FEWEST_STEPS = 300
+REFERENCE_PARAMETERS = 63e6  # in matrices and head, at REFERENCE_FLOP
+REFERENCE_FLOP = 1.3e17  # effective FLOP of one H100 in five minutes
+PARAMETERS_EXPONENT = 0.41  # parameters grow with this power of the FLOP
+REFERENCE_BATCH = 131072  # tokens of a batch, at REFERENCE_TOKENS
+REFERENCE_TOKENS = 304e6  # tokens in the budget
+BATCH_EXPONENT = 0.383  # the batch grows with this power of the tokens
+MIN_STEPS = 300
 OVERHEAD = 1.15  # FLOP of a step / (6 x tokens x parameters): attention
-LEARNING_DIM = 768  # the learning rates of Adam are for this width; they go with the root of its inverse
+REFERENCE_DIM = 768  # width of the learning rates of Adam, which scale with 1 / sqrt(width)
 
 # depth and width, in order of size; heads are 128 wide
 SHAPES = (
     *((3, 256), (4, 256), (4, 384), (5, 384), (5, 512), (6, 512), (8, 512)),
     *((8, 640), (8, 768), (9, 896), (10, 1024), (12, 1024)),
 )
-# what to try first by the memory of the card in GiB: depth, width, tokens of a batch
+# first shape by the memory of the card: GiB, depth, width, tokens of a batch
 TIERS = (
     (60, 8, 768, 2**17),  # H100, H200
     (30, 8, 512, 2**17),  # A100, L40S, RTX 5090
@@ -64,16 +64,16 @@ TIERS = (
     (10, 5, 384, 2**15),  # 12 and 16 GB
     (0, 4, 256, 2**14),
 )
-USABLE = 0.8  # of the memory
-SMALL = 24 * 2**30  # bytes: cards below compute the logits in parts ...
-LOSS_TOKENS = 8192  # ... of so many tokens
+USABLE_FRACTION = 0.8  # of the memory
+SMALL_CARD_BYTES = 24 * 2**30  # cards with less memory compute the logits in parts of LOSS_TOKENS
+LOSS_TOKENS = 8192
 
 _DEVICE = re.compile(r'^DEVICE = "(\w+)".*\n(?:# Plan: .*\n(?:#   .*\n)*)?', re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class Card:
-    """What a plan needs to know of a card and its data."""
+    """Memory of a card and shape of its data."""
 
     memory: int  # bytes
     vocab_size: int = 8192
@@ -82,7 +82,7 @@ class Card:
 
 @dataclass(frozen=True)
 class Shape:
-    """A model and its batch. `loss_tokens` is 0 where the logits of a whole pass exist at once."""
+    """A model and its batch. `loss_tokens` is 0 if the logits of a whole pass exist at once."""
 
     depth: int
     dim: int
@@ -90,21 +90,21 @@ class Shape:
     micro: int
     loss_tokens: int = 0
 
-    def computing(self, vocab_size: int) -> int:
-        """Parameters in matrices and head: those that each token is multiplied with."""
+    def matrix_parameters(self, vocab_size: int) -> int:
+        """Count the parameters in matrices and head, which every token is multiplied with."""
         return 12 * self.depth * self.dim**2 + vocab_size * self.dim
 
-    def memory(self, vocab_size: int) -> float:
-        """Bytes that training takes, about: activations, logits, weights with gradients and optimiser."""
+    def training_bytes(self, vocab_size: int) -> float:
+        """Estimate the memory of training: activations, logits, weights with gradients and optimiser."""
         embeddings = 1 + len({*range(0, self.depth, 3), self.depth - 1})
-        parameters = self.computing(vocab_size) + embeddings * vocab_size * self.dim
+        parameters = self.matrix_parameters(vocab_size) + embeddings * vocab_size * self.dim
         logits = 10 * vocab_size * (self.loss_tokens or self.micro)
         return 34 * self.depth * self.dim * self.micro + logits + 18 * parameters
 
     @property
     def constants(self) -> Values:
-        """By their names in train.py."""
-        scale = math.sqrt(LEARNING_DIM / self.dim)
+        """Map names in train.py to values."""
+        scale = math.sqrt(REFERENCE_DIM / self.dim)
         return {
             "DEPTH": self.depth,
             "MODEL_DIM": self.dim,
@@ -119,58 +119,58 @@ class Shape:
 SHIPPED = Shape(8, 768, 2**17, 2**17)  # what train.py has
 
 
-def fitted(text: str, device: str) -> str:
-    """The text with the constants of the CPU profile, if it says that it is for another device."""
+def fit_device(text: str, device: str) -> str:
+    """Return the text, on a CPU with the constants of the CPU profile where it is for another device."""
     found = _DEVICE.search(text)
     if found is None or found[1] == device or device != "cpu":
         return text
-    return written(text, device, CPU, CPU_REASON)
+    return write_constants(text, device, CPU, CPU_REASON)
 
 
-def open_for_a_card(text: str) -> bool:
-    """Whether the text still has the shape that it came with: whoever changed it has taken the choice over."""
+def has_shipped_shape(text: str) -> bool:
+    """Tell whether the text is for a card and still has the shape that it was shipped with."""
     found = _DEVICE.search(text)
     there = {constant.name: constant.value for constant in constants.constants(text)}
     shape = ("DEPTH", "MODEL_DIM", "BATCH_TOKENS", "MICRO_TOKENS")
-    as_it_came = all(there.get(name) == SHIPPED.constants[name] for name in shape)
-    return found is not None and found[1] == "cuda" and as_it_came
+    unchanged = all(there.get(name) == SHIPPED.constants[name] for name in shape)
+    return found is not None and found[1] == "cuda" and unchanged
 
 
-def written(text: str, device: str, values: Values, reason: str) -> str:
-    """The text with these constants, and the reason in a comment. Those that it does not have are left out."""
+def write_constants(text: str, device: str, values: Values, reason: str) -> str:
+    """Return the text with those of the constants that it has, and the reason in a comment."""
     there = {constant.name for constant in constants.constants(text)}
     text = constants.with_constants(text, {name: value for name, value in values.items() if name in there})
     comment = textwrap.fill(f"# Plan: {reason}", 118, subsequent_indent="#   ")
     return _DEVICE.sub(lambda _: f'DEVICE = "{device}"\n{comment}\n', text, count=1)
 
 
-def by_memory(card: Card) -> Shape:
-    """What to try first on a card of which only the memory is known."""
+def shape_by_memory(card: Card) -> Shape:
+    """Return the first shape to try on a card of which only the memory is known."""
     _, depth, dim, batch = next(tier for tier in TIERS if card.memory >= tier[0] * 2**30)
-    return roomy(Shape(depth, dim, batch, batch), card)
+    return fit_memory(Shape(depth, dim, batch, batch), card)
 
 
-def by_speed(measured: Shape, tokens_per_second: float, seconds: float, card: Card) -> Shape:
-    """What to train in a budget of `seconds` on a card that trains `measured` with that speed."""
-    flop = 6 * OVERHEAD * measured.computing(card.vocab_size) * tokens_per_second * seconds
-    parameters = PARAMETERS * (flop / COMPUTE) ** GROWTH
-    distance = {shape: abs(math.log(Shape(*shape, 1, 1).computing(card.vocab_size) / parameters)) for shape in SHAPES}
-    depth, dim = min(SHAPES, key=lambda shape: distance[shape])
+def shape_by_speed(measured: Shape, tokens_per_second: float, seconds: float, card: Card) -> Shape:
+    """Return the shape for a budget of `seconds` on a card that trains `measured` with this speed."""
+    flop = 6 * OVERHEAD * measured.matrix_parameters(card.vocab_size) * tokens_per_second * seconds
+    parameters = REFERENCE_PARAMETERS * (flop / REFERENCE_FLOP) ** PARAMETERS_EXPONENT
+    sizes = {shape: Shape(*shape, 1, 1).matrix_parameters(card.vocab_size) for shape in SHAPES}
+    depth, dim = min(SHAPES, key=lambda shape: abs(math.log(sizes[shape] / parameters)))
     tokens = flop / (6 * OVERHEAD * parameters)
-    batch = min(BATCH * (tokens / TOKENS) ** BATCH_GROWTH, tokens / FEWEST_STEPS)
+    batch = min(REFERENCE_BATCH * (tokens / REFERENCE_TOKENS) ** BATCH_EXPONENT, tokens / MIN_STEPS)
     batch = max(2 ** round(math.log2(batch)), 2 ** math.ceil(math.log2(card.seq_len)))
-    return roomy(Shape(depth, dim, batch, batch), card)
+    return fit_memory(Shape(depth, dim, batch, batch), card)
 
 
-def roomy(shape: Shape, card: Card) -> Shape:
-    """The shape with as many tokens in a pass as the memory allows, one row at least."""
-    loss_tokens = LOSS_TOKENS if card.memory < SMALL else 0
+def fit_memory(shape: Shape, card: Card) -> Shape:
+    """Return the shape with as many tokens in a pass as the memory allows, but one row at least."""
+    loss_tokens = LOSS_TOKENS if card.memory < SMALL_CARD_BYTES else 0
     shape = replace(shape, loss_tokens=min(loss_tokens, shape.micro))
-    while shape.memory(card.vocab_size) > USABLE * card.memory and shape.micro > card.seq_len:
-        shape = halved(shape)
+    while shape.training_bytes(card.vocab_size) > USABLE_FRACTION * card.memory and shape.micro > card.seq_len:
+        shape = halve_pass(shape)
     return shape
 
 
-def halved(shape: Shape) -> Shape:
-    """The shape with half as many tokens in a pass."""
+def halve_pass(shape: Shape) -> Shape:
+    """Return the shape with half as many tokens in a pass."""
     return replace(shape, micro=shape.micro // 2, loss_tokens=min(shape.loss_tokens, shape.micro // 2))

@@ -1,8 +1,8 @@
-"""From a configuration to something that can run: the repository, the data, the slot, the session."""
+"""A project: repository, configuration, slots, data set and how its trials run."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from autoresearch import config as configuration
 from autoresearch import hardware
@@ -26,10 +26,7 @@ EVAL_BATCH = {"cpu": 32, "cuda": 16}
 
 @dataclass(frozen=True)
 class Project:
-    """Where everything is: the repository, what it is configured to, the slots and the data.
-
-    `settings` are how trials run on the first of the slots.
-    """
+    """A repository that can run trials. `settings` are those of a trial on the first slot."""
 
     root: Path
     config: Config
@@ -39,60 +36,57 @@ class Project:
 
     @property
     def slot(self) -> Slot:
-        """The only one that is used where one trial runs after the other."""
         return self.slots[0]
 
     @property
     def others(self) -> tuple[Settings, ...]:
-        """How trials run on the other slots."""
+        """Return the settings of trials on the other slots."""
         return tuple(settings(self.config, slot) for slot in self.slots[1:])
 
     @property
     def runs(self) -> Path:
-        """Ledger and artefacts."""
         return self.root / "runs"
 
     @property
     def ledger(self) -> Path:
-        """The one database of all sessions."""
         return self.runs / "ledger.db"
 
 
 def repository(folder: Path | None = None) -> Path:
-    """The top folder of the repository that a folder (by default, where we stand) belongs to. Raises Blocker."""
+    """Return the top folder of the repository around `folder`, by default the current one. Raises Blocker."""
     return git.top(folder or Path.cwd())
 
 
 def repository_or_here() -> Path:
-    """The repository, or the folder that we stand in: not every command needs git."""
+    """Return the repository, or the current folder outside of one: not every command needs git."""
     try:
         return repository()
     except Blocker:
         return Path.cwd()
 
 
-def session_place(flags: dict[str, Any]) -> Project:
-    """As `place`, in a repository whose train.py, tag and agent can be used: no session begins that cannot go on."""
+def open_session_project(flags: Mapping[str, object]) -> Project:
+    """Open the project for a session: check train.py, tag and agent first. Raises UserError."""
     root = repository()
     config = configuration.load(root, flags)
     workspace = Workspace(root, config.train)
     if config.tag is not None:
         workspace.check_tag(config.tag)
     registry.create(config.agent, config)
-    return place(flags, root)
+    return open_project(flags, root)
 
 
-def place(flags: dict[str, Any], root: Path | None = None) -> Project:
-    """Read the configuration, choose the slot, and prepare the data where it is not there yet."""
+def open_project(flags: Mapping[str, object], root: Path | None = None) -> Project:
+    """Read the configuration, choose the slots, and prepare the data set if it is missing. Raises UserError."""
     root = root or repository()
     config = configuration.load(root, flags)
-    found = slots.choose(config.device, config.threads, config.slots)
-    how = settings(config, found[0])  # before minutes are spent on data
-    return Project(root, config, found, dataset(config, found[0].device), how)
+    chosen = slots.choose(config.device, config.threads, config.slots)
+    first = settings(config, chosen[0])  # refuses a wrong budget before minutes are spent on data
+    return Project(root, config, chosen, dataset(config, chosen[0].device), first)
 
 
 def dataset(config: Config, device: str) -> Dataset:
-    """The data set that the configuration names, made if it is missing. Raises UserError."""
+    """Return the data set of the configuration, prepared if it is missing. Raises UserError."""
     import prepare
 
     folder = prepare.prepare(config.source, config.vocab_size, config.seq_len, device, shards=config.shards)
@@ -100,12 +94,12 @@ def dataset(config: Config, device: str) -> Dataset:
 
 
 def budget(config: Config, device: str) -> Budget:
-    """What one trial may train, as configured or as the device has it. Raises UsageError."""
+    """Return the budget of one trial, as configured or the default of the device. Raises UsageError."""
     return Budget.parse(config.budget or BUDGET[device])
 
 
 def settings(config: Config, slot: Slot) -> Settings:
-    """How trials run on the slot."""
+    """Return the settings of trials on a slot. Raises UsageError."""
     return Settings(
         budget=budget(config, slot.device),
         device=slot.device,
@@ -118,15 +112,15 @@ def settings(config: Config, slot: Slot) -> Settings:
     )
 
 
-def inspection(place: Project) -> selftest.Inspection:
+def inspection(project: Project) -> selftest.Inspection:
     """Attack our own cell. Raises Blocker where none can be started, or where STRONG is required and missing."""
-    library = place.data.readable_library()
-    held = sorted((place.data.root / "held").iterdir())
+    data = project.data
+    held = sorted((data.root / "held").iterdir())
+    library, gpu = data.readable_library(), project.slot.gpu is not None
     try:
-        known = place.data.weaknesses
-        found = selftest.inspect([*held, place.root], library=library, gpu=place.slot.gpu is not None, known=known)
+        found = selftest.inspect([*held, project.root], library=library, gpu=gpu, known=data.weaknesses)
     except CellError as error:
         raise Blocker(f"no cell can be started here: {error}") from None
-    if place.config.require_strong and found.grade != "STRONG":
+    if project.config.require_strong and found.grade != "STRONG":
         raise Blocker(f"the cell is {found.grade}, and --require-strong is set: {'; '.join(found.weaknesses)}")
     return found

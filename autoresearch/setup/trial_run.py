@@ -1,15 +1,15 @@
-"""What this device can do: ten steps of the base in a cell, and the plan that follows from them (`plan.py`).
+"""Probes of the base in a cell, ten steps each, and the plan that follows from their speed (`plan.py`).
 
-Where trials are counted in CPU-seconds, two of those instead: the clock on the wall would measure the neighbours.
+A budget in CPU-seconds is probed with two CPU-seconds: other programs of the machine would disturb a wall clock.
 """
 
 import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
 from autoresearch import hardware
 from autoresearch.errors import UserError
+from autoresearch.files import JsonObject
 from autoresearch.measure import facts
 from autoresearch.measure.clock import Budget
 from autoresearch.measure.result import Result
@@ -19,17 +19,17 @@ from autoresearch.setup.plan import Card, Shape
 from autoresearch.setup.project import Project
 from autoresearch.source import constants as source
 
-STEPS, CPU_SECONDS = Budget(10, "steps"), Budget(2, "cpu")
-PROBES = 8  # at most, for one plan
+PROBE_BUDGET, CPU_PROBE_BUDGET = Budget(10, "steps"), Budget(2, "cpu")
+MAX_PROBES = 8
 
 Probe = Callable[[str], Result]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The text of experiment 0, why it is so, and what ten steps of it tell of a whole trial.
+    """The text of experiment 0, the reason for it, and a trial extrapolated from ten steps.
 
-    `constants` are those that differ from the repository's. What train.py does not report is None.
+    `constants` are those that differ from the repository's. Values that train.py does not report are None.
     """
 
     text: str
@@ -41,152 +41,151 @@ class Plan:
     setup_seconds: float
     step_seconds: float  # in the unit of the budget
     tokens_per_second: float | None
-    steps: float | None  # in one budget; None where it says nothing about time, or is counted in steps itself
+    steps: float | None  # in one budget; None where the budget is counted in steps
     tokens: float | None
     epochs: float | None
     peak_vram_mb: float | None
 
     @property
     def warning(self) -> str | None:
-        """Where a budget would read the training data too often."""
+        """Return a warning if a trial would read the training data too often."""
         return facts.repeats({"reported": {"epochs": self.epochs}})
 
-    def as_json(self) -> dict[str, Any]:
-        """As `plan --json` shows it."""
+    def as_json(self) -> JsonObject:
+        """Return the fields that `plan --json` prints."""
         return {name: value for name, value in asdict(self).items() if name != "text"}
 
 
-def measured(text: str, place: Project, tell: Callable[[str], None] = lambda line: None) -> Plan:
-    """The plan for a text on the slot of a place; `tell` hears of each probe. Raises UserError, CellError."""
-    card = _card(place)
+@dataclass(frozen=True)
+class BasePlanner:
+    """Plan the base for the first slot of a project; `tell` receives a line for each probe."""
 
-    def probe(candidate: str) -> Result:
-        result = _probe_once(candidate, place)
-        tell(_described(result))
+    project: Project
+    tell: Callable[[str], None] = lambda line: None
+
+    def measure(self, text: str) -> Plan:
+        """Plan a text by probes, and predict its trials. Raises UserError, CellError."""
+        if (card := self._open_card(text)) is not None:
+            planned, reason, result = settle(text, card, self.project.settings.budget.seconds, self._probe, self._name)
+        else:
+            planned = plan.fit_device(text, self.project.slot.device)
+            reason = plan.CPU_REASON if planned != text else "the file's own constants"
+            result = _require_ok(self._probe(planned))
+        return self._predict(text, planned, reason, result)
+
+    def fit(self, text: str) -> str:
+        """Return the text of experiment 0: by probes on a card if its shape is as shipped, else by the profile."""
+        if self._open_card(text) is None:
+            return plan.fit_device(text, self.project.slot.device)
+        found = self.measure(text)
+        self.tell(found.reason)
+        return found.text
+
+    def fit_by_memory(self, text: str) -> str:
+        """Return the text of a single trial, planned by the memory of the card, without a probe."""
+        if (card := self._open_card(text)) is None:
+            return plan.fit_device(text, self.project.slot.device)
+        shape = plan.shape_by_memory(card)
+        return plan.write_constants(text, "cuda", shape.constants, f"by the memory of {self._name}, not measured")
+
+    @property
+    def _name(self) -> str:
+        return hardware.gpu_name(self.project.slot.gpu) or "this card"
+
+    def _open_card(self, text: str) -> Card | None:
+        """Return the card of the slot, if there is one and the shape of the text is open to a plan."""
+        memory = hardware.gpu_memory(self.project.slot.gpu)
+        if memory is None or not plan.has_shipped_shape(text):
+            return None
+        return Card(memory[0], self.project.data.vocab_size, self.project.data.seq_len)
+
+    def _probe(self, text: str) -> Result:
+        settings = self.project.settings
+        settings = replace(settings, budget=CPU_PROBE_BUDGET if settings.budget.unit == "cpu" else PROBE_BUDGET)
+        result = Result(outcome="ok")
+        checkpoint = train(text, 0, settings, self.project.data, result)
+        if checkpoint is not None:
+            os.close(checkpoint)
+        elif result.outcome == "nothing_saved" and result.curve:
+            result.outcome = "ok"  # a step may take longer than the time left to save, but its speed is known
+        self.tell(_describe(result))
         return result
 
-    if card is not None and plan.open_for_a_card(text):
-        settled, reason, result = settle(text, card, place.settings.budget.seconds, probe, _name(place))
-    else:
-        settled = plan.fitted(text, place.slot.device)
-        reason = plan.CPU_REASON if settled != text else "the file's own constants"
-        result = _good(probe(settled))
-    return _plan(text, settled, reason, result, place)
-
-
-def base(text: str, place: Project, tell: Callable[[str], None]) -> str:
-    """The text of experiment 0: planned by measurement on a card whose shape is still open, else by the profile."""
-    if _card(place) is None or not plan.open_for_a_card(text):
-        return plan.fitted(text, place.slot.device)
-    found = measured(text, place, tell)
-    tell(found.reason)
-    return found.text
-
-
-def unmeasured(text: str, place: Project) -> str:
-    """The text for a single trial: what the memory of the card suggests, without a probe."""
-    card = _card(place)
-    if card is None or not plan.open_for_a_card(text):
-        return plan.fitted(text, place.slot.device)
-    shape = plan.by_memory(card)
-    return plan.written(text, "cuda", shape.constants, f"by the memory of {_name(place)}, not measured")
+    def _predict(self, text: str, planned: str, reason: str, result: Result) -> Plan:
+        before = {constant.name: constant.value for constant in source.constants(text)}
+        now = {constant.name: constant.value for constant in source.constants(planned)}
+        slot, budget, step = self.project.slot, self.project.settings.budget, _step_seconds(result)
+        steps = budget.seconds / step if budget.seconds else None
+        per_step = result.reported.get("tokens_per_step")
+        read = result.reported.get("epochs")
+        return Plan(
+            text=planned,
+            device=slot.device,
+            gpu=hardware.gpu_name(slot.gpu),
+            budget=str(budget),
+            reason=reason,
+            constants={name: value for name, value in now.items() if before.get(name) != value},
+            setup_seconds=round(result.setup_seconds, 1),
+            step_seconds=step,
+            tokens_per_second=per_step / step if per_step else None,
+            steps=steps,
+            tokens=steps * per_step if steps and per_step else None,
+            epochs=steps * read / result.reported["step"] if steps and read else None,
+            peak_vram_mb=result.peak_vram_mb,
+        )
 
 
 def settle(text: str, card: Card, seconds: float, probe: Probe, name: str) -> tuple[str, str, Result]:
-    """Probe and plan until the plan is the one that was probed: its text, the reason, the last probe.
+    """Probe and plan until the plan equals the last probe; return its text, the reason and the probe.
 
-    Out of memory halves what goes through the card at once. Raises UserError where nothing runs.
+    Out of memory halves the tokens of a pass. Raises UserError where nothing runs.
     """
-    shape, tried, most = plan.by_memory(card), set[Shape](), card.memory
+    shape, tried, memory = plan.shape_by_memory(card), set[Shape](), card.memory
     good: tuple[str, str, Result] | None = None
-    for _ in range(PROBES):
-        result = probe(plan.written(text, "cuda", shape.constants, f"a probe of {name}"))
+    for _ in range(MAX_PROBES):
+        result = probe(plan.write_constants(text, "cuda", shape.constants, f"a probe of {name}"))
         tried.add(shape)
         if result.outcome == "oom" and shape.micro > card.seq_len:
-            shape = plan.halved(shape)
-            most = min(most, int(shape.memory(card.vocab_size) / plan.USABLE))
+            shape = plan.halve_pass(shape)
+            memory = min(memory, int(shape.training_bytes(card.vocab_size) / plan.USABLE_FRACTION))
             continue
-        speed = shape.batch / _step_seconds(_good(result))
+        speed = shape.batch / _step_seconds(_require_ok(result))
         reason = _reason(name, shape, speed, seconds, card.vocab_size)
-        good = plan.written(text, "cuda", shape.constants, reason), reason, result
-        wanted = plan.by_speed(shape, speed, seconds, replace(card, memory=most)) if seconds else shape
-        if wanted in tried:  # this one, or one that led here
+        good = plan.write_constants(text, "cuda", shape.constants, reason), reason, result
+        wanted = plan.shape_by_speed(shape, speed, seconds, replace(card, memory=memory)) if seconds else shape
+        if wanted in tried:
             break
         shape = wanted
     if good is None:
-        raise UserError(f"{name} has no memory for any plan in {PROBES} probes: set the constants of train.py by hand")
+        raise UserError(
+            f"{name} has no memory for any plan in {MAX_PROBES} probes: set the constants of train.py by hand"
+        )
     return good
 
 
 def _reason(name: str, shape: Shape, speed: float, seconds: float, vocab_size: int) -> str:
-    size, tokens = shape.computing(vocab_size) / 1e6, speed * seconds / 1e6
+    size, tokens = shape.matrix_parameters(vocab_size) / 1e6, speed * seconds / 1e6
     trains = f"{name} trains {speed:,.0f} tokens a second of this, {tokens:.0f}M in {seconds:.0f} s"
     what = f"{size:.0f}M parameters in matrices and head, {shape.batch:,} tokens a step"
     return f"{trains}; {what} (docs/training.md)"
 
 
-def _probe_once(text: str, place: Project) -> Result:
-    budget = CPU_SECONDS if place.settings.budget.unit == "cpu" else STEPS
-    settings = replace(place.settings, budget=budget)
-    result = Result(outcome="ok")
-    checkpoint = train(text, 0, settings, place.data, result)
-    if checkpoint is not None:
-        os.close(checkpoint)
-    elif result.outcome == "nothing_saved" and result.curve:
-        result.outcome = "ok"  # a step may be longer than what is left for saving: its speed is known all the same
-    return result
-
-
-def _good(result: Result) -> Result:
+def _require_ok(result: Result) -> Result:
     if result.outcome != "ok":
         raise UserError(f"the base fails in its first steps: {result.outcome}: {result.reason}")
     return result
 
 
 def _step_seconds(result: Result) -> float:
-    """Seconds of a step up to the last point of the curve, which waited for the device. Raises UserError."""
+    """Return the seconds of a step at the last point of the curve, which waited for the device. Raises UserError."""
     point = next((point for point in reversed(result.curve) if point.get("step")), None)
     if point is None:
         raise UserError("train.py does not log its steps: call trial.log(step=step, loss=loss)")
     return point["seconds"] / point["step"]
 
 
-def _described(result: Result) -> str:
+def _describe(result: Result) -> str:
     if result.outcome != "ok":
         return f"probe: {result.outcome}: {result.reason}"
     step, steps = _step_seconds(result), result.reported["step"]
     return f"probe: {steps:.0f} steps of {step:.3f} s, after {result.setup_seconds:.0f} s of setup"
-
-
-def _card(place: Project) -> Card | None:
-    memory = hardware.gpu_memory(place.slot.gpu)
-    return None if memory is None else Card(memory[0], place.data.vocab_size, place.data.seq_len)
-
-
-def _name(place: Project) -> str:
-    return hardware.gpu_name(place.slot.gpu) or "this card"
-
-
-def _plan(text: str, settled: str, reason: str, result: Result, place: Project) -> Plan:
-    before = {constant.name: constant.value for constant in source.constants(text)}
-    now = {constant.name: constant.value for constant in source.constants(settled)}
-    budget, step = place.settings.budget, _step_seconds(result)
-    steps = budget.seconds / step if budget.seconds else None
-    per_step = result.reported.get("tokens_per_step")
-    tokens = steps * per_step if steps and per_step else None
-    read = result.reported.get("epochs")
-    return Plan(
-        text=settled,
-        device=place.slot.device,
-        gpu=hardware.gpu_name(place.slot.gpu),
-        budget=str(budget),
-        reason=reason,
-        constants={name: value for name, value in now.items() if before.get(name) != value},
-        setup_seconds=round(result.setup_seconds, 1),
-        step_seconds=step,
-        tokens_per_second=per_step / step if per_step else None,
-        steps=steps,
-        tokens=tokens,
-        epochs=steps * read / result.reported["step"] if steps and read else None,
-        peak_vram_mb=result.peak_vram_mb,
-    )

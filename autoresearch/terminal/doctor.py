@@ -16,8 +16,8 @@ def print_findings(findings: Findings, console: Console) -> None:
     width = max(len(check.name) for check in findings.checks)
     for check in findings.checks:
         _print_check(check, width, console)
-    if findings.night is not None:
-        _line(console, f"\n{findings.night}")
+    if findings.forecast is not None:
+        _line(console, f"\n{findings.forecast}")
     stops = sum(check.level == "blocker" for check in findings.checks)
     if stops:
         what = "one thing stands" if stops == 1 else f"{stops} things stand"

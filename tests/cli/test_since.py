@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from autoresearch.cli.since import Since, parse
+from autoresearch.cli.since import Since, parse_since
 from autoresearch.errors import UsageError
 
 NOW = datetime(2026, 11, 21, 7, 30)
@@ -25,11 +25,11 @@ NOW = datetime(2026, 11, 21, 7, 30)
     ],
 )
 def test_times(text: str, then: datetime) -> None:
-    assert parse(text, NOW) == Since(at=then.timestamp())
+    assert parse_since(text, NOW) == Since(at=then.timestamp())
 
 
 def test_the_number_of_an_experiment() -> None:
-    assert parse("40", NOW) == Since(n=40)
+    assert parse_since("40", NOW) == Since(n=40)
     assert [n for n in (39, 40, 41) if Since(n=40).holds({"n": n, "settled": 1.0})] == [40, 41]
 
 
@@ -41,4 +41,4 @@ def test_what_is_not_over_yet_is_always_recent() -> None:
 @pytest.mark.parametrize("text", ["soon", "2x", "-3h", "2026-13-40", "", "999999999999999d"])
 def test_what_is_neither(text: str) -> None:
     with pytest.raises(UsageError, match="is not known: use 2h"):
-        parse(text, NOW)
+        parse_since(text, NOW)

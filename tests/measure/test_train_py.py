@@ -13,7 +13,7 @@ from autoresearch.measure.settings import Settings
 from autoresearch.setup import plan
 
 pytestmark = pytest.mark.torch
-SOURCE = plan.fitted((Path(__file__).parents[2] / "train.py").read_text(), "cpu")
+SOURCE = plan.fit_device((Path(__file__).parents[2] / "train.py").read_text(), "cpu")
 
 
 @pytest.fixture(scope="module")

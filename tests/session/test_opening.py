@@ -23,7 +23,7 @@ def repository(repository: Path, settings_of: dict[str, str], monkeypatch: pytes
 
 def opened(root: Path, **flags: str) -> str:
     """The tag of the session that a run would be, as if it had been interrupted at once."""
-    place = project.place(flags, root)
+    place = project.open_project(flags, root)
     with Ledger.open(place.ledger) as store:
         row = run.open_session(place, store, Workspace(root))
         store.update_session(row.id, state="ended", stop_reason="interrupted")

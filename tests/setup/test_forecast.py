@@ -26,29 +26,29 @@ def ledger(tmp_path: Path) -> Path:
 
 
 def test_a_guess_before_anything_was_measured(tmp_path: Path) -> None:
-    night = forecast.expect(tmp_path / "none.db", FIVE_MINUTES, "cuda", 3, 8)
-    assert night is not None and not night.measured
-    assert night.experiments == int((8 * 3600 / 330 - 3) / 1.25)
-    assert str(night).startswith(
+    found = forecast.expect(tmp_path / "none.db", FIVE_MINUTES, "cuda", 3, 8)
+    assert found is not None and not found.measured
+    assert found.experiments == int((8 * 3600 / 330 - 3) / 1.25)
+    assert str(found).startswith(
         "expect about 67 experiments in 8 h: 10.9 trials an hour (300 s of training and 30 s around"
     )
 
 
 def test_what_this_machine_measured(ledger: Path) -> None:
-    night = forecast.expect(ledger, FIVE_MINUTES, "cuda", 3, 8)
-    assert night is not None and night.measured
-    assert (night.train_seconds, round(night.around_seconds), night.reruns) == (299, 21, 0.5)
-    assert night.experiments == int((8 * 3600 / 320 - 3) / 1.5)
+    found = forecast.expect(ledger, FIVE_MINUTES, "cuda", 3, 8)
+    assert found is not None and found.measured
+    assert (found.train_seconds, round(found.around_seconds), found.reruns) == (299, 21, 0.5)
+    assert found.experiments == int((8 * 3600 / 320 - 3) / 1.5)
 
 
 def test_another_budget_takes_over_what_is_around_it_only(ledger: Path) -> None:
-    night = forecast.expect(ledger, Budget.parse("10m"), "cuda", 3, 8)
-    assert night is not None and (night.train_seconds, round(night.around_seconds)) == (600, 21)
+    found = forecast.expect(ledger, Budget.parse("10m"), "cuda", 3, 8)
+    assert found is not None and (found.train_seconds, round(found.around_seconds)) == (600, 21)
 
 
 def test_another_device_takes_over_nothing(ledger: Path) -> None:
-    night = forecast.expect(ledger, Budget.parse("15cpu"), "cpu", 3, 8)
-    assert night is not None and not night.measured and night.reruns == forecast.RERUNS
+    found = forecast.expect(ledger, Budget.parse("15cpu"), "cpu", 3, 8)
+    assert found is not None and not found.measured and found.reruns == forecast.RERUNS
 
 
 def test_steps_say_nothing_about_time(ledger: Path) -> None:
@@ -56,5 +56,5 @@ def test_steps_say_nothing_about_time(ledger: Path) -> None:
 
 
 def test_a_short_night_has_no_experiments(ledger: Path) -> None:
-    night = forecast.expect(ledger, FIVE_MINUTES, "cuda", 3, 0.1)
-    assert night is not None and night.experiments == 0
+    found = forecast.expect(ledger, FIVE_MINUTES, "cuda", 3, 0.1)
+    assert found is not None and found.experiments == 0

@@ -58,25 +58,25 @@ def values(text: str) -> dict[str, int | float]:
 
 
 def test_the_plan_of_a_device_becomes_literals() -> None:
-    fitted = plan.fitted(TRAIN, "cpu")
+    fitted = plan.fit_device(TRAIN, "cpu")
     assert values(fitted) == values(TRAIN) | plan.CPU
     assert f'DEVICE = "cpu"\n# Plan: {plan.CPU_REASON}\n' in fitted
-    assert plan.fitted(fitted, "cpu") == fitted
+    assert plan.fit_device(fitted, "cpu") == fitted
 
 
 def test_a_file_for_this_device_or_for_none_is_left_alone() -> None:
-    assert plan.fitted(TRAIN, "cuda") == TRAIN
-    assert plan.fitted("DEPTH = 3\n", "cpu") == "DEPTH = 3\n"
+    assert plan.fit_device(TRAIN, "cuda") == TRAIN
+    assert plan.fit_device("DEPTH = 3\n", "cpu") == "DEPTH = 3\n"
 
 
 def test_a_constant_that_was_removed_stays_removed() -> None:
     text = TRAIN.replace("MUON_MOMENTUM_END = 0.92", "MUON_MOMENTUM_LATE = 0.92")
-    assert "MUON_MOMENTUM_END" not in values(plan.fitted(text, "cpu"))
+    assert "MUON_MOMENTUM_END" not in values(plan.fit_device(text, "cpu"))
 
 
 def test_a_new_reason_takes_the_place_of_the_old_one() -> None:
-    long = plan.written(TRAIN, "cuda", {}, "surmised " * 40)
-    again = plan.written(long, "cuda", {}, "for another reason")
+    long = plan.write_constants(TRAIN, "cuda", {}, "surmised " * 40)
+    again = plan.write_constants(long, "cuda", {}, "for another reason")
     assert "surmised" in long and "surmised" not in again
     assert ast.dump(ast.parse(again)) == ast.dump(ast.parse(TRAIN))
     assert max(map(len, long.splitlines())) <= 120
@@ -92,7 +92,7 @@ def test_train_has_the_shape_that_the_rules_give_one_h100() -> None:
     """And every constant that a plan writes."""
     assert values(TRAIN).items() >= plan.SHIPPED.constants.items()
     assert values(TRAIN).keys() >= plan.CPU.keys()
-    assert plan.by_speed(plan.SHIPPED, 304e6 / 300, 300, Card(80 * GIB)) == plan.SHIPPED
+    assert plan.shape_by_speed(plan.SHIPPED, 304e6 / 300, 300, Card(80 * GIB)) == plan.SHIPPED
 
 
 @pytest.mark.parametrize(
@@ -106,8 +106,8 @@ def test_train_has_the_shape_that_the_rules_give_one_h100() -> None:
 )
 def test_by_speed_the_rules_give_a_shape_and_a_batch(flop: float, gib: int, shape: tuple[int, int, int]) -> None:
     card, probed = Card(gib * GIB), Shape(6, 512, 2**15, 2**15)
-    speed = flop / 300 / (6 * plan.OVERHEAD * probed.computing(card.vocab_size))
-    found = plan.by_speed(probed, speed, 300, card)
+    speed = flop / 300 / (6 * plan.OVERHEAD * probed.matrix_parameters(card.vocab_size))
+    found = plan.shape_by_speed(probed, speed, 300, card)
     assert (found.depth, found.dim, found.batch) == shape
 
 
@@ -116,9 +116,9 @@ def test_by_speed_the_rules_give_a_shape_and_a_batch(flop: float, gib: int, shap
 @pytest.mark.parametrize("speed", [None, 5e4, 1e6])
 def test_every_plan_fits_into_its_card(gib: int, vocab_size: int, speed: float | None) -> None:
     card = Card(gib * GIB, vocab_size)
-    first = plan.by_memory(card)
-    shape = first if speed is None else plan.by_speed(first, speed, 300, card)
-    assert shape.memory(vocab_size) < plan.USABLE * card.memory
+    first = plan.shape_by_memory(card)
+    shape = first if speed is None else plan.shape_by_speed(first, speed, 300, card)
+    assert shape.training_bytes(vocab_size) < plan.USABLE_FRACTION * card.memory
     assert card.seq_len <= shape.micro <= shape.batch and shape.batch % shape.micro == 0
     assert (shape.loss_tokens > 0) == (gib < 24) and shape.loss_tokens <= shape.micro
     assert shape.dim % values(TRAIN)["HEAD_DIM"] == 0
@@ -126,21 +126,21 @@ def test_every_plan_fits_into_its_card(gib: int, vocab_size: int, speed: float |
 
 def test_the_formula_gives_the_memory_that_the_public_best_reported() -> None:
     """33.6 GB at 131,072 tokens on an H100; the formula is careful."""
-    assert 33.6e9 < plan.SHIPPED.memory(8192) < 45e9
+    assert 33.6e9 < plan.SHIPPED.training_bytes(8192) < 45e9
 
 
 def test_a_changed_shape_is_not_planned_over() -> None:
-    assert plan.open_for_a_card(TRAIN)
-    assert plan.open_for_a_card(TRAIN.replace("MATRIX_LR = 0.042", "MATRIX_LR = 0.05"))
-    assert not plan.open_for_a_card(TRAIN.replace("\nDEPTH = 8", "\nDEPTH = 6"))
-    assert not plan.open_for_a_card(TRAIN.replace('DEVICE = "cuda"', ""))
-    assert not plan.open_for_a_card(plan.fitted(TRAIN, "cpu"))
+    assert plan.has_shipped_shape(TRAIN)
+    assert plan.has_shipped_shape(TRAIN.replace("MATRIX_LR = 0.042", "MATRIX_LR = 0.05"))
+    assert not plan.has_shipped_shape(TRAIN.replace("\nDEPTH = 8", "\nDEPTH = 6"))
+    assert not plan.has_shipped_shape(TRAIN.replace('DEVICE = "cuda"', ""))
+    assert not plan.has_shipped_shape(plan.fit_device(TRAIN, "cpu"))
 
 
 def test_the_plain_port_of_the_original_names_constants_that_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "benchmarks"))
     train_core = importlib.import_module("train_core")
-    base = plan.fitted(TRAIN, "cpu")
+    base = plan.fit_device(TRAIN, "cpu")
     port = values(train_core.plain(base, "cpu"))
     assert port.items() >= train_core.PLAIN.items()
     assert {name: port[name] for name in ("DEPTH", "MODEL_DIM", "BATCH_TOKENS")} == {

@@ -32,9 +32,9 @@ class Simulated:
         names = ("DEPTH", "MODEL_DIM", "BATCH_TOKENS", "MICRO_TOKENS", "LOSS_TOKENS")
         shape = Shape(*(int(values(text)[name]) for name in names))
         self.probed.append(shape)
-        if self.greed * shape.memory(self.card.vocab_size) > self.card.memory:
+        if self.greed * shape.training_bytes(self.card.vocab_size) > self.card.memory:
             return Result(outcome="oom", reason="OutOfMemoryError")
-        step = 6 * plan.OVERHEAD * shape.computing(self.card.vocab_size) * shape.batch / self.flops
+        step = 6 * plan.OVERHEAD * shape.matrix_parameters(self.card.vocab_size) * shape.batch / self.flops
         return Result(outcome="ok", curve=[{"step": 10, "seconds": 10 * step}])
 
     def settle(self, seconds: float = 300) -> str:
@@ -60,10 +60,10 @@ def test_a_slow_card_is_probed_until_the_plan_is_the_one_that_was_probed() -> No
 def test_out_of_memory_halves_a_pass_and_the_next_plan_remembers() -> None:
     card = Simulated(24, 2.7e13, greed=3.5)
     settled = card.settle()
-    assert card.probed[1] == plan.halved(card.probed[0])
+    assert card.probed[1] == plan.halve_pass(card.probed[0])
     final = card.probed[-1]
     assert values(settled).items() >= final.constants.items() and final.micro < final.batch
-    assert card.greed * final.memory(8192) <= card.card.memory
+    assert card.greed * final.training_bytes(8192) <= card.card.memory
 
 
 def test_a_card_without_any_room_is_one_line() -> None:

@@ -227,7 +227,7 @@ def be_born(order: dict[str, Any], met: set[str], live: Callable[[], str], last_
     os.dup2(said, 2)
     fate.__init__(order, met, last_word)  # type: ignore[misc]
     try:
-        code = cli.told(lambda: ended.append(live()))
+        code = cli.exit_code(lambda: ended.append(live()))
     except Exception:
         give_back()
         traceback.print_exc()
@@ -241,7 +241,7 @@ def be_born(order: dict[str, Any], met: set[str], live: Callable[[], str], last_
 
 
 def main(script: str, trials: str) -> None:
-    place = project.session_place({"agent": f"scripted:{script}"})
+    place = project.open_session_project({"agent": f"scripted:{script}"})
     found = project.inspection(place)
     project.inspection = lambda place: found
     git._now = lambda: dict.fromkeys(("GIT_AUTHOR_DATE", "GIT_COMMITTER_DATE"), "1700000000 +0000")
