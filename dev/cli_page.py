@@ -1,4 +1,4 @@
-"""Writes docs/cli.md from what `--help` says: `python dev/cli_page.py > docs/cli.md`."""
+"""Write docs/cli.md from the help texts: `python dev/cli_page.py > docs/cli.md`."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,14 +11,14 @@ from autoresearch.cli.app import LOOK, RUN, VERIFY
 
 HEAD = """# Commands
 
-What `autoresearch COMMAND --help` says; made by `python dev/cli_page.py`, and a test compares the two. Data goes to stdout,
-talk to stderr; the shapes of `--json` and the exit codes are in [json.md](json.md), settings in a file or in the
-environment in [guide.md](guide.md).
+The help texts of all commands (`autoresearch COMMAND --help`), written by `python dev/cli_page.py`. Data goes to
+stdout, messages to stderr. The shapes of `--json` and the exit codes are in [json.md](json.md), settings in a file or
+in the environment in [guide.md](guide.md).
 """
 
 
 def page() -> str:
-    """The whole page."""
+    """Return the whole page."""
     commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
     parts = [HEAD]
     for panel in (RUN, LOOK, VERIFY):
@@ -29,27 +29,27 @@ def page() -> str:
 
 def _command(name: str, command: Any) -> Iterator[str]:
     arguments = [param for param in command.params if param.param_type_name == "argument"]
-    yield f"### autoresearch {' '.join([name, *(_shown(each) for each in arguments)])}\n"
-    yield f"{_flat(command.help)}\n"
-    rows = [f"| `{_shown(each)}` | {_said(each)} |" for each in command.params if each.name != "help"]
+    yield f"### autoresearch {' '.join([name, *(_names(each) for each in arguments)])}\n"
+    yield f"{_join_lines(command.help)}\n"
+    rows = [f"| `{_names(each)}` | {_describe(each)} |" for each in command.params if each.name != "help"]
     if rows:
         yield "\n".join(["| | |", "|---|---|", *rows, ""])
 
 
-def _shown(param: Any) -> str:
+def _names(param: Any) -> str:
     if param.param_type_name == "argument":
         name = (param.metavar or param.name).upper().strip("[]")
         return name if param.required else f"[{name}]"
     return " / ".join([*param.opts, *param.secondary_opts])
 
 
-def _said(param: Any) -> str:
+def _describe(param: Any) -> str:
     known = isinstance(param.default, str | int | float | Path) and not isinstance(param.default, bool)
     default = f" Default: {param.default}." if known and param.default != "" else ""
-    return f"{_flat(param.help or '')}{default}".replace("|", "\\|")
+    return f"{_join_lines(param.help or '')}{default}".replace("|", "\\|")
 
 
-def _flat(text: str) -> str:
+def _join_lines(text: str) -> str:
     return "\n\n".join(" ".join(part.split()) for part in text.split("\n\n"))
 
 

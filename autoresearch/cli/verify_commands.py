@@ -27,14 +27,14 @@ def doctor(
     agent: str = typer.Option(None, help="As for `run`; it is asked for one change, which is not trained."),
     hours: float = typer.Option(8.0, min=0, help="Length of the session to forecast."),
     rehearse: bool = typer.Option(
-        None, "--rehearse/--no-rehearse", help="Ask the configured agent; do not ask --agent."
+        None, "--rehearse/--no-rehearse", help="Ask the configured agent for one change too, or do not ask --agent."
     ),
     as_json: bool = JSON,
 ) -> None:
-    """Check this machine and project, the protection of scores, and forecast the experiments of a session.
+    """Check the machine, the project and the protection of scores, and forecast the experiments of a session.
 
-    It trains nothing and changes nothing. Exit code 3 if `run` cannot work here.
-    With --ledger: exit code 1 if they do not agree.
+    Trains nothing and changes nothing. Exit code 3 if `run` cannot work here.
+    With --ledger: exit code 1 if ledger, git and artefacts do not agree.
     """
     if ledger:
         _doctor_ledger(as_json)
