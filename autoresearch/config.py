@@ -26,108 +26,65 @@ def _require_distinct(values: list[int]) -> list[int]:
     return values
 
 
-Words = Annotated[list[str], BeforeValidator(_split)]
-"""A list of words. In the environment, commas separate them."""
-
+Words = Annotated[list[str], BeforeValidator(_split)]  # in the environment, separated by commas
 Numbers = Annotated[list[Annotated[int, Field(ge=0)]], BeforeValidator(_split), AfterValidator(_require_distinct)]
-"""A list of different numbers. In the environment, commas separate them."""
 
 
 class Price(BaseModel):
-    """Dollars for a million tokens. Cache prices that are left out follow from `input`, as at Anthropic."""
+    """Dollars for a million tokens. Cache prices that are None follow from `input`, as at Anthropic."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     input: float = Field(ge=0)
     output: float = Field(ge=0)
-    cache_read: float | None = Field(default=None, ge=0)
-    """None: the price of `input`."""
-    cache_write_5m: float | None = Field(default=None, ge=0)
-    """None: 1.25 times `input`."""
-    cache_write_1h: float | None = Field(default=None, ge=0)
-    """None: twice `input`."""
+    cache_read: float | None = Field(default=None, ge=0)  # None: the price of `input`
+    cache_write_5m: float | None = Field(default=None, ge=0)  # None: 1.25 times `input`
+    cache_write_1h: float | None = Field(default=None, ge=0)  # None: twice `input`
 
 
 class Config(BaseModel):
-    """All settings of a user. None means that the default depends on the device."""
+    """All settings of a user. None without a comment means that the default depends on the device."""
 
     model_config = ConfigDict(extra="forbid")
 
-    tag: str | None = None
-    """Name of the session and of its branch. None: continue an unfinished session, or make a name."""
-    agent: str = "sweep"
-    """The agent that proposes changes: `sweep`, `claude`, `claude:MODEL`, `command:TOOL` or `scripted:DIR`."""
-    model: str | None = None
-    """The model of `claude` or of the tool behind `command`: any name that the server knows. None: its default."""
-    effort: Literal["low", "medium", "high", "xhigh", "max"] = "medium"
-    """Thinking effort of a Claude model."""
-    code_model: str | None = None
-    """A second model that writes the code for the idea of the first. None: one model does both."""
-    edit_format: Literal["tools", "text"] = "tools"
-    """Form of a model's edits: tool calls, or plain text for models that cannot call tools."""
-    max_tokens: int = Field(default=16_000, ge=1000)
-    """Longest single reply of a model in tokens, thinking included."""
-    base_url: str | None = None
-    """A server with the Messages API, such as `http://localhost:11434`. None: Anthropic's."""
-    auth_token: SecretStr | None = None
-    """Key for `base_url`, best set as AUTORESEARCH_AUTH_TOKEN. The key for Anthropic is ANTHROPIC_API_KEY."""
-    max_usd: float | None = Field(default=None, gt=0)
-    """Limit on the cost of all model calls of the session together; never exceeded."""
-    prices: dict[str, Price] = Field(default_factory=dict)
-    """Prices by model, which replace those of the built-in table: `{my-model: {input: 1, output: 5}}`."""
-    command_minutes: float = Field(default=10.0, gt=0)
-    """Time limit of `command` for one proposal."""
-    command_read: Words = Field(default_factory=list)
-    """Files and folders that `command` may read besides the system, its program and its working folder."""
-    command_env: Words = Field(default_factory=list)
-    """Names of environment variables that `command` gets, such as a key. It gets no others."""
-    judge: Literal["default", "strict", "greedy"] = "default"
-    """Rule for a keep: `strict` requires near certainty, `greedy` keeps any lower number, as the original does."""
-    max_gpu_gb: float | None = Field(default=None, gt=0)
-    """Limit on the GPU memory of a version; more makes it invalid."""
-    max_parameters: int | None = Field(default=None, gt=0)
-    """Limit on the parameters of a version, as counted in its checkpoint."""
-    max_lines: int | None = Field(default=None, gt=0)
-    """Limit on the lines of train.py."""
-    total_pairs: int = Field(default=3, ge=0)
-    """Pairs of trials for the honest total at the end of a session; 0: only `autoresearch total` measures it."""
-    budget: str | None = None
-    """Training budget of one trial: `5m`, `300s` (wall clock), `15cpu` (CPU seconds), `200steps`."""
-    hours: float | None = Field(default=None, gt=0, allow_inf_nan=False)
-    """Duration of the session from now on. None: until it is stopped."""
-    max_experiments: int | None = Field(default=None, gt=0)
-    """Stop when this many experiments are decided."""
-    max_disk_gb: float = Field(default=20.0, gt=0)
-    """Limit on the size of `runs/`; beyond it, logs, traces and rows of the worst discards are deleted."""
+    tag: str | None = None  # of the session and its branch; None: an unfinished session, or a new name
+    agent: str = "sweep"  # or `claude`, `claude:MODEL`, `command:TOOL`, `scripted:DIR`
+    model: str | None = None  # of `claude` or the tool of `command`; None: its default
+    effort: Literal["low", "medium", "high", "xhigh", "max"] = "medium"  # of the thinking of a Claude model
+    code_model: str | None = None  # writes the code for the idea of `model`; None: one model does both
+    edit_format: Literal["tools", "text"] = "tools"  # tool calls, or plain text for models that cannot call tools
+    max_tokens: int = Field(default=16_000, ge=1000)  # of a single reply of a model, thinking included
+    base_url: str | None = None  # of a server with the Messages API; None: Anthropic's
+    auth_token: SecretStr | None = None  # for `base_url`; Anthropic's own key is ANTHROPIC_API_KEY
+    max_usd: float | None = Field(default=None, gt=0)  # cost of all model calls of the session; None: no limit
+    prices: dict[str, Price] = Field(default_factory=dict)  # by model, over the built-in table
+    command_minutes: float = Field(default=10.0, gt=0)  # time limit of `command` for one proposal
+    command_read: Words = Field(default_factory=list)  # files and folders that `command` may read too
+    command_env: Words = Field(default_factory=list)  # environment variables that `command` gets, such as a key
+    judge: Literal["default", "strict", "greedy"] = "default"  # rule for a keep; greedy: any lower number
+    max_gpu_gb: float | None = Field(default=None, gt=0)  # a version that takes more is invalid; None: no limit
+    max_parameters: int | None = Field(default=None, gt=0)  # as counted in the checkpoint; None: no limit
+    max_lines: int | None = Field(default=None, gt=0)  # of train.py; None: no limit
+    total_pairs: int = Field(default=3, ge=0)  # of trials for the honest total when a session ends
+    budget: str | None = None  # of one trial: `5m`, `300s` (wall clock), `15cpu` (CPU seconds), `200steps`
+    hours: float | None = Field(default=None, gt=0, allow_inf_nan=False)  # from now on; None: until it is stopped
+    max_experiments: int | None = Field(default=None, gt=0)  # None: no limit
+    max_disk_gb: float = Field(default=20.0, gt=0)  # of `runs/`; beyond it, files of the worst discards are deleted
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    threads: int = Field(default=1, gt=0)
-    """Threads of a trial on the CPU."""
-    slots: Numbers = Field(default_factory=lambda: [0], min_length=1)
-    """Slots for trials at the same time: numbers of cards (`0,1`), or on the CPU of groups of `threads` cores."""
-    replicates: int = Field(default=3, ge=2)
-    """Trials of the base at the start, from which sigma is estimated."""
-    seed: int | None = None
-    """Seed of the session, from which the seed of every trial follows. None: random."""
-    source: str = "stdlib"
-    """Text to train on: `stdlib`, `files:GLOB[,GLOB...]`, `climbmix` or `climbmix:FOLDER`."""
-    shards: int | None = Field(default=None, gt=0)
-    """Training shards of climbmix. None: ten."""
-    vocab_size: int | None = None
-    """Tokens in the vocabulary; 256 means plain bytes."""
-    seq_len: int | None = Field(default=None, gt=0)
-    """Tokens in a row."""
-    eval_rows: int | None = Field(default=None, gt=1)
-    """Validation rows that every version is scored on."""
-    program: str = "program.md"
-    """File with the wishes of the human, read before every proposal."""
-    train: str = "train.py"
-    """The one file that may be edited."""
-    on_event: str | None = None
-    """A shell command, run when the session finishes, has a new best or a suspect, or needs you (docs/guide.md)."""
-    on_event_seconds: float = Field(default=10.0, gt=0, le=600)
-    """Time limit of that command."""
-    require_strong: bool = False
-    """Refuse to run where the grade of the cell is not STRONG."""
+    threads: int = Field(default=1, gt=0)  # of a trial on the CPU
+    slots: Numbers = Field(default_factory=lambda: [0], min_length=1)  # numbers of cards, or of groups of cores
+    replicates: int = Field(default=3, ge=2)  # trials of the base at the start, which give sigma
+    seed: int | None = None  # of the session; the seeds of trials follow from it. None: random
+    source: str = "stdlib"  # or `files:GLOB[,GLOB...]`, `climbmix`, `climbmix:FOLDER`
+    shards: int | None = Field(default=None, gt=0)  # of climbmix, for training; None: ten
+    vocab_size: int | None = None  # 256: plain bytes
+    seq_len: int | None = Field(default=None, gt=0)  # tokens in a row
+    eval_rows: int | None = Field(default=None, gt=1)  # validation rows that every version is scored on
+    program: str = "program.md"  # the wishes of the human, read before every proposal
+    train: str = "train.py"  # the one file that may be edited
+    on_event: str | None = None  # shell command for news of the session (docs/guide.md)
+    on_event_seconds: float = Field(default=10.0, gt=0, le=600)  # time limit of that command
+    require_strong: bool = False  # refuse to run where the grade of the cell is not STRONG
 
 
 def load(root: Path, flags: Mapping[str, object]) -> Config:

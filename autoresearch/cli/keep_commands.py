@@ -1,6 +1,7 @@
 """Commands for kept changes: ablate, revert, review."""
 
 import time
+from contextlib import suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,6 @@ from autoresearch.cli.slot import again, held, place_of
 from autoresearch.errors import UsageError, UserError
 
 if TYPE_CHECKING:
-    from autoresearch.analysis.ablate import Ablation
     from autoresearch.ledger import Experiment
 
 
@@ -36,17 +36,13 @@ def ablate(
         )
     if not as_json:
         print_ablation(found, Console())
-    pruned = _prune(found, tag) if prune and found.idle else None
+    hypothesis = f"Without experiments {', '.join(map(str, found.idle))}, which carry nothing"
+    pruned = _take_out(tag, found.idle, "prune", hypothesis, "ablate") if prune and found.idle else None
     if as_json:
         parts = [asdict(part) | {"carries": part.carries} for part in found.parts]
         print_json({"final": found.final, "draws": found.draws, "parts": parts, "pruned": pruned.n if pruned else None})
     elif pruned is not None:
         _say_outcome(pruned)
-
-
-def _prune(found: "Ablation", tag: str | None) -> "Experiment":
-    numbers = ", ".join(map(str, found.idle))
-    return _take_out(tag, found.idle, "prune", f"Without experiments {numbers}, which carry nothing", "ablate")
 
 
 @app.command(rich_help_panel=VERIFY)
@@ -104,7 +100,7 @@ def review(
         experiment = store.experiment(session.id, n)
         if experiment is None or experiment.verdict != "keep":
             raise UserError(f"experiment {n} of session {session.tag} was not kept: see `autoresearch log`")
-        said = {"accepted": accept, "note": note, "by": _person(), "at": time.time()}
+        said = {"accepted": accept, "note": note, "by": _reviewer(), "at": time.time()}
         words = f"{'accepted' if accept else 'rejected'}{': ' + note if note else ''}"
         store.event(session.id, "review", words, n=n, data=said)
     if as_json:
@@ -113,20 +109,15 @@ def review(
         typer.echo(f"experiment {n} {words}")
 
 
-def _person() -> str:
-    """Return the name of the reviewer: user.name of git, else the name of the account."""
+def _reviewer() -> str:
+    """Return user.name of git, else the name of the account."""
+    import getpass
+
     from autoresearch.setup import project
     from autoresearch.workspace import git
 
     with git.repository(project.repository()) as repo:
-        reader = repo.config_reader()
-        return str(reader.get_value("user", "name", default="") or _account())
-
-
-def _account() -> str:
-    import getpass
-
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "unknown"
+        name = repo.config_reader().get_value("user", "name", default="")
+    with suppress(KeyError, OSError):
+        return str(name or getpass.getuser())
+    return "unknown"

@@ -18,10 +18,10 @@ def note(text: str = typer.Argument(help="Text of the note."), tag: str = TAG) -
         raise UsageError('the note is empty: write it as `autoresearch note "try a longer warmdown"`')
     with opened(tag, readonly=False) as (store, session):
         store.post(session.id, "note", text.strip())
-    if _state(session) in ("running", "paused"):
-        _say(f"session {session.tag} reads it before its next proposal")
-    else:
-        _say(f"session {session.tag} is not running: it reads this when `autoresearch run --tag {session.tag}` goes on")
+    when = "reads it before its next proposal"
+    if _state(session) not in ("running", "paused"):
+        when = f"is not running: it reads this when `autoresearch run --tag {session.tag}` goes on"
+    typer.echo(f"session {session.tag} {when}", err=True)
 
 
 @app.command(rich_help_panel=RUN)
@@ -49,14 +49,10 @@ def _post(kind: str, tag: str | None, consequence: str) -> None:
         if state not in ("running", "paused"):
             raise UserError(f"session {session.tag} is not running ({state}): there is nothing to {kind}")
         store.post(session.id, kind, "")
-    _say(f"session {session.tag} {consequence}")
+    typer.echo(f"session {session.tag} {consequence}", err=True)
 
 
 def _state(session: "Session") -> str:
     from autoresearch import ledger
 
     return ledger.state(session)
-
-
-def _say(text: str) -> None:
-    typer.echo(text, err=True)

@@ -9,7 +9,6 @@ from autoresearch.cli.app import JSON, RUN, app, print_json
 from autoresearch.errors import UserError
 
 if TYPE_CHECKING:
-    from autoresearch.data.dataset import Dataset
     from autoresearch.measure.result import Result
 
 DEVICE = typer.Option(None, help="auto, cpu or cuda.")
@@ -32,14 +31,10 @@ def prepare(
     flags = {"source": source, "shards": shards, "vocab_size": vocab_size, "seq_len": seq_len, "device": device}
     data = open_project(flags, repository_or_here()).data
     if as_json:
-        print_json(_as_json(data))
+        facts = {name: data.meta[name] for name in ("source", "vocab_size", "seq_len", "splits")}
+        print_json({"folder": str(data.root), "hash": data.hash, **facts})
     else:
         typer.echo(data.root)
-
-
-def _as_json(data: "Dataset") -> dict[str, object]:
-    names = ("source", "vocab_size", "seq_len", "splits")
-    return {"folder": str(data.root), "hash": data.hash, **{name: data.meta[name] for name in names}}
 
 
 @app.command(rich_help_panel=RUN)

@@ -182,13 +182,16 @@ def _say_total(total: "Total | None") -> None:
 
 
 def _say_unreviewed(made: "Branch") -> None:
-    if made.unreviewed:
-        numbers = ", ".join(map(str, made.unreviewed))
-        hint = "read with `autoresearch show N`, then `autoresearch review N --accept`"
-        typer.echo(f"nobody has reviewed what was kept here: experiments {numbers}; {hint}", err=True)
-    if made.rejected:
-        numbers = ", ".join(map(str, made.rejected))
-        typer.echo(f"rejected, and still on it: experiments {numbers}; `autoresearch revert N` takes one out", err=True)
+    for what, numbers, hint in (
+        (
+            "nobody has reviewed what was kept here",
+            made.unreviewed,
+            "read with `autoresearch show N`, then `autoresearch review N --accept`",
+        ),
+        ("rejected, and still on it", made.rejected, "`autoresearch revert N` takes one out"),
+    ):
+        if numbers:
+            typer.echo(f"{what}: experiments {', '.join(map(str, numbers))}; {hint}", err=True)
 
 
 @app.command(rich_help_panel=VERIFY)

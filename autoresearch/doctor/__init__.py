@@ -1,18 +1,9 @@
-"""Doctor: checks of machine, project and sandbox, and a forecast.
-
-    check.py              one finding
-    machine_checks.py     Python, torch, card, memory, disks, git
-    project_checks.py     repository, settings, train.py, data, slot, agent, session
-    protection_checks.py  the sandbox, by attacking it
-
-Checks change nothing. No check depends on another one: what cannot be examined is left out.
-"""
+"""Doctor: checks of machine, project and sandbox, and a forecast. Checks change nothing."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from autoresearch.config import Config
 from autoresearch.doctor import machine_checks, project_checks, protection_checks
 from autoresearch.doctor.check import Check
 from autoresearch.files import JsonObject
@@ -64,7 +55,7 @@ def examine(folder: Path, flags: Mapping[str, object], hours: float = 8.0, rehea
     checks = [
         machine_checks.check_python(),
         machine_checks.check_torch(config.device),
-        *machine_checks.check_card(config.device),
+        machine_checks.check_card(config.device),
         machine_checks.check_memory(chosen.device),
         machine_checks.check_git(),
         repository,
@@ -80,9 +71,6 @@ def examine(folder: Path, flags: Mapping[str, object], hours: float = 8.0, rehea
         *([project_checks.check_rehearsal(root, config, chosen.device)] if root and rehearse else []),
         *(project_checks.check_session(root) if root else []),
     ]
-    return Findings(checks, inspection, _forecast(root or folder, config, chosen.device, hours))
-
-
-def _forecast(root: Path, config: Config, device: str, hours: float) -> Forecast | None:
-    ledger = root / "runs" / "ledger.db"
-    return forecast.expect(ledger, budget(config, device), device, config.replicates, hours)
+    ledger, device = (root or folder) / "runs" / "ledger.db", chosen.device
+    expected = forecast.expect(ledger, budget(config, device), device, config.replicates, hours)
+    return Findings(checks, inspection, expected)

@@ -42,19 +42,14 @@ def check_torch(device: str) -> Check:
     return Check("torch", "ok", text)
 
 
-def check_card(device: str) -> Iterator[Check]:
+def check_card(device: str) -> Check:
     """Check that the driver of the NVIDIA card answers, and that the card is free."""
     cards = hardware.gpus()
     if not cards and NVIDIA.exists() and device != "cpu":
         remedy = "start the container with the driver's libraries: `--gpus all`, or reinstall the driver"
-        yield Check("card", "warn", "there is one, but its driver does not answer", remedy)
-    elif not cards:
-        yield Check("card", "ok", "no NVIDIA card")
-    else:
-        yield _check_first_card(cards, device)
-
-
-def _check_first_card(cards: list[str], device: str) -> Check:
+        return Check("card", "warn", "there is one, but its driver does not answer", remedy)
+    if not cards:
+        return Check("card", "ok", "no NVIDIA card")
     total, used = hardware.gpu_memory(cards[0]) or (0, 0)
     text = f"{hardware.gpu_name(cards[0])}, {total / 1e9:.0f} GB"
     text += f", driver {hardware.driver()} for CUDA {hardware.driver_cuda()}"

@@ -5,22 +5,19 @@ from pathlib import Path
 
 from autoresearch.data.dataset import Dataset
 from autoresearch.doctor.check import Check
-from autoresearch.sandbox import selftest
 from autoresearch.sandbox.cell import CellError
 from autoresearch.sandbox.selftest import Inspection
+from autoresearch.setup.project import attack_cell
 from autoresearch.setup.slots import Slot
 
 UNEXPLAINED = "read what a session keeps before you use it, or run it in a virtual machine"
 
 
 def check_cell(slot: Slot, data: Dataset | None, root: Path | None) -> tuple[Inspection | None, Check]:
-    """Grade the cell by attacks from inside; without a data set, no attack reads held-out rows."""
-    held = sorted((data.root / "held").iterdir()) if data else []
-    library, known = (data.readable_library(), data.weaknesses) if data else (None, [])
-    hidden = [*held, root] if root else held
+    """Grade the cell, and time the attacks."""
     started = time.monotonic()
     try:
-        found = selftest.inspect(hidden, library=library, gpu=slot.gpu is not None, known=known)
+        found = attack_cell(slot, data, root)
     except CellError as error:
         remedy = "`run` cannot measure anything without one: try another container or kernel"
         return None, Check("cell", "blocker", f"none can be started: {error}", remedy)

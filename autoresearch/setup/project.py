@@ -113,14 +113,19 @@ def settings(config: Config, slot: Slot) -> Settings:
 
 
 def inspection(project: Project) -> selftest.Inspection:
-    """Attack our own cell. Raises Blocker where none can be started, or where STRONG is required and missing."""
-    data = project.data
-    held = sorted((data.root / "held").iterdir())
-    library, gpu = data.readable_library(), project.slot.gpu is not None
+    """Grade the cell. Raises Blocker where none can be started, or where STRONG is required and missing."""
     try:
-        found = selftest.inspect([*held, project.root], library=library, gpu=gpu, known=data.weaknesses)
+        found = attack_cell(project.slot, project.data, project.root)
     except CellError as error:
         raise Blocker(f"no cell can be started here: {error}") from None
     if project.config.require_strong and found.grade != "STRONG":
         raise Blocker(f"the cell is {found.grade}, and --require-strong is set: {'; '.join(found.weaknesses)}")
     return found
+
+
+def attack_cell(slot: Slot, data: Dataset | None, root: Path | None) -> selftest.Inspection:
+    """Start a cell as for a trial and attack from inside; without data, no held-out rows. Raises CellError."""
+    held = sorted((data.root / "held").iterdir()) if data else []
+    library, known = (data.readable_library(), data.weaknesses) if data else (None, [])
+    hidden = [*held, root] if root else held
+    return selftest.inspect(hidden, library=library, gpu=slot.gpu is not None, known=known)
