@@ -68,7 +68,8 @@ def main() -> None:
             stable = sum(map(tokens, brief.stable))
             share = stable / (stable + tokens(brief.changing()))
             print(
-                f"| {count} | {len(whole.encode())} | {tokens(whole)} | {share:.0%} | {1000 * read:.1f} ms | {1000 * render:.1f} ms |"
+                f"| {count} | {len(whole.encode())} | {tokens(whole)} | {share:.0%}"
+                f" | {1000 * read:.1f} ms | {1000 * render:.1f} ms |"
             )
 
 

@@ -52,7 +52,8 @@ def main() -> None:
         text = f"files:{sysconfig.get_path('purelib')}/torch/**/*.py"
         data = Dataset.open(prepare.prepare(text, 256, None, device, cache=Path(folder), progress=False))
         print(
-            f"machine: {hardware.gpu_name(gpu) or hardware.cpu_name()}, driver {hardware.driver()}, torch {hardware.version('torch')}"
+            f"machine: {hardware.gpu_name(gpu) or hardware.cpu_name()}, driver {hardware.driver()},"
+            f" torch {hardware.version('torch')}"
         )
         held, library = sorted((data.root / "held").iterdir()), data.readable_library()
         found = selftest.inspect(held, library=library, gpu=gpu is not None, known=data.weaknesses)
@@ -67,10 +68,12 @@ def main() -> None:
             tokens = min(rows, len(data.rows("val"))) * data.seq_len / 1e6
             print(f"\n{name}: {result.outcome} {result.reason} {result.reported}")
             print(
-                f"setup {result.setup_seconds:.1f} s; claim and audit of {tokens:.1f}M tokens {result.score_seconds:.1f} s; audit {result.audit}"
+                f"setup {result.setup_seconds:.1f} s; claim and audit of {tokens:.1f}M tokens"
+                f" {result.score_seconds:.1f} s; audit {result.audit}"
             )
             print(
-                f"card: {before} MB before, {result.peak_vram_mb} MB at most, {meter.used_mb()} MB after; layers {result.layers}"
+                f"card: {before} MB before, {result.peak_vram_mb} MB at most, {meter.used_mb()} MB after;"
+                f" layers {result.layers}"
             )
             if result.outcome != "ok":
                 print(result.log[-3000:])

@@ -90,7 +90,8 @@ def main() -> None:
         lr = {c.name: c.value for c in constants.constants(base)}["MATRIX_LR"]
         versions = {"crippled": constants.with_constants(base, {"MATRIX_LR": lr * CRIPPLED}), "base": base}
         print(
-            "| version, seed | val_bpb | setup s | train s | score s | total s | steps | M tokens | mfu % | MB | d_rms |"
+            "| version, seed | val_bpb | setup s | train s | score s | total s"
+            " | steps | M tokens | mfu % | MB | d_rms |"
         )
         print("|---|---|---|---|---|---|---|---|---|---|---|")
         scores: dict[str, list[float]] = {}

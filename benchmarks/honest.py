@@ -150,7 +150,8 @@ def main() -> None:
     for name, pairs in found.items():
         mean, rms = np.array(pairs).T
         print(
-            f"| {name} | {len(pairs)} | {np.median(mean):.1e} | {mean.max():.1e} | {np.median(rms):.1e} | {rms.max():.1e} |"
+            f"| {name} | {len(pairs)} | {np.median(mean):.1e} | {mean.max():.1e}"
+            f" | {np.median(rms):.1e} | {rms.max():.1e} |"
         )
 
 

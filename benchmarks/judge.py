@@ -1,14 +1,15 @@
 """Nights against a simulated truth: what a rule keeps, what that is worth, and how much of it is luck.
 
-    python benchmarks/judge.py [--nights 200] [--trials 100] [--only null|worlds|planted|total|frontier] [--plot FILE.svg]
+    python benchmarks/judge.py [--nights 200] [--trials 100] [--plot FILE.svg]
+                               [--only null|worlds|planted|total|frontier]
     python benchmarks/judge.py --only campaign --scores h100-campaign.csv.gz [--plot FILE.svg]
 
-A night is 100 trials' worth of time; base replicates, re-runs and trials of the incumbent cost trials. Ideas are drawn from a
-world; a kept idea becomes the incumbent, and gains add up. When the night is over, base and final are measured five times
-each on fresh draws, as `autoresearch total` does. Unit: one sigma, the spread of single trials.
+A night is 100 trials' worth of time; base replicates, re-runs and trials of the incumbent cost trials. Ideas are drawn
+from a world; a kept idea becomes the incumbent, and gains add up. When the night is over, base and final are measured
+five times each on fresh draws, as `autoresearch total` does. Unit: one sigma, the spread of single trials.
 
-With `--scores` the noise is that of a public campaign (burtenshaw/multiautoresearch, its `dag.seed.json` as columns created_at, message,
-val_bpb): 11,153 runs of one configuration, in the order in which they ran.
+With `--scores` the noise is that of a public campaign (burtenshaw/multiautoresearch, its `dag.seed.json` as columns
+created_at, message, val_bpb): 11,153 runs of one configuration, in the order in which they ran.
 """
 
 import argparse
@@ -42,8 +43,9 @@ FRONTIER = (0.2, 0.4, 0.6, 0.8, 0.9, 0.97)  # `certain` of the default rule
 class World:
     """Shares of good and harmful ideas, the rest does nothing; and how the machine behaves.
 
-    `step` and `chance` are sigma of a step of the machine's level each trial, and the chance of a jump to another level (2 sigma wide).
-    With `follows` every second idea builds on the last keep: good twice as often if that was a gain, never if it was luck.
+    `step` and `chance` are sigma of a step of the machine's level each trial, and the chance of a jump to another level
+    (2 sigma wide). With `follows` every second idea builds on the last keep: good twice as often if that was a gain,
+    never if it was luck.
     """
 
     good: float = 0.0
@@ -219,7 +221,8 @@ def nights(rule: str, world: World, count: int, trials: int) -> list[Night]:
 
 def worlds(options: argparse.Namespace) -> None:
     print(
-        "| world | rule | true gain | of greedy's | keeps | without effect | share | experiments | lowest score off by | total off by |"
+        "| world | rule | true gain | of greedy's | keeps | without effect | share | experiments"
+        " | lowest score off by | total off by |"
     )
     print("|---|---|---|---|---|---|---|---|---|---|")
     for name, world in WORLDS.items():
@@ -250,14 +253,16 @@ def null(options: argparse.Namespace) -> None:
     found = nights("default", WORLDS["nothing works"], options.nights, options.trials)
     keeps = [len(night.effects) for night in found]
     print(
-        f"\n{len(keeps)} nights in which nothing works: {fmean(keeps):.3f} ± {stdev(keeps) / math.sqrt(len(keeps)):.3f} keeps a night"
+        f"\n{len(keeps)} nights in which nothing works:"
+        f" {fmean(keeps):.3f} ± {stdev(keeps) / math.sqrt(len(keeps)):.3f} keeps a night"
     )
 
 
 def total(options: argparse.Namespace) -> None:
     s = Summary.of(nights("default", WORLDS["10 % good"], options.nights, options.trials))
     print(
-        f"\n{options.nights} nights with 10 % good ideas: the total is off by {s.total:+.3f} ± {s.error:.3f} sigma, the lowest score by {s.minimum:+.2f}"
+        f"\n{options.nights} nights with 10 % good ideas: the total is off by {s.total:+.3f} ± {s.error:.3f} sigma,"
+        f" the lowest score by {s.minimum:+.2f}"
     )
 
 
@@ -269,10 +274,12 @@ def campaign(options: argparse.Namespace) -> None:
     mean, sigma = fmean(same), stdev(same)
     world = World(harmful=0.0, scores=tuple((score - mean) / sigma for score in same))
     print(
-        f"\n{len(same)} runs of one configuration: mean {mean:.6f}, sigma {sigma:.6f}; the better change: {BETTER / sigma:+.2f} sigma"
+        f"\n{len(same)} runs of one configuration: mean {mean:.6f}, sigma {sigma:.6f};"
+        f" the better change: {BETTER / sigma:+.2f} sigma"
     )
     print(
-        "\n| rule | the better change is found | keeps without effect | lowest score off by | total off by |\n|---|---|---|---|---|"
+        "\n| rule | the better change is found | keeps without effect | lowest score off by | total off by |"
+        "\n|---|---|---|---|---|"
     )
     for rule in RULES:
         found = []
@@ -310,7 +317,8 @@ def frontier(options: argparse.Namespace) -> None:
     assert chosen is not None
     points = {}
     print(
-        "\n| certain | true gain, 10 % good | of greedy's | share without effect | keeps of a night in which nothing works |\n|---|---|---|---|---|"
+        "\n| certain | true gain, 10 % good | of greedy's | share without effect"
+        " | keeps of a night in which nothing works |\n|---|---|---|---|---|"
     )
     greedy = Summary.of(nights("greedy", WORLDS["10 % good"], options.nights, options.trials))
     for certain in FRONTIER:

@@ -2,9 +2,9 @@
 
     python benchmarks/morning.py [EXPERIMENTS]
 
-The experiments are made up, in the shape of real ones: a text of train.py each, one to nine trials with a curve of a hundred
-points, briefs and patches in files. Each command is the real program, started five times in a process of its own; each page is
-fetched five times from one `autoresearch serve`.
+The experiments are made up, in the shape of real ones: a text of train.py each, one to nine trials with a curve of a
+hundred points, briefs and patches in files. Each command is the real program, started five times in a process of its
+own; each page is fetched five times from one `autoresearch serve`.
 """
 
 import os
@@ -69,10 +69,22 @@ def fill(ledger: Ledger, session: Session, runs: Path, count: int) -> None:
         delta = rng.gauss(-2 * SIGMA if verdict == "keep" else SIGMA, SIGMA)
         known = {"val_bpb": 1.0 + delta, "delta": delta, "sigma": SIGMA, "p_gain": rng.random(), "predicted": -SIGMA}
         row = ledger.add_experiment(
-            session.id, n, parent=max(0, n - 1), agent="claude", model="claude-opus-5-5", category=rng.choice(CATEGORIES),
-            hypothesis="A shorter warmdown leaves more steps at the full rate. " * 3, verdict=verdict, reason="as measured",
-            state="settled", settled=time.time(), sha=f"{n:040x}", cost_usd=0.11, program_hash="p", **(about | (known if scored else {})),
-        )  # fmt: skip
+            session.id,
+            n,
+            parent=max(0, n - 1),
+            agent="claude",
+            model="claude-opus-5-5",
+            category=rng.choice(CATEGORIES),
+            hypothesis="A shorter warmdown leaves more steps at the full rate. " * 3,
+            verdict=verdict,
+            reason="as measured",
+            state="settled",
+            settled=time.time(),
+            sha=f"{n:040x}",
+            cost_usd=0.11,
+            program_hash="p",
+            **(about | (known if scored else {})),
+        )
         again = rng.choice([0, 0, 0, 2, 4]) if verdict == "discard" else 4
         add_trials(ledger, session, row.id, ["screen", *["rerun"] * again] if scored else [], 1.0 + delta, rng)
         add_trials(ledger, session, row.id, ["base"] * 3 if n == 0 else [], 1.0, rng)

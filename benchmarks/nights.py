@@ -3,9 +3,10 @@
     python benchmarks/nights.py null|planted [--folder DIR]     # one session with the scripted agent, then its log
     python benchmarks/nights.py effects [--seeds 3]             # what the planted edits are worth, each on its own
 
-The planted base has six constants spoilt; a gain puts one of them right. The harmful edits spoil another one; those without
-effect add a name that nothing uses. The budget is a number of steps, so that the effects are those of the edits, not of the host.
-Everything runs through the program, on the profile of this machine, from a repository made for it.
+The planted base has six constants spoilt; a gain puts one of them right. The harmful edits spoil another one; those
+without effect add a name that nothing uses. The budget is a number of steps, so that the effects are those of the
+edits, not of the host. Everything runs through the program, on the profile of this machine, from a repository made for
+it.
 """
 
 import argparse
@@ -25,8 +26,13 @@ from autoresearch.source import constants
 
 BUDGET = "250steps"
 SPOILT = {
-    "QK_SCALE": 4.0, "EMBED_LR": 0.05, "ADAM_BETA1": 0.97, "MATRIX_WEIGHT_DECAY": 5.0, "FINAL_LR": 0.9, "VALUE_GATE_MAX": 12.0,
-}  # fmt: skip
+    "QK_SCALE": 4.0,
+    "EMBED_LR": 0.05,
+    "ADAM_BETA1": 0.97,
+    "MATRIX_WEIGHT_DECAY": 5.0,
+    "FINAL_LR": 0.9,
+    "VALUE_GATE_MAX": 12.0,
+}
 HARMFUL = {"HEAD_LR": 0.3, "ATTN_SCALE": -1.3, "SOFTCAP": 2.0, "MATRIX_LR": 0.3, "MLP_RATIO": 1, "WARMDOWN": 0.02}
 EDITS = 40
 ANCHOR = "FINAL_LR = "  # the last constant: names without use stand below it

@@ -1,4 +1,4 @@
-"""What a trial costs outside its budget, by part; what git, ledger and judge cost beside it; how soon its end is an end.
+"""Measure what a trial costs outside its budget: by part, with git, ledger and judge, and until its cell is gone.
 
 Run `python benchmarks/overhead.py [--trials 3]`.
 """
@@ -123,7 +123,7 @@ def left(token: str) -> bool:
 
 
 def until_gone(off: str) -> float:
-    """Seconds from kill -9 of a program to the end of the nine processes in its cell, with the layers in `off` left out."""
+    """Return the seconds from kill -9 of a program to the end of its cell (nine processes), without `off` layers."""
     token = uuid.uuid4().hex
     command = [sys.executable, "-c", OWNER, CHILDREN, token, off]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as owner:

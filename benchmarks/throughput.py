@@ -2,12 +2,12 @@
 
     python benchmarks/throughput.py [--experiments 8] [--only loops|slots] [--think 5] [--train 15s]
 
-The agent takes `--think` seconds to answer and changes one constant a little; no proposal is a gain. The plain loop asks it,
-measures what it says with the same referee, writes a line, and asks again. Both run in turn, on the same slot. "Ideal" is a
-slot that trains and does nothing else.
+The agent takes `--think` seconds to answer and changes one constant a little; no proposal is a gain. The plain loop
+asks it, measures what it says with the same referee, writes a line, and asks again. Both run in turn, on the same slot.
+"Ideal" is a slot that trains and does nothing else.
 
-The slots get a numpy trial of 4 s that waits most of its time, as the host of a GPU does: what is measured is the program,
-not how many cores this machine has.
+The slots get a numpy trial of 4 s that waits most of its time, as the host of a GPU does: what is measured is the
+program, not how many cores this machine has.
 """
 
 import argparse
@@ -213,7 +213,8 @@ def slots(data: Dataset, settings: Settings, agent: Slow, experiments: int) -> N
         one = one or stretch.an_hour
         waits = stretch.waited / stretch.seconds / count
         print(
-            f"| {count} | {len(stretch.results)} | {stretch.an_hour:.0f} | {stretch.an_hour / one / count:.0%} | {waits:.1%} |",
+            f"| {count} | {len(stretch.results)} | {stretch.an_hour:.0f} | {stretch.an_hour / one / count:.0%}"
+            f" | {waits:.1%} |",
             flush=True,
         )
 
@@ -228,7 +229,8 @@ def main() -> None:
     place = project.open_project({"device": "cpu", "budget": options.train}, project.repository())
     if options.only != "slots":
         print(
-            "| train.py | loop | trials | an hour | of the ideal | waits for the agent | setup, s | train | score | rest of the trial | between two |"
+            "| train.py | loop | trials | an hour | of the ideal | waits for the agent | setup, s | train | score"
+            " | rest of the trial | between two |"
         )
         print("|---|---|---|---|---|---|---|---|---|---|---|")
         own = trial_run.BasePlanner(place).fit_by_memory((place.root / "train.py").read_text())

@@ -55,7 +55,7 @@ def shared(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], ob
 
 @pytest.fixture(scope="session")
 def bytes_data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    """A small corpus of made-up sentences, as plain bytes, rows of 32; in a cache of its own, for that holds the locks."""
+    """A small corpus of made-up sentences: plain bytes, rows of 32, in a cache of its own, which holds the locks."""
     folder, cache = shared(tmp_path_factory, "corpus", write_corpus), tmp_path_factory.mktemp("cache")
     return Dataset.open(prepare.prepare(f"files:{folder}/*.txt", 256, 32, "cpu", cache=cache, progress=False))
 

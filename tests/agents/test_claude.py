@@ -203,7 +203,8 @@ def test_text_without_tool_calls_is_asked_again_then_broken(brief: Brief) -> Non
 
 
 def test_an_edit_in_plain_text_counts_even_where_there_are_tools(brief: Brief) -> None:
-    said = "Hypothesis: less\nCategory: schedule\n```\n<<<<<<< SEARCH\nSMOOTHING = 0.5\n=======\nSMOOTHING = 0.3\n>>>>>>> REPLACE\n```"
+    block = "<<<<<<< SEARCH\nSMOOTHING = 0.5\n=======\nSMOOTHING = 0.3\n>>>>>>> REPLACE"
+    said = f"Hypothesis: less\nCategory: schedule\n```\n{block}\n```"
     assert "SMOOTHING = 0.3" in proposal_of([Reply([text(said)])], brief).text.split("#")[0]
 
 
@@ -265,7 +266,10 @@ def test_output_of_a_proposal_is_bounded(brief: Brief) -> None:
 def test_text_mode_has_no_tools_and_one_is_told_what_is_wrong(brief: Brief) -> None:
     wrong = "Hypothesis: x\n<<<<<<< SEARCH\nnope\n=======\ny\n>>>>>>> REPLACE"
     whole = brief.source.replace("BATCH = 8", "BATCH = 16")
-    right = f"<think>or ```python\ndef train(): 1\n```</think>**Hypothesis:** more\nCategory: optimizer\nPredicted: -0.004 bpb\n```python\n{whole}```"
+    right = (
+        "<think>or ```python\ndef train(): 1\n```</think>**Hypothesis:** more\nCategory: optimizer\n"
+        f"Predicted: -0.004 bpb\n```python\n{whole}```"
+    )
     with MessagesServer([Reply([text(wrong)]), Reply([text(right)])]) as server:
         proposal = agent(server, edit_format="text", model="qwen3").propose(brief)
         first, second = (request.body for request in server.requests)

@@ -403,7 +403,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     tool = folder / "lib" / "node_modules" / "claude-code" / "cli.sh"
     tool.parent.mkdir(parents=True)
     tool.write_text(
-        f'#!/usr/bin/env sh\nenv; cat ~/.claude/.credentials.json; ls -A ~ ~/.claude; echo "$*"; . {tool.parent}/more.sh\n'
+        "#!/usr/bin/env sh\nenv; cat ~/.claude/.credentials.json; ls -A ~ ~/.claude; "
+        f'echo "$*"; . {tool.parent}/more.sh\n'
     )
     (tool.parent / "more.sh").write_text(GOOD)
     tool.chmod(0o755)

@@ -198,8 +198,8 @@ def test_it_ends_when_every_move_has_been_tried():
 
 
 def test_importing_it_does_not_import_optuna():
-    code = "import sys; from autoresearch.agents.registry import create; create('sweep'); sys.exit('optuna' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    code = "from autoresearch.agents.registry import create; create('sweep'); sys.exit('optuna' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", f"import sys; {code}"], check=False).returncode == 0
     agent = create("sweep")
     assert (agent.name, agent.model, agent.repairs) == ("sweep", None, 20)
 

@@ -1,4 +1,4 @@
-"""Plants code where the next Python would run it: .pth, sitecustomize, bytecode caches, the user's folder, a preload."""
+"""Plant code where the next Python would run it: .pth, sitecustomize, bytecode caches, user site, a preload."""
 
 import importlib.util
 import os

@@ -1,6 +1,6 @@
-"""Killed, starved and robbed wherever it hurts, and resumed: in the end nothing tells that session from an undisturbed one.
+"""Sessions that are killed or starved at any boundary and resumed end like an undisturbed session.
 
-What it is killed or struck with, and where, is in mortal.py.
+mortal.py has the boundaries, and what happens there.
 """
 
 import os

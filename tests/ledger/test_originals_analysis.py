@@ -1,4 +1,4 @@
-"""The logic of the original's analysis notebook works on our results.tsv: keeps, running minimum, share of keeps, gains.
+"""The logic of the original's analysis notebook works on our results.tsv: keeps, running minimum, gains.
 
 The notebook reads the table with pandas, makes numbers of `val_bpb` and `memory_gb`, takes `status` in capitals without
 spaces, leaves crashes out of the curve and lets the minimum run over what was kept.

@@ -63,12 +63,13 @@ def test_an_older_ledger_learns_it_from_its_results(tmp_path) -> None:
     path = tmp_path / "ledger.db"
     old = database.connect(path, False, database.MIGRATIONS[:2])
     old.execute(
-        "INSERT INTO sessions (id, tag, branch, base_sha, agent, judge, seed, created) VALUES (1, 't', 'b', 's', 'a', 'j', 0, 1)"
+        "INSERT INTO sessions (id, tag, branch, base_sha, agent, judge, seed, created)"
+        " VALUES (1, 't', 'b', 's', 'a', 'j', 0, 1)"
     )
     old.execute("INSERT INTO experiments (id, session_id, n, verdict, started) VALUES (1, 1, 0, 'keep', 1)")
     result = '{"reported": {"num_params": 5.0}, "peak_vram_mb": 9.0}'
-    sql = "INSERT INTO trials (session_id, experiment_id, purpose, seed, blob, outcome, result, started, ended) VALUES (1, 1, 'base', 1, 'b', 'ok', ?, 1, 3)"
-    old.execute(sql, (result,))
+    columns = "session_id, experiment_id, purpose, seed, blob, outcome, result, started, ended"
+    old.execute(f"INSERT INTO trials ({columns}) VALUES (1, 1, 'base', 1, 'b', 'ok', ?, 1, 3)", (result,))
     old.close()
     with Ledger.open(path, readonly=True) as store:
         session = store.session("t")

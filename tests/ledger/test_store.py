@@ -375,9 +375,11 @@ def test_an_older_ledger_is_brought_up_to_date(path):
 def test_a_ledger_of_the_first_version_keeps_its_experiments(path):
     old = database.connect(path, False, database.MIGRATIONS[:1])
     old.executescript(
-        "INSERT INTO sessions (tag, branch, base_sha, agent, judge, seed, created) VALUES ('t', 'b', 's', 'a', 'j', 1, 0.0);"
+        "INSERT INTO sessions (tag, branch, base_sha, agent, judge, seed, created)"
+        " VALUES ('t', 'b', 's', 'a', 'j', 1, 0.0);"
         "INSERT INTO experiments (session_id, n, started, text, params) VALUES (1, 0, 1.5, 'x = 1', '{\"a\": 1}');"
-        "INSERT INTO trials (session_id, experiment_id, purpose, seed, blob, started) VALUES (1, 1, 'base', 1, 'b', 2.0);"
+        "INSERT INTO trials (session_id, experiment_id, purpose, seed, blob, started)"
+        " VALUES (1, 1, 'base', 1, 'b', 2.0);"
     )
     old.close()
     with Ledger.open(path, readonly=True) as ledger:

@@ -51,7 +51,7 @@ def test_tensors_hold_what_arrays_hold() -> None:
 
 
 class LateCard:
-    """A card, as far as torch shows it to a loader: copies to it are done when somebody waits for them, and no sooner."""
+    """A card as a loader sees it through torch: copies to it end when somebody waits for them, and no sooner."""
 
     int16 = np.int16
 

@@ -44,7 +44,8 @@ def test_a_trial_that_works_in_silence_is_let_be(
     bigram: str, quick: Settings, bytes_data: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watchdog, "SILENCE_LIMIT_S", 0.5)
-    busy = "import time; end = time.process_time() + 0.05\n        while time.process_time() < end: pass\n        step += 1"
+    busy = "import time; end = time.process_time() + 0.05\n        while time.process_time() < end: pass"
+    busy += "\n        step += 1"
     text = bigram.replace("step += 1", busy).replace("trial.log(", "dict(")
     assert CellReferee(quick, bytes_data).measure(text, 1).outcome == "ok"
 

@@ -208,7 +208,7 @@ def test_blocks_that_are_alike_are_compiled_once(train: Any, monkeypatch: pytest
 
 @pytest.mark.filterwarnings("ignore::UserWarning")  # the compiler's own
 def test_schedules_compile_nothing(train: Any) -> None:
-    """Learning rate, momentum and decay change at every step; what is compiled is one update for each shape of matrix."""
+    """Learning rate, momentum and decay change at every step; one update is compiled for each shape of matrix."""
     import torch
     from torch._dynamo.testing import CompileCounter
 

@@ -415,10 +415,16 @@ def test_hostile_text_is_only_text_in_markdown(ledger, session, tmp_path):
 @pytest.mark.parametrize(
     ("words", "written"),
     [
-        ("1. first", "1\\. first"), ("# title", "\\# title"), ("- item", "\\- item"), ("> quote", "\\> quote"), ("--- a", "\\--- a"),
-        ("-0.5 is less", "-0.5 is less"), ("MATRIX_LR 0.1 -> 0.2", "MATRIX_LR 0.1 -> 0.2"), ("_a_ **b**", "\\_a\\_ \\*\\*b\\*\\*"),
+        ("1. first", "1\\. first"),
+        ("# title", "\\# title"),
+        ("- item", "\\- item"),
+        ("> quote", "\\> quote"),
+        ("--- a", "\\--- a"),
+        ("-0.5 is less", "-0.5 is less"),
+        ("MATRIX_LR 0.1 -> 0.2", "MATRIX_LR 0.1 -> 0.2"),
+        ("_a_ **b**", "\\_a\\_ \\*\\*b\\*\\*"),
     ],
-)  # fmt: skip
+)
 def test_ordinary_words_stay_readable(words: str, written: str) -> None:
     assert markdown.document([Words([words])]) == f"{written}\n"
 
@@ -444,9 +450,11 @@ def test_ten_thousand_experiments(ledger, session, tmp_path):
     )
     ledger.connection.execute("BEGIN")
     ledger.connection.executemany(
-        "INSERT INTO experiments (session_id, n, parent, state, verdict, val_bpb, delta, sigma, started, settled, hypothesis)"
-        " VALUES (?, ?, 0, 'settled', ?, ?, 0.1, 0.01, 1.0, ?, ?)", rows,
-    )  # fmt: skip
+        "INSERT INTO experiments"
+        " (session_id, n, parent, state, verdict, val_bpb, delta, sigma, started, settled, hypothesis)"
+        " VALUES (?, ?, 0, 'settled', ?, ?, 0.1, 0.01, 1.0, ?, ?)",
+        rows,
+    )
     ledger.connection.execute("COMMIT")
     began = time.process_time()
     page, text = both(ledger, session, tmp_path)

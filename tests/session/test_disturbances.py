@@ -1,4 +1,4 @@
-"""The real program on a machine that does not play along: one line, the right exit code, and it goes on where it was."""
+"""The real program on a disturbed machine: one line, the right exit code, and it goes on where it was."""
 
 import os
 import resource

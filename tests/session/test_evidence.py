@@ -1,4 +1,4 @@
-"""What the trials in a ledger say: failed ones nothing, and a version far from its own past that the machine has changed."""
+"""Evidence from the trials in a ledger: failed trials give none, and an outlier shows that the machine changed."""
 
 import tempfile
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a session does besides its loop: copies of the ledger, recovery, room on the disk, trials that were disturbed."""
+"""Maintenance of a session: copies of the ledger, recovery, disk space, trials that were disturbed."""
 
 import os
 import shutil

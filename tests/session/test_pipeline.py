@@ -1,4 +1,4 @@
-"""Candidates made ready while trials run, several slots at once, and what becomes of a candidate when another is kept."""
+"""Candidates prepared while trials run, several slots at once, and rebasing a candidate when another is kept."""
 
 import re
 import threading

@@ -243,9 +243,17 @@ def test_outline_leaves_the_values_of_constants_out_and_nothing_else():
 
 @pytest.mark.parametrize(
     ("a", "b", "same"),
-    [(100, 101, True), (100, 102, False), (0.04, 0.0403, True), (0.95, 0.955, False), (0.999, 0.9995, False), (0, 1e-9, False),
-     (-1.0, 1.0, False), (0.5, 0.5, True)],
-)  # fmt: skip
+    [
+        (100, 101, True),
+        (100, 102, False),
+        (0.04, 0.0403, True),
+        (0.95, 0.955, False),
+        (0.999, 0.9995, False),
+        (0, 1e-9, False),
+        (-1.0, 1.0, False),
+        (0.5, 0.5, True),
+    ],
+)
 def test_numbers_are_near_up_to_a_share_of_them(a, b, same):
     assert constants.nearly([a, 3], [b, 3], 0.01) == constants.nearly([b, 3], [a, 3], 0.01) == same
     assert not constants.nearly([a], [b, 3], 0.01)

@@ -1,11 +1,11 @@
 """`mortal.py SCRIPT pure|real`: the program, in processes that die by their own hand; started by `lives.py`.
 
-It stands in a repository and forks once for each line of JSON on its stdin, so that a new life costs milliseconds. A life
-is the real night (open or go on with the session, run it, close it), with a boundary before and after everything it
-leaves behind: each write to the ledger, each git command, each file. `{"at": 17}` dies at the 17th boundary,
-`{"at": null}` at the first one whose name nobody died at yet, `{"after": 0.2}` whenever 0.2 s have passed. With `"do"`
-something else than death happens there (`BLOWS`), with `"every"` again and again, and it is over when the life is. The answer names the boundary, and says
-why the session ended, or with which words and exit code the program did.
+It runs in a repository and forks once for each line of JSON on its stdin, so that a new process costs milliseconds. The
+child is a real run (open or continue the session, run it, close it), with a boundary before and after each thing that
+it leaves behind: each write to the ledger, each git command, each file. `{"at": 17}` dies at the 17th boundary,
+`{"at": null}` at the first one with a name at which none died yet, `{"after": 0.2}` when 0.2 s have passed. With `"do"`
+something else happens there (`BLOWS`), with `"every"` at each boundary from then on, until the child ends. The answer
+names the boundary, and says why the session ended, or with which words and exit code the program did.
 
 `pure` takes a function of text and seed for the trials, `real` measures them. The dates in commits are frozen, so that
 the same steps give the same commits.

@@ -1,4 +1,4 @@
-"""The pages in a real browser, with their script: they are drawn, they follow the session, and nothing is complained of."""
+"""The pages in a real browser, with their script: they are drawn, they follow the session, without errors."""
 
 import json
 from collections.abc import Iterator
@@ -70,7 +70,8 @@ def test_words_appear_where_one_points_and_a_click_leads_to_the_experiment(
     chromium.until(f"{DRAWN} === 1")
     chromium.value("document.querySelector('.u-over').scrollIntoView({block: 'center'})")
     box = chromium.value(
-        "(b => ({x: b.x, y: b.y, width: b.width, height: b.height}))(document.querySelector('.u-over').getBoundingClientRect())"
+        "(b => ({x: b.x, y: b.y, width: b.width, height: b.height}))"
+        "(document.querySelector('.u-over').getBoundingClientRect())"
     )
     place = {"x": box["x"] + box["width"] * 0.25, "y": box["y"] + box["height"] / 2}
     chromium.ask("Input.dispatchMouseEvent", type="mouseMoved", **place)

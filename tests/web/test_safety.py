@@ -19,8 +19,9 @@ from autoresearch.web.guard import HEADERS
 pytest_plugins = ["support.web_fixtures"]
 
 PAGES = [
-    "/", "/compare", "/compare/calm/wild", "/s/calm", "/s/wild", "/s/wild/experiments", "/s/wild/experiments?sort=verdict", "/s/wild/0",
-    "/s/wild/1", "/s/wild/2", "/s/wild/3", "/s/wild/4", "/s/%3Cscript%3Ealert(1)%3C%2Fscript%3E", "/compare/%3Cimg%20src=x%3E/%22",
+    "/", "/compare", "/compare/calm/wild", "/s/calm", "/s/wild", "/s/wild/experiments",
+    "/s/wild/experiments?sort=verdict", "/s/wild/0", "/s/wild/1", "/s/wild/2", "/s/wild/3", "/s/wild/4",
+    "/s/%3Cscript%3Ealert(1)%3C%2Fscript%3E", "/compare/%3Cimg%20src=x%3E/%22",
 ]  # fmt: skip
 DATA = [
     "/s/wild/progress.json",
@@ -106,8 +107,18 @@ def test_a_head_has_no_body(pages: httpx.Client) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["../app.py", "..%2f..%2fpyproject.toml", "%2e%2e/%2e%2e/ledger.db", "..%5c..%5capp.py", "/etc/passwd", "style.css%00.js", "templates/report.css", "", "STYLE.CSS"],
-)  # fmt: skip
+    [
+        "../app.py",
+        "..%2f..%2fpyproject.toml",
+        "%2e%2e/%2e%2e/ledger.db",
+        "..%5c..%5capp.py",
+        "/etc/passwd",
+        "style.css%00.js",
+        "templates/report.css",
+        "",
+        "STYLE.CSS",
+    ],
+)
 def test_only_our_own_files_are_served(pages: httpx.Client, path: str) -> None:
     port = pages.base_url.port
     assert port is not None

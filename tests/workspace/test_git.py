@@ -35,5 +35,6 @@ def test_half_a_repository_is_none(tmp_path: Path) -> None:
 
 
 def test_a_plain_clone_needs_no_gitpython(repository: Path) -> None:
-    code = "import sys; from pathlib import Path; from autoresearch.workspace import git; git.top(Path.cwd()); sys.exit('git' in sys.modules)"
+    code = "from autoresearch.workspace import git; git.top(Path.cwd()); sys.exit('git' in sys.modules)"
+    code = f"import sys; from pathlib import Path; {code}"
     assert subprocess.run([sys.executable, "-c", code], cwd=repository).returncode == 0
