@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 # ----------------------------------------------------------------------------
-# Constants. Those below fit DEVICE; on another one the session's base starts with others (autoresearch/plan.py).
+# Constants. Those below fit DEVICE; on another one the session's base starts with others (autoresearch/setup/plan.py).
 # The CUDA values are those that public searches on one H100 arrived at with five minutes of training: docs/training.md
 # has the evidence for each of them.
 
