@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from autoresearch.measure.referee import CellReferee
-from autoresearch.setup import plan, project
+from autoresearch.setup import plan
+from autoresearch.setup.project import open_project
 from autoresearch.source import constants
 
 ZOO = """
@@ -130,13 +131,13 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=0, help="seed of the first trial: runs can be split")
     parser.add_argument("--budget", default="20steps")
     options = parser.parse_args()
-    place = project.open_project({"budget": options.budget}, Path.cwd())
-    base = plan.fit_device(Path("train.py").read_text(), place.slot.device)
+    project = open_project({"budget": options.budget}, Path.cwd())
+    base = plan.fit_device(Path("train.py").read_text(), project.slot.device)
     outcomes: Counter[str] = Counter()
     found: dict[str, list[tuple[float, float]]] = {}
     for seed in range(options.first, options.first + options.trials):
         name, text = drawn(random.Random(seed), base)
-        result = CellReferee(place.settings, place.data).measure(text, seed)
+        result = CellReferee(project.settings, project.data).measure(text, seed)
         outcomes[result.outcome] += 1
         print(f"{seed:4} {name:28} {result.outcome} {result.val_bpb} {result.audit} {result.reason}", flush=True)
         if result.audit is not None:

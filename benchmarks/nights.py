@@ -21,7 +21,8 @@ from pathlib import Path
 from statistics import fmean
 
 from autoresearch.measure.referee import CellReferee
-from autoresearch.setup import plan, project
+from autoresearch.setup import plan
+from autoresearch.setup.project import open_project
 from autoresearch.source import constants
 
 BUDGET = "250steps"
@@ -104,13 +105,13 @@ def night(kind: str, folder: Path) -> None:
 
 def effects(seeds: int) -> None:
     """Each planted edit alone on its base, on the same seeds as the base."""
-    place = project.open_project({"budget": BUDGET}, Path.cwd())
-    text = plan.fit_device(Path("train.py").read_text(), place.slot.device)
+    project = open_project({"budget": BUDGET}, Path.cwd())
+    text = plan.fit_device(Path("train.py").read_text(), project.slot.device)
     texts = {"base": spoilt(text), "all six gains": text, **planted(text)}
     scores: dict[str, list[float]] = {name: [] for name in texts}
     for seed in range(seeds):
         for name, each in texts.items():
-            result = CellReferee(place.settings, place.data).measure(each, seed)
+            result = CellReferee(project.settings, project.data).measure(each, seed)
             if result.val_bpb is None:
                 print(f"{name}: {result.outcome} {result.reason}", flush=True)
             else:

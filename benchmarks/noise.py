@@ -19,7 +19,8 @@ from statistics import StatisticsError, fmean, linear_regression, stdev
 
 from autoresearch import judge
 from autoresearch.measure.referee import CellReferee
-from autoresearch.setup import plan, project
+from autoresearch.setup import plan
+from autoresearch.setup.project import open_project
 
 
 @contextmanager
@@ -68,18 +69,18 @@ def main() -> None:
     parser.add_argument("--budgets", default="15cpu", help="of a trial, separated by commas")
     parser.add_argument("--neighbours", default="quiet,busy", help="which of the two, separated by commas")
     options = parser.parse_args()
-    places = [project.open_project({"budget": budget}, Path.cwd()) for budget in options.budgets.split(",")]
-    text = plan.fit_device(Path("train.py").read_text(), places[0].slot.device)
+    projects = [open_project({"budget": budget}, Path.cwd()) for budget in options.budgets.split(",")]
+    text = plan.fit_device(Path("train.py").read_text(), projects[0].slot.device)
     neighbours = options.neighbours.split(",")
-    kinds = {(str(place.settings.budget), name): place for place in places for name in neighbours}
+    kinds = {(str(project.settings.budget), name): project for project in projects for name in neighbours}
     scores: dict[tuple[str, str], list[float]] = {kind: [] for kind in kinds}
     steps: dict[tuple[str, str], list[float]] = {kind: [] for kind in kinds}
     print("| seed | budget | neighbour | val_bpb | steps | seconds |\n|---|---|---|---|---|---|")
     for seed in range(options.seeds):
-        for kind, place in kinds.items():
+        for kind, project in kinds.items():
             began = time.monotonic()
-            with neighbour(kind[1] == "busy", set(place.settings.cores or os.sched_getaffinity(0))):
-                result = CellReferee(place.settings, place.data).measure(text, seed)
+            with neighbour(kind[1] == "busy", set(project.settings.cores or os.sched_getaffinity(0))):
+                result = CellReferee(project.settings, project.data).measure(text, seed)
             assert result.val_bpb is not None, result.reason
             scores[kind].append(result.val_bpb)
             steps[kind].append(result.reported["step"])

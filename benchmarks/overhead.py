@@ -20,7 +20,8 @@ from autoresearch import judge
 from autoresearch.ledger import Ledger
 from autoresearch.measure.referee import CellReferee
 from autoresearch.measure.result import Result
-from autoresearch.setup import plan, project
+from autoresearch.setup import plan
+from autoresearch.setup.project import open_project
 from autoresearch.workspace.workspace import Workspace
 
 NUMPY = """
@@ -140,11 +141,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--trials", type=int, default=3)
     options = parser.parse_args()
-    place = project.open_project({}, Path.cwd())
-    text = plan.fit_device(Path("train.py").read_text(), place.slot.device)
+    project = open_project({}, Path.cwd())
+    text = plan.fit_device(Path("train.py").read_text(), project.slot.device)
     rows: dict[str, float] = {}
     for name, version in (("train.py", text), ("numpy", NUMPY)):
-        results = [CellReferee(place.settings, place.data).measure(version, seed) for seed in range(options.trials)]
+        results = [CellReferee(project.settings, project.data).measure(version, seed) for seed in range(options.trials)]
         rows |= {f"{name} | {part}": seconds for part, seconds in parts(results).items()}
     rows |= {f"session | {part}": seconds for part, seconds in bookkeeping().items()}
     for off, name in (("", "all layers"), ("ns", "no namespaces")):

@@ -11,7 +11,8 @@ from pathlib import Path
 from statistics import median
 
 from autoresearch.measure.referee import CellReferee
-from autoresearch.setup import plan, project
+from autoresearch.setup import plan
+from autoresearch.setup.project import open_project
 
 PLAIN = '''
 
@@ -52,10 +53,10 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=3)
     parser.add_argument("--budget", default="50steps")
     options = parser.parse_args()
-    place = project.open_project({"budget": options.budget}, Path.cwd())
-    sizes = f"\nEVAL_ROWS, EVAL_BATCH = {place.settings.eval_rows}, {place.settings.eval_batch}\n"
-    text = plan.fit_device(Path("train.py").read_text(), place.slot.device) + PLAIN + sizes
-    results = [CellReferee(place.settings, place.data).measure(text, seed) for seed in range(options.trials)]
+    project = open_project({"budget": options.budget}, Path.cwd())
+    sizes = f"\nEVAL_ROWS, EVAL_BATCH = {project.settings.eval_rows}, {project.settings.eval_batch}\n"
+    text = plan.fit_device(Path("train.py").read_text(), project.slot.device) + PLAIN + sizes
+    results = [CellReferee(project.settings, project.data).measure(text, seed) for seed in range(options.trials)]
     assert all(result.outcome == "ok" for result in results), results[0].reason
     plain = median(result.reported["plain_seconds"] for result in results)
     honest = median(result.score_seconds for result in results)

@@ -27,8 +27,8 @@ from autoresearch.measure.result import Result
 from autoresearch.measure.settings import TrialPlan
 from autoresearch.session.loop import SessionLoop
 from autoresearch.session.stopping import Limits
-from autoresearch.setup import plan, project
-from autoresearch.setup.project import Project
+from autoresearch.setup import plan
+from autoresearch.setup.project import Project, open_project
 from autoresearch.source.constants import Number, with_constants
 from autoresearch.workspace.workspace import Workspace
 
@@ -48,7 +48,7 @@ class Trials(Limits):
         return self.remaining <= 0
 
 
-def sweep(place: Project, text: str, count: int, seed: int) -> str:
+def sweep(project: Project, text: str, count: int, seed: int) -> str:
     """The tip of a session of `sweep`."""
     limits = Trials(remaining=count)
 
@@ -70,8 +70,8 @@ def sweep(place: Project, text: str, count: int, seed: int) -> str:
             ledger=store,
             workspace=workspace,
             agent=registry.create("sweep"),
-            settings=place.settings,
-            data=place.data,
+            settings=project.settings,
+            data=project.data,
             runs=root / "runs",
             program=root / "program.md",
             base=text,
@@ -86,7 +86,7 @@ def sweep(place: Project, text: str, count: int, seed: int) -> str:
         return found.text
 
 
-def study(sampler: optuna.samplers.BaseSampler, place: Project, text: str, count: int, seed: int) -> str:
+def study(sampler: optuna.samplers.BaseSampler, project: Project, text: str, count: int, seed: int) -> str:
     """The lowest number that a sampler saw over all constants at once."""
     asked = optuna.create_study(sampler=sampler)
     best: tuple[float, str] = (float("inf"), text)
@@ -94,7 +94,7 @@ def study(sampler: optuna.samplers.BaseSampler, place: Project, text: str, count
         trial = asked.ask()
         values = {knob.constant.name: moved(knob, trial.suggest_float(knob.key, -1, 1)) for knob in knobs(text)}
         version = with_constants(text, values)
-        score = CellReferee(place.settings, place.data).measure(version, 100 * seed + k).val_bpb
+        score = CellReferee(project.settings, project.data).measure(version, 100 * seed + k).val_bpb
         asked.tell(trial, 10.0 if score is None else score)  # a crash is as bad as it gets
         if score is not None and score < best[0]:
             best = score, version
@@ -119,16 +119,16 @@ def main() -> None:
     parser.add_argument("--budget", default=None)
     options = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    place = project.open_project({"budget": options.budget}, Path.cwd())
-    text = plan.fit_device(Path("train.py").read_text(), place.slot.device)
+    project = open_project({"budget": options.budget}, Path.cwd())
+    text = plan.fit_device(Path("train.py").read_text(), project.slot.device)
     found: dict[str, list[str]] = {"base": [text] * options.seeds, "sweep": [], "TPE": [], "random": []}
     for seed in range(options.seeds):
-        found["sweep"].append(sweep(place, text, options.trials, seed))
+        found["sweep"].append(sweep(project, text, options.trials, seed))
         tpe, chance = optuna.samplers.TPESampler(seed=seed), optuna.samplers.RandomSampler(seed=seed)
-        found["TPE"].append(study(tpe, place, text, options.trials, seed))
-        found["random"].append(study(chance, place, text, options.trials, seed + options.seeds))
+        found["TPE"].append(study(tpe, project, text, options.trials, seed))
+        found["random"].append(study(chance, project, text, options.trials, seed + options.seeds))
         print(f"seed {seed}: searched", flush=True)
-    scores = remeasured(found, place, options.draws)
+    scores = remeasured(found, project, options.draws)
     base = fmean(score for each in scores["base"] for score in each)
     print("| method | seed | measured again | less base |\n|---|---|---|---|")
     for name, each in scores.items():
@@ -139,13 +139,13 @@ def main() -> None:
         print(f"{name}: mean {fmean(map(fmean, each)) - base:+.4f}")
 
 
-def remeasured(found: dict[str, list[str]], place: Project, draws: int) -> dict[str, list[list[float]]]:
+def remeasured(found: dict[str, list[str]], project: Project, draws: int) -> dict[str, list[list[float]]]:
     """Fresh scores of every result, in turns."""
     scores: dict[str, list[list[float]]] = {name: [[] for _ in texts] for name, texts in found.items()}
     for draw in range(draws):
         for seed in range(len(found["base"])):
             for name, texts in found.items():
-                result = CellReferee(place.settings, place.data).measure(texts[seed], FRESH + 10 * draw + seed)
+                result = CellReferee(project.settings, project.data).measure(texts[seed], FRESH + 10 * draw + seed)
                 assert result.val_bpb is not None, result.reason
                 scores[name][seed].append(result.val_bpb)
     return scores

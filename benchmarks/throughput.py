@@ -35,7 +35,8 @@ from autoresearch.measure.settings import Settings
 from autoresearch.session.loop import SessionLoop
 from autoresearch.session.pipeline import spare
 from autoresearch.session.stopping import Limits
-from autoresearch.setup import project, trial_run
+from autoresearch.setup.project import open_project
+from autoresearch.setup.trial_run import BasePlanner
 from autoresearch.workspace.workspace import Workspace
 
 WAITING = '''"""Waits for its budget to pass."""
@@ -226,19 +227,19 @@ def main() -> None:
     parser.add_argument("--train", default="15s")
     parser.add_argument("--only", choices=["loops", "slots"])
     options = parser.parse_args()
-    place = project.open_project({"device": "cpu", "budget": options.train}, project.repository())
+    project = open_project({"device": "cpu", "budget": options.train})
     if options.only != "slots":
         print(
             "| train.py | loop | trials | an hour | of the ideal | waits for the agent | setup, s | train | score"
             " | rest of the trial | between two |"
         )
         print("|---|---|---|---|---|---|---|---|---|---|---|")
-        own = trial_run.BasePlanner(place).fit_by_memory((place.root / "train.py").read_text())
+        own = BasePlanner(project).fit_by_memory((project.root / "train.py").read_text())
         for name, text in (("numpy, waiting", WAITING), ("the repository's", own)):
-            loops(text, name, place.data, place.settings, Slow(options.think), options.experiments)
+            loops(text, name, project.data, project.settings, Slow(options.think), options.experiments)
     if options.only != "loops":
         print("\n| slots | trials | an hour | of linear | waits for the agent |\n|---|---|---|---|---|")
-        slots(place.data, place.settings, Slow(0.5), options.experiments)
+        slots(project.data, project.settings, Slow(0.5), options.experiments)
 
 
 if __name__ == "__main__":
