@@ -135,7 +135,7 @@ def export(
     from autoresearch.setup import project
     from autoresearch.workspace.workspace import Workspace
 
-    _check_asked(branch, tsv, jsonl, sft, checkpoint)
+    _check_options(branch, tsv, jsonl, sft, checkpoint)
     made, root = None, project.repository()
     with opened(tag) as (store, session):
         if branch:
@@ -164,7 +164,7 @@ def export(
         typer.echo(path)
 
 
-def _check_asked(branch: str | None, *files: Path | None) -> None:
+def _check_options(branch: str | None, *files: Path | None) -> None:
     """Check the options before minutes of training. Raises UsageError, UserError."""
     from autoresearch.files import resolve_links
 
@@ -188,7 +188,7 @@ def _say_unreviewed(made: "Branch") -> None:
             made.unreviewed,
             "read with `autoresearch show N`, then `autoresearch review N --accept`",
         ),
-        ("rejected, and still on it", made.rejected, "`autoresearch revert N` takes one out"),
+        ("rejected, but still on the branch", made.rejected, "`autoresearch revert N` takes one out"),
     ):
         if numbers:
             typer.echo(f"{what}: experiments {', '.join(map(str, numbers))}; {hint}", err=True)

@@ -52,12 +52,12 @@ class Forecast:
         return max(0, int((self.hours * self.trials_per_hour - self.replicates) / (1 + self.reruns)))
 
     def __str__(self) -> str:
-        basis = "as measured here" if self.measured else "a guess, before trials were measured here"
+        basis = "as measured here" if self.measured else "a guess: no trials were measured here yet"
         return (
             f"expect about {self.experiments} experiments in {self.hours:g} h:"
             f" {self.trials_per_hour:.1f} trials an hour ({self.train_seconds:.0f} s of training"
             f" and {self.around_seconds:.0f} s around it, {basis}),"
-            f" less {self.replicates} of the base and {100 * self.reruns:.0f} re-runs for 100 experiments"
+            f" minus {self.replicates} of the base and {100 * self.reruns:.0f} re-runs per 100 experiments"
         )
 
     def as_json(self) -> JsonObject:
