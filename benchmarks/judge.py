@@ -322,7 +322,7 @@ def frontier(options: argparse.Namespace) -> None:
     )
     greedy = Summary.of(nights("greedy", WORLDS["10 % good"], options.nights, options.trials))
     for certain in FRONTIER:
-        judge.RULES["default"] = Rule(chosen.promising, chosen.futile, certain, chosen.least, chosen.most)
+        judge.RULES["default"] = Rule(chosen.promising, chosen.futile, certain, chosen.min_reruns, chosen.max_reruns)
         s = Summary.of(nights("default", WORLDS["10 % good"], options.nights, options.trials))
         nothing = Summary.of(nights("default", WORLDS["nothing works"], options.nights, options.trials))
         points[certain] = (s.share, s.gain / greedy.gain)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from autoresearch import judge
 from autoresearch.judge import Beliefs, Draw, Noise
-from autoresearch.judge.noise import STEADY, Guess, Machine
+from autoresearch.judge.noise import STEADY, NoiseModel, WeightedModel
 
 scores = st.floats(0.9, 1.1)
 
@@ -21,7 +21,7 @@ def drawn(values: Sequence[float], first: int = 0, every: int = 1) -> list[Draw]
 
 def steady(sigma: float, dof: float = 30) -> Noise:
     """A machine that is known not to wander."""
-    return Noise(sigma, dof, (Guess(STEADY, 1.0, sigma),))
+    return Noise(sigma, dof, (WeightedModel(STEADY, 1.0, sigma),))
 
 
 KNOWN = steady(0.001)
@@ -65,7 +65,7 @@ def test_what_stays_undecided_ends_as_a_near_miss() -> None:
 
 def test_on_a_machine_that_wanders_the_incumbent_is_measured_beside_the_candidate() -> None:
     long_ago = drawn([1.0, 1.001, 0.999])
-    wandering = Noise(0.002, 30, (Guess(Machine(level=2.0, memory=10.0), 1.0, 0.001),))
+    wandering = Noise(0.002, 30, (WeightedModel(NoiseModel(level=2.0, memory=10.0), 1.0, 0.001),))
     candidate = drawn([0.996, 0.996], 60)
     assert judge.decide("default", candidate, long_ago, wandering).action == "compare"
     faster = [*long_ago, *drawn([0.996, 0.9965], 62)]  # the incumbent is as good there: the machine is another one now
@@ -91,12 +91,12 @@ def test_pairs_with_one_seed_count_for_more_where_the_seed_decides() -> None:
         [Draw(1 + luck[seed] + rng.gauss(0, 0.002), 20 * k + seed, seed) for seed in range(20)] for k in range(3)
     ]
     noise = judge.noise(versions)
-    shared = sum(guess.weight for guess in noise.guesses if guess.machine.shared)
+    shared = sum(each.weight for each in noise.models if each.model.shared)
     assert shared > 0.9
-    guess = max(noise.guesses, key=lambda guess: guess.weight)
+    likeliest = max(noise.models, key=lambda each: each.weight)
     same = [Draw(0.99, 100 + k, k) for k in range(3)], [Draw(1.0, 110 + k, k) for k in range(3)]
     other = same[0], [Draw(1.0, 110 + k, 50 + k) for k in range(3)]
-    assert judge.difference(*same, guess)[1] < 0.7 * judge.difference(*other, guess)[1]
+    assert judge.difference(*same, likeliest)[1] < 0.7 * judge.difference(*other, likeliest)[1]
 
 
 def test_noise_is_pooled_over_versions_and_shrunk_toward_earlier_sessions() -> None:
@@ -163,10 +163,10 @@ def test_never_kept_on_fewer_draws_than_the_rule_says(
     decision = judge.decide(name, drawn(draws, 5), drawn(incumbent), steady(sigma, dof), simpler=simpler)
     fresh = len(draws) - 1
     if decision.action == "keep":
-        assert fresh >= rule.least
+        assert fresh >= rule.min_reruns
         assert decision.delta <= 0 or (simpler is not None and decision.delta <= min(0.5, simpler) * sigma)
     if decision.action in ("run_again", "compare"):
-        assert fresh < rule.most
+        assert fresh < rule.max_reruns
 
 
 @given(st.lists(st.lists(st.floats(-4, 4), min_size=1, max_size=6), max_size=20), st.floats(1e-5, 0.1))
@@ -174,7 +174,7 @@ def test_simplifications_never_lose_more_than_the_allowance_together(
     candidates: list[list[float]], sigma: float
 ) -> None:
     """As a session keeps its books (Evidence._allowance); scores are in sigma above the incumbent."""
-    incumbent, left = drawn([1.0] * 3), judge.ALLOWANCE
+    incumbent, left = drawn([1.0] * 3), judge.ALLOWANCE_SIGMA
     for scores in candidates:
         draws = drawn([1.0 + score * sigma for score in scores], 3)
         decision = judge.decide("default", draws, incumbent, steady(sigma), simpler=left)
