@@ -17,7 +17,7 @@ from autoresearch.files import read_json
 from autoresearch.ledger import Experiment, Ledger, Session, Trial, results_tsv
 from autoresearch.ledger.artefacts import Artefacts
 from autoresearch.ledger.trials import by_experiment, judging
-from autoresearch.workspace.git import blob
+from autoresearch.workspace.git import blob_hash
 from autoresearch.workspace.workspace import Workspace
 
 DISTRUST = "do not trust experiment {n}: `autoresearch show {n}` has its text, `autoresearch trial` measures it again"
@@ -178,7 +178,7 @@ def _texts(story: SessionRecords) -> Findings:
                 f"`autoresearch show {n} --json` still has its text",
             )
             continue
-        if committed != experiment.blob or committed != blob(experiment.text or "", committed):
+        if committed != experiment.blob or committed != blob_hash(experiment.text or "", committed):
             yield f"commit {experiment.sha[:7]} is not the train.py of experiment {n}", DISTRUST.format(n=n)
         if any(trial.blob != committed for trial in story.trials.get(experiment.id, [])):
             yield f"a trial of experiment {n} measured another text than its commit has", DISTRUST.format(n=n)

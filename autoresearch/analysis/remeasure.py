@@ -10,7 +10,7 @@ from autoresearch.ledger import Experiment, Ledger, Session
 from autoresearch.measure.referee import Referee
 from autoresearch.measure.result import Progress, Result
 from autoresearch.measure.settings import TRIES, TrialPlan
-from autoresearch.workspace.git import blob
+from autoresearch.workspace.git import blob_hash
 from autoresearch.workspace.workspace import Workspace
 
 PURPOSE = "total"
@@ -53,7 +53,7 @@ class Remeasurer:
 
     def _measure(self, experiment: Experiment, text: str, seed: int, purpose: str) -> Result:
         self.card.wait_until_clean()
-        hashed = blob(text, require(experiment.blob))
+        hashed = blob_hash(text, require(experiment.blob))
         trial = self.ledger.start_trial(self.session.id, experiment.id, purpose, seed, hashed)
         plan = TrialPlan(wants_holdout=lambda val_bpb: True, watch=lambda progress: self.watch(experiment.n, progress))
         result = self.referee.measure(text, seed, plan)

@@ -220,7 +220,7 @@ def test_the_users_checkout_is_never_touched(repo, arrange):
     before = repo.untouched()
     workspace = Workspace(repo.root)
     base, kept, dropped = night(workspace)
-    assert workspace.dirty() == (arrange is make_dirty)
+    assert workspace.is_dirty() == (arrange is make_dirty)
     assert "+RATE = 2" in workspace.diff(base, kept)
     assert repo.untouched() == before
     assert repo("-c", "i18n.logOutputEncoding=utf-8", "log", "-1", "--format=%s", kept) == "größer"
@@ -250,7 +250,7 @@ def test_gits_environment_of_the_caller_does_not_matter(repo, tmp_path, monkeypa
         monkeypatch.setenv(name, value)
     workspace = Workspace(repo.root)
     base, kept, dropped = night(workspace)
-    assert not workspace.dirty()
+    assert not workspace.is_dirty()
     assert "+RATE = 2" in workspace.diff(base, kept)
     for name in hostile:
         monkeypatch.delenv(name)
@@ -266,8 +266,8 @@ def test_a_linked_worktree_works_like_the_main_one(repo, tmp_path):
     workspace = Workspace(tmp_path / "linked")
     _, kept, _ = night(workspace)
     (tmp_path / "linked/train.py").write_text("dirty\n")
-    assert workspace.dirty()
-    assert not Workspace(repo.root).dirty()
+    assert workspace.is_dirty()
+    assert not Workspace(repo.root).is_dirty()
     assert Workspace(repo.root).best("t") == kept
     assert repo.untouched() == before
 
@@ -283,22 +283,22 @@ def test_the_file_may_lie_deeper(repo):
         assert workspace.numstat(base, kept) == (1, 1)
         assert "\n+++ b/sub dir/é/train.py" in workspace.diff(base, kept)
         (repo.root / "sub dir/é/train.py").write_text("dirty")
-        assert workspace.dirty()
+        assert workspace.is_dirty()
         (repo.root / "sub dir/é/train.py").write_text(BASE)
 
 
 def test_dirty_sees_the_index_and_a_missing_file(repo):
     workspace = Workspace(repo.root)
     (repo.root / "train.py").touch()
-    assert not workspace.dirty()
+    assert not workspace.is_dirty()
     (repo.root / "train.py").write_text(WORSE)
     repo("add", "train.py")
-    assert workspace.dirty()
+    assert workspace.is_dirty()
     (repo.root / "train.py").write_text(BASE)
-    assert workspace.dirty()
+    assert workspace.is_dirty()
     repo("add", "train.py")
     (repo.root / "train.py").unlink()
-    assert workspace.dirty()
+    assert workspace.is_dirty()
 
 
 @pytest.mark.parametrize(
@@ -331,7 +331,7 @@ def test_a_file_monitor_is_not_run(repo):
     monitor.write_text("#!/bin/sh\ntouch .git/monitor-ran\n")
     monitor.chmod(0o755)
     repo("config", "core.fsmonitor", ".git/monitor")
-    assert not Workspace(repo.root).dirty()
+    assert not Workspace(repo.root).is_dirty()
     assert not (repo.root / ".git/monitor-ran").exists()
 
 
@@ -355,9 +355,9 @@ def test_a_branch_that_is_checked_out_is_left_and_catches_up_later(repo, tmp_pat
     assert repo("rev-parse", "autoresearch/t") == base
     assert repo("-C", str(tmp_path / "linked"), "status", "--porcelain") == ""
     assert not workspace.branch_follows("t")
-    assert not workspace.follow("t")
+    assert not workspace.advance_branch("t")
     repo("worktree", "remove", str(tmp_path / "linked"))
-    assert workspace.follow("t") and workspace.branch_follows("t")
+    assert workspace.advance_branch("t") and workspace.branch_follows("t")
     assert repo("rev-parse", "autoresearch/t") == kept
 
 
