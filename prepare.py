@@ -113,7 +113,7 @@ def inputs_of(source, shards, cache):
     if source.startswith("files:"):
         return "files", corpus.find_files(source.removeprefix("files:"))
     if source == "climbmix" or source.startswith("climbmix:"):
-        return "climbmix", climbmix.shards(source, shards, Path(cache or cache_dir()))
+        return "climbmix", climbmix.find_shards(source, shards, Path(cache or cache_dir()))
     raise UsageError(f"unknown source {source!r}: use stdlib, climbmix or files:GLOB")
 
 
@@ -124,9 +124,9 @@ def load(kind, inputs, progress):
         say(f"{len(text.free)} of {len(text.library)} files may be hidden for val and holdout", progress)
         return text
     if kind == "climbmix":
-        climbmix.obtain(inputs, progress)
+        climbmix.download_missing(inputs, progress)
         *train, held = read(list(map(str, inputs.paths)), progress)
-        return climbmix.corpus([texts for texts, _ in train], held[0], sum(bad for _, bad in (*train, held)))
+        return climbmix.build_corpus([texts for texts, _ in train], held[0], sum(bad for _, bad in (*train, held)))
     results = read(inputs, progress)
     texts = [text for new, _ in results for text in new]
     return corpus.from_files(inputs, texts, sum(bad for _, bad in results))
@@ -445,7 +445,7 @@ def main():
     parser = argparse.ArgumentParser(description="Turn text into a tokenizer and rows of tokens.")
     sources = "stdlib (default), files:GLOB[,GLOB...], climbmix (downloaded), or climbmix:FOLDER"
     parser.add_argument("--source", default="stdlib", help=sources)
-    parser.add_argument("--shards", type=int, help=f"of climbmix, for training; default {climbmix.SHARDS}")
+    parser.add_argument("--shards", type=int, help=f"of climbmix, for training; default {climbmix.DEFAULT_SHARDS}")
     parser.add_argument("--vocab-size", type=int, help="256 is plain bytes; default 2048, for a GPU 8192")
     parser.add_argument("--seq-len", type=int, help="tokens in a row; default 64, for a GPU 2048")
     parser.add_argument("--device", choices=list(DEFAULTS), default=gpu, help=f"for the defaults; here {gpu}")

@@ -31,9 +31,9 @@ def parquet(texts: list[str]) -> bytes:
 @pytest.fixture
 def files() -> dict[str, bytes]:
     """Three training shards and the validation shard, which has a text of the first one."""
-    held = [*(text(climbmix.LAST, k) for k in range(30)), text(0, 3)]
+    held = [*(text(climbmix.VALIDATION_SHARD, k) for k in range(30)), text(0, 3)]
     shards = {f"shard_{n:05}.parquet": parquet([text(n, k) for k in range(40)]) for n in range(3)}
-    return shards | {f"shard_{climbmix.LAST}.parquet".replace("_6", "_06"): parquet(held)}
+    return shards | {f"shard_{climbmix.VALIDATION_SHARD}.parquet".replace("_6", "_06"): parquet(held)}
 
 
 @pytest.fixture(autouse=True)
@@ -84,7 +84,7 @@ def test_no_room_is_told_before_the_first_byte(
     files: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     free = shutil.disk_usage(tmp_path).free
-    monkeypatch.setattr(climbmix, "ROOM", 2 * free / len(files["shard_00000.parquet"]))
+    monkeypatch.setattr(climbmix, "DISK_FACTOR", 2 * free / len(files["shard_00000.parquet"]))
     with serving(files, []) as (address, server), pytest.raises(UserError, match="GB are free: name fewer --shards"):
         monkeypatch.setenv("HF_ENDPOINT", address)
         made(tmp_path)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from support.file_server import serving
 
-from autoresearch.data.download import TRIES, download, expected_size
+from autoresearch.data.download import MAX_TRIES, download, expected_size
 from autoresearch.errors import UserError
 
 DATA = random.Random(0).randbytes(300_000)
@@ -84,8 +84,8 @@ def test_without_a_digest_the_size_is_checked(tmp_path: Path) -> None:
     [
         ("absent", [], "the server answers 404", 0),
         ("data", ["403"], "the server answers 403", 1),
-        ("data", ["500"] * TRIES, f"answers 500 .*, {TRIES} times", TRIES),
-        ("data", ["corrupt"] * TRIES, "SHA-256", TRIES),
+        ("data", ["500"] * MAX_TRIES, f"answers 500 .*, {MAX_TRIES} times", MAX_TRIES),
+        ("data", ["corrupt"] * MAX_TRIES, "SHA-256", MAX_TRIES),
     ],
 )
 def test_what_cannot_be_had_is_one_line(tmp_path: Path, name: str, faults: list[str], words: str, tries: int) -> None:

@@ -31,12 +31,12 @@ def pairs(rows: list[Tokens]) -> list[tuple[int, int]]:
 @given(st.lists(st.integers(1, 90), min_size=1, max_size=60), st.integers(2, 40), st.integers(1, 20))
 def test_every_token_is_predicted_once_from_its_own_document(lengths: list[int], seq_len: int, buffer: int) -> None:
     texts = documents(lengths)
-    before, packing.BUFFER = packing.BUFFER, buffer
+    before, packing.BUFFER_DOCUMENTS = packing.BUFFER_DOCUMENTS, buffer
     try:
         rows = packed(BestFit(seq_len, SEPARATOR), texts)
         together = packed(BestFit(seq_len, SEPARATOR), [np.concatenate(texts)])
     finally:
-        packing.BUFFER = before
+        packing.BUFFER_DOCUMENTS = before
     assert np.array_equal(rows, together)
     found, true = pairs(list(rows)), pairs(texts)
     assert set(found) <= set(true) and len(set(found)) == len(found)
