@@ -85,7 +85,7 @@ def test_no_room_is_told_before_the_first_byte(
 ) -> None:
     free = shutil.disk_usage(tmp_path).free
     monkeypatch.setattr(climbmix, "DISK_FACTOR", 2 * free / len(files["shard_00000.parquet"]))
-    with serving(files, []) as (address, server), pytest.raises(UserError, match="GB are free: name fewer --shards"):
+    with serving(files, []) as (address, server), pytest.raises(UserError, match="GB are free: use fewer --shards"):
         monkeypatch.setenv("HF_ENDPOINT", address)
         made(tmp_path)
     assert [method for method, _, _ in server.asked] == ["HEAD"]
