@@ -66,7 +66,7 @@ def library_files(root: Path) -> list[str]:
 
 
 def needed_files(root: Path, texts: dict[str, bytes]) -> set[str]:
-    """Return the library files of `texts` that Python, torch, numpy and our cells load or may load.
+    """Return the files of `texts` that Python, torch, numpy and our cells load or may load.
 
     Imports inside functions count, unless that would leave fewer than FEWEST_FREE files. Takes seconds, because it
     starts an interpreter. Raises UserError if that fails.
@@ -91,7 +91,7 @@ def needed_files(root: Path, texts: dict[str, bytes]) -> set[str]:
 
 
 def copied_elsewhere(texts: dict[str, bytes]) -> set[str]:
-    """Return the files of `texts` (file: content) that have a near copy in an installed package."""
+    """Return the files of `texts` (file: content) with a near copy in an installed package."""
     copies = set()
     installed = _find_installed({Path(file).name for file in texts})
     for file, text in texts.items():
