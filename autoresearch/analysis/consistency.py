@@ -80,8 +80,8 @@ def _check_numbers(records: SessionRecords) -> Findings:
 
 def _check_refs(records: SessionRecords) -> Findings:
     """Require a reference for each experiment, and an experiment for each reference."""
-    shas = {experiment.n: experiment.sha for experiment in records.settled}
-    for n in sorted((shas.keys() | records.refs.keys()) - records.unfinished):
+    shas = {experiment.n: experiment.sha for experiment in records.settled_experiments}
+    for n in sorted((shas.keys() | records.refs.keys()) - records.unsettled_numbers):
         name = f"refs/autoresearch/{records.session.tag}/{n}"
         actual, expected = records.refs.get(n), shas.get(n)
         if n not in shas:
@@ -98,7 +98,7 @@ def _check_refs(records: SessionRecords) -> Findings:
 
 def _check_texts(records: SessionRecords) -> Findings:
     """Require the same train.py in commit, ledger and trials."""
-    for experiment in records.settled:
+    for experiment in records.settled_experiments:
         if experiment.sha is None:
             continue
         n, committed = experiment.n, records.blob(experiment.sha)
@@ -123,7 +123,7 @@ def _check_lineage(records: SessionRecords) -> Findings:
 
 def _check_branch(records: SessionRecords) -> Findings:
     """Require `best` and the branch at the last keep."""
-    if not records.keeps or records.unfinished:
+    if not records.keeps or records.unsettled_numbers:
         return
     session, workspace, last = records.session, records.workspace, records.keeps[-1]
     name = f"refs/autoresearch/{session.tag}/best"
@@ -149,7 +149,7 @@ def _check_messages(records: SessionRecords) -> Findings:
 
 def _check_verdicts(records: SessionRecords) -> Findings:
     """Require trials, audits and a score that justify the verdict."""
-    for experiment in records.settled:
+    for experiment in records.settled_experiments:
         trials, n = records.trials(experiment), experiment.n
         scores = [trial.val_bpb for trial in trials if trial.outcome == "ok" and trial.val_bpb is not None]
         if experiment.verdict == "keep" and not _has_audits(trials, experiment, records.session.judge):
@@ -163,7 +163,7 @@ def _check_verdicts(records: SessionRecords) -> Findings:
 
 
 def _has_audits(trials: list[Trial], experiment: Experiment, judge: str) -> bool:
-    """Check for two audited trials of the base, or an audited re-run; greedy needs only a screening."""
+    """Require two audited trials of the base, one re-run of others; for greedy any one."""
     audited = [trial for trial in trials if trial.outcome == "ok" and trial.result.get("audit") is not None]
     if experiment.n == 0:
         return len(audited) > 1
@@ -173,7 +173,7 @@ def _has_audits(trials: list[Trial], experiment: Experiment, judge: str) -> bool
 def _check_identities(records: SessionRecords) -> Findings:
     """Require one identity (evaluator, machine, data set) for all trials."""
     expected = records.session.identity
-    for experiment in records.settled:
+    for experiment in records.settled_experiments:
         for trial in records.trials(experiment):
             identity = trial.result.get("identity") or expected
             other = sorted(name for name in expected if identity.get(name) != expected[name])
@@ -186,7 +186,7 @@ def _check_identities(records: SessionRecords) -> Findings:
 
 def _check_artefacts(records: SessionRecords) -> Findings:
     """Require the patch of each experiment, and result, log and row scores of each trial."""
-    for experiment in records.settled:
+    for experiment in records.settled_experiments:
         files = records.artefacts(experiment)
         if files.dropped.exists():
             continue
@@ -212,7 +212,7 @@ def _check_result(records: SessionRecords, path: Path, trial: Trial) -> Findings
 def _check_table(records: SessionRecords) -> Findings:
     """Require the ledger's content in results.tsv."""
     path = records.folder / "results.tsv"
-    if not records.settled or records.unfinished:
+    if not records.settled_experiments or records.unsettled_numbers:
         return
     if not path.exists() or path.read_text() != records.table:
         yield f"{records.name(path)} is not what the ledger says", "the next experiment writes it anew"

@@ -1,4 +1,4 @@
-"""Records of one session in ledger, git and files, read once for the checks of `consistency`."""
+"""Read the records of one session in ledger, git and files, for `consistency`."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -35,13 +35,13 @@ class SessionRecords:
         return self.root / "runs" / self.session.tag
 
     @cached_property
-    def settled(self) -> list[Experiment]:
+    def settled_experiments(self) -> list[Experiment]:
         return [row for row in self.experiments if row.state == "settled"]
 
     @cached_property
     def keeps(self) -> list[Experiment]:
         """Return the base and the settled keeps, in order."""
-        return [row for row in self.settled if row.verdict == "keep"]
+        return [row for row in self.settled_experiments if row.verdict == "keep"]
 
     @cached_property
     def refs(self) -> dict[int, str]:
@@ -49,7 +49,7 @@ class SessionRecords:
         return self.workspace.refs(self.session.tag)
 
     @property
-    def unfinished(self) -> set[int]:
+    def unsettled_numbers(self) -> set[int]:
         """Return the numbers of experiments that are not settled: a step of them may be half done."""
         return {row.n for row in self.experiments if row.state != "settled"}
 
@@ -71,11 +71,11 @@ class SessionRecords:
             return None
 
     def origin(self, keep: Experiment) -> tuple[int | None, bool]:
-        """Return the keep from which another one descends, and True if it branched from an older one.
+        """Return the previous keep of a line, and True if the line branched from an older one.
 
         The experiments between the two are near misses.
         """
-        path = ancestry(keep, {row.n: row for row in self.settled})
+        path = ancestry(keep, {row.n: row for row in self.settled_experiments})
         origin = next((row.n for row in path[1:] if row.verdict == "keep"), None)
         line = [row for row in path if origin is None or row.n > origin]
         return origin, any(row.mode == "branch" for row in line)

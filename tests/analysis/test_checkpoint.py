@@ -133,7 +133,7 @@ def test_a_file_is_written_whole_or_not_at_all(exported: Path, tmp_path: Path) -
         (exported / "best.safetensors").open("rb") as file,
         pytest.raises(UserError, match="cannot be written: File exists"),
     ):
-        checkpoint.store(file.fileno(), {}, exported / "said.txt" / "x.safetensors")
+        checkpoint.write_weights(file.fileno(), {}, exported / "said.txt" / "x.safetensors")
 
 
 def test_drawing_follows_what_the_model_says() -> None:

@@ -36,7 +36,7 @@ def made(root: Path, name: str = "home", **options: bool) -> export.Branch:
     with Ledger.open(root / "runs" / "ledger.db") as store:
         session = store.session()
         assert session is not None
-        return export.branch(export.lineage(store, session), Workspace(root), name, **options)
+        return export.create_branch(export.read_lineage(store, session), Workspace(root), name, **options)
 
 
 def second_keep(root: Path, hypothesis: str) -> None:

@@ -16,7 +16,7 @@ from support.referees import FunctionReferee
 from support.shapes import as_documented
 
 from autoresearch.analysis.remeasure import Remeasurer
-from autoresearch.analysis.total import interval, quantile, recorded, reserve
+from autoresearch.analysis.total import interval, quantile, recorded_totals, reserve
 from autoresearch.data.dataset import Dataset
 from autoresearch.errors import UserError
 from autoresearch.hardware import CardMemory
@@ -70,12 +70,12 @@ def test_a_trial_that_was_disturbed_is_repeated_but_not_for_ever(times: int, aga
     assert base is not None
     if times == 3:
         with pytest.raises(UserError, match="could not be measured again: infra the program was stopped for 9 s"):
-            again.trial(base, 7)
+            again.run_trial(base, 7)
     else:
-        assert again.trial(base, 7).val_bpb == 2.0
+        assert again.run_trial(base, 7).val_bpb == 2.0
     trials = again.ledger.trials(1, base.id)[-3:]
     assert [trial.outcome for trial in trials] == ["infra"] * times + ["ok"] * (3 - times)
-    assert {(trial.purpose, trial.seed) for trial in trials} == {("total", again.seed(7))}
+    assert {(trial.purpose, trial.seed) for trial in trials} == {("total", again.seed_of(7))}
 
 
 def test_nothing_is_measured_again_on_a_card_that_is_not_free(again: Remeasurer) -> None:
@@ -83,10 +83,10 @@ def test_nothing_is_measured_again_on_a_card_that_is_not_free(again: Remeasurer)
     card = CardMemory("GPU-1", lambda uuid: (int(16e9), int(used.pop(0))), lambda seconds: None)
     again = replace(again, card=card, referee=FunctionReferee(scored, again.referee.settings))
     base = again.ledger.experiment(1, 0)
-    assert base is not None and again.trial(base, 7).val_bpb == again.trial(base, 8).val_bpb == 2.0
+    assert base is not None and again.run_trial(base, 7).val_bpb == again.run_trial(base, 8).val_bpb == 2.0
     with pytest.raises(UserError, match="of the card's memory are in use without a trial"):
-        again.trial(base, 9)
-    assert [trial.seed for trial in again.ledger.trials(1, base.id)][-1] == again.seed(8)
+        again.run_trial(base, 9)
+    assert [trial.seed for trial in again.ledger.trials(1, base.id)][-1] == again.seed_of(8)
 
 
 @pytest.mark.slow
@@ -173,7 +173,7 @@ def test_a_session_ends_with_the_total_of_what_it_kept(
     assert done.returncode == 0 and "total" in done.stderr, done.stderr
     with Ledger.open(finished / "runs" / "ledger.db", readonly=True) as store:
         session = store.session("t")
-        assert session is not None and recorded(store.events(session.id))[-1].final == 1
+        assert session is not None and recorded_totals(store.events(session.id))[-1].final == 1
         assert (
             store.events(session.id)[-1].kind == "ended"
         )  # by which status knows that the total was part of the night
