@@ -1,12 +1,12 @@
 """Export a version's weights by training it once more with a recorded seed.
 
-Sessions store no weights. The file is the sealed safetensors file of the cell. Its metadata has the configuration for `load`, the text of
-train.py, session, experiment, commit, seed, data set and the score of this training.
+Sessions store no weights. The file is the sealed safetensors file of the cell. Its metadata has the configuration for
+`load`, the text of train.py, session, experiment, commit, seed, data set and the score of this training.
 """
 
 import json
 import os
-from collections.abc import Iterator
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -20,7 +20,6 @@ from autoresearch.measure.settings import TrialPlan
 from autoresearch.sandbox.cell import reopen
 
 MAX_HEADER_BYTES = 100 << 20  # the limit of safetensors
-CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -76,8 +75,7 @@ def write_weights(fd: int, metadata: dict[str, str], path: Path) -> None:
             text = json.dumps(header).encode()
             text += b" " * (-len(text) % 8)
             file.write(len(text).to_bytes(8, "little") + text)
-            for chunk in _chunks(source):
-                file.write(chunk)
+            shutil.copyfileobj(source, file)
         partial.replace(target)
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error.strerror}") from None
@@ -93,8 +91,3 @@ def read_header(file: BinaryIO) -> JsonObject:
     if not isinstance(header, dict) or not isinstance(header.get("__metadata__", {}), dict):
         raise UserError("this is not a file of weights: make one with `autoresearch export --checkpoint FILE`")
     return header
-
-
-def _chunks(file: BinaryIO) -> Iterator[bytes]:
-    while chunk := file.read(CHUNK_BYTES):
-        yield chunk

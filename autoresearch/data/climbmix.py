@@ -4,7 +4,6 @@ ClimbMix is a web corpus of NVIDIA; `karpathy/climbmix-400b-shuffle` on Hugging 
 files. Training takes the first ones; the last one is split between `val` and `holdout`.
 """
 
-import hashlib
 import importlib.util
 import os
 import shutil
@@ -13,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from autoresearch.data.corpus import Corpus
+from autoresearch.data.corpus import Corpus, digest
 from autoresearch.data.download import OnProgress, download, expected_size
 from autoresearch.errors import UsageError, UserError
 
@@ -74,18 +73,14 @@ def download_missing(wanted: Shards, progress: bool) -> None:
 
 def build_corpus(train: list[list[bytes]], validation: list[bytes], skipped: int) -> Corpus:
     """Build a corpus of training shards and the validation shard, which keeps what is in both."""
-    free = {_digest(text): text for text in validation}
-    documents = free | {_digest(text): text for texts in train for text in texts}
+    free = {digest(text): text for text in validation}
+    documents = free | {digest(text): text for texts in train for text in texts}
     return Corpus(
         documents=documents,
         free=dict.fromkeys(free, ""),
         duplicates=sum(map(len, train)) + len(validation) - len(documents),
         skipped=skipped,
     )
-
-
-def _digest(text: bytes) -> str:
-    return hashlib.sha256(text).hexdigest()
 
 
 def _check_disk_space(wanted: Shards, size: int) -> None:

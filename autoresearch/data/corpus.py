@@ -87,7 +87,7 @@ def from_files(paths: list[str], texts: list[bytes], skipped: int) -> Corpus:
     """Build the corpus of `texts`, read from `paths`. Long texts are split."""
     limit = max(MIN_SPLIT_BYTES, int(MAX_DOCUMENT_SHARE * sum(map(len, texts))))
     pieces = [piece for text in texts for piece in _split(text, limit)]
-    documents = {hashlib.sha256(piece).hexdigest(): piece for piece in pieces}
+    documents = {digest(piece): piece for piece in pieces}
     exposed = next((path for path in paths if is_readable(Path(path))), None)
     note = f"training code can read {exposed}: val and holdout are not hidden from it"
     return Corpus(
@@ -110,7 +110,7 @@ def from_library(root: Path) -> Corpus:
     owners: dict[str, list[str]] = {}
     for file, text in texts.items():
         if _is_text(text) and text.strip():
-            owners.setdefault(hashlib.sha256(text).hexdigest(), []).append(file)
+            owners.setdefault(digest(text), []).append(file)
     return Corpus(
         documents={digest: texts[files[0]] for digest, files in owners.items()},
         free=_find_free(root, texts, owners),
@@ -119,6 +119,10 @@ def from_library(root: Path) -> Corpus:
         library_root=root,
         library=list(texts),
     )
+
+
+def digest(text: bytes) -> str:
+    return hashlib.sha256(text).hexdigest()
 
 
 def is_readable(path: Path) -> bool:

@@ -57,10 +57,11 @@ def download(
 def expected_size(url: str, timeout: float = TIMEOUT_S) -> int:
     """Return the size of a file on a server in bytes; 0 if unknown or not reachable."""
     try:
-        with _request(url, "HEAD", 0, timeout) as response:
-            return response.size
+        response = _request(url, "HEAD", 0, timeout)
     except _TryFailed:
         return 0
+    response.body.close()
+    return response.size
 
 
 class _Response:
@@ -74,12 +75,6 @@ class _Response:
         self.size = int(size or 0)
         digest = linked.get("X-Linked-ETag", "").removeprefix("W/").strip('"')
         self.sha256 = digest if re.fullmatch("[0-9a-f]{64}", digest) else None
-
-    def __enter__(self) -> "_Response":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.body.close()
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
@@ -129,7 +124,7 @@ def _try_once(url: str, target: Path, on_progress: OnProgress, timeout: float) -
     if response.start not in (0, done):
         part.unlink()
         raise _TryFailed("the server continued at another position than requested")
-    with response, part.open("ab" if response.start else "wb") as file:
+    with response.body, part.open("ab" if response.start else "wb") as file:
         done = file.tell()
         while block := _read(response.body):
             file.write(block)

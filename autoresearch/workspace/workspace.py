@@ -63,7 +63,7 @@ class Workspace:
     # --- versions
 
     def read(self, sha: str) -> str:
-        """Return the exact text of the file in a commit. Raises UserError if it is not UTF-8."""
+        """Return the text of the file in a commit. Raises UserError if it is not UTF-8."""
         try:
             return self._git.output("cat-file", "blob", self.blob(sha)).decode()
         except UnicodeDecodeError:
@@ -85,7 +85,6 @@ class Workspace:
         return next(iter(self._git.read_commit(sha).parents), sha)
 
     def diff(self, a: str, b: str) -> str:
-        """Return the change of the file from commit a to commit b as a patch."""
         return self._git.output("diff-tree", "-p", a, b, "--", self._spec).decode(errors="replace")
 
     def numstat(self, a: str, b: str) -> tuple[int, int]:
@@ -110,7 +109,6 @@ class Workspace:
         return self._git.commit_of(f"refs/autoresearch/{tag}/best")
 
     def branch(self, tag: str) -> str | None:
-        """Return the commit at the branch of a session."""
         return self._git.commit_of(f"refs/heads/autoresearch/{tag}")
 
     def ref(self, tag: str, n: int) -> str | None:
@@ -124,14 +122,14 @@ class Workspace:
         return dict(sorted((int(name), sha) for name, sha in found if name.isdecimal()))
 
     def tags(self) -> list[str]:
-        """List the tags of sessions that have references."""
         names = self._git.line("for-each-ref", "--format=%(refname:lstrip=2)", "refs/autoresearch/").splitlines()
         return sorted({name.rpartition("/")[0] for name in names})
 
     def branch_follows(self, tag: str) -> bool:
         """Return True if the branch is at `best` and not checked out."""
         best = self.best(tag)
-        return best is not None and self.branch(tag) == best and not self._checked_out(tag)
+        checked_out = self._is_checked_out(f"refs/heads/autoresearch/{tag}")
+        return best is not None and self.branch(tag) == best and not checked_out
 
     # --- steps of the loop: all of them idempotent
 
@@ -272,18 +270,14 @@ class Workspace:
         last_ref, name = f"refs/autoresearch/{tag}/branch", f"refs/heads/autoresearch/{tag}"
         last, now = self._git.commit_of(last_ref), self.branch(tag)
         symbolic = self._git.run("symbolic-ref", "--quiet", name, accept=range(2))[0] == 0
-        if now is None or now != last or symbolic or self._checked_out(tag):
+        if now is None or now != last or symbolic or self._is_checked_out(name):
             return {}
         return {last_ref: (sha, last), name: (sha, now)}
-
-    def _checked_out(self, tag: str) -> bool:
-        return self._is_checked_out(f"refs/heads/autoresearch/{tag}")
 
     def _is_checked_out(self, ref: str) -> bool:
         return f"branch {ref}" in self._git.line("worktree", "list", "--porcelain").splitlines()
 
-    def _entry(self, sha: str) -> tuple[str, str] | None:
-        """Return mode and hash of the file in a commit."""
+    def _entry(self, sha: str) -> tuple[str, str] | None:  # mode and hash
         entry = self._git.line("ls-tree", "--full-tree", "-z", sha, "--", self.file)
         mode, _, rest = entry.partition(" ")
         return (mode, rest.split()[1]) if entry else None
