@@ -63,9 +63,7 @@ def fixed_result(text: str, seed: int, *_: Any, **__: Any) -> Result:
 @pytest.mark.parametrize("times", [2, 3])
 def test_a_trial_that_was_disturbed_is_repeated_but_not_for_ever(times: int, remeasurer: Remeasurer) -> None:
     left = [Result("infra", disturbed=True, reason="the program was stopped for 9 s")] * times
-    referee = FunctionReferee(
-        lambda *args: left.pop() if left else fixed_result(*args), remeasurer.referee.settings
-    )
+    referee = FunctionReferee(lambda *args: left.pop() if left else fixed_result(*args), remeasurer.referee.settings)
     remeasurer = replace(remeasurer, referee=referee)
     base = remeasurer.ledger.experiment(1, 0)
     assert base is not None
