@@ -247,7 +247,7 @@ class Evidence:
     def _allowance(self) -> float:
         """How many sigma simplifications may still cost in this session."""
         kept = self.ledger.experiments(self.session.id, verdict="keep")
-        return judge.ALLOWANCE - sum(max(row.delta or 0.0, 0.0) / require(row.sigma) for row in kept if row.n > 0)
+        return judge.ALLOWANCE_SIGMA - sum(max(row.delta or 0.0, 0.0) / require(row.sigma) for row in kept if row.n > 0)
 
     def _known(self, experiment: Experiment) -> list[Draw]:
         return self._drawn(FRESH).get(experiment.id) or self._drawn(JUDGING)[experiment.id]

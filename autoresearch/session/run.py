@@ -47,7 +47,7 @@ def spend(place: Project, store: Ledger, limits: Limits, reporter: Reporter) -> 
         deadline=limits.deadline,
         agent=place.config.agent if "agent" in place.config.model_fields_set else row.agent,
     )
-    reporter.opened(row, place, found, workspace.dirty())
+    reporter.opened(row, place, found, workspace.is_dirty())
     reason, why = "error", ""
     try:
         running = _session(row, place, store, workspace, limits, reporter)
@@ -65,7 +65,7 @@ def spend(place: Project, store: Ledger, limits: Limits, reporter: Reporter) -> 
         store.update_session(row.id, state="ended", stop_reason=reason)
     if warning := _repeats(row, store):
         _tell("data", warning, row, store, reporter)
-    reporter.closed(row, reason, workspace.follow(row.tag))
+    reporter.closed(row, reason, workspace.advance_branch(row.tag))
     return reason, row.tag
 
 
@@ -104,7 +104,7 @@ def take_out(
     finally:
         store.abandon_open_trials(row.id)
         store.update_session(row.id, **state)
-    workspace.follow(row.tag)
+    workspace.advance_branch(row.tag)
     return require(store.experiment(row.id, newest + 1))
 
 

@@ -42,7 +42,7 @@ from autoresearch.session.loop import SessionLoop
 from autoresearch.session.stopping import Limits
 from autoresearch.setup import project
 from autoresearch.workspace import git
-from autoresearch.workspace.git import Plumbing
+from autoresearch.workspace.git import GitCommands
 from autoresearch.workspace.workspace import Workspace
 
 NEVER = 10**9
@@ -158,7 +158,7 @@ def guard_everything() -> None:
     guard(Workspace, "start", lambda *_: "the base in git")
     guard(Workspace, "commit", lambda *_: "a commit")
     guard(Workspace, "keep", lambda *_: "a keep in git")
-    guard(Plumbing, "run", lambda *args, **_: f"git {args[1]}" if args[1] in WRITING else None)
+    guard(GitCommands, "run", lambda *args, **_: f"git {args[1]}" if args[1] in WRITING else None)
     guard(Artefacts, "write_proposal", lambda *_: "the files of a proposal")
     guard(Artefacts, "write_trial", lambda *_: "the files of a trial")
     guard(np, "savez_compressed", lambda *_, **__: "the rows of a trial")
@@ -244,7 +244,7 @@ def main(script: str, trials: str) -> None:
     place = project.open_session_project({"agent": f"scripted:{script}"})
     found = project.inspection(place)
     project.inspection = lambda place: found
-    git._now = lambda: dict.fromkeys(("GIT_AUTHOR_DATE", "GIT_COMMITTER_DATE"), "1700000000 +0000")
+    git._dates = lambda: dict.fromkeys(("GIT_AUTHOR_DATE", "GIT_COMMITTER_DATE"), "1700000000 +0000")
     if trials == "pure":
         make = lambda settings, *_: FunctionReferee(pure, settings)  # noqa: E731
         run.SessionLoop = functools.partial(SessionLoop, make_referee=make)  # type: ignore[misc, assignment]
