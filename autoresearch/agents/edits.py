@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import PurePosixPath
 from typing import Any
 
-from autoresearch.source import constants
+from autoresearch.source.parsing import parse
 
 FILE = "train.py"
 LARGEST = 400_000  # characters of a text
@@ -159,7 +159,7 @@ def _lines(text: str) -> int:
 
 def _parses(text: str) -> bool:
     try:
-        constants.parse(text)
+        parse(text)
     except SyntaxError:
         return False
     return True

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from autoresearch.ledger import Experiment, Ledger, Trial, duplicates
-from autoresearch.source import constants
 from autoresearch.source.diff import unified_diff
+from autoresearch.source.fingerprint import fingerprint_without_seed
 
 if TYPE_CHECKING:
     from autoresearch.brief.brief import Brief
@@ -67,7 +67,7 @@ class BriefLibrary:
 
     def twin(self, text: str) -> str | None:
         """See Library; only the version to change is known."""
-        same = constants.fingerprint_without_seed(text) == constants.fingerprint_without_seed(self.brief.source)
+        same = fingerprint_without_seed(text) == fingerprint_without_seed(self.brief.source)
         return f"the same program as experiment {self.brief.parent}, seeds aside" if same else None
 
 

@@ -6,7 +6,8 @@ from typing import Any
 
 from autoresearch.agents.base import Agent, BadProposal, Exhausted, Proposal, Unavailable, Unusable
 from autoresearch.brief.brief import Brief
-from autoresearch.source import constants, contract, diff
+from autoresearch.source import contract, diff
+from autoresearch.source.fingerprint import fingerprint_without_seed
 
 NOTE = "This is a rehearsal: your change is checked, but not trained."
 
@@ -71,6 +72,6 @@ def _ask(agent: Agent, brief: Brief, trace: list[dict[str, Any]]) -> tuple[str |
 def _wrong(text: str, before: str) -> str | None:
     if complaint := contract.complaint(text):
         return complaint
-    if constants.fingerprint_without_seed(text) == constants.fingerprint_without_seed(before):
+    if fingerprint_without_seed(text) == fingerprint_without_seed(before):
         return "train.py is the same program as before, seeds and comments aside"
     return None
