@@ -15,7 +15,7 @@ from typing import Any
 from autoresearch.brief import policy
 from autoresearch.brief.brief import Brief
 from autoresearch.brief.history import PastExperiment
-from autoresearch.brief.tokens import tokens
+from autoresearch.brief.tokens import count_tokens
 from autoresearch.ledger import Ledger
 from autoresearch.session import describe
 from autoresearch.source.constants import constants, with_constants
@@ -50,7 +50,7 @@ def main() -> None:
         history: list[PastExperiment] = []
         for count in (10, 100, 119, 1019, 10_019):  # 19 past a multiple of 20, the changing part is at its longest
             fill(ledger, row.id, versions, len(history), count, rng)
-            history += [PastExperiment.of(each) for each in ledger.experiments(row.id, after=len(history) - 1)]
+            history += [PastExperiment.from_row(each) for each in ledger.experiments(row.id, after=len(history) - 1)]
             began = time.perf_counter()
             assert not ledger.experiments(row.id, after=count - 1)
             read = time.perf_counter() - began
@@ -65,10 +65,10 @@ def main() -> None:
                 whole = brief.render()
                 took.append(time.perf_counter() - began)
             render = min(took)
-            stable = sum(map(tokens, brief.stable))
-            share = stable / (stable + tokens(brief.changing()))
+            stable = sum(map(count_tokens, brief.stable))
+            share = stable / (stable + count_tokens(brief.changing()))
             print(
-                f"| {count} | {len(whole.encode())} | {tokens(whole)} | {share:.0%}"
+                f"| {count} | {len(whole.encode())} | {count_tokens(whole)} | {share:.0%}"
                 f" | {1000 * read:.1f} ms | {1000 * render:.1f} ms |"
             )
 

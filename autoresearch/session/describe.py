@@ -27,7 +27,7 @@ def by_text(text: str, parent: str) -> dict[str, Any]:
 
 def by_agent(proposal: Proposal, brief: Brief) -> dict[str, Any]:
     """What the agent says of its change, and what it was asked for."""
-    idea = ideas.cited(str(proposal.params.get("source") or ""), brief.ideas)
+    idea = ideas.find_cited(str(proposal.params.get("source") or ""), brief.ideas)
     return {
         "category": proposal.category,
         "hypothesis": proposal.hypothesis,

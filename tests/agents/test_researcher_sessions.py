@@ -28,7 +28,7 @@ def test_a_night_with_claude(repository: Path, quick: Settings, bytes_data: Data
             assert session.run() == "max experiments"
             rows = session.ledger.experiments(1)
             broken = [event for event in session.ledger.events(1) if event.kind == "broken"]
-            lessons = Lessons.of(repository / "runs", {}, {})
+            lessons = Lessons.locate(repository / "runs", {}, {})
     assert consistency.check(repository) == []
     assert len(rows) == 4 and {row.state for row in rows} == {"settled"}
     assert len({row.fingerprint for row in rows}) == 4  # nothing was trained twice
