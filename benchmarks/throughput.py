@@ -65,7 +65,7 @@ class Slow:
     """Thinks for so many seconds, and then appends a comment with a new constant: a change without effect."""
 
     name, model, repairs = "slow", None, 0
-    thinks: Literal["elsewhere"] = "elsewhere"
+    proposes: Literal["remotely"] = "remotely"
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds

@@ -2,10 +2,10 @@
 
 import time
 from dataclasses import dataclass
-from typing import Any
 
 from autoresearch.agents.base import Agent, BadProposal, Exhausted, Proposal, Unavailable, Unusable
 from autoresearch.brief.brief import Brief
+from autoresearch.files import JsonObject
 from autoresearch.source import contract, diff
 from autoresearch.source.fingerprint import fingerprint_without_seed
 
@@ -20,7 +20,7 @@ class Rehearsal:
     reason: str | None
     seconds: float
     lines: tuple[int, int] = (0, 0)
-    trace: tuple[dict[str, Any], ...] = ()
+    trace: tuple[JsonObject, ...] = ()
 
     def __str__(self) -> str:
         if self.proposal is None:
@@ -43,7 +43,7 @@ def rehearse(agent: Agent, text: str, program: str = "") -> Rehearsal:
         n=1, seed=0, program=program, source=text, incumbent=0, incumbent_bpb=1.0, sigma=0.001, history=[], notes=[NOTE]
     )
     started = time.monotonic()
-    trace: list[dict[str, Any]] = []
+    trace: list[JsonObject] = []
     try:
         agent.check()
         for _ in range(1 + agent.repairs):
@@ -57,7 +57,7 @@ def rehearse(agent: Agent, text: str, program: str = "") -> Rehearsal:
     return Rehearsal(proposal, reason, time.monotonic() - started, lines, tuple(trace))
 
 
-def _ask(agent: Agent, brief: Brief, trace: list[dict[str, Any]]) -> tuple[str | None, Proposal | None]:
+def _ask(agent: Agent, brief: Brief, trace: list[JsonObject]) -> tuple[str | None, Proposal | None]:
     """Why there is no usable proposal, or the proposal."""
     try:
         proposal = agent.propose(brief)

@@ -34,7 +34,7 @@ def brief(bigram: str) -> Brief:
 def agent(server: MessagesServer, calls: list[CallRecord] | None = None, **more: Any) -> Claude:
     """An agent of that server; waits are skipped."""
     lent = {name: more.pop(name) for name in list(more) if name in Services.__dataclass_fields__}
-    lent = {"sleep": lambda seconds: None, "patience": 1e9, **lent}
+    lent = {"sleep": lambda seconds: None, "max_wait_s": 1e9, **lent}
     if calls is not None:
         lent["on_call"] = calls.append
     config = Config(**{"base_url": server.url, "auth_token": SecretStr(KEY), "model": "claude-opus-5-5", **more})
@@ -138,7 +138,7 @@ def test_library_is_read_and_quoted(brief: Brief) -> None:
         def show(self, n: int) -> str | None:
             return "experiment seven" if n == 7 else None
 
-        def twin(self, text: str) -> str | None:
+        def find_duplicate(self, text: str) -> str | None:
             return "the same program as experiment 4" if "0.1" in text else None
 
     looks = [tool("history", filter="crash"), tool("show", n=7), tool("show", n=8), tool("show", n="x")]
@@ -305,7 +305,7 @@ def test_a_request_that_is_refused_is_a_broken_proposal(brief: Brief) -> None:
         researcher = agent(server)
         with pytest.raises(BadProposal, match="prompt is too long"):
             researcher.propose(brief)
-        assert len(server.requests) == 2 and researcher.server.native("claude-opus-5-5")
+        assert len(server.requests) == 2 and researcher.server.is_native("claude-opus-5-5")
 
 
 def test_a_second_model_writes_the_code(brief: Brief) -> None:
@@ -368,7 +368,7 @@ def test_what_passes_is_waited_for(brief: Brief, fault: Step) -> None:
 @pytest.mark.parametrize("fault", PASSING.values(), ids=PASSING.keys())
 def test_without_patience_the_agent_is_away_until_later(brief: Brief, fault: Step) -> None:
     with MessagesServer([fault]) as server:
-        researcher = agent(server, patience=0.0)
+        researcher = agent(server, max_wait_s=0.0)
         before = time.time()
         with pytest.raises(Unavailable) as found:
             researcher.propose(brief)
@@ -383,13 +383,13 @@ def test_what_the_server_asks_for_is_honoured(brief: Brief) -> None:
     with MessagesServer([Status(429, "rate_limit_error", headers={"retry-after": "1234"})]) as server:
         before = time.time()
         with pytest.raises(Unavailable, match="rate limit") as found:
-            agent(server, patience=20.0).propose(brief)
+            agent(server, max_wait_s=20.0).propose(brief)
     assert before + 1234 <= found.value.retry_at <= time.time() + 1236
 
 
 def test_no_wait_goes_past_the_deadline(brief: Brief) -> None:
     with MessagesServer([Status(529, "overloaded_error")]) as server, pytest.raises(Unavailable):
-        agent(server, left=lambda: 0.5).propose(brief)
+        agent(server, seconds_left=lambda: 0.5).propose(brief)
 
 
 @pytest.mark.parametrize("slow", [Reply([text("x")], ends="pings"), Reply([text("x")], ends="hang"), Drop(hang=20)])
@@ -398,7 +398,7 @@ def test_a_server_that_never_ends_is_cut_off(brief: Brief, slow: Step) -> None:
     with MessagesServer([slow]) as server:
         before = time.monotonic()
         with pytest.raises(Unavailable, match="timeout"):
-            agent(server, calls, call_seconds=0.6, patience=0.0).propose(brief)
+            agent(server, calls, max_call_s=0.6, max_wait_s=0.0).propose(brief)
         assert time.monotonic() - before < 15
     assert calls[-1].error and calls[-1].error.startswith("timeout")
 
@@ -411,7 +411,7 @@ def test_nobody_there(brief: Brief) -> None:
     with MessagesServer([GOOD]) as server:
         pass
     with pytest.raises(Unavailable, match="dropped connection"):
-        agent(server, patience=0.0).propose(brief)
+        agent(server, max_wait_s=0.0).propose(brief)
 
 
 HOPELESS = [
@@ -584,7 +584,7 @@ def test_several_threads_hold_the_cap_together(brief: Brief) -> None:
         for thread in threads:
             thread.join()
         assert len(spent) == 4 and 0.25 < bill(server.usages) <= 0.5
-        assert researcher.server.purse.reserved == pytest.approx(0)
+        assert researcher.server.spend_limit.reserved == pytest.approx(0)
 
 
 def test_a_cap_on_an_unknown_price_refuses_to_start() -> None:
@@ -631,8 +631,8 @@ def test_many_proposals_from_the_simulated_researcher(brief: Brief) -> None:
     broken = 0
 
     class Library(BriefLibrary):
-        def twin(self, text: str) -> str | None:
-            return "known" if text in texts else super().twin(text)
+        def find_duplicate(self, text: str) -> str | None:
+            return "known" if text in texts else super().find_duplicate(text)
 
     with MessagesServer(Faulty(Researcher(done_every=5), 0.3)) as server:
         researcher = agent(server, library=Library(brief))

@@ -263,7 +263,7 @@ def test_a_command_that_hangs_is_killed_with_all_its_children(script: Callable[[
 
 
 def test_a_deadline_of_the_session_cuts_it_short(brief: Brief) -> None:
-    agent = create("command:sleep 100", Config(), Services(left=lambda: 1.0))
+    agent = create("command:sleep 100", Config(), Services(seconds_left=lambda: 1.0))
     assert str(broken(agent, brief)).startswith("the command did not end within 0.01")
 
 
@@ -278,18 +278,18 @@ def test_a_flood_of_output_costs_nothing(script: Callable[[str], str], brief: Br
     started = time.monotonic()
     proposal = create(script(f"head -c 100000000 /dev/zero; {GOOD}; echo the end")).propose(brief)
     output = entry(proposal, "command")["output"]
-    assert len(output) < command_agent.OUTPUT + 100 and "bytes cut" in output and output.endswith("the end\n")
+    assert len(output) < command_agent.MAX_LOG_BYTES + 100 and "bytes cut" in output and output.endswith("the end\n")
     assert time.monotonic() - started < 60
 
 
 def test_a_full_disk_is_prevented(script: Callable[[str], str], brief: Brief, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(command_agent, "MOST_FILES", 50)
-    monkeypatch.setattr(command_agent, "COUNT_EVERY", 0.1)
+    monkeypatch.setattr(command_agent, "MAX_FILES", 50)
+    monkeypatch.setattr(command_agent, "COUNT_EVERY_S", 0.1)
     assert "wrote more than" in str(
         broken(create(script("mkdir d; seq 1000 | sed s,^,d/, | xargs touch; sleep 9")), brief)
     )
-    monkeypatch.setattr(command_agent, "MOST_FILES", 50_000)
-    monkeypatch.setattr(command_agent, "MOST_BYTES", 1 << 20)
+    monkeypatch.setattr(command_agent, "MAX_FILES", 50_000)
+    monkeypatch.setattr(command_agent, "MAX_FOLDER_BYTES", 1 << 20)
     assert "wrote more than" in str(broken(create(script("head -c 9000000 /dev/zero > ../f; sleep 9")), brief))
 
 

@@ -42,9 +42,9 @@ def test_waits_double_with_jitter_up_to_a_limit() -> None:
     rng, fault = random.Random(1), faults.classify(529, None)
     waits = [[faults.pause(fault, failures, None, rng) for _ in range(50)] for failures in range(12)]
     for failures, drawn in enumerate(waits):
-        top = min(2.0 * 2**failures, faults.LONGEST_WAIT)
+        top = min(2.0 * 2**failures, faults.MAX_WAIT_S)
         assert top / 2 <= min(drawn) < max(drawn) <= top and len(set(drawn)) > 40
-    assert faults.pause(fault, 10**6, None, rng) <= faults.LONGEST_WAIT
+    assert faults.pause(fault, 10**6, None, rng) <= faults.MAX_WAIT_S
 
 
 def test_a_server_may_ask_for_more_than_we_would_wait() -> None:

@@ -47,9 +47,11 @@ def test_show_has_the_change_and_rounded_scores_but_no_holdout(library: LedgerLi
 
 
 def test_duplicates_are_known_seeds_aside(library: LedgerLibrary, bigram: str) -> None:
-    assert "experiment 2, seeds aside" in str(library.twin(bigram.replace("BATCH = 8", "BATCH = 16") + "# really\n"))
-    assert "within 1 %" in str(library.twin(bigram.replace("0.5", "0.2501")))
-    assert library.twin(bigram.replace("BATCH = 8", "BATCH = 32")) is None
+    assert "experiment 2, seeds aside" in str(
+        library.find_duplicate(bigram.replace("BATCH = 8", "BATCH = 16") + "# really\n")
+    )
+    assert "within 1 %" in str(library.find_duplicate(bigram.replace("0.5", "0.2501")))
+    assert library.find_duplicate(bigram.replace("BATCH = 8", "BATCH = 32")) is None
 
 
 def test_secrets_are_cleaned_at_any_depth() -> None:

@@ -35,7 +35,7 @@ class SpendLimit:
     def services(self) -> Services:
         """For an agent that never waits: its server is on this machine."""
         library = LedgerLibrary(self.path, 1)
-        return Services(library, on_call=self.hear, patience=1e9, sleep=lambda seconds: None)
+        return Services(library, on_call=self.hear, max_wait_s=1e9, sleep=lambda seconds: None)
 
     def hear(self, call: CallRecord) -> None:
         """Keep the last word on each call."""
