@@ -80,7 +80,7 @@ class Agent(Protocol):
 
     @property
     def proposes(self) -> Literal["instantly", "locally", "remotely"]:
-        """Return where a proposal takes time. One that does is asked for during trials, `locally` only on free cores."""
+        """Return where a proposal takes time: then it is asked for during trials, `locally` only on free cores."""
 
     @property
     def repairs(self) -> int:

@@ -7,8 +7,9 @@ and scores on the holdout are left out.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
+from autoresearch.brief.history import PastExperiment
 from autoresearch.ledger import Experiment, Ledger, Trial, duplicates
 from autoresearch.source.diff import unified_diff
 from autoresearch.source.fingerprint import fingerprint_without_seed
@@ -20,21 +21,7 @@ MAX_ROWS = 40  # experiments in one answer
 MAX_DIFF_CHARS = 12_000
 
 
-class Row(Protocol):
-    """Data of one line about an experiment; read-only, so that frozen classes fit."""
-
-    @property
-    def n(self) -> int: ...
-    @property
-    def verdict(self) -> str | None: ...
-    @property
-    def reason(self) -> str | None: ...
-    @property
-    def category(self) -> str | None: ...
-    @property
-    def hypothesis(self) -> str | None: ...
-    @property
-    def delta(self) -> float | None: ...
+Row = Experiment | PastExperiment
 
 
 def table(rows: Sequence[Row], words: str) -> str:

@@ -6,9 +6,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from autoresearch.agents.base import Proposal
 from autoresearch.files import JsonObject
 from autoresearch.ledger.rows import CATEGORIES
 
+SOURCES = """where the idea comes from: an experiment (its n), an idea of ideas.md (idea 3), a note, a paper, or your \
+own knowledge"""
 MAX_FIELD_CHARS = 600
 
 _SYNONYMS = {
@@ -42,6 +45,12 @@ class Rationale:
     confidence: float | None
     source: str | None
 
+    def proposal(self, text: str, cost_usd: float | None, trace: list[JsonObject]) -> Proposal:
+        """Return the proposal of a text for these reasons."""
+        claims = {"confidence": self.confidence, "source": self.source}
+        params = {name: value for name, value in claims.items() if value is not None}
+        return Proposal(text, self.hypothesis, self.category, self.predicted, cost_usd, params, trace)
+
 
 SCHEMA: JsonObject = {
     "type": "object",
@@ -56,11 +65,7 @@ SCHEMA: JsonObject = {
             "description": "expected change of val_bpb in bits per byte; negative is better",
         },
         "confidence": {"type": "number", "description": "probability that val_bpb falls at all, 0 to 1"},
-        "source": {
-            "type": "string",
-            "description": "where the idea comes from: an experiment (its n), an idea of ideas.md (idea 3), a note,"
-            " a paper, or your own knowledge",
-        },
+        "source": {"type": "string", "description": SOURCES},
     },
     "required": ["hypothesis", "category", "predicted_delta", "confidence", "source"],
 }

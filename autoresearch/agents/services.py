@@ -54,12 +54,12 @@ def _ignore(record: CallRecord) -> None:
 
 @dataclass(frozen=True)
 class Services:
-    """What a session provides; the defaults are for an agent without a session.
+    """Everything a session provides; the defaults are for an agent without a session.
 
-    Without a `library` an agent sees only its brief. `readable_library` is what an agent in a cell may read of Python's
-    own library (see CellSpec), None: all. `spent_usd` is the cost of the session's earlier calls, `seconds_left` returns
-    the time to the session's deadline (None: no deadline). For one proposal an agent waits at most `max_wait_s` for a
-    busy server; a call is cut off after `max_call_s`.
+    Without a `library` an agent sees only its brief. `readable_library` is the part of Python's own library that an
+    agent in a cell may read (see CellSpec), None: all. `spent_usd` is the cost of the session's earlier calls,
+    `seconds_left` returns the time to its deadline (None: no deadline). For one proposal an agent waits at most
+    `max_wait_s` for a busy server; a call is cut off after `max_call_s`.
     """
 
     library: Library | None = None

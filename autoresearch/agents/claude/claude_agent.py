@@ -64,16 +64,7 @@ class Claude:
         except BadProposal as bad:
             raise BadProposal(trace.clean(str(bad)), bad.params, trace.entries) from None
         trace.add("rationale", **vars(record))
-        params = {"confidence": record.confidence, "source": record.source}
-        return Proposal(
-            text=text,
-            hypothesis=record.hypothesis,
-            category=record.category,
-            predicted=record.predicted,
-            cost_usd=_cost(trace.entries),
-            params={name: value for name, value in params.items() if value is not None},
-            trace=trace.entries,
-        )
+        return record.proposal(text, _cost(trace.entries), trace.entries)
 
     def _converse(self, brief: "Brief", library: Library, trace: Trace) -> "tuple[str, Rationale]":
         """Return the new text and the record."""

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Literal
 
+from autoresearch.agents.rationale import SOURCES
 from autoresearch.brief.brief import CONTRACT
 from autoresearch.brief.tokens import quote
 from autoresearch.files import JsonObject
@@ -12,6 +13,18 @@ if TYPE_CHECKING:
 
 Role = Literal["propose", "idea", "code"]
 
+_FORM = f"""\
+Hypothesis: what is changed and why it should help
+Category: one of {", ".join(CATEGORIES)}
+Predicted: expected change of val_bpb, for example -0.002
+Confidence: probability that val_bpb falls at all, 0 to 1
+Source: {SOURCES}"""
+_BLOCKS = """\
+<<<<<<< SEARCH
+old lines
+=======
+new lines
+>>>>>>> REPLACE"""
 _WORK: dict[tuple[Role, str], str] = {
     ("propose", "tools"): """\
 Work with the tools: edit train.py with str_replace_based_edit_tool (the incumbent is shown below, there is no need to \
@@ -21,23 +34,15 @@ always one more change worth trying. Do not ask questions.""",
     ("propose", "text"): f"""\
 Answer in plain text, in this form:
 
-Hypothesis: what you change and why it should help
-Category: one of {", ".join(CATEGORIES)}
-Predicted: expected change of val_bpb, for example -0.002
-Confidence: probability that val_bpb falls at all, 0 to 1
-Source: where the idea comes from: an experiment (its n), an idea of ideas.md (idea 3), a paper, your own knowledge
+{_FORM}
 
 and then the change, either as the whole new file in one ```python fence, or as blocks that quote the lines to change \
 exactly:
 
-<<<<<<< SEARCH
-old lines
-=======
-new lines
->>>>>>> REPLACE
+{_BLOCKS}
 
-The search continues until its deadline whatever the results: there is always one more change worth trying. Do not \
-ask questions.""",
+The search continues until its deadline whatever the results: there is always one more change worth trying. Do not ask \
+questions.""",
     ("idea", "tools"): """\
 You do not edit: a programmer writes the change, and sees only your words. Look up experiments with `history` and \
 `show` where that helps, and end with `propose`; its `idea` says exactly what to change, where, and to which values. \
@@ -45,26 +50,18 @@ The search continues until its deadline: there is always one more change worth t
     ("idea", "text"): f"""\
 You do not edit: a programmer writes the change, and sees only your words. Answer in plain text, in this form:
 
-Hypothesis: what is changed and why it should help
-Category: one of {", ".join(CATEGORIES)}
-Predicted: expected change of val_bpb, for example -0.002
-Confidence: probability that val_bpb falls at all, 0 to 1
-Source: where the idea comes from: an experiment (its n), an idea of ideas.md (idea 3), a paper, your own knowledge
+{_FORM}
 
 and then exactly what to change, where, and to which values. Do not ask questions.""",
     ("code", "tools"): """\
 The idea below is by another researcher. Write exactly that change, no other: edit train.py with \
 str_replace_based_edit_tool, use `check` to see whether it could be measured, and end with `done`. Do not ask \
 questions.""",
-    ("code", "text"): """\
+    ("code", "text"): f"""\
 The idea below is by another researcher. Write exactly that change, no other. Answer either with the whole new file in \
 one ```python fence, or with blocks that quote the lines to change exactly:
 
-<<<<<<< SEARCH
-old lines
-=======
-new lines
->>>>>>> REPLACE""",
+{_BLOCKS}""",
 }
 
 

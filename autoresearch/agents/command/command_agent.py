@@ -39,6 +39,7 @@ LOG_END_CHARS = 2000  # searched for the reason of a failure
 NICE = 19
 CHECK_TIMEOUT_S = 180.0
 BUSY_RETRY_S = 600.0  # until a tool whose server is busy is asked again
+NO_ANSWER = {"hypothesis": "a change without a stated reason"}
 START_SCRIPT = 'mkdir "$HOME/tmp" && export TMPDIR="$HOME/tmp" && cd work && exec /bin/sh -c "$1"'
 
 _BUSY = re.compile(r"rate.?limit|usage limit|quota|overloaded|too many requests|\b(429|502|503|529)\b", re.I)
@@ -85,8 +86,8 @@ class Command:
         run = self._run(self.tool.check_command, {}, CHECK_TIMEOUT_S)
         if run.stopped or run.status:
             raise Unusable(
-                f"in its cell, `{self.tool.check_command}` {run.stopped or _describe_exit(run)}; what it has to read can"
-                " be named in command_read"
+                f"in its cell, `{self.tool.check_command}` {run.stopped or _describe_exit(run)};"
+                " what it has to read can be named in command_read"
             )
 
     def propose(self, brief: "Brief") -> Proposal:
@@ -199,21 +200,10 @@ def _proposal(run: CommandRun, trace: Trace, cost: float | None) -> Proposal:
     if complaint := contract.complaint(run.text):
         raise BadProposal(complaint, trace=trace.entries)
     try:
-        record = rationale.read(
-            {"hypothesis": "a change without a stated reason"} if run.answer is None else run.answer
-        )
+        record = rationale.read(NO_ANSWER if run.answer is None else run.answer)
     except ValueError as error:
         raise BadProposal(f"{workdir.ANSWER}: {error}", trace=trace.entries) from None
-    claims = {
-        name: plain(value) if isinstance(value, str) else value for name, value in trace.clean(vars(record)).items()
-    }
-    trace.add("rationale", **claims)
-    return Proposal(
-        text=run.text,
-        hypothesis=claims["hypothesis"],
-        category=record.category,
-        predicted=record.predicted,
-        cost_usd=cost,
-        params={name: claims[name] for name in ("confidence", "source") if claims[name] is not None},
-        trace=trace.entries,
-    )
+    source = record.source and plain(trace.clean(record.source))
+    record = replace(record, hypothesis=plain(trace.clean(record.hypothesis)), source=source)
+    trace.add("rationale", **vars(record))
+    return record.proposal(run.text, cost, trace.entries)

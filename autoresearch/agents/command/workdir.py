@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from autoresearch.agents.edits import FILE, MAX_TEXT_CHARS
+from autoresearch.agents.rationale import SOURCES
 from autoresearch.brief.brief import CONTRACT
 from autoresearch.files import JsonObject
 from autoresearch.ledger.rows import CATEGORIES
@@ -43,7 +44,7 @@ In this folder:
   - `category`: one of {", ".join(CATEGORIES)}
   - `predicted`: expected change of val_bpb, a number; negative is better
   - `confidence`: probability that val_bpb falls at all, 0 to 1
-  - `source`: where the idea comes from: an experiment (its n), an idea of ideas.md (idea 3), a paper, your own knowledge
+  - `source`: {SOURCES}
 
 Of these only `{FILE}` and `{ANSWER}` are read afterwards. A program trains and measures your version later; you need
 not run it, and there are no data and no GPU here. Nobody answers questions.
