@@ -1,4 +1,4 @@
-"""The agent that asks a model, through the real SDK and real sockets."""
+"""The agent that calls a model, through the real SDK and real sockets."""
 
 import json
 import threading
@@ -32,13 +32,13 @@ def brief(bigram: str) -> Brief:
 
 
 def agent(server: MessagesServer, calls: list[CallRecord] | None = None, **more: Any) -> Claude:
-    """An agent of that server; waits are skipped."""
-    lent = {name: more.pop(name) for name in list(more) if name in Services.__dataclass_fields__}
-    lent = {"sleep": lambda seconds: None, "max_wait_s": 1e9, **lent}
+    """Create an agent of that server that does not wait."""
+    services = {name: more.pop(name) for name in list(more) if name in Services.__dataclass_fields__}
+    services = {"sleep": lambda seconds: None, "max_wait_s": 1e9, **services}
     if calls is not None:
-        lent["on_call"] = calls.append
+        services["on_call"] = calls.append
     config = Config(**{"base_url": server.url, "auth_token": SecretStr(KEY), "model": "claude-opus-5-5", **more})
-    return Claude(config, Services(**lent))
+    return Claude(config, Services(**services))
 
 
 def edit(old: str = "SMOOTHING = 0.5", new: str = "SMOOTHING = 0.1") -> dict[str, Any]:
@@ -58,7 +58,7 @@ def proposal_of(steps: Iterable[Step], brief: Brief, **more: Any) -> Proposal:
         return agent(server, **more).propose(brief)
 
 
-def refused(steps: Iterable[Step], brief: Brief, **more: Any) -> BadProposal:
+def catch_bad_proposal(steps: Iterable[Step], brief: Brief, **more: Any) -> BadProposal:
     with pytest.raises(BadProposal) as found:
         proposal_of(steps, brief, **more)
     return found.value
@@ -196,7 +196,7 @@ def test_a_version_that_could_not_be_measured_is_not_proposed(brief: Brief, new:
 
 
 def test_text_without_tool_calls_is_asked_again_then_broken(brief: Brief) -> None:
-    bad = refused([Reply([text(DONE)])], brief)
+    bad = catch_bad_proposal([Reply([text(DONE)])], brief)
     assert "no proposal" in str(bad) and "I am done" in str(bad)
     assert [entry["kind"] for entry in bad.trace].count("reply") == 3
     assert proposal_of([Reply([text(DONE)]), GOOD], brief).text
@@ -210,12 +210,12 @@ def test_an_edit_in_plain_text_counts_even_where_there_are_tools(brief: Brief) -
 
 def test_refusal_is_a_broken_proposal(brief: Brief) -> None:
     details = {"type": "refusal", "category": "frontier_llm", "explanation": "no"}
-    assert "refused (frontier_llm: no)" in str(refused([Reply([], "refusal", details=details)], brief))
-    assert "no reason given" in str(refused([Reply([text("I won't")], "refusal")], brief))
+    assert "refused (frontier_llm: no)" in str(catch_bad_proposal([Reply([], "refusal", details=details)], brief))
+    assert "no reason given" in str(catch_bad_proposal([Reply([text("I won't")], "refusal")], brief))
 
 
 def test_full_context_is_a_broken_proposal(brief: Brief) -> None:
-    assert "too long" in str(refused([Reply([text("x")], "model_context_window_exceeded")], brief))
+    assert "too long" in str(catch_bad_proposal([Reply([text("x")], "model_context_window_exceeded")], brief))
 
 
 @pytest.mark.parametrize("stop", ["end_turn", "stop_sequence", "tool_use", "a reason of tomorrow"])
@@ -240,7 +240,7 @@ def test_a_call_that_was_cut_off_is_not_carried_out(brief: Brief) -> None:
 
 
 def test_endless_thinking_ends(brief: Brief) -> None:
-    bad = refused([Reply([thinking("...", signature="")], "max_tokens")], brief)
+    bad = catch_bad_proposal([Reply([thinking("...", signature="")], "max_tokens")], brief)
     assert "max_tokens" in str(bad)
 
 
@@ -266,10 +266,8 @@ def test_output_of_a_proposal_is_bounded(brief: Brief) -> None:
 def test_text_mode_has_no_tools_and_one_is_told_what_is_wrong(brief: Brief) -> None:
     wrong = "Hypothesis: x\n<<<<<<< SEARCH\nnope\n=======\ny\n>>>>>>> REPLACE"
     whole = brief.source.replace("BATCH = 8", "BATCH = 16")
-    right = (
-        "<think>or ```python\ndef train(): 1\n```</think>**Hypothesis:** more\nCategory: optimizer\n"
-        f"Predicted: -0.004 bpb\n```python\n{whole}```"
-    )
+    record = "**Hypothesis:** more\nCategory: optimizer\nPredicted: -0.004 bpb"
+    right = f"<think>or ```python\ndef train(): 1\n```</think>{record}\n```python\n{whole}```"
     with MessagesServer([Reply([text(wrong)]), Reply([text(right)])]) as server:
         proposal = agent(server, edit_format="text", model="qwen3").propose(brief)
         first, second = (request.body for request in server.requests)
@@ -503,7 +501,7 @@ def test_each_call_is_reported_before_and_after(brief: Brief) -> None:
 
 
 def bill(usages: list[dict[str, Any]], model: str = "claude-opus-5-5") -> float:
-    """What the server would ask for, reckoned on its own."""
+    """Return the server's bill, computed independently."""
     rates = {"claude-opus-5-5": (4, 0.2, 5, 8, 20)}[model]
     total = 0.0
     for usage in usages:

@@ -125,8 +125,8 @@ def test_no_edit_is_none_and_a_bad_one_is_told() -> None:
         "Hypothesis: wider\nCategory: architecture\nPredicted: -0.003\nConfidence: 60%\nSource: note",
         "**Hypothesis:** wider\n**Category**: Architecture.\n- **Predicted delta:** about \u22120.003 bpb\n"
         "* Confidence = 0.6\n> Source: note",
-        '```json\n{"hypothesis": "wider", "category": "architecture", "predicted_delta": -0.003, "confidence": 0.6, '
-        '"source": "note"}\n```',
+        '```json\n{"hypothesis": "wider", "category": "architecture", "predicted_delta": -0.003, '
+        '"confidence": 0.6, "source": "note"}\n```',
     ],
 )
 def test_record_is_found_in_text(reply: str) -> None:

@@ -53,12 +53,12 @@ def test_the_table_is_dated_and_has_a_source() -> None:
 
 
 def test_purse() -> None:
-    purse = SpendLimit(1.0, spent=0.5)
-    purse.settle(purse.reserve(0.5), 0.2)
+    limit = SpendLimit(1.0, spent=0.5)
+    limit.settle(limit.reserve(0.5), 0.2)
     with pytest.raises(Spent, match=r"max usd: \$0.70 of \$1.00"):
-        purse.reserve(0.31)
+        limit.reserve(0.31)
     with pytest.raises(Spent):
-        purse.reserve(None)
+        limit.reserve(None)
     assert SpendLimit(None).reserve(None) == 0.0 and SpendLimit(None).fits(1e9)
 
 

@@ -1,4 +1,4 @@
-"""What an agent is told: bounded, stable parts first, and complete where there is room."""
+"""Briefs: bounded in size, stable parts first, and complete if there is room."""
 
 import json
 import re
@@ -22,7 +22,7 @@ VERDICTS = ["discard", "discard", "crash", "discard", "keep", "duplicate", "disc
 CATEGORIES = ["architecture", "optimiser", "schedule"]
 
 
-def tried(n: int) -> PastExperiment:
+def make_past(n: int) -> PastExperiment:
     verdict = VERDICTS[n % 7]
     return PastExperiment(
         n, verdict, f"not better: {n}", "claude", CATEGORIES[n % 3], f"hypothesis {n} " + "x" * 300,
@@ -32,7 +32,7 @@ def tried(n: int) -> PastExperiment:
 
 
 def brief(count: int, **more: object) -> Brief:
-    past = [PastExperiment(0, "keep", "the base", "", "", "the base"), *map(tried, range(1, count + 1))]
+    past = [PastExperiment(0, "keep", "the base", "", "", "the base"), *map(make_past, range(1, count + 1))]
     made = Brief(count + 1, 0, PROGRAM, TRAIN, 0, 2.1, 0.002, past, agent="claude")
     return replace(made, **more)  # type: ignore[arg-type]
 
@@ -82,16 +82,18 @@ def test_of_a_long_history_the_telling_ones_and_sums_are_shown() -> None:
 
 
 def test_a_row_says_what_was_changed_in_our_words_and_compares_in_sigmas() -> None:
-    assert history.row(tried(3)) == "| 3 | architecture | MATRIX_LR 0.04 -> 0.03 | -0.5 sigma | +0.5 sigma | discard |"
-    assert "hypothesis 10" in history.row(tried(10)) and "discard, near miss" in history.row(tried(10))
-    crash = replace(tried(2), reason="ValueError | x")
+    assert (
+        history.row(make_past(3)) == "| 3 | architecture | MATRIX_LR 0.04 -> 0.03 | -0.5 sigma | +0.5 sigma | discard |"
+    )
+    assert "hypothesis 10" in history.row(make_past(10)) and "discard, near miss" in history.row(make_past(10))
+    crash = replace(make_past(2), reason="ValueError | x")
     assert "crash: ValueError / x" in history.row(crash) and "| - |" in history.row(crash)
 
 
 def test_calibration_compares_predictions_of_one_agent() -> None:
-    past = [replace(tried(n), delta=0.002, predicted=-0.001) for n in (1, 3)]
+    past = [replace(make_past(n), delta=0.002, predicted=-0.001) for n in (1, 3)]
     assert history.calibration(past, "claude") == ""
-    said = history.calibration([*past, replace(tried(4), delta=-0.004, predicted=-0.001)], "claude")
+    said = history.calibration([*past, replace(make_past(4), delta=-0.004, predicted=-0.001)], "claude")
     assert "your 3 predictions" in said and "1 had the right sign" in said and "-0.0010; measured was +0.0000" in said
     assert history.calibration(past * 3, "sweep") == ""
 
@@ -136,14 +138,14 @@ def test_facts_of_a_trial() -> None:
     assert facts.training(bare, None, None) == ["seconds to set up 0, train 0, score 0"]
 
 
-# --- what the human leaves lying about
+# --- ideas and papers of the human
 
 
 def test_ideas_are_offered_until_they_are_tried(tmp_path: Path) -> None:
     path = tmp_path / "ideas.md"
     assert ideas.read_ideas(path, []) == []
     path.write_text("# Ideas\n\nsome words\n- tie the embeddings\n* [ ] a longer warmdown\n3. fewer heads\n")
-    past = replace(tried(1), params={"idea": "tie the embeddings"})
+    past = replace(make_past(1), params={"idea": "tie the embeddings"})
     found = ideas.read_ideas(path, [past])
     assert [idea.number for idea in found] == [2, 3, 1] and found[-1].tried == ("1 discard",)
     assert ideas.find_cited("from ideas.md, Idea 2", found) == "a longer warmdown"
@@ -170,9 +172,9 @@ def test_lessons_go_from_one_session_to_the_next(tmp_path: Path) -> None:
     identity, settings = {"cpu": "EPYC", "data": "abc"}, {"budget": "15cpu"}
     kept = Lessons.locate(tmp_path, identity, settings)
     for n in (1, 2, 4):
-        kept.add("may1", tried(n), 2)
-        kept.add("may1", tried(n), 2)
-    kept.add("may2", tried(5), 1)
+        kept.add("may1", make_past(n), 2)
+        kept.add("may1", make_past(n), 2)
+    kept.add("may2", make_past(5), 1)
     assert Lessons.locate(tmp_path, identity, {"budget": "5m"}).read("x") == []
     found = kept.read(without="may2")
     assert [re.findall(r"\[(\S+),", line)[0] for line in found] == ["may1#4", "may1#2", "may1#1"]
@@ -183,11 +185,11 @@ def test_lessons_go_from_one_session_to_the_next(tmp_path: Path) -> None:
     text = kept.path.read_text()
     assert "EPYC, data abc, budget 15cpu" in text and text.count("\n- ") == 4
     kept.path.write_text(text.replace(found[2] + "\n", ""))  # the human deletes one
-    kept.add("may3", tried(6), 1)
+    kept.add("may3", make_past(6), 1)
     assert len(kept.read("may9")) == 4 and found[2] not in kept.read("may9")
     assert "may1#4" in brief(3, lessons=found).stable[0]
 
 
 def test_a_lesson_is_one_line_whatever_was_said() -> None:
-    assert "\n" not in lessons.lesson(replace(tried(2), hypothesis="a\nb | c", change="", reason="x\ny"))
-    assert json.dumps(lessons.lesson(tried(9)))
+    assert "\n" not in lessons.lesson(replace(make_past(2), hypothesis="a\nb | c", change="", reason="x\ny"))
+    assert json.dumps(lessons.lesson(make_past(9)))
