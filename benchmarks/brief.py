@@ -1,21 +1,21 @@
-"""How large a brief is, how much of it can be cached, and how long it takes, after 10 to 10,000 experiments.
+"""Measure the size of a brief, its cacheable share, and the time to write it, after 10 to 10,000 experiments.
 
     python benchmarks/brief.py
 
-The experiments are made up; they go through a real ledger. `read` is what a running session reads on after one more
-experiment, `render` the whole text.
+The experiments are invented, in a real ledger. `read` is the time to read one more experiment in a running session,
+`render` the time for the whole text.
 """
 
 import random
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 from autoresearch.brief import policy
 from autoresearch.brief.brief import Brief
 from autoresearch.brief.history import PastExperiment
 from autoresearch.brief.tokens import count_tokens
+from autoresearch.files import JsonObject
 from autoresearch.ledger import Ledger
 from autoresearch.session import describe
 from autoresearch.source.constants import constants, with_constants
@@ -24,10 +24,8 @@ CATEGORIES = ["architecture", "optimiser", "schedule", "numerics", "regularisati
 VERDICTS = ["discard"] * 15 + ["keep", "crash", "crash", "duplicate", "invalid"]
 
 
-def fill(
-    ledger: Ledger, session: int, versions: list[dict[str, Any]], first: int, last: int, rng: random.Random
-) -> None:
-    """Experiments of all kinds."""
+def fill(ledger: Ledger, session: int, versions: list[JsonObject], first: int, last: int, rng: random.Random) -> None:
+    """Add experiments of all kinds."""
     for n in range(first, last):
         verdict = rng.choice(VERDICTS) if n else "keep"
         about = {
