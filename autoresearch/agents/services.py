@@ -48,10 +48,6 @@ class CallRecord:
         return {name: value for name, value in asdict(self).items() if name != "key"}
 
 
-def _ignore(record: CallRecord) -> None:
-    """Do nothing: there is no ledger."""
-
-
 @dataclass(frozen=True)
 class Services:
     """Everything a session provides; the defaults are for an agent without a session.
@@ -64,7 +60,7 @@ class Services:
 
     library: Library | None = None
     readable_library: Sequence[Path | str] | None = None
-    on_call: Callable[[CallRecord], None] = _ignore
+    on_call: Callable[[CallRecord], None] = lambda record: None
     spent_usd: float = 0.0
     seconds_left: Callable[[], float | None] = lambda: None
     max_wait_s: float = 20.0

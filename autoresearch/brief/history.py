@@ -4,6 +4,7 @@ import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
+from operator import attrgetter
 from statistics import fmean
 
 from autoresearch.brief.tokens import count_tokens, table_cell, take_fitting
@@ -158,18 +159,15 @@ def calibration(history: Sequence[PastExperiment], agent: str) -> str:
 def _groups(tried: Sequence[PastExperiment]) -> dict[str, list[PastExperiment]]:
     """Return the first experiments of each group, the most informative ones first."""
     measured = [past for past in tried if past.delta is not None]
-    worst = heapq.nlargest(MAX_GROUP, measured, key=_delta)
+    by_delta = attrgetter("delta")
+    worst = heapq.nlargest(MAX_GROUP, measured, key=by_delta)
     failed = [past for past in reversed(tried) if past.has_failed][:MAX_GROUP]
     return {
         "Newest": list(tried[: -MAX_GROUP - 1 : -1]),
         "Best": [past for past in reversed(tried) if past.verdict == "keep"][:MAX_GROUP],
-        "Near misses": heapq.nsmallest(MAX_GROUP, (past for past in measured if past.near_miss), key=_delta),
+        "Near misses": heapq.nsmallest(MAX_GROUP, (past for past in measured if past.near_miss), key=by_delta),
         "Dead ends": [past for pair in zip_longest(failed, worst) for past in pair if past is not None],
     }
-
-
-def _delta(past: PastExperiment) -> float:
-    return 0.0 if past.delta is None else past.delta
 
 
 def _round(value: float | None) -> float | None:

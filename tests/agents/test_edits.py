@@ -32,6 +32,12 @@ def test_view_numbers_lines() -> None:
             editor.run({"command": "view", "view_range": wrong})
 
 
+@pytest.mark.parametrize("command", [None, "undo", ["view"], 3])
+def test_an_unknown_command_is_a_bad_edit(command: object) -> None:
+    with pytest.raises(BadEdit, match="no command"):
+        Editor(SOURCE).run({"command": command, "path": "train.py"})
+
+
 def test_insert_create_replace() -> None:
     editor = Editor("a\nb")
     editor.run({"command": "insert", "path": "train.py", "insert_line": 2, "insert_text": "c"})

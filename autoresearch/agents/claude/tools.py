@@ -106,7 +106,7 @@ class EditSession:
 
     def _tools_of(self, role: Role) -> dict[str, Callable[[JsonObject], str]]:
         reading: dict[str, Callable[[JsonObject], str]] = {"history": self._history, "show": self._show}
-        editing: dict[str, Callable[[JsonObject], str]] = {EDITOR: self._edit, "check": self._check}
+        editing: dict[str, Callable[[JsonObject], str]] = {EDITOR: self.editor.run, "check": self._check}
         if role == "code":
             return {**editing, "done": self._finish}
         return {**reading, **(editing if role == "propose" else {}), "propose": self._propose}
@@ -119,9 +119,6 @@ class EditSession:
             schema = {"type": "object", "properties": properties, "required": [*schema["required"], "idea"]}
         description = "End your work: say why the change should help, and how sure you are."
         return {"name": "propose", "description": description, "input_schema": schema}
-
-    def _edit(self, values: JsonObject) -> str:
-        return self.editor.run(values)
 
     def _history(self, values: JsonObject) -> str:
         return quote("ledger", self.library.history(str(values.get("filter") or "")), MAX_ANSWER_CHARS)
