@@ -49,7 +49,7 @@ def rehearse(agent: Agent, text: str, program: str = "") -> Rehearsal:
     try:
         agent.check()
         for _ in range(1 + agent.repairs):
-            proposal, reason = _attempt(agent, brief, attempts)
+            proposal, reason = _try_once(agent, brief, attempts)
             if reason is None:
                 break
             attempts.send_back(brief, reason)
@@ -59,7 +59,7 @@ def rehearse(agent: Agent, text: str, program: str = "") -> Rehearsal:
     return Rehearsal(proposal, reason, time.monotonic() - started, lines, tuple(attempts.trace))
 
 
-def _attempt(agent: Agent, brief: Brief, attempts: Attempts) -> tuple[Proposal | None, str | None]:
+def _try_once(agent: Agent, brief: Brief, attempts: Attempts) -> tuple[Proposal | None, str | None]:
     """Return a proposal that could be measured, or the reason why there is none."""
     try:
         proposal = attempts.ask(agent, brief)

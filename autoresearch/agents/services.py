@@ -44,7 +44,6 @@ class CallRecord:
     error: str | None = None
 
     def columns(self) -> JsonObject:
-        """Return the columns of the ledger's table `calls`."""
         return {name: value for name, value in asdict(self).items() if name != "key"}
 
 

@@ -86,7 +86,6 @@ def in_sigmas(delta: float | None, sigma: float | None) -> str:
 
 
 def row(past: PastExperiment) -> str:
-    """Return one row of the table."""
     verdict = f"{past.verdict}, near miss" if past.near_miss else past.verdict
     why = f": {past.reason}" if past.has_failed else ""
     predicted, measured = (in_sigmas(value, past.sigma) for value in (past.predicted, past.delta))

@@ -35,7 +35,7 @@ from autoresearch.session.pipeline import Pipeline, SessionLock, everywhere
 from autoresearch.session.proposer import Candidates, Proposer, Refusal, refused
 from autoresearch.session.stopping import ESTIMATE_AFTER, GOES_ON, Limits, Steering, estimate_cost
 from autoresearch.session.trials import Trials
-from autoresearch.source.imports import uses_torch
+from autoresearch.source.parsing import uses_torch
 from autoresearch.workspace.workspace import Workspace
 
 

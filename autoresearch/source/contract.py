@@ -4,8 +4,7 @@ import ast
 import sys
 from collections.abc import Iterator
 
-from autoresearch.source.imports import unconditional_imports
-from autoresearch.source.parsing import parse
+from autoresearch.source.parsing import parse, unconditional_imports
 
 ALLOWED_IMPORTS = {"torch", "numpy"} | sys.stdlib_module_names
 ARGUMENTS = {"train": 1, "load": 3}  # functions that train.py must have, and the number of arguments in their calls

@@ -14,7 +14,6 @@ from autoresearch.source.seeds import without_seeds
 
 
 def fingerprint(text: str) -> str:
-    """Return a hash of the program."""
     with only_syntax_errors():
         return _digest(_parse_code(text))
 

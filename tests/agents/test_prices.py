@@ -42,7 +42,7 @@ def test_own_prices_come_first() -> None:
 
 @pytest.mark.parametrize("model", prices.TABLE)
 def test_the_most_is_never_less_than_the_cost(model: str) -> None:
-    most = Prices({}).max_cost(model, USAGE.prompt, USAGE.output)
+    most = Prices({}).max_cost(model, USAGE.prompt_tokens, USAGE.output)
     cost = Prices({}).cost(model, USAGE)
     assert most is not None and cost is not None and cost <= most
 

@@ -3,7 +3,7 @@ import subprocess
 import pytest
 
 from autoresearch.source import constants, diff, fingerprint
-from autoresearch.source.imports import uses_torch
+from autoresearch.source.parsing import uses_torch
 
 PROGRAM = '''"""A tiny program."""
 

@@ -77,7 +77,7 @@ class Server:
         waited, tried_plain = 0.0, False
         while True:
             try:
-                reply = self._attempt(request, trace)
+                reply = self._call(request, trace)
             except CallFailed as failure:
                 trace.add("fault", name=failure.fault.name, message=failure.message)
                 if failure.status in REFUSED_STATUSES and self.is_native(request.model) and not tried_plain:
@@ -107,7 +107,7 @@ class Server:
         self.services.sleep(pause)
         return pause
 
-    def _attempt(self, request: Request, trace: Trace) -> Reply:
+    def _call(self, request: Request, trace: Trace) -> Reply:
         body = self._body(request)
         size = len(json.dumps(body, ensure_ascii=False).encode("utf-8", "replace"))
         reserved = self.spend_limit.reserve(self._max_cost(request, body, size))
@@ -119,7 +119,7 @@ class Server:
             self.services.on_call(record)
             try:
                 reply = receive(self.client, body, self._time_limit())
-                self._max_density = max(self._max_density, reply.usage.prompt / size)
+                self._max_density = max(self._max_density, reply.usage.prompt_tokens / size)
                 final = self._with_usage(record, reply.usage, None)
                 return reply
             except CallFailed as failure:
@@ -157,8 +157,8 @@ class Server:
             cost = self.prices.cost(record.model, replace(failure.usage, output=max(written, failure.usage.output)))
             record = self._with_usage(record, failure.usage, None)
         else:
-            prompt = OVERHEAD_TOKENS + int(COUNT_MARGIN * (self._max_density or 1.0) * size)
-            cost = self.prices.max_cost(record.model, prompt, written)
+            prompt_tokens = OVERHEAD_TOKENS + int(COUNT_MARGIN * (self._max_density or 1.0) * size)
+            cost = self.prices.max_cost(record.model, prompt_tokens, written)
         return replace(record, cost_usd=cost, seconds=seconds, error=f"{error}; cost: at most")
 
     def _time_limit(self) -> float:
@@ -168,13 +168,13 @@ class Server:
 
     def _max_cost(self, request: Request, body: JsonObject, size: int) -> float | None:
         """Return the most that a call can cost. A token has at least one byte; if that bound is too high, count."""
-        prompt = size + OVERHEAD_TOKENS
-        cost = self.prices.max_cost(request.model, prompt, request.max_tokens)
+        prompt_tokens = size + OVERHEAD_TOKENS
+        cost = self.prices.max_cost(request.model, prompt_tokens, request.max_tokens)
         if self.spend_limit.fits(cost) or not self.is_native(request.model):
             return cost
         count = self._count_tokens(body)
-        prompt = prompt if count is None else int(count * COUNT_MARGIN) + 1
-        return self.prices.max_cost(request.model, prompt, request.max_tokens)
+        prompt_tokens = prompt_tokens if count is None else int(count * COUNT_MARGIN) + 1
+        return self.prices.max_cost(request.model, prompt_tokens, request.max_tokens)
 
     def _count_tokens(self, body: JsonObject) -> int | None:
         """Let the server count the tokens of the prompt, which costs nothing; None if it cannot."""

@@ -69,13 +69,13 @@ def classify(status: int | None, kind: str | None, message: str = "") -> Fault:
     """
     fault = _BY_TYPE.get(kind or "") or _BY_STATUS.get(status or 0)
     if fault is None:
-        return _unknown(status)
+        return _fault_of_status(status)
     if fault is BAD_REQUEST and "credit balance" in message.lower():
         return NO_CREDIT
     return USAGE_LIMIT if fault is BAD_REQUEST and "usage limit" in message.lower() else fault
 
 
-def _unknown(status: int | None) -> Fault:
+def _fault_of_status(status: int | None) -> Fault:
     if status is not None and 400 <= status < 500:
         return Fault(f"HTTP {status}", "repair")
     return Fault(f"HTTP {status}", "wait") if status is not None and status >= 500 else GARBLED

@@ -58,8 +58,7 @@ class Usage:
     output: int = 0
 
     @property
-    def prompt(self) -> int:
-        """Return all tokens of the prompt."""
+    def prompt_tokens(self) -> int:
         return self.input + self.cache_read + self.cache_write_5m + self.cache_write_1h
 
 
@@ -69,29 +68,29 @@ class Prices:
 
     own: Mapping[str, Price]
 
-    def price(self, model: str, prompt: int = 0) -> Price | None:
+    def price(self, model: str, prompt_tokens: int = 0) -> Price | None:
         """Return the price of a call with a prompt of so many tokens; None if it is unknown."""
         if model in self.own:
             return self.own[model]
         family = re.sub(r"-\d{8}$", "", model)
-        threshold, dearer = LONG_PROMPTS.get(family, (prompt, None))
-        return dearer if prompt > threshold else TABLE.get(family)
+        threshold, dearer = LONG_PROMPTS.get(family, (prompt_tokens, None))
+        return dearer if prompt_tokens > threshold else TABLE.get(family)
 
     def cost(self, model: str, usage: Usage) -> float | None:
         """Return the dollars of one call; None if the price is unknown."""
-        price = self.price(model, usage.prompt)
+        price = self.price(model, usage.prompt_tokens)
         if price is None:
             return None
         read, write_5m, write_1h = _cache_prices(price)
         dollars = usage.input * price.input + usage.output * price.output + usage.cache_read * read
         return (dollars + usage.cache_write_5m * write_5m + usage.cache_write_1h * write_1h) / TOKENS_PER_PRICE
 
-    def max_cost(self, model: str, prompt: int, output: int) -> float | None:
+    def max_cost(self, model: str, prompt_tokens: int, output: int) -> float | None:
         """Return the most that a call can cost: the whole prompt at the highest rate, and the longest reply."""
-        price = self.price(model, prompt)
+        price = self.price(model, prompt_tokens)
         if price is None:
             return None
-        return (prompt * max(price.input, *_cache_prices(price)) + output * price.output) / TOKENS_PER_PRICE
+        return (prompt_tokens * max(price.input, *_cache_prices(price)) + output * price.output) / TOKENS_PER_PRICE
 
 
 def _cache_prices(price: Price) -> tuple[float, float, float]:

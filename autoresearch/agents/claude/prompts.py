@@ -77,7 +77,6 @@ def coder_parts(brief: "Brief", idea: str) -> list[str]:
 
 
 def text_block(text: str) -> JsonObject:
-    """Return a text as a block of a message."""
     return {"type": "text", "text": text}
 
 

@@ -63,7 +63,6 @@ class EditSession:
 
     @property
     def text(self) -> str:
-        """Return train.py as edited so far."""
         return self.editor.text
 
     def definitions(self) -> list[JsonObject]:

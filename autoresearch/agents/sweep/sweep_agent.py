@@ -55,7 +55,6 @@ class Knob:
 
     @cached_property
     def here(self) -> float:
-        """Return the present coordinate."""
         return coordinate(self.kind, self.constant.value)
 
     def choices(self, rng: "np.random.Generator") -> dict[float, Number]:
@@ -124,7 +123,6 @@ def coordinate(kind: str, value: Number) -> float:
 
 
 def category(name: str) -> str:
-    """Return the category of a change to a constant, by its name."""
     return next((found for pattern, found in _CATEGORIES if re.search(pattern, name)), "other")
 
 
