@@ -65,7 +65,7 @@ class Slow:
     """An agent that waits for some seconds and appends a constant without effect."""
 
     name, model, repairs = "slow", None, 0
-    thinks: Literal["elsewhere"] = "elsewhere"
+    proposes: Literal["remotely"] = "remotely"
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds

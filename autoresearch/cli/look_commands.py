@@ -182,7 +182,7 @@ def _facts(store: "Ledger", session: "Session", experiment: "Experiment") -> dic
     files = _files(store, session, experiment)
     patch = files.patch.read_text(errors="replace") if files.patch.exists() else ""
     lines = files.trace.read_text(errors="replace").splitlines() if files.trace.exists() else []
-    code, said = size.of(experiment.text), ledger.reviews(store, session.id).get(experiment.n)
+    code, said = size.size_or_none(experiment.text), ledger.reviews(store, session.id).get(experiment.n)
     beside = ledger.beside(store, session, [experiment.n])[experiment.n]
     part = ablate.part_of(store.events(session.id, kind="ablation"), experiment.n)
     return {

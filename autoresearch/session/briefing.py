@@ -7,7 +7,7 @@ from statistics import fmean
 
 from autoresearch import hardware
 from autoresearch.brief import ideas, policy
-from autoresearch.brief.brief import CEILING, Brief
+from autoresearch.brief.brief import MAX_BRIEF_TOKENS, Brief
 from autoresearch.brief.history import PastExperiment
 from autoresearch.brief.lessons import Lessons
 from autoresearch.brief.policy import Direction
@@ -56,8 +56,8 @@ class Briefing:
             direction=direction,
             incumbent_source=best,
             facts=self._facts(evidence, incumbent),
-            ideas=ideas.ideas(self.program.with_name(IDEAS), everything),
-            papers=ideas.papers(self.program.with_name(PAPERS), CEILING),
+            ideas=ideas.read_ideas(self.program.with_name(IDEAS), everything),
+            papers=ideas.read_papers(self.program.with_name(PAPERS), MAX_BRIEF_TOKENS),
             lessons=self.lessons.read(without=self.row.tag),
             agent=self.row.agent.partition(":")[0],
         )
@@ -66,10 +66,10 @@ class Briefing:
         """The settled experiments, and those that wait or run."""
         rows = self.ledger.experiments(self.row.id, after=self.history[-1].n if self.history else -1)
         known = list(takewhile(lambda row: row.state == "settled", rows))
-        self.history += map(PastExperiment.of, known)
+        self.history += map(PastExperiment.from_row, known)
         later = rows[len(known) :]
-        settled = [PastExperiment.of(row) for row in later if row.state == "settled"]
-        return [*self.history, *settled], [PastExperiment.of(row) for row in later if row.state != "settled"]
+        settled = [PastExperiment.from_row(row) for row in later if row.state == "settled"]
+        return [*self.history, *settled], [PastExperiment.from_row(row) for row in later if row.state != "settled"]
 
     def _text(self, direction: Direction | None, incumbent: Experiment, best: str) -> str:
         if direction is None or direction.parent == incumbent.n:

@@ -9,7 +9,7 @@ from autoresearch.errors import require
 from autoresearch.ledger import Experiment
 from autoresearch.ledger.rows import kept_as
 from autoresearch.measure.result import Result
-from autoresearch.source import constants, diff
+from autoresearch.source import diff, fingerprint
 
 
 def by_text(text: str, parent: str) -> dict[str, Any]:
@@ -17,8 +17,8 @@ def by_text(text: str, parent: str) -> dict[str, Any]:
     added, removed = diff.lines_changed(parent, text)
     known: dict[str, Any] = {}
     try:
-        known["fingerprint"] = constants.fingerprint_without_seed(text)
-        known["shape"], known["numbers"] = constants.outline(text)
+        known["fingerprint"] = fingerprint.fingerprint_without_seed(text)
+        known["shape"], known["numbers"] = fingerprint.outline(text)
     except SyntaxError:
         known = {}
     change = diff.summary(parent, text)
@@ -27,7 +27,7 @@ def by_text(text: str, parent: str) -> dict[str, Any]:
 
 def by_agent(proposal: Proposal, brief: Brief) -> dict[str, Any]:
     """What the agent says of its change, and what it was asked for."""
-    idea = ideas.cited(str(proposal.params.get("source") or ""), brief.ideas)
+    idea = ideas.find_cited(str(proposal.params.get("source") or ""), brief.ideas)
     return {
         "category": proposal.category,
         "hypothesis": proposal.hypothesis,

@@ -35,7 +35,7 @@ from autoresearch.session.pipeline import Pipeline, SessionLock, everywhere
 from autoresearch.session.proposer import Candidates, Proposer, Refusal, refused
 from autoresearch.session.stopping import ESTIMATE_AFTER, GOES_ON, Limits, Steering, estimate_cost
 from autoresearch.session.trials import Trials
-from autoresearch.source.constants import uses_torch
+from autoresearch.source.parsing import uses_torch
 from autoresearch.workspace.workspace import Workspace
 
 
@@ -75,7 +75,7 @@ class SessionLoop:
         self.baton = baton
         self.slots = [self._make_referee(settings) for settings in (self.settings, *self.others)]
         self.earlier = earlier(store, row)
-        self.lessons = Lessons.of(self.runs, self.identity, row.settings)
+        self.lessons = Lessons.locate(self.runs, self.identity, row.settings)
         self.upkeep = Maintenance(row, store, self.workspace, self.runs, self.disk, self._tell)
         self.steering = Steering(row, store, self.limits, self.reserve, baton, self._tell)
         self.pipeline = Pipeline(baton, self._prepare, self.steering.wanted, self.ahead, self.spare)
@@ -219,7 +219,7 @@ class SessionLoop:
             sha = self.workspace.keep(self.row.tag, experiment.n, require(experiment.sha), message)
             experiment = self._advance(experiment, "decided", sha=sha)
         if experiment.n > 0:
-            self.lessons.add(self.row.tag, PastExperiment.of(experiment), len(self.evidence.trials(experiment)))
+            self.lessons.add(self.row.tag, PastExperiment.from_row(experiment), len(self.evidence.trials(experiment)))
         settled = time.time()
         self.upkeep.settled(replace(experiment, state="settled", settled=settled))
         experiment = self._advance(experiment, "settled", settled=settled)

@@ -86,7 +86,7 @@ class Proposer:
         self.trace: list[dict[str, Any]] = []
         while True:
             agent = self._whose_turn(brief)
-            told = brief if agent is self.agent else brief.climbing()
+            told = brief if agent is self.agent else brief.without_direction()
             try:
                 proposal, broken = self._ask(agent, told)
             except _Again:

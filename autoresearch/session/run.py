@@ -127,7 +127,7 @@ def _session(
     agent = given or _agent(row, place, store, limits)
     seconds = limits.left()
     spare = pipeline.spare([slot.cores for slot in place.slots])
-    waits = agent.thinks == "elsewhere" or (agent.thinks == "here" and (place.slot.gpu is not None or spare))
+    waits = agent.proposes == "remotely" or (agent.proposes == "locally" and (place.slot.gpu is not None or spare))
     return SessionLoop(
         row=row,
         ledger=store,
