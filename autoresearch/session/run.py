@@ -15,7 +15,7 @@ from autoresearch.agents.lookup import LedgerLibrary
 from autoresearch.agents.services import CallRecord, Services
 from autoresearch.analysis import total
 from autoresearch.analysis.remeasure import Remeasurer
-from autoresearch.errors import UserError, in_words, require
+from autoresearch.errors import UserError, describe_error, require
 from autoresearch.ledger import Experiment, Ledger
 from autoresearch.measure import facts
 from autoresearch.measure.referee import CellReferee
@@ -57,7 +57,7 @@ def spend(place: Project, store: Ledger, limits: Limits, reporter: Reporter) -> 
     except KeyboardInterrupt:
         reason = reason if reason != "error" else "interrupted"
     except Exception as error:
-        why = in_words(error)
+        why = describe_error(error)
         raise
     finally:
         store.abandon_open_trials(row.id)

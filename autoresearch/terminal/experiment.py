@@ -18,7 +18,7 @@ from autoresearch.terminal.columns import Column, fitting, lines, print_lines
 from autoresearch.terminal.curve import chart
 from autoresearch.terminal.pairs import print_pairs
 from autoresearch.terminal.patch import print_patch
-from autoresearch.text import plain
+from autoresearch.text import plain_text
 
 Facts = dict[str, Any]
 
@@ -57,7 +57,7 @@ def print_trace(trace: Sequence[Facts], console: Console) -> None:
         text = str(entry.get("text", "")) + ("\n" if "text" in entry and rest else "")
         text += json.dumps(rest, indent=1, ensure_ascii=False) if rest else ""
         more = f"\n[... {len(text) - LONGEST} more characters: --json has them]" if len(text) > LONGEST else ""
-        console.print(Text(plain(text[:LONGEST]) + more), soft_wrap=True)
+        console.print(Text(plain_text(text[:LONGEST]) + more), soft_wrap=True)
 
 
 def _title(found: Facts) -> str:

@@ -23,7 +23,7 @@ from autoresearch.config import Config
 from autoresearch.errors import UsageError
 from autoresearch.sandbox.cell import Cell, CellError, CellSpec
 from autoresearch.source import contract
-from autoresearch.text import Trace, plain, secrets_of_environment
+from autoresearch.text import Trace, plain_text, secrets_of_environment
 
 if TYPE_CHECKING:
     from autoresearch.brief.brief import Brief
@@ -201,7 +201,7 @@ def _proposal(ran: Run, trace: Trace, cost: float | None) -> Proposal:
     except ValueError as error:
         raise BadProposal(f"{workdir.ANSWER}: {error}", trace=trace.entries) from None
     claims = {
-        name: plain(value) if isinstance(value, str) else value for name, value in trace.clean(vars(said)).items()
+        name: plain_text(value) if isinstance(value, str) else value for name, value in trace.clean(vars(said)).items()
     }
     trace.add("rationale", **claims)
     return Proposal(

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from autoresearch.agents.edits import FILE, LARGEST
 from autoresearch.brief.brief import CONTRACT
 from autoresearch.ledger.rows import CATEGORIES
-from autoresearch.text import plain
+from autoresearch.text import plain_text
 
 if TYPE_CHECKING:
     from autoresearch.brief.brief import Brief
@@ -96,7 +96,7 @@ def touched(home: Path, before: Mapping[str, bytes]) -> list[str]:
     for entry in _entries(home / WORK, LISTED + 10):
         name = str(Path(entry.path).relative_to(home / WORK))
         if name not in {*before, ANSWER} and len(found) <= LISTED:
-            found.append(f"new {plain(name)[:200]}")
+            found.append(f"new {plain_text(name)[:200]}")
     return sorted(found)[:LISTED] + (["and more"] if len(found) > LISTED else [])
 
 
