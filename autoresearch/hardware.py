@@ -157,22 +157,23 @@ class GpuMeter:
     """
 
     def __init__(self, uuid: str | None) -> None:
-        self.handle = _handle(uuid)
+        self.nvml, self.handle = _nvml(), _handle(uuid)
         self.peak_mb: float | None = None
         self.conditions: dict[str, float] = {}
         self.readings = 0  # of the conditions
 
     def used_mb(self) -> float | None:
         """Return the memory in use now, in MB."""
-        nvml = _nvml()
-        return None if nvml is None or self.handle is None else nvml.nvmlDeviceGetMemoryInfo(self.handle).used / 2**20
+        if self.nvml is None or self.handle is None:
+            return None
+        return float(self.nvml.nvmlDeviceGetMemoryInfo(self.handle).used / 2**20)
 
     def read(self) -> None:
         """Take another reading."""
-        nvml, used = _nvml(), self.used_mb()
-        if nvml is not None and used is not None:
+        used = self.used_mb()
+        if used is not None:
             self.peak_mb = max(self.peak_mb or 0.0, used)
-            if now := self._read_conditions(nvml):
+            if now := self._read_conditions():
                 self._merge(now)
 
     def _merge(self, now: dict[str, float]) -> None:
@@ -180,7 +181,9 @@ class GpuMeter:
         self.conditions = {name: max(before[name], value) for name, value in now.items()}
         self.conditions["sm_mhz"] = before["sm_mhz"] + (now["sm_mhz"] - before["sm_mhz"]) / self.readings
 
-    def _read_conditions(self, nvml: ModuleType) -> dict[str, float]:
+    def _read_conditions(self) -> dict[str, float]:
+        nvml = self.nvml
+        assert nvml is not None
         try:
             return {
                 "sm_mhz": nvml.nvmlDeviceGetClockInfo(self.handle, nvml.NVML_CLOCK_SM),
