@@ -103,8 +103,8 @@ def gpus() -> list[str]:
 
 
 def gpu_name(uuid: str | None) -> str | None:
-    nvml, handle = _nvml(), _handle(uuid)
-    return None if nvml is None or handle is None else _decode(nvml.nvmlDeviceGetName(handle))
+    card = _open_card(uuid)
+    return None if card is None else _decode(card[0].nvmlDeviceGetName(card[1]))
 
 
 def driver() -> str | None:
@@ -124,18 +124,18 @@ def driver_cuda() -> str | None:
 
 def gpu_memory(uuid: str | None) -> tuple[int, int] | None:
     """Return the memory of a card and how much of it is in use now, in bytes; None without a card."""
-    nvml, handle = _nvml(), _handle(uuid)
-    if nvml is None or handle is None:
+    if (card := _open_card(uuid)) is None:
         return None
+    nvml, handle = card
     memory = nvml.nvmlDeviceGetMemoryInfo(handle)
     return int(memory.total), int(memory.used)
 
 
 def gpu_load(uuid: str | None) -> dict[str, float] | None:
     """Return `used_mb` and `total_mb` of a card's memory, and `load` in percent; None without a card."""
-    nvml, handle = _nvml(), _handle(uuid)
-    if nvml is None or handle is None:
+    if (card := _open_card(uuid)) is None:
         return None
+    nvml, handle = card
     memory = nvml.nvmlDeviceGetMemoryInfo(handle)
     try:
         load = float(nvml.nvmlDeviceGetUtilizationRates(handle).gpu)
@@ -157,49 +157,48 @@ class GpuMeter:
     """
 
     def __init__(self, uuid: str | None) -> None:
-        self.nvml, self.handle = _nvml(), _handle(uuid)
+        self.card = _open_card(uuid)
         self.peak_mb: float | None = None
         self.conditions: dict[str, float] = {}
         self.readings = 0  # of the conditions
 
     def used_mb(self) -> float | None:
         """Return the memory in use now, in MB."""
-        if self.nvml is None or self.handle is None:
+        if self.card is None:
             return None
-        return float(self.nvml.nvmlDeviceGetMemoryInfo(self.handle).used / 2**20)
+        nvml, handle = self.card
+        return float(nvml.nvmlDeviceGetMemoryInfo(handle).used / 2**20)
 
     def read(self) -> None:
         """Take another reading."""
         used = self.used_mb()
         if used is not None:
             self.peak_mb = max(self.peak_mb or 0.0, used)
-            if now := self._read_conditions():
-                self._merge(now)
+            self._read_conditions()
 
-    def _merge(self, now: dict[str, float]) -> None:
+    def _read_conditions(self) -> None:
+        assert self.card is not None
+        nvml, handle = self.card
+        try:
+            now = {
+                "sm_mhz": nvml.nvmlDeviceGetClockInfo(handle, nvml.NVML_CLOCK_SM),
+                "temperature": nvml.nvmlDeviceGetTemperature(handle, nvml.NVML_TEMPERATURE_GPU),
+                "other_processes": max(0, len(nvml.nvmlDeviceGetComputeRunningProcesses(handle)) - 1),
+            }
+        except nvml.NVMLError:  # not available on some cards and in some containers
+            return
         before, self.readings = self.conditions or now, self.readings + 1
         self.conditions = {name: max(before[name], value) for name, value in now.items()}
         self.conditions["sm_mhz"] = before["sm_mhz"] + (now["sm_mhz"] - before["sm_mhz"]) / self.readings
 
-    def _read_conditions(self) -> dict[str, float]:
-        nvml = self.nvml
-        assert nvml is not None
-        try:
-            return {
-                "sm_mhz": nvml.nvmlDeviceGetClockInfo(self.handle, nvml.NVML_CLOCK_SM),
-                "temperature": nvml.nvmlDeviceGetTemperature(self.handle, nvml.NVML_TEMPERATURE_GPU),
-                "other_processes": max(0, len(nvml.nvmlDeviceGetComputeRunningProcesses(self.handle)) - 1),
-            }
-        except nvml.NVMLError:  # not available on some cards and in some containers
-            return {}
 
-
-def _handle(uuid: str | None) -> object:
+def _open_card(uuid: str | None) -> tuple[ModuleType, object] | None:
+    """Return the NVML bindings and their handle of a card; None if there is no such card."""
     nvml = _nvml()
     if uuid is None or nvml is None:
         return None
     try:
-        return nvml.nvmlDeviceGetHandleByUUID(uuid)
+        return nvml, nvml.nvmlDeviceGetHandleByUUID(uuid)
     except nvml.NVMLError:
         return None
 
