@@ -12,7 +12,7 @@ from autoresearch.measure import wire
 from autoresearch.measure.cell_process import CellProcess, Cells, FreshCells, open_cell
 from autoresearch.measure.clock import Clock
 from autoresearch.measure.result import Progress, Result, Watch
-from autoresearch.measure.settings import CHECKPOINT_LIMIT, Settings, TrialPlan
+from autoresearch.measure.settings import MAX_CHECKPOINT_BYTES, Settings, TrialPlan
 from autoresearch.measure.watchdog import Watchdog
 from autoresearch.sandbox.cell import Cell
 from autoresearch.text import plain_text
@@ -75,7 +75,7 @@ class _Receiver:
         fd, *surplus = message.fds
         for other in surplus:
             os.close(other)
-        if not wire.is_sealed(fd, CHECKPOINT_LIMIT):
+        if not wire.is_sealed(fd, MAX_CHECKPOINT_BYTES):
             os.close(fd)
             self._answer("refused", reason="not a sealed memory file, or over 4 GiB")
             return

@@ -112,7 +112,7 @@ def _repeats(row: ledger.Session, store: Ledger) -> str | None:
     """A warning where the base read its training data many times in one budget."""
     base = store.experiment(row.id, 0)
     trials = store.trials(row.id, base.id) if base else []
-    return next((facts.repeats(trial.result) for trial in trials if trial.outcome == "ok"), None)
+    return next((facts.repetition_warning(trial.result) for trial in trials if trial.outcome == "ok"), None)
 
 
 def _session(

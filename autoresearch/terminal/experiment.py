@@ -11,7 +11,7 @@ from rich.text import Text
 from autoresearch.analysis.ablate import Part
 from autoresearch.hardware import peak_tflops
 from autoresearch.ledger import AFTERWARDS
-from autoresearch.measure import facts as training
+from autoresearch.measure.facts import describe_speed
 from autoresearch.report.format import STYLES, change, duration, losses, one_line, outcome, signed
 from autoresearch.sandbox.grade import describe
 from autoresearch.terminal.columns import Column, fitting, lines, print_lines
@@ -106,7 +106,7 @@ def _measured(found: Facts, parent: Facts | None) -> dict[str, str]:
 def _resources(found: Facts, result: Facts) -> dict[str, str]:
     again = f", and {_lasted(_afterwards(found))} to measure it again" if _afterwards(found) else ""
     peaks = [trial["peak_mb"] for trial in _judging(found) if trial["peak_mb"]]
-    said = training.speed(result, peak_tflops((result.get("identity") or {}).get("gpu"))) if result else ""
+    said = describe_speed(result, peak_tflops((result.get("identity") or {}).get("gpu"))) if result else ""
     grades = {trial["grade"] for trial in _judging(found) if trial["grade"]}
     audit = result.get("audit")
     return _said(
