@@ -25,7 +25,6 @@ class Trace:
         self._secrets = sorted({s for s in secrets if len(s) >= MIN_SECRET_CHARS}, key=len, reverse=True)
 
     def add(self, kind: str, **facts: Any) -> None:
-        """Add an entry of JSON values."""
         self.entries.append({"kind": kind, **{name: self.clean(value) for name, value in facts.items()}})
 
     def clean(self, value: Any) -> Any:

@@ -76,7 +76,6 @@ class Clock:
         self.cpu_last = self.cpu_at_start
 
     def wall(self) -> float:
-        """Return the seconds since the start."""
         return time.monotonic() - self.started
 
     def spent(self) -> float:

@@ -136,16 +136,15 @@ def _safetensors_module(torch: ModuleType | None) -> str:
 
 
 def _serialise(state: dict[str, Array], config: wire.Fields, torch: ModuleType | None) -> bytes:
-    metadata = {"config": json.dumps(config)}
     if torch is None:
         numpy = importlib.import_module("numpy")
-        arrays = {name: numpy.array(value, order="C") for name, value in state.items()}
-        return bytes(importlib.import_module(_safetensors_module(torch)).save(arrays, metadata))
-    tensors = {
-        name: value.detach().to("cpu", copy=True).clone(memory_format=torch.contiguous_format)
-        for name, value in state.items()
-    }
-    return bytes(importlib.import_module(_safetensors_module(torch)).save(tensors, metadata))
+        tensors = {name: numpy.array(value, order="C") for name, value in state.items()}
+    else:
+        tensors = {
+            name: value.detach().to("cpu", copy=True).clone(memory_format=torch.contiguous_format)
+            for name, value in state.items()
+        }
+    return bytes(importlib.import_module(_safetensors_module(torch)).save(tensors, {"config": json.dumps(config)}))
 
 
 def _load_checkpoint(fd: int, torch: ModuleType | None) -> tuple[dict[str, Array], wire.Fields]:
@@ -156,13 +155,10 @@ def _load_checkpoint(fd: int, torch: ModuleType | None) -> tuple[dict[str, Array
 
 
 def _uses_torch(source: str) -> bool:
-    for node in ast.walk(ast.parse(source)):
-        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-        if isinstance(node, ast.ImportFrom):
-            names = [node.module or ""]
-        if any(name.split(".")[0] == "torch" for name in names):
-            return True
-    return False
+    nodes = list(ast.walk(ast.parse(source)))
+    names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    names += [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)]
+    return any(name.split(".")[0] == "torch" for name in names)
 
 
 def _import_torch(threads: int) -> ModuleType:

@@ -48,7 +48,6 @@ class CellReferee:
     cells: Cells = field(default_factory=FreshCells)
 
     def measure(self, source: str, seed: int, plan: TrialPlan = TrialPlan()) -> Result:
-        """Train and score one version. Never raises for anything that the version does."""
         started = time.monotonic()
         result = Result(seed=seed)
         if (refusal := _refuse_source(source)) is not None:
@@ -69,7 +68,6 @@ class CellReferee:
         return result
 
     def close(self) -> None:
-        """Kill idle cells."""
         self.cells.close()
 
     def _score(self, source: str, checkpoint: int, plan: TrialPlan, result: Result) -> None:

@@ -67,5 +67,4 @@ class TrialPlan:
 
     @property
     def evaluation_limit_s(self) -> float:
-        """Return the limit on each evaluating cell."""
         return EVALUATION_LIMIT_S if self.base_score_s is None else max(30.0, 3 * self.base_score_s)

@@ -113,7 +113,6 @@ class _Receiver:
             self.stride *= 2
 
     def drop(self) -> None:
-        """Close the checkpoint."""
         if self.checkpoint is not None:
             os.close(self.checkpoint)
             self.checkpoint = None

@@ -27,21 +27,15 @@ def weaknesses(layers: JsonObject, library_restricted: bool) -> list[str]:
     not hide Python's library, which everybody may read. Namespaces are an additional layer and never required: a
     default container does not have them.
     """
-    found = []
-    if not layers["landlock"]:
-        if layers["uid"] is None:
-            found.append(_LANDLOCK + _OTHER_USER)
-        elif library_restricted:
-            found.append(_LIBRARY)
-    if not layers["seccomp"]:
-        found.append(_SECCOMP)
-    if not layers["nnp"]:
-        found.append(_PRIVILEGES)
-    if layers["caps"]:
-        found.append(_CAPABILITIES)
-    if not layers["rlimits"]:
-        found.append(_LIMITS)
-    return found
+    checks = {
+        _LANDLOCK + _OTHER_USER: layers["landlock"] or layers["uid"] is not None,
+        _LIBRARY: layers["landlock"] or layers["uid"] is None or not library_restricted,
+        _SECCOMP: layers["seccomp"],
+        _PRIVILEGES: layers["nnp"],
+        _CAPABILITIES: not layers["caps"],
+        _LIMITS: layers["rlimits"],
+    }
+    return [weakness for weakness, is_protected in checks.items() if not is_protected]
 
 
 def describe(layers: JsonObject) -> str:

@@ -48,11 +48,7 @@ def enter_outer(kinds: Sequence[str]) -> None:
     user, group = os.geteuid(), os.getegid()
     kernel.call("unshare", sum(_FLAGS[kind] for kind in kinds if kind in ("user", "pid")))
     if "user" in kinds:
-        for name, text in (
-            ("setgroups", "deny"),
-            ("uid_map", f"{user} {user} 1"),
-            ("gid_map", f"{group} {group} 1"),
-        ):
+        for name, text in (("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{group} {group} 1")):
             with open(f"/proc/self/{name}", "w") as file:
                 file.write(text)
 

@@ -11,6 +11,7 @@ datagram socket reaches path sockets without connect(2), and prlimit takes any p
 
 import errno
 import struct
+from collections.abc import Iterable
 
 from autoresearch.sandbox import kernel, syscalls
 from autoresearch.sandbox.syscalls import number
@@ -44,13 +45,8 @@ def build(threads_only: bool, network: bool, protect: list[int] | None) -> bytes
     if kernel.MACHINE not in _AUDIT_ARCH:
         return None
     code = _check_architecture()
-    refused = {
-        **syscalls.FOREIGN_PROCESSES,
-        **syscalls.CARRY_OVER,
-        **syscalls.SYSTEM,
-        **(syscalls.FORKS if threads_only else {}),
-    }
-    code += _answer_all(refused, _REFUSE)
+    refused = syscalls.FOREIGN_PROCESSES | syscalls.CARRY_OVER | syscalls.SYSTEM
+    code += _answer_all(refused | (syscalls.FORKS if threads_only else {}), _REFUSE)
     code += _answer_all(syscalls.ATTRIBUTES, _ERRNO | errno.EOPNOTSUPP)
     code += _answer_all(syscalls.PAGE_CACHE, _ERRNO | errno.ENOSYS)
     code += _answer_all(syscalls.PRETENDED, _PRETEND)
@@ -81,9 +77,8 @@ def _sockets(network: bool) -> Code:
     connected = _mask(0xF) + _when(_SOCK_STREAM, _ALLOW) + _when(_SOCK_SEQPACKET, _ALLOW) + _then(_REFUSE)
     pair = _argument(0) + _unless(_AF_UNIX, _REFUSE) + _argument(1) + connected
     if network:  # sockets on paths, such as docker.sock, stay out of reach
-        families = [_AF_INET, _AF_INET6, _AF_NETLINK]
-        either = [step for family in families for step in _when(family, _ALLOW)]
-        return _rule("socket", _argument(0) + either + _then(_REFUSE)) + _rule("socketpair", pair)
+        families = _when_in((_AF_INET, _AF_INET6, _AF_NETLINK), _ALLOW)
+        return _rule("socket", _argument(0) + families + _then(_REFUSE)) + _rule("socketpair", pair)
     refused = _answer_all(syscalls.SERVERS, _REFUSE) + _answer_all(syscalls.CONNECT, _ERRNO | errno.ECONNREFUSED)
     return refused + _rule("socket", pair) + _rule("socketpair", pair)
 
@@ -99,23 +94,15 @@ def _processes(threads_only: bool) -> Code:
 
 
 def _files() -> Code:
-    locks = _argument(1)
-    for command in _F_SETLKS:
-        locks += _when(command, _PRETEND)
-    for command in _F_GETLKS:
-        locks += _when(command, _ERRNO | errno.EINVAL)
-    for command in _F_REFUSED:
-        locks += _when(command, _REFUSE)
-    controls = _argument(1)
-    for command in _IOCTLS_REFUSED:
-        controls += _when(command, _REFUSE)
-    return _rule("fcntl", locks + _then(_ALLOW)) + _rule("ioctl", controls + _then(_ALLOW))
+    locks = _when_in(_F_SETLKS, _PRETEND) + _when_in(_F_GETLKS, _ERRNO | errno.EINVAL)
+    fcntl = _argument(1) + locks + _when_in(_F_REFUSED, _REFUSE) + _then(_ALLOW)
+    ioctl = _argument(1) + _when_in(_IOCTLS_REFUSED, _REFUSE) + _then(_ALLOW)
+    return _rule("fcntl", fcntl) + _rule("ioctl", ioctl)
 
 
 def _advice() -> Code:
     """Pretend to evict pages: those of a shared file must stay in memory."""
-    evicting = [step for advice in _EVICTING for step in _when(advice, _PRETEND)]
-    return _rule("madvise", _argument(2) + evicting + _then(_ALLOW))
+    return _rule("madvise", _argument(2) + _when_in(_EVICTING, _PRETEND) + _then(_ALLOW))
 
 
 def _signals(protect: list[int] | None) -> Code:
@@ -124,8 +111,7 @@ def _signals(protect: list[int] | None) -> Code:
     code = _rule("tkill", _then(_REFUSE))  # takes any thread; the C library uses tgkill
     for name in ("kill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo"):
         refused = [*protect, *([-1, *(-pid for pid in protect)] if name == "kill" else [])]
-        steps = [step for pid in refused for step in _when(pid, _REFUSE)]
-        code += _rule(name, _argument(0) + steps + _then(_ALLOW))
+        code += _rule(name, _argument(0) + _when_in(refused, _REFUSE) + _then(_ALLOW))
     return code
 
 
@@ -134,9 +120,8 @@ def _foreign_settings(own_namespace: bool) -> Code:
     code: Code = []
     if not own_namespace:
         own = _argument(0) + _unless(0, _REFUSE) + _then(_ALLOW)
-        for name in ("prlimit64", "sched_setscheduler", "sched_setparam"):
+        for name in ("prlimit64", "sched_setscheduler", "sched_setparam", "sched_setattr", "move_pages"):
             code += _rule(name, own)
-        code += _rule("sched_setattr", own) + _rule("move_pages", own)
     # cores belong to the slot, but libraries expect to be able to bind threads
     others = [] if own_namespace else _argument(0) + _unless(0, _REFUSE)
     code += _rule("sched_setaffinity", others + _then(_PRETEND))
@@ -147,7 +132,7 @@ def _foreign_settings(own_namespace: bool) -> Code:
 
 
 def _answer_all(table: dict[str, tuple[int, int]], action: int) -> Code:
-    return [step for name in table if number(name) >= 0 for step in _when(number(name), action)]
+    return _when_in([number(name) for name in table if number(name) >= 0], action)
 
 
 def _rule(name: str, body: Code) -> Code:
@@ -165,6 +150,10 @@ def _mask(bits: int) -> Code:
 
 def _when(value: int, action: int) -> Code:
     return [(_JUMP_EQUAL, 0, 1, value & 0xFFFFFFFF), (_RETURN, 0, 0, action)]
+
+
+def _when_in(values: Iterable[int], action: int) -> Code:
+    return [step for value in values for step in _when(value, action)]
 
 
 def _when_any(bits: int, action: int) -> Code:

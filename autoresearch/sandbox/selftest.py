@@ -68,8 +68,8 @@ def inspect(
     that is a source of validation text. Raises CellError if no cell can be started.
     """
     reader, writer = os.pipe()
-    with os.fdopen(reader, "rb") as results, Bait(forbidden) as bait:
-        program = [sys.executable, "-I", str(ATTACKER), json.dumps(bait.targets)]
+    with os.fdopen(reader, "rb") as results, AttackTargets(forbidden) as targets:
+        program = [sys.executable, "-I", str(ATTACKER), json.dumps(targets.values)]
         spec = CellSpec(program, {3: writer}, [ATTACKER.parent], library=library, gpu=gpu, off=off)
         try:
             cell = Cell.start(spec)
@@ -80,44 +80,39 @@ def inspect(
             log = cell.log()
         if not attacks:
             raise CellError(f"the self-attack did not run: {log.strip()[-300:] or 'no output'}")
-        attacks.update(bait.check_traces())
+        attacks.update(targets.check_traces())
         return Inspection(cell.layers, attacks, [*cell.weaknesses, *known])
 
 
-class Bait:
+class AttackTargets:
     """Targets of this program that an attacker may try to reach: listeners, a file, writable folders."""
 
     def __init__(self, forbidden: Sequence[Path]) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="bait-"))
         self.marker = f".autoresearch-{uuid.uuid4().hex}"
         self.canary = self.folder / "canary"
-        self.canary.write_text("tweet")
+        self.canary.write_text("content")
         self.before = self._state()
         self.sockets: dict[str, socket.socket] = {}
-        self.targets: JsonObject = {
+        self.values: JsonObject = {
             "owner": os.getpid(),
             "key": uuid.uuid4().int & 0x7FFFFFFF,
             "marker": self.marker,
             "canary": str(self.canary),
             "forbidden": [str(path.absolute()) for path in forbidden if path.exists()],
             "folders": [str(folder) for folder in self._folders(forbidden)],
-            "tcp": self._listen("connect over TCP", socket.AF_INET, socket.SOCK_STREAM, ("127.0.0.1", 0)).getsockname()[
-                1
-            ],
-            "udp": self._listen("send over UDP", socket.AF_INET, socket.SOCK_DGRAM, ("127.0.0.1", 0)).getsockname()[1],
         }
-        unix = {
-            "abstract": ("connect to an abstract socket", socket.SOCK_STREAM, f"\0{self.marker}-bait"),
-            "stream": ("connect to a socket on a path", socket.SOCK_STREAM, str(self.folder / "stream")),
-            "datagram": ("send to a socket on a path", socket.SOCK_DGRAM, str(self.folder / "datagram")),
-        }
-        for target, (name, kind, address) in unix.items():
-            self._listen(name, socket.AF_UNIX, kind, address)
-            self.targets[target] = address
+        home, inet, unix = ("127.0.0.1", 0), socket.AF_INET, socket.AF_UNIX
+        stream, datagram = socket.SOCK_STREAM, socket.SOCK_DGRAM
+        self._listen("tcp", "connect over TCP", inet, stream, home)
+        self._listen("udp", "send over UDP", inet, datagram, home)
+        self._listen("abstract", "connect to an abstract socket", unix, stream, f"\0{self.marker}-bait")
+        self._listen("stream", "connect to a socket on a path", unix, stream, str(self.folder / "stream"))
+        self._listen("datagram", "send to a socket on a path", unix, datagram, str(self.folder / "datagram"))
 
     def check_traces(self) -> dict[str, bool]:
         """Return, by attempt, whether it left no trace outside the cell."""
-        traces = {f"write to {folder}": not self._remove_marker(folder) for folder in self.targets["folders"]}
+        traces = {f"write to {folder}": not self._remove_marker(folder) for folder in self.values["folders"]}
         for name, sock in self.sockets.items():
             traces[name] = not select.select([sock], [], [], 0)[0]
         traces["send to a path from a socket pair"] = traces["send to a socket on a path"]
@@ -126,7 +121,7 @@ class Bait:
             traces[f"change the {name} of a file"] = before == now
         return traces
 
-    def __enter__(self) -> "Bait":
+    def __enter__(self) -> "AttackTargets":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -134,26 +129,19 @@ class Bait:
             sock.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _listen(self, name: str, family: int, kind: int, address: Address) -> socket.socket:
-        sock = self.sockets[name] = socket.socket(family, kind)
+    def _listen(self, target: str, attempt: str, family: int, kind: int, address: Address) -> None:
+        sock = self.sockets[attempt] = socket.socket(family, kind)
         with contextlib.suppress(OSError):  # without loopback there is nothing to reach
             sock.bind(address)
             if kind == socket.SOCK_STREAM:
                 sock.listen()
-        return sock
+        self.values[target] = address if family == socket.AF_UNIX else sock.getsockname()[1]
 
     def _folders(self, forbidden: Sequence[Path]) -> list[Path]:
         """Return the folders that we can write to, in which a trial must leave nothing."""
-        folders = [
-            Path(os.environ.get("HOME", "/")),
-            Path(tempfile.gettempdir()),
-            *map(Path, ("/tmp", "/var/tmp", "/dev/shm")),
-        ]
-        folders += [
-            Path(sysconfig.get_path("purelib")),
-            Path.cwd(),
-            *(path for path in forbidden if path.is_dir()),
-        ]
+        shared = ("/tmp", "/var/tmp", "/dev/shm", tempfile.gettempdir())
+        ours = (os.environ.get("HOME", "/"), sysconfig.get_path("purelib"), ".")
+        folders = [*map(Path, shared + ours), *forbidden]
         return sorted({folder.resolve() for folder in folders if folder.is_dir() and os.access(folder, os.W_OK)})
 
     def _remove_marker(self, folder: str) -> bool:

@@ -86,9 +86,9 @@ class Supervisor:
             start_program(self.order, self.output_writer, writer, status)
         for fd in {writer, status, self.output_writer, *self.order["fds"].values()}:
             os.close(fd)
-        reports = read_all(reader).splitlines() or [b'{"error": "it died before its program started"}']
+        with open(reader, "rb") as file:
+            reports = file.read().splitlines() or [b'{"error": "it died before its program started"}']
         message = json.loads(reports[-1])
-        os.close(reader)
         if "started" in message:
             message["started"] = self.outer_pid(message["started"])
         self.send(message)
@@ -237,11 +237,3 @@ def lower_priority(nice: int) -> None:
     os.nice(nice)
     with suppress(OSError), open("/proc/self/autogroup", "w") as file:
         file.write(str(nice))
-
-
-def read_all(fd: int) -> bytes:
-    """Read up to the end of the file."""
-    parts = []
-    while data := os.read(fd, CHUNK_BYTES):
-        parts.append(data)
-    return b"".join(parts)

@@ -140,18 +140,8 @@ CONDITIONAL = {
     "setpriority": (141, 140),
     "ioprio_set": (251, 30),
 }
-KNOWN = {
-    **FOREIGN_PROCESSES,
-    **CARRY_OVER,
-    **SYSTEM,
-    **ATTRIBUTES,
-    **PAGE_CACHE,
-    **PRETENDED,
-    **SERVERS,
-    **CONNECT,
-    **FORKS,
-    **CONDITIONAL,
-}
+KNOWN = FOREIGN_PROCESSES | CARRY_OVER | SYSTEM | ATTRIBUTES | PAGE_CACHE | PRETENDED
+KNOWN |= SERVERS | CONNECT | FORKS | CONDITIONAL
 
 
 def number(name: str) -> int:

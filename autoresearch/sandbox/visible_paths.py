@@ -18,17 +18,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from autoresearch.sandbox.layers import View
 
-_SYSTEM = (
-    "/usr",
-    "/lib",
-    "/lib32",
-    "/lib64",
-    "/bin",
-    "/sbin",
-    "/opt/nvidia",
-    "/nix/store",
-    "/run/opengl-driver",
-)
+_SYSTEM = ("/usr", "/lib", "/lib32", "/lib64", "/bin", "/sbin", "/opt/nvidia", "/nix/store", "/run/opengl-driver")
 _KERNEL = ("/proc", "/sys")
 _ETC = (
     *("alternatives", "group", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime", "mime.types"),
