@@ -147,7 +147,7 @@ def best(tag: str = TAG, as_json: bool = JSON) -> None:
     """The train.py of the incumbent: `autoresearch best > train.py` takes it over."""
     from autoresearch import ledger
     from autoresearch.terminal import pager
-    from autoresearch.text import plain
+    from autoresearch.text import plain_text
 
     with opened(tag) as (store, session):
         facts = ledger.status(store, session, time.time())
@@ -159,7 +159,9 @@ def best(tag: str = TAG, as_json: bool = JSON) -> None:
         found = {name: getattr(incumbent, name) for name in ("n", "sha", "val_bpb", "sigma", "hypothesis")}
         print_json({**found, "base_bpb": facts["base_bpb"], "grade": facts["grade"], "text": text})
     elif sys.stdout.isatty():
-        pager.show(lambda console: console.print(plain(text), markup=False, highlight=False, soft_wrap=True, end=""))
+        pager.show(
+            lambda console: console.print(plain_text(text), markup=False, highlight=False, soft_wrap=True, end="")
+        )
     else:
         sys.stdout.write(text)
 

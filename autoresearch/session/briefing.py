@@ -13,7 +13,7 @@ from autoresearch.brief.lessons import Lessons
 from autoresearch.brief.policy import Direction
 from autoresearch.errors import require
 from autoresearch.ledger import Experiment, Ledger, Session
-from autoresearch.measure.facts import training
+from autoresearch.measure.facts import describe_training
 from autoresearch.session.evidence import Evidence
 
 IDEAS = "ideas.md"
@@ -83,4 +83,4 @@ class Briefing:
             return []
         memory = hardware.gpu_memory(self.gpu) if self.gpu else None
         peak = hardware.peak_tflops(hardware.gpu_name(self.gpu)) if self.gpu else None
-        return training(good[-1].result, peak, memory[0] / 2**20 if memory else None)
+        return describe_training(good[-1].result, peak, memory[0] / 2**20 if memory else None)

@@ -22,7 +22,7 @@ from types import TracebackType
 from typing import Any
 
 from autoresearch import ledger
-from autoresearch.errors import UserError, in_words
+from autoresearch.errors import UserError, describe_error
 from autoresearch.measure.result import Progress
 from autoresearch.sandbox.selftest import Inspection
 from autoresearch.session.events import Reporter
@@ -87,7 +87,7 @@ class Hook(Reporter):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if isinstance(error, Exception):
-            self._tell("needs you", None, in_words(error))
+            self._tell("needs you", None, describe_error(error))
         if self.thread.is_alive():
             with suppress(queue.Full):
                 self.waiting.put_nowait(None)

@@ -15,7 +15,7 @@ from autoresearch.agents.lookup import LedgerLibrary
 from autoresearch.agents.services import CallRecord, Services
 from autoresearch.analysis import total
 from autoresearch.analysis.remeasure import Remeasurer
-from autoresearch.errors import UserError, in_words, require
+from autoresearch.errors import UserError, describe_error, require
 from autoresearch.ledger import Experiment, Ledger
 from autoresearch.measure import facts
 from autoresearch.measure.referee import CellReferee
@@ -57,7 +57,7 @@ def spend(place: Project, store: Ledger, limits: Limits, reporter: Reporter) -> 
     except KeyboardInterrupt:
         reason = reason if reason != "error" else "interrupted"
     except Exception as error:
-        why = in_words(error)
+        why = describe_error(error)
         raise
     finally:
         store.abandon_open_trials(row.id)
@@ -112,7 +112,7 @@ def _repeats(row: ledger.Session, store: Ledger) -> str | None:
     """A warning where the base read its training data many times in one budget."""
     base = store.experiment(row.id, 0)
     trials = store.trials(row.id, base.id) if base else []
-    return next((facts.repeats(trial.result) for trial in trials if trial.outcome == "ok"), None)
+    return next((facts.repetition_warning(trial.result) for trial in trials if trial.outcome == "ok"), None)
 
 
 def _session(

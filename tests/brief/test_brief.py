@@ -129,13 +129,13 @@ def test_facts_of_a_trial() -> None:
         "peak_vram_mb": 40960.0,
         "curve": points,
     }
-    lines = "\n".join(facts.training(result, 989.0, 81920.0))
+    lines = "\n".join(facts.describe_training(result, 989.0, 81920.0))
     assert "200 steps, 200M tokens, 666,667 a second, 50M parameters, MFU 20.2 %" in lines
     assert (
         "40.0 GiB at the peak of 80" in lines and "train 300" in lines and "still falling at the end (-0.200)" in lines
     )
     bare = {"reported": {}, "train_seconds": None, "setup_seconds": None, "score_seconds": None, "curve": []}
-    assert facts.training(bare, None, None) == ["seconds to set up 0, train 0, score 0"]
+    assert facts.describe_training(bare, None, None) == ["seconds to set up 0, train 0, score 0"]
 
 
 # --- ideas and papers of the human

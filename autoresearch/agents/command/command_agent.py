@@ -24,7 +24,7 @@ from autoresearch.errors import UsageError
 from autoresearch.files import JsonObject
 from autoresearch.sandbox.cell import Cell, CellError, CellSpec
 from autoresearch.source import contract
-from autoresearch.text import Trace, plain, secrets_of_environment
+from autoresearch.text import Trace, plain_text, secrets_of_environment
 
 if TYPE_CHECKING:
     from autoresearch.brief.brief import Brief
@@ -203,7 +203,7 @@ def _proposal(run: CommandRun, trace: Trace, cost: float | None) -> Proposal:
         record = rationale.read(NO_ANSWER if run.answer is None else run.answer)
     except ValueError as error:
         raise BadProposal(f"{workdir.ANSWER}: {error}", trace=trace.entries) from None
-    source = record.source and plain(trace.clean(record.source))
-    record = replace(record, hypothesis=plain(trace.clean(record.hypothesis)), source=source)
+    source = record.source and plain_text(trace.clean(record.source))
+    record = replace(record, hypothesis=plain_text(trace.clean(record.hypothesis)), source=source)
     trace.add("rationale", **vars(record))
     return record.proposal(run.text, cost, trace.entries)

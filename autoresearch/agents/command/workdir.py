@@ -17,7 +17,7 @@ from autoresearch.agents.rationale import SOURCES
 from autoresearch.brief.brief import CONTRACT
 from autoresearch.files import JsonObject
 from autoresearch.ledger.rows import CATEGORIES
-from autoresearch.text import plain
+from autoresearch.text import plain_text
 
 if TYPE_CHECKING:
     from autoresearch.brief.brief import Brief
@@ -99,7 +99,7 @@ def list_changes(home: Path, before: Mapping[str, bytes]) -> list[str]:
     for entry in _entries(home / WORK, MAX_CHANGES + 10):
         name = str(Path(entry.path).relative_to(home / WORK))
         if name not in {*before, ANSWER} and len(changes) <= MAX_CHANGES:
-            changes.append(f"new {plain(name)[:MAX_NAME_CHARS]}")
+            changes.append(f"new {plain_text(name)[:MAX_NAME_CHARS]}")
     return sorted(changes)[:MAX_CHANGES] + (["and more"] if len(changes) > MAX_CHANGES else [])
 
 
