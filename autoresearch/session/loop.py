@@ -34,7 +34,7 @@ from autoresearch.session.maintenance import Maintenance
 from autoresearch.session.pipeline import Pipeline, SessionLock, everywhere
 from autoresearch.session.proposer import Candidates, Proposer, Refusal, refused
 from autoresearch.session.stopping import ESTIMATE_AFTER, GOES_ON, Limits, Steering, estimate_cost
-from autoresearch.session.trials import Trials
+from autoresearch.session.trial_runner import TrialRunner
 from autoresearch.source.constants import uses_torch
 from autoresearch.workspace.workspace import Workspace
 
@@ -89,7 +89,7 @@ class SessionLoop:
             self._refused,
             baton,
         )
-        self.trials = Trials(row, store, self.runs, self.identity, baton, self.upkeep, self.reporter, self._tell)
+        self.trials = TrialRunner(row, store, self.runs, self.identity, baton, self.upkeep, self.reporter, self._tell)
 
     @property
     def evidence(self) -> Evidence:

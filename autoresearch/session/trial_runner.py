@@ -22,7 +22,7 @@ KEEP_AUDIT = 4  # times as many audited positions before a keep
 
 
 @dataclass
-class Trials:
+class TrialRunner:
     """Runs the trials of one session; the baton is put down while the referee is at work."""
 
     row: Session
