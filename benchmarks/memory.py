@@ -27,7 +27,7 @@ from autoresearch.measure.cell_process import Cells
 from autoresearch.measure.clock import Budget
 from autoresearch.measure.result import Result
 from autoresearch.measure.settings import Settings, TrialPlan
-from autoresearch.session.events import Reporter
+from autoresearch.session.events import LedgerEvent, Listener, SessionEvent
 from autoresearch.session.loop import SessionLoop
 from autoresearch.session.stopping import Limits
 from autoresearch.workspace.workspace import Workspace
@@ -97,16 +97,18 @@ def clocks() -> tuple[float, float]:
     return sum(times[:4]), time.monotonic()
 
 
-class Table(Reporter):
+class Table:
     """Prints a row at each mark."""
 
     def __init__(self, root: Path, marks: set[int]) -> None:
         self.root, self.marks = root, marks
         self.began, self.before = clocks(), 0
 
-    def event(self, kind: str, n: int | None, text: str, data: dict[str, object]) -> None:
-        if kind != "verdict" or n not in self.marks:
+    def handle(self, event: SessionEvent) -> None:
+        """Print a row if the experiment of a verdict is a mark."""
+        if not isinstance(event, LedgerEvent) or event.kind != "verdict" or event.n not in self.marks:
             return
+        n = event.n
         self.marks.discard(n)
         rss = psutil.Process().memory_info().rss / 2**20
         each, wall = (1000 * (now - then) / (n - self.before) for now, then in zip(clocks(), self.began, strict=True))
@@ -126,7 +128,7 @@ def repository(root: Path) -> Path:
     return root
 
 
-def session(root: Path, store: Ledger, most: int, reporter: Reporter) -> SessionLoop:
+def session(root: Path, store: Ledger, most: int, listener: Listener) -> SessionLoop:
     """A session whose trials are measured by a function."""
     workspace = Workspace(root)
     row = store.create_session("t", "autoresearch/t", workspace.head(), "walker", "default", {"budget": "5m"}, {}, 5)
@@ -142,7 +144,7 @@ def session(root: Path, store: Ledger, most: int, reporter: Reporter) -> Session
         base=TRAIN,
         identity={},
         limits=Limits(max_experiments=most),
-        reporter=reporter,
+        listeners=[listener],
         make_referee=InstantReferee,
     )
 
@@ -155,7 +157,7 @@ def main() -> None:
     print("Milliseconds are for one experiment, on average since the row before.\n")
     print("| experiments | RSS, MB | CPU, ms | wall, ms | ledger, MB | runs/, MB |\n|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder, Ledger.open(repository(Path(folder)) / "runs" / "ledger.db") as store:
-        session(Path(folder), store, most, Table(Path(folder), marks)).run()
+        session(Path(folder), store, most, Table(Path(folder), marks).handle).run()
 
 
 if __name__ == "__main__":

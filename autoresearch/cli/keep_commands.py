@@ -77,7 +77,7 @@ def _take_out(tag: str | None, numbers: list[int], mode: str, hypothesis: str, b
         text = without(Workspace(project.root, project.config.train), keeps, numbers)
         proposal = Proposal(text, hypothesis, "simplification", mode=mode)
         with held(project) as live:
-            return run.take_out(session, project, store, proposal, by, live)
+            return run.take_out(session, project, store, proposal, by, [live.handle])
 
 
 def _say_outcome(found: "Experiment") -> None:

@@ -37,7 +37,7 @@ def run(
     from autoresearch.measure.clock import since_boot
     from autoresearch.sandbox.cell import protect_self
     from autoresearch.session import run
-    from autoresearch.session.hook import Hook, Several
+    from autoresearch.session.hook import Hook
     from autoresearch.session.stopping import Limits
     from autoresearch.setup import project
     from autoresearch.setup import slots as places
@@ -53,8 +53,8 @@ def run(
     until = None if place.config.hours is None else since_boot() + 3600 * place.config.hours
     limits = Limits(until, place.config.max_experiments)
     with places.lock(place.slots), Ledger.open(place.ledger) as store:
-        with Live() as live, Hook.of(place, live.say) as hook, _signals(limits, live):
-            reason, tag = run.spend(place, store, limits, Several(live, hook))
+        with Live(place) as live, Hook.of(place, live.say) as hook, _signals(limits, live):
+            reason, tag = run.spend(place, store, limits, [live.handle, hook.handle])
         _summary(store, tag)
     if reason == "interrupted":
         raise typer.Exit(130)

@@ -32,7 +32,7 @@ def held(place: "Project") -> Iterator["Live"]:
     from autoresearch.terminal.live_view import Live
 
     protect_self()
-    with slots.lock([place.slot]), Live(gpu=place.slot.gpu) as live:
+    with slots.lock([place.slot]), Live(place) as live:
         yield live
 
 
@@ -50,6 +50,4 @@ def again(tag: str | None) -> Iterator["Remeasurer"]:
             workspace = Workspace(place.root, place.config.train)
             card, data = CardMemory(place.slot.gpu), place.data
             referee = CellReferee(place.settings, data)
-            yield Remeasurer(
-                store, session, workspace, referee, data, card, lambda n, at: live.progress(n, "again", at)
-            )
+            yield Remeasurer(store, session, workspace, referee, data, card, lambda n, at: live.watch(n, "again")(at))

@@ -60,8 +60,8 @@ def trial(
     protect_self()
     project = open_project({"budget": budget, "device": device}, repository_or_here())
     text = BasePlanner(project).fit_by_memory(text)
-    with slots.lock([project.slot]), Live(gpu=project.slot.gpu) as live:
-        plan = TrialPlan(watch=lambda progress: live.progress(0, file.name, progress))
+    with slots.lock([project.slot]), Live(project) as live:
+        plan = TrialPlan(watch=live.watch(0, file.name))
         result = CellReferee(project.settings, project.data).measure(text, seed, plan)
     if warning := facts.repeats(result.as_json()):
         typer.echo(warning, err=True)

@@ -21,11 +21,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from autoresearch import ledger
 from autoresearch.errors import UserError, in_words
-from autoresearch.measure.result import Progress
-from autoresearch.sandbox.selftest import Inspection
-from autoresearch.session.events import Reporter
+from autoresearch.ledger import Ledger, Session
+from autoresearch.session.events import LedgerEvent, SessionClosed, SessionEvent, SessionOpened
 from autoresearch.setup.project import Project
 from autoresearch.text import one_line
 
@@ -35,48 +33,27 @@ LONGEST = 500  # characters of a text
 VERDICTS = {"keep": "new best", "suspect": "suspect"}
 
 
-class Several(Reporter):
-    """Tells several reporters."""
-
-    def __init__(self, *reporters: Reporter) -> None:
-        self.reporters = reporters
-
-    def opened(self, row: ledger.Session, place: Project, found: Inspection, dirty: bool) -> None:
-        for reporter in self.reporters:
-            reporter.opened(row, place, found, dirty)
-
-    def closed(self, row: ledger.Session, reason: str, branch_follows: bool) -> None:
-        for reporter in self.reporters:
-            reporter.closed(row, reason, branch_follows)
-
-    def event(self, kind: str, n: int | None, text: str, data: dict[str, Any]) -> None:
-        for reporter in self.reporters:
-            reporter.event(kind, n, text, data)
-
-    def progress(self, n: int, purpose: str, progress: Progress) -> None:
-        for reporter in self.reporters:
-            reporter.progress(n, purpose, progress)
-
-
-class Hook(Reporter):
+class Hook:
     """Runs `command` (a line for sh) for each event; `say` hears the first thing that goes wrong with it.
 
     Leaving the context waits for what is still to be told, for one time limit and a little more at most.
     """
 
-    def __init__(self, command: str | None, folder: Path, seconds: float, say: Callable[[str], None]) -> None:
-        self.command, self.folder, self.seconds, self.say = command, folder, seconds, say
-        self.row: ledger.Session | None = None
-        self.ledger: Path | None = None
+    def __init__(
+        self, command: str | None, folder: Path, seconds: float, say: Callable[[str], None], ledger: Path
+    ) -> None:
+        self.command, self.folder, self.seconds, self.say, self.ledger = command, folder, seconds, say, ledger
+        self.session: Session | None = None
         self.failed = False
         self.told: tuple[str, float] = ("", 0.0)  # the last trouble, and when
         self.waiting: queue.Queue[dict[str, Any] | None] = queue.Queue(WAITING)
         self.thread = threading.Thread(target=self._work, daemon=True)
 
     @classmethod
-    def of(cls, place: Project, say: Callable[[str], None]) -> "Hook":
-        """As it is configured."""
-        return cls(place.config.on_event, place.root, place.config.on_event_seconds, say)
+    def of(cls, project: Project, say: Callable[[str], None]) -> "Hook":
+        """Create the hook that the project configures."""
+        config = project.config
+        return cls(config.on_event, project.root, config.on_event_seconds, say, project.ledger)
 
     def __enter__(self) -> "Hook":
         if self.command:
@@ -93,25 +70,24 @@ class Hook(Reporter):
                 self.waiting.put_nowait(None)
             self.thread.join(self.seconds + 1)
 
-    def opened(self, row: ledger.Session, place: Project, found: Inspection, dirty: bool) -> None:
-        self.row, self.ledger = row, place.ledger
-
-    def closed(self, row: ledger.Session, reason: str, branch_follows: bool) -> None:
-        self._tell("finished", None, f"session {row.tag} ended: {reason}")
-
-    def event(self, kind: str, n: int | None, text: str, data: dict[str, Any]) -> None:
-        verdict = VERDICTS.get(str(data.get("verdict"))) if kind == "verdict" and n else None
-        if verdict is not None:
-            self._tell(verdict, n, f"experiment {n}: {text}", data)
-        if kind == "absent" and (text != self.told[0] or time.time() > self.told[1] + AGAIN):
-            self.told = (text, time.time())
-            self._tell("needs you", n, text, data)
+    def handle(self, event: SessionEvent) -> None:
+        """Run the command if an event is one of those above."""
+        match event:
+            case SessionOpened():
+                self.session = event.session
+            case SessionClosed():
+                self._tell("finished", None, f"session {event.session.tag} ended: {event.reason}")
+            case LedgerEvent("verdict", int(n)) if n > 0 and (name := VERDICTS.get(str(event.data.get("verdict")))):
+                self._tell(name, n, f"experiment {n}: {event.text}", event.data)
+            case LedgerEvent("absent") if event.text != self.told[0] or time.time() > self.told[1] + AGAIN:
+                self.told = (event.text, time.time())
+                self._tell("needs you", event.n, event.text, event.data)
 
     def _tell(self, event: str, n: int | None, text: str, data: dict[str, Any] | None = None) -> None:
         if not self.thread.is_alive():
             return
         facts = {name: _cut(value) if isinstance(value, str) else value for name, value in (data or {}).items()}
-        tag = self.row.tag if self.row else ""
+        tag = self.session.tag if self.session else ""
         told = {"event": event, "tag": tag, "n": n, "text": _cut(text), "at": time.time(), "data": facts}
         try:
             self.waiting.put_nowait(told)
@@ -154,9 +130,9 @@ class Hook(Reporter):
         self.failed = True
         words = f"the command of on_event failed: {wrong}"
         self.say(words)
-        if self.row is not None and self.ledger is not None:
-            with suppress(UserError), ledger.Ledger.open(self.ledger) as store:
-                store.event(self.row.id, "hook", words)
+        if self.session is not None:
+            with suppress(UserError), Ledger.open(self.ledger) as ledger:
+                ledger.event(self.session.id, "hook", words)
 
 
 def _cut(text: str) -> str:

@@ -9,7 +9,7 @@ other slots are at work (pipeline.py).
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from autoresearch.measure.warm_cells import choose_cells
 from autoresearch.session import describe
 from autoresearch.session.briefing import Briefing
 from autoresearch.session.constraints import Constraints
-from autoresearch.session.events import Reporter
+from autoresearch.session.events import LedgerEvent, Listener, SessionEvent
 from autoresearch.session.evidence import NEXT, SUPERSEDED, Evidence, earlier
 from autoresearch.session.maintenance import Maintenance
 from autoresearch.session.pipeline import Pipeline, SessionLock, everywhere
@@ -61,7 +61,7 @@ class SessionLoop:
     reserve: Callable[[], float] = lambda: 0.0  # seconds that are kept for what comes after the loop
     constraints: Constraints = field(default_factory=Constraints)
     limits: Limits = field(default_factory=Limits)
-    reporter: Reporter = field(default_factory=Reporter)
+    listeners: Sequence[Listener] = ()
     make_referee: Callable[[Settings, Dataset, Cells], Referee] = CellReferee
     disk: float = math.inf  # bytes that `runs` may take
     stand_in: Agent | None = None  # proposes while the agent is broken or away
@@ -89,7 +89,7 @@ class SessionLoop:
             self._refused,
             baton,
         )
-        self.trials = TrialRunner(row, store, self.runs, self.identity, baton, self.upkeep, self.reporter, self._tell)
+        self.trials = TrialRunner(row, store, self.runs, self.identity, baton, self.upkeep, self.notify, self._tell)
 
     @property
     def evidence(self) -> Evidence:
@@ -258,7 +258,12 @@ class SessionLoop:
     def _tell(self, kind: str, n: int | None, text: str, **data: Any) -> None:
         with self.baton:
             self.ledger.event(self.row.id, kind, text, n=n, data=data)
-            self.reporter.event(kind, n, text, data)
+            self.notify(LedgerEvent(kind, n, text, data))
+
+    def notify(self, event: SessionEvent) -> None:
+        """Pass an event to the listeners."""
+        for listener in self.listeners:
+            listener(event)
 
 
 def _facts(experiment: Experiment) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import os
 import secrets
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
@@ -22,7 +23,7 @@ from autoresearch.measure.referee import CellReferee
 from autoresearch.measure.result import Progress
 from autoresearch.session import pipeline
 from autoresearch.session.constraints import Constraints
-from autoresearch.session.events import Reporter
+from autoresearch.session.events import LedgerEvent, Listener, SessionClosed, SessionEvent, SessionOpened, TrialProgress
 from autoresearch.session.loop import SessionLoop
 from autoresearch.session.stopping import GOES_ON, Limits
 from autoresearch.setup import project, trial_run
@@ -30,7 +31,7 @@ from autoresearch.setup.project import Project
 from autoresearch.workspace.workspace import Workspace
 
 
-def spend(place: Project, store: Ledger, limits: Limits, reporter: Reporter) -> tuple[str, str]:
+def spend(place: Project, store: Ledger, limits: Limits, listeners: Sequence[Listener]) -> tuple[str, str]:
     """Run a session until a limit is reached; returns why it ended, and its tag. Raises UserError, Blocker."""
     workspace = Workspace(place.root, place.config.train)
     found = project.inspection(place)
@@ -47,10 +48,10 @@ def spend(place: Project, store: Ledger, limits: Limits, reporter: Reporter) -> 
         deadline=limits.deadline,
         agent=place.config.agent if "agent" in place.config.model_fields_set else row.agent,
     )
-    reporter.opened(row, place, found, workspace.dirty())
+    _notify(listeners, SessionOpened(row, found, workspace.dirty()))
     reason, why = "error", ""
     try:
-        running = _session(row, place, store, workspace, limits, reporter)
+        running = _session(row, place, store, workspace, limits, listeners)
         reason = running.run()
         if reason not in GOES_ON and running.reserve() > 0:
             _total(running, place.config.total_pairs)
@@ -64,17 +65,17 @@ def spend(place: Project, store: Ledger, limits: Limits, reporter: Reporter) -> 
         store.event(row.id, "ended", why or reason)
         store.update_session(row.id, state="ended", stop_reason=reason)
     if warning := _repeats(row, store):
-        _tell("data", warning, row, store, reporter)
-    reporter.closed(row, reason, workspace.follow(row.tag))
+        _tell("data", warning, row, store, listeners)
+    _notify(listeners, SessionClosed(row, reason, workspace.follow(row.tag)))
     return reason, row.tag
 
 
 def _total(session: SessionLoop, pairs: int) -> None:
     """The honest total, as the last part of the session's time; a trial of it that fails costs nothing else."""
-    row, store, reporter = session.row, session.ledger, session.reporter
+    row, store = session.row, session.ledger
 
     def watch(n: int, progress: Progress) -> None:
-        reporter.progress(n, "total", progress)
+        session.notify(TrialProgress(n, "total", progress))
 
     referee, card = CellReferee(session.settings, session.data), session.upkeep.card(session.settings.gpu)
     try:
@@ -85,11 +86,11 @@ def _total(session: SessionLoop, pairs: int) -> None:
     except UserError as error:
         kind, words, data = "total failed", str(error), {}
     store.event(row.id, kind, words, data=data)
-    reporter.event(kind, None, words, data)
+    session.notify(LedgerEvent(kind, None, words, data))
 
 
 def take_out(
-    row: ledger.Session, place: Project, store: Ledger, proposal: Proposal, by: str, reporter: Reporter
+    row: ledger.Session, place: Project, store: Ledger, proposal: Proposal, by: str, listeners: Sequence[Listener]
 ) -> Experiment:
     """Measure and judge a version without some of the kept changes, as one more experiment of a session that is over."""
     workspace = Workspace(place.root, place.config.train)
@@ -100,7 +101,7 @@ def take_out(
     row = store.update_session(row.id, state="running", pid=os.getpid(), grade=found.grade, layers=found.layers)
     try:
         limits = Limits(max_experiments=decided + 1)
-        _session(row, place, store, workspace, limits, reporter, FixedAgent(by, proposal)).run()
+        _session(row, place, store, workspace, limits, listeners, FixedAgent(by, proposal)).run()
     finally:
         store.abandon_open_trials(row.id)
         store.update_session(row.id, **state)
@@ -121,7 +122,7 @@ def _session(
     store: Ledger,
     workspace: Workspace,
     limits: Limits,
-    reporter: Reporter,
+    listeners: Sequence[Listener],
     given: Agent | None = None,
 ) -> SessionLoop:
     agent = given or _agent(row, place, store, limits)
@@ -138,32 +139,40 @@ def _session(
         data=place.data,
         runs=place.runs,
         program=place.root / place.config.program,
-        base=_base(row, place, store, workspace, reporter),
+        base=_base(row, place, store, workspace, listeners),
         identity=identity(place),
         replicates=place.config.replicates,
         reserve=lambda: 0.0 if given else total.reserve(store, row, place.config.total_pairs, seconds),
         constraints=Constraints(place.config.max_gpu_gb, place.config.max_parameters, place.config.max_lines),
         disk=1e9 * place.config.max_disk_gb,
         limits=limits,
-        reporter=reporter,
+        listeners=listeners,
         others=() if given else place.others,
         ahead=len(place.slots) if waits else 0,
         spare=spare,
     )
 
 
-def _base(row: ledger.Session, place: Project, store: Ledger, workspace: Workspace, reporter: Reporter) -> str:
+def _base(
+    row: ledger.Session, place: Project, store: Ledger, workspace: Workspace, listeners: Sequence[Listener]
+) -> str:
     """The text of experiment 0: planned once, when the session begins."""
     begun = store.experiment(row.id, 0)
     if begun is not None and begun.text is not None:
         return begun.text
     text = workspace.read(row.base_sha)
-    return trial_run.BasePlanner(place, lambda line: _tell("plan", line, row, store, reporter)).fit(text)
+    planner = trial_run.BasePlanner(place, lambda line: _tell("plan", line, row, store, listeners))
+    return planner.fit(text)
 
 
-def _tell(kind: str, text: str, row: ledger.Session, store: Ledger, reporter: Reporter) -> None:
+def _tell(kind: str, text: str, row: ledger.Session, store: Ledger, listeners: Sequence[Listener]) -> None:
     store.event(row.id, kind, text)
-    reporter.event(kind, None, text, {})
+    _notify(listeners, LedgerEvent(kind, None, text))
+
+
+def _notify(listeners: Sequence[Listener], event: SessionEvent) -> None:
+    for listener in listeners:
+        listener(event)
 
 
 def _agent(row: ledger.Session, place: Project, store: Ledger, limits: Limits) -> Agent:

@@ -13,7 +13,7 @@ from autoresearch.measure.referee import Referee
 from autoresearch.measure.result import Result
 from autoresearch.measure.settings import TrialPlan
 from autoresearch.session import describe
-from autoresearch.session.events import Reporter
+from autoresearch.session.events import Listener, TrialProgress
 from autoresearch.session.evidence import Evidence
 from autoresearch.session.maintenance import Maintenance
 from autoresearch.session.pipeline import SessionLock
@@ -31,7 +31,7 @@ class TrialRunner:
     identity: dict[str, Any]
     baton: SessionLock
     upkeep: Maintenance
-    reporter: Reporter
+    notify: Listener
     tell: Callable[..., None]
 
     def run(self, evidence: Evidence, candidate: Experiment, purpose: str, slot: Referee) -> None:
@@ -69,7 +69,7 @@ class TrialRunner:
             wants_holdout=may_keep,
             audit_factor=KEEP_AUDIT if purpose == "rerun" else 1,
             keep_caches=keep_caches,
-            watch=lambda at: self.reporter.progress(experiment.n, purpose, replace(at, gpu=slot.settings.gpu)),
+            watch=lambda at: self.notify(TrialProgress(experiment.n, purpose, replace(at, gpu=slot.settings.gpu))),
             base_setup_s=setup,
             base_score_s=score,
         )

@@ -13,6 +13,8 @@ from support.repositories import BIGRAM
 
 from autoresearch.errors import Blocker
 from autoresearch.ledger import Ledger
+from autoresearch.sandbox.selftest import Inspection
+from autoresearch.session.events import LedgerEvent, SessionClosed, SessionOpened
 from autoresearch.session.hook import WAITING, Hook
 
 ROW: Any = SimpleNamespace(tag="t", id=1)
@@ -21,8 +23,8 @@ APPEND = 'cat >> told; echo >> told; echo "$AUTORESEARCH_EVENT|$AUTORESEARCH_TAG
 
 def hook(folder: Path, command: str | None = APPEND, seconds: float = 10.0) -> tuple[Hook, list[str]]:
     said: list[str] = []
-    made = Hook(command, folder, seconds, said.append)
-    made.row = ROW
+    made = Hook(command, folder, seconds, said.append, folder / "ledger.db")
+    made.handle(SessionOpened(ROW, Inspection({}, {}, []), dirty=False))
     return made, said
 
 
@@ -33,12 +35,14 @@ def told(folder: Path) -> list[dict[str, Any]]:
 def test_it_is_told_what_matters_and_nothing_else(tmp_path: Path) -> None:
     made, said = hook(tmp_path)
     with made:
-        made.event("proposed", 1, "deeper", {})
-        made.event("verdict", 0, "keep: the base", {"verdict": "keep"})
-        made.event("verdict", 1, "discard: no", {"verdict": "discard"})
-        made.event("verdict", 2, "keep: yes", {"verdict": "keep", "val_bpb": 1.5, "hypothesis": "deep\x1b[2Jer"})
-        made.event("verdict", 3, "suspect: too good", {"verdict": "suspect"})
-        made.closed(ROW, "deadline", True)
+        made.handle(LedgerEvent("proposed", 1, "deeper"))
+        made.handle(LedgerEvent("verdict", 0, "keep: the base", {"verdict": "keep"}))
+        made.handle(LedgerEvent("verdict", 1, "discard: no", {"verdict": "discard"}))
+        made.handle(
+            LedgerEvent("verdict", 2, "keep: yes", {"verdict": "keep", "val_bpb": 1.5, "hypothesis": "deep\x1b[2Jer"})
+        )
+        made.handle(LedgerEvent("verdict", 3, "suspect: too good", {"verdict": "suspect"}))
+        made.handle(SessionClosed(ROW, "deadline", branch_follows=True))
     assert [(each["event"], each["n"], each["tag"]) for each in told(tmp_path)] == [
         ("new best", 2, "t"), ("suspect", 3, "t"), ("finished", None, "t"),
     ]  # fmt: skip
@@ -55,8 +59,8 @@ def test_an_agent_that_stays_away_is_told_of_once(tmp_path: Path) -> None:
     made, _ = hook(tmp_path)
     with made:
         for _ in range(5):
-            made.event("absent", 4, "claude cannot be asked (no credit): sweep proposes meanwhile", {})
-        made.event("absent", 5, "claude cannot be asked (overloaded): sweep proposes meanwhile", {})
+            made.handle(LedgerEvent("absent", 4, "claude cannot be asked (no credit): sweep proposes meanwhile"))
+        made.handle(LedgerEvent("absent", 5, "claude cannot be asked (overloaded): sweep proposes meanwhile"))
     assert [(each["event"], each["n"]) for each in told(tmp_path)] == [("needs you", 4), ("needs you", 5)]
 
 
@@ -89,12 +93,8 @@ def test_a_night_that_ends_by_an_error_is_told(tmp_path: Path, error: Exception,
 def test_words_of_an_agent_are_no_commands_and_do_nothing_in_a_terminal(tmp_path: Path) -> None:
     made, _ = hook(tmp_path)
     with made:
-        made.event(
-            "verdict",
-            1,
-            "keep: $(touch owned) `touch owned`; touch owned\x00\x1b]0;x\x07\n\u202e" + "x" * 10_000,
-            {"verdict": "keep"},
-        )
+        text = "keep: $(touch owned) `touch owned`; touch owned\x00\x1b]0;x\x07\n\u202e" + "x" * 10_000
+        made.handle(LedgerEvent("verdict", 1, text, {"verdict": "keep"}))
     assert not (tmp_path / "owned").exists()
     line = (tmp_path / "words").read_text()
     assert "$(touch owned) `touch owned`; touch owned" in line and len(line) < 600
@@ -102,11 +102,13 @@ def test_words_of_an_agent_are_no_commands_and_do_nothing_in_a_terminal(tmp_path
 
 
 def test_a_slow_command_holds_nothing_up_and_is_ended_with_its_children(tmp_path: Path) -> None:
+    with Ledger.open(tmp_path / "ledger.db") as store:
+        store.create_session("t", "b", "s", "sweep", "default", {}, {}, 0)
     made, said = hook(tmp_path, "sleep 300 & echo $! > child; wait", seconds=0.5)
     with made:
         began = time.monotonic()
         for n in range(1, 2 * WAITING):
-            made.event("verdict", n, "keep: yes", {"verdict": "keep"})
+            made.handle(LedgerEvent("verdict", n, "keep: yes", {"verdict": "keep"}))
         assert time.monotonic() - began < 5  # waiting for the command would take 7.5 s
         child = int(wait(lambda: (tmp_path / "child").exists() and (tmp_path / "child").read_text(), "the child"))
         wait(lambda: said, "a word about it")
@@ -120,10 +122,10 @@ def test_what_goes_wrong_is_noted_once(tmp_path: Path, command: str, words: str)
     made, said = hook(tmp_path, command, seconds=0.3)
     with Ledger.open(tmp_path / "ledger.db") as store:
         row = store.create_session("t", "b", "s", "sweep", "default", {}, {}, 0)
-        made.row, made.ledger = row, tmp_path / "ledger.db"
+        made.handle(SessionOpened(row, Inspection({}, {}, []), dirty=False))
         with made:
             for n in (1, 2):
-                made.event("verdict", n, "keep: yes", {"verdict": "keep"})
+                made.handle(LedgerEvent("verdict", n, "keep: yes", {"verdict": "keep"}))
         assert said == [f"the command of on_event failed: {words}"]
         assert [(event.kind, event.text) for event in store.events(row.id)] == [("hook", said[0])]
 
@@ -131,8 +133,8 @@ def test_what_goes_wrong_is_noted_once(tmp_path: Path, command: str, words: str)
 def test_without_a_command_there_is_nothing(tmp_path: Path) -> None:
     made, said = hook(tmp_path, None)
     with made:
-        made.event("verdict", 1, "keep: yes", {"verdict": "keep"})
-        made.closed(ROW, "deadline", True)
+        made.handle(LedgerEvent("verdict", 1, "keep: yes", {"verdict": "keep"}))
+        made.handle(SessionClosed(ROW, "deadline", branch_follows=True))
     assert not said and made.waiting.empty() and not list(tmp_path.iterdir())
 
 

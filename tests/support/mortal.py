@@ -37,7 +37,6 @@ from autoresearch.ledger.artefacts import Artefacts
 from autoresearch.measure.result import Result
 from autoresearch.measure.settings import TrialPlan
 from autoresearch.session import run
-from autoresearch.session.events import Reporter
 from autoresearch.session.loop import SessionLoop
 from autoresearch.session.stopping import Limits
 from autoresearch.setup import project
@@ -252,7 +251,7 @@ def main(script: str, trials: str) -> None:
 
     def live() -> str:
         with Ledger.open(place.ledger) as store:
-            return run.spend(place, store, Limits(), Reporter())[0]
+            return run.spend(place, store, Limits(), [])[0]
 
     met: set[str] = set()
     for line in sys.stdin:
