@@ -21,14 +21,14 @@ import psutil
 
 from autoresearch.agents.base import Proposal
 from autoresearch.brief.brief import Brief
-from autoresearch.data.dataset import Dataset
 from autoresearch.ledger import Ledger
-from autoresearch.measure.cell_process import Cells
 from autoresearch.measure.clock import Budget
 from autoresearch.measure.result import Result
 from autoresearch.measure.settings import Settings, TrialPlan
+from autoresearch.session.context import SessionContext
 from autoresearch.session.events import LedgerEvent, Listener, SessionEvent
 from autoresearch.session.loop import SessionLoop
+from autoresearch.session.run import LoopInputs, assemble
 from autoresearch.session.stopping import Limits
 from autoresearch.workspace.workspace import Workspace
 
@@ -68,8 +68,6 @@ class InstantReferee:
     """Scores 2 bits per byte, and noise, without a cell; one trial in fifty fails."""
 
     settings: Settings
-    data: Dataset
-    cells: Cells
 
     def measure(self, source: str, seed: int, plan: TrialPlan) -> Result:
         return instant(source, seed, plan.loses_above)
@@ -132,21 +130,16 @@ def session(root: Path, store: Ledger, most: int, listener: Listener) -> Session
     """A session whose trials are measured by a function."""
     workspace = Workspace(root)
     row = store.create_session("t", "autoresearch/t", workspace.head(), "walker", "default", {"budget": "5m"}, {}, 5)
-    return SessionLoop(
-        row=store.update_session(row.id, pid=os.getpid(), grade="STRONG"),
-        ledger=store,
-        workspace=workspace,
+    store.update_session(row.id, pid=os.getpid(), grade="STRONG")
+    inputs = LoopInputs(
         agent=Walker(),
-        settings=Settings(Budget.parse("5m")),
-        data=Dataset(root, {}),
-        runs=root / "runs",
-        program=root / "program.md",
         base=TRAIN,
+        program=root / "program.md",
+        referees=[InstantReferee(Settings(Budget.parse("5m")))],
         identity={},
         limits=Limits(max_experiments=most),
-        listeners=[listener],
-        make_referee=InstantReferee,
     )
+    return assemble(SessionContext(row.id, row.tag, store, workspace, root / "runs", [listener]), inputs)
 
 
 def main() -> None:

@@ -66,7 +66,7 @@ def _take_out(tag: str | None, numbers: list[int], mode: str, hypothesis: str, b
     from autoresearch.agents.base import Proposal
     from autoresearch.analysis.ablate import without
     from autoresearch.analysis.lineage import stack
-    from autoresearch.session import run
+    from autoresearch.session.run import take_out
     from autoresearch.workspace.workspace import Workspace
 
     with opened(tag, readonly=False) as (store, session):
@@ -77,7 +77,7 @@ def _take_out(tag: str | None, numbers: list[int], mode: str, hypothesis: str, b
         text = without(Workspace(project.root, project.config.train), keeps, numbers)
         proposal = Proposal(text, hypothesis, "simplification", mode=mode)
         with held(project) as live:
-            return run.take_out(session, project, store, proposal, by, [live.handle])
+            return take_out(session, project, store, proposal, by, [live.handle])
 
 
 def _say_outcome(found: "Experiment") -> None:

@@ -36,8 +36,8 @@ def run(
     from autoresearch.ledger import Ledger
     from autoresearch.measure.clock import since_boot
     from autoresearch.sandbox.cell import protect_self
-    from autoresearch.session import run
     from autoresearch.session.hook import Hook
+    from autoresearch.session.run import run_session
     from autoresearch.session.stopping import Limits
     from autoresearch.setup import project
     from autoresearch.setup import slots as places
@@ -54,7 +54,7 @@ def run(
     limits = Limits(until, place.config.max_experiments)
     with places.lock(place.slots), Ledger.open(place.ledger) as store:
         with Live(place) as live, Hook.of(place, live.say) as hook, _signals(limits, live):
-            reason, tag = run.spend(place, store, limits, [live.handle, hook.handle])
+            reason, tag = run_session(place, store, limits, [live.handle, hook.handle])
         _summary(store, tag)
     if reason == "interrupted":
         raise typer.Exit(130)

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 def place_of(session: "Session") -> "Project":
     """Open the project as it was set up for the session. Raises UserError if scores could not be compared."""
-    from autoresearch.session import run
+    from autoresearch.session.opening import check_comparable
     from autoresearch.setup import project
 
     settings = session.settings
     place = project.open_project({"budget": settings["budget"], "device": settings["device"], "judge": session.judge})
-    run.check_same(session, place)
+    check_comparable(session, place)
     return place
 
 

@@ -1,77 +1,75 @@
-"""One trial of a session: its seed, its caps, the referee, and what is written down of it."""
+"""Trials of a session: seed, caps, the referee, and the records of each."""
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
 
 from autoresearch.errors import require
-from autoresearch.ledger import Experiment, Ledger, Session
-from autoresearch.ledger.artefacts import Artefacts
+from autoresearch.files import JsonObject
+from autoresearch.ledger import Experiment
 from autoresearch.measure.referee import Referee
-from autoresearch.measure.result import Result
+from autoresearch.measure.result import Progress, Result
 from autoresearch.measure.settings import TrialPlan
 from autoresearch.session import describe
-from autoresearch.session.events import Listener, TrialProgress
+from autoresearch.session.context import SessionContext
+from autoresearch.session.events import TrialProgress
 from autoresearch.session.evidence import Evidence
 from autoresearch.session.maintenance import Maintenance
-from autoresearch.session.pipeline import SessionLock
 
-KEEP_AUDIT = 4  # times as many audited positions before a keep
+KEEP_AUDIT_FACTOR = 4  # times as many positions are audited before a keep
 
 
 @dataclass
 class TrialRunner:
-    """Runs the trials of one session; the baton is put down while the referee is at work."""
+    """Run the trials of one session; the lock is released while the referee is at work."""
 
-    row: Session
-    ledger: Ledger
-    runs: Path
-    identity: dict[str, Any]
-    baton: SessionLock
-    upkeep: Maintenance
-    notify: Listener
-    tell: Callable[..., None]
+    context: SessionContext
+    evidence: Evidence
+    maintenance: Maintenance
+    identity: JsonObject
 
-    def run(self, evidence: Evidence, candidate: Experiment, purpose: str, slot: Referee) -> None:
-        """Measure what a trial of this purpose measures (evidence.subject). Raises UserError where none can be run."""
-        self.upkeep.before_trial(slot.settings.gpu)
+    def run(self, candidate: Experiment, purpose: str, referee: Referee) -> None:
+        """Measure the subject of a trial with this purpose. Raises UserError if no trial can be run."""
+        context, evidence = self.context, self.evidence
+        self.maintenance.before_trial(referee.settings.gpu)
         seed = evidence.seed(candidate, purpose)
         experiment = evidence.subject(candidate, purpose)
-        k = evidence.begun(experiment)
-        trial = self.ledger.start_trial(self.row.id, experiment.id, purpose, seed, require(experiment.blob))
-        self.tell("trial", experiment.n, purpose, seed=seed)
-        result = self._measure(evidence, experiment, purpose, seed, slot, keep_caches=purpose == "base" and k == 0)
+        k = evidence.trial_index(experiment)
+        trial = context.ledger.start_trial(context.id, experiment.id, purpose, seed, require(experiment.blob))
+        context.emit("trial", experiment.n, purpose, seed=seed)
+        result = self._measure(experiment, purpose, seed, referee, keep_caches=purpose == "base" and k == 0)
         about = {"purpose": purpose, "blob": trial.blob, "started": trial.started, "ended": time.time()}
-        where = {"identity": self.identity, "slot": slot.settings.gpu or slot.settings.cores}
-        files = Artefacts(self.runs / self.row.tag / str(experiment.n))
-        files.write_trial(k, result.as_json() | about | where, result.log, result.rows)
-        self.ledger.end_trial(trial.id, result.outcome, result.val_bpb, result.as_json() | where)
-        beside = " (the incumbent, for comparison)" if purpose == "sentinel" else ""
-        self.tell("measured", experiment.n, describe.measured(result) + beside, seconds=round(result.total_seconds, 1))
-        if purpose == "sentinel" and (drifted := evidence.drifted(experiment)):
-            self.tell("drift", experiment.n, drifted)
-        self.upkeep.after_trial(result)
+        where = {"identity": self.identity, "slot": referee.settings.gpu or referee.settings.cores}
+        files, facts = context.artefacts(experiment.n), result.as_json()
+        files.write_trial(k, facts | about | where, result.log, result.rows)
+        context.ledger.end_trial(trial.id, result.outcome, result.val_bpb, facts | where)
+        self._report(experiment, purpose, result)
+        self.maintenance.after_trial(result)
 
-    def _measure(
-        self, evidence: Evidence, experiment: Experiment, purpose: str, seed: int, slot: Referee, keep_caches: bool
-    ) -> Result:
-        setup, score = evidence.base_seconds() or (None, None)
-        hopeless = evidence.hopeless_above(experiment) if purpose == "screen" else None
+    def _report(self, experiment: Experiment, purpose: str, result: Result) -> None:
+        words = describe.trial_line(result) + (" (the incumbent, for comparison)" if purpose == "sentinel" else "")
+        self.context.emit("measured", experiment.n, words, seconds=round(result.total_seconds, 1))
+        if purpose == "sentinel" and (warning := self.evidence.drift_warning(experiment)):
+            self.context.emit("drift", experiment.n, warning)
 
-        def may_keep(bpb: float) -> bool:
-            with self.baton:
-                return purpose == "rerun" and evidence.may_keep(experiment, bpb)
+    def _measure(self, experiment: Experiment, purpose: str, seed: int, referee: Referee, keep_caches: bool) -> Result:
+        setup, score = self.evidence.base_seconds() or (None, None)
+        hopeless = self.evidence.hopeless_above(experiment) if purpose == "screen" else None
+
+        def may_keep(val_bpb: float) -> bool:
+            with self.context.lock:
+                return purpose == "rerun" and self.evidence.may_keep(experiment, val_bpb)
+
+        def watch(progress: Progress) -> None:
+            self.context.notify(TrialProgress(experiment.n, purpose, replace(progress, gpu=referee.settings.gpu)))
 
         plan = TrialPlan(
             loses_above=hopeless,
             wants_holdout=may_keep,
-            audit_factor=KEEP_AUDIT if purpose == "rerun" else 1,
+            audit_factor=KEEP_AUDIT_FACTOR if purpose == "rerun" else 1,
             keep_caches=keep_caches,
-            watch=lambda at: self.notify(TrialProgress(experiment.n, purpose, replace(at, gpu=slot.settings.gpu))),
+            watch=watch,
             base_setup_s=setup,
             base_score_s=score,
         )
-        with self.baton.released():
-            return slot.measure(require(experiment.text), seed, plan)
+        with self.context.lock.released():
+            return referee.measure(require(experiment.text), seed, plan)

@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.sessions import context_of
 
 from autoresearch.ledger import Experiment, Ledger, Session
-from autoresearch.session.evidence import EVERY, Evidence
+from autoresearch.session.evidence import SENTINEL_EVERY_TRIALS, Evidence
 
 CALM = {"sm_mhz": 1900, "temperature": 60, "other_processes": 0}
 
@@ -38,7 +39,7 @@ class Night:
     @property
     def next(self) -> str | None:
         """What comes before anything else of a candidate that nobody has measured."""
-        found = Evidence(self.store, self.session, replicates=3)
+        found = Evidence(context_of(self.store, self.session), replicates=3)
         fresh = self.store.experiment(self.session.id, 99) or self.experiment(99)
         return found.next_purpose(fresh)
 
@@ -56,7 +57,7 @@ def measured(night: Night, steps: tuple[int, int, int]) -> None:
 
 def test_the_incumbent_is_measured_again_on_a_schedule(night: Night) -> None:
     measured(night, (1000, 1000, 1000))
-    for n in range(1, EVERY + 1):
+    for n in range(1, SENTINEL_EVERY_TRIALS + 1):
         assert night.next == "screen"
         night.trial(night.experiment(n), "screen", **CALM)
     assert night.next == "sentinel"

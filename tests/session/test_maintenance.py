@@ -12,7 +12,7 @@ import pytest
 from support.programs import autoresearch
 from support.referees import FunctionReferee
 from support.repositories import git
-from support.sessions import session_of
+from support.sessions import context_of, session_of
 
 from autoresearch.agents import registry
 from autoresearch.analysis import consistency
@@ -22,10 +22,10 @@ from autoresearch.ledger import Ledger, back_up, database
 from autoresearch.ledger.artefacts import Artefacts
 from autoresearch.measure.result import Result
 from autoresearch.measure.settings import Settings
-from autoresearch.session.disk_quota import Quota
+from autoresearch.session.disk_quota import DiskQuota
 from autoresearch.session.loop import SessionLoop
+from autoresearch.session.opening import choose_tag
 from autoresearch.session.recovery import Recovery
-from autoresearch.session.run import _new_tag
 from autoresearch.workspace.workspace import Workspace
 
 
@@ -140,7 +140,7 @@ def test_a_version_that_was_under_way_begins_again(night: Path, store: Ledger) -
     Artefacts(night / "runs/t/2").record.unlink()
     session = store.session()
     assert session is not None
-    assert Recovery(session, store, Workspace(night), night / "runs").experiments() == [2]
+    assert Recovery(context_of(store, session, Workspace(night))).restore_experiments() == [2]
     again = store.experiment(1, 2)
     assert again is not None and (again.state, again.verdict) == ("proposed", None)
     assert (again.text, again.parent, again.hypothesis) == (two.text, two.parent, two.hypothesis)
@@ -151,14 +151,14 @@ def test_references_that_were_moved_are_left_where_they_are(night: Path, store: 
     assert session is not None
     git(night, "update-ref", "refs/autoresearch/t/2", "HEAD")
     git(night, "branch", "-D", "autoresearch/t")
-    assert Recovery(session, store, Workspace(night), night / "runs").references() == []
+    assert Recovery(context_of(store, session, Workspace(night))).restore_references() == []
     assert Workspace(night).refs("t")[2] == Workspace(night).head() and Workspace(night).branch("t") is None
 
 
 def test_a_tag_with_references_and_no_session_is_not_taken(night: Path) -> None:
     git(night, "update-ref", time.strftime("refs/autoresearch/%b%d/0").lower(), "HEAD")
     with Ledger.open(night / "runs" / "ledger.db") as store:
-        assert _new_tag(store, Workspace(night)) == time.strftime("%b%d-2").lower()
+        assert choose_tag(store, Workspace(night)) == time.strftime("%b%d-2").lower()
 
 
 # --- room on the disk
@@ -172,8 +172,8 @@ def fill(runs: Path, n: int, size: int) -> None:
 def test_the_worst_discards_make_room(limit: float, dropped: list[Any], night: Path, store: Ledger) -> None:
     for n in (0, 1, 2):
         fill(night / "runs", n, 600_000)
-    quota = Quota(night / "runs", store, limit)
-    assert quota.settled(night / "runs/t/2") == dropped
+    quota = DiskQuota(night / "runs", store, limit)
+    assert quota.make_room_for(night / "runs/t/2") == dropped
     assert Artefacts(night / "runs/t/1").patch.exists() and Artefacts(night / "runs/t/0").trial(0, ".log").exists()
     left = {path.name for path in (night / "runs/t/2").iterdir()}
     assert left >= {"experiment.json", "trial-0.json"} and ("trial-0.log" in left) == (not dropped)
@@ -193,7 +193,7 @@ def test_the_order_in_which_artefacts_go(night: Path, store: Ledger) -> None:
     store.add_experiment(1, 5, verdict="crash", **more)
     store.add_experiment(1, 6, verdict="suspect", **more)
     store.add_experiment(1, 7, verdict="discard", delta=0.1, **more)
-    order = [n.n for _, n in Quota(night / "runs", store, 0.0)._droppable()]
+    order = [n.n for _, n in DiskQuota(night / "runs", store, 0.0)._candidates()]
     assert order == [3, 2, 7, 5, 4] if (two.delta or 0) > 0.1 else order == [3, 7, 2, 5, 4]
 
 
@@ -218,12 +218,13 @@ def scored(text: str, seed: int, *_: Any, **__: Any) -> Result:
 @pytest.mark.parametrize(("times", "reason"), [(2, "agent exhausted"), (3, None)])
 def test_a_disturbed_trial_is_repeated_but_not_for_ever(times: int, reason: str | None, session: SessionLoop) -> None:
     left = [Result("infra", disturbed=True, reason="the program was stopped for 9 s")] * times
-    session.slots = [FunctionReferee(lambda *args: left.pop() if left else scored(*args), session.settings)]
+    settings = session.referees[0].settings
+    session.referees = [FunctionReferee(lambda *args: left.pop() if left else scored(*args), settings)]
     if reason is None:
         with pytest.raises(UserError, match="a trial could not be run: the program was stopped for 9 s"):
             session.run()
         return
     assert session.run() == reason
-    trials = session.ledger.trials(1)
+    trials = session.context.ledger.trials(1)
     assert [trial.outcome for trial in trials] == ["infra"] * times + ["ok"] * 3
     assert len({trial.seed for trial in trials[: times + 1]}) == 1

@@ -37,7 +37,6 @@ from autoresearch.ledger.artefacts import Artefacts
 from autoresearch.measure.result import Result
 from autoresearch.measure.settings import TrialPlan
 from autoresearch.session import run
-from autoresearch.session.loop import SessionLoop
 from autoresearch.session.stopping import Limits
 from autoresearch.setup import project
 from autoresearch.workspace import git
@@ -242,16 +241,15 @@ def be_born(order: dict[str, Any], met: set[str], live: Callable[[], str], last_
 def main(script: str, trials: str) -> None:
     place = project.open_session_project({"agent": f"scripted:{script}"})
     found = project.inspection(place)
-    project.inspection = lambda place: found
+    run.inspection = lambda project: found
     git._now = lambda: dict.fromkeys(("GIT_AUTHOR_DATE", "GIT_COMMITTER_DATE"), "1700000000 +0000")
     if trials == "pure":
-        make = lambda settings, *_: FunctionReferee(pure, settings)  # noqa: E731
-        run.SessionLoop = functools.partial(SessionLoop, make_referee=make)  # type: ignore[misc, assignment]
+        run.make_referees = lambda context, slots, *_: [FunctionReferee(pure, slots[0])]  # type: ignore[assignment]
     guard_everything()
 
     def live() -> str:
         with Ledger.open(place.ledger) as store:
-            return run.spend(place, store, Limits(), [])[0]
+            return run.run_session(place, store, Limits(), [])[0]
 
     met: set[str] = set()
     for line in sys.stdin:
