@@ -37,7 +37,6 @@ class Briefing:
     history: list[PastExperiment] = field(default_factory=list)
 
     def write(self, n: int) -> Brief:
-        """Write the brief of experiment `n`."""
         row, ledger, evidence = self.context.row, self.context.ledger, self.evidence
         history, pending = self._read_history()
         incumbent = evidence.incumbent()
@@ -80,7 +79,6 @@ class Briefing:
         return require(self.context.experiment(direction.parent).text)
 
     def _facts(self, incumbent: Experiment) -> list[str]:
-        """Return facts about the incumbent's last good trial."""
         good = [trial for trial in self.evidence.trials(incumbent) if trial.outcome == "ok"]
         if not good:
             return []

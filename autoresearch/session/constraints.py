@@ -1,4 +1,4 @@
-"""Limits that a version must respect whatever its score: memory of the GPU, parameters, lines of train.py."""
+"""Limits on GPU memory, parameters and lines that no score makes up for."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from autoresearch.files import JsonObject
 
 @dataclass(frozen=True)
 class Constraints:
-    """Limits of a version, None for no limit: memory in GB by the driver, parameters as counted in the checkpoint."""
+    """Limits of a version, None for no limit; memory in GB as the driver reports it."""
 
     max_gpu_gb: float | None = None
     max_parameters: int | None = None

@@ -51,6 +51,5 @@ class SessionContext:
             self.notify(LedgerEvent(kind, n, text, data))
 
     def notify(self, event: SessionEvent) -> None:
-        """Pass an event to the listeners."""
         for listener in self.listeners:
             listener(event)

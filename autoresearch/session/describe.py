@@ -1,4 +1,4 @@
-"""Columns, trial lines and commit messages of an experiment: our reading of its text, and its agent's claims."""
+"""Columns, trial lines and commit messages of an experiment."""
 
 from autoresearch.agents.base import Proposal
 from autoresearch.brief import ideas
@@ -13,7 +13,7 @@ Columns = dict[str, object]  # of an experiment in the ledger
 
 
 def text_columns(text: str, parent: str) -> Columns:
-    """Return the text, its fingerprints, and how it differs from the version that it was made from."""
+    """Return the text, its fingerprints, and its difference from the parent."""
     added, removed = diff.lines_changed(parent, text)
     columns: Columns = {}
     try:
@@ -46,14 +46,12 @@ def inherited_columns(old: Experiment) -> Columns:
 
 
 def trial_line(result: Result) -> str:
-    """Return the outcome of a trial in a few words."""
     if result.val_bpb is None:
         return f"{result.outcome} {result.reason}"
     return f"{result.outcome} {result.val_bpb:.4f}" + (" (a losing claim, not audited)" if result.claimed else "")
 
 
 def proposal_message(experiment: Experiment) -> str:
-    """Return the commit message of a proposal."""
     return experiment.hypothesis or f"experiment {experiment.n}"
 
 

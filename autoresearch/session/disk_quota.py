@@ -1,4 +1,4 @@
-"""A limit on the disk space of artefacts: the bulk of the worst discards goes first, that of keeps never.
+"""A limit on the disk space of artefacts: the bulk of the worst discards is deleted first.
 
 The bulk is logs, traces, patches and scores by row. Results and records stay, they are small; so do the ledger, its
 backups, and everything of the base, of keeps and of suspects.
@@ -20,7 +20,7 @@ SPARE_SHARE = 0.05  # ... or this share of a small one
 
 @dataclass
 class DiskQuota:
-    """Keep `runs` below `limit` bytes; `used` is what was there at first, and what was added since."""
+    """Keep `runs` below `limit` bytes; `used` counts what was there and what was added."""
 
     runs: Path
     ledger: Ledger
@@ -28,7 +28,7 @@ class DiskQuota:
     used: float | None = None
 
     def make_room_for(self, folder: Path) -> list[tuple[str, int]]:
-        """Count a new experiment's folder; return the tags and numbers of those whose bulk made room for it."""
+        """Count a new folder; return tag and number of experiments that made room for it."""
         if self.used is None:
             self.used = _measure_size(self.runs)
         else:
@@ -49,7 +49,7 @@ class DiskQuota:
         return dropped
 
     def _candidates(self) -> Iterator[tuple[str, Experiment]]:
-        """Yield older sessions first; in a session the worst scores, then the failures, then the near misses."""
+        """Yield by session, oldest first: worst scores, then failures, then near misses."""
         for session in self.ledger.sessions():
             rows = [row for row in self.ledger.experiments(session.id) if row.state == "settled" and row.n > 0]
             worst = sorted((row for row in rows if row.verdict not in ("keep", "suspect")), key=_worth)
@@ -61,7 +61,6 @@ def _worth(row: Experiment) -> tuple[bool, bool, float]:
 
 
 def _measure_size(folder: Path) -> float:
-    """Return the bytes on the disk below a folder."""
     total = 0.0
     for parent, _, names in os.walk(folder):
         for name in names:

@@ -1,4 +1,4 @@
-"""Signs that the machine has changed since the incumbent ran: then the incumbent is measured again."""
+"""Signs that the machine has changed, and that the incumbent must be measured again."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -13,7 +13,7 @@ USUAL_TIMES = 3.0  # ... or this many times the incumbent's median difference, i
 
 
 def machine_changed(incumbent: Sequence[Trial], since: Sequence[Trial]) -> bool:
-    """Return whether the trials since the incumbent's last one say that the machine has changed.
+    """Return whether trials since the incumbent's last one show a changed machine.
 
     Both are in order of time. Each slot is compared with itself: one card may always be warmer than another.
     """
@@ -54,6 +54,6 @@ def _speed_differs(incumbent: Sequence[Trial], since: Sequence[Trial]) -> bool:
 
 
 def _step_changes(trials: Sequence[Trial]) -> list[float]:
-    """Return the relative changes of the reported steps from each good trial of a version to its next one."""
+    """Return the relative changes of reported steps between successive good trials."""
     steps = [trial.result.get("reported", {}).get("step") for trial in trials if trial.outcome == "ok"]
     return [abs(after / before - 1) for before, after in pairwise(steps) if before and after]

@@ -1,4 +1,4 @@
-"""Evidence from a session's trials: which version leads, its scores, the size of the noise, and what comes next."""
+"""Evidence from a session's trials: incumbent, scores, noise, next trial, verdict."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ SUPERSEDED = "superseded by experiment"  # how the reason begins for a candidate
 
 
 def prior_noise(ledger: Ledger, session: Session) -> tuple[float, float] | None:
-    """Return sigma and its degrees of freedom from other sessions with the same identity and settings, if any."""
+    """Return sigma and its degrees of freedom from comparable sessions, if any."""
     squares, dof = 0.0, 0.0
     for other in ledger.sessions():
         if other.id == session.id or not _is_comparable(other, session):
@@ -61,7 +61,6 @@ class Evidence:
     constraints: Constraints = field(default_factory=Constraints)
 
     def incumbent(self) -> Experiment:
-        """Return the latest kept version."""
         kept = self._keeps()
         return [row for row in kept if row.state == "settled" or row.n == 0][-1]
 
@@ -80,7 +79,7 @@ class Evidence:
         return incumbent
 
     def is_superseded(self, experiment: Experiment) -> bool:
-        """Return whether the incumbent is a newer one than that for which an experiment was made."""
+        """Return whether a newer incumbent has replaced an experiment's rival."""
         return experiment.n > 0 and self.rival(experiment).n != self.incumbent().n
 
     def trial_index(self, experiment: Experiment) -> int:
@@ -89,7 +88,7 @@ class Evidence:
         return sum(trial.outcome != "infra" and trial.purpose in JUDGING for trial in trials)
 
     def trials(self, experiment: Experiment) -> list[Trial]:
-        """Return the trials that ended by themselves and may judge an experiment, in order."""
+        """Return the trials that may judge an experiment, in order."""
         return judging(self.context.ledger.trials(self.context.id, experiment.id))
 
     def scores(self, experiment: Experiment) -> list[float]:
@@ -101,7 +100,7 @@ class Evidence:
         return judge.noise(list(self._draws(FRESH).values()), self.prior)
 
     def base_seconds(self) -> tuple[float, float] | None:
-        """Return the longest setup and scoring of the base's trials; None before it was measured."""
+        """Return the seconds of the base's longest setup and scoring; None at first."""
         base = self.context.ledger.experiment(self.context.id, 0)
         results = [trial.result for trial in self.trials(base)] if base else []
         if not results:
@@ -126,7 +125,7 @@ class Evidence:
         return NEXT_PURPOSE.get(self._judge(experiment).action)
 
     def subject(self, experiment: Experiment, purpose: str) -> Experiment:
-        """Return the version that a trial measures: the experiment, or its rival if it is a sentinel."""
+        """Return the version that a trial measures: the experiment, or its rival."""
         return self.context.experiment(self.rival(experiment).n if purpose == "sentinel" else experiment.n)
 
     def seed(self, experiment: Experiment, purpose: str) -> int:
@@ -145,7 +144,7 @@ class Evidence:
         return judge.hopeless_above(self._fresh_draws(self.rival(experiment)), self.noise())
 
     def may_keep(self, experiment: Experiment, val_bpb: float) -> bool:
-        """Return whether an experiment needs no further trial of its own for a keep, after one with this score."""
+        """Return whether a trial with this score would suffice for a keep."""
         draws = self._draws(JUDGING)
         now = 1 + max(draw.at for group in draws.values() for draw in group)
         after = [*draws[experiment.id], Draw(val_bpb, now, self.seed(experiment, "rerun"))]
@@ -166,7 +165,7 @@ class Evidence:
         return f"{scores}: the machine has changed, older trials count for less"
 
     def _is_sentinel_due(self, experiment: Experiment) -> bool:
-        """Return whether the incumbent has to be measured again before an experiment is compared with it."""
+        """Return whether the rival must be measured again before an experiment."""
         if self.context.row.judge == "greedy" and experiment.mode not in judge.SIMPLER_MODES:
             return False
         trials = self.trials(self.rival(experiment))
@@ -181,7 +180,7 @@ class Evidence:
     # --- verdicts
 
     def verdict(self, experiment: Experiment) -> Columns:
-        """Return the columns that a measured experiment gets. Raises UserError if the base itself fails."""
+        """Return the verdict's columns. Raises UserError if the base itself fails."""
         trials = self.trials(experiment)
         failed = next((trial for trial in trials if trial.outcome != "ok"), None)
         if experiment.n == 0:
@@ -247,14 +246,13 @@ class Evidence:
         return ours.lines < theirs.lines and ours.tokens < theirs.tokens
 
     def _simplification_allowance(self) -> float:
-        """Return how many sigma simplifications may still cost in this session."""
         return judge.ALLOWANCE - sum(max(row.delta or 0.0, 0.0) / require(row.sigma) for row in self._keeps() if row.n)
 
     def _keeps(self) -> list[Experiment]:
         return self.context.ledger.experiments(self.context.id, verdict="keep")
 
     def _fresh_draws(self, experiment: Experiment) -> list[Draw]:
-        """Return the draws of fresh trials of a version, or of all judging trials if there is no fresh one."""
+        """Return the draws of fresh trials; of all judging trials if there is none."""
         return self._draws(FRESH).get(experiment.id) or self._draws(JUDGING)[experiment.id]
 
     def _draws(self, purposes: Sequence[str]) -> dict[int, list[Draw]]:

@@ -1,4 +1,4 @@
-"""Who proposes next when the agent is broken or away: a state machine without a clock of its own.
+"""The next proposer when the agent is broken or away, as a state machine without a clock.
 
 After some broken proposals in a row the agent is asked in another mode; after some more, a stand-in (`sweep`) proposes
 for a while. Then the agent is tried again, and one more broken proposal sends it away for twice as long. A good
@@ -18,24 +18,21 @@ Turn = Literal["agent", "other mode", "stand-in"]
 
 @dataclass(frozen=True)
 class AgentHealth:
-    """Broken proposals in a row, absences in a row, and until when the agent is away (unix seconds)."""
+    """Broken proposals and absences in a row; the agent is away `until` (unix seconds)."""
 
     broken: int = 0
     absences: int = 0
     until: float = 0.0
 
     def turn(self, now: float) -> Turn:
-        """Return who proposes now, and in which mode."""
         if now < self.until:
             return "stand-in"
         return "other mode" if self.broken >= CHANGE_MODE_AFTER else "agent"
 
     def after_good(self) -> "AgentHealth":
-        """Return the state after a proposal that may be measured."""
         return AgentHealth()
 
     def after_broken(self, now: float) -> "AgentHealth":
-        """Return the state after a broken proposal."""
         broken = self.broken + 1
         if broken < STAND_IN_AFTER and not self.absences:
             return replace(self, broken=broken)

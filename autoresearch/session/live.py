@@ -24,7 +24,7 @@ LIVE_FILE = "live.json"
 
 @dataclass
 class LiveTrial:
-    """The state of a running trial: `since` is its start, `at` the time of this state, in unix seconds.
+    """The state of a running trial at the time `at`; `since` is its start (unix seconds).
 
     `curve` holds pairs of progress (0 to 1) and loss; `gpu` holds `used_mb`, `total_mb` and `load` (percent) of its
     `card`, if it runs on one. Losses and tokens are train.py's claims. `others` counts trials on other slots.
@@ -77,7 +77,6 @@ class LiveTrialRecorder:
         return next(iter(self._trials.values()), None)
 
     def handle(self, event: SessionEvent) -> None:
-        """Follow what an event says of the running trials."""
         with self._lock:
             match event:
                 case SessionOpened() if self.runs is not None:

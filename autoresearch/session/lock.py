@@ -6,11 +6,10 @@ from contextlib import contextmanager
 
 
 class SessionLock(threading.Condition):
-    """Serialise all work on a session: a thread holds it while it works, and releases it only while it is blocked."""
+    """Serialise all work on a session; threads release it only while they are blocked."""
 
     @contextmanager
     def released(self) -> Iterator[None]:
-        """Let other threads work meanwhile."""
         self.release()
         try:
             yield

@@ -29,12 +29,12 @@ from autoresearch.session.trial_runner import TrialRunner
 
 
 class Interrupted(Exception):
-    """The user wants to stop after the running trial; the experiment goes on with the next `run`."""
+    """The user wants to stop now; the experiment goes on with the next `run`."""
 
 
 @dataclass
 class SessionLoop:
-    """Search for better versions of `base` until there is a reason to stop; `assemble` (run.py) builds it."""
+    """Search for better versions of `base`; built by `assemble` (run.py)."""
 
     context: SessionContext
     base: str  # text of experiment 0
@@ -48,7 +48,7 @@ class SessionLoop:
     lessons: Lessons
 
     def run(self) -> str:
-        """Run until there is a reason to stop, and return it. Raises UserError if the base itself fails."""
+        """Run until there is a reason to stop, and return it. Raises UserError."""
         with self.context.lock:
             self.control.ending = None
             self.context.ledger.abandon_open_trials(self.context.id)
@@ -72,7 +72,7 @@ class SessionLoop:
         except Interrupted:
             return "interrupted"
         self.pipeline.start(unfinished, self._prepare)
-        return run_on_slots(self._serve, self.referees, self.context.lock, self.control.end_by_error)
+        return run_on_slots(self._serve, self.referees, self.context.lock, self.control)
 
     def _serve(self, referee: Referee) -> str:
         """Run experiments on one slot until there is a reason to stop."""
@@ -91,8 +91,11 @@ class SessionLoop:
         if experiment is not None:
             seconds = round(time.monotonic() - started, 3)
             self.context.emit("waited", experiment.n, f"{seconds:.1f} s for a candidate", seconds=seconds)
-            with self.control.occupy_slot():
+            self.control.busy += 1
+            try:
                 self._finish(experiment, referee)
+            finally:
+                self.control.busy -= 1
 
     def _finish(self, experiment: Experiment, referee: Referee) -> None:
         """Take the steps of an experiment that are left."""

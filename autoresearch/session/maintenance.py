@@ -1,4 +1,4 @@
-"""Work beside the loop that lets a session go on: ledger backups, recovery, disk space, a clean card."""
+"""Ledger backups, recovery, disk space and a clean card, beside the loop."""
 
 from collections.abc import Callable, Sequence
 
@@ -57,7 +57,7 @@ class Maintenance:
         return self.cards.setdefault(gpu, CardMemory(gpu))
 
     def after_trial(self, result: Result) -> None:
-        """Raise UserError if no trial can be run, or `TRIES` in a row were disturbed; one that was is repeated."""
+        """Raise UserError if no trial can be run, or `TRIES` in a row were disturbed."""
         self.disturbed_in_a_row = self.disturbed_in_a_row + 1 if result.disturbed else 0
         if result.outcome == "infra" and (not result.disturbed or self.disturbed_in_a_row == TRIES):
             raise UserError(f"a trial could not be run: {result.reason}; see `autoresearch doctor`")
@@ -72,7 +72,6 @@ class Maintenance:
             self.context.emit("room", None, words)
 
     def write_results(self) -> None:
-        """Write results.tsv."""
         table = results_tsv(self.context.ledger, self.context.row)
         write_atomically(self.context.folder / "results.tsv", [table])
 

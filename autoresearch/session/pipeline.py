@@ -9,17 +9,15 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from typing import TypeVar
 
 from autoresearch.ledger import Experiment
+from autoresearch.measure.referee import Referee
 from autoresearch.session.lock import SessionLock
 from autoresearch.session.stopping import SessionControl
 
 POLL_S = 0.5
 NICENESS = 10  # of the pipeline's thread and of what it starts: the trial has priority
 GRACE_S = 2.0  # for the agent's last proposal when the session is over
-
-Slot = TypeVar("Slot")
 
 
 class Pipeline:
@@ -39,7 +37,7 @@ class Pipeline:
         self._thread: threading.Thread | None = None
 
     def start(self, ready: Iterable[Experiment], prepare: Callable[[], Experiment | None]) -> None:
-        """Begin with the candidates that are ready; `prepare` makes another, or None if that one needs no trial."""
+        """Begin with ready candidates; `prepare` makes another (None: it needs no trial)."""
         self.ready, self._prepare = deque(ready), prepare
         self._closed, self._failure, self._thread = False, None, None
 
@@ -101,28 +99,28 @@ class Pipeline:
 
 
 def run_on_slots(
-    work: Callable[[Slot], str], slots: Sequence[Slot], lock: SessionLock, stop: Callable[[], None]
+    work: Callable[[Referee], str], referees: Sequence[Referee], lock: SessionLock, control: SessionControl
 ) -> str:
-    """Do `work` on all slots at once and return the last result. A single slot is served by the calling thread.
+    """Do `work` on all slots at once, a single one in this thread; return the last result.
 
-    If one slot fails, `stop` is called to end the others, and the error is raised when they have ended. Hold the lock
-    when calling this; after a KeyboardInterrupt it is never released again.
+    If one slot fails, the others end too, and then the error is raised. Hold the lock when calling this; after a
+    KeyboardInterrupt it is never released again.
     """
-    if len(slots) == 1:
-        return work(slots[0])
+    if len(referees) == 1:
+        return work(referees[0])
     reasons: list[str] = []
     failures: list[BaseException] = []
 
-    def serve(slot: Slot) -> None:
+    def serve(referee: Referee) -> None:
         with lock:
             try:
-                reasons.append(work(slot))
+                reasons.append(work(referee))
             except BaseException as failure:
                 failures.append(failure)
-                stop()
+                control.ending = "error"
             lock.notify_all()
 
-    threads = [threading.Thread(target=serve, args=(slot,), daemon=True) for slot in slots]
+    threads = [threading.Thread(target=serve, args=(referee,), daemon=True) for referee in referees]
     for thread in threads:
         thread.start()
     try:
@@ -137,7 +135,7 @@ def run_on_slots(
 
 
 def spare_cores(cores_of_slots: Sequence[tuple[int, ...] | None]) -> tuple[int, ...]:
-    """Return the cores of this machine that no slot uses; none if a slot may use any core (None)."""
+    """Return the cores that no slot uses; none if a slot may use any core (None)."""
     if None in cores_of_slots:
         return ()
     used = {core for cores in cores_of_slots for core in cores or ()}

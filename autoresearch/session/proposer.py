@@ -1,4 +1,4 @@
-"""From a brief to an experiment: ask the agent, check the proposal, send it back with the reason, record it.
+"""From a brief to an experiment: proposals are asked for, checked, sent back, recorded.
 
 An agent that is broken or away never ends a session that has a stand-in (`sweep`), which then proposes in its place.
 """
@@ -8,13 +8,12 @@ import math
 import time
 from dataclasses import dataclass
 
-from autoresearch import ledger
 from autoresearch.agents.base import Agent, BadProposal, Exhausted, Proposal, Spent, Unavailable, Unusable
 from autoresearch.brief.brief import Brief
 from autoresearch.errors import require
 from autoresearch.files import JsonObject
 from autoresearch.judge import SIMPLER_MODES
-from autoresearch.ledger import Experiment, Ledger, duplicates
+from autoresearch.ledger import Experiment, Ledger, duplicates, merged, newest
 from autoresearch.session import describe
 from autoresearch.session.briefing import Briefing
 from autoresearch.session.constraints import Constraints
@@ -32,7 +31,7 @@ SAFE = "Several proposals in a row could not be used. Make one small change now,
 
 @dataclass(frozen=True)
 class Refusal:
-    """The verdict of a proposal that is not measured (`invalid` or `duplicate`), and the reason."""
+    """The verdict (`invalid` or `duplicate`) and the reason for a proposal not to be measured."""
 
     verdict: str
     reason: str
@@ -67,7 +66,7 @@ class Proposer:
         self.broken_in_a_row = 0  # whoever proposed them
 
     def obtain(self, brief: Brief) -> CheckedProposal:
-        """Return a proposal that passed the checks, or the last one with its refusal. Raises Exhausted.
+        """Return a proposal that passed, or the last one with its refusal. Raises Exhausted.
 
         An agent is told why it was refused (`brief.feedback`) and may try again `agent.repairs` times.
         """
@@ -101,7 +100,7 @@ class Proposer:
         return self.agent
 
     def _ask(self, agent: Agent, brief: Brief) -> tuple[Proposal, str | None]:
-        """Return a proposal, and its defect if it is a broken one that the agent wants to find in the history."""
+        """Return a proposal, and its defect if it is broken and belongs in the history."""
         started = time.time()
         try:
             proposal = agent.propose(brief)
@@ -146,7 +145,7 @@ class Proposer:
 
 
 def find_refusal(
-    proposal: Proposal, store: Ledger, session_id: int, constraints: Constraints | None = None
+    proposal: Proposal, ledger: Ledger, session_id: int, constraints: Constraints | None = None
 ) -> Refusal | None:
     """Return why a proposal must not be measured; None if it may."""
     if constraints and (words := constraints.text_violation(proposal.text)):
@@ -154,7 +153,7 @@ def find_refusal(
     if proposal.mode in SIMPLER_MODES:  # the version that it goes back to was measured against another incumbent
         return None
     try:
-        duplicate = duplicates.find(store, session_id, proposal.text)
+        duplicate = duplicates.find(ledger, session_id, proposal.text)
     except SyntaxError as error:
         return Refusal("invalid", f"train.py does not parse: line {error.lineno}: {error.msg}")
     return Refusal("duplicate", str(duplicate)) if duplicate else None
@@ -177,7 +176,7 @@ def _retry_at(away: Exception) -> float:
 
 @dataclass
 class CandidateMaker:
-    """Make the experiments of one session after the base; the lock is released while an agent works.
+    """Make the experiments after the base; the lock is released while an agent works.
 
     A number is assigned when there is something to record: the one in the brief may be taken by then.
     """
@@ -205,9 +204,9 @@ class CandidateMaker:
         return self._record(proposal.text, brief.source, checked.refusal, trace, columns)
 
     def rebase(self, old: Experiment) -> Experiment | None:
-        """Record the change of a superseded candidate, made to the incumbent; None if the two conflict."""
+        """Record a superseded change, made to the incumbent; None if they conflict."""
         context, evidence = self.context, self.evidence
-        if (n := ledger.merged(context.ledger, context.row, old.n)) is not None:
+        if (n := merged(context.ledger, context.row, old.n)) is not None:
             return context.experiment(n)
         incumbent = context.experiment(evidence.incumbent().n)
         best, base = require(incumbent.text), require(context.experiment(evidence.rival(old).n).text)
@@ -230,4 +229,4 @@ class CandidateMaker:
         return self.context.ledger.add_experiment(self.context.id, n, **columns)
 
     def _next_number(self) -> int:
-        return 1 + require(ledger.newest(self.context.ledger, self.context.row))
+        return 1 + require(newest(self.context.ledger, self.context.row))

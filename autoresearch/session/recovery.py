@@ -7,10 +7,9 @@ artefacts. Nothing is made up: an experiment without a record is measured again.
 
 from dataclasses import dataclass, fields
 
-from autoresearch import ledger
 from autoresearch.errors import UserError, require
 from autoresearch.files import JsonObject, read_json
-from autoresearch.ledger import Call, Experiment, Ledger
+from autoresearch.ledger import Call, Experiment, Ledger, newest
 from autoresearch.ledger.trials import judging
 from autoresearch.session import describe
 from autoresearch.session.context import SessionContext
@@ -23,14 +22,12 @@ MEASURED = ("seed", "outcome", "val_bpb", "train_seconds", "setup_seconds", "sco
 
 @dataclass(frozen=True)
 class Recovery:
-    """Restore what a session lacks."""
-
     context: SessionContext
 
     # --- references, from the ledger
 
     def restore_references(self) -> list[str]:
-        """Restore the references that are gone, and return their names. Those that were moved are left alone."""
+        """Restore the references that are gone, but none that moved; return their names."""
         workspace, tag = self.context.workspace, self.context.tag
         refs, restored = workspace.refs(tag), []
         for row in self.context.ledger.experiments(self.context.id):
@@ -75,10 +72,10 @@ class Recovery:
     # --- the ledger, from references and artefacts
 
     def restore_experiments(self) -> list[int]:
-        """Add the experiments that only git and the artefacts know to the ledger, and return their numbers."""
-        newest = ledger.newest(self.context.ledger, self.context.row)
+        """Add the experiments that only git and artefacts know; return their numbers."""
+        last = newest(self.context.ledger, self.context.row)
         refs = self.context.workspace.refs(self.context.tag)
-        unknown = [n for n in refs if newest is None or n > newest]
+        unknown = [n for n in refs if last is None or n > last]
         for n in unknown:
             columns = self._recorded_columns(n, refs[n]) or self._proposed_columns(n, refs)
             self.context.ledger.add_experiment(self.context.id, n, **columns)
@@ -87,7 +84,7 @@ class Recovery:
         return unknown
 
     def _recorded_columns(self, n: int, sha: str) -> Columns | None:
-        """Return the columns of a settled experiment if its record agrees with git, and add its calls."""
+        """Return the columns of a record that agrees with git, and add its calls."""
         record = read_json(self.context.artefacts(n).record)
         if record is None:
             return None
@@ -128,9 +125,9 @@ class Recovery:
             self.context.ledger.add_trial(self.context.id, experiment.id, result=result, **columns)
 
 
-def recovery_record(store: Ledger, experiment: Experiment) -> JsonObject:
+def recovery_record(ledger: Ledger, experiment: Experiment) -> JsonObject:
     """Return what a recovery needs of a settled experiment, without its text, which git has."""
-    calls = [vars(call) for call in store.calls(experiment.session_id, experiment.n)]
+    calls = [vars(call) for call in ledger.calls(experiment.session_id, experiment.n)]
     return {"experiment": vars(experiment) | {"text": None}, "calls": calls}
 
 

@@ -5,10 +5,8 @@ import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
-from functools import partial
 from pathlib import Path
 
-from autoresearch import ledger
 from autoresearch.agents import registry
 from autoresearch.agents.base import Agent, Proposal, Spent, Unavailable
 from autoresearch.agents.fixed import FixedAgent
@@ -21,7 +19,7 @@ from autoresearch.data.dataset import Dataset
 from autoresearch.errors import UserError, in_words, require
 from autoresearch.files import JsonObject
 from autoresearch.hardware import CardMemory
-from autoresearch.ledger import Experiment, Ledger, Session
+from autoresearch.ledger import Experiment, Ledger, Session, decided, newest
 from autoresearch.measure import facts
 from autoresearch.measure.cell_process import FreshCells
 from autoresearch.measure.referee import CellReferee, Referee
@@ -46,13 +44,13 @@ from autoresearch.source.constants import uses_torch
 from autoresearch.workspace.workspace import Workspace
 
 
-def run_session(project: Project, store: Ledger, limits: Limits, listeners: Sequence[Listener]) -> tuple[str, str]:
-    """Run a session until a limit is reached; return why it ended, and its tag. Raises UserError, Blocker."""
+def run_session(project: Project, ledger: Ledger, limits: Limits, listeners: Sequence[Listener]) -> tuple[str, str]:
+    """Run a session; return why it ended, and its tag. Raises UserError, Blocker."""
     workspace = Workspace(project.root, project.config.train)
     cell = inspection(project)
     project.data.verify()
-    row = open_session(project, store, workspace)
-    row = store.update_session(
+    row = open_session(project, ledger, workspace)
+    row = ledger.update_session(
         row.id,
         slots=len(project.slots),
         state="running",
@@ -63,7 +61,7 @@ def run_session(project: Project, store: Ledger, limits: Limits, listeners: Sequ
         deadline=limits.deadline,
         agent=project.config.agent if "agent" in project.config.model_fields_set else row.agent,
     )
-    context = SessionContext(row.id, row.tag, store, workspace, project.runs, listeners)
+    context = SessionContext(row.id, row.tag, ledger, workspace, project.runs, listeners)
     context.notify(SessionOpened(row, cell, workspace.dirty()))
     reason, error = "error", ""
     try:
@@ -85,23 +83,23 @@ def run_session(project: Project, store: Ledger, limits: Limits, listeners: Sequ
 
 
 def take_out(
-    session: Session, project: Project, store: Ledger, proposal: Proposal, by: str, listeners: Sequence[Listener]
+    session: Session, project: Project, ledger: Ledger, proposal: Proposal, by: str, listeners: Sequence[Listener]
 ) -> Experiment:
-    """Measure and judge a version without some kept changes, as one more experiment of a session that is over."""
+    """Measure and judge a version without some keeps, after its session has ended."""
     workspace = Workspace(project.root, project.config.train)
     check_comparable(session, project)
     cell = inspection(project)
-    decided, newest = ledger.decided(store, session), require(ledger.newest(store, session))
-    store.update_session(session.id, state="running", pid=os.getpid(), grade=cell.grade, layers=cell.layers)
-    context = SessionContext(session.id, session.tag, store, workspace, project.runs, listeners)
+    count, last = decided(ledger, session), require(newest(ledger, session))
+    ledger.update_session(session.id, state="running", pid=os.getpid(), grade=cell.grade, layers=cell.layers)
+    context = SessionContext(session.id, session.tag, ledger, workspace, project.runs, listeners)
     try:
-        limits = Limits(max_experiments=decided + 1)
+        limits = Limits(max_experiments=count + 1)
         assemble(context, _loop_inputs(context, project, limits, FixedAgent(by, proposal))).run()
     finally:
-        store.abandon_open_trials(session.id)
-        store.update_session(session.id, state=session.state, stop_reason=session.stop_reason)
+        ledger.abandon_open_trials(session.id)
+        ledger.update_session(session.id, state=session.state, stop_reason=session.stop_reason)
     workspace.follow(session.tag)
-    return context.experiment(newest + 1)
+    return context.experiment(last + 1)
 
 
 # --- assembly
@@ -109,7 +107,7 @@ def take_out(
 
 @dataclass(frozen=True)
 class LoopInputs:
-    """The parts of a loop that a run chooses; `assemble` makes the rest from the session's context.
+    """Parts of a loop that a run chooses; `assemble` makes the others.
 
     There is one referee for each slot; `identity` is what they measure on now. `reserve_s` returns the seconds that
     are kept for what comes after the loop, `stand_in` proposes while the agent is broken or away, `ahead` candidates
@@ -158,7 +156,7 @@ def assemble(context: SessionContext, inputs: LoopInputs) -> SessionLoop:
 def make_referees(
     context: SessionContext, slots: Sequence[Settings], data: Dataset, base: str, spare: Sequence[int]
 ) -> list[Referee]:
-    """Create the referee of each slot. Cells are kept warm if train.py uses torch and that disturbs no trial."""
+    """Create a referee for each slot, with warm cells if they help and disturb no trial."""
     spare = spare if len(slots) == 1 else ()  # importing would disturb a trial on another CPU slot
     referees: list[Referee] = []
     for slot in slots:
@@ -170,13 +168,12 @@ def make_referees(
 def _loop_inputs(
     context: SessionContext, project: Project, limits: Limits, fixed: FixedAgent | None = None
 ) -> LoopInputs:
-    """Choose the parts of a loop as the project configures them; a fixed agent gets one slot and no honest total."""
+    """Choose the parts of a loop; a fixed agent gets one slot and no honest total."""
     config, slots = project.config, (project.settings, *project.others)
     agent = fixed or _create_agent(context, project, limits)
     seconds = limits.seconds_left()
     spare = spare_cores([slot.cores for slot in project.slots])
     takes_time = agent.thinks == "elsewhere" or (agent.thinks == "here" and bool(project.slot.gpu is not None or spare))
-    reserve = partial(total.reserve, context.ledger, context.row, config.total_pairs, seconds)
     base = _base_text(context, project)
     return LoopInputs(
         agent=agent,
@@ -187,7 +184,7 @@ def _loop_inputs(
         limits=limits,
         replicates=config.replicates,
         constraints=Constraints(config.max_gpu_gb, config.max_parameters, config.max_lines),
-        reserve_s=(lambda: 0.0) if fixed else reserve,
+        reserve_s=lambda: 0.0 if fixed else total.reserve(context.ledger, context.row, config.total_pairs, seconds),
         max_bytes=1e9 * config.max_disk_gb,
         stand_in=registry.create("sweep") if agent.model else None,
         ahead=len(slots) if takes_time else 0,
@@ -205,16 +202,16 @@ def _base_text(context: SessionContext, project: Project) -> str:
 
 
 def _create_agent(context: SessionContext, project: Project, limits: Limits) -> Agent:
-    """Create the session's agent with its services. Raises Unusable before any trial if it cannot work."""
-    store, calls = context.ledger, dict[str, int]()
+    """Create the session's agent with its services. Raises Unusable if it cannot work."""
+    ledger, calls = context.ledger, dict[str, int]()
 
     def record(call: CallRecord) -> None:
         if call.key in calls:
-            store.update_call(calls.pop(call.key), **call.columns())
+            ledger.update_call(calls.pop(call.key), **call.columns())
         else:
-            calls[call.key] = store.add_call(context.id, **call.columns()).id
+            calls[call.key] = ledger.add_call(context.id, **call.columns()).id
 
-    spent = sum(call.cost_usd or 0.0 for call in store.calls(context.id))
+    spent = sum(call.cost_usd or 0.0 for call in ledger.calls(context.id))
     library, readable = LedgerLibrary(project.ledger, context.id), project.data.readable_library()
     services = Services(library, readable, record, spent, limits.seconds_left)
     agent = registry.create(context.row.agent, project.config, services)
@@ -233,7 +230,7 @@ def _close(context: SessionContext, reason: str, error: str) -> None:
 
 
 def _measure_total(context: SessionContext, project: Project, card: CardMemory) -> None:
-    """Measure the honest total within the session's time; if that fails, the session still ends well."""
+    """Measure the honest total; if that fails, the session still ends well."""
 
     def watch(n: int, progress: Progress) -> None:
         context.notify(TrialProgress(n, "total", progress))

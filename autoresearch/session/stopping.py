@@ -1,14 +1,12 @@
 """When a session stops, pauses, or takes on no more experiments."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from autoresearch import ledger
 from autoresearch.errors import require
-from autoresearch.ledger import Call
+from autoresearch.ledger import Call, decided, lasted
 from autoresearch.measure.clock import since_boot
 from autoresearch.session.context import SessionContext
 
@@ -20,7 +18,7 @@ POLL_S = 1.0  # between two looks for messages while paused
 
 @dataclass
 class Limits:
-    """Limits of a run: `until` on the clock of `since_boot`; `interrupted` is set by the first Ctrl-C."""
+    """Limits of a run: `until` is on the clock of `since_boot`, Ctrl-C sets `interrupted`."""
 
     until: float | None = None
     max_experiments: int | None = None
@@ -33,7 +31,7 @@ class Limits:
         return None if left is None else time.time() + left
 
     def stop_reason(self, decided: int, trial_seconds: Sequence[float], reserve_s: float = 0.0) -> str | None:
-        """Return the reason to stop now, if there is one: a trial that would end after the deadline is not begun.
+        """Return the reason to stop now: no trial begins that would end after the deadline.
 
         The last `reserve_s` seconds are kept free for other work.
         """
@@ -68,7 +66,7 @@ class SessionControl:
         self.ending: str | None = None
 
     def wait_while_paused(self) -> str | None:
-        """Wait while the session is paused, then return the reason to stop now; None to go on."""
+        """Wait while the session is paused; return the reason to stop, if any."""
         while (reason := self.stop_reason()) is None:
             if self.context.ledger.take(self.context.id, "stop"):
                 self.ending = "stopped"
@@ -78,28 +76,15 @@ class SessionControl:
                 self.context.lock.wait(POLL_S)
         return reason
 
-    @contextmanager
-    def occupy_slot(self) -> Iterator[None]:
-        """Count an experiment as busy meanwhile."""
-        self.busy += 1
-        try:
-            yield
-        finally:
-            self.busy -= 1
-
-    def end_by_error(self) -> None:
-        """Stop all slots because one of them failed."""
-        self.ending = "error"
-
     def is_interrupted(self) -> bool:
-        """Return whether no further trial may start, and the experiment goes on with the next `run`."""
+        """Return whether the experiment must wait for the next `run`."""
         return self.limits.interrupted or self.ending in RESUMABLE
 
     def stop_reason(self, queued: int = 0) -> str | None:
-        """Return the reason not to begin another experiment after `queued` others; None to begin it."""
+        """Return the reason not to begin an experiment after `queued` others, if any."""
         if self.ending is not None:
             return self.ending
-        count = ledger.decided(self.context.ledger, self.context.row) + self.busy + queued
+        count = decided(self.context.ledger, self.context.row) + self.busy + queued
         seconds = self._trial_seconds()
         return self.limits.stop_reason(count, seconds, self.reserve_s() + queued * _mean(seconds))
 
@@ -108,18 +93,17 @@ class SessionControl:
         return self.context.row.state != "paused" and self.stop_reason(queued) is None
 
     def is_too_late(self) -> bool:
-        """Return whether another trial would end after the deadline."""
         return self.limits.is_too_late(self._trial_seconds(), self.reserve_s())
 
-    def report_cost(self, decided: int) -> None:
-        """Emit an estimate of what the session costs, after so many decided experiments."""
+    def report_cost(self, n: int) -> None:
+        """Emit an estimate of the session's cost, after `n` experiments."""
         context, left = self.context, self.limits.seconds_left()
         seconds = time.time() - require(context.experiment(0).settled)
-        if words := estimate_cost(context.ledger.calls(context.id), decided, seconds, left):
-            context.emit("cost", decided, words)
+        if words := estimate_cost(context.ledger.calls(context.id), n, seconds, left):
+            context.emit("cost", n, words)
 
     def _trial_seconds(self) -> list[float]:
-        return ledger.lasted(self.context.ledger, self.context.row, RECENT_TRIALS)
+        return lasted(self.context.ledger, self.context.row, RECENT_TRIALS)
 
     def _is_paused(self) -> bool:
         """Take the user's messages to pause and to go on; the latest counts."""
@@ -138,9 +122,9 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def estimate_cost(calls: Sequence[Call], decided: int, seconds: float, left: float | None) -> str | None:
-    """Return the dollars an experiment so far, and for `left` more seconds at the pace of `decided` in `seconds`.
+    """Return the dollars an experiment costs, and for `left` more seconds, in words.
 
-    None if nothing was paid or a price is unknown.
+    The pace is that of `decided` experiments in `seconds`. None if nothing was paid or a price is unknown.
     """
     costs = [call.cost_usd for call in calls]
     paid = [cost for cost in costs if cost is not None]

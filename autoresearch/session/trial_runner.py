@@ -28,7 +28,7 @@ class TrialRunner:
     identity: JsonObject
 
     def run(self, candidate: Experiment, purpose: str, referee: Referee) -> None:
-        """Measure the subject of a trial with this purpose. Raises UserError if no trial can be run."""
+        """Measure the subject of a purpose. Raises UserError if no trial can be run."""
         context, evidence = self.context, self.evidence
         self.maintenance.before_trial(referee.settings.gpu)
         seed = evidence.seed(candidate, purpose)

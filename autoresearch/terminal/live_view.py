@@ -9,9 +9,8 @@ from rich.live import Live as Bottom
 from rich.text import Text
 
 from autoresearch import ledger
-from autoresearch.measure.result import Watch
 from autoresearch.report.format import duration
-from autoresearch.session.events import LedgerEvent, SessionClosed, SessionEvent, SessionOpened, TrialProgress
+from autoresearch.session.events import LedgerEvent, SessionClosed, SessionEvent, SessionOpened
 from autoresearch.session.live import LiveTrial, LiveTrialRecorder
 from autoresearch.setup.project import Project
 from autoresearch.terminal.board import board
@@ -100,10 +99,6 @@ class Live:
     def say(self, text: str, style: str = "") -> None:
         """Print one line."""
         self.screen.say(text, style)
-
-    def watch(self, n: int, purpose: str) -> Watch:
-        """Return a function that shows the progress of a trial outside of a session's loop."""
-        return lambda progress: self.handle(TrialProgress(n, purpose, progress))
 
     def handle(self, event: SessionEvent) -> None:
         """Show an event of a session."""

@@ -15,7 +15,7 @@ from autoresearch.errors import Blocker
 from autoresearch.ledger import Ledger
 from autoresearch.sandbox.selftest import Inspection
 from autoresearch.session.events import LedgerEvent, SessionClosed, SessionOpened
-from autoresearch.session.hook import WAITING, Hook
+from autoresearch.session.hook import MAX_QUEUED, Hook
 
 ROW: Any = SimpleNamespace(tag="t", id=1)
 APPEND = 'cat >> told; echo >> told; echo "$AUTORESEARCH_EVENT|$AUTORESEARCH_TAG|$AUTORESEARCH_TEXT" >> words'
@@ -107,7 +107,7 @@ def test_a_slow_command_holds_nothing_up_and_is_ended_with_its_children(tmp_path
     made, said = hook(tmp_path, "sleep 300 & echo $! > child; wait", seconds=0.5)
     with made:
         began = time.monotonic()
-        for n in range(1, 2 * WAITING):
+        for n in range(1, 2 * MAX_QUEUED):
             made.handle(LedgerEvent("verdict", n, "keep: yes", {"verdict": "keep"}))
         assert time.monotonic() - began < 5  # waiting for the command would take 7.5 s
         child = int(wait(lambda: (tmp_path / "child").exists() and (tmp_path / "child").read_text(), "the child"))
@@ -135,7 +135,7 @@ def test_without_a_command_there_is_nothing(tmp_path: Path) -> None:
     with made:
         made.handle(LedgerEvent("verdict", 1, "keep: yes", {"verdict": "keep"}))
         made.handle(SessionClosed(ROW, "deadline", branch_follows=True))
-    assert not said and made.waiting.empty() and not list(tmp_path.iterdir())
+    assert not said and made.queue.empty() and not list(tmp_path.iterdir())
 
 
 def test_a_whole_session(repository: Path, settings_of: dict[str, str], tmp_path: Path) -> None:
