@@ -1,10 +1,10 @@
-"""The loop. Each experiment goes through
+"""The loop: propose, commit, measure, decide, keep or discard, settle.
 
     proposed -> committed -> measuring -> measured -> decided -> settled
 
-and the ledger records each state before its step is taken. Every step can be taken again, so a session that was killed
-anywhere goes on by finishing what is unfinished. While a trial runs, the next candidates are prepared, and other slots
-are at work (pipeline.py).
+The ledger records each state of an experiment before its step is taken. Every step can be taken again, so a session
+that was killed anywhere goes on by finishing what is unfinished. While a trial runs, the next candidates are prepared,
+and other slots are at work (pipeline.py).
 """
 
 import time
