@@ -1,4 +1,4 @@
-"""The user's command for what one may want to be woken for."""
+"""The user's command for events that one may want to be woken for."""
 
 import errno
 import json
@@ -28,7 +28,7 @@ def hook(folder: Path, command: str | None = APPEND, seconds: float = 10.0) -> t
     return made, said
 
 
-def told(folder: Path) -> list[dict[str, Any]]:
+def messages(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / "told").read_text().splitlines()]
 
 
@@ -43,10 +43,10 @@ def test_it_is_told_what_matters_and_nothing_else(tmp_path: Path) -> None:
         )
         made.handle(LedgerEvent("verdict", 3, "suspect: too good", {"verdict": "suspect"}))
         made.handle(SessionClosed(ROW, "deadline", branch_follows=True))
-    assert [(each["event"], each["n"], each["tag"]) for each in told(tmp_path)] == [
+    assert [(each["event"], each["n"], each["tag"]) for each in messages(tmp_path)] == [
         ("new best", 2, "t"), ("suspect", 3, "t"), ("finished", None, "t"),
     ]  # fmt: skip
-    assert told(tmp_path)[0]["data"] == {"verdict": "keep", "val_bpb": 1.5, "hypothesis": "deeper"} and not said
+    assert messages(tmp_path)[0]["data"] == {"verdict": "keep", "val_bpb": 1.5, "hypothesis": "deeper"} and not said
     lines = (tmp_path / "words").read_text().splitlines()
     assert lines == [
         "new best|t|experiment 2: keep: yes",
@@ -61,14 +61,16 @@ def test_an_agent_that_stays_away_is_told_of_once(tmp_path: Path) -> None:
         for _ in range(5):
             made.handle(LedgerEvent("absent", 4, "claude cannot be asked (no credit): sweep proposes meanwhile"))
         made.handle(LedgerEvent("absent", 5, "claude cannot be asked (overloaded): sweep proposes meanwhile"))
-    assert [(each["event"], each["n"]) for each in told(tmp_path)] == [("needs you", 4), ("needs you", 5)]
+    assert [(each["event"], each["n"]) for each in messages(tmp_path)] == [("needs you", 4), ("needs you", 5)]
 
 
 def test_what_stands_in_the_way_is_told_and_raised(tmp_path: Path) -> None:
     made, _ = hook(tmp_path)
     with pytest.raises(Blocker), made:
         raise Blocker("no cell can be started here")
-    assert [(each["event"], each["text"]) for each in told(tmp_path)] == [("needs you", "no cell can be started here")]
+    assert [(each["event"], each["text"]) for each in messages(tmp_path)] == [
+        ("needs you", "no cell can be started here")
+    ]
 
 
 @pytest.mark.parametrize(
@@ -82,11 +84,11 @@ def test_what_stands_in_the_way_is_told_and_raised(tmp_path: Path) -> None:
         (RuntimeError("a bug of ours"), "the program failed: RuntimeError: a bug of ours"),
     ],
 )
-def test_a_night_that_ends_by_an_error_is_told(tmp_path: Path, error: Exception, words: str) -> None:
+def test_a_session_that_ends_by_an_error_is_reported(tmp_path: Path, error: Exception, words: str) -> None:
     made, _ = hook(tmp_path)
     with pytest.raises(type(error)), made:
         raise error
-    (only,) = told(tmp_path)
+    (only,) = messages(tmp_path)
     assert only["event"] == "needs you" and only["text"].startswith(words)
 
 
@@ -145,5 +147,5 @@ def test_a_whole_session(repository: Path, settings_of: dict[str, str], tmp_path
     (repository / "autoresearch.yaml").write_text(f"on_event: '{APPEND}'\n")
     done = autoresearch(repository, "run", "--agent", f"scripted:{script}", env=settings_of)
     assert done.returncode == 0, done.stderr
-    assert [each["event"] for each in told(repository)] == ["new best", "finished"]
-    assert told(repository)[0]["data"]["delta"] < 0
+    assert [each["event"] for each in messages(repository)] == ["new best", "finished"]
+    assert messages(repository)[0]["data"]["delta"] < 0

@@ -11,7 +11,9 @@ from autoresearch.session.stopping import Limits
 
 
 @pytest.mark.parametrize("jump", [-86400.0, 86400.0])
-def test_a_clock_that_is_set_neither_ends_nor_prolongs_the_night(jump: float, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_clock_that_is_set_neither_ends_nor_prolongs_the_session(
+    jump: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
     limits, real = Limits(until=since_boot() + 100), time.time
     monkeypatch.setattr("time.time", lambda: real() + jump)
     assert limits.seconds_left() == pytest.approx(100, abs=1)

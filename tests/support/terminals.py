@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from support.programs import PATIENCE
+from support.programs import TIMEOUT_S
 
 
 class Terminal:
@@ -36,17 +36,17 @@ class Terminal:
 
     def until(self, condition: Callable[[str], object]) -> str:
         """All that was written once the condition holds of it."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TIMEOUT_S
         while not condition(self.text):
             assert self.read() and time.monotonic() < deadline, self.text
         return self.text
 
     def end(self) -> tuple[int, str]:
         """Wait for its end: exit code, and all that it wrote."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TIMEOUT_S
         while self.read():
             assert time.monotonic() < deadline, self.text
-        return self.process.wait(PATIENCE), self.text
+        return self.process.wait(TIMEOUT_S), self.text
 
     def press(self, keys: bytes) -> None:
         """As if typed; b"\\x03" is Ctrl-C."""

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
-from support.programs import autoresearch, night, wait
+from support.programs import autoresearch, start_session, wait
 from support.terminals import terminal
 
 from autoresearch.ledger import Ledger
@@ -59,8 +59,8 @@ def test_a_file_of_another_trial_is_not_believed(evening: Path) -> None:
 
 def test_in_a_pipe_it_is_lines_until_the_session_ends(repository: Path, settings_of: dict[str, str]) -> None:
     settings = settings_of | {"AUTORESEARCH_BUDGET": "1.5s", "AUTORESEARCH_REPLICATES": "2"}
-    with night(repository, settings, "--max-experiments", "1") as running:
-        running.until_trial(0)
+    with start_session(repository, settings, "--max-experiments", "1") as running:
+        running.wait_for_trial(0)
         wait(lambda: (repository / "runs" / "t" / LIVE_FILE).exists(), "a file of the running trial")
         done = autoresearch(repository, "watch", env=settings_of)
         assert running.end()[0] == 0
