@@ -27,15 +27,11 @@ def prior_noise(ledger: Ledger, session: Session) -> tuple[float, float] | None:
     """Return sigma and its degrees of freedom from comparable sessions, if any."""
     squares, dof = 0.0, 0.0
     for other in ledger.sessions():
-        if other.id == session.id or not _is_comparable(other, session):
-            continue
-        noise = judge.noise(list(_draws(ledger, other.id, FRESH).values()))
-        squares, dof = squares + noise.sigma**2 * noise.dof, dof + noise.dof
+        comparable = other.identity == session.identity and other.settings == session.settings
+        if comparable and other.id != session.id:
+            noise = judge.noise(list(_draws(ledger, other.id, FRESH).values()))
+            squares, dof = squares + noise.sigma**2 * noise.dof, dof + noise.dof
     return (float((squares / dof) ** 0.5), dof) if dof else None
-
-
-def _is_comparable(other: Session, session: Session) -> bool:
-    return other.identity == session.identity and other.settings == session.settings
 
 
 def _draws(ledger: Ledger, session_id: int, purposes: Sequence[str]) -> dict[int, list[Draw]]:

@@ -15,7 +15,6 @@ from autoresearch.agents.base import Exhausted
 from autoresearch.brief.history import PastExperiment
 from autoresearch.brief.lessons import Lessons
 from autoresearch.errors import require
-from autoresearch.files import JsonObject
 from autoresearch.ledger import Experiment
 from autoresearch.measure.referee import Referee
 from autoresearch.session import describe
@@ -26,6 +25,8 @@ from autoresearch.session.pipeline import Pipeline, run_on_slots
 from autoresearch.session.proposer import CandidateMaker
 from autoresearch.session.stopping import ESTIMATE_AFTER_EXPERIMENTS, RESUMABLE, SessionControl
 from autoresearch.session.trial_runner import TrialRunner
+
+VERDICT_FACTS = ("verdict", "val_bpb", "delta", "sigma", "hypothesis")
 
 
 class Interrupted(Exception):
@@ -168,8 +169,8 @@ class SessionLoop:
         self.maintenance.record_settled(replace(experiment, state="settled", settled=settled))
         experiment = self.context.advance(experiment, "settled", settled=settled)
         self.maintenance.write_results()
-        words = f"{experiment.verdict}: {experiment.reason}"
-        self.context.emit("verdict", experiment.n, words, **_verdict_facts(experiment))
+        words, facts = f"{experiment.verdict}: {experiment.reason}", vars(experiment)
+        self.context.emit("verdict", experiment.n, words, **{name: facts[name] for name in VERDICT_FACTS})
         if experiment.n == ESTIMATE_AFTER_EXPERIMENTS:
             self.control.report_cost(experiment.n)
         return experiment
@@ -188,8 +189,3 @@ class SessionLoop:
         self.context.emit("merged", rebased.n, f"experiment {old.n} onto {rebased.parent}")
         self.pipeline.ready.appendleft(rebased)
         return old
-
-
-def _verdict_facts(experiment: Experiment) -> JsonObject:
-    names = ("verdict", "val_bpb", "delta", "sigma", "hypothesis")
-    return {name: getattr(experiment, name) for name in names}

@@ -48,10 +48,6 @@ class Maintenance:
                     raise
         raise AssertionError
 
-    def before_trial(self, gpu: str | None) -> None:
-        """Wait until the card is free. Raises UserError if it stays in use."""
-        self.card(gpu).wait_until_clean()
-
     def card(self, gpu: str | None) -> CardMemory:
         """Return the card of a slot, which knows its use before the first trial."""
         return self.cards.setdefault(gpu, CardMemory(gpu))

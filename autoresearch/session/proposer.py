@@ -13,7 +13,7 @@ from autoresearch.brief.brief import Brief
 from autoresearch.errors import require
 from autoresearch.files import JsonObject
 from autoresearch.judge import SIMPLER_MODES
-from autoresearch.ledger import Experiment, Ledger, duplicates, merged, newest
+from autoresearch.ledger import Experiment, duplicates, merged, newest
 from autoresearch.session import describe
 from autoresearch.session.briefing import Briefing
 from autoresearch.session.constraints import Constraints
@@ -88,8 +88,16 @@ class Proposer:
 
     def refusal(self, proposal: Proposal) -> Refusal | None:
         """Return why a proposal must not be measured; None if it may."""
-        with self.context.lock:
-            return find_refusal(proposal, self.context.ledger, self.context.id, self.constraints)
+        if self.constraints and (words := self.constraints.text_violation(proposal.text)):
+            return Refusal("invalid", words)
+        if proposal.mode in SIMPLER_MODES:  # the version that it goes back to was measured against another incumbent
+            return None
+        try:
+            with self.context.lock:
+                duplicate = duplicates.find(self.context.ledger, self.context.id, proposal.text)
+        except SyntaxError as error:
+            return Refusal("invalid", f"train.py does not parse: line {error.lineno}: {error.msg}")
+        return Refusal("duplicate", str(duplicate)) if duplicate else None
 
     def _next_agent(self, brief: Brief) -> Agent:
         turn = self.health.turn(time.time())
@@ -142,21 +150,6 @@ class Proposer:
 
     def _emit(self, kind: str, brief: Brief, text: str, started: float) -> None:
         self.context.emit(kind, brief.n, text, seconds=round(time.time() - started, 3))
-
-
-def find_refusal(
-    proposal: Proposal, ledger: Ledger, session_id: int, constraints: Constraints | None = None
-) -> Refusal | None:
-    """Return why a proposal must not be measured; None if it may."""
-    if constraints and (words := constraints.text_violation(proposal.text)):
-        return Refusal("invalid", words)
-    if proposal.mode in SIMPLER_MODES:  # the version that it goes back to was measured against another incumbent
-        return None
-    try:
-        duplicate = duplicates.find(ledger, session_id, proposal.text)
-    except SyntaxError as error:
-        return Refusal("invalid", f"train.py does not parse: line {error.lineno}: {error.msg}")
-    return Refusal("duplicate", str(duplicate)) if duplicate else None
 
 
 def _check_encoding(proposal: Proposal) -> None:

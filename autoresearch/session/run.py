@@ -75,7 +75,9 @@ def run_session(project: Project, ledger: Ledger, limits: Limits, listeners: Seq
         error = in_words(failure)
         raise
     finally:
-        _close(context, reason, error)
+        ledger.abandon_open_trials(row.id)
+        ledger.event(row.id, "ended", error or reason)
+        ledger.update_session(row.id, state="ended", stop_reason=reason)
     if warning := _repetition_warning(context):
         context.emit("data", None, warning)
     context.notify(SessionClosed(context.row, reason, workspace.follow(row.tag)))
@@ -218,15 +220,6 @@ def _create_agent(context: SessionContext, project: Project, limits: Limits) -> 
     with suppress(Unavailable, Spent):  # the session can begin without it
         agent.check()
     return agent
-
-
-# --- the end
-
-
-def _close(context: SessionContext, reason: str, error: str) -> None:
-    context.ledger.abandon_open_trials(context.id)
-    context.ledger.event(context.id, "ended", error or reason)
-    context.ledger.update_session(context.id, state="ended", stop_reason=reason)
 
 
 def _measure_total(context: SessionContext, project: Project, card: CardMemory) -> None:

@@ -30,7 +30,7 @@ class TrialRunner:
     def run(self, candidate: Experiment, purpose: str, referee: Referee) -> None:
         """Measure the subject of a purpose. Raises UserError if no trial can be run."""
         context, evidence = self.context, self.evidence
-        self.maintenance.before_trial(referee.settings.gpu)
+        self.maintenance.card(referee.settings.gpu).wait_until_clean()
         seed = evidence.seed(candidate, purpose)
         experiment = evidence.subject(candidate, purpose)
         k = evidence.trial_index(experiment)

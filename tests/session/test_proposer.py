@@ -57,7 +57,7 @@ def proposer_of(agent: Any, store: Ledger, stand_in: Any = None) -> proposer.Pro
 
 @pytest.mark.parametrize("text", ["x = (", "x = 1\n\0"])
 def test_text_that_is_no_program_is_invalid(text: str, store: Ledger) -> None:
-    refusal = proposer.find_refusal(base.Proposal(text, "an idea"), store, 1)
+    refusal = proposer_of(Lines(), store).refusal(base.Proposal(text, "an idea"))
     assert refusal is not None and refusal.verdict == "invalid"
     assert "does not parse" in refusal.reason
 
@@ -73,7 +73,7 @@ def test_text_that_is_no_program_is_invalid(text: str, store: Ledger) -> None:
     ],
 )
 def test_twins_are_sent_back(old: str, new: str, why: str | None, store: Ledger) -> None:
-    refusal = proposer.find_refusal(base.Proposal(MEASURED.replace(old, new), "an idea"), store, 1)
+    refusal = proposer_of(Lines(), store).refusal(base.Proposal(MEASURED.replace(old, new), "an idea"))
     assert (refusal is None) == (why is None)
     if refusal is not None and why is not None:
         assert refusal.verdict == "duplicate" and why.rstrip("; ") in refusal.reason
@@ -82,9 +82,9 @@ def test_twins_are_sent_back(old: str, new: str, why: str | None, store: Ledger)
 def test_a_duplicate_is_not_named_as_the_twin(store: Ledger) -> None:
     again, near = MEASURED.replace("0.04", "0.05"), MEASURED.replace("0.04", "0.0501")
     store.add_experiment(1, 1, **describe.text_columns(again, MEASURED), verdict="duplicate")
-    assert proposer.find_refusal(base.Proposal(near, "an idea"), store, 1) is None
+    assert proposer_of(Lines(), store).refusal(base.Proposal(near, "an idea")) is None
     store.add_experiment(1, 2, **describe.text_columns(near, MEASURED), verdict="discard")
-    refusal = proposer.find_refusal(base.Proposal(again, "an idea"), store, 1)
+    refusal = proposer_of(Lines(), store).refusal(base.Proposal(again, "an idea"))
     assert refusal is not None and "experiment 2, all constants within 1 %" in refusal.reason
 
 
