@@ -40,7 +40,7 @@ def fill(ledger: Ledger, session: int, versions: list[JsonObject], first: int, l
 
 def main() -> None:
     text, program, rng = Path("train.py").read_text(), Path("program.md").read_text(), random.Random(0)
-    versions = [describe.by_text(with_constants(text, {c.name: c.value * 2}), text) for c in constants(text)]
+    versions = [describe.text_columns(with_constants(text, {c.name: c.value * 2}), text) for c in constants(text)]
     print("| experiments | bytes | tokens, at most | stable part | read on | render |\n|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder, Ledger.open(Path(folder) / "ledger.db") as ledger:
         ledger.connection.execute("PRAGMA synchronous = OFF")

@@ -21,14 +21,14 @@ import psutil
 
 from autoresearch.agents.base import Proposal
 from autoresearch.brief.brief import Brief
-from autoresearch.data.dataset import Dataset
 from autoresearch.ledger import Ledger
-from autoresearch.measure.cell_process import Cells
 from autoresearch.measure.clock import Budget
 from autoresearch.measure.result import Result
 from autoresearch.measure.settings import Settings, TrialPlan
-from autoresearch.session.events import Reporter
+from autoresearch.session.context import SessionContext
+from autoresearch.session.events import LedgerEvent, Listener, SessionEvent
 from autoresearch.session.loop import SessionLoop
+from autoresearch.session.run import LoopInputs, assemble
 from autoresearch.session.stopping import Limits
 from autoresearch.workspace.workspace import Workspace
 
@@ -68,8 +68,6 @@ class InstantReferee:
     """A referee without a cell: 2 bits per byte and noise; one trial in fifty fails."""
 
     settings: Settings
-    data: Dataset
-    cells: Cells
 
     def measure(self, source: str, seed: int, plan: TrialPlan) -> Result:
         return instant(source, seed, plan.loses_above)
@@ -97,16 +95,18 @@ def clocks() -> tuple[float, float]:
     return sum(times[:4]), time.monotonic()
 
 
-class Table(Reporter):
-    """Print a row at each mark."""
+class Table:
+    """Prints a row at each mark."""
 
     def __init__(self, root: Path, marks: set[int]) -> None:
         self.root, self.marks = root, marks
         self.began, self.before = clocks(), 0
 
-    def event(self, kind: str, n: int | None, text: str, data: dict[str, object]) -> None:
-        if kind != "verdict" or n not in self.marks:
+    def handle(self, event: SessionEvent) -> None:
+        """Print a row if the experiment of a verdict is a mark."""
+        if not isinstance(event, LedgerEvent) or event.kind != "verdict" or event.n not in self.marks:
             return
+        n = event.n
         self.marks.discard(n)
         rss = psutil.Process().memory_info().rss / 2**20
         each, wall = (1000 * (now - then) / (n - self.before) for now, then in zip(clocks(), self.began, strict=True))
@@ -126,25 +126,20 @@ def repository(root: Path) -> Path:
     return root
 
 
-def session(root: Path, store: Ledger, most: int, reporter: Reporter) -> SessionLoop:
-    """Create a session whose trials are measured by `InstantReferee`."""
+def session(root: Path, store: Ledger, most: int, listener: Listener) -> SessionLoop:
+    """A session whose trials are measured by a function."""
     workspace = Workspace(root)
     row = store.create_session("t", "autoresearch/t", workspace.head(), "walker", "default", {"budget": "5m"}, {}, 5)
-    return SessionLoop(
-        row=store.update_session(row.id, pid=os.getpid(), grade="STRONG"),
-        ledger=store,
-        workspace=workspace,
+    store.update_session(row.id, pid=os.getpid(), grade="STRONG")
+    inputs = LoopInputs(
         agent=Walker(),
-        settings=Settings(Budget.parse("5m")),
-        data=Dataset(root, {}),
-        runs=root / "runs",
-        program=root / "program.md",
         base=TRAIN,
+        program=root / "program.md",
+        referees=[InstantReferee(Settings(Budget.parse("5m")))],
         identity={},
         limits=Limits(max_experiments=most),
-        reporter=reporter,
-        make_referee=InstantReferee,
     )
+    return assemble(SessionContext(row.id, row.tag, store, workspace, root / "runs", [listener]), inputs)
 
 
 def main() -> None:
@@ -155,7 +150,7 @@ def main() -> None:
     print("Milliseconds are for one experiment, on average since the row before.\n")
     print("| experiments | RSS, MB | CPU, ms | wall, ms | ledger, MB | runs/, MB |\n|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder, Ledger.open(repository(Path(folder)) / "runs" / "ledger.db") as store:
-        session(Path(folder), store, most, Table(Path(folder), marks)).run()
+        session(Path(folder), store, most, Table(Path(folder), marks).handle).run()
 
 
 if __name__ == "__main__":

@@ -60,7 +60,7 @@ def fill(ledger: Ledger, session: Session, runs: Path, count: int) -> None:
     """The experiments of many nights, one after the other."""
     rng, base = random.Random(0), Path("train.py").read_text()
     texts = [constants.with_constants(base, {each.name: each.value * 2}) for each in constants.constants(base)]
-    versions = [(text, describe.by_text(text, base), diff.unified_diff(base, text)) for text in texts]
+    versions = [(text, describe.text_columns(text, base), diff.unified_diff(base, text)) for text in texts]
     incumbent = None
     for n in range(count + 1):
         _, about, patch = rng.choice(versions)

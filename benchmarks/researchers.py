@@ -13,7 +13,7 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean, stdev
 
@@ -25,7 +25,8 @@ from autoresearch.ledger import Ledger
 from autoresearch.measure.referee import CellReferee
 from autoresearch.measure.result import Result
 from autoresearch.measure.settings import TrialPlan
-from autoresearch.session.loop import SessionLoop
+from autoresearch.session.context import SessionContext
+from autoresearch.session.run import LoopInputs, assemble
 from autoresearch.session.stopping import Limits
 from autoresearch.setup import plan
 from autoresearch.setup.project import Project, open_project
@@ -41,10 +42,10 @@ class Trials(Limits):
 
     remaining: int = 0
 
-    def reached(self, decided: int, trial_seconds: Sequence[float]) -> str | None:
+    def stop_reason(self, decided: int, trial_seconds: Sequence[float], reserve_s: float = 0.0) -> str | None:
         return "trials" if self.remaining <= 0 else None
 
-    def too_late(self, trial_seconds: Sequence[float]) -> bool:
+    def is_too_late(self, trial_seconds: Sequence[float], reserve_s: float = 0.0) -> bool:
         return self.remaining <= 0
 
 
@@ -64,21 +65,16 @@ def sweep(project: Project, text: str, count: int, seed: int) -> str:
             subprocess.run(["git", "-c", "user.name=b", "-c", "user.email=b@localhost", *command], cwd=root, check=True)
         workspace = Workspace(root)
         row = store.create_session("t", "autoresearch/t", workspace.head(), "sweep", "default", {}, {}, seed)
-        row = store.update_session(row.id, pid=os.getpid(), grade="STRONG")
-        session = SessionLoop(
-            row=row,
-            ledger=store,
-            workspace=workspace,
+        store.update_session(row.id, pid=os.getpid(), grade="STRONG")
+        inputs = LoopInputs(
             agent=registry.create("sweep"),
-            settings=project.settings,
-            data=project.data,
-            runs=root / "runs",
-            program=root / "program.md",
             base=text,
+            program=root / "program.md",
+            referees=[Counting(replace(project.settings, caches=root / "runs" / "t" / "caches"), project.data)],
             identity={},
             limits=limits,
-            make_referee=Counting,
         )
+        session = assemble(SessionContext(row.id, row.tag, store, workspace, root / "runs"), inputs)
         session.run()
         best = session.evidence.incumbent()
         found = store.experiment(row.id, best.n)

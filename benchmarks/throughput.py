@@ -32,8 +32,9 @@ from autoresearch.measure.clock import Budget
 from autoresearch.measure.referee import CellReferee
 from autoresearch.measure.result import Result
 from autoresearch.measure.settings import Settings
-from autoresearch.session.loop import SessionLoop
-from autoresearch.session.pipeline import spare
+from autoresearch.session.context import SessionContext
+from autoresearch.session.pipeline import spare_cores
+from autoresearch.session.run import LoopInputs, assemble, make_referees
 from autoresearch.session.stopping import Limits
 from autoresearch.setup.project import open_project
 from autoresearch.setup.trial_run import BasePlanner
@@ -130,37 +131,34 @@ class Searching:
     def __init__(self, root: Path, store: Ledger, text: str, data: Dataset, slots: list[Settings], agent: Slow) -> None:
         workspace = Workspace(root)
         row = store.create_session("t", "autoresearch/t", workspace.head(), agent.name, "default", {}, {}, 5)
-        row = store.update_session(row.id, state="running", pid=os.getpid(), slots=len(slots))
-        self.session = SessionLoop(
-            row=row,
-            ledger=store,
-            workspace=workspace,
+        store.update_session(row.id, state="running", pid=os.getpid(), slots=len(slots))
+        context = SessionContext(row.id, row.tag, store, workspace, root / "runs")
+        spare = spare_cores([slot.cores for slot in slots])
+        inputs = LoopInputs(
             agent=agent,
-            settings=slots[0],
-            others=tuple(slots[1:]),
-            data=data,
-            runs=root / "runs",
-            program=root / "program.md",
             base=text,
+            program=root / "program.md",
+            referees=make_referees(context, slots, data, text, spare),
             identity={},
             replicates=2,
             limits=Limits(max_experiments=1),
             ahead=len(slots),
-            spare=spare([slot.cores for slot in slots]),
+            spare=spare,
         )
-        self.session.run()  # the base, and work that is done once
+        self.session = assemble(context, inputs)
+        self.session.run()  # the base, and what is done once
 
     def go_on(self, experiments: int) -> Stretch:
-        """Run more experiments."""
-        store, row = self.session.ledger, self.session.row
+        """So many more experiments."""
+        store, row = self.session.context.ledger, self.session.context.row
         newest = max(trial.id for trial in store.trials(row.id))
         seen = store.events(row.id)[-1].id
-        self.session.limits.max_experiments = ledger.decided(store, row) + experiments
+        self.session.control.limits.max_experiments = ledger.decided(store, row) + experiments
         self.session.run()
         waited = [float((event.data or {})["seconds"]) for event in store.events(row.id, after=seen, kind="waited")]
         trials = store.trials_after(row.id, newest)
         times = [(trial.ended or 0.0, Result(**_known(trial.result))) for trial in trials]
-        return Stretch.of(times, len(self.session.others) + 1, waited)
+        return Stretch.of(times, len(self.session.referees), waited)
 
 
 def _known(result: dict[str, Any]) -> dict[str, Any]:

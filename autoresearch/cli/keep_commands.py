@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from autoresearch.cli.app import JSON, TAG, VERIFY, app, opened, print_json
-from autoresearch.cli.slot import again, held, place_of
+from autoresearch.cli.slot import lock_slot, open_remeasurer, project_of
 from autoresearch.errors import UsageError, UserError
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def ablate(
     from autoresearch.analysis import ablate as ablation
     from autoresearch.terminal.ablation import print_ablation
 
-    with again(tag) as measuring:
+    with open_remeasurer(tag) as measuring:
         found = ablation.ablate(measuring, draws)
         measuring.ledger.event(
             measuring.session.id, "ablation", f"carry nothing: {found.idle or '-'}", data=asdict(found)
@@ -66,18 +66,18 @@ def _take_out(tag: str | None, numbers: list[int], mode: str, hypothesis: str, b
     from autoresearch.agents.base import Proposal
     from autoresearch.analysis.ablate import without
     from autoresearch.analysis.lineage import stack
-    from autoresearch.session import run
+    from autoresearch.session.run import take_out
     from autoresearch.workspace.workspace import Workspace
 
     with opened(tag, readonly=False) as (store, session):
         keeps = stack(store, session)
         if missing := set(numbers) - {keep.n for keep in keeps[1:]}:
             raise UserError(f"experiment {min(missing)} is not a keep of the final version: see `autoresearch log`")
-        project = place_of(session)
+        project = project_of(session)
         text = without(Workspace(project.root, project.config.train), keeps, numbers)
         proposal = Proposal(text, hypothesis, "simplification", mode=mode)
-        with held(project) as live:
-            return run.take_out(session, project, store, proposal, by, live)
+        with lock_slot(project) as live:
+            return take_out(session, project, store, proposal, by, [live.handle])
 
 
 def _say_outcome(found: "Experiment") -> None:

@@ -4,7 +4,7 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console
@@ -36,35 +36,35 @@ def run(
     from autoresearch.ledger import Ledger
     from autoresearch.measure.clock import since_boot
     from autoresearch.sandbox.cell import protect_self
-    from autoresearch.session import run
-    from autoresearch.session.hook import Hook, Several
+    from autoresearch.session.hook import Hook
+    from autoresearch.session.run import run_session
     from autoresearch.session.stopping import Limits
-    from autoresearch.setup import project
-    from autoresearch.setup import slots as places
+    from autoresearch.setup.project import open_session_project
+    from autoresearch.setup.slots import lock
     from autoresearch.terminal.live_view import Live
 
     flags = {"max_experiments": max_experiments, "budget": budget, "tag": tag, "agent": agent, "judge": judge}
     flags |= {"model": model, "max_usd": max_usd}
     hours = minutes / 60 if minutes is not None else hours
     protect_self()
-    place = project.open_session_project(
+    project = open_session_project(
         flags | {"hours": hours, "device": device, "require_strong": require_strong, "slots": slots}
     )
-    until = None if place.config.hours is None else since_boot() + 3600 * place.config.hours
-    limits = Limits(until, place.config.max_experiments)
-    with places.lock(place.slots), Ledger.open(place.ledger) as store:
-        with Live() as live, Hook.of(place, live.say) as hook, _signals(limits, live):
-            reason, tag = run.spend(place, store, limits, Several(live, hook))
-        _summary(store, tag)
+    until = None if project.config.hours is None else since_boot() + 3600 * project.config.hours
+    limits = Limits(until, project.config.max_experiments)
+    with lock(project.slots), Ledger.open(project.ledger) as ledger:
+        with Live(project) as live, Hook.of(project, live.say) as hook, _handle_signals(limits, live):
+            reason, tag = run_session(project, ledger, limits, [live.handle, hook.handle])
+        _print_summary(ledger, tag)
     if reason == "interrupted":
         raise typer.Exit(130)
 
 
 @contextmanager
-def _signals(limits: "Limits", live: "Live") -> Iterator[None]:
-    """The first Ctrl-C finishes the running trial, the second (or SIGTERM) kills it."""
+def _handle_signals(limits: "Limits", live: "Live") -> Iterator[None]:
+    """Finish the running trial at the first Ctrl-C; kill it at the second, or at SIGTERM."""
 
-    def interrupt(number: int, frame: Any) -> None:
+    def interrupt(number: int, frame: object) -> None:
         if limits.interrupted or number == signal.SIGTERM:
             raise KeyboardInterrupt
         limits.interrupted = True
@@ -78,12 +78,12 @@ def _signals(limits: "Limits", live: "Live") -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _summary(store: "Ledger", tag: str) -> None:
-    from autoresearch import ledger
+def _print_summary(ledger: "Ledger", tag: str) -> None:
+    from autoresearch.ledger import log_rows, status
     from autoresearch.terminal.log import print_log
     from autoresearch.terminal.status import print_status
 
-    session = store.session(tag)
+    session = ledger.session(tag)
     assert session is not None
-    print_status(ledger.status(store, session, time.time()), Console())
-    print_log(ledger.log_rows(store, session, "keep", "suspect"), Console())
+    print_status(status(ledger, session, time.time()), Console())
+    print_log(log_rows(ledger, session, "keep", "suspect"), Console())

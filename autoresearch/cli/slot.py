@@ -1,4 +1,4 @@
-"""What commands need that measure versions of a session which is over: its slot, its settings, a place for them."""
+"""The project, the slot and the re-measurer of commands that measure old versions."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,47 +9,50 @@ from autoresearch.cli.app import opened
 if TYPE_CHECKING:
     from autoresearch.analysis.remeasure import Remeasurer
     from autoresearch.ledger import Session
+    from autoresearch.measure.result import Progress
     from autoresearch.setup.project import Project
     from autoresearch.terminal.live_view import Live
 
 
-def place_of(session: "Session") -> "Project":
-    """Open the project as it was set up for the session. Raises UserError if scores could not be compared."""
-    from autoresearch.session import run
-    from autoresearch.setup import project
+def project_of(session: "Session") -> "Project":
+    """Open the project of a session. Raises UserError if scores could not be compared."""
+    from autoresearch.session.opening import check_comparable
+    from autoresearch.setup.project import open_project
 
     settings = session.settings
-    place = project.open_project({"budget": settings["budget"], "device": settings["device"], "judge": session.judge})
-    run.check_same(session, place)
-    return place
+    project = open_project({"budget": settings["budget"], "device": settings["device"], "judge": session.judge})
+    check_comparable(session, project)
+    return project
 
 
 @contextmanager
-def held(place: "Project") -> Iterator["Live"]:
-    """The slot for ourselves, and the lines that show what happens on it."""
+def lock_slot(project: "Project") -> Iterator["Live"]:
+    """Lock the project's first slot, and show what happens on it."""
     from autoresearch.sandbox.cell import protect_self
-    from autoresearch.setup import slots
+    from autoresearch.setup.slots import lock
     from autoresearch.terminal.live_view import Live
 
     protect_self()
-    with slots.lock([place.slot]), Live(gpu=place.slot.gpu) as live:
+    with lock([project.slot]), Live(project) as live:
         yield live
 
 
 @contextmanager
-def again(tag: str | None) -> Iterator["Remeasurer"]:
-    """Everything to measure versions of a session again with."""
+def open_remeasurer(tag: str | None) -> Iterator["Remeasurer"]:
+    """Open a session's ledger, lock its slot, and prepare to measure its versions again."""
     from autoresearch.analysis.remeasure import Remeasurer
     from autoresearch.hardware import CardMemory
     from autoresearch.measure.referee import CellReferee
+    from autoresearch.session.events import TrialProgress
     from autoresearch.workspace.workspace import Workspace
 
-    with opened(tag, readonly=False) as (store, session):
-        place = place_of(session)
-        with held(place) as live:
-            workspace = Workspace(place.root, place.config.train)
-            card, data = CardMemory(place.slot.gpu), place.data
-            referee = CellReferee(place.settings, data)
-            yield Remeasurer(
-                store, session, workspace, referee, data, card, lambda n, at: live.progress(n, "again", at)
-            )
+    with opened(tag, readonly=False) as (ledger, session):
+        project = project_of(session)
+        with lock_slot(project) as live:
+            workspace = Workspace(project.root, project.config.train)
+            card, referee = CardMemory(project.slot.gpu), CellReferee(project.settings, project.data)
+
+            def watch(n: int, progress: "Progress") -> None:
+                live.handle(TrialProgress(n, "again", progress))
+
+            yield Remeasurer(ledger, session, workspace, referee, project.data, card, watch)

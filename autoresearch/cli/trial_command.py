@@ -51,6 +51,7 @@ def trial(
     from autoresearch.measure.referee import CellReferee
     from autoresearch.measure.settings import TrialPlan
     from autoresearch.sandbox.cell import protect_self
+    from autoresearch.session.events import TrialProgress
     from autoresearch.setup import slots
     from autoresearch.setup.project import open_project, repository_or_here
     from autoresearch.setup.trial_run import BasePlanner
@@ -60,8 +61,8 @@ def trial(
     protect_self()
     project = open_project({"budget": budget, "device": device}, repository_or_here())
     text = BasePlanner(project).fit_by_memory(text)
-    with slots.lock([project.slot]), Live(gpu=project.slot.gpu) as live:
-        plan = TrialPlan(watch=lambda progress: live.progress(0, file.name, progress))
+    with slots.lock([project.slot]), Live(project) as live:
+        plan = TrialPlan(watch=lambda progress: live.handle(TrialProgress(0, file.name, progress)))
         result = CellReferee(project.settings, project.data).measure(text, seed, plan)
     if warning := facts.repetition_warning(result.as_json()):
         typer.echo(warning, err=True)

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from autoresearch.cli.app import JSON, RUN, TAG, VERIFY, app, opened, print_json
-from autoresearch.cli.slot import again
+from autoresearch.cli.slot import open_remeasurer
 from autoresearch.errors import UsageError, UserError
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def total(
     from autoresearch.analysis.total import measure_total
     from autoresearch.terminal.total_view import print_total
 
-    with again(tag) as measuring:
+    with open_remeasurer(tag) as measuring:
         found = measure_total(measuring, pairs)
         data = asdict(found)
         measuring.ledger.event(measuring.session.id, "total", f"{found.val.mean:+.4f} bits per byte", data=data)
@@ -102,7 +102,7 @@ def reproduce(
     from autoresearch.analysis.reproduce import reproduce as measure_again
     from autoresearch.terminal.total_view import print_reproduction
 
-    with again(tag) as measuring:
+    with open_remeasurer(tag) as measuring:
         found = measure_again(measuring, n, draws)
     if as_json:
         print_json(asdict(found))
@@ -240,7 +240,7 @@ def _train_again(n: int | None, tag: str | None, path: Path) -> "Checkpoint":
     """Train a version once more for its weights; None: the incumbent."""
     from autoresearch.analysis import checkpoint
 
-    with again(tag) as measuring:
+    with open_remeasurer(tag) as measuring:
         experiment = _version(measuring.ledger, measuring.session, n)
         typer.echo(f"a session stores no weights: experiment {experiment.n} is trained once more", err=True)
         made = checkpoint.make(measuring, experiment, path)

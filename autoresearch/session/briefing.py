@@ -1,4 +1,4 @@
-"""From the ledger, and from what the human leaves lying about, to the brief of the next proposal."""
+"""Briefs: what the ledger, `program.md` and the files beside it say, for the next proposal."""
 
 from dataclasses import dataclass, field
 from itertools import takewhile
@@ -12,8 +12,9 @@ from autoresearch.brief.history import PastExperiment
 from autoresearch.brief.lessons import Lessons
 from autoresearch.brief.policy import Direction
 from autoresearch.errors import require
-from autoresearch.ledger import Experiment, Ledger, Session
+from autoresearch.ledger import Experiment
 from autoresearch.measure.facts import describe_training
+from autoresearch.session.context import SessionContext
 from autoresearch.session.evidence import Evidence
 
 IDEAS = "ideas.md"
@@ -22,63 +23,63 @@ PAPERS = "papers"
 
 @dataclass
 class Briefing:
-    """Writes briefs for one session; what is settled is read once.
+    """Write the briefs of one session; settled experiments are read once.
 
-    `steered` says whether the agent takes directions (search.py): one without a model does not.
+    `steered` says whether the agent takes directions (brief/policy.py): one without a model does not.
     """
 
-    ledger: Ledger
-    row: Session
+    context: SessionContext
+    evidence: Evidence
     program: Path
     lessons: Lessons
     steered: bool
     gpu: str | None = None
     history: list[PastExperiment] = field(default_factory=list)
 
-    def write(self, evidence: Evidence, n: int) -> Brief:
-        """The brief of experiment `n`."""
-        history, pending = self._read()
+    def write(self, n: int) -> Brief:
+        row, ledger, evidence = self.context.row, self.context.ledger, self.evidence
+        history, pending = self._read_history()
         incumbent = evidence.incumbent()
-        best = require(require(self.ledger.experiment(self.row.id, incumbent.n)).text)
+        best = require(self.context.experiment(incumbent.n).text)
         everything = sorted([*history, *pending], key=lambda past: past.n)
         direction = policy.direction(everything, incumbent.n) if self.steered else None
         return Brief(
             n=n,
-            seed=self.row.seed,
+            seed=row.seed,
             program=self.program.read_text(errors="replace") if self.program.exists() else "",
-            source=self._text(direction, incumbent, best),
+            source=self._source(direction, incumbent, best),
             incumbent=incumbent.n,
             incumbent_bpb=fmean(evidence.scores(incumbent)),
             sigma=evidence.noise().sigma,
             history=history,
             pending=pending,
-            notes=self.ledger.notes(self.row.id),
+            notes=ledger.notes(row.id),
             direction=direction,
             incumbent_source=best,
-            facts=self._facts(evidence, incumbent),
+            facts=self._facts(incumbent),
             ideas=ideas.read_ideas(self.program.with_name(IDEAS), everything),
             papers=ideas.read_papers(self.program.with_name(PAPERS), MAX_BRIEF_TOKENS),
-            lessons=self.lessons.read(without=self.row.tag),
-            agent=self.row.agent.partition(":")[0],
+            lessons=self.lessons.read(without=row.tag),
+            agent=row.agent.partition(":")[0],
         )
 
-    def _read(self) -> tuple[list[PastExperiment], list[PastExperiment]]:
-        """The settled experiments, and those that wait or run."""
-        rows = self.ledger.experiments(self.row.id, after=self.history[-1].n if self.history else -1)
-        known = list(takewhile(lambda row: row.state == "settled", rows))
-        self.history += map(PastExperiment.from_row, known)
-        later = rows[len(known) :]
+    def _read_history(self) -> tuple[list[PastExperiment], list[PastExperiment]]:
+        """Return the settled experiments, and those that wait or run."""
+        newest = self.history[-1].n if self.history else -1
+        rows = self.context.ledger.experiments(self.context.id, after=newest)
+        prefix = list(takewhile(lambda row: row.state == "settled", rows))
+        self.history += map(PastExperiment.from_row, prefix)
+        later = rows[len(prefix) :]
         settled = [PastExperiment.from_row(row) for row in later if row.state == "settled"]
         return [*self.history, *settled], [PastExperiment.from_row(row) for row in later if row.state != "settled"]
 
-    def _text(self, direction: Direction | None, incumbent: Experiment, best: str) -> str:
+    def _source(self, direction: Direction | None, incumbent: Experiment, best: str) -> str:
         if direction is None or direction.parent == incumbent.n:
             return best
-        return require(require(self.ledger.experiment(self.row.id, direction.parent)).text)
+        return require(self.context.experiment(direction.parent).text)
 
-    def _facts(self, evidence: Evidence, incumbent: Experiment) -> list[str]:
-        """How the incumbent's last good trial went."""
-        good = [trial for trial in evidence.trials(incumbent) if trial.outcome == "ok"]
+    def _facts(self, incumbent: Experiment) -> list[str]:
+        good = [trial for trial in self.evidence.trials(incumbent) if trial.outcome == "ok"]
         if not good:
             return []
         memory = hardware.gpu_memory(self.gpu) if self.gpu else None

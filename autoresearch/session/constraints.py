@@ -1,19 +1,20 @@
-"""Limits that a version has to keep, whatever it scores: memory of the GPU, parameters, size of train.py."""
+"""Limits on GPU memory, parameters and lines that no score makes up for."""
 
 from dataclasses import dataclass
-from typing import Any
+
+from autoresearch.files import JsonObject
 
 
 @dataclass(frozen=True)
 class Constraints:
-    """None: no limit. Memory in GB as the driver reads it; parameters as counted in the checkpoint; lines of train.py."""
+    """Limits of a version, None for no limit; memory in GB as the driver reports it."""
 
     max_gpu_gb: float | None = None
     max_parameters: int | None = None
     max_lines: int | None = None
 
-    def violated(self, result: dict[str, Any]) -> str | None:
-        """What a trial's result says against the version, if anything."""
+    def violation(self, result: JsonObject) -> str | None:
+        """Return the limit that a trial exceeded, in words; None if it exceeded none."""
         memory, parameters = result.get("peak_vram_mb"), result.get("parameters")
         if self.max_gpu_gb is not None and memory is not None and memory / 1024 > self.max_gpu_gb:
             return f"it uses {memory / 1024:.1f} GB of GPU memory, over the limit of {self.max_gpu_gb:g}"
@@ -21,8 +22,8 @@ class Constraints:
             return f"it has {parameters:,} parameters, over the limit of {self.max_parameters:,}"
         return None
 
-    def too_long(self, text: str) -> str | None:
-        """What the length of a text says against it, if anything."""
+    def text_violation(self, text: str) -> str | None:
+        """Return the limit that a text exceeds, in words; None if it exceeds none."""
         lines = len(text.splitlines())
         if self.max_lines is not None and lines > self.max_lines:
             return f"train.py has {lines} lines, over the limit of {self.max_lines}"

@@ -1,6 +1,4 @@
-"""What is written down of an experiment: what its text says, by our own reading, what its agent claims, what was found."""
-
-from typing import Any
+"""Columns, trial lines and commit messages of an experiment."""
 
 from autoresearch.agents.base import Proposal
 from autoresearch.brief import ideas
@@ -11,22 +9,24 @@ from autoresearch.ledger.rows import kept_as
 from autoresearch.measure.result import Result
 from autoresearch.source import diff, fingerprint
 
+Columns = dict[str, object]  # of an experiment in the ledger
 
-def by_text(text: str, parent: str) -> dict[str, Any]:
-    """The text, what tells it from others, and how it differs from the version that it was made from."""
+
+def text_columns(text: str, parent: str) -> Columns:
+    """Return the text, its fingerprints, and its difference from the parent."""
     added, removed = diff.lines_changed(parent, text)
-    known: dict[str, Any] = {}
+    columns: Columns = {}
     try:
-        known["fingerprint"] = fingerprint.fingerprint_without_seed(text)
-        known["shape"], known["numbers"] = fingerprint.outline(text)
+        columns["fingerprint"] = fingerprint.fingerprint_without_seed(text)
+        columns["shape"], columns["numbers"] = fingerprint.outline(text)
     except SyntaxError:
-        known = {}
+        columns = {}
     change = diff.summary(parent, text)
-    return known | {"text": text, "change": change, "lines_added": added, "lines_removed": removed}
+    return columns | {"text": text, "change": change, "lines_added": added, "lines_removed": removed}
 
 
-def by_agent(proposal: Proposal, brief: Brief) -> dict[str, Any]:
-    """What the agent says of its change, and what it was asked for."""
+def proposal_columns(proposal: Proposal, brief: Brief) -> Columns:
+    """Return what the agent claims of its change, and what it was asked for."""
     idea = ideas.find_cited(str(proposal.params.get("source") or ""), brief.ideas)
     return {
         "category": proposal.category,
@@ -39,26 +39,24 @@ def by_agent(proposal: Proposal, brief: Brief) -> dict[str, Any]:
     }
 
 
-def inherited(old: Experiment) -> dict[str, Any]:
-    """What a change keeps of what was said about it when it is made to another version."""
+def inherited_columns(old: Experiment) -> Columns:
+    """Return what still holds of a change when it is made to another version."""
     names = ("agent", "model", "category", "hypothesis", "predicted", "params", "mode", "line", "program_hash")
     return {name: getattr(old, name) for name in names}
 
 
-def measured(result: Result) -> str:
-    """What came of a trial."""
+def trial_line(result: Result) -> str:
     if result.val_bpb is None:
         return f"{result.outcome} {result.reason}"
     return f"{result.outcome} {result.val_bpb:.4f}" + (" (a losing claim, not audited)" if result.claimed else "")
 
 
-def proposed(experiment: Experiment) -> str:
-    """The message of the commit of a proposal."""
+def proposal_message(experiment: Experiment) -> str:
     return experiment.hypothesis or f"experiment {experiment.n}"
 
 
-def keep(experiment: Experiment, trials: int, grade: str | None) -> str:
-    """The message of a kept commit: hypothesis and reason, and the evidence as trailers."""
+def keep_message(experiment: Experiment, trials: int, grade: str | None) -> str:
+    """Return the commit message of a keep: hypothesis and reason, and the evidence as trailers."""
     trailers = {
         "Experiment": experiment.n,
         "Val-Bpb": f"{require(experiment.val_bpb):.6f}",

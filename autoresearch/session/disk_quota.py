@@ -1,7 +1,7 @@
-"""The artefacts of a night stay below a limit: of the worst discards the bulk goes first, of keeps nothing goes.
+"""A limit on the disk space of artefacts: the bulk of the worst discards is deleted first.
 
-What goes is logs, traces, patches and scores by row. Results and records stay, they are small; so do the ledger, its
-copies, and everything of the base, of keeps and of suspects.
+The bulk is logs, traces, patches and scores by row. Results and records stay, they are small; so do the ledger, its
+backups, and everything of the base, of keeps and of suspects.
 """
 
 import os
@@ -13,34 +13,34 @@ from pathlib import Path
 from autoresearch.ledger import Experiment, Ledger
 from autoresearch.ledger.artefacts import Artefacts
 
-DOWN_TO = 0.9  # of the limit, so that not every experiment has to make room anew
-SPARE = 1e9  # bytes that stay free on the disk, ...
+TARGET_SHARE = 0.9  # of the limit, so that not every experiment has to make room
+SPARE_BYTES = 1e9  # stay free on the disk, ...
 SPARE_SHARE = 0.05  # ... or this share of a small one
 
 
 @dataclass
-class Quota:
-    """`limit` is in bytes, for all of `runs`; `used` is what was found there and added since."""
+class DiskQuota:
+    """Keep `runs` below `limit` bytes; `used` counts what was there and what was added."""
 
     runs: Path
     ledger: Ledger
     limit: float
     used: float | None = None
 
-    def settled(self, folder: Path) -> list[tuple[str, int]]:
-        """Take an experiment's folder into account; returns the tags and numbers of those that made room for it."""
+    def make_room_for(self, folder: Path) -> list[tuple[str, int]]:
+        """Count a new folder; return tag and number of experiments that made room for it."""
         if self.used is None:
-            self.used = _size(self.runs)
+            self.used = _measure_size(self.runs)
         else:
-            self.used += _size(folder)
+            self.used += _measure_size(folder)
         disk = shutil.disk_usage(self.runs)
-        allowed = min(self.limit, self.used + disk.free - min(SPARE, SPARE_SHARE * disk.total))
-        return self._make_room(DOWN_TO * allowed) if self.used > allowed else []
+        allowed = min(self.limit, self.used + disk.free - min(SPARE_BYTES, SPARE_SHARE * disk.total))
+        return self._drop_bulk(TARGET_SHARE * allowed) if self.used > allowed else []
 
-    def _make_room(self, target: float) -> list[tuple[str, int]]:
+    def _drop_bulk(self, target: float) -> list[tuple[str, int]]:
         dropped = []
-        self.used = _size(self.runs)  # what was there before may have gone meanwhile
-        for tag, experiment in self._droppable():
+        self.used = _measure_size(self.runs)  # the user may have deleted files meanwhile
+        for tag, experiment in self._candidates():
             if self.used <= target:
                 break
             if freed := Artefacts(self.runs / tag / str(experiment.n)).drop_bulk():
@@ -48,8 +48,8 @@ class Quota:
                 dropped.append((tag, experiment.n))
         return dropped
 
-    def _droppable(self) -> Iterator[tuple[str, Experiment]]:
-        """Older sessions first; in a session the worst score first, then what failed, then near misses."""
+    def _candidates(self) -> Iterator[tuple[str, Experiment]]:
+        """Yield by session, oldest first: worst scores, then failures, then near misses."""
         for session in self.ledger.sessions():
             rows = [row for row in self.ledger.experiments(session.id) if row.state == "settled" and row.n > 0]
             worst = sorted((row for row in rows if row.verdict not in ("keep", "suspect")), key=_worth)
@@ -60,13 +60,12 @@ def _worth(row: Experiment) -> tuple[bool, bool, float]:
     return row.near_miss, row.delta is None, -(row.delta or 0.0)
 
 
-def _size(folder: Path) -> float:
-    """Bytes on the disk below a folder."""
+def _measure_size(folder: Path) -> float:
     total = 0.0
     for parent, _, names in os.walk(folder):
         for name in names:
             try:
                 total += 512 * os.lstat(f"{parent}/{name}").st_blocks
-            except FileNotFoundError:  # SQLite removes its helpers when it likes
+            except FileNotFoundError:  # SQLite removes its temporary files at any time
                 continue
     return total

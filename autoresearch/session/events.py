@@ -1,26 +1,50 @@
-"""Who hears what a session does."""
+"""Events of a session, as typed values for listeners."""
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
-from autoresearch import ledger
+from autoresearch.files import JsonObject
+from autoresearch.ledger import Session
 from autoresearch.measure.result import Progress
 from autoresearch.sandbox.selftest import Inspection
 
-if TYPE_CHECKING:
-    from autoresearch.setup.project import Project
+
+@dataclass(frozen=True)
+class SessionOpened:
+    """A session begins or goes on; `dirty` if train.py has changes that are not committed."""
+
+    session: Session
+    inspection: Inspection
+    dirty: bool
 
 
-class Reporter:
-    """Hears what happens; views override what they show."""
+@dataclass(frozen=True)
+class SessionClosed:
+    """A session ended; `branch_follows` if its branch could be moved to the incumbent."""
 
-    def opened(self, row: ledger.Session, place: "Project", found: Inspection, dirty: bool) -> None:
-        """A session begins or goes on."""
+    session: Session
+    reason: str
+    branch_follows: bool
 
-    def closed(self, row: ledger.Session, reason: str, branch_follows: bool) -> None:
-        """It ended."""
 
-    def event(self, kind: str, n: int | None, text: str, data: dict[str, Any]) -> None:
-        """Something happened that the ledger remembers too."""
+@dataclass(frozen=True)
+class LedgerEvent:
+    """An event that the ledger has recorded."""
 
-    def progress(self, n: int, purpose: str, progress: Progress) -> None:
-        """A trial moved on."""
+    kind: str
+    n: int | None
+    text: str
+    data: JsonObject = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TrialProgress:
+    """A running trial of experiment `n` has moved on."""
+
+    n: int
+    purpose: str
+    progress: Progress
+
+
+SessionEvent = SessionOpened | SessionClosed | LedgerEvent | TrialProgress
+Listener = Callable[[SessionEvent], None]

@@ -1,9 +1,8 @@
-"""What a session's trials say: which version leads, how it scored, how large the noise is, what comes next."""
+"""Evidence from a session's trials: incumbent, scores, noise, next trial, verdict."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
-from typing import Any
 
 from autoresearch import judge
 from autoresearch.errors import UserError, require
@@ -12,36 +11,33 @@ from autoresearch.ledger import Experiment, Ledger, Session, Trial
 from autoresearch.ledger.scores import effects, numbered
 from autoresearch.ledger.trials import FRESH, JUDGING, judging
 from autoresearch.session.constraints import Constraints
-from autoresearch.session.drift import odd
+from autoresearch.session.context import SessionContext
+from autoresearch.session.describe import Columns
+from autoresearch.session.drift import machine_changed
 from autoresearch.source import size
 
-PATIENCE = 2  # trials of the incumbent that may fail beside a candidate
-EVERY = 20  # trials after which the incumbent is measured again in any case
-NEXT = {"run_again": "rerun", "compare": "sentinel"}  # purposes of trials that the judge asks for
-DRIFT = 0.99865  # how sure it is that the machine has changed before it is told: three sigma, where sigma is known
-# how the reason of a candidate begins whose incumbent was not the best any more
-SUPERSEDED = "superseded by experiment"
+MAX_FAILED_SENTINELS = 2  # trials of the incumbent that may fail beside a candidate
+SENTINEL_EVERY_TRIALS = 20  # the incumbent is measured again after so many trials in any case
+NEXT_PURPOSE = {"run_again": "rerun", "compare": "sentinel"}  # of the trial that the judge asks for
+DRIFT_PROBABILITY = 0.99865  # three sigma, where sigma is known: drift is reported above it
+SUPERSEDED = "superseded by experiment"  # how the reason begins for a candidate whose incumbent was replaced
 
 
-def earlier(ledger: Ledger, session: Session) -> tuple[float, float] | None:
-    """Sigma and its degrees of freedom from other sessions with the same identity and budget, if there are any."""
+def prior_noise(ledger: Ledger, session: Session) -> tuple[float, float] | None:
+    """Return sigma and its degrees of freedom from comparable sessions, if any."""
     squares, dof = 0.0, 0.0
     for other in ledger.sessions():
-        if other.id == session.id or not _comparable(other, session):
-            continue
-        found = judge.noise(list(drawn(ledger, other, FRESH).values()))
-        squares, dof = squares + found.sigma**2 * found.dof, dof + found.dof
+        comparable = other.identity == session.identity and other.settings == session.settings
+        if comparable and other.id != session.id:
+            noise = judge.noise(list(_draws(ledger, other.id, FRESH).values()))
+            squares, dof = squares + noise.sigma**2 * noise.dof, dof + noise.dof
     return (float((squares / dof) ** 0.5), dof) if dof else None
 
 
-def _comparable(other: Session, session: Session) -> bool:
-    return other.identity == session.identity and other.settings == session.settings
-
-
-def drawn(ledger: Ledger, session: Session, purposes: Sequence[str]) -> dict[int, list[Draw]]:
-    """The scores of trials with these purposes, as the judge sees them, by the id of their experiment."""
+def _draws(ledger: Ledger, session_id: int, purposes: Sequence[str]) -> dict[int, list[Draw]]:
+    """Return the scores of trials with these purposes, by the id of their experiment."""
     groups: dict[int, list[Draw]] = {}
-    for experiment_id, purpose, score, at, seed in numbered(ledger, session.id):
+    for experiment_id, purpose, score, at, seed in numbered(ledger, session_id):
         if purpose in purposes:
             groups.setdefault(experiment_id, []).append(Draw(score, at, seed))
     return groups
@@ -49,57 +45,59 @@ def drawn(ledger: Ledger, session: Session, purposes: Sequence[str]) -> dict[int
 
 @dataclass(frozen=True)
 class Evidence:
-    """Questions to the ledger about one session, answered for the judge and for briefs."""
+    """Answer questions about the trials of one session, for the judge and for briefs.
 
-    ledger: Ledger
-    session: Session
-    replicates: int  # trials of the base; any incumbent is measured as often before something is held against it
-    earlier: tuple[float, float] | None = None
+    The base gets `replicates` trials; any incumbent is measured as often before a candidate is compared with it.
+    `prior` are sigma and degrees of freedom from earlier sessions.
+    """
+
+    context: SessionContext
+    replicates: int
+    prior: tuple[float, float] | None = None
     constraints: Constraints = field(default_factory=Constraints)
 
     def incumbent(self) -> Experiment:
-        """The best kept version so far."""
-        kept = self.ledger.experiments(self.session.id, verdict="keep")
+        kept = self._keeps()
         return [row for row in kept if row.state == "settled" or row.n == 0][-1]
 
     def rival(self, experiment: Experiment) -> Experiment:
-        """The version that an experiment has to beat: the incumbent for which it was made.
+        """Return the version that an experiment has to beat: the incumbent for which it was made.
 
         While it waited, or was measured on one of several slots, another may have become the incumbent.
         """
         incumbent, row = self.incumbent(), experiment
         while row.n != incumbent.n:
-            if row.mode == "branch" or row.parent is None:  # it was to beat the incumbent from elsewhere
+            if row.mode == "branch" or row.parent is None:  # it does not start from an incumbent
                 return incumbent
-            row = require(self.ledger.experiment(self.session.id, row.parent))
+            row = self.context.experiment(row.parent)
             if row.verdict == "keep":
                 return row
         return incumbent
 
-    def superseded(self, experiment: Experiment) -> bool:
-        """Whether there is a better incumbent than the one that an experiment was made for."""
+    def is_superseded(self, experiment: Experiment) -> bool:
+        """Return whether a newer incumbent has replaced an experiment's rival."""
         return experiment.n > 0 and self.rival(experiment).n != self.incumbent().n
 
-    def begun(self, experiment: Experiment) -> int:
-        """How many trials of an experiment were begun and not lost: the number of the next one."""
-        trials = self.ledger.trials(self.session.id, experiment.id)
+    def trial_index(self, experiment: Experiment) -> int:
+        """Return the index of an experiment's next trial; lost trials do not count."""
+        trials = self.context.ledger.trials(self.context.id, experiment.id)
         return sum(trial.outcome != "infra" and trial.purpose in JUDGING for trial in trials)
 
     def trials(self, experiment: Experiment) -> list[Trial]:
-        """The trials of an experiment that ended by themselves and may judge it, in order."""
-        return judging(self.ledger.trials(self.session.id, experiment.id))
+        """Return the trials that may judge an experiment, in order."""
+        return judging(self.context.ledger.trials(self.context.id, experiment.id))
 
     def scores(self, experiment: Experiment) -> list[float]:
-        """The scores that a version is known by."""
-        return [draw.score for draw in self._known(experiment)]
+        """Return the scores that stand for a version: those of fresh trials, if there are any."""
+        return [draw.score for draw in self._fresh_draws(experiment)]
 
     def noise(self) -> judge.Noise:
-        """How scores of one version vary in this session."""
-        return judge.noise(list(self._drawn(FRESH).values()), self.earlier)
+        """Return the noise of the scores of one version in this session."""
+        return judge.noise(list(self._draws(FRESH).values()), self.prior)
 
     def base_seconds(self) -> tuple[float, float] | None:
-        """What the base's slowest trial took to set up and to score; None before it was measured."""
-        base = self.ledger.experiment(self.session.id, 0)
+        """Return the seconds of the base's longest setup and scoring; None at first."""
+        base = self.context.ledger.experiment(self.context.id, 0)
         results = [trial.result for trial in self.trials(base)] if base else []
         if not results:
             return None
@@ -108,79 +106,77 @@ class Evidence:
     # --- what comes next
 
     def next_purpose(self, experiment: Experiment) -> str | None:
-        """The purpose of the trial that an experiment needs next, if it needs one."""
+        """Return the purpose of the trial that an experiment needs next; None if it needs none."""
         trials = self.trials(experiment)
         if trials and (trials[-1].outcome != "ok" or self._violation(trials)):
             return None
         if experiment.n == 0:
             return "base" if len(trials) < self.replicates else None
-        if self.superseded(experiment):
+        if self.is_superseded(experiment):
             return None
         if not trials:
-            return "sentinel" if self._due(experiment) else "screen"
-        if sum(trial.outcome != "ok" for trial in self._beside(experiment)) >= PATIENCE:
+            return "sentinel" if self._is_sentinel_due(experiment) else "screen"
+        if sum(trial.outcome != "ok" for trial in self._sentinels_beside(experiment)) >= MAX_FAILED_SENTINELS:
             return None
-        return NEXT.get(self._judge(experiment).action)
+        return NEXT_PURPOSE.get(self._judge(experiment).action)
 
     def subject(self, experiment: Experiment, purpose: str) -> Experiment:
-        """What a trial of this purpose measures: the experiment, or for a sentinel the incumbent beside it."""
-        n = self.rival(experiment).n if purpose == "sentinel" else experiment.n
-        return require(self.ledger.experiment(self.session.id, n))
+        """Return the version that a trial measures: the experiment, or its rival."""
+        return self.context.experiment(self.rival(experiment).n if purpose == "sentinel" else experiment.n)
 
     def seed(self, experiment: Experiment, purpose: str) -> int:
-        """The seed of the next trial: the same when a lost one is run again.
+        """Return the seed of the next trial: the same when a lost one is run again.
 
-        A trial of the incumbent beside a candidate gets the seed of one of its re-runs: they make a pair.
+        A sentinel beside a candidate that was measured gets the seed of one of its re-runs: they make a pair.
         """
-        trials = self.trials(experiment)
-        if purpose == "sentinel" and trials:
-            return self.session.seed_of(experiment.n, 1 + len(self._beside(experiment)))
+        row = self.context.row
+        if purpose == "sentinel" and self.trials(experiment):
+            return row.seed_of(experiment.n, 1 + len(self._sentinels_beside(experiment)))
         subject = self.subject(experiment, purpose)
-        return self.session.seed_of(subject.n, self.begun(subject))
+        return row.seed_of(subject.n, self.trial_index(subject))
 
     def hopeless_above(self, experiment: Experiment) -> float:
-        """A screening claim above this has lost, audited or not."""
-        return judge.hopeless_above(self._known(self.rival(experiment)), self.noise())
+        """Return the claim above which a screening has lost, audited or not."""
+        return judge.hopeless_above(self._fresh_draws(self.rival(experiment)), self.noise())
 
     def may_keep(self, experiment: Experiment, val_bpb: float) -> bool:
-        """Whether the experiment may become a keep without a further trial of it, after one with this score."""
-        draws = self._drawn(JUDGING)
+        """Return whether a trial with this score would suffice for a keep."""
+        draws = self._draws(JUDGING)
         now = 1 + max(draw.at for group in draws.values() for draw in group)
         after = [*draws[experiment.id], Draw(val_bpb, now, self.seed(experiment, "rerun"))]
         return self._decide(experiment, after).action in ("compare", "keep")
 
-    def drifted(self, experiment: Experiment) -> str | None:
-        """What the newest fresh trial of a version says about the machine, if it is far from the ones before."""
-        drawn = self._drawn(FRESH)
-        *before, now = drawn[experiment.id]
+    def drift_warning(self, experiment: Experiment) -> str | None:
+        """Return a warning if the newest fresh trial of a version is far from the earlier ones."""
+        draws = self._draws(FRESH)
+        *before, now = draws[experiment.id]
         if len(before) < 2:
             return None
-        unquestioned = drawn | {experiment.id: before}
-        noise = judge.noise(list(unquestioned.values()), self.earlier)
+        noise = judge.noise(list((draws | {experiment.id: before}).values()), self.prior)
         away = now.score - fmean(draw.score for draw in before)
         error = noise.sigma * (1 + 1 / len(before)) ** 0.5
-        if judge.p_below_zero(-abs(away), error, noise.dof) < DRIFT:
+        if judge.p_below_zero(-abs(away), error, noise.dof) < DRIFT_PROBABILITY:
             return None
-        told = f"experiment {experiment.n} scores {away / noise.sigma:+.1f} sigma from before"
-        return f"{told}: the machine has changed, older trials count for less"
+        scores = f"experiment {experiment.n} scores {away / noise.sigma:+.1f} sigma from before"
+        return f"{scores}: the machine has changed, older trials count for less"
 
-    def _due(self, experiment: Experiment) -> bool:
-        """Whether the incumbent has to be measured again before an experiment is held against it."""
-        if self.session.judge == "greedy" and experiment.mode not in judge.SIMPLER_MODES:
+    def _is_sentinel_due(self, experiment: Experiment) -> bool:
+        """Return whether the rival must be measured again before an experiment."""
+        if self.context.row.judge == "greedy" and experiment.mode not in judge.SIMPLER_MODES:
             return False
         trials = self.trials(self.rival(experiment))
-        sentinels = [trial for trial in trials if trial.purpose in FRESH]
-        if len(sentinels) >= PATIENCE and all(trial.outcome != "ok" for trial in sentinels[-PATIENCE:]):
+        fresh = [trial for trial in trials if trial.purpose in FRESH]
+        if len(fresh) >= MAX_FAILED_SENTINELS and all(t.outcome != "ok" for t in fresh[-MAX_FAILED_SENTINELS:]):
             return False
-        if sum(trial.outcome == "ok" for trial in sentinels) < self.replicates:
+        if sum(trial.outcome == "ok" for trial in fresh) < self.replicates:
             return True
-        since = judging(self.ledger.trials_after(self.session.id, trials[-1].id))
-        return len(since) >= EVERY or odd(trials, since)
+        since = judging(self.context.ledger.trials_after(self.context.id, trials[-1].id))
+        return len(since) >= SENTINEL_EVERY_TRIALS or machine_changed(trials, since)
 
     # --- verdicts
 
-    def verdict(self, experiment: Experiment) -> dict[str, Any]:
-        """The columns that a measured experiment gets. Raises UserError where the base itself fails."""
+    def verdict(self, experiment: Experiment) -> Columns:
+        """Return the verdict's columns. Raises UserError if the base itself fails."""
         trials = self.trials(experiment)
         failed = next((trial for trial in trials if trial.outcome != "ok"), None)
         if experiment.n == 0:
@@ -191,29 +187,29 @@ class Evidence:
         if (violation := self._violation(trials)) is not None:
             return {"verdict": "invalid", "reason": violation}
         if not trials:
-            return {"verdict": "discard", "reason": self._unmeasured(experiment)}
+            return {"verdict": "discard", "reason": self._reason_without_score(experiment)}
         decision = self._judge(experiment)
-        return self._settled(experiment, decision) | {
+        return self._judged_verdict(experiment, decision) | {
             "val_bpb": fmean(self.scores(experiment)),
             "delta": decision.delta,
             "p_gain": decision.p_gain,
             "sigma": self.noise().sigma,
         }
 
-    def _settled(self, experiment: Experiment, decision: judge.Decision) -> dict[str, Any]:
-        unconfirmed = decision.action in NEXT  # the session's time was up, or the incumbent could not be measured
-        if self.superseded(experiment) and (unconfirmed or decision.action == "keep"):
-            return {"verdict": "discard", "reason": self._unmeasured(experiment)}
+    def _judged_verdict(self, experiment: Experiment, decision: judge.Decision) -> Columns:
+        unconfirmed = decision.action in NEXT_PURPOSE  # the time was up, or the incumbent could not be measured
+        if self.is_superseded(experiment) and (unconfirmed or decision.action == "keep"):
+            return {"verdict": "discard", "reason": self._reason_without_score(experiment)}
         if unconfirmed:
             return {"verdict": "discard", "reason": f"it could not be confirmed: {decision.reason}", "near_miss": True}
         return {"verdict": decision.action, "reason": decision.reason, "near_miss": decision.near_miss}
 
-    def _unmeasured(self, experiment: Experiment) -> str:
-        if self.superseded(experiment):
+    def _reason_without_score(self, experiment: Experiment) -> str:
+        if self.is_superseded(experiment):
             return f"{SUPERSEDED} {self.incumbent().n}"
         return "it was not measured: the session ended"
 
-    def _base_verdict(self, trials: Sequence[Trial], failed: Trial | None) -> dict[str, Any]:
+    def _base_verdict(self, trials: Sequence[Trial], failed: Trial | None) -> Columns:
         if failed is not None:
             why = f"{failed.outcome}: {failed.result.get('reason', '')}"
             raise UserError(f"the base train.py fails ({why}): mend and commit it, then run again")
@@ -223,39 +219,44 @@ class Evidence:
         return {"verdict": "keep", "reason": "the base", "val_bpb": fmean(scores), "sigma": self.noise().sigma}
 
     def _violation(self, trials: Sequence[Trial]) -> str | None:
-        return next((words for trial in trials if (words := self.constraints.violated(trial.result))), None)
+        return next((words for trial in trials if (words := self.constraints.violation(trial.result))), None)
 
     def _judge(self, experiment: Experiment) -> judge.Decision:
-        return self._decide(experiment, self._drawn(JUDGING)[experiment.id])
+        return self._decide(experiment, self._draws(JUDGING)[experiment.id])
 
     def _decide(self, experiment: Experiment, candidate: Sequence[Draw]) -> judge.Decision:
-        beliefs = judge.learn(effects(self.ledger, self.session.id))
-        rival = self._known(self.rival(experiment))
-        simpler = self._allowance() if self._simpler(experiment) else None
-        return judge.decide(self.session.judge, candidate, rival, self.noise(), beliefs, simpler)
+        context = self.context
+        beliefs = judge.learn(effects(context.ledger, context.id))
+        rival = self._fresh_draws(self.rival(experiment))
+        allowance = self._simplification_allowance() if self._is_simpler(experiment) else None
+        return judge.decide(context.row.judge, candidate, rival, self.noise(), beliefs, allowance)
 
-    def _simpler(self, experiment: Experiment) -> bool:
-        """Whether it takes code, or a kept change, out of the incumbent."""
+    def _is_simpler(self, experiment: Experiment) -> bool:
+        """Return whether an experiment takes code, or a kept change, out of the incumbent."""
         if experiment.mode in judge.SIMPLER_MODES:
             return True
-        if self.session.judge == "greedy":
+        if self.context.row.judge == "greedy":
             return False
-        rival = require(self.ledger.experiment(self.session.id, self.rival(experiment).n))
+        rival = self.context.experiment(self.rival(experiment).n)
         ours, theirs = size.size(require(experiment.text)), size.size(require(rival.text))
         return ours.lines < theirs.lines and ours.tokens < theirs.tokens
 
-    def _allowance(self) -> float:
-        """How many sigma simplifications may still cost in this session."""
-        kept = self.ledger.experiments(self.session.id, verdict="keep")
-        return judge.ALLOWANCE_SIGMA - sum(max(row.delta or 0.0, 0.0) / require(row.sigma) for row in kept if row.n > 0)
+    def _simplification_allowance(self) -> float:
+        return judge.ALLOWANCE_SIGMA - sum(
+            max(row.delta or 0.0, 0.0) / require(row.sigma) for row in self._keeps() if row.n
+        )
 
-    def _known(self, experiment: Experiment) -> list[Draw]:
-        return self._drawn(FRESH).get(experiment.id) or self._drawn(JUDGING)[experiment.id]
+    def _keeps(self) -> list[Experiment]:
+        return self.context.ledger.experiments(self.context.id, verdict="keep")
 
-    def _drawn(self, purposes: Sequence[str]) -> dict[int, list[Draw]]:
-        return drawn(self.ledger, self.session, purposes)
+    def _fresh_draws(self, experiment: Experiment) -> list[Draw]:
+        """Return the draws of fresh trials; of all judging trials if there is none."""
+        return self._draws(FRESH).get(experiment.id) or self._draws(JUDGING)[experiment.id]
 
-    def _beside(self, experiment: Experiment) -> list[Trial]:
-        """Trials of its rival since an experiment was screened."""
+    def _draws(self, purposes: Sequence[str]) -> dict[int, list[Draw]]:
+        return _draws(self.context.ledger, self.context.id, purposes)
+
+    def _sentinels_beside(self, experiment: Experiment) -> list[Trial]:
+        """Return the sentinels of an experiment's rival since it was screened."""
         screened = self.trials(experiment)[0].id
         return [t for t in self.trials(self.rival(experiment)) if t.purpose == "sentinel" and t.id > screened]

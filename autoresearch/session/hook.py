@@ -1,11 +1,11 @@
-"""The user's own command, told when something happens that one may want to be woken for.
+"""The user's own command, run at events that one may want to be woken for.
 
     finished    the session ended, and why
-    new best    something was kept
+    new best    a version was kept
     suspect     a score could not be confirmed
     needs you   the agent is away or cannot work, something stands in the way, or the program failed
 
-The command runs beside the loop, one at a time, and never holds it up. What goes wrong with it is noted once.
+The command runs beside the loop, one event at a time, and never delays it. Its first failure is reported, once.
 """
 
 import json
@@ -19,64 +19,40 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
-from autoresearch import ledger
 from autoresearch.errors import UserError, describe_error
-from autoresearch.measure.result import Progress
-from autoresearch.sandbox.selftest import Inspection
-from autoresearch.session.events import Reporter
+from autoresearch.files import JsonObject
+from autoresearch.ledger import Ledger, Session
+from autoresearch.session.events import LedgerEvent, SessionClosed, SessionEvent, SessionOpened
 from autoresearch.setup.project import Project
 from autoresearch.text import one_line
 
-WAITING = 16  # events that may wait for the command; more are dropped
-AGAIN = 3600.0  # s after which the same trouble is told again
-LONGEST = 500  # characters of a text
+MAX_QUEUED = 16  # events that may wait for the command; more are dropped
+REPEAT_AFTER_S = 3600.0  # the same trouble is reported again
+MAX_TEXT_CHARS = 500
 VERDICTS = {"keep": "new best", "suspect": "suspect"}
 
 
-class Several(Reporter):
-    """Tells several reporters."""
+class Hook:
+    """Run `command` (a line for sh) for each event; `say` gets its first failure.
 
-    def __init__(self, *reporters: Reporter) -> None:
-        self.reporters = reporters
-
-    def opened(self, row: ledger.Session, place: Project, found: Inspection, dirty: bool) -> None:
-        for reporter in self.reporters:
-            reporter.opened(row, place, found, dirty)
-
-    def closed(self, row: ledger.Session, reason: str, branch_follows: bool) -> None:
-        for reporter in self.reporters:
-            reporter.closed(row, reason, branch_follows)
-
-    def event(self, kind: str, n: int | None, text: str, data: dict[str, Any]) -> None:
-        for reporter in self.reporters:
-            reporter.event(kind, n, text, data)
-
-    def progress(self, n: int, purpose: str, progress: Progress) -> None:
-        for reporter in self.reporters:
-            reporter.progress(n, purpose, progress)
-
-
-class Hook(Reporter):
-    """Runs `command` (a line for sh) for each event; `say` hears the first thing that goes wrong with it.
-
-    Leaving the context waits for what is still to be told, for one time limit and a little more at most.
+    Leaving the context waits for the events that are queued, for one time limit and a second at most.
     """
 
-    def __init__(self, command: str | None, folder: Path, seconds: float, say: Callable[[str], None]) -> None:
-        self.command, self.folder, self.seconds, self.say = command, folder, seconds, say
-        self.row: ledger.Session | None = None
-        self.ledger: Path | None = None
+    def __init__(
+        self, command: str | None, folder: Path, seconds: float, say: Callable[[str], None], ledger: Path
+    ) -> None:
+        self.command, self.folder, self.seconds, self.say, self.ledger = command, folder, seconds, say, ledger
+        self.session: Session | None = None
         self.failed = False
-        self.told: tuple[str, float] = ("", 0.0)  # the last trouble, and when
-        self.waiting: queue.Queue[dict[str, Any] | None] = queue.Queue(WAITING)
+        self.last_trouble: tuple[str, float] = ("", 0.0)  # text and time
+        self.queue: queue.Queue[JsonObject | None] = queue.Queue(MAX_QUEUED)
         self.thread = threading.Thread(target=self._work, daemon=True)
 
     @classmethod
-    def of(cls, place: Project, say: Callable[[str], None]) -> "Hook":
-        """As it is configured."""
-        return cls(place.config.on_event, place.root, place.config.on_event_seconds, say)
+    def of(cls, project: Project, say: Callable[[str], None]) -> "Hook":
+        config = project.config
+        return cls(config.on_event, project.root, config.on_event_seconds, say, project.ledger)
 
     def __enter__(self) -> "Hook":
         if self.command:
@@ -87,51 +63,53 @@ class Hook(Reporter):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if isinstance(error, Exception):
-            self._tell("needs you", None, describe_error(error))
+            self._enqueue("needs you", None, describe_error(error))
         if self.thread.is_alive():
             with suppress(queue.Full):
-                self.waiting.put_nowait(None)
+                self.queue.put_nowait(None)
             self.thread.join(self.seconds + 1)
 
-    def opened(self, row: ledger.Session, place: Project, found: Inspection, dirty: bool) -> None:
-        self.row, self.ledger = row, place.ledger
+    def handle(self, event: SessionEvent) -> None:
+        match event:
+            case SessionOpened():
+                self.session = event.session
+            case SessionClosed():
+                self._enqueue("finished", None, f"session {event.session.tag} ended: {event.reason}")
+            case LedgerEvent("verdict", int(n)) if n > 0 and (name := VERDICTS.get(str(event.data.get("verdict")))):
+                self._enqueue(name, n, f"experiment {n}: {event.text}", event.data)
+            case LedgerEvent("absent") if self._is_new_trouble(event.text):
+                self.last_trouble = (event.text, time.time())
+                self._enqueue("needs you", event.n, event.text, event.data)
 
-    def closed(self, row: ledger.Session, reason: str, branch_follows: bool) -> None:
-        self._tell("finished", None, f"session {row.tag} ended: {reason}")
+    def _is_new_trouble(self, text: str) -> bool:
+        last, at = self.last_trouble
+        return text != last or time.time() > at + REPEAT_AFTER_S
 
-    def event(self, kind: str, n: int | None, text: str, data: dict[str, Any]) -> None:
-        verdict = VERDICTS.get(str(data.get("verdict"))) if kind == "verdict" and n else None
-        if verdict is not None:
-            self._tell(verdict, n, f"experiment {n}: {text}", data)
-        if kind == "absent" and (text != self.told[0] or time.time() > self.told[1] + AGAIN):
-            self.told = (text, time.time())
-            self._tell("needs you", n, text, data)
-
-    def _tell(self, event: str, n: int | None, text: str, data: dict[str, Any] | None = None) -> None:
+    def _enqueue(self, event: str, n: int | None, text: str, data: JsonObject | None = None) -> None:
         if not self.thread.is_alive():
             return
-        facts = {name: _cut(value) if isinstance(value, str) else value for name, value in (data or {}).items()}
-        tag = self.row.tag if self.row else ""
-        told = {"event": event, "tag": tag, "n": n, "text": _cut(text), "at": time.time(), "data": facts}
+        facts = {name: _shorten(value) if isinstance(value, str) else value for name, value in (data or {}).items()}
+        tag = self.session.tag if self.session else ""
+        message = {"event": event, "tag": tag, "n": n, "text": _shorten(text), "at": time.time(), "data": facts}
         try:
-            self.waiting.put_nowait(told)
+            self.queue.put_nowait(message)
         except queue.Full:
-            self._note("it is too slow: an event was dropped")
+            self._report_failure("it is too slow: an event was dropped")
 
     def _work(self) -> None:
-        """In a thread of its own: one event after the other."""
-        while (facts := self.waiting.get()) is not None:
-            if (wrong := self._run(facts)) is not None:
-                self._note(wrong)
+        """Run the command for one event after the other, in a thread of its own."""
+        while (message := self.queue.get()) is not None:
+            if (failure := self._run(message)) is not None:
+                self._report_failure(failure)
 
-    def _run(self, facts: dict[str, Any]) -> str | None:
-        """Run the command once; what went wrong, if anything did."""
-        told = {f"AUTORESEARCH_{name.upper()}": facts[name] for name in ("event", "tag", "text")}
+    def _run(self, message: JsonObject) -> str | None:
+        """Run the command once; return its failure, if it failed."""
+        variables = {f"AUTORESEARCH_{name.upper()}": message[name] for name in ("event", "tag", "text")}
         try:
             process = subprocess.Popen(
                 ["sh", "-c", str(self.command)],
                 cwd=self.folder,
-                env=os.environ | told,
+                env=os.environ | variables,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
@@ -140,25 +118,23 @@ class Hook(Reporter):
         except OSError as error:
             return f"it cannot be started: {error.strerror}"
         try:
-            process.communicate(json.dumps(facts).encode(), timeout=self.seconds)
+            process.communicate(json.dumps(message).encode(), timeout=self.seconds)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
             return f"it took over {self.seconds:g} s and was ended"
         return f"its exit status was {process.returncode}" if process.returncode else None
 
-    def _note(self, wrong: str) -> None:
-        """Say and record what went wrong, the first time."""
+    def _report_failure(self, failure: str) -> None:
         if self.failed:
             return
         self.failed = True
-        words = f"the command of on_event failed: {wrong}"
+        words = f"the command of on_event failed: {failure}"
         self.say(words)
-        if self.row is not None and self.ledger is not None:
-            with suppress(UserError), ledger.Ledger.open(self.ledger) as store:
-                store.event(self.row.id, "hook", words)
+        if self.session is not None:
+            with suppress(UserError), Ledger.open(self.ledger) as ledger:
+                ledger.event(self.session.id, "hook", words)
 
 
-def _cut(text: str) -> str:
-    """On one line of bearable length, without anything that a terminal obeys."""
-    return one_line(text)[:LONGEST]
+def _shorten(text: str) -> str:
+    return one_line(text)[:MAX_TEXT_CHARS]

@@ -1,7 +1,7 @@
-"""The trial that runs now: followed as it goes, and left in a file for other programs to look at.
+"""The trial that runs now: followed in memory, and written to a file for other programs.
 
-`runs/<tag>/live.json` is written at most once a second, whole or not at all, and removed when the trial is over. It may
-be left behind by a program that was killed: believe it only while the ledger says that this very trial runs.
+`runs/<tag>/live.json` is replaced atomically, at most once a second, and removed when the trial is over. A program that
+was killed leaves it behind: believe it only while the ledger says that this very trial runs.
 """
 
 import json
@@ -11,26 +11,23 @@ import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
 
-from autoresearch import hardware, ledger
+from autoresearch import hardware
 from autoresearch.measure.facts import trained_tokens
 from autoresearch.measure.result import Progress
-from autoresearch.sandbox.selftest import Inspection
-from autoresearch.session.events import Reporter
-from autoresearch.setup.project import Project
+from autoresearch.session.events import LedgerEvent, SessionClosed, SessionEvent, SessionOpened, TrialProgress
 
-POINTS = 120  # of a curve
-INTERVAL = 1.0  # s between two readings of the card, and between two files
-FILE = "live.json"
+CURVE_POINTS = 120
+INTERVAL_S = 1.0  # between two readings of the card, and between two files
+LIVE_FILE = "live.json"
 
 
 @dataclass
-class Running:
-    """Where a trial stands. `since` and `at` are unix seconds: its start, and when this was so.
+class LiveTrial:
+    """The state of a running trial at the time `at`; `since` is its start (unix seconds).
 
-    `curve` holds pairs of progress (0 to 1) and loss; `gpu` holds `used_mb`, `total_mb` and `load` (percent) of the
-    `card` it runs on, where there is one. Losses and tokens are what train.py says. `others` run on other slots.
+    `curve` holds pairs of progress (0 to 1) and loss; `gpu` holds `used_mb`, `total_mb` and `load` (percent) of its
+    `card`, if it runs on one. Losses and tokens are train.py's claims. `others` counts trials on other slots.
     """
 
     n: int
@@ -47,90 +44,91 @@ class Running:
     others: int = 0
 
     @classmethod
-    def read(cls, folder: Path) -> "Running | None":
-        """What was left in a folder of a session; None where there is nothing that can be read."""
+    def read(cls, folder: Path) -> "LiveTrial | None":
+        """Read the file in a session's folder; None if there is none that can be read."""
         try:
-            found = json.loads((folder / FILE).read_text())
-            told = [each.name for each in fields(cls) if each.name in found]  # an older program says less
-            values = {name: found[name] for name in told}
+            content = json.loads((folder / LIVE_FILE).read_text())
+            names = [each.name for each in fields(cls) if each.name in content]  # an older program wrote fewer
+            values = {name: content[name] for name in names}
             curve = [(float(x), float(y)) for x, y in values["curve"]]
             return cls(**values | {"n": int(values["n"]), "fraction": float(values["fraction"]), "curve": curve})
         except (OSError, ValueError, KeyError, TypeError, OverflowError):
             return None
 
 
-class Recorder(Reporter):
-    """Follows trials, on each slot one. Slots report from threads of their own."""
+class LiveTrialRecorder:
+    """Follow the running trials, one on each slot; slots report from their own threads.
 
-    def __init__(self, gpu: str | None = None) -> None:
-        self.gpu = gpu
+    The file is written only after a session was opened, into its folder below `runs`.
+    """
+
+    def __init__(self, gpu: str | None = None, runs: Path | None = None) -> None:
+        self.gpu, self.runs = gpu, runs
         self.folder: Path | None = None
-        self._all: dict[int, Running] = {}  # by experiment, the one that has run for longest first
-        self._trains: dict[int, float] = {}
-        self._said: dict[int, dict[str, float]] = {}
-        self._looked = 0.0
+        self._trials: dict[int, LiveTrial] = {}  # by experiment, oldest first
+        self._train_began: dict[int, float] = {}
+        self._last_values: dict[int, dict[str, float]] = {}
+        self._refreshed = 0.0
         self._lock = threading.Lock()
 
     @property
-    def running(self) -> Running | None:
-        """The trial that has run for longest, None between two."""
-        return next(iter(self._all.values()), None)
+    def running(self) -> LiveTrial | None:
+        """Return the trial that has run for longest; None between two trials."""
+        return next(iter(self._trials.values()), None)
 
-    def opened(self, row: ledger.Session, place: Project, found: Inspection, dirty: bool) -> None:
-        self.gpu, self.folder = place.slot.gpu, place.runs / row.tag
-
-    def closed(self, row: ledger.Session, reason: str, branch_follows: bool) -> None:
+    def handle(self, event: SessionEvent) -> None:
         with self._lock:
-            self._all.clear()
-            self._leave()
+            match event:
+                case SessionOpened() if self.runs is not None:
+                    self.folder = self.runs / event.session.tag
+                case TrialProgress():
+                    self._update(event.n, event.purpose, event.progress, time.time())
+                case LedgerEvent("measured", int(n)):
+                    for each in (self._trials, self._train_began, self._last_values):
+                        each.pop(n, None)
+                    self._remove_file()
+                case SessionClosed():
+                    self._trials.clear()
+                    self._remove_file()
 
-    def event(self, kind: str, n: int | None, text: str, data: dict[str, Any]) -> None:
-        if kind == "measured" and n is not None:
-            with self._lock:
-                for known in (self._all, self._trains, self._said):
-                    known.pop(n, None)
-                self._leave()
+    def _update(self, n: int, purpose: str, progress: Progress, now: float) -> None:
+        if n not in self._trials or progress.stage == "setup":
+            self._trials[n] = LiveTrial(n, purpose, since=now, card=progress.gpu or self.gpu)
+            self._train_began.pop(n, None)
+        self._follow(self._trials[n], progress, now)
+        if now - self._refreshed >= INTERVAL_S and (first := self.running) is not None:
+            self._refreshed = now
+            first.gpu, first.others = hardware.gpu_load(first.card), len(self._trials) - 1
+            self._write_file(first)
 
-    def progress(self, n: int, purpose: str, progress: Progress) -> None:
-        now = time.time()
-        with self._lock:
-            if n not in self._all or progress.stage == "setup":
-                self._all[n] = Running(n, purpose, since=now, card=progress.gpu or self.gpu)
-                self._trains.pop(n, None)
-            self._follow(self._all[n], progress, now)
-            if now - self._looked >= INTERVAL and (first := self.running) is not None:
-                self._looked = now
-                first.gpu, first.others = hardware.gpu_load(first.card), len(self._all) - 1
-                self._write(first)
-
-    def _follow(self, running: Running, progress: Progress, now: float) -> None:
-        running.stage, running.at = progress.stage, now
-        running.fraction = max(running.fraction, progress.fraction)
+    def _follow(self, trial: LiveTrial, progress: Progress, now: float) -> None:
+        trial.stage, trial.at = progress.stage, now
+        trial.fraction = max(trial.fraction, progress.fraction)
         loss = progress.values.get("loss")
         if progress.stage != "train":
             return
-        began = self._trains.setdefault(running.n, now)
+        began = self._train_began.setdefault(trial.n, now)
         if loss is None or not math.isfinite(loss):
             return
-        running.loss = loss
-        anew = progress.values != self._said.get(running.n)
-        self._said[running.n] = dict(progress.values)
-        if not running.curve or (anew and progress.fraction >= running.curve[-1][0] + 1 / POINTS):
-            running.curve.append((progress.fraction, loss))
+        trial.loss = loss
+        is_new = progress.values != self._last_values.get(trial.n)
+        self._last_values[trial.n] = dict(progress.values)
+        if not trial.curve or (is_new and progress.fraction >= trial.curve[-1][0] + 1 / CURVE_POINTS):
+            trial.curve.append((progress.fraction, loss))
         tokens = trained_tokens({"reported": progress.values})
         if 0 < tokens < math.inf and now > began:
-            running.tokens_per_second = tokens / (now - began)
+            trial.tokens_per_second = tokens / (now - began)
 
-    def _write(self, running: Running) -> None:
+    def _write_file(self, trial: LiveTrial) -> None:
         if self.folder is not None:
-            beside = self.folder / f".{FILE}.new"
-            with suppress(OSError):  # a full disk is no reason to end a night
+            partial = self.folder / f".{LIVE_FILE}.new"
+            with suppress(OSError):  # a full disk is no reason to end a session
                 self.folder.mkdir(exist_ok=True)  # not its parents: the repository may have been moved
-                beside.write_text(json.dumps(asdict(running)))
-                beside.replace(self.folder / FILE)
+                partial.write_text(json.dumps(asdict(trial)))
+                partial.replace(self.folder / LIVE_FILE)
 
-    def _leave(self) -> None:
-        """What was left in the file is over, unless another one runs, which will write it anew."""
-        if not self._all and self.folder is not None:
+    def _remove_file(self) -> None:
+        """Remove the file unless another trial runs, which will overwrite it."""
+        if not self._trials and self.folder is not None:
             with suppress(OSError):
-                (self.folder / FILE).unlink(missing_ok=True)
+                (self.folder / LIVE_FILE).unlink(missing_ok=True)

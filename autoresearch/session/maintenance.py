@@ -1,99 +1,82 @@
-"""What keeps a session alive besides its loop: copies, recovery, room on the disk, a clean card."""
+"""Ledger backups, recovery, disk space and a clean card, beside the loop."""
 
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Sequence
 
-from autoresearch.errors import UserError, require
+from autoresearch.errors import UserError
 from autoresearch.files import write_atomically
 from autoresearch.hardware import CardMemory
-from autoresearch.ledger import Experiment, Ledger, Session, back_up, results_tsv
-from autoresearch.ledger.artefacts import Artefacts
+from autoresearch.ledger import Experiment, back_up, results_tsv
 from autoresearch.measure.result import Result
 from autoresearch.measure.settings import TRIES
-from autoresearch.session.disk_quota import Quota
-from autoresearch.session.recovery import Recovery, record
+from autoresearch.session.context import SessionContext
+from autoresearch.session.disk_quota import DiskQuota
+from autoresearch.session.recovery import Recovery, recovery_record
 from autoresearch.workspace.git import GitError
-from autoresearch.workspace.workspace import Workspace
 
-NAMED = 10  # experiments in one line
+MAX_LISTED = 10  # experiments in one line
 
 
 class Maintenance:
-    """Looks after one session; `tell(kind, n, text)` hears of what had to be done. `disk` is in bytes."""
+    """Maintain one session; its artefacts may take `max_bytes` on the disk."""
 
-    def __init__(
-        self,
-        row: Session,
-        store: Ledger,
-        workspace: Workspace,
-        runs: Path,
-        disk: float,
-        tell: Callable[[str, int | None, str], None],
-    ) -> None:
-        self.row, self.ledger, self.runs, self.tell = row, store, runs, tell
-        self.recovery = Recovery(row, store, workspace, runs)
+    def __init__(self, context: SessionContext, max_bytes: float) -> None:
+        self.context = context
+        self.recovery = Recovery(context)
         self.cards: dict[str | None, CardMemory] = {}
-        self.disturbed = 0  # trials in a row
-        self.quota = Quota(runs, store, disk)
+        self.disturbed_in_a_row = 0
+        self.quota = DiskQuota(context.runs, context.ledger, max_bytes)
 
     def begin(self) -> None:
-        """Put back what is gone, then copy the ledger. Raises UserError where it is damaged."""
-        if found := self.recovery.experiments():
-            self.tell(
-                "recovered", None, f"the ledger did not know experiments {_several(found)}: read from runs/ and git"
-            )
-        self._put_back()
-        back_up(self.ledger)
-        self.export()  # a kill may have come between a verdict and its line
+        """Restore what is missing, then back up the ledger. Raises UserError if it is damaged."""
+        if numbers := self.recovery.restore_experiments():
+            words = f"the ledger did not know experiments {_list(numbers)}: read from runs/ and git"
+            self.context.emit("recovered", None, words)
+        self._restore_references()
+        back_up(self.context.ledger)
+        self.write_results()  # a kill may have come between a verdict and its line
 
-    def step(self, step: Callable[[Experiment], Experiment], experiment: Experiment) -> Experiment:
-        """Take a step, and again where git fails: someone may have taken away what it stands on."""
+    def take_step(self, step: Callable[[Experiment], Experiment], experiment: Experiment) -> Experiment:
+        """Take a step of an experiment; if git fails, restore what was deleted and take it again."""
         for attempt in range(1, TRIES + 1):
             try:
                 if attempt > 1:
-                    self._put_back()
-                now = require(self.ledger.experiment(self.row.id, experiment.n))
+                    self._restore_references()
+                now = self.context.experiment(experiment.n)
                 return step(now) if now.state == experiment.state else now
             except GitError:
                 if attempt == TRIES:
                     raise
         raise AssertionError
 
-    def before_trial(self, gpu: str | None) -> None:
-        """Raises UserError where the card is not free."""
-        self.card(gpu).wait_until_clean()
-
     def card(self, gpu: str | None) -> CardMemory:
-        """The card of a slot, with what was in use on it before the first trial."""
+        """Return the card of a slot, which knows its use before the first trial."""
         return self.cards.setdefault(gpu, CardMemory(gpu))
 
     def after_trial(self, result: Result) -> None:
-        """One that was disturbed is repeated. Raises UserError where no trial can be run, or one is disturbed again and again."""
-        self.disturbed = self.disturbed + 1 if result.disturbed else 0
-        if result.outcome == "infra" and (not result.disturbed or self.disturbed == TRIES):
+        """Raise UserError if no trial can be run, or `TRIES` in a row were disturbed."""
+        self.disturbed_in_a_row = self.disturbed_in_a_row + 1 if result.disturbed else 0
+        if result.outcome == "infra" and (not result.disturbed or self.disturbed_in_a_row == TRIES):
             raise UserError(f"a trial could not be run: {result.reason}; see `autoresearch doctor`")
 
-    def settled(self, experiment: Experiment) -> None:
-        """Write down what a recovery needs, and see that there is room."""
-        files = Artefacts(self.runs / self.row.tag / str(experiment.n))
-        files.write_record(record(self.ledger, experiment))
-        if dropped := self.quota.settled(files.folder):
-            names = [f"{tag}#{n}" if tag != self.row.tag else str(n) for tag, n in dropped]
-            self.tell("room", None, f"logs, traces and rows of experiments {_several(names)} made room on the disk")
+    def record_settled(self, experiment: Experiment) -> None:
+        """Write the record that a recovery needs, and make room on the disk."""
+        files = self.context.artefacts(experiment.n)
+        files.write_record(recovery_record(self.context.ledger, experiment))
+        if dropped := self.quota.make_room_for(files.folder):
+            names = [f"{tag}#{n}" if tag != self.context.tag else str(n) for tag, n in dropped]
+            words = f"logs, traces and rows of experiments {_list(names)} made room on the disk"
+            self.context.emit("room", None, words)
 
-    def export(self) -> None:
-        """Write results.tsv."""
-        write_atomically(self.runs / self.row.tag / "results.tsv", [results_tsv(self.ledger, self.row)])
+    def write_results(self) -> None:
+        table = results_tsv(self.context.ledger, self.context.row)
+        write_atomically(self.context.folder / "results.tsv", [table])
 
-    def _put_back(self) -> None:
-        if found := self.recovery.references():
-            self.tell(
-                "recovered",
-                None,
-                f"references {_several(found)} under refs/autoresearch/{self.row.tag}/ were gone: put back",
-            )
+    def _restore_references(self) -> None:
+        if names := self.recovery.restore_references():
+            where = f"refs/autoresearch/{self.context.tag}/"
+            self.context.emit("recovered", None, f"references {_list(names)} under {where} were gone: put back")
 
 
-def _several(names: list[str] | list[int]) -> str:
-    shown = ", ".join(map(str, names[:NAMED]))
-    return shown if len(names) <= NAMED else f"{shown} and {len(names) - NAMED} more"
+def _list(names: Sequence[str] | Sequence[int]) -> str:
+    listed = ", ".join(map(str, names[:MAX_LISTED]))
+    return listed if len(names) <= MAX_LISTED else f"{listed} and {len(names) - MAX_LISTED} more"

@@ -1,67 +1,48 @@
-"""Candidates that are ready before a slot falls free, and several slots at work at once.
+"""Candidates that are prepared while trials run, and work on several slots at once.
 
-One *baton* goes round: whoever holds it works on the session, and puts it down only to wait, for a trial, for an agent
-or for the others. So every step of the loop is alone with the ledger, and reads as if there were one slot only.
+All of it happens under the session lock: every step of the loop has the ledger to itself, and reads as if there were
+one slot only.
 """
 
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 
 from autoresearch.ledger import Experiment
+from autoresearch.measure.referee import Referee
+from autoresearch.session.lock import SessionLock
+from autoresearch.session.stopping import SessionControl
 
-GLANCE = 0.5  # s between two looks at whether anything else has changed
-NICE = 10  # of the agent's thread and of what it starts: the trial comes first
-GRACE = 2.0  # s that an agent gets to end a thought when the session is over
-
-Slot = TypeVar("Slot")
-
-
-class SessionLock(threading.Condition):
-    """Held by whoever works on the session."""
-
-    @contextmanager
-    def released(self) -> Iterator[None]:
-        """Let the others work meanwhile."""
-        self.release()
-        try:
-            yield
-        finally:
-            self.acquire()
+POLL_S = 0.5
+NICENESS = 10  # of the pipeline's thread and of what it starts: the trial has priority
+GRACE_S = 2.0  # for the agent's last proposal when the session is over
 
 
 class Pipeline:
-    """Gives the next candidate, made ready by `prepare` (None: there was one, but it needs no trial).
+    """Provide the next candidate to measure.
 
-    With `ahead` > 0 a thread of its own keeps that many ready, as long as `wanted(n)` says that one after `n` others is, on `cores` where they are
-    given. With 0 a candidate is made when it is asked for: what an agent proposes then follows from all that was
-    measured before. Call everything with the baton in hand.
+    With `ahead` > 0 a thread keeps that many candidates ready, as long as they will be measured, on `cores` if there
+    are any. With 0 a candidate is made on request: the agent then knows every earlier result. Hold the lock when
+    calling a method.
     """
 
-    def __init__(
-        self,
-        baton: SessionLock,
-        prepare: Callable[[], Experiment | None],
-        wanted: Callable[[int], bool],
-        ahead: int = 0,
-        cores: Sequence[int] = (),
-    ) -> None:
-        self.baton, self.prepare, self.wanted, self.ahead, self.cores = baton, prepare, wanted, ahead, cores
+    def __init__(self, lock: SessionLock, control: SessionControl, ahead: int = 0, cores: Sequence[int] = ()) -> None:
+        self.lock, self.control, self.ahead, self.cores = lock, control, ahead, cores
         self.ready: deque[Experiment] = deque()
+        self._prepare: Callable[[], Experiment | None] = lambda: None
         self._making = self._closed = False
         self._failure: Exception | None = None
         self._thread: threading.Thread | None = None
 
-    def open(self, ready: Iterable[Experiment]) -> None:
-        """Begin, with what is ready already."""
-        self.ready = deque(ready)
+    def start(self, ready: Iterable[Experiment], prepare: Callable[[], Experiment | None]) -> None:
+        """Begin with ready candidates; `prepare` makes another (None: it needs no trial)."""
+        self.ready, self._prepare = deque(ready), prepare
         self._closed, self._failure, self._thread = False, None, None
 
-    def next(self, hurried: Callable[[], bool] = lambda: False) -> Experiment | None:
-        """The next candidate, waited for; None if `hurried` says meanwhile that none is wanted any more.
+    def next(self) -> Experiment | None:
+        """Wait for the next candidate; None if the session is to stop meanwhile.
 
         Raises what `prepare` raised, once nothing is ready.
         """
@@ -69,91 +50,93 @@ class Pipeline:
             self._thread = threading.Thread(target=self._keep_ready, name="pipeline", daemon=True)
             self._thread.start()
         while not self.ready:
-            if hurried():
+            if self.control.stop_reason() is not None:
                 return None
             if self._failure is not None:
                 raise self._failure
             if self.ahead or self._making:
-                self.baton.wait(GLANCE)
+                self.lock.wait(POLL_S)
             else:
                 self._make()
-        self.baton.notify_all()
+        self.lock.notify_all()
         return self.ready.popleft()
 
     def close(self) -> None:
-        """No more candidates; an agent that still thinks is left to itself."""
+        """Make no more candidates; an agent that is still at work is abandoned after `GRACE_S`."""
         self._closed = True
         if self._thread is not None:
-            self.baton.notify_all()
-            with self.baton.released():
-                self._thread.join(GRACE)
+            self.lock.notify_all()
+            with self.lock.released():
+                self._thread.join(GRACE_S)
 
     def _keep_ready(self) -> None:
-        self._step_aside()
-        with self.baton:
+        self._lower_priority()
+        with self.lock:
             while not self._closed and self._failure is None:
-                if len(self.ready) < self.ahead and self.wanted(len(self.ready)):
+                if len(self.ready) < self.ahead and self.control.wants_candidate(len(self.ready)):
                     self._make()
                 else:
-                    self.baton.wait(GLANCE)
+                    self.lock.wait(POLL_S)
 
     def _make(self) -> None:
         self._making = True
         try:
-            made = self.prepare()
-            if made is not None and not self._closed:
-                self.ready.append(made)
-        except Exception as failure:  # whoever asks for a candidate next gets it
+            candidate = self._prepare()
+            if candidate is not None and not self._closed:
+                self.ready.append(candidate)
+        except Exception as failure:  # raised in the thread that asks for the next candidate
             self._failure = failure
         finally:
             self._making = False
-            self.baton.notify_all()
+            self.lock.notify_all()
 
-    def _step_aside(self) -> None:
-        """This thread, and the programs that it starts, leave the trial alone."""
+    def _lower_priority(self) -> None:
+        """Keep this thread, and the programs that it starts, from disturbing the trial."""
         with suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
             if self.cores:
                 os.sched_setaffinity(threading.get_native_id(), self.cores)
 
 
-def everywhere(work: Callable[[Slot], str], slots: Sequence[Slot], baton: SessionLock, stop: Callable[[], None]) -> str:
-    """Do `work` on all slots at once; what it returned last. With one slot it is done in this thread.
+def run_on_slots(
+    work: Callable[[Referee], str], referees: Sequence[Referee], lock: SessionLock, control: SessionControl
+) -> str:
+    """Do `work` on all slots at once, a single one in this thread; return the last result.
 
-    Where one of them fails, `stop` tells the others, and its error is raised when they have ended. Call it with the
-    baton in hand; after a KeyboardInterrupt nobody gets it again.
+    If one slot fails, the others end too, and then the error is raised. Hold the lock when calling this; after a
+    KeyboardInterrupt it is never released again.
     """
-    if len(slots) == 1:
-        return work(slots[0])
+    if len(referees) == 1:
+        return work(referees[0])
     reasons: list[str] = []
     failures: list[BaseException] = []
 
-    def on(slot: Slot) -> None:
-        with baton:
+    def serve(referee: Referee) -> None:
+        with lock:
             try:
-                reasons.append(work(slot))
+                reasons.append(work(referee))
             except BaseException as failure:
                 failures.append(failure)
-                stop()
-            baton.notify_all()
+                control.ending = "error"
+            lock.notify_all()
 
-    threads = [threading.Thread(target=on, args=(slot,), daemon=True) for slot in slots]
+    threads = [threading.Thread(target=serve, args=(referee,), daemon=True) for referee in referees]
     for thread in threads:
         thread.start()
     try:
         while len(reasons) + len(failures) < len(threads):
-            baton.wait(GLANCE)
+            lock.wait(POLL_S)
     except KeyboardInterrupt:
-        baton.acquire()
+        lock.acquire()
         raise
     if failures:
         raise failures[0]
     return reasons[-1]
 
 
-def spare(cores: Sequence[tuple[int, ...] | None]) -> tuple[int, ...]:
-    """The cores of this machine that no slot uses; none where a slot may use any."""
-    if None in cores:
+def spare_cores(cores_of_slots: Sequence[tuple[int, ...] | None]) -> tuple[int, ...]:
+    """Return the cores that no slot uses; none if a slot may use any core (None)."""
+    if None in cores_of_slots:
         return ()
-    taken = {core for some in cores for core in some or ()}
-    return tuple(sorted(os.sched_getaffinity(0) - taken))
+    used = {core for cores in cores_of_slots for core in cores or ()}
+    return tuple(sorted(os.sched_getaffinity(0) - used))

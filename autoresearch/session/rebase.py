@@ -4,32 +4,32 @@ from autoresearch.source.constants import Number, constants, with_constants
 from autoresearch.workspace.workspace import Workspace
 
 
-def carried(workspace: Workspace, base: str, changed: str, onto: str) -> str | None:
-    """What `changed` changes in `base`, changed in `onto` too; None where they conflict.
+def rebase_change(workspace: Workspace, base: str, changed: str, onto: str) -> str | None:
+    """Make the change from `base` to `changed` in `onto`; None if they conflict.
 
-    Constants of the module go by their names, everything else by lines as git merges them: two constants next to each
-    other are no conflict, one constant with two new values is.
+    A change of constants goes by their names, any other by lines, as git merges them: two adjacent constants are no
+    conflict, two new values of one constant are.
     """
-    if (moved := _moved(base, changed)) is None:
+    if (values := _changed_constants(base, changed)) is None:
         merged, conflict = workspace.merge(base, onto, changed)
         return None if conflict else merged
-    before, now = _values(base), _values(onto)
-    if any(now.get(name) != before[name] for name in moved):
+    before, now = _constants(base), _constants(onto)
+    if any(now.get(name) != before[name] for name in values):
         return None
-    return with_constants(onto, moved)
+    return with_constants(onto, values)
 
 
-def _moved(base: str, changed: str) -> dict[str, Number] | None:
-    """The new values of constants, if that is all that was changed."""
-    before, after = _values(base), _values(changed)
-    moved = {name: value for name, value in after.items() if name in before and before[name] != value}
+def _changed_constants(base: str, changed: str) -> dict[str, Number] | None:
+    """Return the new values of constants, if nothing else was changed."""
+    before, after = _constants(base), _constants(changed)
+    values = {name: value for name, value in after.items() if name in before and before[name] != value}
     try:
-        return moved if moved and with_constants(base, moved) == changed else None
+        return values if values and with_constants(base, values) == changed else None
     except ValueError:
         return None
 
 
-def _values(text: str) -> dict[str, Number]:
+def _constants(text: str) -> dict[str, Number]:
     try:
         return {constant.name: constant.value for constant in constants(text)}
     except SyntaxError:

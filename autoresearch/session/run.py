@@ -1,13 +1,12 @@
-"""One run of a session, from the evening to the morning: opened or gone on with, run, closed."""
+"""One run of a session: opened, assembled, run until a limit is reached, and closed."""
 
+import math
 import os
-import secrets
-import time
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import asdict
-from typing import Any
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 
-from autoresearch import hardware, ledger
 from autoresearch.agents import registry
 from autoresearch.agents.base import Agent, Proposal, Spent, Unavailable
 from autoresearch.agents.fixed import FixedAgent
@@ -15,226 +14,235 @@ from autoresearch.agents.lookup import LedgerLibrary
 from autoresearch.agents.services import CallRecord, Services
 from autoresearch.analysis import total
 from autoresearch.analysis.remeasure import Remeasurer
+from autoresearch.brief.lessons import Lessons
+from autoresearch.data.dataset import Dataset
 from autoresearch.errors import UserError, describe_error, require
-from autoresearch.ledger import Experiment, Ledger
+from autoresearch.files import JsonObject
+from autoresearch.hardware import CardMemory
+from autoresearch.ledger import Experiment, Ledger, Session, decided, newest
 from autoresearch.measure import facts
-from autoresearch.measure.referee import CellReferee
+from autoresearch.measure.cell_process import FreshCells
+from autoresearch.measure.referee import CellReferee, Referee
 from autoresearch.measure.result import Progress
-from autoresearch.session import pipeline
+from autoresearch.measure.settings import Settings
+from autoresearch.measure.warm_cells import choose_cells
+from autoresearch.session.briefing import Briefing
 from autoresearch.session.constraints import Constraints
-from autoresearch.session.events import Reporter
+from autoresearch.session.context import SessionContext
+from autoresearch.session.events import Listener, SessionClosed, SessionOpened, TrialProgress
+from autoresearch.session.evidence import Evidence, prior_noise
 from autoresearch.session.loop import SessionLoop
-from autoresearch.session.stopping import GOES_ON, Limits
-from autoresearch.setup import project, trial_run
-from autoresearch.setup.project import Project
+from autoresearch.session.maintenance import Maintenance
+from autoresearch.session.opening import check_comparable, open_session, trial_identity
+from autoresearch.session.pipeline import Pipeline, spare_cores
+from autoresearch.session.proposer import CandidateMaker, Proposer
+from autoresearch.session.stopping import RESUMABLE, Limits, SessionControl
+from autoresearch.session.trial_runner import TrialRunner
+from autoresearch.setup.project import Project, inspection
+from autoresearch.setup.trial_run import BasePlanner
+from autoresearch.source.parsing import uses_torch
 from autoresearch.workspace.workspace import Workspace
 
 
-def spend(place: Project, store: Ledger, limits: Limits, reporter: Reporter) -> tuple[str, str]:
-    """Run a session until a limit is reached; returns why it ended, and its tag. Raises UserError, Blocker."""
-    workspace = Workspace(place.root, place.config.train)
-    found = project.inspection(place)
-    place.data.verify()
-    row = open_session(place, store, workspace)
-    row = store.update_session(
+def run_session(project: Project, ledger: Ledger, limits: Limits, listeners: Sequence[Listener]) -> tuple[str, str]:
+    """Run a session; return why it ended, and its tag. Raises UserError, Blocker."""
+    workspace = Workspace(project.root, project.config.train)
+    cell = inspection(project)
+    project.data.verify()
+    row = open_session(project, ledger, workspace)
+    row = ledger.update_session(
         row.id,
-        slots=len(place.slots),
+        slots=len(project.slots),
         state="running",
         stop_reason=None,
         pid=os.getpid(),
-        grade=found.grade,
-        layers=found.layers,
+        grade=cell.grade,
+        layers=cell.layers,
         deadline=limits.deadline,
-        agent=place.config.agent if "agent" in place.config.model_fields_set else row.agent,
+        agent=project.config.agent if "agent" in project.config.model_fields_set else row.agent,
     )
-    reporter.opened(row, place, found, workspace.is_dirty())
-    reason, why = "error", ""
+    context = SessionContext(row.id, row.tag, ledger, workspace, project.runs, listeners)
+    context.notify(SessionOpened(row, cell, workspace.is_dirty()))
+    reason, error = "error", ""
     try:
-        running = _session(row, place, store, workspace, limits, reporter)
-        reason = running.run()
-        if reason not in GOES_ON and running.reserve() > 0:
-            _total(running, place.config.total_pairs)
+        loop = assemble(context, _loop_inputs(context, project, limits))
+        reason = loop.run()
+        if reason not in RESUMABLE and loop.control.reserve_s() > 0:
+            _measure_total(context, project, loop.maintenance.card(project.slot.gpu))
     except KeyboardInterrupt:
         reason = reason if reason != "error" else "interrupted"
-    except Exception as error:
-        why = describe_error(error)
+    except Exception as failure:
+        error = describe_error(failure)
         raise
     finally:
-        store.abandon_open_trials(row.id)
-        store.event(row.id, "ended", why or reason)
-        store.update_session(row.id, state="ended", stop_reason=reason)
-    if warning := _repeats(row, store):
-        _tell("data", warning, row, store, reporter)
-    reporter.closed(row, reason, workspace.advance_branch(row.tag))
+        ledger.abandon_open_trials(row.id)
+        ledger.event(row.id, "ended", error or reason)
+        ledger.update_session(row.id, state="ended", stop_reason=reason)
+    if warning := _repetition_warning(context):
+        context.emit("data", None, warning)
+    context.notify(SessionClosed(context.row, reason, workspace.advance_branch(row.tag)))
     return reason, row.tag
 
 
-def _total(session: SessionLoop, pairs: int) -> None:
-    """The honest total, as the last part of the session's time; a trial of it that fails costs nothing else."""
-    row, store, reporter = session.row, session.ledger, session.reporter
-
-    def watch(n: int, progress: Progress) -> None:
-        reporter.progress(n, "total", progress)
-
-    referee, card = CellReferee(session.settings, session.data), session.upkeep.card(session.settings.gpu)
-    try:
-        again = Remeasurer(store, row, session.workspace, referee, session.data, card, watch)
-        found = total.measure_total(again, pairs)
-        kind, data = "total", asdict(found)
-        words = f"{found.val.mean:+.4f} bits per byte, between {found.val.low:+.4f} and {found.val.high:+.4f}"
-    except UserError as error:
-        kind, words, data = "total failed", str(error), {}
-    store.event(row.id, kind, words, data=data)
-    reporter.event(kind, None, words, data)
-
-
 def take_out(
-    row: ledger.Session, place: Project, store: Ledger, proposal: Proposal, by: str, reporter: Reporter
+    session: Session, project: Project, ledger: Ledger, proposal: Proposal, by: str, listeners: Sequence[Listener]
 ) -> Experiment:
-    """Measure and judge a version without some of the kept changes, as one more experiment of a session that is over."""
-    workspace = Workspace(place.root, place.config.train)
-    check_same(row, place)
-    found = project.inspection(place)
-    decided, newest = ledger.decided(store, row), require(ledger.newest(store, row))
-    state: dict[str, Any] = {"state": row.state, "stop_reason": row.stop_reason}
-    row = store.update_session(row.id, state="running", pid=os.getpid(), grade=found.grade, layers=found.layers)
+    """Measure and judge a version without some keeps, after its session has ended."""
+    workspace = Workspace(project.root, project.config.train)
+    check_comparable(session, project)
+    cell = inspection(project)
+    count, last = decided(ledger, session), require(newest(ledger, session))
+    ledger.update_session(session.id, state="running", pid=os.getpid(), grade=cell.grade, layers=cell.layers)
+    context = SessionContext(session.id, session.tag, ledger, workspace, project.runs, listeners)
     try:
-        limits = Limits(max_experiments=decided + 1)
-        _session(row, place, store, workspace, limits, reporter, FixedAgent(by, proposal)).run()
+        limits = Limits(max_experiments=count + 1)
+        assemble(context, _loop_inputs(context, project, limits, FixedAgent(by, proposal))).run()
     finally:
-        store.abandon_open_trials(row.id)
-        store.update_session(row.id, **state)
-    workspace.advance_branch(row.tag)
-    return require(store.experiment(row.id, newest + 1))
+        ledger.abandon_open_trials(session.id)
+        ledger.update_session(session.id, state=session.state, stop_reason=session.stop_reason)
+    workspace.advance_branch(session.tag)
+    return context.experiment(last + 1)
 
 
-def _repeats(row: ledger.Session, store: Ledger) -> str | None:
-    """A warning where the base read its training data many times in one budget."""
-    base = store.experiment(row.id, 0)
-    trials = store.trials(row.id, base.id) if base else []
-    return next((facts.repetition_warning(trial.result) for trial in trials if trial.outcome == "ok"), None)
+# --- assembly
 
 
-def _session(
-    row: ledger.Session,
-    place: Project,
-    store: Ledger,
-    workspace: Workspace,
-    limits: Limits,
-    reporter: Reporter,
-    given: Agent | None = None,
-) -> SessionLoop:
-    agent = given or _agent(row, place, store, limits)
-    seconds = limits.left()
-    spare = pipeline.spare([slot.cores for slot in place.slots])
-    waits = agent.proposes == "remotely" or (agent.proposes == "locally" and (place.slot.gpu is not None or spare))
+@dataclass(frozen=True)
+class LoopInputs:
+    """Parts of a loop that a run chooses; `assemble` makes the others.
+
+    There is one referee for each slot; `identity` is what they measure on now. `reserve_s` returns the seconds that
+    are kept for what comes after the loop, `stand_in` proposes while the agent is broken or away, `ahead` candidates
+    are prepared while trials run, on `spare` cores.
+    """
+
+    agent: Agent
+    base: str  # text of experiment 0
+    program: Path
+    referees: Sequence[Referee]
+    identity: JsonObject
+    limits: Limits = field(default_factory=Limits)
+    replicates: int = 3
+    constraints: Constraints = field(default_factory=Constraints)
+    reserve_s: Callable[[], float] = lambda: 0.0
+    max_bytes: float = math.inf  # of the artefacts
+    stand_in: Agent | None = None
+    ahead: int = 0
+    spare: tuple[int, ...] = ()
+
+
+def assemble(context: SessionContext, inputs: LoopInputs) -> SessionLoop:
+    """Build the loop of a session and its collaborators."""
+    row = context.row
+    evidence = Evidence(context, inputs.replicates, prior_noise(context.ledger, row), inputs.constraints)
+    lessons = Lessons.locate(context.runs, inputs.identity, row.settings)
+    steered, gpu = inputs.agent.model is not None, inputs.referees[0].settings.gpu
+    briefing = Briefing(context, evidence, inputs.program, lessons, steered, gpu)
+    proposer = Proposer(context, inputs.agent, inputs.stand_in, inputs.constraints)
+    maintenance = Maintenance(context, inputs.max_bytes)
+    control = SessionControl(context, inputs.limits, inputs.reserve_s)
     return SessionLoop(
-        row=row,
-        ledger=store,
-        workspace=workspace,
+        context=context,
+        base=inputs.base,
+        referees=inputs.referees,
+        candidates=CandidateMaker(context, evidence, briefing, proposer),
+        trials=TrialRunner(context, evidence, maintenance, inputs.identity),
+        evidence=evidence,
+        control=control,
+        pipeline=Pipeline(context.lock, control, inputs.ahead, inputs.spare),
+        maintenance=maintenance,
+        lessons=lessons,
+    )
+
+
+def make_referees(
+    context: SessionContext, slots: Sequence[Settings], data: Dataset, base: str, spare: Sequence[int]
+) -> list[Referee]:
+    """Create a referee for each slot, with warm cells if they help and disturb no trial."""
+    spare = spare if len(slots) == 1 else ()  # importing would disturb a trial on another CPU slot
+    referees: list[Referee] = []
+    for slot in slots:
+        cells = choose_cells(slot, spare) if uses_torch(base) else FreshCells()
+        referees.append(CellReferee(replace(slot, caches=context.folder / "caches"), data, cells))
+    return referees
+
+
+def _loop_inputs(
+    context: SessionContext, project: Project, limits: Limits, fixed: FixedAgent | None = None
+) -> LoopInputs:
+    """Choose the parts of a loop; a fixed agent gets one slot and no honest total."""
+    config, slots = project.config, (project.settings, *project.others)
+    agent = fixed or _create_agent(context, project, limits)
+    seconds = limits.seconds_left()
+    spare = spare_cores([slot.cores for slot in project.slots])
+    takes_time = agent.proposes == "remotely" or (
+        agent.proposes == "locally" and bool(project.slot.gpu is not None or spare)
+    )
+    base = _base_text(context, project)
+    return LoopInputs(
         agent=agent,
-        stand_in=registry.create("sweep") if agent.model else None,
-        settings=place.settings,
-        data=place.data,
-        runs=place.runs,
-        program=place.root / place.config.program,
-        base=_base(row, place, store, workspace, reporter),
-        identity=identity(place),
-        replicates=place.config.replicates,
-        reserve=lambda: 0.0 if given else total.reserve(store, row, place.config.total_pairs, seconds),
-        constraints=Constraints(place.config.max_gpu_gb, place.config.max_parameters, place.config.max_lines),
-        disk=1e9 * place.config.max_disk_gb,
+        base=base,
+        program=project.root / config.program,
+        referees=make_referees(context, slots[:1] if fixed else slots, project.data, base, spare),
+        identity=trial_identity(project),
         limits=limits,
-        reporter=reporter,
-        others=() if given else place.others,
-        ahead=len(place.slots) if waits else 0,
+        replicates=config.replicates,
+        constraints=Constraints(config.max_gpu_gb, config.max_parameters, config.max_lines),
+        reserve_s=lambda: 0.0 if fixed else total.reserve(context.ledger, context.row, config.total_pairs, seconds),
+        max_bytes=1e9 * config.max_disk_gb,
+        stand_in=registry.create("sweep") if agent.model else None,
+        ahead=len(slots) if takes_time else 0,
         spare=spare,
     )
 
 
-def _base(row: ledger.Session, place: Project, store: Ledger, workspace: Workspace, reporter: Reporter) -> str:
-    """The text of experiment 0: planned once, when the session begins."""
-    begun = store.experiment(row.id, 0)
-    if begun is not None and begun.text is not None:
-        return begun.text
-    text = workspace.read(row.base_sha)
-    return trial_run.BasePlanner(place, lambda line: _tell("plan", line, row, store, reporter)).fit(text)
+def _base_text(context: SessionContext, project: Project) -> str:
+    """Return the text of experiment 0: planned once, when the session begins."""
+    base = context.ledger.experiment(context.id, 0)
+    if base is not None and base.text is not None:
+        return base.text
+    text = context.workspace.read(context.row.base_sha)
+    return BasePlanner(project, lambda line: context.emit("plan", None, line)).fit(text)
 
 
-def _tell(kind: str, text: str, row: ledger.Session, store: Ledger, reporter: Reporter) -> None:
-    store.event(row.id, kind, text)
-    reporter.event(kind, None, text, {})
-
-
-def _agent(row: ledger.Session, place: Project, store: Ledger, limits: Limits) -> Agent:
-    """The session's agent, with its library and its purse. Raises Unusable before any trial if it cannot work."""
-    calls: dict[str, int] = {}
+def _create_agent(context: SessionContext, project: Project, limits: Limits) -> Agent:
+    """Create the session's agent with its services. Raises Unusable if it cannot work."""
+    ledger, calls = context.ledger, dict[str, int]()
 
     def record(call: CallRecord) -> None:
         if call.key in calls:
-            store.update_call(calls.pop(call.key), **call.columns())
+            ledger.update_call(calls.pop(call.key), **call.columns())
         else:
-            calls[call.key] = store.add_call(row.id, **call.columns()).id
+            calls[call.key] = ledger.add_call(context.id, **call.columns()).id
 
-    spent = sum(call.cost_usd or 0.0 for call in store.calls(row.id))
-    library, readable = LedgerLibrary(place.ledger, row.id), place.data.readable_library()
-    agent = registry.create(row.agent, place.config, Services(library, readable, record, spent, limits.left))
-    with suppress(Unavailable, Spent):  # the night can begin without it
+    spent = sum(call.cost_usd or 0.0 for call in ledger.calls(context.id))
+    library, readable = LedgerLibrary(project.ledger, context.id), project.data.readable_library()
+    services = Services(library, readable, record, spent, limits.seconds_left)
+    agent = registry.create(context.row.agent, project.config, services)
+    with suppress(Unavailable, Spent):  # the session can begin without it
         agent.check()
     return agent
 
 
-def pinned(place: Project) -> dict[str, Any]:
-    """What may not change while a session lasts."""
-    return {
-        "budget": str(place.settings.budget),
-        "device": place.settings.device,
-        "data": place.data.hash,
-        "eval_rows": place.settings.eval_rows,
-        "judge": place.config.judge,
-    }
+def _measure_total(context: SessionContext, project: Project, card: CardMemory) -> None:
+    """Measure the honest total; if that fails, the session still ends well."""
+
+    def watch(n: int, progress: Progress) -> None:
+        context.notify(TrialProgress(n, "total", progress))
+
+    try:
+        workspace, referee = context.workspace, CellReferee(project.settings, project.data)
+        remeasurer = Remeasurer(context.ledger, context.row, workspace, referee, project.data, card, watch)
+        found = total.measure_total(remeasurer, project.config.total_pairs)
+    except UserError as error:
+        context.emit("total failed", None, str(error))
+        return
+    words = f"{found.val.mean:+.4f} bits per byte, between {found.val.low:+.4f} and {found.val.high:+.4f}"
+    context.emit("total", None, words, **asdict(found))
 
 
-def identity(place: Project) -> dict[str, Any]:
-    """What two trials must have in common to be compared."""
-    return hardware.identity(place.slot.device, place.slot.gpu, place.data.hash)
-
-
-def open_session(place: Project, store: Ledger, workspace: Workspace) -> ledger.Session:
-    """Go on with an unfinished session on the same base, or start one. Raises UserError."""
-    head = workspace.head()
-    found = store.session(place.config.tag)
-    if found is not None and (place.config.tag or _goes_on(found, head)):
-        check_same(found, place)
-        return found
-    tag = place.config.tag or _new_tag(store, workspace)
-    seed = place.config.seed if place.config.seed is not None else secrets.randbits(31)
-    return store.create_session(
-        tag, f"autoresearch/{tag}", head, place.config.agent, place.config.judge, pinned(place), identity(place), seed
-    )
-
-
-def _goes_on(session: ledger.Session, head: str) -> bool:
-    finished = session.state == "ended" and session.stop_reason not in GOES_ON
-    return session.base_sha == head and not finished
-
-
-def check_same(session: ledger.Session, place: Project) -> None:
-    """Whether trials here and now can be compared with the session's. Raises UserError."""
-    if session.pid != os.getpid():
-        ledger.check_free(session)
-    now, then = pinned(place) | identity(place), session.settings | session.identity
-    changed = [name for name, value in then.items() if now.get(name) != value]
-    if changed:
-        raise UserError(
-            f"session `{session.tag}` was started with another {', '.join(changed)}: scores could not be compared;"
-            " choose a new --tag"
-        )
-
-
-def _new_tag(store: Ledger, workspace: Workspace) -> str:
-    """A name that neither the ledger nor git knows: its ledger may have been thrown away."""
-    day = time.strftime("%b%d").lower()
-    tags = [day, *(f"{day}-{k}" for k in range(2, 1000))]
-    taken = {*workspace.tags(), *(session.tag for session in store.sessions())}
-    return next(tag for tag in tags if tag not in taken)
+def _repetition_warning(context: SessionContext) -> str | None:
+    """Return a warning if the base read its training data many times in one budget."""
+    base = context.ledger.experiment(context.id, 0)
+    trials = context.ledger.trials(context.id, base.id) if base else []
+    return next((facts.repetition_warning(trial.result) for trial in trials if trial.outcome == "ok"), None)

@@ -1,27 +1,24 @@
-"""When a session ends, pauses, or takes on no more."""
+"""When a session stops, pauses, or takes on no more experiments."""
 
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Any
 
-from autoresearch import ledger
-from autoresearch.ledger import Call, Ledger, Session
+from autoresearch.errors import require
+from autoresearch.ledger import Call, decided, lasted
 from autoresearch.measure.clock import since_boot
-from autoresearch.session.pipeline import SessionLock
+from autoresearch.session.context import SessionContext
 
-ESTIMATE_AFTER = 3  # experiments on which an estimate can stand
-
-RECENT = 20  # trials that tell how long the next one takes
-
-GOES_ON = ("interrupted", "stopped", "error")  # reasons after which the next `run` continues the session
-POLL = 1.0  # s between two looks for messages while paused
+ESTIMATE_AFTER_EXPERIMENTS = 3  # enough for an estimate of the cost
+RECENT_TRIALS = 20  # that say how long the next one takes
+RESUMABLE = ("interrupted", "stopped", "error")  # reasons after which the next `run` continues the session
+POLL_S = 1.0  # between two looks for messages while paused
 
 
 @dataclass
 class Limits:
-    """`until` is when to stop, on the clock of `since_boot`; `interrupted` is set by the first Ctrl-C."""
+    """Limits of a run: `until` is on the clock of `since_boot`, Ctrl-C sets `interrupted`."""
 
     until: float | None = None
     max_experiments: int | None = None
@@ -29,93 +26,95 @@ class Limits:
 
     @property
     def deadline(self) -> float | None:
-        """When to stop, in unix seconds: as the clock on the wall goes now."""
-        left = self.left()
+        """Return when to stop, in unix seconds by the wall clock as it is set now."""
+        left = self.seconds_left()
         return None if left is None else time.time() + left
 
-    def reached(self, decided: int, trial_seconds: Sequence[float], reserve: float = 0.0) -> str | None:
-        """The reason to stop now, if any: a trial that would end after the deadline is not begun.
+    def stop_reason(self, decided: int, trial_seconds: Sequence[float], reserve_s: float = 0.0) -> str | None:
+        """Return the reason to stop now: no trial begins that would end after the deadline.
 
-        The last `reserve` seconds are kept free for something else.
+        The last `reserve_s` seconds are kept free for other work.
         """
         if self.interrupted:
             return "interrupted"
-        if self.too_late(trial_seconds, reserve):
+        if self.is_too_late(trial_seconds, reserve_s):
             return "deadline"
         if self.max_experiments is not None and decided >= self.max_experiments:
             return "max experiments"
         return None
 
-    def left(self) -> float | None:
-        """Seconds until the deadline, if there is one."""
+    def seconds_left(self) -> float | None:
+        """Return the seconds until the deadline; None without one."""
         return None if self.until is None else self.until - since_boot()
 
-    def too_late(self, trial_seconds: Sequence[float], reserve: float = 0.0) -> bool:
-        """Whether one more trial would end after the deadline, if it takes as long as the last `RECENT` ones."""
-        left = self.left()
-        return left is not None and _mean(trial_seconds) + reserve > left
+    def is_too_late(self, trial_seconds: Sequence[float], reserve_s: float = 0.0) -> bool:
+        """Return whether a trial of the mean duration would end after the deadline."""
+        left = self.seconds_left()
+        return left is not None and _mean(trial_seconds) + reserve_s > left
 
 
-class Steering:
-    """Asks the clock, the limits and what the user posted. `tell(kind, n, text)` hears of a pause.
+class SessionControl:
+    """Apply the limits and the user's messages to a session.
 
-    `reserve()` are the seconds of the session's time that are kept for what comes after the loop, `busy` the experiments
-    that are on a slot, `ending` the reason once there is one for all slots.
+    `reserve_s()` returns the seconds that are kept for what comes after the loop. `busy` counts the experiments that
+    are on a slot, `ending` is the reason to stop once it holds for all slots.
     """
 
-    def __init__(
-        self,
-        row: Session,
-        store: Ledger,
-        limits: Limits,
-        reserve: Callable[[], float],
-        baton: SessionLock,
-        tell: Callable[..., Any],
-    ) -> None:
-        self.row, self.ledger, self.limits = row, store, limits
-        self.reserve, self.baton, self.tell = reserve, baton, tell
+    def __init__(self, context: SessionContext, limits: Limits, reserve_s: Callable[[], float]) -> None:
+        self.context, self.limits, self.reserve_s = context, limits, reserve_s
         self.busy = 0
         self.ending: str | None = None
 
-    def over(self) -> str | None:
-        """Why to stop now; None to go on. Waits here while the session is paused."""
-        while (reason := self.due()) is None:
-            if self.ledger.take(self.row.id, "stop"):
+    def wait_while_paused(self) -> str | None:
+        """Wait while the session is paused; return the reason to stop, if any."""
+        while (reason := self.stop_reason()) is None:
+            if self.context.ledger.take(self.context.id, "stop"):
                 self.ending = "stopped"
-            elif not self._paused():
+            elif not self._is_paused():
                 return None
             else:
-                self.baton.wait(POLL)
+                self.context.lock.wait(POLL_S)
         return reason
 
-    def due(self, before: int = 0) -> str | None:
-        """Why not to begin another experiment, when `before` come before it."""
+    def is_interrupted(self) -> bool:
+        """Return whether the experiment must wait for the next `run`."""
+        return self.limits.interrupted or self.ending in RESUMABLE
+
+    def stop_reason(self, queued: int = 0) -> str | None:
+        """Return the reason not to begin an experiment after `queued` others, if any."""
         if self.ending is not None:
             return self.ending
-        taken = ledger.decided(self.ledger, self.row) + self.busy + before
-        lasted = self._lasted()
-        waits = before * fmean(lasted) if lasted else 0.0
-        return self.limits.reached(taken, lasted, self.reserve() + waits)
+        count = decided(self.context.ledger, self.context.row) + self.busy + queued
+        seconds = self._trial_seconds()
+        return self.limits.stop_reason(count, seconds, self.reserve_s() + queued * _mean(seconds))
 
-    def wanted(self, before: int) -> bool:
-        """Whether one more candidate would be measured, after those that come before it."""
-        return self.row.state != "paused" and self.due(before) is None
+    def wants_candidate(self, queued: int) -> bool:
+        """Return whether another candidate would be measured after `queued` others."""
+        return self.context.row.state != "paused" and self.stop_reason(queued) is None
 
-    def too_late(self) -> bool:
-        """Whether another trial would end after the session's time."""
-        return self.limits.too_late(self._lasted(), self.reserve())
+    def is_too_late(self) -> bool:
+        return self.limits.is_too_late(self._trial_seconds(), self.reserve_s())
 
-    def _lasted(self) -> list[float]:
-        """Seconds of the last trials."""
-        return ledger.lasted(self.ledger, self.row, RECENT)
+    def report_cost(self, n: int) -> None:
+        """Emit an estimate of the session's cost, after `n` experiments."""
+        context, left = self.context, self.limits.seconds_left()
+        seconds = time.time() - require(context.experiment(0).settled)
+        if words := estimate_cost(context.ledger.calls(context.id), n, seconds, left):
+            context.emit("cost", n, words)
 
-    def _paused(self) -> bool:
-        wishes = [*self.ledger.take(self.row.id, "pause"), *self.ledger.take(self.row.id, "unpause")]
-        if wishes:
-            latest = max(wishes, key=lambda event: event.id)
-            self.row = self.ledger.update_session(self.row.id, state="paused" if latest.kind == "pause" else "running")
-            self.tell("state", None, self.row.state)
-        return self.row.state == "paused"
+    def _trial_seconds(self) -> list[float]:
+        return lasted(self.context.ledger, self.context.row, RECENT_TRIALS)
+
+    def _is_paused(self) -> bool:
+        """Take the user's messages to pause and to go on; the latest counts."""
+        context = self.context
+        messages = [*context.ledger.take(context.id, "pause"), *context.ledger.take(context.id, "unpause")]
+        if messages:
+            latest = max(messages, key=lambda event: event.id)
+            state = "paused" if latest.kind == "pause" else "running"
+            context.ledger.update_session(context.id, state=state)
+            context.emit("state", None, state)
+        return context.row.state == "paused"
 
 
 def _mean(values: Sequence[float]) -> float:
@@ -123,15 +122,15 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def estimate_cost(calls: Sequence[Call], decided: int, seconds: float, left: float | None) -> str | None:
-    """Dollars for an experiment so far, and for `left` more seconds at the pace of `decided` experiments in `seconds`.
+    """Return the dollars an experiment costs, and for `left` more seconds, in words.
 
-    None where nothing was paid or a price is unknown.
+    The pace is that of `decided` experiments in `seconds`. None if nothing was paid or a price is unknown.
     """
     costs = [call.cost_usd for call in calls]
-    known = [cost for cost in costs if cost is not None]
-    if not known or len(known) < len(costs) or not sum(known):
+    paid = [cost for cost in costs if cost is not None]
+    if not paid or len(paid) < len(costs) or not sum(paid):
         return None
-    each = sum(known) / decided
+    each = sum(paid) / decided
     words = f"${each:.3f} an experiment so far"
     if left is None or seconds <= 0:
         return words

@@ -7,7 +7,7 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from autoresearch.report.format import duration, moment
-from autoresearch.session.live import Running
+from autoresearch.session.live import LiveTrial
 from autoresearch.terminal.columns import cut
 from autoresearch.terminal.curve import sparkline
 from autoresearch.text import plain_text
@@ -18,7 +18,7 @@ GAP = "  "
 
 
 def board(
-    running: Running | None,
+    running: LiveTrial | None,
     status: dict[str, Any] | None,
     doing: str,
     now: float,
@@ -37,7 +37,7 @@ def board(
     return lines
 
 
-def _trial(running: Running, now: float, width: int) -> list[Text]:
+def _trial(running: LiveTrial, now: float, width: int) -> list[Text]:
     title = plain_text(f"{running.n:4}  {running.purpose} {running.stage}")
     loss = "" if running.loss is None else f" loss {running.loss:.4g}"
     room = min(SPARK, width - len(title) - len(loss) - len(GAP))
@@ -47,7 +47,7 @@ def _trial(running: Running, now: float, width: int) -> list[Text]:
     return [first, _bar(running, now, width)]
 
 
-def _bar(running: Running, now: float, width: int) -> Text:
+def _bar(running: LiveTrial, now: float, width: int) -> Text:
     facts = [f"{100 * running.fraction:3.0f} %", duration(now - running.since)]
     if running.tokens_per_second:
         facts.append(f"{running.tokens_per_second:,.0f} tokens/s")

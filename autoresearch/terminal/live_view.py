@@ -9,11 +9,9 @@ from rich.live import Live as Bottom
 from rich.text import Text
 
 from autoresearch import ledger
-from autoresearch.measure.result import Progress
 from autoresearch.report.format import duration
-from autoresearch.sandbox.selftest import Inspection
-from autoresearch.session.events import Reporter
-from autoresearch.session.live import Recorder, Running
+from autoresearch.session.events import LedgerEvent, SessionClosed, SessionEvent, SessionOpened
+from autoresearch.session.live import LiveTrial, LiveTrialRecorder
 from autoresearch.setup.project import Project
 from autoresearch.terminal.board import board
 from autoresearch.text import plain_text
@@ -35,7 +33,7 @@ class Screen:
 
     def __init__(self, console: Console) -> None:
         self.console = console
-        self.running: Running | None = None
+        self.running: LiveTrial | None = None
         self.status: dict[str, Any] | None = None
         self.most_usd: float | None = None
         self.last: tuple[str, int | None, float] | None = None  # kind, experiment and time of the last event
@@ -80,14 +78,14 @@ class Screen:
         return f"      {self.status['agent']} works on a proposal, {duration(now - at)}"
 
 
-class Live(Reporter):
+class Live:
     """The screen of a program that measures."""
 
-    def __init__(self, console: Console | None = None, gpu: str | None = None) -> None:
-        self.screen = Screen(console or Console(stderr=True))
-        self.recorder = Recorder(gpu)
-        self.place: Project | None = None
-        self.tag = ""
+    def __init__(self, project: Project) -> None:
+        self.project = project
+        self.screen = Screen(Console(stderr=True))
+        self.recorder = LiveTrialRecorder(project.slot.gpu, project.runs)
+        self.tag: str | None = None  # of the session that is shown
 
     def __enter__(self) -> "Live":
         self.screen.open()
@@ -99,45 +97,47 @@ class Live(Reporter):
         self.screen.close()
 
     def say(self, text: str, style: str = "") -> None:
-        """One line."""
+        """Print one line."""
         self.screen.say(text, style)
 
-    def opened(self, row: ledger.Session, place: Project, found: Inspection, dirty: bool) -> None:
-        self.recorder.opened(row, place, found, dirty)
-        self.place, self.tag = place, row.tag
-        self.say(str(found))
-        for weakness in found.weaknesses:
-            self.say(f"WEAK: {weakness}", "bold red")
-        if dirty:
-            self.say(f"{place.config.train} has changes that are not committed: they are not used", "yellow")
-        self.say(
-            f"session {row.tag} on {', '.join(slot.name for slot in place.slots)}, budget {place.settings.budget}, agent {row.agent}"
-        )
-        self.screen.last, self.screen.most_usd = ("opened", None, time.time()), place.config.max_usd
-        self._look()
+    def handle(self, event: SessionEvent) -> None:
+        """Show an event of a session."""
+        self.recorder.handle(event)
+        self.screen.running = self.recorder.running
+        match event:
+            case SessionOpened():
+                self._show_opening(event)
+            case LedgerEvent():
+                self.screen.event(event.kind, event.n, event.text, event.data, time.time())
+                if event.kind in ("measured", "verdict", "state"):
+                    self._read_status()
+            case SessionClosed():
+                self._show_end(event)
 
-    def closed(self, row: ledger.Session, reason: str, branch_follows: bool) -> None:
-        self.recorder.closed(row, reason, branch_follows)
-        self.say(f"{row.tag}: ended: {reason}")
-        if not branch_follows:
-            best = f"refs/autoresearch/{row.tag}/best"
-            why = f"{row.branch} was left alone, for it is checked out, or was moved or deleted"
+    def _show_opening(self, event: SessionOpened) -> None:
+        session, config = event.session, self.project.config
+        self.tag = session.tag
+        self.say(str(event.inspection))
+        for weakness in event.inspection.weaknesses:
+            self.say(f"WEAK: {weakness}", "bold red")
+        if event.dirty:
+            self.say(f"{config.train} has changes that are not committed: they are not used", "yellow")
+        slots, budget = ", ".join(slot.name for slot in self.project.slots), self.project.settings.budget
+        self.say(f"session {session.tag} on {slots}, budget {budget}, agent {session.agent}")
+        self.screen.last, self.screen.most_usd = ("opened", None, time.time()), config.max_usd
+        self._read_status()
+
+    def _show_end(self, event: SessionClosed) -> None:
+        session = event.session
+        self.say(f"{session.tag}: ended: {event.reason}")
+        if not event.branch_follows:
+            best = f"refs/autoresearch/{session.tag}/best"
+            why = f"{session.branch} was left alone, for it is checked out, or was moved or deleted"
             self.say(f"{why}: `git merge --ff-only {best}` on it brings it up", "yellow")
 
-    def event(self, kind: str, n: int | None, text: str, data: dict[str, Any]) -> None:
-        self.recorder.event(kind, n, text, data)
-        self.screen.running = self.recorder.running
-        self.screen.event(kind, n, text, data, time.time())
-        if kind in ("measured", "verdict", "state"):
-            self._look()
-
-    def progress(self, n: int, purpose: str, progress: Progress) -> None:
-        self.recorder.progress(n, purpose, progress)
-        self.screen.running = self.recorder.running
-
-    def _look(self) -> None:
-        """Where the session stands now, for the board."""
-        if self.screen.bottom is not None and self.place is not None:
-            with ledger.Ledger.open(self.place.ledger, readonly=True) as store:
+    def _read_status(self) -> None:
+        """Read the status of the session for the board."""
+        if self.screen.bottom is not None and self.tag is not None:
+            with ledger.Ledger.open(self.project.ledger, readonly=True) as store:
                 session = store.session(self.tag)
                 self.screen.status = ledger.status(store, session, time.time()) if session else None

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from autoresearch import ledger
 from autoresearch.ledger import Ledger, Session
-from autoresearch.session.live import Running
+from autoresearch.session.live import LiveTrial
 from autoresearch.terminal.live_view import Screen
 
 INTERVAL = 1.0  # s
@@ -36,8 +36,8 @@ def follow(store: Ledger, session: Session, runs: Path, console: Console, most_u
         screen.close()
 
 
-def _running(trial: dict[str, object] | None, folder: Path) -> Running | None:
+def _running(trial: dict[str, object] | None, folder: Path) -> LiveTrial | None:
     """What the session's program left of the trial that runs; a file of another trial is none."""
-    found = Running.read(folder) if trial else None
+    found = LiveTrial.read(folder) if trial else None
     same = found and trial and (found.n, found.purpose) == (trial["n"], trial["purpose"])
     return found if same else None

@@ -26,7 +26,7 @@ from autoresearch.report.blocks import (
 )
 from autoresearch.report.curves import Curve
 from autoresearch.report.format import between, change, duration, moment
-from autoresearch.session.live import Running
+from autoresearch.session.live import LiveTrial
 from autoresearch.source import size
 from autoresearch.web import listing
 from autoresearch.web.site import Site, address, as_shares, curve, tail
@@ -76,7 +76,7 @@ def _session(store: Ledger, session: Session, now: float) -> list[str]:
 # --- one session
 
 
-def session(night: SessionSummary, running: Running | None, incumbent: Curve | None, now: float) -> Iterator[Block]:
+def session(night: SessionSummary, running: LiveTrial | None, incumbent: Curve | None, now: float) -> Iterator[Block]:
     """The report, and before it what happens now."""
     first, *others = report.blocks(night)
     yield first
@@ -85,7 +85,7 @@ def session(night: SessionSummary, running: Running | None, incumbent: Curve | N
     yield from others
 
 
-def _now(night: SessionSummary, running: Running | None, incumbent: Curve | None, now: float) -> Iterator[Block]:
+def _now(night: SessionSummary, running: LiveTrial | None, incumbent: Curve | None, now: float) -> Iterator[Block]:
     status, trial = night.status, night.status["trial"]
     until = "" if status["deadline"] is None else f", until {moment(status['deadline'], now)}"
     yield Words([f"{status['state']}{until}"], "large")
@@ -106,11 +106,11 @@ def _now(night: SessionSummary, running: Running | None, incumbent: Curve | None
     yield Table(["n", "verdict", "change", "what"], rows, frozenset({"n", "change"}))
 
 
-def _live(running: Running, incumbent: Curve | None, href: object) -> str:
+def _live(running: LiveTrial, incumbent: Curve | None, href: object) -> str:
     return curves.draw(live_curves(running, incumbent), LIVE_ACROSS, "loss")
 
 
-def live_curves(running: Running, incumbent: Curve | None) -> list[Curve]:
+def live_curves(running: LiveTrial, incumbent: Curve | None) -> list[Curve]:
     """The running trial's, and the incumbent's to compare it with."""
     shown = Curve(f"experiment {running.n}, {running.purpose}, {100 * running.fraction:.0f} %", running.curve)
     return [shown, *([as_shares(incumbent)] if incumbent else [])]

@@ -17,7 +17,7 @@ from autoresearch.errors import UserError
 from autoresearch.ledger import Ledger, Session
 from autoresearch.report.blocks import Heading, Words
 from autoresearch.report.curves import Curve
-from autoresearch.session.live import Running
+from autoresearch.session.live import LiveTrial
 from autoresearch.web import frame, listing, numbers, pages, side
 from autoresearch.web.guard import Guard
 from autoresearch.web.site import Missing, Site, address, curve
@@ -76,7 +76,7 @@ class Pages:
             session = self._asked(store, request)
             night = self.site.night(store, session, now)
             incumbent = self._incumbent(store, session, night.status["best"])
-        running = Running.read(self.site.runs / session.tag)
+        running = LiveTrial.read(self.site.runs / session.tag)
         blocks = list(pages.session(night, running, incumbent, now))
         open_ended = night.status["state"] != "ended"
         return HTMLResponse(frame.page(session.tag, blocks, session.tag, address(session.tag), open_ended))
@@ -137,7 +137,7 @@ class Pages:
             session = self._asked(store, request)
             status = ledger.status(store, session, time.time())
             incumbent = self._incumbent(store, session, status["best"])
-        running = Running.read(self.site.runs / session.tag) if status["trial"] else None
+        running = LiveTrial.read(self.site.runs / session.tag) if status["trial"] else None
         found = pages.live_curves(running, incumbent) if running else []
         return JSONResponse(numbers.curves(found, pages.LIVE_ACROSS))
 

@@ -369,8 +369,8 @@ def test_a_hostile_command_costs_one_proposal_of_a_session(
     with Ledger.open(repository / "runs" / "ledger.db") as store:
         session = session_of(repository, store, create(spec), quick, bytes_data, limits=Limits(max_experiments=1))
         assert session.run() == "max experiments"
-        first = store.experiments(session.row.id)[1]
-        broken = [event.text for event in store.events(session.row.id) if event.kind == "broken"]
+        first = store.experiments(session.context.id)[1]
+        broken = [event.text for event in store.events(session.context.id) if event.kind == "broken"]
     assert broken == ["command: the command ended with exit status 3"]
     assert (first.agent, first.model, first.state) == ("command", "agent.sh", "settled") and first.val_bpb is not None
     assert "BRIEF.md" in (repository / "runs" / "t" / "1" / "trace.jsonl").read_text()

@@ -5,7 +5,13 @@ from email.utils import formatdate
 import pytest
 
 from autoresearch.agents.claude import faults
-from autoresearch.session.fallback import CHANGE_MODE, FIRST_ABSENCE, LONGEST_ABSENCE, STAND_IN, AgentHealth
+from autoresearch.session.fallback import (
+    CHANGE_MODE_AFTER,
+    FIRST_ABSENCE_S,
+    LONGEST_ABSENCE_S,
+    STAND_IN_AFTER,
+    AgentHealth,
+)
 
 
 @pytest.mark.parametrize(
@@ -64,26 +70,26 @@ def test_retry_after_in_every_form() -> None:
 
 
 def test_broken_proposals_change_the_mode_then_the_agent() -> None:
-    health, turns = AgentHealth(), []
-    for _ in range(STAND_IN):
-        turns.append(health.turn(now=100.0))
-        health = health.after_broken(now=100.0)
-    assert turns == ["agent"] * CHANGE_MODE + ["other mode"] * (STAND_IN - CHANGE_MODE)
-    assert health.turn(100.0) == health.turn(99.0 + FIRST_ABSENCE) == "stand-in"
-    assert health.turn(100.0 + FIRST_ABSENCE) == "other mode"  # tried again
+    standing, turns = AgentHealth(), []
+    for _ in range(STAND_IN_AFTER):
+        turns.append(standing.turn(now=100.0))
+        standing = standing.after_broken(now=100.0)
+    assert turns == ["agent"] * CHANGE_MODE_AFTER + ["other mode"] * (STAND_IN_AFTER - CHANGE_MODE_AFTER)
+    assert standing.turn(100.0) == standing.turn(99.0 + FIRST_ABSENCE_S) == "stand-in"
+    assert standing.turn(100.0 + FIRST_ABSENCE_S) == "other mode"  # tried again
 
 
 def test_on_probation_one_broken_proposal_is_enough_and_a_good_one_forgives_all() -> None:
-    health, now, absences = AgentHealth(), 0.0, []
-    for _ in range(STAND_IN):
-        health = health.after_broken(now)
+    standing, now, absences = AgentHealth(), 0.0, []
+    for _ in range(STAND_IN_AFTER):
+        standing = standing.after_broken(now)
     for _ in range(5):
-        absences.append(health.until - now)
-        now = health.until
-        health = health.after_broken(now)
-    assert absences == [FIRST_ABSENCE, 2 * FIRST_ABSENCE, 4 * FIRST_ABSENCE, LONGEST_ABSENCE, LONGEST_ABSENCE]
-    assert health.after_good() == AgentHealth()
-    assert health.after_good().after_broken(now).turn(now) == "agent"
+        absences.append(standing.until - now)
+        now = standing.until
+        standing = standing.after_broken(now)
+    assert absences == [FIRST_ABSENCE_S, 2 * FIRST_ABSENCE_S, 4 * FIRST_ABSENCE_S, LONGEST_ABSENCE_S, LONGEST_ABSENCE_S]
+    assert standing.after_good() == AgentHealth()
+    assert standing.after_good().after_broken(now).turn(now) == "agent"
 
 
 def test_a_server_that_is_away_is_not_held_against_the_agent() -> None:

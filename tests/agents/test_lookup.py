@@ -16,7 +16,7 @@ def library(tmp_path: Path, bigram: str) -> LedgerLibrary:
         versions = [bigram, bigram.replace("0.5", "0.25"), bigram.replace("BATCH = 8", "BATCH = 16")]
         for n, version in enumerate(versions):
             made = store.add_experiment(
-                row.id, n, parent=0 if n else None, **describe.by_text(version, versions[0]),
+                row.id, n, parent=0 if n else None, **describe.text_columns(version, versions[0]),
                 category="optimiser", hypothesis=f"idea {n}", verdict=["keep", "discard", "crash"][n], reason="why not",
                 delta=0.00123456 if n == 1 else None,
             )  # fmt: skip

@@ -26,8 +26,8 @@ def test_a_night_with_claude(repository: Path, quick: Settings, bytes_data: Data
         agent = claude(server.url, call_log, max_usd=5)
         with agent_session(repository, quick, bytes_data, agent, max_experiments=3) as session:
             assert session.run() == "max experiments"
-            rows = session.ledger.experiments(1)
-            broken = [event for event in session.ledger.events(1) if event.kind == "broken"]
+            rows = session.context.ledger.experiments(1)
+            broken = [event for event in session.context.ledger.events(1) if event.kind == "broken"]
             lessons = Lessons.locate(repository / "runs", {}, {})
     assert consistency.check(repository) == []
     assert len(rows) == 4 and {row.state for row in rows} == {"settled"}
@@ -51,11 +51,11 @@ def test_a_server_that_is_away_or_an_agent_that_is_broken_never_ends_the_night(
     with agent_session(repository, quick, bytes_data, away) as session:
         reasons = []
         for _ in range(5):  # the clock of its absences is wound on by hand
-            session.limits.max_experiments = max(1, len(session.ledger.experiments(1)))
+            session.control.limits.max_experiments = max(1, len(session.context.ledger.experiments(1)))
             reasons.append(session.run())
-            session.candidates.desk.standing = replace(session.candidates.desk.standing, until=0.0)
-        rows = session.ledger.experiments(1)
-        kinds = [event.kind for event in session.ledger.events(1)]
+            session.candidates.proposer.health = replace(session.candidates.proposer.health, until=0.0)
+        rows = session.context.ledger.experiments(1)
+        kinds = [event.kind for event in session.context.ledger.events(1)]
     assert set(reasons) == {"max experiments"}
     assert [row.agent for row in rows[1:]] == ["sweep"] * 5
     assert kinds.count("absent") == 3 and kinds.count("broken") >= 6
@@ -108,7 +108,7 @@ def test_a_gain_in_two_steps_is_found_by_refining_a_near_miss(
         with agent_session(repository, quick, bytes_data, agent, max_experiments=6) as session:
             session.base, session.replicates = planted, 5
             session.run()
-            rows = session.ledger.experiments(1)
+            rows = session.context.ledger.experiments(1)
     assert consistency.check(repository) == []
     kept = next(row for row in rows if row.verdict == "keep" and row.n > 0)
     first = next(row for row in rows if row.n == kept.line)
@@ -164,9 +164,11 @@ def test_sixty_experiments_while_a_third_of_the_calls_fails(
             started = time.time()
             assert session.run() == "max experiments"
             lasted = time.time() - started
-            rows = session.ledger.experiments(1)
+            rows = session.context.ledger.experiments(1)
             thought = sum(
-                event.data["seconds"] for event in session.ledger.events(1) if event.kind in ("proposed", "broken")
+                event.data["seconds"]
+                for event in session.context.ledger.events(1)
+                if event.kind in ("proposed", "broken")
             )
     measured = [row.fingerprint for row in rows if row.verdict in ("keep", "discard", "crash")]
     assert len(rows) == 61 and len(set(measured)) == len(measured)
@@ -188,8 +190,8 @@ def test_a_researcher_that_says_it_is_done_reaches_118_experiments(
         agent = claude(server.url, call_log)
         with agent_session(repository, quick, bytes_data, agent, max_experiments=118) as session:
             assert session.run() == "max experiments"
-            rows = session.ledger.experiments(1)
-            said = [event.text for event in session.ledger.events(1) if event.kind == "broken"]
+            rows = session.context.ledger.experiments(1)
+            said = [event.text for event in session.context.ledger.events(1) if event.kind == "broken"]
     assert len(rows) == 119 and len(said) >= 15 and all("I am done" in words for words in said)
     third = next(row for row in rows if row.n == 3)
     brief = (repository / "runs" / "t" / "50" / "trace.jsonl").read_text()

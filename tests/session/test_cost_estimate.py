@@ -1,4 +1,4 @@
-"""What a night will cost, said after three experiments."""
+"""The estimate of a session's cost after three experiments."""
 
 from dataclasses import replace
 
@@ -8,7 +8,7 @@ from autoresearch.session.stopping import estimate_cost
 CALL = Call(1, 1, 1, "propose", "m", 10, 0, 0, 10, 0.25, 1.0, None, 0.0)
 
 
-def test_an_estimate_counts_all_calls_and_what_is_left_of_the_night() -> None:
+def test_an_estimate_counts_all_calls_and_the_time_that_is_left() -> None:
     calls = [CALL, replace(CALL, n=2), replace(CALL, n=3, cost_usd=0.1)]
     assert (
         estimate_cost(calls, 3, 1000.0, 9000.0)

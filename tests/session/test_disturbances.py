@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
-from support.programs import autoresearch, night
+from support.programs import autoresearch, start_session
 from support.repositories import git, make_repository
 
 from autoresearch.analysis import consistency
@@ -76,11 +76,11 @@ def goes_on(repository: Path, env: dict[str, str]) -> None:
         pytest.param(resource.RLIMIT_AS, 1 << 20, "emory", marks=pytest.mark.slow),
     ],
 )
-def test_a_limit_that_is_reached_in_the_night(
+def test_a_limit_that_is_reached_during_a_session(
     kind: int, limit: int, words: str, repository: Path, env: dict[str, str]
 ) -> None:
-    with night(repository, env) as running:
-        running.until_trial(0)
+    with start_session(repository, env) as running:
+        running.wait_for_trial(0)
         resource.prlimit(running.process.pid, kind, (limit, resource.prlimit(running.process.pid, kind)[1]))
         code, _, said = running.end()
     assert code == 1 and words in one_line(said)
@@ -115,8 +115,8 @@ def test_a_repository_that_was_moved(repository: Path, env: dict[str, str], tmp_
 
 @pytest.mark.slow
 def test_a_repository_that_is_moved_while_it_runs(repository: Path, env: dict[str, str], tmp_path: Path) -> None:
-    with night(repository, env) as running:
-        running.until_trial(0)
+    with start_session(repository, env) as running:
+        running.wait_for_trial(0)
         moved = repository.rename(tmp_path / "elsewhere")
         code, _, said = running.end()
     assert code in (1, 3) and str(repository) in one_line(said)
@@ -134,8 +134,8 @@ def test_a_branch_that_is_taken_while_it_runs(
     command: list[str], repository: Path, env: dict[str, str], script: Path, bigram: str
 ) -> None:
     (script / "01-blunt.py").write_text(bigram.replace("SMOOTHING = 0.5 ", "SMOOTHING = 0.02 "))
-    with night(repository, env | {"AUTORESEARCH_BUDGET": "20steps"}) as running:
-        running.until_trial(0)
+    with start_session(repository, env | {"AUTORESEARCH_BUDGET": "20steps"}) as running:
+        running.wait_for_trial(0)
         git(repository, *command)
         code, _, said = running.end()
     assert code == 0 and "autoresearch/t was left alone" in said

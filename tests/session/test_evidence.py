@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.sessions import context_of
 
 from autoresearch.ledger import Experiment, Ledger, Session
 from autoresearch.session.evidence import Evidence
@@ -35,7 +36,7 @@ def test_failed_trials_never_count_as_scores(trials: list[float | str], last: fl
         for found in trials:
             ok = isinstance(found, float)
             trial(store, session, base, "ok" if ok else str(found), found if ok else None, "base")
-        evidence = Evidence(store, session, replicates=3)
+        evidence = Evidence(context_of(store, session), replicates=3)
         assert evidence.scores(base) == good
         assert evidence.noise().dof == max(0, len(good) - 1)
 
@@ -47,9 +48,9 @@ def test_an_incumbent_far_from_its_own_past_is_drift(tmp_path: Path, before: int
     """Eight sigma are nothing where three trials are all that tells what a sigma is."""
     with Ledger.open(tmp_path / "ledger.db") as store:
         session, base = begun(store)
-        evidence = Evidence(store, session, replicates=3)
+        evidence = Evidence(context_of(store, session), replicates=3)
         for score in (2.000, 2.002, 1.998, 2.001, 1.999, 2.002, 1.999)[:before]:
             trial(store, session, base, "ok", score, "base")
-            assert evidence.drifted(base) is None
+            assert evidence.drift_warning(base) is None
         trial(store, session, base, "ok", now, "sentinel")
-        assert (evidence.drifted(base) is not None) is told
+        assert (evidence.drift_warning(base) is not None) is told

@@ -11,11 +11,13 @@ from autoresearch.session.stopping import Limits
 
 
 @pytest.mark.parametrize("jump", [-86400.0, 86400.0])
-def test_a_clock_that_is_set_neither_ends_nor_prolongs_the_night(jump: float, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_clock_that_is_set_neither_ends_nor_prolongs_the_session(
+    jump: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
     limits, real = Limits(until=since_boot() + 100), time.time
     monkeypatch.setattr("time.time", lambda: real() + jump)
-    assert limits.left() == pytest.approx(100, abs=1)
-    assert limits.reached(5, [10.0]) is None and limits.reached(5, [110.0]) == "deadline"
+    assert limits.seconds_left() == pytest.approx(100, abs=1)
+    assert limits.stop_reason(5, [10.0]) is None and limits.stop_reason(5, [110.0]) == "deadline"
     assert limits.deadline == pytest.approx(real() + jump + 100, abs=1)
 
 

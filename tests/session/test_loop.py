@@ -64,7 +64,7 @@ def test_each_edit_gets_its_verdict_and_the_loop_goes_on(
     with Ledger.open(repository / "runs" / "ledger.db") as store:
         running = session(repository, script, store, quick, bytes_data)
         assert running.run() == "agent exhausted"
-        rows = log_rows(store, running.row)
+        rows = log_rows(store, running.context.row)
     verdicts = {row["n"]: row["verdict"] for row in rows}
     expected = {n: verdict for n, (_, _, verdict) in enumerate(EDITS.values(), 1)}
     assert {n: verdicts[n] for n in expected} == expected, json.dumps(rows, indent=1)
@@ -74,7 +74,7 @@ def test_each_edit_gets_its_verdict_and_the_loop_goes_on(
     assert "Val-Bpb: " in git(repository, "log", "-1", "--format=%B", "autoresearch/t")
     assert (git(repository, "status", "--porcelain"), git(repository, "rev-parse", "HEAD")) == before
     with Ledger.open(repository / "runs" / "ledger.db", readonly=True) as store:
-        trials = {(trial.experiment_id - 1, trial.purpose): trial for trial in store.trials(running.row.id)}
+        trials = {(trial.experiment_id - 1, trial.purpose): trial for trial in store.trials(running.context.id)}
         held = {n for (n, _), trial in trials.items() if trial.result.get("holdout_bpb") is not None}
     assert held == {1}  # kept, and nothing else
     assert trials[1, "rerun"].result["audit"]["n"] >= trials[1, "screen"].result["audit"]["n"]
@@ -86,7 +86,9 @@ def test_a_stopped_session_goes_on_where_it_was(
     repository: Path, script: Path, quick: Settings, bytes_data: Dataset, tmp_path: Path
 ) -> None:
     def story(store: Ledger, running: SessionLoop) -> list[tuple[Any, ...]]:
-        return [(row["n"], row["verdict"], row["val_bpb"], row["trials"]) for row in log_rows(store, running.row)]
+        return [
+            (row["n"], row["verdict"], row["val_bpb"], row["trials"]) for row in log_rows(store, running.context.row)
+        ]
 
     with Ledger.open(tmp_path / "one" / "ledger.db") as store:
         running = session(repository, script, store, quick, bytes_data, max_experiments=1)
@@ -133,15 +135,15 @@ def test_a_promising_version_at_the_deadline_ends_as_a_near_miss(
 ) -> None:
     with Ledger.open(repository / "runs" / "ledger.db") as store:
         running = session(repository, script, store, quick, bytes_data)
-        real, replicates = running.slots[0], running.replicates
+        real, replicates = running.referees[0], running.evidence.replicates
 
         def measured(*args: Any) -> Any:
             result = real.measure(*args)
             if len(store.trials(1)) > replicates:  # the screening of the good edit was the last that fits
-                running.limits.until = since_boot()
+                running.control.limits.until = since_boot()
             return result
 
-        running.slots = [FunctionReferee(measured, real.settings)]
+        running.referees = [FunctionReferee(measured, real.settings)]
         assert running.run() == "deadline"
         good = store.experiment(1, 1)
     assert good is not None and (good.state, good.verdict, good.near_miss) == ("settled", "discard", True)
@@ -155,12 +157,12 @@ def test_cells_wait_where_torch_is_used_and_cores_are_spare(
     agent, uses = registry.create(f"scripted:{script}"), "import torch\n"
     with Ledger.open(repository / "runs" / "ledger.db") as store:
 
-        def warm(base: str, settings: Settings = quick, **options: Any) -> list[bool]:
-            made = session_of(repository, store, agent, settings, bytes_data, base=base, **options)
-            return [isinstance(slot.cells, WarmCells) for slot in made.slots]
+        def warm(base: str, **options: Any) -> list[bool]:
+            made = session_of(repository, store, agent, quick, bytes_data, base=base, **options)
+            return [isinstance(referee.cells, WarmCells) for referee in made.referees]
 
         card = replace(quick, gpu="GPU-1")
         assert warm(uses, spare=(0,)) == [True] and warm(uses) == [False]
         assert warm("", spare=(0,)) == warm("import torch (", spare=(0,)) == [False]
-        assert warm(uses, spare=(0,), others=(quick,)) == [False, False]
-        assert warm(uses, card, others=(card,)) == [True, True]
+        assert warm(uses, spare=(0,), slots=(quick, quick)) == [False, False]
+        assert warm(uses, slots=(card, card)) == [True, True]

@@ -12,7 +12,7 @@ import pytest
 from support.programs import autoresearch
 from support.referees import FunctionReferee
 from support.repositories import git
-from support.sessions import session_of
+from support.sessions import context_of, session_of
 
 from autoresearch.agents import registry
 from autoresearch.analysis import consistency
@@ -22,22 +22,22 @@ from autoresearch.ledger import Ledger, back_up, database
 from autoresearch.ledger.artefacts import Artefacts
 from autoresearch.measure.result import Result
 from autoresearch.measure.settings import Settings
-from autoresearch.session.disk_quota import Quota
+from autoresearch.session.disk_quota import DiskQuota
 from autoresearch.session.loop import SessionLoop
+from autoresearch.session.opening import choose_tag
 from autoresearch.session.recovery import Recovery
-from autoresearch.session.run import _new_tag
 from autoresearch.workspace.workspace import Workspace
 
 
 @pytest.fixture
-def night(finished: Path, tmp_path: Path) -> Path:
+def used(finished: Path, tmp_path: Path) -> Path:
     """A repository with a session of a keep and a discard, to damage."""
-    return shutil.copytree(finished, tmp_path / "night")
+    return shutil.copytree(finished, tmp_path / "used")
 
 
 @pytest.fixture
-def store(night: Path) -> Iterator[Ledger]:
-    with Ledger.open(night / "runs" / "ledger.db") as store:
+def store(used: Path) -> Iterator[Ledger]:
+    with Ledger.open(used / "runs" / "ledger.db") as store:
         yield store
 
 
@@ -55,8 +55,8 @@ def test_the_last_few_copies_are_kept(store: Ledger, monkeypatch: pytest.MonkeyP
         assert other.experiments(1) == store.experiments(1) and other.trials(1) == store.trials(1)
 
 
-def test_a_damaged_ledger_does_not_push_a_good_copy_out(night: Path) -> None:
-    path = night / "runs" / "ledger.db"
+def test_a_damaged_ledger_does_not_push_a_good_copy_out(used: Path) -> None:
+    path = used / "runs" / "ledger.db"
     shutil.rmtree(database.backups(path))
     with Ledger.open(path) as store:
         good = back_up(store)
@@ -76,9 +76,9 @@ def test_a_damaged_ledger_does_not_push_a_good_copy_out(night: Path) -> None:
 
 @pytest.mark.parametrize("how", ["gone", "empty"])
 def test_a_new_ledger_is_not_begun_in_the_place_of_one_that_is_lost(
-    how: str, night: Path, settings_of: dict[str, str]
+    how: str, used: Path, settings_of: dict[str, str]
 ) -> None:
-    path = night / "runs" / "ledger.db"
+    path = used / "runs" / "ledger.db"
     copies = sorted(database.backups(path).iterdir())
     path.unlink()
     if how == "empty":
@@ -88,19 +88,19 @@ def test_a_new_ledger_is_not_begun_in_the_place_of_one_that_is_lost(
             UserError, match=f"ledger.db is {how}: .* && cp {copies[-1]} {path}` puts the last copy back"
         ):
             Ledger.open(path, readonly)
-    said = autoresearch(night, "review", "1", "--accept", env=settings_of)
+    said = autoresearch(used, "review", "1", "--accept", env=settings_of)
     assert said.returncode == 1 and f"ledger.db is {how}: " in said.stderr
     assert sorted(database.backups(path).iterdir()) == copies
     shutil.rmtree(database.backups(path))
-    assert "no session yet" in autoresearch(night, "status", env=settings_of).stderr
+    assert "no session yet" in autoresearch(used, "status", env=settings_of).stderr
     Ledger.open(path).close()
 
 
 # --- recovery
 
 
-def test_a_ledger_that_is_older_than_its_session_reads_on(night: Path, settings_of: dict[str, str]) -> None:
-    path = night / "runs" / "ledger.db"
+def test_a_ledger_that_is_older_than_its_session_reads_on(used: Path, settings_of: dict[str, str]) -> None:
+    path = used / "runs" / "ledger.db"
 
     def rows(sql: str) -> list[Any]:
         with sqlite3.connect(path) as connection:
@@ -113,52 +113,52 @@ def test_a_ledger_that_is_older_than_its_session_reads_on(night: Path, settings_
         "SELECT n, parent, sha, blob, text, state, verdict, reason, val_bpb, delta, sigma FROM experiments ORDER BY n"
     )
     before = rows(trials), rows(experiments)
-    copies = sorted((night / "runs" / "backups").iterdir())
+    copies = sorted((used / "runs" / "backups").iterdir())
     path.write_bytes(b"not a database" * 1000)
-    said = autoresearch(night, "status", env=settings_of)
+    said = autoresearch(used, "status", env=settings_of)
     assert said.returncode == 1 and f"cp {copies[-1]} {path}`" in said.stderr and "Traceback" not in said.stderr
     shutil.copy(copies[-1], path)
     assert rows("SELECT count(*) FROM experiments") == [(0,)]  # it was made when the session began
-    script = night.with_name("script")
+    script = used.with_name("script")
     script.mkdir()
     (script / "01-smoother.py").write_text("")
     (script / "02-blunt.py").write_text("")
-    done = autoresearch(night, "run", "--agent", f"scripted:{script}", env=settings_of)
+    done = autoresearch(used, "run", "--agent", f"scripted:{script}", env=settings_of)
     assert (
         done.returncode == 0 and "the ledger did not know experiments 0, 1, 2: read from runs/ and git" in done.stderr
     )
     assert (rows(trials), rows(experiments)) == before
-    assert consistency.check(night) == []
+    assert consistency.check(used) == []
 
 
-def test_a_version_that_was_under_way_begins_again(night: Path, store: Ledger) -> None:
+def test_a_version_that_was_under_way_begins_again(used: Path, store: Ledger) -> None:
     """The copy knows experiments 0 and 1; of experiment 2 there is no record, for it was not settled."""
     two = store.experiment(1, 2)
     assert two is not None
     store.connection.execute("DELETE FROM trials WHERE experiment_id = ?", (two.id,))
     store.connection.execute("DELETE FROM experiments WHERE id = ?", (two.id,))
-    Artefacts(night / "runs/t/2").record.unlink()
+    Artefacts(used / "runs/t/2").record.unlink()
     session = store.session()
     assert session is not None
-    assert Recovery(session, store, Workspace(night), night / "runs").experiments() == [2]
+    assert Recovery(context_of(store, session, Workspace(used))).restore_experiments() == [2]
     again = store.experiment(1, 2)
     assert again is not None and (again.state, again.verdict) == ("proposed", None)
     assert (again.text, again.parent, again.hypothesis) == (two.text, two.parent, two.hypothesis)
 
 
-def test_references_that_were_moved_are_left_where_they_are(night: Path, store: Ledger) -> None:
+def test_references_that_were_moved_are_left_where_they_are(used: Path, store: Ledger) -> None:
     session = store.session()
     assert session is not None
-    git(night, "update-ref", "refs/autoresearch/t/2", "HEAD")
-    git(night, "branch", "-D", "autoresearch/t")
-    assert Recovery(session, store, Workspace(night), night / "runs").references() == []
-    assert Workspace(night).refs("t")[2] == Workspace(night).head() and Workspace(night).branch("t") is None
+    git(used, "update-ref", "refs/autoresearch/t/2", "HEAD")
+    git(used, "branch", "-D", "autoresearch/t")
+    assert Recovery(context_of(store, session, Workspace(used))).restore_references() == []
+    assert Workspace(used).refs("t")[2] == Workspace(used).head() and Workspace(used).branch("t") is None
 
 
-def test_a_tag_with_references_and_no_session_is_not_taken(night: Path) -> None:
-    git(night, "update-ref", time.strftime("refs/autoresearch/%b%d/0").lower(), "HEAD")
-    with Ledger.open(night / "runs" / "ledger.db") as store:
-        assert _new_tag(store, Workspace(night)) == time.strftime("%b%d-2").lower()
+def test_a_tag_with_references_and_no_session_is_not_taken(used: Path) -> None:
+    git(used, "update-ref", time.strftime("refs/autoresearch/%b%d/0").lower(), "HEAD")
+    with Ledger.open(used / "runs" / "ledger.db") as store:
+        assert choose_tag(store, Workspace(used)) == time.strftime("%b%d-2").lower()
 
 
 # --- room on the disk
@@ -169,22 +169,22 @@ def fill(runs: Path, n: int, size: int) -> None:
 
 
 @pytest.mark.parametrize(("limit", "dropped"), [(1e9, []), (1.5e6, [("t", 2)])])
-def test_the_worst_discards_make_room(limit: float, dropped: list[Any], night: Path, store: Ledger) -> None:
+def test_the_worst_discards_make_room(limit: float, dropped: list[Any], used: Path, store: Ledger) -> None:
     for n in (0, 1, 2):
-        fill(night / "runs", n, 600_000)
-    quota = Quota(night / "runs", store, limit)
-    assert quota.settled(night / "runs/t/2") == dropped
-    assert Artefacts(night / "runs/t/1").patch.exists() and Artefacts(night / "runs/t/0").trial(0, ".log").exists()
-    left = {path.name for path in (night / "runs/t/2").iterdir()}
+        fill(used / "runs", n, 600_000)
+    quota = DiskQuota(used / "runs", store, limit)
+    assert quota.make_room_for(used / "runs/t/2") == dropped
+    assert Artefacts(used / "runs/t/1").patch.exists() and Artefacts(used / "runs/t/0").trial(0, ".log").exists()
+    left = {path.name for path in (used / "runs/t/2").iterdir()}
     assert left >= {"experiment.json", "trial-0.json"} and ("trial-0.log" in left) == (not dropped)
 
 
-def test_what_was_dropped_is_no_difference(night: Path, store: Ledger) -> None:
-    assert Artefacts(night / "runs/t/2").drop_bulk() > 0
-    assert consistency.check(night) == []
+def test_what_was_dropped_is_no_difference(used: Path, store: Ledger) -> None:
+    assert Artefacts(used / "runs/t/2").drop_bulk() > 0
+    assert consistency.check(used) == []
 
 
-def test_the_order_in_which_artefacts_go(night: Path, store: Ledger) -> None:
+def test_the_order_in_which_artefacts_go(used: Path, store: Ledger) -> None:
     two = store.experiment(1, 2)
     assert two is not None
     more = {"text": two.text, "state": "settled"}
@@ -193,7 +193,7 @@ def test_the_order_in_which_artefacts_go(night: Path, store: Ledger) -> None:
     store.add_experiment(1, 5, verdict="crash", **more)
     store.add_experiment(1, 6, verdict="suspect", **more)
     store.add_experiment(1, 7, verdict="discard", delta=0.1, **more)
-    order = [n.n for _, n in Quota(night / "runs", store, 0.0)._droppable()]
+    order = [n.n for _, n in DiskQuota(used / "runs", store, 0.0)._candidates()]
     assert order == [3, 2, 7, 5, 4] if (two.delta or 0) > 0.1 else order == [3, 7, 2, 5, 4]
 
 
@@ -218,12 +218,13 @@ def scored(text: str, seed: int, *_: Any, **__: Any) -> Result:
 @pytest.mark.parametrize(("times", "reason"), [(2, "agent exhausted"), (3, None)])
 def test_a_disturbed_trial_is_repeated_but_not_for_ever(times: int, reason: str | None, session: SessionLoop) -> None:
     left = [Result("infra", disturbed=True, reason="the program was stopped for 9 s")] * times
-    session.slots = [FunctionReferee(lambda *args: left.pop() if left else scored(*args), session.settings)]
+    settings = session.referees[0].settings
+    session.referees = [FunctionReferee(lambda *args: left.pop() if left else scored(*args), settings)]
     if reason is None:
         with pytest.raises(UserError, match="a trial could not be run: the program was stopped for 9 s"):
             session.run()
         return
     assert session.run() == reason
-    trials = session.ledger.trials(1)
+    trials = session.context.ledger.trials(1)
     assert [trial.outcome for trial in trials] == ["infra"] * times + ["ok"] * 3
     assert len({trial.seed for trial in trials[: times + 1]}) == 1

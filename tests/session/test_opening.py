@@ -7,7 +7,7 @@ from support.repositories import git
 
 from autoresearch.errors import UserError
 from autoresearch.ledger import Ledger
-from autoresearch.session import run
+from autoresearch.session.opening import open_session
 from autoresearch.setup import project
 from autoresearch.workspace.workspace import Workspace
 
@@ -25,7 +25,7 @@ def opened(root: Path, **flags: str) -> str:
     """The tag of the session that a run would be, as if it had been interrupted at once."""
     place = project.open_project(flags, root)
     with Ledger.open(place.ledger) as store:
-        row = run.open_session(place, store, Workspace(root))
+        row = open_session(place, store, Workspace(root))
         store.update_session(row.id, state="ended", stop_reason="interrupted")
     return row.tag
 

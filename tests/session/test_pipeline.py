@@ -3,7 +3,6 @@
 import re
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,7 +21,7 @@ from autoresearch.ledger import Experiment, Ledger
 from autoresearch.measure.result import Result
 from autoresearch.measure.settings import Settings
 from autoresearch.session.loop import SessionLoop
-from autoresearch.session.rebase import carried
+from autoresearch.session.rebase import rebase_change
 from autoresearch.session.stopping import Limits
 from autoresearch.workspace.workspace import Workspace
 
@@ -93,12 +92,10 @@ def make(repository: Path, quick: Settings, bytes_data: Dataset) -> Iterator[Mak
         def session(
             agent: Thinker, trial: Callable[[str, int], Result] = scored, slots: int = 1, **options: Any
         ) -> SessionLoop:
-            others = (replace(quick),) * (slots - 1)
             known = {
                 "base": TRAIN,
-                "others": others,
+                "referees": [FunctionReferee(lambda text, seed, _: trial(text, seed), quick)] * slots,
                 "ahead": slots,
-                "make_referee": lambda settings, *_: FunctionReferee(lambda text, seed, _: trial(text, seed), settings),
             }
             return session_of(repository, store, agent, quick, bytes_data, **known | options)
 
@@ -107,7 +104,7 @@ def make(repository: Path, quick: Settings, bytes_data: Dataset) -> Iterator[Mak
 
 
 def rows(session: SessionLoop) -> dict[int, Experiment]:
-    found = session.ledger.experiments(1)
+    found = session.context.ledger.experiments(1)
     assert all(row.state == "settled" for row in found)
     return {row.n: row for row in found}
 
@@ -156,11 +153,11 @@ def test_a_candidate_that_waited_is_made_to_the_new_incumbent(make: Make) -> Non
     assert {n: row.verdict for n, row in found.items()} == {0: "keep", 1: "keep", 2: "discard", 3: "keep"}
     assert found[2].reason == "superseded by experiment 1" and found[2].val_bpb is None
     assert (found[3].origin, found[3].parent, found[3].hypothesis) == (2, 1, "BETA is 0.5")
-    whole = session.ledger.experiment(1, 3)
+    whole = session.context.ledger.experiment(1, 3)
     assert whole is not None and whole.text == TRAIN.replace("ALPHA = 1.0", "ALPHA = 0.5").replace(
         "BETA = 1.0", "BETA = 0.5"
     )
-    assert all(trial.experiment_id != found[2].id for trial in session.ledger.trials(1))
+    assert all(trial.experiment_id != found[2].id for trial in session.context.ledger.trials(1))
 
 
 def test_a_candidate_that_conflicts_with_the_new_incumbent_is_given_up(make: Make) -> None:
@@ -202,7 +199,7 @@ def test_what_is_ready_at_an_interrupt_is_measured_by_the_next_run(make: Make) -
 
     session = make(agent, trial, limits=limits)
     assert session.run() == "interrupted"
-    assert [row.state for row in session.ledger.unfinished(1)] == ["committed"]
+    assert [row.state for row in session.context.ledger.unfinished(1)] == ["committed"]
     second = make(Thinker([]))
     assert second.run() == "agent exhausted"
     assert rows(second)[2].val_bpb is not None
@@ -245,7 +242,7 @@ def test_two_gains_on_two_slots_become_one_stack(make: Make) -> None:
     assert session.run() == "agent exhausted"
     found = rows(session)
     kept = [row for row in found.values() if row.verdict == "keep"]
-    best = session.ledger.experiment(1, kept[-1].n)
+    best = session.context.ledger.experiment(1, kept[-1].n)
     assert best is not None and "ALPHA = 0.5" in known(best.text) and "BETA = 0.5" in known(best.text)
     assert sum("superseded" in known(row.reason) for row in found.values()) == 1
 
@@ -285,16 +282,17 @@ def known(text: str | None) -> str:
 def test_constants_next_to_each_other_are_no_conflict(repository: Path) -> None:
     workspace = Workspace(repository)
     onto = TRAIN.replace("ALPHA = 1.0", "ALPHA = 2.0")
-    found = carried(workspace, TRAIN, TRAIN.replace("BETA = 1.0", "BETA = 3.0"), onto)
+    found = rebase_change(workspace, TRAIN, TRAIN.replace("BETA = 1.0", "BETA = 3.0"), onto)
     assert found == onto.replace("BETA = 1.0", "BETA = 3.0")
-    assert carried(workspace, TRAIN, TRAIN.replace("ALPHA = 1.0", "ALPHA = 3.0"), onto) is None
+    assert rebase_change(workspace, TRAIN, TRAIN.replace("ALPHA = 1.0", "ALPHA = 3.0"), onto) is None
 
 
 def test_other_changes_are_merged_by_lines(repository: Path) -> None:
     workspace = Workspace(repository)
     changed = TRAIN.replace("trial.start()\n", "trial.start()\n    print('x')\n")
     onto = TRAIN.replace("return None", "return print")
-    assert carried(workspace, TRAIN, changed, onto) == changed.replace("return None", "return print")
+    assert rebase_change(workspace, TRAIN, changed, onto) == changed.replace("return None", "return print")
     assert (
-        carried(workspace, TRAIN, changed, TRAIN.replace("trial.start()\n", "trial.start()\n    print('y')\n")) is None
+        rebase_change(workspace, TRAIN, changed, TRAIN.replace("trial.start()\n", "trial.start()\n    print('y')\n"))
+        is None
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.sessions import context_of
 
 from autoresearch.agents import base
 from autoresearch.brief.brief import Brief
@@ -25,7 +26,7 @@ def store(tmp_path: Path) -> Iterator[Ledger]:
     """A ledger whose session 1 has measured one program."""
     with Ledger.open(tmp_path / "ledger.db") as ledger:
         row = ledger.create_session("t", "autoresearch/t", "sha", "lines", "default", {}, {}, 1)
-        made = ledger.add_experiment(row.id, 0, **describe.by_text(MEASURED, MEASURED))
+        made = ledger.add_experiment(row.id, 0, **describe.text_columns(MEASURED, MEASURED))
         ledger.update_experiment(made.id, verdict="keep", state="settled")
         yield ledger
 
@@ -48,19 +49,15 @@ class Lines:
         return base.Proposal(self.texts.pop(0), "an idea")
 
 
-def heard(kinds: list[str]) -> Any:
-    return lambda kind, n, text, **data: kinds.append(kind)
-
-
-def desk(agent: Any, store: Ledger, kinds: list[str] | None = None, stand_in: Any = None) -> proposer.Proposer:
-    return proposer.Proposer(
-        agent, stand_in, heard([] if kinds is None else kinds), lambda p: proposer.refused(p, store, 1)
-    )
+def proposer_of(agent: Any, store: Ledger, stand_in: Any = None) -> proposer.Proposer:
+    session = store.session("t")
+    assert session is not None
+    return proposer.Proposer(context_of(store, session), agent, stand_in)
 
 
 @pytest.mark.parametrize("text", ["x = (", "x = 1\n\0"])
 def test_text_that_is_no_program_is_invalid(text: str, store: Ledger) -> None:
-    refusal = proposer.refused(base.Proposal(text, "an idea"), store, 1)
+    refusal = proposer_of(Lines(), store).refusal(base.Proposal(text, "an idea"))
     assert refusal is not None and refusal.verdict == "invalid"
     assert "does not parse" in refusal.reason
 
@@ -76,7 +73,7 @@ def test_text_that_is_no_program_is_invalid(text: str, store: Ledger) -> None:
     ],
 )
 def test_twins_are_sent_back(old: str, new: str, why: str | None, store: Ledger) -> None:
-    refusal = proposer.refused(base.Proposal(MEASURED.replace(old, new), "an idea"), store, 1)
+    refusal = proposer_of(Lines(), store).refusal(base.Proposal(MEASURED.replace(old, new), "an idea"))
     assert (refusal is None) == (why is None)
     if refusal is not None and why is not None:
         assert refusal.verdict == "duplicate" and why.rstrip("; ") in refusal.reason
@@ -84,39 +81,38 @@ def test_twins_are_sent_back(old: str, new: str, why: str | None, store: Ledger)
 
 def test_a_duplicate_is_not_named_as_the_twin(store: Ledger) -> None:
     again, near = MEASURED.replace("0.04", "0.05"), MEASURED.replace("0.04", "0.0501")
-    store.add_experiment(1, 1, **describe.by_text(again, MEASURED), verdict="duplicate")
-    assert proposer.refused(base.Proposal(near, "an idea"), store, 1) is None
-    store.add_experiment(1, 2, **describe.by_text(near, MEASURED), verdict="discard")
-    refusal = proposer.refused(base.Proposal(again, "an idea"), store, 1)
+    store.add_experiment(1, 1, **describe.text_columns(again, MEASURED), verdict="duplicate")
+    assert proposer_of(Lines(), store).refusal(base.Proposal(near, "an idea")) is None
+    store.add_experiment(1, 2, **describe.text_columns(near, MEASURED), verdict="discard")
+    refusal = proposer_of(Lines(), store).refusal(base.Proposal(again, "an idea"))
     assert refusal is not None and "experiment 2, all constants within 1 %" in refusal.reason
 
 
 def test_text_that_nobody_can_store_is_broken_and_the_next_one_counts(brief: Brief, store: Ledger) -> None:
-    kinds: list[str] = []
-    obtained = desk(Lines("x = '\ud800'", "x = 2\n"), store, kinds).obtain(brief)
-    assert kinds == ["broken", "proposed"]
+    obtained = proposer_of(Lines("x = '\ud800'", "x = 2\n"), store).obtain(brief)
+    assert [event.kind for event in store.events(1)] == ["broken", "proposed"]
     assert obtained.proposal.text == "x = 2\n" and obtained.refusal is None
     assert [entry["kind"] for entry in obtained.trace] == ["sent back"]
 
 
 def test_an_agent_hears_why_and_may_try_again_so_often(brief: Brief, store: Ledger) -> None:
-    obtained = desk(Lines("x = (", "x = [", "x = 3\n"), store).obtain(brief)
+    obtained = proposer_of(Lines("x = (", "x = [", "x = 3\n"), store).obtain(brief)
     assert obtained.refusal is None and len(brief.feedback) == 2
     agent = Lines(*["x = ("] * 9)
-    obtained = desk(agent, store).obtain(brief)
+    obtained = proposer_of(agent, store).obtain(brief)
     assert obtained.refusal is not None and len(agent.texts) == 9 - 6
 
 
 def test_a_broken_agent_without_a_stand_in_ends_the_session(brief: Brief, store: Ledger) -> None:
     with pytest.raises(base.Exhausted, match="10 broken proposals"):
-        desk(Lines(*["'\ud800'"] * 20), store).obtain(brief)
+        proposer_of(Lines(*["'\ud800'"] * 20), store).obtain(brief)
 
 
 def test_a_stand_in_is_not_told_directions(brief: Brief, store: Ledger) -> None:
     away = Lines()
     away.propose = _unavailable  # type: ignore[method-assign]
     told = replace(brief, source="x = 8\n", incumbent_source="x = 1\n", direction=Direction("refine", 4, 4, "go on"))
-    obtained = desk(away, store, stand_in=Lines("x = 5\n")).obtain(told)
+    obtained = proposer_of(away, store, stand_in=Lines("x = 5\n")).obtain(told)
     assert obtained.brief.direction is None and obtained.brief.source == "x = 1\n" and obtained.brief.parent == 0
 
 

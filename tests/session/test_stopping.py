@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
-from support.programs import Night, autoresearch, gone, night, wait
+from support.programs import RunningSession, autoresearch, have_ended, start_session, wait
 
 from autoresearch.analysis import consistency
 from autoresearch.ledger import Ledger
@@ -47,8 +47,8 @@ def settled_after_resume(repository: Path, env: dict[str, str]) -> None:
 
 @pytest.mark.slow
 def test_the_first_interrupt_finishes_the_running_trial(repository: Path, env: dict[str, str]) -> None:
-    with night(repository, env) as running:
-        running.until_trial(1)
+    with start_session(repository, env) as running:
+        running.wait_for_trial(1)
         children = running.children()
         running.interrupt()
         code, out, err = running.end()
@@ -56,14 +56,14 @@ def test_the_first_interrupt_finishes_the_running_trial(repository: Path, env: d
     assert "finishing the running trial; press Ctrl-C again to kill it" in err and "ended: interrupted" in err
     assert "state       ended: interrupted" in out
     assert [trial.outcome for trial in running.trials(1)] == ["ok"] and not running.trials(2)
-    assert gone(children)
+    assert have_ended(children)
     settled_after_resume(repository, env)
 
 
 @pytest.mark.slow
 def test_the_first_interrupt_finishes_one_trial_of_the_base_and_not_all(repository: Path, env: dict[str, str]) -> None:
-    with night(repository, env) as running:
-        running.until_trial(0)
+    with start_session(repository, env) as running:
+        running.wait_for_trial(0)
         before = len(running.trials(0))
         running.interrupt()
         code, _, _ = running.end()
@@ -72,8 +72,8 @@ def test_the_first_interrupt_finishes_one_trial_of_the_base_and_not_all(reposito
 
 
 def test_the_second_interrupt_kills_it(repository: Path, env: dict[str, str]) -> None:
-    with night(repository, env | {"AUTORESEARCH_BUDGET": "60s"}) as running:
-        running.until_trial(0)
+    with start_session(repository, env | {"AUTORESEARCH_BUDGET": "60s"}) as running:
+        running.wait_for_trial(0)
         children, started = running.children(), time.monotonic()
         running.interrupt()
         time.sleep(0.3)
@@ -83,20 +83,20 @@ def test_the_second_interrupt_kills_it(repository: Path, env: dict[str, str]) ->
     assert code == 130 and "Traceback" not in err
     assert time.monotonic() - started < 45
     assert [trial.outcome for trial in running.trials(0)] == ["infra"]
-    assert gone(children)
+    assert have_ended(children)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGKILL, marks=pytest.mark.slow)])
 def test_a_program_that_is_ended_from_outside_goes_on_later(
     repository: Path, env: dict[str, str], number: signal.Signals
 ) -> None:
-    with night(repository, env) as running:
-        running.until_trial(1)
+    with start_session(repository, env) as running:
+        running.wait_for_trial(1)
         children = running.children()
         running.process.send_signal(number)
         code, _, err = running.end()
     assert code == (130 if number == signal.SIGTERM else -9) and "Traceback" not in err
-    assert gone(children)
+    assert have_ended(children)
     state = autoresearch(repository, "status", env=env).stdout
     if number == signal.SIGKILL:
         assert "state       interrupted (its program is gone); `autoresearch run` goes on" in state
@@ -105,8 +105,8 @@ def test_a_program_that_is_ended_from_outside_goes_on_later(
 
 
 def test_pause_unpause_note_stop(repository: Path, env: dict[str, str]) -> None:
-    with night(repository, env) as running:
-        running.until_trial(0)
+    with start_session(repository, env) as running:
+        running.wait_for_trial(0)
         said = autoresearch(repository, "pause", env=env)
         assert (said.returncode, said.stdout) == (
             0,
@@ -127,8 +127,8 @@ def test_pause_unpause_note_stop(repository: Path, env: dict[str, str]) -> None:
 
 
 def test_status_names_the_trial_that_runs(repository: Path, env: dict[str, str]) -> None:
-    with night(repository, env | {"AUTORESEARCH_BUDGET": "60s"}) as running:
-        running.until_trial(0)
+    with start_session(repository, env | {"AUTORESEARCH_BUDGET": "60s"}) as running:
+        running.wait_for_trial(0)
         text = autoresearch(repository, "status", env=env).stdout
         assert "state       running" in text and "now         experiment 0, base trial, for" in text
         trial = json.loads(autoresearch(repository, "status", "--json", env=env).stdout)["trial"]
@@ -144,7 +144,7 @@ def test_status_names_the_trial_that_runs(repository: Path, env: dict[str, str])
         assert "session     t" in text
 
 
-def state(running: Night) -> str | None:
+def state(running: RunningSession) -> str | None:
     session = running.session()
     return session.state if session else None
 

@@ -1,4 +1,4 @@
-"""The real program as its user starts it, and a session of it to wait for, to signal and to talk to."""
+"""The real program as its user starts it, and a running session to wait for and to signal."""
 
 import os
 import signal
@@ -15,7 +15,7 @@ import psutil
 from autoresearch.errors import UserError
 from autoresearch.ledger import Ledger, Session, Trial
 
-PATIENCE = 60.0  # s: machines that run tests are busy
+TIMEOUT_S = 60.0  # machines that run tests are busy
 
 
 def autoresearch(folder: Path, *arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
@@ -23,7 +23,7 @@ def autoresearch(folder: Path, *arguments: str, env: dict[str, str] | None = Non
     return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=120)
 
 
-def wait(condition: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:
+def wait(condition: Callable[[], Any], what: str, seconds: float = TIMEOUT_S) -> Any:
     deadline = time.monotonic() + seconds
     while not (value := condition()):
         assert time.monotonic() < deadline, f"still waiting for {what} after {seconds:.0f} s"
@@ -31,29 +31,29 @@ def wait(condition: Callable[[], Any], what: str, seconds: float = PATIENCE) -> 
     return value
 
 
-class Night:
-    """A running `autoresearch run`, seen through its ledger."""
+class RunningSession:
+    """A running `autoresearch run`, observed through its ledger."""
 
     def __init__(self, folder: Path, process: subprocess.Popen[str]) -> None:
         self.folder, self.process = folder, process
 
     def session(self) -> Session | None:
         try:
-            with Ledger.open(self.folder / "runs" / "ledger.db", readonly=True) as store:
-                return store.session()
+            with Ledger.open(self.folder / "runs" / "ledger.db", readonly=True) as ledger:
+                return ledger.session()
         except UserError:
             return None
 
     def trials(self, n: int) -> list[Trial]:
-        """The trials of one experiment."""
+        """Return the trials of one experiment."""
         session = self.session()
         if session is None:
             return []
-        with Ledger.open(self.folder / "runs" / "ledger.db", readonly=True) as store:
-            experiment = store.experiment(session.id, n)
-            return store.trials(session.id, experiment.id) if experiment else []
+        with Ledger.open(self.folder / "runs" / "ledger.db", readonly=True) as ledger:
+            experiment = ledger.experiment(session.id, n)
+            return ledger.trials(session.id, experiment.id) if experiment else []
 
-    def until_trial(self, n: int) -> None:
+    def wait_for_trial(self, n: int) -> None:
         """Wait until a trial of experiment n trains."""
         wait(
             lambda: self.process.poll() is not None or any(t.outcome is None for t in self.trials(n)), f"a trial of {n}"
@@ -65,32 +65,32 @@ class Night:
         return psutil.Process(self.process.pid).children(recursive=True)
 
     def interrupt(self) -> None:
-        """Ctrl-C, as a terminal sends it: to the whole process group."""
+        """Send Ctrl-C as a terminal does, to the whole process group."""
         os.killpg(self.process.pid, signal.SIGINT)
 
     def end(self) -> tuple[int, str, str]:
-        """Wait for its end: exit code, stdout, stderr."""
-        out, err = self.process.communicate(timeout=PATIENCE)
+        """Wait until it ends; return exit code, stdout and stderr."""
+        out, err = self.process.communicate(timeout=TIMEOUT_S)
         return self.process.returncode, out, err
 
 
 @contextmanager
-def night(folder: Path, env: dict[str, str], *arguments: str) -> Iterator[Night]:
-    """A session that runs meanwhile; it is killed at the end if it still does."""
+def start_session(folder: Path, env: dict[str, str], *arguments: str) -> Iterator[RunningSession]:
+    """Run a session meanwhile, and kill it at the end if it still runs."""
     command = [sys.executable, "-m", "autoresearch", "run", *arguments]
     process = subprocess.Popen(
         command, cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
     try:
-        yield Night(folder, process)
+        yield RunningSession(folder, process)
     finally:
         if process.poll() is None:
             process.kill()
         process.communicate()
 
 
-def gone(processes: list[psutil.Process], seconds: float = 5.0) -> bool:
-    """Whether they all end, zombies counted as ended."""
+def have_ended(processes: list[psutil.Process], seconds: float = 5.0) -> bool:
+    """Wait until all processes have ended, and return whether they have; zombies count as ended."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if not [each for each in processes if each.is_running() and each.status() != psutil.STATUS_ZOMBIE]:

@@ -1,34 +1,43 @@
 """A session as tests run it: real git and a real ledger, in a repository of the test's own."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from autoresearch.agents.base import Agent
 from autoresearch.data.dataset import Dataset
-from autoresearch.ledger import Ledger
+from autoresearch.ledger import Ledger, Session
 from autoresearch.measure.settings import Settings
+from autoresearch.session.context import SessionContext
 from autoresearch.session.loop import SessionLoop
+from autoresearch.session.run import LoopInputs, assemble, make_referees
 from autoresearch.workspace.workspace import Workspace
 
 
 def session_of(
-    root: Path, store: Ledger, agent: Agent, settings: Settings, data: Dataset, **options: Any
+    root: Path,
+    store: Ledger,
+    agent: Agent,
+    settings: Settings,
+    data: Dataset,
+    slots: Sequence[Settings] = (),
+    **options: Any,
 ) -> SessionLoop:
-    """The session `t` of a repository, new or gone on with; `options` are fields of SessionLoop."""
-    workspace = Workspace(root)
+    """Assemble the session `t` of a repository, new or gone on with; `options` are fields of LoopInputs."""
+    workspace, slots = Workspace(root), slots or (settings,)
     row = store.session("t") or store.create_session(
         "t", "autoresearch/t", workspace.head(), agent.name, "default", {}, {}, seed=5
     )
-    slots = 1 + len(options.get("others", ()))
-    return SessionLoop(
-        row=store.update_session(row.id, state="running", pid=os.getpid(), grade="STRONG", slots=slots),
-        ledger=store,
-        workspace=workspace,
-        agent=agent,
-        settings=settings,
-        data=data,
-        runs=root / "runs",
-        program=root / "program.md",
-        **{"base": workspace.read(row.base_sha), "identity": {}, "replicates": 2} | options,
-    )
+    context = SessionContext(row.id, row.tag, store, workspace, root / "runs")
+    base = options.setdefault("base", workspace.read(row.base_sha))
+    referees = options.setdefault("referees", make_referees(context, slots, data, base, options.get("spare", ())))
+    store.update_session(row.id, state="running", pid=os.getpid(), grade="STRONG", slots=len(referees))
+    inputs = {"agent": agent, "program": root / "program.md", "identity": {}, "replicates": 2} | options
+    return assemble(context, LoopInputs(**inputs))
+
+
+def context_of(store: Ledger, session: Session, workspace: Workspace | None = None, **options: Any) -> SessionContext:
+    """The context of a session, without a repository where none is needed; `options` are fields of SessionContext."""
+    runs = store.path.parent
+    return SessionContext(session.id, session.tag, store, cast(Workspace, workspace), runs, **options)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from support.programs import PATIENCE
+from support.programs import TIMEOUT_S
 
 
 class Terminal:
@@ -35,18 +35,18 @@ class Terminal:
         return True
 
     def until(self, condition: Callable[[str], object]) -> str:
-        """Wait until a condition holds for the output, and return the output."""
-        deadline = time.monotonic() + PATIENCE
+        """All that was written once the condition holds of it."""
+        deadline = time.monotonic() + TIMEOUT_S
         while not condition(self.text):
             assert self.read() and time.monotonic() < deadline, self.text
         return self.text
 
     def end(self) -> tuple[int, str]:
-        """Wait for the end; return exit code and output."""
-        deadline = time.monotonic() + PATIENCE
+        """Wait for its end: exit code, and all that it wrote."""
+        deadline = time.monotonic() + TIMEOUT_S
         while self.read():
             assert time.monotonic() < deadline, self.text
-        return self.process.wait(PATIENCE), self.text
+        return self.process.wait(TIMEOUT_S), self.text
 
     def press(self, keys: bytes) -> None:
         """Type keys; b"\\x03" is Ctrl-C."""

@@ -10,13 +10,13 @@ from rich.cells import cell_len
 from rich.console import Console
 from support.status_rows import NOW, STATUS
 
-from autoresearch.session.live import Running
+from autoresearch.session.live import LiveTrial
 from autoresearch.terminal.board import board
 from autoresearch.terminal.live_view import Screen
 
 CURVE = [(k / 100, 4.0 - k / 100) for k in range(50)]
 GPU = {"used_mb": 45056.0, "total_mb": 81920.0, "load": 98.0}
-TRIAL = Running(14, "screen", "train", 0.5, NOW - 150, NOW, 3.612, 15_656.0, CURVE, GPU)
+TRIAL = LiveTrial(14, "screen", "train", 0.5, NOW - 150, NOW, 3.612, 15_656.0, CURVE, GPU)
 SCORES = {
     "base_bpb": 2.2,
     "best_bpb": 2.1,
@@ -29,7 +29,7 @@ SCORES = {
 
 
 def shown(
-    running: Running | None,
+    running: LiveTrial | None,
     width: int = 100,
     doing: str = "",
     status: dict[str, Any] | None = None,
@@ -51,7 +51,7 @@ def test_the_trial_what_came_so_far_and_what_is_left() -> None:
 def test_before_there_is_anything_to_say() -> None:
     nothing = {"best": None, "best_bpb": None, "base_bpb": None, "experiments": 0, "kept": 0}
     assert shown(None, status=nothing) == ["0 tried, 0 kept"]
-    assert shown(Running(0, "base", since=NOW), status=nothing)[0] == "   0  base setup"
+    assert shown(LiveTrial(0, "base", since=NOW), status=nothing)[0] == "   0  base setup"
     assert (
         board(TRIAL, None, "", NOW, 80)[0].plain.startswith("  14  screen train")
         and len(board(TRIAL, None, "", NOW, 80)) == 2
@@ -106,7 +106,7 @@ def test_words_of_others_do_nothing_in_a_terminal() -> None:
     made.status = STATUS | {"agent": evil}
     made.last = ("verdict", 1, NOW)
     Console(file=buffer).print(made.board())
-    Console(file=buffer).print(*board(Running(1, evil, evil), STATUS, evil, NOW, 80))
+    Console(file=buffer).print(*board(LiveTrial(1, evil, evil), STATUS, evil, NOW, 80))
     made.say("x" * 10**6)
     assert len(buffer.getvalue()) < 3000
     assert buffer.getvalue().count("evil") >= 4 and "[bold red]rich[/] [/]" in buffer.getvalue()

@@ -6,11 +6,11 @@ import time
 from pathlib import Path
 
 import pytest
-from support.programs import autoresearch, night, wait
+from support.programs import autoresearch, start_session, wait
 from support.terminals import terminal
 
 from autoresearch.ledger import Ledger
-from autoresearch.session.live import FILE
+from autoresearch.session.live import LIVE_FILE
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def leave(root: Path, n: int) -> None:
     text = (
         f'{{"n": {n}, "purpose": "rerun", "stage": "train", "fraction": 0.25, "since": {now}, "at": {now}, "loss": 1.5,'
     )
-    (root / "runs" / "t" / FILE).write_text(
+    (root / "runs" / "t" / LIVE_FILE).write_text(
         text + ' "tokens_per_second": null, "curve": [[0.1, 2], [0.2, 1]], "gpu": null}'
     )
 
@@ -59,13 +59,13 @@ def test_a_file_of_another_trial_is_not_believed(evening: Path) -> None:
 
 def test_in_a_pipe_it_is_lines_until_the_session_ends(repository: Path, settings_of: dict[str, str]) -> None:
     settings = settings_of | {"AUTORESEARCH_BUDGET": "1.5s", "AUTORESEARCH_REPLICATES": "2"}
-    with night(repository, settings, "--max-experiments", "1") as running:
-        running.until_trial(0)
-        wait(lambda: (repository / "runs" / "t" / FILE).exists(), "a file of the running trial")
+    with start_session(repository, settings, "--max-experiments", "1") as running:
+        running.wait_for_trial(0)
+        wait(lambda: (repository / "runs" / "t" / LIVE_FILE).exists(), "a file of the running trial")
         done = autoresearch(repository, "watch", env=settings_of)
         assert running.end()[0] == 0
     assert done.returncode == 0 and "0  measured  ok " in done.stdout and "\x1b" not in done.stdout
-    assert "state       ended: max experiments" in done.stdout and not (repository / "runs" / "t" / FILE).exists()
+    assert "state       ended: max experiments" in done.stdout and not (repository / "runs" / "t" / LIVE_FILE).exists()
 
 
 def test_what_is_over_is_shown_at_once(finished: Path) -> None:

@@ -13,7 +13,7 @@ from support.web_client import add, served
 from autoresearch.analysis import summary
 from autoresearch.ledger import Ledger
 from autoresearch.report import html, report
-from autoresearch.session.live import Running
+from autoresearch.session.live import LiveTrial
 
 pytest_plugins = ["support.web_fixtures"]
 
@@ -89,7 +89,7 @@ def test_the_page_follows_a_session_that_runs(chromium: Browser, alone: Path) ->
         assert wild is not None
         experiment = store.add_experiment(wild.id, 5, hypothesis="now", state="measuring")
         trial = store.start_trial(wild.id, experiment.id, "screen", 9, "blob")
-        told = asdict(Running(5, "screen", "train", 0.2, curve=[(0.0, 6.0), (0.2, 5.0)]))
+        told = asdict(LiveTrial(5, "screen", "train", 0.2, curve=[(0.0, 6.0), (0.2, 5.0)]))
         (alone / "runs" / "wild" / "live.json").write_text(json.dumps(told))
         chromium.open(f"{client.base_url}/s/wild")
         chromium.until(f"{DRAWN} === 2 && stamp !== undefined")

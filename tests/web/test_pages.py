@@ -12,7 +12,7 @@ from support.web_client import HOSTILE, Tags, served
 from autoresearch.analysis import compare
 from autoresearch.analysis.total import Interval
 from autoresearch.ledger import Ledger
-from autoresearch.session.live import Running
+from autoresearch.session.live import LiveTrial
 from autoresearch.web import listing
 
 pytest_plugins = ["support.web_fixtures"]
@@ -144,7 +144,7 @@ def test_the_running_trial_is_shown_and_a_change_is_noticed(alone: Path) -> None
         experiment = store.add_experiment(wild.id, 5, hypothesis="now", state="measuring")
         store.start_trial(wild.id, experiment.id, "screen", 9, "blob")
         curve = [(0.0, 6.0), (0.1, 5.0), (0.25, 4.0)]
-        told = asdict(Running(5, "screen", "train", 0.25, curve=curve, tokens_per_second=12345.6))
+        told = asdict(LiveTrial(5, "screen", "train", 0.25, curve=curve, tokens_per_second=12345.6))
         (alone / "runs" / "wild" / "live.json").write_text(json.dumps(told))
         assert client.get("/s/wild/state.json").json()["stamp"] != before
         text = client.get("/s/wild").text

@@ -1,4 +1,4 @@
-"""Many lives of one session, and what must be the same however often it died."""
+"""A session that crashes and resumes, and a record of what it left, to compare with an undisturbed one."""
 
 import json
 import os
@@ -15,7 +15,7 @@ from support.repositories import git
 
 from autoresearch.ledger import Ledger
 
-MORTAL = Path(__file__).with_name("mortal.py")
+PROGRAM = Path(__file__).with_name("crash_process.py")
 TIMES = ("id", "session_id", "started", "settled")
 EDITS = {
     "01-smoother": ("SMOOTHING = 0.5 ", "SMOOTHING = 0.1 ", "keep"),
@@ -34,7 +34,7 @@ VERDICTS = {"keep", "discard", "crash", "invalid", "duplicate"}
 
 
 def write_script(folder: Path, text: str) -> Path:
-    """The edits as a folder for the scripted agent, and a patch that does not apply."""
+    """Write the edits for the scripted agent, and a patch that does not apply."""
     folder.mkdir()
     for name, (before, after, _) in EDITS.items():
         assert before in text
@@ -43,23 +43,23 @@ def write_script(folder: Path, text: str) -> Path:
     return folder
 
 
-class Lives:
-    """A session that can be killed and goes on."""
+class CrashSession:
+    """A session that can be killed and resumed; `crashes` names the boundaries at which it was killed."""
 
     def __init__(self, process: "subprocess.Popen[str]") -> None:
         self.process = process
-        self.deaths: list[str] = []
+        self.crashes: list[str] = []
 
-    def live(self, **order: Any) -> str | None:
-        """One life; why the session ended, None if it died."""
-        end = self.struck(**order)
-        assert end["status"] in (0, -signal.SIGKILL) and not end.get("code"), (end, self.deaths)
+    def run(self, **order: Any) -> str | None:
+        """Run it once; return why the session ended, None if it was killed."""
+        end = self.run_with_faults(**order)
+        assert end["status"] in (0, -signal.SIGKILL) and not end.get("code"), (end, self.crashes)
         if end["status"]:
-            self.deaths.append(end["boundary"] or "somewhere")
+            self.crashes.append(end["boundary"] or "somewhere")
         return end.get("ended")
 
-    def struck(self, **order: Any) -> dict[str, Any]:
-        """One life; how it ended (see mortal.py)."""
+    def run_with_faults(self, **order: Any) -> dict[str, Any]:
+        """Run it once; return how it ended (see crash_process.py)."""
         assert self.process.stdin is not None and self.process.stdout is not None
         self.process.stdin.write(json.dumps(order) + "\n")
         self.process.stdin.flush()
@@ -68,10 +68,10 @@ class Lives:
 
 
 @contextmanager
-def lives(root: Path, script: Path, env: dict[str, str], trials: str) -> Iterator[Lives]:
-    """The lives of the session in a repository; `trials` is pure or real (see mortal.py)."""
-    command = [sys.executable, str(MORTAL), str(script), trials]
-    paths = os.pathsep.join([str(MORTAL.parents[2]), env.get("PYTHONPATH", "")])
+def crash_session(root: Path, script: Path, env: dict[str, str], trials: str) -> Iterator[CrashSession]:
+    """Provide the session in a repository; `trials` is pure or real (see crash_process.py)."""
+    command = [sys.executable, str(PROGRAM), str(script), trials]
+    paths = os.pathsep.join([str(PROGRAM.parents[2]), env.get("PYTHONPATH", "")])
     env = env | {
         "PYTHONPATH": paths,
         "OPENBLAS_NUM_THREADS": "1",
@@ -81,19 +81,19 @@ def lives(root: Path, script: Path, env: dict[str, str], trials: str) -> Iterato
     with subprocess.Popen(
         command, cwd=root, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
-        yield Lives(process)
+        yield CrashSession(process)
 
 
-def story(root: Path) -> dict[str, Any]:
-    """What a session left, less the times and what was lost in flight."""
-    with Ledger.open(root / "runs" / "ledger.db", readonly=True) as store:
-        session = store.session()
+def session_record(root: Path) -> dict[str, Any]:
+    """Return what a session left, without times and lost trials."""
+    with Ledger.open(root / "runs" / "ledger.db", readonly=True) as ledger:
+        session = ledger.session()
         assert session is not None
-        experiments = [store.experiment(session.id, row.n) for row in store.experiments(session.id)]
+        experiments = [ledger.experiment(session.id, row.n) for row in ledger.experiments(session.id)]
         numbers = {row.id: row.n for row in experiments if row is not None}
         trials = [
             (numbers[trial.experiment_id], trial.purpose, trial.seed, trial.blob, trial.outcome, trial.val_bpb)
-            for trial in store.trials(session.id)
+            for trial in ledger.trials(session.id)
             if trial.outcome != "infra"
         ]
     files = sorted(path for path in (root / "runs" / "t").rglob("*") if path.is_file())

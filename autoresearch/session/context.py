@@ -1,0 +1,55 @@
+"""The context that all parts of one session share."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from autoresearch.errors import require
+from autoresearch.ledger import Experiment, Ledger, Session
+from autoresearch.ledger.artefacts import Artefacts
+from autoresearch.session.events import LedgerEvent, Listener, SessionEvent
+from autoresearch.session.lock import SessionLock
+from autoresearch.workspace.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class SessionContext:
+    """Hold what all parts of one session work on. Only the thread that holds `lock` may work."""
+
+    id: int
+    tag: str
+    ledger: Ledger
+    workspace: Workspace
+    runs: Path
+    listeners: Sequence[Listener] = ()
+    lock: SessionLock = field(default_factory=SessionLock)
+
+    @property
+    def row(self) -> Session:
+        """Read the session from the ledger."""
+        return require(self.ledger.session(self.tag))
+
+    @property
+    def folder(self) -> Path:
+        return self.runs / self.tag
+
+    def artefacts(self, n: int) -> Artefacts:
+        return Artefacts(self.folder / str(n))
+
+    def experiment(self, n: int) -> Experiment:
+        """Read an experiment that exists, with its text."""
+        return require(self.ledger.experiment(self.id, n))
+
+    def advance(self, experiment: Experiment, state: str, **columns: object) -> Experiment:
+        """Record the next state of an experiment, before its step is taken."""
+        return self.ledger.update_experiment(experiment.id, state=state, **columns)
+
+    def emit(self, kind: str, n: int | None, text: str, **data: object) -> None:
+        """Record an event in the ledger and notify the listeners."""
+        with self.lock:
+            self.ledger.event(self.id, kind, text, n=n, data=data)
+            self.notify(LedgerEvent(kind, n, text, data))
+
+    def notify(self, event: SessionEvent) -> None:
+        for listener in self.listeners:
+            listener(event)

@@ -1,0 +1,75 @@
+"""Trials of a session: seed, caps, the referee, and the records of each."""
+
+import time
+from dataclasses import dataclass, replace
+
+from autoresearch.errors import require
+from autoresearch.files import JsonObject
+from autoresearch.ledger import Experiment
+from autoresearch.measure.referee import Referee
+from autoresearch.measure.result import Progress, Result
+from autoresearch.measure.settings import TrialPlan
+from autoresearch.session import describe
+from autoresearch.session.context import SessionContext
+from autoresearch.session.events import TrialProgress
+from autoresearch.session.evidence import Evidence
+from autoresearch.session.maintenance import Maintenance
+
+KEEP_AUDIT_FACTOR = 4  # times as many positions are audited before a keep
+
+
+@dataclass
+class TrialRunner:
+    """Run the trials of one session; the lock is released while the referee is at work."""
+
+    context: SessionContext
+    evidence: Evidence
+    maintenance: Maintenance
+    identity: JsonObject
+
+    def run(self, candidate: Experiment, purpose: str, referee: Referee) -> None:
+        """Measure the subject of a purpose. Raises UserError if no trial can be run."""
+        context, evidence = self.context, self.evidence
+        self.maintenance.card(referee.settings.gpu).wait_until_clean()
+        seed = evidence.seed(candidate, purpose)
+        experiment = evidence.subject(candidate, purpose)
+        k = evidence.trial_index(experiment)
+        trial = context.ledger.start_trial(context.id, experiment.id, purpose, seed, require(experiment.blob))
+        context.emit("trial", experiment.n, purpose, seed=seed)
+        result = self._measure(experiment, purpose, seed, referee, keep_caches=purpose == "base" and k == 0)
+        about = {"purpose": purpose, "blob": trial.blob, "started": trial.started, "ended": time.time()}
+        where = {"identity": self.identity, "slot": referee.settings.gpu or referee.settings.cores}
+        files, facts = context.artefacts(experiment.n), result.as_json()
+        files.write_trial(k, facts | about | where, result.log, result.rows)
+        context.ledger.end_trial(trial.id, result.outcome, result.val_bpb, facts | where)
+        self._report(experiment, purpose, result)
+        self.maintenance.after_trial(result)
+
+    def _report(self, experiment: Experiment, purpose: str, result: Result) -> None:
+        words = describe.trial_line(result) + (" (the incumbent, for comparison)" if purpose == "sentinel" else "")
+        self.context.emit("measured", experiment.n, words, seconds=round(result.total_seconds, 1))
+        if purpose == "sentinel" and (warning := self.evidence.drift_warning(experiment)):
+            self.context.emit("drift", experiment.n, warning)
+
+    def _measure(self, experiment: Experiment, purpose: str, seed: int, referee: Referee, keep_caches: bool) -> Result:
+        setup, score = self.evidence.base_seconds() or (None, None)
+        hopeless = self.evidence.hopeless_above(experiment) if purpose == "screen" else None
+
+        def may_keep(val_bpb: float) -> bool:
+            with self.context.lock:
+                return purpose == "rerun" and self.evidence.may_keep(experiment, val_bpb)
+
+        def watch(progress: Progress) -> None:
+            self.context.notify(TrialProgress(experiment.n, purpose, replace(progress, gpu=referee.settings.gpu)))
+
+        plan = TrialPlan(
+            loses_above=hopeless,
+            wants_holdout=may_keep,
+            audit_factor=KEEP_AUDIT_FACTOR if purpose == "rerun" else 1,
+            keep_caches=keep_caches,
+            watch=watch,
+            base_setup_s=setup,
+            base_score_s=score,
+        )
+        with self.context.lock.released():
+            return referee.measure(require(experiment.text), seed, plan)
