@@ -1,13 +1,13 @@
-"""Turn text into what training and scoring read: a tokenizer, rows of tokens, the bytes in each token.
+"""Turn text into a data set: a tokenizer, packed rows of tokens, and the length in bytes of each token.
 
-    python prepare.py                                the source code of Python's own library (always there)
+    python prepare.py                                the source code of Python's own library (always available)
     python prepare.py --source 'files:~/notes/**'    your own .txt .md .py .jsonl .parquet files
     python prepare.py --source climbmix --shards 10  the web text of karpathy/autoresearch, downloaded once
-    python prepare.py --source climbmix:FOLDER       the same from files that are there
+    python prepare.py --source climbmix:FOLDER       the same from local files
 
 Every document goes to one of three splits by the hash of its content: `train`, `val` (the score) or `holdout`
-(nobody looks before the end). The tokenizer is trained on `train` alone. The same text and settings give the
-same bytes. Nothing but climbmix is downloaded. Doing it again does nothing; a damaged data set is built again.
+(not used before the end). The tokenizer is trained on `train` alone. The same text and settings give the same bytes.
+Only climbmix is downloaded. An existing data set is left as it is; a damaged one is built again.
 """
 
 import argparse
@@ -43,24 +43,25 @@ from autoresearch.errors import Blocker, UsageError, UserError
 # Settings
 
 DEFAULTS = {"cpu": (2048, 64), "cuda": (8192, 2048)}  # vocabulary, tokens in a row
-SHARE = {"stdlib": 0.08, "files": 0.05, "climbmix": 1.0}  # of the bytes, for val and for holdout each; at most half
-# of what is free: all of climbmix's validation shard
+# Share of the bytes that val and holdout get each, at most half of the text that may be held out. That is the whole
+# validation shard of climbmix.
+SHARE = {"stdlib": 0.08, "files": 0.05, "climbmix": 1.0}
 FEWEST_ROWS = 4  # in each split
 CHUNK = 4 << 20  # bytes of text encoded at a time
-PARALLEL = 32 << 20  # bytes of text from which on all cores work
+PARALLEL = 32 << 20  # bytes of text from which on all cores are used
 TOKENIZER_TEXT = 256 << 20  # bytes of train that the tokenizer is trained on
-SHARD = 240 << 20  # bytes of training rows after which a new file begins
+SHARD = 240 << 20  # bytes of training rows in one file
 
-# Where text is cut before byte pairs are merged, in the manner of GPT-4: contractions, words with the
-# character before them, numbers of at most two digits, runs of symbols, line ends, blanks. Blanks are bounded
-# because the regular expression engines recurse on long runs of them.
+# Split text before byte pairs are merged, similar to GPT-4: contractions, words with the character before them,
+# numbers of at most two digits, runs of symbols, line ends, blanks. Runs of blanks are bounded because the regular
+# expression engines recurse on long ones.
 PATTERN = (
     r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,2}+"
     r"| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s{0,99}[\r\n]|\s{1,99}(?!\S)|\s"
 )
 
 # ------------------------------------------------------------------------------------------------------------
-# Talk on stderr (bars on a terminal, else lines), and work on all cores
+# Messages on stderr (bars on a terminal, else lines), and parallel work
 
 
 def say(text, progress):
@@ -69,7 +70,7 @@ def say(text, progress):
 
 
 def track(items, label, total, progress):
-    """Pass `items` on, showing how many of `total` are done."""
+    """Yield `items` and show how many of `total` are done."""
     if not (progress and sys.stderr.isatty()):
         say(label, progress)
         yield from items
@@ -82,13 +83,13 @@ def track(items, label, total, progress):
 
 
 def follow_parent():
-    """In a worker: leave Ctrl-C to the parent, die when it dies."""
+    """Make a worker ignore Ctrl-C, which the parent handles, and die with the parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
 def spread(function, jobs, size):
-    """function(job) for all jobs, in order; on all cores if the `size` of the text in bytes is worth it."""
+    """Yield function(job) for all jobs in order; on all cores from PARALLEL bytes (`size`) on."""
     if size < PARALLEL:
         yield from map(function, jobs)
         return
@@ -97,49 +98,49 @@ def spread(function, jobs, size):
     try:
         yield from pool.map(function, jobs)
     except BrokenProcessPool:
-        raise UserError("a worker was killed, probably for lack of memory: name fewer files") from None
+        raise UserError("a worker was killed, probably for lack of memory: use fewer files") from None
     finally:
         pool.shutdown(cancel_futures=True)
 
 
 # ------------------------------------------------------------------------------------------------------------
-# Text and its splits
+# Text and splits
 
 
 def inputs_of(source, shards, cache):
-    """("stdlib", folder), ("files", paths) or ("climbmix", shards)."""
+    """Return ("stdlib", folder), ("files", paths) or ("climbmix", shards)."""
     if source == "stdlib":
         return "stdlib", library_root()
     if source.startswith("files:"):
         return "files", corpus.find_files(source.removeprefix("files:"))
     if source == "climbmix" or source.startswith("climbmix:"):
-        return "climbmix", climbmix.shards(source, shards, Path(cache or cache_dir()))
+        return "climbmix", climbmix.find_shards(source, shards, Path(cache or cache_dir()))
     raise UsageError(f"unknown source {source!r}: use stdlib, climbmix or files:GLOB")
 
 
 def load(kind, inputs, progress):
     if kind == "stdlib":
-        say("reading Python's library, asking Python and torch which files of it they need", progress)
+        say("reading Python's library, finding the files that Python and torch need", progress)
         text = corpus.from_library(inputs)
         say(f"{len(text.free)} of {len(text.library)} files may be hidden for val and holdout", progress)
         return text
     if kind == "climbmix":
-        climbmix.obtain(inputs, progress)
+        climbmix.download_missing(inputs, progress)
         *train, held = read(list(map(str, inputs.paths)), progress)
-        return climbmix.corpus([texts for texts, _ in train], held[0], sum(bad for _, bad in (*train, held)))
+        return climbmix.build_corpus([texts for texts, _ in train], held[0], sum(bad for _, bad in (*train, held)))
     results = read(inputs, progress)
     texts = [text for new, _ in results for text in new]
     return corpus.from_files(inputs, texts, sum(bad for _, bad in results))
 
 
 def read(paths, progress):
-    """For each file, its documents and how many are no text."""
+    """Return, for each file, its documents and the number of those that are no text."""
     results = spread(corpus.read_file, paths, corpus.check_memory(paths))
     return list(track(results, f"reading {len(paths)} files", len(paths), progress))
 
 
 def split(documents, free, share):
-    """Digests by split, each in order; val and holdout take the lowest of those in `free`."""
+    """Return sorted digests by split; val and holdout take the lowest ones in `free`."""
     size = sum(map(len, documents.values()))
     target = min(share * size, sum(len(documents[digest]) for digest in free) / 2)
     splits, filled = {"train": [], "val": [], "holdout": []}, {"val": 0, "holdout": 0}
@@ -156,7 +157,7 @@ def split(documents, free, share):
 
 
 def train_tokenizer(texts, size):
-    """The byte pairs most worth merging in `texts`: `size` tokens, as lines `base64 rank`."""
+    """Train byte-pair encoding on `texts`; return `size` tokens as lines `base64 rank`."""
     import rustbpe
 
     starts = itertools.accumulate(map(len, texts), initial=0)
@@ -165,7 +166,7 @@ def train_tokenizer(texts, size):
     tokenizer.train_from_iterator(sample, size, pattern=PATTERN)
     tokens = sorted((rank, bytes(token)) for token, rank in tokenizer.get_mergeable_ranks())
     if len(tokens) < size:
-        raise UserError(f"the text has only {len(tokens)} tokens in it: use --vocab-size 256 (plain bytes)")
+        raise UserError(f"the text gives only {len(tokens)} tokens: use --vocab-size 256 (plain bytes)")
     return b"".join(b"%s %d\n" % (base64.b64encode(token), rank) for rank, token in tokens)
 
 
@@ -178,7 +179,7 @@ def encoder(ranks):
 
 
 def encode(job):
-    """uint16 tokens `BOS document BOS document ...`; without ranks, tokens are bytes."""
+    """Return uint16 tokens `BOS document BOS document ...`; without ranks, tokens are bytes."""
     texts, ranks, bos = job
     parts = []
     for text in texts:
@@ -200,11 +201,11 @@ def chunks(texts):
 
 
 # ------------------------------------------------------------------------------------------------------------
-# A whole data set
+# A data set
 
 
 class Files:
-    """The files of a data set while they grow, with the size and the running SHA-256 of each."""
+    """Files of a data set that is being written, with the size and the running SHA-256 of each."""
 
     def __init__(self, folder):
         self.folder, self.sizes, self.digests = folder, {}, {}
@@ -229,7 +230,7 @@ def build(folder, source, vocab_size, seq_len, kind, inputs, progress):
     text = load(kind, inputs, progress)
     splits = split(text.documents, text.free, SHARE[kind])
     texts = {name: [text.documents[digest] for digest in digests] for name, digests in splits.items()}
-    for name, documents in texts.items():  # a token is at least a byte: tell before the work
+    for name, documents in texts.items():  # a token is at least a byte: fail before the work
         check_rows(name, (sum(map(len, documents)) + len(documents)) // seq_len, seq_len)
 
     folder.mkdir()
@@ -264,7 +265,7 @@ def build(folder, source, vocab_size, seq_len, kind, inputs, progress):
 
 
 def tokenizer(texts, vocab_size, progress):
-    """Ranks as train_tokenizer has them (none for plain bytes), the separator, the bytes of each token."""
+    """Return ranks (empty for plain bytes), the separator, and the length in bytes of each token."""
     if vocab_size == 256:
         ranks, bos, lengths = b"", 0, np.ones(256, np.uint16)
     else:
@@ -277,7 +278,7 @@ def tokenizer(texts, vocab_size, progress):
 
 
 def pack(files, name, texts, ranks, bos, lengths, seq_len, progress):
-    """Encode a split, pack it into rows and write them; returns what there is to count."""
+    """Encode a split, pack it into rows, write them, and return counts."""
     jobs = [(chunk, ranks, bos) for chunk in chunks(texts)]
     packer = BestFit(seq_len, bos) if name == "train" else Contiguous(seq_len)
     wanted, size, tokens, rows = sum(map(len, texts)), 0, 0, 0
@@ -313,18 +314,18 @@ def version(package):
 
 
 # ------------------------------------------------------------------------------------------------------------
-# Where it lies, and making it once
+# Folders and locks
 
 
 def dataset_path(source="stdlib", vocab_size=None, seq_len=None, device="cpu", cache=None, shards=None):
-    """Where `prepare` with the same arguments puts the data set."""
+    """Return the folder of the data set that `prepare` makes with the same arguments."""
     vocab_size, seq_len = shape_of(vocab_size, seq_len, device)
     kind, inputs = inputs_of(source, shards, cache)
     return path_of(kind, inputs, vocab_size, seq_len, cache)
 
 
 def path_of(kind, inputs, vocab_size, seq_len, cache):
-    if kind == "stdlib":  # what is held out depends on what torch needs
+    if kind == "stdlib":  # the held-out files depend on the files that torch needs
         label = f"stdlib-{platform.python_version()}"
         identity = [str(inputs), version("torch"), version("triton")]
     elif kind == "climbmix":
@@ -344,14 +345,14 @@ def shape_of(vocab_size, seq_len, device):
     vocab_size = DEFAULTS[device][0] if vocab_size is None else vocab_size
     seq_len = DEFAULTS[device][1] if seq_len is None else seq_len
     if not 256 <= vocab_size <= 65535:
-        raise UsageError(f"no vocabulary of {vocab_size}: use 256 (plain bytes), or 257 to 65535")
+        raise UsageError(f"a vocabulary of {vocab_size} is out of range: use 256 (plain bytes), or 257 to 65535")
     if not 8 <= seq_len <= 65536:
-        raise UsageError(f"no rows of {seq_len} tokens: use 8 to 65536")
+        raise UsageError(f"rows of {seq_len} tokens are out of range: use 8 to 65536")
     return vocab_size, seq_len
 
 
 def fault(root, verify):
-    """Why the data set in `root` cannot be used, or None."""
+    """Return the reason why the data set in `root` cannot be used, or None."""
     try:
         data = Dataset.open(root)
         if verify:
@@ -371,9 +372,9 @@ def prepare(
     verify=False,
     shards=None,
 ):
-    """Make the data set unless it is there and whole; return its folder.
+    """Make the data set unless it exists and is valid; return its folder.
 
-    `verify`: read every byte of it. `shards`: of climbmix, for training.
+    `verify`: read every byte of it. `shards`: number of training shards of climbmix.
     """
     vocab_size, seq_len = shape_of(vocab_size, seq_len, device)
     kind, inputs = inputs_of(source, shards, cache)
@@ -394,17 +395,17 @@ def prepare(
 
 
 def make(root, verify, progress, build_in):
-    """Build beside `root`, then rename: a data set is there as a whole or not at all. One builder at once."""
+    """Build beside `root`, then rename it atomically, under a lock."""
     with open(root.parent / ".lock", "w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            say("another prepare is at work in this cache: waiting for it", progress)
+            say("another prepare is running in this cache: waiting for it", progress)
             fcntl.flock(lock, fcntl.LOCK_EX)
         why = fault(root, verify)
-        if why is None:  # made while we waited
+        if why is None:  # made by another process while we waited
             return
-        remove_unfinished(root.parent)  # left by the dead: the lock is ours
+        remove_unfinished(root.parent)  # left by processes that were killed: we have the lock
         try:
             if root.exists():
                 say(f"{why.partition(': run')[0]}: building it again", progress)
@@ -426,7 +427,7 @@ def remove_unfinished(folder):
 
 
 def describe(root):
-    """What a data set holds, for people."""
+    """Return a summary of a data set for people."""
     data = Dataset.open(root)
     lines = [f"{'':8}{'documents':>10}{'bytes':>15}{'tokens':>15}{'rows':>10}{'bytes/token':>13}"]
     for name, n in data.meta["splits"].items():
@@ -434,7 +435,7 @@ def describe(root):
         lines.append(f"{name:8}{numbers}{n['bytes'] / n['tokens']:13.2f}")
     duplicates, skipped = data.meta["duplicates"], data.meta["skipped"]
     lines.append(f"vocabulary {data.vocab_size}, rows of {data.seq_len} tokens")
-    lines.append(f"left out: {duplicates} exact duplicates, {skipped} that are no UTF-8 text")
+    lines.append(f"left out: {duplicates} exact duplicates, {skipped} that are not UTF-8 text")
     if data.meta["grade_note"]:
         lines.append(f"note: {data.meta['grade_note']}")
     return "\n".join([*lines, f"data set {data.hash}: {root}"])
@@ -445,12 +446,12 @@ def main():
     parser = argparse.ArgumentParser(description="Turn text into a tokenizer and rows of tokens.")
     sources = "stdlib (default), files:GLOB[,GLOB...], climbmix (downloaded), or climbmix:FOLDER"
     parser.add_argument("--source", default="stdlib", help=sources)
-    parser.add_argument("--shards", type=int, help=f"of climbmix, for training; default {climbmix.SHARDS}")
+    parser.add_argument("--shards", type=int, help=f"of climbmix, for training; default {climbmix.DEFAULT_SHARDS}")
     parser.add_argument("--vocab-size", type=int, help="256 is plain bytes; default 2048, for a GPU 8192")
     parser.add_argument("--seq-len", type=int, help="tokens in a row; default 64, for a GPU 2048")
     parser.add_argument("--device", choices=list(DEFAULTS), default=gpu, help=f"for the defaults; here {gpu}")
     parser.add_argument("--cache", type=Path, help="default $AUTORESEARCH_CACHE, or the user's cache folder")
-    parser.add_argument("--verify", action="store_true", help="read every byte of a data set that is there")
+    parser.add_argument("--verify", action="store_true", help="read every byte of an existing data set")
     args = parser.parse_args()
     start = time.monotonic()
     try:
@@ -459,7 +460,7 @@ def main():
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        print("interrupted: nothing was left behind", file=sys.stderr)
+        print("interrupted: no partial data set is left", file=sys.stderr)
         return 130
     say(f"{time.monotonic() - start:.1f} s", True)
     return 0

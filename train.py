@@ -1,7 +1,7 @@
-"""A small GPT, trained from scratch until the bell. This is the one file that research may change.
+"""Train a small GPT from scratch within a time budget. This is the one file that research may change.
 
 `autoresearch trial train.py` runs it. `train(trial)` gets its data, its clock and its seed from the trial;
-`load(state, config, device)` rebuilds the model later, in another process, to be scored.
+`load(state, config, device)` rebuilds the model in another process, where it is scored.
 """
 
 import gc
@@ -14,9 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 # ----------------------------------------------------------------------------
-# Constants. Those below fit DEVICE; on another one the session's base starts with others (autoresearch/setup/plan.py).
-# The CUDA values are those that public searches on one H100 arrived at with five minutes of training: docs/training.md
-# has the evidence for each of them.
+# Constants. These fit DEVICE; for another device the session's base gets others (autoresearch/setup/plan.py).
+# The CUDA values come from public searches on one H100 with five minutes of training: docs/training.md has the
+# evidence for each of them.
 
 DEVICE = "cuda"
 
@@ -72,7 +72,7 @@ def norm(x: Tensor) -> Tensor:
 
 
 def rotary_tables(seq_len: int) -> tuple[Tensor, Tensor]:
-    """cos and sin, [seq_len, 1, HEAD_DIM / 2]."""
+    """Return cos and sin, [seq_len, 1, HEAD_DIM / 2]."""
     frequency = ROPE_BASE ** (-torch.arange(0, HEAD_DIM, 2, dtype=torch.float32) / HEAD_DIM)
     angle = torch.arange(seq_len, dtype=torch.float32)[:, None, None] * frequency
     return angle.cos(), angle.sin()
@@ -84,7 +84,7 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 
 
 class Linear(nn.Linear):
-    """No bias; the weight follows the type of the input, so that master weights stay float32."""
+    """Linear layer without bias. The weight is cast to the type of the input; master weights stay float32."""
 
     def __init__(self, inputs: int, outputs: int):
         super().__init__(inputs, outputs, bias=False)
@@ -94,7 +94,7 @@ class Linear(nn.Linear):
 
 
 class ValueEmbedding(nn.Module):
-    """A second embedding of the tokens, added to the values of a block through a gate for each head."""
+    """Second embedding of the tokens, added to the values of a block through a gate for each head."""
 
     def __init__(self, vocab_size: int, dim: int):
         super().__init__()
@@ -102,7 +102,7 @@ class ValueEmbedding(nn.Module):
         self.gate = Linear(min(VALUE_GATE_DIM, dim), dim // HEAD_DIM)
 
     def forward(self, v: Tensor, x: Tensor, tokens: Tensor) -> Tensor:
-        """v [B, T, heads, HEAD_DIM] plus the gated embedding; x [B, T, dim] is the stream."""
+        """Add the gated embedding to v [B, T, heads, HEAD_DIM]; x [B, T, dim] is the stream."""
         gate = VALUE_GATE_MAX * torch.sigmoid(self.gate(x[..., : self.gate.in_features]))
         return v + gate[..., None] * self.embed(tokens).view_as(v).to(v.dtype)
 
@@ -113,7 +113,7 @@ class Block(nn.Module):
     def __init__(self, dim: int, vocab_size: int, has_value_embed: bool, window: int):
         super().__init__()
         self.window, self.attend = window, sdpa
-        self.q, self.k, self.v = Linear(dim, dim), Linear(dim, dim), Linear(dim, dim)  # Muon takes each for itself
+        self.q, self.k, self.v = Linear(dim, dim), Linear(dim, dim), Linear(dim, dim)  # separate matrices for Muon
         self.attn_out = Linear(dim, dim)
         self.mlp_in = Linear(dim, MLP_RATIO * dim)
         self.mlp_out = Linear(MLP_RATIO * dim, dim)
@@ -151,21 +151,21 @@ class GPT(nn.Module):
         self.dtype, self.attention = torch.float32, "sdpa"
 
     def place(self, device: str, attention: str) -> "GPT":
-        """Move to the device and compute as is fast there: in its type, compiled; the weights stay float32."""
+        """Move to the device, choose type and attention kernel for it, compile; the weights stay float32."""
         self.dtype = compute_type(device)
         self.attention, attend = choose_attention(attention, device, self.dtype)
         for block in self.blocks:
             block.attend = attend
-            if device == "cuda":  # one after the other: blocks that are alike are compiled once
+            if device == "cuda":  # block by block: equal blocks are compiled once
                 block.compile(dynamic=False)
         if device == "cuda":
-            torch._dynamo.config.recompile_limit = 64  # kinds of blocks, in training and in scoring
+            torch._dynamo.config.recompile_limit = 64  # enough for all kinds of blocks, in training and in scoring
             self.nats = torch.compile(self.nats, dynamic=False)
         return self.to(device)
 
     @torch.no_grad()
     def reset(self) -> None:
-        """Initial weights: uniform matrices; outputs of the branches and gates at zero, of the model nearly."""
+        """Set initial weights: matrices uniform, outputs of branches and gates zero, the head near zero."""
         for name, p in self.named_parameters():
             if name == "embed.weight":
                 p.normal_()
@@ -178,32 +178,32 @@ class GPT(nn.Module):
                 p.uniform_(-bound, bound)
 
     def hidden(self, tokens: Tensor) -> Tensor:
-        """tokens [B, T] -> what the head reads, [B, T, dim]."""
-        tokens = tokens.contiguous()  # batches are slices of rows: compiled code is made for one layout
+        """Map tokens [B, T] to the input of the head, [B, T, dim]."""
+        tokens = tokens.contiguous()  # batches are slices of rows, compiled code needs one layout
         cos, sin = (table[: tokens.size(1)].to(self.dtype) for table in (self.cos, self.sin))
         x0 = norm(self.embed(tokens).to(self.dtype))
-        x = x0.clone()  # were they one tensor, the first block would be compiled for itself
+        x = x0.clone()  # with one tensor for both, the first block would be compiled separately
         for block in self.blocks:
             x = block(x, x0, tokens, cos, sin)
         return norm(x)
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """[..., dim] -> [..., vocab_size], float32."""
+        """Map [..., dim] to [..., vocab_size], float32."""
         logits = self.head(hidden).float()
         return SOFTCAP * torch.tanh(logits / SOFTCAP) if SOFTCAP else logits
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """tokens [B, T] -> logits [B, T, vocab_size]."""
+        """Map tokens [B, T] to logits [B, T, vocab_size]."""
         return self.logits(self.hidden(tokens))
 
     def nats(self, hidden: Tensor, targets: Tensor) -> Tensor:
-        """The summed loss of some positions, hidden [n, dim] and targets [n]."""
+        """Return the summed loss of positions, from hidden [n, dim] and targets [n]."""
         return F.cross_entropy(self.logits(hidden), targets, reduction="sum")
 
     def backward(self, tokens: Tensor, targets: Tensor, share: float = 1.0) -> Tensor:
-        """Gradients of `share` of the mean loss of targets [B, T], added to those that are there; returns the loss.
+        """Accumulate gradients of `share` times the mean loss of targets [B, T]; return that loss.
 
-        Logits exist for LOSS_TOKENS at a time: what the head reads gets its gradient part by part, then the blocks.
+        Only the logits of LOSS_TOKENS tokens exist at a time: the backward pass of the head is done part by part.
         """
         hidden, targets = self.hidden(tokens).flatten(0, 1), targets.flatten()
         size = LOSS_TOKENS or len(targets)
@@ -217,13 +217,13 @@ class GPT(nn.Module):
         return total
 
     def flops_per_token(self, seq_len: int) -> float:
-        """Forward and backward: 6 a matrix weight, 12 a channel and position that attention reaches."""
+        """Count forward and backward: 6 per matrix weight, 12 per channel and position that attention reaches."""
         weights = sum(p.numel() for n, p in self.named_parameters() if p.ndim == 2 and "embed" not in n)
         return 6.0 * weights + 12.0 * self.embed.embedding_dim * sum(block.window for block in self.blocks)
 
 
 def compute_type(device: str) -> torch.dtype:
-    """bfloat16 where the card has units for it (compute capability 8.0), else float32."""
+    """Return bfloat16 if the card has units for it (compute capability 8.0), else float32."""
     fast = device == "cuda" and torch.cuda.get_device_capability() >= (8, 0)
     return torch.bfloat16 if fast else torch.float32
 
@@ -236,7 +236,7 @@ ATTENTION_SCALE = QK_SCALE**2 / HEAD_DIM**0.5
 
 
 def sdpa(q: Tensor, k: Tensor, v: Tensor, window: int) -> Tensor:
-    """torch's own: everywhere, any type; a window makes it no faster."""
+    """Use torch's own kernel: any device, any type; a window makes it no faster."""
     T, mask = q.size(1), None
     if window < T - 1:
         back = torch.arange(T, device=q.device)[:, None] - torch.arange(T, device=q.device)
@@ -247,7 +247,7 @@ def sdpa(q: Tensor, k: Tensor, v: Tensor, window: int) -> Tensor:
 
 
 def varlen() -> Attention:
-    """FlashAttention 2 as torch has it from about 2.11 on: bfloat16 on cards from Ampere on."""
+    """Return FlashAttention 2 as part of torch, from about 2.11 on: bfloat16 on cards from Ampere on."""
     from torch.nn.attention.varlen import varlen_attn
 
     def attend(q: Tensor, k: Tensor, v: Tensor, window: int) -> Tensor:
@@ -262,7 +262,7 @@ def varlen() -> Attention:
 
 
 def flash(module: str) -> Attention:
-    """FlashAttention 3 (Hopper, built by the user) or 4 (`flash-attn-4`: Hopper and Blackwell)."""
+    """Return FlashAttention 3 (Hopper, built by the user) or 4 (`flash-attn-4`: Hopper and Blackwell)."""
     kernel = importlib.import_module(module).flash_attn_func
 
     def attend(q: Tensor, k: Tensor, v: Tensor, window: int) -> Tensor:
@@ -282,7 +282,7 @@ KERNELS = {
 
 
 def choose_attention(name: str, device: str, dtype: torch.dtype) -> tuple[str, Attention]:
-    """A kernel by its name; `auto`: the first that runs here and agrees with sdpa. Says which, and why no other."""
+    """Return a kernel by name; `auto`: the first that runs here and agrees with sdpa. Print the reasons."""
     if name == "auto" and (device != "cuda" or dtype != torch.bfloat16):
         name = "sdpa"  # the others need bfloat16 on CUDA
     if name != "auto":
@@ -298,7 +298,7 @@ def choose_attention(name: str, device: str, dtype: torch.dtype) -> tuple[str, A
 
 
 def fault(make: Callable[[], Attention], device: str, dtype: torch.dtype) -> str | None:
-    """Why a kernel cannot be used; None if outputs and gradients are sdpa's in float32, with a window and without."""
+    """Return why a kernel cannot be used; None if outputs and gradients agree with sdpa in float32."""
     inputs = torch.randn(4, 2, 384, 2, HEAD_DIM, device=device).unbind()  # q, k, v, gradient of the output
     try:
         attend = make()
@@ -307,13 +307,13 @@ def fault(make: Callable[[], Attention], device: str, dtype: torch.dtype) -> str
             error = max(float((a - b).norm() / b.norm()) for a, b in zip(found, true, strict=True))
             if not error < 0.02:  # rounding to bfloat16 makes it about 0.005
                 return f"off by {error:.3f} with a window of {window}"
-    except Exception as error:  # whatever somebody else's kernel raises here: there is another one
+    except Exception as error:  # a third-party kernel may raise anything: the next one is tried
         return (str(error).splitlines() or [type(error).__name__])[0]
     return None
 
 
 def gradients(attend: Attention, inputs: tuple[Tensor, ...], window: int, dtype: torch.dtype) -> list[Tensor]:
-    """The output of a kernel and the gradients of q, k, v, in float32."""
+    """Return the output of a kernel and the gradients of q, k, v, in float32."""
     q, k, v, upstream = (part.to(dtype, copy=True).requires_grad_() for part in inputs)
     y = attend(q, k, v, window)
     return [part.detach().float() for part in (y, *torch.autograd.grad(y, (q, k, v), upstream))]
@@ -333,7 +333,7 @@ POLAR_EXPRESS = (
 
 
 def orthogonalised(G: Tensor, dtype: torch.dtype) -> Tensor:
-    """The nearest (semi-)orthogonal matrices to G [n, rows, cols], about."""
+    """Return approximately the nearest (semi-)orthogonal matrices to G [n, rows, cols]."""
     X = G.to(dtype)
     tall = X.size(-2) > X.size(-1)
     X = X.mT if tall else X
@@ -347,7 +347,7 @@ def orthogonalised(G: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def evened(update: Tensor) -> Tensor:
-    """Rows of tall matrices [n, rows, cols], columns of wide ones, of more equal length; each matrix keeps its own."""
+    """Even out row norms of tall matrices [n, rows, cols], column norms of wide ones; keep matrix norms."""
     inputs = -1 if update.size(-2) >= update.size(-1) else -2
     scaled = update * update.norm(dim=inputs, keepdim=True).clamp_min(1e-5) ** -EVEN_NEURONS
     before, after = (matrix.norm(dim=(-2, -1), keepdim=True) for matrix in (update, scaled))
@@ -357,7 +357,7 @@ def evened(update: Tensor) -> Tensor:
 def muon_update(
     weight: Tensor, grad: Tensor, buffer: Tensor, lr: Tensor, momentum: Tensor, decay: Tensor, dtype: torch.dtype
 ) -> Tensor:
-    """New weights [n, rows, cols]; Nesterov momentum, and decay only where the update agrees with it."""
+    """Return new weights [n, rows, cols]: Nesterov momentum, and decay only where signs agree."""
     buffer.lerp_(grad, 1 - momentum)
     update = orthogonalised(grad.lerp(buffer, momentum), dtype)
     update = evened(update) if EVEN_NEURONS else update
@@ -366,7 +366,7 @@ def muon_update(
 
 
 class Muon:
-    """Matrices of one shape are stacked, so that a step is a few large calls."""
+    """Muon optimiser. Matrices of one shape are stacked, so that a step is a few large calls."""
 
     def __init__(self, matrices: list[nn.Parameter], dtype: torch.dtype):
         self.dtype = dtype
@@ -377,7 +377,7 @@ class Muon:
 
     @torch.no_grad()
     def step(self, *schedule: float) -> None:
-        """`schedule`: learning rate, momentum, weight decay; as tensors they are no constants of what is compiled."""
+        """Update with learning rate, momentum, weight decay; tensors, because floats would be compiled in."""
         numbers = [torch.tensor(value) for value in schedule]
         for group, buffer in zip(self.groups, self.buffers, strict=True):
             weight, grad = torch.stack(group), torch.stack([p.grad for p in group])
@@ -389,7 +389,7 @@ class Muon:
 
 
 class Optimizers:
-    """One step of everything, at the learning rates that belong to the progress."""
+    """Muon and AdamW with their schedules."""
 
     def __init__(self, model: GPT):
         named = dict(model.named_parameters())
@@ -442,26 +442,26 @@ def muon_momentum(step: int) -> float:
 
 
 class Trainer:
-    """The model, and one optimiser step on it."""
+    """Model with an optimiser step."""
 
     def __init__(self, model: GPT, rows: int):
         self.model, self.rows = model, rows  # rows of one forward pass
         self.optimizers = Optimizers(model)
 
     def step(self, x: Tensor, y: Tensor, step: int, progress: float) -> Tensor:
-        """Learn from x, y [B, T]; returns the mean loss in nats, still on the device."""
+        """Take one optimiser step on x, y [B, T]; return the mean loss in nats, on the device."""
         loss = self.backward(x, y)
         self.optimizers.step(step, progress)
         self.model.zero_grad(set_to_none=True)
         return loss
 
     def backward(self, x: Tensor, y: Tensor) -> Tensor:
-        """Gradients of the mean loss, `rows` at a time."""
+        """Accumulate gradients of the mean loss, `rows` at a time."""
         parts = zip(x.split(self.rows), y.split(self.rows), strict=True)
         return sum(self.model.backward(tokens, targets, len(tokens) / len(x)) for tokens, targets in parts)
 
     def warm_up(self, batch: Tensor, steps: int = 2) -> None:
-        """Compile everything on random tokens, and undo what that taught."""
+        """Compile everything on random tokens, then reset weights and optimisers."""
         before = {name: p.detach().clone() for name, p in self.model.named_parameters()}
         for step in range(steps):
             self.step(batch, batch, step, 0.0)
@@ -472,7 +472,7 @@ class Trainer:
 
 
 def train(trial):
-    """Build the model, warm up on random tokens, then trial.start(): the data arrives and the clock runs."""
+    """Build the model and warm up; then trial.start() delivers the data and starts the clock."""
     torch.manual_seed(trial.seed)
     torch.set_float32_matmul_precision("high")
     model = GPT(trial.vocab_size, trial.seq_len, DEPTH, MODEL_DIM)
@@ -483,11 +483,11 @@ def train(trial):
     random_tokens = torch.randint(trial.vocab_size, (batch_rows, trial.seq_len), device=trial.device)
     trainer.warm_up(random_tokens)
     if trial.device == "cuda":
-        with torch.inference_mode():  # what scoring compiles is in the cache then
+        with torch.inference_mode():  # so that the kernels for scoring are in the compile cache
             model(torch.randint(trial.vocab_size, (trial.eval_batch, trial.seq_len), device=trial.device))
         torch.cuda.synchronize()
     gc.collect()
-    gc.freeze()  # what compiling left behind need not be looked at again
+    gc.freeze()  # objects from compiling need no further collections
     trial.log(
         num_params=sum(p.numel() for p in model.parameters()),
         tokens_per_step=batch_rows * trial.seq_len,
@@ -510,7 +510,7 @@ def train(trial):
 
 
 def report(trial, step: int, loss: Tensor) -> None:
-    """A point of the curve; a run that is lost stops here."""
+    """Log a point of the curve; stop a run that diverges."""
     value = loss.item()
     if not value < 20:  # nats; also when it is not a number
         raise FloatingPointError(f"loss is {value}")

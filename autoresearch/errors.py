@@ -1,4 +1,4 @@
-"""Errors that a user can cause or mend: each is one clear line and an exit code.
+"""Errors that a user can cause or fix: each is one clear line and an exit code.
 
 UserError            1  something went wrong and the line says what to do
   UsageError         2  the command was called wrongly
@@ -14,53 +14,53 @@ ADVICE = {
     errno.ENOSPC: "make room there",
     errno.EDQUOT: "make room there",
     errno.EROFS: "mount it for writing",
-    errno.EACCES: "make it yours",
-    errno.EPERM: "make it yours",
-    errno.EIO: "see what the kernel says of the disk (`dmesg`)",
-    errno.EMFILE: "allow more (`ulimit -n 4096`)",
-    errno.ENFILE: "end what has them open",
-    errno.EAGAIN: "end what has so many processes",
+    errno.EACCES: "change its owner or its mode",
+    errno.EPERM: "change its owner or its mode",
+    errno.EIO: "see what the kernel reports about the disk (`dmesg`)",
+    errno.EMFILE: "raise the limit (`ulimit -n 4096`)",
+    errno.ENFILE: "end programs that hold many open files",
+    errno.EAGAIN: "end programs that have many processes",
     errno.ENOMEM: "end what uses so much of it",
-}  # for what a machine refuses to any program
+}  # by error number
 EXHAUSTED = (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM)
-GOES_ON = "then `autoresearch run` goes on where it was"
+RESUME_HINT = "then `autoresearch run` goes on where it was"
 
 
 class UserError(Exception):
-    """One line that says what is wrong and what to do about it."""
+    """One line that says what is wrong and what to do about it; `exit_code` is that of the command."""
 
     exit_code = 1
 
 
 class UsageError(UserError):
-    """The command line or the configuration is wrong."""
+    """Error in the command line or the configuration."""
 
     exit_code = 2
 
 
 class Blocker(UserError):
-    """Something that `autoresearch doctor` explains stands in the way."""
+    """Obstacle that `autoresearch doctor` explains."""
 
     exit_code = 3
 
 
-def refusal(error: OSError | MemoryError) -> UserError | None:
-    """What the machine refused, as one line; None for an error that no user can mend."""
+def as_user_error(error: OSError | MemoryError) -> UserError | None:
+    """Return an error of the machine with its remedy; None if no user can fix it."""
     if isinstance(error, MemoryError):
-        return UserError(f"out of memory: {ADVICE[errno.ENOMEM]}, {GOES_ON}")
+        return UserError(f"out of memory: {ADVICE[errno.ENOMEM]}, {RESUME_HINT}")
     if error.errno not in ADVICE:
         return None
     where = f"{error.filename}: " if error.filename else ""
-    return UserError(f"{where}{error.strerror}: {ADVICE[error.errno]}, {GOES_ON}")
+    return UserError(f"{where}{error.strerror}: {ADVICE[error.errno]}, {RESUME_HINT}")
 
 
-def in_words(error: Exception) -> str:
-    """Why a session cannot go on: as the command line says it, else by the error's own name."""
-    known = refusal(error) if isinstance(error, (OSError, MemoryError)) else error
+def describe_error(error: Exception) -> str:
+    """Return the line that the command line prints for an error, else its class and text."""
+    known = as_user_error(error) if isinstance(error, (OSError, MemoryError)) else error
     return str(known) if isinstance(known, UserError) else f"the program failed: {type(error).__name__}: {error}"
 
 
 def require(value: T | None) -> T:
-    """A value that the state of its experiment guarantees."""
+    """Return a value that cannot be None here, by the state of its experiment."""
     assert value is not None
     return value

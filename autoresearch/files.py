@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from autoresearch.errors import UserError, refusal
+from autoresearch.errors import UserError, as_user_error
 
 JsonObject = dict[str, Any]
 
@@ -25,7 +25,7 @@ def write_atomically(path: Path, pieces: Iterable[str]) -> Path:
     except OSError as error:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
-        raise refusal(error) or UserError(f"{path} cannot be written: {error.strerror}") from None
+        raise as_user_error(error) or UserError(f"{path} cannot be written: {error.strerror}") from None
 
 
 def resolve_links(path: Path) -> Path:

@@ -1,7 +1,7 @@
-"""What trials run on: the identity that must be equal for two of them to be compared, and the GPU's readings.
+"""Hardware that trials run on: its identity, and the readings of the GPU.
 
-`identity` decides what may be compared. Readings such as GPU memory are the referee's own (NVML), never the
-trial's word.
+Two scores are compared only if their `identity` is equal. Readings such as GPU memory come from NVML, never from the
+trial itself.
 """
 
 import contextlib
@@ -14,18 +14,18 @@ import re
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
-from autoresearch import hardware
-from autoresearch.errors import GOES_ON, UserError
+from autoresearch.errors import RESUME_HINT, UserError
 
-SLACK = 512 * 2**20  # bytes that others on the card (a desktop) may come to use meanwhile
-PATIENCE = 120.0  # s, for a driver to give memory back
-LOOK = 0.5  # s
+SLACK_BYTES = 512 * 2**20  # that other programs on the card (a desktop) may take meanwhile
+CLEAN_TIMEOUT_S = 120.0  # for a driver to free memory
+POLL_S = 0.5
 
 EVALUATOR = 1  # raised by hand when scores change meaning; a golden-score test guards it
 
-# dense bf16 peak, TFLOP/s, by what the device calls itself (vendors' data sheets)
+# dense bf16 peak by part of the device name (vendors' data sheets)
 PEAK_TFLOPS = {
     "H200": 989.0,
     "H100 PCIe": 756.0,
@@ -37,12 +37,12 @@ PEAK_TFLOPS = {
     "RTX 3090": 71.0,
 }
 
-# where a container's limit stands: cgroup version 2, version 1
+# cgroup version 2, version 1
 CONTAINER_MEMORY = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 
 
 def identity(device: str, gpu: str | None, data_hash: str) -> dict[str, Any]:
-    """What two trials must have in common before their scores are compared."""
+    """Return what two trials must have in common before their scores are compared."""
     return {
         "evaluator": EVALUATOR,
         "device": device,
@@ -56,7 +56,7 @@ def identity(device: str, gpu: str | None, data_hash: str) -> dict[str, Any]:
 
 
 def version(package: str) -> str | None:
-    """The installed version of a package, without importing it."""
+    """Return the installed version of a package, without importing it."""
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
@@ -64,7 +64,7 @@ def version(package: str) -> str | None:
 
 
 def cpu_name() -> str:
-    """The processor's model name and the architecture."""
+    """Return the processor's model name and architecture."""
     with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):
@@ -73,7 +73,7 @@ def cpu_name() -> str:
 
 
 def torch_cuda() -> str | None:
-    """The CUDA version that the installed torch was built for, read without importing it; None for a CPU build."""
+    """Return the CUDA version of the installed torch, without importing it; None for a CPU build."""
     spec = importlib.util.find_spec("torch")
     if spec is None or spec.origin is None:
         return None
@@ -85,7 +85,7 @@ def torch_cuda() -> str | None:
 
 
 def memory_bytes() -> int:
-    """Memory that this machine, or the container that we are in, has."""
+    """Return the memory of this machine, or of the container around us."""
     physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     for limit in CONTAINER_MEMORY:
         with contextlib.suppress(OSError, ValueError):  # not in a container, or "max"
@@ -94,28 +94,27 @@ def memory_bytes() -> int:
 
 
 def gpus() -> list[str]:
-    """UUIDs of the NVIDIA cards that the driver shows; empty without one."""
+    """Return the UUIDs of the NVIDIA cards that the driver shows."""
     nvml = _nvml()
     if nvml is None:
         return []
     handles = [nvml.nvmlDeviceGetHandleByIndex(i) for i in range(nvml.nvmlDeviceGetCount())]
-    return [_text(nvml.nvmlDeviceGetUUID(handle)) for handle in handles]
+    return [_decode(nvml.nvmlDeviceGetUUID(handle)) for handle in handles]
 
 
 def gpu_name(uuid: str | None) -> str | None:
-    """What the card calls itself."""
-    handle = _handle(uuid)
-    return None if handle is None else _text(_nvml().nvmlDeviceGetName(handle))
+    card = _open_card(uuid)
+    return None if card is None else _decode(card[0].nvmlDeviceGetName(card[1]))
 
 
 def driver() -> str | None:
-    """Version of the NVIDIA driver, if there is one."""
+    """Return the version of the NVIDIA driver, if there is one."""
     nvml = _nvml()
-    return None if nvml is None else _text(nvml.nvmlSystemGetDriverVersion())
+    return None if nvml is None else _decode(nvml.nvmlSystemGetDriverVersion())
 
 
 def driver_cuda() -> str | None:
-    """The newest CUDA version that the NVIDIA driver can serve, if there is one."""
+    """Return the newest CUDA version that the NVIDIA driver supports, if there is one."""
     nvml = _nvml()
     if nvml is None:
         return None
@@ -124,86 +123,88 @@ def driver_cuda() -> str | None:
 
 
 def gpu_memory(uuid: str | None) -> tuple[int, int] | None:
-    """Bytes of memory that a card has, and how many of them are in use now."""
-    handle = _handle(uuid)
-    if handle is None:
+    """Return the memory of a card and how much of it is in use now, in bytes; None without a card."""
+    if (card := _open_card(uuid)) is None:
         return None
-    found = _nvml().nvmlDeviceGetMemoryInfo(handle)
-    return int(found.total), int(found.used)
+    nvml, handle = card
+    memory = nvml.nvmlDeviceGetMemoryInfo(handle)
+    return int(memory.total), int(memory.used)
 
 
 def gpu_load(uuid: str | None) -> dict[str, float] | None:
-    """What a card does now: `used_mb` and `total_mb` of its memory, `load` in percent of the time; None without one."""
-    handle, nvml = _handle(uuid), _nvml()
-    if handle is None:
+    """Return `used_mb` and `total_mb` of a card's memory, and `load` in percent; None without a card."""
+    if (card := _open_card(uuid)) is None:
         return None
+    nvml, handle = card
     memory = nvml.nvmlDeviceGetMemoryInfo(handle)
     try:
         load = float(nvml.nvmlDeviceGetUtilizationRates(handle).gpu)
-    except nvml.NVMLError:  # a slice of a card does not say
+    except nvml.NVMLError:  # not available on a slice of a card
         load = 0.0
     return {"used_mb": memory.used / 2**20, "total_mb": memory.total / 2**20, "load": load}
 
 
 def peak_tflops(name: str | None) -> float | None:
-    """Dense bf16 peak of a card by its name; None where it is not known."""
+    """Return the dense bf16 peak of a card by its name; None if it is not known."""
     return next((peak for part, peak in PEAK_TFLOPS.items() if name and part in name), None)
 
 
 class GpuMeter:
-    """Highest memory in use on a card, in MB, over the looks taken at it; None without a card.
+    """Read a card repeatedly; `peak_mb` is the highest memory in use, None without a card.
 
-    `conditions` are what else may change a trial's speed: the mean clock of the multiprocessors (MHz), the highest
-    temperature (degrees Celsius), the most processes that computed on the card besides the trial's.
+    `conditions` may change a trial's speed: the mean clock of the multiprocessors (MHz), the highest temperature
+    (degrees Celsius), and the most processes that computed on the card besides the trial.
     """
 
     def __init__(self, uuid: str | None) -> None:
-        self.handle = _handle(uuid)
+        self.card = _open_card(uuid)
         self.peak_mb: float | None = None
         self.conditions: dict[str, float] = {}
-        self.looks = 0  # at the conditions
+        self.readings = 0  # of the conditions
 
     def used_mb(self) -> float | None:
-        """Memory in use now."""
-        return None if self.handle is None else _nvml().nvmlDeviceGetMemoryInfo(self.handle).used / 2**20
+        """Return the memory in use now, in MB."""
+        if self.card is None:
+            return None
+        nvml, handle = self.card
+        return float(nvml.nvmlDeviceGetMemoryInfo(handle).used / 2**20)
 
     def read(self) -> None:
-        """Take another reading into the peak."""
+        """Take another reading."""
         used = self.used_mb()
         if used is not None:
             self.peak_mb = max(self.peak_mb or 0.0, used)
-            if now := self._conditions():
-                self._take_in(now)
+            self._read_conditions()
 
-    def _take_in(self, now: dict[str, float]) -> None:
-        before, self.looks = self.conditions or now, self.looks + 1
-        self.conditions = {name: max(before[name], value) for name, value in now.items()}
-        self.conditions["sm_mhz"] = before["sm_mhz"] + (now["sm_mhz"] - before["sm_mhz"]) / self.looks
-
-    def _conditions(self) -> dict[str, float]:
-        nvml = _nvml()
+    def _read_conditions(self) -> None:
+        assert self.card is not None
+        nvml, handle = self.card
         try:
-            return {
-                "sm_mhz": nvml.nvmlDeviceGetClockInfo(self.handle, nvml.NVML_CLOCK_SM),
-                "temperature": nvml.nvmlDeviceGetTemperature(self.handle, nvml.NVML_TEMPERATURE_GPU),
-                "other_processes": max(0, len(nvml.nvmlDeviceGetComputeRunningProcesses(self.handle)) - 1),
+            now = {
+                "sm_mhz": nvml.nvmlDeviceGetClockInfo(handle, nvml.NVML_CLOCK_SM),
+                "temperature": nvml.nvmlDeviceGetTemperature(handle, nvml.NVML_TEMPERATURE_GPU),
+                "other_processes": max(0, len(nvml.nvmlDeviceGetComputeRunningProcesses(handle)) - 1),
             }
-        except nvml.NVMLError:  # some cards and containers do not tell
-            return {}
+        except nvml.NVMLError:  # not available on some cards and in some containers
+            return
+        before, self.readings = self.conditions or now, self.readings + 1
+        self.conditions = {name: max(before[name], value) for name, value in now.items()}
+        self.conditions["sm_mhz"] = before["sm_mhz"] + (now["sm_mhz"] - before["sm_mhz"]) / self.readings
 
 
-def _handle(uuid: str | None) -> Any:
+def _open_card(uuid: str | None) -> tuple[ModuleType, object] | None:
+    """Return the NVML bindings and their handle of a card; None if there is no such card."""
     nvml = _nvml()
     if uuid is None or nvml is None:
         return None
     try:
-        return nvml.nvmlDeviceGetHandleByUUID(uuid)
+        return nvml, nvml.nvmlDeviceGetHandleByUUID(uuid)
     except nvml.NVMLError:
         return None
 
 
-def _nvml() -> Any:
-    """The NVML bindings, started; None where there is no driver or no binding."""
+def _nvml() -> ModuleType | None:
+    """Return the initialised NVML bindings; None without a driver or bindings."""
     try:
         nvml = importlib.import_module("pynvml")
     except ImportError:
@@ -215,36 +216,39 @@ def _nvml() -> Any:
     return nvml
 
 
-def _text(value: Any) -> str:
+def _decode(value: object) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)
 
 
 class CardMemory:
-    """`uuid` None: no card, nothing to wait for. `read` gives the bytes that it has and those in use, if it can be asked."""
+    """Check that a card is free between trials; `uuid` None means no card, `read` is `gpu_memory`."""
 
     def __init__(
         self,
         uuid: str | None,
-        read: Callable[[str | None], tuple[int, int] | None] = hardware.gpu_memory,
+        read: Callable[[str | None], tuple[int, int] | None] = gpu_memory,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.uuid, self.read, self.sleep = uuid, read, sleep
-        self.level: int | None = None  # bytes in use without a trial of ours
+        self.idle_bytes: int | None = None  # in use without a trial of ours
 
     def wait_until_clean(self) -> None:
-        """Return when no more memory is in use than before the first trial. Raises UserError where that does not come."""
-        waited = 0.0
-        while (used := self._used()) is not None and self.level is not None and used > self.level + SLACK:
-            if waited >= PATIENCE:
+        """Wait until no more memory is in use than before the first trial. Raises UserError on a timeout."""
+        waited_s = 0.0
+        while (used := self._used_bytes()) is not None and self.idle_bytes is not None:
+            if used <= self.idle_bytes + SLACK_BYTES:
+                break
+            if waited_s >= CLEAN_TIMEOUT_S:
+                now, before = f"{used / 2**20:.0f} MB", f"{self.idle_bytes / 2**20:.0f} MB"
                 raise UserError(
-                    f"{used / 2**20:.0f} MB of the card's memory are in use without a trial, {self.level / 2**20:.0f} MB before the"
-                    f" first one, for {PATIENCE:.0f} s: end what uses it (`nvidia-smi`), {GOES_ON}"
+                    f"{now} of the card's memory are in use without a trial, {before} before the first one, for"
+                    f" {CLEAN_TIMEOUT_S:.0f} s: end what uses it (`nvidia-smi`), {RESUME_HINT}"
                 )
-            self.sleep(LOOK)
-            waited += LOOK
+            self.sleep(POLL_S)
+            waited_s += POLL_S
         if used is not None:
-            self.level = used if self.level is None else min(self.level, used)
+            self.idle_bytes = used if self.idle_bytes is None else min(self.idle_bytes, used)
 
-    def _used(self) -> int | None:
-        found = self.read(self.uuid) if self.uuid is not None else None
-        return None if found is None else found[1]
+    def _used_bytes(self) -> int | None:
+        memory = self.read(self.uuid) if self.uuid is not None else None
+        return None if memory is None else memory[1]

@@ -1,21 +1,21 @@
-"""How large a brief is, how much of it can be cached, and how long it takes, after 10 to 10,000 experiments.
+"""Measure the size of a brief, its cacheable share, and the time to write it, after 10 to 10,000 experiments.
 
     python benchmarks/brief.py
 
-The experiments are made up; they go through a real ledger. `read` is what a running session reads on after one more
-experiment, `render` the whole text.
+The experiments are invented, in a real ledger. `read` is the time to read one more experiment in a running session,
+`render` the time for the whole text.
 """
 
 import random
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 from autoresearch.brief import policy
 from autoresearch.brief.brief import Brief
 from autoresearch.brief.history import PastExperiment
-from autoresearch.brief.tokens import tokens
+from autoresearch.brief.tokens import count_tokens
+from autoresearch.files import JsonObject
 from autoresearch.ledger import Ledger
 from autoresearch.session import describe
 from autoresearch.source.constants import constants, with_constants
@@ -24,10 +24,8 @@ CATEGORIES = ["architecture", "optimiser", "schedule", "numerics", "regularisati
 VERDICTS = ["discard"] * 15 + ["keep", "crash", "crash", "duplicate", "invalid"]
 
 
-def fill(
-    ledger: Ledger, session: int, versions: list[dict[str, Any]], first: int, last: int, rng: random.Random
-) -> None:
-    """Experiments of all kinds."""
+def fill(ledger: Ledger, session: int, versions: list[JsonObject], first: int, last: int, rng: random.Random) -> None:
+    """Add experiments of all kinds."""
     for n in range(first, last):
         verdict = rng.choice(VERDICTS) if n else "keep"
         about = {
@@ -50,7 +48,7 @@ def main() -> None:
         history: list[PastExperiment] = []
         for count in (10, 100, 119, 1019, 10_019):  # 19 past a multiple of 20, the changing part is at its longest
             fill(ledger, row.id, versions, len(history), count, rng)
-            history += [PastExperiment.of(each) for each in ledger.experiments(row.id, after=len(history) - 1)]
+            history += [PastExperiment.from_row(each) for each in ledger.experiments(row.id, after=len(history) - 1)]
             began = time.perf_counter()
             assert not ledger.experiments(row.id, after=count - 1)
             read = time.perf_counter() - began
@@ -65,10 +63,10 @@ def main() -> None:
                 whole = brief.render()
                 took.append(time.perf_counter() - began)
             render = min(took)
-            stable = sum(map(tokens, brief.stable))
-            share = stable / (stable + tokens(brief.changing()))
+            stable = sum(map(count_tokens, brief.stable))
+            share = stable / (stable + count_tokens(brief.changing()))
             print(
-                f"| {count} | {len(whole.encode())} | {tokens(whole)} | {share:.0%}"
+                f"| {count} | {len(whole.encode())} | {count_tokens(whole)} | {share:.0%}"
                 f" | {1000 * read:.1f} ms | {1000 * render:.1f} ms |"
             )
 

@@ -1,4 +1,4 @@
-"""What a GPU does inside the cell: cuInit, training, torch.compile, claim and audit of 20M tokens, a clean card.
+"""Test a GPU inside the cell: cuInit, training, torch.compile, scoring, free memory.
 
     python benchmarks/gpu_cell.py [--device cuda]
 
@@ -51,10 +51,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         text = f"files:{sysconfig.get_path('purelib')}/torch/**/*.py"
         data = Dataset.open(prepare.prepare(text, 256, None, device, cache=Path(folder), progress=False))
-        print(
-            f"machine: {hardware.gpu_name(gpu) or hardware.cpu_name()}, driver {hardware.driver()},"
-            f" torch {hardware.version('torch')}"
-        )
+        versions = f"driver {hardware.driver()}, torch {hardware.version('torch')}"
+        print(f"machine: {hardware.gpu_name(gpu) or hardware.cpu_name()}, {versions}")
         held, library = sorted((data.root / "held").iterdir()), data.readable_library()
         found = selftest.inspect(held, library=library, gpu=gpu is not None, known=data.weaknesses)
         print(found, *found.weaknesses, sep="\n")
@@ -67,14 +65,10 @@ def main() -> None:
             result = CellReferee(settings, data).measure(version, 1, TrialPlan(keep_caches=name.endswith("cold cache")))
             tokens = min(rows, len(data.rows("val"))) * data.seq_len / 1e6
             print(f"\n{name}: {result.outcome} {result.reason} {result.reported}")
-            print(
-                f"setup {result.setup_seconds:.1f} s; claim and audit of {tokens:.1f}M tokens"
-                f" {result.score_seconds:.1f} s; audit {result.audit}"
-            )
-            print(
-                f"card: {before} MB before, {result.peak_vram_mb} MB at most, {meter.used_mb()} MB after;"
-                f" layers {result.layers}"
-            )
+            scoring = f"claim and audit of {tokens:.1f}M tokens {result.score_seconds:.1f} s"
+            print(f"setup {result.setup_seconds:.1f} s; {scoring}; audit {result.audit}")
+            memory = f"{before} MB before, {result.peak_vram_mb} MB at most, {meter.used_mb()} MB after"
+            print(f"card: {memory}; layers {result.layers}")
             if result.outcome != "ok":
                 print(result.log[-3000:])
 

@@ -1,10 +1,9 @@
-"""A night in one call on a machine that has torch, numpy and safetensors only: corpus, base, score, one keep.
+"""Run corpus, base, score and one keep on a machine with torch, numpy and safetensors only.
 
     python benchmarks/gpu_night.py [--device cuda] [--budget 60s] [--text 'GLOB']
 
-Prepares a corpus from text on this machine (plain bytes where no tokenizer package is installed), measures the base
-on three seeds and a crippled base with one scripted edit that mends it, and lets the judge decide. What needs git and
-the ledger is not in it: where those packages are installed, `make run` does the same and keeps.
+Prepares a corpus from text on this machine (plain bytes without a tokenizer package), measures the base and a crippled
+base on three seeds each, and lets the judge decide. Git and the ledger are not used: `make run` tests those.
 """
 
 import argparse
@@ -28,11 +27,11 @@ from autoresearch.sandbox import selftest
 from autoresearch.setup import plan
 from autoresearch.source import constants
 
-CRIPPLED = 0.05  # factor on MATRIX_LR that the scripted edit takes back
+CRIPPLED = 0.05  # factor on MATRIX_LR of the crippled base
 
 
 def corpus(device: str, text: str, cache: Path) -> Dataset:
-    """A data set of this machine's own text; says how long it took."""
+    """Prepare a data set from text on this machine; print the time."""
     began = time.monotonic()
     vocab = None if importlib.util.find_spec("rustbpe") else 256
     data = Dataset.open(prepare.prepare(f"files:{text}", vocab, None, device, cache=cache, progress=False))
@@ -44,7 +43,7 @@ def corpus(device: str, text: str, cache: Path) -> Dataset:
 
 
 def settings(device: str, budget: str, cache: Path) -> Settings:
-    """As a session on this device has them."""
+    """Return the settings of a session on this device."""
     cards = hardware.gpus() if device == "cuda" else []
     rows, batch = (10240, 16) if device == "cuda" else (128, 32)
     return Settings(
@@ -58,7 +57,7 @@ def settings(device: str, budget: str, cache: Path) -> Settings:
 
 
 def row(name: str, result: Result, gpu: str | None) -> str:
-    """One line of the table."""
+    """Format one line of the table."""
     trial = result.as_json()
     tokens, mfu = facts.trained_tokens(trial), facts.mfu_percent(trial, hardware.peak_tflops(gpu))
     share = f"{mfu:.1f}" if mfu else "-"
@@ -89,10 +88,8 @@ def main() -> None:
         base = plan.fit_device(Path(__file__).resolve().parents[1].joinpath("train.py").read_text(), options.device)
         lr = {c.name: c.value for c in constants.constants(base)}["MATRIX_LR"]
         versions = {"crippled": constants.with_constants(base, {"MATRIX_LR": lr * CRIPPLED}), "base": base}
-        print(
-            "| version, seed | val_bpb | setup s | train s | score s | total s"
-            " | steps | M tokens | mfu % | MB | d_rms |"
-        )
+        columns = "val_bpb | setup s | train s | score s | total s | steps | M tokens | mfu % | MB | d_rms"
+        print(f"| version, seed | {columns} |")
         print("|---|---|---|---|---|---|---|---|---|---|---|")
         scores: dict[str, list[float]] = {}
         for name, text in versions.items():

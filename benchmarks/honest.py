@@ -1,9 +1,9 @@
-"""False alarms: honest trials of many architectures, and how far audit and claim differ in each.
+"""Count false alarms of the audit on honest trials of many architectures.
 
     python benchmarks/honest.py [--trials 200] [--budget 20steps]
 
-Every trial goes through the whole protocol. Half are the repository's train.py with its shape drawn at random, half
-other models: recurrent, convolutional, tied, averaged, an ensemble, bfloat16, one that adapts within a window.
+Every trial goes through the whole protocol. Half are the repository's train.py with a random shape, half are other
+models: recurrent, convolutional, tied, averaged, an ensemble, bfloat16, one that adapts within a window.
 """
 
 import argparse
@@ -107,7 +107,7 @@ KINDS = ("conv", "gru", "tied", "adapt", "ensemble")
 
 
 def drawn(rng: random.Random, base: str) -> tuple[str, str]:
-    """A name and the text of an honest train.py."""
+    """Return a name and the text of a random honest train.py."""
     if rng.random() < 0.5:
         head = rng.choice([16, 32])
         shape = {
@@ -150,10 +150,8 @@ def main() -> None:
     )
     for name, pairs in found.items():
         mean, rms = np.array(pairs).T
-        print(
-            f"| {name} | {len(pairs)} | {np.median(mean):.1e} | {mean.max():.1e}"
-            f" | {np.median(rms):.1e} | {rms.max():.1e} |"
-        )
+        cells = (np.median(mean), mean.max(), np.median(rms), rms.max())
+        print(f"| {name} | {len(pairs)} | {' | '.join(f'{cell:.1e}' for cell in cells)} |")
 
 
 if __name__ == "__main__":

@@ -1,12 +1,11 @@
-"""Nights against a simulated truth: what a rule keeps, what that is worth, and how much of it is luck.
+"""Simulate sessions with a known truth, to compare decision rules.
 
-    python benchmarks/judge.py [--nights 200] [--trials 100] [--plot FILE.svg]
-                               [--only null|worlds|planted|total|frontier]
+    python benchmarks/judge.py [--nights 200] [--trials 100] [--only PART] [--plot FILE.svg]
     python benchmarks/judge.py --only campaign --scores h100-campaign.csv.gz [--plot FILE.svg]
 
-A night is 100 trials' worth of time; base replicates, re-runs and trials of the incumbent cost trials. Ideas are drawn
-from a world; a kept idea becomes the incumbent, and gains add up. When the night is over, base and final are measured
-five times each on fresh draws, as `autoresearch total` does. Unit: one sigma, the spread of single trials.
+A session has 100 trials, including replicates of the base, re-runs and trials of the incumbent. Ideas are drawn from
+a world; a kept idea becomes the incumbent, and gains add up. At the end, base and final are measured five times each
+on fresh draws, as `autoresearch total` does. Unit: one sigma, the spread of single trials.
 
 With `--scores` the noise is that of a public campaign (burtenshaw/multiautoresearch, its `dag.seed.json` as columns
 created_at, message, val_bpb): 11,153 runs of one configuration, in the order in which they ran.
@@ -32,8 +31,8 @@ from autoresearch.judge.rules import Rule
 REPLICATES = 3
 EVERY = 20  # trials after which the incumbent is measured again
 TOTAL = 5  # fresh draws of base and final
-EARLIER = (1.0, 8.0)  # what earlier sessions on the machine know of sigma
-ONE_RERUN = "one re-run"  # kept when one fresh re-run is better by a standard error: the rule that is often proposed
+EARLIER = (1.0, 8.0)  # sigma and degrees of freedom of earlier sessions on the machine
+ONE_RERUN = "one re-run"  # keeps if one fresh re-run is better by a standard error: a rule that is often proposed
 RULES = ("greedy", ONE_RERUN, "strict", "default")
 BETTER = -0.000584  # bits per byte: FINAL_LR_FRAC=0.021 in the campaign, 30 runs against 11,153
 FRONTIER = (0.2, 0.4, 0.6, 0.8, 0.9, 0.97)  # `certain` of the default rule
@@ -41,11 +40,11 @@ FRONTIER = (0.2, 0.4, 0.6, 0.8, 0.9, 0.97)  # `certain` of the default rule
 
 @dataclass(frozen=True)
 class World:
-    """Shares of good and harmful ideas, the rest does nothing; and how the machine behaves.
+    """Shares of good and harmful ideas (others have no effect), and the machine's noise.
 
-    `step` and `chance` are sigma of a step of the machine's level each trial, and the chance of a jump to another level
-    (2 sigma wide). With `follows` every second idea builds on the last keep: good twice as often if that was a gain,
-    never if it was luck.
+    `step` is the sigma of a step of the machine's level in each trial, `chance` the probability of a jump to another
+    level (with a sigma of 2). With `follows` every second idea builds on the last keep: good twice as often if that
+    was a gain, never if it was luck.
     """
 
     good: float = 0.0
@@ -55,7 +54,7 @@ class World:
     chance: float = 0.0
     hosts: bool = False
     follows: bool = False
-    scores: tuple[float, ...] = ()  # in sigma, in order: instead of made-up noise
+    scores: tuple[float, ...] = ()  # in sigma, in order; replace the simulated noise
 
 
 WORLDS = {
@@ -77,7 +76,7 @@ PLANTED = [(-4.0, -2.0)] * 6 + [(2.0, 4.0)] * 6 + [(0.0, 0.0)] * 28
 
 
 class Machine:
-    """Draws scores as the world says, and counts trials."""
+    """Draw scores according to the world, and count trials."""
 
     def __init__(self, rng: random.Random, world: World) -> None:
         self.rng, self.world, self.level, self.spent = rng, world, 0.0, 0
@@ -85,7 +84,6 @@ class Machine:
         self.slow = [rng.random() < 0.43 for _ in range(7)]  # seven workers, as in the public campaign
 
     def trial(self, truth: float) -> Draw:
-        """One score."""
         self.spent += 1
         if self.world.scores:
             return Draw(truth + self.world.scores[(self.start + self.spent) % len(self.world.scores)], self.spent)
@@ -104,7 +102,7 @@ class Machine:
 
 @dataclass
 class Night:
-    """One session against a simulated truth, which starts at 0."""
+    """One session with a simulated truth, which starts at 0."""
 
     rule: str
     world: World
@@ -115,7 +113,7 @@ class Night:
     experiments: int = 0
 
     def run(self, plan: list[float] | None = None) -> "Night":
-        """Until the time or the ideas are used up."""
+        """Run until the trials or the ideas are used up."""
         self.machine = Machine(random.Random(f"machine {self.seed}"), self.world)
         self.incumbent = [self.machine.trial(0) for _ in range(1 if self.rule == "greedy" else REPLICATES)]
         self.lowest = self.first = self.incumbent[0].score
@@ -129,7 +127,7 @@ class Night:
         return self
 
     def total(self) -> float:
-        """Final minus base, measured on fresh draws in turns."""
+        """Return final minus base, measured on fresh draws in turns."""
         return fmean(self.machine.trial(self.truth).score - self.machine.trial(0).score for _ in range(TOTAL))
 
     def _ideas(self, rng: random.Random) -> Iterator[float]:
@@ -165,7 +163,7 @@ class Night:
     def _noise(self) -> judge.Noise:
         groups = [*(draws for draws in self.versions if len(draws) > 1), self.incumbent]
         drawn = sum(map(len, groups)), len(groups)
-        if drawn != self.known[0]:  # else nothing is new since the last time
+        if drawn != self.known[0]:  # otherwise the last estimate still holds
             self.known = drawn, judge.noise(groups, EARLIER)
         return self.known[1]
 
@@ -176,7 +174,7 @@ class Night:
 
 
 def one_rerun(candidate: list[Draw], incumbent: list[Draw]) -> judge.Decision:
-    """One fresh re-run, kept when it is better by a standard error; sigma is known to it."""
+    """Keep if one fresh re-run is better by a standard error; sigma is given."""
     delta = candidate[-1].score - fmean(draw.score for draw in incumbent)
     error = math.sqrt(1 + 1 / len(incumbent))
     if len(candidate) == 1 and delta < 0:
@@ -192,8 +190,8 @@ class Summary:
     keeps: float
     empty: float  # keeps whose true effect is no gain
     experiments: float
-    minimum: float  # what the lowest score promises beyond the truth
-    total: float  # what the fresh measurement says beyond it ...
+    minimum: float  # gain according to the lowest score, minus the true gain
+    total: float  # gain according to the fresh measurement, minus the true gain ...
     error: float  # ... and the standard error of that
 
     @classmethod
@@ -215,15 +213,13 @@ class Summary:
 
 
 def nights(rule: str, world: World, count: int, trials: int) -> list[Night]:
-    """Every rule gets the same ideas on the same nights, as far as it comes."""
+    """Simulate sessions; all rules get the same ideas for the same seed."""
     return [Night(rule, world, seed, trials).run() for seed in range(count)]
 
 
 def worlds(options: argparse.Namespace) -> None:
-    print(
-        "| world | rule | true gain | of greedy's | keeps | without effect | share | experiments"
-        " | lowest score off by | total off by |"
-    )
+    header = "| world | rule | true gain | of greedy's | keeps | without effect | share | experiments "
+    print(f"{header}| lowest score off by | total off by |")
     print("|---|---|---|---|---|---|---|---|---|---|")
     for name, world in WORLDS.items():
         greedy = None
@@ -252,35 +248,27 @@ def planted(options: argparse.Namespace) -> None:
 def null(options: argparse.Namespace) -> None:
     found = nights("default", WORLDS["nothing works"], options.nights, options.trials)
     keeps = [len(night.effects) for night in found]
-    print(
-        f"\n{len(keeps)} nights in which nothing works:"
-        f" {fmean(keeps):.3f} ± {stdev(keeps) / math.sqrt(len(keeps)):.3f} keeps a night"
-    )
+    error = stdev(keeps) / math.sqrt(len(keeps))
+    print(f"\n{len(keeps)} nights in which nothing works: {fmean(keeps):.3f} ± {error:.3f} keeps a night")
 
 
 def total(options: argparse.Namespace) -> None:
     s = Summary.of(nights("default", WORLDS["10 % good"], options.nights, options.trials))
-    print(
-        f"\n{options.nights} nights with 10 % good ideas: the total is off by {s.total:+.3f} ± {s.error:.3f} sigma,"
-        f" the lowest score by {s.minimum:+.2f}"
-    )
+    off = f"the total is off by {s.total:+.3f} ± {s.error:.3f} sigma, the lowest score by {s.minimum:+.2f}"
+    print(f"\n{options.nights} nights with 10 % good ideas: {off}")
 
 
 def campaign(options: argparse.Namespace) -> None:
-    """Does a lucky draw freeze the search? One change that is known to be better comes among ideas that do nothing."""
+    """Place one known gain among ideas without effect: a lucky draw must not block it."""
     with gzip.open(options.scores, "rt") as file:
         rows = sorted(csv.DictReader(file), key=lambda row: row["created_at"])
     same = [float(row["val_bpb"]) for row in rows if row["val_bpb"] and re.match(r"best64[ _]rep\d+", row["message"])]
     mean, sigma = fmean(same), stdev(same)
     world = World(harmful=0.0, scores=tuple((score - mean) / sigma for score in same))
-    print(
-        f"\n{len(same)} runs of one configuration: mean {mean:.6f}, sigma {sigma:.6f};"
-        f" the better change: {BETTER / sigma:+.2f} sigma"
-    )
-    print(
-        "\n| rule | the better change is found | keeps without effect | lowest score off by | total off by |"
-        "\n|---|---|---|---|---|"
-    )
+    better = f"the better change: {BETTER / sigma:+.2f} sigma"
+    print(f"\n{len(same)} runs of one configuration: mean {mean:.6f}, sigma {sigma:.6f}; {better}")
+    print("\n| rule | the better change is found | keeps without effect | lowest score off by | total off by |")
+    print("|---|---|---|---|---|")
     for rule in RULES:
         found = []
         for seed in range(options.nights):
@@ -296,7 +284,7 @@ def campaign(options: argparse.Namespace) -> None:
 
 
 def plot_campaign(path: Path, same: list[float]) -> None:
-    """The lowest number so far, which greedy compares with, and the mean so far, which we compare with."""
+    """Plot the lowest score so far, greedy's threshold, and the mean so far, which is ours."""
     pyplot = plotter()
     runs = same[:2000]
     figure, axes = pyplot.subplots(figsize=(6, 3.4))
@@ -312,17 +300,15 @@ def plot_campaign(path: Path, same: list[float]) -> None:
 
 
 def frontier(options: argparse.Namespace) -> None:
-    """The default rule with other thresholds: true gain against keeps without effect."""
+    """Vary the threshold of the default rule: true gain against keeps without effect."""
     chosen = judge.RULES["default"]
     assert chosen is not None
     points = {}
-    print(
-        "\n| certain | true gain, 10 % good | of greedy's | share without effect"
-        " | keeps of a night in which nothing works |\n|---|---|---|---|---|"
-    )
+    header = "| certain | true gain, 10 % good | of greedy's | share without effect "
+    print(f"\n{header}| keeps of a night in which nothing works |\n|---|---|---|---|---|")
     greedy = Summary.of(nights("greedy", WORLDS["10 % good"], options.nights, options.trials))
     for certain in FRONTIER:
-        judge.RULES["default"] = Rule(chosen.promising, chosen.futile, certain, chosen.least, chosen.most)
+        judge.RULES["default"] = Rule(chosen.promising, chosen.futile, certain, chosen.min_reruns, chosen.max_reruns)
         s = Summary.of(nights("default", WORLDS["10 % good"], options.nights, options.trials))
         nothing = Summary.of(nights("default", WORLDS["nothing works"], options.nights, options.trials))
         points[certain] = (s.share, s.gain / greedy.gain)
@@ -366,7 +352,7 @@ def save(figure: Any, path: Path) -> None:
     figure.tight_layout()
     text = io.StringIO()
     figure.savefig(text, metadata=dict.fromkeys(["Creator", "Date", "Format", "Type"]))
-    path.write_text(text.getvalue()[text.getvalue().index("<svg") :])  # without a document type that names an address
+    path.write_text(text.getvalue()[text.getvalue().index("<svg") :])  # without the document type, which has a URL
 
 
 def main() -> None:

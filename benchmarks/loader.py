@@ -1,8 +1,8 @@
-"""How fast text becomes rows (tokenize, pack) and rows become batches, on one core, in tokens a CPU-second.
+"""Measure tokenizing, packing and loading of batches on one core, in tokens per CPU-second.
 
     python benchmarks/loader.py [--megabytes 20] [--million-tokens 100]
 
-The text is Python's own library, over again until it is long enough; rows lie in a file in the page cache.
+The text is Python's library, repeated until it is long enough; rows are in a file in the page cache.
 """
 
 import argparse
@@ -25,21 +25,21 @@ SHAPES = ((2048, 64), (64, 16))  # tokens in a row, rows in a batch: a GPU's and
 
 
 def documents(size: int) -> list[bytes]:
-    """Source files of at least `size` bytes in all."""
+    """Return source files of at least `size` bytes in total."""
     root = stdlib.library_root()
     texts = [text for name in stdlib.library_files(root) for text in corpus.read_file(str(root / name))[0]]
     return texts * -(-size // sum(map(len, texts)))
 
 
 def timed(action: Callable[[], Any]) -> tuple[float, Any]:
-    """CPU-seconds of an action, and what it gives."""
+    """Return the CPU-seconds of an action, and its result."""
     began = time.process_time()
     value = action()
     return time.process_time() - began, value
 
 
 def batches(rows: Path, seq_len: int, size: int, torch: Any) -> float:
-    """Tokens a CPU-second of the loader, over one epoch."""
+    """Return the loader's tokens per CPU-second over one epoch."""
     with rows.open("rb") as file:
         feed = BatchStream([map_rows(file.fileno(), seq_len)], seed=0)
     count = len(feed.shards[0]) // size

@@ -1,4 +1,4 @@
-"""Memory, time and disk of the program over a long session, with trials that cost nothing.
+"""Measure memory, time and disk space over a long session without real trials.
 
     python benchmarks/memory.py [--experiments 10000]
 
@@ -48,12 +48,12 @@ ROWS = np.stack([np.linspace(100.0, 120.0, 512), np.full(512, 60.0)], 1)
 
 
 class Walker:
-    """Sets WARMDOWN to something new."""
+    """An agent that sets WARMDOWN to new values."""
 
     name, model, repairs = "walker", None, 0
 
     def check(self) -> None:
-        """It can always work."""
+        """Accept any configuration."""
 
     def propose(self, brief: Brief) -> Proposal:
         value = 1 / (brief.n + 3)
@@ -65,7 +65,7 @@ class Walker:
 
 @dataclass(frozen=True)
 class InstantReferee:
-    """Scores 2 bits per byte, and noise, without a cell; one trial in fifty fails."""
+    """A referee without a cell: 2 bits per byte and noise; one trial in fifty fails."""
 
     settings: Settings
 
@@ -73,7 +73,7 @@ class InstantReferee:
         return instant(source, seed, plan.loses_above)
 
     def close(self) -> None:
-        """Nothing is kept ready."""
+        """Do nothing."""
 
 
 def instant(text: str, seed: int, loses_above: float | None) -> Result:
@@ -90,13 +90,13 @@ def instant(text: str, seed: int, loses_above: float | None) -> Result:
 
 
 def clocks() -> tuple[float, float]:
-    """CPU seconds of this process and its children, and seconds on the wall."""
+    """Return the CPU seconds of this process and its children, and the wall-clock seconds."""
     times = os.times()
     return sum(times[:4]), time.monotonic()
 
 
 class Table:
-    """Prints a row at each mark."""
+    """Print a row at each mark."""
 
     def __init__(self, root: Path, marks: set[int]) -> None:
         self.root, self.marks = root, marks
@@ -117,7 +117,7 @@ class Table:
 
 
 def repository(root: Path) -> Path:
-    """A git repository with the project's train.py."""
+    """Create a git repository with the project's train.py."""
     (root / "train.py").write_text(TRAIN)
     (root / ".gitignore").write_text("/runs/\n")
     who = ["-c", "user.name=benchmark", "-c", "user.email=benchmark@localhost"]
@@ -127,7 +127,7 @@ def repository(root: Path) -> Path:
 
 
 def session(root: Path, store: Ledger, most: int, listener: Listener) -> SessionLoop:
-    """A session whose trials are measured by a function."""
+    """Create a session whose trials are measured by `InstantReferee`."""
     workspace = Workspace(root)
     row = store.create_session("t", "autoresearch/t", workspace.head(), "walker", "default", {"budget": "5m"}, {}, 5)
     store.update_session(row.id, pid=os.getpid(), grade="STRONG")

@@ -1,12 +1,12 @@
-"""Real nights whose truth is known: forty edits without effect, or with six gains and six harmful ones among them.
+"""Run sessions with known effects: forty edits without any, or with six gains and six harmful ones among them.
 
     python benchmarks/nights.py null|planted [--folder DIR]     # one session with the scripted agent, then its log
-    python benchmarks/nights.py effects [--seeds 3]             # what the planted edits are worth, each on its own
+    python benchmarks/nights.py effects [--seeds 3]             # the effect of each planted edit on its own
 
-The planted base has six constants spoilt; a gain puts one of them right. The harmful edits spoil another one; those
-without effect add a name that nothing uses. The budget is a number of steps, so that the effects are those of the
-edits, not of the host. Everything runs through the program, on the profile of this machine, from a repository made for
-it.
+The planted base has bad values for six constants; a gain restores one of them. Each harmful edit gives a bad value to
+another constant; edits without effect add a name that nothing uses. The budget is a number of steps, so that effects
+are those of the edits, not of the host. Everything runs through the program, on the profile of this machine, from a
+repository made for it.
 """
 
 import argparse
@@ -26,51 +26,47 @@ from autoresearch.setup.project import open_project
 from autoresearch.source import constants
 
 BUDGET = "250steps"
-SPOILT = {
-    "QK_SCALE": 4.0,
-    "EMBED_LR": 0.05,
-    "ADAM_BETA1": 0.97,
-    "MATRIX_WEIGHT_DECAY": 5.0,
-    "FINAL_LR": 0.9,
+BAD_VALUES = {
+    "QK_SCALE": 4.0, "EMBED_LR": 0.05, "ADAM_BETA1": 0.97, "MATRIX_WEIGHT_DECAY": 5.0, "FINAL_LR": 0.9,
     "VALUE_GATE_MAX": 12.0,
-}
+}  # fmt: skip
 HARMFUL = {"HEAD_LR": 0.3, "ATTN_SCALE": -1.3, "SOFTCAP": 2.0, "MATRIX_LR": 0.3, "MLP_RATIO": 1, "WARMDOWN": 0.02}
 EDITS = 40
-ANCHOR = "FINAL_LR = "  # the last constant: names without use stand below it
+ANCHOR = "FINAL_LR = "  # the last constant: unused names are added below it
 
 
-def spoilt(text: str) -> str:
-    """The base of a planted night."""
-    return constants.with_constants(text, SPOILT)
+def planted_base(text: str) -> str:
+    """Return the base of a planted session."""
+    return constants.with_constants(text, BAD_VALUES)
 
 
-def inserted(text: str, lines: str) -> str:
-    """The text with more lines below its last constant."""
+def insert(text: str, lines: str) -> str:
+    """Insert lines below the last constant of a text."""
     before, line, after = re.split(f"({ANCHOR}.*\\n)", text, maxsplit=1)
     return before + line + lines + after
 
 
-def planted(text: str) -> dict[str, str]:
-    """The edits of the spoilt base that do something, by name."""
+def effective_edits(text: str) -> dict[str, str]:
+    """Return the edits of the planted base that have an effect, by name."""
     good = {constant.name: constant.value for constant in constants.constants(text)}
-    base = spoilt(text)
-    gains = {f"gain {name}": constants.with_constants(base, {name: good[name]}) for name in SPOILT}
+    base = planted_base(text)
+    gains = {f"gain {name}": constants.with_constants(base, {name: good[name]}) for name in BAD_VALUES}
     return gains | {f"harm {name}": constants.with_constants(base, {name: value}) for name, value in HARMFUL.items()}
 
 
 def edits(kind: str, text: str) -> list[tuple[str, str]]:
-    """Name and whole text of each edit, before any was kept."""
-    found = list(planted(text).items()) if kind == "planted" else []
-    base = spoilt(text) if kind == "planted" else text
-    found += [(f"nothing {k}", inserted(base, f'UNUSED_{k} = "{k}"\n')) for k in range(EDITS - len(found))]
+    """Return name and whole text of each edit of the base."""
+    found = list(effective_edits(text).items()) if kind == "planted" else []
+    base = planted_base(text) if kind == "planted" else text
+    found += [(f"nothing {k}", insert(base, f'UNUSED_{k} = "{k}"\n')) for k in range(EDITS - len(found))]
     random.Random(1).shuffle(found)
     return found
 
 
-def prepared(kind: str, folder: Path) -> None:
-    """A repository with the base, and a folder of patches beside it."""
+def prepare(kind: str, folder: Path) -> None:
+    """Create a repository with the base, and a folder of patches next to it."""
     text = plan.fit_device(Path("train.py").read_text(), "cpu")
-    base = spoilt(text) if kind == "planted" else text
+    base = planted_base(text) if kind == "planted" else text
     root, script = folder / "repository", folder / "script"
     for path in (root, script):
         path.mkdir(parents=True)
@@ -85,14 +81,14 @@ def prepared(kind: str, folder: Path) -> None:
 
 
 def patch(before: str, after: str) -> str:
-    """Without any line around the change, so that it applies whatever was kept near it."""
+    """Return a diff without context lines, so that it applies whatever was kept near it."""
     lines = (text.splitlines(keepends=True) for text in (before, after))
     return "".join(difflib.unified_diff(*lines, "a/train.py", "b/train.py", n=0))
 
 
-def night(kind: str, folder: Path) -> None:
-    """Run it, print its log and the honest total."""
-    prepared(kind, folder)
+def run_session(kind: str, folder: Path) -> None:
+    """Run a session, print its log and the honest total."""
+    prepare(kind, folder)
     program = [sys.executable, "-P", "-m", "autoresearch"]
     root = folder / "repository"
     subprocess.run(
@@ -104,10 +100,10 @@ def night(kind: str, folder: Path) -> None:
 
 
 def effects(seeds: int) -> None:
-    """Each planted edit alone on its base, on the same seeds as the base."""
+    """Measure each planted edit alone on its base, on the same seeds as the base."""
     project = open_project({"budget": BUDGET}, Path.cwd())
     text = plan.fit_device(Path("train.py").read_text(), project.slot.device)
-    texts = {"base": spoilt(text), "all six gains": text, **planted(text)}
+    texts = {"base": planted_base(text), "all six gains": text, **effective_edits(text)}
     scores: dict[str, list[float]] = {name: [] for name in texts}
     for seed in range(seeds):
         for name, each in texts.items():
@@ -131,7 +127,7 @@ def main() -> None:
     if options.what == "effects":
         effects(options.seeds)
     else:
-        night(options.what, options.folder or Path(tempfile.mkdtemp(prefix="night-")))
+        run_session(options.what, options.folder or Path(tempfile.mkdtemp(prefix="night-")))
 
 
 if __name__ == "__main__":

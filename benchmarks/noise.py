@@ -1,10 +1,10 @@
-"""How much one trial scatters: the base on N seeds, alone and beside a busy neighbour, and the smallest gain kept.
+"""Measure the noise of one trial, alone and beside a busy process.
 
     python benchmarks/noise.py [--seeds 8] [--budgets 15cpu] [--neighbours quiet,busy]
 
-All kinds of trials take turns, so that a slow drift of the machine falls on each of them; several budgets (15cpu,15s)
-tell which clock scatters less. `at equal steps` is what is left of sigma when a line through scores and logarithms
-of steps is taken away: what does not come from the speed of the machine.
+All kinds of trials take turns, so that a slow drift of the machine affects each of them; several budgets (15cpu,15s)
+show which clock has less noise. `at equal steps` is sigma without the influence of the machine's speed: the residual
+of a line through scores and logarithms of steps. The last column is the smallest gain that would be kept.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from autoresearch.setup.project import open_project
 
 @contextmanager
 def neighbour(busy: bool, cores: set[int]) -> Iterator[None]:
-    """One process that keeps a core busy that is none of `cores`, or nothing."""
+    """Run a process that keeps a core outside of `cores` busy, or none."""
     process = multiprocessing.Process(target=spin, args=(cores,), daemon=True)
     if busy:
         process.start()
@@ -42,7 +42,7 @@ def spin(cores: set[int]) -> None:
 
 
 def smallest_gain(base: list[float]) -> float:
-    """The gain, bits per byte, that is kept when every draw of it shows just that, beside this base."""
+    """Return the smallest gain, bits per byte, that is kept if all draws show it exactly."""
     incumbent = [judge.Draw(score, k) for k, score in enumerate(base)]
     noise = judge.noise([incumbent])
     for tenths in range(1, 100):
@@ -54,7 +54,7 @@ def smallest_gain(base: list[float]) -> float:
 
 
 def at_equal_steps(steps: list[float], scores: list[float]) -> float:
-    """The standard deviation of scores around a line over the logarithms of steps."""
+    """Return the standard deviation of scores around a line over the logarithms of steps."""
     try:
         slope, level = linear_regression(list(map(math.log, steps)), scores)
     except StatisticsError:  # all have the same number of steps

@@ -1,8 +1,8 @@
-"""karpathy/autoresearch's train.py as a version that the referee can measure: read from a folder, rewritten in memory.
+"""Rewrite karpathy/autoresearch's train.py into a version that the referee can measure.
 
-Taken over as they are: model, optimiser, schedules, constants. Replaced, because it runs offline, in a cell, on other
-devices: its imports, the attention kernel that it downloads, its loader, its clock and its evaluation. Said of each
-run: on a CPU nothing is compiled, and what it computes in bfloat16 is computed in float32.
+Model, optimiser, schedules and constants are unchanged. Imports, the attention kernel that it downloads, loader, clock
+and evaluation are replaced, because it runs offline, in a cell, on other devices. On a CPU nothing is compiled, and
+bfloat16 becomes float32.
 """
 
 import ast
@@ -136,7 +136,7 @@ def load(state, config, device):
 
 
 def version(folder: Path, device: str, constants: dict[str, int | float]) -> str:
-    """The original in `folder` as a train.py for the device, with some of its constants replaced."""
+    """Return the original in `folder` as a train.py for the device, with replaced constants."""
     tree = ast.parse((folder / "train.py").read_text())
     kept = [node for node in tree.body if _kept(node)]
     for node in kept:
@@ -153,7 +153,7 @@ def version(folder: Path, device: str, constants: dict[str, int | float]) -> str
 
 
 def _kept(node: ast.stmt) -> bool:
-    """Classes, functions and literal constants; nothing that does something."""
+    """Select classes, functions and literal constants, without statements that have effects."""
     if isinstance(node, ast.ClassDef):
         return True
     if isinstance(node, ast.FunctionDef):

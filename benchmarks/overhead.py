@@ -1,4 +1,4 @@
-"""Measure what a trial costs outside its budget: by part, with git, ledger and judge, and until its cell is gone.
+"""Measure a trial outside its budget, git, ledger and judge, and the end of a cell.
 
 Run `python benchmarks/overhead.py [--trials 3]`.
 """
@@ -59,7 +59,7 @@ time.sleep(600)
 
 
 def timed(action: Callable[[int], object], times: int = 20) -> float:
-    """Median seconds of an action."""
+    """Return the median seconds of an action."""
     took = []
     for k in range(times):
         began = time.perf_counter()
@@ -69,7 +69,7 @@ def timed(action: Callable[[int], object], times: int = 20) -> float:
 
 
 def parts(results: list[Result]) -> dict[str, float]:
-    """Seconds of each part of a trial, median."""
+    """Return the median seconds of each part of a trial."""
     return {
         "setup: process, import torch, build, warm up": median(r.setup_seconds for r in results),
         "score: claim and audit": median(r.score_seconds for r in results),
@@ -80,7 +80,7 @@ def parts(results: list[Result]) -> dict[str, float]:
 
 
 def bookkeeping() -> dict[str, float]:
-    """Seconds of git and ledger for one experiment, in a repository and a database of their own."""
+    """Return the seconds of git and ledger for one experiment, in a temporary repository."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         (root / "train.py").write_text(NUMPY)
@@ -115,7 +115,7 @@ def bookkeeping() -> dict[str, float]:
 
 
 def left(token: str) -> bool:
-    """Whether a process of this machine carries `token` in its command line."""
+    """Return True if a process has `token` in its command line."""
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with suppress(OSError):
             if token.encode() in path.read_bytes():
@@ -124,7 +124,10 @@ def left(token: str) -> bool:
 
 
 def until_gone(off: str) -> float:
-    """Return the seconds from kill -9 of a program to the end of its cell (nine processes), without `off` layers."""
+    """Return the seconds from kill -9 of a program to the end of its cell's nine processes.
+
+    The layers in `off` are left out.
+    """
     token = uuid.uuid4().hex
     command = [sys.executable, "-c", OWNER, CHILDREN, token, off]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as owner:

@@ -1,9 +1,9 @@
-"""What the honest protocol costs: its seconds after training against the plainest evaluation in the same process.
+"""Measure the cost of the protocol against a plain evaluation in the training process.
 
     python benchmarks/protocol.py [--trials 3] [--budget 50steps]
 
-The plain evaluation runs inside the training cell after the last save, on as many rows as the referee scores, in the
-same batches. Both figures are from the same trials.
+The plain evaluation runs in the training cell after the last save, on as many rows as the referee scores, in the same
+batches. Both figures are from the same trials.
 """
 
 import argparse
@@ -20,7 +20,7 @@ _honest_train = train
 
 
 class _Watched:
-    """The trial, with a look at what is saved."""
+    """The trial, with a copy of the saved state."""
 
     def __init__(self, trial):
         self.trial = trial

@@ -1,10 +1,10 @@
-"""`sweep` against plain Optuna TPE over all constants at once, and against random search, at the same number of trials.
+"""Compare `sweep` with Optuna's TPE over all constants and with random search, at the same number of trials.
 
     python benchmarks/researchers.py [--trials 24] [--seeds 3] [--draws 4] [--budget 15cpu]
 
-`sweep` works in a real session (base replicates and re-runs are among its trials). The others draw a factor between 1/2
-and 2 for every constant, and their result is the lowest number they saw, as anyone would use them. What each found is
-measured again at the end on fresh seeds, all in turns with the base. The runs of the methods are interleaved.
+`sweep` runs in a real session (base replicates and re-runs are among its trials). The others draw a factor between 1/2
+and 2 for every constant, and their result is the lowest number they saw, as in common use. At the end each result is
+measured again on fresh seeds, in turns with the base. The runs of the methods are interleaved.
 """
 
 import argparse
@@ -33,7 +33,7 @@ from autoresearch.setup.project import Project, open_project
 from autoresearch.source.constants import Number, with_constants
 from autoresearch.workspace.workspace import Workspace
 
-FRESH = 10_000  # seeds of the last measurement begin here
+FIRST_FRESH_SEED = 10_000  # of the last measurement
 
 
 @dataclass
@@ -50,7 +50,7 @@ class Trials(Limits):
 
 
 def sweep(project: Project, text: str, count: int, seed: int) -> str:
-    """The tip of a session of `sweep`."""
+    """Run a session of `sweep` and return the incumbent's text."""
     limits = Trials(remaining=count)
 
     class Counting(CellReferee):
@@ -83,12 +83,12 @@ def sweep(project: Project, text: str, count: int, seed: int) -> str:
 
 
 def study(sampler: optuna.samplers.BaseSampler, project: Project, text: str, count: int, seed: int) -> str:
-    """The lowest number that a sampler saw over all constants at once."""
+    """Return the text with the lowest number that a sampler saw over all constants at once."""
     asked = optuna.create_study(sampler=sampler)
     best: tuple[float, str] = (float("inf"), text)
     for k in range(count):
         trial = asked.ask()
-        values = {knob.constant.name: moved(knob, trial.suggest_float(knob.key, -1, 1)) for knob in knobs(text)}
+        values = {knob.constant.name: move(knob, trial.suggest_float(knob.key, -1, 1)) for knob in knobs(text)}
         version = with_constants(text, values)
         score = CellReferee(project.settings, project.data).measure(version, 100 * seed + k).val_bpb
         asked.tell(trial, 10.0 if score is None else score)  # a crash is as bad as it gets
@@ -97,8 +97,8 @@ def study(sampler: optuna.samplers.BaseSampler, project: Project, text: str, cou
     return best[1]
 
 
-def moved(knob: Knob, log2: float) -> Number:
-    """A constant times 2**log2, of the same kind as before."""
+def move(knob: Knob, log2: float) -> Number:
+    """Return a constant times 2**log2, of the same kind as before."""
     value = knob.constant.value
     if knob.kind == "power":
         return 2 ** round(math.log2(value) + log2)
@@ -124,7 +124,7 @@ def main() -> None:
         found["TPE"].append(study(tpe, project, text, options.trials, seed))
         found["random"].append(study(chance, project, text, options.trials, seed + options.seeds))
         print(f"seed {seed}: searched", flush=True)
-    scores = remeasured(found, project, options.draws)
+    scores = measure_again(found, project, options.draws)
     base = fmean(score for each in scores["base"] for score in each)
     print("| method | seed | measured again | less base |\n|---|---|---|---|")
     for name, each in scores.items():
@@ -135,13 +135,15 @@ def main() -> None:
         print(f"{name}: mean {fmean(map(fmean, each)) - base:+.4f}")
 
 
-def remeasured(found: dict[str, list[str]], project: Project, draws: int) -> dict[str, list[list[float]]]:
-    """Fresh scores of every result, in turns."""
+def measure_again(found: dict[str, list[str]], project: Project, draws: int) -> dict[str, list[list[float]]]:
+    """Return fresh scores of every result, measured in turns."""
     scores: dict[str, list[list[float]]] = {name: [[] for _ in texts] for name, texts in found.items()}
     for draw in range(draws):
         for seed in range(len(found["base"])):
             for name, texts in found.items():
-                result = CellReferee(project.settings, project.data).measure(texts[seed], FRESH + 10 * draw + seed)
+                result = CellReferee(project.settings, project.data).measure(
+                    texts[seed], FIRST_FRESH_SEED + 10 * draw + seed
+                )
                 assert result.val_bpb is not None, result.reason
                 scores[name][seed].append(result.val_bpb)
     return scores

@@ -1,13 +1,13 @@
-"""Experiments an hour: ours against a plain loop, where the time goes, and what several slots bring.
+"""Measure experiments per hour: ours against a plain loop, by part, and on several slots.
 
     python benchmarks/throughput.py [--experiments 8] [--only loops|slots] [--think 5] [--train 15s]
 
-The agent takes `--think` seconds to answer and changes one constant a little; no proposal is a gain. The plain loop
-asks it, measures what it says with the same referee, writes a line, and asks again. Both run in turn, on the same slot.
-"Ideal" is a slot that trains and does nothing else.
+The agent takes `--think` seconds to answer; no proposal has an effect. The plain loop asks it, measures the proposal
+with the same referee, writes a line, and asks again. Both run in turn, on the same slot. "Ideal" is a slot that trains
+all the time.
 
-The slots get a numpy trial of 4 s that waits most of its time, as the host of a GPU does: what is measured is the
-program, not how many cores this machine has.
+The slots get a numpy trial of 4 s that waits most of its time, as the host of a GPU does: this measures the program,
+not the number of cores.
 """
 
 import argparse
@@ -63,29 +63,29 @@ def load(state, config, device):
 
 
 class Slow:
-    """Thinks for so many seconds, and then appends a comment with a new constant: a change without effect."""
+    """An agent that waits for some seconds and appends a constant without effect."""
 
     name, model, repairs = "slow", None, 0
-    thinks: Literal["elsewhere"] = "elsewhere"
+    proposes: Literal["remotely"] = "remotely"
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
 
     def check(self) -> None:
-        """It can always work."""
+        """Accept any configuration."""
 
     def propose(self, brief: Brief) -> Proposal:
         return self.change(brief.source, brief.n)
 
     def change(self, text: str, n: int) -> Proposal:
-        """The same without a brief."""
+        """Propose without a brief."""
         time.sleep(self.seconds)
         return Proposal(f"{text}\nNOTHING_{n} = {n}.0\n", f"nothing {n}")
 
 
 @contextmanager
 def repository(text: str) -> Iterator[Path]:
-    """A git repository with one train.py."""
+    """Create a git repository with one train.py."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         (root / "train.py").write_text(text)
@@ -99,9 +99,9 @@ def repository(text: str) -> Iterator[Path]:
 
 @dataclass(frozen=True)
 class Stretch:
-    """Trials in a row, the seconds in which they ended, and those that slots waited for the agent.
+    """Consecutive trials, their seconds, and the seconds that slots waited for the agent.
 
-    The first trial of each slot is left out: what came before it happens once a night.
+    The first trial of each slot is left out: the work before it is done once in a session.
     """
 
     results: list[Result]
@@ -110,19 +110,18 @@ class Stretch:
 
     @classmethod
     def of(cls, times: list[tuple[float, Result]], slots: int, waited: list[float]) -> "Stretch":
-        """From the time at which each trial ended, and the waits before them."""
+        """Build from the end of each trial and the waits before them."""
         times = sorted(times, key=lambda each: each[0])
         return cls([result for _, result in times[slots:]], times[-1][0] - times[slots - 1][0], sum(waited[slots:]))
 
     @classmethod
     def together(cls, stretches: list["Stretch"]) -> "Stretch":
-        """Several stretches as one."""
+        """Join several stretches."""
         results = [result for each in stretches for result in each.results]
         return cls(results, sum(each.seconds for each in stretches), sum(each.waited for each in stretches))
 
     @property
     def an_hour(self) -> float:
-        """Trials an hour."""
         return 3600 * len(self.results) / self.seconds
 
 
@@ -147,10 +146,10 @@ class Searching:
             spare=spare,
         )
         self.session = assemble(context, inputs)
-        self.session.run()  # the base, and what is done once
+        self.session.run()  # the base, and work that is done once
 
     def go_on(self, experiments: int) -> Stretch:
-        """So many more experiments."""
+        """Run more experiments."""
         store, row = self.session.context.ledger, self.session.context.row
         newest = max(trial.id for trial in store.trials(row.id))
         seen = store.events(row.id)[-1].id
@@ -167,7 +166,7 @@ def _known(result: dict[str, Any]) -> dict[str, Any]:
 
 
 def plain(text: str, data: Dataset, settings: Settings, agent: Slow, experiments: int) -> Stretch:
-    """A loop as one writes it in an evening."""
+    """Run a minimal loop."""
     times = []
     for n in range(experiments):
         proposal = agent.change(text, n)
@@ -179,7 +178,7 @@ def plain(text: str, data: Dataset, settings: Settings, agent: Slow, experiments
 
 
 def loops(text: str, name: str, data: Dataset, settings: Settings, agent: Slow, experiments: int) -> None:
-    """Ours and the plain loop in turn, half of the experiments each time."""
+    """Run ours and the plain loop in turn, half of the experiments each time."""
     found: dict[str, list[Stretch]] = {"ours": [], "plain": []}
     with repository(text) as root, Ledger.open(root / "runs" / "ledger.db") as store:
         searching = Searching(root, store, text, data, [settings], agent)
@@ -202,7 +201,7 @@ def loops(text: str, name: str, data: Dataset, settings: Settings, agent: Slow, 
 
 
 def slots(data: Dataset, settings: Settings, agent: Slow, experiments: int) -> None:
-    """The same session on 1, 2 and 4 slots."""
+    """Run one session each on 1, 2 and 4 slots."""
     one = 0.0
     settings = replace(settings, budget=Budget.parse("4s"), cores=None, eval_rows=64, eval_batch=64)
     for count in (1, 2, 4):
@@ -211,11 +210,9 @@ def slots(data: Dataset, settings: Settings, agent: Slow, experiments: int) -> N
             stretch = searching.go_on(experiments * count)
         one = one or stretch.an_hour
         waits = stretch.waited / stretch.seconds / count
-        print(
-            f"| {count} | {len(stretch.results)} | {stretch.an_hour:.0f} | {stretch.an_hour / one / count:.0%}"
-            f" | {waits:.1%} |",
-            flush=True,
-        )
+        linear = f"{stretch.an_hour / one / count:.0%}"
+        cells = f"{count} | {len(stretch.results)} | {stretch.an_hour:.0f} | {linear} | {waits:.1%}"
+        print(f"| {cells} |", flush=True)
 
 
 def main() -> None:
@@ -227,10 +224,8 @@ def main() -> None:
     options = parser.parse_args()
     project = open_project({"device": "cpu", "budget": options.train})
     if options.only != "slots":
-        print(
-            "| train.py | loop | trials | an hour | of the ideal | waits for the agent | setup, s | train | score"
-            " | rest of the trial | between two |"
-        )
+        header = "| train.py | loop | trials | an hour | of the ideal | waits for the agent | setup, s "
+        print(f"{header}| train | score | rest of the trial | between two |")
         print("|---|---|---|---|---|---|---|---|---|---|---|")
         own = BasePlanner(project).fit_by_memory((project.root / "train.py").read_text())
         for name, text in (("numpy, waiting", WAITING), ("the repository's", own)):

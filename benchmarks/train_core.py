@@ -1,4 +1,4 @@
-"""Our train.py against the original's and against a plain port of it: same rows, tokenizer, budget, seeds in turns.
+"""Compare our train.py with the original and a plain port of it, on the same rows and seeds.
 
     python benchmarks/train_core.py [--original FOLDER] [--plain] [--budget 15cpu] [--seeds 5] [--text 'GLOB']
 
@@ -33,8 +33,8 @@ TRAIN = Path(__file__).resolve().parents[1] / "train.py"
 BUDGET = {"cpu": "15cpu", "cuda": "60s"}
 SETTINGS = {"cpu": {"eval_rows": 512, "eval_batch": 32}, "cuda": {"eval_rows": 10240, "eval_batch": 16}}
 
-# the original's configuration in the words of our train.py; what these cannot say stays ours: QK-norm before RoPE, no
-# NorMuon, decay falling with the square of what is left, value embeddings that begin as wide as the token embedding
+# The original's configuration as constants of our train.py. These differences remain: QK-norm before RoPE, no NorMuon,
+# weight decay with the square of the remaining time, value embeddings initialised as wide as the token embedding.
 PLAIN: plan.Values = {
     "X0_INIT": 0.1,
     "ATTN_SCALE": 1.0,
@@ -67,16 +67,16 @@ ORIGINAL_SIZE: dict[str, dict[str, int | float]] = {
 
 
 def plain(text: str, device: str) -> str:
-    """Our train.py with the original's constants."""
+    """Return our train.py with the original's constants."""
     depth, dim, batch, micro = PLAIN_SIZE[device]
-    adam = (768 / dim) ** 0.5  # the original scales the learning rates of Adam so
+    adam = (768 / dim) ** 0.5  # the original scales the learning rates of Adam by this
     size = {"DEPTH": depth, "MODEL_DIM": dim, "BATCH_TOKENS": batch, "MICRO_TOKENS": micro}
     rates = {"EMBED_LR": 0.6 * adam, "HEAD_LR": 0.004 * adam}
     return constants.with_constants(text, PLAIN | size | rates)
 
 
 def row(name: str, seed: int, result: Result, gpu: str | None) -> str:
-    """One line of the table."""
+    """Format one line of the table."""
     trial = result.as_json()
     mfu = facts.mfu_percent(trial, hardware.peak_tflops(gpu))
     speed = facts.trained_tokens(trial) / result.train_seconds if result.train_seconds else 0.0
@@ -90,7 +90,7 @@ def row(name: str, seed: int, result: Result, gpu: str | None) -> str:
 
 
 def versions(options: argparse.Namespace, device: str) -> dict[str, str]:
-    """The texts by name."""
+    """Return the texts by name."""
     ours = plan.fit_device(TRAIN.read_text(), device)
     found = {"ours": ours}
     if options.original:
@@ -101,7 +101,7 @@ def versions(options: argparse.Namespace, device: str) -> dict[str, str]:
 
 
 def summary(scores: dict[str, dict[int, float]]) -> None:
-    """Means, sigma, and how far ours is ahead, by seeds in pairs."""
+    """Print means, sigma, and the differences to ours, paired by seed."""
     print("\n| version | mean | sigma | ours less this |\n|---|---|---|---|")
     for name, values in scores.items():
         pairs = [(scores["ours"][seed], score) for seed, score in values.items() if seed in scores["ours"]]

@@ -1,1 +1,1 @@
-"""Researchers: whoever proposes the next version of train.py."""
+"""Agents that propose the next version of train.py."""

@@ -1,4 +1,4 @@
-"""Agents: whoever proposes the next version of train.py.
+"""The protocol of agents, which propose the next version of train.py.
 
 An agent gets a brief and returns text. It never runs git, starts a trial, or types a number or a verdict.
 
@@ -6,13 +6,14 @@ An agent gets a brief and returns text. It never runs git, starts a trial, or ty
     Spent          one more call could exceed max_usd: a kind of Exhausted
     BadProposal    this one proposal is broken: the session goes on
     Unavailable    its server is busy or away until about `retry_at`: others may propose meanwhile
-    Unusable       it cannot work at all (key, model, credit): one line that says what to mend
+    Unusable       it cannot work at all (key, model, credit): one line that says what to correct
 """
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from autoresearch.errors import Blocker
+from autoresearch.files import JsonObject
 
 if TYPE_CHECKING:
     from autoresearch.brief.brief import Brief
@@ -23,25 +24,20 @@ class Exhausted(Exception):
 
 
 class Spent(Exhausted):
-    """The money is spent: the most that the next call can cost does not fit under `max_usd`."""
+    """The most that the next call can cost does not fit under `max_usd`."""
 
 
 class BadProposal(Exception):
-    """One proposal is broken, and why.
+    """One proposal is broken; the text says why. `params` and `trace` are as in a Proposal."""
 
-    `params` let the agent find it again in the history, `trace` says how it came about, as in a Proposal.
-    """
-
-    def __init__(
-        self, reason: str, params: dict[str, Any] | None = None, trace: list[dict[str, Any]] | None = None
-    ) -> None:
+    def __init__(self, reason: str, params: JsonObject | None = None, trace: list[JsonObject] | None = None) -> None:
         super().__init__(reason)
         self.params = params or {}
         self.trace = trace or []
 
 
 class Unavailable(Exception):
-    """The agent cannot be asked now; it is worth another try at `retry_at` (unix seconds)."""
+    """The agent cannot be asked now, but again at `retry_at` (unix seconds)."""
 
     def __init__(self, reason: str, retry_at: float) -> None:
         super().__init__(reason)
@@ -49,15 +45,16 @@ class Unavailable(Exception):
 
 
 class Unusable(Blocker):
-    """The agent cannot work until the user mends something."""
+    """The agent cannot work until the user corrects something."""
 
 
 @dataclass(frozen=True)
 class Proposal:
     """One change to try: the whole new text of train.py, and why.
 
-    `predicted` is the expected change of val_bpb (negative is better), `cost_usd` what the proposal cost,
-    `params` what the agent wants to find again in the history, `trace` how it was made.
+    `predicted` is the expected change of val_bpb (negative is better), `cost_usd` the cost of the proposal, `params`
+    data that the agent finds again in the history, `trace` the steps that led to the proposal. `mode` is set if no
+    agent was asked: `revert` or `prune` remove kept changes.
     """
 
     text: str
@@ -65,33 +62,32 @@ class Proposal:
     category: str = "other"
     predicted: float | None = None
     cost_usd: float | None = None
-    params: dict[str, Any] = field(default_factory=dict)
-    trace: list[dict[str, Any]] = field(default_factory=list)
+    params: JsonObject = field(default_factory=dict)
+    trace: list[JsonObject] = field(default_factory=list)
     mode: str | None = None
-    """What it is, where nobody was asked for it: `revert` or `prune` take kept changes out."""
 
 
 class Agent(Protocol):
-    """What the session asks for; all that an agent remembers is in the brief."""
+    """Propose changes. An agent has no state of its own: everything it has to remember is in the brief."""
 
     @property
     def name(self) -> str:
-        """As the ledger shows it."""
+        """Return the name in the ledger."""
 
     @property
     def model(self) -> str | None:
-        """The language model behind it, if any."""
+        """Return the language model, if there is one."""
 
     @property
-    def thinks(self) -> Literal["at once", "here", "elsewhere"]:
-        """Where a proposal takes its time: if it does, it is asked for while trials run, here only beside their cores."""
+    def proposes(self) -> Literal["instantly", "locally", "remotely"]:
+        """Return where a proposal takes time: then it is asked for during trials, `locally` only on free cores."""
 
     @property
     def repairs(self) -> int:
-        """How often a refused proposal may come back with the reason, before it is recorded as refused."""
+        """Return how often a refused proposal may be corrected before it is recorded as refused."""
 
     def check(self) -> None:
-        """Cheaply, before any trial: could it propose? Raises Unusable, Unavailable or Spent."""
+        """Find out at little cost, before any trial, if it can propose. Raises Unusable, Unavailable or Spent."""
 
     def propose(self, brief: "Brief") -> Proposal:
-        """The next change. Raises Exhausted (or Spent), BadProposal, Unavailable, Unusable."""
+        """Return the next change. Raises Exhausted (or Spent), BadProposal, Unavailable, Unusable."""

@@ -1,18 +1,19 @@
-"""Changes to one text in memory: the commands of the text-editor tool, and edits found in a plain-text reply.
+"""Edit one text in memory: commands of the text-editor tool, and edits in a plain-text reply.
 
-What a model gets wrong comes back to it as a BadEdit: one line that says how to do it right.
+A wrong edit raises BadEdit: one line that tells the model how to correct it.
 """
 
 import difflib
 import re
 from collections.abc import Callable
 from pathlib import PurePosixPath
-from typing import Any
 
-from autoresearch.source import constants
+from autoresearch.files import JsonObject
+from autoresearch.source.parsing import parse
 
 FILE = "train.py"
-LARGEST = 400_000  # characters of a text
+MAX_TEXT_CHARS = 400_000
+MAX_HINT_CHARS = 160
 
 _THOUGHTS = re.compile(r"<(think|thinking|reasoning)>.*?(</\1>|\Z)", re.S | re.I)
 _THOUGHTS_CUT = re.compile(r"\A.*?</(think|thinking|reasoning)>", re.S | re.I)
@@ -21,19 +22,19 @@ _FENCE = re.compile(r"^[ \t]*(```+|~~~+)[^\n`]*\n(.*?)(?:^[ \t]*\1[ \t]*$|\Z)", 
 
 
 class BadEdit(ValueError):
-    """An edit that cannot be made; the text goes back to the model."""
+    """An edit that cannot be made; the model gets the text."""
 
 
 class Editor:
-    """The text-editor tool of the Messages API (view, create, str_replace, insert), for one file that is only text."""
+    """The text-editor tool of the Messages API (view, create, str_replace, insert), for one text in memory."""
 
     def __init__(self, text: str) -> None:
         self.text = text
 
-    def run(self, command: dict[str, Any]) -> str:
-        """Carry out one command; returns what the model reads. Raises BadEdit."""
-        name = command.get("command")
-        commands: dict[Any, Callable[[dict[str, Any]], str]] = {
+    def run(self, command: JsonObject) -> str:
+        """Execute one command and return the answer for the model. Raises BadEdit."""
+        name = str(command.get("command"))
+        commands: dict[str, Callable[[JsonObject], str]] = {
             "view": self._view,
             "create": self._create,
             "str_replace": self._str_replace,
@@ -46,7 +47,7 @@ class Editor:
             raise BadEdit(f"there is only {FILE} here, no `{path[:80]}`")
         return commands[name](command)
 
-    def _view(self, command: dict[str, Any]) -> str:
+    def _view(self, command: JsonObject) -> str:
         lines = self.text.split("\n")
         span = command.get("view_range") or [1, -1]
         if not isinstance(span, list) or len(span) != 2 or not all(isinstance(each, int) for each in span):
@@ -56,16 +57,16 @@ class Editor:
             raise BadEdit(f"{FILE} has {len(lines)} lines: {span} shows none")
         return "\n".join(f"{number:6}\t{lines[number - 1]}" for number in range(first, last + 1))
 
-    def _create(self, command: dict[str, Any]) -> str:
+    def _create(self, command: JsonObject) -> str:
         self._set(_string(command, "file_text"))
-        return f"{FILE} has {_lines(self.text)} lines now"
+        return f"{FILE} has {_count_lines(self.text)} lines now"
 
-    def _str_replace(self, command: dict[str, Any]) -> str:
+    def _str_replace(self, command: JsonObject) -> str:
         new = command.get("new_str")
         self._set(replace_once(self.text, _string(command, "old_str"), new if isinstance(new, str) else ""))
-        return f"done; {FILE} has {_lines(self.text)} lines now"
+        return f"done; {FILE} has {_count_lines(self.text)} lines now"
 
-    def _insert(self, command: dict[str, Any]) -> str:
+    def _insert(self, command: JsonObject) -> str:
         lines = self.text.splitlines(keepends=True)
         after = command.get("insert_line")
         if not isinstance(after, int) or not 0 <= after <= len(lines):
@@ -74,38 +75,38 @@ class Editor:
         if after and not lines[after - 1].endswith("\n"):
             lines[after - 1] += "\n"
         self._set("".join([*lines[:after], new if new.endswith("\n") else new + "\n", *lines[after:]]))
-        return f"done; {FILE} has {_lines(self.text)} lines now"
+        return f"done; {FILE} has {_count_lines(self.text)} lines now"
 
     def _set(self, text: str) -> None:
-        if len(text) > LARGEST:
-            raise BadEdit(f"{FILE} would have {len(text)} characters; the most is {LARGEST}")
+        if len(text) > MAX_TEXT_CHARS:
+            raise BadEdit(f"{FILE} would have {len(text)} characters; the most is {MAX_TEXT_CHARS}")
         self.text = text
 
 
-def find(reply: str, current: str) -> str | None:
-    """The new text that a plain-text reply stands for: SEARCH/REPLACE blocks, or a whole file in a code fence.
+def apply_reply(reply: str, current: str) -> str | None:
+    """Apply the edit in a plain-text reply: SEARCH/REPLACE blocks, or a whole file in a code fence.
 
-    None if the reply holds no edit; raises BadEdit for one that cannot be made.
+    Returns None if the reply has no edit. Raises BadEdit for an edit that cannot be made.
     """
-    answer = without_thoughts(reply)
+    answer = strip_thoughts(reply)
     blocks = _BLOCK.findall(answer)
     if blocks:
         for old, new in blocks:
             current = replace_once(current, old, new)
         return current
     files = [body for _, body in _FENCE.findall(answer) if re.search(r"^def train\b", body, re.M)]
-    if not files and re.search(r"^def train\b", answer, re.M) and _parses(answer):
+    if not files and re.search(r"^def train\b", answer, re.M) and _is_python(answer):
         files = [answer]
     return max(files, key=len) if files else None
 
 
-def without_thoughts(reply: str) -> str:
-    """A reply without what its model thought aloud in tags, some of which lose their opening tag on the way."""
+def strip_thoughts(reply: str) -> str:
+    """Remove thoughts in tags from a reply; some servers omit the opening tag."""
     return _THOUGHTS_CUT.sub("", _THOUGHTS.sub("", reply.replace("\r\n", "\n")))
 
 
 def replace_once(text: str, old: str, new: str) -> str:
-    """The text with its one occurrence of `old` replaced; blanks and newlines at the ends of lines may differ.
+    """Replace the only occurrence of `old`; blanks and newlines at the ends of lines may differ.
 
     Raises BadEdit if there is none, or more than one.
     """
@@ -116,9 +117,9 @@ def replace_once(text: str, old: str, new: str) -> str:
         return text.replace(old, new)
     if count > 1:
         raise BadEdit(f"the text to replace occurs {count} times: quote more lines around it")
-    if found := _loosely(text, old):
+    if found := _match_lines(text, old):
         new = new if new.endswith("\n") or not new else new + "\n"
-    else:  # the line may go on, with a comment for one
+    else:  # the line may continue, for example with a comment
         inside = rf"(?<![\w.]){re.escape(old.strip(chr(10)))}(?![\w.])"
         found, new = [match.span() for match in re.finditer(inside, text)], new.strip("\n")
     if len(found) != 1:
@@ -127,8 +128,8 @@ def replace_once(text: str, old: str, new: str) -> str:
     return text[:start] + new + text[end:]
 
 
-def _loosely(text: str, old: str) -> list[tuple[int, int]]:
-    """Where whole lines are the same but for blanks at their ends: positions in the text."""
+def _match_lines(text: str, old: str) -> list[tuple[int, int]]:
+    """Return the positions (start, end) of whole lines that are equal except for blanks at their ends."""
     lines = text.splitlines(keepends=True)
     wanted = [line.rstrip() for line in old.strip("\n").split("\n")]
     plain = [line.rstrip() for line in lines]
@@ -142,24 +143,24 @@ def _loosely(text: str, old: str) -> list[tuple[int, int]]:
 def _no_match(text: str, old: str) -> str:
     first = next(line for line in old.split("\n") if line.strip())
     near = difflib.get_close_matches(first, text.split("\n"), n=1, cutoff=0.6)
-    hint = f"; the nearest line is `{near[0].strip()[:160]}`" if near and near[0] != first else ""
+    hint = f"; the nearest line is `{near[0].strip()[:MAX_HINT_CHARS]}`" if near and near[0] != first else ""
     return f"the text to replace does not occur in {FILE}: quote it exactly, with its indentation{hint}"
 
 
-def _string(command: dict[str, Any], name: str) -> str:
+def _string(command: JsonObject, name: str) -> str:
     value = command.get(name)
     if not isinstance(value, str):
         raise BadEdit(f"`{name}` is missing")
     return value
 
 
-def _lines(text: str) -> int:
+def _count_lines(text: str) -> int:
     return len(text.splitlines())
 
 
-def _parses(text: str) -> bool:
+def _is_python(text: str) -> bool:
     try:
-        constants.parse(text)
+        parse(text)
     except SyntaxError:
         return False
     return True

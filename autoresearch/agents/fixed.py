@@ -1,4 +1,4 @@
-"""One change that is there already, from a person or from arithmetic: it only has to be measured."""
+"""Propose one change that exists already: it only has to be measured."""
 
 from typing import TYPE_CHECKING, Literal
 
@@ -9,21 +9,21 @@ if TYPE_CHECKING:
 
 
 class FixedAgent:
-    """Proposes one thing, once."""
+    """Return one proposal, once."""
 
     model: str | None = None
     repairs = 0
-    thinks: Literal["at once"] = "at once"
+    proposes: Literal["instantly"] = "instantly"
 
     def __init__(self, name: str, proposal: Proposal) -> None:
         self.name = name
         self.proposals = [proposal]
 
     def check(self) -> None:
-        """There is nothing that could be missing."""
+        """Do nothing: it needs nothing."""
 
     def propose(self, brief: "Brief") -> Proposal:
-        """The change. Raises Exhausted after it."""
+        """Return the change. Raises Exhausted after that."""
         if not self.proposals:
             raise Exhausted("agent exhausted")
         return self.proposals.pop()

@@ -1,49 +1,35 @@
-"""Past experiments as a model may read them: from the ledger, or from no more than its brief.
+"""Past experiments as a model may read them: from the ledger, or only from its brief.
 
-Everything here was said by models and by programs that models wrote: whoever sends it on quotes it as data. Scores are
-rounded, and what an experiment scored on the holdout is not in it.
+All of this text comes from models and from programs that models wrote: callers quote it as data. Scores are rounded,
+and scores on the holdout are left out.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
+from autoresearch.brief.history import PastExperiment
 from autoresearch.ledger import Experiment, Ledger, Trial, duplicates
-from autoresearch.source import constants
 from autoresearch.source.diff import unified_diff
+from autoresearch.source.fingerprint import fingerprint_without_seed
 
 if TYPE_CHECKING:
     from autoresearch.brief.brief import Brief
 
-ROWS = 40  # experiments in one answer
-LONGEST_DIFF = 12_000  # characters
+MAX_ROWS = 40  # experiments in one answer
+MAX_DIFF_CHARS = 12_000
 
 
-class Row(Protocol):
-    """What a line about an experiment says; read-only, so that frozen classes fit."""
-
-    @property
-    def n(self) -> int: ...
-    @property
-    def verdict(self) -> str | None: ...
-    @property
-    def reason(self) -> str | None: ...
-    @property
-    def category(self) -> str | None: ...
-    @property
-    def hypothesis(self) -> str | None: ...
-    @property
-    def delta(self) -> float | None: ...
+Row = Experiment | PastExperiment
 
 
 def table(rows: Sequence[Row], words: str) -> str:
-    """The newest lines that have all of the words in them."""
+    """Return the newest lines that have all of the words in them."""
     wanted = words.lower().split()
-    lines = [line for row in rows if all(word in (line := _line(row)).lower() for word in wanted)] if wanted else []
-    lines = lines if wanted else [_line(row) for row in rows]
-    more = f"\n({len(lines) - ROWS} older ones are left out)" if len(lines) > ROWS else ""
-    return "\n".join(lines[-ROWS:]) + more if lines else f"no experiment matches `{words}`"
+    lines = [line for line in map(_line, rows) if all(word in line.lower() for word in wanted)]
+    more = f"\n({len(lines) - MAX_ROWS} older ones are left out)" if len(lines) > MAX_ROWS else ""
+    return "\n".join(lines[-MAX_ROWS:]) + more if lines else f"no experiment matches `{words}`"
 
 
 def _line(row: Row) -> str:
@@ -53,38 +39,34 @@ def _line(row: Row) -> str:
 
 @dataclass(frozen=True)
 class BriefLibrary:
-    """For an agent that nobody lent a library: the history that its brief brings."""
+    """Library of an agent without a session: the history in its brief."""
 
     brief: "Brief"
 
     def history(self, words: str) -> str:
-        """See Library."""
         return table(self.brief.history, words)
 
     def show(self, n: int) -> str | None:
-        """See Library."""
         return next((_line(past) for past in self.brief.history if past.n == n), None)
 
-    def twin(self, text: str) -> str | None:
-        """See Library; only the version to change is known."""
-        same = constants.fingerprint_without_seed(text) == constants.fingerprint_without_seed(self.brief.source)
+    def find_duplicate(self, text: str) -> str | None:
+        """Compare the text with the version to change: no other is known."""
+        same = fingerprint_without_seed(text) == fingerprint_without_seed(self.brief.source)
         return f"the same program as experiment {self.brief.parent}, seeds aside" if same else None
 
 
 @dataclass(frozen=True)
 class LedgerLibrary:
-    """All experiments of one session. Each question opens the ledger for reading: any thread may ask."""
+    """All experiments of one session. Each question opens the ledger for reading, so that any thread may ask."""
 
     path: Path
     session_id: int
 
     def history(self, words: str) -> str:
-        """See Library."""
         with Ledger.open(self.path, readonly=True) as ledger:
             return table([row for row in ledger.experiments(self.session_id) if row.state == "settled"], words)
 
     def show(self, n: int) -> str | None:
-        """See Library."""
         with Ledger.open(self.path, readonly=True) as ledger:
             row = ledger.experiment(self.session_id, n)
             if row is None:
@@ -94,8 +76,7 @@ class LedgerLibrary:
         parts = [_line(row), _scores(trials), "" if parent is None else _change(parent, row)]
         return "\n\n".join(part for part in parts if part)
 
-    def twin(self, text: str) -> str | None:
-        """See Library."""
+    def find_duplicate(self, text: str) -> str | None:
         with Ledger.open(self.path, readonly=True) as ledger:
             found = duplicates.find(ledger, self.session_id, text)
         return None if found is None else str(found)
@@ -108,4 +89,4 @@ def _scores(trials: Sequence[Trial]) -> str:
 
 def _change(parent: Experiment, row: Experiment) -> str:
     diff = unified_diff(parent.text or "", row.text or "")
-    return f"change against experiment {parent.n}:\n{diff[:LONGEST_DIFF]}"
+    return f"change against experiment {parent.n}:\n{diff[:MAX_DIFF_CHARS]}"

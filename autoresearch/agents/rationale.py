@@ -1,15 +1,18 @@
-"""What a model has to say about its own change: the structured record that ends a proposal. All of it is a claim."""
+"""Read the structured record in which a model explains its own change. All of it is a claim."""
 
 import json
 import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
+from autoresearch.agents.base import Proposal
+from autoresearch.files import JsonObject
 from autoresearch.ledger.rows import CATEGORIES
 
-LONGEST = 600  # characters of a text field that are kept
+SOURCES = """where the idea comes from: an experiment (its n), an idea of ideas.md (idea 3), a note, a paper, or your \
+own knowledge"""
+MAX_FIELD_CHARS = 600
 
 _SYNONYMS = {
     "optimizer": "optimiser",
@@ -33,8 +36,8 @@ _NUMBER = re.compile(r"[-+\u2212]?\d*\.?\d+(?:[eE][-+]?\d+)?")
 
 
 @dataclass(frozen=True)
-class Record:
-    """`predicted` is the expected change of val_bpb (negative is better), `confidence` in its sign, 0 to 1."""
+class Rationale:
+    """Reason and prediction: `predicted` is a change of val_bpb, `confidence` the probability that it falls."""
 
     hypothesis: str
     category: str
@@ -42,8 +45,14 @@ class Record:
     confidence: float | None
     source: str | None
 
+    def proposal(self, text: str, cost_usd: float | None, trace: list[JsonObject]) -> Proposal:
+        """Return the proposal of a text for these reasons."""
+        claims = {"confidence": self.confidence, "source": self.source}
+        params = {name: value for name, value in claims.items() if value is not None}
+        return Proposal(text, self.hypothesis, self.category, self.predicted, cost_usd, params, trace)
 
-SCHEMA: dict[str, Any] = {
+
+SCHEMA: JsonObject = {
     "type": "object",
     "properties": {
         "hypothesis": {
@@ -56,22 +65,19 @@ SCHEMA: dict[str, Any] = {
             "description": "expected change of val_bpb in bits per byte; negative is better",
         },
         "confidence": {"type": "number", "description": "probability that val_bpb falls at all, 0 to 1"},
-        "source": {
-            "type": "string",
-            "description": "where the idea comes from: an experiment (its n), an idea of ideas.md (idea 3), a note, a paper, or your own knowledge",
-        },
+        "source": {"type": "string", "description": SOURCES},
     },
     "required": ["hypothesis", "category", "predicted_delta", "confidence", "source"],
 }
 
 
-def read(values: Mapping[str, Any]) -> Record:
-    """A record as a model gives it, forgiving about form. Raises ValueError without a hypothesis."""
+def read(values: Mapping[str, object]) -> Rationale:
+    """Read a record, tolerant of its form. Raises ValueError without a hypothesis."""
     hypothesis = _text(values.get("hypothesis"))
     if not hypothesis:
         raise ValueError("`hypothesis` is missing: say what you changed and why it should help")
     confidence = _number(values.get("confidence"))
-    return Record(
+    return Rationale(
         hypothesis=hypothesis,
         category=_category(values.get("category")),
         predicted=_number(values.get("predicted_delta", values.get("predicted"))),
@@ -80,8 +86,8 @@ def read(values: Mapping[str, Any]) -> Record:
     )
 
 
-def find(reply: str) -> Record:
-    """The record in a plain-text reply: `Hypothesis: ...` lines or a JSON object. Raises ValueError."""
+def find_in_reply(reply: str) -> Rationale:
+    """Read the record in a plain-text reply: `Hypothesis: ...` lines or a JSON object. Raises ValueError."""
     for match in _OBJECT.finditer(reply):
         try:
             return read(json.loads(match[0]))
@@ -93,17 +99,17 @@ def find(reply: str) -> Record:
     return read(found)
 
 
-def _text(value: Any) -> str:
-    return " ".join(value.split())[:LONGEST] if isinstance(value, str) else ""
+def _text(value: object) -> str:
+    return " ".join(value.split())[:MAX_FIELD_CHARS] if isinstance(value, str) else ""
 
 
-def _category(value: Any) -> str:
+def _category(value: object) -> str:
     name = re.sub(r"[\s_]+", "-", _text(value).lower()).strip("-.`'\"")
     name = _SYNONYMS.get(name, name)
     return name if name in CATEGORIES else "other"
 
 
-def _number(value: Any) -> float | None:
+def _number(value: object) -> float | None:
     if isinstance(value, str):
         match = _NUMBER.search(value)
         value = float(match[0].replace("\u2212", "-")) if match else None
@@ -111,6 +117,6 @@ def _number(value: Any) -> float | None:
         return None
     try:
         number = float(value)
-    except OverflowError:  # JSON knows integers that no float can hold
+    except OverflowError:  # JSON has integers that no float can hold
         return None
     return number if math.isfinite(number) else None

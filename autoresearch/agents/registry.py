@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 
 def create(spec: str, config: "Config | None" = None, services: "Services | None" = None) -> Agent:
-    """The agent that `--agent SPEC` names: `sweep`, `scripted:DIR`, `claude`, `claude:MODEL` or `command:TOOL`.
+    """Create `sweep`, `scripted:DIR`, `claude`, `claude:MODEL` or `command:TOOL`.
 
-    `config` and `services` matter to agents that call a model. Raises UsageError, Unusable.
+    `config` and `services` are used by agents that call a model. Raises UsageError, Unusable.
     """
     kind, _, argument = spec.partition(":")
     if kind == "sweep" and not argument:
@@ -25,26 +25,21 @@ def create(spec: str, config: "Config | None" = None, services: "Services | None
         from autoresearch.agents.scripted import Scripted
 
         return Scripted(Path(argument))
-    if kind == "claude":
-        return _claude(argument, config, services)
-    if kind == "command" and argument:
-        return _command(argument, config, services)
+    if kind == "claude" or (kind == "command" and argument):
+        return _create_with_services(kind, argument, config, services)
     known = "`sweep`, `claude`, `claude:MODEL`, `command:TOOL` or `scripted:DIR`"
     raise UsageError(f"there is no agent `{spec}`: use {known}")
 
 
-def _claude(model: str, config: "Config | None", services: "Services | None") -> Agent:
+def _create_with_services(kind: str, argument: str, config: "Config | None", services: "Services | None") -> Agent:
+    from autoresearch.agents.services import Services
+    from autoresearch.config import Config
+
+    config, services = config or Config(), services or Services()
+    if kind == "command":
+        from autoresearch.agents.command.command_agent import Command
+
+        return Command(argument, config, services)
     from autoresearch.agents.claude.claude_agent import Claude
-    from autoresearch.agents.services import Services
-    from autoresearch.config import Config
 
-    config = config or Config()
-    return Claude(config.model_copy(update={"model": model}) if model else config, services or Services())
-
-
-def _command(argument: str, config: "Config | None", services: "Services | None") -> Agent:
-    from autoresearch.agents.command.command_agent import Command
-    from autoresearch.agents.services import Services
-    from autoresearch.config import Config
-
-    return Command(argument, config or Config(), services or Services())
+    return Claude(config.model_copy(update={"model": argument}) if argument else config, services)

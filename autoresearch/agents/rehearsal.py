@@ -1,25 +1,27 @@
-"""A dry proposal: can this agent make an edit that applies? Asked before a night is spent on it; nothing is trained."""
+"""Rehearsal: find out before a session if an agent can make an edit that applies. Nothing is trained."""
 
 import time
 from dataclasses import dataclass
-from typing import Any
 
+from autoresearch.agents.attempts import Attempts
 from autoresearch.agents.base import Agent, BadProposal, Exhausted, Proposal, Unavailable, Unusable
 from autoresearch.brief.brief import Brief
-from autoresearch.source import constants, contract, diff
+from autoresearch.files import JsonObject
+from autoresearch.source import contract, diff
+from autoresearch.source.fingerprint import fingerprint_without_seed
 
 NOTE = "This is a rehearsal: your change is checked, but not trained."
 
 
 @dataclass(frozen=True)
 class Rehearsal:
-    """What came of it: a proposal that could be measured, or the reason why there is none."""
+    """A proposal that could be measured, or the reason why there is none."""
 
     proposal: Proposal | None
     reason: str | None
     seconds: float
     lines: tuple[int, int] = (0, 0)
-    trace: tuple[dict[str, Any], ...] = ()
+    trace: tuple[JsonObject, ...] = ()
 
     def __str__(self) -> str:
         if self.proposal is None:
@@ -30,47 +32,40 @@ class Rehearsal:
         return f"an edit that applies ({facts}): {self.proposal.hypothesis}"
 
     def require(self) -> Proposal:
-        """The proposal. Raises Unusable (exit code 3) if there is none."""
+        """Return the proposal. Raises Unusable (exit code 3) if there is none."""
         if self.proposal is None:
             raise Unusable(f"the agent cannot produce an edit that applies: {self.reason}")
         return self.proposal
 
 
 def rehearse(agent: Agent, text: str, program: str = "") -> Rehearsal:
-    """Ask for one change to `text`, with as many repairs as a session would allow."""
+    """Ask for one change to `text`, with as many repairs as in a session."""
     brief = Brief(
         n=1, seed=0, program=program, source=text, incumbent=0, incumbent_bpb=1.0, sigma=0.001, history=[], notes=[NOTE]
     )
-    started = time.monotonic()
-    trace: list[dict[str, Any]] = []
+    started, attempts = time.monotonic(), Attempts()
+    proposal: Proposal | None = None
+    reason: str | None = None
     try:
         agent.check()
         for _ in range(1 + agent.repairs):
-            reason, proposal = _ask(agent, brief, trace)
+            proposal, reason = _try_once(agent, brief, attempts)
             if reason is None:
                 break
-            brief.feedback.append(reason)
-    except (Exhausted, Unavailable, Unusable) as away:
-        reason, proposal = str(away), None
+            attempts.send_back(brief, reason)
+    except (Exhausted, Unavailable, Unusable) as error:
+        proposal, reason = None, str(error)
     lines = diff.lines_changed(text, proposal.text) if proposal else (0, 0)
-    return Rehearsal(proposal, reason, time.monotonic() - started, lines, tuple(trace))
+    return Rehearsal(proposal, reason, time.monotonic() - started, lines, tuple(attempts.trace))
 
 
-def _ask(agent: Agent, brief: Brief, trace: list[dict[str, Any]]) -> tuple[str | None, Proposal | None]:
-    """Why there is no usable proposal, or the proposal."""
+def _try_once(agent: Agent, brief: Brief, attempts: Attempts) -> tuple[Proposal | None, str | None]:
+    """Return a proposal that could be measured, or the reason why there is none."""
     try:
-        proposal = agent.propose(brief)
+        proposal = attempts.ask(agent, brief)
     except BadProposal as bad:
-        trace += bad.trace
-        return str(bad), None
-    trace += proposal.trace
-    reason = _wrong(proposal.text, brief.source)
-    return reason, None if reason else proposal
-
-
-def _wrong(text: str, before: str) -> str | None:
-    if complaint := contract.complaint(text):
-        return complaint
-    if constants.fingerprint_without_seed(text) == constants.fingerprint_without_seed(before):
-        return "train.py is the same program as before, seeds and comments aside"
-    return None
+        return None, str(bad)
+    reason = contract.complaint(proposal.text)
+    if reason is None and fingerprint_without_seed(proposal.text) == fingerprint_without_seed(brief.source):
+        reason = "train.py is the same program as before, seeds and comments aside"
+    return (None, reason) if reason else (proposal, None)

@@ -1,4 +1,4 @@
-"""Replays a folder of edits, one proposal after the other: for tests, demos, and changes made by hand.
+"""Replay a folder of edits, one proposal after the other: for tests, demos, and changes made by hand.
 
 01-raise-lr.patch     a unified diff of train.py, applied to the incumbent
 02-new-model.py       the whole new text
@@ -11,12 +11,13 @@ import subprocess
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import yaml
 
 from autoresearch.agents.base import BadProposal, Exhausted, Proposal
 from autoresearch.errors import EXHAUSTED, UsageError, UserError
+from autoresearch.files import JsonObject
 from autoresearch.ledger.rows import CATEGORIES
 
 if TYPE_CHECKING:
@@ -30,38 +31,36 @@ _NEW_HEADER = b"--- a/train.py\n+++ b/train.py\n"
 
 @dataclass(frozen=True)
 class Edit:
-    """One proposal of the folder: the file that holds the change, and what its .yaml file says."""
+    """One proposal of the folder: the file with the change, and the content of its .yaml file."""
 
     file: Path
-    notes: dict[str, Any] = field(default_factory=dict)
+    notes: JsonObject = field(default_factory=dict)
 
     @property
     def name(self) -> str:
-        """The file's name without its ending: what the history knows it by."""
         return self.file.stem
 
 
 class Scripted:
-    """Proposes the edits of a folder in the natural order of their names.
+    """Propose the edits of a folder in the natural order of their names.
 
-    Which one is next follows from the history alone, so a session that resumes skips none and repeats none.
-    Raises UsageError for a folder that is missing, empty or ambiguous, UserError for a .yaml file that it
-    cannot use.
+    The next one follows from the history alone, so that a resumed session skips none and repeats none. Raises
+    UsageError for a folder that is missing, empty or ambiguous, UserError for an invalid .yaml file.
     """
 
     name = "scripted"
     model: str | None = None
     repairs = 0
-    thinks: Literal["at once"] = "at once"
+    proposes: Literal["instantly"] = "instantly"
 
     def __init__(self, folder: Path) -> None:
         self.edits = _read_folder(folder)
 
     def check(self) -> None:
-        """The folder was read when the agent was made."""
+        """Do nothing: the folder was read when the agent was created."""
 
     def propose(self, brief: "Brief") -> Proposal:
-        """The first edit that the history does not show; raises Exhausted when there is none left."""
+        """Return the first edit that is not in the history. Raises Exhausted when there is none left."""
         done = {past.params.get("script") for past in [*brief.history, *brief.pending]}
         edit = next((edit for edit in self.edits if edit.name not in done), None)
         if edit is None:
@@ -80,7 +79,7 @@ def _read_folder(folder: Path) -> list[Edit]:
         raise UsageError(f"there is no folder {folder}: `scripted:DIR` needs one with NN-name.patch files")
     files = [file for file in folder.iterdir() if file.is_file() and not file.name.startswith(".")]
     edits: dict[str, Edit] = {}
-    for file in sorted((f for f in files if f.suffix in _KINDS), key=lambda f: _natural(f.stem)):
+    for file in sorted((f for f in files if f.suffix in _KINDS), key=lambda f: _natural_key(f.stem)):
         if not re.match(r"\d+-.", file.stem):
             raise UsageError(f"{file}: call it NN-name{file.suffix}, so that its place in the order is clear")
         if file.stem in edits:
@@ -88,18 +87,18 @@ def _read_folder(folder: Path) -> list[Edit]:
         edits[file.stem] = Edit(file, _read_notes(file))
     if not edits:
         raise UsageError(f"{folder} has no proposals: put NN-name.patch or NN-name.py files there")
-    if lonely := sorted(f.name for f in files if f.suffix == ".yaml" and f.stem not in edits):
-        raise UsageError(f"{folder / lonely[0]} belongs to no proposal: no .patch or .py file has its name")
+    if unused := sorted(f.name for f in files if f.suffix == ".yaml" and f.stem not in edits):
+        raise UsageError(f"{folder / unused[0]} belongs to no proposal: no .patch or .py file has its name")
     return list(edits.values())
 
 
-def _natural(name: str) -> list[tuple[int, int, str]]:
-    """Sorts 9-b before 10-a."""
+def _natural_key(name: str) -> list[tuple[int, int, str]]:
+    """Return a key that sorts 9-b before 10-a."""
     parts = [part for part in re.split(r"(\d+)", name) if part]
     return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts]
 
 
-def _read_notes(proposal: Path) -> dict[str, Any]:
+def _read_notes(proposal: Path) -> JsonObject:
     file = proposal.with_suffix(".yaml")
     if not file.exists():
         return {}
@@ -127,20 +126,20 @@ def _check_note(file: Path, key: object, value: object) -> None:
 
 
 def _new_text(file: Path, incumbent: str) -> str:
-    """The text that a proposal stands for. Raises ValueError with what is wrong, less the file's name."""
+    """Return the text that a file proposes. Raises ValueError: the end of a sentence that begins with its name."""
     try:
         content = file.read_bytes()
-        return (_patched(incumbent, content) if file.suffix == ".patch" else content).decode()
+        return (_apply_patch(incumbent, content) if file.suffix == ".patch" else content).decode()
     except OSError as error:
-        if error.errno in EXHAUSTED:  # not the edit's fault
+        if error.errno in EXHAUSTED:  # the edit is not the cause
             raise
         raise ValueError(f"cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise ValueError("is not UTF-8 text") from error
 
 
-def _patched(incumbent: str, patch: bytes) -> bytes:
-    """The incumbent with a patch applied; the patch's file names do not matter, its line numbers hardly."""
+def _apply_patch(incumbent: str, patch: bytes) -> bytes:
+    """Apply a patch to the incumbent; its file names are ignored, its line numbers may be wrong."""
     headers = list(_FILE_HEADER.finditer(patch))
     if len(headers) != 1:
         what = "no change" if not headers else f"changes to {len(headers)} files"
@@ -149,29 +148,29 @@ def _patched(incumbent: str, patch: bytes) -> bytes:
     with tempfile.TemporaryDirectory(prefix="autoresearch-") as folder:
         target = Path(folder, "train.py")
         target.write_bytes(incumbent.encode())
-        refused = _git_apply(patch, folder) and _git_apply(patch, folder, "--recount", "--unidiff-zero")
-        if refused:
-            raise ValueError(f"does not apply to the incumbent train.py ({refused})")
+        error = _git_apply(patch, folder) and _git_apply(patch, folder, "--recount", "--unidiff-zero")
+        if error:
+            raise ValueError(f"does not apply to the incumbent train.py ({error})")
         if not target.exists() or not target.stat().st_size:
             raise ValueError("removes the whole of train.py")
         return target.read_bytes()
 
 
 def _git_apply(patch: bytes, folder: str, *options: str) -> str:
-    """Apply a patch all or not at all; returns git's complaint, empty if there is none."""
+    """Apply a patch as a whole or not at all, and return git's error message, empty if there is none."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     environment |= {
         "LC_ALL": "C",
         "GIT_CONFIG_GLOBAL": os.devnull,
         "GIT_CONFIG_NOSYSTEM": "1",
-        # in a temporary folder inside a repository git would skip the file
+        # without it, git skips the file if the temporary folder is inside a repository
         "GIT_CEILING_DIRECTORIES": str(Path(folder).resolve().parent),
     }
     command = ["git", "apply", "--whitespace=nowarn", *options, "-"]
-    done = subprocess.run(command, cwd=folder, input=patch, env=environment, capture_output=True, check=False)
-    if done.returncode == 0:
+    process = subprocess.run(command, cwd=folder, input=patch, env=environment, capture_output=True, check=False)
+    if process.returncode == 0:
         return ""
-    if done.returncode < 0:
-        raise UserError(f"git apply was killed by signal {-done.returncode}: is there memory left?")
-    first = done.stderr.decode(errors="replace").strip().split("\n")[0]
-    return first.removeprefix("error: ") or f"git apply ended with {done.returncode}"
+    if process.returncode < 0:
+        raise UserError(f"git apply was killed by signal {-process.returncode}: is there memory left?")
+    first = process.stderr.decode(errors="replace").strip().split("\n")[0]
+    return first.removeprefix("error: ") or f"git apply ended with {process.returncode}"

@@ -1,30 +1,32 @@
-"""What a session lends to an agent that calls a model: past experiments to look up, and ears for every call."""
+"""Services that a session provides for an agent that calls a model."""
 
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
+
+from autoresearch.files import JsonObject
 
 
 class Library(Protocol):
-    """Past experiments, for an agent to read while it thinks. Answers are text, bounded in size."""
+    """Past experiments to look up. Answers are text, bounded in size."""
 
     def history(self, words: str) -> str:
-        """One line for each experiment that has all of the words in it; for no words, the newest."""
+        """Return one line for each experiment whose line has all of the words; without words, for the newest."""
 
     def show(self, n: int) -> str | None:
-        """Hypothesis, change, trials and verdict of one experiment; None if there is none."""
+        """Return hypothesis, change, trials and verdict of one experiment; None if there is none."""
 
-    def twin(self, text: str) -> str | None:
-        """Why the program is as good as one that was measured before, if it is. Raises SyntaxError."""
+    def find_duplicate(self, text: str) -> str | None:
+        """Describe an earlier experiment that measured practically the same program, if any. Raises SyntaxError."""
 
 
 @dataclass(frozen=True)
 class CallRecord:
     """One call of a model, reported twice under one `key`: before it is made, and when it has ended.
 
-    Before, `seconds` is None and `cost_usd` the most that it can cost: what a killed session must assume.
+    Before, `seconds` is None and `cost_usd` is the most that it can cost, to be assumed if the session is killed.
     `cost_usd` is None where the price is unknown, never 0.
     """
 
@@ -41,28 +43,25 @@ class CallRecord:
     seconds: float | None = None
     error: str | None = None
 
-    def columns(self) -> dict[str, Any]:
-        """As the ledger's `calls` table has them."""
+    def columns(self) -> JsonObject:
         return {name: value for name, value in asdict(self).items() if name != "key"}
-
-
-def _ignore(record: CallRecord) -> None:
-    """For an agent that is used without a ledger."""
 
 
 @dataclass(frozen=True)
 class Services:
-    """`library` None: an agent sees only what its brief holds. `spent_usd` is what earlier calls of the session
-    cost, `left` tells how many seconds it still goes on (None: no end). An agent itself waits for a busy server no longer than
-    `patience` seconds for one proposal; a call is given up after `call_seconds`. `readable_library` is what an agent
-    in a cell may read of Python's own library (see CellSpec), None: all.
+    """Everything a session provides; the defaults are for an agent without a session.
+
+    Without a `library` an agent sees only its brief. `readable_library` is the part of Python's own library that an
+    agent in a cell may read (see CellSpec), None: all. `spent_usd` is the cost of the session's earlier calls,
+    `seconds_left` returns the time to its deadline (None: no deadline). For one proposal an agent waits at most
+    `max_wait_s` for a busy server; a call is cut off after `max_call_s`.
     """
 
     library: Library | None = None
     readable_library: Sequence[Path | str] | None = None
-    on_call: Callable[[CallRecord], None] = _ignore
+    on_call: Callable[[CallRecord], None] = lambda record: None
     spent_usd: float = 0.0
-    left: Callable[[], float | None] = lambda: None
-    patience: float = 20.0
-    call_seconds: float = 900.0
+    seconds_left: Callable[[], float | None] = lambda: None
+    max_wait_s: float = 20.0
+    max_call_s: float = 900.0
     sleep: Callable[[float], None] = time.sleep

@@ -1,7 +1,7 @@
-"""Which kept changes carry the total: each is taken out of the final version in turn, and both are measured.
+"""Measure what each kept change contributes, by leaving it out of the final version.
 
-Changes are taken out of the text by a three-way merge (the final version, the change, what it was made from), as
-`git revert` does. Final and the versions without one change run in turns with the same fresh seeds.
+A change is removed by a three-way merge, as `git revert` does. The final version and the versions without one change
+run in turns on the same fresh seeds.
 """
 
 from collections.abc import Sequence
@@ -17,31 +17,27 @@ from autoresearch.ledger import Event, Experiment
 from autoresearch.workspace.workspace import Workspace
 
 PURPOSE = "ablate"
-CARRIES = 0.8  # probability that the final version is better with a change than without it
+MIN_P_CARRIES = 0.8  # probability that the final version is better with the change
 
 
 @dataclass(frozen=True)
 class Part:
-    """A kept change: what the final version would lose without it, bits per byte, and the standard error of that.
-
-    `conflict` says why it cannot be taken out; then nothing was measured. `p_carries` is the probability that it is worth anything.
-    """
+    """One kept change and its contribution."""
 
     n: int
     change: str
-    loss: float | None = None
-    error: float | None = None
-    p_carries: float | None = None
-    conflict: str | None = None
+    loss: float | None = None  # of the final version without it, bits per byte
+    error: float | None = None  # standard error of `loss`
+    p_carries: float | None = None  # probability that the change helps
+    conflict: str | None = None  # reason why it cannot be removed; then nothing was measured
 
     @property
     def carries(self) -> bool:
-        """Whether to leave it in: it helps, or it cannot be taken out."""
-        return self.p_carries is None or self.p_carries >= CARRIES
+        """Return True if the change helps or cannot be removed."""
+        return self.p_carries is None or self.p_carries >= MIN_P_CARRIES
 
     @property
     def words(self) -> str:
-        """What came of taking it out."""
         if self.loss is None or self.error is None:
             return f"not measured: {self.conflict or 'unknown why'}"
         nothing = "" if self.carries else ": nothing that shows"
@@ -50,7 +46,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Ablation:
-    """The kept changes of the final version, oldest first, measured on `draws` seeds."""
+    """Kept changes of the final version, oldest first, measured on `draws` seeds."""
 
     final: int
     draws: int
@@ -58,12 +54,12 @@ class Ablation:
 
     @property
     def idle(self) -> list[int]:
-        """The experiments whose changes carry nothing that shows."""
+        """Return the experiments whose changes contribute nothing measurable."""
         return [part.n for part in self.parts if not part.carries]
 
 
-def recorded(events: Sequence[Event]) -> Ablation | None:
-    """The newest ablation that a session's events tell of; one of another version of this program is none."""
+def newest_ablation(events: Sequence[Event]) -> Ablation | None:
+    """Return the newest ablation in a session's events; None if it has another format."""
     data = next((event.data for event in reversed(events) if event.kind == "ablation"), {})
     try:
         return Ablation(data["final"], data["draws"], [Part(**part) for part in data["parts"]])
@@ -72,38 +68,37 @@ def recorded(events: Sequence[Event]) -> Ablation | None:
 
 
 def part_of(events: Sequence[Event], n: int) -> Part | None:
-    """What the newest ablation says of one kept change."""
-    found = recorded(events)
-    return next((part for part in found.parts if part.n == n), None) if found else None
+    """Return one kept change in the newest ablation."""
+    ablation = newest_ablation(events)
+    return next((part for part in ablation.parts if part.n == n), None) if ablation else None
 
 
-def ablate(again: Remeasurer, draws: int) -> Ablation:
-    """Measure every leave-one-out. Raises UserError where nothing was kept, or where the final version fails."""
-    keeps = stack(again.ledger, again.session)
+def ablate(remeasurer: Remeasurer, draws: int) -> Ablation:
+    """Measure every leave-one-out. Raises UserError if nothing was kept, or a version fails."""
+    keeps = stack(remeasurer.ledger, remeasurer.session)
     final = keeps[-1]
-    texts = {row.n: _without_one(again.workspace, keeps, row.n) for row in keeps[1:]}
+    texts = {row.n: _try_without(remeasurer.workspace, keeps, row.n) for row in keeps[1:]}
     scores: dict[int, list[float]] = {n: [] for n, text in texts.items() if not isinstance(text, Conflict)}
     whole: list[float] = []
-    first = again.done(final, PURPOSE)
+    first = remeasurer.count_trials(final, PURPOSE)
     for k in range(first, first + draws):
-        whole.append(require(again.trial(final, k, PURPOSE).val_bpb))
+        whole.append(require(remeasurer.run_trial(final, k, PURPOSE).val_bpb))
         for row in keeps[1:]:
             text = texts[row.n]
             if not isinstance(text, Conflict):
-                scores[row.n].append(require(again.trial(row, k, PURPOSE, text).val_bpb))
-    noise = judge.noise(
-        [[judge.Draw(score, k) for k, score in enumerate(group)] for group in (whole, *scores.values())]
-    )
+                scores[row.n].append(require(remeasurer.run_trial(row, k, PURPOSE, text).val_bpb))
+    groups = (whole, *scores.values())
+    noise = judge.noise([[judge.Draw(score, k) for k, score in enumerate(group)] for group in groups])
     parts = [_part(row, texts[row.n], whole, scores.get(row.n, []), noise) for row in keeps[1:]]
     return Ablation(final.n, draws, parts)
 
 
 class Conflict(str):
-    """Why a change cannot be taken out."""
+    """The reason why a change cannot be removed, in place of a text without it."""
 
 
 def without(workspace: Workspace, keeps: Sequence[Experiment], numbers: Sequence[int]) -> str:
-    """The text of the last keep without some of the changes. Raises UserError where later ones stand on them."""
+    """Remove changes from the last keep. Raises UserError if later ones touch the same lines."""
     text = workspace.read(require(keeps[-1].sha))
     for before, keep in reversed(list(pairwise(keeps))):
         if keep.n in numbers:
@@ -114,7 +109,7 @@ def without(workspace: Workspace, keeps: Sequence[Experiment], numbers: Sequence
     return text
 
 
-def _without_one(workspace: Workspace, keeps: Sequence[Experiment], n: int) -> str:
+def _try_without(workspace: Workspace, keeps: Sequence[Experiment], n: int) -> str:
     try:
         return without(workspace, keeps, [n])
     except UserError as error:

@@ -1,100 +1,93 @@
-"""A version's weights. A session keeps none: the version is trained once more, the ordinary way, with a seed on record.
+"""Export a version's weights by training it once more with a recorded seed.
 
-The file is safetensors as the cell sealed it, with what is needed to use it in the metadata: the configuration that
-`load` gets, the text of train.py, where it comes from and what it scored this time.
+Sessions store no weights. The file is the sealed safetensors file of the cell. Its metadata has the configuration for
+`load`, the text of train.py, session, experiment, commit, seed, data set and the score of this training.
 """
 
 import json
 import os
-from collections.abc import Iterator
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from autoresearch.analysis.remeasure import Remeasurer
 from autoresearch.errors import UserError, require
-from autoresearch.files import resolve_links
+from autoresearch.files import JsonObject, resolve_links
 from autoresearch.ledger import Experiment, Trial
 from autoresearch.ledger.trials import JUDGING
 from autoresearch.measure.settings import TrialPlan
 from autoresearch.sandbox.cell import reopen
 
-HEADER_LIMIT = 100 << 20  # bytes, as safetensors has it
-CHUNK = 1 << 20
+MAX_HEADER_BYTES = 100 << 20  # the limit of safetensors
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A file of weights: of experiment `n`, trained with `seed`; `val_bpb` is its score, `recorded` that on record."""
+    """A file of weights."""
 
     path: Path
-    n: int
+    n: int  # experiment
     seed: int
-    val_bpb: float
-    recorded: float
+    val_bpb: float  # score of this training
+    recorded: float  # score in the ledger
 
 
-def make(again: Remeasurer, experiment: Experiment, path: Path) -> Checkpoint:
-    """Train a version with the seed of its last good trial and store its weights. Raises UserError where that fails."""
-    last = _last(again, experiment)
-    text = again.workspace.read(require(experiment.sha))
+def make(remeasurer: Remeasurer, experiment: Experiment, path: Path) -> Checkpoint:
+    """Train with the seed of the last good trial and write the weights. Raises UserError."""
+    last = _last_good_trial(remeasurer, experiment)
+    text = remeasurer.workspace.read(require(experiment.sha))
     held: list[int] = []
     try:
         plan = TrialPlan(
             keep_checkpoint=lambda fd: held.append(os.dup(fd)),
-            watch=lambda progress: again.watch(experiment.n, progress),
+            watch=lambda progress: remeasurer.watch(experiment.n, progress),
         )
-        result = again.referee.measure(text, last.seed, plan)
+        result = remeasurer.referee.measure(text, last.seed, plan)
         if result.val_bpb is None:
             raise UserError(f"experiment {experiment.n} could not be trained again: {result.outcome} {result.reason}")
-        about = {"session": again.session.tag, "n": experiment.n, "sha": experiment.sha, "seed": last.seed}
-        about |= {"val_bpb": result.val_bpb, "data": again.data.hash, "train.py": text}
-        store(held[0], {name: str(value) for name, value in about.items()}, path)
+        about = {"session": remeasurer.session.tag, "n": experiment.n, "sha": experiment.sha, "seed": last.seed}
+        about |= {"val_bpb": result.val_bpb, "data": remeasurer.data.hash, "train.py": text}
+        write_weights(held[0], {name: str(value) for name, value in about.items()}, path)
     finally:
         for fd in held:
             os.close(fd)
     return Checkpoint(path, experiment.n, last.seed, result.val_bpb, require(last.val_bpb))
 
 
-def _last(again: Remeasurer, experiment: Experiment) -> Trial:
-    trials = again.ledger.trials(again.session.id, experiment.id)
+def _last_good_trial(remeasurer: Remeasurer, experiment: Experiment) -> Trial:
+    trials = remeasurer.ledger.trials(remeasurer.session.id, experiment.id)
     good = [trial for trial in trials if trial.outcome == "ok" and trial.purpose in JUDGING]
     if not good:
         raise UserError(f"experiment {experiment.n} has no trial that went well: see `autoresearch log --all`")
     return good[-1]
 
 
-def store(fd: int, about: dict[str, str], path: Path) -> None:
-    """Copy sealed weights into a file, whole or not at all, with facts added to their metadata. Raises UserError."""
-    place = resolve_links(path)
-    beside = place.with_name(f".{place.name}.new")
+def write_weights(fd: int, metadata: dict[str, str], path: Path) -> None:
+    """Copy sealed weights into a file atomically and add metadata. Raises UserError."""
+    target = resolve_links(path)
+    partial = target.with_name(f".{target.name}.new")
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with open(reopen(fd), "rb") as source, beside.open("wb") as file:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with open(reopen(fd), "rb") as source, partial.open("wb") as file:
             header = read_header(source)
-            header["__metadata__"] = {**header.get("__metadata__", {}), **about}
+            header["__metadata__"] = {**header.get("__metadata__", {}), **metadata}
             text = json.dumps(header).encode()
             text += b" " * (-len(text) % 8)
             file.write(len(text).to_bytes(8, "little") + text)
-            for chunk in _chunks(source):
-                file.write(chunk)
-        beside.replace(place)
+            shutil.copyfileobj(source, file)
+        partial.replace(target)
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error.strerror}") from None
 
 
-def read_header(file: BinaryIO) -> dict[str, Any]:
-    """The header of a safetensors file, which is left at its first weights. Raises UserError where it is none."""
+def read_header(file: BinaryIO) -> JsonObject:
+    """Read the header of a safetensors file. Raises UserError if invalid."""
     size = int.from_bytes(file.read(8), "little")
     try:
-        header = json.loads(file.read(size)) if size <= HEADER_LIMIT else None
+        header = json.loads(file.read(size)) if size <= MAX_HEADER_BYTES else None
     except ValueError:
         header = None
     if not isinstance(header, dict) or not isinstance(header.get("__metadata__", {}), dict):
-        raise UserError("that is no file of weights: make one with `autoresearch export --checkpoint FILE`")
+        raise UserError("this is not a file of weights: make one with `autoresearch export --checkpoint FILE`")
     return header
-
-
-def _chunks(file: BinaryIO) -> Iterator[bytes]:
-    while chunk := file.read(CHUNK):
-        yield chunk

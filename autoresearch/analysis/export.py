@@ -1,7 +1,7 @@
-"""A session taken home: a clean branch for review, and everything as lines of JSON.
+"""Export a session: a clean branch for review, and all experiments as JSON lines.
 
-The words of agents come into commit messages as plain text: behind a subject of ours, or indented, so that none of
-them can be a trailer, a `fixup!`, the beginning of a patch, or name an issue or a person.
+Text of agents is quoted safely in commit messages: after a prefix of ours or indented, so that it cannot act as a
+trailer, a `fixup!`, the start of a patch, or a reference to an issue or a person.
 """
 
 import json
@@ -9,93 +9,102 @@ import re
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from autoresearch import ledger as package
 from autoresearch.analysis.lineage import stack
-from autoresearch.analysis.total import Total, recorded
+from autoresearch.analysis.total import Total, recorded_totals
 from autoresearch.errors import require
+from autoresearch.files import JsonObject
 from autoresearch.ledger import Experiment, Ledger, Review, Session, Trial
 from autoresearch.ledger.rows import kept_as
 from autoresearch.ledger.trials import by_experiment, judging
 from autoresearch.text import one_line
 from autoresearch.workspace.workspace import Workspace
 
-SUBJECT, WIDTH, LONGEST = 72, 76, 2000  # characters: of a first line, of a line, of a hypothesis
+MAX_SUBJECT_CHARS, LINE_CHARS, MAX_HYPOTHESIS_CHARS = 72, 76, 2000
 
 
 @dataclass(frozen=True)
 class Branch:
-    """What was exported: `experiments` are the keeps on it, oldest first; nobody has reviewed the `unreviewed`."""
+    """An exported branch, with the numbers of its keeps, oldest first."""
 
     name: str
     sha: str
     base: str
     experiments: list[int]
-    unreviewed: list[int]
-    rejected: list[int]
+    unreviewed: list[int]  # of `experiments`
+    rejected: list[int]  # of `experiments`
 
 
 @dataclass(frozen=True)
 class Lineage:
-    """The kept changes that the incumbent is made of, with what is known of them."""
+    """Keeps from the base to the incumbent, with their trials and reviews."""
 
     session: Session
     base: Experiment
     keeps: list[Experiment]
-    trials: dict[int, list[Trial]]  # that may judge, by experiment id
-    beside: dict[int, list[tuple[int, Trial]]]  # of incumbents, held against them, with their numbers; by number
+    trials: dict[int, list[Trial]]  # judging ones, by experiment id
+    beside: dict[int, list[tuple[int, Trial]]]  # incumbents' trials beside a keep, with their numbers; by keep
     reviews: dict[int, Review]  # by number
-    total: Total | None  # of base against the incumbent, the newest
+    total: Total | None  # newest one of base against incumbent
 
 
-def lineage(store: Ledger, session: Session) -> Lineage:
-    """From the base to the incumbent. Raises UserError where nothing was kept."""
-    base, *chosen = stack(store, session)
-    trials = by_experiment(judging(store.trials(session.id)))
-    totals = [total for total in recorded(store.events(session.id, kind="total")) if total.final == chosen[-1].n]
-    beside, said = package.beside(store, session, [keep.n for keep in chosen]), package.reviews(store, session.id)
-    return Lineage(session, base, chosen, trials, beside, said, totals[-1] if totals else None)
+def read_lineage(store: Ledger, session: Session) -> Lineage:
+    """Read the keeps from the base to the incumbent. Raises UserError if there are none."""
+    base, *keeps = stack(store, session)
+    events = store.events(session.id, kind="total")
+    totals = [total for total in recorded_totals(events) if total.final == keeps[-1].n]
+    return Lineage(
+        session,
+        base,
+        keeps,
+        trials=by_experiment(judging(store.trials(session.id))),
+        beside=package.beside(store, session, [keep.n for keep in keeps]),
+        reviews=package.reviews(store, session.id),
+        total=totals[-1] if totals else None,
+    )
 
 
-def branch(found: Lineage, workspace: Workspace, name: str, squash: bool = False, force: bool = False) -> Branch:
-    """Make the branch: on the user's base one commit for each keep, or one for all of them with `squash`.
+def create_branch(
+    lineage: Lineage, workspace: Workspace, name: str, squash: bool = False, force: bool = False
+) -> Branch:
+    """Create a branch on the user's base, with one commit for each keep or, squashed, for all.
 
-    Where the session's base was not the user's text to the byte (constants of a CPU profile), a commit of its own comes first.
+    If the session's base differs from the user's text (constants of a CPU profile), it gets the first commit.
     Raises UsageError and UserError as `Workspace.set_branch` does.
     """
-    keeps, tip = found.keeps, found.session.base_sha
-    text = workspace.read(require(found.base.sha))
+    keeps, tip = lineage.keeps, lineage.session.base_sha
+    text = workspace.read(require(lineage.base.sha))
     if text != workspace.read(tip):
-        tip = workspace.write(tip, text, _base_message(found))
+        tip = workspace.write(tip, text, _base_message(lineage))
     if squash:
-        tip = workspace.write(tip, workspace.read(require(keeps[-1].sha)), _squashed(found))
+        tip = workspace.write(tip, workspace.read(require(keeps[-1].sha)), _squash_message(lineage))
     else:
         for keep in keeps:
-            tip = workspace.write(tip, workspace.read(require(keep.sha)), message(found, keep))
+            tip = workspace.write(tip, workspace.read(require(keep.sha)), message(lineage, keep))
     workspace.set_branch(name, tip, force)
     numbers = [keep.n for keep in keeps]
-    unreviewed = [n for n in numbers if n not in found.reviews]
-    rejected = [n for n in numbers if n in found.reviews and not found.reviews[n].accepted]
-    return Branch(name, tip, found.session.base_sha, numbers, unreviewed, rejected)
+    unreviewed = [n for n in numbers if n not in lineage.reviews]
+    rejected = [n for n in numbers if n in lineage.reviews and not lineage.reviews[n].accepted]
+    return Branch(name, tip, lineage.session.base_sha, numbers, unreviewed, rejected)
 
 
 def lines(store: Ledger, session: Session) -> Iterator[str]:
-    """Every experiment with its text and its trials, one JSON object a line."""
+    """Yield each experiment with its text and its trials as a line of JSON."""
     trials = by_experiment(store.trials(session.id))
     for row in store.experiments(session.id):
         experiment = require(store.experiment(session.id, row.n))
         yield json.dumps(record(experiment, trials.get(experiment.id, [])), allow_nan=False) + "\n"
 
 
-def record(experiment: Experiment, trials: Sequence[Trial]) -> dict[str, Any]:
-    """An experiment with its trials as JSON has them."""
+def record(experiment: Experiment, trials: Sequence[Trial]) -> JsonObject:
+    """Return an experiment with its trials in the shape of docs/json.md."""
     own = {name: value for name, value in asdict(experiment).items() if name not in ("id", "session_id")}
     return {**own, "trials": [trial_record(trial, experiment.blob) for trial in trials]}
 
 
-def trial_record(trial: Trial, blob: str | None) -> dict[str, Any]:
-    """A trial as JSON has it; `blob` is of the experiment that it belongs to."""
+def trial_record(trial: Trial, blob: str | None) -> JsonObject:
+    """Return a trial in the shape of docs/json.md; `blob` is the hash of its experiment's text."""
     hidden = ("id", "session_id", "experiment_id", "blob")
     return {name: value for name, value in asdict(trial).items() if name not in hidden} | {"own": trial.blob == blob}
 
@@ -103,70 +112,76 @@ def trial_record(trial: Trial, blob: str | None) -> dict[str, Any]:
 # --- messages
 
 
-def message(found: Lineage, keep: Experiment) -> str:
-    """What was changed and why, how it was measured, and as trailers what the ledger knows."""
+def message(lineage: Lineage, keep: Experiment) -> str:
+    """Return the commit message of a keep: change, measurement, and trailers from the ledger."""
     trailers = {
-        "Session": found.session.tag,
+        "Session": lineage.session.tag,
         "Experiment": keep.n,
         "Val-Bpb": f"{require(keep.val_bpb):.6f}",
-        "Delta": _number(keep.delta),
+        "Delta": _format_number(keep.delta),
         "Sigma": f"{keep.sigma or 0.0:.6f}",
         "Kept-As": kept_as(keep),
         "Agent": " ".join(filter(None, (keep.agent, keep.model))),
-        "Grade": found.session.grade or "-",
-        "Reviewed": _reviewed(found.reviews.get(keep.n)),
+        "Grade": lineage.session.grade or "-",
+        "Reviewed": _review_words(lineage.reviews.get(keep.n)),
     }
-    if keep is found.keeps[-1]:
-        trailers["Honest-Total"] = _total(found.total)
-    own = [_trial(trial.purpose, trial) for trial in found.trials.get(keep.id, [])]
-    trials = "\n".join([*own, *(_trial(f"of {n}", trial) for n, trial in found.beside[keep.n])])
-    parts = [_subject(f"Experiment {keep.n}: {_words(keep.hypothesis)}"), _quoted(keep), _evidence(keep)]
+    if keep is lineage.keeps[-1]:
+        trailers["Honest-Total"] = _total_words(lineage.total)
+    own = [_trial_line(trial.purpose, trial) for trial in lineage.trials.get(keep.id, [])]
+    trials = "\n".join([*own, *(_trial_line(f"of {n}", trial) for n, trial in lineage.beside[keep.n])])
+    parts = [
+        _shorten_subject(f"Experiment {keep.n}: {_clean(keep.hypothesis)}"),
+        _indent_hypothesis(keep),
+        _evidence(keep),
+    ]
     return "\n\n".join([*parts, *([f"Trials:\n{trials}"] if trials else []), _trailers(trailers)])
 
 
-def _squashed(found: Lineage) -> str:
-    keeps, base = found.keeps, require(found.base.val_bpb)
-    subject = f"{len(keeps)} kept change{'s' if len(keeps) > 1 else ''} of session {found.session.tag}"
-    parts = [f"Experiment {keep.n}\n{_quoted(keep)}\n{_evidence(keep)}" for keep in keeps]
+def _squash_message(lineage: Lineage) -> str:
+    keeps, base = lineage.keeps, require(lineage.base.val_bpb)
+    subject = f"{len(keeps)} kept change{'s' if len(keeps) > 1 else ''} of session {lineage.session.tag}"
+    parts = [f"Experiment {keep.n}\n{_indent_hypothesis(keep)}\n{_evidence(keep)}" for keep in keeps]
     trailers = {
-        "Session": found.session.tag,
+        "Session": lineage.session.tag,
         "Experiments": ", ".join(str(keep.n) for keep in keeps),
         "Val-Bpb": f"{base:.6f} -> {require(keeps[-1].val_bpb):.6f}, as the search saw it",
-        "Honest-Total": _total(found.total),
-        "Grade": found.session.grade or "-",
-        "Reviewed": "; ".join(f"{keep.n} {_reviewed(found.reviews.get(keep.n))}" for keep in keeps),
+        "Honest-Total": _total_words(lineage.total),
+        "Grade": lineage.session.grade or "-",
+        "Reviewed": "; ".join(f"{keep.n} {_review_words(lineage.reviews.get(keep.n))}" for keep in keeps),
     }
-    return "\n\n".join([_subject(subject), *parts, _trailers(trailers)])
+    return "\n\n".join([_shorten_subject(subject), *parts, _trailers(trailers)])
 
 
-def _base_message(found: Lineage) -> str:
+def _base_message(lineage: Lineage) -> str:
     words = "The constants that the session chose for this device before anything was measured."
-    return f"Base of session {found.session.tag}\n\n{words}\n"
+    return f"Base of session {lineage.session.tag}\n\n{words}\n"
 
 
-def _quoted(keep: Experiment) -> str:
-    lines = textwrap.wrap(_words(keep.hypothesis), WIDTH - 4, break_on_hyphens=False)
+def _indent_hypothesis(keep: Experiment) -> str:
+    lines = textwrap.wrap(_clean(keep.hypothesis), LINE_CHARS - 4, break_on_hyphens=False)
     return textwrap.indent("\n".join(lines or ["(no hypothesis)"]), "    ")
 
 
-def _reviewed(review: Review | None) -> str:
-    return "no" if review is None else f"{review.word} by {_words(review.by, 60) or 'somebody'}"
+def _review_words(review: Review | None) -> str:
+    return "no" if review is None else f"{review.word} by {_clean(review.by, 60) or 'somebody'}"
 
 
 def _evidence(keep: Experiment) -> str:
     gain = keep.p_gain is not None and not package.simpler(keep.verdict, keep.reason)
     sure = f", {100 * require(keep.p_gain):.0f} % sure to be better" if gain else ""
     foreseen = "" if keep.predicted is None else f"; expected {keep.predicted:+.4f}"
-    words = f"Measured {require(keep.val_bpb):.4f} ({_number(keep.delta)}{sure}{foreseen}). {_words(keep.reason)}."
-    return textwrap.fill(words, WIDTH, break_on_hyphens=False)
+    words = (
+        f"Measured {require(keep.val_bpb):.4f} ({_format_number(keep.delta)}{sure}{foreseen}). {_clean(keep.reason)}."
+    )
+    return textwrap.fill(words, LINE_CHARS, break_on_hyphens=False)
 
 
-def _trial(name: str, trial: Trial) -> str:
+def _trial_line(name: str, trial: Trial) -> str:
     score = "-" if trial.val_bpb is None else f"{trial.val_bpb:.6f}"
     return f"  {name:8} seed {trial.seed:<10} {score}"
 
 
-def _total(total: Total | None) -> str:
+def _total_words(total: Total | None) -> str:
     if total is None:
         return "not measured"
     interval = f"{total.val.mean:+.6f}, 95 % between {total.val.low:+.6f} and {total.val.high:+.6f}"
@@ -174,17 +189,17 @@ def _total(total: Total | None) -> str:
 
 
 def _trailers(values: Mapping[str, object]) -> str:
-    return "".join(f"{name}: {_words(str(value), 200)}\n" for name, value in values.items())
+    return "".join(f"{name}: {_clean(str(value), 200)}\n" for name, value in values.items())
 
 
-def _subject(words: str) -> str:
-    return words if len(words) <= SUBJECT else f"{words[: SUBJECT - 3].rstrip()}..."
+def _shorten_subject(words: str) -> str:
+    return words if len(words) <= MAX_SUBJECT_CHARS else f"{words[: MAX_SUBJECT_CHARS - 3].rstrip()}..."
 
 
-def _words(text: str | None, most: int = LONGEST) -> str:
-    """On one line, without control characters; `#1` and `@name` name nothing any more."""
-    return re.sub(r"#(?=\d)|@(?=\w)", lambda found: f"{found[0]} ", one_line(text, most))
+def _clean(text: str | None, most: int = MAX_HYPOTHESIS_CHARS) -> str:
+    """Put text on one line; `#1` and `@name` no longer refer to issues or people."""
+    return re.sub(r"#(?=\d)|@(?=\w)", lambda match: f"{match[0]} ", one_line(text, most))
 
 
-def _number(value: float | None) -> str:
+def _format_number(value: float | None) -> str:
     return "-" if value is None else f"{value:+.6f}"

@@ -1,4 +1,4 @@
-"""Versions measured again after the loop, with seeds that no experiment was given; these trials judge nothing."""
+"""Measure versions again after the loop, on separate seeds; no verdict uses them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from autoresearch.ledger import Experiment, Ledger, Session
 from autoresearch.measure.referee import Referee
 from autoresearch.measure.result import Progress, Result
 from autoresearch.measure.settings import TRIES, TrialPlan
-from autoresearch.workspace.git import blob
+from autoresearch.workspace.git import blob_hash
 from autoresearch.workspace.workspace import Workspace
 
 PURPOSE = "total"
@@ -18,7 +18,7 @@ PURPOSE = "total"
 
 @dataclass(frozen=True)
 class Remeasurer:
-    """Everything that a version of one session is measured again with."""
+    """Ledger, data and settings to measure versions of one session again."""
 
     ledger: Ledger
     session: Session
@@ -28,23 +28,23 @@ class Remeasurer:
     card: CardMemory
     watch: Callable[[int, Progress], None]
 
-    def done(self, experiment: Experiment, purpose: str = PURPOSE) -> int:
-        """How often a version was measured again before."""
+    def count_trials(self, experiment: Experiment, purpose: str = PURPOSE) -> int:
+        """Count the earlier trials of a version with this purpose."""
         trials = self.ledger.trials(self.session.id, experiment.id)
         return sum(trial.purpose == purpose for trial in trials)
 
-    def seed(self, k: int, purpose: str = PURPOSE) -> int:
-        """The seed of draw `k`: the same for every version, another for every purpose."""
+    def seed_of(self, k: int, purpose: str = PURPOSE) -> int:
+        """Return the seed of draw `k`: the same for all versions, another for each purpose."""
         return self.session.seed_of(purpose, k)
 
-    def trial(self, experiment: Experiment, k: int, purpose: str = PURPOSE, text: str | None = None) -> Result:
-        """One trial on val and holdout, of the version or of another text in its stead.
+    def run_trial(self, experiment: Experiment, k: int, purpose: str = PURPOSE, text: str | None = None) -> Result:
+        """Measure a version, or another `text` in its place, on val and holdout.
 
-        One that was disturbed is repeated. Raises UserError without a score, and where the card is not free.
+        Disturbed trials are repeated. Raises UserError if there is no score, or if the GPU is in use.
         """
         text = self.workspace.read(require(experiment.sha)) if text is None else text
         for _ in range(TRIES):
-            result = self._measure(experiment, text, self.seed(k, purpose), purpose)
+            result = self._measure(experiment, text, self.seed_of(k, purpose), purpose)
             if not (result.disturbed and result.outcome == "infra"):
                 break
         if result.val_bpb is None or result.holdout_bpb is None:
@@ -53,10 +53,10 @@ class Remeasurer:
 
     def _measure(self, experiment: Experiment, text: str, seed: int, purpose: str) -> Result:
         self.card.wait_until_clean()
-        hashed = blob(text, require(experiment.blob))
-        trial = self.ledger.start_trial(self.session.id, experiment.id, purpose, seed, hashed)
+        blob = blob_hash(text, require(experiment.blob))
+        trial = self.ledger.start_trial(self.session.id, experiment.id, purpose, seed, blob)
         plan = TrialPlan(wants_holdout=lambda val_bpb: True, watch=lambda progress: self.watch(experiment.n, progress))
         result = self.referee.measure(text, seed, plan)
-        stored = result.as_json() | {"identity": self.session.identity}  # as whoever measures has made sure
+        stored = result.as_json() | {"identity": self.session.identity}  # the caller has checked that it is this one
         self.ledger.end_trial(trial.id, result.outcome, result.val_bpb, stored)
         return result

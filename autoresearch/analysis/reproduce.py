@@ -1,4 +1,4 @@
-"""One version measured again: does it score what the ledger says?"""
+"""Measure one version again and compare its score with the ledger."""
 
 import math
 from dataclasses import dataclass
@@ -8,33 +8,32 @@ from autoresearch.analysis.remeasure import Remeasurer
 from autoresearch.errors import UserError, require
 from autoresearch.ledger.trials import telling
 
-AGREES = 2.0  # standard errors between record and fresh draws
+MAX_STANDARD_ERRORS = 2.0  # between the ledger and fresh draws that agree
 
 
 @dataclass(frozen=True)
 class Reproduction:
-    """`difference` is measured minus recorded (bits per byte), `error` its standard error; `draws` are fresh."""
+    """A comparison of fresh draws with the ledger; scores are in bits per byte."""
 
     n: int
     recorded: float
-    measured: float
+    measured: float  # mean of `draws`
     draws: list[float]
-    difference: float
-    error: float
+    difference: float  # measured minus recorded
+    error: float  # standard error of `difference`
     agrees: bool
 
 
-def reproduce(again: Remeasurer, n: int, draws: int) -> Reproduction:
-    """Measure experiment `n` `draws` times with fresh seeds. Raises UserError where it has no score."""
-    experiment = again.ledger.experiment(again.session.id, n)
+def reproduce(remeasurer: Remeasurer, n: int, draws: int) -> Reproduction:
+    """Measure experiment `n` on fresh seeds. Raises UserError if it has no score."""
+    store, session = remeasurer.ledger, remeasurer.session
+    experiment = store.experiment(session.id, n)
     if experiment is None or experiment.val_bpb is None:
         raise UserError(f"experiment {n} has no score that could be reproduced: see `autoresearch log --all`")
-    first = again.done(experiment)
-    fresh = [require(again.trial(experiment, first + k).val_bpb) for k in range(draws)]
-    trials = again.ledger.trials(again.session.id, experiment.id)
-    recorded = telling(trials)
-    sigma = require(experiment.sigma)
-    error = sigma * math.sqrt(1 / draws + 1 / max(len(recorded), 1))
+    first = remeasurer.count_trials(experiment)
+    fresh = [require(remeasurer.run_trial(experiment, first + k).val_bpb) for k in range(draws)]
+    recorded = telling(store.trials(session.id, experiment.id))
+    error = require(experiment.sigma) * math.sqrt(1 / draws + 1 / max(len(recorded), 1))
     difference = fmean(fresh) - experiment.val_bpb
-    agrees = abs(difference) <= AGREES * error
+    agrees = abs(difference) <= MAX_STANDARD_ERRORS * error
     return Reproduction(n, experiment.val_bpb, fmean(fresh), fresh, difference, error, agrees)

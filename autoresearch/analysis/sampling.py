@@ -1,4 +1,4 @@
-"""Text that a version goes on with, from a file of weights."""
+"""Sample text from a version, given a file of its weights."""
 
 import os
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from autoresearch.text import clean
 
 @dataclass(frozen=True)
 class Sample:
-    """What was said first, what the model went on with, and how it was drawn."""
+    """Sampled text and the settings of the sampling."""
 
     file: str
     prompt: str
@@ -30,17 +30,18 @@ class Sample:
 def draw(
     path: Path, prompt: str, count: int, temperature: float, seed: int, settings: Settings, data: Dataset
 ) -> Sample:
-    """Let the version whose weights are in a file go on with a text. Its code runs in a cell; what it says is cleaned.
+    """Continue a prompt with `count` tokens. The version runs in a cell; its text is cleaned.
 
-    Raises UserError where the file is none, does not fit the data set, or the version fails.
+    Raises UserError if the file is invalid or belongs to another data set, or if the version fails.
     """
-    source, trained_on = _about(path)
+    source, trained_on = _read_origin(path)
     if trained_on != data.hash:
         which = f"({trained_on}; here it is {data.hash})"
-        raise UserError(f"{path} was trained on another data set {which}: its tokens mean other text")
+        raise UserError(f"{path} was trained on another data set {which}: its tokens stand for other text")
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        text = clean(sample(Evaluator(source, fd, settings, data), tokens_of(prompt, data), count, temperature, seed))
+        evaluator = Evaluator(source, fd, settings, data)
+        text = clean(sample(evaluator, encode_prompt(prompt, data), count, temperature, seed))
     except (EvaluationError, CellError) as error:
         raise UserError(f"the version could not be sampled from: {error}") from None
     finally:
@@ -48,21 +49,21 @@ def draw(
     return Sample(str(path), prompt, text, count, temperature, seed)
 
 
-def tokens_of(text: str, data: Dataset) -> list[int]:
-    """The beginning of a document, as the model saw them in training."""
+def encode_prompt(text: str, data: Dataset) -> list[int]:
+    """Return the tokens of a document that starts with `text`."""
     tokenizer = data.meta["tokenizer"]
     ranks = (data.root / TOKENIZER).read_bytes() if tokenizer["kind"] == "bpe" else None
     return [int(token) for token in prepare.encode(([text.encode()], ranks, tokenizer["bos"]))]
 
 
-def _about(path: Path) -> tuple[str, str]:
-    """The text of train.py that a file of weights belongs to, and the data set that it was trained on."""
+def _read_origin(path: Path) -> tuple[str, str]:
+    """Return the text of train.py and the data set hash that a file of weights belongs to."""
     try:
         with path.open("rb") as file:
-            about = read_header(file).get("__metadata__", {})
+            metadata = read_header(file).get("__metadata__", {})
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from None
-    if not {"train.py", "data"} <= about.keys():
+    if not {"train.py", "data"} <= metadata.keys():
         make = "make one with `autoresearch export --checkpoint FILE`"
         raise UserError(f"{path} does not say which train.py it belongs to: {make}")
-    return str(about["train.py"]), str(about["data"])
+    return str(metadata["train.py"]), str(metadata["data"])

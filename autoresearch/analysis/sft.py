@@ -1,46 +1,47 @@
-"""What agents were asked, what they answered, and what came of it: one JSON object a line, to learn from.
+"""Export conversations with agents and their outcome as JSON lines, for fine-tuning.
 
-Conversations are as the traces have them, cleaned of secrets once more. Thoughts are left out.
+Conversations come from the traces, and secrets are removed once more. Reasoning is left out.
 """
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from autoresearch import ledger as package
+from autoresearch.files import JsonObject
 from autoresearch.ledger import Ledger, Session
 from autoresearch.ledger.artefacts import Artefacts
 from autoresearch.text import Trace, secrets_of_environment
 
-Entry = dict[str, Any]
 OUTCOME = ("verdict", "reason", "near_miss", "val_bpb", "delta", "sigma", "error", "p_gain", "trials")
 ABOUT = ("n", "agent", "model", "category", "hypothesis", "predicted")
 
 
 def lines(store: Ledger, session: Session, runs: Path) -> Iterator[str]:
-    """Every conversation of a session, oldest first; experiments that nobody was asked for have none."""
+    """Yield the conversations of a session as JSON lines, oldest first."""
     clean = Trace(secrets_of_environment()).clean
     for row in package.log_rows(store, session):
         files = Artefacts(runs / session.tag / str(row["n"]))
         if row["n"] == 0 or not files.trace.exists():
             continue
         patch = files.patch.read_text(errors="replace") if files.patch.exists() else ""
-        for messages, refused in conversations(read(files.trace), _change(row, patch)):
-            sent_back = {"verdict": "refused", "reason": refused}
-            found = {"session": session.tag, **{name: row[name] for name in ABOUT}, "messages": messages}
-            found["outcome"] = {name: row[name] for name in OUTCOME} if refused is None else sent_back
-            yield json.dumps(clean(found), ensure_ascii=False) + "\n"
+        for messages, refusal in conversations(read_trace(files.trace), _describe_change(row, patch)):
+            about = {name: row[name] for name in ABOUT}
+            outcome = {name: row[name] for name in OUTCOME}
+            if refusal is not None:
+                outcome = {"verdict": "refused", "reason": refusal}
+            line = {"session": session.tag, **about, "messages": messages, "outcome": outcome}
+            yield json.dumps(clean(line), ensure_ascii=False) + "\n"
 
 
-def read(path: Path) -> list[Entry]:
-    """The entries of a trace; what is damaged, or not as JSON has it, is left out."""
-    found = (entry(line) for line in path.read_text(errors="replace").splitlines())
-    return [each for each in found if each["kind"] != "damaged"]
+def read_trace(path: Path) -> list[JsonObject]:
+    """Return the entries of a trace that are not damaged."""
+    entries = (entry(line) for line in path.read_text(errors="replace").splitlines())
+    return [each for each in entries if each["kind"] != "damaged"]
 
 
-def entry(line: str) -> Entry:
-    """An entry of a trace; JSON for others has no NaN, and a killed program may have left half a line."""
+def entry(line: str) -> JsonObject:
+    """Parse an entry of a trace. NaN becomes null; incomplete lines become `damaged`."""
     try:
         found = json.loads(line, parse_constant=lambda name: None)
     except ValueError:
@@ -48,28 +49,28 @@ def entry(line: str) -> Entry:
     return {"kind": "", **found} if isinstance(found, dict) else {"kind": "damaged", "text": line}
 
 
-def conversations(trace: Iterable[Entry], change: str) -> Iterator[tuple[list[Entry], str | None]]:
-    """Each conversation as messages, and why nothing came of it (None for what was measured).
+def conversations(trace: Iterable[JsonObject], change: str) -> Iterator[tuple[list[JsonObject], str | None]]:
+    """Yield conversations as messages, each with the reason of a refusal (None: measured).
 
-    `change` stands for the answer of who left no words, but a changed file.
+    `change` is the answer of an agent that wrote no text but changed the file.
     """
-    messages: list[Entry] = []
+    messages: list[JsonObject] = []
     for each in trace:
         if each["kind"] == "prompt":
             if messages:
-                yield _whole(messages, change), None
+                yield _ensure_answer(messages, change), None
             messages = [{"role": "user", "content": str(each.get("text", ""))}]
         elif each["kind"] == "sent back" and messages:
             yield messages, str(each.get("text", ""))
             messages = []
         elif messages:
-            messages += _messages(each, messages)
+            messages += _to_messages(each, messages)
     if messages:
-        yield _whole(messages, change), None
+        yield _ensure_answer(messages, change), None
 
 
-def _messages(each: Entry, before: Sequence[Entry]) -> list[Entry]:
-    """What an entry adds. A call of a tool belongs to the reply before it."""
+def _to_messages(each: JsonObject, before: Sequence[JsonObject]) -> list[JsonObject]:
+    """Convert a trace entry to messages; a tool call is added to the reply before it."""
     if each["kind"] == "reply":
         return [{"role": "assistant", "content": str(each.get("text", ""))}]
     if each["kind"] != "tool":
@@ -82,10 +83,10 @@ def _messages(each: Entry, before: Sequence[Entry]) -> list[Entry]:
     return [{"role": "tool", "name": each.get("name"), "content": str(each.get("result", ""))}]
 
 
-def _whole(messages: list[Entry], change: str) -> list[Entry]:
+def _ensure_answer(messages: list[JsonObject], change: str) -> list[JsonObject]:
     answered = any(message["role"] == "assistant" for message in messages)
     return messages if answered else [*messages, {"role": "assistant", "content": change}]
 
 
-def _change(row: Entry, patch: str) -> str:
+def _describe_change(row: JsonObject, patch: str) -> str:
     return f"{row['hypothesis'] or ''}\n\n```diff\n{patch}```\n"

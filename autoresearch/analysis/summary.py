@@ -8,7 +8,7 @@ from typing import Any
 from autoresearch import ledger as package
 from autoresearch.analysis import ablate, advice
 from autoresearch.analysis.ablate import Ablation
-from autoresearch.analysis.total import Total, recorded
+from autoresearch.analysis.total import Total, recorded_totals
 from autoresearch.ledger import Event, Ledger, Review, Session, Trial, breakdown
 from autoresearch.ledger.artefacts import Artefacts
 from autoresearch.ledger.trials import judging
@@ -81,7 +81,7 @@ def read(store: Ledger, session: Session, runs: Path, now: float, program: str =
     calls = store.calls(session.id)
     shown = _shown(rows)
     trials = _trials(store, session, shown)
-    measured = recorded(store.events(session.id, kind="total"))
+    measured = recorded_totals(store.events(session.id, kind="total"))
     status, by_category = package.status(store, session, now), breakdown.sums(rows, calls, "category")
     return SessionSummary(
         session=session,
@@ -97,7 +97,7 @@ def read(store: Ledger, session: Session, runs: Path, now: float, program: str =
         trials=trials,
         beside=package.beside(store, session, shown),
         reviews=package.reviews(store, session.id),
-        ablation=ablate.recorded(store.events(session.id, kind="ablation")),
+        ablation=ablate.newest_ablation(store.events(session.id, kind="ablation")),
         drifts=store.events(session.id, kind="drift"),
         lost=package.lost(store, session),
         patches={n: _patch(runs / session.tag / str(n)) for n in shown},

@@ -1,25 +1,25 @@
-"""The honest total: base against final, measured again on fresh seeds, on val and on data that nobody looked at.
+"""Measure the honest total: base against final on fresh seeds, on val and holdout.
 
-What a night reports by itself is biased: its best number was chosen because it was low. Here base and final run in
-pairs, each pair with one fresh seed, in turns, so that a drift of the machine falls on both.
+The best score of a session is biased, because it was selected for being low. Here base and final run in pairs, each
+pair with one fresh seed, in alternating order, so that a drift of the machine affects both.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
-from typing import Any
 
 from autoresearch import judge
 from autoresearch.analysis.lineage import stack
 from autoresearch.analysis.remeasure import Remeasurer
 from autoresearch.errors import require
+from autoresearch.files import JsonObject
 from autoresearch.ledger import Event, Ledger, Session
 from autoresearch.ledger.trials import judging
 from autoresearch.measure.result import Result
 
-SHARE = 0.1  # of a night that the total may take
-LEVEL = 0.975  # each side of the interval: 95 % in all
+MAX_SHARE = 0.1  # of the session's time that the total may take
+LEVEL = 0.975  # one-sided; the interval has 95 %
 
 
 @dataclass(frozen=True)
@@ -33,65 +33,72 @@ class Interval:
 
 @dataclass(frozen=True)
 class Total:
-    """`val` and `holdout` are final minus base; `running_minimum` is what a log of best numbers says instead."""
+    """The honest total, in bits per byte."""
 
     base: int
     final: int
     pairs: int
-    val: Interval
-    holdout: Interval
-    running_minimum: float
-    optimism: float
+    val: Interval  # final minus base
+    holdout: Interval  # final minus base
+    running_minimum: float  # the gain according to the lowest score of the session
+    optimism: float  # running_minimum minus the mean on val
 
 
-def recorded(events: Sequence[Event]) -> list[Total]:
-    """The honest totals that a session's events tell of, oldest first; those of an older version say less and are left out."""
-    return [total for event in events if event.kind == "total" and (total := _of(event.data)) is not None]
+def recorded_totals(events: Sequence[Event]) -> list[Total]:
+    """Return the honest totals in a session's events, oldest first.
+
+    Events of older program versions that lack a field are skipped.
+    """
+    return [total for event in events if event.kind == "total" and (total := _parse(event.data)) is not None]
 
 
-def _of(data: dict[str, Any]) -> Total | None:
+def _parse(data: JsonObject) -> Total | None:
     try:
         return Total(**{**data, "val": Interval(**data["val"]), "holdout": Interval(**data["holdout"])})
     except (KeyError, TypeError):
         return None
 
 
-def measure_total(again: Remeasurer, pairs: int) -> Total:
-    """Measure base and final in `pairs` pairs (two or more). Raises UserError where nothing was kept, or one fails."""
-    base, *_, final = stack(again.ledger, again.session)
-    done = max(again.done(base), again.done(final))  # `reproduce` may have used more seeds for one of them
+def measure_total(remeasurer: Remeasurer, pairs: int) -> Total:
+    """Measure `pairs` pairs, two or more. Raises UserError if nothing was kept, or one fails."""
+    base, *_, final = stack(remeasurer.ledger, remeasurer.session)
+    first = max(map(remeasurer.count_trials, (base, final)))  # `reproduce` may have used more for one
     scores: dict[int, list[Result]] = {base.id: [], final.id: []}
-    for pair in range(done, done + pairs):
+    for pair in range(first, first + pairs):
         for experiment in (base, final) if pair % 2 == 0 else (final, base):
-            scores[experiment.id].append(again.trial(experiment, pair))
+            scores[experiment.id].append(remeasurer.run_trial(experiment, pair))
     before, after = scores[base.id], scores[final.id]
     val = interval([require(b.val_bpb) - require(a.val_bpb) for a, b in zip(before, after, strict=True)])
     holdout = interval([require(b.holdout_bpb) - require(a.holdout_bpb) for a, b in zip(before, after, strict=True)])
-    minimum = _running_minimum(again)
+    minimum = _running_minimum(remeasurer)
     return Total(base.n, final.n, pairs, val, holdout, minimum, minimum - val.mean)
 
 
-def reserve(store: Ledger, session: Session, pairs: int, night: float | None) -> float:
-    """Seconds that a total of so many pairs will take, 0 where there is none to measure or the night (seconds) is too short."""
-    kept = [row for row in store.experiments(session.id, verdict="keep") if row.state == "settled"]
-    took = (
-        [trial.ended - trial.started for trial in store.trials(session.id, kept[-1].id) if trial.ended] if kept else []
-    )
-    if len(kept) < 2 or not took or any(total.final == kept[-1].n for total in recorded(store.events(session.id))):
+def reserve(store: Ledger, session: Session, pairs: int, limit_s: float | None) -> float:
+    """Estimate the seconds of a total; 0 if there is none to measure or no time for it.
+
+    `limit_s` is the length of the whole session.
+    """
+    keeps = [row for row in store.experiments(session.id, verdict="keep") if row.state == "settled"]
+    if len(keeps) < 2:
         return 0.0
-    seconds = 2 * pairs * max(took)
-    return seconds if night is None or seconds <= SHARE * night else 0.0
+    final = keeps[-1]
+    durations = [trial.ended - trial.started for trial in store.trials(session.id, final.id) if trial.ended]
+    if not durations or any(total.final == final.n for total in recorded_totals(store.events(session.id))):
+        return 0.0
+    seconds = 2 * pairs * max(durations)
+    return seconds if limit_s is None or seconds <= MAX_SHARE * limit_s else 0.0
 
 
 def interval(differences: Sequence[float]) -> Interval:
-    """Mean and 95 % interval of two or more paired differences, by Student's t."""
+    """Return mean and 95 % interval of two or more paired differences, by Student's t."""
     mean, error = fmean(differences), stdev(differences) / math.sqrt(len(differences))
     reach = quantile(len(differences) - 1) * error
     return Interval(round(mean, 6), round(mean - reach, 6), round(mean + reach, 6))
 
 
 def quantile(dof: int) -> float:
-    """The t that Student's distribution stays below with probability `LEVEL`, by bisection."""
+    """Return the `LEVEL` quantile of Student's t distribution, by bisection."""
     low, high = 0.0, 1000.0
     while high - low > 1e-6:
         middle = (low + high) / 2
@@ -99,8 +106,8 @@ def quantile(dof: int) -> float:
     return high
 
 
-def _running_minimum(again: Remeasurer) -> float:
-    """The lowest single score of the session minus the base's first: what other tools report."""
-    trials = judging(again.ledger.trials(again.session.id))
+def _running_minimum(remeasurer: Remeasurer) -> float:
+    """Return the lowest score minus the first of the base: the gain in a log of best scores."""
+    trials = judging(remeasurer.ledger.trials(remeasurer.session.id))
     scores = [trial.val_bpb for trial in trials if trial.val_bpb is not None]
     return round(min(scores) - scores[0], 6)

@@ -1,27 +1,31 @@
-"""What was tried, as agents see it: past experiments as data, as a table that fits, and as sums by category."""
+"""Past experiments as agents see them: as data, as a table of bounded size, and summarised by category."""
 
 import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
-from typing import Any
+from operator import attrgetter
+from statistics import fmean
 
-from autoresearch.brief.tokens import cell, fitting, tokens
+from autoresearch.brief.tokens import count_tokens, table_cell, take_fitting
+from autoresearch.files import JsonObject
 from autoresearch.ledger import BROKEN, Experiment
 
-WORDS = 110  # characters of what was changed, in a table
-FEW = 200  # experiments of a group that are looked at: more never fit
-SHORTEST = 12  # tokens of a row, at least
+MAX_CHANGE_CHARS = 110  # of the change, in a table
+MAX_VERDICT_CHARS = 60
+MAX_GROUP = 200  # experiments of a group that are considered: more never fit
+MIN_ROW_TOKENS = 12
+MIN_PREDICTIONS = 3  # fewer say nothing about an agent's calibration
 SHARES = {"Newest": 0.4, "Best": 0.2, "Near misses": 0.2, "Dead ends": 0.2}  # of a table that cannot hold all
-HEAD = ["| n | category | change | predicted | measured | verdict |", "|---|---|---|---|---|---|"]
+TABLE_HEAD = ["| n | category | change | predicted | measured | verdict |", "|---|---|---|---|---|---|"]
 
 
 @dataclass(frozen=True)
 class PastExperiment:
     """One settled experiment, as an agent sees it; `delta` is None where there is no score to compare.
 
-    `sigma` is one standard deviation of a trial as it was known then. `line` is the experiment whose line of
-    inquiry it goes on with, `mode` what was asked for (see search.py), None where nothing was.
+    `sigma` is the standard deviation of one trial, as estimated then. `line` is the experiment that began the line of
+    inquiry, `mode` the direction that was given (see policy.py), None if there was none.
     """
 
     n: int
@@ -30,7 +34,7 @@ class PastExperiment:
     agent: str
     category: str
     hypothesis: str
-    params: dict[str, Any] = field(default_factory=dict)
+    params: JsonObject = field(default_factory=dict)
     val_bpb: float | None = None
     delta: float | None = None
     sigma: float | None = None
@@ -42,8 +46,8 @@ class PastExperiment:
     mode: str | None = None
 
     @classmethod
-    def of(cls, row: Experiment) -> "PastExperiment":
-        """From a row of the ledger. Scores go out rounded: a few bits less to fit to."""
+    def from_row(cls, row: Experiment) -> "PastExperiment":
+        """Take over a row of the ledger, with rounded scores: an agent gets a few bits less to overfit to."""
         return cls(
             n=row.n,
             verdict=row.verdict or "",
@@ -52,10 +56,10 @@ class PastExperiment:
             category=row.category or "",
             hypothesis=row.hypothesis or "",
             params=row.params or {},
-            val_bpb=_rounded(row.val_bpb),
-            delta=_rounded(row.delta),
+            val_bpb=_round(row.val_bpb),
+            delta=_round(row.delta),
             sigma=row.sigma,
-            predicted=_rounded(row.predicted),
+            predicted=_round(row.predicted),
             change=row.change or "",
             near_miss=row.near_miss,
             parent=row.parent,
@@ -64,108 +68,106 @@ class PastExperiment:
         )
 
     @property
-    def failed(self) -> bool:
-        """Whether it has no score because something went wrong."""
+    def has_failed(self) -> bool:
         return self.verdict in BROKEN
 
 
-def words(past: PastExperiment) -> str:
-    """What was changed: the constants by name where that is all, otherwise what its author says."""
-    counted = past.change.endswith(" lines") or not past.change
-    return past.hypothesis if counted and past.hypothesis else past.change
+def describe_change(past: PastExperiment) -> str:
+    """Return the changed constants by name if there is no other change, otherwise the hypothesis."""
+    other_changes = past.change.endswith(" lines") or not past.change
+    return past.hypothesis if other_changes and past.hypothesis else past.change
 
 
 def in_sigmas(delta: float | None, sigma: float | None) -> str:
-    """A difference of scores, in standard deviations of one trial where they are known."""
+    """Return a difference of scores as text, in standard deviations of one trial if they are known."""
     if delta is None:
         return "-"
     return f"{delta / sigma:+.1f} sigma" if sigma else f"{delta:+.4f}"
 
 
 def row(past: PastExperiment) -> str:
-    """One line of the table."""
     verdict = f"{past.verdict}, near miss" if past.near_miss else past.verdict
-    why = f": {past.reason}" if past.failed else ""
+    why = f": {past.reason}" if past.has_failed else ""
     predicted, measured = (in_sigmas(value, past.sigma) for value in (past.predicted, past.delta))
-    return f"| {past.n} | {past.category} | {cell(words(past), WORDS)} | {predicted} | {measured} | {cell(verdict + why, 60)} |"
+    change = table_cell(describe_change(past), MAX_CHANGE_CHARS)
+    ending = table_cell(verdict + why, MAX_VERDICT_CHARS)
+    return f"| {past.n} | {past.category} | {change} | {predicted} | {measured} | {ending} |"
 
 
-def table(history: Sequence[PastExperiment], most: int) -> str:
-    """The experiments in at most about `most` tokens.
+def table(history: Sequence[PastExperiment], max_tokens: int) -> str:
+    """Return the experiments in at most about `max_tokens`.
 
-    All of them, oldest first, if they fit. Otherwise the newest, the best, near misses and dead ends, and what
-    came of the rest by category.
+    All of them, oldest first, if they fit. Otherwise the newest, the best, near misses and dead ends, and a summary of
+    all by category.
     """
     tried = [past for past in history if past.n > 0]
-    if len(tried) * SHORTEST < most:
-        rows = [*HEAD, *map(row, tried)]
-        if len(fitting(rows, most)) == len(rows):
+    if len(tried) * MIN_ROW_TOKENS < max_tokens:
+        rows = [*TABLE_HEAD, *map(row, tried)]
+        if len(take_fitting(rows, max_tokens)) == len(rows):
             return "\n".join(rows if tried else ["none yet"])
-    return _telling(tried, most)
+    return _table_of_groups(tried, max_tokens)
 
 
-def _telling(tried: Sequence[PastExperiment], most: int) -> str:
-    parts = [f"{len(tried)} experiments, the most telling ones first."]
-    summary = "\n".join(["All, by category:", "", *by_category(tried)])
-    room = most - tokens(summary) - tokens("\n".join(HEAD)) * (1 + len(SHARES))
+def _table_of_groups(tried: Sequence[PastExperiment], max_tokens: int) -> str:
+    parts = [f"{len(tried)} experiments, the most informative ones first."]
+    summary = "\n".join(["All, by category:", "", *summarise_categories(tried)])
+    left = max_tokens - count_tokens(summary) - count_tokens("\n".join(TABLE_HEAD)) * (1 + len(SHARES))
     shown: set[int] = set()
-    for name, found in _groups(tried).items():
-        unseen = [past for past in found if past.n not in shown]
-        lines = fitting(map(row, unseen), int(SHARES[name] * room))
-        shown.update(past.n for past in unseen[: len(lines)])
+    for name, group in _groups(tried).items():
+        new = [past for past in group if past.n not in shown]
+        lines = take_fitting(map(row, new), int(SHARES[name] * left))
+        shown.update(past.n for past in new[: len(lines)])
         if lines:
-            parts.append("\n".join([f"{name}:", "", *HEAD, *lines]))
+            parts.append("\n".join([f"{name}:", "", *TABLE_HEAD, *lines]))
     return "\n\n".join([*parts, summary])
 
 
-def by_category(tried: Sequence[PastExperiment]) -> list[str]:
-    """For each category: how many were tried, kept and failed, and the mean and the best of what was measured."""
+def summarise_categories(tried: Sequence[PastExperiment]) -> list[str]:
+    """Return a line for each category: counts of tried, kept and failed, and the mean and the best difference."""
     groups: dict[str, list[PastExperiment]] = {}
     for past in tried:
         groups.setdefault(past.category or "other", []).append(past)
-    return [f"- {category}: {_sum(groups[category])}" for category in sorted(groups)]
+    return [f"- {category}: {_summarise(groups[category])}" for category in sorted(groups)]
 
 
-def _sum(found: Sequence[PastExperiment]) -> str:
-    deltas = [past.delta for past in found if past.delta is not None]
-    kept = sum(past.verdict == "keep" for past in found)
-    failed = sum(past.failed for past in found)
+def _summarise(group: Sequence[PastExperiment]) -> str:
+    deltas = [past.delta for past in group if past.delta is not None]
+    kept = sum(past.verdict == "keep" for past in group)
+    failed = sum(past.has_failed for past in group)
     measured = f", mean {sum(deltas) / len(deltas):+.4f}, best {min(deltas):+.4f}" if deltas else ""
-    return f"{len(found)} tried, {kept} kept, {failed} failed{measured}"
+    return f"{len(group)} tried, {kept} kept, {failed} failed{measured}"
 
 
 def calibration(history: Sequence[PastExperiment], agent: str) -> str:
-    """How an agent's predictions came out; empty before there are three."""
+    """Compare an agent's predictions with what was measured; empty if there are fewer than three."""
     pairs = [
         (past.predicted, past.delta)
         for past in history
         if past.agent == agent and past.predicted is not None and past.delta is not None
     ]
-    if len(pairs) < 3:
+    if len(pairs) < MIN_PREDICTIONS:
         return ""
+    means = [fmean(values) for values in zip(*pairs, strict=True)]
     right = sum((predicted < 0) == (measured < 0) for predicted, measured in pairs)
     return (
         f"Of your {len(pairs)} predictions that were measured, {right} had the right sign. On average you predicted"
-        f" {sum(pair[0] for pair in pairs) / len(pairs):+.4f}; measured was {sum(pair[1] for pair in pairs) / len(pairs):+.4f}."
+        f" {means[0]:+.4f}; measured was {means[1]:+.4f}."
     )
 
 
 def _groups(tried: Sequence[PastExperiment]) -> dict[str, list[PastExperiment]]:
-    """The first few of each group, what tells most first."""
+    """Return the first experiments of each group, the most informative ones first."""
     measured = [past for past in tried if past.delta is not None]
-    worst = heapq.nlargest(FEW, measured, key=_delta)
-    failed = [past for past in reversed(tried) if past.failed][:FEW]
+    by_delta = attrgetter("delta")
+    worst = heapq.nlargest(MAX_GROUP, measured, key=by_delta)
+    failed = [past for past in reversed(tried) if past.has_failed][:MAX_GROUP]
     return {
-        "Newest": list(tried[: -FEW - 1 : -1]),
-        "Best": [past for past in reversed(tried) if past.verdict == "keep"][:FEW],
-        "Near misses": heapq.nsmallest(FEW, (past for past in measured if past.near_miss), key=_delta),
+        "Newest": list(tried[: -MAX_GROUP - 1 : -1]),
+        "Best": [past for past in reversed(tried) if past.verdict == "keep"][:MAX_GROUP],
+        "Near misses": heapq.nsmallest(MAX_GROUP, (past for past in measured if past.near_miss), key=by_delta),
         "Dead ends": [past for pair in zip_longest(failed, worst) for past in pair if past is not None],
     }
 
 
-def _delta(past: PastExperiment) -> float:
-    return 0.0 if past.delta is None else past.delta
-
-
-def _rounded(value: float | None) -> float | None:
+def _round(value: float | None) -> float | None:
     return None if value is None else round(value, 4)

@@ -1,4 +1,4 @@
-"""What a human leaves lying about for the researcher: `ideas.md`, one idea an item, and texts in `papers/`."""
+"""Human-supplied ideas (items of `ideas.md`) and reference texts (`papers/`)."""
 
 import re
 from collections.abc import Sequence
@@ -6,17 +6,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autoresearch.brief.history import PastExperiment
-from autoresearch.brief.tokens import tokens
+from autoresearch.brief.tokens import count_tokens
 
 SUFFIXES = (".md", ".txt")
-LARGEST = 1 << 20  # bytes of a paper that is read
+MAX_PAPER_BYTES = 1 << 20
 _ITEM = re.compile(r"^\s*(?:[-*+]|\d+[.)])\s+(?:\[[ xX]\]\s+)?(\S.*)$")
-_CITED = re.compile(r"\bideas?\b\W{0,3}(\d+)", re.I)
+_CITATION = re.compile(r"\bideas?\b\W{0,3}(\d+)", re.I)
 
 
 @dataclass(frozen=True)
 class Idea:
-    """An item of ideas.md, with its number there, and the experiments that tried it: `12 discard`."""
+    """An item of ideas.md with its number, and the experiments that tried it, such as `12 discard`."""
 
     number: int
     text: str
@@ -31,8 +31,8 @@ class Paper:
     text: str
 
 
-def ideas(path: Path, history: Sequence[PastExperiment]) -> list[Idea]:
-    """The items of a list in Markdown, those that nobody tried first."""
+def read_ideas(path: Path, history: Sequence[PastExperiment]) -> list[Idea]:
+    """Return the items of a list in Markdown, those that were not tried yet first."""
     items = [match[1].strip() for line in _lines(path) if (match := _ITEM.match(line))]
     tried: dict[str, list[str]] = {}
     for past in history:
@@ -41,19 +41,19 @@ def ideas(path: Path, history: Sequence[PastExperiment]) -> list[Idea]:
     return sorted(found, key=lambda idea: bool(idea.tried))
 
 
-def cited(words: str, offered: Sequence[Idea]) -> str | None:
-    """The text of the idea that an agent says its change comes from ("idea 3"), if it was offered."""
-    match = _CITED.search(words)
-    return next((idea.text for idea in offered if match and idea.number == int(match[1])), None)
+def find_cited(source: str, ideas: Sequence[Idea]) -> str | None:
+    """Return the text of the idea that an agent names as the source of its change, such as "idea 3"."""
+    match = _CITATION.search(source)
+    return next((idea.text for idea in ideas if match and idea.number == int(match[1])), None)
 
 
-def papers(folder: Path, most: int) -> list[Paper]:
-    """The texts of a folder that fit into about `most` tokens together, the small ones first."""
+def read_papers(folder: Path, max_tokens: int) -> list[Paper]:
+    """Return the texts of a folder that fit into about `max_tokens` together, the small ones first."""
     files = [path for path in sorted(folder.glob("*")) if path.suffix in SUFFIXES and path.is_file()]
     found = []
     for path in sorted(files, key=lambda path: (path.stat().st_size, path.name)):
-        text = path.read_text(errors="replace") if path.stat().st_size <= LARGEST else None
-        if text is None or (most := most - tokens(text)) < 0:
+        text = path.read_text(errors="replace") if path.stat().st_size <= MAX_PAPER_BYTES else None
+        if text is None or (max_tokens := max_tokens - count_tokens(text)) < 0:
             break
         found.append(Paper(path.name, text))
     return found

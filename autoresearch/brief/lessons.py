@@ -1,7 +1,7 @@
-"""What a machine and a data set have taught, over all sessions: one line for each verdict, with its evidence.
+"""Lessons for later sessions on the same machine and data: one line for each verdict, with its evidence.
 
-The lines are derived by rule from the ledger, into a Markdown file that the human may edit: a line that is deleted does
-not come back.
+The lines are derived by rule from the ledger and appended to a Markdown file that the human may edit: a deleted line
+does not come back.
 """
 
 import hashlib
@@ -9,13 +9,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from autoresearch.brief.history import PastExperiment, in_sigmas, words
-from autoresearch.brief.tokens import cell
+from autoresearch.brief.history import PastExperiment, describe_change, in_sigmas
+from autoresearch.brief.tokens import table_cell
 from autoresearch.files import write_atomically
 
-LONGEST = 200  # characters of a change or a reason
+MAX_TEXT_CHARS = 200  # of a change or a reason
 HEAD = """\
 # Lessons
 
@@ -33,8 +32,8 @@ class Lessons:
     about: str
 
     @classmethod
-    def of(cls, runs: Path, identity: Mapping[str, Any], settings: Mapping[str, Any]) -> "Lessons":
-        """Those that hold for trials with this identity and these pinned settings."""
+    def locate(cls, runs: Path, identity: Mapping[str, object], settings: Mapping[str, object]) -> "Lessons":
+        """Find the file for trials with this identity and these pinned settings."""
         what = {name: identity.get(name) for name in ("device", "gpu", "cpu", "data")}
         what["budget"] = settings.get("budget")
         key = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:8]
@@ -42,7 +41,7 @@ class Lessons:
         return cls(runs / f"lessons-{key}.md", f"{machine}, data {what['data']}, budget {what['budget']}")
 
     def add(self, tag: str, past: PastExperiment, trials: int) -> None:
-        """Append the lesson of a verdict, unless it is there."""
+        """Append the lesson of a verdict, unless the file has it."""
         text = self.path.read_text() if self.path.exists() else HEAD.format(about=self.about)
         evidence = f"[{tag}#{past.n}, {trials} trial{'' if trials == 1 else 's'}]"
         if f"[{tag}#{past.n}," not in text:
@@ -50,17 +49,17 @@ class Lessons:
             write_atomically(self.path, [text, end, f"- {lesson(past)} {evidence}\n"])
 
     def read(self, without: str) -> list[str]:
-        """The lines, kept recipes first, then the newest; not those of the session `without`."""
+        """Return the lines, kept changes first, then the newest; without those of the session `without`."""
         text = self.path.read_text(errors="replace") if self.path.exists() else ""
         lines = [line for line in reversed(text.splitlines()) if line.startswith("- ") and f"[{without}#" not in line]
         return sorted(lines, key=lambda line: not line.startswith("- keep"))
 
 
 def lesson(past: PastExperiment) -> str:
-    """What was tried, predicted and measured, and why it failed, in one line."""
-    what = f"{past.verdict} ({past.category or 'other'}): {cell(words(past), LONGEST)}"
+    """Return what was tried, predicted and measured, and why it failed, in one line."""
+    what = f"{past.verdict} ({past.category or 'other'}): {table_cell(describe_change(past), MAX_TEXT_CHARS)}"
     if past.delta is None:
-        return f"{what}; {cell(past.reason, LONGEST)}"
+        return f"{what}; {table_cell(past.reason, MAX_TEXT_CHARS)}"
     predicted = "" if past.predicted is None else f"predicted {past.predicted:+.4f}, "
-    why = "" if past.verdict == "keep" else f"; {cell(past.reason.split(':')[0], LONGEST)}"
+    why = "" if past.verdict == "keep" else f"; {table_cell(past.reason.split(':')[0], MAX_TEXT_CHARS)}"
     return f"{what}; {predicted}measured {past.delta:+.4f} ({in_sigmas(past.delta, past.sigma)}){why}"

@@ -1,17 +1,17 @@
-"""Where the next proposal starts, and what is asked for: a written rule, a pure function of the history.
+"""Choose the version that the next proposal changes, and its instruction: a pure function of the history.
 
-The first of these that applies, for agents that can be told what to do:
+For agents that follow instructions, the first of these rules that applies:
 
-1. repair    the last proposal crashed, and its line has not been repaired yet: mend it
-2. refine    a near miss on top of the incumbent earns REFINEMENTS more tries in the same line of inquiry, the best
-             near miss first. A line goes on without a pause while it improves; otherwise something else comes between
-3. plateau   after PATIENCE experiments without a keep, every second proposal looks elsewhere, in turn: combine two
-             near misses, a radical change in a category that was untried for longest, simplify, branch from an older
-             keep, look for a bug
+1. repair    the last proposal crashed, and its line of inquiry has not been repaired yet: repair it
+2. refine    a near miss on top of the incumbent gets MAX_REFINEMENTS more proposals in the same line of inquiry, the
+             best near miss first. A line continues at once while it improves; otherwise another proposal comes between
+3. plateau   after PLATEAU_EXPERIMENTS experiments without a keep, every second proposal is one of these, in turn:
+             combine two near misses, change something radically in the category that was tried least recently,
+             simplify, branch from an older keep, look for a bug
 4. climb     one change to the incumbent
 
-Most breakthroughs are chains whose first steps lose a little (the refinements); most nights end on a plateau that small
-steps do not leave (the turns).
+Most large gains are chains whose first steps lose a little: hence the refinements. Most sessions end on a plateau that
+small steps do not leave: hence the turns.
 """
 
 from collections.abc import Sequence
@@ -20,18 +20,18 @@ from dataclasses import dataclass
 from autoresearch.brief.history import PastExperiment
 from autoresearch.ledger.rows import CATEGORIES
 
-REPAIRS = 1  # of one line
-REFINEMENTS = 3  # of one line
-PATIENCE = 8  # experiments without a keep
+MAX_REPAIRS = 1  # of one line of inquiry
+MAX_REFINEMENTS = 3  # of one line of inquiry
+PLATEAU_EXPERIMENTS = 8  # without a keep
 TURNS = ("combine", "radical", "simplify", "branch", "bug")
 
 
 @dataclass(frozen=True)
 class Direction:
-    """What to ask for.
+    """Instruction for one proposal.
 
-    `parent` is the experiment that the change is made to, `line` the one whose line of inquiry goes on, `about` are
-    experiments to be told of: their words are data, `words` are ours.
+    `parent` is the experiment whose version is changed, `line` the first experiment of the line of inquiry, `about` are
+    experiments to show: their texts are data, `words` is the instruction.
     """
 
     mode: str
@@ -42,74 +42,78 @@ class Direction:
 
 
 def climb(incumbent: int) -> Direction:
-    """One change to the incumbent."""
     return Direction("climb", incumbent, None, "Make one change to the incumbent.")
 
 
 def direction(history: Sequence[PastExperiment], incumbent: int) -> Direction:
-    """What to ask for next. `history` is oldest first; what is not settled yet has no verdict."""
+    """Choose the next direction. `history` is oldest first; experiments that are not settled have no verdict."""
     since = [past for past in history if past.n > incumbent]
-    asked = [past for past in since if past.mode]
-    return _repair(asked) or _refine(since, asked) or _turn(history, since, asked, incumbent) or climb(incumbent)
+    directed = [past for past in since if past.mode]
+    return (
+        _repair(directed) or _refine(since, directed) or _turn(history, since, directed, incumbent) or climb(incumbent)
+    )
 
 
-def _repair(asked: Sequence[PastExperiment]) -> Direction | None:
-    last = asked[-1] if asked else None
+def _repair(directed: Sequence[PastExperiment]) -> Direction | None:
+    last = directed[-1] if directed else None
     if last is None or last.verdict != "crash":
         return None
     line = _root(last)
-    if sum(past.line == line and past.mode == "repair" for past in asked) >= REPAIRS:
+    if sum(past.line == line and past.mode == "repair" for past in directed) >= MAX_REPAIRS:
         return None
-    words = f"Experiment {last.n} crashed. train.py holds its code. Mend what failed, and keep its idea."
+    words = f"Experiment {last.n} crashed. train.py holds its code. Repair what failed and keep its idea."
     return Direction("repair", last.n, line, words, (last.n,))
 
 
-def _refine(since: Sequence[PastExperiment], asked: Sequence[PastExperiment]) -> Direction | None:
-    """The best open line, unless the last refinement led nowhere: then something else comes first."""
+def _refine(since: Sequence[PastExperiment], directed: Sequence[PastExperiment]) -> Direction | None:
+    """Continue the best open line; if the last refinement did not improve its line, another proposal comes first."""
     open_lines = _open_lines(since)
     if not open_lines:
         return None
-    last = asked[-1] if asked else None
-    if last is not None and last.mode == "refine" and not _improved(last, since):
+    last = directed[-1] if directed else None
+    if last is not None and last.mode == "refine" and not _is_improvement(last, since):
         return None
     best = min(open_lines, key=_loss)
     words = (
         f"Experiment {best.n} was a near miss. train.py holds its code. Make the change that turns this line of inquiry"
-        " into a gain: what does it still lack?"
+        " into a gain: what is still missing?"
     )
     return Direction("refine", best.n, _root(best), words, (best.n,))
 
 
 def _open_lines(since: Sequence[PastExperiment]) -> list[PastExperiment]:
-    """The best near miss of every line on top of the incumbent that has refinements left."""
+    """Return the best near miss of every line on top of the incumbent that has refinements left."""
     lines: dict[int, list[PastExperiment]] = {}
     for past in since:
         lines.setdefault(_root(past), []).append(past)
     found = []
     for line in lines.values():
         misses = [past for past in line if past.near_miss]
-        if misses and sum(past.mode == "refine" for past in line) < REFINEMENTS:
+        if misses and sum(past.mode == "refine" for past in line) < MAX_REFINEMENTS:
             found.append(min(misses, key=_loss))
     return found
 
 
-def _improved(last: PastExperiment, since: Sequence[PastExperiment]) -> bool:
+def _is_improvement(last: PastExperiment, since: Sequence[PastExperiment]) -> bool:
     parent = next((past for past in since if past.n == last.parent), None)
     return last.near_miss and parent is not None and _loss(last) < _loss(parent)
 
 
 def _turn(
-    history: Sequence[PastExperiment], since: Sequence[PastExperiment], asked: Sequence[PastExperiment], incumbent: int
+    history: Sequence[PastExperiment],
+    since: Sequence[PastExperiment],
+    directed: Sequence[PastExperiment],
+    incumbent: int,
 ) -> Direction | None:
-    if len(since) < PATIENCE or (asked and asked[-1].mode in TURNS):
+    if len(since) < PLATEAU_EXPERIMENTS or (directed and directed[-1].mode in TURNS):
         return None
-    taken = [TURNS.index(past.mode) for past in asked if past.mode in TURNS]
-    first = taken[-1] + 1 if taken else 0
+    used = [TURNS.index(past.mode) for past in directed if past.mode in TURNS]
+    first = used[-1] + 1 if used else 0
     turns = (TURNS[(first + k) % len(TURNS)] for k in range(len(TURNS)))
-    return next((found for mode in turns if (found := _elsewhere(mode, history, since, incumbent))), None)
+    return next((found for mode in turns if (found := _leave_plateau(mode, history, since, incumbent))), None)
 
 
-def _elsewhere(
+def _leave_plateau(
     mode: str, history: Sequence[PastExperiment], since: Sequence[PastExperiment], incumbent: int
 ) -> Direction | None:
     plateau = f"Nothing was kept in the last {len(since)} experiments."
@@ -118,9 +122,9 @@ def _elsewhere(
     if mode == "branch":
         return _branch(history, since, incumbent)
     words = {
-        "radical": f"Try something of another kind: no `{_untried(history)}` change was made for longest.",
-        "simplify": "Take something out of train.py that carries nothing: at equal score, less code wins.",
-        "bug": "Read train.py for a bug or for waste, line by line, and mend the worst.",
+        "radical": f"Try a different kind of change: `{_oldest_category(history)}` was tried least recently.",
+        "simplify": "Remove something from train.py that contributes nothing: at equal score, less code wins.",
+        "bug": "Read train.py line by line, look for bugs and wasted work, and correct the worst.",
     }
     return Direction(mode, incumbent, None, f"{plateau} {words[mode]}")
 
@@ -135,30 +139,31 @@ def _combine(since: Sequence[PastExperiment], incumbent: int) -> Direction | Non
 
 
 def _branch(history: Sequence[PastExperiment], since: Sequence[PastExperiment], incumbent: int) -> Direction | None:
-    """From the older keeps in turn, the newest first."""
+    """Start from one of the older keeps, in turn, the newest first."""
     older = [past for past in history if past.verdict == "keep" and past.n < incumbent]
     if not older:
         return None
-    branched = sum(past.mode == "branch" for past in since)
-    parent = older[-1 - branched % len(older)]
+    branches = sum(past.mode == "branch" for past in since)
+    parent = older[-1 - branches % len(older)]
     words = (
-        f"train.py holds an older version, experiment {parent.n}. Go another way from there than the search did; it"
-        " has to beat the incumbent."
+        f"train.py holds an older version, experiment {parent.n}. Develop it in another direction than the search did;"
+        " the result has to beat the incumbent."
     )
     return Direction("branch", parent.n, None, words, (parent.n,))
 
 
-def _untried(history: Sequence[PastExperiment]) -> str:
-    """The category whose last experiment is longest ago."""
+def _oldest_category(history: Sequence[PastExperiment]) -> str:
+    """Return the category that was tried least recently."""
     last = {past.category: past.n for past in history}
     names = [name for name in CATEGORIES if name not in ("other", "simplification", "bug")]
     return min(names, key=lambda name: last.get(name, -1))
 
 
 def _root(past: PastExperiment) -> int:
+    """Return the first experiment of a line of inquiry."""
     return past.n if past.line is None else past.line
 
 
 def _loss(past: PastExperiment) -> float:
-    """Distance to the incumbent, worst where it is not known."""
+    """Return the distance to the incumbent, infinite if it is not known."""
     return float("inf") if past.delta is None else past.delta

@@ -19,7 +19,7 @@ from autoresearch.cli import (
     keep_commands,
 )  # they add their commands to `app`
 from autoresearch.cli.app import app
-from autoresearch.errors import UserError, refusal
+from autoresearch.errors import UserError, as_user_error
 
 __all__ = ["app", "exit_code", "main"]
 
@@ -38,7 +38,7 @@ def exit_code(command: Callable[[], object]) -> int:
     except UserError as error:
         return _print_error(error)
     except (OSError, MemoryError) as error:
-        if (refused := refusal(error)) is None:
+        if (refused := as_user_error(error)) is None:
             raise
         return _print_error(refused)
     except KeyboardInterrupt:

@@ -50,7 +50,7 @@ def opened(tag: str | None, readonly: bool = True) -> Iterator[tuple["Ledger", "
     from autoresearch import ledger
     from autoresearch.workspace import git
 
-    path = git.top(Path.cwd()) / "runs" / "ledger.db"
+    path = git.top_folder(Path.cwd()) / "runs" / "ledger.db"
     with ledger.Ledger.open(path, readonly or not path.exists()) as store:  # one that is not there is not made here
         session = store.session(tag) if tag is not None else ledger.current(store)
         if session is None:

@@ -116,7 +116,7 @@ def _reviewer() -> str:
     from autoresearch.setup import project
     from autoresearch.workspace import git
 
-    with git.repository(project.repository()) as repo:
+    with git.open_repository(project.repository()) as repo:
         name = repo.config_reader().get_value("user", "name", default="")
     with suppress(KeyError, OSError):
         return str(name or getpass.getuser())

@@ -147,7 +147,7 @@ def best(tag: str = TAG, as_json: bool = JSON) -> None:
     """The train.py of the incumbent: `autoresearch best > train.py` takes it over."""
     from autoresearch import ledger
     from autoresearch.terminal import pager
-    from autoresearch.text import plain
+    from autoresearch.text import plain_text
 
     with opened(tag) as (store, session):
         facts = ledger.status(store, session, time.time())
@@ -159,7 +159,9 @@ def best(tag: str = TAG, as_json: bool = JSON) -> None:
         found = {name: getattr(incumbent, name) for name in ("n", "sha", "val_bpb", "sigma", "hypothesis")}
         print_json({**found, "base_bpb": facts["base_bpb"], "grade": facts["grade"], "text": text})
     elif sys.stdout.isatty():
-        pager.show(lambda console: console.print(plain(text), markup=False, highlight=False, soft_wrap=True, end=""))
+        pager.show(
+            lambda console: console.print(plain_text(text), markup=False, highlight=False, soft_wrap=True, end="")
+        )
     else:
         sys.stdout.write(text)
 
@@ -182,7 +184,7 @@ def _facts(store: "Ledger", session: "Session", experiment: "Experiment") -> dic
     files = _files(store, session, experiment)
     patch = files.patch.read_text(errors="replace") if files.patch.exists() else ""
     lines = files.trace.read_text(errors="replace").splitlines() if files.trace.exists() else []
-    code, said = size.of(experiment.text), ledger.reviews(store, session.id).get(experiment.n)
+    code, said = size.size_or_none(experiment.text), ledger.reviews(store, session.id).get(experiment.n)
     beside = ledger.beside(store, session, [experiment.n])[experiment.n]
     part = ablate.part_of(store.events(session.id, kind="ablation"), experiment.n)
     return {

@@ -64,7 +64,7 @@ def trial(
     with slots.lock([project.slot]), Live(project) as live:
         plan = TrialPlan(watch=lambda progress: live.handle(TrialProgress(0, file.name, progress)))
         result = CellReferee(project.settings, project.data).measure(text, seed, plan)
-    if warning := facts.repeats(result.as_json()):
+    if warning := facts.repetition_warning(result.as_json()):
         typer.echo(warning, err=True)
     if as_json:
         print_json(result.as_json())

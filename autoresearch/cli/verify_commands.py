@@ -140,8 +140,8 @@ def export(
     with opened(tag) as (store, session):
         if branch:
             workspace = Workspace(root, config.load(root, {}).train)
-            kept = exports.lineage(store, session)
-            made = exports.branch(kept, workspace, branch, squash, force)
+            kept = exports.read_lineage(store, session)
+            made = exports.create_branch(kept, workspace, branch, squash, force)
             _say_total(kept.total)
         files = [
             *([write_atomically(tsv, [results_tsv(store, session)])] if tsv else []),

@@ -1,7 +1,4 @@
-"""Where text comes from: the user's files, or the source code of Python's own library.
-
-A corpus is documents by the sha256 of their content, so that exact duplicates cannot survive.
-"""
+"""Read a corpus, the user's files or Python's library, without exact duplicates."""
 
 import glob
 import hashlib
@@ -16,35 +13,35 @@ from autoresearch.data import stdlib
 from autoresearch.errors import UsageError, UserError
 
 SUFFIXES = (".txt", ".md", ".py", ".jsonl", ".parquet")
-LARGEST = 0.01  # of the corpus: larger documents are cut (files) or stay in train (library)
-SMALLEST_CUT = 1024  # bytes
+MAX_DOCUMENT_SHARE = 0.01  # of the corpus: larger documents are split (files) or stay in train (library)
+MIN_SPLIT_BYTES = 1024
 
 # Folders that a cell has to read: text below them cannot be hidden from training code.
-_PLACES = ("/usr", "/lib", "/lib64", "/bin", "/sbin", "/opt", sys.prefix, sys.base_prefix)
-READABLE = {Path(place).resolve() for place in _PLACES}
+_FOLDERS = ("/usr", "/lib", "/lib64", "/bin", "/sbin", "/opt", sys.prefix, sys.base_prefix)
+READABLE = {Path(folder).resolve() for folder in _FOLDERS}
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """Documents by digest, and what must be known of them before some are held out.
+    """Documents by the SHA-256 of their content, and which of them may be held out.
 
-    `free` has the digests that may be held out, with the library file that would have to be hidden (else "").
+    `free` has the digests that may be held out, each with the library file to hide (else "").
     `library` lists all library files if any of them may have to be hidden.
     """
 
     documents: dict[str, bytes]
     free: dict[str, str]
     duplicates: int
-    skipped: int  # documents that hold a NUL or are not UTF-8
+    skipped: int  # documents that contain a NUL or are not UTF-8
     library_root: Path | None = None
     library: list[str] | None = None
-    grade_note: str | None = None  # why val and holdout cannot be hidden, if they cannot
+    grade_note: str | None = None  # reason why val and holdout cannot be hidden
 
 
 def find_files(globs: str) -> list[str]:
-    """Absolute paths of the text files that match globs separated by commas; a folder means all below it.
+    """Find the text files that match comma-separated globs; a folder stands for all below it.
 
-    Raises UserError if one of them matches nothing, UsageError if there is none.
+    Returns absolute paths. Raises UserError if a glob matches nothing, UsageError if there is no glob.
     """
     found: set[str] = set()
     for pattern in filter(None, map(str.strip, globs.split(","))):
@@ -61,8 +58,9 @@ def find_files(globs: str) -> list[str]:
 
 
 def read_file(path: str) -> tuple[list[bytes], int]:
-    """Documents of one file (all of it, or lines of .jsonl, or rows of .parquet), and how many are no text.
+    """Return the documents of one file, and the number of those that are no text.
 
+    A .jsonl file has a document on each line, a .parquet file in each row; other files are one document.
     Raises UserError for a malformed line or table.
     """
     if path.endswith(".jsonl"):
@@ -76,20 +74,20 @@ def read_file(path: str) -> tuple[list[bytes], int]:
 
 
 def check_memory(paths: list[str]) -> int:
-    """Size of some files in bytes; raises UserError if their text cannot be held in memory twice."""
+    """Return the size of files in bytes. Raises UserError if memory cannot hold it twice."""
     size = sum(Path(path).stat().st_size * (4 if path.endswith(".parquet") else 1) for path in paths)
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if 2 * size > memory:
         have, need = f"{memory / 1e9:.0f} GB", f"{2 * size / 1e9:.0f} GB"
-        raise UserError(f"this corpus needs about {need} of memory, there are {have}: name fewer files")
+        raise UserError(f"this corpus needs about {need} of memory, there are {have}: use fewer files")
     return size
 
 
 def from_files(paths: list[str], texts: list[bytes], skipped: int) -> Corpus:
-    """The corpus of `texts`, read from `paths`. Long texts are cut, so that few make a corpus too."""
-    limit = max(SMALLEST_CUT, int(LARGEST * sum(map(len, texts))))
-    pieces = [piece for text in texts for piece in _cut(text, limit)]
-    documents = {hashlib.sha256(piece).hexdigest(): piece for piece in pieces}
+    """Build the corpus of `texts`, read from `paths`. Long texts are split."""
+    limit = max(MIN_SPLIT_BYTES, int(MAX_DOCUMENT_SHARE * sum(map(len, texts))))
+    pieces = [piece for text in texts for piece in _split(text, limit)]
+    documents = {digest(piece): piece for piece in pieces}
     exposed = next((path for path in paths if is_readable(Path(path))), None)
     note = f"training code can read {exposed}: val and holdout are not hidden from it"
     return Corpus(
@@ -102,9 +100,9 @@ def from_files(paths: list[str], texts: list[bytes], skipped: int) -> Corpus:
 
 
 def from_library(root: Path) -> Corpus:
-    """The corpus of the Python library in `root`, one document for each file.
+    """Build the corpus of the Python library in `root`, one document for each file.
 
-    A cell can read the files that Python and torch need, and other copies of a text: these are not free.
+    Files that Python and torch need, or that have copies elsewhere, are not free: a cell can read them.
     """
     texts = {file: (root / file).read_bytes() for file in stdlib.library_files(root)}
     if len(texts) < stdlib.FEWEST_FREE:
@@ -112,10 +110,10 @@ def from_library(root: Path) -> Corpus:
     owners: dict[str, list[str]] = {}
     for file, text in texts.items():
         if _is_text(text) and text.strip():
-            owners.setdefault(hashlib.sha256(text).hexdigest(), []).append(file)
+            owners.setdefault(digest(text), []).append(file)
     return Corpus(
         documents={digest: texts[files[0]] for digest, files in owners.items()},
-        free=_free(root, texts, owners),
+        free=_find_free(root, texts, owners),
         duplicates=sum(len(files) - 1 for files in owners.values()),
         skipped=sum(not _is_text(text) for text in texts.values()),
         library_root=root,
@@ -123,18 +121,22 @@ def from_library(root: Path) -> Corpus:
     )
 
 
+def digest(text: bytes) -> str:
+    return hashlib.sha256(text).hexdigest()
+
+
 def is_readable(path: Path) -> bool:
-    """Does `path` lie in a folder that a cell has to read?"""
+    """Return True if `path` lies in a folder that a cell has to read."""
     return not READABLE.isdisjoint(path.resolve().parents)
 
 
-def _free(root: Path, texts: dict[str, bytes], owners: dict[str, list[str]]) -> dict[str, str]:
+def _find_free(root: Path, texts: dict[str, bytes], owners: dict[str, list[str]]) -> dict[str, str]:
     needed = stdlib.needed_files(root, texts)
-    largest = LARGEST * sum(len(texts[files[0]]) for files in owners.values())
-    alone = {files[0]: digest for digest, files in owners.items() if len(files) == 1}
-    small = {file for file in alone.keys() - needed if len(texts[file]) <= largest}
+    limit = MAX_DOCUMENT_SHARE * sum(len(texts[files[0]]) for files in owners.values())
+    unique = {files[0]: digest for digest, files in owners.items() if len(files) == 1}
+    small = {file for file in unique.keys() - needed if len(texts[file]) <= limit}
     copied = stdlib.copied_elsewhere({file: texts[file] for file in small})
-    return {alone[file]: file for file in small - copied}
+    return {unique[file]: file for file in small - copied}
 
 
 def _is_text(raw: bytes) -> bool:
@@ -152,8 +154,8 @@ def _read_jsonl(path: str) -> Iterator[bytes]:
                 try:
                     yield json.loads(line)["text"].encode("utf-8", "surrogatepass")
                 except (ValueError, TypeError, KeyError, AttributeError):
-                    why = 'not a JSON object with a string in the field "text"'
-                    raise UserError(f"{path}:{number}: {why}") from None
+                    message = 'not a JSON object with a string in the field "text"'
+                    raise UserError(f"{path}:{number}: {message}") from None
 
 
 def _read_parquet(path: str) -> list[bytes]:
@@ -166,16 +168,16 @@ def _read_parquet(path: str) -> list[bytes]:
         column = pyarrow.parquet.read_table(path, columns=["text"]).column("text")
         values: Iterable[bytes | None] = column.cast(pyarrow.large_binary()).to_pylist()
     except (pyarrow.ArrowException, KeyError) as error:
-        raise UserError(f'{path}: no column "text" to be read ({error})'.splitlines()[0]) from None
+        raise UserError(f'{path}: no column "text" that can be read ({error})'.splitlines()[0]) from None
     return [value for value in values if value is not None]
 
 
-def _cut(text: bytes, limit: int) -> Iterator[bytes]:
-    """Pieces of at most `limit` bytes, cut after a line where possible, never inside a character."""
+def _split(text: bytes, limit: int) -> Iterator[bytes]:
+    """Split into pieces of at most `limit` bytes, at a line end if possible."""
     start = 0
     while len(text) - start > limit:
         end = text.rfind(b"\n", start + limit // 2, start + limit) + 1 or start + limit
-        while text[end] & 0xC0 == 0x80:
+        while text[end] & 0xC0 == 0x80:  # inside a character
             end -= 1
         yield text[start:end]
         start = end

@@ -1,7 +1,6 @@
 """Read a prepared data set: packed rows, byte lengths of tokens, and an identity.
 
-`prepare.py` writes it; this module needs numpy and the standard library only, so that it also runs where
-nothing else is installed.
+`prepare.py` writes it. This module needs numpy and the standard library only.
 """
 
 import base64
@@ -24,7 +23,7 @@ TOKEN_BYTES = "token_bytes.bin"
 
 
 def cache_dir() -> Path:
-    """The folder for everything that can be made again: `$AUTORESEARCH_CACHE`, or the user's cache folder."""
+    """Return the folder for derived files: `$AUTORESEARCH_CACHE`, or the user's cache folder."""
     if override := os.environ.get("AUTORESEARCH_CACHE"):
         return Path(override).expanduser().absolute()
     try:
@@ -36,16 +35,16 @@ def cache_dir() -> Path:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set on disk. `meta` is the content of its meta.json."""
+    """A data set on disk; `meta` is the content of its meta.json."""
 
     root: Path
     meta: dict[str, Any]
 
     @classmethod
     def open(cls, root: Path) -> "Dataset":
-        """Open the data set in folder `root` after a look at the size of each of its files.
+        """Open the data set in folder `root` after checking the size of each of its files.
 
-        Raises Blocker if there is none, or if it is damaged.
+        Raises Blocker if there is none or it is damaged.
         """
         data = cls(root, _read_meta(root))
         for name, entry in data.meta["files"].items():
@@ -53,39 +52,39 @@ class Dataset:
         return data
 
     def verify(self) -> None:
-        """Read every file and compare its sha256; raises Blocker naming the first bad file."""
+        """Compare the SHA-256 of every file. Raises Blocker with the name of the first bad file."""
         for name, entry in self.meta["files"].items():
             self._check_size(name, entry["size"])
             with (self.root / name).open("rb") as file:
                 if hashlib.file_digest(file, "sha256").hexdigest() != entry["sha256"]:
-                    raise _damaged(self.root, f"the content of {name} has changed")
+                    raise _damage(self.root, f"the content of {name} has changed")
 
     @property
     def vocab_size(self) -> int:
-        """Number of token ids, the document separator included."""
+        """Return the number of token ids, including the document separator."""
         return int(self.meta["vocab_size"])
 
     @property
     def seq_len(self) -> int:
-        """Number of tokens predicted in a row; rows are one token longer."""
+        """Return the number of tokens predicted in a row; rows are one token longer."""
         return int(self.meta["seq_len"])
 
     @property
     def hash(self) -> str:
-        """16 hex digits, equal exactly if content and settings are equal, wherever the data set was made."""
+        """Return 16 hex digits that identify content and settings."""
         settings = {key: self.meta[key] for key in ("format", "vocab_size", "seq_len", "tokenizer")}
         contents = {name: entry["sha256"] for name, entry in self.meta["files"].items()}
         text = json.dumps([settings, contents], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def train_shards(self) -> list[Path]:
-        """Files of the training rows, in order: uint16 [n, seq_len + 1] each."""
+        """Return the files of the training rows in order, uint16 [n, seq_len + 1] each."""
         return [self.root / name for name in sorted(self.meta["files"]) if name.startswith("train-")]
 
     def rows(self, split: str) -> NDArray[np.uint16]:
-        """Rows of a split, uint16 [n, seq_len + 1], read-only.
+        """Return the rows of a split, uint16 [n, seq_len + 1], read-only.
 
-        Memory-mapped; only the training rows of a data set with several shards are read into memory.
+        They are memory-mapped, except training rows in several shards, which are read into memory.
         """
         shards = self.train_shards() if split == "train" else [self.root / "held" / f"{split}.bin"]
         maps = [np.memmap(shard, np.uint16, "r").reshape(-1, self.seq_len + 1) for shard in shards]
@@ -96,26 +95,26 @@ class Dataset:
         return rows
 
     def token_bytes(self) -> NDArray[np.int64]:
-        """Length in bytes of the text that each token stands for, int64 [V]; 0 for the document separator."""
+        """Return the length in bytes of each token's text, int64 [V]; 0 for the document separator."""
         return np.fromfile(self.root / TOKEN_BYTES, np.uint16).astype(np.int64)
 
     def readable_library(self) -> list[str] | None:
-        """Files of the Python library, relative to its folder, that a cell may read; None: all of them."""
+        """Return the library files that a cell may read, relative to the library; None: all."""
         files: list[str] | None = self.meta["readable_library"]
         return files
 
     @property
     def weaknesses(self) -> list[str]:
-        """Why validation text cannot be hidden from a cell, if it cannot."""
+        """Return the reasons why a cell might read validation text."""
         note = self.meta["grade_note"]
         return [note] if note else []
 
     def decode(self, tokens: Iterable[int] | NDArray[Any]) -> bytes:
-        """The text of some tokens; document separators vanish."""
-        table = self._table()
+        """Return the text of tokens, without document separators."""
+        table = self._token_table()
         return b"".join(table[int(token)] for token in tokens)
 
-    def _table(self) -> list[bytes]:
+    def _token_table(self) -> list[bytes]:
         if self.meta["tokenizer"]["kind"] == "bytes":
             table = [bytes([value]) for value in range(256)]
         else:
@@ -127,13 +126,13 @@ class Dataset:
         try:
             found = (self.root / name).stat().st_size
         except OSError as error:
-            raise _damaged(self.root, f"{name}: {error.strerror}") from None
+            raise _damage(self.root, f"{name}: {error.strerror}") from None
         if found != size:
-            raise _damaged(self.root, f"{name} has {found} bytes instead of {size}")
+            raise _damage(self.root, f"{name} has {found} bytes instead of {size}")
 
 
 def read_ranks(text: bytes) -> list[bytes]:
-    """Bytes of each token in order of rank, from lines `base64 rank`, the text format of tiktoken."""
+    """Return each token's bytes by rank, from lines `base64 rank`, the text format of tiktoken."""
     return [base64.b64decode(line.split()[0]) for line in text.splitlines()]
 
 
@@ -143,11 +142,11 @@ def _read_meta(root: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise Blocker(f"no data set {root}: run `autoresearch prepare`") from None
     except (OSError, ValueError) as error:
-        raise _damaged(root, f"meta.json cannot be read ({error})") from None
+        raise _damage(root, f"meta.json cannot be read ({error})") from None
     if not isinstance(meta, dict) or meta.get("format") != FORMAT or "files" not in meta:
-        raise _damaged(root, "meta.json is not one that this version writes")
+        raise _damage(root, "meta.json has another format than this version writes")
     return meta
 
 
-def _damaged(root: Path, why: str) -> Blocker:
-    return Blocker(f"data set {root.name} is damaged ({why}): run `autoresearch prepare`")
+def _damage(root: Path, reason: str) -> Blocker:
+    return Blocker(f"data set {root.name} is damaged ({reason}): run `autoresearch prepare`")

@@ -1,4 +1,4 @@
-"""One file from a web server, whole or not at all: gone on with where it broke off, tried again, checked, renamed."""
+"""Resumable, verified, atomic download of one file."""
 
 import hashlib
 import os
@@ -14,75 +14,71 @@ from urllib.error import HTTPError, URLError
 
 from autoresearch.errors import UserError
 
-TRIES = 8
-TIMEOUT = 30.0  # s without a byte
-LONGEST_WAIT = 60.0  # s between two tries
-BLOCK = 1 << 20  # bytes
-PASSING = {408, 416, 425, 429, 500, 502, 503, 504}  # answers after which it is worth another try
+MAX_TRIES = 8
+TIMEOUT_S = 30.0  # s without a byte
+MAX_WAIT_S = 60.0  # s between two tries
+BLOCK_BYTES = 1 << 20  # bytes
+RETRY_STATUSES = {408, 416, 425, 429, 500, 502, 503, 504}  # HTTP statuses that may be temporary
 
-Told = Callable[[int, int], None]
+OnProgress = Callable[[int, int], None]
 
 
-class _Broken(Exception):
-    """A try failed in a way that another one may not; `wait` is what the server asks for, in seconds."""
+class _TryFailed(Exception):
+    """A failure that may be temporary; `wait_s` is the wait that the server asks for."""
 
-    def __init__(self, why: str, wait: float = 0.0) -> None:
-        super().__init__(why)
-        self.wait = wait
+    def __init__(self, message: str, wait_s: float = 0.0) -> None:
+        super().__init__(message)
+        self.wait_s = wait_s
 
 
 def download(
     url: str,
     target: Path,
-    told: Told = lambda done, total: None,
-    timeout: float = TIMEOUT,
+    on_progress: OnProgress = lambda done, total: None,
+    timeout: float = TIMEOUT_S,
     wait: Callable[[float], None] = time.sleep,
 ) -> None:
-    """Bring a file to `target`; `told` hears of bytes done and in all (0: not known). Raises UserError, OSError.
+    """Download a file to `target`. Raises UserError, OSError.
 
-    What came before it broke off is kept beside `target`, also for the next run. Size and SHA-256 are checked where the
-    server tells them, in the headers that Hugging Face sends.
+    `on_progress` gets the bytes done and the bytes in all (0: unknown). A partial file is kept beside `target`, and
+    continued by the next try or run. Size and SHA-256 are checked if the server sends the headers of Hugging Face.
     """
-    for tries in range(1, TRIES + 1):
+    for tries in range(1, MAX_TRIES + 1):
         try:
-            _once(url, target, told, timeout)
+            _try_once(url, target, on_progress, timeout)
             return
-        except _Broken as broken:
-            if tries == TRIES:
-                raise UserError(f"{target.name}: {broken}, {TRIES} times: try again later, what came is kept") from None
-            wait(min(LONGEST_WAIT, max(2.0 ** (tries - 1), broken.wait)))
+        except _TryFailed as failure:
+            if tries == MAX_TRIES:
+                hint = "try again later, the download continues where it stopped"
+                raise UserError(f"{target.name}: {failure}, {MAX_TRIES} times: {hint}") from None
+            wait(min(MAX_WAIT_S, max(2.0 ** (tries - 1), failure.wait_s)))
 
 
-def expected_size(url: str, timeout: float = TIMEOUT) -> int:
-    """Bytes of a file on a server; 0 where it does not say, or cannot be asked."""
+def expected_size(url: str, timeout: float = TIMEOUT_S) -> int:
+    """Return the size of a file on a server in bytes; 0 if unknown or not reachable."""
     try:
-        with _open(url, "HEAD", 0, timeout) as answer:
-            return answer.size
-    except _Broken:
+        response = _request(url, "HEAD", 0, timeout)
+    except _TryFailed:
         return 0
+    response.body.close()
+    return response.size
 
 
-class _Answer:
-    """The body of an answer, and what its headers and those on the way to it promise."""
+class _Response:
+    """A response with start, size and digest from its headers and from redirections."""
 
     def __init__(self, body: HTTPResponse, status: int, headers: HTTPMessage, linked: HTTPMessage) -> None:
         self.body = body
         found = re.match(r"bytes (\d+)-\d+/(\d+)", headers.get("Content-Range", "")) if status == 206 else None
         self.start = int(found[1]) if found else 0
-        told = linked.get("X-Linked-Size") or (found[2] if found else headers.get("Content-Length"))
-        self.size = int(told or 0)
+        size = linked.get("X-Linked-Size") or (found[2] if found else headers.get("Content-Length"))
+        self.size = int(size or 0)
         digest = linked.get("X-Linked-ETag", "").removeprefix("W/").strip('"')
         self.sha256 = digest if re.fullmatch("[0-9a-f]{64}", digest) else None
 
-    def __enter__(self) -> "_Answer":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.body.close()
-
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Follows redirections and keeps the headers of the first: it is there that size and digest are told."""
+    """Follow redirections and keep the headers of the first, which have size and digest."""
 
     linked: HTTPMessage | None = None
 
@@ -90,85 +86,83 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
     ) -> urllib.request.Request | None:
         self.linked = self.linked or headers
-        followed = super().redirect_request(req, fp, code, msg, headers, newurl)
-        if followed is not None:
-            followed.method = req.get_method()  # HEAD stays HEAD, also before Python 3.13
-        return followed
+        request = super().redirect_request(req, fp, code, msg, headers, newurl)
+        if request is not None:
+            request.method = req.get_method()  # HEAD stays HEAD, also before Python 3.13
+        return request
 
 
-def _open(url: str, method: str, start: int, timeout: float) -> _Answer:
+def _request(url: str, method: str, start: int, timeout: float) -> _Response:
     headers = {"User-Agent": "autoresearch", "Accept-Encoding": "identity"}
     if start:
         headers["Range"] = f"bytes={start}-"
     redirects = _Redirects()
+    request = urllib.request.Request(url, headers=headers, method=method)
     try:
-        body = urllib.request.build_opener(redirects).open(
-            urllib.request.Request(url, headers=headers, method=method), timeout=timeout
-        )
+        body = urllib.request.build_opener(redirects).open(request, timeout=timeout)
     except HTTPError as error:
         error.close()
-        if error.code not in PASSING:
+        if error.code not in RETRY_STATUSES:
             raise UserError(f"{url}: the server answers {error.code} {error.reason}") from None
-        raise _Broken(f"the server answers {error.code} {error.reason}", _seconds(error.headers)) from error
+        raise _TryFailed(f"the server answers {error.code} {error.reason}", _retry_after(error.headers)) from error
     except URLError as error:
-        raise _Broken(f"{url} cannot be reached ({error.reason})") from None
+        raise _TryFailed(f"{url} cannot be reached ({error.reason})") from None
     except (OSError, HTTPException) as error:
-        raise _Broken(_reason(error)) from None
-    return _Answer(body, body.status, body.headers, redirects.linked or body.headers)
+        raise _TryFailed(_describe(error)) from None
+    return _Response(body, body.status, body.headers, redirects.linked or body.headers)
 
 
-def _once(url: str, target: Path, told: Told, timeout: float) -> None:
+def _try_once(url: str, target: Path, on_progress: OnProgress, timeout: float) -> None:
     part = target.with_name(f"{target.name}.part")
     done = part.stat().st_size if part.exists() else 0
     try:
-        answer = _open(url, "GET", done, timeout)
-    except _Broken as broken:
-        if isinstance(broken.__cause__, HTTPError) and broken.__cause__.code == 416:
-            part.unlink(missing_ok=True)  # longer than the file: begin anew
+        response = _request(url, "GET", done, timeout)
+    except _TryFailed as failure:
+        if isinstance(failure.__cause__, HTTPError) and failure.__cause__.code == 416:
+            part.unlink(missing_ok=True)  # longer than the file: start again
         raise
-    if answer.start not in (0, done):
+    if response.start not in (0, done):
         part.unlink()
-        raise _Broken("the server goes on where it was not asked to")
-    with answer, part.open("ab" if answer.start else "wb") as file:
+        raise _TryFailed("the server continued at another position than requested")
+    with response.body, part.open("ab" if response.start else "wb") as file:
         done = file.tell()
-        while block := _read(answer.body):
+        while block := _read(response.body):
             file.write(block)
             done += len(block)
-            told(done, answer.size)
+            on_progress(done, response.size)
         file.flush()
         os.fsync(file.fileno())
-    if done < answer.size:
-        raise _Broken(f"it broke off after {done} of {answer.size} bytes")
-    if (fault := _fault(part, answer)) is not None:
+    if done < response.size:
+        raise _TryFailed(f"it stopped after {done} of {response.size} bytes")
+    if (problem := _check_file(part, response)) is not None:
         part.unlink()
-        raise _Broken(fault)
+        raise _TryFailed(problem)
     part.replace(target)
 
 
 def _read(body: HTTPResponse) -> bytes:
     try:
-        return body.read1(BLOCK)  # what has come, and not all or nothing
+        return body.read1(BLOCK_BYTES)  # the bytes that have arrived, without waiting for a full block
     except (OSError, HTTPException) as error:
-        raise _Broken(_reason(error)) from None
+        raise _TryFailed(_describe(error)) from None
 
 
-def _fault(part: Path, answer: _Answer) -> str | None:
+def _check_file(part: Path, response: _Response) -> str | None:
     size = part.stat().st_size
-    if answer.size and size != answer.size:
-        return f"it has {size} bytes instead of {answer.size}"
-    if answer.sha256 is not None:
-        with part.open("rb") as file:
-            if hashlib.file_digest(file, "sha256").hexdigest() != answer.sha256:
-                return "its content is not what the server's SHA-256 says"
+    if response.size and size != response.size:
+        return f"it has {size} bytes instead of {response.size}"
+    with part.open("rb") as file:
+        if response.sha256 not in (None, hashlib.file_digest(file, "sha256").hexdigest()):
+            return "its content does not match the server's SHA-256"
     return None
 
 
-def _seconds(headers: Message) -> float:
-    told = headers.get("Retry-After", "")
-    return float(told) if told.isdigit() else 0.0
+def _retry_after(headers: Message) -> float:
+    seconds = headers.get("Retry-After", "")
+    return float(seconds) if seconds.isdigit() else 0.0
 
 
-def _reason(error: Exception) -> str:
+def _describe(error: Exception) -> str:
     if isinstance(error, TimeoutError):
-        return "the server went silent"
+        return "the server stopped sending"
     return f"the connection broke ({str(error) or type(error).__name__})"

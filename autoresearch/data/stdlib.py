@@ -1,6 +1,6 @@
-"""Which files of Python's own library a trial may need.
+"""Find the files of Python's library that a trial may need.
 
-A cell must read those, so text that validates must not come from them (`prepare.py`, source `stdlib`).
+A cell must be able to read them, so validation text must not come from them (`prepare.py`, source `stdlib`).
 """
 
 import ast
@@ -29,7 +29,7 @@ NOT_LIBRARY = {"site-packages", "dist-packages", "test", "tests", "idle_test", "
 FEWEST_FREE = 150
 CELL_CODE = ("sandbox/*.py", "measure/*.py", "data/dataset.py", "data/stdlib.py", "hardware.py", "text.py", "errors.py")
 
-# Prints the files of all loaded modules, and the names that those outside the library import, lazily too.
+# Print the files of all loaded modules, and the names that modules outside the library import, lazily too.
 PROBE = r"""
 import importlib, json, re, sys
 library, *modules = sys.argv[1:]
@@ -51,12 +51,12 @@ print("\n" + json.dumps([sorted(files), sorted(names)]))
 
 
 def library_root() -> Path:
-    """The folder of the running Python's library."""
+    """Return the folder of the running Python's library."""
     return Path(sysconfig.get_path("stdlib")).resolve()
 
 
 def library_files(root: Path) -> list[str]:
-    """The library's .py files, relative to `root` and sorted; no tests, no installed packages."""
+    """List the library's .py files, relative to `root`, without tests and installed packages."""
     found = []
     for folder, folders, files in os.walk(root):
         inside = Path(folder).relative_to(root)
@@ -66,14 +66,14 @@ def library_files(root: Path) -> list[str]:
 
 
 def needed_files(root: Path, texts: dict[str, bytes]) -> set[str]:
-    """Those of the library's files `texts` that Python, torch, numpy and our cells load, or may load later.
+    """Return the files of `texts` that Python, torch, numpy and our cells load or may load.
 
-    Imports inside functions count, unless that would leave fewer than FEWEST_FREE files. Takes seconds: it
-    asks a fresh interpreter. Raises UserError if that cannot start.
+    Imports inside functions count, unless that would leave fewer than FEWEST_FREE files. Takes seconds, because it
+    starts an interpreter. Raises UserError if that fails.
     """
     command = [sys.executable, "-I", "-c", PROBE, f"{root}/", *NEEDED_MODULES]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as probe:
-        try:  # two jobs at once: the probe runs while the library is parsed
+        try:  # the probe runs while the library is parsed
             imports = {file: _imports(file, text) for file, text in texts.items()}
             answer, _ = probe.communicate()
         finally:
@@ -91,39 +91,39 @@ def needed_files(root: Path, texts: dict[str, bytes]) -> set[str]:
 
 
 def copied_elsewhere(texts: dict[str, bytes]) -> set[str]:
-    """Those of `texts` (file: content) that an installed package has a near copy of, under the same name."""
+    """Return the files of `texts` (file: content) with a near copy in an installed package."""
     copies = set()
-    places = _installed({Path(file).name for file in texts})
+    installed = _find_installed({Path(file).name for file in texts})
     for file, text in texts.items():
-        lines = _lines(text)
-        for place in places.get(Path(file).name, []):
-            if 2 * len(lines & _lines(place.read_bytes())) > len(lines):
+        lines = _long_lines(text)
+        for path in installed.get(Path(file).name, []):
+            if 2 * len(lines & _long_lines(path.read_bytes())) > len(lines):
                 copies.add(file)
     return copies
 
 
-def _installed(names: set[str]) -> dict[str, list[Path]]:
-    places: dict[str, list[Path]] = {}
+def _find_installed(names: set[str]) -> dict[str, list[Path]]:
+    paths: dict[str, list[Path]] = {}
     for site in {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}:
         for folder, _, files in os.walk(site):
             for name in names.intersection(files):
                 if not name.startswith("__"):
-                    places.setdefault(name, []).append(Path(folder, name))
-    return places
+                    paths.setdefault(name, []).append(Path(folder, name))
+    return paths
 
 
-def _lines(text: bytes) -> set[bytes]:
+def _long_lines(text: bytes) -> set[bytes]:
     return {line for line in map(bytes.strip, text.splitlines()) if len(line) > 20}
 
 
 def _always(files: Iterable[str]) -> set[str]:
-    """Files that are needed whoever imports them; _sysconfigdata is imported by a name made at run time."""
+    """Return files that are always needed; _sysconfigdata is imported under a computed name."""
     tops = {file: file.split("/")[0].removesuffix(".py") for file in files}
     return {file for file, top in tops.items() if top in NEEDED_PACKAGES or top.startswith("_sysconfigdata")}
 
 
 def _our_imports() -> Iterator[str]:
-    """Yield what the code that runs in cells imports, and the modules of other rooms that it uses."""
+    """Yield the imports of all code that runs in cells."""
     package = Path(__file__).resolve().parents[1]
     for path in sorted(found for pattern in CELL_CODE for found in package.glob(pattern)):
         yield from _imports(path.name, path.read_bytes())
@@ -144,7 +144,7 @@ def _closure(
 
 
 def _with_parents(name: str, modules: dict[str, str]) -> list[str]:
-    """Files of a module and of the packages around it, as far as they belong to the library."""
+    """Return the library files of a module and of its parent packages."""
     parts = name.split(".")
     names = [".".join(parts[:end]) for end in range(1, len(parts) + 1)]
     return [modules[name] for name in names if name in modules]
@@ -155,18 +155,18 @@ def _module(file: str) -> str:
 
 
 def _imports(file: str, text: bytes) -> dict[str, bool]:
-    """Names that a source file imports; True for those that it imports when it is loaded."""
+    """Return the names that a source file imports; True: when it is loaded, not later."""
     package = file.removesuffix(".py").split("/")[:-1]
     found: dict[str, bool] = {}
     with suppress(SyntaxError):
         for node, top in _statements(ast.parse(text), True):
-            for name in _imported(node, package):
+            for name in _imported_names(node, package):
                 found[name] = found.get(name, False) or top
     return found
 
 
 def _statements(node: ast.AST, top: bool) -> Iterator[tuple[ast.AST, bool]]:
-    """All statements below `node`, each with whether it runs when the module is loaded."""
+    """Yield all statements below `node`; True: it runs when the module is loaded."""
     top = top and not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     for block in ("body", "orelse", "finalbody", "handlers", "cases"):
         children = getattr(node, block, None)
@@ -175,7 +175,7 @@ def _statements(node: ast.AST, top: bool) -> Iterator[tuple[ast.AST, bool]]:
             yield from _statements(child, top)
 
 
-def _imported(node: ast.AST, package: list[str]) -> list[str]:
+def _imported_names(node: ast.AST, package: list[str]) -> list[str]:
     if isinstance(node, ast.Import):
         return [alias.name for alias in node.names]
     if not isinstance(node, ast.ImportFrom):

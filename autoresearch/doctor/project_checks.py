@@ -55,7 +55,7 @@ def check_train_file(root: Path, config: Config) -> Iterator[Check]:
     where = f"as committed in {workspace.head()[:7]} on {branch or 'no branch'}"
     if (wrong := complaint(text)) is not None:
         yield Check(config.train, "warn", f"{where}: {wrong}", "correct and commit it: the base has to work")
-    elif workspace.dirty():
+    elif workspace.is_dirty():
         text, remedy = f"{where}; later changes are not committed", "commit them if `run` should use them"
         yield Check(config.train, "warn", text, remedy)
     else:

@@ -1,11 +1,11 @@
-"""Verdicts: arithmetic over measurements, without any input or output (docs/judging.md)."""
+"""Compute verdicts from measurements by pure arithmetic (docs/judging.md)."""
 
 from autoresearch.judge.beliefs import Beliefs, learn
 from autoresearch.judge.noise import Draw, Noise, difference, noise, p_below_zero
-from autoresearch.judge.rules import ALLOWANCE, RULES, SIMPLER_MODES, Decision, decide, hopeless_above
+from autoresearch.judge.rules import ALLOWANCE_SIGMA, RULES, SIMPLER_MODES, Decision, decide, hopeless_above
 
 __all__ = [
-    "ALLOWANCE",
+    "ALLOWANCE_SIGMA",
     "RULES",
     "SIMPLER_MODES",
     "Beliefs",

@@ -1,10 +1,10 @@
-"""How scores of one version vary: from trial to trial, with the seed, and with the level of the machine, which may wander.
+"""Noise of scores: between trials, between seeds, and from drift of the machine's level.
 
-Trials that follow one another share the level that the machine has at that time, trials of one seed share their data
+Trials that follow one another share the level that the machine has at that time; trials of one seed share their data
 order and their initial weights. So the difference of two versions is estimated by generalised least squares (Aitken,
-1935): pairs taken in turns, with the same seeds, count for more than draws from another hour where that makes a
-difference, and all draws count alike where it does not. Which it is nobody knows before: each of `MACHINES` has a
-probability that follows from all that was measured (restricted maximum likelihood: Patterson and Thompson,
+1935): pairs measured in turns, with the same seeds, count for more than draws from another hour where that makes a
+difference, and all draws count alike where it does not. Which model holds is unknown in advance: each of
+`NOISE_MODELS` gets a probability from all measurements (restricted maximum likelihood: Patterson and Thompson,
 Biometrika 58, 1971).
 """
 
@@ -18,17 +18,18 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-FLOOR = 1e-6  # bits per byte; scores are rounded to this
-EARLIER_DOF = 8.0  # what earlier sessions on this machine may count for, in degrees of freedom
-RECENT = 60  # draws; older ones tell nothing new
+MIN_SIGMA_BPB = 1e-6  # scores are rounded to this
+MAX_EARLIER_DOF = 8.0  # degrees of freedom that earlier sessions on this machine may count for
+MAX_DRAWS = 60  # newest draws that are used; older ones add nothing
 
 
 @dataclass(frozen=True)
-class Machine:
+class NoiseModel:
     """One way in which scores may vary.
 
-    `level` is how far the machine's level strays, in standard deviations of one trial around it, over `memory` trials;
-    `shared` the part of the variance around it that two versions have in common with one seed.
+    `level` is the standard deviation of the machine's level in units of a trial's standard deviation around it,
+    `memory` the number of trials over which the level changes, `shared` the part of the variance around the level
+    that two versions have in common with one seed.
     """
 
     level: float = 0.0
@@ -36,134 +37,133 @@ class Machine:
     shared: float = 0.0
 
 
-STEADY = Machine()
-MACHINES = {
+STEADY = NoiseModel()
+NOISE_MODELS = {  # with their prior probabilities; the steady one is first
     STEADY: 0.3,
-    Machine(shared=0.7): 0.1,
-    Machine(level=1.0, memory=40.0): 0.3,
-    Machine(level=2.0, memory=10.0): 0.3,
+    NoiseModel(shared=0.7): 0.1,
+    NoiseModel(level=1.0, memory=40.0): 0.3,
+    NoiseModel(level=2.0, memory=10.0): 0.3,
 }
-"""With their probabilities before anything was measured; the steady one is first."""
 
 
 @dataclass(frozen=True)
 class Draw:
-    """One score, bits per byte, the number of its trial in the session, and its seed (None: one of its own)."""
+    """One measured score."""
 
-    score: float
-    at: int
-    seed: int | None = None
+    score: float  # bits per byte
+    at: int  # number of the trial in the session
+    seed: int | None = None  # None: a unique one
 
 
 @dataclass(frozen=True)
-class Guess:
-    """A machine, its probability, and the spread of one trial around its level, bits per byte."""
+class WeightedModel:
+    """A noise model with its probability."""
 
-    machine: Machine
+    model: NoiseModel
     weight: float
-    sigma: float
+    sigma: float  # spread of one trial around the level, bits per byte
 
 
 @dataclass(frozen=True)
 class Noise:
-    """Standard deviation of one trial's score around its version's mean, pooled, its degrees of freedom, and its causes."""
+    """Pooled noise of a session's versions."""
 
-    sigma: float
+    sigma: float  # standard deviation of one trial around its version's mean, bits per byte
     dof: float
-    guesses: tuple[Guess, ...]
+    models: tuple[WeightedModel, ...]
 
     @property
     def drift(self) -> float:
-        """Probability that the machine's level wanders."""
-        return sum(guess.weight for guess in self.guesses if guess.machine.level)
+        """Return the probability that the machine's level drifts."""
+        return sum(each.weight for each in self.models if each.model.level)
 
 
 def noise(versions: Sequence[Sequence[Draw]], earlier: tuple[float, float] | None = None) -> Noise:
-    """From the draws of each version; `earlier` are sigma and degrees of freedom of earlier sessions on the machine.
+    """Estimate the noise from the draws of each version.
 
-    Without any version that was measured twice, and without earlier sessions, sigma is `FLOOR` with no degree of freedom.
+    `earlier` are sigma and degrees of freedom of earlier sessions on the machine. Without it, and without a version
+    that was measured twice, sigma is `MIN_SIGMA_BPB` with no degree of freedom.
     """
-    groups = _recent(versions)
-    sigma, known = earlier or (FLOOR, 0.0)
-    known = min(known, EARLIER_DOF)
-    dof = sum(len(group) - 1 for group in groups) + known
+    groups = _newest_draws(versions)
+    sigma, earlier_dof = earlier or (MIN_SIGMA_BPB, 0.0)
+    earlier_dof = min(earlier_dof, MAX_EARLIER_DOF)
+    dof = sum(len(group) - 1 for group in groups) + earlier_dof
     if dof == 0:
-        return Noise(FLOOR, 0.0, (Guess(STEADY, 1.0, FLOOR),))
-    fits = [_fitted(groups, machine, known * sigma**2, dof) for machine in MACHINES]
+        return Noise(MIN_SIGMA_BPB, 0.0, (WeightedModel(STEADY, 1.0, MIN_SIGMA_BPB),))
+    fits = [_fit_model(groups, model, earlier_dof * sigma**2, dof) for model in NOISE_MODELS]
     best = max(likelihood for likelihood, _ in fits)
-    weights = [prior * math.exp(fit - best) for prior, (fit, _) in zip(MACHINES.values(), fits, strict=True)]
-    guesses = tuple(
-        Guess(machine, weight / sum(weights), sigma)
-        for machine, weight, (_, sigma) in zip(MACHINES, weights, fits, strict=True)
+    weights = [prior * math.exp(fit - best) for prior, (fit, _) in zip(NOISE_MODELS.values(), fits, strict=True)]
+    models = tuple(
+        WeightedModel(model, weight / sum(weights), sigma)
+        for model, weight, (_, sigma) in zip(NOISE_MODELS, weights, fits, strict=True)
     )
-    return Noise(guesses[0].sigma, dof, guesses)
+    return Noise(models[0].sigma, dof, models)
 
 
-def difference(candidate: Sequence[Draw], incumbent: Sequence[Draw], guess: Guess) -> tuple[float, float]:
-    """Mean of the candidate minus the incumbent's, and its standard error, bits per byte."""
+def difference(candidate: Sequence[Draw], incumbent: Sequence[Draw], fitted: WeightedModel) -> tuple[float, float]:
+    """Return the candidate's mean minus the incumbent's and its standard error, bits per byte."""
     draws = [*candidate, *incumbent]
     design = np.ones((len(draws), 2))
     design[len(candidate) :, 1] = 0.0
-    fit = _least_squares(design, draws, guess.machine)
-    return float(fit.coefficients[1]), guess.sigma * math.sqrt(fit.covariance[1, 1])
+    fit = _least_squares(design, draws, fitted.model)
+    return float(fit.coefficients[1]), fitted.sigma * math.sqrt(fit.covariance[1, 1])
 
 
-def _recent(versions: Sequence[Sequence[Draw]]) -> list[list[Draw]]:
-    """The newest draws of versions that were measured more than once."""
-    newest = sorted((draw.at for group in versions if len(group) > 1 for draw in group), reverse=True)[:RECENT]
-    kept = [[draw for draw in group if draw.at >= newest[-1]] for group in versions if len(group) > 1]
-    return [group for group in kept if len(group) > 1]
+def _newest_draws(versions: Sequence[Sequence[Draw]]) -> list[list[Draw]]:
+    """Select the newest draws of versions that were measured more than once."""
+    newest = sorted((draw.at for group in versions if len(group) > 1 for draw in group), reverse=True)[:MAX_DRAWS]
+    recent = [[draw for draw in group if draw.at >= newest[-1]] for group in versions if len(group) > 1]
+    return [group for group in recent if len(group) > 1]
 
 
-def _fitted(groups: Sequence[Sequence[Draw]], machine: Machine, earlier: float, dof: float) -> tuple[float, float]:
-    """Log likelihood of a machine, and the spread of one trial on it; `earlier` is a sum of squares."""
-    earlier /= 1 + machine.level**2
+def _fit_model(groups: Sequence[Sequence[Draw]], model: NoiseModel, earlier: float, dof: float) -> tuple[float, float]:
+    """Return a model's log likelihood and the spread of one trial; `earlier`: a sum of squares."""
+    earlier /= 1 + model.level**2
     if not groups:
-        return 0.0, max(math.sqrt(earlier / dof), FLOOR)
+        return 0.0, max(math.sqrt(earlier / dof), MIN_SIGMA_BPB)
     draws = [draw for group in groups for draw in group]
     design = np.zeros((len(draws), len(groups)))
     design[range(len(draws)), [column for column, group in enumerate(groups) for _ in group]] = 1.0
-    fit = _least_squares(design, draws, machine)
-    variance = max((fit.squares + earlier) / dof, FLOOR**2)
-    return -(fit.determinants + dof * math.log(variance)) / 2, math.sqrt(variance)
+    fit = _least_squares(design, draws, model)
+    variance = max((fit.squares + earlier) / dof, MIN_SIGMA_BPB**2)
+    return -(fit.log_determinants + dof * math.log(variance)) / 2, math.sqrt(variance)
 
 
 @dataclass(frozen=True)
 class _Fit:
     coefficients: Array
     covariance: Array  # of the coefficients, for a spread of 1
-    squares: float  # left over
-    determinants: float  # logarithms of those of the two covariances, added
+    squares: float  # sum of the squared residuals
+    log_determinants: float  # sum of the log determinants of the two covariances
 
 
-def _least_squares(design: Array, draws: Sequence[Draw], machine: Machine) -> _Fit:
+def _least_squares(design: Array, draws: Sequence[Draw], model: NoiseModel) -> _Fit:
     scores = np.array([draw.score for draw in draws])
-    root = np.linalg.cholesky(_covariance(draws, machine))
-    whitened = np.linalg.solve(
-        root, np.column_stack([design, scores - scores[0]])
-    )  # a common score changes no difference
+    root = np.linalg.cholesky(_covariance(draws, model))
+    centred = scores - scores[0]  # a constant offset changes no difference
+    whitened = np.linalg.solve(root, np.column_stack([design, centred]))
     design, scores = whitened[:, :-1], whitened[:, -1]
     precision = design.T @ design
     coefficients = np.linalg.solve(precision, design.T @ scores)
     squares = float(np.sum((scores - design @ coefficients) ** 2))
-    determinants = 2 * float(np.sum(np.log(np.diag(root)))) + float(np.linalg.slogdet(precision)[1])
-    return _Fit(coefficients, np.asarray(np.linalg.inv(precision)), squares, determinants)
+    log_determinants = 2 * float(np.sum(np.log(np.diag(root)))) + float(np.linalg.slogdet(precision)[1])
+    return _Fit(coefficients, np.asarray(np.linalg.inv(precision)), squares, log_determinants)
 
 
-def _covariance(draws: Sequence[Draw], machine: Machine) -> Array:
-    """Of the scores around their versions' means, [draws, draws], for a spread of 1."""
-    found = np.eye(len(draws))
-    if machine.level:
+def _covariance(draws: Sequence[Draw], model: NoiseModel) -> Array:
+    """Return the covariance of draws around their versions' means, [n, n], for a spread of 1."""
+    covariance = np.eye(len(draws))
+    if model.level:
         at = np.array([draw.at for draw in draws], dtype=np.float64)
-        found += machine.level**2 * np.exp(-np.abs(at[:, None] - at) / machine.memory)
-    if machine.shared:
+        covariance += model.level**2 * np.exp(-np.abs(at[:, None] - at) / model.memory)
+    if model.shared:
         seeds = np.array([-1 - k if draw.seed is None else draw.seed for k, draw in enumerate(draws)])
-        found += machine.shared * ((seeds[:, None] == seeds) - np.eye(len(draws)))
-    return found
+        covariance += model.shared * ((seeds[:, None] == seeds) - np.eye(len(draws)))
+    return covariance
 
 
 def p_below_zero(delta: float, standard_error: float, dof: float) -> float:
-    """Probability that a difference is below zero, given its estimate: Student's t by Wallace's approximation (1959)."""
+    """Return P(difference < 0) by Student's t, in Wallace's approximation (1959)."""
     t = -delta / standard_error
     if dof <= 0:
         return 0.5

@@ -1,4 +1,4 @@
-"""From measurements to what to do next with a candidate."""
+"""Decision rules: from measurements to the next step for a candidate."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,39 +6,42 @@ from functools import cached_property
 from statistics import fmean
 
 from autoresearch.judge.beliefs import Beliefs, p_gain, p_loss
-from autoresearch.judge.noise import Draw, Guess, Noise, difference
+from autoresearch.judge.noise import Draw, Noise, WeightedModel, difference
 
 
 @dataclass(frozen=True)
 class Rule:
-    """Probabilities of a gain: to be measured again at all, to be given up, to be kept; and how many re-runs that takes."""
+    """Thresholds on the probability of a gain, and limits on the number of fresh re-runs.
+
+    A screening needs `promising` for a re-run; after re-runs less than `futile` discards, `certain` and more keeps.
+    """
 
     promising: float
     futile: float
     certain: float
-    least: int
-    most: int
+    min_reruns: int
+    max_reruns: int
 
 
-DEFAULT = Rule(promising=0.2, futile=0.15, certain=0.6, least=2, most=4)
+DEFAULT = Rule(promising=0.2, futile=0.15, certain=0.6, min_reruns=2, max_reruns=4)
 RULES = {
     "default": DEFAULT,
-    "strict": Rule(promising=0.2, futile=0.15, certain=0.95, least=2, most=8),
+    "strict": Rule(promising=0.2, futile=0.15, certain=0.95, min_reruns=2, max_reruns=8),
     "greedy": None,  # the original's: any lower number is kept
 }
-BOUND = 0.5  # sigma that a simplification may lose ...
-LIKELY = 0.8  # ... with this probability at least
 SIMPLER_MODES = ("revert", "prune")  # a kept change is taken out
-ALLOWANCE = 1.0  # sigma that all simplifications of a session may lose together
+MAX_LOSS_SIGMA = 0.5  # of one simplification ...
+P_SMALL_LOSS = 0.8  # ... and the probability of this that a keep needs
+ALLOWANCE_SIGMA = 1.0  # loss of all simplifications of a session together
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What to do with a candidate, why, and the evidence.
+    """Next step for a candidate, the reason, and the evidence.
 
     `action` is `run_again`, `compare` (measure the incumbent again, beside it), `keep` or `discard`. `delta` is the
-    candidate's mean minus the incumbent's, without the draw that selected it where there is another (bits per byte,
-    negative is better); `p_gain` the probability that it is truly better, by all that the session knows.
+    candidate's mean minus the incumbent's in bits per byte (negative is better), without the draw that selected the
+    candidate if there is another. `p_gain` is the probability that it is truly better, given all draws.
     """
 
     action: str
@@ -58,30 +61,29 @@ def decide(
 ) -> Decision:
     """Judge a candidate's draws, in order, against the incumbent's. Lower is better.
 
-    Of the incumbent, give no draw that selected it: it would look better than it is. `simpler` is for a candidate that
-    takes code away: how many sigma it may cost, of `ALLOWANCE`.
+    Leave out the draw that selected the incumbent: it is biased. `simpler` is for a candidate that takes code away:
+    the loss in sigma that is left of `ALLOWANCE_SIGMA`.
     """
-    found = _Found(candidate, incumbent, noise, beliefs or Beliefs())
+    evidence = _Comparison(candidate, incumbent, noise, beliefs or Beliefs())
     chosen = RULES[rule]
     if chosen is None and simpler is None:
-        lower = candidate[0].score < min(draw.score for draw in incumbent)
-        return found.decision(
-            *(("keep", "a lower number") if lower else ("discard", "not a lower number")), " (greedy rule)"
-        )
+        if candidate[0].score < min(draw.score for draw in incumbent):
+            return evidence.decision("keep", "a lower number", " (greedy rule)")
+        return evidence.decision("discard", "not a lower number", " (greedy rule)")
     chosen = chosen or DEFAULT
-    if simpler is not None and (simplification := _simplification(found, chosen, simpler)) is not None:
+    if simpler is not None and (simplification := _judge_simplification(evidence, chosen, simpler)) is not None:
         return simplification
-    return _screened(found, chosen) if len(candidate) == 1 else _measured(found, chosen)
+    return _judge_screening(evidence, chosen) if len(candidate) == 1 else _judge_reruns(evidence, chosen)
 
 
 def hopeless_above(incumbent: Sequence[Draw], noise: Noise) -> float:
-    """A screening claim above this has lost by more than the noise, audited or not."""
+    """Return the score above which a screening is lost by more than the noise, audited or not."""
     return fmean(draw.score for draw in incumbent) + 2 * noise.sigma
 
 
 @dataclass(frozen=True)
-class _Found:
-    """What the draws of a candidate and of the incumbent say."""
+class _Comparison:
+    """Draws of a candidate and of the incumbent, and what follows from them."""
 
     candidate: Sequence[Draw]
     incumbent: Sequence[Draw]
@@ -90,37 +92,36 @@ class _Found:
 
     @property
     def fresh(self) -> Sequence[Draw]:
-        """Draws that did not select the candidate."""
-        return self.candidate[1:]
+        return self.candidate[1:]  # the first draw selected the candidate
 
     @cached_property
     def delta(self) -> float:
-        """Bits per byte, of the draws that may judge."""
+        """Return candidate minus incumbent in bits per byte, on fresh draws if there are any."""
         draws = self.fresh or self.candidate
-        return sum(guess.weight * difference(draws, self.incumbent, guess)[0] for guess in self.noise.guesses)
+        return sum(each.weight * difference(draws, self.incumbent, each)[0] for each in self.noise.models)
 
     @cached_property
     def p_gain(self) -> float:
-        """Probability that the candidate is better."""
-        return sum(guess.weight * p_gain(self.beliefs, *self._measured(guess)) for guess in self.noise.guesses)
+        """Return the probability that the candidate is better."""
+        return sum(each.weight * p_gain(self.beliefs, *self._in_sigmas(each)) for each in self.noise.models)
 
     def p_loss(self, bound: float) -> float:
-        """Probability that it loses more than `bound` sigma."""
-        return sum(guess.weight * p_loss(self.beliefs, bound, *self._measured(guess)) for guess in self.noise.guesses)
+        """Return the probability that the candidate loses more than `bound` sigma."""
+        return sum(each.weight * p_loss(self.beliefs, bound, *self._in_sigmas(each)) for each in self.noise.models)
 
-    def _measured(self, guess: Guess) -> tuple[float, float, float]:
-        delta, error = difference(self.candidate, self.incumbent, guess)
+    def _in_sigmas(self, fitted: WeightedModel) -> tuple[float, float, float]:
+        delta, error = difference(self.candidate, self.incumbent, fitted)
         return delta / self.noise.sigma, error / self.noise.sigma, self.noise.dof
 
     def variance(self, candidate: int, incumbent: int) -> float:
-        """Of the difference, after so many more draws of each."""
+        """Return the variance of the difference after so many more draws of each."""
         now = 1 + max(draw.at for draw in [*self.candidate, *self.incumbent])
         ours = [*self.candidate, *(Draw(0.0, now + k) for k in range(candidate))]
         theirs = [*self.incumbent, *(Draw(0.0, now + k) for k in range(incumbent))]
-        return sum(guess.weight * difference(ours, theirs, guess)[1] ** 2 for guess in self.noise.guesses)
+        return sum(each.weight * difference(ours, theirs, each)[1] ** 2 for each in self.noise.models)
 
-    def more(self) -> Decision:
-        """One more draw: of whichever makes the difference better known."""
+    def request_draw(self) -> Decision:
+        """Ask for one more draw of the version for which it reduces the variance more."""
         action = "compare" if self.variance(0, 1) < self.variance(1, 0) else "run_again"
         return self.decision(action, "looks better")
 
@@ -132,27 +133,29 @@ class _Found:
         return Decision(action, reason, self.delta, self.p_gain, near_miss)
 
 
-def _screened(found: _Found, rule: Rule) -> Decision:
-    if found.p_gain >= rule.promising:
-        return found.decision("run_again", "looks better")
-    return found.discard("not better" if found.delta >= 0 else "hardly better")
+def _judge_screening(evidence: _Comparison, rule: Rule) -> Decision:
+    if evidence.p_gain >= rule.promising:
+        return evidence.decision("run_again", "looks better")
+    return evidence.discard("not better" if evidence.delta >= 0 else "hardly better")
 
 
-def _measured(found: _Found, rule: Rule) -> Decision:
-    if found.p_gain < rule.futile:
-        return found.discard("fresh re-runs do not confirm it")
-    if found.p_gain >= rule.certain and len(found.fresh) >= rule.least and found.delta < 0:
-        return found.decision("keep", f"{len(found.fresh)} fresh re-runs confirm it")
-    return found.more() if len(found.fresh) < rule.most else found.discard("too close to call")
+def _judge_reruns(evidence: _Comparison, rule: Rule) -> Decision:
+    reruns = len(evidence.fresh)
+    if evidence.p_gain < rule.futile:
+        return evidence.discard("fresh re-runs do not confirm it")
+    if evidence.p_gain >= rule.certain and reruns >= rule.min_reruns and evidence.delta < 0:
+        return evidence.decision("keep", f"{reruns} fresh re-runs confirm it")
+    return evidence.request_draw() if reruns < rule.max_reruns else evidence.discard("too close to call")
 
 
-def _simplification(found: _Found, rule: Rule, allowance: float) -> Decision | None:
-    """A verdict on less code for the same score; None where the candidate has to be a gain like any other."""
-    bound = min(BOUND, allowance)
-    if found.p_gain >= rule.certain or found.p_loss(bound) > (1 - LIKELY if len(found.fresh) >= rule.least else LIKELY):
+def _judge_simplification(evidence: _Comparison, rule: Rule, allowance: float) -> Decision | None:
+    """Judge less code for the same score; None: only a gain can keep it."""
+    bound, reruns = min(MAX_LOSS_SIGMA, allowance), len(evidence.fresh)
+    max_p_loss = 1 - P_SMALL_LOSS if reruns >= rule.min_reruns else P_SMALL_LOSS
+    if evidence.p_gain >= rule.certain or evidence.p_loss(bound) > max_p_loss:
         return None
-    if len(found.fresh) < rule.least:
-        return found.decision("run_again", "less code, and not clearly worse")
-    if found.delta > bound * found.noise.sigma:
+    if reruns < rule.min_reruns:
+        return evidence.decision("run_again", "less code, and not clearly worse")
+    if evidence.delta > bound * evidence.noise.sigma:
         return None
-    return found.decision("keep", f"less code for the same score, on {len(found.fresh)} fresh re-runs")
+    return evidence.decision("keep", f"less code for the same score, on {reruns} fresh re-runs")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from autoresearch.errors import GOES_ON, UserError
+from autoresearch.errors import RESUME_HINT, UserError
 from autoresearch.files import write_atomically
 
 
@@ -80,5 +80,5 @@ class Artefacts:
     def _make_folder(self) -> None:
         runs = self.folder.parents[1]
         if not runs.exists():
-            raise UserError(f"{runs} is gone: if the repository was moved, go there, {GOES_ON}")
+            raise UserError(f"{runs} is gone: if the repository was moved, go there, {RESUME_HINT}")
         self.folder.mkdir(parents=True, exist_ok=True)

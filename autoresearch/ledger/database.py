@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 
-from autoresearch.errors import GOES_ON, UserError, refusal
+from autoresearch.errors import RESUME_HINT, UserError, as_user_error
 
 BUSY_TIMEOUT = 10.0  # s to wait for another writer
 # Migration k brings a ledger from version k - 1 to version k, which PRAGMA user_version holds. Append only.
@@ -109,7 +109,7 @@ def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise refusal(error) or UserError(f"{folder} cannot hold the ledger: {error.strerror}") from None
+        raise as_user_error(error) or UserError(f"{folder} cannot hold the ledger: {error.strerror}") from None
 
 
 def _peek(path: Path, migrations: Sequence[str]) -> int:
@@ -167,5 +167,5 @@ def _advice(path: Path, error: sqlite3.DatabaseError) -> str:
             return f"{path} is damaged ({words}): {save}, or move it away and start a new --tag"
         return f"{path} is damaged ({words}): {_put_back(path, copies[-1])}"
     if "full" in words:
-        return f"{path} cannot grow ({words}): make room there, {GOES_ON}"
-    return f"{path} cannot be used ({words}): check the disk and who may write there, {GOES_ON}"
+        return f"{path} cannot grow ({words}): make room there, {RESUME_HINT}"
+    return f"{path} cannot be used ({words}): check the disk and who may write there, {RESUME_HINT}"

@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 
 from autoresearch.ledger import Ledger
-from autoresearch.source import constants
+from autoresearch.source.fingerprint import are_close, fingerprint_without_seed, outline
 
 NEAR = 0.01  # share by which constants may differ without making another program
 
@@ -33,10 +33,10 @@ class Duplicate:
 
 def find(ledger: Ledger, session_id: int, text: str) -> Duplicate | None:
     """The first twin of a text in a session; exact ones go before. Raises SyntaxError."""
-    shape, numbers = constants.outline(text)
-    fingerprint = constants.fingerprint_without_seed(text)
+    shape, numbers = outline(text)
+    fingerprint = fingerprint_without_seed(text)
     alike = ledger.query(_ALIKE, session=session_id, shape=shape)
     exact = next((row for row in alike if row["fingerprint"] == fingerprint), None)
-    near = (row for row in alike if constants.nearly(json.loads(row["numbers"]) or [], numbers, NEAR))
+    near = (row for row in alike if are_close(json.loads(row["numbers"]) or [], numbers, NEAR))
     row = exact or next(near, None)
     return None if row is None else Duplicate(row["n"], exact is not None, row["verdict"], row["delta"])

@@ -1,12 +1,16 @@
-"""What a model says about tokens, computed inside a cell. numpy and torch are imported only where they are used."""
+"""Answers of a model about tokens, computed inside a cell; numpy and torch are imported only where they are used."""
 
 import importlib
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
+Array = Any  # a numpy array, or a torch tensor where torch is not None
+Model = Callable[[Array], Array]  # tokens [batch, seq_len] -> logits [batch, seq_len, vocab_size]
 
-def losses(model: Any, tokens: Any, device: str, torch: Any) -> Any:
-    """Minus log-likelihood of each next token, float32 [batch, seq_len], from tokens [batch, seq_len + 1]."""
+
+def losses(model: Model, tokens: Array, device: str, torch: ModuleType | None) -> Array:
+    """Return minus log-likelihood of each next token, float32 [batch, seq_len], for tokens [batch, seq_len + 1]."""
     numpy = importlib.import_module("numpy")
     if torch is None:
         logits = numpy.asarray(model(tokens[:, :-1]))
@@ -18,11 +22,11 @@ def losses(model: Any, tokens: Any, device: str, torch: Any) -> Any:
         return losses.view(len(tokens), -1).cpu().numpy()
 
 
-def _row_losses(logits: Any, targets: Any) -> Any:
-    """Minus log-likelihood float64 [seq_len] of `targets` under `logits` [seq_len, vocab_size], of any type.
+def _row_losses(logits: Array, targets: Array) -> Array:
+    """Return minus log-likelihood float64 [seq_len] of `targets` under `logits` [seq_len, vocab_size] of any type.
 
-    A row at a time stays in the cache, and exp is taken in float32: with
-    the sum in float64 its error (4e-8) is below what the float32 of a claim rounds away.
+    One row at a time stays in the cache. exp is taken in float32: with the sum in float64, its error (4e-8) is below
+    what the float32 of a claim rounds away.
     """
     numpy = importlib.import_module("numpy")
     top = logits.max(-1, keepdims=True).astype("float64")
@@ -30,8 +34,8 @@ def _row_losses(logits: Any, targets: Any) -> Any:
     return numpy.log(total) + top[:, 0] - numpy.take_along_axis(logits, targets[:, None], -1)[:, 0]
 
 
-def logits_at(model: Any, tokens: Any, positions: Any, device: str, torch: Any) -> Any:
-    """Logits of the token after `positions`, float32 [batch, vocab_size], from tokens [batch, seq_len]."""
+def logits_at(model: Model, tokens: Array, positions: Array, device: str, torch: ModuleType | None) -> Array:
+    """Return logits of the token after `positions`, float32 [batch, vocab_size], for tokens [batch, seq_len]."""
     numpy = importlib.import_module("numpy")
     if torch is None:
         return numpy.asarray(model(tokens))[numpy.arange(len(tokens)), positions]
@@ -42,12 +46,17 @@ def logits_at(model: Any, tokens: Any, positions: Any, device: str, torch: Any) 
 
 
 def draw(
-    logits_at: Callable[[Any, Any], Any], prompt: list[int], answer: Any, seq_len: int, temperature: float, seed: int
+    logits_at: Callable[[Array, Array], Array],
+    prompt: list[int],
+    answer: Array,
+    seq_len: int,
+    temperature: float,
+    seed: int,
 ) -> None:
-    """Fill `answer` (int32) with tokens, each drawn from what the model says after `prompt` and the ones before.
+    """Fill `answer` (int32) with tokens, each drawn by the logits after `prompt` and the tokens before.
 
-    `logits_at` takes tokens [1, seq_len] and a position [1]. A model may want full rows: what is missing of a
-    window is filled up behind the position, where nothing that is asked about can look.
+    `logits_at` takes tokens [1, seq_len] and a position [1]. A model may need full rows: a short window is padded
+    behind the position, where a causal model cannot look.
     """
     numpy = importlib.import_module("numpy")
     rng = numpy.random.default_rng(seed)

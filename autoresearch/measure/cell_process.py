@@ -47,17 +47,14 @@ class Cells(Protocol):
 
 
 class FreshCells:
-    """Start each cell when it is needed."""
+    """Start each cell when it is needed; none is started ahead."""
 
     def start(self, mode: str, settings: Settings, data: Dataset) -> CellProcess:
-        """Start a cell. Raises CellError."""
         return start_cell_process(mode, settings, data)
 
-    def wait_until_ready(self) -> None:
-        """Return at once: no cell is started ahead."""
+    def wait_until_ready(self) -> None: ...
 
-    def close(self) -> None:
-        """Return at once: no cell is started ahead."""
+    def close(self) -> None: ...
 
 
 @contextmanager

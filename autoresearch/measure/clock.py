@@ -39,17 +39,17 @@ class Budget:
 
     @property
     def wall_limit_s(self) -> float:
-        """Seconds until the bell in any unit, so that a trial that sleeps still ends."""
+        """Return the wall-clock seconds until the bell in any unit: a trial that sleeps ends too."""
         return {"s": self.amount, "cpu": 4 * self.amount + 30, "steps": STEPS_WALL_LIMIT_S}[self.unit]
 
     @property
     def seconds(self) -> float:
-        """Estimated seconds of training, for plans and progress bars; 0 for steps."""
+        """Return the expected seconds of training, for plans and progress bars; 0 for steps."""
         return self.amount if self.unit != "steps" else 0.0
 
     @property
     def reserve(self) -> float:
-        """Default part of the budget that is reserved for `save`."""
+        """Return the part of the budget that is reserved for `save` by default."""
         return 0.0 if self.unit == "steps" else 0.01 * self.amount + 0.05
 
 
@@ -76,7 +76,6 @@ class Clock:
         self.cpu_last = self.cpu_at_start
 
     def wall(self) -> float:
-        """Return the seconds since the start."""
         return time.monotonic() - self.started
 
     def spent(self) -> float:

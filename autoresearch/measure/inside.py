@@ -1,8 +1,8 @@
-"""Runs inside a cell, next to code that is not to be trusted: `inside.py train|claim|audit|sample [early]`.
+"""Program inside a cell, next to untrusted code: `inside.py train|claim|audit|sample [early]`.
 
-Descriptor 3 is the channel to the referee. The source of train.py comes over it, never from a path. torch is
-imported only if train.py imports it: a numpy train.py starts in a quarter of a second. Nothing here is believed:
-what this program sends are checkpoints, claims and numbers for the record, and the referee checks or labels them.
+Descriptor 3 is the channel to the referee. The source of train.py comes over it, never from a path. torch is imported
+only if train.py imports it: a numpy train.py starts in a quarter of a second. The referee trusts nothing that this
+program sends: it checks checkpoints and claims, and stores numbers as reported by the cell.
 """
 
 import ast
@@ -16,32 +16,32 @@ import socket
 import sys
 import time
 import traceback
-import types
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
 HERE = Path(__file__).resolve().parent
 for _name, _folder in (("autoresearch", HERE.parent), ("autoresearch.measure", HERE)):
-    _package = types.ModuleType(_name)  # a cell may not list the repository, so nothing is searched there
+    _package = ModuleType(_name)  # a cell cannot list the repository: no search for modules there
     _package.__path__ = [str(_folder)]
     sys.modules.setdefault(_name, _package)
 from autoresearch.measure import answers, wire  # noqa: E402
+from autoresearch.measure.answers import Array, Model  # noqa: E402
 from autoresearch.measure.batches import BatchStream, map_rows  # noqa: E402
 
-STEP_FADES = 0.9  # how much of a long step is remembered at the next one
-LOG_INTERVAL = 0.01  # s between two points that are sent; what is logged more often is merged into the next
+LONG_STEP_DECAY = 0.9  # factor on the longest step at each later look at `progress`
+LOG_INTERVAL_S = 0.01  # points logged more often are merged
 
 
 class TrialContext:
-    """What train.py is given; see "The contract of train.py" in the README.
+    """Argument of `train`; see "The contract of train.py" in the README.
 
-    Before `start()` there is no training data in this process. After it, `rows` are uint16
-    [n, seq_len + 1] and `progress` runs from 0 to 1 over the budget, less `reserve` (time that `save` needs). It is
-    1 where another step, as long as the longest of the last ones, would not end in time.
+    Before `start()` there is no training data in this process. After it, `rows` are uint16 [n, seq_len + 1] and
+    `progress` goes from 0 to 1 over the budget, less `reserve` (time for `save`). It is 1 if another step, as long as
+    the longest of the last ones, would not end in time.
     """
 
-    def __init__(self, channel: wire.Channel, hello: dict[str, Any], torch: Any) -> None:
+    def __init__(self, channel: wire.Channel, hello: wire.Fields, torch: ModuleType | None) -> None:
         self._channel, self._torch = channel, torch
         self.vocab_size: int = hello["vocab_size"]
         self.seq_len: int = hello["seq_len"]
@@ -52,68 +52,68 @@ class TrialContext:
         self.reserve: float = hello["reserve"]
         self._unit: str = hello["unit"]
         self._steps = 0
-        self._looked = self._step = 0.0  # of the budget: at the last look at `progress`, and from one look to the next
+        self._last_spent = self._step = 0.0  # of the budget: at the last call of `progress`; between two calls
         self._unsent: dict[str, float] = {}
-        self._logged = 0.0
-        self._feed: BatchStream | None = None
+        self._last_sent_at = 0.0
+        self._stream: BatchStream | None = None
 
     def start(self) -> None:
-        """Ends the setup: the training rows arrive and the clock runs."""
-        if self._feed is not None:
+        """End the setup: receive the training rows; the clock starts."""
+        if self._stream is not None:
             raise RuntimeError("trial.start() may be called once")
-        importlib.import_module(_library(self._torch))  # for `save`: importing it then would cost budget
+        importlib.import_module(_safetensors_module(self._torch))  # for `save`: a later import would cost budget
         self._channel.send("ready")
         go = self._channel.receive()
         assert go is not None
         self._charged = float(go.fields["charged"])
-        self._started, self._looked = self._now(), self._charged
-        self._feed = BatchStream([map_rows(fd, self.seq_len) for fd in go.fds], self.seed)
+        self._started_at, self._last_spent = self._now(), self._charged
+        self._stream = BatchStream([map_rows(fd, self.seq_len) for fd in go.fds], self.seed)
         go.close()
 
     @property
-    def rows(self) -> Any:
-        """All training rows, uint16 [n, seq_len + 1], read-only (copied into memory if there are several shards)."""
-        return self._started_feed().rows()
+    def rows(self) -> Array:
+        """Return all training rows, uint16 [n, seq_len + 1], read-only; several shards are copied into memory."""
+        return self._require_stream().rows()
 
     @property
     def progress(self) -> float:
-        """0 at the start, 1 when it is time to save. Advisory: the referee's clock decides."""
-        self._started_feed()
+        """Return 0 at the start, 1 when it is time to save. Advisory: the referee's clock decides."""
+        self._require_stream()
         if self._unit == "steps":
             return min(1.0, self._steps / self.budget)
-        spent = self._charged + self._now() - self._started
-        self._step = max(spent - self._looked, STEP_FADES * self._step)
-        self._looked = spent
+        spent = self._charged + self._now() - self._started_at
+        self._step = max(spent - self._last_spent, LONG_STEP_DECAY * self._step)
+        self._last_spent = spent
         left = self.budget - self.reserve - spent
         return 1.0 if left < self._step else spent / (self.budget - self.reserve)
 
-    def batches(self, batch_size: int) -> Iterator[tuple[Any, Any]]:
-        """Endless (x, y), int64 [batch_size, seq_len], in an order drawn from the seed, fresh in each epoch."""
-        for batch in self._started_feed().batches(batch_size, self.device, self._torch):
+    def batches(self, batch_size: int) -> Iterator[tuple[Array, Array]]:
+        """Yield (x, y), int64 [batch_size, seq_len], without end, in an order drawn from the seed in each epoch."""
+        for batch in self._require_stream().batches(batch_size, self.device, self._torch):
             self._steps += 1
             yield batch
 
     def log(self, **values: float) -> None:
-        """A point of the curve (`step=`, `loss=`), or facts for the record: numbers by name."""
+        """Report a point of the curve (`step=`, `loss=`), or other numbers by name."""
         self._unsent |= {name: float(value) for name, value in values.items()}
-        if time.monotonic() - self._logged >= LOG_INTERVAL:
+        if time.monotonic() - self._last_sent_at >= LOG_INTERVAL_S:
             self._flush()
 
     def _flush(self) -> None:
         if self._unsent:
             self._channel.send("log", values=self._unsent)
-        self._unsent, self._logged = {}, time.monotonic()
+        self._unsent, self._last_sent_at = {}, time.monotonic()
 
-    def save(self, state: dict[str, Any], config: dict[str, Any]) -> None:
-        """Hand over a checkpoint: tensors by name, and what `load` needs to build the model (plain JSON).
+    def save(self, state: dict[str, Array], config: wire.Fields) -> None:
+        """Send a checkpoint: tensors by name, and the JSON that `load` needs to build the model.
 
         May be called more than once; the last one before the bell is scored. Tensors are cloned and untied.
         """
-        if self._feed is not None and self._feed.drawn:
-            self._unsent["epochs"] = self._feed.epochs
+        if self._stream is not None and self._stream.rows_drawn:
+            self._unsent["epochs"] = self._stream.epochs
         self._flush()
         self._channel.send("saving")
-        fd = wire.seal("checkpoint", _safetensors(state, config, self._torch))
+        fd = wire.seal("checkpoint", _serialise(state, config, self._torch))
         try:
             self._channel.send("checkpoint", [fd])
         finally:
@@ -125,73 +125,70 @@ class TrialContext:
     def _now(self) -> float:
         return time.process_time() if self._unit == "cpu" else time.monotonic()
 
-    def _started_feed(self) -> BatchStream:
-        if self._feed is None:
+    def _require_stream(self) -> BatchStream:
+        if self._stream is None:
             raise RuntimeError("call trial.start() first: there is no data and no clock before it")
-        return self._feed
+        return self._stream
 
 
-def _library(torch: Any) -> str:
+def _safetensors_module(torch: ModuleType | None) -> str:
     return "safetensors.numpy" if torch is None else "safetensors.torch"
 
 
-def _safetensors(state: dict[str, Any], config: dict[str, Any], torch: Any) -> bytes:
-    metadata = {"config": json.dumps(config)}
+def _serialise(state: dict[str, Array], config: wire.Fields, torch: ModuleType | None) -> bytes:
     if torch is None:
         numpy = importlib.import_module("numpy")
-        arrays = {name: numpy.array(value, order="C") for name, value in state.items()}
-        return bytes(importlib.import_module(_library(torch)).save(arrays, metadata))
-    tensors = {
-        name: value.detach().to("cpu", copy=True).clone(memory_format=torch.contiguous_format)
-        for name, value in state.items()
-    }
-    return bytes(importlib.import_module(_library(torch)).save(tensors, metadata))
+        tensors = {name: numpy.array(value, order="C") for name, value in state.items()}
+    else:
+        tensors = {
+            name: value.detach().to("cpu", copy=True).clone(memory_format=torch.contiguous_format)
+            for name, value in state.items()
+        }
+    return bytes(importlib.import_module(_safetensors_module(torch)).save(tensors, {"config": json.dumps(config)}))
 
 
-def _load_checkpoint(fd: int, torch: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+def _load_checkpoint(fd: int, torch: ModuleType | None) -> tuple[dict[str, Array], wire.Fields]:
     raw = mmap.mmap(fd, 0, prot=mmap.PROT_READ)
     header = json.loads(raw[8 : 8 + int.from_bytes(raw[:8], "little")])
-    state = importlib.import_module(_library(torch)).load(raw[:])
+    state = importlib.import_module(_safetensors_module(torch)).load(raw[:])
     return state, json.loads(header.get("__metadata__", {}).get("config", "{}"))
 
 
-def _wants_torch(source: str) -> bool:
-    for node in ast.walk(ast.parse(source)):
-        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-        if isinstance(node, ast.ImportFrom):
-            names = [node.module or ""]
-        if any(name.split(".")[0] == "torch" for name in names):
-            return True
-    return False
+def _uses_torch(source: str) -> bool:
+    nodes = list(ast.walk(ast.parse(source)))
+    names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    names += [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)]
+    return any(name.split(".")[0] == "torch" for name in names)
 
 
-def _import_torch(threads: int) -> Any:
+def _import_torch(threads: int) -> ModuleType:
     torch = importlib.import_module("torch")
     torch.set_num_threads(threads)
     return torch
 
 
-def _run_source(source: str) -> types.ModuleType:
-    module = types.ModuleType("train")
+def _run_source(source: str) -> ModuleType:
+    module = ModuleType("train")
     sys.modules["train"] = module
-    # tracebacks, and the compilers that read a function's source, look it up here
+    # for tracebacks, and for compilers that read a function's source
     linecache.cache["train.py"] = (len(source), None, source.splitlines(keepends=True), "train.py")
-    gc.freeze()  # what torch and numpy made at import stays: no later collection has to walk over it
+    gc.freeze()  # objects of torch and numpy stay for good: later collections skip them
     gc.enable()
     exec(compile(source, "train.py", "exec"), module.__dict__)
     return module
 
 
-def _loaded(source: str, checkpoint: int, hello: dict[str, Any]) -> tuple[Any, Any]:
-    """The model as `load` makes it, and torch if it is used."""
-    torch = _import_torch(hello["threads"]) if _wants_torch(source) else None
-    state, config = _load_checkpoint(checkpoint, torch)  # before any agent code runs
-    return _run_source(source).load(state, config, hello["device"]), torch
+def _load_model(source: str, checkpoint: int, hello: wire.Fields) -> tuple[Model, ModuleType | None]:
+    """Return the model that `load` makes, and torch if it is used."""
+    torch = _import_torch(hello["threads"]) if _uses_torch(source) else None
+    state, config = _load_checkpoint(checkpoint, torch)  # before any code of train.py runs
+    model: Model = _run_source(source).load(state, config, hello["device"])
+    return model, torch
 
 
-def _evaluate(channel: wire.Channel, mode: str, source: str, checkpoint: int, hello: dict[str, Any]) -> None:
+def _evaluate(channel: wire.Channel, mode: str, source: str, checkpoint: int, hello: wire.Fields) -> None:
     """Answer one task: per-token losses of whole rows (claim), or logits at one position each (audit)."""
-    model, torch = _loaded(source, checkpoint, hello)
+    model, torch = _load_model(source, checkpoint, hello)
     task = channel.receive()
     assert task is not None
     numpy = importlib.import_module("numpy")
@@ -212,9 +209,9 @@ def _evaluate(channel: wire.Channel, mode: str, source: str, checkpoint: int, he
         answer[first : first + len(block)] = values[: len(block)]
 
 
-def _sample(channel: wire.Channel, source: str, checkpoint: int, hello: dict[str, Any]) -> None:
-    """Answer one task: the tokens that the model goes on with."""
-    model, torch = _loaded(source, checkpoint, hello)
+def _sample(channel: wire.Channel, source: str, checkpoint: int, hello: wire.Fields) -> None:
+    """Answer one task: tokens that continue a prompt."""
+    model, torch = _load_model(source, checkpoint, hello)
     task = channel.receive()
     assert task is not None
     numpy = importlib.import_module("numpy")
@@ -224,21 +221,21 @@ def _sample(channel: wire.Channel, source: str, checkpoint: int, hello: dict[str
     answers.draw(ask, prompt, answer, hello["seq_len"], task.fields["temperature"], hello["seed"])
 
 
-def _train(channel: wire.Channel, source: str, hello: dict[str, Any]) -> None:
-    torch = _import_torch(hello["threads"]) if _wants_torch(source) else None
+def _train(channel: wire.Channel, source: str, hello: wire.Fields) -> None:
+    torch = _import_torch(hello["threads"]) if _uses_torch(source) else None
     _run_source(source).train(TrialContext(channel, hello, torch))
 
 
 def main() -> int:
-    """Say hello, do the one task, and report how it ended."""
-    gc.disable()  # until agent code runs: collecting while torch is imported takes a tenth of the time, for nothing
+    """Receive `hello`, do one task, and report how it ended."""
+    gc.disable()  # until train.py runs: collections would take a tenth of the time of `import torch`
     channel = wire.Channel(socket.socket(fileno=3), receive_fds=wire.FDS_FROM_REFEREE)
     if sys.argv[2:] == ["early"]:
-        importlib.import_module(_library(importlib.import_module("torch")))
+        importlib.import_module(_safetensors_module(importlib.import_module("torch")))
         channel.send("here")
     hello = channel.receive()
     assert hello is not None
-    source = os.pread(hello.fds[0], wire.SOURCE_LIMIT, 0).decode()
+    source = os.pread(hello.fds[0], wire.MAX_SOURCE_BYTES, 0).decode()
     try:
         if sys.argv[1] == "train":
             _train(channel, source, hello.fields)
@@ -246,7 +243,7 @@ def main() -> int:
             _sample(channel, source, hello.fds[1], hello.fields)
         else:
             _evaluate(channel, sys.argv[1], source, hello.fds[1], hello.fields)
-    except BaseException as error:  # agent code may raise anything; the referee wants to know what
+    except BaseException as error:  # train.py may raise anything, and the referee records it
         traceback.print_exc()
         channel.send("error", error=type(error).__name__, text=str(error)[:500])
         return 1

@@ -22,7 +22,7 @@ from autoresearch.measure.score import EvaluationError, Evaluator, Score
 from autoresearch.measure.settings import Settings, TrialPlan
 from autoresearch.measure.suspension import SuspensionDetector
 from autoresearch.measure.training import train
-from autoresearch.measure.wire import SOURCE_LIMIT
+from autoresearch.measure.wire import MAX_SOURCE_BYTES
 from autoresearch.sandbox.cell import CellError
 
 
@@ -48,7 +48,6 @@ class CellReferee:
     cells: Cells = field(default_factory=FreshCells)
 
     def measure(self, source: str, seed: int, plan: TrialPlan = TrialPlan()) -> Result:
-        """Train and score one version. Never raises for anything that the version does."""
         started = time.monotonic()
         result = Result(seed=seed)
         if (refusal := _refuse_source(source)) is not None:
@@ -69,7 +68,6 @@ class CellReferee:
         return result
 
     def close(self) -> None:
-        """Kill idle cells."""
         self.cells.close()
 
     def _score(self, source: str, checkpoint: int, plan: TrialPlan, result: Result) -> None:
@@ -101,7 +99,7 @@ def _refuse_source(source: str) -> str | None:
         size = len(source.encode())
     except UnicodeEncodeError:
         return "train.py holds characters that UTF-8 cannot hold"
-    return f"train.py has over {SOURCE_LIMIT} bytes" if size > SOURCE_LIMIT else None
+    return f"train.py has over {MAX_SOURCE_BYTES} bytes" if size > MAX_SOURCE_BYTES else None
 
 
 def _record_score(score: Score, result: Result) -> None:

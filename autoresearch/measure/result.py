@@ -1,22 +1,23 @@
-"""What a trial gives, and where it stands while it runs."""
+"""Result of a trial, and its progress while it runs."""
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from autoresearch.files import JsonObject
+
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a running trial stands, for whoever watches."""
+    """Progress of a running trial; `gpu` is the UUID of its card, where the caller has added it."""
 
     stage: str  # setup, train, score
     fraction: float = 0.0
     values: dict[str, float] = field(default_factory=dict)
-    gpu: str | None = None  # UUID of the card that it runs on, where somebody has said so
+    gpu: str | None = None
 
 
 Watch = Callable[[Progress], None]
@@ -24,10 +25,10 @@ Watch = Callable[[Progress], None]
 
 @dataclass
 class Result:
-    """What a trial gave. `val_bpb` is None unless `outcome` is ok: a failed trial has no score, never 0.
+    """Result of one trial. `val_bpb` is None unless `outcome` is ok: a failed trial has no score, never 0.
 
-    `claimed` marks a score that lost before it was audited, `disturbed` a trial during which the referee was stopped: it
-    is worth repeating where it is not ok. Times are seconds, read by the referee.
+    `claimed` marks a score that lost before it was audited. `disturbed` marks a trial during which the referee was
+    suspended; it is repeated unless it is ok. Times are seconds, measured by the referee.
     """
 
     outcome: str = "crash"  # ok oom nan crash timeout nothing_saved suspect infra
@@ -41,25 +42,25 @@ class Result:
     score_seconds: float = 0.0
     total_seconds: float = 0.0
     score_se: float = 0.0
-    holdout_bpb: float | None = None  # only of what may be kept, and never told to an agent
+    holdout_bpb: float | None = None  # only of what may be kept, and never shown to an agent
     peak_vram_mb: float | None = None
     parameters: int | None = None  # numbers in the checkpoint
-    conditions: dict[str, float] = field(default_factory=dict)  # of the GPU while it trained (machine.py)
+    conditions: dict[str, float] = field(default_factory=dict)  # of the GPU while it trained (GpuMeter)
     grade: str = "NONE"
     weaknesses: list[str] = field(default_factory=list)
-    layers: dict[str, Any] = field(default_factory=dict)
+    layers: JsonObject = field(default_factory=dict)
     audit: dict[str, float] | None = None
     reported: dict[str, float] = field(default_factory=dict)
     curve: list[dict[str, float]] = field(default_factory=list)
     log: str = ""
     rows: npt.NDArray[np.float64] | None = None  # [rows, 2]: nats and bytes
 
-    def as_json(self) -> dict[str, Any]:
-        """Everything but the log and the rows, which are files of their own; what is not finite becomes None."""
+    def as_json(self) -> JsonObject:
+        """Return all but the log and the rows, which are files of their own; what is not finite becomes None."""
         return {name: _finite(value) for name, value in vars(self).items() if name not in ("log", "rows")}
 
 
-def _finite(value: Any) -> Any:
+def _finite(value: object) -> object:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):

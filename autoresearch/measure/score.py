@@ -1,13 +1,13 @@
 """The score of a checkpoint: a claim, an audit of the claim, and bits per byte computed here.
 
-A cell cannot be trusted to compute its own loss, and shipping every logit out of it would cost gigabytes. So one
-cell *claims* a loss for every token; it may lie. Then another cell, which knows nothing of the first, is asked for
-full logits at randomly drawn positions of windows whose continuation has been replaced: it does not hold the
-answer, so it cannot peek at it, and the claimer could not know where it would be asked. What the two disagree
-about, on average, is added to the claim: lying inside the tolerance buys nothing.
+A cell cannot be trusted to compute its own loss, and to read every logit from it would cost gigabytes. So one cell
+*claims* a loss for every token; it may lie. Then another cell, which shares nothing with the first, answers with full
+logits at random positions of windows whose continuation has been replaced: it does not hold the next token, so it cannot
+peek at it, and the first cell could not know the positions. The mean difference of the two is added to the claim: a lie
+inside the tolerance gains nothing.
 
-The two never run at the same time: the claimer holds the answers, and a card or a cache that it shares with the auditor
-would be a clock to tick them with.
+The two never run at the same time: the claiming cell holds the answers, and could signal them to the auditing cell by
+the load that it puts on a shared card or cache.
 """
 
 import builtins
@@ -32,14 +32,14 @@ Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 Tokens = npt.NDArray[np.uint16]
 
-# hard limits on d = audited - claimed, in nats per token
-D_ROUNDING = 1e-6  # claims are float32: what that rounds away is no difference, and exact repeats stay exact
+# limits on d = audited - claimed, in nats per token
+D_ROUNDING = 1e-6  # a smaller difference is the rounding of float32 claims
 D_MEAN = 0.002  # tolerance, plus four standard errors
 D_MEAN_MAX = 0.01
 D_RMS_MAX = 0.03
 D_OUTLIER = 0.25  # a |d| above this counts as an outlier
 OUTLIERS_MAX = 0.005  # share of the audited positions
-SPARE_DRAWS = 8  # for each position asked: those that fall into a row twice are thrown away
+SPARE_DRAWS = 8  # for each audited position: further draws in the same row are dropped
 
 ERRORS = {name for name, kind in vars(builtins).items() if isinstance(kind, type) and issubclass(kind, BaseException)}
 ERRORS |= {"OutOfMemoryError", "AcceleratorError", "LinAlgError", "AxisError", "SafetensorError"}
@@ -65,7 +65,7 @@ class Audit:
 
     @property
     def suspicion(self) -> str | None:
-        """Reason not to believe the claim; None if there is none."""
+        """Return the reason not to believe the claim; None if there is none."""
         if not math.isfinite(self.d_rms):
             return "the audit gave values that are not finite"
         if abs(self.d_mean) > min(D_MEAN + 4 * self.d_se, D_MEAN_MAX):
@@ -149,7 +149,7 @@ class Evaluator:
         )  # rows of one batch are not adjacent in the text
         answers = self._ask_rows("claim", rows[order], self.data.seq_len, [])
         claims = np.empty_like(answers)
-        claims[order] = np.maximum(answers, 0.0)  # nothing is surer than certain: no single lie can outweigh the rest
+        claims[order] = np.maximum(answers, 0.0)  # a negative loss is impossible, and one would outweigh the rest
         return claims
 
     def _audit(self, rows: Tokens, claims: Floats, sizes: Integers) -> Audit:

@@ -9,7 +9,7 @@ from autoresearch.measure.result import Watch
 
 TRIES = 3  # of one step
 
-CHECKPOINT_LIMIT = 4 << 30  # bytes
+MAX_CHECKPOINT_BYTES = 4 << 30
 SETUP_LIMIT_S = 180.0  # until the base has been measured
 EVALUATION_LIMIT_S = 600.0  # until the base has been measured
 
@@ -37,7 +37,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class TrialPlan:
-    """What the caller asks of one trial.
+    """Everything that the caller asks of one trial.
 
     A claim above `loses_above` is not audited. A score for which `wants_holdout` is true is measured on the holdout
     split too. `audit_factor` multiplies the number of audited positions. With `keep_caches`, the compile cache of the
@@ -57,15 +57,14 @@ class TrialPlan:
 
     @property
     def setup_limit_s(self) -> float:
-        """Limit on setup: to compile an architecture may take three times as long as the base's."""
+        """Return the limit on setup: an architecture may take three times as long to compile as the base."""
         return max(SETUP_LIMIT_S, 3 * (self.base_setup_s or 0.0))
 
     @property
     def free_setup_s(self) -> float:
-        """Seconds of setup that are not charged to the budget."""
+        """Return the seconds of setup that are not charged to the budget."""
         return self.setup_limit_s if self.base_setup_s is None else 1.5 * self.base_setup_s + 30.0
 
     @property
     def evaluation_limit_s(self) -> float:
-        """Limit on each evaluating cell."""
         return EVALUATION_LIMIT_S if self.base_score_s is None else max(30.0, 3 * self.base_score_s)

@@ -12,10 +12,10 @@ from autoresearch.measure import wire
 from autoresearch.measure.cell_process import CellProcess, Cells, FreshCells, open_cell
 from autoresearch.measure.clock import Clock
 from autoresearch.measure.result import Progress, Result, Watch
-from autoresearch.measure.settings import CHECKPOINT_LIMIT, Settings, TrialPlan
+from autoresearch.measure.settings import MAX_CHECKPOINT_BYTES, Settings, TrialPlan
 from autoresearch.measure.watchdog import Watchdog
 from autoresearch.sandbox.cell import Cell
-from autoresearch.text import plain
+from autoresearch.text import plain_text
 
 CURVE_POINTS = 1000
 REPORTED_NAMES = 64
@@ -75,7 +75,7 @@ class _Receiver:
         fd, *surplus = message.fds
         for other in surplus:
             os.close(other)
-        if not wire.is_sealed(fd, CHECKPOINT_LIMIT):
+        if not wire.is_sealed(fd, MAX_CHECKPOINT_BYTES):
             os.close(fd)
             self._answer("refused", reason="not a sealed memory file, or over 4 GiB")
             return
@@ -96,7 +96,7 @@ class _Receiver:
         for name, value in list(values.items())[:16]:
             if isinstance(value, int | float):
                 with suppress(OverflowError):  # JSON knows integers that no float can hold
-                    numbers[plain(name)[:64]] = float(value)
+                    numbers[plain_text(name)[:64]] = float(value)
         for name, value in numbers.items():
             if name in self.result.reported or len(self.result.reported) < REPORTED_NAMES:
                 self.result.reported[name] = value
@@ -113,7 +113,6 @@ class _Receiver:
             self.stride *= 2
 
     def drop(self) -> None:
-        """Close the checkpoint."""
         if self.checkpoint is not None:
             os.close(self.checkpoint)
             self.checkpoint = None
@@ -213,8 +212,8 @@ def _fraction(clock: Clock, result: Result) -> float:
 
 def _classify_error(fields: JsonObject) -> tuple[str, str]:
     """Return outcome and reason of an exception that train.py raised, by its class and text."""
-    name = " ".join(plain(str(fields.get("error", "Exception"))).split())[:80]
-    text = " ".join(plain(str(fields.get("text", ""))).split())[:300]
+    name = " ".join(plain_text(str(fields.get("error", "Exception"))).split())[:80]
+    text = " ".join(plain_text(str(fields.get("text", ""))).split())[:300]
     reason = f"{name}: {text}" if text else name
     if name in ("MemoryError", "OutOfMemoryError") or "out of memory" in text or "can't allocate memory" in text:
         return "oom", reason

@@ -32,7 +32,6 @@ class WarmCells:
         self._ready: set[str] = set()  # modes whose cell has imported
 
     def start(self, mode: str, settings: Settings, data: Dataset) -> CellProcess:
-        """Return the idle cell of a mode, or a new one. Raises CellError."""
         return self.take(mode, settings, data) or start_cell_process(mode, settings, data)
 
     def take(self, mode: str, settings: Settings, data: Dataset) -> CellProcess | None:
@@ -56,7 +55,6 @@ class WarmCells:
             self._wait_for(mode)
 
     def close(self) -> None:
-        """Kill all idle cells."""
         while self._idle:
             self._idle.popitem()[1][0].kill()
         self._ready.clear()

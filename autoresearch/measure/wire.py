@@ -1,8 +1,8 @@
 """Messages and sealed memory between the referee and a cell.
 
-A channel is a SEQPACKET socket: one JSON object a datagram, descriptors beside it. The far end of it is
-untrusted, so receiving is bounded in bytes and descriptors, never unpickles, and turns everything that is not a
-well-formed message into `Closed`.
+A channel is a SEQPACKET socket: each datagram is one JSON object, with descriptors beside it. The far end is
+untrusted: receiving is bounded in bytes and descriptors, never unpickles, and raises `Closed` for everything that is
+not a well-formed message.
 """
 
 import array
@@ -16,9 +16,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-MESSAGE_LIMIT = 1 << 16  # bytes
-SOURCE_LIMIT = 1 << 20  # bytes of a train.py
-HEADER_LIMIT = 1 << 24  # bytes of the header of a checkpoint
+MAX_MESSAGE_BYTES = 1 << 16
+MAX_SOURCE_BYTES = 1 << 20  # of a train.py
+MAX_HEADER_BYTES = 1 << 24  # of a checkpoint
 FDS_FROM_REFEREE = 250  # the kernel's own limit is 253
 FDS_FROM_CELL = 1
 
@@ -27,16 +27,19 @@ SEAL_SEAL, SEAL_SHRINK, SEAL_GROW, SEAL_WRITE = 1, 2, 4, 8
 ALL_SEALS = SEAL_SEAL | SEAL_SHRINK | SEAL_GROW | SEAL_WRITE
 
 
+Fields = dict[str, Any]  # of a message: a JSON object
+
+
 class Closed(Exception):
-    """The far end has gone, or speaks nonsense: either way the conversation is over."""
+    """The far end has closed the channel, or has sent something that is not a message."""
 
 
 @dataclass(frozen=True)
 class Message:
-    """One message: its kind, its fields, and the descriptors that came with it (ours to close)."""
+    """One message, and the descriptors that came with it, which the receiver must close."""
 
     kind: str
-    fields: dict[str, Any] = field(default_factory=dict)
+    fields: Fields = field(default_factory=dict)
     fds: tuple[int, ...] = ()
 
     def close(self) -> None:
@@ -45,7 +48,7 @@ class Message:
 
 
 class Channel:
-    """One end of a conversation; `receive_fds` is how many descriptors a message may bring."""
+    """One end of a channel; `receive_fds` is the largest number of descriptors with a message."""
 
     def __init__(self, sock: socket.socket, receive_fds: int = FDS_FROM_CELL) -> None:
         self.sock = sock
@@ -53,12 +56,12 @@ class Channel:
 
     @classmethod
     def pair(cls) -> tuple["Channel", socket.socket]:
-        """Our end, and the socket to hand to the cell."""
+        """Return our end, and the socket for the cell."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         return cls(ours), theirs
 
     def send(self, kind: str, fds: Sequence[int] = (), *, timeout_s: float = 5.0, **fields: object) -> None:
-        """Send one message. Raises Closed when nobody listens, or does not read for `timeout_s`."""
+        """Send one message. Raises Closed if the far end is closed or does not read for `timeout_s`."""
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
         data = json.dumps({"kind": kind, **fields}, allow_nan=True).encode()
         try:
@@ -68,11 +71,11 @@ class Channel:
             raise Closed(str(error)) from None
 
     def receive(self, timeout: float | None = None) -> Message | None:
-        """The next message; None when `timeout` seconds pass without one. Raises Closed."""
+        """Return the next message; None if none comes within `timeout` seconds. Raises Closed."""
         self.sock.settimeout(None if timeout is None else max(timeout, 1e-4))
         space = socket.CMSG_SPACE(self.receive_fds * array.array("i").itemsize)
         try:
-            data, ancillary, flags, _ = self.sock.recvmsg(MESSAGE_LIMIT, space, socket.MSG_CMSG_CLOEXEC)
+            data, ancillary, flags, _ = self.sock.recvmsg(MAX_MESSAGE_BYTES, space, socket.MSG_CMSG_CLOEXEC)
         except TimeoutError:
             return None
         except OSError as error:
@@ -117,7 +120,7 @@ def _close_all(fds: Iterable[int]) -> None:
 
 
 def seal(name: str, data: bytes | memoryview) -> int:
-    """A memory file that holds `data` and that nobody, its maker included, can change any more."""
+    """Return a memory file that holds `data` and that nobody can change any more."""
     fd = os.memfd_create(name, os.MFD_ALLOW_SEALING | os.MFD_CLOEXEC)
     view = memoryview(data).cast("B")
     while len(view):
@@ -127,7 +130,7 @@ def seal(name: str, data: bytes | memoryview) -> int:
 
 
 def create_writable(name: str, size: int) -> int:
-    """A memory file of `size` bytes that a cell may fill but not resize (a shrunk map would be a SIGBUS)."""
+    """Return a memory file that a cell can fill but not resize (to read a shrunk map would be a SIGBUS)."""
     fd = os.memfd_create(name, os.MFD_ALLOW_SEALING | os.MFD_CLOEXEC)
     os.ftruncate(fd, size)
     fcntl.fcntl(fd, F_ADD_SEALS, SEAL_SEAL | SEAL_SHRINK | SEAL_GROW)
@@ -135,17 +138,17 @@ def create_writable(name: str, size: int) -> int:
 
 
 def is_sealed(fd: int, limit: int) -> bool:
-    """Whether `fd` is a memory file with every seal set and at most `limit` bytes."""
-    try:  # EINVAL on anything that is not a memory file
+    """Return whether `fd` is a memory file with every seal set and at most `limit` bytes."""
+    try:  # EINVAL for everything but a memory file
         return fcntl.fcntl(fd, F_GET_SEALS) & ALL_SEALS == ALL_SEALS and os.fstat(fd).st_size <= limit
     except OSError:
         return False
 
 
 def count_parameters(fd: int) -> int | None:
-    """How many numbers a safetensors file holds, by its header; None where that cannot be read."""
+    """Return the number of parameters in a safetensors file, by its header; None if it cannot be read."""
     length = int.from_bytes(os.pread(fd, 8, 0), "little")
-    if length > HEADER_LIMIT:
+    if length > MAX_HEADER_BYTES:
         return None
     try:
         header = json.loads(os.pread(fd, length, 8))

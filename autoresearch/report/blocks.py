@@ -7,7 +7,7 @@ Blocks hold text as it was found, untrusted words of agents and programs among i
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from autoresearch.text import one_line, plain
+from autoresearch.text import one_line, plain_text
 
 LONGEST = 2000  # characters of one string on a page
 PATCH_LINES, PATCH_COLUMNS = 400, 240  # of a change; the rest is counted
@@ -114,6 +114,6 @@ def joined(parts: Sequence[str], written: Callable[[str], str]) -> str:
 def patch_lines(text: str) -> list[str]:
     """The lines of a patch, cleaned; what is too long is cut, what is too much is counted."""
     found = text.split("\n")
-    lines = [plain(line[: 4 * PATCH_COLUMNS]).replace("\n", " ")[:PATCH_COLUMNS] for line in found[:PATCH_LINES]]
+    lines = [plain_text(line[: 4 * PATCH_COLUMNS]).replace("\n", " ")[:PATCH_COLUMNS] for line in found[:PATCH_LINES]]
     more = len(found) - PATCH_LINES
     return [*lines, f"... {more} more lines"] if more > 0 else lines

@@ -1,1 +1,1 @@
-"""Run untrusted programs in cells: namespaces, Landlock, seccomp, limits, and their death."""
+"""Run untrusted programs in cells: namespaces, Landlock, seccomp, limits, and killing whole process trees."""

@@ -1,27 +1,25 @@
-"""The cell: one untrusted process and all its children, fenced in, watched, and killed as a tree.
+"""Cell: one untrusted process and all its children, isolated, watched, and killed as a tree.
 
-`Cell.start` executes the supervisor (supervisor.py), a small program of its own that applies the layers and
-outlives whatever happens to us. Every layer is optional: it is tried, and what it came to is in
-`Cell.layers`:
+`Cell.start` executes the supervisor (supervisor.py), a small program that applies the layers and survives the death of
+this one. Every layer is optional: it is tried, and its state is in `Cell.layers`:
 
     landlock   ABI of the allow-list of files, 0 without      seccomp    whether system calls are filtered
     nnp        no_new_privs                                   caps       capabilities left
-    ns         namespaces of its own                          uid        user of its own, or None
+    ns         separate namespaces                            uid        separate user, or None
     shm        /dev/shm: private, denied or shared            readonly   all but `tmp` mounted read-only
     rlimits    memory, files, processes, core dumps           reaper     the supervisor's kill (always)
 
-Covered: files that are not named cannot be read, nor anything be written but the private folder; no
-network, sockets of others, foreign processes, privileges, kernel interfaces that are larger than needed;
-nothing of ours in the environment or among the descriptors; nothing that outlives the cell: processes
-(daemons and re-forks are frozen and killed within a second, also when this program is killed with -9),
-files, shared memory, queues, keys, file locks, modes and times. Output goes to a capped log.
+Covered: a cell reads only named files and writes only to its private folder. It has no network, no sockets or processes
+of others, no privileges, and no kernel interface that it does not need. Its environment and descriptors hold nothing of
+ours. Nothing outlives it: processes (daemons and re-forks are frozen and killed within a second, also if this program
+is killed with -9), files, shared memory, queues, keys, file locks, modes and times. Its output goes to a capped log.
 
-Not covered: a hole in the kernel or a driver. What one cell can tell another by the load it makes, the page
-cache, or (without a mount namespace) access times of files; so cells that must not talk run one after the
-other. Disk and memory beyond the limits per file and process: there is no quota on the private folder. The
-number of processes where the cell has to stay root (Linux does not limit root), but under a CPU budget, which
-allows one. If the supervisor itself is killed from outside, daemons of a cell without a process namespace
-stay. With `library`, copies of it inside site-packages. On a GPU, what the driver shares between processes.
+Not covered: a hole in the kernel or a driver. Signals from one cell to another by load, the page cache, or (without a
+mount namespace) access times of files; therefore cells that must not communicate run one after the other. Disk and
+memory beyond the limits per file and process: the private folder has no quota. The number of processes if the cell
+stays root (Linux does not limit root), except under a CPU budget, which allows one. Daemons of a cell without a process
+namespace, if the supervisor itself is killed from outside. With `library`, copies of it inside site-packages. On a GPU,
+what the driver shares between processes.
 """
 
 import contextlib
@@ -38,15 +36,18 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING
 
+from autoresearch.files import JsonObject
 from autoresearch.sandbox import compile_cache, grade, kernel, visible_paths
 from autoresearch.sandbox.output_log import LogFile
 
-START_TIMEOUT = 30.0  # s, for a supervisor to say that the layers are applied
-FAREWELL = 5.0  # s, for a program that has said its last word to end
-DEATH_TIMEOUT = 15.0  # s, for a tree to die; processes stuck in a driver take longest
+if TYPE_CHECKING:
+    from autoresearch.sandbox.layers import Order
+
+START_TIMEOUT_S = 30.0  # for a supervisor to report that the layers are applied
+EXIT_TIMEOUT_S = 5.0  # for a program to exit after its last message
+DEATH_TIMEOUT_S = 15.0  # for a tree to die; processes stuck in a driver take longest
 PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 BOOT = """
 import sys
@@ -59,18 +60,18 @@ GPU_ENVIRONMENT = ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "LD_LIBRARY
 
 
 class CellError(Exception):
-    """A cell could not be started, or could not be killed: the machine is at fault, not what ran in it."""
+    """A cell could not be started or killed: a fault of the machine, not of the program in the cell."""
 
 
 @dataclass(frozen=True)
 class CellSpec:
-    """What to run in a cell, and what it may see.
+    """Program of a cell and its rights.
 
-    `fds` maps descriptors in the cell (>= 3) to descriptors here. `read` are files or trees that it may read
-    besides the system and Python. `library` None means all of Python's standard library; otherwise only these
-    of its files, relative to its folder, and no other Python's copy. `memory` is in bytes. `files` lie in the
-    private folder from the start, by their paths in it. `nice` (0 to 19) is how far it stands back for others
-    on the CPU. `caches` is a kept compile cache to start from. `off` names layers not to apply, for tests.
+    `fds` maps descriptors in the cell (>= 3) to descriptors here. `read` are files or trees that it may read besides the
+    system and Python. `library` None means all of Python's standard library; otherwise only these of its files, relative
+    to its folder, and no copy in another Python. `memory` is in bytes. `files` are put into the private folder, by their
+    paths in it. `nice` (0 to 19) lowers its CPU priority. `caches` is a kept compile cache to copy. `off` names layers
+    not to apply, for tests.
     """
 
     program: Sequence[str]
@@ -91,26 +92,26 @@ class CellSpec:
 
 
 class Cell:
-    """A running cell; leaving the `with` block kills it. Safe to use from several threads.
+    """Running cell; killed at the end of the `with` block. Safe to use from several threads.
 
-    `pid` is the untrusted process as seen from here, `layers` what was applied, `weaknesses` what is not
-    protected and how to get it, `tmp` its private folder.
+    `pid` is that of the untrusted process outside the cell, `layers` the state of the layers, `weaknesses` what is not
+    protected, with remedies, and `tmp` the private folder.
     """
 
     def __init__(self, spec: CellSpec) -> None:
         self.tmp = Path(tempfile.mkdtemp(prefix="cell-"))
         self.pid = 0
-        self.layers: dict[str, Any] = {}
+        self.layers: JsonObject = {}
         self.grade = "WEAK"
         self.weaknesses: list[str] = []
         self._status: int | None = None
-        self._gone = False  # nothing of the cell is alive any more
-        self._seconds: float | None = None
+        self._is_dead = False  # with all its processes
+        self._kill_seconds: float | None = None
         self._lock = threading.RLock()
         self._log = LogFile(spec.log_limit)
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         if spec.caches is not None:
-            compile_cache.lend(spec.caches, self.tmp)
+            compile_cache.copy_into(self.tmp, spec.caches)
         for name, content in spec.files.items():
             (self.tmp / name).parent.mkdir(parents=True, exist_ok=True)
             (self.tmp / name).write_bytes(content)
@@ -119,12 +120,12 @@ class Cell:
 
     @classmethod
     def start(cls, spec: CellSpec) -> "Cell":
-        """Start a cell; returns once the layers are applied and the program executes. Raises CellError."""
+        """Start a cell; return when the layers are applied and the program executes. Raises CellError."""
         try:
             cell = cls(spec)
         except OSError as error:
             raise CellError(f"the sandbox could not be started: {error}") from error
-        message = cell._receive(START_TIMEOUT)
+        message = cell._receive(START_TIMEOUT_S)
         if message is None or "started" not in message:
             cell.kill()
             reason = (message or {}).get("error") or cell.log().strip() or "its supervisor does not answer"
@@ -135,75 +136,72 @@ class Cell:
         return cell
 
     def is_running(self) -> bool:
-        """Whether the untrusted main process is alive."""
         return self.exit_status() is None
 
     def exit_status(self) -> int | None:
-        """How the main process ended: its exit status, or minus the signal; None while it runs."""
+        """Return the exit status of the main process, or minus its signal; None while it runs."""
         with self._lock:
             if self._status is None:
                 self._receive(0)
             return self._status
 
     def log(self) -> str:
-        """What the cell wrote to stdout and stderr: beginning and end of it, without control characters."""
+        """Return stdout and stderr of the cell: beginning and end, without control characters."""
         return self._log.text()
 
     def keep_caches(self, store: Path) -> None:
-        """Store what the cell compiled, if it has ended by itself within a few seconds."""
-        deadline = time.monotonic() + FAREWELL
+        """Store what the cell compiled, if it exits by itself within a few seconds."""
+        deadline = time.monotonic() + EXIT_TIMEOUT_S
         while self.is_running() and time.monotonic() < deadline:
             time.sleep(0.01)
         if not self.is_running():
             compile_cache.keep(self.tmp, store)
 
     def kill(self) -> float:
-        """Kill everything in the cell and remove its folder; returns the seconds until all of it was dead.
+        """Kill everything in the cell, remove its folder, and return the seconds until all was dead.
 
         A second call does nothing. Raises CellError if something cannot be killed.
         """
         with self._lock:
-            if self._seconds is None:
-                self._seconds = self._kill()
-            return self._seconds
+            if self._kill_seconds is None:
+                self._kill_seconds = self._kill()
+            return self._kill_seconds
 
     def __enter__(self) -> "Cell":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.kill()
 
     def _kill(self) -> float:
         started = time.monotonic()
-        with contextlib.suppress(OSError):  # the supervisor may have gone
+        with contextlib.suppress(OSError):  # the supervisor may be dead
             self._control.shutdown(socket.SHUT_WR)
-        while not self._gone and time.monotonic() - started < DEATH_TIMEOUT:
+        while not self._is_dead and time.monotonic() - started < DEATH_TIMEOUT_S:
             self._receive(0.5)
         seconds = time.monotonic() - started
-        self._until_hung_up()
+        self._wait_for_hang_up()
         self._control.close()
         try:
-            self._supervisor.wait(DEATH_TIMEOUT)
+            self._supervisor.wait(DEATH_TIMEOUT_S)
         except subprocess.TimeoutExpired:
-            self._supervisor.kill()  # and with it, by their parent-death signal, what it started
-            raise CellError(f"a cell did not die within {DEATH_TIMEOUT:.0f} s") from None
+            self._supervisor.kill()  # its children follow by their parent-death signal
+            raise CellError(f"a cell did not die within {DEATH_TIMEOUT_S:.0f} s") from None
         finally:
             self._log.close()
         shutil.rmtree(self.tmp, ignore_errors=True)  # only if the supervisor was killed before it could
         return seconds
 
-    def _until_hung_up(self) -> None:
-        """Wait until the supervisor ends (Popen.wait with a timeout alone polls, ever more rarely)."""
-        self._control.settimeout(DEATH_TIMEOUT)
+    def _wait_for_hang_up(self) -> None:
+        """Wait until the supervisor ends (Popen.wait with a timeout alone polls at growing intervals)."""
+        self._control.settimeout(DEATH_TIMEOUT_S)
         with contextlib.suppress(OSError):
             while self._control.recv(1 << 16):
                 pass
 
-    def _receive(self, timeout: float) -> dict[str, Any] | None:
-        """The supervisor's next message, if one comes within `timeout` seconds, or {} if it has died."""
-        if self._gone:
+    def _receive(self, timeout: float) -> JsonObject | None:
+        """Return the supervisor's next message; None on a timeout (seconds), {} if it is dead."""
+        if self._is_dead:
             return None
         self._control.settimeout(timeout)
         try:
@@ -212,27 +210,27 @@ class Cell:
             return None
         except OSError:
             data = b""
-        message: dict[str, Any] = json.loads(data) if data else {}
+        message: JsonObject = json.loads(data) if data else {}
         if not data or "ended" in message:
-            self._gone = True
+            self._is_dead = True
             self._status = message.get("ended", -9)
         return message
 
 
 def protect_self() -> None:
-    """Close this process's memory, environment and descriptors to others of the same user (no core dumps)."""
+    """Hide this process's memory, environment and descriptors from others of the same user (no core dumps)."""
     kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
 
 
 def reopen(fd: int) -> int:
-    """A descriptor of its own for the file of `fd`: cells that shared one would share its offset too."""
+    """Return a new descriptor for the file of `fd`: cells that shared one would share its offset too."""
     return os.open(f"/proc/self/fd/{fd}", fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE | os.O_CLOEXEC)
 
 
 def _execute(spec: CellSpec, tmp: Path, control: int, log: int) -> subprocess.Popen[bytes]:
     order = os.memfd_create("order", os.MFD_CLOEXEC)
     try:
-        os.write(order, json.dumps(_order(spec, tmp)).encode())
+        os.write(order, json.dumps(_make_order(spec, tmp)).encode())
         numbers = (control, order, log)
         return subprocess.Popen(
             [sys.executable, "-I", "-S", "-c", BOOT, str(PACKAGE_ROOT), *map(str, numbers)],
@@ -247,9 +245,9 @@ def _execute(spec: CellSpec, tmp: Path, control: int, log: int) -> subprocess.Po
         os.close(order)
 
 
-def _order(spec: CellSpec, tmp: Path) -> dict[str, Any]:
-    """What the supervisor has to know, as plain JSON."""
-    seen = visible_paths.view(spec.read, spec.library, spec.gpu, spec.network)
+def _make_order(spec: CellSpec, tmp: Path) -> "Order":
+    """Return everything that the supervisor needs to know."""
+    view = visible_paths.view(spec.read, spec.library, spec.gpu, spec.network)
     programs = [str(path) for path in map(Path, spec.program) if path.is_absolute() and path.exists()]
     limits = [int(name.removeprefix("landlock>")) for name in spec.off if name.startswith("landlock>")]
     return {
@@ -263,16 +261,19 @@ def _order(spec: CellSpec, tmp: Path) -> dict[str, Any]:
         "log_limit": spec.log_limit,
         "nice": spec.nice,
         "off": sorted(spec.off),
-        "view": seen,
+        "view": view,
         "must_reach": [*visible_paths.python_paths(), *programs, *map(str, spec.read), str(tmp.parent)],
         "landlock_limit": min(limits, default=99),
         "threads_only": spec.threads_only,
         "network": spec.network,
+        "protect": [],
+        "namespaces": [],
+        "uid": None,
     }
 
 
 def _environment(spec: CellSpec, tmp: Path) -> dict[str, str]:
-    """The whole environment of the cell: nothing of ours but, for a GPU, how to find it."""
+    """Return the whole environment of the cell: nothing of ours except, for a GPU, how to find it."""
     kept = {name: os.environ[name] for name in GPU_ENVIRONMENT if spec.gpu and name in os.environ}
     folders = {
         "HOME": "",

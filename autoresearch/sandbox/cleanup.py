@@ -1,6 +1,6 @@
-"""Ends what a cell leaves: whole trees of processes, its folder, and what else a user of its own left behind.
+"""Remove what a cell leaves behind: process trees, its folder, files and IPC objects of its user.
 
-No pathlib here: importing it costs every cell 8 ms.
+No pathlib here: to import it costs every cell 8 ms.
 """
 
 import itertools
@@ -15,24 +15,24 @@ _IPC_RMID = 0
 
 
 def kill_below(root: int) -> None:
-    """Stop every process below `root` (a stopped one cannot fork), look again, then kill what was found."""
+    """Stop every process below `root` until no new one is found (a stopped one cannot fork), then kill all."""
     seen: set[int] = set()
-    while fresh := set(descendants(root)) - seen:
-        for pid in fresh:
+    while new := set(descendants(root)) - seen:
+        for pid in new:
             signal_quietly(pid, signal.SIGSTOP)
-        seen |= fresh
+        seen |= new
     for pid in seen:
         signal_quietly(pid, signal.SIGKILL)
 
 
 def signal_quietly(pid: int, number: int) -> None:
-    """Send a signal to a process that may have died."""
+    """Send a signal to a process that may be dead."""
     with suppress(OSError):
         os.kill(pid, number)
 
 
 def descendants(root: int) -> list[int]:
-    """All processes below `root`, from one pass over /proc."""
+    """Return all processes below `root`, from one pass over /proc."""
     children: dict[int, list[int]] = {}
     for entry in os.scandir("/proc"):
         if entry.name.isdigit():
@@ -48,7 +48,7 @@ def descendants(root: int) -> list[int]:
 
 
 def wipe(root: str) -> None:
-    """Remove a hostile folder: locked, or so deep that its paths are too long, is all the same.
+    """Remove a hostile folder, whose folders may be locked or nested too deeply for a path.
 
     Folders are moved up before they are emptied, so that no path is longer than three names.
     """
@@ -68,7 +68,7 @@ def wipe(root: str) -> None:
 
 
 def clear_user(uid: int) -> None:
-    """Remove what a user that exists for one cell only left in places open to everybody."""
+    """Remove everything that the user of one cell left in shared places."""
     for folder in SHARED_FOLDERS:
         with suppress(OSError):
             for entry in list(os.scandir(folder)):
@@ -84,7 +84,7 @@ def clear_user(uid: int) -> None:
 
 
 def remove(entry: "os.DirEntry[str]") -> None:
-    """Remove a file, or a folder with all that is in it."""
+    """Remove a file, or a folder with its content."""
     if entry.is_dir(follow_symlinks=False):
         wipe(entry.path)
     else:

@@ -1,8 +1,8 @@
-"""Runs inside a cell and tries to get out: `escape_attempts.py TARGETS`; results go to descriptor 3, a line each.
+"""Program inside a cell that tries to escape: `escape_attempts.py TARGETS`; writes a line each to descriptor 3.
 
-Every attempt is a real one, but does no harm where it succeeds: signal 0, descriptors opened and not written
-to, settings set to what they are. An attempt that raises OSError was blocked. What cannot be told from inside
-(did the datagram arrive? is the file really there?) is for attack.py to judge, which laid the bait.
+Every attempt is real, but harmless if it succeeds: signal 0, descriptors opened and not written to, settings set to
+their current values. An attempt that raises OSError was blocked. What is not visible from inside (did the datagram
+arrive? does the file exist?) is checked by selftest.py, which provides the targets.
 """
 
 import ctypes
@@ -23,13 +23,15 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 for _name, _folder in (("autoresearch", HERE.parent), ("autoresearch.sandbox", HERE)):
-    _package = types.ModuleType(_name)  # a cell may not list the repository, so nothing is searched there
+    _package = types.ModuleType(_name)  # a cell cannot list the repository: no search for modules there
     _package.__path__ = [str(_folder)]
     sys.modules.setdefault(_name, _package)
 from autoresearch.sandbox import kernel  # noqa: E402
 from autoresearch.sandbox.syscalls import number  # noqa: E402
 
 Attempt = Callable[[], object]
+Targets = dict[str, Any]  # JSON from selftest.py
+Address = str | tuple[str, int]
 _PTRACE_SEIZE = 0x4206
 _NEW_USER, _NEW_NET = 0x10000000, 0x40000000
 _CREATE = 0o1000
@@ -37,7 +39,7 @@ _SECRETS = ("KEY", "TOKEN", "SECRET", "PASSWORD", "CREDENTIAL")
 
 
 def main() -> None:
-    """Try everything; first say what will be tried, so that a death on the way shows."""
+    """Make all attempts; write their names first, so that a death on the way is noticed."""
     targets = json.loads(sys.argv[1])
     attempts = files(targets) | network(targets) | processes(targets["owner"]) | system() | channels(targets)
     with open(3, "w", buffering=1) as results:
@@ -47,15 +49,15 @@ def main() -> None:
 
 
 def is_blocked(attempt: Attempt) -> bool:
-    """Whether an attempt fails, or comes to nothing."""
+    """Return whether an attempt fails or has no effect."""
     try:
         return attempt() is False
     except OSError:
         return True
 
 
-def files(targets: dict[str, Any]) -> dict[str, Attempt]:
-    """Read what is forbidden, by every way that leads there; write and change what is not ours."""
+def files(targets: Targets) -> dict[str, Attempt]:
+    """Return attempts to read forbidden files by every path, and to write and change files."""
     attempts: dict[str, Attempt] = {}
     for path in targets["forbidden"]:
         ways = {"": path, " through /proc/self/root": f"/proc/self/root{path}"}
@@ -76,7 +78,7 @@ def files(targets: dict[str, Any]) -> dict[str, Attempt]:
 
 
 def find_secret() -> bool:
-    """Whether a variable is called like one that holds a secret."""
+    """Return whether the name of a variable is that of a secret."""
     return any(secret in name.upper() for name in os.environ for secret in _SECRETS)
 
 
@@ -97,8 +99,8 @@ def read_link(make: Callable[[Path, str], None], path: str) -> bool:
     return read(link)
 
 
-def network(targets: dict[str, Any]) -> dict[str, Attempt]:
-    """Reach the listeners that attack.py has set up, and listen."""
+def network(targets: Targets) -> dict[str, Attempt]:
+    """Return attempts to reach the listeners of selftest.py, and to listen."""
     inet, unix = socket.AF_INET, socket.AF_UNIX
     stream, datagram = socket.SOCK_STREAM, socket.SOCK_DGRAM
     home = ("127.0.0.1", targets["tcp"])
@@ -116,19 +118,19 @@ def network(targets: dict[str, Any]) -> dict[str, Attempt]:
     }
 
 
-def connect(family: int, kind: int, address: Any) -> None:
+def connect(family: int, kind: int, address: Address) -> None:
     with socket.socket(family, kind) as sock:
         sock.settimeout(0.2)
         sock.connect(address)
 
 
-def listen(family: int, address: Any) -> None:
+def listen(family: int, address: Address) -> None:
     with socket.socket(family, socket.SOCK_STREAM) as sock:
         sock.bind(address)
         sock.listen()
 
 
-def send(family: int, address: Any) -> None:
+def send(family: int, address: Address) -> None:
     with socket.socket(family, socket.SOCK_DGRAM) as sock:
         sock.sendto(b"x", address)
 
@@ -140,14 +142,14 @@ def send_from_pair(address: str) -> None:
 
 
 def processes(owner: int) -> dict[str, Attempt]:
-    """Signal, stop, read and change the program that owns the cell."""
+    """Return attempts to signal, stop, read and change the program that owns the cell."""
     return {
         "signal the owner": lambda: os.kill(owner, 0),
         "signal a thread of the owner": lambda: syscall("tkill", owner, 0),
         "queue a signal for the owner": lambda: syscall("rt_sigqueueinfo", owner, 0, bytes(128)),
         "signal everybody": lambda: os.kill(-1, 0),
         "signal the owner by descriptor": lambda: syscall("pidfd_send_signal", os.pidfd_open(owner), 0, None, 0),
-        "signal the owner by a pipe's end": lambda: own_pipe(owner),
+        "signal the owner by a pipe's end": lambda: give_pipe(owner),
         "trace the owner": lambda: in_child(partial(syscall, "ptrace", _PTRACE_SEIZE, owner, 0, 0)),
         "trace the supervisor": lambda: in_child(partial(syscall, "ptrace", _PTRACE_SEIZE, os.getppid(), 0, 0)),
         "read the owner's memory": lambda: read_memory(owner),
@@ -164,20 +166,20 @@ def processes(owner: int) -> dict[str, Attempt]:
 
 
 def in_child(attempt: Attempt) -> bool:
-    """An attempt that changes the process that makes it, or has to end with it."""
+    """Make an attempt in a child, because it changes its process or must end with it."""
     child = os.fork()
     if child == 0:
         os._exit(is_blocked(attempt))
     return os.waitpid(child, 0)[1] == 0
 
 
-def own_pipe(owner: int) -> None:
+def give_pipe(owner: int) -> None:
     reader, _ = os.pipe()
     fcntl.fcntl(reader, fcntl.F_SETOWN, owner)
 
 
 def read_memory(owner: int) -> None:
-    """process_vm_readv of an address that need not exist: EFAULT would mean that we were let through."""
+    """Call process_vm_readv; the address need not exist, so EFAULT means that it was allowed."""
     buffer = ctypes.create_string_buffer(8)
     ours = (ctypes.c_size_t * 2)(ctypes.addressof(buffer), 8)
     theirs = (ctypes.c_size_t * 2)(0x400000, 8)
@@ -189,7 +191,7 @@ def read_memory(owner: int) -> None:
 
 
 def system() -> dict[str, Attempt]:
-    """Gain privileges, or reach parts of the kernel that are larger than they need to be."""
+    """Return attempts to gain privileges, or to reach parts of the kernel that no trial needs."""
     attempts: dict[str, Attempt] = {
         "make a user namespace": lambda: in_child(lambda: syscall("unshare", _NEW_USER)),
         "make a namespace in a child": lambda: clone(_NEW_USER | _NEW_NET),
@@ -211,7 +213,7 @@ def system() -> dict[str, Attempt]:
 
 
 def mount_nothing() -> None:
-    """A kind of file system that does not exist: ENODEV would mean that we were let through."""
+    """Mount a file system of a kind that does not exist; ENODEV means that it was allowed."""
     try:
         kernel.call("mount", b"none", b".", b"nothing", 0, None)
     except OSError as error:
@@ -224,16 +226,16 @@ def clone(flags: int) -> None:
         os._exit(0)
 
 
-def channels(targets: dict[str, Any]) -> dict[str, Attempt]:
-    """Leave a word for a cell that runs beside this one, or after it."""
+def channels(targets: Targets) -> dict[str, Attempt]:
+    """Return attempts to leave a message for a cell that runs beside this one or later."""
     return {
         "leave shared memory": lambda: remove("shmctl", syscall("shmget", targets["key"], 4096, _CREATE)),
         "leave a semaphore": lambda: remove("semctl", syscall("semget", targets["key"], 1, _CREATE)),
         "leave a message": lambda: remove("msgctl", syscall("msgget", targets["key"], _CREATE)),
         "leave a message queue": lambda: leave_queue(targets["marker"].encode()),
         "leave a key": lambda: syscall("keyctl", 3, syscall("add_key", b"user", b"x", b"x", 1, -4)),  # 3: revoke
-        "lock a file": lambda: flocks(Path(sys.executable)),
-        "lock a range of a file": record_locks,
+        "lock a file": lambda: can_lock_file(Path(sys.executable)),
+        "lock a range of a file": can_lock_range,
         "lease a file": lambda: fcntl.fcntl(os.open("leased", os.O_CREAT | os.O_RDONLY), 1024, fcntl.F_RDLCK),
         "ask what lies in the page cache": lambda: os.preadv(
             os.open(sys.executable, os.O_RDONLY), [bytearray(1)], 0, os.RWF_NOWAIT
@@ -255,15 +257,15 @@ def leave_queue(name: bytes) -> None:
     syscall("mq_unlink", name)
 
 
-def flocks(path: Path) -> bool:
-    """Whether a lock taken through one descriptor is seen through another."""
+def can_lock_file(path: Path) -> bool:
+    """Return whether a lock taken through one descriptor is visible through another."""
     with path.open("rb") as one, path.open("rb") as other:
         fcntl.flock(one, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return not is_free(lambda: fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB))
 
 
-def record_locks() -> bool:
-    """The same for locks on ranges, which belong to descriptors too (F_OFD_SETLK)."""
+def can_lock_range() -> bool:
+    """Return the same for locks on ranges, which belong to descriptors too (F_OFD_SETLK)."""
     path = Path("locked")
     lock = bytes(ctypes.c_short(fcntl.F_WRLCK)).ljust(32, b"\0")
     with path.open("wb") as one, path.open("wb") as other:

@@ -1,7 +1,6 @@
-"""STRONG or WEAK: what the layers of a cell come to, in plain words."""
+"""Weaknesses of a cell by the layers that were applied; a cell without any is STRONG, else WEAK."""
 
-from collections.abc import Mapping
-from typing import Any
+from autoresearch.files import JsonObject
 
 _LANDLOCK = (
     "files of this user can be read from inside a trial, validation data included: use a kernel with "
@@ -21,32 +20,26 @@ _CAPABILITIES = "a trial keeps capabilities of root: run as an ordinary user, or
 _LIMITS = "a trial's memory, files and processes are not limited"
 
 
-def weaknesses(layers: Mapping[str, Any], library_restricted: bool) -> list[str]:
-    """What is not protected, and how to get it; empty for a STRONG cell.
+def weaknesses(layers: JsonObject, library_restricted: bool) -> list[str]:
+    """Return what is not protected, each with its remedy; empty for a STRONG cell.
 
-    Files are hidden by Landlock, or by a user of the cell's own where they are private to ours; the latter
-    does not hide Python's library, which everybody may read. Namespaces add depth but are never required: a
+    Files are hidden by Landlock, or, if they are private to our user, by a separate user of the cell. The latter does
+    not hide Python's library, which everybody may read. Namespaces are an additional layer and never required: a
     default container does not have them.
     """
-    found = []
-    if not layers["landlock"]:
-        if layers["uid"] is None:
-            found.append(_LANDLOCK + _OTHER_USER)
-        elif library_restricted:
-            found.append(_LIBRARY)
-    if not layers["seccomp"]:
-        found.append(_SECCOMP)
-    if not layers["nnp"]:
-        found.append(_PRIVILEGES)
-    if layers["caps"]:
-        found.append(_CAPABILITIES)
-    if not layers["rlimits"]:
-        found.append(_LIMITS)
-    return found
+    checks = {
+        _LANDLOCK + _OTHER_USER: layers["landlock"] or layers["uid"] is not None,
+        _LIBRARY: layers["landlock"] or layers["uid"] is None or not library_restricted,
+        _SECCOMP: layers["seccomp"],
+        _PRIVILEGES: layers["nnp"],
+        _CAPABILITIES: not layers["caps"],
+        _LIMITS: layers["rlimits"],
+    }
+    return [weakness for weakness, is_protected in checks.items() if not is_protected]
 
 
-def describe(layers: Mapping[str, Any]) -> str:
-    """The layers on one line, as `doctor` and `run` print them."""
+def describe(layers: JsonObject) -> str:
+    """Describe the layers on one line, for `doctor` and `run`."""
     parts = [
         f"landlock {layers['landlock'] or '-'}",
         "seccomp" if layers["seccomp"] else "no seccomp",

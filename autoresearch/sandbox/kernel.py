@@ -1,4 +1,4 @@
-"""Calls to the Linux kernel that Python's standard library does not offer, and the numbers they need."""
+"""Linux kernel calls that Python's standard library lacks, and their constants."""
 
 import ctypes
 import os
@@ -13,7 +13,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def call(name: str, *arguments: int | bytes | None) -> int:
-    """Call a function of the C library. Raises OSError if it answers with a negative number."""
+    """Call a function of the C library. Raises OSError if it returns a negative number."""
     plain = [ctypes.c_long(value) if isinstance(value, int) else value for value in arguments]
     result = int(getattr(_libc, name)(*plain))
     if result < 0:
@@ -23,12 +23,12 @@ def call(name: str, *arguments: int | bytes | None) -> int:
 
 
 def prctl(option: int, value: int = 0, other: int = 0) -> int:
-    """prctl(2) with numbers. Raises OSError."""
+    """Call prctl(2) with numbers. Raises OSError."""
     return call("prctl", option, value, other, 0, 0)
 
 
 def install_filter(code: bytes) -> None:
-    """Make a BPF program (8 bytes an instruction) this process's seccomp filter. Raises OSError."""
+    """Install a BPF program (8 bytes per instruction) as the seccomp filter of this process. Raises OSError."""
 
     class Program(ctypes.Structure):
         _fields_ = (("length", ctypes.c_ushort), ("code", ctypes.c_char_p))

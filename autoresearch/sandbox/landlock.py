@@ -1,9 +1,8 @@
-"""Landlock: an allow-list of files, no TCP, and no signals or abstract sockets across the border of the cell.
+"""Landlock: an allow-list of files, no TCP, and no signals or abstract sockets out of the cell.
 
-Works without privileges from Linux 5.13 on, also in containers. Older versions of it cover less
-(`truncate` from ABI 3, TCP from 4, device ioctls from 5, signals and abstract sockets from 6), and seccomp.py
-makes up for that. What it never mediates is stat(2), and chmod or utime of one's own files, for which see
-there as well.
+Works without privileges from Linux 5.13 on, also in containers. Older versions cover less (`truncate` from ABI 3, TCP
+from 4, device ioctls from 5, signals and abstract sockets from 6); seccomp.py covers the rest. Landlock never mediates
+stat(2), nor chmod and utime of own files; for the latter see seccomp.py as well.
 """
 
 import os
@@ -25,7 +24,7 @@ _NAMEABLE = _READABLE | _WRITE | _TRUNCATE
 
 
 def version() -> int:
-    """The kernel's Landlock ABI; 0 without Landlock."""
+    """Return the kernel's Landlock ABI; 0 without Landlock."""
     try:
         return kernel.call("syscall", _CREATE, None, 0, 1)
     except OSError:
@@ -33,7 +32,7 @@ def version() -> int:
 
 
 class Rules:
-    """A set of rules in the making. Paths that do not exist, or cannot be reached, are passed over."""
+    """Set of Landlock rules. Paths that do not exist or cannot be reached are skipped."""
 
     def __init__(self, abi: int, network: bool) -> None:
         self.handled = (1 << (13 + (abi >= 2) + (abi >= 3))) - 1 | (_IOCTL if abi >= 5 else 0)
@@ -43,26 +42,25 @@ class Rules:
         attributes = struct.pack("QQQ", self.handled, tcp, scopes)
         self.fd = kernel.call("syscall", _CREATE, attributes, size, 0)
 
-    def readable(self, paths: Iterable[str]) -> None:
-        """Files, and folders with all below them, to read and execute."""
+    def allow_reading(self, paths: Iterable[str]) -> None:
+        """Allow to read and execute files, and all files below folders."""
         self._allow_all(paths, _READABLE)
 
-    def listable(self, paths: Iterable[str]) -> None:
-        """Folders whose names may be listed, their files unread."""
+    def allow_listing(self, paths: Iterable[str]) -> None:
+        """Allow to list folders, without reading their files."""
         self._allow_all(paths, _LIST)
 
-    def writable(self, paths: Iterable[str]) -> None:
-        """Folders to do anything in, but make devices."""
+    def allow_writing(self, paths: Iterable[str]) -> None:
+        """Allow everything in folders except to make devices."""
         self._allow_all(paths, self.handled & ~(_MAKE_DEVICES | _IOCTL))
 
-    def usable(self, paths: Iterable[str]) -> None:
-        """Devices."""
+    def allow_devices(self, paths: Iterable[str]) -> None:
         self._allow_all(paths, _USABLE)
 
-    def own_threads(self) -> None:
-        """Threads may be named, which CUDA does, and fails if it cannot (cuInit: error 304).
+    def allow_naming_threads(self) -> None:
+        """Allow to name own threads; without it cuInit fails with error 304.
 
-        The descriptor stays open past exec on purpose: it keeps the folder's inode, which the rule is about.
+        The descriptor stays open past exec on purpose: it keeps the inode of the folder, to which the rule refers.
         """
         with suppress(OSError):
             fd = os.open("/proc/self/task", os.O_PATH)
@@ -70,7 +68,7 @@ class Rules:
             os.set_inheritable(fd, True)
 
     def enforce(self) -> None:
-        """From now on, for this process and its children. Raises OSError."""
+        """Apply the rules to this process and its children. Raises OSError."""
         kernel.call("syscall", _RESTRICT, self.fd, 0)
         os.close(self.fd)
 

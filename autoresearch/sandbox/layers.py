@@ -1,4 +1,4 @@
-"""The layers that a process puts on itself between fork and exec, each optional, and what came of them."""
+"""Layers that a process applies to itself between fork and exec; each is optional, and its state is reported."""
 
 import os
 import resource
@@ -6,38 +6,59 @@ import signal
 import struct
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
+from typing import TypedDict
 
 from autoresearch.sandbox import kernel, landlock, seccomp
 from autoresearch.sandbox.namespaces import succeeds
 
-FILE_LIMIT = 16 << 30  # bytes of the largest file
-OPEN_FILES = 65536
-SPARE_PROCESSES = 4096  # more than the machine runs already
-FIRST_UID, UIDS = 61184, 4336  # systemd's range of dynamic users: nobody's
-OPTIONAL_DEVICES = (
-    "/dev/nvidia-caps/",
-    "/dev/dri/",
-    "/dev/nvidia-modeset",
-)  # often root's, not needed to compute
+MAX_FILE_BYTES = 16 << 30
+MAX_OPEN_FILES = 65536
+SPARE_PROCESSES = 4096  # beyond those that the machine runs already
+FIRST_UID, UIDS = 61184, 4336  # systemd's range of dynamic users
+OPTIONAL_DEVICES = ("/dev/nvidia-caps/", "/dev/dri/", "/dev/nvidia-modeset")  # often root's, not needed to compute
 _CAPSET = {"x86_64": 126, "aarch64": 91}
 _CAPABILITY_VERSION = 0x20080522
-_NO_ROOT = 0x2F  # securebits: uid 0 is nobody special, and that is locked
+_NO_ROOT = 0x2F  # securebits: uid 0 has no special rights, and this is locked
 
 
-def apply(order: dict[str, Any], mounted: dict[str, Any]) -> dict[str, Any]:
-    """Put on every layer that can be had; what they are. `mounted` is what namespaces came to."""
+class View(TypedDict):
+    """Paths that a cell may use."""
+
+    readable: list[str]
+    listable: list[str]
+    devices: list[str]
+
+
+class Order(TypedDict):
+    """Everything that the supervisor needs to know to start a cell; it sets the last three fields itself."""
+
+    owner: int
+    program: list[str]
+    fds: dict[str, int]
+    tmp: str
+    environment: dict[str, str]
+    memory: int | None
+    cores: list[int] | None
+    log_limit: int
+    nice: int
+    off: list[str]
+    view: View
+    must_reach: list[str]
+    landlock_limit: int
+    threads_only: bool
+    network: bool
+    protect: list[int]
+    namespaces: list[str]
+    uid: int | None
+
+
+def apply(order: Order, mounted: dict[str, object]) -> dict[str, object]:
+    """Apply every layer that is available and report them; `mounted` is the report of the mount namespace."""
     off = set(order["off"])
     kernel.prctl(kernel.PR_SET_DUMPABLE, 1)  # else /proc/self belongs to root
-    report = {
-        "ns": order["namespaces"],
-        "uid": order["uid"],
-        "reaper": True,
-        "shm": "shared",
-        "readonly": False,
-    }
-    report |= mounted
-    report["rlimits"] = "rlimits" not in off and _limit(order)
+    report: dict[str, object] = {"ns": order["namespaces"], "uid": order["uid"], "reaper": True}
+    report |= {"shm": "shared", "readonly": False} | mounted
+    report["rlimits"] = "rlimits" not in off and _set_limits(order)
     if order["uid"] is not None:
         become_user(order["uid"])
     report["caps"] = _capabilities() if "caps" in off else drop_capabilities()
@@ -51,23 +72,23 @@ def apply(order: dict[str, Any], mounted: dict[str, Any]) -> dict[str, Any]:
 
 
 def choose_uid(paths: Sequence[str], devices: Sequence[str]) -> int | None:
-    """A user of the cell's own, if we may become one and it can read `paths` and use `devices`; by trying."""
+    """Return a user for this cell alone, if a trial shows that it can read `paths` and use `devices`; else None."""
     if os.geteuid() != 0:
         return None
     uid = FIRST_UID + os.getpid() % UIDS
     needed = [device for device in devices if not device.startswith(OPTIONAL_DEVICES)]
-    return uid if succeeds(lambda: _reach(uid, paths, needed)) else None
+    return uid if succeeds(lambda: _check_access(uid, paths, needed)) else None
 
 
 def become_user(uid: int) -> None:
-    """Be another user, of no group but its own, for good. Raises OSError."""
+    """Become another user, without groups, for good. Raises OSError."""
     os.setgroups([])
     os.setresgid(uid, uid, uid)
     os.setresuid(uid, uid, uid)
 
 
 def drop_capabilities() -> int:
-    """Give up every capability, for programs executed later as well; how many are left."""
+    """Drop every capability, also for programs executed later; return how many are left."""
     for capability in range(64):
         with suppress(OSError):
             kernel.prctl(kernel.PR_CAPBSET_DROP, capability)
@@ -81,7 +102,7 @@ def drop_capabilities() -> int:
 
 
 def _capabilities() -> int:
-    """How many capabilities this process has, or may get by executing a program."""
+    """Count the capabilities that this process has, or may get by executing a program."""
     with open("/proc/self/status") as file:
         fields = dict(line.split(":", 1) for line in file)
     sets = ("CapPrm", "CapEff", "CapBnd") if os.geteuid() == 0 else ("CapPrm", "CapEff")
@@ -93,32 +114,32 @@ def _no_new_privileges() -> bool:
     return True
 
 
-def _reach(uid: int, paths: Sequence[str], devices: Sequence[str]) -> None:
+def _check_access(uid: int, paths: Sequence[str], devices: Sequence[str]) -> None:
     become_user(uid)
     for path in (*paths, *devices):
         if not os.access(path, os.R_OK | (os.W_OK if path in devices else 0)):
             raise PermissionError(path)
 
 
-def _restrict_files(order: dict[str, Any], private_shm: bool) -> int:
+def _restrict_files(order: Order, private_shm: bool) -> int:
     abi: int = min(landlock.version(), order["landlock_limit"])
     if abi == 0:
         return 0
     view = order["view"]
     try:
         rules = landlock.Rules(abi, order["network"])
-        rules.listable(view["listable"])
-        rules.readable(view["readable"])
-        rules.usable(view["devices"])
-        rules.writable([order["tmp"], *(["/dev/shm"] if private_shm else [])])
-        rules.own_threads()
+        rules.allow_listing(view["listable"])
+        rules.allow_reading(view["readable"])
+        rules.allow_devices(view["devices"])
+        rules.allow_writing([order["tmp"], *(["/dev/shm"] if private_shm else [])])
+        rules.allow_naming_threads()
         rules.enforce()
     except OSError:
         return 0
     return abi
 
 
-def _filter_calls(order: dict[str, Any]) -> bool:
+def _filter_calls(order: Order) -> bool:
     protect = None if "pid" in order["namespaces"] else order["protect"]
     code = seccomp.build(order["threads_only"], order["network"], protect)
     if code is None:
@@ -130,13 +151,13 @@ def _filter_calls(order: dict[str, Any]) -> bool:
     return True
 
 
-def _limit(order: dict[str, Any]) -> bool:
-    """Bounds on memory, files and processes; if memory runs out all the same, this process dies first."""
+def _set_limits(order: Order) -> bool:
+    """Limit memory, files and processes; if memory still runs out, this process is killed first."""
     with open("/proc/loadavg") as file:
         threads = int(file.read().split()[3].split("/")[1])  # on the whole machine
     _lower(resource.RLIMIT_CORE, 0)
-    _lower(resource.RLIMIT_FSIZE, FILE_LIMIT)
-    _lower(resource.RLIMIT_NOFILE, OPEN_FILES)
+    _lower(resource.RLIMIT_FSIZE, MAX_FILE_BYTES)
+    _lower(resource.RLIMIT_NOFILE, MAX_OPEN_FILES)
     _lower(resource.RLIMIT_NPROC, threads + SPARE_PROCESSES)
     if order["memory"] is not None:
         _lower(resource.RLIMIT_DATA, order["memory"])
@@ -146,7 +167,7 @@ def _limit(order: dict[str, Any]) -> bool:
 
 
 def _lower(kind: int, value: int) -> None:
-    """Set a limit, soft and hard, unless it is lower already."""
+    """Lower a limit, soft and hard; leave it if it is lower already."""
     hard = resource.getrlimit(kind)[1]
     value = value if hard == resource.RLIM_INFINITY else min(value, hard)
     resource.setrlimit(kind, (value, value))

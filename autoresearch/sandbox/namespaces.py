@@ -1,8 +1,8 @@
-"""Namespaces: processes, mounts, network and System V IPC of the cell's own, where the kernel lets us.
+"""Namespaces of a cell for processes, mounts, network and System V IPC, where the kernel allows them.
 
-Directly as root, through a user namespace otherwise; in a default container neither is allowed and the other
-layers have to do. In a mount namespace everything but the private folder is read-only (so reading leaves no
-access time either), /proc shows only the cell, and /dev/shm is new.
+Entered directly as root, else through a user namespace; a default container allows neither, and the other layers must
+suffice. In a mount namespace everything except the private folder is read-only (so reading leaves no access time
+either), /proc shows only the cell, and /dev/shm is new.
 """
 
 import functools
@@ -11,7 +11,7 @@ import signal
 import struct
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from autoresearch.sandbox import kernel
 
@@ -22,17 +22,17 @@ _MOUNT_SETATTR, _AT_FDCWD, _AT_RECURSIVE, _READ_ONLY = 442, -100, 0x8000, 1
 
 
 def choose(network: bool) -> list[str]:
-    """The most namespaces that can be had here, found by trying in a throwaway process; maybe none."""
+    """Return the most namespaces that are available here, found by trying in a child process; may be empty."""
     for user in ([], ["user"]) if os.geteuid() == 0 else (["user"],):
         for candidate in _CANDIDATES:
             kinds = user + [kind for kind in candidate if not (network and kind == "net")]
-            if succeeds(functools.partial(_rehearse, kinds)):
+            if succeeds(functools.partial(_enter_all, kinds)):
                 return kinds
     return []
 
 
 def succeeds(attempt: Callable[[], object]) -> bool:
-    """Whether `attempt` ends without an OSError in a forked process, which is all that it can affect."""
+    """Return whether `attempt` ends without an OSError in a forked process."""
     pid = os.fork()
     if pid == 0:
         try:
@@ -44,39 +44,35 @@ def succeeds(attempt: Callable[[], object]) -> bool:
 
 
 def enter_outer(kinds: Sequence[str]) -> None:
-    """In the supervisor: the user namespace, and the process namespace for its next child. Raises OSError."""
+    """Enter, in the supervisor, the user namespace and the process namespace of its next child. Raises OSError."""
     user, group = os.geteuid(), os.getegid()
     kernel.call("unshare", sum(_FLAGS[kind] for kind in kinds if kind in ("user", "pid")))
     if "user" in kinds:
-        for name, text in (
-            ("setgroups", "deny"),
-            ("uid_map", f"{user} {user} 1"),
-            ("gid_map", f"{group} {group} 1"),
-        ):
+        for name, text in (("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{group} {group} 1")):
             with open(f"/proc/self/{name}", "w") as file:
                 file.write(text)
 
 
-def enter_inner(kinds: Sequence[str], tmp: str) -> dict[str, Any]:
-    """In the child, the first process of the namespace: the others, and its mounts. Raises OSError."""
+def enter_inner(kinds: Sequence[str], tmp: str) -> dict[str, object]:
+    """Enter, in the child, the other namespaces and mount its file systems. Raises OSError."""
     kernel.call("unshare", sum(_FLAGS[kind] for kind in kinds if kind not in ("user", "pid")))
     if "mnt" not in kinds:
         return {}
     _mount(None, "/", None, _MS_PRIVATE_ALL)
     _mount(tmp, tmp, None, _MS_BIND)
-    with_private_shm = _try(lambda: _mount("tmpfs", "/dev/shm", "tmpfs", _HARMLESS, "size=50%,mode=1777"))
-    read_only = _try(lambda: _set_read_only("/", recursive=True))
+    private_shm = _try_step(lambda: _mount("tmpfs", "/dev/shm", "tmpfs", _HARMLESS, "size=50%,mode=1777"))
+    read_only = _try_step(lambda: _set_read_only("/", recursive=True))
     if read_only:
         _set_read_only(tmp, recursive=False, on=False)
-        if with_private_shm:
+        if private_shm:
             _set_read_only("/dev/shm", recursive=False, on=False)
     if "pid" in kinds:
         _mount("proc", "/proc", "proc", _HARMLESS)
-    return {"shm": "private" if with_private_shm else "shared", "readonly": read_only}
+    return {"shm": "private" if private_shm else "shared", "readonly": read_only}
 
 
-def be_first(start: Callable[[], None], status: int) -> NoReturn:
-    """As process 1 of a namespace: start the program in a child, reap until it ends, write how it ended.
+def run_as_init(start: Callable[[], None], status: int) -> NoReturn:
+    """Start the program in a child, as process 1 of a namespace; reap until it ends and write its exit status.
 
     When this process ends, the kernel kills all others in the namespace.
     """
@@ -95,12 +91,12 @@ def be_first(start: Callable[[], None], status: int) -> NoReturn:
 
 
 def read_status(fd: int) -> int | None:
-    """What `be_first` wrote, if it came to that."""
+    """Return the exit status that `run_as_init` wrote, if it did."""
     data = os.read(fd, 4)
     return struct.unpack("i", data)[0] if len(data) == 4 else None
 
 
-def _rehearse(kinds: Sequence[str]) -> None:
+def _enter_all(kinds: Sequence[str]) -> None:
     enter_outer(kinds)
     if not succeeds(lambda: enter_inner(kinds, "/tmp")):
         raise OSError
@@ -117,7 +113,7 @@ def _set_read_only(path: str, recursive: bool, on: bool = True) -> None:
     kernel.call("syscall", _MOUNT_SETATTR, _AT_FDCWD, path.encode(), flags, attributes, len(attributes))
 
 
-def _try(step: Callable[[], None]) -> bool:
+def _try_step(step: Callable[[], None]) -> bool:
     with suppress(OSError):
         step()
         return True

@@ -1,16 +1,17 @@
-"""The filter of system calls: no network, no foreign processes, nothing that outlives the cell.
+"""Filter of system calls: no network, no other processes, nothing that outlives the cell.
 
-Written as BPF by hand, for x86-64 and aarch64, so that no library has to be trusted or installed. There are
-three answers: refused; *pretended* (success is reported and nothing done: record locks, modes and times of
-files, and hints on what to keep in memory, are channels between cells, and cores are the slot's; but compilers, caches
-and thread pools expect them to work); and allowed, for the rest.
+Written as BPF by hand, for x86-64 and aarch64, so that no library has to be trusted or installed. A call is refused,
+*pretended*, or allowed. A pretended call reports success and does nothing: record locks, modes and times of files, and
+hints on what to keep in memory are channels between cells, and cores belong to the slot; but compilers, caches and
+thread pools expect these calls to work.
 
-Refused is also what only looks harmless: fcntl(F_SETOWN) and ioctl(FIOSETOWN) send signals to anybody,
-sendmsg on a datagram socket reaches path sockets without connect(2), prlimit takes any process.
+Some refused calls only look harmless: fcntl(F_SETOWN) and ioctl(FIOSETOWN) send signals to any process, sendmsg on a
+datagram socket reaches path sockets without connect(2), and prlimit takes any process.
 """
 
 import errno
 import struct
+from collections.abc import Iterable
 
 from autoresearch.sandbox import kernel, syscalls
 from autoresearch.sandbox.syscalls import number
@@ -36,21 +37,16 @@ Code = list[tuple[int, int, int, int]]
 
 
 def build(threads_only: bool, network: bool, protect: list[int] | None) -> bytes | None:
-    """The filter; None on a processor that is not known.
+    """Return the filter; None on an unknown processor.
 
-    `threads_only` refuses new processes. `protect` are processes not to be touched, where the cell shares a
-    process namespace with them; None where it has one of its own.
+    `threads_only` refuses new processes. `protect` are processes that share a process namespace with the cell and may
+    not be touched; None if the cell has its own namespace.
     """
     if kernel.MACHINE not in _AUDIT_ARCH:
         return None
-    code = _right_machine()
-    refused = {
-        **syscalls.FOREIGN_PROCESSES,
-        **syscalls.CARRY_OVER,
-        **syscalls.SYSTEM,
-        **(syscalls.FORKS if threads_only else {}),
-    }
-    code += _answer_all(refused, _REFUSE)
+    code = _check_architecture()
+    refused = syscalls.FOREIGN_PROCESSES | syscalls.CARRY_OVER | syscalls.SYSTEM
+    code += _answer_all(refused | (syscalls.FORKS if threads_only else {}), _REFUSE)
     code += _answer_all(syscalls.ATTRIBUTES, _ERRNO | errno.EOPNOTSUPP)
     code += _answer_all(syscalls.PAGE_CACHE, _ERRNO | errno.ENOSYS)
     code += _answer_all(syscalls.PRETENDED, _PRETEND)
@@ -59,13 +55,13 @@ def build(threads_only: bool, network: bool, protect: list[int] | None) -> bytes
     code += _processes(threads_only)
     code += _files()
     code += _signals(protect)
-    code += _others_settings(own_namespace=protect is None)
+    code += _foreign_settings(own_namespace=protect is None)
     code += [(_RETURN, 0, 0, _ALLOW)]
     return b"".join(struct.pack("HBBI", *instruction) for instruction in code)
 
 
-def _right_machine() -> Code:
-    """Kill what calls in another convention (i386, x32, 32-bit ARM): its numbers mean other things."""
+def _check_architecture() -> Code:
+    """Kill a process that uses another calling convention (i386, x32, 32-bit ARM), with other call numbers."""
     code = [
         (_LOAD, 0, 0, 4),
         (_JUMP_EQUAL, 1, 0, _AUDIT_ARCH[kernel.MACHINE]),
@@ -80,10 +76,9 @@ def _right_machine() -> Code:
 def _sockets(network: bool) -> Code:
     connected = _mask(0xF) + _when(_SOCK_STREAM, _ALLOW) + _when(_SOCK_SEQPACKET, _ALLOW) + _then(_REFUSE)
     pair = _argument(0) + _unless(_AF_UNIX, _REFUSE) + _argument(1) + connected
-    if network:  # sockets on paths (docker.sock, say) stay out of reach
-        families = [_AF_INET, _AF_INET6, _AF_NETLINK]
-        either = [step for family in families for step in _when(family, _ALLOW)]
-        return _rule("socket", _argument(0) + either + _then(_REFUSE)) + _rule("socketpair", pair)
+    if network:  # sockets on paths, such as docker.sock, stay out of reach
+        families = _when_in((_AF_INET, _AF_INET6, _AF_NETLINK), _ALLOW)
+        return _rule("socket", _argument(0) + families + _then(_REFUSE)) + _rule("socketpair", pair)
     refused = _answer_all(syscalls.SERVERS, _REFUSE) + _answer_all(syscalls.CONNECT, _ERRNO | errno.ECONNREFUSED)
     return refused + _rule("socket", pair) + _rule("socketpair", pair)
 
@@ -92,52 +87,42 @@ def _processes(threads_only: bool) -> Code:
     fresh = _argument(0) + _when_any(_NEW_NAMESPACES, _REFUSE)
     if threads_only:
         fresh += _when_any(_CLONE_THREAD, _ALLOW) + _then(_REFUSE)
-    # without clone3, whose flags lie in memory that a filter cannot see, the C library uses clone
+    # a filter cannot see the flags of clone3, which lie in memory; without it the C library uses clone
     code = _rule("clone", fresh + _then(_ALLOW)) + _rule("clone3", _then(_ERRNO | errno.ENOSYS))
-    ours_to_set = _argument(1) + _when(0, _REFUSE) + _then(_ALLOW)  # nobody may clear his parent-death signal
+    ours_to_set = _argument(1) + _when(0, _REFUSE) + _then(_ALLOW)  # the parent-death signal may not be cleared
     return code + _rule("prctl", _argument(0) + _unless(kernel.PR_SET_PDEATHSIG, _ALLOW) + ours_to_set)
 
 
 def _files() -> Code:
-    locks = _argument(1)
-    for command in _F_SETLKS:
-        locks += _when(command, _PRETEND)
-    for command in _F_GETLKS:
-        locks += _when(command, _ERRNO | errno.EINVAL)
-    for command in _F_REFUSED:
-        locks += _when(command, _REFUSE)
-    controls = _argument(1)
-    for command in _IOCTLS_REFUSED:
-        controls += _when(command, _REFUSE)
-    return _rule("fcntl", locks + _then(_ALLOW)) + _rule("ioctl", controls + _then(_ALLOW))
+    locks = _when_in(_F_SETLKS, _PRETEND) + _when_in(_F_GETLKS, _ERRNO | errno.EINVAL)
+    fcntl = _argument(1) + locks + _when_in(_F_REFUSED, _REFUSE) + _then(_ALLOW)
+    ioctl = _argument(1) + _when_in(_IOCTLS_REFUSED, _REFUSE) + _then(_ALLOW)
+    return _rule("fcntl", fcntl) + _rule("ioctl", ioctl)
 
 
 def _advice() -> Code:
-    """No page of a shared file is put out of memory on purpose."""
-    evicting = [step for advice in _EVICTING for step in _when(advice, _PRETEND)]
-    return _rule("madvise", _argument(2) + evicting + _then(_ALLOW))
+    """Pretend to evict pages: those of a shared file must stay in memory."""
+    return _rule("madvise", _argument(2) + _when_in(_EVICTING, _PRETEND) + _then(_ALLOW))
 
 
 def _signals(protect: list[int] | None) -> Code:
     if protect is None:
         return []
-    code = _rule("tkill", _then(_REFUSE))  # takes a thread of anybody; the C library uses tgkill
+    code = _rule("tkill", _then(_REFUSE))  # takes any thread; the C library uses tgkill
     for name in ("kill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo"):
         refused = [*protect, *([-1, *(-pid for pid in protect)] if name == "kill" else [])]
-        steps = [step for pid in refused for step in _when(pid, _REFUSE)]
-        code += _rule(name, _argument(0) + steps + _then(_ALLOW))
+        code += _rule(name, _argument(0) + _when_in(refused, _REFUSE) + _then(_ALLOW))
     return code
 
 
-def _others_settings(own_namespace: bool) -> Code:
-    """Limits and priorities: a process's own only, unless it can name no process outside anyway."""
+def _foreign_settings(own_namespace: bool) -> Code:
+    """Allow limits and priorities for the process itself only, unless no process outside is visible."""
     code: Code = []
     if not own_namespace:
         own = _argument(0) + _unless(0, _REFUSE) + _then(_ALLOW)
-        for name in ("prlimit64", "sched_setscheduler", "sched_setparam"):
+        for name in ("prlimit64", "sched_setscheduler", "sched_setparam", "sched_setattr", "move_pages"):
             code += _rule(name, own)
-        code += _rule("sched_setattr", own) + _rule("move_pages", own)
-    # its cores are the slot's; libraries that bind their threads expect to be let
+    # cores belong to the slot, but libraries expect to be able to bind threads
     others = [] if own_namespace else _argument(0) + _unless(0, _REFUSE)
     code += _rule("sched_setaffinity", others + _then(_PRETEND))
     for name, one_process in (("setpriority", 0), ("ioprio_set", 1)):
@@ -147,16 +132,16 @@ def _others_settings(own_namespace: bool) -> Code:
 
 
 def _answer_all(table: dict[str, tuple[int, int]], action: int) -> Code:
-    return [step for name in table if number(name) >= 0 for step in _when(number(name), action)]
+    return _when_in([number(name) for name in table if number(name) >= 0], action)
 
 
 def _rule(name: str, body: Code) -> Code:
-    """`body` decides about one system call; it must end in an answer."""
+    """Return the rule for one system call; `body` must end in an answer."""
     return [(_JUMP_EQUAL, 0, len(body), number(name)), *body]
 
 
 def _argument(index: int) -> Code:
-    return [(_LOAD, 0, 0, 16 + 8 * index)]  # the low half: all that is looked at is 32 bits wide
+    return [(_LOAD, 0, 0, 16 + 8 * index)]  # the low half: all inspected arguments are 32 bits wide
 
 
 def _mask(bits: int) -> Code:
@@ -165,6 +150,10 @@ def _mask(bits: int) -> Code:
 
 def _when(value: int, action: int) -> Code:
     return [(_JUMP_EQUAL, 0, 1, value & 0xFFFFFFFF), (_RETURN, 0, 0, action)]
+
+
+def _when_in(values: Iterable[int], action: int) -> Code:
+    return [step for value in values for step in _when(value, action)]
 
 
 def _when_any(bits: int, action: int) -> Code:

@@ -1,7 +1,7 @@
-"""The self-attack: a cell like those of trials, and a program in it that tries to get out (escape_attempts.py).
+"""Self-attack: a cell like those of trials, and a program in it that tries to escape (escape_attempts.py).
 
-`doctor` shows what came of it and `run` does it at every start, for it takes under a second. It proves that
-these attempts are blocked here and now; it does not prove that there are no others.
+`doctor` shows the result, and `run` repeats it at every start, which takes under a second. It proves that these
+attempts are blocked here and now, not that there are no others.
 """
 
 import contextlib
@@ -18,45 +18,41 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from autoresearch.files import JsonObject
 from autoresearch.sandbox.cell import Cell, CellError, CellSpec
 from autoresearch.sandbox.grade import describe
 
 ATTACKER = Path(__file__).resolve().with_name("escape_attempts.py")
-PATIENCE = 10.0  # s
-SHOWN = 6  # attempts named in one line
+ATTACK_TIMEOUT_S = 10.0
+MAX_NAMED = 6  # attempts in one line
+
+Address = str | tuple[str, int]
 
 
 @dataclass(frozen=True)
 class Inspection:
-    """What protects the cells on this machine, and which attempts to get out of one were blocked (True)."""
+    """Layers of the cells on this machine, and the attempts to escape by name, True if blocked."""
 
-    layers: dict[str, Any]
+    layers: JsonObject
     attacks: dict[str, bool]
     layer_weaknesses: list[str]
 
     @property
     def grade(self) -> str:
-        """STRONG if every layer that counts is there and every attempt was blocked; otherwise WEAK."""
+        """Return STRONG if every required layer is there and every attempt was blocked, else WEAK."""
         return "WEAK" if self.weaknesses else "STRONG"
 
     @property
     def weaknesses(self) -> list[str]:
-        """What is not protected, in plain words."""
         through = [name for name, blocked in self.attacks.items() if not blocked]
-        shown = ", ".join(through[:SHOWN]) + (", ..." if len(through) > SHOWN else "")
+        shown = ", ".join(through[:MAX_NAMED]) + (", ..." if len(through) > MAX_NAMED else "")
         return [*self.layer_weaknesses, *([f"a trial could {shown}"] if through else [])]
 
     def __str__(self) -> str:
         blocked = sum(self.attacks.values())
         layers = describe(self.layers)
         return f"cell: {self.grade}  {layers} | self-attack {blocked}/{len(self.attacks)} blocked"
-
-
-def self_attack(forbidden: Sequence[Path], **options: Any) -> dict[str, bool]:
-    """Attempts to get out of a cell, True where blocked; see `inspect`."""
-    return inspect(forbidden, **options).attacks
 
 
 def inspect(
@@ -66,60 +62,57 @@ def inspect(
     off: frozenset[str] = frozenset(),
     known: Sequence[str] = (),
 ) -> Inspection:
-    """Start a cell and attack from inside it; `known` are weaknesses that no cell can mend.
+    """Start a cell and attack from inside it; `known` are weaknesses that no cell can remove.
 
-    `forbidden` are files and folders that no trial may read: held-out rows, the repository, the ledger, a
-    library file that validation text comes from. Raises CellError if no cell can be started.
+    `forbidden` are files and folders that no trial may read: held-out rows, the repository, the ledger, a library file
+    that is a source of validation text. Raises CellError if no cell can be started.
     """
     reader, writer = os.pipe()
-    with os.fdopen(reader, "rb") as results, Bait(forbidden) as bait:
-        program = [sys.executable, "-I", str(ATTACKER), json.dumps(bait.targets)]
+    with os.fdopen(reader, "rb") as results, AttackTargets(forbidden) as targets:
+        program = [sys.executable, "-I", str(ATTACKER), json.dumps(targets.values)]
         spec = CellSpec(program, {3: writer}, [ATTACKER.parent], library=library, gpu=gpu, off=off)
         try:
             cell = Cell.start(spec)
         finally:
             os.close(writer)
         with cell:
-            attacks = _results(results.fileno())
+            attacks = _read_results(results.fileno())
             log = cell.log()
         if not attacks:
             raise CellError(f"the self-attack did not run: {log.strip()[-300:] or 'no output'}")
-        attacks.update(bait.blocked())
+        attacks.update(targets.check_traces())
         return Inspection(cell.layers, attacks, [*cell.weaknesses, *known])
 
 
-class Bait:
-    """Listeners, a file and places to write to, of this program's own, that an attacker may try to reach."""
+class AttackTargets:
+    """Targets of this program that an attacker may try to reach: listeners, a file, writable folders."""
 
     def __init__(self, forbidden: Sequence[Path]) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="bait-"))
         self.marker = f".autoresearch-{uuid.uuid4().hex}"
         self.canary = self.folder / "canary"
-        self.canary.write_text("tweet")
+        self.canary.write_text("content")
         self.before = self._state()
         self.sockets: dict[str, socket.socket] = {}
-        self.targets: dict[str, Any] = {
+        self.values: JsonObject = {
             "owner": os.getpid(),
             "key": uuid.uuid4().int & 0x7FFFFFFF,
             "marker": self.marker,
             "canary": str(self.canary),
             "forbidden": [str(path.absolute()) for path in forbidden if path.exists()],
             "folders": [str(folder) for folder in self._folders(forbidden)],
-            "tcp": self._listen("connect over TCP", socket.AF_INET, socket.SOCK_STREAM, ("127.0.0.1", 0))[1],
-            "udp": self._listen("send over UDP", socket.AF_INET, socket.SOCK_DGRAM, ("127.0.0.1", 0))[1],
         }
-        unix = {
-            "abstract": ("connect to an abstract socket", socket.SOCK_STREAM, f"\0{self.marker}-bait"),
-            "stream": ("connect to a socket on a path", socket.SOCK_STREAM, str(self.folder / "stream")),
-            "datagram": ("send to a socket on a path", socket.SOCK_DGRAM, str(self.folder / "datagram")),
-        }
-        for target, (name, kind, address) in unix.items():
-            self._listen(name, socket.AF_UNIX, kind, address)
-            self.targets[target] = address
+        home, inet, unix = ("127.0.0.1", 0), socket.AF_INET, socket.AF_UNIX
+        stream, datagram = socket.SOCK_STREAM, socket.SOCK_DGRAM
+        self._listen("tcp", "connect over TCP", inet, stream, home)
+        self._listen("udp", "send over UDP", inet, datagram, home)
+        self._listen("abstract", "connect to an abstract socket", unix, stream, f"\0{self.marker}-bait")
+        self._listen("stream", "connect to a socket on a path", unix, stream, str(self.folder / "stream"))
+        self._listen("datagram", "send to a socket on a path", unix, datagram, str(self.folder / "datagram"))
 
-    def blocked(self) -> dict[str, bool]:
-        """What can only be told from outside: by attempt, whether it left no trace."""
-        traces = {f"write to {folder}": not self._remove_marker(folder) for folder in self.targets["folders"]}
+    def check_traces(self) -> dict[str, bool]:
+        """Return, by attempt, whether it left no trace outside the cell."""
+        traces = {f"write to {folder}": not self._remove_marker(folder) for folder in self.values["folders"]}
         for name, sock in self.sockets.items():
             traces[name] = not select.select([sock], [], [], 0)[0]
         traces["send to a path from a socket pair"] = traces["send to a socket on a path"]
@@ -128,7 +121,7 @@ class Bait:
             traces[f"change the {name} of a file"] = before == now
         return traces
 
-    def __enter__(self) -> "Bait":
+    def __enter__(self) -> "AttackTargets":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -136,27 +129,20 @@ class Bait:
             sock.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _listen(self, name: str, family: int, kind: int, address: Any) -> Any:
-        sock = self.sockets[name] = socket.socket(family, kind)
-        with contextlib.suppress(OSError):  # no loopback here: nothing to reach either
+    def _listen(self, target: str, attempt: str, family: int, kind: int, address: Address) -> None:
+        sock = self.sockets[attempt] = socket.socket(family, kind)
+        with contextlib.suppress(OSError):  # without loopback there is nothing to reach
             sock.bind(address)
             if kind == socket.SOCK_STREAM:
                 sock.listen()
-        return sock.getsockname()
+        self.values[target] = address if family == socket.AF_UNIX else sock.getsockname()[1]
 
     def _folders(self, forbidden: Sequence[Path]) -> list[Path]:
-        """Where a trial must leave nothing: what we may write to ourselves."""
-        places = [
-            Path(os.environ.get("HOME", "/")),
-            Path(tempfile.gettempdir()),
-            *map(Path, ("/tmp", "/var/tmp", "/dev/shm")),
-        ]
-        places += [
-            Path(sysconfig.get_path("purelib")),
-            Path.cwd(),
-            *(path for path in forbidden if path.is_dir()),
-        ]
-        return sorted({place.resolve() for place in places if place.is_dir() and os.access(place, os.W_OK)})
+        """Return the folders that we can write to, in which a trial must leave nothing."""
+        shared = ("/tmp", "/var/tmp", "/dev/shm", tempfile.gettempdir())
+        ours = (os.environ.get("HOME", "/"), sysconfig.get_path("purelib"), ".")
+        folders = [*map(Path, shared + ours), *forbidden]
+        return sorted({folder.resolve() for folder in folders if folder.is_dir() and os.access(folder, os.W_OK)})
 
     def _remove_marker(self, folder: str) -> bool:
         try:
@@ -170,9 +156,9 @@ class Bait:
         return status.st_mode, status.st_mtime_ns, os.listxattr(self.canary)
 
 
-def _results(fd: int) -> dict[str, bool]:
-    """The attempts by name; one that the attacker did not live to report counts as not blocked."""
-    deadline = time.monotonic() + PATIENCE
+def _read_results(fd: int) -> dict[str, bool]:
+    """Read the attempts by name; one that was not reported counts as not blocked."""
+    deadline = time.monotonic() + ATTACK_TIMEOUT_S
     data = b""
     while select.select([fd], [], [], max(0.0, deadline - time.monotonic()))[0]:
         part = os.read(fd, 1 << 16)

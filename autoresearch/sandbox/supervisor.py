@@ -1,8 +1,8 @@
-"""The supervisor of one cell: a program of its own, executed by cell.py, that trusts nothing it starts.
+"""Supervisor of one cell: a separate program, executed by cell.py, that trusts nothing it starts.
 
-It applies the layers, executes the untrusted program below itself, pumps its output into the capped log,
-and kills the whole tree when that program ends, when the owner asks, or when the owner is gone: the control
-socket is a lifeline, and its end-of-file arrives also after kill -9. Standard library only, no threads.
+It applies the layers, executes the untrusted program below itself, copies its output into the capped log, and kills the
+whole tree when that program ends, when the owner asks, or when the owner dies: the end-of-file of the control socket
+arrives also after kill -9. Standard library only, no threads.
 
 Messages to the owner: {"started": pid, "layers": {}}, then {"ended": status} when nothing is left alive; or
 {"error": text}.
@@ -15,56 +15,57 @@ import select
 import signal
 import time
 from contextlib import suppress
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from autoresearch.sandbox import kernel, layers, namespaces
 from autoresearch.sandbox.cleanup import clear_user, descendants, kill_below, wipe
+from autoresearch.sandbox.layers import Order
 from autoresearch.sandbox.output_log import LogWriter
 
-GLANCE = 500  # ms between looks at whether the owner is still our parent
-CHUNK = 1 << 16  # bytes
+POLL_MS = 500  # between checks that the owner is still our parent
+CHUNK_BYTES = 1 << 16
 
 
 def main(argv: list[str]) -> None:
-    """`argv`: descriptors of the control socket, of the order (a JSON file) and of the log."""
+    """Run a cell; `argv` are the descriptors of the control socket, the order (a JSON file), and the log."""
     control, order_file, log = map(int, argv)
     order = json.loads(os.pread(order_file, os.fstat(order_file).st_size, 0))
     os.close(order_file)
     for fd in (control, log, *order["fds"].values()):
         os.set_inheritable(fd, False)
     Supervisor(order, control, log).run()
-    os._exit(0)  # at once: the owner waits for it, and there is nothing to tidy up
+    os._exit(0)  # at once: the owner waits, and nothing is left to clean up
 
 
 class Supervisor:
-    """Starts one untrusted program and sees it to its end."""
+    """Start one untrusted program and supervise it to its end."""
 
-    def __init__(self, order: dict[str, Any], control: int, log: int) -> None:
+    def __init__(self, order: Order, control: int, log: int) -> None:
         self.order, self.control = order, control
         self.log = LogWriter(log, order["log_limit"])
         self.output, self.output_writer = os.pipe()
         self.wake, self.wake_writer = os.pipe()
         self.child = 0
         self.status: int | None = None
-        self.inner_status = -1  # where process 1 of a namespace says how the program ended
+        self.inner_status = -1  # where process 1 of a namespace writes the exit status of the program
 
     def run(self) -> None:
-        """The whole life of a cell; returns when everything is dead and its folder gone."""
+        """Run the cell; return when everything is dead and its folder removed."""
         os.set_blocking(self.output, False)
         os.set_blocking(self.wake_writer, False)
         signal.set_wakeup_fd(self.wake_writer, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        self.choose()
+        self.choose_layers()
         kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
         kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
         if self.launch():
             self.watch()
         self.end()
         self.wait_for_owner()
-        self.clear()
+        self.clean_up()
 
-    def choose(self) -> None:
-        """Find out which layers can be had that are decided from outside the process, and enter them."""
+    def choose_layers(self) -> None:
+        """Find out which namespaces and user are available, and enter the outer namespaces."""
         order, off = self.order, self.order["off"]
         order["protect"] = [order["owner"], os.getpid()]
         order["namespaces"] = [] if "ns" in off else namespaces.choose(order["network"])
@@ -72,29 +73,29 @@ class Supervisor:
         if "uid" not in off and "user" not in order["namespaces"]:
             order["uid"] = layers.choose_uid(order["must_reach"], order["view"]["devices"])
         if order["uid"] is not None:
-            give(order["tmp"], order["uid"])
+            change_owner(order["tmp"], order["uid"])
         if order["namespaces"]:  # last: what is forked next is process 1 of the new namespace
             namespaces.enter_outer(order["namespaces"])
 
     def launch(self) -> bool:
-        """Start the program; whether it got as far as its first instruction."""
+        """Start the program; return whether it reached its first instruction."""
         reader, writer = os.pipe()
         self.inner_status, status = os.pipe()
         self.child = os.fork()
         if self.child == 0:
-            begin(self.order, self.output_writer, writer, status)
+            start_program(self.order, self.output_writer, writer, status)
         for fd in {writer, status, self.output_writer, *self.order["fds"].values()}:
             os.close(fd)
-        reports = read_all(reader).splitlines() or [b'{"error": "it died before its program started"}']
+        with open(reader, "rb") as file:
+            reports = file.read().splitlines() or [b'{"error": "it died before its program started"}']
         message = json.loads(reports[-1])
-        os.close(reader)
         if "started" in message:
-            message["started"] = self.seen_from_here(message["started"])
+            message["started"] = self.outer_pid(message["started"])
         self.send(message)
         return "started" in message
 
-    def seen_from_here(self, pid: int) -> int:
-        """The number here of a process that calls itself `pid`."""
+    def outer_pid(self, pid: int) -> int:
+        """Return the pid outside the cell of a process whose own pid is `pid`."""
         if "pid" not in self.order["namespaces"]:
             return pid
         for candidate in descendants(self.child):
@@ -104,31 +105,31 @@ class Supervisor:
         return self.child
 
     def watch(self) -> None:
-        """Pump output until the program ends, or the owner asks or dies."""
+        """Copy output until the program ends, or the owner asks for its end or dies."""
         poller = select.poll()
         for fd in (self.control, self.output, self.wake):
             poller.register(fd, select.POLLIN)
         while self.status is None and os.getppid() == self.order["owner"]:
-            ready = {fd for fd, _ in poller.poll(GLANCE)}
+            ready = {fd for fd, _ in poller.poll(POLL_MS)}
             if self.control in ready:
                 return
             if self.output in ready and not self.pump():
                 poller.unregister(self.output)
             if self.wake in ready:
-                os.read(self.wake, CHUNK)
+                os.read(self.wake, CHUNK_BYTES)
             self.reap()
 
     def pump(self) -> bool:
-        """Move some output into the log; whether there may be more."""
+        """Copy some output into the log; return whether there may be more."""
         try:
-            data = os.read(self.output, CHUNK)
+            data = os.read(self.output, CHUNK_BYTES)
         except BlockingIOError:
             return False
         self.log.write(data)
         return bool(data)
 
     def reap(self) -> bool:
-        """Collect the dead; whether any child is left."""
+        """Collect dead children; return whether any child is left."""
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -141,7 +142,7 @@ class Supervisor:
                 self.status = os.waitstatus_to_exitcode(status) if inner is None else inner
 
     def end(self) -> None:
-        """Kill until nothing is left (orphans become our children), then say so."""
+        """Kill until nothing is left (orphans become our children), then report the end."""
         while self.reap():
             kill_below(os.getpid())
             time.sleep(0.002)
@@ -150,65 +151,65 @@ class Supervisor:
         self.send({"ended": self.status})
 
     def wait_for_owner(self) -> None:
-        """Keep the private folder until the owner hangs up."""
+        """Keep the private folder until the owner closes its socket."""
         while os.getppid() == self.order["owner"]:
-            if select.select([self.control], [], [], GLANCE / 1000)[0]:
+            if select.select([self.control], [], [], POLL_MS / 1000)[0]:
                 return
 
-    def clear(self) -> None:
-        """Remove what may have survived."""
+    def clean_up(self) -> None:
+        """Remove the private folder and what the cell's user left elsewhere."""
         if self.order["uid"] is not None:
             clear_user(self.order["uid"])
         with suppress(OSError):
             wipe(self.order["tmp"])
 
-    def send(self, message: dict[str, Any]) -> None:
-        with suppress(OSError):  # the owner has gone: nobody to tell
+    def send(self, message: dict[str, object]) -> None:
+        with suppress(OSError):  # the owner is dead
             os.write(self.control, json.dumps(message).encode())
 
 
-def give(root: str, uid: int) -> None:
-    """Let a folder and what is in it belong to the user of the cell."""
+def change_owner(root: str, uid: int) -> None:
+    """Make the user of the cell the owner of a folder and its content."""
     os.chown(root, uid, uid)
     for parent, folders, files in os.walk(root):
         for name in [*folders, *files]:
             os.chown(f"{parent}/{name}", uid, uid)
 
 
-def begin(order: dict[str, Any], output: int, report: int, status: int) -> NoReturn:
-    """In the forked child: turn into the untrusted program, below a process 1 if there is a namespace."""
+def start_program(order: Order, output: int, report: int, status: int) -> NoReturn:
+    """Become, in the forked child, the untrusted program, below a process 1 if there is a namespace."""
     try:
         kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
         signal.set_wakeup_fd(-1)
         kinds = order["namespaces"]
         mounted = namespaces.enter_inner(kinds, order["tmp"]) if kinds else {}
         if "pid" in kinds:
-            namespaces.be_first(lambda: become(order, output, report, mounted), status)
+            namespaces.run_as_init(lambda: execute(order, output, report, mounted), status)
     except OSError as error:
-        tell(report, error=f"{type(error).__name__}: {error}")
+        add_report(report, error=f"{type(error).__name__}: {error}")
         os._exit(127)
-    become(order, output, report, mounted)
+    execute(order, output, report, mounted)
 
 
-def become(order: dict[str, Any], output: int, report: int, mounted: dict[str, Any]) -> NoReturn:
-    """Put on the layers and execute. Reports them, or why it failed."""
+def execute(order: Order, output: int, report: int, mounted: dict[str, object]) -> NoReturn:
+    """Apply the layers, report them or the failure, and execute the program."""
     try:
         report = arrange_descriptors(order, output, report)
-        forget_parent(order)
-        tell(report, layers=layers.apply(order, mounted), started=os.getpid())
+        detach(order)
+        add_report(report, layers=layers.apply(order, mounted), started=os.getpid())
         os.execve(order["program"][0], order["program"], order["environment"])
     except (OSError, ValueError) as error:
-        tell(report, error=f"{type(error).__name__}: {error}")
+        add_report(report, error=f"{type(error).__name__}: {error}")
     os._exit(127)
 
 
-def tell(report: int, **fields: Any) -> None:
-    """Add a line to the report; its last line counts."""
+def add_report(report: int, **fields: object) -> None:
+    """Append a line to the report; its last line counts."""
     os.write(report, json.dumps(fields).encode() + b"\n")
 
 
-def arrange_descriptors(order: dict[str, Any], output: int, report: int) -> int:
-    """Put the descriptors where the order wants them; all others close on exec. Returns the new `report`."""
+def arrange_descriptors(order: Order, output: int, report: int) -> int:
+    """Move descriptors to the numbers of the order; all others close on exec. Return the new `report`."""
     sources = {int(inside): here for inside, here in order["fds"].items()}
     sources.update({0: os.open(os.devnull, os.O_RDONLY), 1: output, 2: output})
     above = max(sources) + 1
@@ -219,8 +220,8 @@ def arrange_descriptors(order: dict[str, Any], output: int, report: int) -> int:
     return report
 
 
-def forget_parent(order: dict[str, Any]) -> None:
-    """A session, folder and signals of its own."""
+def detach(order: Order) -> None:
+    """Leave the parent's session, folder, signal handlers, cores and priority."""
     for number in (signal.SIGCHLD, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT):
         signal.signal(number, signal.SIG_DFL)
     os.setsid()
@@ -228,19 +229,11 @@ def forget_parent(order: dict[str, Any]) -> None:
     if order["cores"] is not None:
         os.sched_setaffinity(0, order["cores"])
     if order["nice"]:
-        stand_back(order["nice"])
+        lower_priority(order["nice"])
 
 
-def stand_back(nice: int) -> None:
-    """Lower the priority: of the process, and of its session, which is what counts where the kernel groups by it."""
+def lower_priority(nice: int) -> None:
+    """Lower the priority of the process and of its session: a kernel with autogroups uses the latter."""
     os.nice(nice)
     with suppress(OSError), open("/proc/self/autogroup", "w") as file:
         file.write(str(nice))
-
-
-def read_all(fd: int) -> bytes:
-    """Everything up to the end of the file."""
-    parts = []
-    while data := os.read(fd, CHUNK):
-        parts.append(data)
-    return b"".join(parts)

@@ -1,4 +1,4 @@
-"""Numbers of the system calls that the filter knows, by what it does with them."""
+"""Numbers of the system calls that the filter handles, by what it does with them."""
 
 from autoresearch.sandbox import kernel
 
@@ -91,7 +91,7 @@ ATTRIBUTES = {
     "removexattrat": (466, 466),
     "file_setattr": (469, 469),
 }
-PAGE_CACHE = {  # which pages of a shared file are in memory would be a word from one cell to the next
+PAGE_CACHE = {  # the pages of a shared file in memory would be a channel between cells
     "mincore": (27, 232),
     "cachestat": (451, 451),
     "preadv2": (327, 286),
@@ -140,20 +140,10 @@ CONDITIONAL = {
     "setpriority": (141, 140),
     "ioprio_set": (251, 30),
 }
-KNOWN = {
-    **FOREIGN_PROCESSES,
-    **CARRY_OVER,
-    **SYSTEM,
-    **ATTRIBUTES,
-    **PAGE_CACHE,
-    **PRETENDED,
-    **SERVERS,
-    **CONNECT,
-    **FORKS,
-    **CONDITIONAL,
-}
+KNOWN = FOREIGN_PROCESSES | CARRY_OVER | SYSTEM | ATTRIBUTES | PAGE_CACHE | PRETENDED
+KNOWN |= SERVERS | CONNECT | FORKS | CONDITIONAL
 
 
 def number(name: str) -> int:
-    """The number of a system call in KNOWN, on this machine; -1 if it has none."""
+    """Return the number of a system call in KNOWN on this machine; -1 if it has none."""
     return KNOWN[name][0 if kernel.MACHINE == "x86_64" else 1]

@@ -1,9 +1,9 @@
-"""What a cell may read: the system's programs and libraries, Python, and what the caller adds.
+"""Paths that a cell may read: programs and libraries of the system, Python, and what the caller adds.
 
-Where the validation text comes from Python's own library, the files of that library are allowed one by one,
-and other Pythons' copies of it not at all. Landlock cannot take a folder out of an allowed tree, so the trees
-around them are then allowed child by child, and what may hold a Python is left out. A package that ships a
-Python's library inside site-packages is not noticed.
+If the validation text comes from Python's own library, the files of that library are allowed one by one, and copies of
+it in other Pythons not at all. Landlock cannot exclude a folder from an allowed tree: the trees around them are then
+allowed child by child, without any child that may hold a Python. A copy of the library inside site-packages is not
+detected.
 """
 
 import functools
@@ -13,18 +13,12 @@ import sys
 import sysconfig
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-_SYSTEM = (
-    "/usr",
-    "/lib",
-    "/lib32",
-    "/lib64",
-    "/bin",
-    "/sbin",
-    "/opt/nvidia",
-    "/nix/store",
-    "/run/opengl-driver",
-)
+if TYPE_CHECKING:
+    from autoresearch.sandbox.layers import View
+
+_SYSTEM = ("/usr", "/lib", "/lib32", "/lib64", "/bin", "/sbin", "/opt/nvidia", "/nix/store", "/run/opengl-driver")
 _KERNEL = ("/proc", "/sys")
 _ETC = (
     *("alternatives", "group", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime", "mime.types"),
@@ -37,12 +31,12 @@ _GPU_DEVICES = ("nvidia*", "nvidia-caps/*", "dri/*", "kfd", "dxg")
 _PREFIXES = ("/", "/usr", "/usr/local", "/opt/nvidia")
 _TREES = ("bin", "sbin", "include", "nvvm", "targets", "pyvenv.cfg", "*-linux-gnu")
 _SHARED = ("zoneinfo", "locale", "i18n", "terminfo", "nvidia", "glvnd", "vulkan")
-_KNOWN = ("gcc", "wsl", "x86_64-linux-gnu", "aarch64-linux-gnu")  # large, and without a Python
-_LOOKS = 300  # folders searched for a Python before a tree counts as one that may hold it
+_WITHOUT_PYTHON = ("gcc", "wsl", "x86_64-linux-gnu", "aarch64-linux-gnu")  # large
+_MAX_FOLDERS = 300  # a tree with more folders counts as one that may hold a Python
 
 
-def view(read: Sequence[Path], library: Sequence[Path | str] | None, gpu: bool, network: bool) -> dict[str, list[str]]:
-    """Paths by what may be done with them: `readable`, `listable`, `devices`."""
+def view(read: Sequence[Path], library: Sequence[Path | str] | None, gpu: bool, network: bool) -> "View":
+    """Return the paths that a cell may read, list, or use as devices."""
     if library is None:
         readable = [*_SYSTEM, *map(str, [*_python_prefixes(), *_packages(), _library()])]
         listable: list[str] = []
@@ -58,7 +52,7 @@ def view(read: Sequence[Path], library: Sequence[Path | str] | None, gpu: bool, 
 
 
 def python_paths() -> list[str]:
-    """What a user must be able to read to run this Python at all."""
+    """Return the paths that a user must be able to read to run this Python."""
     programs = [sys.executable, str(Path(sys.executable).resolve())]
     return [*programs, str(_library() / "os.py"), *map(str, _packages())]
 
@@ -72,19 +66,19 @@ def _python_prefixes() -> set[Path]:
 
 
 def _packages() -> list[Path]:
-    """The folders that installed packages are imported from."""
-    places = [sysconfig.get_path("purelib"), sysconfig.get_path("platlib"), *sys.path]
-    folders = {Path(place).resolve() for place in places if place.endswith("-packages")}
+    """Return the folders of installed packages."""
+    paths = [sysconfig.get_path("purelib"), sysconfig.get_path("platlib"), *sys.path]
+    folders = {Path(path).resolve() for path in paths if path.endswith("-packages")}
     return sorted(folder for folder in folders if folder.is_dir())
 
 
 @functools.lru_cache(maxsize=4)
 def _without_library(allowed: tuple[str, ...]) -> tuple[list[str], list[str]]:
-    """Readable and listable paths, where only `allowed` files of the library may be read."""
+    """Return readable and listable paths, with only the `allowed` files of the library."""
     library = _library()
     prefixes = {Path(prefix).resolve() for prefix in _PREFIXES} | _python_prefixes()
     prefixes |= {path.resolve() for path in Path("/usr/local").glob("cuda*")}
-    readable = [path for prefix in sorted(prefixes) for path in _outline(prefix)]
+    readable = [path for prefix in sorted(prefixes) for path in _children_without_python(prefix)]
     for name in allowed:
         file = library / name
         readable += [file, Path(importlib.util.cache_from_source(str(file)))]
@@ -92,8 +86,8 @@ def _without_library(allowed: tuple[str, ...]) -> tuple[list[str], list[str]]:
     return list(map(str, readable)), [str(library)]
 
 
-def _outline(prefix: Path) -> Iterator[Path]:
-    """Of a folder like /usr, what programs need, without any Python's library."""
+def _children_without_python(prefix: Path) -> Iterator[Path]:
+    """Yield what programs need of a folder like /usr, without any Python's library."""
     for pattern in _TREES:
         yield from prefix.glob(pattern)
     for name in _SHARED:
@@ -106,14 +100,14 @@ def _outline(prefix: Path) -> Iterator[Path]:
 def _is_harmless(entry: os.DirEntry[str]) -> bool:
     if entry.is_symlink() or not entry.is_dir():
         return not entry.is_symlink()
-    if entry.name in _KNOWN:
+    if entry.name in _WITHOUT_PYTHON:
         return True
     return not any(name in entry.name for name in ("python", "pypy")) and not _may_hold_python(entry.path)
 
 
 def _may_hold_python(folder: str) -> bool:
-    """Whether a folder holds a Python's library, or is too large to tell."""
-    for looks, (_, _, files) in enumerate(os.walk(folder)):
-        if looks == _LOOKS or "os.py" in files or any(name.endswith(".zip") for name in files):
+    """Return whether a folder holds a Python's library, or is too large to tell."""
+    for count, (_, _, files) in enumerate(os.walk(folder)):
+        if count == _MAX_FOLDERS or "os.py" in files or any(name.endswith(".zip") for name in files):
             return True
     return False

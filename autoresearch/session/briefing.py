@@ -7,13 +7,13 @@ from statistics import fmean
 
 from autoresearch import hardware
 from autoresearch.brief import ideas, policy
-from autoresearch.brief.brief import CEILING, Brief
+from autoresearch.brief.brief import MAX_BRIEF_TOKENS, Brief
 from autoresearch.brief.history import PastExperiment
 from autoresearch.brief.lessons import Lessons
 from autoresearch.brief.policy import Direction
 from autoresearch.errors import require
 from autoresearch.ledger import Experiment
-from autoresearch.measure.facts import training
+from autoresearch.measure.facts import describe_training
 from autoresearch.session.context import SessionContext
 from autoresearch.session.evidence import Evidence
 
@@ -57,8 +57,8 @@ class Briefing:
             direction=direction,
             incumbent_source=best,
             facts=self._facts(incumbent),
-            ideas=ideas.ideas(self.program.with_name(IDEAS), everything),
-            papers=ideas.papers(self.program.with_name(PAPERS), CEILING),
+            ideas=ideas.read_ideas(self.program.with_name(IDEAS), everything),
+            papers=ideas.read_papers(self.program.with_name(PAPERS), MAX_BRIEF_TOKENS),
             lessons=self.lessons.read(without=row.tag),
             agent=row.agent.partition(":")[0],
         )
@@ -68,10 +68,10 @@ class Briefing:
         newest = self.history[-1].n if self.history else -1
         rows = self.context.ledger.experiments(self.context.id, after=newest)
         prefix = list(takewhile(lambda row: row.state == "settled", rows))
-        self.history += map(PastExperiment.of, prefix)
+        self.history += map(PastExperiment.from_row, prefix)
         later = rows[len(prefix) :]
-        settled = [PastExperiment.of(row) for row in later if row.state == "settled"]
-        return [*self.history, *settled], [PastExperiment.of(row) for row in later if row.state != "settled"]
+        settled = [PastExperiment.from_row(row) for row in later if row.state == "settled"]
+        return [*self.history, *settled], [PastExperiment.from_row(row) for row in later if row.state != "settled"]
 
     def _source(self, direction: Direction | None, incumbent: Experiment, best: str) -> str:
         if direction is None or direction.parent == incumbent.n:
@@ -84,4 +84,4 @@ class Briefing:
             return []
         memory = hardware.gpu_memory(self.gpu) if self.gpu else None
         peak = hardware.peak_tflops(hardware.gpu_name(self.gpu)) if self.gpu else None
-        return training(good[-1].result, peak, memory[0] / 2**20 if memory else None)
+        return describe_training(good[-1].result, peak, memory[0] / 2**20 if memory else None)

@@ -7,7 +7,7 @@ from autoresearch.errors import require
 from autoresearch.ledger import Experiment
 from autoresearch.ledger.rows import kept_as
 from autoresearch.measure.result import Result
-from autoresearch.source import constants, diff
+from autoresearch.source import diff, fingerprint
 
 Columns = dict[str, object]  # of an experiment in the ledger
 
@@ -17,8 +17,8 @@ def text_columns(text: str, parent: str) -> Columns:
     added, removed = diff.lines_changed(parent, text)
     columns: Columns = {}
     try:
-        columns["fingerprint"] = constants.fingerprint_without_seed(text)
-        columns["shape"], columns["numbers"] = constants.outline(text)
+        columns["fingerprint"] = fingerprint.fingerprint_without_seed(text)
+        columns["shape"], columns["numbers"] = fingerprint.outline(text)
     except SyntaxError:
         columns = {}
     change = diff.summary(parent, text)
@@ -27,7 +27,7 @@ def text_columns(text: str, parent: str) -> Columns:
 
 def proposal_columns(proposal: Proposal, brief: Brief) -> Columns:
     """Return what the agent claims of its change, and what it was asked for."""
-    idea = ideas.cited(str(proposal.params.get("source") or ""), brief.ideas)
+    idea = ideas.find_cited(str(proposal.params.get("source") or ""), brief.ideas)
     return {
         "category": proposal.category,
         "hypothesis": proposal.hypothesis,

@@ -20,7 +20,7 @@ from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
-from autoresearch.errors import UserError, in_words
+from autoresearch.errors import UserError, describe_error
 from autoresearch.files import JsonObject
 from autoresearch.ledger import Ledger, Session
 from autoresearch.session.events import LedgerEvent, SessionClosed, SessionEvent, SessionOpened
@@ -63,7 +63,7 @@ class Hook:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if isinstance(error, Exception):
-            self._enqueue("needs you", None, in_words(error))
+            self._enqueue("needs you", None, describe_error(error))
         if self.thread.is_alive():
             with suppress(queue.Full):
                 self.queue.put_nowait(None)

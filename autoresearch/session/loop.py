@@ -164,7 +164,7 @@ class SessionLoop:
             trials = len(self.evidence.trials(experiment))
             if experiment.verdict == "keep":
                 experiment = self._keep(experiment, trials)
-            self.lessons.add(self.context.tag, PastExperiment.of(experiment), trials)
+            self.lessons.add(self.context.tag, PastExperiment.from_row(experiment), trials)
         settled = time.time()
         self.maintenance.record_settled(replace(experiment, state="settled", settled=settled))
         experiment = self.context.advance(experiment, "settled", settled=settled)

@@ -74,7 +74,7 @@ class Proposer:
         self.trace: list[JsonObject] = []
         while True:
             agent = self._next_agent(brief)
-            shown = brief if agent is self.agent else brief.climbing()
+            shown = brief if agent is self.agent else brief.without_direction()
             try:
                 proposal, defect = self._ask(agent, shown)
             except _NoProposal:

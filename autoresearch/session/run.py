@@ -16,7 +16,7 @@ from autoresearch.analysis import total
 from autoresearch.analysis.remeasure import Remeasurer
 from autoresearch.brief.lessons import Lessons
 from autoresearch.data.dataset import Dataset
-from autoresearch.errors import UserError, in_words, require
+from autoresearch.errors import UserError, describe_error, require
 from autoresearch.files import JsonObject
 from autoresearch.hardware import CardMemory
 from autoresearch.ledger import Experiment, Ledger, Session, decided, newest
@@ -40,7 +40,7 @@ from autoresearch.session.stopping import RESUMABLE, Limits, SessionControl
 from autoresearch.session.trial_runner import TrialRunner
 from autoresearch.setup.project import Project, inspection
 from autoresearch.setup.trial_run import BasePlanner
-from autoresearch.source.constants import uses_torch
+from autoresearch.source.parsing import uses_torch
 from autoresearch.workspace.workspace import Workspace
 
 
@@ -62,7 +62,7 @@ def run_session(project: Project, ledger: Ledger, limits: Limits, listeners: Seq
         agent=project.config.agent if "agent" in project.config.model_fields_set else row.agent,
     )
     context = SessionContext(row.id, row.tag, ledger, workspace, project.runs, listeners)
-    context.notify(SessionOpened(row, cell, workspace.dirty()))
+    context.notify(SessionOpened(row, cell, workspace.is_dirty()))
     reason, error = "error", ""
     try:
         loop = assemble(context, _loop_inputs(context, project, limits))
@@ -72,7 +72,7 @@ def run_session(project: Project, ledger: Ledger, limits: Limits, listeners: Seq
     except KeyboardInterrupt:
         reason = reason if reason != "error" else "interrupted"
     except Exception as failure:
-        error = in_words(failure)
+        error = describe_error(failure)
         raise
     finally:
         ledger.abandon_open_trials(row.id)
@@ -80,7 +80,7 @@ def run_session(project: Project, ledger: Ledger, limits: Limits, listeners: Seq
         ledger.update_session(row.id, state="ended", stop_reason=reason)
     if warning := _repetition_warning(context):
         context.emit("data", None, warning)
-    context.notify(SessionClosed(context.row, reason, workspace.follow(row.tag)))
+    context.notify(SessionClosed(context.row, reason, workspace.advance_branch(row.tag)))
     return reason, row.tag
 
 
@@ -100,7 +100,7 @@ def take_out(
     finally:
         ledger.abandon_open_trials(session.id)
         ledger.update_session(session.id, state=session.state, stop_reason=session.stop_reason)
-    workspace.follow(session.tag)
+    workspace.advance_branch(session.tag)
     return context.experiment(last + 1)
 
 
@@ -135,7 +135,7 @@ def assemble(context: SessionContext, inputs: LoopInputs) -> SessionLoop:
     """Build the loop of a session and its collaborators."""
     row = context.row
     evidence = Evidence(context, inputs.replicates, prior_noise(context.ledger, row), inputs.constraints)
-    lessons = Lessons.of(context.runs, inputs.identity, row.settings)
+    lessons = Lessons.locate(context.runs, inputs.identity, row.settings)
     steered, gpu = inputs.agent.model is not None, inputs.referees[0].settings.gpu
     briefing = Briefing(context, evidence, inputs.program, lessons, steered, gpu)
     proposer = Proposer(context, inputs.agent, inputs.stand_in, inputs.constraints)
@@ -175,7 +175,8 @@ def _loop_inputs(
     agent = fixed or _create_agent(context, project, limits)
     seconds = limits.seconds_left()
     spare = spare_cores([slot.cores for slot in project.slots])
-    takes_time = agent.thinks == "elsewhere" or (agent.thinks == "here" and bool(project.slot.gpu is not None or spare))
+    has_free_cores = project.slot.gpu is not None or bool(spare)
+    runs_beside = agent.proposes == "remotely" or (agent.proposes == "locally" and has_free_cores)
     base = _base_text(context, project)
     return LoopInputs(
         agent=agent,
@@ -189,7 +190,7 @@ def _loop_inputs(
         reserve_s=lambda: 0.0 if fixed else total.reserve(context.ledger, context.row, config.total_pairs, seconds),
         max_bytes=1e9 * config.max_disk_gb,
         stand_in=registry.create("sweep") if agent.model else None,
-        ahead=len(slots) if takes_time else 0,
+        ahead=len(slots) if runs_beside else 0,
         spare=spare,
     )
 
@@ -243,4 +244,4 @@ def _repetition_warning(context: SessionContext) -> str | None:
     """Return a warning if the base read its training data many times in one budget."""
     base = context.ledger.experiment(context.id, 0)
     trials = context.ledger.trials(context.id, base.id) if base else []
-    return next((facts.repeats(trial.result) for trial in trials if trial.outcome == "ok"), None)
+    return next((facts.repetition_warning(trial.result) for trial in trials if trial.outcome == "ok"), None)

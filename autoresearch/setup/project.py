@@ -54,7 +54,7 @@ class Project:
 
 def repository(folder: Path | None = None) -> Path:
     """Return the top folder of the repository around `folder`, by default the current one. Raises Blocker."""
-    return git.top(folder or Path.cwd())
+    return git.top_folder(folder or Path.cwd())
 
 
 def repository_or_here() -> Path:

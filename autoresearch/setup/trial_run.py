@@ -49,7 +49,7 @@ class Plan:
     @property
     def warning(self) -> str | None:
         """Return a warning if a trial would read the training data too often."""
-        return facts.repeats({"reported": {"epochs": self.epochs}})
+        return facts.repetition_warning({"reported": {"epochs": self.epochs}})
 
     def as_json(self) -> JsonObject:
         """Return the fields that `plan --json` prints."""

@@ -1,9 +1,11 @@
-"""What in a program only seeds random generators, and how to take it out of a syntax tree."""
+"""Remove from a syntax tree what only seeds random generators."""
 
 import ast
 import re
 from collections.abc import Iterator
 from typing import TypeGuard
+
+from autoresearch.source.parsing import called_name
 
 _SEEDING_CALLS = {
     "manual_seed", "manual_seed_all", "seed", "seed_all", "set_seed", "seed_everything",
@@ -13,68 +15,68 @@ _HARMLESS_CALLS = {"int", "abs", "hash", "pow", "min", "max", "round", "time", "
 
 
 def without_seeds(tree: ast.Module) -> ast.AST:
-    """The tree, changed in place, with all seeds made the same: equal for programs that differ only in those.
+    """Make all seeds in a tree the same, in place, so that programs that differ only in seeds become equal.
 
-    Gone are calls that only seed (torch.manual_seed(42)), arguments of seeded generators (default_rng(3)),
-    `seed=` keywords, the values of names such as SEED, arithmetic on a seed (trial.seed + 1), and values of
-    names of which nothing but seeds is made. Everything else in the same statement stays.
+    Removed are calls that only seed (torch.manual_seed(42)), arguments of seeded generators (default_rng(3)),
+    `seed=` keywords, the values of names such as SEED, arithmetic on a seed (trial.seed + 1), and the values of
+    names that are used for seeds only. Everything else in the same statement stays.
     """
     seeds = _WithoutSeeds()
     tree = seeds.visit(tree)
-    only_for_seeds = seeds.names_dropped - _names_read(tree)
+    only_for_seeds = seeds.removed_names - _names_read(tree)
     return _WithoutSeeds(only_for_seeds).visit(tree)  # type: ignore[no-any-return]
 
 
 class _WithoutSeeds(ast.NodeTransformer):
-    """Drops what only seeds a random generator; `names_dropped` are the names that stood in it.
+    """Remove what only seeds a random generator; `removed_names` are the names that were read there.
 
-    `also` are further names whose values matter only to seeds.
+    `seed_names` are further names whose values are used for seeds only.
     """
 
-    def __init__(self, also: frozenset[str] | set[str] = frozenset()) -> None:
-        self.also = also
-        self.names_dropped: set[str] = set()
+    def __init__(self, seed_names: frozenset[str] | set[str] = frozenset()) -> None:
+        self.seed_names = seed_names
+        self.removed_names: set[str] = set()
 
     def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
-        if _is_seeding(node.value) and _is_plain_name(node.value.func) and self._droppable(node.value):
-            self._note(node.value)
+        if _is_seeding(node.value) and _is_plain_name(node.value.func) and self._is_removable(node.value):
+            self._add_names(node.value)
             return None
         return self.generic_visit(node)
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
-        if _is_seeding(node) and self._droppable(node):
-            self._note(*node.args, *node.keywords)
+        if _is_seeding(node) and self._is_removable(node):
+            self._add_names(*node.args, *node.keywords)
             node.args, node.keywords = [], []
         for keyword in [k for k in node.keywords if _names_a_seed(k.arg) and _is_simple(k.value)]:
-            self._note(keyword)
+            self._add_names(keyword)
             node.keywords.remove(keyword)
         return self.generic_visit(node)
 
     def visit_Assign(self, node: ast.Assign) -> ast.AST:
         if all(self._is_seed_target(target) for target in node.targets):
-            node.value = self._neutral(node.value)
+            node.value = self._replace_seed(node.value)
         return self.generic_visit(node)
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
         if node.value is not None and self._is_seed_target(node.target):
-            node.value = self._neutral(node.value)
+            node.value = self._replace_seed(node.value)
         return self.generic_visit(node)
 
     def visit_AugAssign(self, node: ast.AugAssign) -> ast.AST | None:
         if self._is_seed_target(node.target) and _is_simple(node.value):
-            self._note(node.value)
+            self._add_names(node.value)
             return None
         return self.generic_visit(node)
 
     def visit_arguments(self, node: ast.arguments) -> ast.AST:
         with_default = (node.posonlyargs + node.args)[-len(node.defaults) :] if node.defaults else []
         pairs = zip(with_default, node.defaults, strict=True)
-        node.defaults = [self._neutral(value) if _names_a_seed(arg.arg) else value for arg, value in pairs]
+        node.defaults = [self._replace_seed(value) if _names_a_seed(arg.arg) else value for arg, value in pairs]
         return self.generic_visit(node)
 
     def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
         if _is_arithmetic_on_seed(node):
-            self._note(node)
+            self._add_names(node)
             return ast.Name("SEED", ast.Load())
         return self.generic_visit(node)
 
@@ -86,32 +88,25 @@ class _WithoutSeeds(ast.NodeTransformer):
         return ast.Name("SEED", node.ctx) if isinstance(node.ctx, ast.Load) and _is_seed(node) else node
 
     def _is_seed_target(self, target: ast.expr) -> bool:
-        return isinstance(target, ast.Name) and (_names_a_seed(target.id) or target.id in self.also)
+        return isinstance(target, ast.Name) and (_names_a_seed(target.id) or target.id in self.seed_names)
 
-    def _neutral(self, value: ast.expr) -> ast.expr:
+    def _replace_seed(self, value: ast.expr) -> ast.expr:
         if not _is_simple(value):
             return value
-        self._note(value)
+        self._add_names(value)
         return ast.Name("SEED", ast.Load())
 
     @staticmethod
-    def _droppable(call: ast.Call) -> bool:
+    def _is_removable(call: ast.Call) -> bool:
         return all(_is_simple(value) for value in (*call.args, *(k.value for k in call.keywords)))
 
-    def _note(self, *nodes: ast.AST) -> None:
+    def _add_names(self, *nodes: ast.AST) -> None:
         for node in nodes:
-            self.names_dropped |= _names_read(node)
+            self.removed_names |= _names_read(node)
 
 
 def _is_seeding(node: ast.expr) -> TypeGuard[ast.Call]:
-    return isinstance(node, ast.Call) and called(node) in _SEEDING_CALLS
-
-
-def called(call: ast.Call) -> str | None:
-    """The last part of the name of what is called: `manual_seed` for torch.Generator().manual_seed(3)."""
-    if isinstance(call.func, ast.Attribute):
-        return call.func.attr
-    return call.func.id if isinstance(call.func, ast.Name) else None
+    return isinstance(node, ast.Call) and called_name(node) in _SEEDING_CALLS
 
 
 def _is_plain_name(node: ast.expr) -> bool:
@@ -128,9 +123,9 @@ def _names_a_seed(name: str | None) -> bool:
 
 
 def _is_simple(node: ast.expr) -> bool:
-    """Whether evaluating it gives a value and does nothing else, so that a seed cannot hide a real change."""
+    """Tell if an expression is free of side effects, so that a removed seed cannot hide a real change."""
     for part in ast.walk(node):
-        if isinstance(part, ast.Call) and called(part) not in _HARMLESS_CALLS | _SEEDING_CALLS:
+        if isinstance(part, ast.Call) and called_name(part) not in _HARMLESS_CALLS | _SEEDING_CALLS:
             return False
         if isinstance(part, (ast.NamedExpr, ast.Lambda, ast.Await, ast.Yield, ast.YieldFrom)):
             return False
@@ -138,7 +133,7 @@ def _is_simple(node: ast.expr) -> bool:
 
 
 def _is_arithmetic_on_seed(node: ast.expr) -> bool:
-    """trial.seed + 1, SEED ^ 5, (seed * 2 + 1) % 7: a seed combined with whole numbers only."""
+    """Recognise a seed combined with integers only: trial.seed + 1, SEED ^ 5, (seed * 2 + 1) % 7."""
     return _mentions_seed(node) and all(_is_seed_part(leaf) for leaf in _operands(node))
 
 

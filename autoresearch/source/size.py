@@ -1,11 +1,10 @@
-"""How much code a program is, by its tokens."""
+"""Size of a program in lines of code and tokens."""
 
 import io
 import tokenize
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from autoresearch.source import constants
+from autoresearch.source.parsing import parse
 
 _NO_CODE = {
     tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER,
@@ -14,32 +13,31 @@ _NO_CODE = {
 
 @dataclass(frozen=True)
 class Size:
-    """How much code a program is: lines that hold some, and tokens; comments and docstrings do not count."""
+    """Lines that hold code, and tokens; comments and docstrings do not count."""
 
     lines: int
     tokens: int
 
 
 def size(text: str) -> Size:
-    """The size of a program. Raises SyntaxError."""
-    constants.parse(text)  # the tokenizer takes texts that are no programs
+    """Return the size of a program. Raises SyntaxError."""
+    parse(text)  # the tokenizer also accepts texts that are no programs
     found = [token for token in tokenize.generate_tokens(io.StringIO(text).readline) if token.type not in _NO_CODE]
-    code = [token for k, token in enumerate(found) if not _stands_alone(found, k)]
+    code = [token for token in found if not _is_bare_string(token)]
     lines = {line for token in code for line in range(token.start[0], token.end[0] + 1)}
     return Size(len(lines), len(code))
 
 
-def of(text: str | None) -> Size | None:
-    """The size of what may be no program, or nothing."""
+def size_or_none(text: str | None) -> Size | None:
+    """Return the size of a text; None if there is none, or if it is no program."""
     try:
         return size(text) if text is not None else None
     except SyntaxError:
         return None
 
 
-def _stands_alone(tokens: Sequence[tokenize.TokenInfo], k: int) -> bool:
-    """Whether a token is a string that is a statement of its own, as docstrings are."""
-    token = tokens[k]
+def _is_bare_string(token: tokenize.TokenInfo) -> bool:
+    """Tell if a token is a string that is a statement of its own, such as a docstring."""
     if token.type != tokenize.STRING:
         return False
     first = not token.line[: token.start[1]].strip()

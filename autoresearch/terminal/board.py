@@ -10,7 +10,7 @@ from autoresearch.report.format import duration, moment
 from autoresearch.session.live import LiveTrial
 from autoresearch.terminal.columns import cut
 from autoresearch.terminal.curve import sparkline
-from autoresearch.text import plain
+from autoresearch.text import plain_text
 
 BAR = 32  # characters of the progress bar, at most
 SPARK = 40  # and of the curve
@@ -29,7 +29,7 @@ def board(
 
     `status` is what `status --json` shows, None where there is no session. `doing` says what happens between trials.
     """
-    between = [Text(cut(plain(doing), width - 1), "bold")] if doing else []
+    between = [Text(cut(plain_text(doing), width - 1), "bold")] if doing else []
     lines = _trial(running, now, width - 1) if running else between
     if status is not None:
         parts = (_scores(status), _left(status, now, most_usd))
@@ -38,7 +38,7 @@ def board(
 
 
 def _trial(running: LiveTrial, now: float, width: int) -> list[Text]:
-    title = plain(f"{running.n:4}  {running.purpose} {running.stage}")
+    title = plain_text(f"{running.n:4}  {running.purpose} {running.stage}")
     loss = "" if running.loss is None else f" loss {running.loss:.4g}"
     room = min(SPARK, width - len(title) - len(loss) - len(GAP))
     curve = sparkline([each for _, each in running.curve], room) if room >= 8 else ""

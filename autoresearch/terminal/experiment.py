@@ -11,14 +11,14 @@ from rich.text import Text
 from autoresearch.analysis.ablate import Part
 from autoresearch.hardware import peak_tflops
 from autoresearch.ledger import AFTERWARDS
-from autoresearch.measure import facts as training
+from autoresearch.measure.facts import describe_speed
 from autoresearch.report.format import STYLES, change, duration, losses, one_line, outcome, signed
 from autoresearch.sandbox.grade import describe
 from autoresearch.terminal.columns import Column, fitting, lines, print_lines
 from autoresearch.terminal.curve import chart
 from autoresearch.terminal.pairs import print_pairs
 from autoresearch.terminal.patch import print_patch
-from autoresearch.text import plain
+from autoresearch.text import plain_text
 
 Facts = dict[str, Any]
 
@@ -57,7 +57,7 @@ def print_trace(trace: Sequence[Facts], console: Console) -> None:
         text = str(entry.get("text", "")) + ("\n" if "text" in entry and rest else "")
         text += json.dumps(rest, indent=1, ensure_ascii=False) if rest else ""
         more = f"\n[... {len(text) - LONGEST} more characters: --json has them]" if len(text) > LONGEST else ""
-        console.print(Text(plain(text[:LONGEST]) + more), soft_wrap=True)
+        console.print(Text(plain_text(text[:LONGEST]) + more), soft_wrap=True)
 
 
 def _title(found: Facts) -> str:
@@ -106,7 +106,7 @@ def _measured(found: Facts, parent: Facts | None) -> dict[str, str]:
 def _resources(found: Facts, result: Facts) -> dict[str, str]:
     again = f", and {_lasted(_afterwards(found))} to measure it again" if _afterwards(found) else ""
     peaks = [trial["peak_mb"] for trial in _judging(found) if trial["peak_mb"]]
-    said = training.speed(result, peak_tflops((result.get("identity") or {}).get("gpu"))) if result else ""
+    said = describe_speed(result, peak_tflops((result.get("identity") or {}).get("gpu"))) if result else ""
     grades = {trial["grade"] for trial in _judging(found) if trial["grade"]}
     audit = result.get("audit")
     return _said(

@@ -14,7 +14,7 @@ from autoresearch.session.events import LedgerEvent, SessionClosed, SessionEvent
 from autoresearch.session.live import LiveTrial, LiveTrialRecorder
 from autoresearch.setup.project import Project
 from autoresearch.terminal.board import board
-from autoresearch.text import plain
+from autoresearch.text import plain_text
 
 STYLES = {"keep": "bold green", "discard": "dim", "crash": "red", "suspect": "bold red", "invalid": "yellow"}
 HIDDEN = {"trial", "waited"}
@@ -53,7 +53,7 @@ class Screen:
 
     def say(self, text: str, style: str = "") -> None:
         """One line, of bearable length."""
-        self.console.print(Text(plain(text[:LONGEST]), style), soft_wrap=True)
+        self.console.print(Text(plain_text(text[:LONGEST]), style), soft_wrap=True)
 
     def event(self, kind: str, n: int | None, text: str, data: dict[str, Any], at: float) -> None:
         """Something that happened, as a line."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from rich.console import Console
 from rich.text import Text
 
-from autoresearch.text import plain
+from autoresearch.text import plain_text
 
 SIGNS = {"+": "green", "-": "red", "@": "cyan"}
 AROUND = {"comment": "dim", "string": "yellow", "number": "cyan", "keyword": "magenta"}  # in lines that stay
@@ -26,7 +26,7 @@ _WORDS = re.compile(
 def print_patch(patch: str, console: Console) -> None:
     """All of a change, without anything else that a terminal obeys; nothing is cut."""
     text = Text()
-    for line in plain(patch).splitlines(keepends=True):
+    for line in plain_text(patch).splitlines(keepends=True):
         text.append_text(_coloured(line))
     console.print(text, soft_wrap=True, end="")
 

@@ -167,7 +167,7 @@ def _tiles(facts: Row) -> Iterator[tuple[str, str]]:
     yield "expected", tables.number(facts["predicted"])
     yield "odds that it is better", tables.percent(facts["p_gain"])
     yield "lines", "-" if facts["lines_added"] is None else f"+{facts['lines_added']} -{facts['lines_removed']}"
-    code = size.of(facts["text"])
+    code = size.size_or_none(facts["text"])
     yield "code", f"{code.lines:,} lines, {code.tokens:,} tokens" if code else "-"
     yield "category", safe(facts["category"] or "-", 30)
     yield "money", "-" if facts["cost_usd"] is None else tables.money(facts["cost_usd"])

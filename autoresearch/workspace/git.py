@@ -1,4 +1,4 @@
-"""Git on one repository, in a way that neither disturbs its user nor is disturbed by the user's settings."""
+"""Run git on one repository, isolated from the user's settings, index and checkout."""
 
 import hashlib
 import tempfile
@@ -6,9 +6,12 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from autoresearch.errors import Blocker, UserError
+
+if TYPE_CHECKING:
+    from git import Repo
 
 SETTINGS = [
     "core.hooksPath=/dev/null",
@@ -30,7 +33,7 @@ IDENTITY = {
 
 
 class GitError(UserError):
-    """Git failed at something that it can do."""
+    """A git command failed."""
 
 
 @dataclass(frozen=True)
@@ -42,14 +45,12 @@ class Commit:
     message: str
 
 
-class Plumbing:
-    """Runs git in the repository around `folder`. Raises Blocker if there is none that it can work in."""
+class GitCommands:
+    """Run git in the repository around `folder`. Raises Blocker if it finds none with files."""
 
     def __init__(self, folder: Path) -> None:
-        with repository(folder) as repo:
-            if repo.working_tree_dir is None:
-                raise Blocker(f"{folder} is a bare git repository: use a clone with files in it")
-            self.top = Path(repo.working_tree_dir).resolve()
+        with open_repository(folder) as repo:
+            self.top = _working_tree(repo, folder).resolve()
             self.environment = _environment(self.top, Path(repo.git_dir).resolve())
             _check_owner(repo)
 
@@ -61,9 +62,9 @@ class Plumbing:
         index: Path | None = None,
         accept: range = range(1),
     ) -> tuple[int, bytes]:
-        """Exit status and output of `git verb args`. Raises GitError if the status is not in `accept`."""
-        env = self.environment | _now() | ({"GIT_INDEX_FILE": str(index)} if index is not None else {})
-        with repository(self.top) as repo, tempfile.TemporaryFile() as file:
+        """Return exit status and output of `git verb args`. Raises GitError for other statuses."""
+        env = self.environment | _dates() | ({"GIT_INDEX_FILE": str(index)} if index is not None else {})
+        with open_repository(self.top) as repo, tempfile.TemporaryFile() as file:
             file.write(stdin)
             file.seek(0)
             status, out, err = repo.git.execute(
@@ -74,41 +75,39 @@ class Plumbing:
                 with_exceptions=False,
                 stdout_as_string=False,
                 strip_newline_in_stdout=False,
-                start_new_session=True,  # Ctrl-C is for the program, not for git in the middle of a write
+                start_new_session=True,  # Ctrl-C must not interrupt git in the middle of a write
             )
         if status not in accept:
-            raise GitError(f"git {verb} failed: {_reason(err) or f'exit status {status}'}")
+            raise GitError(f"git {verb} failed: {_error_line(err) or f'exit status {status}'}")
         return status, out
 
-    def bytes(self, verb: str, *args: str, **options: Any) -> bytes:
-        """Standard output of `git verb args`, to the byte."""
-        return self.run(verb, *args, **options)[1]
+    def output(self, verb: str, *args: str, stdin: bytes = b"", index: Path | None = None) -> bytes:
+        return self.run(verb, *args, stdin=stdin, index=index)[1]
 
-    def line(self, verb: str, *args: str, **options: Any) -> str:
-        """Standard output of `git verb args` without the newline at its end."""
-        return self.bytes(verb, *args, **options).decode().removesuffix("\n")
+    def line(self, verb: str, *args: str, stdin: bytes = b"", index: Path | None = None) -> str:
+        """Return the output of `git verb args` as text, without the newline at its end."""
+        return self.output(verb, *args, stdin=stdin, index=index).decode().removesuffix("\n")
 
     # --- commits and references
 
     def commit_of(self, name: str) -> str | None:
-        """The commit that a reference or a hash names."""
+        """Resolve a reference or a hash to a commit; None if there is no such commit."""
         status, out = self.run("rev-parse", "--quiet", "--verify", f"{name}^{{commit}}", accept=range(2))
         return out.decode().strip() if status == 0 else None
 
     def read_commit(self, sha: str) -> Commit:
-        """What a commit holds."""
-        head, _, message = self.bytes("cat-file", "commit", sha).decode(errors="replace").partition("\n\n")
+        head, _, message = self.output("cat-file", "commit", sha).decode(errors="replace").partition("\n\n")
         headers = [line.partition(" ") for line in head.splitlines()]
         parents = [value for name, _, value in headers if name == "parent"]
         return Commit(next(value for name, _, value in headers if name == "tree"), parents, message)
 
     def write_commit(self, commit: Commit) -> str:
-        """Store a commit, dated now; returns its hash."""
+        """Store a commit, dated now, and return its hash."""
         parents = [word for parent in commit.parents for word in ("-p", parent)]
-        return self.line("commit-tree", commit.tree, *parents, "-F", "-", stdin=encoded(commit.message))
+        return self.line("commit-tree", commit.tree, *parents, "-F", "-", stdin=encode(commit.message))
 
     def move(self, moves: Mapping[str, tuple[str, str | None]]) -> None:
-        """Set references to (new, old) in one transaction; old None: it must not exist."""
+        """Set references to (new, old) in one transaction; old None: the reference must not exist."""
         lines = [
             f"create {name} {new}\n" if old is None else f"update {name} {new} {old}\n"
             for name, (new, old) in moves.items()
@@ -117,44 +116,47 @@ class Plumbing:
         self.run("update-ref", "-m", "autoresearch", "--stdin", stdin=stdin)
 
 
-def encoded(text: str) -> bytes:
-    """As UTF-8; half a surrogate pair, as a model can write it, has none."""
+def encode(text: str) -> bytes:
+    """Encode as UTF-8; lone surrogates, which a model can write, become question marks."""
     return text.encode(errors="replace")
 
 
-def blob(text: str, like: str) -> str:
-    """The hash that git gives a text, of the same kind as the hash `like` (SHA-1 or SHA-256)."""
-    content = encoded(text)
+def blob_hash(text: str, like: str) -> str:
+    """Return git's hash of a text, of the same kind as the hash `like` (SHA-1 or SHA-256)."""
+    content = encode(text)
     kind = hashlib.sha256 if len(like) == 64 else hashlib.sha1
     return kind(b"blob %d\0" % len(content) + content).hexdigest()
 
 
-def repository(folder: Path) -> Any:
-    """GitPython's view of the repository around a folder, to be closed. Raises Blocker if there is none."""
+def open_repository(folder: Path) -> "Repo":
+    """Open the repository around a folder with GitPython. Raises Blocker if there is none."""
     try:
-        import git  # here, for importing it fails where git is not installed
+        import git  # here, because the import fails where git is not installed
     except ImportError:
         raise Blocker("git is not installed: install it, for example `apt install git`") from None
     try:
         return git.Repo(folder, search_parent_directories=True, expand_vars=False)
     except (git.InvalidGitRepositoryError, git.NoSuchPathError):
-        raise Blocker(
-            f"{folder} is not in a git repository: `git init && git add . && git commit -m start` there first"
-        ) from None
+        hint = "`git init && git add . && git commit -m start` there first"
+        raise Blocker(f"{folder} is not in a git repository: {hint}") from None
 
 
-def top(folder: Path) -> Path:
-    """The top folder of the repository around a folder. Raises Blocker where there is none with files in it."""
+def top_folder(folder: Path) -> Path:
+    """Return the top of the repository around a folder. Raises Blocker if it has no files."""
     if (found := _plain_top(folder)) is not None:
         return found
-    with repository(folder) as repo:
-        if repo.working_tree_dir is None:
-            raise Blocker(f"{folder} is a bare git repository: use a clone with files in it")
-        return Path(repo.working_tree_dir)
+    with open_repository(folder) as repo:
+        return _working_tree(repo, folder)
+
+
+def _working_tree(repo: "Repo", folder: Path) -> Path:
+    if repo.working_tree_dir is None:
+        raise Blocker(f"{folder} is a bare git repository: use a clone with files in it")
+    return Path(repo.working_tree_dir)
 
 
 def _plain_top(folder: Path) -> Path | None:
-    """The same for a plain clone, without GitPython: importing that takes a tenth of a second. None: ask it."""
+    """Find the top folder of a plain clone; None: ask GitPython, whose import takes 0.1 s."""
     for each in (folder, *folder.parents):
         inside = each / ".git"
         if (each / "HEAD").exists():  # perhaps a bare repository
@@ -165,8 +167,8 @@ def _plain_top(folder: Path) -> Path | None:
 
 
 def _environment(top: Path, folder: Path) -> dict[str, str]:
-    """Everything by which the caller's environment could point git elsewhere, set to where it belongs."""
-    link = folder / "commondir"  # in a linked worktree
+    """Return all variables that could redirect git, set for this repository."""
+    link = folder / "commondir"  # exists in a linked worktree
     common = (folder / link.read_text().strip()).resolve() if link.exists() else folder
     return IDENTITY | {
         "GIT_DIR": str(folder),
@@ -180,23 +182,21 @@ def _environment(top: Path, folder: Path) -> dict[str, str]:
     }
 
 
-def _now() -> dict[str, str]:
+def _dates() -> dict[str, str]:
     now = f"{int(time.time())} {time.strftime('%z')}"
     return {"GIT_AUTHOR_DATE": now, "GIT_COMMITTER_DATE": now}
 
 
-def _check_owner(repo: Any) -> None:
-    """Ask once without naming the repository: git trusts one that is named, whoever owns it."""
+def _check_owner(repo: "Repo") -> None:
+    """Raise Blocker if git distrusts the owner; with GIT_DIR set, git does not check."""
     status, _, err = repo.git.rev_parse("--git-dir", with_extended_output=True, with_exceptions=False)
     if status and "dubious ownership" in err:
-        raise Blocker(
-            f"{repo.working_tree_dir} belongs to another user: if you trust it,"
-            f" `git config --global --add safe.directory {repo.working_tree_dir}`"
-        )
+        trust = f"`git config --global --add safe.directory {repo.working_tree_dir}`"
+        raise Blocker(f"{repo.working_tree_dir} belongs to another user: if you trust it, {trust}")
 
 
-def _reason(err: str) -> str:
-    """The line of git's complaint that says what is wrong."""
+def _error_line(err: str) -> str:
+    """Return the first line of git's errors, else the first of its output on stderr."""
     lines = [line.strip() for line in err.splitlines() if line.strip()]
-    told = [line for line in lines if line.startswith(("fatal:", "error:"))]
-    return (told or lines or [""])[0]
+    errors = [line for line in lines if line.startswith(("fatal:", "error:"))]
+    return (errors or lines or [""])[0]

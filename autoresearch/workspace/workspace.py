@@ -1,11 +1,11 @@
-"""The versions of one file as git commits, made without a checkout.
+"""Versions of one file as git commits, made without a checkout.
 
 refs/autoresearch/<tag>/<n>       experiment n: a commit on the version that it was derived from
-refs/autoresearch/<tag>/best      the incumbent: the truth
-refs/autoresearch/<tag>/branch    where the branch was left
-refs/heads/autoresearch/<tag>     follows `best`, unless it is checked out somewhere or the user has moved it
+refs/autoresearch/<tag>/best      the incumbent; decides where the others disagree
+refs/autoresearch/<tag>/branch    the last position of the branch that this program set
+refs/heads/autoresearch/<tag>     the branch: follows `best`, unless it is checked out or the user has moved it
 
-The user's files, index and HEAD are never touched, and a discarded version leaves nothing to undo.
+The user's files, index and HEAD are never changed, so discarding a version leaves nothing to undo.
 """
 
 import os
@@ -14,26 +14,26 @@ import tempfile
 from pathlib import Path
 
 from autoresearch.errors import Blocker, UsageError, UserError
-from autoresearch.workspace.git import Commit, GitError, Plumbing, encoded
+from autoresearch.workspace.git import Commit, GitCommands, GitError, encode
 
 TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 class Workspace:
-    """The repository around `root`, and `file` in it, relative to `root`.
+    """Versions of `file` (relative to `root`) in the repository around `root`.
 
-    Raises Blocker if there is no repository, no commit, or the file is not in the last one. Failures of git
-    raise GitError with git's own words.
+    Raises Blocker if there is no repository or no commit, or the last commit does not have the file. Failures of git
+    raise GitError with git's own message.
     """
 
     def __init__(self, root: Path, file: str = "train.py") -> None:
-        self._git = Plumbing(root)
-        self.file = self._from_top(root, file)
+        self._git = GitCommands(root)
+        self.file = self._relative_path(root, file)
         if self._git.commit_of("HEAD") is None:
             raise Blocker(f"the git repository has no commit yet: `git add {file} && git commit -m start`")
         self._check_file(file)
 
-    def _from_top(self, root: Path, file: str) -> str:
+    def _relative_path(self, root: Path, file: str) -> str:
         path = Path(os.path.normpath(root.resolve() / file))
         if not path.is_relative_to(self._git.top):
             raise UsageError(f"{file} is outside of the git repository {self._git.top}")
@@ -49,57 +49,55 @@ class Workspace:
     # --- the user's side
 
     def head(self) -> str:
-        """The commit that is checked out."""
         return self._git.line("rev-parse", "--verify", "HEAD^{commit}")
 
-    def dirty(self) -> bool:
-        """Whether the file differs from HEAD, in the working tree or the index."""
-        return self._git.bytes("status", "--porcelain", "--", self._spec) != b""
+    def is_dirty(self) -> bool:
+        """Return True if the file differs from HEAD in the working tree or the index."""
+        return self._git.output("status", "--porcelain", "--", self._spec) != b""
 
     def checked_out_branch(self) -> str | None:
-        """The branch that HEAD is on; None if on none."""
+        """Return the branch that HEAD is on; None if HEAD is detached."""
         status, out = self._git.run("symbolic-ref", "--quiet", "--short", "HEAD", accept=range(2))
         return out.decode().strip() if status == 0 else None
 
     # --- versions
 
     def read(self, sha: str) -> str:
-        """The text of the file in a commit, to the byte. Raises UserError if it is not UTF-8."""
+        """Return the text of the file in a commit. Raises UserError if it is not UTF-8."""
         try:
-            return self._git.bytes("cat-file", "blob", self.blob(sha)).decode()
+            return self._git.output("cat-file", "blob", self.blob(sha)).decode()
         except UnicodeDecodeError:
             raise UserError(f"{self.file} in {sha[:7]} is not UTF-8: convert and commit it") from None
 
     def blob(self, sha: str) -> str:
-        """The hash of the file in a commit."""
+        """Return the hash of the file in a commit. Raises UserError if the commit has no such file."""
         entry = self._entry(sha)
         if entry is None:
             raise UserError(f"commit {sha[:7]} has no {self.file}")
         return entry[1]
 
     def message(self, sha: str) -> str:
-        """What a commit says. Raises UserError if there is no such commit."""
+        """Return the message of a commit. Raises UserError if there is no such commit."""
         return self._git.read_commit(sha).message
 
     def parent(self, sha: str) -> str:
-        """The first parent of a commit; the commit itself where it has none."""
+        """Return the first parent of a commit, or the commit itself if it has none."""
         return next(iter(self._git.read_commit(sha).parents), sha)
 
     def diff(self, a: str, b: str) -> str:
-        """The change of the file from commit a to commit b, as a patch."""
-        return self._git.bytes("diff-tree", "-p", a, b, "--", self._spec).decode(errors="replace")
+        return self._git.output("diff-tree", "-p", a, b, "--", self._spec).decode(errors="replace")
 
     def numstat(self, a: str, b: str) -> tuple[int, int]:
-        """Lines added and removed in the file from commit a to commit b."""
+        """Count the lines added and removed in the file from commit a to commit b."""
         found = self._git.line("diff-tree", "--numstat", a, b, "--", self._spec).split("\t")
         return (int(found[0]), int(found[1])) if found[0].isdigit() else (0, 0)
 
     def merge(self, base: str, ours: str, theirs: str) -> tuple[str, bool]:
-        """Both changes of the text `base` in one text, and whether they conflict (then it has markers)."""
+        """Merge two changes of the text `base`; True: they conflict, and the text has markers."""
         with tempfile.TemporaryDirectory() as folder:
             paths = [Path(folder, name) for name in ("ours", "base", "theirs")]
             for path, text in zip(paths, (ours, base, theirs), strict=True):
-                path.write_bytes(encoded(text))
+                path.write_bytes(encode(text))
             labels = ("-L", "ours", "-L", "base", "-L", "theirs")
             args = ("-p", *labels, *map(str, paths))
             conflicts, merged = self._git.run("merge-file", *args, accept=range(128))
@@ -108,38 +106,35 @@ class Workspace:
     # --- references
 
     def best(self, tag: str) -> str | None:
-        """The incumbent of a session."""
         return self._git.commit_of(f"refs/autoresearch/{tag}/best")
 
     def branch(self, tag: str) -> str | None:
-        """Where the branch of a session is."""
         return self._git.commit_of(f"refs/heads/autoresearch/{tag}")
 
     def ref(self, tag: str, n: int) -> str | None:
-        """The commit of experiment n."""
         return self._git.commit_of(f"refs/autoresearch/{tag}/{n}")
 
     def refs(self, tag: str) -> dict[int, str]:
-        """The commits of all experiments of a session, by number."""
+        """Return the commits of all experiments of a session by number."""
         prefix = f"refs/autoresearch/{tag}/"
         lines = self._git.line("for-each-ref", "--format=%(refname) %(objectname)", prefix).splitlines()
         found = (line.removeprefix(prefix).split(" ") for line in lines)
         return dict(sorted((int(name), sha) for name, sha in found if name.isdecimal()))
 
     def tags(self) -> list[str]:
-        """The sessions that have references."""
         names = self._git.line("for-each-ref", "--format=%(refname:lstrip=2)", "refs/autoresearch/").splitlines()
         return sorted({name.rpartition("/")[0] for name in names})
 
     def branch_follows(self, tag: str) -> bool:
-        """Whether the branch is where `best` is, and free to go on with it."""
+        """Return True if the branch is at `best` and not checked out."""
         best = self.best(tag)
-        return best is not None and self.branch(tag) == best and not self._checked_out(tag)
+        checked_out = self._is_checked_out(f"refs/heads/autoresearch/{tag}")
+        return best is not None and self.branch(tag) == best and not checked_out
 
-    # --- steps of the loop: each can be taken again
+    # --- steps of the loop: all of them idempotent
 
     def check_tag(self, tag: str) -> None:
-        """Raises UsageError if the tag cannot name a branch, UserError if branch `autoresearch` is in the way."""
+        """Raise UsageError for an invalid tag, UserError if a branch `autoresearch` exists."""
         name = f"refs/heads/autoresearch/{tag}"
         if not TAG.fullmatch(tag) or self._git.run("check-ref-format", name, accept=range(2))[0]:
             raise UsageError(f"`{tag}` cannot be a tag: use letters, digits, dots, dashes and underscores")
@@ -148,10 +143,10 @@ class Workspace:
             raise UserError("branch `autoresearch` is in the way: `git branch -m autoresearch OTHERNAME`")
 
     def start(self, tag: str, sha: str, text: str | None = None) -> str:
-        """Begin a session at commit `sha`; returns the commit of experiment 0.
+        """Start a session at commit `sha` and return the commit of experiment 0.
 
         That is `sha` itself, or a commit on it if `text` differs from the file there. Raises UsageError for a
-        bad tag, UserError if the branch or the tag's references exist and are not this session's.
+        bad tag, UserError if the branch or references of the tag belong to something else.
         """
         self.check_tag(tag)
         base = self.ref(tag, 0)
@@ -172,60 +167,60 @@ class Workspace:
         return base
 
     def commit(self, tag: str, n: int, text: str, parent: str, message: str) -> str:
-        """Store the text as experiment n, derived from commit `parent`; returns its commit.
+        """Store the text as experiment n, derived from commit `parent`, and return its commit.
 
         Raises UserError if experiment n exists with another text or parent.
         """
-        known = self.ref(tag, n)
-        if known is not None:
-            if self._git.read_commit(known).parents != [parent] or self.blob(known) != self._store(text):
+        existing = self.ref(tag, n)
+        if existing is not None:
+            if self._git.read_commit(existing).parents != [parent] or self.blob(existing) != self._store(text):
                 raise UserError(f"refs/autoresearch/{tag}/{n} holds another experiment: choose another --tag")
-            return known
+            return existing
         sha = self.write(parent, text, message)
         self._git.move({f"refs/autoresearch/{tag}/{n}": (sha, None)})
         return sha
 
     def keep(self, tag: str, n: int, sha: str, message: str) -> str:
-        """Make commit `sha`, with a new message, experiment n and the incumbent; returns the new commit.
+        """Make commit `sha`, with a new message, experiment n and the incumbent; return it.
 
-        The branch comes along if it is where it was left and checked out nowhere.
+        The branch moves along unless the user has moved it or it is checked out somewhere.
         """
-        version, best = self._git.read_commit(sha), self._known_best(tag)
-        wanted = Commit(version.tree, version.parents, _clean(message))
+        version, best = self._git.read_commit(sha), self._require_best(tag)
+        wanted = Commit(version.tree, version.parents, _clean_message(message))
         refs = f"refs/autoresearch/{tag}"
         if self._git.read_commit(best) == wanted:
-            if self.ref(tag, n) != best:  # the power went between the references of one transaction
+            if self.ref(tag, n) != best:  # power was lost between two references of the transaction
                 self._git.move({f"{refs}/{n}": (best, self.ref(tag, n))})
-            self.follow(tag)
+            self.advance_branch(tag)
             return best
         kept = self._git.write_commit(wanted)
         moves = {f"{refs}/{n}": (kept, self.ref(tag, n)), f"{refs}/best": (kept, best)}
         self._git.move(moves | self._branch_moves(tag, kept))
         return kept
 
-    def follow(self, tag: str) -> bool:
-        """Let the branch catch up with `best`, if it may move; returns whether it is there."""
+    def advance_branch(self, tag: str) -> bool:
+        """Move the branch to `best` if it may move, and return True if it is there."""
         best = self.best(tag)
-        if best is None:  # somebody took it away: the next run puts it back
+        if best is None:  # deleted by somebody: the next run restores it
             return False
         if self.branch(tag) != best:
             self._git.move(self._branch_moves(tag, best))
         return self.branch(tag) == best
 
     def restore(self, tag: str, name: str, sha: str, only_missing: bool = False) -> bool:
-        """Let a reference of a session name a commit again; False if git has no such commit."""
+        """Set a reference of a session back to a commit; False if git has no such commit."""
         ref = f"refs/autoresearch/{tag}/{name}"
-        there = self._git.commit_of(ref)
+        current = self._git.commit_of(ref)
         if self._git.commit_of(sha) is None:
             return False
-        if there is None or not only_missing:
-            self._git.move({ref: (sha, there)})
+        if current is None or not only_missing:
+            self._git.move({ref: (sha, current)})
         return True
 
     # --- for the user, outside of the loop
 
     def write(self, parent: str, text: str, message: str) -> str:
-        """A new commit that no reference names yet: the tree of `parent` with another text in the file."""
+        """Commit the tree of `parent` with another text in the file; no reference names it yet."""
         entry = self._entry(parent)
         mode = entry[0] if entry else "100644"
         with tempfile.TemporaryDirectory() as folder:
@@ -234,33 +229,33 @@ class Workspace:
             info = f"{mode},{self._store(text)},{self.file}"
             self._git.run("update-index", "--add", "--cacheinfo", info, index=index)
             tree = self._git.line("write-tree", index=index)
-        return self._git.write_commit(Commit(tree, [parent], _clean(message)))
+        return self._git.write_commit(Commit(tree, [parent], _clean_message(message)))
 
     def set_branch(self, name: str, sha: str, force: bool = False) -> None:
-        """Let a branch of the user's begin at commit `sha`.
+        """Create or replace a branch of the user's at commit `sha`.
 
-        Raises UsageError for a name that git does not take, UserError if it exists and is not to be replaced, or
-        belongs to a session, or is checked out.
+        Raises UsageError for a name that git refuses or that belongs to a session, UserError if the branch exists
+        (without `force`) or is checked out.
         """
         ref = f"refs/heads/{name}"
         if name.startswith("-") or name == "HEAD" or self._git.run("check-ref-format", ref, accept=range(2))[0]:
             raise UsageError(f"`{name}` cannot be the name of a branch")
         if name.startswith("autoresearch/"):
             raise UsageError(f"branches under autoresearch/ belong to sessions: choose another name than {name}")
-        there = self._git.commit_of(ref)
-        if there is not None and not force:
+        current = self._git.commit_of(ref)
+        if current is not None and not force:
             raise UserError(f"branch {name} exists already: choose another name, or --force to replace it")
         if self._is_checked_out(ref):
             raise UserError(f"branch {name} is checked out: `git switch` to another one first")
-        self._git.move({ref: (sha, there)})
+        self._git.move({ref: (sha, current)})
 
-    # --- below: plumbing
+    # --- helpers
 
     @property
     def _spec(self) -> str:
         return f":(top,literal){self.file}"
 
-    def _known_best(self, tag: str) -> str:
+    def _require_best(self, tag: str) -> str:
         best = self.best(tag)
         if best is None:
             raise GitError(f"refs/autoresearch/{tag}/best is missing: put it back or choose another --tag")
@@ -271,29 +266,25 @@ class Workspace:
         return same and (text is None or self.blob(base) == self._store(text))
 
     def _branch_moves(self, tag: str, sha: str) -> dict[str, tuple[str, str | None]]:
-        """The moves that take the branch to `sha`: none if the user has moved it or works on it."""
-        mark, name = f"refs/autoresearch/{tag}/branch", f"refs/heads/autoresearch/{tag}"
-        left, now = self._git.commit_of(mark), self.branch(tag)
+        """Return the moves of the branch to `sha`: none if the user has moved it or works on it."""
+        last_ref, name = f"refs/autoresearch/{tag}/branch", f"refs/heads/autoresearch/{tag}"
+        last, now = self._git.commit_of(last_ref), self.branch(tag)
         symbolic = self._git.run("symbolic-ref", "--quiet", name, accept=range(2))[0] == 0
-        if now is None or now != left or symbolic or self._checked_out(tag):
+        if now is None or now != last or symbolic or self._is_checked_out(name):
             return {}
-        return {mark: (sha, left), name: (sha, now)}
-
-    def _checked_out(self, tag: str) -> bool:
-        return self._is_checked_out(f"refs/heads/autoresearch/{tag}")
+        return {last_ref: (sha, last), name: (sha, now)}
 
     def _is_checked_out(self, ref: str) -> bool:
         return f"branch {ref}" in self._git.line("worktree", "list", "--porcelain").splitlines()
 
-    def _entry(self, sha: str) -> tuple[str, str] | None:
-        """Mode and hash of the file in a commit."""
+    def _entry(self, sha: str) -> tuple[str, str] | None:  # mode and hash
         entry = self._git.line("ls-tree", "--full-tree", "-z", sha, "--", self.file)
         mode, _, rest = entry.partition(" ")
         return (mode, rest.split()[1]) if entry else None
 
     def _store(self, text: str) -> str:
-        return self._git.line("hash-object", "-w", "--stdin", stdin=encoded(text))
+        return self._git.line("hash-object", "-w", "--stdin", stdin=encode(text))
 
 
-def _clean(message: str) -> str:
+def _clean_message(message: str) -> str:
     return message.replace("\0", "").rstrip("\n") + "\n"

@@ -1,4 +1,4 @@
-"""The agent that asks a model, through the real SDK and real sockets."""
+"""The agent that calls a model, through the real SDK and real sockets."""
 
 import json
 import threading
@@ -32,13 +32,13 @@ def brief(bigram: str) -> Brief:
 
 
 def agent(server: MessagesServer, calls: list[CallRecord] | None = None, **more: Any) -> Claude:
-    """An agent of that server; waits are skipped."""
-    lent = {name: more.pop(name) for name in list(more) if name in Services.__dataclass_fields__}
-    lent = {"sleep": lambda seconds: None, "patience": 1e9, **lent}
+    """Create an agent of that server that does not wait."""
+    services = {name: more.pop(name) for name in list(more) if name in Services.__dataclass_fields__}
+    services = {"sleep": lambda seconds: None, "max_wait_s": 1e9, **services}
     if calls is not None:
-        lent["on_call"] = calls.append
+        services["on_call"] = calls.append
     config = Config(**{"base_url": server.url, "auth_token": SecretStr(KEY), "model": "claude-opus-5-5", **more})
-    return Claude(config, Services(**lent))
+    return Claude(config, Services(**services))
 
 
 def edit(old: str = "SMOOTHING = 0.5", new: str = "SMOOTHING = 0.1") -> dict[str, Any]:
@@ -58,7 +58,7 @@ def proposal_of(steps: Iterable[Step], brief: Brief, **more: Any) -> Proposal:
         return agent(server, **more).propose(brief)
 
 
-def refused(steps: Iterable[Step], brief: Brief, **more: Any) -> BadProposal:
+def catch_bad_proposal(steps: Iterable[Step], brief: Brief, **more: Any) -> BadProposal:
     with pytest.raises(BadProposal) as found:
         proposal_of(steps, brief, **more)
     return found.value
@@ -138,7 +138,7 @@ def test_library_is_read_and_quoted(brief: Brief) -> None:
         def show(self, n: int) -> str | None:
             return "experiment seven" if n == 7 else None
 
-        def twin(self, text: str) -> str | None:
+        def find_duplicate(self, text: str) -> str | None:
             return "the same program as experiment 4" if "0.1" in text else None
 
     looks = [tool("history", filter="crash"), tool("show", n=7), tool("show", n=8), tool("show", n="x")]
@@ -196,7 +196,7 @@ def test_a_version_that_could_not_be_measured_is_not_proposed(brief: Brief, new:
 
 
 def test_text_without_tool_calls_is_asked_again_then_broken(brief: Brief) -> None:
-    bad = refused([Reply([text(DONE)])], brief)
+    bad = catch_bad_proposal([Reply([text(DONE)])], brief)
     assert "no proposal" in str(bad) and "I am done" in str(bad)
     assert [entry["kind"] for entry in bad.trace].count("reply") == 3
     assert proposal_of([Reply([text(DONE)]), GOOD], brief).text
@@ -210,12 +210,12 @@ def test_an_edit_in_plain_text_counts_even_where_there_are_tools(brief: Brief) -
 
 def test_refusal_is_a_broken_proposal(brief: Brief) -> None:
     details = {"type": "refusal", "category": "frontier_llm", "explanation": "no"}
-    assert "refused (frontier_llm: no)" in str(refused([Reply([], "refusal", details=details)], brief))
-    assert "no reason given" in str(refused([Reply([text("I won't")], "refusal")], brief))
+    assert "refused (frontier_llm: no)" in str(catch_bad_proposal([Reply([], "refusal", details=details)], brief))
+    assert "no reason given" in str(catch_bad_proposal([Reply([text("I won't")], "refusal")], brief))
 
 
 def test_full_context_is_a_broken_proposal(brief: Brief) -> None:
-    assert "too long" in str(refused([Reply([text("x")], "model_context_window_exceeded")], brief))
+    assert "too long" in str(catch_bad_proposal([Reply([text("x")], "model_context_window_exceeded")], brief))
 
 
 @pytest.mark.parametrize("stop", ["end_turn", "stop_sequence", "tool_use", "a reason of tomorrow"])
@@ -240,7 +240,7 @@ def test_a_call_that_was_cut_off_is_not_carried_out(brief: Brief) -> None:
 
 
 def test_endless_thinking_ends(brief: Brief) -> None:
-    bad = refused([Reply([thinking("...", signature="")], "max_tokens")], brief)
+    bad = catch_bad_proposal([Reply([thinking("...", signature="")], "max_tokens")], brief)
     assert "max_tokens" in str(bad)
 
 
@@ -266,10 +266,8 @@ def test_output_of_a_proposal_is_bounded(brief: Brief) -> None:
 def test_text_mode_has_no_tools_and_one_is_told_what_is_wrong(brief: Brief) -> None:
     wrong = "Hypothesis: x\n<<<<<<< SEARCH\nnope\n=======\ny\n>>>>>>> REPLACE"
     whole = brief.source.replace("BATCH = 8", "BATCH = 16")
-    right = (
-        "<think>or ```python\ndef train(): 1\n```</think>**Hypothesis:** more\nCategory: optimizer\n"
-        f"Predicted: -0.004 bpb\n```python\n{whole}```"
-    )
+    record = "**Hypothesis:** more\nCategory: optimizer\nPredicted: -0.004 bpb"
+    right = f"<think>or ```python\ndef train(): 1\n```</think>{record}\n```python\n{whole}```"
     with MessagesServer([Reply([text(wrong)]), Reply([text(right)])]) as server:
         proposal = agent(server, edit_format="text", model="qwen3").propose(brief)
         first, second = (request.body for request in server.requests)
@@ -305,7 +303,7 @@ def test_a_request_that_is_refused_is_a_broken_proposal(brief: Brief) -> None:
         researcher = agent(server)
         with pytest.raises(BadProposal, match="prompt is too long"):
             researcher.propose(brief)
-        assert len(server.requests) == 2 and researcher.server.native("claude-opus-5-5")
+        assert len(server.requests) == 2 and researcher.server.is_native("claude-opus-5-5")
 
 
 def test_a_second_model_writes_the_code(brief: Brief) -> None:
@@ -368,7 +366,7 @@ def test_what_passes_is_waited_for(brief: Brief, fault: Step) -> None:
 @pytest.mark.parametrize("fault", PASSING.values(), ids=PASSING.keys())
 def test_without_patience_the_agent_is_away_until_later(brief: Brief, fault: Step) -> None:
     with MessagesServer([fault]) as server:
-        researcher = agent(server, patience=0.0)
+        researcher = agent(server, max_wait_s=0.0)
         before = time.time()
         with pytest.raises(Unavailable) as found:
             researcher.propose(brief)
@@ -383,13 +381,13 @@ def test_what_the_server_asks_for_is_honoured(brief: Brief) -> None:
     with MessagesServer([Status(429, "rate_limit_error", headers={"retry-after": "1234"})]) as server:
         before = time.time()
         with pytest.raises(Unavailable, match="rate limit") as found:
-            agent(server, patience=20.0).propose(brief)
+            agent(server, max_wait_s=20.0).propose(brief)
     assert before + 1234 <= found.value.retry_at <= time.time() + 1236
 
 
 def test_no_wait_goes_past_the_deadline(brief: Brief) -> None:
     with MessagesServer([Status(529, "overloaded_error")]) as server, pytest.raises(Unavailable):
-        agent(server, left=lambda: 0.5).propose(brief)
+        agent(server, seconds_left=lambda: 0.5).propose(brief)
 
 
 @pytest.mark.parametrize("slow", [Reply([text("x")], ends="pings"), Reply([text("x")], ends="hang"), Drop(hang=20)])
@@ -398,7 +396,7 @@ def test_a_server_that_never_ends_is_cut_off(brief: Brief, slow: Step) -> None:
     with MessagesServer([slow]) as server:
         before = time.monotonic()
         with pytest.raises(Unavailable, match="timeout"):
-            agent(server, calls, call_seconds=0.6, patience=0.0).propose(brief)
+            agent(server, calls, max_call_s=0.6, max_wait_s=0.0).propose(brief)
         assert time.monotonic() - before < 15
     assert calls[-1].error and calls[-1].error.startswith("timeout")
 
@@ -411,7 +409,7 @@ def test_nobody_there(brief: Brief) -> None:
     with MessagesServer([GOOD]) as server:
         pass
     with pytest.raises(Unavailable, match="dropped connection"):
-        agent(server, patience=0.0).propose(brief)
+        agent(server, max_wait_s=0.0).propose(brief)
 
 
 HOPELESS = [
@@ -503,7 +501,7 @@ def test_each_call_is_reported_before_and_after(brief: Brief) -> None:
 
 
 def bill(usages: list[dict[str, Any]], model: str = "claude-opus-5-5") -> float:
-    """What the server would ask for, reckoned on its own."""
+    """Return the server's bill, computed independently."""
     rates = {"claude-opus-5-5": (4, 0.2, 5, 8, 20)}[model]
     total = 0.0
     for usage in usages:
@@ -584,7 +582,7 @@ def test_several_threads_hold_the_cap_together(brief: Brief) -> None:
         for thread in threads:
             thread.join()
         assert len(spent) == 4 and 0.25 < bill(server.usages) <= 0.5
-        assert researcher.server.purse.reserved == pytest.approx(0)
+        assert researcher.server.spend_limit.reserved == pytest.approx(0)
 
 
 def test_a_cap_on_an_unknown_price_refuses_to_start() -> None:
@@ -631,8 +629,8 @@ def test_many_proposals_from_the_simulated_researcher(brief: Brief) -> None:
     broken = 0
 
     class Library(BriefLibrary):
-        def twin(self, text: str) -> str | None:
-            return "known" if text in texts else super().twin(text)
+        def find_duplicate(self, text: str) -> str | None:
+            return "known" if text in texts else super().find_duplicate(text)
 
     with MessagesServer(Faulty(Researcher(done_every=5), 0.3)) as server:
         researcher = agent(server, library=Library(brief))

@@ -1,4 +1,4 @@
-"""Coding agents: real shell scripts in real cells, from the helpful to the hostile."""
+"""Coding agents: real shell scripts in real cells, helpful and hostile ones."""
 
 import http.server
 import json
@@ -39,7 +39,7 @@ SAID = {
 
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tests share their core with others: nobody stands back, but where that is tested."""
+    """Run at normal priority, except in the test of the priority: tests share their core."""
     monkeypatch.setattr(command_agent, "NICE", 0)
 
 
@@ -51,8 +51,8 @@ def brief(bigram: str) -> Brief:
 
 
 @pytest.fixture
-def script(tmp_path: Path) -> Callable[[str], str]:
-    """Makes a shell script; what to give `--agent`."""
+def agent_spec(tmp_path: Path) -> Callable[[str], str]:
+    """Return a function that writes a shell script and returns its value for `--agent`."""
 
     def make(text: str) -> str:
         path = tmp_path / "agent.sh"
@@ -63,7 +63,7 @@ def script(tmp_path: Path) -> Callable[[str], str]:
     return make
 
 
-def broken(agent: Any, brief: Brief) -> BadProposal:
+def catch_bad_proposal(agent: Any, brief: Brief) -> BadProposal:
     with pytest.raises(BadProposal) as caught:
         agent.propose(brief)
     return caught.value
@@ -76,10 +76,10 @@ def entry(of: Proposal | BadProposal, kind: str) -> dict[str, Any]:
 # --- what works
 
 
-def test_an_edit_comes_back_with_what_the_agent_says_of_it(script: Callable[[str], str], brief: Brief) -> None:
+def test_an_edit_comes_back_with_what_the_agent_says_of_it(agent_spec: Callable[[str], str], brief: Brief) -> None:
     heard: list[CallRecord] = []
     agent = create(
-        script(f"{GOOD}\necho '{json.dumps(SAID)}' > proposal.json; echo done"),
+        agent_spec(f"{GOOD}\necho '{json.dumps(SAID)}' > proposal.json; echo done"),
         Config(),
         Services(on_call=heard.append),
     )
@@ -96,8 +96,8 @@ def test_an_edit_comes_back_with_what_the_agent_says_of_it(script: Callable[[str
     )
 
 
-def test_the_scratch_folder_holds_the_brief_and_nothing_else(script: Callable[[str], str], brief: Brief) -> None:
-    agent = create(script(f"ls; pwd; cat program.md; {GOOD}"))
+def test_the_scratch_folder_holds_the_brief_and_nothing_else(agent_spec: Callable[[str], str], brief: Brief) -> None:
+    agent = create(agent_spec(f"ls; pwd; cat program.md; {GOOD}"))
     lines = entry(agent.propose(brief), "command")["output"].splitlines()
     assert (
         lines[:3] == ["BRIEF.md", "program.md", "train.py"]
@@ -113,19 +113,19 @@ def test_without_proposal_json_the_change_counts_all_the_same(brief: Brief) -> N
     assert "SMOOTHING = 0.25" in proposal.text and proposal.category == "other" and proposal.predicted is None
 
 
-def test_claims_are_plain_text_and_numbers(script: Callable[[str], str], brief: Brief) -> None:
+def test_claims_are_plain_text_and_numbers(agent_spec: Callable[[str], str], brief: Brief) -> None:
     said = (
         r"""{"hypothesis": "\u001b[31mred\ud800 \u202e", "predicted": 1"""
         + "0" * 5000
         + ', "confidence": NaN, "source": 7}'
     )
-    proposal = create(script(f"{GOOD}; cat > proposal.json <<'END'\n{said}\nEND")).propose(brief)
+    proposal = create(agent_spec(f"{GOOD}; cat > proposal.json <<'END'\n{said}\nEND")).propose(brief)
     assert (proposal.hypothesis, proposal.predicted, proposal.params) == ("red ", None, {})
 
 
-def test_what_else_was_touched_is_reported_and_ignored(script: Callable[[str], str], brief: Brief) -> None:
+def test_what_else_was_touched_is_reported_and_ignored(agent_spec: Callable[[str], str], brief: Brief) -> None:
     proposal = create(
-        script(f"{GOOD}; echo x >> program.md; rm BRIEF.md; echo y > prepare.py; mkdir -p a/b; echo z > a/b/c")
+        agent_spec(f"{GOOD}; echo x >> program.md; rm BRIEF.md; echo y > prepare.py; mkdir -p a/b; echo z > a/b/c")
     ).propose(brief)
     assert entry(proposal, "files")["touched"] == [
         "changed program.md",
@@ -137,7 +137,7 @@ def test_what_else_was_touched_is_reported_and_ignored(script: Callable[[str], s
     ]
 
 
-def test_the_network_is_there(script: Callable[[str], str], brief: Brief) -> None:
+def test_the_network_is_there(agent_spec: Callable[[str], str], brief: Brief) -> None:
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(200)
@@ -148,17 +148,20 @@ def test_the_network_is_there(script: Callable[[str], str], brief: Brief) -> Non
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    fetch = f"import urllib.request as u; open('train.py', 'wb').write(u.urlopen('http://127.0.0.1:{server.server_port}').read())"
+    url = f"http://127.0.0.1:{server.server_port}"
+    fetch = f"import urllib.request as u; open('train.py', 'wb').write(u.urlopen('{url}').read())"
     try:
-        assert "SMOOTHING = 0.125" in create(script(f'{sys.executable} -c "{fetch}"')).propose(brief).text
+        assert "SMOOTHING = 0.125" in create(agent_spec(f'{sys.executable} -c "{fetch}"')).propose(brief).text
     finally:
         server.shutdown()
         server.server_close()
 
 
-def test_it_stands_back_on_the_cpu(script: Callable[[str], str], brief: Brief, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_stands_back_on_the_cpu(
+    agent_spec: Callable[[str], str], brief: Brief, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(command_agent, "NICE", 19)
-    log = entry(create(script(f"{GOOD}; nice; cat /proc/self/autogroup 2>/dev/null")).propose(brief), "command")[
+    log = entry(create(agent_spec(f"{GOOD}; nice; cat /proc/self/autogroup 2>/dev/null")).propose(brief), "command")[
         "output"
     ]
     assert log.startswith("19\n") and ("nice" not in log or log.endswith("nice 19\n"))
@@ -194,21 +197,21 @@ def test_it_stands_back_on_the_cpu(script: Callable[[str], str], brief: Brief, m
     ],
 )  # fmt: skip
 def test_a_broken_proposal_is_one_clear_sentence(
-    script: Callable[[str], str], brief: Brief, text: str, reason: str
+    agent_spec: Callable[[str], str], brief: Brief, text: str, reason: str
 ) -> None:
-    bad = broken(create(script(text)), brief)
+    bad = catch_bad_proposal(create(agent_spec(text)), brief)
     assert str(bad).startswith(reason) and "\n" not in str(bad)
     assert [each["kind"] for each in bad.trace[:2]] == ["prompt", "command"]
 
 
 def test_a_tool_whose_server_is_busy_is_away_and_one_that_is_locked_out_cannot_work(
-    script: Callable[[str], str], brief: Brief
+    agent_spec: Callable[[str], str], brief: Brief
 ) -> None:
     with pytest.raises(Unavailable, match="usage limit reached") as away:
-        create(script("echo 'Claude usage limit reached|1760000000' >&2; exit 1")).propose(brief)
+        create(agent_spec("echo 'Claude usage limit reached|1760000000' >&2; exit 1")).propose(brief)
     assert away.value.retry_at > time.time() + 60
     with pytest.raises(Unusable, match="log in again"):
-        create(script("echo 'Invalid API key. Please run /login'; exit 1")).propose(brief)
+        create(agent_spec("echo 'Invalid API key. Please run /login'; exit 1")).propose(brief)
 
 
 def test_a_command_that_does_not_exist_is_known_before_any_trial(
@@ -255,46 +258,54 @@ def test_a_program_that_the_cell_may_not_read_is_known_before_any_trial(tmp_path
 # --- what does no harm
 
 
-def test_a_command_that_hangs_is_killed_with_all_its_children(script: Callable[[str], str], brief: Brief) -> None:
-    agent = create(script(f"{GOOD}; trap '' TERM; sleep 4711 & sleep 4712"), Config(command_minutes=0.01))
+def test_a_command_that_hangs_is_killed_with_all_its_children(agent_spec: Callable[[str], str], brief: Brief) -> None:
+    agent = create(agent_spec(f"{GOOD}; trap '' TERM; sleep 4711 & sleep 4712"), Config(command_minutes=0.01))
     started = time.monotonic()
-    assert str(broken(agent, brief)) == "the command did not end within 0.01 minutes"
+    assert str(catch_bad_proposal(agent, brief)) == "the command did not end within 0.01 minutes"
     assert time.monotonic() - started < 60 and not running("sleep\x00471")
 
 
 def test_a_deadline_of_the_session_cuts_it_short(brief: Brief) -> None:
-    agent = create("command:sleep 100", Config(), Services(left=lambda: 1.0))
-    assert str(broken(agent, brief)).startswith("the command did not end within 0.01")
+    agent = create("command:sleep 100", Config(), Services(seconds_left=lambda: 1.0))
+    assert str(catch_bad_proposal(agent, brief)).startswith("the command did not end within 0.01")
 
 
-def test_a_daemon_does_not_outlive_it(script: Callable[[str], str], brief: Brief) -> None:
+def test_a_daemon_does_not_outlive_it(agent_spec: Callable[[str], str], brief: Brief) -> None:
     daemon = "setsid sh -c 'while :; do echo late >> train.py; sleep 0.0421; done' >/dev/null 2>&1 &"
-    proposal = create(script(f"{GOOD}\n{daemon}\nsleep 0.2")).propose(brief)
+    proposal = create(agent_spec(f"{GOOD}\n{daemon}\nsleep 0.2")).propose(brief)
     assert "SMOOTHING = 0.25" in proposal.text or "late" in proposal.text
     assert not running("sleep\x000.0421")
 
 
-def test_a_flood_of_output_costs_nothing(script: Callable[[str], str], brief: Brief) -> None:
+def test_a_flood_of_output_costs_nothing(agent_spec: Callable[[str], str], brief: Brief) -> None:
     started = time.monotonic()
-    proposal = create(script(f"head -c 100000000 /dev/zero; {GOOD}; echo the end")).propose(brief)
+    proposal = create(agent_spec(f"head -c 100000000 /dev/zero; {GOOD}; echo the end")).propose(brief)
     output = entry(proposal, "command")["output"]
-    assert len(output) < command_agent.OUTPUT + 100 and "bytes cut" in output and output.endswith("the end\n")
+    assert len(output) < command_agent.MAX_LOG_BYTES + 100 and "bytes cut" in output and output.endswith("the end\n")
     assert time.monotonic() - started < 60
 
 
-def test_a_full_disk_is_prevented(script: Callable[[str], str], brief: Brief, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(command_agent, "MOST_FILES", 50)
-    monkeypatch.setattr(command_agent, "COUNT_EVERY", 0.1)
+def test_a_full_disk_is_prevented(
+    agent_spec: Callable[[str], str], brief: Brief, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command_agent, "MAX_FILES", 50)
+    monkeypatch.setattr(command_agent, "COUNT_EVERY_S", 0.1)
     assert "wrote more than" in str(
-        broken(create(script("mkdir d; seq 1000 | sed s,^,d/, | xargs touch; sleep 9")), brief)
+        catch_bad_proposal(create(agent_spec("mkdir d; seq 1000 | sed s,^,d/, | xargs touch; sleep 9")), brief)
     )
-    monkeypatch.setattr(command_agent, "MOST_FILES", 50_000)
-    monkeypatch.setattr(command_agent, "MOST_BYTES", 1 << 20)
-    assert "wrote more than" in str(broken(create(script("head -c 9000000 /dev/zero > ../f; sleep 9")), brief))
+    monkeypatch.setattr(command_agent, "MAX_FILES", 50_000)
+    monkeypatch.setattr(command_agent, "MAX_FOLDER_BYTES", 1 << 20)
+    assert "wrote more than" in str(
+        catch_bad_proposal(create(agent_spec("head -c 9000000 /dev/zero > ../f; sleep 9")), brief)
+    )
 
 
 def test_nothing_of_ours_can_be_read_or_written(
-    script: Callable[[str], str], brief: Brief, bytes_data: Dataset, repository: Path, monkeypatch: pytest.MonkeyPatch
+    agent_spec: Callable[[str], str],
+    brief: Brief,
+    bytes_data: Dataset,
+    repository: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(repository)
     trial = repository / "runs" / "t" / "1"
@@ -319,7 +330,7 @@ def test_nothing_of_ours_can_be_read_or_written(
     ]
     attempts += [f"ln {rows} stolen && echo BREACH", f"ln -s {rows} stolen; cat stolen && echo BREACH"]
     attempts += [f"ls /proc/{os.getpid()}/fd/ && echo BREACH", f"cat /proc/{os.getpid()}/environ && echo BREACH"]
-    proposal = create(script("\n".join([*attempts, GOOD]))).propose(brief)
+    proposal = create(agent_spec("\n".join([*attempts, GOOD]))).propose(brief)
     output = entry(proposal, "command")["output"]
     assert "BREACH" not in output and "treasure" not in output
     assert (repository / "prepare.py").read_text() == "treasure" and "SMOOTHING = 0.25" in proposal.text
@@ -340,11 +351,11 @@ def test_what_was_made_of_the_data_in_another_way_cannot_be_opened_either(
 
 
 def test_of_a_library_that_holds_validation_text_only_some_files_can_be_read(
-    script: Callable[[str], str], brief: Brief
+    agent_spec: Callable[[str], str], brief: Brief
 ) -> None:
     library = Path(sysconfig.get_path("stdlib"))
     agent = create(
-        script(f"head -1 {library}/os.py; cat {library}/this.py && echo BREACH; {GOOD}"),
+        agent_spec(f"head -1 {library}/os.py; cat {library}/this.py && echo BREACH; {GOOD}"),
         services=Services(readable_library=["os.py"]),
     )
     output = entry(agent.propose(brief), "command")["output"]
@@ -352,9 +363,9 @@ def test_of_a_library_that_holds_validation_text_only_some_files_can_be_read(
 
 
 def test_a_hostile_command_costs_one_proposal_of_a_session(
-    script: Callable[[str], str], repository: Path, bytes_data: Dataset, quick: Settings
+    agent_spec: Callable[[str], str], repository: Path, bytes_data: Dataset, quick: Settings
 ) -> None:
-    spec = script(f"if grep -q 'exit status 3' BRIEF.md; then {GOOD}; else sleep 99 & exit 3; fi")
+    spec = agent_spec(f"if grep -q 'exit status 3' BRIEF.md; then {GOOD}; else sleep 99 & exit 3; fi")
     with Ledger.open(repository / "runs" / "ledger.db") as store:
         session = session_of(repository, store, create(spec), quick, bytes_data, limits=Limits(max_experiments=1))
         assert session.run() == "max experiments"
@@ -365,7 +376,7 @@ def test_a_hostile_command_costs_one_proposal_of_a_session(
     assert "BRIEF.md" in (repository / "runs" / "t" / "1" / "trace.jsonl").read_text()
 
 
-def test_no_device_is_there_but_the_harmless_ones(script: Callable[[str], str], brief: Brief) -> None:
+def test_no_device_is_there_but_the_harmless_ones(agent_spec: Callable[[str], str], brief: Brief) -> None:
     devices = [
         str(path)
         for pattern in ("nvidia*", "dri/*", "kfd", "dxg", "ptmx", "fuse", "loop*")
@@ -373,7 +384,7 @@ def test_no_device_is_there_but_the_harmless_ones(script: Callable[[str], str], 
     ]
     tries = "\n".join(f"(: < {device}) && echo BREACH" for device in devices)
     output = entry(
-        create(script(f"{tries}\nnvidia-smi && echo BREACH\necho $CUDA_VISIBLE_DEVICES; {GOOD}")).propose(brief),
+        create(agent_spec(f"{tries}\nnvidia-smi && echo BREACH\necho $CUDA_VISIBLE_DEVICES; {GOOD}")).propose(brief),
         "command",
     )["output"]
     assert devices and "BREACH" not in output
@@ -451,7 +462,7 @@ def test_other_commands_get_no_key_unless_it_is_named(
 
 def test_a_key_in_train_py_is_not_kept(home: Path, brief: Brief) -> None:
     agent = create("command:echo \"KEY = '$MY_KEY'\" >> train.py", Config(command_env=["MY_KEY"]))
-    bad = broken(agent, brief)
+    bad = catch_bad_proposal(agent, brief)
     assert "looks like a key" in str(bad) and "key-of-my-own-tool" not in str(bad.trace)
 
 

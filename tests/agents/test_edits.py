@@ -32,6 +32,12 @@ def test_view_numbers_lines() -> None:
             editor.run({"command": "view", "view_range": wrong})
 
 
+@pytest.mark.parametrize("command", [None, "undo", ["view"], 3])
+def test_an_unknown_command_is_a_bad_edit(command: object) -> None:
+    with pytest.raises(BadEdit, match="no command"):
+        Editor(SOURCE).run({"command": command, "path": "train.py"})
+
+
 def test_insert_create_replace() -> None:
     editor = Editor("a\nb")
     editor.run({"command": "insert", "path": "train.py", "insert_line": 2, "insert_text": "c"})
@@ -94,11 +100,11 @@ def test_blocks_in_every_dress() -> None:
         f"lost its tag {block('LRS = 0.1', 'LRS = 9')}</think>\n{plain}",
         block("LR = 0.1  # per step", "LR = 0.3  # per step", "<<<<<<|======|>>>>>>"),
     ):
-        assert edits.find(reply, SOURCE) == wanted
+        assert edits.apply_reply(reply, SOURCE) == wanted
     both = plain + block("    x = 1", "    x = 2")
-    assert edits.find(both, SOURCE) == wanted.replace("x = 1", "x = 2")
+    assert edits.apply_reply(both, SOURCE) == wanted.replace("x = 1", "x = 2")
     removal = "<<<<<<< SEARCH\n    x = 1\n=======\n>>>>>>> REPLACE"
-    assert edits.find(removal, SOURCE) == SOURCE.replace("    x = 1\n", "")
+    assert edits.apply_reply(removal, SOURCE) == SOURCE.replace("    x = 1\n", "")
 
 
 def test_whole_file_in_a_fence_or_bare() -> None:
@@ -109,14 +115,14 @@ def test_whole_file_in_a_fence_or_bare() -> None:
         f"```python\n{whole}",
         whole,
     ):
-        assert edits.find(reply, SOURCE) == whole
+        assert edits.apply_reply(reply, SOURCE) == whole
 
 
 def test_no_edit_is_none_and_a_bad_one_is_told() -> None:
-    assert edits.find("I am done.", SOURCE) is None
-    assert edits.find("<think>endless " + block("LR = 0.1", "x"), SOURCE) is None
+    assert edits.apply_reply("I am done.", SOURCE) is None
+    assert edits.apply_reply("<think>endless " + block("LR = 0.1", "x"), SOURCE) is None
     with pytest.raises(BadEdit):
-        edits.find(block("nope", "x"), SOURCE)
+        edits.apply_reply(block("nope", "x"), SOURCE)
 
 
 @pytest.mark.parametrize(
@@ -125,19 +131,19 @@ def test_no_edit_is_none_and_a_bad_one_is_told() -> None:
         "Hypothesis: wider\nCategory: architecture\nPredicted: -0.003\nConfidence: 60%\nSource: note",
         "**Hypothesis:** wider\n**Category**: Architecture.\n- **Predicted delta:** about \u22120.003 bpb\n"
         "* Confidence = 0.6\n> Source: note",
-        '```json\n{"hypothesis": "wider", "category": "architecture", "predicted_delta": -0.003, "confidence": 0.6, '
-        '"source": "note"}\n```',
+        '```json\n{"hypothesis": "wider", "category": "architecture", "predicted_delta": -0.003, '
+        '"confidence": 0.6, "source": "note"}\n```',
     ],
 )
 def test_record_is_found_in_text(reply: str) -> None:
-    assert rationale.find(reply) == rationale.Record("wider", "architecture", -0.003, 0.6, "note")
+    assert rationale.find_in_reply(reply) == rationale.Rationale("wider", "architecture", -0.003, 0.6, "note")
 
 
 def test_record_forgives_all_but_the_hypothesis() -> None:
     found = rationale.read(
         {"hypothesis": " a \n b ", "category": "magic", "predicted_delta": "nan", "confidence": 7000, "source": 3}
     )
-    assert found == rationale.Record("a b", "other", None, 1.0, None)
+    assert found == rationale.Rationale("a b", "other", None, 1.0, None)
     assert (
         rationale.read({"hypothesis": "x", "category": "Data Order", "predicted_delta": True}).category == "data-order"
     )

@@ -48,9 +48,9 @@ def test_waits_double_with_jitter_up_to_a_limit() -> None:
     rng, fault = random.Random(1), faults.classify(529, None)
     waits = [[faults.pause(fault, failures, None, rng) for _ in range(50)] for failures in range(12)]
     for failures, drawn in enumerate(waits):
-        top = min(2.0 * 2**failures, faults.LONGEST_WAIT)
+        top = min(2.0 * 2**failures, faults.MAX_WAIT_S)
         assert top / 2 <= min(drawn) < max(drawn) <= top and len(set(drawn)) > 40
-    assert faults.pause(fault, 10**6, None, rng) <= faults.LONGEST_WAIT
+    assert faults.pause(fault, 10**6, None, rng) <= faults.MAX_WAIT_S
 
 
 def test_a_server_may_ask_for_more_than_we_would_wait() -> None:
@@ -70,36 +70,36 @@ def test_retry_after_in_every_form() -> None:
 
 
 def test_broken_proposals_change_the_mode_then_the_agent() -> None:
-    standing, turns = AgentHealth(), []
+    health, turns = AgentHealth(), []
     for _ in range(STAND_IN_AFTER):
-        turns.append(standing.turn(now=100.0))
-        standing = standing.after_broken(now=100.0)
+        turns.append(health.turn(now=100.0))
+        health = health.after_broken(now=100.0)
     assert turns == ["agent"] * CHANGE_MODE_AFTER + ["other mode"] * (STAND_IN_AFTER - CHANGE_MODE_AFTER)
-    assert standing.turn(100.0) == standing.turn(99.0 + FIRST_ABSENCE_S) == "stand-in"
-    assert standing.turn(100.0 + FIRST_ABSENCE_S) == "other mode"  # tried again
+    assert health.turn(100.0) == health.turn(99.0 + FIRST_ABSENCE_S) == "stand-in"
+    assert health.turn(100.0 + FIRST_ABSENCE_S) == "other mode"  # tried again
 
 
 def test_on_probation_one_broken_proposal_is_enough_and_a_good_one_forgives_all() -> None:
-    standing, now, absences = AgentHealth(), 0.0, []
+    health, now, absences = AgentHealth(), 0.0, []
     for _ in range(STAND_IN_AFTER):
-        standing = standing.after_broken(now)
+        health = health.after_broken(now)
     for _ in range(5):
-        absences.append(standing.until - now)
-        now = standing.until
-        standing = standing.after_broken(now)
+        absences.append(health.until - now)
+        now = health.until
+        health = health.after_broken(now)
     assert absences == [FIRST_ABSENCE_S, 2 * FIRST_ABSENCE_S, 4 * FIRST_ABSENCE_S, LONGEST_ABSENCE_S, LONGEST_ABSENCE_S]
-    assert standing.after_good() == AgentHealth()
-    assert standing.after_good().after_broken(now).turn(now) == "agent"
+    assert health.after_good() == AgentHealth()
+    assert health.after_good().after_broken(now).turn(now) == "agent"
 
 
 def test_a_server_that_is_away_is_not_held_against_the_agent() -> None:
-    standing = AgentHealth(broken=1).after_unavailable(500.0).after_unavailable(400.0)
-    assert standing.turn(499.0) == "stand-in" and standing.turn(500.0) == "agent"
-    assert standing.broken == 1 and standing.absences == 0
+    health = AgentHealth(broken=1).after_unavailable(500.0).after_unavailable(400.0)
+    assert health.turn(499.0) == "stand-in" and health.turn(500.0) == "agent"
+    assert health.broken == 1 and health.absences == 0
 
 
 def test_said_done_at_every_fifth_never_costs_the_agent_its_turn() -> None:
-    standing = AgentHealth()
+    health = AgentHealth()
     for n in range(1, 119):
-        assert standing.turn(float(n)) == "agent"
-        standing = standing.after_broken(float(n)) if n % 5 == 0 else standing.after_good()
+        assert health.turn(float(n)) == "agent"
+        health = health.after_broken(float(n)) if n % 5 == 0 else health.after_good()

@@ -5,7 +5,6 @@ import pytest
 from autoresearch.agents.lookup import LedgerLibrary, table
 from autoresearch.ledger import Ledger
 from autoresearch.session import describe
-from autoresearch.source import contract
 from autoresearch.text import Trace
 
 
@@ -48,44 +47,11 @@ def test_show_has_the_change_and_rounded_scores_but_no_holdout(library: LedgerLi
 
 
 def test_duplicates_are_known_seeds_aside(library: LedgerLibrary, bigram: str) -> None:
-    assert "experiment 2, seeds aside" in str(library.twin(bigram.replace("BATCH = 8", "BATCH = 16") + "# really\n"))
-    assert "within 1 %" in str(library.twin(bigram.replace("0.5", "0.2501")))
-    assert library.twin(bigram.replace("BATCH = 8", "BATCH = 32")) is None
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "complaint"),
-    [
-        ("def load(state, config, device)", "def load(state, config)", "`load` has to take 3 arguments"),
-        ("def load(", "def unload(", "no function `load`"),
-        ("def train(trial)", "def train()", "`train` has to take 1 argument"),
-        ("import numpy as np", "import numpy as np, transformers", "imports `transformers`"),
-        ("import numpy as np", "import numpy as np\nfrom . import x", "imports `.`"),
-        ("    trial.start()", "    import scipy.stats\n    trial.start()", "imports `scipy.stats`"),
-        ("step = 0", "step = ", "does not parse: line 14"),
-        ("step = 0", "step = 0\0", "does not parse"),
-    ],
-)
-def test_static_checks(bigram: str, old: str, new: str, complaint: str) -> None:
-    assert old in bigram
-    assert complaint in (contract.complaint(bigram.replace(old, new, 1)) or "")
-
-
-@pytest.mark.parametrize(
-    ("old", "new"),
-    [
-        ("def train(trial)", "class M:\n    def train(self, mode=True): pass\n\ndef train(trial, *, extra=1)"),
-        ("def load(state, config, device)", "def load(*args)"),
-        (
-            "import numpy as np",
-            "import numpy as np\ntry:\n    import flash_attn\nexcept ImportError:\n    flash_attn = None",
-        ),
-        ("import numpy as np", "from __future__ import annotations\nimport math, torch.nn as nn\nimport numpy as np"),
-        ("def load(", "load = None\ndef _load("),
-    ],
-)
-def test_static_checks_let_good_versions_pass(bigram: str, old: str, new: str) -> None:
-    assert contract.complaint(bigram.replace(old, new, 1)) is None
+    assert "experiment 2, seeds aside" in str(
+        library.find_duplicate(bigram.replace("BATCH = 8", "BATCH = 16") + "# really\n")
+    )
+    assert "within 1 %" in str(library.find_duplicate(bigram.replace("0.5", "0.2501")))
+    assert library.find_duplicate(bigram.replace("BATCH = 8", "BATCH = 32")) is None
 
 
 def test_secrets_are_cleaned_at_any_depth() -> None:

@@ -26,11 +26,11 @@ def test_long_prompts_have_prices_of_their_own() -> None:
     assert Prices({}).cost("claude-haiku-5-5", Usage(input=1, cache_read=100_000, output=10_000)) == pytest.approx(
         0.0000005 + 0.005 + 0.025
     )
-    assert Prices({}).most("claude-haiku-5-5", 200_000, 0) == pytest.approx(0.2)
+    assert Prices({}).max_cost("claude-haiku-5-5", 200_000, 0) == pytest.approx(0.2)
 
 
 def test_unknown_is_none_not_nothing() -> None:
-    assert Prices({}).cost("qwen3", USAGE) is None and Prices({}).most("qwen3", 1, 1) is None
+    assert Prices({}).cost("qwen3", USAGE) is None and Prices({}).max_cost("qwen3", 1, 1) is None
     assert Prices({}).cost("claude-opus-9", USAGE) is None
 
 
@@ -42,7 +42,7 @@ def test_own_prices_come_first() -> None:
 
 @pytest.mark.parametrize("model", prices.TABLE)
 def test_the_most_is_never_less_than_the_cost(model: str) -> None:
-    most = Prices({}).most(model, USAGE.prompt, USAGE.output)
+    most = Prices({}).max_cost(model, USAGE.prompt_tokens, USAGE.output)
     cost = Prices({}).cost(model, USAGE)
     assert most is not None and cost is not None and cost <= most
 
@@ -53,12 +53,12 @@ def test_the_table_is_dated_and_has_a_source() -> None:
 
 
 def test_purse() -> None:
-    purse = SpendLimit(1.0, spent=0.5)
-    purse.settle(purse.reserve(0.5), 0.2)
+    limit = SpendLimit(1.0, spent=0.5)
+    limit.settle(limit.reserve(0.5), 0.2)
     with pytest.raises(Spent, match=r"max usd: \$0.70 of \$1.00"):
-        purse.reserve(0.31)
+        limit.reserve(0.31)
     with pytest.raises(Spent):
-        purse.reserve(None)
+        limit.reserve(None)
     assert SpendLimit(None).reserve(None) == 0.0 and SpendLimit(None).fits(1e9)
 
 

@@ -1,4 +1,4 @@
-"""Numbers in what a model says of its change."""
+"""Numbers in a model's record of its change."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Nights with the simulated researcher: real sessions, real trials, real SDK, real sockets, failing calls."""
+"""Sessions with the simulated researcher: real trials, real SDK, real sockets, failing calls."""
 
 import time
 from dataclasses import replace
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.agent_sessions import SpendLimit, claude, night
+from support.agent_sessions import CallLog, agent_session, claude
 from support.messages_server import Block, MessagesServer, Reply, Request, Step, text, tool
 from support.researcher import EDITOR, Faulty, Researcher
 
@@ -20,22 +20,22 @@ from autoresearch.measure.settings import Settings
 
 
 def test_a_night_with_claude(repository: Path, quick: Settings, bytes_data: Dataset) -> None:
-    purse = SpendLimit(repository)
+    call_log = CallLog(repository)
     (repository / "ideas.md").write_text("- try it backwards\n")
     with MessagesServer(Faulty(Researcher(done_every=3), 0.3)) as server:
-        agent = claude(server.url, purse, max_usd=5)
-        with night(repository, quick, bytes_data, agent, max_experiments=3) as session:
+        agent = claude(server.url, call_log, max_usd=5)
+        with agent_session(repository, quick, bytes_data, agent, max_experiments=3) as session:
             assert session.run() == "max experiments"
             rows = session.context.ledger.experiments(1)
             broken = [event for event in session.context.ledger.events(1) if event.kind == "broken"]
-            lessons = Lessons.of(repository / "runs", {}, {})
+            lessons = Lessons.locate(repository / "runs", {}, {})
     assert consistency.check(repository) == []
     assert len(rows) == 4 and {row.state for row in rows} == {"settled"}
     assert len({row.fingerprint for row in rows}) == 4  # nothing was trained twice
     assert all(row.model == "claude-opus-5-5" and row.category == "optimiser" and row.mode for row in rows[1:])
     assert broken and "I am done" in broken[0].text
-    ended = [call for call in purse.calls.values() if call.seconds is not None]
-    assert any(call.error for call in ended) and len(ended) == len(purse.calls)
+    ended = [call for call in call_log.calls.values() if call.seconds is not None]
+    assert any(call.error for call in ended) and len(ended) == len(call_log.calls)
     traces = [(repository / "runs" / "t" / str(n) / "trace.jsonl").read_text() for n in (1, 2, 3)]
     assert all('"kind": "tool"' in trace and '"kind": "rationale"' in trace for trace in traces)
     assert any('"kind": "sent back"' in trace and "I am done" in trace for trace in traces)
@@ -48,7 +48,7 @@ def test_a_server_that_is_away_or_an_agent_that_is_broken_never_ends_the_night(
     repository: Path, quick: Settings, bytes_data: Dataset
 ) -> None:
     away = Away(["unavailable", *["broken"] * 7, "unusable", "spent"])
-    with night(repository, quick, bytes_data, away) as session:
+    with agent_session(repository, quick, bytes_data, away) as session:
         reasons = []
         for _ in range(5):  # the clock of its absences is wound on by hand
             session.control.limits.max_experiments = max(1, len(session.context.ledger.experiments(1)))
@@ -63,7 +63,7 @@ def test_a_server_that_is_away_or_an_agent_that_is_broken_never_ends_the_night(
 
 
 class Away:
-    """An agent that fails in the ways of its list, one after the other."""
+    """An agent that fails in each way of its list, one after the other."""
 
     name, model, repairs = "away", "none", 2
 
@@ -95,7 +95,7 @@ SPARE = 0  # of no use
 def test_a_gain_in_two_steps_is_found_by_refining_a_near_miss(
     repository: Path, quick: Settings, bytes_data: Dataset, bigram: str
 ) -> None:
-    purse = SpendLimit(repository)
+    call_log = CallLog(repository)
     # noise of its own, so that one sigma is wider than what the first step loses
     planted = bigram.replace("SMOOTHING = 0.5  # added to every count\n", TWO_STEPS).replace(
         "logits = SHARPNESS * np.log(counts + SMOOTHING)",
@@ -104,9 +104,9 @@ def test_a_gain_in_two_steps_is_found_by_refining_a_near_miss(
     )
     assert planted.count("GATE") == 3
     with MessagesServer(TwoSteps()) as server:
-        agent = claude(server.url, purse)
-        with night(repository, quick, bytes_data, agent, max_experiments=6) as session:
-            session.base, session.replicates = planted, 5
+        agent = claude(server.url, call_log)
+        options = {"base": planted, "replicates": 5, "max_experiments": 6}
+        with agent_session(repository, quick, bytes_data, agent, **options) as session:
             session.run()
             rows = session.context.ledger.experiments(1)
     assert consistency.check(repository) == []
@@ -117,7 +117,7 @@ def test_a_gain_in_two_steps_is_found_by_refining_a_near_miss(
 
 
 class TwoSteps:
-    """A researcher that opens the gate once, and takes the second step only when it is told to go on from there."""
+    """A researcher that opens the gate once, and takes the second step only when asked to refine the first."""
 
     def __init__(self) -> None:
         self.opened = False
@@ -147,7 +147,7 @@ def _change(old: str, new: str) -> list[Block]:
     return [edit, tool("propose", hypothesis=f"{old} becomes {new}", **said)]
 
 
-# --- long nights
+# --- long sessions
 
 
 @pytest.mark.slow
@@ -155,10 +155,12 @@ def _change(old: str, new: str) -> list[Block]:
 def test_sixty_experiments_while_a_third_of_the_calls_fails(
     repository: Path, quick: Settings, bytes_data: Dataset
 ) -> None:
-    purse = SpendLimit(repository)
+    call_log = CallLog(repository)
     with MessagesServer(Faulty(Researcher(), 0.3)) as server:
-        agent = claude(server.url, purse, max_usd=30)
-        with night(repository, quick, bytes_data, agent, until=since_boot() + 3600, max_experiments=60) as session:
+        agent = claude(server.url, call_log, max_usd=30)
+        with agent_session(
+            repository, quick, bytes_data, agent, until=since_boot() + 3600, max_experiments=60
+        ) as session:
             started = time.time()
             assert session.run() == "max experiments"
             lasted = time.time() - started
@@ -170,9 +172,9 @@ def test_sixty_experiments_while_a_third_of_the_calls_fails(
             )
     measured = [row.fingerprint for row in rows if row.verdict in ("keep", "discard", "crash")]
     assert len(rows) == 61 and len(set(measured)) == len(measured)
-    print(f"{thought:.1f} s of thinking in {lasted:.0f} s, ${purse.spent:.2f}")
+    print(f"{thought:.1f} s of thinking in {lasted:.0f} s, ${call_log.spent:.2f}")
     assert consistency.check(repository) == []
-    assert purse.spent <= 30 and all(call.cost_usd is not None for call in purse.calls.values())
+    assert call_log.spent <= 30 and all(call.cost_usd is not None for call in call_log.calls.values())
     # these trials take seconds, not minutes: what the agent took is under 1 % of sixty trials of five minutes
     assert thought < 0.01 * 60 * 300, (thought, lasted)
 
@@ -182,11 +184,11 @@ def test_sixty_experiments_while_a_third_of_the_calls_fails(
 def test_a_researcher_that_says_it_is_done_reaches_118_experiments(
     repository: Path, quick: Settings, bytes_data: Dataset
 ) -> None:
-    purse = SpendLimit(repository)
+    call_log = CallLog(repository)
     researcher = Researcher(done_every=5)
     with MessagesServer(researcher) as server:
-        agent = claude(server.url, purse)
-        with night(repository, quick, bytes_data, agent, max_experiments=118) as session:
+        agent = claude(server.url, call_log)
+        with agent_session(repository, quick, bytes_data, agent, max_experiments=118) as session:
             assert session.run() == "max experiments"
             rows = session.context.ledger.experiments(1)
             said = [event.text for event in session.context.ledger.events(1) if event.kind == "broken"]

@@ -46,7 +46,7 @@ class Brief:
 
 
 def history(count=30):
-    """Plausible experiments, every sixth one a failure, every seventh one from another agent."""
+    """Return plausible experiments, every sixth one a failure, every seventh one from another agent."""
     found = [Past(0, "keep", None, {}, "")]
     for n in range(1, count):
         proposal = Sweep().propose(Brief(n=n, history=found[:1]))
@@ -233,7 +233,7 @@ class Toy:
 
 
 def search(toy, propose, evaluations=60):
-    """What a session does with proposals: screen, one fresh re-run, keep; returns the true gain."""
+    """Treat proposals as a session does (screen, one fresh re-run, keep), and return the true gain."""
     text, scores, past, used = toy.text, [toy.measure(toy.text) for _ in range(3)], [], 0
     while used < evaluations:
         n = len(past) + 1
@@ -249,7 +249,7 @@ def search(toy, propose, evaluations=60):
     return toy.true(toy.text) - toy.true(text)
 
 
-def swept(brief):
+def sweep_move(brief):
     proposal = Sweep().propose(brief)
     return proposal.text, proposal.params
 
@@ -265,7 +265,7 @@ def at_random(rng):
 
 @pytest.mark.slow
 def test_it_beats_random_moves_on_a_noisy_toy():
-    swept_gain = fmean(search(Toy(seed), swept) for seed in range(10))
+    swept_gain = fmean(search(Toy(seed), sweep_move) for seed in range(10))
     random_gain = fmean(search(Toy(seed), at_random(np.random.default_rng(seed))) for seed in range(10))
     print(f"of 0.05: sweep {swept_gain:.4f}, random {random_gain:.4f}")
     assert swept_gain > 0.037

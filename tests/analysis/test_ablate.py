@@ -1,4 +1,4 @@
-"""Kept changes taken out again: which of them carry anything, the stack without the rest, reverts, reviews."""
+"""Ablation, pruning, reverts and reviews of kept changes."""
 
 import json
 import shutil
@@ -17,7 +17,7 @@ IDLE = "    step = 0\n"  # names without use come before it
 
 @pytest.fixture(scope="module")
 def greedy(settings_of: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A session that kept one real gain, and something that hardly does anything."""
+    """Run a session that keeps one real gain, and changes with almost no effect."""
     from support.repositories import BIGRAM
 
     folder = tmp_path_factory.mktemp("greedy")
@@ -64,13 +64,13 @@ def text(root: Path) -> str:
     return git(root, "show", "refs/autoresearch/t/best:train.py")
 
 
-def kept(root: Path, env: dict[str, str]) -> list[int]:
+def kept_numbers(root: Path, env: dict[str, str]) -> list[int]:
     return [row["n"] for row in answer(root, env, "log") if row["n"]]
 
 
 @pytest.mark.slow
 def test_what_carries_nothing_is_found_and_pruned(night: Path, settings_of: dict[str, str]) -> None:
-    before = kept(night, settings_of)
+    before = kept_numbers(night, settings_of)
     assert before[0] == 1 and len(before) > 1, "the session kept nothing idle: choose another seed"
     found = answer(night, settings_of, "ablate", "--prune")
     assert as_documented("ablate", found)
@@ -92,7 +92,7 @@ def test_what_carries_nothing_is_found_and_pruned(night: Path, settings_of: dict
 
 @pytest.mark.slow
 def test_a_change_under_later_ones_cannot_be_taken_out(night: Path, settings_of: dict[str, str]) -> None:
-    idle = kept(night, settings_of)[1:]
+    idle = kept_numbers(night, settings_of)[1:]
     assert len(idle) > 1, "the session kept only one idle change: choose another seed"
     done = program(night, settings_of, "revert", str(idle[0]))
     assert done.returncode == 1 and "cannot be taken out" in done.stderr and "Traceback" not in done.stderr
@@ -107,7 +107,7 @@ def test_a_gain_is_not_reverted_and_what_does_nothing_is(night: Path, settings_o
         and found["delta"] > 0
         and "SMOOTHING = 0.02" in text(night)
     )
-    last = kept(night, settings_of)[-1]
+    last = kept_numbers(night, settings_of)[-1]
     found = answer(night, settings_of, "revert", str(last))
     assert found["verdict"] == "keep" and "less" in found["reason"]
     assert git(night, "rev-parse", "autoresearch/t").strip() == found["sha"]
@@ -119,7 +119,7 @@ def test_a_review_is_on_record_and_export_warns_of_the_rest(night: Path, setting
     said = answer(night, settings_of, "review", "1", "--accept", "--note", "reads well")
     assert as_documented("review", said) and (said["accepted"], said["note"]) == (True, "reads well") and said["by"]
     done = program(night, settings_of, "export", "--branch", "tidy")
-    numbers = ", ".join(map(str, kept(night, settings_of)[1:]))
+    numbers = ", ".join(map(str, kept_numbers(night, settings_of)[1:]))
     assert done.returncode == 0 and f"nobody has reviewed what was kept here: experiments {numbers};" in done.stderr
     assert program(night, settings_of, "review", "1").returncode == 2
     assert "was not kept" in program(night, settings_of, "review", "99", "--reject").stderr

@@ -1,4 +1,4 @@
-"""The weights of a version, and text that it goes on with."""
+"""Exported weights of a version, and text sampled from them."""
 
 import json
 import re
@@ -30,7 +30,7 @@ HOSTILE = BIGRAM.replace(
 
 @pytest.fixture(scope="module")
 def exported(one_night: Path, settings_of: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of a session whose incumbent was exported to best.safetensors."""
+    """Copy a session and export its incumbent to best.safetensors."""
     root = shutil.copytree(one_night, tmp_path_factory.mktemp("exported") / "repository")
     done = autoresearch(root, "export", "--checkpoint", "best.safetensors", "--json", env=settings_of)
     assert done.returncode == 0, done.stderr
@@ -54,15 +54,15 @@ def test_the_incumbent_trained_once_more(exported: Path) -> None:
 
 @pytest.mark.slow
 def test_text_that_a_file_goes_on_with(exported: Path, settings_of: dict[str, str]) -> None:
-    def sampled(*options: str) -> str:
+    def sample_text(*options: str) -> str:
         done = autoresearch(exported, "sample", "best.safetensors", "--prompt", "the qu", *options, env=settings_of)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    text = sampled("--tokens", "40")
-    assert text.startswith("the qu") and 30 < len(text) <= 47 and sampled("--tokens", "40") == text
-    assert sampled("--tokens", "40", "--seed", "1") != text
-    assert sampled("--tokens", "9", "--temperature", "0", "--seed", "1") == sampled(
+    text = sample_text("--tokens", "40")
+    assert text.startswith("the qu") and 30 < len(text) <= 47 and sample_text("--tokens", "40") == text
+    assert sample_text("--tokens", "40", "--seed", "1") != text
+    assert sample_text("--tokens", "9", "--temperature", "0", "--seed", "1") == sample_text(
         "--tokens", "9", "--temperature", "0"
     )
 
@@ -133,7 +133,7 @@ def test_a_file_is_written_whole_or_not_at_all(exported: Path, tmp_path: Path) -
         (exported / "best.safetensors").open("rb") as file,
         pytest.raises(UserError, match="cannot be written: File exists"),
     ):
-        checkpoint.store(file.fileno(), {}, exported / "said.txt" / "x.safetensors")
+        checkpoint.write_weights(file.fileno(), {}, exported / "said.txt" / "x.safetensors")
 
 
 def test_drawing_follows_what_the_model_says() -> None:

@@ -1,4 +1,4 @@
-"""Damage of every kind, planted into a real session, is found and named with what to do."""
+"""Damage of every kind in a real session is reported with its remedy."""
 
 import json
 import shutil
@@ -15,7 +15,7 @@ from autoresearch.analysis import consistency
 
 @pytest.fixture
 def night(finished: Path, tmp_path: Path) -> Path:
-    """A copy of it to damage."""
+    """Copy the session, to damage the copy."""
     return shutil.copytree(finished, tmp_path / "night")
 
 
@@ -25,23 +25,23 @@ def change(root: Path, sql: str) -> None:
     connection.close()
 
 
-def found(root: Path) -> str:
+def findings(root: Path) -> str:
     return "\n".join(f"{each.text} -> {each.remedy}" for each in consistency.check(root))
 
 
 def test_nothing_is_found_where_nothing_is_wrong(night: Path) -> None:
-    assert found(night) == ""
+    assert findings(night) == ""
 
 
 def test_a_lost_reference_comes_with_the_command_that_brings_it_back(night: Path) -> None:
     before = git(night, "rev-parse", "refs/autoresearch/t/2")
     git(night, "update-ref", "-d", "refs/autoresearch/t/2")
-    text = found(night)
+    text = findings(night)
     assert "refs/autoresearch/t/2 is missing" in text
     command = text.split("`")[1]
     git(night, *command.split()[1:])
     assert git(night, "rev-parse", "refs/autoresearch/t/2") == before
-    assert found(night) == ""
+    assert findings(night) == ""
 
 
 @pytest.mark.parametrize(
@@ -56,24 +56,24 @@ def test_a_lost_reference_comes_with_the_command_that_brings_it_back(night: Path
 )
 def test_a_reference_somewhere_else(night: Path, name: str, words: str) -> None:
     git(night, "update-ref", name, "HEAD")
-    assert words in found(night)
+    assert words in findings(night)
 
 
 def test_a_branch_that_is_checked_out_and_behind_comes_with_the_command(night: Path) -> None:
     git(night, "switch", "-q", "autoresearch/t")
-    assert found(night) == ""
+    assert findings(night) == ""
     git(night, "reset", "-q", "--hard", "HEAD~")
-    text = found(night)
+    text = findings(night)
     assert "is checked out and was left behind" in text
     git(night, *text.split("`")[1].split()[1:])
-    assert found(night) == ""
+    assert findings(night) == ""
 
 
 def test_a_commit_that_git_no_longer_has(night: Path) -> None:
     git(night, "update-ref", "-d", "refs/autoresearch/t/2")
     git(night, "reflog", "expire", "--expire=now", "--all")
     git(night, "gc", "-q", "--prune=now")
-    text = found(night)
+    text = findings(night)
     assert "of experiment 2 is gone" in text and "`autoresearch show 2 --json` still has its text" in text
 
 
@@ -104,7 +104,7 @@ def test_a_commit_that_git_no_longer_has(night: Path) -> None:
 )
 def test_an_edited_ledger(night: Path, sql: str, words: str) -> None:
     change(night, sql)
-    assert words in found(night)
+    assert words in findings(night)
 
 
 def test_artefacts_that_are_gone_or_edited(night: Path) -> None:
@@ -113,14 +113,14 @@ def test_artefacts_that_are_gone_or_edited(night: Path) -> None:
     gone = ["runs/t/2/trial-0.json", "runs/t/1/trial-1.log", "runs/t/1/trial-2.npz", "runs/t/1/patch.diff"]
     for name in gone:
         (night / name).unlink()
-    text = found(night)
+    text = findings(night)
     assert "trial-0.json and the ledger give different results" in text
     assert all(f"{name} is missing" in text for name in gone)
 
 
 def test_an_experiment_that_is_under_way_is_no_difference(night: Path) -> None:
     change(night, "UPDATE experiments SET state = 'measuring', verdict = NULL, val_bpb = NULL WHERE n = 2")
-    assert found(night) == ""
+    assert findings(night) == ""
 
 
 def test_the_command_says_what_to_do_and_its_exit_code_tells(night: Path, settings_of: dict[str, str]) -> None:

@@ -1,4 +1,4 @@
-"""What leaves the house: branches on the user's base, messages that hold no traps, tables, lines of JSON."""
+"""Exports: branches on the user's base, safe commit messages, tables, JSON lines."""
 
 import json
 import os
@@ -28,19 +28,19 @@ SAME = [judge.Draw(2.0 + k / 1000, k) for k in (0, 2, 1, 0, 2, 1, 0, 2)]  # the 
 
 @pytest.fixture
 def night(finished: Path, tmp_path: Path) -> Path:
-    """A copy of a session with one keep."""
+    """Copy a session with one keep."""
     return shutil.copytree(finished, tmp_path / "night")
 
 
-def made(root: Path, name: str = "home", **options: bool) -> export.Branch:
+def create_branch(root: Path, name: str = "home", **options: bool) -> export.Branch:
     with Ledger.open(root / "runs" / "ledger.db") as store:
         session = store.session()
         assert session is not None
-        return export.branch(export.lineage(store, session), Workspace(root), name, **options)
+        return export.create_branch(export.read_lineage(store, session), Workspace(root), name, **options)
 
 
 def second_keep(root: Path, hypothesis: str) -> None:
-    """Let the discarded experiment be a keep on the first one."""
+    """Turn the discarded experiment into a keep on the first one."""
     with Ledger.open(root / "runs" / "ledger.db") as store:
         session = store.session()
         assert session is not None
@@ -52,7 +52,7 @@ def second_keep(root: Path, hypothesis: str) -> None:
 
 
 def state(root: Path) -> tuple[str, ...]:
-    """What an export must not touch."""
+    """Return everything that an export must not change."""
     others = [line for line in git(root, "for-each-ref").splitlines() if "refs/heads/home" not in line]
     return (
         git(root, "status", "--porcelain"),
@@ -70,7 +70,7 @@ def trailers(root: Path, commit: str) -> dict[str, str]:
 def test_one_commit_for_each_keep_on_the_users_base(night: Path) -> None:
     (night / "notes.txt").write_text("not committed")
     before = state(night)
-    found = made(night)
+    found = create_branch(night)
     assert state(night) == before
     assert (found.experiments, found.unreviewed) == ([1], [1])
     assert git(night, "rev-parse", "home").strip() == found.sha
@@ -101,12 +101,12 @@ def test_one_commit_for_each_keep_on_the_users_base(night: Path) -> None:
 
 def test_several_keeps_and_all_of_them_in_one(night: Path) -> None:
     second_keep(night, "blunt")
-    found = made(night)
+    found = create_branch(night)
     assert found.experiments == [1, 2]
     subjects = git(night, "log", "--reverse", "--format=%s", "main..home").splitlines()
     assert [subject.split(":")[0] for subject in subjects] == ["Experiment 1", "Experiment 2"]
     assert "Honest-Total" not in trailers(night, "home~1") and trailers(night, "home")["Honest-Total"] == "not measured"
-    made(night, "squashed", squash=True)
+    create_branch(night, "squashed", squash=True)
     assert git(night, "rev-list", "--count", "main..squashed") == "1\n"
     assert git(night, "rev-parse", "squashed^{tree}") == git(night, "rev-parse", "home^{tree}")
     assert trailers(night, "squashed")["Experiments"] == "1, 2"
@@ -117,7 +117,7 @@ def test_several_keeps_and_all_of_them_in_one(night: Path) -> None:
 @pytest.mark.parametrize("squash", [False, True])
 def test_a_hostile_hypothesis_is_plain_text(night: Path, squash: bool) -> None:
     second_keep(night, HOSTILE)
-    made(night, squash=squash)
+    create_branch(night, squash=squash)
     message = git(night, "log", "-1", "--format=%B", "home")
     told = trailers(night, "home")
     assert "Signed-off-by" not in told and "Co-authored-by" not in told and len(told) == (6 if squash else 10)
@@ -137,7 +137,7 @@ def test_constants_that_the_session_chose_are_a_commit_of_their_own(night: Path)
         assert session is not None
         other = workspace.write(parent, text.replace("BATCH = 8", "BATCH = 16"), "the user's base")
         store.connection.execute("UPDATE sessions SET base_sha = ?", (other,))
-    made(night)
+    create_branch(night)
     assert git(night, "log", "--format=%s", f"{other}..home").splitlines()[1] == "Base of session t"
     assert git(night, "show", "home~1:train.py") == text
 
@@ -147,12 +147,12 @@ def test_what_was_reviewed_is_not_named_and_the_last_word_counts(night: Path) ->
         session = store.session()
         assert session is not None
         store.event(session.id, "review", "accepted", n=1, data={"accepted": True, "by": HOSTILE})
-        found = made(night)
+        found = create_branch(night)
         assert (found.unreviewed, found.rejected) == ([], [])
         assert trailers(night, "home")["Reviewed"].startswith("accepted by fixup! better Signed-off-by")
         store.event(session.id, "review", "rejected", n=1, data={"accepted": False, "by": "Ann", "note": "too clever"})
-    assert made(night, force=True).rejected == [1] and trailers(night, "home")["Reviewed"] == "rejected by Ann"
-    made(night, squash=True, force=True)
+    assert create_branch(night, force=True).rejected == [1] and trailers(night, "home")["Reviewed"] == "rejected by Ann"
+    create_branch(night, squash=True, force=True)
     assert trailers(night, "home")["Reviewed"] == "1 rejected by Ann"
 
 
@@ -165,13 +165,13 @@ def test_a_keep_that_is_no_gain_says_so(night: Path) -> None:
         less = judge.decide("default", SAME, SAME, judge.noise([SAME]), simpler=1.0)
         assert less.action == "keep"
         store.update_experiment(row.id, reason=less.reason, delta=0.001, p_gain=0.4)
-    made(night)
+    create_branch(night)
     assert trailers(night, "home")["Kept-As"] == "less code for the same score"
     assert "sure to be better" not in git(night, "log", "-1", "--format=%B", "home")
 
 
 def test_a_total_that_shows_nothing_goes_with_the_branch(night: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who reviews a keep that was 97 % sure in the night has to see what came of it in the morning."""
+    """The review of a keep that was 97 % probable shows the honest total, too."""
     monkeypatch.chdir(night)
     assert (
         "the honest total: not measured yet: `autoresearch total`"
@@ -220,25 +220,25 @@ def test_a_branch_that_is_there_is_replaced_only_on_request(night: Path) -> None
     git(night, "branch", "home", "HEAD")
     there = git(night, "rev-parse", "home")
     with pytest.raises(UserError, match="branch home exists already: choose another name, or --force"):
-        made(night)
+        create_branch(night)
     assert git(night, "rev-parse", "home") == there
-    made(night, force=True)
+    create_branch(night, force=True)
     assert git(night, "rev-parse", "home") != there
     with pytest.raises(UserError, match="branch main is checked out"):
-        made(night, "main", force=True)
+        create_branch(night, "main", force=True)
 
 
 @pytest.mark.parametrize("name", ["-x", "HEAD", "a..b", "a b", "x.lock", "autoresearch/t", ""])
 def test_names_that_no_branch_may_have(night: Path, name: str) -> None:
     with pytest.raises(UserError, match=r"cannot be the name of a branch|belong to sessions"):
-        made(night, name, force=True)
+        create_branch(night, name, force=True)
 
 
 def test_nothing_kept_is_nothing_to_export(night: Path) -> None:
     with Ledger.open(night / "runs" / "ledger.db") as store:
         store.connection.execute("UPDATE experiments SET verdict = 'discard' WHERE n = 1")
     with pytest.raises(UserError, match="nothing was kept in this session"):
-        made(night)
+        create_branch(night)
 
 
 def test_the_command_says_what_it_made_and_warns_of_what_nobody_read(
@@ -262,7 +262,7 @@ def test_the_command_says_what_it_made_and_warns_of_what_nobody_read(
 
 
 def test_the_originals_analysis_reads_the_table(night: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its notebook: rows that are no crash, the keeps among them, and their running minimum."""
+    """Read a table as the original's notebook does: no crashes, keeps, their running minimum."""
     monkeypatch.chdir(night)
     assert CliRunner().invoke(app, ["export", "--tsv", "all.tsv"]).exit_code == 0
     head, *rows = [line.split("\t") for line in (night / "all.tsv").read_text().splitlines()]

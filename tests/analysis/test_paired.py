@@ -14,7 +14,7 @@ from autoresearch.measure.result import Result
 
 
 def test_a_difference_is_known_better_than_the_scores() -> None:
-    """Hard and easy rows: scores scatter by 0.02, their differences by a fiftieth of that, and the error says so."""
+    """Scores scatter by 0.02 over rows, differences by a fiftieth of that, as the error says."""
     rng, found = np.random.default_rng(0), []
     for _ in range(300):
         size = rng.integers(150, 250, 512).astype(float)

@@ -1,4 +1,4 @@
-"""What agents were asked and answered, with what came of it, as lines to learn from."""
+"""Conversations with agents and their outcome, exported for fine-tuning."""
 
 import json
 import shutil
@@ -19,7 +19,7 @@ KEY = "a-key-of-this-house-0123"
 
 @pytest.fixture
 def night(finished: Path, tmp_path: Path) -> Path:
-    """A copy of a session with one keep, its experiments proposed by nobody who talks."""
+    """Copy a session with one keep, whose agent had no conversations."""
     return shutil.copytree(finished, tmp_path / "night")
 
 
@@ -27,7 +27,7 @@ def leave(root: Path, n: int, entries: list[dict[str, Any]]) -> None:
     Artefacts(root / "runs" / "t" / str(n)).write_proposal("--- a/train.py\n-A = 1\n+A = 2\n", entries)
 
 
-def exported(root: Path, env: dict[str, str]) -> list[dict[str, Any]]:
+def export_sft(root: Path, env: dict[str, str]) -> list[dict[str, Any]]:
     done = autoresearch(root, "export", "--sft", "pairs.jsonl", env=env)
     assert (done.returncode, done.stdout) == (0, "pairs.jsonl\n"), done.stderr
     return [json.loads(line) for line in (root / "pairs.jsonl").read_text().splitlines()]
@@ -45,7 +45,7 @@ def test_a_conversation_and_its_outcome(night: Path, settings_of: dict[str, str]
         {"kind": "tool", "name": "propose", "input": {"hypothesis": "better"}, "result": "taken", "error": False},
     ]
     leave(night, 1, talk)
-    (found,) = exported(night, settings_of)
+    (found,) = export_sft(night, settings_of)
     assert as_documented("export --sft", found)
     assert found["messages"] == [
         {"role": "user", "content": "Lower it."},
@@ -78,7 +78,7 @@ def test_what_was_sent_back_is_a_conversation_of_its_own(night: Path, settings_o
         {"kind": "sent back", "text": "duplicate: of 1"},
     ]
     leave(night, 2, [*first, {"kind": "prompt", "text": "Again."}, {"kind": "reply", "text": "yes"}])
-    refused, measured = exported(night, settings_of)
+    refused, measured = export_sft(night, settings_of)
     assert (
         refused["outcome"] == {"verdict": "refused", "reason": "duplicate: of 1"}
         and measured["outcome"]["verdict"] == "discard"
@@ -99,7 +99,7 @@ def test_who_was_not_asked_has_no_line_and_damaged_entries_do_no_harm(night: Pat
     trace.write_text(
         '[1]\n{"kind": "prompt", "text": "x", "odd": NaN}\n{"no": "kind"}\n{"kind": "tool"}\n{"kind": "reply", "te'
     )
-    (found,) = exported(night, settings_of)
+    (found,) = export_sft(night, settings_of)
     assert [message["role"] for message in found["messages"]] == ["user", "assistant"]
     assert entry("[1]") == {"kind": "damaged", "text": "[1]"}
 
@@ -110,5 +110,5 @@ def test_secrets_do_not_leave_the_house(night: Path, settings_of: dict[str, str]
     trace.add("reply", text=words)
     assert SECRET not in str(trace.entries) and KEY not in str(trace.entries)
     leave(night, 1, [{"kind": "prompt", "text": words}, {"kind": "reply", "text": words}])
-    (found,) = exported(night, settings_of | {"SOME_API_KEY": KEY})
+    (found,) = export_sft(night, settings_of | {"SOME_API_KEY": KEY})
     assert [message["content"] for message in found["messages"]] == ["my key is [secret], the other [secret]"] * 2

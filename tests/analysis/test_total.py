@@ -1,4 +1,4 @@
-"""The honest total: arithmetic, and a real one."""
+"""The honest total: arithmetic, and real measurements."""
 
 import json
 import random
@@ -16,7 +16,7 @@ from support.referees import FunctionReferee
 from support.shapes import as_documented
 
 from autoresearch.analysis.remeasure import Remeasurer
-from autoresearch.analysis.total import interval, quantile, recorded, reserve
+from autoresearch.analysis.total import interval, quantile, recorded_totals, reserve
 from autoresearch.data.dataset import Dataset
 from autoresearch.errors import UserError
 from autoresearch.hardware import CardMemory
@@ -40,7 +40,7 @@ def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:
 
 
 @pytest.fixture
-def again(one_night: Path, tmp_path: Path, quick: Settings, bytes_data: Dataset) -> Iterator[Remeasurer]:
+def remeasurer(one_night: Path, tmp_path: Path, quick: Settings, bytes_data: Dataset) -> Iterator[Remeasurer]:
     night = shutil.copytree(one_night, tmp_path / "night")
     with Ledger.open(night / "runs" / "ledger.db") as store:
         row = store.session()
@@ -56,37 +56,37 @@ def again(one_night: Path, tmp_path: Path, quick: Settings, bytes_data: Dataset)
         )
 
 
-def scored(text: str, seed: int, *_: Any, **__: Any) -> Result:
+def fixed_result(text: str, seed: int, *_: Any, **__: Any) -> Result:
     return Result("ok", 2.0, seed=seed, holdout_bpb=2.1)
 
 
 @pytest.mark.parametrize("times", [2, 3])
-def test_a_trial_that_was_disturbed_is_repeated_but_not_for_ever(times: int, again: Remeasurer) -> None:
+def test_a_trial_that_was_disturbed_is_repeated_but_not_for_ever(times: int, remeasurer: Remeasurer) -> None:
     left = [Result("infra", disturbed=True, reason="the program was stopped for 9 s")] * times
-    again = replace(
-        again, referee=FunctionReferee(lambda *args: left.pop() if left else scored(*args), again.referee.settings)
-    )
-    base = again.ledger.experiment(1, 0)
+    referee = FunctionReferee(lambda *args: left.pop() if left else fixed_result(*args), remeasurer.referee.settings)
+    remeasurer = replace(remeasurer, referee=referee)
+    base = remeasurer.ledger.experiment(1, 0)
     assert base is not None
     if times == 3:
         with pytest.raises(UserError, match="could not be measured again: infra the program was stopped for 9 s"):
-            again.trial(base, 7)
+            remeasurer.run_trial(base, 7)
     else:
-        assert again.trial(base, 7).val_bpb == 2.0
-    trials = again.ledger.trials(1, base.id)[-3:]
+        assert remeasurer.run_trial(base, 7).val_bpb == 2.0
+    trials = remeasurer.ledger.trials(1, base.id)[-3:]
     assert [trial.outcome for trial in trials] == ["infra"] * times + ["ok"] * (3 - times)
-    assert {(trial.purpose, trial.seed) for trial in trials} == {("total", again.seed(7))}
+    assert {(trial.purpose, trial.seed) for trial in trials} == {("total", remeasurer.seed_of(7))}
 
 
-def test_nothing_is_measured_again_on_a_card_that_is_not_free(again: Remeasurer) -> None:
+def test_nothing_is_measured_again_on_a_card_that_is_not_free(remeasurer: Remeasurer) -> None:
     used = [1.0, 1.0, *[9e9] * 1000]
     card = CardMemory("GPU-1", lambda uuid: (int(16e9), int(used.pop(0))), lambda seconds: None)
-    again = replace(again, card=card, referee=FunctionReferee(scored, again.referee.settings))
-    base = again.ledger.experiment(1, 0)
-    assert base is not None and again.trial(base, 7).val_bpb == again.trial(base, 8).val_bpb == 2.0
+    referee = FunctionReferee(fixed_result, remeasurer.referee.settings)
+    remeasurer = replace(remeasurer, card=card, referee=referee)
+    base = remeasurer.ledger.experiment(1, 0)
+    assert base is not None and remeasurer.run_trial(base, 7).val_bpb == remeasurer.run_trial(base, 8).val_bpb == 2.0
     with pytest.raises(UserError, match="of the card's memory are in use without a trial"):
-        again.trial(base, 9)
-    assert [trial.seed for trial in again.ledger.trials(1, base.id)][-1] == again.seed(8)
+        remeasurer.run_trial(base, 9)
+    assert [trial.seed for trial in remeasurer.ledger.trials(1, base.id)][-1] == remeasurer.seed_of(8)
 
 
 @pytest.mark.slow
@@ -110,7 +110,7 @@ def test_base_against_final_on_fresh_seeds(finished: Path, settings_of: dict[str
 def test_what_ablate_and_reproduce_measured_is_no_part_of_the_total(
     one_night: Path, settings_of: dict[str, str], tmp_path: Path
 ) -> None:
-    """Pruning chooses by the trials of `ablate`: a total on their seeds would be of what was chosen for them."""
+    """A total on seeds of `ablate` would be biased: pruning selects by them."""
     finished = shutil.copytree(one_night, tmp_path / "repository")
     for words in (["ablate", "--draws", "2"], ["reproduce", "1", "--draws", "1"], ["total", "--pairs", "2", "--json"]):
         with Ledger.open(finished / "runs" / "ledger.db") as store:
@@ -173,7 +173,7 @@ def test_a_session_ends_with_the_total_of_what_it_kept(
     assert done.returncode == 0 and "total" in done.stderr, done.stderr
     with Ledger.open(finished / "runs" / "ledger.db", readonly=True) as store:
         session = store.session("t")
-        assert session is not None and recorded(store.events(session.id))[-1].final == 1
+        assert session is not None and recorded_totals(store.events(session.id))[-1].final == 1
         assert (
             store.events(session.id)[-1].kind == "ended"
         )  # by which status knows that the total was part of the night

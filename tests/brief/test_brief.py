@@ -1,4 +1,4 @@
-"""What an agent is told: bounded, stable parts first, and complete where there is room."""
+"""Briefs: bounded in size, stable parts first, and complete if there is room."""
 
 import json
 import re
@@ -13,7 +13,7 @@ from autoresearch.brief.history import PastExperiment
 from autoresearch.brief.ideas import Paper
 from autoresearch.brief.lessons import Lessons
 from autoresearch.brief.policy import Direction
-from autoresearch.brief.tokens import cut, quote, tokens
+from autoresearch.brief.tokens import count_tokens, cut, quote
 from autoresearch.measure import facts
 
 TRAIN = (Path(__file__).parents[2] / "train.py").read_text()
@@ -22,7 +22,7 @@ VERDICTS = ["discard", "discard", "crash", "discard", "keep", "duplicate", "disc
 CATEGORIES = ["architecture", "optimiser", "schedule"]
 
 
-def tried(n: int) -> PastExperiment:
+def make_past(n: int) -> PastExperiment:
     verdict = VERDICTS[n % 7]
     return PastExperiment(
         n, verdict, f"not better: {n}", "claude", CATEGORIES[n % 3], f"hypothesis {n} " + "x" * 300,
@@ -32,7 +32,7 @@ def tried(n: int) -> PastExperiment:
 
 
 def brief(count: int, **more: object) -> Brief:
-    past = [PastExperiment(0, "keep", "the base", "", "", "the base"), *map(tried, range(1, count + 1))]
+    past = [PastExperiment(0, "keep", "the base", "", "", "the base"), *map(make_past, range(1, count + 1))]
     made = Brief(count + 1, 0, PROGRAM, TRAIN, 0, 2.1, 0.002, past, agent="claude")
     return replace(made, **more)  # type: ignore[arg-type]
 
@@ -54,16 +54,16 @@ def test_it_never_passes_its_ceiling(count: int, burden: str) -> None:
             papers=[Paper("a.md", "z" * 5000)] * 9,
             direction=Direction("refine", 7, 7, "go on", (7, 5)),
         )
-    assert tokens(told.render()) <= told.ceiling
+    assert count_tokens(told.render()) <= told.max_tokens
     assert "# What to do now" in told.changing() or burden == "none"
 
 
 @pytest.mark.parametrize("count", [0, 10, 59, 1000])
 def test_most_of_it_stays_the_same(count: int) -> None:
     told, later = brief(count), brief(count + (1 if (count + 2) % 20 else 0), notes=["try 2"], feedback=["no"])
-    same = sum(map(tokens, told.stable))
+    same = sum(map(count_tokens, told.stable))
     assert told.stable == later.stable
-    assert same > 0.7 * (same + tokens(told.changing()))
+    assert same > 0.7 * (same + count_tokens(told.changing()))
 
 
 def test_every_experiment_of_a_night_is_in_it() -> None:
@@ -73,7 +73,7 @@ def test_every_experiment_of_a_night_is_in_it() -> None:
 
 def test_of_a_long_history_the_telling_ones_and_sums_are_shown() -> None:
     text = history.table(brief(5000).history, 4000)
-    assert tokens(text) <= 4000
+    assert count_tokens(text) <= 4000
     for name in history.SHARES:
         assert f"{name}:" in text
     assert "| 5000 |" in text and re.search(
@@ -82,16 +82,18 @@ def test_of_a_long_history_the_telling_ones_and_sums_are_shown() -> None:
 
 
 def test_a_row_says_what_was_changed_in_our_words_and_compares_in_sigmas() -> None:
-    assert history.row(tried(3)) == "| 3 | architecture | MATRIX_LR 0.04 -> 0.03 | -0.5 sigma | +0.5 sigma | discard |"
-    assert "hypothesis 10" in history.row(tried(10)) and "discard, near miss" in history.row(tried(10))
-    crash = replace(tried(2), reason="ValueError | x")
+    assert (
+        history.row(make_past(3)) == "| 3 | architecture | MATRIX_LR 0.04 -> 0.03 | -0.5 sigma | +0.5 sigma | discard |"
+    )
+    assert "hypothesis 10" in history.row(make_past(10)) and "discard, near miss" in history.row(make_past(10))
+    crash = replace(make_past(2), reason="ValueError | x")
     assert "crash: ValueError / x" in history.row(crash) and "| - |" in history.row(crash)
 
 
 def test_calibration_compares_predictions_of_one_agent() -> None:
-    past = [replace(tried(n), delta=0.002, predicted=-0.001) for n in (1, 3)]
+    past = [replace(make_past(n), delta=0.002, predicted=-0.001) for n in (1, 3)]
     assert history.calibration(past, "claude") == ""
-    said = history.calibration([*past, replace(tried(4), delta=-0.004, predicted=-0.001)], "claude")
+    said = history.calibration([*past, replace(make_past(4), delta=-0.004, predicted=-0.001)], "claude")
     assert "your 3 predictions" in said and "1 had the right sign" in said and "-0.0010; measured was +0.0000" in said
     assert history.calibration(past * 3, "sweep") == ""
 
@@ -103,14 +105,14 @@ def test_another_version_is_told_as_a_change_to_the_incumbent() -> None:
         told.parent == 4 and "+WARMDOWN = 0.1 + " in told.changing() and "WARMDOWN = 0.1 + " not in "".join(told.stable)
     )
     assert "Go on." in told.changing() and told.changing().count("<data") == 3
-    plain = told.climbing()
+    plain = told.without_direction()
     assert plain.source == TRAIN and plain.parent == 0 and "What to do now" not in plain.changing()
 
 
 def test_text_of_others_cannot_leave_its_quotes() -> None:
     text = quote("x", "a</data >\x1b[2J < / DATA>b")
     assert text.count("</") == 1 and "\x1b" not in text
-    assert tokens(cut("ü" * 1000, 100)) <= 100 and cut("short", 100) == "short"
+    assert count_tokens(cut("ü" * 1000, 100)) <= 100 and cut("short", 100) == "short"
 
 
 # --- training facts
@@ -127,28 +129,28 @@ def test_facts_of_a_trial() -> None:
         "peak_vram_mb": 40960.0,
         "curve": points,
     }
-    lines = "\n".join(facts.training(result, 989.0, 81920.0))
+    lines = "\n".join(facts.describe_training(result, 989.0, 81920.0))
     assert "200 steps, 200M tokens, 666,667 a second, 50M parameters, MFU 20.2 %" in lines
     assert (
         "40.0 GiB at the peak of 80" in lines and "train 300" in lines and "still falling at the end (-0.200)" in lines
     )
     bare = {"reported": {}, "train_seconds": None, "setup_seconds": None, "score_seconds": None, "curve": []}
-    assert facts.training(bare, None, None) == ["seconds to set up 0, train 0, score 0"]
+    assert facts.describe_training(bare, None, None) == ["seconds to set up 0, train 0, score 0"]
 
 
-# --- what the human leaves lying about
+# --- ideas and papers of the human
 
 
 def test_ideas_are_offered_until_they_are_tried(tmp_path: Path) -> None:
     path = tmp_path / "ideas.md"
-    assert ideas.ideas(path, []) == []
+    assert ideas.read_ideas(path, []) == []
     path.write_text("# Ideas\n\nsome words\n- tie the embeddings\n* [ ] a longer warmdown\n3. fewer heads\n")
-    past = replace(tried(1), params={"idea": "tie the embeddings"})
-    found = ideas.ideas(path, [past])
+    past = replace(make_past(1), params={"idea": "tie the embeddings"})
+    found = ideas.read_ideas(path, [past])
     assert [idea.number for idea in found] == [2, 3, 1] and found[-1].tried == ("1 discard",)
-    assert ideas.cited("from ideas.md, Idea 2", found) == "a longer warmdown"
-    assert ideas.cited("idea #3", found) == "fewer heads"
-    assert ideas.cited("experiment 3", found) is None and ideas.cited("idea 9", found) is None
+    assert ideas.find_cited("from ideas.md, Idea 2", found) == "a longer warmdown"
+    assert ideas.find_cited("idea #3", found) == "fewer heads"
+    assert ideas.find_cited("experiment 3", found) is None and ideas.find_cited("idea 9", found) is None
     told = brief(3, ideas=found).changing()
     assert "- idea 2: a longer warmdown\n" in told and "tie the embeddings (tried: 1 discard)" in told
 
@@ -157,9 +159,9 @@ def test_papers_are_chosen_by_size_and_quoted(tmp_path: Path) -> None:
     for name, size in {"big.md": 50_000, "small.txt": 100, "middle.md": 900, "code.py": 10}.items():
         (tmp_path / name).write_text(name[0] * size)
     (tmp_path / "folder.md").mkdir()
-    found = ideas.papers(tmp_path, 1000)
+    found = ideas.read_papers(tmp_path, 1000)
     assert [paper.name for paper in found] == ["small.txt", "middle.md"]
-    assert ideas.papers(tmp_path / "none", 1000) == []
+    assert ideas.read_papers(tmp_path / "none", 1000) == []
     assert '<data from="paper small.txt">\nsss' in brief(1, papers=found).stable[0]
 
 
@@ -168,12 +170,12 @@ def test_papers_are_chosen_by_size_and_quoted(tmp_path: Path) -> None:
 
 def test_lessons_go_from_one_session_to_the_next(tmp_path: Path) -> None:
     identity, settings = {"cpu": "EPYC", "data": "abc"}, {"budget": "15cpu"}
-    kept = Lessons.of(tmp_path, identity, settings)
+    kept = Lessons.locate(tmp_path, identity, settings)
     for n in (1, 2, 4):
-        kept.add("may1", tried(n), 2)
-        kept.add("may1", tried(n), 2)
-    kept.add("may2", tried(5), 1)
-    assert Lessons.of(tmp_path, identity, {"budget": "5m"}).read("x") == []
+        kept.add("may1", make_past(n), 2)
+        kept.add("may1", make_past(n), 2)
+    kept.add("may2", make_past(5), 1)
+    assert Lessons.locate(tmp_path, identity, {"budget": "5m"}).read("x") == []
     found = kept.read(without="may2")
     assert [re.findall(r"\[(\S+),", line)[0] for line in found] == ["may1#4", "may1#2", "may1#1"]
     assert (
@@ -183,11 +185,11 @@ def test_lessons_go_from_one_session_to_the_next(tmp_path: Path) -> None:
     text = kept.path.read_text()
     assert "EPYC, data abc, budget 15cpu" in text and text.count("\n- ") == 4
     kept.path.write_text(text.replace(found[2] + "\n", ""))  # the human deletes one
-    kept.add("may3", tried(6), 1)
+    kept.add("may3", make_past(6), 1)
     assert len(kept.read("may9")) == 4 and found[2] not in kept.read("may9")
     assert "may1#4" in brief(3, lessons=found).stable[0]
 
 
 def test_a_lesson_is_one_line_whatever_was_said() -> None:
-    assert "\n" not in lessons.lesson(replace(tried(2), hypothesis="a\nb | c", change="", reason="x\ny"))
-    assert json.dumps(lessons.lesson(tried(9)))
+    assert "\n" not in lessons.lesson(replace(make_past(2), hypothesis="a\nb | c", change="", reason="x\ny"))
+    assert json.dumps(lessons.lesson(make_past(9)))

@@ -1,4 +1,4 @@
-"""Which direction the search takes, as a function of what happened."""
+"""Direction of the search as a function of the history."""
 
 from dataclasses import replace
 from itertools import pairwise

@@ -26,7 +26,7 @@ SCRIPT = Path(prepare.__file__)
 
 
 def story(seed, words=120):
-    """A text of common words, so that byte pairs can be merged, with some characters of several bytes."""
+    """Make a text of common words, so that byte pairs merge, with some multi-byte characters."""
     rng = random.Random(seed)
     syllables = ["ra", "to", "mi", "len", "ska", "é", "日本", "🙂", "un", "do"]
     return " ".join("".join(rng.choices(syllables, k=rng.randint(1, 3))) for _ in range(words)) + "\n"
@@ -34,7 +34,7 @@ def story(seed, words=120):
 
 @pytest.fixture
 def texts(tmp_path):
-    """A folder with 60 documents in .txt, .md, .py and .jsonl files."""
+    """Make a folder with 60 documents in .txt, .md, .py and .jsonl files."""
     folder = tmp_path / "texts"
     (folder / "deep" / "er").mkdir(parents=True)
     for seed in range(30):
@@ -50,7 +50,7 @@ def make(folder, cache, vocab_size=256, seq_len=32, **more):
 
 
 def stream(data, split):
-    """The token stream that the rows of a split were cut from, less the dropped end."""
+    """Return the token stream of a split's rows, without the dropped end."""
     rows = data.rows(split)
     assert np.array_equal(rows[1:, 0], rows[:-1, -1])
     return np.concatenate([rows[0, :1], rows[:, 1:].ravel()])
@@ -383,7 +383,7 @@ def test_the_script_reports_errors_in_one_line_with_an_exit_code(tmp_path):
 
 @pytest.fixture(scope="session")
 def own_library(tmp_path_factory):
-    """The `stdlib` data set in plain bytes, with a probe that leaves out torch to be quick."""
+    """Prepare the `stdlib` data set in plain bytes, without torch in the probe, to be quick."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(stdlib, "NEEDED_MODULES", ("numpy", "safetensors.numpy"))
         cache = tmp_path_factory.mktemp("cache")

@@ -1,4 +1,4 @@
-"""Which library files a trial needs, on a small made-up library."""
+"""Library files that a trial needs, on a small made-up library."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from autoresearch.data import stdlib
 
 @pytest.fixture
 def made_up(tmp_path, monkeypatch):
-    """A library of 200 files that nothing needs, and a few that depend on each other."""
+    """Make a library of 200 files that nothing needs, and a few that depend on each other."""
     monkeypatch.setattr(stdlib, "NEEDED_MODULES", ())
     texts = {f"alone{number}.py": b"import alone0\n" for number in range(200)}
     texts |= {

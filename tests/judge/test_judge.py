@@ -1,4 +1,4 @@
-"""Verdicts are arithmetic: never kept on the draw that selected, careful where little is known, sure where much is."""
+"""Verdicts: never on the selecting draw, careful with few measurements, certain with many."""
 
 import random
 from collections.abc import Sequence
@@ -9,66 +9,69 @@ from hypothesis import strategies as st
 
 from autoresearch import judge
 from autoresearch.judge import Beliefs, Draw, Noise
-from autoresearch.judge.noise import STEADY, Guess, Machine
+from autoresearch.judge.noise import STEADY, NoiseModel, WeightedModel
 
 scores = st.floats(0.9, 1.1)
 
 
-def drawn(values: Sequence[float], first: int = 0, every: int = 1) -> list[Draw]:
-    """Scores as trials that followed one another."""
+def draws_of(values: Sequence[float], first: int = 0, every: int = 1) -> list[Draw]:
+    """Number scores as consecutive trials."""
     return [Draw(score, first + k * every) for k, score in enumerate(values)]
 
 
 def steady(sigma: float, dof: float = 30) -> Noise:
-    """A machine that is known not to wander."""
-    return Noise(sigma, dof, (Guess(STEADY, 1.0, sigma),))
+    """Return the noise of a machine that does not drift."""
+    return Noise(sigma, dof, (WeightedModel(STEADY, 1.0, sigma),))
 
 
 KNOWN = steady(0.001)
-INCUMBENT = drawn([1.0, 1.001, 0.999])
+INCUMBENT = draws_of([1.0, 1.001, 0.999])
 
 
-def decided(
+def decide(
     values: Sequence[float], noise: Noise = KNOWN, rule: str = "default", simpler: float | None = None
 ) -> judge.Decision:
-    return judge.decide(rule, drawn(values, 3), INCUMBENT, noise, simpler=simpler)
+    return judge.decide(rule, draws_of(values, 3), INCUMBENT, noise, simpler=simpler)
 
 
 def test_not_better_is_discarded_after_one_trial() -> None:
-    near, far = decided([1.0005]), decided([1.01])
+    near, far = decide([1.0005]), decide([1.01])
     assert (near.action, near.near_miss) == ("discard", True) and "not better" in near.reason
     assert (far.action, far.near_miss) == ("discard", False)
-    hardly = decided([0.9998])
+    hardly = decide([0.9998])
     assert (hardly.action, hardly.near_miss) == ("discard", True) and "hardly better" in hardly.reason
 
 
 def test_a_lucky_draw_is_measured_again_and_its_luck_is_not_reported() -> None:
-    assert decided([0.997]).action == "run_again"
-    fluke = decided([0.997, 1.0004, 1.0014])
+    assert decide([0.997]).action == "run_again"
+    fluke = decide([0.997, 1.0004, 1.0014])
     assert (fluke.action, fluke.near_miss) == ("discard", True)
     assert fluke.delta == pytest.approx(0.0009)
-    real = decided([0.997, 0.9975, 0.9965])
+    real = decide([0.997, 0.9975, 0.9965])
     assert real.action == "keep" and real.p_gain > 0.9 and real.delta == pytest.approx(-0.003)
 
 
 def test_one_fresh_draw_never_keeps() -> None:
-    assert decided([0.5, 0.5]).action in ("run_again", "compare")
-    assert decided([0.5, 0.5, 0.5]).action == "keep"
+    assert decide([0.5, 0.5]).action in ("run_again", "compare")
+    assert decide([0.5, 0.5, 0.5]).action == "keep"
 
 
 def test_what_stays_undecided_ends_as_a_near_miss() -> None:
-    found = [decided([0.9985, *[0.9988] * k]).action for k in range(5)]
+    found = [decide([0.9985, *[0.9988] * k]).action for k in range(5)]
     assert found[0] == "run_again" and found[-1] in ("discard", "keep")
-    strict = decided([0.9985, *[0.9994] * 8], rule="strict")
+    strict = decide([0.9985, *[0.9994] * 8], rule="strict")
     assert (strict.action, strict.near_miss) == ("discard", True)
 
 
 def test_on_a_machine_that_wanders_the_incumbent_is_measured_beside_the_candidate() -> None:
-    long_ago = drawn([1.0, 1.001, 0.999])
-    wandering = Noise(0.002, 30, (Guess(Machine(level=2.0, memory=10.0), 1.0, 0.001),))
-    candidate = drawn([0.996, 0.996], 60)
+    long_ago = draws_of([1.0, 1.001, 0.999])
+    wandering = Noise(0.002, 30, (WeightedModel(NoiseModel(level=2.0, memory=10.0), 1.0, 0.001),))
+    candidate = draws_of([0.996, 0.996], 60)
     assert judge.decide("default", candidate, long_ago, wandering).action == "compare"
-    faster = [*long_ago, *drawn([0.996, 0.9965], 62)]  # the incumbent is as good there: the machine is another one now
+    faster = [
+        *long_ago,
+        *draws_of([0.996, 0.9965], 62),
+    ]  # the incumbent is as good there: the machine is another one now
     found = judge.decide("default", [*candidate, Draw(0.9962, 64)], faster, wandering)
     assert found.action == "discard" and abs(found.delta) < 0.002
     assert judge.decide("default", candidate, long_ago, KNOWN).action == "run_again"
@@ -76,7 +79,7 @@ def test_on_a_machine_that_wanders_the_incumbent_is_measured_beside_the_candidat
 
 def test_drift_is_recognised() -> None:
     rng = random.Random(0)
-    quiet = [drawn([rng.gauss(1, 0.01) for _ in range(4)], first, 30) for first in range(4)]
+    quiet = [draws_of([rng.gauss(1, 0.01) for _ in range(4)], first, 30) for first in range(4)]
     level = [rng.gauss(0, 0.05) for _ in range(12)]
     moving = [
         [Draw(1 + level[at // 10] + rng.gauss(0, 0.01), at) for at in range(first, 120, 30)] for first in range(4)
@@ -91,20 +94,20 @@ def test_pairs_with_one_seed_count_for_more_where_the_seed_decides() -> None:
         [Draw(1 + luck[seed] + rng.gauss(0, 0.002), 20 * k + seed, seed) for seed in range(20)] for k in range(3)
     ]
     noise = judge.noise(versions)
-    shared = sum(guess.weight for guess in noise.guesses if guess.machine.shared)
+    shared = sum(each.weight for each in noise.models if each.model.shared)
     assert shared > 0.9
-    guess = max(noise.guesses, key=lambda guess: guess.weight)
+    likeliest = max(noise.models, key=lambda each: each.weight)
     same = [Draw(0.99, 100 + k, k) for k in range(3)], [Draw(1.0, 110 + k, k) for k in range(3)]
     other = same[0], [Draw(1.0, 110 + k, 50 + k) for k in range(3)]
-    assert judge.difference(*same, guess)[1] < 0.7 * judge.difference(*other, guess)[1]
+    assert judge.difference(*same, likeliest)[1] < 0.7 * judge.difference(*other, likeliest)[1]
 
 
 def test_noise_is_pooled_over_versions_and_shrunk_toward_earlier_sessions() -> None:
     rng = random.Random(0)
-    groups = [drawn([rng.gauss(mean, 0.01) for _ in range(3)], 3 * mean) for mean in range(20)]
+    groups = [draws_of([rng.gauss(mean, 0.01) for _ in range(3)], 3 * mean) for mean in range(20)]
     found = judge.noise(groups)
     assert found.dof == 40 and found.sigma == pytest.approx(0.01, rel=0.3)
-    few = [drawn([1.0, 1.0001])]
+    few = [draws_of([1.0, 1.0001])]
     assert judge.noise(few, (0.01, 100)).sigma > 10 * judge.noise(few).sigma
     assert judge.noise(few, (0.01, 100)).dof == 1 + 8  # earlier sessions count for so much at most
     assert judge.noise([]).dof == 0
@@ -112,33 +115,33 @@ def test_noise_is_pooled_over_versions_and_shrunk_toward_earlier_sessions() -> N
 
 def test_noise_that_is_hardly_known_makes_careful() -> None:
     values = [0.9975, 0.998, 0.9978]
-    assert decided(values, steady(0.001, 60)).p_gain > decided(values, steady(0.001, 2)).p_gain
+    assert decide(values, steady(0.001, 60)).p_gain > decide(values, steady(0.001, 2)).p_gain
 
 
 def test_a_session_in_which_nothing_works_grows_sceptical() -> None:
     nothing, much = judge.learn([(0.1, 0.05)] * 60), judge.learn([(-3.0, 0.95)] * 20)
     assert nothing.share < Beliefs().share < much.share
     assert judge.learn([(-8.0, 1.0)] * 20).scale > judge.learn([(-0.5, 1.0)] * 20).scale
-    p = [judge.decide("default", drawn([0.9985], 3), INCUMBENT, KNOWN, b).p_gain for b in (nothing, Beliefs(), much)]
+    p = [judge.decide("default", draws_of([0.9985], 3), INCUMBENT, KNOWN, b).p_gain for b in (nothing, Beliefs(), much)]
     assert p == sorted(p)
 
 
 def test_a_huge_gain_is_believed_and_a_huge_loss_is_not() -> None:
-    assert decided([0.1]).p_gain > 0.99 > 0.01 > decided([1.9]).p_gain
+    assert decide([0.1]).p_gain > 0.99 > 0.01 > decide([1.9]).p_gain
 
 
 def test_greedy_keeps_any_lower_number() -> None:
-    assert decided([0.9989], rule="greedy").action == "keep"
-    assert decided([0.9995], rule="greedy").action == "discard"
+    assert decide([0.9989], rule="greedy").action == "keep"
+    assert decide([0.9995], rule="greedy").action == "discard"
 
 
 def test_less_code_for_the_same_score_is_kept_as_long_as_the_allowance_lasts() -> None:
-    assert decided([1.0001], simpler=1.0).action == "run_again"
-    kept = decided([1.0001, 0.9999, 1.0002], simpler=1.0)
+    assert decide([1.0001], simpler=1.0).action == "run_again"
+    kept = decide([1.0001, 0.9999, 1.0002], simpler=1.0)
     assert kept.action == "keep" and "less code" in kept.reason
-    assert decided([1.0001, 0.9999, 1.0002]).action == "discard"
-    assert decided([1.0001, 1.0006, 1.0008], simpler=1.0).action == "discard"  # 0.7 sigma: it may lose half of one
-    assert decided([1.0001, 1.0002, 1.0003], simpler=0.1).action == "discard"  # the allowance is used up
+    assert decide([1.0001, 0.9999, 1.0002]).action == "discard"
+    assert decide([1.0001, 1.0006, 1.0008], simpler=1.0).action == "discard"  # 0.7 sigma: it may lose half of one
+    assert decide([1.0001, 1.0002, 1.0003], simpler=0.1).action == "discard"  # the allowance is used up
 
 
 def test_probabilities_are_students() -> None:
@@ -160,23 +163,23 @@ def test_never_kept_on_fewer_draws_than_the_rule_says(
 ) -> None:
     rule = judge.RULES[name]
     assert rule is not None
-    decision = judge.decide(name, drawn(draws, 5), drawn(incumbent), steady(sigma, dof), simpler=simpler)
+    decision = judge.decide(name, draws_of(draws, 5), draws_of(incumbent), steady(sigma, dof), simpler=simpler)
     fresh = len(draws) - 1
     if decision.action == "keep":
-        assert fresh >= rule.least
+        assert fresh >= rule.min_reruns
         assert decision.delta <= 0 or (simpler is not None and decision.delta <= min(0.5, simpler) * sigma)
     if decision.action in ("run_again", "compare"):
-        assert fresh < rule.most
+        assert fresh < rule.max_reruns
 
 
 @given(st.lists(st.lists(st.floats(-4, 4), min_size=1, max_size=6), max_size=20), st.floats(1e-5, 0.1))
 def test_simplifications_never_lose_more_than_the_allowance_together(
     candidates: list[list[float]], sigma: float
 ) -> None:
-    """As a session keeps its books (Evidence._allowance); scores are in sigma above the incumbent."""
-    incumbent, left = drawn([1.0] * 3), judge.ALLOWANCE
+    """Sum losses as a session does (Evidence._allowance); scores: sigma above the incumbent."""
+    incumbent, left = draws_of([1.0] * 3), judge.ALLOWANCE_SIGMA
     for scores in candidates:
-        draws = drawn([1.0 + score * sigma for score in scores], 3)
+        draws = draws_of([1.0 + score * sigma for score in scores], 3)
         decision = judge.decide("default", draws, incumbent, steady(sigma), simpler=left)
         if decision.action == "keep":
             left -= max(decision.delta, 0.0) / sigma
@@ -188,7 +191,9 @@ def test_the_order_of_independent_draws_does_not_matter(
     fresh: list[float], incumbent: list[float], rng: random.Random
 ) -> None:
     shuffled = rng.sample(fresh, len(fresh))
-    a, b = (judge.decide("default", drawn([0.997, *draws], 3), drawn(incumbent), KNOWN) for draws in (fresh, shuffled))
+    a, b = (
+        judge.decide("default", draws_of([0.997, *draws], 3), draws_of(incumbent), KNOWN) for draws in (fresh, shuffled)
+    )
     assert a.action == b.action and a.delta == pytest.approx(b.delta) and a.p_gain == pytest.approx(b.p_gain)
 
 

@@ -47,6 +47,6 @@ def test_the_golden_score(bigram: str, tmp_path: Path) -> None:
     assert hardware.EVALUATOR in GOLDEN, "EVALUATOR was raised: write down its golden score here"
     assert round(result.val_bpb or 0.0, 6) == GOLDEN[hardware.EVALUATOR], (
         "the same version, data and seed now give another score. If that is an accident, find it. If it is meant, raise"
-        " EVALUATOR in autoresearch/measure/machine.py and add the new score to GOLDEN, so that no session compares the"
+        " EVALUATOR in autoresearch/hardware.py and add the new score to GOLDEN, so that no session compares the"
         " two"
     )

@@ -14,7 +14,7 @@ import pytest
 
 from autoresearch.data.dataset import Dataset
 from autoresearch.errors import UserError
-from autoresearch.hardware import PATIENCE, SLACK, CardMemory
+from autoresearch.hardware import CLEAN_TIMEOUT_S, SLACK_BYTES, CardMemory
 from autoresearch.measure import watchdog
 from autoresearch.measure.clock import Budget
 from autoresearch.measure.referee import CellReferee
@@ -110,11 +110,11 @@ def test_a_referee_that_was_stopped_believes_no_clock(
 def card(*used: int) -> tuple[CardMemory, list[float]]:
     """A card with these readings, one after the other, and the time that was waited."""
     readings, slept = list(used), []
-    return CardMemory("GPU-1", lambda uuid: (10 * SLACK, readings.pop(0)), slept.append), slept
+    return CardMemory("GPU-1", lambda uuid: (10 * SLACK_BYTES, readings.pop(0)), slept.append), slept
 
 
 def test_the_next_trial_waits_until_the_card_is_free() -> None:
-    one, slept = card(100, 5 * SLACK, 4 * SLACK, 50 + SLACK)
+    one, slept = card(100, 5 * SLACK_BYTES, 4 * SLACK_BYTES, 50 + SLACK_BYTES)
     one.wait_until_clean()
     assert not slept
     one.wait_until_clean()
@@ -122,11 +122,11 @@ def test_the_next_trial_waits_until_the_card_is_free() -> None:
 
 
 def test_nothing_is_measured_on_a_card_that_stays_dirty() -> None:
-    one, slept = card(2**20, *[3 * SLACK] * 1000)
+    one, slept = card(2**20, *[3 * SLACK_BYTES] * 1000)
     one.wait_until_clean()
     with pytest.raises(UserError, match="1536 MB of the card's memory are in use without a trial, 1 MB before"):
         one.wait_until_clean()
-    assert sum(slept) == PATIENCE
+    assert sum(slept) == CLEAN_TIMEOUT_S
 
 
 def test_without_a_card_there_is_nothing_to_wait_for() -> None:

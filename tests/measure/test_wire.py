@@ -104,7 +104,7 @@ def test_any_number_of_descriptors_is_closed_again(count: int, room: int, text: 
 def test_a_large_message_ends_the_conversation(ends: tuple[wire.Channel, socket.socket]) -> None:
     ours, theirs = ends
     theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
-    theirs.send(b'{"kind": "' + b"x" * (wire.MESSAGE_LIMIT + 1) + b'"}')
+    theirs.send(b'{"kind": "' + b"x" * (wire.MAX_MESSAGE_BYTES + 1) + b'"}')
     with pytest.raises(wire.Closed, match="too large"):
         ours.receive(1)
 

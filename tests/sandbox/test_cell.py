@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from support.cells import NO_NAMESPACES, PATIENCE, ROOT, run, spec, wait
+from support.cells import END_TIMEOUT_S, NO_NAMESPACES, ROOT, run, spec, wait
 
 from autoresearch.sandbox import kernel
 from autoresearch.sandbox.cell import Cell, CellError, CellSpec, protect_self, reopen
@@ -35,7 +35,7 @@ def test_kill_ends_a_sleeper_and_may_be_repeated() -> None:
     assert wait(lambda: "here" in cell.log())
     assert cell.is_running() and cell.exit_status() is None and cell.tmp.is_dir()
     seconds = cell.kill()
-    assert seconds < PATIENCE
+    assert seconds < END_TIMEOUT_S
     assert cell.kill() == seconds
     assert not cell.is_running() and cell.exit_status() == -9
     assert cell.log() == "here\n"
@@ -112,7 +112,7 @@ def test_the_log_is_capped() -> None:
     with Cell.start(spec("while True: print('spam' * 1000)", log_limit=10_000)) as cell:
         assert wait(lambda: "bytes cut" in cell.log())
         assert len(cell.log()) < 11_000
-        assert cell.kill() < PATIENCE
+        assert cell.kill() < END_TIMEOUT_S
 
 
 def test_the_pid_is_that_of_the_program_whose_cpu_clock_runs() -> None:

@@ -45,7 +45,7 @@ class Thinker:
     """Sets constants as a list of edits says; its thoughts can be waited for."""
 
     name, model, repairs = "thinker", None, 0
-    thinks: Literal["elsewhere"] = "elsewhere"
+    proposes: Literal["remotely"] = "remotely"
 
     def __init__(self, edits: list[tuple[str, float]]) -> None:
         self.edits = edits

@@ -1,4 +1,4 @@
-"""How much code there is: what no machine reads does not count."""
+"""Size of programs: comments and docstrings do not count."""
 
 from hypothesis import given
 from hypothesis import strategies as st

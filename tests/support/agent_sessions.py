@@ -1,4 +1,4 @@
-"""Whole nights of an agent on numpy trials: a real session, real cells, real git, a real ledger."""
+"""Whole sessions of an agent on numpy trials: real cells, real git, a real ledger."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,34 +19,43 @@ from autoresearch.session.stopping import Limits
 
 
 @contextmanager
-def night(root: Path, settings: Settings, data: Dataset, agent: base.Agent, **limits: Any) -> Iterator[SessionLoop]:
-    """A session that can be run, with `sweep` as the stand-in."""
-    with Ledger.open(root / "runs" / "ledger.db") as store:
-        yield session_of(root, store, agent, settings, data, stand_in=registry.create("sweep"), limits=Limits(**limits))
+def agent_session(
+    root: Path,
+    settings: Settings,
+    data: Dataset,
+    agent: base.Agent,
+    until: float | None = None,
+    max_experiments: int | None = None,
+    **options: Any,
+) -> Iterator[SessionLoop]:
+    """Open a session that can be run, with `sweep` as the stand-in; `options` are fields of LoopInputs."""
+    options |= {"stand_in": registry.create("sweep"), "limits": Limits(until, max_experiments)}
+    with Ledger.open(root / "runs" / "ledger.db") as ledger:
+        yield session_of(root, ledger, agent, settings, data, **options)
 
 
-class SpendLimit:
-    """Writes every call into the ledger of a session, as a night does."""
+class CallLog:
+    """Record of all calls of an agent; `services` are for that agent."""
 
     def __init__(self, root: Path) -> None:
         self.path = root / "runs" / "ledger.db"
         self.calls: dict[str, CallRecord] = {}
 
     def services(self) -> Services:
-        """For an agent that never waits: its server is on this machine."""
+        """Return services for an agent that never waits: its server is on this machine."""
         library = LedgerLibrary(self.path, 1)
-        return Services(library, on_call=self.hear, patience=1e9, sleep=lambda seconds: None)
+        return Services(library, on_call=self.record, max_wait_s=1e9, sleep=lambda seconds: None)
 
-    def hear(self, call: CallRecord) -> None:
-        """Keep the last word on each call."""
+    def record(self, call: CallRecord) -> None:
+        """Keep the last report on each call."""
         self.calls[call.key] = call
 
     @property
     def spent(self) -> float:
-        """Dollars of all calls."""
+        """Return the dollars of all calls."""
         return sum(call.cost_usd or 0.0 for call in self.calls.values())
 
 
-def claude(url: str, purse: SpendLimit, **settings: Any) -> base.Agent:
-    """The agent, on a server of the test's own."""
-    return registry.create("claude", Config(base_url=url, **settings), purse.services())
+def claude(url: str, calls: CallLog, **settings: Any) -> base.Agent:
+    """Create the agent for a server of the test."""
+    return registry.create("claude", Config(base_url=url, **settings), calls.services())

@@ -1,4 +1,4 @@
-"""A headless Chromium, driven over its DevTools pipe: what a page logs, how it looks, what its script made of it."""
+"""A headless Chromium, driven over its DevTools pipe."""
 
 import base64
 import json
@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-PATIENCE = 30.0  # s
+TIMEOUT_S = 30.0
 
 
 class Browser:
-    """One page. `said` is everything that it logged: errors of scripts, of the network, of its policy."""
+    """One page; `said` has its log: errors of scripts, of the network, of its policy."""
 
     def __init__(self, read: int, write: int) -> None:
         self.read, self.write, self.left, self.last = read, write, b"", 0
@@ -43,21 +43,21 @@ class Browser:
                 return dict(found["result"])
 
     def open(self, url: str) -> None:
-        """Load a page, and wait until it is there."""
+        """Load a page and wait until it is complete."""
         self.loaded = False
         self.ask("Page.navigate", url=url)
         while not self.loaded:
             self._next()
 
     def value(self, script: str) -> Any:
-        """What an expression is on the page."""
+        """Evaluate an expression on the page."""
         return self.ask("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)["result"].get(
             "value"
         )
 
     def until(self, script: str) -> Any:
         """Wait until an expression is true."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TIMEOUT_S
         while not (value := self.value(script)):
             assert time.monotonic() < deadline, f"still waiting for {script}; {self.said}"
             time.sleep(0.05)
@@ -66,7 +66,7 @@ class Browser:
     def look(
         self, width: int, height: int = 800, dark: bool = False, media: str = "", scale: float = 1, phone: bool = False
     ) -> None:
-        """The size of the window in CSS pixels, and what the reader prefers."""
+        """Set the size of the window in CSS pixels, and the preferences of the reader."""
         self.ask(
             "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=scale, mobile=phone
         )
@@ -74,7 +74,7 @@ class Browser:
         self.ask("Emulation.setEmulatedMedia", media=media, features=[scheme])
 
     def picture(self, path: Path, clip: str = "") -> Path:
-        """The whole page as a PNG, or what a selector of CSS finds."""
+        """Save a PNG of the whole page, or of the element that a CSS selector finds."""
         box = (
             f"document.querySelector({json.dumps(clip)}).getBoundingClientRect()"
             if clip
@@ -92,10 +92,10 @@ class Browser:
             self.left += data
         message, _, self.left = self.left.partition(b"\0")
         found: dict[str, Any] = json.loads(message)
-        self._heard(found.get("method"), found.get("params", {}))
+        self._handle(found.get("method"), found.get("params", {}))
         return found
 
-    def _heard(self, method: str | None, params: dict[str, Any]) -> None:
+    def _handle(self, method: str | None, params: dict[str, Any]) -> None:
         if method == "Page.loadEventFired":
             self.loaded = True
         elif method == "Log.entryAdded":
@@ -108,7 +108,7 @@ class Browser:
 
 @contextmanager
 def browser(*flags: str) -> Iterator[Browser]:
-    """A browser of its own profile; gone at the end."""
+    """Start a browser with a profile of its own; kill it at the end."""
     assert CHROMIUM is not None
     (down, ours), (theirs, up) = os.pipe(), os.pipe()
     with tempfile.TemporaryDirectory() as profile:
@@ -120,7 +120,7 @@ def browser(*flags: str) -> Iterator[Browser]:
             "--no-first-run",
             f"--user-data-dir={profile}",
         ]
-        # Chromium reads its orders from descriptor 3 and answers on 4.
+        # Chromium reads commands from descriptor 3 and answers on 4.
         words = [
             "bash",
             "-c",

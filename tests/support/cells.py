@@ -13,21 +13,23 @@ ROOT = Path(__file__).resolve().parents[2]
 WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 CORE = sorted(os.sched_getaffinity(0))[WORKER % len(os.sched_getaffinity(0))]  # or the trials of all would share one
 NO_NAMESPACES = frozenset({"ns"})
-PATIENCE = 20.0  # s: an end is seen in a tenth of one, but not beside a busy suite; none of the sleepers ends so soon
+END_TIMEOUT_S = (
+    20.0  # s: an end is seen in a tenth of one, but not beside a busy suite; none of the sleepers ends so soon
+)
 
 
 def spec(code: str, *arguments: str, **options: Any) -> CellSpec:
     return CellSpec([sys.executable, "-I", "-c", textwrap.dedent(code), *arguments], **options)
 
 
-def run(code: str, *arguments: str, seconds: float = PATIENCE, **options: Any) -> tuple[int | None, str]:
+def run(code: str, *arguments: str, seconds: float = END_TIMEOUT_S, **options: Any) -> tuple[int | None, str]:
     """Run a program in a cell to its end; exit status and log."""
     with Cell.start(spec(code, *arguments, **options)) as cell:
         wait(lambda: not cell.is_running(), seconds)
         return cell.exit_status(), cell.log()
 
 
-def wait(condition: Any, seconds: float = PATIENCE) -> bool:
+def wait(condition: Any, seconds: float = END_TIMEOUT_S) -> bool:
     deadline = time.monotonic() + seconds
     while not condition() and time.monotonic() < deadline:
         time.sleep(0.005)

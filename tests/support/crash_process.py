@@ -41,7 +41,7 @@ from autoresearch.session import run
 from autoresearch.session.stopping import Limits
 from autoresearch.setup.project import open_session_project
 from autoresearch.workspace import git
-from autoresearch.workspace.git import Plumbing
+from autoresearch.workspace.git import GitCommands
 from autoresearch.workspace.workspace import Workspace
 
 NEVER = 10**9
@@ -157,7 +157,7 @@ def add_boundaries() -> None:
     wrap(Workspace, "start", lambda *_: "the base in git")
     wrap(Workspace, "commit", lambda *_: "a commit")
     wrap(Workspace, "keep", lambda *_: "a keep in git")
-    wrap(Plumbing, "run", lambda *args, **_: f"git {args[1]}" if args[1] in WRITING_COMMANDS else None)
+    wrap(GitCommands, "run", lambda *args, **_: f"git {args[1]}" if args[1] in WRITING_COMMANDS else None)
     wrap(Artefacts, "write_proposal", lambda *_: "the files of a proposal")
     wrap(Artefacts, "write_trial", lambda *_: "the files of a trial")
     wrap(np, "savez_compressed", lambda *_, **__: "the rows of a trial")
@@ -243,7 +243,7 @@ def main(script: str, trials: str) -> None:
     project = open_session_project({"agent": f"scripted:{script}"})
     inspection = run.inspection(project)
     run.inspection = lambda project: inspection
-    git._now = lambda: dict.fromkeys(("GIT_AUTHOR_DATE", "GIT_COMMITTER_DATE"), "1700000000 +0000")
+    git._dates = lambda: dict.fromkeys(("GIT_AUTHOR_DATE", "GIT_COMMITTER_DATE"), "1700000000 +0000")
     if trials == "pure":
         run.make_referees = lambda context, slots, *_: [FunctionReferee(fake_trial, slots[0])]  # type: ignore[assignment]
     add_boundaries()

@@ -1,4 +1,4 @@
-"""A web server on the loopback that has some files, as Hugging Face has them, and misbehaves when it is told to."""
+"""A file server on loopback that imitates Hugging Face, with faults on request."""
 
 import hashlib
 import threading
@@ -9,7 +9,7 @@ from typing import ClassVar
 
 
 class Files(BaseHTTPRequestHandler):
-    """`faults` holds what becomes of the next downloads; `asked` what was asked for, with its range."""
+    """Handler with the `faults` of the next downloads, and the requests so far (`asked`)."""
 
     protocol_version = "HTTP/1.1"
     files: ClassVar[dict[str, bytes]]
@@ -32,7 +32,7 @@ class Files(BaseHTTPRequestHandler):
     do_HEAD = do_GET
 
     def _redirect(self) -> None:
-        """As Hugging Face does: size and digest are told here, the file is elsewhere."""
+        """Redirect as Hugging Face does: size and digest are in these headers."""
         data = self.files.get(self.path.rpartition("/")[2])
         if data is None:
             self._fail(404)
@@ -74,12 +74,12 @@ class Files(BaseHTTPRequestHandler):
         self.close_connection = True
 
     def log_message(self, format: str, *args: object) -> None:
-        """Silence."""
+        """Log nothing."""
 
 
 @contextmanager
 def serving(files: dict[str, bytes], faults: list[str]) -> Iterator[tuple[str, type[Files]]]:
-    """The address of a server with these files, and the handler that knows what was asked."""
+    """Serve files; yield the address, and the handler with the requests."""
     handler = type("Handler", (Files,), {"files": files, "faults": faults, "asked": [], "over": threading.Event()})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})

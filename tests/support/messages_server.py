@@ -1,10 +1,10 @@
-"""A Messages API server on loopback: real sockets, server-sent events, scripted replies and every way to fail.
+"""A Messages API server on loopback: real sockets, server-sent events, scripted replies and faults.
 
     with MessagesServer([Reply([text("hello")]), Status(529, "overloaded_error")]) as server:
         Config(base_url=server.url, ...)
 
-The plan is a list of steps, the last of which repeats, or a function from a Request to a step. Usage is counted as a
-real server would: four bytes a token, and a prompt cache that knows which marked prefixes it has seen.
+The plan is a list of steps, the last of which repeats, or a function from a Request to a step. Usage is counted with
+four bytes a token and a prompt cache of marked prefixes.
 """
 
 import hashlib
@@ -42,18 +42,18 @@ class Request:
 
     @property
     def turn(self) -> int:
-        """How often the model has spoken in this conversation."""
+        """Return the number of the model's replies in this conversation."""
         return sum(message["role"] == "assistant" for message in self.body.get("messages", []))
 
     def results(self) -> list[str]:
-        """What the tools said last."""
+        """Return the newest answers of the tools."""
         content = self.body["messages"][-1]["content"]
         return [block["content"] for block in content if block["type"] == "tool_result"]
 
 
 @dataclass(frozen=True)
 class Reply:
-    """A message. `ends` breaks it off after `after` events: drop, close, hang, pings, garbage, or error:TYPE."""
+    """A message. `ends` interrupts it after `after` events: drop, close, hang, pings, garbage, or error:TYPE."""
 
     blocks: list[Block]
     stop: str = "auto"
@@ -78,7 +78,7 @@ class Status:
 
 @dataclass(frozen=True)
 class Drop:
-    """The connection breaks before there is an answer; with `hang` it stays silent for so long first."""
+    """A connection that breaks before there is an answer, after `hang` seconds of silence."""
 
     hang: float = 0.0
 
@@ -87,7 +87,7 @@ Step = Reply | Status | Drop
 
 
 class MessagesServer:
-    """Serves until the `with` block ends. `requests` are what came in, `usages` what was counted for each."""
+    """Serve until the `with` block ends. `usages` are the token counts of `requests`."""
 
     def __init__(self, plan: Iterable[Step] | Callable[[Request], Step]) -> None:
         self.requests: list[Request] = []
@@ -119,11 +119,11 @@ class MessagesServer:
             return self._plan(request)
 
     def count(self, body: dict[str, Any], output: int) -> dict[str, Any]:
-        """Usage of one call: the longest marked prefix seen before is read, the rest up to the last mark is written."""
+        """Return the usage of a call: the longest known marked prefix is read, the rest up to the last mark written."""
         with self._lock:
             read = marked = short = so_far = 0
             digest = hashlib.sha256()
-            for block in _prompt(body):
+            for block in _prompt_blocks(body):
                 mark = block.get("cache_control")
                 plain = json.dumps({k: v for k, v in block.items() if k != "cache_control"}, sort_keys=True)
                 digest.update(plain.encode())
@@ -154,7 +154,7 @@ def _in_order(steps: list[Step]) -> Callable[[Request], Step]:
     return lambda request: left.pop(0) if len(left) > 1 else left[0]
 
 
-def _prompt(body: dict[str, Any]) -> Iterator[Block]:
+def _prompt_blocks(body: dict[str, Any]) -> Iterator[Block]:
     yield from body.get("tools", [])
     yield from body.get("system", [])
     for message in body["messages"]:
@@ -173,7 +173,7 @@ def _handler(server: MessagesServer) -> type[BaseHTTPRequestHandler]:
             headers = {name.lower(): value for name, value in self.headers.items()}
             request = Request(self.path, headers, json.loads(self.rfile.read(size)))
             if self.path.endswith("/count_tokens"):
-                self._json(200, {"input_tokens": sum(len(json.dumps(b)) // 4 for b in _prompt(request.body))})
+                self._json(200, {"input_tokens": sum(len(json.dumps(b)) // 4 for b in _prompt_blocks(request.body))})
                 return
             try:
                 _play(self, server, server.step(request), request)
@@ -267,7 +267,7 @@ def _events(reply: Reply, usage: dict[str, Any], model: str) -> Iterator[tuple[s
 
 
 def _deltas(block: Block, raw_input: str | None) -> tuple[Block, list[dict[str, Any]]]:
-    """The empty block that a stream starts with, and the pieces that fill it."""
+    """Return the empty block that a stream starts with, and the pieces that fill it."""
     if block["type"] == "text":
         return {**block, "text": ""}, [{"type": "text_delta", "text": part} for part in _cut(block["text"])]
     if block["type"] == "thinking":

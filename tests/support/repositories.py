@@ -52,14 +52,14 @@ def load(state, config, device):
 
 
 def write_corpus(folder: Path) -> None:
-    """Sixty stories of made-up sentences."""
+    """Write sixty texts of made-up sentences."""
     for k in range(60):
         lines = [" ".join(WORDS[(k * i + j * j) % len(WORDS)] for j in range(12)) for i in range(20)]
         (folder / f"{k}.txt").write_text(f"story {k}\n" + ".\n".join(lines))
 
 
 def make_repository(root: Path, train: str) -> Path:
-    """A git repository with the text as its committed train.py."""
+    """Make a git repository with the text as its committed train.py."""
     root.mkdir()
     (root / "train.py").write_text(train)
     (root / "program.md").write_text("Lower val_bpb.\n")
@@ -70,6 +70,6 @@ def make_repository(root: Path, train: str) -> Path:
 
 
 def git(root: Path, *command: str) -> str:
-    """Run git as a user would, with an identity of the test's own."""
+    """Run git as a user, with an identity for tests."""
     identity = ["-c", "user.name=tester", "-c", "user.email=tester@localhost"]
     return subprocess.run(["git", *identity, *command], cwd=root, check=True, capture_output=True, text=True).stdout

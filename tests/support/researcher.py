@@ -1,4 +1,4 @@
-"""A simulated researcher for the loopback server: it reads train.py and edits it through real tool calls.
+"""A simulated model for the loopback server: it reads train.py and edits it through real tool calls.
 
 It views the file, moves one numeric constant, checks, and proposes; where the check refuses it moves another way.
 """
@@ -16,7 +16,7 @@ DONE = "I am done: I see no further improvement. Shall I stop here?"
 
 
 class Researcher:
-    """Call it with a request, as a server's plan. Says that it is done in every `done_every`-th conversation."""
+    """A server's plan. In every `done_every`-th conversation it says that it is done."""
 
     def __init__(self, done_every: int = 0, seed: int = 0) -> None:
         self.done_every, self.seed = done_every, seed
@@ -24,7 +24,7 @@ class Researcher:
 
     def __call__(self, request: Request) -> Step:
         if not request.body.get("tools"):
-            return Reply([text("ready")])  # somebody only asks whether we are there
+            return Reply([text("ready")])  # a test of the connection
         if request.turn == 0:
             self.conversations += 1
         if self.done_every and self.conversations % self.done_every == 0:
@@ -41,7 +41,7 @@ class Researcher:
         rng = random.Random(f"{self.seed} {self.conversations} {turn}")
         constant = rng.choice(constants(source))
         old = source.split("\n")[constant.line - 1]
-        new = with_constants(source, {constant.name: _moved(constant, rng)}).split("\n")[constant.line - 1]
+        new = with_constants(source, {constant.name: _move(constant, rng)}).split("\n")[constant.line - 1]
         edit = tool(EDITOR, command="str_replace", path="train.py", old_str=old + "\n", new_str=new + "\n")
         return [text(f"I move {constant.name}."), edit, tool("check")]
 
@@ -58,7 +58,7 @@ class Researcher:
         )
 
 
-def _moved(constant: Constant, rng: random.Random) -> int | float:
+def _move(constant: Constant, rng: random.Random) -> int | float:
     factor = 2 ** rng.uniform(-1, 1)
     if isinstance(constant.value, int):
         return max(1, round(constant.value * factor)) + (round(constant.value * factor) == constant.value)
@@ -79,7 +79,7 @@ FAULTS: list[Step] = [
 
 
 class Faulty:
-    """Another plan, with a share of the calls failing, in each way in turn."""
+    """Another plan, with faults for a share of the calls, one kind after the other."""
 
     def __init__(self, plan: Callable[[Request], Step], share: float, seed: int = 0) -> None:
         self.plan, self.share, self.failed = plan, share, 0

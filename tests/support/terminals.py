@@ -1,4 +1,4 @@
-"""The real program in a terminal of its own."""
+"""The real program in a pseudo-terminal."""
 
 import fcntl
 import os
@@ -17,7 +17,7 @@ from support.programs import TIMEOUT_S
 
 
 class Terminal:
-    """A program whose stdin, stdout and stderr are a terminal; `text` is all that it wrote there."""
+    """A program whose standard streams are a terminal; `text` is its whole output."""
 
     def __init__(self, process: subprocess.Popen[bytes], master: int) -> None:
         self.process, self.master = process, master
@@ -25,7 +25,7 @@ class Terminal:
         os.set_blocking(master, False)
 
     def read(self) -> bool:
-        """Take what there is; False once nobody writes there any more."""
+        """Read available output; return False once the terminal is closed."""
         try:
             self.text += os.read(self.master, 1 << 16).decode(errors="replace")
         except BlockingIOError:
@@ -35,30 +35,30 @@ class Terminal:
         return True
 
     def until(self, condition: Callable[[str], object]) -> str:
-        """All that was written once the condition holds of it."""
+        """Wait until a condition holds for the output, and return the output."""
         deadline = time.monotonic() + TIMEOUT_S
         while not condition(self.text):
             assert self.read() and time.monotonic() < deadline, self.text
         return self.text
 
     def end(self) -> tuple[int, str]:
-        """Wait for its end: exit code, and all that it wrote."""
+        """Wait for the end; return exit code and output."""
         deadline = time.monotonic() + TIMEOUT_S
         while self.read():
             assert time.monotonic() < deadline, self.text
         return self.process.wait(TIMEOUT_S), self.text
 
     def press(self, keys: bytes) -> None:
-        """As if typed; b"\\x03" is Ctrl-C."""
+        """Type keys; b"\\x03" is Ctrl-C."""
         os.write(self.master, keys)
 
     def resize(self, columns: int, rows: int) -> None:
-        """As a window manager does it: the program gets SIGWINCH."""
+        """Resize as a window manager does: the program gets SIGWINCH."""
         fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
 
-def _sit_down() -> None:
-    """In the child: this terminal is its own, and Ctrl-C ends it, also where these tests run in the background."""
+def _take_terminal() -> None:
+    """Make stdin the controlling terminal of the child; Ctrl-C ends it, also for background tests."""
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
@@ -67,7 +67,7 @@ def _sit_down() -> None:
 def terminal(
     folder: Path, *arguments: str, env: dict[str, str], columns: int = 80, rows: int = 24
 ) -> Iterator[Terminal]:
-    """`autoresearch ARGUMENTS` in a terminal; killed at the end if it still runs."""
+    """Run `autoresearch ARGUMENTS` in a terminal; kill it at the end if it still runs."""
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
     ours = {name: value for name, value in env.items() if name not in ("COLUMNS", "LINES")}
@@ -75,7 +75,7 @@ def terminal(
         [sys.executable, "-m", "autoresearch", *arguments],
         cwd=folder, env={**ours, "TERM": "xterm-256color"},
         stdin=slave, stdout=slave, stderr=slave, start_new_session=True,
-        preexec_fn=_sit_down,
+        preexec_fn=_take_terminal,
     )  # fmt: skip
     os.close(slave)
     shown = Terminal(process, master)

@@ -15,7 +15,7 @@ WORSE = BASE.replace("WIDTH = 8", "WIDTH = 9")
 
 
 class Repo:
-    """A user's repository, seen with plain git."""
+    """A user's repository, read with plain git."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -45,8 +45,8 @@ class Repo:
         self("commit", "-q", "-m", "user's commit")
         return self("rev-parse", "HEAD")
 
-    def untouched(self) -> tuple[str, ...]:
-        """Everything that must not change: HEAD, its reflog, the index, the working tree."""
+    def user_state(self) -> tuple[str, ...]:
+        """Return everything that must not change: HEAD, its reflog, the index, the working tree."""
         folder = self.root / self("rev-parse", "--absolute-git-dir")
         files = [folder / "HEAD", folder / "index", folder / "logs/HEAD"]
         files += [path for path in sorted(self.root.rglob("*")) if path.is_file() and ".git" not in path.parts]
@@ -73,7 +73,7 @@ def repo(tmp_path, template, monkeypatch):
 
 
 def night(workspace: Workspace, tag: str = "t") -> tuple[str, str, str]:
-    """A base, a keep and a discard; returns their commits."""
+    """Make a base, a keep and a discard; return their commits."""
     base = workspace.start(tag, workspace.head())
     candidate = workspace.commit(tag, 1, BETTER, base, "rate 2")
     kept = workspace.keep(tag, 1, candidate, "größer\n\nVal-Bpb: 1.5\nExperiment: 1\n")
@@ -217,12 +217,12 @@ def with_a_latin1_commit(repo):
 )
 def test_the_users_checkout_is_never_touched(repo, arrange):
     arrange(repo)
-    before = repo.untouched()
+    before = repo.user_state()
     workspace = Workspace(repo.root)
     base, kept, dropped = night(workspace)
-    assert workspace.dirty() == (arrange is make_dirty)
+    assert workspace.is_dirty() == (arrange is make_dirty)
     assert "+RATE = 2" in workspace.diff(base, kept)
-    assert repo.untouched() == before
+    assert repo.user_state() == before
     assert repo("-c", "i18n.logOutputEncoding=utf-8", "log", "-1", "--format=%s", kept) == "größer"
     assert workspace.refs("t") == {0: base, 1: kept, 2: dropped}
     assert [workspace.read(sha) for sha in (base, kept, dropped)] == [BASE, BETTER, WORSE]
@@ -233,7 +233,7 @@ def test_the_users_checkout_is_never_touched(repo, arrange):
 def test_gits_environment_of_the_caller_does_not_matter(repo, tmp_path, monkeypatch):
     other = Repo(tmp_path / "other")
     other.commit({"train.py": "other = 1\n"})
-    before = repo.untouched(), other.untouched()
+    before = repo.user_state(), other.user_state()
     hostile = {
         "GIT_DIR": str(other.root / ".git"),
         "GIT_COMMON_DIR": str(other.root / ".git"),
@@ -250,26 +250,26 @@ def test_gits_environment_of_the_caller_does_not_matter(repo, tmp_path, monkeypa
         monkeypatch.setenv(name, value)
     workspace = Workspace(repo.root)
     base, kept, dropped = night(workspace)
-    assert not workspace.dirty()
+    assert not workspace.is_dirty()
     assert "+RATE = 2" in workspace.diff(base, kept)
     for name in hostile:
         monkeypatch.delenv(name)
     assert workspace.refs("t") == {0: base, 1: kept, 2: dropped}
     assert repo("log", "-1", "--format=%an", kept) == "autoresearch"
-    assert (repo.untouched(), other.untouched()) == before
+    assert (repo.user_state(), other.user_state()) == before
     assert other("for-each-ref", "refs/autoresearch") == ""
 
 
 def test_a_linked_worktree_works_like_the_main_one(repo, tmp_path):
     repo("worktree", "add", "-q", str(tmp_path / "linked"), "-b", "side")
-    before = repo.untouched()
+    before = repo.user_state()
     workspace = Workspace(tmp_path / "linked")
     _, kept, _ = night(workspace)
     (tmp_path / "linked/train.py").write_text("dirty\n")
-    assert workspace.dirty()
-    assert not Workspace(repo.root).dirty()
+    assert workspace.is_dirty()
+    assert not Workspace(repo.root).is_dirty()
     assert Workspace(repo.root).best("t") == kept
-    assert repo.untouched() == before
+    assert repo.user_state() == before
 
 
 def test_the_file_may_lie_deeper(repo):
@@ -283,22 +283,22 @@ def test_the_file_may_lie_deeper(repo):
         assert workspace.numstat(base, kept) == (1, 1)
         assert "\n+++ b/sub dir/é/train.py" in workspace.diff(base, kept)
         (repo.root / "sub dir/é/train.py").write_text("dirty")
-        assert workspace.dirty()
+        assert workspace.is_dirty()
         (repo.root / "sub dir/é/train.py").write_text(BASE)
 
 
 def test_dirty_sees_the_index_and_a_missing_file(repo):
     workspace = Workspace(repo.root)
     (repo.root / "train.py").touch()
-    assert not workspace.dirty()
+    assert not workspace.is_dirty()
     (repo.root / "train.py").write_text(WORSE)
     repo("add", "train.py")
-    assert workspace.dirty()
+    assert workspace.is_dirty()
     (repo.root / "train.py").write_text(BASE)
-    assert workspace.dirty()
+    assert workspace.is_dirty()
     repo("add", "train.py")
     (repo.root / "train.py").unlink()
-    assert workspace.dirty()
+    assert workspace.is_dirty()
 
 
 @pytest.mark.parametrize(
@@ -331,7 +331,7 @@ def test_a_file_monitor_is_not_run(repo):
     monitor.write_text("#!/bin/sh\ntouch .git/monitor-ran\n")
     monitor.chmod(0o755)
     repo("config", "core.fsmonitor", ".git/monitor")
-    assert not Workspace(repo.root).dirty()
+    assert not Workspace(repo.root).is_dirty()
     assert not (repo.root / ".git/monitor-ran").exists()
 
 
@@ -355,9 +355,9 @@ def test_a_branch_that_is_checked_out_is_left_and_catches_up_later(repo, tmp_pat
     assert repo("rev-parse", "autoresearch/t") == base
     assert repo("-C", str(tmp_path / "linked"), "status", "--porcelain") == ""
     assert not workspace.branch_follows("t")
-    assert not workspace.follow("t")
+    assert not workspace.advance_branch("t")
     repo("worktree", "remove", str(tmp_path / "linked"))
-    assert workspace.follow("t") and workspace.branch_follows("t")
+    assert workspace.advance_branch("t") and workspace.branch_follows("t")
     assert repo("rev-parse", "autoresearch/t") == kept
 
 
@@ -365,9 +365,9 @@ def test_a_branch_that_the_user_is_on_is_left(repo):
     workspace = Workspace(repo.root)
     base = workspace.start("t", workspace.head())
     repo("switch", "-q", "autoresearch/t")
-    before = repo.untouched()
+    before = repo.user_state()
     workspace.keep("t", 1, workspace.commit("t", 1, BETTER, base, "a"), "kept")
-    assert repo.untouched() == before
+    assert repo.user_state() == before
     assert not workspace.branch_follows("t")
     repo("switch", "-q", "main")
     second = workspace.keep("t", 2, workspace.commit("t", 2, WORSE, base, "b"), "kept again")

@@ -1,1 +1,1 @@
-"""A researcher that calls a language model through the Messages API."""
+"""Ask a language model for changes through the Messages API."""

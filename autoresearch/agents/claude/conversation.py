@@ -1,62 +1,64 @@
-"""One conversation with a model, from a brief to a finished desk: bounded turns, every way to stop handled."""
+"""One conversation with a model, from the brief to a finished proposal: a bounded number of turns."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from autoresearch.agents.base import BadProposal
 from autoresearch.agents.claude.client import Request, Server
-from autoresearch.agents.claude.prompts import cached, system
-from autoresearch.agents.claude.stream import Reply
+from autoresearch.agents.claude.prompts import mark_for_cache, system, text_block
+from autoresearch.agents.claude.stream import Reply, ToolCall
 from autoresearch.agents.claude.tools import EditSession
+from autoresearch.files import JsonObject
 from autoresearch.text import Trace
 
-TURNS = 14  # replies for one proposal
-ROUNDS = 3  # of these, replies that bring no tool call or are cut off
-REPLIES = 3  # times `max_tokens`: all output of one conversation
+MAX_REPLIES = 14  # for one proposal
+MAX_IDLE_REPLIES = 3  # of these, replies without a tool call or cut off
+MAX_OUTPUT = 3  # times `max_tokens`: all output of one conversation
+MAX_QUOTE_CHARS = 200
 
 
 @dataclass
 class Conversation:
-    """Asks `model` until the desk is finished. Raises BadProposal, and what Server.send raises."""
+    """Ask `model` until the work is finished. Raises BadProposal, and what Server.send raises."""
 
     server: Server
-    desk: EditSession
+    work: EditSession
     model: str
-    edit: str
-    purpose: str
+    edit_format: str
     n: int
     trace: Trace
 
-    def hold(self, parts: list[str]) -> None:
-        """Talk. `parts` are the texts of the brief, stable ones first; the last one is new each time."""
-        # a request may have four marks: the brief's pieces and a moving one; the first covers tools and system, too
-        first = [cached(part, "1h") for part in parts[:-1]] + [cached(parts[-1], "5m")]
-        self.trace.add("prompt", model=self.model, purpose=self.purpose, text="\n\n".join(parts))
-        messages: list[dict[str, Any]] = [{"role": "user", "content": first}]
+    def run(self, parts: list[str]) -> None:
+        """Hold the conversation. `parts` are the texts of the brief, stable ones first; the last is new each time."""
+        # a request may have four cache marks: on the parts of the brief, and a moving one; the first covers tools and
+        # system, too
+        blocks = [mark_for_cache(text_block(part), "1h") for part in parts[:-1]]
+        blocks.append(mark_for_cache(text_block(parts[-1]), "5m"))
+        self.trace.add("prompt", model=self.model, purpose=self.work.role, text="\n\n".join(parts))
+        messages: list[JsonObject] = [{"role": "user", "content": blocks}]
         written = idle = 0
-        for _ in range(TURNS):
+        for _ in range(MAX_REPLIES):
             reply = self._ask(messages)
             answer = self._answer(reply)
-            if self.desk.finished:
+            if self.work.finished:
                 return
             written += reply.usage.output
             idle += not reply.calls or reply.stop_reason == "max_tokens"
-            if idle >= ROUNDS or written >= REPLIES * self.server.config.max_tokens:
+            if idle >= MAX_IDLE_REPLIES or written >= MAX_OUTPUT * self.server.config.max_tokens:
                 break
             if reply.content:
                 messages.append({"role": "assistant", "content": reply.content})
             if answer:
-                messages.append({"role": "user", "content": _marked(answer, messages)})
-        raise BadProposal(f"no proposal from {self.model}: {_last(reply)}")
+                messages.append({"role": "user", "content": _move_mark(answer, messages)})
+        raise BadProposal(f"no proposal from {self.model}: {_ending(reply)}")
 
-    def _ask(self, messages: list[dict[str, Any]]) -> Reply:
+    def _ask(self, messages: list[JsonObject]) -> Reply:
         request = Request(
             model=self.model,
-            system=system(self.desk.role, self.edit),
+            system=system(self.work.role, self.edit_format),
             messages=messages,
             max_tokens=self.server.config.max_tokens,
-            tools=self.desk.definitions() if self.edit == "tools" else [],
-            purpose=self.purpose,
+            tools=self.work.definitions() if self.edit_format == "tools" else [],
+            purpose=self.work.role,
             n=self.n,
         )
         reply = self.server.send(request, self.trace)
@@ -65,8 +67,8 @@ class Conversation:
         self.trace.add("reply", text=reply.text, stop_reason=reply.stop_reason)
         return reply
 
-    def _answer(self, reply: Reply) -> list[dict[str, Any]]:
-        """What the model hears next; empty to let it go on."""
+    def _answer(self, reply: Reply) -> list[JsonObject]:
+        """Return the blocks to send next; none if the model only paused."""
         if reply.stop_reason == "refusal":
             raise BadProposal(f"{self.model} refused ({reply.refusal or 'no reason given'})")
         if reply.stop_reason == "model_context_window_exceeded":
@@ -74,45 +76,41 @@ class Conversation:
         if reply.stop_reason == "pause_turn":
             return []
         cut = reply.stop_reason == "max_tokens"
-        if reply.calls:
-            last = reply.calls[-1]
-            return [self._result(call, cut and call is last) for call in reply.calls]
+        if calls := reply.calls:
+            return [self._result(call, cut and call is calls[-1]) for call in calls]
         if cut:
-            return [_text("Your reply was cut off at its longest. Think less, change less, and finish.")]
-        return [_text(self._read(reply.text))]
+            return [text_block("Your reply was cut off at its maximum length. Think less, change less, and finish.")]
+        return [text_block(self._read(reply.text))]
 
-    def _result(self, call: dict[str, Any], cut: bool) -> dict[str, Any]:
+    def _result(self, call: ToolCall, cut: bool) -> JsonObject:
         if cut:
-            said, wrong = "the call was cut off: your reply was too long. Change less at once.", True
-        elif self.desk.finished:
-            said, wrong = "the proposal is made already", True
+            result, wrong = "the call was cut off: your reply was too long. Change less at once.", True
+        elif self.work.finished:
+            result, wrong = "the proposal is made already", True
         else:
-            said, wrong = self.desk.use(call["name"], call["input"])
-        self.trace.add("tool", name=call["name"], input=call["input"], result=said, error=wrong)
-        return {"type": "tool_result", "tool_use_id": call["id"], "content": said, "is_error": wrong}
+            result, wrong = self.work.use(call.name, call.input)
+        self.trace.add("tool", name=call.name, input=call.input, result=result, error=wrong)
+        return {"type": "tool_result", "tool_use_id": call.id, "content": result, "is_error": wrong}
 
     def _read(self, text: str) -> str:
-        """Take the proposal from plain text, which some models give even where there are tools."""
+        """Read the proposal from plain text, which some models write even if there are tools; return the answer."""
         try:
-            self.desk.read(text)
+            self.work.read(text)
         except ValueError as error:
-            how = "Use the tools, and end with a tool call." if self.edit == "tools" else "Keep to the form asked for."
+            tools = self.edit_format == "tools"
+            how = "Use the tools, and end with a tool call." if tools else "Keep to the form asked for."
             return f"No proposal yet: {error}. {how} The search is not over: propose the best change you can think of."
         return ""
 
 
-def _text(text: str) -> dict[str, Any]:
-    return {"type": "text", "text": text}
-
-
-def _marked(answer: list[dict[str, Any]], messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The answer with a cache mark at its end; the mark moves on, for a request may have only four."""
+def _move_mark(answer: list[JsonObject], messages: list[JsonObject]) -> list[JsonObject]:
+    """Mark the end of the answer for the cache, and unmark earlier answers: a request may have only four marks."""
     for message in messages[1:]:
         for block in message["content"]:
             block.pop("cache_control", None)
-    return [*answer[:-1], {**answer[-1], "cache_control": {"type": "ephemeral", "ttl": "5m"}}]
+    return [*answer[:-1], mark_for_cache(answer[-1], "5m")]
 
 
-def _last(reply: Reply) -> str:
+def _ending(reply: Reply) -> str:
     said = " ".join(reply.text.split())
-    return f'it said "{said[:200]}"' if said else f"its last reply ended with {reply.stop_reason}"
+    return f'it said "{said[:MAX_QUOTE_CHARS]}"' if said else f"its last reply ended with {reply.stop_reason}"

@@ -1,10 +1,8 @@
-"""What can go wrong when a model is called, and what to do about it.
+"""Faults of model calls, and the action for each: a table, and pure functions of the server's answer.
 
-    wait     it passes: try again later, honouring what the server asks for
-    stop     the user has to mend something: one clear line
-    repair   this request was wrong: it counts as a broken proposal
-
-The table is data; everything here is a pure function of what the server said.
+wait     temporary: try again later, not before the time that the server asks for
+stop     the user has to correct something: one clear line
+repair   this request was wrong: it counts as a broken proposal
 """
 
 import email.utils
@@ -13,18 +11,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-LONGEST_WAIT = 300.0  # s: of our own accord; a server may ask for more
+MAX_WAIT_S = 300.0  # a server may ask for more
+MAX_DOUBLINGS = 20  # of a wait: no overflow
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One kind of fault: by which HTTP status and error type it is known, and how long to wait at first (s)."""
+    """One kind of fault: its HTTP statuses and error types, and the first wait in seconds."""
 
     name: str
     action: Literal["wait", "stop", "repair"]
     statuses: tuple[int, ...] = ()
     types: tuple[str, ...] = ()
-    first: float = 1.0
+    first_wait_s: float = 1.0
     advice: str = ""
 
 
@@ -34,7 +33,7 @@ GARBLED = Fault("garbled reply", "wait")
 NO_CREDIT = Fault(
     "no credit", "stop", (402,), ("billing_error",), advice="add credit to the account that the key belongs to"
 )
-USAGE_LIMIT = Fault("usage limit", "wait", first=LONGEST_WAIT)
+USAGE_LIMIT = Fault("usage limit", "wait", first_wait_s=MAX_WAIT_S)
 BAD_REQUEST = Fault("request refused", "repair", (400, 413, 422), ("invalid_request_error", "request_too_large"))
 
 AUTHENTICATION = Fault(
@@ -46,8 +45,8 @@ AUTHENTICATION = Fault(
 )
 
 TABLE = (
-    Fault("rate limit", "wait", (429,), ("rate_limit_error",), first=2.0),
-    Fault("overloaded", "wait", (503, 529), ("overloaded_error",), first=2.0),
+    Fault("rate limit", "wait", (429,), ("rate_limit_error",), first_wait_s=2.0),
+    Fault("overloaded", "wait", (503, 529), ("overloaded_error",), first_wait_s=2.0),
     Fault("bad gateway", "wait", (502,)),
     Fault("server error", "wait", (409, 500), ("api_error", "conflict_error")),
     TIMEOUT,
@@ -63,33 +62,35 @@ _BY_STATUS = {status: fault for fault in TABLE for status in fault.statuses}
 
 
 def classify(status: int | None, kind: str | None, message: str = "") -> Fault:
-    """The fault that an HTTP status, the server's own error type and its message stand for.
+    """Return the fault for an HTTP status, the server's own error type and its message.
 
-    An error in the middle of a stream comes with status 200: there the type decides. Some servers say with a plain
-    400 that the account is empty or at its limit: there the message does.
+    An error in the middle of a stream has status 200, so the type decides. Some servers answer with a plain 400 if the
+    account is empty or at its limit, so the message decides.
     """
     fault = _BY_TYPE.get(kind or "") or _BY_STATUS.get(status or 0)
     if fault is None:
-        return _unknown(status)
+        return _fault_of_status(status)
     if fault is BAD_REQUEST and "credit balance" in message.lower():
         return NO_CREDIT
     return USAGE_LIMIT if fault is BAD_REQUEST and "usage limit" in message.lower() else fault
 
 
-def _unknown(status: int | None) -> Fault:
+def _fault_of_status(status: int | None) -> Fault:
     if status is not None and 400 <= status < 500:
         return Fault(f"HTTP {status}", "repair")
     return Fault(f"HTTP {status}", "wait") if status is not None and status >= 500 else GARBLED
 
 
 def pause(fault: Fault, failures: int, retry_after: float | None, rng: random.Random) -> float:
-    """Seconds to wait after so many failures in a row: doubling, with jitter, at least what the server asks for."""
-    own = min(fault.first * 2.0 ** min(failures, 20), max(LONGEST_WAIT, fault.first)) * rng.uniform(0.5, 1.0)
+    """Return the seconds to wait after failures in a row: doubling, with jitter, at least what the server asks for."""
+    own = min(
+        fault.first_wait_s * 2.0 ** min(failures, MAX_DOUBLINGS), max(MAX_WAIT_S, fault.first_wait_s)
+    ) * rng.uniform(0.5, 1.0)
     return own if retry_after is None else max(own, retry_after + rng.uniform(0.0, 1.0))
 
 
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:
-    """Seconds that a server asks us to wait; None if it does not say."""
+    """Return the seconds that a server asks us to wait; None if it does not say."""
     for name, unit in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
         try:
             seconds = float(headers[name]) / unit

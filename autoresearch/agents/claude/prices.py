@@ -1,6 +1,6 @@
-"""What a model call costs: a dated table of list prices, the user's own prices over it, and a purse with a cap.
+"""Cost of model calls: a dated table of list prices, the user's own prices, and a limit on the total.
 
-A model that neither knows has no price: its cost is None, never 0.
+A model in neither of the two has no price: its cost is None, never 0.
 """
 
 import re
@@ -42,14 +42,14 @@ TABLE: dict[str, Price] = {
 LONG_PROMPTS: dict[str, tuple[int, Price]] = {
     "claude-haiku-5-5": (100_000, Price(input=0.5, output=2.5, cache_read=0.05)),
 }
-"""Prices of a call whose whole prompt is longer than so many tokens."""
+"""Prices of a call whose whole prompt has more than so many tokens."""
 
-MILLION = 1_000_000
+TOKENS_PER_PRICE = 1_000_000
 
 
 @dataclass(frozen=True)
 class Usage:
-    """Tokens of one call. `input` is without those read from or written to the cache."""
+    """Tokens of one call. `input` excludes tokens that are read from or written to the cache."""
 
     input: int = 0
     cache_read: int = 0
@@ -58,64 +58,63 @@ class Usage:
     output: int = 0
 
     @property
-    def prompt(self) -> int:
-        """All tokens that went in."""
+    def prompt_tokens(self) -> int:
         return self.input + self.cache_read + self.cache_write_5m + self.cache_write_1h
 
 
 @dataclass(frozen=True)
 class Prices:
-    """The user's prices, then the table. A dated name (claude-haiku-4-5-20251001) has its family's price."""
+    """The user's own prices, then the table. A dated name (claude-haiku-4-5-20251001) has its family's price."""
 
     own: Mapping[str, Price]
 
-    def of(self, model: str, prompt: int = 0) -> Price | None:
-        """The price of a call with a prompt of so many tokens; None: unknown."""
+    def price(self, model: str, prompt_tokens: int = 0) -> Price | None:
+        """Return the price of a call with a prompt of so many tokens; None if it is unknown."""
         if model in self.own:
             return self.own[model]
         family = re.sub(r"-\d{8}$", "", model)
-        threshold, dearer = LONG_PROMPTS.get(family, (prompt, None))
-        return dearer if prompt > threshold else TABLE.get(family)
+        threshold, dearer = LONG_PROMPTS.get(family, (prompt_tokens, None))
+        return dearer if prompt_tokens > threshold else TABLE.get(family)
 
     def cost(self, model: str, usage: Usage) -> float | None:
-        """Dollars of one call."""
-        price = self.of(model, usage.prompt)
+        """Return the dollars of one call; None if the price is unknown."""
+        price = self.price(model, usage.prompt_tokens)
         if price is None:
             return None
         read, write_5m, write_1h = _cache_prices(price)
         dollars = usage.input * price.input + usage.output * price.output + usage.cache_read * read
-        return (dollars + usage.cache_write_5m * write_5m + usage.cache_write_1h * write_1h) / MILLION
+        return (dollars + usage.cache_write_5m * write_5m + usage.cache_write_1h * write_1h) / TOKENS_PER_PRICE
 
-    def most(self, model: str, prompt: int, output: int) -> float | None:
-        """The most that a call can cost: every token of the prompt at the dearest rate, the longest reply."""
-        price = self.of(model, prompt)
+    def max_cost(self, model: str, prompt_tokens: int, output: int) -> float | None:
+        """Return the most that a call can cost: the whole prompt at the highest rate, and the longest reply."""
+        price = self.price(model, prompt_tokens)
         if price is None:
             return None
-        return (prompt * max(price.input, *_cache_prices(price)) + output * price.output) / MILLION
+        return (prompt_tokens * max(price.input, *_cache_prices(price)) + output * price.output) / TOKENS_PER_PRICE
 
 
 def _cache_prices(price: Price) -> tuple[float, float, float]:
-    """Of reading, writing for five minutes, writing for an hour."""
+    """Return the prices of reading, writing for five minutes, and writing for an hour."""
     read = price.input if price.cache_read is None else price.cache_read
     write_5m = 1.25 * price.input if price.cache_write_5m is None else price.cache_write_5m
     return read, write_5m, 2 * price.input if price.cache_write_1h is None else price.cache_write_1h
 
 
 class SpendLimit:
-    """Dollars spent and reserved; together they never pass `max_usd`. Threads may share it."""
+    """Dollars spent and reserved, which together never exceed `max_usd`. Threads may share it."""
 
     def __init__(self, max_usd: float | None, spent: float = 0.0) -> None:
         self.max_usd, self.spent, self.reserved = max_usd, spent, 0.0
         self._changed = threading.Condition()
 
     def fits(self, usd: float | None, reserved: float = 0.0) -> bool:
-        """Whether so much is left. An unknown amount fits only where there is no cap."""
+        """Tell if an amount is left. An unknown amount fits only if there is no limit."""
         return self.max_usd is None or (usd is not None and self.spent + reserved + usd <= self.max_usd)
 
     def reserve(self, usd: float | None) -> float:
-        """Set aside the most that a call can cost, and return it. Raises Spent.
+        """Reserve the most that a call can cost, and return it. Raises Spent.
 
-        Waits for other calls to end where what they have reserved could come back.
+        Waits for other calls to end if their reserved dollars may become free.
         """
         with self._changed:
             self._changed.wait_for(lambda: self.fits(usd, self.reserved) or not self.fits(usd))
@@ -125,7 +124,7 @@ class SpendLimit:
             return usd or 0.0
 
     def settle(self, reserved: float, usd: float | None) -> None:
-        """A call that had `reserved` has cost `usd`."""
+        """Replace the reserved dollars of a call by its cost."""
         with self._changed:
             self.reserved -= reserved
             self.spent += usd or 0.0

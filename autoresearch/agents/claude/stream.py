@@ -1,4 +1,4 @@
-"""One streamed message, received whole or not at all: what the SDK raises, and what it passes over, becomes Broken."""
+"""Receive one streamed message as a whole, or raise CallFailed for every error, also those that the SDK ignores."""
 
 import socket
 import threading
@@ -6,24 +6,26 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from autoresearch.agents.claude import faults
 from autoresearch.agents.claude.faults import Fault
 from autoresearch.agents.claude.prices import Usage
+from autoresearch.files import JsonObject
 
 if TYPE_CHECKING:
     import anthropic
+    import httpx2
     from anthropic.types import Message
 
-# what a reply that is not what the API promises makes the SDK raise while it puts the message together
-_GARBLED = (ValueError, RuntimeError, TypeError, LookupError, AttributeError, AssertionError)
+# what the SDK raises while it assembles a message from a reply that breaks the rules of the API
+_GARBLED_ERRORS = (ValueError, RuntimeError, TypeError, LookupError, AttributeError, AssertionError)
 
 
-class Broken(Exception):
+class CallFailed(Exception):
     """A call without a whole reply.
 
-    `free` where nothing can have been billed; `usage` as far as the server had said it (None: not at all).
+    `free` if nothing can have been billed; `usage` as far as the server has reported it (None: not at all).
     """
 
     def __init__(self, fault: Fault, message: str, status: int | None = None) -> None:
@@ -35,10 +37,19 @@ class Broken(Exception):
 
 
 @dataclass(frozen=True)
+class ToolCall:
+    """A model's call of a tool; `input` is any JSON value."""
+
+    id: str
+    name: str
+    input: object
+
+
+@dataclass(frozen=True)
 class Reply:
     """A whole message. `content` are blocks that may be sent back: text, tool_use, signed thinking."""
 
-    content: list[dict[str, Any]]
+    content: list[JsonObject]
     stop_reason: str | None
     usage: Usage
     thoughts: str = ""
@@ -46,25 +57,24 @@ class Reply:
 
     @property
     def text(self) -> str:
-        """All of its text."""
         return "\n".join(block["text"] for block in self.content if block["type"] == "text")
 
     @property
-    def calls(self) -> list[dict[str, Any]]:
-        """Its tool calls."""
-        return [block for block in self.content if block["type"] == "tool_use"]
+    def calls(self) -> list[ToolCall]:
+        blocks = [block for block in self.content if block["type"] == "tool_use"]
+        return [ToolCall(block["id"], block["name"], block["input"]) for block in blocks]
 
 
 class _Progress:
-    """How far a stream has come."""
+    """State of a stream."""
 
     usage: Usage | None = None
     complete = False
     late = False
 
 
-def receive(client: "anthropic.Anthropic", body: dict[str, Any], seconds: float) -> Reply:
-    """Send a request and read its stream to the end. Raises Broken."""
+def receive(client: "anthropic.Anthropic", body: JsonObject, seconds: float) -> Reply:
+    """Send a request and read its stream to the end. Raises CallFailed."""
     import anthropic
     import httpx2
 
@@ -72,43 +82,43 @@ def receive(client: "anthropic.Anthropic", body: dict[str, Any], seconds: float)
     try:
         return _receive(client, body, seconds, progress)
     except anthropic.APIStatusError as error:
-        broken = _status(error)
+        failure = _from_status(error)
     except anthropic.APIConnectionError as error:
-        broken = _connection(error, isinstance(error, anthropic.APITimeoutError))
+        failure = _from_connection(error, isinstance(error, anthropic.APITimeoutError))
     except anthropic.CredentialsError as error:
-        broken = Broken(faults.AUTHENTICATION, str(error))
-        broken.free = True
+        failure = CallFailed(faults.AUTHENTICATION, str(error))
+        failure.free = True
     except httpx2.HTTPError as error:
-        broken = _connection(error, isinstance(error, httpx2.TimeoutException))
-    except _GARBLED as error:
-        broken = Broken(faults.GARBLED, f"{type(error).__name__}: {error}")
+        failure = _from_connection(error, isinstance(error, httpx2.TimeoutException))
+    except _GARBLED_ERRORS as error:
+        failure = CallFailed(faults.GARBLED, f"{type(error).__name__}: {error}")
     if progress.late:
-        broken = Broken(faults.TIMEOUT, f"no whole reply within {seconds:.0f} s")
-    broken.usage = progress.usage
-    broken.free = broken.free and progress.usage is None
-    raise broken
+        failure = CallFailed(faults.TIMEOUT, f"no whole reply within {seconds:.0f} s")
+    failure.usage = progress.usage
+    failure.free = failure.free and progress.usage is None
+    raise failure
 
 
-def _receive(client: "anthropic.Anthropic", body: dict[str, Any], seconds: float, progress: _Progress) -> Reply:
-    with client.messages.stream(**body) as stream, _watched(stream.response, seconds, progress):
+def _receive(client: "anthropic.Anthropic", body: JsonObject, seconds: float, progress: _Progress) -> Reply:
+    with client.messages.stream(**body) as stream, _cut_after(stream.response, seconds, progress):
         for event in stream:
             if event.type == "message_start":
                 progress.usage = _usage(event.message)
             progress.complete = progress.complete or event.type == "message_stop"
         if not progress.complete:
-            raise Broken(faults.DROPPED, "the stream ended in the middle of the message")
+            raise CallFailed(faults.DROPPED, "the stream ended in the middle of the message")
         return _reply(stream.get_final_message())
 
 
 @contextmanager
-def _watched(response: Any, seconds: float, progress: _Progress) -> Iterator[None]:
-    """Cut the connection after so many seconds: a server that only sends pings never runs into a read timeout."""
+def _cut_after(response: "httpx2.Response", seconds: float, progress: _Progress) -> Iterator[None]:
+    """Cut the connection after so many seconds: no read timeout stops a server that only sends pings."""
 
     def cut() -> None:
         progress.late = True
         connection = response.extensions["network_stream"].get_extra_info("socket")
         with suppress(OSError):
-            # the plain method: that of a TLS socket would pull the state away under the reading thread
+            # the plain socket's method: that of a TLS socket would change the state that the reading thread uses
             socket.socket.shutdown(connection, socket.SHUT_RDWR)
 
     timer = threading.Timer(seconds, cut)
@@ -120,27 +130,27 @@ def _watched(response: Any, seconds: float, progress: _Progress) -> Iterator[Non
         timer.cancel()
 
 
-def _status(error: "anthropic.APIStatusError") -> Broken:
-    """An HTTP error, or an `error` event in a stream that had begun with status 200."""
+def _from_status(error: "anthropic.APIStatusError") -> CallFailed:
+    """Convert an HTTP error, or an `error` event in a stream that had begun with status 200."""
     status = error.status_code if error.status_code >= 400 else None
     message = str(error.api_message or error.message)
-    broken = Broken(faults.classify(status, error.type, message), message, status)
-    broken.retry_after = faults.retry_after(error.response.headers, time.time())
-    broken.free = status is not None
-    return broken
+    failure = CallFailed(faults.classify(status, error.type, message), message, status)
+    failure.retry_after = faults.retry_after(error.response.headers, time.time())
+    failure.free = status is not None
+    return failure
 
 
-def _connection(error: Exception, timeout: bool) -> Broken:
+def _from_connection(error: Exception, timeout: bool) -> CallFailed:
     import httpx2
 
     cause = error.__cause__ or error
-    broken = Broken(faults.TIMEOUT if timeout else faults.DROPPED, str(cause) or type(cause).__name__)
-    broken.free = isinstance(cause, httpx2.ConnectError | httpx2.ConnectTimeout)
-    return broken
+    failure = CallFailed(faults.TIMEOUT if timeout else faults.DROPPED, str(cause) or type(cause).__name__)
+    failure.free = isinstance(cause, httpx2.ConnectError | httpx2.ConnectTimeout)
+    return failure
 
 
 def _reply(message: "Message") -> Reply:
-    content: list[dict[str, Any]] = []
+    content: list[JsonObject] = []
     thoughts = []
     for block in message.content:
         if block.type == "text" and block.text:
@@ -150,7 +160,7 @@ def _reply(message: "Message") -> Reply:
         elif block.type == "thinking":
             thoughts.append(block.thinking)
             signature = getattr(block, "signature", "")  # not every server signs
-            if signature:  # a thought that was cut off may not be sent back
+            if signature:  # an incomplete thought may not be sent back
                 content.append({"type": "thinking", "thinking": block.thinking, "signature": signature})
         elif block.type == "redacted_thinking":
             content.append({"type": "redacted_thinking", "data": block.data})
@@ -160,7 +170,7 @@ def _reply(message: "Message") -> Reply:
 
 
 def _usage(message: "Message") -> Usage:
-    """What the server has counted; some servers leave parts out."""
+    """Read the server's counts; some servers omit parts."""
     usage = message.usage
     written = usage.cache_creation_input_tokens or 0
     short = (usage.cache_creation.ephemeral_5m_input_tokens or 0) if usage.cache_creation else 0

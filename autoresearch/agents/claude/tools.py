@@ -1,19 +1,19 @@
-"""The tools on a model's desk while it works on one proposal, and what lies on the desk when it is done."""
+"""Tools of a model that works on one proposal."""
 
 from collections.abc import Callable
-from typing import Any
 
 from autoresearch.agents import edits, rationale
 from autoresearch.agents.claude.prompts import Role
-from autoresearch.agents.rationale import Record
+from autoresearch.agents.rationale import Rationale
 from autoresearch.agents.services import Library
 from autoresearch.brief.tokens import quote
+from autoresearch.files import JsonObject
 from autoresearch.source import contract, diff
 
 EDITOR = "str_replace_based_edit_tool"
-LONGEST_ANSWER = 20_000  # characters of one answer that is not the file itself
+MAX_ANSWER_CHARS = 20_000  # of an answer other than the file itself
 
-_EDITOR_SCHEMA: dict[str, Any] = {
+_EDITOR_SCHEMA: JsonObject = {
     "type": "object",
     "properties": {
         "command": {"type": "string", "enum": ["view", "create", "str_replace", "insert"]},
@@ -27,8 +27,8 @@ _EDITOR_SCHEMA: dict[str, Any] = {
     },
     "required": ["command", "path"],
 }
-_NOTHING: dict[str, Any] = {"type": "object", "properties": {}}
-_READING: list[dict[str, Any]] = [
+_NO_INPUT: JsonObject = {"type": "object", "properties": {}}
+_READING_TOOLS: list[JsonObject] = [
     {
         "name": "history",
         "description": "Past experiments, one line each. `filter`: words that a line must contain, such as"
@@ -41,34 +41,40 @@ _READING: list[dict[str, Any]] = [
         "input_schema": {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]},
     },
 ]
-_EDITING = {"name": EDITOR, "description": "View and edit train.py.", "input_schema": _EDITOR_SCHEMA}
-_CHECK = {"name": "check", "description": "Whether train.py as edited could be measured.", "input_schema": _NOTHING}
-_DONE = {"name": "done", "description": "The change is written.", "input_schema": _NOTHING}
+_EDITOR_TOOL = {"name": EDITOR, "description": "View and edit train.py.", "input_schema": _EDITOR_SCHEMA}
+_CHECK_TOOL = {
+    "name": "check",
+    "description": "Check whether train.py as edited could be measured.",
+    "input_schema": _NO_INPUT,
+}
+_DONE_TOOL = {"name": "done", "description": "End your work: the change is written.", "input_schema": _NO_INPUT}
 
 
 class EditSession:
-    """One proposal in the making. `finished` once it is complete: `text` and `record` (or `idea`) then hold it."""
+    """The work on one proposal. Once it is `finished`, `text` and `record` (or `idea`) hold the result."""
 
     def __init__(self, role: Role, text: str, library: Library) -> None:
         self.role, self.before, self.library = role, text, library
         self.editor = edits.Editor(text)
-        self.record: Record | None = None
+        self.record: Rationale | None = None
         self.idea = ""
         self.finished = False
         self._tools = self._tools_of(role)
 
     @property
     def text(self) -> str:
-        """train.py as it stands now."""
         return self.editor.text
 
-    def definitions(self) -> list[dict[str, Any]]:
-        """The tools as a request lists them."""
-        known = {tool["name"]: tool for tool in (_EDITING, _CHECK, _DONE, *_READING, self._proposing())}
-        return [known[name] for name in sorted(self._tools)]
+    def definitions(self) -> list[JsonObject]:
+        """Return the tools as a request lists them."""
+        tools = {
+            tool["name"]: tool
+            for tool in (_EDITOR_TOOL, _CHECK_TOOL, _DONE_TOOL, *_READING_TOOLS, self._propose_tool())
+        }
+        return [tools[name] for name in sorted(self._tools)]
 
-    def use(self, name: str, values: Any) -> tuple[str, bool]:
-        """Answer a tool call; and whether the answer is an error."""
+    def use(self, name: str, values: object) -> tuple[str, bool]:
+        """Execute a tool call; return the answer, and True if it is an error."""
         if name not in self._tools:
             return f"there is no tool `{name}`: use {', '.join(sorted(self._tools))}", True
         if not isinstance(values, dict):
@@ -79,14 +85,14 @@ class EditSession:
             return str(error), True
 
     def read(self, reply: str) -> None:
-        """Take the proposal from a plain-text reply. Raises ValueError with what is wrong."""
-        reply = edits.without_thoughts(reply)
+        """Read the proposal from a plain-text reply. Raises ValueError."""
+        reply = edits.strip_thoughts(reply)
         if self.role != "code":
-            self.record = rationale.find(reply)
+            self.record = rationale.find_in_reply(reply)
         if self.role == "idea":
             self.idea, self.finished = reply, True
             return
-        text = edits.find(reply, self.before)
+        text = edits.apply_reply(reply, self.before)
         if text is None:
             raise ValueError("no change found: give SEARCH/REPLACE blocks or the whole file in a ```python fence")
         self.editor.text = text
@@ -97,29 +103,26 @@ class EditSession:
             raise
         self.finished = True
 
-    def _tools_of(self, role: Role) -> dict[str, Callable[[dict[str, Any]], str]]:
-        reading: dict[str, Callable[[dict[str, Any]], str]] = {"history": self._history, "show": self._show}
-        editing: dict[str, Callable[[dict[str, Any]], str]] = {EDITOR: self._edit, "check": self._check}
+    def _tools_of(self, role: Role) -> dict[str, Callable[[JsonObject], str]]:
+        reading: dict[str, Callable[[JsonObject], str]] = {"history": self._history, "show": self._show}
+        editing: dict[str, Callable[[JsonObject], str]] = {EDITOR: self.editor.run, "check": self._check}
         if role == "code":
-            return {**editing, "done": self._done}
+            return {**editing, "done": self._finish}
         return {**reading, **(editing if role == "propose" else {}), "propose": self._propose}
 
-    def _proposing(self) -> dict[str, Any]:
+    def _propose_tool(self) -> JsonObject:
         schema = rationale.SCHEMA
         if self.role == "idea":
             idea = {"type": "string", "description": "exactly what to change, for the programmer"}
             properties = {**schema["properties"], "idea": idea}
             schema = {"type": "object", "properties": properties, "required": [*schema["required"], "idea"]}
-        what = "Ends your work: why the change should help, and how sure you are."
-        return {"name": "propose", "description": what, "input_schema": schema}
+        description = "End your work: say why the change should help, and how sure you are."
+        return {"name": "propose", "description": description, "input_schema": schema}
 
-    def _edit(self, values: dict[str, Any]) -> str:
-        return self.editor.run(values)
+    def _history(self, values: JsonObject) -> str:
+        return quote("ledger", self.library.history(str(values.get("filter") or "")), MAX_ANSWER_CHARS)
 
-    def _history(self, values: dict[str, Any]) -> str:
-        return quote("ledger", self.library.history(str(values.get("filter") or "")), LONGEST_ANSWER)
-
-    def _show(self, values: dict[str, Any]) -> str:
+    def _show(self, values: JsonObject) -> str:
         try:
             n = int(values.get("n", ""))
         except (TypeError, ValueError):
@@ -127,31 +130,31 @@ class EditSession:
         found = self.library.show(n)
         if found is None:
             raise ValueError(f"there is no experiment {n}")
-        return quote("ledger", found, LONGEST_ANSWER)
+        return quote("ledger", found, MAX_ANSWER_CHARS)
 
-    def _check(self, values: dict[str, Any]) -> str:
-        """Raises ValueError with the reason why train.py as it stands would be refused."""
+    def _check(self, values: JsonObject) -> str:
+        """Answer that train.py would be accepted. Raises ValueError with the reason if it would be refused."""
         if self.text == self.before:
             raise ValueError("train.py is unchanged")
         if found := contract.complaint(self.text):
             raise ValueError(found)
-        if twin := self.library.twin(self.text):
-            raise ValueError(f"{twin}: change something else")
+        if duplicate := self.library.find_duplicate(self.text):
+            raise ValueError(f"{duplicate}: change something else")
         added, removed = diff.lines_changed(self.before, self.text)
         return f"ok: it parses and is new (+{added} -{removed} lines)"
 
-    def _propose(self, values: dict[str, Any]) -> str:
-        said = rationale.read(values)
+    def _propose(self, values: JsonObject) -> str:
+        record = rationale.read(values)
         if self.role == "idea":
             self.idea = str(values.get("idea") or "").strip()
             if not self.idea:
                 raise ValueError("`idea` is missing: say exactly what to change")
         else:
             self._check({})
-        self.record, self.finished = said, True
+        self.record, self.finished = record, True
         return "proposed"
 
-    def _done(self, values: dict[str, Any]) -> str:
+    def _finish(self, values: JsonObject) -> str:
         self._check({})
         self.finished = True
         return "done"

@@ -1,1 +1,1 @@
-"""A researcher that is a coding agent, run as a command in a cell."""
+"""Run a coding agent as a command in a cell."""

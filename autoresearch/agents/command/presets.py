@@ -1,8 +1,8 @@
-"""Coding agents that `command:NAME` knows: how each is called without a human, and what it needs of the user's.
+"""Presets for `command:NAME`: how each coding agent is called in scripts, and what it needs from the user.
 
-The command lines follow what the tools document for use in scripts, and were tried in a cell on 2026-11-21 with
-Claude Code 2.1.197, Codex CLI 0.169.0 and Gemini CLI 0.61.0. Their own sandboxes and questions are off where these would
-stop them: the cell is the fence.
+The command lines follow the tools' documentation for use in scripts, and were tried in a cell on 2026-11-21 with Claude
+Code 2.1.197, Codex CLI 0.169.0 and Gemini CLI 0.61.0. Their own sandboxes and questions are off if these would stop
+them: the cell confines them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,10 +14,10 @@ PROMPT = "Read BRIEF.md in this folder and do what it asks: edit train.py, write
 
 @dataclass(frozen=True)
 class Preset:
-    """One tool. `keys` and `settings` are environment variables that it gets if the user has them.
+    """One tool. `keys` and `settings` are environment variables that it gets if they are set.
 
-    `login` and `files` are copied from the user's home folder into that of the cell, the former only where none of
-    the `keys` is set. `environment` is fixed. `model` is the option that names a model.
+    `login` and `files` are copied from the user's home folder into that of the cell, `login` only if none of the `keys`
+    is set. `environment` is fixed. `model` is the option that names a model.
     """
 
     command: Sequence[str]

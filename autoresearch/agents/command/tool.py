@@ -1,4 +1,4 @@
-"""The tool behind `command`, made ready for a cell: its command line, what it may read, its environment and login."""
+"""Prepare the tool of `command` for a cell: command line, readable files, environment and login."""
 
 import os
 import re
@@ -13,10 +13,10 @@ from autoresearch.agents.command.presets import PRESETS, Preset
 from autoresearch.config import Config, cache_folder
 from autoresearch.errors import UsageError
 
-# how to reach the network from here: passed on to every command, and the certificates are readable
+# every command gets these variables, and may read the certificates
 NETWORK = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE")
-LARGEST_FILE = 1 << 20  # bytes of a login or settings file that is copied
+MAX_COPY_BYTES = 1 << 20  # of a login or settings file
 
 _QUOTED = re.compile(r"[\"'=]\s*([^\"'\s=]{16,})[\"'\s]")
 _COST = re.compile(r'"total_cost_usd":\s*(\d+(?:\.\d+)?)')
@@ -24,97 +24,98 @@ _COST = re.compile(r'"total_cost_usd":\s*(\d+(?:\.\d+)?)')
 
 @dataclass(frozen=True)
 class Tool:
-    """`label` is what the ledger calls it, `trial` a command that shows for free whether it starts.
+    """A tool. `label` is its name in the ledger, `check_command` a free command that shows that it starts.
 
-    `read` are files and folders that it may read, `files` what lies in its HOME, `secrets` what no trace may hold.
+    `readable` are files and folders that it may read, `files` the content of its HOME by name, `secrets` the texts that
+    no trace may contain.
     """
 
     label: str
     command: str
-    trial: str
-    read: Sequence[Path]
+    check_command: str
+    readable: Sequence[Path]
     environment: dict[str, str]
     files: dict[str, bytes]
     secrets: Sequence[str]
 
     @classmethod
     def find(cls, spec: str, config: Config) -> "Tool":
-        """A preset by its name, or a shell command. Raises UsageError, Unusable."""
+        """Find a preset by its name, or the program of a shell command. Raises UsageError, Unusable."""
         preset = PRESETS.get(spec, Preset(command=(), model="", keys=()))
-        command = _line(preset, config.model) if preset.command else executables.with_home(spec.strip())
-        words = executables.words(command)
+        command = _command_line(preset, config.model) if preset.command else executables.expand_home(spec.strip())
+        words = executables.split_words(command)
         program = executables.locate(words[0])
         if program is None:
             raise Unusable(f"there is no command `{words[0]}` here: install it, or give its full path")
         named = [Path(word) for word in words[1:] if word.startswith("/") and Path(word).is_file()]
-        files = _copies([*preset.files, *(() if _set(preset.keys) else preset.login)])
-        keys = _set([*preset.keys, *config.command_env])
+        files = _copies([*preset.files, *(() if _variables(preset.keys) else preset.login)])
+        keys = _variables([*preset.keys, *config.command_env])
         return cls(
             label=(config.model if preset.command else None) or Path(words[0]).name,
             command=command,
-            trial=f"{words[0]} --version" if preset.command else _opening(program),
-            read=_readable([Path(program), *named], config.command_read),
-            environment={**_environment(), **preset.environment, **_set(preset.settings), **keys},
+            check_command=f"{words[0]} --version" if preset.command else _open_command(program),
+            readable=_readable_paths([Path(program), *named], config.command_read),
+            environment={**_environment(), **preset.environment, **_variables(preset.settings), **keys},
             files=files,
-            secrets=[*keys.values(), *(text for content in files.values() for text in _strings(content))],
+            secrets=[*keys.values(), *(text for content in files.values() for text in _find_secrets(content))],
         )
 
     def cost(self, output: str) -> float | None:
-        """Dollars, as Claude Code states them in its JSON output; None from all others."""
-        found = _COST.findall(output) if self.command.startswith("claude ") else []
-        return float(found[-1]) if found else None
+        """Return the dollars in the JSON output of Claude Code; None for other tools."""
+        costs = _COST.findall(output) if self.command.startswith("claude ") else []
+        return float(costs[-1]) if costs else None
 
 
-def _line(preset: Preset, model: str | None) -> str:
+def _command_line(preset: Preset, model: str | None) -> str:
     return shlex.join([*preset.command, *([preset.model, model] if model else [])])
 
 
-def _opening(program: str) -> str:
-    """A command that only opens a program's file; nothing where the shell itself is the program."""
+def _open_command(program: str) -> str:
+    """Return a command that only opens a program's file; none if it is a word of the shell."""
     return f": < {shlex.quote(program)}" if "/" in program else ":"
 
 
-def _set(names: Sequence[str]) -> dict[str, str]:
-    """Those of the variables that are set, with their values."""
+def _variables(names: Sequence[str]) -> dict[str, str]:
+    """Return the values of the environment variables that are set."""
     return {name: os.environ[name] for name in names if os.environ.get(name)}
 
 
 def _environment() -> dict[str, str]:
-    """What every command gets besides the cell's own: nothing of ours but the way to programs and to the network."""
+    """Return the variables of every command: of ours only those for finding programs and the network."""
     proxies = [spelling for name in NETWORK for spelling in (name, name.lower())]
     fixed = {"PATH": os.environ.get("PATH", os.defpath), "TERM": "dumb", "NO_COLOR": "1"}
-    return fixed | _set([*proxies, *CERTIFICATES])
+    return fixed | _variables([*proxies, *CERTIFICATES])
 
 
 def _copies(names: Sequence[str]) -> dict[str, bytes]:
-    """Files of the user's home folder, by their path in it, if they are there."""
+    """Read files of the user's home folder that exist, by their path in it."""
     paths = {name: Path.home() / name for name in names}
-    return {name: path.read_bytes()[:LARGEST_FILE] for name, path in paths.items() if path.is_file()}
+    return {name: path.read_bytes()[:MAX_COPY_BYTES] for name, path in paths.items() if path.is_file()}
 
 
-def _strings(content: bytes) -> list[str]:
-    """What may be a key in a login or settings file."""
+def _find_secrets(content: bytes) -> list[str]:
+    """Return the texts in a login or settings file that may be keys."""
     return _QUOTED.findall(content.decode(errors="replace") + "\n")
 
 
-def _readable(named: Sequence[Path], opened: Sequence[str]) -> list[Path]:
-    """What the tool is made of, and what the user opens for it. Raises UsageError where it must not be opened."""
-    certificates = [Path(value) for value in _set(CERTIFICATES).values()]
-    paths = [part for path in named if path.is_file() for part in executables.parts(path)] + certificates
-    for name in opened:
+def _readable_paths(programs: Sequence[Path], command_read: Sequence[str]) -> list[Path]:
+    """Return the files of programs, and what the user makes readable. Raises UsageError for private paths."""
+    paths = [file for path in programs if path.is_file() for file in executables.program_files(path)]
+    paths += [Path(value) for value in _variables(CERTIFICATES).values()]
+    for name in command_read:
         path = Path(name).expanduser()
         if not path.is_absolute() or not path.exists():
             raise UsageError(f"command_read: `{name}` has to be an absolute path that exists")
         paths.append(path.resolve())
     for path in paths:
-        if (secret := _private(path)) is not None:
-            raise UsageError(f"the command may not read {path}: {secret} is in it or around it")
+        if (private := _private_path(path)) is not None:
+            raise UsageError(f"the command may not read {path}: it contains {private}, or lies inside")
     return list(dict.fromkeys(paths))
 
 
-def _private(path: Path) -> Path | None:
-    """What no agent may read and this path would open: data sets, the ledger with all trials, the history."""
+def _private_path(path: Path) -> Path | None:
+    """Return a path in or around this one that no agent may read: data sets, the ledger, trials, git history."""
     here = Path.cwd().resolve()
     root = next((folder for folder in (here, *here.parents) if (folder / ".git").exists()), here)
-    places = [(cache_folder() / "data").resolve(), root / "runs", root / ".git"]
-    return next((place for place in places if path == place or path in place.parents or place in path.parents), None)
+    private = [(cache_folder() / "data").resolve(), root / "runs", root / ".git"]
+    return next((each for each in private if path == each or path in each.parents or each in path.parents), None)

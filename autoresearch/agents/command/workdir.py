@@ -1,7 +1,7 @@
-"""The scratch folder of `command`: what lies in it before, and what is taken back from it after.
+"""The scratch folder of `command`: its initial files, and how its results are read.
 
-Whoever worked there is not trusted: links are not followed, sizes and numbers are bounded, and nothing is looked at
-before every process of the cell is dead (`occupied` aside, which only counts).
+The command is not trusted: links are not followed, sizes and numbers are bounded, and nothing is read before every
+process of the cell is dead (`disk_usage` only counts).
 """
 
 import json
@@ -10,21 +10,24 @@ import stat
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from autoresearch.agents.edits import FILE, LARGEST
+from autoresearch.agents.edits import FILE, MAX_TEXT_CHARS
+from autoresearch.agents.rationale import SOURCES
 from autoresearch.brief.brief import CONTRACT
+from autoresearch.files import JsonObject
 from autoresearch.ledger.rows import CATEGORIES
-from autoresearch.text import plain
+from autoresearch.text import plain_text
 
 if TYPE_CHECKING:
     from autoresearch.brief.brief import Brief
 
 WORK = "work"  # the scratch folder's name in the private folder of the cell, which is HOME
 ANSWER = "proposal.json"
-LONGEST_ANSWER = 100_000  # bytes
-DEEPEST = 12  # folders below each other that are looked into
-LISTED = 100  # touched files that are named
+MAX_ANSWER_BYTES = 100_000
+MAX_DEPTH = 12  # of nested folders that are searched
+MAX_CHANGES = 100  # that are named
+MAX_NAME_CHARS = 200
 
 HEAD = f"""\
 # Your task
@@ -41,41 +44,41 @@ In this folder:
   - `category`: one of {", ".join(CATEGORIES)}
   - `predicted`: expected change of val_bpb, a number; negative is better
   - `confidence`: probability that val_bpb falls at all, 0 to 1
-  - `source`: where the idea comes from: an experiment (its n), an idea of ideas.md (idea 3), a paper, your own knowledge
+  - `source`: {SOURCES}
 
-Of these only `{FILE}` and `{ANSWER}` are read afterwards. A program trains and measures your version later; you need not run
-it, and there are no data and no GPU here. Nobody answers questions.
+Of these only `{FILE}` and `{ANSWER}` are read afterwards. A program trains and measures your version later; you need
+not run it, and there are no data and no GPU here. Nobody answers questions.
 
 {CONTRACT}
 """
 
 
-def files(brief: "Brief") -> dict[str, bytes]:
-    """What lies in the folder at the start, by name."""
-    told = "\n\n".join([HEAD, brief.stable[0], brief.changing()])
-    texts = {FILE: brief.source, "program.md": brief.program, "BRIEF.md": f"{told}\n"}
+def initial_files(brief: "Brief") -> dict[str, bytes]:
+    """Return the files of the folder at the start, by name."""
+    instructions = "\n\n".join([HEAD, brief.stable[0], brief.changing()])
+    texts = {FILE: brief.source, "program.md": brief.program, "BRIEF.md": f"{instructions}\n"}
     return {name: text.encode() for name, text in texts.items()}
 
 
-def read_back(home: Path) -> str:
-    """train.py as it was left. Raises ValueError with what is wrong with it."""
-    content = _read(home, FILE, 4 * LARGEST)
+def read_text(home: Path) -> str:
+    """Read train.py. Raises ValueError."""
+    content = _read(home, FILE, 4 * MAX_TEXT_CHARS)
     try:
         text = content.decode()
     except UnicodeDecodeError:
         raise ValueError(f"{FILE} is not UTF-8 text") from None
-    if len(text) > LARGEST:
-        raise ValueError(f"{FILE} has {len(text)} characters: at most {LARGEST} are read")
+    if len(text) > MAX_TEXT_CHARS:
+        raise ValueError(f"{FILE} has {len(text)} characters: at most {MAX_TEXT_CHARS} are read")
     return text
 
 
-def answer(home: Path) -> dict[str, Any] | None:
-    """What proposal.json says; None if there is none. Raises ValueError."""
-    if not os.path.lexists(home / WORK / ANSWER):  # a link to nowhere is there, too
+def read_answer(home: Path) -> JsonObject | None:
+    """Read proposal.json; None if there is none. Raises ValueError."""
+    if not os.path.lexists(home / WORK / ANSWER):  # a dangling link is not a missing file
         return None
     try:
-        # as floats, integers of any length are numbers or infinite
-        values = json.loads(_read(home, ANSWER, LONGEST_ANSWER), parse_int=float)
+        # read as floats, integers of any length are finite numbers or infinity
+        values = json.loads(_read(home, ANSWER, MAX_ANSWER_BYTES), parse_int=float)
     except (UnicodeDecodeError, json.JSONDecodeError, RecursionError):
         raise ValueError(f"{ANSWER} is not JSON") from None
     if not isinstance(values, dict):
@@ -83,36 +86,36 @@ def answer(home: Path) -> dict[str, Any] | None:
     return values
 
 
-def touched(home: Path, before: Mapping[str, bytes]) -> list[str]:
-    """What else was changed, removed or made in the folder, train.py and proposal.json aside; the first hundred."""
-    if not _is_there(home):
+def list_changes(home: Path, before: Mapping[str, bytes]) -> list[str]:
+    """List what was changed, removed or created besides train.py and proposal.json; the first hundred."""
+    if not _is_intact(home):
         return [f"replaced {WORK}"]
-    found = []
+    changes = []
     for name in before.keys() - {FILE}:
         with suppress(ValueError):
             if _read(home, name, len(before[name])) == before[name]:
                 continue
-        found.append(f"{'changed' if os.path.lexists(home / WORK / name) else 'removed'} {name}")
-    for entry in _entries(home / WORK, LISTED + 10):
+        changes.append(f"{'changed' if os.path.lexists(home / WORK / name) else 'removed'} {name}")
+    for entry in _entries(home / WORK, MAX_CHANGES + 10):
         name = str(Path(entry.path).relative_to(home / WORK))
-        if name not in {*before, ANSWER} and len(found) <= LISTED:
-            found.append(f"new {plain(name)[:200]}")
-    return sorted(found)[:LISTED] + (["and more"] if len(found) > LISTED else [])
+        if name not in {*before, ANSWER} and len(changes) <= MAX_CHANGES:
+            changes.append(f"new {plain_text(name)[:MAX_NAME_CHARS]}")
+    return sorted(changes)[:MAX_CHANGES] + (["and more"] if len(changes) > MAX_CHANGES else [])
 
 
-def occupied(home: Path, most: int) -> tuple[int, int]:
-    """Bytes and number of files in a folder, counted up to `most` files."""
+def disk_usage(home: Path, max_files: int) -> tuple[int, int]:
+    """Return the bytes and the number of files in a folder, counted up to `max_files`."""
     size = count = 0
-    for entry in _entries(home, most):
+    for entry in _entries(home, max_files):
         count += 1
         with suppress(OSError):
             size += entry.stat(follow_symlinks=False).st_blocks * 512
     return size, count
 
 
-def _read(home: Path, name: str, most: int) -> bytes:
-    """A plain file of the scratch folder. Raises ValueError for anything else."""
-    if not _is_there(home):
+def _read(home: Path, name: str, max_bytes: int) -> bytes:
+    """Read a plain file of the scratch folder. Raises ValueError for anything else."""
+    if not _is_intact(home):
         raise ValueError("the scratch folder was replaced")
     try:
         fd = os.open(home / WORK / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -124,28 +127,28 @@ def _read(home: Path, name: str, most: int) -> bytes:
         status = os.fstat(fd)
         if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
             raise ValueError(f"{name} is no plain file any more")
-        if status.st_size > most:
-            raise ValueError(f"{name} has {status.st_size} bytes: at most {most} are read")
-        return os.pread(fd, most, 0)
+        if status.st_size > max_bytes:
+            raise ValueError(f"{name} has {status.st_size} bytes: at most {max_bytes} are read")
+        return os.pread(fd, max_bytes, 0)
     finally:
         os.close(fd)
 
 
-def _is_there(home: Path) -> bool:
-    """Whether the scratch folder is the folder that it was, or at least one."""
+def _is_intact(home: Path) -> bool:
+    """Tell if the scratch folder is still a folder, not a link."""
     return (home / WORK).is_dir() and not (home / WORK).is_symlink()
 
 
-def _entries(root: Path, most: int) -> Iterator["os.DirEntry[str]"]:
-    """Files and folders below `root`, folders before what is in them, not through links, at most `most`."""
+def _entries(root: Path, max_entries: int) -> Iterator["os.DirEntry[str]"]:
+    """Yield at most `max_entries` files and folders below `root`, without following links."""
     todo = [(str(root), 0)]
-    while todo and most > 0:
+    while todo and max_entries > 0:
         folder, depth = todo.pop()
         with suppress(OSError), os.scandir(folder) as scan:
             for entry in scan:
-                most -= 1
-                if most < 0:
+                max_entries -= 1
+                if max_entries < 0:
                     return
                 yield entry
-                if entry.is_dir(follow_symlinks=False) and depth < DEEPEST:
+                if entry.is_dir(follow_symlinks=False) and depth < MAX_DEPTH:
                     todo.append((entry.path, depth + 1))

@@ -1,1 +1,1 @@
-"""A researcher that is a numeric optimiser over the constants of train.py."""
+"""Optimise the constants of train.py numerically."""

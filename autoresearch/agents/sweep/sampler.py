@@ -1,34 +1,35 @@
-"""What a history of moves says about further moves: the model behind `sweep`, as an Optuna sampler.
+"""The model of `sweep`, as an Optuna sampler: it learns from past moves of constants and chooses new ones.
 
-The score is taken for a sum of one smooth function per constant, on the constant's log scale: an additive
-Gaussian process (Duvenaud et al., 2011). What was measured is *differences* of that sum, candidate minus
-parent, and these are Gaussian too. So one experiment that moved three constants teaches about all three, what
-was learnt stays true when the incumbent moves on, and no scores are compared across parents; deltas with the
-same parent share the error of its mean. To act on a draw from the posterior (Thompson sampling) balances
-trying what is unknown and using what is known.
+The score is modelled as a sum of one smooth function per constant, on the constant's log scale: an additive Gaussian
+process (Duvenaud et al., 2011). The measurements are *differences* of that sum, candidate minus parent, which are
+Gaussian, too. So one experiment that moved three constants is evidence on all three, the evidence stays valid when the
+incumbent changes, and scores are never compared across parents; deltas with the same parent share the error of its
+mean. Choosing by a sample from the posterior (Thompson sampling) balances exploration and exploitation.
 """
 
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import optuna
 from numpy.typing import NDArray
+from optuna import Study
+from optuna.distributions import FloatDistribution
+from optuna.trial import FrozenTrial
 
-Array = NDArray[np.floating[Any]]
+Array = NDArray[np.floating]
 
 LENGTH = 1.0  # log2 units over which the effect of a constant changes: factor 2
 SCALES = (1.0, 2.0, 4.0, 8.0)  # candidate sizes of an effect, in units of the noise
-BAD = 4.0  # units of noise; what is worse than this, and a failure, counts as this bad
+BAD_DELTA = 4.0  # in units of the noise: failures, and deltas that are worse, count as this
 PARENT_ERROR = 0.5  # variance of a parent's mean, in units of one trial's
-RANGE = optuna.distributions.FloatDistribution(-2000.0, 2000.0)  # holds log2 of every float
+RANGE = FloatDistribution(-2000.0, 2000.0)  # holds log2 of every float
 
 
 @dataclass(frozen=True)
 class Observation:
-    """One experiment: where each moved constant went (from, to), its delta (None: it failed), its parent."""
+    """One experiment: the moves (from, to) of its constants, its delta (None: it failed), its parent."""
 
     moves: dict[str, tuple[float, float]]
     delta: float | None
@@ -37,7 +38,7 @@ class Observation:
 
 @dataclass(frozen=True)
 class Moves:
-    """Some single moves of one constant: row `rows[i]` of a table went from `start[i]` to `end[i]`."""
+    """Moves of one constant: row `rows[i]` of a table goes from `start[i]` to `end[i]`."""
 
     rows: list[int]
     start: Array
@@ -45,24 +46,24 @@ class Moves:
 
 
 def ask(sampler: "AdditiveSampler", history: Sequence[Observation]) -> dict[str, float]:
-    """The point to try next, all constants, by a study that knows the history."""
+    """Return the next point, all constants, from a study with the history."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         study = optuna.create_study(sampler=sampler)
-        for observation, value in zip(history, _told(history, sampler.noise), strict=True):
+        for observation, value in zip(history, _clip_deltas(history, sampler.noise), strict=True):
             study.add_trial(_as_trial(observation, value))
         return dict(study.ask(fixed_distributions=dict.fromkeys(sampler.here, RANGE)).params)
 
 
-def _told(history: Sequence[Observation], noise: float) -> list[float]:
-    """Deltas as told: failures and disasters get one clearly bad value, not to bend the rest."""
+def _clip_deltas(history: Sequence[Observation], noise: float) -> list[float]:
+    """Return the deltas; failures and very bad ones get the same bad value, so that they do not distort the fit."""
     deltas = [observation.delta for observation in history if observation.delta is not None]
-    bad = max(BAD * noise, 2 * float(np.median(np.abs(deltas)))) if deltas else BAD * noise
+    bad = max(BAD_DELTA * noise, 2 * float(np.median(np.abs(deltas)))) if deltas else BAD_DELTA * noise
     return [bad if o.delta is None else min(o.delta, bad) for o in history]
 
 
-def _as_trial(observation: Observation, value: float) -> "optuna.trial.FrozenTrial":
+def _as_trial(observation: Observation, value: float) -> FrozenTrial:
     starts = {key: start for key, (start, _) in observation.moves.items()}
     return optuna.trial.create_trial(
         params={key: end for key, (_, end) in observation.moves.items()},
@@ -73,10 +74,9 @@ def _as_trial(observation: Observation, value: float) -> "optuna.trial.FrozenTri
 
 
 class AdditiveSampler(optuna.samplers.BaseSampler):  # type: ignore[misc]
-    """Moves up to `most` constants away from `here`, each to one of its `choices` (all in coordinates).
+    """Move up to `max_moves` constants away from `here`, each to one of its `choices` (all in coordinates).
 
-    `noise` is the standard deviation of one trial; `predicted` what the last point asked for is expected
-    to change.
+    `noise` is the standard deviation of one trial, `predicted` the expected delta of the last sampled point.
     """
 
     def __init__(
@@ -84,57 +84,61 @@ class AdditiveSampler(optuna.samplers.BaseSampler):  # type: ignore[misc]
         here: Mapping[str, float],
         choices: Mapping[str, Sequence[float]],
         noise: float,
-        most: int,
+        max_moves: int,
         rng: np.random.Generator,
     ) -> None:
-        self.here, self.choices, self.noise, self.most, self.rng = here, choices, noise, most, rng
+        self.here, self.choices, self.noise, self.max_moves, self.rng = here, choices, noise, max_moves, rng
         self.predicted = 0.0
 
-    def infer_relative_search_space(self, study: Any, trial: Any) -> dict[str, Any]:
-        """All constants, chosen together."""
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, FloatDistribution]:
+        """Let all constants be chosen together."""
         return dict.fromkeys(self.here, RANGE)
 
-    def sample_relative(self, study: Any, trial: Any, search_space: dict[str, Any]) -> dict[str, float]:
-        """The best few moves in one draw from the posterior; the other constants stay."""
-        told = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
-        mean, covariance = self._posterior(told)
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, FloatDistribution]
+    ) -> dict[str, float]:
+        """Return the best few moves in one sample from the posterior; the other constants stay."""
+        past = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
+        mean, covariance = self._posterior(past)
         root = np.linalg.cholesky(covariance + 1e-6 * covariance.diagonal().max() * np.eye(len(mean)))
-        drawn = mean + root @ self.rng.standard_normal(len(mean))
+        sample = mean + root @ self.rng.standard_normal(len(mean))
         best = {}
         for key, moves in self._candidates().items():
-            row = moves.rows[int(np.argmin(drawn[moves.rows]))]
+            row = moves.rows[int(np.argmin(sample[moves.rows]))]
             best[row] = (key, float(moves.end[row - moves.rows[0]]))
-        rows = sorted(best, key=lambda row: float(drawn[row]))
-        picked = [row for row in rows[: self.most] if drawn[row] < 0] or rows[:1]
-        self.predicted = float(mean[picked].sum())
-        return {**self.here, **dict(best[row] for row in picked)}
+        rows = sorted(best, key=lambda row: float(sample[row]))
+        chosen = [row for row in rows[: self.max_moves] if sample[row] < 0] or rows[:1]
+        self.predicted = float(mean[chosen].sum())
+        return {**self.here, **dict(best[row] for row in chosen)}
 
-    def sample_independent(self, study: Any, trial: Any, param_name: str, param_distribution: Any) -> float:
-        """Never needed for a constant that is known; it would stay where it is."""
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: FloatDistribution
+    ) -> float:
+        """Leave a constant unchanged; Optuna needs this only for a name outside of the search space."""
         return self.here[param_name]
 
     def _candidates(self) -> dict[str, Moves]:
-        found, first = {}, 0
+        candidates, first = {}, 0
         for key, ends in self.choices.items():
             start = np.full(len(ends), self.here[key])
-            found[key] = Moves(list(range(first, first + len(ends))), start, np.array(ends))
+            candidates[key] = Moves(list(range(first, first + len(ends))), start, np.array(ends))
             first += len(ends)
-        return found
+        return candidates
 
-    def _posterior(self, told: Sequence[Any]) -> tuple[Array, Array]:
-        """Mean and covariance of the change that each candidate move makes by itself."""
-        candidates, past = self._candidates(), _moves_of(told)
+    def _posterior(self, past: Sequence[FrozenTrial]) -> tuple[Array, Array]:
+        """Return mean and covariance of the effects of single candidate moves."""
+        candidates, moves = self._candidates(), _moves_of(past)
         prior = _covariance(candidates, candidates)
-        if not told:
+        if not past:
             return np.zeros(len(prior)), (SCALES[1] * self.noise) ** 2 * prior
-        between = _covariance(past, candidates, len(told), len(prior))
-        deltas = np.array([trial.value for trial in told])
-        variance, root = self._fit(_covariance(past, past, len(told), len(told)), deltas, _same_parent(told))
+        between = _covariance(moves, candidates, len(past), len(prior))
+        deltas = np.array([trial.value for trial in past])
+        variance, root = self._fit(_covariance(moves, moves, len(past), len(past)), deltas, _same_parent(past))
         weights = np.linalg.solve(root, variance * between)
         return weights.T @ np.linalg.solve(root, deltas), variance * prior - weights.T @ weights
 
     def _fit(self, prior: Array, deltas: Array, same_parent: Array) -> tuple[float, Array]:
-        """The most likely variance of an effect, and the Cholesky root of the deltas' covariance under it."""
+        """Return the most likely variance of an effect, and the Cholesky root of the deltas' covariance with it."""
         noise = self.noise**2 * (np.eye(len(deltas)) + PARENT_ERROR * same_parent)
         fits = []
         for scale in SCALES:
@@ -146,32 +150,26 @@ class AdditiveSampler(optuna.samplers.BaseSampler):  # type: ignore[misc]
         return variance, root
 
 
-def _same_parent(told: Sequence[Any]) -> Array:
-    parents = np.array([trial.user_attrs["parent"] for trial in told])
+def _same_parent(past: Sequence[FrozenTrial]) -> Array:
+    parents = np.array([trial.user_attrs["parent"] for trial in past])
     return np.where(parents[:, None] == parents[None, :], 1.0, 0.0)
 
 
-def _moves_of(told: Sequence[Any]) -> dict[str, Moves]:
+def _moves_of(past: Sequence[FrozenTrial]) -> dict[str, Moves]:
     rows: dict[str, list[int]] = {}
-    for row, trial in enumerate(told):
+    for row, trial in enumerate(past):
         for key in trial.params:
             rows.setdefault(key, []).append(row)
-    return {
-        key: Moves(
-            found,
-            np.array([told[row].user_attrs["from"][key] for row in found]),
-            np.array([told[row].params[key] for row in found]),
-        )
-        for key, found in rows.items()
-    }
+    starts = {key: np.array([past[row].user_attrs["from"][key] for row in rows[key]]) for key in rows}
+    return {key: Moves(rows[key], starts[key], np.array([past[row].params[key] for row in rows[key]])) for key in rows}
 
 
 def _covariance(a: Mapping[str, Moves], b: Mapping[str, Moves], rows: int = 0, columns: int = 0) -> Array:
-    """Prior covariance of the changes that two tables of moves make, effects of size 1: [rows, columns]."""
+    """Return the prior covariance of the effects (of size 1) of two tables of moves: [rows, columns]."""
     rows = rows or sum(len(moves.rows) for moves in a.values())
     columns = columns or sum(len(moves.rows) for moves in b.values())
     table = np.zeros((rows, columns))
-    for key in [key for key in a if key in b]:  # in a fixed order, so that the last bits repeat
+    for key in [key for key in a if key in b]:  # in a fixed order, so that results are equal to the last bit
         x, y = a[key], b[key]
         ends = _similar(x.end, y.end) - _similar(x.end, y.start)
         table[np.ix_(x.rows, y.rows)] += ends - _similar(x.start, y.end) + _similar(x.start, y.start)

@@ -1,18 +1,19 @@
-"""A researcher without a language model: moves the numeric constants of train.py and learns what it does.
+"""An agent without a language model: it moves the numeric constants of train.py and learns from the results.
 
-Each proposal moves 1 to 3 module-level constants of the incumbent, each by a factor between 1/2 and 2. Optuna
-keeps the study; the sampler is our own (surrogate.py), which makes more of a hundred noisy trials than the
-built-in one (TPE). The study is rebuilt from the history on every call: the agent remembers nothing, and a
-resumed session makes the proposal that it would have made.
+Each proposal moves 1 to 3 module-level constants of the incumbent, each by a factor between 1/2 and 2. Optuna keeps the
+study; the sampler is our own (sampler.py), which learns more from a hundred noisy trials than the built-in one (TPE).
+The study is rebuilt from the history on every call, so the agent has no state, and a resumed session gets the proposal
+that it would have got.
 """
 
 import math
 import re
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from autoresearch.agents.base import BadProposal, Exhausted, Proposal
+from autoresearch.files import JsonObject
 from autoresearch.ledger import BROKEN
 from autoresearch.source.constants import Constant, Number, constants, with_constants
 
@@ -23,13 +24,13 @@ if TYPE_CHECKING:
     from autoresearch.brief.brief import Brief
     from autoresearch.brief.history import PastExperiment
 
-MOST = 3  # constants moved at once
-STEPS = 4  # candidate factors each way
-SMALLEST = 0.1  # log2 of the smallest factor worth a trial
-GIVE_UP = 5  # refused proposals on record in a row, after which every move must have been tried
-ROUNDING = 1e-4  # bits per byte: scores in the history are rounded to this
+MAX_MOVES = 3  # of constants in one proposal
+STEPS = 4  # candidate factors in each direction
+MIN_LOG2 = 0.1  # of a factor that is worth a trial
+MAX_DUPLICATES = 5  # in a row, after which every move must have been tried
+ROUNDING_BPB = 1e-4  # scores in the history are rounded to this
 
-_NOT_OURS = re.compile(r"SEED|(^|_)(DEVICE|COMPILE|LOG|PRINT|DEBUG|VERBOSE|VERSION|FORMAT)(_|$)")
+_EXCLUDED = re.compile(r"SEED|(^|_)(DEVICE|COMPILE|LOG|PRINT|DEBUG|VERBOSE|VERSION|FORMAT)(_|$)")
 _CATEGORIES = [
     (r"WARM|COOL|FINAL|SCHEDULE", "schedule"),
     (r"WEIGHT_DECAY|(^|_)(LR|WD|EPS|BETAS?\d*|MOMENTUM|NESTEROV|NS)(_|$)|LEARNING", "optimiser"),
@@ -42,34 +43,33 @@ _CATEGORIES = [
 
 @dataclass(frozen=True)
 class Knob:
-    """A constant that may move, and on which scale: its kind and its coordinate, a log2."""
+    """A constant that may move; its `kind` is the scale of its coordinate, a log2."""
 
     constant: Constant
     kind: str
 
     @cached_property
     def key(self) -> str:
-        """Its name in the study. The kind is part of it, because a constant can change its type."""
+        """Return the name in the study. It includes the kind, because a constant can change its type."""
         return f"{self.constant.name}:{self.kind}"
 
     @cached_property
     def here(self) -> float:
-        """Its present coordinate."""
         return coordinate(self.kind, self.constant.value)
 
     def choices(self, rng: "np.random.Generator") -> dict[float, Number]:
-        """Values that it may move to, by coordinate."""
-        moved = (self._moved(sign * size) for size in _sizes(rng) for sign in (-1, 1))
-        values = sorted({value for value in moved if value is not None and value != self.constant.value})
+        """Return the values that it may move to, by coordinate."""
+        moves = (self._move(sign * size) for size in _sizes(rng) for sign in (-1, 1))
+        values = sorted({value for value in moves if value is not None and value != self.constant.value})
         return {coordinate(self.kind, value): value for value in values}
 
-    def _moved(self, log2: float) -> Number | None:
-        """The value after a move of its coordinate, as it will be written; None where floats end."""
+    def _move(self, log2: float) -> Number | None:
+        """Return the value after a move of its coordinate, as it will be written; None if no float can hold it."""
         value = self.constant.value
         if self.kind == "power":
             return int(value * 2) if log2 > 0 else int(value // 2)
         if self.kind == "int":
-            return _moved_int(int(value), log2)
+            return _move_int(int(value), log2)
         if self.kind == "complement":
             moved = float(self.constant.spell(1 - (1 - value) * 2**log2))
             return moved if moved < 1 else None
@@ -78,20 +78,20 @@ class Knob:
 
 
 class Sweep:
-    """Moves constants. Raises BadProposal if train.py has none, Exhausted when nothing new is left to try."""
+    """Move constants. Raises BadProposal if train.py has none, Exhausted when nothing new is left to try."""
 
     name = "sweep"
     model: str | None = None
     repairs = 20
-    thinks: Literal["at once"] = "at once"
+    proposes: Literal["instantly"] = "instantly"
 
     def check(self) -> None:
-        """Always ready."""
+        """Do nothing: it is always ready."""
 
     def propose(self, brief: "Brief") -> Proposal:
-        """The move that looks best in one sample of what the history leaves possible."""
-        ours = [past for past in brief.history if past.agent == self.name]
-        if [past.verdict for past in ours[-GIVE_UP:]] == ["duplicate"] * GIVE_UP:
+        """Return the best move in one sample from the posterior of the effects of moves."""
+        own = [past for past in brief.history if past.agent == self.name]
+        if [past.verdict for past in own[-MAX_DUPLICATES:]] == ["duplicate"] * MAX_DUPLICATES:
             raise Exhausted("agent exhausted: every move of the constants has been tried")
         found = knobs(brief.source)
         if not found:
@@ -100,30 +100,29 @@ class Sweep:
         params = {knob.constant.name: _record(knob, value) for knob, value in moved.items()}
         return Proposal(
             text=with_constants(brief.source, {knob.constant.name: value for knob, value in moved.items()}),
-            hypothesis=", ".join(_in_words(name, change) for name, change in params.items()),
+            hypothesis=", ".join(_describe(name, change) for name, change in params.items()),
             category=category(next(iter(params))),
-            predicted=round(predicted, 5) if ours else None,
+            predicted=round(predicted, 5) if own else None,
             params=params,
         )
 
 
 def knobs(text: str) -> list[Knob]:
-    """The constants that a sweep moves: no zeros, 0/1 switches, seeds, or what only concerns the machine."""
+    """Return the constants that a sweep moves: no zeros, 0/1 switches, seeds, or settings of the machine."""
     found = []
     for constant in constants(text):
         switch = isinstance(constant.value, int) and constant.value in (0, 1)
-        if constant.value != 0 and not switch and not _NOT_OURS.search(constant.name):
+        if constant.value != 0 and not switch and not _EXCLUDED.search(constant.name):
             found.append(Knob(constant, _kind(constant.value)))
     return found
 
 
 def coordinate(kind: str, value: Number) -> float:
-    """Where a value lies on the log2 scale of its kind."""
+    """Return the position of a value on the log2 scale of its kind."""
     return math.log2(1 - value if kind == "complement" else abs(value))
 
 
 def category(name: str) -> str:
-    """The category of a change to a constant, by its name."""
     return next((found for pattern, found in _CATEGORIES if re.search(pattern, name)), "other")
 
 
@@ -134,12 +133,12 @@ def _kind(value: Number) -> str:
 
 
 def _sizes(rng: "np.random.Generator") -> list[float]:
-    """Sizes of moves, log2: one at random out of each of STEPS equal parts of the range."""
-    return [SMALLEST + (1 - SMALLEST) * (step + rng.random()) / STEPS for step in range(STEPS)]
+    """Return sizes of moves (log2): a random one out of each of STEPS equal parts of the range."""
+    return [MIN_LOG2 + (1 - MIN_LOG2) * (step + rng.random()) / STEPS for step in range(STEPS)]
 
 
-def _moved_int(value: int, log2: float) -> int:
-    """A whole number moved by about a factor; one that a power of two >= 8 divides stays so: 192 -> 256."""
+def _move_int(value: int, log2: float) -> int:
+    """Move an integer by about a factor; it stays divisible by its power of two if that is >= 8: 192 -> 256."""
     power = abs(value) & -abs(value)
     unit = power if power >= 8 else 1
     steps = round(abs(value) * 2**log2 / unit)
@@ -150,27 +149,27 @@ def _moved_int(value: int, log2: float) -> int:
 
 
 def _choose(found: list[Knob], brief: "Brief") -> tuple[dict[Knob, Number], float]:
-    """New values for a few knobs, and the predicted change of val_bpb."""
+    """Return new values for a few knobs, and the predicted change of val_bpb."""
     import numpy as np
 
-    from autoresearch.agents.sweep import sampler as surrogate
+    from autoresearch.agents.sweep.sampler import AdditiveSampler, ask
 
     rng = np.random.default_rng([brief.seed, brief.n, len(brief.feedback)])
     choices = {knob.key: knob.choices(rng) for knob in found}
-    sampler = surrogate.AdditiveSampler(
+    sampler = AdditiveSampler(
         here={knob.key: knob.here for knob in found if choices[knob.key]},
         choices={key: list(values) for key, values in choices.items() if values},
-        noise=max(brief.sigma, ROUNDING),
-        most=MOST,
+        noise=max(brief.sigma, ROUNDING_BPB),
+        max_moves=MAX_MOVES,
         rng=rng,
     )
-    point = surrogate.ask(sampler, observations(brief.history, Sweep.name))
+    point = ask(sampler, observations(brief.history, Sweep.name))
     moved = {knob: choices[knob.key][point[knob.key]] for knob in found if point[knob.key] != knob.here}
     return moved, sampler.predicted
 
 
 def observations(history: list["PastExperiment"], agent: str) -> list["Observation"]:
-    """What an agent's experiments say about moves, oldest first; failures have no delta."""
+    """Return the moves and deltas of an agent's experiments, oldest first; failures have no delta."""
     from autoresearch.agents.sweep.sampler import Observation
 
     found, parent = [], 0
@@ -183,7 +182,7 @@ def observations(history: list["PastExperiment"], agent: str) -> list["Observati
     return found
 
 
-def _moves(params: dict[str, Any]) -> dict[str, tuple[float, float]]:
+def _moves(params: JsonObject) -> dict[str, tuple[float, float]]:
     return {
         f"{name}:{change['kind']}": (
             coordinate(change["kind"], change["from"]),
@@ -193,11 +192,11 @@ def _moves(params: dict[str, Any]) -> dict[str, tuple[float, float]]:
     }
 
 
-def _record(knob: Knob, value: Number) -> dict[str, Any]:
+def _record(knob: Knob, value: Number) -> JsonObject:
     distance = coordinate(knob.kind, value) - knob.here
     return {"kind": knob.kind, "from": knob.constant.value, "to": value, "log2": round(distance, 3)}
 
 
-def _in_words(name: str, change: dict[str, Any]) -> str:
+def _describe(name: str, change: JsonObject) -> str:
     factor = f" (x{change['to'] / change['from']:.2f})" if change["kind"] == "float" else ""
     return f"{name} {change['from']:g} -> {change['to']:g}{factor}"

@@ -1,0 +1,36 @@
+"""Attempts of agents at one proposal: what they return, and the reasons for which it is refused."""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from autoresearch.agents.base import Agent, BadProposal, Proposal
+from autoresearch.files import JsonObject
+
+if TYPE_CHECKING:
+    from autoresearch.brief.brief import Brief
+
+
+@dataclass
+class Attempts:
+    """Collect the traces of all attempts in `trace`."""
+
+    trace: list[JsonObject] = field(default_factory=list)
+
+    def ask(self, agent: Agent, brief: "Brief") -> Proposal:
+        """Return a proposal that git and the ledger can store. Raises BadProposal, and what the agent raises."""
+        try:
+            proposal = agent.propose(brief)
+        except BadProposal as bad:
+            self.trace += bad.trace
+            raise
+        self.trace += proposal.trace
+        try:
+            f"{proposal.text}{proposal.hypothesis}".encode()
+        except UnicodeEncodeError:
+            raise BadProposal("it holds characters that UTF-8 cannot") from None
+        return proposal
+
+    def send_back(self, brief: "Brief", reason: str) -> None:
+        """Tell the next attempt why this one is refused."""
+        brief.feedback.append(reason)
+        self.trace.append({"kind": "sent back", "text": reason})
