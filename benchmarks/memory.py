@@ -96,7 +96,7 @@ def clocks() -> tuple[float, float]:
 
 
 class Table:
-    """Prints a row at each mark."""
+    """Print a row at each mark."""
 
     def __init__(self, root: Path, marks: set[int]) -> None:
         self.root, self.marks = root, marks
@@ -127,7 +127,7 @@ def repository(root: Path) -> Path:
 
 
 def session(root: Path, store: Ledger, most: int, listener: Listener) -> SessionLoop:
-    """A session whose trials are measured by a function."""
+    """Create a session whose trials are measured by `InstantReferee`."""
     workspace = Workspace(root)
     row = store.create_session("t", "autoresearch/t", workspace.head(), "walker", "default", {"budget": "5m"}, {}, 5)
     store.update_session(row.id, pid=os.getpid(), grade="STRONG")

@@ -146,10 +146,10 @@ class Searching:
             spare=spare,
         )
         self.session = assemble(context, inputs)
-        self.session.run()  # the base, and what is done once
+        self.session.run()  # the base, and work that is done once
 
     def go_on(self, experiments: int) -> Stretch:
-        """So many more experiments."""
+        """Run more experiments."""
         store, row = self.session.context.ledger, self.session.context.row
         newest = max(trial.id for trial in store.trials(row.id))
         seen = store.events(row.id)[-1].id

@@ -242,9 +242,8 @@ class Evidence:
         return ours.lines < theirs.lines and ours.tokens < theirs.tokens
 
     def _simplification_allowance(self) -> float:
-        return judge.ALLOWANCE_SIGMA - sum(
-            max(row.delta or 0.0, 0.0) / require(row.sigma) for row in self._keeps() if row.n
-        )
+        losses = (max(row.delta or 0.0, 0.0) / require(row.sigma) for row in self._keeps() if row.n > 0)
+        return judge.ALLOWANCE_SIGMA - sum(losses)
 
     def _keeps(self) -> list[Experiment]:
         return self.context.ledger.experiments(self.context.id, verdict="keep")

@@ -175,9 +175,8 @@ def _loop_inputs(
     agent = fixed or _create_agent(context, project, limits)
     seconds = limits.seconds_left()
     spare = spare_cores([slot.cores for slot in project.slots])
-    takes_time = agent.proposes == "remotely" or (
-        agent.proposes == "locally" and bool(project.slot.gpu is not None or spare)
-    )
+    has_free_cores = project.slot.gpu is not None or bool(spare)
+    runs_beside = agent.proposes == "remotely" or (agent.proposes == "locally" and has_free_cores)
     base = _base_text(context, project)
     return LoopInputs(
         agent=agent,
@@ -191,7 +190,7 @@ def _loop_inputs(
         reserve_s=lambda: 0.0 if fixed else total.reserve(context.ledger, context.row, config.total_pairs, seconds),
         max_bytes=1e9 * config.max_disk_gb,
         stand_in=registry.create("sweep") if agent.model else None,
-        ahead=len(slots) if takes_time else 0,
+        ahead=len(slots) if runs_beside else 0,
         spare=spare,
     )
 

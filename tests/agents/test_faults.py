@@ -70,26 +70,26 @@ def test_retry_after_in_every_form() -> None:
 
 
 def test_broken_proposals_change_the_mode_then_the_agent() -> None:
-    standing, turns = AgentHealth(), []
+    health, turns = AgentHealth(), []
     for _ in range(STAND_IN_AFTER):
-        turns.append(standing.turn(now=100.0))
-        standing = standing.after_broken(now=100.0)
+        turns.append(health.turn(now=100.0))
+        health = health.after_broken(now=100.0)
     assert turns == ["agent"] * CHANGE_MODE_AFTER + ["other mode"] * (STAND_IN_AFTER - CHANGE_MODE_AFTER)
-    assert standing.turn(100.0) == standing.turn(99.0 + FIRST_ABSENCE_S) == "stand-in"
-    assert standing.turn(100.0 + FIRST_ABSENCE_S) == "other mode"  # tried again
+    assert health.turn(100.0) == health.turn(99.0 + FIRST_ABSENCE_S) == "stand-in"
+    assert health.turn(100.0 + FIRST_ABSENCE_S) == "other mode"  # tried again
 
 
 def test_on_probation_one_broken_proposal_is_enough_and_a_good_one_forgives_all() -> None:
-    standing, now, absences = AgentHealth(), 0.0, []
+    health, now, absences = AgentHealth(), 0.0, []
     for _ in range(STAND_IN_AFTER):
-        standing = standing.after_broken(now)
+        health = health.after_broken(now)
     for _ in range(5):
-        absences.append(standing.until - now)
-        now = standing.until
-        standing = standing.after_broken(now)
+        absences.append(health.until - now)
+        now = health.until
+        health = health.after_broken(now)
     assert absences == [FIRST_ABSENCE_S, 2 * FIRST_ABSENCE_S, 4 * FIRST_ABSENCE_S, LONGEST_ABSENCE_S, LONGEST_ABSENCE_S]
-    assert standing.after_good() == AgentHealth()
-    assert standing.after_good().after_broken(now).turn(now) == "agent"
+    assert health.after_good() == AgentHealth()
+    assert health.after_good().after_broken(now).turn(now) == "agent"
 
 
 def test_a_server_that_is_away_is_not_held_against_the_agent() -> None:

@@ -105,8 +105,8 @@ def test_a_gain_in_two_steps_is_found_by_refining_a_near_miss(
     assert planted.count("GATE") == 3
     with MessagesServer(TwoSteps()) as server:
         agent = claude(server.url, call_log)
-        with agent_session(repository, quick, bytes_data, agent, max_experiments=6) as session:
-            session.base, session.replicates = planted, 5
+        options = {"base": planted, "replicates": 5, "max_experiments": 6}
+        with agent_session(repository, quick, bytes_data, agent, **options) as session:
             session.run()
             rows = session.context.ledger.experiments(1)
     assert consistency.check(repository) == []

@@ -20,11 +20,18 @@ from autoresearch.session.stopping import Limits
 
 @contextmanager
 def agent_session(
-    root: Path, settings: Settings, data: Dataset, agent: base.Agent, **limits: Any
+    root: Path,
+    settings: Settings,
+    data: Dataset,
+    agent: base.Agent,
+    until: float | None = None,
+    max_experiments: int | None = None,
+    **options: Any,
 ) -> Iterator[SessionLoop]:
-    """Open a session that can be run, with `sweep` as the stand-in."""
-    with Ledger.open(root / "runs" / "ledger.db") as store:
-        yield session_of(root, store, agent, settings, data, stand_in=registry.create("sweep"), limits=Limits(**limits))
+    """Open a session that can be run, with `sweep` as the stand-in; `options` are fields of LoopInputs."""
+    options |= {"stand_in": registry.create("sweep"), "limits": Limits(until, max_experiments)}
+    with Ledger.open(root / "runs" / "ledger.db") as ledger:
+        yield session_of(root, ledger, agent, settings, data, **options)
 
 
 class CallLog:

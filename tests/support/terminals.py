@@ -35,14 +35,14 @@ class Terminal:
         return True
 
     def until(self, condition: Callable[[str], object]) -> str:
-        """All that was written once the condition holds of it."""
+        """Wait until a condition holds for the output, and return the output."""
         deadline = time.monotonic() + TIMEOUT_S
         while not condition(self.text):
             assert self.read() and time.monotonic() < deadline, self.text
         return self.text
 
     def end(self) -> tuple[int, str]:
-        """Wait for its end: exit code, and all that it wrote."""
+        """Wait for the end; return exit code and output."""
         deadline = time.monotonic() + TIMEOUT_S
         while self.read():
             assert time.monotonic() < deadline, self.text
