@@ -190,7 +190,7 @@ def _facts(store: "Ledger", session: "Session", experiment: "Experiment") -> dic
     return {
         **record(experiment, store.trials(session.id, experiment.id)),
         "simpler": ledger.simpler(experiment.verdict, experiment.reason),
-        "error": ledger.standard_errors(store, session, experiment.n).get(experiment.n),
+        "error": ledger.standard_errors(store, session).get(experiment.n),
         "beside": [{"n": n, **trial_record(trial, trial.blob)} for n, trial in beside],
         "size": asdict(code) if code else None,
         "review": asdict(said) if said else None,

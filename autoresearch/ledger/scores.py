@@ -1,7 +1,6 @@
 """The draws of a session as the judge needs them, and how sure a difference of scores is by their number."""
 
 import math
-import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -17,7 +16,7 @@ _DRAWS = """
     ORDER BY id
 """
 
-_UNTIL = "SELECT id, n, verdict, delta, sigma FROM experiments WHERE session_id = :session AND n <= :n ORDER BY n"
+_JUDGED = "SELECT id, n, verdict, delta, sigma FROM experiments WHERE session_id = :session ORDER BY n"
 
 
 _EFFECTS = """
@@ -78,9 +77,9 @@ def lost(ledger: Ledger, session: Session) -> list[tuple[int, Trial]]:
     return [(row["number"], decode(Trial, row)) for row in ledger.query(_LOST, session=session.id)]
 
 
-def standard_errors(ledger: Ledger, session: Session, until: int = sys.maxsize) -> dict[int, float]:
+def standard_errors(ledger: Ledger, session: Session) -> dict[int, float]:
     """For each experiment with a `delta`, by number, the standard error of that, bits per byte."""
-    experiments = ledger.query(_UNTIL, session=session.id, n=until)
+    experiments = ledger.query(_JUDGED, session=session.id)
     return errors(experiments, ledger.query(_DRAWS, session=session.id))
 
 

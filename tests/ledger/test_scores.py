@@ -45,6 +45,21 @@ def test_the_greedy_rule_keeps_a_single_draw() -> None:
     assert of("0b 0b 1s 2s", row(0, "keep"), row(1, "keep"), row(2)) == {1: 1.5, 2: 2.0}
 
 
+def test_sentinels_beside_a_later_experiment_do_not_count_for_an_earlier_one(tmp_path) -> None:
+    with Ledger.open(tmp_path / "ledger.db") as store:
+        session = store.create_session("t", "b", "s", "sweep", "default", {}, {}, 0)
+        made = [
+            store.add_experiment(session.id, n, verdict="discard" if n else "keep", delta=-0.1 if n else None, sigma=1.0)
+            for n in range(3)
+        ]
+        for n, purpose in ((0, "base"), (1, "screen"), (2, "screen"), (2, "rerun"), (0, "sentinel")):
+            trial = store.start_trial(session.id, made[n].id, purpose, 1, "b")
+            store.end_trial(trial.id, "ok", 1.0, {})
+        found = package.standard_errors(store, session)
+        assert found == {1: pytest.approx(math.sqrt(2)), 2: pytest.approx(math.sqrt(1 + 1 / 2))}
+        assert found[1] == package.log_rows(store, session)[1]["error"]
+
+
 def test_log_rows_have_it_and_the_change_of_size(tmp_path) -> None:
     with Ledger.open(tmp_path / "ledger.db") as store:
         session = store.create_session("t", "b", "s", "sweep", "default", {}, {}, 0)
