@@ -5,7 +5,7 @@ from pathlib import Path
 
 import typer
 
-from autoresearch.cli.app import LOOK, TAG, app, opened
+from autoresearch.cli.app import LOOK, TAG, app, open_ledger
 from autoresearch.errors import UserError
 
 
@@ -20,21 +20,21 @@ def report(
     from autoresearch.analysis import summary
     from autoresearch.files import write_atomically
     from autoresearch.report import html, markdown
-    from autoresearch.report import report as view
+    from autoresearch.report import report as page
     from autoresearch.setup import project
 
     root = project.repository()
-    with opened(tag) as (store, session):
-        program = summary.program(root / config.load(root, {}).program)
-        night = summary.read(store, session, root / "runs", time.time(), program)
-    title, blocks = view.title(night), view.blocks(night)
+    with open_ledger(tag) as (store, session):
+        program = summary.read_program(root / config.load(root, {}).program)
+        found = summary.read(store, session, root / "runs", time.time(), program)
+    title, blocks = page.title(found), page.layout(found)
     texts = {"report.html": html.page(title, blocks), "report.md": markdown.document(blocks)}
     for name, text in texts.items():
         print(write_atomically((out or root / "runs" / session.tag) / name, [text]))
     if png:
         from autoresearch.report import png as picture
 
-        print(picture.save(night.rows, night.status["sigma"], png))
+        print(picture.save(found.rows, found.status.sigma, png))
 
 
 @app.command(rich_help_panel=LOOK)

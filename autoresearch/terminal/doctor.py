@@ -1,4 +1,4 @@
-"""Findings as aligned lines that also read without colour."""
+"""Print the findings of `doctor` as aligned lines that can be read without colour."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ MARKS = {"ok": ("ok  ", "green"), "warn": ("warn", "yellow"), "blocker": ("STOP"
 
 
 def print_findings(findings: Findings, console: Console) -> None:
-    """One line a check, its remedy below it; then the night, and whether it can begin."""
+    """Print a line for each check, its remedy below it; then the forecast, and whether a session can start."""
     width = max(len(check.name) for check in findings.checks)
     for check in findings.checks:
         _print_check(check, width, console)
@@ -32,7 +32,7 @@ def _print_check(check: Check, width: int, console: Console) -> None:
 
 
 def print_differences(differences: Sequence[Difference], console: Console) -> None:
-    """One line a difference, and what to do about it."""
+    """Print a line for each difference, and its remedy."""
     for difference in differences:
         _line(console, f"[red]STOP[/]  {escape(difference.where)}: {escape(difference.text)}")
         _line(console, f"      -> {escape(difference.remedy)}")

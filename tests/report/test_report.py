@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from support.experiments import experiment, group
 from support.repositories import git
 
 from autoresearch.analysis import advice, summary
@@ -15,7 +16,7 @@ from autoresearch.analysis.compare import proportion
 from autoresearch.ledger import Ledger, Session
 from autoresearch.report import chart, html, markdown, report, tree
 from autoresearch.report.axes import Scale
-from autoresearch.report.blocks import PATCH_COLUMNS, PATCH_LINES, Patch, Table, Verbatim, Words
+from autoresearch.report.blocks import PATCH_COLUMNS, PATCH_LINES, Code, Paragraph, Table, Verbatim
 from autoresearch.web import side
 
 HOSTILE = (
@@ -62,7 +63,7 @@ def night(ledger: Ledger, session: Session, folder: Path) -> summary.SessionSumm
 
 def both(ledger: Ledger, session: Session, folder: Path) -> tuple[str, str]:
     """The report as HTML and as Markdown."""
-    blocks = report.blocks(night(ledger, session, folder))
+    blocks = report.layout(night(ledger, session, folder))
     return html.page("t", blocks), markdown.document(blocks)
 
 
@@ -266,12 +267,12 @@ def test_the_tree_has_the_way_to_the_incumbent_straight_down_and_other_lines_bes
     ):
         add(ledger, session, n, verdict, parent=parent, val_bpb=None if verdict == "crash" else 1.9)
     found = tree.versions(night(ledger, session, tmp_path).rows, 4)
-    assert [(version.row["n"], version.lane) for version in found] == [(0, 0), (2, 1), (1, 0), (4, 0)]
-    assert tree.words(found[1].tried) == "1 discard, 1 crash"
+    assert [(version.row.n, version.lane) for version in found] == [(0, 0), (2, 1), (1, 0), (4, 0)]
+    assert tree.verdict_counts(found[1].verdicts) == "1 discard, 1 crash"
     for n, parent in ((7, 3), (8, 7), (9, 3), (10, 9)):  # from 3 two lines go on
         add(ledger, session, n, "discard", parent=parent, val_bpb=1.95)
     found = tree.versions(night(ledger, session, tmp_path).rows, 4)
-    assert [(version.row["n"], version.lane) for version in found] == [
+    assert [(version.row.n, version.lane) for version in found] == [
         (0, 0),
         (2, 1),
         (3, 1),
@@ -286,16 +287,14 @@ def test_the_tree_has_the_way_to_the_incumbent_straight_down_and_other_lines_bes
 def test_a_circle_of_parents_is_no_endless_tree(ledger, session, tmp_path):
     for n, parent in ((1, 2), (2, 1), (3, 3)):
         add(ledger, session, n, "keep", parent=parent, val_bpb=1.9)
-    assert [version.row["n"] for version in tree.versions(night(ledger, session, tmp_path).rows, 3)] == [0, 1, 2, 3]
+    assert [version.row.n for version in tree.versions(night(ledger, session, tmp_path).rows, 3)] == [0, 1, 2, 3]
 
 
 def test_labels_of_keeps_lie_apart():
-    keeps = [
-        {"n": n, "val_bpb": 2.0 - n / 1000, "hypothesis": "a longer warmdown, and then some"}
-        for n in (0, 30, 31, 60, 99)
-    ]
+    words = "a longer warmdown, and then some"
+    keeps = [experiment(n, "keep", val_bpb=2.0 - n / 1000, hypothesis=words) for n in (0, 30, 31, 60, 99)]
     scale = Scale(-0.5, 100.5, 1.8, 2.1)
-    found = {row["n"]: words for row, words in chart.labels(keeps, scale)}
+    found = {row.n: words for row, words in chart.labels(keeps, scale)}
     assert (
         found == {0: "base", 30: "30: a longer warmdown, and then some", 31: "", 60: found[60], 99: found[99]}
         and found[60]
@@ -304,10 +303,8 @@ def test_labels_of_keeps_lie_apart():
 
 
 def test_the_patch_for_program_md_applies(ledger, session, finished):
-    rows = [{"n": n, "verdict": "crash", "near_miss": False, "p_gain": None, "delta": None} for n in range(1, 12)]
-    lines = advice.lines(
-        rows, [{"category": "schedule", "experiments": 11, "kept": 0, "near_misses": 0, "failed": 11}], 0.1
-    )
+    rows = [experiment(n, "crash", delta=None) for n in range(1, 12)]
+    lines = advice.lines(rows, [group("category", "schedule", experiments=11, failed=11)], 0.1)
     assert (
         lines[0].startswith("Leave schedule changes alone")
         and lines[-1] == "Make sure that a change runs: 11 of 11 gave no score."
@@ -426,7 +423,7 @@ def test_hostile_text_is_only_text_in_markdown(ledger, session, tmp_path):
     ],
 )
 def test_ordinary_words_stay_readable(words: str, written: str) -> None:
-    assert markdown.document([Words([words])]) == f"{written}\n"
+    assert markdown.document([Paragraph([words])]) == f"{written}\n"
 
 
 def test_a_command_cannot_leave_its_quotes() -> None:
@@ -436,7 +433,7 @@ def test_a_command_cannot_leave_its_quotes() -> None:
 
 
 def test_a_huge_change_is_cut_and_counted() -> None:
-    page = html.page("t", [Patch("+" + "x" * 100_000 + "\n" + "+y\n" * 10_000)])
+    page = html.page("t", [Code("+" + "x" * 100_000 + "\n" + "+y\n" * 10_000, "diff")])
     assert f"... {10_001 - PATCH_LINES} more lines" in page and "x" * (PATCH_COLUMNS + 1) not in page
 
 

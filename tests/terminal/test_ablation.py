@@ -8,7 +8,8 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from autoresearch.analysis.ablate import Ablation, Part
-from autoresearch.terminal.ablation import print_ablation
+from autoresearch.report.results import ablation
+from autoresearch.terminal.console import print_blocks
 
 FOUND = Ablation(
     9,
@@ -23,7 +24,7 @@ FOUND = Ablation(
 
 def shown(**options: object) -> list[str]:
     buffer = io.StringIO()
-    print_ablation(FOUND, Console(file=buffer, _environ={"NO_COLOR": "1"}, **options))
+    print_blocks(ablation(FOUND), Console(file=buffer, _environ={"NO_COLOR": "1"}, **options))
     return re.sub(r"\x1b\[[0-9;]*m", "", buffer.getvalue()).splitlines()
 
 

@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 import httpx
 import pytest
+from support.experiments import experiment
 from support.web_client import HOSTILE, Tags, served
 
 from autoresearch.analysis import compare
@@ -57,8 +58,7 @@ def test_an_experiment_shows_what_was_held_against_it_and_what_people_said(pages
 @pytest.mark.parametrize(
     ("asked", "expected"),
     [
-        ("", [3, 2, 1, 0]), ("?sort=n", [0, 1, 2, 3]), ("?sort=val_bpb", [1, 0, 2, 3]),
-        ("?sort=-val_bpb", [2, 0, 1, 3]),
+        ("", [3, 2, 1, 0]), ("?sort=n", [0, 1, 2, 3]), ("?sort=val_bpb", [1, 0, 2, 3]), ("?sort=-val_bpb", [2, 0, 1, 3]),
         ("?verdict=near+miss", [2]), ("?category=architecture&sort=n", [1, 2]), ("?sort=-cost&verdict=keep", [1, 0]),
         ("?sort=nonsense&page=x", [3, 2, 1, 0]), ("?page=99999999999", [3, 2, 1, 0]), ("?page=2", []),
         ("?verdict=%3Cscript%3E", []), ("?unknown=1", [3, 2, 1, 0]),
@@ -81,25 +81,21 @@ def test_the_links_of_the_table_lead_where_they_say(pages: httpx.Client) -> None
     assert choice.by("cost").address == "?verdict=keep&sort=-cost&page=1" and choice.where("verdict", None).only == {}
 
 
-ROW = {
-    "n": 1, "state": "settled", "verdict": "discard", "near_miss": False, "simpler": False, "review": None,
-    "val_bpb": 2.0, "delta": 0.1, "sigma": 0.1, "sha": "a" * 40, "agent": "sweep", "category": "other",
-    "hypothesis": "x", "reason": "y", "cost_usd": None, "seconds": 1.0,
-}  # fmt: skip
-
-
 def test_ten_thousand_experiments_are_leafed_through() -> None:
-    rows = [ROW | {"n": n} for n in range(10_000)]
-    *_, table, way = listing.blocks(rows, listing.Choice.of({"page": "50"}))
-    assert len(table.rows) == listing.PAGE and table.rows[-1][0] == "0" and len(way.parts) == 100
+    rows = [experiment(n) for n in range(10_000)]
+    *_, table, way = listing.layout(rows, listing.Choice.of({"page": "50"}))
+    assert len(table.rows) == listing.PAGE_ROWS and table.rows[-1][0] == "0" and len(way.parts) == 100
 
 
 def test_a_line_has_what_people_said_and_a_reason_only_once() -> None:
-    kept = ROW | {"verdict": "keep", "simpler": True, "review": "rejected"}
-    broken = ROW | {"verdict": "invalid", "val_bpb": None, "hypothesis": "broken proposal: y"}
-    *_, table = listing.blocks([kept, broken, broken | {"hypothesis": "z"}], listing.Choice.of({"sort": "n"}))
-    assert [row[4] for row in table.rows] == ["simpler, rejected", "invalid", "invalid"]
-    assert [row[-1] for row in table.rows] == ["x", "broken proposal: y", "z (y)"]
+    kept = experiment(1, "keep", reason="less code for the same score", review="rejected", hypothesis="x")
+    broken = [experiment(1, "invalid", val_bpb=None, hypothesis=words, reason="y") for words in ("broken: y", "z")]
+    *_, table = listing.layout([kept, *broken], listing.Choice.of({"sort": "n"}))
+    verdict = table.head.index("verdict")
+    assert [row[verdict : verdict + 2] for row in table.rows] == [
+        ("simpler", "rejected"), ("invalid", ""), ("invalid", ""),
+    ]  # fmt: skip
+    assert [row[-1] for row in table.rows] == ["x", "broken: y", "z (y)"]
 
 
 def test_two_sessions_side_by_side(pages: httpx.Client) -> None:
