@@ -66,7 +66,7 @@ def test_the_gain_is_called_what_it_is_until_it_is_measured_again() -> None:
     assert ended["val_bpb"] == "2.2000 -> 2.1000 (-0.1000 as the search saw it, sigma 0.0100), experiment 7, aaaaaaa"
     assert ended["total"] == "not measured yet: `autoresearch total`" and "total" not in lines(found)
     total = TotalOnRecord(final=7, mean=-0.08, low=-0.1, high=-0.06)
-    words = "-0.0800, 95 % between -0.1000 and -0.0600: base against 7, measured again"
+    words = "-0.0800, 95 % between -0.1000 and -0.0600 (experiment 7 against the base, measured again)"
     assert lines(replace(STATUS, total=total))["total"] == words
 
 

@@ -143,7 +143,7 @@ def test_a_keep_comes_with_its_change_and_its_evidence(ledger, session, tmp_path
     page, text = both(ledger, session, tmp_path)
     assert "| screen | 1000 | ok | 1.900000 |" in text and "| rerun | 1001 | ok | 1.910000 |" in text
     assert '<span class="added">+DEPTH = 4\n</span>' in page and "```diff\n--- a/train.py" in text
-    assert "confirmed. Expected: -0.2000. By sweep, STRONG." in text
+    assert "keep: confirmed\n" in text and "- by: sweep\n- predicted: -0.2000\n" in text and "| STRONG |" in text
     assert 'href="#n1"' in page and 'id="n1"' in page
 
 
@@ -155,7 +155,7 @@ def test_what_people_later_trials_and_the_machine_said_of_keeps(ledger, session,
     ledger.end_trial(beside.id, "ok", 2.03, {"grade": "STRONG"})
     _, text = both(ledger, session, tmp_path)
     assert "Nobody has reviewed experiments 1, 2: read the change" in text and "| review |" not in text
-    assert "97 % sure" in text and "40 % sure" not in text and "- kept: **2, 1 less code**" in text
+    assert "97 % that it is better" in text and "40 %" not in text and "- kept: **2, 1 less code**" in text
     assert re.search(r"\| of 0, beside it \| \d+ \| ok \| 2.030000 \|", text)
     part = {"n": 1, "change": "x", "loss": 0.09, "error": 0.01, "p_carries": 1.0, "conflict": None}
     ledger.event(
@@ -168,10 +168,10 @@ def test_what_people_later_trials_and_the_machine_said_of_keeps(ledger, session,
         row = ledger.start_trial(session.id, base.id, "base", 1, "blob")
         ledger.end_trial(row.id, "infra", None, {"reason": reason})
     _, text = both(ledger, session, tmp_path)
-    assert "| n | commit | val_bpb | change | as | carries | review | predicted | lines | what |" in text
+    assert "| n | commit | val_bpb | change | sigmas | as | carries | review |" in text
     assert re.search(r"\| a gain \| \+0.0900 ± 0.0100 without it \| accepted \|", text)
     assert re.search(r"\| less code \| \+0.0900 ± 0.0100 without it: nothing that shows \| rejected \|", text)
-    assert "Accepted by Ann: reads well" in text and "Rejected by Bob" in text and "Nobody has reviewed" not in text
+    assert "accepted by Ann: reads well" in text and "rejected by Bob" in text and "Nobody has reviewed" not in text
     assert "The machine changed once:" in text and "| experiment 0 scores +4.0 sigma from before |" in text
     assert "3 trials did not count, and ran again: 2 interrupted; 1 stopped for 9 s." in text
 
@@ -206,13 +206,13 @@ def test_suspects_come_first_and_what_else_there_is_has_its_place(ledger, sessio
     ledger.post(session.id, "note", "try a longer warmdown")
     _, text = both(ledger, session, tmp_path)
     assert headings(text) == [
-        "Suspects", "Progress", "Where the night went", "Near misses worth another look",
+        "Suspects", "Progress", "Where the time went", "Near misses worth another look",
         "What was tried, by category", "program.md", "Protection",
     ]  # fmt: skip
-    assert "| 3 | -0.0050 (-0.5 sigma) | 90 % | 1 | nearly |" in text
+    assert "| 3 | -0.0050 | -0.5±1.4 | 90 % | 1 | nearly |" in text
     assert "| optimiser | 10 | 0 | 0 | 0 | +10.0 sigma | 0.0 | dead end |" in text
     assert "+- Leave optimiser changes alone: 10 were tried, none came near." in text
-    assert "| 2 | crash | boom | oom |" in text and "You told it: try a longer warmdown" in text
+    assert "| 2 | crash | boom | oom |" in text and "Your notes: try a longer warmdown" in text
 
 
 def test_a_night_that_ended_with_an_error_says_with_which(ledger, session, tmp_path):

@@ -98,7 +98,8 @@ def test_everything_that_is_known_of_it() -> None:
         == ["screen", "805995200", "ok", "2.151600", "1", "min", "40", "s", "2.0", "s", "5.0", "s", "STRONG"]
         for line in lines
     )
-    assert "training loss over 1 min 39 s, and of experiment 0 in points, as train.py says" in lines
+    assert "training loss, as train.py reports it" in lines
+    assert "screen, seed 805995200, over 1 min 39 s; experiment 0 in points" in lines
     assert lines[-1] == "+A = 2" and lines[-2] == "-A = 1"
 
 
@@ -142,7 +143,8 @@ def test_what_was_held_against_it_and_what_measured_it_again_are_told_apart() ->
     text = screen(found(trials=[trial(), *again], beside=[(7, trial("sentinel", val_bpb=2.25))]))
     assert "1 min 47 s in 1 trial, and 5 min 21 s in 3 trials to measure it again" in text and "9e+03M" not in text
     names = [line.split("805995200")[0].strip() for line in text.splitlines() if "805995200" in line]
-    assert names == ["screen", "of 7, beside it", "total", "total", "without it"]
+    *names, legend = names  # of the curve
+    assert names == ["screen", "of 7, beside it", "total", "total", "without it"] and legend == "screen, seed"
 
 
 def test_what_people_and_an_ablation_said_of_it() -> None:

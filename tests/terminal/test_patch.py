@@ -43,7 +43,7 @@ def without_colours(text: str) -> str:
         '\x1b[32m "x # y" \x1b[0m',
         "\x1b[2;32m# why\x1b[0m",
         "\x1b[32m+'it\\'s' + rb'''open\x1b[0m",
-        'name = \x1b[33mr"a\\"\x1b[0m',
+        'name = \x1b[33mr\x1b[0m\x1b[33m"\x1b[0m\x1b[33ma\x1b[0m\x1b[33m\\"\x1b[0m',
     ],
 )
 def test_signs_and_words_are_told_apart(seen: str) -> None:
