@@ -42,7 +42,7 @@ class Artefacts:
         return self.folder / "checkpoint.safetensors"
 
     def trial(self, k: int, suffix: str) -> Path:
-        """Return `trial-K.json` (result), `trial-K.log` (output of the cell) or `trial-K.npz` (nats and bytes by row)."""
+        """Return `trial-K.json` (result), `trial-K.log` (output of the cell) or `trial-K.npz` (scores by row)."""
         return self.folder / f"trial-{k}{suffix}"
 
     def read_patch(self) -> str:

@@ -15,7 +15,7 @@ LEGEND = (("keep", "keep"), ("near", "near miss"), ("dot", "discard"), ("lost", 
 
 
 def progress(rows: Sequence[ExperimentRow], sigma: float | None, href: Href) -> str:
-    """Draw a dot for each experiment, labels at keeps, the running best and the noise of one trial; "" without a base."""
+    """Draw dots, labels at keeps, the running best and the noise of one trial around it; "" without a base."""
     keeps = scored_keeps(rows)
     if not keeps:
         return ""

@@ -20,7 +20,7 @@ def layout(summary: SessionSummary) -> Iterator[Block]:
     yield Heading("Kept")
     yield _table(summary)
     if (ablation := summary.ablation) is not None:
-        how = f"each change was taken out of experiment {ablation.final}, and both were measured on {ablation.draws} seeds"
+        how = f"each change was taken out of experiment {ablation.final}, and both ran on {ablation.draws} seeds"
         words = f"Carries: {how}. A change that carries nothing can be removed:"
         yield Paragraph([words, " ", Verbatim("autoresearch ablate --prune")], "quiet")
     if missing := [row.n for row in summary.keeps if row.review is None]:

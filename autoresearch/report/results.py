@@ -18,7 +18,7 @@ def total(found: "Total") -> Pairs:
     """Lay out the honest total beside the running minimum of a log."""
     return Pairs(
         {
-            "measured": f"experiment {found.final} against {found.base}, the base, in {found.pairs} pairs with fresh seeds",
+            "measured": f"experiment {found.final} against {found.base}, the base: {found.pairs} pairs on fresh seeds",
             "val": _interval(found.val),
             "holdout": _interval(found.holdout),
             "running minimum": f"{found.running_minimum:+.4f}, as other tools report it",

@@ -1,4 +1,4 @@
-"""Draw the lineage of a session as SVG: the path from the base to the incumbent straight down, other lines beside it."""
+"""Draw the lineage of a session as SVG: the path to the incumbent straight down, other lines beside it."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,7 +23,7 @@ class Version:
 
 
 def versions(rows: Sequence[ExperimentRow], best: int | None) -> list[Version]:
-    """Return the versions in the order of the picture: each one, its side lines, then the next on the path to the incumbent.
+    """Return versions in the order of the picture: each one, its side lines, then the next one on the path.
 
     A side line goes straight on with the last version that was derived from its end.
     """

@@ -58,7 +58,8 @@ def test_an_experiment_shows_what_was_held_against_it_and_what_people_said(pages
 @pytest.mark.parametrize(
     ("asked", "expected"),
     [
-        ("", [3, 2, 1, 0]), ("?sort=n", [0, 1, 2, 3]), ("?sort=val_bpb", [1, 0, 2, 3]), ("?sort=-val_bpb", [2, 0, 1, 3]),
+        ("", [3, 2, 1, 0]), ("?sort=n", [0, 1, 2, 3]), ("?sort=val_bpb", [1, 0, 2, 3]),
+        ("?sort=-val_bpb", [2, 0, 1, 3]),
         ("?verdict=near+miss", [2]), ("?category=architecture&sort=n", [1, 2]), ("?sort=-cost&verdict=keep", [1, 0]),
         ("?sort=nonsense&page=x", [3, 2, 1, 0]), ("?page=99999999999", [3, 2, 1, 0]), ("?page=2", []),
         ("?verdict=%3Cscript%3E", []), ("?unknown=1", [3, 2, 1, 0]),
