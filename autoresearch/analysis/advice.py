@@ -1,4 +1,4 @@
-"""Suggest lines for program.md from the counts in the ledger; they contain no text of agents.
+"""Suggest lines for program.md from counts in the ledger, without text of agents.
 
 A human decides: nothing here writes the file.
 """
@@ -24,7 +24,7 @@ def lines(rows: Sequence[ExperimentRow], by_category: Sequence[GroupSums], sigma
 
 
 def patch(program: str, found: Sequence[str], tag: str, name: str = "program.md") -> str:
-    """Return a patch for `git apply` that adds lines to the end of program.md; empty without lines."""
+    """Return a patch for `git apply` that adds lines to program.md; empty without lines."""
     if not found:
         return ""
     section = "".join(f"- {line}\n" for line in found)

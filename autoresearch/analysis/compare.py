@@ -1,4 +1,4 @@
-"""Compare two sessions: their honest totals and keep rates with intervals, and what makes them incomparable."""
+"""Compare the honest totals and keep rates of two sessions."""
 
 import math
 from collections.abc import Iterable, Iterator
@@ -27,12 +27,12 @@ def _differences(a: dict[str, object], b: dict[str, object], names: Iterable[str
 
 
 def totals(a: SessionSummary, b: SessionSummary) -> Interval | None:
-    """Return the difference of the honest totals on val, first minus second; None where one was not measured."""
+    """Return the difference of the honest totals on val; None if one was not measured."""
     return None if a.total is None or b.total is None else difference(a.total.val, b.total.val)
 
 
 def difference(a: Interval, b: Interval) -> Interval:
-    """Return the difference of two independent estimates; the half-widths of their intervals add as errors do."""
+    """Return the difference of two independent estimates, with its interval."""
     mean, reach = a.mean - b.mean, math.hypot((a.high - a.low) / 2, (b.high - b.low) / 2)
     return Interval(mean, mean - reach, mean + reach)
 
@@ -45,7 +45,7 @@ def keep_rates(a: SessionSummary, b: SessionSummary) -> Interval:
 
 
 def _rate(summary: SessionSummary) -> tuple[float, float, float]:
-    kept, tried = len(summary.keeps), len(summary.tried)
+    kept, tried = len(summary.keeps), len(summary.candidates)
     return (kept / tried if tried else 0.0, *proportion(kept, tried))
 
 

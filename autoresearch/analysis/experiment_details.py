@@ -1,4 +1,4 @@
-"""One experiment with everything that belongs to it, read from the ledger and from its files."""
+"""Read one experiment with everything that belongs to it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -58,27 +58,23 @@ class ExperimentDetails:
         return [sft.entry(line) for line in lines]
 
     @property
-    def searched(self) -> list[Trial]:
+    def search_trials(self) -> list[Trial]:
         """Return the trials of the search, interrupted ones among them."""
         return [trial for trial in self.trials if trial.purpose not in AFTERWARDS]
 
     @property
-    def remeasured(self) -> list[Trial]:
-        """Return the later trials of this version, or of the final version without its change."""
+    def later_trials(self) -> list[Trial]:
+        """Return the trials of `total`, `reproduce` and `ablate`."""
         return [trial for trial in self.trials if trial.purpose in AFTERWARDS]
 
     @property
-    def judging(self) -> list[Trial]:
-        """Return the trials that judge it, as their files are numbered."""
+    def judging_trials(self) -> list[Trial]:
+        """Return the trials that judge it, in the order in which their files are numbered."""
         return judging(self.trials)
 
     @property
-    def good(self) -> list[Trial]:
-        return [trial for trial in self.judging if trial.outcome == "ok"]
-
-    def is_own(self, trial: Trial) -> bool:
-        """Tell whether a trial was of this version, and not of the final version without its change."""
-        return trial.blob == self.experiment.blob
+    def good_trials(self) -> list[Trial]:
+        return [trial for trial in self.judging_trials if trial.outcome == "ok"]
 
     def as_json(self) -> JsonObject:
         """Return what `show --json` prints (docs/json.md)."""
@@ -99,7 +95,7 @@ class ExperimentDetails:
 def read_details(
     store: Ledger, session: Session, runs: Path, numbers: Sequence[int], errors: Mapping[int, float | None]
 ) -> dict[int, ExperimentDetails]:
-    """Read those of some experiments that exist, without their parents; `errors` are the standard errors."""
+    """Read experiments without their parents; `errors` are their standard errors."""
     by_n, beside = reviews(store, session.id), sentinels_of(store, session, numbers)
     ablation = newest_ablation(store.events(session.id, kind="ablation"))
     parts = {part.n: part for part in ablation.parts} if ablation else {}

@@ -7,7 +7,7 @@ from autoresearch.ledger import Experiment, Ledger, Session
 
 
 def ancestry(experiment: Experiment, rows: Mapping[int, Experiment]) -> list[Experiment]:
-    """Return an experiment and its chain of parents; a parent that is not older ends it (a damaged ledger)."""
+    """Return an experiment and its chain of parents, which ends at one that is not older."""
     path = [experiment]
     while (n := path[-1].parent) is not None and n < path[-1].n and n in rows:
         path.append(rows[n])
@@ -15,7 +15,7 @@ def ancestry(experiment: Experiment, rows: Mapping[int, Experiment]) -> list[Exp
 
 
 def stack(store: Ledger, session: Session) -> list[Experiment]:
-    """Return the base and the keeps that lead to the incumbent, oldest first. Raises UserError without keeps."""
+    """Return the base and the keeps that lead to the incumbent. Raises UserError without any."""
     rows = {row.n: row for row in store.experiments(session.id) if row.state == "settled"}
     keeps = [row for row in rows.values() if row.verdict == "keep"]
     if len(keeps) < 2:

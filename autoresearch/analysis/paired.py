@@ -18,7 +18,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class RowDifference:
-    """One version minus another: on how many of `count` rows it is better, and `delta` in bits per byte on all rows.
+    """One version minus another: `better` rows of `count`, and `delta` in bits per byte.
 
     `error` is the standard error of `delta` over the choice of rows; it does not contain the noise of seeds.
     """
@@ -30,7 +30,7 @@ class RowDifference:
 
 
 def mean_scores(files: Artefacts) -> Floats | None:
-    """Return nats and bytes by row, [rows, 2], averaged over the good trials with a file; None without any."""
+    """Return nats and bytes by row, [rows, 2], averaged over good trials; None without files."""
     found = []
     for path in sorted(files.folder.glob("trial-*.npz")):
         result = path.with_suffix(".json")

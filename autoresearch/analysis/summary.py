@@ -1,4 +1,4 @@
-"""Everything that a report of a session needs, read once from the ledger and from the files of the session."""
+"""Read everything that a report of a session needs, once."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ KEEPS, OTHERS = 40, 12  # experiments of a kind that are shown in detail: of mor
 
 @dataclass(frozen=True)
 class SessionSummary:
-    """A session as a report shows it; `details` are those of the base, the newest keeps and the newest suspects."""
+    """A session as a report shows it; `details` has the base, newest keeps and suspects."""
 
     session: Session
     status: SessionStatus
@@ -45,7 +45,7 @@ class SessionSummary:
     advice: list[str]  # lines that the evidence suggests for it
 
     @property
-    def tried(self) -> list[ExperimentRow]:
+    def candidates(self) -> list[ExperimentRow]:
         """Return the experiments with a verdict, without the base."""
         return [row for row in self.rows if row.n > 0 and row.verdict]
 
@@ -65,17 +65,17 @@ class SessionSummary:
     @property
     def near_misses(self) -> list[ExperimentRow]:
         """Return the near misses, the most promising first."""
-        found = [row for row in self.tried if row.near_miss]
+        found = [row for row in self.candidates if row.near_miss]
         return sorted(found, key=lambda row: row.delta if row.delta is not None else float("inf"))
 
     @property
     def weaknesses(self) -> list[str]:
         """Return what was not protected in the trials of `details`."""
-        trials = [trial for details in self.details.values() for trial in details.judging]
+        trials = [trial for details in self.details.values() for trial in details.judging_trials]
         return list(dict.fromkeys(words for trial in trials for words in trial.weaknesses))
 
     def _select(self, *verdicts: str) -> list[ExperimentRow]:
-        return [row for row in self.tried if row.verdict in verdicts]
+        return [row for row in self.candidates if row.verdict in verdicts]
 
 
 def read(store: Ledger, session: Session, runs: Path, now: float, program: str = "") -> SessionSummary:

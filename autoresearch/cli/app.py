@@ -36,7 +36,7 @@ def _version(wanted: bool) -> None:
 def options(
     version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Show it."),
 ) -> None:
-    """Options of every command."""
+    """Read the options of the program itself."""
 
 
 def print_json(value: object) -> None:
@@ -46,7 +46,7 @@ def print_json(value: object) -> None:
 
 @contextmanager
 def open_ledger(tag: str | None, readonly: bool = True) -> Iterator[tuple["Ledger", "Session"]]:
-    """Open the ledger and find the session with a tag, else the current one. Raises UserError if there is none."""
+    """Open the ledger and find a session, by default the current one. Raises UserError."""
     from autoresearch import ledger
     from autoresearch.workspace import git
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @app.command(rich_help_panel=LOOK)
 def status(tag: str = TAG, as_json: bool = JSON) -> None:
-    """Where the session stands: what runs, what was gained, until when, and where the time went."""
+    """Show the state of a session: what runs, scores, deadline, cost and time."""
     from autoresearch import ledger
     from autoresearch.report import status as page
     from autoresearch.terminal.console import print_blocks
@@ -33,7 +33,10 @@ def status(tag: str = TAG, as_json: bool = JSON) -> None:
 
 @app.command(rich_help_panel=LOOK)
 def watch(tag: str = TAG) -> None:
-    """Follow a running session from another terminal. Ctrl-C ends the watching, not the session; the exit code is 0."""
+    """Follow a running session from another terminal.
+
+    Ctrl-C ends the watching, not the session; the exit code is 0.
+    """
     from autoresearch import config, ledger
     from autoresearch.report import status as page
     from autoresearch.terminal.console import print_blocks
@@ -59,7 +62,7 @@ def log(
     by: str = typer.Option(None, help="Sums instead: by agent, model, category, program or decile."),
     as_json: bool = JSON,
 ) -> None:
-    """Kept commits, or with --all everything that was tried, oldest first; or with --by what it cost and brought."""
+    """List the keeps, or all experiments, oldest first; or sum up cost and gain by group."""
     from autoresearch import ledger
     from autoresearch.cli.since import Since, parse_since
     from autoresearch.ledger import breakdown
@@ -102,7 +105,7 @@ def show(
     trace: bool = typer.Option(False, "--trace", help="How the proposal came about: brief, calls, rationale."),
     as_json: bool = JSON,
 ) -> None:
-    """One experiment: hypothesis, verdict, trials, curve and change; or with --trace the steps of its proposal."""
+    """Show one experiment: hypothesis, verdict, trials, curve, change; or the proposal's trace."""
     from autoresearch.analysis.experiment_details import read_experiment
     from autoresearch.report import experiment as page
     from autoresearch.terminal import pager
@@ -122,7 +125,7 @@ def diff(
     tag: str = TAG,
     as_json: bool = JSON,
 ) -> None:
-    """How train.py of one experiment differs from that of another, as a patch."""
+    """Show how train.py of one experiment differs from that of another, as a patch."""
     from autoresearch.source.diff import lines_changed, unified_diff
 
     with open_ledger(tag) as (store, session):
@@ -137,7 +140,7 @@ def diff(
 
 @app.command(rich_help_panel=LOOK)
 def best(tag: str = TAG, as_json: bool = JSON) -> None:
-    """The train.py of the incumbent: `autoresearch best > train.py` takes it over."""
+    """Print the train.py of the incumbent: `autoresearch best > train.py` takes it over."""
     from autoresearch import ledger
 
     with open_ledger(tag) as (store, session):

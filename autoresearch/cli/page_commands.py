@@ -15,7 +15,7 @@ def report(
     out: Path = typer.Option(None, help="Folder for report.html and report.md; by default runs/TAG."),
     png: Path = typer.Option(None, help="File for the chart as a picture too; needs the extra `plot`."),
 ) -> None:
-    """What happened, whether to believe it and what to look at next: one HTML page and a Markdown summary."""
+    """Write a report of the session: one HTML page and a Markdown summary."""
     from autoresearch import config
     from autoresearch.analysis import summary
     from autoresearch.files import write_atomically
@@ -42,7 +42,7 @@ def serve(
     port: int = typer.Option(8765, min=0, max=65535, help="0 takes any that is free."),
     host: str = typer.Option("127.0.0.1", help="127.0.0.1, ::1 or localhost: nothing else can be reached."),
 ) -> None:
-    """The same pages in a browser on this machine, live and read-only; needs the extra `web`."""
+    """Serve the report and more to a browser on this machine, live; needs the extra `web`."""
     from autoresearch.setup import project
 
     root = project.repository()

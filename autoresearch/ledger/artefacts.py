@@ -23,7 +23,7 @@ class Artefacts:
 
     @property
     def trace(self) -> Path:
-        """Return the path of the steps of a proposal: brief, calls, rationale; one JSON object a line."""
+        """Return the path of the steps of a proposal, one JSON object a line."""
         return self.folder / "trace.jsonl"
 
     @property
@@ -42,7 +42,7 @@ class Artefacts:
         return self.folder / "checkpoint.safetensors"
 
     def trial(self, k: int, suffix: str) -> Path:
-        """Return `trial-K.json` (result), `trial-K.log` (output of the cell) or `trial-K.npz` (scores by row)."""
+        """Return the path of a result (.json), a cell's output (.log) or scores by row (.npz)."""
         return self.folder / f"trial-{k}{suffix}"
 
     def read_patch(self) -> str:
@@ -60,7 +60,7 @@ class Artefacts:
         write_atomically(self.record, [json.dumps(record), "\n"])
 
     def drop_bulk(self) -> int:
-        """Remove the large files, none of which is needed to go on; return the number of freed bytes."""
+        """Remove the large files that nothing depends on; return the number of freed bytes."""
         bulk = [self.patch, self.trace, *self.folder.glob("trial-*.log"), *self.folder.glob("trial-*.npz")]
         freed = sum(512 * path.stat().st_blocks for path in bulk if path.exists())
         if freed:
@@ -72,7 +72,7 @@ class Artefacts:
         return freed
 
     def write_trial(self, k: int, facts: JsonObject, log: str, rows: npt.NDArray[np.float64] | None) -> None:
-        """Store the result of a trial, the log of its cell, and nats and bytes by row (`rows`: [n, 2])."""
+        """Store result and log of a trial, and nats and bytes by row (`rows`: [n, 2])."""
         self._make_folder()
         self.trial(k, ".json").write_text(json.dumps(facts, indent=1) + "\n")
         self.trial(k, ".log").write_text(log)

@@ -12,7 +12,7 @@ COPIES = 5
 
 
 def back_up(ledger: Ledger) -> Path:
-    """Copy the ledger to runs/backups/ atomically. Raises UserError if it is damaged, or the disk is full."""
+    """Copy the ledger to runs/backups/ atomically. Raises UserError if it is damaged."""
     folder = backup_folder(ledger.path)
     path = folder / time.strftime("ledger-%Y%m%d-%H%M%S.db")
     partial = path.with_suffix(".new")

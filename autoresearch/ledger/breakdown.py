@@ -1,4 +1,4 @@
-"""Sums over groups of experiments: by agent, model, category, program.md or tenth of the session."""
+"""Sum up experiments by agent, model, category, program.md or tenth of the session."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,10 +12,11 @@ KEYS = ("agent", "model", "category", "program", "decile")
 
 @dataclass(frozen=True)
 class GroupSums:
-    """One group of experiments: `key` is its value of `by`. The other fields are the keys of `log --by --json`.
+    """Sums over one group of experiments, whose value of `by` is `key`.
 
-    `gain` is what its keeps gained when they were judged, bits per byte; less code for the same score is no gain.
-    `cost_usd` is None where the price of a call is unknown, and what a keep took is None where there is none.
+    The other fields are the keys of `log --by --json`. `gain` is what its keeps gained when they were judged, bits per
+    byte; less code for the same score is no gain. `cost_usd` is None where the price of a call is unknown, and what a
+    keep took is None where there is none.
     """
 
     by: str
@@ -35,7 +36,7 @@ class GroupSums:
 
 
 def sum_groups(rows: Sequence[ExperimentRow], calls: Sequence[Call], by: str) -> list[GroupSums]:
-    """Sum up each group of experiments, the base aside; largest group first, deciles in their order."""
+    """Sum up each group of experiments without the base, the largest first, deciles in order."""
     tried = [row for row in rows if row.n > 0]
     groups: dict[str, list[ExperimentRow]] = {}
     for k, row in enumerate(tried):
@@ -48,7 +49,7 @@ def sum_groups(rows: Sequence[ExperimentRow], calls: Sequence[Call], by: str) ->
 
 
 def _costs(rows: Sequence[ExperimentRow], calls: Sequence[Call]) -> dict[int, float | None]:
-    """Return the dollars of each experiment: of its calls, or what its agent says where no call is recorded."""
+    """Return the dollars of each experiment: of its calls, else as its agent says."""
     costs: dict[int, float | None] = {}
     for call in calls:
         if call.n is not None:

@@ -17,7 +17,7 @@ NO_SESSION = "no session yet: start one with `autoresearch run`"
 
 
 def connect(path: Path, readonly: bool, migrations: Sequence[str] = MIGRATIONS) -> sqlite3.Connection:
-    """Open the database at `path` and migrate it; create it if it may be written. Raises UserError."""
+    """Open the database and migrate it; create it if it may be written. Raises UserError."""
     _check_exists(path, readonly)
     with explain_errors(path):
         if readonly and 0 < _peek_version(path, migrations) < len(migrations):
@@ -62,7 +62,7 @@ def statements(script: str, sqlite_version: tuple[int, ...] = sqlite3.sqlite_ver
 
 
 def _check_exists(path: Path, readonly: bool) -> None:
-    """Refuse to replace a lost ledger by a new one, whose copies would replace those of the old one."""
+    """Refuse to replace a lost ledger: copies of a new one would replace the old ones."""
     if path.exists() and path.stat().st_size:
         return
     if copies := _copies(path):
@@ -93,7 +93,7 @@ def _open(path: Path, readonly: bool, migrations: Sequence[str]) -> sqlite3.Conn
 
 
 def _write_ahead(connection: sqlite3.Connection) -> None:
-    """Switch to WAL. SQLite does not wait here for another process that does the same, so retry."""
+    """Switch to WAL; retry, for SQLite does not wait for a process that does the same."""
     deadline = time.monotonic() + BUSY_TIMEOUT_S
     while True:
         try:

@@ -1,4 +1,4 @@
-"""Find an earlier experiment with the same program, or one that differs by less than 1 % in its constants."""
+"""Find an earlier experiment with the same or almost the same program."""
 
 import json
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ _ALIKE = """
 
 @dataclass(frozen=True)
 class Duplicate:
-    """An earlier experiment with the same program: `exact` but for seeds, or with all constants within 1 %."""
+    """The same program in an earlier experiment: `exact` but for seeds, or constants within 1 %."""
 
     n: int
     exact: bool

@@ -12,10 +12,10 @@ BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
 def birth_mark(pid: int) -> float | None:
-    """Return a number that only this process has, although process ids are used again; None for a dead or zombie one.
+    """Return a number that only this process has; None if it is dead or a zombie.
 
-    Before the point: the time of its start since boot (centiseconds); behind it: a checksum of the boot's id. The time
-    of day would not do: setting the clock moves the start times of all processes.
+    Process ids are used again. Before the point: the time of its start since boot (centiseconds); behind it: a checksum
+    of the boot's id. The time of day would not do: setting the clock moves the start times of all processes.
     """
     try:
         if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:

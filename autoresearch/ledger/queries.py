@@ -1,4 +1,4 @@
-"""Questions about the experiments of a session: a fixed number of SQL statements each, however long it is."""
+"""Queries about the experiments of a session, each in a fixed number of SQL statements."""
 
 import json
 import sqlite3
@@ -55,7 +55,7 @@ _LASTED = f"""
 
 @dataclass(frozen=True)
 class ExperimentRow(Experiment):
-    """An experiment in a list, without its text, and with sums over its trials: those that ended by themselves."""
+    """An experiment without its text, with sums over its trials that ended by themselves."""
 
     trials: int
     grade: str | None
@@ -92,7 +92,7 @@ def newest(ledger: Ledger, session: Session) -> int | None:
 
 
 def find_merge(ledger: Ledger, session: Session, origin: int) -> int | None:
-    """Return the number of the experiment that repeats the change of `origin` on a newer incumbent."""
+    """Return the experiment that repeats the change of `origin` on a newer incumbent."""
     sql = "SELECT n FROM experiments WHERE session_id = :session AND origin = :origin"
     return next((int(row["n"]) for row in ledger.query(sql, session=session.id, origin=origin)), None)
 
@@ -118,7 +118,7 @@ def current(ledger: Ledger) -> Session | None:
 
 
 def results_tsv(ledger: Ledger, session: Session) -> str:
-    """Return the settled experiments in the original's columns: commit, val_bpb, memory_gb, status, description.
+    """Return the settled experiments in the columns of the original's results.tsv.
 
     The original has only keep, discard and crash. An experiment without a score is written as a crash with zeros; the
     description has its verdict.

@@ -7,7 +7,7 @@ from autoresearch.ledger.store import Ledger
 
 @dataclass(frozen=True)
 class Review:
-    """A person's decision whether a keep may go further, with reason, name and time (unix seconds)."""
+    """A person's decision on a keep, with reason, name and time (unix seconds)."""
 
     accepted: bool
     note: str

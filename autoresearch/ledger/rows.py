@@ -56,14 +56,14 @@ class Session:
     ended: float | None
 
     def seed_of(self, *what: object) -> int:
-        """Return the fixed seed of something in the session, such as an experiment and the number of its trial."""
+        """Return the fixed seed of something in the session, such as (experiment, trial)."""
         words = " ".join(map(str, (self.seed, *what)))
         return int(hashlib.sha256(words.encode()).hexdigest()[:8], 16) & 0x7FFFFFFF
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """One proposed version of train.py; `parent`, `origin` and `line` are experiments of the same session."""
+    """One proposed version of train.py; `parent`, `origin`, `line` are other experiments."""
 
     id: int
     session_id: int
@@ -108,7 +108,7 @@ class Experiment:
 
 @dataclass(frozen=True)
 class Trial:
-    """One training run. `outcome` is None while it runs; `ended` stays None if it was interrupted."""
+    """One training run; `outcome` is None while it runs, `ended` also if it is interrupted."""
 
     id: int
     session_id: int

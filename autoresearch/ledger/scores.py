@@ -1,4 +1,4 @@
-"""Draws of a session as the judge needs them, and standard errors of differences from their numbers."""
+"""Draws of a session for the judge, and standard errors of their differences."""
 
 import math
 import sqlite3
@@ -53,7 +53,7 @@ def effects(ledger: Ledger, session_id: int) -> list[tuple[float, float]]:
 
 
 def numbered_draws(ledger: Ledger, session_id: int) -> list[tuple[int, str, float, int, int]]:
-    """Return (experiment id, purpose, score, number, seed) of each good trial that may judge, in order.
+    """Return (experiment id, purpose, score, number, seed) of each good judging trial.
 
     Trials that failed are counted by the number too; lost ones are not.
     """
@@ -61,9 +61,9 @@ def numbered_draws(ledger: Ledger, session_id: int) -> list[tuple[int, str, floa
 
 
 def sentinels_of(ledger: Ledger, session: Session, numbers: Sequence[int]) -> dict[int, list[tuple[int, Trial]]]:
-    """Return the sentinels of some experiments: trials of the incumbent with the seeds of an experiment's re-runs.
+    """Return the trials of incumbents that ran beside some experiments, with the incumbent's number.
 
-    Each comes with the number of the incumbent, in order. The seeds are those of `Evidence.seed`.
+    They have the seeds of the experiment's re-runs (`Evidence.seed`).
     """
     owners = {session.seed_of(n, k): n for n in numbers for k in range(1, MAX_RERUNS)}
     found: dict[int, list[tuple[int, Trial]]] = {n: [] for n in numbers}
@@ -80,12 +80,12 @@ def lost_trials(ledger: Ledger, session: Session) -> list[tuple[int, Trial]]:
 
 
 def standard_errors(ledger: Ledger, session: Session) -> dict[int, float]:
-    """Return the standard error of each `delta` (bits per byte) by the number of its experiment."""
+    """Return the standard error of each `delta` (bits per byte) by number of experiment."""
     return errors(ledger.query(_JUDGED, session=session.id), ledger.query(_DRAWS, session=session.id))
 
 
 def errors(experiments: Iterable[sqlite3.Row | Judged], draws: Iterable[sqlite3.Row | Draw]) -> dict[int, float]:
-    """Return the same from the experiments, in order, and the good trials in the order in which they ran.
+    """Return the same from experiments in order, and good trials in the order of running.
 
     The score of a version is the mean of the draws that did not select it. It is compared with the mean of all draws
     that the incumbent had until then.

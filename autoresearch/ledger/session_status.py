@@ -1,4 +1,4 @@
-"""State of a session at one moment: scores, counts, time and cost, in a fixed number of SQL statements."""
+"""State of a session: scores, counts, time and cost, in a fixed number of SQL statements."""
 
 import json
 from collections import Counter
@@ -87,7 +87,7 @@ _SPANS = f"""
 
 @dataclass(frozen=True)
 class TotalOnRecord:
-    """The newest honest total on val: final experiment, mean difference to the base, 95 % interval."""
+    """The newest honest total on val: the final experiment, mean and 95 % interval."""
 
     final: int
     mean: float
@@ -191,7 +191,7 @@ def status(ledger: Ledger, session: Session, now: float) -> SessionStatus:
 
 
 def _time_split(ledger: Ledger, session: Session, now: float, spans: Sequence[Span]) -> dict[str, float]:
-    """Split the seconds of slots into train, score, setup, agent_wait, total, and idle for the rest.
+    """Split the seconds of slots into train, score, setup, agent_wait, total and idle.
 
     Only time within `spans` counts: `total` is the honest total at the end of the session, and not one that was asked
     for afterwards. A trial that runs now counts as training.

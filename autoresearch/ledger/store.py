@@ -31,7 +31,7 @@ SHORT_COLUMNS = ", ".join(field.name for field in fields(Experiment) if field.na
 
 
 class Ledger:
-    """Sessions, experiments, trials, model calls and events. Open it with `Ledger.open`, as a context manager."""
+    """Sessions, experiments, trials, calls and events. `Ledger.open` is a context manager."""
 
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self.path = path
@@ -134,7 +134,7 @@ class Ledger:
             return self._update(Experiment, id, columns)
 
     def experiments(self, session_id: int, verdict: str | None = None, after: int = -1) -> list[Experiment]:
-        """Return the experiments with a number greater than `after`, oldest first, perhaps of one verdict only.
+        """Return experiments with a number greater than `after`, perhaps of one verdict.
 
         They come without `text` and `numbers`: these may be thousands of programs.
         """
@@ -188,7 +188,7 @@ class Ledger:
         return self._rows(Trial, "WHERE session_id = ? AND id > ? ORDER BY id", session_id, trial_id)
 
     def abandon_open_trials(self, session_id: int) -> int:
-        """Close the trials of a dead process with outcome infra and without an end time; return their number."""
+        """Close the trials of a dead process: outcome infra, no end time. Return their number."""
         sql = "UPDATE trials SET outcome = 'infra', result = ? WHERE session_id = ? AND outcome IS NULL"
         result = '{"outcome": "infra", "reason": "interrupted"}'
         with self._transaction() as connection:
@@ -207,7 +207,7 @@ class Ledger:
             return self._update(Call, id, columns)
 
     def renumber(self, session_id: int, expected: int, n: int, since: float) -> None:
-        """Move calls and events of a proposal since a moment from the `expected` number to the final one."""
+        """Move calls and events of a proposal from its `expected` number to its final one."""
         if expected != n:
             with self._transaction() as connection:
                 for table, when in (
@@ -231,7 +231,7 @@ class Ledger:
             self._insert(Event, values, session_id=session_id)
 
     def events(self, session_id: int, after: int = 0, kind: str | None = None) -> list[Event]:
-        """Return events and messages with an id greater than `after`, perhaps of one kind, oldest first."""
+        """Return events and messages with an id greater than `after`, perhaps of one kind."""
         if kind is not None:
             return self._rows(
                 Event, "WHERE session_id = ? AND kind = ? AND id > ? ORDER BY id", session_id, kind, after

@@ -22,6 +22,6 @@ def by_experiment(trials: Iterable[Trial]) -> dict[int, list[Trial]]:
 
 
 def scoring_trials(trials: Iterable[Trial]) -> list[Trial]:
-    """Return the good trials that make up a score: without the screening, where there is a fresh one."""
+    """Return the good trials that make up a score: without the screening, if others exist."""
     good = [trial for trial in judging(trials) if trial.outcome == "ok"]
     return [trial for trial in good if trial.purpose in FRESH] or good

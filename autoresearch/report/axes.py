@@ -14,7 +14,7 @@ LETTER_WIDTH = 6.8  # of most letters at most
 
 @dataclass(frozen=True)
 class Scale:
-    """Map numbers to positions on a picture: `first` to `last` from left to right, `low` to `high` upwards."""
+    """Map `first` to `last` from left to right, and `low` to `high` upwards."""
 
     first: float
     last: float

@@ -1,7 +1,7 @@
-"""Vocabulary of pages: a page is a list of blocks, which html.py, markdown.py or terminal/console.py renders.
+"""Vocabulary of pages: a page is a list of blocks.
 
-Blocks hold text as it was found, including untrusted text of agents and programs. Only the renderers write markup, and
-they clean and escape every string.
+They are rendered by html.py, markdown.py and terminal/console.py. Blocks hold text as it was found, including untrusted
+text of agents and programs. Only the renderers write markup, and they clean and escape every string.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -26,7 +26,7 @@ class Ref(str):
 
 
 class Link(str):
-    """Text that leads to another page. `href` is ours, never text of others; only HTML shows it."""
+    """Text that links to another page; `href` is ours, never text of others."""
 
     href: str
 
@@ -37,7 +37,7 @@ class Link(str):
 
 
 class Toned(str):
-    """Text with a tone, which colours it where there are colours: good, bad, failed, warn or quiet."""
+    """Text with a tone, shown as a colour: good, bad, failed, warn or quiet."""
 
     tone: str
 
@@ -163,7 +163,7 @@ def join(parts: Sequence[str], write: Callable[[str], str]) -> str:
 
 
 def code_lines(text: str) -> list[str]:
-    """Return cleaned lines for a page; long ones are cut, and those that are too many are counted."""
+    """Return cleaned lines for a page: long ones are cut, too many ones are counted."""
     found = text.rstrip("\n").split("\n")
     lines = [plain_text(line[: 4 * PATCH_COLUMNS]).replace("\n", " ")[:PATCH_COLUMNS] for line in found[:PATCH_LINES]]
     more = len(found) - PATCH_LINES

@@ -15,7 +15,7 @@ LEGEND = (("keep", "keep"), ("near", "near miss"), ("dot", "discard"), ("lost", 
 
 
 def progress(rows: Sequence[ExperimentRow], sigma: float | None, href: Href) -> str:
-    """Draw dots, labels at keeps, the running best and the noise of one trial around it; "" without a base."""
+    """Draw dots, labels at keeps, the running best and its noise; "" without a base."""
     keeps = scored_keeps(rows)
     if not keeps:
         return ""
@@ -34,7 +34,7 @@ def scored_keeps(rows: Sequence[ExperimentRow]) -> list[ExperimentRow]:
 
 
 def bounds(rows: Sequence[ExperimentRow], keeps: Sequence[ExperimentRow], noise: float) -> Scale:
-    """Return a scale without scores far above the base, which would flatten the rest, and with room for labels."""
+    """Return a scale with room for labels, but without scores far above the base."""
     scores = [row.val_bpb for row in rows if row.val_bpb is not None]
     base, best = require(keeps[0].val_bpb), min(require(row.val_bpb) for row in keeps)
     low = min(min(scores), best - 1.5 * noise)

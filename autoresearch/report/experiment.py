@@ -1,4 +1,4 @@
-"""Lay out one experiment: verdict, facts, trials, curves, change, and the trace of its proposal."""
+"""Lay out one experiment, and the trace of its proposal."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -97,7 +97,7 @@ def _scores(details: ExperimentDetails) -> dict[str, str]:
     reach = f", give or take {error:.4f}" if error and experiment.delta is not None else ""
     return {
         "val_bpb": _score(experiment.val_bpb),
-        "predicted": _predicted(experiment.predicted, experiment.delta),
+        "predicted": _prediction(experiment.predicted, experiment.delta),
         "measured": f"{change(experiment)}{reach}",
         "rows": _rows(details),
         "probability": "" if experiment.p_gain is None else f"{percent(experiment.p_gain)} that it is better",
@@ -115,13 +115,13 @@ def _costs(details: ExperimentDetails) -> dict[str, str]:
 
 def _resources(details: ExperimentDetails) -> dict[str, str]:
     result = _last_result(details)
-    later = f", and {_lasted(details.remeasured)} to measure it again" if details.remeasured else ""
-    peaks = [trial.peak_mb for trial in details.searched if trial.peak_mb]
+    later = f", and {_total_time(details.later_trials)} to measure it again" if details.later_trials else ""
+    peaks = [trial.peak_mb for trial in details.search_trials if trial.peak_mb]
     speed = describe_speed(result, peak_tflops((result.get("identity") or {}).get("gpu"))) if result else ""
-    grades = {trial.grade for trial in details.searched if trial.grade}
+    grades = {trial.grade for trial in details.search_trials if trial.grade}
     audit = result.get("audit")
     return {
-        "time": f"{_lasted(details.searched)}{later}" if details.trials else "",
+        "time": f"{_total_time(details.search_trials)}{later}" if details.trials else "",
         "memory": f"{max(peaks) / 1024:.1f} GiB of the card at the peak" if peaks else "",
         "training": f"{speed}, as train.py says" if speed else "",
         "audit": f"{audit['n']:.0f} positions, {audit['d_mean']:+.1e} nats from the claim" if audit else "",
@@ -132,13 +132,13 @@ def _resources(details: ExperimentDetails) -> dict[str, str]:
 
 def _last_result(details: ExperimentDetails) -> JsonObject:
     """Return the result of the last good trial, else of the last one."""
-    ended = [trial.result for trial in details.searched if trial.result.get("layers")]
+    ended = [trial.result for trial in details.search_trials if trial.result.get("layers")]
     good = [result for result in ended if result.get("outcome") == "ok"]
     last: JsonObject = (good or ended or [{}])[-1]
     return last
 
 
-def _predicted(predicted: float | None, delta: float | None) -> str:
+def _prediction(predicted: float | None, delta: float | None) -> str:
     if predicted is None:
         return ""
     wrong = delta is not None and predicted * delta < 0
@@ -176,10 +176,10 @@ def _code(details: ExperimentDetails) -> str:
 
 
 def _params(details: ExperimentDetails | None) -> float:
-    return max((trial.num_params or 0.0 for trial in details.searched), default=0.0) if details else 0.0
+    return max((trial.num_params or 0.0 for trial in details.search_trials), default=0.0) if details else 0.0
 
 
-def _lasted(trials: Sequence[Trial]) -> str:
+def _total_time(trials: Sequence[Trial]) -> str:
     lasted = [trial.ended - trial.started for trial in trials if trial.ended is not None]
     return f"{duration(sum(lasted))} in {count(len(lasted), 'trial')}"
 
@@ -196,9 +196,10 @@ def _score(value: float | None) -> str:
 
 def trials(details: ExperimentDetails) -> Table:
     """Lay out the trials of the search, those of incumbents beside them, and later ones."""
-    named = [(trial.purpose, trial) for trial in details.searched]
+    named = [(trial.purpose, trial) for trial in details.search_trials]
     named += [(f"of {n}, beside it", trial) for n, trial in details.beside]
-    named += [(trial.purpose if details.is_own(trial) else "without it", trial) for trial in details.remeasured]
+    blob = details.experiment.blob  # of this version; others are the final version without its change
+    named += [(trial.purpose if trial.blob == blob else "without it", trial) for trial in details.later_trials]
     rows = [_cells(name, trial) for name, trial in named]
     head = [name for name in rows[0] if any(row[name] for row in rows)] if rows else []
     numbers = frozenset({"seed", "val_bpb", "holdout", "training", "setup", "scoring"})
@@ -231,6 +232,6 @@ def curve(trial: Trial, name: str = "") -> Curve:
 def curves(details: ExperimentDetails) -> list[Curve]:
     """Return the curves of the newest good trials, newest first, and one of the parent."""
     parent = details.parent
-    newest = sorted(details.judging, key=lambda trial: (trial.outcome != "ok", -trial.id))
+    newest = sorted(details.judging_trials, key=lambda trial: (trial.outcome != "ok", -trial.id))
     own = [curve(trial) for trial in newest[:OWN_CURVES]]
-    return [*own, *([curve(trial, f"experiment {parent.n}") for trial in parent.good[-1:]] if parent else [])]
+    return [*own, *([curve(trial, f"experiment {parent.n}") for trial in parent.good_trials[-1:]] if parent else [])]

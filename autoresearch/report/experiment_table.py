@@ -16,7 +16,10 @@ NUMBERS = frozenset({"n", "val_bpb", "change", "cost", "lines", "params", "laste
 
 
 def table(rows: Sequence[ExperimentRow], names: Sequence[str], most: int | None = None, **more: Cell) -> Table:
-    """Lay out the columns `names`, those of `more` among them, without empty ones; `what` has `most` characters."""
+    """Lay out the columns `names` without empty ones; `what` has at most `most` characters.
+
+    Columns in `more` are in addition to `COLUMNS`.
+    """
     what = (lambda row: row.hypothesis) if "why" in names else _what
     cells = {**COLUMNS, "what": lambda row: one_line(what(row), most), **more}
     columns = {name: [cells[name](row) for row in rows] for name in names}
@@ -27,9 +30,9 @@ def table(rows: Sequence[ExperimentRow], names: Sequence[str], most: int | None 
 def log(
     rows: Sequence[ExperimentRow], shown: Sequence[ExperimentRow] | None = None, empty: str = ""
 ) -> Iterator[Block]:
-    """Lay out `shown` (by default the keeps among `rows`), after a warning of suspects and weak grades among `rows`.
+    """Lay out `shown`, by default the keeps, after warnings of suspects and weak grades.
 
-    `empty` is said where there is nothing to show.
+    `empty` is the text where there is nothing to show.
     """
     if suspects := [str(row.n) for row in rows if row.verdict == "suspect"]:
         words = f"suspect: {', '.join(suspects)}: their scores could not be confirmed; read them: `autoresearch show N`"

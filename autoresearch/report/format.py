@@ -27,7 +27,7 @@ def duration(seconds: float) -> str:
 
 
 def moment(at: float, now: float) -> str:
-    """Return local time, with the date if it is another day, and the distance: `07:30 (in 3 h 12 min)`."""
+    """Return local time and distance: `07:30 (in 3 h 12 min)`, on other days with the date."""
     then, today = datetime.fromtimestamp(at), datetime.fromtimestamp(now).date()
     clock = then.strftime("%H:%M" if then.date() == today else "%a %d %b %H:%M")
     distance = f"in {duration(at - now)}" if at > now else f"{duration(now - at)} ago"
@@ -49,7 +49,7 @@ def count(number: int, name: str) -> str:
 
 
 def outcome(trial: Trial) -> str:
-    """Return how a trial ended, with a note where its score was not audited or the trial was disturbed."""
+    """Return the outcome of a trial, with a note if it was not audited, or disturbed."""
     notes = {"claimed": "a losing claim, not audited", "disturbed": "disturbed"}
     words = ", ".join(note for key, note in notes.items() if trial.result.get(key))
     return f"{trial.outcome or 'running'}{f' ({words})' if words else ''}"

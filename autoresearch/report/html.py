@@ -1,4 +1,4 @@
-"""Render blocks as HTML: the report, which needs no network, no script and no other file, and served pages."""
+"""Render blocks as HTML. The report needs no network, no script and no other file."""
 
 import base64
 import hashlib
@@ -39,7 +39,7 @@ HEAD = (
 
 
 def page(title: str, blocks: Sequence[Block]) -> str:
-    """Return a whole page whose policy allows our style sheet, named by its hash, and nothing else."""
+    """Return a page whose policy allows our style sheet, by its hash, and nothing else."""
     style = stylesheet()
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"

@@ -26,7 +26,7 @@ def layout(summary: SessionSummary) -> Iterator[Block]:
     if missing := [row.n for row in summary.keeps if row.review is None]:
         words = f"Nobody has reviewed {_numbers(missing)}: read the change, and say so with"
         yield Paragraph([words, " ", Verbatim("autoresearch review N --accept")], "quiet")
-    yield from tables.calibration(summary.tried)
+    yield from tables.calibration(summary.candidates)
     if len(summary.keeps) > KEEPS:
         yield Paragraph([f"The newest {KEEPS} of {len(summary.keeps)} in detail:"])
     for row in summary.keeps[-KEEPS:]:

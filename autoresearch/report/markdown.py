@@ -1,4 +1,4 @@
-"""Render blocks as GitHub's Markdown; text of others cannot become markup, a link, a mention or a picture."""
+"""Render blocks as GitHub's Markdown; text of others cannot become markup or links."""
 
 import re
 from collections.abc import Sequence

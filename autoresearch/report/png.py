@@ -1,4 +1,4 @@
-"""Draw the progress of a session as PNG with matplotlib, for slides and other places without SVG."""
+"""Draw the progress of a session as PNG with matplotlib."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +17,7 @@ GREEN = "#157347"
 
 
 def save(rows: Sequence[ExperimentRow], sigma: float | None, path: Path) -> Path:
-    """Draw what chart.progress draws. Raises UserError without matplotlib or a base, or where it cannot be written."""
+    """Draw what `chart.progress` draws. Raises UserError, also without matplotlib or a base."""
     try:
         from matplotlib.figure import Figure
     except ImportError:

@@ -1,4 +1,4 @@
-"""Lay out the report of a session: what happened, whether to believe it, and what to look at next."""
+"""Lay out the report of a session: results, evidence, and what to look at next."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -102,7 +102,7 @@ def _progress(summary: SessionSummary) -> Iterator[Block]:
     yield Paragraph([f"{edges} A discard is mostly a single draw: low ones are mostly luck."], "quiet")
 
 
-def _spent(summary: SessionSummary) -> Iterator[Block]:
+def _time_and_money(summary: SessionSummary) -> Iterator[Block]:
     status = summary.status
     whole = sum(status.time_split.values()) or 1.0
     yield Heading("Where the time went")
@@ -151,9 +151,9 @@ def _near_misses(summary: SessionSummary) -> Iterator[Block]:
 
 
 def _categories(summary: SessionSummary) -> Iterator[Block]:
-    if summary.tried:
+    if summary.candidates:
         yield Heading("What was tried, by category")
-        yield tables.categories(summary.by_category, summary.tried)
+        yield tables.categories(summary.by_category, summary.candidates)
     if summary.failures:
         yield Heading("What failed", 3)
         yield experiment_table.table(summary.failures[-OTHERS:], ("n", "verdict", "what", "why"), 120)
@@ -200,7 +200,7 @@ SECTIONS: tuple[Callable[[SessionSummary], Iterator[Block]], ...] = (
     _suspects,
     _headline,
     _progress,
-    _spent,
+    _time_and_money,
     kept.layout,
     _near_misses,
     _categories,

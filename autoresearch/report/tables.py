@@ -1,4 +1,4 @@
-"""Tables and sentences that sum up a session: categories, lineage, rates of keeping, how good predictions were."""
+"""Tables and sentences that sum up a session: categories, lineage, rates, predictions."""
 
 from collections.abc import Iterator, Sequence
 
@@ -11,7 +11,7 @@ from autoresearch.report.format import dollars, percent
 
 
 def categories(groups: Sequence[GroupSums], tried: Sequence[ExperimentRow]) -> Table:
-    """Lay out how many experiments of each category were tried, and the best change of each; dead ends last."""
+    """Lay out counts and the best change of each category, dead ends last."""
     best: dict[str, float] = {}
     for row in tried:
         if row.delta is not None and row.sigma:
@@ -43,7 +43,7 @@ def _version(version: tree.Version) -> list[str]:
 
 
 def calibration(tried: Sequence[ExperimentRow]) -> Iterator[Paragraph]:
-    """Compare the predicted changes with the measured ones, on average over everything that was measured."""
+    """Compare the mean of the predicted changes with that of the measured ones."""
     pairs = [(row.predicted, row.delta) for row in tried if row.predicted is not None and row.delta is not None]
     if len(pairs) < 2:
         return
@@ -53,7 +53,7 @@ def calibration(tried: Sequence[ExperimentRow]) -> Iterator[Paragraph]:
 
 
 def rates(groups: Sequence[GroupSums], head: str) -> Table:
-    """Lay out how many experiments of each group were kept, with the 95 % interval of that share."""
+    """Lay out the share of keeps of each group, with its 95 % interval."""
     columns = [head, "experiments", "kept", "rate", "95 % between", "cost"]
     return Table(columns, [_rate(group) for group in groups], frozenset(columns[1:]))
 

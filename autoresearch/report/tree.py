@@ -1,4 +1,4 @@
-"""Draw the lineage of a session as SVG: the path to the incumbent straight down, other lines beside it."""
+"""Draw the lineage of a session as SVG, with the path to the incumbent straight down."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +15,7 @@ STEP, LANE, MARGIN = 26, 22, 14  # from version to version, from line to line, a
 
 @dataclass(frozen=True)
 class Version:
-    """An experiment that was kept or that others were derived from; `verdicts` counts the verdicts on those."""
+    """An experiment that was kept or that others were derived from, with their verdicts."""
 
     row: ExperimentRow
     lane: int
@@ -23,9 +23,10 @@ class Version:
 
 
 def versions(rows: Sequence[ExperimentRow], best: int | None) -> list[Version]:
-    """Return versions in the order of the picture: each one, its side lines, then the next one on the path.
+    """Return the versions in the order of the picture.
 
-    A side line goes straight on with the last version that was derived from its end.
+    After each one come its side lines, then the next one on the path to the incumbent. A side line goes straight on
+    with the last version that was derived from its end.
     """
     verdicts = _count_verdicts(rows)
     shown = {row.n: row for row in [r for r in rows if r.n in verdicts or r.verdict == "keep"][-MAX_VERSIONS:]}
@@ -71,7 +72,7 @@ def _path(n: int | None, shown: Mapping[int, ExperimentRow]) -> Iterator[int]:
 
 
 def _parent(row: ExperimentRow, shown: Mapping[int, object]) -> int | None:
-    """Return the parent, if it is in the picture and older (a damaged ledger may contain circles)."""
+    """Return the parent, if it is shown and older (a damaged ledger may contain circles)."""
     return row.parent if row.parent is not None and row.parent < row.n and row.parent in shown else None
 
 
@@ -82,7 +83,7 @@ def _edges(found: Sequence[Version], shown: Mapping[int, object]) -> Iterator[tu
 
 
 def _line(parent: tuple[int, int], child: tuple[int, int]) -> str:
-    """Draw down in the parent's lane, and to the side at the end, so that lines do not cross versions."""
+    """Draw down in the parent's lane, then to the side: so lines do not cross versions."""
     (x, y), (to, down) = parent, child
     aside = "" if x == to else f"C{x} {down} {to} {down - STEP} {to} {down}"
     return f'<path class="branch" d="M{x} {y}V{down - STEP if aside else down}{aside}"/>'

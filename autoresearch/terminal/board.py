@@ -1,4 +1,4 @@
-"""Lines at the bottom of the screen: the running trial, the scores so far, and what is left of time and money."""
+"""Lines at the bottom of the screen: the running trial, scores, time and money."""
 
 from collections.abc import Sequence
 
@@ -26,7 +26,7 @@ def board(
     width: int,
     most_usd: float | None = None,
 ) -> list[Text]:
-    """Return lines of fewer than `width` characters; the last facts are left out where there is no room.
+    """Return lines of fewer than `width` characters; facts without room are left out.
 
     `status` is None where there is no session. `doing` says what happens between trials.
     """

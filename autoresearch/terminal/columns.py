@@ -1,4 +1,4 @@
-"""Print tables in a terminal: columns as wide as their cells, the least important ones left out where it is narrow."""
+"""Print tables in a terminal; if it is narrow, without the least important columns."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ Pieces = list[tuple[str, str]]  # of a line: texts with their styles
 
 @dataclass(frozen=True)
 class Column:
-    """Cells under a title. Without room the column of the highest `rank` is left out first, and rank 0 never."""
+    """Cells under a title. The highest `rank` is left out first, and rank 0 never."""
 
     title: str
     cells: Sequence[str]

@@ -1,4 +1,4 @@
-"""Render blocks with rich: in a terminal within its width, elsewhere as plain lines of any length."""
+"""Render blocks in a terminal within its width, elsewhere as plain lines of any length."""
 
 from collections.abc import Iterable, Mapping
 
@@ -43,7 +43,7 @@ def print_blocks(blocks: Iterable[Block], console: Console) -> None:
 
 
 def _is_apart(before: Block, block: Block) -> bool:
-    """Tell whether an empty line is between two blocks: not after a heading, nor around text beside a table."""
+    """Tell whether an empty line separates two blocks: not headings, nor text from tables."""
     text = (Paragraph, Table)
     return not isinstance(before, Heading) and not (isinstance(before, text) and isinstance(block, text))
 

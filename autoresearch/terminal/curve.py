@@ -16,7 +16,7 @@ Points = Sequence[tuple[float, float]]
 
 
 def sparkline(values: Sequence[float], width: int) -> str:
-    """Return values as a line of at most `width` bars, each the mean of its share; empty for fewer than two."""
+    """Return values as a line of at most `width` bars, each a mean; empty for fewer than two."""
     if len(values) < 2 or width < 1:
         return ""
     count = min(width, len(values))
@@ -26,7 +26,7 @@ def sparkline(values: Sequence[float], width: int) -> str:
 
 
 def chart(own: Points, other: Points, width: int, height: int) -> list[Text]:
-    """Return the lines of a chart, in characters: a curve in dots over `other` in points, and the scale at the left.
+    """Return the lines of a chart: a curve in dots over `other` in points, and the scale.
 
     The steep beginning is cut off, so that the end can be seen. Empty where there is nothing to draw.
     """

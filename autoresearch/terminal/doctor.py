@@ -12,7 +12,7 @@ MARKS = {"ok": ("ok  ", "green"), "warn": ("warn", "yellow"), "blocker": ("STOP"
 
 
 def print_findings(findings: Findings, console: Console) -> None:
-    """Print a line for each check, its remedy below it; then the forecast, and whether a session can start."""
+    """Print each check with its remedy, the forecast, and whether a session can start."""
     width = max(len(check.name) for check in findings.checks)
     for check in findings.checks:
         _print_check(check, width, console)

@@ -1,4 +1,4 @@
-"""Highlight code for a terminal: lines of a diff in green and red, and in every line the words of Python."""
+"""Highlight code for a terminal: the lines of a diff, and the words of Python in them."""
 
 from pygments.token import Comment, Keyword, Number, Operator, String
 from rich.style import Style

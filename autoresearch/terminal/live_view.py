@@ -1,4 +1,4 @@
-"""Show the progress of `run` on stderr: a line for each event, and in a terminal a board of changing lines below."""
+"""Show the progress of `run` on stderr: event lines, and in a terminal a board below."""
 
 import time
 from types import TracebackType
@@ -30,7 +30,7 @@ WAITING = {
 
 
 class Screen:
-    """Lines that stay, and in a terminal the board below them, which disappears when it is closed."""
+    """Lines that stay, and in a terminal the board below them until it is closed."""
 
     def __init__(self, console: Console) -> None:
         self.console = console

@@ -1,4 +1,4 @@
-"""Show long output in the user's pager, as git does: only in a terminal, and only if it does not fit on the screen."""
+"""Show output in the user's pager, if it does not fit on the screen of a terminal."""
 
 import os
 import shlex
@@ -16,7 +16,7 @@ LESS = {"LESS": "FRX", "LV": "-c"}  # colours are shown, and the text stays on t
 
 
 def show(blocks: Iterable[Block]) -> None:
-    """Print a page to stdout, through $PAGER (by default less) where it is longer than the screen."""
+    """Print a page to stdout, through $PAGER (default: less) if it is longer than the screen."""
     console = Console()
     if not console.is_terminal or console.is_dumb_terminal:
         print_blocks(blocks, console)

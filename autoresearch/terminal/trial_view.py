@@ -6,7 +6,7 @@ from autoresearch.measure.result import Result
 
 
 def summary(result: Result, gpu: str | None) -> dict[str, str]:
-    """Return names and values of a trial on the card called `gpu`, with what train.py reports of itself."""
+    """Return names and values of a trial on the card `gpu`, some as train.py reports them."""
     reported, facts = result.reported, result.as_json()
     mfu = mfu_percent(facts, peak_tflops(gpu))
     lines = {

@@ -1,4 +1,4 @@
-"""Follow a running session from another terminal: read its ledger and its files once a second."""
+"""Follow a running session from another terminal by its ledger and its files."""
 
 import time
 from pathlib import Path

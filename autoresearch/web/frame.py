@@ -14,7 +14,7 @@ SCRIPTS = ("uplot.js", "pages.js")
 def page(
     title: str, blocks: Sequence[Block], tag: str | None = None, base: str = "", live: bool = False, broad: bool = False
 ) -> str:
-    """Return a whole page. `base` is the address of the data of its charts; a `live` page is reloaded by its script."""
+    """Return a whole page; `base` is the address of its charts' data, `live` ones reload."""
     links = "".join(f'<link rel="stylesheet" href="/static/{name}">\n' for name in STYLES)
     scripts = "".join(f'<script src="/static/{name}" defer></script>\n' for name in SCRIPTS)
     refresh = '<noscript><meta http-equiv="refresh" content="15"></noscript>\n' if live else ""

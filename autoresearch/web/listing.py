@@ -1,4 +1,4 @@
-"""Lay out the experiments of a session as a table that plain links filter, sort and page through."""
+"""Lay out the experiments of a session as a table with links that filter and sort it."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -40,7 +40,7 @@ class Choice:
 
     @classmethod
     def of(cls, query: Mapping[str, str]) -> "Choice":
-        """Read the parameters of an address: verdict, category, agent, sort (`-` in front: largest first), page."""
+        """Read the query of an address: verdict, category, agent, page, sort (`-`: descending)."""
         sort, page = query.get("sort", "-n"), query.get("page", "1")
         name = sort.removeprefix("-")
         only = {key: value for key, value in query.items() if key in FILTERS}

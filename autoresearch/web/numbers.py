@@ -1,4 +1,4 @@
-"""Data of charts for the script that draws them: positions from left to right, and a column for each series."""
+"""Data of charts for the script that draws them: x positions and a column for each series."""
 
 from collections.abc import Sequence
 
@@ -61,7 +61,7 @@ def _running_best(rows: Sequence[ExperimentRow]) -> list[float | None]:
 
 
 def _height(row: ExperimentRow, kind: str, scale: Scale) -> float | None:
-    """Return the height of a dot: failures are on the lower edge, scores far above on the upper one."""
+    """Return the height of a dot; failures and scores far above are on the edges."""
     if row.verdict in ("keep", None) or kind_of(row) != kind:
         return None
     return scale.low if row.val_bpb is None else min(row.val_bpb, scale.high)

@@ -100,6 +100,6 @@ def experiment(tag: str, details: ExperimentDetails, last: int) -> Iterator[Bloc
     yield from experiment_page.layout(details)
     if not details.patch:
         yield Paragraph(["No change: this is the base." if n == 0 else "The file of the change is missing."], "quiet")
-    for k, trial in enumerate(details.judging):
+    for k, trial in enumerate(details.judging_trials):
         if output := tail(details.files.trial(k, ".log")):
             yield Fold(f"output of trial {k} ({trial.purpose})", [Code(output)])

@@ -152,7 +152,7 @@ class Pages:
         return self.site.session(store, request.path_params["tag"])
 
     def _incumbent(self, store: Ledger, session: Session, best: int | None) -> Curve | None:
-        trials = [] if best is None else self.site.experiment(store, session, best).good
+        trials = [] if best is None else self.site.experiment(store, session, best).good_trials
         return curve(trials[-1], f"experiment {best}, the incumbent") if trials else None
 
 

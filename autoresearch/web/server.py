@@ -14,7 +14,7 @@ LOOPBACK = {"127.0.0.1": "127.0.0.1", "localhost": "127.0.0.1", "::1": "[::1]"}
 
 
 def serve(root: Path, host: str, port: int) -> None:
-    """Serve the sessions of a repository until interrupted. Raises UsageError or UserError if it cannot."""
+    """Serve the sessions of a repository until interrupted. Raises UsageError, UserError."""
     with listen(host, port) as listening, suppress(KeyboardInterrupt):
         port = listening.getsockname()[1]
         print(f"http://{LOOPBACK[host]}:{port}/ (read-only; Ctrl-C ends it)", file=sys.stderr, flush=True)

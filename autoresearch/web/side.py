@@ -1,4 +1,4 @@
-"""Lay out two sessions side by side: one program.md against another, one agent against another."""
+"""Lay out two sessions side by side."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -49,7 +49,7 @@ def _rows(a: SessionSummary, b: SessionSummary) -> Iterator[list[str]]:
     totals = compare.totals(a, b)
     difference = "-" if totals is None else f"{totals.mean:+.4f}, {between(totals)}"
     yield ["honest total", _total(a), _total(b), difference]
-    yield ["kept", _kept(a), _kept(b), _points(compare.keep_rates(a, b))]
+    yield ["kept", _keep_share(a), _keep_share(b), _points(compare.keep_rates(a, b))]
     for name, value in FACTS.items():
         yield [name, value(a), value(b), ""]
 
@@ -59,8 +59,8 @@ def _total(summary: SessionSummary) -> str:
     return "not measured" if total is None else f"{total.val.mean:+.4f}, {between(total.val)}"
 
 
-def _kept(summary: SessionSummary) -> str:
-    kept, tried = len(summary.keeps), len(summary.tried)
+def _keep_share(summary: SessionSummary) -> str:
+    kept, tried = len(summary.keeps), len(summary.candidates)
     if not tried:
         return "-"
     low, high = proportion(kept, tried)
@@ -77,10 +77,10 @@ def _score(value: float | None) -> str:
 
 
 def _best(summary: SessionSummary) -> str:
-    """Return the best score with the interval that follows from the noise and the number of its fresh trials."""
+    """Return the best score with its interval by the noise and the number of fresh trials."""
     best, sigma = summary.status.best_bpb, summary.status.sigma
     details = summary.details.get(summary.status.best or 0)
-    fresh = [trial for trial in details.good if trial.purpose != "screen"] if details else []
+    fresh = [trial for trial in details.good_trials if trial.purpose != "screen"] if details else []
     if best is None or not fresh or not sigma:
         return _score(best)
     reach = Z * sigma / math.sqrt(len(fresh))
@@ -89,7 +89,7 @@ def _best(summary: SessionSummary) -> str:
 
 def _pace(summary: SessionSummary) -> str:
     hours = summary.status.seconds / HOUR
-    return f"{len(summary.tried) / hours:.1f}" if hours else "-"
+    return f"{len(summary.candidates) / hours:.1f}" if hours else "-"
 
 
 def _cost_per_keep(summary: SessionSummary) -> str:

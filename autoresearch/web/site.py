@@ -1,4 +1,4 @@
-"""What the pages are made of: the ledger, opened read-only for each request, and the files of sessions."""
+"""Read the ledger, opened for each request, and the files of sessions."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
