@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 RUN, LOOK, VERIFY = "Run", "Look", "Verify"  # groups of `--help`
 JSON = typer.Option(False, "--json", help="Print JSON (docs/json.md).")
-TAG = typer.Option(None, help="Which session; by default the one that runs, or was run last.")
+TAG = typer.Option(None, help="Name of the session; by default the one that runs, or ran last.")
 NO_SESSION = "no session yet: start one with `autoresearch run`"
 
 app = typer.Typer(
@@ -34,7 +34,7 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def options(
-    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Show it."),
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
 ) -> None:
     """Read the options of the program itself."""
 

@@ -56,10 +56,10 @@ def watch(tag: str = TAG) -> None:
 @app.command(rich_help_panel=LOOK)
 def log(
     tag: str = TAG,
-    every: bool = typer.Option(False, "--all", help="Everything that was tried, not only what was kept."),
+    every: bool = typer.Option(False, "--all", help="All experiments, not only the keeps."),
     verdict: str = typer.Option(None, help="Only: keep (if not --all), discard, crash, invalid, duplicate, suspect."),
-    since: str = typer.Option(None, help="From then on: 2h, 30m, yesterday, 2026-11-20, or an experiment's number."),
-    by: str = typer.Option(None, help="Sums instead: by agent, model, category, program or decile."),
+    since: str = typer.Option(None, help="Start at: 2h, 30m, yesterday, 2026-11-20, or an experiment's number."),
+    by: str = typer.Option(None, help="Print sums by agent, model, category, program or decile."),
     as_json: bool = JSON,
 ) -> None:
     """List the keeps, or all experiments, oldest first; or sum up cost and gain by group."""
@@ -102,7 +102,7 @@ def _nothing(only: str | None, since: str | None) -> str:
 def show(
     n: int = typer.Argument(min=0, help="Number of the experiment; 0 is the base."),
     tag: str = TAG,
-    trace: bool = typer.Option(False, "--trace", help="How the proposal came about: brief, calls, rationale."),
+    trace: bool = typer.Option(False, "--trace", help="Show the steps of the proposal: brief, calls, rationale."),
     as_json: bool = JSON,
 ) -> None:
     """Show one experiment: hypothesis, verdict, trials, curve, change; or the proposal's trace."""

@@ -13,7 +13,7 @@ from autoresearch.errors import UserError
 def report(
     tag: str = TAG,
     out: Path = typer.Option(None, help="Folder for report.html and report.md; by default runs/TAG."),
-    png: Path = typer.Option(None, help="File for the chart as a picture too; needs the extra `plot`."),
+    png: Path = typer.Option(None, help="File for the chart as PNG; needs the extra `plot`."),
 ) -> None:
     """Write a report of the session: one HTML page and a Markdown summary."""
     from autoresearch import config
@@ -39,8 +39,8 @@ def report(
 
 @app.command(rich_help_panel=LOOK)
 def serve(
-    port: int = typer.Option(8765, min=0, max=65535, help="0 takes any that is free."),
-    host: str = typer.Option("127.0.0.1", help="127.0.0.1, ::1 or localhost: nothing else can be reached."),
+    port: int = typer.Option(8765, min=0, max=65535, help="Port; 0 takes any free one."),
+    host: str = typer.Option("127.0.0.1", help="Address: 127.0.0.1, ::1 or localhost."),
 ) -> None:
     """Serve the report and more to a browser on this machine, live; needs the extra `web`."""
     from autoresearch.setup import project

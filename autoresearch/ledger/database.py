@@ -66,7 +66,7 @@ def _check_exists(path: Path, readonly: bool) -> None:
     if path.exists() and path.stat().st_size:
         return
     if copies := _copies(path):
-        restart = f"`rm -r {backup_folder(path)}` begins a new one"
+        restart = f"`rm -r {backup_folder(path)}` starts a new one"
         raise UserError(f"{path} is {'empty' if path.exists() else 'gone'}: {_restore(path, copies[-1])}; {restart}")
     if readonly:
         raise UserError(NO_SESSION)
@@ -153,7 +153,7 @@ def _copies(path: Path) -> list[Path]:
 
 def _restore(path: Path, copy: Path) -> str:
     command = f"`rm -f {path}-wal {path}-shm && cp {copy} {path}`"
-    return f"{command} puts the last copy back, and `autoresearch run` reads on from there"
+    return f"{command} restores the last copy; `autoresearch run` then reads what came after it from git and runs/"
 
 
 def _advice(path: Path, error: sqlite3.DatabaseError) -> str:

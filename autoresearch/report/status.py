@@ -6,7 +6,7 @@ from autoresearch.report.format import between, count, dollars, duration, moment
 from autoresearch.text import one_line
 
 STATES = {
-    "interrupted": "interrupted (its program is gone); `autoresearch run` goes on",
+    "interrupted": "interrupted (its process is gone); `autoresearch run` goes on",
     "paused": "paused; `autoresearch unpause` lets it go on",
 }
 GRADES = {"WEAK": "WEAK: not everything is protected, `autoresearch doctor` says what"}
@@ -16,10 +16,10 @@ def layout(status: SessionStatus, now: float) -> Pairs:
     """Lay out the state at `now`, suspects first; names without a value are left out."""
     suspects = status.verdicts.get("suspect", 0)
     slots = f" on {status.slots} slots" if status.slots > 1 else ""
-    cost = "unknown: the model's price is" if status.cost_usd is None else dollars(status.cost_usd)
+    cost = "unknown: a model has no known price" if status.cost_usd is None else dollars(status.cost_usd)
     ended = status.state == "ended"
     pairs = {
-        "suspects": f"{suspects}: look at them first, `autoresearch log` names them" if suspects else "",
+        "suspects": f"{suspects}: read them first, `autoresearch log` lists them" if suspects else "",
         "session": f"{status.tag} on branch {status.branch}",
         "state": _reason(status) if ended else STATES.get(status.state, status.state),
         "now": _trial(status, now),

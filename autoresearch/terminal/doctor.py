@@ -7,6 +7,7 @@ from rich.markup import escape
 
 from autoresearch.analysis.consistency import Difference
 from autoresearch.doctor import Check, Findings
+from autoresearch.report.format import count
 
 MARKS = {"ok": ("ok  ", "green"), "warn": ("warn", "yellow"), "blocker": ("STOP", "bold red")}
 
@@ -20,8 +21,7 @@ def print_findings(findings: Findings, console: Console) -> None:
         _line(console, f"\n{findings.forecast}")
     stops = sum(check.level == "blocker" for check in findings.checks)
     if stops:
-        what = "one thing stands" if stops == 1 else f"{stops} things stand"
-        _line(console, f"\n[bold red]{what} in the way: see STOP above[/]")
+        _line(console, f"\n[bold red]{count(stops, 'problem')} to solve first: see STOP above[/]")
 
 
 def _print_check(check: Check, width: int, console: Console) -> None:

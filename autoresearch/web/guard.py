@@ -44,9 +44,9 @@ class Guard:
 
         named = [value.decode("latin-1").lower() for name, value in scope["headers"] if name == b"host"]
         if len(named) != 1 or named[0] not in self.hosts:
-            await _refuse(send_with_headers, 400, b"this is not the address of this server\n")
+            await _refuse(send_with_headers, 400, b"unknown host\n")
         elif scope["method"] not in METHODS:
-            await _refuse(send_with_headers, 405, b"these pages can only be read\n", (b"allow", b"GET, HEAD"))
+            await _refuse(send_with_headers, 405, b"only GET and HEAD are allowed\n", (b"allow", b"GET, HEAD"))
         else:
             await self.app(scope, receive, send_with_headers)
 

@@ -76,7 +76,7 @@ def layout(rows: Sequence[ExperimentRow], choice: Choice) -> Iterator[Block]:
         links = [_link(f"{k}", replace(choice, page=k), k == choice.page) for k in range(1, pages + 1)]
         yield Paragraph([part for link in links for part in (link, " ")], "filter")
     if not shown.rows:
-        yield Paragraph(["No experiment is like that."])
+        yield Paragraph(["No experiment matches the filters."])
 
 
 def sort_rows(rows: Sequence[ExperimentRow], choice: Choice) -> list[ExperimentRow]:

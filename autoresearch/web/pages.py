@@ -25,7 +25,7 @@ def sessions(store: Ledger, now: float) -> Iterator[Block]:
     head = ["session", "state", "agent", "budget", "experiments", "kept", "val_bpb", "honest total", "money", "begun"]
     yield Table(head, [_session(store, session, now) for session in found], frozenset(head[4:6]))
     if len(found) > 1:
-        yield Paragraph([Link("two of them side by side", "/compare")])
+        yield Paragraph([Link("compare two sessions", "/compare")])
 
 
 def _session(store: Ledger, session: Session, now: float) -> list[str]:

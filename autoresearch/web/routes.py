@@ -174,4 +174,4 @@ def _not_found(request: Request, error: Exception) -> Response:
 
 
 def _unavailable(request: Request, error: Exception) -> Response:
-    return HTMLResponse(frame.page("autoresearch", [Heading("Nothing to show", 1), Paragraph([str(error)])]), 503)
+    return HTMLResponse(frame.page("autoresearch", [Heading("Not available", 1), Paragraph([str(error)])]), 503)
