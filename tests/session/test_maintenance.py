@@ -68,7 +68,7 @@ def test_a_damaged_ledger_does_not_push_a_good_copy_out(used: Path) -> None:
         file.write(os.urandom(size))
     with (
         Ledger.open(path) as store,
-        pytest.raises(UserError, match=f"is damaged .* cp {good} {path}` puts the last copy back"),
+        pytest.raises(UserError, match=f"is damaged .* cp {good} {path}` restores the last copy"),
     ):
         back_up(store)
     assert list(good.parent.iterdir()) == [good]
@@ -85,7 +85,7 @@ def test_a_new_ledger_is_not_begun_in_the_place_of_one_that_is_lost(
         path.touch()
     for readonly in (True, False):
         with pytest.raises(
-            UserError, match=f"ledger.db is {how}: .* && cp {copies[-1]} {path}` puts the last copy back"
+            UserError, match=f"ledger.db is {how}: .* && cp {copies[-1]} {path}` restores the last copy"
         ):
             Ledger.open(path, readonly)
     said = autoresearch(used, "review", "1", "--accept", env=settings_of)
