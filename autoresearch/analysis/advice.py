@@ -18,7 +18,6 @@ CATCH_ALL = ("bug", "other")  # categories that are never suggested
 
 
 def lines(rows: Sequence[ExperimentRow], by_category: Sequence[GroupSums], sigma: float | None) -> list[str]:
-    """Return lines that follow from counts alone."""
     tried = [row for row in rows if row.n > 0 and row.verdict]
     return [*_near_misses(tried), *_categories(tried, by_category), *_failures(by_category), *_noise(tried, sigma)]
 

@@ -1,6 +1,5 @@
 """Read everything that a report of a session needs, once."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,13 +80,15 @@ class SessionSummary:
 def read(store: Ledger, session: Session, runs: Path, now: float, program: str = "") -> SessionSummary:
     """Read a session as it is at `now` (unix seconds); `program` is the text of program.md."""
     rows, calls = experiment_rows(store, session), store.calls(session.id)
+    keeps = [row.n for row in rows if row.verdict == "keep" and row.n > 0][-KEEPS:]
+    suspects = [row.n for row in rows if row.verdict == "suspect"][-OTHERS:]
     totals = recorded_totals(store.events(session.id, kind="total"))
     state, by_category = status(store, session, now), sum_groups(rows, calls, "category")
     return SessionSummary(
         session=session,
         status=state,
         rows=rows,
-        details=read_details(store, session, runs, _in_detail(rows), {row.n: row.error for row in rows}),
+        details=read_details(store, session, runs, [0, *keeps, *suspects], {row.n: row.error for row in rows}),
         total=totals[-1] if totals else None,
         totals=len(totals),
         by_category=by_category,
@@ -105,10 +106,3 @@ def read(store: Ledger, session: Session, runs: Path, now: float, program: str =
 def read_program(path: Path) -> str:
     """Return the text of program.md as it is now; empty where there is none."""
     return path.read_text(errors="replace") if path.is_file() else ""
-
-
-def _in_detail(rows: Sequence[ExperimentRow]) -> list[int]:
-    """Return the numbers of the base, the newest keeps and the newest suspects."""
-    keeps = [row.n for row in rows if row.verdict == "keep" and row.n > 0]
-    suspects = [row.n for row in rows if row.verdict == "suspect"]
-    return [0, *keeps[-KEEPS:], *suspects[-OTHERS:]]

@@ -13,16 +13,13 @@ from autoresearch.ledger.queries import (
     trial_seconds,
 )
 from autoresearch.ledger.reviews import Review, reviews
-from autoresearch.ledger.rows import AFTERWARDS, BROKEN, UNSCORED, VERDICTS, Call, Event, Experiment, Session, Trial
+from autoresearch.ledger.rows import BROKEN, VERDICTS, Call, Event, Experiment, Session, Trial
 from autoresearch.ledger.scores import lost_trials, sentinels_of, standard_errors
 from autoresearch.ledger.session_status import SessionStatus, status
-from autoresearch.ledger.store import MESSAGES, Ledger
+from autoresearch.ledger.store import Ledger
 
 __all__ = [
-    "AFTERWARDS",
     "BROKEN",
-    "MESSAGES",
-    "UNSCORED",
     "VERDICTS",
     "Call",
     "Event",

@@ -50,13 +50,11 @@ class Artefacts:
         return self.patch.read_text(errors="replace") if self.patch.exists() else ""
 
     def write_proposal(self, diff: str, trace: list[JsonObject]) -> None:
-        """Store the change and the steps that led to it."""
         self._make_folder()
         self.patch.write_text(diff)
         self.trace.write_text("".join(json.dumps(entry) + "\n" for entry in trace))
 
     def write_record(self, record: JsonObject) -> None:
-        """Store the record for a recovery."""
         write_atomically(self.record, [json.dumps(record), "\n"])
 
     def drop_bulk(self) -> int:

@@ -143,7 +143,6 @@ def _migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[st
 
 
 def backup_folder(path: Path) -> Path:
-    """Return the folder of the copies of a ledger."""
     return path.with_name("backups")
 
 

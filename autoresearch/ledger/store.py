@@ -94,7 +94,6 @@ class Ledger:
         return _first(self._rows(Session, f"{where} ORDER BY created DESC, id DESC LIMIT 1", *values))
 
     def sessions(self) -> list[Session]:
-        """Return all sessions, oldest first."""
         return self._rows(Session, "ORDER BY created, id")
 
     def update_session(self, id: int, slots: int = 1, **columns: object) -> Session:
@@ -123,13 +122,11 @@ class Ledger:
     # --- experiments
 
     def add_experiment(self, session_id: int, n: int, **columns: object) -> Experiment:
-        """Add an experiment in state `proposed`."""
         values = {"n": n, "started": time.time(), **columns}
         with self._transaction():
             return self._insert(Experiment, values, session_id=session_id)
 
     def update_experiment(self, id: int, **columns: object) -> Experiment:
-        """Set columns; return the whole row."""
         with self._transaction():
             return self._update(Experiment, id, columns)
 
@@ -157,7 +154,6 @@ class Ledger:
         return self.add_trial(session_id, experiment_id, purpose=purpose, seed=seed, blob=blob, started=time.time())
 
     def add_trial(self, session_id: int, experiment_id: int, **columns: object) -> Trial:
-        """Add a trial with some of its columns."""
         with self._transaction():
             return self._insert(Trial, columns, session_id=session_id, experiment_id=experiment_id)
 
@@ -184,7 +180,6 @@ class Ledger:
         return self._rows(Trial, where, experiment_id, session_id)
 
     def trials_after(self, session_id: int, trial_id: int) -> list[Trial]:
-        """Return the trials that were started after another one."""
         return self._rows(Trial, "WHERE session_id = ? AND id > ? ORDER BY id", session_id, trial_id)
 
     def abandon_open_trials(self, session_id: int) -> int:
@@ -197,12 +192,10 @@ class Ledger:
     # --- model calls, events and messages
 
     def add_call(self, session_id: int, **columns: object) -> Call:
-        """Add a call of a language model."""
         with self._transaction():
             return self._insert(Call, {"started": time.time(), **columns}, session_id=session_id)
 
     def update_call(self, id: int, **columns: object) -> Call:
-        """Set columns of a call that has ended."""
         with self._transaction():
             return self._update(Call, id, columns)
 

@@ -14,7 +14,6 @@ def judging(trials: Iterable[Trial]) -> list[Trial]:
 
 
 def by_experiment(trials: Iterable[Trial]) -> dict[int, list[Trial]]:
-    """Group trials by the id of their experiment."""
     groups: dict[int, list[Trial]] = {}
     for trial in trials:
         groups.setdefault(trial.experiment_id, []).append(trial)

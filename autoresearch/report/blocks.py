@@ -95,7 +95,6 @@ class Table:
     ranks: Mapping[str, int] = field(default_factory=dict)
 
     def is_prose(self, k: int) -> bool:
-        """Tell whether column `k` holds sentences."""
         if self.head[k] in self.numbers:
             return False
         return self.head[k] in PROSE_NAMES or any(len(row[k]) > PROSE_CHARS for row in self.rows)

@@ -73,7 +73,9 @@ def verdict(details: ExperimentDetails) -> Paragraph:
 
 def facts(details: ExperimentDetails) -> dict[str, str]:
     """Return what is known of an experiment by name; names without a value are left out."""
-    pairs = {**_proposal(details), **_scores(details), **_costs(details), **_resources(details)}
+    cost = details.experiment.cost_usd
+    costs = {"size": _size(details), "code": _code(details), "cost": f"${cost:.3f}" if cost else ""}
+    pairs = {**_proposal(details), **_scores(details), **costs, **_resources(details)}
     return {name: value for name, value in pairs.items() if value}
 
 
@@ -104,17 +106,10 @@ def _scores(details: ExperimentDetails) -> dict[str, str]:
     }
 
 
-def _costs(details: ExperimentDetails) -> dict[str, str]:
-    dollars = details.experiment.cost_usd
-    return {
-        "size": _size(details),
-        "code": _code(details),
-        "cost": f"${dollars:.3f}" if dollars else "",
-    }
-
-
 def _resources(details: ExperimentDetails) -> dict[str, str]:
-    result = _last_result(details)
+    ended = [trial for trial in details.search_trials if trial.result.get("layers")]
+    good = [trial for trial in ended if trial.outcome == "ok"]
+    result = (good or ended)[-1].result if ended else {}
     later = f", and {_total_time(details.later_trials)} to measure it again" if details.later_trials else ""
     peaks = [trial.peak_mb for trial in details.search_trials if trial.peak_mb]
     speed = describe_speed(result, peak_tflops((result.get("identity") or {}).get("gpu"))) if result else ""
@@ -128,14 +123,6 @@ def _resources(details: ExperimentDetails) -> dict[str, str]:
         "protection": f"{' and '.join(sorted(grades))}: {describe(result['layers'])}" if grades and result else "",
         "unprotected": "; ".join(map(one_line, result.get("weaknesses") or [])),
     }
-
-
-def _last_result(details: ExperimentDetails) -> JsonObject:
-    """Return the result of the last good trial, else of the last one."""
-    ended = [trial.result for trial in details.search_trials if trial.result.get("layers")]
-    good = [result for result in ended if result.get("outcome") == "ok"]
-    last: JsonObject = (good or ended or [{}])[-1]
-    return last
 
 
 def _prediction(predicted: float | None, delta: float | None) -> str:
@@ -185,7 +172,6 @@ def _total_time(trials: Sequence[Trial]) -> str:
 
 
 def review(found: Review) -> str:
-    """Return a person's decision on a keep."""
     note = f": {one_line(found.note)}" if found.note else ""
     return f"{found.word} by {one_line(found.by) or 'somebody'}{note}"
 

@@ -83,15 +83,12 @@ def verdict(row: Experiment) -> str:
 
 
 def tone(verdict: str | None) -> str:
-    """Return the tone of a verdict."""
     return TONES.get(verdict or "", "quiet")
 
 
 def percent(share: float | None) -> str:
-    """Return a share or a probability in percent."""
     return "-" if share is None else f"{100 * share:.0f} %"
 
 
 def dollars(cost: float | None) -> str:
-    """Return the price of model calls."""
     return "unknown" if cost is None else f"${cost:.2f}"

@@ -28,7 +28,8 @@ from autoresearch.report.blocks import (
     safe,
 )
 
-PROSE_CLASS = ' class="prose"'  # rows with prose are cards on a phone
+NUMBER = ' class="number"'
+PROSE = ' class="prose"'  # rows with prose are cards on a phone
 ARROWS = " ↓↑"  # after the name of the column that a table is sorted by
 MARKS = {"+": "added", "-": "removed", "@": "place"}
 HEAD = (
@@ -51,12 +52,10 @@ def page(title: str, blocks: Sequence[Block]) -> str:
 
 
 def document(head: str, body: str) -> str:
-    """Return a document of our own markup."""
     return f'<!doctype html>\n<html lang="en">\n<head>\n{HEAD}{head}\n</head>\n<body>\n{body}\n</body>\n</html>\n'
 
 
 def stylesheet() -> str:
-    """Return the style sheet of all pages."""
     return resources.files("autoresearch.report").joinpath("report.css").read_text("utf-8")
 
 
@@ -120,14 +119,15 @@ class _Renderer:
         return "".join(map(form.format, found))
 
     def table(self, block: Table) -> str:
-        classes = [_class(block, k) for k in range(len(block.head))]
-        head = "".join(f"<th{each}>{self.text(name)}</th>" for each, name in zip(classes, block.head, strict=True))
+        columns = enumerate(block.head)
+        kinds = [NUMBER if name in block.numbers else PROSE if block.is_prose(k) else "" for k, name in columns]
+        head = "".join(f"<th{each}>{self.text(name)}</th>" for each, name in zip(kinds, block.head, strict=True))
         table = "<table>"
-        if PROSE_CLASS in classes:
+        if PROSE in kinds:
             table = '<table class="cards">'
             names = [escape(safe(name.rstrip(ARROWS))) for name in block.head]
-            classes = [f'{each} data-name="{name}"' for each, name in zip(classes, names, strict=True)]
-        cells = ([f"<td{c}>{self.text(cell)}</td>" for c, cell in zip(classes, row, strict=True)] for row in block.rows)
+            kinds = [f'{each} data-name="{name}"' for each, name in zip(kinds, names, strict=True)]
+        cells = ([f"<td{c}>{self.text(cell)}</td>" for c, cell in zip(kinds, row, strict=True)] for row in block.rows)
         body = "\n".join(f"<tr>{''.join(row)}</tr>" for row in cells)
         return f'<div class="wide">{table}\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>'
 
@@ -141,8 +141,3 @@ def _code(block: Code) -> str:
 def _figure(markup: str, name: str) -> str:
     chart = f' data-chart="{escape(name)}"' if name else ""
     return f'<figure class="wide"{chart}>{markup}</figure>'
-
-
-def _class(block: Table, k: int) -> str:
-    """Return the attribute of a column: numbers are right-aligned, prose may wrap."""
-    return ' class="number"' if block.head[k] in block.numbers else PROSE_CLASS if block.is_prose(k) else ""

@@ -58,6 +58,5 @@ def _table(summary: SessionSummary) -> Table:
 
 
 def _numbers(numbers: Sequence[int]) -> str:
-    """Return the numbers of experiments, the first few."""
     more = f" and {len(numbers) - OTHERS} more" if len(numbers) > OTHERS else ""
     return f"experiment{'s' * (len(numbers) > 1)} {', '.join(map(str, numbers[:OTHERS]))}{more}"

@@ -27,7 +27,6 @@ _FIRST = re.compile(r"^(\d*)([.)](?=\s|$)|[#>=]|[+-](?=[\s-]|$))")
 
 
 def document(blocks: Sequence[Block]) -> str:
-    """Render blocks as a document."""
     return "\n\n".join(part for part in map(_markdown, blocks) if part) + "\n"
 
 

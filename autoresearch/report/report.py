@@ -7,11 +7,12 @@ from functools import partial
 
 from autoresearch.analysis import advice
 from autoresearch.analysis.summary import OTHERS, SessionSummary
-from autoresearch.analysis.total import Interval
 from autoresearch.report import chart, experiment_table, kept, tables, tree
 from autoresearch.report.blocks import Block, Code, Figure, Fold, Heading, Paragraph, Table, Tiles, Verbatim, safe
 from autoresearch.report.format import between, count, dollars, duration, percent
+from autoresearch.report.status import facts
 
+TILES = ("experiments", "kept", "near misses", "failed", "noise of one trial", "time", "money", "protection")
 TIMES = {
     "train": "training",
     "score": "scoring",
@@ -22,12 +23,10 @@ TIMES = {
 
 
 def title(summary: SessionSummary) -> str:
-    """Return the title of the page."""
     return f"autoresearch: {summary.session.tag}"
 
 
 def layout(summary: SessionSummary) -> list[Block]:
-    """Lay out the whole report, suspects first."""
     return [block for section in SECTIONS for block in section(summary)]
 
 
@@ -50,7 +49,8 @@ def _suspects(summary: SessionSummary) -> Iterator[Block]:
 def _headline(summary: SessionSummary) -> Iterator[Block]:
     total, status = summary.total, summary.status
     if total is not None:
-        yield Paragraph([f"{total.val.mean:+.4f} bits per byte, {between(total.val)}"], f"large {_tone(total.val)}")
+        tone = "good" if total.val.high < 0 else "bad" if total.val.low > 0 else ""
+        yield Paragraph([f"{total.val.mean:+.4f} bits per byte, {between(total.val)}"], f"large {tone}")
         pairs = f"experiment {total.final} against the base, {total.pairs} pairs of trials on fresh seeds"
         yield Paragraph([f"The honest total: {pairs}."])
         holdout = f"{total.holdout.mean:+.4f}, {between(total.holdout)}"
@@ -67,7 +67,9 @@ def _headline(summary: SessionSummary) -> Iterator[Block]:
         gain = f"{status.base_bpb:.4f} become {status.best_bpb:.4f} ({status.best_bpb - status.base_bpb:+.4f})"
         bias = "It chose the keeps by these numbers, so they are too good; the honest total is not."
         yield Paragraph([f"The search itself saw {gain}. {bias}"], "quiet")
-    yield Tiles(list(_tiles(summary)))
+    failed = str(len(summary.failures) + len(summary.suspects))
+    known = facts(status) | {"near misses": str(len(summary.near_misses)), "failed": failed}
+    yield Tiles([(name, known[name]) for name in TILES])
 
 
 def _doubts(summary: SessionSummary, final: int) -> Iterator[Block]:
@@ -77,18 +79,6 @@ def _doubts(summary: SessionSummary, final: int) -> Iterator[Block]:
         yield Paragraph([words, " ", Verbatim("autoresearch total")], "bad")
     if summary.totals > 1:
         yield Paragraph([f"It was measured {summary.totals} times; this is the newest."], "quiet")
-
-
-def _tiles(summary: SessionSummary) -> Iterator[tuple[str, str]]:
-    status = summary.status
-    yield "experiments", str(status.experiments)
-    yield "kept", str(status.kept) + (f", {status.simpler} less code" if status.simpler else "")
-    yield "near misses", str(len(summary.near_misses))
-    yield "failed", str(len(summary.failures) + len(summary.suspects))
-    yield "noise of one trial", "-" if status.sigma is None else f"{status.sigma:.4f}"
-    yield "time", duration(status.seconds)
-    yield "money", dollars(status.cost_usd)
-    yield "protection", status.grade or "-"
 
 
 def _progress(summary: SessionSummary) -> Iterator[Block]:
@@ -222,10 +212,6 @@ def _course(summary: SessionSummary) -> str:
     reason = f": {status.stop_reason}" if status.stop_reason else ""
     setup = f"Agent {status.agent}, judge {status.judge}, budget {status.budget or '-'} a trial."
     return f"{started}, {status.state}{reason}. {setup}"
-
-
-def _tone(interval: Interval) -> str:
-    return "good" if interval.high < 0 else "bad" if interval.low > 0 else ""
 
 
 def _value(value: object) -> str:

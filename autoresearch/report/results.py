@@ -64,7 +64,6 @@ def _part(part: "Part") -> list[str]:
 
 
 def breakdown(groups: Sequence[GroupSums], by: str) -> Block:
-    """Lay out a row for each group of experiments."""
     head = [by, "tried", "kept", "near", "failed", "gain", "min", "min/keep", "cost", "cost/keep"]
     if not groups:
         return Paragraph(["nothing was tried yet"], "large")

@@ -12,6 +12,27 @@ STATES = {
 GRADES = {"WEAK": "WEAK: not everything is protected, `autoresearch doctor` says what"}
 
 
+def facts(status: SessionStatus) -> dict[str, str]:
+    """Return single facts by name, `-` for unknown ones."""
+    total, sigma, scores = status.total, status.sigma, [status.base_bpb, status.best_bpb if status.best else None]
+    base, best = ("-" if score is None else f"{score:.4f}" for score in scores)
+    return {
+        "state": status.state,
+        "agent": one_line(status.agent, 40),
+        "judge": one_line(status.judge, 20),
+        "budget": one_line(status.budget or "-", 20),
+        "experiments": str(status.experiments),
+        "kept": str(status.kept) + (f", {status.simpler} less code" if status.simpler else ""),
+        "base": base,
+        "val_bpb": f"{base} → {best}" if status.best else base,
+        "honest total": f"{total.mean:+.4f}, {between(total)}" if total else "not measured",
+        "noise of one trial": "-" if sigma is None else f"{sigma:.4f}",
+        "time": duration(status.seconds),
+        "money": dollars(status.cost_usd),
+        "protection": status.grade or "-",
+    }
+
+
 def layout(status: SessionStatus, now: float) -> Pairs:
     """Lay out the state at `now`, suspects first; names without a value are left out."""
     suspects = status.verdicts.get("suspect", 0)

@@ -57,7 +57,6 @@ def draw(rows: Sequence[ExperimentRow], best: int | None, href: Href) -> str:
 
 
 def _count_verdicts(rows: Sequence[ExperimentRow]) -> dict[int, Counter[str]]:
-    """Count the verdicts on the experiments that were derived from each version."""
     verdicts: dict[int, Counter[str]] = {}
     for row in rows:
         if row.parent is not None and row.verdict:
@@ -107,5 +106,4 @@ def _version(version: Version, position: tuple[int, int], start: int, href: Href
 
 
 def verdict_counts(verdicts: Counter[str]) -> str:
-    """Return the verdicts on the experiments that were derived from a version, as text."""
     return ", ".join(f"{count} {verdict}" for verdict, count in verdicts.most_common()) or "nothing tried on it"

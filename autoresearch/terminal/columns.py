@@ -8,7 +8,7 @@ from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.text import Text
 
-from autoresearch.report.blocks import Table, Toned
+from autoresearch.report.blocks import Table
 from autoresearch.text import one_line
 
 STYLES = {"good": "green", "bad": "bold red", "failed": "red", "warn": "yellow", "quiet": "dim", "large": "bold"}
@@ -51,9 +51,9 @@ def print_table(table: Table, console: Console) -> None:
     prose = columns.pop() if table.is_prose(len(columns) - 1) else None
     shown = fit(columns, width)
     lines: list[Pieces] = [[(column.pad(column.title), "bold") for column in shown]]
-    lines += [
-        [(column.pad(column.cells[k]), _style(column.cells[k])) for column in shown] for k in range(len(table.rows))
-    ]
+    styles = [[STYLES.get(getattr(cell, "tone", ""), "") for cell in column.cells] for column in shown]
+    for k in range(len(table.rows)):
+        lines.append([(column.pad(column.cells[k]), style[k]) for column, style in zip(shown, styles, strict=True)])
     print_lines(lines if prose is None else _add_prose(lines, prose, width), console)
 
 
@@ -79,7 +79,6 @@ def fit(columns: Sequence[Column], width: int | None) -> list[Column]:
 
 
 def print_lines(lines: Sequence[Pieces], console: Console) -> None:
-    """Print many lines quickly."""
     if not console.is_terminal:
         console.file.write("".join(f"{GAP.join(text for text, _ in line).rstrip()}\n" for line in lines))
         return
@@ -99,7 +98,3 @@ def cut(text: str, width: int | None) -> str:
 
 def _clean(cell: str) -> str:
     return cell if cell.isprintable() else one_line(cell)
-
-
-def _style(cell: str) -> str:
-    return STYLES.get(cell.tone, "") if isinstance(cell, Toned) else ""

@@ -33,7 +33,6 @@ SCALE_CHARS = 8  # beside a chart
 
 
 def print_blocks(blocks: Iterable[Block], console: Console) -> None:
-    """Print a page."""
     before: Block | None = None
     for block in blocks:
         if before is not None and _is_apart(before, block):

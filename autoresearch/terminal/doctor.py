@@ -32,7 +32,6 @@ def _print_check(check: Check, width: int, console: Console) -> None:
 
 
 def print_differences(differences: Sequence[Difference], console: Console) -> None:
-    """Print a line for each difference, and its remedy."""
     for difference in differences:
         _line(console, f"[red]STOP[/]  {escape(difference.where)}: {escape(difference.text)}")
         _line(console, f"      -> {escape(difference.remedy)}")

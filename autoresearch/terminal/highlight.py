@@ -12,7 +12,6 @@ CHANGED = {Comment: "dim", Keyword: "bold", Operator.Word: "bold"}  # beside the
 
 
 def highlight(text: str, language: str) -> Text:
-    """Highlight a diff or a Python program."""
     if language == "python":
         return _python(AROUND).highlight(text)
     around, changed = _python(AROUND), _python(CHANGED)

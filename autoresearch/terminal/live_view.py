@@ -43,7 +43,6 @@ class Screen:
         self.bottom = below if shown else None
 
     def open(self) -> None:
-        """Show the board."""
         if self.bottom is not None:
             self.bottom.start()
 
@@ -53,7 +52,6 @@ class Screen:
             self.bottom.stop()
 
     def say(self, text: str, style: str = "") -> None:
-        """Print one line, cut if it is very long."""
         self.console.print(Text(plain_text(text[:MAX_LINE_CHARS]), style), soft_wrap=True)
 
     def event(self, kind: str, n: int | None, text: str, data: dict[str, Any], at: float) -> None:
@@ -98,7 +96,6 @@ class Live:
         self.screen.close()
 
     def say(self, text: str, style: str = "") -> None:
-        """Print one line."""
         self.screen.say(text, style)
 
     def handle(self, event: SessionEvent) -> None:

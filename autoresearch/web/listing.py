@@ -49,7 +49,6 @@ class Choice:
 
     @property
     def address(self) -> str:
-        """Return the query of the address."""
         query = {**self.only, "sort": f"{'-' * self.down}{self.sort}", "page": str(self.page)}
         return f"?{urlencode(query)}"
 

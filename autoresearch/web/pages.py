@@ -5,11 +5,12 @@ from collections.abc import Iterator, Sequence
 from autoresearch import ledger
 from autoresearch.analysis.experiment_details import ExperimentDetails
 from autoresearch.analysis.summary import SessionSummary
-from autoresearch.ledger import ExperimentRow, Ledger, Session
+from autoresearch.ledger import ExperimentRow, Ledger
 from autoresearch.report import experiment as experiment_page
 from autoresearch.report import experiment_table, report
 from autoresearch.report.blocks import Block, Code, Curve, Curves, Fold, Heading, Link, Paragraph, Ref, Table, safe
-from autoresearch.report.format import between, dollars, duration, moment
+from autoresearch.report.format import duration, moment
+from autoresearch.report.status import facts
 from autoresearch.session.live import LiveTrial
 from autoresearch.web import listing
 from autoresearch.web.site import address, tail
@@ -22,27 +23,15 @@ def sessions(store: Ledger, now: float) -> Iterator[Block]:
     """Lay out all sessions, one a row, the newest first."""
     found = store.sessions()[::-1]
     yield Heading("Sessions", 1)
-    head = ["session", "state", "agent", "budget", "experiments", "kept", "val_bpb", "honest total", "money", "begun"]
-    yield Table(head, [_session(store, session, now) for session in found], frozenset(head[4:6]))
+    names = ("state", "agent", "budget", "experiments", "kept", "val_bpb", "honest total", "money")
+    rows = []
+    for session in found:
+        known = facts(ledger.status(store, session, now))
+        started = "-" if session.started is None else moment(session.started, now)
+        rows.append([Link(session.tag, address(session.tag)), *(known[name] for name in names), started])
+    yield Table(["session", *names, "started"], rows, frozenset({"experiments", "kept"}))
     if len(found) > 1:
         yield Paragraph([Link("compare two sessions", "/compare")])
-
-
-def _session(store: Ledger, session: Session, now: float) -> list[str]:
-    status = ledger.status(store, session, now)
-    scores = [status.base_bpb, *([status.best_bpb] if status.best else [])]
-    return [
-        Link(session.tag, address(session.tag)),
-        status.state,
-        safe(session.agent, 40),
-        safe(status.budget or "-", 20),
-        str(status.experiments),
-        str(status.kept),
-        " → ".join("-" if each is None else f"{each:.4f}" for each in scores),
-        f"{status.total.mean:+.4f}, {between(status.total)}" if status.total else "not measured",
-        dollars(status.cost_usd),
-        "-" if session.started is None else moment(session.started, now),
-    ]
 
 
 def session(summary: SessionSummary, running: LiveTrial | None, incumbent: Curve | None, now: float) -> Iterator[Block]:
@@ -75,17 +64,13 @@ def _now(summary: SessionSummary, running: LiveTrial | None, incumbent: Curve | 
 def live_curves(running: LiveTrial, incumbent: Curve | None) -> list[Curve]:
     """Return the curve of the running trial, and that of the incumbent for comparison."""
     own = Curve(f"experiment {running.n}, {running.purpose}, {100 * running.fraction:.0f} %", running.curve)
-    return [own, *([_scale_to_budget(incumbent)] if incumbent else [])]
-
-
-def _scale_to_budget(curve: Curve) -> Curve:
-    """Return a curve over the share of the budget, whose end is its last point."""
-    last = curve.points[-1][0] if curve.points else 0.0
-    return Curve(curve.name, [(x / last, y) for x, y in curve.points] if last else [])
+    if incumbent is None or not incumbent.points:
+        return [own]
+    end = incumbent.points[-1][0] or 1.0  # of its budget
+    return [own, Curve(incumbent.name, [(x / end, y) for x, y in incumbent.points])]
 
 
 def experiments(rows: Sequence[ExperimentRow], tag: str, choice: listing.Choice) -> Iterator[Block]:
-    """Lay out the table of all experiments."""
     yield Heading(f"Experiments of {safe(tag, 60)}", 1)
     yield from listing.layout(rows, choice)
 

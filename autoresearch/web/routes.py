@@ -80,7 +80,6 @@ class Pages:
         return HTMLResponse(frame.page(session.tag, blocks, session.tag, address(session.tag), live))
 
     def experiments(self, request: Request) -> Response:
-        """Return the table of experiments, filtered and sorted by the query of the address."""
         with self.site.ledger() as store:
             session = self._session(store, request)
             rows = ledger.experiment_rows(store, session)
@@ -101,7 +100,8 @@ class Pages:
         with self.site.ledger() as store:
             known = store.sessions()
             tags = [session.tag for session in known]
-            a, b = (request.path_params.get(name, default) for name, default in zip("ab", _newest(tags), strict=True))
+            newest = tags[:-3:-1] if len(tags) > 1 else (None, None)
+            a, b = (request.path_params.get(name, tag) for name, tag in zip("ab", newest, strict=True))
             blocks = list(side.choose(known, a, b))
             if a in tags and b in tags:
                 blocks += side.layout(*(self.site.summary(store, self.site.session(store, tag), now) for tag in (a, b)))
@@ -117,7 +117,6 @@ class Pages:
         return JSONResponse({"stamp": "-".join([ledger.state(session), *map(str, tuple(counts))])})
 
     def progress(self, request: Request) -> Response:
-        """Return the data of the chart of a session."""
         with self.site.ledger() as store:
             session = self._session(store, request)
             rows, status = ledger.experiment_rows(store, session), ledger.status(store, session, time.time())
@@ -134,7 +133,6 @@ class Pages:
         return JSONResponse(numbers.curves(shown, pages.LIVE_ACROSS))
 
     def curves(self, request: Request) -> Response:
-        """Return the curves of an experiment's trials."""
         with self.site.ledger() as store:
             details = self.site.experiment(store, self._session(store, request), request.path_params["n"])
         return JSONResponse(numbers.curves(curves(details), "seconds of training"))
@@ -162,10 +160,6 @@ def static(request: Request) -> Response:
         raise Missing("there is no such file")
     room, name, kind = found
     return Response(resources.files(f"autoresearch.{room}").joinpath(name).read_bytes(), media_type=kind)
-
-
-def _newest(tags: list[str]) -> tuple[str | None, str | None]:
-    return (tags[-1], tags[-2]) if len(tags) > 1 else (None, None)
 
 
 def _not_found(request: Request, error: Exception) -> Response:

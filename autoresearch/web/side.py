@@ -1,7 +1,7 @@
 """Lay out two sessions side by side."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from urllib.parse import quote
 
 from autoresearch.analysis import compare
@@ -12,8 +12,14 @@ from autoresearch.errors import require
 from autoresearch.ledger import Session
 from autoresearch.report.blocks import Block, Curve, Curves, Heading, Link, Paragraph, Table, safe
 from autoresearch.report.chart import scored_keeps
-from autoresearch.report.format import HOUR, between, dollars, duration, percent
+from autoresearch.report.format import HOUR, between, dollars, percent
+from autoresearch.report.status import facts as status_facts
 from autoresearch.web.site import address
+
+ROWS = (
+    *("honest total", "kept", "agent", "models", "judge", "base", "best, as the search saw it", "noise of one trial"),
+    *("near misses", "failed", "time", "experiments an hour", "money", "money for each keep", "program.md"),
+)
 
 
 def choose(sessions: Sequence[Session], a: str | None, b: str | None) -> Iterator[Block]:
@@ -28,7 +34,6 @@ def choose(sessions: Sequence[Session], a: str | None, b: str | None) -> Iterato
 
 
 def to(a: str | None, b: str | None) -> str:
-    """Return the address of a comparison."""
     return "/".join(["/compare", *(quote(tag or "-", safe="") for tag in (a, b))])
 
 
@@ -46,34 +51,32 @@ def layout(a: SessionSummary, b: SessionSummary) -> Iterator[Block]:
 
 
 def _rows(a: SessionSummary, b: SessionSummary) -> Iterator[list[str]]:
-    totals = compare.totals(a, b)
-    difference = "-" if totals is None else f"{totals.mean:+.4f}, {between(totals)}"
-    yield ["honest total", _total(a), _total(b), difference]
-    yield ["kept", _keep_share(a), _keep_share(b), _points(compare.keep_rates(a, b))]
-    for name, value in FACTS.items():
-        yield [name, value(a), value(b), ""]
+    totals, rates = compare.totals(a, b), compare.keep_rates(a, b)
+    points = Interval(100 * rates.mean, 100 * rates.low, 100 * rates.high)
+    differences = {
+        "honest total": "-" if totals is None else f"{totals.mean:+.4f}, {between(totals)}",
+        "kept": f"{points.mean:+.0f} points, {between(points, '+.0f')}",
+    }
+    ours, theirs = facts(a), facts(b)
+    for name in ROWS:
+        yield [name, ours[name], theirs[name], differences.get(name, "")]
 
 
-def _total(summary: SessionSummary) -> str:
-    total = summary.total
-    return "not measured" if total is None else f"{total.val.mean:+.4f}, {between(total.val)}"
-
-
-def _keep_share(summary: SessionSummary) -> str:
-    kept, tried = len(summary.keeps), len(summary.candidates)
-    if not tried:
-        return "-"
-    low, high = proportion(kept, tried)
-    return f"{kept} of {tried}: {percent(kept / tried)}, 95 % between {percent(low)} and {percent(high)}"
-
-
-def _points(rate: Interval) -> str:
-    points = Interval(100 * rate.mean, 100 * rate.low, 100 * rate.high)
-    return f"{points.mean:+.0f} points, {between(points, '+.0f')}"
-
-
-def _score(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}"
+def facts(summary: SessionSummary) -> dict[str, str]:
+    """Return single facts of a session by name."""
+    status, kept, tried = summary.status, len(summary.keeps), len(summary.candidates)
+    low, high = map(percent, proportion(kept, tried))
+    cost, hours = status.cost_usd, status.seconds / HOUR
+    return status_facts(status) | {
+        "kept": f"{kept} of {tried}: {percent(kept / tried)}, 95 % between {low} and {high}" if tried else "-",
+        "models": ", ".join(safe(group.key, 60) for group in summary.by_model) or "-",
+        "best, as the search saw it": _best(summary),
+        "near misses": str(len(summary.near_misses)),
+        "failed": str(len(summary.failures) + len(summary.suspects)),
+        "experiments an hour": f"{tried / hours:.1f}" if hours else "-",
+        "money for each keep": dollars(cost / kept) if kept and cost is not None else "-",
+        "program.md": ", ".join(group.key[:8] for group in summary.by_program) or "-",
+    }
 
 
 def _best(summary: SessionSummary) -> str:
@@ -82,36 +85,9 @@ def _best(summary: SessionSummary) -> str:
     details = summary.details.get(summary.status.best or 0)
     fresh = [trial for trial in details.good_trials if trial.purpose != "screen"] if details else []
     if best is None or not fresh or not sigma:
-        return _score(best)
+        return "-" if best is None else f"{best:.4f}"
     reach = Z * sigma / math.sqrt(len(fresh))
     return f"{best:.4f}, 95 % between {best - reach:.4f} and {best + reach:.4f}"
-
-
-def _pace(summary: SessionSummary) -> str:
-    hours = summary.status.seconds / HOUR
-    return f"{len(summary.candidates) / hours:.1f}" if hours else "-"
-
-
-def _cost_per_keep(summary: SessionSummary) -> str:
-    cost, keeps = summary.status.cost_usd, len(summary.keeps)
-    return dollars(cost / keeps) if keeps and cost is not None else "-"
-
-
-FACTS: dict[str, Callable[[SessionSummary], str]] = {
-    "agent": lambda summary: safe(summary.session.agent, 60),
-    "models": lambda summary: ", ".join(safe(group.key, 60) for group in summary.by_model) or "-",
-    "judge": lambda summary: safe(summary.session.judge, 20),
-    "base": lambda summary: _score(summary.status.base_bpb),
-    "best, as the search saw it": _best,
-    "noise of one trial": lambda summary: _score(summary.status.sigma),
-    "near misses": lambda summary: str(len(summary.near_misses)),
-    "failed": lambda summary: str(len(summary.failures) + len(summary.suspects)),
-    "time": lambda summary: duration(summary.status.seconds),
-    "experiments an hour": _pace,
-    "money": lambda summary: dollars(summary.status.cost_usd),
-    "money for each keep": _cost_per_keep,
-    "program.md": lambda summary: ", ".join(group.key[:8] for group in summary.by_program) or "-",
-}
 
 
 def course(summary: SessionSummary) -> Curve:

@@ -50,7 +50,6 @@ class Site:
         return read_experiment(store, session, self.runs, found)
 
     def summary(self, store: Ledger, session: Session, now: float) -> SessionSummary:
-        """Read everything that a report needs."""
         program = summary.read_program(self.root / config.load(self.root, {}).program)
         return summary.read(store, session, self.runs, now, program)
 

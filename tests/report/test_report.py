@@ -236,7 +236,7 @@ def test_two_slots_make_a_night_no_longer(ledger, session, tmp_path):
     assert "- time: **2 h**" in text and "| idle | 3 h 58 min | 99 % |" in text
     assert "Times are of 2 slots together; on the clock it was 2 h." in text
     found = night(ledger, ended, tmp_path)
-    assert side.FACTS["time"](found) == "2 h" and side.FACTS["experiments an hour"](found) == "0.5"
+    assert side.facts(found)["time"] == "2 h" and side.facts(found)["experiments an hour"] == "0.5"
 
 
 def test_what_was_not_protected_is_said(ledger, session, tmp_path):
