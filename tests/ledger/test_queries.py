@@ -102,7 +102,7 @@ def test_status_counts_and_names_the_incumbent(ledger, session):
     trial(ledger, experiment, "ok", 9.0, purpose="sentinel")
     trial(
         ledger, experiment, "ok", 9.0, purpose="total", train_seconds=1000.0
-    )  # measured again later: no part of the night
+    )  # measured again later: no part of the session
     for n, verdict in enumerate(["discard", "keep", "crash", "keep", "discard", "duplicate"], start=1):
         settled(ledger, session, n, verdict, val_bpb=1.6 - n / 100, sigma=n / 1000 if n < 4 else None)
     ledger.add_experiment(session.id, 7, verdict="keep", state="decided", val_bpb=0.5)
@@ -192,7 +192,7 @@ def test_time_between_two_processes_is_not_idle_time(ledger, session):
     assert package.status(ledger, gone, 20_000.0).time_split["idle"] == pytest.approx(60 + 30)
 
 
-def test_the_honest_total_of_the_night_is_part_of_it_and_what_was_asked_for_later_is_not(ledger, session):
+def test_the_honest_total_of_the_session_is_part_of_it_and_what_was_asked_for_later_is_not(ledger, session):
     experiment = base(ledger, session, scores=())
     at(ledger, "spans", 1000.0)
     for purpose, began in (("total", 1050.0), ("total", 1060.0), ("total", 8000.0), ("ablate", 9000.0)):
@@ -212,7 +212,7 @@ def test_the_honest_total_of_the_night_is_part_of_it_and_what_was_asked_for_late
     assert sum(package.status(ledger, gone, 20_000.0).time_split.values()) == pytest.approx(40)
 
 
-def test_the_honest_total_stays_part_of_a_night_that_is_gone_on_with(ledger, session):
+def test_the_honest_total_stays_part_of_a_session_that_is_gone_on_with(ledger, session):
     experiment = base(ledger, session, scores=())
     at(ledger, "spans", 1000.0)
     row = ledger.start_trial(session.id, experiment.id, "total", 1, "b")
@@ -227,7 +227,7 @@ def test_the_honest_total_stays_part_of_a_night_that_is_gone_on_with(ledger, ses
     assert (split["total"], split["idle"]) == (9, 91)
 
 
-def test_a_night_on_two_slots_is_as_long_as_its_clock_says(ledger, session):
+def test_a_session_on_two_slots_is_as_long_as_its_clock_says(ledger, session):
     taken_over(ledger, session, pid=1, state="running", slots=2)
     at(ledger, "spans", 1000.0)
     experiment = base(ledger, session, scores=())

@@ -48,7 +48,7 @@ def test_suspects_come_first_and_a_weak_grade_says_where_to_look() -> None:
     assert next(iter(found)) == "suspects" and "autoresearch doctor" in found["grade"]
 
 
-def test_a_night_that_ended_with_an_error_says_with_which() -> None:
+def test_a_session_that_ended_with_an_error_says_with_which() -> None:
     over = replace(STATUS, state="ended", stop_reason="error")
     assert lines(over)["state"] == "ended: error"
     full = replace(over, error="the disk\x1b[2J is full:\nmake room")

@@ -57,13 +57,13 @@ def keep(ledger: Ledger, session: Session, n: int, **columns: object) -> None:
     add(ledger, session, n, "keep", (1.9, 1.91), **{"val_bpb": 1.9, "delta": -0.1, "parent": n - 1} | columns)
 
 
-def night(ledger: Ledger, session: Session, folder: Path) -> summary.SessionSummary:
+def read_summary(ledger: Ledger, session: Session, folder: Path) -> summary.SessionSummary:
     return summary.read(ledger, session, folder / "runs", time.time())
 
 
 def both(ledger: Ledger, session: Session, folder: Path) -> tuple[str, str]:
     """The report as HTML and as Markdown."""
-    blocks = report.layout(night(ledger, session, folder))
+    blocks = report.layout(read_summary(ledger, session, folder))
     return html.page("t", blocks), markdown.document(blocks)
 
 
@@ -215,7 +215,7 @@ def test_suspects_come_first_and_what_else_there_is_has_its_place(ledger, sessio
     assert "| 2 | crash | boom | oom |" in text and "Your notes: try a longer warmdown" in text
 
 
-def test_a_night_that_ended_with_an_error_says_with_which(ledger, session, tmp_path):
+def test_a_session_that_ended_with_an_error_says_with_which(ledger, session, tmp_path):
     ledger.connection.execute("UPDATE experiments SET val_bpb = NULL, verdict = NULL")
     ledger.event(session.id, "ended", "the base train.py fails (crash: <b>no</b>)")
     page, text = both(ledger, ledger.update_session(session.id, state="ended", stop_reason="error"), tmp_path)
@@ -227,7 +227,7 @@ def test_a_night_that_ended_with_an_error_says_with_which(ledger, session, tmp_p
     )
 
 
-def test_two_slots_make_a_night_no_longer(ledger, session, tmp_path):
+def test_two_slots_make_a_session_no_longer(ledger, session, tmp_path):
     add(ledger, session, 1, "discard", val_bpb=2.1, delta=0.1)
     running = ledger.update_session(session.id, pid=1, slots=2, state="running")
     ledger.connection.execute("UPDATE spans SET began = 0")
@@ -235,7 +235,7 @@ def test_two_slots_make_a_night_no_longer(ledger, session, tmp_path):
     _, text = both(ledger, ended, tmp_path)
     assert "- time: **2 h**" in text and "| idle | 3 h 58 min | 99 % |" in text
     assert "Times are of 2 slots together; on the clock it was 2 h." in text
-    found = night(ledger, ended, tmp_path)
+    found = read_summary(ledger, ended, tmp_path)
     assert side.facts(found)["time"] == "2 h" and side.facts(found)["experiments an hour"] == "0.5"
 
 
@@ -266,12 +266,12 @@ def test_the_tree_has_the_way_to_the_incumbent_straight_down_and_other_lines_bes
         (6, 4, "discard"),
     ):
         add(ledger, session, n, verdict, parent=parent, val_bpb=None if verdict == "crash" else 1.9)
-    found = tree.versions(night(ledger, session, tmp_path).rows, 4)
+    found = tree.versions(read_summary(ledger, session, tmp_path).rows, 4)
     assert [(version.row.n, version.lane) for version in found] == [(0, 0), (2, 1), (1, 0), (4, 0)]
     assert tree.verdict_counts(found[1].verdicts) == "1 discard, 1 crash"
     for n, parent in ((7, 3), (8, 7), (9, 3), (10, 9)):  # from 3 two lines go on
         add(ledger, session, n, "discard", parent=parent, val_bpb=1.95)
-    found = tree.versions(night(ledger, session, tmp_path).rows, 4)
+    found = tree.versions(read_summary(ledger, session, tmp_path).rows, 4)
     assert [(version.row.n, version.lane) for version in found] == [
         (0, 0),
         (2, 1),
@@ -287,7 +287,7 @@ def test_the_tree_has_the_way_to_the_incumbent_straight_down_and_other_lines_bes
 def test_a_circle_of_parents_is_no_endless_tree(ledger, session, tmp_path):
     for n, parent in ((1, 2), (2, 1), (3, 3)):
         add(ledger, session, n, "keep", parent=parent, val_bpb=1.9)
-    assert [version.row.n for version in tree.versions(night(ledger, session, tmp_path).rows, 3)] == [0, 1, 2, 3]
+    assert [version.row.n for version in tree.versions(read_summary(ledger, session, tmp_path).rows, 3)] == [0, 1, 2, 3]
 
 
 def test_labels_of_keeps_lie_apart():
@@ -329,7 +329,7 @@ def test_a_share_has_its_interval(found, tried, low, high):
 # --- what it does not do
 
 
-def hostile_night(ledger, session, folder):
+def hostile_report(ledger, session, folder):
     add(
         ledger,
         session,
@@ -373,7 +373,7 @@ def hostile_night(ledger, session, folder):
 
 
 def test_hostile_text_is_only_text_on_the_page(ledger, session, tmp_path):
-    page, _ = hostile_night(ledger, session, tmp_path)
+    page, _ = hostile_report(ledger, session, tmp_path)
     tags = Tags(page)
     assert {tag for tag, _ in tags.found}.isdisjoint(
         {"script", "img", "iframe", "object", "link", "base", "form", "foreignobject"}
@@ -397,7 +397,7 @@ def test_the_page_allows_its_own_style_sheet_and_nothing_else(ledger, session, t
 
 
 def test_hostile_text_is_only_text_in_markdown(ledger, session, tmp_path):
-    _, text = hostile_night(ledger, session, tmp_path)
+    _, text = hostile_report(ledger, session, tmp_path)
     fences = re.findall(r"^(`{3,})diff$", text, re.MULTILINE)
     assert set(fences) == {"````"} and text.count("\n````\n") >= 2  # longer than what the patch holds
     prose = re.sub(r"^````diff\n.*?^````$", "", text, flags=re.MULTILINE | re.DOTALL)
