@@ -1,4 +1,4 @@
-"""How long the morning's commands take after 10,000 experiments, and in how much memory.
+"""Time and memory of the looking commands and of the served pages after 10,000 experiments.
 
     python benchmarks/morning.py [EXPERIMENTS]
 
@@ -36,7 +36,7 @@ SIGMA, POINTS, TIMES = 0.004, 100, 5
 
 
 def curve(rng: random.Random) -> list[dict[str, float]]:
-    """The loss of five minutes of training."""
+    """Return the losses of five minutes of training."""
     steps = range(10, 10 * POINTS + 1, 10)
     return [{"step": k, "loss": 3.2 + 4 / k**0.5 + rng.gauss(0, 0.02), "seconds": 0.3 * k} for k in steps]
 
@@ -44,7 +44,7 @@ def curve(rng: random.Random) -> list[dict[str, float]]:
 def add_trials(
     ledger: Ledger, session: Session, id: int, purposes: list[str], score: float, rng: random.Random
 ) -> None:
-    """Trials that all went well, a little apart in their scores."""
+    """Add good trials whose scores scatter a little."""
     for purpose in purposes:
         trial = ledger.start_trial(session.id, id, purpose, rng.getrandbits(31), "b" * 40)
         result = Result(
@@ -57,7 +57,7 @@ def add_trials(
 
 
 def fill(ledger: Ledger, session: Session, runs: Path, count: int) -> None:
-    """The experiments of many nights, one after the other."""
+    """Add the experiments of many sessions, one after the other."""
     rng, base = random.Random(0), Path("train.py").read_text()
     texts = [constants.with_constants(base, {each.name: each.value * 2}) for each in constants.constants(base)]
     versions = [(text, describe.text_columns(text, base), diff.unified_diff(base, text)) for text in texts]
@@ -85,10 +85,10 @@ def fill(ledger: Ledger, session: Session, runs: Path, count: int) -> None:
             program_hash="p",
             **(about | (known if scored else {})),
         )
-        again = rng.choice([0, 0, 0, 2, 4]) if verdict == "discard" else 4
-        add_trials(ledger, session, row.id, ["screen", *["rerun"] * again] if scored else [], 1.0 + delta, rng)
+        reruns = rng.choice([0, 0, 0, 2, 4]) if verdict == "discard" else 4
+        add_trials(ledger, session, row.id, ["screen", *["rerun"] * reruns] if scored else [], 1.0 + delta, rng)
         add_trials(ledger, session, row.id, ["base"] * 3 if n == 0 else [], 1.0, rng)
-        if incumbent is not None and again:
+        if incumbent is not None and reruns:
             add_trials(ledger, session, incumbent, ["sentinel"], 1.0, rng)
         if verdict == "keep":
             incumbent = row.id
@@ -102,8 +102,8 @@ def fill(ledger: Ledger, session: Session, runs: Path, count: int) -> None:
             ledger.event(session.id, kind, "a line of the log", n=n, data={"seconds": 40.0})
 
 
-def measured(folder: Path, command: str) -> tuple[float, float, float]:
-    """Seconds, CPU seconds and peak memory (MB) of the program, started once."""
+def run_command(folder: Path, command: str) -> tuple[float, float, float]:
+    """Run the program once; return seconds, CPU seconds and peak memory (MB)."""
     program = [sys.executable, "-P", "-m", "autoresearch", *command.split()]
     began = time.perf_counter()
     process = subprocess.Popen(program, cwd=folder, stdout=subprocess.DEVNULL)
@@ -113,8 +113,8 @@ def measured(folder: Path, command: str) -> tuple[float, float, float]:
     return time.perf_counter() - began, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
 
 
-def fetched(folder: Path) -> None:
-    """Each page, from one server."""
+def fetch_pages(folder: Path) -> None:
+    """Fetch each page several times from one server, and print the times."""
     program = [sys.executable, "-P", "-m", "autoresearch", "serve", "--port", "0"]
     with subprocess.Popen(program, cwd=folder, stderr=subprocess.PIPE, text=True) as server:
         assert server.stderr is not None
@@ -155,13 +155,13 @@ def main() -> None:
         print(f"{count} experiments, a ledger of {path.stat().st_size / 2**20:.0f} MB\n")
         print("| command | seconds | of them CPU | slowest | MB |\n|---|---|---|---|---|")
         for command in COMMANDS:
-            seconds, cpu, memory = zip(*(measured(folder, command) for _ in range(TIMES)), strict=True)
+            seconds, cpu, memory = zip(*(run_command(folder, command) for _ in range(TIMES)), strict=True)
             middle = statistics.median
             print(
                 f"| `{command}` | {middle(seconds):.2f} | {middle(cpu):.2f} | {max(seconds):.2f} | {max(memory):.0f} |",
                 flush=True,
             )
-        fetched(folder)
+        fetch_pages(folder)
 
 
 if __name__ == "__main__":

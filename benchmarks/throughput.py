@@ -153,7 +153,7 @@ class Searching:
         store, row = self.session.context.ledger, self.session.context.row
         newest = max(trial.id for trial in store.trials(row.id))
         seen = store.events(row.id)[-1].id
-        self.session.control.limits.max_experiments = ledger.decided(store, row) + experiments
+        self.session.control.limits.max_experiments = ledger.count_settled(store, row) + experiments
         self.session.run()
         waited = [float((event.data or {})["seconds"]) for event in store.events(row.id, after=seen, kind="waited")]
         trials = store.trials_after(row.id, newest)

@@ -67,12 +67,6 @@ def newest_ablation(events: Sequence[Event]) -> Ablation | None:
         return None
 
 
-def part_of(events: Sequence[Event], n: int) -> Part | None:
-    """Return one kept change in the newest ablation."""
-    ablation = newest_ablation(events)
-    return next((part for part in ablation.parts if part.n == n), None) if ablation else None
-
-
 def ablate(remeasurer: Remeasurer, draws: int) -> Ablation:
     """Measure every leave-one-out. Raises UserError if nothing was kept, or a version fails."""
     keeps = stack(remeasurer.ledger, remeasurer.session)

@@ -188,7 +188,7 @@ def _check_artefacts(records: SessionRecords) -> Findings:
     """Require the patch of each experiment, and result, log and row scores of each trial."""
     for experiment in records.settled_experiments:
         files = records.artefacts(experiment)
-        if files.dropped.exists():
+        if files.drop_note.exists():
             continue
         expected = [files.patch] if experiment.n else []
         for k, trial in enumerate(records.trials(experiment)):

@@ -59,7 +59,7 @@ def read_lineage(store: Ledger, session: Session) -> Lineage:
         base,
         keeps,
         trials=by_experiment(judging(store.trials(session.id))),
-        beside=package.beside(store, session, [keep.n for keep in keeps]),
+        beside=package.sentinels_of(store, session, [keep.n for keep in keeps]),
         reviews=package.reviews(store, session.id),
         total=totals[-1] if totals else None,
     )
@@ -167,7 +167,7 @@ def _review_words(review: Review | None) -> str:
 
 
 def _evidence(keep: Experiment) -> str:
-    gain = keep.p_gain is not None and not package.simpler(keep.verdict, keep.reason)
+    gain = keep.p_gain is not None and not keep.simpler
     sure = f", {100 * require(keep.p_gain):.0f} % sure to be better" if gain else ""
     foreseen = "" if keep.predicted is None else f"; expected {keep.predicted:+.4f}"
     words = (

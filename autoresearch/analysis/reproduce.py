@@ -6,7 +6,7 @@ from statistics import fmean
 
 from autoresearch.analysis.remeasure import Remeasurer
 from autoresearch.errors import UserError, require
-from autoresearch.ledger.trials import telling
+from autoresearch.ledger.trials import scoring_trials
 
 MAX_STANDARD_ERRORS = 2.0  # between the ledger and fresh draws that agree
 
@@ -32,7 +32,7 @@ def reproduce(remeasurer: Remeasurer, n: int, draws: int) -> Reproduction:
         raise UserError(f"experiment {n} has no score that could be reproduced: see `autoresearch log --all`")
     first = remeasurer.count_trials(experiment)
     fresh = [require(remeasurer.run_trial(experiment, first + k).val_bpb) for k in range(draws)]
-    recorded = telling(store.trials(session.id, experiment.id))
+    recorded = scoring_trials(store.trials(session.id, experiment.id))
     error = require(experiment.sigma) * math.sqrt(1 / draws + 1 / max(len(recorded), 1))
     difference = fmean(fresh) - experiment.val_bpb
     agrees = abs(difference) <= MAX_STANDARD_ERRORS * error

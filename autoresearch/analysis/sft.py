@@ -20,14 +20,14 @@ ABOUT = ("n", "agent", "model", "category", "hypothesis", "predicted")
 def lines(store: Ledger, session: Session, runs: Path) -> Iterator[str]:
     """Yield the conversations of a session as JSON lines, oldest first."""
     clean = Trace(secrets_of_environment()).clean
-    for row in package.log_rows(store, session):
-        files = Artefacts(runs / session.tag / str(row["n"]))
-        if row["n"] == 0 or not files.trace.exists():
+    for row in package.experiment_rows(store, session):
+        files = Artefacts(runs / session.tag / str(row.n))
+        if row.n == 0 or not files.trace.exists():
             continue
-        patch = files.patch.read_text(errors="replace") if files.patch.exists() else ""
-        for messages, refusal in conversations(read_trace(files.trace), _describe_change(row, patch)):
-            about = {name: row[name] for name in ABOUT}
-            outcome = {name: row[name] for name in OUTCOME}
+        known, change = row.as_json(), _describe_change(row.hypothesis, files.read_patch())
+        for messages, refusal in conversations(read_trace(files.trace), change):
+            about = {name: known[name] for name in ABOUT}
+            outcome = {name: known[name] for name in OUTCOME}
             if refusal is not None:
                 outcome = {"verdict": "refused", "reason": refusal}
             line = {"session": session.tag, **about, "messages": messages, "outcome": outcome}
@@ -88,5 +88,5 @@ def _ensure_answer(messages: list[JsonObject], change: str) -> list[JsonObject]:
     return messages if answered else [*messages, {"role": "assistant", "content": change}]
 
 
-def _describe_change(row: JsonObject, patch: str) -> str:
-    return f"{row['hypothesis'] or ''}\n\n```diff\n{patch}```\n"
+def _describe_change(hypothesis: str | None, patch: str) -> str:
+    return f"{hypothesis or ''}\n\n```diff\n{patch}```\n"

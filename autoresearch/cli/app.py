@@ -1,10 +1,10 @@
-"""The typer application that the commands are added to, and what they share."""
+"""The typer application, and what all commands share."""
 
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -14,9 +14,9 @@ from autoresearch.errors import UserError
 if TYPE_CHECKING:
     from autoresearch.ledger import Ledger, Session
 
-RUN, LOOK, VERIFY = "Run", "Look", "Verify"  # how `--help` groups the commands
+RUN, LOOK, VERIFY = "Run", "Look", "Verify"  # groups of `--help`
 JSON = typer.Option(False, "--json", help="Print JSON (docs/json.md).")
-TAG = typer.Option(None, help="Which session; by default the one that runs, or was run last.")
+TAG = typer.Option(None, help="Name of the session; by default the one that runs, or ran last.")
 NO_SESSION = "no session yet: start one with `autoresearch run`"
 
 app = typer.Typer(
@@ -34,24 +34,24 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def options(
-    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Show it."),
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
 ) -> None:
-    """Options of every command."""
+    """Read the options of the program itself."""
 
 
-def print_json(value: Any) -> None:
-    """Data for other programs."""
+def print_json(value: object) -> None:
+    """Print JSON for other programs."""
     typer.echo(json.dumps(value, indent=1, allow_nan=False))
 
 
 @contextmanager
-def opened(tag: str | None, readonly: bool = True) -> Iterator[tuple["Ledger", "Session"]]:
-    """The ledger, and the session that is meant. Raises UserError if there is none."""
+def open_ledger(tag: str | None, readonly: bool = True) -> Iterator[tuple["Ledger", "Session"]]:
+    """Open the ledger and find a session, by default the current one. Raises UserError."""
     from autoresearch import ledger
     from autoresearch.workspace import git
 
     path = git.top_folder(Path.cwd()) / "runs" / "ledger.db"
-    with ledger.Ledger.open(path, readonly or not path.exists()) as store:  # one that is not there is not made here
+    with ledger.Ledger.open(path, readonly or not path.exists()) as store:  # never create one here
         session = store.session(tag) if tag is not None else ledger.current(store)
         if session is None:
             known = ", ".join(each.tag for each in store.sessions()[-5:])

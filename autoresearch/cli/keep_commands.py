@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 from rich.console import Console
 
-from autoresearch.cli.app import JSON, TAG, VERIFY, app, opened, print_json
+from autoresearch.cli.app import JSON, TAG, VERIFY, app, open_ledger, print_json
 from autoresearch.cli.slot import lock_slot, open_remeasurer, project_of
 from autoresearch.errors import UsageError, UserError
 
@@ -27,7 +27,8 @@ def ablate(
 ) -> None:
     """Find the kept changes that carry the total: take each out in turn, and measure both versions."""
     from autoresearch.analysis import ablate as ablation
-    from autoresearch.terminal.ablation import print_ablation
+    from autoresearch.report import results
+    from autoresearch.terminal.console import print_blocks
 
     with open_remeasurer(tag) as measuring:
         found = ablation.ablate(measuring, draws)
@@ -35,7 +36,7 @@ def ablate(
             measuring.session.id, "ablation", f"carry nothing: {found.idle or '-'}", data=asdict(found)
         )
     if not as_json:
-        print_ablation(found, Console())
+        print_blocks(results.ablation(found), Console())
     hypothesis = f"Without experiments {', '.join(map(str, found.idle))}, which carry nothing"
     pruned = _take_out(tag, found.idle, "prune", hypothesis, "ablate") if prune and found.idle else None
     if as_json:
@@ -69,7 +70,7 @@ def _take_out(tag: str | None, numbers: list[int], mode: str, hypothesis: str, b
     from autoresearch.session.run import take_out
     from autoresearch.workspace.workspace import Workspace
 
-    with opened(tag, readonly=False) as (store, session):
+    with open_ledger(tag, readonly=False) as (store, session):
         keeps = stack(store, session)
         if missing := set(numbers) - {keep.n for keep in keeps[1:]}:
             raise UserError(f"experiment {min(missing)} is not a keep of the final version: see `autoresearch log`")
@@ -96,7 +97,7 @@ def review(
     """Record a person's judgement of a kept change; `show`, `report` and `export` print it."""
     if accept == reject:
         raise UsageError("say --accept or --reject")
-    with opened(tag, readonly=False) as (store, session):
+    with open_ledger(tag, readonly=False) as (store, session):
         experiment = store.experiment(session.id, n)
         if experiment is None or experiment.verdict != "keep":
             raise UserError(f"experiment {n} of session {session.tag} was not kept: see `autoresearch log`")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import typer
 
-from autoresearch.cli.app import LOOK, TAG, app, opened
+from autoresearch.cli.app import LOOK, TAG, app, open_ledger
 from autoresearch.errors import UserError
 
 
@@ -13,36 +13,36 @@ from autoresearch.errors import UserError
 def report(
     tag: str = TAG,
     out: Path = typer.Option(None, help="Folder for report.html and report.md; by default runs/TAG."),
-    png: Path = typer.Option(None, help="File for the chart as a picture too; needs the extra `plot`."),
+    png: Path = typer.Option(None, help="File for the chart as PNG; needs the extra `plot`."),
 ) -> None:
-    """What happened, whether to believe it and what to look at next: one HTML page and a Markdown summary."""
+    """Write a report of the session: one HTML page and a Markdown summary."""
     from autoresearch import config
     from autoresearch.analysis import summary
     from autoresearch.files import write_atomically
     from autoresearch.report import html, markdown
-    from autoresearch.report import report as view
+    from autoresearch.report import report as page
     from autoresearch.setup import project
 
     root = project.repository()
-    with opened(tag) as (store, session):
-        program = summary.program(root / config.load(root, {}).program)
-        night = summary.read(store, session, root / "runs", time.time(), program)
-    title, blocks = view.title(night), view.blocks(night)
+    with open_ledger(tag) as (store, session):
+        program = summary.read_program(root / config.load(root, {}).program)
+        found = summary.read(store, session, root / "runs", time.time(), program)
+    title, blocks = page.title(found), page.layout(found)
     texts = {"report.html": html.page(title, blocks), "report.md": markdown.document(blocks)}
     for name, text in texts.items():
         print(write_atomically((out or root / "runs" / session.tag) / name, [text]))
     if png:
         from autoresearch.report import png as picture
 
-        print(picture.save(night.rows, night.status["sigma"], png))
+        print(picture.save(found.rows, found.status.sigma, png))
 
 
 @app.command(rich_help_panel=LOOK)
 def serve(
-    port: int = typer.Option(8765, min=0, max=65535, help="0 takes any that is free."),
-    host: str = typer.Option("127.0.0.1", help="127.0.0.1, ::1 or localhost: nothing else can be reached."),
+    port: int = typer.Option(8765, min=0, max=65535, help="Port; 0 takes any free one."),
+    host: str = typer.Option("127.0.0.1", help="Address: 127.0.0.1, ::1 or localhost."),
 ) -> None:
-    """The same pages in a browser on this machine, live and read-only; needs the extra `web`."""
+    """Serve the report and more to a browser on this machine, live; needs the extra `web`."""
     from autoresearch.setup import project
 
     root = project.repository()

@@ -79,11 +79,13 @@ def _handle_signals(limits: "Limits", live: "Live") -> Iterator[None]:
 
 
 def _print_summary(ledger: "Ledger", tag: str) -> None:
-    from autoresearch.ledger import log_rows, status
-    from autoresearch.terminal.log import print_log
-    from autoresearch.terminal.status import print_status
+    from autoresearch.ledger import experiment_rows, status
+    from autoresearch.report import experiment_table
+    from autoresearch.report.status import layout
+    from autoresearch.terminal.console import print_blocks
 
-    session = ledger.session(tag)
+    session, now = ledger.session(tag), time.time()
     assert session is not None
-    print_status(status(ledger, session, time.time()), Console())
-    print_log(log_rows(ledger, session, "keep", "suspect"), Console())
+    rows = experiment_rows(ledger, session, "keep", "suspect")
+    print_blocks([layout(status(ledger, session, now), now)], Console())
+    print_blocks(experiment_table.log(rows), Console())

@@ -3,9 +3,12 @@
 import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING
 
 from autoresearch.errors import UsageError
+
+if TYPE_CHECKING:
+    from autoresearch.ledger import ExperimentRow
 
 UNITS = {"m": "minutes", "min": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
@@ -17,9 +20,9 @@ class Since:
     n: int = 0
     at: float = 0.0
 
-    def holds(self, row: dict[str, Any]) -> bool:
-        """Whether an experiment, as in `log --json`, is one of them."""
-        return row["n"] >= self.n and (row["settled"] is None or row["settled"] >= self.at)
+    def holds(self, row: "ExperimentRow") -> bool:
+        """Whether an experiment is one of them."""
+        return row.n >= self.n and (row.settled is None or row.settled >= self.at)
 
 
 def parse_since(text: str, now: datetime) -> Since:

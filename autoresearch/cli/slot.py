@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from autoresearch.cli.app import opened
+from autoresearch.cli.app import open_ledger
 
 if TYPE_CHECKING:
     from autoresearch.analysis.remeasure import Remeasurer
@@ -46,7 +46,7 @@ def open_remeasurer(tag: str | None) -> Iterator["Remeasurer"]:
     from autoresearch.session.events import TrialProgress
     from autoresearch.workspace.workspace import Workspace
 
-    with opened(tag, readonly=False) as (ledger, session):
+    with open_ledger(tag, readonly=False) as (ledger, session):
         project = project_of(session)
         with lock_slot(project) as live:
             workspace = Workspace(project.root, project.config.train)

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from autoresearch.cli.app import RUN, TAG, app, opened
+from autoresearch.cli.app import RUN, TAG, app, open_ledger
 from autoresearch.errors import UsageError, UserError
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ def note(text: str = typer.Argument(help="Text of the note."), tag: str = TAG) -
     """Send a note to the session: every brief contains it, from the next proposal on."""
     if not text.strip():
         raise UsageError('the note is empty: write it as `autoresearch note "try a longer warmdown"`')
-    with opened(tag, readonly=False) as (store, session):
+    with open_ledger(tag, readonly=False) as (store, session):
         store.post(session.id, "note", text.strip())
     when = "reads it before its next proposal"
     if _state(session) not in ("running", "paused"):
@@ -44,7 +44,7 @@ def stop(tag: str = TAG) -> None:
 
 def _post(kind: str, tag: str | None, consequence: str) -> None:
     """Post a message to a running session; a later `run` must not find it. Raises UserError."""
-    with opened(tag, readonly=False) as (store, session):
+    with open_ledger(tag, readonly=False) as (store, session):
         state = _state(session)
         if state not in ("running", "paused"):
             raise UserError(f"session {session.tag} is not running ({state}): there is nothing to {kind}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 from rich.console import Console
 
-from autoresearch.cli.app import JSON, RUN, TAG, VERIFY, app, opened, print_json
+from autoresearch.cli.app import JSON, RUN, TAG, VERIFY, app, open_ledger, print_json
 from autoresearch.cli.slot import open_remeasurer
 from autoresearch.errors import UsageError, UserError
 
@@ -79,7 +79,8 @@ def total(
 ) -> None:
     """Measure the honest total: base against final version on fresh seeds, on val and holdout, with 95 % intervals."""
     from autoresearch.analysis.total import measure_total
-    from autoresearch.terminal.total_view import print_total
+    from autoresearch.report import results
+    from autoresearch.terminal.console import print_blocks
 
     with open_remeasurer(tag) as measuring:
         found = measure_total(measuring, pairs)
@@ -88,7 +89,7 @@ def total(
     if as_json:
         print_json(data)
     else:
-        print_total(found, Console())
+        print_blocks([results.total(found)], Console())
 
 
 @app.command(rich_help_panel=VERIFY)
@@ -100,14 +101,15 @@ def reproduce(
 ) -> None:
     """Measure a version again and compare it with the record. Exit code 1 if they do not agree."""
     from autoresearch.analysis.reproduce import reproduce as measure_again
-    from autoresearch.terminal.total_view import print_reproduction
+    from autoresearch.report import results
+    from autoresearch.terminal.console import print_blocks
 
     with open_remeasurer(tag) as measuring:
         found = measure_again(measuring, n, draws)
     if as_json:
         print_json(asdict(found))
     else:
-        print_reproduction(found, Console())
+        print_blocks([results.reproduction(found)], Console())
     if not found.agrees:
         raise typer.Exit(1)
 
@@ -137,7 +139,7 @@ def export(
 
     _check_options(branch, tsv, jsonl, sft, checkpoint)
     made, root = None, project.repository()
-    with opened(tag) as (store, session):
+    with open_ledger(tag) as (store, session):
         if branch:
             workspace = Workspace(root, config.load(root, {}).train)
             kept = exports.read_lineage(store, session)
@@ -230,7 +232,7 @@ def _weights(n: int | None, tag: str | None) -> Path:
     """Return the file with the weights of an experiment, trained if it is missing; None: the incumbent."""
     from autoresearch.ledger.artefacts import Artefacts
 
-    with opened(tag) as (store, session):
+    with open_ledger(tag) as (store, session):
         n = _version(store, session, n).n
     path = Artefacts(store.path.parent / session.tag / str(n)).checkpoint
     return path if path.exists() else _train_again(n, tag, path).path
@@ -252,7 +254,7 @@ def _version(store: "Ledger", session: "Session", n: int | None) -> "Experiment"
     """Return an experiment that has a commit; None: the incumbent. Raises UserError."""
     from autoresearch import ledger
 
-    best = n if n is not None else ledger.status(store, session, time.time())["best"]
+    best = n if n is not None else ledger.status(store, session, time.time()).best
     found = store.experiment(session.id, best) if best is not None else None
     if found is None or found.sha is None:
         raise UserError(f"session {session.tag} has no such version: see `autoresearch log --all`")

@@ -148,7 +148,7 @@ def check_session(root: Path) -> Iterator[Check]:
             row = ledger.current(store)
             if row is not None:
                 facts = ledger.status(store, row, time.time())
-                yield Check("session", "ok", f"{row.tag}: {facts['state']}, {facts['experiments']} experiments")
+                yield Check("session", "ok", f"{row.tag}: {facts.state}, {facts.experiments} experiments")
     except UserError as error:
         yield _blocker("ledger", error)
 

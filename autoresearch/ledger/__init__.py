@@ -1,52 +1,49 @@
-"""What a session remembers: a SQLite database and the questions that are asked of it."""
+"""SQLite store of sessions and their experiments, and the questions that are asked of it."""
 
 from autoresearch.ledger.backup import back_up
 from autoresearch.ledger.owner import check_free, is_alive, state
-from autoresearch.ledger.queries import current, decided, lasted, log_rows, merged, newest, results_tsv, status
-from autoresearch.ledger.reviews import Review, reviews
-from autoresearch.ledger.rows import (
-    AFTERWARDS,
-    BROKEN,
-    UNSCORED,
-    VERDICTS,
-    Call,
-    Event,
-    Experiment,
-    Session,
-    Trial,
-    simpler,
+from autoresearch.ledger.queries import (
+    ExperimentRow,
+    count_settled,
+    current,
+    experiment_rows,
+    find_merge,
+    newest,
+    results_tsv,
+    trial_seconds,
 )
-from autoresearch.ledger.scores import beside, lost, standard_errors
-from autoresearch.ledger.store import MESSAGES, Ledger
+from autoresearch.ledger.reviews import Review, reviews
+from autoresearch.ledger.rows import BROKEN, VERDICTS, Call, Event, Experiment, Session, Trial
+from autoresearch.ledger.scores import lost_trials, sentinels_of, standard_errors
+from autoresearch.ledger.session_status import SessionStatus, status
+from autoresearch.ledger.store import Ledger
 
 __all__ = [
-    "AFTERWARDS",
     "BROKEN",
-    "MESSAGES",
-    "UNSCORED",
     "VERDICTS",
     "Call",
     "Event",
     "Experiment",
+    "ExperimentRow",
     "Ledger",
     "Review",
     "Session",
+    "SessionStatus",
     "Trial",
     "back_up",
-    "beside",
     "check_free",
+    "count_settled",
     "current",
-    "decided",
+    "experiment_rows",
+    "find_merge",
     "is_alive",
-    "lasted",
-    "log_rows",
-    "lost",
-    "merged",
+    "lost_trials",
     "newest",
     "results_tsv",
     "reviews",
-    "simpler",
+    "sentinels_of",
     "standard_errors",
     "state",
     "status",
+    "trial_seconds",
 ]

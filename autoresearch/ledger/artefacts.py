@@ -1,76 +1,76 @@
-"""The files that a session leaves in `runs/<tag>/<n>/`, one folder an experiment."""
+"""Files of an experiment in `runs/<tag>/<n>/`."""
 
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from autoresearch.errors import RESUME_HINT, UserError
-from autoresearch.files import write_atomically
+from autoresearch.files import JsonObject, write_atomically
 
 
 @dataclass(frozen=True)
 class Artefacts:
-    """Every file name of one experiment, and how it is written."""
+    """Names of the files of one experiment, and functions that write and read them."""
 
     folder: Path
 
     @property
     def patch(self) -> Path:
-        """The change against the parent version."""
         return self.folder / "patch.diff"
 
     @property
     def trace(self) -> Path:
-        """The brief, the rationale and the calls behind a proposal, one JSON object a line."""
+        """Return the path of the steps of a proposal, one JSON object a line."""
         return self.folder / "trace.jsonl"
 
     @property
     def record(self) -> Path:
-        """What the ledger says of the settled experiment, for the day on which it is lost."""
+        """Return the path of the ledger's record of the settled experiment, for a recovery."""
         return self.folder / "experiment.json"
 
     @property
-    def dropped(self) -> Path:
-        """A note, where the bulk is missing because there was no room for it."""
+    def drop_note(self) -> Path:
+        """Return the path of a note that large files were removed to make room."""
         return self.folder / "dropped.txt"
 
     @property
     def checkpoint(self) -> Path:
-        """Weights, where somebody asked for some: a session stores none."""
+        """Return the path of the weights of `export` and `sample`; a session stores none."""
         return self.folder / "checkpoint.safetensors"
 
     def trial(self, k: int, suffix: str) -> Path:
-        """`trial-K.json` (result), `trial-K.log` (what the cell printed), `trial-K.npz` (nats and bytes by row)."""
+        """Return the path of a result (.json), a cell's output (.log) or scores by row (.npz)."""
         return self.folder / f"trial-{k}{suffix}"
 
-    def write_proposal(self, diff: str, trace: list[dict[str, Any]]) -> None:
-        """Store the change and where it came from."""
+    def read_patch(self) -> str:
+        """Return the change; empty where there is no file."""
+        return self.patch.read_text(errors="replace") if self.patch.exists() else ""
+
+    def write_proposal(self, diff: str, trace: list[JsonObject]) -> None:
         self._make_folder()
         self.patch.write_text(diff)
         self.trace.write_text("".join(json.dumps(entry) + "\n" for entry in trace))
 
-    def write_record(self, record: dict[str, Any]) -> None:
-        """Store what a recovery needs."""
+    def write_record(self, record: JsonObject) -> None:
         write_atomically(self.record, [json.dumps(record), "\n"])
 
     def drop_bulk(self) -> int:
-        """Remove what is large and decides nothing; returns the bytes that came free."""
+        """Remove the large files that nothing depends on; return the number of freed bytes."""
         bulk = [self.patch, self.trace, *self.folder.glob("trial-*.log"), *self.folder.glob("trial-*.npz")]
         freed = sum(512 * path.stat().st_blocks for path in bulk if path.exists())
         if freed:
-            self.dropped.write_text(
+            self.drop_note.write_text(
                 "Logs, trace, patch and scores by row went to make room on the disk (max_disk_gb).\n"
             )
         for path in bulk:
             path.unlink(missing_ok=True)
         return freed
 
-    def write_trial(self, k: int, facts: dict[str, Any], log: str, rows: npt.NDArray[np.float64] | None) -> None:
-        """Store the facts of a trial, the log of its cell, and nats and bytes by row (`rows`: [n, 2])."""
+    def write_trial(self, k: int, facts: JsonObject, log: str, rows: npt.NDArray[np.float64] | None) -> None:
+        """Store result and log of a trial, and nats and bytes by row (`rows`: [n, 2])."""
         self._make_folder()
         self.trial(k, ".json").write_text(json.dumps(facts, indent=1) + "\n")
         self.trial(k, ".log").write_text(log)

@@ -1,30 +1,30 @@
-"""Copies of the ledger: one at each start of a session, the last few are kept."""
+"""Copy the ledger at each start of a session, and keep the last few copies."""
 
 import sqlite3
 import time
 from contextlib import closing
 from pathlib import Path
 
-from autoresearch.ledger import database
+from autoresearch.ledger.database import backup_folder, explain_errors
 from autoresearch.ledger.store import Ledger
 
-KEPT = 5  # copies
+COPIES = 5
 
 
 def back_up(ledger: Ledger) -> Path:
-    """Copy the ledger to runs/backups/, whole or not at all. Raises UserError where it is damaged, or there is no room."""
-    folder = database.backups(ledger.path)
+    """Copy the ledger to runs/backups/ atomically. Raises UserError if it is damaged."""
+    folder = backup_folder(ledger.path)
     path = folder / time.strftime("ledger-%Y%m%d-%H%M%S.db")
-    beside = path.with_suffix(".new")
+    partial = path.with_suffix(".new")
     folder.mkdir(exist_ok=True)
-    with database.explained(ledger.path):
+    with explain_errors(ledger.path):
         damage = ledger.connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-        if damage != "ok":  # a copy of it would push a good one out
+        if damage != "ok":  # its copy would replace a good one
             raise sqlite3.DatabaseError(f"malformed: {damage}")
-        beside.unlink(missing_ok=True)
-        with closing(sqlite3.connect(beside)) as copy:
+        partial.unlink(missing_ok=True)
+        with closing(sqlite3.connect(partial)) as copy:
             ledger.connection.backup(copy)
-    beside.replace(path)
-    for old in sorted(folder.glob("ledger-*.db"))[:-KEPT]:
+    partial.replace(path)
+    for old in sorted(folder.glob("ledger-*.db"))[:-COPIES]:
         old.unlink()
     return path

@@ -1,4 +1,4 @@
-"""The SQLite file under the ledger: opening, migrations by number, and its errors in one clear line."""
+"""SQLite file of the ledger: opening, migrations by number, and clear error messages."""
 
 import sqlite3
 import time
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from autoresearch.errors import RESUME_HINT, UserError, as_user_error
 
-BUSY_TIMEOUT = 10.0  # s to wait for another writer
+BUSY_TIMEOUT_S = 10.0  # to wait for another writer
 # Migration k brings a ledger from version k - 1 to version k, which PRAGMA user_version holds. Append only.
 _SCRIPTS = ("schema.sql", "lines.sql", "briefly.sql", "slots.sql")
 MIGRATIONS = [resources.files("autoresearch.ledger").joinpath(name).read_text("utf-8") for name in _SCRIPTS]
@@ -17,17 +17,17 @@ NO_SESSION = "no session yet: start one with `autoresearch run`"
 
 
 def connect(path: Path, readonly: bool, migrations: Sequence[str] = MIGRATIONS) -> sqlite3.Connection:
-    """The database at `path`, up to date; made if it is not there and may be written. Raises UserError."""
-    _check_there(path, readonly)
-    with explained(path):
-        if readonly and 0 < _peek(path, migrations) < len(migrations):
+    """Open the database and migrate it; create it if it may be written. Raises UserError."""
+    _check_exists(path, readonly)
+    with explain_errors(path):
+        if readonly and 0 < _peek_version(path, migrations) < len(migrations):
             connect(path, False, migrations).close()
         return _open(path, readonly, migrations)
 
 
 @contextmanager
-def explained(path: Path) -> Iterator[None]:
-    """Errors of the database that a user can mend become UserError; mistakes in SQL stay what they are."""
+def explain_errors(path: Path) -> Iterator[None]:
+    """Turn errors that a user can mend into UserError; mistakes in SQL stay as they are."""
     try:
         yield
     except (sqlite3.ProgrammingError, sqlite3.IntegrityError):
@@ -38,7 +38,7 @@ def explained(path: Path) -> Iterator[None]:
 
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """All of it, on disk at the end, or nothing."""
+    """Commit all statements of a block, on disk at its end, or none."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
@@ -50,7 +50,7 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 def statements(script: str, sqlite_version: tuple[int, ...] = sqlite3.sqlite_version_info) -> Iterator[str]:
-    """The statements of a migration, as this SQLite takes them: before 3.37 it has no STRICT tables."""
+    """Split a migration into statements for this SQLite: before 3.37 it has no STRICT tables."""
     if sqlite_version < (3, 37):
         script = script.replace(") STRICT;", ");")
     statement = ""
@@ -61,13 +61,13 @@ def statements(script: str, sqlite_version: tuple[int, ...] = sqlite3.sqlite_ver
             statement = ""
 
 
-def _check_there(path: Path, readonly: bool) -> None:
-    """A new ledger is not begun in the place of one that is gone: its copies would push those of the old one out."""
+def _check_exists(path: Path, readonly: bool) -> None:
+    """Refuse to replace a lost ledger: copies of a new one would replace the old ones."""
     if path.exists() and path.stat().st_size:
         return
     if copies := _copies(path):
-        anew = f"`rm -r {backups(path)}` begins a new one"
-        raise UserError(f"{path} is {'empty' if path.exists() else 'gone'}: {_put_back(path, copies[-1])}; {anew}")
+        restart = f"`rm -r {backup_folder(path)}` starts a new one"
+        raise UserError(f"{path} is {'empty' if path.exists() else 'gone'}: {_restore(path, copies[-1])}; {restart}")
     if readonly:
         raise UserError(NO_SESSION)
 
@@ -76,7 +76,7 @@ def _open(path: Path, readonly: bool, migrations: Sequence[str]) -> sqlite3.Conn
     if not readonly:
         _make_folder(path.parent)
     uri = f"{path.absolute().as_uri()}?mode={'ro' if readonly else 'rwc'}"
-    connection = sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
     connection.row_factory = sqlite3.Row
     try:
         if _version(connection, path, migrations) == 0 and readonly:
@@ -85,7 +85,7 @@ def _open(path: Path, readonly: bool, migrations: Sequence[str]) -> sqlite3.Conn
             _write_ahead(connection)
             connection.execute("PRAGMA synchronous = FULL")
             _migrate(connection, path, migrations)
-            connection.execute("PRAGMA foreign_keys = ON")  # not before: a migration may make a table anew
+            connection.execute("PRAGMA foreign_keys = ON")  # only now: a migration may replace a table
     except BaseException:
         connection.close()
         raise
@@ -93,8 +93,8 @@ def _open(path: Path, readonly: bool, migrations: Sequence[str]) -> sqlite3.Conn
 
 
 def _write_ahead(connection: sqlite3.Connection) -> None:
-    """Switch to WAL; SQLite itself does not wait here for another process that is just doing the same."""
-    deadline = time.monotonic() + BUSY_TIMEOUT
+    """Switch to WAL; retry, for SQLite does not wait for a process that does the same."""
+    deadline = time.monotonic() + BUSY_TIMEOUT_S
     while True:
         try:
             connection.execute("PRAGMA journal_mode = WAL")
@@ -112,8 +112,8 @@ def _make_folder(folder: Path) -> None:
         raise as_user_error(error) or UserError(f"{folder} cannot hold the ledger: {error.strerror}") from None
 
 
-def _peek(path: Path, migrations: Sequence[str]) -> int:
-    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_TIMEOUT)
+def _peek_version(path: Path, migrations: Sequence[str]) -> int:
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_TIMEOUT_S)
     try:
         return _version(connection, path, migrations)
     finally:
@@ -121,7 +121,7 @@ def _peek(path: Path, migrations: Sequence[str]) -> int:
 
 
 def _version(connection: sqlite3.Connection, path: Path, migrations: Sequence[str]) -> int:
-    # In one statement: between two, another process may make the tables.
+    # One statement, for between two another process may create the tables.
     sql = "SELECT user_version, EXISTS (SELECT 1 FROM sqlite_master) FROM pragma_user_version"
     version, tables = connection.execute(sql).fetchone()
     if version > len(migrations):
@@ -135,37 +135,36 @@ def _migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[st
     if _version(connection, path, migrations) == len(migrations):
         return
     with transaction(connection):
-        version = _version(connection, path, migrations)  # again: another process may have been faster
+        version = _version(connection, path, migrations)  # another process may have been faster
         for migration in migrations[version:]:
             for statement in statements(migration):
                 connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {len(migrations)}")
 
 
-def backups(path: Path) -> Path:
-    """Where copies of a ledger are kept."""
+def backup_folder(path: Path) -> Path:
     return path.with_name("backups")
 
 
 def _copies(path: Path) -> list[Path]:
-    return sorted(backups(path).glob("ledger-*.db"))
+    return sorted(backup_folder(path).glob("ledger-*.db"))
 
 
-def _put_back(path: Path, copy: Path) -> str:
+def _restore(path: Path, copy: Path) -> str:
     command = f"`rm -f {path}-wal {path}-shm && cp {copy} {path}`"
-    return f"{command} puts the last copy back, and `autoresearch run` reads on from there"
+    return f"{command} restores the last copy; `autoresearch run` then reads what came after it from git and runs/"
 
 
 def _advice(path: Path, error: sqlite3.DatabaseError) -> str:
     words = " ".join(str(error).split())
     if "locked" in words or "busy" in words:
-        return f"{path} has been locked by another program for {BUSY_TIMEOUT:.0f} s: close it, then try again"
+        return f"{path} has been locked by another program for {BUSY_TIMEOUT_S:.0f} s: close it, then try again"
     if "malformed" in words or "not a database" in words:
         copies = _copies(path)
         if not copies:
             save = f"save what is left with `sqlite3 {path} .recover | sqlite3 recovered.db`"
             return f"{path} is damaged ({words}): {save}, or move it away and start a new --tag"
-        return f"{path} is damaged ({words}): {_put_back(path, copies[-1])}"
+        return f"{path} is damaged ({words}): {_restore(path, copies[-1])}"
     if "full" in words:
         return f"{path} cannot grow ({words}): make room there, {RESUME_HINT}"
     return f"{path} cannot be used ({words}): check the disk and who may write there, {RESUME_HINT}"

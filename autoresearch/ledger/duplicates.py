@@ -1,14 +1,13 @@
-"""Whether a proposed program was measured before, or one so near to it that nothing new would be learned."""
+"""Find an earlier experiment with the same or almost the same program."""
 
 import json
 from dataclasses import dataclass
 
-from autoresearch.ledger import Ledger
+from autoresearch.ledger.store import Ledger
 from autoresearch.source.fingerprint import are_close, fingerprint_without_seed, outline
 
-NEAR = 0.01  # share by which constants may differ without making another program
+NEAR = 0.01  # relative difference of constants up to which two programs are the same
 
-# What differs in the values of its constants at most.
 _ALIKE = """
     SELECT n, verdict, delta, fingerprint, numbers FROM experiments
     WHERE session_id = :session AND shape = :shape AND verdict IS NOT 'duplicate' ORDER BY n
@@ -17,7 +16,7 @@ _ALIKE = """
 
 @dataclass(frozen=True)
 class Duplicate:
-    """An earlier experiment that is the same program: `exact` but for seeds, or with all constants within 1 %."""
+    """The same program in an earlier experiment: `exact` but for seeds, or constants within 1 %."""
 
     n: int
     exact: bool
@@ -26,13 +25,13 @@ class Duplicate:
 
     def __str__(self) -> str:
         how = "seeds aside: they are the referee's" if self.exact else "all constants within 1 %"
-        came = f"; it was {self.verdict}" if self.verdict and self.n else ""
+        verdict = f"; it was {self.verdict}" if self.verdict and self.n else ""
         score = f" ({self.delta:+.4f})" if self.delta is not None else ""
-        return f"the same program as experiment {self.n}, {how}{came}{score}"
+        return f"the same program as experiment {self.n}, {how}{verdict}{score}"
 
 
 def find(ledger: Ledger, session_id: int, text: str) -> Duplicate | None:
-    """The first twin of a text in a session; exact ones go before. Raises SyntaxError."""
+    """Return the first duplicate of a text in a session, exact ones first. Raises SyntaxError."""
     shape, numbers = outline(text)
     fingerprint = fingerprint_without_seed(text)
     alike = ledger.query(_ALIKE, session=session_id, shape=shape)

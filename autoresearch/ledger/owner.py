@@ -1,4 +1,4 @@
-"""Whether the process that works on a session still lives."""
+"""Tell whether the process that works on a session is alive."""
 
 import zlib
 from pathlib import Path
@@ -11,11 +11,11 @@ from autoresearch.ledger.rows import Session
 BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
-def born(pid: int) -> float | None:
-    """The birth mark of a process, which no other process has; None if it is gone, or dead and only not buried yet.
+def birth_mark(pid: int) -> float | None:
+    """Return a number that only this process has; None if it is dead or a zombie.
 
-    The time since boot when it was started (centiseconds), and before the point which boot that was. The time of day
-    would not do: a clock that is set moves the births of all processes.
+    Process ids are used again. Before the point: the time of its start since boot (centiseconds); behind it: a checksum
+    of the boot's id. The time of day would not do: setting the clock moves the start times of all processes.
     """
     try:
         if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
@@ -28,12 +28,14 @@ def born(pid: int) -> float | None:
 
 
 def is_alive(session: Session) -> bool:
-    """Whether the process that wrote its number into the session is still the one with that number."""
-    return session.pid is not None and session.pid_started is not None and born(session.pid) == session.pid_started
+    """Tell whether the process that wrote its id into the session still runs."""
+    return (
+        session.pid is not None and session.pid_started is not None and birth_mark(session.pid) == session.pid_started
+    )
 
 
 def check_free(session: Session) -> None:
-    """Raises UserError where a process works on the session."""
+    """Raise UserError if a process works on the session."""
     if is_alive(session):
         raise UserError(
             f"session `{session.tag}` is running already (process {session.pid}): see `autoresearch status`"
@@ -41,5 +43,5 @@ def check_free(session: Session) -> None:
 
 
 def state(session: Session) -> str:
-    """running, paused, ended, or interrupted: not ended, but nobody works on it."""
+    """Return running, paused, ended, or interrupted: not ended, but without a process."""
     return session.state if session.state == "ended" or is_alive(session) else "interrupted"

@@ -1,4 +1,4 @@
-"""What people said of kept changes."""
+"""Reviews of kept changes by people."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from autoresearch.ledger.store import Ledger
 
 @dataclass(frozen=True)
 class Review:
-    """A person's word on a keep: whether it may go further, why, who says so, and when (unix seconds)."""
+    """A person's decision on a keep, with reason, name and time (unix seconds)."""
 
     accepted: bool
     note: str
@@ -16,12 +16,11 @@ class Review:
 
     @property
     def word(self) -> str:
-        """In one word."""
         return "accepted" if self.accepted else "rejected"
 
 
 def reviews(ledger: Ledger, session_id: int) -> dict[int, Review]:
-    """The newest of each experiment that has one, by its number."""
+    """Return the newest review of each experiment that has one, by its number."""
     found = {}
     for event in ledger.events(session_id, kind="review"):
         if event.n is not None:

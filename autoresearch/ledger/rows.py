@@ -1,4 +1,4 @@
-"""The rows of the ledger as frozen values, and how they are written to SQLite and read back."""
+"""Rows of the ledger as frozen dataclasses, written to SQLite and read back."""
 
 import hashlib
 import json
@@ -6,7 +6,9 @@ import math
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, TypeVar
+from typing import TypeVar
+
+from autoresearch.files import JsonObject
 
 CATEGORIES = (
     "architecture",
@@ -23,10 +25,10 @@ CATEGORIES = (
 
 JSON_COLUMNS = frozenset({"settings", "identity", "layers", "params", "numbers", "result", "data"})
 VERDICTS = ("keep", "discard", "crash", "invalid", "duplicate", "suspect")
-BROKEN = ("crash", "invalid", "suspect")  # verdicts of what went wrong ...
-UNSCORED = (*BROKEN, "duplicate")  # ... and of all that has no score: their reason says more than numbers
-LESS_CODE = "less code"  # how the judge's reason begins for a keep that is no gain
-AFTERWARDS = ("total", "ablate")  # purposes of trials that measure again, and judge nothing
+BROKEN = ("crash", "invalid", "suspect")  # verdicts of experiments that failed
+UNSCORED = (*BROKEN, "duplicate")  # verdicts of experiments without a score
+LESS_CODE = "less code"  # the judge's reason begins so for a keep that is no gain
+AFTERWARDS = ("total", "ablate")  # purposes of trials after the search, which decide no verdict
 
 
 @dataclass(frozen=True)
@@ -40,12 +42,12 @@ class Session:
     agent: str
     judge: str
     seed: int
-    settings: dict[str, Any]
-    identity: dict[str, Any]
+    settings: JsonObject
+    identity: JsonObject
     state: str
     stop_reason: str | None
     grade: str | None
-    layers: dict[str, Any]
+    layers: JsonObject
     pid: int | None
     pid_started: float | None
     created: float
@@ -54,14 +56,14 @@ class Session:
     ended: float | None
 
     def seed_of(self, *what: object) -> int:
-        """The seed that belongs to something in the session, such as experiment and trial: always the same one."""
+        """Return the fixed seed of something in the session, such as (experiment, trial)."""
         words = " ".join(map(str, (self.seed, *what)))
         return int(hashlib.sha256(words.encode()).hexdigest()[:8], 16) & 0x7FFFFFFF
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """One proposed version of train.py; `parent`, `origin` and `line` are experiments of the same session."""
+    """One proposed version of train.py; `parent`, `origin`, `line` are other experiments."""
 
     id: int
     session_id: int
@@ -85,7 +87,7 @@ class Experiment:
     hypothesis: str | None
     change: str | None
     predicted: float | None
-    params: dict[str, Any]
+    params: JsonObject
     program_hash: str | None
     val_bpb: float | None
     delta: float | None
@@ -98,10 +100,15 @@ class Experiment:
     settled: float | None
     text: str | None
 
+    @property
+    def simpler(self) -> bool:
+        """Tell whether it was kept for less code at the same score, and not for a gain."""
+        return self.verdict == "keep" and (self.reason or "").startswith(LESS_CODE)
+
 
 @dataclass(frozen=True)
 class Trial:
-    """One training run. `outcome` is None while it runs; `ended` stays None if it was interrupted."""
+    """One training run; `outcome` is None while it runs, `ended` also if it is interrupted."""
 
     id: int
     session_id: int
@@ -115,11 +122,29 @@ class Trial:
     setup_seconds: float | None
     score_seconds: float | None
     grade: str | None
-    result: dict[str, Any]
+    result: JsonObject  # as `Result.as_json` (measure/result.py) gave it, and the identity; {} while it runs
     started: float
     ended: float | None
     num_params: float | None
     peak_mb: float | None
+
+    @property
+    def reason(self) -> str:
+        return str(self.result.get("reason") or "")
+
+    @property
+    def holdout_bpb(self) -> float | None:
+        return self.result.get("holdout_bpb")
+
+    @property
+    def weaknesses(self) -> list[str]:
+        return [str(each) for each in self.result.get("weaknesses") or []]
+
+    @property
+    def losses(self) -> list[tuple[float, float]]:
+        """Return (seconds of training, loss) as train.py reported them."""
+        points = [(point.get("seconds"), point.get("loss")) for point in self.result.get("curve") or []]
+        return [(float(x), float(y)) for x, y in points if x is not None and y is not None]
 
 
 @dataclass(frozen=True)
@@ -143,7 +168,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened, or a message to the running session (`taken` is when it was read)."""
+    """An event, or a message to the running session (`taken` is when it was read)."""
 
     id: int
     session_id: int
@@ -151,13 +176,8 @@ class Event:
     kind: str
     n: int | None
     text: str
-    data: dict[str, Any]
+    data: JsonObject
     taken: float | None
-
-
-def simpler(verdict: str | None, reason: str | None) -> bool:
-    """Whether an experiment was kept because it takes code away, and not because it is better."""
-    return verdict == "keep" and (reason or "").startswith(LESS_CODE)
 
 
 Row = TypeVar("Row", Session, Experiment, Trial, Call, Event)
@@ -167,9 +187,9 @@ _NAMES: dict[type, tuple[str, ...]] = {
 
 
 def decode(kind: type[Row], row: sqlite3.Row) -> Row:
-    """A row of SQLite as a value of `kind`; a column that was not read is None."""
+    """Return a row of SQLite as a value of `kind`; a column that was not read is None."""
     found = dict(row)
-    values: dict[str, Any] = {name: found.get(name) for name in _NAMES[kind]}
+    values: JsonObject = {name: found.get(name) for name in _NAMES[kind]}
     for name in JSON_COLUMNS & found.keys():
         values[name] = json.loads(values[name])
     if "near_miss" in values:
@@ -177,30 +197,30 @@ def decode(kind: type[Row], row: sqlite3.Row) -> Row:
     return kind(**values)
 
 
-def encode(kind: type[Row], columns: Mapping[str, Any]) -> dict[str, Any]:
-    """Columns as SQLite stores them. Raises TypeError for one that `kind` does not have."""
+def encode(kind: type[Row], columns: Mapping[str, object]) -> dict[str, object]:
+    """Return columns as SQLite stores them. Raises TypeError for one that `kind` does not have."""
     unknown = columns.keys() - {field.name for field in fields(kind)} | columns.keys() & {"id", "session_id"}
     if unknown:
         raise TypeError(f"{kind.__name__.lower()}s have no column to set called {', '.join(sorted(unknown))}")
-    return {name: _stored(name, value) for name, value in columns.items()}
+    return {name: _to_sqlite(name, value) for name, value in columns.items()}
 
 
-def _stored(name: str, value: Any) -> Any:
+def _to_sqlite(name: str, value: object) -> object:
     if name in JSON_COLUMNS:
-        return json.dumps(_finite({} if value is None else value))
-    # Half a surrogate pair, as a model can write it, has no UTF-8.
+        return json.dumps(_replace_non_finite({} if value is None else value))
+    # A model can write half a surrogate pair, which UTF-8 cannot encode.
     return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
 
 
-def _finite(value: Any) -> Any:
-    """JSON, and SQLite's reading of it, has no infinity and no nan."""
+def _replace_non_finite(value: object) -> object:
+    """Replace infinities and NaN by None: JSON, as SQLite reads it, does not have them."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {key: _finite(each) for key, each in value.items()}
-    return [_finite(each) for each in value] if isinstance(value, list | tuple) else value
+        return {key: _replace_non_finite(each) for key, each in value.items()}
+    return [_replace_non_finite(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def kept_as(experiment: Experiment) -> str:
-    """What a kept change is: better, or only shorter."""
-    return "less code for the same score" if simpler(experiment.verdict, experiment.reason) else "gain"
+    """Return the kind of a keep: a gain, or less code."""
+    return "less code for the same score" if experiment.simpler else "gain"

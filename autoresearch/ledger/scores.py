@@ -1,15 +1,17 @@
-"""The draws of a session as the judge needs them, and how sure a difference of scores is by their number."""
+"""Draws of a session for the judge, and standard errors of their differences."""
 
 import math
-import sys
+import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from autoresearch.ledger.rows import Session, Trial, decode
 from autoresearch.ledger.store import Ledger
 
-PAIRS = 33  # no verdict takes as many re-runs
+Judged = tuple[int, int, str | None, float | None, float | None]  # id, n, verdict, delta, sigma of an experiment
+Draw = tuple[int, str]  # id of the experiment, and purpose of the trial
+
+MAX_RERUNS = 33  # no verdict takes as many
 
 _DRAWS = """
     SELECT experiment_id, purpose FROM trials INDEXED BY trials_briefly
@@ -17,15 +19,14 @@ _DRAWS = """
     ORDER BY id
 """
 
-_UNTIL = "SELECT id, n, verdict, delta, sigma FROM experiments WHERE session_id = :session AND n <= :n ORDER BY n"
-
+_JUDGED = "SELECT id, n, verdict, delta, sigma FROM experiments WHERE session_id = :session ORDER BY n"
 
 _EFFECTS = """
     SELECT delta / sigma, p_gain FROM experiments
     WHERE session_id = :session AND n > 0 AND sigma > 0 AND delta IS NOT NULL AND p_gain IS NOT NULL
 """
 
-# Which trials are meant is read from the index alone: it is small.
+# The trials are chosen by the index alone, which is small.
 _CHOSEN = """
     WITH chosen AS MATERIALIZED (
       SELECT id FROM trials INDEXED BY trials_briefly WHERE session_id = :session AND {condition}
@@ -33,7 +34,7 @@ _CHOSEN = """
     SELECT experiments.n AS number, {columns} FROM chosen JOIN trials ON trials.id = chosen.id
     JOIN experiments ON experiments.id = experiment_id ORDER BY trials.id
 """
-_SENTINELS = _CHOSEN.format(condition="purpose = 'sentinel'", columns="trials.id, seed")  # they are many: no results
+_SENTINELS = _CHOSEN.format(condition="purpose = 'sentinel'", columns="trials.id, seed")  # many: without results
 _LOST = _CHOSEN.format(condition="outcome = 'infra'", columns="trials.*")
 
 _TRIAL = "SELECT * FROM trials WHERE id = :id"
@@ -47,24 +48,24 @@ _NUMBERED = """
 
 
 def effects(ledger: Ledger, session_id: int) -> list[tuple[float, float]]:
-    """Of every judged candidate the difference in sigma, and the probability that it was a gain."""
+    """Return (difference in sigma, probability of a gain) of each judged candidate."""
     return [(row[0], row[1]) for row in ledger.query(_EFFECTS, session=session_id)]
 
 
-def numbered(ledger: Ledger, session_id: int) -> list[tuple[int, str, float, int, int]]:
-    """Of each good trial that may judge, in order: experiment, purpose, score, number among them, and seed.
+def numbered_draws(ledger: Ledger, session_id: int) -> list[tuple[int, str, float, int, int]]:
+    """Return (experiment id, purpose, score, number, seed) of each good judging trial.
 
-    Those that failed have a number too; those that were lost have none, as if they had never been.
+    Trials that failed are counted by the number too; lost ones are not.
     """
     return [tuple(row) for row in ledger.query(_NUMBERED, session=session_id)]
 
 
-def beside(ledger: Ledger, session: Session, numbers: Sequence[int]) -> dict[int, list[tuple[int, Trial]]]:
-    """The trials of incumbents that were held against each of some experiments, with the incumbent's number, in order.
+def sentinels_of(ledger: Ledger, session: Session, numbers: Sequence[int]) -> dict[int, list[tuple[int, Trial]]]:
+    """Return the trials of incumbents that ran beside some experiments, with the incumbent's number.
 
-    They have the seeds of its re-runs (Evidence.seed).
+    They have the seeds of the experiment's re-runs (`Evidence.seed`).
     """
-    owners = {session.seed_of(n, k): n for n in numbers for k in range(1, PAIRS)}
+    owners = {session.seed_of(n, k): n for n in numbers for k in range(1, MAX_RERUNS)}
     found: dict[int, list[tuple[int, Trial]]] = {n: [] for n in numbers}
     for row in ledger.query(_SENTINELS, session=session.id):
         n = owners.get(row["seed"], row["number"])
@@ -73,39 +74,39 @@ def beside(ledger: Ledger, session: Session, numbers: Sequence[int]) -> dict[int
     return found
 
 
-def lost(ledger: Ledger, session: Session) -> list[tuple[int, Trial]]:
-    """Trials that did not end by themselves, or while nobody held the clock, with the number of their experiment."""
+def lost_trials(ledger: Ledger, session: Session) -> list[tuple[int, Trial]]:
+    """Return the interrupted and disturbed trials, each with the number of its experiment."""
     return [(row["number"], decode(Trial, row)) for row in ledger.query(_LOST, session=session.id)]
 
 
-def standard_errors(ledger: Ledger, session: Session, until: int = sys.maxsize) -> dict[int, float]:
-    """For each experiment with a `delta`, by number, the standard error of that, bits per byte."""
-    experiments = ledger.query(_UNTIL, session=session.id, n=until)
-    return errors(experiments, ledger.query(_DRAWS, session=session.id))
+def standard_errors(ledger: Ledger, session: Session) -> dict[int, float]:
+    """Return the standard error of each `delta` (bits per byte) by number of experiment."""
+    return errors(ledger.query(_JUDGED, session=session.id), ledger.query(_DRAWS, session=session.id))
 
 
-def errors(experiments: Sequence[Sequence[Any]], draws: Iterable[Sequence[Any]]) -> dict[int, float]:
-    """The same from id, n, verdict, delta and sigma of each experiment, in order.
+def errors(experiments: Iterable[sqlite3.Row | Judged], draws: Iterable[sqlite3.Row | Draw]) -> dict[int, float]:
+    """Return the same from experiments in order, and good trials in the order of running.
 
-    `draws` are the experiment's id and the purpose of the good trials in the order in which they ran. A version is
-    known by the draws that did not select it, and is compared with the incumbent by all of its draws until then.
+    The score of a version is the mean of the draws that did not select it. It is compared with the mean of all draws
+    that the incumbent had until then.
     """
-    kept = {n for _, n, verdict, *_ in experiments if verdict == "keep"}
-    fresh, again, beside = Counter[int](), Counter[int](), Counter[int]()
-    known: dict[int, int] = {}
+    experiments = list(experiments)
+    keeps = {n for _, n, verdict, *_ in experiments if verdict == "keep"}
+    fresh, reruns, sentinels = Counter[int](), Counter[int](), Counter[int]()
+    before: dict[int, int] = {}  # draws of the incumbent when an experiment began
     incumbent = current = 0
     numbers = {id: n for id, n, *_ in experiments}
     for id, purpose in draws:
         n = numbers.get(id, -1)
         if purpose == "sentinel":
-            beside[current] += 1
+            sentinels[current] += 1
         elif n > current:
-            incumbent = current if current in kept else incumbent
-            current, known[n] = n, max(1, fresh[incumbent])
+            incumbent = current if current in keeps else incumbent
+            current, before[n] = n, max(1, fresh[incumbent])
         fresh[n] += purpose != "screen"
-        again[n] += purpose == "rerun"
+        reruns[n] += purpose == "rerun"
     return {
-        n: sigma * math.sqrt(1 / max(1, again[n]) + 1 / (beside[n] + known[n]))
+        n: sigma * math.sqrt(1 / max(1, reruns[n]) + 1 / (sentinels[n] + before[n]))
         for _, n, _, delta, sigma in experiments
-        if delta is not None and sigma and n in known
+        if delta is not None and sigma and n in before
     }

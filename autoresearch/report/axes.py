@@ -1,4 +1,4 @@
-"""What every picture of ours is made of: an SVG with axes. Colours come from the style sheet of the page."""
+"""SVG with axes, the base of every picture. Colours come from the style sheet of the page."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -9,12 +9,12 @@ from autoresearch.report.blocks import safe
 
 WIDTH, HEIGHT = 880, 380
 LEFT, RIGHT, TOP, BOTTOM = 64, 864, 34, 340
-LETTER = 6.8  # width of a letter at most, mostly
+LETTER_WIDTH = 6.8  # of most letters at most
 
 
 @dataclass(frozen=True)
 class Scale:
-    """From numbers to places on the picture: `first` to `last` from left to right, `low` to `high` upwards."""
+    """Map `first` to `last` from left to right, and `low` to `high` upwards."""
 
     first: float
     last: float
@@ -22,17 +22,16 @@ class Scale:
     high: float
 
     def x(self, value: float) -> float:
-        """How far to the right."""
         return LEFT + (RIGHT - LEFT) * (value - self.first) / (self.last - self.first)
 
     def y(self, value: float) -> float:
-        """How far down; what lies outside is put on the edge."""
+        """Return the distance from the top; values outside of the scale are put on its edge."""
         share = (min(max(value, self.low), self.high) - self.low) / (self.high - self.low)
         return BOTTOM - (BOTTOM - TOP) * share
 
 
 def axes(scale: Scale, across: str, up: str, whole: bool = False) -> Iterator[str]:
-    """Lines and numbers; `whole`: only whole numbers from left to right."""
+    """Draw grid lines and numbers; with `whole` only whole numbers on the horizontal axis."""
     digits = max(2, 2 - math.floor(math.log10(scale.high - scale.low)))
     for value in ticks(scale.low, scale.high):
         y = scale.y(value)
@@ -46,7 +45,7 @@ def axes(scale: Scale, across: str, up: str, whole: bool = False) -> Iterator[st
 
 
 def ticks(low: float, high: float) -> list[float]:
-    """Four to eight round numbers."""
+    """Return four to eight round numbers."""
     span = max(high - low, 1e-9)
     size = 10.0 ** math.floor(math.log10(span / 4))
     step = next(each for each in (size, 2 * size, 5 * size, 10 * size) if span / each <= 8)
@@ -55,16 +54,16 @@ def ticks(low: float, high: float) -> list[float]:
 
 
 def line(points: Sequence[tuple[float, float]], kind: str) -> str:
-    """Straight from point to point, both in places on the picture."""
+    """Draw straight lines from point to point, in positions on the picture."""
     return f'<path class="{kind}" d="M{" L".join(f"{x:.1f} {y:.1f}" for x, y in points)}"/>' if points else ""
 
 
 def text(words: str) -> str:
-    """The one way by which text comes onto a picture."""
+    """Clean and escape a text; all text on pictures comes through here."""
     return escape(safe(words))
 
 
 def svg(height: float, label: str, parts: Sequence[str], kind: str = "chart") -> str:
-    """The whole picture; `label` is for those who cannot see it."""
+    """Put the parts into an SVG; `label` describes it for screen readers."""
     box = f'viewBox="0 0 {WIDTH} {height:g}"'
     return f'<svg class="{kind}" {box} role="img" aria-label="{text(label)}">{"".join(parts)}</svg>'

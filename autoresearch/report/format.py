@@ -1,25 +1,21 @@
-"""Times, durations and intervals as people say them."""
+"""Times, durations, intervals and scores as text."""
 
-from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from autoresearch.text import one_line as one_line
+from autoresearch.ledger.rows import Experiment, Trial
+from autoresearch.ledger.session_status import TotalOnRecord
 
 if TYPE_CHECKING:  # `log` does not wait for numpy
     from autoresearch.analysis.total import Interval
-from collections.abc import Sequence
 
-Row = dict[str, Any]
-STYLES = {"keep": "green", "suspect": "bold red", "crash": "red", "invalid": "yellow", "discard": ""}  # others: dim
-SIMPLER = "simpler"  # what a keep that is no gain is called
+TONES = {"keep": "good", "suspect": "bad", "crash": "failed", "invalid": "warn", "discard": ""}  # others: quiet
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
-NOTES = {"claimed": "a losing claim, not audited", "disturbed": "disturbed"}
 
 
 def duration(seconds: float) -> str:
-    """`4.2 s`, `42 s`, `3 min 20 s`, `3 h 12 min`, `2 d 4 h`: the two largest units."""
+    """Return the two largest units: `4.2 s`, `42 s`, `3 min 20 s`, `3 h 12 min`, `2 d 4 h`."""
     whole = max(0, round(seconds))
     if whole < 10:
         return f"{max(0.0, seconds):.1f} s"
@@ -31,15 +27,15 @@ def duration(seconds: float) -> str:
 
 
 def moment(at: float, now: float) -> str:
-    """Local time, with the date if it is another day, and how far away: `07:30 (in 3 h 12 min)`."""
+    """Return local time and distance: `07:30 (in 3 h 12 min)`, on other days with the date."""
     then, today = datetime.fromtimestamp(at), datetime.fromtimestamp(now).date()
     clock = then.strftime("%H:%M" if then.date() == today else "%a %d %b %H:%M")
-    away = f"in {duration(at - now)}" if at > now else f"{duration(now - at)} ago"
-    return f"{clock} ({away})"
+    distance = f"in {duration(at - now)}" if at > now else f"{duration(now - at)} ago"
+    return f"{clock} ({distance})"
 
 
 def shares(seconds: dict[str, float]) -> str:
-    """`train 71 %, score 12 %`, largest first; what is under half a percent is left out."""
+    """Return `train 71 %, score 12 %`, largest first, without shares under half a percent."""
     total = sum(seconds.values())
     parts = sorted(seconds.items(), key=lambda item: -item[1])
     return ", ".join(
@@ -47,40 +43,52 @@ def shares(seconds: dict[str, float]) -> str:
     )
 
 
-def outcome(outcome: str | None, result: Mapping[str, Any]) -> str:
-    """How a trial ended, and what is to be known of its score."""
-    notes = ", ".join(words for key, words in NOTES.items() if result.get(key))
-    return f"{outcome or 'running'}{f' ({notes})' if notes else ''}"
+def count(number: int, name: str) -> str:
+    """Return `1 trial`, `2 trials`."""
+    return f"{number} {name}{'' if number == 1 else 's'}"
 
 
-def between(interval: "Interval", form: str = "+.4f") -> str:
-    """An interval of a difference, and whether it shows one."""
-    sure = "" if interval.high < 0 or interval.low > 0 else ": no difference is shown"
-    return f"95 % between {interval.low:{form}} and {interval.high:{form}}{sure}"
+def outcome(trial: Trial) -> str:
+    """Return the outcome of a trial, with a note if it was not audited, or disturbed."""
+    notes = {"claimed": "a losing claim, not audited", "disturbed": "disturbed"}
+    words = ", ".join(note for key, note in notes.items() if trial.result.get(key))
+    return f"{trial.outcome or 'running'}{f' ({words})' if words else ''}"
 
 
-def change(row: Row) -> str:
-    """Score less the incumbent's mean, and how many sigmas that is."""
-    if row["delta"] is None:
+def between(interval: "Interval | TotalOnRecord", form: str = "+.4f") -> str:
+    """Return the interval of a difference, with a note where it includes zero."""
+    note = "" if interval.high < 0 or interval.low > 0 else ": no difference is shown"
+    return f"95 % between {interval.low:{form}} and {interval.high:{form}}{note}"
+
+
+def change(row: Experiment) -> str:
+    """Return the score minus the incumbent's mean, also in sigmas."""
+    if row.delta is None:
         return ""
-    sigmas = f" ({row['delta'] / row['sigma']:+.1f} sigma)" if row["sigma"] else ""
-    return f"{row['delta']:+.4f}{sigmas}"
+    sigmas = f" ({row.delta / row.sigma:+.1f} sigma)" if row.sigma else ""
+    return f"{row.delta:+.4f}{sigmas}"
 
 
-def signed(count: float) -> str:
-    """A number of parameters more or less: `+1.2M`."""
+def short_count(number: float) -> str:
+    """Return a signed count in short: `+1.2M`."""
     for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if abs(count) >= size:
-            return f"{count / size:+.3g}{unit}"
-    return f"{count:+.0f}"
+        if abs(number) >= size:
+            return f"{number / size:+.3g}{unit}"
+    return f"{number:+.0f}"
 
 
-def verdict(row: Row) -> str:
-    """In a word or two: a discard may be a near miss, and a keep no gain but less code for the same score."""
-    return "near miss" if row["near_miss"] else SIMPLER if row["simpler"] else row["verdict"] or row["state"]
+def verdict(row: Experiment) -> str:
+    """Return the verdict; a discard may be a near miss, and a keep may be only simpler."""
+    return "near miss" if row.near_miss else "simpler" if row.simpler else row.verdict or row.state
 
 
-def losses(curve: Sequence[dict[str, Any]]) -> list[tuple[float, float]]:
-    """(seconds, loss) of a trial's curve."""
-    points = [(point.get("seconds"), point.get("loss")) for point in curve]
-    return [(float(x), float(y)) for x, y in points if x is not None and y is not None]
+def tone(verdict: str | None) -> str:
+    return TONES.get(verdict or "", "quiet")
+
+
+def percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.0f} %"
+
+
+def dollars(cost: float | None) -> str:
+    return "unknown" if cost is None else f"${cost:.2f}"

@@ -1,20 +1,18 @@
-"""The report of a session: what happened, whether to believe it, and what to look at next, as a list of blocks."""
+"""Lay out the report of a session: results, evidence, and what to look at next."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from functools import partial
-from typing import Any
 
 from autoresearch.analysis import advice
 from autoresearch.analysis.summary import OTHERS, SessionSummary
-from autoresearch.analysis.total import Interval
-from autoresearch.report import chart, kept, tables, tree
-from autoresearch.report.blocks import Block, Figure, Fold, Heading, Patch, Table, Tiles, Verbatim, Words, safe
-from autoresearch.report.format import between, change, duration
+from autoresearch.report import chart, experiment_table, kept, tables, tree
+from autoresearch.report.blocks import Block, Code, Figure, Fold, Heading, Paragraph, Table, Tiles, Verbatim, safe
+from autoresearch.report.format import between, count, dollars, duration, percent
+from autoresearch.report.status import facts
 
-Row = dict[str, Any]
-
+TILES = ("experiments", "kept", "near misses", "failed", "noise of one trial", "time", "money", "protection")
 TIMES = {
     "train": "training",
     "score": "scoring",
@@ -24,209 +22,178 @@ TIMES = {
 }
 
 
-def title(night: SessionSummary) -> str:
-    """What the page is called."""
-    return f"autoresearch: {night.session.tag}"
+def title(summary: SessionSummary) -> str:
+    return f"autoresearch: {summary.session.tag}"
 
 
-def blocks(night: SessionSummary) -> list[Block]:
-    """The whole report, suspects first."""
-    return [block for section in SECTIONS for block in section(night)]
+def layout(summary: SessionSummary) -> list[Block]:
+    return [block for section in SECTIONS for block in section(summary)]
 
 
 # --- the sections
 
 
-def _suspects(night: SessionSummary) -> Iterator[Block]:
-    if not night.suspects:
+def _suspects(summary: SessionSummary) -> Iterator[Block]:
+    if not summary.suspects:
         return
     yield Heading("Suspects")
-    yield Words(
-        [
-            f"{_count(night.suspects, 'experiment')} gave scores that could not be confirmed. Read them before anything else."
-        ],
-        "bad",
-    )
-    rows = [[tables.n(row), tables.what(row), tables.why(row)] for row in night.suspects[-OTHERS:]]
-    yield Table(["n", "what", "why"], rows, frozenset("n"))
-    for row in night.suspects[-OTHERS:]:
-        if night.patches.get(row["n"]):
-            yield Fold(f"the change of experiment {row['n']}", [Patch(night.patches[row["n"]])])
+    number = count(len(summary.suspects), "experiment")
+    yield Paragraph([f"{number} gave scores that could not be confirmed. Read them before anything else."], "bad")
+    newest = summary.suspects[-OTHERS:]
+    yield experiment_table.table(newest, ("n", "what", "why"), 600)
+    for row in newest:
+        if patch := summary.details[row.n].patch:
+            yield Fold(f"the change of experiment {row.n}", [Code(patch, "diff")])
 
 
-def _headline(night: SessionSummary) -> Iterator[Block]:
-    total, status = night.total, night.status
+def _headline(summary: SessionSummary) -> Iterator[Block]:
+    total, status = summary.total, summary.status
     if total is not None:
-        yield Words([f"{total.val.mean:+.4f} bits per byte, {between(total.val)}"], f"large {_tone(total.val)}")
-        yield Words(
-            [
-                f"The honest total: experiment {total.final} against the base, {total.pairs} pairs of trials on fresh seeds."
-            ]
-        )
-        yield Words(
-            [f"On the holdout text, which nothing was chosen by: {total.holdout.mean:+.4f}, {between(total.holdout)}."]
-        )
-        yield from _doubts(night)
-    elif night.keeps:
-        yield Words(["The honest total is not measured yet:", " ", Verbatim("autoresearch total")], "large")
+        tone = "good" if total.val.high < 0 else "bad" if total.val.low > 0 else ""
+        yield Paragraph([f"{total.val.mean:+.4f} bits per byte, {between(total.val)}"], f"large {tone}")
+        pairs = f"experiment {total.final} against the base, {total.pairs} pairs of trials on fresh seeds"
+        yield Paragraph([f"The honest total: {pairs}."])
+        holdout = f"{total.holdout.mean:+.4f}, {between(total.holdout)}"
+        yield Paragraph([f"On the holdout text, by which nothing was chosen: {holdout}."])
+        yield from _doubts(summary, total.final)
+    elif summary.keeps:
+        yield Paragraph(["The honest total is not measured yet:", " ", Verbatim("autoresearch total")], "large")
     else:
-        going = status["state"] in ("running", "paused")
-        over = "Nothing was kept: the base stands." if chart.scored_keeps(night.rows) else "Nothing was measured."
-        yield Words(["Nothing is kept yet." if going else over], "large")
-    if status["error"]:
-        yield Words([f"It ended with an error: {safe(status['error'], 600)}"], "bad")
-    if night.keeps and status["base_bpb"] is not None:
-        gain = status["best_bpb"] - status["base_bpb"]
-        words = f"The search itself saw {status['base_bpb']:.4f} become {status['best_bpb']:.4f} ({gain:+.4f})."
-        yield Words(
-            [f"{words} It chose what it kept by these numbers, so they flatter; the honest total does not."], "quiet"
-        )
-    yield Tiles(list(_tiles(night)))
+        ended = "Nothing was kept: the base stands." if chart.scored_keeps(summary.rows) else "Nothing was measured."
+        yield Paragraph(["Nothing is kept yet." if status.state in ("running", "paused") else ended], "large")
+    if status.error:
+        yield Paragraph([f"It ended with an error: {safe(status.error, 600)}"], "bad")
+    if summary.keeps and status.base_bpb is not None and status.best_bpb is not None:
+        gain = f"{status.base_bpb:.4f} become {status.best_bpb:.4f} ({status.best_bpb - status.base_bpb:+.4f})"
+        bias = "It chose the keeps by these numbers, so they are too good; the honest total is not."
+        yield Paragraph([f"The search itself saw {gain}. {bias}"], "quiet")
+    failed = str(len(summary.failures) + len(summary.suspects))
+    known = facts(status) | {"near misses": str(len(summary.near_misses)), "failed": failed}
+    yield Tiles([(name, known[name]) for name in TILES])
 
 
-def _doubts(night: SessionSummary) -> Iterator[Block]:
-    """What stands between the honest total and the reader."""
-    total = night.total
-    if total is not None and night.keeps and night.keeps[-1]["n"] != total.final:
-        latest = night.keeps[-1]["n"]
-        yield Words(
-            [f"Experiment {latest} was kept after that and is not in it:", " ", Verbatim("autoresearch total")], "bad"
-        )
-    if night.totals > 1:
-        yield Words([f"It was measured {night.totals} times; this is the newest."], "quiet")
+def _doubts(summary: SessionSummary, final: int) -> Iterator[Block]:
+    """Say where the honest total is not the whole truth."""
+    if summary.keeps and (latest := summary.keeps[-1].n) != final:
+        words = f"Experiment {latest} was kept after that and is not in it:"
+        yield Paragraph([words, " ", Verbatim("autoresearch total")], "bad")
+    if summary.totals > 1:
+        yield Paragraph([f"It was measured {summary.totals} times; this is the newest."], "quiet")
 
 
-def _tiles(night: SessionSummary) -> Iterator[tuple[str, str]]:
-    status = night.status
-    yield "experiments", str(status["experiments"])
-    yield "kept", str(status["kept"]) + (f", {status['simpler']} less code" if status["simpler"] else "")
-    yield "near misses", str(len(night.near_misses))
-    yield "failed", str(len(night.failures) + len(night.suspects))
-    yield "noise of one trial", "-" if status["sigma"] is None else f"{status['sigma']:.4f}"
-    yield "time", duration(status["seconds"])
-    yield "money", tables.money(status["cost_usd"])
-    yield "protection", status["grade"] or "-"
-
-
-def _progress(night: SessionSummary) -> Iterator[Block]:
-    if not chart.scored_keeps(night.rows):
+def _progress(summary: SessionSummary) -> Iterator[Block]:
+    if not chart.scored_keeps(summary.rows):
         return
     yield Heading("Progress")
-    kept = ", ".join(f"{row['n']} ({row['val_bpb']:.4f})" for row in night.keeps) or "none"
-    draw = partial(chart.progress, night.rows, night.status["sigma"])
-    yield Figure(draw, f"Each experiment is a dot in report.html. Kept: {kept}.", "progress")
-    edges = "What lies above the picture is on its upper edge, failures are on its lower one."
-    yield Words([f"{edges} A discard is mostly a single draw: low ones are mostly luck."], "quiet")
+    keeps = ", ".join(f"{row.n} ({row.val_bpb:.4f})" for row in summary.keeps if row.val_bpb is not None) or "none"
+    draw = partial(chart.progress, summary.rows, summary.status.sigma)
+    yield Figure(draw, f"Each experiment is a dot in report.html. Kept: {keeps}.", "progress")
+    edges = "Scores above the picture are on its upper edge, failures on its lower one."
+    yield Paragraph([f"{edges} A discard is mostly a single draw: low ones are mostly luck."], "quiet")
 
 
-def _spent(night: SessionSummary) -> Iterator[Block]:
-    split = sorted(night.status["time_split"].items(), key=lambda item: -item[1])
-    whole = sum(night.status["time_split"].values()) or 1.0
-    yield Heading("Where the night went")
-    yield Words([_course(night)])
+def _time_and_money(summary: SessionSummary) -> Iterator[Block]:
+    status = summary.status
+    whole = sum(status.time_split.values()) or 1.0
+    yield Heading("Where the time went")
+    yield Paragraph([_course(summary)])
+    split = sorted(status.time_split.items(), key=lambda item: -item[1])
     named = [(TIMES.get(name, name), seconds) for name, seconds in split if seconds]
     yield Figure(lambda href: chart.shares(named))
-    rows = [[name, duration(seconds), tables.percent(seconds / whole)] for name, seconds in named]
+    rows = [[name, duration(seconds), percent(seconds / whole)] for name, seconds in named]
     yield Table(["", "time", "share"], rows, frozenset({"time", "share"}))
-    if (slots := night.status["slots"]) > 1:
-        clock = duration(night.status["seconds"])
-        yield Words([f"Times are of {slots} slots together; on the clock it was {clock}."], "quiet")
-    cost, keeps = night.status["cost_usd"], len(night.keeps)
-    each = f", {tables.money(cost / keeps)} for each keep" if cost and keeps else ""
-    yield Words([f"Money for model calls: {tables.money(cost)}{each}."])
-    if night.by_model:
-        yield tables.rates(night.by_model, "model", "model")
-    yield from _machine(night)
-    if night.notes:
-        yield Words([f"You told it: {'; '.join(safe(note, 300) for note in night.notes[-OTHERS:])}"])
+    if status.slots > 1:
+        clock = duration(status.seconds)
+        yield Paragraph([f"Times are of {status.slots} slots together; on the clock it was {clock}."], "quiet")
+    cost, keeps = status.cost_usd, len(summary.keeps)
+    each = f", {dollars(cost / keeps)} for each keep" if cost and keeps else ""
+    yield Paragraph([f"Money for model calls: {dollars(cost)}{each}."])
+    if summary.by_model:
+        yield tables.rates(summary.by_model, "model")
+    yield from _machine(summary)
+    if summary.notes:
+        yield Paragraph([f"Your notes: {'; '.join(safe(note, 300) for note in summary.notes[-OTHERS:])}"])
 
 
-def _machine(night: SessionSummary) -> Iterator[Block]:
-    """Where it was not the same all night long."""
-    if night.drifts:
-        yield Words([f"The machine changed {_times(len(night.drifts))}:"])
-        newest = night.drifts[-OTHERS:]
+def _machine(summary: SessionSummary) -> Iterator[Block]:
+    """Lay out the drifts of the scores, and the lost trials."""
+    if summary.drifts:
+        times = "once" if len(summary.drifts) == 1 else f"{len(summary.drifts)} times"
+        yield Paragraph([f"The machine changed {times}:"])
+        newest = summary.drifts[-OTHERS:]
         rows = [[f"{datetime.fromtimestamp(event.at):%H:%M}", safe(event.text, 300)] for event in newest]
         yield Table(["at", "what"], rows)
-    if night.lost:
-        reasons = Counter(safe(trial.result.get("reason") or "-", 100) for _, trial in night.lost)
-        why = "; ".join(f"{count} {reason}" for reason, count in reasons.most_common(OTHERS))
-        yield Words([f"{_count(night.lost, 'trial')} did not count, and ran again: {why}."], "quiet")
+    if summary.lost:
+        reasons = Counter(safe(trial.reason or "-", 100) for _, trial in summary.lost)
+        why = "; ".join(f"{number} {reason}" for reason, number in reasons.most_common(OTHERS))
+        yield Paragraph([f"{count(len(summary.lost), 'trial')} did not count, and ran again: {why}."], "quiet")
 
 
-def _near(night: SessionSummary) -> Iterator[Block]:
-    if not night.near_misses:
+def _near_misses(summary: SessionSummary) -> Iterator[Block]:
+    if not summary.near_misses:
         return
     yield Heading("Near misses worth another look")
-    best = night.near_misses[:OTHERS]
-    more = len(night.near_misses) - len(best)
-    yield Words(
-        [
-            f"Not proven better, not clearly worse: the noise is as large as their effect.{f' {more} more have lower odds.' if more else ''}"
-        ]
-    )
-    rows = [
-        [tables.n(row), change(row), tables.percent(row["p_gain"]), str(row["trials"]), tables.what(row, 200)]
-        for row in best
-    ]
-    yield Table(["n", "change", "odds", "trials", "what"], rows, frozenset({"n", "change", "odds", "trials"}))
+    best = summary.near_misses[:OTHERS]
+    more = len(summary.near_misses) - len(best)
+    rest = f" {more} more have lower odds." if more else ""
+    yield Paragraph([f"Not proven better, not clearly worse: the noise is as large as their effect.{rest}"])
+    yield experiment_table.table(best, ("n", "change", "sigmas", "odds", "trials", "what"), 200)
 
 
-def _dead_ends(night: SessionSummary) -> Iterator[Block]:
-    if night.tried:
+def _categories(summary: SessionSummary) -> Iterator[Block]:
+    if summary.candidates:
         yield Heading("What was tried, by category")
-        yield tables.categories(night.by_category, night.tried)
-    if night.failures:
+        yield tables.categories(summary.by_category, summary.candidates)
+    if summary.failures:
         yield Heading("What failed", 3)
-        newest = night.failures[-OTHERS:]
-        rows = [[tables.n(row), row["verdict"], tables.what(row, 120), tables.why(row)] for row in newest]
-        yield Table(["n", "verdict", "what", "why"], rows, frozenset("n"))
-        if len(night.failures) > OTHERS:
-            yield Words([f"These are the newest {OTHERS} of {len(night.failures)}."], "quiet")
+        yield experiment_table.table(summary.failures[-OTHERS:], ("n", "verdict", "what", "why"), 120)
+        if len(summary.failures) > OTHERS:
+            yield Paragraph([f"These are the newest {OTHERS} of {len(summary.failures)}."], "quiet")
 
 
-def _lineage(night: SessionSummary) -> Iterator[Block]:
-    if night.keeps:
+def _lineage(summary: SessionSummary) -> Iterator[Block]:
+    if summary.keeps:
         yield Heading("Lineage")
-        best = night.status["best"]
-        yield Figure(partial(tree.draw, night.rows, best))
-        yield Fold("as a table", [tables.lineage(night.rows, best)])
+        best = summary.status.best
+        yield Figure(partial(tree.draw, summary.rows, best))
+        yield Fold("as a table", [tables.lineage(summary.rows, best)])
 
 
-def _protection(night: SessionSummary) -> Iterator[Block]:
-    session = night.session
-    yield Heading("Protection")
-    weak = session.grade == "WEAK" or any(row["grade"] == "WEAK" for row in night.rows)
-    if weak:
-        text = "Grade WEAK: not everything was protected when this was measured;"
-        yield Words([text, " ", Verbatim("autoresearch doctor"), " ", "says what to do."], "bad")
-    rows = [[name, _value(value)] for name, value in {**session.layers, **session.identity}.items()]
-    rows += [["weakness", words] for words in night.weaknesses]
-    yield Fold(
-        f"{session.grade or 'no grade'}: layers of the cell, and what was measured on", [Table(["", ""], rows)], weak
-    )
-
-
-def _programs(night: SessionSummary) -> Iterator[Block]:
-    if not night.by_program:
+def _programs(summary: SessionSummary) -> Iterator[Block]:
+    if not summary.by_program:
         return
     yield Heading("program.md")
-    yield tables.rates(night.by_program, "program", "version")
-    if night.advice:
-        words = "What the counts above suggest for the next night. Nothing applies it but you: paste it, or"
-        yield Words([words, " ", Verbatim("git apply"), " ", "it."])
-        yield Patch(advice.patch(night.program, night.advice, night.session.tag))
+    yield tables.rates(summary.by_program, "version")
+    if summary.advice:
+        words = (
+            "The counts above suggest these lines for the next session. Nothing adds them but you: paste them, or use"
+        )
+        yield Paragraph([words, " ", Verbatim("git apply"), "."])
+        yield Code(advice.patch(summary.program, summary.advice, summary.session.tag), "diff")
+
+
+def _protection(summary: SessionSummary) -> Iterator[Block]:
+    session = summary.session
+    yield Heading("Protection")
+    weak = session.grade == "WEAK" or any(row.grade == "WEAK" for row in summary.rows)
+    if weak:
+        words = "Grade WEAK: not everything was protected when this was measured;"
+        yield Paragraph([words, " ", Verbatim("autoresearch doctor"), " ", "says what to do."], "bad")
+    rows = [[name, _value(value)] for name, value in {**session.layers, **session.identity}.items()]
+    rows += [["weakness", words] for words in summary.weaknesses]
+    name = f"{session.grade or 'no grade'}: layers of the cell, and what was measured on"
+    yield Fold(name, [Table(["", ""], rows)], weak)
 
 
 SECTIONS: tuple[Callable[[SessionSummary], Iterator[Block]], ...] = (
-    lambda night: iter([Heading(title(night), 1)]),
+    lambda summary: iter([Heading(title(summary), 1)]),
     _suspects,
     _headline,
     _progress,
-    _spent,
-    kept.section,
-    _near,
-    _dead_ends,
+    _time_and_money,
+    kept.layout,
+    _near_misses,
+    _categories,
     _lineage,
     _programs,
     _protection,
@@ -236,29 +203,16 @@ SECTIONS: tuple[Callable[[SessionSummary], Iterator[Block]], ...] = (
 # --- words
 
 
-def _course(night: SessionSummary) -> str:
-    """When it ran, with what, and how it ended."""
-    status = night.status
-    began = (
-        "not started" if status["started"] is None else f"{datetime.fromtimestamp(status['started']):%d %B %Y, %H:%M}"
-    )
-    ended = f", {status['state']}: {status['stop_reason']}" if status["stop_reason"] else f", {status['state']}"
-    return (
-        f"{began}{ended}. Agent {status['agent']}, judge {status['judge']}, budget {status['budget'] or '-'} a trial."
-    )
+def _course(summary: SessionSummary) -> str:
+    """Return when the session ran, how it ended, and with what it ran."""
+    status = summary.status
+    started = "not started"
+    if status.started is not None:
+        started = f"{datetime.fromtimestamp(status.started):%d %B %Y, %H:%M}"
+    reason = f": {status.stop_reason}" if status.stop_reason else ""
+    setup = f"Agent {status.agent}, judge {status.judge}, budget {status.budget or '-'} a trial."
+    return f"{started}, {status.state}{reason}. {setup}"
 
 
-def _tone(interval: Interval) -> str:
-    return "good" if interval.high < 0 else "bad" if interval.low > 0 else ""
-
-
-def _times(count: int) -> str:
-    return "once" if count == 1 else f"{count} times"
-
-
-def _count(rows: Sequence[object], name: str) -> str:
-    return f"{len(rows)} {name}{'' if len(rows) == 1 else 's'}"
-
-
-def _value(value: Any) -> str:
+def _value(value: object) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else "-" if value is None else str(value)

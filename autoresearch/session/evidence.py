@@ -8,7 +8,7 @@ from autoresearch import judge
 from autoresearch.errors import UserError, require
 from autoresearch.judge import Draw
 from autoresearch.ledger import Experiment, Ledger, Session, Trial
-from autoresearch.ledger.scores import effects, numbered
+from autoresearch.ledger.scores import effects, numbered_draws
 from autoresearch.ledger.trials import FRESH, JUDGING, judging
 from autoresearch.session.constraints import Constraints
 from autoresearch.session.context import SessionContext
@@ -37,7 +37,7 @@ def prior_noise(ledger: Ledger, session: Session) -> tuple[float, float] | None:
 def _draws(ledger: Ledger, session_id: int, purposes: Sequence[str]) -> dict[int, list[Draw]]:
     """Return the scores of trials with these purposes, by the id of their experiment."""
     groups: dict[int, list[Draw]] = {}
-    for experiment_id, purpose, score, at, seed in numbered(ledger, session_id):
+    for experiment_id, purpose, score, at, seed in numbered_draws(ledger, session_id):
         if purpose in purposes:
             groups.setdefault(experiment_id, []).append(Draw(score, at, seed))
     return groups

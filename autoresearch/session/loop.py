@@ -66,7 +66,7 @@ class SessionLoop:
         return reason
 
     def _search(self) -> str:
-        unfinished = self.context.ledger.unfinished(self.context.id)
+        unfinished = self.context.ledger.unfinished_experiments(self.context.id)
         try:
             if unfinished and unfinished[0].n == 0:
                 self._finish(unfinished.pop(0), self.referees[0])
@@ -112,7 +112,7 @@ class SessionLoop:
 
     def _finish_all(self) -> None:
         """Settle what is ready or half measured when the session is over, without another trial."""
-        for experiment in self.context.ledger.unfinished(self.context.id):
+        for experiment in self.context.ledger.unfinished_experiments(self.context.id):
             self._finish(experiment, self.referees[0])
 
     # --- the steps

@@ -14,7 +14,7 @@ from autoresearch.brief.brief import Brief
 from autoresearch.errors import require
 from autoresearch.files import JsonObject
 from autoresearch.judge import SIMPLER_MODES
-from autoresearch.ledger import Experiment, duplicates, merged, newest
+from autoresearch.ledger import Experiment, duplicates, find_merge, newest
 from autoresearch.session import describe
 from autoresearch.session.briefing import Briefing
 from autoresearch.session.constraints import Constraints
@@ -184,7 +184,7 @@ class CandidateMaker:
     def rebase(self, old: Experiment) -> Experiment | None:
         """Record a superseded change, made to the incumbent; None if they conflict."""
         context, evidence = self.context, self.evidence
-        if (n := merged(context.ledger, context.row, old.n)) is not None:
+        if (n := find_merge(context.ledger, context.row, old.n)) is not None:
             return context.experiment(n)
         incumbent = context.experiment(evidence.incumbent().n)
         best, base = require(incumbent.text), require(context.experiment(evidence.rival(old).n).text)

@@ -19,7 +19,7 @@ from autoresearch.data.dataset import Dataset
 from autoresearch.errors import UserError, describe_error, require
 from autoresearch.files import JsonObject
 from autoresearch.hardware import CardMemory
-from autoresearch.ledger import Experiment, Ledger, Session, decided, newest
+from autoresearch.ledger import Experiment, Ledger, Session, count_settled, newest
 from autoresearch.measure import facts
 from autoresearch.measure.cell_process import FreshCells
 from autoresearch.measure.referee import CellReferee, Referee
@@ -91,7 +91,7 @@ def take_out(
     workspace = Workspace(project.root, project.config.train)
     check_comparable(session, project)
     cell = inspection(project)
-    count, last = decided(ledger, session), require(newest(ledger, session))
+    count, last = count_settled(ledger, session), require(newest(ledger, session))
     ledger.update_session(session.id, state="running", pid=os.getpid(), grade=cell.grade, layers=cell.layers)
     context = SessionContext(session.id, session.tag, ledger, workspace, project.runs, listeners)
     try:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from autoresearch.errors import require
-from autoresearch.ledger import Call, decided, lasted
+from autoresearch.ledger import Call, count_settled, trial_seconds
 from autoresearch.measure.clock import since_boot
 from autoresearch.session.context import SessionContext
 
@@ -84,7 +84,7 @@ class SessionControl:
         """Return the reason not to begin an experiment after `queued` others, if any."""
         if self.ending is not None:
             return self.ending
-        count = decided(self.context.ledger, self.context.row) + self.busy + queued
+        count = count_settled(self.context.ledger, self.context.row) + self.busy + queued
         seconds = self._trial_seconds()
         return self.limits.stop_reason(count, seconds, self.reserve_s() + queued * _mean(seconds))
 
@@ -103,7 +103,7 @@ class SessionControl:
             context.emit("cost", n, words)
 
     def _trial_seconds(self) -> list[float]:
-        return lasted(self.context.ledger, self.context.row, RECENT_TRIALS)
+        return trial_seconds(self.context.ledger, self.context.row, RECENT_TRIALS)
 
     def _is_paused(self) -> bool:
         """Take the user's messages to pause and to go on; the latest counts."""

@@ -1,47 +1,76 @@
-"""Tables for terminals: columns as wide as what is in them; what tells least is left out where there is no room."""
+"""Print tables in a terminal; if it is narrow, without the least important columns."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.text import Text
 
-GAP = 1  # characters between two columns
+from autoresearch.report.blocks import Table
+from autoresearch.text import one_line
+
+STYLES = {"good": "green", "bad": "bold red", "failed": "red", "warn": "yellow", "quiet": "dim", "large": "bold"}
+GAP = " "  # between two columns
 CUT = "..."
-TOGETHER = 20  # lines given to rich at once: one by one takes twice as long, and all at once as long as their square
+MIN_PROSE_CHARS = 36  # with less room beside the other columns, prose gets lines of its own
+BATCH = 20  # lines that rich prints at once: one by one is 2x slower, all at once is quadratic
+
+Pieces = list[tuple[str, str]]  # of a line: texts with their styles
 
 
 @dataclass(frozen=True)
 class Column:
-    """Cells under a title. Where there is no room the highest `rank` is left out first; rank 0 always stays.
-
-    A column in which nothing is said is not shown. `styles` are of the cells.
-    """
+    """Cells under a title. The highest `rank` is left out first, and rank 0 never."""
 
     title: str
     cells: Sequence[str]
     rank: int = 0
     left: bool = False
-    styles: Sequence[str] = field(default_factory=list)
 
     @cached_property
     def width(self) -> int:
-        """Characters that it takes on a screen."""
         return max(map(cell_len, (self.title, *self.cells)))
 
-    def line(self, k: int) -> Text:
-        """One cell, padded."""
-        text = self.cells[k]
-        space = " " * (self.width - cell_len(text))
-        return Text(f"{text}{space}" if self.left else f"{space}{text}", self.styles[k] if self.styles else "")
+    def pad(self, cell: str) -> str:
+        space = " " * (self.width - cell_len(cell))
+        return f"{cell}{space}" if self.left else f"{space}{cell}"
 
 
-def fitting(columns: Sequence[Column], width: int | None) -> list[Column]:
-    """Those columns that say something and fit side by side; None: there is no end of room."""
-    shown = [column for column in columns if any(column.cells)]
-    while width is not None and sum(column.width + GAP for column in shown) - GAP > width:
+def print_table(table: Table, console: Console) -> None:
+    """Print a table: within the width of a terminal, elsewhere without limit.
+
+    A last column of prose gets the room that is left and is cut, or has lines of its own where there is little room.
+    """
+    width = console.width if console.is_terminal else None
+    columns = [
+        Column(name, [_clean(row[k]) for row in table.rows], table.ranks.get(name, 0), name not in table.numbers)
+        for k, name in enumerate(table.head)
+    ]
+    prose = columns.pop() if table.is_prose(len(columns) - 1) else None
+    shown = fit(columns, width)
+    lines: list[Pieces] = [[(column.pad(column.title), "bold") for column in shown]]
+    styles = [[STYLES.get(getattr(cell, "tone", ""), "") for cell in column.cells] for column in shown]
+    for k in range(len(table.rows)):
+        lines.append([(column.pad(column.cells[k]), style[k]) for column, style in zip(shown, styles, strict=True)])
+    print_lines(lines if prose is None else _add_prose(lines, prose, width), console)
+
+
+def _add_prose(lines: list[Pieces], prose: Column, width: int | None) -> list[Pieces]:
+    first, *others = (cell_len(text) + len(GAP) for text, _ in lines[0])
+    room = None if width is None else width - first - sum(others)
+    if width is None or room is None or room >= MIN_PROSE_CHARS:
+        titled = [(prose.title, "bold"), *((cut(cell, room), "") for cell in prose.cells)]
+        return [[*line, piece] for line, piece in zip(lines, titled, strict=True)]
+    below = [[[(" " * (first - len(GAP)), ""), (cut(cell, width - first), "")]] if cell else [] for cell in prose.cells]
+    return [part for line, extra in zip(lines, [[], *below], strict=True) for part in (line, *extra)]
+
+
+def fit(columns: Sequence[Column], width: int | None) -> list[Column]:
+    """Return the columns that fit side by side; all of them without a width."""
+    shown = list(columns)
+    while width is not None and sum(column.width + len(GAP) for column in shown) - len(GAP) > width:
         last = max(shown, key=lambda column: column.rank)
         if last.rank == 0:
             break
@@ -49,25 +78,17 @@ def fitting(columns: Sequence[Column], width: int | None) -> list[Column]:
     return shown
 
 
-def lines(columns: Sequence[Column]) -> list[Text]:
-    """The titles, then a line for each cell."""
-    gap = Text(" " * GAP)
-    titles = [Column(each.title, each.cells, left=each.left) for each in columns]
-    head = gap.join(Text(_padded(each), "bold") for each in titles)
-    return [head, *(gap.join(column.line(k) for column in columns) for k in range(len(columns[0].cells)))]
-
-
-def print_lines(lines: Sequence[Text], console: Console) -> None:
-    """Many lines, quickly."""
+def print_lines(lines: Sequence[Pieces], console: Console) -> None:
     if not console.is_terminal:
-        console.file.write("".join(f"{line.plain}\n" for line in lines))
+        console.file.write("".join(f"{GAP.join(text for text, _ in line).rstrip()}\n" for line in lines))
         return
-    for k in range(0, len(lines), TOGETHER):
-        console.print(Text("\n").join(lines[k : k + TOGETHER]), soft_wrap=True)
+    texts = [Text(GAP).join(Text(text, style) for text, style in line) for line in lines]
+    for k in range(0, len(texts), BATCH):
+        console.print(Text("\n").join(texts[k : k + BATCH]), soft_wrap=True)
 
 
 def cut(text: str, width: int | None) -> str:
-    """At most so many characters of a line, counted as a terminal does; what is cut off is marked."""
+    """Cut a line to a width, counted as a terminal does, and mark the cut."""
     if width is None or cell_len(text) <= width:
         return text
     if width <= len(CUT):
@@ -75,6 +96,5 @@ def cut(text: str, width: int | None) -> str:
     return set_cell_size(text, width - len(CUT)).rstrip() + CUT
 
 
-def _padded(column: Column) -> str:
-    space = " " * (column.width - cell_len(column.title))
-    return f"{column.title}{space}" if column.left else f"{space}{column.title}"
+def _clean(cell: str) -> str:
+    return cell if cell.isprintable() else one_line(cell)

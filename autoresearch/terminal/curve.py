@@ -1,4 +1,4 @@
-"""Curves drawn with characters: a line of bars, and a chart of braille dots."""
+"""Draw curves with characters: a line of bars, and a chart of braille dots."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -9,14 +9,14 @@ from rich.text import Text
 BARS = "▁▂▃▄▅▆▇█"
 BRAILLE = 0x2800
 DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))  # bits of a braille character: [row][column]
-OTHER = "·"
-STEEP = 0.1  # share of the curve, at its beginning, that does not decide what is in the picture
+POINT = "·"  # of the other curve
+STEEP_SHARE = 0.1  # of the curve, at its beginning, that does not set the scale
 
 Points = Sequence[tuple[float, float]]
 
 
 def sparkline(values: Sequence[float], width: int) -> str:
-    """Values as a line of at most so many bars, each the mean of its share; empty for fewer than two."""
+    """Return values as a line of at most `width` bars, each a mean; empty for fewer than two."""
     if len(values) < 2 or width < 1:
         return ""
     count = min(width, len(values))
@@ -26,20 +26,20 @@ def sparkline(values: Sequence[float], width: int) -> str:
 
 
 def chart(own: Points, other: Points, width: int, height: int) -> list[Text]:
-    """A curve in dots, so many characters wide and high, with its scale at the left; `other` lies behind it, in points.
+    """Return the lines of a chart: a curve in dots over `other` in points, and the scale.
 
     The steep beginning is cut off, so that the end can be seen. Empty where there is nothing to draw.
     """
     if len(own) < 2 or width < 2:
         return []
     end = max(x for x, _ in (*own, *other)) or 1.0
-    shown = [y for x, y in (*own, *other) if x >= STEEP * end] or [y for _, y in own]
+    shown = [y for x, y in (*own, *other) if x >= STEEP_SHARE * end] or [y for _, y in own]
     low, high = min(shown), max(shown)
     scale = (height * len(DOTS) - 1) / ((high - low) or 1.0)
 
     def heights(points: Points) -> list[int | None]:
-        found = [_at(points, end * k / (2 * width - 1)) for k in range(2 * width)]
-        return [None if y is None else round((high - min(max(y, low), high)) * scale) for y in found]
+        ys = [_interpolate(points, end * k / (2 * width - 1)) for k in range(2 * width)]
+        return [None if y is None else round((high - min(max(y, low), high)) * scale) for y in ys]
 
     front, back = _dots(heights(own)), {(row // len(DOTS), column // 2) for row, column in _path(heights(other))}
     labels = {0: f"{high:.3f}", height - 1: f"{low:.3f}"}
@@ -53,13 +53,13 @@ def _line(label: str, row: int, width: int, front: dict[tuple[int, int], int], b
         if at in front:
             line.append(chr(BRAILLE + front[at]), "cyan")
         else:
-            line.append(OTHER if at in back else " ", "dim")
+            line.append(POINT if at in back else " ", "dim")
     line.rstrip()
     return line
 
 
 def _dots(heights: Sequence[int | None]) -> dict[tuple[int, int], int]:
-    """Bits of the characters that a path passes."""
+    """Return the bits of the characters that a path passes."""
     cells: dict[tuple[int, int], int] = {}
     for row, column in _path(heights):
         at = (row // len(DOTS), column // 2)
@@ -68,17 +68,17 @@ def _dots(heights: Sequence[int | None]) -> dict[tuple[int, int], int]:
 
 
 def _path(heights: Sequence[int | None]) -> set[tuple[int, int]]:
-    """The dots (row, column) of a line without gaps through one height for each column."""
-    found = {(row, column) for column, row in enumerate(heights) if row is not None}
+    """Return the dots (row, column) of a line without gaps through one height for each column."""
+    dots = {(row, column) for column, row in enumerate(heights) if row is not None}
     for column, (before, here) in enumerate(pairwise(heights), 1):
         if before is not None and here is not None:
             step = 1 if here > before else -1
-            found |= {(row, column) for row in range(before + step, here, step)}
-    return found
+            dots |= {(row, column) for row in range(before + step, here, step)}
+    return dots
 
 
-def _at(points: Points, x: float) -> float | None:
-    """The curve's height there, between its points; None beyond them."""
+def _interpolate(points: Points, x: float) -> float | None:
+    """Return the value of a curve at `x`; None beyond its ends."""
     if not points or not points[0][0] <= x <= points[-1][0]:
         return None
     for (left, low), (right, high) in pairwise(points):

@@ -1,4 +1,4 @@
-"""Findings as aligned lines that also read without colour."""
+"""Print the findings of `doctor` as aligned lines that can be read without colour."""
 
 from collections.abc import Sequence
 
@@ -7,12 +7,13 @@ from rich.markup import escape
 
 from autoresearch.analysis.consistency import Difference
 from autoresearch.doctor import Check, Findings
+from autoresearch.report.format import count
 
 MARKS = {"ok": ("ok  ", "green"), "warn": ("warn", "yellow"), "blocker": ("STOP", "bold red")}
 
 
 def print_findings(findings: Findings, console: Console) -> None:
-    """One line a check, its remedy below it; then the night, and whether it can begin."""
+    """Print each check with its remedy, the forecast, and whether a session can start."""
     width = max(len(check.name) for check in findings.checks)
     for check in findings.checks:
         _print_check(check, width, console)
@@ -20,8 +21,7 @@ def print_findings(findings: Findings, console: Console) -> None:
         _line(console, f"\n{findings.forecast}")
     stops = sum(check.level == "blocker" for check in findings.checks)
     if stops:
-        what = "one thing stands" if stops == 1 else f"{stops} things stand"
-        _line(console, f"\n[bold red]{what} in the way: see STOP above[/]")
+        _line(console, f"\n[bold red]{count(stops, 'problem')} to solve first: see STOP above[/]")
 
 
 def _print_check(check: Check, width: int, console: Console) -> None:
@@ -32,7 +32,6 @@ def _print_check(check: Check, width: int, console: Console) -> None:
 
 
 def print_differences(differences: Sequence[Difference], console: Console) -> None:
-    """One line a difference, and what to do about it."""
     for difference in differences:
         _line(console, f"[red]STOP[/]  {escape(difference.where)}: {escape(difference.text)}")
         _line(console, f"      -> {escape(difference.remedy)}")

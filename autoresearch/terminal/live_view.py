@@ -1,4 +1,4 @@
-"""What `run` shows while it works: a line for each event, on stderr, and in a terminal a few below that change."""
+"""Show the progress of `run` on stderr: event lines, and in a terminal a board below."""
 
 import time
 from types import TracebackType
@@ -9,6 +9,7 @@ from rich.live import Live as Bottom
 from rich.text import Text
 
 from autoresearch import ledger
+from autoresearch.ledger.session_status import SessionStatus
 from autoresearch.report.format import duration
 from autoresearch.session.events import LedgerEvent, SessionClosed, SessionEvent, SessionOpened
 from autoresearch.session.live import LiveTrial, LiveTrialRecorder
@@ -18,8 +19,8 @@ from autoresearch.text import plain_text
 
 STYLES = {"keep": "bold green", "discard": "dim", "crash": "red", "suspect": "bold red", "invalid": "yellow"}
 HIDDEN = {"trial", "waited"}
-REFRESH = 2.0  # a second
-LONGEST = 1000  # characters of a line
+REFRESHES_PER_S = 2.0
+MAX_LINE_CHARS = 1000
 WAITING = {
     "proposed": "is about to be measured",
     "waited": "is about to be measured",
@@ -29,41 +30,39 @@ WAITING = {
 
 
 class Screen:
-    """Lines that stay, and the board below them, which goes when it is closed. Without a terminal there is no board."""
+    """Lines that stay, and in a terminal the board below them until it is closed."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
         self.running: LiveTrial | None = None
-        self.status: dict[str, Any] | None = None
+        self.status: SessionStatus | None = None
         self.most_usd: float | None = None
         self.last: tuple[str, int | None, float] | None = None  # kind, experiment and time of the last event
         shown = console.is_terminal and not console.is_dumb_terminal
-        below = Bottom(console=console, transient=True, refresh_per_second=REFRESH, get_renderable=self.board)
+        below = Bottom(console=console, transient=True, refresh_per_second=REFRESHES_PER_S, get_renderable=self.board)
         self.bottom = below if shown else None
 
     def open(self) -> None:
-        """Begin to show the board."""
         if self.bottom is not None:
             self.bottom.start()
 
     def close(self) -> None:
-        """Take the board away; the lines stay."""
+        """Remove the board; the lines stay."""
         if self.bottom is not None:
             self.bottom.stop()
 
     def say(self, text: str, style: str = "") -> None:
-        """One line, of bearable length."""
-        self.console.print(Text(plain_text(text[:LONGEST]), style), soft_wrap=True)
+        self.console.print(Text(plain_text(text[:MAX_LINE_CHARS]), style), soft_wrap=True)
 
     def event(self, kind: str, n: int | None, text: str, data: dict[str, Any], at: float) -> None:
-        """Something that happened, as a line."""
+        """Print an event as a line."""
         self.last = (kind, n, at)
         if kind not in HIDDEN:
             number = "    " if n is None else f"{n:4}"
             self.say(f"{number}  {kind:9} {' '.join(text.split())}", STYLES.get(str(data.get("verdict")), ""))
 
     def board(self) -> Group:
-        """The lines at the bottom, as they are now."""
+        """Return the lines at the bottom, as they are now."""
         now = time.time()
         return Group(*board(self.running, self.status, self._doing(now), now, self.console.width, self.most_usd))
 
@@ -71,11 +70,11 @@ class Screen:
         if self.status is None or self.last is None:
             return ""
         kind, n, at = self.last
-        if self.status["state"] == "paused":
+        if self.status.state == "paused":
             return "      paused: `autoresearch unpause` lets it go on"
         if kind in WAITING:
             return f"{n:4}  {WAITING[kind]}"
-        return f"      {self.status['agent']} works on a proposal, {duration(now - at)}"
+        return f"      {self.status.agent} works on a proposal, {duration(now - at)}"
 
 
 class Live:
@@ -97,7 +96,6 @@ class Live:
         self.screen.close()
 
     def say(self, text: str, style: str = "") -> None:
-        """Print one line."""
         self.screen.say(text, style)
 
     def handle(self, event: SessionEvent) -> None:

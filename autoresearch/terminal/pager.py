@@ -1,37 +1,44 @@
-"""Long output in the user's pager, as git has it: only in a terminal, and only if it does not fit on the screen."""
+"""Show output in the user's pager, if it does not fit on the screen of a terminal."""
 
 import os
 import shlex
 import signal
 import subprocess
-from collections.abc import Callable
-from io import StringIO
+from collections.abc import Iterable
 
 from rich.console import Console
+from rich.pager import Pager
+
+from autoresearch.report.blocks import Block
+from autoresearch.terminal.console import print_blocks
 
 LESS = {"LESS": "FRX", "LV": "-c"}  # colours are shown, and the text stays on the screen afterwards
 
 
-def show(write: Callable[[Console], None]) -> None:
-    """Let `write` print to stdout, by way of $PAGER (by default less) where that is needed."""
+def show(blocks: Iterable[Block]) -> None:
+    """Print a page to stdout, through $PAGER (default: less) if it is longer than the screen."""
     console = Console()
     if not console.is_terminal or console.is_dumb_terminal:
-        write(console)
+        print_blocks(blocks, console)
         return
-    text = _rendered(write, console)
-    if text.count("\n") < console.height or not _paged(text):
-        console.file.write(text)
+    with console.pager(_UserPager(console), styles=True):
+        print_blocks(blocks, console)
 
 
-def _rendered(write: Callable[[Console], None], console: Console) -> str:
-    """What would be printed, with its colours."""
-    buffer = StringIO()
-    write(Console(file=buffer, force_terminal=True, width=console.width, height=console.height))
-    return buffer.getvalue()
+class _UserPager(Pager):
+    """The program in $PAGER. rich's own pager prints nothing if that program does not exist."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+
+    def show(self, content: str) -> None:
+        """Page a text, or write it to the terminal where it fits or the pager cannot be started."""
+        if content.count("\n") < self.console.height or not _page(content):
+            self.console.file.write(content)
 
 
-def _paged(text: str) -> bool:
-    """Whether a pager took it. Ctrl-C is the pager's meanwhile."""
+def _page(text: str) -> bool:
+    """Run the pager; tell whether it could be started. Ctrl-C is for the pager meanwhile."""
     command = shlex.split(os.environ.get("PAGER", "less"))
     if not command or command == ["cat"]:
         return False

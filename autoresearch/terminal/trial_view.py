@@ -1,4 +1,4 @@
-"""One trial as the lines that the original prints at the end of a run."""
+"""Format one trial like the summary that the original prints at the end of a run."""
 
 from autoresearch.hardware import peak_tflops
 from autoresearch.measure.facts import mfu_percent, trained_tokens
@@ -6,9 +6,8 @@ from autoresearch.measure.result import Result
 
 
 def summary(result: Result, gpu: str | None) -> dict[str, str]:
-    """`name: value` of a trial on the card called `gpu`; what train.py says of itself is only shown, never used."""
-    said = result.reported
-    facts = result.as_json()
+    """Return names and values of a trial on the card `gpu`, some as train.py reports them."""
+    reported, facts = result.reported, result.as_json()
     mfu = mfu_percent(facts, peak_tflops(gpu))
     lines = {
         "val_bpb": "-" if result.val_bpb is None else f"{result.val_bpb:.6f}",
@@ -17,8 +16,8 @@ def summary(result: Result, gpu: str | None) -> dict[str, str]:
         "peak_vram_mb": f"{result.peak_vram_mb or 0:.1f}",
         "mfu_percent": "-" if mfu is None else f"{mfu:.2f}",
         "total_tokens_M": f"{trained_tokens(facts) / 1e6:.2f}",
-        "num_steps": f"{said.get('step', 0):.0f}",
-        "num_params_M": f"{said.get('num_params', 0) / 1e6:.2f}",
+        "num_steps": f"{reported.get('step', 0):.0f}",
+        "num_params_M": f"{reported.get('num_params', 0) / 1e6:.2f}",
         "outcome": result.outcome,
         "grade": result.grade,
     }

@@ -1,1 +1,1 @@
-"""The pages of `autoresearch serve`: the report and what belongs to it, live and read-only, for a browser here."""
+"""Serve read-only pages to browsers on this machine: the report, live, and more."""

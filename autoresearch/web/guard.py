@@ -1,7 +1,7 @@
-"""What stands before every page: who may ask, how, and what a browser may do with the answer.
+"""Check every request, and limit by headers what a browser may do with the answer.
 
-A page of another site can make a browser send requests here. Those that come by way of a foreign name for this machine
-(DNS rebinding) are known by the name in `Host`; the headers keep everything else from being read or framed.
+A page of another site can make a browser send requests here. Requests through a foreign name of this machine (DNS
+rebinding) are recognised by `Host`; the headers keep other sites from reading or framing the pages.
 """
 
 from collections.abc import Collection
@@ -25,17 +25,17 @@ METHODS = ("GET", "HEAD")
 
 
 class Guard:
-    """Lets through what asks one of `hosts` by GET or HEAD, and puts the headers on every answer."""
+    """Let GET and HEAD requests to one of `hosts` through, and add the headers to every answer."""
 
     def __init__(self, app: ASGIApp, hosts: Collection[str]) -> None:
         self.app, self.hosts = app, frozenset(hosts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request."""
+        """Answer one request."""
         if scope["type"] != "http":
             return
 
-        async def sealed(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 own = {name.encode(): value.encode() for name, value in HEADERS.items()}
                 kept = [(name, value) for name, value in message.get("headers", []) if name.lower() not in own]
@@ -44,11 +44,11 @@ class Guard:
 
         named = [value.decode("latin-1").lower() for name, value in scope["headers"] if name == b"host"]
         if len(named) != 1 or named[0] not in self.hosts:
-            await _refuse(sealed, 400, b"this is not the address of this server\n")
+            await _refuse(send_with_headers, 400, b"unknown host\n")
         elif scope["method"] not in METHODS:
-            await _refuse(sealed, 405, b"these pages can only be read\n", (b"allow", b"GET, HEAD"))
+            await _refuse(send_with_headers, 405, b"only GET and HEAD are allowed\n", (b"allow", b"GET, HEAD"))
         else:
-            await self.app(scope, receive, sealed)
+            await self.app(scope, receive, send_with_headers)
 
 
 async def _refuse(send: Send, status: int, words: bytes, *headers: tuple[bytes, bytes]) -> None:

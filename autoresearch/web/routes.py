@@ -1,4 +1,4 @@
-"""The pages by their addresses. Whatever is asked, nothing is written."""
+"""Routes of the served pages, which only read."""
 
 import time
 from collections.abc import Callable, Collection
@@ -15,12 +15,12 @@ from starlette.types import ASGIApp
 from autoresearch import ledger
 from autoresearch.errors import UserError
 from autoresearch.ledger import Ledger, Session
-from autoresearch.report.blocks import Heading, Words
-from autoresearch.report.curves import Curve
+from autoresearch.report.blocks import Curve, Heading, Paragraph
+from autoresearch.report.experiment import curve, curves
 from autoresearch.session.live import LiveTrial
 from autoresearch.web import frame, listing, numbers, pages, side
 from autoresearch.web.guard import Guard
-from autoresearch.web.site import Missing, Site, address, curve
+from autoresearch.web.site import Missing, Site, address
 
 STATIC = {
     "style.css": ("report", "report.css", "text/css"),
@@ -36,7 +36,7 @@ _STAMP = """
 
 
 def application(root: Path, hosts: Collection[str]) -> ASGIApp:
-    """The pages of a repository, for who asks one of `hosts` (name and port)."""
+    """Return the pages of a repository, for requests to one of `hosts` (name and port)."""
     views = Pages(Site(root))
     routes = [
         Route("/", views.sessions),
@@ -53,139 +53,119 @@ def application(root: Path, hosts: Collection[str]) -> ASGIApp:
         Route("/static/{name}", static),
     ]
     failures: dict[type[Exception] | int, Callable[..., Response]] = {
-        Missing: _missing, UserError: _trouble, HTTPException: _missing,
+        Missing: _not_found, UserError: _unavailable, HTTPException: _not_found,
     }  # fmt: skip
     return Guard(Starlette(routes=routes, exception_handlers=failures), hosts)
 
 
 class Pages:
-    """One method for each address."""
+    """One method for each route."""
 
     def __init__(self, site: Site) -> None:
         self.site = site
 
     def sessions(self, request: Request) -> Response:
-        """All of them."""
         with self.site.ledger() as store:
             return HTMLResponse(frame.page("autoresearch", list(pages.sessions(store, time.time())), broad=True))
 
     def session(self, request: Request) -> Response:
-        """The report of one, and what happens now."""
+        """Return the report of a session, and what runs now."""
         now = time.time()
         with self.site.ledger() as store:
-            session = self._asked(store, request)
-            night = self.site.night(store, session, now)
-            incumbent = self._incumbent(store, session, night.status["best"])
+            session = self._session(store, request)
+            summary = self.site.summary(store, session, now)
+            incumbent = self._incumbent(store, session, summary.status.best)
         running = LiveTrial.read(self.site.runs / session.tag)
-        blocks = list(pages.session(night, running, incumbent, now))
-        open_ended = night.status["state"] != "ended"
-        return HTMLResponse(frame.page(session.tag, blocks, session.tag, address(session.tag), open_ended))
+        blocks, live = list(pages.session(summary, running, incumbent, now)), summary.status.state != "ended"
+        return HTMLResponse(frame.page(session.tag, blocks, session.tag, address(session.tag), live))
 
     def experiments(self, request: Request) -> Response:
-        """The table, as the address asks for it."""
         with self.site.ledger() as store:
-            session = self._asked(store, request)
-            rows = ledger.log_rows(store, session)
+            session = self._session(store, request)
+            rows = ledger.experiment_rows(store, session)
         blocks = list(pages.experiments(rows, session.tag, listing.Choice.of(request.query_params)))
         return HTMLResponse(frame.page(f"experiments of {session.tag}", blocks, session.tag, broad=True))
 
     def experiment(self, request: Request) -> Response:
-        """One of them, whole."""
         with self.site.ledger() as store:
-            session = self._asked(store, request)
-            found, trials = self.site.experiment(store, session, request.path_params["n"])
-            shown = self._curves(store, session, found.n)
-            blocks = [
-                pages.neighbours(session.tag, found.n, ledger.newest(store, session) or 0),
-                *pages.experiment(self.site, store, session, found, trials, shown),
-            ]
-        base = address(session.tag, found.n)
-        return HTMLResponse(frame.page(f"{session.tag}: experiment {found.n}", blocks, session.tag, base))
+            session = self._session(store, request)
+            details = self.site.experiment(store, session, request.path_params["n"])
+            last = ledger.newest(store, session) or 0
+        blocks, base = list(pages.experiment(session.tag, details, last)), address(session.tag, details.n)
+        return HTMLResponse(frame.page(f"{session.tag}: experiment {details.n}", blocks, session.tag, base))
 
     def compare(self, request: Request) -> Response:
-        """Two sessions: those of the address, else the two newest."""
+        """Return the comparison of the two sessions of the address, else of the two newest."""
         now = time.time()
         with self.site.ledger() as store:
             known = store.sessions()
             tags = [session.tag for session in known]
-            a, b = (request.path_params.get(name, default) for name, default in zip("ab", _newest(tags), strict=True))
+            newest = tags[:-3:-1] if len(tags) > 1 else (None, None)
+            a, b = (request.path_params.get(name, tag) for name, tag in zip("ab", newest, strict=True))
             blocks = list(side.choose(known, a, b))
             if a in tags and b in tags:
-                nights = [self.site.night(store, self.site.session(store, tag), now) for tag in (a, b)]
-                blocks += side.blocks(*nights)
+                blocks += side.layout(*(self.site.summary(store, self.site.session(store, tag), now) for tag in (a, b)))
         return HTMLResponse(frame.page("side by side", blocks, base=side.to(a, b), broad=True))
 
-    # --- numbers for scripts
+    # --- data for scripts
 
     def state(self, request: Request) -> Response:
-        """Something that changes whenever there is more to see."""
+        """Return a value that changes with the content of the page."""
         with self.site.ledger() as store:
-            session = self._asked(store, request)
+            session = self._session(store, request)
             counts = store.query(_STAMP, session=session.id)[0]
         return JSONResponse({"stamp": "-".join([ledger.state(session), *map(str, tuple(counts))])})
 
     def progress(self, request: Request) -> Response:
-        """Of the chart of a session."""
         with self.site.ledger() as store:
-            session = self._asked(store, request)
-            rows, status = ledger.log_rows(store, session), ledger.status(store, session, time.time())
-        return JSONResponse(numbers.progress(rows, status["sigma"]))
+            session = self._session(store, request)
+            rows, status = ledger.experiment_rows(store, session), ledger.status(store, session, time.time())
+        return JSONResponse(numbers.progress(rows, status.sigma))
 
     def live(self, request: Request) -> Response:
-        """Of the trial that runs."""
+        """Return the curves of the running trial."""
         with self.site.ledger() as store:
-            session = self._asked(store, request)
+            session = self._session(store, request)
             status = ledger.status(store, session, time.time())
-            incumbent = self._incumbent(store, session, status["best"])
-        running = LiveTrial.read(self.site.runs / session.tag) if status["trial"] else None
-        found = pages.live_curves(running, incumbent) if running else []
-        return JSONResponse(numbers.curves(found, pages.LIVE_ACROSS))
+            incumbent = self._incumbent(store, session, status.best)
+        running = LiveTrial.read(self.site.runs / session.tag) if status.trial else None
+        shown = pages.live_curves(running, incumbent) if running else []
+        return JSONResponse(numbers.curves(shown, pages.LIVE_ACROSS))
 
     def curves(self, request: Request) -> Response:
-        """Of an experiment's trials."""
         with self.site.ledger() as store:
-            found = self._curves(store, self._asked(store, request), request.path_params["n"])
-        return JSONResponse(numbers.curves(found, "seconds of training"))
+            details = self.site.experiment(store, self._session(store, request), request.path_params["n"])
+        return JSONResponse(numbers.curves(curves(details), "seconds of training"))
 
     def gains(self, request: Request) -> Response:
-        """Of two sessions."""
-        now = time.time()
+        """Return the running best of two sessions."""
+        now, tags = time.time(), (request.path_params["a"], request.path_params["b"])
         with self.site.ledger() as store:
-            nights = [self.site.night(store, self.site.session(store, request.path_params[name]), now) for name in "ab"]
-        return JSONResponse(numbers.curves([side.course(night) for night in nights], "experiment"))
+            summaries = [self.site.summary(store, self.site.session(store, tag), now) for tag in tags]
+        return JSONResponse(numbers.curves([side.course(each) for each in summaries], "experiment"))
 
-    # --- what several need
+    # --- helpers
 
-    def _asked(self, store: Ledger, request: Request) -> Session:
+    def _session(self, store: Ledger, request: Request) -> Session:
         return self.site.session(store, request.path_params["tag"])
 
-    def _curves(self, store: Ledger, session: Session, n: int) -> list[Curve]:
-        found, trials = self.site.experiment(store, session, n)
-        parent = [] if found.parent is None else self.site.experiment(store, session, found.parent)[1]
-        return pages.experiment_curves(trials, parent, found.parent)
-
     def _incumbent(self, store: Ledger, session: Session, best: int | None) -> Curve | None:
-        trials = [] if best is None else self.site.experiment(store, session, best)[1]
-        good = [curve(trial, f"experiment {best}, the incumbent") for trial in trials if trial.outcome == "ok"]
-        return good[-1] if good else None
+        trials = [] if best is None else self.site.experiment(store, session, best).good_trials
+        return curve(trials[-1], f"experiment {best}, the incumbent") if trials else None
 
 
 def static(request: Request) -> Response:
-    """One of our files: no path is ever made from what was asked."""
+    """Return one of our files; no path is ever made from a request."""
     if (found := STATIC.get(request.path_params["name"])) is None:
         raise Missing("there is no such file")
     room, name, kind = found
     return Response(resources.files(f"autoresearch.{room}").joinpath(name).read_bytes(), media_type=kind)
 
 
-def _newest(tags: list[str]) -> tuple[str | None, str | None]:
-    return (tags[-1], tags[-2]) if len(tags) > 1 else (None, None)
-
-
-def _missing(request: Request, error: Exception) -> Response:
+def _not_found(request: Request, error: Exception) -> Response:
     words = str(error) if isinstance(error, Missing) else "there is no such page"
-    return HTMLResponse(frame.page("not found", [Heading("Not found", 1), Words([words])]), 404)
+    return HTMLResponse(frame.page("not found", [Heading("Not found", 1), Paragraph([words])]), 404)
 
 
-def _trouble(request: Request, error: Exception) -> Response:
-    return HTMLResponse(frame.page("autoresearch", [Heading("Nothing to show", 1), Words([str(error)])]), 503)
+def _unavailable(request: Request, error: Exception) -> Response:
+    return HTMLResponse(frame.page("autoresearch", [Heading("Not available", 1), Paragraph([str(error)])]), 503)

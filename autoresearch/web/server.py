@@ -1,4 +1,4 @@
-"""The server of `autoresearch serve`: an address of this machine's own, taken before anything is said."""
+"""Server of `autoresearch serve`, on loopback only."""
 
 import socket
 import sys
@@ -14,7 +14,7 @@ LOOPBACK = {"127.0.0.1": "127.0.0.1", "localhost": "127.0.0.1", "::1": "[::1]"}
 
 
 def serve(root: Path, host: str, port: int) -> None:
-    """Serve the sessions of a repository until interrupted. Raises UsageError or UserError where that cannot be."""
+    """Serve the sessions of a repository until interrupted. Raises UsageError, UserError."""
     with listen(host, port) as listening, suppress(KeyboardInterrupt):
         port = listening.getsockname()[1]
         print(f"http://{LOOPBACK[host]}:{port}/ (read-only; Ctrl-C ends it)", file=sys.stderr, flush=True)
@@ -22,7 +22,7 @@ def serve(root: Path, host: str, port: int) -> None:
 
 
 def server(root: Path, port: int) -> uvicorn.Server:
-    """Answers those who ask this machine by one of its own names."""
+    """Return a server that answers requests to this machine's own names."""
     names = [f"{name}:{port}" for name in ("localhost", "127.0.0.1", "[::1]")]
     config = uvicorn.Config(
         application(root, names), log_level="warning", access_log=False, ws="none", lifespan="off",
@@ -32,7 +32,7 @@ def server(root: Path, port: int) -> uvicorn.Server:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket on loopback."""
+    """Open a socket on loopback. Raises UsageError or UserError."""
     if host not in LOOPBACK:
         advice = "use `ssh -L 8765:127.0.0.1:8765 MACHINE` to read the pages from elsewhere"
         raise UsageError(f"--host {host}: the pages are served on loopback only (127.0.0.1, ::1); {advice}")

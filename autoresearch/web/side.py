@@ -1,4 +1,4 @@
-"""Two sessions side by side: one program.md against another, one agent against another."""
+"""Lay out two sessions side by side."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -8,126 +8,91 @@ from autoresearch.analysis import compare
 from autoresearch.analysis.compare import Z, proportion
 from autoresearch.analysis.summary import SessionSummary
 from autoresearch.analysis.total import Interval
+from autoresearch.errors import require
 from autoresearch.ledger import Session
-from autoresearch.report import curves, tables
-from autoresearch.report.blocks import Block, Figure, Heading, Link, Table, Words, safe
+from autoresearch.report.blocks import Block, Curve, Curves, Heading, Link, Paragraph, Table, safe
 from autoresearch.report.chart import scored_keeps
-from autoresearch.report.curves import Curve
-from autoresearch.report.format import between, duration
+from autoresearch.report.format import HOUR, between, dollars, percent
+from autoresearch.report.status import facts as status_facts
 from autoresearch.web.site import address
 
-HOUR = 3600.0
+ROWS = (
+    *("honest total", "kept", "agent", "models", "judge", "base", "best, as the search saw it", "noise of one trial"),
+    *("near misses", "failed", "time", "experiments an hour", "money", "money for each keep", "program.md"),
+)
 
 
 def choose(sessions: Sequence[Session], a: str | None, b: str | None) -> Iterator[Block]:
-    """Which two: links that replace one of them."""
+    """Lay out the choice of two sessions: links that replace one of them."""
     yield Heading("Side by side", 1)
     for name, chosen, other in (("first", a, b), ("second", b, a)):
         parts = [f"{name}: "]
         for session in sessions[::-1]:
             pair = (session.tag, other) if name == "first" else (other, session.tag)
             parts += [safe(session.tag, 60) if session.tag == chosen else Link(session.tag, to(*pair)), "  "]
-        yield Words(parts, "filter")
+        yield Paragraph(parts, "filter")
 
 
 def to(a: str | None, b: str | None) -> str:
-    """The address of a comparison."""
     return "/".join(["/compare", *(quote(tag or "-", safe="") for tag in (a, b))])
 
 
-def blocks(a: SessionSummary, b: SessionSummary) -> Iterator[Block]:
-    """Whether they may be compared, what each was worth, and how they went."""
-    for line in compare.obstacles(a.session, b.session):
-        yield Words([f"Not the same: {safe(line, 200)}. Their scores are of different things."], "bad")
-    head = ["", *(Link(night.session.tag, address(night.session.tag)) for night in (a, b)), "first less second"]
+def layout(a: SessionSummary, b: SessionSummary) -> Iterator[Block]:
+    """Lay out whether two sessions can be compared, what each was worth, and how they went."""
+    for difference in compare.obstacles(a.session, b.session):
+        yield Paragraph([f"Not the same: {safe(difference, 200)}. Their scores cannot be compared."], "bad")
+    head = ["", *(Link(each.session.tag, address(each.session.tag)) for each in (a, b)), "first minus second"]
     yield Table(head, list(_rows(a, b)))
-    found = [course(night) for night in (a, b)]
-    yield Heading("Gain over the own base, as the search saw it")
-    yield Figure(lambda href: curves.draw(found, "experiment", "change of val_bpb"), name="gains")
-    yield Words(["These numbers chose what was kept, so they flatter; the honest totals do not."], "quiet")
+    yield Heading("Change against the own base, as the search saw it")
+    yield Curves([course(a), course(b)], "experiment", "change of val_bpb", "gains")
+    yield Paragraph(
+        ["The keeps were chosen by these numbers, so they are too good; the honest totals are not."], "quiet"
+    )
 
 
 def _rows(a: SessionSummary, b: SessionSummary) -> Iterator[list[str]]:
     totals, rates = compare.totals(a, b), compare.keep_rates(a, b)
-    yield [
-        "honest total",
-        *(_total(night) for night in (a, b)),
-        "-" if totals is None else f"{totals.mean:+.4f}, {between(totals)}",
-    ]
-    yield ["kept", *(_kept(night) for night in (a, b)), _points(rates)]
-    for name, value in FACTS.items():
-        yield [name, *(value(night) for night in (a, b)), ""]
-    yield ["program.md", *(_programs(night) for night in (a, b)), ""]
+    points = Interval(100 * rates.mean, 100 * rates.low, 100 * rates.high)
+    differences = {
+        "honest total": "-" if totals is None else f"{totals.mean:+.4f}, {between(totals)}",
+        "kept": f"{points.mean:+.0f} points, {between(points, '+.0f')}",
+    }
+    ours, theirs = facts(a), facts(b)
+    for name in ROWS:
+        yield [name, ours[name], theirs[name], differences.get(name, "")]
 
 
-def _total(night: SessionSummary) -> str:
-    return "not measured" if night.total is None else f"{night.total.val.mean:+.4f}, {between(night.total.val)}"
+def facts(summary: SessionSummary) -> dict[str, str]:
+    """Return single facts of a session by name."""
+    status, kept, tried = summary.status, len(summary.keeps), len(summary.candidates)
+    low, high = map(percent, proportion(kept, tried))
+    cost, hours = status.cost_usd, status.seconds / HOUR
+    return status_facts(status) | {
+        "kept": f"{kept} of {tried}: {percent(kept / tried)}, 95 % between {low} and {high}" if tried else "-",
+        "models": ", ".join(safe(group.key, 60) for group in summary.by_model) or "-",
+        "best, as the search saw it": _best(summary),
+        "near misses": str(len(summary.near_misses)),
+        "failed": str(len(summary.failures) + len(summary.suspects)),
+        "experiments an hour": f"{tried / hours:.1f}" if hours else "-",
+        "money for each keep": dollars(cost / kept) if kept and cost is not None else "-",
+        "program.md": ", ".join(group.key[:8] for group in summary.by_program) or "-",
+    }
 
 
-def _kept(night: SessionSummary) -> str:
-    kept, tried = len(night.keeps), len(night.tried)
-    if not tried:
-        return "-"
-    low, high = proportion(kept, tried)
-    rate = f"{kept} of {tried}: {tables.percent(kept / tried)}"
-    return f"{rate}, 95 % between {tables.percent(low)} and {tables.percent(high)}"
-
-
-def _points(rate: Interval) -> str:
-    points = Interval(100 * rate.mean, 100 * rate.low, 100 * rate.high)
-    return f"{points.mean:+.0f} points, {between(points, '+.0f')}"
-
-
-def _score(night: SessionSummary, name: str) -> str:
-    value = night.status[name]
-    return "-" if value is None else f"{value:.4f}"
-
-
-def _best(night: SessionSummary) -> str:
-    """With the interval that follows from the noise of one trial and how many judged it."""
-    status = night.status
-    fresh = [
-        trial for trial in night.trials.get(status["best"], []) if trial.outcome == "ok" and trial.purpose != "screen"
-    ]
-    if not fresh or not status["sigma"]:
-        return _score(night, "best_bpb")
-    reach = Z * status["sigma"] / math.sqrt(len(fresh))
-    best = status["best_bpb"]
+def _best(summary: SessionSummary) -> str:
+    """Return the best score with its interval by the noise and the number of fresh trials."""
+    best, sigma = summary.status.best_bpb, summary.status.sigma
+    details = summary.details.get(summary.status.best or 0)
+    fresh = [trial for trial in details.good_trials if trial.purpose != "screen"] if details else []
+    if best is None or not fresh or not sigma:
+        return "-" if best is None else f"{best:.4f}"
+    reach = Z * sigma / math.sqrt(len(fresh))
     return f"{best:.4f}, 95 % between {best - reach:.4f} and {best + reach:.4f}"
 
 
-def _hours(night: SessionSummary) -> float:
-    return float(night.status["seconds"]) / HOUR
-
-
-def _each(night: SessionSummary) -> str:
-    cost, keeps = night.status["cost_usd"], len(night.keeps)
-    return tables.money(cost / keeps) if keeps and cost is not None else "-"
-
-
-FACTS = {
-    "agent": lambda night: safe(night.session.agent, 60),
-    "models": lambda night: ", ".join(safe(row["model"], 60) for row in night.by_model) or "-",
-    "judge": lambda night: safe(night.session.judge, 20),
-    "base": lambda night: _score(night, "base_bpb"),
-    "best, as the search saw it": _best,
-    "noise of one trial": lambda night: _score(night, "sigma"),
-    "near misses": lambda night: str(len(night.near_misses)),
-    "failed": lambda night: str(len(night.failures) + len(night.suspects)),
-    "time": lambda night: duration(HOUR * _hours(night)),
-    "experiments an hour": lambda night: f"{len(night.tried) / _hours(night):.1f}" if _hours(night) else "-",
-    "money": lambda night: tables.money(night.status["cost_usd"]),
-    "money for each keep": _each,
-}
-
-
-def _programs(night: SessionSummary) -> str:
-    return ", ".join(row["program"][:8] for row in night.by_program) or "-"
-
-
-def course(night: SessionSummary) -> Curve:
-    """The running best less the base, to the last experiment."""
-    kept = scored_keeps(night.rows)
-    points = [(float(row["n"]), row["val_bpb"] - kept[0]["val_bpb"]) for row in kept]
-    last = float(night.rows[-1]["n"]) if night.rows else 0.0
-    return Curve(night.session.tag, [*points, (last, points[-1][1])] if points else [], steps=True)
+def course(summary: SessionSummary) -> Curve:
+    """Return the running best minus the base, to the last experiment."""
+    keeps = scored_keeps(summary.rows)
+    points = [(float(row.n), require(row.val_bpb) - require(keeps[0].val_bpb)) for row in keeps]
+    last = float(summary.rows[-1].n) if summary.rows else 0.0
+    return Curve(summary.session.tag, [*points, (last, points[-1][1])] if points else [], steps=True)

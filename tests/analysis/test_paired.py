@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from support.programs import autoresearch
 
-from autoresearch.analysis.paired import compared, scored
+from autoresearch.analysis.paired import compare_rows, mean_scores
 from autoresearch.ledger.artefacts import Artefacts
 from autoresearch.measure.result import Result
 
@@ -21,7 +21,7 @@ def test_a_difference_is_known_better_than_the_scores() -> None:
         hard = rng.normal(1.5, 0.45, 512)
         theirs = np.stack([hard * size, size], 1)
         ours = np.stack([(hard - 0.002 + rng.normal(0, 0.01, 512)) * size, size], 1)
-        rows = compared(ours, theirs)
+        rows = compare_rows(ours, theirs)
         assert rows is not None and rows.count == 512
         found.append((rows.delta + 0.002 / math.log(2), rows.error, rows.better))
     errors, told, better = (np.array(column) for column in zip(*found, strict=True))
@@ -30,20 +30,20 @@ def test_a_difference_is_known_better_than_the_scores() -> None:
     assert 0.5 < better.mean() / 512 < 0.65
 
 
-def test_other_rows_are_not_compared() -> None:
+def test_other_rows_are_not_compare_rows() -> None:
     ours = np.array([[1.0, 4.0], [2.0, 5.0]])
-    assert compared(ours, ours[::-1]) is None and compared(ours, ours[:1]) is None
-    assert compared(ours, None) is None and compared(None, ours) is None
+    assert compare_rows(ours, ours[::-1]) is None and compare_rows(ours, ours[:1]) is None
+    assert compare_rows(ours, None) is None and compare_rows(None, ours) is None
 
 
 def test_trials_that_failed_say_nothing_of_their_rows(tmp_path: Path) -> None:
     files = Artefacts(tmp_path / "runs/t/1")
     (tmp_path / "runs").mkdir()
-    assert scored(files) is None
+    assert mean_scores(files) is None
     for k, (outcome, nats) in enumerate([("ok", 10.0), ("suspect", 0.0), ("ok", 20.0), ("crash", None)]):
         rows = None if nats is None else np.array([[nats, 8.0]])
         files.write_trial(k, Result(outcome=outcome).as_json(), "", rows)
-    assert np.array_equal(scored(files), [[15.0, 8.0]])
+    assert np.array_equal(mean_scores(files), [[15.0, 8.0]])
 
 
 def test_show_tells_how_a_version_does_on_the_rows_of_its_parent(finished: Path, settings_of: dict[str, str]) -> None:

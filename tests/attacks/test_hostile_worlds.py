@@ -20,7 +20,7 @@ from support.sessions import session_of
 
 from autoresearch.agents import registry
 from autoresearch.data.dataset import Dataset
-from autoresearch.ledger import Ledger, log_rows
+from autoresearch.ledger import Ledger, experiment_rows
 from autoresearch.measure.cell_process import PACKAGE
 from autoresearch.measure.result import Progress
 from autoresearch.measure.settings import Settings
@@ -79,11 +79,11 @@ def test_a_hostile_agent_gets_no_keep_and_changes_nothing(
     with Ledger.open(repository / "runs" / "ledger.db") as store:
         session = session_of(repository, store, registry.create(f"scripted:{hostile_agent}"), quick, bytes_data)
         assert session.run() == "agent exhausted"
-        rows = {row["n"]: row for row in log_rows(store, session.row)}
-    found = {name: rows[n]["verdict"] for n, name in enumerate(VERDICTS, 1)}
-    assert found == VERDICTS, {name: rows[n]["reason"] for n, name in enumerate(VERDICTS, 1)}
-    assert workspace.best("t") == rows[0]["sha"]
-    assert git(repository, "rev-parse", "autoresearch/t").strip() == rows[0]["sha"]
+        rows = {row.n: row for row in experiment_rows(store, session.row)}
+    found = {name: rows[n].verdict for n, name in enumerate(VERDICTS, 1)}
+    assert found == VERDICTS, {name: rows[n].reason for n, name in enumerate(VERDICTS, 1)}
+    assert workspace.best("t") == rows[0].sha
+    assert git(repository, "rev-parse", "autoresearch/t").strip() == rows[0].sha
     assert everything(repository) == before
     results = (repository / "runs" / "t" / "results.tsv").read_text()
     assert [line.split("\t")[3] for line in results.splitlines()[1:]].count("keep") == 1

@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 
 import pytest
+from support.experiments import experiment
 
 from autoresearch.cli.since import Since, parse_since
 from autoresearch.errors import UsageError
@@ -30,12 +31,12 @@ def test_times(text: str, then: datetime) -> None:
 
 def test_the_number_of_an_experiment() -> None:
     assert parse_since("40", NOW) == Since(n=40)
-    assert [n for n in (39, 40, 41) if Since(n=40).holds({"n": n, "settled": 1.0})] == [40, 41]
+    assert [n for n in (39, 40, 41) if Since(n=40).holds(experiment(n, settled=1.0))] == [40, 41]
 
 
 def test_what_is_not_over_yet_is_always_recent() -> None:
     since = Since(at=100.0)
-    assert [since.holds({"n": 1, "settled": settled}) for settled in (99.0, 100.0, None)] == [False, True, True]
+    assert [since.holds(experiment(1, settled=settled)) for settled in (99.0, 100.0, None)] == [False, True, True]
 
 
 @pytest.mark.parametrize("text", ["soon", "2x", "-3h", "2026-13-40", "", "999999999999999d"])

@@ -34,9 +34,9 @@ def table(path: Path) -> list[dict[str, Any]]:
 
 
 @pytest.fixture
-def night(finished: Path, tmp_path: Path) -> Path:
+def folder(finished: Path, tmp_path: Path) -> Path:
     """A copy of a session, to which a crash, a duplicate with hostile words and another keep were added."""
-    root = shutil.copytree(finished, tmp_path / "night")
+    root = shutil.copytree(finished, tmp_path / "copy")
     with Ledger.open(root / "runs" / "ledger.db") as store:
         session = store.session("t")
         assert session is not None
@@ -48,26 +48,26 @@ def night(finished: Path, tmp_path: Path) -> Path:
     return root
 
 
-def test_the_same_keeps_and_the_same_running_minimum_as_the_ledger_has(night: Path) -> None:
-    assert autoresearch(night, "export", "--tsv", "results.tsv").returncode == 0
-    rows = table(night / "results.tsv")
+def test_the_same_keeps_and_the_same_running_minimum_as_the_ledger_has(folder: Path) -> None:
+    assert autoresearch(folder, "export", "--tsv", "results.tsv").returncode == 0
+    rows = table(folder / "results.tsv")
     assert list(rows[0]) == ["commit", "val_bpb", "memory_gb", "status", "description"]
-    known = json.loads(autoresearch(night, "log", "--all", "--json").stdout)
+    known = json.loads(autoresearch(folder, "log", "--all", "--json").stdout)
     assert [row["commit"] for row in rows] == [row["sha"][:7] for row in known]
     valid = [row for row in rows if row["status"] != "CRASH"]
     kept = [row for row in valid if row["status"] == "KEEP"]
     assert [row["commit"] for row in kept] == [row["sha"][:7] for row in known if row["verdict"] == "keep"]
     assert [row["val_bpb"] for row in kept] == [round(row["val_bpb"], 6) for row in known if row["verdict"] == "keep"]
     running = list(itertools.accumulate((row["val_bpb"] for row in kept), min))
-    best = json.loads(autoresearch(night, "status", "--json").stdout)
+    best = json.loads(autoresearch(folder, "status", "--json").stdout)
     assert running[0] == round(best["base_bpb"], 6) and running[-1] == round(best["best_bpb"], 6)
     counts = {status: sum(row["status"] == status for row in rows) for status in ("KEEP", "DISCARD", "CRASH")}
     assert counts == {"KEEP": 3, "DISCARD": 1, "CRASH": 2} and sum(counts.values()) == len(rows)
     assert rows[0]["description"] == "baseline" and "boom" in rows[3]["description"]
 
 
-def test_words_of_an_agent_cannot_make_rows_or_columns(night: Path) -> None:
-    autoresearch(night, "export", "--tsv", "results.tsv")
-    text = (night / "results.tsv").read_text()
-    assert len(text.splitlines()) == len(table(night / "results.tsv")) + 1 == 7
+def test_words_of_an_agent_cannot_make_rows_or_columns(folder: Path) -> None:
+    autoresearch(folder, "export", "--tsv", "results.tsv")
+    text = (folder / "results.tsv").read_text()
+    assert len(text.splitlines()) == len(table(folder / "results.tsv")) + 1 == 7
     assert all(line.count("\t") == 4 and line.replace("\t", "").isprintable() for line in text.splitlines())

@@ -50,30 +50,30 @@ def base(ledger, session, scores=(1.5, 1.7)):
 # --- log
 
 
-def test_log_rows_have_everything_that_log_json_promises(ledger, session):
+def test_experiment_rows_have_everything_that_log_json_promises(ledger, session):
     base(ledger, session)
     experiment = settled(ledger, session, 1, "discard", parent=0, near_miss=True, val_bpb=1.55, params={"A": 1})
     trial(ledger, experiment, val_bpb=1.55, lasted=10)
     trial(ledger, experiment, val_bpb=1.56, lasted=20, purpose="rerun")
-    rows = package.log_rows(ledger, session)
-    assert all(row.keys() >= set(LOG_KEYS.split()) for row in rows)
-    assert [(row["n"], row["trials"], round(row["seconds"], 3)) for row in rows] == [(0, 2, 20), (1, 2, 30)]
-    assert rows[1]["near_miss"] is True and rows[1]["parent"] == 0 and rows[1]["sha"] == f"{1:040x}"
-    assert rows[0]["started"] > 0
+    rows = package.experiment_rows(ledger, session)
+    assert all(row.as_json().keys() >= set(LOG_KEYS.split()) for row in rows)
+    assert [(row.n, row.trials, round(row.seconds, 3)) for row in rows] == [(0, 2, 20), (1, 2, 30)]
+    assert rows[1].near_miss is True and rows[1].parent == 0 and rows[1].sha == f"{1:040x}"
+    assert rows[0].started > 0
 
 
-def test_log_rows_can_be_of_one_verdict_and_are_of_one_session(ledger, session):
+def test_experiment_rows_can_be_of_one_verdict_and_are_of_one_session(ledger, session):
     base(ledger, session)
     settled(ledger, session, 2, "keep")
     settled(ledger, session, 1, "crash")
     ledger.add_experiment(session.id, 3)
     other = ledger.create_session("other", "b", "c", "a", "j", {}, {}, 1)
     trial(ledger, settled(ledger, other, 0, "keep"), val_bpb=1.0)
-    assert [row["n"] for row in package.log_rows(ledger, session)] == [0, 1, 2, 3]
-    assert [row["n"] for row in package.log_rows(ledger, session, "keep")] == [0, 2]
-    assert [row["trials"] for row in package.log_rows(ledger, other)] == [1]
-    untried = package.log_rows(ledger, session)[3]
-    assert (untried["verdict"], untried["trials"], untried["seconds"]) == (None, 0, 0.0)
+    assert [row.n for row in package.experiment_rows(ledger, session)] == [0, 1, 2, 3]
+    assert [row.n for row in package.experiment_rows(ledger, session, "keep")] == [0, 2]
+    assert [row.trials for row in package.experiment_rows(ledger, other)] == [1]
+    untried = package.experiment_rows(ledger, session)[3]
+    assert (untried.verdict, untried.trials, untried.seconds) == (None, 0, 0.0)
 
 
 def test_trials_that_did_not_end_by_themselves_do_not_count(ledger, session):
@@ -82,8 +82,8 @@ def test_trials_that_did_not_end_by_themselves_do_not_count(ledger, session):
     ledger.abandon_open_trials(session.id)
     trial(ledger, experiment, val_bpb=1.0, lasted=5)
     ledger.start_trial(session.id, experiment.id, "rerun", 1, "blob")
-    row = package.log_rows(ledger, session)[0]
-    assert row["trials"] == 1 and row["seconds"] == pytest.approx(5)
+    row = package.experiment_rows(ledger, session)[0]
+    assert row.trials == 1 and row.seconds == pytest.approx(5)
 
 
 # --- status
@@ -91,10 +91,10 @@ def test_trials_that_did_not_end_by_themselves_do_not_count(ledger, session):
 
 def test_status_has_everything_that_status_json_promises(ledger, session):
     shown = package.status(ledger, session, time.time())
-    assert shown.keys() >= set(STATUS_KEYS.split())
-    assert shown["time_split"].keys() == {"train", "score", "setup", "idle", "agent_wait", "total"}
-    assert (shown["experiments"], shown["kept"], shown["base_bpb"], shown["best_sha"]) == (0, 0, None, None)
-    assert (shown["budget"], shown["grade"], shown["state"]) == ("5m", "WEAK", "running")
+    assert shown.as_json().keys() >= set(STATUS_KEYS.split())
+    assert shown.time_split.keys() == {"train", "score", "setup", "idle", "agent_wait", "total"}
+    assert (shown.experiments, shown.kept, shown.base_bpb, shown.best_sha) == (0, 0, None, None)
+    assert (shown.budget, shown.grade, shown.state) == ("5m", "WEAK", "running")
 
 
 def test_status_counts_and_names_the_incumbent(ledger, session):
@@ -102,28 +102,28 @@ def test_status_counts_and_names_the_incumbent(ledger, session):
     trial(ledger, experiment, "ok", 9.0, purpose="sentinel")
     trial(
         ledger, experiment, "ok", 9.0, purpose="total", train_seconds=1000.0
-    )  # measured again later: no part of the night
+    )  # measured again later: no part of the session
     for n, verdict in enumerate(["discard", "keep", "crash", "keep", "discard", "duplicate"], start=1):
         settled(ledger, session, n, verdict, val_bpb=1.6 - n / 100, sigma=n / 1000 if n < 4 else None)
     ledger.add_experiment(session.id, 7, verdict="keep", state="decided", val_bpb=0.5)
     shown = package.status(ledger, session, time.time())
-    assert shown["base_bpb"] == pytest.approx(1.6)
-    assert shown["time_split"]["train"] == 0 and package.log_rows(ledger, session)[0]["trials"] == 3
-    assert (shown["best_bpb"], shown["best_sha"]) == (pytest.approx(1.56), f"{4:040x}")
-    assert (shown["experiments"], shown["kept"], shown["sigma"]) == (6, 2, 0.003)
-    assert shown["verdicts"] == {"discard": 2, "keep": 2, "crash": 1, "duplicate": 1}
+    assert shown.base_bpb == pytest.approx(1.6)
+    assert shown.time_split["train"] == 0 and package.experiment_rows(ledger, session)[0].trials == 3
+    assert (shown.best_bpb, shown.best_sha) == (pytest.approx(1.56), f"{4:040x}")
+    assert (shown.experiments, shown.kept, shown.sigma) == (6, 2, 0.003)
+    assert shown.verdicts == {"discard": 2, "keep": 2, "crash": 1, "duplicate": 1}
 
 
 def test_the_base_is_the_best_until_something_is_kept(ledger, session):
     base(ledger, session)
     settled(ledger, session, 1, "discard", val_bpb=1.0)
     shown = package.status(ledger, session, time.time())
-    assert (shown["best_bpb"], shown["best_sha"]) == (1.6, f"{0:040x}")
+    assert (shown.best_bpb, shown.best_sha) == (1.6, f"{0:040x}")
 
 
 def test_the_cost_is_unknown_as_soon_as_one_call_is(ledger, session):
     def cost():
-        return package.status(ledger, session, time.time())["cost_usd"]
+        return package.status(ledger, session, time.time()).cost_usd
 
     assert cost() == 0
     settled(ledger, session, 1, "discard", cost_usd=0.5)  # an agent that makes no calls of ours
@@ -143,9 +143,9 @@ def taken_over(ledger, session, **columns):
 
 def test_a_session_without_its_process_is_interrupted(ledger, session):
     gone = taken_over(ledger, session, pid=2**22 + 1)
-    assert package.status(ledger, gone, time.time())["state"] == "interrupted"
+    assert package.status(ledger, gone, time.time()).state == "interrupted"
     ended = ledger.update_session(session.id, state="ended")
-    assert package.status(ledger, ended, time.time())["state"] == "ended"
+    assert package.status(ledger, ended, time.time()).state == "ended"
 
 
 # --- time
@@ -165,14 +165,14 @@ def test_time_is_split_and_the_rest_is_idle(ledger, session):
     trial(ledger, experiment, "crash", train_seconds=10.0, setup_seconds=5.0)
     ledger.event(session.id, "proposed", "x", data={"seconds": 70.0})  # while a trial ran
     ledger.event(session.id, "waited", "x", data={"seconds": 7.0})
-    split = package.status(ledger, session, began + 100)["time_split"]
+    split = package.status(ledger, session, began + 100).time_split
     assert split == {"train": 40, "setup": 10, "score": 10, "agent_wait": 7, "total": 0, "idle": pytest.approx(33)}
     running = ledger.start_trial(session.id, experiment.id, "screen", 1, "b")
-    split = package.status(ledger, session, running.started + 20)["time_split"]
+    split = package.status(ledger, session, running.started + 20).time_split
     assert split["train"] == pytest.approx(60)
     ledger.start_trial(session.id, experiment.id, "screen", 2, "b")
-    shown = package.status(ledger, session, running.started + 20)["trial"]
-    assert (shown["seed"], shown["others"]) == (1, 1)
+    shown = package.status(ledger, session, running.started + 20).trial
+    assert (shown.seed, shown.others) == (1, 1)
 
 
 def test_time_between_two_processes_is_not_idle_time(ledger, session):
@@ -186,13 +186,13 @@ def test_time_between_two_processes_is_not_idle_time(ledger, session):
     ledger.event(session.id, "trial", "y")
     at(ledger, "events", 9030.0)
     ended = ledger.update_session(session.id, state="ended", ended=9040.0)
-    assert package.status(ledger, ended, 20_000.0)["time_split"]["idle"] == pytest.approx(60 + 40)
+    assert package.status(ledger, ended, 20_000.0).time_split["idle"] == pytest.approx(60 + 40)
     gone = taken_over(ledger, session, pid=2**22 + 1, state="running")
     at(ledger, "spans", 10_000.0)
-    assert package.status(ledger, gone, 20_000.0)["time_split"]["idle"] == pytest.approx(60 + 30)
+    assert package.status(ledger, gone, 20_000.0).time_split["idle"] == pytest.approx(60 + 30)
 
 
-def test_the_honest_total_of_the_night_is_part_of_it_and_what_was_asked_for_later_is_not(ledger, session):
+def test_the_honest_total_of_the_session_is_part_of_it_and_what_was_asked_for_later_is_not(ledger, session):
     experiment = base(ledger, session, scores=())
     at(ledger, "spans", 1000.0)
     for purpose, began in (("total", 1050.0), ("total", 1060.0), ("total", 8000.0), ("ablate", 9000.0)):
@@ -203,16 +203,16 @@ def test_the_honest_total_of_the_night_is_part_of_it_and_what_was_asked_for_late
         ledger.event(session.id, kind, "x", n=0)
         at(ledger, "events", 9500.0)
     ended = ledger.update_session(session.id, state="ended", ended=1100.0)
-    split = package.status(ledger, ended, 20_000.0)["time_split"]
+    split = package.status(ledger, ended, 20_000.0).time_split
     assert (split["total"], split["train"], split["idle"]) == (18, 0, 82)
-    assert package.lasted(ledger, session, 5) == [] and package.log_rows(ledger, session)[0]["trials"] == 0
+    assert package.trial_seconds(ledger, session, 5) == [] and package.experiment_rows(ledger, session)[0].trials == 0
     taken_over(ledger, session, pid=1, state="running")
     at(ledger, "spans", 10_000.0)
     gone = ledger.update_session(session.id, state="ended", ended=10_040.0)
-    assert sum(package.status(ledger, gone, 20_000.0)["time_split"].values()) == pytest.approx(40)
+    assert sum(package.status(ledger, gone, 20_000.0).time_split.values()) == pytest.approx(40)
 
 
-def test_the_honest_total_stays_part_of_a_night_that_is_gone_on_with(ledger, session):
+def test_the_honest_total_stays_part_of_a_session_that_is_gone_on_with(ledger, session):
     experiment = base(ledger, session, scores=())
     at(ledger, "spans", 1000.0)
     row = ledger.start_trial(session.id, experiment.id, "total", 1, "b")
@@ -223,11 +223,11 @@ def test_the_honest_total_stays_part_of_a_night_that_is_gone_on_with(ledger, ses
     taken_over(ledger, session, pid=1, state="running")
     at(ledger, "spans", 10_000.0)
     gone = ledger.update_session(session.id, state="ended", ended=10_040.0)
-    split = package.status(ledger, gone, 20_000.0)["time_split"]
+    split = package.status(ledger, gone, 20_000.0).time_split
     assert (split["total"], split["idle"]) == (9, 91)
 
 
-def test_a_night_on_two_slots_is_as_long_as_its_clock_says(ledger, session):
+def test_a_session_on_two_slots_is_as_long_as_its_clock_says(ledger, session):
     taken_over(ledger, session, pid=1, state="running", slots=2)
     at(ledger, "spans", 1000.0)
     experiment = base(ledger, session, scores=())
@@ -236,7 +236,7 @@ def test_a_night_on_two_slots_is_as_long_as_its_clock_says(ledger, session):
     ledger.connection.execute("DELETE FROM spans WHERE pid != 1")
     ended = ledger.update_session(session.id, state="ended", ended=1100.0)
     shown = package.status(ledger, ended, 20_000.0)
-    assert (shown["seconds"], shown["slots"], shown["time_split"]["train"], shown["time_split"]["idle"]) == (
+    assert (shown.seconds, shown.slots, shown.time_split["train"], shown.time_split["idle"]) == (
         100,
         2,
         180,
@@ -253,7 +253,7 @@ def test_status_knows_reviews_keeps_that_are_no_gain_and_what_the_machine_did(le
     settled(ledger, session, 2, "keep", reason="less code for the same score, on 2 fresh re-runs: +0.1", delta=0.1)
     settled(ledger, session, 3, "discard", reason="less code, and not clearly worse")
     quiet = package.status(ledger, session, time.time())
-    assert (quiet["kept"], quiet["simpler"], quiet["lost"], quiet["drift"]) == (2, 1, 0, None)
+    assert (quiet.kept, quiet.simpler, quiet.lost, quiet.drift) == (2, 1, 0, None)
     for accepted in (True, False):
         data = {"accepted": accepted, "note": "as it is", "by": "me", "at": 1.0}
         ledger.event(session.id, "review", "x", n=1, data=data)
@@ -262,16 +262,16 @@ def test_status_knows_reviews_keeps_that_are_no_gain_and_what_the_machine_did(le
     for text in ("older", "newer"):
         ledger.event(session.id, "drift", text, n=1)
     shown = package.status(ledger, session, time.time())
-    assert shown["reviews"] == {"accepted": 1, "rejected": 1} and shown["lost"] == 1
-    assert (shown["drift"]["n"], shown["drift"]["text"]) == (1, "newer")
-    rows = package.log_rows(ledger, session)
-    assert [(row["simpler"], row["review"]) for row in rows] == [
+    assert shown.reviews == {"accepted": 1, "rejected": 1} and shown.lost == 1
+    assert (shown.drift.n, shown.drift.text) == (1, "newer")
+    rows = package.experiment_rows(ledger, session)
+    assert [(row.simpler, row.review) for row in rows] == [
         (False, None),
         (False, "rejected"),
         (True, "accepted"),
         (False, None),
     ]
-    assert breakdown.sums(rows, [], "category")[0]["gain"] == pytest.approx(0.1)
+    assert breakdown.sum_groups(rows, [], "category")[0].gain == pytest.approx(0.1)
     assert package.reviews(ledger, session.id)[1].by == "me"
 
 
@@ -318,8 +318,8 @@ def test_ten_thousand_experiments_take_no_more_statements_than_one(ledger, sessi
     ledger.connection.execute("COMMIT")
     seen = []
     ledger.connection.set_trace_callback(seen.append)
-    rows = package.log_rows(ledger, session)
-    assert len(rows) == count and {row["trials"] for row in rows} == {2} and len(seen) == 4
+    rows = package.experiment_rows(ledger, session)
+    assert len(rows) == count and {row.trials for row in rows} == {2} and len(seen) == 4
     package.results_tsv(ledger, session)
     assert len(seen) == 5
     package.status(ledger, session, time.time())
@@ -347,16 +347,16 @@ def test_sums_say_what_each_group_cost_and_brought(ledger, session):
         trial(ledger, made, val_bpb=1.5, lasted=60.0)
         for cost in (0.25, 0.5) if n <= 10 else ():
             ledger.add_call(session.id, n=n, model="m", cost_usd=cost)
-    rows, calls = package.log_rows(ledger, session), ledger.calls(session.id)
-    claude, sweep = breakdown.sums(rows, calls, "agent")
-    assert claude == {
+    rows, calls = package.experiment_rows(ledger, session), ledger.calls(session.id)
+    claude, sweep = breakdown.sum_groups(rows, calls, "agent")
+    assert claude.as_json() == {
         "agent": "claude", "experiments": 10, "kept": 2, "near_misses": 0, "failed": 2, "gain": pytest.approx(0.2),
         "minutes": pytest.approx(10), "minutes_per_keep": pytest.approx(5), "cost_usd": 7.5, "cost_per_keep": 3.75,
     }  # fmt: skip
-    assert sweep["cost_usd"] == 0 and sweep["cost_per_keep"] is None and sweep["minutes_per_keep"] is None
-    assert [row["decile"] for row in breakdown.sums(rows, calls, "decile")] == [str(k) for k in range(1, 11)]
-    assert [row["model"] for row in breakdown.sums(rows, calls, "model")] == ["-"] and len(
-        breakdown.sums(rows, calls, "program")
+    assert sweep.cost_usd == 0 and sweep.cost_per_keep is None and sweep.minutes_per_keep is None
+    assert [row.key for row in breakdown.sum_groups(rows, calls, "decile")] == [str(k) for k in range(1, 11)]
+    assert [row.key for row in breakdown.sum_groups(rows, calls, "model")] == ["-"] and len(
+        breakdown.sum_groups(rows, calls, "program")
     ) == 1
     ledger.add_call(session.id, n=4, model="m", cost_usd=None)
-    assert breakdown.sums(rows, ledger.calls(session.id), "category")[0]["cost_usd"] is None
+    assert breakdown.sum_groups(rows, ledger.calls(session.id), "category")[0].cost_usd is None

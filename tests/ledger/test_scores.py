@@ -45,7 +45,24 @@ def test_the_greedy_rule_keeps_a_single_draw() -> None:
     assert of("0b 0b 1s 2s", row(0, "keep"), row(1, "keep"), row(2)) == {1: 1.5, 2: 2.0}
 
 
-def test_log_rows_have_it_and_the_change_of_size(tmp_path) -> None:
+def test_sentinels_beside_a_later_experiment_do_not_count_for_an_earlier_one(tmp_path) -> None:
+    with Ledger.open(tmp_path / "ledger.db") as store:
+        session = store.create_session("t", "b", "s", "sweep", "default", {}, {}, 0)
+        made = [
+            store.add_experiment(
+                session.id, n, verdict="discard" if n else "keep", delta=-0.1 if n else None, sigma=1.0
+            )
+            for n in range(3)
+        ]
+        for n, purpose in ((0, "base"), (1, "screen"), (2, "screen"), (2, "rerun"), (0, "sentinel")):
+            trial = store.start_trial(session.id, made[n].id, purpose, 1, "b")
+            store.end_trial(trial.id, "ok", 1.0, {})
+        found = package.standard_errors(store, session)
+        assert found == {1: pytest.approx(math.sqrt(2)), 2: pytest.approx(math.sqrt(1 + 1 / 2))}
+        assert found[1] == package.experiment_rows(store, session)[1].error
+
+
+def test_experiment_rows_have_it_and_the_change_of_size(tmp_path) -> None:
     with Ledger.open(tmp_path / "ledger.db") as store:
         session = store.create_session("t", "b", "s", "sweep", "default", {}, {}, 0)
         for n, params in ((0, 1000.0), (1, 1200.0), (2, None)):
@@ -53,9 +70,9 @@ def test_log_rows_have_it_and_the_change_of_size(tmp_path) -> None:
             experiment = store.add_experiment(session.id, n, parent=0 if n else None, **known)
             trial = store.start_trial(session.id, experiment.id, "screen" if n else "base", 1, "b")
             store.end_trial(trial.id, "ok", 1.0, {"reported": {"num_params": params}, "peak_vram_mb": 77.0})
-        rows = package.log_rows(store, session)
-        assert [(r["num_params"], r["params_added"]) for r in rows] == [(1000, None), (1200, 200), (None, None)]
-        assert rows[1]["error"] == pytest.approx(0.01 * math.sqrt(2)) and rows[0]["error"] is None
+        rows = package.experiment_rows(store, session)
+        assert [(r.num_params, r.params_added) for r in rows] == [(1000, None), (1200, 200), (None, None)]
+        assert rows[1].error == pytest.approx(0.01 * math.sqrt(2)) and rows[0].error is None
         assert [trial.peak_mb for trial in store.trials(session.id)] == [77.0] * 3
 
 
@@ -75,7 +92,7 @@ def test_an_older_ledger_learns_it_from_its_results(tmp_path) -> None:
         session = store.session("t")
         assert session is not None
         assert [(trial.num_params, trial.peak_mb) for trial in store.trials(session.id)] == [(5.0, 9.0)]
-        assert package.log_rows(store, session)[0]["seconds"] == 2
+        assert package.experiment_rows(store, session)[0].seconds == 2
 
 
 def test_what_was_held_against_an_experiment_is_found_by_its_seeds(tmp_path) -> None:
@@ -93,9 +110,9 @@ def test_what_was_held_against_an_experiment_is_found_by_its_seeds(tmp_path) -> 
         trial(2, "sentinel", session.seed_of(2, 3))  # its own, when it was the incumbent
         trial(2, "sentinel", session.seed_of(3, 1))
         trial(1, "sentinel", 12345, "infra")
-        found = package.beside(ledger, session, [1, 2, 3])
+        found = package.sentinels_of(ledger, session, [1, 2, 3])
         assert {n: [(of, trial.val_bpb) for of, trial in trials] for n, trials in found.items()} == {
             1: [], 2: [(0, 1.0), (0, 1.0)], 3: [(2, 3.0)],
         }  # fmt: skip
         assert [trial.seed for _, trial in found[2]] == [session.seed_of(2, k) for k in (1, 2)]
-        assert [(n, trial.result["reason"]) for n, trial in package.lost(ledger, session)] == [(1, "infra")]
+        assert [(n, trial.result["reason"]) for n, trial in package.lost_trials(ledger, session)] == [(1, "infra")]

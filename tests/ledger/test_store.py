@@ -177,9 +177,9 @@ def test_lists_of_experiments_are_ordered_filtered_and_without_texts(ledger):
     assert [row.n for row in ledger.experiments(session.id)] == [0, 1, 2]
     assert [row.n for row in ledger.experiments(session.id, verdict="keep")] == [0, 2]
     assert {row.text for row in ledger.experiments(session.id)} == {None}
-    assert [row.text for row in ledger.unfinished(session.id)] == ["n = 0", "n = 1", "n = 2"]
+    assert [row.text for row in ledger.unfinished_experiments(session.id)] == ["n = 0", "n = 1", "n = 2"]
     ledger.update_experiment(ledger.experiment(session.id, 0).id, state="settled")
-    assert [row.n for row in ledger.unfinished(session.id)] == [1, 2]
+    assert [row.n for row in ledger.unfinished_experiments(session.id)] == [1, 2]
 
 
 def test_a_number_is_given_once_in_a_session(ledger):
@@ -383,7 +383,7 @@ def test_a_ledger_of_the_first_version_keeps_its_experiments(path):
     )
     old.close()
     with Ledger.open(path, readonly=True) as ledger:
-        (experiment,) = ledger.unfinished(1)
+        (experiment,) = ledger.unfinished_experiments(1)
         assert (experiment.text, experiment.params, experiment.started) == ("x = 1", {"a": 1}, 1.5)
         assert (experiment.line, experiment.mode, experiment.numbers, experiment.change) == (None, None, [], None)
         assert [row["name"] for row in ledger.query("PRAGMA table_info(experiments)")][-1] == "text"
@@ -454,7 +454,7 @@ def test_a_path_that_cannot_be_a_ledger(tmp_path):
 
 def test_a_lock_is_waited_for_and_then_explained(path, monkeypatch):
     Ledger.open(path).close()
-    monkeypatch.setattr(database, "BUSY_TIMEOUT", 0.1)
+    monkeypatch.setattr(database, "BUSY_TIMEOUT_S", 0.1)
     with Ledger.open(path) as holder, Ledger.open(path) as ledger:
         holder.connection.execute("BEGIN IMMEDIATE")
         with pytest.raises(UserError, match="locked by another program"):

@@ -1,10 +1,18 @@
 """Times, durations and states as people read them."""
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 import pytest
 from support.status_rows import NOW, STATUS
 
+from autoresearch.ledger.session_status import Drift, SessionStatus, TotalOnRecord
 from autoresearch.report.format import duration, moment, shares
-from autoresearch.terminal.status import lines
+from autoresearch.report.status import layout
+
+
+def lines(status: SessionStatus) -> Mapping[str, str]:
+    return layout(status, NOW).pairs
 
 
 @pytest.mark.parametrize(
@@ -30,60 +38,54 @@ def test_shares_leave_out_what_is_next_to_nothing() -> None:
 
 
 def test_a_session_that_has_only_just_begun() -> None:
-    found = lines(STATUS, NOW)
+    found = lines(STATUS)
     assert list(found) == ["session", "state", "setup", "experiments", "grade", "time"]
     assert found["time"] == "0.0 s"
 
 
 def test_suspects_come_first_and_a_weak_grade_says_where_to_look() -> None:
-    found = lines(STATUS | {"verdicts": {"suspect": 2}, "grade": "WEAK"}, NOW)
+    found = lines(replace(STATUS, verdicts={"suspect": 2}, grade="WEAK"))
     assert next(iter(found)) == "suspects" and "autoresearch doctor" in found["grade"]
 
 
-def test_a_night_that_ended_with_an_error_says_with_which() -> None:
-    over = STATUS | {"state": "ended", "stop_reason": "error"}
-    assert lines(over, NOW)["state"] == "ended: error"
-    assert (
-        lines(over | {"error": "the disk\x1b[2J is full:\nmake room"}, NOW)["state"]
-        == "ended: error: the disk is full: make room"
-    )
+def test_a_session_that_ended_with_an_error_says_with_which() -> None:
+    over = replace(STATUS, state="ended", stop_reason="error")
+    assert lines(over)["state"] == "ended: error"
+    full = replace(over, error="the disk\x1b[2J is full:\nmake room")
+    assert lines(full)["state"] == "ended: error: the disk is full: make room"
 
 
 def test_cost_that_is_not_known_is_not_nothing() -> None:
-    assert "unknown" in lines(STATUS | {"cost_usd": None}, NOW)["cost"]
-    assert lines(STATUS | {"cost_usd": 1.234}, NOW)["cost"] == "$1.23"
+    assert "unknown" in lines(replace(STATUS, cost_usd=None))["cost"]
+    assert lines(replace(STATUS, cost_usd=1.234))["cost"] == "$1.23"
 
 
 def test_the_gain_is_called_what_it_is_until_it_is_measured_again() -> None:
-    scores = {"base_bpb": 2.2, "best_bpb": 2.1, "best": 7, "best_sha": "a" * 40, "sigma": 0.01}
-    ended = lines(STATUS | scores | {"state": "ended"}, NOW)
+    found = replace(STATUS, base_bpb=2.2, best_bpb=2.1, best=7, best_sha="a" * 40, sigma=0.01)
+    ended = lines(replace(found, state="ended"))
     assert ended["val_bpb"] == "2.2000 -> 2.1000 (-0.1000 as the search saw it, sigma 0.0100), experiment 7, aaaaaaa"
-    assert ended["total"] == "not measured yet: `autoresearch total`" and "total" not in lines(STATUS | scores, NOW)
-    total = {"final": 7, "mean": -0.08, "low": -0.1, "high": -0.06}
-    assert (
-        lines(STATUS | {"total": total}, NOW)["total"]
-        == "-0.0800, 95 % between -0.1000 and -0.0600: base against 7, measured again"
-    )
+    assert ended["total"] == "not measured yet: `autoresearch total`" and "total" not in lines(found)
+    total = TotalOnRecord(final=7, mean=-0.08, low=-0.1, high=-0.06)
+    words = "-0.0800, 95 % between -0.1000 and -0.0600 (experiment 7 against the base, measured again)"
+    assert lines(replace(STATUS, total=total))["total"] == words
 
 
 def test_the_time_is_that_of_the_clock_however_many_slots_there_were() -> None:
     split = {"train": 10_800.0, "score": 3600.0}
-    assert lines(STATUS | {"seconds": 14_400.0, "time_split": split}, NOW)["time"] == "4 h: train 75 %, score 25 %"
-    assert (
-        lines(STATUS | {"seconds": 7200.0, "slots": 2, "time_split": split}, NOW)["time"]
-        == "2 h on 2 slots: train 75 %, score 25 %"
-    )
+    one = replace(STATUS, seconds=14_400.0, time_split=split)
+    assert lines(one)["time"] == "4 h: train 75 %, score 25 %"
+    assert lines(replace(one, seconds=7200.0, slots=2))["time"] == "2 h on 2 slots: train 75 %, score 25 %"
 
 
 def test_what_people_said_and_what_the_machine_did() -> None:
-    kept = STATUS | {"kept": 3, "simpler": 1, "experiments": 9, "verdicts": {"discard": 6, "keep": 3}}
-    assert lines(kept, NOW)["experiments"] == "9: 6 discard, 3 keep (1 of the kept: less code for the same score)"
-    assert "reviews" not in lines(kept, NOW), "nobody reviews while it runs"
-    assert lines(kept | {"state": "ended"}, NOW)["reviews"] == "none of 3 kept: `autoresearch review N`"
-    said = kept | {"reviews": {"accepted": 2, "rejected": 1}, "lost": 2}
-    assert lines(said, NOW)["reviews"] == "2 accepted, 1 rejected of 3 kept"
-    assert lines(said, NOW)["machine"] == "2 trials lost, and run again"
-    drift = {"n": 0, "at": NOW - 60, "text": "experiment 0 scores\x1b[31m +4.0 sigma from before"}
-    assert lines(STATUS | {"drift": drift, "lost": 1}, NOW)["machine"].endswith(
+    kept = replace(STATUS, kept=3, simpler=1, experiments=9, verdicts={"discard": 6, "keep": 3})
+    assert lines(kept)["experiments"] == "9: 6 discard, 3 keep (1 of the kept: less code for the same score)"
+    assert "reviews" not in lines(kept), "nobody reviews while it runs"
+    assert lines(replace(kept, state="ended"))["reviews"] == "none of 3 kept: `autoresearch review N`"
+    said = replace(kept, reviews={"accepted": 2, "rejected": 1}, lost=2)
+    assert lines(said)["reviews"] == "2 accepted, 1 rejected of 3 kept"
+    assert lines(said)["machine"] == "2 trials lost, and run again"
+    drift = Drift(0, NOW - 60, "experiment 0 scores\x1b[31m +4.0 sigma from before")
+    assert lines(replace(STATUS, drift=drift, lost=1))["machine"].endswith(
         "(1 min ago) experiment 0 scores +4.0 sigma from before; 1 trial lost, and run again"
     )

@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from support.experiments import experiment, group
 from support.repositories import git
 
 from autoresearch.analysis import advice, summary
@@ -15,7 +16,7 @@ from autoresearch.analysis.compare import proportion
 from autoresearch.ledger import Ledger, Session
 from autoresearch.report import chart, html, markdown, report, tree
 from autoresearch.report.axes import Scale
-from autoresearch.report.blocks import PATCH_COLUMNS, PATCH_LINES, Patch, Table, Verbatim, Words
+from autoresearch.report.blocks import PATCH_COLUMNS, PATCH_LINES, Code, Paragraph, Table, Verbatim
 from autoresearch.web import side
 
 HOSTILE = (
@@ -56,13 +57,13 @@ def keep(ledger: Ledger, session: Session, n: int, **columns: object) -> None:
     add(ledger, session, n, "keep", (1.9, 1.91), **{"val_bpb": 1.9, "delta": -0.1, "parent": n - 1} | columns)
 
 
-def night(ledger: Ledger, session: Session, folder: Path) -> summary.SessionSummary:
+def read_summary(ledger: Ledger, session: Session, folder: Path) -> summary.SessionSummary:
     return summary.read(ledger, session, folder / "runs", time.time())
 
 
 def both(ledger: Ledger, session: Session, folder: Path) -> tuple[str, str]:
     """The report as HTML and as Markdown."""
-    blocks = report.blocks(night(ledger, session, folder))
+    blocks = report.layout(read_summary(ledger, session, folder))
     return html.page("t", blocks), markdown.document(blocks)
 
 
@@ -142,7 +143,7 @@ def test_a_keep_comes_with_its_change_and_its_evidence(ledger, session, tmp_path
     page, text = both(ledger, session, tmp_path)
     assert "| screen | 1000 | ok | 1.900000 |" in text and "| rerun | 1001 | ok | 1.910000 |" in text
     assert '<span class="added">+DEPTH = 4\n</span>' in page and "```diff\n--- a/train.py" in text
-    assert "confirmed. Expected: -0.2000. By sweep, STRONG." in text
+    assert "keep: confirmed\n" in text and "- by: sweep\n- predicted: -0.2000\n" in text and "| STRONG |" in text
     assert 'href="#n1"' in page and 'id="n1"' in page
 
 
@@ -154,7 +155,7 @@ def test_what_people_later_trials_and_the_machine_said_of_keeps(ledger, session,
     ledger.end_trial(beside.id, "ok", 2.03, {"grade": "STRONG"})
     _, text = both(ledger, session, tmp_path)
     assert "Nobody has reviewed experiments 1, 2: read the change" in text and "| review |" not in text
-    assert "97 % sure" in text and "40 % sure" not in text and "- kept: **2, 1 less code**" in text
+    assert "97 % that it is better" in text and "40 %" not in text and "- kept: **2, 1 less code**" in text
     assert re.search(r"\| of 0, beside it \| \d+ \| ok \| 2.030000 \|", text)
     part = {"n": 1, "change": "x", "loss": 0.09, "error": 0.01, "p_carries": 1.0, "conflict": None}
     ledger.event(
@@ -167,10 +168,10 @@ def test_what_people_later_trials_and_the_machine_said_of_keeps(ledger, session,
         row = ledger.start_trial(session.id, base.id, "base", 1, "blob")
         ledger.end_trial(row.id, "infra", None, {"reason": reason})
     _, text = both(ledger, session, tmp_path)
-    assert "| n | commit | val_bpb | change | as | carries | review | predicted | lines | what |" in text
+    assert "| n | commit | val_bpb | change | sigmas | as | carries | review |" in text
     assert re.search(r"\| a gain \| \+0.0900 ± 0.0100 without it \| accepted \|", text)
     assert re.search(r"\| less code \| \+0.0900 ± 0.0100 without it: nothing that shows \| rejected \|", text)
-    assert "Accepted by Ann: reads well" in text and "Rejected by Bob" in text and "Nobody has reviewed" not in text
+    assert "accepted by Ann: reads well" in text and "rejected by Bob" in text and "Nobody has reviewed" not in text
     assert "The machine changed once:" in text and "| experiment 0 scores +4.0 sigma from before |" in text
     assert "3 trials did not count, and ran again: 2 interrupted; 1 stopped for 9 s." in text
 
@@ -205,16 +206,16 @@ def test_suspects_come_first_and_what_else_there_is_has_its_place(ledger, sessio
     ledger.post(session.id, "note", "try a longer warmdown")
     _, text = both(ledger, session, tmp_path)
     assert headings(text) == [
-        "Suspects", "Progress", "Where the night went", "Near misses worth another look",
+        "Suspects", "Progress", "Where the time went", "Near misses worth another look",
         "What was tried, by category", "program.md", "Protection",
     ]  # fmt: skip
-    assert "| 3 | -0.0050 (-0.5 sigma) | 90 % | 1 | nearly |" in text
+    assert "| 3 | -0.0050 | -0.5±1.4 | 90 % | 1 | nearly |" in text
     assert "| optimiser | 10 | 0 | 0 | 0 | +10.0 sigma | 0.0 | dead end |" in text
     assert "+- Leave optimiser changes alone: 10 were tried, none came near." in text
-    assert "| 2 | crash | boom | oom |" in text and "You told it: try a longer warmdown" in text
+    assert "| 2 | crash | boom | oom |" in text and "Your notes: try a longer warmdown" in text
 
 
-def test_a_night_that_ended_with_an_error_says_with_which(ledger, session, tmp_path):
+def test_a_session_that_ended_with_an_error_says_with_which(ledger, session, tmp_path):
     ledger.connection.execute("UPDATE experiments SET val_bpb = NULL, verdict = NULL")
     ledger.event(session.id, "ended", "the base train.py fails (crash: <b>no</b>)")
     page, text = both(ledger, ledger.update_session(session.id, state="ended", stop_reason="error"), tmp_path)
@@ -226,7 +227,7 @@ def test_a_night_that_ended_with_an_error_says_with_which(ledger, session, tmp_p
     )
 
 
-def test_two_slots_make_a_night_no_longer(ledger, session, tmp_path):
+def test_two_slots_make_a_session_no_longer(ledger, session, tmp_path):
     add(ledger, session, 1, "discard", val_bpb=2.1, delta=0.1)
     running = ledger.update_session(session.id, pid=1, slots=2, state="running")
     ledger.connection.execute("UPDATE spans SET began = 0")
@@ -234,8 +235,8 @@ def test_two_slots_make_a_night_no_longer(ledger, session, tmp_path):
     _, text = both(ledger, ended, tmp_path)
     assert "- time: **2 h**" in text and "| idle | 3 h 58 min | 99 % |" in text
     assert "Times are of 2 slots together; on the clock it was 2 h." in text
-    found = night(ledger, ended, tmp_path)
-    assert side.FACTS["time"](found) == "2 h" and side.FACTS["experiments an hour"](found) == "0.5"
+    found = read_summary(ledger, ended, tmp_path)
+    assert side.facts(found)["time"] == "2 h" and side.facts(found)["experiments an hour"] == "0.5"
 
 
 def test_what_was_not_protected_is_said(ledger, session, tmp_path):
@@ -265,13 +266,13 @@ def test_the_tree_has_the_way_to_the_incumbent_straight_down_and_other_lines_bes
         (6, 4, "discard"),
     ):
         add(ledger, session, n, verdict, parent=parent, val_bpb=None if verdict == "crash" else 1.9)
-    found = tree.versions(night(ledger, session, tmp_path).rows, 4)
-    assert [(version.row["n"], version.lane) for version in found] == [(0, 0), (2, 1), (1, 0), (4, 0)]
-    assert tree.words(found[1].tried) == "1 discard, 1 crash"
+    found = tree.versions(read_summary(ledger, session, tmp_path).rows, 4)
+    assert [(version.row.n, version.lane) for version in found] == [(0, 0), (2, 1), (1, 0), (4, 0)]
+    assert tree.verdict_counts(found[1].verdicts) == "1 discard, 1 crash"
     for n, parent in ((7, 3), (8, 7), (9, 3), (10, 9)):  # from 3 two lines go on
         add(ledger, session, n, "discard", parent=parent, val_bpb=1.95)
-    found = tree.versions(night(ledger, session, tmp_path).rows, 4)
-    assert [(version.row["n"], version.lane) for version in found] == [
+    found = tree.versions(read_summary(ledger, session, tmp_path).rows, 4)
+    assert [(version.row.n, version.lane) for version in found] == [
         (0, 0),
         (2, 1),
         (3, 1),
@@ -286,16 +287,14 @@ def test_the_tree_has_the_way_to_the_incumbent_straight_down_and_other_lines_bes
 def test_a_circle_of_parents_is_no_endless_tree(ledger, session, tmp_path):
     for n, parent in ((1, 2), (2, 1), (3, 3)):
         add(ledger, session, n, "keep", parent=parent, val_bpb=1.9)
-    assert [version.row["n"] for version in tree.versions(night(ledger, session, tmp_path).rows, 3)] == [0, 1, 2, 3]
+    assert [version.row.n for version in tree.versions(read_summary(ledger, session, tmp_path).rows, 3)] == [0, 1, 2, 3]
 
 
 def test_labels_of_keeps_lie_apart():
-    keeps = [
-        {"n": n, "val_bpb": 2.0 - n / 1000, "hypothesis": "a longer warmdown, and then some"}
-        for n in (0, 30, 31, 60, 99)
-    ]
+    words = "a longer warmdown, and then some"
+    keeps = [experiment(n, "keep", val_bpb=2.0 - n / 1000, hypothesis=words) for n in (0, 30, 31, 60, 99)]
     scale = Scale(-0.5, 100.5, 1.8, 2.1)
-    found = {row["n"]: words for row, words in chart.labels(keeps, scale)}
+    found = {row.n: words for row, words in chart.labels(keeps, scale)}
     assert (
         found == {0: "base", 30: "30: a longer warmdown, and then some", 31: "", 60: found[60], 99: found[99]}
         and found[60]
@@ -304,10 +303,8 @@ def test_labels_of_keeps_lie_apart():
 
 
 def test_the_patch_for_program_md_applies(ledger, session, finished):
-    rows = [{"n": n, "verdict": "crash", "near_miss": False, "p_gain": None, "delta": None} for n in range(1, 12)]
-    lines = advice.lines(
-        rows, [{"category": "schedule", "experiments": 11, "kept": 0, "near_misses": 0, "failed": 11}], 0.1
-    )
+    rows = [experiment(n, "crash", delta=None) for n in range(1, 12)]
+    lines = advice.lines(rows, [group("category", "schedule", experiments=11, failed=11)], 0.1)
     assert (
         lines[0].startswith("Leave schedule changes alone")
         and lines[-1] == "Make sure that a change runs: 11 of 11 gave no score."
@@ -332,7 +329,7 @@ def test_a_share_has_its_interval(found, tried, low, high):
 # --- what it does not do
 
 
-def hostile_night(ledger, session, folder):
+def hostile_report(ledger, session, folder):
     add(
         ledger,
         session,
@@ -376,7 +373,7 @@ def hostile_night(ledger, session, folder):
 
 
 def test_hostile_text_is_only_text_on_the_page(ledger, session, tmp_path):
-    page, _ = hostile_night(ledger, session, tmp_path)
+    page, _ = hostile_report(ledger, session, tmp_path)
     tags = Tags(page)
     assert {tag for tag, _ in tags.found}.isdisjoint(
         {"script", "img", "iframe", "object", "link", "base", "form", "foreignobject"}
@@ -400,7 +397,7 @@ def test_the_page_allows_its_own_style_sheet_and_nothing_else(ledger, session, t
 
 
 def test_hostile_text_is_only_text_in_markdown(ledger, session, tmp_path):
-    _, text = hostile_night(ledger, session, tmp_path)
+    _, text = hostile_report(ledger, session, tmp_path)
     fences = re.findall(r"^(`{3,})diff$", text, re.MULTILINE)
     assert set(fences) == {"````"} and text.count("\n````\n") >= 2  # longer than what the patch holds
     prose = re.sub(r"^````diff\n.*?^````$", "", text, flags=re.MULTILINE | re.DOTALL)
@@ -426,7 +423,7 @@ def test_hostile_text_is_only_text_in_markdown(ledger, session, tmp_path):
     ],
 )
 def test_ordinary_words_stay_readable(words: str, written: str) -> None:
-    assert markdown.document([Words([words])]) == f"{written}\n"
+    assert markdown.document([Paragraph([words])]) == f"{written}\n"
 
 
 def test_a_command_cannot_leave_its_quotes() -> None:
@@ -436,7 +433,7 @@ def test_a_command_cannot_leave_its_quotes() -> None:
 
 
 def test_a_huge_change_is_cut_and_counted() -> None:
-    page = html.page("t", [Patch("+" + "x" * 100_000 + "\n" + "+y\n" * 10_000)])
+    page = html.page("t", [Code("+" + "x" * 100_000 + "\n" + "+y\n" * 10_000, "diff")])
     assert f"... {10_001 - PATCH_LINES} more lines" in page and "x" * (PATCH_COLUMNS + 1) not in page
 
 

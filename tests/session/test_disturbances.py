@@ -88,8 +88,8 @@ def test_a_limit_that_is_reached_during_a_session(
         session = store.session()
         assert session is not None
         shown = status(store, session, time.time())
-    if shown["state"] == "ended":  # where there was enough left to write it down
-        assert (shown["stop_reason"], f"autoresearch: {shown['error']}") == ("error", one_line(said))
+    if shown.state == "ended":  # where there was enough left to write it down
+        assert (shown.stop_reason, f"autoresearch: {shown.error}") == ("error", one_line(said))
     goes_on(repository, env)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from autoresearch.ledger import Ledger, lasted
+from autoresearch.ledger import Ledger, trial_seconds
 from autoresearch.measure.clock import since_boot
 from autoresearch.session.stopping import Limits
 
@@ -33,4 +33,4 @@ def test_a_clock_that_is_set_during_a_trial_does_not_make_it_long(
             store.end_trial(trial.id, "ok", 2.0, {"total_seconds": seconds})
         store.start_trial(session.id, experiment.id, "base", 1, "x")
         store.abandon_open_trials(session.id)
-        assert lasted(store, session, 2) == [5.0, 4.0]
+        assert trial_seconds(store, session, 2) == [5.0, 4.0]

@@ -16,7 +16,7 @@ from support.sessions import session_of
 
 from autoresearch.agents import registry
 from autoresearch.data.dataset import Dataset
-from autoresearch.ledger import Ledger, log_rows
+from autoresearch.ledger import Ledger, experiment_rows
 from autoresearch.measure.clock import since_boot
 from autoresearch.measure.settings import Settings
 from autoresearch.measure.warm_cells import WarmCells
@@ -64,12 +64,12 @@ def test_each_edit_gets_its_verdict_and_the_loop_goes_on(
     with Ledger.open(repository / "runs" / "ledger.db") as store:
         running = session(repository, script, store, quick, bytes_data)
         assert running.run() == "agent exhausted"
-        rows = log_rows(store, running.context.row)
-    verdicts = {row["n"]: row["verdict"] for row in rows}
+        rows = experiment_rows(store, running.context.row)
+    verdicts = {row.n: row.verdict for row in rows}
     expected = {n: verdict for n, (_, _, verdict) in enumerate(EDITS.values(), 1)}
-    assert {n: verdicts[n] for n in expected} == expected, json.dumps(rows, indent=1)
+    assert {n: verdicts[n] for n in expected} == expected, json.dumps([row.as_json() for row in rows], indent=1)
     refs = Workspace(repository).refs("t")
-    assert {row["n"]: row["sha"] for row in rows} == refs
+    assert {row.n: row.sha for row in rows} == refs
     assert git(repository, "rev-parse", "autoresearch/t").strip() == refs[1]
     assert "Val-Bpb: " in git(repository, "log", "-1", "--format=%B", "autoresearch/t")
     assert (git(repository, "status", "--porcelain"), git(repository, "rev-parse", "HEAD")) == before
@@ -86,9 +86,7 @@ def test_a_stopped_session_goes_on_where_it_was(
     repository: Path, script: Path, quick: Settings, bytes_data: Dataset, tmp_path: Path
 ) -> None:
     def story(store: Ledger, running: SessionLoop) -> list[tuple[Any, ...]]:
-        return [
-            (row["n"], row["verdict"], row["val_bpb"], row["trials"]) for row in log_rows(store, running.context.row)
-        ]
+        return [(row.n, row.verdict, row.val_bpb, row.trials) for row in experiment_rows(store, running.context.row)]
 
     with Ledger.open(tmp_path / "one" / "ledger.db") as store:
         running = session(repository, script, store, quick, bytes_data, max_experiments=1)

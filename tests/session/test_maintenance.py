@@ -45,7 +45,7 @@ def store(used: Path) -> Iterator[Ledger]:
 
 
 def test_the_last_few_copies_are_kept(store: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-    shutil.rmtree(database.backups(store.path))
+    shutil.rmtree(database.backup_folder(store.path))
     for second in range(8):
         monkeypatch.setattr("time.strftime", lambda form, second=second: f"ledger-20261121-00000{second}.db")
         copy = back_up(store)
@@ -57,7 +57,7 @@ def test_the_last_few_copies_are_kept(store: Ledger, monkeypatch: pytest.MonkeyP
 
 def test_a_damaged_ledger_does_not_push_a_good_copy_out(used: Path) -> None:
     path = used / "runs" / "ledger.db"
-    shutil.rmtree(database.backups(path))
+    shutil.rmtree(database.backup_folder(path))
     with Ledger.open(path) as store:
         good = back_up(store)
         store.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -68,7 +68,7 @@ def test_a_damaged_ledger_does_not_push_a_good_copy_out(used: Path) -> None:
         file.write(os.urandom(size))
     with (
         Ledger.open(path) as store,
-        pytest.raises(UserError, match=f"is damaged .* cp {good} {path}` puts the last copy back"),
+        pytest.raises(UserError, match=f"is damaged .* cp {good} {path}` restores the last copy"),
     ):
         back_up(store)
     assert list(good.parent.iterdir()) == [good]
@@ -79,19 +79,19 @@ def test_a_new_ledger_is_not_begun_in_the_place_of_one_that_is_lost(
     how: str, used: Path, settings_of: dict[str, str]
 ) -> None:
     path = used / "runs" / "ledger.db"
-    copies = sorted(database.backups(path).iterdir())
+    copies = sorted(database.backup_folder(path).iterdir())
     path.unlink()
     if how == "empty":
         path.touch()
     for readonly in (True, False):
         with pytest.raises(
-            UserError, match=f"ledger.db is {how}: .* && cp {copies[-1]} {path}` puts the last copy back"
+            UserError, match=f"ledger.db is {how}: .* && cp {copies[-1]} {path}` restores the last copy"
         ):
             Ledger.open(path, readonly)
     said = autoresearch(used, "review", "1", "--accept", env=settings_of)
     assert said.returncode == 1 and f"ledger.db is {how}: " in said.stderr
-    assert sorted(database.backups(path).iterdir()) == copies
-    shutil.rmtree(database.backups(path))
+    assert sorted(database.backup_folder(path).iterdir()) == copies
+    shutil.rmtree(database.backup_folder(path))
     assert "no session yet" in autoresearch(used, "status", env=settings_of).stderr
     Ledger.open(path).close()
 

@@ -199,7 +199,7 @@ def test_what_is_ready_at_an_interrupt_is_measured_by_the_next_run(make: Make) -
 
     session = make(agent, trial, limits=limits)
     assert session.run() == "interrupted"
-    assert [row.state for row in session.context.ledger.unfinished(1)] == ["committed"]
+    assert [row.state for row in session.context.ledger.unfinished_experiments(1)] == ["committed"]
     second = make(Thinker([]))
     assert second.run() == "agent exhausted"
     assert rows(second)[2].val_bpb is not None

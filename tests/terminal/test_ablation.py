@@ -8,7 +8,8 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from autoresearch.analysis.ablate import Ablation, Part
-from autoresearch.terminal.ablation import print_ablation
+from autoresearch.report.results import ablation
+from autoresearch.terminal.console import print_blocks
 
 FOUND = Ablation(
     9,
@@ -23,7 +24,7 @@ FOUND = Ablation(
 
 def shown(**options: object) -> list[str]:
     buffer = io.StringIO()
-    print_ablation(FOUND, Console(file=buffer, _environ={"NO_COLOR": "1"}, **options))
+    print_blocks(ablation(FOUND), Console(file=buffer, _environ={"NO_COLOR": "1"}, **options))
     return re.sub(r"\x1b\[[0-9;]*m", "", buffer.getvalue()).splitlines()
 
 
@@ -39,7 +40,9 @@ def test_a_line_for_each_change_and_what_follows() -> None:
     assert last == "experiment 9 on 3 seeds: 5 carries nothing that shows: `autoresearch ablate --prune` takes it out"
 
 
-@pytest.mark.parametrize("width", [40, 80, 120])
-def test_in_a_terminal_nothing_is_wrapped(width: int) -> None:
+@pytest.mark.parametrize(("width", "rows"), [(40, 7), (80, 4), (120, 4)])
+def test_in_a_terminal_no_row_is_wrapped(width: int, rows: int) -> None:
+    """Where there is no room beside the numbers, the change is on a line below them."""
     lines = shown(force_terminal=True, width=width)
-    assert len(lines) == 5 and max(cell_len(line) for line in lines[:4]) <= width
+    assert max(cell_len(line) for line in lines) <= width
+    assert lines[rows].startswith("experiment 9 on 3 seeds: 5 carries")

@@ -17,15 +17,9 @@ from autoresearch.terminal.live_view import Screen
 CURVE = [(k / 100, 4.0 - k / 100) for k in range(50)]
 GPU = {"used_mb": 45056.0, "total_mb": 81920.0, "load": 98.0}
 TRIAL = LiveTrial(14, "screen", "train", 0.5, NOW - 150, NOW, 3.612, 15_656.0, CURVE, GPU)
-SCORES = {
-    "base_bpb": 2.2,
-    "best_bpb": 2.1,
-    "best": 7,
-    "best_sha": "a" * 40,
-    "sigma": 0.0266,
-    "experiments": 13,
-    "kept": 1,
-}
+SCORES = replace(
+    STATUS, base_bpb=2.2, best_bpb=2.1, best=7, best_sha="a" * 40, sigma=0.0266, experiments=13, kept=1
+)  # fmt: skip
 
 
 def shown(
@@ -35,7 +29,7 @@ def shown(
     status: dict[str, Any] | None = None,
     most: float | None = None,
 ) -> list[str]:
-    return [line.plain for line in board(running, STATUS | SCORES | (status or {}), doing, NOW, width, most)]
+    return [line.plain for line in board(running, replace(SCORES, **(status or {})), doing, NOW, width, most)]
 
 
 def test_the_trial_what_came_so_far_and_what_is_left() -> None:
@@ -103,7 +97,7 @@ def test_words_of_others_do_nothing_in_a_terminal() -> None:
     evil = "\x1b]0;owned\x07\x1b[2J\x9b31m\u202eevil [bold red]rich[/] [/]\r\x08"
     made, buffer = screen()
     made.event("verdict", 1, evil, {"verdict": evil}, NOW)
-    made.status = STATUS | {"agent": evil}
+    made.status = replace(STATUS, agent=evil)
     made.last = ("verdict", 1, NOW)
     Console(file=buffer).print(made.board())
     Console(file=buffer).print(*board(LiveTrial(1, evil, evil), STATUS, evil, NOW, 80))

@@ -3,8 +3,8 @@
 from itertools import pairwise
 
 import pytest
+from support.experiments import trial
 
-from autoresearch.report.format import losses
 from autoresearch.terminal.curve import BARS, chart, sparkline
 
 
@@ -72,4 +72,5 @@ def test_a_line_of_bars_is_as_long_as_there_is_room() -> None:
 
 
 def test_points_without_a_loss_or_a_time_are_left_out() -> None:
-    assert losses([{"loss": 1.0, "seconds": 2.0}, {"loss": None, "seconds": 3.0}, {"step": 1.0}]) == [(2.0, 1.0)]
+    curve = [{"loss": 1.0, "seconds": 2.0}, {"loss": None, "seconds": 3.0}, {"step": 1.0}]
+    assert trial(result={"curve": curve}).losses == [(2.0, 1.0)]

@@ -2,46 +2,27 @@
 
 import io
 import re
-from typing import Any
 
 import pytest
 from rich.cells import cell_len
 from rich.console import Console
+from support.experiments import experiment as row
 
-from autoresearch.report.format import signed
-from autoresearch.terminal.columns import Column, cut, fitting
-from autoresearch.terminal.log import print_log
+from autoresearch.ledger import ExperimentRow
+from autoresearch.report.experiment_table import log
+from autoresearch.report.format import short_count
+from autoresearch.terminal.columns import Column, cut, fit
+from autoresearch.terminal.console import print_blocks
 
 EVIL = "\x1b]0;owned\x07\x1b[2J\x9b31m\u202eevil\u2066 [bold red]rich[/] [/] :smile: \ttab\r\nline"
 
 
-def row(n: int, verdict: str | None = "discard", **values: Any) -> dict[str, Any]:
-    known = {
-        "val_bpb": 2.0 + n / 1000,
-        "delta": n / 1000 if n else None,
-        "sigma": 0.01,
-        "error": 0.008,
-        "near_miss": False,
-        "simpler": False,
-        "review": None,
-    }
-    about = {
-        "sha": f"{n:07x}" + "0" * 33,
-        "state": "settled",
-        "grade": "STRONG",
-        "agent": "sweep" if n else None,
-        "reason": "why",
-    }
-    counts = {"lines_added": 0, "lines_removed": 0, "params_added": None, "cost_usd": None}
-    return {"n": n, "verdict": verdict, "hypothesis": f"idea {n}", **known, **about, **counts, **values}
-
-
-def screen(rows: list[dict[str, Any]], width: int | None = None, colours: bool = False, **options: Any) -> str:
+def screen(rows: list[ExperimentRow], width: int | None = None, colours: bool = False, empty: str = "") -> str:
     buffer = io.StringIO()
     terminal = (
         {"force_terminal": True, "width": width, "_environ": {} if colours else {"NO_COLOR": "1"}} if width else {}
     )
-    print_log(rows, Console(file=buffer, **terminal), rows, **options)
+    print_blocks(log(rows, rows, empty), Console(file=buffer, **terminal))
     return buffer.getvalue()
 
 
@@ -104,7 +85,9 @@ def test_a_line_says_what_was_measured_how_sure_that_is_and_what_it_cost() -> No
 
 
 def test_a_keep_that_is_no_gain_and_what_people_said_of_keeps() -> None:
-    lines = screen([row(1, "keep", simpler=True), row(2, "keep", review="rejected"), row(3)]).splitlines()
+    lines = screen(
+        [row(1, "keep", reason="less code for the same score"), row(2, "keep", review="rejected"), row(3)]
+    ).splitlines()
     assert "review" in lines[0] and "simpler" in lines[1] and "keep    rejected" in lines[2] and "re" not in lines[3]
     assert "review" not in screen(ROWS)
 
@@ -151,26 +134,26 @@ def test_words_of_an_agent_do_nothing_in_a_terminal() -> None:
 def test_suspects_and_weak_grades_are_named_first() -> None:
     rows = [row(0, "keep", grade="WEAK"), row(1, "suspect")]
     buffer = io.StringIO()
-    print_log(rows, Console(file=buffer))
+    print_blocks(log(rows), Console(file=buffer))
     first, second, _, *shown = buffer.getvalue().splitlines()
     assert first.startswith("suspect: 1: their scores") and second.startswith("grade WEAK") and len(shown) == 1
 
 
 def test_where_nothing_was_kept_it_says_so() -> None:
     assert screen([]) == "nothing was kept yet: --all shows what there is\n"
-    assert screen([], none="no experiment is crash") == "no experiment is crash\n"
+    assert screen([], empty="no experiment is crash") == "no experiment is crash\n"
 
 
 def test_wide_characters_are_counted_as_a_terminal_counts_them() -> None:
     column = Column("agent", ["日本語", "ab"], left=True)
-    assert column.width == 6 and [cell_len(column.line(k).plain) for k in (0, 1)] == [6, 6]
+    assert column.width == 6 and [cell_len(column.pad(cell)) for cell in column.cells] == [6, 6]
     assert cut("日本語日本語", 9) == "日本語..." and cut("abc", 3) == "abc" and cut("abcd", 2) == "ab"
 
 
 def test_columns_of_rank_0_stay_however_narrow_it_is() -> None:
     columns = [Column("a", ["x" * 30]), Column("b", ["y" * 30], rank=1)]
-    assert fitting(columns, 10) == columns[:1] and fitting(columns, None) == columns
+    assert fit(columns, 10) == columns[:1] and fit(columns, None) == columns
 
 
 def test_numbers_of_parameters_read_well() -> None:
-    assert [signed(count) for count in (-32, 688_128, 1.2e9, -1.5e6)] == ["-32", "+688k", "+1.2G", "-1.5M"]
+    assert [short_count(count) for count in (-32, 688_128, 1.2e9, -1.5e6)] == ["-32", "+688k", "+1.2G", "-1.5M"]

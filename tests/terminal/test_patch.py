@@ -6,7 +6,8 @@ import re
 import pytest
 from rich.console import Console
 
-from autoresearch.terminal.patch import print_patch
+from autoresearch.report.blocks import Code
+from autoresearch.terminal.console import print_blocks
 
 PATCH = """--- a/train.py
 +++ b/train.py
@@ -23,7 +24,7 @@ def printed(patch: str, colour: bool = True, width: int = 40) -> str:
     buffer = io.StringIO()
     environment = {} if colour else {"NO_COLOR": "1"}
     options = {"force_terminal": True, "width": width, "color_system": "standard", "_environ": environment}
-    print_patch(patch, Console(file=buffer, **options))  # type: ignore[arg-type]
+    print_blocks([Code(patch, "diff")], Console(file=buffer, **options))  # type: ignore[arg-type]
     return buffer.getvalue()
 
 
@@ -42,7 +43,7 @@ def without_colours(text: str) -> str:
         '\x1b[32m "x # y" \x1b[0m',
         "\x1b[2;32m# why\x1b[0m",
         "\x1b[32m+'it\\'s' + rb'''open\x1b[0m",
-        'name = \x1b[33mr"a\\"\x1b[0m',
+        'name = \x1b[33mr\x1b[0m\x1b[33m"\x1b[0m\x1b[33ma\x1b[0m\x1b[33m\\"\x1b[0m',
     ],
 )
 def test_signs_and_words_are_told_apart(seen: str) -> None:

@@ -110,9 +110,9 @@ def test_a_report_opens_from_the_disk(chromium: Browser, root: Path, tmp_path: P
     with Ledger.open(root / "runs" / "ledger.db", readonly=True) as store:
         wild = store.session("wild")
         assert wild is not None
-        night = summary.read(store, wild, root / "runs", 0.0, (root / "program.md").read_text())
+        found = summary.read(store, wild, root / "runs", 0.0, (root / "program.md").read_text())
     path = tmp_path / "report.html"
-    path.write_text(html.page("t", report.blocks(night)))
+    path.write_text(html.page("t", report.layout(found)))
     chromium.ask("Network.enable")
     chromium.ask("Network.emulateNetworkConditions", offline=True, latency=0, downloadThroughput=0, uploadThroughput=0)
     chromium.open(path.as_uri())

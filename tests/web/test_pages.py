@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 import httpx
 import pytest
+from support.experiments import experiment
 from support.web_client import HOSTILE, Tags, served
 
 from autoresearch.analysis import compare
@@ -40,17 +41,17 @@ def test_a_session_is_its_report_with_ways_to_every_experiment(pages: httpx.Clie
 def test_an_experiment_has_all_that_is_known_of_it(pages: httpx.Client) -> None:
     text = pages.get("/s/wild/1").text
     assert "1.890000" in text and "<td>rerun</td>" in text and 'class="curve curve0"' in text
-    assert "Derived from experiment" in Tags(text).words and "bytes before this" in text
+    assert "derived from 0" in Tags(text).words and "bytes before this" in text
     assert len(text) < 200_000  # its log is longer
-    assert "None: this is the base." in pages.get("/s/calm/0").text
+    assert "No change: this is the base." in pages.get("/s/calm/0").text
 
 
 def test_an_experiment_shows_what_was_held_against_it_and_what_people_said(pages: httpx.Client) -> None:
     text = pages.get("/s/calm/1").text
-    assert "<td>of 0, beside it</td>" in text and "2.030000" in text and "Accepted by Ann: reads well" in text
+    assert "<td>of 0, beside it</td>" in text and "2.030000" in text and "accepted by Ann: reads well" in text
     assert (
-        "Rejected by" in pages.get("/s/wild/1").text
-        and "Taken out of the final version: not measured: " in pages.get("/s/wild/1").text
+        "rejected by" in pages.get("/s/wild/1").text
+        and "<dt>ablation</dt><dd>not measured: " in pages.get("/s/wild/1").text
     )
 
 
@@ -81,25 +82,21 @@ def test_the_links_of_the_table_lead_where_they_say(pages: httpx.Client) -> None
     assert choice.by("cost").address == "?verdict=keep&sort=-cost&page=1" and choice.where("verdict", None).only == {}
 
 
-ROW = {
-    "n": 1, "state": "settled", "verdict": "discard", "near_miss": False, "simpler": False, "review": None,
-    "val_bpb": 2.0, "delta": 0.1, "sigma": 0.1, "sha": "a" * 40, "agent": "sweep", "category": "other",
-    "hypothesis": "x", "reason": "y", "cost_usd": None, "seconds": 1.0,
-}  # fmt: skip
-
-
 def test_ten_thousand_experiments_are_leafed_through() -> None:
-    rows = [ROW | {"n": n} for n in range(10_000)]
-    *_, table, way = listing.blocks(rows, listing.Choice.of({"page": "50"}))
-    assert len(table.rows) == listing.PAGE and table.rows[-1][0] == "0" and len(way.parts) == 100
+    rows = [experiment(n) for n in range(10_000)]
+    *_, table, way = listing.layout(rows, listing.Choice.of({"page": "50"}))
+    assert len(table.rows) == listing.PAGE_ROWS and table.rows[-1][0] == "0" and len(way.parts) == 100
 
 
 def test_a_line_has_what_people_said_and_a_reason_only_once() -> None:
-    kept = ROW | {"verdict": "keep", "simpler": True, "review": "rejected"}
-    broken = ROW | {"verdict": "invalid", "val_bpb": None, "hypothesis": "broken proposal: y"}
-    *_, table = listing.blocks([kept, broken, broken | {"hypothesis": "z"}], listing.Choice.of({"sort": "n"}))
-    assert [row[4] for row in table.rows] == ["simpler, rejected", "invalid", "invalid"]
-    assert [row[-1] for row in table.rows] == ["x", "broken proposal: y", "z (y)"]
+    kept = experiment(1, "keep", reason="less code for the same score", review="rejected", hypothesis="x")
+    broken = [experiment(1, "invalid", val_bpb=None, hypothesis=words, reason="y") for words in ("broken: y", "z")]
+    *_, table = listing.layout([kept, *broken], listing.Choice.of({"sort": "n"}))
+    verdict = table.head.index("verdict")
+    assert [row[verdict : verdict + 2] for row in table.rows] == [
+        ("simpler", "rejected"), ("invalid", ""), ("invalid", ""),
+    ]  # fmt: skip
+    assert [row[-1] for row in table.rows] == ["x", "broken: y", "z | y"]
 
 
 def test_two_sessions_side_by_side(pages: httpx.Client) -> None:

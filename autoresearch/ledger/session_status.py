@@ -1,0 +1,217 @@
+"""State of a session: scores, counts, time and cost, in a fixed number of SQL statements."""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from autoresearch.files import JsonObject
+from autoresearch.ledger import owner
+from autoresearch.ledger.reviews import reviews
+from autoresearch.ledger.rows import AFTERWARDS, LESS_CODE, Session
+from autoresearch.ledger.store import MESSAGES, Ledger
+
+Span = tuple[float, float, int]  # start and end of a process's work on a session, and its number of slots
+_OF_SESSION = ("tag", "branch", "stop_reason", "agent", "judge", "grade", "started", "deadline", "ended")
+LATER = ("review", "ablation", "total")  # kinds of events that commands may add long after the session
+
+_COUNTS = f"""
+    SELECT verdict, count(*) AS count, sum(reason LIKE '{LESS_CODE}%') AS simpler FROM experiments
+    WHERE session_id = :session AND n > 0 AND state = 'settled' GROUP BY verdict
+"""
+
+# The incumbent is the keep that was settled last: a keep that only simplifies may score a little worse.
+_FACTS = """
+    SELECT (SELECT avg(val_bpb) FROM trials
+            WHERE experiment_id = (SELECT id FROM experiments WHERE session_id = :session AND n = 0)
+            AND purpose = 'base' AND outcome = 'ok') AS base_bpb,
+           (SELECT sigma FROM experiments WHERE session_id = :session AND sigma IS NOT NULL
+            ORDER BY n DESC LIMIT 1) AS sigma,
+           (SELECT data FROM events WHERE session_id = :session AND kind = 'total' ORDER BY id DESC LIMIT 1) AS total,
+           (SELECT text FROM events WHERE session_id = :session AND kind = 'ended' ORDER BY id DESC LIMIT 1) AS error,
+           (SELECT count(*) FROM trials WHERE session_id = :session AND outcome = 'infra') AS lost,
+           best.n AS best, best.val_bpb AS best_bpb, best.sha AS best_sha
+    FROM (SELECT 1)
+    LEFT JOIN (
+      SELECT n, val_bpb, sha FROM experiments
+      WHERE session_id = :session AND verdict = 'keep' AND state = 'settled'
+      ORDER BY settled DESC, n DESC LIMIT 1
+    ) AS best ON true
+"""
+
+# What an agent says that a proposal cost counts only where no call is recorded for it.
+_COST = """
+    SELECT coalesce(sum(cost), 0.0) AS cost, coalesce(sum(unknown), 0) AS unknown FROM (
+      SELECT cost_usd AS cost, cost_usd IS NULL AS unknown FROM calls WHERE session_id = :session
+      UNION ALL
+      SELECT cost_usd, 0 FROM experiments WHERE session_id = :session
+        AND n NOT IN (SELECT n FROM calls WHERE session_id = :session AND n IS NOT NULL)
+    )
+"""
+
+_TIMES = f"""
+    SELECT coalesce(sum(train_seconds), 0.0) AS train, coalesce(sum(score_seconds), 0.0) AS score,
+           coalesce(sum(setup_seconds), 0.0) AS setup, sum(:now - started) FILTER (WHERE outcome IS NULL) AS running,
+           (SELECT coalesce(sum(json_extract(data, '$.seconds')), 0.0) FROM events
+            WHERE session_id = :session AND kind = 'waited') AS agent_wait
+    FROM trials WHERE session_id = :session AND purpose NOT IN {AFTERWARDS}
+"""
+
+_TOTALS = "SELECT started, ended FROM trials WHERE session_id = :session AND purpose = 'total'"
+
+_RUNNING = """
+    SELECT n, purpose, seed, trials.started,
+           (SELECT count(*) - 1 FROM trials INDEXED BY trials_briefly
+            WHERE session_id = :session AND outcome IS NULL) AS others
+    FROM trials JOIN experiments ON experiments.id = experiment_id
+    WHERE trials.id = (
+      SELECT min(id) FROM trials INDEXED BY trials_briefly WHERE session_id = :session AND outcome IS NULL
+    )
+"""
+
+_DRIFT = "SELECT n, at, text FROM events WHERE session_id = :session AND kind = 'drift' ORDER BY id DESC LIMIT 1"
+
+# Each process: its start, its slots, and the last record of its work (events after the session aside).
+# The last record of a session is that it ended, after its honest total.
+_SPANS = f"""
+    WITH heard AS (
+      SELECT at FROM events WHERE session_id = :session AND kind NOT IN {(*MESSAGES, *LATER)}
+      UNION ALL SELECT coalesce(ended, started) FROM trials WHERE session_id = :session AND purpose NOT IN {AFTERWARDS}
+    ), span AS (
+      SELECT began, slots, lead(began) OVER (ORDER BY id) AS next FROM spans WHERE session_id = :session
+    )
+    SELECT began, slots, (SELECT max(at) FROM heard WHERE at >= began AND (next IS NULL OR at < next)) AS seen
+    FROM span ORDER BY began
+"""
+
+
+@dataclass(frozen=True)
+class TotalOnRecord:
+    """The newest honest total on val: the final experiment, mean and 95 % interval."""
+
+    final: int
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class RunningTrial:
+    """The trial that has run for longest; `others` run on other slots."""
+
+    n: int
+    purpose: str
+    seed: int
+    started: float
+    others: int
+
+
+@dataclass(frozen=True)
+class Drift:
+    """A jump of the incumbent's score between trials."""
+
+    n: int | None
+    at: float
+    text: str
+
+
+@dataclass(frozen=True)
+class SessionStatus:
+    """State of a session. The fields are the keys of `status --json` (docs/json.md).
+
+    `state` is `interrupted` where the process of an unfinished session is gone. `experiments`, `kept` and `verdicts`
+    leave out the base. `cost_usd` is None if the cost of any call is unknown.
+    """
+
+    tag: str
+    branch: str
+    state: str
+    stop_reason: str | None
+    error: str | None
+    agent: str
+    judge: str
+    budget: str | None
+    grade: str | None
+    experiments: int
+    kept: int
+    simpler: int
+    reviews: dict[str, int]
+    verdicts: dict[str, int]
+    base_bpb: float | None
+    sigma: float | None
+    best: int | None
+    best_bpb: float | None
+    best_sha: str | None
+    total: TotalOnRecord | None
+    started: float | None
+    deadline: float | None
+    ended: float | None
+    cost_usd: float | None
+    trial: RunningTrial | None
+    seconds: float
+    slots: int
+    time_split: dict[str, float]
+    lost: int
+    drift: Drift | None
+
+    def as_json(self) -> JsonObject:
+        return asdict(self)
+
+
+def status(ledger: Ledger, session: Session, now: float) -> SessionStatus:
+    """Return the state of a session at `now` (unix seconds)."""
+    counts = ledger.query(_COUNTS, session=session.id)
+    verdicts = {row["verdict"]: row["count"] for row in counts}
+    words = Counter(review.word for review in reviews(ledger, session.id).values())
+    facts = dict(ledger.query(_FACTS, session=session.id)[0])
+    total, error = json.loads(facts.pop("total") or "{}"), facts.pop("error")
+    running = ledger.query(_RUNNING, session=session.id) if owner.is_alive(session) else []
+    drift = ledger.query(_DRIFT, session=session.id)
+    cost = ledger.query(_COST, session=session.id)[0]
+    spans = _spans(ledger, session, now)
+    return SessionStatus(
+        **{name: getattr(session, name) for name in _OF_SESSION},
+        **facts,
+        state=owner.state(session),
+        error=error if session.stop_reason == "error" else None,
+        budget=session.settings.get("budget"),
+        experiments=sum(verdicts.values()),
+        kept=verdicts.get("keep", 0),
+        simpler=sum(row["simpler"] or 0 for row in counts if row["verdict"] == "keep"),
+        reviews={word: words[word] for word in ("accepted", "rejected")},
+        verdicts=verdicts,
+        total=TotalOnRecord(final=total["final"], **total["val"]) if {"val", "final"} <= total.keys() else None,
+        cost_usd=None if cost["unknown"] else cost["cost"],
+        trial=RunningTrial(*running[0]) if running else None,
+        seconds=sum(end - start for start, end, _ in spans),
+        slots=max((slots for _, _, slots in spans), default=1),
+        time_split=_time_split(ledger, session, now, spans),
+        drift=Drift(*drift[0]) if drift else None,
+    )
+
+
+def _time_split(ledger: Ledger, session: Session, now: float, spans: Sequence[Span]) -> dict[str, float]:
+    """Split the seconds of slots into train, score, setup, agent_wait, total and idle.
+
+    Only time within `spans` counts: `total` is the honest total at the end of the session, and not one that was asked
+    for afterwards. A trial that runs now counts as training.
+    """
+    split: dict[str, float] = dict(ledger.query(_TIMES, session=session.id, now=now)[0])
+    running = split.pop("running")
+    if running is not None and owner.is_alive(session):
+        split["train"] += running
+    totals = [(row["started"], row["ended"] or row["started"]) for row in ledger.query(_TOTALS, session=session.id)]
+    split["total"] = sum(b - a for a, b in totals if any(start <= a <= end for start, end, _ in spans))
+    split["idle"] = max(0.0, sum(slots * (end - start) for start, end, slots in spans) - sum(split.values()))
+    return split
+
+
+def _spans(ledger: Ledger, session: Session, now: float) -> list[Span]:
+    """Return when each process worked on the session, and on how many slots."""
+    rows = ledger.query(_SPANS, session=session.id)
+    spans = [(row["began"], row["seen"] or row["began"], row["slots"]) for row in rows]
+    if spans and session.ended is not None:
+        spans[-1] = spans[-1][0], session.ended, spans[-1][2]
+    elif spans and owner.is_alive(session):
+        spans[-1] = spans[-1][0], now, spans[-1][2]
+    return [(start, max(start, end), slots) for start, end, slots in spans]

@@ -1,0 +1,223 @@
+"""Lay out one experiment, and the trace of its proposal."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from autoresearch.analysis.experiment_details import ExperimentDetails
+from autoresearch.files import JsonObject
+from autoresearch.hardware import peak_tflops
+from autoresearch.ledger import Review, Trial
+from autoresearch.measure.facts import describe_speed
+from autoresearch.report.blocks import Block, Code, Curve, Curves, Heading, Pairs, Paragraph, Table, Verbatim
+from autoresearch.report.format import change, count, duration, outcome, percent, short_count, tone
+from autoresearch.sandbox.grade import describe
+from autoresearch.text import one_line, plain_text
+
+BRIEF = ("by", "predicted", "measured", "probability", "review", "ablation")  # facts in a report
+OWN_CURVES = 3  # of the newest trials
+TRACE_CHARS = 2000  # of one entry of a trace
+RANKS = {"grade": 1, "seed": 2, "holdout": 3, "training": 4, "scoring": 5, "setup": 6, "why": 7}
+
+
+def layout(details: ExperimentDetails) -> Iterator[Block]:
+    """Lay out everything that is known of an experiment."""
+    experiment = details.experiment
+    origin = f"derived from {experiment.parent}" if experiment.n else "the base"
+    yield Heading(f"experiment {experiment.n}, {origin}, {(experiment.sha or 'no commit')[:12]}", 1)
+    yield verdict(details)
+    yield Pairs(facts(details))
+    if details.trials:
+        yield trials(details)
+    shown = curves(details)
+    if any(len(curve.points) > 1 for curve in shown):
+        yield Heading("training loss, as train.py reports it", 3)
+        yield Curves(shown, "seconds of training", "loss", "curves")
+    if details.patch:
+        yield Heading("the change", 3)
+        yield Code(details.patch, "diff")
+
+
+def brief(details: ExperimentDetails) -> Iterator[Block]:
+    """Lay out the verdict and its evidence, for a report on many experiments."""
+    yield replace(verdict(details), tone="")
+    hidden = "probability" if details.experiment.simpler else ""
+    pairs = {**_proposal(details), **_scores(details), **_resources(details)}
+    yield Pairs({name: pairs[name] for name in BRIEF if pairs[name] and name != hidden})
+    yield trials(details)
+
+
+def trace(entries: Sequence[JsonObject]) -> Iterator[Block]:
+    """Lay out how a proposal came about, entry by entry."""
+    if not entries:
+        yield Paragraph(["no trace: this is the base, or its proposal is older than the traces"])
+    for entry in entries:
+        rest = {name: value for name, value in entry.items() if name not in ("kind", "text")}
+        parts = [str(entry["text"])] if "text" in entry else []
+        text = "\n".join([*parts, *([json.dumps(rest, indent=1, ensure_ascii=False)] if rest else [])])
+        more = f"\n[... {len(text) - TRACE_CHARS} more characters: --json has them]" if len(text) > TRACE_CHARS else ""
+        yield Heading(f"--- {one_line(str(entry.get('kind')), 200)}", 3)
+        yield Code(plain_text(text[:TRACE_CHARS]) + more)
+
+
+def verdict(details: ExperimentDetails) -> Paragraph:
+    """Lay out the verdict with its reason, or the state of what has none yet."""
+    experiment = details.experiment
+    if experiment.verdict is None:
+        return Paragraph([experiment.state], "large")
+    near = " (a near miss)" if experiment.near_miss else ""
+    return Paragraph(
+        [f"{experiment.verdict}{near}: {one_line(experiment.reason)}"], f"large {tone(experiment.verdict)}"
+    )
+
+
+def facts(details: ExperimentDetails) -> dict[str, str]:
+    """Return what is known of an experiment by name; names without a value are left out."""
+    cost = details.experiment.cost_usd
+    costs = {"size": _size(details), "code": _code(details), "cost": f"${cost:.3f}" if cost else ""}
+    pairs = {**_proposal(details), **_scores(details), **costs, **_resources(details)}
+    return {name: value for name, value in pairs.items() if value}
+
+
+def _proposal(details: ExperimentDetails) -> dict[str, str]:
+    experiment = details.experiment
+    who = " ".join(filter(None, (experiment.agent, experiment.model)))
+    line = f", line of experiment {experiment.line}" if experiment.line is not None else ""
+    return {
+        "hypothesis": one_line(experiment.hypothesis),
+        "changed": one_line(experiment.change) if experiment.model else "",
+        "by": one_line(", ".join(filter(None, (who, experiment.category)))) if who else "",
+        "asked for": f"{one_line(experiment.mode)}{line}" if experiment.mode else "",
+        "program.md": Verbatim((experiment.program_hash or "")[:8]),
+        "review": review(details.review) if details.review else "",
+        "ablation": one_line(details.part.words) if details.part else "",
+    }
+
+
+def _scores(details: ExperimentDetails) -> dict[str, str]:
+    experiment, error = details.experiment, details.error
+    reach = f", give or take {error:.4f}" if error and experiment.delta is not None else ""
+    return {
+        "val_bpb": _score(experiment.val_bpb),
+        "predicted": _prediction(experiment.predicted, experiment.delta),
+        "measured": f"{change(experiment)}{reach}",
+        "rows": _rows(details),
+        "probability": "" if experiment.p_gain is None else f"{percent(experiment.p_gain)} that it is better",
+    }
+
+
+def _resources(details: ExperimentDetails) -> dict[str, str]:
+    ended = [trial for trial in details.search_trials if trial.result.get("layers")]
+    good = [trial for trial in ended if trial.outcome == "ok"]
+    result = (good or ended)[-1].result if ended else {}
+    later = f", and {_total_time(details.later_trials)} to measure it again" if details.later_trials else ""
+    peaks = [trial.peak_mb for trial in details.search_trials if trial.peak_mb]
+    speed = describe_speed(result, peak_tflops((result.get("identity") or {}).get("gpu"))) if result else ""
+    grades = {trial.grade for trial in details.search_trials if trial.grade}
+    audit = result.get("audit")
+    return {
+        "time": f"{_total_time(details.search_trials)}{later}" if details.trials else "",
+        "memory": f"{max(peaks) / 1024:.1f} GiB of the card at the peak" if peaks else "",
+        "training": f"{speed}, as train.py says" if speed else "",
+        "audit": f"{audit['n']:.0f} positions, {audit['d_mean']:+.1e} nats from the claim" if audit else "",
+        "protection": f"{' and '.join(sorted(grades))}: {describe(result['layers'])}" if grades and result else "",
+        "unprotected": "; ".join(map(one_line, result.get("weaknesses") or [])),
+    }
+
+
+def _prediction(predicted: float | None, delta: float | None) -> str:
+    if predicted is None:
+        return ""
+    wrong = delta is not None and predicted * delta < 0
+    return f"{predicted:+.4f}{': it went the other way' if wrong else ''}"
+
+
+def _rows(details: ExperimentDetails) -> str:
+    rows = details.rows
+    if rows is None:
+        return ""
+    better = f"{rows.better} of {rows.count} are better than in experiment {details.experiment.parent}"
+    return f"{better}: {rows.delta:+.4f}, give or take {rows.error:.4f} by the choice of rows"
+
+
+def _size(details: ExperimentDetails) -> str:
+    experiment = details.experiment
+    parts = (
+        [f"+{experiment.lines_added} -{experiment.lines_removed} lines"] if experiment.lines_added is not None else []
+    )
+    params, before = _params(details), _params(details.parent)
+    if params:
+        more = f" ({short_count(params - before)})" if before and params != before else ""
+        parts.append(f"{params / 1e6:.3g}M parameters{more}")
+    return ", ".join(parts)
+
+
+def _code(details: ExperimentDetails) -> str:
+    """Return lines and tokens of code, and the differences to the parent's."""
+    size, before = details.size, details.parent.size if details.parent else None
+    if size is None:
+        return ""
+    differs = before is not None and before != size
+    more = f" ({size.lines - before.lines:+d}, {size.tokens - before.tokens:+d})" if before and differs else ""
+    return f"{size.lines:,} lines and {size.tokens:,} tokens{more}"
+
+
+def _params(details: ExperimentDetails | None) -> float:
+    return max((trial.num_params or 0.0 for trial in details.search_trials), default=0.0) if details else 0.0
+
+
+def _total_time(trials: Sequence[Trial]) -> str:
+    lasted = [trial.ended - trial.started for trial in trials if trial.ended is not None]
+    return f"{duration(sum(lasted))} in {count(len(lasted), 'trial')}"
+
+
+def review(found: Review) -> str:
+    note = f": {one_line(found.note)}" if found.note else ""
+    return f"{found.word} by {one_line(found.by) or 'somebody'}{note}"
+
+
+def _score(value: float | None) -> str:
+    return "" if value is None else f"{value:.6f}"
+
+
+def trials(details: ExperimentDetails) -> Table:
+    """Lay out the trials of the search, those of incumbents beside them, and later ones."""
+    named = [(trial.purpose, trial) for trial in details.search_trials]
+    named += [(f"of {n}, beside it", trial) for n, trial in details.beside]
+    blob = details.experiment.blob  # of this version; others are the final version without its change
+    named += [(trial.purpose if trial.blob == blob else "without it", trial) for trial in details.later_trials]
+    rows = [_cells(name, trial) for name, trial in named]
+    head = [name for name in rows[0] if any(row[name] for row in rows)] if rows else []
+    numbers = frozenset({"seed", "val_bpb", "holdout", "training", "setup", "scoring"})
+    return Table(head, [[row[name] for name in head] for row in rows], numbers, RANKS)
+
+
+def _cells(name: str, trial: Trial) -> dict[str, str]:
+    def time(seconds: float | None) -> str:
+        return duration(seconds) if trial.outcome == "ok" and seconds is not None else ""
+
+    return {
+        "trial": name,
+        "seed": str(trial.seed),
+        "outcome": outcome(trial),
+        "val_bpb": _score(trial.val_bpb),
+        "holdout": _score(trial.holdout_bpb),
+        "training": time(trial.train_seconds),
+        "setup": time(trial.setup_seconds),
+        "scoring": time(trial.score_seconds),
+        "grade": trial.grade or "",
+        "why": one_line(trial.reason, 80),
+    }
+
+
+def curve(trial: Trial, name: str = "") -> Curve:
+    """Return the loss of a trial over the seconds of its training."""
+    return Curve(name or f"{trial.purpose}, seed {trial.seed}", trial.losses)
+
+
+def curves(details: ExperimentDetails) -> list[Curve]:
+    """Return the curves of the newest good trials, newest first, and one of the parent."""
+    parent = details.parent
+    newest = sorted(details.judging_trials, key=lambda trial: (trial.outcome != "ok", -trial.id))
+    own = [curve(trial) for trial in newest[:OWN_CURVES]]
+    return [*own, *([curve(trial, f"experiment {parent.n}") for trial in parent.good_trials[-1:]] if parent else [])]

@@ -1,0 +1,86 @@
+"""Lay out experiments as a table, with columns by name."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+from autoresearch.ledger.queries import ExperimentRow
+from autoresearch.ledger.rows import UNSCORED
+from autoresearch.report.blocks import Block, Paragraph, Ref, Table, Toned, Verbatim
+from autoresearch.report.format import dollars, duration, percent, short_count, tone, verdict
+from autoresearch.text import one_line
+
+Cell = Callable[[ExperimentRow], str]
+
+LOG = ("n", "commit", "val_bpb", "change", "sigmas", "verdict", "review", "agent", "cost", "lines", "params", "what")
+RANKS = {"sigmas": 1, "val_bpb": 2, "change": 3, "agent": 4, "lines": 5, "cost": 6, "params": 7, "review": 8}
+NUMBERS = frozenset({"n", "val_bpb", "change", "cost", "lines", "params", "lasted", "predicted", "odds", "trials"})
+
+
+def table(rows: Sequence[ExperimentRow], names: Sequence[str], most: int | None = None, **more: Cell) -> Table:
+    """Lay out the columns `names` without empty ones; `what` has at most `most` characters.
+
+    Columns in `more` are in addition to `COLUMNS`.
+    """
+    what = (lambda row: row.hypothesis) if "why" in names else _what
+    cells = {**COLUMNS, "what": lambda row: one_line(what(row), most), **more}
+    columns = {name: [cells[name](row) for row in rows] for name in names}
+    columns = {name: column for name, column in columns.items() if any(column) or not rows}
+    return Table(list(columns), list(zip(*columns.values(), strict=True)), NUMBERS, RANKS)
+
+
+def log(
+    rows: Sequence[ExperimentRow], shown: Sequence[ExperimentRow] | None = None, empty: str = ""
+) -> Iterator[Block]:
+    """Lay out `shown`, by default the keeps, after warnings of suspects and weak grades.
+
+    `empty` is the text where there is nothing to show.
+    """
+    if suspects := [str(row.n) for row in rows if row.verdict == "suspect"]:
+        words = f"suspect: {', '.join(suspects)}: their scores could not be confirmed; read them: `autoresearch show N`"
+        yield Paragraph([words], "bad")
+    if any(row.grade == "WEAK" for row in rows):
+        words = "grade WEAK: not everything was protected when these were measured; see `autoresearch doctor`"
+        yield Paragraph([words], "warn")
+    shown = [row for row in rows if row.verdict == "keep"] if shown is None else shown
+    if shown:
+        yield table(shown, LOG)
+    else:
+        yield Paragraph([empty or "nothing was kept yet: --all shows what there is"], "large")
+
+
+def _what(row: ExperimentRow) -> str:
+    """Return what was tried, and why it failed where the hypothesis does not say so."""
+    what, why = one_line(row.hypothesis), one_line(row.reason) if row.verdict in UNSCORED else ""
+    return " | ".join(filter(None, (what, "" if why in what else why)))
+
+
+def _change(row: ExperimentRow) -> str:
+    return "" if row.delta is None else Toned(f"{row.delta:+.4f}", "good" if row.delta < 0 else "")
+
+
+def _sigmas(row: ExperimentRow) -> str:
+    """Return the change in standard deviations of one trial, plus or minus one standard error."""
+    if row.delta is None or not row.sigma:
+        return ""
+    error = "" if row.error is None else f"±{row.error / row.sigma:.1f}"
+    return Toned(f"{row.delta / row.sigma:+.1f}{error}", "good" if row.delta < 0 else "")
+
+
+COLUMNS: dict[str, Cell] = {
+    "n": lambda row: Ref(row.n),
+    "commit": lambda row: Verbatim((row.sha or "")[:7]),
+    "val_bpb": lambda row: "-" if row.val_bpb is None else f"{row.val_bpb:.4f}",
+    "change": _change,
+    "sigmas": _sigmas,
+    "verdict": lambda row: Toned(verdict(row), "warn" if row.near_miss else tone(row.verdict)),
+    "review": lambda row: Toned(row.review, "good" if row.review == "accepted" else "bad") if row.review else "",
+    "agent": lambda row: one_line(row.agent)[:16] or "base",
+    "category": lambda row: one_line(row.category, 30),
+    "cost": lambda row: dollars(row.cost_usd) if row.cost_usd else "",
+    "lines": lambda row: f"+{row.lines_added} -{row.lines_removed}" if row.lines_added or row.lines_removed else "",
+    "params": lambda row: short_count(row.params_added) if row.params_added else "",
+    "lasted": lambda row: duration(row.seconds),
+    "predicted": lambda row: "" if row.predicted is None else f"{row.predicted:+.4f}",
+    "odds": lambda row: "" if row.p_gain is None else percent(row.p_gain),
+    "trials": lambda row: str(row.trials),
+    "why": lambda row: one_line(row.reason, 300),
+}

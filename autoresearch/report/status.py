@@ -1,0 +1,112 @@
+"""Lay out the state of a session."""
+
+from autoresearch.ledger.session_status import SessionStatus
+from autoresearch.report.blocks import Pairs
+from autoresearch.report.format import between, count, dollars, duration, moment, shares
+from autoresearch.text import one_line
+
+STATES = {
+    "interrupted": "interrupted (its process is gone); `autoresearch run` goes on",
+    "paused": "paused; `autoresearch unpause` lets it go on",
+}
+GRADES = {"WEAK": "WEAK: not everything is protected, `autoresearch doctor` says what"}
+
+
+def facts(status: SessionStatus) -> dict[str, str]:
+    """Return single facts by name, `-` for unknown ones."""
+    total, sigma, scores = status.total, status.sigma, [status.base_bpb, status.best_bpb if status.best else None]
+    base, best = ("-" if score is None else f"{score:.4f}" for score in scores)
+    return {
+        "state": status.state,
+        "agent": one_line(status.agent, 40),
+        "judge": one_line(status.judge, 20),
+        "budget": one_line(status.budget or "-", 20),
+        "experiments": str(status.experiments),
+        "kept": str(status.kept) + (f", {status.simpler} less code" if status.simpler else ""),
+        "base": base,
+        "val_bpb": f"{base} → {best}" if status.best else base,
+        "honest total": f"{total.mean:+.4f}, {between(total)}" if total else "not measured",
+        "noise of one trial": "-" if sigma is None else f"{sigma:.4f}",
+        "time": duration(status.seconds),
+        "money": dollars(status.cost_usd),
+        "protection": status.grade or "-",
+    }
+
+
+def layout(status: SessionStatus, now: float) -> Pairs:
+    """Lay out the state at `now`, suspects first; names without a value are left out."""
+    suspects = status.verdicts.get("suspect", 0)
+    slots = f" on {status.slots} slots" if status.slots > 1 else ""
+    cost = "unknown: a model has no known price" if status.cost_usd is None else dollars(status.cost_usd)
+    ended = status.state == "ended"
+    pairs = {
+        "suspects": f"{suspects}: read them first, `autoresearch log` lists them" if suspects else "",
+        "session": f"{status.tag} on branch {status.branch}",
+        "state": _reason(status) if ended else STATES.get(status.state, status.state),
+        "now": _trial(status, now),
+        "setup": f"agent {status.agent}, judge {status.judge}, budget {status.budget or '-'}",
+        "started": moment(status.started, now) if status.started else "",
+        "deadline": moment(status.deadline, now) if status.deadline and not ended else "",
+        "ended": moment(status.ended, now) if status.ended else "",
+        "experiments": _experiments(status),
+        "val_bpb": _score(status),
+        "total": _total(status),
+        "reviews": _reviews(status),
+        "machine": _machine(status, now),
+        "grade": GRADES.get(status.grade or "", status.grade or ""),
+        "cost": cost if status.cost_usd != 0 else "",
+        "time": f"{duration(status.seconds)}{slots}: {shares(status.time_split)}".removesuffix(": "),
+    }
+    return Pairs({name: value for name, value in pairs.items() if value})
+
+
+def _reason(status: SessionStatus) -> str:
+    error = f": {one_line(status.error)}" if status.error else ""
+    return f"ended: {status.stop_reason}{error}"
+
+
+def _trial(status: SessionStatus, now: float) -> str:
+    if (trial := status.trial) is None:
+        return ""
+    more = f", and {trial.others} more" if trial.others else ""
+    return f"experiment {trial.n}, {trial.purpose} trial, for {duration(now - trial.started)}{more}"
+
+
+def _experiments(status: SessionStatus) -> str:
+    parts = [f"{number} {verdict}" for verdict, number in sorted(status.verdicts.items(), key=lambda item: -item[1])]
+    simpler = f" ({status.simpler} of the kept: less code for the same score)" if status.simpler else ""
+    return str(status.experiments) + (f": {', '.join(parts)}{simpler}" if parts else "")
+
+
+def _reviews(status: SessionStatus) -> str:
+    """Return the reviews of a session that has ended, or that has some."""
+    if not status.kept or not (status.state == "ended" or any(status.reviews.values())):
+        return ""
+    words = ", ".join(f"{number} {word}" for word, number in status.reviews.items() if number) or "none"
+    hint = "" if sum(status.reviews.values()) >= status.kept else ": `autoresearch review N`"
+    return f"{words} of {status.kept} kept{hint}"
+
+
+def _machine(status: SessionStatus, now: float) -> str:
+    """Return the last drift of the scores, and how many trials were lost."""
+    drift = f"{moment(status.drift.at, now)} {one_line(status.drift.text)}" if status.drift else ""
+    lost = f"{count(status.lost, 'trial')} lost, and run again" if status.lost else ""
+    return "; ".join(filter(None, (drift, lost)))
+
+
+def _score(status: SessionStatus) -> str:
+    base, best = status.base_bpb, status.best_bpb
+    if base is None:
+        return ""
+    noise = f", sigma {status.sigma:.4f}" if status.sigma else ""
+    if best is None or not status.best:
+        return f"{base:.4f}, the base{noise}"
+    where = f"experiment {status.best}, {(status.best_sha or '')[:7]}"
+    return f"{base:.4f} -> {best:.4f} ({best - base:+.4f} as the search saw it{noise}), {where}"
+
+
+def _total(status: SessionStatus) -> str:
+    total = status.total
+    if total is None:
+        return "not measured yet: `autoresearch total`" if status.state == "ended" and status.best else ""
+    return f"{total.mean:+.4f}, {between(total)} (experiment {total.final} against the base, measured again)"
