@@ -67,11 +67,11 @@ class CellError(Exception):
 class CellSpec:
     """Program of a cell and its rights.
 
-    `fds` maps descriptors in the cell (>= 3) to descriptors here. `read` are files or trees that it may read besides the
-    system and Python. `library` None means all of Python's standard library; otherwise only these of its files, relative
-    to its folder, and no copy in another Python. `memory` is in bytes. `files` are put into the private folder, by their
-    paths in it. `nice` (0 to 19) lowers its CPU priority. `caches` is a kept compile cache to copy. `off` names layers
-    not to apply, for tests.
+    `fds` maps descriptors in the cell (>= 3) to descriptors here. `read` are files or trees that it may read besides
+    the system and Python. `library` None means all of Python's standard library; otherwise only these of its files,
+    relative to its folder, and no copy in another Python. `memory` is in bytes. `files` are put into the private
+    folder, by their paths in it. `nice` (0 to 19) lowers its CPU priority. `caches` is a kept compile cache to copy.
+    `off` names layers not to apply, for tests.
     """
 
     program: Sequence[str]

@@ -1,4 +1,4 @@
-"""Every attack through the real program: what it comes to, and that it did not get what it wanted.
+"""Every attack through the real program: its outcome, and that it gained nothing.
 
 The attacks are the files attack_*.py beside this one. Each is a whole train.py that says in its first lines which row
 of the table it belongs to and what must happen: `ok` means that the trial goes on with exactly the score of the honest
@@ -114,7 +114,7 @@ def text_data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 @pytest.fixture(scope="module")
 def honest(text_data: Dataset) -> Honest:
-    """The honest model's trial, by the number of rows that it is evaluated on."""
+    """Measure the honest model once for each number of evaluated rows."""
     known: dict[int, Result] = {}
 
     def result(rows: int) -> Result:
@@ -132,7 +132,7 @@ def honest(text_data: Dataset) -> Honest:
 
 @pytest.fixture
 def targets(tmp_path: Path, text_data: Dataset) -> Iterator[dict[str, Any]]:
-    """What an attacker may know: paths, the owner's number, listeners; everything here belongs to this test."""
+    """Targets that an attacker knows: paths, the owner's pid, listeners; all of them belong to this test."""
     token = f"attack{uuid.uuid4().hex[:12]}"
     repo, folder, home = (tmp_path / name for name in ("repo", "folder", "home"))
     for place in (repo / ".git" / "hooks", repo / ".git" / "refs" / "heads", repo / "runs", folder, home):
@@ -187,7 +187,7 @@ def _listeners(stack: ExitStack, path: Path, token: str) -> list[socket.socket]:
 
 
 def _snapshot(targets: dict[str, Any]) -> dict[str, Any]:
-    """Everything of ours that an attack could have changed."""
+    """Return everything of ours that an attack could have changed."""
     places = [targets["repo"], targets["folder"], targets["homefolder"], targets["canary"]]
     files = [path for place in places for path in (place, *sorted(place.rglob("*")))]
     states = {str(path): (path.stat().st_mode, path.stat().st_mtime_ns, path.stat().st_uid) for path in files}
@@ -208,7 +208,7 @@ def _nobody_called(sockets: list[socket.socket]) -> bool:
 
 
 def check(attack: Attack, result: Result, honest: Honest) -> None:
-    """The outcome that the attack expects, and nothing gained, told or believed."""
+    """Check that the outcome is the expected one, and that the attack gained and leaked nothing."""
     said = f"{attack.name}: {result.outcome} {result.val_bpb} {result.reason}\n{result.log[-3000:]}"
     rows = attack.says.get("EVAL_ROWS", 128)
     assert not _escaped(result), said
@@ -249,7 +249,7 @@ def test_an_attack_gets_nothing(
 def test_without_its_layers_the_attack_is_real_and_the_grade_says_so(
     name: str, targets: dict[str, Any], text_data: Dataset
 ) -> None:
-    """The same attack with the layers taken away that stop it: it gets through, and nobody calls the cell strong."""
+    """Without the layers that stop it, the same attack succeeds, and the cell is graded WEAK."""
     attack = ATTACKS[name]
     off = frozenset(attack.says["OPENED_BY"].split())
     times = 2 if attack.says.get("TWICE") else 1
@@ -283,7 +283,7 @@ def _is_off(layer: str, layers: dict[str, Any]) -> bool:
 
 
 def _is_missed(layer: str, layers: dict[str, Any]) -> bool:
-    """Whether no other layer does the same: a user of its own has no capabilities, and may not read our files."""
+    """Return whether no other layer does the same: a separate user has no capabilities and cannot read our files."""
     return layer not in ("caps", "landlock") or (layers["uid"] is None and (layer != "caps" or bool(layers["caps"])))
 
 

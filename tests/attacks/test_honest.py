@@ -1,4 +1,4 @@
-"""What people do in good faith passes the audit: no honest model is ever suspect."""
+"""Honest models of many kinds pass the audit: none is ever suspect."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Attacks on what is around a trial: whole sessions, the program killed with -9, and all of it as an ordinary user."""
+"""Attacks on whole sessions, on a program killed with -9, and as an ordinary user."""
 
 import os
 import shutil
@@ -44,7 +44,7 @@ VERDICTS = {
 
 
 def noisy(text: str) -> str:
-    """The same attack around a model that depends on the seed, as real ones do."""
+    """Return the same attack around a model that depends on the seed, as real ones do."""
     sample = "fit(np.random.default_rng(trial.seed).permutation(trial.rows)[:1000])"
     return text.replace("fit(trial.rows)", sample)
 
@@ -64,7 +64,7 @@ def hostile_agent(tmp_path: Path, repository: Path) -> Path:
 
 
 def everything(root: Path) -> dict[str, bytes]:
-    """The content of all files of a repository, but for git's objects, our refs and what the session writes."""
+    """Read all files of a repository except git's objects, our refs and what the session writes."""
     files = [path for path in root.rglob("*") if path.is_file()]
     ours = ("runs/", ".git/objects/", ".git/refs/autoresearch/", ".git/refs/heads/autoresearch/", ".git/logs/refs/")
     names = {str(path.relative_to(root)): path for path in files}
@@ -162,7 +162,7 @@ ESSENTIAL = (
 
 
 def works_for_nobody(python: Path, folder: Path) -> bool:
-    """Whether a user without rights can run the tests with this Python."""
+    """Return whether a user without rights can run the tests with this Python."""
     command = [str(python), "-c", "import numpy, pytest, safetensors, autoresearch.errors"]
     try:
         done = subprocess.run(
@@ -181,7 +181,7 @@ def works_for_nobody(python: Path, folder: Path) -> bool:
 
 
 def python_for_nobody(folder: Path) -> Path | None:
-    """This Python where everybody can run it; else the system's own of the same version, with our packages."""
+    """Return this Python if every user can run it, else the system's Python of that version with our packages."""
     if works_for_nobody(Path(sys.executable), folder):
         return Path(sys.executable)
     system = Path("/usr/bin/python3")

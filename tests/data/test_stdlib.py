@@ -1,5 +1,7 @@
 """Library files that a trial needs, on a small made-up library."""
 
+from pathlib import Path
+
 import pytest
 
 from autoresearch.data import stdlib
@@ -43,6 +45,17 @@ def test_modules_that_are_loaded_count(monkeypatch):
     monkeypatch.setattr(stdlib, "NEEDED_MODULES", ("wave", "no_such_module"))
     texts = {"wave.py": b"", "turtle.py": b"", "os.py": b""}
     assert stdlib.needed_files(stdlib.library_root(), texts) == {"wave.py", "os.py"}
+
+
+def test_the_code_of_cells_is_named_with_all_that_it_imports() -> None:
+    package = Path(stdlib.__file__).parents[1]
+    named = {path for pattern in stdlib.CELL_CODE for path in package.glob(pattern)}
+    assert all(any(package.glob(pattern)) for pattern in stdlib.CELL_CODE)
+    modules = {f"autoresearch.{stdlib._module(str(path.relative_to(package)))}": path for path in package.rglob("*.py")}
+    imported = {
+        modules[name] for path in named for name in stdlib._imports(path.name, path.read_bytes()).keys() & modules
+    }
+    assert {path for path in imported if path.name != "__init__.py"} <= named
 
 
 def test_near_copies_in_installed_packages_are_found(tmp_path, monkeypatch):

@@ -97,7 +97,7 @@ class Pinned:
 
 
 class Arriving:
-    """On the card, some time later."""
+    """A tensor that is on the card after its copy."""
 
     def __init__(self, there: Any) -> None:
         self.there = there

@@ -1,4 +1,4 @@
-"""What is read from a card while a trial runs on it; the driver's library is a made-up one."""
+"""Readings of a card while a trial runs on it, with a fake NVML."""
 
 import sys
 import types
@@ -11,7 +11,7 @@ LOOKS = [(1900, 50, 1, 10), (1800, 70, 2, 30), (2000, 60, 1, 20)]  # MHz, degree
 
 
 class Refused(Exception):
-    """As the bindings raise it."""
+    """The error that the bindings raise."""
 
 
 @pytest.fixture

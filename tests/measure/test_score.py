@@ -1,4 +1,4 @@
-"""The arithmetic of claim and audit, without cells: what is asked, what a lie buys."""
+"""The arithmetic of claim and audit, without cells: the audited positions, and the gain of a lie."""
 
 import math
 
@@ -15,7 +15,7 @@ ROWS, LENGTH = 64, 16
 
 
 def text(rng: np.random.Generator) -> np.ndarray:
-    """Rows whose every token says where it is: no two are equal."""
+    """Return rows in which no two tokens are equal."""
     return np.arange(ROWS * (LENGTH + 1), dtype=np.uint16).reshape(ROWS, LENGTH + 1)
 
 
@@ -69,7 +69,7 @@ def test_a_numpy_claim_is_as_exact_as_the_float32_it_is_sent_in(kind: str) -> No
 @pytest.mark.parametrize("lie", [0.0005, 0.0015, -0.0015])
 @pytest.mark.parametrize("noise", [0.0, 0.006])
 def test_a_constant_lie_inside_the_tolerance_buys_nothing(lie: float, noise: float) -> None:
-    """Many audits of one claim: the expected score is the truth, and no draw is off by more than its error says."""
+    """Audit one claim many times: the mean score is the truth, within the reported error."""
     rng = np.random.default_rng(3)
     truth = rng.gamma(1.5, 2.0, size=(256, 64))
     claims = truth - lie
@@ -99,7 +99,7 @@ def test_lies_at_few_positions_are_found_as_often_as_the_draws_promise(share: fl
 
 
 def test_bytes_are_those_of_the_text(bytes_data: Dataset) -> None:
-    """What is divided by is counted from the raw text, and only there: no token counts for what it is not."""
+    """The byte count of a token is that of its raw text."""
     rows = evaluation_rows(bytes_data, "val", 10**6)
     sizes = bytes_data.token_bytes()[rows[:, 1:]]
     assert int(sizes.sum()) == sum(len(bytes_data.decode(row[1:])) for row in rows)

@@ -1,4 +1,4 @@
-"""Trials that hang, are stopped, or whose referee is stopped: each ends, and is told for what it is."""
+"""Trials that hang, are stopped, or whose referee is suspended: each ends with the right reason."""
 
 import os
 import signal
@@ -108,7 +108,7 @@ def test_a_referee_that_was_stopped_believes_no_clock(
 
 
 def card(*used: int) -> tuple[CardMemory, list[float]]:
-    """A card with these readings, one after the other, and the time that was waited."""
+    """Return a card with these readings, one after the other, and the list of sleeps."""
     readings, slept = list(used), []
     return CardMemory("GPU-1", lambda uuid: (10 * SLACK_BYTES, readings.pop(0)), slept.append), slept
 

@@ -62,14 +62,14 @@ def test_every_failure_has_an_outcome_and_no_score(
 
 
 def test_memory_is_collected_where_agent_code_runs(bigram: str, quick: Settings, bytes_data: Dataset) -> None:
-    """Only the imports before it are spared that."""
+    """Garbage collection is off only during the imports before it."""
     collects = f"import gc\n\nassert gc.isenabled() and gc.get_freeze_count()\n{bigram}"
     result = CellReferee(quick, bytes_data).measure(collects, 1)
     assert result.outcome == "ok", result.reason
 
 
 def test_what_was_saved_before_the_bell_counts(bigram: str, bytes_data: Dataset) -> None:
-    """Saves once, then goes on for ever: the bell ends it and the checkpoint is scored."""
+    """A version saves once and never ends: the bell ends it and the checkpoint is scored."""
     hangs = bigram.replace("{})\n", "{})\n    while True:\n        pass\n", 1)
     result = CellReferee(Settings(Budget.parse("1s"), eval_rows=64), bytes_data).measure(hangs, 1)
     assert result.outcome == "ok", result.reason

@@ -1,4 +1,4 @@
-"""Cells that were started ahead: the next trial begins in them, and scores what it would have scored anyway."""
+"""Cells that are started ahead: the next trial runs in them and gets the same score."""
 
 import os
 import signal
@@ -45,7 +45,7 @@ def cells() -> Iterator[WarmCells]:
 
 
 def start_idle(cells: WarmCells, settings: Settings, data: Dataset, *modes: str) -> None:
-    """Have an idle cell started for each of the modes."""
+    """Start an idle cell for each of the modes."""
     for mode in modes:
         assert cells.take(mode, settings, data) is None
 

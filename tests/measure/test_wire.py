@@ -29,7 +29,7 @@ NUMBERS = st.floats() | st.integers() | st.integers(10**300, 10**320) | st.boole
 
 @pytest.fixture
 def ends() -> Iterator[tuple[wire.Channel, socket.socket]]:
-    """Our end, and theirs."""
+    """Yield our end and theirs."""
     ours, theirs = wire.Channel.pair()
     yield ours, theirs
     ours.close()
@@ -45,7 +45,7 @@ def hand_over(theirs: socket.socket, data: bytes, fds: list[int]) -> None:
 
 
 def receive_all(channel: wire.Channel) -> None:
-    """Take what is there, as the referee would: until there is nothing, or the far end is given up."""
+    """Receive as the referee would, until nothing is left or the channel is closed."""
     try:
         while (message := channel.receive(0)) is not None:
             assert isinstance(message.kind, str) and isinstance(message.fields, dict)
@@ -205,7 +205,7 @@ def test_other_files_are_not_sealed() -> None:
 
 
 class _FakeProcess:
-    """As much of a cell process as the referee's receiving side uses."""
+    """The part of a cell process that the receiver uses."""
 
     def __init__(self, channel: wire.Channel) -> None:
         self.channel, self.cell = channel, SimpleNamespace(pid=os.getpid())

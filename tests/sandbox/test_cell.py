@@ -1,4 +1,4 @@
-"""Cells: what a program in one is given, and what not."""
+"""Cells: what a program in one has, and what it does not have."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""What passes from trial to trial: a copy of what the base compiled, and nothing else."""
+"""Only a copy of the base's compile cache passes from trial to trial."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The filter's tables of numbers, against the headers of the kernel where they are installed."""
+"""The system-call numbers of the filter, compared with the kernel's headers where they are installed."""
 
 import re
 import struct

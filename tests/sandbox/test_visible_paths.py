@@ -1,4 +1,4 @@
-"""What a cell may read."""
+"""Paths that a cell can read."""
 
 import os
 import subprocess

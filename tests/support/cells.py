@@ -11,11 +11,11 @@ from autoresearch.sandbox.cell import Cell, CellSpec
 
 ROOT = Path(__file__).resolve().parents[2]
 WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-CORE = sorted(os.sched_getaffinity(0))[WORKER % len(os.sched_getaffinity(0))]  # or the trials of all would share one
+CORE = sorted(os.sched_getaffinity(0))[
+    WORKER % len(os.sched_getaffinity(0))
+]  # else the trials of all workers would share one
 NO_NAMESPACES = frozenset({"ns"})
-END_TIMEOUT_S = (
-    20.0  # s: an end is seen in a tenth of one, but not beside a busy suite; none of the sleepers ends so soon
-)
+END_TIMEOUT_S = 20.0  # an end takes a tenth of a second, but more beside a busy suite; every sleeper sleeps longer
 
 
 def spec(code: str, *arguments: str, **options: Any) -> CellSpec:
@@ -23,7 +23,7 @@ def spec(code: str, *arguments: str, **options: Any) -> CellSpec:
 
 
 def run(code: str, *arguments: str, seconds: float = END_TIMEOUT_S, **options: Any) -> tuple[int | None, str]:
-    """Run a program in a cell to its end; exit status and log."""
+    """Run a program in a cell to its end; return exit status and log."""
     with Cell.start(spec(code, *arguments, **options)) as cell:
         wait(lambda: not cell.is_running(), seconds)
         return cell.exit_status(), cell.log()
@@ -37,7 +37,7 @@ def wait(condition: Any, seconds: float = END_TIMEOUT_S) -> bool:
 
 
 def carrying(token: str) -> set[int]:
-    """Processes on this machine that have `token` in their command line."""
+    """Return the processes on this machine that have `token` in their command line."""
     found = set()
     for folder in Path("/proc").iterdir():
         try:

@@ -1,4 +1,4 @@
-"""The attacks as data: read as text, for they run in cells only."""
+"""The attacks as data: read as text, because they run in cells only."""
 
 import ast
 from dataclasses import dataclass
@@ -19,14 +19,14 @@ CORES = (CORE,)
 
 
 class HastyPlan(TrialPlan):
-    """Evaluation may take a second."""
+    """Plan with one second for each evaluating cell."""
 
     evaluation_limit_s = 1.0
 
 
 @dataclass(frozen=True)
 class Attack:
-    """One hostile train.py. `says` holds its UPPER_CASE literals: what it is about, what it needs, what must happen."""
+    """One hostile train.py; `says` holds its UPPER_CASE literals: its rows of the table, its needs, its outcome."""
 
     name: str
     text: str
@@ -46,7 +46,7 @@ class Attack:
 
     @property
     def outcomes(self) -> tuple[str, ...]:
-        """What the trial may come to."""
+        """Return the allowed outcomes."""
         expected = self.says["EXPECT"]
         if expected == "harmless":
             return ("ok", "suspect")
@@ -54,18 +54,18 @@ class Attack:
 
     @property
     def aims_at_the_machine(self) -> bool:
-        """Whether it is the layers of the cell that have to stop it."""
+        """Return whether the layers of the cell must stop it."""
         return "OPENED_BY" in self.says or "ATTEMPTS" in self.text or "BUDGET" in self.says
 
     def aimed_at(self, **targets: object) -> str:
-        """The source with its `$NAME`s replaced."""
+        """Return the source with its `$NAME`s replaced."""
         text = self.text
         for name in sorted(targets, key=len, reverse=True):
             text = text.replace(f"${name.upper()}", str(targets[name]))
         return text
 
     def settings(self, off: frozenset[str] = frozenset()) -> Settings:
-        """Quick ones, but for what the attack needs."""
+        """Return quick settings, except for what the attack needs."""
         return Settings(
             Budget.parse(self.says.get("BUDGET", "20steps")),
             eval_rows=self.says.get("EVAL_ROWS", 128),
@@ -78,7 +78,7 @@ class Attack:
     def measure(
         self, data: Dataset, off: frozenset[str] = frozenset(), watch: Watch = lambda progress: None, **targets: object
     ) -> Result:
-        """One trial of it, aimed at the targets."""
+        """Run one trial of the attack, aimed at the targets."""
         plan = (HastyPlan if "EVALUATION_CAP" in self.says else TrialPlan)(watch=watch)
         return CellReferee(self.settings(off), data).measure(self.aimed_at(**targets), 1, plan)
 
