@@ -23,11 +23,11 @@ class Attempts:
         except BadProposal as bad:
             self.trace += bad.trace
             raise
-        self.trace += proposal.trace
         try:
             f"{proposal.text}{proposal.hypothesis}".encode()
         except UnicodeEncodeError:
             raise BadProposal("it holds characters that UTF-8 cannot") from None
+        self.trace += proposal.trace
         return proposal
 
     def send_back(self, brief: "Brief", reason: str) -> None:

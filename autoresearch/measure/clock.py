@@ -78,7 +78,7 @@ class Clock:
     def wall(self) -> float:
         return time.monotonic() - self.started
 
-    def spent(self) -> float:
+    def usage(self) -> float:
         """Return how much of the budget is used up; 0 for steps, which the clock does not see."""
         if self.budget.unit == "steps":
             return 0.0
@@ -86,7 +86,7 @@ class Clock:
 
     def is_over(self) -> bool:
         """Return whether the bell has rung."""
-        used_up = self.budget.unit != "steps" and self.spent() >= self.budget.amount
+        used_up = self.budget.unit != "steps" and self.usage() >= self.budget.amount
         return used_up or self.wall() >= self.budget.wall_limit_s
 
     def hit_wall_limit(self) -> bool:
@@ -98,7 +98,7 @@ class Clock:
         wall_left = self.budget.wall_limit_s - self.wall()
         if self.budget.unit != "cpu":
             return max(0.0, wall_left - self.charged)
-        return max(0.001, min(wall_left, (self.budget.amount - self.spent()) / self.cores))
+        return max(0.001, min(wall_left, (self.budget.amount - self.usage()) / self.cores))
 
     def _cpu(self) -> float:
         self.cpu_last = cpu_seconds(self.pid) or self.cpu_last

@@ -107,7 +107,7 @@ class _Receiver:
         if not math.isfinite(numbers.get("loss", 0.0)):
             raise _TrainingFailed("nan", f"its loss is {numbers['loss']}")
         if "loss" in numbers and self.received % self.stride == 0:
-            self.result.curve.append(numbers | {"seconds": round(clock.spent() or clock.wall(), 3)})
+            self.result.curve.append(numbers | {"seconds": round(clock.usage() or clock.wall(), 3)})
         if len(self.result.curve) > CURVE_POINTS:  # thin out: the curve stays even over the whole run
             del self.result.curve[1::2]
             self.stride *= 2
@@ -207,7 +207,7 @@ def _run_until_bell(receiver: _Receiver, clock: Clock, settings: Settings, watch
 def _fraction(clock: Clock, result: Result) -> float:
     if clock.budget.unit == "steps":
         return max(0.0, min(1.0, result.reported.get("step", 0.0) / clock.budget.amount))
-    return min(1.0, clock.spent() / clock.budget.amount)
+    return min(1.0, clock.usage() / clock.budget.amount)
 
 
 def _classify_error(fields: JsonObject) -> tuple[str, str]:

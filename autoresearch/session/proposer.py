@@ -8,6 +8,7 @@ import math
 import time
 from dataclasses import dataclass
 
+from autoresearch.agents.attempts import Attempts
 from autoresearch.agents.base import Agent, BadProposal, Exhausted, Proposal, Spent, Unavailable, Unusable
 from autoresearch.brief.brief import Brief
 from autoresearch.errors import require
@@ -70,8 +71,7 @@ class Proposer:
 
         An agent is told why it was refused (`brief.feedback`) and may try again `agent.repairs` times.
         """
-        attempts = 0
-        self.trace: list[JsonObject] = []
+        tries, self.attempts = 0, Attempts()
         while True:
             agent = self._next_agent(brief)
             shown = brief if agent is self.agent else brief.without_direction()
@@ -80,11 +80,10 @@ class Proposer:
             except _NoProposal:
                 continue
             refusal = Refusal("invalid", defect) if defect else self.refusal(proposal)
-            attempts += 1
-            self.trace += proposal.trace
-            if refusal is None or defect or attempts > agent.repairs:
-                return CheckedProposal(proposal, agent, shown, refusal, self.trace)
-            self._send_back(brief, f"{refusal.verdict}: {refusal.reason}")
+            tries += 1
+            if refusal is None or defect or tries > agent.repairs:
+                return CheckedProposal(proposal, agent, shown, refusal, self.attempts.trace)
+            self.attempts.send_back(brief, f"{refusal.verdict}: {refusal.reason}")
 
     def refusal(self, proposal: Proposal) -> Refusal | None:
         """Return why a proposal must not be measured; None if it may."""
@@ -111,8 +110,7 @@ class Proposer:
         """Return a proposal, and its defect if it is broken and belongs in the history."""
         started = time.time()
         try:
-            proposal = agent.propose(brief)
-            _check_encoding(proposal)
+            proposal = self.attempts.ask(agent, brief)
         except BadProposal as bad:
             return self._handle_broken(agent, brief, bad, started)
         except (Unavailable, Unusable, Spent) as away:
@@ -132,9 +130,8 @@ class Proposer:
         elif self.broken_in_a_row >= MAX_BROKEN:
             raise Exhausted(f"{agent.name} gave {MAX_BROKEN} broken proposals in a row")
         if bad.params:
-            return Proposal(brief.source, f"broken proposal: {bad}", params=bad.params, trace=bad.trace), str(bad)
-        self.trace += bad.trace
-        self._send_back(brief, str(bad))
+            return Proposal(brief.source, f"broken proposal: {bad}", params=bad.params), str(bad)
+        self.attempts.send_back(brief, str(bad))
         raise _NoProposal
 
     def _handle_absence(self, agent: Agent, brief: Brief, away: Exception, started: float) -> None:
@@ -144,20 +141,8 @@ class Proposer:
         words = f"{agent.name} cannot be asked ({away}): {self.stand_in.name} proposes meanwhile"
         self._emit("absent", brief, words, started)
 
-    def _send_back(self, brief: Brief, reason: str) -> None:
-        brief.feedback.append(reason)
-        self.trace.append({"kind": "sent back", "text": reason})
-
     def _emit(self, kind: str, brief: Brief, text: str, started: float) -> None:
         self.context.emit(kind, brief.n, text, seconds=round(time.time() - started, 3))
-
-
-def _check_encoding(proposal: Proposal) -> None:
-    """Raise BadProposal if git and the ledger cannot store the text."""
-    try:
-        f"{proposal.text}{proposal.hypothesis}".encode()
-    except UnicodeEncodeError:
-        raise BadProposal("it holds characters that UTF-8 cannot") from None
 
 
 def _retry_at(away: Exception) -> float:

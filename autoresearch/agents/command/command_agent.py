@@ -52,15 +52,15 @@ _NO_LOGIN = re.compile(
 class CommandRun:
     """The result of one run of the command.
 
-    `status` is the exit status, `stopped` the reason why it was killed instead. `text` (train.py) and `answer`
-    (proposal.json) are the results, `error` the reason why they cannot be read. `changes` lists what else the command
-    changed in the scratch folder.
+    `status` is the exit status, None if it was killed; `failure` says how it failed. `text` (train.py) and `answer`
+    (proposal.json) are the results, `error` the reason why there are none, `changes` what else was changed in the
+    scratch folder.
     """
 
     log: str
     seconds: float
-    status: int | None = None
-    stopped: str | None = None
+    status: int | None
+    failure: str | None
     text: str = ""
     answer: JsonObject | None = None
     error: str | None = None
@@ -84,11 +84,9 @@ class Command:
     def check(self) -> None:
         """Start the tool once in its cell, in a way that costs nothing. Raises Unusable."""
         run = self._run(self.tool.check_command, {}, CHECK_TIMEOUT_S)
-        if run.stopped or run.status:
-            raise Unusable(
-                f"in its cell, `{self.tool.check_command}` {run.stopped or _describe_exit(run)};"
-                " what it has to read can be named in command_read"
-            )
+        if run.failure:
+            remedy = "what it has to read can be named in command_read"
+            raise Unusable(f"in its cell, `{self.tool.check_command}` {run.failure}; {remedy}")
 
     def propose(self, brief: "Brief") -> Proposal:
         """Run the command once. Raises BadProposal, Unavailable or Unusable."""
@@ -103,7 +101,8 @@ class Command:
         )
         trace.add("files", touched=list(run.changes))
         cost = self.tool.cost(run.log)
-        error = _error(run) or (None if run.text != brief.source else "the command left train.py unchanged")
+        unchanged = "the command left train.py unchanged" if run.text == brief.source else None
+        error = f"the command {run.failure}" if run.failure else run.error or unchanged
         self.services.on_call(replace(call, seconds=run.seconds, cost_usd=cost, error=error))
         if error:
             raise _exception(run, trace.clean(error), trace)
@@ -120,12 +119,11 @@ class Command:
             with Cell.start(self._spec(command, files)) as cell:
                 if self.config.require_strong and cell.weaknesses:
                     raise Unusable(f"the cell of the command is {cell.grade}: {'; '.join(cell.weaknesses)}")
-                stopped = _wait(cell, time_limit)
-                if stopped:
+                if stopped := _wait(cell, time_limit):
                     cell.kill()
-                    return CommandRun(cell.log(), time.monotonic() - started, stopped=stopped)
-                run = CommandRun(cell.log(), time.monotonic() - started, cell.exit_status())
-                return _with_results(run, cell.tmp, files) if files else run
+                seconds, status = time.monotonic() - started, None if stopped else cell.exit_status()
+                run = CommandRun(cell.log(), seconds, status, stopped or _exit_error(cell.log(), status))
+                return _with_results(run, cell.tmp, files) if files and not stopped else run
         except CellError as error:
             raise Unusable(str(error)) from None
 
@@ -169,19 +167,11 @@ def _with_results(run: CommandRun, home: Path, files: dict[str, bytes]) -> Comma
         return replace(run, error=str(error))
 
 
-def _error(run: CommandRun) -> str | None:
-    """Return the reason why a run has no usable result, in one sentence."""
-    if run.stopped:
-        return f"the command {run.stopped}"
-    if run.status:
-        return f"the command {_describe_exit(run)}"
-    return run.error
-
-
-def _describe_exit(run: CommandRun) -> str:
-    lines = [line.strip() for line in run.log.splitlines() if line.strip()]
+def _exit_error(log: str, status: int | None) -> str | None:
+    """Describe an exit status that is not 0, with the last line of the output."""
+    lines = [line.strip() for line in log.splitlines() if line.strip()]
     last = f": {lines[-1][:MAX_LAST_LINE_CHARS]}" if lines else ""
-    return f"ended with exit status {run.status}{last}"
+    return f"ended with exit status {status}{last}" if status else None
 
 
 def _exception(run: CommandRun, error: str, trace: Trace) -> Exception:
