@@ -75,7 +75,10 @@ class Artefacts:
         self.trial(k, ".json").write_text(json.dumps(facts, indent=1) + "\n")
         self.trial(k, ".log").write_text(log)
         if rows is not None:
-            np.savez_compressed(self.trial(k, ".npz"), nats=rows[:, 0], bytes=rows[:, 1])
+            try:
+                np.savez_compressed(self.trial(k, ".npz"), nats=rows[:, 0], bytes=rows[:, 1])
+            except ValueError as error:  # numpy closes its archive after a MemoryError, and that fails too
+                raise error.__context__ or error from None
 
     def _make_folder(self) -> None:
         runs = self.folder.parents[1]
