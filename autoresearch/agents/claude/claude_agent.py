@@ -4,9 +4,9 @@ Each proposal is a fresh conversation, bounded in turns and tokens. The model ed
 structured record of what it expects; nothing it says runs anything.
 """
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from autoresearch.agents.base import BadProposal, Proposal, Unusable
+from autoresearch.agents.base import BadProposal, Pace, Proposal, Unusable
 from autoresearch.agents.claude import prompts
 from autoresearch.agents.claude.client import Request, Server
 from autoresearch.agents.claude.conversation import Conversation
@@ -32,7 +32,7 @@ class Claude:
 
     name = "claude"
     repairs = 2
-    proposes: Literal["remotely"] = "remotely"
+    proposes: Pace = "remotely"
 
     def __init__(self, config: Config, services: Services) -> None:
         self.config, self.services = config, services

@@ -11,11 +11,11 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from autoresearch import hardware
 from autoresearch.agents import rationale
-from autoresearch.agents.base import BadProposal, Proposal, Unavailable, Unusable
+from autoresearch.agents.base import BadProposal, Pace, Proposal, Unavailable, Unusable
 from autoresearch.agents.command import workdir
 from autoresearch.agents.command.tool import Tool
 from autoresearch.agents.services import CallRecord, Services
@@ -72,7 +72,7 @@ class Command:
 
     name = "command"
     repairs = 1
-    proposes: Literal["locally"] = "locally"
+    proposes: Pace = "locally"
 
     def __init__(self, spec: str, config: Config, services: Services) -> None:
         if config.max_usd is not None:

@@ -1,18 +1,16 @@
 """An agent without a language model: it moves the numeric constants of train.py and learns from the results.
 
-Each proposal moves 1 to 3 module-level constants of the incumbent, each by a factor between 1/2 and 2. Optuna keeps the
-study; the sampler is our own (sampler.py), which learns more from a hundred noisy trials than the built-in one (TPE).
-The study is rebuilt from the history on every call, so the agent has no state, and a resumed session gets the proposal
-that it would have got.
+Each proposal moves 1 to 3 constants, each by a factor between 1/2 and 2. The sampler (sampler.py) learns more from a
+hundred noisy trials than Optuna's own (TPE). Its study is rebuilt from the history on every call.
 """
 
 import math
 import re
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from autoresearch.agents.base import BadProposal, Exhausted, Proposal
+from autoresearch.agents.base import BadProposal, Exhausted, InstantAgent, Proposal
 from autoresearch.files import JsonObject
 from autoresearch.ledger import BROKEN
 from autoresearch.source.constants import Constant, Number, constants, with_constants
@@ -77,16 +75,11 @@ class Knob:
         return float(self.constant.spell(moved)) if moved and math.isfinite(moved) else None
 
 
-class Sweep:
+class Sweep(InstantAgent):
     """Move constants. Raises BadProposal if train.py has none, Exhausted when nothing new is left to try."""
 
     name = "sweep"
-    model: str | None = None
     repairs = 20
-    proposes: Literal["instantly"] = "instantly"
-
-    def check(self) -> None:
-        """Do nothing: it is always ready."""
 
     def propose(self, brief: "Brief") -> Proposal:
         """Return the best move in one sample from the posterior of the effects of moves."""
