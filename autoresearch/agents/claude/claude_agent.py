@@ -58,9 +58,8 @@ class Claude:
     def propose(self, brief: "Brief") -> Proposal:
         """Get one change from one conversation, or from two with a `code_model`."""
         trace = self._trace()
-        library = self.services.library or BriefLibrary(brief)
         try:
-            text, record = self._converse(brief, library, trace)
+            text, record = self._converse(brief, self.services.library or BriefLibrary(brief), trace)
         except BadProposal as bad:
             raise BadProposal(trace.clean(str(bad)), bad.params, trace.entries) from None
         trace.add("rationale", **vars(record))
@@ -70,17 +69,14 @@ class Claude:
         """Return the new text and the record."""
         coder = self.config.code_model
         first = EditSession("idea" if coder else "propose", brief.source, library)
-        self._run(first, self._models()[0], brief.n, [*brief.stable, brief.changing()], trace)
+        Conversation(self.server, first, self._models()[0], brief.n, trace).run([*brief.stable, brief.changing()])
         assert first.record is not None  # set when a session with this role is finished
         if not coder:
             return first.text, first.record
         second = EditSession("code", brief.source, library)
         idea = f"{first.record.hypothesis}\n\n{first.idea}"
-        self._run(second, coder, brief.n, prompts.coder_parts(brief, idea), trace)
+        Conversation(self.server, second, coder, brief.n, trace).run(prompts.coder_parts(brief, idea))
         return second.text, first.record
-
-    def _run(self, edit: EditSession, model: str, n: int, parts: list[str], trace: Trace) -> None:
-        Conversation(self.server, edit, model, self.config.edit_format, n, trace).run(parts)
 
     def _models(self) -> list[str]:
         return [model for model in (self.model, self.config.code_model) if model]

@@ -23,7 +23,6 @@ class Conversation:
     server: Server
     work: EditSession
     model: str
-    edit_format: str
     n: int
     trace: Trace
 
@@ -52,12 +51,13 @@ class Conversation:
         raise BadProposal(f"no proposal from {self.model}: {_ending(reply)}")
 
     def _ask(self, messages: list[JsonObject]) -> Reply:
+        config = self.server.config
         request = Request(
             model=self.model,
-            system=system(self.work.role, self.edit_format),
+            system=system(self.work.role, config.edit_format),
             messages=messages,
-            max_tokens=self.server.config.max_tokens,
-            tools=self.work.definitions() if self.edit_format == "tools" else [],
+            max_tokens=config.max_tokens,
+            tools=self.work.definitions() if config.edit_format == "tools" else [],
             purpose=self.work.role,
             n=self.n,
         )
@@ -97,7 +97,7 @@ class Conversation:
         try:
             self.work.read(text)
         except ValueError as error:
-            tools = self.edit_format == "tools"
+            tools = self.server.config.edit_format == "tools"
             how = "Use the tools, and end with a tool call." if tools else "Keep to the form asked for."
             return f"No proposal yet: {error}. {how} The search is not over: propose the best change you can think of."
         return ""

@@ -14,35 +14,21 @@ from autoresearch.config import Price
 AS_OF = "2026-10-24"
 SOURCE = "https://platform.claude.com/docs/en/about-claude/pricing"
 
-_OPUS_5 = Price(input=5, output=25, cache_read=0.5)
-_SONNET_4 = Price(input=3, output=15, cache_read=0.3)
-_FABLE_5 = Price(input=10, output=50, cache_read=1)
-_FABLE_5_1 = Price(input=10, output=50, cache_read=0.25)
-
+# list prices at `SOURCE` on `AS_OF`; standard speed, no batches
 TABLE: dict[str, Price] = {
     "claude-opus-5-5": Price(input=4, output=20, cache_read=0.2),
     "claude-sonnet-5-5": Price(input=2, output=10, cache_read=0.1),
     "claude-haiku-5-5": Price(input=0.1, output=0.5, cache_read=0.01),
-    "claude-fable-5-1": _FABLE_5_1,
-    "claude-mythos-5-1": _FABLE_5_1,
-    "claude-fable-5": _FABLE_5,
-    "claude-mythos-5": _FABLE_5,
-    "claude-opus-5": _OPUS_5,
-    "claude-opus-4-8": _OPUS_5,
-    "claude-opus-4-7": _OPUS_5,
-    "claude-opus-4-6": _OPUS_5,
-    "claude-opus-4-5": _OPUS_5,
+    **dict.fromkeys(["claude-fable-5-1", "claude-mythos-5-1"], Price(input=10, output=50, cache_read=0.25)),
+    **dict.fromkeys(["claude-fable-5", "claude-mythos-5"], Price(input=10, output=50, cache_read=1)),
+    **dict.fromkeys(["claude-opus-5", "claude-opus-4-8", "claude-opus-4-7"], Price(input=5, output=25, cache_read=0.5)),
+    **dict.fromkeys(["claude-opus-4-6", "claude-opus-4-5"], Price(input=5, output=25, cache_read=0.5)),
     "claude-sonnet-5": Price(input=2, output=10, cache_read=0.2),
-    "claude-sonnet-4-6": _SONNET_4,
-    "claude-sonnet-4-5": _SONNET_4,
+    **dict.fromkeys(["claude-sonnet-4-6", "claude-sonnet-4-5"], Price(input=3, output=15, cache_read=0.3)),
     "claude-haiku-4-5": Price(input=1, output=5, cache_read=0.1),
 }
-"""List prices at `SOURCE` on `AS_OF`; standard speed, no batches."""
-
-LONG_PROMPTS: dict[str, tuple[int, Price]] = {
-    "claude-haiku-5-5": (100_000, Price(input=0.5, output=2.5, cache_read=0.05)),
-}
-"""Prices of a call whose whole prompt has more than so many tokens."""
+# prices of a call whose whole prompt has more than so many tokens
+LONG_PROMPTS = {"claude-haiku-5-5": (100_000, Price(input=0.5, output=2.5, cache_read=0.05))}
 
 TOKENS_PER_PRICE = 1_000_000
 

@@ -28,12 +28,13 @@ class CallFailed(Exception):
     `free` if nothing can have been billed; `usage` as far as the server has reported it (None: not at all).
     """
 
-    def __init__(self, fault: Fault, message: str, status: int | None = None) -> None:
+    usage: Usage | None = None
+
+    def __init__(self, fault: Fault, message: str, free: bool = False) -> None:
         super().__init__(message)
-        self.fault, self.message, self.status = fault, message, status
+        self.fault, self.message, self.free = fault, message, free
+        self.status: int | None = None
         self.retry_after: float | None = None
-        self.free = False
-        self.usage: Usage | None = None
 
 
 @dataclass(frozen=True)
@@ -86,8 +87,7 @@ def receive(client: "anthropic.Anthropic", body: JsonObject, seconds: float) -> 
     except anthropic.APIConnectionError as error:
         failure = _from_connection(error, isinstance(error, anthropic.APITimeoutError))
     except anthropic.CredentialsError as error:
-        failure = CallFailed(faults.AUTHENTICATION, str(error))
-        failure.free = True
+        failure = CallFailed(faults.AUTHENTICATION, str(error), free=True)
     except httpx2.HTTPError as error:
         failure = _from_connection(error, isinstance(error, httpx2.TimeoutException))
     except _GARBLED_ERRORS as error:
@@ -134,9 +134,8 @@ def _from_status(error: "anthropic.APIStatusError") -> CallFailed:
     """Convert an HTTP error, or an `error` event in a stream that had begun with status 200."""
     status = error.status_code if error.status_code >= 400 else None
     message = str(error.api_message or error.message)
-    failure = CallFailed(faults.classify(status, error.type, message), message, status)
-    failure.retry_after = faults.retry_after(error.response.headers, time.time())
-    failure.free = status is not None
+    failure = CallFailed(faults.classify(status, error.type, message), message, free=status is not None)
+    failure.status, failure.retry_after = status, faults.retry_after(error.response.headers, time.time())
     return failure
 
 
@@ -144,9 +143,8 @@ def _from_connection(error: Exception, timeout: bool) -> CallFailed:
     import httpx2
 
     cause = error.__cause__ or error
-    failure = CallFailed(faults.TIMEOUT if timeout else faults.DROPPED, str(cause) or type(cause).__name__)
-    failure.free = isinstance(cause, httpx2.ConnectError | httpx2.ConnectTimeout)
-    return failure
+    free = isinstance(cause, httpx2.ConnectError | httpx2.ConnectTimeout)
+    return CallFailed(faults.TIMEOUT if timeout else faults.DROPPED, str(cause) or type(cause).__name__, free)
 
 
 def _reply(message: "Message") -> Reply:

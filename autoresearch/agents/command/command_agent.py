@@ -7,7 +7,6 @@ are taken from it; everything else is removed with the cell.
 
 import re
 import time
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -93,9 +92,9 @@ class Command:
         trace = Trace([*self.tool.secrets, *secrets_of_environment()])
         files = workdir.initial_files(brief)
         trace.add("prompt", text=files["BRIEF.md"].decode())
-        call = CallRecord(uuid.uuid4().hex, brief.n, "propose", self.tool.label, time.time())
+        call = CallRecord(brief.n, "propose", self.tool.label)
         self.services.on_call(call)
-        run = self._run(self.tool.command, files, self._time_limit())
+        run = self._run(self.tool.command, files, self.services.time_limit(60 * self.config.command_minutes))
         trace.add(
             "command", command=self.tool.command, seconds=round(run.seconds, 1), status=run.status, output=run.log
         )
@@ -107,11 +106,6 @@ class Command:
         if error:
             raise _exception(run, trace.clean(error), trace)
         return _proposal(run, trace, cost)
-
-    def _time_limit(self) -> float:
-        limit = 60 * self.config.command_minutes
-        left = self.services.seconds_left()
-        return limit if left is None else min(limit, max(left, 1.0))
 
     def _run(self, command: str, files: dict[str, bytes], time_limit: float) -> CommandRun:
         started = time.monotonic()
