@@ -97,8 +97,9 @@ class Brief:
         scale = min(1.0, max(0, room) / (sum(MAX_SHARES.values()) * self.max_tokens))
         limits = {name: int(share * scale * self.max_tokens) for name, share in MAX_SHARES.items()}
         parts = [f"# program.md\n\n{cut(self.program.strip(), limits['program'])}"]
-        if papers := self._papers(limits["papers"]):
-            parts.append(f"# Papers\n\n{papers}")
+        papers = [quote(f"paper {paper.name}", paper.text) for paper in self.papers]
+        if fitting := take_fitting(papers, limits["papers"]):
+            parts.append("\n\n".join(["# Papers", *fitting]))
         if lessons := take_fitting(self.lessons, limits["lessons"] - 20):
             parts.append(f"# Lessons of earlier sessions here\n\n{quote('ledger', chr(10).join(lessons))}")
         if older := [past for past in self.history if past.n < self._first_changing]:
@@ -111,13 +112,14 @@ class Brief:
         before = count_tokens(CONTRACT) + sum(map(count_tokens, self.stable))
         room = min(max(int(CHANGING_SHARE * before), MIN_CHANGING_TOKENS), self.max_tokens - before - 100)
         notes = [f"- {note}" for note in reversed(self.notes)]
+        refusals = cut("\n".join(reversed(self.feedback)), room // 6)
         parts = {
             "Status": "\n".join([self._status(), *self.facts]),
             "What to do now": self._task(room // 4),
             "Being measured, with no result yet": self._pending(room // 8),
-            "Refused in this round": self._refusals(room // 6),
+            "Refused in this round": quote("session", refusals) if self.feedback else "",
             "Notes from the human": "\n".join(take_fitting(notes, room // 8)),
-            "Ideas of the human (ideas.md)": "\n".join(take_fitting(map(_idea_line, self.ideas), room // 8)),
+            "Ideas of the human (ideas.md)": "\n".join(take_fitting(map(str, self.ideas), room // 8)),
         }
         sections = [f"# {name}\n\n{text}" for name, text in parts.items() if text]
         left = room - sum(map(count_tokens, sections)) - 60
@@ -158,15 +160,3 @@ class Brief:
     def _pending(self, max_tokens: int) -> str:
         lines = [f"- {past.n}: {history.describe_change(past)}" for past in self.pending]
         return quote("ledger", "\n".join(take_fitting(lines, max_tokens))) if lines else ""
-
-    def _refusals(self, max_tokens: int) -> str:
-        return quote("session", cut("\n".join(reversed(self.feedback)), max_tokens)) if self.feedback else ""
-
-    def _papers(self, max_tokens: int) -> str:
-        papers = [quote(f"paper {paper.name}", paper.text) for paper in self.papers]
-        return "\n\n".join(take_fitting(papers, max_tokens))
-
-
-def _idea_line(idea: Idea) -> str:
-    tried = f" (tried: {', '.join(idea.tried)})" if idea.tried else ""
-    return f"- idea {idea.number}: {idea.text}{tried}"

@@ -2,7 +2,7 @@
 
 import heapq
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from itertools import zip_longest
 from operator import attrgetter
 from statistics import fmean
@@ -48,24 +48,12 @@ class PastExperiment:
     @classmethod
     def from_row(cls, row: Experiment) -> "PastExperiment":
         """Take over a row of the ledger, with rounded scores: an agent gets a few bits less to overfit to."""
-        return cls(
-            n=row.n,
-            verdict=row.verdict or "",
-            reason=row.reason or "",
-            agent=row.agent or "",
-            category=row.category or "",
-            hypothesis=row.hypothesis or "",
-            params=row.params or {},
-            val_bpb=_round(row.val_bpb),
-            delta=_round(row.delta),
-            sigma=row.sigma,
-            predicted=_round(row.predicted),
-            change=row.change or "",
-            near_miss=row.near_miss,
-            parent=row.parent,
-            line=row.line,
-            mode=row.mode,
-        )
+        values = {each.name: getattr(row, each.name) for each in fields(cls)}
+        for name in ("verdict", "reason", "agent", "category", "hypothesis", "change"):
+            values[name] = values[name] or ""
+        for name in ("val_bpb", "delta", "predicted"):
+            values[name] = None if values[name] is None else round(values[name], 4)
+        return cls(**{**values, "params": row.params or {}})
 
     @property
     def has_failed(self) -> bool:
@@ -140,11 +128,8 @@ def _summarise(group: Sequence[PastExperiment]) -> str:
 
 def calibration(history: Sequence[PastExperiment], agent: str) -> str:
     """Compare an agent's predictions with what was measured; empty if there are fewer than three."""
-    pairs = [
-        (past.predicted, past.delta)
-        for past in history
-        if past.agent == agent and past.predicted is not None and past.delta is not None
-    ]
+    own = [(past.predicted, past.delta) for past in history if past.agent == agent]
+    pairs = [(predicted, delta) for predicted, delta in own if predicted is not None and delta is not None]
     if len(pairs) < MIN_PREDICTIONS:
         return ""
     means = [fmean(values) for values in zip(*pairs, strict=True)]
@@ -167,7 +152,3 @@ def _groups(tried: Sequence[PastExperiment]) -> dict[str, list[PastExperiment]]:
         "Near misses": heapq.nsmallest(MAX_GROUP, (past for past in measured if past.near_miss), key=by_delta),
         "Dead ends": [past for pair in zip_longest(failed, worst) for past in pair if past is not None],
     }
-
-
-def _round(value: float | None) -> float | None:
-    return None if value is None else round(value, 4)

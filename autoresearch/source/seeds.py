@@ -134,7 +134,8 @@ def _is_simple(node: ast.expr) -> bool:
 
 def _is_arithmetic_on_seed(node: ast.expr) -> bool:
     """Recognise a seed combined with integers only: trial.seed + 1, SEED ^ 5, (seed * 2 + 1) % 7."""
-    return _mentions_seed(node) and all(_is_seed_part(leaf) for leaf in _operands(node))
+    leaves = list(_operands(node))
+    return any(map(_is_seed, leaves)) and all(map(_is_seed_part, leaves))
 
 
 def _operands(node: ast.expr) -> Iterator[ast.expr]:
@@ -145,10 +146,6 @@ def _operands(node: ast.expr) -> Iterator[ast.expr]:
         yield from _operands(node.operand)
     else:
         yield node
-
-
-def _mentions_seed(node: ast.expr) -> bool:
-    return any(_is_seed(leaf) for leaf in _operands(node))
 
 
 def _is_seed(node: ast.expr) -> bool:

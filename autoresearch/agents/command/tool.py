@@ -42,7 +42,8 @@ class Tool:
     def find(cls, spec: str, config: Config) -> "Tool":
         """Find a preset by its name, or the program of a shell command. Raises UsageError, Unusable."""
         preset = PRESETS.get(spec, Preset(command=(), model="", keys=()))
-        command = _command_line(preset, config.model) if preset.command else executables.expand_home(spec.strip())
+        model = [preset.model, config.model] if config.model else []
+        command = shlex.join([*preset.command, *model]) if preset.command else executables.expand_home(spec.strip())
         words = executables.split_words(command)
         program = executables.locate(words[0])
         if program is None:
@@ -64,10 +65,6 @@ class Tool:
         """Return the dollars in the JSON output of Claude Code; None for other tools."""
         costs = _COST.findall(output) if self.command.startswith("claude ") else []
         return float(costs[-1]) if costs else None
-
-
-def _command_line(preset: Preset, model: str | None) -> str:
-    return shlex.join([*preset.command, *([preset.model, model] if model else [])])
 
 
 def _open_command(program: str) -> str:

@@ -73,22 +73,19 @@ def _as_trial(observation: Observation, value: float) -> FrozenTrial:
     )
 
 
+@dataclass(eq=False)
 class AdditiveSampler(optuna.samplers.BaseSampler):  # type: ignore[misc]
     """Move up to `max_moves` constants away from `here`, each to one of its `choices` (all in coordinates).
 
     `noise` is the standard deviation of one trial, `predicted` the expected delta of the last sampled point.
     """
 
-    def __init__(
-        self,
-        here: Mapping[str, float],
-        choices: Mapping[str, Sequence[float]],
-        noise: float,
-        max_moves: int,
-        rng: np.random.Generator,
-    ) -> None:
-        self.here, self.choices, self.noise, self.max_moves, self.rng = here, choices, noise, max_moves, rng
-        self.predicted = 0.0
+    here: Mapping[str, float]
+    choices: Mapping[str, Sequence[float]]
+    noise: float
+    max_moves: int
+    rng: np.random.Generator
+    predicted: float = 0.0
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, FloatDistribution]:
         """Let all constants be chosen together."""

@@ -176,13 +176,11 @@ def observations(history: list["PastExperiment"], agent: str) -> list["Observati
 
 
 def _moves(params: JsonObject) -> dict[str, tuple[float, float]]:
-    return {
-        f"{name}:{change['kind']}": (
-            coordinate(change["kind"], change["from"]),
-            coordinate(change["kind"], change["to"]),
-        )
-        for name, change in params.items()
-    }
+    moves = {}
+    for name, change in params.items():
+        kind = change["kind"]
+        moves[f"{name}:{kind}"] = (coordinate(kind, change["from"]), coordinate(kind, change["to"]))
+    return moves
 
 
 def _record(knob: Knob, value: Number) -> JsonObject:
