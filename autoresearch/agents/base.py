@@ -12,8 +12,7 @@ from autoresearch.files import JsonObject
 if TYPE_CHECKING:
     from autoresearch.brief.brief import Brief
 
-
-Pace = Literal["instantly", "locally", "remotely"]
+Latency = Literal["instantly", "locally", "remotely"]
 
 
 class Exhausted(Exception):
@@ -34,7 +33,7 @@ class BadProposal(Exception):
 
 
 class Unavailable(Exception):
-    """The server is busy or away until about `retry_at` (unix seconds): others may propose meanwhile."""
+    """The agent cannot be asked before about `retry_at` (unix seconds); others may propose."""
 
     def __init__(self, reason: str, retry_at: float) -> None:
         super().__init__(reason)
@@ -74,7 +73,7 @@ class Agent(Protocol):
     name: str
     model: str | None
     repairs: int
-    proposes: Pace
+    proposes: Latency
 
     def check(self) -> None:
         """Find out at little cost, before any trial, if it can propose. Raises Unusable, Unavailable or Spent."""
@@ -88,7 +87,7 @@ class InstantAgent:
 
     model: str | None = None
     repairs = 0
-    proposes: Pace = "instantly"
+    proposes: Latency = "instantly"
 
     def check(self) -> None:
         """Do nothing: the agent is always ready."""

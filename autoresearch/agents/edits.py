@@ -1,7 +1,4 @@
-"""Edit one text in memory: commands of the text-editor tool, and edits in a plain-text reply.
-
-A wrong edit raises BadEdit: one line that tells the model how to correct it.
-"""
+"""Edit one text in memory: commands of the text-editor tool, and edits in a plain-text reply."""
 
 import difflib
 import re
@@ -23,7 +20,7 @@ _FENCE = re.compile(r"^[ \t]*(```+|~~~+)[^\n`]*\n(.*?)(?:^[ \t]*\1[ \t]*$|\Z)", 
 
 
 class BadEdit(ValueError):
-    """An edit that cannot be made; the model gets the text."""
+    """An edit that cannot be made; the text tells the model how to correct it."""
 
 
 class Editor:

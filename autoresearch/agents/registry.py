@@ -9,10 +9,7 @@ from autoresearch.errors import UsageError
 
 
 def create(spec: str, config: Config | None = None, services: Services | None = None) -> Agent:
-    """Create `sweep`, `scripted:DIR`, `claude`, `claude:MODEL` or `command:TOOL`.
-
-    `config` and `services` are used by agents that call a model. Raises UsageError, Unusable.
-    """
+    """Create `sweep`, `scripted:DIR`, `claude`, `claude:MODEL` or `command:TOOL`. Raises UsageError, Unusable."""
     kind, _, argument = spec.partition(":")
     if kind == "sweep" and not argument:
         from autoresearch.agents.sweep.sweep_agent import Sweep

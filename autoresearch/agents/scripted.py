@@ -1,4 +1,4 @@
-"""Propose changes that exist already: a folder of edits, for tests, demos and changes made by hand; or one change."""
+"""Propose changes that exist already: the edits of a folder, or a single one."""
 
 import os
 import re
@@ -99,10 +99,8 @@ def _natural_key(name: str) -> list[tuple[int, int, str]]:
 
 def _read_notes(proposal: Path) -> JsonObject:
     file = proposal.with_suffix(".yaml")
-    if not file.exists():
-        return {}
     try:
-        notes = yaml.safe_load(file.read_text(encoding="utf-8"))
+        notes = yaml.safe_load(file.read_text(encoding="utf-8") if file.exists() else "")
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{file} is not YAML: {' '.join(str(error).split())}") from error
     if notes is None:

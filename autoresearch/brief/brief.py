@@ -1,8 +1,7 @@
 """Everything an agent is told before it proposes: generated from the ledger, stable parts first, bounded in size.
 
 Words of the human (program.md, notes, ideas.md) are instructions. Everything that models, programs or papers say is
-quoted as data. The history has two parts: experiments up to a round number stay the same for many proposals, so that
-they can be cached together with everything before them; the later ones are few and new each time.
+quoted as data.
 """
 
 from dataclasses import dataclass, field, replace
@@ -16,7 +15,7 @@ from autoresearch.brief.tokens import count_tokens, cut, quote, take_fitting
 from autoresearch.source.diff import unified_diff
 
 MAX_BRIEF_TOKENS = 24_000
-STABLE_EXPERIMENTS = 20  # the stable part of the history grows by so many at once
+STABLE_EXPERIMENTS = 20  # the stable part of the history, which can be cached, grows by so many at once
 CHANGING_SHARE = 0.35  # of the stable part: the most that is new each time
 MIN_CHANGING_TOKENS = 2000  # that may be new each time in any case
 OVERHEAD_TOKENS = 1500  # for a role's instructions, tools, headings and quotes

@@ -55,10 +55,6 @@ class PastExperiment:
             values[name] = None if values[name] is None else round(values[name], 4)
         return cls(**{**values, "params": row.params or {}})
 
-    @property
-    def has_failed(self) -> bool:
-        return self.verdict in BROKEN
-
 
 def describe_change(past: PastExperiment) -> str:
     """Return the changed constants by name if there is no other change, otherwise the hypothesis."""
@@ -75,7 +71,7 @@ def in_sigmas(delta: float | None, sigma: float | None) -> str:
 
 def row(past: PastExperiment) -> str:
     verdict = f"{past.verdict}, near miss" if past.near_miss else past.verdict
-    why = f": {past.reason}" if past.has_failed else ""
+    why = f": {past.reason}" if past.verdict in BROKEN else ""
     predicted, measured = (in_sigmas(value, past.sigma) for value in (past.predicted, past.delta))
     change = table_cell(describe_change(past), MAX_CHANGE_CHARS)
     ending = table_cell(verdict + why, MAX_VERDICT_CHARS)
@@ -83,11 +79,7 @@ def row(past: PastExperiment) -> str:
 
 
 def table(history: Sequence[PastExperiment], max_tokens: int) -> str:
-    """Return the experiments in at most about `max_tokens`.
-
-    All of them, oldest first, if they fit. Otherwise the newest, the best, near misses and dead ends, and a summary of
-    all by category.
-    """
+    """Return all experiments, or the most informative ones and a summary if `max_tokens` are too few for all."""
     tried = [past for past in history if past.n > 0]
     if len(tried) * MIN_ROW_TOKENS < max_tokens:
         rows = [*TABLE_HEAD, *map(row, tried)]
@@ -121,7 +113,7 @@ def summarise_categories(tried: Sequence[PastExperiment]) -> list[str]:
 def _summarise(group: Sequence[PastExperiment]) -> str:
     deltas = [past.delta for past in group if past.delta is not None]
     kept = sum(past.verdict == "keep" for past in group)
-    failed = sum(past.has_failed for past in group)
+    failed = sum(past.verdict in BROKEN for past in group)
     measured = f", mean {sum(deltas) / len(deltas):+.4f}, best {min(deltas):+.4f}" if deltas else ""
     return f"{len(group)} tried, {kept} kept, {failed} failed{measured}"
 
@@ -145,7 +137,7 @@ def _groups(tried: Sequence[PastExperiment]) -> dict[str, list[PastExperiment]]:
     measured = [past for past in tried if past.delta is not None]
     by_delta = attrgetter("delta")
     worst = heapq.nlargest(MAX_GROUP, measured, key=by_delta)
-    failed = [past for past in reversed(tried) if past.has_failed][:MAX_GROUP]
+    failed = [past for past in reversed(tried) if past.verdict in BROKEN][:MAX_GROUP]
     return {
         "Newest": list(tried[: -MAX_GROUP - 1 : -1]),
         "Best": [past for past in reversed(tried) if past.verdict == "keep"][:MAX_GROUP],

@@ -1,19 +1,15 @@
-"""A language model as the agent, through the Messages API: Anthropic's, or any server that speaks it.
-
-Each proposal is a fresh conversation, bounded in turns and tokens. The model edits train.py in memory and ends with a
-structured record of what it expects; nothing it says runs anything.
-"""
+"""A language model as the agent, through the Messages API: Anthropic's, or any server that speaks it."""
 
 from typing import TYPE_CHECKING
 
-from autoresearch.agents.base import BadProposal, Pace, Proposal, Unusable
-from autoresearch.agents.claude import prompts
+from autoresearch.agents.base import BadProposal, Latency, Proposal, Unusable
 from autoresearch.agents.claude.client import Request, Server
 from autoresearch.agents.claude.conversation import Conversation
 from autoresearch.agents.claude.prompts import text_block
 from autoresearch.agents.claude.tools import EditSession
 from autoresearch.agents.lookup import BriefLibrary
 from autoresearch.agents.services import Library, Services
+from autoresearch.brief.tokens import quote
 from autoresearch.config import Config
 from autoresearch.errors import UsageError
 from autoresearch.files import JsonObject
@@ -32,7 +28,7 @@ class Claude:
 
     name = "claude"
     repairs = 2
-    proposes: Pace = "remotely"
+    proposes: Latency = "remotely"
 
     def __init__(self, config: Config, services: Services) -> None:
         self.config, self.services = config, services
@@ -74,8 +70,9 @@ class Claude:
         if not coder:
             return first.text, first.record
         second = EditSession("code", brief.source, library)
-        idea = f"{first.record.hypothesis}\n\n{first.idea}"
-        Conversation(self.server, second, coder, brief.n, trace).run(prompts.coder_parts(brief, idea))
+        idea = quote("researcher", f"{first.record.hypothesis}\n\n{first.idea}")
+        parts = [f"# train.py\n\n```python\n{brief.source}```", f"# The idea\n\n{idea}"]
+        Conversation(self.server, second, coder, brief.n, trace).run(parts)
         return second.text, first.record
 
     def _models(self) -> list[str]:
@@ -88,5 +85,4 @@ class Claude:
 def _cost(trace: list[JsonObject]) -> float | None:
     """Return the dollars of all calls; None if the cost of one is unknown."""
     calls = [entry for entry in trace if entry["kind"] == "call"]
-    costs = [entry["cost_usd"] for entry in calls if "cost_usd" in entry]
-    return sum(costs) if len(costs) == len(calls) else None
+    return sum(call["cost_usd"] for call in calls) if all("cost_usd" in call for call in calls) else None

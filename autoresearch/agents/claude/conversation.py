@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from autoresearch.agents.base import BadProposal
 from autoresearch.agents.claude.client import Request, Server
 from autoresearch.agents.claude.prompts import mark_for_cache, system, text_block
-from autoresearch.agents.claude.stream import Reply, ToolCall
+from autoresearch.agents.claude.stream import Reply
 from autoresearch.agents.claude.tools import EditSession
 from autoresearch.files import JsonObject
 from autoresearch.text import Trace
@@ -82,15 +82,16 @@ class Conversation:
             return [text_block("Your reply was cut off at its maximum length. Think less, change less, and finish.")]
         return [text_block(self._read(reply.text))]
 
-    def _result(self, call: ToolCall, cut: bool) -> JsonObject:
+    def _result(self, call: JsonObject, cut: bool) -> JsonObject:
+        name, values = call["name"], call["input"]
         if cut:
             result, wrong = "the call was cut off: your reply was too long. Change less at once.", True
         elif self.work.finished:
             result, wrong = "the proposal is made already", True
         else:
-            result, wrong = self.work.use(call.name, call.input)
-        self.trace.add("tool", name=call.name, input=call.input, result=result, error=wrong)
-        return {"type": "tool_result", "tool_use_id": call.id, "content": result, "is_error": wrong}
+            result, wrong = self.work.use(name, values)
+        self.trace.add("tool", name=name, input=values, result=result, error=wrong)
+        return {"type": "tool_result", "tool_use_id": call["id"], "content": result, "is_error": wrong}
 
     def _read(self, text: str) -> str:
         """Read the proposal from plain text, which some models write even if there are tools; return the answer."""

@@ -1,7 +1,4 @@
-"""Cost of model calls: a dated table of list prices, the user's own prices, and a limit on the total.
-
-A model in neither of the two has no price: its cost is None, never 0.
-"""
+"""Cost of model calls: a dated table of list prices, the user's own prices, and a limit on the total."""
 
 import re
 import threading
@@ -63,7 +60,7 @@ class Prices:
         return dearer if prompt_tokens > threshold else TABLE.get(family)
 
     def cost(self, model: str, usage: Usage) -> float | None:
-        """Return the dollars of one call; None if the price is unknown."""
+        """Return the dollars of one call; None, never 0, if the price is unknown."""
         price = self.price(model, usage.prompt_tokens)
         if price is None:
             return None
@@ -98,11 +95,8 @@ class SpendLimit:
         return self.max_usd is None or (usd is not None and self.spent + reserved + usd <= self.max_usd)
 
     def reserve(self, usd: float | None) -> float:
-        """Reserve the most that a call can cost, and return it. Raises Spent.
-
-        Waits for other calls to end if their reserved dollars may become free.
-        """
-        with self._changed:
+        """Reserve the most that a call can cost, and return it. Raises Spent."""
+        with self._changed:  # other calls may cost less than they have reserved
             self._changed.wait_for(lambda: self.fits(usd, self.reserved) or not self.fits(usd))
             if not self.fits(usd):
                 raise Spent(f"max usd: ${self.spent:.2f} of ${self.max_usd:.2f} spent, the next call may cost more")

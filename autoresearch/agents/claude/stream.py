@@ -38,15 +38,6 @@ class CallFailed(Exception):
 
 
 @dataclass(frozen=True)
-class ToolCall:
-    """A model's call of a tool; `input` is any JSON value."""
-
-    id: str
-    name: str
-    input: object
-
-
-@dataclass(frozen=True)
 class Reply:
     """A whole message. `content` are blocks that may be sent back: text, tool_use, signed thinking."""
 
@@ -61,9 +52,8 @@ class Reply:
         return "\n".join(block["text"] for block in self.content if block["type"] == "text")
 
     @property
-    def calls(self) -> list[ToolCall]:
-        blocks = [block for block in self.content if block["type"] == "tool_use"]
-        return [ToolCall(block["id"], block["name"], block["input"]) for block in blocks]
+    def calls(self) -> list[JsonObject]:
+        return [block for block in self.content if block["type"] == "tool_use"]
 
 
 class _Progress:
@@ -84,12 +74,11 @@ def receive(client: "anthropic.Anthropic", body: JsonObject, seconds: float) -> 
         return _receive(client, body, seconds, progress)
     except anthropic.APIStatusError as error:
         failure = _from_status(error)
-    except anthropic.APIConnectionError as error:
-        failure = _from_connection(error, isinstance(error, anthropic.APITimeoutError))
+    except (anthropic.APIConnectionError, httpx2.HTTPError) as error:
+        timeout = isinstance(error, anthropic.APITimeoutError | httpx2.TimeoutException)
+        failure = _from_connection(error, faults.TIMEOUT if timeout else faults.DROPPED)
     except anthropic.CredentialsError as error:
         failure = CallFailed(faults.AUTHENTICATION, str(error), free=True)
-    except httpx2.HTTPError as error:
-        failure = _from_connection(error, isinstance(error, httpx2.TimeoutException))
     except _GARBLED_ERRORS as error:
         failure = CallFailed(faults.GARBLED, f"{type(error).__name__}: {error}")
     if progress.late:
@@ -139,12 +128,12 @@ def _from_status(error: "anthropic.APIStatusError") -> CallFailed:
     return failure
 
 
-def _from_connection(error: Exception, timeout: bool) -> CallFailed:
+def _from_connection(error: Exception, fault: Fault) -> CallFailed:
     import httpx2
 
     cause = error.__cause__ or error
     free = isinstance(cause, httpx2.ConnectError | httpx2.ConnectTimeout)
-    return CallFailed(faults.TIMEOUT if timeout else faults.DROPPED, str(cause) or type(cause).__name__, free)
+    return CallFailed(fault, str(cause) or type(cause).__name__, free)
 
 
 def _reply(message: "Message") -> Reply:

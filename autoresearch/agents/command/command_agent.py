@@ -1,8 +1,6 @@
 """Any coding agent with a command line: `command:claude`, `command:codex`, `command:gemini`, `command:SHELL COMMAND`.
 
-Each proposal is one run of the command in a scratch folder, in a cell with the network but without the GPU, the
-repository, the ledger, validation data, or our environment. Only the bytes of train.py and the values of proposal.json
-are taken from it; everything else is removed with the cell.
+Each proposal is one run in a cell with the network, from which only train.py and proposal.json are taken.
 """
 
 import re
@@ -14,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from autoresearch import hardware
 from autoresearch.agents import rationale
-from autoresearch.agents.base import BadProposal, Pace, Proposal, Unavailable, Unusable
+from autoresearch.agents.base import BadProposal, Latency, Proposal, Unavailable, Unusable
 from autoresearch.agents.command import workdir
 from autoresearch.agents.command.tool import Tool
 from autoresearch.agents.services import CallRecord, Services
@@ -71,7 +69,7 @@ class Command:
 
     name = "command"
     repairs = 1
-    proposes: Pace = "locally"
+    proposes: Latency = "locally"
 
     def __init__(self, spec: str, config: Config, services: Services) -> None:
         if config.max_usd is not None:

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from autoresearch.brief.brief import Brief
     from autoresearch.brief.history import PastExperiment
 
-MAX_MOVES = 3  # of constants in one proposal
 STEPS = 4  # candidate factors in each direction
 MIN_LOG2 = 0.1  # of a factor that is worth a trial
 MAX_DUPLICATES = 5  # in a row, after which every move must have been tried
@@ -57,7 +56,9 @@ class Knob:
 
     def choices(self, rng: "np.random.Generator") -> dict[float, Number]:
         """Return the values that it may move to, by coordinate."""
-        moves = (self._move(sign * size) for size in _sizes(rng) for sign in (-1, 1))
+        # sizes (log2): a random one out of each of STEPS equal parts of the range
+        sizes = (MIN_LOG2 + (1 - MIN_LOG2) * (step + rng.random()) / STEPS for step in range(STEPS))
+        moves = (self._move(sign * size) for size in sizes for sign in (-1, 1))
         values = sorted({value for value in moves if value is not None and value != self.constant.value})
         return {coordinate(self.kind, value): value for value in values}
 
@@ -125,11 +126,6 @@ def _kind(value: Number) -> str:
     return "complement" if 0.8 <= value < 1 else "float"
 
 
-def _sizes(rng: "np.random.Generator") -> list[float]:
-    """Return sizes of moves (log2): a random one out of each of STEPS equal parts of the range."""
-    return [MIN_LOG2 + (1 - MIN_LOG2) * (step + rng.random()) / STEPS for step in range(STEPS)]
-
-
 def _move_int(value: int, log2: float) -> int:
     """Move an integer by about a factor; it stays divisible by its power of two if that is >= 8: 192 -> 256."""
     power = abs(value) & -abs(value)
@@ -153,7 +149,6 @@ def _choose(found: list[Knob], brief: "Brief") -> tuple[dict[Knob, Number], floa
         here={knob.key: knob.here for knob in found if choices[knob.key]},
         choices={key: list(values) for key, values in choices.items() if values},
         noise=max(brief.sigma, ROUNDING_BPB),
-        max_moves=MAX_MOVES,
         rng=rng,
     )
     point = ask(sampler, observations(brief.history, Sweep.name))
