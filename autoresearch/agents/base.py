@@ -1,12 +1,6 @@
 """The protocol of agents, which propose the next version of train.py.
 
 An agent gets a brief and returns text. It never runs git, starts a trial, or types a number or a verdict.
-
-    Exhausted      it has nothing more to propose: the session ends
-    Spent          one more call could exceed max_usd: a kind of Exhausted
-    BadProposal    this one proposal is broken: the session goes on
-    Unavailable    its server is busy or away until about `retry_at`: others may propose meanwhile
-    Unusable       it cannot work at all (key, model, credit): one line that says what to correct
 """
 
 from dataclasses import dataclass, field
@@ -18,6 +12,8 @@ from autoresearch.files import JsonObject
 if TYPE_CHECKING:
     from autoresearch.brief.brief import Brief
 
+Latency = Literal["instantly", "locally", "remotely"]
+
 
 class Exhausted(Exception):
     """The agent has nothing more to propose; the text is the session's reason to end."""
@@ -28,7 +24,7 @@ class Spent(Exhausted):
 
 
 class BadProposal(Exception):
-    """One proposal is broken; the text says why. `params` and `trace` are as in a Proposal."""
+    """One proposal is broken; the text says why, and the session goes on. `params` and `trace` are as in a Proposal."""
 
     def __init__(self, reason: str, params: JsonObject | None = None, trace: list[JsonObject] | None = None) -> None:
         super().__init__(reason)
@@ -37,7 +33,7 @@ class BadProposal(Exception):
 
 
 class Unavailable(Exception):
-    """The agent cannot be asked now, but again at `retry_at` (unix seconds)."""
+    """The agent cannot be asked before about `retry_at` (unix seconds); others may propose."""
 
     def __init__(self, reason: str, retry_at: float) -> None:
         super().__init__(reason)
@@ -45,7 +41,7 @@ class Unavailable(Exception):
 
 
 class Unusable(Blocker):
-    """The agent cannot work until the user corrects something."""
+    """The agent cannot work until the user corrects something (key, model, credit)."""
 
 
 @dataclass(frozen=True)
@@ -68,26 +64,30 @@ class Proposal:
 
 
 class Agent(Protocol):
-    """Propose changes. An agent has no state of its own: everything it has to remember is in the brief."""
+    """Propose changes. An agent has no state of its own: everything it has to remember is in the brief.
 
-    @property
-    def name(self) -> str:
-        """Return the name in the ledger."""
+    `name` is for the ledger. A refused proposal may be corrected `repairs` times before it is recorded as refused. If
+    proposals take time, they are asked for during trials, those made `locally` only on free cores.
+    """
 
-    @property
-    def model(self) -> str | None:
-        """Return the language model, if there is one."""
-
-    @property
-    def proposes(self) -> Literal["instantly", "locally", "remotely"]:
-        """Return where a proposal takes time: then it is asked for during trials, `locally` only on free cores."""
-
-    @property
-    def repairs(self) -> int:
-        """Return how often a refused proposal may be corrected before it is recorded as refused."""
+    name: str
+    model: str | None
+    repairs: int
+    proposes: Latency
 
     def check(self) -> None:
         """Find out at little cost, before any trial, if it can propose. Raises Unusable, Unavailable or Spent."""
 
     def propose(self, brief: "Brief") -> Proposal:
         """Return the next change. Raises Exhausted (or Spent), BadProposal, Unavailable, Unusable."""
+
+
+class InstantAgent:
+    """Base of the agents that need neither a model nor time."""
+
+    model: str | None = None
+    repairs = 0
+    proposes: Latency = "instantly"
+
+    def check(self) -> None:
+        """Do nothing: the agent is always ready."""

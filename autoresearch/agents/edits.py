@@ -1,11 +1,9 @@
-"""Edit one text in memory: commands of the text-editor tool, and edits in a plain-text reply.
-
-A wrong edit raises BadEdit: one line that tells the model how to correct it.
-"""
+"""Edit one text in memory: commands of the text-editor tool, and edits in a plain-text reply."""
 
 import difflib
 import re
 from collections.abc import Callable
+from itertools import accumulate
 from pathlib import PurePosixPath
 
 from autoresearch.files import JsonObject
@@ -22,7 +20,7 @@ _FENCE = re.compile(r"^[ \t]*(```+|~~~+)[^\n`]*\n(.*?)(?:^[ \t]*\1[ \t]*$|\Z)", 
 
 
 class BadEdit(ValueError):
-    """An edit that cannot be made; the model gets the text."""
+    """An edit that cannot be made; the text tells the model how to correct it."""
 
 
 class Editor:
@@ -58,13 +56,12 @@ class Editor:
         return "\n".join(f"{number:6}\t{lines[number - 1]}" for number in range(first, last + 1))
 
     def _create(self, command: JsonObject) -> str:
-        self._set(_string(command, "file_text"))
-        return f"{FILE} has {_count_lines(self.text)} lines now"
+        return self._set(_string(command, "file_text"))
 
     def _str_replace(self, command: JsonObject) -> str:
         new = command.get("new_str")
-        self._set(replace_once(self.text, _string(command, "old_str"), new if isinstance(new, str) else ""))
-        return f"done; {FILE} has {_count_lines(self.text)} lines now"
+        text = replace_once(self.text, _string(command, "old_str"), new if isinstance(new, str) else "")
+        return f"done; {self._set(text)}"
 
     def _insert(self, command: JsonObject) -> str:
         lines = self.text.splitlines(keepends=True)
@@ -74,13 +71,14 @@ class Editor:
         new = _string(command, "insert_text" if "insert_text" in command else "new_str")
         if after and not lines[after - 1].endswith("\n"):
             lines[after - 1] += "\n"
-        self._set("".join([*lines[:after], new if new.endswith("\n") else new + "\n", *lines[after:]]))
-        return f"done; {FILE} has {_count_lines(self.text)} lines now"
+        text = "".join([*lines[:after], new if new.endswith("\n") else new + "\n", *lines[after:]])
+        return f"done; {self._set(text)}"
 
-    def _set(self, text: str) -> None:
+    def _set(self, text: str) -> str:
         if len(text) > MAX_TEXT_CHARS:
             raise BadEdit(f"{FILE} would have {len(text)} characters; the most is {MAX_TEXT_CHARS}")
         self.text = text
+        return f"{FILE} has {len(text.splitlines())} lines now"
 
 
 def apply_reply(reply: str, current: str) -> str | None:
@@ -133,9 +131,7 @@ def _match_lines(text: str, old: str) -> list[tuple[int, int]]:
     lines = text.splitlines(keepends=True)
     wanted = [line.rstrip() for line in old.strip("\n").split("\n")]
     plain = [line.rstrip() for line in lines]
-    starts = [0]
-    for line in lines:
-        starts.append(starts[-1] + len(line))
+    starts = list(accumulate(map(len, lines), initial=0))
     size = len(wanted)
     return [(starts[i], starts[i + size]) for i in range(len(lines) - size + 1) if plain[i : i + size] == wanted]
 
@@ -152,10 +148,6 @@ def _string(command: JsonObject, name: str) -> str:
     if not isinstance(value, str):
         raise BadEdit(f"`{name}` is missing")
     return value
-
-
-def _count_lines(text: str) -> int:
-    return len(text.splitlines())
 
 
 def _is_python(text: str) -> bool:

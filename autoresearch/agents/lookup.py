@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from autoresearch.brief.history import PastExperiment
-from autoresearch.ledger import Experiment, Ledger, Trial, duplicates
+from autoresearch.ledger import Experiment, Ledger, duplicates
 from autoresearch.source.diff import unified_diff
 from autoresearch.source.fingerprint import fingerprint_without_seed
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 MAX_ROWS = 40  # experiments in one answer
 MAX_DIFF_CHARS = 12_000
-
 
 Row = Experiment | PastExperiment
 
@@ -73,20 +72,16 @@ class LedgerLibrary:
                 return None
             parent = None if row.parent is None else ledger.experiment(self.session_id, row.parent)
             trials = ledger.trials(self.session_id, row.id)
-        parts = [_line(row), _scores(trials), "" if parent is None else _change(parent, row)]
-        return "\n\n".join(part for part in parts if part)
+        parts = [_line(row)]
+        if trials:
+            scores = [str(trial.outcome) if trial.val_bpb is None else f"{trial.val_bpb:.4f}" for trial in trials]
+            parts.append(f"trials: {', '.join(scores)}")
+        if parent is not None:
+            diff = unified_diff(parent.text or "", row.text or "")
+            parts.append(f"change against experiment {parent.n}:\n{diff[:MAX_DIFF_CHARS]}")
+        return "\n\n".join(parts)
 
     def find_duplicate(self, text: str) -> str | None:
         with Ledger.open(self.path, readonly=True) as ledger:
             found = duplicates.find(ledger, self.session_id, text)
         return None if found is None else str(found)
-
-
-def _scores(trials: Sequence[Trial]) -> str:
-    scores = [str(trial.outcome) if trial.val_bpb is None else f"{trial.val_bpb:.4f}" for trial in trials]
-    return "trials: " + ", ".join(scores) if scores else ""
-
-
-def _change(parent: Experiment, row: Experiment) -> str:
-    diff = unified_diff(parent.text or "", row.text or "")
-    return f"change against experiment {parent.n}:\n{diff[:MAX_DIFF_CHARS]}"

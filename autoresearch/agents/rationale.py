@@ -15,18 +15,13 @@ own knowledge"""
 MAX_FIELD_CHARS = 600
 
 _SYNONYMS = {
-    "optimizer": "optimiser",
-    "optimization": "optimiser",
-    "optimisation": "optimiser",
-    "learning-rate": "schedule",
-    "data": "data-order",
-    "systems": "throughput",
-    "speed": "throughput",
-    "performance": "throughput",
+    **dict.fromkeys(["optimizer", "optimization", "optimisation"], "optimiser"),
+    **dict.fromkeys(["systems", "speed", "performance"], "throughput"),
+    **dict.fromkeys(["bugfix", "bug-fix"], "bug"),
     "regularization": "regularisation",
     "simplify": "simplification",
-    "bugfix": "bug",
-    "bug-fix": "bug",
+    "learning-rate": "schedule",
+    "data": "data-order",
 }
 _LINE = re.compile(
     r"^[\s>*#-]*(hypothesis|category|predicted(?:[ _]delta)?|confidence|source)\W*?[:=]\**[ \t]*(\S.*)$", re.I | re.M
@@ -52,23 +47,17 @@ class Rationale:
         return Proposal(text, self.hypothesis, self.category, self.predicted, cost_usd, params, trace)
 
 
-SCHEMA: JsonObject = {
-    "type": "object",
-    "properties": {
-        "hypothesis": {
-            "type": "string",
-            "description": "what you changed and why it should help, one or two sentences",
-        },
-        "category": {"type": "string", "enum": list(CATEGORIES)},
-        "predicted_delta": {
-            "type": "number",
-            "description": "expected change of val_bpb in bits per byte; negative is better",
-        },
-        "confidence": {"type": "number", "description": "probability that val_bpb falls at all, 0 to 1"},
-        "source": {"type": "string", "description": SOURCES},
+PROPERTIES: JsonObject = {
+    "hypothesis": {"type": "string", "description": "what you changed and why it should help, one or two sentences"},
+    "category": {"type": "string", "enum": list(CATEGORIES)},
+    "predicted_delta": {
+        "type": "number",
+        "description": "expected change of val_bpb in bits per byte; negative is better",
     },
-    "required": ["hypothesis", "category", "predicted_delta", "confidence", "source"],
+    "confidence": {"type": "number", "description": "probability that val_bpb falls at all, 0 to 1"},
+    "source": {"type": "string", "description": SOURCES},
 }
+"""JSON schema of the fields, all of them required."""
 
 
 def read(values: Mapping[str, object]) -> Rationale:

@@ -1,21 +1,16 @@
-"""Replay a folder of edits, one proposal after the other: for tests, demos, and changes made by hand.
-
-01-raise-lr.patch     a unified diff of train.py, applied to the incumbent
-02-new-model.py       the whole new text
-02-new-model.yaml     optional, for either kind: hypothesis, category, predicted
-"""
+"""Propose changes that exist already: the edits of a folder, or a single one."""
 
 import os
 import re
 import subprocess
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import yaml
 
-from autoresearch.agents.base import BadProposal, Exhausted, Proposal
+from autoresearch.agents.base import BadProposal, Exhausted, InstantAgent, Proposal
 from autoresearch.errors import EXHAUSTED, UsageError, UserError
 from autoresearch.files import JsonObject
 from autoresearch.ledger.rows import CATEGORIES
@@ -31,17 +26,27 @@ _NEW_HEADER = b"--- a/train.py\n+++ b/train.py\n"
 
 @dataclass(frozen=True)
 class Edit:
-    """One proposal of the folder: the file with the change, and the content of its .yaml file."""
+    """One proposal of a folder: a patch of train.py or its whole new text, and the content of its .yaml file."""
 
     file: Path
-    notes: JsonObject = field(default_factory=dict)
-
-    @property
-    def name(self) -> str:
-        return self.file.stem
+    notes: JsonObject
 
 
-class Scripted:
+class FixedAgent(InstantAgent):
+    """Return one proposal, once."""
+
+    def __init__(self, name: str, proposal: Proposal) -> None:
+        self.name = name
+        self.proposals = [proposal]
+
+    def propose(self, brief: "Brief") -> Proposal:
+        """Return the change. Raises Exhausted after that."""
+        if not self.proposals:
+            raise Exhausted("agent exhausted")
+        return self.proposals.pop()
+
+
+class Scripted(InstantAgent):
     """Propose the edits of a folder in the natural order of their names.
 
     The next one follows from the history alone, so that a resumed session skips none and repeats none. Raises
@@ -49,28 +54,22 @@ class Scripted:
     """
 
     name = "scripted"
-    model: str | None = None
-    repairs = 0
-    proposes: Literal["instantly"] = "instantly"
 
     def __init__(self, folder: Path) -> None:
         self.edits = _read_folder(folder)
 
-    def check(self) -> None:
-        """Do nothing: the folder was read when the agent was created."""
-
     def propose(self, brief: "Brief") -> Proposal:
         """Return the first edit that is not in the history. Raises Exhausted when there is none left."""
         done = {past.params.get("script") for past in [*brief.history, *brief.pending]}
-        edit = next((edit for edit in self.edits if edit.name not in done), None)
+        edit = next((edit for edit in self.edits if edit.file.stem not in done), None)
         if edit is None:
             raise Exhausted("agent exhausted")
-        params = {"script": edit.name}
+        params = {"script": edit.file.stem}
         try:
             text = _new_text(edit.file, brief.source)
         except ValueError as error:
             raise BadProposal(f"{edit.file.name} {error}", params) from error
-        title = re.sub(r"^\d+-", "", edit.name).replace("-", " ")
+        title = re.sub(r"^\d+-", "", edit.file.stem).replace("-", " ")
         return Proposal(text, **{"hypothesis": title, **edit.notes}, params=params)
 
 
@@ -100,10 +99,8 @@ def _natural_key(name: str) -> list[tuple[int, int, str]]:
 
 def _read_notes(proposal: Path) -> JsonObject:
     file = proposal.with_suffix(".yaml")
-    if not file.exists():
-        return {}
     try:
-        notes = yaml.safe_load(file.read_text(encoding="utf-8"))
+        notes = yaml.safe_load(file.read_text(encoding="utf-8") if file.exists() else "")
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{file} is not YAML: {' '.join(str(error).split())}") from error
     if notes is None:
@@ -158,8 +155,8 @@ def _apply_patch(incumbent: str, patch: bytes) -> bytes:
 
 def _git_apply(patch: bytes, folder: str, *options: str) -> str:
     """Apply a patch as a whole or not at all, and return git's error message, empty if there is none."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    environment |= {
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("GIT_")},
         "LC_ALL": "C",
         "GIT_CONFIG_GLOBAL": os.devnull,
         "GIT_CONFIG_NOSYSTEM": "1",

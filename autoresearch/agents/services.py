@@ -1,8 +1,9 @@
 """Services that a session provides for an agent that calls a model."""
 
 import time
+import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -30,11 +31,10 @@ class CallRecord:
     `cost_usd` is None where the price is unknown, never 0.
     """
 
-    key: str
     n: int | None
     purpose: str
     model: str
-    started: float
+    started: float = field(default_factory=time.time)
     input_tokens: int | None = None
     cache_read_tokens: int | None = None
     cache_write_tokens: int | None = None
@@ -42,6 +42,7 @@ class CallRecord:
     cost_usd: float | None = None
     seconds: float | None = None
     error: str | None = None
+    key: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     def columns(self) -> JsonObject:
         return {name: value for name, value in asdict(self).items() if name != "key"}
@@ -65,3 +66,8 @@ class Services:
     max_wait_s: float = 20.0
     max_call_s: float = 900.0
     sleep: Callable[[float], None] = time.sleep
+
+    def time_limit(self, seconds: float) -> float:
+        """Return a limit of a call that ends before the session's deadline, but not within the next second."""
+        left = self.seconds_left()
+        return seconds if left is None else min(seconds, max(left, 1.0))

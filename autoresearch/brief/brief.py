@@ -1,8 +1,7 @@
 """Everything an agent is told before it proposes: generated from the ledger, stable parts first, bounded in size.
 
 Words of the human (program.md, notes, ideas.md) are instructions. Everything that models, programs or papers say is
-quoted as data. The history has two parts: experiments up to a round number stay the same for many proposals, so that
-they can be cached together with everything before them; the later ones are few and new each time.
+quoted as data.
 """
 
 from dataclasses import dataclass, field, replace
@@ -16,7 +15,7 @@ from autoresearch.brief.tokens import count_tokens, cut, quote, take_fitting
 from autoresearch.source.diff import unified_diff
 
 MAX_BRIEF_TOKENS = 24_000
-STABLE_EXPERIMENTS = 20  # the stable part of the history grows by so many at once
+STABLE_EXPERIMENTS = 20  # the stable part of the history, which can be cached, grows by so many at once
 CHANGING_SHARE = 0.35  # of the stable part: the most that is new each time
 MIN_CHANGING_TOKENS = 2000  # that may be new each time in any case
 OVERHEAD_TOKENS = 1500  # for a role's instructions, tools, headings and quotes
@@ -97,8 +96,9 @@ class Brief:
         scale = min(1.0, max(0, room) / (sum(MAX_SHARES.values()) * self.max_tokens))
         limits = {name: int(share * scale * self.max_tokens) for name, share in MAX_SHARES.items()}
         parts = [f"# program.md\n\n{cut(self.program.strip(), limits['program'])}"]
-        if papers := self._papers(limits["papers"]):
-            parts.append(f"# Papers\n\n{papers}")
+        papers = [quote(f"paper {paper.name}", paper.text) for paper in self.papers]
+        if fitting := take_fitting(papers, limits["papers"]):
+            parts.append("\n\n".join(["# Papers", *fitting]))
         if lessons := take_fitting(self.lessons, limits["lessons"] - 20):
             parts.append(f"# Lessons of earlier sessions here\n\n{quote('ledger', chr(10).join(lessons))}")
         if older := [past for past in self.history if past.n < self._first_changing]:
@@ -111,13 +111,14 @@ class Brief:
         before = count_tokens(CONTRACT) + sum(map(count_tokens, self.stable))
         room = min(max(int(CHANGING_SHARE * before), MIN_CHANGING_TOKENS), self.max_tokens - before - 100)
         notes = [f"- {note}" for note in reversed(self.notes)]
+        refusals = cut("\n".join(reversed(self.feedback)), room // 6)
         parts = {
             "Status": "\n".join([self._status(), *self.facts]),
             "What to do now": self._task(room // 4),
             "Being measured, with no result yet": self._pending(room // 8),
-            "Refused in this round": self._refusals(room // 6),
+            "Refused in this round": quote("session", refusals) if self.feedback else "",
             "Notes from the human": "\n".join(take_fitting(notes, room // 8)),
-            "Ideas of the human (ideas.md)": "\n".join(take_fitting(map(_idea_line, self.ideas), room // 8)),
+            "Ideas of the human (ideas.md)": "\n".join(take_fitting(map(str, self.ideas), room // 8)),
         }
         sections = [f"# {name}\n\n{text}" for name, text in parts.items() if text]
         left = room - sum(map(count_tokens, sections)) - 60
@@ -158,15 +159,3 @@ class Brief:
     def _pending(self, max_tokens: int) -> str:
         lines = [f"- {past.n}: {history.describe_change(past)}" for past in self.pending]
         return quote("ledger", "\n".join(take_fitting(lines, max_tokens))) if lines else ""
-
-    def _refusals(self, max_tokens: int) -> str:
-        return quote("session", cut("\n".join(reversed(self.feedback)), max_tokens)) if self.feedback else ""
-
-    def _papers(self, max_tokens: int) -> str:
-        papers = [quote(f"paper {paper.name}", paper.text) for paper in self.papers]
-        return "\n\n".join(take_fitting(papers, max_tokens))
-
-
-def _idea_line(idea: Idea) -> str:
-    tried = f" (tried: {', '.join(idea.tried)})" if idea.tried else ""
-    return f"- idea {idea.number}: {idea.text}{tried}"

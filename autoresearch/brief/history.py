@@ -2,7 +2,7 @@
 
 import heapq
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from itertools import zip_longest
 from operator import attrgetter
 from statistics import fmean
@@ -48,28 +48,12 @@ class PastExperiment:
     @classmethod
     def from_row(cls, row: Experiment) -> "PastExperiment":
         """Take over a row of the ledger, with rounded scores: an agent gets a few bits less to overfit to."""
-        return cls(
-            n=row.n,
-            verdict=row.verdict or "",
-            reason=row.reason or "",
-            agent=row.agent or "",
-            category=row.category or "",
-            hypothesis=row.hypothesis or "",
-            params=row.params or {},
-            val_bpb=_round(row.val_bpb),
-            delta=_round(row.delta),
-            sigma=row.sigma,
-            predicted=_round(row.predicted),
-            change=row.change or "",
-            near_miss=row.near_miss,
-            parent=row.parent,
-            line=row.line,
-            mode=row.mode,
-        )
-
-    @property
-    def has_failed(self) -> bool:
-        return self.verdict in BROKEN
+        values = {each.name: getattr(row, each.name) for each in fields(cls)}
+        for name in ("verdict", "reason", "agent", "category", "hypothesis", "change"):
+            values[name] = values[name] or ""
+        for name in ("val_bpb", "delta", "predicted"):
+            values[name] = None if values[name] is None else round(values[name], 4)
+        return cls(**{**values, "params": row.params or {}})
 
 
 def describe_change(past: PastExperiment) -> str:
@@ -87,7 +71,7 @@ def in_sigmas(delta: float | None, sigma: float | None) -> str:
 
 def row(past: PastExperiment) -> str:
     verdict = f"{past.verdict}, near miss" if past.near_miss else past.verdict
-    why = f": {past.reason}" if past.has_failed else ""
+    why = f": {past.reason}" if past.verdict in BROKEN else ""
     predicted, measured = (in_sigmas(value, past.sigma) for value in (past.predicted, past.delta))
     change = table_cell(describe_change(past), MAX_CHANGE_CHARS)
     ending = table_cell(verdict + why, MAX_VERDICT_CHARS)
@@ -95,11 +79,7 @@ def row(past: PastExperiment) -> str:
 
 
 def table(history: Sequence[PastExperiment], max_tokens: int) -> str:
-    """Return the experiments in at most about `max_tokens`.
-
-    All of them, oldest first, if they fit. Otherwise the newest, the best, near misses and dead ends, and a summary of
-    all by category.
-    """
+    """Return all experiments, or the most informative ones and a summary if `max_tokens` are too few for all."""
     tried = [past for past in history if past.n > 0]
     if len(tried) * MIN_ROW_TOKENS < max_tokens:
         rows = [*TABLE_HEAD, *map(row, tried)]
@@ -133,18 +113,15 @@ def summarise_categories(tried: Sequence[PastExperiment]) -> list[str]:
 def _summarise(group: Sequence[PastExperiment]) -> str:
     deltas = [past.delta for past in group if past.delta is not None]
     kept = sum(past.verdict == "keep" for past in group)
-    failed = sum(past.has_failed for past in group)
+    failed = sum(past.verdict in BROKEN for past in group)
     measured = f", mean {sum(deltas) / len(deltas):+.4f}, best {min(deltas):+.4f}" if deltas else ""
     return f"{len(group)} tried, {kept} kept, {failed} failed{measured}"
 
 
 def calibration(history: Sequence[PastExperiment], agent: str) -> str:
     """Compare an agent's predictions with what was measured; empty if there are fewer than three."""
-    pairs = [
-        (past.predicted, past.delta)
-        for past in history
-        if past.agent == agent and past.predicted is not None and past.delta is not None
-    ]
+    own = [(past.predicted, past.delta) for past in history if past.agent == agent]
+    pairs = [(predicted, delta) for predicted, delta in own if predicted is not None and delta is not None]
     if len(pairs) < MIN_PREDICTIONS:
         return ""
     means = [fmean(values) for values in zip(*pairs, strict=True)]
@@ -160,14 +137,10 @@ def _groups(tried: Sequence[PastExperiment]) -> dict[str, list[PastExperiment]]:
     measured = [past for past in tried if past.delta is not None]
     by_delta = attrgetter("delta")
     worst = heapq.nlargest(MAX_GROUP, measured, key=by_delta)
-    failed = [past for past in reversed(tried) if past.has_failed][:MAX_GROUP]
+    failed = [past for past in reversed(tried) if past.verdict in BROKEN][:MAX_GROUP]
     return {
         "Newest": list(tried[: -MAX_GROUP - 1 : -1]),
         "Best": [past for past in reversed(tried) if past.verdict == "keep"][:MAX_GROUP],
         "Near misses": heapq.nsmallest(MAX_GROUP, (past for past in measured if past.near_miss), key=by_delta),
         "Dead ends": [past for pair in zip_longest(failed, worst) for past in pair if past is not None],
     }
-
-
-def _round(value: float | None) -> float | None:
-    return None if value is None else round(value, 4)

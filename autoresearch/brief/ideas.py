@@ -22,6 +22,10 @@ class Idea:
     text: str
     tried: tuple[str, ...] = ()
 
+    def __str__(self) -> str:
+        tried = f" (tried: {', '.join(self.tried)})" if self.tried else ""
+        return f"- idea {self.number}: {self.text}{tried}"
+
 
 @dataclass(frozen=True)
 class Paper:
@@ -33,7 +37,8 @@ class Paper:
 
 def read_ideas(path: Path, history: Sequence[PastExperiment]) -> list[Idea]:
     """Return the items of a list in Markdown, those that were not tried yet first."""
-    items = [match[1].strip() for line in _lines(path) if (match := _ITEM.match(line))]
+    lines = path.read_text(errors="replace").splitlines() if path.is_file() else []
+    items = [match[1].strip() for line in lines if (match := _ITEM.match(line))]
     tried: dict[str, list[str]] = {}
     for past in history:
         tried.setdefault(str(past.params.get("idea")), []).append(f"{past.n} {past.verdict}")
@@ -57,7 +62,3 @@ def read_papers(folder: Path, max_tokens: int) -> list[Paper]:
             break
         found.append(Paper(path.name, text))
     return found
-
-
-def _lines(path: Path) -> list[str]:
-    return path.read_text(errors="replace").splitlines() if path.is_file() else []

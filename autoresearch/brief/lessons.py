@@ -1,8 +1,4 @@
-"""Lessons for later sessions on the same machine and data: one line for each verdict, with its evidence.
-
-The lines are derived by rule from the ledger and appended to a Markdown file that the human may edit: a deleted line
-does not come back.
-"""
+"""Lessons for later sessions on the same machine and data: one line for each verdict."""
 
 import hashlib
 import json

@@ -26,6 +26,9 @@ PLATEAU_EXPERIMENTS = 8  # without a keep
 TURNS = ("combine", "radical", "simplify", "branch", "bug")
 
 
+History = Sequence[PastExperiment]
+
+
 @dataclass(frozen=True)
 class Direction:
     """Instruction for one proposal.
@@ -45,33 +48,31 @@ def climb(incumbent: int) -> Direction:
     return Direction("climb", incumbent, None, "Make one change to the incumbent.")
 
 
-def direction(history: Sequence[PastExperiment], incumbent: int) -> Direction:
+def direction(history: History, incumbent: int) -> Direction:
     """Choose the next direction. `history` is oldest first; experiments that are not settled have no verdict."""
     since = [past for past in history if past.n > incumbent]
-    directed = [past for past in since if past.mode]
-    return (
-        _repair(directed) or _refine(since, directed) or _turn(history, since, directed, incumbent) or climb(incumbent)
-    )
+    return _repair(since) or _refine(since) or _turn(history, since, incumbent) or climb(incumbent)
 
 
-def _repair(directed: Sequence[PastExperiment]) -> Direction | None:
-    last = directed[-1] if directed else None
+def _last_directed(since: History) -> PastExperiment | None:
+    return next((past for past in reversed(since) if past.mode), None)
+
+
+def _repair(since: History) -> Direction | None:
+    last = _last_directed(since)
     if last is None or last.verdict != "crash":
         return None
     line = _root(last)
-    if sum(past.line == line and past.mode == "repair" for past in directed) >= MAX_REPAIRS:
+    if sum(past.line == line and past.mode == "repair" for past in since) >= MAX_REPAIRS:
         return None
     words = f"Experiment {last.n} crashed. train.py holds its code. Repair what failed and keep its idea."
     return Direction("repair", last.n, line, words, (last.n,))
 
 
-def _refine(since: Sequence[PastExperiment], directed: Sequence[PastExperiment]) -> Direction | None:
+def _refine(since: History) -> Direction | None:
     """Continue the best open line; if the last refinement did not improve its line, another proposal comes first."""
-    open_lines = _open_lines(since)
-    if not open_lines:
-        return None
-    last = directed[-1] if directed else None
-    if last is not None and last.mode == "refine" and not _is_improvement(last, since):
+    open_lines, last = _open_lines(since), _last_directed(since)
+    if not open_lines or (last is not None and last.mode == "refine" and not _is_improvement(last, since)):
         return None
     best = min(open_lines, key=_loss)
     words = (
@@ -81,7 +82,7 @@ def _refine(since: Sequence[PastExperiment], directed: Sequence[PastExperiment])
     return Direction("refine", best.n, _root(best), words, (best.n,))
 
 
-def _open_lines(since: Sequence[PastExperiment]) -> list[PastExperiment]:
+def _open_lines(since: History) -> list[PastExperiment]:
     """Return the best near miss of every line on top of the incumbent that has refinements left."""
     lines: dict[int, list[PastExperiment]] = {}
     for past in since:
@@ -94,29 +95,22 @@ def _open_lines(since: Sequence[PastExperiment]) -> list[PastExperiment]:
     return found
 
 
-def _is_improvement(last: PastExperiment, since: Sequence[PastExperiment]) -> bool:
+def _is_improvement(last: PastExperiment, since: History) -> bool:
     parent = next((past for past in since if past.n == last.parent), None)
     return last.near_miss and parent is not None and _loss(last) < _loss(parent)
 
 
-def _turn(
-    history: Sequence[PastExperiment],
-    since: Sequence[PastExperiment],
-    directed: Sequence[PastExperiment],
-    incumbent: int,
-) -> Direction | None:
-    if len(since) < PLATEAU_EXPERIMENTS or (directed and directed[-1].mode in TURNS):
+def _turn(history: History, since: History, incumbent: int) -> Direction | None:
+    last = _last_directed(since)
+    if len(since) < PLATEAU_EXPERIMENTS or (last is not None and last.mode in TURNS):
         return None
-    used = [TURNS.index(past.mode) for past in directed if past.mode in TURNS]
+    used = [TURNS.index(past.mode) for past in since if past.mode in TURNS]
     first = used[-1] + 1 if used else 0
     turns = (TURNS[(first + k) % len(TURNS)] for k in range(len(TURNS)))
     return next((found for mode in turns if (found := _leave_plateau(mode, history, since, incumbent))), None)
 
 
-def _leave_plateau(
-    mode: str, history: Sequence[PastExperiment], since: Sequence[PastExperiment], incumbent: int
-) -> Direction | None:
-    plateau = f"Nothing was kept in the last {len(since)} experiments."
+def _leave_plateau(mode: str, history: History, since: History, incumbent: int) -> Direction | None:
     if mode == "combine":
         return _combine(since, incumbent)
     if mode == "branch":
@@ -126,10 +120,10 @@ def _leave_plateau(
         "simplify": "Remove something from train.py that contributes nothing: at equal score, less code wins.",
         "bug": "Read train.py line by line, look for bugs and wasted work, and correct the worst.",
     }
-    return Direction(mode, incumbent, None, f"{plateau} {words[mode]}")
+    return Direction(mode, incumbent, None, f"Nothing was kept in the last {len(since)} experiments. {words[mode]}")
 
 
-def _combine(since: Sequence[PastExperiment], incumbent: int) -> Direction | None:
+def _combine(since: History, incumbent: int) -> Direction | None:
     lines = {_root(past): past for past in sorted(since, key=_loss, reverse=True) if past.near_miss}
     if len(lines) < 2:
         return None
@@ -138,7 +132,7 @@ def _combine(since: Sequence[PastExperiment], incumbent: int) -> Direction | Non
     return Direction("combine", incumbent, None, words, (first.n, second.n))
 
 
-def _branch(history: Sequence[PastExperiment], since: Sequence[PastExperiment], incumbent: int) -> Direction | None:
+def _branch(history: History, since: History, incumbent: int) -> Direction | None:
     """Start from one of the older keeps, in turn, the newest first."""
     older = [past for past in history if past.verdict == "keep" and past.n < incumbent]
     if not older:
@@ -152,8 +146,7 @@ def _branch(history: Sequence[PastExperiment], since: Sequence[PastExperiment], 
     return Direction("branch", parent.n, None, words, (parent.n,))
 
 
-def _oldest_category(history: Sequence[PastExperiment]) -> str:
-    """Return the category that was tried least recently."""
+def _oldest_category(history: History) -> str:
     last = {past.category: past.n for past in history}
     names = [name for name in CATEGORIES if name not in ("other", "simplification", "bug")]
     return min(names, key=lambda name: last.get(name, -1))

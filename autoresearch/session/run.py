@@ -9,8 +9,8 @@ from pathlib import Path
 
 from autoresearch.agents import registry
 from autoresearch.agents.base import Agent, Proposal, Spent, Unavailable
-from autoresearch.agents.fixed import FixedAgent
 from autoresearch.agents.lookup import LedgerLibrary
+from autoresearch.agents.scripted import FixedAgent
 from autoresearch.agents.services import CallRecord, Services
 from autoresearch.analysis import total
 from autoresearch.analysis.remeasure import Remeasurer

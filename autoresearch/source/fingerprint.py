@@ -1,7 +1,4 @@
-"""Compare programs by their syntax trees: comments, layout and docstrings do not count.
-
-Every function raises SyntaxError for a text that Python cannot read.
-"""
+"""Compare syntax trees of programs, without comments, layout and docstrings. Raises SyntaxError for other texts."""
 
 import ast
 import hashlib

@@ -2,7 +2,7 @@
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import TypeGuard
 
 from autoresearch.source.parsing import called_name
@@ -28,14 +28,11 @@ def without_seeds(tree: ast.Module) -> ast.AST:
 
 
 class _WithoutSeeds(ast.NodeTransformer):
-    """Remove what only seeds a random generator; `removed_names` are the names that were read there.
+    """Remove what only seeds a random generator, also the values of `seed_names`."""
 
-    `seed_names` are further names whose values are used for seeds only.
-    """
-
-    def __init__(self, seed_names: frozenset[str] | set[str] = frozenset()) -> None:
+    def __init__(self, seed_names: Collection[str] = ()) -> None:
         self.seed_names = seed_names
-        self.removed_names: set[str] = set()
+        self.removed_names: set[str] = set()  # that were read where something was removed
 
     def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
         if _is_seeding(node.value) and _is_plain_name(node.value.func) and self._is_removable(node.value):
@@ -52,15 +49,13 @@ class _WithoutSeeds(ast.NodeTransformer):
             node.keywords.remove(keyword)
         return self.generic_visit(node)
 
-    def visit_Assign(self, node: ast.Assign) -> ast.AST:
-        if all(self._is_seed_target(target) for target in node.targets):
+    def visit_Assign(self, node: ast.Assign | ast.AnnAssign) -> ast.AST:
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+        if node.value is not None and all(map(self._is_seed_target, targets)):
             node.value = self._replace_seed(node.value)
         return self.generic_visit(node)
 
-    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
-        if node.value is not None and self._is_seed_target(node.target):
-            node.value = self._replace_seed(node.value)
-        return self.generic_visit(node)
+    visit_AnnAssign = visit_Assign
 
     def visit_AugAssign(self, node: ast.AugAssign) -> ast.AST | None:
         if self._is_seed_target(node.target) and _is_simple(node.value):
@@ -134,7 +129,8 @@ def _is_simple(node: ast.expr) -> bool:
 
 def _is_arithmetic_on_seed(node: ast.expr) -> bool:
     """Recognise a seed combined with integers only: trial.seed + 1, SEED ^ 5, (seed * 2 + 1) % 7."""
-    return _mentions_seed(node) and all(_is_seed_part(leaf) for leaf in _operands(node))
+    leaves = list(_operands(node))
+    return any(map(_is_seed, leaves)) and all(map(_is_seed_part, leaves))
 
 
 def _operands(node: ast.expr) -> Iterator[ast.expr]:
@@ -145,10 +141,6 @@ def _operands(node: ast.expr) -> Iterator[ast.expr]:
         yield from _operands(node.operand)
     else:
         yield node
-
-
-def _mentions_seed(node: ast.expr) -> bool:
-    return any(_is_seed(leaf) for leaf in _operands(node))
 
 
 def _is_seed(node: ast.expr) -> bool:

@@ -1,19 +1,15 @@
-"""A language model as the agent, through the Messages API: Anthropic's, or any server that speaks it.
+"""A language model as the agent, through the Messages API: Anthropic's, or any server that speaks it."""
 
-Each proposal is a fresh conversation, bounded in turns and tokens. The model edits train.py in memory and ends with a
-structured record of what it expects; nothing it says runs anything.
-"""
+from typing import TYPE_CHECKING
 
-from typing import TYPE_CHECKING, Literal
-
-from autoresearch.agents.base import BadProposal, Proposal, Unusable
-from autoresearch.agents.claude import prompts
+from autoresearch.agents.base import BadProposal, Latency, Proposal, Unusable
 from autoresearch.agents.claude.client import Request, Server
 from autoresearch.agents.claude.conversation import Conversation
 from autoresearch.agents.claude.prompts import text_block
 from autoresearch.agents.claude.tools import EditSession
 from autoresearch.agents.lookup import BriefLibrary
 from autoresearch.agents.services import Library, Services
+from autoresearch.brief.tokens import quote
 from autoresearch.config import Config
 from autoresearch.errors import UsageError
 from autoresearch.files import JsonObject
@@ -32,7 +28,7 @@ class Claude:
 
     name = "claude"
     repairs = 2
-    proposes: Literal["remotely"] = "remotely"
+    proposes: Latency = "remotely"
 
     def __init__(self, config: Config, services: Services) -> None:
         self.config, self.services = config, services
@@ -58,9 +54,8 @@ class Claude:
     def propose(self, brief: "Brief") -> Proposal:
         """Get one change from one conversation, or from two with a `code_model`."""
         trace = self._trace()
-        library = self.services.library or BriefLibrary(brief)
         try:
-            text, record = self._converse(brief, library, trace)
+            text, record = self._converse(brief, self.services.library or BriefLibrary(brief), trace)
         except BadProposal as bad:
             raise BadProposal(trace.clean(str(bad)), bad.params, trace.entries) from None
         trace.add("rationale", **vars(record))
@@ -70,17 +65,15 @@ class Claude:
         """Return the new text and the record."""
         coder = self.config.code_model
         first = EditSession("idea" if coder else "propose", brief.source, library)
-        self._run(first, self._models()[0], brief.n, [*brief.stable, brief.changing()], trace)
+        Conversation(self.server, first, self._models()[0], brief.n, trace).run([*brief.stable, brief.changing()])
         assert first.record is not None  # set when a session with this role is finished
         if not coder:
             return first.text, first.record
         second = EditSession("code", brief.source, library)
-        idea = f"{first.record.hypothesis}\n\n{first.idea}"
-        self._run(second, coder, brief.n, prompts.coder_parts(brief, idea), trace)
+        idea = quote("researcher", f"{first.record.hypothesis}\n\n{first.idea}")
+        parts = [f"# train.py\n\n```python\n{brief.source}```", f"# The idea\n\n{idea}"]
+        Conversation(self.server, second, coder, brief.n, trace).run(parts)
         return second.text, first.record
-
-    def _run(self, edit: EditSession, model: str, n: int, parts: list[str], trace: Trace) -> None:
-        Conversation(self.server, edit, model, self.config.edit_format, n, trace).run(parts)
 
     def _models(self) -> list[str]:
         return [model for model in (self.model, self.config.code_model) if model]
@@ -92,5 +85,4 @@ class Claude:
 def _cost(trace: list[JsonObject]) -> float | None:
     """Return the dollars of all calls; None if the cost of one is unknown."""
     calls = [entry for entry in trace if entry["kind"] == "call"]
-    costs = [entry["cost_usd"] for entry in calls if "cost_usd" in entry]
-    return sum(costs) if len(costs) == len(calls) else None
+    return sum(call["cost_usd"] for call in calls) if all("cost_usd" in call for call in calls) else None

@@ -8,7 +8,6 @@ import json
 import os
 import random
 import time
-import uuid
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -65,7 +64,6 @@ class Server:
 
     @property
     def secrets(self) -> list[str]:
-        """Return the texts that must never be stored."""
         return [secret for secret in (self.client.api_key, self.client.auth_token) if secret]
 
     def is_native(self, model: str) -> bool:
@@ -87,9 +85,9 @@ class Server:
                 if tried_plain and failure.status in REFUSED_STATUSES:
                     self._plain_models.discard(request.model)  # the features were not the reason
                 waited += self._wait(failure, request, waited, trace)
-                continue
-            self.failures = 0
-            return reply
+            else:
+                self.failures = 0
+                return reply
 
     def _wait(self, failure: CallFailed, request: Request, waited: float, trace: Trace) -> float:
         """Wait before the next attempt and return the seconds. Raises Unusable, BadProposal, Unavailable."""
@@ -112,13 +110,12 @@ class Server:
         size = len(json.dumps(body, ensure_ascii=False).encode("utf-8", "replace"))
         reserved = self.spend_limit.reserve(self._max_cost(request, body, size))
         has_price = self.prices.price(request.model) is not None
-        record = CallRecord(uuid.uuid4().hex, request.n, request.purpose, request.model, time.time())
-        record = replace(record, cost_usd=reserved if has_price else None)
+        record = CallRecord(request.n, request.purpose, request.model, cost_usd=reserved if has_price else None)
         final: CallRecord | None = None
         try:
             self.services.on_call(record)
             try:
-                reply = receive(self.client, body, self._time_limit())
+                reply = receive(self.client, body, self.services.time_limit(self.services.max_call_s))
                 self._max_density = max(self._max_density, reply.usage.prompt_tokens / size)
                 final = self._with_usage(record, reply.usage, None)
                 return reply
@@ -161,11 +158,6 @@ class Server:
             cost = self.prices.max_cost(record.model, prompt_tokens, written)
         return replace(record, cost_usd=cost, seconds=seconds, error=f"{error}; cost: at most")
 
-    def _time_limit(self) -> float:
-        """Return the seconds that a call may take: not past the session's deadline."""
-        left = self.services.seconds_left()
-        return max(min(self.services.max_call_s, float("inf") if left is None else left), 1.0)
-
     def _max_cost(self, request: Request, body: JsonObject, size: int) -> float | None:
         """Return the most that a call can cost. A token has at least one byte; if that bound is too high, count."""
         prompt_tokens = size + OVERHEAD_TOKENS
@@ -187,22 +179,19 @@ class Server:
             return None
 
     def _body(self, request: Request) -> JsonObject:
+        native = self.is_native(request.model)
         body: JsonObject = {
             "model": request.model,
             "max_tokens": request.max_tokens,
             "system": [{"type": "text", "text": request.system}],
-            "messages": request.messages,
+            "messages": request.messages if native else [_without_marks(message) for message in request.messages],
         }
         if request.tools:
-            body["tools"] = request.tools
-        if not self.is_native(request.model):
-            body["messages"] = [_without_marks(message) for message in request.messages]
-            return body
-        if request.tools:
-            body["tools"] = [_EDITOR_OF_CLAUDE if tool["name"] == EDITOR else tool for tool in request.tools]
-        # summarised, not omitted: what a model says between tool calls is also returned as thinking
-        body["thinking"] = {"type": "adaptive", "display": "summarized"}
-        body["output_config"] = {"effort": self.config.effort}
+            body["tools"] = [_EDITOR_OF_CLAUDE if native and tool["name"] == EDITOR else tool for tool in request.tools]
+        if native:
+            # summarised, not omitted: what a model says between tool calls is also returned as thinking
+            body["thinking"] = {"type": "adaptive", "display": "summarized"}
+            body["output_config"] = {"effort": self.config.effort}
         return body
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from autoresearch.agents.base import BadProposal
 from autoresearch.agents.claude.client import Request, Server
 from autoresearch.agents.claude.prompts import mark_for_cache, system, text_block
-from autoresearch.agents.claude.stream import Reply, ToolCall
+from autoresearch.agents.claude.stream import Reply
 from autoresearch.agents.claude.tools import EditSession
 from autoresearch.files import JsonObject
 from autoresearch.text import Trace
@@ -23,7 +23,6 @@ class Conversation:
     server: Server
     work: EditSession
     model: str
-    edit_format: str
     n: int
     trace: Trace
 
@@ -52,12 +51,13 @@ class Conversation:
         raise BadProposal(f"no proposal from {self.model}: {_ending(reply)}")
 
     def _ask(self, messages: list[JsonObject]) -> Reply:
+        config = self.server.config
         request = Request(
             model=self.model,
-            system=system(self.work.role, self.edit_format),
+            system=system(self.work.role, config.edit_format),
             messages=messages,
-            max_tokens=self.server.config.max_tokens,
-            tools=self.work.definitions() if self.edit_format == "tools" else [],
+            max_tokens=config.max_tokens,
+            tools=self.work.definitions() if config.edit_format == "tools" else [],
             purpose=self.work.role,
             n=self.n,
         )
@@ -82,22 +82,23 @@ class Conversation:
             return [text_block("Your reply was cut off at its maximum length. Think less, change less, and finish.")]
         return [text_block(self._read(reply.text))]
 
-    def _result(self, call: ToolCall, cut: bool) -> JsonObject:
+    def _result(self, call: JsonObject, cut: bool) -> JsonObject:
+        name, values = call["name"], call["input"]
         if cut:
             result, wrong = "the call was cut off: your reply was too long. Change less at once.", True
         elif self.work.finished:
             result, wrong = "the proposal is made already", True
         else:
-            result, wrong = self.work.use(call.name, call.input)
-        self.trace.add("tool", name=call.name, input=call.input, result=result, error=wrong)
-        return {"type": "tool_result", "tool_use_id": call.id, "content": result, "is_error": wrong}
+            result, wrong = self.work.use(name, values)
+        self.trace.add("tool", name=name, input=values, result=result, error=wrong)
+        return {"type": "tool_result", "tool_use_id": call["id"], "content": result, "is_error": wrong}
 
     def _read(self, text: str) -> str:
         """Read the proposal from plain text, which some models write even if there are tools; return the answer."""
         try:
             self.work.read(text)
         except ValueError as error:
-            tools = self.edit_format == "tools"
+            tools = self.server.config.edit_format == "tools"
             how = "Use the tools, and end with a tool call." if tools else "Keep to the form asked for."
             return f"No proposal yet: {error}. {how} The search is not over: propose the best change you can think of."
         return ""

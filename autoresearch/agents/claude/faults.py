@@ -27,22 +27,15 @@ class Fault:
     advice: str = ""
 
 
+_ADD_CREDIT = "add credit to the account that the key belongs to"
+_SET_KEY = "set ANTHROPIC_API_KEY, or AUTORESEARCH_AUTH_TOKEN for a server of your own"
 DROPPED = Fault("dropped connection", "wait")
 TIMEOUT = Fault("timeout", "wait", (408, 504), ("timeout_error", "timeout"))
 GARBLED = Fault("garbled reply", "wait")
-NO_CREDIT = Fault(
-    "no credit", "stop", (402,), ("billing_error",), advice="add credit to the account that the key belongs to"
-)
+NO_CREDIT = Fault("no credit", "stop", (402,), ("billing_error",), advice=_ADD_CREDIT)
 USAGE_LIMIT = Fault("usage limit", "wait", first_wait_s=MAX_WAIT_S)
 BAD_REQUEST = Fault("request refused", "repair", (400, 413, 422), ("invalid_request_error", "request_too_large"))
-
-AUTHENTICATION = Fault(
-    "authentication",
-    "stop",
-    (401,),
-    ("authentication_error",),
-    advice="set ANTHROPIC_API_KEY, or AUTORESEARCH_AUTH_TOKEN for a server of your own",
-)
+AUTHENTICATION = Fault("authentication", "stop", (401,), ("authentication_error",), advice=_SET_KEY)
 
 TABLE = (
     Fault("rate limit", "wait", (429,), ("rate_limit_error",), first_wait_s=2.0),
@@ -67,25 +60,19 @@ def classify(status: int | None, kind: str | None, message: str = "") -> Fault:
     An error in the middle of a stream has status 200, so the type decides. Some servers answer with a plain 400 if the
     account is empty or at its limit, so the message decides.
     """
-    fault = _BY_TYPE.get(kind or "") or _BY_STATUS.get(status or 0)
+    status = status or 0
+    fault = _BY_TYPE.get(kind or "") or _BY_STATUS.get(status)
     if fault is None:
-        return _fault_of_status(status)
+        return GARBLED if status < 400 else Fault(f"HTTP {status}", "repair" if status < 500 else "wait")
     if fault is BAD_REQUEST and "credit balance" in message.lower():
         return NO_CREDIT
     return USAGE_LIMIT if fault is BAD_REQUEST and "usage limit" in message.lower() else fault
 
 
-def _fault_of_status(status: int | None) -> Fault:
-    if status is not None and 400 <= status < 500:
-        return Fault(f"HTTP {status}", "repair")
-    return Fault(f"HTTP {status}", "wait") if status is not None and status >= 500 else GARBLED
-
-
 def pause(fault: Fault, failures: int, retry_after: float | None, rng: random.Random) -> float:
     """Return the seconds to wait after failures in a row: doubling, with jitter, at least what the server asks for."""
-    own = min(
-        fault.first_wait_s * 2.0 ** min(failures, MAX_DOUBLINGS), max(MAX_WAIT_S, fault.first_wait_s)
-    ) * rng.uniform(0.5, 1.0)
+    doubled = fault.first_wait_s * 2.0 ** min(failures, MAX_DOUBLINGS)
+    own = min(doubled, max(MAX_WAIT_S, fault.first_wait_s)) * rng.uniform(0.5, 1.0)
     return own if retry_after is None else max(own, retry_after + rng.uniform(0.0, 1.0))
 
 

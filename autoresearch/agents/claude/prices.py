@@ -1,7 +1,4 @@
-"""Cost of model calls: a dated table of list prices, the user's own prices, and a limit on the total.
-
-A model in neither of the two has no price: its cost is None, never 0.
-"""
+"""Cost of model calls: a dated table of list prices, the user's own prices, and a limit on the total."""
 
 import re
 import threading
@@ -14,35 +11,21 @@ from autoresearch.config import Price
 AS_OF = "2026-10-24"
 SOURCE = "https://platform.claude.com/docs/en/about-claude/pricing"
 
-_OPUS_5 = Price(input=5, output=25, cache_read=0.5)
-_SONNET_4 = Price(input=3, output=15, cache_read=0.3)
-_FABLE_5 = Price(input=10, output=50, cache_read=1)
-_FABLE_5_1 = Price(input=10, output=50, cache_read=0.25)
-
+# list prices at `SOURCE` on `AS_OF`; standard speed, no batches
 TABLE: dict[str, Price] = {
     "claude-opus-5-5": Price(input=4, output=20, cache_read=0.2),
     "claude-sonnet-5-5": Price(input=2, output=10, cache_read=0.1),
     "claude-haiku-5-5": Price(input=0.1, output=0.5, cache_read=0.01),
-    "claude-fable-5-1": _FABLE_5_1,
-    "claude-mythos-5-1": _FABLE_5_1,
-    "claude-fable-5": _FABLE_5,
-    "claude-mythos-5": _FABLE_5,
-    "claude-opus-5": _OPUS_5,
-    "claude-opus-4-8": _OPUS_5,
-    "claude-opus-4-7": _OPUS_5,
-    "claude-opus-4-6": _OPUS_5,
-    "claude-opus-4-5": _OPUS_5,
+    **dict.fromkeys(["claude-fable-5-1", "claude-mythos-5-1"], Price(input=10, output=50, cache_read=0.25)),
+    **dict.fromkeys(["claude-fable-5", "claude-mythos-5"], Price(input=10, output=50, cache_read=1)),
+    **dict.fromkeys(["claude-opus-5", "claude-opus-4-8", "claude-opus-4-7"], Price(input=5, output=25, cache_read=0.5)),
+    **dict.fromkeys(["claude-opus-4-6", "claude-opus-4-5"], Price(input=5, output=25, cache_read=0.5)),
     "claude-sonnet-5": Price(input=2, output=10, cache_read=0.2),
-    "claude-sonnet-4-6": _SONNET_4,
-    "claude-sonnet-4-5": _SONNET_4,
+    **dict.fromkeys(["claude-sonnet-4-6", "claude-sonnet-4-5"], Price(input=3, output=15, cache_read=0.3)),
     "claude-haiku-4-5": Price(input=1, output=5, cache_read=0.1),
 }
-"""List prices at `SOURCE` on `AS_OF`; standard speed, no batches."""
-
-LONG_PROMPTS: dict[str, tuple[int, Price]] = {
-    "claude-haiku-5-5": (100_000, Price(input=0.5, output=2.5, cache_read=0.05)),
-}
-"""Prices of a call whose whole prompt has more than so many tokens."""
+# prices of a call whose whole prompt has more than so many tokens
+LONG_PROMPTS = {"claude-haiku-5-5": (100_000, Price(input=0.5, output=2.5, cache_read=0.05))}
 
 TOKENS_PER_PRICE = 1_000_000
 
@@ -77,7 +60,7 @@ class Prices:
         return dearer if prompt_tokens > threshold else TABLE.get(family)
 
     def cost(self, model: str, usage: Usage) -> float | None:
-        """Return the dollars of one call; None if the price is unknown."""
+        """Return the dollars of one call; None, never 0, if the price is unknown."""
         price = self.price(model, usage.prompt_tokens)
         if price is None:
             return None
@@ -112,11 +95,8 @@ class SpendLimit:
         return self.max_usd is None or (usd is not None and self.spent + reserved + usd <= self.max_usd)
 
     def reserve(self, usd: float | None) -> float:
-        """Reserve the most that a call can cost, and return it. Raises Spent.
-
-        Waits for other calls to end if their reserved dollars may become free.
-        """
-        with self._changed:
+        """Reserve the most that a call can cost, and return it. Raises Spent."""
+        with self._changed:  # other calls may cost less than they have reserved
             self._changed.wait_for(lambda: self.fits(usd, self.reserved) or not self.fits(usd))
             if not self.fits(usd):
                 raise Spent(f"max usd: ${self.spent:.2f} of ${self.max_usd:.2f} spent, the next call may cost more")

@@ -1,15 +1,11 @@
 """Instructions for a model, by its role and by how it edits; its material is in the brief."""
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from autoresearch.agents.rationale import SOURCES
 from autoresearch.brief.brief import CONTRACT
-from autoresearch.brief.tokens import quote
 from autoresearch.files import JsonObject
 from autoresearch.ledger.rows import CATEGORIES
-
-if TYPE_CHECKING:
-    from autoresearch.brief.brief import Brief
 
 Role = Literal["propose", "idea", "code"]
 
@@ -68,12 +64,6 @@ one ```python fence, or with blocks that quote the lines to change exactly:
 def system(role: Role, edit_format: str) -> str:
     """Return the instructions, which are the same for all proposals of a session."""
     return f"{CONTRACT}\n\n{_WORK[role, edit_format]}"
-
-
-def coder_parts(brief: "Brief", idea: str) -> list[str]:
-    """Return the parts of the second model's prompt: the file, then the idea."""
-    code = f"# train.py\n\n```python\n{brief.source}```"
-    return [code, f"# The idea\n\n{quote('researcher', idea)}"]
 
 
 def text_block(text: str) -> JsonObject:

@@ -28,21 +28,13 @@ class CallFailed(Exception):
     `free` if nothing can have been billed; `usage` as far as the server has reported it (None: not at all).
     """
 
-    def __init__(self, fault: Fault, message: str, status: int | None = None) -> None:
+    usage: Usage | None = None
+
+    def __init__(self, fault: Fault, message: str, free: bool = False) -> None:
         super().__init__(message)
-        self.fault, self.message, self.status = fault, message, status
+        self.fault, self.message, self.free = fault, message, free
+        self.status: int | None = None
         self.retry_after: float | None = None
-        self.free = False
-        self.usage: Usage | None = None
-
-
-@dataclass(frozen=True)
-class ToolCall:
-    """A model's call of a tool; `input` is any JSON value."""
-
-    id: str
-    name: str
-    input: object
 
 
 @dataclass(frozen=True)
@@ -60,9 +52,8 @@ class Reply:
         return "\n".join(block["text"] for block in self.content if block["type"] == "text")
 
     @property
-    def calls(self) -> list[ToolCall]:
-        blocks = [block for block in self.content if block["type"] == "tool_use"]
-        return [ToolCall(block["id"], block["name"], block["input"]) for block in blocks]
+    def calls(self) -> list[JsonObject]:
+        return [block for block in self.content if block["type"] == "tool_use"]
 
 
 class _Progress:
@@ -83,13 +74,11 @@ def receive(client: "anthropic.Anthropic", body: JsonObject, seconds: float) -> 
         return _receive(client, body, seconds, progress)
     except anthropic.APIStatusError as error:
         failure = _from_status(error)
-    except anthropic.APIConnectionError as error:
-        failure = _from_connection(error, isinstance(error, anthropic.APITimeoutError))
+    except (anthropic.APIConnectionError, httpx2.HTTPError) as error:
+        timeout = isinstance(error, anthropic.APITimeoutError | httpx2.TimeoutException)
+        failure = _from_connection(error, faults.TIMEOUT if timeout else faults.DROPPED)
     except anthropic.CredentialsError as error:
-        failure = CallFailed(faults.AUTHENTICATION, str(error))
-        failure.free = True
-    except httpx2.HTTPError as error:
-        failure = _from_connection(error, isinstance(error, httpx2.TimeoutException))
+        failure = CallFailed(faults.AUTHENTICATION, str(error), free=True)
     except _GARBLED_ERRORS as error:
         failure = CallFailed(faults.GARBLED, f"{type(error).__name__}: {error}")
     if progress.late:
@@ -134,19 +123,17 @@ def _from_status(error: "anthropic.APIStatusError") -> CallFailed:
     """Convert an HTTP error, or an `error` event in a stream that had begun with status 200."""
     status = error.status_code if error.status_code >= 400 else None
     message = str(error.api_message or error.message)
-    failure = CallFailed(faults.classify(status, error.type, message), message, status)
-    failure.retry_after = faults.retry_after(error.response.headers, time.time())
-    failure.free = status is not None
+    failure = CallFailed(faults.classify(status, error.type, message), message, free=status is not None)
+    failure.status, failure.retry_after = status, faults.retry_after(error.response.headers, time.time())
     return failure
 
 
-def _from_connection(error: Exception, timeout: bool) -> CallFailed:
+def _from_connection(error: Exception, fault: Fault) -> CallFailed:
     import httpx2
 
     cause = error.__cause__ or error
-    failure = CallFailed(faults.TIMEOUT if timeout else faults.DROPPED, str(cause) or type(cause).__name__)
-    failure.free = isinstance(cause, httpx2.ConnectError | httpx2.ConnectTimeout)
-    return failure
+    free = isinstance(cause, httpx2.ConnectError | httpx2.ConnectTimeout)
+    return CallFailed(fault, str(cause) or type(cause).__name__, free)
 
 
 def _reply(message: "Message") -> Reply:

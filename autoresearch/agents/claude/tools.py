@@ -1,6 +1,7 @@
 """Tools of a model that works on one proposal."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from operator import itemgetter
 
 from autoresearch.agents import edits, rationale
 from autoresearch.agents.claude.prompts import Role
@@ -13,41 +14,33 @@ from autoresearch.source import contract, diff
 EDITOR = "str_replace_based_edit_tool"
 MAX_ANSWER_CHARS = 20_000  # of an answer other than the file itself
 
-_EDITOR_SCHEMA: JsonObject = {
-    "type": "object",
-    "properties": {
-        "command": {"type": "string", "enum": ["view", "create", "str_replace", "insert"]},
-        "path": {"type": "string", "description": f"always {edits.FILE}"},
-        "old_str": {"type": "string", "description": "str_replace: exact text that occurs once"},
-        "new_str": {"type": "string", "description": "str_replace: what takes its place"},
-        "file_text": {"type": "string", "description": "create: the whole new file"},
-        "insert_line": {"type": "integer", "description": "insert: after this line; 0 is the top"},
-        "insert_text": {"type": "string", "description": "insert: the new lines"},
-        "view_range": {"type": "array", "items": {"type": "integer"}, "description": "view: [first, last]"},
-    },
-    "required": ["command", "path"],
+_EDITOR_INPUT: JsonObject = {
+    "command": {"type": "string", "enum": ["view", "create", "str_replace", "insert"]},
+    "path": {"type": "string", "description": f"always {edits.FILE}"},
+    "old_str": {"type": "string", "description": "str_replace: exact text that occurs once"},
+    "new_str": {"type": "string", "description": "str_replace: what takes its place"},
+    "file_text": {"type": "string", "description": "create: the whole new file"},
+    "insert_line": {"type": "integer", "description": "insert: after this line; 0 is the top"},
+    "insert_text": {"type": "string", "description": "insert: the new lines"},
+    "view_range": {"type": "array", "items": {"type": "integer"}, "description": "view: [first, last]"},
 }
-_NO_INPUT: JsonObject = {"type": "object", "properties": {}}
-_READING_TOOLS: list[JsonObject] = [
-    {
-        "name": "history",
-        "description": "Past experiments, one line each. `filter`: words that a line must contain, such as"
-        " `crash`, `keep`, `optimiser`, `MATRIX_LR`; empty for the newest.",
-        "input_schema": {"type": "object", "properties": {"filter": {"type": "string"}}},
-    },
-    {
-        "name": "show",
-        "description": "One past experiment: its change, trials and verdict.",
-        "input_schema": {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]},
-    },
+_HISTORY_HELP = """Past experiments, one line each. `filter`: words that a line must contain, such as `crash`, `keep`, \
+`optimiser`, `MATRIX_LR`; empty for the newest."""
+
+
+def _define(name: str, description: str, properties: JsonObject, required: Sequence[str] = ()) -> JsonObject:
+    """Return a tool as a request lists it."""
+    schema = {"type": "object", "properties": properties, **({"required": list(required)} if required else {})}
+    return {"name": name, "description": description, "input_schema": schema}
+
+
+_TOOLS = [
+    _define(EDITOR, "View and edit train.py.", _EDITOR_INPUT, ["command", "path"]),
+    _define("check", "Check whether train.py as edited could be measured.", {}),
+    _define("done", "End your work: the change is written.", {}),
+    _define("history", _HISTORY_HELP, {"filter": {"type": "string"}}),
+    _define("show", "One past experiment: its change, trials and verdict.", {"n": {"type": "integer"}}, ["n"]),
 ]
-_EDITOR_TOOL = {"name": EDITOR, "description": "View and edit train.py.", "input_schema": _EDITOR_SCHEMA}
-_CHECK_TOOL = {
-    "name": "check",
-    "description": "Check whether train.py as edited could be measured.",
-    "input_schema": _NO_INPUT,
-}
-_DONE_TOOL = {"name": "done", "description": "End your work: the change is written.", "input_schema": _NO_INPUT}
 
 
 class EditSession:
@@ -67,11 +60,8 @@ class EditSession:
 
     def definitions(self) -> list[JsonObject]:
         """Return the tools as a request lists them."""
-        tools = {
-            tool["name"]: tool
-            for tool in (_EDITOR_TOOL, _CHECK_TOOL, _DONE_TOOL, *_READING_TOOLS, self._propose_tool())
-        }
-        return [tools[name] for name in sorted(self._tools)]
+        tools = [tool for tool in (*_TOOLS, self._propose_tool()) if tool["name"] in self._tools]
+        return sorted(tools, key=itemgetter("name"))
 
     def use(self, name: str, values: object) -> tuple[str, bool]:
         """Execute a tool call; return the answer, and True if it is an error."""
@@ -111,13 +101,12 @@ class EditSession:
         return {**reading, **(editing if role == "propose" else {}), "propose": self._propose}
 
     def _propose_tool(self) -> JsonObject:
-        schema = rationale.SCHEMA
+        properties = rationale.PROPERTIES
         if self.role == "idea":
             idea = {"type": "string", "description": "exactly what to change, for the programmer"}
-            properties = {**schema["properties"], "idea": idea}
-            schema = {"type": "object", "properties": properties, "required": [*schema["required"], "idea"]}
+            properties = {**properties, "idea": idea}
         description = "End your work: say why the change should help, and how sure you are."
-        return {"name": "propose", "description": description, "input_schema": schema}
+        return _define("propose", description, properties, list(properties))
 
     def _history(self, values: JsonObject) -> str:
         return quote("ledger", self.library.history(str(values.get("filter") or "")), MAX_ANSWER_CHARS)

@@ -1,21 +1,18 @@
 """Any coding agent with a command line: `command:claude`, `command:codex`, `command:gemini`, `command:SHELL COMMAND`.
 
-Each proposal is one run of the command in a scratch folder, in a cell with the network but without the GPU, the
-repository, the ledger, validation data, or our environment. Only the bytes of train.py and the values of proposal.json
-are taken from it; everything else is removed with the cell.
+Each proposal is one run in a cell with the network, from which only train.py and proposal.json are taken.
 """
 
 import re
 import time
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from autoresearch import hardware
 from autoresearch.agents import rationale
-from autoresearch.agents.base import BadProposal, Proposal, Unavailable, Unusable
+from autoresearch.agents.base import BadProposal, Latency, Proposal, Unavailable, Unusable
 from autoresearch.agents.command import workdir
 from autoresearch.agents.command.tool import Tool
 from autoresearch.agents.services import CallRecord, Services
@@ -72,7 +69,7 @@ class Command:
 
     name = "command"
     repairs = 1
-    proposes: Literal["locally"] = "locally"
+    proposes: Latency = "locally"
 
     def __init__(self, spec: str, config: Config, services: Services) -> None:
         if config.max_usd is not None:
@@ -93,9 +90,9 @@ class Command:
         trace = Trace([*self.tool.secrets, *secrets_of_environment()])
         files = workdir.initial_files(brief)
         trace.add("prompt", text=files["BRIEF.md"].decode())
-        call = CallRecord(uuid.uuid4().hex, brief.n, "propose", self.tool.label, time.time())
+        call = CallRecord(brief.n, "propose", self.tool.label)
         self.services.on_call(call)
-        run = self._run(self.tool.command, files, self._time_limit())
+        run = self._run(self.tool.command, files, self.services.time_limit(60 * self.config.command_minutes))
         trace.add(
             "command", command=self.tool.command, seconds=round(run.seconds, 1), status=run.status, output=run.log
         )
@@ -107,11 +104,6 @@ class Command:
         if error:
             raise _exception(run, trace.clean(error), trace)
         return _proposal(run, trace, cost)
-
-    def _time_limit(self) -> float:
-        limit = 60 * self.config.command_minutes
-        left = self.services.seconds_left()
-        return limit if left is None else min(limit, max(left, 1.0))
 
     def _run(self, command: str, files: dict[str, bytes], time_limit: float) -> CommandRun:
         started = time.monotonic()

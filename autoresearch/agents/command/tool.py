@@ -18,7 +18,7 @@ NETWORK = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE")
 MAX_COPY_BYTES = 1 << 20  # of a login or settings file
 
-_QUOTED = re.compile(r"[\"'=]\s*([^\"'\s=]{16,})[\"'\s]")
+_SECRETS = re.compile(r"[\"'=]\s*([^\"'\s=]{16,})[\"'\s]")  # values that may be keys
 _COST = re.compile(r'"total_cost_usd":\s*(\d+(?:\.\d+)?)')
 
 
@@ -42,13 +42,15 @@ class Tool:
     def find(cls, spec: str, config: Config) -> "Tool":
         """Find a preset by its name, or the program of a shell command. Raises UsageError, Unusable."""
         preset = PRESETS.get(spec, Preset(command=(), model="", keys=()))
-        command = _command_line(preset, config.model) if preset.command else executables.expand_home(spec.strip())
+        model = [preset.model, config.model] if config.model else []
+        command = shlex.join([*preset.command, *model]) if preset.command else executables.expand_home(spec.strip())
         words = executables.split_words(command)
         program = executables.locate(words[0])
         if program is None:
             raise Unusable(f"there is no command `{words[0]}` here: install it, or give its full path")
         named = [Path(word) for word in words[1:] if word.startswith("/") and Path(word).is_file()]
         files = _copies([*preset.files, *(() if _variables(preset.keys) else preset.login)])
+        texts = [content.decode(errors="replace") + "\n" for content in files.values()]
         keys = _variables([*preset.keys, *config.command_env])
         return cls(
             label=(config.model if preset.command else None) or Path(words[0]).name,
@@ -57,17 +59,13 @@ class Tool:
             readable=_readable_paths([Path(program), *named], config.command_read),
             environment={**_environment(), **preset.environment, **_variables(preset.settings), **keys},
             files=files,
-            secrets=[*keys.values(), *(text for content in files.values() for text in _find_secrets(content))],
+            secrets=[*keys.values(), *(secret for text in texts for secret in _SECRETS.findall(text))],
         )
 
     def cost(self, output: str) -> float | None:
         """Return the dollars in the JSON output of Claude Code; None for other tools."""
         costs = _COST.findall(output) if self.command.startswith("claude ") else []
         return float(costs[-1]) if costs else None
-
-
-def _command_line(preset: Preset, model: str | None) -> str:
-    return shlex.join([*preset.command, *([preset.model, model] if model else [])])
 
 
 def _open_command(program: str) -> str:
@@ -91,11 +89,6 @@ def _copies(names: Sequence[str]) -> dict[str, bytes]:
     """Read files of the user's home folder that exist, by their path in it."""
     paths = {name: Path.home() / name for name in names}
     return {name: path.read_bytes()[:MAX_COPY_BYTES] for name, path in paths.items() if path.is_file()}
-
-
-def _find_secrets(content: bytes) -> list[str]:
-    """Return the texts in a login or settings file that may be keys."""
-    return _QUOTED.findall(content.decode(errors="replace") + "\n")
 
 
 def _readable_paths(programs: Sequence[Path], command_read: Sequence[str]) -> list[Path]:

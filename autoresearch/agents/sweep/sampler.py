@@ -20,6 +20,7 @@ from optuna.trial import FrozenTrial
 
 Array = NDArray[np.floating]
 
+MAX_MOVES = 3  # of constants in one proposal
 LENGTH = 1.0  # log2 units over which the effect of a constant changes: factor 2
 SCALES = (1.0, 2.0, 4.0, 8.0)  # candidate sizes of an effect, in units of the noise
 BAD_DELTA = 4.0  # in units of the noise: failures, and deltas that are worse, count as this
@@ -73,22 +74,18 @@ def _as_trial(observation: Observation, value: float) -> FrozenTrial:
     )
 
 
+@dataclass(eq=False)
 class AdditiveSampler(optuna.samplers.BaseSampler):  # type: ignore[misc]
-    """Move up to `max_moves` constants away from `here`, each to one of its `choices` (all in coordinates).
+    """Move up to MAX_MOVES constants away from `here`, each to one of its `choices` (all in coordinates).
 
     `noise` is the standard deviation of one trial, `predicted` the expected delta of the last sampled point.
     """
 
-    def __init__(
-        self,
-        here: Mapping[str, float],
-        choices: Mapping[str, Sequence[float]],
-        noise: float,
-        max_moves: int,
-        rng: np.random.Generator,
-    ) -> None:
-        self.here, self.choices, self.noise, self.max_moves, self.rng = here, choices, noise, max_moves, rng
-        self.predicted = 0.0
+    here: Mapping[str, float]
+    choices: Mapping[str, Sequence[float]]
+    noise: float
+    rng: np.random.Generator
+    predicted: float = 0.0
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, FloatDistribution]:
         """Let all constants be chosen together."""
@@ -107,7 +104,7 @@ class AdditiveSampler(optuna.samplers.BaseSampler):  # type: ignore[misc]
             row = moves.rows[int(np.argmin(sample[moves.rows]))]
             best[row] = (key, float(moves.end[row - moves.rows[0]]))
         rows = sorted(best, key=lambda row: float(sample[row]))
-        chosen = [row for row in rows[: self.max_moves] if sample[row] < 0] or rows[:1]
+        chosen = [row for row in rows[:MAX_MOVES] if sample[row] < 0] or rows[:1]
         self.predicted = float(mean[chosen].sum())
         return {**self.here, **dict(best[row] for row in chosen)}
 
@@ -133,7 +130,9 @@ class AdditiveSampler(optuna.samplers.BaseSampler):  # type: ignore[misc]
             return np.zeros(len(prior)), (SCALES[1] * self.noise) ** 2 * prior
         between = _covariance(moves, candidates, len(past), len(prior))
         deltas = np.array([trial.value for trial in past])
-        variance, root = self._fit(_covariance(moves, moves, len(past), len(past)), deltas, _same_parent(past))
+        parents = np.array([trial.user_attrs["parent"] for trial in past])
+        same_parent = np.where(parents[:, None] == parents[None, :], 1.0, 0.0)
+        variance, root = self._fit(_covariance(moves, moves, len(past), len(past)), deltas, same_parent)
         weights = np.linalg.solve(root, variance * between)
         return weights.T @ np.linalg.solve(root, deltas), variance * prior - weights.T @ weights
 
@@ -148,11 +147,6 @@ class AdditiveSampler(optuna.samplers.BaseSampler):  # type: ignore[misc]
             fits.append((misfit + float(np.log(root.diagonal()).sum()), variance, root))
         _, variance, root = min(fits, key=lambda fit: fit[0])
         return variance, root
-
-
-def _same_parent(past: Sequence[FrozenTrial]) -> Array:
-    parents = np.array([trial.user_attrs["parent"] for trial in past])
-    return np.where(parents[:, None] == parents[None, :], 1.0, 0.0)
 
 
 def _moves_of(past: Sequence[FrozenTrial]) -> dict[str, Moves]:

@@ -1,18 +1,16 @@
 """An agent without a language model: it moves the numeric constants of train.py and learns from the results.
 
-Each proposal moves 1 to 3 module-level constants of the incumbent, each by a factor between 1/2 and 2. Optuna keeps the
-study; the sampler is our own (sampler.py), which learns more from a hundred noisy trials than the built-in one (TPE).
-The study is rebuilt from the history on every call, so the agent has no state, and a resumed session gets the proposal
-that it would have got.
+Each proposal moves 1 to 3 constants, each by a factor between 1/2 and 2. The sampler (sampler.py) learns more from a
+hundred noisy trials than Optuna's own (TPE). Its study is rebuilt from the history on every call.
 """
 
 import math
 import re
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from autoresearch.agents.base import BadProposal, Exhausted, Proposal
+from autoresearch.agents.base import BadProposal, Exhausted, InstantAgent, Proposal
 from autoresearch.files import JsonObject
 from autoresearch.ledger import BROKEN
 from autoresearch.source.constants import Constant, Number, constants, with_constants
@@ -24,7 +22,6 @@ if TYPE_CHECKING:
     from autoresearch.brief.brief import Brief
     from autoresearch.brief.history import PastExperiment
 
-MAX_MOVES = 3  # of constants in one proposal
 STEPS = 4  # candidate factors in each direction
 MIN_LOG2 = 0.1  # of a factor that is worth a trial
 MAX_DUPLICATES = 5  # in a row, after which every move must have been tried
@@ -59,7 +56,9 @@ class Knob:
 
     def choices(self, rng: "np.random.Generator") -> dict[float, Number]:
         """Return the values that it may move to, by coordinate."""
-        moves = (self._move(sign * size) for size in _sizes(rng) for sign in (-1, 1))
+        # sizes (log2): a random one out of each of STEPS equal parts of the range
+        sizes = (MIN_LOG2 + (1 - MIN_LOG2) * (step + rng.random()) / STEPS for step in range(STEPS))
+        moves = (self._move(sign * size) for size in sizes for sign in (-1, 1))
         values = sorted({value for value in moves if value is not None and value != self.constant.value})
         return {coordinate(self.kind, value): value for value in values}
 
@@ -77,16 +76,11 @@ class Knob:
         return float(self.constant.spell(moved)) if moved and math.isfinite(moved) else None
 
 
-class Sweep:
+class Sweep(InstantAgent):
     """Move constants. Raises BadProposal if train.py has none, Exhausted when nothing new is left to try."""
 
     name = "sweep"
-    model: str | None = None
     repairs = 20
-    proposes: Literal["instantly"] = "instantly"
-
-    def check(self) -> None:
-        """Do nothing: it is always ready."""
 
     def propose(self, brief: "Brief") -> Proposal:
         """Return the best move in one sample from the posterior of the effects of moves."""
@@ -132,11 +126,6 @@ def _kind(value: Number) -> str:
     return "complement" if 0.8 <= value < 1 else "float"
 
 
-def _sizes(rng: "np.random.Generator") -> list[float]:
-    """Return sizes of moves (log2): a random one out of each of STEPS equal parts of the range."""
-    return [MIN_LOG2 + (1 - MIN_LOG2) * (step + rng.random()) / STEPS for step in range(STEPS)]
-
-
 def _move_int(value: int, log2: float) -> int:
     """Move an integer by about a factor; it stays divisible by its power of two if that is >= 8: 192 -> 256."""
     power = abs(value) & -abs(value)
@@ -160,7 +149,6 @@ def _choose(found: list[Knob], brief: "Brief") -> tuple[dict[Knob, Number], floa
         here={knob.key: knob.here for knob in found if choices[knob.key]},
         choices={key: list(values) for key, values in choices.items() if values},
         noise=max(brief.sigma, ROUNDING_BPB),
-        max_moves=MAX_MOVES,
         rng=rng,
     )
     point = ask(sampler, observations(brief.history, Sweep.name))
@@ -183,13 +171,11 @@ def observations(history: list["PastExperiment"], agent: str) -> list["Observati
 
 
 def _moves(params: JsonObject) -> dict[str, tuple[float, float]]:
-    return {
-        f"{name}:{change['kind']}": (
-            coordinate(change["kind"], change["from"]),
-            coordinate(change["kind"], change["to"]),
-        )
-        for name, change in params.items()
-    }
+    moves = {}
+    for name, change in params.items():
+        kind = change["kind"]
+        moves[f"{name}:{kind}"] = (coordinate(kind, change["from"]), coordinate(kind, change["to"]))
+    return moves
 
 
 def _record(knob: Knob, value: Number) -> JsonObject:
