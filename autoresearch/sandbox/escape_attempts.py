@@ -149,7 +149,7 @@ def processes(owner: int) -> dict[str, Attempt]:
         "queue a signal for the owner": lambda: syscall("rt_sigqueueinfo", owner, 0, bytes(128)),
         "signal everybody": lambda: os.kill(-1, 0),
         "signal the owner by descriptor": lambda: syscall("pidfd_send_signal", os.pidfd_open(owner), 0, None, 0),
-        "signal the owner by a pipe's end": lambda: give_pipe(owner),
+        "signal the owner by a pipe's end": lambda: fcntl.fcntl(os.pipe()[0], fcntl.F_SETOWN, owner),
         "trace the owner": lambda: in_child(partial(syscall, "ptrace", _PTRACE_SEIZE, owner, 0, 0)),
         "trace the supervisor": lambda: in_child(partial(syscall, "ptrace", _PTRACE_SEIZE, os.getppid(), 0, 0)),
         "read the owner's memory": lambda: read_memory(owner),
@@ -171,11 +171,6 @@ def in_child(attempt: Attempt) -> bool:
     if child == 0:
         os._exit(is_blocked(attempt))
     return os.waitpid(child, 0)[1] == 0
-
-
-def give_pipe(owner: int) -> None:
-    reader, _ = os.pipe()
-    fcntl.fcntl(reader, fcntl.F_SETOWN, owner)
 
 
 def read_memory(owner: int) -> None:
@@ -229,9 +224,9 @@ def clone(flags: int) -> None:
 def channels(targets: Targets) -> dict[str, Attempt]:
     """Return attempts to leave a message for a cell that runs beside this one or later."""
     return {
-        "leave shared memory": lambda: remove("shmctl", syscall("shmget", targets["key"], 4096, _CREATE)),
-        "leave a semaphore": lambda: remove("semctl", syscall("semget", targets["key"], 1, _CREATE)),
-        "leave a message": lambda: remove("msgctl", syscall("msgget", targets["key"], _CREATE)),
+        "leave shared memory": lambda: kernel.remove_ipc("shmctl", syscall("shmget", targets["key"], 4096, _CREATE)),
+        "leave a semaphore": lambda: kernel.remove_ipc("semctl", syscall("semget", targets["key"], 1, _CREATE)),
+        "leave a message": lambda: kernel.remove_ipc("msgctl", syscall("msgget", targets["key"], _CREATE)),
         "leave a message queue": lambda: leave_queue(targets["marker"].encode()),
         "leave a key": lambda: syscall("keyctl", 3, syscall("add_key", b"user", b"x", b"x", 1, -4)),  # 3: revoke
         "lock a file": lambda: can_lock_file(Path(sys.executable)),
@@ -243,12 +238,6 @@ def channels(targets: Targets) -> dict[str, Attempt]:
         "ask which pages are in memory": lambda: syscall("mincore", 0, 0, None),
         "watch a folder": lambda: syscall("inotify_add_watch", kernel.call("inotify_init1", 0), b"/usr", 0x20),
     }
-
-
-def remove(function: str, identifier: int) -> None:
-    """Remove a System V object that could be made."""
-    arguments = (0, 0, 0) if function == "semctl" else (0, 0)  # IPC_RMID
-    kernel.call(function, identifier, *arguments)
 
 
 def leave_queue(name: bytes) -> None:

@@ -60,8 +60,8 @@ def enter_inner(kinds: Sequence[str], tmp: str) -> dict[str, object]:
         return {}
     _mount(None, "/", None, _MS_PRIVATE_ALL)
     _mount(tmp, tmp, None, _MS_BIND)
-    private_shm = _try_step(lambda: _mount("tmpfs", "/dev/shm", "tmpfs", _HARMLESS, "size=50%,mode=1777"))
-    read_only = _try_step(lambda: _set_read_only("/", recursive=True))
+    private_shm = try_step(lambda: _mount("tmpfs", "/dev/shm", "tmpfs", _HARMLESS, "size=50%,mode=1777"))
+    read_only = try_step(lambda: _set_read_only("/", recursive=True))
     if read_only:
         _set_read_only(tmp, recursive=False, on=False)
         if private_shm:
@@ -113,7 +113,8 @@ def _set_read_only(path: str, recursive: bool, on: bool = True) -> None:
     kernel.call("syscall", _MOUNT_SETATTR, _AT_FDCWD, path.encode(), flags, attributes, len(attributes))
 
 
-def _try_step(step: Callable[[], None]) -> bool:
+def try_step(step: Callable[[], None]) -> bool:
+    """Return whether a step ends without an OSError in this process."""
     with suppress(OSError):
         step()
         return True

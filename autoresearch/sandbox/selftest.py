@@ -84,11 +84,13 @@ def inspect(
         return Inspection(cell.layers, attacks, [*cell.weaknesses, *known])
 
 
-class AttackTargets:
+class AttackTargets(contextlib.ExitStack):
     """Targets of this program that an attacker may try to reach: listeners, a file, writable folders."""
 
     def __init__(self, forbidden: Sequence[Path]) -> None:
+        super().__init__()
         self.folder = Path(tempfile.mkdtemp(prefix="bait-"))
+        self.callback(shutil.rmtree, self.folder, ignore_errors=True)
         self.marker = f".autoresearch-{uuid.uuid4().hex}"
         self.canary = self.folder / "canary"
         self.canary.write_text("content")
@@ -121,16 +123,8 @@ class AttackTargets:
             traces[f"change the {name} of a file"] = before == now
         return traces
 
-    def __enter__(self) -> "AttackTargets":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for sock in self.sockets.values():
-            sock.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
-
     def _listen(self, target: str, attempt: str, family: int, kind: int, address: Address) -> None:
-        sock = self.sockets[attempt] = socket.socket(family, kind)
+        sock = self.sockets[attempt] = self.enter_context(socket.socket(family, kind))
         with contextlib.suppress(OSError):  # without loopback there is nothing to reach
             sock.bind(address)
             if kind == socket.SOCK_STREAM:

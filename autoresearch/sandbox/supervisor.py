@@ -228,12 +228,7 @@ def detach(order: Order) -> None:
     os.chdir(order["tmp"])
     if order["cores"] is not None:
         os.sched_setaffinity(0, order["cores"])
-    if order["nice"]:
-        lower_priority(order["nice"])
-
-
-def lower_priority(nice: int) -> None:
-    """Lower the priority of the process and of its session: a kernel with autogroups uses the latter."""
-    os.nice(nice)
-    with suppress(OSError), open("/proc/self/autogroup", "w") as file:
-        file.write(str(nice))
+    if order["nice"]:  # of the process, and of its session: a kernel with autogroups uses the latter
+        os.nice(order["nice"])
+        with suppress(OSError), open("/proc/self/autogroup", "w") as file:
+            file.write(str(order["nice"]))
