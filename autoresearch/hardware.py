@@ -194,26 +194,20 @@ class GpuMeter:
 
 def _open_card(uuid: str | None) -> tuple[ModuleType, object] | None:
     """Return the NVML bindings and their handle of a card; None if there is no such card."""
-    nvml = _nvml()
-    if uuid is None or nvml is None:
-        return None
-    try:
-        return nvml, nvml.nvmlDeviceGetHandleByUUID(uuid)
-    except nvml.NVMLError:
-        return None
+    if uuid is not None and (nvml := _nvml()) is not None:
+        with contextlib.suppress(nvml.NVMLError):
+            return nvml, nvml.nvmlDeviceGetHandleByUUID(uuid)
+    return None
 
 
 def _nvml() -> ModuleType | None:
     """Return the initialised NVML bindings; None without a driver or bindings."""
-    try:
+    with contextlib.suppress(ImportError):
         nvml = importlib.import_module("pynvml")
-    except ImportError:
-        return None
-    try:
-        nvml.nvmlInit()
-    except nvml.NVMLError:
-        return None
-    return nvml
+        with contextlib.suppress(nvml.NVMLError):
+            nvml.nvmlInit()
+            return nvml
+    return None
 
 
 def _decode(value: object) -> str:

@@ -50,7 +50,7 @@ class EvaluationError(Exception):
 
     def __init__(self, stage: str, error: str) -> None:
         super().__init__(f"{stage} cell: {error}")
-        self.stage, self.error = stage, error
+        self.error = error
 
 
 @dataclass(frozen=True)
@@ -144,9 +144,8 @@ class Evaluator:
                 os.close(fd)
 
     def _claim(self, rows: Tokens) -> Floats:
-        order = np.random.default_rng(len(rows)).permutation(
-            len(rows)
-        )  # rows of one batch are not adjacent in the text
+        # rows of one batch are not adjacent in the text
+        order = np.random.default_rng(len(rows)).permutation(len(rows))
         answers = self._ask_rows("claim", rows[order], self.data.seq_len, [])
         claims = np.empty_like(answers)
         claims[order] = np.maximum(answers, 0.0)  # a negative loss is impossible, and one would outweigh the rest

@@ -26,11 +26,7 @@ POLL_S = 0.25
 
 
 class _TrainingFailed(Exception):
-    """Training ended without a checkpoint that counts."""
-
-    def __init__(self, outcome: str, reason: str) -> None:
-        super().__init__(reason)
-        self.outcome, self.reason = outcome, reason
+    """Training ended without a checkpoint that counts; its arguments are outcome and reason."""
 
 
 class _Receiver:
@@ -129,7 +125,6 @@ def train(
 ) -> int | None:
     """Return the last checkpoint saved before the bell; None, with the outcome in `result`, if there is none."""
     receiver: _Receiver | None = None
-    cell: Cell | None = None
     try:
         with open_cell(cells, "train", source, seed, settings, data) as process:
             cell, receiver = process.cell, _Receiver(process, result)
@@ -147,10 +142,10 @@ def train(
             return receiver.checkpoint
         result.outcome, result.reason = _explain_no_checkpoint(clock, receiver.save_began_s)
     except _TrainingFailed as failure:
-        result.outcome, result.reason = failure.outcome, failure.reason
+        result.outcome, result.reason = failure.args
     finally:
-        if cell is not None:
-            result.log = cell.log()
+        if receiver is not None:
+            result.log = receiver.process.cell.log()
     if receiver is not None:
         receiver.drop()
     return None
@@ -244,10 +239,9 @@ def _check_stops(watchdog: Watchdog, settings: Settings) -> None:
 
 def _explain_no_checkpoint(clock: Clock, save_began_s: float | None) -> tuple[str, str]:
     if save_began_s is not None:
-        began = (
-            f"began {save_began_s:.1f} s after the start and was not done at the bell, {clock.wall():.1f} s after it"
-        )
-        return "nothing_saved", f"trial.save() {began}: leave it more time (trial.reserve)"
+        began = f"began {save_began_s:.1f} s after the start"
+        late = f"was not done at the bell, {clock.wall():.1f} s after it"
+        return "nothing_saved", f"trial.save() {began} and {late}: leave it more time (trial.reserve)"
     if clock.hit_wall_limit():
         return "timeout", f"nothing saved in {clock.budget.wall_limit_s:.0f} s of wall-clock time"
     return "nothing_saved", "trial.save() was not called before the bell"

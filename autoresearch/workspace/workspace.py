@@ -87,11 +87,6 @@ class Workspace:
     def diff(self, a: str, b: str) -> str:
         return self._git.output("diff-tree", "-p", a, b, "--", self._spec).decode(errors="replace")
 
-    def numstat(self, a: str, b: str) -> tuple[int, int]:
-        """Count the lines added and removed in the file from commit a to commit b."""
-        found = self._git.line("diff-tree", "--numstat", a, b, "--", self._spec).split("\t")
-        return (int(found[0]), int(found[1])) if found[0].isdigit() else (0, 0)
-
     def merge(self, base: str, ours: str, theirs: str) -> tuple[str, bool]:
         """Merge two changes of the text `base`; True: they conflict, and the text has markers."""
         with tempfile.TemporaryDirectory() as folder:
@@ -125,12 +120,6 @@ class Workspace:
         names = self._git.line("for-each-ref", "--format=%(refname:lstrip=2)", "refs/autoresearch/").splitlines()
         return sorted({name.rpartition("/")[0] for name in names})
 
-    def branch_follows(self, tag: str) -> bool:
-        """Return True if the branch is at `best` and not checked out."""
-        best = self.best(tag)
-        checked_out = self._is_checked_out(f"refs/heads/autoresearch/{tag}")
-        return best is not None and self.branch(tag) == best and not checked_out
-
     # --- steps of the loop: all of them idempotent
 
     def check_tag(self, tag: str) -> None:
@@ -138,8 +127,7 @@ class Workspace:
         name = f"refs/heads/autoresearch/{tag}"
         if not TAG.fullmatch(tag) or self._git.run("check-ref-format", name, accept=range(2))[0]:
             raise UsageError(f"`{tag}` cannot be a tag: use letters, digits, dots, dashes and underscores")
-        in_the_way = self._git.commit_of("refs/heads/autoresearch")
-        if in_the_way is not None:
+        if self._git.commit_of("refs/heads/autoresearch") is not None:
             raise UserError("branch `autoresearch` is in the way: `git branch -m autoresearch OTHERNAME`")
 
     def start(self, tag: str, sha: str, text: str | None = None) -> str:
@@ -160,10 +148,9 @@ class Workspace:
         if self.best(tag) is not None:
             raise UserError(f"refs/autoresearch/{tag}/best exists without a base: choose another --tag")
         refs = f"refs/autoresearch/{tag}"
-        moves = {f"{refs}/{name}": (base, None) for name in ("0", "best", "branch")}
-        if branch is None:
-            moves[f"refs/heads/autoresearch/{tag}"] = (base, None)
-        self._git.move(moves)
+        names = [f"{refs}/0", f"{refs}/best", f"{refs}/branch"]
+        names += [f"refs/heads/autoresearch/{tag}"] if branch is None else []
+        self._git.move(dict.fromkeys(names, (base, None)))
         return base
 
     def commit(self, tag: str, n: int, text: str, parent: str, message: str) -> str:
@@ -185,7 +172,9 @@ class Workspace:
 
         The branch moves along unless the user has moved it or it is checked out somewhere.
         """
-        version, best = self._git.read_commit(sha), self._require_best(tag)
+        version, best = self._git.read_commit(sha), self.best(tag)
+        if best is None:
+            raise GitError(f"refs/autoresearch/{tag}/best is missing: put it back or choose another --tag")
         wanted = Commit(version.tree, version.parents, _clean_message(message))
         refs = f"refs/autoresearch/{tag}"
         if self._git.read_commit(best) == wanted:
@@ -254,12 +243,6 @@ class Workspace:
     @property
     def _spec(self) -> str:
         return f":(top,literal){self.file}"
-
-    def _require_best(self, tag: str) -> str:
-        best = self.best(tag)
-        if best is None:
-            raise GitError(f"refs/autoresearch/{tag}/best is missing: put it back or choose another --tag")
-        return best
 
     def _is_base(self, base: str, sha: str, text: str | None) -> bool:
         same = base == sha or self._git.read_commit(base).parents == [sha]
