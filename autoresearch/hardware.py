@@ -163,14 +163,12 @@ class GpuMeter:
         self.readings = 0  # of the conditions
 
     def used_mb(self) -> float | None:
-        """Return the memory in use now, in MB."""
         if self.card is None:
             return None
         nvml, handle = self.card
         return float(nvml.nvmlDeviceGetMemoryInfo(handle).used / 2**20)
 
     def read(self) -> None:
-        """Take another reading."""
         used = self.used_mb()
         if used is not None:
             self.peak_mb = max(self.peak_mb or 0.0, used)

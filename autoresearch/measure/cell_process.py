@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
 
 from autoresearch.data.dataset import Dataset
 from autoresearch.measure import wire
@@ -33,11 +32,12 @@ class CellProcess:
             self.channel.close()
 
 
-class Cells(Protocol):
-    """Source of the cells of trials: each started when it is needed, or some kept warm."""
+class FreshCells:
+    """Source of the cells of trials, each started when it is needed."""
 
     def start(self, mode: str, settings: Settings, data: Dataset) -> CellProcess:
         """Return a process that runs `inside.py MODE` and waits for `hello`. Raises CellError."""
+        return start_cell_process(mode, settings, data)
 
     def wait_until_ready(self) -> None:
         """Wait until no cell that is started ahead could disturb a trial."""
@@ -46,20 +46,9 @@ class Cells(Protocol):
         """Kill all cells that are started ahead."""
 
 
-class FreshCells:
-    """Start each cell when it is needed; none is started ahead."""
-
-    def start(self, mode: str, settings: Settings, data: Dataset) -> CellProcess:
-        return start_cell_process(mode, settings, data)
-
-    def wait_until_ready(self) -> None: ...
-
-    def close(self) -> None: ...
-
-
 @contextmanager
 def open_cell(
-    cells: Cells, mode: str, source: str, seed: int, settings: Settings, data: Dataset, fds: Sequence[int] = ()
+    cells: FreshCells, mode: str, source: str, seed: int, settings: Settings, data: Dataset, fds: Sequence[int] = ()
 ) -> Iterator[CellProcess]:
     """Start `inside.py MODE` in a cell and send it `hello`; kill it on leaving. Raises CellError."""
     process = cells.start(mode, settings, data)

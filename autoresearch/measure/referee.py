@@ -16,7 +16,7 @@ from typing import Protocol
 import numpy as np
 
 from autoresearch.data.dataset import Dataset
-from autoresearch.measure.cell_process import Cells, FreshCells
+from autoresearch.measure.cell_process import FreshCells
 from autoresearch.measure.result import Progress, Result
 from autoresearch.measure.score import EvaluationError, Evaluator, Score
 from autoresearch.measure.settings import Settings, TrialPlan
@@ -45,7 +45,7 @@ class CellReferee:
 
     settings: Settings
     data: Dataset
-    cells: Cells = field(default_factory=FreshCells)
+    cells: FreshCells = field(default_factory=FreshCells)
 
     def measure(self, source: str, seed: int, plan: TrialPlan = TrialPlan()) -> Result:
         started = time.monotonic()

@@ -24,7 +24,7 @@ import numpy.typing as npt
 from autoresearch.data.dataset import Dataset
 from autoresearch.files import JsonObject
 from autoresearch.measure import wire
-from autoresearch.measure.cell_process import Cells, FreshCells, open_cell
+from autoresearch.measure.cell_process import FreshCells, open_cell
 from autoresearch.measure.settings import Settings, TrialPlan
 from autoresearch.sandbox.cell import reopen
 
@@ -108,7 +108,7 @@ class Evaluator:
     settings: Settings
     data: Dataset
     plan: TrialPlan = field(default_factory=TrialPlan)
-    cells: Cells = field(default_factory=FreshCells)
+    cells: FreshCells = field(default_factory=FreshCells)
 
     def score(self, split: str = "val", loses_above: float | None = None) -> Score:
         """Score the checkpoint on a split. A claim above `loses_above` bits per byte is not audited."""

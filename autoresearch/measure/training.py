@@ -9,7 +9,7 @@ from autoresearch.data.dataset import Dataset
 from autoresearch.files import JsonObject
 from autoresearch.hardware import GpuMeter
 from autoresearch.measure import wire
-from autoresearch.measure.cell_process import CellProcess, Cells, FreshCells, open_cell
+from autoresearch.measure.cell_process import CellProcess, FreshCells, open_cell
 from autoresearch.measure.clock import Clock
 from autoresearch.measure.result import Progress, Result, Watch
 from autoresearch.measure.settings import MAX_CHECKPOINT_BYTES, Settings, TrialPlan
@@ -121,7 +121,7 @@ def train(
     data: Dataset,
     result: Result,
     plan: TrialPlan = TrialPlan(),
-    cells: Cells = FreshCells(),
+    cells: FreshCells = FreshCells(),
 ) -> int | None:
     """Return the last checkpoint saved before the bell; None, with the outcome in `result`, if there is none."""
     receiver: _Receiver | None = None
@@ -151,7 +151,7 @@ def train(
     return None
 
 
-def _set_up(receiver: _Receiver, settings: Settings, data: Dataset, plan: TrialPlan, cells: Cells) -> Clock:
+def _set_up(receiver: _Receiver, settings: Settings, data: Dataset, plan: TrialPlan, cells: FreshCells) -> Clock:
     """Wait until the version says that it is ready; hand over the data; start the clock."""
     started = time.monotonic()
     plan.watch(Progress("setup"))

@@ -247,10 +247,10 @@ def _execute(spec: CellSpec, tmp: Path, control: int, log: int) -> subprocess.Po
 
 def _make_order(spec: CellSpec, tmp: Path) -> "Order":
     """Return everything that the supervisor needs to know."""
-    view = visible_paths.view(spec.read, spec.library, spec.gpu, spec.network)
     programs = [str(path) for path in map(Path, spec.program) if path.is_absolute() and path.exists()]
     limits = [int(name.removeprefix("landlock>")) for name in spec.off if name.startswith("landlock>")]
     return {
+        **visible_paths.view(spec.read, spec.library, spec.gpu, spec.network),
         "owner": os.getpid(),
         "program": list(map(str, spec.program)),
         "fds": {str(inside): here for inside, here in spec.fds.items()},
@@ -261,7 +261,6 @@ def _make_order(spec: CellSpec, tmp: Path) -> "Order":
         "log_limit": spec.log_limit,
         "nice": spec.nice,
         "off": sorted(spec.off),
-        "view": view,
         "must_reach": [*visible_paths.python_paths(), *programs, *map(str, spec.read), str(tmp.parent)],
         "landlock_limit": min(limits, default=99),
         "threads_only": spec.threads_only,

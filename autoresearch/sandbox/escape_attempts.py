@@ -73,13 +73,10 @@ def files(targets: Targets) -> dict[str, Attempt]:
     attempts["change the mode of a file"] = partial(canary.chmod, 0o777)
     attempts["change the time of a file"] = partial(os.utime, canary, (1, 1))
     attempts["change the attributes of a file"] = partial(os.setxattr, canary, "user.x", b"x")
-    attempts["find a secret in the environment"] = find_secret
+    attempts["find a secret in the environment"] = lambda: any(
+        secret in name.upper() for name in os.environ for secret in _SECRETS
+    )
     return attempts
-
-
-def find_secret() -> bool:
-    """Return whether the name of a variable is that of a secret."""
-    return any(secret in name.upper() for name in os.environ for secret in _SECRETS)
 
 
 def read(path: Path) -> bool:
@@ -173,16 +170,22 @@ def in_child(attempt: Attempt) -> bool:
     return os.waitpid(child, 0)[1] == 0
 
 
-def read_memory(owner: int) -> None:
-    """Call process_vm_readv; the address need not exist, so EFAULT means that it was allowed."""
+def read_memory(owner: int) -> bool:
+    """Read at an address that need not exist."""
     buffer = ctypes.create_string_buffer(8)
     ours = (ctypes.c_size_t * 2)(ctypes.addressof(buffer), 8)
     theirs = (ctypes.c_size_t * 2)(0x400000, 8)
+    addresses = ctypes.addressof(ours), 1, ctypes.addressof(theirs), 1, 0
+    return fails_with(errno.EFAULT, lambda: syscall("process_vm_readv", owner, *addresses))
+
+
+def fails_with(number: int, attempt: Attempt) -> bool:
+    """Return whether an attempt works, or fails only because its target does not exist: it was allowed."""
     try:
-        syscall("process_vm_readv", owner, ctypes.addressof(ours), 1, ctypes.addressof(theirs), 1, 0)
+        attempt()
     except OSError as error:
-        if error.errno != errno.EFAULT:
-            raise
+        return error.errno == number
+    return True
 
 
 def system() -> dict[str, Attempt]:
@@ -190,7 +193,7 @@ def system() -> dict[str, Attempt]:
     attempts: dict[str, Attempt] = {
         "make a user namespace": lambda: in_child(lambda: syscall("unshare", _NEW_USER)),
         "make a namespace in a child": lambda: clone(_NEW_USER | _NEW_NET),
-        "mount": mount_nothing,
+        "mount": lambda: fails_with(errno.ENODEV, partial(kernel.call, "mount", b"none", b".", b"nothing", 0, None)),
         "change the root": lambda: os.chroot("/"),
         "set the clock": lambda: time.clock_settime_ns(time.CLOCK_REALTIME, time.time_ns()),
         "gain capabilities": lambda: kernel.call("capset", struct.pack("Ii", 0x20080522, 0), b"\xff" * 24),
@@ -205,15 +208,6 @@ def system() -> dict[str, Attempt]:
     ):
         attempts[f"open {path}"] = partial(os.open, path, os.O_WRONLY)
     return attempts
-
-
-def mount_nothing() -> None:
-    """Mount a file system of a kind that does not exist; ENODEV means that it was allowed."""
-    try:
-        kernel.call("mount", b"none", b".", b"nothing", 0, None)
-    except OSError as error:
-        if error.errno != errno.ENODEV:
-            raise
 
 
 def clone(flags: int) -> None:

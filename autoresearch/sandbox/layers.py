@@ -30,7 +30,7 @@ class View(TypedDict):
     devices: list[str]
 
 
-class Order(TypedDict):
+class Order(View):
     """Everything that the supervisor needs to know to start a cell; it sets the last three fields itself."""
 
     owner: int
@@ -43,7 +43,6 @@ class Order(TypedDict):
     log_limit: int
     nice: int
     off: list[str]
-    view: View
     must_reach: list[str]
     landlock_limit: int
     threads_only: bool
@@ -121,12 +120,11 @@ def _restrict_files(order: Order, private_shm: bool) -> int:
     abi: int = min(landlock.version(), order["landlock_limit"])
     if abi == 0:
         return 0
-    view = order["view"]
     try:
         rules = landlock.Rules(abi, order["network"])
-        rules.allow(landlock.LISTING, view["listable"])
-        rules.allow(landlock.READING, view["readable"])
-        rules.allow(landlock.DEVICES, view["devices"])
+        rules.allow(landlock.LISTING, order["listable"])
+        rules.allow(landlock.READING, order["readable"])
+        rules.allow(landlock.DEVICES, order["devices"])
         rules.allow(landlock.WRITING, [order["tmp"], *(["/dev/shm"] if private_shm else [])])
         rules.allow_naming_threads()
         rules.enforce()

@@ -114,7 +114,10 @@ class AttackTargets(contextlib.ExitStack):
 
     def check_traces(self) -> dict[str, bool]:
         """Return, by attempt, whether it left no trace outside the cell."""
-        traces = {f"write to {folder}": not self._remove_marker(folder) for folder in self.values["folders"]}
+        markers = {folder: Path(folder, self.marker) for folder in self.values["folders"]}
+        traces = {f"write to {folder}": not marker.exists() for folder, marker in markers.items()}
+        for marker in markers.values():
+            marker.unlink(missing_ok=True)
         for name, sock in self.sockets.items():
             traces[name] = not select.select([sock], [], [], 0)[0]
         traces["send to a path from a socket pair"] = traces["send to a socket on a path"]
@@ -137,13 +140,6 @@ class AttackTargets(contextlib.ExitStack):
         ours = (os.environ.get("HOME", "/"), sysconfig.get_path("purelib"), ".")
         folders = [*map(Path, shared + ours), *forbidden]
         return sorted({folder.resolve() for folder in folders if folder.is_dir() and os.access(folder, os.W_OK)})
-
-    def _remove_marker(self, folder: str) -> bool:
-        try:
-            Path(folder, self.marker).unlink()
-        except FileNotFoundError:
-            return False
-        return True
 
     def _state(self) -> tuple[int, int, list[str]]:
         status = self.canary.stat()

@@ -71,7 +71,7 @@ class Supervisor:
         order["namespaces"] = [] if "ns" in off else namespaces.choose(order["network"])
         order["uid"] = None
         if "uid" not in off and "user" not in order["namespaces"]:
-            order["uid"] = layers.choose_uid(order["must_reach"], order["view"]["devices"])
+            order["uid"] = layers.choose_uid(order["must_reach"], order["devices"])
         if order["uid"] is not None:
             change_owner(order["tmp"], order["uid"])
         if order["namespaces"]:  # last: what is forked next is process 1 of the new namespace
