@@ -95,8 +95,7 @@ def memory_bytes() -> int:
 
 def gpus() -> list[str]:
     """Return the UUIDs of the NVIDIA cards that the driver shows."""
-    nvml = _nvml()
-    if nvml is None:
+    if (nvml := _nvml()) is None:
         return []
     handles = [nvml.nvmlDeviceGetHandleByIndex(i) for i in range(nvml.nvmlDeviceGetCount())]
     return [_decode(nvml.nvmlDeviceGetUUID(handle)) for handle in handles]
@@ -115,8 +114,7 @@ def driver() -> str | None:
 
 def driver_cuda() -> str | None:
     """Return the newest CUDA version that the NVIDIA driver supports, if there is one."""
-    nvml = _nvml()
-    if nvml is None:
+    if (nvml := _nvml()) is None:
         return None
     number = int(nvml.nvmlSystemGetCudaDriverVersion_v2())  # 12080 for 12.8
     return f"{number // 1000}.{number % 1000 // 10}"
@@ -227,7 +225,8 @@ class CardMemory:
     def wait_until_clean(self) -> None:
         """Wait until no more memory is in use than before the first trial. Raises UserError on a timeout."""
         waited_s = 0.0
-        while (used := self._used_bytes()) is not None and self.idle_bytes is not None:
+        while (memory := self.read(self.uuid)) is not None and self.idle_bytes is not None:
+            used = memory[1]
             if used <= self.idle_bytes + SLACK_BYTES:
                 break
             if waited_s >= CLEAN_TIMEOUT_S:
@@ -238,9 +237,5 @@ class CardMemory:
                 )
             self.sleep(POLL_S)
             waited_s += POLL_S
-        if used is not None:
-            self.idle_bytes = used if self.idle_bytes is None else min(self.idle_bytes, used)
-
-    def _used_bytes(self) -> int | None:
-        memory = self.read(self.uuid) if self.uuid is not None else None
-        return None if memory is None else memory[1]
+        if memory is not None:
+            self.idle_bytes = memory[1] if self.idle_bytes is None else min(self.idle_bytes, memory[1])

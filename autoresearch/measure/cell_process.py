@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from autoresearch.data.dataset import Dataset
@@ -46,15 +46,22 @@ class FreshCells:
         """Kill all cells that are started ahead."""
 
 
+@dataclass(frozen=True)
+class Harness:
+    """Settings, data and cells of the trials on one slot."""
+
+    settings: Settings
+    data: Dataset
+    cells: FreshCells = field(default_factory=FreshCells)
+
+
 @contextmanager
-def open_cell(
-    cells: FreshCells, mode: str, source: str, seed: int, settings: Settings, data: Dataset, fds: Sequence[int] = ()
-) -> Iterator[CellProcess]:
+def open_cell(harness: Harness, mode: str, source: str, seed: int, fds: Sequence[int] = ()) -> Iterator[CellProcess]:
     """Start `inside.py MODE` in a cell and send it `hello`; kill it on leaving. Raises CellError."""
-    process = cells.start(mode, settings, data)
+    process = harness.cells.start(mode, harness.settings, harness.data)
     try:
         try:
-            _send_hello(process.channel, source, seed, settings, data, fds)
+            _send_hello(process.channel, source, seed, harness, fds)
         except wire.Closed as closed:  # nothing of train.py has run yet
             raise CellError(f"a cell ended before it was told what to do: {closed}") from None
         yield process
@@ -96,9 +103,8 @@ def cell_spec(settings: Settings, data: Dataset) -> CellSpec:
     )
 
 
-def _send_hello(
-    channel: wire.Channel, source: str, seed: int, settings: Settings, data: Dataset, fds: Sequence[int]
-) -> None:
+def _send_hello(channel: wire.Channel, source: str, seed: int, harness: Harness, fds: Sequence[int]) -> None:
+    settings, data = harness.settings, harness.data
     text = wire.seal("train.py", source.encode())
     try:
         channel.send(

@@ -5,11 +5,10 @@ import os
 import time
 from contextlib import suppress
 
-from autoresearch.data.dataset import Dataset
 from autoresearch.files import JsonObject
 from autoresearch.hardware import GpuMeter
 from autoresearch.measure import wire
-from autoresearch.measure.cell_process import CellProcess, FreshCells, open_cell
+from autoresearch.measure.cell_process import CellProcess, Harness, open_cell
 from autoresearch.measure.clock import Clock
 from autoresearch.measure.result import Progress, Result, Watch
 from autoresearch.measure.settings import MAX_CHECKPOINT_BYTES, Settings, TrialPlan
@@ -114,24 +113,17 @@ class _Receiver:
             self.checkpoint = None
 
 
-def train(
-    source: str,
-    seed: int,
-    settings: Settings,
-    data: Dataset,
-    result: Result,
-    plan: TrialPlan = TrialPlan(),
-    cells: FreshCells = FreshCells(),
-) -> int | None:
+def train(source: str, seed: int, harness: Harness, result: Result, plan: TrialPlan = TrialPlan()) -> int | None:
     """Return the last checkpoint saved before the bell; None, with the outcome in `result`, if there is none."""
+    settings = harness.settings
     receiver: _Receiver | None = None
     try:
-        with open_cell(cells, "train", source, seed, settings, data) as process:
+        with open_cell(harness, "train", source, seed) as process:
             cell, receiver = process.cell, _Receiver(process, result)
-            result.layers, result.weaknesses = cell.layers, [*cell.weaknesses, *data.weaknesses]
+            result.layers, result.weaknesses = cell.layers, [*cell.weaknesses, *harness.data.weaknesses]
             result.grade = "WEAK" if result.weaknesses else "STRONG"
             try:
-                clock = _set_up(receiver, settings, data, plan, cells)
+                clock = _set_up(receiver, harness, plan)
                 _run_until_bell(receiver, clock, settings, plan.watch)
                 _check_stops(receiver.watchdog, settings)
                 if plan.keep_caches and settings.caches is not None:
@@ -151,7 +143,7 @@ def train(
     return None
 
 
-def _set_up(receiver: _Receiver, settings: Settings, data: Dataset, plan: TrialPlan, cells: FreshCells) -> Clock:
+def _set_up(receiver: _Receiver, harness: Harness, plan: TrialPlan) -> Clock:
     """Wait until the version says that it is ready; hand over the data; start the clock."""
     started = time.monotonic()
     plan.watch(Progress("setup"))
@@ -162,8 +154,8 @@ def _set_up(receiver: _Receiver, settings: Settings, data: Dataset, plan: TrialP
         message.close()
         if message.kind == "ready":
             receiver.result.setup_seconds = time.monotonic() - started
-            cells.wait_until_ready()
-            return _start_clock(receiver, settings, data, plan)
+            harness.cells.wait_until_ready()
+            return _start_clock(receiver, harness, plan)
         if message.kind == "log":
             receiver.record(message.fields.get("values"))
         if message.kind == "error":
@@ -173,9 +165,10 @@ def _set_up(receiver: _Receiver, settings: Settings, data: Dataset, plan: TrialP
     raise _TrainingFailed("timeout", f"setup took over {plan.setup_limit_s:.0f} s: trial.start() was not called")
 
 
-def _start_clock(receiver: _Receiver, settings: Settings, data: Dataset, plan: TrialPlan) -> Clock:
+def _start_clock(receiver: _Receiver, harness: Harness, plan: TrialPlan) -> Clock:
+    settings = harness.settings
     charged = max(0.0, receiver.result.setup_seconds - plan.free_setup_s) if settings.budget.unit != "steps" else 0.0
-    shards = [os.open(path, os.O_RDONLY | os.O_CLOEXEC) for path in data.train_shards()]
+    shards = [os.open(path, os.O_RDONLY | os.O_CLOEXEC) for path in harness.data.train_shards()]
     try:
         receiver.process.channel.send("go", shards, charged=charged)
     finally:

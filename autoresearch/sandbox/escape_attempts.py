@@ -99,10 +99,9 @@ def read_link(make: Callable[[Path, str], None], path: str) -> bool:
 def network(targets: Targets) -> dict[str, Attempt]:
     """Return attempts to reach the listeners of selftest.py, and to listen."""
     inet, unix = socket.AF_INET, socket.AF_UNIX
-    stream, datagram = socket.SOCK_STREAM, socket.SOCK_DGRAM
-    home = ("127.0.0.1", targets["tcp"])
+    stream = socket.SOCK_STREAM
     return {
-        "connect over TCP": lambda: connect(inet, stream, home),
+        "connect over TCP": lambda: connect(inet, stream, ("127.0.0.1", targets["tcp"])),
         "listen on TCP": lambda: listen(inet, ("127.0.0.1", 0)),
         "send over UDP": lambda: send(inet, ("127.0.0.1", targets["udp"])),
         "connect to an abstract socket": lambda: connect(unix, stream, targets["abstract"]),
@@ -111,7 +110,7 @@ def network(targets: Targets) -> dict[str, Attempt]:
         "send to a path from a socket pair": lambda: send_from_pair(targets["datagram"]),
         "listen on an abstract socket": lambda: listen(unix, "\0" + targets["marker"]),
         "open a netlink socket": lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0).close(),
-        "open a packet socket": lambda: socket.socket(socket.AF_PACKET, datagram).close(),
+        "open a packet socket": lambda: socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM).close(),
     }
 
 

@@ -16,7 +16,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from autoresearch.files import JsonObject
@@ -55,24 +55,17 @@ class Inspection:
         return f"cell: {self.grade}  {layers} | self-attack {blocked}/{len(self.attacks)} blocked"
 
 
-def inspect(
-    forbidden: Sequence[Path],
-    library: Sequence[Path | str] | None = None,
-    gpu: bool = False,
-    off: frozenset[str] = frozenset(),
-    known: Sequence[str] = (),
-) -> Inspection:
+def inspect(forbidden: Sequence[Path], spec: CellSpec, known: Sequence[str] = ()) -> Inspection:
     """Start a cell and attack from inside it; `known` are weaknesses that no cell can remove.
 
-    `forbidden` are files and folders that no trial may read: held-out rows, the repository, the ledger, a library file
+    The program in `spec` is replaced by that of the attack. `forbidden` are files and folders that no trial may read: held-out rows, the repository, the ledger, a library file
     that is a source of validation text. Raises CellError if no cell can be started.
     """
     reader, writer = os.pipe()
     with os.fdopen(reader, "rb") as results, AttackTargets(forbidden) as targets:
         program = [sys.executable, "-I", str(ATTACKER), json.dumps(targets.values)]
-        spec = CellSpec(program, {3: writer}, [ATTACKER.parent], library=library, gpu=gpu, off=off)
         try:
-            cell = Cell.start(spec)
+            cell = Cell.start(replace(spec, program=program, fds={3: writer}, read=[ATTACKER.parent]))
         finally:
             os.close(writer)
         with cell:
@@ -150,10 +143,7 @@ def _read_results(fd: int) -> dict[str, bool]:
     """Read the attempts by name; one that was not reported counts as not blocked."""
     deadline = time.monotonic() + ATTACK_TIMEOUT_S
     data = b""
-    while select.select([fd], [], [], max(0.0, deadline - time.monotonic()))[0]:
-        part = os.read(fd, 1 << 16)
-        if not part:
-            break
+    while select.select([fd], [], [], max(0.0, deadline - time.monotonic()))[0] and (part := os.read(fd, 1 << 16)):
         data += part
     lines = [json.loads(line) for line in data.splitlines()]
     names = lines[0] if lines else []

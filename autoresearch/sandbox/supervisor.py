@@ -50,7 +50,7 @@ class Supervisor:
         self.inner_status = -1  # where process 1 of a namespace writes the exit status of the program
 
     def run(self) -> None:
-        """Run the cell; return when everything is dead and its folder removed."""
+        """Run the cell; return when all is dead, and its folder and what its user left elsewhere are removed."""
         os.set_blocking(self.output, False)
         os.set_blocking(self.wake_writer, False)
         signal.set_wakeup_fd(self.wake_writer, warn_on_full_buffer=False)
@@ -62,7 +62,10 @@ class Supervisor:
             self.watch()
         self.end()
         self.wait_for_owner()
-        self.clean_up()
+        if self.order["uid"] is not None:
+            clear_user(self.order["uid"])
+        with suppress(OSError):
+            wipe(self.order["tmp"])
 
     def choose_layers(self) -> None:
         """Find out which namespaces and user are available, and enter the outer namespaces."""
@@ -155,13 +158,6 @@ class Supervisor:
         while os.getppid() == self.order["owner"]:
             if select.select([self.control], [], [], POLL_MS / 1000)[0]:
                 return
-
-    def clean_up(self) -> None:
-        """Remove the private folder and what the cell's user left elsewhere."""
-        if self.order["uid"] is not None:
-            clear_user(self.order["uid"])
-        with suppress(OSError):
-            wipe(self.order["tmp"])
 
     def send(self, message: dict[str, object]) -> None:
         with suppress(OSError):  # the owner is dead
