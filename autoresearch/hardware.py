@@ -135,10 +135,9 @@ def gpu_load(uuid: str | None) -> dict[str, float] | None:
         return None
     nvml, handle = card
     memory = nvml.nvmlDeviceGetMemoryInfo(handle)
-    try:
+    load = 0.0
+    with contextlib.suppress(nvml.NVMLError):  # not available on a slice of a card
         load = float(nvml.nvmlDeviceGetUtilizationRates(handle).gpu)
-    except nvml.NVMLError:  # not available on a slice of a card
-        load = 0.0
     return {"used_mb": memory.used / 2**20, "total_mb": memory.total / 2**20, "load": load}
 
 

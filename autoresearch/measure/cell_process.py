@@ -12,9 +12,7 @@ from autoresearch.measure import wire
 from autoresearch.measure.settings import Settings
 from autoresearch.sandbox.cell import Cell, CellError, CellSpec
 
-PACKAGE = Path(__file__).resolve().parents[1]
-INSIDE = PACKAGE / "measure" / "inside.py"
-READABLE = (PACKAGE / "measure",)
+FOLDER = Path(__file__).resolve().parent  # of all code of ours that a trial's cell needs
 
 
 @dataclass(frozen=True)
@@ -72,7 +70,7 @@ def open_cell(harness: Harness, mode: str, source: str, seed: int, fds: Sequence
 def start_cell_process(mode: str, settings: Settings, data: Dataset, early: bool = False) -> CellProcess:
     """Start `inside.py MODE`, which waits for `hello`; an `early` one imports torch first. Raises CellError."""
     channel, theirs = wire.Channel.pair()
-    program = [sys.executable, "-I", "-u", str(INSIDE), mode, *(["early"] if early else [])]
+    program = [sys.executable, "-I", "-u", str(FOLDER / "inside.py"), mode, *(["early"] if early else [])]
     try:
         spec = replace(cell_spec(settings, data), program=program, fds={3: theirs.fileno()})
         return CellProcess(Cell.start(spec), channel)
@@ -91,7 +89,7 @@ def cell_spec(settings: Settings, data: Dataset) -> CellSpec:
         environment["CUDA_VISIBLE_DEVICES"] = settings.gpu
     return CellSpec(
         program=[],
-        read=READABLE,
+        read=(FOLDER,),
         library=data.readable_library(),
         threads_only=settings.budget.unit == "cpu",
         gpu=settings.device != "cpu",

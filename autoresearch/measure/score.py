@@ -1,10 +1,8 @@
-"""The score of a checkpoint: a claim, an audit of the claim, and bits per byte computed here.
+"""The score of a checkpoint: a claim, an audit of the claim, and bits per byte computed here (docs/honest-score.md).
 
-A cell cannot be trusted to compute its own loss, and to read every logit from it would cost gigabytes. So one cell
-*claims* a loss for every token; it may lie. Then another cell, which shares nothing with the first, answers with full
-logits at random positions of windows whose continuation has been replaced. It does not hold the next token, so it
-cannot peek at it, and the first cell could not know the positions. The mean difference of the two is added to the
-claim: a lie inside the tolerance gains nothing.
+One cell *claims* a loss for every token; it may lie. Then another one, which shares nothing with the first, answers
+with full logits at random positions of windows whose continuation has been replaced. The mean difference of the two is
+added to the claim: a lie inside the tolerance gains nothing.
 
 The two never run at the same time: the claiming cell holds the answers, and could signal them to the auditing cell by
 the load that it puts on a shared card or cache.

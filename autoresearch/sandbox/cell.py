@@ -9,8 +9,8 @@ this one. Every layer is optional: it is tried, and its state is in `Cell.layers
     shm        /dev/shm: private, denied or shared            readonly   all but `tmp` mounted read-only
     rlimits    memory, files, processes, core dumps           reaper     the supervisor's kill (always)
 
-Covered: the attacks in docs/honest-score.md. Nothing outlives a cell: processes (frozen and killed within a second, also
-if this program is killed with -9), files, shared memory, queues, keys, file locks, modes and times.
+Covered: the attacks in docs/honest-score.md. Nothing outlives a cell: no processes (frozen and killed within a second,
+also if this program is killed with -9), files, shared memory, queues, keys, file locks, modes or times.
 
 Not covered: a hole in the kernel or a driver. Signals from one cell to another by load, the page cache, or (without a
 mount namespace) access times of files; therefore cells that must not communicate run one after the other. Disk and

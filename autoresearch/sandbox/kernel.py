@@ -23,9 +23,9 @@ def call(name: str, *arguments: int | bytes | None) -> int:
     return result
 
 
-def prctl(option: int, value: int = 0, other: int = 0) -> int:
+def prctl(option: int, value: int = 0) -> int:
     """Call prctl(2) with numbers. Raises OSError."""
-    return call("prctl", option, value, other, 0, 0)
+    return call("prctl", option, value, 0, 0, 0)
 
 
 def remove_ipc(function: str, number: int) -> None:

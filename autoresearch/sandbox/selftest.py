@@ -1,7 +1,6 @@
 """Self-attack: a cell like those of trials, and a program in it that tries to escape (escape_attempts.py).
 
-`doctor` shows the result, and `run` repeats it at every start, which takes under a second. It proves that these
-attempts are blocked here and now, not that there are no others.
+It proves that these attempts are blocked here and now, not that there are no others. Takes under a second.
 """
 
 import contextlib
@@ -58,8 +57,9 @@ class Inspection:
 def inspect(forbidden: Sequence[Path], spec: CellSpec, known: Sequence[str] = ()) -> Inspection:
     """Start a cell and attack from inside it; `known` are weaknesses that no cell can remove.
 
-    The program in `spec` is replaced by that of the attack. `forbidden` are files and folders that no trial may read: held-out rows, the repository, the ledger, a library file
-    that is a source of validation text. Raises CellError if no cell can be started.
+    The program in `spec` is replaced by that of the attack. `forbidden` are files and folders that no trial may read:
+    held-out rows, the repository, the ledger, a library file that is a source of validation text. Raises CellError if
+    no cell can be started.
     """
     reader, writer = os.pipe()
     with os.fdopen(reader, "rb") as results, AttackTargets(forbidden) as targets:

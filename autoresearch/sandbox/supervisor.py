@@ -61,7 +61,9 @@ class Supervisor:
         if self.launch():
             self.watch()
         self.end()
-        self.wait_for_owner()
+        while os.getppid() == self.order["owner"]:  # until it closes its socket, it may use the private folder
+            if select.select([self.control], [], [], POLL_MS / 1000)[0]:
+                break
         if self.order["uid"] is not None:
             clear_user(self.order["uid"])
         with suppress(OSError):
@@ -152,12 +154,6 @@ class Supervisor:
         while self.pump():
             pass
         self.send({"ended": self.status})
-
-    def wait_for_owner(self) -> None:
-        """Keep the private folder until the owner closes its socket."""
-        while os.getppid() == self.order["owner"]:
-            if select.select([self.control], [], [], POLL_MS / 1000)[0]:
-                return
 
     def send(self, message: dict[str, object]) -> None:
         with suppress(OSError):  # the owner is dead

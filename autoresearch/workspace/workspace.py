@@ -28,20 +28,13 @@ class Workspace:
 
     def __init__(self, root: Path, file: str = "train.py") -> None:
         self._git = GitCommands(root)
-        self.file = self._relative_path(root, file)
-        if self._git.commit_of("HEAD") is None:
-            raise Blocker(f"the git repository has no commit yet: `git add {file} && git commit -m start`")
-        self._check_file(file)
-
-    def _relative_path(self, root: Path, file: str) -> str:
         path = Path(os.path.normpath(root.resolve() / file))
         if not path.is_relative_to(self._git.top):
             raise UsageError(f"{file} is outside of the git repository {self._git.top}")
-        return path.relative_to(self._git.top).as_posix()
-
-    def _check_file(self, file: str) -> None:
-        entry = self._entry("HEAD")
-        if entry is None:
+        self.file = path.relative_to(self._git.top).as_posix()
+        if self._git.commit_of("HEAD") is None:
+            raise Blocker(f"the git repository has no commit yet: `git add {file} && git commit -m start`")
+        if (entry := self._entry("HEAD")) is None:
             raise Blocker(f"{file} is not committed: `git add {file} && git commit` first")
         if not entry[0].startswith("100"):
             raise Blocker(f"{file} is a link or a folder in git: commit the file itself")
@@ -71,8 +64,7 @@ class Workspace:
 
     def blob(self, sha: str) -> str:
         """Return the hash of the file in a commit. Raises UserError if the commit has no such file."""
-        entry = self._entry(sha)
-        if entry is None:
+        if (entry := self._entry(sha)) is None:
             raise UserError(f"commit {sha[:7]} has no {self.file}")
         return entry[1]
 
@@ -137,8 +129,7 @@ class Workspace:
         bad tag, UserError if the branch or references of the tag belong to something else.
         """
         self.check_tag(tag)
-        base = self.ref(tag, 0)
-        if base is not None:
+        if (base := self.ref(tag, 0)) is not None:
             if not self._is_base(base, sha, text):
                 raise UserError(f"refs/autoresearch/{tag} belongs to another base: choose another --tag")
             return base
@@ -158,8 +149,7 @@ class Workspace:
 
         Raises UserError if experiment n exists with another text or parent.
         """
-        existing = self.ref(tag, n)
-        if existing is not None:
+        if (existing := self.ref(tag, n)) is not None:
             if self._git.read_commit(existing).parents != [parent] or self.blob(existing) != self._store(text):
                 raise UserError(f"refs/autoresearch/{tag}/{n} holds another experiment: choose another --tag")
             return existing
@@ -189,8 +179,7 @@ class Workspace:
 
     def advance_branch(self, tag: str) -> bool:
         """Move the branch to `best` if it may move, and return True if it is there."""
-        best = self.best(tag)
-        if best is None:  # deleted by somebody: the next run restores it
+        if (best := self.best(tag)) is None:  # deleted by somebody: the next run restores it
             return False
         if self.branch(tag) != best:
             self._git.move(self._branch_moves(tag, best))
@@ -237,8 +226,6 @@ class Workspace:
         if self._is_checked_out(ref):
             raise UserError(f"branch {name} is checked out: `git switch` to another one first")
         self._git.move({ref: (sha, current)})
-
-    # --- helpers
 
     @property
     def _spec(self) -> str:
