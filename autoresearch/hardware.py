@@ -95,8 +95,7 @@ def memory_bytes() -> int:
 
 def gpus() -> list[str]:
     """Return the UUIDs of the NVIDIA cards that the driver shows."""
-    nvml = _nvml()
-    if nvml is None:
+    if (nvml := _nvml()) is None:
         return []
     handles = [nvml.nvmlDeviceGetHandleByIndex(i) for i in range(nvml.nvmlDeviceGetCount())]
     return [_decode(nvml.nvmlDeviceGetUUID(handle)) for handle in handles]
@@ -115,8 +114,7 @@ def driver() -> str | None:
 
 def driver_cuda() -> str | None:
     """Return the newest CUDA version that the NVIDIA driver supports, if there is one."""
-    nvml = _nvml()
-    if nvml is None:
+    if (nvml := _nvml()) is None:
         return None
     number = int(nvml.nvmlSystemGetCudaDriverVersion_v2())  # 12080 for 12.8
     return f"{number // 1000}.{number % 1000 // 10}"
@@ -137,10 +135,9 @@ def gpu_load(uuid: str | None) -> dict[str, float] | None:
         return None
     nvml, handle = card
     memory = nvml.nvmlDeviceGetMemoryInfo(handle)
-    try:
+    load = 0.0
+    with contextlib.suppress(nvml.NVMLError):  # not available on a slice of a card
         load = float(nvml.nvmlDeviceGetUtilizationRates(handle).gpu)
-    except nvml.NVMLError:  # not available on a slice of a card
-        load = 0.0
     return {"used_mb": memory.used / 2**20, "total_mb": memory.total / 2**20, "load": load}
 
 
@@ -163,14 +160,12 @@ class GpuMeter:
         self.readings = 0  # of the conditions
 
     def used_mb(self) -> float | None:
-        """Return the memory in use now, in MB."""
         if self.card is None:
             return None
         nvml, handle = self.card
         return float(nvml.nvmlDeviceGetMemoryInfo(handle).used / 2**20)
 
     def read(self) -> None:
-        """Take another reading."""
         used = self.used_mb()
         if used is not None:
             self.peak_mb = max(self.peak_mb or 0.0, used)
@@ -194,26 +189,20 @@ class GpuMeter:
 
 def _open_card(uuid: str | None) -> tuple[ModuleType, object] | None:
     """Return the NVML bindings and their handle of a card; None if there is no such card."""
-    nvml = _nvml()
-    if uuid is None or nvml is None:
-        return None
-    try:
-        return nvml, nvml.nvmlDeviceGetHandleByUUID(uuid)
-    except nvml.NVMLError:
-        return None
+    if uuid is not None and (nvml := _nvml()) is not None:
+        with contextlib.suppress(nvml.NVMLError):
+            return nvml, nvml.nvmlDeviceGetHandleByUUID(uuid)
+    return None
 
 
 def _nvml() -> ModuleType | None:
     """Return the initialised NVML bindings; None without a driver or bindings."""
-    try:
+    with contextlib.suppress(ImportError):
         nvml = importlib.import_module("pynvml")
-    except ImportError:
-        return None
-    try:
-        nvml.nvmlInit()
-    except nvml.NVMLError:
-        return None
-    return nvml
+        with contextlib.suppress(nvml.NVMLError):
+            nvml.nvmlInit()
+            return nvml
+    return None
 
 
 def _decode(value: object) -> str:
@@ -235,7 +224,8 @@ class CardMemory:
     def wait_until_clean(self) -> None:
         """Wait until no more memory is in use than before the first trial. Raises UserError on a timeout."""
         waited_s = 0.0
-        while (used := self._used_bytes()) is not None and self.idle_bytes is not None:
+        while (memory := self.read(self.uuid)) is not None and self.idle_bytes is not None:
+            used = memory[1]
             if used <= self.idle_bytes + SLACK_BYTES:
                 break
             if waited_s >= CLEAN_TIMEOUT_S:
@@ -246,9 +236,5 @@ class CardMemory:
                 )
             self.sleep(POLL_S)
             waited_s += POLL_S
-        if used is not None:
-            self.idle_bytes = used if self.idle_bytes is None else min(self.idle_bytes, used)
-
-    def _used_bytes(self) -> int | None:
-        memory = self.read(self.uuid) if self.uuid is not None else None
-        return None if memory is None else memory[1]
+        if memory is not None:
+            self.idle_bytes = memory[1] if self.idle_bytes is None else min(self.idle_bytes, memory[1])

@@ -20,6 +20,7 @@ from autoresearch.measure.clock import Budget
 from autoresearch.measure.referee import CellReferee
 from autoresearch.measure.settings import Settings, TrialPlan
 from autoresearch.sandbox import selftest
+from autoresearch.sandbox.cell import CellSpec
 from autoresearch.setup import plan
 
 PROBE = """
@@ -54,7 +55,7 @@ def main() -> None:
         versions = f"driver {hardware.driver()}, torch {hardware.version('torch')}"
         print(f"machine: {hardware.gpu_name(gpu) or hardware.cpu_name()}, {versions}")
         held, library = sorted((data.root / "held").iterdir()), data.readable_library()
-        found = selftest.inspect(held, library=library, gpu=gpu is not None, known=data.weaknesses)
+        found = selftest.inspect(held, CellSpec([], library=library, gpu=gpu is not None), data.weaknesses)
         print(found, *found.weaknesses, sep="\n")
         settings = Settings(
             Budget.parse(steps), device, gpu=gpu, eval_rows=rows, eval_batch=batch, caches=Path(folder) / "c"

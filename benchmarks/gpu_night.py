@@ -24,6 +24,7 @@ from autoresearch.measure.referee import CellReferee
 from autoresearch.measure.result import Result
 from autoresearch.measure.settings import Settings, TrialPlan
 from autoresearch.sandbox import selftest
+from autoresearch.sandbox.cell import CellSpec
 from autoresearch.setup import plan
 from autoresearch.source import constants
 
@@ -83,7 +84,7 @@ def main() -> None:
         gpu = hardware.gpu_name(chosen.gpu)
         print(f"machine: {gpu or hardware.cpu_name()}, torch {hardware.version('torch')}, budget {options.budget}")
         held, library = sorted((data.root / "held").iterdir()), data.readable_library()
-        found = selftest.inspect(held, library=library, gpu=chosen.gpu is not None, known=data.weaknesses)
+        found = selftest.inspect(held, CellSpec([], library=library, gpu=chosen.gpu is not None), data.weaknesses)
         print(found, *found.weaknesses, sep="\n")
         base = plan.fit_device(Path(__file__).resolve().parents[1].joinpath("train.py").read_text(), options.device)
         lr = {c.name: c.value for c in constants.constants(base)}["MATRIX_LR"]

@@ -8,7 +8,7 @@ import prepare
 from autoresearch.analysis.checkpoint import read_header
 from autoresearch.data.dataset import TOKENIZER, Dataset
 from autoresearch.errors import UserError
-from autoresearch.measure.sample import sample
+from autoresearch.measure.cell_process import Harness
 from autoresearch.measure.score import EvaluationError, Evaluator
 from autoresearch.measure.settings import Settings
 from autoresearch.sandbox.cell import CellError
@@ -40,8 +40,8 @@ def draw(
         raise UserError(f"{path} was trained on another data set {which}: its tokens stand for other text")
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        evaluator = Evaluator(source, fd, settings, data)
-        text = clean(sample(evaluator, encode_prompt(prompt, data), count, temperature, seed))
+        evaluator = Evaluator(source, fd, Harness(settings, data))
+        text = clean(evaluator.sample(encode_prompt(prompt, data), count, temperature, seed))
     except (EvaluationError, CellError) as error:
         raise UserError(f"the version could not be sampled from: {error}") from None
     finally:

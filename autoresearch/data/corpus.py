@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -140,11 +141,9 @@ def _find_free(root: Path, texts: dict[str, bytes], owners: dict[str, list[str]]
 
 
 def _is_text(raw: bytes) -> bool:
-    try:
-        raw.decode()
-    except UnicodeDecodeError:
-        return False
-    return b"\0" not in raw
+    with suppress(UnicodeDecodeError):
+        return "\0" not in raw.decode()
+    return False
 
 
 def _read_jsonl(path: str) -> Iterator[bytes]:

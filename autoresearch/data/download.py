@@ -6,7 +6,6 @@ import re
 import time
 import urllib.request
 from collections.abc import Callable
-from email.message import Message
 from http.client import HTTPException, HTTPMessage, HTTPResponse
 from pathlib import Path
 from typing import IO
@@ -15,9 +14,9 @@ from urllib.error import HTTPError, URLError
 from autoresearch.errors import UserError
 
 MAX_TRIES = 8
-TIMEOUT_S = 30.0  # s without a byte
-MAX_WAIT_S = 60.0  # s between two tries
-BLOCK_BYTES = 1 << 20  # bytes
+TIMEOUT_S = 30.0  # without a byte
+MAX_WAIT_S = 60.0  # between two tries
+BLOCK_BYTES = 1 << 20
 RETRY_STATUSES = {408, 416, 425, 429, 500, 502, 503, 504}  # HTTP statuses that may be temporary
 
 OnProgress = Callable[[int, int], None]
@@ -67,9 +66,9 @@ def expected_size(url: str, timeout: float = TIMEOUT_S) -> int:
 class _Response:
     """A response with start, size and digest from its headers and from redirections."""
 
-    def __init__(self, body: HTTPResponse, status: int, headers: HTTPMessage, linked: HTTPMessage) -> None:
-        self.body = body
-        found = re.match(r"bytes (\d+)-\d+/(\d+)", headers.get("Content-Range", "")) if status == 206 else None
+    def __init__(self, body: HTTPResponse, linked: HTTPMessage) -> None:
+        self.body, headers = body, body.headers
+        found = re.match(r"bytes (\d+)-\d+/(\d+)", headers.get("Content-Range", "")) if body.status == 206 else None
         self.start = int(found[1]) if found else 0
         size = linked.get("X-Linked-Size") or (found[2] if found else headers.get("Content-Length"))
         self.size = int(size or 0)
@@ -104,12 +103,14 @@ def _request(url: str, method: str, start: int, timeout: float) -> _Response:
         error.close()
         if error.code not in RETRY_STATUSES:
             raise UserError(f"{url}: the server answers {error.code} {error.reason}") from None
-        raise _TryFailed(f"the server answers {error.code} {error.reason}", _retry_after(error.headers)) from error
+        seconds = error.headers.get("Retry-After", "")
+        wait_s = float(seconds) if seconds.isdigit() else 0.0
+        raise _TryFailed(f"the server answers {error.code} {error.reason}", wait_s) from error
     except URLError as error:
         raise _TryFailed(f"{url} cannot be reached ({error.reason})") from None
     except (OSError, HTTPException) as error:
         raise _TryFailed(_describe(error)) from None
-    return _Response(body, body.status, body.headers, redirects.linked or body.headers)
+    return _Response(body, redirects.linked or body.headers)
 
 
 def _try_once(url: str, target: Path, on_progress: OnProgress, timeout: float) -> None:
@@ -155,11 +156,6 @@ def _check_file(part: Path, response: _Response) -> str | None:
         if response.sha256 not in (None, hashlib.file_digest(file, "sha256").hexdigest()):
             return "its content does not match the server's SHA-256"
     return None
-
-
-def _retry_after(headers: Message) -> float:
-    seconds = headers.get("Retry-After", "")
-    return float(seconds) if seconds.isdigit() else 0.0
 
 
 def _describe(error: Exception) -> str:

@@ -54,7 +54,6 @@ print("\n" + json.dumps([sorted(files), sorted(names)]))
 
 
 def library_root() -> Path:
-    """Return the folder of the running Python's library."""
     return Path(sysconfig.get_path("stdlib")).resolve()
 
 

@@ -4,18 +4,15 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
 
 from autoresearch.data.dataset import Dataset
 from autoresearch.measure import wire
 from autoresearch.measure.settings import Settings
 from autoresearch.sandbox.cell import Cell, CellError, CellSpec
 
-PACKAGE = Path(__file__).resolve().parents[1]
-INSIDE = PACKAGE / "measure" / "inside.py"
-READABLE = (PACKAGE / "measure",)
+FOLDER = Path(__file__).resolve().parent  # of all code of ours that a trial's cell needs
 
 
 @dataclass(frozen=True)
@@ -33,11 +30,12 @@ class CellProcess:
             self.channel.close()
 
 
-class Cells(Protocol):
-    """Source of the cells of trials: each started when it is needed, or some kept warm."""
+class FreshCells:
+    """Source of the cells of trials, each started when it is needed."""
 
     def start(self, mode: str, settings: Settings, data: Dataset) -> CellProcess:
         """Return a process that runs `inside.py MODE` and waits for `hello`. Raises CellError."""
+        return start_cell_process(mode, settings, data)
 
     def wait_until_ready(self) -> None:
         """Wait until no cell that is started ahead could disturb a trial."""
@@ -46,26 +44,22 @@ class Cells(Protocol):
         """Kill all cells that are started ahead."""
 
 
-class FreshCells:
-    """Start each cell when it is needed; none is started ahead."""
+@dataclass(frozen=True)
+class Harness:
+    """Settings, data and cells of the trials on one slot."""
 
-    def start(self, mode: str, settings: Settings, data: Dataset) -> CellProcess:
-        return start_cell_process(mode, settings, data)
-
-    def wait_until_ready(self) -> None: ...
-
-    def close(self) -> None: ...
+    settings: Settings
+    data: Dataset
+    cells: FreshCells = field(default_factory=FreshCells)
 
 
 @contextmanager
-def open_cell(
-    cells: Cells, mode: str, source: str, seed: int, settings: Settings, data: Dataset, fds: Sequence[int] = ()
-) -> Iterator[CellProcess]:
+def open_cell(harness: Harness, mode: str, source: str, seed: int, fds: Sequence[int] = ()) -> Iterator[CellProcess]:
     """Start `inside.py MODE` in a cell and send it `hello`; kill it on leaving. Raises CellError."""
-    process = cells.start(mode, settings, data)
+    process = harness.cells.start(mode, harness.settings, harness.data)
     try:
         try:
-            _send_hello(process.channel, source, seed, settings, data, fds)
+            _send_hello(process.channel, source, seed, harness, fds)
         except wire.Closed as closed:  # nothing of train.py has run yet
             raise CellError(f"a cell ended before it was told what to do: {closed}") from None
         yield process
@@ -76,7 +70,7 @@ def open_cell(
 def start_cell_process(mode: str, settings: Settings, data: Dataset, early: bool = False) -> CellProcess:
     """Start `inside.py MODE`, which waits for `hello`; an `early` one imports torch first. Raises CellError."""
     channel, theirs = wire.Channel.pair()
-    program = [sys.executable, "-I", "-u", str(INSIDE), mode, *(["early"] if early else [])]
+    program = [sys.executable, "-I", "-u", str(FOLDER / "inside.py"), mode, *(["early"] if early else [])]
     try:
         spec = replace(cell_spec(settings, data), program=program, fds={3: theirs.fileno()})
         return CellProcess(Cell.start(spec), channel)
@@ -95,7 +89,7 @@ def cell_spec(settings: Settings, data: Dataset) -> CellSpec:
         environment["CUDA_VISIBLE_DEVICES"] = settings.gpu
     return CellSpec(
         program=[],
-        read=READABLE,
+        read=(FOLDER,),
         library=data.readable_library(),
         threads_only=settings.budget.unit == "cpu",
         gpu=settings.device != "cpu",
@@ -107,9 +101,8 @@ def cell_spec(settings: Settings, data: Dataset) -> CellSpec:
     )
 
 
-def _send_hello(
-    channel: wire.Channel, source: str, seed: int, settings: Settings, data: Dataset, fds: Sequence[int]
-) -> None:
+def _send_hello(channel: wire.Channel, source: str, seed: int, harness: Harness, fds: Sequence[int]) -> None:
+    settings, data = harness.settings, harness.data
     text = wire.seal("train.py", source.encode())
     try:
         channel.send(

@@ -86,8 +86,7 @@ class Clock:
 
     def is_over(self) -> bool:
         """Return whether the bell has rung."""
-        used_up = self.budget.unit != "steps" and self.usage() >= self.budget.amount
-        return used_up or self.wall() >= self.budget.wall_limit_s
+        return self.usage() >= self.budget.amount or self.wall() >= self.budget.wall_limit_s
 
     def hit_wall_limit(self) -> bool:
         """Return whether the wall limit rang the bell, not the budget."""

@@ -154,14 +154,13 @@ def _load_checkpoint(fd: int, torch: ModuleType | None) -> tuple[dict[str, Array
     return state, json.loads(header.get("__metadata__", {}).get("config", "{}"))
 
 
-def _uses_torch(source: str) -> bool:
+def _import_torch(source: str, threads: int) -> ModuleType | None:
+    """Import torch if the source does."""
     nodes = list(ast.walk(ast.parse(source)))
     names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
     names += [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)]
-    return any(name.split(".")[0] == "torch" for name in names)
-
-
-def _import_torch(threads: int) -> ModuleType:
+    if all(name.split(".")[0] != "torch" for name in names):
+        return None
     torch = importlib.import_module("torch")
     torch.set_num_threads(threads)
     return torch
@@ -180,7 +179,7 @@ def _run_source(source: str) -> ModuleType:
 
 def _load_model(source: str, checkpoint: int, hello: wire.Fields) -> tuple[Model, ModuleType | None]:
     """Return the model that `load` makes, and torch if it is used."""
-    torch = _import_torch(hello["threads"]) if _uses_torch(source) else None
+    torch = _import_torch(source, hello["threads"])
     state, config = _load_checkpoint(checkpoint, torch)  # before any code of train.py runs
     model: Model = _run_source(source).load(state, config, hello["device"])
     return model, torch
@@ -222,7 +221,7 @@ def _sample(channel: wire.Channel, source: str, checkpoint: int, hello: wire.Fie
 
 
 def _train(channel: wire.Channel, source: str, hello: wire.Fields) -> None:
-    torch = _import_torch(hello["threads"]) if _uses_torch(source) else None
+    torch = _import_torch(source, hello["threads"])
     _run_source(source).train(TrialContext(channel, hello, torch))
 
 

@@ -10,13 +10,11 @@ Nothing that the cell says about itself decides: it is stored under `reported`.
 import math
 import os
 import time
-from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 
-from autoresearch.data.dataset import Dataset
-from autoresearch.measure.cell_process import Cells, FreshCells
+from autoresearch.measure.cell_process import Harness
 from autoresearch.measure.result import Progress, Result
 from autoresearch.measure.score import EvaluationError, Evaluator, Score
 from autoresearch.measure.settings import Settings, TrialPlan
@@ -39,13 +37,8 @@ class Referee(Protocol):
         """End everything that is kept ready for the next trial."""
 
 
-@dataclass(frozen=True)
-class CellReferee:
+class CellReferee(Harness):
     """Train and score language models in cells; the built-in referee."""
-
-    settings: Settings
-    data: Dataset
-    cells: Cells = field(default_factory=FreshCells)
 
     def measure(self, source: str, seed: int, plan: TrialPlan = TrialPlan()) -> Result:
         started = time.monotonic()
@@ -55,7 +48,7 @@ class CellReferee:
             return result
         with SuspensionDetector() as suspension:
             try:
-                checkpoint = train(source, seed, self.settings, self.data, result, plan, self.cells)
+                checkpoint = train(source, seed, self, result, plan)
                 if checkpoint is not None:
                     plan.keep_checkpoint(checkpoint)
                     plan.watch(Progress("score"))
@@ -72,7 +65,7 @@ class CellReferee:
 
     def _score(self, source: str, checkpoint: int, plan: TrialPlan, result: Result) -> None:
         started = time.monotonic()
-        evaluator = Evaluator(source, checkpoint, self.settings, self.data, plan, self.cells)
+        evaluator = Evaluator(source, checkpoint, self, plan)
         try:
             _record_score(evaluator.score("val", plan.loses_above), result)
             if result.val_bpb is not None and plan.wants_holdout(result.val_bpb):

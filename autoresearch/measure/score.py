@@ -1,10 +1,8 @@
-"""The score of a checkpoint: a claim, an audit of the claim, and bits per byte computed here.
+"""The score of a checkpoint: a claim, an audit of the claim, and bits per byte computed here (docs/honest-score.md).
 
-A cell cannot be trusted to compute its own loss, and to read every logit from it would cost gigabytes. So one cell
-*claims* a loss for every token; it may lie. Then another cell, which shares nothing with the first, answers with full
-logits at random positions of windows whose continuation has been replaced. It does not hold the next token, so it
-cannot peek at it, and the first cell could not know the positions. The mean difference of the two is added to the
-claim: a lie inside the tolerance gains nothing.
+One cell *claims* a loss for every token; it may lie. Then another one, which shares nothing with the first, answers
+with full logits at random positions of windows whose continuation has been replaced. The mean difference of the two is
+added to the claim: a lie inside the tolerance gains nothing.
 
 The two never run at the same time: the claiming cell holds the answers, and could signal them to the auditing cell by
 the load that it puts on a shared card or cache.
@@ -24,8 +22,8 @@ import numpy.typing as npt
 from autoresearch.data.dataset import Dataset
 from autoresearch.files import JsonObject
 from autoresearch.measure import wire
-from autoresearch.measure.cell_process import Cells, FreshCells, open_cell
-from autoresearch.measure.settings import Settings, TrialPlan
+from autoresearch.measure.cell_process import Harness, open_cell
+from autoresearch.measure.settings import TrialPlan
 from autoresearch.sandbox.cell import reopen
 
 Floats = npt.NDArray[np.float64]
@@ -50,7 +48,7 @@ class EvaluationError(Exception):
 
     def __init__(self, stage: str, error: str) -> None:
         super().__init__(f"{stage} cell: {error}")
-        self.stage, self.error = stage, error
+        self.error = error
 
 
 @dataclass(frozen=True)
@@ -105,15 +103,14 @@ class Evaluator:
 
     source: str
     checkpoint: int
-    settings: Settings
-    data: Dataset
+    harness: Harness
     plan: TrialPlan = field(default_factory=TrialPlan)
-    cells: Cells = field(default_factory=FreshCells)
 
     def score(self, split: str = "val", loses_above: float | None = None) -> Score:
         """Score the checkpoint on a split. A claim above `loses_above` bits per byte is not audited."""
-        rows = evaluation_rows(self.data, split, self.settings.eval_rows)
-        sizes = self.data.token_bytes()[rows[:, 1:]]
+        data, settings = self.harness.data, self.harness.settings
+        rows = evaluation_rows(data, split, settings.eval_rows)
+        sizes = data.token_bytes()[rows[:, 1:]]
         claims = self._claim(rows)
         row_nats = np.where(sizes > 0, claims, 0.0).sum(1)
         total_bytes = int(sizes.sum())
@@ -127,12 +124,21 @@ class Evaluator:
         correction = audit.d_mean * per_nat if D_ROUNDING < abs(audit.d_mean) < math.inf else 0.0
         return Score(round(bpb + correction, 6), audit.d_se * per_nat, audit, row_nats, sizes.sum(1))
 
-    def ask(self, mode: str, task: bytes, size: int, fields: JsonObject, seed: int = 0) -> bytes:
+    def sample(self, prompt: list[int], count: int, temperature: float, seed: int) -> bytes:
+        """Return `count` tokens after those of `prompt` (one or more), as bytes of text.
+
+        With temperature 0 each token is the likeliest one. Numbers that are not tokens are left out.
+        """
+        task, data = np.asarray(prompt, np.uint16).tobytes(), self.harness.data
+        tokens = np.frombuffer(self._ask("sample", task, 4 * count, {"temperature": temperature}, seed), np.int32)
+        return data.decode(tokens[(tokens >= 0) & (tokens < data.vocab_size)])
+
+    def _ask(self, mode: str, task: bytes, size: int, fields: JsonObject, seed: int = 0) -> bytes:
         """Return the answer of a fresh cell to a task: `size` bytes, read only after the cell is dead."""
         request, answer = wire.seal("task", task), wire.create_writable("answer", size)
         checkpoint = reopen(self.checkpoint)  # a shared file offset would be a channel from claim to audit
         try:
-            with open_cell(self.cells, mode, self.source, seed, self.settings, self.data, [checkpoint]) as process:
+            with open_cell(self.harness, mode, self.source, seed, [checkpoint]) as process:
                 process.channel.send("task", [request, answer], **fields)
                 _wait_until_done(process.channel, mode, self.plan.evaluation_limit_s)
             with mmap.mmap(answer, 0, prot=mmap.PROT_READ) as view:
@@ -144,26 +150,25 @@ class Evaluator:
                 os.close(fd)
 
     def _claim(self, rows: Tokens) -> Floats:
-        order = np.random.default_rng(len(rows)).permutation(
-            len(rows)
-        )  # rows of one batch are not adjacent in the text
-        answers = self._ask_rows("claim", rows[order], self.data.seq_len, [])
+        # rows of one batch are not adjacent in the text
+        order = np.random.default_rng(len(rows)).permutation(len(rows))
+        answers = self._ask_rows("claim", rows[order], self.harness.data.seq_len, [])
         claims = np.empty_like(answers)
         claims[order] = np.maximum(answers, 0.0)  # a negative loss is impossible, and one would outweigh the rest
         return claims
 
     def _audit(self, rows: Tokens, claims: Floats, sizes: Integers) -> Audit:
         rng = np.random.default_rng(int.from_bytes(os.urandom(16), "little"))
-        count = min(self.plan.audit_factor * self.settings.audit, max(1, len(rows) // 2))
+        count = min(self.plan.audit_factor * self.harness.settings.audit, max(1, len(rows) // 2))
         row, position = draw_positions(sizes > 0, count, rng)
         windows = splice(rows, row, position, rng)
-        logits = self._ask_rows("audit", windows, self.data.vocab_size, position.tolist())
+        logits = self._ask_rows("audit", windows, self.harness.data.vocab_size, position.tolist())
         return compare(losses_of(logits, rows[row, position + 1]), claims[row, position])
 
     def _ask_rows(self, mode: str, rows: Tokens, width: int, positions: Sequence[int]) -> Floats:
         """Return float64 [len(rows), width] that a fresh cell answers for `rows`."""
-        size, batch = 4 * len(rows) * width, self.settings.eval_batch
-        answer = self.ask(mode, rows.tobytes(), size, {"positions": positions, "batch": batch})
+        size, batch = 4 * len(rows) * width, self.harness.settings.eval_batch
+        answer = self._ask(mode, rows.tobytes(), size, {"positions": positions, "batch": batch})
         return np.frombuffer(answer, dtype=np.float32).reshape(len(rows), width).astype(np.float64)
 
 

@@ -29,11 +29,9 @@ class SuspensionDetector:
         self._thread.join()
 
     def _run(self) -> None:
-        while not self._stop.wait(BEAT_S):
-            self._beat()
-        self._beat()
-
-    def _beat(self) -> None:
-        before, self._last = self._last, since_boot()
-        if self._last - before > SUSPENDED_S:
-            self.missed_s += self._last - before
+        stopped = False
+        while not stopped:
+            stopped = self._stop.wait(BEAT_S)
+            before, self._last = self._last, since_boot()
+            if self._last - before > SUSPENDED_S:
+                self.missed_s += self._last - before

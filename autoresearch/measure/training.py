@@ -5,11 +5,10 @@ import os
 import time
 from contextlib import suppress
 
-from autoresearch.data.dataset import Dataset
 from autoresearch.files import JsonObject
 from autoresearch.hardware import GpuMeter
 from autoresearch.measure import wire
-from autoresearch.measure.cell_process import CellProcess, Cells, FreshCells, open_cell
+from autoresearch.measure.cell_process import CellProcess, Harness, open_cell
 from autoresearch.measure.clock import Clock
 from autoresearch.measure.result import Progress, Result, Watch
 from autoresearch.measure.settings import MAX_CHECKPOINT_BYTES, Settings, TrialPlan
@@ -26,11 +25,7 @@ POLL_S = 0.25
 
 
 class _TrainingFailed(Exception):
-    """Training ended without a checkpoint that counts."""
-
-    def __init__(self, outcome: str, reason: str) -> None:
-        super().__init__(reason)
-        self.outcome, self.reason = outcome, reason
+    """Training ended without a checkpoint that counts; its arguments are outcome and reason."""
 
 
 class _Receiver:
@@ -118,25 +113,17 @@ class _Receiver:
             self.checkpoint = None
 
 
-def train(
-    source: str,
-    seed: int,
-    settings: Settings,
-    data: Dataset,
-    result: Result,
-    plan: TrialPlan = TrialPlan(),
-    cells: Cells = FreshCells(),
-) -> int | None:
+def train(source: str, seed: int, harness: Harness, result: Result, plan: TrialPlan = TrialPlan()) -> int | None:
     """Return the last checkpoint saved before the bell; None, with the outcome in `result`, if there is none."""
+    settings = harness.settings
     receiver: _Receiver | None = None
-    cell: Cell | None = None
     try:
-        with open_cell(cells, "train", source, seed, settings, data) as process:
+        with open_cell(harness, "train", source, seed) as process:
             cell, receiver = process.cell, _Receiver(process, result)
-            result.layers, result.weaknesses = cell.layers, [*cell.weaknesses, *data.weaknesses]
+            result.layers, result.weaknesses = cell.layers, [*cell.weaknesses, *harness.data.weaknesses]
             result.grade = "WEAK" if result.weaknesses else "STRONG"
             try:
-                clock = _set_up(receiver, settings, data, plan, cells)
+                clock = _set_up(receiver, harness, plan)
                 _run_until_bell(receiver, clock, settings, plan.watch)
                 _check_stops(receiver.watchdog, settings)
                 if plan.keep_caches and settings.caches is not None:
@@ -147,16 +134,16 @@ def train(
             return receiver.checkpoint
         result.outcome, result.reason = _explain_no_checkpoint(clock, receiver.save_began_s)
     except _TrainingFailed as failure:
-        result.outcome, result.reason = failure.outcome, failure.reason
+        result.outcome, result.reason = failure.args
     finally:
-        if cell is not None:
-            result.log = cell.log()
+        if receiver is not None:
+            result.log = receiver.process.cell.log()
     if receiver is not None:
         receiver.drop()
     return None
 
 
-def _set_up(receiver: _Receiver, settings: Settings, data: Dataset, plan: TrialPlan, cells: Cells) -> Clock:
+def _set_up(receiver: _Receiver, harness: Harness, plan: TrialPlan) -> Clock:
     """Wait until the version says that it is ready; hand over the data; start the clock."""
     started = time.monotonic()
     plan.watch(Progress("setup"))
@@ -167,8 +154,8 @@ def _set_up(receiver: _Receiver, settings: Settings, data: Dataset, plan: TrialP
         message.close()
         if message.kind == "ready":
             receiver.result.setup_seconds = time.monotonic() - started
-            cells.wait_until_ready()
-            return _start_clock(receiver, settings, data, plan)
+            harness.cells.wait_until_ready()
+            return _start_clock(receiver, harness, plan)
         if message.kind == "log":
             receiver.record(message.fields.get("values"))
         if message.kind == "error":
@@ -178,9 +165,10 @@ def _set_up(receiver: _Receiver, settings: Settings, data: Dataset, plan: TrialP
     raise _TrainingFailed("timeout", f"setup took over {plan.setup_limit_s:.0f} s: trial.start() was not called")
 
 
-def _start_clock(receiver: _Receiver, settings: Settings, data: Dataset, plan: TrialPlan) -> Clock:
+def _start_clock(receiver: _Receiver, harness: Harness, plan: TrialPlan) -> Clock:
+    settings = harness.settings
     charged = max(0.0, receiver.result.setup_seconds - plan.free_setup_s) if settings.budget.unit != "steps" else 0.0
-    shards = [os.open(path, os.O_RDONLY | os.O_CLOEXEC) for path in data.train_shards()]
+    shards = [os.open(path, os.O_RDONLY | os.O_CLOEXEC) for path in harness.data.train_shards()]
     try:
         receiver.process.channel.send("go", shards, charged=charged)
     finally:
@@ -244,10 +232,9 @@ def _check_stops(watchdog: Watchdog, settings: Settings) -> None:
 
 def _explain_no_checkpoint(clock: Clock, save_began_s: float | None) -> tuple[str, str]:
     if save_began_s is not None:
-        began = (
-            f"began {save_began_s:.1f} s after the start and was not done at the bell, {clock.wall():.1f} s after it"
-        )
-        return "nothing_saved", f"trial.save() {began}: leave it more time (trial.reserve)"
+        began = f"began {save_began_s:.1f} s after the start"
+        late = f"was not done at the bell, {clock.wall():.1f} s after it"
+        return "nothing_saved", f"trial.save() {began} and {late}: leave it more time (trial.reserve)"
     if clock.hit_wall_limit():
         return "timeout", f"nothing saved in {clock.budget.wall_limit_s:.0f} s of wall-clock time"
     return "nothing_saved", "trial.save() was not called before the bell"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from autoresearch.data.dataset import Dataset
 from autoresearch.measure import wire
-from autoresearch.measure.cell_process import CellProcess, Cells, FreshCells, cell_spec, start_cell_process
+from autoresearch.measure.cell_process import CellProcess, FreshCells, cell_spec, start_cell_process
 from autoresearch.measure.settings import Settings
 from autoresearch.sandbox.cell import Cell, CellError, CellSpec
 
@@ -18,7 +18,7 @@ IMPORT_TIMEOUT_S = 60.0
 Terms = tuple[CellSpec, bool]
 
 
-class WarmCells:
+class WarmCells(FreshCells):
     """Keep one idle cell for each mode, with torch imported.
 
     An idle cell has received nothing: no source, no data, and it has not touched the card. It imports while others
@@ -50,7 +50,6 @@ class WarmCells:
         return process
 
     def wait_until_ready(self) -> None:
-        """Wait until all idle cells have imported, where that would slow a trial."""
         for mode in [*self._idle] if self.cores else []:
             self._wait_for(mode)
 
@@ -73,7 +72,7 @@ class WarmCells:
         self._ready.add(mode)
 
 
-def choose_cells(settings: Settings, spare: Sequence[int]) -> Cells:
+def choose_cells(settings: Settings, spare: Sequence[int]) -> FreshCells:
     """Return warm cells where there is a card to import beside, or spare cores; else fresh ones."""
     if settings.gpu is None and not spare:
         return FreshCells()

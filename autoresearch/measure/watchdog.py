@@ -28,7 +28,7 @@ class Watchdog:
     def is_silent(self) -> bool:
         """Return whether there was no sign of life for `silence_limit_s`; to be called while no message comes."""
         now = time.monotonic()
-        if _process_state(self.pid) == "T":
+        if _stat_fields(self.pid)[:1] == ["T"]:  # its state: a signal has stopped it
             self.stopped_s += now - self._last_check
         self._last_check = now
         if now - self._last_reading >= min(CPU_POLL_S, self.silence_limit_s / 4):
@@ -42,11 +42,6 @@ class Watchdog:
 def cpu_of_tree(pid: int) -> float:
     """Return the CPU seconds of a process and all below it, those of dead and reaped children included."""
     return sum(sum(map(int, _stat_fields(each)[11:15])) for each in (pid, *descendants(pid))) / TICKS_PER_S
-
-
-def _process_state(pid: int) -> str:
-    """Return the kernel's letter for the state of a process; T: a signal has stopped it."""
-    return "".join(_stat_fields(pid)[:1])
 
 
 def _stat_fields(pid: int) -> list[str]:

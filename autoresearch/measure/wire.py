@@ -26,7 +26,6 @@ F_ADD_SEALS, F_GET_SEALS = 1033, 1034
 SEAL_SEAL, SEAL_SHRINK, SEAL_GROW, SEAL_WRITE = 1, 2, 4, 8
 ALL_SEALS = SEAL_SEAL | SEAL_SHRINK | SEAL_GROW | SEAL_WRITE
 
-
 Fields = dict[str, Any]  # of a message: a JSON object
 
 
@@ -47,12 +46,12 @@ class Message:
             os.close(fd)
 
 
+@dataclass
 class Channel:
     """One end of a channel; `receive_fds` is the largest number of descriptors with a message."""
 
-    def __init__(self, sock: socket.socket, receive_fds: int = FDS_FROM_CELL) -> None:
-        self.sock = sock
-        self.receive_fds = receive_fds
+    sock: socket.socket
+    receive_fds: int = FDS_FROM_CELL
 
     @classmethod
     def pair(cls) -> tuple["Channel", socket.socket]:
@@ -84,7 +83,9 @@ class Channel:
         try:
             return _parse(data, flags, fds)
         except ValueError as error:
-            _close_all(fds)
+            for fd in fds:
+                with contextlib.suppress(OSError):
+                    os.close(fd)
             raise Closed(str(error)) from None
 
     def close(self) -> None:
@@ -111,12 +112,6 @@ def _parse(data: bytes, flags: int, fds: Sequence[int]) -> Message:
     if not isinstance(fields, dict) or not isinstance(fields.get("kind"), str):
         raise ValueError("not a message")
     return Message(fields.pop("kind"), fields, tuple(fds))
-
-
-def _close_all(fds: Iterable[int]) -> None:
-    for fd in fds:
-        with contextlib.suppress(OSError):
-            os.close(fd)
 
 
 def seal(name: str, data: bytes | memoryview) -> int:

@@ -9,10 +9,8 @@ this one. Every layer is optional: it is tried, and its state is in `Cell.layers
     shm        /dev/shm: private, denied or shared            readonly   all but `tmp` mounted read-only
     rlimits    memory, files, processes, core dumps           reaper     the supervisor's kill (always)
 
-Covered: a cell reads only named files and writes only to its private folder. It has no network, no sockets or processes
-of others, no privileges, and no kernel interface that it does not need. Its environment and descriptors hold nothing of
-ours. Nothing outlives it: processes (daemons and re-forks are frozen and killed within a second, also if this program
-is killed with -9), files, shared memory, queues, keys, file locks, modes and times. Its output goes to a capped log.
+Covered: the attacks in docs/honest-score.md. Nothing outlives a cell: no processes (frozen and killed within a second,
+also if this program is killed with -9), files, shared memory, queues, keys, file locks, modes or times.
 
 Not covered: a hole in the kernel or a driver. Signals from one cell to another by load, the page cache, or (without a
 mount namespace) access times of files; therefore cells that must not communicate run one after the other. Disk and
@@ -247,10 +245,10 @@ def _execute(spec: CellSpec, tmp: Path, control: int, log: int) -> subprocess.Po
 
 def _make_order(spec: CellSpec, tmp: Path) -> "Order":
     """Return everything that the supervisor needs to know."""
-    view = visible_paths.view(spec.read, spec.library, spec.gpu, spec.network)
     programs = [str(path) for path in map(Path, spec.program) if path.is_absolute() and path.exists()]
     limits = [int(name.removeprefix("landlock>")) for name in spec.off if name.startswith("landlock>")]
     return {
+        **visible_paths.view(spec.read, spec.library, spec.gpu, spec.network),
         "owner": os.getpid(),
         "program": list(map(str, spec.program)),
         "fds": {str(inside): here for inside, here in spec.fds.items()},
@@ -261,7 +259,6 @@ def _make_order(spec: CellSpec, tmp: Path) -> "Order":
         "log_limit": spec.log_limit,
         "nice": spec.nice,
         "off": sorted(spec.off),
-        "view": view,
         "must_reach": [*visible_paths.python_paths(), *programs, *map(str, spec.read), str(tmp.parent)],
         "landlock_limit": min(limits, default=99),
         "threads_only": spec.threads_only,

@@ -11,7 +11,6 @@ from contextlib import suppress
 from autoresearch.sandbox import kernel
 
 SHARED_FOLDERS = ("/dev/shm", "/dev/mqueue", "/tmp", "/var/tmp")
-_IPC_RMID = 0
 
 
 def kill_below(root: int) -> None:
@@ -74,13 +73,14 @@ def clear_user(uid: int) -> None:
             for entry in list(os.scandir(folder)):
                 if entry.stat(follow_symlinks=False).st_uid == uid:
                     remove(entry)
-    for kind, column in (("shm", "shmctl"), ("sem", "semctl"), ("msg", "msgctl")):
+    for kind, function in (("shm", "shmctl"), ("sem", "semctl"), ("msg", "msgctl")):
         with suppress(OSError), open(f"/proc/sysvipc/{kind}") as file:
             names = file.readline().split()
             for line in file:
                 values = dict(zip(names, line.split(), strict=False))
                 if int(values["uid"]) == uid:
-                    _remove_ipc(column, int(values[f"{kind}id"]))
+                    with suppress(OSError):
+                        kernel.remove_ipc(function, int(values[f"{kind}id"]))
 
 
 def remove(entry: "os.DirEntry[str]") -> None:
@@ -89,9 +89,3 @@ def remove(entry: "os.DirEntry[str]") -> None:
         wipe(entry.path)
     else:
         os.unlink(entry.path)  # noqa: PTH108
-
-
-def _remove_ipc(function: str, number: int) -> None:
-    arguments = (number, 0, _IPC_RMID, 0) if function == "semctl" else (number, _IPC_RMID, 0)
-    with suppress(OSError):
-        kernel.call(function, *arguments)

@@ -73,13 +73,10 @@ def files(targets: Targets) -> dict[str, Attempt]:
     attempts["change the mode of a file"] = partial(canary.chmod, 0o777)
     attempts["change the time of a file"] = partial(os.utime, canary, (1, 1))
     attempts["change the attributes of a file"] = partial(os.setxattr, canary, "user.x", b"x")
-    attempts["find a secret in the environment"] = find_secret
+    attempts["find a secret in the environment"] = lambda: any(
+        secret in name.upper() for name in os.environ for secret in _SECRETS
+    )
     return attempts
-
-
-def find_secret() -> bool:
-    """Return whether the name of a variable is that of a secret."""
-    return any(secret in name.upper() for name in os.environ for secret in _SECRETS)
 
 
 def read(path: Path) -> bool:
@@ -102,10 +99,9 @@ def read_link(make: Callable[[Path, str], None], path: str) -> bool:
 def network(targets: Targets) -> dict[str, Attempt]:
     """Return attempts to reach the listeners of selftest.py, and to listen."""
     inet, unix = socket.AF_INET, socket.AF_UNIX
-    stream, datagram = socket.SOCK_STREAM, socket.SOCK_DGRAM
-    home = ("127.0.0.1", targets["tcp"])
+    stream = socket.SOCK_STREAM
     return {
-        "connect over TCP": lambda: connect(inet, stream, home),
+        "connect over TCP": lambda: connect(inet, stream, ("127.0.0.1", targets["tcp"])),
         "listen on TCP": lambda: listen(inet, ("127.0.0.1", 0)),
         "send over UDP": lambda: send(inet, ("127.0.0.1", targets["udp"])),
         "connect to an abstract socket": lambda: connect(unix, stream, targets["abstract"]),
@@ -114,7 +110,7 @@ def network(targets: Targets) -> dict[str, Attempt]:
         "send to a path from a socket pair": lambda: send_from_pair(targets["datagram"]),
         "listen on an abstract socket": lambda: listen(unix, "\0" + targets["marker"]),
         "open a netlink socket": lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0).close(),
-        "open a packet socket": lambda: socket.socket(socket.AF_PACKET, datagram).close(),
+        "open a packet socket": lambda: socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM).close(),
     }
 
 
@@ -149,7 +145,7 @@ def processes(owner: int) -> dict[str, Attempt]:
         "queue a signal for the owner": lambda: syscall("rt_sigqueueinfo", owner, 0, bytes(128)),
         "signal everybody": lambda: os.kill(-1, 0),
         "signal the owner by descriptor": lambda: syscall("pidfd_send_signal", os.pidfd_open(owner), 0, None, 0),
-        "signal the owner by a pipe's end": lambda: give_pipe(owner),
+        "signal the owner by a pipe's end": lambda: fcntl.fcntl(os.pipe()[0], fcntl.F_SETOWN, owner),
         "trace the owner": lambda: in_child(partial(syscall, "ptrace", _PTRACE_SEIZE, owner, 0, 0)),
         "trace the supervisor": lambda: in_child(partial(syscall, "ptrace", _PTRACE_SEIZE, os.getppid(), 0, 0)),
         "read the owner's memory": lambda: read_memory(owner),
@@ -173,21 +169,22 @@ def in_child(attempt: Attempt) -> bool:
     return os.waitpid(child, 0)[1] == 0
 
 
-def give_pipe(owner: int) -> None:
-    reader, _ = os.pipe()
-    fcntl.fcntl(reader, fcntl.F_SETOWN, owner)
-
-
-def read_memory(owner: int) -> None:
-    """Call process_vm_readv; the address need not exist, so EFAULT means that it was allowed."""
+def read_memory(owner: int) -> bool:
+    """Read at an address that need not exist."""
     buffer = ctypes.create_string_buffer(8)
     ours = (ctypes.c_size_t * 2)(ctypes.addressof(buffer), 8)
     theirs = (ctypes.c_size_t * 2)(0x400000, 8)
+    addresses = ctypes.addressof(ours), 1, ctypes.addressof(theirs), 1, 0
+    return fails_with(errno.EFAULT, lambda: syscall("process_vm_readv", owner, *addresses))
+
+
+def fails_with(number: int, attempt: Attempt) -> bool:
+    """Return whether an attempt works, or fails only because its target does not exist: it was allowed."""
     try:
-        syscall("process_vm_readv", owner, ctypes.addressof(ours), 1, ctypes.addressof(theirs), 1, 0)
+        attempt()
     except OSError as error:
-        if error.errno != errno.EFAULT:
-            raise
+        return error.errno == number
+    return True
 
 
 def system() -> dict[str, Attempt]:
@@ -195,7 +192,7 @@ def system() -> dict[str, Attempt]:
     attempts: dict[str, Attempt] = {
         "make a user namespace": lambda: in_child(lambda: syscall("unshare", _NEW_USER)),
         "make a namespace in a child": lambda: clone(_NEW_USER | _NEW_NET),
-        "mount": mount_nothing,
+        "mount": lambda: fails_with(errno.ENODEV, partial(kernel.call, "mount", b"none", b".", b"nothing", 0, None)),
         "change the root": lambda: os.chroot("/"),
         "set the clock": lambda: time.clock_settime_ns(time.CLOCK_REALTIME, time.time_ns()),
         "gain capabilities": lambda: kernel.call("capset", struct.pack("Ii", 0x20080522, 0), b"\xff" * 24),
@@ -212,15 +209,6 @@ def system() -> dict[str, Attempt]:
     return attempts
 
 
-def mount_nothing() -> None:
-    """Mount a file system of a kind that does not exist; ENODEV means that it was allowed."""
-    try:
-        kernel.call("mount", b"none", b".", b"nothing", 0, None)
-    except OSError as error:
-        if error.errno != errno.ENODEV:
-            raise
-
-
 def clone(flags: int) -> None:
     if syscall("clone", flags | 17, 0, 0, 0, 0) == 0:  # 17: SIGCHLD
         os._exit(0)
@@ -229,9 +217,9 @@ def clone(flags: int) -> None:
 def channels(targets: Targets) -> dict[str, Attempt]:
     """Return attempts to leave a message for a cell that runs beside this one or later."""
     return {
-        "leave shared memory": lambda: remove("shmctl", syscall("shmget", targets["key"], 4096, _CREATE)),
-        "leave a semaphore": lambda: remove("semctl", syscall("semget", targets["key"], 1, _CREATE)),
-        "leave a message": lambda: remove("msgctl", syscall("msgget", targets["key"], _CREATE)),
+        "leave shared memory": lambda: kernel.remove_ipc("shmctl", syscall("shmget", targets["key"], 4096, _CREATE)),
+        "leave a semaphore": lambda: kernel.remove_ipc("semctl", syscall("semget", targets["key"], 1, _CREATE)),
+        "leave a message": lambda: kernel.remove_ipc("msgctl", syscall("msgget", targets["key"], _CREATE)),
         "leave a message queue": lambda: leave_queue(targets["marker"].encode()),
         "leave a key": lambda: syscall("keyctl", 3, syscall("add_key", b"user", b"x", b"x", 1, -4)),  # 3: revoke
         "lock a file": lambda: can_lock_file(Path(sys.executable)),
@@ -243,12 +231,6 @@ def channels(targets: Targets) -> dict[str, Attempt]:
         "ask which pages are in memory": lambda: syscall("mincore", 0, 0, None),
         "watch a folder": lambda: syscall("inotify_add_watch", kernel.call("inotify_init1", 0), b"/usr", 0x20),
     }
-
-
-def remove(function: str, identifier: int) -> None:
-    """Remove a System V object that could be made."""
-    arguments = (0, 0, 0) if function == "semctl" else (0, 0)  # IPC_RMID
-    kernel.call(function, identifier, *arguments)
 
 
 def leave_queue(name: bytes) -> None:

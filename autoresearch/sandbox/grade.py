@@ -4,9 +4,9 @@ from autoresearch.files import JsonObject
 
 _LANDLOCK = (
     "files of this user can be read from inside a trial, validation data included: use a kernel with "
-    "Landlock (Linux 5.13 or newer, `landlock` in /sys/kernel/security/lsm)"
+    "Landlock (Linux 5.13 or newer, `landlock` in /sys/kernel/security/lsm), or run as root with a Python that every "
+    "user can read (not below a private home folder)"
 )
-_OTHER_USER = ", or run as root with a Python that every user can read (not below a private home folder)"
 _LIBRARY = (
     "the validation text comes from Python's own library, which trials can read without Landlock: use a "
     "kernel with it (Linux 5.13 or newer), or validate on another text"
@@ -28,7 +28,7 @@ def weaknesses(layers: JsonObject, library_restricted: bool) -> list[str]:
     default container does not have them.
     """
     checks = {
-        _LANDLOCK + _OTHER_USER: layers["landlock"] or layers["uid"] is not None,
+        _LANDLOCK: layers["landlock"] or layers["uid"] is not None,
         _LIBRARY: layers["landlock"] or layers["uid"] is None or not library_restricted,
         _SECCOMP: layers["seccomp"],
         _PRIVILEGES: layers["nnp"],

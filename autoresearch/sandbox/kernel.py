@@ -6,6 +6,7 @@ import platform
 
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_CAPBSET_DROP, PR_SET_SECUREBITS = 1, 4, 22, 24, 28
 PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 36, 38
+_IPC_RMID = 0
 
 MACHINE = platform.machine()
 
@@ -22,9 +23,14 @@ def call(name: str, *arguments: int | bytes | None) -> int:
     return result
 
 
-def prctl(option: int, value: int = 0, other: int = 0) -> int:
+def prctl(option: int, value: int = 0) -> int:
     """Call prctl(2) with numbers. Raises OSError."""
-    return call("prctl", option, value, other, 0, 0)
+    return call("prctl", option, value, 0, 0, 0)
+
+
+def remove_ipc(function: str, number: int) -> None:
+    """Remove a System V object with `shmctl`, `semctl` or `msgctl`. Raises OSError."""
+    call(function, number, *((0, _IPC_RMID, 0) if function == "semctl" else (_IPC_RMID, 0)))
 
 
 def install_filter(code: bytes) -> None:

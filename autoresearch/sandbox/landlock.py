@@ -18,9 +18,11 @@ _EXECUTE, _WRITE, _READ, _LIST = 1, 2, 4, 8
 _MAKE_DEVICES = 1 << 6 | 1 << 11
 _TRUNCATE, _IOCTL = 1 << 14, 1 << 15
 _ON_FILES = _EXECUTE | _WRITE | _READ | _TRUNCATE | _IOCTL
-_READABLE = _EXECUTE | _READ | _LIST
-_USABLE = _WRITE | _READ | _LIST | _TRUNCATE | _IOCTL
-_NAMEABLE = _READABLE | _WRITE | _TRUNCATE
+
+LISTING = _LIST  # folders, without reading their files
+READING = _EXECUTE | _READ | _LIST  # and executing files, and all files below folders
+DEVICES = _WRITE | _READ | _LIST | _TRUNCATE | _IOCTL
+WRITING = ~(_MAKE_DEVICES | _IOCTL)  # everything in folders except to make devices
 
 
 def version() -> int:
@@ -42,20 +44,15 @@ class Rules:
         attributes = struct.pack("QQQ", self.handled, tcp, scopes)
         self.fd = kernel.call("syscall", _CREATE, attributes, size, 0)
 
-    def allow_reading(self, paths: Iterable[str]) -> None:
-        """Allow to read and execute files, and all files below folders."""
-        self._allow_all(paths, _READABLE)
-
-    def allow_listing(self, paths: Iterable[str]) -> None:
-        """Allow to list folders, without reading their files."""
-        self._allow_all(paths, _LIST)
-
-    def allow_writing(self, paths: Iterable[str]) -> None:
-        """Allow everything in folders except to make devices."""
-        self._allow_all(paths, self.handled & ~(_MAKE_DEVICES | _IOCTL))
-
-    def allow_devices(self, paths: Iterable[str]) -> None:
-        self._allow_all(paths, _USABLE)
+    def allow(self, access: int, paths: Iterable[str]) -> None:
+        """Allow LISTING, READING, WRITING or DEVICES for files, or for folders and all below them."""
+        for path in paths:
+            with suppress(OSError):
+                fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
+                try:
+                    self._add(fd, access)
+                finally:
+                    os.close(fd)
 
     def allow_naming_threads(self) -> None:
         """Allow to name own threads; without it cuInit fails with error 304.
@@ -64,22 +61,13 @@ class Rules:
         """
         with suppress(OSError):
             fd = os.open("/proc/self/task", os.O_PATH)
-            self._add(fd, _NAMEABLE)
+            self._add(fd, READING | _WRITE | _TRUNCATE)
             os.set_inheritable(fd, True)
 
     def enforce(self) -> None:
         """Apply the rules to this process and its children. Raises OSError."""
         kernel.call("syscall", _RESTRICT, self.fd, 0)
         os.close(self.fd)
-
-    def _allow_all(self, paths: Iterable[str], access: int) -> None:
-        for path in paths:
-            with suppress(OSError):
-                fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
-                try:
-                    self._add(fd, access)
-                finally:
-                    os.close(fd)
 
     def _add(self, fd: int, access: int) -> None:
         if not stat.S_ISDIR(os.fstat(fd).st_mode):

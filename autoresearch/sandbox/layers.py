@@ -6,10 +6,11 @@ import signal
 import struct
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from typing import TypedDict
 
 from autoresearch.sandbox import kernel, landlock, seccomp
-from autoresearch.sandbox.namespaces import succeeds
+from autoresearch.sandbox.namespaces import succeeds, try_step
 
 MAX_FILE_BYTES = 16 << 30
 MAX_OPEN_FILES = 65536
@@ -29,7 +30,7 @@ class View(TypedDict):
     devices: list[str]
 
 
-class Order(TypedDict):
+class Order(View):
     """Everything that the supervisor needs to know to start a cell; it sets the last three fields itself."""
 
     owner: int
@@ -42,7 +43,6 @@ class Order(TypedDict):
     log_limit: int
     nice: int
     off: list[str]
-    view: View
     must_reach: list[str]
     landlock_limit: int
     threads_only: bool
@@ -62,7 +62,7 @@ def apply(order: Order, mounted: dict[str, object]) -> dict[str, object]:
     if order["uid"] is not None:
         become_user(order["uid"])
     report["caps"] = _capabilities() if "caps" in off else drop_capabilities()
-    report["nnp"] = "nnp" not in off and _no_new_privileges()
+    report["nnp"] = "nnp" not in off and kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1) == 0
     report["landlock"] = 0 if "landlock" in off else _restrict_files(order, report["shm"] == "private")
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)  # changes of user and capabilities clear it
     report["seccomp"] = "seccomp" not in off and _filter_calls(order)
@@ -109,11 +109,6 @@ def _capabilities() -> int:
     return max(int(fields[name], 16).bit_count() for name in sets)
 
 
-def _no_new_privileges() -> bool:
-    kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
-    return True
-
-
 def _check_access(uid: int, paths: Sequence[str], devices: Sequence[str]) -> None:
     become_user(uid)
     for path in (*paths, *devices):
@@ -125,13 +120,12 @@ def _restrict_files(order: Order, private_shm: bool) -> int:
     abi: int = min(landlock.version(), order["landlock_limit"])
     if abi == 0:
         return 0
-    view = order["view"]
     try:
         rules = landlock.Rules(abi, order["network"])
-        rules.allow_listing(view["listable"])
-        rules.allow_reading(view["readable"])
-        rules.allow_devices(view["devices"])
-        rules.allow_writing([order["tmp"], *(["/dev/shm"] if private_shm else [])])
+        rules.allow(landlock.LISTING, order["listable"])
+        rules.allow(landlock.READING, order["readable"])
+        rules.allow(landlock.DEVICES, order["devices"])
+        rules.allow(landlock.WRITING, [order["tmp"], *(["/dev/shm"] if private_shm else [])])
         rules.allow_naming_threads()
         rules.enforce()
     except OSError:
@@ -142,13 +136,7 @@ def _restrict_files(order: Order, private_shm: bool) -> int:
 def _filter_calls(order: Order) -> bool:
     protect = None if "pid" in order["namespaces"] else order["protect"]
     code = seccomp.build(order["threads_only"], order["network"], protect)
-    if code is None:
-        return False
-    try:
-        kernel.install_filter(code)
-    except OSError:
-        return False
-    return True
+    return code is not None and try_step(partial(kernel.install_filter, code))
 
 
 def _set_limits(order: Order) -> bool:

@@ -60,12 +60,12 @@ def enter_inner(kinds: Sequence[str], tmp: str) -> dict[str, object]:
         return {}
     _mount(None, "/", None, _MS_PRIVATE_ALL)
     _mount(tmp, tmp, None, _MS_BIND)
-    private_shm = _try_step(lambda: _mount("tmpfs", "/dev/shm", "tmpfs", _HARMLESS, "size=50%,mode=1777"))
-    read_only = _try_step(lambda: _set_read_only("/", recursive=True))
+    private_shm = try_step(lambda: _mount("tmpfs", "/dev/shm", "tmpfs", _HARMLESS, "size=50%,mode=1777"))
+    read_only = try_step(lambda: _set_read_only("/", on=True))
     if read_only:
-        _set_read_only(tmp, recursive=False, on=False)
+        _set_read_only(tmp, on=False)
         if private_shm:
-            _set_read_only("/dev/shm", recursive=False, on=False)
+            _set_read_only("/dev/shm", on=False)
     if "pid" in kinds:
         _mount("proc", "/proc", "proc", _HARMLESS)
     return {"shm": "private" if private_shm else "shared", "readonly": read_only}
@@ -107,13 +107,15 @@ def _mount(source: str | None, target: str, kind: str | None, flags: int, data: 
     kernel.call("mount", names[0], names[1], names[2], flags, names[3])
 
 
-def _set_read_only(path: str, recursive: bool, on: bool = True) -> None:
+def _set_read_only(path: str, on: bool) -> None:
+    """Make a mount and all mounts below it read-only, or only the mount itself writable."""
     attributes = struct.pack("QQQQ", _READ_ONLY if on else 0, 0 if on else _READ_ONLY, 0, 0)
-    flags = _AT_RECURSIVE if recursive else 0
+    flags = _AT_RECURSIVE if on else 0
     kernel.call("syscall", _MOUNT_SETATTR, _AT_FDCWD, path.encode(), flags, attributes, len(attributes))
 
 
-def _try_step(step: Callable[[], None]) -> bool:
+def try_step(step: Callable[[], None]) -> bool:
+    """Return whether a step ends without an OSError in this process."""
     with suppress(OSError):
         step()
         return True

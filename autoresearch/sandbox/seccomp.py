@@ -50,7 +50,8 @@ def build(threads_only: bool, network: bool, protect: list[int] | None) -> bytes
     code += _answer_all(syscalls.ATTRIBUTES, _ERRNO | errno.EOPNOTSUPP)
     code += _answer_all(syscalls.PAGE_CACHE, _ERRNO | errno.ENOSYS)
     code += _answer_all(syscalls.PRETENDED, _PRETEND)
-    code += _advice()
+    # evicting the pages of a shared file is pretended: they must stay in memory
+    code += _rule("madvise", _argument(2) + _when_in(_EVICTING, _PRETEND) + _then(_ALLOW))
     code += _sockets(network)
     code += _processes(threads_only)
     code += _files()
@@ -74,7 +75,7 @@ def _check_architecture() -> Code:
 
 
 def _sockets(network: bool) -> Code:
-    connected = _mask(0xF) + _when(_SOCK_STREAM, _ALLOW) + _when(_SOCK_SEQPACKET, _ALLOW) + _then(_REFUSE)
+    connected = [(_AND, 0, 0, 0xF), *_when_in((_SOCK_STREAM, _SOCK_SEQPACKET), _ALLOW), *_then(_REFUSE)]
     pair = _argument(0) + _unless(_AF_UNIX, _REFUSE) + _argument(1) + connected
     if network:  # sockets on paths, such as docker.sock, stay out of reach
         families = _when_in((_AF_INET, _AF_INET6, _AF_NETLINK), _ALLOW)
@@ -98,11 +99,6 @@ def _files() -> Code:
     fcntl = _argument(1) + locks + _when_in(_F_REFUSED, _REFUSE) + _then(_ALLOW)
     ioctl = _argument(1) + _when_in(_IOCTLS_REFUSED, _REFUSE) + _then(_ALLOW)
     return _rule("fcntl", fcntl) + _rule("ioctl", ioctl)
-
-
-def _advice() -> Code:
-    """Pretend to evict pages: those of a shared file must stay in memory."""
-    return _rule("madvise", _argument(2) + _when_in(_EVICTING, _PRETEND) + _then(_ALLOW))
 
 
 def _signals(protect: list[int] | None) -> Code:
@@ -142,10 +138,6 @@ def _rule(name: str, body: Code) -> Code:
 
 def _argument(index: int) -> Code:
     return [(_LOAD, 0, 0, 16 + 8 * index)]  # the low half: all inspected arguments are 32 bits wide
-
-
-def _mask(bits: int) -> Code:
-    return [(_AND, 0, 0, bits)]
 
 
 def _when(value: int, action: int) -> Code:

@@ -1,7 +1,6 @@
 """Self-attack: a cell like those of trials, and a program in it that tries to escape (escape_attempts.py).
 
-`doctor` shows the result, and `run` repeats it at every start, which takes under a second. It proves that these
-attempts are blocked here and now, not that there are no others.
+It proves that these attempts are blocked here and now, not that there are no others. Takes under a second.
 """
 
 import contextlib
@@ -16,7 +15,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from autoresearch.files import JsonObject
@@ -55,24 +54,18 @@ class Inspection:
         return f"cell: {self.grade}  {layers} | self-attack {blocked}/{len(self.attacks)} blocked"
 
 
-def inspect(
-    forbidden: Sequence[Path],
-    library: Sequence[Path | str] | None = None,
-    gpu: bool = False,
-    off: frozenset[str] = frozenset(),
-    known: Sequence[str] = (),
-) -> Inspection:
+def inspect(forbidden: Sequence[Path], spec: CellSpec, known: Sequence[str] = ()) -> Inspection:
     """Start a cell and attack from inside it; `known` are weaknesses that no cell can remove.
 
-    `forbidden` are files and folders that no trial may read: held-out rows, the repository, the ledger, a library file
-    that is a source of validation text. Raises CellError if no cell can be started.
+    The program in `spec` is replaced by that of the attack. `forbidden` are files and folders that no trial may read:
+    held-out rows, the repository, the ledger, a library file that is a source of validation text. Raises CellError if
+    no cell can be started.
     """
     reader, writer = os.pipe()
     with os.fdopen(reader, "rb") as results, AttackTargets(forbidden) as targets:
         program = [sys.executable, "-I", str(ATTACKER), json.dumps(targets.values)]
-        spec = CellSpec(program, {3: writer}, [ATTACKER.parent], library=library, gpu=gpu, off=off)
         try:
-            cell = Cell.start(spec)
+            cell = Cell.start(replace(spec, program=program, fds={3: writer}, read=[ATTACKER.parent]))
         finally:
             os.close(writer)
         with cell:
@@ -84,11 +77,13 @@ def inspect(
         return Inspection(cell.layers, attacks, [*cell.weaknesses, *known])
 
 
-class AttackTargets:
+class AttackTargets(contextlib.ExitStack):
     """Targets of this program that an attacker may try to reach: listeners, a file, writable folders."""
 
     def __init__(self, forbidden: Sequence[Path]) -> None:
+        super().__init__()
         self.folder = Path(tempfile.mkdtemp(prefix="bait-"))
+        self.callback(shutil.rmtree, self.folder, ignore_errors=True)
         self.marker = f".autoresearch-{uuid.uuid4().hex}"
         self.canary = self.folder / "canary"
         self.canary.write_text("content")
@@ -112,7 +107,10 @@ class AttackTargets:
 
     def check_traces(self) -> dict[str, bool]:
         """Return, by attempt, whether it left no trace outside the cell."""
-        traces = {f"write to {folder}": not self._remove_marker(folder) for folder in self.values["folders"]}
+        markers = {folder: Path(folder, self.marker) for folder in self.values["folders"]}
+        traces = {f"write to {folder}": not marker.exists() for folder, marker in markers.items()}
+        for marker in markers.values():
+            marker.unlink(missing_ok=True)
         for name, sock in self.sockets.items():
             traces[name] = not select.select([sock], [], [], 0)[0]
         traces["send to a path from a socket pair"] = traces["send to a socket on a path"]
@@ -121,16 +119,8 @@ class AttackTargets:
             traces[f"change the {name} of a file"] = before == now
         return traces
 
-    def __enter__(self) -> "AttackTargets":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for sock in self.sockets.values():
-            sock.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
-
     def _listen(self, target: str, attempt: str, family: int, kind: int, address: Address) -> None:
-        sock = self.sockets[attempt] = socket.socket(family, kind)
+        sock = self.sockets[attempt] = self.enter_context(socket.socket(family, kind))
         with contextlib.suppress(OSError):  # without loopback there is nothing to reach
             sock.bind(address)
             if kind == socket.SOCK_STREAM:
@@ -144,13 +134,6 @@ class AttackTargets:
         folders = [*map(Path, shared + ours), *forbidden]
         return sorted({folder.resolve() for folder in folders if folder.is_dir() and os.access(folder, os.W_OK)})
 
-    def _remove_marker(self, folder: str) -> bool:
-        try:
-            Path(folder, self.marker).unlink()
-        except FileNotFoundError:
-            return False
-        return True
-
     def _state(self) -> tuple[int, int, list[str]]:
         status = self.canary.stat()
         return status.st_mode, status.st_mtime_ns, os.listxattr(self.canary)
@@ -160,10 +143,7 @@ def _read_results(fd: int) -> dict[str, bool]:
     """Read the attempts by name; one that was not reported counts as not blocked."""
     deadline = time.monotonic() + ATTACK_TIMEOUT_S
     data = b""
-    while select.select([fd], [], [], max(0.0, deadline - time.monotonic()))[0]:
-        part = os.read(fd, 1 << 16)
-        if not part:
-            break
+    while select.select([fd], [], [], max(0.0, deadline - time.monotonic()))[0] and (part := os.read(fd, 1 << 16)):
         data += part
     lines = [json.loads(line) for line in data.splitlines()]
     names = lines[0] if lines else []

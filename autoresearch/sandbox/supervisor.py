@@ -50,7 +50,7 @@ class Supervisor:
         self.inner_status = -1  # where process 1 of a namespace writes the exit status of the program
 
     def run(self) -> None:
-        """Run the cell; return when everything is dead and its folder removed."""
+        """Run the cell; return when all is dead, and its folder and what its user left elsewhere are removed."""
         os.set_blocking(self.output, False)
         os.set_blocking(self.wake_writer, False)
         signal.set_wakeup_fd(self.wake_writer, warn_on_full_buffer=False)
@@ -61,8 +61,13 @@ class Supervisor:
         if self.launch():
             self.watch()
         self.end()
-        self.wait_for_owner()
-        self.clean_up()
+        while os.getppid() == self.order["owner"]:  # until it closes its socket, it may use the private folder
+            if select.select([self.control], [], [], POLL_MS / 1000)[0]:
+                break
+        if self.order["uid"] is not None:
+            clear_user(self.order["uid"])
+        with suppress(OSError):
+            wipe(self.order["tmp"])
 
     def choose_layers(self) -> None:
         """Find out which namespaces and user are available, and enter the outer namespaces."""
@@ -71,7 +76,7 @@ class Supervisor:
         order["namespaces"] = [] if "ns" in off else namespaces.choose(order["network"])
         order["uid"] = None
         if "uid" not in off and "user" not in order["namespaces"]:
-            order["uid"] = layers.choose_uid(order["must_reach"], order["view"]["devices"])
+            order["uid"] = layers.choose_uid(order["must_reach"], order["devices"])
         if order["uid"] is not None:
             change_owner(order["tmp"], order["uid"])
         if order["namespaces"]:  # last: what is forked next is process 1 of the new namespace
@@ -150,19 +155,6 @@ class Supervisor:
             pass
         self.send({"ended": self.status})
 
-    def wait_for_owner(self) -> None:
-        """Keep the private folder until the owner closes its socket."""
-        while os.getppid() == self.order["owner"]:
-            if select.select([self.control], [], [], POLL_MS / 1000)[0]:
-                return
-
-    def clean_up(self) -> None:
-        """Remove the private folder and what the cell's user left elsewhere."""
-        if self.order["uid"] is not None:
-            clear_user(self.order["uid"])
-        with suppress(OSError):
-            wipe(self.order["tmp"])
-
     def send(self, message: dict[str, object]) -> None:
         with suppress(OSError):  # the owner is dead
             os.write(self.control, json.dumps(message).encode())
@@ -228,12 +220,7 @@ def detach(order: Order) -> None:
     os.chdir(order["tmp"])
     if order["cores"] is not None:
         os.sched_setaffinity(0, order["cores"])
-    if order["nice"]:
-        lower_priority(order["nice"])
-
-
-def lower_priority(nice: int) -> None:
-    """Lower the priority of the process and of its session: a kernel with autogroups uses the latter."""
-    os.nice(nice)
-    with suppress(OSError), open("/proc/self/autogroup", "w") as file:
-        file.write(str(nice))
+    if order["nice"]:  # of the process, and of its session: a kernel with autogroups uses the latter
+        os.nice(order["nice"])
+        with suppress(OSError), open("/proc/self/autogroup", "w") as file:
+            file.write(str(order["nice"]))

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from autoresearch.sandbox.layers import View
 
 _SYSTEM = ("/usr", "/lib", "/lib32", "/lib64", "/bin", "/sbin", "/opt/nvidia", "/nix/store", "/run/opengl-driver")
-_KERNEL = ("/proc", "/sys")
 _ETC = (
     *("alternatives", "group", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime", "mime.types"),
     *("nsswitch.conf", "passwd", "nvidia", "OpenCL", "vulkan"),
@@ -45,7 +44,7 @@ def view(read: Sequence[Path], library: Sequence[Path | str] | None, gpu: bool, 
     etc = [*_ETC, *(_ETC_NETWORK if network else ())]
     gpus = [str(path) for pattern in _GPU_DEVICES if gpu for path in Path("/dev").glob(pattern)]
     return {
-        "readable": [*readable, *_KERNEL, *(f"/etc/{name}" for name in etc), *map(str, read)],
+        "readable": [*readable, "/proc", "/sys", *(f"/etc/{name}" for name in etc), *map(str, read)],
         "listable": listable,
         "devices": [*(f"/dev/{name}" for name in _DEVICES), *gpus],
     }

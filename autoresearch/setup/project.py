@@ -13,7 +13,7 @@ from autoresearch.errors import Blocker
 from autoresearch.measure.clock import Budget
 from autoresearch.measure.settings import Settings
 from autoresearch.sandbox import selftest
-from autoresearch.sandbox.cell import CellError
+from autoresearch.sandbox.cell import CellError, CellSpec
 from autoresearch.setup import slots
 from autoresearch.setup.slots import Slot
 from autoresearch.workspace import git
@@ -126,6 +126,6 @@ def inspection(project: Project) -> selftest.Inspection:
 def attack_cell(slot: Slot, data: Dataset | None, root: Path | None) -> selftest.Inspection:
     """Start a cell as for a trial and attack from inside; without data, no held-out rows. Raises CellError."""
     held = sorted((data.root / "held").iterdir()) if data else []
-    library, known = (data.readable_library(), data.weaknesses) if data else (None, [])
+    library, weaknesses = (data.readable_library(), data.weaknesses) if data else (None, [])
     hidden = [*held, root] if root else held
-    return selftest.inspect(hidden, library=library, gpu=slot.gpu is not None, known=known)
+    return selftest.inspect(hidden, CellSpec([], library=library, gpu=slot.gpu is not None), weaknesses)

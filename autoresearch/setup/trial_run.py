@@ -11,6 +11,7 @@ from autoresearch import hardware
 from autoresearch.errors import UserError
 from autoresearch.files import JsonObject
 from autoresearch.measure import facts
+from autoresearch.measure.cell_process import Harness
 from autoresearch.measure.clock import Budget
 from autoresearch.measure.result import Result
 from autoresearch.measure.training import train
@@ -103,7 +104,7 @@ class BasePlanner:
         settings = self.project.settings
         settings = replace(settings, budget=CPU_PROBE_BUDGET if settings.budget.unit == "cpu" else PROBE_BUDGET)
         result = Result(outcome="ok")
-        checkpoint = train(text, 0, settings, self.project.data, result)
+        checkpoint = train(text, 0, Harness(settings, self.project.data), result)
         if checkpoint is not None:
             os.close(checkpoint)
         elif result.outcome == "nothing_saved" and result.curve:

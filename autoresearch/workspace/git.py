@@ -55,12 +55,7 @@ class GitCommands:
             _check_owner(repo)
 
     def run(
-        self,
-        verb: str,
-        *args: str,
-        stdin: bytes = b"",
-        index: Path | None = None,
-        accept: range = range(1),
+        self, verb: str, *args: str, stdin: bytes = b"", index: Path | None = None, accept: range = range(1)
     ) -> tuple[int, bytes]:
         """Return exit status and output of `git verb args`. Raises GitError for other statuses."""
         env = self.environment | _dates() | ({"GIT_INDEX_FILE": str(index)} if index is not None else {})
@@ -108,12 +103,11 @@ class GitCommands:
 
     def move(self, moves: Mapping[str, tuple[str, str | None]]) -> None:
         """Set references to (new, old) in one transaction; old None: the reference must not exist."""
-        lines = [
+        lines = (
             f"create {name} {new}\n" if old is None else f"update {name} {new} {old}\n"
             for name, (new, old) in moves.items()
-        ]
-        stdin = "".join(lines).encode()
-        self.run("update-ref", "-m", "autoresearch", "--stdin", stdin=stdin)
+        )
+        self.run("update-ref", "-m", "autoresearch", "--stdin", stdin="".join(lines).encode())
 
 
 def encode(text: str) -> bytes:

@@ -28,20 +28,13 @@ class Workspace:
 
     def __init__(self, root: Path, file: str = "train.py") -> None:
         self._git = GitCommands(root)
-        self.file = self._relative_path(root, file)
-        if self._git.commit_of("HEAD") is None:
-            raise Blocker(f"the git repository has no commit yet: `git add {file} && git commit -m start`")
-        self._check_file(file)
-
-    def _relative_path(self, root: Path, file: str) -> str:
         path = Path(os.path.normpath(root.resolve() / file))
         if not path.is_relative_to(self._git.top):
             raise UsageError(f"{file} is outside of the git repository {self._git.top}")
-        return path.relative_to(self._git.top).as_posix()
-
-    def _check_file(self, file: str) -> None:
-        entry = self._entry("HEAD")
-        if entry is None:
+        self.file = path.relative_to(self._git.top).as_posix()
+        if self._git.commit_of("HEAD") is None:
+            raise Blocker(f"the git repository has no commit yet: `git add {file} && git commit -m start`")
+        if (entry := self._entry("HEAD")) is None:
             raise Blocker(f"{file} is not committed: `git add {file} && git commit` first")
         if not entry[0].startswith("100"):
             raise Blocker(f"{file} is a link or a folder in git: commit the file itself")
@@ -71,8 +64,7 @@ class Workspace:
 
     def blob(self, sha: str) -> str:
         """Return the hash of the file in a commit. Raises UserError if the commit has no such file."""
-        entry = self._entry(sha)
-        if entry is None:
+        if (entry := self._entry(sha)) is None:
             raise UserError(f"commit {sha[:7]} has no {self.file}")
         return entry[1]
 
@@ -86,11 +78,6 @@ class Workspace:
 
     def diff(self, a: str, b: str) -> str:
         return self._git.output("diff-tree", "-p", a, b, "--", self._spec).decode(errors="replace")
-
-    def numstat(self, a: str, b: str) -> tuple[int, int]:
-        """Count the lines added and removed in the file from commit a to commit b."""
-        found = self._git.line("diff-tree", "--numstat", a, b, "--", self._spec).split("\t")
-        return (int(found[0]), int(found[1])) if found[0].isdigit() else (0, 0)
 
     def merge(self, base: str, ours: str, theirs: str) -> tuple[str, bool]:
         """Merge two changes of the text `base`; True: they conflict, and the text has markers."""
@@ -125,12 +112,6 @@ class Workspace:
         names = self._git.line("for-each-ref", "--format=%(refname:lstrip=2)", "refs/autoresearch/").splitlines()
         return sorted({name.rpartition("/")[0] for name in names})
 
-    def branch_follows(self, tag: str) -> bool:
-        """Return True if the branch is at `best` and not checked out."""
-        best = self.best(tag)
-        checked_out = self._is_checked_out(f"refs/heads/autoresearch/{tag}")
-        return best is not None and self.branch(tag) == best and not checked_out
-
     # --- steps of the loop: all of them idempotent
 
     def check_tag(self, tag: str) -> None:
@@ -138,8 +119,7 @@ class Workspace:
         name = f"refs/heads/autoresearch/{tag}"
         if not TAG.fullmatch(tag) or self._git.run("check-ref-format", name, accept=range(2))[0]:
             raise UsageError(f"`{tag}` cannot be a tag: use letters, digits, dots, dashes and underscores")
-        in_the_way = self._git.commit_of("refs/heads/autoresearch")
-        if in_the_way is not None:
+        if self._git.commit_of("refs/heads/autoresearch") is not None:
             raise UserError("branch `autoresearch` is in the way: `git branch -m autoresearch OTHERNAME`")
 
     def start(self, tag: str, sha: str, text: str | None = None) -> str:
@@ -149,8 +129,7 @@ class Workspace:
         bad tag, UserError if the branch or references of the tag belong to something else.
         """
         self.check_tag(tag)
-        base = self.ref(tag, 0)
-        if base is not None:
+        if (base := self.ref(tag, 0)) is not None:
             if not self._is_base(base, sha, text):
                 raise UserError(f"refs/autoresearch/{tag} belongs to another base: choose another --tag")
             return base
@@ -160,10 +139,9 @@ class Workspace:
         if self.best(tag) is not None:
             raise UserError(f"refs/autoresearch/{tag}/best exists without a base: choose another --tag")
         refs = f"refs/autoresearch/{tag}"
-        moves = {f"{refs}/{name}": (base, None) for name in ("0", "best", "branch")}
-        if branch is None:
-            moves[f"refs/heads/autoresearch/{tag}"] = (base, None)
-        self._git.move(moves)
+        names = [f"{refs}/0", f"{refs}/best", f"{refs}/branch"]
+        names += [f"refs/heads/autoresearch/{tag}"] if branch is None else []
+        self._git.move(dict.fromkeys(names, (base, None)))
         return base
 
     def commit(self, tag: str, n: int, text: str, parent: str, message: str) -> str:
@@ -171,8 +149,7 @@ class Workspace:
 
         Raises UserError if experiment n exists with another text or parent.
         """
-        existing = self.ref(tag, n)
-        if existing is not None:
+        if (existing := self.ref(tag, n)) is not None:
             if self._git.read_commit(existing).parents != [parent] or self.blob(existing) != self._store(text):
                 raise UserError(f"refs/autoresearch/{tag}/{n} holds another experiment: choose another --tag")
             return existing
@@ -185,7 +162,9 @@ class Workspace:
 
         The branch moves along unless the user has moved it or it is checked out somewhere.
         """
-        version, best = self._git.read_commit(sha), self._require_best(tag)
+        version, best = self._git.read_commit(sha), self.best(tag)
+        if best is None:
+            raise GitError(f"refs/autoresearch/{tag}/best is missing: put it back or choose another --tag")
         wanted = Commit(version.tree, version.parents, _clean_message(message))
         refs = f"refs/autoresearch/{tag}"
         if self._git.read_commit(best) == wanted:
@@ -200,8 +179,7 @@ class Workspace:
 
     def advance_branch(self, tag: str) -> bool:
         """Move the branch to `best` if it may move, and return True if it is there."""
-        best = self.best(tag)
-        if best is None:  # deleted by somebody: the next run restores it
+        if (best := self.best(tag)) is None:  # deleted by somebody: the next run restores it
             return False
         if self.branch(tag) != best:
             self._git.move(self._branch_moves(tag, best))
@@ -249,17 +227,9 @@ class Workspace:
             raise UserError(f"branch {name} is checked out: `git switch` to another one first")
         self._git.move({ref: (sha, current)})
 
-    # --- helpers
-
     @property
     def _spec(self) -> str:
         return f":(top,literal){self.file}"
-
-    def _require_best(self, tag: str) -> str:
-        best = self.best(tag)
-        if best is None:
-            raise GitError(f"refs/autoresearch/{tag}/best is missing: put it back or choose another --tag")
-        return best
 
     def _is_base(self, base: str, sha: str, text: str | None) -> bool:
         same = base == sha or self._git.read_commit(base).parents == [sha]

@@ -12,7 +12,7 @@ import pytest
 from support.cells import NO_NAMESPACES, ROOT, spec
 
 from autoresearch.sandbox import landlock
-from autoresearch.sandbox.cell import Cell
+from autoresearch.sandbox.cell import Cell, CellSpec
 from autoresearch.sandbox.selftest import inspect
 
 
@@ -48,7 +48,7 @@ LIMITED = [frozenset(f"landlock>{abi} ns".split()) for abi in (1, 3, 5)]
 def test_the_self_attack_is_blocked(secret: list[Path], off: frozenset[str]) -> None:
     if not landlock.version():
         pytest.skip("no Landlock here")
-    inspection = inspect(secret, off=off)
+    inspection = inspect(secret, CellSpec([], off=off))
     assert [name for name, blocked in inspection.attacks.items() if not blocked] == []
     assert len(inspection.attacks) > 60
     assert inspection.grade == "STRONG", inspection.weaknesses
@@ -68,7 +68,7 @@ def test_the_self_attack_is_blocked(secret: list[Path], off: frozenset[str]) -> 
     ],
 )
 def test_the_self_attack_finds_what_a_missing_layer_lets_through(secret: list[Path], off: str, through: str) -> None:
-    inspection = inspect(secret, off=frozenset(off.split()))
+    inspection = inspect(secret, CellSpec([], off=frozenset(off.split())))
     assert inspection.attacks[through.format(secret=secret[1])] is False
     assert inspection.grade == "WEAK" and inspection.weaknesses
     assert inspection.attacks["find a secret in the environment"] is True
@@ -78,9 +78,10 @@ AS_USER = """
     import sys
     sys.path.insert(0, sys.argv[1])
     from pathlib import Path
+    from autoresearch.sandbox.cell import CellSpec
     from autoresearch.sandbox.selftest import inspect
     for off in ("", "ns", "landlock>1 ns"):
-        inspection = inspect([Path(sys.argv[2])], off=frozenset(off.split()))
+        inspection = inspect([Path(sys.argv[2])], CellSpec([], off=frozenset(off.split())))
         print(inspection.grade, inspection.weaknesses)
 """
 
