@@ -15,7 +15,7 @@ from support.repositories import BIGRAM, make_repository, write_corpus
 
 import prepare
 from autoresearch.data.dataset import Dataset
-from autoresearch.measure.cell_process import PACKAGE
+from autoresearch.measure.cell_process import FOLDER
 from autoresearch.measure.clock import Budget
 from autoresearch.measure.settings import Settings
 
@@ -25,7 +25,7 @@ def pytest_configure() -> None:
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     os.environ["OMP_NUM_THREADS"] = "1"  # tests side by side: threads that wait for each other would spin
     sys.dont_write_bytecode = False
-    compileall.compile_dir(PACKAGE, quiet=1)
+    compileall.compile_dir(FOLDER.parent, quiet=1)
 
 
 @pytest.hookimpl(optionalhook=True)

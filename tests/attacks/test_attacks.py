@@ -25,7 +25,7 @@ from support.repositories import WORDS
 
 import prepare
 from autoresearch.data.dataset import Dataset
-from autoresearch.measure.cell_process import PACKAGE
+from autoresearch.measure.cell_process import FOLDER
 from autoresearch.measure.referee import CellReferee
 from autoresearch.measure.result import Result
 
@@ -149,7 +149,7 @@ def targets(tmp_path: Path, text_data: Dataset) -> Iterator[dict[str, Any]]:
             "val": text_data.root / "held" / "val.bin",
             "train": text_data.train_shards()[0],
             "repo": repo,
-            "package": PACKAGE / "measure",
+            "package": FOLDER,
             "owner": os.getpid(),
             "token": token,
             "folder": folder,

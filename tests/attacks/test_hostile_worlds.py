@@ -21,7 +21,7 @@ from support.sessions import session_of
 from autoresearch.agents import registry
 from autoresearch.data.dataset import Dataset
 from autoresearch.ledger import Ledger, experiment_rows
-from autoresearch.measure.cell_process import PACKAGE
+from autoresearch.measure.cell_process import FOLDER
 from autoresearch.measure.result import Progress
 from autoresearch.measure.settings import Settings
 from autoresearch.workspace.workspace import Workspace
@@ -58,7 +58,7 @@ def hostile_agent(tmp_path: Path, repository: Path) -> Path:
     folder = tmp_path / "proposals"
     folder.mkdir()
     for k, name in enumerate(VERDICTS):
-        aims = {"repo": repository, "package": PACKAGE / "measure"}
+        aims = {"repo": repository, "package": FOLDER}
         (folder / f"{k:02}-{name}.py").write_text(noisy(ATTACKS[name].aimed_at(**aims)))
     return folder
 
