@@ -21,7 +21,7 @@ class Since:
     at: float = 0.0
 
     def holds(self, row: "ExperimentRow") -> bool:
-        """Whether an experiment is one of them."""
+        """Return whether an experiment is selected."""
         return row.n >= self.n and (row.settled is None or row.settled >= self.at)
 
 

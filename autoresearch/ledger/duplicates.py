@@ -16,7 +16,7 @@ _ALIKE = """
 
 @dataclass(frozen=True)
 class Duplicate:
-    """The same program in an earlier experiment: `exact` but for seeds, or constants within 1 %."""
+    """An earlier experiment with the same program: `exact` but for seeds, or constants within 1 %."""
 
     n: int
     exact: bool

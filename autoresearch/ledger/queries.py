@@ -5,7 +5,7 @@ import sqlite3
 from dataclasses import dataclass, fields
 
 from autoresearch.files import JsonObject
-from autoresearch.ledger import owner
+from autoresearch.ledger.owner import is_alive
 from autoresearch.ledger.reviews import reviews
 from autoresearch.ledger.rows import AFTERWARDS, Experiment, Session
 from autoresearch.ledger.scores import standard_errors
@@ -111,7 +111,7 @@ def trial_seconds(ledger: Ledger, session: Session, count: int) -> list[float]:
 
 def current(ledger: Ledger) -> Session | None:
     """Return the default session: the one that runs, else the one that was worked on last."""
-    running = [session for session in ledger.sessions() if owner.is_alive(session) and session.state != "ended"]
+    running = [session for session in ledger.sessions() if is_alive(session) and session.state != "ended"]
     sql = "SELECT tag FROM sessions LEFT JOIN spans ON spans.session_id = sessions.id ORDER BY coalesce(began, created)"
     latest = [row["tag"] for row in ledger.query(f"{sql} DESC, sessions.id DESC LIMIT 1")]
     return running[-1] if running else ledger.session(latest[0]) if latest else None

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from autoresearch.files import JsonObject
-from autoresearch.ledger import owner
+from autoresearch.ledger.owner import is_alive, state
 from autoresearch.ledger.reviews import reviews
 from autoresearch.ledger.rows import AFTERWARDS, LESS_CODE, Session
 from autoresearch.ledger.store import MESSAGES, Ledger
@@ -165,14 +165,14 @@ def status(ledger: Ledger, session: Session, now: float) -> SessionStatus:
     words = Counter(review.word for review in reviews(ledger, session.id).values())
     facts = dict(ledger.query(_FACTS, session=session.id)[0])
     total, error = json.loads(facts.pop("total") or "{}"), facts.pop("error")
-    running = ledger.query(_RUNNING, session=session.id) if owner.is_alive(session) else []
+    running = ledger.query(_RUNNING, session=session.id) if is_alive(session) else []
     drift = ledger.query(_DRIFT, session=session.id)
     cost = ledger.query(_COST, session=session.id)[0]
     spans = _spans(ledger, session, now)
     return SessionStatus(
         **{name: getattr(session, name) for name in _OF_SESSION},
         **facts,
-        state=owner.state(session),
+        state=state(session),
         error=error if session.stop_reason == "error" else None,
         budget=session.settings.get("budget"),
         experiments=sum(verdicts.values()),
@@ -198,7 +198,7 @@ def _time_split(ledger: Ledger, session: Session, now: float, spans: Sequence[Sp
     """
     split: dict[str, float] = dict(ledger.query(_TIMES, session=session.id, now=now)[0])
     running = split.pop("running")
-    if running is not None and owner.is_alive(session):
+    if running is not None and is_alive(session):
         split["train"] += running
     totals = [(row["started"], row["ended"] or row["started"]) for row in ledger.query(_TOTALS, session=session.id)]
     split["total"] = sum(b - a for a, b in totals if any(start <= a <= end for start, end, _ in spans))
@@ -212,6 +212,6 @@ def _spans(ledger: Ledger, session: Session, now: float) -> list[Span]:
     spans = [(row["began"], row["seen"] or row["began"], row["slots"]) for row in rows]
     if spans and session.ended is not None:
         spans[-1] = spans[-1][0], session.ended, spans[-1][2]
-    elif spans and owner.is_alive(session):
+    elif spans and is_alive(session):
         spans[-1] = spans[-1][0], now, spans[-1][2]
     return [(start, max(start, end), slots) for start, end, slots in spans]
