@@ -17,7 +17,8 @@ KEYS = (
     *("lines_added", "lines_removed", "num_params", "params_added", "cost_usd", "program_hash", "started", "settled"),
     *("seconds", "simpler", "review", "error"),
 )
-COLUMNS = ", ".join(f"e.{field.name}" for field in fields(Experiment) if field.name not in ("text", "numbers"))
+UNREAD: JsonObject = {"text": None, "numbers": None, "shape": None, "fingerprint": None, "params": {}}  # large, and not shown
+COLUMNS = ", ".join(f"e.{field.name}" for field in fields(Experiment) if field.name not in UNREAD)
 
 _LOG = f"""
     WITH t AS MATERIALIZED (
@@ -55,7 +56,7 @@ _LASTED = f"""
 
 @dataclass(frozen=True)
 class ExperimentRow(Experiment):
-    """An experiment without its text, with sums over its trials that ended by themselves."""
+    """An experiment without its large columns, with sums over its ended trials."""
 
     trials: int
     grade: str | None
@@ -77,10 +78,11 @@ def experiment_rows(ledger: Ledger, session: Session, *verdicts: str) -> list[Ex
     errors, by_n = standard_errors(ledger, session), reviews(ledger, session.id)
     rows = []
     for each in found:
-        known = dict(zip(names, each, strict=True))
-        known |= {"near_miss": bool(known["near_miss"]), "params": json.loads(known["params"])}
-        review = by_n[known["n"]].word if known["n"] in by_n else None
-        rows.append(ExperimentRow(**known, text=None, numbers=None, review=review, error=errors.get(known["n"])))
+        n, near_miss = each["n"], bool(each["near_miss"])
+        review = by_n[n].word if n in by_n else None
+        rows.append(row := ExperimentRow.__new__(ExperimentRow))  # 5x faster than the constructor
+        vars(row).update(UNREAD, review=review, error=errors.get(n))
+        vars(row).update(zip(names, each, strict=True), near_miss=near_miss)
     return rows
 
 
