@@ -57,11 +57,6 @@ class Noise:
     dof: float
     models: tuple[WeightedModel, ...]
 
-    @property
-    def drift(self) -> float:
-        """Return the probability that the machine's level drifts."""
-        return sum(each.weight for each in self.models if each.model.level)
-
 
 def noise(versions: Sequence[Sequence[Draw]], earlier: tuple[float, float] | None = None) -> Noise:
     """Estimate the noise from the draws of each version.
