@@ -212,7 +212,10 @@ class Evidence:
         context = self.context
         beliefs = judge.learn(effects(context.ledger, context.id))
         rival = self._fresh_draws(self.rival(experiment))
-        allowance = self._simplification_allowance() if self._is_simpler(experiment) else None
+        allowance = None
+        if self._is_simpler(experiment):
+            losses = (max(row.delta or 0.0, 0.0) / require(row.sigma) for row in self._keeps() if row.n > 0)
+            allowance = judge.ALLOWANCE_SIGMA - sum(losses)
         return judge.decide(context.row.judge, candidate, rival, self.noise(), beliefs, allowance)
 
     def _is_simpler(self, experiment: Experiment) -> bool:
@@ -224,10 +227,6 @@ class Evidence:
         rival = self.context.experiment(self.rival(experiment).n)
         ours, theirs = size.size(require(experiment.text)), size.size(require(rival.text))
         return ours.lines < theirs.lines and ours.tokens < theirs.tokens
-
-    def _simplification_allowance(self) -> float:
-        losses = (max(row.delta or 0.0, 0.0) / require(row.sigma) for row in self._keeps() if row.n > 0)
-        return judge.ALLOWANCE_SIGMA - sum(losses)
 
     def _keeps(self) -> list[Experiment]:
         return self.context.ledger.experiments(self.context.id, verdict="keep")

@@ -155,7 +155,9 @@ class SessionLoop:
         if experiment.n > 0:
             trials = len(self.evidence.trials(experiment))
             if experiment.verdict == "keep":
-                experiment = self._keep(experiment, trials)
+                message = describe.keep_message(experiment, trials, self.context.row.grade)
+                sha = self.context.workspace.keep(self.context.tag, experiment.n, require(experiment.sha), message)
+                experiment = self.context.advance(experiment, "decided", sha=sha)
             self.lessons.add(self.context.tag, PastExperiment.from_row(experiment), trials)
         settled = time.time()
         self.maintenance.record_settled(replace(experiment, state="settled", settled=settled))
@@ -166,12 +168,6 @@ class SessionLoop:
         if experiment.n == ESTIMATE_AFTER_EXPERIMENTS:
             self.control.report_cost(experiment.n)
         return experiment
-
-    def _keep(self, experiment: Experiment, trials: int) -> Experiment:
-        context = self.context
-        message = describe.keep_message(experiment, trials, context.row.grade)
-        sha = context.workspace.keep(context.tag, experiment.n, require(experiment.sha), message)
-        return context.advance(experiment, "decided", sha=sha)
 
     def _rebase(self, old: Experiment) -> Experiment:
         """Make the change of a superseded candidate to the new incumbent, as the next candidate."""

@@ -27,6 +27,7 @@ from autoresearch.source.diff import unified_diff
 
 MAX_BROKEN = 10  # broken proposals in a row that end a session without a stand-in
 UNUSABLE_RETRY_S = 3600.0  # until an agent that cannot work is asked again: the user may have bought credit
+Answer = tuple[Proposal, str | None]  # a proposal, and its defect if it is broken and belongs in the history
 SAFE = "Several proposals in a row could not be used. Make one small change now, and check that it applies."
 
 
@@ -99,8 +100,8 @@ class Proposer:
             brief.feedback.append(SAFE)
         return self.agent
 
-    def _ask(self, agent: Agent, brief: Brief) -> tuple[Proposal, str | None] | None:
-        """Return a proposal, and its defect if it is broken and belongs in the history; None: ask again."""
+    def _ask(self, agent: Agent, brief: Brief) -> Answer | None:
+        """Ask an agent once; return None if another attempt is needed."""
         started = time.time()
         try:
             proposal = self.attempts.ask(agent, brief)
@@ -115,9 +116,7 @@ class Proposer:
         self._emit("proposed", brief, proposal.hypothesis, started)
         return proposal, None
 
-    def _handle_broken(
-        self, agent: Agent, brief: Brief, bad: BadProposal, started: float
-    ) -> tuple[Proposal, str] | None:
+    def _handle_broken(self, agent: Agent, brief: Brief, bad: BadProposal, started: float) -> Answer | None:
         self._emit("broken", brief, f"{agent.name}: {bad}", started)
         self.broken_in_a_row += 1
         if agent is self.agent and self.stand_in is not None:
