@@ -8,16 +8,8 @@ A command imports what it needs when it runs, so that `--help` takes a third of 
 import sys
 from collections.abc import Callable
 
-from autoresearch.cli import (
-    trial_command,
-    plan_command,
-    run_command,
-    steer_commands,
-    look_commands,
-    page_commands,
-    verify_commands,
-    keep_commands,
-)  # they add their commands to `app`
+from autoresearch.cli import trial_command, plan_command, run_command, steer_commands, look_commands, page_commands
+from autoresearch.cli import verify_commands, keep_commands  # all of them add their commands to `app`
 from autoresearch.cli.app import app
 from autoresearch.errors import UserError, as_user_error
 
@@ -25,7 +17,6 @@ __all__ = ["app", "exit_code", "main"]
 
 
 def main() -> None:
-    """Run the command line."""
     for stream in (sys.stdout, sys.stderr):  # without UTF-8, `?` replaces what cannot be encoded
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]
     sys.exit(exit_code(app))
@@ -35,17 +26,12 @@ def exit_code(command: Callable[[], object]) -> int:
     """Run a command and return its exit code; print one line for an error that a user can fix."""
     try:
         command()
-    except UserError as error:
-        return _print_error(error)
-    except (OSError, MemoryError) as error:
-        if (refused := as_user_error(error)) is None:
+    except (UserError, OSError, MemoryError) as error:
+        known = error if isinstance(error, UserError) else as_user_error(error)
+        if known is None:
             raise
-        return _print_error(refused)
+        print(f"autoresearch: {known}", file=sys.stderr)
+        return known.exit_code
     except KeyboardInterrupt:
         return 130
     return 0
-
-
-def _print_error(error: UserError) -> int:
-    print(f"autoresearch: {error}", file=sys.stderr)
-    return error.exit_code

@@ -32,9 +32,8 @@ def ablate(
 
     with open_remeasurer(tag) as measuring:
         found = ablation.ablate(measuring, draws)
-        measuring.ledger.event(
-            measuring.session.id, "ablation", f"carry nothing: {found.idle or '-'}", data=asdict(found)
-        )
+        words = f"carry nothing: {found.idle or '-'}"
+        measuring.ledger.event(measuring.session.id, "ablation", words, data=asdict(found))
     if not as_json:
         print_blocks(results.ablation(found), Console())
     hypothesis = f"Without experiments {', '.join(map(str, found.idle))}, which carry nothing"

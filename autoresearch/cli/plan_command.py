@@ -20,6 +20,7 @@ def plan(
     """Choose the constants of the base for this device and predict a trial, from ten steps trained now."""
     from autoresearch import config
     from autoresearch.cli.trial_command import read
+    from autoresearch.measure import facts
     from autoresearch.sandbox.cell import protect_self
     from autoresearch.setup import slots
     from autoresearch.setup.project import open_project, repository_or_here
@@ -31,8 +32,8 @@ def plan(
     project = open_project({"budget": budget, "device": device}, root)
     with slots.lock([project.slot]):
         found = BasePlanner(project, lambda line: typer.echo(line, err=True)).measure(source)
-    if found.warning:
-        typer.echo(found.warning, err=True)
+    if warning := facts.repetition_warning({"reported": {"epochs": found.epochs}}):
+        typer.echo(warning, err=True)
     if as_json:
         print_json(found.as_json())
     elif text:

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from autoresearch.cli.app import RUN, app
+from autoresearch.errors import require
 
 if TYPE_CHECKING:
     from autoresearch.ledger import Ledger
@@ -43,17 +44,15 @@ def run(
     from autoresearch.setup.slots import lock
     from autoresearch.terminal.live_view import Live
 
-    flags = {"max_experiments": max_experiments, "budget": budget, "tag": tag, "agent": agent, "judge": judge}
-    flags |= {"model": model, "max_usd": max_usd}
+    flags: dict[str, object] = {"budget": budget, "tag": tag, "agent": agent, "model": model, "judge": judge}
+    flags |= {"max_experiments": max_experiments, "max_usd": max_usd, "device": device, "slots": slots}
     hours = minutes / 60 if minutes is not None else hours
     protect_self()
-    project = open_session_project(
-        flags | {"hours": hours, "device": device, "require_strong": require_strong, "slots": slots}
-    )
+    project = open_session_project(flags | {"hours": hours, "require_strong": require_strong})
     until = None if project.config.hours is None else since_boot() + 3600 * project.config.hours
     limits = Limits(until, project.config.max_experiments)
     with lock(project.slots), Ledger.open(project.ledger) as ledger:
-        with Live(project) as live, Hook.of(project, live.say) as hook, _handle_signals(limits, live):
+        with Live(project) as live, Hook(project, live.say) as hook, _handle_signals(limits, live):
             reason, tag = run_session(project, ledger, limits, [live.handle, hook.handle])
         _print_summary(ledger, tag)
     if reason == "interrupted":
@@ -84,8 +83,7 @@ def _print_summary(ledger: "Ledger", tag: str) -> None:
     from autoresearch.report.status import layout
     from autoresearch.terminal.console import print_blocks
 
-    session, now = ledger.session(tag), time.time()
-    assert session is not None
+    session, now = require(ledger.session(tag)), time.time()
     rows = experiment_rows(ledger, session, "keep", "suspect")
     print_blocks([layout(status(ledger, session, now), now)], Console())
     print_blocks(experiment_table.log(rows), Console())

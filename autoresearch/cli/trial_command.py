@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from autoresearch.cli.app import JSON, RUN, app, print_json
+from autoresearch.cli.slot import lock_slot
 from autoresearch.errors import UserError
 
 if TYPE_CHECKING:
@@ -50,18 +51,14 @@ def trial(
     from autoresearch.measure import facts
     from autoresearch.measure.referee import CellReferee
     from autoresearch.measure.settings import TrialPlan
-    from autoresearch.sandbox.cell import protect_self
     from autoresearch.session.events import TrialProgress
-    from autoresearch.setup import slots
     from autoresearch.setup.project import open_project, repository_or_here
     from autoresearch.setup.trial_run import BasePlanner
-    from autoresearch.terminal.live_view import Live
 
     text = read(file)
-    protect_self()
     project = open_project({"budget": budget, "device": device}, repository_or_here())
     text = BasePlanner(project).fit_by_memory(text)
-    with slots.lock([project.slot]), Live(project) as live:
+    with lock_slot(project) as live:
         plan = TrialPlan(watch=lambda progress: live.handle(TrialProgress(0, file.name, progress)))
         result = CellReferee(project.settings, project.data).measure(text, seed, plan)
     if warning := facts.repetition_warning(result.as_json()):

@@ -1,6 +1,7 @@
 """Commands that verify and export: doctor, total, reproduce, export, sample."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -184,16 +185,14 @@ def _say_total(total: "Total | None") -> None:
 
 
 def _say_unreviewed(made: "Branch") -> None:
-    for what, numbers, hint in (
-        (
-            "nobody has reviewed what was kept here",
-            made.unreviewed,
-            "read with `autoresearch show N`, then `autoresearch review N --accept`",
-        ),
-        ("rejected, but still on the branch", made.rejected, "`autoresearch revert N` takes one out"),
-    ):
-        if numbers:
-            typer.echo(f"{what}: experiments {', '.join(map(str, numbers))}; {hint}", err=True)
+    read = "read with `autoresearch show N`, then `autoresearch review N --accept`"
+    _say_numbers("nobody has reviewed what was kept here", made.unreviewed, read)
+    _say_numbers("rejected, but still on the branch", made.rejected, "`autoresearch revert N` takes one out")
+
+
+def _say_numbers(words: str, numbers: Sequence[int], hint: str) -> None:
+    if numbers:
+        typer.echo(f"{words}: experiments {', '.join(map(str, numbers))}; {hint}", err=True)
 
 
 @app.command(rich_help_panel=VERIFY)

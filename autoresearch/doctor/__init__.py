@@ -25,11 +25,9 @@ class Findings:
 
     @property
     def is_blocked(self) -> bool:
-        """Tell whether `run` cannot work before something is fixed."""
         return any(check.level == "blocker" for check in self.checks)
 
     def as_json(self) -> JsonObject:
-        """Return the object that `doctor --json` prints."""
         found = self.inspection
         return {
             "blocked": self.is_blocked,

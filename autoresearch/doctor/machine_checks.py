@@ -21,7 +21,6 @@ NVIDIA = Path("/proc/driver/nvidia/version")
 
 
 def check_python() -> Check:
-    """Check Python and the platform."""
     text = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
     if sys.platform != "linux":
         return Check("python", "blocker", text, "Linux is needed: use WSL2, a container or a virtual machine")

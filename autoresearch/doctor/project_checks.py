@@ -23,7 +23,6 @@ KEYS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "AUTORESEARCH_AUTH_TOKEN")
 
 
 def check_repository(folder: Path) -> tuple[Path | None, Check]:
-    """Find the repository around a folder."""
     try:
         root = project.repository(folder)
     except Blocker as error:
@@ -66,7 +65,6 @@ def check_train_file(root: Path, config: Config) -> Iterator[Check]:
 
 
 def check_program(root: Path, config: Config) -> Iterator[Check]:
-    """Check that program.md exists."""
     path = root / config.program
     if path.is_file():
         lines = len(path.read_text(errors="replace").splitlines())

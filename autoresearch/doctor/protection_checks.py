@@ -26,6 +26,5 @@ def check_cell(slot: Slot, data: Dataset | None, root: Path | None) -> tuple[Ins
 
 
 def list_weaknesses(found: Inspection | None) -> list[Check]:
-    """Return a check for each weakness of the cell, with its remedy."""
     parts = [weakness.partition(": ") for weakness in (found.weaknesses if found else [])]
     return [Check("weakness", "warn", what, remedy or UNEXPLAINED) for what, _, remedy in parts]

@@ -1,9 +1,7 @@
-"""Learn a prior over the effect of the next idea from the ideas measured so far.
+"""Learn a prior over the effect of the next idea, in sigmas of one trial, from the ideas measured so far.
 
-An idea is a gain, has no effect, or does harm. The share and the size of gains start from what public campaigns found
-and are updated with every candidate: after many failures a gain is less probable, after large gains more. So the rule
-takes into account how many candidates were tried (Scott and Berger, Annals of Statistics 38, 2010).
-Effects are in sigmas of one trial.
+So the rule takes into account how many candidates were tried (Scott and Berger, Annals of Statistics 38, 2010); see
+docs/judging.md.
 """
 
 from collections.abc import Iterable

@@ -1,11 +1,7 @@
-"""Noise of scores: between trials, between seeds, and from drift of the machine's level.
+"""Noise of scores: between trials, between seeds, and from drift of the machine's level (docs/judging.md).
 
-Trials that follow one another share the level that the machine has at that time; trials of one seed share their data
-order and their initial weights. So the difference of two versions is estimated by generalised least squares (Aitken,
-1935): pairs measured in turns, with the same seeds, count for more than draws from another hour where that makes a
-difference, and all draws count alike where it does not. Which model holds is unknown in advance: each of
-`NOISE_MODELS` gets a probability from all measurements (restricted maximum likelihood: Patterson and Thompson,
-Biometrika 58, 1971).
+The difference of two versions is estimated by generalised least squares (Aitken, 1935). Each of `NOISE_MODELS` gets a
+probability from all measurements (restricted maximum likelihood: Patterson and Thompson, Biometrika 58, 1971).
 """
 
 import math
@@ -25,16 +21,11 @@ MAX_DRAWS = 60  # newest draws that are used; older ones add nothing
 
 @dataclass(frozen=True)
 class NoiseModel:
-    """One way in which scores may vary.
+    """One way in which scores may vary."""
 
-    `level` is the standard deviation of the machine's level in units of a trial's standard deviation around it,
-    `memory` the number of trials over which the level changes, `shared` the part of the variance around the level
-    that two versions have in common with one seed.
-    """
-
-    level: float = 0.0
-    memory: float = 1.0
-    shared: float = 0.0
+    level: float = 0.0  # standard deviation of the machine's level / that of a trial around the level
+    memory: float = 1.0  # trials over which the level changes
+    shared: float = 0.0  # part of the variance around the level that two versions have in common with one seed
 
 
 STEADY = NoiseModel()
@@ -48,8 +39,6 @@ NOISE_MODELS = {  # with their prior probabilities; the steady one is first
 
 @dataclass(frozen=True)
 class Draw:
-    """One measured score."""
-
     score: float  # bits per byte
     at: int  # number of the trial in the session
     seed: int | None = None  # None: a unique one
@@ -57,8 +46,6 @@ class Draw:
 
 @dataclass(frozen=True)
 class WeightedModel:
-    """A noise model with its probability."""
-
     model: NoiseModel
     weight: float
     sigma: float  # spread of one trial around the level, bits per byte
@@ -66,16 +53,9 @@ class WeightedModel:
 
 @dataclass(frozen=True)
 class Noise:
-    """Pooled noise of a session's versions."""
-
     sigma: float  # standard deviation of one trial around its version's mean, bits per byte
     dof: float
     models: tuple[WeightedModel, ...]
-
-    @property
-    def drift(self) -> float:
-        """Return the probability that the machine's level drifts."""
-        return sum(each.weight for each in self.models if each.model.level)
 
 
 def noise(versions: Sequence[Sequence[Draw]], earlier: tuple[float, float] | None = None) -> Noise:

@@ -11,14 +11,11 @@ from autoresearch.judge.noise import Draw, Noise, WeightedModel, difference
 
 @dataclass(frozen=True)
 class Rule:
-    """Thresholds on the probability of a gain, and limits on the number of fresh re-runs.
+    """Thresholds on the probability of a gain, and limits on the number of fresh re-runs."""
 
-    A screening needs `promising` for a re-run; after re-runs less than `futile` discards, `certain` and more keeps.
-    """
-
-    promising: float
-    futile: float
-    certain: float
+    promising: float  # a screening needs this for a re-run
+    futile: float  # less than this after re-runs discards
+    certain: float  # this and more after re-runs keeps
     min_reruns: int
     max_reruns: int
 
@@ -39,15 +36,13 @@ ALLOWANCE_SIGMA = 1.0  # loss of all simplifications of a session together
 class Decision:
     """Next step for a candidate, the reason, and the evidence.
 
-    `action` is `run_again`, `compare` (measure the incumbent again, beside it), `keep` or `discard`. `delta` is the
-    candidate's mean minus the incumbent's in bits per byte (negative is better), without the draw that selected the
-    candidate if there is another. `p_gain` is the probability that it is truly better, given all draws.
+    `delta` leaves out the draw that selected the candidate if there is another.
     """
 
-    action: str
+    action: str  # run_again, compare (measure the incumbent again, beside it), keep or discard
     reason: str
-    delta: float
-    p_gain: float
+    delta: float  # the candidate's mean minus the incumbent's in bits per byte (negative is better)
+    p_gain: float  # probability that it is truly better, given all draws
     near_miss: bool = False
 
 
@@ -68,8 +63,8 @@ def decide(
     chosen = RULES[rule]
     if chosen is None and simpler is None:
         if candidate[0].score < min(draw.score for draw in incumbent):
-            return evidence.decision("keep", "a lower number", " (greedy rule)")
-        return evidence.decision("discard", "not a lower number", " (greedy rule)")
+            return evidence.decision("keep", "a lower number (greedy rule)")
+        return evidence.decision("discard", "not a lower number (greedy rule)")
     chosen = chosen or DEFAULT
     if simpler is not None and (simplification := _judge_simplification(evidence, chosen, simpler)) is not None:
         return simplification
@@ -102,7 +97,6 @@ class _Comparison:
 
     @cached_property
     def p_gain(self) -> float:
-        """Return the probability that the candidate is better."""
         return sum(each.weight * p_gain(self.beliefs, *self._in_sigmas(each)) for each in self.noise.models)
 
     def p_loss(self, bound: float) -> float:
@@ -128,8 +122,8 @@ class _Comparison:
     def discard(self, words: str) -> Decision:
         return self.decision("discard", words, near_miss=self.delta < self.noise.sigma)
 
-    def decision(self, action: str, words: str, after: str = "", near_miss: bool = False) -> Decision:
-        reason = f"{words}{after}: {self.delta:+.4f} ({self.delta / self.noise.sigma:+.1f} sigma)"
+    def decision(self, action: str, words: str, near_miss: bool = False) -> Decision:
+        reason = f"{words}: {self.delta:+.4f} ({self.delta / self.noise.sigma:+.1f} sigma)"
         return Decision(action, reason, self.delta, self.p_gain, near_miss)
 
 

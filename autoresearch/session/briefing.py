@@ -10,29 +10,22 @@ from autoresearch.brief import ideas, policy
 from autoresearch.brief.brief import MAX_BRIEF_TOKENS, Brief
 from autoresearch.brief.history import PastExperiment
 from autoresearch.brief.lessons import Lessons
-from autoresearch.brief.policy import Direction
 from autoresearch.errors import require
 from autoresearch.ledger import Experiment
 from autoresearch.measure.facts import describe_training
 from autoresearch.session.context import SessionContext
 from autoresearch.session.evidence import Evidence
 
-IDEAS = "ideas.md"
-PAPERS = "papers"
-
 
 @dataclass
 class Briefing:
-    """Write the briefs of one session; settled experiments are read once.
-
-    `steered` says whether the agent takes directions (brief/policy.py): one without a model does not.
-    """
+    """Write the briefs of one session; settled experiments are read once."""
 
     context: SessionContext
     evidence: Evidence
     program: Path
     lessons: Lessons
-    steered: bool
+    steered: bool  # the agent takes directions (brief/policy.py); one without a model does not
     gpu: str | None = None
     history: list[PastExperiment] = field(default_factory=list)
 
@@ -47,7 +40,7 @@ class Briefing:
             n=n,
             seed=row.seed,
             program=self.program.read_text(errors="replace") if self.program.exists() else "",
-            source=self._source(direction, incumbent, best),
+            source=require(self.context.experiment(direction.parent).text) if direction else best,
             incumbent=incumbent.n,
             incumbent_bpb=fmean(evidence.scores(incumbent)),
             sigma=evidence.noise().sigma,
@@ -57,8 +50,8 @@ class Briefing:
             direction=direction,
             incumbent_source=best,
             facts=self._facts(incumbent),
-            ideas=ideas.read_ideas(self.program.with_name(IDEAS), everything),
-            papers=ideas.read_papers(self.program.with_name(PAPERS), MAX_BRIEF_TOKENS),
+            ideas=ideas.read_ideas(self.program.with_name("ideas.md"), everything),
+            papers=ideas.read_papers(self.program.with_name("papers"), MAX_BRIEF_TOKENS),
             lessons=self.lessons.read(without=row.tag),
             agent=row.agent.partition(":")[0],
         )
@@ -72,11 +65,6 @@ class Briefing:
         later = rows[len(prefix) :]
         settled = [PastExperiment.from_row(row) for row in later if row.state == "settled"]
         return [*self.history, *settled], [PastExperiment.from_row(row) for row in later if row.state != "settled"]
-
-    def _source(self, direction: Direction | None, incumbent: Experiment, best: str) -> str:
-        if direction is None or direction.parent == incumbent.n:
-            return best
-        return require(self.context.experiment(direction.parent).text)
 
     def _facts(self, incumbent: Experiment) -> list[str]:
         good = [trial for trial in self.evidence.trials(incumbent) if trial.outcome == "ok"]

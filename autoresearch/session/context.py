@@ -1,6 +1,8 @@
 """The context that all parts of one session share."""
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -8,8 +10,19 @@ from autoresearch.errors import require
 from autoresearch.ledger import Experiment, Ledger, Session
 from autoresearch.ledger.artefacts import Artefacts
 from autoresearch.session.events import LedgerEvent, Listener, SessionEvent
-from autoresearch.session.lock import SessionLock
 from autoresearch.workspace.workspace import Workspace
+
+
+class SessionLock(threading.Condition):
+    """Serialise all work on a session; threads release it only while they are blocked."""
+
+    @contextmanager
+    def released(self) -> Iterator[None]:
+        self.release()
+        try:
+            yield
+        finally:
+            self.acquire()
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,7 @@
 """Columns, trial lines and commit messages of an experiment."""
 
+from contextlib import suppress
+
 from autoresearch.agents.base import Proposal
 from autoresearch.brief import ideas
 from autoresearch.brief.brief import Brief
@@ -14,15 +16,12 @@ Columns = dict[str, object]  # of an experiment in the ledger
 
 def text_columns(text: str, parent: str) -> Columns:
     """Return the text, its fingerprints, and its difference from the parent."""
-    added, removed = diff.lines_changed(parent, text)
-    columns: Columns = {}
-    try:
-        columns["fingerprint"] = fingerprint.fingerprint_without_seed(text)
-        columns["shape"], columns["numbers"] = fingerprint.outline(text)
-    except SyntaxError:
-        columns = {}
-    change = diff.summary(parent, text)
-    return columns | {"text": text, "change": change, "lines_added": added, "lines_removed": removed}
+    change, (added, removed) = diff.summary(parent, text), diff.lines_changed(parent, text)
+    columns: Columns = {"text": text, "change": change, "lines_added": added, "lines_removed": removed}
+    with suppress(SyntaxError):
+        shape, numbers = fingerprint.outline(text)
+        columns |= {"fingerprint": fingerprint.fingerprint_without_seed(text), "shape": shape, "numbers": numbers}
+    return columns
 
 
 def proposal_columns(proposal: Proposal, brief: Brief) -> Columns:

@@ -52,12 +52,9 @@ class DiskQuota:
         """Yield by session, oldest first: worst scores, then failures, then near misses."""
         for session in self.ledger.sessions():
             rows = [row for row in self.ledger.experiments(session.id) if row.state == "settled" and row.n > 0]
-            worst = sorted((row for row in rows if row.verdict not in ("keep", "suspect")), key=_worth)
+            discards = [row for row in rows if row.verdict not in ("keep", "suspect")]
+            worst = sorted(discards, key=lambda row: (row.near_miss, row.delta is None, -(row.delta or 0.0)))
             yield from ((session.tag, row) for row in worst)
-
-
-def _worth(row: Experiment) -> tuple[bool, bool, float]:
-    return row.near_miss, row.delta is None, -(row.delta or 0.0)
 
 
 def _measure_size(folder: Path) -> float:

@@ -5,6 +5,7 @@ from itertools import pairwise
 from statistics import median
 
 from autoresearch.ledger import Trial
+from autoresearch.ledger.trials import by_experiment
 
 CLOCK_SHARE = 0.03  # by which a card's clock may differ
 TEMPERATURE_C = 10.0  # by which a card's temperature may differ
@@ -44,12 +45,7 @@ def _conditions_differ(trial: Trial, before: Trial) -> bool:
 def _speed_differs(incumbent: Sequence[Trial], since: Sequence[Trial]) -> bool:
     """Return whether a version made unusually more or fewer steps than in its trial before."""
     usual = _step_changes(incumbent)
-    versions = {trial.experiment_id for trial in since}
-    now = [
-        change
-        for version in versions
-        for change in _step_changes([trial for trial in since if trial.experiment_id == version])
-    ]
+    now = [change for trials in by_experiment(since).values() for change in _step_changes(trials)]
     return bool(usual and now) and max(now) > max(STEPS_SHARE, USUAL_TIMES * median(usual))
 
 

@@ -29,8 +29,6 @@ class SessionClosed:
 
 @dataclass(frozen=True)
 class LedgerEvent:
-    """An event that the ledger has recorded."""
-
     kind: str
     n: int | None
     text: str

@@ -25,12 +25,10 @@ SUPERSEDED = "superseded by experiment"  # how the reason begins for a candidate
 
 def prior_noise(ledger: Ledger, session: Session) -> tuple[float, float] | None:
     """Return sigma and its degrees of freedom from comparable sessions, if any."""
-    squares, dof = 0.0, 0.0
-    for other in ledger.sessions():
-        comparable = other.identity == session.identity and other.settings == session.settings
-        if comparable and other.id != session.id:
-            noise = judge.noise(list(_draws(ledger, other.id, FRESH).values()))
-            squares, dof = squares + noise.sigma**2 * noise.dof, dof + noise.dof
+    others = [other for other in ledger.sessions() if other.id != session.id and other.identity == session.identity]
+    comparable = [other for other in others if other.settings == session.settings]
+    noises = [judge.noise(list(_draws(ledger, other.id, FRESH).values())) for other in comparable]
+    squares, dof = sum(noise.sigma**2 * noise.dof for noise in noises), sum(noise.dof for noise in noises)
     return (float((squares / dof) ** 0.5), dof) if dof else None
 
 
@@ -45,15 +43,11 @@ def _draws(ledger: Ledger, session_id: int, purposes: Sequence[str]) -> dict[int
 
 @dataclass(frozen=True)
 class Evidence:
-    """Answer questions about the trials of one session, for the judge and for briefs.
-
-    The base gets `replicates` trials; any incumbent is measured as often before a candidate is compared with it.
-    `prior` are sigma and degrees of freedom from earlier sessions.
-    """
+    """Answer questions about the trials of one session, for the judge and for briefs."""
 
     context: SessionContext
-    replicates: int
-    prior: tuple[float, float] | None = None
+    replicates: int  # trials of the base, and of any incumbent before a candidate is compared with it
+    prior: tuple[float, float] | None = None  # sigma and degrees of freedom from earlier sessions
     constraints: Constraints = field(default_factory=Constraints)
 
     def incumbent(self) -> Experiment:
@@ -92,18 +86,11 @@ class Evidence:
         return [draw.score for draw in self._fresh_draws(experiment)]
 
     def noise(self) -> judge.Noise:
-        """Return the noise of the scores of one version in this session."""
         return judge.noise(list(self._draws(FRESH).values()), self.prior)
 
-    def base_seconds(self) -> tuple[float, float] | None:
-        """Return the seconds of the base's longest setup and scoring; None at first."""
-        base = self.context.ledger.experiment(self.context.id, 0)
-        results = [trial.result for trial in self.trials(base)] if base else []
-        if not results:
-            return None
-        return max(r["setup_seconds"] for r in results), max(r["score_seconds"] for r in results)
-
-    # --- what comes next
+    def base_seconds(self, part: str) -> float | None:
+        """Return the longest seconds of a part (setup, score) of the base's trials; None at first."""
+        return max((trial.result[f"{part}_seconds"] for trial in self.trials(self.context.experiment(0))), default=None)
 
     def next_purpose(self, experiment: Experiment) -> str | None:
         """Return the purpose of the trial that an experiment needs next; None if it needs none."""
@@ -161,7 +148,6 @@ class Evidence:
         return f"{scores}: the machine has changed, older trials count for less"
 
     def _is_sentinel_due(self, experiment: Experiment) -> bool:
-        """Return whether the rival must be measured again before an experiment."""
         if self.context.row.judge == "greedy" and experiment.mode not in judge.SIMPLER_MODES:
             return False
         trials = self.trials(self.rival(experiment))
@@ -172,8 +158,6 @@ class Evidence:
             return True
         since = judging(self.context.ledger.trials_after(self.context.id, trials[-1].id))
         return len(since) >= SENTINEL_EVERY_TRIALS or machine_changed(trials, since)
-
-    # --- verdicts
 
     def verdict(self, experiment: Experiment) -> Columns:
         """Return the verdict's columns. Raises UserError if the base itself fails."""
@@ -228,7 +212,10 @@ class Evidence:
         context = self.context
         beliefs = judge.learn(effects(context.ledger, context.id))
         rival = self._fresh_draws(self.rival(experiment))
-        allowance = self._simplification_allowance() if self._is_simpler(experiment) else None
+        allowance = None
+        if self._is_simpler(experiment):
+            losses = (max(row.delta or 0.0, 0.0) / require(row.sigma) for row in self._keeps() if row.n > 0)
+            allowance = judge.ALLOWANCE_SIGMA - sum(losses)
         return judge.decide(context.row.judge, candidate, rival, self.noise(), beliefs, allowance)
 
     def _is_simpler(self, experiment: Experiment) -> bool:
@@ -240,10 +227,6 @@ class Evidence:
         rival = self.context.experiment(self.rival(experiment).n)
         ours, theirs = size.size(require(experiment.text)), size.size(require(rival.text))
         return ours.lines < theirs.lines and ours.tokens < theirs.tokens
-
-    def _simplification_allowance(self) -> float:
-        losses = (max(row.delta or 0.0, 0.0) / require(row.sigma) for row in self._keeps() if row.n > 0)
-        return judge.ALLOWANCE_SIGMA - sum(losses)
 
     def _keeps(self) -> list[Experiment]:
         return self.context.ledger.experiments(self.context.id, verdict="keep")

@@ -1,9 +1,4 @@
-"""The user's own command, run at events that one may want to be woken for.
-
-    finished    the session ended, and why
-    new best    a version was kept
-    suspect     a score could not be confirmed
-    needs you   the agent is away or cannot work, something stands in the way, or the program failed
+"""The user's own command, run at events that one may want to be woken for (docs/guide.md).
 
 The command runs beside the loop, one event at a time, and never delays it. Its first failure is reported, once.
 """
@@ -17,8 +12,6 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
-from types import TracebackType
 
 from autoresearch.errors import UserError, describe_error
 from autoresearch.files import JsonObject
@@ -34,34 +27,24 @@ VERDICTS = {"keep": "new best", "suspect": "suspect"}
 
 
 class Hook:
-    """Run `command` (a line for sh) for each event; `say` gets its first failure.
+    """Run the command (a line for sh) for each event; `say` gets its first failure."""
 
-    Leaving the context waits for the events that are queued, for one time limit and a second at most.
-    """
-
-    def __init__(
-        self, command: str | None, folder: Path, seconds: float, say: Callable[[str], None], ledger: Path
-    ) -> None:
-        self.command, self.folder, self.seconds, self.say, self.ledger = command, folder, seconds, say, ledger
+    def __init__(self, project: Project, say: Callable[[str], None]) -> None:
+        self.project, self.say = project, say
+        self.command, self.seconds = project.config.on_event, project.config.on_event_seconds
         self.session: Session | None = None
         self.failed = False
-        self.last_trouble: tuple[str, float] = ("", 0.0)  # text and time
+        self.last_trouble, self.repeat_at = "", 0.0
         self.queue: queue.Queue[JsonObject | None] = queue.Queue(MAX_QUEUED)
         self.thread = threading.Thread(target=self._work, daemon=True)
-
-    @classmethod
-    def of(cls, project: Project, say: Callable[[str], None]) -> "Hook":
-        config = project.config
-        return cls(config.on_event, project.root, config.on_event_seconds, say, project.ledger)
 
     def __enter__(self) -> "Hook":
         if self.command:
             self.thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        """Wait for the events that are queued, for one time limit and a second at most."""
         if isinstance(error, Exception):
             self._enqueue("needs you", None, describe_error(error))
         if self.thread.is_alive():
@@ -77,13 +60,9 @@ class Hook:
                 self._enqueue("finished", None, f"session {event.session.tag} ended: {event.reason}")
             case LedgerEvent("verdict", int(n)) if n > 0 and (name := VERDICTS.get(str(event.data.get("verdict")))):
                 self._enqueue(name, n, f"experiment {n}: {event.text}", event.data)
-            case LedgerEvent("absent") if self._is_new_trouble(event.text):
-                self.last_trouble = (event.text, time.time())
+            case LedgerEvent("absent") if self.last_trouble != event.text or time.time() > self.repeat_at:
+                self.last_trouble, self.repeat_at = event.text, time.time() + REPEAT_AFTER_S
                 self._enqueue("needs you", event.n, event.text, event.data)
-
-    def _is_new_trouble(self, text: str) -> bool:
-        last, at = self.last_trouble
-        return text != last or time.time() > at + REPEAT_AFTER_S
 
     def _enqueue(self, event: str, n: int | None, text: str, data: JsonObject | None = None) -> None:
         if not self.thread.is_alive():
@@ -97,7 +76,6 @@ class Hook:
             self._report_failure("it is too slow: an event was dropped")
 
     def _work(self) -> None:
-        """Run the command for one event after the other, in a thread of its own."""
         while (message := self.queue.get()) is not None:
             if (failure := self._run(message)) is not None:
                 self._report_failure(failure)
@@ -108,7 +86,7 @@ class Hook:
         try:
             process = subprocess.Popen(
                 ["sh", "-c", str(self.command)],
-                cwd=self.folder,
+                cwd=self.project.root,
                 env=os.environ | variables,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
@@ -132,7 +110,7 @@ class Hook:
         words = f"the command of on_event failed: {failure}"
         self.say(words)
         if self.session is not None:
-            with suppress(UserError), Ledger.open(self.ledger) as ledger:
+            with suppress(UserError), Ledger.open(self.project.ledger) as ledger:
                 ledger.event(self.session.id, "hook", words)
 
 

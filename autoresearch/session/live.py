@@ -24,32 +24,27 @@ LIVE_FILE = "live.json"
 
 @dataclass
 class LiveTrial:
-    """The state of a running trial at the time `at`; `since` is its start (unix seconds).
-
-    `curve` holds pairs of progress (0 to 1) and loss; `gpu` holds `used_mb`, `total_mb` and `load` (percent) of its
-    `card`, if it runs on one. Losses and tokens are train.py's claims. `others` counts trials on other slots.
-    """
+    """The state of a running trial; losses and tokens are train.py's claims."""
 
     n: int
     purpose: str
     stage: str = "setup"
     fraction: float = 0.0
-    since: float = 0.0
-    at: float = 0.0
+    since: float = 0.0  # its start (unix seconds)
+    at: float = 0.0  # time of this state (unix seconds)
     loss: float | None = None
     tokens_per_second: float | None = None
-    curve: list[tuple[float, float]] = field(default_factory=list)
-    gpu: dict[str, float] | None = None
+    curve: list[tuple[float, float]] = field(default_factory=list)  # progress (0 to 1) and loss
+    gpu: dict[str, float] | None = None  # `used_mb`, `total_mb` and `load` (percent) of its `card`, if it runs on one
     card: str | None = None
-    others: int = 0
+    others: int = 0  # trials on other slots
 
     @classmethod
     def read(cls, folder: Path) -> "LiveTrial | None":
         """Read the file in a session's folder; None if there is none that can be read."""
         try:
             content = json.loads((folder / LIVE_FILE).read_text())
-            names = [each.name for each in fields(cls) if each.name in content]  # an older program wrote fewer
-            values = {name: content[name] for name in names}
+            values = {each.name: content[each.name] for each in fields(cls) if each.name in content}  # old: fewer
             curve = [(float(x), float(y)) for x, y in values["curve"]]
             return cls(**values | {"n": int(values["n"]), "fraction": float(values["fraction"]), "curve": curve})
         except (OSError, ValueError, KeyError, TypeError, OverflowError):
@@ -57,14 +52,11 @@ class LiveTrial:
 
 
 class LiveTrialRecorder:
-    """Follow the running trials, one on each slot; slots report from their own threads.
-
-    The file is written only after a session was opened, into its folder below `runs`.
-    """
+    """Follow the running trials, one on each slot; slots report from their own threads."""
 
     def __init__(self, gpu: str | None = None, runs: Path | None = None) -> None:
         self.gpu, self.runs = gpu, runs
-        self.folder: Path | None = None
+        self.folder: Path | None = None  # of the file; known once a session was opened
         self._trials: dict[int, LiveTrial] = {}  # by experiment, oldest first
         self._train_began: dict[int, float] = {}
         self._last_values: dict[int, dict[str, float]] = {}

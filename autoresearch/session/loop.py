@@ -57,8 +57,9 @@ class SessionLoop:
             self._add_base()
             try:
                 reason = self.control.ending = self._search()
-                if reason not in RESUMABLE:
-                    self._finish_all()
+                if reason not in RESUMABLE:  # settle what is ready or half measured, without another trial
+                    for experiment in self.context.ledger.unfinished_experiments(self.context.id):
+                        self._finish(experiment, self.referees[0])
             finally:
                 self.pipeline.close()
                 for referee in self.referees:
@@ -73,7 +74,7 @@ class SessionLoop:
         except Interrupted:
             return "interrupted"
         self.pipeline.start(unfinished, self._prepare)
-        return run_on_slots(self._serve, self.referees, self.context.lock, self.control)
+        return run_on_slots(self._serve, self.referees, self.control)
 
     def _serve(self, referee: Referee) -> str:
         """Run experiments on one slot until there is a reason to stop."""
@@ -99,7 +100,6 @@ class SessionLoop:
                 self.control.busy -= 1
 
     def _finish(self, experiment: Experiment, referee: Referee) -> None:
-        """Take the steps of an experiment that are left."""
         steps = {
             "proposed": self._commit,
             "committed": lambda row: self._measure(row, referee),
@@ -110,15 +110,7 @@ class SessionLoop:
         while experiment.state != "settled":
             experiment = self.maintenance.take_step(steps[experiment.state], experiment)
 
-    def _finish_all(self) -> None:
-        """Settle what is ready or half measured when the session is over, without another trial."""
-        for experiment in self.context.ledger.unfinished_experiments(self.context.id):
-            self._finish(experiment, self.referees[0])
-
-    # --- the steps
-
     def _add_base(self) -> None:
-        """Record experiment 0: the version that the search starts from."""
         if self.context.ledger.experiment(self.context.id, 0) is None:
             columns = describe.text_columns(self.base, self.base) | {"hypothesis": "the base", "change": None}
             self.context.ledger.add_experiment(self.context.id, 0, **columns)
@@ -163,7 +155,9 @@ class SessionLoop:
         if experiment.n > 0:
             trials = len(self.evidence.trials(experiment))
             if experiment.verdict == "keep":
-                experiment = self._keep(experiment, trials)
+                message = describe.keep_message(experiment, trials, self.context.row.grade)
+                sha = self.context.workspace.keep(self.context.tag, experiment.n, require(experiment.sha), message)
+                experiment = self.context.advance(experiment, "decided", sha=sha)
             self.lessons.add(self.context.tag, PastExperiment.from_row(experiment), trials)
         settled = time.time()
         self.maintenance.record_settled(replace(experiment, state="settled", settled=settled))
@@ -174,12 +168,6 @@ class SessionLoop:
         if experiment.n == ESTIMATE_AFTER_EXPERIMENTS:
             self.control.report_cost(experiment.n)
         return experiment
-
-    def _keep(self, experiment: Experiment, trials: int) -> Experiment:
-        context = self.context
-        message = describe.keep_message(experiment, trials, context.row.grade)
-        sha = context.workspace.keep(context.tag, experiment.n, require(experiment.sha), message)
-        return context.advance(experiment, "decided", sha=sha)
 
     def _rebase(self, old: Experiment) -> Experiment:
         """Make the change of a superseded candidate to the new incumbent, as the next candidate."""

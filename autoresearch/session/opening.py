@@ -33,10 +33,8 @@ def check_comparable(session: Session, project: Project) -> None:
     now, then = pinned_settings(project) | trial_identity(project), session.settings | session.identity
     changed = [name for name, value in then.items() if now.get(name) != value]
     if changed:
-        raise UserError(
-            f"session `{session.tag}` was started with another {', '.join(changed)}: scores could not be compared;"
-            " choose a new --tag"
-        )
+        words = f"session `{session.tag}` was started with another {', '.join(changed)}"
+        raise UserError(f"{words}: scores could not be compared; choose a new --tag")
 
 
 def pinned_settings(project: Project) -> JsonObject:

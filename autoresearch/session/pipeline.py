@@ -12,7 +12,6 @@ from contextlib import suppress
 
 from autoresearch.ledger import Experiment
 from autoresearch.measure.referee import Referee
-from autoresearch.session.lock import SessionLock
 from autoresearch.session.stopping import SessionControl
 
 POLL_S = 0.5
@@ -28,18 +27,16 @@ class Pipeline:
     calling a method.
     """
 
-    def __init__(self, lock: SessionLock, control: SessionControl, ahead: int = 0, cores: Sequence[int] = ()) -> None:
-        self.lock, self.control, self.ahead, self.cores = lock, control, ahead, cores
-        self.ready: deque[Experiment] = deque()
-        self._prepare: Callable[[], Experiment | None] = lambda: None
-        self._making = self._closed = False
-        self._failure: Exception | None = None
-        self._thread: threading.Thread | None = None
+    def __init__(self, control: SessionControl, ahead: int, cores: Sequence[int]) -> None:
+        self.lock, self.control, self.ahead, self.cores = control.context.lock, control, ahead, cores
+        self._making = False
+        self.start((), lambda: None)
 
     def start(self, ready: Iterable[Experiment], prepare: Callable[[], Experiment | None]) -> None:
         """Begin with ready candidates; `prepare` makes another (None: it needs no trial)."""
-        self.ready, self._prepare = deque(ready), prepare
-        self._closed, self._failure, self._thread = False, None, None
+        self.ready, self._prepare, self._closed = deque(ready), prepare, False
+        self._failure: Exception | None = None
+        self._thread: threading.Thread | None = None
 
     def next(self) -> Experiment | None:
         """Wait for the next candidate; None if the session is to stop meanwhile.
@@ -98,9 +95,7 @@ class Pipeline:
                 os.sched_setaffinity(threading.get_native_id(), self.cores)
 
 
-def run_on_slots(
-    work: Callable[[Referee], str], referees: Sequence[Referee], lock: SessionLock, control: SessionControl
-) -> str:
+def run_on_slots(work: Callable[[Referee], str], referees: Sequence[Referee], control: SessionControl) -> str:
     """Do `work` on all slots at once, a single one in this thread; return the last result.
 
     If one slot fails, the others end too, and then the error is raised. Hold the lock when calling this; after a
@@ -108,7 +103,7 @@ def run_on_slots(
     """
     if len(referees) == 1:
         return work(referees[0])
-    reasons: list[str] = []
+    lock, reasons = control.context.lock, list[str]()
     failures: list[BaseException] = []
 
     def serve(referee: Referee) -> None:

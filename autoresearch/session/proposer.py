@@ -6,7 +6,7 @@ An agent that is broken or away never ends a session that has a stand-in (`sweep
 import hashlib
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from autoresearch.agents.attempts import Attempts
 from autoresearch.agents.base import Agent, BadProposal, Exhausted, Proposal, Spent, Unavailable, Unusable
@@ -27,6 +27,7 @@ from autoresearch.source.diff import unified_diff
 
 MAX_BROKEN = 10  # broken proposals in a row that end a session without a stand-in
 UNUSABLE_RETRY_S = 3600.0  # until an agent that cannot work is asked again: the user may have bought credit
+Answer = tuple[Proposal, str | None]  # a proposal, and its defect if it is broken and belongs in the history
 SAFE = "Several proposals in a row could not be used. Make one small change now, and check that it applies."
 
 
@@ -40,31 +41,25 @@ class Refusal:
 
 @dataclass(frozen=True)
 class CheckedProposal:
-    """A proposal, its agent, the brief that it answers, and the refusal if it is refused.
-
-    `trace` says how it was made, and holds the attempts that failed.
-    """
+    """A proposal, its agent, the brief that it answers, and the refusal if it is refused."""
 
     proposal: Proposal
     agent: Agent
     brief: Brief
     refusal: Refusal | None
-    trace: list[JsonObject]
+    trace: list[JsonObject]  # how it was made, with the attempts that failed
 
 
-class _NoProposal(Exception):
-    """An attempt gave no proposal; the next one may be another agent's."""
-
-
+@dataclass
 class Proposer:
     """Ask the agent, or its stand-in, until there is a proposal to record."""
 
-    def __init__(
-        self, context: SessionContext, agent: Agent, stand_in: Agent | None, constraints: Constraints | None = None
-    ) -> None:
-        self.context, self.agent, self.stand_in, self.constraints = context, agent, stand_in, constraints
-        self.health = AgentHealth()
-        self.broken_in_a_row = 0  # whoever proposed them
+    context: SessionContext
+    agent: Agent
+    stand_in: Agent | None
+    constraints: Constraints = field(default_factory=Constraints)
+    health: AgentHealth = field(default_factory=AgentHealth)
+    broken_in_a_row: int = 0  # whoever proposed them
 
     def obtain(self, brief: Brief) -> CheckedProposal:
         """Return a proposal that passed, or the last one with its refusal. Raises Exhausted.
@@ -75,10 +70,9 @@ class Proposer:
         while True:
             agent = self._next_agent(brief)
             shown = brief if agent is self.agent else brief.without_direction()
-            try:
-                proposal, defect = self._ask(agent, shown)
-            except _NoProposal:
+            if (answer := self._ask(agent, shown)) is None:
                 continue
+            proposal, defect = answer
             refusal = Refusal("invalid", defect) if defect else self.refusal(proposal)
             tries += 1
             if refusal is None or defect or tries > agent.repairs:
@@ -87,7 +81,7 @@ class Proposer:
 
     def refusal(self, proposal: Proposal) -> Refusal | None:
         """Return why a proposal must not be measured; None if it may."""
-        if self.constraints and (words := self.constraints.text_violation(proposal.text)):
+        if words := self.constraints.text_violation(proposal.text):
             return Refusal("invalid", words)
         if proposal.mode in SIMPLER_MODES:  # the version that it goes back to was measured against another incumbent
             return None
@@ -106,8 +100,8 @@ class Proposer:
             brief.feedback.append(SAFE)
         return self.agent
 
-    def _ask(self, agent: Agent, brief: Brief) -> tuple[Proposal, str | None]:
-        """Return a proposal, and its defect if it is broken and belongs in the history."""
+    def _ask(self, agent: Agent, brief: Brief) -> Answer | None:
+        """Ask an agent once; return None if another attempt is needed."""
         started = time.time()
         try:
             proposal = self.attempts.ask(agent, brief)
@@ -115,14 +109,14 @@ class Proposer:
             return self._handle_broken(agent, brief, bad, started)
         except (Unavailable, Unusable, Spent) as away:
             self._handle_absence(agent, brief, away, started)
-            raise _NoProposal from None
+            return None
         self.broken_in_a_row = 0
         if agent is self.agent:
             self.health = self.health.after_good()
         self._emit("proposed", brief, proposal.hypothesis, started)
         return proposal, None
 
-    def _handle_broken(self, agent: Agent, brief: Brief, bad: BadProposal, started: float) -> tuple[Proposal, str]:
+    def _handle_broken(self, agent: Agent, brief: Brief, bad: BadProposal, started: float) -> Answer | None:
         self._emit("broken", brief, f"{agent.name}: {bad}", started)
         self.broken_in_a_row += 1
         if agent is self.agent and self.stand_in is not None:
@@ -132,7 +126,7 @@ class Proposer:
         if bad.params:
             return Proposal(brief.source, f"broken proposal: {bad}", params=bad.params), str(bad)
         self.attempts.send_back(brief, str(bad))
-        raise _NoProposal
+        return None
 
     def _handle_absence(self, agent: Agent, brief: Brief, away: Exception, started: float) -> None:
         if agent is not self.agent or self.stand_in is None:

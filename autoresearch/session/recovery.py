@@ -24,8 +24,6 @@ MEASURED = ("seed", "outcome", "val_bpb", "train_seconds", "setup_seconds", "sco
 class Recovery:
     context: SessionContext
 
-    # --- references, from the ledger
-
     def restore_references(self) -> list[str]:
         """Restore the references that are gone, but none that moved; return their names."""
         workspace, tag = self.context.workspace, self.context.tag
@@ -34,10 +32,13 @@ class Recovery:
             if row.sha is not None and row.n not in refs:
                 self._restore_reference(self.context.experiment(row.n))
                 restored.append(str(row.n))
-        if workspace.best(tag) is None and (incumbent := self._incumbent()) is not None:
+        kept = self.context.ledger.experiments(self.context.id, verdict="keep")
+        incumbent = next((row for row in reversed(kept) if row.state == "settled"), None)
+        if incumbent is not None and workspace.best(tag) is None:
             workspace.restore(tag, "best", require(incumbent.sha))
             restored.append("best")
-        self._restore_branch_mark()
+        if (branch := workspace.branch(tag)) in {row.sha for row in kept}:  # the branch is at a version of ours
+            workspace.restore(tag, "branch", require(branch), only_missing=True)
         return restored
 
     def _restore_reference(self, experiment: Experiment) -> None:
@@ -57,19 +58,6 @@ class Recovery:
             trials = judging(self.context.ledger.trials(self.context.id, experiment.id))
             return describe.keep_message(experiment, len(trials), self.context.row.grade)
         return describe.proposal_message(experiment)
-
-    def _incumbent(self) -> Experiment | None:
-        kept = self.context.ledger.experiments(self.context.id, verdict="keep")
-        return next((row for row in reversed(kept) if row.state == "settled"), None)
-
-    def _restore_branch_mark(self) -> None:
-        """Record the branch where it is now, if it is not recorded and is at a version of ours."""
-        workspace, tag = self.context.workspace, self.context.tag
-        branch = workspace.branch(tag)
-        if branch in {row.sha for row in self.context.ledger.experiments(self.context.id, verdict="keep")}:
-            workspace.restore(tag, "branch", require(branch), only_missing=True)
-
-    # --- the ledger, from references and artefacts
 
     def restore_experiments(self) -> list[int]:
         """Add the experiments that only git and artefacts know; return their numbers."""

@@ -38,7 +38,7 @@ from autoresearch.session.pipeline import Pipeline, spare_cores
 from autoresearch.session.proposer import CandidateMaker, Proposer
 from autoresearch.session.stopping import RESUMABLE, Limits, SessionControl
 from autoresearch.session.trial_runner import TrialRunner
-from autoresearch.setup.project import Project, inspection
+from autoresearch.setup.project import Project, inspection, settings
 from autoresearch.setup.trial_run import BasePlanner
 from autoresearch.source.parsing import uses_torch
 from autoresearch.workspace.workspace import Workspace
@@ -65,7 +65,7 @@ def run_session(project: Project, ledger: Ledger, limits: Limits, listeners: Seq
     context.notify(SessionOpened(row, cell, workspace.is_dirty()))
     reason, error = "error", ""
     try:
-        loop = assemble(context, _loop_inputs(context, project, limits))
+        loop = assemble(context, _loop_inputs(context, project, limits, None))
         reason = loop.run()
         if reason not in RESUMABLE and loop.control.reserve_s() > 0:
             _measure_total(context, project, loop.maintenance.card(project.slot.gpu))
@@ -104,35 +104,26 @@ def take_out(
     return context.experiment(last + 1)
 
 
-# --- assembly
-
-
 @dataclass(frozen=True)
 class LoopInputs:
-    """Parts of a loop that a run chooses; `assemble` makes the others.
-
-    There is one referee for each slot; `identity` is what they measure on now. `reserve_s` returns the seconds that
-    are kept for what comes after the loop, `stand_in` proposes while the agent is broken or away, `ahead` candidates
-    are prepared while trials run, on `spare` cores.
-    """
+    """Parts of a loop that a run chooses; `assemble` makes the others."""
 
     agent: Agent
     base: str  # text of experiment 0
     program: Path
-    referees: Sequence[Referee]
-    identity: JsonObject
+    referees: Sequence[Referee]  # one for each slot
+    identity: JsonObject  # what they measure on now
     limits: Limits = field(default_factory=Limits)
     replicates: int = 3
     constraints: Constraints = field(default_factory=Constraints)
-    reserve_s: Callable[[], float] = lambda: 0.0
+    reserve_s: Callable[[], float] = lambda: 0.0  # seconds that are kept for what comes after the loop
     max_bytes: float = math.inf  # of the artefacts
-    stand_in: Agent | None = None
-    ahead: int = 0
-    spare: tuple[int, ...] = ()
+    stand_in: Agent | None = None  # proposes while the agent is broken or away
+    ahead: int = 0  # candidates that are prepared while trials run ...
+    spare: tuple[int, ...] = ()  # ... on these cores
 
 
 def assemble(context: SessionContext, inputs: LoopInputs) -> SessionLoop:
-    """Build the loop of a session and its collaborators."""
     row = context.row
     evidence = Evidence(context, inputs.replicates, prior_noise(context.ledger, row), inputs.constraints)
     lessons = Lessons.locate(context.runs, inputs.identity, row.settings)
@@ -149,7 +140,7 @@ def assemble(context: SessionContext, inputs: LoopInputs) -> SessionLoop:
         trials=TrialRunner(context, evidence, maintenance, inputs.identity),
         evidence=evidence,
         control=control,
-        pipeline=Pipeline(context.lock, control, inputs.ahead, inputs.spare),
+        pipeline=Pipeline(control, inputs.ahead, inputs.spare),
         maintenance=maintenance,
         lessons=lessons,
     )
@@ -160,18 +151,16 @@ def make_referees(
 ) -> list[Referee]:
     """Create a referee for each slot, with warm cells if they help and disturb no trial."""
     spare = spare if len(slots) == 1 else ()  # importing would disturb a trial on another CPU slot
-    referees: list[Referee] = []
-    for slot in slots:
-        cells = choose_cells(slot, spare) if uses_torch(base) else FreshCells()
-        referees.append(CellReferee(replace(slot, caches=context.folder / "caches"), data, cells))
-    return referees
+    caches, warm = context.folder / "caches", uses_torch(base)
+    return [
+        CellReferee(replace(slot, caches=caches), data, choose_cells(slot, spare) if warm else FreshCells())
+        for slot in slots
+    ]
 
 
-def _loop_inputs(
-    context: SessionContext, project: Project, limits: Limits, fixed: FixedAgent | None = None
-) -> LoopInputs:
+def _loop_inputs(context: SessionContext, project: Project, limits: Limits, fixed: FixedAgent | None) -> LoopInputs:
     """Choose the parts of a loop; a fixed agent gets one slot and no honest total."""
-    config, slots = project.config, (project.settings, *project.others)
+    config, slots = project.config, [project.settings, *(settings(project.config, slot) for slot in project.slots[1:])]
     agent = fixed or _create_agent(context, project, limits)
     seconds = limits.seconds_left()
     spare = spare_cores([slot.cores for slot in project.slots])

@@ -31,10 +31,7 @@ class Limits:
         return None if left is None else time.time() + left
 
     def stop_reason(self, decided: int, trial_seconds: Sequence[float], reserve_s: float = 0.0) -> str | None:
-        """Return the reason to stop now: no trial begins that would end after the deadline.
-
-        The last `reserve_s` seconds are kept free for other work.
-        """
+        """Return the reason to stop now: a trial would end less than `reserve_s` before the deadline."""
         if self.interrupted:
             return "interrupted"
         if self.is_too_late(trial_seconds, reserve_s):
@@ -44,7 +41,6 @@ class Limits:
         return None
 
     def seconds_left(self) -> float | None:
-        """Return the seconds until the deadline; None without one."""
         return None if self.until is None else self.until - since_boot()
 
     def is_too_late(self, trial_seconds: Sequence[float], reserve_s: float = 0.0) -> bool:
@@ -53,17 +49,15 @@ class Limits:
         return left is not None and _mean(trial_seconds) + reserve_s > left
 
 
+@dataclass
 class SessionControl:
-    """Apply the limits and the user's messages to a session.
+    """Apply the limits and the user's messages to a session."""
 
-    `reserve_s()` returns the seconds that are kept for what comes after the loop. `busy` counts the experiments that
-    are on a slot, `ending` is the reason to stop once it holds for all slots.
-    """
-
-    def __init__(self, context: SessionContext, limits: Limits, reserve_s: Callable[[], float]) -> None:
-        self.context, self.limits, self.reserve_s = context, limits, reserve_s
-        self.busy = 0
-        self.ending: str | None = None
+    context: SessionContext
+    limits: Limits
+    reserve_s: Callable[[], float]  # seconds that are kept for what comes after the loop
+    busy: int = 0  # experiments that are on a slot
+    ending: str | None = None  # reason to stop, once it holds for all slots
 
     def wait_while_paused(self) -> str | None:
         """Wait while the session is paused; return the reason to stop, if any."""

@@ -52,7 +52,6 @@ class TrialRunner:
             self.context.emit("drift", experiment.n, warning)
 
     def _measure(self, experiment: Experiment, purpose: str, seed: int, referee: Referee, keep_caches: bool) -> Result:
-        setup, score = self.evidence.base_seconds() or (None, None)
         hopeless = self.evidence.hopeless_above(experiment) if purpose == "screen" else None
 
         def may_keep(val_bpb: float) -> bool:
@@ -68,8 +67,8 @@ class TrialRunner:
             audit_factor=KEEP_AUDIT_FACTOR if purpose == "rerun" else 1,
             keep_caches=keep_caches,
             watch=watch,
-            base_setup_s=setup,
-            base_score_s=score,
+            base_setup_s=self.evidence.base_seconds("setup"),
+            base_score_s=self.evidence.base_seconds("score"),
         )
         with self.context.lock.released():
             return referee.measure(require(experiment.text), seed, plan)

@@ -29,17 +29,14 @@ _PAST_TRIALS = """
 
 @dataclass(frozen=True)
 class Forecast:
-    """Seconds of a trial (training, and around it), replicates of the base and re-runs in a session of `hours`.
-
-    `measured` is true if the seconds around the training were measured on this machine.
-    """
+    """Number of experiments in a session of `hours`, and what it follows from."""
 
     hours: float
-    train_seconds: float
-    around_seconds: float
-    replicates: int
-    reruns: float
-    measured: bool
+    train_seconds: float  # of a trial
+    around_seconds: float  # of a trial, besides its training
+    replicates: int  # of the base
+    reruns: float  # for each experiment
+    measured: bool  # the seconds around the training were measured on this machine
 
     @property
     def trials_per_hour(self) -> float:
@@ -48,7 +45,6 @@ class Forecast:
 
     @property
     def experiments(self) -> int:
-        """Return how many changes can be tried."""
         return max(0, int((self.hours * self.trials_per_hour - self.replicates) / (1 + self.reruns)))
 
     def __str__(self) -> str:
@@ -61,9 +57,7 @@ class Forecast:
         )
 
     def as_json(self) -> JsonObject:
-        """Return the fields that `doctor --json` prints."""
-        rate = round(self.trials_per_hour, 2)
-        return {"experiments": self.experiments, "trials_per_hour": rate, **asdict(self)}
+        return {"experiments": self.experiments, "trials_per_hour": round(self.trials_per_hour, 2), **asdict(self)}
 
 
 def expect(ledger: Path, budget: Budget, device: str, replicates: int, hours: float) -> Forecast | None:

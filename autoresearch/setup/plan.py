@@ -172,5 +172,4 @@ def fit_memory(shape: Shape, card: Card) -> Shape:
 
 
 def halve_pass(shape: Shape) -> Shape:
-    """Return the shape with half as many tokens in a pass."""
     return replace(shape, micro=shape.micro // 2, loss_tokens=min(shape.loss_tokens, shape.micro // 2))

@@ -1,6 +1,7 @@
 """A project: repository, configuration, slots, data set and how its trials run."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,11 +40,6 @@ class Project:
         return self.slots[0]
 
     @property
-    def others(self) -> tuple[Settings, ...]:
-        """Return the settings of trials on the other slots."""
-        return tuple(settings(self.config, slot) for slot in self.slots[1:])
-
-    @property
     def runs(self) -> Path:
         return self.root / "runs"
 
@@ -59,10 +55,9 @@ def repository(folder: Path | None = None) -> Path:
 
 def repository_or_here() -> Path:
     """Return the repository, or the current folder outside of one: not every command needs git."""
-    try:
+    with suppress(Blocker):
         return repository()
-    except Blocker:
-        return Path.cwd()
+    return Path.cwd()
 
 
 def open_session_project(flags: Mapping[str, object]) -> Project:
@@ -78,19 +73,14 @@ def open_session_project(flags: Mapping[str, object]) -> Project:
 
 def open_project(flags: Mapping[str, object], root: Path | None = None) -> Project:
     """Read the configuration, choose the slots, and prepare the data set if it is missing. Raises UserError."""
+    import prepare
+
     root = root or repository()
     config = configuration.load(root, flags)
     chosen = slots.choose(config.device, config.threads, config.slots)
     first = settings(config, chosen[0])  # refuses a wrong budget before minutes are spent on data
-    return Project(root, config, chosen, dataset(config, chosen[0].device), first)
-
-
-def dataset(config: Config, device: str) -> Dataset:
-    """Return the data set of the configuration, prepared if it is missing. Raises UserError."""
-    import prepare
-
-    folder = prepare.prepare(config.source, config.vocab_size, config.seq_len, device, shards=config.shards)
-    return Dataset.open(folder)
+    folder = prepare.prepare(config.source, config.vocab_size, config.seq_len, first.device, shards=config.shards)
+    return Project(root, config, chosen, Dataset.open(folder), first)
 
 
 def budget(config: Config, device: str) -> Budget:

@@ -74,10 +74,8 @@ def cpu_slot(threads: int, number: int = 0) -> Slot:
     end = len(usable) - number * threads
     cores = tuple(usable[max(0, end - threads) : max(0, end)])
     if number and len(cores) < threads:
-        most = len(usable) // threads
-        raise UsageError(
-            f"there is no slot {number}: {len(usable)} cores make {most} slots of {threads}, numbered from 0"
-        )
+        groups = f"{len(usable)} cores make {len(usable) // threads} slots of {threads}"
+        raise UsageError(f"there is no slot {number}: {groups}, numbered from 0")
     alone = len(usable) <= threads
     return Slot("cpu-" + "-".join(map(str, cores)), "cpu", cores=None if alone else cores)
 
@@ -101,7 +99,6 @@ def _acquire(name: str, slot: Slot) -> filelock.BaseFileLock:
     except filelock.Timeout:
         raise Blocker(f"another autoresearch measures on {slot.name}: stop it, or wait until it ends") from None
     except OSError as error:
-        raise Blocker(
-            f"{folder} cannot be used ({error.strerror}): set AUTORESEARCH_CACHE to a folder of yours"
-        ) from None
+        failure = f"{folder} cannot be used ({error.strerror})"
+        raise Blocker(f"{failure}: set AUTORESEARCH_CACHE to a folder of yours") from None
     return acquired

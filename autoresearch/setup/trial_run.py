@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass, replace
 from autoresearch import hardware
 from autoresearch.errors import UserError
 from autoresearch.files import JsonObject
-from autoresearch.measure import facts
 from autoresearch.measure.cell_process import Harness
 from autoresearch.measure.clock import Budget
 from autoresearch.measure.result import Result
@@ -28,32 +27,23 @@ Probe = Callable[[str], Result]
 
 @dataclass(frozen=True)
 class Plan:
-    """The text of experiment 0, the reason for it, and a trial extrapolated from ten steps.
-
-    `constants` are those that differ from the repository's. Values that train.py does not report are None.
-    """
+    """The text of experiment 0, the reason for it, and a trial extrapolated from ten steps."""
 
     text: str
     device: str
     gpu: str | None
     budget: str
     reason: str
-    constants: plan.Values
+    constants: plan.Values  # those that differ from the repository's
     setup_seconds: float
     step_seconds: float  # in the unit of the budget
-    tokens_per_second: float | None
+    tokens_per_second: float | None  # None, as below, where train.py does not report it
     steps: float | None  # in one budget; None where the budget is counted in steps
     tokens: float | None
     epochs: float | None
     peak_vram_mb: float | None
 
-    @property
-    def warning(self) -> str | None:
-        """Return a warning if a trial would read the training data too often."""
-        return facts.repetition_warning({"reported": {"epochs": self.epochs}})
-
     def as_json(self) -> JsonObject:
-        """Return the fields that `plan --json` prints."""
         return {name: value for name, value in asdict(self).items() if name != "text"}
 
 
@@ -158,9 +148,8 @@ def settle(text: str, card: Card, seconds: float, probe: Probe, name: str) -> tu
             break
         shape = wanted
     if good is None:
-        raise UserError(
-            f"{name} has no memory for any plan in {MAX_PROBES} probes: set the constants of train.py by hand"
-        )
+        failure = f"{name} has no memory for any plan in {MAX_PROBES} probes"
+        raise UserError(f"{failure}: set the constants of train.py by hand")
     return good
 
 

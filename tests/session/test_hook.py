@@ -11,6 +11,7 @@ import pytest
 from support.programs import autoresearch, wait
 from support.repositories import BIGRAM
 
+from autoresearch.config import Config
 from autoresearch.errors import Blocker
 from autoresearch.ledger import Ledger
 from autoresearch.sandbox.selftest import Inspection
@@ -23,7 +24,9 @@ APPEND = 'cat >> told; echo >> told; echo "$AUTORESEARCH_EVENT|$AUTORESEARCH_TAG
 
 def hook(folder: Path, command: str | None = APPEND, seconds: float = 10.0) -> tuple[Hook, list[str]]:
     said: list[str] = []
-    made = Hook(command, folder, seconds, said.append, folder / "ledger.db")
+    config = Config(on_event=command, on_event_seconds=seconds)
+    project: Any = SimpleNamespace(config=config, root=folder, ledger=folder / "ledger.db")
+    made = Hook(project, said.append)
     made.handle(SessionOpened(ROW, Inspection({}, {}, []), dirty=False))
     return made, said
 
