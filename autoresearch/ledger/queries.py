@@ -17,7 +17,8 @@ KEYS = (
     *("lines_added", "lines_removed", "num_params", "params_added", "cost_usd", "program_hash", "started", "settled"),
     *("seconds", "simpler", "review", "error"),
 )
-UNREAD: JsonObject = {"text": None, "numbers": None, "shape": None, "fingerprint": None, "params": {}}  # large, and not shown
+# large columns that no list shows
+UNREAD: JsonObject = {"text": None, "numbers": None, "shape": None, "fingerprint": None, "params": {}}
 COLUMNS = ", ".join(f"e.{field.name}" for field in fields(Experiment) if field.name not in UNREAD)
 
 _LOG = f"""
