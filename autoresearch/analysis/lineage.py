@@ -19,6 +19,6 @@ def stack(store: Ledger, session: Session) -> list[Experiment]:
     rows = {row.n: row for row in store.experiments(session.id) if row.state == "settled"}
     keeps = [row for row in rows.values() if row.verdict == "keep"]
     if len(keeps) < 2:
-        hint = f"`autoresearch run --tag {session.tag} --hours 1` goes on"
+        hint = f"`autoresearch run --tag {session.tag} --hours 1` continues it"
         raise UserError(f"nothing was kept in this session: base and final are the same; {hint}")
     return [row for row in reversed(ancestry(keeps[-1], rows)) if row.verdict == "keep"]

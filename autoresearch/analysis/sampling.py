@@ -37,7 +37,7 @@ def draw(
     source, trained_on = _read_origin(path)
     if trained_on != data.hash:
         which = f"({trained_on}; here it is {data.hash})"
-        raise UserError(f"{path} was trained on another data set {which}: its tokens stand for other text")
+        raise UserError(f"{path} was trained on another data set {which}: its tokens have other meanings")
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         evaluator = Evaluator(source, fd, Harness(settings, data))

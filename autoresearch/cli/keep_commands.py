@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 @app.command(rich_help_panel=VERIFY)
 def ablate(
-    draws: int = typer.Option(3, min=2, help="Seeds for the final version, and for each version without a change."),
+    draws: int = typer.Option(3, min=2, help="Seeds for the final version and for each version without one change."),
     prune: bool = typer.Option(
-        False, "--prune", help="Take out the changes without effect, measured as one more experiment."
+        False, "--prune", help="Remove the changes without effect, measured as one more experiment."
     ),
     tag: str = TAG,
     as_json: bool = JSON,
 ) -> None:
-    """Find the kept changes that carry the total: take each out in turn, and measure both versions."""
+    """Measure what each kept change contributes: remove each in turn, and measure both versions."""
     from autoresearch.analysis import ablate as ablation
     from autoresearch.report import results
     from autoresearch.terminal.console import print_blocks
@@ -51,7 +51,7 @@ def revert(
     tag: str = TAG,
     as_json: bool = JSON,
 ) -> None:
-    """Take a kept change out, measured as one more experiment, if the rest is not worse. Exit code 1 if it is worse."""
+    """Remove a kept change, measured as one more experiment, unless that is worse. Exit code 1 if it is worse."""
     found = _take_out(tag, [n], "revert", f"Without experiment {n}", "human")
     if as_json:
         names = ("n", "sha", "verdict", "reason", "val_bpb", "delta", "sigma", "p_gain")
@@ -72,7 +72,7 @@ def _take_out(tag: str | None, numbers: list[int], mode: str, hypothesis: str, b
     with open_ledger(tag, readonly=False) as (store, session):
         keeps = stack(store, session)
         if missing := set(numbers) - {keep.n for keep in keeps[1:]}:
-            raise UserError(f"experiment {min(missing)} is not a keep of the final version: see `autoresearch log`")
+            raise UserError(f"experiment {min(missing)} is not kept in the final version: see `autoresearch log`")
         project = project_of(session)
         text = without(Workspace(project.root, project.config.train), keeps, numbers)
         proposal = Proposal(text, hypothesis, "simplification", mode=mode)
@@ -87,15 +87,15 @@ def _say_outcome(found: "Experiment") -> None:
 @app.command(rich_help_panel=VERIFY)
 def review(
     n: int = typer.Argument(min=1, help="Number of the kept experiment."),
-    accept: bool = typer.Option(False, "--accept", help="The change is good: a person has read it."),
-    reject: bool = typer.Option(False, "--reject", help="It is not; `autoresearch revert N` takes it out."),
+    accept: bool = typer.Option(False, "--accept", help="Accept the change after reading it."),
+    reject: bool = typer.Option(False, "--reject", help="Reject the change; `autoresearch revert N` removes it."),
     note: str = typer.Option("", help="The reason."),
     tag: str = TAG,
     as_json: bool = JSON,
 ) -> None:
     """Record a person's judgement of a kept change; `show`, `report` and `export` print it."""
     if accept == reject:
-        raise UsageError("say --accept or --reject")
+        raise UsageError("use either --accept or --reject")
     with open_ledger(tag, readonly=False) as (store, session):
         experiment = store.experiment(session.id, n)
         if experiment is None or experiment.verdict != "keep":

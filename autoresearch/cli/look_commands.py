@@ -56,8 +56,8 @@ def watch(tag: str = TAG) -> None:
 @app.command(rich_help_panel=LOOK)
 def log(
     tag: str = TAG,
-    every: bool = typer.Option(False, "--all", help="All experiments, not only the keeps."),
-    verdict: str = typer.Option(None, help="Only: keep (if not --all), discard, crash, invalid, duplicate, suspect."),
+    every: bool = typer.Option(False, "--all", help="Show all experiments, not only the keeps."),
+    verdict: str = typer.Option(None, help="One verdict: keep, discard, crash, invalid, duplicate, suspect."),
     since: str = typer.Option(None, help="Start at: 2h, 30m, yesterday, 2026-11-20, or an experiment's number."),
     by: str = typer.Option(None, help="Print sums by agent, model, category, program or decile."),
     as_json: bool = JSON,
@@ -71,9 +71,9 @@ def log(
 
     only = verdict or (None if every else "keep")
     if only not in (None, *ledger.VERDICTS):
-        raise UsageError(f"--verdict {verdict} is not known: use {', '.join(ledger.VERDICTS)}")
+        raise UsageError(f"there is no verdict `{verdict}`: use {', '.join(ledger.VERDICTS)}")
     if by is not None and by not in breakdown.KEYS:
-        raise UsageError(f"--by {by} is not known: use {', '.join(breakdown.KEYS)}")
+        raise UsageError(f"log cannot group by `{by}`: use {', '.join(breakdown.KEYS)}")
     start = parse_since(since, datetime.now()) if since else Since()
     with open_ledger(tag) as (store, session):
         verdicts = () if only is None or by else (only, "suspect")
@@ -94,8 +94,8 @@ def _nothing(only: str | None, since: str | None) -> str:
     if only is None:
         return f"nothing was tried{when or ' yet'}"
     if only == "keep":
-        return f"nothing was kept{when or ' yet'}: --all shows what there is"
-    return f"no experiment{when} is {only}"
+        return f"nothing was kept{when or ' yet'}: --all lists all experiments"
+    return f"no experiment{when} has the verdict {only}"
 
 
 @app.command(rich_help_panel=LOOK)
@@ -121,7 +121,7 @@ def show(
 @app.command(rich_help_panel=LOOK)
 def diff(
     n: int = typer.Argument(min=0, help="Number of an experiment; 0 is the base."),
-    m: int = typer.Argument(min=0, help="Number of another one."),
+    m: int = typer.Argument(min=0, help="Number of the other experiment."),
     tag: str = TAG,
     as_json: bool = JSON,
 ) -> None:
@@ -140,7 +140,7 @@ def diff(
 
 @app.command(rich_help_panel=LOOK)
 def best(tag: str = TAG, as_json: bool = JSON) -> None:
-    """Print the train.py of the incumbent: `autoresearch best > train.py` takes it over."""
+    """Print the train.py of the incumbent: `autoresearch best > train.py` puts it into the folder."""
     from autoresearch import ledger
 
     with open_ledger(tag) as (store, session):

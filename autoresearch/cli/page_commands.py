@@ -39,7 +39,7 @@ def report(
 
 @app.command(rich_help_panel=LOOK)
 def serve(
-    port: int = typer.Option(8765, min=0, max=65535, help="Port; 0 takes any free one."),
+    port: int = typer.Option(8765, min=0, max=65535, help="Port; 0 for any free port."),
     host: str = typer.Option("127.0.0.1", help="Address: 127.0.0.1, ::1 or localhost."),
 ) -> None:
     """Serve the report and more to a browser on this machine, live; needs the extra `web`."""

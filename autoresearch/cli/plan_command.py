@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 @app.command(rich_help_panel=RUN)
 def plan(
     budget: str = typer.Option(None, help="As for `run`: 5m, 300s, 15cpu, 200steps."),
-    device: str = typer.Option(None, help="auto, cpu or cuda."),
+    device: str = typer.Option(None, help="Device: auto, cpu or cuda."),
     text: bool = typer.Option(False, "--text", help="Print train.py with these constants, as in experiment 0."),
     as_json: bool = JSON,
 ) -> None:

@@ -20,20 +20,20 @@ if TYPE_CHECKING:
 
 @app.command(rich_help_panel=RUN)
 def run(
-    hours: float = typer.Option(None, help="How long to go on from now."),
-    minutes: float = typer.Option(None, help="The same in minutes."),
-    max_experiments: int = typer.Option(None, help="Stop when this many are decided."),
+    hours: float = typer.Option(None, help="Hours to run, from now."),
+    minutes: float = typer.Option(None, help="Minutes to run, from now."),
+    max_experiments: int = typer.Option(None, help="Stop when this many experiments are decided."),
     budget: str = typer.Option(None, help="Training budget of a trial: 5m, 300s, 15cpu, 200steps."),
     tag: str = typer.Option(None, help="Name of the session."),
-    agent: str = typer.Option(None, help="sweep, claude, claude:MODEL, command:TOOL or scripted:DIR."),
-    model: str = typer.Option(None, help="The model that claude or a tool asks."),
-    max_usd: float = typer.Option(None, help="What all model calls may cost together."),
-    judge: str = typer.Option(None, help="default, strict or greedy."),
-    device: str = typer.Option(None, help="auto, cpu or cuda."),
-    slots: str = typer.Option(None, help="Where trials run at once: cards 0,1 or groups of cores."),
-    require_strong: bool = typer.Option(None, "--require-strong", help="Refuse a cell that is not STRONG."),
+    agent: str = typer.Option(None, help="Agent: sweep, claude, claude:MODEL, command:TOOL or scripted:DIR."),
+    model: str = typer.Option(None, help="Model for claude, or for the tool of command."),
+    max_usd: float = typer.Option(None, help="Limit on the cost of all model calls, in dollars."),
+    judge: str = typer.Option(None, help="Rule for a keep: default, strict or greedy."),
+    device: str = typer.Option(None, help="Device: auto, cpu or cuda."),
+    slots: str = typer.Option(None, help="Slots for parallel trials, such as 0,1: cards or groups of cores."),
+    require_strong: bool = typer.Option(None, "--require-strong", help="Refuse to run if the cell is not STRONG."),
 ) -> None:
-    """Start a session, or go on with the newest unfinished one on the same base."""
+    """Start a session, or continue the newest unfinished one on the same base."""
     from autoresearch.ledger import Ledger
     from autoresearch.measure.clock import since_boot
     from autoresearch.sandbox.cell import protect_self

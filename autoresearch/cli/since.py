@@ -42,6 +42,6 @@ def parse_since(text: str, now: datetime) -> Since:
         return Since(at=datetime.fromisoformat(words).timestamp())
     except (ValueError, OverflowError):
         raise UsageError(
-            f"--since {text} is not known: use 2h, 30m, 3d, today, yesterday, a date (2026-11-20, 2026-11-20T22:30),"
+            f"--since {text} cannot be read: use 2h, 30m, 3d, today, yesterday, a date (2026-11-20, 2026-11-20T22:30),"
             " or the number of an experiment"
         ) from None

@@ -20,26 +20,26 @@ def note(text: str = typer.Argument(help="Text of the note."), tag: str = TAG) -
         store.post(session.id, "note", text.strip())
     when = "reads it before its next proposal"
     if _state(session) not in ("running", "paused"):
-        when = f"is not running: it reads this when `autoresearch run --tag {session.tag}` goes on"
+        when = f"is not running: it reads the note when `autoresearch run --tag {session.tag}` continues it"
     typer.echo(f"session {session.tag} {when}", err=True)
 
 
 @app.command(rich_help_panel=RUN)
 def pause(tag: str = TAG) -> None:
     """Let the running experiment end, then wait for `unpause`. The deadline does not move."""
-    _post("pause", tag, "waits when the running experiment has ended; `autoresearch unpause` lets it go on")
+    _post("pause", tag, "pauses after the running experiment; `autoresearch unpause` continues it")
 
 
 @app.command(rich_help_panel=RUN)
 def unpause(tag: str = TAG) -> None:
-    """Go on after `pause`."""
-    _post("unpause", tag, "goes on")
+    """Continue a paused session."""
+    _post("unpause", tag, "continues")
 
 
 @app.command(rich_help_panel=RUN)
 def stop(tag: str = TAG) -> None:
-    """Let the running experiment end, then end the session; `run` goes on with it later."""
-    _post("stop", tag, "ends when the running experiment has; `autoresearch run` goes on with it later")
+    """Let the running experiment end, then end the session; `run` can continue it later."""
+    _post("stop", tag, "ends after the running experiment; `autoresearch run` can continue it later")
 
 
 def _post(kind: str, tag: str | None, consequence: str) -> None:

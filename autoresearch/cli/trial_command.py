@@ -12,7 +12,7 @@ from autoresearch.errors import UserError
 if TYPE_CHECKING:
     from autoresearch.measure.result import Result
 
-DEVICE = typer.Option(None, help="auto, cpu or cuda.")
+DEVICE = typer.Option(None, help="Device: auto, cpu or cuda.")
 
 
 @app.command(rich_help_panel=RUN)
@@ -20,9 +20,9 @@ def prepare(
     source: str = typer.Option(
         None, help="`stdlib`, `files:GLOB[,GLOB...]` for your own text, `climbmix`, `climbmix:DIR`."
     ),
-    shards: int = typer.Option(None, min=1, help="Training shards of climbmix."),
-    vocab_size: int = typer.Option(None, help="Tokens in the vocabulary; 256 means plain bytes."),
-    seq_len: int = typer.Option(None, help="Tokens in a row."),
+    shards: int = typer.Option(None, min=1, help="Number of training shards of climbmix."),
+    vocab_size: int = typer.Option(None, help="Number of tokens in the vocabulary; 256 means plain bytes."),
+    seq_len: int = typer.Option(None, help="Number of tokens in a row."),
     device: str = DEVICE,
     as_json: bool = JSON,
 ) -> None:

@@ -25,10 +25,10 @@ def doctor(
     ledger: bool = typer.Option(False, "--ledger", help="Only check that ledger, git and artefacts agree."),
     device: str = typer.Option(None, help="As for `run`: auto, cpu or cuda."),
     budget: str = typer.Option(None, help="As for `run`: 5m, 300s, 15cpu, 200steps."),
-    agent: str = typer.Option(None, help="As for `run`; it is asked for one change, which is not trained."),
+    agent: str = typer.Option(None, help="As for `run`; implies --rehearse."),
     hours: float = typer.Option(8.0, min=0, help="Length of the session to forecast."),
     rehearse: bool = typer.Option(
-        None, "--rehearse/--no-rehearse", help="Ask the configured agent for one change too, or do not ask --agent."
+        None, "--rehearse/--no-rehearse", help="Ask the agent for one change, which is not trained."
     ),
     as_json: bool = JSON,
 ) -> None:
@@ -74,7 +74,9 @@ def _doctor_ledger(as_json: bool) -> None:
 
 @app.command(rich_help_panel=VERIFY)
 def total(
-    pairs: int = typer.Option(3, min=2, help="Pairs of trials: each is one of the base and one of the final version."),
+    pairs: int = typer.Option(
+        3, min=2, help="Pairs of trials, each with one of the base and one of the final version."
+    ),
     tag: str = TAG,
     as_json: bool = JSON,
 ) -> None:
@@ -96,7 +98,7 @@ def total(
 @app.command(rich_help_panel=VERIFY)
 def reproduce(
     n: int = typer.Argument(min=0, help="Number of the experiment; 0 is the base."),
-    draws: int = typer.Option(2, min=1, help="Trials with fresh seeds."),
+    draws: int = typer.Option(2, min=1, help="Number of trials with fresh seeds."),
     tag: str = TAG,
     as_json: bool = JSON,
 ) -> None:
@@ -118,7 +120,7 @@ def reproduce(
 @app.command(rich_help_panel=VERIFY)
 def export(
     branch: str = typer.Option(None, help="A new branch on your base, with one commit for each kept change."),
-    squash: bool = typer.Option(False, "--squash", help="One commit for all of them."),
+    squash: bool = typer.Option(False, "--squash", help="Put all kept changes into one commit."),
     force: bool = typer.Option(False, "--force", help="Replace the branch if it exists."),
     tsv: Path = typer.Option(None, help="File for all experiments in the five columns of results.tsv."),
     jsonl: Path = typer.Option(None, help="File for all experiments with their texts and trials, as JSON lines."),
@@ -160,7 +162,7 @@ def export(
         return
     if made:
         typer.echo(f"{made.name} {made.sha[:7]}: {len(made.experiments)} kept on {made.base[:7]}")
-        typer.echo(f"to read it: `git log -p {made.base[:7]}..{made.name}`", err=True)
+        typer.echo(f"read it with `git log -p {made.base[:7]}..{made.name}`", err=True)
     if sft and not sft.stat().st_size:
         typer.echo(f"no model was asked in this session: {sft} is empty", err=True)
     for path in [*files, *([weights.path] if weights else [])]:
@@ -172,7 +174,7 @@ def _check_options(branch: str | None, *files: Path | None) -> None:
     from autoresearch.files import resolve_links
 
     if not (branch or any(files)):
-        raise UsageError("say what to export: --branch NAME, --tsv FILE, --jsonl FILE, --sft FILE, --checkpoint FILE")
+        raise UsageError("name an export: --branch NAME, --tsv FILE, --jsonl FILE, --sft FILE, --checkpoint FILE")
     for path in filter(None, files):
         resolve_links(path)
 
@@ -185,9 +187,9 @@ def _say_total(total: "Total | None") -> None:
 
 
 def _say_unreviewed(made: "Branch") -> None:
-    read = "read with `autoresearch show N`, then `autoresearch review N --accept`"
-    _say_numbers("nobody has reviewed what was kept here", made.unreviewed, read)
-    _say_numbers("rejected, but still on the branch", made.rejected, "`autoresearch revert N` takes one out")
+    read = "read each with `autoresearch show N`, then `autoresearch review N --accept`"
+    _say_numbers("kept without a review", made.unreviewed, read)
+    _say_numbers("rejected, but still on the branch", made.rejected, "`autoresearch revert N` removes one")
 
 
 def _say_numbers(words: str, numbers: Sequence[int], hint: str) -> None:
@@ -245,7 +247,7 @@ def _train_again(n: int | None, tag: str | None, path: Path) -> "Checkpoint":
         experiment = _version(measuring.ledger, measuring.session, n)
         typer.echo(f"a session stores no weights: experiment {experiment.n} is trained once more", err=True)
         made = checkpoint.make(measuring, experiment, path)
-    typer.echo(f"it scored {made.val_bpb:.6f} with seed {made.seed}; on record is {made.recorded:.6f}", err=True)
+    typer.echo(f"it scored {made.val_bpb:.6f} with seed {made.seed}; recorded: {made.recorded:.6f}", err=True)
     return made
 
 

@@ -80,7 +80,7 @@ def check_memory(paths: list[str]) -> int:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if 2 * size > memory:
         have, need = f"{memory / 1e9:.0f} GB", f"{2 * size / 1e9:.0f} GB"
-        raise UserError(f"this corpus needs about {need} of memory, there are {have}: use fewer files")
+        raise UserError(f"this corpus needs about {need} of memory, only {have} are available: use fewer files")
     return size
 
 

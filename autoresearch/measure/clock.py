@@ -31,7 +31,7 @@ class Budget:
             raise UsageError(f"cannot read the budget {text!r}: write it as 5m, 300s, 15cpu or 200steps")
         amount, unit = float(match[1]), match[2]
         if unit == "steps" and amount != int(amount):
-            raise UsageError(f"cannot read the budget {text!r}: steps are whole")
+            raise UsageError(f"cannot read the budget {text!r}: the number of steps must be an integer")
         return cls(amount * _SECONDS.get(unit, 1.0), unit if unit in ("cpu", "steps") else "s")
 
     def __str__(self) -> str:

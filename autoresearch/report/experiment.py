@@ -50,7 +50,7 @@ def brief(details: ExperimentDetails) -> Iterator[Block]:
 def trace(entries: Sequence[JsonObject]) -> Iterator[Block]:
     """Lay out how a proposal came about, entry by entry."""
     if not entries:
-        yield Paragraph(["no trace: this is the base, or its proposal is older than the traces"])
+        yield Paragraph(["no trace: the base has none, nor have proposals of older versions of autoresearch"])
     for entry in entries:
         rest = {name: value for name, value in entry.items() if name not in ("kind", "text")}
         parts = [str(entry["text"])] if "text" in entry else []
@@ -129,7 +129,7 @@ def _prediction(predicted: float | None, delta: float | None) -> str:
     if predicted is None:
         return ""
     wrong = delta is not None and predicted * delta < 0
-    return f"{predicted:+.4f}{': it went the other way' if wrong else ''}"
+    return f"{predicted:+.4f}{': the sign was wrong' if wrong else ''}"
 
 
 def _rows(details: ExperimentDetails) -> str:

@@ -44,7 +44,7 @@ def log(
     if shown:
         yield table(shown, LOG)
     else:
-        yield Paragraph([empty or "nothing was kept yet: --all shows what there is"], "large")
+        yield Paragraph([empty or "nothing was kept yet: --all lists all experiments"], "large")
 
 
 def _what(row: ExperimentRow) -> str:

@@ -24,7 +24,7 @@ def layout(summary: SessionSummary) -> Iterator[Block]:
         words = f"Carries: {how}. A change that carries nothing can be removed:"
         yield Paragraph([words, " ", Verbatim("autoresearch ablate --prune")], "quiet")
     if missing := [row.n for row in summary.keeps if row.review is None]:
-        words = f"Nobody has reviewed {_numbers(missing)}: read the change, and say so with"
+        words = f"No review yet of {_numbers(missing)}: read the change, then use"
         yield Paragraph([words, " ", Verbatim("autoresearch review N --accept")], "quiet")
     yield from tables.calibration(summary.candidates)
     if len(summary.keeps) > KEEPS:

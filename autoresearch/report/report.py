@@ -104,7 +104,7 @@ def _time_and_money(summary: SessionSummary) -> Iterator[Block]:
     yield Table(["", "time", "share"], rows, frozenset({"time", "share"}))
     if status.slots > 1:
         clock = duration(status.seconds)
-        yield Paragraph([f"Times are of {status.slots} slots together; on the clock it was {clock}."], "quiet")
+        yield Paragraph([f"Times are summed over {status.slots} slots; the session took {clock}."], "quiet")
     cost, keeps = status.cost_usd, len(summary.keeps)
     each = f", {dollars(cost / keeps)} for each keep" if cost and keeps else ""
     yield Paragraph([f"Money for model calls: {dollars(cost)}{each}."])
@@ -126,7 +126,7 @@ def _machine(summary: SessionSummary) -> Iterator[Block]:
     if summary.lost:
         reasons = Counter(safe(trial.reason or "-", 100) for _, trial in summary.lost)
         why = "; ".join(f"{number} {reason}" for reason, number in reasons.most_common(OTHERS))
-        yield Paragraph([f"{count(len(summary.lost), 'trial')} did not count, and ran again: {why}."], "quiet")
+        yield Paragraph([f"{count(len(summary.lost), 'trial')} did not count and were repeated: {why}."], "quiet")
 
 
 def _near_misses(summary: SessionSummary) -> Iterator[Block]:
@@ -165,9 +165,7 @@ def _programs(summary: SessionSummary) -> Iterator[Block]:
     yield Heading("program.md")
     yield tables.rates(summary.by_program, "version")
     if summary.advice:
-        words = (
-            "The counts above suggest these lines for the next session. Nothing adds them but you: paste them, or use"
-        )
+        words = "The counts above suggest these lines for the next session. To add them, paste them or use"
         yield Paragraph([words, " ", Verbatim("git apply"), "."])
         yield Code(advice.patch(summary.program, summary.advice, summary.session.tag), "diff")
 

@@ -22,7 +22,7 @@ def total(found: "Total") -> Pairs:
             "val": _interval(found.val),
             "holdout": _interval(found.holdout),
             "running minimum": f"{found.running_minimum:+.4f}, as other tools report it",
-            "optimism": f"{found.optimism:+.4f} of that was not found when measured again",
+            "optimism": f"{found.optimism:+.4f} of that was not confirmed by fresh seeds",
         }
     )
 
@@ -50,8 +50,8 @@ def ablation(found: "Ablation") -> Iterator[Block]:
     ranks = {"sure": 2, "carries": 1}
     yield Table(head, [_part(part) for part in found.parts], frozenset(head[:4]), ranks)
     numbers, verb = ", ".join(map(str, found.idle)), "carry" if len(found.idle) > 1 else "carries"
-    remove = "`autoresearch ablate --prune` takes it out"
-    words = f"{numbers} {verb} nothing that shows: {remove}" if found.idle else "each of them carries something"
+    remove = "`autoresearch ablate --prune` removes it"
+    words = f"{numbers} {verb} nothing measurable: {remove}" if found.idle else "each of them carries something"
     yield Paragraph([f"experiment {found.final} on {found.draws} seeds: {words}"])
 
 

@@ -6,10 +6,10 @@ from autoresearch.report.format import between, count, dollars, duration, moment
 from autoresearch.text import one_line
 
 STATES = {
-    "interrupted": "interrupted (its process is gone); `autoresearch run` goes on",
-    "paused": "paused; `autoresearch unpause` lets it go on",
+    "interrupted": "interrupted (its process is gone); `autoresearch run` continues it",
+    "paused": "paused; `autoresearch unpause` continues it",
 }
-GRADES = {"WEAK": "WEAK: not everything is protected, `autoresearch doctor` says what"}
+GRADES = {"WEAK": "WEAK: not everything is protected, see `autoresearch doctor`"}
 
 
 def facts(status: SessionStatus) -> dict[str, str]:

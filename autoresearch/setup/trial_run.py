@@ -148,8 +148,7 @@ def settle(text: str, card: Card, seconds: float, probe: Probe, name: str) -> tu
             break
         shape = wanted
     if good is None:
-        failure = f"{name} has no memory for any plan in {MAX_PROBES} probes"
-        raise UserError(f"{failure}: set the constants of train.py by hand")
+        raise UserError(f"{name} ran out of memory in {MAX_PROBES} probes: set the constants of train.py by hand")
     return good
 
 

@@ -71,7 +71,7 @@ class Screen:
             return ""
         kind, n, at = self.last
         if self.status.state == "paused":
-            return "      paused: `autoresearch unpause` lets it go on"
+            return "      paused: `autoresearch unpause` continues it"
         if kind in WAITING:
             return f"{n:4}  {WAITING[kind]}"
         return f"      {self.status.agent} works on a proposal, {duration(now - at)}"
@@ -119,7 +119,7 @@ class Live:
         for weakness in event.inspection.weaknesses:
             self.say(f"WEAK: {weakness}", "bold red")
         if event.dirty:
-            self.say(f"{config.train} has changes that are not committed: they are not used", "yellow")
+            self.say(f"{config.train} has uncommitted changes, which are not used", "yellow")
         slots, budget = ", ".join(slot.name for slot in self.project.slots), self.project.settings.budget
         self.say(f"session {session.tag} on {slots}, budget {budget}, agent {session.agent}")
         self.screen.last, self.screen.most_usd = ("opened", None, time.time()), config.max_usd
@@ -130,8 +130,8 @@ class Live:
         self.say(f"{session.tag}: ended: {event.reason}")
         if not event.branch_follows:
             best = f"refs/autoresearch/{session.tag}/best"
-            why = f"{session.branch} was left alone, for it is checked out, or was moved or deleted"
-            self.say(f"{why}: `git merge --ff-only {best}` on it brings it up", "yellow")
+            why = f"{session.branch} was not updated, because it is checked out, or was moved or deleted"
+            self.say(f"{why}: `git merge --ff-only {best}` on it updates it", "yellow")
 
     def _read_status(self) -> None:
         """Read the status of the session for the board."""

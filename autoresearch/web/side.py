@@ -40,7 +40,7 @@ def to(a: str | None, b: str | None) -> str:
 def layout(a: SessionSummary, b: SessionSummary) -> Iterator[Block]:
     """Lay out whether two sessions can be compared, what each was worth, and how they went."""
     for difference in compare.obstacles(a.session, b.session):
-        yield Paragraph([f"Not the same: {safe(difference, 200)}. Their scores cannot be compared."], "bad")
+        yield Paragraph([f"They differ: {safe(difference, 200)}. Their scores cannot be compared."], "bad")
     head = ["", *(Link(each.session.tag, address(each.session.tag)) for each in (a, b)), "first minus second"]
     yield Table(head, list(_rows(a, b)))
     yield Heading("Change against the own base, as the search saw it")

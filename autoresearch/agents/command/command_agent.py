@@ -73,7 +73,7 @@ class Command:
 
     def __init__(self, spec: str, config: Config, services: Services) -> None:
         if config.max_usd is not None:
-            raise UsageError("max_usd cannot be held: the cost of a command is not known in advance; leave it out")
+            raise UsageError("max_usd does not work with a command, whose cost is not known in advance: leave it out")
         self.config, self.services = config, services
         self.tool = Tool.find(spec, config)
         self.model: str | None = self.tool.label

@@ -102,7 +102,7 @@ def _readable_paths(programs: Sequence[Path], command_read: Sequence[str]) -> li
         paths.append(path.resolve())
     for path in paths:
         if (private := _private_path(path)) is not None:
-            raise UsageError(f"the command may not read {path}: it contains {private}, or lies inside")
+            raise UsageError(f"the command may not read {path}: it contains {private}, or is inside it")
     return list(dict.fromkeys(paths))
 
 
