@@ -44,7 +44,7 @@ def test_the_incumbent_trained_once_more(exported: Path) -> None:
     assert said["path"] == "best.safetensors" and said["n"] == 1
     assert said["val_bpb"] == said["recorded"]  # a budget in steps repeats exactly
     assert "a session stores no weights: experiment 1 is trained once more" in words
-    assert f"it scored {said['val_bpb']:.6f} with seed {said['seed']}; on record is {said['recorded']:.6f}" in words
+    assert f"it scored {said['val_bpb']:.6f} with seed {said['seed']}; recorded: {said['recorded']:.6f}" in words
     with safe_open(exported / "best.safetensors", "numpy") as file:
         assert file.keys() == ["logits"] and file.get_tensor("logits").shape == (256, 256)
         about = file.metadata()

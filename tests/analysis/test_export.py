@@ -252,8 +252,8 @@ def test_the_command_says_what_it_made_and_warns_of_what_nobody_read(
         r"home [0-9a-f]{7}: 1 kept on [0-9a-f]{7}\nout/all.tsv\nout/all.jsonl\nout/sft.jsonl\n", done.stdout
     )
     assert "no model was asked in this session: out/sft.jsonl is empty" in done.stderr
-    assert re.search(r"to read it: `git log -p [0-9a-f]{7}\.\.home`", done.stderr)
-    assert "nobody has reviewed what was kept here: experiments 1;" in done.stderr
+    assert re.search(r"read it with `git log -p [0-9a-f]{7}\.\.home`", done.stderr)
+    assert "kept without a review: experiments 1;" in done.stderr
     assert (night / "out/all.tsv").read_text() == (night / "runs/t/results.tsv").read_text()
     records = [json.loads(line) for line in (night / "out/all.jsonl").read_text().splitlines()]
     assert [record["n"] for record in records] == [0, 1, 2]

@@ -230,11 +230,11 @@ def test_versions_compared_and_the_incumbent_taken_over(finished: Path, says: Sa
 def test_the_log_of_one_verdict(finished: Path, says: Says, fails: Fails) -> None:
     assert [line.split()[0] for line in says(finished, "log", "--verdict", "discard")[1].splitlines()] == ["n", "2"]
     assert [row["n"] for row in json.loads(says(finished, "log", "--verdict", "discard", "--json")[1])] == [2]
-    assert says(finished, "log", "--verdict", "crash")[1] == "no experiment is crash\n"
-    assert says(finished, "log", "--verdict", "crash", "--all")[1] == "no experiment is crash\n"
-    assert says(finished, "log", "--since", "99")[1] == "nothing was kept since 99: --all shows what there is\n"
+    assert says(finished, "log", "--verdict", "crash")[1] == "no experiment has the verdict crash\n"
+    assert says(finished, "log", "--verdict", "crash", "--all")[1] == "no experiment has the verdict crash\n"
+    assert says(finished, "log", "--since", "99")[1] == "nothing was kept since 99: --all lists all experiments\n"
     assert says(finished, "log", "--since", "99", "--all")[1] == "nothing was tried since 99\n"
-    fails(finished, "log --verdict great", 2, "--verdict great is not known: use keep, discard")
+    fails(finished, "log --verdict great", 2, "there is no verdict `great`: use keep, discard")
 
 
 def test_escape_codes_of_an_agent_do_not_reach_the_terminal(finished: Path, says: Says, tmp_path: Path) -> None:
@@ -264,7 +264,7 @@ def test_messages_to_a_session_that_is_over(finished: Path, fails: Fails, says: 
         fails(finished, kind, 1, f"session t is not running (ended): there is nothing to {kind}")
     code, out, err = says(finished, "note", "try a longer warmdown")
     assert (code, out) == (0, "")
-    assert "session t is not running: it reads this when `autoresearch run --tag t` goes on" in err
+    assert "session t is not running: it reads the note when `autoresearch run --tag t` continues it" in err
     code, _, err = says(finished, "note", " ")
     assert code == 2 and "the note is empty" in err
 

@@ -41,5 +41,5 @@ def test_what_is_not_over_yet_is_always_recent() -> None:
 
 @pytest.mark.parametrize("text", ["soon", "2x", "-3h", "2026-13-40", "", "999999999999999d"])
 def test_what_is_neither(text: str) -> None:
-    with pytest.raises(UsageError, match="is not known: use 2h"):
+    with pytest.raises(UsageError, match="cannot be read: use 2h"):
         parse_since(text, NOW)

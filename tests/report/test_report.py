@@ -154,7 +154,7 @@ def test_what_people_later_trials_and_the_machine_said_of_keeps(ledger, session,
     beside = ledger.start_trial(session.id, base.id, "sentinel", session.seed_of(1, 1), "blob")
     ledger.end_trial(beside.id, "ok", 2.03, {"grade": "STRONG"})
     _, text = both(ledger, session, tmp_path)
-    assert "Nobody has reviewed experiments 1, 2: read the change" in text and "| review |" not in text
+    assert "No review yet of experiments 1, 2: read the change" in text and "| review |" not in text
     assert "97 % that it is better" in text and "40 %" not in text and "- kept: **2, 1 less code**" in text
     assert re.search(r"\| of 0, beside it \| \d+ \| ok \| 2.030000 \|", text)
     part = {"n": 1, "change": "x", "loss": 0.09, "error": 0.01, "p_carries": 1.0, "conflict": None}
@@ -171,9 +171,9 @@ def test_what_people_later_trials_and_the_machine_said_of_keeps(ledger, session,
     assert "| n | commit | val_bpb | change | sigmas | as | carries | review |" in text
     assert re.search(r"\| a gain \| \+0.0900 ± 0.0100 without it \| accepted \|", text)
     assert re.search(r"\| less code \| \+0.0900 ± 0.0100 without it: nothing that shows \| rejected \|", text)
-    assert "accepted by Ann: reads well" in text and "rejected by Bob" in text and "Nobody has reviewed" not in text
+    assert "accepted by Ann: reads well" in text and "rejected by Bob" in text and "No review yet" not in text
     assert "The machine changed once:" in text and "| experiment 0 scores +4.0 sigma from before |" in text
-    assert "3 trials did not count, and ran again: 2 interrupted; 1 stopped for 9 s." in text
+    assert "3 trials did not count and were repeated: 2 interrupted; 1 stopped for 9 s." in text
 
 
 def test_suspects_come_first_and_what_else_there_is_has_its_place(ledger, session, tmp_path):
@@ -234,7 +234,7 @@ def test_two_slots_make_a_session_no_longer(ledger, session, tmp_path):
     ended = ledger.update_session(running.id, state="ended", ended=7200.0)
     _, text = both(ledger, ended, tmp_path)
     assert "- time: **2 h**" in text and "| idle | 3 h 58 min | 99 % |" in text
-    assert "Times are of 2 slots together; on the clock it was 2 h." in text
+    assert "Times are summed over 2 slots; the session took 2 h." in text
     found = read_summary(ledger, ended, tmp_path)
     assert side.facts(found)["time"] == "2 h" and side.facts(found)["experiments an hour"] == "0.5"
 

@@ -99,7 +99,7 @@ def test_a_program_that_is_ended_from_outside_goes_on_later(
     assert have_ended(children)
     state = autoresearch(repository, "status", env=env).stdout
     if number == signal.SIGKILL:
-        assert "state       interrupted (its process is gone); `autoresearch run` goes on" in state
+        assert "state       interrupted (its process is gone); `autoresearch run` continues it" in state
         assert consistency.check(repository) == []
     settled_after_resume(repository, env)
 
@@ -113,7 +113,7 @@ def test_pause_unpause_note_stop(repository: Path, env: dict[str, str]) -> None:
             "",
         ) and "waits when the running experiment has ended" in said.stderr
         wait(lambda: state(running) == "paused", "the pause")
-        assert "paused; `autoresearch unpause` lets it go on" in autoresearch(repository, "status", env=env).stdout
+        assert "paused; `autoresearch unpause` continues it" in autoresearch(repository, "status", env=env).stdout
         said = autoresearch(repository, "note", "a blunter one", env=env)
         assert said.returncode == 0 and "reads it before its next proposal" in said.stderr
         assert autoresearch(repository, "unpause", env=env).returncode == 0

@@ -37,7 +37,7 @@ def test_a_line_for_each_change_and_what_follows() -> None:
         and third.split()[1:3] == ["not", "measured"]
         and third.endswith("later changes stand on it | x")
     )
-    assert last == "experiment 9 on 3 seeds: 5 carries nothing that shows: `autoresearch ablate --prune` takes it out"
+    assert last == "experiment 9 on 3 seeds: 5 carries nothing measurable: `autoresearch ablate --prune` removes it"
 
 
 @pytest.mark.parametrize(("width", "rows"), [(40, 7), (80, 4), (120, 4)])

@@ -80,7 +80,7 @@ def test_everything_that_is_known_of_it() -> None:
         "by": "claude opus, schedule",
         "asked for": "climb, line of experiment 4",
         "val_bpb": "2.151600",
-        "predicted": "-0.0076: it went the other way",
+        "predicted": "-0.0076: the sign was wrong",
         "measured": "+0.0070 (+0.1 sigma), give or take 0.0600",
         "probability": "46 % that it is better",
         "size": "+3 -1 lines, 0.5M parameters (+100k)",

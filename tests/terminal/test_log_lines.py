@@ -140,7 +140,7 @@ def test_suspects_and_weak_grades_are_named_first() -> None:
 
 
 def test_where_nothing_was_kept_it_says_so() -> None:
-    assert screen([]) == "nothing was kept yet: --all shows what there is\n"
+    assert screen([]) == "nothing was kept yet: --all lists all experiments\n"
     assert screen([], empty="no experiment is crash") == "no experiment is crash\n"
 
 

@@ -101,7 +101,7 @@ def test_a_line_has_what_people_said_and_a_reason_only_once() -> None:
 
 def test_two_sessions_side_by_side(pages: httpx.Client) -> None:
     found = Tags(pages.get("/compare/calm/wild").text)
-    assert "Not the same: budget: 5m against 15cpu." in found.words and "not measured" in found.words
+    assert "They differ: budget: 5m against 15cpu." in found.words and "not measured" in found.words
     assert "1 of 3: 33 %, 95 % between 6 % and 79 %" in found.words
     assert "1.9000, 95 % between 1.8804 and 1.9196" in found.words
     assert [len(pages.get(f"/compare/{pair}").text) > 0 for pair in ("calm/calm", "calm/nobody")] == [True, True]
