@@ -37,10 +37,10 @@ def make(remeasurer: Remeasurer, experiment: Experiment, path: Path) -> Checkpoi
     """Train with the seed of the last good trial and write the weights. Raises UserError."""
     last = _last_good_trial(remeasurer, experiment)
     text = remeasurer.workspace.read(require(experiment.sha))
-    held: list[int] = []
+    descriptors: list[int] = []
     try:
         plan = TrialPlan(
-            keep_checkpoint=lambda fd: held.append(os.dup(fd)),
+            keep_checkpoint=lambda fd: descriptors.append(os.dup(fd)),
             watch=lambda progress: remeasurer.watch(experiment.n, progress),
         )
         result = remeasurer.referee.measure(text, last.seed, plan)
@@ -48,9 +48,9 @@ def make(remeasurer: Remeasurer, experiment: Experiment, path: Path) -> Checkpoi
             raise UserError(f"experiment {experiment.n} could not be trained again: {result.outcome} {result.reason}")
         about = {"session": remeasurer.session.tag, "n": experiment.n, "sha": experiment.sha, "seed": last.seed}
         about |= {"val_bpb": result.val_bpb, "data": remeasurer.data.hash, "train.py": text}
-        write_weights(held[0], {name: str(value) for name, value in about.items()}, path)
+        write_weights(descriptors[0], {name: str(value) for name, value in about.items()}, path)
     finally:
-        for fd in held:
+        for fd in descriptors:
             os.close(fd)
     return Checkpoint(path, experiment.n, last.seed, result.val_bpb, require(last.val_bpb))
 

@@ -31,16 +31,17 @@ def ablate(
     from autoresearch.terminal.console import print_blocks
 
     with open_remeasurer(tag) as measuring:
-        found = ablation.ablate(measuring, draws)
-        words = f"carry nothing: {found.idle or '-'}"
-        measuring.ledger.event(measuring.session.id, "ablation", words, data=asdict(found))
+        result = ablation.ablate(measuring, draws)
+        words = f"carry nothing: {result.idle or '-'}"
+        measuring.ledger.event(measuring.session.id, "ablation", words, data=asdict(result))
     if not as_json:
-        print_blocks(results.ablation(found), Console())
-    hypothesis = f"Without experiments {', '.join(map(str, found.idle))}, which carry nothing"
-    pruned = _take_out(tag, found.idle, "prune", hypothesis, "ablate") if prune and found.idle else None
+        print_blocks(results.ablation(result), Console())
+    hypothesis = f"Without experiments {', '.join(map(str, result.idle))}, which carry nothing"
+    pruned = _take_out(tag, result.idle, "prune", hypothesis, "ablate") if prune and result.idle else None
     if as_json:
-        parts = [asdict(part) | {"carries": part.carries} for part in found.parts]
-        print_json({"final": found.final, "draws": found.draws, "parts": parts, "pruned": pruned.n if pruned else None})
+        parts = [asdict(part) | {"carries": part.carries} for part in result.parts]
+        number = pruned.n if pruned else None
+        print_json({"final": result.final, "draws": result.draws, "parts": parts, "pruned": number})
     elif pruned is not None:
         _say_outcome(pruned)
 
@@ -52,13 +53,13 @@ def revert(
     as_json: bool = JSON,
 ) -> None:
     """Remove a kept change, measured as one more experiment, unless that is worse. Exit code 1 if it is worse."""
-    found = _take_out(tag, [n], "revert", f"Without experiment {n}", "human")
+    experiment = _take_out(tag, [n], "revert", f"Without experiment {n}", "human")
     if as_json:
         names = ("n", "sha", "verdict", "reason", "val_bpb", "delta", "sigma", "p_gain")
-        print_json({name: getattr(found, name) for name in names})
+        print_json({name: getattr(experiment, name) for name in names})
     else:
-        _say_outcome(found)
-    if found.verdict != "keep":
+        _say_outcome(experiment)
+    if experiment.verdict != "keep":
         raise typer.Exit(1)
 
 
@@ -80,8 +81,8 @@ def _take_out(tag: str | None, numbers: list[int], mode: str, hypothesis: str, b
             return take_out(session, project, store, proposal, by, [live.handle])
 
 
-def _say_outcome(found: "Experiment") -> None:
-    typer.echo(f"experiment {found.n}: {found.verdict}: {found.reason}")
+def _say_outcome(experiment: "Experiment") -> None:
+    typer.echo(f"experiment {experiment.n}: {experiment.verdict}: {experiment.reason}")
 
 
 @app.command(rich_help_panel=VERIFY)
@@ -100,11 +101,11 @@ def review(
         experiment = store.experiment(session.id, n)
         if experiment is None or experiment.verdict != "keep":
             raise UserError(f"experiment {n} of session {session.tag} was not kept: see `autoresearch log`")
-        said = {"accepted": accept, "note": note, "by": _reviewer(), "at": time.time()}
+        record = {"accepted": accept, "note": note, "by": _reviewer(), "at": time.time()}
         words = f"{'accepted' if accept else 'rejected'}{': ' + note if note else ''}"
-        store.event(session.id, "review", words, n=n, data=said)
+        store.event(session.id, "review", words, n=n, data=record)
     if as_json:
-        print_json({"n": n, **said})
+        print_json({"n": n, **record})
     else:
         typer.echo(f"experiment {n} {words}")
 

@@ -24,11 +24,11 @@ def status(tag: str = TAG, as_json: bool = JSON) -> None:
 
     now = time.time()
     with open_ledger(tag) as (store, session):
-        found = ledger.status(store, session, now)
+        state = ledger.status(store, session, now)
     if as_json:
-        print_json(found.as_json())
+        print_json(state.as_json())
     else:
-        print_blocks([page.layout(found, now)], Console())
+        print_blocks([page.layout(state, now)], Console())
 
 
 @app.command(rich_help_panel=LOOK)
@@ -49,8 +49,8 @@ def watch(tag: str = TAG) -> None:
         except KeyboardInterrupt:
             return
         now = time.time()
-        found = ledger.status(store, store.session(session.tag) or session, now)
-        print_blocks([page.layout(found, now)], Console())
+        state = ledger.status(store, store.session(session.tag) or session, now)
+        print_blocks([page.layout(state, now)], Console())
 
 
 @app.command(rich_help_panel=LOOK)
@@ -85,11 +85,11 @@ def log(
     elif by:
         pager.show([results.breakdown(groups, by)])
     else:
-        pager.show(experiment_table.log(rows, shown, _nothing(only, since)))
+        pager.show(experiment_table.log(rows, shown, _describe_empty(only, since)))
 
 
-def _nothing(only: str | None, since: str | None) -> str:
-    """Return what `log` says where there is nothing to show."""
+def _describe_empty(only: str | None, since: str | None) -> str:
+    """Return the line of `log` if no experiment matches."""
     when = f" since {since}" if since else ""
     if only is None:
         return f"nothing was tried{when or ' yet'}"
@@ -144,20 +144,20 @@ def best(tag: str = TAG, as_json: bool = JSON) -> None:
     from autoresearch import ledger
 
     with open_ledger(tag) as (store, session):
-        found = ledger.status(store, session, time.time())
-        if found.best is None:
+        state = ledger.status(store, session, time.time())
+        if state.best is None:
             raise UserError("the base is not measured yet: there is no incumbent")
-        incumbent = _experiment(store, session, found.best)
+        incumbent = _experiment(store, session, state.best)
     text = incumbent.text or ""
     if as_json:
-        known = {name: getattr(incumbent, name) for name in ("n", "sha", "val_bpb", "sigma", "hypothesis")}
-        print_json({**known, "base_bpb": found.base_bpb, "grade": found.grade, "text": text})
+        facts = {name: getattr(incumbent, name) for name in ("n", "sha", "val_bpb", "sigma", "hypothesis")}
+        print_json({**facts, "base_bpb": state.base_bpb, "grade": state.grade, "text": text})
     else:
         _print_code(text, "python")
 
 
 def _print_code(text: str, language: str) -> None:
-    """Print text to the byte where a program reads it, and cleaned and coloured in a terminal."""
+    """Print text byte for byte to a pipe, cleaned and coloured to a terminal."""
     from autoresearch.report.blocks import Code
     from autoresearch.terminal import pager
 
@@ -168,7 +168,7 @@ def _print_code(text: str, language: str) -> None:
 
 
 def _experiment(store: "Ledger", session: "Session", n: int) -> "Experiment":
-    found = store.experiment(session.id, n)
-    if found is None:
+    experiment = store.experiment(session.id, n)
+    if experiment is None:
         raise UserError(f"session {session.tag} has no experiment {n}: see `autoresearch log --all`")
-    return found
+    return experiment

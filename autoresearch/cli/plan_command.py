@@ -31,33 +31,33 @@ def plan(
     protect_self()
     project = open_project({"budget": budget, "device": device}, root)
     with slots.lock([project.slot]):
-        found = BasePlanner(project, lambda line: typer.echo(line, err=True)).measure(source)
-    if warning := facts.repetition_warning({"reported": {"epochs": found.epochs}}):
+        result = BasePlanner(project, lambda line: typer.echo(line, err=True)).measure(source)
+    if warning := facts.repetition_warning({"reported": {"epochs": result.epochs}}):
         typer.echo(warning, err=True)
     if as_json:
-        print_json(found.as_json())
+        print_json(result.as_json())
     elif text:
-        typer.echo(found.text, nl=False)
+        typer.echo(result.text, nl=False)
     else:
-        _print(found)
+        _print(result)
 
 
-def _print(found: "Plan") -> None:
-    constants = ", ".join(f"{name} {value:g}" for name, value in found.constants.items())
+def _print(result: "Plan") -> None:
+    constants = ", ".join(f"{name} {value:g}" for name, value in result.constants.items())
     lines = {
-        "device": found.gpu or found.device,
-        "plan": found.reason,
+        "device": result.gpu or result.device,
+        "plan": result.reason,
         "constants": constants or "unchanged",
-        "step": f"{found.step_seconds:.3f} s",
-        "setup": f"{found.setup_seconds:.0f} s",
-        "budget": found.budget + (f": about {found.steps:,.0f} steps" if found.steps else ""),
+        "step": f"{result.step_seconds:.3f} s",
+        "setup": f"{result.setup_seconds:.0f} s",
+        "budget": result.budget + (f": about {result.steps:,.0f} steps" if result.steps else ""),
     }
-    if found.tokens_per_second:
-        lines["step"] += f", {found.tokens_per_second:,.0f} tokens/s"
-    if found.tokens:
-        epochs = f", {found.epochs:.2g} epochs of the data" if found.epochs else ""
-        lines["tokens"] = f"{found.tokens / 1e6:.3g}M{epochs}"
-    if found.peak_vram_mb:
-        lines["memory"] = f"{found.peak_vram_mb / 1024:.1f} GiB on the card"
+    if result.tokens_per_second:
+        lines["step"] += f", {result.tokens_per_second:,.0f} tokens/s"
+    if result.tokens:
+        epochs = f", {result.epochs:.2g} epochs of the data" if result.epochs else ""
+        lines["tokens"] = f"{result.tokens / 1e6:.3g}M{epochs}"
+    if result.peak_vram_mb:
+        lines["memory"] = f"{result.peak_vram_mb / 1024:.1f} GiB on the card"
     for name, value in lines.items():
         typer.echo(f"{name:10}{value}")

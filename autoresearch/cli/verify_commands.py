@@ -74,9 +74,7 @@ def _doctor_ledger(as_json: bool) -> None:
 
 @app.command(rich_help_panel=VERIFY)
 def total(
-    pairs: int = typer.Option(
-        3, min=2, help="Pairs of trials, each with one of the base and one of the final version."
-    ),
+    pairs: int = typer.Option(3, min=2, help="Pairs of trials, one of the base and one of the final version each."),
     tag: str = TAG,
     as_json: bool = JSON,
 ) -> None:
@@ -86,13 +84,13 @@ def total(
     from autoresearch.terminal.console import print_blocks
 
     with open_remeasurer(tag) as measuring:
-        found = measure_total(measuring, pairs)
-        data = asdict(found)
-        measuring.ledger.event(measuring.session.id, "total", f"{found.val.mean:+.4f} bits per byte", data=data)
+        result = measure_total(measuring, pairs)
+        data = asdict(result)
+        measuring.ledger.event(measuring.session.id, "total", f"{result.val.mean:+.4f} bits per byte", data=data)
     if as_json:
         print_json(data)
     else:
-        print_blocks([results.total(found)], Console())
+        print_blocks([results.total(result)], Console())
 
 
 @app.command(rich_help_panel=VERIFY)
@@ -108,12 +106,12 @@ def reproduce(
     from autoresearch.terminal.console import print_blocks
 
     with open_remeasurer(tag) as measuring:
-        found = measure_again(measuring, n, draws)
+        result = measure_again(measuring, n, draws)
     if as_json:
-        print_json(asdict(found))
+        print_json(asdict(result))
     else:
-        print_blocks([results.reproduction(found)], Console())
-    if not found.agrees:
+        print_blocks([results.reproduction(result)], Console())
+    if not result.agrees:
         raise typer.Exit(1)
 
 
@@ -157,8 +155,8 @@ def export(
     if made:
         _say_unreviewed(made)
     if as_json:
-        found = {"branch": asdict(made) if made else None, "files": [str(path) for path in files]}
-        print_json({**found, "checkpoint": {**asdict(weights), "path": str(weights.path)} if weights else None})
+        summary = {"branch": asdict(made) if made else None, "files": [str(path) for path in files]}
+        print_json({**summary, "checkpoint": {**asdict(weights), "path": str(weights.path)} if weights else None})
         return
     if made:
         typer.echo(f"{made.name} {made.sha[:7]}: {len(made.experiments)} kept on {made.base[:7]}")
@@ -222,11 +220,11 @@ def sample(
     path = Path(what) if what and not what.isdecimal() else _weights(int(what) if what else None, tag)
     project = open_project({}, repository_or_here())
     with slots.lock([project.slot]):
-        found = sampling.draw(path, prompt, tokens, temperature, seed, project.settings, project.data)
+        result = sampling.draw(path, prompt, tokens, temperature, seed, project.settings, project.data)
     if as_json:
-        print_json(asdict(found))
+        print_json(asdict(result))
     else:
-        typer.echo(f"{prompt}{found.text}")
+        typer.echo(f"{prompt}{result.text}")
 
 
 def _weights(n: int | None, tag: str | None) -> Path:
@@ -256,7 +254,7 @@ def _version(store: "Ledger", session: "Session", n: int | None) -> "Experiment"
     from autoresearch import ledger
 
     best = n if n is not None else ledger.status(store, session, time.time()).best
-    found = store.experiment(session.id, best) if best is not None else None
-    if found is None or found.sha is None:
+    experiment = store.experiment(session.id, best) if best is not None else None
+    if experiment is None or experiment.sha is None:
         raise UserError(f"session {session.tag} has no such version: see `autoresearch log --all`")
-    return found
+    return experiment

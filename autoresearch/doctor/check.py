@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Check:
-    """`level` is ok, warn or blocker; `remedy` says what to do where it is not ok."""
+    """`level` is ok, warn or blocker; `remedy` says what to do unless it is ok."""
 
     name: str
     level: str

@@ -14,7 +14,7 @@ from autoresearch.doctor.check import Check
 from autoresearch.setup import slots
 
 PYTHONS = ((3, 11), (3, 14))  # first version that works, first version that is not tested
-DISK_BYTES = {"runs": (0.2e9, 2e9), "cache": (0.5e9, 5e9)}  # minimum, and enough for a session of a night
+DISK_BYTES = {"runs": (0.2e9, 2e9), "cache": (0.5e9, 5e9)}  # minimum, and enough for an overnight session
 MEMORY_BYTES = {"cpu": 3e9, "cuda": 16e9}  # for two cells with torch, and the data
 BUSY_CARD_BYTES = 1e9  # memory in use on a card that no program should be using
 NVIDIA = Path("/proc/driver/nvidia/version")

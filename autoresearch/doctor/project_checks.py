@@ -76,17 +76,17 @@ def check_program(root: Path, config: Config) -> Iterator[Check]:
 def check_slot(config: Config) -> tuple[Slot, Check]:
     """Choose the slot of trials, and check that no other autoresearch measures there."""
     try:
-        found, *_ = slots.choose(config.device, config.threads)
+        chosen, *_ = slots.choose(config.device, config.threads)
     except Blocker as error:
         return slots.cpu_slot(config.threads), _blocker("slot", error)
-    name = hardware.gpu_name(found.gpu) or hardware.cpu_name()
-    text = f"{found.name} ({name}), budget {project.budget(config, found.device)}"
+    name = hardware.gpu_name(chosen.gpu) or hardware.cpu_name()
+    text = f"{chosen.name} ({name}), budget {project.budget(config, chosen.device)}"
     try:
-        with slots.lock([found]):
-            return found, Check("slot", "ok", text)
+        with slots.lock([chosen]):
+            return chosen, Check("slot", "ok", text)
     except Blocker as error:
         what, _, remedy = str(error).partition(": ")
-        return found, Check("slot", "warn", f"{text}; {what}", remedy)
+        return chosen, Check("slot", "warn", f"{text}; {what}", remedy)
 
 
 def check_data(config: Config, device: str) -> tuple[Dataset | None, Check]:
@@ -99,13 +99,13 @@ def check_data(config: Config, device: str) -> tuple[Dataset | None, Check]:
         if not folder.exists():
             remedy = "`autoresearch run` prepares it, or `autoresearch prepare` does now"
             return None, Check("data", "warn", f"{config.source} is not prepared yet", remedy)
-        found = Dataset.open(folder)
-        found.verify()
+        dataset = Dataset.open(folder)
+        dataset.verify()
     except UserError as error:
         return None, _blocker("data", error)
-    size = found.meta["splits"]["train"]["tokens"] / 1e6
-    text = f"{config.source}: {size:.1f}M tokens, vocabulary {found.vocab_size}, rows of {found.seq_len}"
-    return found, Check("data", "ok", f"{text}, every byte verified")
+    size = dataset.meta["splits"]["train"]["tokens"] / 1e6
+    text = f"{config.source}: {size:.1f}M tokens, vocabulary {dataset.vocab_size}, rows of {dataset.seq_len}"
+    return dataset, Check("data", "ok", f"{text}, every byte verified")
 
 
 def check_agent(config: Config) -> Check:
@@ -128,12 +128,12 @@ def check_rehearsal(root: Path, config: Config, device: str) -> Check:
         text = plan.fit_device(workspace.read(workspace.head()), device)
         path = root / config.program
         program = path.read_text(errors="replace") if path.is_file() else ""
-        found = rehearse(registry.create(config.agent, config), text, program)
+        result = rehearse(registry.create(config.agent, config), text, program)
     except UserError as error:
         return _blocker("rehearsal", error)
-    if found.proposal is None:
-        return Check("rehearsal", "blocker", str(found), "choose another --agent or model, or fix the cause")
-    return Check("rehearsal", "ok", str(found))
+    if result.proposal is None:
+        return Check("rehearsal", "blocker", str(result), "choose another --agent or model, or fix the cause")
+    return Check("rehearsal", "ok", str(result))
 
 
 def check_session(root: Path) -> Iterator[Check]:

@@ -17,14 +17,14 @@ def check_cell(slot: Slot, data: Dataset | None, root: Path | None) -> tuple[Ins
     """Grade the cell, and time the attacks."""
     started = time.monotonic()
     try:
-        found = attack_cell(slot, data, root)
+        inspection = attack_cell(slot, data, root)
     except CellError as error:
         remedy = "`run` cannot measure anything without one: try another container or kernel"
         return None, Check("cell", "blocker", f"none can be started: {error}", remedy)
-    text = f"{str(found).removeprefix('cell: ')} in {time.monotonic() - started:.1f} s"
-    return found, Check("cell", "ok" if found.grade == "STRONG" else "warn", text)
+    text = f"{str(inspection).removeprefix('cell: ')} in {time.monotonic() - started:.1f} s"
+    return inspection, Check("cell", "ok" if inspection.grade == "STRONG" else "warn", text)
 
 
-def list_weaknesses(found: Inspection | None) -> list[Check]:
-    parts = [weakness.partition(": ") for weakness in (found.weaknesses if found else [])]
+def list_weaknesses(inspection: Inspection | None) -> list[Check]:
+    parts = [weakness.partition(": ") for weakness in (inspection.weaknesses if inspection else [])]
     return [Check("weakness", "warn", what, remedy or UNEXPLAINED) for what, _, remedy in parts]

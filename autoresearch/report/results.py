@@ -8,21 +8,22 @@ from autoresearch.report.blocks import Block, Pairs, Paragraph, Table
 from autoresearch.report.format import between, dollars
 from autoresearch.text import one_line
 
-if TYPE_CHECKING:  # `log` does not wait for numpy
+if TYPE_CHECKING:  # not at run time: `log` does not import numpy
     from autoresearch.analysis.ablate import Ablation, Part
     from autoresearch.analysis.reproduce import Reproduction
     from autoresearch.analysis.total import Interval, Total
 
 
-def total(found: "Total") -> Pairs:
+def total(result: "Total") -> Pairs:
     """Lay out the honest total beside the running minimum of a log."""
+    pairs = f"{result.pairs} pairs on fresh seeds"
     return Pairs(
         {
-            "measured": f"experiment {found.final} against {found.base}, the base: {found.pairs} pairs on fresh seeds",
-            "val": _interval(found.val),
-            "holdout": _interval(found.holdout),
-            "running minimum": f"{found.running_minimum:+.4f}, as other tools report it",
-            "optimism": f"{found.optimism:+.4f} of that was not confirmed by fresh seeds",
+            "measured": f"experiment {result.final} against {result.base}, the base: {pairs}",
+            "val": _interval(result.val),
+            "holdout": _interval(result.holdout),
+            "running minimum": f"{result.running_minimum:+.4f}, as other tools report it",
+            "optimism": f"{result.optimism:+.4f} of that was not confirmed by fresh seeds",
         }
     )
 
@@ -31,28 +32,28 @@ def _interval(interval: "Interval") -> str:
     return f"{interval.mean:+.4f} bits per byte, {between(interval)}"
 
 
-def reproduction(found: "Reproduction") -> Pairs:
+def reproduction(result: "Reproduction") -> Pairs:
     """Lay out the fresh scores of a version beside the recorded one."""
-    draws = ", ".join(f"{draw:.4f}" for draw in found.draws)
+    draws = ", ".join(f"{draw:.4f}" for draw in result.draws)
     return Pairs(
         {
-            "recorded": f"experiment {found.n}: {found.recorded:.4f}",
-            "measured": f"{found.measured:.4f}, {len(found.draws)} fresh: {draws}",
-            "difference": f"{found.difference:+.4f} +- {found.error:.4f} (one standard error)",
-            "verdict": "it agrees with the record" if found.agrees else "it does NOT agree with the record",
+            "recorded": f"experiment {result.n}: {result.recorded:.4f}",
+            "measured": f"{result.measured:.4f}, {len(result.draws)} fresh: {draws}",
+            "difference": f"{result.difference:+.4f} +- {result.error:.4f} (one standard error)",
+            "verdict": "it agrees with the record" if result.agrees else "it does NOT agree with the record",
         }
     )
 
 
-def ablation(found: "Ablation") -> Iterator[Block]:
+def ablation(result: "Ablation") -> Iterator[Block]:
     """Lay out what the final version loses without each of its kept changes."""
     head = ["n", "lost without it", "sure", "carries", "what"]
     ranks = {"sure": 2, "carries": 1}
-    yield Table(head, [_part(part) for part in found.parts], frozenset(head[:4]), ranks)
-    numbers, verb = ", ".join(map(str, found.idle)), "carry" if len(found.idle) > 1 else "carries"
+    yield Table(head, [_part(part) for part in result.parts], frozenset(head[:4]), ranks)
+    numbers, verb = ", ".join(map(str, result.idle)), "carry" if len(result.idle) > 1 else "carries"
     remove = "`autoresearch ablate --prune` removes it"
-    words = f"{numbers} {verb} nothing measurable: {remove}" if found.idle else "each of them carries something"
-    yield Paragraph([f"experiment {found.final} on {found.draws} seeds: {words}"])
+    words = f"{numbers} {verb} nothing measurable: {remove}" if result.idle else "each of them carries something"
+    yield Paragraph([f"experiment {result.final} on {result.draws} seeds: {words}"])
 
 
 def _part(part: "Part") -> list[str]:

@@ -221,12 +221,12 @@ def _measure_total(context: SessionContext, project: Project, card: CardMemory) 
     try:
         workspace, referee = context.workspace, CellReferee(project.settings, project.data)
         remeasurer = Remeasurer(context.ledger, context.row, workspace, referee, project.data, card, watch)
-        found = total.measure_total(remeasurer, project.config.total_pairs)
+        result = total.measure_total(remeasurer, project.config.total_pairs)
     except UserError as error:
         context.emit("total failed", None, str(error))
         return
-    words = f"{found.val.mean:+.4f} bits per byte, between {found.val.low:+.4f} and {found.val.high:+.4f}"
-    context.emit("total", None, words, **asdict(found))
+    words = f"{result.val.mean:+.4f} bits per byte, between {result.val.low:+.4f} and {result.val.high:+.4f}"
+    context.emit("total", None, words, **asdict(result))
 
 
 def _repetition_warning(context: SessionContext) -> str | None:

@@ -120,7 +120,7 @@ SHIPPED = Shape(8, 768, 2**17, 2**17)  # what train.py has
 
 
 def fit_device(text: str, device: str) -> str:
-    """Return the text, on a CPU with the constants of the CPU profile where it is for another device."""
+    """Return the text; on a CPU, a text for another device gets the constants of the CPU profile."""
     found = _DEVICE.search(text)
     if found is None or found[1] == device or device != "cpu":
         return text
@@ -128,18 +128,18 @@ def fit_device(text: str, device: str) -> str:
 
 
 def has_shipped_shape(text: str) -> bool:
-    """Tell whether the text is for a card and still has the shape that it was shipped with."""
-    found = _DEVICE.search(text)
-    there = {constant.name: constant.value for constant in constants.constants(text)}
+    """Return whether the text is for a card and still has the shape that it was shipped with."""
+    device = _DEVICE.search(text)
+    values = {constant.name: constant.value for constant in constants.constants(text)}
     shape = ("DEPTH", "MODEL_DIM", "BATCH_TOKENS", "MICRO_TOKENS")
-    unchanged = all(there.get(name) == SHIPPED.constants[name] for name in shape)
-    return found is not None and found[1] == "cuda" and unchanged
+    unchanged = all(values.get(name) == SHIPPED.constants[name] for name in shape)
+    return device is not None and device[1] == "cuda" and unchanged
 
 
 def write_constants(text: str, device: str, values: Values, reason: str) -> str:
     """Return the text with those of the constants that it has, and the reason in a comment."""
-    there = {constant.name for constant in constants.constants(text)}
-    text = constants.with_constants(text, {name: value for name, value in values.items() if name in there})
+    present = {constant.name for constant in constants.constants(text)}
+    text = constants.with_constants(text, {name: value for name, value in values.items() if name in present})
     comment = textwrap.fill(f"# Plan: {reason}", 118, subsequent_indent="#   ")
     return _DEVICE.sub(lambda _: f'DEVICE = "{device}"\n{comment}\n', text, count=1)
 

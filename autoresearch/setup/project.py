@@ -103,7 +103,7 @@ def settings(config: Config, slot: Slot) -> Settings:
 
 
 def inspection(project: Project) -> selftest.Inspection:
-    """Grade the cell. Raises Blocker where none can be started, or where STRONG is required and missing."""
+    """Grade the cell. Raises Blocker if none can be started, or if STRONG is required and missing."""
     try:
         found = attack_cell(project.slot, project.data, project.root)
     except CellError as error:
@@ -115,7 +115,7 @@ def inspection(project: Project) -> selftest.Inspection:
 
 def attack_cell(slot: Slot, data: Dataset | None, root: Path | None) -> selftest.Inspection:
     """Start a cell as for a trial and attack from inside; without data, no held-out rows. Raises CellError."""
-    held = sorted((data.root / "held").iterdir()) if data else []
+    held_out = sorted((data.root / "held").iterdir()) if data else []
     library, weaknesses = (data.readable_library(), data.weaknesses) if data else (None, [])
-    hidden = [*held, root] if root else held
+    hidden = [*held_out, root] if root else held_out
     return selftest.inspect(hidden, CellSpec([], library=library, gpu=slot.gpu is not None), weaknesses)

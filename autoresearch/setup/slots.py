@@ -14,7 +14,7 @@ from autoresearch.errors import Blocker, UsageError
 
 @dataclass(frozen=True)
 class Slot:
-    """Hardware for one trial. `cores` is None where the trial may use any."""
+    """Hardware for one trial. `cores` is None if the trial may use any."""
 
     name: str
     device: str
@@ -32,7 +32,7 @@ class Slot:
 def choose(device: str = "auto", threads: int = 1, numbers: Sequence[int] = (0,)) -> tuple[Slot, ...]:
     """Return the slots with these numbers: GPUs if torch can use one, else cores from the last one down.
 
-    Raises Blocker, or UsageError where there is no such slot.
+    Raises Blocker, or UsageError if there is no such slot.
     """
     cards = hardware.gpus() if device != "cpu" else []
     if cards and (problem := torch_problem()) is not None:

@@ -37,8 +37,8 @@ class Plan:
     constants: plan.Values  # those that differ from the repository's
     setup_seconds: float
     step_seconds: float  # in the unit of the budget
-    tokens_per_second: float | None  # None, as below, where train.py does not report it
-    steps: float | None  # in one budget; None where the budget is counted in steps
+    tokens_per_second: float | None  # None, as below, if train.py does not report it
+    steps: float | None  # in one budget; None if the budget is counted in steps
     tokens: float | None
     epochs: float | None
     peak_vram_mb: float | None
@@ -49,10 +49,10 @@ class Plan:
 
 @dataclass(frozen=True)
 class BasePlanner:
-    """Plan the base for the first slot of a project; `tell` receives a line for each probe."""
+    """Plan the base for the first slot of a project; `on_probe` receives a line for each one."""
 
     project: Project
-    tell: Callable[[str], None] = lambda line: None
+    on_probe: Callable[[str], None] = lambda line: None
 
     def measure(self, text: str) -> Plan:
         """Plan a text by probes, and predict its trials. Raises UserError, CellError."""
@@ -68,9 +68,9 @@ class BasePlanner:
         """Return the text of experiment 0: by probes on a card if its shape is as shipped, else by the profile."""
         if self._open_card(text) is None:
             return plan.fit_device(text, self.project.slot.device)
-        found = self.measure(text)
-        self.tell(found.reason)
-        return found.text
+        planned = self.measure(text)
+        self.on_probe(planned.reason)
+        return planned.text
 
     def fit_by_memory(self, text: str) -> str:
         """Return the text of a single trial, planned by the memory of the card, without a probe."""
@@ -99,7 +99,7 @@ class BasePlanner:
             os.close(checkpoint)
         elif result.outcome == "nothing_saved" and result.curve:
             result.outcome = "ok"  # a step may take longer than the time left to save, but its speed is known
-        self.tell(_describe(result))
+        self.on_probe(_describe(result))
         return result
 
     def _predict(self, text: str, planned: str, reason: str, result: Result) -> Plan:
@@ -129,7 +129,7 @@ class BasePlanner:
 def settle(text: str, card: Card, seconds: float, probe: Probe, name: str) -> tuple[str, str, Result]:
     """Probe and plan until the plan equals the last probe; return its text, the reason and the probe.
 
-    Out of memory halves the tokens of a pass. Raises UserError where nothing runs.
+    Out of memory halves the tokens of a pass. Raises UserError if nothing runs.
     """
     shape, tried, memory = plan.shape_by_memory(card), set[Shape](), card.memory
     good: tuple[str, str, Result] | None = None

@@ -27,7 +27,7 @@ class Conversation:
     trace: Trace
 
     def run(self, parts: list[str]) -> None:
-        """Hold the conversation. `parts` are the texts of the brief, stable ones first; the last is new each time."""
+        """Run the conversation. `parts` are the texts of the brief, stable ones first; the last is new each time."""
         # a request may have four cache marks: on the parts of the brief, and a moving one; the first covers tools and
         # system, too
         blocks = [mark_for_cache(text_block(part), "1h") for part in parts[:-1]]
@@ -113,5 +113,5 @@ def _move_mark(answer: list[JsonObject], messages: list[JsonObject]) -> list[Jso
 
 
 def _ending(reply: Reply) -> str:
-    said = " ".join(reply.text.split())
-    return f'it said "{said[:MAX_QUOTE_CHARS]}"' if said else f"its last reply ended with {reply.stop_reason}"
+    quote = " ".join(reply.text.split())
+    return f'it said "{quote[:MAX_QUOTE_CHARS]}"' if quote else f"its last reply ended with {reply.stop_reason}"
