@@ -80,9 +80,9 @@ class Config(BaseModel):
     vocab_size: int | None = None  # 256: plain bytes
     seq_len: int | None = Field(default=None, gt=0)  # tokens in a row
     eval_rows: int | None = Field(default=None, gt=1)  # validation rows that every version is scored on
-    program: str = "program.md"  # the wishes of the human, read before every proposal
+    program: str = "program.md"  # instructions of the human, read before every proposal
     train: str = "train.py"  # the one file that may be edited
-    on_event: str | None = None  # shell command for news of the session (docs/guide.md)
+    on_event: str | None = None  # shell command that runs at events (docs/guide.md)
     on_event_seconds: float = Field(default=10.0, gt=0, le=600)  # time limit of that command
     require_strong: bool = False  # refuse to run where the grade of the cell is not STRONG
 

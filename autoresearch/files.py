@@ -13,7 +13,7 @@ JsonObject = dict[str, Any]
 
 
 def write_atomically(path: Path, pieces: Iterable[str]) -> Path:
-    """Write a file as a whole or not at all. Raises UserError where that cannot be done."""
+    """Write a file as a whole or not at all. Raises UserError if that fails."""
     target = resolve_links(path)
     partial = target.with_name(f".{target.name}.new")
     try:

@@ -142,7 +142,7 @@ def gpu_load(uuid: str | None) -> dict[str, float] | None:
 
 
 def peak_tflops(name: str | None) -> float | None:
-    """Return the dense bf16 peak of a card by its name; None if it is not known."""
+    """Return the dense bf16 peak of a card by its name; None if it is unknown."""
     return next((peak for part, peak in PEAK_TFLOPS.items() if name and part in name), None)
 
 

@@ -76,7 +76,7 @@ class Agent(Protocol):
     proposes: Latency
 
     def check(self) -> None:
-        """Find out at little cost, before any trial, if it can propose. Raises Unusable, Unavailable or Spent."""
+        """Check at little cost, before any trial, that the agent can propose. Raises Unusable, Unavailable or Spent."""
 
     def propose(self, brief: "Brief") -> Proposal:
         """Return the next change. Raises Exhausted (or Spent), BadProposal, Unavailable, Unusable."""

@@ -28,7 +28,7 @@ class CallRecord:
     """One call of a model, reported twice under one `key`: before it is made, and when it has ended.
 
     Before, `seconds` is None and `cost_usd` is the most that it can cost, to be assumed if the session is killed.
-    `cost_usd` is None where the price is unknown, never 0.
+    `cost_usd` is None if the price is unknown, never 0.
     """
 
     n: int | None

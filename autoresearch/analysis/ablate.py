@@ -39,7 +39,7 @@ class Part:
     @property
     def words(self) -> str:
         if self.loss is None or self.error is None:
-            return f"not measured: {self.conflict or 'unknown why'}"
+            return f"not measured: {self.conflict or 'for an unknown reason'}"
         nothing = "" if self.carries else ": nothing that shows"
         return f"{self.loss:+.4f} ± {self.error:.4f} without it{nothing}"
 

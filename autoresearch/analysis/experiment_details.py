@@ -20,7 +20,7 @@ from autoresearch.source.size import Size
 
 @dataclass(frozen=True)
 class ExperimentDetails:
-    """An experiment with its trials and files, and its parent where it was read too.
+    """An experiment with its trials and files, and its parent if that was read too.
 
     `error` is the standard error of its `delta`. `beside` are the trials of incumbents that were measured beside it,
     with the incumbent's number. `part` is what the newest ablation says of it.
@@ -49,7 +49,7 @@ class ExperimentDetails:
 
     @cached_property
     def rows(self) -> RowDifference | None:
-        """Return the comparison with the parent row by row, as far as their files are still there."""
+        """Return the comparison with the parent row by row, if their files still exist."""
         return compare_rows(mean_scores(self.files), mean_scores(self.parent.files)) if self.parent else None
 
     @property

@@ -41,7 +41,7 @@ def mean_scores(files: Artefacts) -> Floats | None:
 
 
 def compare_rows(ours: Floats | None, theirs: Floats | None) -> RowDifference | None:
-    """Compare two versions; None where they were not scored on the same rows."""
+    """Compare two versions; None if they were not scored on the same rows."""
     if ours is None or theirs is None or not np.array_equal(ours[:, 1], theirs[:, 1]):
         return None
     bits, size = (ours[:, 0] - theirs[:, 0]) / math.log(2), ours[:, 1]

@@ -104,5 +104,5 @@ def read(store: Ledger, session: Session, runs: Path, now: float, program: str =
 
 
 def read_program(path: Path) -> str:
-    """Return the text of program.md as it is now; empty where there is none."""
+    """Return the text of program.md as it is now; empty if there is no file."""
     return path.read_text(errors="replace") if path.is_file() else ""

@@ -1,1 +1,1 @@
-"""Write what a researcher is told before it proposes a change."""
+"""Write the brief that an agent gets before it proposes a change."""

@@ -22,7 +22,7 @@ TABLE_HEAD = ["| n | category | change | predicted | measured | verdict |", "|--
 
 @dataclass(frozen=True)
 class PastExperiment:
-    """One settled experiment, as an agent sees it; `delta` is None where there is no score to compare.
+    """One settled experiment, as an agent sees it; `delta` is None if there is no score to compare.
 
     `sigma` is the standard deviation of one trial, as estimated then. `line` is the experiment that began the line of
     inquiry, `mode` the direction that was given (see policy.py), None if there was none.

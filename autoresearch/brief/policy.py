@@ -158,5 +158,5 @@ def _root(past: PastExperiment) -> int:
 
 
 def _loss(past: PastExperiment) -> float:
-    """Return the distance to the incumbent, infinite if it is not known."""
+    """Return the distance to the incumbent, infinite if it is unknown."""
     return float("inf") if past.delta is None else past.delta

@@ -127,7 +127,7 @@ def digest(text: bytes) -> str:
 
 
 def is_readable(path: Path) -> bool:
-    """Return True if `path` lies in a folder that a cell has to read."""
+    """Return True if `path` is in a folder that a cell has to read."""
     return not READABLE.isdisjoint(path.resolve().parents)
 
 

@@ -46,7 +46,7 @@ class Artefacts:
         return self.folder / f"trial-{k}{suffix}"
 
     def read_patch(self) -> str:
-        """Return the change; empty where there is no file."""
+        """Return the change; empty if there is no file."""
         return self.patch.read_text(errors="replace") if self.patch.exists() else ""
 
     def write_proposal(self, diff: str, trace: list[JsonObject]) -> None:

@@ -15,8 +15,8 @@ class GroupSums:
     """Sums over one group of experiments, whose value of `by` is `key`.
 
     The other fields are the keys of `log --by --json`. `gain` is what its keeps gained when they were judged, bits per
-    byte; less code for the same score is no gain. `cost_usd` is None where the price of a call is unknown, and what a
-    keep took is None where there is none.
+    byte; less code for the same score is no gain. `cost_usd` is None if the price of a call is unknown, and what a
+    keep took is None if nothing was kept.
     """
 
     by: str

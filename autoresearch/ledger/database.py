@@ -27,7 +27,7 @@ def connect(path: Path, readonly: bool, migrations: Sequence[str] = MIGRATIONS) 
 
 @contextmanager
 def explain_errors(path: Path) -> Iterator[None]:
-    """Turn errors that a user can mend into UserError; mistakes in SQL stay as they are."""
+    """Turn errors that a user can fix into UserError; mistakes in SQL stay as they are."""
     try:
         yield
     except (sqlite3.ProgrammingError, sqlite3.IntegrityError):

@@ -1,4 +1,4 @@
-"""Tell whether the process that works on a session is alive."""
+"""Check whether the process that works on a session is alive."""
 
 import zlib
 from pathlib import Path
@@ -14,7 +14,7 @@ BOOT = Path("/proc/sys/kernel/random/boot_id")
 def birth_mark(pid: int) -> float | None:
     """Return a number that only this process has; None if it is dead or a zombie.
 
-    Process ids are used again. Before the point: the time of its start since boot (centiseconds); behind it: a checksum
+    Process ids are reused. Before the point: the time of its start since boot (centiseconds); behind it: a checksum
     of the boot's id. The time of day would not do: setting the clock moves the start times of all processes.
     """
     try:
@@ -28,7 +28,7 @@ def birth_mark(pid: int) -> float | None:
 
 
 def is_alive(session: Session) -> bool:
-    """Tell whether the process that wrote its id into the session still runs."""
+    """Return whether the process that wrote its id into the session still runs."""
     return (
         session.pid is not None and session.pid_started is not None and birth_mark(session.pid) == session.pid_started
     )

@@ -102,7 +102,7 @@ class Experiment:
 
     @property
     def simpler(self) -> bool:
-        """Tell whether it was kept for less code at the same score, and not for a gain."""
+        """Return whether it was kept for less code at the same score, and not for a gain."""
         return self.verdict == "keep" and (self.reason or "").startswith(LESS_CODE)
 
 
@@ -149,7 +149,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Call:
-    """One call of a language model; `cost_usd` is None where it is unknown."""
+    """One call of a language model; `cost_usd` is None if it is unknown."""
 
     id: int
     session_id: int

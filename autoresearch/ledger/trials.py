@@ -9,7 +9,7 @@ JUDGING = (*FRESH, "screen")  # purposes of trials that decide a verdict
 
 
 def judging(trials: Iterable[Trial]) -> list[Trial]:
-    """Return the trials that ended by themselves and may judge."""
+    """Return the completed trials that count for a verdict."""
     return [trial for trial in trials if trial.outcome not in (None, "infra") and trial.purpose in JUDGING]
 
 

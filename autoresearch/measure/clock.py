@@ -54,7 +54,7 @@ class Budget:
 
 
 def since_boot() -> float:
-    """Return seconds on a clock that nobody sets, and that goes on while the machine is suspended."""
+    """Return seconds on a clock that cannot be set, and that runs on while the machine is suspended."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 

@@ -79,7 +79,7 @@ class Audit:
 class Score:
     """Bits per byte of a checkpoint, and `se`, the standard error of its audit in the same unit.
 
-    `audit` is None where the claim had already lost. `row_nats` and `row_bytes` [rows] allow comparing two versions
+    `audit` is None if the claim had already lost. `row_nats` and `row_bytes` [rows] allow comparing two versions
     row by row.
     """
 
@@ -117,7 +117,7 @@ class Evaluator:
         bpb = float(row_nats.sum()) / (math.log(2) * total_bytes)
         if not math.isfinite(bpb):
             raise EvaluationError("claim", "FloatingPointError")
-        if loses_above is not None and bpb > loses_above:  # nobody lies to lose
+        if loses_above is not None and bpb > loses_above:  # a lie would lower the claim
             return Score(round(bpb, 6), 0.0, None, row_nats, sizes.sum(1))
         audit = self._audit(rows, claims, sizes)
         per_nat = int((sizes > 0).sum()) / (math.log(2) * total_bytes)  # bits per byte for each nat per token

@@ -115,7 +115,7 @@ def _parse(data: bytes, flags: int, fds: Sequence[int]) -> Message:
 
 
 def seal(name: str, data: bytes | memoryview) -> int:
-    """Return a memory file that holds `data` and that nobody can change any more."""
+    """Return a memory file that holds `data` and cannot be changed any more."""
     fd = os.memfd_create(name, os.MFD_ALLOW_SEALING | os.MFD_CLOEXEC)
     view = memoryview(data).cast("B")
     while len(view):

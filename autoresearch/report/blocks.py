@@ -110,7 +110,7 @@ class Code:
 
 @dataclass(frozen=True)
 class Figure:
-    """A picture. `draw` returns our own markup; `words` replace it where there are no pictures.
+    """A picture. `draw` returns our own markup; `words` replace it if there are no pictures.
 
     The script of served pages draws it again from the numbers at the address `name`.
     """

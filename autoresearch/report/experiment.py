@@ -61,7 +61,7 @@ def trace(entries: Sequence[JsonObject]) -> Iterator[Block]:
 
 
 def verdict(details: ExperimentDetails) -> Paragraph:
-    """Lay out the verdict with its reason, or the state of what has none yet."""
+    """Lay out the verdict with its reason, or the state of an unsettled experiment."""
     experiment = details.experiment
     if experiment.verdict is None:
         return Paragraph([experiment.state], "large")
@@ -171,9 +171,9 @@ def _total_time(trials: Sequence[Trial]) -> str:
     return f"{duration(sum(lasted))} in {count(len(lasted), 'trial')}"
 
 
-def review(found: Review) -> str:
-    note = f": {one_line(found.note)}" if found.note else ""
-    return f"{found.word} by {one_line(found.by) or 'somebody'}{note}"
+def review(record: Review) -> str:
+    note = f": {one_line(record.note)}" if record.note else ""
+    return f"{record.word} by {one_line(record.by) or 'somebody'}{note}"
 
 
 def _score(value: float | None) -> str:

@@ -32,7 +32,7 @@ def log(
 ) -> Iterator[Block]:
     """Lay out `shown`, by default the keeps, after warnings of suspects and weak grades.
 
-    `empty` is the text where there is nothing to show.
+    `empty` is the text if there is nothing to show.
     """
     if suspects := [str(row.n) for row in rows if row.verdict == "suspect"]:
         words = f"suspect: {', '.join(suspects)}: their scores could not be confirmed; read them: `autoresearch show N`"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from autoresearch.ledger.rows import Experiment, Trial
 from autoresearch.ledger.session_status import TotalOnRecord
 
-if TYPE_CHECKING:  # `log` does not wait for numpy
+if TYPE_CHECKING:  # not at run time: `log` does not import numpy
     from autoresearch.analysis.total import Interval
 
 TONES = {"keep": "good", "suspect": "bad", "crash": "failed", "invalid": "warn", "discard": ""}  # others: quiet

@@ -68,12 +68,12 @@ def _headline(summary: SessionSummary) -> Iterator[Block]:
         bias = "It chose the keeps by these numbers, so they are too good; the honest total is not."
         yield Paragraph([f"The search itself saw {gain}. {bias}"], "quiet")
     failed = str(len(summary.failures) + len(summary.suspects))
-    known = facts(status) | {"near misses": str(len(summary.near_misses)), "failed": failed}
-    yield Tiles([(name, known[name]) for name in TILES])
+    values = facts(status) | {"near misses": str(len(summary.near_misses)), "failed": failed}
+    yield Tiles([(name, values[name]) for name in TILES])
 
 
 def _doubts(summary: SessionSummary, final: int) -> Iterator[Block]:
-    """Say where the honest total is not the whole truth."""
+    """List reservations about the honest total."""
     if summary.keeps and (latest := summary.keeps[-1].n) != final:
         words = f"Experiment {latest} was kept after that and is not in it:"
         yield Paragraph([words, " ", Verbatim("autoresearch total")], "bad")

@@ -24,7 +24,7 @@ def weaknesses(layers: JsonObject, library_restricted: bool) -> list[str]:
     """Return what is not protected, each with its remedy; empty for a STRONG cell.
 
     Files are hidden by Landlock, or, if they are private to our user, by a separate user of the cell. The latter does
-    not hide Python's library, which everybody may read. Namespaces are an additional layer and never required: a
+    not hide Python's library, which every user may read. Namespaces are an additional layer and never required: a
     default container does not have them.
     """
     checks = {

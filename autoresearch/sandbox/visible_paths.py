@@ -105,7 +105,7 @@ def _is_harmless(entry: os.DirEntry[str]) -> bool:
 
 
 def _may_hold_python(folder: str) -> bool:
-    """Return whether a folder holds a Python's library, or is too large to tell."""
+    """Return whether a folder holds a Python's library, or is too large to search."""
     for count, (_, _, files) in enumerate(os.walk(folder)):
         if count == _MAX_FOLDERS or "os.py" in files or any(name.endswith(".zip") for name in files):
             return True

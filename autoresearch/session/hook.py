@@ -1,4 +1,4 @@
-"""The user's own command, run at events that one may want to be woken for (docs/guide.md).
+"""Run the user's own command at important events (docs/guide.md).
 
 The command runs beside the loop, one event at a time, and never delays it. Its first failure is reported, once.
 """

@@ -1,7 +1,7 @@
 """The trial that runs now: followed in memory, and written to a file for other programs.
 
 `runs/<tag>/live.json` is replaced atomically, at most once a second, and removed when the trial is over. A program that
-was killed leaves it behind: believe it only while the ledger says that this very trial runs.
+was killed leaves it behind: it is valid only while the ledger says that this trial runs.
 """
 
 import json

@@ -3,8 +3,8 @@
     proposed -> committed -> measuring -> measured -> decided -> settled
 
 The ledger records each state of an experiment before its step is taken. Every step can be taken again, so a session
-that was killed anywhere goes on by finishing what is unfinished. While a trial runs, the next candidates are prepared,
-and other slots are at work (pipeline.py).
+that was killed anywhere continues with its unfinished experiments. While a trial runs, the next candidates are
+prepared, and other slots are at work (pipeline.py).
 """
 
 import time

@@ -59,7 +59,7 @@ class Proposer:
     stand_in: Agent | None
     constraints: Constraints = field(default_factory=Constraints)
     health: AgentHealth = field(default_factory=AgentHealth)
-    broken_in_a_row: int = 0  # whoever proposed them
+    broken_in_a_row: int = 0  # by any agent
 
     def obtain(self, brief: Brief) -> CheckedProposal:
         """Return a proposal that passed, or the last one with its refusal. Raises Exhausted.

@@ -116,7 +116,7 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def estimate_cost(calls: Sequence[Call], decided: int, seconds: float, left: float | None) -> str | None:
-    """Return the dollars an experiment costs, and for `left` more seconds, in words.
+    """Describe the cost of an experiment, and of `left` more seconds.
 
     The pace is that of `decided` experiments in `seconds`. None if nothing was paid or a price is unknown.
     """

@@ -44,7 +44,7 @@ def called_name(call: ast.Call) -> str | None:
 
 
 def uses_torch(text: str) -> bool:
-    """Tell if a program imports torch anywhere, also inside functions; False for a text that is no program."""
+    """Return whether a program imports torch anywhere, also inside functions; False for a text that is no program."""
     try:
         return any(_imports_torch(node) for node in ast.walk(parse(text)))
     except SyntaxError:

@@ -118,7 +118,7 @@ def _names_a_seed(name: str | None) -> bool:
 
 
 def _is_simple(node: ast.expr) -> bool:
-    """Tell if an expression is free of side effects, so that a removed seed cannot hide a real change."""
+    """Return whether an expression is free of side effects, so that a removed seed cannot hide a real change."""
     for part in ast.walk(node):
         if isinstance(part, ast.Call) and called_name(part) not in _HARMLESS_CALLS | _SEEDING_CALLS:
             return False

@@ -37,7 +37,7 @@ def size_or_none(text: str | None) -> Size | None:
 
 
 def _is_bare_string(token: tokenize.TokenInfo) -> bool:
-    """Tell if a token is a string that is a statement of its own, such as a docstring."""
+    """Return whether a token is a string that is a statement of its own, such as a docstring."""
     if token.type != tokenize.STRING:
         return False
     first = not token.line[: token.start[1]].strip()

@@ -28,7 +28,7 @@ def board(
 ) -> list[Text]:
     """Return lines of fewer than `width` characters; facts without room are left out.
 
-    `status` is None where there is no session. `doing` says what happens between trials.
+    `status` is None if there is no session. `doing` says what happens between trials.
     """
     between = [Text(cut(plain_text(doing), width - 1), "bold")] if doing else []
     lines = _trial(running, now, width - 1) if running else between

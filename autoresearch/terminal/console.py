@@ -42,7 +42,7 @@ def print_blocks(blocks: Iterable[Block], console: Console) -> None:
 
 
 def _is_apart(before: Block, block: Block) -> bool:
-    """Tell whether an empty line separates two blocks: not headings, nor text from tables."""
+    """Return whether an empty line separates two blocks: not headings, nor text from tables."""
     text = (Paragraph, Table)
     return not isinstance(before, Heading) and not (isinstance(before, text) and isinstance(block, text))
 

@@ -28,7 +28,7 @@ def sparkline(values: Sequence[float], width: int) -> str:
 def chart(own: Points, other: Points, width: int, height: int) -> list[Text]:
     """Return the lines of a chart: a curve in dots over `other` in points, and the scale.
 
-    The steep beginning is cut off, so that the end can be seen. Empty where there is nothing to draw.
+    The steep beginning is cut off, so that the end stays visible. Empty if there is nothing to draw.
     """
     if len(own) < 2 or width < 2:
         return []

@@ -38,7 +38,7 @@ class _UserPager(Pager):
 
 
 def _page(text: str) -> bool:
-    """Run the pager; tell whether it could be started. Ctrl-C is for the pager meanwhile."""
+    """Run the pager; return whether it could be started. Meanwhile Ctrl-C is for the pager."""
     command = shlex.split(os.environ.get("PAGER", "less"))
     if not command or command == ["cat"]:
         return False

@@ -38,7 +38,7 @@ def progress(rows: Sequence[ExperimentRow], sigma: float | None) -> JsonObject:
 
 
 def curves(found: Sequence[Curve], across: str) -> JsonObject:
-    """Return curves on common positions, None where one has no value."""
+    """Return curves on common positions, None if one has no value."""
     columns = [dict(curve.points) for curve in found]
     xs = sorted({x for column in columns for x in column})
     series = [

@@ -32,7 +32,7 @@ class Site:
 
     @contextmanager
     def ledger(self) -> Iterator[Ledger]:
-        """Open the ledger to read from it. Raises UserError where there is none."""
+        """Open the ledger to read from it. Raises UserError if there is no ledger."""
         with Ledger.open(self.runs / "ledger.db", readonly=True) as store:
             yield store
 
@@ -60,7 +60,7 @@ def address(tag: str, *rest: object) -> str:
 
 
 def tail(path: Path) -> str:
-    """Return the end of a log, from the start of a line; empty where there is no file."""
+    """Return the end of a log, from the start of a line; empty if there is no file."""
     try:
         with path.open("rb") as file:
             size = file.seek(0, 2)

@@ -179,7 +179,7 @@ class Workspace:
 
     def advance_branch(self, tag: str) -> bool:
         """Move the branch to `best` if it may move, and return True if it is there."""
-        if (best := self.best(tag)) is None:  # deleted by somebody: the next run restores it
+        if (best := self.best(tag)) is None:  # deleted by another program: the next run restores it
             return False
         if self.branch(tag) != best:
             self._git.move(self._branch_moves(tag, best))

@@ -67,7 +67,7 @@ class Server:
         return [secret for secret in (self.client.api_key, self.client.auth_token) if secret]
 
     def is_native(self, model: str) -> bool:
-        """Tell if the model gets what only Claude models support: thinking, effort, cache marks, the typed editor."""
+        """Return whether the model gets thinking, effort, cache marks and the typed editor, as only Claude does."""
         return "claude" in model.lower() and model not in self._plain_models
 
     def send(self, request: Request, trace: Trace) -> Reply:

@@ -91,7 +91,7 @@ class SpendLimit:
         self._changed = threading.Condition()
 
     def fits(self, usd: float | None, reserved: float = 0.0) -> bool:
-        """Tell if an amount is left. An unknown amount fits only if there is no limit."""
+        """Return True if an amount is left. An unknown amount fits only if there is no limit."""
         return self.max_usd is None or (usd is not None and self.spent + reserved + usd <= self.max_usd)
 
     def reserve(self, usd: float | None) -> float:

@@ -135,7 +135,7 @@ def _read(home: Path, name: str, max_bytes: int) -> bytes:
 
 
 def _is_intact(home: Path) -> bool:
-    """Tell if the scratch folder is still a folder, not a link."""
+    """Return whether the scratch folder is still a folder, not a link."""
     return (home / WORK).is_dir() and not (home / WORK).is_symlink()
 
 
