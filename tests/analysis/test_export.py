@@ -258,7 +258,7 @@ def test_the_command_says_what_it_made_and_warns_of_what_nobody_read(
     records = [json.loads(line) for line in (night / "out/all.jsonl").read_text().splitlines()]
     assert [record["n"] for record in records] == [0, 1, 2]
     assert "SMOOTHING = 0.02" in records[1]["text"] and records[1]["trials"][0]["purpose"] == "screen"
-    assert "say what to export" in str(CliRunner().invoke(app, ["export"]).exception)
+    assert "name an export" in str(CliRunner().invoke(app, ["export"]).exception)
 
 
 def test_the_originals_analysis_reads_the_table(night: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -111,14 +111,14 @@ def test_pause_unpause_note_stop(repository: Path, env: dict[str, str]) -> None:
         assert (said.returncode, said.stdout) == (
             0,
             "",
-        ) and "waits when the running experiment has ended" in said.stderr
+        ) and "pauses after the running experiment" in said.stderr
         wait(lambda: state(running) == "paused", "the pause")
         assert "paused; `autoresearch unpause` continues it" in autoresearch(repository, "status", env=env).stdout
         said = autoresearch(repository, "note", "a blunter one", env=env)
         assert said.returncode == 0 and "reads it before its next proposal" in said.stderr
         assert autoresearch(repository, "unpause", env=env).returncode == 0
         wait(lambda: state(running) == "running", "the end of the pause")
-        assert "ends when the running experiment has" in autoresearch(repository, "stop", env=env).stderr
+        assert "ends after the running experiment" in autoresearch(repository, "stop", env=env).stderr
         code, out, _ = running.end()
     assert code == 0 and "ended: stopped" in out
     traces = (repository / "runs/t").glob("*/trace.jsonl")
