@@ -1,6 +1,6 @@
 """Make the pictures of the docs from a real session: `python docs/pictures.py REPOSITORY [TAG]` (needs chromium).
 
-They were made from the hundred experiments of docs/sweep-cpu.md. Whoever runs this looks at each of them.
+They were made from the hundred experiments of docs/sweep-cpu.md. Look at each picture before you commit it.
 """
 
 import io
@@ -31,30 +31,31 @@ PROGRAM = [sys.executable, "-P", "-m", "autoresearch"]
 
 
 def main(repository: Path, tag: str | None = None) -> None:
-    """All of them."""
+    """Make all pictures."""
     PICTURES.mkdir(exist_ok=True)
     with Ledger.open(repository / "runs" / "ledger.db", readonly=True) as store:
         session = store.session(tag)
         assert session is not None, "no such session"
-        rows, status = ledger.log_rows(store, session), ledger.status(store, session, 0.0)
-    write_chart(chart.progress(rows, status["sigma"], lambda n: ""))
-    write_terminal(repository, session.tag, status["best"])
+        rows, status = ledger.experiment_rows(store, session), ledger.status(store, session, 0.0)
+    assert status.best is not None, "nothing is measured yet"
+    write_chart(chart.progress(rows, status.sigma, lambda n: ""))
+    write_terminal(repository, session.tag, status.best)
     with served(repository) as address, browser() as window:
         window.look(*PAGE)
         photograph(window, f"{address}s/{session.tag}", "session.png")
-        photograph(window, f"{address}s/{session.tag}/{status['best']}", "experiment.png")
+        photograph(window, f"{address}s/{session.tag}/{status.best}", "experiment.png")
         photograph(window, f"{address}s/{session.tag}/experiments?sort=val_bpb", "experiments.png", dark=True)
     for path in sorted(PICTURES.iterdir()):
         print(f"{path.stat().st_size / 1000:6.1f} kB  {path.name}")
 
 
 def write_chart(svg: str) -> None:
-    """The progress chart as a file of its own, light and dark."""
+    """Write the progress chart as a file of its own, light and dark."""
     style = re.sub(r"/\*.*?\*/", "", html.stylesheet(), flags=re.DOTALL)
     named = svg.replace(
         "<svg ", '<svg xmlns="http://www.w3.org/2000/svg" font-family="system-ui, sans-serif" font-size="12" ', 1
     )
-    titles = re.sub(r"<title>.*?</title>", "", named)  # nobody points at a picture in a README
+    titles = re.sub(r"<title>.*?</title>", "", named)  # tooltips, which a picture in a README does not show
     paper = '<rect width="100%" height="100%" fill="var(--paper)"/>'
     (PICTURES / "progress.svg").write_text(
         titles.replace(">", f"><style>{_used(style, titles)}</style>{paper}", 1) + "\n"
@@ -62,7 +63,7 @@ def write_chart(svg: str) -> None:
 
 
 def _used(style: str, svg: str) -> str:
-    """The colours, and the rules for what is in the picture."""
+    """Return the colours, and the rules for the classes in the picture."""
     kinds = set(" ".join(re.findall(r'class="([^"]*)"', svg)).split())
     rules = re.findall(r"^(\.[\w. -]+) (\{[^}]*\})", style, re.MULTILINE)
     wanted = [f"{name} {rule}" for name, rule in rules if {word for word in re.split(r"[. ]+", name) if word} <= kinds]
@@ -72,7 +73,7 @@ def _used(style: str, svg: str) -> str:
 
 
 def write_terminal(repository: Path, tag: str, best: int) -> None:
-    """What the commands say, as a terminal shows it."""
+    """Draw the output of some commands as a terminal shows it."""
     console = Console(record=True, width=COLUMNS, file=io.StringIO(), force_terminal=True, legacy_windows=False)
     text = Text()
     for command in (["status"], ["log"], ["show", str(best)]):
@@ -92,7 +93,7 @@ def write_terminal(repository: Path, tag: str, best: int) -> None:
 
 @contextmanager
 def served(repository: Path):
-    """The address of its pages."""
+    """Serve the pages of the repository; yield their address."""
     with subprocess.Popen(
         [*PROGRAM, "serve", "--port", "0"], cwd=repository, stderr=subprocess.PIPE, text=True
     ) as server:
@@ -103,7 +104,7 @@ def served(repository: Path):
 
 
 def photograph(window: Browser, address: str, name: str, dark: bool = False) -> None:
-    """The top of a page."""
+    """Save the top of a page."""
     window.look(*PAGE, dark=dark)
     window.open(address)
     window.until(
