@@ -1,4 +1,4 @@
--- Migration 3: what lists show of a trial, where it can be read without passing its whole result.
+-- Migration 3: columns and an index for lists of trials, which then need not read whole results.
 
 ALTER TABLE trials ADD COLUMN num_params REAL;  -- as train.py says
 ALTER TABLE trials ADD COLUMN peak_mb REAL;     -- of GPU memory, by the driver

@@ -1,4 +1,4 @@
--- Migration 2: lines of inquiry, and what makes two programs alike. The table is made anew: its text has to stay last.
+-- Migration 2: lines of inquiry, and fingerprints of programs. The table is rebuilt: `text` has to stay the last column.
 
 CREATE TABLE experiments_2 (
   id            INTEGER PRIMARY KEY,

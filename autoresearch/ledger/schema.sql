@@ -22,7 +22,7 @@ CREATE TABLE sessions (
   ended       REAL
 ) STRICT;
 
--- One row for each process that worked on a session: what lies between two of them is not idle time.
+-- One row for each process that worked on a session: the time between two of them is not idle time.
 CREATE TABLE spans (
   id         INTEGER PRIMARY KEY,
   session_id INTEGER NOT NULL REFERENCES sessions (id),
@@ -105,7 +105,7 @@ CREATE TABLE calls (
 ) STRICT;
 CREATE INDEX calls_of_session ON calls (session_id);
 
--- What happened, and messages to the running session (note, pause, unpause, stop), which have `taken` once read.
+-- Events, and messages to the running session (note, pause, unpause, stop), which have `taken` once they are read.
 CREATE TABLE events (
   id         INTEGER PRIMARY KEY,
   session_id INTEGER NOT NULL REFERENCES sessions (id),

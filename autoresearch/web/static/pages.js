@@ -1,11 +1,11 @@
-// Draws the pictures of a page anew, to be looked at closely: drag to zoom, double-click to see all again.
-// What comes from the server is only ever set as text. uPlot (static/uPlot-LICENSE.txt) draws.
+// Replaces the pictures of a page by interactive charts: drag to zoom, double-click to zoom out.
+// Text from the server is never set as markup. uPlot (static/uPlot-LICENSE.txt) draws.
 "use strict";
 
 const HEIGHT = 410;
-const ROOM = 600; // width from which there is room for words at the keeps
-const ASLANT = Math.PI / 6; // radians of these words
-const SHORTEST = 9; // letters: with less room the number has to do
+const MIN_LABEL_WIDTH = 600; // of a chart that has labels at the keeps
+const LABEL_ANGLE = Math.PI / 6; // radians
+const MIN_LABEL_CHARS = 9; // shorter labels are only the number of the experiment
 const COLOURS = {
   dot: "--dot", near: "--near", lost: "--bad", keep: "--good", "running best": "--best",
   curve0: "--best", curve1: "--near", curve2: "--p1", curve3: "--dot",
@@ -33,7 +33,7 @@ function series(found) {
   });
 }
 
-// The noise of one trial around the running best: between the series `high` and `low`, which stand side by side.
+// The noise of one trial around the running best, between the adjacent series `high` and `low`.
 function bands(found) {
   const high = found.series.findIndex(({ kind }) => kind === "high") + 1;
   return high ? [{ series: [high, high + 1], fill: colour("--best") + "22" }] : [];
@@ -49,19 +49,19 @@ function words(found, figure) {
   };
 }
 
-// As much of a label as there is room for; where that is too little, the number of the experiment.
+// Cut a label to the room that it has; if that is too little, show the number of the experiment.
 function fitted(pen, label, room) {
   if (pen.measureText(label).width <= room) return label;
   let cut = label.length;
   while (cut > 0 && pen.measureText(`${label.slice(0, cut)}...`).width > room) cut--;
-  return cut < SHORTEST ? label.split(":")[0] : `${label.slice(0, cut).trimEnd()}...`;
+  return cut < MIN_LABEL_CHARS ? label.split(":")[0] : `${label.slice(0, cut).trimEnd()}...`;
 }
 
-// The words at the keeps lie aslant, as in the picture that the server draws.
+// Labels at the keeps are slanted, as in the picture that the server draws.
 function labels(found) {
   return (chart) => {
     const keep = found.series.findIndex(({ kind }) => kind === "keep") + 1;
-    if (!found.labels || !keep || chart.width < ROOM) return;
+    if (!found.labels || !keep || chart.width < MIN_LABEL_WIDTH) return;
     const pen = chart.ctx, ratio = devicePixelRatio;
     pen.save();
     pen.fillStyle = colour("--ink");
@@ -73,10 +73,10 @@ function labels(found) {
       if (score == null || !found.labels[n] || n < min || n > max) return;
       const x = chart.valToPos(n, "x", true) - 3 * ratio, y = chart.valToPos(score, "y", true) + 14 * ratio;
       const { left, top, height } = chart.bbox;
-      const room = n > 0 ? Math.min((x - left) / Math.cos(ASLANT), (top + height - y) / Math.sin(ASLANT)) : Infinity;
+      const room = n > 0 ? Math.min((x - left) / Math.cos(LABEL_ANGLE), (top + height - y) / Math.sin(LABEL_ANGLE)) : Infinity;
       pen.save();
       pen.translate(x, y);
-      if (n > 0) pen.rotate(-ASLANT);
+      if (n > 0) pen.rotate(-LABEL_ANGLE);
       else { pen.textAlign = "left"; pen.translate(7 * ratio, -24 * ratio); }
       pen.fillText(fitted(pen, found.labels[n], room), 0, 0);
       pen.restore();
@@ -140,7 +140,7 @@ function drawAll() {
   document.querySelectorAll("figure[data-chart]").forEach((figure) => void draw(figure));
 }
 
-// --- a session that runs
+// --- updates of a running session
 
 async function renew() {
   const text = await (await fetch(location.href)).text();
@@ -170,7 +170,7 @@ async function watch() {
     else await renewLive();
     stamp = now;
   } catch {
-    // The server is gone; it may come back.
+    // The server does not answer; try again later.
   }
   setTimeout(watch, 2000);
 }
