@@ -1,4 +1,4 @@
--- Migration 2: lines of inquiry, and fingerprints of programs. The table is rebuilt: `text` has to stay the last column.
+-- Migration 2: lines of inquiry, fingerprints of programs. The table is rebuilt: `text` has to stay the last column.
 
 CREATE TABLE experiments_2 (
   id            INTEGER PRIMARY KEY,
