@@ -97,24 +97,24 @@ def settings_of(bytes_data: Dataset) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def one_night(settings_of: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def session_repository(settings_of: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The repository of a session of a keep and a discard, for all to copy."""
-    return shared(tmp_path_factory, "night", lambda folder: spend_night(folder, settings_of)) / "repository"
+    return shared(tmp_path_factory, "session", lambda folder: run_small_session(folder, settings_of)) / "repository"
 
 
-def spend_night(folder: Path, settings_of: dict[str, str]) -> None:
+def run_small_session(folder: Path, settings_of: dict[str, str]) -> None:
     """A session of two experiments in a repository in the folder."""
     repository, script = make_repository(folder / "repository", BIGRAM), folder / "script"
     script.mkdir()
     (script / "01-smoother.py").write_text(BIGRAM.replace("SMOOTHING = 0.5 ", "SMOOTHING = 0.02 "))
     (script / "02-blunt.py").write_text(BIGRAM.replace("SHARPNESS = 1.0", "SHARPNESS = 0.3"))
     command = [sys.executable, "-m", "autoresearch", "run", "--agent", f"scripted:{script}"]
-    env = settings_of | {"AUTORESEARCH_SEED": "5"}  # one night in ten does not reproduce its record, by luck
+    env = settings_of | {"AUTORESEARCH_SEED": "5"}  # one session in ten does not reproduce its record, by luck
     done = subprocess.run(command, cwd=repository, env=env, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
 
 
 @pytest.fixture(scope="module")
-def finished(one_night: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished(session_repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of it, for the tests of one file."""
-    return shutil.copytree(one_night, tmp_path_factory.mktemp("finished") / "repository")
+    return shutil.copytree(session_repository, tmp_path_factory.mktemp("finished") / "repository")

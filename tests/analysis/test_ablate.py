@@ -45,7 +45,7 @@ def greedy(settings_of: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 
 
 @pytest.fixture
-def night(greedy: Path, tmp_path: Path) -> Path:
+def repository(greedy: Path, tmp_path: Path) -> Path:
     return shutil.copytree(greedy, tmp_path / "repository")
 
 
@@ -69,57 +69,57 @@ def kept_numbers(root: Path, env: dict[str, str]) -> list[int]:
 
 
 @pytest.mark.slow
-def test_what_carries_nothing_is_found_and_pruned(night: Path, settings_of: dict[str, str]) -> None:
-    before = kept_numbers(night, settings_of)
+def test_what_carries_nothing_is_found_and_pruned(repository: Path, settings_of: dict[str, str]) -> None:
+    before = kept_numbers(repository, settings_of)
     assert before[0] == 1 and len(before) > 1, "the session kept nothing idle: choose another seed"
-    found = answer(night, settings_of, "ablate", "--prune")
+    found = answer(repository, settings_of, "ablate", "--prune")
     assert as_documented("ablate", found)
     parts = {part["n"]: part for part in found["parts"]}
     assert list(parts) == before and parts[1]["carries"] and parts[1]["loss"] > 10 * parts[1]["error"]
     idle = [n for n, part in parts.items() if not part["carries"]]
     assert "later changes stand on the same lines" in parts[before[1]]["conflict"]
     assert idle and all(abs(parts[n]["loss"]) < parts[1]["loss"] / 50 for n in idle if parts[n]["loss"] is not None)
-    final = answer(night, settings_of, "show", str(before[-1]))
+    final = answer(repository, settings_of, "show", str(before[-1]))
     assert [trial["own"] for trial in final["trials"] if trial["purpose"] == "ablate"].count(True) == found["draws"]
     assert final["ablation"]["carries"] is parts[before[-1]]["carries"] and final["ablation"]["n"] == before[-1]
-    pruned = answer(night, settings_of, "show", str(found["pruned"]))
+    pruned = answer(repository, settings_of, "show", str(found["pruned"]))
     assert pruned["simpler"] and pruned["size"]["tokens"] < final["size"]["tokens"]
     assert (pruned["verdict"], pruned["mode"], pruned["agent"]) == ("keep", "prune", "ablate")
-    assert "SMOOTHING = 0.02" in text(night)
-    assert answer(night, settings_of, "doctor", "--ledger") == []
-    assert answer(night, settings_of, "status")["stop_reason"] == "agent exhausted"
+    assert "SMOOTHING = 0.02" in text(repository)
+    assert answer(repository, settings_of, "doctor", "--ledger") == []
+    assert answer(repository, settings_of, "status")["stop_reason"] == "agent exhausted"
 
 
 @pytest.mark.slow
-def test_a_change_under_later_ones_cannot_be_taken_out(night: Path, settings_of: dict[str, str]) -> None:
-    idle = kept_numbers(night, settings_of)[1:]
+def test_a_change_under_later_ones_cannot_be_taken_out(repository: Path, settings_of: dict[str, str]) -> None:
+    idle = kept_numbers(repository, settings_of)[1:]
     assert len(idle) > 1, "the session kept only one idle change: choose another seed"
-    done = program(night, settings_of, "revert", str(idle[0]))
+    done = program(repository, settings_of, "revert", str(idle[0]))
     assert done.returncode == 1 and "cannot be taken out" in done.stderr and "Traceback" not in done.stderr
 
 
 @pytest.mark.slow
-def test_a_gain_is_not_reverted_and_what_does_nothing_is(night: Path, settings_of: dict[str, str]) -> None:
-    found = answer(night, settings_of, "revert", "1", code=1)
+def test_a_gain_is_not_reverted_and_what_does_nothing_is(repository: Path, settings_of: dict[str, str]) -> None:
+    found = answer(repository, settings_of, "revert", "1", code=1)
     assert (
         as_documented("revert", found)
         and found["verdict"] == "discard"
         and found["delta"] > 0
-        and "SMOOTHING = 0.02" in text(night)
+        and "SMOOTHING = 0.02" in text(repository)
     )
-    last = kept_numbers(night, settings_of)[-1]
-    found = answer(night, settings_of, "revert", str(last))
+    last = kept_numbers(repository, settings_of)[-1]
+    found = answer(repository, settings_of, "revert", str(last))
     assert found["verdict"] == "keep" and "less" in found["reason"]
-    assert git(night, "rev-parse", "autoresearch/t").strip() == found["sha"]
-    done = program(night, settings_of, "revert", "99")
+    assert git(repository, "rev-parse", "autoresearch/t").strip() == found["sha"]
+    done = program(repository, settings_of, "revert", "99")
     assert done.returncode == 1 and "is not a keep of the final version" in done.stderr
 
 
-def test_a_review_is_on_record_and_export_warns_of_the_rest(night: Path, settings_of: dict[str, str]) -> None:
-    said = answer(night, settings_of, "review", "1", "--accept", "--note", "reads well")
+def test_a_review_is_on_record_and_export_warns_of_the_rest(repository: Path, settings_of: dict[str, str]) -> None:
+    said = answer(repository, settings_of, "review", "1", "--accept", "--note", "reads well")
     assert as_documented("review", said) and (said["accepted"], said["note"]) == (True, "reads well") and said["by"]
-    done = program(night, settings_of, "export", "--branch", "tidy")
-    numbers = ", ".join(map(str, kept_numbers(night, settings_of)[1:]))
+    done = program(repository, settings_of, "export", "--branch", "tidy")
+    numbers = ", ".join(map(str, kept_numbers(repository, settings_of)[1:]))
     assert done.returncode == 0 and f"kept without a review: experiments {numbers};" in done.stderr
-    assert program(night, settings_of, "review", "1").returncode == 2
-    assert "was not kept" in program(night, settings_of, "review", "99", "--reject").stderr
+    assert program(repository, settings_of, "review", "1").returncode == 2
+    assert "was not kept" in program(repository, settings_of, "review", "99", "--reject").stderr

@@ -29,9 +29,9 @@ HOSTILE = BIGRAM.replace(
 
 
 @pytest.fixture(scope="module")
-def exported(one_night: Path, settings_of: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def exported(session_repository: Path, settings_of: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Copy a session and export its incumbent to best.safetensors."""
-    root = shutil.copytree(one_night, tmp_path_factory.mktemp("exported") / "repository")
+    root = shutil.copytree(session_repository, tmp_path_factory.mktemp("exported") / "repository")
     done = autoresearch(root, "export", "--checkpoint", "best.safetensors", "--json", env=settings_of)
     assert done.returncode == 0, done.stderr
     (root / "said.json").write_text(done.stdout)

@@ -14,9 +14,9 @@ from autoresearch.analysis import consistency
 
 
 @pytest.fixture
-def night(finished: Path, tmp_path: Path) -> Path:
+def repository(finished: Path, tmp_path: Path) -> Path:
     """Copy the session, to damage the copy."""
-    return shutil.copytree(finished, tmp_path / "night")
+    return shutil.copytree(finished, tmp_path / "copy")
 
 
 def change(root: Path, sql: str) -> None:
@@ -29,19 +29,19 @@ def findings(root: Path) -> str:
     return "\n".join(f"{each.text} -> {each.remedy}" for each in consistency.check(root))
 
 
-def test_nothing_is_found_where_nothing_is_wrong(night: Path) -> None:
-    assert findings(night) == ""
+def test_nothing_is_found_where_nothing_is_wrong(repository: Path) -> None:
+    assert findings(repository) == ""
 
 
-def test_a_lost_reference_comes_with_the_command_that_brings_it_back(night: Path) -> None:
-    before = git(night, "rev-parse", "refs/autoresearch/t/2")
-    git(night, "update-ref", "-d", "refs/autoresearch/t/2")
-    text = findings(night)
+def test_a_lost_reference_comes_with_the_command_that_brings_it_back(repository: Path) -> None:
+    before = git(repository, "rev-parse", "refs/autoresearch/t/2")
+    git(repository, "update-ref", "-d", "refs/autoresearch/t/2")
+    text = findings(repository)
     assert "refs/autoresearch/t/2 is missing" in text
     command = text.split("`")[1]
-    git(night, *command.split()[1:])
-    assert git(night, "rev-parse", "refs/autoresearch/t/2") == before
-    assert findings(night) == ""
+    git(repository, *command.split()[1:])
+    assert git(repository, "rev-parse", "refs/autoresearch/t/2") == before
+    assert findings(repository) == ""
 
 
 @pytest.mark.parametrize(
@@ -54,26 +54,26 @@ def test_a_lost_reference_comes_with_the_command_that_brings_it_back(night: Path
         ("refs/autoresearch/lost/0", "refs/autoresearch/lost/ belongs to no session"),
     ],
 )
-def test_a_reference_somewhere_else(night: Path, name: str, words: str) -> None:
-    git(night, "update-ref", name, "HEAD")
-    assert words in findings(night)
+def test_a_reference_somewhere_else(repository: Path, name: str, words: str) -> None:
+    git(repository, "update-ref", name, "HEAD")
+    assert words in findings(repository)
 
 
-def test_a_branch_that_is_checked_out_and_behind_comes_with_the_command(night: Path) -> None:
-    git(night, "switch", "-q", "autoresearch/t")
-    assert findings(night) == ""
-    git(night, "reset", "-q", "--hard", "HEAD~")
-    text = findings(night)
+def test_a_branch_that_is_checked_out_and_behind_comes_with_the_command(repository: Path) -> None:
+    git(repository, "switch", "-q", "autoresearch/t")
+    assert findings(repository) == ""
+    git(repository, "reset", "-q", "--hard", "HEAD~")
+    text = findings(repository)
     assert "is checked out and was left behind" in text
-    git(night, *text.split("`")[1].split()[1:])
-    assert findings(night) == ""
+    git(repository, *text.split("`")[1].split()[1:])
+    assert findings(repository) == ""
 
 
-def test_a_commit_that_git_no_longer_has(night: Path) -> None:
-    git(night, "update-ref", "-d", "refs/autoresearch/t/2")
-    git(night, "reflog", "expire", "--expire=now", "--all")
-    git(night, "gc", "-q", "--prune=now")
-    text = findings(night)
+def test_a_commit_that_git_no_longer_has(repository: Path) -> None:
+    git(repository, "update-ref", "-d", "refs/autoresearch/t/2")
+    git(repository, "reflog", "expire", "--expire=now", "--all")
+    git(repository, "gc", "-q", "--prune=now")
+    text = findings(repository)
     assert "of experiment 2 is gone" in text and "`autoresearch show 2 --json` still has its text" in text
 
 
@@ -102,39 +102,39 @@ def test_a_commit_that_git_no_longer_has(night: Path) -> None:
         ("DELETE FROM sessions", "rows belong to sessions or experiments that are not there"),
     ],
 )
-def test_an_edited_ledger(night: Path, sql: str, words: str) -> None:
-    change(night, sql)
-    assert words in findings(night)
+def test_an_edited_ledger(repository: Path, sql: str, words: str) -> None:
+    change(repository, sql)
+    assert words in findings(repository)
 
 
-def test_artefacts_that_are_gone_or_edited(night: Path) -> None:
-    path = night / "runs/t/1/trial-0.json"
+def test_artefacts_that_are_gone_or_edited(repository: Path) -> None:
+    path = repository / "runs/t/1/trial-0.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"val_bpb": 0.5}))
     gone = ["runs/t/2/trial-0.json", "runs/t/1/trial-1.log", "runs/t/1/trial-2.npz", "runs/t/1/patch.diff"]
     for name in gone:
-        (night / name).unlink()
-    text = findings(night)
+        (repository / name).unlink()
+    text = findings(repository)
     assert "trial-0.json and the ledger give different results" in text
     assert all(f"{name} is missing" in text for name in gone)
 
 
-def test_an_experiment_that_is_under_way_is_no_difference(night: Path) -> None:
-    change(night, "UPDATE experiments SET state = 'measuring', verdict = NULL, val_bpb = NULL WHERE n = 2")
-    assert findings(night) == ""
+def test_an_experiment_that_is_under_way_is_no_difference(repository: Path) -> None:
+    change(repository, "UPDATE experiments SET state = 'measuring', verdict = NULL, val_bpb = NULL WHERE n = 2")
+    assert findings(repository) == ""
 
 
-def test_the_command_says_what_to_do_and_its_exit_code_tells(night: Path, settings_of: dict[str, str]) -> None:
+def test_the_command_says_what_to_do_and_its_exit_code_tells(repository: Path, settings_of: dict[str, str]) -> None:
     def doctor(*options: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "autoresearch", "doctor", "--ledger", *options]
-        return subprocess.run(command, cwd=night, env=settings_of, capture_output=True, text=True, timeout=60)
+        return subprocess.run(command, cwd=repository, env=settings_of, capture_output=True, text=True, timeout=60)
 
     done = doctor()
     assert (done.returncode, done.stdout.strip()) == (0, "ok    ledger, git and artefacts agree")
-    git(night, "update-ref", "-d", "refs/autoresearch/t/2")
+    git(repository, "update-ref", "-d", "refs/autoresearch/t/2")
     done = doctor()
     assert done.returncode == 1
     assert done.stdout.startswith("STOP  session t: refs/autoresearch/t/2 is missing\n      -> `git update-ref")
     assert set(json.loads(doctor("--json").stdout)[0]) == {"where", "text", "remedy"}
-    (night / "runs/ledger.db").write_bytes(b"no database at all" * 100)
+    (repository / "runs/ledger.db").write_bytes(b"no database at all" * 100)
     done = doctor()
     assert done.returncode == 1 and "is damaged" in done.stderr and "Traceback" not in done.stderr

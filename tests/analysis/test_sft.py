@@ -18,9 +18,9 @@ KEY = "a-key-of-this-house-0123"
 
 
 @pytest.fixture
-def night(finished: Path, tmp_path: Path) -> Path:
+def repository(finished: Path, tmp_path: Path) -> Path:
     """Copy a session with one keep, whose agent had no conversations."""
-    return shutil.copytree(finished, tmp_path / "night")
+    return shutil.copytree(finished, tmp_path / "copy")
 
 
 def leave(root: Path, n: int, entries: list[dict[str, Any]]) -> None:
@@ -33,7 +33,7 @@ def export_sft(root: Path, env: dict[str, str]) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (root / "pairs.jsonl").read_text().splitlines()]
 
 
-def test_a_conversation_and_its_outcome(night: Path, settings_of: dict[str, str]) -> None:
+def test_a_conversation_and_its_outcome(repository: Path, settings_of: dict[str, str]) -> None:
     talk = [
         {"kind": "brief", "text": "all of it"},
         {"kind": "prompt", "model": "m", "purpose": "propose", "text": "Lower it."},
@@ -44,8 +44,8 @@ def test_a_conversation_and_its_outcome(night: Path, settings_of: dict[str, str]
         {"kind": "reply", "text": "", "stop_reason": "tool_use"},
         {"kind": "tool", "name": "propose", "input": {"hypothesis": "better"}, "result": "taken", "error": False},
     ]
-    leave(night, 1, talk)
-    (found,) = export_sft(night, settings_of)
+    leave(repository, 1, talk)
+    (found,) = export_sft(repository, settings_of)
     assert as_documented("export --sft", found)
     assert found["messages"] == [
         {"role": "user", "content": "Lower it."},
@@ -71,14 +71,14 @@ def test_a_conversation_and_its_outcome(night: Path, settings_of: dict[str, str]
     assert outcome["p_gain"] > 0.9 and outcome["sigma"] > 0 and outcome["trials"] >= 3
 
 
-def test_what_was_sent_back_is_a_conversation_of_its_own(night: Path, settings_of: dict[str, str]) -> None:
+def test_what_was_sent_back_is_a_conversation_of_its_own(repository: Path, settings_of: dict[str, str]) -> None:
     first = [
         {"kind": "prompt", "text": "Lower it."},
         {"kind": "reply", "text": "no"},
         {"kind": "sent back", "text": "duplicate: of 1"},
     ]
-    leave(night, 2, [*first, {"kind": "prompt", "text": "Again."}, {"kind": "reply", "text": "yes"}])
-    refused, measured = export_sft(night, settings_of)
+    leave(repository, 2, [*first, {"kind": "prompt", "text": "Again."}, {"kind": "reply", "text": "yes"}])
+    refused, measured = export_sft(repository, settings_of)
     assert (
         refused["outcome"] == {"verdict": "refused", "reason": "duplicate: of 1"}
         and measured["outcome"]["verdict"] == "discard"
@@ -93,22 +93,24 @@ def test_a_tool_that_leaves_only_a_file_answers_with_its_change() -> None:
     assert found == [([{"role": "user", "content": "Lower it."}, {"role": "assistant", "content": "A 1 -> 2"}], None)]
 
 
-def test_who_was_not_asked_has_no_line_and_damaged_entries_do_no_harm(night: Path, settings_of: dict[str, str]) -> None:
-    leave(night, 1, [])
-    trace = Artefacts(night / "runs" / "t" / "2").trace
+def test_who_was_not_asked_has_no_line_and_damaged_entries_do_no_harm(
+    repository: Path, settings_of: dict[str, str]
+) -> None:
+    leave(repository, 1, [])
+    trace = Artefacts(repository / "runs" / "t" / "2").trace
     trace.write_text(
         '[1]\n{"kind": "prompt", "text": "x", "odd": NaN}\n{"no": "kind"}\n{"kind": "tool"}\n{"kind": "reply", "te'
     )
-    (found,) = export_sft(night, settings_of)
+    (found,) = export_sft(repository, settings_of)
     assert [message["role"] for message in found["messages"]] == ["user", "assistant"]
     assert entry("[1]") == {"kind": "damaged", "text": "[1]"}
 
 
-def test_secrets_do_not_leave_the_house(night: Path, settings_of: dict[str, str]) -> None:
+def test_secrets_do_not_leave_the_house(repository: Path, settings_of: dict[str, str]) -> None:
     words = f"my key is {SECRET}, the other {KEY}"
     trace = Trace([KEY])
     trace.add("reply", text=words)
     assert SECRET not in str(trace.entries) and KEY not in str(trace.entries)
-    leave(night, 1, [{"kind": "prompt", "text": words}, {"kind": "reply", "text": words}])
-    (found,) = export_sft(night, settings_of | {"SOME_API_KEY": KEY})
+    leave(repository, 1, [{"kind": "prompt", "text": words}, {"kind": "reply", "text": words}])
+    (found,) = export_sft(repository, settings_of | {"SOME_API_KEY": KEY})
     assert [message["content"] for message in found["messages"]] == ["my key is [secret], the other [secret]"] * 2

@@ -40,15 +40,15 @@ def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:
 
 
 @pytest.fixture
-def remeasurer(one_night: Path, tmp_path: Path, quick: Settings, bytes_data: Dataset) -> Iterator[Remeasurer]:
-    night = shutil.copytree(one_night, tmp_path / "night")
-    with Ledger.open(night / "runs" / "ledger.db") as store:
+def remeasurer(session_repository: Path, tmp_path: Path, quick: Settings, bytes_data: Dataset) -> Iterator[Remeasurer]:
+    copy = shutil.copytree(session_repository, tmp_path / "copy")
+    with Ledger.open(copy / "runs" / "ledger.db") as store:
         row = store.session()
         assert row is not None
         yield Remeasurer(
             store,
             row,
-            Workspace(night),
+            Workspace(copy),
             CellReferee(quick, bytes_data),
             bytes_data,
             CardMemory(None),
@@ -108,10 +108,10 @@ def test_base_against_final_on_fresh_seeds(finished: Path, settings_of: dict[str
 
 @pytest.mark.slow
 def test_what_ablate_and_reproduce_measured_is_no_part_of_the_total(
-    one_night: Path, settings_of: dict[str, str], tmp_path: Path
+    session_repository: Path, settings_of: dict[str, str], tmp_path: Path
 ) -> None:
     """A total on seeds of `ablate` would be biased: pruning selects by them."""
-    finished = shutil.copytree(one_night, tmp_path / "repository")
+    finished = shutil.copytree(session_repository, tmp_path / "repository")
     for words in (["ablate", "--draws", "2"], ["reproduce", "1", "--draws", "1"], ["total", "--pairs", "2", "--json"]):
         with Ledger.open(finished / "runs" / "ledger.db") as store:
             seen = {trial.seed for trial in store.trials(1)}
@@ -161,9 +161,9 @@ def test_a_version_is_reproduced(finished: Path, settings_of: dict[str, str]) ->
 
 @pytest.mark.slow
 def test_a_session_ends_with_the_total_of_what_it_kept(
-    one_night: Path, settings_of: dict[str, str], tmp_path: Path
+    session_repository: Path, settings_of: dict[str, str], tmp_path: Path
 ) -> None:
-    finished = shutil.copytree(one_night, tmp_path / "repository")
+    finished = shutil.copytree(session_repository, tmp_path / "repository")
     script = tmp_path / "script"
     script.mkdir()
     (script / "01-a-comment.py").write_text((finished / "train.py").read_text() + "\nEND = 1\n")
@@ -176,7 +176,7 @@ def test_a_session_ends_with_the_total_of_what_it_kept(
         assert session is not None and recorded_totals(store.events(session.id))[-1].final == 1
         assert (
             store.events(session.id)[-1].kind == "ended"
-        )  # by which status knows that the total was part of the night
+        )  # by which status knows that the total was part of the session
         assert reserve(store, session, 2, None) == 0.0  # measured already
         assert reserve(store, session, 2, 60.0) == 0.0
 

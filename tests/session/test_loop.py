@@ -85,7 +85,7 @@ def test_each_edit_gets_its_verdict_and_the_loop_goes_on(
 def test_a_stopped_session_goes_on_where_it_was(
     repository: Path, script: Path, quick: Settings, bytes_data: Dataset, tmp_path: Path
 ) -> None:
-    def story(store: Ledger, running: SessionLoop) -> list[tuple[Any, ...]]:
+    def steps(store: Ledger, running: SessionLoop) -> list[tuple[Any, ...]]:
         return [(row.n, row.verdict, row.val_bpb, row.trials) for row in experiment_rows(store, running.context.row)]
 
     with Ledger.open(tmp_path / "one" / "ledger.db") as store:
@@ -93,14 +93,14 @@ def test_a_stopped_session_goes_on_where_it_was(
         assert running.run() == "max experiments"
         running = session(repository, script, store, quick, bytes_data, max_experiments=2)
         running.run()
-        in_two = story(store, running)
+        in_two = steps(store, running)
     git(repository, "branch", "-D", "autoresearch/t")
     for ref in git(repository, "for-each-ref", "--format=%(refname)", "refs/autoresearch").split():
         git(repository, "update-ref", "-d", ref)
     with Ledger.open(tmp_path / "two" / "ledger.db") as store:
         running = session(repository, script, store, quick, bytes_data, max_experiments=2)
         running.run()
-        assert story(store, running) == in_two
+        assert steps(store, running) == in_two
 
 
 def test_kill_9_loses_at_most_the_trial_in_flight(repository: Path, script: Path, settings_of: dict[str, str]) -> None:

@@ -107,13 +107,15 @@ def left(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def moved(tmp_path: Path, one_night: Path) -> Path:
+def moved(tmp_path: Path, session_repository: Path) -> Path:
     """The repository as if it had been left on this machine: the identity names its hardware and its libraries.
 
     The rest of the identity (evaluator, device, data), the pinned settings and everything else stay as they were.
     """
     repository = restored(tmp_path)
-    (then,), (here,) = ([row["identity"] for row in rows(at, "sessions").values()] for at in (repository, one_night))
+    (then,), (here,) = (
+        [row["identity"] for row in rows(at, "sessions").values()] for at in (repository, session_repository)
+    )
     now = json.dumps(json.loads(then) | {name: json.loads(here)[name] for name in MACHINE})
     change(repository, "UPDATE sessions SET identity = ?", now)
     change(repository, "UPDATE trials SET result = replace(result, ?, ?)", then, now)

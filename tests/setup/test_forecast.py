@@ -1,4 +1,4 @@
-"""How many experiments a night gives."""
+"""Forecasts of the number of experiments in a session."""
 
 from pathlib import Path
 

@@ -78,7 +78,7 @@ def repo(tmp_path, template, monkeypatch):
     return Repo(tmp_path / "repo")
 
 
-def night(workspace: Workspace, tag: str = "t") -> tuple[str, str, str]:
+def make_versions(workspace: Workspace, tag: str = "t") -> tuple[str, str, str]:
     """Make a base, a keep and a discard; return their commits."""
     base = workspace.start(tag, workspace.head())
     candidate = workspace.commit(tag, 1, BETTER, base, "rate 2")
@@ -87,9 +87,9 @@ def night(workspace: Workspace, tag: str = "t") -> tuple[str, str, str]:
     return base, kept, dropped
 
 
-def test_a_night_leaves_a_tree_of_commits(repo):
+def test_a_session_leaves_a_tree_of_commits(repo):
     workspace = Workspace(repo.root)
-    base, kept, dropped = night(workspace)
+    base, kept, dropped = make_versions(workspace)
     assert base == repo("rev-parse", "HEAD")
     assert workspace.refs("t") == {0: base, 1: kept, 2: dropped}
     assert workspace.best("t") == kept == repo("rev-parse", "autoresearch/t")
@@ -112,7 +112,7 @@ def test_unknown_references_are_none(repo):
 
 def test_diff_looks_at_the_file_only(repo):
     workspace = Workspace(repo.root)
-    base, kept, _ = night(workspace)
+    base, kept, _ = make_versions(workspace)
     assert "-RATE = 1\n+RATE = 2\n" in workspace.diff(base, kept)
     assert repo("diff", "--numstat", base, kept) == "1\t1\ttrain.py"
     later = repo.commit({"other.txt": "new\n"})
@@ -145,7 +145,7 @@ def test_every_step_can_be_taken_again(repo):
 
 def test_nothing_is_overwritten_by_another_experiment(repo):
     workspace = Workspace(repo.root)
-    base, kept, _ = night(workspace)
+    base, kept, _ = make_versions(workspace)
     with pytest.raises(UserError, match="another experiment"):
         workspace.commit("t", 2, BETTER, kept, "else")
     with pytest.raises(UserError, match="another experiment"):
@@ -224,7 +224,7 @@ def test_the_users_checkout_is_never_touched(repo, arrange):
     arrange(repo)
     before = repo.user_state()
     workspace = Workspace(repo.root)
-    base, kept, dropped = night(workspace)
+    base, kept, dropped = make_versions(workspace)
     assert workspace.is_dirty() == (arrange is make_dirty)
     assert "+RATE = 2" in workspace.diff(base, kept)
     assert repo.user_state() == before
@@ -254,7 +254,7 @@ def test_gits_environment_of_the_caller_does_not_matter(repo, tmp_path, monkeypa
     for name, value in hostile.items():
         monkeypatch.setenv(name, value)
     workspace = Workspace(repo.root)
-    base, kept, dropped = night(workspace)
+    base, kept, dropped = make_versions(workspace)
     assert not workspace.is_dirty()
     assert "+RATE = 2" in workspace.diff(base, kept)
     for name in hostile:
@@ -269,7 +269,7 @@ def test_a_linked_worktree_works_like_the_main_one(repo, tmp_path):
     repo("worktree", "add", "-q", str(tmp_path / "linked"), "-b", "side")
     before = repo.user_state()
     workspace = Workspace(tmp_path / "linked")
-    _, kept, _ = night(workspace)
+    _, kept, _ = make_versions(workspace)
     (tmp_path / "linked/train.py").write_text("dirty\n")
     assert workspace.is_dirty()
     assert not Workspace(repo.root).is_dirty()
@@ -282,7 +282,7 @@ def test_the_file_may_lie_deeper(repo):
     places = {"a": (repo.root, "sub dir/é/train.py"), "b": (repo.root / "sub dir", "é/train.py")}
     for tag, place in places.items():
         workspace = Workspace(*place)
-        base, kept, _ = night(workspace, tag)
+        base, kept, _ = make_versions(workspace, tag)
         assert base == head
         assert repo("-c", "core.quotePath=false", "diff", "--name-only", base, kept) == "sub dir/é/train.py"
         assert repo("diff", "--numstat", base, kept).startswith("1\t1\t")
@@ -343,7 +343,7 @@ def test_a_file_monitor_is_not_run(repo):
 def test_the_files_mode_is_kept(repo):
     (repo.root / "train.py").chmod(0o755)
     repo("commit", "-aqm", "executable")
-    _, kept, _ = night(Workspace(repo.root))
+    _, kept, _ = make_versions(Workspace(repo.root))
     assert repo("ls-tree", kept, "train.py").startswith("100755")
 
 
@@ -396,7 +396,7 @@ def made_symbolic(repo, base):
 @pytest.mark.parametrize("change", [moved_back, deleted, made_symbolic])
 def test_a_branch_that_the_user_changed_is_the_users(repo, change):
     workspace = Workspace(repo.root)
-    base, kept, _ = night(workspace)
+    base, kept, _ = make_versions(workspace)
     change(repo, base)
     branches = repo("for-each-ref", "refs/heads")
     second = workspace.keep("t", 3, workspace.commit("t", 3, WORSE, kept, "c"), "kept")
@@ -408,7 +408,7 @@ def test_a_branch_that_the_user_changed_is_the_users(repo, change):
 
 def test_packed_references_and_gc_change_nothing(repo):
     workspace = Workspace(repo.root)
-    base, kept, dropped = night(workspace)
+    base, kept, dropped = make_versions(workspace)
     repo("gc", "-q", "--prune=now")
     assert workspace.refs("t") == {0: base, 1: kept, 2: dropped}
     assert workspace.read(dropped) == WORSE
@@ -444,7 +444,7 @@ def test_a_bad_tag_is_refused(repo, tag):
 
 @pytest.mark.parametrize("tag", ["nov21", "0", "best", "a.b_c-D", "a" * 100])
 def test_a_good_tag_is_taken(repo, tag):
-    night(Workspace(repo.root), tag)
+    make_versions(Workspace(repo.root), tag)
 
 
 def test_a_branch_of_that_name_is_in_the_way(repo):
