@@ -101,7 +101,7 @@ class Machine:
 
 
 @dataclass
-class Night:
+class SimulatedSession:
     """One session with a simulated truth, which starts at 0."""
 
     rule: str
@@ -112,7 +112,7 @@ class Night:
     effects: list[float] = field(default_factory=list)  # of what was kept
     experiments: int = 0
 
-    def run(self, plan: list[float] | None = None) -> "Night":
+    def run(self, plan: list[float] | None = None) -> "SimulatedSession":
         """Run until the trials or the ideas are used up."""
         self.machine = Machine(random.Random(f"machine {self.seed}"), self.world)
         self.incumbent = [self.machine.trial(0) for _ in range(1 if self.rule == "greedy" else REPLICATES)]
@@ -195,7 +195,7 @@ class Summary:
     error: float  # ... and the standard error of that
 
     @classmethod
-    def of(cls, nights: list[Night]) -> "Summary":
+    def of(cls, nights: list[SimulatedSession]) -> "Summary":
         off = [night.truth - night.total() for night in nights]
         return cls(
             gain=fmean(-night.truth for night in nights),
@@ -212,9 +212,9 @@ class Summary:
         return self.empty / self.keeps if self.keeps else 0.0
 
 
-def nights(rule: str, world: World, count: int, trials: int) -> list[Night]:
+def nights(rule: str, world: World, count: int, trials: int) -> list[SimulatedSession]:
     """Simulate sessions; all rules get the same ideas for the same seed."""
-    return [Night(rule, world, seed, trials).run() for seed in range(count)]
+    return [SimulatedSession(rule, world, seed, trials).run() for seed in range(count)]
 
 
 def worlds(options: argparse.Namespace) -> None:
@@ -239,7 +239,7 @@ def planted(options: argparse.Namespace) -> None:
             rng = random.Random(f"plan {seed}")
             plan = [rng.uniform(*each) for each in PLANTED]
             rng.shuffle(plan)
-            found.append(Night(rule, World(), seed, options.trials).run(plan))
+            found.append(SimulatedSession(rule, World(), seed, options.trials).run(plan))
         gains = [sum(effect < 0 for effect in night.effects) for night in found]
         empty = fmean(sum(effect >= 0 for effect in night.effects) for night in found)
         print(f"| {rule} | {fmean(gain >= 5 for gain in gains):.0%} | {fmean(gains):.2f} | {empty:.2f} |", flush=True)
@@ -274,7 +274,7 @@ def campaign(options: argparse.Namespace) -> None:
         for seed in range(options.nights):
             plan = [0.0] * 100
             plan[20 + seed % 30] = BETTER / sigma
-            found.append(Night(rule, world, seed, options.trials).run(plan))
+            found.append(SimulatedSession(rule, world, seed, options.trials).run(plan))
         s, share = Summary.of(found), fmean(any(effect < 0 for effect in night.effects) for night in found)
         print(
             f"| {rule} | {share:.0%} | {s.empty:.2f} | {s.minimum:+.2f} | {s.total:+.3f} ± {s.error:.3f} |", flush=True
