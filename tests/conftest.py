@@ -1,4 +1,4 @@
-"""Shared by all tests: a cache of their own, a tiny data set, a repository, and a numpy train.py that starts fast."""
+"""Fixtures for all tests: a separate cache, a tiny data set, a repository, and a numpy train.py that starts fast."""
 
 import compileall
 import fcntl
@@ -21,7 +21,7 @@ from autoresearch.measure.settings import Settings
 
 
 def pytest_configure() -> None:
-    """Cells cannot write bytecode: what nobody has compiled is compiled anew in each of them."""
+    """Compile the package once: cells cannot write bytecode, and would compile it in each of them."""
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     os.environ["OMP_NUM_THREADS"] = "1"  # tests side by side: threads that wait for each other would spin
     sys.dont_write_bytecode = False

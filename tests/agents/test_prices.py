@@ -52,7 +52,7 @@ def test_the_table_is_dated_and_has_a_source() -> None:
     assert all(0 < p.cache_read < p.input < p.output for p in prices.TABLE.values() if p.cache_read is not None)
 
 
-def test_purse() -> None:
+def test_spend_limit() -> None:
     limit = SpendLimit(1.0, spent=0.5)
     limit.settle(limit.reserve(0.5), 0.2)
     with pytest.raises(Spent, match=r"max usd: \$0.70 of \$1.00"):

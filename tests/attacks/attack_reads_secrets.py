@@ -11,7 +11,7 @@ SECRET, HOME = "$SECRET", "$HOMEFOLDER"
 
 
 def in_an_environment():
-    """Whether the secret is in the environment of any process that can be read."""
+    """Return whether the secret is in the environment of any process that can be read."""
     found = False
     for name in filter(str.isdigit, os.listdir("/proc")):
         try:

@@ -20,7 +20,7 @@ def call(*arguments):
 
 
 def at_everybody():
-    """Whether any process but our own can be signalled."""
+    """Return whether any process but our own can be signalled."""
     others = {int(name) for name in os.listdir("/proc") if name.isdigit()} - {os.getpid(), os.getppid()}
     return any(reaches(pid) for pid in others)
 

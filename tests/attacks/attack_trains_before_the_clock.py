@@ -29,7 +29,7 @@ def train(trial):
 
 
 def is_there(links):
-    """Whether a link leads to a file that ends in .bin."""
+    """Return whether a link leads to a file that ends in .bin."""
     names = []
     for link in links:
         try:

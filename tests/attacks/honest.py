@@ -1,4 +1,4 @@
-"""What the attacks are built around: a bigram table over bytes. It has nothing to hide, and its score is theirs."""
+"""The honest model inside every attack: a bigram table over bytes. An attack that gains nothing has its score."""
 
 import numpy as np
 

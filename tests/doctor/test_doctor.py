@@ -1,4 +1,4 @@
-"""What doctor finds: here, outside of a repository, with a broken setting, on machines with and without a card."""
+"""Findings of doctor: here, outside of a repository, with a broken setting, on machines with and without a card."""
 
 import json
 import os

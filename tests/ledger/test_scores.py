@@ -1,4 +1,4 @@
-"""How sure a difference of scores is."""
+"""Noise of scores, and the certainty of their differences."""
 
 import math
 

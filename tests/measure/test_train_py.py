@@ -190,7 +190,7 @@ def test_a_kernel_that_is_wrong_or_does_not_start_is_refused_with_the_reason(tra
 
 @pytest.mark.filterwarnings("ignore::UserWarning")  # the compiler's own
 def test_blocks_that_are_alike_are_compiled_once(train: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As `place` compiles them on a card, with a back end that counts."""
+    """Compile them as `place` does on a card, with a back end that counts."""
     import torch
     from torch._dynamo.testing import CompileCounter
 

@@ -166,7 +166,7 @@ def check_session(before: dict[str, Any], after: dict[str, Any]) -> None:
 
 
 def check_trials(before: dict[int, dict[str, Any]], after: dict[int, dict[str, Any]]) -> None:
-    """Those that had ended are as they were; the one that was killed is lost, and was run again with its seed."""
+    """Check that completed trials are unchanged, and that the killed one was repeated with its seed."""
     *ended, killed = before.values()
     assert killed["outcome"] is None
     assert list(less(ended, [after[row["id"]] for row in ended])) == []
@@ -178,7 +178,7 @@ def check_trials(before: dict[int, dict[str, Any]], after: dict[int, dict[str, A
 
 
 def check_references(repository: Path, before: dict[str, str]) -> None:
-    """Those of settled experiments and of the user are as they were; `best` and the branch are at the new keep."""
+    """Check that old references are unchanged, and that `best` and the branch are at the new keep."""
     after, own = references(repository), "refs/autoresearch/t"
     kept = after[f"{own}/{UNDER_WAY}"]
     moving = {f"{own}/{UNDER_WAY}", f"{own}/best", f"{own}/branch", "refs/heads/autoresearch/t"}

@@ -1,4 +1,4 @@
-"""What is sent back before it costs a second of training."""
+"""Proposals that are refused before they cost a second of training."""
 
 import time
 from collections.abc import Iterator
@@ -72,14 +72,14 @@ def test_text_that_is_no_program_is_invalid(text: str, store: Ledger) -> None:
         ("x = RATE", "x = 2 * RATE", None),
     ],
 )
-def test_twins_are_sent_back(old: str, new: str, why: str | None, store: Ledger) -> None:
+def test_duplicates_are_sent_back(old: str, new: str, why: str | None, store: Ledger) -> None:
     refusal = proposer_of(Lines(), store).refusal(base.Proposal(MEASURED.replace(old, new), "an idea"))
     assert (refusal is None) == (why is None)
     if refusal is not None and why is not None:
         assert refusal.verdict == "duplicate" and why.rstrip("; ") in refusal.reason
 
 
-def test_a_duplicate_is_not_named_as_the_twin(store: Ledger) -> None:
+def test_a_duplicate_is_not_named_as_the_original(store: Ledger) -> None:
     again, near = MEASURED.replace("0.04", "0.05"), MEASURED.replace("0.04", "0.0501")
     store.add_experiment(1, 1, **describe.text_columns(again, MEASURED), verdict="duplicate")
     assert proposer_of(Lines(), store).refusal(base.Proposal(near, "an idea")) is None

@@ -146,7 +146,7 @@ def wrap(owner: Any, method: str, label: Callable[..., str | None]) -> None:
 
 
 def add_boundaries() -> None:
-    """All that a session leaves behind."""
+    """Add boundaries at everything that a session stores."""
     wrap(Ledger, "create_session", lambda *_, **__: "the session")
     wrap(Ledger, "update_session", lambda *_, **columns: f"the session: {columns['state']}")
     wrap(Ledger, "add_experiment", lambda *_, **__: "proposed")
@@ -166,7 +166,7 @@ def add_boundaries() -> None:
 
 
 def add_boundaries_within_files() -> None:
-    """A file may be half written."""
+    """Add boundaries inside text files: a file may be half written."""
     real = Path.write_text
 
     def wrapped(path: Path, text: str, *args: Any, **options: Any) -> int:
@@ -181,12 +181,12 @@ def add_boundaries_within_files() -> None:
 
 
 def kind(path: Path) -> str:
-    """The name of a file without what differs from one to the next."""
+    """Return the name of a file without its random part."""
     return re.sub(r"-[0-9a-f]+", "", path.name)
 
 
 def fake_trial(text: str, seed: int, plan: TrialPlan) -> Result:
-    """A trial without a cell: a score that follows from two constants of the text, and noise from text and seed."""
+    """Return a score without a cell: from two constants of the text, with noise from text and seed."""
     boundaries.cross("before a trial")
     result = Result(seed=seed, grade="STRONG", log="a trial\n", total_seconds=0.1)
     if "ValueError" in text:

@@ -1,4 +1,4 @@
-"""A session that crashes and resumes, and a record of what it left, to compare with an undisturbed one."""
+"""A session that crashes and resumes, and a record of its results, to compare with an undisturbed one."""
 
 import json
 import os
@@ -85,7 +85,7 @@ def crash_session(root: Path, script: Path, env: dict[str, str], trials: str) ->
 
 
 def session_record(root: Path) -> dict[str, Any]:
-    """Return what a session left, without times and lost trials."""
+    """Return the results of a session, without times and lost trials."""
     with Ledger.open(root / "runs" / "ledger.db", readonly=True) as ledger:
         session = ledger.session()
         assert session is not None

@@ -7,7 +7,7 @@ from autoresearch.ledger.breakdown import GroupSums
 
 
 def experiment(n: int, verdict: str | None = "discard", **columns: Any) -> ExperimentRow:
-    """A settled experiment with a score."""
+    """Return a settled experiment with a score."""
     about = {
         "id": n + 1, "session_id": 1, "text": None, "blob": None, "fingerprint": None, "shape": None, "numbers": None,
         "params": {}, "n": n, "sha": f"{n:07x}" + "0" * 33, "parent": 0 if n else None,
@@ -25,14 +25,14 @@ def experiment(n: int, verdict: str | None = "discard", **columns: Any) -> Exper
 
 
 def group(by: str, key: str, **columns: Any) -> GroupSums:
-    """Sums over a group of experiments of which nothing came."""
+    """Return the sums of a group of experiments without a keep."""
     counts = {"experiments": 0, "kept": 0, "near_misses": 0, "failed": 0, "gain": 0.0, "minutes": 0.0}
     costs = {"minutes_per_keep": None, "cost_usd": 0.0, "cost_per_keep": None}
     return GroupSums(by, key, **{**counts, **costs, **columns})
 
 
 def trial(purpose: str = "screen", outcome: str | None = "ok", **columns: Any) -> Trial:
-    """A trial of the version with blob `b`."""
+    """Return a trial of the version with blob `b`."""
     keys = {"id": 1, "session_id": 1, "experiment_id": 1, "purpose": purpose, "outcome": outcome}
     times = {"train_seconds": 100.0, "setup_seconds": 2.0, "score_seconds": 5.0, "started": 0.0, "ended": 107.0}
     known = {

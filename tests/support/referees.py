@@ -1,4 +1,4 @@
-"""A referee without cells, for tests of what is around it."""
+"""A referee without cells, for tests of the code around it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,4 +18,4 @@ class FunctionReferee:
         return self.function(source, seed, plan)
 
     def close(self) -> None:
-        """Nothing is kept ready."""
+        """Do nothing."""

@@ -24,7 +24,7 @@ def session_of(
     slots: Sequence[Settings] = (),
     **options: Any,
 ) -> SessionLoop:
-    """Assemble the session `t` of a repository, new or gone on with; `options` are fields of LoopInputs."""
+    """Assemble the session `t` of a repository, new or continued; `options` are fields of LoopInputs."""
     workspace, slots = Workspace(root), slots or (settings,)
     row = store.session("t") or store.create_session(
         "t", "autoresearch/t", workspace.head(), agent.name, "default", {}, {}, seed=5
@@ -38,6 +38,6 @@ def session_of(
 
 
 def context_of(store: Ledger, session: Session, workspace: Workspace | None = None, **options: Any) -> SessionContext:
-    """The context of a session, without a repository where none is needed; `options` are fields of SessionContext."""
+    """Return the context of a session, without a repository if none is needed; `options` are fields of SessionContext."""
     runs = store.path.parent
     return SessionContext(session.id, session.tag, store, cast(Workspace, workspace), runs, **options)

@@ -1,4 +1,4 @@
-"""The shapes of --json: what docs/json.md says of a command, held against what the command printed."""
+"""Compare the JSON that a command printed with its shape in docs/json.md."""
 
 import re
 from pathlib import Path
@@ -8,7 +8,7 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "json.md"
 
 
 def documented(command: str) -> set[str]:
-    """The keys in the first column of a command's table."""
+    """Return the keys in the first column of a command's table."""
     section = PAGE.read_text().split(f"\n## {command}\n")[1].split("\n## ")[0]
     return {
         key for cell in re.findall(r"^\| (`[^|]+`) \|", section, re.MULTILINE) for key in re.findall(r"`([^`]+)`", cell)
@@ -16,14 +16,14 @@ def documented(command: str) -> set[str]:
 
 
 def as_documented(command: str, value: Any) -> bool:
-    """Whether a value has exactly the keys that the page names."""
+    """Return True if a value has exactly the keys of the page."""
     known = documented(command)
     assert _paths(value, known) == known
     return True
 
 
 def _paths(value: Any, leaves: set[str], at: str = "") -> set[str]:
-    """Every key in a value, down to what the page calls a leaf."""
+    """Return every key in a value, down to the leaves of the page."""
     if isinstance(value, dict) and f"{at}{{}}" in leaves:
         return {f"{at}{{}}"}
     if isinstance(value, list) and f"{at}[]" in leaves:

@@ -1,4 +1,4 @@
-"""Sessions that were never run, for the pages to show, and a server that shows them."""
+"""Sessions that were never run, and a server of their pages."""
 
 import os
 import socket
@@ -20,7 +20,7 @@ HOSTILE = (
 
 
 def session(store: Ledger, tag: str, runs: bool = False, **settings: object) -> Session:
-    """A session with a base; where it `runs`, this process works on it."""
+    """Add a session with a base; if it `runs`, this process works on it."""
     found = store.create_session(
         tag, f"autoresearch/{tag}", "b" * 40, "sweep", "default", {"budget": "5m", **settings}, {"gpu": "X"}, 7
     )
@@ -31,7 +31,7 @@ def session(store: Ledger, tag: str, runs: bool = False, **settings: object) -> 
 
 
 def add(store: Ledger, found: Session, n: int, verdict: str, score: float | None = None, **columns: object) -> None:
-    """An experiment with one trial, its curve included."""
+    """Add an experiment with one trial, its curve included."""
     values = {
         "state": "settled",
         "settled": float(n),
@@ -52,7 +52,7 @@ def add(store: Ledger, found: Session, n: int, verdict: str, score: float | None
 
 
 def beside(store: Ledger, found: Session, n: int) -> None:
-    """A trial of the base that was held against an experiment."""
+    """Add a trial of the base, run beside an experiment for comparison."""
     base = store.experiment(found.id, 0)
     assert base is not None
     trial = store.start_trial(found.id, base.id, "sentinel", found.seed_of(n, 1), "blob")
@@ -75,7 +75,7 @@ def total(store: Ledger, found: Session, final: int, mean: float) -> None:
 
 @contextmanager
 def served(root: Path) -> Iterator[httpx.Client]:
-    """The real server on a free port of loopback."""
+    """Run the real server on a free port of loopback."""
     with server.listen("127.0.0.1", 0) as listening:
         port = listening.getsockname()[1]
         running = server.server(root, port)
@@ -90,7 +90,7 @@ def served(root: Path) -> Iterator[httpx.Client]:
 
 
 def raw(port: int, request: bytes) -> bytes:
-    """What a server answers to bytes that no library would send."""
+    """Return the answer of a server to bytes that no library would send."""
     with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
         connection.sendall(request)
         answer = b""
@@ -100,7 +100,7 @@ def raw(port: int, request: bytes) -> bytes:
 
 
 class Tags(HTMLParser):
-    """Every tag of a page with its attributes, and the words between them."""
+    """Collect the tags of a page with their attributes, and the text between them."""
 
     def __init__(self, text: str) -> None:
         super().__init__()

@@ -13,7 +13,7 @@ from autoresearch.ledger import Ledger
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Session `calm` is over; `wild` runs, and says everything that could do harm."""
+    """Session `calm` is over; `wild` runs, and all its texts are hostile."""
     root = tmp_path_factory.mktemp("served")
     (root / "program.md").write_text(f"Lower it. {HOSTILE}\n")
     with Ledger.open(root / "runs" / "ledger.db") as store:
@@ -51,12 +51,12 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def pages(root: Path) -> Iterator[httpx.Client]:
-    """They are only read: no test needs a server of its own."""
+    """Serve the pages to all tests, which only read them."""
     with served(root) as client:
         yield client
 
 
 @pytest.fixture
 def alone(root: Path, tmp_path: Path) -> Path:
-    """A copy to change."""
+    """Copy the repository for a test that changes it."""
     return Path(shutil.copytree(root, tmp_path / "served"))

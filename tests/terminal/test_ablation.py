@@ -42,7 +42,7 @@ def test_a_line_for_each_change_and_what_follows() -> None:
 
 @pytest.mark.parametrize(("width", "rows"), [(40, 7), (80, 4), (120, 4)])
 def test_in_a_terminal_no_row_is_wrapped(width: int, rows: int) -> None:
-    """Where there is no room beside the numbers, the change is on a line below them."""
+    """Without room beside the numbers, the change is on a line below them."""
     lines = shown(force_terminal=True, width=width)
     assert max(cell_len(line) for line in lines) <= width
     assert lines[rows].startswith("experiment 9 on 3 seeds: 5 carries")

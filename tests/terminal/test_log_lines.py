@@ -27,7 +27,7 @@ def screen(rows: list[ExperimentRow], width: int | None = None, colours: bool = 
 
 
 def words(text: str) -> str:
-    """What is read, without colours."""
+    """Return the text of a line without colours."""
     return re.sub(r"\x1b\[[0-9;]*m", "", text)
 
 

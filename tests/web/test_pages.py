@@ -1,4 +1,4 @@
-"""What the pages show, and that it is what the ledger has."""
+"""The pages show the content of the ledger."""
 
 import json
 from dataclasses import asdict

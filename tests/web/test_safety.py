@@ -1,4 +1,4 @@
-"""What strangers send, and what agents wrote, does nothing."""
+"""Hostile requests and texts of agents do no harm."""
 
 import hashlib
 import re
