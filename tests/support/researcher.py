@@ -1,6 +1,6 @@
 """A simulated model for the loopback server: it reads train.py and edits it through real tool calls.
 
-It views the file, moves one numeric constant, checks, and proposes; if the check refuses, it moves the constant differently.
+It views the file, moves one numeric constant, checks, and proposes; if the check refuses, it moves it differently.
 """
 
 import random

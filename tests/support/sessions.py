@@ -38,6 +38,6 @@ def session_of(
 
 
 def context_of(store: Ledger, session: Session, workspace: Workspace | None = None, **options: Any) -> SessionContext:
-    """Return the context of a session, without a repository if none is needed; `options` are fields of SessionContext."""
+    """Return a context, without a repository if none is needed; `options` are fields of SessionContext."""
     runs = store.path.parent
     return SessionContext(session.id, session.tag, store, cast(Workspace, workspace), runs, **options)
