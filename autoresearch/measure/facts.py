@@ -43,7 +43,7 @@ def describe_training(result: ResultJson, peak_tflops: float | None, memory_mb: 
 
 
 def describe_speed(result: ResultJson, peak_tflops: float | None) -> str:
-    """Describe steps, tokens, parameters and MFU, as far as they are known."""
+    """Describe steps, tokens, parameters and MFU, if they are known."""
     reported, tokens, seconds = result["reported"], trained_tokens(result), result["train_seconds"] or 0.0
     parts = [f"{reported['step']:.0f} steps"] if reported.get("step") else []
     if tokens and seconds:

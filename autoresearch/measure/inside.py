@@ -171,7 +171,7 @@ def _run_source(source: str) -> ModuleType:
     sys.modules["train"] = module
     # for tracebacks, and for compilers that read a function's source
     linecache.cache["train.py"] = (len(source), None, source.splitlines(keepends=True), "train.py")
-    gc.freeze()  # objects of torch and numpy stay for good: later collections skip them
+    gc.freeze()  # objects of torch and numpy are never freed: later collections skip them
     gc.enable()
     exec(compile(source, "train.py", "exec"), module.__dict__)
     return module

@@ -87,7 +87,7 @@ class CellReferee(Harness):
 
 
 def _refuse_source(source: str) -> str | None:
-    """Return why a cell could not run all of a text: what is measured must be the version in git."""
+    """Return why a cell could not run the whole text: the measured version must be the one in git."""
     try:
         size = len(source.encode())
     except UnicodeEncodeError:

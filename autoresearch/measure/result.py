@@ -56,7 +56,7 @@ class Result:
     rows: npt.NDArray[np.float64] | None = None  # [rows, 2]: nats and bytes
 
     def as_json(self) -> JsonObject:
-        """Return all but the log and the rows, which are files of their own; what is not finite becomes None."""
+        """Return all fields but the log and the rows, which are separate files; non-finite numbers become None."""
         return {name: _finite(value) for name, value in vars(self).items() if name not in ("log", "rows")}
 
 

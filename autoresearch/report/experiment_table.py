@@ -48,7 +48,7 @@ def log(
 
 
 def _what(row: ExperimentRow) -> str:
-    """Return what was tried, and why it failed where the hypothesis does not say so."""
+    """Return the hypothesis, and the reason of a failure."""
     what, why = one_line(row.hypothesis), one_line(row.reason) if row.verdict in UNSCORED else ""
     return " | ".join(filter(None, (what, "" if why in what else why)))
 

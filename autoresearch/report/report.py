@@ -202,7 +202,7 @@ SECTIONS: tuple[Callable[[SessionSummary], Iterator[Block]], ...] = (
 
 
 def _course(summary: SessionSummary) -> str:
-    """Return when the session ran, how it ended, and with what it ran."""
+    """Describe when the session ran, how it ended, and its settings."""
     status = summary.status
     started = "not started"
     if status.started is not None:

@@ -270,7 +270,7 @@ def _make_order(spec: CellSpec, tmp: Path) -> "Order":
 
 
 def _environment(spec: CellSpec, tmp: Path) -> dict[str, str]:
-    """Return the whole environment of the cell: nothing of ours except, for a GPU, how to find it."""
+    """Return the whole environment of the cell; of ours only the variables that locate a GPU."""
     kept = {name: os.environ[name] for name in GPU_ENVIRONMENT if spec.gpu and name in os.environ}
     folders = {
         "HOME": "",

@@ -81,7 +81,7 @@ def choose_uid(paths: Sequence[str], devices: Sequence[str]) -> int | None:
 
 
 def become_user(uid: int) -> None:
-    """Become another user, without groups, for good. Raises OSError."""
+    """Become another user, without groups, permanently. Raises OSError."""
     os.setgroups([])
     os.setresgid(uid, uid, uid)
     os.setresuid(uid, uid, uid)

@@ -1,4 +1,4 @@
-"""Numbers of the system calls that the filter handles, by what it does with them."""
+"""Numbers of the system calls that the filter handles, grouped by their treatment."""
 
 from autoresearch.sandbox import kernel
 

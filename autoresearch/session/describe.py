@@ -25,7 +25,7 @@ def text_columns(text: str, parent: str) -> Columns:
 
 
 def proposal_columns(proposal: Proposal, brief: Brief) -> Columns:
-    """Return what the agent claims of its change, and what it was asked for."""
+    """Return the agent's claims on its change, and the direction that it was given."""
     idea = ideas.find_cited(str(proposal.params.get("source") or ""), brief.ideas)
     return {
         "category": proposal.category,

@@ -20,7 +20,7 @@ SPARE_SHARE = 0.05  # ... or this share of a small one
 
 @dataclass
 class DiskQuota:
-    """Keep `runs` below `limit` bytes; `used` counts what was there and what was added."""
+    """Keep `runs` below `limit` bytes; `used` counts existing and added bytes."""
 
     runs: Path
     ledger: Ledger

@@ -1,4 +1,4 @@
-"""Recovery of what was deleted by hand or by a broken disk, from what is still there.
+"""Recovery of data that was deleted by hand or by a broken disk, from the data that remains.
 
 References are restored from the ledger: to the commits that it names, or, where git has pruned those, to new ones with
 the same texts. A ledger that is older than its session (a restored backup) reads what it lacks from references and

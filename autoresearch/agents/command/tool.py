@@ -79,7 +79,7 @@ def _variables(names: Sequence[str]) -> dict[str, str]:
 
 
 def _environment() -> dict[str, str]:
-    """Return the variables of every command: of ours only those for finding programs and the network."""
+    """Return the variables of every command; of ours only those that locate programs and the network."""
     proxies = [spelling for name in NETWORK for spelling in (name, name.lower())]
     fixed = {"PATH": os.environ.get("PATH", os.defpath), "TERM": "dumb", "NO_COLOR": "1"}
     return fixed | _variables([*proxies, *CERTIFICATES])
