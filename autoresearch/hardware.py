@@ -79,8 +79,8 @@ def torch_cuda() -> str | None:
         return None
     with contextlib.suppress(OSError):
         text = Path(spec.origin).with_name("version.py").read_text()
-        if found := re.search(r"""^cuda\b[^=\n]*=\s*['"]([\d.]+)['"]""", text, re.MULTILINE):
-            return found[1]
+        if match := re.search(r"""^cuda\b[^=\n]*=\s*['"]([\d.]+)['"]""", text, re.MULTILINE):
+            return match[1]
     return None
 
 

@@ -22,11 +22,11 @@ def lines(rows: Sequence[ExperimentRow], by_category: Sequence[GroupSums], sigma
     return [*_near_misses(tried), *_categories(tried, by_category), *_failures(by_category), *_noise(tried, sigma)]
 
 
-def patch(program: str, found: Sequence[str], tag: str, name: str = "program.md") -> str:
+def patch(program: str, advice: Sequence[str], tag: str, name: str = "program.md") -> str:
     """Return a patch for `git apply` that adds lines to program.md; empty without lines."""
-    if not found:
+    if not advice:
         return ""
-    section = "".join(f"- {line}\n" for line in found)
+    section = "".join(f"- {line}\n" for line in advice)
     before = f"{program.rstrip()}\n\n" if program.strip() else ""
     return unified_diff(program, f"{before}## What session {tag} showed\n\n{section}", name)
 

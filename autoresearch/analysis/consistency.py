@@ -44,13 +44,13 @@ def check(root: Path) -> list[Difference]:
 def _find_differences(root: Path) -> list[Difference]:
     workspace = Workspace(root, config.load(root, {}).train)
     with Ledger.open(root / "runs" / "ledger.db", readonly=True) as store:
-        found = [Difference("ledger", text, remedy) for text, remedy in _check_database(store)]
+        differences = [Difference("ledger", text, remedy) for text, remedy in _check_database(store)]
         sessions = [SessionRecords.read(store, session, workspace, root) for session in store.sessions()]
-    found += [Difference("git", text, remedy) for text, remedy in _check_unknown_refs(sessions, workspace)]
+    differences += [Difference("git", text, remedy) for text, remedy in _check_unknown_refs(sessions, workspace)]
     for records in sessions:
         where = f"session {records.session.tag}"
-        found += [Difference(where, text, remedy) for check in CHECKS for text, remedy in check(records)]
-    return found
+        differences += [Difference(where, text, remedy) for check in CHECKS for text, remedy in check(records)]
+    return differences
 
 
 def _check_database(store: Ledger) -> Findings:

@@ -99,17 +99,19 @@ def read_details(
     by_n, beside = reviews(store, session.id), sentinels_of(store, session, numbers)
     ablation = newest_ablation(store.events(session.id, kind="ablation"))
     parts = {part.n: part for part in ablation.parts} if ablation else {}
-    found = {}
+    details = {}
     for n in numbers:
         if (experiment := store.experiment(session.id, n)) is not None:
             files, trials = Artefacts(runs / session.tag / str(n)), store.trials(session.id, experiment.id)
-            found[n] = ExperimentDetails(experiment, files, trials, beside[n], errors.get(n), by_n.get(n), parts.get(n))
-    return found
+            details[n] = ExperimentDetails(
+                experiment, files, trials, beside[n], errors.get(n), by_n.get(n), parts.get(n)
+            )
+    return details
 
 
 def read_experiment(store: Ledger, session: Session, runs: Path, experiment: Experiment) -> ExperimentDetails:
     """Read one experiment and its parent."""
     numbers = [experiment.n, *([] if experiment.parent is None else [experiment.parent])]
-    found = read_details(store, session, runs, numbers, standard_errors(store, session))
-    parent = found.get(numbers[-1]) if len(numbers) > 1 else None
-    return replace(found[experiment.n], parent=parent)
+    details = read_details(store, session, runs, numbers, standard_errors(store, session))
+    parent = details.get(numbers[-1]) if len(numbers) > 1 else None
+    return replace(details[experiment.n], parent=parent)

@@ -31,13 +31,13 @@ class RowDifference:
 
 def mean_scores(files: Artefacts) -> Floats | None:
     """Return nats and bytes by row, [rows, 2], averaged over good trials; None without files."""
-    found = []
+    scores = []
     for path in sorted(files.folder.glob("trial-*.npz")):
         result = path.with_suffix(".json")
         if result.exists() and json.loads(result.read_text())["outcome"] == "ok":
             with np.load(path) as arrays:
-                found.append(np.stack([arrays["nats"], arrays["bytes"]], 1))
-    return np.mean(found, 0) if found else None
+                scores.append(np.stack([arrays["nats"], arrays["bytes"]], 1))
+    return np.mean(scores, 0) if scores else None
 
 
 def compare_rows(ours: Floats | None, theirs: Floats | None) -> RowDifference | None:

@@ -43,10 +43,10 @@ def read_trace(path: Path) -> list[JsonObject]:
 def entry(line: str) -> JsonObject:
     """Parse an entry of a trace. NaN becomes null; incomplete lines become `damaged`."""
     try:
-        found = json.loads(line, parse_constant=lambda name: None)
+        value = json.loads(line, parse_constant=lambda name: None)
     except ValueError:
         return {"kind": "damaged", "text": line}
-    return {"kind": "", **found} if isinstance(found, dict) else {"kind": "damaged", "text": line}
+    return {"kind": "", **value} if isinstance(value, dict) else {"kind": "damaged", "text": line}
 
 
 def conversations(trace: Iterable[JsonObject], change: str) -> Iterator[tuple[list[JsonObject], str | None]]:

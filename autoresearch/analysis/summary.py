@@ -64,8 +64,8 @@ class SessionSummary:
     @property
     def near_misses(self) -> list[ExperimentRow]:
         """Return the near misses, the most promising first."""
-        found = [row for row in self.candidates if row.near_miss]
-        return sorted(found, key=lambda row: row.delta if row.delta is not None else float("inf"))
+        rows = [row for row in self.candidates if row.near_miss]
+        return sorted(rows, key=lambda row: row.delta if row.delta is not None else float("inf"))
 
     @property
     def weaknesses(self) -> list[str]:

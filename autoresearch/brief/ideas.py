@@ -42,8 +42,8 @@ def read_ideas(path: Path, history: Sequence[PastExperiment]) -> list[Idea]:
     tried: dict[str, list[str]] = {}
     for past in history:
         tried.setdefault(str(past.params.get("idea")), []).append(f"{past.n} {past.verdict}")
-    found = [Idea(k, text, tuple(tried.get(text, ()))) for k, text in enumerate(items, 1)]
-    return sorted(found, key=lambda idea: bool(idea.tried))
+    ideas = [Idea(k, text, tuple(tried.get(text, ()))) for k, text in enumerate(items, 1)]
+    return sorted(ideas, key=lambda idea: bool(idea.tried))
 
 
 def find_cited(source: str, ideas: Sequence[Idea]) -> str | None:
@@ -55,10 +55,10 @@ def find_cited(source: str, ideas: Sequence[Idea]) -> str | None:
 def read_papers(folder: Path, max_tokens: int) -> list[Paper]:
     """Return the texts of a folder that fit into about `max_tokens` together, the small ones first."""
     files = [path for path in sorted(folder.glob("*")) if path.suffix in SUFFIXES and path.is_file()]
-    found = []
+    papers = []
     for path in sorted(files, key=lambda path: (path.stat().st_size, path.name)):
         text = path.read_text(errors="replace") if path.stat().st_size <= MAX_PAPER_BYTES else None
         if text is None or (max_tokens := max_tokens - count_tokens(text)) < 0:
             break
-        found.append(Paper(path.name, text))
-    return found
+        papers.append(Paper(path.name, text))
+    return papers

@@ -87,12 +87,12 @@ def _open_lines(since: History) -> list[PastExperiment]:
     lines: dict[int, list[PastExperiment]] = {}
     for past in since:
         lines.setdefault(_root(past), []).append(past)
-    found = []
+    near_misses = []
     for line in lines.values():
         misses = [past for past in line if past.near_miss]
         if misses and sum(past.mode == "refine" for past in line) < MAX_REFINEMENTS:
-            found.append(min(misses, key=_loss))
-    return found
+            near_misses.append(min(misses, key=_loss))
+    return near_misses
 
 
 def _is_improvement(last: PastExperiment, since: History) -> bool:

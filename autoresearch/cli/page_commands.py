@@ -26,15 +26,15 @@ def report(
     root = project.repository()
     with open_ledger(tag) as (store, session):
         program = summary.read_program(root / config.load(root, {}).program)
-        found = summary.read(store, session, root / "runs", time.time(), program)
-    title, blocks = page.title(found), page.layout(found)
+        session_summary = summary.read(store, session, root / "runs", time.time(), program)
+    title, blocks = page.title(session_summary), page.layout(session_summary)
     texts = {"report.html": html.page(title, blocks), "report.md": markdown.document(blocks)}
     for name, text in texts.items():
         print(write_atomically((out or root / "runs" / session.tag) / name, [text]))
     if png:
         from autoresearch.report import png as picture
 
-        print(picture.save(found.rows, found.status.sigma, png))
+        print(picture.save(session_summary.rows, session_summary.status.sigma, png))
 
 
 @app.command(rich_help_panel=LOOK)

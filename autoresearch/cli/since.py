@@ -36,8 +36,8 @@ def parse_since(text: str, now: datetime) -> Since:
         return Since(n=int(words))
     if words in ("today", "yesterday"):
         return Since(at=(midnight - timedelta(days=words == "yesterday")).timestamp())
-    if found := re.fullmatch(r"(\d{1,6}(?:\.\d+)?)\s*(m|min|h|d|w)", words):
-        return Since(at=(now - timedelta(**{UNITS[found[2]]: float(found[1])})).timestamp())
+    if match := re.fullmatch(r"(\d{1,6}(?:\.\d+)?)\s*(m|min|h|d|w)", words):
+        return Since(at=(now - timedelta(**{UNITS[match[2]]: float(match[1])})).timestamp())
     try:
         return Since(at=datetime.fromisoformat(words).timestamp())
     except (ValueError, OverflowError):

@@ -44,7 +44,7 @@ def find_files(globs: str) -> list[str]:
 
     Returns absolute paths. Raises UserError if a glob matches nothing, UsageError if there is no glob.
     """
-    found: set[str] = set()
+    paths: set[str] = set()
     for pattern in filter(None, map(str.strip, globs.split(","))):
         path = Path(pattern).expanduser()
         hits = glob.glob(str(path / "**" if path.is_dir() else path), recursive=True)  # noqa: PTH207
@@ -52,10 +52,10 @@ def find_files(globs: str) -> list[str]:
         if not files:
             kinds = " ".join(SUFFIXES)
             raise UserError(f"no file matches {pattern!r} and ends in one of {kinds}: check the path")
-        found |= files
-    if not found:
+        paths |= files
+    if not paths:
         raise UsageError("the source files: needs a path or a glob, such as 'files:~/notes/**'")
-    return sorted(found)
+    return sorted(paths)
 
 
 def read_file(path: str) -> tuple[list[bytes], int]:

@@ -59,12 +59,12 @@ def library_root() -> Path:
 
 def library_files(root: Path) -> list[str]:
     """List the library's .py files, relative to `root`, without tests and installed packages."""
-    found = []
+    paths = []
     for folder, folders, files in os.walk(root):
         inside = Path(folder).relative_to(root)
         folders[:] = [name for name in folders if name not in NOT_LIBRARY and not name.startswith("config-")]
-        found += [str(inside / name) for name in files if name.endswith(".py")]
-    return sorted(found)
+        paths += [str(inside / name) for name in files if name.endswith(".py")]
+    return sorted(paths)
 
 
 def needed_files(root: Path, texts: dict[str, bytes]) -> set[str]:
@@ -159,12 +159,12 @@ def _module(file: str) -> str:
 def _imports(file: str, text: bytes) -> dict[str, bool]:
     """Return the names that a source file imports; True: when it is loaded, not later."""
     package = file.removesuffix(".py").split("/")[:-1]
-    found: dict[str, bool] = {}
+    names: dict[str, bool] = {}
     with suppress(SyntaxError):
         for node, top in _statements(ast.parse(text), True):
             for name in _imported_names(node, package):
-                found[name] = found.get(name, False) or top
-    return found
+                names[name] = names.get(name, False) or top
+    return names
 
 
 def _statements(node: ast.AST, top: bool) -> Iterator[tuple[ast.AST, bool]]:

@@ -28,14 +28,14 @@ class Findings:
         return any(check.level == "blocker" for check in self.checks)
 
     def as_json(self) -> JsonObject:
-        found = self.inspection
+        inspection = self.inspection
         return {
             "blocked": self.is_blocked,
             "checks": [vars(check) for check in self.checks],
-            "grade": found.grade if found else None,
-            "layers": found.layers if found else {},
-            "weaknesses": found.weaknesses if found else [],
-            "attacks": found.attacks if found else {},
+            "grade": inspection.grade if inspection else None,
+            "layers": inspection.layers if inspection else {},
+            "weaknesses": inspection.weaknesses if inspection else [],
+            "attacks": inspection.attacks if inspection else {},
             "night": self.forecast.as_json() if self.forecast else None,
         }
 

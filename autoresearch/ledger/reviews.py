@@ -21,9 +21,9 @@ class Review:
 
 def reviews(ledger: Ledger, session_id: int) -> dict[int, Review]:
     """Return the newest review of each experiment that has one, by its number."""
-    found = {}
+    newest = {}
     for event in ledger.events(session_id, kind="review"):
         if event.n is not None:
             accepted, note, by = event.data.get("accepted", True), event.data.get("note"), event.data.get("by")
-            found[event.n] = Review(bool(accepted), str(note or ""), str(by or ""), event.at)
-    return found
+            newest[event.n] = Review(bool(accepted), str(note or ""), str(by or ""), event.at)
+    return newest

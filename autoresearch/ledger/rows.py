@@ -188,9 +188,9 @@ _NAMES: dict[type, tuple[str, ...]] = {
 
 def decode(kind: type[Row], row: sqlite3.Row) -> Row:
     """Return a row of SQLite as a value of `kind`; a column that was not read is None."""
-    found = dict(row)
-    values: JsonObject = {name: found.get(name) for name in _NAMES[kind]}
-    for name in JSON_COLUMNS & found.keys():
+    columns = dict(row)
+    values: JsonObject = {name: columns.get(name) for name in _NAMES[kind]}
+    for name in JSON_COLUMNS & columns.keys():
         values[name] = json.loads(values[name])
     if "near_miss" in values:
         values["near_miss"] = bool(values["near_miss"])

@@ -66,12 +66,12 @@ def sentinels_of(ledger: Ledger, session: Session, numbers: Sequence[int]) -> di
     They have the seeds of the experiment's re-runs (`Evidence.seed`).
     """
     owners = {session.seed_of(n, k): n for n in numbers for k in range(1, MAX_RERUNS)}
-    found: dict[int, list[tuple[int, Trial]]] = {n: [] for n in numbers}
+    sentinels: dict[int, list[tuple[int, Trial]]] = {n: [] for n in numbers}
     for row in ledger.query(_SENTINELS, session=session.id):
         n = owners.get(row["seed"], row["number"])
         if n != row["number"]:
-            found[n] += [(row["number"], decode(Trial, trial)) for trial in ledger.query(_TRIAL, id=row["id"])]
-    return found
+            sentinels[n] += [(row["number"], decode(Trial, trial)) for trial in ledger.query(_TRIAL, id=row["id"])]
+    return sentinels
 
 
 def lost_trials(ledger: Ledger, session: Session) -> list[tuple[int, Trial]]:

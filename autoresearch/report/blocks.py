@@ -163,7 +163,9 @@ def join(parts: Sequence[str], write: Callable[[str], str]) -> str:
 
 def code_lines(text: str) -> list[str]:
     """Return cleaned lines for a page: long ones are cut, too many ones are counted."""
-    found = text.rstrip("\n").split("\n")
-    lines = [plain_text(line[: 4 * PATCH_COLUMNS]).replace("\n", " ")[:PATCH_COLUMNS] for line in found[:PATCH_LINES]]
-    more = len(found) - PATCH_LINES
+    all_lines = text.rstrip("\n").split("\n")
+    lines = [
+        plain_text(line[: 4 * PATCH_COLUMNS]).replace("\n", " ")[:PATCH_COLUMNS] for line in all_lines[:PATCH_LINES]
+    ]
+    more = len(all_lines) - PATCH_LINES
     return [*lines, f"... {more} more lines"] if more > 0 else lines

@@ -34,9 +34,9 @@ def text(words: str) -> str:
     """Escape whatever would be markup in a text."""
     if isinstance(words, Verbatim):
         return f"`{safe(words).replace('`', chr(39))}`"
-    line = _MARKUP.sub(lambda found: f"\\{found[0]}", safe(words))
-    line = re.sub("[&<@]", lambda found: _REFERENCES[found[0]], line)
-    return _LINKS.sub(lambda found: f"\\{found[0]}" if found[0] == "." else ":\\", line)
+    line = _MARKUP.sub(lambda match: f"\\{match[0]}", safe(words))
+    line = re.sub("[&<@]", lambda match: _REFERENCES[match[0]], line)
+    return _LINKS.sub(lambda match: f"\\{match[0]}" if match[0] == "." else ":\\", line)
 
 
 def _line(words: str) -> str:

@@ -46,13 +46,13 @@ def versions(rows: Sequence[ExperimentRow], best: int | None) -> list[Version]:
 
 
 def draw(rows: Sequence[ExperimentRow], best: int | None, href: Href) -> str:
-    found = versions(rows, best)
-    positions = {version.row.n: (MARGIN + LANE * version.lane, MARGIN + STEP * k) for k, version in enumerate(found)}
-    lines = [_line(positions[parent], positions[n]) for n, parent in _edges(found, positions)]
-    start = MARGIN + LANE * (1 + max(version.lane for version in found))
-    parts = [part for version in found for part in _version(version, positions[version.row.n], start, href)]
+    shown = versions(rows, best)
+    positions = {version.row.n: (MARGIN + LANE * version.lane, MARGIN + STEP * k) for k, version in enumerate(shown)}
+    lines = [_line(positions[parent], positions[n]) for n, parent in _edges(shown, positions)]
+    start = MARGIN + LANE * (1 + max(version.lane for version in shown))
+    parts = [part for version in shown for part in _version(version, positions[version.row.n], start, href)]
     return svg(
-        2 * MARGIN + STEP * (len(found) - 1), f"The lineage of {len(found)} versions", [*lines, *parts], "chart tree"
+        2 * MARGIN + STEP * (len(shown) - 1), f"The lineage of {len(shown)} versions", [*lines, *parts], "chart tree"
     )
 
 
@@ -75,8 +75,8 @@ def _parent(row: ExperimentRow, shown: Mapping[int, object]) -> int | None:
     return row.parent if row.parent is not None and row.parent < row.n and row.parent in shown else None
 
 
-def _edges(found: Sequence[Version], shown: Mapping[int, object]) -> Iterator[tuple[int, int]]:
-    for version in found:
+def _edges(versions: Sequence[Version], shown: Mapping[int, object]) -> Iterator[tuple[int, int]]:
+    for version in versions:
         if (parent := _parent(version.row, shown)) is not None:
             yield version.row.n, parent
 

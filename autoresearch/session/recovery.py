@@ -100,14 +100,14 @@ class Recovery:
 
     def _restore_trials(self) -> None:
         """Add the trials that the ledger lacks, in the order in which they were started."""
-        found: list[tuple[Experiment, JsonObject]] = []
+        missing: list[tuple[Experiment, JsonObject]] = []
         for experiment in self.context.ledger.experiments(self.context.id):
             trials = self.context.ledger.trials(self.context.id, experiment.id)
             files, k = self.context.artefacts(experiment.n), len(judging(trials))
             while (trial := read_json(files.trial(k, ".json"))) and "purpose" in trial:
-                found.append((experiment, trial))
+                missing.append((experiment, trial))
                 k += 1
-        for experiment, trial in sorted(found, key=lambda pair: float(pair[1]["started"])):
+        for experiment, trial in sorted(missing, key=lambda pair: float(pair[1]["started"])):
             columns = {name: trial.get(name) for name in (*ABOUT, *MEASURED)}
             result = {name: value for name, value in trial.items() if name not in ABOUT}
             self.context.ledger.add_trial(self.context.id, experiment.id, result=result, **columns)

@@ -121,19 +121,19 @@ SHIPPED = Shape(8, 768, 2**17, 2**17)  # what train.py has
 
 def fit_device(text: str, device: str) -> str:
     """Return the text; on a CPU, a text for another device gets the constants of the CPU profile."""
-    found = _DEVICE.search(text)
-    if found is None or found[1] == device or device != "cpu":
+    match = _DEVICE.search(text)
+    if match is None or match[1] == device or device != "cpu":
         return text
     return write_constants(text, device, CPU, CPU_REASON)
 
 
 def has_shipped_shape(text: str) -> bool:
     """Return whether the text is for a card and still has the shape that it was shipped with."""
-    device = _DEVICE.search(text)
+    match = _DEVICE.search(text)
     values = {constant.name: constant.value for constant in constants.constants(text)}
     shape = ("DEPTH", "MODEL_DIM", "BATCH_TOKENS", "MICRO_TOKENS")
     unchanged = all(values.get(name) == SHIPPED.constants[name] for name in shape)
-    return device is not None and device[1] == "cuda" and unchanged
+    return match is not None and match[1] == "cuda" and unchanged
 
 
 def write_constants(text: str, device: str, values: Values, reason: str) -> str:

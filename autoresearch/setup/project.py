@@ -105,12 +105,12 @@ def settings(config: Config, slot: Slot) -> Settings:
 def inspection(project: Project) -> selftest.Inspection:
     """Grade the cell. Raises Blocker if none can be started, or if STRONG is required and missing."""
     try:
-        found = attack_cell(project.slot, project.data, project.root)
+        result = attack_cell(project.slot, project.data, project.root)
     except CellError as error:
         raise Blocker(f"no cell can be started here: {error}") from None
-    if project.config.require_strong and found.grade != "STRONG":
-        raise Blocker(f"the cell is {found.grade}, and --require-strong is set: {'; '.join(found.weaknesses)}")
-    return found
+    if project.config.require_strong and result.grade != "STRONG":
+        raise Blocker(f"the cell is {result.grade}, and --require-strong is set: {'; '.join(result.weaknesses)}")
+    return result
 
 
 def attack_cell(slot: Slot, data: Dataset | None, root: Path | None) -> selftest.Inspection:

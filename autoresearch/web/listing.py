@@ -66,12 +66,12 @@ def layout(rows: Sequence[ExperimentRow], choice: Choice) -> Iterator[Block]:
     """Lay out the filters, the table, and links to its other pages."""
     for name in FILTERS:
         yield Paragraph(list(_filter(rows, choice, name)), "filter")
-    found = [row for row in rows if all(FILTERS[name](row) == value for name, value in choice.only.items())]
+    matching = [row for row in rows if all(FILTERS[name](row) == value for name, value in choice.only.items())]
     first = PAGE_ROWS * (choice.page - 1)
-    shown = table(sort_rows(found, choice)[first : first + PAGE_ROWS], COLUMNS, 200)
+    shown = table(sort_rows(matching, choice)[first : first + PAGE_ROWS], COLUMNS, 200)
     titles = {name: _title(name, choice) for name in shown.head}
     yield replace(shown, head=list(titles.values()), numbers=frozenset(titles[name] for name in NUMBERS & {*titles}))
-    if (pages := -(-len(found) // PAGE_ROWS)) > 1:
+    if (pages := -(-len(matching) // PAGE_ROWS)) > 1:
         links = [_link(f"{k}", replace(choice, page=k), k == choice.page) for k in range(1, pages + 1)]
         yield Paragraph([part for link in links for part in (link, " ")], "filter")
     if not shown.rows:

@@ -37,13 +37,13 @@ def progress(rows: Sequence[ExperimentRow], sigma: float | None) -> JsonObject:
     }
 
 
-def curves(found: Sequence[Curve], across: str) -> JsonObject:
+def curves(shown: Sequence[Curve], across: str) -> JsonObject:
     """Return curves on common positions, None if one has no value."""
-    columns = [dict(curve.points) for curve in found]
+    columns = [dict(curve.points) for curve in shown]
     xs = sorted({x for column in columns for x in column})
     series = [
         _series(safe(curve.name), f"curve{min(k, 3)}", [column.get(x) for x in xs])
-        for k, (curve, column) in enumerate(zip(found, columns, strict=True))
+        for k, (curve, column) in enumerate(zip(shown, columns, strict=True))
     ]
     return {"across": across, "x": xs, "series": series}
 

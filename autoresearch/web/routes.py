@@ -156,9 +156,9 @@ class Pages:
 
 def static(request: Request) -> Response:
     """Return one of our files; no path is ever made from a request."""
-    if (found := STATIC.get(request.path_params["name"])) is None:
+    if (entry := STATIC.get(request.path_params["name"])) is None:
         raise Missing("there is no such file")
-    room, name, kind = found
+    room, name, kind = entry
     return Response(resources.files(f"autoresearch.{room}").joinpath(name).read_bytes(), media_type=kind)
 
 

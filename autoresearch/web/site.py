@@ -38,16 +38,16 @@ class Site:
 
     def session(self, store: Ledger, tag: str) -> Session:
         """Return the session with a tag. Raises Missing."""
-        if (found := store.session(tag)) is None:
+        if (session := store.session(tag)) is None:
             raise Missing(f"there is no session {tag}")
-        return found
+        return session
 
     def experiment(self, store: Ledger, session: Session, n: int) -> ExperimentDetails:
         """Read an experiment and its parent. Raises Missing."""
-        found = store.experiment(session.id, n) if n <= MAX_N else None
-        if found is None:
+        experiment = store.experiment(session.id, n) if n <= MAX_N else None
+        if experiment is None:
             raise Missing(f"session {session.tag} has no experiment {n}")
-        return read_experiment(store, session, self.runs, found)
+        return read_experiment(store, session, self.runs, experiment)
 
     def summary(self, store: Ledger, session: Session, now: float) -> SessionSummary:
         program = summary.read_program(self.root / config.load(self.root, {}).program)

@@ -87,10 +87,10 @@ class Sweep(InstantAgent):
         own = [past for past in brief.history if past.agent == self.name]
         if [past.verdict for past in own[-MAX_DUPLICATES:]] == ["duplicate"] * MAX_DUPLICATES:
             raise Exhausted("agent exhausted: every move of the constants has been tried")
-        found = knobs(brief.source)
-        if not found:
+        movable = knobs(brief.source)
+        if not movable:
             raise BadProposal("train.py has no `UPPER_CASE = number` line at module level that a sweep could move")
-        moved, predicted = _choose(found, brief)
+        moved, predicted = _choose(movable, brief)
         params = {knob.constant.name: _record(knob, value) for knob, value in moved.items()}
         return Proposal(
             text=with_constants(brief.source, {knob.constant.name: value for knob, value in moved.items()}),
@@ -103,12 +103,12 @@ class Sweep(InstantAgent):
 
 def knobs(text: str) -> list[Knob]:
     """Return the constants that a sweep moves: no zeros, 0/1 switches, seeds, or settings of the machine."""
-    found = []
+    movable = []
     for constant in constants(text):
         switch = isinstance(constant.value, int) and constant.value in (0, 1)
         if constant.value != 0 and not switch and not _EXCLUDED.search(constant.name):
-            found.append(Knob(constant, _kind(constant.value)))
-    return found
+            movable.append(Knob(constant, _kind(constant.value)))
+    return movable
 
 
 def coordinate(kind: str, value: Number) -> float:
@@ -137,22 +137,22 @@ def _move_int(value: int, log2: float) -> int:
     return steps * unit if value > 0 else -steps * unit
 
 
-def _choose(found: list[Knob], brief: "Brief") -> tuple[dict[Knob, Number], float]:
+def _choose(movable: list[Knob], brief: "Brief") -> tuple[dict[Knob, Number], float]:
     """Return new values for a few knobs, and the predicted change of val_bpb."""
     import numpy as np
 
     from autoresearch.agents.sweep.sampler import AdditiveSampler, ask
 
     rng = np.random.default_rng([brief.seed, brief.n, len(brief.feedback)])
-    choices = {knob.key: knob.choices(rng) for knob in found}
+    choices = {knob.key: knob.choices(rng) for knob in movable}
     sampler = AdditiveSampler(
-        here={knob.key: knob.here for knob in found if choices[knob.key]},
+        here={knob.key: knob.here for knob in movable if choices[knob.key]},
         choices={key: list(values) for key, values in choices.items() if values},
         noise=max(brief.sigma, ROUNDING_BPB),
         rng=rng,
     )
     point = ask(sampler, observations(brief.history, Sweep.name))
-    moved = {knob: choices[knob.key][point[knob.key]] for knob in found if point[knob.key] != knob.here}
+    moved = {knob: choices[knob.key][point[knob.key]] for knob in movable if point[knob.key] != knob.here}
     return moved, sampler.predicted
 
 
@@ -160,14 +160,14 @@ def observations(history: list["PastExperiment"], agent: str) -> list["Observati
     """Return the moves and deltas of an agent's experiments, oldest first; failures have no delta."""
     from autoresearch.agents.sweep.sampler import Observation
 
-    found, parent = [], 0
+    results, parent = [], 0
     for past in history:
         failed = past.verdict in BROKEN
         if past.agent == agent and past.params and (failed or past.delta is not None):
-            found.append(Observation(_moves(past.params), None if failed else past.delta, parent))
+            results.append(Observation(_moves(past.params), None if failed else past.delta, parent))
         if past.verdict == "keep":
             parent = past.n
-    return found
+    return results
 
 
 def _moves(params: JsonObject) -> dict[str, tuple[float, float]]:
