@@ -236,7 +236,7 @@ def test_a_command_that_does_not_exist_is_known_before_any_trial(
 
 
 def test_a_cap_on_dollars_cannot_be_held() -> None:
-    with pytest.raises(UsageError, match="max_usd cannot be held"):
+    with pytest.raises(UsageError, match="max_usd does not work with a command"):
         create("command:true", Config(max_usd=5))
 
 
