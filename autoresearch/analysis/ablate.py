@@ -99,7 +99,7 @@ def without(workspace: Workspace, keeps: Sequence[Experiment], numbers: Sequence
             after, origin = workspace.read(require(keep.sha)), workspace.read(require(before.sha))
             text, conflicts = workspace.merge(after, text, origin)
             if conflicts:
-                raise UserError(f"experiment {keep.n} cannot be removed: later changes touch the same lines")
+                raise UserError(f"experiment {keep.n} cannot be taken out: later changes stand on the same lines")
     return text
 
 

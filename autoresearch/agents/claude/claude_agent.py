@@ -37,7 +37,7 @@ class Claude:
         for model in self._models():
             if config.max_usd is not None and self.server.prices.price(model) is None:
                 raise UsageError(
-                    f"max_usd needs the price of `{model}`: give it in autoresearch.yaml:"
+                    f"max_usd is set, but the price of `{model}` is unknown: give it in autoresearch.yaml:"
                     f" `prices: {{{model}: {{input: ..., output: ...}}}}`, dollars for a million tokens"
                 )
 
