@@ -43,7 +43,7 @@ class Price(BaseModel):
 
 
 class Config(BaseModel):
-    """All settings of a user. None without a comment means that the default depends on the device."""
+    """The settings of a user. None without a comment means that the default depends on the device."""
 
     model_config = ConfigDict(extra="forbid")
 

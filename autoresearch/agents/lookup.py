@@ -56,7 +56,7 @@ class BriefLibrary:
 
 @dataclass(frozen=True)
 class LedgerLibrary:
-    """All experiments of one session. Each question opens the ledger for reading, so that any thread may ask."""
+    """The experiments of one session. Each question opens the ledger for reading, so that any thread may ask."""
 
     path: Path
     session_id: int

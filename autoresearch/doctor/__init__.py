@@ -17,7 +17,7 @@ __all__ = ["Check", "Findings", "examine"]
 
 @dataclass(frozen=True)
 class Findings:
-    """All checks. `inspection` is None if no cell starts, `forecast` where trials have no known duration."""
+    """The checks. `inspection` is None if no cell starts, `forecast` where trials have no known duration."""
 
     checks: list[Check]
     inspection: Inspection | None

@@ -19,7 +19,7 @@ def map_rows(fd: int, seq_len: int) -> Array:
 
 
 class BatchStream:
-    """All training rows, in one or more shards."""
+    """The training rows, in one or more shards."""
 
     def __init__(self, shards: list[Array], seed: int) -> None:
         self.numpy = importlib.import_module("numpy")
