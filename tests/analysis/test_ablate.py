@@ -112,7 +112,7 @@ def test_a_gain_is_not_reverted_and_what_does_nothing_is(repository: Path, setti
     assert found["verdict"] == "keep" and "less" in found["reason"]
     assert git(repository, "rev-parse", "autoresearch/t").strip() == found["sha"]
     done = program(repository, settings_of, "revert", "99")
-    assert done.returncode == 1 and "is not a keep of the final version" in done.stderr
+    assert done.returncode == 1 and "is not kept in the final version" in done.stderr
 
 
 def test_a_review_is_on_record_and_export_warns_of_the_rest(repository: Path, settings_of: dict[str, str]) -> None:

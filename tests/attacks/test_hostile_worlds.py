@@ -79,7 +79,7 @@ def test_a_hostile_agent_gets_no_keep_and_changes_nothing(
     with Ledger.open(repository / "runs" / "ledger.db") as store:
         session = session_of(repository, store, registry.create(f"scripted:{hostile_agent}"), quick, bytes_data)
         assert session.run() == "agent exhausted"
-        rows = {row.n: row for row in experiment_rows(store, session.row)}
+        rows = {row.n: row for row in experiment_rows(store, session.context.row)}
     found = {name: rows[n].verdict for n, name in enumerate(VERDICTS, 1)}
     assert found == VERDICTS, {name: rows[n].reason for n, name in enumerate(VERDICTS, 1)}
     assert workspace.best("t") == rows[0].sha
