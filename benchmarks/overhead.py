@@ -116,9 +116,9 @@ def bookkeeping() -> dict[str, float]:
 
 def left(token: str) -> bool:
     """Return True if a process has `token` in its command line."""
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
+    for process in Path("/proc").iterdir():
         with suppress(OSError):
-            if token.encode() in path.read_bytes():
+            if token.encode() in (process / "cmdline").read_bytes():
                 return True
     return False
 
