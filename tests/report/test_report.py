@@ -4,12 +4,12 @@ import os
 import re
 import sys
 import time
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 from support.experiments import experiment, group
 from support.repositories import git
+from support.web_client import Tags
 
 from autoresearch.analysis import advice, summary
 from autoresearch.analysis.compare import proportion
@@ -65,22 +65,6 @@ def both(ledger: Ledger, session: Session, folder: Path) -> tuple[str, str]:
     """The report as HTML and as Markdown."""
     blocks = report.layout(read_summary(ledger, session, folder))
     return html.page("t", blocks), markdown.document(blocks)
-
-
-class Tags(HTMLParser):
-    """Every tag with its attributes."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.found: list[tuple[str, dict[str, str | None]]] = []
-        self.words = ""
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.found.append((tag, dict(attrs)))
-
-    def handle_data(self, data: str) -> None:
-        self.words += data
 
 
 def headings(text: str) -> list[str]:
