@@ -9,7 +9,8 @@ from autoresearch.analysis.checkpoint import read_header
 from autoresearch.data.dataset import TOKENIZER, Dataset
 from autoresearch.errors import UserError
 from autoresearch.measure.cell_process import Harness
-from autoresearch.measure.score import EvaluationError, Evaluator
+from autoresearch.measure.score import Evaluator
+from autoresearch.measure.scoring_cell import EvaluationError
 from autoresearch.measure.settings import Settings
 from autoresearch.sandbox.cell import CellError
 from autoresearch.text import clean

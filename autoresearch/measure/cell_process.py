@@ -12,7 +12,8 @@ from autoresearch.measure import wire
 from autoresearch.measure.settings import Settings
 from autoresearch.sandbox.cell import Cell, CellError, CellSpec
 
-FOLDER = Path(__file__).resolve().parent  # of all code of ours that a trial's cell needs
+FOLDER = Path(__file__).resolve().parent
+CODE = (FOLDER, FOLDER.with_name("sandbox"))  # all of ours that a trial's cell needs
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ def cell_spec(settings: Settings, data: Dataset) -> CellSpec:
         environment["CUDA_VISIBLE_DEVICES"] = settings.gpu
     return CellSpec(
         program=[],
-        read=(FOLDER,),
+        read=CODE,
         library=data.readable_library(),
         threads_only=settings.budget.unit == "cpu",
         gpu=settings.device != "cpu",
@@ -117,6 +118,7 @@ def _send_hello(channel: wire.Channel, source: str, seed: int, harness: Harness,
             unit=settings.budget.unit,
             budget=settings.budget.amount,
             reserve=settings.budget.reserve,
+            second_filter="second_filter" not in settings.layers_off,
         )
     finally:
         os.close(text)

@@ -6,6 +6,7 @@ program sends: it checks checkpoints and claims, and stores numbers as reported 
 """
 
 import ast
+import contextlib
 import gc
 import importlib
 import json
@@ -21,13 +22,15 @@ from pathlib import Path
 from types import ModuleType
 
 HERE = Path(__file__).resolve().parent
-for _name, _folder in (("autoresearch", HERE.parent), ("autoresearch.measure", HERE)):
+PACKAGES = {"autoresearch": "..", "autoresearch.measure": ".", "autoresearch.sandbox": "../sandbox"}
+for _name, _folder in PACKAGES.items():
     _package = ModuleType(_name)  # a cell cannot list the repository: no search for modules there
-    _package.__path__ = [str(_folder)]
+    _package.__path__ = [str(HERE / _folder)]
     sys.modules.setdefault(_name, _package)
 from autoresearch.measure import answers, wire  # noqa: E402
 from autoresearch.measure.answers import Array, Model  # noqa: E402
 from autoresearch.measure.batches import BatchStream, map_rows  # noqa: E402
+from autoresearch.sandbox import compute_only  # noqa: E402
 
 LONG_STEP_DECAY = 0.9  # factor on the longest step at each later look at `progress`
 LOG_INTERVAL_S = 0.01  # points logged more often are merged
@@ -177,51 +180,77 @@ def _run_source(source: str) -> ModuleType:
     return module
 
 
-def _load_model(source: str, checkpoint: int, hello: wire.Fields) -> tuple[Model, ModuleType | None]:
-    """Return the model that `load` makes, and torch if it is used."""
-    torch = _import_torch(source, hello["threads"])
-    state, config = _load_checkpoint(checkpoint, torch)  # before any code of train.py runs
-    model: Model = _run_source(source).load(state, config, hello["device"])
-    return model, torch
+class _ScoringCell:
+    """The model of a checkpoint, and the memory files of one task: its rows, and the answer.
 
+    Until the task arrives, the rows are random tokens. Then the second filter forbids all but computing.
+    """
 
-def _evaluate(channel: wire.Channel, mode: str, source: str, checkpoint: int, hello: wire.Fields) -> None:
-    """Answer one task: per-token losses of whole rows (claim), or logits at one position each (audit)."""
-    model, torch = _load_model(source, checkpoint, hello)
-    task = channel.receive()
-    assert task is not None
-    numpy = importlib.import_module("numpy")
-    width = hello["seq_len"] + (mode == "claim")
-    rows = numpy.frombuffer(mmap.mmap(task.fds[0], 0, prot=mmap.PROT_READ), dtype="uint16").reshape(-1, width)
-    answer = numpy.frombuffer(mmap.mmap(task.fds[1], 0), dtype="float32").reshape(len(rows), -1)
-    positions = numpy.array(task.fields["positions"], dtype="int64")
-    batch = task.fields["batch"]
-    for first in range(0, len(rows), batch):
-        block = rows[first : first + batch]
-        padded = block if len(block) == batch else numpy.resize(block, (batch, width))  # one shape throughout
-        tokens = padded.astype("int64")
-        if mode == "claim":
-            values = answers.losses(model, tokens, hello["device"], torch)
+    def __init__(self, channel: wire.Channel, mode: str, source: str, hello: wire.Message) -> None:
+        self.channel, self.mode, self.hello = channel, mode, hello.fields
+        self.device = self.hello["device"]
+        self.numpy = importlib.import_module("numpy")
+        _, checkpoint, rows, answer = hello.fds
+        self.rows = self.numpy.frombuffer(mmap.mmap(rows, 0, prot=mmap.PROT_READ), dtype="uint16")
+        self.answer = self.numpy.frombuffer(mmap.mmap(answer, 0), dtype="int32" if mode == "sample" else "float32")
+        self.torch = _import_torch(source, self.hello["threads"])
+        state, config = _load_checkpoint(checkpoint, self.torch)
+        _begin(channel, second_filter=self.hello["second_filter"])  # from here on, code of train.py runs
+        self.model: Model = _run_source(source).load(state, config, self.device)
+
+    def run(self) -> None:
+        """Answer twice about random tokens, so that what compiles or loads late has done so, then once in earnest."""
+        batch, width = self.hello["eval_batch"], self.hello["seq_len"]
+        ahead = {"positions": [k % width for k in range(batch)], "temperature": 0.0}
+        for kind in ("loaded", "warm"):
+            self._work(ahead, slice(0, batch), 1)
+            self.channel.send(kind)
+        task = self.channel.receive()
+        assert task is not None
+        self._work(task.fields, slice(None), None)
+
+    def _work(self, task: wire.Fields, part: slice, count: int | None) -> None:
+        if self.mode == "sample":
+            self._sample(task["temperature"], count)
         else:
-            where = numpy.resize(positions[first : first + batch], batch)
-            values = answers.logits_at(model, tokens, where, hello["device"], torch)
-        answer[first : first + len(block)] = values[: len(block)]
+            self._evaluate(task["positions"], part)
+
+    def _evaluate(self, positions: list[int], part: slice) -> None:
+        """Fill the answer with losses of whole rows (claim), or with logits at one position of each row (audit)."""
+        numpy, batch = self.numpy, self.hello["eval_batch"]
+        width = self.hello["seq_len"] + (self.mode == "claim")
+        rows = self.rows.reshape(-1, width)[part]
+        answer = self.answer.reshape(self.rows.size // width, -1)[part]
+        where = numpy.array(positions, dtype="int64")
+        for first in range(0, len(rows), batch):
+            block = rows[first : first + batch]
+            padded = block if len(block) == batch else numpy.resize(block, (batch, width))  # one shape throughout
+            tokens = padded.astype("int64")
+            if self.mode == "claim":
+                values = answers.losses(self.model, tokens, self.device, self.torch)
+            else:
+                asked = numpy.resize(where[first : first + batch], batch)
+                values = answers.logits_at(self.model, tokens, asked, self.device, self.torch)
+            answer[first : first + len(block)] = values[: len(block)]
+
+    def _sample(self, temperature: float, count: int | None) -> None:
+        """Fill the answer, or its first tokens, with tokens that continue the prompt."""
+        ask = lambda row, position: answers.logits_at(self.model, row, position, self.device, self.torch)  # noqa: E731
+        seed, width = self.hello["seed"], self.hello["seq_len"]
+        answers.draw(ask, self.rows.tolist(), self.answer[:count], width, temperature, seed)
 
 
-def _sample(channel: wire.Channel, source: str, checkpoint: int, hello: wire.Fields) -> None:
-    """Answer one task: tokens that continue a prompt."""
-    model, torch = _load_model(source, checkpoint, hello)
-    task = channel.receive()
-    assert task is not None
-    numpy = importlib.import_module("numpy")
-    prompt = numpy.frombuffer(mmap.mmap(task.fds[0], 0, prot=mmap.PROT_READ), dtype="uint16").tolist()
-    answer = numpy.frombuffer(mmap.mmap(task.fds[1], 0), dtype="int32")
-    ask = lambda row, position: answers.logits_at(model, row, position, hello["device"], torch)  # noqa: E731
-    answers.draw(ask, prompt, answer, hello["seq_len"], task.fields["temperature"], hello["seed"])
+def _begin(channel: wire.Channel, second_filter: bool) -> None:
+    """Tell the referee that code of train.py runs from here on, and hand it the listener of the second filter."""
+    listener = compute_only.install() if second_filter else None
+    channel.send("runs", [] if listener is None else [listener])
+    if listener is not None:
+        os.close(listener)
 
 
 def _train(channel: wire.Channel, source: str, hello: wire.Fields) -> None:
     torch = _import_torch(source, hello["threads"])
+    _begin(channel, second_filter=False)
     _run_source(source).train(TrialContext(channel, hello, torch))
 
 
@@ -238,15 +267,16 @@ def main() -> int:
     try:
         if sys.argv[1] == "train":
             _train(channel, source, hello.fields)
-        elif sys.argv[1] == "sample":
-            _sample(channel, source, hello.fds[1], hello.fields)
         else:
-            _evaluate(channel, sys.argv[1], source, hello.fds[1], hello.fields)
+            _ScoringCell(channel, sys.argv[1], source, hello).run()
     except BaseException as error:  # train.py may raise anything, and the referee records it
-        traceback.print_exc()
+        with contextlib.suppress(OSError):
+            traceback.print_exc()
         channel.send("error", error=type(error).__name__, text=str(error)[:500])
         return 1
     channel.send("done")
+    if sys.argv[1] != "train":
+        channel.receive()  # without end: the referee inspects this process before it kills it
     return 0
 
 

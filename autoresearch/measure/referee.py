@@ -16,7 +16,8 @@ import numpy as np
 
 from autoresearch.measure.cell_process import Harness
 from autoresearch.measure.result import Progress, Result
-from autoresearch.measure.score import EvaluationError, Evaluator, Score
+from autoresearch.measure.score import Evaluator, Score
+from autoresearch.measure.scoring_cell import EvaluationError
 from autoresearch.measure.settings import Settings, TrialPlan
 from autoresearch.measure.suspension import SuspensionDetector
 from autoresearch.measure.training import train
@@ -71,12 +72,13 @@ class CellReferee(Harness):
             if result.val_bpb is not None and plan.wants_holdout(result.val_bpb):
                 _record_holdout(evaluator.score("holdout"), result)
         except EvaluationError as error:
-            nan = error.error == "FloatingPointError"
-            result.outcome, result.val_bpb = "nan" if nan else "crash", None
-            result.reason = "the losses are not finite" if nan else str(error)
+            result.outcome, result.val_bpb, result.reason = error.outcome, None, str(error)
         finally:
             os.close(checkpoint)
             result.score_seconds = time.monotonic() - started
+            result.spent |= {"load": evaluator.load, "answer": evaluator.answer}
+            result.weaknesses += [weakness for weakness in evaluator.weaknesses if weakness not in result.weaknesses]
+            result.grade = "WEAK" if result.weaknesses else "STRONG"
 
     def _discount(self, result: Result, missed_s: float) -> None:
         """Mark a result as disturbed; discard it where it depends on wall-clock time."""

@@ -8,11 +8,8 @@ The two never run at the same time: the claiming cell holds the answers, and cou
 the load that it puts on a shared card or cache.
 """
 
-import builtins
 import math
-import mmap
 import os
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -21,10 +18,9 @@ import numpy.typing as npt
 
 from autoresearch.data.dataset import Dataset
 from autoresearch.files import JsonObject
-from autoresearch.measure import wire
-from autoresearch.measure.cell_process import Harness, open_cell
+from autoresearch.measure.cell_process import Harness
+from autoresearch.measure.scoring_cell import EvaluationError, Question, ask
 from autoresearch.measure.settings import TrialPlan
-from autoresearch.sandbox.cell import reopen
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -37,18 +33,8 @@ D_MEAN_MAX = 0.01
 D_RMS_MAX = 0.03
 D_OUTLIER = 0.25  # a |d| above this counts as an outlier
 OUTLIERS_MAX = 0.005  # share of the audited positions
+WARM_UP_ROWS = 1024  # of the training text, whose tokens cells see before the text arrives
 SPARE_DRAWS = 8  # for each audited position: further draws in the same row are dropped
-
-ERRORS = {name for name, kind in vars(builtins).items() if isinstance(kind, type) and issubclass(kind, BaseException)}
-ERRORS |= {"OutOfMemoryError", "AcceleratorError", "LinAlgError", "AxisError", "SafetensorError"}
-
-
-class EvaluationError(Exception):
-    """A claim or audit cell gave no answer; holds no text of its exception, which may quote val."""
-
-    def __init__(self, stage: str, error: str) -> None:
-        super().__init__(f"{stage} cell: {error}")
-        self.error = error
 
 
 @dataclass(frozen=True)
@@ -97,14 +83,21 @@ def evaluation_rows(data: Dataset, split: str, count: int) -> Tokens:
     return np.ascontiguousarray(rows[picked])
 
 
-@dataclass(frozen=True)
+@dataclass
 class Evaluator:
-    """Ask fresh cells about one sealed checkpoint. Methods raise EvaluationError, CellError."""
+    """Ask fresh cells about one sealed checkpoint. Methods raise EvaluationError, CellError.
+
+    `load` and `answer` are what the cell spent that spent most, in the budget's unit; `weaknesses` say what was not
+    protected.
+    """
 
     source: str
     checkpoint: int
     harness: Harness
     plan: TrialPlan = field(default_factory=TrialPlan)
+    load: float = 0.0
+    answer: float = 0.0
+    weaknesses: dict[str, None] = field(default_factory=dict)
 
     def score(self, split: str = "val", loses_above: float | None = None) -> Score:
         """Score the checkpoint on a split. A claim above `loses_above` bits per byte is not audited."""
@@ -116,7 +109,7 @@ class Evaluator:
         total_bytes = int(sizes.sum())
         bpb = float(row_nats.sum()) / (math.log(2) * total_bytes)
         if not math.isfinite(bpb):
-            raise EvaluationError("claim", "FloatingPointError")
+            raise EvaluationError("claim", "the losses are not finite", "nan")
         if loses_above is not None and bpb > loses_above:  # a lie would lower the claim
             return Score(round(bpb, 6), 0.0, None, row_nats, sizes.sum(1))
         audit = self._audit(rows, claims, sizes)
@@ -130,24 +123,17 @@ class Evaluator:
         With temperature 0 each token is the likeliest one. Numbers that are not tokens are left out.
         """
         task, data = np.asarray(prompt, np.uint16).tobytes(), self.harness.data
-        tokens = np.frombuffer(self._ask("sample", task, 4 * count, {"temperature": temperature}, seed), np.int32)
+        fields: JsonObject = {"temperature": temperature, "positions": []}
+        answer = self._ask(Question("sample", task, bytes(len(task)), 4 * count, fields=fields, seed=seed))
+        tokens = np.frombuffer(answer, np.int32)
         return data.decode(tokens[(tokens >= 0) & (tokens < data.vocab_size)])
 
-    def _ask(self, mode: str, task: bytes, size: int, fields: JsonObject, seed: int = 0) -> bytes:
-        """Return the answer of a fresh cell to a task: `size` bytes, read only after the cell is dead."""
-        request, answer = wire.seal("task", task), wire.create_writable("answer", size)
-        checkpoint = reopen(self.checkpoint)  # a shared file offset would be a channel from claim to audit
-        try:
-            with open_cell(self.harness, mode, self.source, seed, [checkpoint]) as process:
-                process.channel.send("task", [request, answer], **fields)
-                _wait_until_done(process.channel, mode, self.plan.evaluation_limit_s)
-            with mmap.mmap(answer, 0, prot=mmap.PROT_READ) as view:
-                return view[:]
-        except wire.Closed:
-            raise EvaluationError(mode, "the process ended without an answer") from None
-        finally:
-            for fd in (request, answer, checkpoint):
-                os.close(fd)
+    def _ask(self, question: Question) -> bytes:
+        answer = ask(self.harness, self.plan, self.source, self.checkpoint, question)
+        self.load = max(self.load, answer.load)
+        self.answer = max(self.answer, answer.answer)
+        self.weaknesses.update(dict.fromkeys(answer.weaknesses))
+        return answer.data
 
     def _claim(self, rows: Tokens) -> Floats:
         # rows of one batch are not adjacent in the text
@@ -167,9 +153,24 @@ class Evaluator:
 
     def _ask_rows(self, mode: str, rows: Tokens, width: int, positions: Sequence[int]) -> Floats:
         """Return float64 [len(rows), width] that a fresh cell answers for `rows`."""
-        size, batch = 4 * len(rows) * width, self.harness.settings.eval_batch
-        answer = self._ask(mode, rows.tobytes(), size, {"positions": positions, "batch": batch})
-        return np.frombuffer(answer, dtype=np.float32).reshape(len(rows), width).astype(np.float64)
+        batch = self.harness.settings.eval_batch
+        question = Question(
+            mode,
+            rows.tobytes(),
+            self._random_rows(rows.shape).tobytes(),
+            size=4 * len(rows) * width,
+            batches=math.ceil(len(rows) / batch),
+            fields={"positions": positions},
+        )
+        return np.frombuffer(self._ask(question), np.float32).reshape(len(rows), width).astype(np.float64)
+
+    def _random_rows(self, shape: tuple[int, ...]) -> Tokens:
+        """Return rows as frequent in their tokens as the training text, whose second half repeats the first."""
+        rng = np.random.default_rng(self.harness.data.seq_len)
+        text = self.harness.data.rows("train")[:WARM_UP_ROWS].reshape(-1)
+        rows = rng.choice(text, shape)
+        rows[:, shape[1] // 2 :] = rows[:, : shape[1] - shape[1] // 2]
+        return np.ascontiguousarray(rows, np.uint16)
 
 
 def draw_positions(scored: npt.NDArray[np.bool_], count: int, rng: np.random.Generator) -> tuple[Integers, Integers]:
@@ -210,22 +211,3 @@ def compare(audited: Floats, claimed: Floats) -> Audit:
     se = float(d.std(ddof=1)) / math.sqrt(len(d)) if len(d) > 1 else math.inf
     rms = math.sqrt(float((d * d).mean()))
     return Audit(len(d), float(d.mean()), se, rms, float((abs(d) > D_OUTLIER).mean()))
-
-
-def _wait_until_done(channel: wire.Channel, mode: str, limit_s: float) -> None:
-    deadline = time.monotonic() + limit_s
-    while (left := deadline - time.monotonic()) > 0:
-        message = channel.receive(left)
-        if message is None:
-            break
-        message.close()
-        if message.kind == "done":
-            return
-        if message.kind == "error":
-            raise EvaluationError(mode, _error_name(message.fields.get("error")))
-    raise EvaluationError(mode, f"no answer in {limit_s:.0f} s")
-
-
-def _error_name(name: object) -> str:
-    """Return the class of an exception; one that train.py made up could spell out validation text in its name."""
-    return name if isinstance(name, str) and name in ERRORS else "an exception of its own"

@@ -1,17 +1,25 @@
 """Settings that all trials of a session share, and the plan of one trial."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from autoresearch.measure.clock import Budget
-from autoresearch.measure.result import Watch
+from autoresearch.measure.result import Spent, Watch
 
 TRIES = 3  # of one step
 
 MAX_CHECKPOINT_BYTES = 4 << 30
 SETUP_LIMIT_S = 180.0  # until the base has been measured
-EVALUATION_LIMIT_S = 600.0  # until the base has been measured
+EVALUATION_LIMIT_S = 600.0  # of each phase, until the base has been measured
+# what is free beside the budget: work that is hidden there gains no more than this
+BASE_FACTOR = 1.5  # setup, and loading, in multiples of the base's
+FREE_SHARE = 0.1  # and a share of the budget
+FREE_SETUP_S = 30.0  # that share of a long budget is no more for setup
+ANSWER_FACTOR = 2.0  # answering, in multiples of what the version's own batch before the text promised
+ANSWER_SHARE = 0.02  # and a share of the budget, against the jitter of short measurements
+ANSWER_BASE_FACTOR = 6.0  # answering, in multiples of the base's, or FREE_SHARE of the budget if that is more
 
 
 @dataclass(frozen=True)
@@ -42,8 +50,8 @@ class TrialPlan:
     A claim above `loses_above` is not audited. A score for which `wants_holdout` is true is measured on the holdout
     split too. `audit_factor` multiplies the number of audited positions. With `keep_caches`, the compile cache of the
     training cell is stored in `Settings.caches`. `keep_checkpoint` is called with the descriptor of the sealed
-    checkpoint, which is closed afterwards. `watch` is called with the progress. `base_setup_s` and `base_score_s` are
-    the seconds that the base took (None until it has been measured); the time limits follow from them.
+    checkpoint, which is closed afterwards. `watch` is called with the progress. `base` is what the base took (None until
+    it has been measured); the time limits follow from it.
     """
 
     loses_above: float | None = None
@@ -52,19 +60,29 @@ class TrialPlan:
     keep_caches: bool = False
     keep_checkpoint: Callable[[int], None] = lambda fd: None
     watch: Watch = lambda progress: None
-    base_setup_s: float | None = None
-    base_score_s: float | None = None
+    base: Spent | None = None
 
     @property
     def setup_limit_s(self) -> float:
-        """Return the limit on setup: an architecture may take three times as long to compile as the base."""
-        return max(SETUP_LIMIT_S, 3 * (self.base_setup_s or 0.0))
+        """Return the wall-clock limit on setup: an architecture may take three times as long to compile as the base."""
+        return max(SETUP_LIMIT_S, 3 * (self.base.setup if self.base else 0.0))
 
-    @property
-    def free_setup_s(self) -> float:
-        """Return the seconds of setup that are not charged to the budget."""
-        return self.setup_limit_s if self.base_setup_s is None else 1.5 * self.base_setup_s + 30.0
+    def free_setup(self, budget: Budget) -> float:
+        """Return how much setup is not charged, in the budget's unit."""
+        if self.base is None:
+            return math.inf
+        return BASE_FACTOR * self.base.setup + min(FREE_SETUP_S, FREE_SHARE * budget.amount)
 
-    @property
-    def evaluation_limit_s(self) -> float:
-        return EVALUATION_LIMIT_S if self.base_score_s is None else max(30.0, 3 * self.base_score_s)
+    def load_limit(self, budget: Budget) -> Budget:
+        """Return the limit on `load` and the first forward passes of a cell that scores."""
+        if self.base is None or budget.unit == "steps":
+            return Budget(EVALUATION_LIMIT_S, "s")
+        return Budget(BASE_FACTOR * self.base.load + FREE_SHARE * budget.amount, budget.unit)
+
+    def answer_limit(self, budget: Budget, batch: float, batches: int) -> Budget:
+        """Return the limit on answering `batches` batches, of which one took `batch` before the text arrived."""
+        if self.base is None or budget.unit == "steps":
+            return Budget(EVALUATION_LIMIT_S, "s")
+        own = ANSWER_FACTOR * batch * batches + ANSWER_SHARE * budget.amount
+        most = max(ANSWER_BASE_FACTOR * self.base.answer, FREE_SHARE * budget.amount)
+        return Budget(min(own, most), budget.unit)

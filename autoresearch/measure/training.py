@@ -146,14 +146,19 @@ def train(source: str, seed: int, harness: Harness, result: Result, plan: TrialP
 def _set_up(receiver: _Receiver, harness: Harness, plan: TrialPlan) -> Clock:
     """Wait until the version says that it is ready; hand over the data; start the clock."""
     started = time.monotonic()
+    settings = harness.settings
     plan.watch(Progress("setup"))
+    clock: Clock | None = None
     while (left := plan.setup_limit_s - (time.monotonic() - started)) > 0:
         message = receiver.next(min(left, POLL_S))
         if message is None:
             continue
         message.close()
+        if clock is None:  # the first message, before any of its code runs
+            clock = Clock(settings.budget, receiver.process.cell.pid, settings.threads)
         if message.kind == "ready":
             receiver.result.setup_seconds = time.monotonic() - started
+            receiver.result.spent["setup"] = clock.usage()
             harness.cells.wait_until_ready()
             return _start_clock(receiver, harness, plan)
         if message.kind == "log":
@@ -167,7 +172,7 @@ def _set_up(receiver: _Receiver, harness: Harness, plan: TrialPlan) -> Clock:
 
 def _start_clock(receiver: _Receiver, harness: Harness, plan: TrialPlan) -> Clock:
     settings = harness.settings
-    charged = max(0.0, receiver.result.setup_seconds - plan.free_setup_s) if settings.budget.unit != "steps" else 0.0
+    charged = max(0.0, receiver.result.spent["setup"] - plan.free_setup(settings.budget))
     shards = [os.open(path, os.O_RDONLY | os.O_CLOEXEC) for path in harness.data.train_shards()]
     try:
         receiver.process.channel.send("go", shards, charged=charged)

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from autoresearch.sandbox.layers import Order
 
 START_TIMEOUT_S = 30.0  # for a supervisor to report that the layers are applied
+ANSWER_TIMEOUT_S = 120.0  # for a supervisor to answer a request; it may have to read gigabytes of libraries
 EXIT_TIMEOUT_S = 5.0  # for a program to exit after its last message
 DEATH_TIMEOUT_S = 15.0  # for a tree to die; processes stuck in a driver take longest
 PACKAGE_ROOT = Path(__file__).resolve().parents[2]
@@ -147,6 +148,22 @@ class Cell:
         """Return stdout and stderr of the cell: beginning and end, without control characters."""
         return self._log.text()
 
+    def listen(self, listener: int) -> None:
+        """Let the supervisor decide on the calls that a second filter reports (compute_only.py). Raises CellError."""
+        self._ask("listen", [listener])
+
+    def only_compute(self) -> None:
+        """From now on refuse all that is not computing; stop all processes but the first. Raises CellError."""
+        self._ask("only_compute")
+
+    def inspect(self) -> tuple[list[str], int | None]:
+        """Return the calls that were refused since `only_compute`, and the page faults that read from disk.
+
+        The faults are None if the process has ended. Raises CellError.
+        """
+        answer = self._ask("inspect")
+        return answer.get("refused", []), answer.get("faults")
+
     def keep_caches(self, store: Path) -> None:
         """Store what the cell compiled, if it exits by itself within a few seconds."""
         deadline = time.monotonic() + EXIT_TIMEOUT_S
@@ -189,6 +206,22 @@ class Cell:
             self._log.close()
         shutil.rmtree(self.tmp, ignore_errors=True)  # only if the supervisor was killed before it could
         return seconds
+
+    def _ask(self, request: str, fds: Sequence[int] = ()) -> JsonObject:
+        """Send a request to the supervisor; return its answer, empty if the cell has ended. Raises CellError."""
+        with self._lock:
+            try:
+                socket.send_fds(self._control, [json.dumps({"ask": request}).encode()], list(fds))
+            except OSError:  # it has ended
+                return {}
+            deadline = time.monotonic() + ANSWER_TIMEOUT_S
+            while not self._is_dead and time.monotonic() < deadline:
+                message = self._receive(1.0)
+                if message is not None and request in message:
+                    return dict(message[request])
+        if not self._is_dead:
+            raise CellError("the supervisor of a cell does not answer")
+        return {}
 
     def _wait_for_hang_up(self) -> None:
         """Wait until the supervisor ends (Popen.wait with a timeout alone polls at growing intervals)."""
@@ -263,6 +296,7 @@ def _make_order(spec: CellSpec, tmp: Path) -> "Order":
         "landlock_limit": min(limits, default=99),
         "threads_only": spec.threads_only,
         "network": spec.network,
+        "gpu": spec.gpu,
         "protect": [],
         "namespaces": [],
         "uid": None,

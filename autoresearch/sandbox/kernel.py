@@ -7,6 +7,7 @@ import platform
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_CAPBSET_DROP, PR_SET_SECUREBITS = 1, 4, 22, 24, 28
 PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 36, 38
 _IPC_RMID = 0
+_SECCOMP = {"x86_64": 317, "aarch64": 277}  # number of seccomp(2)
 
 MACHINE = platform.machine()
 
@@ -33,11 +34,18 @@ def remove_ipc(function: str, number: int) -> None:
     call(function, number, *((0, _IPC_RMID, 0) if function == "semctl" else (_IPC_RMID, 0)))
 
 
+class _Program(ctypes.Structure):
+    _fields_ = (("length", ctypes.c_ushort), ("code", ctypes.c_char_p))
+
+
 def install_filter(code: bytes) -> None:
     """Install a BPF program (8 bytes per instruction) as the seccomp filter of this process. Raises OSError."""
-
-    class Program(ctypes.Structure):
-        _fields_ = (("length", ctypes.c_ushort), ("code", ctypes.c_char_p))
-
-    program = Program(len(code) // 8, code)
+    program = _Program(len(code) // 8, code)
     call("prctl", PR_SET_SECCOMP, 2, ctypes.addressof(program), 0, 0)
+
+
+def install_listener(code: bytes) -> int:
+    """Install a filter in all threads, and return the descriptor that is told of its calls. Raises OSError."""
+    program = _Program(len(code) // 8, code)
+    set_filter, flags = 1, 0x19  # SECCOMP_FILTER_FLAG_TSYNC | NEW_LISTENER | TSYNC_ESRCH
+    return call("syscall", _SECCOMP.get(MACHINE, -1), set_filter, flags, ctypes.addressof(program))

@@ -19,6 +19,8 @@ _MAKE_DEVICES = 1 << 6 | 1 << 11
 _TRUNCATE, _IOCTL = 1 << 14, 1 << 15
 _ON_FILES = _EXECUTE | _WRITE | _READ | _TRUNCATE | _IOCTL
 
+OWN_PROCESS = ("maps", "stat", "statm", "status", "cmdline", "cgroup", "mountinfo", "mounts", "limits", "auxv", "fd")
+
 LISTING = _LIST  # folders, without reading their files
 READING = _EXECUTE | _READ | _LIST  # and executing files, and all files below folders
 DEVICES = _WRITE | _READ | _LIST | _TRUNCATE | _IOCTL
@@ -54,14 +56,20 @@ class Rules:
                 finally:
                     os.close(fd)
 
-    def allow_naming_threads(self) -> None:
-        """Allow to name own threads; without it cuInit fails with error 304.
+    def allow_own_process(self, gpu: bool) -> None:
+        """Allow a process to read about itself, but not where its pages lie (pagemap), and to name its threads.
 
-        The descriptor stays open past exec on purpose: it keeps the inode of the folder, to which the rule refers.
+        cuInit names its threads by files that it opens to read and write; without that it fails with error 304. The
+        descriptors stay open past exec on purpose: they keep the inodes to which the rules refer.
         """
+        for name in OWN_PROCESS:
+            self._allow_for_ever(f"/proc/self/{name}", READING)
+        self._allow_for_ever("/proc/self/task", _LIST | _WRITE | _TRUNCATE | (_READ if gpu else 0))
+
+    def _allow_for_ever(self, path: str, access: int) -> None:
         with suppress(OSError):
-            fd = os.open("/proc/self/task", os.O_PATH)
-            self._add(fd, READING | _WRITE | _TRUNCATE)
+            fd = os.open(path, os.O_PATH)
+            self._add(fd, access)
             os.set_inheritable(fd, True)
 
     def enforce(self) -> None:

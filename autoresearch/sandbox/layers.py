@@ -47,6 +47,7 @@ class Order(View):
     landlock_limit: int
     threads_only: bool
     network: bool
+    gpu: bool
     protect: list[int]
     namespaces: list[str]
     uid: int | None
@@ -126,7 +127,7 @@ def _restrict_files(order: Order, private_shm: bool) -> int:
         rules.allow(landlock.READING, order["readable"])
         rules.allow(landlock.DEVICES, order["devices"])
         rules.allow(landlock.WRITING, [order["tmp"], *(["/dev/shm"] if private_shm else [])])
-        rules.allow_naming_threads()
+        rules.allow_own_process(order["gpu"])
         rules.enforce()
     except OSError:
         return 0
@@ -135,7 +136,7 @@ def _restrict_files(order: Order, private_shm: bool) -> int:
 
 def _filter_calls(order: Order) -> bool:
     protect = None if "pid" in order["namespaces"] else order["protect"]
-    code = seccomp.build(order["threads_only"], order["network"], protect)
+    code = seccomp.build(order["threads_only"], order["network"], order["gpu"], protect)
     return code is not None and try_step(partial(kernel.install_filter, code))
 
 

@@ -1,22 +1,19 @@
 """Filter of system calls: no network, no other processes, nothing that outlives the cell.
 
-Written as BPF by hand, for x86-64 and aarch64, so that no library has to be trusted or installed. A call is refused,
-*pretended*, or allowed. A pretended call reports success and does nothing: record locks, modes and times of files, and
-hints on what to keep in memory are channels between cells, and cores belong to the slot; but compilers, caches and
-thread pools expect these calls to work.
+A call is refused, *pretended*, or allowed. A pretended call reports success and does nothing: record locks, modes and
+times of files, and hints on what to keep in memory are channels between cells, and cores belong to the slot; but
+compilers, caches and thread pools expect these calls to work. Of ioctl, which reaches into every file system and
+driver, only the commands of a list are allowed.
 
 Some refused calls only look harmless: fcntl(F_SETOWN) and ioctl(FIOSETOWN) send signals to any process, sendmsg on a
 datagram socket reaches path sockets without connect(2), and prlimit takes any process.
 """
 
 import errno
-import struct
-from collections.abc import Iterable
 
-from autoresearch.sandbox import kernel, syscalls
-from autoresearch.sandbox.syscalls import number
-
-_AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
+from autoresearch.sandbox import bpf, kernel, syscalls
+from autoresearch.sandbox.bpf import ALLOW, PRETEND, REFUSE, answer_all, argument, fail, masked, rule
+from autoresearch.sandbox.bpf import then, unless, when, when_any, when_in
 
 _AF_UNIX, _AF_INET, _AF_INET6, _AF_NETLINK = 1, 2, 10, 16
 _SOCK_STREAM, _SOCK_SEQPACKET = 1, 5
@@ -24,137 +21,95 @@ _NEW_NAMESPACES, _CLONE_THREAD = 0x7E020000, 0x10000
 _F_SETLKS = (6, 7, 37, 38)  # F_SETLK, F_SETLKW, F_OFD_SETLK, F_OFD_SETLKW
 _F_GETLKS = (5, 36)
 _F_REFUSED = (8, 10, 15, 1024, 1026, 1036, 1038)  # SETOWN SETSIG SETOWN_EX SETLEASE NOTIFY, write hints
-_IOCTLS_REFUSED = (0x5412, 0x541C, 0x8901, 0x8902, 0x40086602, 0x401C5820, 0x40087602)
-# TIOCSTI, TIOCLINUX, FIOSETOWN, SIOCSPGRP, FS_IOC_SETFLAGS, FS_IOC_FSSETXATTR, FS_IOC_SETVERSION
+_IOCTLS = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)  # TCGETS TIOCGWINSZ FIONREAD FIONBIO FIONCLEX FIOCLEX
+_IOCTLS_TERMINAL = (  # that a coding agent's tools use
+    *(0x5402, 0x5403, 0x5404, 0x540B, 0x540E, 0x540F, 0x5410, 0x5414),  # TCSETS* TCFLSH TIOCSCTTY TIOC?PGRP TIOCSWINSZ
+    *(0x5422, 0x80045430, 0x40045431, 0x5441),  # TIOCNOTTY TIOCGPTN TIOCSPTLCK TIOCGPTPEER
+    *(0x8910, 0x8912, 0x8913, 0x8915, 0x891B, 0x8921, 0x8927, 0x8933),  # SIOCGIF*: the names and addresses of interfaces
+)
+_IOCTL_TYPES_GPU = (0x46, 0x64, 0x4B, 0x47)  # NVIDIA, DRM, AMD's KFD, WSL's dxg
+_IOCTLS_UVM = (0x30000001, 0x30000002)  # and all numbers below 256, which have no type
 _EVICTING = (20, 21)  # MADV_COLD, MADV_PAGEOUT
 
-_LOAD, _AND, _JUMP_EQUAL, _JUMP_ANY_BIT, _JUMP_AT_LEAST, _RETURN = 0x20, 0x54, 0x15, 0x45, 0x35, 0x06
-_ALLOW, _ERRNO, _KILL = 0x7FFF0000, 0x00050000, 0x80000000
-_PRETEND = _ERRNO
-_REFUSE = _ERRNO | errno.EPERM
 
-Code = list[tuple[int, int, int, int]]
-
-
-def build(threads_only: bool, network: bool, protect: list[int] | None) -> bytes | None:
+def build(threads_only: bool, network: bool, gpu: bool, protect: list[int] | None) -> bytes | None:
     """Return the filter; None on an unknown processor.
 
     `threads_only` refuses new processes. `protect` are processes that share a process namespace with the cell and may
     not be touched; None if the cell has its own namespace.
     """
-    if kernel.MACHINE not in _AUDIT_ARCH:
+    if not bpf.is_known_machine():
         return None
-    code = _check_architecture()
     refused = syscalls.FOREIGN_PROCESSES | syscalls.CARRY_OVER | syscalls.SYSTEM
-    code += _answer_all(refused | (syscalls.FORKS if threads_only else {}), _REFUSE)
-    code += _answer_all(syscalls.ATTRIBUTES, _ERRNO | errno.EOPNOTSUPP)
-    code += _answer_all(syscalls.PAGE_CACHE, _ERRNO | errno.ENOSYS)
-    code += _answer_all(syscalls.PRETENDED, _PRETEND)
+    code = answer_all(refused | (syscalls.FORKS if threads_only else {}), REFUSE)
+    code += answer_all(syscalls.ATTRIBUTES, fail(errno.EOPNOTSUPP))
+    code += answer_all(syscalls.PAGE_CACHE, fail(errno.ENOSYS))
+    code += answer_all(syscalls.PRETENDED, PRETEND)
     # evicting the pages of a shared file is pretended: they must stay in memory
-    code += _rule("madvise", _argument(2) + _when_in(_EVICTING, _PRETEND) + _then(_ALLOW))
+    code += rule("madvise", argument(2) + when_in(_EVICTING, PRETEND) + then(ALLOW))
     code += _sockets(network)
     code += _processes(threads_only)
-    code += _files()
+    code += _file_control() + _device_control(network, gpu)
     code += _signals(protect)
     code += _foreign_settings(own_namespace=protect is None)
-    code += [(_RETURN, 0, 0, _ALLOW)]
-    return b"".join(struct.pack("HBBI", *instruction) for instruction in code)
+    return bpf.assemble(code, ALLOW)
 
 
-def _check_architecture() -> Code:
-    """Kill a process that uses another calling convention (i386, x32, 32-bit ARM), with other call numbers."""
-    code = [
-        (_LOAD, 0, 0, 4),
-        (_JUMP_EQUAL, 1, 0, _AUDIT_ARCH[kernel.MACHINE]),
-        (_RETURN, 0, 0, _KILL),
-        (_LOAD, 0, 0, 0),
-    ]
-    if kernel.MACHINE == "x86_64":
-        code += [(_JUMP_AT_LEAST, 0, 1, 0x40000000), (_RETURN, 0, 0, _KILL)]
-    return code
-
-
-def _sockets(network: bool) -> Code:
-    connected = [(_AND, 0, 0, 0xF), *_when_in((_SOCK_STREAM, _SOCK_SEQPACKET), _ALLOW), *_then(_REFUSE)]
-    pair = _argument(0) + _unless(_AF_UNIX, _REFUSE) + _argument(1) + connected
+def _sockets(network: bool) -> bpf.Code:
+    connected = masked(0xF) + when_in((_SOCK_STREAM, _SOCK_SEQPACKET), ALLOW) + then(REFUSE)
+    pair = argument(0) + unless(_AF_UNIX, REFUSE) + argument(1) + connected
     if network:  # sockets on paths, such as docker.sock, stay out of reach
-        families = _when_in((_AF_INET, _AF_INET6, _AF_NETLINK), _ALLOW)
-        return _rule("socket", _argument(0) + families + _then(_REFUSE)) + _rule("socketpair", pair)
-    refused = _answer_all(syscalls.SERVERS, _REFUSE) + _answer_all(syscalls.CONNECT, _ERRNO | errno.ECONNREFUSED)
-    return refused + _rule("socket", pair) + _rule("socketpair", pair)
+        families = when_in((_AF_INET, _AF_INET6, _AF_NETLINK), ALLOW)
+        return rule("socket", argument(0) + families + then(REFUSE)) + rule("socketpair", pair)
+    refused = answer_all(syscalls.SERVERS, REFUSE) + answer_all(syscalls.CONNECT, fail(errno.ECONNREFUSED))
+    return refused + rule("socket", pair) + rule("socketpair", pair)
 
 
-def _processes(threads_only: bool) -> Code:
-    fresh = _argument(0) + _when_any(_NEW_NAMESPACES, _REFUSE)
+def _processes(threads_only: bool) -> bpf.Code:
+    fresh = argument(0) + when_any(_NEW_NAMESPACES, REFUSE)
     if threads_only:
-        fresh += _when_any(_CLONE_THREAD, _ALLOW) + _then(_REFUSE)
+        fresh += when_any(_CLONE_THREAD, ALLOW) + then(REFUSE)
     # a filter cannot see the flags of clone3, which lie in memory; without it the C library uses clone
-    code = _rule("clone", fresh + _then(_ALLOW)) + _rule("clone3", _then(_ERRNO | errno.ENOSYS))
-    ours_to_set = _argument(1) + _when(0, _REFUSE) + _then(_ALLOW)  # the parent-death signal may not be cleared
-    return code + _rule("prctl", _argument(0) + _unless(kernel.PR_SET_PDEATHSIG, _ALLOW) + ours_to_set)
+    code = rule("clone", fresh + then(ALLOW)) + rule("clone3", then(fail(errno.ENOSYS)))
+    ours_to_set = argument(1) + when(0, REFUSE) + then(ALLOW)  # the parent-death signal may not be cleared
+    return code + rule("prctl", argument(0) + unless(kernel.PR_SET_PDEATHSIG, ALLOW) + ours_to_set)
 
 
-def _files() -> Code:
-    locks = _when_in(_F_SETLKS, _PRETEND) + _when_in(_F_GETLKS, _ERRNO | errno.EINVAL)
-    fcntl = _argument(1) + locks + _when_in(_F_REFUSED, _REFUSE) + _then(_ALLOW)
-    ioctl = _argument(1) + _when_in(_IOCTLS_REFUSED, _REFUSE) + _then(_ALLOW)
-    return _rule("fcntl", fcntl) + _rule("ioctl", ioctl)
+def _file_control() -> bpf.Code:
+    locks = when_in(_F_SETLKS, PRETEND) + when_in(_F_GETLKS, fail(errno.EINVAL))
+    return rule("fcntl", argument(1) + locks + when_in(_F_REFUSED, REFUSE) + then(ALLOW))
 
 
-def _signals(protect: list[int] | None) -> Code:
+def _device_control(network: bool, gpu: bool) -> bpf.Code:
+    """Allow the commands of a list; to the others answer as a file that does not know them."""
+    body = argument(1) + when_in([*_IOCTLS, *(_IOCTLS_TERMINAL if network else ())], ALLOW)
+    if gpu:
+        body += when_in(_IOCTLS_UVM, ALLOW) + masked(0xFFFFFF00) + when(0, ALLOW)
+        body += argument(1) + masked(0xFF00) + when_in([kind << 8 for kind in _IOCTL_TYPES_GPU], ALLOW)
+    return rule("ioctl", body + then(fail(errno.ENOTTY)))
+
+
+def _signals(protect: list[int] | None) -> bpf.Code:
     if protect is None:
         return []
-    code = _rule("tkill", _then(_REFUSE))  # takes any thread; the C library uses tgkill
+    code = rule("tkill", then(REFUSE))  # takes any thread; the C library uses tgkill
     for name in ("kill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo"):
         refused = [*protect, *([-1, *(-pid for pid in protect)] if name == "kill" else [])]
-        code += _rule(name, _argument(0) + _when_in(refused, _REFUSE) + _then(_ALLOW))
+        code += rule(name, argument(0) + when_in(refused, REFUSE) + then(ALLOW))
     return code
 
 
-def _foreign_settings(own_namespace: bool) -> Code:
+def _foreign_settings(own_namespace: bool) -> bpf.Code:
     """Allow limits and priorities for the process itself only, unless no process outside is visible."""
-    code: Code = []
+    code: bpf.Code = []
     if not own_namespace:
-        own = _argument(0) + _unless(0, _REFUSE) + _then(_ALLOW)
+        own = argument(0) + unless(0, REFUSE) + then(ALLOW)
         for name in ("prlimit64", "sched_setscheduler", "sched_setparam", "sched_setattr", "move_pages"):
-            code += _rule(name, own)
+            code += rule(name, own)
     # cores belong to the slot, but libraries expect to be able to bind threads
-    others = [] if own_namespace else _argument(0) + _unless(0, _REFUSE)
-    code += _rule("sched_setaffinity", others + _then(_PRETEND))
+    others = [] if own_namespace else argument(0) + unless(0, REFUSE)
+    code += rule("sched_setaffinity", others + then(PRETEND))
     for name, one_process in (("setpriority", 0), ("ioprio_set", 1)):
-        itself = _argument(0) + _unless(one_process, _REFUSE) + _argument(1) + _unless(0, _REFUSE)
-        code += _rule(name, itself + _then(_ALLOW))
+        itself = argument(0) + unless(one_process, REFUSE) + argument(1) + unless(0, REFUSE)
+        code += rule(name, itself + then(ALLOW))
     return code
-
-
-def _answer_all(table: dict[str, tuple[int, int]], action: int) -> Code:
-    return _when_in([number(name) for name in table if number(name) >= 0], action)
-
-
-def _rule(name: str, body: Code) -> Code:
-    """Return the rule for one system call; `body` must end in an answer."""
-    return [(_JUMP_EQUAL, 0, len(body), number(name)), *body]
-
-
-def _argument(index: int) -> Code:
-    return [(_LOAD, 0, 0, 16 + 8 * index)]  # the low half: all inspected arguments are 32 bits wide
-
-
-def _when(value: int, action: int) -> Code:
-    return [(_JUMP_EQUAL, 0, 1, value & 0xFFFFFFFF), (_RETURN, 0, 0, action)]
-
-
-def _when_in(values: Iterable[int], action: int) -> Code:
-    return [step for value in values for step in _when(value, action)]
-
-
-def _when_any(bits: int, action: int) -> Code:
-    return [(_JUMP_ANY_BIT, 0, 1, bits), (_RETURN, 0, 0, action)]
-
-
-def _unless(value: int, action: int) -> Code:
-    return [(_JUMP_EQUAL, 1, 0, value & 0xFFFFFFFF), (_RETURN, 0, 0, action)]
-
-
-def _then(action: int) -> Code:
-    return [(_RETURN, 0, 0, action)]

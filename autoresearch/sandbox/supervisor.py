@@ -5,7 +5,8 @@ whole tree when that program ends, when the owner asks, or when the owner dies: 
 arrives also after kill -9. Standard library only, no threads.
 
 Messages to the owner: {"started": pid, "layers": {}}, then {"ended": status} when nothing is left alive; or
-{"error": text}.
+{"error": text}. The owner may ask to "listen" to the calls of a second filter, whose listener comes with the message;
+to let the cell "only_compute" from now on; and to "inspect" what it did since. Each is answered with its name.
 """
 
 import fcntl
@@ -13,11 +14,12 @@ import json
 import os
 import select
 import signal
+import socket
 import time
 from contextlib import suppress
 from typing import NoReturn
 
-from autoresearch.sandbox import kernel, layers, namespaces
+from autoresearch.sandbox import kernel, layers, listener, namespaces
 from autoresearch.sandbox.cleanup import clear_user, descendants, kill_below, wipe
 from autoresearch.sandbox.layers import Order
 from autoresearch.sandbox.output_log import LogWriter
@@ -45,7 +47,9 @@ class Supervisor:
         self.log = LogWriter(log, order["log_limit"])
         self.output, self.output_writer = os.pipe()
         self.wake, self.wake_writer = os.pipe()
-        self.child = 0
+        self.child = self.program = 0  # the program itself is below `child` if there is a process namespace
+        self.listener: listener.Listener | None = None
+        self.faults = 0  # major page faults of the program when it began to compute only
         self.status: int | None = None
         self.inner_status = -1  # where process 1 of a namespace writes the exit status of the program
 
@@ -95,7 +99,7 @@ class Supervisor:
             reports = file.read().splitlines() or [b'{"error": "it died before its program started"}']
         message = json.loads(reports[-1])
         if "started" in message:
-            message["started"] = self.outer_pid(message["started"])
+            self.program = message["started"] = self.outer_pid(message["started"])
         self.send(message)
         return "started" in message
 
@@ -115,14 +119,46 @@ class Supervisor:
         for fd in (self.control, self.output, self.wake):
             poller.register(fd, select.POLLIN)
         while self.status is None and os.getppid() == self.order["owner"]:
-            ready = {fd for fd, _ in poller.poll(POLL_MS)}
-            if self.control in ready:
+            ready = dict(poller.poll(POLL_MS))
+            if self.control in ready and not self.take_message(poller):
                 return
+            if self.listener is not None and ready.get(self.listener.fd, 0) & select.POLLIN:
+                self.listener.handle()
             if self.output in ready and not self.pump():
                 poller.unregister(self.output)
             if self.wake in ready:
                 os.read(self.wake, CHUNK_BYTES)
             self.reap()
+
+    def take_message(self, poller: "select.poll") -> bool:
+        """Do what the owner asks for; return False if it has hung up."""
+        with socket.socket(fileno=os.dup(self.control)) as control:
+            data, fds, _, _ = socket.recv_fds(control, CHUNK_BYTES, 1)
+        if not data:
+            return False
+        request = json.loads(data)["ask"]
+        if request == "listen":
+            self.listener = listener.Listener(fds[0])
+            poller.register(self.listener.fd, select.POLLIN)
+        if request == "only_compute":
+            self.restrict()
+        inspected = request == "inspect" and self.listener is not None
+        self.send({request: self.inspect() if inspected else {}})
+        return True
+
+    def restrict(self) -> None:
+        """From now on the program may only compute, and is alone."""
+        assert self.listener is not None
+        self.listener.only_computes = True
+        listener.stop_others(self.program, {self.child})
+        listener.populate(self.program, self.order["tmp"])
+        self.faults = listener.major_faults(self.program) or 0
+
+    def inspect(self) -> dict[str, object]:
+        """Return which calls were refused, and the page faults since `restrict`; None if the program is gone."""
+        assert self.listener is not None
+        faults = listener.major_faults(self.program)
+        return {"refused": self.listener.refused, "faults": None if faults is None else faults - self.faults}
 
     def pump(self) -> bool:
         """Copy some output into the log; return whether there may be more."""

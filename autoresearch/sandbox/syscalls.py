@@ -61,10 +61,50 @@ CONDITIONAL = _read_table(
     move_pages 279 239, madvise 28 233, setpriority 141 140, ioprio_set 251 30
     """
 )
+# what a cell may do that answers about text: compute, wait, and talk over sockets that it has
+COMPUTING = _read_table(
+    """
+    brk 12 214, munmap 11 215, mremap 25 216, mprotect 10 226, futex 202 98, futex_waitv 449 449, futex_wake 454 454,
+    futex_wait 455 455, futex_requeue 456 456, set_robust_list 273 99, get_robust_list 274 100, rseq 334 293,
+    membarrier 324 283, clock_gettime 228 113, clock_getres 229 114, clock_nanosleep 230 115, nanosleep 35 101,
+    gettimeofday 96 169, time 201 -1, times 100 153, getrusage 98 165, sched_yield 24 124, sched_getaffinity 204 123,
+    sched_getscheduler 145 120, sched_getparam 143 121, sched_get_priority_max 146 125, sched_get_priority_min 147 126,
+    getcpu 309 168, getpriority 140 141, getpid 39 172, gettid 186 178, getppid 110 173, getuid 102 174,
+    geteuid 107 175, getgid 104 176, getegid 108 177, getrlimit 97 163, uname 63 160, sysinfo 99 179, getrandom 318 278,
+    getcwd 79 17, rt_sigaction 13 134, rt_sigprocmask 14 135, rt_sigreturn 15 139, rt_sigpending 127 136,
+    rt_sigtimedwait 128 137, sigaltstack 131 132, restart_syscall 219 128, exit 60 93, exit_group 231 94,
+    arch_prctl 158 -1, set_tid_address 218 96, poll 7 -1, ppoll 271 73, select 23 -1, pselect6 270 72,
+    epoll_wait 232 -1, epoll_pwait 281 22, epoll_pwait2 441 441, recvmsg 47 212, recvfrom 45 207, sendmsg 46 211,
+    sendto 44 206, fstat 5 80, lseek 8 62, wait4 61 260, waitid 247 95
+    """
+)
+# what the supervisor decides by the descriptor (listener.py)
+BY_DESCRIPTOR = _read_table(
+    """
+    read 0 63, write 1 64, readv 19 65, writev 20 66, pread64 17 67, pwrite64 18 68, preadv 295 69, pwritev 296 70,
+    mmap 9 222, close 3 57
+    """
+)
+NAMED = _read_table(  # for messages
+    """
+    open 2 -1, openat 257 56, openat2 437 437, stat 4 -1, lstat 6 -1, newfstatat 262 79, statx 332 291, access 21 -1,
+    faccessat 269 48, faccessat2 439 439, readlink 89 -1, readlinkat 267 78, getdents64 217 61, chdir 80 49,
+    unlink 87 -1, unlinkat 263 35, mkdir 83 -1, mkdirat 258 34, rename 82 -1, renameat 264 38, renameat2 316 276,
+    execve 59 221, execveat 322 281, pipe 22 -1, pipe2 293 59, memfd_create 319 279, eventfd 284 -1, eventfd2 290 19,
+    epoll_create1 291 20, epoll_ctl 233 21, timerfd_create 283 85, mlock 149 228, mlock2 325 284, mlockall 151 230,
+    dup 32 23, dup2 33 -1, dup3 292 24, statfs 137 43, fstatfs 138 44, fsync 74 82, ftruncate 77 46, fallocate 285 47,
+    sendfile 40 71, splice 275 76, copy_file_range 326 285, remap_file_pages 216 234, msync 26 227, setrlimit 160 164
+    """
+)
 KNOWN = FOREIGN_PROCESSES | CARRY_OVER | SYSTEM | ATTRIBUTES | PAGE_CACHE | PRETENDED
-KNOWN |= SERVERS | CONNECT | FORKS | CONDITIONAL
+KNOWN |= SERVERS | CONNECT | FORKS | CONDITIONAL | COMPUTING | BY_DESCRIPTOR | NAMED
 
 
 def number(name: str) -> int:
     """Return the number of a system call in KNOWN on this machine; -1 if it has none."""
     return KNOWN[name][0 if kernel.MACHINE == "x86_64" else 1]
+
+
+def name_of(call: int) -> str:
+    """Return the name of a system call by its number on this machine."""
+    return next((name for name in KNOWN if number(name) == call), f"system call {call}")

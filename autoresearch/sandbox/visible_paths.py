@@ -25,6 +25,14 @@ _ETC = (
 )
 _ETC_NETWORK = ("hosts", "resolv.conf", "ssl", "pki", "ca-certificates", "services", "protocols", "host.conf")
 _DEVICES = ("null", "zero", "full", "random", "urandom")
+_PROC = (  # of the machine; a process sees itself as well (landlock.py)
+    *("cpuinfo", "meminfo", "stat", "uptime", "version", "filesystems", "devices", "sys/kernel/osrelease"),
+    *("sys/kernel/random", "sys/kernel/ngroups_max", "sys/kernel/cap_last_cap", "sys/kernel/pid_max"),
+    *("sys/vm/overcommit_memory", "sys/vm/max_map_count", "sys/vm/mmap_min_addr"),
+)
+_SYS = ("devices/system/cpu", "devices/system/node", "kernel/mm/transparent_hugepage")
+_PROC_GPU = ("driver", "modules")
+_SYS_GPU = ("devices", "bus", "class", "module", "dev")
 _GPU_DEVICES = ("nvidia*", "nvidia-caps/*", "dri/*", "kfd", "dxg")
 
 _PREFIXES = ("/", "/usr", "/usr/local", "/opt/nvidia")
@@ -44,10 +52,18 @@ def view(read: Sequence[Path], library: Sequence[Path | str] | None, gpu: bool, 
     etc = [*_ETC, *(_ETC_NETWORK if network else ())]
     gpus = [str(path) for pattern in _GPU_DEVICES if gpu for path in Path("/dev").glob(pattern)]
     return {
-        "readable": [*readable, "/proc", "/sys", *(f"/etc/{name}" for name in etc), *map(str, read)],
+        "readable": [*readable, *_kernel_files(gpu, network), *(f"/etc/{name}" for name in etc), *map(str, read)],
         "listable": listable,
         "devices": [*(f"/dev/{name}" for name in _DEVICES), *gpus],
     }
+
+
+def _kernel_files(gpu: bool, network: bool) -> list[str]:
+    """Return what a cell may read of /proc and /sys: counters of the kernel would tell it what other cells did."""
+    if network:  # a coding agent and its tools
+        return ["/proc", "/sys"]
+    proc, system = [*_PROC, *(_PROC_GPU if gpu else ())], [*_SYS, *(_SYS_GPU if gpu else ())]
+    return [*(f"/proc/{name}" for name in proc), *(f"/sys/{name}" for name in system)]
 
 
 def python_paths() -> list[str]:

@@ -10,6 +10,7 @@ from autoresearch.judge import Draw
 from autoresearch.ledger import Experiment, Ledger, Session, Trial
 from autoresearch.ledger.scores import effects, numbered_draws
 from autoresearch.ledger.trials import FRESH, JUDGING, judging
+from autoresearch.measure.result import Spent
 from autoresearch.session.constraints import Constraints
 from autoresearch.session.context import SessionContext
 from autoresearch.session.describe import Columns
@@ -88,9 +89,12 @@ class Evidence:
     def noise(self) -> judge.Noise:
         return judge.noise(list(self._draws(FRESH).values()), self.prior)
 
-    def base_seconds(self, part: str) -> float | None:
-        """Return the longest seconds of a part (setup, score) of the base's trials; None at first."""
-        return max((trial.result[f"{part}_seconds"] for trial in self.trials(self.context.experiment(0))), default=None)
+    def base_spent(self) -> Spent | None:
+        """Return the most that trials of the base spent beside their budget; None at first."""
+        spent = [trial.result["spent"] for trial in self.trials(self.context.experiment(0)) if trial.outcome == "ok"]
+        if not spent:
+            return None
+        return Spent(**{part: max(each[part] for each in spent) for part in ("setup", "load", "answer")})
 
     def next_purpose(self, experiment: Experiment) -> str | None:
         """Return the purpose of the trial that an experiment needs next; None if it needs none."""

@@ -67,8 +67,7 @@ class TrialRunner:
             audit_factor=KEEP_AUDIT_FACTOR if purpose == "rerun" else 1,
             keep_caches=keep_caches,
             watch=watch,
-            base_setup_s=self.evidence.base_seconds("setup"),
-            base_score_s=self.evidence.base_seconds("score"),
+            base=self.evidence.base_spent(),
         )
         with self.context.lock.released():
             return referee.measure(require(experiment.text), seed, plan)

@@ -19,9 +19,13 @@ CORES = (CORE,)
 
 
 class HastyPlan(TrialPlan):
-    """Plan with one second for each evaluating cell."""
+    """Plan with one second for each phase of a scoring cell."""
 
-    evaluation_limit_s = 1.0
+    def load_limit(self, budget: Budget) -> Budget:
+        return Budget(1.0, "s")
+
+    def answer_limit(self, budget: Budget, batch: float, batches: int) -> Budget:
+        return Budget(1.0, "s")
 
 
 @dataclass(frozen=True)

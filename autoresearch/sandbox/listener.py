@@ -1,0 +1,122 @@
+"""Supervisor's side of the second filter (compute_only.py): decide on the calls that it reports.
+
+Before the text arrives, every call goes on. Afterwards a call is refused, except reading and writing what stays inside
+the cell (pipes, sockets) and mapping the memory of a card. Closing is then pretended: the meaning of a descriptor cannot
+change between the decision and the call.
+"""
+
+import errno
+import fcntl
+import mmap
+import os
+import signal
+import struct
+from contextlib import suppress
+
+from autoresearch.sandbox import syscalls
+from autoresearch.sandbox.cleanup import descendants, signal_quietly
+
+_RECEIVE, _ANSWER, _SET_FLAGS = 0xC0502100, 0xC0182101, 0x40082104  # SECCOMP_IOCTL_NOTIF_*
+_WAKE_UP_HERE = 1  # the caller goes on on our core: faster
+_CONTINUE = 1
+_NOTICE = struct.Struct("=QIIiIQ6Q")  # id, pid, flags, number of the call, architecture, address, arguments
+_PRIVATE = ("pipe:", "socket:", "anon_inode:[eventfd]")
+_MAX_REFUSED_NAMES = 16
+POPULATE_READ = 22  # MADV_POPULATE_READ, Linux 5.14
+POPULATE_LIMIT_BYTES = 16 << 30
+
+
+class Listener:
+    """Decide on the calls of one cell; `refused` names the calls that were refused."""
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+        self.only_computes = False
+        self.refused: list[str] = []
+        with suppress(OSError):  # Linux 6.6
+            fcntl.ioctl(fd, _SET_FLAGS, _WAKE_UP_HERE)
+
+    def handle(self) -> None:
+        """Answer one notice."""
+        notice = bytearray(_NOTICE.size)
+        try:
+            fcntl.ioctl(self.fd, _RECEIVE, notice)
+            identity, pid, _, call, _, _, *arguments = _NOTICE.unpack(notice)
+            error, flags = self._decide(pid, call, arguments) if self.only_computes else (0, _CONTINUE)
+            fcntl.ioctl(self.fd, _ANSWER, struct.pack("=QqiI", identity, 0, -error, flags))
+        except OSError as failure:
+            if failure.errno not in (errno.ENOENT, errno.EINTR):  # the caller was killed meanwhile
+                raise
+
+    def _decide(self, pid: int, call: int, arguments: list[int]) -> tuple[int, int]:
+        """Return error and flags of the answer."""
+        name = syscalls.name_of(call)
+        if name in ("close", "madvise"):
+            return 0, 0
+        if name in syscalls.BY_DESCRIPTOR and _stays_inside(pid, name, arguments):
+            return 0, _CONTINUE
+        if name not in self.refused and len(self.refused) < _MAX_REFUSED_NAMES:
+            self.refused.append(name)
+        return errno.EPERM, 0
+
+
+def _stays_inside(pid: int, name: str, arguments: list[int]) -> bool:
+    try:
+        target = os.readlink(f"/proc/{pid}/fd/{arguments[4] if name == 'mmap' else arguments[0]}")  # noqa: PTH115
+    except OSError:
+        return False
+    return target.startswith("/dev/nvidia") if name == "mmap" else target.startswith(_PRIVATE)
+
+
+def stop_others(program: int, spared: set[int]) -> None:
+    """Stop, for good, all processes below this one but the program itself: what they do would not be noticed."""
+    stopped = {program, *spared}
+    while new := set(descendants(os.getpid())) - stopped:
+        for pid in new:
+            signal_quietly(pid, signal.SIGSTOP)
+        stopped |= new
+
+
+def populate(pid: int, private: str) -> None:
+    """Read all files that a process maps into memory, so that none of its page faults leaves a trace there.
+
+    Twice: pages that were used once are evicted before those that were used more often. `private` is the folder of the
+    cell, which is removed with it.
+    """
+    left = POPULATE_LIMIT_BYTES
+    for path in mapped_files(pid):
+        with suppress(OSError, ValueError):
+            if not path.startswith((f"{private}/", "/dev/", "/proc/", "/sys/")) and (size := os.stat(path).st_size) <= left:  # noqa: PTH116
+                left -= size
+                for _ in range(2):
+                    _touch(path)
+
+
+def mapped_files(pid: int) -> list[str]:
+    """Return the paths of the files that a process maps."""
+    paths = set()
+    with suppress(OSError), open(f"/proc/{pid}/maps") as file:
+        for line in file:
+            fields = line.rstrip("\n").split(maxsplit=5)
+            if len(fields) == 6 and fields[5].startswith("/"):
+                paths.add(fields[5])
+    return sorted(paths)
+
+
+def _touch(path: str) -> None:
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ, flags=mmap.MAP_SHARED) as view:
+        try:
+            view.madvise(POPULATE_READ)
+        except OSError:  # an older kernel
+            for start in range(0, len(view), mmap.PAGESIZE):
+                view[start]
+
+
+def major_faults(pid: int) -> int | None:
+    """Return how often a process waited for a page to be read from disk; None if it is gone."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            fields = file.read().rpartition(b")")[2].split()
+    except OSError:
+        return None
+    return None if fields[:1] == [b"Z"] else int(fields[9])
