@@ -32,7 +32,7 @@ class EvaluationError(Exception):
 
     def __init__(self, stage: str, error: str, outcome: str = "crash") -> None:
         super().__init__(f"{stage} cell: {error}")
-        self.outcome = outcome
+        self.stage, self.error, self.outcome = stage, error, outcome
 
 
 @dataclass(frozen=True)
@@ -122,25 +122,17 @@ class _Exchange:
         return Clock(limit, self.process.cell.pid, self.settings.threads)
 
     def _receive(self, kind: str, clock: Clock, phase: str) -> wire.Message:
-        """Return the next message of a kind. Raises EvaluationError if the cell fails or the clock runs out."""
-        while not clock.is_over():
-            message = self.process.channel.receive(min(clock.longest_wait(), POLL_S))
-            if message is None:
-                continue
-            if message.kind == kind:
-                return message
-            message.close()
-            if message.kind == "error":
-                raise self._failure(_error_name(message.fields.get("error")))
-        raise self._failure(f"{phase} took over {clock.budget}", "timeout")
-
-    def _failure(self, error: str, outcome: str = "crash") -> EvaluationError:
-        """Return the error, with a hint if the cell was refused a call."""
-        refused = self.process.cell.inspect()[0] if self.is_filtered else []
-        if refused:
-            hint = "do that in load(), or in the first forward pass"
-            error += f"; it called {refused[0]} when it may only compute: {hint}"
-        return EvaluationError(self.question.mode, error, outcome)
+        """Wait for a message; if the cell fails, say whether it was refused a call. Raises EvaluationError."""
+        try:
+            return receive(self.process.channel, self.question.mode, kind, clock, phase)
+        except EvaluationError as error:
+            refused = self.process.cell.inspect()[0] if self.is_filtered else []
+            if refused:
+                hint = (
+                    f"it called {refused[0]} when it may only compute: do that in load() or in the first forward pass"
+                )
+                raise EvaluationError(error.stage, f"{error.error}; {hint}", error.outcome) from None
+            raise
 
     def _inspect(self) -> None:
         """Check that nothing of the text can have left the cell."""
@@ -150,6 +142,20 @@ class _Exchange:
         if faults > MAX_FAULTS:
             read = f"it read {faults} pages from disk while it answered, which the next cell could see"
             raise EvaluationError(self.question.mode, read, "suspect")
+
+
+def receive(channel: wire.Channel, stage: str, kind: str, clock: Clock, phase: str) -> wire.Message:
+    """Return the next message of a kind. Raises EvaluationError if the cell fails or the clock runs out."""
+    while not clock.is_over():
+        message = channel.receive(min(clock.longest_wait(), POLL_S))
+        if message is None:
+            continue
+        if message.kind == kind:
+            return message
+        message.close()
+        if message.kind == "error":
+            raise EvaluationError(stage, _error_name(message.fields.get("error")))
+    raise EvaluationError(stage, f"{phase} took over {clock.budget}", "timeout")
 
 
 def _error_name(name: object) -> str:

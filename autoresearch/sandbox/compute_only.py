@@ -10,7 +10,18 @@ refuses them afterwards (listener.py). So train.py cannot prevent it, and the fi
 """
 
 from autoresearch.sandbox import bpf, kernel, syscalls
-from autoresearch.sandbox.bpf import ALLOW, NOTIFY, answer_all, argument, high_half, rule, then, unless, when_any, when_in
+from autoresearch.sandbox.bpf import (
+    ALLOW,
+    NOTIFY,
+    answer_all,
+    argument,
+    high_half,
+    rule,
+    then,
+    unless,
+    when_any,
+    when_in,
+)
 
 _CLONE_THREAD = 0x10000
 _MAP_ANONYMOUS = 0x20

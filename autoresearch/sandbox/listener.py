@@ -86,7 +86,10 @@ def populate(pid: int, private: str) -> None:
     left = POPULATE_LIMIT_BYTES
     for path in mapped_files(pid):
         with suppress(OSError, ValueError):
-            if not path.startswith((f"{private}/", "/dev/", "/proc/", "/sys/")) and (size := os.stat(path).st_size) <= left:  # noqa: PTH116
+            if (
+                not path.startswith((f"{private}/", "/dev/", "/proc/", "/sys/"))
+                and (size := os.stat(path).st_size) <= left
+            ):  # noqa: PTH116
                 left -= size
                 for _ in range(2):
                     _touch(path)

@@ -25,7 +25,16 @@ _IOCTLS = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)  # TCGETS TIOCGWINSZ 
 _IOCTLS_TERMINAL = (  # that a coding agent's tools use
     *(0x5402, 0x5403, 0x5404, 0x540B, 0x540E, 0x540F, 0x5410, 0x5414),  # TCSETS* TCFLSH TIOCSCTTY TIOC?PGRP TIOCSWINSZ
     *(0x5422, 0x80045430, 0x40045431, 0x5441),  # TIOCNOTTY TIOCGPTN TIOCSPTLCK TIOCGPTPEER
-    *(0x8910, 0x8912, 0x8913, 0x8915, 0x891B, 0x8921, 0x8927, 0x8933),  # SIOCGIF*: the names and addresses of interfaces
+    *(
+        0x8910,
+        0x8912,
+        0x8913,
+        0x8915,
+        0x891B,
+        0x8921,
+        0x8927,
+        0x8933,
+    ),  # SIOCGIF*: the names and addresses of interfaces
 )
 _IOCTL_TYPES_GPU = (0x46, 0x64, 0x4B, 0x47)  # NVIDIA, DRM, AMD's KFD, WSL's dxg
 _IOCTLS_UVM = (0x30000001, 0x30000002)  # and all numbers below 256, which have no type

@@ -14,9 +14,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from autoresearch.measure import score, training, wire
+from autoresearch.measure import training, wire
 from autoresearch.measure.clock import Budget, Clock
 from autoresearch.measure.result import Result
+from autoresearch.measure.scoring_cell import ERRORS, EvaluationError, receive
 
 ANYTHING = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 JSON = st.recursive(
@@ -281,8 +282,8 @@ def test_an_evaluation_ends_at_its_cap_whatever_is_sent(ends: tuple[wire.Channel
     thread = threading.Thread(target=chatter)
     thread.start()
     before = descriptors()
-    with pytest.raises(score.EvaluationError, match="no answer in 0 s"):
-        score._wait_until_done(ours, "claim", 0.3)
+    with pytest.raises(EvaluationError, match=r"claim cell: answering took over 0\.3s"):
+        receive(ours, "claim", "done", Clock(Budget(0.3, "s"), os.getpid()), "answering")
     ours.close()
     thread.join()
     assert descriptors() < before
@@ -294,7 +295,7 @@ def test_an_evaluating_cell_can_name_only_known_exceptions(name: object) -> None
     ours, theirs = wire.Channel.pair()
     with theirs:
         theirs.send(json.dumps({"kind": "error", "error": name, "text": "secret"}).encode())
-        with pytest.raises(score.EvaluationError) as failure:
-            score._wait_until_done(ours, "audit", 5)
+        with pytest.raises(EvaluationError) as failure:
+            receive(ours, "audit", "done", Clock(Budget(5.0, "s"), os.getpid()), "answering")
         ours.close()
-    assert failure.value.error in score.ERRORS | {"an exception of its own"}
+    assert failure.value.error in ERRORS | {"an exception of its own"}

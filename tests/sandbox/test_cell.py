@@ -1,6 +1,7 @@
 """Cells: what a program in one has, and what it does not have."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 from support.cells import END_TIMEOUT_S, NO_NAMESPACES, ROOT, run, spec, wait
 
-from autoresearch.sandbox import kernel
+from autoresearch.sandbox import kernel, landlock
 from autoresearch.sandbox.cell import Cell, CellError, CellSpec, protect_self, reopen
 
 
@@ -79,7 +80,8 @@ def test_only_the_named_descriptors_are_inherited() -> None:
     assert status == 0 and log.startswith("b'through' b''\n")
     links = dict(line.split(" ", 1) for line in log.splitlines()[1:])
     beyond = {number: link for number, link in links.items() if number not in ("0", "1", "2", "7")}
-    assert all(link.endswith("/task") for link in beyond.values())  # see landlock.own_threads
+    ours = ("/task", *(f"/{name}" for name in landlock.OWN_PROCESS))  # see landlock.allow_own_process
+    assert all(re.fullmatch(r"/proc/\d+/\w+", link) and link.endswith(ours) for link in beyond.values())
 
 
 def test_descriptors_may_trade_places() -> None:
