@@ -50,8 +50,8 @@ class TrialPlan:
     A claim above `loses_above` is not audited. A score for which `wants_holdout` is true is measured on the holdout
     split too. `audit_factor` multiplies the number of audited positions. With `keep_caches`, the compile cache of the
     training cell is stored in `Settings.caches`. `keep_checkpoint` is called with the descriptor of the sealed
-    checkpoint, which is closed afterwards. `watch` is called with the progress. `base` is what the base took (None until
-    it has been measured); the time limits follow from it.
+    checkpoint, which is closed afterwards. `watch` is called with the progress. `base` is what the base spent (None
+    until it has been measured); the time limits follow from it.
     """
 
     loses_above: float | None = None

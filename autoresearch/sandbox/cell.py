@@ -157,7 +157,7 @@ class Cell:
         self._ask("only_compute")
 
     def inspect(self) -> tuple[list[str], int | None]:
-        """Return the calls that were refused since `only_compute`, and the page faults that read from disk.
+        """Stop the cell; return the calls that were refused since `only_compute`, and its page faults on disk.
 
         The faults are None if the process has ended. Raises CellError.
         """

@@ -1,5 +1,8 @@
 """Program inside a cell that tries to escape: `escape_attempts.py TARGETS`; writes a line each to descriptor 3.
 
+Last it becomes a cell that answers about text: it sends the listener of the second filter over descriptor 4, and makes
+more attempts once a byte comes back.
+
 Every attempt is real, but harmless if it succeeds: signal 0, descriptors opened and not written to, settings set to
 their current values. An attempt that raises OSError was blocked. What is not visible from inside (did the datagram
 arrive? does the file exist?) is checked by selftest.py, which provides the targets.
@@ -9,6 +12,7 @@ import ctypes
 import errno
 import fcntl
 import json
+import mmap
 import os
 import resource
 import socket
@@ -19,14 +23,14 @@ import types
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 HERE = Path(__file__).resolve().parent
 for _name, _folder in (("autoresearch", HERE.parent), ("autoresearch.sandbox", HERE)):
     _package = types.ModuleType(_name)  # a cell cannot list the repository: no search for modules there
     _package.__path__ = [str(_folder)]
     sys.modules.setdefault(_name, _package)
-from autoresearch.sandbox import kernel  # noqa: E402
+from autoresearch.sandbox import compute_only, kernel  # noqa: E402
 from autoresearch.sandbox.syscalls import number  # noqa: E402
 
 Attempt = Callable[[], object]
@@ -35,17 +39,28 @@ Address = str | tuple[str, int]
 _PTRACE_SEIZE = 0x4206
 _NEW_USER, _NEW_NET = 0x10000000, 0x40000000
 _CREATE = 0o1000
+_FIEMAP = 0xC020660B
 _SECRETS = ("KEY", "TOKEN", "SECRET", "PASSWORD", "CREDENTIAL")
 
 
 def main() -> None:
-    """Make all attempts; write their names first, so that a death on the way is noticed."""
+    """Make all attempts, in two groups; write their names first, so that a death on the way is noticed."""
     targets = json.loads(sys.argv[1])
     attempts = files(targets) | network(targets) | processes(targets["owner"]) | system() | channels(targets)
-    with open(3, "w", buffering=1) as results:
-        print(json.dumps(list(attempts)), file=results)
-        for name, attempt in attempts.items():
-            print(json.dumps([name, is_blocked(attempt)]), file=results)
+    with open(3, "w", buffering=1) as results, socket.socket(fileno=4) as referee:
+        make(attempts | caches(targets["gpu"]), results)
+        attempts = traces()
+        listener = compute_only.install()
+        socket.send_fds(referee, [b"runs"], [] if listener is None else [listener])
+        if listener is not None and referee.recv(1):
+            make(attempts, results)
+
+
+def make(attempts: dict[str, Attempt], results: TextIO) -> None:
+    """Make attempts and write whether each was blocked."""
+    print(json.dumps(list(attempts)), file=results)
+    for name, attempt in attempts.items():
+        print(json.dumps([name, is_blocked(attempt)]), file=results)
 
 
 def is_blocked(attempt: Attempt) -> bool:
@@ -230,6 +245,41 @@ def channels(targets: Targets) -> dict[str, Attempt]:
         ),
         "ask which pages are in memory": lambda: syscall("mincore", 0, 0, None),
         "watch a folder": lambda: syscall("inotify_add_watch", kernel.call("inotify_init1", 0), b"/usr", 0x20),
+    }
+
+
+def caches(gpu: bool) -> dict[str, Attempt]:
+    """Return attempts to see what other cells have left in the caches of the kernel."""
+    owners = ["self", *([] if gpu else [f"self/task/{os.getpid()}"])]  # CUDA needs the folder of its threads
+    return {
+        "count the names that were looked up": lambda: read(Path("/proc/sys/fs/dentry-state")),
+        "count the kernel's objects": lambda: read(Path("/proc/slabinfo")),
+        "count the pages of all": lambda: read(Path("/proc/vmstat")),
+        "ask where a file lies on the disk": lambda: fcntl.ioctl(
+            os.open(sys.executable, os.O_RDONLY), _FIEMAP, bytes(32)
+        ),
+        **{f"see which pages are in memory in /proc/{at}": partial(read, Path(f"/proc/{at}/pagemap")) for at in owners},
+    }
+
+
+def traces() -> dict[str, Attempt]:
+    """Return attempts to leave a trace after the text has arrived."""
+    file = os.open(sys.executable, os.O_RDONLY)
+    missing = str(HERE / f"missing{time.monotonic_ns()}")
+    return {
+        "look a name up": lambda: fails_with(errno.ENOENT, lambda: os.stat(missing)),  # noqa: PTH116
+        "ask whether a name may be read": lambda: fails_with(
+            errno.ENOENT, partial(syscall, "faccessat", -100, missing.encode(), 0)
+        ),
+        "open a file": lambda: os.open(sys.executable, os.O_RDONLY),
+        "read a file that was open before": lambda: os.pread(file, 1, 0),
+        "map a file that was open before": lambda: mmap.mmap(file, 0, prot=mmap.PROT_READ),
+        "copy a descriptor": lambda: os.dup(file),
+        "make a pipe": os.pipe,
+        "make a memory file": lambda: os.memfd_create("trace"),
+        "make sockets": socket.socketpair,
+        "start a process": lambda: in_child(lambda: True),
+        "keep pages in memory": lambda: syscall("mlockall", 1),
     }
 
 

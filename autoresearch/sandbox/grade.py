@@ -18,8 +18,8 @@ _SECCOMP = (
 _PRIVILEGES = "a trial could gain privileges (no_new_privs is off)"
 _CAPABILITIES = "a trial keeps capabilities of root: run as an ordinary user, or allow CAP_SETPCAP to drop them"
 SECOND_FILTER = (
-    "a cell that has seen validation text can leave marks in the kernel's caches of names and pages, which a later cell "
-    "reads: use Linux 5.7 or newer, and a container profile that allows seccomp's user notification"
+    "a cell that has seen validation text can leave marks in the kernel's caches of names and pages, which a later "
+    "cell reads: use Linux 5.7 or newer, and a container profile that allows seccomp's user notification"
 )
 _LIMITS = "a trial's memory, files and processes are not limited"
 

@@ -1,8 +1,8 @@
 """Supervisor's side of the second filter (compute_only.py): decide on the calls that it reports.
 
-Before the text arrives, every call goes on. Afterwards a call is refused, except reading and writing what stays inside
-the cell (pipes, sockets) and mapping the memory of a card. Closing is then pretended: the meaning of a descriptor cannot
-change between the decision and the call.
+Before the text arrives, every call goes on. Afterwards a call is refused, except to read and write what stays inside
+the cell (pipes, sockets) and to map the memory of a card. Closing is then pretended, so that the meaning of a
+descriptor cannot change between the decision and the call.
 """
 
 import errno
@@ -11,6 +11,7 @@ import mmap
 import os
 import signal
 import struct
+import time
 from contextlib import suppress
 
 from autoresearch.sandbox import syscalls
@@ -22,7 +23,9 @@ _CONTINUE = 1
 _NOTICE = struct.Struct("=QIIiIQ6Q")  # id, pid, flags, number of the call, architecture, address, arguments
 _PRIVATE = ("pipe:", "socket:", "anon_inode:[eventfd]")
 _MAX_REFUSED_NAMES = 16
-POPULATE_READ = 22  # MADV_POPULATE_READ, Linux 5.14
+_WITHOUT_PAGES = ("/dev/", "/proc/", "/sys/")
+_STOP_TIMEOUT_S = 10.0  # a thread may be in a driver
+_POPULATE_READ = 22  # MADV_POPULATE_READ, Linux 5.14
 POPULATE_LIMIT_BYTES = 16 << 30
 
 
@@ -84,19 +87,13 @@ def populate(pid: int, private: str) -> None:
     cell, which is removed with it.
     """
     left = POPULATE_LIMIT_BYTES
-    for path in mapped_files(pid):
-        with suppress(OSError, ValueError):
-            if (
-                not path.startswith((f"{private}/", "/dev/", "/proc/", "/sys/"))
-                and (size := os.stat(path).st_size) <= left
-            ):  # noqa: PTH116
-                left -= size
-                for _ in range(2):
-                    _touch(path)
+    for path in _mapped_files(pid):
+        if not path.startswith((f"{private}/", *_WITHOUT_PAGES)):
+            with suppress(OSError, ValueError):
+                left -= _populate_file(path, left)
 
 
-def mapped_files(pid: int) -> list[str]:
-    """Return the paths of the files that a process maps."""
+def _mapped_files(pid: int) -> list[str]:
     paths = set()
     with suppress(OSError), open(f"/proc/{pid}/maps") as file:
         for line in file:
@@ -106,20 +103,36 @@ def mapped_files(pid: int) -> list[str]:
     return sorted(paths)
 
 
-def _touch(path: str) -> None:
+def _populate_file(path: str, limit: int) -> int:
+    """Read a file of at most `limit` bytes into memory; return its size."""
     with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ, flags=mmap.MAP_SHARED) as view:
-        try:
-            view.madvise(POPULATE_READ)
-        except OSError:  # an older kernel
-            for start in range(0, len(view), mmap.PAGESIZE):
-                view[start]
+        size = len(view)
+        for _ in range(2 if size <= limit else 0):
+            try:
+                view.madvise(_POPULATE_READ)
+            except OSError:  # an older kernel
+                sum(view[start] for start in range(0, size, mmap.PAGESIZE))
+        return size
+
+
+def stop(pid: int) -> None:
+    """Stop a process; return when it is stopped or gone."""
+    signal_quietly(pid, signal.SIGSTOP)
+    deadline = time.monotonic() + _STOP_TIMEOUT_S
+    while _stat(pid)[:1] not in ([b"T"], [b"Z"], []) and time.monotonic() < deadline:
+        time.sleep(0.001)
 
 
 def major_faults(pid: int) -> int | None:
     """Return how often a process waited for a page to be read from disk; None if it is gone."""
+    fields = _stat(pid)
+    return None if fields[:1] in ([], [b"Z"]) else int(fields[9])
+
+
+def _stat(pid: int) -> list[bytes]:
+    """Return the fields after the name in /proc/PID/stat; none if the process is gone."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
-            fields = file.read().rpartition(b")")[2].split()
+            return file.read().rpartition(b")")[2].split()
     except OSError:
-        return None
-    return None if fields[:1] == [b"Z"] else int(fields[9])
+        return []

@@ -12,8 +12,21 @@ datagram socket reaches path sockets without connect(2), and prlimit takes any p
 import errno
 
 from autoresearch.sandbox import bpf, kernel, syscalls
-from autoresearch.sandbox.bpf import ALLOW, PRETEND, REFUSE, answer_all, argument, fail, masked, rule
-from autoresearch.sandbox.bpf import then, unless, when, when_any, when_in
+from autoresearch.sandbox.bpf import (
+    ALLOW,
+    PRETEND,
+    REFUSE,
+    answer_all,
+    argument,
+    fail,
+    masked,
+    rule,
+    then,
+    unless,
+    when,
+    when_any,
+    when_in,
+)
 
 _AF_UNIX, _AF_INET, _AF_INET6, _AF_NETLINK = 1, 2, 10, 16
 _SOCK_STREAM, _SOCK_SEQPACKET = 1, 5

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from autoresearch.files import JsonObject
 from autoresearch.sandbox.cell import Cell, CellError, CellSpec
-from autoresearch.sandbox.grade import describe
+from autoresearch.sandbox.grade import SECOND_FILTER, describe
 
 ATTACKER = Path(__file__).resolve().with_name("escape_attempts.py")
 ATTACK_TIMEOUT_S = 10.0
@@ -62,19 +62,23 @@ def inspect(forbidden: Sequence[Path], spec: CellSpec, known: Sequence[str] = ()
     no cell can be started.
     """
     reader, writer = os.pipe()
-    with os.fdopen(reader, "rb") as results, AttackTargets(forbidden) as targets:
-        program = [sys.executable, "-I", str(ATTACKER), json.dumps(targets.values)]
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with os.fdopen(reader, "rb") as results, ours, AttackTargets(forbidden) as targets:
+        program = [sys.executable, "-I", str(ATTACKER), json.dumps(targets.values | {"gpu": spec.gpu})]
+        fds = {3: writer, 4: theirs.fileno()}
         try:
-            cell = Cell.start(replace(spec, program=program, fds={3: writer}, read=[ATTACKER.parent]))
+            cell = Cell.start(replace(spec, program=program, fds=fds, read=[ATTACKER.parent]))
         finally:
             os.close(writer)
+            theirs.close()
         with cell:
-            attacks = _read_results(results.fileno())
+            attacks, is_filtered = _follow(cell, results.fileno(), ours)
             log = cell.log()
         if not attacks:
             raise CellError(f"the self-attack did not run: {log.strip()[-300:] or 'no output'}")
         attacks.update(targets.check_traces())
-        return Inspection(cell.layers, attacks, [*cell.weaknesses, *known])
+        missing = [] if is_filtered else [SECOND_FILTER]
+        return Inspection(cell.layers, attacks, [*cell.weaknesses, *missing, *known])
 
 
 class AttackTargets(contextlib.ExitStack):
@@ -139,12 +143,35 @@ class AttackTargets(contextlib.ExitStack):
         return status.st_mode, status.st_mtime_ns, os.listxattr(self.canary)
 
 
-def _read_results(fd: int) -> dict[str, bool]:
-    """Read the attempts by name; one that was not reported counts as not blocked."""
+def _follow(cell: Cell, results: int, attacker: socket.socket) -> tuple[dict[str, bool], bool]:
+    """Read the attempts by name; restrict the cell when it asks for it, and return whether it could be.
+
+    An attempt that was not reported counts as not blocked.
+    """
     deadline = time.monotonic() + ATTACK_TIMEOUT_S
-    data = b""
-    while select.select([fd], [], [], max(0.0, deadline - time.monotonic()))[0] and (part := os.read(fd, 1 << 16)):
-        data += part
-    lines = [json.loads(line) for line in data.splitlines()]
-    names = lines[0] if lines else []
-    return {**dict.fromkeys(names, False), **dict(lines[1:])}
+    data, is_filtered = b"", False
+    waited_for: list[int | socket.socket] = [results, attacker]
+    while ready := select.select(waited_for, [], [], max(0.0, deadline - time.monotonic()))[0]:
+        if attacker in ready:
+            waited_for.remove(attacker)
+            is_filtered = _restrict(cell, attacker)
+        if results in ready:
+            if not (part := os.read(results, 1 << 16)):
+                break
+            data += part
+    attacks: dict[str, bool] = {}
+    for line in map(json.loads, data.splitlines()):
+        attacks.update([line] if line[-1] in (True, False) else dict.fromkeys(line, False))
+    return attacks, is_filtered
+
+
+def _restrict(cell: Cell, attacker: socket.socket) -> bool:
+    """Let the attacker only compute from now on, if it has installed the second filter."""
+    _, fds, _, _ = socket.recv_fds(attacker, 16, 1)
+    if not fds:
+        return False
+    cell.listen(fds[0])
+    os.close(fds[0])
+    cell.only_compute()
+    attacker.send(b"x")
+    return True

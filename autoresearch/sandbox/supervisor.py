@@ -155,8 +155,9 @@ class Supervisor:
         self.faults = listener.major_faults(self.program) or 0
 
     def inspect(self) -> dict[str, object]:
-        """Return which calls were refused, and the page faults since `restrict`; None if the program is gone."""
+        """Stop the program; return which calls were refused, and its page faults since `restrict` (None if gone)."""
         assert self.listener is not None
+        listener.stop(self.program)
         faults = listener.major_faults(self.program)
         return {"refused": self.listener.refused, "faults": None if faults is None else faults - self.faults}
 

@@ -11,6 +11,7 @@ from autoresearch.agents import registry
 from autoresearch.config import Config
 from autoresearch.data.dataset import Dataset
 from autoresearch.errors import Blocker
+from autoresearch.measure import hidden_work
 from autoresearch.measure.clock import Budget
 from autoresearch.measure.settings import Settings
 from autoresearch.sandbox import selftest
@@ -118,4 +119,7 @@ def attack_cell(slot: Slot, data: Dataset | None, root: Path | None) -> selftest
     held_out = sorted((data.root / "held").iterdir()) if data else []
     library, weaknesses = (data.readable_library(), data.weaknesses) if data else (None, [])
     hidden = [*held_out, root] if root else held_out
-    return selftest.inspect(hidden, CellSpec([], library=library, gpu=slot.gpu is not None), weaknesses)
+    result = selftest.inspect(hidden, CellSpec([], library=library, gpu=slot.gpu is not None), weaknesses)
+    if data is not None:
+        result.attacks[hidden_work.ATTEMPT] = hidden_work.is_ended(data)
+    return result

@@ -1,0 +1,169 @@
+"""The second filter: what a cell may do before and after the text arrives."""
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from support.cells import NO_NAMESPACES, ROOT, spec, wait
+
+from autoresearch.sandbox.cell import Cell
+
+PREPARE = f"""
+import array, mmap, os, socket, sys, threading, time, types
+for name, folder in ("autoresearch", "{ROOT}/autoresearch"), ("autoresearch.sandbox", "{ROOT}/autoresearch/sandbox"):
+    package = sys.modules[name] = types.ModuleType(name)
+    package.__path__ = [folder]
+from autoresearch.sandbox import compute_only
+referee = socket.socket(fileno=4)
+def refused(call):
+    try:
+        call()
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    return False
+def listen():
+    socket.send_fds(referee, [b"runs"], [compute_only.install()])
+def tell(*words):
+    referee.send(" ".join(map(str, words)).encode())
+"""
+LOOK = "lambda: os.stat('/usr/lib/nothing-of-this-name')"
+MEGABYTES = 8
+
+
+@contextmanager
+def cell(code: str, *read: Path, off: frozenset[str] = frozenset()) -> Iterator[tuple[Cell, socket.socket]]:
+    """Run a program that has installed the second filter, and listen to its calls."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    program = spec(PREPARE + code, fds={4: theirs.fileno()}, read=[ROOT / "autoresearch", *read], off=off)
+    with ours, Cell.start(program) as running:
+        theirs.close()
+        ours.settimeout(20)
+        _, fds, _, _ = socket.recv_fds(ours, 16, 1)
+        assert fds, running.log()
+        running.listen(fds[0])
+        os.close(fds[0])
+        yield running, ours
+
+
+@pytest.mark.parametrize("off", [frozenset[str](), NO_NAMESPACES, frozenset({"landlock", "uid", "ns"})])
+def test_every_call_goes_on_before_and_only_computing_after(off: frozenset[str]) -> None:
+    code = f"""
+listen()
+inside = os.pipe()
+tell(refused({LOOK}), refused(os.getpid))
+referee.recv(1)
+grown = bytearray(64 << 20)
+thread = threading.Thread(target=lambda: grown.reverse()); thread.start(); thread.join()
+os.write(inside[1], b"x"), time.sleep(0.01), print("this is seen", flush=True)
+tell(refused({LOOK}), refused(os.pipe), refused(lambda: open(sys.executable)), os.read(inside[0], 1), refused(os.fork))
+referee.recv(1)
+"""
+    with cell(code, off=off) as (running, ours):
+        assert ours.recv(100) == b"False False"
+        running.only_compute()
+        ours.send(b"x")
+        assert ours.recv(100) == b"True True True b'x' True"
+        refused, faults = running.inspect()
+        assert {"newfstatat", "pipe2", "openat", "clone"} <= set(refused) and faults is not None
+        assert wait(lambda: "this is seen" in running.log())
+
+
+def test_threads_of_before_and_descriptors_that_were_passed_are_covered() -> None:
+    code = f"""
+go, answers = threading.Event(), []
+thread = threading.Thread(target=lambda: (go.wait(), answers.append(refused({LOOK})))); thread.start()
+listen()
+file = os.open(sys.executable, os.O_RDONLY)
+one, other = socket.socketpair()
+socket.send_fds(one, [b"x"], [file])
+tell("ready")
+referee.recv(1)
+go.set(); thread.join()
+received = socket.recv_fds(other, 1, 1)[1][0]
+os.close(file)
+tell(*answers, refused(lambda: os.pread(received, 1, 0)), refused(lambda: mmap.mmap(received, 1, prot=mmap.PROT_READ)))
+referee.recv(1)
+"""
+    with cell(code) as (running, ours):
+        assert ours.recv(100) == b"ready"
+        running.only_compute()
+        ours.send(b"x")
+        assert ours.recv(100) == b"True True True"
+
+
+def test_other_processes_of_the_cell_are_stopped() -> None:
+    code = """
+listen()
+shared = mmap.mmap(-1, 8)
+child = os.fork()
+if child == 0:
+    while True:
+        shared[0] = (shared[0] + 1) % 256
+        time.sleep(0.001)
+while shared[0] == 0: time.sleep(0.001)
+tell("counts")
+referee.recv(1)
+before = shared[0]; time.sleep(0.1)
+tell(shared[0] - before, refused(lambda: os.kill(child, 18)))
+referee.recv(1)
+"""
+    with cell(code) as (running, ours):
+        assert ours.recv(100) == b"counts"
+        running.only_compute()
+        ours.send(b"x")
+        assert ours.recv(100) == b"0 True"
+
+
+def evict(path: Path) -> bool:
+    """Remove a file's pages from memory; return whether that is possible here."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        try:
+            os.preadv(file.fileno(), [bytearray(1)], 0, os.RWF_NOWAIT)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+    return False
+
+
+TOUCHES = """
+with open(sys.argv[1], "rb") as file:
+    pages = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
+pages.madvise(mmap.MADV_RANDOM)
+listen()
+referee.recv(1)
+tell(sum(pages[place] for place in range(0, len(pages), 8 * mmap.PAGESIZE)))
+referee.recv(1)
+"""
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_pages_of_mapped_files_are_in_memory_and_others_are_counted(after: bool, tmp_path: Path) -> None:
+    file = tmp_path / "library"
+    file.write_bytes(os.urandom(1 << 20) * MEGABYTES)
+    code = TOUCHES.replace("sys.argv[1]", repr(str(file)))
+    with cell(code, file) as (running, ours):
+        if not evict(file):
+            pytest.skip("no page can be evicted on this file system")
+        running.only_compute()
+        if after:
+            assert evict(file)
+        ours.send(b"x")
+        ours.recv(100)
+        _, faults = running.inspect()
+        assert faults is not None and (faults > 100 if after else faults < 5)
+
+
+def test_the_faults_of_a_program_that_has_ended_are_unknown() -> None:
+    with cell("listen(); referee.recv(1)") as (running, ours):
+        running.only_compute()
+        ours.send(b"x")
+        assert wait(lambda: not running.is_running())
+        assert running.inspect()[1] is None
