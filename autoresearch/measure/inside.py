@@ -250,6 +250,7 @@ def _begin(channel: wire.Channel, second_filter: bool) -> None:
 
 def _train(channel: wire.Channel, source: str, hello: wire.Fields) -> None:
     torch = _import_torch(source, hello["threads"])
+    importlib.import_module("numpy")  # on our account
     _begin(channel, second_filter=False)
     _run_source(source).train(TrialContext(channel, hello, torch))
 

@@ -129,7 +129,7 @@ def test_setup_is_charged_in_the_unit_of_the_budget(bigram: str, cpu: Settings, 
     assert trained[0] < 0.7 * trained[1]  # 0.4 CPU-seconds of 0.5 are gone, of which 0.125 were free
 
 
-@pytest.mark.parametrize("says", ["runs", "loaded", "warm", "done"])
+@pytest.mark.parametrize("says", ["runs", "done"])
 def test_messages_that_come_too_early_win_nothing(says: str, bigram: str, cpu: Settings, bytes_data: Dataset) -> None:
     """A cell may say anything about its phase, but the text comes only after the second filter is closed."""
     body = f"""

@@ -10,7 +10,7 @@ from support.cells import CORE
 from autoresearch.data.dataset import Dataset
 from autoresearch.measure.clock import Budget
 from autoresearch.measure.referee import CellReferee
-from autoresearch.measure.result import Result, Watch
+from autoresearch.measure.result import Result, Spent, Watch
 from autoresearch.measure.settings import Settings, TrialPlan
 
 HERE = Path(__file__).parents[1] / "attacks"
@@ -83,7 +83,8 @@ class Attack:
         self, data: Dataset, off: frozenset[str] = frozenset(), watch: Watch = lambda progress: None, **targets: object
     ) -> Result:
         """Run one trial of the attack, aimed at the targets."""
-        plan = (HastyPlan if "EVALUATION_CAP" in self.says else TrialPlan)(watch=watch)
+        base = Spent(**self.says["BASE"]) if "BASE" in self.says else None
+        plan = (HastyPlan if "EVALUATION_CAP" in self.says else TrialPlan)(watch=watch, base=base)
         return CellReferee(self.settings(off), data).measure(self.aimed_at(**targets), 1, plan)
 
 
