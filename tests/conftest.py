@@ -24,6 +24,7 @@ def pytest_configure() -> None:
     """Compile the package once: cells cannot write bytecode, and would compile it in each of them."""
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     os.environ["OMP_NUM_THREADS"] = "1"  # tests side by side: threads that wait for each other would spin
+    prepare.SEARCH_S = 0.0  # many seconds for each corpus of a test; tests of the search set their own
     sys.dont_write_bytecode = False
     compileall.compile_dir(FOLDER.parent, quiet=1)
 

@@ -61,7 +61,7 @@ def contents(root):
 
 
 def run_script(cache, *args):
-    command = [sys.executable, str(SCRIPT), "--device", "cpu", "--cache", str(cache), *args]
+    command = [sys.executable, str(SCRIPT), "--device", "cpu", "--search", "0", "--cache", str(cache), *args]
     return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
 
