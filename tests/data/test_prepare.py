@@ -381,15 +381,6 @@ def test_the_script_reports_errors_in_one_line_with_an_exit_code(tmp_path):
     assert run_script(tmp_path, "--source", "web").returncode == 2
 
 
-@pytest.fixture(scope="session")
-def own_library(tmp_path_factory):
-    """Prepare the `stdlib` data set in plain bytes, without torch in the probe, to be quick."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stdlib, "NEEDED_MODULES", ("numpy", "safetensors.numpy"))
-        cache = tmp_path_factory.mktemp("cache")
-        return Dataset.open(prepare.prepare("stdlib", 256, 64, cache=cache, progress=False))
-
-
 def test_no_held_out_library_text_can_be_read(own_library):
     readable = own_library.readable_library()
     root = Path(own_library.meta["library_root"])
