@@ -68,7 +68,7 @@ def search(
     deadline = time.monotonic() + seconds
     found: set[bytes] = set()
     example, size = None, 0
-    for path in _walk(sorted(readable, key=lambda root: "-packages" not in root)):
+    for path in files(sorted(readable, key=lambda root: "-packages" not in root)):
         if time.monotonic() > deadline:
             return Exposure(len(lines), len(found), example, size, is_complete=False)
         raw = _read(path)
@@ -80,22 +80,22 @@ def search(
     return Exposure(len(lines), len(found), example, size, is_complete=True)
 
 
-def _walk(roots: Iterable[str]) -> Iterator[str]:
+def files(roots: Iterable[str]) -> Iterator[str]:
     """Yield each file below the roots that may hold text, once."""
     done: set[str] = set()
     for root in map(os.path.realpath, roots):
         if os.path.isfile(root):  # noqa: PTH113
             yield from _candidates("", [root])
         elif not root.startswith(_NO_TREES):
-            for folder, folders, files in os.walk(root):
+            for folder, folders, names in os.walk(root):
                 folders[:] = [name for name in folders if os.path.join(folder, name) not in done]  # noqa: PTH118
                 if folder not in done:
-                    yield from _candidates(folder, files)
+                    yield from _candidates(folder, names)
             done.add(root)
 
 
-def _candidates(folder: str, files: Iterable[str]) -> Iterator[str]:
-    for name in files:
+def _candidates(folder: str, names: Iterable[str]) -> Iterator[str]:
+    for name in names:
         path = f"{folder}/{name}" if folder else name
         suffix = os.path.splitext(name)[1]  # noqa: PTH122
         if suffix not in _NEVER_TEXT and not (suffix == ".pyc" and _has_source(path)):

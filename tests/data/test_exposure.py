@@ -3,14 +3,14 @@
 import importlib.util
 import os
 import py_compile
+import re
 from pathlib import Path
 
-import pytest
+from support.readable import copy_readable
 
 import prepare
 from autoresearch.data import exposure
 from autoresearch.data.dataset import Dataset
-from autoresearch.sandbox import visible_paths
 
 LINE = b"a line of the validation text that is long enough to matter"
 OTHER = b"another line of it, which is also longer than forty bytes"
@@ -78,16 +78,12 @@ def test_long_lines_of_val_and_holdout_are_looked_for(bytes_data: Dataset) -> No
     assert lines and all(len(line) >= exposure.MIN_LINE_BYTES and line in held for line in lines)
 
 
-def test_prepare_grades_a_corpus_with_a_copy_in_sight(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    text = "".join(f"sentence number {number} of a text that nobody else has written\n" for number in range(4000))
-    for folder in ("texts", "open"):
-        (tmp_path / folder).mkdir()
-    (tmp_path / "texts" / "text.txt").write_text(text)
-    monkeypatch.setattr(visible_paths, "view", lambda *args: {"readable": [str(tmp_path / "open")]})
+def test_prepare_grades_a_corpus_with_a_copy_in_sight(tmp_path: Path) -> None:
+    copy_readable(tmp_path / "texts")
     source = f"files:{tmp_path}/texts"
-    clean = Dataset.open(prepare.prepare(source, 256, 32, cache=tmp_path / "one", progress=False, search_s=20))
-    assert clean.weaknesses == []
-    (tmp_path / "open" / "vendored.py").write_text(text)
-    exposed = Dataset.open(prepare.prepare(source, 256, 32, cache=tmp_path / "two", progress=False, search_s=20))
-    assert exposed.hash == clean.hash
-    assert len(exposed.weaknesses) == 1 and "vendored.py" in exposed.weaknesses[0]
+    unknown = Dataset.open(prepare.prepare(source, 256, 32, cache=tmp_path / "one", progress=False, search_s=0))
+    assert unknown.weaknesses == []
+    exposed = Dataset.open(prepare.prepare(source, 256, 32, cache=tmp_path / "two", progress=False, search_s=1))
+    assert exposed.hash == unknown.hash
+    assert len(exposed.weaknesses) == 1
+    assert re.match(r"training code can read [\d,]+ of .*-packages/.*: remove that copy", exposed.weaknesses[0])
