@@ -9,7 +9,6 @@ continues where the last one ended.
 """
 
 import argparse
-import ast
 import json
 import os
 import time
@@ -24,7 +23,6 @@ from autoresearch.measure.referee import CellReferee
 from autoresearch.setup.project import open_project
 
 PROGRAMS = Path(__file__).resolve().parents[1] / "tests" / "honest_programs"
-BUDGET = "2cpu"  # of a program that says nothing else
 EVAL_ROWS = 128
 
 
@@ -43,18 +41,14 @@ class Trial:
     score: float
 
 
-def budget_of(text: str) -> str:
-    """Return the budget that a program asks for by a constant BUDGET, else the default."""
-    for node in ast.parse(text).body:
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "BUDGET":
-            return str(ast.literal_eval(node.value))
-    return BUDGET
+def budget(path: Path) -> Budget:
+    """Return the budget of a program: a compiler starts processes, which a cell that counts CPU time refuses."""
+    return Budget.parse("30steps" if path.stem.startswith("compiled") else "2cpu")
 
 
 def measure(referee: CellReferee, path: Path, seed: int) -> Trial:
-    text = path.read_text()
-    settings = replace(referee.settings, budget=Budget.parse(budget_of(text)))
-    result = replace(referee, settings=settings).measure(text, seed)
+    settings = replace(referee.settings, budget=budget(path))
+    result = replace(referee, settings=settings).measure(path.read_text(), seed)
     if result.outcome != "ok":
         print(result.log[-3000:])
     d_rms = result.audit["d_rms"] if result.audit is not None else None

@@ -4,8 +4,6 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-BUDGET = "30steps"
-
 
 class Block(nn.Module):
     def __init__(self, dim):

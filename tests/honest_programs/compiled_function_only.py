@@ -4,8 +4,6 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-BUDGET = "40steps"
-
 
 def scan(x, decay):
     h, out = torch.zeros_like(x[:, 0]), []

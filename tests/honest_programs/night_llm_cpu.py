@@ -319,7 +319,7 @@ class NGrams(nn.Module):
         for n in range(MAX_NGRAM, 1, -1):
             some = np.bincount(np.minimum(counts, 5), minlength=5)[1:5] + 1.0
             ratio = some[0] / (some[0] + 2 * some[1])
-            discount = [k - (k + 1) * ratio * some[k] / some[k - 1] for k in (1, 2, 3)]
+            discount = [min(max(k - (k + 1) * ratio * some[k] / some[k - 1], 0.1), k) for k in (1, 2, 3)]
             cut = np.array([0.0, *discount], dtype=np.float32)[np.minimum(counts, 3)]
             context, after = keys >> bits, keys & (1 << bits) - 1
             start = np.append(0, np.flatnonzero(np.diff(context)) + 1)

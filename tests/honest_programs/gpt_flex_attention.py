@@ -7,7 +7,6 @@ import torch.nn.functional as F
 from torch import nn
 from torch.nn.attention.flex_attention import create_block_mask, flex_attention
 
-BUDGET = "20steps"
 SLOPE = 0.3
 
 
