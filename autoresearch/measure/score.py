@@ -33,7 +33,7 @@ D_MEAN_MAX = 0.01
 D_RMS_MAX = 0.03
 D_OUTLIER = 0.25  # a |d| above this counts as an outlier
 OUTLIERS_MAX = 0.005  # share of the audited positions
-WARM_UP_ROWS = 1024  # of the training text, whose tokens cells see before the text arrives
+WARM_UP_TOKENS = 1 << 20  # of the training text, from which the random ones are drawn
 SPARE_DRAWS = 8  # for each audited position: further draws in the same row are dropped
 
 
@@ -157,20 +157,19 @@ class Evaluator:
         question = Question(
             mode,
             rows.tobytes(),
-            self._random_rows(rows.shape).tobytes(),
+            self._random_rows(min(batch, len(rows)), rows.shape[1]).tobytes(),
             size=4 * len(rows) * width,
             batches=math.ceil(len(rows) / batch),
             fields={"positions": positions},
         )
         return np.frombuffer(self._ask(question), np.float32).reshape(len(rows), width).astype(np.float64)
 
-    def _random_rows(self, shape: tuple[int, ...]) -> Tokens:
-        """Return rows as frequent in their tokens as the training text, whose second half repeats the first."""
-        rng = np.random.default_rng(self.harness.data.seq_len)
-        text = self.harness.data.rows("train")[:WARM_UP_ROWS].reshape(-1)
-        rows = rng.choice(text, shape)
-        rows[:, shape[1] // 2 :] = rows[:, : shape[1] - shape[1] // 2]
-        return np.ascontiguousarray(rows, np.uint16)
+    def _random_rows(self, count: int, width: int) -> Tokens:
+        """Return rows whose tokens are as frequent as in the training text; the second half repeats the first."""
+        text = np.memmap(self.harness.data.train_shards()[0], np.uint16, "r")[:WARM_UP_TOKENS]
+        rows = np.random.default_rng(width).choice(text, (count, width))
+        rows[:, width // 2 :] = rows[:, : width - width // 2]
+        return rows
 
 
 def draw_positions(scored: npt.NDArray[np.bool_], count: int, rng: np.random.Generator) -> tuple[Integers, Integers]:
