@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from autoresearch.data.dataset import Dataset
 from autoresearch.measure import answers
-from autoresearch.measure.score import compare, draw_positions, evaluation_rows, losses_of, splice
+from autoresearch.measure.audit import compare, draw_positions, losses_of, splice
+from autoresearch.measure.score import evaluation_rows
 
 ROWS, LENGTH = 64, 16
 
