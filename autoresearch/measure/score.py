@@ -17,18 +17,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from autoresearch.data.dataset import Dataset
 from autoresearch.files import JsonObject
 from autoresearch.measure import wire
 from autoresearch.measure.audit import (
+    D_RMS_MAX,
     D_ROUNDING,
     Audit,
+    Coarse,
     Floats,
     Integers,
     Tokens,
+    coarse,
     compare,
     draw_positions,
+    falls_below,
     losses_of,
     splice,
 )
@@ -53,7 +58,7 @@ class Score:
     """Bits per byte of a checkpoint, and `se`, the standard error of its audit in the same unit.
 
     `audit` is None if the claim had already lost. `row_nats` and `row_bytes` [rows] allow comparing two versions
-    row by row.
+    row by row. `losses` [rows, seq_len] is the claim, by which positions of a successor's audit are drawn.
     """
 
     bpb: float
@@ -61,6 +66,7 @@ class Score:
     audit: Audit | None
     row_nats: Floats
     row_bytes: Integers
+    losses: Coarse
 
 
 def evaluation_rows(data: Dataset, split: str, count: int) -> Tokens:
@@ -85,17 +91,19 @@ class Evaluator:
         rows = evaluation_rows(data, split, settings.eval_rows)
         sizes = data.token_bytes()[rows[:, 1:]]
         claims = self._claim(rows)
-        row_nats = np.where(sizes > 0, claims, 0.0).sum(1)
+        losses = np.where(sizes > 0, claims, 0.0)
         total_bytes = int(sizes.sum())
-        bpb = float(row_nats.sum()) / (math.log(2) * total_bytes)
+        bpb = float(losses.sum()) / (math.log(2) * total_bytes)
         if not math.isfinite(bpb):
             raise EvaluationError("claim", "FloatingPointError")
         if loses_above is not None and bpb > loses_above:  # a lie would lower the claim
-            return Score(round(bpb, 6), 0.0, None, row_nats, sizes.sum(1))
-        audit = self._audit(rows, claims, sizes)
+            return Score(round(bpb, 6), 0.0, None, losses.sum(1), sizes.sum(1), coarse(losses))
+        incumbent = self.plan.incumbent_losses if split == "val" else None
+        audit = self._audit(rows, losses, sizes > 0, incumbent)
         per_nat = int((sizes > 0).sum()) / (math.log(2) * total_bytes)  # bits per byte for each nat per token
         correction = audit.d_mean * per_nat if D_ROUNDING < abs(audit.d_mean) < math.inf else 0.0
-        return Score(round(bpb + correction, 6), audit.d_se * per_nat, audit, row_nats, sizes.sum(1))
+        se = audit.d_se * per_nat
+        return Score(round(bpb + correction, 6), se, audit, losses.sum(1), sizes.sum(1), coarse(losses))
 
     def sample(self, prompt: list[int], count: int, temperature: float, seed: int) -> bytes:
         """Return `count` tokens after those of `prompt` (one or more), as bytes of text.
@@ -130,13 +138,15 @@ class Evaluator:
         claims[order] = np.maximum(answers, 0.0)  # a negative loss is impossible, and one would outweigh the rest
         return claims
 
-    def _audit(self, rows: Tokens, claims: Floats, sizes: Integers) -> Audit:
+    def _audit(self, rows: Tokens, claims: Floats, scored: npt.NDArray[np.bool_], incumbent: Coarse | None) -> Audit:
         rng = np.random.default_rng(int.from_bytes(os.urandom(16), "little"))
         count = min(self.plan.audit_factor * self.harness.settings.audit, max(1, len(rows) // 2))
-        row, position = draw_positions(sizes > 0, count, rng)
-        windows = splice(rows, row, position, rng)
+        drawn = draw_positions(scored, count, rng, None if incumbent is None else falls_below(incumbent, claims))
+        row, position = drawn.row, drawn.position
+        windows = splice(rows, row, position, self.harness.data.draw_training_rows(len(row), rng))
         logits = self._ask_rows("audit", windows, self.harness.data.vocab_size, position.tolist())
-        return compare(losses_of(logits, rows[row, position + 1]), claims[row, position])
+        audited, d_rms_max = losses_of(logits, rows[row, position + 1]), D_RMS_MAX[self.harness.settings.device]
+        return compare(audited, claims[row, position], drawn.weight, d_rms_max)
 
     def _ask_rows(self, mode: str, rows: Tokens, width: int, positions: Sequence[int]) -> Floats:
         """Return float64 [len(rows), width] that a fresh cell answers for `rows`."""

@@ -8,6 +8,7 @@ from typing import Any
 from support.cells import CORE
 
 from autoresearch.data.dataset import Dataset
+from autoresearch.measure.audit import Coarse
 from autoresearch.measure.clock import Budget
 from autoresearch.measure.referee import CellReferee
 from autoresearch.measure.result import Result, Watch
@@ -76,10 +77,15 @@ class Attack:
         )
 
     def measure(
-        self, data: Dataset, off: frozenset[str] = frozenset(), watch: Watch = lambda progress: None, **targets: object
+        self,
+        data: Dataset,
+        off: frozenset[str] = frozenset(),
+        watch: Watch = lambda progress: None,
+        incumbent: Coarse | None = None,
+        **targets: object,
     ) -> Result:
-        """Run one trial of the attack, aimed at the targets."""
-        plan = (HastyPlan if "EVALUATION_CAP" in self.says else TrialPlan)(watch=watch)
+        """Run one trial of the attack, aimed at the targets, against the stored losses of an incumbent."""
+        plan = (HastyPlan if "EVALUATION_CAP" in self.says else TrialPlan)(watch=watch, incumbent_losses=incumbent)
         return CellReferee(self.settings(off), data).measure(self.aimed_at(**targets), 1, plan)
 
 
