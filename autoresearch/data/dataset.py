@@ -92,12 +92,20 @@ class Dataset:
         They are memory-mapped, except training rows in several shards, which are read into memory.
         """
         shards = self.train_shards() if split == "train" else [self.root / "held" / f"{split}.bin"]
-        maps = [np.memmap(shard, np.uint16, "r").reshape(-1, self.seq_len + 1) for shard in shards]
+        maps = [self._map(shard) for shard in shards]
         if len(maps) == 1:
             return maps[0]
         rows: NDArray[np.uint16] = np.concatenate(maps)
         rows.flags.writeable = False
         return rows
+
+    def draw_training_rows(self, count: int, rng: np.random.Generator) -> NDArray[np.uint16]:
+        """Return random rows of the first training shard."""
+        rows = self._map(self.train_shards()[0])
+        return np.asarray(rows[np.sort(rng.integers(len(rows), size=count))])
+
+    def _map(self, shard: Path) -> NDArray[np.uint16]:
+        return np.memmap(shard, np.uint16, "r").reshape(-1, self.seq_len + 1)
 
     def token_bytes(self) -> NDArray[np.int64]:
         """Return the length in bytes of each token's text, int64 [V]; 0 for the document separator."""

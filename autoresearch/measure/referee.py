@@ -106,6 +106,7 @@ def _record_score(score: Score, result: Result) -> None:
         if score.audit.suspicion is not None:
             result.outcome, result.reason = "suspect", score.audit.suspicion
             return
+        result.losses = score.losses
     result.outcome, result.val_bpb = "ok", score.bpb
 
 

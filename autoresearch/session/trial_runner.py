@@ -3,6 +3,9 @@
 import time
 from dataclasses import dataclass, replace
 
+import numpy as np
+import numpy.typing as npt
+
 from autoresearch.errors import require
 from autoresearch.files import JsonObject
 from autoresearch.ledger import Experiment
@@ -40,7 +43,7 @@ class TrialRunner:
         about = {"purpose": purpose, "blob": trial.blob, "started": trial.started, "ended": time.time()}
         where = {"identity": self.identity, "slot": referee.settings.gpu or referee.settings.cores}
         files, facts = context.artefacts(experiment.n), result.as_json()
-        files.write_trial(k, facts | about | where, result.log, result.rows)
+        files.write_trial(k, facts | about | where, result.log, result.rows, result.losses)
         context.ledger.end_trial(trial.id, result.outcome, result.val_bpb, facts | where)
         self._report(experiment, purpose, result)
         self.maintenance.after_trial(result)
@@ -65,9 +68,16 @@ class TrialRunner:
             loses_above=hopeless,
             wants_holdout=may_keep,
             audit_factor=KEEP_AUDIT_FACTOR if purpose == "rerun" else 1,
+            incumbent_losses=self._rival_losses(experiment),
             keep_caches=keep_caches,
             watch=watch,
             base=self.evidence.base_spent(),
         )
         with self.context.lock.released():
             return referee.measure(require(experiment.text), seed, plan)
+
+    def _rival_losses(self, experiment: Experiment) -> npt.NDArray[np.uint8] | None:
+        """Return the stored claim of the version that an experiment has to beat; None for the incumbent itself."""
+        if experiment.n == 0 or (rival := self.evidence.rival(experiment)).n == experiment.n:
+            return None
+        return self.context.artefacts(rival.n).read_losses()

@@ -22,7 +22,7 @@ from autoresearch.workspace import git
 from autoresearch.workspace.workspace import Workspace
 
 BUDGET = {"cpu": "15cpu", "cuda": "5m"}
-EVAL_ROWS = {"cpu": 512, "cuda": 10240}
+EVAL_ROWS = {"cpu": 2048, "cuda": 10240}
 EVAL_BATCH = {"cpu": 32, "cuda": 16}
 
 

@@ -234,9 +234,10 @@ def test_an_attack_gets_nothing(
     attack = ATTACKS[name]
     if "OPENED_BY" in attack.says and honest(128).grade == "WEAK":
         pytest.skip(f"nothing here stops it: {'; '.join(honest(128).weaknesses)}")
+    incumbent = honest(attack.says["EVAL_ROWS"]).losses if "INCUMBENT" in attack.says else None
     before = _snapshot(targets)
     for _ in range(2 if attack.says.get("TWICE") else 1):
-        result = attack.measure(text_data, off, **targets)
+        result = attack.measure(text_data, off, incumbent=incumbent, **targets)
         check(attack, result, honest)
         budget = attack.settings().budget
         assert budget.unit != "s" or result.train_seconds < budget.amount + 1
