@@ -17,9 +17,7 @@ KEYS = (
     *("lines_added", "lines_removed", "num_params", "params_added", "cost_usd", "program_hash", "started", "settled"),
     *("seconds", "simpler", "review", "error"),
 )
-FORMULA = tuple(
-    "=+-@\uff1d\uff0b\uff0d\uff20"
-)  # a spreadsheet runs a cell that begins so; after an apostrophe it is text
+FORMULA = tuple("=+-@\uff1d\uff0b\uff0d\uff20")  # a spreadsheet runs a cell that begins so
 # large columns that no list shows
 UNREAD: JsonObject = {"text": None, "numbers": None, "shape": None, "fingerprint": None, "params": {}}
 COLUMNS = ", ".join(f"e.{field.name}" for field in fields(Experiment) if field.name not in UNREAD)

@@ -1,14 +1,13 @@
 """Comments and docstrings do not reach a cell; everything else does, on its own line."""
 
 import ast
-import glob
 from pathlib import Path
 
 import pytest
 
 from autoresearch.source.prose import without_prose
 
-HONEST = sorted(["train.py", *glob.glob("tests/attacks/*.py"), *glob.glob("autoresearch/*/*.py")])
+HONEST = [Path("train.py"), *sorted([*Path("tests/attacks").glob("*.py"), *Path("autoresearch").glob("*/*.py")])]
 
 
 def without_bare_strings(text: str) -> str:
@@ -19,9 +18,9 @@ def without_bare_strings(text: str) -> str:
     return ast.dump(tree)
 
 
-@pytest.mark.parametrize("path", HONEST)
-def test_a_program_stays_the_same_on_the_same_lines(path: str) -> None:
-    text = Path(path).read_text()
+@pytest.mark.parametrize("path", HONEST, ids=str)
+def test_a_program_stays_the_same_on_the_same_lines(path: Path) -> None:
+    text = path.read_text()
     bare = without_prose(text)
     assert ast.dump(ast.parse(bare)) == without_bare_strings(text)
     places = [

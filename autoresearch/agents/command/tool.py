@@ -10,7 +10,7 @@ from pathlib import Path
 from autoresearch.agents.base import Unusable
 from autoresearch.agents.command import executables
 from autoresearch.agents.command.presets import PRESETS, Preset
-from autoresearch.config import Config, cache_folder
+from autoresearch.config import Config, cache_folder, serve_token_file
 from autoresearch.errors import UsageError
 
 # every command gets these variables, and may read the certificates
@@ -107,8 +107,8 @@ def _readable_paths(programs: Sequence[Path], command_read: Sequence[str]) -> li
 
 
 def _private_path(path: Path) -> Path | None:
-    """Return a path in or around this one that no agent may read: data sets, the ledger, trials, git history."""
+    """Return a path in or around this one that no agent may read: data sets, the ledger, git history, a token."""
     here = Path.cwd().resolve()
     root = next((folder for folder in (here, *here.parents) if (folder / ".git").exists()), here)
-    private = [(cache_folder() / "data").resolve(), root / "runs", root / ".git"]
+    private = [(cache_folder() / "data").resolve(), serve_token_file().resolve(), root / "runs", root / ".git"]
     return next((each for each in private if path == each or path in each.parents or each in path.parents), None)
