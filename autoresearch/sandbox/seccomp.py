@@ -20,6 +20,8 @@ _AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 
 _AF_UNIX, _AF_INET, _AF_INET6, _AF_NETLINK = 1, 2, 10, 16
 _SOCK_STREAM, _SOCK_SEQPACKET = 1, 5
+_PROTOCOLS = (0, 6)  # the default, which is TCP, and TCP
+_MSG_FASTOPEN = 0x20000000
 _NEW_NAMESPACES, _CLONE_THREAD = 0x7E020000, 0x10000
 _F_SETLKS = (6, 7, 37, 38)  # F_SETLK, F_SETLKW, F_OFD_SETLK, F_OFD_SETLKW
 _F_GETLKS = (5, 36)
@@ -36,11 +38,12 @@ _REFUSE = _ERRNO | errno.EPERM
 Code = list[tuple[int, int, int, int]]
 
 
-def build(threads_only: bool, network: bool, protect: list[int] | None) -> bytes | None:
+def build(threads_only: bool, network: bool, protect: list[int] | None, tcp_only: bool = False) -> bytes | None:
     """Return the filter; None on an unknown processor.
 
     `threads_only` refuses new processes. `protect` are processes that share a process namespace with the cell and may
-    not be touched; None if the cell has its own namespace.
+    not be touched; None if the cell has its own namespace. `tcp_only` restricts a network to connections over TCP,
+    which Landlock restricts to ports.
     """
     if kernel.MACHINE not in _AUDIT_ARCH:
         return None
@@ -52,7 +55,7 @@ def build(threads_only: bool, network: bool, protect: list[int] | None) -> bytes
     code += _answer_all(syscalls.PRETENDED, _PRETEND)
     # evicting the pages of a shared file is pretended: they must stay in memory
     code += _rule("madvise", _argument(2) + _when_in(_EVICTING, _PRETEND) + _then(_ALLOW))
-    code += _sockets(network)
+    code += _connections() + _rule("socketpair", _pair()) if network and tcp_only else _sockets(network)
     code += _processes(threads_only)
     code += _files()
     code += _signals(protect)
@@ -75,13 +78,31 @@ def _check_architecture() -> Code:
 
 
 def _sockets(network: bool) -> Code:
-    connected = [(_AND, 0, 0, 0xF), *_when_in((_SOCK_STREAM, _SOCK_SEQPACKET), _ALLOW), *_then(_REFUSE)]
-    pair = _argument(0) + _unless(_AF_UNIX, _REFUSE) + _argument(1) + connected
+    pair = _pair()
     if network:  # sockets on paths, such as docker.sock, stay out of reach
         families = _when_in((_AF_INET, _AF_INET6, _AF_NETLINK), _ALLOW)
         return _rule("socket", _argument(0) + families + _then(_REFUSE)) + _rule("socketpair", pair)
     refused = _answer_all(syscalls.SERVERS, _REFUSE) + _answer_all(syscalls.CONNECT, _ERRNO | errno.ECONNREFUSED)
     return refused + _rule("socket", pair) + _rule("socketpair", pair)
+
+
+def _pair() -> Code:
+    connected = [(_AND, 0, 0, 0xF), *_when_in((_SOCK_STREAM, _SOCK_SEQPACKET), _ALLOW), *_then(_REFUSE)]
+    return _argument(0) + _unless(_AF_UNIX, _REFUSE) + _argument(1) + connected
+
+
+def _connections() -> Code:
+    """Allow TCP sockets that connect, and nothing else: no servers, no datagrams, no protocol beside TCP.
+
+    A message with MSG_FASTOPEN connects a socket, and Landlock does not see it.
+    """
+    stream = [*_argument(1), (_AND, 0, 0, 0xF), *_unless(_SOCK_STREAM, _REFUSE)]
+    stream += _argument(2) + _when_in(_PROTOCOLS, _ALLOW) + _then(_REFUSE)
+    inet = [step for family in (_AF_INET, _AF_INET6) for step in [(_JUMP_EQUAL, 0, len(stream), family), *stream]]
+    code = _rule("socket", _argument(0) + _when(_AF_NETLINK, _ALLOW) + inet + _then(_REFUSE))
+    for name, flags in (("sendto", 3), ("sendmsg", 2), ("sendmmsg", 3)):
+        code += _rule(name, _argument(flags) + _when_any(_MSG_FASTOPEN, _REFUSE) + _then(_ALLOW))
+    return code + _answer_all(syscalls.LISTENERS, _REFUSE)
 
 
 def _processes(threads_only: bool) -> Code:
