@@ -68,10 +68,10 @@ class CellSpec:
 
     `fds` maps descriptors in the cell (>= 3) to descriptors here. `read` are files or trees that it may read besides
     the system and Python. `library` None means all of Python's standard library; otherwise only these of its files,
-    relative to its folder, and no copy in another Python. `memory` is in bytes. `files` are put into the private
-    folder, by their paths in it. With `network` it may connect to the TCP ports in `doors` on loopback, and nothing else
-    (see doors.py). `nice` (0 to 19) lowers its CPU priority. `caches` is a kept compile cache to copy.
-    `off` names layers not to apply, for tests.
+    relative to its folder, and no copy in another Python. With `network` it may connect to the TCP ports `doors` on
+    loopback, and to nothing else (see doors.py). `memory` is in bytes. `files` are put into the private folder, by
+    their paths in it. `nice` (0 to 19) lowers its CPU priority. `caches` is a kept compile cache to copy. `off` names
+    layers not to apply, for tests.
     """
 
     program: Sequence[str]
@@ -186,6 +186,8 @@ class Cell:
             self._receive(0.5)
         seconds = time.monotonic() - started
         for door in self.doors:
+            with contextlib.suppress(OSError):  # wakes a thread that accepts
+                door.shutdown(socket.SHUT_RDWR)
             door.close()
         self._wait_for_hang_up()
         self._control.close()

@@ -16,8 +16,8 @@ _SECCOMP = (
     "container profile that allow seccomp filters, on x86-64 or aarch64"
 )
 _NETWORK = (
-    "a coding agent can reach services of this machine and of its network, such as the metadata of a cloud: use a kernel "
-    "that allows namespaces, or one with Landlock for TCP (Linux 6.7 or newer)"
+    "a coding agent can reach services of this machine and of its network, such as the metadata of a cloud: use a "
+    "kernel that allows namespaces, or one with Landlock for TCP (Linux 6.7 or newer)"
 )
 _PRIVILEGES = "a trial could gain privileges (no_new_privs is off)"
 _CAPABILITIES = "a trial keeps capabilities of root: run as an ordinary user, or allow CAP_SETPCAP to drop them"

@@ -147,11 +147,9 @@ def test_a_cell_of_a_trial_has_no_network(off: frozenset[str]) -> None:
         assert cell.layers["network"] == "none" and cell.doors == [] and cell.grade == "STRONG"
 
 
-def test_what_belongs_to_a_cell_stays_usable_without_a_network() -> None:
-    code = (
-        "import socket; a, b = socket.socketpair(); a.sendall(b'x'); print(b.recv(1), len(socket.if_nameindex()) > 0)"
-    )
-    assert run(code, network=True, off=NO_NAMESPACES) == (0, "b'x' True\n")
+def test_a_socket_pair_works_with_a_network() -> None:
+    code = "import socket; a, b = socket.socketpair(); a.sendall(b'x'); print(b.recv(1))"
+    assert run(code, network=True, off=NO_NAMESPACES) == (0, "b'x'\n")
 
 
 def test_the_doors_of_a_dead_cell_are_closed() -> None:

@@ -14,6 +14,7 @@ from autoresearch import hardware
 from autoresearch.agents import rationale
 from autoresearch.agents.base import BadProposal, Latency, Proposal, Unavailable, Unusable
 from autoresearch.agents.command import workdir
+from autoresearch.agents.command.proxy import Proxy
 from autoresearch.agents.command.tool import Tool
 from autoresearch.agents.services import CallRecord, Services
 from autoresearch.config import Config
@@ -108,7 +109,8 @@ class Command:
     def _run(self, command: str, files: dict[str, bytes], time_limit: float) -> CommandRun:
         started = time.monotonic()
         try:
-            with Cell.start(self._spec(command, files)) as cell:
+            with Proxy(self.tool.named) as proxy, Cell.start(self._spec(command, files, proxy)) as cell:
+                proxy.serve(cell.doors)
                 if self.config.require_strong and cell.weaknesses:
                     raise Unusable(f"the cell of the command is {cell.grade}: {'; '.join(cell.weaknesses)}")
                 if stopped := _wait(cell, time_limit):
@@ -119,15 +121,16 @@ class Command:
         except CellError as error:
             raise Unusable(str(error)) from None
 
-    def _spec(self, command: str, files: dict[str, bytes]) -> CellSpec:
+    def _spec(self, command: str, files: dict[str, bytes], proxy: Proxy) -> CellSpec:
         work_files = {f"{workdir.WORK}/{name}": content for name, content in (files or {"empty": b""}).items()}
         return CellSpec(
             program=["/bin/sh", "-c", START_SCRIPT, "sh", command],
             read=self.tool.readable,
             library=self.services.readable_library,
             network=True,
+            doors=proxy.doors,
             memory=hardware.memory_bytes() // 2,
-            environment=self.tool.environment,
+            environment={**self.tool.environment, **proxy.environment},
             log_limit=MAX_LOG_BYTES,
             files={**self.tool.files, **work_files},
             nice=NICE,
