@@ -1,4 +1,4 @@
-"""Landlock: an allow-list of files, no TCP, and no signals or abstract sockets out of the cell.
+"""Landlock: an allow-list of files and TCP ports, and no signals or abstract sockets out of the cell.
 
 Works without privileges from Linux 5.13 on, also in containers. Older versions cover less (`truncate` from ABI 3, TCP
 from 4, device ioctls from 5, signals and abstract sockets from 6); seccomp.py covers the rest. Landlock never mediates

@@ -52,7 +52,7 @@ class CommandRun:
 
     `status` is the exit status, None if it was killed; `failure` says how it failed. `text` (train.py) and `answer`
     (proposal.json) are the results, `error` the reason why there are none, `changes` what else was changed in the
-    scratch folder.
+    scratch folder, `weaknesses` what its cell did not protect.
     """
 
     log: str
@@ -63,6 +63,7 @@ class CommandRun:
     answer: JsonObject | None = None
     error: str | None = None
     changes: Sequence[str] = ()
+    weaknesses: Sequence[str] = ()
 
 
 class Command:
@@ -98,6 +99,7 @@ class Command:
             "command", command=self.tool.command, seconds=round(run.seconds, 1), status=run.status, output=run.log
         )
         trace.add("files", touched=list(run.changes))
+        trace.add("cell", weaknesses=list(run.weaknesses))
         cost = self.tool.cost(run.log)
         unchanged = "the command left train.py unchanged" if run.text == brief.source else None
         error = f"the command {run.failure}" if run.failure else run.error or unchanged
@@ -116,7 +118,8 @@ class Command:
                 if stopped := _wait(cell, time_limit):
                     cell.kill()
                 seconds, status = time.monotonic() - started, None if stopped else cell.exit_status()
-                run = CommandRun(cell.log(), seconds, status, stopped or _exit_error(cell.log(), status))
+                failure, weak = stopped or _exit_error(cell.log(), status), tuple(cell.weaknesses)
+                run = CommandRun(cell.log(), seconds, status, failure, weaknesses=weak)
                 return _with_results(run, cell.tmp, files) if files and not stopped else run
         except CellError as error:
             raise Unusable(str(error)) from None
