@@ -214,10 +214,21 @@ def test_the_users_proxy_is_used_except_for_this_machine(monkeypatch: pytest.Mon
             assert heads == []
 
 
-def test_a_proxy_of_another_kind_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("all_proxy", "socks5://127.0.0.1:1080")
-    with pytest.raises(Unusable, match="proxies of HTTP only, not through socks5://"):
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [("socks5://127.0.0.1:1080", "socks5://"), ("http://[::1", "cannot be read"), ("http://x:99999", "cannot be read")],
+)
+def test_a_proxy_of_another_kind_is_one_clear_line(monkeypatch: pytest.MonkeyPatch, url: str, words: str) -> None:
+    monkeypatch.setenv("all_proxy", url)
+    with pytest.raises(Unusable, match=f"proxies of HTTP only, not through .*{words}"):
         Proxy([])
+
+
+def test_a_proxy_that_is_not_needed_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, url in (("all", "socks5://x"), ("http", "x:1"), ("https", "x:1"), ("no", "[::1],*"), ("ftp", "y://z")):
+        monkeypatch.setenv(f"{name}_proxy", url)
+    with Proxy([]) as proxy:
+        assert {each.hostname for each in proxy.upstream.values()} == {"x"}
 
 
 # --- what is public, and what is named

@@ -89,7 +89,7 @@ class Proxy:
 
     def __init__(self, named: Collection[Address]) -> None:
         self.named = frozenset(named)
-        self.upstream = {kind: _read_upstream(url) for kind, url in urllib.request.getproxies_environment().items()}
+        self.upstream = _upstreams()
         self._credentials = USER + secrets.token_urlsafe(16).encode()
         self._own = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._own.getsockname()[1]
@@ -182,7 +182,7 @@ class Proxy:
         host = request.address.host
         if request.address.is_here or urllib.request.proxy_bypass(host):
             return None
-        return self.upstream.get("https" if request.path is None else "http", self.upstream.get("all"))
+        return self.upstream.get("https" if request.path is None else "http")
 
     def _connect(self, address: Address, upstream: SplitResult | None) -> socket.socket:
         if upstream is None:
@@ -216,12 +216,22 @@ class Proxy:
             self._sockets.discard(sock)
 
 
+def _upstreams() -> dict[str, SplitResult]:
+    """Return the user's proxies by the kind of URL that they are for. Raises Unusable."""
+    proxies = urllib.request.getproxies_environment()
+    found = {kind: proxies.get(kind) or proxies.get("all") for kind in ("http", "https")}
+    return {kind: _read_upstream(url) for kind, url in found.items() if url}
+
+
 def _read_upstream(url: str) -> SplitResult:
     """Read the address of the user's proxy. Raises Unusable."""
-    found = urlsplit(url if "://" in url else f"http://{url}")
-    if found.scheme != "http" or not found.hostname:
-        raise Unusable(f"a command reaches the network through proxies of HTTP only, not through {found.scheme}://")
-    return found
+    scheme, mark, _ = url.partition("://")
+    with suppress(ValueError):
+        found = urlsplit(url if mark else f"http://{url}")
+        if found.scheme == "http" and found.hostname and found.port != 0:
+            return found
+    kind = f"{scheme}://" if mark and scheme != "http" else "an address that cannot be read"
+    raise Unusable(f"a command reaches the network through proxies of HTTP only, not through {kind}")
 
 
 def _authorization(upstream: SplitResult) -> bytes:
