@@ -91,15 +91,12 @@ def _refuse_source(source: str) -> str | None:
     """Return why a cell could not run the whole program: the measured version must be the one in git."""
     try:
         size = len(source.encode())
+        size = size if size > MAX_SOURCE_BYTES else len(without_prose(source).encode())
     except UnicodeEncodeError:
         return "train.py holds characters that UTF-8 cannot hold"
-    if size > MAX_SOURCE_BYTES:
-        return f"train.py has over {MAX_SOURCE_BYTES} bytes"
-    try:
-        without_prose(source)
     except SyntaxError as error:
         return f"train.py does not parse: line {error.lineno}: {error.msg}"
-    return None
+    return f"train.py has over {MAX_SOURCE_BYTES} bytes" if size > MAX_SOURCE_BYTES else None
 
 
 def _record_score(score: Score, result: Result) -> None:

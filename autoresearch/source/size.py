@@ -34,7 +34,10 @@ class Size:
 
 def size(text: str) -> Size:
     """Return the size of a program. Raises SyntaxError."""
-    tokens = list(_code(without_prose(text)))
+    try:
+        tokens = list(_code(without_prose(text)))
+    except tokenize.TokenError as error:
+        raise SyntaxError(f"not a text that Python can read: {error}") from error
     lines = {line for token in tokens for line in range(token.start[0], token.end[0] + 1)}
     return Size(len(lines), len(tokens), sum(map(_text_bytes, tokens)))
 

@@ -1,11 +1,16 @@
 """Comments and docstrings do not reach a cell; everything else does, on its own line."""
 
 import ast
+import io
+import tokenize
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from autoresearch.source.prose import without_prose
+from autoresearch.source.size import size
 
 HONEST = [Path("train.py"), *sorted([*Path("tests/attacks").glob("*.py"), *Path("autoresearch").glob("*/*.py")])]
 
@@ -70,3 +75,26 @@ def test_an_unusual_layout_may_change_but_prose_goes(text: str) -> None:
 def test_what_cannot_be_read_is_a_syntax_error(text: str) -> None:
     with pytest.raises(SyntaxError):
         without_prose(text)
+
+
+PIECES = [
+    "'''doc\n''' ", '"x"', "# c", "\n", "\n    ", "x = 1", ";", "def f():", "if x:", "else:", "(", ")", "\\\n", "\f",
+    "\r", "\r\n", "\t", "f'{x!r:>{y}}'", "f'''{\nx # c\n}'''", "b'y'", "'a' 'b'", "é", "  ", ",", "@d", "pass",
+    "r'\\'", "lambda: 0", "class C:", "async def g():", "'#'", "\N{ZERO WIDTH SPACE}", "\x0b", "u'u'",
+]  # fmt: skip
+
+
+@settings(max_examples=600, deadline=None)
+@given(st.lists(st.sampled_from(PIECES), max_size=14).map("".join))
+def test_any_text_is_a_syntax_error_or_the_same_program_without_prose(text: str) -> None:
+    try:
+        expected = without_bare_strings(text)
+    except (SyntaxError, ValueError):
+        with pytest.raises(SyntaxError):
+            without_prose(text)
+        return
+    bare = without_prose(text)
+    assert ast.dump(ast.parse(bare)) == expected
+    assert "doc" not in bare
+    assert not any(token.type == tokenize.COMMENT for token in tokenize.generate_tokens(io.StringIO(bare).readline))
+    assert size(text).lines <= len(bare.split("\n"))
