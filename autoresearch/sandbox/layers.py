@@ -128,7 +128,7 @@ def _restrict_files(order: Order, private_shm: bool) -> int:
     try:
         rules = landlock.Rules(abi, restrict_tcp=not _has_own_network(order))
         if order["network"]:
-            rules.allow_connecting(order["doors"])
+            rules.allow_connecting(filter(doors.is_safe_anywhere, order["doors"]))
         rules.allow(landlock.LISTING, order["listable"])
         rules.allow(landlock.READING, order["readable"])
         rules.allow(landlock.DEVICES, order["devices"])

@@ -21,7 +21,7 @@ from autoresearch.agents.command import command_agent
 from autoresearch.agents.registry import create
 from autoresearch.agents.services import CallRecord, Services
 from autoresearch.brief.brief import Brief
-from autoresearch.config import Config
+from autoresearch.config import Config, serve_token_file
 from autoresearch.data.dataset import Dataset
 from autoresearch.errors import UsageError
 from autoresearch.ledger import Ledger
@@ -366,7 +366,8 @@ def test_what_was_made_of_the_data_in_another_way_cannot_be_opened_either(
 ) -> None:
     cache = bytes_data.root.parents[1]
     monkeypatch.setenv("AUTORESEARCH_CACHE", str(cache))
-    for opened in (cache, bytes_data.root / "held", Path.cwd(), Path("/"), Path.cwd() / ".git"):
+    serve_token_file().write_text("secret")
+    for opened in (cache, serve_token_file(), bytes_data.root / "held", Path.cwd(), Path("/"), Path.cwd() / ".git"):
         with pytest.raises(UsageError, match="the command may not read"):
             create("command:true", Config(command_read=[str(opened)]))
     with pytest.raises(UsageError, match="absolute path that exists"):

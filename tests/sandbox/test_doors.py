@@ -136,6 +136,23 @@ def test_a_cell_that_reaches_more_is_weak_and_says_so(off: set[str]) -> None:
         assert any("services of this machine" in words for words in cell.weaknesses)
 
 
+@pytest.mark.skipif(landlock.version() < 4, reason="this kernel has no Landlock for TCP")
+def test_no_door_leads_to_the_metadata_of_a_cloud() -> None:
+    code = """
+        import socket
+        for port in (80, 8888):
+            with socket.socket() as sock:
+                sock.settimeout(0.5)
+                try:
+                    sock.connect(("169.254.169.254", port))
+                except PermissionError:
+                    print(port, "is refused")
+                except OSError:
+                    print(port, "is not")
+    """
+    assert run(code, network=True, doors=[80, 8888], off=NO_NAMESPACES) == (0, "80 is refused\n8888 is not\n")
+
+
 def test_a_cell_without_landlock_for_tcp_still_cannot_listen() -> None:
     _, said, _ = attempt(frozenset({"ns", "landlock>3"}))
     assert {said[name][0] for name in ("listen", "bind and listen", "udp", "mptcp", "fast open")} == {"PermissionError"}
