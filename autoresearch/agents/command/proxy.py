@@ -113,7 +113,7 @@ class Proxy:
     def serve(self, doors: Sequence[socket.socket]) -> None:
         """Begin to answer: at the doors of a cell with a network of its own, else on this machine's loopback."""
         for door in doors or [self._own]:
-            threading.Thread(target=self._accept, args=(door,), daemon=True).start()
+            threading.Thread(target=self._accept, args=(door, door.getsockname()[1]), daemon=True).start()
 
     def close(self) -> None:
         """End every connection."""
@@ -129,8 +129,7 @@ class Proxy:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _accept(self, door: socket.socket) -> None:
-        port = door.getsockname()[1]
+    def _accept(self, door: socket.socket, port: int) -> None:
         while True:
             try:
                 client, _ = door.accept()
