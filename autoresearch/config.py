@@ -128,3 +128,8 @@ def _read_environment() -> dict[str, str]:
 def cache_folder() -> Path:
     """Return the folder of data sets and locks."""
     return Path(os.environ.get(PREFIX + "CACHE") or platformdirs.user_cache_dir("autoresearch"))
+
+
+def serve_token_file() -> Path:
+    """Return the file of the token of `serve`; to delete it makes another one at the next start."""
+    return cache_folder() / "serve-token"

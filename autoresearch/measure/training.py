@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from autoresearch.files import JsonObject
 from autoresearch.hardware import GpuMeter
-from autoresearch.measure import wire
+from autoresearch.measure import parameters, wire
 from autoresearch.measure.cell_process import CellProcess, Harness, open_cell
 from autoresearch.measure.clock import Clock
 from autoresearch.measure.result import Progress, Result, Watch
@@ -76,7 +76,7 @@ class _Receiver:
             return
         self.drop()
         self.checkpoint = fd
-        self.result.parameters = wire.count_parameters(fd)
+        self.result.parameters = parameters.count(fd)
         self._answer("saved")
 
     def _answer(self, kind: str, reason: str = "") -> None:

@@ -6,6 +6,7 @@ this one. Every layer is optional: it is tried, and its state is in `Cell.layers
     landlock   ABI of the allow-list of files, 0 without      seccomp    whether system calls are filtered
     nnp        no_new_privs                                   caps       capabilities left
     ns         separate namespaces                            uid        separate user, or None
+    network    none, doors (TCP to named ports), open
     shm        /dev/shm: private, denied or shared            readonly   all but `tmp` mounted read-only
     rlimits    memory, files, processes, core dumps           reaper     the supervisor's kill (always)
 
@@ -37,7 +38,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from autoresearch.files import JsonObject
-from autoresearch.sandbox import compile_cache, grade, kernel, visible_paths
+from autoresearch.sandbox import compile_cache, doors, grade, kernel, visible_paths
 from autoresearch.sandbox.output_log import LogFile
 
 if TYPE_CHECKING:
@@ -68,9 +69,10 @@ class CellSpec:
 
     `fds` maps descriptors in the cell (>= 3) to descriptors here. `read` are files or trees that it may read besides
     the system and Python. `library` None means all of Python's standard library; otherwise only these of its files,
-    relative to its folder, and no copy in another Python. `memory` is in bytes. `files` are put into the private
-    folder, by their paths in it. `nice` (0 to 19) lowers its CPU priority. `caches` is a kept compile cache to copy.
-    `off` names layers not to apply, for tests.
+    relative to its folder, and no copy in another Python. With `network` it may connect to the TCP ports `doors` on
+    loopback, and to nothing else (see doors.py). `memory` is in bytes. `files` are put into the private folder, by
+    their paths in it. `nice` (0 to 19) lowers its CPU priority. `caches` is a kept compile cache to copy. `off` names
+    layers not to apply, for tests.
     """
 
     program: Sequence[str]
@@ -80,6 +82,7 @@ class CellSpec:
     threads_only: bool = False
     gpu: bool = False
     network: bool = False
+    doors: Sequence[int] = ()
     memory: int | None = None
     cores: Sequence[int] | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -94,7 +97,8 @@ class Cell:
     """Running cell; killed at the end of the `with` block. Safe to use from several threads.
 
     `pid` is that of the untrusted process outside the cell, `layers` the state of the layers, `weaknesses` what is not
-    protected, with remedies, and `tmp` the private folder.
+    protected, with remedies, and `tmp` the private folder. `doors` are the listening sockets of the spec's doors if the
+    cell has a network of its own: the caller accepts there.
     """
 
     def __init__(self, spec: CellSpec) -> None:
@@ -103,6 +107,7 @@ class Cell:
         self.layers: JsonObject = {}
         self.grade = "WEAK"
         self.weaknesses: list[str] = []
+        self.doors: list[socket.socket] = []
         self._status: int | None = None
         self._is_dead = False  # with all its processes
         self._kill_seconds: float | None = None
@@ -125,6 +130,8 @@ class Cell:
         except OSError as error:
             raise CellError(f"the sandbox could not be started: {error}") from error
         message = cell._receive(START_TIMEOUT_S)
+        if message is not None and "doors" in message:
+            message = cell._receive(START_TIMEOUT_S)
         if message is None or "started" not in message:
             cell.kill()
             reason = (message or {}).get("error") or cell.log().strip() or "its supervisor does not answer"
@@ -195,6 +202,10 @@ class Cell:
         while not self._is_dead and time.monotonic() - started < DEATH_TIMEOUT_S:
             self._receive(0.5)
         seconds = time.monotonic() - started
+        for door in self.doors:
+            with contextlib.suppress(OSError):  # wakes a thread that accepts
+                door.shutdown(socket.SHUT_RDWR)
+            door.close()
         self._wait_for_hang_up()
         self._control.close()
         try:
@@ -236,7 +247,8 @@ class Cell:
             return None
         self._control.settimeout(timeout)
         try:
-            data = self._control.recv(1 << 16)
+            data, fds, _, _ = socket.recv_fds(self._control, 1 << 16, doors.MAX_SOCKETS, socket.MSG_CMSG_CLOEXEC)
+            self.doors += [socket.socket(fileno=fd) for fd in fds]
         except (TimeoutError, BlockingIOError):
             return None
         except OSError:
@@ -297,6 +309,8 @@ def _make_order(spec: CellSpec, tmp: Path) -> "Order":
         "threads_only": spec.threads_only,
         "network": spec.network,
         "gpu": spec.gpu,
+        "doors": list(spec.doors),
+        "control": -1,
         "protect": [],
         "namespaces": [],
         "uid": None,

@@ -19,7 +19,7 @@ import time
 from contextlib import suppress
 from typing import NoReturn
 
-from autoresearch.sandbox import kernel, layers, listener, namespaces
+from autoresearch.sandbox import doors, kernel, layers, listener, namespaces
 from autoresearch.sandbox.cleanup import clear_user, descendants, kill_below, wipe
 from autoresearch.sandbox.layers import Order
 from autoresearch.sandbox.output_log import LogWriter
@@ -44,6 +44,7 @@ class Supervisor:
 
     def __init__(self, order: Order, control: int, log: int) -> None:
         self.order, self.control = order, control
+        order["control"] = control
         self.log = LogWriter(log, order["log_limit"])
         self.output, self.output_writer = os.pipe()
         self.wake, self.wake_writer = os.pipe()
@@ -77,7 +78,7 @@ class Supervisor:
         """Find out which namespaces and user are available, and enter the outer namespaces."""
         order, off = self.order, self.order["off"]
         order["protect"] = [order["owner"], os.getpid()]
-        order["namespaces"] = [] if "ns" in off else namespaces.choose(order["network"])
+        order["namespaces"] = [] if "ns" in off else namespaces.choose()
         order["uid"] = None
         if "uid" not in off and "user" not in order["namespaces"]:
             order["uid"] = layers.choose_uid(order["must_reach"], order["devices"])
@@ -212,6 +213,8 @@ def start_program(order: Order, output: int, report: int, status: int) -> NoRetu
         signal.set_wakeup_fd(-1)
         kinds = order["namespaces"]
         mounted = namespaces.enter_inner(kinds, order["tmp"]) if kinds else {}
+        if "net" in kinds and order["doors"]:
+            doors.open_inside(order["control"], order["doors"])
         if "pid" in kinds:
             namespaces.run_as_init(lambda: execute(order, output, report, mounted), status)
     except OSError as error:

@@ -230,7 +230,7 @@ class Evidence:
             return False
         rival = self.context.experiment(self.rival(experiment).n)
         ours, theirs = size.size(require(experiment.text)), size.size(require(rival.text))
-        return ours.lines < theirs.lines and ours.tokens < theirs.tokens
+        return ours.is_smaller_than(theirs)
 
     def _keeps(self) -> list[Experiment]:
         return self.context.ledger.experiments(self.context.id, verdict="keep")

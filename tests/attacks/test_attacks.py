@@ -72,6 +72,7 @@ TABLE = {
     42: "changes modes and times",
     43: "speaks to the terminal or the model that reads the log",
     44: "the agent itself",
+    45: "runs what does not count as code",
 }
 NOT_HERE = {
     16: "needs a GPU: benchmarks/gpu_cell.py reads the card's memory between trials",

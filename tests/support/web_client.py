@@ -13,6 +13,8 @@ import httpx
 from autoresearch.ledger import Ledger, Session
 from autoresearch.web import server
 
+TOKEN = "t" * 43
+AUTHORIZATION = {"authorization": f"Bearer {TOKEN}"}
 HOSTILE = (
     '<script>alert(1)</script><img src=x onerror=alert(1)> </main></style> javascript:alert(1) " onload="alert(1)'
     " \x1b[31mred \u202eback https://evil.example/ & ' {{7*7}} ${7*7}"
@@ -78,11 +80,13 @@ def served(root: Path) -> Iterator[httpx.Client]:
     """Run the real server on a free port of loopback."""
     with server.listen("127.0.0.1", 0) as listening:
         port = listening.getsockname()[1]
-        running = server.server(root, port)
+        running = server.server(root, port, TOKEN)
         thread = threading.Thread(target=running.run, args=([listening],))
         thread.start()
         try:
-            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30, trust_env=False) as client:
+            with httpx.Client(
+                base_url=f"http://127.0.0.1:{port}", timeout=30, trust_env=False, headers=AUTHORIZATION
+            ) as client:
                 yield client
         finally:
             running.should_exit = True
