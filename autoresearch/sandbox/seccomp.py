@@ -18,6 +18,7 @@ from autoresearch.sandbox.bpf import (
     REFUSE,
     answer_all,
     argument,
+    branch,
     fail,
     masked,
     rule,
