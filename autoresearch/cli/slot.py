@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
 def project_of(session: "Session") -> "Project":
     """Open the project of a session. Raises UserError if scores could not be compared."""
-    from autoresearch.session.opening import check_comparable
+    from autoresearch.session.opening import check_comparable, check_evaluator
     from autoresearch.setup.project import open_project
 
+    check_evaluator(session)  # before a data set is prepared for nothing
     settings = session.settings
     project = open_project({"budget": settings["budget"], "device": settings["device"], "judge": session.judge})
     check_comparable(session, project)

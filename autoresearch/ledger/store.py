@@ -15,7 +15,7 @@ from types import TracebackType
 
 from autoresearch.errors import UserError
 from autoresearch.files import JsonObject
-from autoresearch.ledger.database import connect, explain_errors, transaction
+from autoresearch.ledger.database import NO_SESSION, connect, explain_errors, transaction
 from autoresearch.ledger.owner import birth_mark, check_free
 from autoresearch.ledger.rows import Call, Event, Experiment, Row, Session, Trial, decode, encode
 
@@ -70,9 +70,10 @@ class Ledger:
         settings: JsonObject,
         identity: JsonObject,
         seed: int,
+        **columns: object,
     ) -> Session:
         """Add a session. Raises UserError if the tag exists."""
-        values = {
+        values: dict[str, object] = columns | {
             "tag": tag,
             "branch": branch,
             "base_sha": base_sha,
@@ -92,6 +93,13 @@ class Ledger:
         """Return the session with this tag, or the newest one."""
         where, values = ("WHERE tag = ?", (tag,)) if tag is not None else ("", ())
         return _first(self._rows(Session, f"{where} ORDER BY created DESC, id DESC LIMIT 1", *values))
+
+    def find_session(self, tag: str) -> Session:
+        """Return the session with this tag. Raises UserError if there is none."""
+        if (session := self.session(tag)) is None:
+            known = ", ".join(each.tag for each in self.sessions()[-5:])
+            raise UserError(f"there is no session `{tag}`; there is {known}" if known else NO_SESSION)
+        return session
 
     def sessions(self) -> list[Session]:
         return self._rows(Session, "ORDER BY created, id")

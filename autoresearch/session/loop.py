@@ -112,7 +112,7 @@ class SessionLoop:
 
     def _add_base(self) -> None:
         if self.context.ledger.experiment(self.context.id, 0) is None:
-            columns = describe.text_columns(self.base, self.base) | {"hypothesis": "the base", "change": None}
+            columns = describe.base_columns(self.base, self.context.row)
             self.context.ledger.add_experiment(self.context.id, 0, **columns)
 
     def _prepare(self) -> Experiment | None:

@@ -88,8 +88,7 @@ class Recovery:
         """Return the columns of an experiment that was not settled: it begins again."""
         workspace, sha = self.context.workspace, refs[n]
         if n == 0:
-            text = workspace.read(sha)
-            return describe.text_columns(text, text) | {"hypothesis": "the base", "change": None}
+            return describe.base_columns(workspace.read(sha), self.context.row)
         onto = workspace.parent(sha)
         parent = next((m for m, other in refs.items() if other == onto), None)
         if parent is None:

@@ -44,12 +44,17 @@ from autoresearch.source.parsing import uses_torch
 from autoresearch.workspace.workspace import Workspace
 
 
-def run_session(project: Project, ledger: Ledger, limits: Limits, listeners: Sequence[Listener]) -> tuple[str, str]:
-    """Run a session; return why it ended, and its tag. Raises UserError, Blocker."""
+def run_session(
+    project: Project, ledger: Ledger, limits: Limits, listeners: Sequence[Listener], origin: str | None = None
+) -> tuple[str, str]:
+    """Run a session, a new one from the best of session `origin` if given; return why it ended, and its tag.
+
+    Raises UserError, Blocker.
+    """
     workspace = Workspace(project.root, project.config.train)
     cell = inspection(project)
     project.data.verify()
-    row = open_session(project, ledger, workspace)
+    row = open_session(project, ledger, workspace, origin)
     row = ledger.update_session(
         row.id,
         slots=len(project.slots),
@@ -185,11 +190,13 @@ def _loop_inputs(context: SessionContext, project: Project, limits: Limits, fixe
 
 
 def _base_text(context: SessionContext, project: Project) -> str:
-    """Return the text of experiment 0: planned once, when the session begins."""
+    """Return the text of experiment 0, planned once, when the session begins; another session's version is as it is."""
     base = context.ledger.experiment(context.id, 0)
     if base is not None and base.text is not None:
         return base.text
     text = context.workspace.read(context.row.base_sha)
+    if context.row.from_tag is not None:
+        return text
     return BasePlanner(project, lambda line: context.emit("plan", None, line)).fit(text)
 
 

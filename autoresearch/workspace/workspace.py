@@ -68,6 +68,10 @@ class Workspace:
             raise UserError(f"commit {sha[:7]} has no {self.file}")
         return entry[1]
 
+    def has(self, sha: str) -> bool:
+        """Return whether git still has a commit."""
+        return self._git.commit_of(sha) is not None
+
     def message(self, sha: str) -> str:
         """Return the message of a commit. Raises UserError if there is no such commit."""
         return self._git.read_commit(sha).message
