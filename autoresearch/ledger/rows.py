@@ -29,7 +29,7 @@ BROKEN = ("crash", "invalid", "suspect")  # verdicts of experiments that failed
 UNSCORED = (*BROKEN, "duplicate")  # verdicts of experiments without a score
 LESS_CODE = "less code"  # the judge's reason begins so for a keep that is no gain
 FOUND_LATER = "found later"  # the reason begins so for a suspect that was kept until then
-AFTERWARDS = ("total", "ablate")  # purposes of trials after the search, which decide no verdict
+AFTERWARDS = ("total", "ablate", "checkpoint")  # purposes of trials after the search, which decide no verdict
 
 
 @dataclass(frozen=True)

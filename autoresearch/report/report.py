@@ -39,6 +39,9 @@ def _suspects(summary: SessionSummary) -> Iterator[Block]:
     yield Heading("Suspects")
     number = count(len(summary.suspects), "experiment")
     yield Paragraph([f"{number} gave scores that could not be confirmed. Read them before anything else."], "bad")
+    if demoted := [str(row.n) for row in summary.suspects if row.found_later]:
+        words = f"Had been kept: {', '.join(demoted)}. Later audits failed. What was exported before may contain them."
+        yield Paragraph([words], "bad")
     newest = summary.suspects[-OTHERS:]
     yield experiment_table.table(newest, ("n", "what", "why"), 600)
     for row in newest:

@@ -29,6 +29,7 @@ from autoresearch.measure.warm_cells import choose_cells
 from autoresearch.session.briefing import Briefing
 from autoresearch.session.constraints import Constraints
 from autoresearch.session.context import SessionContext
+from autoresearch.session.demotion import demote_suspects
 from autoresearch.session.events import Listener, SessionClosed, SessionOpened, TrialProgress
 from autoresearch.session.evidence import Evidence, prior_noise
 from autoresearch.session.loop import SessionLoop
@@ -100,6 +101,8 @@ def take_out(
     ledger.update_session(session.id, state="running", pid=os.getpid(), grade=cell.grade, layers=cell.layers)
     context = SessionContext(session.id, session.tag, ledger, workspace, project.runs, listeners)
     try:
+        if demoted := demote_suspects(context):  # `proposal` was derived from another incumbent
+            raise UserError(f"experiments {', '.join(map(str, demoted))} were found suspect: see `autoresearch log`")
         limits = Limits(max_experiments=count + 1)
         assemble(context, _loop_inputs(context, project, limits, FixedAgent(by, proposal))).run()
     finally:
@@ -231,6 +234,7 @@ def _measure_total(context: SessionContext, project: Project, card: CardMemory) 
         result = total.measure_total(remeasurer, project.config.total_pairs)
     except UserError as error:
         context.emit("total failed", None, str(error))
+        demote_suspects(context)
         return
     words = f"{result.val.mean:+.4f} bits per byte, between {result.val.low:+.4f} and {result.val.high:+.4f}"
     context.emit("total", None, words, **asdict(result))

@@ -181,6 +181,12 @@ class Workspace:
         self._git.move(moves | self._branch_moves(tag, kept))
         return kept
 
+    def fall_back(self, tag: str, sha: str) -> None:
+        """Make an earlier version the incumbent again, with the branch as for a keep."""
+        best = self.best(tag)
+        if best != sha:
+            self._git.move({f"refs/autoresearch/{tag}/best": (sha, best)} | self._branch_moves(tag, sha))
+
     def advance_branch(self, tag: str) -> bool:
         """Move the branch to `best` if it may move, and return True if it is there."""
         if (best := self.best(tag)) is None:  # deleted by another program: the next run restores it
