@@ -31,6 +31,8 @@ class Maintenance:
         if numbers := self.recovery.restore_experiments():
             words = f"the ledger did not know experiments {_list(numbers)}: read from runs/ and git"
             self.context.emit("recovered", None, words)
+        if numbers := self.recovery.restore_demotions():
+            self.context.emit("recovered", None, f"experiments {_list(numbers)} were found suspect: read from runs/")
         self._restore_references()
         back_up(self.context.ledger)
         self._demote_suspects()

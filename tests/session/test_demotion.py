@@ -3,9 +3,12 @@
 import hashlib
 import json
 import shutil
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from support.programs import autoresearch
 from support.referees import FunctionReferee
@@ -13,13 +16,17 @@ from support.repositories import BIGRAM, git, make_repository
 from support.sessions import context_of, session_of
 
 from autoresearch.agents import registry
+from autoresearch.analysis import consistency
+from autoresearch.analysis.lineage import stack
 from autoresearch.data.dataset import Dataset
 from autoresearch.errors import UserError
-from autoresearch.ledger import Ledger, reviews
+from autoresearch.ledger import Ledger, back_up, reviews
 from autoresearch.measure.result import Result
 from autoresearch.measure.settings import Settings, TrialPlan
+from autoresearch.session.context import SessionContext
 from autoresearch.session.demotion import demote_suspects
 from autoresearch.session.loop import SessionLoop
+from autoresearch.session.recovery import Recovery
 from autoresearch.workspace.workspace import Workspace
 
 SEED = 5  # of the session
@@ -173,92 +180,117 @@ def test_the_session_goes_on_from_there(demoted: Path, settings_of: dict[str, st
     assert answer(root, settings_of, "doctor", "--ledger") == []
 
 
-# --- steps that are cut off, or find the base
-
-
-def failed(root: Path, n: int) -> None:
-    """Add a trial of experiment `n` whose audit failed, as a command that was killed then leaves it."""
-    with Ledger.open(root / "runs" / "ledger.db") as store:
-        experiment = store.experiment(1, n)
-        assert experiment is not None and experiment.blob is not None
-        trial = store.start_trial(1, experiment.id, "total", 7, experiment.blob)
-        store.end_trial(trial.id, "suspect", None, {"reason": "the audit disagrees"})
-
-
-def test_a_demotion_that_was_cut_off_is_found_and_finished(root: Path, settings_of: dict[str, str]) -> None:
-    failed(root, 2)
-    found = autoresearch(root, "doctor", "--ledger", env=settings_of)
-    assert (
-        found.returncode == 1 and "experiment 2 is kept, but a later audit failed: the audit disagrees" in found.stdout
-    )
-    refs = Workspace(root).refs("t")
-    git(root, "update-ref", "refs/autoresearch/t/best", refs[1])  # references move first
-    with Ledger.open(root / "runs" / "ledger.db") as store:
-        session = store.find_session("t")
-        context = context_of(store, session, Workspace(root))
-        assert demote_suspects(context) == [2, 3]
-        assert demote_suspects(context) == []
-    assert verdicts(root, settings_of) == ["keep", "keep", "suspect", "suspect"]
-    assert tip(root, "refs/autoresearch/t/best") == refs[1]
-
-
-def test_the_branch_of_a_user_who_is_on_it_is_left(root: Path, settings_of: dict[str, str]) -> None:
-    git(root, "switch", "-q", "autoresearch/t")
-    failed(root, 3)
-    with Ledger.open(root / "runs" / "ledger.db") as store:
-        assert demote_suspects(context_of(store, store.find_session("t"), Workspace(root))) == [3]
-    refs = Workspace(root).refs("t")
-    assert (tip(root, "refs/autoresearch/t/best"), tip(root, "autoresearch/t")) == (refs[2], refs[3])
-    (difference,) = json.loads(autoresearch(root, "doctor", "--ledger", "--json", env=settings_of).stdout)
-    git(root, *difference["remedy"].split("`")[1].split()[1:])
-    assert tip(root, "autoresearch/t") == refs[2]
-
-
-def test_a_session_whose_base_is_suspect_ends(root: Path, settings_of: dict[str, str]) -> None:
-    failed(root, 0)
-    done = autoresearch(root, "run", "--tag", "t", env=settings_of)
-    assert done.returncode == 1
-    assert "the base of session t is suspect (found later: the audit disagrees" in done.stderr.splitlines()[-1]
-    assert verdicts(root, settings_of) == ["suspect"] * 4
-    for command, words in (("export --branch x", "nothing is kept any more"), ("run --from t --tag u", "is suspect")):
-        done = autoresearch(root, *command.split(), env=settings_of)
-        assert done.returncode == 1 and words in done.stderr.splitlines()[-1], done.stderr
-
-
-# --- in the loop
+# --- without cells
 
 
 def loop(
-    root: Path, store: Ledger, settings: Settings, data: Dataset, calls: list[str], fails: str, script: Path
+    root: Path, store: Ledger, settings: Settings, data: Dataset, script: Path, fails: str = "", replicates: int = 2
 ) -> SessionLoop:
     """A session whose scores follow from SMOOTHING; the fourth trial of the text `fails` is suspect."""
+    calls: list[str] = []
 
     def measure(text: str, seed: int, plan: TrialPlan) -> Result:
         calls.append(text)
         if text == fails and calls.count(text) == 4:
             return Result("suspect", reason="the audit disagrees", seed=seed)
-        smoothing = float(text.split("SMOOTHING = ")[1].split()[0])
-        return Result("ok", 2.0 + 0.1 * smoothing + seed % 7 / 1e5, seed=seed, holdout_bpb=2.1, audit={"n": 1.0})
+        score = 2.0 + 0.1 * float(text.split("SMOOTHING = ")[1].split()[0]) + seed % 7 / 1e5
+        return Result("ok", score, seed=seed, holdout_bpb=2.1, audit={"n": 1.0}, rows=np.ones((4, 2)))
 
-    agent = registry.create(f"scripted:{script}")
-    referee = FunctionReferee(measure, settings)
-    return session_of(root, store, agent, settings, data, referees=[referee], replicates=3)
+    agent, referee = registry.create(f"scripted:{script}"), FunctionReferee(measure, settings)
+    return session_of(root, store, agent, settings, data, referees=[referee], replicates=replicates)
 
 
-@pytest.fixture
-def script(tmp_path: Path) -> Path:
-    folder = tmp_path / "steps"
+def write_script(folder: Path, *texts: str) -> Path:
     folder.mkdir()
-    (folder / "01-a.py").write_text(HONEST)
-    (folder / "02-b.py").write_text(HONEST.replace("BATCH = 8 ", "BATCH = 16 "))
+    for k, text in enumerate(texts, 1):
+        (folder / f"{k:02}-edit.py").write_text(text)
     return folder
 
 
-def test_an_incumbent_that_is_found_suspect_in_the_loop_falls(
-    repository: Path, script: Path, quick: Settings, bytes_data: Dataset
-) -> None:
+@pytest.fixture
+def three(repository: Path, quick: Settings, bytes_data: Dataset, tmp_path: Path) -> Iterator[SessionContext]:
+    """A session of three keeps, each built on the one before."""
+    texts = [BIGRAM.replace("SMOOTHING = 0.5 ", f"SMOOTHING = 0.{k} ") for k in (4, 3, 2)]
     with Ledger.open(repository / "runs" / "ledger.db") as store:
-        running = loop(repository, store, quick, bytes_data, [], HONEST, script)
+        running = loop(repository, store, quick, bytes_data, write_script(tmp_path / "steps", *texts))
+        assert running.run() == "agent exhausted"
+        store.update_session(running.context.id, state="ended", stop_reason="agent exhausted")
+        yield running.context
+
+
+def fail(context: SessionContext, n: int) -> None:
+    """Add a trial of experiment `n` whose audit failed, as a command that was killed then leaves it."""
+    experiment = context.experiment(n)
+    trial = context.ledger.start_trial(context.id, experiment.id, "total", 7, str(experiment.blob))
+    context.ledger.end_trial(trial.id, "suspect", None, {"reason": "the audit disagrees"})
+
+
+def verdicts_of(context: SessionContext) -> list[str | None]:
+    return [row.verdict for row in context.ledger.experiments(context.id)]
+
+
+def test_a_demotion_that_was_cut_off_is_found_and_finished(three: SessionContext, repository: Path) -> None:
+    assert consistency.check(repository) == [] and demote_suspects(three) == []
+    fail(three, 2)
+    (difference,) = consistency.check(repository)
+    assert difference.text.startswith(
+        "experiment 2 is kept, but a later audit failed: the audit disagrees (total trial"
+    )
+    refs = Workspace(repository).refs("t")
+    git(repository, "update-ref", "refs/autoresearch/t/best", refs[1])  # references move first
+    assert demote_suspects(three) == [2, 3]
+    assert demote_suspects(three) == []
+    assert verdicts_of(three) == ["keep", "keep", "suspect", "suspect"]
+    assert tip(repository, "refs/autoresearch/t/best") == refs[1]
+
+
+def test_a_ledger_that_is_older_than_a_demotion_reads_it_from_runs(three: SessionContext, repository: Path) -> None:
+    older = back_up(three.ledger)
+    fail(three, 2)
+    demote_suspects(three)
+    with Ledger.open(older) as store:
+        context = context_of(store, store.find_session("t"), Workspace(repository))
+        context = replace(context, runs=repository / "runs")
+        assert Recovery(context).restore_demotions() == [2, 3]
+        assert verdicts_of(context) == ["keep", "keep", "suspect", "suspect"]
+        assert context.experiment(2).reason == "found later: the audit disagrees (total trial, seed 7)"
+        assert Recovery(context).restore_demotions() == []
+
+
+def test_the_branch_of_a_user_who_is_on_it_is_left(three: SessionContext, repository: Path) -> None:
+    git(repository, "switch", "-q", "autoresearch/t")
+    fail(three, 3)
+    assert demote_suspects(three) == [3]
+    refs = Workspace(repository).refs("t")
+    assert (tip(repository, "refs/autoresearch/t/best"), tip(repository, "autoresearch/t")) == (refs[2], refs[3])
+    (difference,) = consistency.check(repository)
+    git(repository, *difference.remedy.split("`")[1].split()[1:])
+    assert tip(repository, "autoresearch/t") == refs[2]
+    assert consistency.check(repository) == []
+
+
+def test_a_session_whose_base_is_suspect_does_not_go_on(
+    three: SessionContext, repository: Path, quick: Settings, bytes_data: Dataset, tmp_path: Path
+) -> None:
+    fail(three, 0)
+    for _ in range(2):
+        running = loop(repository, three.ledger, quick, bytes_data, tmp_path / "steps")
+        with pytest.raises(UserError, match=r"the base of session t is suspect \(found later: the audit disagrees"):
+            running.run()
+    assert verdicts_of(three) == ["suspect"] * 4
+    with pytest.raises(UserError, match="nothing is kept any more: experiments 0, 1, 2, 3 were found suspect later"):
+        stack(three.ledger, three.row)
+
+
+# --- in the loop
+
+
+def test_an_incumbent_that_is_found_suspect_in_the_loop_falls(
+    repository: Path, quick: Settings, bytes_data: Dataset, tmp_path: Path
+) -> None:
+    script = write_script(tmp_path / "steps", HONEST, HONEST.replace("BATCH = 8 ", "BATCH = 16 "))
+    with Ledger.open(repository / "runs" / "ledger.db") as store:
+        running = loop(repository, store, quick, bytes_data, script, fails=HONEST, replicates=3)
         assert running.run() == "agent exhausted"
         rows = {row.n: row for row in store.experiments(running.context.id)}
         history = running.candidates.briefing.write(9).history
@@ -267,14 +299,14 @@ def test_an_incumbent_that_is_found_suspect_in_the_loop_falls(
     assert rows[2].reason == "superseded by experiment 0 (experiment 1, on which it was built, is suspect)"
     assert rows[3].origin == 2 and rows[3].parent == 0, "its change was made to the base"
     assert [past.verdict for past in history][:2] == ["keep", "suspect"]
-    assert tip(repository, "autoresearch/t") == tip(repository, "refs/autoresearch/t/best")
-    assert tip(repository, "refs/autoresearch/t/best") != rows[1].sha
+    assert tip(repository, "autoresearch/t") == tip(repository, "refs/autoresearch/t/best") != rows[1].sha
 
 
 def test_a_base_that_is_found_suspect_in_the_loop_ends_the_session(
-    repository: Path, script: Path, quick: Settings, bytes_data: Dataset
+    repository: Path, quick: Settings, bytes_data: Dataset, tmp_path: Path
 ) -> None:
+    script = write_script(tmp_path / "steps", HONEST)
     with Ledger.open(repository / "runs" / "ledger.db") as store:
-        running = loop(repository, store, quick, bytes_data, [], BIGRAM, script)
+        running = loop(repository, store, quick, bytes_data, script, fails=BIGRAM, replicates=3)
         with pytest.raises(UserError, match="the base of session t is suspect"):
             running.run()
