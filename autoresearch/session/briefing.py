@@ -58,6 +58,9 @@ class Briefing:
 
     def _read_history(self) -> tuple[list[PastExperiment], list[PastExperiment]]:
         """Return the settled experiments, and those that wait or run."""
+        suspects = {row.n for row in self.context.ledger.experiments(self.context.id, verdict="suspect")}
+        if any(past.verdict == "keep" and past.n in suspects for past in self.history):  # found later
+            self.history.clear()
         newest = self.history[-1].n if self.history else -1
         rows = self.context.ledger.experiments(self.context.id, after=newest)
         prefix = list(takewhile(lambda row: row.state == "settled", rows))

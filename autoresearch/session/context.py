@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from autoresearch.errors import require
-from autoresearch.ledger import Experiment, Ledger, Session
+from autoresearch.files import write_atomically
+from autoresearch.ledger import Experiment, Ledger, Session, results_tsv
 from autoresearch.ledger.artefacts import Artefacts
 from autoresearch.session.events import LedgerEvent, Listener, SessionEvent
 from autoresearch.workspace.workspace import Workspace
@@ -56,6 +57,10 @@ class SessionContext:
     def advance(self, experiment: Experiment, state: str, **columns: object) -> Experiment:
         """Record the next state of an experiment, before its step is taken."""
         return self.ledger.update_experiment(experiment.id, state=state, **columns)
+
+    def write_results(self) -> None:
+        """Write results.tsv as the ledger has it."""
+        write_atomically(self.folder / "results.tsv", [results_tsv(self.ledger, self.row)])
 
     def emit(self, kind: str, n: int | None, text: str, **data: object) -> None:
         """Record an event in the ledger and notify the listeners."""

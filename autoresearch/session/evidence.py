@@ -58,13 +58,16 @@ class Evidence:
     def rival(self, experiment: Experiment) -> Experiment:
         """Return the version that an experiment has to beat: the incumbent for which it was made.
 
-        While it waited, or was measured on one of several slots, another may have become the incumbent.
+        While it waited, or was measured on one of several slots, another may have become the incumbent, or that one
+        may have been found suspect.
         """
         incumbent, row = self.incumbent(), experiment
-        while row.n != incumbent.n:
-            if row.mode == "branch" or row.parent is None:  # it does not start from an incumbent
+        while row.n != incumbent.n and row.parent is not None:
+            branches, row = row.mode == "branch", self.context.experiment(row.parent)
+            if row.found_later:
+                return row
+            if branches:  # it does not start from an incumbent
                 return incumbent
-            row = self.context.experiment(row.parent)
             if row.verdict == "keep":
                 return row
         return incumbent
@@ -194,7 +197,9 @@ class Evidence:
 
     def _reason_without_score(self, experiment: Experiment) -> str:
         if self.is_superseded(experiment):
-            return f"{SUPERSEDED} {self.incumbent().n}"
+            rival = self.rival(experiment)
+            why = f" (experiment {rival.n}, on which it was built, is suspect)" if rival.found_later else ""
+            return f"{SUPERSEDED} {self.incumbent().n}{why}"
         return "it was not measured: the session ended"
 
     def _base_verdict(self, trials: Sequence[Trial], failed: Trial | None) -> Columns:

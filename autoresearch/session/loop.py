@@ -112,7 +112,7 @@ class SessionLoop:
 
     def _add_base(self) -> None:
         if self.context.ledger.experiment(self.context.id, 0) is None:
-            columns = describe.text_columns(self.base, self.base) | {"hypothesis": "the base", "change": None}
+            columns = describe.base_columns(self.base, self.context.row)
             self.context.ledger.add_experiment(self.context.id, 0, **columns)
 
     def _prepare(self) -> Experiment | None:
@@ -162,7 +162,7 @@ class SessionLoop:
         settled = time.time()
         self.maintenance.record_settled(replace(experiment, state="settled", settled=settled))
         experiment = self.context.advance(experiment, "settled", settled=settled)
-        self.maintenance.write_results()
+        self.context.write_results()
         words, facts = f"{experiment.verdict}: {experiment.reason}", vars(experiment)
         self.context.emit("verdict", experiment.n, words, **{name: facts[name] for name in VERDICT_FACTS})
         if experiment.n == ESTIMATE_AFTER_EXPERIMENTS:

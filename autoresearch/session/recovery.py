@@ -71,6 +71,17 @@ class Recovery:
             self._restore_trials()
         return unknown
 
+    def restore_demotions(self) -> list[int]:
+        """Demote the keeps that were found suspect after this copy of the ledger was made; return their numbers."""
+        reasons = {}
+        for row in self.context.ledger.experiments(self.context.id, verdict="keep"):
+            recorded = (read_json(self.context.artefacts(row.n).record) or {}).get("experiment", {})
+            if recorded.get("verdict") == "suspect" and recorded.get("sha") == row.sha:
+                reasons[row.n] = str(recorded["reason"])
+        if reasons:
+            self.context.ledger.demote(self.context.id, reasons, (), "read from runs/")
+        return list(reasons)
+
     def _recorded_columns(self, n: int, sha: str) -> Columns | None:
         """Return the columns of a record that agrees with git, and add its calls."""
         record = read_json(self.context.artefacts(n).record)
@@ -88,8 +99,7 @@ class Recovery:
         """Return the columns of an experiment that was not settled: it begins again."""
         workspace, sha = self.context.workspace, refs[n]
         if n == 0:
-            text = workspace.read(sha)
-            return describe.text_columns(text, text) | {"hypothesis": "the base", "change": None}
+            return describe.base_columns(workspace.read(sha), self.context.row)
         onto = workspace.parent(sha)
         parent = next((m for m, other in refs.items() if other == onto), None)
         if parent is None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import httpx
 
+from autoresearch.hardware import EVALUATOR
 from autoresearch.ledger import Ledger, Session
 from autoresearch.web import server
 
@@ -23,8 +24,9 @@ HOSTILE = (
 
 def session(store: Ledger, tag: str, runs: bool = False, **settings: object) -> Session:
     """Add a session with a base; if it `runs`, this process works on it."""
+    identity = {"gpu": "X", "evaluator": EVALUATOR}
     found = store.create_session(
-        tag, f"autoresearch/{tag}", "b" * 40, "sweep", "default", {"budget": "5m", **settings}, {"gpu": "X"}, 7
+        tag, f"autoresearch/{tag}", "b" * 40, "sweep", "default", {"budget": "5m", **settings}, identity, 7
     )
     add(store, found, 0, "keep", 2.0, hypothesis="the base")
     if runs:
