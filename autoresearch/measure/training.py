@@ -11,6 +11,7 @@ from autoresearch.measure import wire
 from autoresearch.measure.cell_process import CellProcess, Harness, open_cell
 from autoresearch.measure.clock import Clock
 from autoresearch.measure.result import Progress, Result, Watch
+from autoresearch.measure.safetensors_header import count_parameters
 from autoresearch.measure.settings import MAX_CHECKPOINT_BYTES, Settings, TrialPlan
 from autoresearch.measure.watchdog import Watchdog
 from autoresearch.sandbox.cell import Cell
@@ -76,7 +77,7 @@ class _Receiver:
             return
         self.drop()
         self.checkpoint = fd
-        self.result.parameters = wire.count_parameters(fd)
+        self.result.parameters = count_parameters(fd)
         self._answer("saved")
 
     def _answer(self, kind: str, reason: str = "") -> None:
