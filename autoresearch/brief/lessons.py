@@ -38,7 +38,7 @@ class Lessons:
 
     def add(self, tag: str, past: PastExperiment, trials: int) -> None:
         """Append the lesson of a verdict, unless the file has it."""
-        text = self.path.read_text() if self.path.exists() else HEAD.format(about=self.about)
+        text = self.path.read_text(errors="replace") if self.path.exists() else HEAD.format(about=self.about)
         evidence = f"[{tag}#{past.n}, {trials} trial{'' if trials == 1 else 's'}]"
         if f"[{tag}#{past.n}," not in text:
             end = "" if text.endswith("\n") else "\n"  # an editor may have left the last line open

@@ -225,8 +225,8 @@ class Evidence:
         if self.context.row.judge == "greedy":
             return False
         rival = self.context.experiment(self.rival(experiment).n)
-        ours, theirs = size.size(require(experiment.text)), size.size(require(rival.text))
-        return ours.lines < theirs.lines and ours.tokens < theirs.tokens
+        ours, theirs = size.size_or_none(experiment.text), size.size_or_none(rival.text)
+        return bool(ours and theirs and ours.lines < theirs.lines and ours.tokens < theirs.tokens)
 
     def _keeps(self) -> list[Experiment]:
         return self.context.ledger.experiments(self.context.id, verdict="keep")

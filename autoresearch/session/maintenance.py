@@ -9,6 +9,7 @@ from autoresearch.ledger import Experiment, back_up, results_tsv
 from autoresearch.measure.result import Result
 from autoresearch.measure.settings import TRIES
 from autoresearch.session.context import SessionContext
+from autoresearch.session.crashes import Crashes
 from autoresearch.session.disk_quota import DiskQuota
 from autoresearch.session.recovery import Recovery, recovery_record
 from autoresearch.workspace.git import GitError
@@ -33,7 +34,7 @@ class Maintenance:
             self.context.emit("recovered", None, words)
         self._restore_references()
         back_up(self.context.ledger)
-        self.write_results()  # a kill may have come between a verdict and its line
+        Crashes(self.context).guard(0, self.write_results)  # a kill may have come between a verdict and its line
 
     def take_step(self, step: Callable[[Experiment], Experiment], experiment: Experiment) -> Experiment:
         """Take a step of an experiment; if git fails, restore what was deleted and take it again."""

@@ -4,7 +4,7 @@ import io
 import tokenize
 from dataclasses import dataclass
 
-from autoresearch.source.parsing import parse
+from autoresearch.source.parsing import only_syntax_errors, parse
 
 _NO_CODE = {
     tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER,
@@ -22,7 +22,9 @@ class Size:
 def size(text: str) -> Size:
     """Return the size of a program. Raises SyntaxError."""
     parse(text)  # the tokenizer also accepts texts that are no programs
-    found = [token for token in tokenize.generate_tokens(io.StringIO(text).readline) if token.type not in _NO_CODE]
+    with only_syntax_errors():
+        tokens = list(tokenize.generate_tokens(io.StringIO(text).readline))
+    found = [token for token in tokens if token.type not in _NO_CODE]
     code = [token for token in found if not _is_bare_string(token)]
     lines = {line for token in code for line in range(token.start[0], token.end[0] + 1)}
     return Size(len(lines), len(code))
