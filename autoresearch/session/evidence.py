@@ -136,9 +136,9 @@ class Evidence:
     def drift_warning(self, experiment: Experiment) -> str | None:
         """Return a warning if the newest fresh trial of a version is far from the earlier ones."""
         draws = self._draws(FRESH)
-        *before, now = draws[experiment.id]
-        if len(before) < 2:
+        if len(fresh := draws.get(experiment.id, [])) < 3:
             return None
+        *before, now = fresh
         noise = judge.noise(list((draws | {experiment.id: before}).values()), self.prior)
         away = now.score - fmean(draw.score for draw in before)
         error = noise.sigma * (1 + 1 / len(before)) ** 0.5
