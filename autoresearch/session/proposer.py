@@ -24,6 +24,7 @@ from autoresearch.session.evidence import Evidence
 from autoresearch.session.fallback import AgentHealth
 from autoresearch.session.rebase import rebase_change
 from autoresearch.source.diff import unified_diff
+from autoresearch.source.parsing import explain
 
 MAX_BROKEN = 10  # broken proposals in a row that end a session without a stand-in
 UNUSABLE_RETRY_S = 3600.0  # until an agent that cannot work is asked again: the user may have bought credit
@@ -99,7 +100,7 @@ class Proposer:
             with self.context.lock:
                 duplicate = duplicates.find(self.context.ledger, self.context.id, proposal.text)
         except SyntaxError as error:
-            return Refusal("invalid", f"train.py does not parse: line {error.lineno}: {error.msg}")
+            return Refusal("invalid", f"train.py does not parse: {explain(error)}")
         return Refusal("duplicate", str(duplicate)) if duplicate else None
 
     def _next_agent(self, brief: Brief) -> Agent:

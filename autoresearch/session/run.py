@@ -41,7 +41,7 @@ from autoresearch.session.stopping import RESUMABLE, Limits, SessionControl
 from autoresearch.session.trial_runner import TrialRunner
 from autoresearch.setup.project import Project, inspection, settings
 from autoresearch.setup.trial_run import BasePlanner
-from autoresearch.source.parsing import parse, uses_torch
+from autoresearch.source.parsing import explain, parse, uses_torch
 from autoresearch.workspace.workspace import Workspace
 
 
@@ -195,7 +195,7 @@ def _base_text(context: SessionContext, project: Project) -> str:
     try:
         parse(text)
     except SyntaxError as error:
-        words = f"the base train.py cannot be read: line {error.lineno or 1}: {error.msg}"
+        words = f"the base train.py cannot be read: {explain(error)}"
         raise UserError(f"{words}: mend and commit it, then run again") from None
     return BasePlanner(project, lambda line: context.emit("plan", None, line)).fit(text)
 

@@ -35,6 +35,11 @@ def _check_depth(tree: ast.Module) -> None:
     raise SyntaxError(f"nested too deeply: over {MAX_DEPTH} levels")
 
 
+def explain(error: SyntaxError) -> str:
+    """Return why a text cannot be read, with the line if there is one."""
+    return error.msg if error.lineno is None else f"line {error.lineno}: {error.msg}"
+
+
 @contextmanager
 def only_syntax_errors() -> Iterator[None]:
     """Raise SyntaxError in place of every other error that the text of a program can cause."""

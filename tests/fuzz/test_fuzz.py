@@ -1,4 +1,4 @@
-"""Parsers of hostile bytes: what was ever found, and fresh inputs for a few seconds (benchmarks/fuzz.py runs longer)."""
+"""Parsers of hostile bytes: what was ever found, and fresh inputs for some seconds (benchmarks/fuzz.py: longer)."""
 
 import json
 

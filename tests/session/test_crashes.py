@@ -14,6 +14,7 @@ from support.repositories import git
 from support.sessions import session_of
 
 from autoresearch.agents.base import Exhausted, InstantAgent, Proposal
+from autoresearch.analysis import consistency
 from autoresearch.analysis.experiment_details import read_experiment
 from autoresearch.data.dataset import Dataset
 from autoresearch.errors import UserError, require
@@ -157,6 +158,8 @@ def test_an_error_around_git_leaves_a_consistent_session(bench: Bench, step: str
     assert workspace.best("t") == incumbent.sha == workspace.refs("t")[incumbent.n]
     assert rows[2].parent == incumbent.n
     bench.show(1)
+    found = [each.text for each in consistency.check(bench.repository)]
+    assert [text for text in found if "audited" not in text and ".npz" not in text] == []  # the trials are made up
     assert bench.run(GOOD, BAD, LAST)[3].verdict == "discard"  # the session goes on with real git
 
 
