@@ -87,7 +87,7 @@ def read_header(file: BinaryIO) -> JsonObject:
     size = int.from_bytes(file.read(8), "little")
     try:
         header = json.loads(file.read(size)) if size <= MAX_HEADER_BYTES else None
-    except ValueError:
+    except (ValueError, RecursionError):
         header = None
     if not isinstance(header, dict) or not isinstance(header.get("__metadata__", {}), dict):
         raise UserError("this is not a file of weights: make one with `autoresearch export --checkpoint FILE`")

@@ -79,8 +79,9 @@ def _check_numbers(records: SessionRecords) -> Findings:
 
 
 def _check_refs(records: SessionRecords) -> Findings:
-    """Require a reference for each experiment, and an experiment for each reference."""
-    shas = {experiment.n: experiment.sha for experiment in records.settled_experiments}
+    """Require a reference for each experiment, and an experiment for each reference; a crash can be without."""
+    committed = [row for row in records.settled_experiments if row.sha is not None or row.verdict != "crash"]
+    shas = {experiment.n: experiment.sha for experiment in committed}
     for n in sorted((shas.keys() | records.refs.keys()) - records.unsettled_numbers):
         name = f"refs/autoresearch/{records.session.tag}/{n}"
         actual, expected = records.refs.get(n), shas.get(n)

@@ -38,14 +38,14 @@ class Lessons:
 
     def add(self, tag: str, past: PastExperiment, trials: int) -> None:
         """Append the lesson of a verdict, unless the file has it."""
-        text = self.path.read_text() if self.path.exists() else HEAD.format(about=self.about)
+        text = self.path.read_text(errors="replace") if self.path.exists() else HEAD.format(about=self.about)
         if f"[{tag}#{past.n}," not in text:
             end = "" if text.endswith("\n") else "\n"  # an editor may have left the last line open
             write_atomically(self.path, [text, end, f"{_line(tag, past, trials)}\n"])
 
     def correct(self, tag: str, past: PastExperiment, trials: int) -> None:
         """Replace the lesson of a verdict that was changed, if the file still has it."""
-        lines = self.path.read_text().splitlines() if self.path.exists() else []
+        lines = self.path.read_text(errors="replace").splitlines() if self.path.exists() else []
         corrected = [_line(tag, past, trials) if f"[{tag}#{past.n}," in line else line for line in lines]
         if corrected != lines:
             write_atomically(self.path, [f"{line}\n" for line in corrected])

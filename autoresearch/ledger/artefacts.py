@@ -34,6 +34,11 @@ class Artefacts:
         return self.folder / "experiment.json"
 
     @property
+    def failure(self) -> Path:
+        """Return the path of the traceback of an unexpected error outside of a trial."""
+        return self.folder / "failure.log"
+
+    @property
     def drop_note(self) -> Path:
         """Return the path of a note that large files were removed to make room."""
         return self.folder / "dropped.txt"
@@ -55,6 +60,10 @@ class Artefacts:
         self._make_folder()
         self.patch.write_text(diff)
         self.trace.write_text("".join(json.dumps(entry) + "\n" for entry in trace))
+
+    def write_failure(self, traceback: str) -> None:
+        self._make_folder()
+        self.failure.write_text(traceback, errors="replace")
 
     def write_record(self, record: JsonObject) -> None:
         write_atomically(self.record, [json.dumps(record), "\n"])
@@ -82,7 +91,7 @@ class Artefacts:
         """Store result and log of a trial, nats and bytes by row (`rows`: [n, 2]), and losses by token."""
         self._make_folder()
         self.trial(k, ".json").write_text(json.dumps(facts, indent=1) + "\n")
-        self.trial(k, ".log").write_text(log)
+        self.trial(k, ".log").write_text(log, errors="replace")
         if rows is not None:
             try:
                 arrays = {"nats": rows[:, 0], "bytes": rows[:, 1]} | ({} if losses is None else {"losses": losses})

@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 from typing import TypeVar
 
 from autoresearch.files import JsonObject
+from autoresearch.text import plausible
 
 CATEGORIES = (
     "architecture",
@@ -172,8 +173,9 @@ class Trial:
     @property
     def losses(self) -> list[tuple[float, float]]:
         """Return (seconds of training, loss) as train.py reported them."""
-        points = [(point.get("seconds"), point.get("loss")) for point in self.result.get("curve") or []]
-        return [(float(x), float(y)) for x, y in points if x is not None and y is not None]
+        curve = self.result.get("curve") or []
+        points = [(plausible(point.get("seconds")), plausible(point.get("loss"))) for point in curve]
+        return [(x, y) for x, y in points if x is not None and y is not None]
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import os
 
-from autoresearch.measure import wire
+from autoresearch.measure.safetensors_header import count_parameters
 
 FREE_TEXT_BYTES = 1 << 16  # of the header: names, shapes and the config of an ordinary model
 BYTES_PER_PARAMETER = 4  # a float32
@@ -12,7 +12,7 @@ def count(fd: int) -> int:
     """Return the parameters of the checkpoint in a sealed file, whose bytes may be anything."""
     size = os.fstat(fd).st_size
     header = min(8 + int.from_bytes(os.pread(fd, 8, 0), "little"), size)
-    return charge(wire.count_parameters(fd), header, size)
+    return charge(count_parameters(fd), header, size)
 
 
 def charge(elements: int | None, header_bytes: int, file_bytes: int) -> int:

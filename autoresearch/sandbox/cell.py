@@ -25,7 +25,6 @@ import contextlib
 import fcntl
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -38,7 +37,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from autoresearch.files import JsonObject
-from autoresearch.sandbox import compile_cache, doors, grade, kernel, visible_paths
+from autoresearch.sandbox import cleanup, compile_cache, doors, grade, kernel, visible_paths
 from autoresearch.sandbox.output_log import LogFile
 
 if TYPE_CHECKING:
@@ -48,6 +47,7 @@ START_TIMEOUT_S = 30.0  # for a supervisor to report that the layers are applied
 ANSWER_TIMEOUT_S = 120.0  # for a supervisor to answer a request; it may have to read gigabytes of libraries
 EXIT_TIMEOUT_S = 5.0  # for a program to exit after its last message
 DEATH_TIMEOUT_S = 15.0  # for a tree to die; processes stuck in a driver take longest
+CLEANING_WAIT_S = 1.0  # for the folder of a dead cell to be removed; a larger one is removed in the background
 PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 BOOT = """
 import sys
@@ -102,7 +102,8 @@ class Cell:
     """
 
     def __init__(self, spec: CellSpec) -> None:
-        self.tmp = Path(tempfile.mkdtemp(prefix="cell-"))
+        self.tmp = Path(tempfile.mkdtemp(prefix=cleanup.CELL_PREFIX))
+        self._hold = cleanup.hold(str(self.tmp))
         self.pid = 0
         self.layers: JsonObject = {}
         self.grade = "WEAK"
@@ -180,9 +181,10 @@ class Cell:
             compile_cache.keep(self.tmp, store)
 
     def kill(self) -> float:
-        """Kill everything in the cell, remove its folder, and return the seconds until all was dead.
+        """Kill everything in the cell, and return the seconds until all was dead.
 
-        A second call does nothing. Raises CellError if something cannot be killed.
+        The folder is gone from its place then; a supervisor may still be at work to empty it. A second call does
+        nothing. Raises CellError if something cannot be killed.
         """
         with self._lock:
             if self._kill_seconds is None:
@@ -208,14 +210,15 @@ class Cell:
             door.close()
         self._wait_for_hang_up()
         self._control.close()
-        try:
-            self._supervisor.wait(DEATH_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
+        self._log.close()
+        if not self._is_dead:
             self._supervisor.kill()  # its children follow by their parent-death signal
-            raise CellError(f"a cell did not die within {DEATH_TIMEOUT_S:.0f} s") from None
-        finally:
-            self._log.close()
-        shutil.rmtree(self.tmp, ignore_errors=True)  # only if the supervisor was killed before it could
+        _CLEANING.append(self._supervisor)
+        _reap()
+        cleanup.set_aside(str(self.tmp))  # only if the supervisor was killed before it could
+        os.close(self._hold)
+        if not self._is_dead:
+            raise CellError(f"a cell did not die within {DEATH_TIMEOUT_S:.0f} s")
         return seconds
 
     def _ask(self, request: str, fds: Sequence[int] = ()) -> JsonObject:
@@ -235,8 +238,8 @@ class Cell:
         return {}
 
     def _wait_for_hang_up(self) -> None:
-        """Wait until the supervisor ends (Popen.wait with a timeout alone polls at growing intervals)."""
-        self._control.settimeout(DEATH_TIMEOUT_S)
+        """Wait until the supervisor ends, or has a large folder to remove."""
+        self._control.settimeout(CLEANING_WAIT_S)
         with contextlib.suppress(OSError):
             while self._control.recv(1 << 16):
                 pass
@@ -258,6 +261,14 @@ class Cell:
             self._is_dead = True
             self._status = message.get("ended", -9)
         return message
+
+
+_CLEANING: list[subprocess.Popen[bytes]] = []  # supervisors of dead cells
+
+
+def _reap() -> None:
+    """Collect the supervisors that have ended."""
+    _CLEANING[:] = [supervisor for supervisor in _CLEANING if supervisor.poll() is None]
 
 
 def protect_self() -> None:

@@ -15,7 +15,7 @@ from autoresearch.sandbox.namespaces import succeeds, try_step
 MAX_FILE_BYTES = 16 << 30
 MAX_OPEN_FILES = 65536
 SPARE_PROCESSES = 4096  # beyond those that the machine runs already
-FIRST_UID, UIDS = 61184, 4336  # systemd's range of dynamic users
+CELL_UIDS = range(61184, 65520)  # systemd's range of dynamic users
 OPTIONAL_DEVICES = ("/dev/nvidia-caps/", "/dev/dri/", "/dev/nvidia-modeset")  # often root's, not needed to compute
 _CAPSET = {"x86_64": 126, "aarch64": 91}
 _CAPABILITY_VERSION = 0x20080522
@@ -81,7 +81,7 @@ def choose_uid(paths: Sequence[str], devices: Sequence[str]) -> int | None:
     """Return a user for this cell alone, if a trial shows that it can read `paths` and use `devices`; else None."""
     if os.geteuid() != 0:
         return None
-    uid = FIRST_UID + os.getpid() % UIDS
+    uid = CELL_UIDS[os.getpid() % len(CELL_UIDS)]
     needed = [device for device in devices if not device.startswith(OPTIONAL_DEVICES)]
     return uid if succeeds(lambda: _check_access(uid, paths, needed)) else None
 

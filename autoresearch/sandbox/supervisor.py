@@ -20,7 +20,7 @@ from contextlib import suppress
 from typing import NoReturn
 
 from autoresearch.sandbox import doors, kernel, layers, listener, namespaces
-from autoresearch.sandbox.cleanup import clear_user, descendants, kill_below, wipe
+from autoresearch.sandbox.cleanup import clean, descendants, hold, kill_below, set_aside
 from autoresearch.sandbox.layers import Order
 from autoresearch.sandbox.output_log import LogWriter
 
@@ -55,7 +55,11 @@ class Supervisor:
         self.inner_status = -1  # where process 1 of a namespace writes the exit status of the program
 
     def run(self) -> None:
-        """Run the cell; return when all is dead, and its folder and what its user left elsewhere are removed."""
+        """Run the cell; return when all is dead, and its folder and what its user left elsewhere are removed.
+
+        The owner waits for the first only: removing a large folder can take minutes.
+        """
+        self.hold = hold(self.order["tmp"])
         os.set_blocking(self.output, False)
         os.set_blocking(self.wake_writer, False)
         signal.set_wakeup_fd(self.wake_writer, warn_on_full_buffer=False)
@@ -69,10 +73,7 @@ class Supervisor:
         while os.getppid() == self.order["owner"]:  # until it closes its socket, it may use the private folder
             if select.select([self.control], [], [], POLL_MS / 1000)[0]:
                 break
-        if self.order["uid"] is not None:
-            clear_user(self.order["uid"])
-        with suppress(OSError):
-            wipe(self.order["tmp"])
+        clean(set_aside(self.order["tmp"]), self.order["uid"])
 
     def choose_layers(self) -> None:
         """Find out which namespaces and user are available, and enter the outer namespaces."""

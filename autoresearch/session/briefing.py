@@ -10,7 +10,8 @@ from autoresearch.brief import ideas, policy
 from autoresearch.brief.brief import MAX_BRIEF_TOKENS, Brief
 from autoresearch.brief.history import PastExperiment
 from autoresearch.brief.lessons import Lessons
-from autoresearch.errors import require
+from autoresearch.errors import describe_failure, is_unexpected, require
+from autoresearch.files import JsonObject
 from autoresearch.ledger import Experiment
 from autoresearch.measure.facts import describe_training
 from autoresearch.session.context import SessionContext
@@ -71,8 +72,15 @@ class Briefing:
 
     def _facts(self, incumbent: Experiment) -> list[str]:
         good = [trial for trial in self.evidence.trials(incumbent) if trial.outcome == "ok"]
-        if not good:
+        try:
+            return self._describe(good[-1].result) if good else []
+        except Exception as error:
+            if not is_unexpected(error):
+                raise
+            self.context.emit("failed", incumbent.n, describe_failure(error))
             return []
+
+    def _describe(self, result: JsonObject) -> list[str]:
         memory = hardware.gpu_memory(self.gpu) if self.gpu else None
         peak = hardware.peak_tflops(hardware.gpu_name(self.gpu)) if self.gpu else None
-        return describe_training(good[-1].result, peak, memory[0] / 2**20 if memory else None)
+        return describe_training(result, peak, memory[0] / 2**20 if memory else None)

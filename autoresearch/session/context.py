@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from autoresearch.errors import require
+from autoresearch.errors import format_traceback, is_unexpected, require
 from autoresearch.files import write_atomically
 from autoresearch.ledger import Experiment, Ledger, Session, results_tsv
 from autoresearch.ledger.artefacts import Artefacts
@@ -69,5 +69,12 @@ class SessionContext:
             self.notify(LedgerEvent(kind, n, text, data))
 
     def notify(self, event: SessionEvent) -> None:
+        """Call the listeners; an unexpected error of one is recorded, and ends no session."""
         for listener in self.listeners:
-            listener(event)
+            try:
+                listener(event)
+            except Exception as error:
+                if not is_unexpected(error):
+                    raise
+                words = f"an event could not be shown: {type(error).__name__}"
+                self.ledger.event(self.id, "failed", words, data={"traceback": format_traceback(error)})

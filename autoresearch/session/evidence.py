@@ -143,9 +143,9 @@ class Evidence:
     def drift_warning(self, experiment: Experiment) -> str | None:
         """Return a warning if the newest fresh trial of a version is far from the earlier ones."""
         draws = self._draws(FRESH)
-        *before, now = draws[experiment.id]
-        if len(before) < 2:
+        if len(fresh := draws.get(experiment.id, [])) < 3:
             return None
+        *before, now = fresh
         noise = judge.noise(list((draws | {experiment.id: before}).values()), self.prior)
         away = now.score - fmean(draw.score for draw in before)
         error = noise.sigma * (1 + 1 / len(before)) ** 0.5
@@ -234,8 +234,8 @@ class Evidence:
         if self.context.row.judge == "greedy":
             return False
         rival = self.context.experiment(self.rival(experiment).n)
-        ours, theirs = size.size(require(experiment.text)), size.size(require(rival.text))
-        return ours.is_smaller_than(theirs)
+        ours, theirs = size.size_or_none(experiment.text), size.size_or_none(rival.text)
+        return bool(ours and theirs and ours.is_smaller_than(theirs))
 
     def _keeps(self) -> list[Experiment]:
         return self.context.ledger.experiments(self.context.id, verdict="keep")

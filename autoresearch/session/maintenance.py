@@ -8,6 +8,7 @@ from autoresearch.ledger import Experiment, back_up
 from autoresearch.measure.result import Result
 from autoresearch.measure.settings import TRIES
 from autoresearch.session.context import SessionContext
+from autoresearch.session.crashes import Crashes
 from autoresearch.session.demotion import check_base, demote_suspects
 from autoresearch.session.disk_quota import DiskQuota
 from autoresearch.session.recovery import Recovery, recovery_record
@@ -36,7 +37,9 @@ class Maintenance:
         self._restore_references()
         back_up(self.context.ledger)
         self._demote_suspects()
-        self.context.write_results()  # a kill may have come between a verdict and its line
+        Crashes(self.context).guard(
+            0, self.context.write_results
+        )  # a kill may have come between a verdict and its line
 
     def take_step(self, step: Callable[[Experiment], Experiment], experiment: Experiment) -> Experiment:
         """Take a step of an experiment; if git fails, restore what was deleted and take it again."""

@@ -84,15 +84,17 @@ class Recovery:
 
     def _recorded_columns(self, n: int, sha: str) -> Columns | None:
         """Return the columns of a record that agrees with git, and add its calls."""
-        record = read_json(self.context.artefacts(n).record)
-        if record is None:
+        record = read_json(self.context.artefacts(n).record) or {}
+        try:
+            columns = _columns(record["experiment"], Experiment)
+            calls = [_columns(call, Call) for call in record["calls"]]
+        except (KeyError, TypeError):
             return None
-        row = record["experiment"]
-        if (row["sha"], row["blob"]) != (sha, self.context.workspace.blob(sha)):
+        if (columns["sha"], columns["blob"]) != (sha, self.context.workspace.blob(sha)):
             return None
-        for call in record["calls"]:
-            self.context.ledger.add_call(self.context.id, **_columns(call, Call))
-        columns = _columns(row, Experiment) | {"text": self.context.workspace.read(sha)}
+        for call in calls:
+            self.context.ledger.add_call(self.context.id, **call)
+        columns |= {"text": self.context.workspace.read(sha)}
         return {name: value for name, value in columns.items() if name != "n"}
 
     def _proposed_columns(self, n: int, refs: dict[int, str]) -> Columns:
@@ -114,7 +116,7 @@ class Recovery:
         for experiment in self.context.ledger.experiments(self.context.id):
             trials = self.context.ledger.trials(self.context.id, experiment.id)
             files, k = self.context.artefacts(experiment.n), len(judging(trials))
-            while (trial := read_json(files.trial(k, ".json"))) and "purpose" in trial:
+            while (trial := read_json(files.trial(k, ".json"))) and isinstance(trial.get("started"), float):
                 missing.append((experiment, trial))
                 k += 1
         for experiment, trial in sorted(missing, key=lambda pair: float(pair[1]["started"])):

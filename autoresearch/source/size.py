@@ -5,6 +5,7 @@ import tokenize
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from autoresearch.source.parsing import only_syntax_errors
 from autoresearch.source.prose import EMPTY, without_prose
 
 MAX_WORD_BYTES = 24  # a longer name or number holds text
@@ -34,10 +35,8 @@ class Size:
 
 def size(text: str) -> Size:
     """Return the size of a program. Raises SyntaxError."""
-    try:
+    with only_syntax_errors():
         tokens = list(_code(without_prose(text)))
-    except tokenize.TokenError as error:
-        raise SyntaxError(f"not a text that Python can read: {error}") from error
     lines = {line for token in tokens for line in range(token.start[0], token.end[0] + 1)}
     return Size(len(lines), len(tokens), sum(map(_text_bytes, tokens)))
 
