@@ -90,6 +90,19 @@ class CellSpec:
     off: frozenset[str] = frozenset()
 
 
+@dataclass(frozen=True)
+class Since:
+    """What happened in a cell since it may only compute.
+
+    `refused` are the names of the calls that were refused, `faults` how often the program waited for a page from disk
+    (None if it has ended), and `alone` whether no other process of the cell ran.
+    """
+
+    refused: list[str]
+    faults: int | None
+    alone: bool
+
+
 class Cell:
     """Running cell; killed at the end of the `with` block. Safe to use from several threads.
 
@@ -156,13 +169,10 @@ class Cell:
         """From now on refuse all that is not computing; stop all processes but the first. Raises CellError."""
         self._ask("only_compute")
 
-    def inspect(self) -> tuple[list[str], int | None]:
-        """Stop the cell; return the calls that were refused since `only_compute`, and its page faults on disk.
-
-        The faults are None if the process has ended. Raises CellError.
-        """
+    def inspect(self) -> Since:
+        """Stop the cell; return what its program did since `only_compute`. Raises CellError."""
         answer = self._ask("inspect")
-        return answer.get("refused", []), answer.get("faults")
+        return Since(answer.get("refused", []), answer.get("faults"), answer.get("alone", True))
 
     def keep_caches(self, store: Path) -> None:
         """Store what the cell compiled, if it exits by itself within a few seconds."""
