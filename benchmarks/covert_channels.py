@@ -1,0 +1,436 @@
+"""Measure how many bits of text a claim can leave in the machine for an audit to find.
+
+    python benchmarks/covert_channels.py [--bits 100000] [--off LAYERS]... [--only STORE]...
+
+The claim finds its rows in the stack frames of its caller and writes their bits into one store of the kernel or of the
+processor; the audit reads that store in `load` and returns what it read as its logits. The bits that were carried are
+the mutual information of what was offered and what was read. Runs as root evict the files that stand for the cold
+files of a machine; without root, files stay cold only if nobody has read them.
+"""
+
+import argparse
+import math
+import os
+import tempfile
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import safetensors.numpy
+
+import prepare
+from autoresearch.data.dataset import Dataset
+from autoresearch.measure import wire
+from autoresearch.measure.cell_process import Harness
+from autoresearch.measure.clock import Budget
+from autoresearch.measure.scoring_cell import EvaluationError, Question, ask
+from autoresearch.measure.settings import Settings, TrialPlan
+
+Bits = npt.NDArray[np.uint8]
+
+SEQ_LEN, VOCABULARY, BATCH = 32, 256, 16
+WARM_UP = 2  # answers about random tokens before the text arrives
+COLD_FOLDERS = ("/usr/lib", "/usr/share")  # with large files that every cell may read
+FRAME = '''
+import ctypes
+import fcntl
+import inspect
+import mmap
+import os
+import resource
+import signal
+import socket
+import struct
+import sys
+import threading
+import time
+
+import numpy as np
+
+FILES, PREFIX, BITS, WARM_UP = $FILES, "$PREFIX", $BITS, $WARM_UP
+LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+def map_cold():
+    """Map the cold files; return one array of bytes for each, to be touched in any order."""
+    views = []
+    for path in FILES:
+        with open(path, "rb") as file:
+            view = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
+        view.madvise(mmap.MADV_RANDOM)
+        views.append(np.frombuffer(view, np.uint8))
+    return views
+
+
+def read_pages(views, count):
+    """Return 1 for each page that was in memory: touching it waits for no disk."""
+    found, before = [], resource.getrusage(resource.RUSAGE_SELF).ru_majflt
+    for view in views:
+        for start in range(0, len(view), 4096):
+            view[start]
+            after = resource.getrusage(resource.RUSAGE_SELF).ru_majflt
+            found.append(after == before)
+            before = after
+            if len(found) == count:
+                return found
+    return found
+
+
+def by_view(views, bits):
+    """Yield each view and the offsets of its pages that stand for a 1."""
+    first = 0
+    for view in views:
+        count = -(-len(view) // 4096)
+        yield view, 4096 * np.flatnonzero(bits[first : first + count])
+        first += count
+
+
+def timed(calls, known):
+    """Return 1 for each call that is nearer to the faster of two known groups of calls (fast, slow)."""
+    clock = time.perf_counter_ns
+
+    def measure(call):
+        start = clock()
+        call()
+        return clock() - start
+
+    slow = np.median([measure(call) for call in known])
+    fast = np.median([measure(call) for call in known])
+    return [measure(call) < (slow + fast) / 2 for call in calls]
+
+
+def look_up(name):
+    """Look a name up, which does not exist."""
+    try:
+        os.stat(name)
+    except FileNotFoundError:
+        pass
+
+$STORE
+
+def load(state, config, device):
+    mode, calls = sys.argv[1], [0]
+    store = Store(mode)
+    found = np.asarray(store.read(BITS), np.float32) if mode == "audit" else None
+
+    def model(tokens):
+        calls[0] += 1
+        if mode == "claim" and calls[0] == WARM_UP + 1:
+            frame = next(frame.frame.f_locals for frame in inspect.stack() if "answer" in frame.frame.f_locals)
+            bits = np.unpackbits(np.asarray(frame["rows"], np.uint8).reshape(-1))[:BITS]
+            try:
+                store.write(bits)
+            except OSError as error:
+                print("refused:", error)
+        answer = np.zeros((len(tokens), tokens.shape[1], $VOCABULARY), np.float32)
+        if mode == "audit" and calls[0] > WARM_UP:
+            size = len(tokens) * $VOCABULARY
+            part = found[(calls[0] - WARM_UP - 1) * size :][:size]
+            answer[:] = np.resize(np.append(part, np.zeros(size - len(part), np.float32)), (len(tokens), 1, $VOCABULARY))
+        return answer
+
+    return model
+'''
+STORES = {
+    "names, counted": '''
+class Store:
+    """Names that do not exist: a lookup leaves a dentry; the number of dentries rises only at the first one."""
+
+    def __init__(self, mode):
+        self.names = [f"/usr/lib/{PREFIX}{k}" for k in range(BITS)]
+
+    def write(self, bits):
+        for k in np.flatnonzero(bits):
+            look_up(self.names[k])
+
+    def read(self, count):
+        file = os.open("/proc/sys/fs/dentry-state", os.O_RDONLY)
+        negative = lambda: int(os.pread(file, 99, 0).split()[4])
+        found, before = [], negative()
+        for name in self.names:
+            look_up(name)
+            after = negative()
+            found.append(after == before)
+            before = after
+        return found
+''',
+    "names, timed": '''
+class Store:
+    """The same without a file of the kernel: the second lookup of a name is faster."""
+
+    def __init__(self, mode):
+        self.names = [f"/usr/lib/{PREFIX}{k}" for k in range(BITS)]
+
+    def write(self, bits):
+        for k in np.flatnonzero(bits):
+            look_up(self.names[k])
+
+    def read(self, count):
+        calls = [lambda name=name: look_up(name) for name in self.names]
+        return timed(calls, [lambda k=k: look_up(f"/usr/lib/{PREFIX}known{k}") for k in range(1000)])
+''',
+    "pages, touched": '''
+class Store:
+    """Pages of cold files, mapped before the text arrives and then touched, without any system call."""
+
+    def __init__(self, mode):
+        self.views = map_cold()
+
+    def write(self, bits):
+        for view, offsets in by_view(self.views, bits):
+            view[offsets].sum()
+
+    def read(self, count):
+        return read_pages(self.views, count)
+''',
+    "pages, read": '''
+class Store:
+    """The same with pread on descriptors that were opened before the text arrived; every other page, without readahead."""
+
+    def __init__(self, mode):
+        self.files = [os.open(path, os.O_RDONLY) for path in FILES]
+        self.views = map_cold() if mode == "audit" else [range(os.fstat(file).st_size) for file in self.files]
+
+    def write(self, bits):
+        spread = np.zeros(2 * len(bits), np.uint8)
+        spread[::2] = bits
+        for file, (_, offsets) in zip(self.files, by_view(self.views, spread)):
+            for offset in offsets.tolist():
+                os.pread(file, 1, offset)
+
+    def read(self, count):
+        return read_pages(self.views, 2 * count)[::2]
+''',
+    "pages, by a child": '''
+class Store:
+    """A child process touches the pages; a signal continues it if it was stopped: ours, or that of its parent's death."""
+
+    def __init__(self, mode):
+        self.views = map_cold() if mode == "audit" else []
+        self.shared = mmap.mmap(-1, BITS + 4096)
+        self.leave, self.child = threading.Event(), 0
+        if mode == "claim":
+            threading.Thread(target=self.fork, daemon=True).start()
+            time.sleep(1)
+
+    def fork(self):
+        self.child = os.fork()
+        if self.child == 0:
+            self.run_child()
+        self.leave.wait()
+
+    def run_child(self):
+        LIBC.prctl(1, signal.SIGCONT, 0, 0, 0)  # PR_SET_PDEATHSIG
+        views = map_cold()
+        while self.shared[0] == 0:
+            time.sleep(0.001)
+        for view, offsets in by_view(views, np.frombuffer(self.shared, np.uint8)[4096 : 4096 + BITS]):
+            view[offsets].sum()
+        self.shared[0] = 2
+        os._exit(0)
+
+    def write(self, bits):
+        self.shared[4096 : 4096 + len(bits)] = bits.tobytes()
+        self.shared[0] = 1
+        self.leave.set()
+        LIBC.syscall(234, self.child, self.child, signal.SIGCONT)  # tgkill
+        deadline = time.monotonic() + 20
+        while self.shared[0] == 1 and time.monotonic() < deadline:
+            time.sleep(0.01)
+
+    def read(self, count):
+        return read_pages(self.views, count)
+''',
+    "pages, sent": '''
+class Store:
+    """Threads that wait in sendfile since before the text; who reads from their sockets lets them read on."""
+
+    def __init__(self, mode):
+        self.parts = [(path, start) for path in FILES for start in range(0, os.path.getsize(path) - (4 << 20), 4 << 20)]
+        self.ends = []
+        for path, start in self.parts[:1500] if mode == "claim" else []:
+            ours, theirs = socket.socketpair()
+            file = os.open(path, os.O_RDONLY)
+            arguments = (theirs.fileno(), file, start, 4 << 20)
+            threading.Thread(target=lambda a=arguments: os.sendfile(*a), daemon=True).start()
+            self.ends.append((ours, theirs))
+        time.sleep(3 if mode == "claim" else 0)
+
+    def write(self, bits):
+        for k in np.flatnonzero(bits[: len(self.ends)]):
+            for _ in range(60):
+                self.ends[k][0].settimeout(1)
+                self.ends[k][0].recv(1 << 16)
+        time.sleep(2)
+
+    def read(self, count):
+        found = []
+        for path, start in self.parts[: min(1500, count)]:
+            with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as view:
+                view.madvise(mmap.MADV_RANDOM)
+                before = resource.getrusage(resource.RUSAGE_SELF).ru_majflt
+                view[start + (3700 << 10)]
+                found.append(resource.getrusage(resource.RUSAGE_SELF).ru_majflt == before)
+        return found + [0] * (count - len(found))
+''',
+    "extents, timed": '''
+class Store:
+    """The places of files on the disk, which lseek(SEEK_DATA) looks for; ext4 remembers them."""
+
+    def __init__(self, mode):
+        most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+        self.files = []
+        for parent, _, names in (entry for top in ("/usr/share", "/usr/lib", "/usr/include") for entry in os.walk(top)):
+            for path in (f"{parent}/{name}" for name in names):
+                if len(self.files) < min(BITS + 500, most - 100) and not os.path.islink(path) and os.path.getsize(path):
+                    self.files.append(os.open(path, os.O_RDONLY))
+
+    def write(self, bits):
+        for k in np.flatnonzero(bits[: len(self.files)]).tolist():
+            os.lseek(self.files[k], 0, os.SEEK_DATA)
+
+    def read(self, count):
+        calls = [lambda file=file: os.lseek(file, 0, os.SEEK_DATA) for file in self.files]
+        found = timed(calls[:-500], calls[-500:])
+        return found + [0] * (count - len(found))
+''',
+}
+FORGOTTEN = ("extents, timed",)  # stores of files that the kernel must not know yet
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one run of a store carried."""
+
+    offered: Bits
+    read: Bits | None
+    seconds: float
+    said: str
+
+    @property
+    def errors(self) -> int | None:
+        return None if self.read is None else int((self.read != self.offered).sum())
+
+    @property
+    def carried(self) -> float:
+        """Return the bits carried: the mutual information of both sequences, without its bias for small samples."""
+        if self.read is None:
+            return 0.0
+        joint = np.array([[((self.offered == x) & (self.read == y)).mean() for y in (0, 1)] for x in (0, 1)])
+        chance = np.outer(joint.sum(1), joint.sum(0))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            terms = np.where(joint > 0, joint * np.log2(joint / chance), 0.0)
+        return max(0.0, len(self.offered) * float(terms.sum()) - 0.5 / math.log(2))
+
+
+def cold_files(pages: int) -> list[str]:
+    """Return large files that cells may read and that no process maps, with at least so many pages in all."""
+    sizes = {}
+    for folder in COLD_FOLDERS:
+        for parent, _, names in os.walk(folder):
+            for name in names:
+                path = f"{parent}/{name}"
+                if not os.path.islink(path) and (size := os.stat(path).st_size) > 1 << 22:
+                    sizes[path] = size
+    mapped = {line.split(maxsplit=5)[-1].strip() for maps in Path("/proc").glob("[0-9]*/maps") for line in _lines(maps)}
+    chosen: list[str] = []
+    for path in sorted(sizes.keys() - mapped, key=lambda path: -sizes[path]):
+        if pages <= 0:
+            break
+        chosen.append(path)
+        pages -= -(-sizes[path] // 4096)
+    return chosen
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text().splitlines()
+    except OSError:
+        return []
+
+
+def evict(paths: Sequence[str]) -> None:
+    """Evict files from memory, so that they are as cold as files that nobody has read."""
+    for path in paths:
+        file = os.open(path, os.O_RDONLY)
+        os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
+        os.close(file)
+
+
+def source_of(store: str, bits: int, files: Sequence[str], warm_up: int = WARM_UP) -> str:
+    """Return the train.py that uses a store."""
+    values = {"FILES": repr(list(files)), "PREFIX": uuid.uuid4().hex[:8], "BITS": str(bits), "WARM_UP": str(warm_up)}
+    values |= {"STORE": STORES[store], "VOCABULARY": str(VOCABULARY)}
+    text = FRAME
+    for name in ("STORE", *values):
+        text = text.replace(f"${name}", values[name])
+    return text
+
+
+def offered_rows(bits: int) -> npt.NDArray[np.uint16]:
+    """Return random rows that hold at least so many bits."""
+    rows = -(-bits // (8 * (SEQ_LEN + 1)))
+    return np.random.default_rng().integers(0, 256, (rows, SEQ_LEN + 1)).astype(np.uint16)
+
+
+def carry(harness: Harness, store: str, bits: int, files: Sequence[str]) -> Outcome:
+    """Let a claim write bits into a store, and an audit read them."""
+    source, rows, began = source_of(store, bits, files), offered_rows(bits), time.monotonic()
+    offered = np.unpackbits(rows.astype(np.uint8).reshape(-1))[:bits]
+    asked = -(-bits // VOCABULARY)
+    checkpoint = wire.seal("checkpoint", safetensors.numpy.save({"x": np.zeros(1, np.float32)}, {"config": "{}"}))
+    claim = Question("claim", rows.tobytes(), bytes(rows.nbytes), 4 * len(rows) * SEQ_LEN, fields={"positions": []})
+    windows = bytes(2 * asked * SEQ_LEN)
+    audit = Question("audit", windows, windows, 4 * asked * VOCABULARY, fields={"positions": [0] * asked})
+    read, said = None, "ok"
+    evict(files)
+    if store in FORGOTTEN and os.geteuid() == 0:
+        Path("/proc/sys/vm/drop_caches").write_text("2")
+    try:
+        ask(harness, TrialPlan(), source, checkpoint, claim)
+        answer = ask(harness, TrialPlan(), source, checkpoint, audit)
+        read = (np.frombuffer(answer.data, np.float32)[:bits] > 0.5).astype(np.uint8)
+    except EvaluationError as error:
+        said = f"{error.outcome}: {error}"
+    os.close(checkpoint)
+    return Outcome(offered, read, time.monotonic() - began, said)
+
+
+def tiny_data(folder: Path) -> Dataset:
+    """Return some data: a cell needs its sizes only."""
+    rng = np.random.default_rng(1)
+    for k in range(40):
+        (folder / f"{k}.txt").write_bytes(rng.integers(97, 123, 4000).astype(np.uint8).tobytes())
+    return Dataset.open(
+        prepare.prepare(f"files:{folder}/*.txt", VOCABULARY, SEQ_LEN, "cpu", cache=folder / "cache", progress=False)
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--bits", type=int, default=100_000)
+    parser.add_argument("--off", action="append", default=[], help="layers that are off, separated by spaces")
+    parser.add_argument("--only", action="append", default=[], help="name of a store")
+    options = parser.parse_args()
+    files = cold_files(2 * options.bits)
+    print(f"{'store':<24}{'layers off':<32}{'offered':>9}{'carried':>10}{'errors':>8}{'seconds':>9}  outcome")
+    with tempfile.TemporaryDirectory() as folder:
+        data = tiny_data(Path(folder))
+        for off in options.off or ["", "second_filter landlock"]:
+            settings = Settings(Budget.parse("20steps"), eval_batch=BATCH, layers_off=frozenset(off.split()))
+            for store in options.only or STORES:
+                outcome = carry(Harness(settings, data), store, options.bits, files)
+                print(
+                    f"{store:<24}{off or '-':<32}{options.bits:>9}{outcome.carried:>10.0f}{outcome.errors!s:>8}"
+                    f"{outcome.seconds:>9.1f}  {outcome.said}",
+                    flush=True,
+                )
+
+
+if __name__ == "__main__":
+    main()
