@@ -52,6 +52,7 @@ import time
 import numpy as np
 
 FILES, PREFIX, BITS, WARM_UP = $FILES, "$PREFIX", $BITS, $WARM_UP
+PRESSURE_MB, STRIDE = $PRESSURE_MB, 1024
 LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -245,6 +246,65 @@ class Store:
     def read(self, count):
         return read_pages(self.views, count)
 ''',
+    "pages, kept": '''
+class Store:
+    """Mapped pages that are used all the time stay in memory when the others are evicted for want of memory."""
+
+    def __init__(self, mode):
+        self.views = map_cold()
+
+    def write(self, bits):
+        taken, deadline = [], time.monotonic() + 60
+        for _ in range(PRESSURE_MB // 4):
+            for view, offsets in by_view(self.views, bits):
+                view[offsets].sum()
+            taken.append(np.ones(4 << 20, np.uint8))
+            if time.monotonic() > deadline:
+                break
+
+    def read(self, count):
+        return read_pages(self.views, count)
+''',
+    "lines of the processor's cache": '''
+class Store:
+    """Lines of a file that both cells map: the one that was touched last is read faster (x86-64 only)."""
+
+    CODE = bytes.fromhex(
+        "534989d04989c94d31d24d39c273264e8b1cd60faef00faee80f310faee889c3420fb6041f0faee80f3129d843890491"
+        "49ffc2ebd55bc34d31d24939d2730e4e8b1cd6420fae3c1f49ffc2ebed0faef0c3"
+    )
+    PROBE, FLUSH = 0, 55
+
+    def __init__(self, mode):
+        with open(FILES[0], "rb") as file:
+            self.view = np.frombuffer(mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ), np.uint8)
+        self.view[::4096].sum()
+        places = np.random.default_rng(1).permutation(len(self.view) // STRIDE)[: BITS + 2000]
+        self.known, self.places = np.split(places.astype(np.uint64) * np.uint64(STRIDE), [2000])
+        self.code = mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+        self.code.write(self.CODE)
+        self.entry = ctypes.addressof(ctypes.c_char.from_buffer(self.code))
+
+    def run(self, at, places):
+        times = np.zeros(len(places), np.uint32)
+        pointers = (ctypes.c_void_p(array.ctypes.data) for array in (self.view, places))
+        kinds = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p)
+        ctypes.CFUNCTYPE(None, *kinds)(self.entry + at)(*pointers, len(places), ctypes.c_void_p(times.ctypes.data))
+        return times
+
+    def write(self, bits):
+        chosen = np.ascontiguousarray(self.places[: len(bits)][bits[: len(self.places)] == 1])
+        self.run(self.FLUSH, np.concatenate([self.places, self.known]))
+        for _ in range(3):
+            self.run(self.PROBE, chosen)
+
+    def read(self, count):
+        times = self.run(self.PROBE, self.places)
+        self.run(self.FLUSH, self.known)
+        slow, fast = np.median(self.run(self.PROBE, self.known)), np.median(self.run(self.PROBE, self.known))
+        found = (times < (slow + fast) / 2).tolist()
+        return found + [0] * (count - len(found))
+''',
     "pages, sent": '''
 class Store:
     """Threads that wait in sendfile since before the text; who reads from their sockets lets them read on."""
@@ -301,6 +361,54 @@ class Store:
 ''',
 }
 FORGOTTEN = ("extents, timed",)  # stores of files that the kernel must not know yet
+
+# what a claim can still move, by a number up to SYMBOLS; the audit reads one number in `load`
+SYMBOLS = 200
+REMAINS = {
+    "time of the end": (
+        "time.sleep(n / 100)",
+        "int(1000 * time.monotonic())",
+    ),
+    "threads made": (
+        "[(t.start(), t.join()) for t in (threading.Thread(target=int) for _ in range(5 * n))]",
+        "threading.get_native_id()",
+    ),
+    "threads made, counted by the kernel": (
+        "[(t.start(), t.join()) for t in (threading.Thread(target=int) for _ in range(5 * n))]",
+        "int(open('/proc/stat').read().split('processes ')[1].split()[0])",
+    ),
+    "shared maps made": (
+        "[mmap.mmap(-1, 4096) for _ in range(100 * n)]",
+        "int(next(line.split()[4] for line in (mmap.mmap(-1, 4096), *open('/proc/self/maps')) if 'zero' in str(line)))",
+    ),
+    "free memory": ("np.ones(n << 20)", "struct.unpack('q', SYSINFO()[40:48])[0] / 4096"),
+    "a core kept hot": ("[sum(range(10000)) for _ in range(20 * n)]", "-SPEED()"),
+}
+NUMBER_STORE = """
+def SYSINFO():
+    space = ctypes.create_string_buffer(128)
+    LIBC.sysinfo(space)
+    return space.raw
+
+
+def SPEED():
+    start = time.perf_counter_ns()
+    sum(range(300_000))
+    return time.perf_counter_ns() - start
+
+
+class Store:
+    def __init__(self, mode):
+        pass
+
+    def write(self, bits):
+        n = int("".join(map(str, bits[:8])), 2) * $SYMBOLS // 256
+        $MOVE
+
+    def read(self, count):
+        value = $LOOK
+        return np.asarray([value // 4096**k % 4096 for k in range(4)]) if value > 0 else [-value]
+"""
 
 
 @dataclass(frozen=True)
@@ -364,12 +472,24 @@ def evict(paths: Sequence[str]) -> None:
 
 def source_of(store: str, bits: int, files: Sequence[str], warm_up: int = WARM_UP) -> str:
     """Return the train.py that uses a store."""
-    values = {"FILES": repr(list(files)), "PREFIX": uuid.uuid4().hex[:8], "BITS": str(bits), "WARM_UP": str(warm_up)}
-    values |= {"STORE": STORES[store], "VOCABULARY": str(VOCABULARY)}
+    values = {
+        "FILES": repr(list(files)),
+        "PREFIX": uuid.uuid4().hex[:8],
+        "BITS": str(bits),
+        "PRESSURE_MB": os.environ.get("PRESSURE_MB", "0"),
+        "WARM_UP": str(warm_up),
+    }
+    values |= {"STORE": STORES.get(store) or number_store(store), "VOCABULARY": str(VOCABULARY)}
     text = FRAME
     for name in ("STORE", *values):
         text = text.replace(f"${name}", values[name])
     return text
+
+
+def number_store(name: str) -> str:
+    """Return the store by which a claim moves one number."""
+    move, look = REMAINS[name]
+    return NUMBER_STORE.replace("$MOVE", move).replace("$LOOK", look).replace("$SYMBOLS", str(SYMBOLS))
 
 
 def offered_rows(bits: int) -> npt.NDArray[np.uint16]:
@@ -380,6 +500,36 @@ def offered_rows(bits: int) -> npt.NDArray[np.uint16]:
 
 def carry(harness: Harness, store: str, bits: int, files: Sequence[str]) -> Outcome:
     """Let a claim write bits into a store, and an audit read them."""
+    offered, answer, seconds, said = exchange(harness, store, bits, files)
+    read = None if answer is None else (answer > 0.5).astype(np.uint8)
+    return Outcome(offered, read, seconds, said)
+
+
+def bits_of_a_number(harness: Harness, name: str, trials: int) -> float:
+    """Return the bits that one claim carries by one number: as a Gaussian channel, by its correlation.
+
+    What the audit sees is compared with what the audit before it saw, which is more than a cell could know.
+    """
+    sent, seen, before = [], [], 0.0
+    for _ in range(trials):
+        start = time.monotonic()
+        offered, answer, _, said = exchange(harness, name, 256, [])
+        if answer is None:
+            print(f"{name}: {said}")
+            return 0.0
+        value = float((answer[:4] * 4096.0 ** np.arange(4)).sum())
+        sent.append(int("".join(map(str, offered[:8])), 2))
+        seen.append(value - (1000 * start if "time" in name else before))
+        before = value
+    with np.errstate(invalid="ignore"):
+        r = float(np.nan_to_num(np.corrcoef(sent[1:], seen[1:])[0, 1]))
+    return -0.5 * math.log2(max(1e-12, 1 - r * r))
+
+
+def exchange(
+    harness: Harness, store: str, bits: int, files: Sequence[str]
+) -> tuple[Bits, npt.NDArray[np.float32] | None, float, str]:
+    """Return the bits offered to a claim, the answer of an audit after it, the seconds, and the outcome."""
     source, rows, began = source_of(store, bits, files), offered_rows(bits), time.monotonic()
     offered = np.unpackbits(rows.astype(np.uint8).reshape(-1))[:bits]
     asked = -(-bits // VOCABULARY)
@@ -387,18 +537,18 @@ def carry(harness: Harness, store: str, bits: int, files: Sequence[str]) -> Outc
     claim = Question("claim", rows.tobytes(), bytes(rows.nbytes), 4 * len(rows) * SEQ_LEN, fields={"positions": []})
     windows = bytes(2 * asked * SEQ_LEN)
     audit = Question("audit", windows, windows, 4 * asked * VOCABULARY, fields={"positions": [0] * asked})
-    read, said = None, "ok"
+    found, said = None, "ok"
     evict(files)
     if store in FORGOTTEN and os.geteuid() == 0:
         Path("/proc/sys/vm/drop_caches").write_text("2")
     try:
         ask(harness, TrialPlan(), source, checkpoint, claim)
         answer = ask(harness, TrialPlan(), source, checkpoint, audit)
-        read = (np.frombuffer(answer.data, np.float32)[:bits] > 0.5).astype(np.uint8)
+        found = np.frombuffer(answer.data, np.float32)[:bits]
     except EvaluationError as error:
         said = f"{error.outcome}: {error}"
     os.close(checkpoint)
-    return Outcome(offered, read, time.monotonic() - began, said)
+    return offered, found, time.monotonic() - began, said
 
 
 def tiny_data(folder: Path) -> Dataset:
@@ -415,18 +565,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--bits", type=int, default=100_000)
     parser.add_argument("--off", action="append", default=[], help="layers that are off, separated by spaces")
+    parser.add_argument("--trials", type=int, default=0, help="measure numbers that remain, by so many trials each")
     parser.add_argument("--only", action="append", default=[], help="name of a store")
     options = parser.parse_args()
     files = cold_files(2 * options.bits)
-    print(f"{'store':<24}{'layers off':<32}{'offered':>9}{'carried':>10}{'errors':>8}{'seconds':>9}  outcome")
+    print(f"{'store':<32}{'layers off':<32}{'offered':>9}{'carried':>10}{'errors':>8}{'seconds':>9}  outcome")
     with tempfile.TemporaryDirectory() as folder:
         data = tiny_data(Path(folder))
         for off in options.off or ["", "second_filter landlock"]:
             settings = Settings(Budget.parse("20steps"), eval_batch=BATCH, layers_off=frozenset(off.split()))
-            for store in options.only or STORES:
+            for name in REMAINS if options.trials else ():
+                carried = bits_of_a_number(Harness(settings, data), name, options.trials)
+                print(f"{name:<40}{off or '-':<32}{carried:>6.1f} bits in a trial", flush=True)
+            for store in options.only or ([] if options.trials else STORES):
                 outcome = carry(Harness(settings, data), store, options.bits, files)
                 print(
-                    f"{store:<24}{off or '-':<32}{options.bits:>9}{outcome.carried:>10.0f}{outcome.errors!s:>8}"
+                    f"{store:<32}{off or '-':<32}{options.bits:>9}{outcome.carried:>10.0f}{outcome.errors!s:>8}"
                     f"{outcome.seconds:>9.1f}  {outcome.said}",
                     flush=True,
                 )

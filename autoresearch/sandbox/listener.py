@@ -15,7 +15,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 
-from autoresearch.sandbox import syscalls
+from autoresearch.sandbox import kernel, syscalls
 from autoresearch.sandbox.cleanup import descendants, signal_quietly
 
 _RECEIVE, _ANSWER, _SET_FLAGS = 0xC0502100, 0xC0182101, 0x40082104  # SECCOMP_IOCTL_NOTIF_*
@@ -105,6 +105,17 @@ def populate(paths: Sequence[str], private: str) -> None:
         if not path.startswith((f"{private}/", *_WITHOUT_PAGES)) and time.monotonic() < deadline:
             with suppress(OSError, ValueError):
                 left -= _populate_file(path, left)
+
+
+def evicted(paths: Sequence[str]) -> list[str]:
+    """Return the files of which not all pages are in memory."""
+    return [path for path in paths if not path.startswith(_WITHOUT_PAGES) and not _is_in_memory(path)]
+
+
+def _is_in_memory(path: str) -> bool:
+    with suppress(OSError), open(path, "rb") as file:
+        return kernel.cached_pages(file.fileno()) >= -(-os.fstat(file.fileno()).st_size // mmap.PAGESIZE)
+    return False  # an older kernel, or a file that is gone
 
 
 def mapped_files(pid: int) -> list[str]:

@@ -68,7 +68,7 @@ class Supervisor:
         if self.launch():
             self.watch()
         self.end()
-        listener.populate(self.files, self.order["tmp"])  # what was evicted meanwhile would tell which pages were used
+        listener.populate(listener.evicted(self.files), self.order["tmp"])  # which pages are left tells what was used
         while os.getppid() == self.order["owner"]:  # until it closes its socket, it may use the private folder
             if select.select([self.control], [], [], POLL_MS / 1000)[0]:
                 break
