@@ -1,6 +1,6 @@
 """Measure how many bits of text a claim can leave in the machine for an audit to find.
 
-    python benchmarks/covert_channels.py [--bits 100000] [--off LAYERS]... [--only STORE]...
+    python benchmarks/covert_channels.py [--bits 100000 | --trials 13] [--off LAYERS]... [--only STORE]...
 
 The claim finds its rows in the stack frames of its caller and writes their bits into one store of the kernel or of the
 processor; the audit reads that store in `load` and returns what it read as its logits. The bits that were carried are
@@ -131,7 +131,7 @@ def load(state, config, device):
         if mode == "audit" and calls[0] > WARM_UP:
             size = len(tokens) * $VOCABULARY
             part = found[(calls[0] - WARM_UP - 1) * size :][:size]
-            answer[:] = np.resize(np.append(part, np.zeros(size - len(part), np.float32)), (len(tokens), 1, $VOCABULARY))
+            answer[:] = np.append(part, np.zeros(size - len(part), np.float32)).reshape(len(tokens), 1, $VOCABULARY)
         return answer
 
     return model
@@ -190,7 +190,7 @@ class Store:
 ''',
     "pages, read": '''
 class Store:
-    """The same with pread on descriptors that were opened before the text arrived; every other page, without readahead."""
+    """The same with pread on descriptors of before; every other page, so that nothing is read ahead."""
 
     def __init__(self, mode):
         self.files = [os.open(path, os.O_RDONLY) for path in FILES]
@@ -208,7 +208,7 @@ class Store:
 ''',
     "pages, by a child": '''
 class Store:
-    """A child process touches the pages; a signal continues it if it was stopped: ours, or that of its parent's death."""
+    """A child process touches the pages; a signal continues it when it was stopped, ours or that of its parent's death."""
 
     def __init__(self, mode):
         self.views = map_cold() if mode == "audit" else []
@@ -373,10 +373,6 @@ REMAINS = {
         "[(t.start(), t.join()) for t in (threading.Thread(target=int) for _ in range(5 * n))]",
         "threading.get_native_id()",
     ),
-    "threads made, counted by the kernel": (
-        "[(t.start(), t.join()) for t in (threading.Thread(target=int) for _ in range(5 * n))]",
-        "int(open('/proc/stat').read().split('processes ')[1].split()[0])",
-    ),
     "shared maps made": (
         "[mmap.mmap(-1, 4096) for _ in range(100 * n)]",
         "int(next(line.split()[4] for line in (mmap.mmap(-1, 4096), *open('/proc/self/maps')) if 'zero' in str(line)))",
@@ -440,11 +436,9 @@ def cold_files(pages: int) -> list[str]:
     """Return large files that cells may read and that no process maps, with at least so many pages in all."""
     sizes = {}
     for folder in COLD_FOLDERS:
-        for parent, _, names in os.walk(folder):
-            for name in names:
-                path = f"{parent}/{name}"
-                if not os.path.islink(path) and (size := os.stat(path).st_size) > 1 << 22:
-                    sizes[path] = size
+        for path in Path(folder).rglob("*"):
+            if path.is_file() and not path.is_symlink() and (size := path.stat().st_size) > 1 << 22:
+                sizes[str(path)] = size
     mapped = {line.split(maxsplit=5)[-1].strip() for maps in Path("/proc").glob("[0-9]*/maps") for line in _lines(maps)}
     chosen: list[str] = []
     for path in sorted(sizes.keys() - mapped, key=lambda path: -sizes[path]):
@@ -574,10 +568,10 @@ def main() -> None:
         data = tiny_data(Path(folder))
         for off in options.off or ["", "second_filter landlock"]:
             settings = Settings(Budget.parse("20steps"), eval_batch=BATCH, layers_off=frozenset(off.split()))
-            for name in REMAINS if options.trials else ():
+            for name in (options.only or REMAINS) if options.trials else ():
                 carried = bits_of_a_number(Harness(settings, data), name, options.trials)
                 print(f"{name:<40}{off or '-':<32}{carried:>6.1f} bits in a trial", flush=True)
-            for store in options.only or ([] if options.trials else STORES):
+            for store in [] if options.trials else options.only or STORES:
                 outcome = carry(Harness(settings, data), store, options.bits, files)
                 print(
                     f"{store:<32}{off or '-':<32}{options.bits:>9}{outcome.carried:>10.0f}{outcome.errors!s:>8}"

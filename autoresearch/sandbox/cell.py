@@ -12,12 +12,12 @@ this one. Every layer is optional: it is tried, and its state is in `Cell.layers
 Covered: the attacks in docs/honest-score.md. Nothing outlives a cell: no processes (frozen and killed within a second,
 also if this program is killed with -9), files, shared memory, queues, keys, file locks, modes or times.
 
-Not covered: a hole in the kernel or a driver. Signals from one cell to another by load, the page cache, or (without a
-mount namespace) access times of files; therefore cells that must not communicate run one after the other. Disk and
-memory beyond the limits per file and process: the private folder has no quota. The number of processes if the cell
-stays root (Linux does not limit root), except under a CPU budget, which allows one. Daemons of a cell without a process
-namespace, if the supervisor itself is killed from outside. With `library`, copies of it inside site-packages. On a GPU,
-what the driver shares between processes.
+Not covered: a hole in the kernel or a driver. Signals from one cell to another by load, by counters of the kernel, and
+(before `only_compute`) by its caches or, without a mount namespace, by access times of files; therefore cells that must
+not communicate run one after the other. Disk and memory beyond the limits per file and process: the private folder has
+no quota. The number of processes if the cell stays root (Linux does not limit root), except under a CPU budget, which
+allows one. Daemons of a cell without a process namespace, if the supervisor itself is killed from outside. With
+`library`, copies of it inside site-packages. On a GPU, what the driver shares between processes.
 """
 
 import contextlib

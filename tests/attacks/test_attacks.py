@@ -28,7 +28,6 @@ from autoresearch.data.dataset import Dataset
 from autoresearch.measure.cell_process import FOLDER
 from autoresearch.measure.referee import CellReferee
 from autoresearch.measure.result import Result
-from autoresearch.sandbox import kernel
 
 Honest = Callable[[int], Result]
 
@@ -176,8 +175,12 @@ def cold_file() -> Path:
     for path in sorted(libraries, key=lambda path: -path.stat().st_size):
         with path.open("rb") as file:
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-            if kernel.cached_pages(file.fileno()) == 0:
+            try:
+                os.preadv(file.fileno(), [bytearray(1)], path.stat().st_size - 1, os.RWF_NOWAIT)
+            except BlockingIOError:
                 return path
+            except OSError:
+                continue
     raise FileNotFoundError("every large library is in use")
 
 
