@@ -126,7 +126,7 @@ class _Exchange:
         try:
             return receive(self.process.channel, self.question.mode, kind, clock, phase)
         except EvaluationError as error:
-            refused = self.process.cell.inspect()[0] if self.is_filtered else []
+            refused = self.process.cell.inspect().refused if self.is_filtered else []
             if refused:
                 hint = (
                     f"it called {refused[0]} when it may only compute: do that in load() or in the first forward pass"
@@ -136,12 +136,16 @@ class _Exchange:
 
     def _inspect(self) -> None:
         """Check that nothing of the text can have left the cell."""
-        _, faults = self.process.cell.inspect()
-        if faults is None:
-            raise EvaluationError(self.question.mode, "the process ended before it could be inspected", "suspect")
-        if faults > MAX_FAULTS:
-            read = f"it read {faults} pages from disk while it answered, which the next cell could see"
-            raise EvaluationError(self.question.mode, read, "suspect")
+        since = self.process.cell.inspect()
+        if since.faults is None:
+            raise self._suspect("the process ended before it could be inspected")
+        if since.faults > MAX_FAULTS:
+            raise self._suspect("it read pages from disk while it answered, which the next cell could see")
+        if not since.alone:
+            raise self._suspect("another process of it ran while it answered, or a thread could not be stopped before")
+
+    def _suspect(self, reason: str) -> EvaluationError:
+        return EvaluationError(self.question.mode, reason, "suspect")
 
 
 def receive(channel: wire.Channel, stage: str, kind: str, clock: Clock, phase: str) -> wire.Message:

@@ -13,12 +13,12 @@ this one. Every layer is optional: it is tried, and its state is in `Cell.layers
 Covered: the attacks in docs/honest-score.md. Nothing outlives a cell: no processes (frozen and killed within a second,
 also if this program is killed with -9), files, shared memory, queues, keys, file locks, modes or times.
 
-Not covered: a hole in the kernel or a driver. Signals from one cell to another by load, the page cache, or (without a
-mount namespace) access times of files; therefore cells that must not communicate run one after the other. Disk and
-memory beyond the limits per file and process: the private folder has no quota. The number of processes if the cell
-stays root (Linux does not limit root), except under a CPU budget, which allows one. Daemons of a cell without a process
-namespace, if the supervisor itself is killed from outside. With `library`, copies of it inside site-packages. On a GPU,
-what the driver shares between processes.
+Not covered: a hole in the kernel or a driver. Signals from one cell to another by load, by counters of the kernel, and
+(before `only_compute`) by its caches or, without a mount namespace, by access times of files; therefore cells that must
+not communicate run one after the other. Disk and memory beyond the limits per file and process: the private folder has
+no quota. The number of processes if the cell stays root (Linux does not limit root), except under a CPU budget, which
+allows one. Daemons of a cell without a process namespace, if the supervisor itself is killed from outside. With
+`library`, copies of it inside site-packages. On a GPU, what the driver shares between processes.
 """
 
 import contextlib
@@ -93,6 +93,19 @@ class CellSpec:
     off: frozenset[str] = frozenset()
 
 
+@dataclass(frozen=True)
+class Since:
+    """What happened in a cell since it may only compute.
+
+    `refused` are the names of the calls that were refused, `faults` how often the program waited for a page from disk
+    (None if it has ended), and `alone` whether no other process of the cell ran.
+    """
+
+    refused: list[str]
+    faults: int | None
+    alone: bool
+
+
 class Cell:
     """Running cell; killed at the end of the `with` block. Safe to use from several threads.
 
@@ -164,13 +177,10 @@ class Cell:
         """From now on refuse all that is not computing; stop all processes but the first. Raises CellError."""
         self._ask("only_compute")
 
-    def inspect(self) -> tuple[list[str], int | None]:
-        """Stop the cell; return the calls that were refused since `only_compute`, and its page faults on disk.
-
-        The faults are None if the process has ended. Raises CellError.
-        """
+    def inspect(self) -> Since:
+        """Stop the cell; return what its program did since `only_compute`. Raises CellError."""
         answer = self._ask("inspect")
-        return answer.get("refused", []), answer.get("faults")
+        return Since(answer.get("refused", []), answer.get("faults"), answer.get("alone", True))
 
     def keep_caches(self, store: Path) -> None:
         """Store what the cell compiled, if it exits by itself within a few seconds."""

@@ -9,6 +9,8 @@ supervisor (seccomp's user notification, Linux 5.7). The supervisor lets them th
 refuses them afterwards (listener.py). So train.py cannot prevent it, and the filter need not change.
 """
 
+import os
+
 from autoresearch.sandbox import bpf, kernel, syscalls
 from autoresearch.sandbox.bpf import (
     ALLOW,
@@ -19,10 +21,12 @@ from autoresearch.sandbox.bpf import (
     rule,
     then,
     unless,
+    when,
     when_any,
     when_in,
 )
 
+_WHENCE = (0, 1, 2)  # SEEK_SET, SEEK_CUR, SEEK_END; SEEK_DATA leaves the places of a file in memory
 _CLONE_THREAD = 0x10000
 _MAP_ANONYMOUS = 0x20
 _F_GETFD, _F_GETFL = 1, 3
@@ -34,7 +38,9 @@ def build() -> bytes | None:
     """Return the filter; None on an unknown processor."""
     if not bpf.is_known_machine():
         return None
-    code = answer_all([*syscalls.COMPUTING, "tgkill", "ioctl"], ALLOW)  # the first filter restricts the last two
+    code = answer_all([*syscalls.COMPUTING, "ioctl"], ALLOW)  # the first filter restricts the latter
+    code += rule("tgkill", argument(0) + when(os.getpid(), ALLOW) + then(NOTIFY))  # not to continue a stopped child
+    code += rule("lseek", argument(2) + when_in(_WHENCE, ALLOW) + then(NOTIFY))
     code += rule("mmap", argument(3) + when_any(_MAP_ANONYMOUS, ALLOW) + then(NOTIFY))
     code += rule("clone", argument(0) + when_any(_CLONE_THREAD, ALLOW) + then(NOTIFY))
     code += rule("madvise", argument(2) + when_in(_ADVICE, ALLOW) + then(NOTIFY))

@@ -12,9 +12,10 @@ import os
 import signal
 import struct
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 
-from autoresearch.sandbox import syscalls
+from autoresearch.sandbox import kernel, syscalls
 from autoresearch.sandbox.cleanup import descendants, signal_quietly
 
 _RECEIVE, _ANSWER, _SET_FLAGS = 0xC0502100, 0xC0182101, 0x40082104  # SECCOMP_IOCTL_NOTIF_*
@@ -27,6 +28,7 @@ _WITHOUT_PAGES = ("/dev/", "/proc/", "/sys/")
 _STOP_TIMEOUT_S = 10.0  # a thread may be in a driver
 _POPULATE_READ = 22  # MADV_POPULATE_READ, Linux 5.14
 POPULATE_LIMIT_BYTES = 16 << 30
+POPULATE_LIMIT_S = 10.0
 
 
 class Listener:
@@ -71,29 +73,53 @@ def _stays_inside(pid: int, name: str, arguments: list[int]) -> bool:
     return target.startswith("/dev/nvidia") if name == "mmap" else target.startswith(_PRIVATE)
 
 
-def stop_others(program: int, spared: set[int]) -> None:
-    """Stop, for good, all processes below this one but the program itself: what they do would not be noticed."""
-    stopped = {program, *spared}
-    while new := set(descendants(os.getpid())) - stopped:
+def stop_others(program: int, spared: set[int]) -> dict[int, list[bytes]]:
+    """Stop, for good, all processes below this one but the program itself: what they do would not be noticed.
+
+    Return what each of them has done until then. Raises TimeoutError.
+    """
+    known = {program, *spared}
+    while new := set(descendants(os.getpid())) - known:
         for pid in new:
             signal_quietly(pid, signal.SIGSTOP)
-        stopped |= new
+        known |= new
+    others = known - {program, *spared}
+    for pid in others:
+        _wait_until_stopped(pid)
+    return {pid: _activity(pid) for pid in others}
 
 
-def populate(pid: int, private: str) -> None:
-    """Read all files that a process maps into memory, so that none of its page faults leaves a trace there.
+def have_stood_still(others: dict[int, list[bytes]]) -> bool:
+    """Return whether processes have done nothing since they were stopped, and have not ended either."""
+    return all(_activity(pid) == before for pid, before in others.items())
+
+
+def populate(paths: Sequence[str], private: str) -> None:
+    """Read whole files into memory, so that no page fault in a map of them leaves a trace there.
 
     Twice: pages that were used once are evicted before those that were used more often. `private` is the folder of the
     cell, which is removed with it.
     """
-    left = POPULATE_LIMIT_BYTES
-    for path in _mapped_files(pid):
-        if not path.startswith((f"{private}/", *_WITHOUT_PAGES)):
+    left, deadline = POPULATE_LIMIT_BYTES, time.monotonic() + POPULATE_LIMIT_S
+    for path in paths:
+        if not path.startswith((f"{private}/", *_WITHOUT_PAGES)) and time.monotonic() < deadline:
             with suppress(OSError, ValueError):
                 left -= _populate_file(path, left)
 
 
-def _mapped_files(pid: int) -> list[str]:
+def evicted(paths: Sequence[str]) -> list[str]:
+    """Return the files of which not all pages are in memory."""
+    return [path for path in paths if not path.startswith(_WITHOUT_PAGES) and not _is_in_memory(path)]
+
+
+def _is_in_memory(path: str) -> bool:
+    with suppress(OSError), open(path, "rb") as file:
+        return kernel.cached_pages(file.fileno()) >= -(-os.fstat(file.fileno()).st_size // mmap.PAGESIZE)
+    return False  # an older kernel, or a file that is gone
+
+
+def mapped_files(pid: int) -> list[str]:
+    """Return the paths of the files that a process maps."""
     paths = set()
     with suppress(OSError), open(f"/proc/{pid}/maps") as file:
         for line in file:
@@ -116,23 +142,47 @@ def _populate_file(path: str, limit: int) -> int:
 
 
 def stop(pid: int) -> None:
-    """Stop a process; return when it is stopped or gone."""
+    """Stop a process, and interrupt the calls that its threads wait in. Raises TimeoutError.
+
+    When it is continued, these calls begin anew, and are decided like all others.
+    """
     signal_quietly(pid, signal.SIGSTOP)
+    _wait_until_stopped(pid)
+
+
+def _wait_until_stopped(pid: int) -> None:
     deadline = time.monotonic() + _STOP_TIMEOUT_S
-    while _stat(pid)[:1] not in ([b"T"], [b"Z"], []) and time.monotonic() < deadline:
+    while not all(state in (b"T", b"t", b"Z", b"X") for state in _states(pid)):
+        if time.monotonic() > deadline:
+            raise TimeoutError
         time.sleep(0.001)
+
+
+def _states(pid: int) -> list[bytes]:
+    """Return the states of the threads of a process; none if it is gone."""
+    states: list[bytes] = []
+    with suppress(OSError):
+        for thread in os.scandir(f"/proc/{pid}/task"):
+            states += _stat(f"{pid}/task/{thread.name}")[:1]
+    return states
 
 
 def major_faults(pid: int) -> int | None:
     """Return how often a process waited for a page to be read from disk; None if it is gone."""
-    fields = _stat(pid)
+    fields = _stat(str(pid))
     return None if fields[:1] in ([], [b"Z"]) else int(fields[9])
 
 
-def _stat(pid: int) -> list[bytes]:
-    """Return the fields after the name in /proc/PID/stat; none if the process is gone."""
+def _activity(pid: int) -> list[bytes]:
+    """Return state, page faults, CPU time and start of a process; nothing if it is gone."""
+    fields = _stat(str(pid))
+    return [fields[k] for k in (0, 7, 9, 11, 12, 19)] if fields else []
+
+
+def _stat(process: str) -> list[bytes]:
+    """Return the fields after the name in /proc/PROCESS/stat; none if the process is gone."""
     try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
+        with open(f"/proc/{process}/stat", "rb") as file:
             return file.read().rpartition(b")")[2].split()
     except OSError:
         return []

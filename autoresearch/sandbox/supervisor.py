@@ -20,7 +20,7 @@ from contextlib import suppress
 from typing import NoReturn
 
 from autoresearch.sandbox import doors, kernel, layers, listener, namespaces
-from autoresearch.sandbox.cleanup import clean, descendants, hold, kill_below, set_aside
+from autoresearch.sandbox.cleanup import clean, descendants, hold, kill_below, set_aside, signal_quietly
 from autoresearch.sandbox.layers import Order
 from autoresearch.sandbox.output_log import LogWriter
 
@@ -51,6 +51,9 @@ class Supervisor:
         self.child = self.program = 0  # the program itself is below `child` if there is a process namespace
         self.listener: listener.Listener | None = None
         self.faults = 0  # major page faults of the program when it began to compute only
+        self.files: list[str] = []  # that it mapped then
+        self.others: dict[int, list[bytes]] = {}  # what other processes of the cell had done then
+        self.is_alone = True
         self.status: int | None = None
         self.inner_status = -1  # where process 1 of a namespace writes the exit status of the program
 
@@ -70,6 +73,7 @@ class Supervisor:
         if self.launch():
             self.watch()
         self.end()
+        listener.populate(listener.evicted(self.files), self.order["tmp"])  # which pages are left tells what was used
         while os.getppid() == self.order["owner"]:  # until it closes its socket, it may use the private folder
             if select.select([self.control], [], [], POLL_MS / 1000)[0]:
                 break
@@ -152,16 +156,30 @@ class Supervisor:
         """From now on the program may only compute, and is alone."""
         assert self.listener is not None
         self.listener.only_computes = True
-        listener.stop_others(self.program, {self.child})
-        listener.populate(self.program, self.order["tmp"])
+        try:
+            self.others = listener.stop_others(self.program, {self.child})
+            listener.stop(self.program)
+        except TimeoutError:
+            self.is_alone = False
+        self.files = listener.mapped_files(self.program)
+        listener.populate(self.files, self.order["tmp"])
         self.faults = listener.major_faults(self.program) or 0
+        signal_quietly(self.program, signal.SIGCONT)
 
     def inspect(self) -> dict[str, object]:
-        """Stop the program; return which calls were refused, and its page faults since `restrict` (None if gone)."""
+        """Stop the program; return the calls that were refused since `restrict`, its page faults, and if it was alone.
+
+        The faults are None if the program is gone.
+        """
         assert self.listener is not None
-        listener.stop(self.program)
+        try:
+            listener.stop(self.program)
+        except TimeoutError:
+            self.is_alone = False
         faults = listener.major_faults(self.program)
-        return {"refused": self.listener.refused, "faults": None if faults is None else faults - self.faults}
+        since = None if faults is None else faults - self.faults
+        is_alone = self.is_alone and listener.have_stood_still(self.others)
+        return {"refused": self.listener.refused, "faults": since, "alone": is_alone}
 
     def pump(self) -> bool:
         """Copy some output into the log; return whether there may be more."""

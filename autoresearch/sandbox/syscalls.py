@@ -77,7 +77,7 @@ COMPUTING = _read_table(
     rt_sigtimedwait 128 137, sigaltstack 131 132, restart_syscall 219 128, exit 60 93, exit_group 231 94,
     arch_prctl 158 -1, set_tid_address 218 96, poll 7 -1, ppoll 271 73, select 23 -1, pselect6 270 72,
     epoll_wait 232 -1, epoll_pwait 281 22, epoll_pwait2 441 441, recvmsg 47 212, recvfrom 45 207, sendmsg 46 211,
-    sendto 44 206, fstat 5 80, lseek 8 62, wait4 61 260, waitid 247 95
+    sendto 44 206, fstat 5 80, wait4 61 260, waitid 247 95
     """
 )
 # what the supervisor decides by the descriptor (listener.py)
@@ -95,7 +95,8 @@ NAMED = _read_table(  # for messages
     execve 59 221, execveat 322 281, pipe 22 -1, pipe2 293 59, memfd_create 319 279, eventfd 284 -1, eventfd2 290 19,
     epoll_create1 291 20, epoll_ctl 233 21, timerfd_create 283 85, mlock 149 228, mlock2 325 284, mlockall 151 230,
     dup 32 23, dup2 33 -1, dup3 292 24, statfs 137 43, fstatfs 138 44, fsync 74 82, ftruncate 77 46, fallocate 285 47,
-    sendfile 40 71, splice 275 76, copy_file_range 326 285, remap_file_pages 216 234, msync 26 227, setrlimit 160 164
+    sendfile 40 71, splice 275 76, copy_file_range 326 285, remap_file_pages 216 234, lseek 8 62, msync 26 227,
+    setrlimit 160 164
     """
 )
 KNOWN = FOREIGN_PROCESSES | CARRY_OVER | SYSTEM | ATTRIBUTES | PAGE_CACHE | PRETENDED
@@ -108,5 +109,5 @@ def number(name: str) -> int:
 
 
 def name_of(call: int) -> str:
-    """Return the name of a system call by its number on this machine."""
-    return next((name for name in KNOWN if number(name) == call), f"system call {call}")
+    """Return the name of a system call by its number on this machine; never the number, which could be a text."""
+    return next((name for name in KNOWN if number(name) == call), "an unknown system call")

@@ -26,11 +26,18 @@ _ETC = (
 _ETC_NETWORK = ("hosts", "resolv.conf", "ssl", "pki", "ca-certificates", "services", "protocols", "host.conf")
 _DEVICES = ("null", "zero", "full", "random", "urandom")
 _PROC = (  # of the machine; a process sees itself as well (landlock.py)
-    *("cpuinfo", "meminfo", "stat", "uptime", "version", "filesystems", "devices", "sys/kernel/osrelease"),
+    *("cpuinfo", "meminfo", "version", "filesystems", "devices", "sys/kernel/osrelease"),
     *("sys/kernel/random", "sys/kernel/ngroups_max", "sys/kernel/cap_last_cap", "sys/kernel/pid_max"),
     *("sys/vm/overcommit_memory", "sys/vm/max_map_count", "sys/vm/mmap_min_addr"),
 )
-_SYS = ("devices/system/cpu", "devices/system/node", "kernel/mm/transparent_hugepage")
+_SYS = (  # without the counters of idle cores, of clock rates and of each node's memory
+    *("kernel/mm/transparent_hugepage", "devices/system/node/node*/cpu[lm]*", "devices/system/node/node*/distance"),
+    *(f"devices/system/{kind}/{name}" for kind in ("cpu", "node") for name in ("online", "possible", "has_*")),
+    *("devices/system/cpu/present", "devices/system/cpu/kernel_max", "devices/system/cpu/isolated"),
+    *("devices/system/cpu/cpu*/topology", "devices/system/cpu/cpu*/cache", "devices/system/cpu/cpu*/online"),
+    *(f"devices/system/cpu/cpu*/cpufreq/cpuinfo_{end}_freq" for end in ("min", "max")),
+)
+_SYS_LISTED = ("devices/system/cpu", "devices/system/node")
 _PROC_GPU = ("driver", "modules")
 _SYS_GPU = ("devices", "bus", "class", "module", "dev")
 _GPU_DEVICES = ("nvidia*", "nvidia-caps/*", "dri/*", "kfd", "dxg")
@@ -53,7 +60,7 @@ def view(read: Sequence[Path], library: Sequence[Path | str] | None, gpu: bool, 
     gpus = [str(path) for pattern in _GPU_DEVICES if gpu for path in Path("/dev").glob(pattern)]
     return {
         "readable": [*readable, *_kernel_files(gpu, network), *(f"/etc/{name}" for name in etc), *map(str, read)],
-        "listable": listable,
+        "listable": [*listable, *(f"/sys/{name}" for name in _SYS_LISTED)],
         "devices": [*(f"/dev/{name}" for name in _DEVICES), *gpus],
     }
 
@@ -63,7 +70,12 @@ def _kernel_files(gpu: bool, network: bool) -> list[str]:
     if network:  # a coding agent and its tools
         return ["/proc", "/sys"]
     proc, system = [*_PROC, *(_PROC_GPU if gpu else ())], [*_SYS, *(_SYS_GPU if gpu else ())]
-    return [*(f"/proc/{name}" for name in proc), *(f"/sys/{name}" for name in system)]
+    return [*(f"/proc/{name}" for name in proc), *(path for name in system for path in _existing(f"/sys/{name}"))]
+
+
+@functools.cache
+def _existing(pattern: str) -> list[str]:
+    return sorted(map(str, Path("/").glob(pattern.lstrip("/"))))
 
 
 def python_paths() -> list[str]:

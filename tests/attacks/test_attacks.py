@@ -73,6 +73,7 @@ TABLE = {
     43: "speaks to the terminal or the model that reads the log",
     44: "the agent itself",
     45: "runs what does not count as code",
+    46: "carries text to another cell in the kernel's caches",
 }
 NOT_HERE = {
     16: "needs a GPU: benchmarks/gpu_cell.py reads the card's memory between trials",
@@ -154,6 +155,7 @@ def targets(tmp_path: Path, text_data: Dataset) -> Iterator[dict[str, Any]]:
             "owner": os.getpid(),
             "token": token,
             "folder": folder,
+            "cold": cold_file(),
             "homefolder": home,
             "key": uuid.uuid4().int & 0x7FFFFFFF,
             "canary": tmp_path / "canary",
@@ -166,6 +168,21 @@ def targets(tmp_path: Path, text_data: Dataset) -> Iterator[dict[str, Any]]:
     bait.wait()
     for place in ("/tmp", "/var/tmp", "/dev/shm", "/run"):  # where an attack was let through on purpose
         Path(place, token).unlink(missing_ok=True)
+
+
+def cold_file() -> Path:
+    """Return a large file that every cell may read and no process maps, without any of its pages in memory."""
+    libraries = [path for path in Path("/usr/lib").rglob("*.so*") if path.is_file() and not path.is_symlink()]
+    for path in sorted(libraries, key=lambda path: -path.stat().st_size):
+        with path.open("rb") as file:
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+            try:
+                os.preadv(file.fileno(), [bytearray(1)], path.stat().st_size - 1, os.RWF_NOWAIT)
+            except BlockingIOError:
+                return path
+            except OSError:
+                continue
+    raise FileNotFoundError("every large library is in use")
 
 
 def _listeners(stack: ExitStack, path: Path, token: str) -> list[socket.socket]:

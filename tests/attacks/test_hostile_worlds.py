@@ -158,6 +158,10 @@ ESSENTIAL = (
     "signals",
     "leaves_a_word",
     "edits_the_repository",
+    "spells_names",
+    "touches_pages",
+    "continues_a_child",
+    "asks_where_data_lies",
 )
 
 
@@ -236,7 +240,7 @@ def test_the_essential_attacks_as_an_ordinary_user(request: pytest.FixtureReques
         capture_output=True,
         text=True,
         check=False,
-        timeout=170,
+        timeout=280,
     )
     assert result.returncode == 0, result.stdout[-6000:] + result.stderr[-2000:]
     assert f"{2 * len(ESSENTIAL)} passed" in result.stdout

@@ -68,8 +68,9 @@ referee.recv(1)
         running.only_compute()
         ours.send(b"x")
         assert ours.recv(100) == b"True True True b'x' True"
-        refused, faults = running.inspect()
-        assert {"newfstatat", "pipe2", "openat", "clone"} <= set(refused) and faults is not None
+        since = running.inspect()
+        assert {"newfstatat", "pipe2", "openat", "clone"} <= set(since.refused)
+        assert since.faults is not None and since.alone
         assert wait(lambda: "this is seen" in running.log())
 
 
@@ -98,6 +99,8 @@ referee.recv(1)
 
 def test_other_processes_of_the_cell_are_stopped() -> None:
     code = """
+import ctypes
+def signal_by_thread(pid): return ctypes.CDLL(None).syscall(234 if os.uname().machine == "x86_64" else 131, pid, pid, 18)
 listen()
 shared = mmap.mmap(-1, 8)
 child = os.fork()
@@ -109,14 +112,82 @@ while shared[0] == 0: time.sleep(0.001)
 tell("counts")
 referee.recv(1)
 before = shared[0]; time.sleep(0.1)
-tell(shared[0] - before, refused(lambda: os.kill(child, 18)))
+tell(shared[0] - before, refused(lambda: os.kill(child, 18)), signal_by_thread(child), signal_by_thread(os.getpid()))
 referee.recv(1)
 """
     with cell(code) as (running, ours):
         assert ours.recv(100) == b"counts"
         running.only_compute()
         ours.send(b"x")
-        assert ours.recv(100) == b"0 True"
+        assert ours.recv(100) == b"0 True -1 0"
+        assert running.inspect().alone
+
+
+def test_a_process_that_is_continued_by_the_death_of_its_parent_is_noticed() -> None:
+    code = """
+import ctypes
+listen()
+leave = threading.Event()
+def fork():
+    if os.fork() == 0:
+        ctypes.CDLL(None).prctl(1, 18, 0, 0, 0)  # PR_SET_PDEATHSIG, SIGCONT
+        tell("waits")
+        while True: time.sleep(0.001)
+    leave.wait()
+thread = threading.Thread(target=fork); thread.start()
+referee.recv(1)
+leave.set(); thread.join(); time.sleep(0.1)
+tell("left")
+referee.recv(1)
+"""
+    with cell(code) as (running, ours):
+        assert ours.recv(100) == b"waits"
+        running.only_compute()
+        ours.send(b"x")
+        assert ours.recv(100) == b"left"
+        assert not running.inspect().alone
+
+
+def test_a_call_of_before_ends_when_the_text_arrives() -> None:
+    code = """
+file = os.open(sys.executable, os.O_RDONLY)
+ours, theirs = socket.socketpair()
+sent = []
+def send():
+    try:
+        while True: sent.append(os.sendfile(theirs.fileno(), file, 0, 1 << 24))
+    except PermissionError:
+        sent.append("refused")
+thread = threading.Thread(target=send); thread.start()
+listen()
+time.sleep(0.1)
+tell("waits")
+referee.recv(1)
+thread.join(5)
+tell(*sent[-1:])
+referee.recv(1)
+"""
+    with cell(code) as (running, ours):
+        assert ours.recv(100) == b"waits"
+        running.only_compute()
+        ours.send(b"x")
+        assert ours.recv(100) == b"refused"
+
+
+def test_a_file_does_not_tell_where_its_data_lies() -> None:
+    code = """
+listen()
+file = os.open(sys.executable, os.O_RDONLY)
+tell("ready")
+referee.recv(1)
+tell(refused(lambda: os.lseek(file, 0, os.SEEK_DATA)), os.lseek(file, 0, os.SEEK_END) > 0)
+referee.recv(1)
+"""
+    with cell(code) as (running, ours):
+        assert ours.recv(100) == b"ready"
+        running.only_compute()
+        ours.send(b"x")
+        assert ours.recv(100) == b"True True"
 
 
 def evict(path: Path) -> bool:
@@ -157,7 +228,7 @@ def test_pages_of_mapped_files_are_in_memory_and_others_are_counted(after: bool,
             assert evict(file)
         ours.send(b"x")
         ours.recv(100)
-        _, faults = running.inspect()
+        faults = running.inspect().faults
         assert faults is not None and (faults > 100 if after else faults < 5)
 
 
@@ -166,4 +237,4 @@ def test_the_faults_of_a_program_that_has_ended_are_unknown() -> None:
         running.only_compute()
         ours.send(b"x")
         assert wait(lambda: not running.is_running())
-        assert running.inspect()[1] is None
+        assert running.inspect().faults is None
