@@ -1,4 +1,4 @@
-"""Leaves the touching of pages to a child process, which its parent's signal, or death, continues when it was stopped."""
+"""Leaves the touching of pages to a child, which its parent's signal, or death, continues when it was stopped."""
 
 import contextlib
 import ctypes

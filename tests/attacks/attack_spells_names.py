@@ -1,4 +1,4 @@
-"""Spells the text by looking up names that do not exist, which the kernel remembers, and counts them in the next cell."""
+"""Spells the text by looking up names that do not exist, which the kernel remembers; the next cell counts them."""
 
 import contextlib
 import inspect

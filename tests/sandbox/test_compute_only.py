@@ -100,7 +100,8 @@ referee.recv(1)
 def test_other_processes_of_the_cell_are_stopped() -> None:
     code = """
 import ctypes
-def signal_by_thread(pid): return ctypes.CDLL(None).syscall(234 if os.uname().machine == "x86_64" else 131, pid, pid, 18)
+def signal_by_thread(pid):
+    return ctypes.CDLL(None).syscall(234 if os.uname().machine == "x86_64" else 131, pid, pid, 18)
 listen()
 shared = mmap.mmap(-1, 8)
 child = os.fork()
