@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.cells import carrying
+from support.cells import WORKER, carrying
 from support.hostile import ATTACKS, HONEST, Attack
 from support.repositories import WORDS
 
@@ -91,6 +91,7 @@ CASES = [  # by attack and layers that are off: on a bare machine, and (slow) in
 ]
 VOCABULARY = [*WORDS, "and", "nobody", "speaks"]
 DANGEROUS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e\ud800-\udfff]")
+TRIES = 3  # of an attack that others on the machine can spoil, or that succeeds the second time
 SMALL = 0.002  # bits per byte that an attack may win by luck, where one is allowed
 
 
@@ -155,7 +156,6 @@ def targets(tmp_path: Path, text_data: Dataset) -> Iterator[dict[str, Any]]:
             "owner": os.getpid(),
             "token": token,
             "folder": folder,
-            "cold": cold_file(),
             "homefolder": home,
             "key": uuid.uuid4().int & 0x7FFFFFFF,
             "canary": tmp_path / "canary",
@@ -170,10 +170,16 @@ def targets(tmp_path: Path, text_data: Dataset) -> Iterator[dict[str, Any]]:
         Path(place, token).unlink(missing_ok=True)
 
 
+def aims(attack: Attack, targets: dict[str, Any]) -> dict[str, Any]:
+    """Return the targets, and a file without pages in memory if the attack needs one."""
+    return targets | {"cold": cold_file()} if "$COLD" in attack.text else targets
+
+
 def cold_file() -> Path:
     """Return a large file that every cell may read and no process maps, without any of its pages in memory."""
     libraries = [path for path in Path("/usr/lib").rglob("*.so*") if path.is_file() and not path.is_symlink()]
-    for path in sorted(libraries, key=lambda path: -path.stat().st_size):
+    libraries.sort(key=lambda path: -path.stat().st_size)
+    for path in libraries[WORKER % 2 :: 2]:  # workers do not warm each other's
         with path.open("rb") as file:
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
             try:
@@ -182,7 +188,7 @@ def cold_file() -> Path:
                 return path
             except OSError:
                 continue
-    raise FileNotFoundError("every large library is in use")
+    pytest.skip("every large library is in use, or their file system evicts no pages")
 
 
 def _listeners(stack: ExitStack, path: Path, token: str) -> list[socket.socket]:
@@ -255,7 +261,7 @@ def test_an_attack_gets_nothing(
     incumbent = honest(attack.says["EVAL_ROWS"]).losses if "INCUMBENT" in attack.says else None
     before = _snapshot(targets)
     for _ in range(2 if attack.says.get("TWICE") else 1):
-        result = attack.measure(text_data, off, incumbent=incumbent, **targets)
+        result = attack.measure(text_data, off, incumbent=incumbent, **aims(attack, targets))
         check(attack, result, honest)
         budget = attack.settings().budget
         assert budget.unit != "s" or result.train_seconds < budget.amount + 1
@@ -271,10 +277,12 @@ def test_without_its_layers_the_attack_is_real_and_the_grade_says_so(
     """Without the layers that stop it, the same attack succeeds, and the cell is graded WEAK."""
     attack = ATTACKS[name]
     off = frozenset(attack.says["OPENED_BY"].split())
-    times = 2 if attack.says.get("TWICE") else 1
-    outcomes = [attack.measure(text_data, off, **targets) for _ in range(times)]
-    assert any(_escaped(result) or result.outcome == "crash" for result in outcomes), outcomes[0].log
-    assert outcomes[0].grade == "WEAK" and outcomes[0].weaknesses
+    for _ in range(TRIES):
+        result = attack.measure(text_data, off, **aims(attack, targets))
+        assert result.grade == "WEAK" and result.weaknesses
+        if _escaped(result) or result.outcome == "crash":
+            return
+    raise AssertionError(result.log)
 
 
 LAYERS = {"landlock", "seccomp", "nnp", "caps", "rlimits", "ns", "uid"}
