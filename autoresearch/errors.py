@@ -6,6 +6,7 @@ UserError            1  something went wrong and the line says what to do
 """
 
 import errno
+import traceback
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -23,6 +24,7 @@ ADVICE = {
     errno.ENOMEM: "end what uses so much of it",
 }  # by error number
 EXHAUSTED = (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM)
+MAX_TRACEBACK_CHARS = 20_000
 RESUME_HINT = "then `autoresearch run` goes on where it was"
 
 
@@ -58,6 +60,24 @@ def describe_error(error: Exception) -> str:
     """Return the line that the command line prints for an error, else its class and text."""
     known = as_user_error(error) if isinstance(error, (OSError, MemoryError)) else error
     return str(known) if isinstance(known, UserError) else f"the program failed: {type(error).__name__}: {error}"
+
+
+def is_unexpected(error: Exception) -> bool:
+    """Return whether an error is a fault of this program: no user can fix it, and no machine causes it."""
+    if isinstance(error, (OSError, MemoryError)):
+        return as_user_error(error) is None
+    return not isinstance(error, UserError)
+
+
+def describe_failure(error: Exception) -> str:
+    """Return class and place of an unexpected error, without its text, which may quote validation data."""
+    frames = traceback.extract_tb(error.__traceback__, -1)
+    return f"the program failed on it: {type(error).__name__}" + (f" in {frames[-1].name}()" if frames else "")
+
+
+def format_traceback(error: Exception) -> str:
+    """Return the end of the traceback of an error."""
+    return "".join(traceback.format_exception(error))[-MAX_TRACEBACK_CHARS:]
 
 
 def require(value: T | None) -> T:

@@ -39,6 +39,6 @@ def read_json(path: Path) -> JsonObject | None:
     """Return the JSON object in a file; None if it cannot be read."""
     try:
         value = json.loads(path.read_text())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None

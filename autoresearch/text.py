@@ -1,4 +1,4 @@
-"""Clean text of cells and agents: terminal escapes, control characters, secrets."""
+"""Clean what cells and agents say: terminal escapes, control characters, secrets, numbers beyond measure."""
 
 import os
 import re
@@ -9,6 +9,8 @@ _ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 
 MIN_SECRET_CHARS = 8  # a shorter one (`ollama`) is no secret, and ordinary words would be removed with it
+
+MAX_CLAIM = 1e15  # a larger number is no count, time or loss
 
 _SECRET_NAMES = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL")
 _LOOKS_SECRET = re.compile(
@@ -58,3 +60,10 @@ def one_line(text: str | None, most: int | None = None) -> str:
     text = text or ""
     line = " ".join(plain_text(text if most is None else text[: 4 * most]).split())
     return line if most is None or len(line) <= most else f"{line[: most - 3]}..."
+
+
+def plausible(value: object) -> float | None:
+    """Return a number that train.py may have reported; None for everything else, as infinity or null."""
+    if not isinstance(value, int | float) or not -MAX_CLAIM <= value <= MAX_CLAIM:
+        return None
+    return float(value)

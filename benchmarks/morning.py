@@ -118,13 +118,14 @@ def fetch_pages(folder: Path) -> None:
     program = [sys.executable, "-P", "-m", "autoresearch", "serve", "--port", "0"]
     with subprocess.Popen(program, cwd=folder, stderr=subprocess.PIPE, text=True) as server:
         assert server.stderr is not None
-        address, process = server.stderr.readline().split()[0].rstrip("/"), psutil.Process(server.pid)
+        address, _, token = server.stderr.readline().split()[0].partition("/?token=")
+        headers, process = {"Authorization": f"Bearer {token}"}, psutil.Process(server.pid)
         print("\n| page | seconds | of them CPU | slowest | kB | MB |\n|---|---|---|---|---|---|")
         for page in PAGES:
             seconds, cpu, size = [], [], 0
             for _ in range(TIMES):
                 began, used = time.perf_counter(), sum(process.cpu_times()[:2])
-                with urllib.request.urlopen(f"{address}{page}") as answer:
+                with urllib.request.urlopen(urllib.request.Request(f"{address}{page}", headers=headers)) as answer:
                     size = len(answer.read())
                 seconds.append(time.perf_counter() - began)
                 cpu.append(sum(process.cpu_times()[:2]) - used)

@@ -120,7 +120,7 @@ def main() -> None:
     parser.add_argument("--device", choices=list(BUDGET), default="cuda" if hardware.gpus() else "cpu")
     parser.add_argument("--budget", help="default 15cpu on a CPU, 60s on a card")
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--text", help="glob of the corpus; default: the prepared stdlib")
+    parser.add_argument("--text", help="glob of the corpus; default: the prepared default corpus")
     options = parser.parse_args()
     device = options.device
     cards = hardware.gpus() if device == "cuda" else []

@@ -14,6 +14,7 @@ from support.cells import CORE
 from support.repositories import BIGRAM, make_repository, write_corpus
 
 import prepare
+from autoresearch.data import stdlib
 from autoresearch.data.dataset import Dataset
 from autoresearch.measure.cell_process import FOLDER
 from autoresearch.measure.clock import Budget
@@ -24,6 +25,7 @@ def pytest_configure() -> None:
     """Compile the package once: cells cannot write bytecode, and would compile it in each of them."""
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     os.environ["OMP_NUM_THREADS"] = "1"  # tests side by side: threads that wait for each other would spin
+    prepare.SEARCH_S = 0.0  # many seconds for each corpus of a test; tests of the search set their own
     sys.dont_write_bytecode = False
     compileall.compile_dir(FOLDER.parent, quiet=1)
 
@@ -58,6 +60,15 @@ def bytes_data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     """A small corpus of made-up sentences: plain bytes, rows of 32, in a cache of its own, which holds the locks."""
     folder, cache = shared(tmp_path_factory, "corpus", write_corpus), tmp_path_factory.mktemp("cache")
     return Dataset.open(prepare.prepare(f"files:{folder}/*.txt", 256, 32, "cpu", cache=cache, progress=False))
+
+
+@pytest.fixture(scope="session")
+def own_library(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """Prepare the `stdlib` data set in plain bytes, without torch in the probe, to be quick."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stdlib, "NEEDED_MODULES", ("numpy", "safetensors.numpy"))
+        cache = tmp_path_factory.mktemp("library-cache")
+        return Dataset.open(prepare.prepare("stdlib", 256, 64, cache=cache, progress=False))
 
 
 @pytest.fixture

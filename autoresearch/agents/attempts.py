@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from autoresearch.agents.base import Agent, BadProposal, Proposal
+from autoresearch.agents.base import Agent, BadProposal, Exhausted, Proposal, Unavailable
+from autoresearch.errors import describe_failure, format_traceback, is_unexpected
 from autoresearch.files import JsonObject
 
 if TYPE_CHECKING:
@@ -17,18 +18,32 @@ class Attempts:
     trace: list[JsonObject] = field(default_factory=list)
 
     def ask(self, agent: Agent, brief: "Brief") -> Proposal:
-        """Return a proposal that git and the ledger can store. Raises BadProposal, and what the agent raises."""
+        """Return a proposal that git and the ledger can store.
+
+        Raises Exhausted, Unavailable, UserError, and BadProposal also for an unexpected error of the agent.
+        """
         try:
             proposal = agent.propose(brief)
         except BadProposal as bad:
             self.trace += bad.trace
             raise
+        except (Exhausted, Unavailable):
+            raise
+        except Exception as error:
+            if not is_unexpected(error):
+                raise
+            self.note_failure(error)
+            raise BadProposal(describe_failure(error)) from error
         try:
             f"{proposal.text}{proposal.hypothesis}".encode()
         except UnicodeEncodeError:
             raise BadProposal("it holds characters that UTF-8 cannot") from None
         self.trace += proposal.trace
         return proposal
+
+    def note_failure(self, error: Exception) -> None:
+        """Add the traceback of an unexpected error."""
+        self.trace.append({"kind": "failed", "text": format_traceback(error)})
 
     def send_back(self, brief: "Brief", reason: str) -> None:
         """Tell the next attempt why this one is refused."""

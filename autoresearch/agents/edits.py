@@ -7,11 +7,11 @@ from itertools import accumulate
 from pathlib import PurePosixPath
 
 from autoresearch.files import JsonObject
-from autoresearch.source.parsing import parse
+from autoresearch.source.parsing import MAX_CHARS, parse
 
 FILE = "train.py"
-MAX_TEXT_CHARS = 400_000
-MAX_HINT_CHARS = 160
+MAX_TEXT_CHARS = MAX_CHARS
+MAX_HINT_CHARS = 160  # of a line that is shown, and of lines that are compared with it
 
 _THOUGHTS = re.compile(r"<(think|thinking|reasoning)>.*?(</\1>|\Z)", re.S | re.I)
 _THOUGHTS_CUT = re.compile(r"\A.*?</(think|thinking|reasoning)>", re.S | re.I)
@@ -138,8 +138,9 @@ def _match_lines(text: str, old: str) -> list[tuple[int, int]]:
 
 def _no_match(text: str, old: str) -> str:
     first = next(line for line in old.split("\n") if line.strip())
-    near = difflib.get_close_matches(first, text.split("\n"), n=1, cutoff=0.6)
-    hint = f"; the nearest line is `{near[0].strip()[:MAX_HINT_CHARS]}`" if near and near[0] != first else ""
+    lines = [line for line in text.split("\n") if len(line) <= MAX_HINT_CHARS]
+    near = difflib.get_close_matches(first[:MAX_HINT_CHARS], lines, n=1, cutoff=0.6)
+    hint = f"; the nearest line is `{near[0].strip()}`" if near and near[0] != first else ""
     return f"the text to replace does not occur in {FILE}: quote it exactly, with its indentation{hint}"
 
 

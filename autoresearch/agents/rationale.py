@@ -80,7 +80,7 @@ def find_in_reply(reply: str) -> Rationale:
     for match in _OBJECT.finditer(reply):
         try:
             return read(json.loads(match[0]))
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
     found: dict[str, str] = {}
     for name, value in _LINE.findall(reply):

@@ -19,6 +19,7 @@ from autoresearch.ledger.trials import JUDGING
 from autoresearch.measure.settings import TrialPlan
 from autoresearch.sandbox.cell import reopen
 
+PURPOSE = "checkpoint"
 MAX_HEADER_BYTES = 100 << 20  # the limit of safetensors
 
 
@@ -43,7 +44,7 @@ def make(remeasurer: Remeasurer, experiment: Experiment, path: Path) -> Checkpoi
             keep_checkpoint=lambda fd: descriptors.append(os.dup(fd)),
             watch=lambda progress: remeasurer.watch(experiment.n, progress),
         )
-        result = remeasurer.referee.measure(text, last.seed, plan)
+        result = remeasurer.measure(experiment, text, last.seed, PURPOSE, plan)
         if result.val_bpb is None:
             raise UserError(f"experiment {experiment.n} could not be trained again: {result.outcome} {result.reason}")
         about = {"session": remeasurer.session.tag, "n": experiment.n, "sha": experiment.sha, "seed": last.seed}
@@ -86,7 +87,7 @@ def read_header(file: BinaryIO) -> JsonObject:
     size = int.from_bytes(file.read(8), "little")
     try:
         header = json.loads(file.read(size)) if size <= MAX_HEADER_BYTES else None
-    except ValueError:
+    except (ValueError, RecursionError):
         header = None
     if not isinstance(header, dict) or not isinstance(header.get("__metadata__", {}), dict):
         raise UserError("this is not a file of weights: make one with `autoresearch export --checkpoint FILE`")

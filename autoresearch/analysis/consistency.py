@@ -79,8 +79,9 @@ def _check_numbers(records: SessionRecords) -> Findings:
 
 
 def _check_refs(records: SessionRecords) -> Findings:
-    """Require a reference for each experiment, and an experiment for each reference."""
-    shas = {experiment.n: experiment.sha for experiment in records.settled_experiments}
+    """Require a reference for each experiment, and an experiment for each reference; a crash can be without."""
+    committed = [row for row in records.settled_experiments if row.sha is not None or row.verdict != "crash"]
+    shas = {experiment.n: experiment.sha for experiment in committed}
     for n in sorted((shas.keys() | records.refs.keys()) - records.unsettled_numbers):
         name = f"refs/autoresearch/{records.session.tag}/{n}"
         actual, expected = records.refs.get(n), shas.get(n)
@@ -130,7 +131,9 @@ def _check_branch(records: SessionRecords) -> Findings:
     if workspace.best(session.tag) != last.sha:
         yield f"{name} is not experiment {last.n}, the last keep", f"`git update-ref {name} {last.sha}`"
     elif workspace.checked_out_branch() == session.branch and workspace.head() != last.sha:
-        yield f"{session.branch} is checked out and was left behind", f"`git merge --ff-only {name}` brings it up"
+        is_suspect = workspace.head() in {row.sha for row in records.experiments if row.found_later}
+        command = f"git reset --keep {name}" if is_suspect else f"git merge --ff-only {name}"
+        yield f"{session.branch} is checked out and was left behind", f"`{command}` brings it up"
     elif workspace.branch(session.tag) not in (last.sha, None):
         remedy = f"`git branch -f {session.branch} {name}`, or leave it if you moved it"
         yield f"{session.branch} is not at experiment {last.n}", remedy
@@ -154,6 +157,9 @@ def _check_verdicts(records: SessionRecords) -> Findings:
         scores = [trial.val_bpb for trial in trials if trial.outcome == "ok" and trial.val_bpb is not None]
         if experiment.verdict == "keep" and not _has_audits(trials, experiment, records.session.judge):
             yield f"experiment {n} was kept without enough audited trials", DISTRUST.format(n=n)
+        if n in records.failed_audits:
+            remedy = f"`autoresearch run --tag {records.session.tag}` demotes it; do not trust it until then"
+            yield f"experiment {n} is kept, but a later audit failed: {records.failed_audits[n]}", remedy
         if experiment.verdict in ("keep", "discard") and not scores and (trials or experiment.val_bpb is not None):
             yield f"experiment {n} was judged without a score", DISTRUST.format(n=n)
         elif experiment.val_bpb is not None and not (scores and min(scores) <= experiment.val_bpb <= max(scores)):

@@ -34,6 +34,7 @@ class Branch:
     experiments: list[int]
     unreviewed: list[int]  # of `experiments`
     rejected: list[int]  # of `experiments`
+    suspects: list[int]  # that were kept, and are not on it
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class Lineage:
     trials: dict[int, list[Trial]]  # judging ones, by experiment id
     beside: dict[int, list[tuple[int, Trial]]]  # incumbents' trials beside a keep, with their numbers; by keep
     reviews: dict[int, Review]  # by number
+    suspects: list[int]  # keeps that were found suspect later
     total: Total | None  # newest one of base against incumbent
 
 
@@ -61,6 +63,7 @@ def read_lineage(store: Ledger, session: Session) -> Lineage:
         trials=by_experiment(judging(store.trials(session.id))),
         beside=package.sentinels_of(store, session, [keep.n for keep in keeps]),
         reviews=package.reviews(store, session.id),
+        suspects=[row.n for row in store.experiments(session.id, verdict="suspect") if row.found_later],
         total=totals[-1] if totals else None,
     )
 
@@ -86,7 +89,7 @@ def create_branch(
     numbers = [keep.n for keep in keeps]
     unreviewed = [n for n in numbers if n not in lineage.reviews]
     rejected = [n for n in numbers if n in lineage.reviews and not lineage.reviews[n].accepted]
-    return Branch(name, tip, lineage.session.base_sha, numbers, unreviewed, rejected)
+    return Branch(name, tip, lineage.session.base_sha, numbers, unreviewed, rejected, lineage.suspects)
 
 
 def lines(store: Ledger, session: Session) -> Iterator[str]:

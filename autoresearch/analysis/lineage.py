@@ -18,6 +18,8 @@ def stack(store: Ledger, session: Session) -> list[Experiment]:
     """Return the base and the keeps that lead to the incumbent. Raises UserError without any."""
     rows = {row.n: row for row in store.experiments(session.id) if row.state == "settled"}
     keeps = [row for row in rows.values() if row.verdict == "keep"]
+    if len(keeps) < 2 and (demoted := [str(row.n) for row in rows.values() if row.found_later]):
+        raise UserError(f"nothing is kept any more: experiments {', '.join(demoted)} were found suspect later")
     if len(keeps) < 2:
         hint = f"`autoresearch run --tag {session.tag} --hours 1` continues it"
         raise UserError(f"nothing was kept in this session: base and final are the same; {hint}")

@@ -43,19 +43,20 @@ class Remeasurer:
         Disturbed trials are repeated. Raises UserError if there is no score, or if the GPU is in use.
         """
         text = self.workspace.read(require(experiment.sha)) if text is None else text
+        plan = TrialPlan(wants_holdout=lambda val_bpb: True, watch=lambda progress: self.watch(experiment.n, progress))
         for _ in range(TRIES):
-            result = self._measure(experiment, text, self.seed_of(k, purpose), purpose)
+            result = self.measure(experiment, text, self.seed_of(k, purpose), purpose, plan)
             if not (result.disturbed and result.outcome == "infra"):
                 break
         if result.val_bpb is None or result.holdout_bpb is None:
             raise UserError(f"experiment {experiment.n} could not be measured again: {result.outcome} {result.reason}")
         return result
 
-    def _measure(self, experiment: Experiment, text: str, seed: int, purpose: str) -> Result:
+    def measure(self, experiment: Experiment, text: str, seed: int, purpose: str, plan: TrialPlan) -> Result:
+        """Measure a text once, and record it as a trial of an experiment. Raises UserError if the GPU is in use."""
         self.card.wait_until_clean()
         blob = blob_hash(text, require(experiment.blob))
         trial = self.ledger.start_trial(self.session.id, experiment.id, purpose, seed, blob)
-        plan = TrialPlan(wants_holdout=lambda val_bpb: True, watch=lambda progress: self.watch(experiment.n, progress))
         result = self.referee.measure(text, seed, plan)
         stored = result.as_json() | {"identity": self.session.identity}  # the caller has checked that it is this one
         self.ledger.end_trial(trial.id, result.outcome, result.val_bpb, stored)

@@ -43,7 +43,7 @@ def draw(
     try:
         evaluator = Evaluator(source, fd, Harness(settings, data))
         text = clean(evaluator.sample(encode_prompt(prompt, data), count, temperature, seed))
-    except (EvaluationError, CellError) as error:
+    except (EvaluationError, CellError, SyntaxError) as error:
         raise UserError(f"the version could not be sampled from: {error}") from None
     finally:
         os.close(fd)

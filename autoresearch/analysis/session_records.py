@@ -8,6 +8,7 @@ from autoresearch.analysis.lineage import ancestry
 from autoresearch.errors import UserError
 from autoresearch.ledger import Experiment, Ledger, Session, Trial, results_tsv
 from autoresearch.ledger.artefacts import Artefacts
+from autoresearch.ledger.demotion import failed_audits
 from autoresearch.ledger.trials import by_experiment, judging
 from autoresearch.workspace.workspace import Workspace
 
@@ -19,6 +20,7 @@ class SessionRecords:
     session: Session
     experiments: list[Experiment]
     judging_trials: dict[int, list[Trial]]  # by experiment id, without interrupted trials and totals
+    failed_audits: dict[int, str]  # of keeps, by number of experiment
     table: str  # results.tsv according to the ledger
     workspace: Workspace
     root: Path
@@ -28,7 +30,8 @@ class SessionRecords:
         numbers = [row.n for row in store.experiments(session.id)]
         experiments = [row for n in numbers if (row := store.experiment(session.id, n)) is not None]
         trials = by_experiment(judging(store.trials(session.id)))
-        return cls(session, experiments, trials, results_tsv(store, session), workspace, root)
+        failed, table = failed_audits(store, session.id), results_tsv(store, session)
+        return cls(session, experiments, trials, failed, table, workspace, root)
 
     @property
     def folder(self) -> Path:

@@ -4,6 +4,7 @@ Conversations come from the traces, and secrets are removed once more. Reasoning
 """
 
 import json
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -41,12 +42,16 @@ def read_trace(path: Path) -> list[JsonObject]:
 
 
 def entry(line: str) -> JsonObject:
-    """Parse an entry of a trace. NaN becomes null; incomplete lines become `damaged`."""
+    """Parse an entry of a trace. Numbers that are not finite become null; incomplete lines become `damaged`."""
     try:
-        value = json.loads(line, parse_constant=lambda name: None)
-    except ValueError:
+        value = json.loads(line, parse_constant=lambda name: None, parse_float=_finite)
+    except (ValueError, RecursionError):
         return {"kind": "damaged", "text": line}
     return {"kind": "", **value} if isinstance(value, dict) else {"kind": "damaged", "text": line}
+
+
+def _finite(spelling: str) -> float | None:
+    return value if math.isfinite(value := float(spelling)) else None
 
 
 def conversations(trace: Iterable[JsonObject], change: str) -> Iterator[tuple[list[JsonObject], str | None]]:

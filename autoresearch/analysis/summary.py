@@ -32,7 +32,7 @@ class SessionSummary:
     rows: list[ExperimentRow]
     details: dict[int, ExperimentDetails]
     total: Total | None
-    totals: int  # how often it was measured
+    totals: int  # how often it was measured for versions that stand
     by_category: list[GroupSums]
     by_program: list[GroupSums]
     by_model: list[GroupSums]
@@ -82,7 +82,8 @@ def read(store: Ledger, session: Session, runs: Path, now: float, program: str =
     rows, calls = experiment_rows(store, session), store.calls(session.id)
     keeps = [row.n for row in rows if row.verdict == "keep" and row.n > 0][-KEEPS:]
     suspects = [row.n for row in rows if row.verdict == "suspect"][-OTHERS:]
-    totals = recorded_totals(store.events(session.id, kind="total"))
+    standing = {row.n for row in rows if row.verdict == "keep"}
+    totals = [each for each in recorded_totals(store.events(session.id, kind="total")) if each.final in standing]
     state, by_category = status(store, session, now), sum_groups(rows, calls, "category")
     return SessionSummary(
         session=session,

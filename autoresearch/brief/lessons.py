@@ -38,17 +38,27 @@ class Lessons:
 
     def add(self, tag: str, past: PastExperiment, trials: int) -> None:
         """Append the lesson of a verdict, unless the file has it."""
-        text = self.path.read_text() if self.path.exists() else HEAD.format(about=self.about)
-        evidence = f"[{tag}#{past.n}, {trials} trial{'' if trials == 1 else 's'}]"
+        text = self.path.read_text(errors="replace") if self.path.exists() else HEAD.format(about=self.about)
         if f"[{tag}#{past.n}," not in text:
             end = "" if text.endswith("\n") else "\n"  # an editor may have left the last line open
-            write_atomically(self.path, [text, end, f"- {lesson(past)} {evidence}\n"])
+            write_atomically(self.path, [text, end, f"{_line(tag, past, trials)}\n"])
+
+    def correct(self, tag: str, past: PastExperiment, trials: int) -> None:
+        """Replace the lesson of a verdict that was changed, if the file still has it."""
+        lines = self.path.read_text(errors="replace").splitlines() if self.path.exists() else []
+        corrected = [_line(tag, past, trials) if f"[{tag}#{past.n}," in line else line for line in lines]
+        if corrected != lines:
+            write_atomically(self.path, [f"{line}\n" for line in corrected])
 
     def read(self, without: str) -> list[str]:
         """Return the lines, kept changes first, then the newest; without those of the session `without`."""
         text = self.path.read_text(errors="replace") if self.path.exists() else ""
         lines = [line for line in reversed(text.splitlines()) if line.startswith("- ") and f"[{without}#" not in line]
         return sorted(lines, key=lambda line: not line.startswith("- keep"))
+
+
+def _line(tag: str, past: PastExperiment, trials: int) -> str:
+    return f"- {lesson(past)} [{tag}#{past.n}, {trials} trial{'' if trials == 1 else 's'}]"
 
 
 def lesson(past: PastExperiment) -> str:

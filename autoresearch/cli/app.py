@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 RUN, LOOK, VERIFY = "Run", "Look", "Verify"  # groups of `--help`
 JSON = typer.Option(False, "--json", help="Print JSON (docs/json.md).")
 TAG = typer.Option(None, help="Name of the session; by default the one that runs, or ran last.")
-NO_SESSION = "no session yet: start one with `autoresearch run`"
 
 app = typer.Typer(
     help="Machine-learning research on one GPU while you sleep.",
@@ -48,12 +47,12 @@ def print_json(value: object) -> None:
 def open_ledger(tag: str | None, readonly: bool = True) -> Iterator[tuple["Ledger", "Session"]]:
     """Open the ledger and find a session, by default the current one. Raises UserError."""
     from autoresearch import ledger
+    from autoresearch.ledger.database import NO_SESSION
     from autoresearch.workspace import git
 
     path = git.top_folder(Path.cwd()) / "runs" / "ledger.db"
     with ledger.Ledger.open(path, readonly or not path.exists()) as store:  # never create one here
-        session = store.session(tag) if tag is not None else ledger.current(store)
+        session = store.find_session(tag) if tag is not None else ledger.current(store)
         if session is None:
-            known = ", ".join(each.tag for each in store.sessions()[-5:])
-            raise UserError(f"there is no session `{tag}`; there is {known}" if known else NO_SESSION)
+            raise UserError(NO_SESSION)
         yield store, session

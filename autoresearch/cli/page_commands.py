@@ -42,7 +42,10 @@ def serve(
     port: int = typer.Option(8765, min=0, max=65535, help="Port; 0 for any free port."),
     host: str = typer.Option("127.0.0.1", help="Address: 127.0.0.1, ::1 or localhost."),
 ) -> None:
-    """Serve the report and more to a browser on this machine, live; needs the extra `web`."""
+    """Serve the report and more to a browser on this machine, live; needs the extra `web`.
+
+    Prints an address with a token, which opens the pages and stays the same; other users cannot read them.
+    """
     from autoresearch.setup import project
 
     root = project.repository()

@@ -25,6 +25,7 @@ def run(
     max_experiments: int = typer.Option(None, help="Stop when this many experiments are decided."),
     budget: str = typer.Option(None, help="Training budget of a trial: 5m, 300s, 15cpu, 200steps."),
     tag: str = typer.Option(None, help="Name of the session."),
+    origin: str = typer.Option(None, "--from", help="Start a new session from the best version of this session."),
     agent: str = typer.Option(None, help="Agent: sweep, claude, claude:MODEL, command:TOOL or scripted:DIR."),
     model: str = typer.Option(None, help="Model for claude, or for the tool of command."),
     max_usd: float = typer.Option(None, help="Limit on the cost of all model calls, in dollars."),
@@ -53,7 +54,7 @@ def run(
     limits = Limits(until, project.config.max_experiments)
     with lock(project.slots), Ledger.open(project.ledger) as ledger:
         with Live(project) as live, Hook(project, live.say) as hook, _handle_signals(limits, live):
-            reason, tag = run_session(project, ledger, limits, [live.handle, hook.handle])
+            reason, tag = run_session(project, ledger, limits, [live.handle, hook.handle], origin)
         _print_summary(ledger, tag)
     if reason == "interrupted":
         raise typer.Exit(130)

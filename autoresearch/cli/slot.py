@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
 def project_of(session: "Session") -> "Project":
     """Open the project of a session. Raises UserError if scores could not be compared."""
-    from autoresearch.session.opening import check_comparable
+    from autoresearch.session.opening import check_comparable, check_evaluator
     from autoresearch.setup.project import open_project
 
+    check_evaluator(session)  # before a data set is prepared for nothing
     settings = session.settings
     project = open_project({"budget": settings["budget"], "device": settings["device"], "judge": session.judge})
     check_comparable(session, project)
@@ -42,7 +43,10 @@ def open_remeasurer(tag: str | None) -> Iterator["Remeasurer"]:
     """Open a session's ledger, lock its slot, and prepare to measure its versions again."""
     from autoresearch.analysis.remeasure import Remeasurer
     from autoresearch.hardware import CardMemory
+    from autoresearch.ledger import is_alive
     from autoresearch.measure.referee import CellReferee
+    from autoresearch.session.context import SessionContext
+    from autoresearch.session.demotion import demote_suspects
     from autoresearch.session.events import TrialProgress
     from autoresearch.workspace.workspace import Workspace
 
@@ -55,4 +59,9 @@ def open_remeasurer(tag: str | None) -> Iterator["Remeasurer"]:
             def watch(n: int, progress: "Progress") -> None:
                 live.handle(TrialProgress(n, "again", progress))
 
-            yield Remeasurer(ledger, session, workspace, referee, project.data, card, watch)
+            context = SessionContext(session.id, session.tag, ledger, workspace, project.runs, [live.handle])
+            try:
+                yield Remeasurer(ledger, session, workspace, referee, project.data, card, watch)
+            finally:
+                if not is_alive(context.row):  # a session that runs meanwhile does it after its next trial
+                    demote_suspects(context)

@@ -18,11 +18,14 @@ DEVICE = typer.Option(None, help="Device: auto, cpu or cuda.")
 @app.command(rich_help_panel=RUN)
 def prepare(
     source: str = typer.Option(
-        None, help="`stdlib`, `files:GLOB[,GLOB...]` for your own text, `climbmix`, `climbmix:DIR`."
+        None, help="`sotu`, `files:GLOB[,GLOB...]` for your own text, `climbmix`, `climbmix:DIR`, `stdlib`."
     ),
     shards: int = typer.Option(None, min=1, help="Number of training shards of climbmix."),
     vocab_size: int = typer.Option(None, help="Number of tokens in the vocabulary; 256 means plain bytes."),
     seq_len: int = typer.Option(None, help="Number of tokens in a row."),
+    search: float = typer.Option(
+        None, min=0, help="Limit in seconds of the search for val and holdout in files that training code can read."
+    ),
     device: str = DEVICE,
     as_json: bool = JSON,
 ) -> None:
@@ -30,7 +33,7 @@ def prepare(
     from autoresearch.setup.project import open_project, repository_or_here
 
     flags = {"source": source, "shards": shards, "vocab_size": vocab_size, "seq_len": seq_len, "device": device}
-    data = open_project(flags, repository_or_here()).data
+    data = open_project(flags, repository_or_here(), search).data
     if as_json:
         facts = {name: data.meta[name] for name in ("source", "vocab_size", "seq_len", "splits")}
         print_json({"folder": str(data.root), "hash": data.hash, **facts})

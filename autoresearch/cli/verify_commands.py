@@ -153,7 +153,7 @@ def export(
         ]
     weights = _train_again(None, tag, checkpoint) if checkpoint else None
     if made:
-        _say_unreviewed(made)
+        _say_doubts(made)
     if as_json:
         summary = {"branch": asdict(made) if made else None, "files": [str(path) for path in files]}
         print_json({**summary, "checkpoint": {**asdict(weights), "path": str(weights.path)} if weights else None})
@@ -184,7 +184,9 @@ def _say_total(total: "Total | None") -> None:
     typer.echo(f"the honest total: {words}", err=True)
 
 
-def _say_unreviewed(made: "Branch") -> None:
+def _say_doubts(made: "Branch") -> None:
+    again = "an earlier export may contain them: make it again with --force"
+    _say_numbers("kept at first, found suspect later, and not on the branch", made.suspects, again)
     read = "read each with `autoresearch show N`, then `autoresearch review N --accept`"
     _say_numbers("kept without a review", made.unreviewed, read)
     _say_numbers("rejected, but still on the branch", made.rejected, "`autoresearch revert N` removes one")

@@ -21,6 +21,11 @@ FORMAT = 2
 TOKENIZER = "tokenizer.tiktoken"
 TOKEN_BYTES = "token_bytes.bin"
 
+_LIBRARY_NOTE = (
+    "training code can read the training text and some lines of val and holdout, which come from Python's own library: "
+    "use the default source, or text of your own"
+)
+
 
 def cache_dir() -> Path:
     """Return the folder for derived files: `$AUTORESEARCH_CACHE`, or the user's cache folder."""
@@ -87,12 +92,20 @@ class Dataset:
         They are memory-mapped, except training rows in several shards, which are read into memory.
         """
         shards = self.train_shards() if split == "train" else [self.root / "held" / f"{split}.bin"]
-        maps = [np.memmap(shard, np.uint16, "r").reshape(-1, self.seq_len + 1) for shard in shards]
+        maps = [self._map(shard) for shard in shards]
         if len(maps) == 1:
             return maps[0]
         rows: NDArray[np.uint16] = np.concatenate(maps)
         rows.flags.writeable = False
         return rows
+
+    def draw_training_rows(self, count: int, rng: np.random.Generator) -> NDArray[np.uint16]:
+        """Return random rows of the first training shard."""
+        rows = self._map(self.train_shards()[0])
+        return np.asarray(rows[np.sort(rng.integers(len(rows), size=count))])
+
+    def _map(self, shard: Path) -> NDArray[np.uint16]:
+        return np.memmap(shard, np.uint16, "r").reshape(-1, self.seq_len + 1)
 
     def token_bytes(self) -> NDArray[np.int64]:
         """Return the length in bytes of each token's text, int64 [V]; 0 for the document separator."""
@@ -106,12 +119,13 @@ class Dataset:
     @property
     def weaknesses(self) -> list[str]:
         """Return the reasons why a cell might read validation text."""
-        note = self.meta["grade_note"]
-        return [note] if note else []
+        notes = [self.meta["grade_note"], _LIBRARY_NOTE if self.meta["source"] == "stdlib" else None]
+        return [note for note in notes if note]
 
-    def decode(self, tokens: Iterable[int] | NDArray[Any]) -> bytes:
-        """Return the text of tokens, without document separators."""
+    def decode(self, tokens: Iterable[int] | NDArray[Any], separator: bytes = b"") -> bytes:
+        """Return the text of tokens, with `separator` for each document separator."""
         table = self._token_table()
+        table[self.meta["tokenizer"]["bos"]] = separator
         return b"".join(table[int(token)] for token in tokens)
 
     def _token_table(self) -> list[bytes]:
@@ -119,7 +133,6 @@ class Dataset:
             table = [bytes([value]) for value in range(256)]
         else:
             table = [*read_ranks((self.root / TOKENIZER).read_bytes()), b""]
-        table[self.meta["tokenizer"]["bos"]] = b""
         return table
 
     def _check_size(self, name: str, size: int) -> None:

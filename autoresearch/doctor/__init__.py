@@ -49,7 +49,8 @@ def examine(folder: Path, flags: Mapping[str, object], hours: float = 8.0, rehea
     config, settings = project_checks.check_settings(root or folder, flags)
     chosen, slot = project_checks.check_slot(config)
     dataset, data = project_checks.check_data(config, chosen.device)
-    inspection, cell = protection_checks.check_cell(chosen, dataset, root)
+    note, exposure = protection_checks.check_exposure(dataset) if dataset else (None, None)
+    inspection, cell = protection_checks.check_cell(chosen, dataset, root, note)
     checks = [
         machine_checks.check_python(),
         machine_checks.check_torch(config.device),
@@ -63,6 +64,7 @@ def examine(folder: Path, flags: Mapping[str, object], hours: float = 8.0, rehea
         slot,
         *machine_checks.check_disks(root or folder),
         data,
+        *([exposure] if exposure else []),
         cell,
         *protection_checks.list_weaknesses(inspection),
         project_checks.check_agent(config),

@@ -1,6 +1,8 @@
 """Files of an experiment in `runs/<tag>/<n>/`."""
 
 import json
+import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +34,11 @@ class Artefacts:
         return self.folder / "experiment.json"
 
     @property
+    def failure(self) -> Path:
+        """Return the path of the traceback of an unexpected error outside of a trial."""
+        return self.folder / "failure.log"
+
+    @property
     def drop_note(self) -> Path:
         """Return the path of a note that large files were removed to make room."""
         return self.folder / "dropped.txt"
@@ -54,6 +61,10 @@ class Artefacts:
         self.patch.write_text(diff)
         self.trace.write_text("".join(json.dumps(entry) + "\n" for entry in trace))
 
+    def write_failure(self, traceback: str) -> None:
+        self._make_folder()
+        self.failure.write_text(traceback, errors="replace")
+
     def write_record(self, record: JsonObject) -> None:
         write_atomically(self.record, [json.dumps(record), "\n"])
 
@@ -69,16 +80,36 @@ class Artefacts:
             path.unlink(missing_ok=True)
         return freed
 
-    def write_trial(self, k: int, facts: JsonObject, log: str, rows: npt.NDArray[np.float64] | None) -> None:
-        """Store result and log of a trial, and nats and bytes by row (`rows`: [n, 2])."""
+    def write_trial(
+        self,
+        k: int,
+        facts: JsonObject,
+        log: str,
+        rows: npt.NDArray[np.float64] | None,
+        losses: npt.NDArray[np.uint8] | None = None,
+    ) -> None:
+        """Store result and log of a trial, nats and bytes by row (`rows`: [n, 2]), and losses by token."""
         self._make_folder()
         self.trial(k, ".json").write_text(json.dumps(facts, indent=1) + "\n")
-        self.trial(k, ".log").write_text(log)
+        self.trial(k, ".log").write_text(log, errors="replace")
         if rows is not None:
             try:
-                np.savez_compressed(self.trial(k, ".npz"), nats=rows[:, 0], bytes=rows[:, 1])
+                arrays = {"nats": rows[:, 0], "bytes": rows[:, 1]} | ({} if losses is None else {"losses": losses})
+                np.savez_compressed(self.trial(k, ".npz"), allow_pickle=False, **arrays)
             except ValueError as error:  # numpy closes its archive after a MemoryError, and that fails too
                 raise error.__context__ or error from None
+
+    def read_losses(self) -> npt.NDArray[np.uint8] | None:
+        """Return the losses by token of the newest trial of which they are stored and readable."""
+        paths = self.folder.glob("trial-*.npz")
+        for path in sorted(paths, key=lambda path: int(path.stem.removeprefix("trial-")), reverse=True):
+            try:
+                with np.load(path) as arrays:
+                    if "losses" in arrays:
+                        return np.asarray(arrays["losses"], np.uint8)
+            except (OSError, ValueError, zipfile.BadZipFile, zlib.error):  # cut short by a power failure
+                continue
+        return None
 
     def _make_folder(self) -> None:
         runs = self.folder.parents[1]

@@ -17,6 +17,7 @@ KEYS = (
     *("lines_added", "lines_removed", "num_params", "params_added", "cost_usd", "program_hash", "started", "settled"),
     *("seconds", "simpler", "review", "error"),
 )
+FORMULA = tuple("=+-@\uff1d\uff0b\uff0d\uff20")  # a spreadsheet runs a cell that begins so
 # large columns that no list shows
 UNREAD: JsonObject = {"text": None, "numbers": None, "shape": None, "fingerprint": None, "params": {}}
 COLUMNS = ", ".join(f"e.{field.name}" for field in fields(Experiment) if field.name not in UNREAD)
@@ -142,4 +143,5 @@ def _description(row: sqlite3.Row) -> str:
         words = f"{words} ({row['verdict']}: {row['reason']})"
     if not words.isprintable():  # control characters, which a terminal obeys
         words = "".join(char if char.isprintable() else " " for char in words)
-    return " ".join(words.replace('"', "'").split())  # a reader of TSV takes " for the start of a quoted field
+    cell = " ".join(words.replace('"', "'").split())  # a reader of TSV takes " for the start of a quoted field
+    return f"'{cell}" if cell.startswith(FORMULA) else cell

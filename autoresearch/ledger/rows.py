@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 from typing import TypeVar
 
 from autoresearch.files import JsonObject
+from autoresearch.text import plausible
 
 CATEGORIES = (
     "architecture",
@@ -28,7 +29,19 @@ VERDICTS = ("keep", "discard", "crash", "invalid", "duplicate", "suspect")
 BROKEN = ("crash", "invalid", "suspect")  # verdicts of experiments that failed
 UNSCORED = (*BROKEN, "duplicate")  # verdicts of experiments without a score
 LESS_CODE = "less code"  # the judge's reason begins so for a keep that is no gain
-AFTERWARDS = ("total", "ablate")  # purposes of trials after the search, which decide no verdict
+FOUND_LATER = "found later"  # the reason begins so for a suspect that was kept until then
+AFTERWARDS = ("total", "ablate", "checkpoint")  # purposes of trials after the search, which decide no verdict
+
+
+@dataclass(frozen=True)
+class StartedFrom:
+    """The version of another session that is the base of one."""
+
+    tag: str
+    n: int
+
+    def __str__(self) -> str:
+        return f"started from {self.tag} ({f'experiment {self.n}' if self.n else 'its base: nothing was kept'})"
 
 
 @dataclass(frozen=True)
@@ -54,6 +67,18 @@ class Session:
     started: float | None
     deadline: float | None
     ended: float | None
+    from_tag: str | None = None  # the session whose version is the base
+    from_n: int | None = None  # the number of that version
+    head: str | None = None  # HEAD at the start, where `base_sha` is the commit of that version
+
+    @property
+    def evaluator(self) -> int:
+        """Return the evaluator that gave the session's scores; the first one did not record itself everywhere."""
+        return int(self.identity.get("evaluator") or 1)
+
+    @property
+    def started_from(self) -> StartedFrom | None:
+        return None if self.from_tag is None else StartedFrom(self.from_tag, self.from_n or 0)
 
     def seed_of(self, *what: object) -> int:
         """Return the fixed seed of something in the session, such as (experiment, trial)."""
@@ -105,6 +130,11 @@ class Experiment:
         """Return whether it was kept for less code at the same score, and not for a gain."""
         return self.verdict == "keep" and (self.reason or "").startswith(LESS_CODE)
 
+    @property
+    def found_later(self) -> bool:
+        """Return whether it was kept, and a later audit of it, or of what it was built on, failed."""
+        return self.verdict == "suspect" and (self.reason or "").startswith(FOUND_LATER)
+
 
 @dataclass(frozen=True)
 class Trial:
@@ -143,8 +173,9 @@ class Trial:
     @property
     def losses(self) -> list[tuple[float, float]]:
         """Return (seconds of training, loss) as train.py reported them."""
-        points = [(point.get("seconds"), point.get("loss")) for point in self.result.get("curve") or []]
-        return [(float(x), float(y)) for x, y in points if x is not None and y is not None]
+        curve = self.result.get("curve") or []
+        points = [(plausible(point.get("seconds")), plausible(point.get("loss"))) for point in curve]
+        return [(x, y) for x, y in points if x is not None and y is not None]
 
 
 @dataclass(frozen=True)

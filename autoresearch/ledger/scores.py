@@ -5,7 +5,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from autoresearch.ledger.rows import Session, Trial, decode
+from autoresearch.ledger.rows import FOUND_LATER, Session, Trial, decode
 from autoresearch.ledger.store import Ledger
 
 Judged = tuple[int, int, str | None, float | None, float | None]  # id, n, verdict, delta, sigma of an experiment
@@ -19,7 +19,11 @@ _DRAWS = """
     ORDER BY id
 """
 
-_JUDGED = "SELECT id, n, verdict, delta, sigma FROM experiments WHERE session_id = :session ORDER BY n"
+# What was found suspect later was an incumbent until then.
+_JUDGED = f"""
+    SELECT id, n, CASE WHEN reason LIKE '{FOUND_LATER}%' THEN 'keep' ELSE verdict END AS verdict, delta, sigma
+    FROM experiments WHERE session_id = :session ORDER BY n
+"""
 
 _EFFECTS = """
     SELECT delta / sigma, p_gain FROM experiments

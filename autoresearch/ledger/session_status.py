@@ -8,26 +8,33 @@ from dataclasses import asdict, dataclass
 from autoresearch.files import JsonObject
 from autoresearch.ledger.owner import is_alive, state
 from autoresearch.ledger.reviews import reviews
-from autoresearch.ledger.rows import AFTERWARDS, LESS_CODE, Session
+from autoresearch.ledger.rows import AFTERWARDS, LESS_CODE, Session, StartedFrom
 from autoresearch.ledger.store import MESSAGES, Ledger
 
 Span = tuple[float, float, int]  # start and end of a process's work on a session, and its number of slots
-_OF_SESSION = ("tag", "branch", "stop_reason", "agent", "judge", "grade", "started", "deadline", "ended")
-LATER = ("review", "ablation", "total")  # kinds of events that commands may add long after the session
+_OF_SESSION = (
+    *("tag", "branch", "started_from", "evaluator", "stop_reason", "agent", "judge", "grade"),
+    *("started", "deadline", "ended"),
+)
+LATER = ("review", "ablation", "total", "demoted")  # kinds of events that commands may add long after the session
 
 _COUNTS = f"""
     SELECT verdict, count(*) AS count, sum(reason LIKE '{LESS_CODE}%') AS simpler FROM experiments
     WHERE session_id = :session AND n > 0 AND state = 'settled' GROUP BY verdict
 """
 
+_KEPT = "SELECT n FROM experiments WHERE session_id = :session AND verdict = 'keep'"
+
+# The newest total counts while its final version is kept.
 # The incumbent is the keep that was settled last: a keep that only simplifies may score a little worse.
-_FACTS = """
+_FACTS = f"""
     SELECT (SELECT avg(val_bpb) FROM trials
             WHERE experiment_id = (SELECT id FROM experiments WHERE session_id = :session AND n = 0)
             AND purpose = 'base' AND outcome = 'ok') AS base_bpb,
            (SELECT sigma FROM experiments WHERE session_id = :session AND sigma IS NOT NULL
             ORDER BY n DESC LIMIT 1) AS sigma,
-           (SELECT data FROM events WHERE session_id = :session AND kind = 'total' ORDER BY id DESC LIMIT 1) AS total,
+           (SELECT data FROM events WHERE session_id = :session AND kind = 'total'
+            AND json_extract(data, '$.final') IN ({_KEPT}) ORDER BY id DESC LIMIT 1) AS total,
            (SELECT text FROM events WHERE session_id = :session AND kind = 'ended' ORDER BY id DESC LIMIT 1) AS error,
            (SELECT count(*) FROM trials WHERE session_id = :session AND outcome = 'infra') AS lost,
            best.n AS best, best.val_bpb AS best_bpb, best.sha AS best_sha
@@ -125,6 +132,8 @@ class SessionStatus:
 
     tag: str
     branch: str
+    started_from: StartedFrom | None
+    evaluator: int
     state: str
     stop_reason: str | None
     error: str | None
@@ -162,7 +171,8 @@ def status(ledger: Ledger, session: Session, now: float) -> SessionStatus:
     """Return the state of a session at `now` (unix seconds)."""
     counts = ledger.query(_COUNTS, session=session.id)
     verdicts = {row["verdict"]: row["count"] for row in counts}
-    words = Counter(review.word for review in reviews(ledger, session.id).values())
+    kept = {row["n"] for row in ledger.query(_KEPT, session=session.id)}
+    words = Counter(review.word for n, review in reviews(ledger, session.id).items() if n in kept)
     facts = dict(ledger.query(_FACTS, session=session.id)[0])
     total, error = json.loads(facts.pop("total") or "{}"), facts.pop("error")
     running = ledger.query(_RUNNING, session=session.id) if is_alive(session) else []

@@ -7,7 +7,7 @@ disk when it returns.
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
@@ -15,10 +15,12 @@ from types import TracebackType
 
 from autoresearch.errors import UserError
 from autoresearch.files import JsonObject
-from autoresearch.ledger.database import connect, explain_errors, transaction
+from autoresearch.ledger.database import NO_SESSION, connect, explain_errors, transaction
 from autoresearch.ledger.owner import birth_mark, check_free
 from autoresearch.ledger.rows import Call, Event, Experiment, Row, Session, Trial, decode, encode
+from autoresearch.text import plausible
 
+WITHDRAWN = ("val_bpb", "delta", "p_gain")  # columns that a suspect does not have
 MESSAGES = ("note", "pause", "unpause", "stop")  # kinds of events that other processes post
 TABLES: dict[type, str] = {
     Session: "sessions",
@@ -70,9 +72,10 @@ class Ledger:
         settings: JsonObject,
         identity: JsonObject,
         seed: int,
+        **columns: object,
     ) -> Session:
         """Add a session. Raises UserError if the tag exists."""
-        values = {
+        values: dict[str, object] = columns | {
             "tag": tag,
             "branch": branch,
             "base_sha": base_sha,
@@ -92,6 +95,13 @@ class Ledger:
         """Return the session with this tag, or the newest one."""
         where, values = ("WHERE tag = ?", (tag,)) if tag is not None else ("", ())
         return _first(self._rows(Session, f"{where} ORDER BY created DESC, id DESC LIMIT 1", *values))
+
+    def find_session(self, tag: str) -> Session:
+        """Return the session with this tag. Raises UserError if there is none."""
+        if (session := self.session(tag)) is None:
+            known = ", ".join(each.tag for each in self.sessions()[-5:])
+            raise UserError(f"there is no session `{tag}`; there is {known}" if known else NO_SESSION)
+        return session
 
     def sessions(self) -> list[Session]:
         return self._rows(Session, "ORDER BY created, id")
@@ -130,6 +140,30 @@ class Ledger:
         with self._transaction():
             return self._update(Experiment, id, columns)
 
+    def demote(
+        self, session_id: int, suspects: Mapping[int, str], misses: Collection[int], consequence: str
+    ) -> list[Event]:
+        """Turn keeps into suspects with these reasons, by number, and near misses into plain discards.
+
+        A suspect has no score. Return the events, which hold what each of them was.
+        """
+        sql = "UPDATE experiments SET near_miss = 0 WHERE session_id = ? AND n = ?"
+        with self._transaction() as connection:
+            connection.executemany(sql, [(session_id, n) for n in misses])
+            events = [self._demote(session_id, n, reason, consequence) for n, reason in suspects.items()]
+            for n in misses:
+                values = {"at": time.time(), "kind": "demoted", "n": n, "text": f"no near miss any more: {consequence}"}
+                events.append(self._insert(Event, values, session_id=session_id))
+        return events
+
+    def _demote(self, session_id: int, n: int, reason: str, consequence: str) -> Event:
+        row = self._rows(Experiment, "WHERE session_id = ? AND n = ?", session_id, n)[0]
+        was = {name: getattr(row, name) for name in ("verdict", "reason", *WITHDRAWN)}
+        self._update(Experiment, row.id, {**dict.fromkeys(WITHDRAWN), "verdict": "suspect", "reason": reason})
+        text, data = f"suspect: {reason}; {consequence}", {"verdict": "suspect", "was": was}
+        values = {"at": time.time(), "kind": "demoted", "n": n, "text": text, "data": data}
+        return self._insert(Event, values, session_id=session_id)
+
     def experiments(self, session_id: int, verdict: str | None = None, after: int = -1) -> list[Experiment]:
         """Return experiments with a number greater than `after`, perhaps of one verdict.
 
@@ -166,7 +200,7 @@ class Ledger:
             "result": result,
             "ended": time.time(),
             **{name: result.get(name) for name in names},
-            "num_params": result.get("reported", {}).get("num_params"),
+            "num_params": plausible(result.get("reported", {}).get("num_params")),
             "peak_mb": result.get("peak_vram_mb"),
         }
         with self._transaction():

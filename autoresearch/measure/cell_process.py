@@ -11,6 +11,7 @@ from autoresearch.data.dataset import Dataset
 from autoresearch.measure import wire
 from autoresearch.measure.settings import Settings
 from autoresearch.sandbox.cell import Cell, CellError, CellSpec
+from autoresearch.source.prose import without_prose
 
 FOLDER = Path(__file__).resolve().parent
 CODE = (FOLDER, FOLDER.with_name("sandbox"))  # all of ours that a trial's cell needs
@@ -104,7 +105,7 @@ def cell_spec(settings: Settings, data: Dataset) -> CellSpec:
 
 def _send_hello(channel: wire.Channel, source: str, seed: int, harness: Harness, fds: Sequence[int]) -> None:
     settings, data = harness.settings, harness.data
-    text = wire.seal("train.py", source.encode())
+    text = wire.seal("train.py", without_prose(source).encode())
     try:
         channel.send(
             "hello",

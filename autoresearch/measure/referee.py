@@ -23,6 +23,7 @@ from autoresearch.measure.suspension import SuspensionDetector
 from autoresearch.measure.training import train
 from autoresearch.measure.wire import MAX_SOURCE_BYTES
 from autoresearch.sandbox.cell import CellError
+from autoresearch.source.prose import without_prose
 
 
 class Referee(Protocol):
@@ -89,11 +90,14 @@ class CellReferee(Harness):
 
 
 def _refuse_source(source: str) -> str | None:
-    """Return why a cell could not run the whole text: the measured version must be the one in git."""
+    """Return why a cell could not run the whole program: the measured version must be the one in git."""
     try:
         size = len(source.encode())
+        size = size if size > MAX_SOURCE_BYTES else len(without_prose(source).encode())
     except UnicodeEncodeError:
         return "train.py holds characters that UTF-8 cannot hold"
+    except SyntaxError as error:
+        return f"train.py does not parse: line {error.lineno}: {error.msg}"
     return f"train.py has over {MAX_SOURCE_BYTES} bytes" if size > MAX_SOURCE_BYTES else None
 
 
@@ -106,6 +110,7 @@ def _record_score(score: Score, result: Result) -> None:
         if score.audit.suspicion is not None:
             result.outcome, result.reason = "suspect", score.audit.suspicion
             return
+        result.losses = score.losses
     result.outcome, result.val_bpb = "ok", score.bpb
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from autoresearch.files import JsonObject
+from autoresearch.measure.audit import Coarse
 
 
 @dataclass(frozen=True)
@@ -67,10 +68,11 @@ class Result:
     curve: list[dict[str, float]] = field(default_factory=list)
     log: str = ""
     rows: npt.NDArray[np.float64] | None = None  # [rows, 2]: nats and bytes
+    losses: Coarse | None = None  # [rows, seq_len], of what passed its audit
 
     def as_json(self) -> JsonObject:
-        """Return all fields but the log and the rows, which are separate files; non-finite numbers become None."""
-        return {name: _finite(value) for name, value in vars(self).items() if name not in ("log", "rows")}
+        """Return all fields but log, rows and losses, which are separate files; non-finite numbers become None."""
+        return {name: _finite(value) for name, value in vars(self).items() if name not in ("log", "rows", "losses")}
 
 
 def _finite(value: object) -> object:

@@ -18,47 +18,26 @@ import numpy.typing as npt
 
 from autoresearch.data.dataset import Dataset
 from autoresearch.files import JsonObject
+from autoresearch.measure.audit import (
+    D_RMS_MAX,
+    D_ROUNDING,
+    Audit,
+    Coarse,
+    Floats,
+    Integers,
+    Tokens,
+    coarse,
+    compare,
+    draw_positions,
+    falls_below,
+    losses_of,
+    splice,
+)
 from autoresearch.measure.cell_process import Harness
 from autoresearch.measure.scoring_cell import EvaluationError, Question, ask
 from autoresearch.measure.settings import TrialPlan
 
-Floats = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.int64]
-Tokens = npt.NDArray[np.uint16]
-
-# limits on d = audited - claimed, in nats per token
-D_ROUNDING = 1e-6  # a smaller difference is the rounding of float32 claims
-D_MEAN = 0.002  # tolerance, plus four standard errors
-D_MEAN_MAX = 0.01
-D_RMS_MAX = 0.03
-D_OUTLIER = 0.25  # a |d| above this counts as an outlier
-OUTLIERS_MAX = 0.005  # share of the audited positions
-WARM_UP_ROWS = 1024  # of the training text, whose tokens cells see before the text arrives
-SPARE_DRAWS = 8  # for each audited position: further draws in the same row are dropped
-
-
-@dataclass(frozen=True)
-class Audit:
-    """Statistics of `d = audited - claimed`, in nats per token."""
-
-    n: int
-    d_mean: float
-    d_se: float
-    d_rms: float
-    outliers: float
-
-    @property
-    def suspicion(self) -> str | None:
-        """Return the reason not to believe the claim; None if there is none."""
-        if not math.isfinite(self.d_rms):
-            return "the audit gave values that are not finite"
-        if abs(self.d_mean) > min(D_MEAN + 4 * self.d_se, D_MEAN_MAX):
-            return f"audited loss differs from the claimed one by {self.d_mean:+.4f} nats per token"
-        if self.d_rms > D_RMS_MAX:
-            return f"audited and claimed losses scatter by {self.d_rms:.4f} nats (limit {D_RMS_MAX})"
-        if self.outliers > OUTLIERS_MAX:
-            return f"{self.outliers:.1%} of the audited positions differ by over {D_OUTLIER} nats"
-        return None
+WARM_UP_TOKENS = 1 << 20  # of the training text, from which the random ones are drawn
 
 
 @dataclass(frozen=True)
@@ -66,7 +45,7 @@ class Score:
     """Bits per byte of a checkpoint, and `se`, the standard error of its audit in the same unit.
 
     `audit` is None if the claim had already lost. `row_nats` and `row_bytes` [rows] allow comparing two versions
-    row by row.
+    row by row. `losses` [rows, seq_len] is the claim, by which positions of a successor's audit are drawn.
     """
 
     bpb: float
@@ -74,6 +53,7 @@ class Score:
     audit: Audit | None
     row_nats: Floats
     row_bytes: Integers
+    losses: Coarse
 
 
 def evaluation_rows(data: Dataset, split: str, count: int) -> Tokens:
@@ -105,17 +85,19 @@ class Evaluator:
         rows = evaluation_rows(data, split, settings.eval_rows)
         sizes = data.token_bytes()[rows[:, 1:]]
         claims = self._claim(rows)
-        row_nats = np.where(sizes > 0, claims, 0.0).sum(1)
+        losses = np.where(sizes > 0, claims, 0.0)
         total_bytes = int(sizes.sum())
-        bpb = float(row_nats.sum()) / (math.log(2) * total_bytes)
+        bpb = float(losses.sum()) / (math.log(2) * total_bytes)
         if not math.isfinite(bpb):
             raise EvaluationError("claim", "the losses are not finite", "nan")
         if loses_above is not None and bpb > loses_above:  # a lie would lower the claim
-            return Score(round(bpb, 6), 0.0, None, row_nats, sizes.sum(1))
-        audit = self._audit(rows, claims, sizes)
+            return Score(round(bpb, 6), 0.0, None, losses.sum(1), sizes.sum(1), coarse(losses))
+        incumbent = self.plan.incumbent_losses if split == "val" else None
+        audit = self._audit(rows, losses, sizes > 0, incumbent)
         per_nat = int((sizes > 0).sum()) / (math.log(2) * total_bytes)  # bits per byte for each nat per token
         correction = audit.d_mean * per_nat if D_ROUNDING < abs(audit.d_mean) < math.inf else 0.0
-        return Score(round(bpb + correction, 6), audit.d_se * per_nat, audit, row_nats, sizes.sum(1))
+        se = audit.d_se * per_nat
+        return Score(round(bpb + correction, 6), se, audit, losses.sum(1), sizes.sum(1), coarse(losses))
 
     def sample(self, prompt: list[int], count: int, temperature: float, seed: int) -> bytes:
         """Return `count` tokens after those of `prompt` (one or more), as bytes of text.
@@ -143,13 +125,15 @@ class Evaluator:
         claims[order] = np.maximum(answers, 0.0)  # a negative loss is impossible, and one would outweigh the rest
         return claims
 
-    def _audit(self, rows: Tokens, claims: Floats, sizes: Integers) -> Audit:
+    def _audit(self, rows: Tokens, claims: Floats, scored: npt.NDArray[np.bool_], incumbent: Coarse | None) -> Audit:
         rng = np.random.default_rng(int.from_bytes(os.urandom(16), "little"))
         count = min(self.plan.audit_factor * self.harness.settings.audit, max(1, len(rows) // 2))
-        row, position = draw_positions(sizes > 0, count, rng)
-        windows = splice(rows, row, position, rng)
+        drawn = draw_positions(scored, count, rng, None if incumbent is None else falls_below(incumbent, claims))
+        row, position = drawn.row, drawn.position
+        windows = splice(rows, row, position, self.harness.data.draw_training_rows(len(row), rng))
         logits = self._ask_rows("audit", windows, self.harness.data.vocab_size, position.tolist())
-        return compare(losses_of(logits, rows[row, position + 1]), claims[row, position])
+        audited, d_rms_max = losses_of(logits, rows[row, position + 1]), D_RMS_MAX[self.harness.settings.device]
+        return compare(audited, claims[row, position], drawn.weight, d_rms_max)
 
     def _ask_rows(self, mode: str, rows: Tokens, width: int, positions: Sequence[int]) -> Floats:
         """Return float64 [len(rows), width] that a fresh cell answers for `rows`."""
@@ -157,57 +141,16 @@ class Evaluator:
         question = Question(
             mode,
             rows.tobytes(),
-            self._random_rows(rows.shape).tobytes(),
+            self._random_rows(min(batch, len(rows)), rows.shape[1]).tobytes(),
             size=4 * len(rows) * width,
             batches=math.ceil(len(rows) / batch),
             fields={"positions": positions},
         )
         return np.frombuffer(self._ask(question), np.float32).reshape(len(rows), width).astype(np.float64)
 
-    def _random_rows(self, shape: tuple[int, ...]) -> Tokens:
-        """Return rows as frequent in their tokens as the training text, whose second half repeats the first."""
-        rng = np.random.default_rng(self.harness.data.seq_len)
-        text = self.harness.data.rows("train")[:WARM_UP_ROWS].reshape(-1)
-        rows = rng.choice(text, shape)
-        rows[:, shape[1] // 2 :] = rows[:, : shape[1] - shape[1] // 2]
-        return np.ascontiguousarray(rows, np.uint16)
-
-
-def draw_positions(scored: npt.NDArray[np.bool_], count: int, rng: np.random.Generator) -> tuple[Integers, Integers]:
-    """Draw up to `count` (row, position) pairs uniformly over the scored tokens, at most one in each row.
-
-    Of two windows of one row, the longer one would show the auditor the answer to the shorter.
-    """
-    candidates = np.flatnonzero(scored)
-    drawn = rng.choice(candidates, min(SPARE_DRAWS * count, len(candidates)), replace=False)
-    row, position = np.unravel_index(drawn, scored.shape)
-    first = np.sort(np.unique(row, return_index=True)[1])[:count]
-    return np.asarray(row[first], np.int64), np.asarray(position[first], np.int64)
-
-
-def splice(rows: Tokens, row: Integers, position: Integers, rng: np.random.Generator) -> Tokens:
-    """Return the rows' inputs up to each position, continued with rows about which nothing is asked."""
-    windows = rows[row, :-1].copy()
-    others = rows[rng.choice(np.setdiff1d(np.arange(len(rows)), row), len(row)), :-1]
-    after = np.arange(windows.shape[1]) > position[:, None]
-    windows[after] = others[after]
-    return windows
-
-
-def losses_of(logits: Floats, targets: Tokens) -> Floats:
-    """Return minus log-likelihood [n] of `targets` [n] under `logits` [n, vocab_size], normalised in float64."""
-    top = logits.max(1)
-    with np.errstate(invalid="ignore", over="ignore"):
-        total = top + np.log(np.exp(logits - top[:, None]).sum(1))
-    return np.asarray(total - logits[np.arange(len(targets)), targets.astype(np.int64)], np.float64)
-
-
-def compare(audited: Floats, claimed: Floats) -> Audit:
-    """Return the statistics of `audited - claimed`."""
-    with np.errstate(invalid="ignore"):
-        d = audited - claimed
-    if not np.isfinite(d).all():
-        return Audit(len(d), math.inf, math.inf, math.inf, 1.0)
-    se = float(d.std(ddof=1)) / math.sqrt(len(d)) if len(d) > 1 else math.inf
-    rms = math.sqrt(float((d * d).mean()))
-    return Audit(len(d), float(d.mean()), se, rms, float((abs(d) > D_OUTLIER).mean()))
+    def _random_rows(self, count: int, width: int) -> Tokens:
+        """Return rows whose tokens are as frequent as in the training text; the second half repeats the first."""
+        text = np.memmap(self.harness.data.train_shards()[0], np.uint16, "r")[:WARM_UP_TOKENS]
+        rows = np.random.default_rng(width).choice(text, (count, width))
+        rows[:, width // 2 :] = rows[:, : width - width // 2]
+        return rows

@@ -37,7 +37,7 @@ class EvaluationError(Exception):
 
 @dataclass(frozen=True)
 class Question:
-    """A task for `inside.py MODE`, of which a warm-up has the shape; the answer has `size` bytes."""
+    """A task for `inside.py MODE`, in place of which it first sees `warm_up`; the answer has `size` bytes."""
 
     mode: str
     task: bytes

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from autoresearch.measure.audit import Coarse
 from autoresearch.measure.clock import Budget
 from autoresearch.measure.result import Spent, Watch
 
@@ -36,7 +37,7 @@ class Settings:
     cores: tuple[int, ...] | None = None
     gpu: str | None = None
     memory: int | None = None
-    eval_rows: int = 512
+    eval_rows: int = 2048
     eval_batch: int = 32
     audit: int = 1024
     caches: Path | None = None
@@ -48,15 +49,17 @@ class TrialPlan:
     """Everything that the caller asks of one trial.
 
     A claim above `loses_above` is not audited. A score for which `wants_holdout` is true is measured on the holdout
-    split too. `audit_factor` multiplies the number of audited positions. With `keep_caches`, the compile cache of the
-    training cell is stored in `Settings.caches`. `keep_checkpoint` is called with the descriptor of the sealed
-    checkpoint, which is closed afterwards. `watch` is called with the progress. `base` is what the base spent (None
-    until it has been measured); the time limits follow from it.
+    split too. `audit_factor` multiplies the number of audited positions; with `incumbent_losses`, the claim of the
+    version that this one has to beat, half of them are drawn where this one claims less. With `keep_caches`, the
+    compile cache of the training cell is stored in `Settings.caches`. `keep_checkpoint` is called with the descriptor
+    of the sealed checkpoint, which is closed afterwards. `watch` is called with the progress. `base` is what the base
+    spent (None until it has been measured); the time limits follow from it.
     """
 
     loses_above: float | None = None
     wants_holdout: Callable[[float], bool] = lambda val_bpb: False
     audit_factor: int = 1
+    incumbent_losses: Coarse | None = None
     keep_caches: bool = False
     keep_checkpoint: Callable[[int], None] = lambda fd: None
     watch: Watch = lambda progress: None

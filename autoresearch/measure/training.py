@@ -1,20 +1,19 @@
 """Training in a cell: setup, the referee's clock, the bell, and the checkpoint that counts."""
 
-import math
 import os
 import time
 from contextlib import suppress
 
 from autoresearch.files import JsonObject
 from autoresearch.hardware import GpuMeter
-from autoresearch.measure import wire
+from autoresearch.measure import parameters, wire
 from autoresearch.measure.cell_process import CellProcess, Harness, open_cell
 from autoresearch.measure.clock import Clock
 from autoresearch.measure.result import Progress, Result, Watch
 from autoresearch.measure.settings import MAX_CHECKPOINT_BYTES, Settings, TrialPlan
 from autoresearch.measure.watchdog import Watchdog
 from autoresearch.sandbox.cell import Cell
-from autoresearch.text import plain_text
+from autoresearch.text import plain_text, plausible
 
 CURVE_POINTS = 1000
 REPORTED_NAMES = 64
@@ -76,7 +75,7 @@ class _Receiver:
             return
         self.drop()
         self.checkpoint = fd
-        self.result.parameters = wire.count_parameters(fd)
+        self.result.parameters = parameters.count(fd)
         self._answer("saved")
 
     def _answer(self, kind: str, reason: str = "") -> None:
@@ -84,7 +83,7 @@ class _Receiver:
         self.process.channel.send(kind, timeout_s=0, reason=reason)
 
     def record(self, values: object) -> dict[str, float]:
-        """Store numbers by name under `reported`; return those of `values` that are numbers."""
+        """Store plausible numbers by name under `reported`; return those of `values` that are numbers."""
         if not isinstance(values, dict):
             return {}
         numbers = {}
@@ -93,16 +92,18 @@ class _Receiver:
                 with suppress(OverflowError):  # JSON knows integers that no float can hold
                     numbers[plain_text(name)[:64]] = float(value)
         for name, value in numbers.items():
-            if name in self.result.reported or len(self.result.reported) < REPORTED_NAMES:
+            is_known = name in self.result.reported or len(self.result.reported) < REPORTED_NAMES
+            if is_known and plausible(value) is not None:
                 self.result.reported[name] = value
         return numbers
 
     def _take_log(self, values: object, clock: Clock) -> None:
         numbers = self.record(values)
-        if not math.isfinite(numbers.get("loss", 0.0)):
+        if plausible(numbers.get("loss", 0.0)) is None:
             raise _TrainingFailed("nan", f"its loss is {numbers['loss']}")
         if "loss" in numbers and self.received % self.stride == 0:
-            self.result.curve.append(numbers | {"seconds": round(clock.usage() or clock.wall(), 3)})
+            point = {name: value for name, value in numbers.items() if plausible(value) is not None}
+            self.result.curve.append(point | {"seconds": round(clock.usage() or clock.wall(), 3)})
         if len(self.result.curve) > CURVE_POINTS:  # thin out: the curve stays even over the whole run
             del self.result.curve[1::2]
             self.stride *= 2

@@ -9,7 +9,6 @@ import array
 import contextlib
 import fcntl
 import json
-import math
 import os
 import socket
 from collections.abc import Iterable, Sequence
@@ -18,7 +17,6 @@ from typing import Any
 
 MAX_MESSAGE_BYTES = 1 << 16
 MAX_SOURCE_BYTES = 1 << 20  # of a train.py
-MAX_HEADER_BYTES = 1 << 24  # of a checkpoint
 FDS_FROM_REFEREE = 250  # the kernel's own limit is 253
 FDS_FROM_CELL = 1
 
@@ -138,16 +136,3 @@ def is_sealed(fd: int, limit: int) -> bool:
         return fcntl.fcntl(fd, F_GET_SEALS) & ALL_SEALS == ALL_SEALS and os.fstat(fd).st_size <= limit
     except OSError:
         return False
-
-
-def count_parameters(fd: int) -> int | None:
-    """Return the number of parameters in a safetensors file, by its header; None if it cannot be read."""
-    length = int.from_bytes(os.pread(fd, 8, 0), "little")
-    if length > MAX_HEADER_BYTES:
-        return None
-    try:
-        header = json.loads(os.pread(fd, length, 8))
-        shapes = [tensor["shape"] for name, tensor in header.items() if name != "__metadata__"]
-        return sum(math.prod(map(int, shape)) for shape in shapes)
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        return None

@@ -157,7 +157,7 @@ def _code(details: ExperimentDetails) -> str:
     size, before = details.size, details.parent.size if details.parent else None
     if size is None:
         return ""
-    differs = before is not None and before != size
+    differs = before is not None and (before.lines, before.tokens) != (size.lines, size.tokens)
     more = f" ({size.lines - before.lines:+d}, {size.tokens - before.tokens:+d})" if before and differs else ""
     return f"{size.lines:,} lines and {size.tokens:,} tokens{more}"
 

@@ -37,6 +37,8 @@ def log(
     if suspects := [str(row.n) for row in rows if row.verdict == "suspect"]:
         words = f"suspect: {', '.join(suspects)}: their scores could not be confirmed; read them: `autoresearch show N`"
         yield Paragraph([words], "bad")
+    if demoted := [str(row.n) for row in rows if row.found_later]:
+        yield Paragraph([f"of these, {', '.join(demoted)} had been kept: exports made before may contain them"], "bad")
     if any(row.grade == "WEAK" for row in rows):
         words = "grade WEAK: not everything was protected when these were measured; see `autoresearch doctor`"
         yield Paragraph([words], "warn")

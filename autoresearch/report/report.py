@@ -10,7 +10,7 @@ from autoresearch.analysis.summary import OTHERS, SessionSummary
 from autoresearch.report import chart, experiment_table, kept, tables, tree
 from autoresearch.report.blocks import Block, Code, Figure, Fold, Heading, Paragraph, Table, Tiles, Verbatim, safe
 from autoresearch.report.format import between, count, dollars, duration, percent
-from autoresearch.report.status import facts
+from autoresearch.report.status import facts, is_current
 
 TILES = ("experiments", "kept", "near misses", "failed", "noise of one trial", "time", "money", "protection")
 TIMES = {
@@ -39,6 +39,9 @@ def _suspects(summary: SessionSummary) -> Iterator[Block]:
     yield Heading("Suspects")
     number = count(len(summary.suspects), "experiment")
     yield Paragraph([f"{number} gave scores that could not be confirmed. Read them before anything else."], "bad")
+    if demoted := [str(row.n) for row in summary.suspects if row.found_later]:
+        words = f"Had been kept: {', '.join(demoted)}. Later audits failed. What was exported before may contain them."
+        yield Paragraph([words], "bad")
     newest = summary.suspects[-OTHERS:]
     yield experiment_table.table(newest, ("n", "what", "why"), 600)
     for row in newest:
@@ -56,8 +59,10 @@ def _headline(summary: SessionSummary) -> Iterator[Block]:
         holdout = f"{total.holdout.mean:+.4f}, {between(total.holdout)}"
         yield Paragraph([f"On the holdout text, by which nothing was chosen: {holdout}."])
         yield from _doubts(summary, total.final)
-    elif summary.keeps:
+    elif summary.keeps and is_current(status):
         yield Paragraph(["The honest total is not measured yet:", " ", Verbatim("autoresearch total")], "large")
+    elif summary.keeps:
+        yield Paragraph(["The honest total was not measured."], "large")
     else:
         ended = "Nothing was kept: the base stands." if chart.scored_keeps(summary.rows) else "Nothing was measured."
         yield Paragraph(["Nothing is kept yet." if status.state in ("running", "paused") else ended], "large")
@@ -209,7 +214,8 @@ def _course(summary: SessionSummary) -> str:
         started = f"{datetime.fromtimestamp(status.started):%d %B %Y, %H:%M}"
     reason = f": {status.stop_reason}" if status.stop_reason else ""
     setup = f"Agent {status.agent}, judge {status.judge}, budget {status.budget or '-'} a trial."
-    return f"{started}, {status.state}{reason}. {setup}"
+    origin = f" It {status.started_from}." if status.started_from else ""
+    return f"{started}, {status.state}{reason}. {setup}{origin}"
 
 
 def _value(value: object) -> str:

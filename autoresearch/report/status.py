@@ -1,5 +1,6 @@
 """Lay out the state of a session."""
 
+from autoresearch.hardware import EVALUATOR
 from autoresearch.ledger.session_status import SessionStatus
 from autoresearch.report.blocks import Pairs
 from autoresearch.report.format import between, count, dollars, duration, moment, shares
@@ -42,7 +43,9 @@ def layout(status: SessionStatus, now: float) -> Pairs:
     pairs = {
         "suspects": f"{suspects}: read them first, `autoresearch log` lists them" if suspects else "",
         "session": f"{status.tag} on branch {status.branch}",
-        "state": _reason(status) if ended else STATES.get(status.state, status.state),
+        "base": str(status.started_from or ""),
+        "evaluator": _evaluator(status),
+        "state": _reason(status) if ended else _state(status),
         "now": _trial(status, now),
         "setup": f"agent {status.agent}, judge {status.judge}, budget {status.budget or '-'}",
         "started": moment(status.started, now) if status.started else "",
@@ -58,6 +61,23 @@ def layout(status: SessionStatus, now: float) -> Pairs:
         "time": f"{duration(status.seconds)}{slots}: {shares(status.time_split)}".removesuffix(": "),
     }
     return Pairs({name: value for name, value in pairs.items() if value})
+
+
+def is_current(status: SessionStatus) -> bool:
+    """Return whether this program's evaluator measured the session, so that it can be measured further."""
+    return status.evaluator == EVALUATOR
+
+
+def _state(status: SessionStatus) -> str:
+    words = STATES.get(status.state, status.state)
+    return words if is_current(status) else words.partition(";")[0]
+
+
+def _evaluator(status: SessionStatus) -> str:
+    if is_current(status):
+        return ""
+    anew = f"`autoresearch run --from {status.tag}` starts a new session from its best version"
+    return f"{status.evaluator}, not {EVALUATOR} as this program has: it can only be read; {anew}"
 
 
 def _reason(status: SessionStatus) -> str:
@@ -108,5 +128,6 @@ def _score(status: SessionStatus) -> str:
 def _total(status: SessionStatus) -> str:
     total = status.total
     if total is None:
-        return "not measured yet: `autoresearch total`" if status.state == "ended" and status.best else ""
+        hint = status.state == "ended" and status.best and is_current(status)
+        return "not measured yet: `autoresearch total`" if hint else ""
     return f"{total.mean:+.4f}, {between(total)} (experiment {total.final} against the base, measured again)"

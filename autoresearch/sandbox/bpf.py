@@ -42,7 +42,12 @@ def answer_all(table: Iterable[str], action: int) -> Code:
 
 def rule(name: str, body: Code) -> Code:
     """Return the rule for one system call; `body` must end in an answer."""
-    return [(_JUMP_EQUAL, 0, len(body), number(name)), *body]
+    return branch(number(name), body)
+
+
+def branch(value: int, body: Code) -> Code:
+    """Return what to do if `value` was loaded; `body` must end in an answer."""
+    return [(_JUMP_EQUAL, 0, len(body), value), *body]
 
 
 def argument(index: int) -> Code:

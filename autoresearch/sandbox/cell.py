@@ -6,6 +6,7 @@ this one. Every layer is optional: it is tried, and its state is in `Cell.layers
     landlock   ABI of the allow-list of files, 0 without      seccomp    whether system calls are filtered
     nnp        no_new_privs                                   caps       capabilities left
     ns         separate namespaces                            uid        separate user, or None
+    network    none, doors (TCP to named ports), open
     shm        /dev/shm: private, denied or shared            readonly   all but `tmp` mounted read-only
     rlimits    memory, files, processes, core dumps           reaper     the supervisor's kill (always)
 
@@ -24,7 +25,6 @@ import contextlib
 import fcntl
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -37,7 +37,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from autoresearch.files import JsonObject
-from autoresearch.sandbox import compile_cache, grade, kernel, visible_paths
+from autoresearch.sandbox import cleanup, compile_cache, doors, grade, kernel, visible_paths
 from autoresearch.sandbox.output_log import LogFile
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ START_TIMEOUT_S = 30.0  # for a supervisor to report that the layers are applied
 ANSWER_TIMEOUT_S = 120.0  # for a supervisor to answer a request; it may have to read gigabytes of libraries
 EXIT_TIMEOUT_S = 5.0  # for a program to exit after its last message
 DEATH_TIMEOUT_S = 15.0  # for a tree to die; processes stuck in a driver take longest
+CLEANING_WAIT_S = 1.0  # for the folder of a dead cell to be removed; a larger one is removed in the background
 PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 BOOT = """
 import sys
@@ -68,9 +69,10 @@ class CellSpec:
 
     `fds` maps descriptors in the cell (>= 3) to descriptors here. `read` are files or trees that it may read besides
     the system and Python. `library` None means all of Python's standard library; otherwise only these of its files,
-    relative to its folder, and no copy in another Python. `memory` is in bytes. `files` are put into the private
-    folder, by their paths in it. `nice` (0 to 19) lowers its CPU priority. `caches` is a kept compile cache to copy.
-    `off` names layers not to apply, for tests.
+    relative to its folder, and no copy in another Python. With `network` it may connect to the TCP ports `doors` on
+    loopback, and to nothing else (see doors.py). `memory` is in bytes. `files` are put into the private folder, by
+    their paths in it. `nice` (0 to 19) lowers its CPU priority. `caches` is a kept compile cache to copy. `off` names
+    layers not to apply, for tests.
     """
 
     program: Sequence[str]
@@ -80,6 +82,7 @@ class CellSpec:
     threads_only: bool = False
     gpu: bool = False
     network: bool = False
+    doors: Sequence[int] = ()
     memory: int | None = None
     cores: Sequence[int] | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -107,15 +110,18 @@ class Cell:
     """Running cell; killed at the end of the `with` block. Safe to use from several threads.
 
     `pid` is that of the untrusted process outside the cell, `layers` the state of the layers, `weaknesses` what is not
-    protected, with remedies, and `tmp` the private folder.
+    protected, with remedies, and `tmp` the private folder. `doors` are the listening sockets of the spec's doors if the
+    cell has a network of its own: the caller accepts there.
     """
 
     def __init__(self, spec: CellSpec) -> None:
-        self.tmp = Path(tempfile.mkdtemp(prefix="cell-"))
+        self.tmp = Path(tempfile.mkdtemp(prefix=cleanup.CELL_PREFIX))
+        self._hold = cleanup.hold(str(self.tmp))
         self.pid = 0
         self.layers: JsonObject = {}
         self.grade = "WEAK"
         self.weaknesses: list[str] = []
+        self.doors: list[socket.socket] = []
         self._status: int | None = None
         self._is_dead = False  # with all its processes
         self._kill_seconds: float | None = None
@@ -138,6 +144,8 @@ class Cell:
         except OSError as error:
             raise CellError(f"the sandbox could not be started: {error}") from error
         message = cell._receive(START_TIMEOUT_S)
+        if message is not None and "doors" in message:
+            message = cell._receive(START_TIMEOUT_S)
         if message is None or "started" not in message:
             cell.kill()
             reason = (message or {}).get("error") or cell.log().strip() or "its supervisor does not answer"
@@ -183,9 +191,10 @@ class Cell:
             compile_cache.keep(self.tmp, store)
 
     def kill(self) -> float:
-        """Kill everything in the cell, remove its folder, and return the seconds until all was dead.
+        """Kill everything in the cell, and return the seconds until all was dead.
 
-        A second call does nothing. Raises CellError if something cannot be killed.
+        The folder is gone from its place then; a supervisor may still be at work to empty it. A second call does
+        nothing. Raises CellError if something cannot be killed.
         """
         with self._lock:
             if self._kill_seconds is None:
@@ -205,16 +214,21 @@ class Cell:
         while not self._is_dead and time.monotonic() - started < DEATH_TIMEOUT_S:
             self._receive(0.5)
         seconds = time.monotonic() - started
+        for door in self.doors:
+            with contextlib.suppress(OSError):  # wakes a thread that accepts
+                door.shutdown(socket.SHUT_RDWR)
+            door.close()
         self._wait_for_hang_up()
         self._control.close()
-        try:
-            self._supervisor.wait(DEATH_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
+        self._log.close()
+        if not self._is_dead:
             self._supervisor.kill()  # its children follow by their parent-death signal
-            raise CellError(f"a cell did not die within {DEATH_TIMEOUT_S:.0f} s") from None
-        finally:
-            self._log.close()
-        shutil.rmtree(self.tmp, ignore_errors=True)  # only if the supervisor was killed before it could
+        _CLEANING.append(self._supervisor)
+        _reap()
+        cleanup.set_aside(str(self.tmp))  # only if the supervisor was killed before it could
+        os.close(self._hold)
+        if not self._is_dead:
+            raise CellError(f"a cell did not die within {DEATH_TIMEOUT_S:.0f} s")
         return seconds
 
     def _ask(self, request: str, fds: Sequence[int] = ()) -> JsonObject:
@@ -234,8 +248,8 @@ class Cell:
         return {}
 
     def _wait_for_hang_up(self) -> None:
-        """Wait until the supervisor ends (Popen.wait with a timeout alone polls at growing intervals)."""
-        self._control.settimeout(DEATH_TIMEOUT_S)
+        """Wait until the supervisor ends, or has a large folder to remove."""
+        self._control.settimeout(CLEANING_WAIT_S)
         with contextlib.suppress(OSError):
             while self._control.recv(1 << 16):
                 pass
@@ -246,7 +260,8 @@ class Cell:
             return None
         self._control.settimeout(timeout)
         try:
-            data = self._control.recv(1 << 16)
+            data, fds, _, _ = socket.recv_fds(self._control, 1 << 16, doors.MAX_SOCKETS, socket.MSG_CMSG_CLOEXEC)
+            self.doors += [socket.socket(fileno=fd) for fd in fds]
         except (TimeoutError, BlockingIOError):
             return None
         except OSError:
@@ -256,6 +271,14 @@ class Cell:
             self._is_dead = True
             self._status = message.get("ended", -9)
         return message
+
+
+_CLEANING: list[subprocess.Popen[bytes]] = []  # supervisors of dead cells
+
+
+def _reap() -> None:
+    """Collect the supervisors that have ended."""
+    _CLEANING[:] = [supervisor for supervisor in _CLEANING if supervisor.poll() is None]
 
 
 def protect_self() -> None:
@@ -307,6 +330,8 @@ def _make_order(spec: CellSpec, tmp: Path) -> "Order":
         "threads_only": spec.threads_only,
         "network": spec.network,
         "gpu": spec.gpu,
+        "doors": list(spec.doors),
+        "control": -1,
         "protect": [],
         "namespaces": [],
         "uid": None,

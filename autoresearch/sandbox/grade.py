@@ -15,6 +15,10 @@ _SECCOMP = (
     "system calls are not filtered, so a trial can reach the network and other processes: use a kernel and a "
     "container profile that allow seccomp filters, on x86-64 or aarch64"
 )
+_NETWORK = (
+    "a coding agent can reach services of this machine and of its network, such as the metadata of a cloud: use a "
+    "kernel that allows namespaces, or one with Landlock for TCP (Linux 6.7 or newer)"
+)
 _PRIVILEGES = "a trial could gain privileges (no_new_privs is off)"
 _CAPABILITIES = "a trial keeps capabilities of root: run as an ordinary user, or allow CAP_SETPCAP to drop them"
 SECOND_FILTER = (
@@ -35,6 +39,7 @@ def weaknesses(layers: JsonObject, library_restricted: bool) -> list[str]:
         _LANDLOCK: layers["landlock"] or layers["uid"] is not None,
         _LIBRARY: layers["landlock"] or layers["uid"] is None or not library_restricted,
         _SECCOMP: layers["seccomp"],
+        _NETWORK: layers["network"] != "open",
         _PRIVILEGES: layers["nnp"],
         _CAPABILITIES: not layers["caps"],
         _LIMITS: layers["rlimits"],

@@ -1,4 +1,4 @@
-"""Landlock: an allow-list of files, no TCP, and no signals or abstract sockets out of the cell.
+"""Landlock: an allow-list of files and TCP ports, and no signals or abstract sockets out of the cell.
 
 Works without privileges from Linux 5.13 on, also in containers. Older versions cover less (`truncate` from ABI 3, TCP
 from 4, device ioctls from 5, signals and abstract sockets from 6); seccomp.py covers the rest. Landlock never mediates
@@ -16,6 +16,7 @@ from autoresearch.sandbox import kernel
 _CREATE, _ADD, _RESTRICT = 444, 445, 446  # on every processor
 _EXECUTE, _WRITE, _READ, _LIST = 1, 2, 4, 8
 _MAKE_DEVICES = 1 << 6 | 1 << 11
+_BIND_TCP, _CONNECT_TCP = 1, 2
 _TRUNCATE, _IOCTL = 1 << 14, 1 << 15
 _ON_FILES = _EXECUTE | _WRITE | _READ | _TRUNCATE | _IOCTL
 
@@ -38,12 +39,12 @@ def version() -> int:
 class Rules:
     """Set of Landlock rules. Paths that do not exist or cannot be reached are skipped."""
 
-    def __init__(self, abi: int, network: bool) -> None:
+    def __init__(self, abi: int, restrict_tcp: bool) -> None:
         self.handled = (1 << (13 + (abi >= 2) + (abi >= 3))) - 1 | (_IOCTL if abi >= 5 else 0)
-        tcp = 3 if abi >= 4 and not network else 0
+        self.tcp = _BIND_TCP | _CONNECT_TCP if abi >= 4 and restrict_tcp else 0
         scopes = 3 if abi >= 6 else 0
         size = 8 if abi < 4 else 16 if abi < 6 else 24
-        attributes = struct.pack("QQQ", self.handled, tcp, scopes)
+        attributes = struct.pack("QQQ", self.handled, self.tcp, scopes)
         self.fd = kernel.call("syscall", _CREATE, attributes, size, 0)
 
     def allow(self, access: int, paths: Iterable[str]) -> None:
@@ -71,6 +72,11 @@ class Rules:
             fd = os.open(path, os.O_PATH)
             self._add(fd, access)
             os.set_inheritable(fd, True)
+
+    def allow_connecting(self, ports: Iterable[int]) -> None:
+        """Allow connections to TCP ports, at any address."""
+        for port in ports if self.tcp else ():
+            kernel.call("syscall", _ADD, self.fd, 2, struct.pack("QQ", _CONNECT_TCP, port), 0)
 
     def enforce(self) -> None:
         """Apply the rules to this process and its children. Raises OSError."""

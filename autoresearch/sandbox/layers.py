@@ -7,15 +7,15 @@ import struct
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
-from typing import TypedDict
+from typing import TypedDict, cast
 
-from autoresearch.sandbox import kernel, landlock, seccomp
+from autoresearch.sandbox import doors, kernel, landlock, seccomp
 from autoresearch.sandbox.namespaces import succeeds, try_step
 
 MAX_FILE_BYTES = 16 << 30
 MAX_OPEN_FILES = 65536
 SPARE_PROCESSES = 4096  # beyond those that the machine runs already
-FIRST_UID, UIDS = 61184, 4336  # systemd's range of dynamic users
+CELL_UIDS = range(61184, 65520)  # systemd's range of dynamic users
 OPTIONAL_DEVICES = ("/dev/nvidia-caps/", "/dev/dri/", "/dev/nvidia-modeset")  # often root's, not needed to compute
 _CAPSET = {"x86_64": 126, "aarch64": 91}
 _CAPABILITY_VERSION = 0x20080522
@@ -31,7 +31,7 @@ class View(TypedDict):
 
 
 class Order(View):
-    """Everything that the supervisor needs to know to start a cell; it sets the last three fields itself."""
+    """Everything that the supervisor needs to know to start a cell; it sets the last four fields itself."""
 
     owner: int
     program: list[str]
@@ -48,6 +48,8 @@ class Order(View):
     threads_only: bool
     network: bool
     gpu: bool
+    doors: list[int]
+    control: int
     protect: list[int]
     namespaces: list[str]
     uid: int | None
@@ -67,6 +69,9 @@ def apply(order: Order, mounted: dict[str, object]) -> dict[str, object]:
     report["landlock"] = 0 if "landlock" in off else _restrict_files(order, report["shm"] == "private")
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)  # changes of user and capabilities clear it
     report["seccomp"] = "seccomp" not in off and _filter_calls(order)
+    report["network"] = doors.state(
+        order["network"], order["namespaces"], cast(int, report["landlock"]), report["seccomp"] is True
+    )
     if report["landlock"] and report["shm"] == "shared":
         report["shm"] = "denied"
     return report
@@ -76,7 +81,7 @@ def choose_uid(paths: Sequence[str], devices: Sequence[str]) -> int | None:
     """Return a user for this cell alone, if a trial shows that it can read `paths` and use `devices`; else None."""
     if os.geteuid() != 0:
         return None
-    uid = FIRST_UID + os.getpid() % UIDS
+    uid = CELL_UIDS[os.getpid() % len(CELL_UIDS)]
     needed = [device for device in devices if not device.startswith(OPTIONAL_DEVICES)]
     return uid if succeeds(lambda: _check_access(uid, paths, needed)) else None
 
@@ -122,7 +127,9 @@ def _restrict_files(order: Order, private_shm: bool) -> int:
     if abi == 0:
         return 0
     try:
-        rules = landlock.Rules(abi, order["network"])
+        rules = landlock.Rules(abi, restrict_tcp=not _has_own_network(order))
+        if order["network"]:
+            rules.allow_connecting(filter(doors.is_safe_anywhere, order["doors"]))
         rules.allow(landlock.LISTING, order["listable"])
         rules.allow(landlock.READING, order["readable"])
         rules.allow(landlock.DEVICES, order["devices"])
@@ -134,9 +141,15 @@ def _restrict_files(order: Order, private_shm: bool) -> int:
     return abi
 
 
+def _has_own_network(order: Order) -> bool:
+    """Return whether the cell may use a network, and the one that it sees is its own."""
+    return order["network"] and "net" in order["namespaces"]
+
+
 def _filter_calls(order: Order) -> bool:
     protect = None if "pid" in order["namespaces"] else order["protect"]
-    code = seccomp.build(order["threads_only"], order["network"], order["gpu"], protect)
+    tcp_only = not _has_own_network(order)
+    code = seccomp.build(order["threads_only"], order["network"], order["gpu"], protect, tcp_only)
     return code is not None and try_step(partial(kernel.install_filter, code))
 
 

@@ -21,11 +21,11 @@ _MS_BIND, _MS_PRIVATE_ALL, _HARMLESS = 0x1000, 0x44000, 0xE  # _HARMLESS: no set
 _MOUNT_SETATTR, _AT_FDCWD, _AT_RECURSIVE, _READ_ONLY = 442, -100, 0x8000, 1
 
 
-def choose(network: bool) -> list[str]:
+def choose() -> list[str]:
     """Return the most namespaces that are available here, found by trying in a child process; may be empty."""
     for user in ([], ["user"]) if os.geteuid() == 0 else (["user"],):
         for candidate in _CANDIDATES:
-            kinds = user + [kind for kind in candidate if not (network and kind == "net")]
+            kinds = [*user, *candidate]
             if succeeds(functools.partial(_enter_all, kinds)):
                 return kinds
     return []

@@ -18,6 +18,7 @@ from autoresearch.sandbox.bpf import (
     REFUSE,
     answer_all,
     argument,
+    branch,
     fail,
     masked,
     rule,
@@ -30,35 +31,34 @@ from autoresearch.sandbox.bpf import (
 
 _AF_UNIX, _AF_INET, _AF_INET6, _AF_NETLINK = 1, 2, 10, 16
 _SOCK_STREAM, _SOCK_SEQPACKET = 1, 5
+_PROTOCOLS = (0, 6)  # the default, which is TCP, and TCP
+_MSG_FASTOPEN = 0x20000000
 _NEW_NAMESPACES, _CLONE_THREAD = 0x7E020000, 0x10000
 _F_SETLKS = (6, 7, 37, 38)  # F_SETLK, F_SETLKW, F_OFD_SETLK, F_OFD_SETLKW
 _F_GETLKS = (5, 36)
 _F_REFUSED = (8, 10, 15, 1024, 1026, 1036, 1038)  # SETOWN SETSIG SETOWN_EX SETLEASE NOTIFY, write hints
 _IOCTLS = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)  # TCGETS TIOCGWINSZ FIONREAD FIONBIO FIONCLEX FIOCLEX
 _IOCTLS_TERMINAL = (  # that a coding agent's tools use
-    *(0x5402, 0x5403, 0x5404, 0x540B, 0x540E, 0x540F, 0x5410, 0x5414),  # TCSETS* TCFLSH TIOCSCTTY TIOC?PGRP TIOCSWINSZ
-    *(0x5422, 0x80045430, 0x40045431, 0x5441),  # TIOCNOTTY TIOCGPTN TIOCSPTLCK TIOCGPTPEER
-    *(
-        0x8910,
-        0x8912,
-        0x8913,
-        0x8915,
-        0x891B,
-        0x8921,
-        0x8927,
-        0x8933,
-    ),  # SIOCGIF*: the names and addresses of interfaces
+    # TCSETS, TCSETSW, TCSETSF, TCFLSH, TIOCSCTTY, TIOCGPGRP, TIOCSPGRP, TIOCSWINSZ
+    *(0x5402, 0x5403, 0x5404, 0x540B, 0x540E, 0x540F, 0x5410, 0x5414),
+    # TIOCNOTTY, TIOCGPTN, TIOCSPTLCK, TIOCGPTPEER
+    *(0x5422, 0x80045430, 0x40045431, 0x5441),
+    # SIOCGIF*: names and addresses of interfaces
+    *(0x8910, 0x8912, 0x8913, 0x8915, 0x891B, 0x8921, 0x8927, 0x8933),
 )
 _IOCTL_TYPES_GPU = (0x46, 0x64, 0x4B, 0x47)  # NVIDIA, DRM, AMD's KFD, WSL's dxg
 _IOCTLS_UVM = (0x30000001, 0x30000002)  # and all numbers below 256, which have no type
 _EVICTING = (20, 21)  # MADV_COLD, MADV_PAGEOUT
 
 
-def build(threads_only: bool, network: bool, gpu: bool, protect: list[int] | None) -> bytes | None:
+def build(
+    threads_only: bool, network: bool, gpu: bool, protect: list[int] | None, tcp_only: bool = False
+) -> bytes | None:
     """Return the filter; None on an unknown processor.
 
     `threads_only` refuses new processes. `protect` are processes that share a process namespace with the cell and may
-    not be touched; None if the cell has its own namespace.
+    not be touched; None if the cell has its own namespace. `tcp_only` restricts a network to connections over TCP,
+    which Landlock restricts to ports.
     """
     if not bpf.is_known_machine():
         return None
@@ -69,7 +69,7 @@ def build(threads_only: bool, network: bool, gpu: bool, protect: list[int] | Non
     code += answer_all(syscalls.PRETENDED, PRETEND)
     # evicting the pages of a shared file is pretended: they must stay in memory
     code += rule("madvise", argument(2) + when_in(_EVICTING, PRETEND) + then(ALLOW))
-    code += _sockets(network)
+    code += _connections() + rule("socketpair", _pair()) if network and tcp_only else _sockets(network)
     code += _processes(threads_only)
     code += _file_control() + _device_control(network, gpu)
     code += _signals(protect)
@@ -78,13 +78,31 @@ def build(threads_only: bool, network: bool, gpu: bool, protect: list[int] | Non
 
 
 def _sockets(network: bool) -> bpf.Code:
-    connected = masked(0xF) + when_in((_SOCK_STREAM, _SOCK_SEQPACKET), ALLOW) + then(REFUSE)
-    pair = argument(0) + unless(_AF_UNIX, REFUSE) + argument(1) + connected
+    pair = _pair()
     if network:  # sockets on paths, such as docker.sock, stay out of reach
         families = when_in((_AF_INET, _AF_INET6, _AF_NETLINK), ALLOW)
         return rule("socket", argument(0) + families + then(REFUSE)) + rule("socketpair", pair)
     refused = answer_all(syscalls.SERVERS, REFUSE) + answer_all(syscalls.CONNECT, fail(errno.ECONNREFUSED))
     return refused + rule("socket", pair) + rule("socketpair", pair)
+
+
+def _pair() -> bpf.Code:
+    connected = masked(0xF) + when_in((_SOCK_STREAM, _SOCK_SEQPACKET), ALLOW) + then(REFUSE)
+    return argument(0) + unless(_AF_UNIX, REFUSE) + argument(1) + connected
+
+
+def _connections() -> bpf.Code:
+    """Allow TCP sockets that connect, and nothing else: no servers, no datagrams, no protocol beside TCP.
+
+    A message with MSG_FASTOPEN connects a socket, and Landlock does not see it.
+    """
+    stream = argument(1) + masked(0xF) + unless(_SOCK_STREAM, REFUSE)
+    stream += argument(2) + when_in(_PROTOCOLS, ALLOW) + then(REFUSE)
+    inet = [step for family in (_AF_INET, _AF_INET6) for step in branch(family, stream)]
+    code = rule("socket", argument(0) + when(_AF_NETLINK, ALLOW) + inet + then(REFUSE))
+    for name, flags in (("sendto", 3), ("sendmsg", 2), ("sendmmsg", 3)):
+        code += rule(name, argument(flags) + when_any(_MSG_FASTOPEN, REFUSE) + then(ALLOW))
+    return code + answer_all(syscalls.LISTENERS, REFUSE)
 
 
 def _processes(threads_only: bool) -> bpf.Code:

@@ -19,8 +19,8 @@ import time
 from contextlib import suppress
 from typing import NoReturn
 
-from autoresearch.sandbox import kernel, layers, listener, namespaces
-from autoresearch.sandbox.cleanup import clear_user, descendants, kill_below, signal_quietly, wipe
+from autoresearch.sandbox import doors, kernel, layers, listener, namespaces
+from autoresearch.sandbox.cleanup import clean, descendants, hold, kill_below, set_aside, signal_quietly
 from autoresearch.sandbox.layers import Order
 from autoresearch.sandbox.output_log import LogWriter
 
@@ -44,6 +44,7 @@ class Supervisor:
 
     def __init__(self, order: Order, control: int, log: int) -> None:
         self.order, self.control = order, control
+        order["control"] = control
         self.log = LogWriter(log, order["log_limit"])
         self.output, self.output_writer = os.pipe()
         self.wake, self.wake_writer = os.pipe()
@@ -57,7 +58,11 @@ class Supervisor:
         self.inner_status = -1  # where process 1 of a namespace writes the exit status of the program
 
     def run(self) -> None:
-        """Run the cell; return when all is dead, and its folder and what its user left elsewhere are removed."""
+        """Run the cell; return when all is dead, and its folder and what its user left elsewhere are removed.
+
+        The owner waits for the first only: removing a large folder can take minutes.
+        """
+        self.hold = hold(self.order["tmp"])
         os.set_blocking(self.output, False)
         os.set_blocking(self.wake_writer, False)
         signal.set_wakeup_fd(self.wake_writer, warn_on_full_buffer=False)
@@ -68,20 +73,16 @@ class Supervisor:
         if self.launch():
             self.watch()
         self.end()
-        listener.populate(listener.evicted(self.files), self.order["tmp"])  # which pages are left tells what was used
         while os.getppid() == self.order["owner"]:  # until it closes its socket, it may use the private folder
             if select.select([self.control], [], [], POLL_MS / 1000)[0]:
                 break
-        if self.order["uid"] is not None:
-            clear_user(self.order["uid"])
-        with suppress(OSError):
-            wipe(self.order["tmp"])
+        clean(set_aside(self.order["tmp"]), self.order["uid"])
 
     def choose_layers(self) -> None:
         """Find out which namespaces and user are available, and enter the outer namespaces."""
         order, off = self.order, self.order["off"]
         order["protect"] = [order["owner"], os.getpid()]
-        order["namespaces"] = [] if "ns" in off else namespaces.choose(order["network"])
+        order["namespaces"] = [] if "ns" in off else namespaces.choose()
         order["uid"] = None
         if "uid" not in off and "user" not in order["namespaces"]:
             order["uid"] = layers.choose_uid(order["must_reach"], order["devices"])
@@ -208,6 +209,7 @@ class Supervisor:
             time.sleep(0.002)
         while self.pump():
             pass
+        listener.populate(listener.evicted(self.files), self.order["tmp"])  # which pages are left tells what was used
         self.send({"ended": self.status})
 
     def send(self, message: dict[str, object]) -> None:
@@ -230,6 +232,8 @@ def start_program(order: Order, output: int, report: int, status: int) -> NoRetu
         signal.set_wakeup_fd(-1)
         kinds = order["namespaces"]
         mounted = namespaces.enter_inner(kinds, order["tmp"]) if kinds else {}
+        if "net" in kinds and order["doors"]:
+            doors.open_inside(order["control"], order["doors"])
         if "pid" in kinds:
             namespaces.run_as_init(lambda: execute(order, output, report, mounted), status)
     except OSError as error:

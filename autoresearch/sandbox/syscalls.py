@@ -50,7 +50,8 @@ PRETENDED = _read_table(
     utimensat 280 88
     """
 )
-SERVERS = _read_table("bind 49 200, listen 50 201, accept 43 202, accept4 288 242")
+LISTENERS = _read_table("listen 50 201, accept 43 202, accept4 288 242")
+SERVERS = LISTENERS | _read_table("bind 49 200")
 CONNECT = _read_table("connect 42 203")
 FORKS = _read_table("fork 57 -1, vfork 58 -1")
 CONDITIONAL = _read_table(
@@ -58,7 +59,8 @@ CONDITIONAL = _read_table(
     socket 41 198, socketpair 53 199, clone 56 220, clone3 435 435, prctl 157 167, fcntl 72 25, ioctl 16 29,
     kill 62 129, tkill 200 130, tgkill 234 131, rt_sigqueueinfo 129 138, rt_tgsigqueueinfo 297 240, prlimit64 302 261,
     sched_setaffinity 203 122, sched_setscheduler 144 119, sched_setparam 142 118, sched_setattr 314 274,
-    move_pages 279 239, madvise 28 233, setpriority 141 140, ioprio_set 251 30
+    move_pages 279 239, madvise 28 233, setpriority 141 140, ioprio_set 251 30, sendto 44 206, sendmsg 46 211,
+    sendmmsg 307 269
     """
 )
 # what a cell may do that answers about text: compute, wait, and talk over sockets that it has

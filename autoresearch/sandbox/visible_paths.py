@@ -2,8 +2,8 @@
 
 If the validation text comes from Python's own library, the files of that library are allowed one by one, and copies of
 it in other Pythons not at all. Landlock cannot exclude a folder from an allowed tree: the trees around them are then
-allowed child by child, without any child that may hold a Python. A copy of the library inside site-packages is not
-detected.
+allowed child by child, without any child that may hold a Python. Lines of it in other packages stay readable, so such a
+data set is WEAK.
 """
 
 import functools

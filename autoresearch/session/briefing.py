@@ -10,7 +10,8 @@ from autoresearch.brief import ideas, policy
 from autoresearch.brief.brief import MAX_BRIEF_TOKENS, Brief
 from autoresearch.brief.history import PastExperiment
 from autoresearch.brief.lessons import Lessons
-from autoresearch.errors import require
+from autoresearch.errors import describe_failure, is_unexpected, require
+from autoresearch.files import JsonObject
 from autoresearch.ledger import Experiment
 from autoresearch.measure.facts import describe_training
 from autoresearch.session.context import SessionContext
@@ -58,6 +59,9 @@ class Briefing:
 
     def _read_history(self) -> tuple[list[PastExperiment], list[PastExperiment]]:
         """Return the settled experiments, and those that wait or run."""
+        suspects = {row.n for row in self.context.ledger.experiments(self.context.id, verdict="suspect")}
+        if any(past.verdict == "keep" and past.n in suspects for past in self.history):  # found later
+            self.history.clear()
         newest = self.history[-1].n if self.history else -1
         rows = self.context.ledger.experiments(self.context.id, after=newest)
         prefix = list(takewhile(lambda row: row.state == "settled", rows))
@@ -68,8 +72,15 @@ class Briefing:
 
     def _facts(self, incumbent: Experiment) -> list[str]:
         good = [trial for trial in self.evidence.trials(incumbent) if trial.outcome == "ok"]
-        if not good:
+        try:
+            return self._describe(good[-1].result) if good else []
+        except Exception as error:
+            if not is_unexpected(error):
+                raise
+            self.context.emit("failed", incumbent.n, describe_failure(error))
             return []
+
+    def _describe(self, result: JsonObject) -> list[str]:
         memory = hardware.gpu_memory(self.gpu) if self.gpu else None
         peak = hardware.peak_tflops(hardware.gpu_name(self.gpu)) if self.gpu else None
-        return describe_training(good[-1].result, peak, memory[0] / 2**20 if memory else None)
+        return describe_training(result, peak, memory[0] / 2**20 if memory else None)

@@ -18,6 +18,8 @@ class Constraints:
         memory, parameters = result.get("peak_vram_mb"), result.get("parameters")
         if self.max_gpu_gb is not None and memory is not None and memory / 1024 > self.max_gpu_gb:
             return f"it uses {memory / 1024:.1f} GB of GPU memory, over the limit of {self.max_gpu_gb:g}"
+        if self.max_parameters is not None and result.get("outcome") == "ok" and result.get("parameters", 0) is None:
+            return "its checkpoint has a header by which no parameters can be counted"
         if self.max_parameters is not None and parameters is not None and parameters > self.max_parameters:
             return f"it has {parameters:,} parameters, over the limit of {self.max_parameters:,}"
         return None

@@ -6,8 +6,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from autoresearch.errors import require
-from autoresearch.ledger import Experiment, Ledger, Session
+from autoresearch.errors import format_traceback, is_unexpected, require
+from autoresearch.files import write_atomically
+from autoresearch.ledger import Experiment, Ledger, Session, results_tsv
 from autoresearch.ledger.artefacts import Artefacts
 from autoresearch.session.events import LedgerEvent, Listener, SessionEvent
 from autoresearch.workspace.workspace import Workspace
@@ -57,6 +58,10 @@ class SessionContext:
         """Record the next state of an experiment, before its step is taken."""
         return self.ledger.update_experiment(experiment.id, state=state, **columns)
 
+    def write_results(self) -> None:
+        """Write results.tsv as the ledger has it."""
+        write_atomically(self.folder / "results.tsv", [results_tsv(self.ledger, self.row)])
+
     def emit(self, kind: str, n: int | None, text: str, **data: object) -> None:
         """Record an event in the ledger and notify the listeners."""
         with self.lock:
@@ -64,5 +69,12 @@ class SessionContext:
             self.notify(LedgerEvent(kind, n, text, data))
 
     def notify(self, event: SessionEvent) -> None:
+        """Call the listeners; an unexpected error of one is recorded, and ends no session."""
         for listener in self.listeners:
-            listener(event)
+            try:
+                listener(event)
+            except Exception as error:
+                if not is_unexpected(error):
+                    raise
+                words = f"an event could not be shown: {type(error).__name__}"
+                self.ledger.event(self.id, "failed", words, data={"traceback": format_traceback(error)})

@@ -6,7 +6,7 @@ from autoresearch.agents.base import Proposal
 from autoresearch.brief import ideas
 from autoresearch.brief.brief import Brief
 from autoresearch.errors import require
-from autoresearch.ledger import Experiment
+from autoresearch.ledger import Experiment, Session
 from autoresearch.ledger.rows import kept_as
 from autoresearch.measure.result import Result
 from autoresearch.source import diff, fingerprint
@@ -22,6 +22,12 @@ def text_columns(text: str, parent: str) -> Columns:
         shape, numbers = fingerprint.outline(text)
         columns |= {"fingerprint": fingerprint.fingerprint_without_seed(text), "shape": shape, "numbers": numbers}
     return columns
+
+
+def base_columns(text: str, session: Session) -> Columns:
+    """Return the columns of experiment 0."""
+    hypothesis = f"the base, {session.started_from}" if session.started_from else "the base"
+    return text_columns(text, text) | {"hypothesis": hypothesis, "change": None}
 
 
 def proposal_columns(proposal: Proposal, brief: Brief) -> Columns:

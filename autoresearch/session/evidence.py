@@ -58,13 +58,16 @@ class Evidence:
     def rival(self, experiment: Experiment) -> Experiment:
         """Return the version that an experiment has to beat: the incumbent for which it was made.
 
-        While it waited, or was measured on one of several slots, another may have become the incumbent.
+        While it waited, or was measured on one of several slots, another may have become the incumbent, or that one
+        may have been found suspect.
         """
         incumbent, row = self.incumbent(), experiment
-        while row.n != incumbent.n:
-            if row.mode == "branch" or row.parent is None:  # it does not start from an incumbent
+        while row.n != incumbent.n and row.parent is not None:
+            branches, row = row.mode == "branch", self.context.experiment(row.parent)
+            if row.found_later:
+                return row
+            if branches:  # it does not start from an incumbent
                 return incumbent
-            row = self.context.experiment(row.parent)
             if row.verdict == "keep":
                 return row
         return incumbent
@@ -140,9 +143,9 @@ class Evidence:
     def drift_warning(self, experiment: Experiment) -> str | None:
         """Return a warning if the newest fresh trial of a version is far from the earlier ones."""
         draws = self._draws(FRESH)
-        *before, now = draws[experiment.id]
-        if len(before) < 2:
+        if len(fresh := draws.get(experiment.id, [])) < 3:
             return None
+        *before, now = fresh
         noise = judge.noise(list((draws | {experiment.id: before}).values()), self.prior)
         away = now.score - fmean(draw.score for draw in before)
         error = noise.sigma * (1 + 1 / len(before)) ** 0.5
@@ -194,7 +197,9 @@ class Evidence:
 
     def _reason_without_score(self, experiment: Experiment) -> str:
         if self.is_superseded(experiment):
-            return f"{SUPERSEDED} {self.incumbent().n}"
+            rival = self.rival(experiment)
+            why = f" (experiment {rival.n}, on which it was built, is suspect)" if rival.found_later else ""
+            return f"{SUPERSEDED} {self.incumbent().n}{why}"
         return "it was not measured: the session ended"
 
     def _base_verdict(self, trials: Sequence[Trial], failed: Trial | None) -> Columns:
@@ -229,8 +234,8 @@ class Evidence:
         if self.context.row.judge == "greedy":
             return False
         rival = self.context.experiment(self.rival(experiment).n)
-        ours, theirs = size.size(require(experiment.text)), size.size(require(rival.text))
-        return ours.lines < theirs.lines and ours.tokens < theirs.tokens
+        ours, theirs = size.size_or_none(experiment.text), size.size_or_none(rival.text)
+        return bool(ours and theirs and ours.is_smaller_than(theirs))
 
     def _keeps(self) -> list[Experiment]:
         return self.context.ledger.experiments(self.context.id, verdict="keep")

@@ -60,6 +60,8 @@ class Hook:
                 self._enqueue("finished", None, f"session {event.session.tag} ended: {event.reason}")
             case LedgerEvent("verdict", int(n)) if n > 0 and (name := VERDICTS.get(str(event.data.get("verdict")))):
                 self._enqueue(name, n, f"experiment {n}: {event.text}", event.data)
+            case LedgerEvent("demoted", int(n)) if event.data:
+                self._enqueue("suspect", n, f"experiment {n}: {event.text}", event.data)
             case LedgerEvent("absent") if self.last_trouble != event.text or time.time() > self.repeat_at:
                 self.last_trouble, self.repeat_at = event.text, time.time() + REPEAT_AFTER_S
                 self._enqueue("needs you", event.n, event.text, event.data)

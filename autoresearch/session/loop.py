@@ -3,12 +3,12 @@
     proposed -> committed -> measuring -> measured -> decided -> settled
 
 The ledger records each state of an experiment before its step is taken. Every step can be taken again, so a session
-that was killed anywhere continues with its unfinished experiments. While a trial runs, the next candidates are
-prepared, and other slots are at work (pipeline.py).
+that was killed anywhere continues with its unfinished experiments. An unexpected error in a step is the crash of that
+version (crashes.py). While a trial runs, the next candidates are prepared, and other slots are at work (pipeline.py).
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from autoresearch.agents.base import Exhausted
@@ -19,18 +19,15 @@ from autoresearch.ledger import Experiment
 from autoresearch.measure.referee import Referee
 from autoresearch.session import describe
 from autoresearch.session.context import SessionContext
+from autoresearch.session.crashes import Crashes
 from autoresearch.session.evidence import NEXT_PURPOSE, SUPERSEDED, Evidence
 from autoresearch.session.maintenance import Maintenance
 from autoresearch.session.pipeline import Pipeline, run_on_slots
 from autoresearch.session.proposer import CandidateMaker
-from autoresearch.session.stopping import ESTIMATE_AFTER_EXPERIMENTS, RESUMABLE, SessionControl
+from autoresearch.session.stopping import ESTIMATE_AFTER_EXPERIMENTS, RESUMABLE, Interrupted, SessionControl
 from autoresearch.session.trial_runner import TrialRunner
 
 VERDICT_FACTS = ("verdict", "val_bpb", "delta", "sigma", "hypothesis")
-
-
-class Interrupted(Exception):
-    """The user wants to stop now; the experiment goes on with the next `run`."""
 
 
 @dataclass
@@ -47,6 +44,7 @@ class SessionLoop:
     pipeline: Pipeline
     maintenance: Maintenance
     lessons: Lessons
+    crashes: Crashes
 
     def run(self) -> str:
         """Run until there is a reason to stop, and return it. Raises UserError."""
@@ -108,16 +106,22 @@ class SessionLoop:
             "decided": self._settle,
         }
         while experiment.state != "settled":
-            experiment = self.maintenance.take_step(steps[experiment.state], experiment)
+            experiment = self._take_step(steps[experiment.state], experiment)
+
+    def _take_step(self, step: Callable[[Experiment], Experiment], experiment: Experiment) -> Experiment:
+        try:
+            return self.maintenance.take_step(step, experiment)
+        except Exception as error:
+            return self.crashes.settle(experiment.n, error)
 
     def _add_base(self) -> None:
         if self.context.ledger.experiment(self.context.id, 0) is None:
-            columns = describe.text_columns(self.base, self.base) | {"hypothesis": "the base", "change": None}
+            columns = describe.base_columns(self.base, self.context.row)
             self.context.ledger.add_experiment(self.context.id, 0, **columns)
 
     def _prepare(self) -> Experiment | None:
         """Propose and commit a candidate; None if it was refused, which settles it at once."""
-        experiment = self.maintenance.take_step(self._commit, self.candidates.propose())
+        experiment = self._take_step(self._commit, self.candidates.propose())
         if experiment.state != "measured":
             return experiment
         self._finish(experiment, self.referees[0])
@@ -158,11 +162,12 @@ class SessionLoop:
                 message = describe.keep_message(experiment, trials, self.context.row.grade)
                 sha = self.context.workspace.keep(self.context.tag, experiment.n, require(experiment.sha), message)
                 experiment = self.context.advance(experiment, "decided", sha=sha)
-            self.lessons.add(self.context.tag, PastExperiment.from_row(experiment), trials)
-        settled = time.time()
-        self.maintenance.record_settled(replace(experiment, state="settled", settled=settled))
-        experiment = self.context.advance(experiment, "settled", settled=settled)
-        self.maintenance.write_results()
+            past = PastExperiment.from_row(experiment)
+            self.crashes.guard(past.n, lambda: self.lessons.add(self.context.tag, past, trials))
+        settled = replace(experiment, state="settled", settled=time.time())
+        self.crashes.guard(settled.n, lambda: self.maintenance.record_settled(settled))
+        experiment = self.context.advance(experiment, "settled", settled=settled.settled)
+        self.crashes.guard(settled.n, self.context.write_results)
         words, facts = f"{experiment.verdict}: {experiment.reason}", vars(experiment)
         self.context.emit("verdict", experiment.n, words, **{name: facts[name] for name in VERDICT_FACTS})
         if experiment.n == ESTIMATE_AFTER_EXPERIMENTS:

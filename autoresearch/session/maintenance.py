@@ -3,12 +3,13 @@
 from collections.abc import Callable, Sequence
 
 from autoresearch.errors import UserError
-from autoresearch.files import write_atomically
 from autoresearch.hardware import CardMemory
-from autoresearch.ledger import Experiment, back_up, results_tsv
+from autoresearch.ledger import Experiment, back_up
 from autoresearch.measure.result import Result
 from autoresearch.measure.settings import TRIES
 from autoresearch.session.context import SessionContext
+from autoresearch.session.crashes import Crashes
+from autoresearch.session.demotion import check_base, demote_suspects
 from autoresearch.session.disk_quota import DiskQuota
 from autoresearch.session.recovery import Recovery, recovery_record
 from autoresearch.workspace.git import GitError
@@ -31,9 +32,14 @@ class Maintenance:
         if numbers := self.recovery.restore_experiments():
             words = f"the ledger did not know experiments {_list(numbers)}: read from runs/ and git"
             self.context.emit("recovered", None, words)
+        if numbers := self.recovery.restore_demotions():
+            self.context.emit("recovered", None, f"experiments {_list(numbers)} were found suspect: read from runs/")
         self._restore_references()
         back_up(self.context.ledger)
-        self.write_results()  # a kill may have come between a verdict and its line
+        self._demote_suspects()
+        Crashes(self.context).guard(
+            0, self.context.write_results
+        )  # a kill may have come between a verdict and its line
 
     def take_step(self, step: Callable[[Experiment], Experiment], experiment: Experiment) -> Experiment:
         """Take a step of an experiment; if git fails, restore what was deleted and take it again."""
@@ -53,7 +59,11 @@ class Maintenance:
         return self.cards.setdefault(gpu, CardMemory(gpu))
 
     def after_trial(self, result: Result) -> None:
-        """Raise UserError if no trial can be run, or `TRIES` in a row were disturbed."""
+        """Demote an incumbent whose audit failed.
+
+        Raises UserError if that is the base, if no trial can be run, or if `TRIES` in a row were disturbed.
+        """
+        self._demote_suspects()
         self.disturbed_in_a_row = self.disturbed_in_a_row + 1 if result.disturbed else 0
         if result.outcome == "infra" and (not result.disturbed or self.disturbed_in_a_row == TRIES):
             raise UserError(f"a trial could not be run: {result.reason}; see `autoresearch doctor`")
@@ -67,9 +77,9 @@ class Maintenance:
             words = f"logs, traces and rows of experiments {_list(names)} made room on the disk"
             self.context.emit("room", None, words)
 
-    def write_results(self) -> None:
-        table = results_tsv(self.context.ledger, self.context.row)
-        write_atomically(self.context.folder / "results.tsv", [table])
+    def _demote_suspects(self) -> None:
+        demote_suspects(self.context)
+        check_base(self.context)
 
     def _restore_references(self) -> None:
         if names := self.recovery.restore_references():

@@ -7,27 +7,67 @@ import time
 from autoresearch import hardware
 from autoresearch.errors import UserError
 from autoresearch.files import JsonObject
-from autoresearch.ledger import Ledger, Session, check_free
+from autoresearch.ledger import Ledger, Session, check_free, status
 from autoresearch.session.stopping import RESUMABLE
 from autoresearch.setup.project import Project
 from autoresearch.workspace.workspace import Workspace
 
 
-def open_session(project: Project, ledger: Ledger, workspace: Workspace) -> Session:
-    """Go on with an unfinished session on the same base, or start one. Raises UserError."""
-    head, config = workspace.head(), project.config
-    session = ledger.session(config.tag)
-    if session is not None and (config.tag or _is_unfinished(session, head)):
+def open_session(project: Project, ledger: Ledger, workspace: Workspace, origin: str | None = None) -> Session:
+    """Go on with an unfinished session on the same base, or start one, from the best of session `origin` if given.
+
+    Raises UserError.
+    """
+    head, tag = workspace.head(), project.config.tag
+    if origin is not None:
+        return _start_from(origin, project, ledger, workspace)
+    session = ledger.session(tag)
+    if session is not None and (tag or _is_unfinished(session, head)):
         check_comparable(session, project)
         return session
+    return _create(project, ledger, workspace, head)
+
+
+def _start_from(origin: str, project: Project, ledger: Ledger, workspace: Workspace) -> Session:
+    """Start a session on the commit of another session's best version. Raises UserError."""
+    tag, source = project.config.tag, ledger.find_session(origin)
+    if tag is not None and ledger.session(tag) is not None:
+        raise UserError(f"there is a session `{tag}` already: choose another --tag, or leave out --from to continue it")
+    best = status(ledger, source, time.time()).best or 0
+    version = ledger.experiment(source.id, best)
+    if version is None or version.sha is None:
+        raise UserError(f"session `{origin}` has no version yet: `autoresearch run --tag {origin}` continues it")
+    if version.found_later:
+        raise UserError(f"the base of session `{origin}` is suspect: start from another train.py")
+    if not workspace.has(version.sha):
+        text = f"`autoresearch best --tag {origin}` still has its text"
+        raise UserError(f"commit {version.sha[:7]} of experiment {best} of session `{origin}` is gone: {text}")
+    about = {"from_tag": origin, "from_n": best, "head": workspace.head()}
+    return _create(project, ledger, workspace, version.sha, **about)
+
+
+def _create(project: Project, ledger: Ledger, workspace: Workspace, base: str, **about: object) -> Session:
+    config = project.config
     tag = config.tag or choose_tag(ledger, workspace)
     seed = config.seed if config.seed is not None else secrets.randbits(31)
-    settings, identity = pinned_settings(project), trial_identity(project)
-    return ledger.create_session(tag, f"autoresearch/{tag}", head, config.agent, config.judge, settings, identity, seed)
+    settings, identity, branch = pinned_settings(project), trial_identity(project), f"autoresearch/{tag}"
+    return ledger.create_session(tag, branch, base, config.agent, config.judge, settings, identity, seed, **about)
+
+
+def check_evaluator(session: Session) -> None:
+    """Raise UserError if another evaluator measured the session: no new score can be compared with its scores."""
+    then, now = session.evaluator, hardware.EVALUATOR
+    words = f"session `{session.tag}` was measured by evaluator {then}, and this program has evaluator {now}"
+    anew = f"`autoresearch run --from {session.tag}` starts a new session from its best version"
+    if then < now:
+        raise UserError(f"{words}: it can be read, but not measured any further; {anew}")
+    if then > now:
+        raise UserError(f"{words}: update the program to continue it; {anew}")
 
 
 def check_comparable(session: Session, project: Project) -> None:
     """Raise UserError if new trials cannot be compared with the session's."""
+    check_evaluator(session)
     if session.pid != os.getpid():
         check_free(session)
     now, then = pinned_settings(project) | trial_identity(project), session.settings | session.identity
@@ -63,4 +103,4 @@ def choose_tag(ledger: Ledger, workspace: Workspace) -> str:
 
 def _is_unfinished(session: Session, head: str) -> bool:
     finished = session.state == "ended" and session.stop_reason not in RESUMABLE
-    return session.base_sha == head and not finished
+    return (session.head or session.base_sha) == head and not finished

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from autoresearch.agents.attempts import Attempts
 from autoresearch.agents.base import Agent, BadProposal, Exhausted, Proposal, Spent, Unavailable, Unusable
 from autoresearch.brief.brief import Brief
-from autoresearch.errors import require
+from autoresearch.errors import describe_failure, format_traceback, is_unexpected, require
 from autoresearch.files import JsonObject
 from autoresearch.judge import SIMPLER_MODES
 from autoresearch.ledger import Experiment, duplicates, find_merge, newest
@@ -24,6 +24,7 @@ from autoresearch.session.evidence import Evidence
 from autoresearch.session.fallback import AgentHealth
 from autoresearch.session.rebase import rebase_change
 from autoresearch.source.diff import unified_diff
+from autoresearch.source.parsing import explain
 
 MAX_BROKEN = 10  # broken proposals in a row that end a session without a stand-in
 UNUSABLE_RETRY_S = 3600.0  # until an agent that cannot work is asked again: the user may have bought credit
@@ -60,6 +61,7 @@ class Proposer:
     constraints: Constraints = field(default_factory=Constraints)
     health: AgentHealth = field(default_factory=AgentHealth)
     broken_in_a_row: int = 0  # by any agent
+    attempts: Attempts = field(default_factory=Attempts)  # at the newest proposal
 
     def obtain(self, brief: Brief) -> CheckedProposal:
         """Return a proposal that passed, or the last one with its refusal. Raises Exhausted.
@@ -81,6 +83,15 @@ class Proposer:
 
     def refusal(self, proposal: Proposal) -> Refusal | None:
         """Return why a proposal must not be measured; None if it may."""
+        try:
+            return self._check(proposal)
+        except Exception as error:
+            if not is_unexpected(error):
+                raise
+            self.attempts.note_failure(error)
+            return Refusal("invalid", describe_failure(error))
+
+    def _check(self, proposal: Proposal) -> Refusal | None:
         if words := self.constraints.text_violation(proposal.text):
             return Refusal("invalid", words)
         if proposal.mode in SIMPLER_MODES:  # the version that it goes back to was measured against another incumbent
@@ -89,7 +100,7 @@ class Proposer:
             with self.context.lock:
                 duplicate = duplicates.find(self.context.ledger, self.context.id, proposal.text)
         except SyntaxError as error:
-            return Refusal("invalid", f"train.py does not parse: line {error.lineno}: {error.msg}")
+            return Refusal("invalid", f"train.py does not parse: {explain(error)}")
         return Refusal("duplicate", str(duplicate)) if duplicate else None
 
     def _next_agent(self, brief: Brief) -> Agent:
@@ -193,11 +204,18 @@ class CandidateMaker:
     def _record(
         self, text: str, parent: str, refusal: Refusal | None, trace: list[JsonObject], columns: Columns
     ) -> Experiment:
-        n, diff = self._next_number(), unified_diff(parent, text)
-        self.context.artefacts(n).write_proposal(diff, trace)
+        n = self._next_number()
         if refusal:
             columns |= {"verdict": refusal.verdict, "reason": refusal.reason}
-        columns |= describe.text_columns(text, parent)
+        try:
+            diff = unified_diff(parent, text)
+            columns |= describe.text_columns(text, parent)
+        except Exception as error:
+            if not is_unexpected(error):
+                raise
+            diff, trace = "", [*trace, {"kind": "failed", "text": format_traceback(error)}]
+            columns |= {"text": text, "verdict": "invalid", "reason": describe_failure(error)}
+        self.context.artefacts(n).write_proposal(diff, trace)
         return self.context.ledger.add_experiment(self.context.id, n, **columns)
 
     def _next_number(self) -> int:

@@ -71,25 +71,37 @@ class Recovery:
             self._restore_trials()
         return unknown
 
+    def restore_demotions(self) -> list[int]:
+        """Demote the keeps that were found suspect after this copy of the ledger was made; return their numbers."""
+        reasons = {}
+        for row in self.context.ledger.experiments(self.context.id, verdict="keep"):
+            recorded = (read_json(self.context.artefacts(row.n).record) or {}).get("experiment", {})
+            if recorded.get("verdict") == "suspect" and recorded.get("sha") == row.sha:
+                reasons[row.n] = str(recorded["reason"])
+        if reasons:
+            self.context.ledger.demote(self.context.id, reasons, (), "read from runs/")
+        return list(reasons)
+
     def _recorded_columns(self, n: int, sha: str) -> Columns | None:
         """Return the columns of a record that agrees with git, and add its calls."""
-        record = read_json(self.context.artefacts(n).record)
-        if record is None:
+        record = read_json(self.context.artefacts(n).record) or {}
+        try:
+            columns = _columns(record["experiment"], Experiment)
+            calls = [_columns(call, Call) for call in record["calls"]]
+        except (KeyError, TypeError):
             return None
-        row = record["experiment"]
-        if (row["sha"], row["blob"]) != (sha, self.context.workspace.blob(sha)):
+        if (columns["sha"], columns["blob"]) != (sha, self.context.workspace.blob(sha)):
             return None
-        for call in record["calls"]:
-            self.context.ledger.add_call(self.context.id, **_columns(call, Call))
-        columns = _columns(row, Experiment) | {"text": self.context.workspace.read(sha)}
+        for call in calls:
+            self.context.ledger.add_call(self.context.id, **call)
+        columns |= {"text": self.context.workspace.read(sha)}
         return {name: value for name, value in columns.items() if name != "n"}
 
     def _proposed_columns(self, n: int, refs: dict[int, str]) -> Columns:
         """Return the columns of an experiment that was not settled: it begins again."""
         workspace, sha = self.context.workspace, refs[n]
         if n == 0:
-            text = workspace.read(sha)
-            return describe.text_columns(text, text) | {"hypothesis": "the base", "change": None}
+            return describe.base_columns(workspace.read(sha), self.context.row)
         onto = workspace.parent(sha)
         parent = next((m for m, other in refs.items() if other == onto), None)
         if parent is None:
@@ -104,7 +116,7 @@ class Recovery:
         for experiment in self.context.ledger.experiments(self.context.id):
             trials = self.context.ledger.trials(self.context.id, experiment.id)
             files, k = self.context.artefacts(experiment.n), len(judging(trials))
-            while (trial := read_json(files.trial(k, ".json"))) and "purpose" in trial:
+            while (trial := read_json(files.trial(k, ".json"))) and isinstance(trial.get("started"), float):
                 missing.append((experiment, trial))
                 k += 1
         for experiment, trial in sorted(missing, key=lambda pair: float(pair[1]["started"])):

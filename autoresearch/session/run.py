@@ -29,6 +29,8 @@ from autoresearch.measure.warm_cells import choose_cells
 from autoresearch.session.briefing import Briefing
 from autoresearch.session.constraints import Constraints
 from autoresearch.session.context import SessionContext
+from autoresearch.session.crashes import Crashes
+from autoresearch.session.demotion import demote_suspects
 from autoresearch.session.events import Listener, SessionClosed, SessionOpened, TrialProgress
 from autoresearch.session.evidence import Evidence, prior_noise
 from autoresearch.session.loop import SessionLoop
@@ -40,16 +42,21 @@ from autoresearch.session.stopping import RESUMABLE, Limits, SessionControl
 from autoresearch.session.trial_runner import TrialRunner
 from autoresearch.setup.project import Project, inspection, settings
 from autoresearch.setup.trial_run import BasePlanner
-from autoresearch.source.parsing import uses_torch
+from autoresearch.source.parsing import explain, parse, uses_torch
 from autoresearch.workspace.workspace import Workspace
 
 
-def run_session(project: Project, ledger: Ledger, limits: Limits, listeners: Sequence[Listener]) -> tuple[str, str]:
-    """Run a session; return why it ended, and its tag. Raises UserError, Blocker."""
+def run_session(
+    project: Project, ledger: Ledger, limits: Limits, listeners: Sequence[Listener], origin: str | None = None
+) -> tuple[str, str]:
+    """Run a session, a new one from the best of session `origin` if given; return why it ended, and its tag.
+
+    Raises UserError, Blocker.
+    """
     workspace = Workspace(project.root, project.config.train)
     cell = inspection(project)
     project.data.verify()
-    row = open_session(project, ledger, workspace)
+    row = open_session(project, ledger, workspace, origin)
     row = ledger.update_session(
         row.id,
         slots=len(project.slots),
@@ -95,6 +102,8 @@ def take_out(
     ledger.update_session(session.id, state="running", pid=os.getpid(), grade=cell.grade, layers=cell.layers)
     context = SessionContext(session.id, session.tag, ledger, workspace, project.runs, listeners)
     try:
+        if demoted := demote_suspects(context):  # `proposal` was derived from another incumbent
+            raise UserError(f"experiments {', '.join(map(str, demoted))} were found suspect: see `autoresearch log`")
         limits = Limits(max_experiments=count + 1)
         assemble(context, _loop_inputs(context, project, limits, FixedAgent(by, proposal))).run()
     finally:
@@ -143,6 +152,7 @@ def assemble(context: SessionContext, inputs: LoopInputs) -> SessionLoop:
         pipeline=Pipeline(control, inputs.ahead, inputs.spare),
         maintenance=maintenance,
         lessons=lessons,
+        crashes=Crashes(context),
     )
 
 
@@ -185,11 +195,21 @@ def _loop_inputs(context: SessionContext, project: Project, limits: Limits, fixe
 
 
 def _base_text(context: SessionContext, project: Project) -> str:
-    """Return the text of experiment 0: planned once, when the session begins."""
+    """Return the text of experiment 0, planned once, when the session begins; another session's version is as it is.
+
+    Raises UserError.
+    """
     base = context.ledger.experiment(context.id, 0)
     if base is not None and base.text is not None:
         return base.text
     text = context.workspace.read(context.row.base_sha)
+    if context.row.from_tag is not None:
+        return text
+    try:
+        parse(text)
+    except SyntaxError as error:
+        words = f"the base train.py cannot be read: {explain(error)}"
+        raise UserError(f"{words}: mend and commit it, then run again") from None
     return BasePlanner(project, lambda line: context.emit("plan", None, line)).fit(text)
 
 
@@ -213,7 +233,7 @@ def _create_agent(context: SessionContext, project: Project, limits: Limits) -> 
 
 
 def _measure_total(context: SessionContext, project: Project, card: CardMemory) -> None:
-    """Measure the honest total; if that fails, the session still ends well."""
+    """Measure the honest total; if that fails in any way, the session still ends well."""
 
     def watch(n: int, progress: Progress) -> None:
         context.notify(TrialProgress(n, "total", progress))
@@ -222,8 +242,9 @@ def _measure_total(context: SessionContext, project: Project, card: CardMemory) 
         workspace, referee = context.workspace, CellReferee(project.settings, project.data)
         remeasurer = Remeasurer(context.ledger, context.row, workspace, referee, project.data, card, watch)
         result = total.measure_total(remeasurer, project.config.total_pairs)
-    except UserError as error:
-        context.emit("total failed", None, str(error))
+    except Exception as error:
+        context.emit("total failed", None, describe_error(error))
+        demote_suspects(context)
         return
     words = f"{result.val.mean:+.4f} bits per byte, between {result.val.low:+.4f} and {result.val.high:+.4f}"
     context.emit("total", None, words, **asdict(result))

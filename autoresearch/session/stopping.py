@@ -16,6 +16,10 @@ RESUMABLE = ("interrupted", "stopped", "error")  # reasons after which the next 
 POLL_S = 1.0  # between two looks for messages while paused
 
 
+class Interrupted(Exception):
+    """The user wants to stop now; the experiment goes on with the next `run`."""
+
+
 @dataclass
 class Limits:
     """Limits of a run: `until` is on the clock of `since_boot`, Ctrl-C sets `interrupted`."""

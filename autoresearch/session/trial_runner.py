@@ -3,9 +3,12 @@
 import time
 from dataclasses import dataclass, replace
 
-from autoresearch.errors import require
+import numpy as np
+import numpy.typing as npt
+
+from autoresearch.errors import describe_failure, format_traceback, is_unexpected, require
 from autoresearch.files import JsonObject
-from autoresearch.ledger import Experiment
+from autoresearch.ledger import Experiment, Trial
 from autoresearch.measure.referee import Referee
 from autoresearch.measure.result import Progress, Result
 from autoresearch.measure.settings import TrialPlan
@@ -20,7 +23,10 @@ KEEP_AUDIT_FACTOR = 4  # times as many positions are audited before a keep
 
 @dataclass
 class TrialRunner:
-    """Run the trials of one session; the lock is released while the referee is at work."""
+    """Run the trials of one session; the lock is released while the referee is at work.
+
+    An unexpected error while a trial is run or recorded is the crash of its version.
+    """
 
     context: SessionContext
     evidence: Evidence
@@ -36,14 +42,25 @@ class TrialRunner:
         k = evidence.trial_index(experiment)
         trial = context.ledger.start_trial(context.id, experiment.id, purpose, seed, require(experiment.blob))
         context.emit("trial", experiment.n, purpose, seed=seed)
-        result = self._measure(experiment, purpose, seed, referee, keep_caches=purpose == "base" and k == 0)
-        about = {"purpose": purpose, "blob": trial.blob, "started": trial.started, "ended": time.time()}
-        where = {"identity": self.identity, "slot": referee.settings.gpu or referee.settings.cores}
-        files, facts = context.artefacts(experiment.n), result.as_json()
-        files.write_trial(k, facts | about | where, result.log, result.rows)
-        context.ledger.end_trial(trial.id, result.outcome, result.val_bpb, facts | where)
+        try:
+            result = self._measure(experiment, purpose, seed, referee, keep_caches=purpose == "base" and k == 0)
+            self._record(experiment, k, trial, referee, result)
+        except Exception as error:
+            if not is_unexpected(error):
+                raise
+            result = Result(reason=describe_failure(error), seed=seed, log=format_traceback(error))
+            self._record(experiment, k, trial, referee, result)
+            context.emit("failed", experiment.n, result.reason)
         self._report(experiment, purpose, result)
         self.maintenance.after_trial(result)
+
+    def _record(self, experiment: Experiment, k: int, trial: Trial, referee: Referee, result: Result) -> None:
+        """Write the files of trial `k` of an experiment, and end it in the ledger."""
+        about = {"purpose": trial.purpose, "blob": trial.blob, "started": trial.started, "ended": time.time()}
+        where = {"identity": self.identity, "slot": referee.settings.gpu or referee.settings.cores}
+        files, facts = self.context.artefacts(experiment.n), result.as_json()
+        files.write_trial(k, facts | about | where, result.log, result.rows, result.losses)
+        self.context.ledger.end_trial(trial.id, result.outcome, result.val_bpb, facts | where)
 
     def _report(self, experiment: Experiment, purpose: str, result: Result) -> None:
         words = describe.trial_line(result) + (" (the incumbent, for comparison)" if purpose == "sentinel" else "")
@@ -65,9 +82,16 @@ class TrialRunner:
             loses_above=hopeless,
             wants_holdout=may_keep,
             audit_factor=KEEP_AUDIT_FACTOR if purpose == "rerun" else 1,
+            incumbent_losses=self._rival_losses(experiment),
             keep_caches=keep_caches,
             watch=watch,
             base=self.evidence.base_spent(),
         )
         with self.context.lock.released():
             return referee.measure(require(experiment.text), seed, plan)
+
+    def _rival_losses(self, experiment: Experiment) -> npt.NDArray[np.uint8] | None:
+        """Return the stored claim of the version that an experiment has to beat; None for the incumbent itself."""
+        if experiment.n == 0 or (rival := self.evidence.rival(experiment)).n == experiment.n:
+            return None
+        return self.context.artefacts(rival.n).read_losses()

@@ -1,6 +1,6 @@
 """A project: repository, configuration, slots, data set and how its trials run."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ from autoresearch.workspace import git
 from autoresearch.workspace.workspace import Workspace
 
 BUDGET = {"cpu": "15cpu", "cuda": "5m"}
-EVAL_ROWS = {"cpu": 512, "cuda": 10240}
+EVAL_ROWS = {"cpu": 2048, "cuda": 10240}
 EVAL_BATCH = {"cpu": 32, "cuda": 16}
 
 
@@ -72,15 +72,19 @@ def open_session_project(flags: Mapping[str, object]) -> Project:
     return open_project(flags, root)
 
 
-def open_project(flags: Mapping[str, object], root: Path | None = None) -> Project:
-    """Read the configuration, choose the slots, and prepare the data set if it is missing. Raises UserError."""
+def open_project(flags: Mapping[str, object], root: Path | None = None, search_s: float | None = None) -> Project:
+    """Read the configuration, choose the slots, and prepare the data set if it is missing. Raises UserError.
+
+    `search_s` limits the search for lines of val and holdout in what training code can read.
+    """
     import prepare
 
     root = root or repository()
     config = configuration.load(root, flags)
     chosen = slots.choose(config.device, config.threads, config.slots)
     first = settings(config, chosen[0])  # refuses a wrong budget before minutes are spent on data
-    folder = prepare.prepare(config.source, config.vocab_size, config.seq_len, first.device, shards=config.shards)
+    shape = (config.vocab_size, config.seq_len, first.device)
+    folder = prepare.prepare(config.source, *shape, shards=config.shards, search_s=search_s)
     return Project(root, config, chosen, Dataset.open(folder), first)
 
 
@@ -114,12 +118,16 @@ def inspection(project: Project) -> selftest.Inspection:
     return result
 
 
-def attack_cell(slot: Slot, data: Dataset | None, root: Path | None) -> selftest.Inspection:
-    """Start a cell as for a trial and attack from inside; without data, no held-out rows. Raises CellError."""
-    held_out = sorted((data.root / "held").iterdir()) if data else []
+def attack_cell(slot: Slot, data: Dataset | None, root: Path | None, known: Sequence[str] = ()) -> selftest.Inspection:
+    """Start a cell as for a trial and attack from inside; without data, no rows. Raises CellError.
+
+    `known` are weaknesses to add to those of the data set.
+    """
+    rows = [*sorted((data.root / "held").iterdir()), *data.train_shards()] if data else []
     library, weaknesses = (data.readable_library(), data.weaknesses) if data else (None, [])
-    hidden = [*held_out, root] if root else held_out
-    result = selftest.inspect(hidden, CellSpec([], library=library, gpu=slot.gpu is not None), weaknesses)
+    hidden = [*rows, root] if root else rows
+    known = list(dict.fromkeys([*weaknesses, *known]))
+    result = selftest.inspect(hidden, CellSpec([], library=library, gpu=slot.gpu is not None), known)
     if data is not None:
         result.attacks[hidden_work.ATTEMPT] = hidden_work.is_ended(data)
     return result

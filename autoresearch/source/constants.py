@@ -12,6 +12,9 @@ from autoresearch.source.parsing import assignments, parse
 
 Number = int | float
 
+MAX_BITS = 1000  # of a whole number, also of one inside an expression
+MAX_SPELLING_CHARS = 100  # of an expression that is a constant
+
 _ARITHMETIC: dict[type[ast.operator], Callable[[Number, Number], Number]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -61,7 +64,8 @@ def constants(text: str) -> list[Constant]:
             assert node.end_lineno is not None and node.end_col_offset is not None
             start = starts[node.lineno - 1] + node.col_offset
             end = starts[node.end_lineno - 1] + node.end_col_offset
-            found.append(Constant(name, value, node.lineno, start, end, raw[start:end].decode()))
+            if end - start <= MAX_SPELLING_CHARS:
+                found.append(Constant(name, value, node.lineno, start, end, raw[start:end].decode()))
     return found
 
 
@@ -94,15 +98,24 @@ def _bound_names(node: ast.AST) -> Iterator[str]:
 
 
 def _literal(node: ast.expr) -> Number | None:
-    """Return the finite number that an expression stands for, or None; large powers and shifts are not computed."""
+    """Return the finite number that an expression stands for, or None; large ones are not computed."""
     try:
-        value = _evaluate(node)
+        return _evaluate(node)
     except (ArithmeticError, ValueError, TypeError):
         return None
-    return value if isinstance(value, (int, float)) and math.isfinite(value) else None
 
 
 def _evaluate(node: ast.expr) -> Number:
+    """Evaluate an expression, each part of it within bounds. Raises ArithmeticError, ValueError, TypeError."""
+    value = _evaluate_unbounded(node)
+    if isinstance(value, int) and value.bit_length() > MAX_BITS:
+        raise ValueError("too big to compute with")
+    if not isinstance(value, (int, float)) or not math.isfinite(value):  # a power can be complex
+        raise ValueError("not a finite number")
+    return value
+
+
+def _evaluate_unbounded(node: ast.expr) -> Number:
     if isinstance(node, ast.Constant) and type(node.value) in (int, float):
         return node.value  # type: ignore[return-value]
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.USub, ast.UAdd)):

@@ -4,7 +4,7 @@ import ast
 import sys
 from collections.abc import Iterator
 
-from autoresearch.source.parsing import parse, unconditional_imports
+from autoresearch.source.parsing import explain, parse, unconditional_imports
 
 ALLOWED_IMPORTS = {"torch", "numpy"} | sys.stdlib_module_names
 ARGUMENTS = {"train": 1, "load": 3}  # functions that train.py must have, and the number of arguments in their calls
@@ -15,7 +15,7 @@ def complaint(text: str) -> str | None:
     try:
         tree = parse(text)
     except SyntaxError as error:
-        return f"train.py does not parse: line {error.lineno}: {error.msg}"
+        return f"train.py does not parse: {explain(error)}"
     return next((found for name in ARGUMENTS if (found := _check_function(tree, name))), None) or _check_imports(tree)
 
 

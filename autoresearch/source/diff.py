@@ -2,17 +2,37 @@
 
 import difflib
 import io
+from collections import Counter
+from collections.abc import Iterator
 
 from autoresearch.source.constants import constants
 
 MAX_CONSTANTS = 6  # in a summary
+MAX_LINE_PAIRS = 300_000  # equal lines that are compared with each other; more could take hours
 
 
 def unified_diff(before: str, after: str, name: str = "train.py") -> str:
     """Return the change as a patch that `git apply` understands; empty for equal texts."""
     old, new = (list(io.StringIO(text, newline="\n")) for text in (before, after))
-    lines = difflib.unified_diff(old, new, f"a/{name}", f"b/{name}")
+    compare = difflib.unified_diff if _line_pairs(old, new) <= MAX_LINE_PAIRS else _replace_all
+    lines = compare(old, new, f"a/{name}", f"b/{name}")
     return "".join(x if x.endswith("\n") else f"{x}\n\\ No newline at end of file\n" for x in lines)
+
+
+def _line_pairs(old: list[str], new: list[str]) -> int:
+    """Count the pairs of equal lines, without those that difflib takes for too popular to compare."""
+    ours, theirs = Counter(old), Counter(new)
+    most = len(new) if len(new) < 200 else len(new) // 100 + 1
+    return sum(count * theirs[line] for line, count in ours.items() if theirs[line] <= most)
+
+
+def _replace_all(old: list[str], new: list[str], before: str, after: str) -> Iterator[str]:
+    """Yield a patch that replaces all lines."""
+    if old != new:
+        sides = (f"{min(1, len(lines))},{len(lines)}" for lines in (old, new))
+        yield f"--- {before}\n+++ {after}\n@@ -{next(sides)} +{next(sides)} @@\n"
+        yield from (f"-{line}" for line in old)
+        yield from (f"+{line}" for line in new)
 
 
 def lines_changed(before: str, after: str) -> tuple[int, int]:

@@ -2,18 +2,42 @@
 
 import ast
 import threading
+import tokenize
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+MAX_CHARS = 200_000  # of a text: longer ones would take seconds, during which nothing else runs
+MAX_DEPTH = 150  # of a syntax tree; the deepest module of the standard library has 33
 _PARSING = threading.Lock()  # CPython 3.11 now and then raises SystemError where two threads call ast.parse
 
 
 def parse(text: str) -> ast.Module:
-    """Return the syntax tree of a text. Raises SyntaxError for everything that Python cannot read."""
+    """Return the syntax tree of a text. Raises SyntaxError for everything that Python cannot read.
+
+    That includes a tree of more than `MAX_DEPTH` levels: what recurses over a tree that is returned ends.
+    """
+    if len(text) > MAX_CHARS:
+        raise SyntaxError(f"over {MAX_CHARS:,} characters")
     with only_syntax_errors(), _PARSING, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # such as an invalid escape sequence: its author's concern
-        return ast.parse(text)
+        tree = ast.parse(text)
+    _check_depth(tree)
+    return tree
+
+
+def _check_depth(tree: ast.Module) -> None:
+    level: list[ast.AST] = [tree]
+    for _ in range(MAX_DEPTH):
+        level = [child for node in level for child in ast.iter_child_nodes(node)]
+        if not level:
+            return
+    raise SyntaxError(f"nested too deeply: over {MAX_DEPTH} levels")
+
+
+def explain(error: SyntaxError) -> str:
+    """Return why a text cannot be read, with the line if there is one."""
+    return error.msg if error.lineno is None else f"line {error.lineno}: {error.msg}"
 
 
 @contextmanager
@@ -23,6 +47,8 @@ def only_syntax_errors() -> Iterator[None]:
         yield
     except (RecursionError, MemoryError) as error:
         raise SyntaxError("nested too deeply") from error
+    except tokenize.TokenError as error:
+        raise SyntaxError(str(error.args[0])) from error
     except ValueError as error:  # null bytes, lone surrogates
         raise SyntaxError(f"not a text that Python can read: {error}") from error
 

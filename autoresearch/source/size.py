@@ -1,31 +1,44 @@
-"""Size of a program in lines of code and tokens."""
+"""Size of a program: lines of code, tokens, and the bytes that its strings hold."""
 
 import io
 import tokenize
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from autoresearch.source.parsing import parse
+from autoresearch.source.parsing import only_syntax_errors
+from autoresearch.source.prose import EMPTY, without_prose
 
+MAX_WORD_BYTES = 24  # a longer name or number holds text
 _NO_CODE = {
     tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER,
 }  # fmt: skip
+_WORDS = {tokenize.NAME, tokenize.NUMBER}
+_STRINGS = {tokenize.STRING, getattr(tokenize, "FSTRING_MIDDLE", tokenize.STRING)}
 
 
 @dataclass(frozen=True)
 class Size:
-    """Lines that hold code, and tokens; comments and docstrings do not count."""
+    """Lines that hold code, tokens, and bytes of text in strings (and in names and numbers that are too long).
+
+    Comments and docstrings do not count: cells do not get them.
+    """
 
     lines: int
     tokens: int
+    text: int = 0
+
+    def is_smaller_than(self, other: "Size") -> bool:
+        """Return whether this is less code: a program that moved into a string is not, nor if it was compressed."""
+        fewer = self.lines < other.lines and self.tokens < other.tokens
+        return fewer and self.tokens + self.text < other.tokens + other.text
 
 
 def size(text: str) -> Size:
     """Return the size of a program. Raises SyntaxError."""
-    parse(text)  # the tokenizer also accepts texts that are no programs
-    found = [token for token in tokenize.generate_tokens(io.StringIO(text).readline) if token.type not in _NO_CODE]
-    code = [token for token in found if not _is_bare_string(token)]
-    lines = {line for token in code for line in range(token.start[0], token.end[0] + 1)}
-    return Size(len(lines), len(code))
+    with only_syntax_errors():
+        tokens = list(_code(without_prose(text)))
+    lines = {line for token in tokens for line in range(token.start[0], token.end[0] + 1)}
+    return Size(len(lines), len(tokens), sum(map(_text_bytes, tokens)))
 
 
 def size_or_none(text: str | None) -> Size | None:
@@ -36,9 +49,19 @@ def size_or_none(text: str | None) -> Size | None:
         return None
 
 
-def _is_bare_string(token: tokenize.TokenInfo) -> bool:
-    """Return whether a token is a string that is a statement of its own, such as a docstring."""
-    if token.type != tokenize.STRING:
-        return False
-    first = not token.line[: token.start[1]].strip()
-    return first and not token.line.splitlines()[-1][token.end[1] :].split("#")[0].strip()
+def _code(text: str) -> Iterator[tokenize.TokenInfo]:
+    """Yield the tokens of statements, except of those that are only an empty string."""
+    statement: list[tokenize.TokenInfo] = []
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type not in _NO_CODE:
+            statement.append(token)
+        elif token.type in (tokenize.NEWLINE, tokenize.ENDMARKER):
+            yield from statement if [each.string for each in statement] != [EMPTY.decode()] else []
+            statement = []
+
+
+def _text_bytes(token: tokenize.TokenInfo) -> int:
+    length = len(token.string.encode())
+    if token.type in _STRINGS:
+        return length
+    return max(0, length - MAX_WORD_BYTES) if token.type in _WORDS else 0

@@ -122,6 +122,8 @@ class Live:
             self.say(f"{config.train} has uncommitted changes, which are not used", "yellow")
         slots, budget = ", ".join(slot.name for slot in self.project.slots), self.project.settings.budget
         self.say(f"session {session.tag} on {slots}, budget {budget}, agent {session.agent}")
+        if session.started_from:
+            self.say(str(session.started_from))
         self.screen.last, self.screen.most_usd = ("opened", None, time.time()), config.max_usd
         self._read_status()
 

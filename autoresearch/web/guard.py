@@ -1,10 +1,14 @@
 """Check every request, and limit by headers what a browser may do with the answer.
 
-A page of another site can make a browser send requests here. Requests through a foreign name of this machine (DNS
-rebinding) are recognised by `Host`; the headers keep other sites from reading or framing the pages.
+Every program and user of this machine can connect, so a request must hold the token: in a cookie, in a header, or in
+the query of its address, which then sets the cookie. A page of another site can make a browser send requests here.
+Requests through a foreign name of this machine (DNS rebinding) are recognised by `Host`; the headers keep other sites
+from reading or framing the pages.
 """
 
-from collections.abc import Collection
+import hmac
+from collections.abc import Collection, Iterator
+from urllib.parse import parse_qsl, urlencode
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -22,13 +26,17 @@ HEADERS = {
     "cache-control": "no-store",
 }
 METHODS = ("GET", "HEAD")
+COOKIE = "autoresearch-token"
+COOKIE_SECONDS = 30 * 24 * 3600
+QUERY = "token"
+NO_TOKEN = b"no valid token: open the whole address that `autoresearch serve` prints, up to the end of its token\n"
 
 
 class Guard:
-    """Let GET and HEAD requests to one of `hosts` through, and add the headers to every answer."""
+    """Let GET and HEAD requests to one of `hosts` with the `token` through, and add the headers to every answer."""
 
-    def __init__(self, app: ASGIApp, hosts: Collection[str]) -> None:
-        self.app, self.hosts = app, frozenset(hosts)
+    def __init__(self, app: ASGIApp, hosts: Collection[str], token: str) -> None:
+        self.app, self.hosts, self.token = app, frozenset(hosts), token
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -42,16 +50,58 @@ class Guard:
                 message = {**message, "headers": [*kept, *own.items()]}
             await send(message)
 
-        named = [value.decode("latin-1").lower() for name, value in scope["headers"] if name == b"host"]
+        named = [value.decode("latin-1").lower() for value in _values(scope, b"host")]
         if len(named) != 1 or named[0] not in self.hosts:
-            await _refuse(send_with_headers, 400, b"unknown host\n")
+            await _answer(send_with_headers, 400, b"unknown host\n")
         elif scope["method"] not in METHODS:
-            await _refuse(send_with_headers, 405, b"only GET and HEAD are allowed\n", (b"allow", b"GET, HEAD"))
-        else:
+            await _answer(send_with_headers, 405, b"only GET and HEAD are allowed\n", (b"allow", b"GET, HEAD"))
+        elif any(map(self._is_token, _tokens_in_query(scope))):
+            await _answer(send_with_headers, 303, b"", (b"location", _clean(scope, named[0])), self._cookie())
+        elif any(map(self._is_token, _tokens_in_headers(scope))):
             await self.app(scope, receive, send_with_headers)
+        else:
+            await _answer(send_with_headers, 403, NO_TOKEN)
+
+    def _is_token(self, value: str) -> bool:
+        return hmac.compare_digest(value.encode(), self.token.encode())
+
+    def _cookie(self) -> tuple[bytes, bytes]:
+        words = f"{COOKIE}={self.token}; Max-Age={COOKIE_SECONDS}; Path=/; HttpOnly; SameSite=Strict"
+        return b"set-cookie", words.encode()
 
 
-async def _refuse(send: Send, status: int, words: bytes, *headers: tuple[bytes, bytes]) -> None:
+def _values(scope: Scope, name: bytes) -> Iterator[bytes]:
+    return (value for key, value in scope["headers"] if key == name)
+
+
+def _tokens_in_query(scope: Scope) -> list[str]:
+    return [value for name, value in _query(scope) if name == QUERY]
+
+
+def _tokens_in_headers(scope: Scope) -> Iterator[str]:
+    for value in _values(scope, b"authorization"):
+        kind, _, token = value.decode("latin-1").partition(" ")
+        if kind.lower() == "bearer":
+            yield token.strip()
+    for value in _values(scope, b"cookie"):
+        for part in value.decode("latin-1").split(";"):
+            name, _, token = part.strip().partition("=")
+            if name == COOKIE:
+                yield token
+
+
+def _query(scope: Scope) -> list[tuple[str, str]]:
+    return parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+
+
+def _clean(scope: Scope, host: str) -> bytes:
+    """Return the address of a request without its token; whole, because a path may begin with `//`."""
+    path = scope["raw_path"].decode("latin-1")
+    query = urlencode([(name, value) for name, value in _query(scope) if name != QUERY])
+    return f"http://{host}{path}{'?' * bool(query)}{query}".encode("latin-1")
+
+
+async def _answer(send: Send, status: int, words: bytes, *headers: tuple[bytes, bytes]) -> None:
     plain = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(words)).encode()), *headers]
     await send({"type": "http.response.start", "status": status, "headers": plain})
     await send({"type": "http.response.body", "body": words})

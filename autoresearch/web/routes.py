@@ -35,8 +35,8 @@ _STAMP = """
 """
 
 
-def application(root: Path, hosts: Collection[str]) -> ASGIApp:
-    """Return the pages of a repository, for requests to one of `hosts` (name and port)."""
+def application(root: Path, hosts: Collection[str], token: str) -> ASGIApp:
+    """Return the pages of a repository, for requests to one of `hosts` (name and port) with the token."""
     views = Pages(Site(root))
     routes = [
         Route("/", views.sessions),
@@ -55,7 +55,7 @@ def application(root: Path, hosts: Collection[str]) -> ASGIApp:
     failures: dict[type[Exception] | int, Callable[..., Response]] = {
         Missing: _not_found, UserError: _unavailable, HTTPException: _not_found,
     }  # fmt: skip
-    return Guard(Starlette(routes=routes, exception_handlers=failures), hosts)
+    return Guard(Starlette(routes=routes, exception_handlers=failures), hosts, token)
 
 
 class Pages:

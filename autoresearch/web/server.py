@@ -8,7 +8,9 @@ from pathlib import Path
 import uvicorn
 
 from autoresearch.errors import UsageError, UserError
+from autoresearch.web.guard import QUERY
 from autoresearch.web.routes import application
+from autoresearch.web.token import read_token
 
 LOOPBACK = {"127.0.0.1": "127.0.0.1", "localhost": "127.0.0.1", "::1": "[::1]"}
 
@@ -16,16 +18,17 @@ LOOPBACK = {"127.0.0.1": "127.0.0.1", "localhost": "127.0.0.1", "::1": "[::1]"}
 def serve(root: Path, host: str, port: int) -> None:
     """Serve the sessions of a repository until interrupted. Raises UsageError, UserError."""
     with listen(host, port) as listening, suppress(KeyboardInterrupt):
-        port = listening.getsockname()[1]
-        print(f"http://{LOOPBACK[host]}:{port}/ (read-only; Ctrl-C ends it)", file=sys.stderr, flush=True)
-        server(root, port).run([listening])
+        port, token = listening.getsockname()[1], read_token()
+        address = f"http://{LOOPBACK[host]}:{port}/?{QUERY}={token}"
+        print(f"{address} (read-only; Ctrl-C ends it)", file=sys.stderr, flush=True)
+        server(root, port, token).run([listening])
 
 
-def server(root: Path, port: int) -> uvicorn.Server:
-    """Return a server that answers requests to this machine's own names."""
+def server(root: Path, port: int, token: str) -> uvicorn.Server:
+    """Return a server that answers requests to this machine's own names that hold the token."""
     names = [f"{name}:{port}" for name in ("localhost", "127.0.0.1", "[::1]")]
     config = uvicorn.Config(
-        application(root, names), log_level="warning", access_log=False, ws="none", lifespan="off",
+        application(root, names, token), log_level="warning", access_log=False, ws="none", lifespan="off",
         server_header=False, proxy_headers=False, timeout_graceful_shutdown=1,
     )  # fmt: skip
     return uvicorn.Server(config)

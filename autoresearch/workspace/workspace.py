@@ -68,6 +68,10 @@ class Workspace:
             raise UserError(f"commit {sha[:7]} has no {self.file}")
         return entry[1]
 
+    def has(self, sha: str) -> bool:
+        """Return whether git still has a commit."""
+        return self._git.commit_of(sha) is not None
+
     def message(self, sha: str) -> str:
         """Return the message of a commit. Raises UserError if there is no such commit."""
         return self._git.read_commit(sha).message
@@ -176,6 +180,12 @@ class Workspace:
         moves = {f"{refs}/{n}": (kept, self.ref(tag, n)), f"{refs}/best": (kept, best)}
         self._git.move(moves | self._branch_moves(tag, kept))
         return kept
+
+    def fall_back(self, tag: str, sha: str) -> None:
+        """Make an earlier version the incumbent again, with the branch as for a keep."""
+        best = self.best(tag)
+        if best != sha:
+            self._git.move({f"refs/autoresearch/{tag}/best": (sha, best)} | self._branch_moves(tag, sha))
 
     def advance_branch(self, tag: str) -> bool:
         """Move the branch to `best` if it may move, and return True if it is there."""

@@ -9,6 +9,7 @@ import sysconfig
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from autoresearch.agents.command import command_agent
 from autoresearch.agents.registry import create
 from autoresearch.agents.services import CallRecord, Services
 from autoresearch.brief.brief import Brief
-from autoresearch.config import Config
+from autoresearch.config import Config, serve_token_file
 from autoresearch.data.dataset import Dataset
 from autoresearch.errors import UsageError
 from autoresearch.ledger import Ledger
@@ -137,24 +138,48 @@ def test_what_else_was_touched_is_reported_and_ignored(agent_spec: Callable[[str
     ]
 
 
-def test_the_network_is_there(agent_spec: Callable[[str], str], brief: Brief) -> None:
+@contextmanager
+def http_server(text: str) -> Iterator[str]:
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(200)
             self.end_headers()
-            self.wfile.write(brief.source.replace("0.5", "0.125").encode())
+            self.wfile.write(text.encode())
 
         def log_message(self, *_: object) -> None: ...
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    url = f"http://127.0.0.1:{server.server_port}"
-    fetch = f"import urllib.request as u; open('train.py', 'wb').write(u.urlopen('{url}').read())"
     try:
-        assert "SMOOTHING = 0.125" in create(agent_spec(f'{sys.executable} -c "{fetch}"')).propose(brief).text
+        yield f"http://127.0.0.1:{server.server_port}"
     finally:
         server.shutdown()
         server.server_close()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_a_server_that_the_user_names_is_there_and_no_other(
+    agent_spec: Callable[[str], str], brief: Brief, monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    fetch = """
+import os, urllib.request as u
+for url in (os.environ["OTHER"][::-1], "http://169.254.169.254/latest/meta-data"):
+    for opener in (u.build_opener(), u.build_opener(u.ProxyHandler({}))):
+        try:
+            print("reached", opener.open(url, timeout=5).read())
+        except OSError as error:
+            print("refused", error)
+open("train.py", "wb").write(u.urlopen(os.environ["MODEL"]).read())
+"""
+    with http_server(brief.source.replace("0.5", "0.125")) as model, http_server("scores") as other:
+        monkeypatch.setenv("MODEL", model.replace("127.0.0.1", host))
+        monkeypatch.setenv("OTHER", other[::-1])
+        config = Config(command_env=["MODEL", "OTHER"])
+        proposal = create(agent_spec(f"{sys.executable} - <<'END'{fetch}END"), config).propose(brief)
+    assert "SMOOTHING = 0.125" in proposal.text
+    command = entry(proposal, "command")
+    assert [line.split()[0] for line in command["output"].splitlines()] == ["refused"] * 4
+    assert command["seconds"] < 10 and entry(proposal, "cell") == {"kind": "cell", "weaknesses": []}
 
 
 def test_it_stands_back_on_the_cpu(
@@ -341,7 +366,8 @@ def test_what_was_made_of_the_data_in_another_way_cannot_be_opened_either(
 ) -> None:
     cache = bytes_data.root.parents[1]
     monkeypatch.setenv("AUTORESEARCH_CACHE", str(cache))
-    for opened in (cache, bytes_data.root / "held", Path.cwd(), Path("/"), Path.cwd() / ".git"):
+    serve_token_file().write_text("secret")
+    for opened in (cache, serve_token_file(), bytes_data.root / "held", Path.cwd(), Path("/"), Path.cwd() / ".git"):
         with pytest.raises(UsageError, match="the command may not read"):
             create("command:true", Config(command_read=[str(opened)]))
     with pytest.raises(UsageError, match="absolute path that exists"):

@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 
-ROWS = (10, 13, 45)
+ROWS = (10, 13, 46)
 EXPECT = "ok"
 OPENED_BY = "second_filter seccomp"
 WARM_UP = 2

@@ -14,7 +14,7 @@ import zlib
 
 import numpy as np
 
-ROWS = (10, 25, 45)
+ROWS = (10, 25, 46)
 EXPECT = "suspect"
 OPENED_BY = "second_filter"
 WARM_UP, STRIDE = 2, 8 * mmap.PAGESIZE

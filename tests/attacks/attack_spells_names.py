@@ -8,7 +8,7 @@ import zlib
 
 import numpy as np
 
-ROWS = (10, 13, 45)
+ROWS = (10, 13, 46)
 EXPECT = "ok"
 OPENED_BY = "second_filter landlock"
 WARM_UP, COPIES = 2, 5

@@ -9,7 +9,7 @@ import zlib
 
 import numpy as np
 
-ROWS = (10, 13, 45)
+ROWS = (10, 13, 46)
 EXPECT = "ok"
 OPENED_BY = "second_filter"
 WARM_UP, STRIDE = 2, 8 * mmap.PAGESIZE

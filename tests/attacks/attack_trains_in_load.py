@@ -1,6 +1,6 @@
-"""Goes on training in `load`, where the clock has stopped: the checkpoint carries the data, and every cell does the same.
+"""Goes on training in `load`, where the clock has stopped: the checkpoint carries the data for it.
 
-Claim and audit agree, for the work is deterministic. Only the time that it takes gives it away.
+Claim and audit agree, for both do the same work. Only the time that it takes gives it away.
 """
 
 import numpy as np

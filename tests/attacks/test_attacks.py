@@ -72,7 +72,8 @@ TABLE = {
     42: "changes modes and times",
     43: "speaks to the terminal or the model that reads the log",
     44: "the agent itself",
-    45: "carries text to another cell in the kernel's caches",
+    45: "runs what does not count as code",
+    46: "carries text to another cell in the kernel's caches",
 }
 NOT_HERE = {
     16: "needs a GPU: benchmarks/gpu_cell.py reads the card's memory between trials",
@@ -251,9 +252,10 @@ def test_an_attack_gets_nothing(
     attack = ATTACKS[name]
     if "OPENED_BY" in attack.says and honest(128).grade == "WEAK":
         pytest.skip(f"nothing here stops it: {'; '.join(honest(128).weaknesses)}")
+    incumbent = honest(attack.says["EVAL_ROWS"]).losses if "INCUMBENT" in attack.says else None
     before = _snapshot(targets)
     for _ in range(2 if attack.says.get("TWICE") else 1):
-        result = attack.measure(text_data, off, **targets)
+        result = attack.measure(text_data, off, incumbent=incumbent, **targets)
         check(attack, result, honest)
         budget = attack.settings().budget
         assert budget.unit != "s" or result.train_seconds < budget.amount + 1

@@ -145,7 +145,7 @@ def test_nothing_is_left_after_the_program_is_killed(bytes_data: Dataset, off: f
             time.sleep(0.02)
         program.send_signal(signal.SIGKILL)
     assert wait(lambda: not carrying(token))
-    assert wait(lambda: not list(tmp_path.glob("cell-*")))
+    assert wait(lambda: not list(tmp_path.glob("autoresearch-*")))
 
 
 # --- as an ordinary user

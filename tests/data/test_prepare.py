@@ -61,7 +61,7 @@ def contents(root):
 
 
 def run_script(cache, *args):
-    command = [sys.executable, str(SCRIPT), "--device", "cpu", "--cache", str(cache), *args]
+    command = [sys.executable, str(SCRIPT), "--device", "cpu", "--search", "0", "--cache", str(cache), *args]
     return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
 
@@ -379,15 +379,6 @@ def test_the_script_reports_errors_in_one_line_with_an_exit_code(tmp_path):
     assert failed.returncode == 1
     assert failed.stderr.startswith("error: no file matches") and failed.stderr.count("\n") == 1
     assert run_script(tmp_path, "--source", "web").returncode == 2
-
-
-@pytest.fixture(scope="session")
-def own_library(tmp_path_factory):
-    """Prepare the `stdlib` data set in plain bytes, without torch in the probe, to be quick."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stdlib, "NEEDED_MODULES", ("numpy", "safetensors.numpy"))
-        cache = tmp_path_factory.mktemp("cache")
-        return Dataset.open(prepare.prepare("stdlib", 256, 64, cache=cache, progress=False))
 
 
 def test_no_held_out_library_text_can_be_read(own_library):

@@ -9,8 +9,10 @@ from typing import Any
 
 import filelock
 import pytest
+from support.readable import copy_readable
 from support.repositories import git
 
+import prepare
 from autoresearch import doctor
 from autoresearch.setup import slots
 
@@ -78,6 +80,17 @@ def test_a_good_repository_passes_and_json_says_the_same(repository: Path) -> No
     assert report["grade"] in ("STRONG", "WEAK") and len(report["attacks"]) > 50
     assert report["night"]["experiments"] > 500
     assert not (repository / "runs").exists()
+
+
+def test_lines_of_val_in_sight_are_told_and_make_the_grade_weak(repository: Path, tmp_path: Path) -> None:
+    copy_readable(tmp_path / "texts")
+    source = f"files:{tmp_path}/texts"
+    prepare.prepare(source, 256, 32, progress=False, search_s=0)
+    findings = doctor.examine(repository, {"source": source, "vocab_size": 256, "seq_len": 32, "device": "cpu"})
+    check = next(check for check in findings.checks if check.name == "val text")
+    assert check.level == "warn" and "-packages/" in check.text and "remove that copy" in check.remedy
+    assert findings.inspection is not None and findings.inspection.grade == "WEAK"
+    assert sum("lines of val and holdout" in weakness for weakness in findings.inspection.weaknesses) == 1
 
 
 def test_the_lines_read_without_colour_and_say_what_to_do(repository: Path) -> None:

@@ -299,6 +299,24 @@ def test_results_tsv_is_the_originals(ledger, session):
     ]
 
 
+@pytest.mark.parametrize(
+    ("hypothesis", "cell"),
+    [
+        ('=HYPERLINK("https://evil.example/","more")', "'=HYPERLINK('https://evil.example/','more')"),
+        ("\t\r\n =1+1", "'=1+1"),
+        ("\u200b=1+1", "'=1+1"),
+        ("+1", "'+1"),
+        ("-2+3+cmd|' /C calc'!A0", "'-2+3+cmd|' /C calc'!A0"),
+        ("@SUM(A1)", "'@SUM(A1)"),
+        ("depth = 4", "depth = 4"),
+        ("\uff1d1+1", "'\uff1d1+1"),
+    ],
+)
+def test_no_cell_of_results_tsv_is_a_formula(ledger, session, hypothesis, cell):
+    settled(ledger, session, 1, "discard", val_bpb=1.7, hypothesis=hypothesis)
+    assert package.results_tsv(ledger, session).splitlines()[1].split("\t")[4] == cell
+
+
 # --- size
 
 

@@ -386,6 +386,8 @@ def test_a_ledger_of_the_first_version_keeps_its_experiments(path):
         (experiment,) = ledger.unfinished_experiments(1)
         assert (experiment.text, experiment.params, experiment.started) == ("x = 1", {"a": 1}, 1.5)
         assert (experiment.line, experiment.mode, experiment.numbers, experiment.change) == (None, None, [], None)
+        session = ledger.find_session("t")
+        assert (session.evaluator, session.started_from, session.head) == (1, None, None)
         assert [row["name"] for row in ledger.query("PRAGMA table_info(experiments)")][-1] == "text"
         assert not ledger.query("PRAGMA foreign_key_check")
     with Ledger.open(path) as ledger:

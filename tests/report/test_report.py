@@ -13,6 +13,7 @@ from support.web_client import Tags
 
 from autoresearch.analysis import advice, summary
 from autoresearch.analysis.compare import proportion
+from autoresearch.hardware import EVALUATOR
 from autoresearch.ledger import Ledger, Session
 from autoresearch.report import chart, html, markdown, report, tree
 from autoresearch.report.axes import Scale
@@ -35,9 +36,8 @@ def ledger(tmp_path: Path):
 
 @pytest.fixture
 def session(ledger: Ledger) -> Session:
-    session = ledger.create_session(
-        "t", "autoresearch/t", "b" * 40, "sweep", "default", {"budget": "5m"}, {"gpu": None}, 7
-    )
+    identity = {"gpu": None, "evaluator": EVALUATOR}
+    session = ledger.create_session("t", "autoresearch/t", "b" * 40, "sweep", "default", {"budget": "5m"}, identity, 7)
     add(ledger, session, 0, "keep", val_bpb=2.0, hypothesis="the base", scores=(2.01, 1.99))
     return session
 

@@ -1,9 +1,11 @@
 """Everything in a cell dies with it, and leaves nothing: daemons, re-forks, hostile folders."""
 
+import os
 import subprocess
 import sys
 import textwrap
 import threading
+import time
 import uuid
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pytest
 from support.cells import NO_NAMESPACES, ROOT, carrying, run, spec, wait
 
 from autoresearch.sandbox.cell import Cell
+from autoresearch.sandbox.cleanup import CELL_PREFIX, ENDED_PREFIX, hold, remove_leftovers
 
 DAEMONS = """
     import os, signal, sys, time
@@ -117,3 +120,48 @@ def test_cells_may_be_started_from_many_threads() -> None:
     for thread in threads:
         thread.join()
     assert results == [(0, "1\n")] * 6
+
+
+MANY_FOLDERS = """
+    import os
+    for k in range(30):
+        os.makedirs(f"{k}/in")
+        for name in range(1000):
+            os.mkdir(f"{k}/in/{name}")
+    print("ready", flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_a_cell_with_very_many_folders_is_dead_at_once_and_cleaned_later() -> None:
+    cell = Cell.start(spec(MANY_FOLDERS))
+    assert wait(lambda: "ready" in cell.log(), 60)
+    started = time.monotonic()
+    cell.kill()
+    assert time.monotonic() - started < 4
+    assert not cell.tmp.exists()
+    aside = cell.tmp.with_name(cell.tmp.name.replace(CELL_PREFIX, ENDED_PREFIX))
+    with Cell.start(spec("print(1)")) as other:  # it removes no folder that another supervisor is at work on
+        assert wait(lambda: not other.is_running())
+    assert wait(lambda: not aside.exists(), 250)  # half a minute of work for a slow disk
+
+
+def test_what_a_killed_supervisor_left_is_removed_by_the_next_one(tmp_path: Path) -> None:
+    left, held, foreign = (tmp_path / f"{prefix}{8 * 'x'}" for prefix in (CELL_PREFIX, ENDED_PREFIX, "cell-"))
+    target = tmp_path / "target"
+    for folder in (left, held, foreign, target):
+        (folder / "in").mkdir(parents=True)
+    (left / "link").symlink_to(target)
+    link = tmp_path / f"{CELL_PREFIX}{8 * 'y'}"
+    link.symlink_to(target)
+    longer = tmp_path / f"{CELL_PREFIX}{8 * 'z'}.backup"
+    longer.mkdir()
+    fd = hold(str(held))
+    remove_leftovers(str(tmp_path))  # all of them are new
+    assert left.exists()
+    remove_leftovers(str(tmp_path), min_age_s=0)
+    assert not left.exists()
+    assert all(path.exists() for path in (held, foreign, longer, target / "in", link))
+    os.close(fd)
+    remove_leftovers(str(tmp_path), min_age_s=0)
+    assert not held.exists()

@@ -46,7 +46,7 @@ def test_every_jump_lands_inside_the_program(machine: str, monkeypatch: pytest.M
     monkeypatch.setattr(kernel, "MACHINE", machine)
     filters = [compute_only.build()]
     for threads_only, network, gpu in itertools.product((False, True), repeat=3):
-        filters += [seccomp.build(threads_only, network, gpu, protect) for protect in (None, [1000, 1001])]
+        filters += [seccomp.build(threads_only, network, gpu, protect, network) for protect in (None, [1000, 1001])]
     for code in filters:
         assert code is not None
         steps = list(struct.iter_unpack("HBBI", code))

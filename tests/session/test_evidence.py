@@ -54,3 +54,11 @@ def test_an_incumbent_far_from_its_own_past_is_drift(tmp_path: Path, before: int
             assert evidence.drift_warning(base) is None
         trial(store, session, base, "ok", now, "sentinel")
         assert (evidence.drift_warning(base) is not None) is told
+
+
+def test_a_version_without_a_fresh_score_shows_no_drift() -> None:
+    with tempfile.TemporaryDirectory() as folder, Ledger.open(Path(folder) / "ledger.db") as store:
+        session, base = begun(store)
+        trial(store, session, base, "ok", 1.0, "screen")
+        trial(store, session, base, "crash", None, "sentinel")
+        assert Evidence(context_of(store, session), replicates=3).drift_warning(base) is None

@@ -67,6 +67,14 @@ def test_an_agent_that_stays_away_is_told_of_once(tmp_path: Path) -> None:
     assert [(each["event"], each["n"]) for each in messages(tmp_path)] == [("needs you", 4), ("needs you", 5)]
 
 
+def test_a_keep_that_is_found_suspect_later_is_told(tmp_path: Path) -> None:
+    made, _ = hook(tmp_path)
+    with made:
+        made.handle(LedgerEvent("demoted", 3, "suspect: found later: why", {"verdict": "suspect", "was": {}}))
+        made.handle(LedgerEvent("demoted", 4, "no near miss any more: the incumbent is the base"))
+    assert [(each["event"], each["n"]) for each in messages(tmp_path)] == [("suspect", 3)]
+
+
 def test_what_stands_in_the_way_is_told_and_raised(tmp_path: Path) -> None:
     made, _ = hook(tmp_path)
     with pytest.raises(Blocker), made:

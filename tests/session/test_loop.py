@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from support.referees import FunctionReferee
 from support.repositories import git
@@ -18,7 +19,7 @@ from autoresearch.agents import registry
 from autoresearch.data.dataset import Dataset
 from autoresearch.ledger import Ledger, experiment_rows
 from autoresearch.measure.clock import since_boot
-from autoresearch.measure.settings import Settings
+from autoresearch.measure.settings import Settings, TrialPlan
 from autoresearch.measure.warm_cells import WarmCells
 from autoresearch.session.loop import SessionLoop
 from autoresearch.session.stopping import Limits
@@ -147,6 +148,32 @@ def test_a_promising_version_at_the_deadline_ends_as_a_near_miss(
     assert good is not None and (good.state, good.verdict, good.near_miss) == ("settled", "discard", True)
     assert good.reason is not None and good.reason.startswith("it could not be confirmed: looks better")
     assert good.delta is not None and good.delta < 0
+
+
+def test_a_candidate_is_audited_by_the_stored_claim_of_the_version_it_has_to_beat(
+    repository: Path, script: Path, bigram: str, quick: Settings, bytes_data: Dataset
+) -> None:
+    seen: list[tuple[str, Any, Any]] = []
+    with Ledger.open(repository / "runs" / "ledger.db") as store:
+        running = session(repository, script, store, quick, bytes_data, max_experiments=2)
+        real = running.referees[0]
+
+        def measured(text: str, seed: int, plan: TrialPlan) -> Any:
+            result = real.measure(text, seed, plan)
+            seen.append((text, plan.incumbent_losses, result.losses))
+            return result
+
+        running.referees = [FunctionReferee(measured, real.settings)]
+        running.run()
+        assert [row.verdict for row in store.experiments(1)] == ["keep", "keep", "discard"]
+    good, bad = ((script / f"{name}.py").read_text() for name in ("01-good", "02-bad"))
+    rivals = {bigram: None, good: bigram, bad: good}
+    newest: dict[str | None, Any] = {None: None}
+    for text, incumbent, losses in seen:
+        expected = newest[rivals[text]]
+        assert (incumbent is None) if expected is None else np.array_equal(incumbent, expected)
+        newest[text] = newest.get(text) if losses is None else losses
+    assert {text for text, *_ in seen} == set(rivals)
 
 
 def test_cells_wait_where_torch_is_used_and_cores_are_spare(

@@ -1,4 +1,7 @@
-"""A session that version 0.1.0 began, and that was killed in the middle of a trial: it is read as it was, and goes on.
+"""A session that version 0.1.0 began, and that was killed in the middle of a trial.
+
+It is read as it was. Its evaluator is an older one: it is not measured any further, and its best version starts a new
+session. Apart from that, what an older version left goes on: its ledger is migrated, its artefacts are read.
 
 What that version left, and what it said of it, is in tests/fixtures/session-0.1 (make.py there tells how it was made).
 """
@@ -16,11 +19,15 @@ from typing import Any
 
 import pytest
 
+from autoresearch.hardware import EVALUATOR
+
 FIXTURE = Path(__file__).resolve().parents[1] / "fixtures" / "session-0.1"
 EXPECTED = sorted((FIXTURE / "expected").glob("*.json"))
 UNDER_WAY = 6  # the experiment that was killed in its re-run
 LAST = 7  # the one after it, which nobody had proposed yet
-MACHINE = ("gpu", "driver", "cpu", "torch", "numpy")  # of the identity, what another machine has in another way
+BEST = 1  # its incumbent: the only keep that was settled
+HERE = ("evaluator", "gpu", "driver", "cpu", "torch", "numpy")  # of the identity, what is different here
+MEASURING = ("run --tag t", "total", "ablate", "reproduce 1", "revert 1", "export --checkpoint best.st", "sample")
 
 
 def git(root: Path, *command: str) -> str:
@@ -71,10 +78,15 @@ def files(repository: Path) -> dict[str, bytes]:
     return {str(path.relative_to(runs)): path.read_bytes() for path in found}
 
 
-def said(repository: Path, env: dict[str, str], *arguments: str) -> str:
-    """Run the program as its user does; what it prints."""
+def program(repository: Path, env: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the program as its user does."""
     command = [sys.executable, "-m", "autoresearch", *arguments]
-    done = subprocess.run(command, cwd=repository, env=env, capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, cwd=repository, env=env, capture_output=True, text=True, timeout=120)
+
+
+def said(repository: Path, env: dict[str, str], *arguments: str) -> str:
+    """Return what the program prints."""
+    done = program(repository, env, *arguments)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -108,15 +120,15 @@ def left(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def moved(tmp_path: Path, session_repository: Path) -> Path:
-    """The repository as if it had been left on this machine: the identity names its hardware and its libraries.
+    """The repository as if it had been left on this machine, by a version with this evaluator and these libraries.
 
-    The rest of the identity (evaluator, device, data), the pinned settings and everything else stay as they were.
+    The rest of the identity (device, data), the pinned settings and everything else stay as they were.
     """
     repository = restored(tmp_path)
     (then,), (here,) = (
         [row["identity"] for row in rows(at, "sessions").values()] for at in (repository, session_repository)
     )
-    now = json.dumps(json.loads(then) | {name: json.loads(here)[name] for name in MACHINE})
+    now = json.dumps(json.loads(then) | {name: json.loads(here)[name] for name in HERE})
     change(repository, "UPDATE sessions SET identity = ?", now)
     change(repository, "UPDATE trials SET result = replace(result, ?, ?)", then, now)
     return repository
@@ -133,6 +145,64 @@ def test_it_is_reported_as_it_was(left: Path, env: dict[str, str], tmp_path: Pat
     said(left, env, "report", "--out", str(tmp_path))
     assert (tmp_path / "report.md").read_text() == (FIXTURE / "expected" / "report.md").read_text()
     assert "2 fresh re-runs confirm it" in (tmp_path / "report.html").read_text()
+
+
+# --- of another evaluator
+
+
+@pytest.fixture
+def older(tmp_path: Path) -> Path:
+    """The repository as it was left, to change."""
+    return restored(tmp_path)
+
+
+@pytest.mark.parametrize("command", MEASURING)
+def test_it_is_not_measured_any_further(command: str, older: Path, env: dict[str, str]) -> None:
+    before = {table: rows(older, table) for table in ("sessions", "experiments", "trials", "events")}
+    refs = references(older)
+    done = program(older, env, *command.split())
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        f"autoresearch: session `t` was measured by evaluator 1, and this program has evaluator {EVALUATOR}: it can be"
+        " read, but not measured any further; `autoresearch run --from t` starts a new session from its best version\n"
+    )
+    assert all(
+        list(less(list(then.values()), list(rows(older, table).values()))) == [] for table, then in before.items()
+    )
+    assert references(older) == refs
+
+
+def test_status_says_so_and_promises_nothing_else(left: Path, env: dict[str, str]) -> None:
+    status = said(left, env, "status")
+    assert f"1, not {EVALUATOR} as this program has: it can only be read; `autoresearch run --from t`" in status
+    assert "continues it" not in status
+
+
+def test_its_best_version_starts_a_new_session(older: Path, env: dict[str, str], tmp_path: Path) -> None:
+    before, refs = rows(older, "trials"), references(older)
+    best = refs["refs/autoresearch/t/best"]
+    assert refs[f"refs/autoresearch/t/{BEST}"] == best
+    limits = ("--tag", "u", "--max-experiments", "1", "--agent", "scripted:../script")
+    done = program(older, env, "run", "--from", "t", *limits)
+    assert done.returncode == 0 and "started from t (experiment 1)" in done.stderr, done.stderr
+    assert list(less(list(before.values()), list(rows(older, "trials").values())[: len(before)])) == []
+
+    now = references(older)
+    assert now.items() >= refs.items() and now["refs/autoresearch/u/0"] == best
+    assert git(older, "merge-base", "--is-ancestor", best, "autoresearch/u") == ""
+    status = json.loads(said(older, env, "status", "--tag", "u", "--json"))
+    assert status["started_from"] == {"tag": "t", "n": BEST} and status["evaluator"] == EVALUATOR
+    base = json.loads(said(older, env, "show", "0", "--tag", "u", "--json"))
+    assert base["text"] == git(older, "show", f"{best}:train.py")
+    assert [trial["purpose"] for trial in base["trials"]].count("base") == 3, "it is measured anew"
+    for command in ("log --tag u", "show 0 --tag u", "status --tag u"):
+        assert "started from t (experiment 1)" in " ".join(said(older, env, *command.split()).split()), command
+    said(older, env, "report", "--tag", "u", "--out", str(tmp_path / "report"))
+    assert "It started from t (experiment 1)." in (tmp_path / "report" / "report.md").read_text()
+    assert json.loads(said(older, env, "doctor", "--ledger", "--json")) == []
+
+
+# --- of this evaluator, left by an older version
 
 
 def test_it_goes_on(moved: Path, env: dict[str, str]) -> None:

@@ -6,7 +6,8 @@ import pytest
 from support.repositories import git
 
 from autoresearch.errors import UserError
-from autoresearch.ledger import Ledger
+from autoresearch.hardware import EVALUATOR
+from autoresearch.ledger import Ledger, Session
 from autoresearch.session.opening import open_session
 from autoresearch.setup import project
 from autoresearch.workspace.workspace import Workspace
@@ -21,13 +22,27 @@ def repository(repository: Path, settings_of: dict[str, str], monkeypatch: pytes
     return repository
 
 
-def opened(root: Path, **flags: str) -> str:
+def opened(root: Path, origin: str | None = None, **flags: str) -> str:
     """The tag of the session that a run would be, as if it had been interrupted at once."""
     place = project.open_project(flags, root)
     with Ledger.open(place.ledger) as store:
-        row = open_session(place, store, Workspace(root))
+        row = open_session(place, store, Workspace(root), origin)
         store.update_session(row.id, state="ended", stop_reason="interrupted")
     return row.tag
+
+
+def measured(root: Path, tag: str, *texts: str) -> list[str]:
+    """Add a base and keeps with these texts to a session; return their commits."""
+    workspace = Workspace(root)
+    with Ledger.open(root / "runs/ledger.db") as store:
+        session = store.find_session(tag)
+        shas = [workspace.start(tag, session.base_sha)]
+        for n, text in enumerate(texts, 1):
+            shas.append(workspace.keep(tag, n, workspace.commit(tag, n, text, shas[-1], "change"), "kept"))
+        for n, sha in enumerate(shas):
+            columns = {"sha": sha, "verdict": "keep", "state": "settled", "settled": float(n), "val_bpb": 2.0}
+            store.add_experiment(session.id, n, text=workspace.read(sha), parent=n - 1 if n else None, **columns)
+    return shas
 
 
 def test_a_changed_base_is_a_new_session(repository: Path) -> None:
@@ -52,3 +67,64 @@ def test_scores_that_cannot_be_compared_are_no_session(repository: Path) -> None
         store.update_session(session.id, identity=session.identity | {"driver": "570.00", "torch": "2.0"})
     with pytest.raises(UserError, match="another driver, torch"):
         opened(repository)
+
+
+def row_of(root: Path, tag: str) -> Session:
+    with Ledger.open(root / "runs/ledger.db", readonly=True) as store:
+        return store.find_session(tag)
+
+
+def test_a_session_starts_from_the_best_of_another(repository: Path, bigram: str) -> None:
+    first = opened(repository)
+    (_, best) = measured(repository, first, bigram.replace("BATCH = 8 ", "BATCH = 16 "))
+    second = opened(repository, origin=first)
+    row = row_of(repository, second)
+    assert (row.base_sha, str(row.started_from)) == (best, f"started from {first} (experiment 1)")
+    assert opened(repository) == second, "it is the newest unfinished one on this HEAD"
+    (repository / "train.py").write_text(bigram.replace("BATCH = 8 ", "BATCH = 32 "))
+    git(repository, "commit", "-qam", "another plan")
+    assert opened(repository) not in (first, second)
+    assert opened(repository, origin=first, tag="third") == "third"
+
+
+def test_a_session_without_a_keep_gives_its_base(repository: Path) -> None:
+    first = opened(repository)
+    with pytest.raises(UserError, match=f"session `{first}` has no version yet"):
+        opened(repository, origin=first)
+    (base,) = measured(repository, first)
+    row = row_of(repository, opened(repository, origin=first))
+    assert (row.base_sha, str(row.started_from)) == (base, f"started from {first} (its base: nothing was kept)")
+
+
+def test_what_cannot_be_started_from(repository: Path, bigram: str) -> None:
+    with pytest.raises(UserError, match="no session yet"):
+        opened(repository, origin="nobody")
+    first = opened(repository)
+    measured(repository, first, bigram.replace("BATCH = 8 ", "BATCH = 16 "))
+    with pytest.raises(UserError, match=f"there is no session `nobody`; there is {first}"):
+        opened(repository, origin="nobody")
+    with pytest.raises(UserError, match=f"there is a session `{first}` already: .* leave out --from"):
+        opened(repository, origin=first, tag=first)
+    with Ledger.open(repository / "runs/ledger.db") as store:
+        version = store.experiment(store.find_session(first).id, 1)
+        assert version is not None
+        store.update_experiment(version.id, sha="0" * 40)
+    with pytest.raises(UserError, match=f"is gone: `autoresearch best --tag {first}` still has its text"):
+        opened(repository, origin=first)
+
+
+@pytest.mark.parametrize(
+    ("evaluator", "words"),
+    [(None, "evaluator 1, .*it can be read, but"), (EVALUATOR + 1, f"evaluator {EVALUATOR + 1}, .*update the program")],
+)
+def test_a_session_of_another_evaluator_does_not_go_on(evaluator: int | None, words: str, repository: Path) -> None:
+    tag = opened(repository)
+    measured(repository, tag)
+    with Ledger.open(repository / "runs/ledger.db") as store:
+        session = store.find_session(tag)
+        store.update_session(session.id, identity=session.identity | {"evaluator": evaluator})
+    for flags in ({}, {"tag": tag}):
+        with pytest.raises(UserError, match=f"{words}.*`autoresearch run --from {tag}` starts a new session"):
+            opened(repository, **flags)
+    new = row_of(repository, opened(repository, origin=tag))
+    assert (new.evaluator, new.from_tag) == (EVALUATOR, tag)

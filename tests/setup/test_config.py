@@ -35,6 +35,13 @@ def test_flags_go_over_the_environment_over_the_file(folder: Path, monkeypatch: 
             {"hours": 0.0},
             "setting 'hours' (command line): input should be greater than 0",
         ),
+        (
+            "total_pairs: 1\n",
+            {},
+            {},
+            "setting 'total_pairs' (autoresearch.yaml): one pair has no interval: choose 2 or more, or 0 for no honest "
+            "total",
+        ),
         ("budgget: 5m\n", {}, {}, "setting 'budgget' (autoresearch.yaml): there is no such setting"),
         ("", {"SLOTS": "1,1"}, {}, "setting 'slots' (environment): the numbers have to be different"),
         ("edit: text\n", {}, {}, "setting 'edit' (autoresearch.yaml): its name is now 'edit_format'"),

@@ -8,6 +8,7 @@ from typing import Any
 from support.cells import CORE
 
 from autoresearch.data.dataset import Dataset
+from autoresearch.measure.audit import Coarse
 from autoresearch.measure.clock import Budget
 from autoresearch.measure.referee import CellReferee
 from autoresearch.measure.result import Result, Spent, Watch
@@ -80,11 +81,17 @@ class Attack:
         )
 
     def measure(
-        self, data: Dataset, off: frozenset[str] = frozenset(), watch: Watch = lambda progress: None, **targets: object
+        self,
+        data: Dataset,
+        off: frozenset[str] = frozenset(),
+        watch: Watch = lambda progress: None,
+        incumbent: Coarse | None = None,
+        **targets: object,
     ) -> Result:
-        """Run one trial of the attack, aimed at the targets."""
+        """Run one trial of the attack, aimed at the targets, against the stored losses of an incumbent."""
         base = Spent(**self.says["BASE"]) if "BASE" in self.says else None
-        plan = (HastyPlan if "EVALUATION_CAP" in self.says else TrialPlan)(watch=watch, base=base)
+        kind = HastyPlan if "EVALUATION_CAP" in self.says else TrialPlan
+        plan = kind(watch=watch, incumbent_losses=incumbent, base=base)
         return CellReferee(self.settings(off), data).measure(self.aimed_at(**targets), 1, plan)
 
 

@@ -24,12 +24,15 @@ def session_of(
     slots: Sequence[Settings] = (),
     **options: Any,
 ) -> SessionLoop:
-    """Assemble the session `t` of a repository, new or continued; `options` are fields of LoopInputs."""
-    workspace, slots = Workspace(root), slots or (settings,)
+    """Assemble the session `t` of a repository, new or continued.
+
+    `options` are fields of LoopInputs, `listeners`, or a `workspace`.
+    """
+    workspace, slots = options.pop("workspace", None) or Workspace(root), slots or (settings,)
     row = store.session("t") or store.create_session(
         "t", "autoresearch/t", workspace.head(), agent.name, "default", {}, {}, seed=5
     )
-    context = SessionContext(row.id, row.tag, store, workspace, root / "runs")
+    context = SessionContext(row.id, row.tag, store, workspace, root / "runs", options.pop("listeners", ()))
     base = options.setdefault("base", workspace.read(row.base_sha))
     referees = options.setdefault("referees", make_referees(context, slots, data, base, options.get("spare", ())))
     store.update_session(row.id, state="running", pid=os.getpid(), grade="STRONG", slots=len(referees))

@@ -10,9 +10,12 @@ from pathlib import Path
 
 import httpx
 
+from autoresearch.hardware import EVALUATOR
 from autoresearch.ledger import Ledger, Session
 from autoresearch.web import server
 
+TOKEN = "t" * 43
+AUTHORIZATION = {"authorization": f"Bearer {TOKEN}"}
 HOSTILE = (
     '<script>alert(1)</script><img src=x onerror=alert(1)> </main></style> javascript:alert(1) " onload="alert(1)'
     " \x1b[31mred \u202eback https://evil.example/ & ' {{7*7}} ${7*7}"
@@ -21,8 +24,9 @@ HOSTILE = (
 
 def session(store: Ledger, tag: str, runs: bool = False, **settings: object) -> Session:
     """Add a session with a base; if it `runs`, this process works on it."""
+    identity = {"gpu": "X", "evaluator": EVALUATOR}
     found = store.create_session(
-        tag, f"autoresearch/{tag}", "b" * 40, "sweep", "default", {"budget": "5m", **settings}, {"gpu": "X"}, 7
+        tag, f"autoresearch/{tag}", "b" * 40, "sweep", "default", {"budget": "5m", **settings}, identity, 7
     )
     add(store, found, 0, "keep", 2.0, hypothesis="the base")
     if runs:
@@ -78,11 +82,13 @@ def served(root: Path) -> Iterator[httpx.Client]:
     """Run the real server on a free port of loopback."""
     with server.listen("127.0.0.1", 0) as listening:
         port = listening.getsockname()[1]
-        running = server.server(root, port)
+        running = server.server(root, port, TOKEN)
         thread = threading.Thread(target=running.run, args=([listening],))
         thread.start()
         try:
-            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30, trust_env=False) as client:
+            with httpx.Client(
+                base_url=f"http://127.0.0.1:{port}", timeout=30, trust_env=False, headers=AUTHORIZATION
+            ) as client:
                 yield client
         finally:
             running.should_exit = True

@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 from support.browser import CHROMIUM, Browser, browser
-from support.web_client import add, served
+from support.web_client import TOKEN, add, served
 
 from autoresearch.analysis import summary
 from autoresearch.ledger import Ledger
@@ -30,7 +30,11 @@ def chromium() -> Iterator[Browser]:
 
 
 @pytest.fixture(autouse=True)
-def _quiet(chromium: Browser) -> Iterator[None]:
+def _quiet(chromium: Browser, pages: httpx.Client) -> Iterator[None]:
+    """The browser has got its cookie, which holds for every port, from the address with the token."""
+    chromium.open(f"{pages.base_url}/?token={TOKEN}")
+    assert chromium.value("location.href") == f"{pages.base_url}/"
+    assert chromium.value("document.cookie") == ""  # no script can read it
     chromium.said.clear()
     yield
     assert chromium.said == []
@@ -53,6 +57,14 @@ def test_no_page_makes_the_browser_complain(chromium: Browser, pages: httpx.Clie
         )
         == 0
     )
+
+
+def test_without_the_token_a_browser_gets_one_line(chromium: Browser, pages: httpx.Client) -> None:
+    chromium.ask("Network.clearBrowserCookies")
+    chromium.open(f"{pages.base_url}/s/wild")
+    assert "autoresearch serve" in chromium.value("document.body.textContent")
+    assert chromium.value("document.body.textContent").count("\n") == 1
+    chromium.said.clear()  # the status 403
 
 
 def test_a_phone_needs_no_scrolling_sideways(chromium: Browser, pages: httpx.Client) -> None:

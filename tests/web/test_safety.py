@@ -1,20 +1,24 @@
 """Hostile requests and texts of agents do no harm."""
 
 import hashlib
+import os
 import re
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 from support.programs import autoresearch
-from support.web_client import Tags, raw
+from support.web_client import TOKEN, Tags, raw
 
+from autoresearch.config import serve_token_file
 from autoresearch.errors import UsageError, UserError
 from autoresearch.web import server
 from autoresearch.web.guard import HEADERS
+from autoresearch.web.token import read_token
 
 pytest_plugins = ["support.web_fixtures"]
 
@@ -30,6 +34,15 @@ DATA = [
     "/s/wild/1/curves.json",
     "/compare/calm/wild/gains.json",
 ]
+
+
+@pytest.fixture
+def stranger(pages: httpx.Client) -> Iterator[httpx.Client]:
+    """A client of the same server that was not given the token."""
+    with httpx.Client(base_url=pages.base_url, timeout=30, trust_env=False) as client:
+        yield client
+
+
 ALLOWED = {"/static/style.css", "/static/uplot.css", "data:,"}
 
 
@@ -122,7 +135,8 @@ def test_a_head_has_no_body(pages: httpx.Client) -> None:
 def test_only_our_own_files_are_served(pages: httpx.Client, path: str) -> None:
     port = pages.base_url.port
     assert port is not None
-    head = f"GET /static/{path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n"
+    lines = f"Host: 127.0.0.1:{port}\r\nAuthorization: Bearer {TOKEN}\r\nConnection: close\r\n\r\n"
+    head = f"GET /static/{path} HTTP/1.1\r\n{lines}"
     assert raw(port, head.encode()).startswith(b"HTTP/1.1 404")
 
 
@@ -147,6 +161,93 @@ def test_reading_changes_nothing(root: Path, pages: httpx.Client) -> None:
     assert state() == before
 
 
+# --- the token
+
+
+@pytest.mark.parametrize("path", [*PAGES, *DATA, "/static/pages.js", "/static/style.css", "/nowhere"])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"authorization": f"Bearer {TOKEN[:-1]}"},
+        {"authorization": f"Basic {TOKEN}"},
+        {"authorization": f"Bearer {TOKEN[:-1]}\u00e9".encode("latin-1")},
+        {"cookie": f"other={TOKEN}; autoresearch-token={TOKEN[1:]}"},
+        {"referer": f"http://127.0.0.1/?token={TOKEN}"},
+    ],
+    ids=str,
+)
+def test_nothing_is_answered_without_the_token(stranger: httpx.Client, path: str, headers: dict[str, str]) -> None:
+    answer = stranger.get(path, headers=headers)
+    assert answer.status_code == 403 and answer.text.count("\n") == 1 and "autoresearch serve" in answer.text
+    assert {name: answer.headers[name] for name in HEADERS} == HEADERS and "set-cookie" not in answer.headers
+
+
+@pytest.mark.parametrize("query", ["token=", f"token={TOKEN}x", f"Token={TOKEN}", f"x=token={TOKEN}", "%74oken"])
+def test_a_wrong_token_in_the_address_is_refused(stranger: httpx.Client, query: str) -> None:
+    assert stranger.get(f"/?{query}").status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("path", "clean"),
+    [
+        ("/?token={}", "/"),
+        ("/s/wild/experiments?sort=n&token={}&verdict=near+miss", "/s/wild/experiments?sort=n&verdict=near+miss"),
+        ("/s/%3Cscript%3E?token={}", "/s/%3Cscript%3E"),
+        ("//evil.example/?token={}", "//evil.example/"),
+    ],
+)
+def test_the_address_with_the_token_becomes_a_cookie(pages: httpx.Client, path: str, clean: str) -> None:
+    port = pages.base_url.port
+    assert port is not None
+    head = f"GET {path.format(TOKEN)} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n"
+    answer = raw(port, head.encode()).decode().lower().splitlines()
+    assert answer[0].startswith("http/1.1 303") and f"location: http://127.0.0.1:{port}{clean}".lower() in answer
+    cookie = next(line for line in answer if line.startswith("set-cookie: "))
+    assert all(part in cookie for part in (f"autoresearch-token={TOKEN};", "httponly", "samesite=strict", "path=/"))
+    assert "domain" not in cookie and "referrer-policy: no-referrer" in answer
+
+
+def test_the_cookie_opens_every_page(stranger: httpx.Client) -> None:
+    stranger.get(f"/?token={TOKEN}")
+    assert {stranger.get(path).status_code for path in ("/", "/s/wild/1", *DATA, "/static/pages.js")} == {200}
+
+
+def test_a_foreign_name_is_refused_with_the_token_too(stranger: httpx.Client) -> None:
+    assert stranger.get(f"/?token={TOKEN}", headers={"host": "evil.example"}).status_code == 400
+
+
+def test_the_token_survives_a_restart_and_is_private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUTORESEARCH_CACHE", str(tmp_path / "cache"))
+    first = read_token()
+    assert first == read_token() and len(first) == 43
+    assert serve_token_file().stat().st_mode & 0o777 == 0o600
+    serve_token_file().unlink()
+    assert read_token() != first
+
+
+@pytest.mark.parametrize("spoil", ["mode", "empty", "short", "link"])
+def test_a_token_that_others_may_know_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoil: str) -> None:
+    monkeypatch.setenv("AUTORESEARCH_CACHE", str(tmp_path))
+    first = read_token()
+    if spoil == "mode":
+        serve_token_file().chmod(0o644)
+    elif spoil == "link":
+        serve_token_file().rename(tmp_path / "other")
+        serve_token_file().symlink_to(tmp_path / "other")
+    else:
+        serve_token_file().write_text("" if spoil == "empty" else "guess")
+    assert read_token() != first
+    assert serve_token_file().stat().st_mode & 0o777 == 0o600 and not serve_token_file().is_symlink()
+
+
+def test_a_folder_that_cannot_hold_the_token_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("AUTORESEARCH_CACHE", str(tmp_path / "file"))
+    with pytest.raises(UserError, match="the token of serve cannot be kept"):
+        read_token()
+
+
 # --- where it listens
 
 
@@ -161,7 +262,7 @@ def test_a_busy_port_is_one_clear_line() -> None:
         server.listen("localhost", taken.getsockname()[1])
 
 
-def test_the_command_serves_until_it_is_interrupted(root: Path) -> None:
+def test_the_command_serves_until_it_is_interrupted(root: Path, tmp_path: Path) -> None:
     subprocess.run(["git", "init", "-q", str(root)], check=True)
     subprocess.run(
         [
@@ -181,11 +282,16 @@ def test_the_command_serves_until_it_is_interrupted(root: Path) -> None:
         check=True,
     )
     command = [sys.executable, "-m", "autoresearch", "serve", "--port", "0"]
-    with subprocess.Popen(command, cwd=root, stderr=subprocess.PIPE, text=True) as process:
+    env = {**os.environ, "AUTORESEARCH_CACHE": str(tmp_path)}
+    with subprocess.Popen(command, cwd=root, env=env, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
-        address = re.match(r"http://127\.0\.0\.1:\d+/", process.stderr.readline())
-        assert address is not None
-        assert httpx.get(address[0], trust_env=False).status_code == 200
+        address = re.match(r"(http://127\.0\.0\.1:\d+/)\?token=([\w-]{43}) ", process.stderr.readline())
+        assert address is not None and address[2] == (tmp_path / "serve-token").read_text().strip()
+        with httpx.Client(trust_env=False, follow_redirects=True) as browser:
+            assert browser.get(address[1]).status_code == 403
+            answer = browser.get(address[0].strip())
+            assert answer.status_code == 200 and str(answer.url) == address[1]
+            assert browser.get(address[1]).status_code == 200
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 0 and process.stderr.read() == ""
     done = autoresearch(root, "serve", "--host", "0.0.0.0")

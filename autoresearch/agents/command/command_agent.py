@@ -14,6 +14,7 @@ from autoresearch import hardware
 from autoresearch.agents import rationale
 from autoresearch.agents.base import BadProposal, Latency, Proposal, Unavailable, Unusable
 from autoresearch.agents.command import workdir
+from autoresearch.agents.command.proxy import Proxy
 from autoresearch.agents.command.tool import Tool
 from autoresearch.agents.services import CallRecord, Services
 from autoresearch.config import Config
@@ -51,7 +52,7 @@ class CommandRun:
 
     `status` is the exit status, None if it was killed; `failure` says how it failed. `text` (train.py) and `answer`
     (proposal.json) are the results, `error` the reason why there are none, `changes` what else was changed in the
-    scratch folder.
+    scratch folder, `weaknesses` what its cell did not protect.
     """
 
     log: str
@@ -62,6 +63,7 @@ class CommandRun:
     answer: JsonObject | None = None
     error: str | None = None
     changes: Sequence[str] = ()
+    weaknesses: Sequence[str] = ()
 
 
 class Command:
@@ -97,6 +99,7 @@ class Command:
             "command", command=self.tool.command, seconds=round(run.seconds, 1), status=run.status, output=run.log
         )
         trace.add("files", touched=list(run.changes))
+        trace.add("cell", weaknesses=list(run.weaknesses))
         cost = self.tool.cost(run.log)
         unchanged = "the command left train.py unchanged" if run.text == brief.source else None
         error = f"the command {run.failure}" if run.failure else run.error or unchanged
@@ -108,26 +111,29 @@ class Command:
     def _run(self, command: str, files: dict[str, bytes], time_limit: float) -> CommandRun:
         started = time.monotonic()
         try:
-            with Cell.start(self._spec(command, files)) as cell:
+            with Proxy(self.tool.named) as proxy, Cell.start(self._spec(command, files, proxy)) as cell:
+                proxy.serve(cell.doors)
                 if self.config.require_strong and cell.weaknesses:
                     raise Unusable(f"the cell of the command is {cell.grade}: {'; '.join(cell.weaknesses)}")
                 if stopped := _wait(cell, time_limit):
                     cell.kill()
                 seconds, status = time.monotonic() - started, None if stopped else cell.exit_status()
-                run = CommandRun(cell.log(), seconds, status, stopped or _exit_error(cell.log(), status))
+                failure, weak = stopped or _exit_error(cell.log(), status), tuple(cell.weaknesses)
+                run = CommandRun(cell.log(), seconds, status, failure, weaknesses=weak)
                 return _with_results(run, cell.tmp, files) if files and not stopped else run
         except CellError as error:
             raise Unusable(str(error)) from None
 
-    def _spec(self, command: str, files: dict[str, bytes]) -> CellSpec:
+    def _spec(self, command: str, files: dict[str, bytes], proxy: Proxy) -> CellSpec:
         work_files = {f"{workdir.WORK}/{name}": content for name, content in (files or {"empty": b""}).items()}
         return CellSpec(
             program=["/bin/sh", "-c", START_SCRIPT, "sh", command],
             read=self.tool.readable,
             library=self.services.readable_library,
             network=True,
+            doors=proxy.doors,
             memory=hardware.memory_bytes() // 2,
-            environment=self.tool.environment,
+            environment={**self.tool.environment, **proxy.environment},
             log_limit=MAX_LOG_BYTES,
             files={**self.tool.files, **work_files},
             nice=NICE,

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from autoresearch.agents.base import Unusable
 from autoresearch.agents.command import executables
+from autoresearch.agents.command.addresses import Address, named_addresses
 from autoresearch.agents.command.presets import PRESETS, Preset
-from autoresearch.config import Config, cache_folder
+from autoresearch.config import Config, cache_folder, serve_token_file
 from autoresearch.errors import UsageError
 
 # every command gets these variables, and may read the certificates
-NETWORK = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE")
 MAX_COPY_BYTES = 1 << 20  # of a login or settings file
 
@@ -27,7 +27,7 @@ class Tool:
     """A tool. `label` is its name in the ledger, `check_command` a free command that shows that it starts.
 
     `readable` are files and folders that it may read, `files` the content of its HOME by name, `secrets` the texts that
-    no trace may contain.
+    no trace may contain, `named` the addresses in its command line, variables and settings.
     """
 
     label: str
@@ -37,6 +37,7 @@ class Tool:
     environment: dict[str, str]
     files: dict[str, bytes]
     secrets: Sequence[str]
+    named: frozenset[Address]
 
     @classmethod
     def find(cls, spec: str, config: Config) -> "Tool":
@@ -52,14 +53,16 @@ class Tool:
         files = _copies([*preset.files, *(() if _variables(preset.keys) else preset.login)])
         texts = [content.decode(errors="replace") + "\n" for content in files.values()]
         keys = _variables([*preset.keys, *config.command_env])
+        settings = _variables(preset.settings)
         return cls(
             label=(config.model if preset.command else None) or Path(words[0]).name,
             command=command,
             check_command=f"{words[0]} --version" if preset.command else _open_command(program),
             readable=_readable_paths([Path(program), *named], config.command_read),
-            environment={**_environment(), **preset.environment, **_variables(preset.settings), **keys},
+            environment={**_environment(), **preset.environment, **settings, **keys},
             files=files,
             secrets=[*keys.values(), *(secret for text in texts for secret in _SECRETS.findall(text))],
+            named=named_addresses([command, *settings.values(), *keys.values(), *texts]),
         )
 
     def cost(self, output: str) -> float | None:
@@ -79,10 +82,9 @@ def _variables(names: Sequence[str]) -> dict[str, str]:
 
 
 def _environment() -> dict[str, str]:
-    """Return the variables of every command; of ours only those that locate programs and the network."""
-    proxies = [spelling for name in NETWORK for spelling in (name, name.lower())]
+    """Return the variables of every command; of ours only those that locate programs and certificates."""
     fixed = {"PATH": os.environ.get("PATH", os.defpath), "TERM": "dumb", "NO_COLOR": "1"}
-    return fixed | _variables([*proxies, *CERTIFICATES])
+    return fixed | _variables(CERTIFICATES)
 
 
 def _copies(names: Sequence[str]) -> dict[str, bytes]:
@@ -107,8 +109,8 @@ def _readable_paths(programs: Sequence[Path], command_read: Sequence[str]) -> li
 
 
 def _private_path(path: Path) -> Path | None:
-    """Return a path in or around this one that no agent may read: data sets, the ledger, trials, git history."""
+    """Return a path in or around this one that no agent may read: data sets, the ledger, git history, a token."""
     here = Path.cwd().resolve()
     root = next((folder for folder in (here, *here.parents) if (folder / ".git").exists()), here)
-    private = [(cache_folder() / "data").resolve(), root / "runs", root / ".git"]
+    private = [(cache_folder() / "data").resolve(), serve_token_file().resolve(), root / "runs", root / ".git"]
     return next((each for each in private if path == each or path in each.parents or each in path.parents), None)
