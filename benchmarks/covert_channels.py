@@ -208,7 +208,7 @@ class Store:
 ''',
     "pages, by a child": '''
 class Store:
-    """A child process touches the pages; a signal continues it when it was stopped: ours, or its parent's death."""
+    """A child process touches the pages; a signal continues it, ours or that of its parent's death."""
 
     def __init__(self, mode):
         self.views = map_cold() if mode == "audit" else []

@@ -73,7 +73,6 @@ class Supervisor:
         if self.launch():
             self.watch()
         self.end()
-        listener.populate(listener.evicted(self.files), self.order["tmp"])  # which pages are left tells what was used
         while os.getppid() == self.order["owner"]:  # until it closes its socket, it may use the private folder
             if select.select([self.control], [], [], POLL_MS / 1000)[0]:
                 break
@@ -210,6 +209,7 @@ class Supervisor:
             time.sleep(0.002)
         while self.pump():
             pass
+        listener.populate(listener.evicted(self.files), self.order["tmp"])  # which pages are left tells what was used
         self.send({"ended": self.status})
 
     def send(self, message: dict[str, object]) -> None:
