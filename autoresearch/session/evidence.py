@@ -94,10 +94,9 @@ class Evidence:
 
     def base_spent(self) -> Spent | None:
         """Return the most that trials of the base spent beside their budget; None at first."""
-        spent = [trial.result["spent"] for trial in self.trials(self.context.experiment(0)) if trial.outcome == "ok"]
-        if not spent:
-            return None
-        return Spent(**{part: max(each[part] for each in spent) for part in ("setup", "load", "answer")})
+        trials = self.trials(self.context.experiment(0))
+        spent = [each for trial in trials if trial.outcome == "ok" and (each := trial.result.get("spent"))]
+        return Spent(**{part: max(each[part] for each in spent) for part in vars(Spent())}) if spent else None
 
     def next_purpose(self, experiment: Experiment) -> str | None:
         """Return the purpose of the trial that an experiment needs next; None if it needs none."""
