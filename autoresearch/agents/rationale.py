@@ -23,10 +23,11 @@ _SYNONYMS = {
     "learning-rate": "schedule",
     "data": "data-order",
 }
+# both are linear in the length of a reply, which may be hostile
 _LINE = re.compile(
-    r"^[\s>*#-]*(hypothesis|category|predicted(?:[ _]delta)?|confidence|source)\W*?[:=]\**[ \t]*(\S.*)$", re.I | re.M
+    r"[\s>*#-]{0,40}(hypothesis|category|predicted(?:[ _]delta)?|confidence|source)\W{0,9}?[:=]\**[ \t]*(\S.*)", re.I
 )
-_OBJECT = re.compile(r"\{[^{}]*\"hypothesis\"[^{}]*\}")
+_OBJECT = re.compile(r"\{[^{}]*\}")
 _NUMBER = re.compile(r"[-+\u2212]?\d*\.?\d+(?:[eE][-+]?\d+)?")
 
 
@@ -78,13 +79,14 @@ def read(values: Mapping[str, object]) -> Rationale:
 def find_in_reply(reply: str) -> Rationale:
     """Read the record in a plain-text reply: `Hypothesis: ...` lines or a JSON object. Raises ValueError."""
     for match in _OBJECT.finditer(reply):
-        try:
-            return read(json.loads(match[0]))
-        except (ValueError, RecursionError):
-            continue
+        if '"hypothesis"' in match[0]:
+            try:
+                return read(json.loads(match[0]))
+            except (ValueError, RecursionError):
+                continue
     found: dict[str, str] = {}
-    for name, value in _LINE.findall(reply):
-        found.setdefault(name.lower().split()[0].split("_")[0], value.strip("* \t"))
+    for match in filter(None, map(_LINE.match, reply.splitlines())):
+        found.setdefault(match[1].lower().split()[0].split("_")[0], match[2].strip("* \t"))
     return read(found)
 
 
