@@ -26,6 +26,7 @@ _PRIVATE = ("pipe:", "socket:", "anon_inode:[eventfd]")
 _MAX_REFUSED_NAMES = 16
 _WITHOUT_PAGES = ("/dev/", "/proc/", "/sys/")
 _STOP_TIMEOUT_S = 10.0  # a thread may be in a driver
+STOPPING_S = 0.005  # CPU time that a process may use after it is seen stopped
 _POPULATE_READ = 22  # MADV_POPULATE_READ, Linux 5.14
 POPULATE_LIMIT_BYTES = 16 << 30
 POPULATE_LIMIT_S = 10.0
@@ -84,8 +85,9 @@ def stop_others(program: int, spared: set[int]) -> dict[int, list[bytes]]:
             signal_quietly(pid, signal.SIGSTOP)
         known |= new
     others = known - {program, *spared}
+    deadline = time.monotonic() + _STOP_TIMEOUT_S  # of all: our owner does not wait for ever
     for pid in others:
-        _wait_until_stopped(pid)
+        _wait_until_stopped(pid, deadline)
     return {pid: _activity(pid) for pid in others}
 
 
@@ -147,11 +149,10 @@ def stop(pid: int) -> None:
     When it is continued, these calls begin anew, and are decided like all others.
     """
     signal_quietly(pid, signal.SIGSTOP)
-    _wait_until_stopped(pid)
+    _wait_until_stopped(pid, time.monotonic() + _STOP_TIMEOUT_S)
 
 
-def _wait_until_stopped(pid: int) -> None:
-    deadline = time.monotonic() + _STOP_TIMEOUT_S
+def _wait_until_stopped(pid: int, deadline: float) -> None:
     while not all(state in (b"T", b"t", b"Z", b"X") for state in _states(pid)):
         if time.monotonic() > deadline:
             raise TimeoutError
@@ -165,6 +166,13 @@ def _states(pid: int) -> list[bytes]:
         for thread in os.scandir(f"/proc/{pid}/task"):
             states += _stat(f"{pid}/task/{thread.name}")[:1]
     return states
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return the CPU time of a process and all its threads; 0 if it is gone."""
+    with suppress(OSError):
+        return time.clock_gettime((~pid << 3) | 2)  # MAKE_PROCESS_CPUCLOCK(pid, CPUCLOCK_SCHED) of the kernel
+    return 0.0
 
 
 def major_faults(pid: int) -> int | None:

@@ -156,13 +156,16 @@ class Supervisor:
         assert self.listener is not None
         self.listener.only_computes = True
         try:
-            self.others = listener.stop_others(self.program, {self.child})
             listener.stop(self.program)
+            used = listener.cpu_seconds(self.program)
+            self.others = listener.stop_others(self.program, {self.child})
         except TimeoutError:
-            self.is_alone = False
+            self.is_alone, used = False, 0.0
         self.files = listener.mapped_files(self.program)
         listener.populate(self.files, self.order["tmp"])
         self.faults = listener.major_faults(self.program) or 0
+        # its own timer, or another process, may have continued it: no clock of the referee counts this time
+        self.is_alone &= listener.cpu_seconds(self.program) - used < listener.STOPPING_S
         signal_quietly(self.program, signal.SIGCONT)
 
     def inspect(self) -> dict[str, object]:

@@ -9,7 +9,7 @@ from autoresearch.errors import UserError, require
 from autoresearch.judge import Draw
 from autoresearch.ledger import Experiment, Ledger, Session, Trial
 from autoresearch.ledger.scores import effects, numbered_draws
-from autoresearch.ledger.trials import FRESH, JUDGING, judging
+from autoresearch.ledger.trials import FRESH, JUDGING, judging, most_spent
 from autoresearch.measure.result import Spent
 from autoresearch.session.constraints import Constraints
 from autoresearch.session.context import SessionContext
@@ -94,9 +94,8 @@ class Evidence:
 
     def base_spent(self) -> Spent | None:
         """Return the most that trials of the base spent beside their budget; None at first."""
-        trials = self.trials(self.context.experiment(0))
-        spent = [each for trial in trials if trial.outcome == "ok" and (each := trial.result.get("spent"))]
-        return Spent(**{part: max(each[part] for each in spent) for part in vars(Spent())}) if spent else None
+        spent = most_spent(self.trials(self.context.experiment(0)))
+        return Spent(**spent) if spent else None
 
     def next_purpose(self, experiment: Experiment) -> str | None:
         """Return the purpose of the trial that an experiment needs next; None if it needs none."""

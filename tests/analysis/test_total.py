@@ -23,7 +23,7 @@ from autoresearch.hardware import CardMemory
 from autoresearch.ledger import Ledger
 from autoresearch.measure.referee import CellReferee
 from autoresearch.measure.result import Result
-from autoresearch.measure.settings import Settings
+from autoresearch.measure.settings import Settings, TrialPlan
 from autoresearch.workspace.workspace import Workspace
 
 
@@ -75,6 +75,18 @@ def test_a_trial_that_was_disturbed_is_repeated_but_not_for_ever(times: int, rem
     trials = remeasurer.ledger.trials(1, base.id)[-3:]
     assert [trial.outcome for trial in trials] == ["infra"] * times + ["ok"] * (3 - times)
     assert {(trial.purpose, trial.seed) for trial in trials} == {("total", remeasurer.seed_of(7))}
+
+
+def test_later_versions_have_the_limits_of_the_session_when_they_are_measured_again(remeasurer: Remeasurer) -> None:
+    plans: list[TrialPlan] = []
+    referee = FunctionReferee(lambda *args: plans.append(args[2]) or fixed_result(*args), remeasurer.referee.settings)
+    remeasurer = replace(remeasurer, referee=referee)
+    for n in (0, 1):
+        experiment = remeasurer.ledger.experiment(1, n)
+        assert experiment is not None
+        remeasurer.run_trial(experiment, 7, text="x = 1\n")
+    assert plans[0].base is None
+    assert plans[1].base is not None and plans[1].base.load > 0
 
 
 def test_nothing_is_measured_again_on_a_card_that_is_not_free(remeasurer: Remeasurer) -> None:
