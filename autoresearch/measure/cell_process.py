@@ -119,7 +119,7 @@ def _send_hello(channel: wire.Channel, source: str, seed: int, harness: Harness,
             unit=settings.budget.unit,
             budget=settings.budget.amount,
             reserve=settings.budget.reserve,
-            second_filter="second_filter" not in settings.layers_off,
+            second_filter=not settings.layers_off & {"seccomp", "second_filter"},  # alone, it protects nothing
         )
     finally:
         os.close(text)
