@@ -520,6 +520,14 @@ def bits_of_a_number(harness: Harness, name: str, trials: int) -> float:
     return -0.5 * math.log2(max(1e-12, 1 - r * r))
 
 
+def in_batches(mode: str, rows: npt.NDArray[np.uint16], width: int, batch: int) -> Question:
+    """Return the question about rows, with `width` numbers to answer about each."""
+    starts = range(0, len(rows), batch)
+    parts = [rows[first : first + batch].tobytes() for first in starts]
+    fields = [{"first": first, "positions": [0] * batch} for first in starts]
+    return Question(mode, parts, bytes(len(parts[0])), 4 * len(rows) * width, fields)
+
+
 def exchange(
     harness: Harness, store: str, bits: int, files: Sequence[str]
 ) -> tuple[Bits, npt.NDArray[np.float32] | None, float, str]:
@@ -528,9 +536,9 @@ def exchange(
     offered = np.unpackbits(rows.astype(np.uint8).reshape(-1))[:bits]
     asked = -(-bits // VOCABULARY)
     checkpoint = wire.seal("checkpoint", safetensors.numpy.save({"x": np.zeros(1, np.float32)}, {"config": "{}"}))
-    claim = Question("claim", rows.tobytes(), bytes(rows.nbytes), 4 * len(rows) * SEQ_LEN, fields={"positions": []})
-    windows = bytes(2 * asked * SEQ_LEN)
-    audit = Question("audit", windows, windows, 4 * asked * VOCABULARY, fields={"positions": [0] * asked})
+    batch = harness.settings.eval_batch
+    claim = in_batches("claim", rows, SEQ_LEN, batch)
+    audit = in_batches("audit", np.zeros((asked, SEQ_LEN), np.uint16), VOCABULARY, batch)
     found, said = None, "ok"
     evict(files)
     if store in FORGOTTEN and os.geteuid() == 0:

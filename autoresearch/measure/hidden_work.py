@@ -26,7 +26,7 @@ def is_ended(data: Dataset) -> bool:
             TrialPlan(base=Spent()),
             HIDES,
             checkpoint,
-            Question("claim", rows, rows, 4),
+            Question("claim", [rows], rows, 4, [{}]),
         )
     except EvaluationError as error:
         return error.outcome == "timeout"

@@ -199,39 +199,37 @@ class _ScoringCell:
         self.model: Model = _run_source(source).load(state, config, self.device)
 
     def run(self) -> None:
-        """Answer twice about random tokens, so that what compiles or loads late has done so, then once in earnest."""
+        """Answer twice about random tokens, so that what compiles or loads late has done so, then batch by batch."""
         batch, width = self.hello["eval_batch"], self.hello["seq_len"]
-        ahead = {"positions": [k % width for k in range(batch)], "temperature": 0.0}
+        ahead = {"first": 0, "positions": [k % width for k in range(batch)], "temperature": 0.0, "count": 1}
         for kind in ("loaded", "warm"):
-            self._work(ahead, slice(0, batch), 1)
+            self._work(ahead)
             self.channel.send(kind)
-        task = self.channel.receive()
-        assert task is not None
-        self._work(task.fields, slice(None), None)
+        while (task := self.channel.receive()) is not None and task.kind == "task":
+            self._work(task.fields)
+            self.channel.send("answered")
 
-    def _work(self, task: wire.Fields, part: slice, count: int | None) -> None:
+    def _work(self, task: wire.Fields) -> None:
         if self.mode == "sample":
-            self._sample(task["temperature"], count)
+            self._sample(task["temperature"], task["count"])
         else:
-            self._evaluate(task["positions"], part)
+            self._evaluate(task["first"], task["positions"])
 
-    def _evaluate(self, positions: list[int], part: slice) -> None:
-        """Fill the answer with losses of whole rows (claim), or with logits at one position of each row (audit)."""
+    def _evaluate(self, first: int, positions: list[int]) -> None:
+        """Fill the answer about one batch with losses of rows (claim), or with logits at a position of each (audit)."""
         numpy, batch = self.numpy, self.hello["eval_batch"]
         width = self.hello["seq_len"] + (self.mode == "claim")
-        rows = self.rows.reshape(-1, width)[part]
-        answer = self.answer.reshape(self.rows.size // width, -1)[part]
-        where = numpy.array(positions, dtype="int64")
-        for first in range(0, len(rows), batch):
-            block = rows[first : first + batch]
-            padded = block if len(block) == batch else numpy.resize(block, (batch, width))  # one shape throughout
-            tokens = padded.astype("int64")
-            if self.mode == "claim":
-                values = answers.losses(self.model, tokens, self.device, self.torch)
-            else:
-                asked = numpy.resize(where[first : first + batch], batch)
-                values = answers.logits_at(self.model, tokens, asked, self.device, self.torch)
-            answer[first : first + len(block)] = values[: len(block)]
+        rows = self.rows.reshape(-1, width)
+        answer = self.answer.reshape(len(rows), -1)
+        block = rows[first : first + batch]
+        padded = block if len(block) == batch else numpy.resize(block, (batch, width))  # one shape throughout
+        tokens = padded.astype("int64")
+        if self.mode == "claim":
+            values = answers.losses(self.model, tokens, self.device, self.torch)
+        else:
+            asked = numpy.resize(numpy.array(positions, dtype="int64"), batch)
+            values = answers.logits_at(self.model, tokens, asked, self.device, self.torch)
+        answer[first : first + len(block)] = values[: len(block)]
 
     def _sample(self, temperature: float, count: int | None) -> None:
         """Fill the answer, or its first tokens, with tokens that continue the prompt."""
@@ -276,8 +274,6 @@ def main() -> int:
         channel.send("error", error=type(error).__name__, text=str(error)[:500])
         return 1
     channel.send("done")
-    if sys.argv[1] != "train":
-        channel.receive()  # without end: the referee inspects this process before it kills it
     return 0
 
 

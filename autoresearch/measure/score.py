@@ -105,8 +105,8 @@ class Evaluator:
         With temperature 0 each token is the likeliest one. Numbers that are not tokens are left out.
         """
         task, data = np.asarray(prompt, np.uint16).tobytes(), self.harness.data
-        fields: JsonObject = {"temperature": temperature, "positions": []}
-        answer = self._ask(Question("sample", task, bytes(len(task)), 4 * count, fields=fields, seed=seed))
+        fields: JsonObject = {"temperature": temperature, "count": count}
+        answer = self._ask(Question("sample", [task], bytes(len(task)), 4 * count, [fields], seed))
         tokens = np.frombuffer(answer, np.int32)
         return data.decode(tokens[(tokens >= 0) & (tokens < data.vocab_size)])
 
@@ -138,13 +138,13 @@ class Evaluator:
     def _ask_rows(self, mode: str, rows: Tokens, width: int, positions: Sequence[int]) -> Floats:
         """Return float64 [len(rows), width] that a fresh cell answers for `rows`."""
         batch = self.harness.settings.eval_batch
+        starts = range(0, len(rows), batch)
         question = Question(
             mode,
-            rows.tobytes(),
+            [rows[first : first + batch].tobytes() for first in starts],
             self._random_rows(min(batch, len(rows)), rows.shape[1]).tobytes(),
             size=4 * len(rows) * width,
-            batches=math.ceil(len(rows) / batch),
-            fields={"positions": positions},
+            fields=[{"first": first, "positions": positions[first : first + batch]} for first in starts],
         )
         return np.frombuffer(self._ask(question), np.float32).reshape(len(rows), width).astype(np.float64)
 

@@ -1,21 +1,23 @@
 """One question to a fresh cell about a checkpoint: its phases, their limits, and what it may do in each.
 
     load     the cell builds the model and answers twice about random tokens of the same shape
-    answer   the text arrives; from here on the cell can only compute (sandbox/compute_only.py)
+    answer   the text arrives batch by batch; from here on the cell can only compute (sandbox/compute_only.py)
 
-Both are limited: training that is hidden in them would be outside of the budget.
+Both are limited: training that is hidden in them would be outside of the budget. Each answer is copied before the next
+batch is shown, and no batch may take much longer than the others.
 """
 
 import builtins
-import mmap
 import os
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
 
 from autoresearch.files import JsonObject
 from autoresearch.measure import wire
 from autoresearch.measure.cell_process import CellProcess, Harness, open_cell
 from autoresearch.measure.clock import Budget, Clock
-from autoresearch.measure.settings import TrialPlan
+from autoresearch.measure.settings import TrialPlan, jitter
 from autoresearch.sandbox.cell import reopen
 from autoresearch.sandbox.grade import SECOND_FILTER
 
@@ -37,14 +39,17 @@ class EvaluationError(Exception):
 
 @dataclass(frozen=True)
 class Question:
-    """A task for `inside.py MODE`, in place of which it first sees `warm_up`; the answer has `size` bytes."""
+    """A task for `inside.py MODE`, in batches of the same number of rows; the last one may have fewer.
+
+    In place of the first batch it sees `warm_up` at first. `fields` has the fields of each batch's message. The answer
+    has `size` bytes.
+    """
 
     mode: str
-    task: bytes
+    batches: Sequence[bytes]
     warm_up: bytes
     size: int
-    batches: int = 1
-    fields: JsonObject = field(default_factory=dict)
+    fields: Sequence[JsonObject]
     seed: int = 0
 
 
@@ -59,8 +64,9 @@ class Answer:
 
 
 def ask(harness: Harness, plan: TrialPlan, source: str, checkpoint: int, question: Question) -> Answer:
-    """Return the answer of a fresh cell, read only after the cell is dead. Raises EvaluationError, CellError."""
-    request, answer = wire.create_writable("task", len(question.task)), wire.create_writable("answer", question.size)
+    """Return the answer of a fresh cell. Raises EvaluationError, CellError."""
+    request = wire.create_writable("task", sum(map(len, question.batches)))
+    answer = wire.create_writable("answer", question.size)
     shown = os.open(f"/proc/self/fd/{request}", os.O_RDONLY | os.O_CLOEXEC)
     own = reopen(checkpoint)  # a shared file offset would be a channel from claim to audit
     try:
@@ -68,9 +74,8 @@ def ask(harness: Harness, plan: TrialPlan, source: str, checkpoint: int, questio
         with open_cell(harness, question.mode, source, question.seed, [own, shown, answer]) as process:
             exchange = _Exchange(process, harness, plan, question)
             exchange.load()
-            exchange.answer(request)
-        with mmap.mmap(answer, 0, prot=mmap.PROT_READ) as view:
-            return Answer(view[:], exchange.load_spent, exchange.answer_spent, exchange.weaknesses)
+            data = exchange.answer(request, answer)
+        return Answer(data, exchange.load_spent, exchange.answer_spent, exchange.weaknesses)
     except wire.Closed:
         raise EvaluationError(question.mode, "the process ended without an answer") from None
     finally:
@@ -105,18 +110,39 @@ class _Exchange:
         self.load_spent = clock.usage()
         self.batch = self.load_spent - before
 
-    def answer(self, request: int) -> None:
-        """Put the text in place of the random tokens; wait for the answer."""
+    def answer(self, request: int, answer: int) -> bytes:
+        """Put the text in place of the random tokens, batch by batch; return the copies of the answers."""
         if self.is_filtered:
             self.process.cell.only_compute()
-        os.pwrite(request, self.question.task, 0)
-        limit = self.plan.answer_limit(self.settings.budget, self.batch, self.question.batches)
-        clock = self._clock(limit)
-        self.process.channel.send("task", **self.question.fields)
-        self._receive("done", clock, "answering").close()
+        question, parts, spent, shown = self.question, list[bytes](), list[float](), 0
+        clock = self._clock(self.plan.answer_limit(self.settings.budget, self.batch, len(question.batches)))
+        for rows, fields in zip(question.batches, question.fields, strict=True):
+            before = clock.usage()
+            os.pwrite(request, rows, shown)
+            self.process.channel.send("task", **fields)
+            self._receive("answered", clock, "answering").close()
+            spent.append(clock.usage() - before)
+            part = slice(shown, shown + len(rows))
+            parts.append(self._copy(answer, part))
+            shown = part.stop
         self.answer_spent = clock.usage()
+        self._check_evenness(spent)
         if self.is_filtered:
             self._inspect()
+        return b"".join(parts)
+
+    def _copy(self, answer: int, rows: slice) -> bytes:
+        """Return the answer about a part of the rows."""
+        scale = self.question.size / sum(map(len, self.question.batches))
+        return os.pread(answer, round((rows.stop - rows.start) * scale), round(rows.start * scale))
+
+    def _check_evenness(self, spent: Sequence[float]) -> None:
+        """Raise EvaluationError if some batches took so much longer than the others that work may hide in them."""
+        usual = median(spent)
+        excess, limit = sum(max(0.0, each - 2 * usual) for each in spent), jitter(self.settings.budget)
+        if self.plan.base is not None and self.settings.budget.unit != "steps" and excess > limit:
+            words = f"some batches took {excess:.2g} more than twice the usual {usual:.2g}"
+            raise EvaluationError(self.question.mode, f"answering: {words} (limit {limit:.2g})", "timeout")
 
     def _clock(self, limit: Budget) -> Clock:
         return Clock(limit, self.process.cell.pid, self.settings.threads)

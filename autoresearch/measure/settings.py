@@ -20,7 +20,13 @@ FREE_SHARE = 0.1  # and a share of the budget
 FREE_SETUP_S = 30.0  # that share of a long budget is no more for setup
 ANSWER_FACTOR = 2.0  # answering, in multiples of what the version's own batch before the text promised
 ANSWER_SHARE = 0.02  # and a share of the budget, against the jitter of short measurements
+JITTER_S = 0.1  # of a short budget it is more
 ANSWER_BASE_FACTOR = 6.0  # answering, in multiples of the base's, or FREE_SHARE of the budget if that is more
+
+
+def jitter(budget: Budget) -> float:
+    """Return what the measurement of short times may be wrong by, in the budget's unit."""
+    return max(ANSWER_SHARE * budget.amount, JITTER_S)
 
 
 @dataclass(frozen=True)
@@ -86,6 +92,6 @@ class TrialPlan:
         """Return the limit on answering `batches` batches, of which one took `batch` before the text arrived."""
         if self.base is None or budget.unit == "steps":
             return Budget(EVALUATION_LIMIT_S, "s")
-        own = ANSWER_FACTOR * batch * batches + ANSWER_SHARE * budget.amount
+        own = ANSWER_FACTOR * batch * batches + jitter(budget)
         most = max(ANSWER_BASE_FACTOR * self.base.answer, FREE_SHARE * budget.amount)
         return Budget(min(own, most), budget.unit)

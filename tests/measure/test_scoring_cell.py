@@ -8,7 +8,7 @@ from autoresearch.data.dataset import Dataset
 from autoresearch.measure.clock import Budget
 from autoresearch.measure.referee import CellReferee
 from autoresearch.measure.result import Result, Spent
-from autoresearch.measure.settings import ANSWER_BASE_FACTOR, Settings, TrialPlan
+from autoresearch.measure.settings import ANSWER_BASE_FACTOR, JITTER_S, Settings, TrialPlan
 
 BUDGET = Budget(0.5, "cpu")
 SPIN = "[0 for _ in iter(lambda end={} + time.process_time(): time.process_time() < end, False)]"  # CPU-seconds
@@ -109,10 +109,28 @@ def test_answering_may_not_take_much_longer_than_the_batch_before_the_text(
     assert result.reason.startswith("claim cell: answering took over ")
 
 
+def test_work_that_is_hidden_in_one_batch_stands_out(bigram: str, cpu: Settings, bytes_data: Dataset) -> None:
+    """A slow batch before the text buys a long limit; but no batch of the text may take longer than the others."""
+    body = f"""
+        calls = []
+        def model(tokens):
+            calls.append(1)
+            if len(calls) == 2:
+                {SPIN.format(0.03)}
+            if len(calls) == 3:
+                {SPIN.format(0.2)}
+            return state["logits"][tokens]
+        return model
+    """
+    result = measure(with_load(bigram, body), cpu, bytes_data)
+    assert result.outcome == "timeout", result.reason + result.log
+    assert result.reason.startswith("claim cell: answering: some batches took 0.2")
+
+
 def test_a_slow_batch_before_the_text_buys_at_most_six_times_the_base() -> None:
     plan = TrialPlan(base=Spent(answer=1.0))
     assert plan.answer_limit(BUDGET, batch=100.0, batches=10) == Budget(ANSWER_BASE_FACTOR * 1.0, "cpu")
-    assert plan.answer_limit(BUDGET, batch=0.1, batches=10).amount == pytest.approx(2.0 + 0.01)
+    assert plan.answer_limit(BUDGET, batch=0.1, batches=10).amount == pytest.approx(2.0 + JITTER_S)
 
 
 def test_until_the_base_is_measured_the_limits_are_wide() -> None:
