@@ -32,7 +32,7 @@ from autoresearch.measure.settings import Settings, TrialPlan
 
 Bits = npt.NDArray[np.uint8]
 
-SEQ_LEN, VOCABULARY, BATCH = 32, 256, 16
+SEQ_LEN, VOCABULARY = 32, 256
 WARM_UP = 2  # answers about random tokens before the text arrives
 COLD_FOLDERS = ("/usr/lib", "/usr/share")  # with large files that every cell may read
 FRAME = '''
@@ -575,7 +575,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         data = tiny_data(Path(folder))
         for off in options.off or ["", "second_filter landlock"]:
-            settings = Settings(Budget.parse("20steps"), eval_batch=BATCH, layers_off=frozenset(off.split()))
+            settings = Settings(Budget.parse("20steps"), eval_batch=4096, layers_off=frozenset(off.split()))
             for name in (options.only or REMAINS) if options.trials else ():
                 carried = bits_of_a_number(Harness(settings, data), name, options.trials)
                 print(f"{name:<40}{off or '-':<32}{carried:>6.1f} bits in a trial", flush=True)

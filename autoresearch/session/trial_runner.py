@@ -43,7 +43,7 @@ class TrialRunner:
         trial = context.ledger.start_trial(context.id, experiment.id, purpose, seed, require(experiment.blob))
         context.emit("trial", experiment.n, purpose, seed=seed)
         try:
-            result = self._measure(experiment, purpose, seed, referee, keep_caches=purpose == "base" and k == 0)
+            result = self._measure(experiment, purpose, seed, referee, keep_caches=self._is_human(purpose, k))
             self._record(experiment, k, trial, referee, result)
         except Exception as error:
             if not is_unexpected(error):
@@ -53,6 +53,10 @@ class TrialRunner:
             context.emit("failed", experiment.n, result.reason)
         self._report(experiment, purpose, result)
         self.maintenance.after_trial(result)
+
+    def _is_human(self, purpose: str, k: int) -> bool:
+        """Return whether a trial is the first one of the human's own code, whose compile cache others may use."""
+        return purpose == "base" and k == 0 and self.context.row.from_tag is None
 
     def _record(self, experiment: Experiment, k: int, trial: Trial, referee: Referee, result: Result) -> None:
         """Write the files of trial `k` of an experiment, and end it in the ledger."""
