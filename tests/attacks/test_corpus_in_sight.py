@@ -21,6 +21,8 @@ from autoresearch.measure.referee import CellReferee
 from autoresearch.measure.result import Result
 from autoresearch.measure.settings import Settings
 
+pytestmark = pytest.mark.slow  # real data sets, and seconds of reading
+
 # Reads for 15 s, before trial.start(): the library first, then installed packages, which hold copies of parts of it.
 SEARCH = """
 import hashlib as _hashlib, os as _os, sysconfig as _sysconfig, time as _time

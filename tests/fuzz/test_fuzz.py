@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from support.fuzz import CORPUS, LIMIT_S, PARSERS, SEPARATOR, corpus, run
 from support.repositories import BIGRAM
 
+pytestmark = pytest.mark.slow  # seconds for each parser
+
 SAME_EACH_TIME = settings(
     max_examples=60,
     derandomize=True,

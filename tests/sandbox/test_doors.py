@@ -13,6 +13,8 @@ from support.cells import NO_NAMESPACES, run, spec, wait
 from autoresearch.sandbox import landlock
 from autoresearch.sandbox.cell import Cell
 
+pytestmark = pytest.mark.slow  # a cell and a proxy for each test
+
 CLOSED = [frozenset[str](), NO_NAMESPACES]
 ATTEMPTS = """
 import json, socket, sys, time

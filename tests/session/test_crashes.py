@@ -27,6 +27,8 @@ from autoresearch.session.events import LedgerEvent, SessionEvent
 from autoresearch.session.loop import SessionLoop
 from autoresearch.workspace.workspace import Workspace
 
+pytestmark = pytest.mark.slow  # two dozen sessions
+
 GOOD, BAD, LAST = "SMOOTHING = 0.02 ", "SMOOTHING = 0.9 ", "SMOOTHING = 0.8 "
 SCORES = {GOOD: 1.0, BAD: 1.2, LAST: 1.3}  # the base has 1.1
 

@@ -29,6 +29,8 @@ from autoresearch.session.loop import SessionLoop
 from autoresearch.session.recovery import Recovery
 from autoresearch.workspace.workspace import Workspace
 
+pytestmark = pytest.mark.slow  # sessions and totals
+
 SEED = 5  # of the session
 AGAIN = {int(hashlib.sha256(f"{SEED} total {k}".encode()).hexdigest()[:8], 16) & 0x7FFFFFFF for k in range(8)}
 MODEL = f"""
