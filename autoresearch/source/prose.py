@@ -21,11 +21,12 @@ def without_prose(text: str) -> str:
     SyntaxError.
     """
     with only_syntax_errors():
-        wanted = ast.dump(_EmptyBareStrings().visit(parse(text)))
-        short = _cut(text.replace("\r\n", "\n").replace("\r", "\n"))
-        if short is not None and _dump(short) == wanted:
+        tree = parse(text)
+        short = _cut(text.replace("\r\n", "\n").replace("\r", "\n"), tree)
+        wanted = _EmptyBareStrings().visit(tree)
+        if short is not None and _dump(short) == ast.dump(wanted):
             return short
-        return ast.unparse(_EmptyBareStrings().visit(parse(text))) + "\n"  # its layout is too unusual to be kept
+        return ast.unparse(wanted) + "\n"  # its layout is too unusual to be kept
 
 
 def is_bare_string(node: ast.AST) -> bool:
@@ -47,11 +48,11 @@ def _dump(text: str) -> str | None:
         return None
 
 
-def _cut(text: str) -> str | None:
+def _cut(text: str, tree: ast.Module) -> str | None:
     """Return the text without its prose; None if the tokenizer cannot read what the parser can."""
     lines = [line.encode() for line in text.split("\n")]
     try:
-        spans = sorted([*_comments(text), *_bare_strings(text)], reverse=True)
+        spans = sorted([*_comments(text), *_bare_strings(tree)], reverse=True)
     except (tokenize.TokenError, SyntaxError):
         return None
     for first, start, last, end, instead in spans:
@@ -69,8 +70,8 @@ def _comments(text: str) -> Iterator[Span]:
             yield line - 1, start, line - 1, start + len(token.string.encode()), b""
 
 
-def _bare_strings(text: str) -> Iterator[Span]:
-    for node in ast.walk(parse(text)):
+def _bare_strings(tree: ast.Module) -> Iterator[Span]:
+    for node in ast.walk(tree):
         if is_bare_string(node):
             assert isinstance(node, ast.Expr) and node.end_lineno is not None and node.end_col_offset is not None
             yield node.lineno - 1, node.col_offset, node.end_lineno - 1, node.end_col_offset, EMPTY
