@@ -10,6 +10,7 @@ import time
 from dataclasses import dataclass
 
 from autoresearch.errors import UsageError
+from autoresearch.sandbox.kernel import cpu_seconds
 
 STEPS_WALL_LIMIT_S = 3600.0  # a trial counted in steps may not hang for ever
 _BUDGET = re.compile(r"(\d+(?:\.\d+)?)(h|m|s|cpu|steps)")
@@ -56,14 +57,6 @@ class Budget:
 def since_boot() -> float:
     """Return seconds on a clock that cannot be set, and that runs on while the machine is suspended."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
-
-
-def cpu_seconds(pid: int) -> float | None:
-    """Read the CPU time of a process and its threads from outside; None when it is gone."""
-    try:
-        return time.clock_gettime((~pid << 3) | 2)  # MAKE_PROCESS_CPUCLOCK(pid, CPUCLOCK_SCHED) of the kernel
-    except OSError:
-        return None
 
 
 class Clock:

@@ -2,9 +2,8 @@
 
 import os
 import time
-from pathlib import Path
 
-from autoresearch.sandbox.cleanup import descendants
+from autoresearch.sandbox.cleanup import descendants, stat_fields
 
 SILENCE_LIMIT_S = 120.0
 CPU_POLL_S = 5.0  # between two readings of the CPU times: seldom, for one reads all of /proc
@@ -28,7 +27,7 @@ class Watchdog:
     def is_silent(self) -> bool:
         """Return whether there was no sign of life for `silence_limit_s`; to be called while no message comes."""
         now = time.monotonic()
-        if _stat_fields(self.pid)[:1] == ["T"]:  # its state: a signal has stopped it
+        if stat_fields(str(self.pid))[:1] == [b"T"]:  # its state: a signal has stopped it
             self.stopped_s += now - self._last_check
         self._last_check = now
         if now - self._last_reading >= min(CPU_POLL_S, self.silence_limit_s / 4):
@@ -41,12 +40,4 @@ class Watchdog:
 
 def cpu_of_tree(pid: int) -> float:
     """Return the CPU seconds of a process and all below it, those of dead and reaped children included."""
-    return sum(sum(map(int, _stat_fields(each)[11:15])) for each in (pid, *descendants(pid))) / TICKS_PER_S
-
-
-def _stat_fields(pid: int) -> list[str]:
-    """Return the fields after the name in /proc/PID/stat; none if the process is gone."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return []
+    return sum(sum(map(int, stat_fields(str(each))[11:15])) for each in (pid, *descendants(pid))) / TICKS_PER_S

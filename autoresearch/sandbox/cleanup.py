@@ -40,14 +40,21 @@ def signal_quietly(pid: int, number: int) -> None:
         os.kill(pid, number)
 
 
+def stat_fields(process: str) -> list[bytes]:
+    """Return the fields after the name in /proc/PROCESS/stat; none if the process, or thread, is gone."""
+    try:
+        with open(f"/proc/{process}/stat", "rb") as file:
+            return file.read().rpartition(b")")[2].split()
+    except OSError:
+        return []
+
+
 def descendants(root: int) -> list[int]:
     """Return all processes below `root`, from one pass over /proc."""
     children: dict[int, list[int]] = {}
     for entry in os.scandir("/proc"):
-        if entry.name.isdigit():
-            with suppress(OSError, ValueError), open(f"{entry.path}/stat", "rb") as file:
-                parent = int(file.read().rpartition(b")")[2].split()[1])
-                children.setdefault(parent, []).append(int(entry.name))
+        if entry.name.isdigit() and (fields := stat_fields(entry.name)):
+            children.setdefault(int(fields[1]), []).append(int(entry.name))
     found, todo = [], [root]
     while todo:
         below = children.get(todo.pop(), [])

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from autoresearch.sandbox import kernel, syscalls
-from autoresearch.sandbox.cleanup import descendants, signal_quietly
+from autoresearch.sandbox.cleanup import descendants, signal_quietly, stat_fields
 
 _RECEIVE, _ANSWER, _SET_FLAGS = 0xC0502100, 0xC0182101, 0x40082104  # SECCOMP_IOCTL_NOTIF_*
 _WAKE_UP_HERE = 1  # the caller goes on on our core: faster
@@ -164,33 +164,17 @@ def _states(pid: int) -> list[bytes]:
     states: list[bytes] = []
     with suppress(OSError):
         for thread in os.scandir(f"/proc/{pid}/task"):
-            states += _stat(f"{pid}/task/{thread.name}")[:1]
+            states += stat_fields(f"{pid}/task/{thread.name}")[:1]
     return states
-
-
-def cpu_seconds(pid: int) -> float:
-    """Return the CPU time of a process and all its threads; 0 if it is gone."""
-    with suppress(OSError):
-        return time.clock_gettime((~pid << 3) | 2)  # MAKE_PROCESS_CPUCLOCK(pid, CPUCLOCK_SCHED) of the kernel
-    return 0.0
 
 
 def major_faults(pid: int) -> int | None:
     """Return how often a process waited for a page to be read from disk; None if it is gone."""
-    fields = _stat(str(pid))
+    fields = stat_fields(str(pid))
     return None if fields[:1] in ([], [b"Z"]) else int(fields[9])
 
 
 def _activity(pid: int) -> list[bytes]:
     """Return state, page faults, CPU time and start of a process; nothing if it is gone."""
-    fields = _stat(str(pid))
+    fields = stat_fields(str(pid))
     return [fields[k] for k in (0, 7, 9, 11, 12, 19)] if fields else []
-
-
-def _stat(process: str) -> list[bytes]:
-    """Return the fields after the name in /proc/PROCESS/stat; none if the process is gone."""
-    try:
-        with open(f"/proc/{process}/stat", "rb") as file:
-            return file.read().rpartition(b")")[2].split()
-    except OSError:
-        return []

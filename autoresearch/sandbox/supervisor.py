@@ -157,7 +157,7 @@ class Supervisor:
         self.listener.only_computes = True
         try:
             listener.stop(self.program)
-            used = listener.cpu_seconds(self.program)
+            used = kernel.cpu_seconds(self.program) or 0.0
             self.others = listener.stop_others(self.program, {self.child})
         except TimeoutError:
             self.is_alone, used = False, 0.0
@@ -165,7 +165,7 @@ class Supervisor:
         listener.populate(self.files, self.order["tmp"])
         self.faults = listener.major_faults(self.program) or 0
         # its own timer, or another process, may have continued it: no clock of the referee counts this time
-        self.is_alone &= listener.cpu_seconds(self.program) - used < listener.STOPPING_S
+        self.is_alone &= (kernel.cpu_seconds(self.program) or 0.0) - used < listener.STOPPING_S
         signal_quietly(self.program, signal.SIGCONT)
 
     def inspect(self) -> dict[str, object]:
