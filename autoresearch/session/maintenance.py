@@ -37,9 +37,8 @@ class Maintenance:
         self._restore_references()
         back_up(self.context.ledger)
         self._demote_suspects()
-        Crashes(self.context).guard(
-            0, self.context.write_results
-        )  # a kill may have come between a verdict and its line
+        # a kill may have come between a verdict and its line
+        Crashes(self.context).guard(0, self.context.write_results)
 
     def take_step(self, step: Callable[[Experiment], Experiment], experiment: Experiment) -> Experiment:
         """Take a step of an experiment; if git fails, restore what was deleted and take it again."""
