@@ -9,7 +9,7 @@ from autoresearch.hardware import CardMemory
 from autoresearch.ledger import Experiment, Ledger, Session
 from autoresearch.ledger.trials import most_spent
 from autoresearch.measure.referee import Referee
-from autoresearch.measure.result import Progress, Result, Spent
+from autoresearch.measure.result import Overhead, Progress, Result
 from autoresearch.measure.settings import TRIES, TrialPlan
 from autoresearch.workspace.git import blob_hash
 from autoresearch.workspace.workspace import Workspace
@@ -57,11 +57,11 @@ class Remeasurer:
             raise UserError(f"experiment {experiment.n} could not be measured again: {result.outcome} {result.reason}")
         return result
 
-    def _base_spent(self) -> Spent | None:
+    def _base_spent(self) -> Overhead | None:
         """Return what limits the time of later versions, as in the session."""
         base = require(self.ledger.experiment(self.session.id, 0))
         spent = most_spent(self.ledger.trials(self.session.id, base.id))
-        return Spent(**spent) if spent else None
+        return Overhead(**spent) if spent else None
 
     def measure(self, experiment: Experiment, text: str, seed: int, purpose: str, plan: TrialPlan) -> Result:
         """Measure a text once, and record it as a trial of an experiment. Raises UserError if the GPU is in use."""

@@ -8,7 +8,7 @@ from autoresearch.analysis.lineage import ancestry
 from autoresearch.errors import UserError
 from autoresearch.ledger import Experiment, Ledger, Session, Trial, results_tsv
 from autoresearch.ledger.artefacts import Artefacts
-from autoresearch.ledger.demotion import failed_audits
+from autoresearch.ledger.failed_audits import failed_audits
 from autoresearch.ledger.trials import by_experiment, judging
 from autoresearch.workspace.workspace import Workspace
 

@@ -58,7 +58,7 @@ class Audit:
 
 
 @dataclass(frozen=True)
-class Sample:
+class DrawnPositions:
     """Audited positions: `row`, `position` and `weight` [n]; a weight is 1 where positions are drawn uniformly."""
 
     row: Integers
@@ -78,7 +78,7 @@ def falls_below(incumbent: Coarse, claims: Floats) -> Floats:
 
 def draw_positions(
     scored: npt.NDArray[np.bool_], count: int, rng: np.random.Generator, falls: Floats | None = None
-) -> Sample:
+) -> DrawnPositions:
     """Draw `count` scored tokens, at most one in each row; with `falls` [rows, seq_len], half by these.
 
     Of two windows of one row, the longer one would show the auditor the answer to the shorter.
@@ -90,7 +90,7 @@ def draw_positions(
     cumulated = shares[row].cumsum(1)
     position = (cumulated >= (1 - rng.random((len(row), 1))) * cumulated[:, -1:]).argmax(1)
     probability = included[row] * shares[row, position] / cumulated[:, -1]
-    return Sample(row, position, len(row) / (np.count_nonzero(scored) * probability))
+    return DrawnPositions(row, position, len(row) / (np.count_nonzero(scored) * probability))
 
 
 def _shares(scored: npt.NDArray[np.bool_], falls: Floats | None) -> Floats:

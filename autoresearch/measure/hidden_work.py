@@ -6,7 +6,7 @@ from autoresearch.data.dataset import Dataset
 from autoresearch.measure import wire
 from autoresearch.measure.cell_process import Harness
 from autoresearch.measure.clock import Budget
-from autoresearch.measure.result import Spent
+from autoresearch.measure.result import Overhead
 from autoresearch.measure.scoring_cell import EvaluationError, Question, ask
 from autoresearch.measure.settings import Settings, TrialPlan
 
@@ -23,7 +23,7 @@ def is_ended(data: Dataset) -> bool:
     try:
         ask(
             Harness(Settings(BUDGET), data),
-            TrialPlan(base=Spent()),
+            TrialPlan(base=Overhead()),
             HIDES,
             checkpoint,
             Question("claim", [rows], rows, 4, [{}]),

@@ -22,7 +22,7 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class Spent:
+class Overhead:
     """What a trial spent beside its budget, in the budget's unit (0 for steps).
 
     `setup` is before `trial.start()`; `load` and `answer` are of the scoring cell that spent most.
@@ -54,7 +54,7 @@ class Result:
     train_seconds: float = 0.0
     score_seconds: float = 0.0
     total_seconds: float = 0.0
-    spent: dict[str, float] = field(default_factory=dict)  # fields of Spent
+    spent: dict[str, float] = field(default_factory=dict)  # fields of Overhead
     score_se: float = 0.0
     holdout_bpb: float | None = None  # only of what may be kept, and never shown to an agent
     peak_vram_mb: float | None = None

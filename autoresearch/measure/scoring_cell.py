@@ -115,6 +115,7 @@ class _Exchange:
         if self.is_filtered:
             self.process.cell.only_compute()
         question, parts, spent, shown = self.question, list[bytes](), list[float](), 0
+        whole = sum(map(len, question.batches))
         clock = self._clock(self.plan.answer_limit(self.settings.budget, self.batch, len(question.batches)))
         for rows, fields in zip(question.batches, question.fields, strict=True):
             before = clock.usage()
@@ -122,19 +123,13 @@ class _Exchange:
             self.process.channel.send("task", **fields)
             self._receive("answered", clock, "answering").close()
             spent.append(clock.usage() - before)
-            part = slice(shown, shown + len(rows))
-            parts.append(self._copy(answer, part))
-            shown = part.stop
+            parts.append(os.pread(answer, question.size * len(rows) // whole, question.size * shown // whole))
+            shown += len(rows)
         self.answer_spent = clock.usage()
         self._check_evenness(spent)
         if self.is_filtered:
             self._inspect()
         return b"".join(parts)
-
-    def _copy(self, answer: int, rows: slice) -> bytes:
-        """Return the answer about a part of the rows."""
-        scale = self.question.size / sum(map(len, self.question.batches))
-        return os.pread(answer, round((rows.stop - rows.start) * scale), round(rows.start * scale))
 
     def _check_evenness(self, spent: Sequence[float]) -> None:
         """Raise EvaluationError if some batches took so much longer than the others that work may hide in them."""

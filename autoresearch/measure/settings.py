@@ -7,7 +7,7 @@ from pathlib import Path
 
 from autoresearch.measure.audit import Coarse
 from autoresearch.measure.clock import Budget
-from autoresearch.measure.result import Spent, Watch
+from autoresearch.measure.result import Overhead, Watch
 
 TRIES = 3  # of one step
 
@@ -69,7 +69,7 @@ class TrialPlan:
     keep_caches: bool = False
     keep_checkpoint: Callable[[int], None] = lambda fd: None
     watch: Watch = lambda progress: None
-    base: Spent | None = None
+    base: Overhead | None = None
 
     @property
     def setup_limit_s(self) -> float:

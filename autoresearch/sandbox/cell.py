@@ -94,7 +94,7 @@ class CellSpec:
 
 
 @dataclass(frozen=True)
-class Since:
+class Inspected:
     """What happened in a cell since it may only compute.
 
     `refused` are the names of the calls that were refused, `faults` how often the program waited for a page from disk
@@ -177,10 +177,10 @@ class Cell:
         """From now on refuse all that is not computing; stop all processes but the first. Raises CellError."""
         self._ask("only_compute")
 
-    def inspect(self) -> Since:
+    def inspect(self) -> Inspected:
         """Stop the cell; return what its program did since `only_compute`. Raises CellError."""
         answer = self._ask("inspect")
-        return Since(answer.get("refused", []), answer.get("faults"), answer.get("alone", True))
+        return Inspected(answer.get("refused", []), answer.get("faults"), answer.get("alone", True))
 
     def keep_caches(self, store: Path) -> None:
         """Store what the cell compiled, if it exits by itself within a few seconds."""

@@ -3,7 +3,7 @@
 from autoresearch.brief.history import PastExperiment
 from autoresearch.brief.lessons import Lessons
 from autoresearch.errors import UserError, require
-from autoresearch.ledger.demotion import Demotions, find_demotions
+from autoresearch.ledger.failed_audits import Demotions, find_demotions
 from autoresearch.ledger.trials import judging
 from autoresearch.session.context import SessionContext
 from autoresearch.session.events import LedgerEvent

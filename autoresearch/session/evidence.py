@@ -10,7 +10,7 @@ from autoresearch.judge import Draw
 from autoresearch.ledger import Experiment, Ledger, Session, Trial
 from autoresearch.ledger.scores import effects, numbered_draws
 from autoresearch.ledger.trials import FRESH, JUDGING, judging, most_spent
-from autoresearch.measure.result import Spent
+from autoresearch.measure.result import Overhead
 from autoresearch.session.constraints import Constraints
 from autoresearch.session.context import SessionContext
 from autoresearch.session.describe import Columns
@@ -92,10 +92,10 @@ class Evidence:
     def noise(self) -> judge.Noise:
         return judge.noise(list(self._draws(FRESH).values()), self.prior)
 
-    def base_spent(self) -> Spent | None:
+    def base_spent(self) -> Overhead | None:
         """Return the most that trials of the base spent beside their budget; None at first."""
         spent = most_spent(self.trials(self.context.experiment(0)))
-        return Spent(**spent) if spent else None
+        return Overhead(**spent) if spent else None
 
     def next_purpose(self, experiment: Experiment) -> str | None:
         """Return the purpose of the trial that an experiment needs next; None if it needs none."""

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from autoresearch.ledger import Ledger
-from autoresearch.ledger.demotion import Demotions, find_demotions
+from autoresearch.ledger.failed_audits import Demotions, find_demotions
 
 # number: verdict and parent; 3 is a near miss on 2, 4 was built on that, 5 branched from 1
 TREE = {

@@ -7,12 +7,12 @@ import pytest
 from autoresearch.data.dataset import Dataset
 from autoresearch.measure.clock import Budget
 from autoresearch.measure.referee import CellReferee
-from autoresearch.measure.result import Result, Spent
+from autoresearch.measure.result import Overhead, Result
 from autoresearch.measure.settings import ANSWER_BASE_FACTOR, JITTER_S, Settings, TrialPlan
 
 BUDGET = Budget(0.5, "cpu")
 SPIN = "[0 for _ in iter(lambda end={} + time.process_time(): time.process_time() < end, False)]"  # CPU-seconds
-BASE = Spent(setup=0.05, load=0.05, answer=0.05)
+BASE = Overhead(setup=0.05, load=0.05, answer=0.05)
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def with_load(bigram: str, body: str) -> str:
     return f"import os, sys, time\n{head}def load(state, config, device):\n{indented}"
 
 
-def measure(source: str, settings: Settings, data: Dataset, base: Spent | None = BASE) -> Result:
+def measure(source: str, settings: Settings, data: Dataset, base: Overhead | None = BASE) -> Result:
     return CellReferee(settings, data).measure(source, 1, TrialPlan(base=base))
 
 
@@ -128,7 +128,7 @@ def test_work_that_is_hidden_in_one_batch_stands_out(bigram: str, cpu: Settings,
 
 
 def test_a_slow_batch_before_the_text_buys_at_most_six_times_the_base() -> None:
-    plan = TrialPlan(base=Spent(answer=1.0))
+    plan = TrialPlan(base=Overhead(answer=1.0))
     assert plan.answer_limit(BUDGET, batch=100.0, batches=10) == Budget(ANSWER_BASE_FACTOR * 1.0, "cpu")
     assert plan.answer_limit(BUDGET, batch=0.1, batches=10).amount == pytest.approx(2.0 + JITTER_S)
 

@@ -11,7 +11,7 @@ from autoresearch.data.dataset import Dataset
 from autoresearch.measure.audit import Coarse
 from autoresearch.measure.clock import Budget
 from autoresearch.measure.referee import CellReferee
-from autoresearch.measure.result import Result, Spent, Watch
+from autoresearch.measure.result import Overhead, Result, Watch
 from autoresearch.measure.settings import Settings, TrialPlan
 
 HERE = Path(__file__).parents[1] / "attacks"
@@ -89,7 +89,7 @@ class Attack:
         **targets: object,
     ) -> Result:
         """Run one trial of the attack, aimed at the targets, against the stored losses of an incumbent."""
-        base = Spent(**self.says["BASE"]) if "BASE" in self.says else None
+        base = Overhead(**self.says["BASE"]) if "BASE" in self.says else None
         kind = HastyPlan if "EVALUATION_CAP" in self.says else TrialPlan
         plan = kind(watch=watch, incumbent_losses=incumbent, base=base)
         return CellReferee(self.settings(off), data).measure(self.aimed_at(**targets), 1, plan)

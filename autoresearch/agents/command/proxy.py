@@ -32,7 +32,7 @@ _HOP_HEADERS = (b"proxy-authorization", b"proxy-connection", b"connection", b"ke
 
 
 @dataclass(frozen=True)
-class Request:
+class ProxyRequest:
     """The head of a request, and the bytes after it. `path` is None for a tunnel."""
 
     method: bytes
@@ -42,7 +42,7 @@ class Request:
     rest: bytes
 
     @classmethod
-    def read(cls, client: socket.socket) -> "Request":
+    def read(cls, client: socket.socket) -> "ProxyRequest":
         """Receive the head of a request. Raises ValueError, OSError."""
         data = b""
         while _END not in data:
@@ -156,7 +156,7 @@ class Proxy:
     def _answer_request(self, client: socket.socket) -> None:
         client.settimeout(HEAD_TIMEOUT_S)
         try:
-            request = Request.read(client)
+            request = ProxyRequest.read(client)
         except ValueError as error:
             return _reply(client, "400 Bad Request", str(error))
         if not request.has_credentials(self._credentials):
@@ -176,7 +176,7 @@ class Proxy:
             server.sendall(request.rest)
             self._join(client, server)
 
-    def _upstream(self, request: Request) -> SplitResult | None:
+    def _upstream(self, request: ProxyRequest) -> SplitResult | None:
         """Return the user's own proxy for an address, if there is one."""
         host = request.address.host
         if request.address.is_here or urllib.request.proxy_bypass(host):
