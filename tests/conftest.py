@@ -67,8 +67,11 @@ def own_library(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     """Prepare the `stdlib` data set in plain bytes, without torch in the probe, to be quick."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(stdlib, "NEEDED_MODULES", ("numpy", "safetensors.numpy"))
-        cache = tmp_path_factory.mktemp("library-cache")
-        return Dataset.open(prepare.prepare("stdlib", 256, 64, cache=cache, progress=False))
+
+        def make(cache: Path) -> Path:
+            return prepare.prepare("stdlib", 256, 64, cache=cache, progress=False)
+
+        return Dataset.open(make(shared(tmp_path_factory, "library-cache", make)))
 
 
 @pytest.fixture

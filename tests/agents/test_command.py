@@ -388,6 +388,7 @@ def test_of_a_library_that_holds_validation_text_only_some_files_can_be_read(
     assert output.startswith('r"""OS routines') and "BREACH" not in output
 
 
+@pytest.mark.slow
 def test_a_hostile_command_costs_one_proposal_of_a_session(
     agent_spec: Callable[[str], str], repository: Path, bytes_data: Dataset, quick: Settings
 ) -> None:

@@ -19,6 +19,7 @@ from autoresearch.measure.clock import since_boot
 from autoresearch.measure.settings import Settings
 
 
+@pytest.mark.slow
 def test_a_night_with_claude(repository: Path, quick: Settings, bytes_data: Dataset) -> None:
     call_log = CallLog(repository)
     (repository / "ideas.md").write_text("- try it backwards\n")

@@ -115,6 +115,7 @@ def test_a_gain_is_not_reverted_and_what_does_nothing_is(repository: Path, setti
     assert done.returncode == 1 and "is not kept in the final version" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_review_is_on_record_and_export_warns_of_the_rest(repository: Path, settings_of: dict[str, str]) -> None:
     said = answer(repository, settings_of, "review", "1", "--accept", "--note", "reads well")
     assert as_documented("review", said) and (said["accepted"], said["note"]) == (True, "reads well") and said["by"]

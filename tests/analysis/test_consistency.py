@@ -123,6 +123,7 @@ def test_an_experiment_that_is_under_way_is_no_difference(repository: Path) -> N
     assert findings(repository) == ""
 
 
+@pytest.mark.slow
 def test_the_command_says_what_to_do_and_its_exit_code_tells(repository: Path, settings_of: dict[str, str]) -> None:
     def doctor(*options: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "autoresearch", "doctor", "--ledger", *options]

@@ -39,8 +39,7 @@ def marks(path: Path) -> list[pytest.MarkDecorator]:
     text = path.read_text()
     if "import torch" not in text:
         return []
-    quick = [] if "tied" in path.stem else [pytest.mark.slow]  # one of them is enough where time is short
-    return [*quick, pytest.mark.timeout(600), pytest.mark.torch]
+    return [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.torch]
 
 
 PATHS = [*sorted(HERE.glob("honest*.py")), *(PROGRAMS / f"{name}.py" for name in TEMPTING)]

@@ -62,7 +62,14 @@ def test_a_session_of_versions_that_ended_sessions(
         assert shown.returncode == 0, shown.stderr
 
 
-@pytest.mark.parametrize("line", ["X = a" + ".b" * 990, "X = (", "X = 1\n" * 60_000], ids=["deep", "open", "long"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        pytest.param("X = a" + ".b" * 990, id="deep"),
+        pytest.param("X = (", id="open", marks=pytest.mark.slow),
+        pytest.param("X = 1\n" * 60_000, id="long", marks=pytest.mark.slow),
+    ],
+)
 def test_a_base_that_cannot_be_read_is_one_line(repository: Path, settings_of: dict[str, str], line: str) -> None:
     (repository / "train.py").write_text((repository / "train.py").read_text() + line + "\n")
     git(repository, "commit", "-q", "-a", "-m", "deep")

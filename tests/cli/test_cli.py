@@ -167,6 +167,7 @@ def test_trials_of_what_is_no_program(tmp_path: Path, fails: Fails) -> None:
         fails(tmp_path, f"trial {name}", 1, words)
 
 
+@pytest.mark.slow
 def test_data_that_is_read_too_often_is_told(tmp_path: Path, settings_of: dict[str, str]) -> None:
     (tmp_path / "train.py").write_text(BIGRAM.replace("BATCH = 8", "BATCH = 1000"))
     done = autoresearch(tmp_path, "trial", "--json", env=settings_of)
@@ -176,6 +177,7 @@ def test_data_that_is_read_too_often_is_told(tmp_path: Path, settings_of: dict[s
     assert autoresearch(tmp_path, "trial", env=settings_of).stderr == ""
 
 
+@pytest.mark.slow
 def test_trial_and_prepare_work_outside_of_a_repository(tmp_path: Path, settings_of: dict[str, str]) -> None:
     (tmp_path / "train.py").write_text(BIGRAM)
     done = autoresearch(tmp_path, "prepare", env=settings_of)

@@ -327,6 +327,7 @@ def test_a_cache_that_cannot_be_made_is_said(texts, tmp_path):
         make(texts, tmp_path / "file")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kill", [signal.SIGINT, signal.SIGKILL])
 def test_a_builder_that_is_stopped_leaves_no_half_data_set(texts, tmp_path, kill):
     (texts / "long.jsonl").write_text("".join(json.dumps({"text": story(n, 900)}) + "\n" for n in range(600)))
@@ -349,6 +350,7 @@ def test_a_builder_that_is_stopped_leaves_no_half_data_set(texts, tmp_path, kill
     assert not list(data.glob(".*.new"))
 
 
+@pytest.mark.slow
 def test_a_second_builder_waits_for_the_first(texts, tmp_path):
     (tmp_path / "data").mkdir()
     with (tmp_path / "data" / ".lock").open("w") as lock:
@@ -381,6 +383,7 @@ def test_the_script_reports_errors_in_one_line_with_an_exit_code(tmp_path):
     assert run_script(tmp_path, "--source", "web").returncode == 2
 
 
+@pytest.mark.slow
 def test_no_held_out_library_text_can_be_read(own_library):
     readable = own_library.readable_library()
     root = Path(own_library.meta["library_root"])

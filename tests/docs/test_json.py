@@ -31,6 +31,7 @@ COMMANDS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_page_and_the_program_have_the_same_keys(command: str, finished: Path, settings_of: dict[str, str]) -> None:
     if command == "doctor --ledger":

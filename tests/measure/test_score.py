@@ -146,7 +146,7 @@ def test_the_weighted_mean_is_unbiased_and_its_error_is_told(concentrated: bool)
     falls = rng.gamma(0.05 if concentrated else 1.0, 1.0, size=scored.shape)
     d = 0.3 * falls * (rng.random(scored.shape) < 0.5) + rng.normal(size=scored.shape)
     means, errors = [], []
-    for _ in range(4000):
+    for _ in range(2000):
         drawn = draw_positions(scored, ROWS // 2, rng, falls)
         assert scored[drawn.row, drawn.position].all() and len(drawn.row) == len(set(drawn.row.tolist()))
         audit = compare(d[drawn.row, drawn.position], np.zeros(len(drawn.row)), drawn.weight, math.inf)

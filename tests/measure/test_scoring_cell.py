@@ -142,12 +142,12 @@ def test_setup_is_charged_in_the_unit_of_the_budget(bigram: str, cpu: Settings, 
         return measure("import time\n" + bigram.replace("trial.start()", f"{line}\n    trial.start()"), cpu, bytes_data)
 
     worked, slept = with_setup(SPIN.format(0.4)), with_setup("time.sleep(0.4)")
-    assert worked.spent["setup"] > 0.4 > 0.1 > slept.spent["setup"] and slept.setup_seconds > 0.4
+    assert worked.spent["setup"] > 0.35 > 0.1 > slept.spent["setup"] and slept.setup_seconds > 0.4
     trained = [result.curve[-1]["seconds"] - result.curve[0]["seconds"] for result in (worked, slept)]
     assert trained[0] < 0.7 * trained[1]  # 0.4 CPU-seconds of 0.5 are gone, of which 0.125 were free
 
 
-@pytest.mark.parametrize("says", ["runs", "done"])
+@pytest.mark.parametrize("says", ["runs", pytest.param("done", marks=pytest.mark.slow)])
 def test_messages_that_come_too_early_win_nothing(says: str, bigram: str, cpu: Settings, bytes_data: Dataset) -> None:
     """A cell may say anything about its phase, but the text comes only after the second filter is closed."""
     body = f"""

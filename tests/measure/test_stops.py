@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from support.programs import command_line
 
 from autoresearch.data.dataset import Dataset
 from autoresearch.errors import UserError
@@ -20,6 +21,7 @@ from autoresearch.measure.clock import Budget
 from autoresearch.measure.referee import CellReferee
 from autoresearch.measure.result import Progress
 from autoresearch.measure.settings import Settings, TrialPlan
+from autoresearch.sandbox import cell
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -63,15 +65,37 @@ def test_a_trial_that_was_stopped_is_not_believed(bigram: str, wall: Settings, b
 
     def stop(progress: Progress) -> None:
         if progress.stage == "train" and not stopped:
-            stopped.extend(
-                each for each in psutil.Process().children(recursive=True) if "inside.py" in " ".join(each.cmdline())
-            )
+            children = psutil.Process().children(recursive=True)
+            stopped.extend(each for each in children if "inside.py" in command_line(each))
             for each in stopped:
                 each.suspend()
                 threading.Timer(1.0, each.resume).start()
 
     result = CellReferee(wall, bytes_data).measure(bigram, 1, TrialPlan(watch=stop))
     assert stopped and result.outcome == "crash" and "was stopped for 1 s by a signal" in result.reason
+
+
+@pytest.mark.parametrize(("is_lasting", "outcome"), [(False, "crash"), (True, "infra")])
+def test_a_cell_that_does_not_die_is_its_versions_crash_where_other_cells_do(
+    is_lasting: bool,
+    outcome: str,
+    bigram: str,
+    quick: Settings,
+    bytes_data: Dataset,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A stopped supervisor stands for whatever keeps a cell alive."""
+
+    def stop(progress: Progress) -> None:
+        if progress.stage == "train":
+            for child in psutil.Process().children():
+                child.suspend()
+            if is_lasting:
+                monkeypatch.setattr(cell, "START_TIMEOUT_S", 0.0)
+
+    monkeypatch.setattr(cell, "DEATH_TIMEOUT_S", 1.0)
+    result = CellReferee(quick, bytes_data).measure(bigram, 1, TrialPlan(watch=stop))
+    assert (result.outcome, result.reason) == (outcome, "a cell did not die within 1 s")
 
 
 @pytest.mark.parametrize(("budget", "outcome"), [("2s", "infra"), ("20steps", "ok")])

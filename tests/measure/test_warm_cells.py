@@ -73,6 +73,7 @@ def test_a_trial_leaves_cells_for_the_next_and_scores_the_same(
     assert second.grade == first.grade
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two cores")
 def test_on_a_cpu_they_import_on_spare_cores_and_work_on_those_of_the_slot(
     quick: Settings, bytes_data: Dataset
@@ -93,6 +94,7 @@ def test_on_a_cpu_they_import_on_spare_cores_and_work_on_those_of_the_slot(
         warm.close()
 
 
+@pytest.mark.slow
 def test_a_cell_from_before_the_compile_cache_is_not_used(
     cells: WarmCells, quick: Settings, bytes_data: Dataset, tmp_path: Path
 ) -> None:

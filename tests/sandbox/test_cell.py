@@ -135,6 +135,7 @@ def test_a_numpy_program_starts() -> None:
     assert run("import numpy") == (0, "")
 
 
+@pytest.mark.slow
 @pytest.mark.torch
 def test_torch_trains_with_threads_only() -> None:
     code = """

@@ -73,9 +73,10 @@ def goes_on(repository: Path, env: dict[str, str]) -> None:
     ("kind", "limit", "words"),
     [
         (resource.RLIMIT_NOFILE, 8, "Too many open files"),
-        pytest.param(resource.RLIMIT_AS, 1 << 20, "emory", marks=pytest.mark.slow),
+        (resource.RLIMIT_AS, 1 << 20, "emory"),
     ],
 )
+@pytest.mark.slow
 def test_a_limit_that_is_reached_during_a_session(
     kind: int, limit: int, words: str, repository: Path, env: dict[str, str]
 ) -> None:
@@ -123,13 +124,8 @@ def test_a_repository_that_is_moved_while_it_runs(repository: Path, env: dict[st
     goes_on(moved, env)
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        ["switch", "-q", "autoresearch/t"],
-        pytest.param(["branch", "-q", "-D", "autoresearch/t"], marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("command", [["switch", "-q", "autoresearch/t"], ["branch", "-q", "-D", "autoresearch/t"]])
 def test_a_branch_that_is_taken_while_it_runs(
     command: list[str], repository: Path, env: dict[str, str], script: Path, bigram: str
 ) -> None:

@@ -62,3 +62,43 @@ def test_a_version_without_a_fresh_score_shows_no_drift() -> None:
         trial(store, session, base, "ok", 1.0, "screen")
         trial(store, session, base, "crash", None, "sentinel")
         assert Evidence(context_of(store, session), replicates=3).drift_warning(base) is None
+
+
+def test_an_incumbent_that_can_no_longer_be_measured_does_not_stop_the_search(tmp_path: Path) -> None:
+    with Ledger.open(tmp_path / "ledger.db") as store:
+        session, base = begun(store)
+        trial(store, session, base, "ok", 2.0, "base")
+        evidence = Evidence(context_of(store, session), replicates=1, prior=(0.002, 20))
+        better = store.add_experiment(session.id, 1, parent=0, mode="improve", state="measuring")
+        purposes = []
+        while (purpose := evidence.next_purpose(better)) is not None:
+            purposes.append(purpose)
+            if purpose == "sentinel":
+                trial(store, session, base, "crash", None, purpose)
+            else:
+                trial(store, session, better, "ok", 1.9965, purpose)
+        assert purposes.count("sentinel") == 2, purposes
+        assert evidence.verdict(better)["verdict"] == "keep"
+
+
+@pytest.mark.parametrize(("budget", "limited_by"), [("5s", 1.0), ("9s", None)])
+def test_the_time_of_a_base_from_another_session_is_limited_by_the_humans(
+    tmp_path: Path, budget: str, limited_by: float | None
+) -> None:
+    def base_that_spent(load: float, budget: str, from_tag: str | None = None) -> tuple[Session, Experiment]:
+        tag = f"{budget}-{load}"
+        row = store.create_session(tag, tag, "s", "sweep", "default", {"budget": budget}, {}, 0, from_tag=from_tag)
+        base = store.add_experiment(row.id, 0, verdict="keep", state="settled")
+        started = store.start_trial(row.id, base.id, "base", 1, "")
+        store.end_trial(started.id, "ok", 2.0, {"spent": {"setup": 1.0, "load": load, "answer": 1.0}})
+        return row, base
+
+    with Ledger.open(tmp_path / "ledger.db") as store:
+        human, base = base_that_spent(1.0, "5s")
+        assert Evidence(context_of(store, human), replicates=3).base_overhead(base) is None
+        row, base = base_that_spent(1.5, budget, from_tag=human.tag)
+        overhead = Evidence(context_of(store, row), replicates=3).base_overhead(base)
+        assert (overhead.load if overhead else None) == limited_by
+        later = store.add_experiment(row.id, 1, parent=0)
+        overhead = Evidence(context_of(store, row), replicates=3).base_overhead(later)
+        assert overhead is not None and overhead.load == (limited_by or 1.5)

@@ -151,6 +151,7 @@ def test_without_a_command_there_is_nothing(tmp_path: Path) -> None:
     assert not said and made.queue.empty() and not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_whole_session(repository: Path, settings_of: dict[str, str], tmp_path: Path) -> None:
     script = tmp_path / "script"
     script.mkdir()

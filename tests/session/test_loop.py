@@ -104,6 +104,7 @@ def test_a_stopped_session_goes_on_where_it_was(
         assert steps(store, running) == in_two
 
 
+@pytest.mark.slow
 def test_kill_9_loses_at_most_the_trial_in_flight(repository: Path, script: Path, settings_of: dict[str, str]) -> None:
     for proposal in sorted(script.iterdir())[3:]:
         proposal.unlink()
@@ -150,6 +151,7 @@ def test_a_promising_version_at_the_deadline_ends_as_a_near_miss(
     assert good.delta is not None and good.delta < 0
 
 
+@pytest.mark.slow
 def test_a_candidate_is_audited_by_the_stored_claim_of_the_version_it_has_to_beat(
     repository: Path, script: Path, bigram: str, quick: Settings, bytes_data: Dataset
 ) -> None:

@@ -99,6 +99,7 @@ def test_a_new_ledger_is_not_begun_in_the_place_of_one_that_is_lost(
 # --- recovery
 
 
+@pytest.mark.slow
 def test_a_ledger_that_is_older_than_its_session_reads_on(used: Path, settings_of: dict[str, str]) -> None:
     path = used / "runs" / "ledger.db"
 

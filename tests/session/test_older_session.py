@@ -178,6 +178,7 @@ def test_status_says_so_and_promises_nothing_else(left: Path, env: dict[str, str
     assert "continues it" not in status
 
 
+@pytest.mark.slow
 def test_its_best_version_starts_a_new_session(older: Path, env: dict[str, str], tmp_path: Path) -> None:
     before, refs = rows(older, "trials"), references(older)
     best = refs["refs/autoresearch/t/best"]
@@ -205,6 +206,7 @@ def test_its_best_version_starts_a_new_session(older: Path, env: dict[str, str],
 # --- of this evaluator, left by an older version
 
 
+@pytest.mark.slow
 def test_it_goes_on(moved: Path, env: dict[str, str]) -> None:
     before = {table: rows(moved, table) for table in ("sessions", "spans", "experiments", "trials", "events")}
     refs, artefacts, table = references(moved), files(moved), (moved / "runs/t/results.tsv").read_text()
@@ -262,6 +264,7 @@ def check_references(repository: Path, before: dict[str, str]) -> None:
     assert git(repository, "status", "--porcelain") == ""
 
 
+@pytest.mark.slow
 def test_its_ledger_is_read_on_from_git_and_artefacts(moved: Path, env: dict[str, str]) -> None:
     experiments = rows(moved, "experiments")
     known = 2  # the last experiment of which the ledger, an older copy of itself, knows

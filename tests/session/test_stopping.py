@@ -86,7 +86,8 @@ def test_the_second_interrupt_kills_it(repository: Path, env: dict[str, str]) ->
     assert have_ended(children)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGKILL, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_program_that_is_ended_from_outside_goes_on_later(
     repository: Path, env: dict[str, str], number: signal.Signals
 ) -> None:
@@ -104,6 +105,7 @@ def test_a_program_that_is_ended_from_outside_goes_on_later(
     settled_after_resume(repository, env)
 
 
+@pytest.mark.slow
 def test_pause_unpause_note_stop(repository: Path, env: dict[str, str]) -> None:
     with start_session(repository, env) as running:
         running.wait_for_trial(0)
@@ -126,6 +128,7 @@ def test_pause_unpause_note_stop(repository: Path, env: dict[str, str]) -> None:
     settled_after_resume(repository, env)
 
 
+@pytest.mark.slow
 def test_status_names_the_trial_that_runs(repository: Path, env: dict[str, str]) -> None:
     with start_session(repository, env | {"AUTORESEARCH_BUDGET": "60s"}) as running:
         running.wait_for_trial(0)

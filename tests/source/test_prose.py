@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from autoresearch.source.prose import without_prose
 from autoresearch.source.size import size
 
-HONEST = [Path("train.py"), *sorted([*Path("tests/attacks").glob("*.py"), *Path("autoresearch").glob("*/*.py")])]
+MANY = sorted([*Path("tests/attacks").glob("*.py"), *Path("autoresearch").glob("*/*.py")])
+HONEST = [Path("train.py"), *MANY[::20], *(pytest.param(path, marks=pytest.mark.slow) for path in MANY)]
 
 
 def without_bare_strings(text: str) -> str:
@@ -40,18 +41,20 @@ def test_a_program_stays_the_same_on_the_same_lines(path: Path) -> None:
     ("text", "expected"),
     [
         ("'''a\nb'''\nfrom __future__ import annotations\n", '""\n\nfrom __future__ import annotations\n'),
-        ("'''a\nb'''; x = 1 # c\n", '""\\\n; x = 1 \n'),
+        ("'''a\nb'''; x = 1 # c\n", '""\\\n; x = 1\n'),
         ("def f(): 'doc'\n", 'def f(): ""\n'),
         ("def f():\n    ('a'  # c\n     'b')\n", 'def f():\n    ""\n\n'),
         ("x = '''a # b\n'''\n", "x = '''a # b\n'''\n"),
-        ("x = (  # one\n    '''kept''',  # two\n)\n", "x = (  \n    '''kept''',  \n)\n"),
+        ("x = (  # one\n    '''kept''',  # two\n)\n", "x = (\n    '''kept''',\n)\n"),
         ("f'{x}'\n", "f'{x}'\n"),
         ("b'kept'\n", "b'kept'\n"),
-        ("größe = 'ü'; 'weg'  # ü\r\ny = 2\r\n", "größe = 'ü'; \"\"  \ny = 2\n"),
+        ("größe = 'ü'; 'weg'  # ü\r\ny = 2\r\n", "größe = 'ü'; \"\"\ny = 2\n"),
         ("x = 1\r# gone\ry = 2", "x = 1\n\ny = 2"),
         ("'''end'''", '""'),
         ("'''end\n'''", '""\n'),
         ("# only a comment", ""),
+        ("x = 1 \t \n \t\n\ny = \\\n  2  \n", "x = 1\n\n\ny = \\\n  2\n"),
+        ("x = '''a  \nb  \n'''  \ny = f'''{x}  \n'''  \n", "x = '''a  \nb  \n'''\ny = f'''{x}  \n'''\n"),
         ("", ""),
     ],
 )
@@ -95,6 +98,6 @@ def test_any_text_is_a_syntax_error_or_the_same_program_without_prose(text: str)
         return
     bare = without_prose(text)
     assert ast.dump(ast.parse(bare)) == expected
-    assert "doc" not in bare
+    assert ("doc" in bare) == ("doc" in expected)  # a tuple may hold it
     assert not any(token.type == tokenize.COMMENT for token in tokenize.generate_tokens(io.StringIO(bare).readline))
     assert size(text).lines <= len(bare.split("\n"))

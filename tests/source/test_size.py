@@ -33,6 +33,11 @@ def test_a_string_that_is_used_counts() -> None:
     assert size('x = """a\nb"""\n') == Size(2, 3, 9)
 
 
+def test_blanks_between_tokens_count_and_trailing_ones_reach_no_cell() -> None:
+    assert size("x =  \t  1 \t\t\n\t\n") == Size(1, 3, 4)
+    assert without_prose("x = 1 \t\t\n\t\n") == "x = 1\n\n"
+
+
 @given(st.lists(st.sampled_from(["x = 1", "# nothing", "", "y = x + 1"]), max_size=8))
 def test_lines_of_code_are_counted_once(lines: list[str]) -> None:
     assert size("\n".join(lines)).lines == sum(line[:1].isalpha() for line in lines)

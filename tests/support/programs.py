@@ -89,11 +89,27 @@ def start_session(folder: Path, env: dict[str, str], *arguments: str) -> Iterato
         process.communicate()
 
 
+def command_line(process: psutil.Process) -> str:
+    """Return the words of a process's command; empty if it ends meanwhile."""
+    try:
+        return " ".join(process.cmdline())
+    except psutil.NoSuchProcess:  # a zombie is one, too
+        return ""
+
+
+def has_ended(process: psutil.Process) -> bool:
+    """Return whether a process has ended; a zombie has."""
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
 def have_ended(processes: list[psutil.Process], seconds: float = 5.0) -> bool:
     """Wait until all processes have ended, and return whether they have; zombies count as ended."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        if not [each for each in processes if each.is_running() and each.status() != psutil.STATUS_ZOMBIE]:
+        if all(map(has_ended, processes)):
             return True
         time.sleep(0.02)
     return False

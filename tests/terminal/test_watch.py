@@ -57,6 +57,7 @@ def test_a_file_of_another_trial_is_not_believed(evening: Path) -> None:
         assert "rerun train" not in shown.until(lambda text: "tried, 1 kept" in text)
 
 
+@pytest.mark.slow
 def test_in_a_pipe_it_is_lines_until_the_session_ends(repository: Path, settings_of: dict[str, str]) -> None:
     settings = settings_of | {"AUTORESEARCH_BUDGET": "1.5s", "AUTORESEARCH_REPLICATES": "2"}
     with start_session(repository, settings, "--max-experiments", "1") as running:

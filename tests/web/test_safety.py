@@ -36,7 +36,7 @@ DATA = [
 ]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def stranger(pages: httpx.Client) -> Iterator[httpx.Client]:
     """A client of the same server that was not given the token."""
     with httpx.Client(base_url=pages.base_url, timeout=30, trust_env=False) as client:
