@@ -6,19 +6,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from autoresearch.source.parsing import only_syntax_errors
-from autoresearch.source.prose import EMPTY, without_prose
+from autoresearch.source.prose import EMPTY, STRINGS, without_prose
 
 MAX_WORD_BYTES = 24  # a longer name or number holds text
 _NO_CODE = {
     tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER,
 }  # fmt: skip
 _WORDS = {tokenize.NAME, tokenize.NUMBER}
-_STRINGS = {tokenize.STRING, getattr(tokenize, "FSTRING_MIDDLE", tokenize.STRING)}
 
 
 @dataclass(frozen=True)
 class Size:
-    """Lines that hold code, tokens, and bytes of text in strings (and in names and numbers that are too long).
+    """Lines that hold code, tokens, and bytes of text: in strings, in long names and numbers, in rows of blanks.
 
     Comments and docstrings do not count: cells do not get them.
     """
@@ -38,7 +37,7 @@ def size(text: str) -> Size:
     with only_syntax_errors():
         tokens = list(_code(without_prose(text)))
     lines = {line for token in tokens for line in range(token.start[0], token.end[0] + 1)}
-    return Size(len(lines), len(tokens), sum(map(_text_bytes, tokens)))
+    return Size(len(lines), len(tokens), sum(map(_text_bytes, tokens)) + sum(map(_blanks, tokens, tokens[1:])))
 
 
 def size_or_none(text: str | None) -> Size | None:
@@ -62,6 +61,12 @@ def _code(text: str) -> Iterator[tokenize.TokenInfo]:
 
 def _text_bytes(token: tokenize.TokenInfo) -> int:
     length = len(token.string.encode())
-    if token.type in _STRINGS:
+    if token.type in STRINGS:
         return length
     return max(0, length - MAX_WORD_BYTES) if token.type in _WORDS else 0
+
+
+def _blanks(token: tokenize.TokenInfo, following: tokenize.TokenInfo) -> int:
+    """Return the number of blanks between two tokens of a line beyond the first: they can hold text, too."""
+    (line, end), (next_line, start) = token.end, following.start
+    return max(0, start - end - 1) if line == next_line else 0
