@@ -7,7 +7,7 @@ from autoresearch.data.dataset import Dataset
 from autoresearch.errors import UserError, require
 from autoresearch.hardware import CardMemory
 from autoresearch.ledger import Experiment, Ledger, Session
-from autoresearch.ledger.trials import most_spent
+from autoresearch.ledger.overhead import base_overhead
 from autoresearch.measure.referee import Referee
 from autoresearch.measure.result import Overhead, Progress, Result
 from autoresearch.measure.settings import TRIES, TrialPlan
@@ -44,10 +44,11 @@ class Remeasurer:
         Disturbed trials are repeated. Raises UserError if there is no score, or if the GPU is in use.
         """
         text = self.workspace.read(require(experiment.sha)) if text is None else text
+        spent = base_overhead(self.ledger, self.session, experiment.n)
         plan = TrialPlan(
             wants_holdout=lambda val_bpb: True,
             watch=lambda progress: self.watch(experiment.n, progress),
-            base=self._base_spent() if experiment.n > 0 else None,
+            base=Overhead(**spent) if spent else None,
         )
         for _ in range(TRIES):
             result = self.measure(experiment, text, self.seed_of(k, purpose), purpose, plan)
@@ -56,12 +57,6 @@ class Remeasurer:
         if result.val_bpb is None or result.holdout_bpb is None:
             raise UserError(f"experiment {experiment.n} could not be measured again: {result.outcome} {result.reason}")
         return result
-
-    def _base_spent(self) -> Overhead | None:
-        """Return what limits the time of later versions, as in the session."""
-        base = require(self.ledger.experiment(self.session.id, 0))
-        spent = most_spent(self.ledger.trials(self.session.id, base.id))
-        return Overhead(**spent) if spent else None
 
     def measure(self, experiment: Experiment, text: str, seed: int, purpose: str, plan: TrialPlan) -> Result:
         """Measure a text once, and record it as a trial of an experiment. Raises UserError if the GPU is in use."""

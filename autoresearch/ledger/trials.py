@@ -24,11 +24,3 @@ def scoring_trials(trials: Iterable[Trial]) -> list[Trial]:
     """Return the good trials that make up a score: without the screening, if others exist."""
     good = [trial for trial in judging(trials) if trial.outcome == "ok"]
     return [trial for trial in good if trial.purpose in FRESH] or good
-
-
-def most_spent(trials: Iterable[Trial]) -> dict[str, float] | None:
-    """Return the most that good trials spent beside their budget, by part; None if there is none."""
-    spent: list[dict[str, float]] = [
-        each for trial in judging(trials) if trial.outcome == "ok" and (each := trial.result.get("spent"))
-    ]
-    return {part: max(each[part] for each in spent) for part in spent[0]} if spent else None

@@ -54,6 +54,15 @@ class Harness:
     data: Dataset
     cells: FreshCells = field(default_factory=FreshCells)
 
+    def can_run_cells(self) -> bool:
+        """Return whether a cell as for a trial starts, and dies when it is killed."""
+        program = [sys.executable, "-I", "-S", "-c", "input()"]
+        try:
+            Cell.start(replace(cell_spec(self.settings, self.data), program=program)).kill()
+        except CellError:
+            return False
+        return True
+
 
 @contextmanager
 def open_cell(harness: Harness, mode: str, source: str, seed: int, fds: Sequence[int] = ()) -> Iterator[CellProcess]:

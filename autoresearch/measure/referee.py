@@ -22,7 +22,7 @@ from autoresearch.measure.settings import Settings, TrialPlan
 from autoresearch.measure.suspension import SuspensionDetector
 from autoresearch.measure.training import train
 from autoresearch.measure.wire import MAX_SOURCE_BYTES
-from autoresearch.sandbox.cell import CellError
+from autoresearch.sandbox.cell import CellError, CellLost
 from autoresearch.source.prose import without_prose
 
 
@@ -56,7 +56,8 @@ class CellReferee(Harness):
                     plan.watch(Progress("score"))
                     self._score(source, checkpoint, plan, result)
             except CellError as error:
-                result.outcome, result.reason = "infra", str(error)
+                is_to_blame = isinstance(error, CellLost) and self.can_run_cells()
+                result.outcome, result.reason = "crash" if is_to_blame else "infra", str(error)
         if suspension.missed_s:
             self._discount(result, suspension.missed_s)
         result.total_seconds = time.monotonic() - started

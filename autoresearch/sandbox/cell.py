@@ -63,6 +63,10 @@ class CellError(Exception):
     """A cell could not be started or killed: a fault of the machine, not of the program in the cell."""
 
 
+class CellLost(CellError):
+    """A cell that has run does not answer or die: a fault of the machine, or work of the program in the cell."""
+
+
 @dataclass(frozen=True)
 class CellSpec:
     """Program of a cell and its rights.
@@ -170,15 +174,15 @@ class Cell:
         return self._log.text()
 
     def listen(self, listener: int) -> None:
-        """Let the supervisor decide on the calls that a second filter reports (compute_only.py). Raises CellError."""
+        """Let the supervisor decide on the calls that a second filter reports (compute_only.py). Raises CellLost."""
         self._ask("listen", [listener])
 
     def only_compute(self) -> None:
-        """From now on refuse all that is not computing; stop all processes but the first. Raises CellError."""
+        """From now on refuse all that is not computing; stop all processes but the first. Raises CellLost."""
         self._ask("only_compute")
 
     def inspect(self) -> Inspected:
-        """Stop the cell; return what its program did since `only_compute`. Raises CellError."""
+        """Stop the cell; return what its program did since `only_compute`. Raises CellLost."""
         answer = self._ask("inspect")
         return Inspected(answer.get("refused", []), answer.get("faults"), answer.get("alone", True))
 
@@ -194,7 +198,7 @@ class Cell:
         """Kill everything in the cell, and return the seconds until all was dead.
 
         The folder is gone from its place then; a supervisor may still be at work to empty it. A second call does
-        nothing. Raises CellError if something cannot be killed.
+        nothing. Raises CellLost if something cannot be killed.
         """
         with self._lock:
             if self._kill_seconds is None:
@@ -228,11 +232,11 @@ class Cell:
         cleanup.set_aside(str(self.tmp))  # only if the supervisor was killed before it could
         os.close(self._hold)
         if not self._is_dead:
-            raise CellError(f"a cell did not die within {DEATH_TIMEOUT_S:.0f} s")
+            raise CellLost(f"a cell did not die within {DEATH_TIMEOUT_S:.0f} s")
         return seconds
 
     def _ask(self, request: str, fds: Sequence[int] = ()) -> JsonObject:
-        """Send a request to the supervisor; return its answer, empty if the cell has ended. Raises CellError."""
+        """Send a request to the supervisor; return its answer, empty if the cell has ended. Raises CellLost."""
         with self._lock:
             try:
                 socket.send_fds(self._control, [json.dumps({"ask": request}).encode()], list(fds))
@@ -244,7 +248,7 @@ class Cell:
                 if message is not None and request in message:
                     return dict(message[request])
         if not self._is_dead:
-            raise CellError("the supervisor of a cell does not answer")
+            raise CellLost("the supervisor of a cell does not answer")
         return {}
 
     def _wait_for_hang_up(self) -> None:

@@ -8,8 +8,9 @@ from autoresearch import judge
 from autoresearch.errors import UserError, require
 from autoresearch.judge import Draw
 from autoresearch.ledger import Experiment, Ledger, Session, Trial
+from autoresearch.ledger.overhead import base_overhead
 from autoresearch.ledger.scores import effects, numbered_draws
-from autoresearch.ledger.trials import FRESH, JUDGING, judging, most_spent
+from autoresearch.ledger.trials import FRESH, JUDGING, judging
 from autoresearch.measure.result import Overhead
 from autoresearch.session.constraints import Constraints
 from autoresearch.session.context import SessionContext
@@ -17,7 +18,7 @@ from autoresearch.session.describe import Columns
 from autoresearch.session.drift import machine_changed
 from autoresearch.source import size
 
-MAX_FAILED_SENTINELS = 2  # trials of the incumbent that may fail beside a candidate
+MAX_FAILED_SENTINELS = 2  # trials of the incumbent that may fail in a row before its earlier scores must do
 SENTINEL_EVERY_TRIALS = 20  # the incumbent is measured again after so many trials in any case
 NEXT_PURPOSE = {"run_again": "rerun", "compare": "sentinel"}  # of the trial that the judge asks for
 DRIFT_PROBABILITY = 0.99865  # three sigma, where sigma is known: drift is reported above it
@@ -92,9 +93,9 @@ class Evidence:
     def noise(self) -> judge.Noise:
         return judge.noise(list(self._draws(FRESH).values()), self.prior)
 
-    def base_spent(self) -> Overhead | None:
-        """Return the most that trials of the base spent beside their budget; None at first."""
-        spent = most_spent(self.trials(self.context.experiment(0)))
+    def base_overhead(self, experiment: Experiment) -> Overhead | None:
+        """Return what limits the time of an experiment's trials; None for the human's base."""
+        spent = base_overhead(self.context.ledger, self.context.row, experiment.n)
         return Overhead(**spent) if spent else None
 
     def next_purpose(self, experiment: Experiment) -> str | None:
@@ -108,9 +109,8 @@ class Evidence:
             return None
         if not trials:
             return "sentinel" if self._is_sentinel_due(experiment) else "screen"
-        if sum(trial.outcome != "ok" for trial in self._sentinels_beside(experiment)) >= MAX_FAILED_SENTINELS:
-            return None
-        return NEXT_PURPOSE.get(self._judge(experiment).action)
+        purpose = NEXT_PURPOSE.get(self._judge(experiment).action)
+        return "rerun" if purpose == "sentinel" and self._fails_now(self.rival(experiment)) else purpose
 
     def subject(self, experiment: Experiment, purpose: str) -> Experiment:
         """Return the version that a trial measures: the experiment, or its rival."""
@@ -155,14 +155,22 @@ class Evidence:
     def _is_sentinel_due(self, experiment: Experiment) -> bool:
         if self.context.row.judge == "greedy" and experiment.mode not in judge.SIMPLER_MODES:
             return False
-        trials = self.trials(self.rival(experiment))
-        fresh = [trial for trial in trials if trial.purpose in FRESH]
-        if len(fresh) >= MAX_FAILED_SENTINELS and all(t.outcome != "ok" for t in fresh[-MAX_FAILED_SENTINELS:]):
+        rival = self.rival(experiment)
+        trials, fresh = self.trials(rival), self._fresh_trials(rival)
+        if self._fails_now(rival):
             return False
         if sum(trial.outcome == "ok" for trial in fresh) < self.replicates:
             return True
         since = judging(self.context.ledger.trials_after(self.context.id, trials[-1].id))
         return len(since) >= SENTINEL_EVERY_TRIALS or machine_changed(trials, since)
+
+    def _fails_now(self, experiment: Experiment) -> bool:
+        """Return whether the last trials of an incumbent failed: then its earlier scores must do."""
+        last = self._fresh_trials(experiment)[-MAX_FAILED_SENTINELS:]
+        return len(last) == MAX_FAILED_SENTINELS and all(trial.outcome != "ok" for trial in last)
+
+    def _fresh_trials(self, experiment: Experiment) -> list[Trial]:
+        return [trial for trial in self.trials(experiment) if trial.purpose in FRESH]
 
     def verdict(self, experiment: Experiment) -> Columns:
         """Return the verdict's columns. Raises UserError if the base itself fails."""
@@ -186,7 +194,7 @@ class Evidence:
         }
 
     def _judged_verdict(self, experiment: Experiment, decision: judge.Decision) -> Columns:
-        unconfirmed = decision.action in NEXT_PURPOSE  # the time was up, or the incumbent could not be measured
+        unconfirmed = decision.action in NEXT_PURPOSE  # the time was up
         if self.is_superseded(experiment) and (unconfirmed or decision.action == "keep"):
             return {"verdict": "discard", "reason": self._reason_without_score(experiment)}
         if unconfirmed:

@@ -89,7 +89,7 @@ class TrialRunner:
             incumbent_losses=self._rival_losses(experiment),
             keep_caches=keep_caches,
             watch=watch,
-            base=self.evidence.base_spent(),
+            base=self.evidence.base_overhead(experiment),
         )
         with self.context.lock.released():
             return referee.measure(require(experiment.text), seed, plan)
