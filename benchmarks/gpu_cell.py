@@ -20,7 +20,7 @@ from autoresearch.measure.clock import Budget
 from autoresearch.measure.referee import CellReferee
 from autoresearch.measure.settings import Settings, TrialPlan
 from autoresearch.sandbox import selftest
-from autoresearch.sandbox.cell import CellSpec
+from autoresearch.sandbox.launch import CellSpec
 from autoresearch.setup import plan
 
 PROBE = """

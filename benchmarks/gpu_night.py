@@ -24,7 +24,7 @@ from autoresearch.measure.referee import CellReferee
 from autoresearch.measure.result import Result
 from autoresearch.measure.settings import Settings, TrialPlan
 from autoresearch.sandbox import selftest
-from autoresearch.sandbox.cell import CellSpec
+from autoresearch.sandbox.launch import CellSpec
 from autoresearch.setup import plan
 from autoresearch.source import constants
 

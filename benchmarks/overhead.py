@@ -49,7 +49,8 @@ time.sleep(600)
 
 OWNER = """
 import sys, time
-from autoresearch.sandbox.cell import Cell, CellSpec
+from autoresearch.sandbox.cell import Cell
+from autoresearch.sandbox.launch import CellSpec
 cell = Cell.start(CellSpec([sys.executable, "-I", "-c", *sys.argv[1:3]], off=frozenset(sys.argv[3].split())))
 while "ready" not in cell.log():
     time.sleep(0.01)

@@ -10,7 +10,8 @@ from pathlib import Path
 from autoresearch.data.dataset import Dataset
 from autoresearch.measure import wire
 from autoresearch.measure.settings import Settings
-from autoresearch.sandbox.cell import Cell, CellError, CellSpec
+from autoresearch.sandbox.cell import Cell, CellError
+from autoresearch.sandbox.launch import CellSpec
 from autoresearch.source.prose import without_prose
 
 FOLDER = Path(__file__).resolve().parent

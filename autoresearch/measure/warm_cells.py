@@ -10,7 +10,8 @@ from autoresearch.data.dataset import Dataset
 from autoresearch.measure import wire
 from autoresearch.measure.cell_process import CellProcess, FreshCells, cell_spec, start_cell_process
 from autoresearch.measure.settings import Settings
-from autoresearch.sandbox.cell import Cell, CellError, CellSpec
+from autoresearch.sandbox.cell import Cell, CellError
+from autoresearch.sandbox.launch import CellSpec
 
 WARM_MODES = ("train", "claim", "audit")
 IMPORT_TIMEOUT_S = 60.0

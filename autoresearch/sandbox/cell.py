@@ -27,36 +27,23 @@ import json
 import os
 import socket
 import subprocess
-import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from autoresearch.files import JsonObject
-from autoresearch.sandbox import cleanup, compile_cache, doors, grade, kernel, visible_paths
+from autoresearch.sandbox import cleanup, compile_cache, doors, grade, kernel
+from autoresearch.sandbox.launch import CellSpec, execute
 from autoresearch.sandbox.output_log import LogFile
-
-if TYPE_CHECKING:
-    from autoresearch.sandbox.layers import Order
 
 START_TIMEOUT_S = 30.0  # for a supervisor to report that the layers are applied
 ANSWER_TIMEOUT_S = 120.0  # for a supervisor to answer a request; it may have to read gigabytes of libraries
 EXIT_TIMEOUT_S = 5.0  # for a program to exit after its last message
 DEATH_TIMEOUT_S = 15.0  # for a tree to die; processes stuck in a driver take longest
 CLEANING_WAIT_S = 1.0  # for the folder of a dead cell to be removed; a larger one is removed in the background
-PACKAGE_ROOT = Path(__file__).resolve().parents[2]
-BOOT = """
-import sys
-sys.path.append(sys.argv[1])
-from autoresearch.sandbox.supervisor import main
-main(sys.argv[2:])
-"""
-PATH = "/usr/local/cuda/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-GPU_ENVIRONMENT = ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "LD_LIBRARY_PATH", "CUDA_HOME")
 
 
 class CellError(Exception):
@@ -65,36 +52,6 @@ class CellError(Exception):
 
 class CellLost(CellError):
     """A cell that has run does not answer or die: a fault of the machine, or work of the program in the cell."""
-
-
-@dataclass(frozen=True)
-class CellSpec:
-    """Program of a cell and its rights.
-
-    `fds` maps descriptors in the cell (>= 3) to descriptors here. `read` are files or trees that it may read besides
-    the system and Python. `library` None means all of Python's standard library; otherwise only these of its files,
-    relative to its folder, and no copy in another Python. With `network` it may connect to the TCP ports `doors` on
-    loopback, and to nothing else (see doors.py). `memory` is in bytes. `files` are put into the private folder, by
-    their paths in it. `nice` (0 to 19) lowers its CPU priority. `caches` is a kept compile cache to copy. `off` names
-    layers not to apply, for tests.
-    """
-
-    program: Sequence[str]
-    fds: Mapping[int, int] = field(default_factory=dict)
-    read: Sequence[Path] = ()
-    library: Sequence[Path | str] | None = None
-    threads_only: bool = False
-    gpu: bool = False
-    network: bool = False
-    doors: Sequence[int] = ()
-    memory: int | None = None
-    cores: Sequence[int] | None = None
-    environment: Mapping[str, str] = field(default_factory=dict)
-    log_limit: int = 1 << 20
-    files: Mapping[str, bytes] = field(default_factory=dict)
-    nice: int = 0
-    caches: Path | None = None
-    off: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -138,7 +95,7 @@ class Cell:
             (self.tmp / name).parent.mkdir(parents=True, exist_ok=True)
             (self.tmp / name).write_bytes(content)
         with theirs:
-            self._supervisor = _execute(spec, self.tmp, theirs.fileno(), self._log.fd)
+            self._supervisor = execute(spec, self.tmp, theirs.fileno(), self._log.fd)
 
     @classmethod
     def start(cls, spec: CellSpec) -> "Cell":
@@ -293,77 +250,3 @@ def protect_self() -> None:
 def reopen(fd: int) -> int:
     """Return a new descriptor for the file of `fd`: cells that shared one would share its offset too."""
     return os.open(f"/proc/self/fd/{fd}", fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE | os.O_CLOEXEC)
-
-
-def _execute(spec: CellSpec, tmp: Path, control: int, log: int) -> subprocess.Popen[bytes]:
-    order = os.memfd_create("order", os.MFD_CLOEXEC)
-    try:
-        os.write(order, json.dumps(_make_order(spec, tmp)).encode())
-        numbers = (control, order, log)
-        return subprocess.Popen(
-            [sys.executable, "-I", "-S", "-c", BOOT, str(PACKAGE_ROOT), *map(str, numbers)],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            env={"PATH": PATH, "LC_ALL": "C.UTF-8"},
-            pass_fds=(*numbers, *spec.fds.values()),
-            start_new_session=True,
-        )
-    finally:
-        os.close(order)
-
-
-def _make_order(spec: CellSpec, tmp: Path) -> "Order":
-    """Return everything that the supervisor needs to know."""
-    programs = [str(path) for path in map(Path, spec.program) if path.is_absolute() and path.exists()]
-    limits = [int(name.removeprefix("landlock>")) for name in spec.off if name.startswith("landlock>")]
-    return {
-        **visible_paths.view(spec.read, spec.library, spec.gpu, spec.network),
-        "owner": os.getpid(),
-        "program": list(map(str, spec.program)),
-        "fds": {str(inside): here for inside, here in spec.fds.items()},
-        "tmp": str(tmp),
-        "environment": _environment(spec, tmp),
-        "memory": spec.memory,
-        "cores": None if spec.cores is None else list(spec.cores),
-        "log_limit": spec.log_limit,
-        "nice": spec.nice,
-        "off": sorted(spec.off),
-        "must_reach": [*visible_paths.python_paths(), *programs, *map(str, spec.read), str(tmp.parent)],
-        "landlock_limit": min(limits, default=99),
-        "threads_only": spec.threads_only,
-        "network": spec.network,
-        "gpu": spec.gpu,
-        "doors": list(spec.doors),
-        "control": -1,
-        "protect": [],
-        "namespaces": [],
-        "uid": None,
-    }
-
-
-def _environment(spec: CellSpec, tmp: Path) -> dict[str, str]:
-    """Return the whole environment of the cell; of ours only the variables that locate a GPU."""
-    kept = {name: os.environ[name] for name in GPU_ENVIRONMENT if spec.gpu and name in os.environ}
-    folders = {
-        "HOME": "",
-        "TMPDIR": "",
-        "TRITON_HOME": "",
-        "XDG_CACHE_HOME": "cache",
-        "TORCH_EXTENSIONS_DIR": "extensions",
-        **compile_cache.FOLDERS,
-    }
-    return {
-        "PATH": f"{Path(sys.executable).parent}:{PATH}",
-        **{name: str(tmp / folder) for name, folder in folders.items()},
-        "LANG": "C.UTF-8",
-        "USER": "cell",
-        "LOGNAME": "cell",
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "PYTHONNOUSERSITE": "1",
-        "PYTHONUNBUFFERED": "1",
-        "CUDA_MODULE_LOADING": "LAZY",
-        "PYTORCH_ALLOC_CONF": "expandable_segments:True",
-        **kept,
-        **spec.environment,
-    }

@@ -19,8 +19,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from autoresearch.files import JsonObject
-from autoresearch.sandbox.cell import Cell, CellError, CellSpec
+from autoresearch.sandbox.cell import Cell, CellError
 from autoresearch.sandbox.grade import SECOND_FILTER, describe
+from autoresearch.sandbox.launch import CellSpec
 
 ATTACKER = Path(__file__).resolve().with_name("escape_attempts.py")
 ATTACK_TIMEOUT_S = 10.0

@@ -15,7 +15,8 @@ from autoresearch.measure import hidden_work
 from autoresearch.measure.clock import Budget
 from autoresearch.measure.settings import Settings
 from autoresearch.sandbox import selftest
-from autoresearch.sandbox.cell import CellError, CellSpec
+from autoresearch.sandbox.cell import CellError
+from autoresearch.sandbox.launch import CellSpec
 from autoresearch.setup import slots
 from autoresearch.setup.slots import Slot
 from autoresearch.workspace import git

@@ -14,7 +14,8 @@ import pytest
 from autoresearch.agents.base import Unusable
 from autoresearch.agents.command.addresses import Address, is_public, named_addresses
 from autoresearch.agents.command.proxy import MAX_CONNECTIONS, Proxy
-from autoresearch.sandbox.cell import Cell, CellSpec
+from autoresearch.sandbox.cell import Cell
+from autoresearch.sandbox.launch import CellSpec
 
 
 @contextmanager

@@ -13,7 +13,8 @@ import pytest
 from support.cells import END_TIMEOUT_S, NO_NAMESPACES, ROOT, run, spec, wait
 
 from autoresearch.sandbox import kernel, landlock
-from autoresearch.sandbox.cell import Cell, CellError, CellSpec, protect_self, reopen
+from autoresearch.sandbox.cell import Cell, CellError, protect_self, reopen
+from autoresearch.sandbox.launch import CellSpec
 
 
 def test_a_program_runs_and_its_output_is_kept() -> None:

@@ -64,7 +64,8 @@ def test_daemons_do_not_outlive_the_program(off: frozenset[str]) -> None:
 OWNER = """
     import os, sys, threading, time
     sys.path.insert(0, sys.argv[1])
-    from autoresearch.sandbox.cell import Cell, CellSpec
+    from autoresearch.sandbox.cell import Cell
+from autoresearch.sandbox.launch import CellSpec
     cells = []
     def start():
         off = frozenset(sys.argv[4].split())

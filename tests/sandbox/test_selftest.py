@@ -12,7 +12,8 @@ import pytest
 from support.cells import NO_NAMESPACES, ROOT, spec
 
 from autoresearch.sandbox import landlock
-from autoresearch.sandbox.cell import Cell, CellSpec
+from autoresearch.sandbox.cell import Cell
+from autoresearch.sandbox.launch import CellSpec
 from autoresearch.sandbox.selftest import inspect
 
 
@@ -78,7 +79,7 @@ AS_USER = """
     import sys
     sys.path.insert(0, sys.argv[1])
     from pathlib import Path
-    from autoresearch.sandbox.cell import CellSpec
+    from autoresearch.sandbox.launch import CellSpec
     from autoresearch.sandbox.selftest import inspect
     for off in ("", "ns", "landlock>1 ns"):
         inspection = inspect([Path(sys.argv[2])], CellSpec([], off=frozenset(off.split())))

@@ -7,7 +7,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from autoresearch.sandbox.cell import Cell, CellSpec
+from autoresearch.sandbox.cell import Cell
+from autoresearch.sandbox.launch import CellSpec
 
 ROOT = Path(__file__).resolve().parents[2]
 WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))

@@ -20,7 +20,8 @@ from autoresearch.agents.services import CallRecord, Services
 from autoresearch.config import Config
 from autoresearch.errors import UsageError
 from autoresearch.files import JsonObject
-from autoresearch.sandbox.cell import Cell, CellError, CellSpec
+from autoresearch.sandbox.cell import Cell, CellError
+from autoresearch.sandbox.launch import CellSpec
 from autoresearch.source import contract
 from autoresearch.text import Trace, plain_text, secrets_of_environment
 
