@@ -1,6 +1,7 @@
 """The command that runs a session."""
 
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from rich.console import Console
 
 from autoresearch.cli.app import RUN, app
 from autoresearch.errors import require
+from autoresearch.terminal.standard_streams import make_best_effort
 
 if TYPE_CHECKING:
     from autoresearch.ledger import Ledger
@@ -48,6 +50,7 @@ def run(
     flags: dict[str, object] = {"budget": budget, "tag": tag, "agent": agent, "model": model, "judge": judge}
     flags |= {"max_experiments": max_experiments, "max_usd": max_usd, "device": device, "slots": slots}
     hours = minutes / 60 if minutes is not None else hours
+    sys.stdout = make_best_effort(sys.stdout)  # the session is recorded, whoever reads its summary
     protect_self()
     project = open_session_project(flags | {"hours": hours, "require_strong": require_strong})
     until = None if project.config.hours is None else since_boot() + 3600 * project.config.hours
@@ -62,15 +65,18 @@ def run(
 
 @contextmanager
 def _handle_signals(limits: "Limits", live: "Live") -> Iterator[None]:
-    """Finish the running trial at the first Ctrl-C; kill it at the second, or at SIGTERM."""
+    """Finish the running trial at the first Ctrl-C; kill it at the second, at SIGTERM, or when the terminal closes."""
 
     def interrupt(number: int, frame: object) -> None:
-        if limits.interrupted or number == signal.SIGTERM:
+        if limits.interrupted or number != signal.SIGINT:
             raise KeyboardInterrupt
         limits.interrupted = True
         live.say("finishing the running trial; press Ctrl-C again to kill it", "yellow")
 
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # `nohup` and `disown` ignore it
+        numbers.append(signal.SIGHUP)
+    before = {number: signal.signal(number, interrupt) for number in numbers}
     try:
         yield
     finally:
