@@ -50,7 +50,9 @@ def run(
     flags: dict[str, object] = {"budget": budget, "tag": tag, "agent": agent, "model": model, "judge": judge}
     flags |= {"max_experiments": max_experiments, "max_usd": max_usd, "device": device, "slots": slots}
     hours = minutes / 60 if minutes is not None else hours
-    sys.stdout = make_best_effort(sys.stdout)  # the session is recorded, whoever reads its summary
+    sys.stdout = make_best_effort(
+        sys.stdout.fileno(), sys.stdout.encoding
+    )  # the session is recorded, whoever reads its summary
     protect_self()
     project = open_session_project(flags | {"hours": hours, "require_strong": require_strong})
     until = None if project.config.hours is None else since_boot() + 3600 * project.config.hours

@@ -97,28 +97,31 @@ def prepare_streams() -> None:
     for fd in range(3):  # else the next file that is opened, such as the ledger, would be written to as stderr
         if _is_closed(fd):
             os.open(os.devnull, os.O_RDWR)
-    sys.stdin = sys.stdin or open(0, closefd=False)
-    out, err = sys.stdout or open(1, "w", closefd=False), sys.stderr or open(2, "w", closefd=False)
-    out.flush()
-    file = DataFile(out.fileno(), "w", closefd=False)
-    sys.stdout = io.TextIOWrapper(io.BufferedWriter(file), out.encoding, "replace", line_buffering=out.isatty())
-    sys.stderr = make_best_effort(err)
+    file = DataFile(_descriptor(sys.stdout, 1), "w", closefd=False)
+    encoding, is_terminal = getattr(sys.stdout, "encoding", "utf-8"), file.isatty()
+    sys.stdout = io.TextIOWrapper(io.BufferedWriter(file), encoding, "replace", line_buffering=is_terminal)
+    sys.stderr = make_best_effort(_descriptor(sys.stderr, 2), getattr(sys.stderr, "encoding", "utf-8"))
 
 
-def make_best_effort(stream: TextIO) -> TextIO:
-    """Return a stream to the same descriptor whose failure is no error."""
-    with suppress(OSError):
-        stream.flush()
-    file = BestEffortFile(stream.fileno())
-    return io.TextIOWrapper(  # type: ignore[type-var]
-        file, stream.encoding, "replace", line_buffering=True, write_through=True
-    )
+def make_best_effort(fd: int, encoding: str = "utf-8") -> TextIO:
+    """Return a stream to a descriptor whose failure is no error."""
+    file = BestEffortFile(fd)
+    return io.TextIOWrapper(file, encoding, "replace", line_buffering=True, write_through=True)  # type: ignore[type-var]
 
 
 def output_failure(stream: object) -> str:
     """Return why lines of a best-effort stream were lost; empty if none were."""
     file = getattr(stream, "buffer", None)
     return file.failure if isinstance(file, BestEffortFile) else ""
+
+
+def _descriptor(stream: TextIO | None, default: int) -> int:
+    """Return the descriptor of a stream, with nothing left in it; Python has no stream where it was closed."""
+    if stream is None:
+        return default
+    with suppress(OSError):
+        stream.flush()
+    return stream.fileno()
 
 
 def _is_closed(fd: int) -> bool:

@@ -64,7 +64,7 @@ def test_a_session_goes_on_when_its_lines_cannot_be_printed(kind: str, before: i
         pytest.MonkeyPatch.context() as patch,
     ):
         patch.setattr(standard_streams, "STALL_S", 0.05)
-        patch.setattr(sys, "stderr", make_best_effort(open(fd, "w", closefd=False)))
+        patch.setattr(sys, "stderr", make_best_effort(fd))
         patch.setenv("TERM", "xterm" if board else "dumb")
         slot = SimpleNamespace(gpu=None, name="cpu-0")
         project: Any = SimpleNamespace(
@@ -87,7 +87,7 @@ def test_a_session_goes_on_when_its_lines_cannot_be_printed(kind: str, before: i
 def test_a_reader_that_wakes_up_gets_the_lines_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(standard_streams, "STALL_S", 0.05)
     with output("asleep") as (fd, end):
-        stream, lines = make_best_effort(open(fd, "w", closefd=False)), [f"{k:05} " + "x" * 993 for k in range(300)]
+        stream, lines = make_best_effort(fd), [f"{k:05} " + "x" * 993 for k in range(300)]
         for line in lines:
             print(line, file=stream)
         assert "nobody" in output_failure(stream)
@@ -100,7 +100,7 @@ def test_a_reader_that_wakes_up_gets_the_lines_in_order(monkeypatch: pytest.Monk
 def test_what_nobody_reads_takes_no_more_and_no_more_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(standard_streams, "STALL_S", 0.05)
     with output("asleep") as (fd, _):
-        stream = make_best_effort(open(fd, "w", closefd=False))
+        stream = make_best_effort(fd)
         for _ in range(2 * MAX_QUEUED):
             print("x" * 100, file=stream)
         assert stream.buffer._queue.qsize() <= MAX_QUEUED + 1  # type: ignore[attr-defined]
