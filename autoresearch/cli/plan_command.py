@@ -19,7 +19,7 @@ def plan(
 ) -> None:
     """Choose the constants of the base for this device and predict a trial, from ten steps trained now."""
     from autoresearch import config
-    from autoresearch.cli.trial_command import read
+    from autoresearch.cli.trial_command import read_version
     from autoresearch.measure import facts
     from autoresearch.sandbox.cell import protect_self
     from autoresearch.setup import slots
@@ -27,7 +27,7 @@ def plan(
     from autoresearch.setup.trial_run import BasePlanner
 
     root = repository_or_here()
-    source = read(root / config.load(root, {}).train)
+    source = read_version(root / config.load(root, {}).train)
     protect_self()
     project = open_project({"budget": budget, "device": device}, root)
     with slots.lock([project.slot]):

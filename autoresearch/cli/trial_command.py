@@ -49,7 +49,10 @@ def trial(
     device: str = DEVICE,
     as_json: bool = JSON,
 ) -> None:
-    """Measure a file by one trial, as in a session. Exit code 1 if it has no score."""
+    """Measure a file by one trial, as in a session.
+
+    Exit code 1 if it has no score, 3 if it lacks `train(trial)` or `load(state, config, device)`.
+    """
     from autoresearch import hardware
     from autoresearch.measure import facts
     from autoresearch.measure.referee import CellReferee
@@ -58,7 +61,7 @@ def trial(
     from autoresearch.setup.project import open_project, repository_or_here
     from autoresearch.setup.trial_run import BasePlanner
 
-    text = read(file)
+    text = read_version(file)
     project = open_project({"budget": budget, "device": device}, repository_or_here())
     text = BasePlanner(project).fit_by_memory(text)
     with lock_slot(project) as live:
@@ -74,14 +77,18 @@ def trial(
         raise typer.Exit(1)
 
 
-def read(file: Path) -> str:
-    """Read the text of a version. Raises UserError."""
+def read_version(file: Path) -> str:
+    """Read a version that follows the contract. Raises UserError, Blocker."""
+    from autoresearch.source.contract import require_contract
+
     try:
-        return file.read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8")
     except OSError as error:
         raise UserError(f"{file} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise UserError(f"{file} is not UTF-8 text: convert it") from None
+    require_contract(text, file.name)
+    return text
 
 
 def _print_trial(result: "Result", gpu: str | None) -> None:

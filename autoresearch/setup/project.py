@@ -18,6 +18,7 @@ from autoresearch.sandbox import selftest
 from autoresearch.sandbox.cell import CellError, CellSpec
 from autoresearch.setup import slots
 from autoresearch.setup.slots import Slot
+from autoresearch.source.contract import require_contract
 from autoresearch.workspace import git
 from autoresearch.workspace.workspace import Workspace
 
@@ -68,6 +69,8 @@ def open_session_project(flags: Mapping[str, object]) -> Project:
     workspace = Workspace(root, config.train)
     if config.tag is not None:
         workspace.check_tag(config.tag)
+    if not (root / "runs" / "ledger.db").exists():  # a session that goes on has a base of its own
+        require_contract(workspace.read(workspace.head()), config.train)
     registry.create(config.agent, config)
     return open_project(flags, root)
 

@@ -291,3 +291,14 @@ def test_what_is_looked_at_often_does_not_wait_for_numpy(finished: Path) -> None
             [sys.executable, "-c", code, command], cwd=finished, capture_output=True, text=True, timeout=60
         )
         assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("arguments", ["run", "trial", "plan"])
+def test_a_script_without_the_contract_is_a_blocker_before_anything_is_prepared(
+    fails: Fails, repository: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, arguments: str
+) -> None:
+    monkeypatch.setenv("AUTORESEARCH_CACHE", str(tmp_path / "cache"))
+    (repository / "train.py").write_text("for step in range(100):\n    pass\n")
+    git(repository, "commit", "-qam", "a script")
+    fails(repository, arguments, 3, "train.py has no function `train`: it needs `train(trial)` and `load(")
+    assert not (tmp_path / "cache").exists() and not (repository / "runs").exists()
