@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from autoresearch.cli.app import RUN, app
+from autoresearch.cli.slot import say_line
 from autoresearch.errors import require
 from autoresearch.terminal.standard_streams import make_best_effort
 
@@ -34,6 +35,7 @@ def run(
     judge: str = typer.Option(None, help="Rule for a keep: default, strict or greedy."),
     device: str = typer.Option(None, help="Device: auto, cpu or cuda."),
     slots: str = typer.Option(None, help="Slots for parallel trials, such as 0,1: cards or groups of cores."),
+    wait: bool = typer.Option(False, "--wait", help="Wait until the slots are free; the hours count from then."),
     require_strong: bool = typer.Option(None, "--require-strong", help="Refuse to run if the cell is not STRONG."),
 ) -> None:
     """Start a session, or continue the newest unfinished one on the same base."""
@@ -55,9 +57,9 @@ def run(
     )  # the session is recorded, whoever reads its summary
     protect_self()
     project = open_session_project(flags | {"hours": hours, "require_strong": require_strong})
-    until = None if project.config.hours is None else since_boot() + 3600 * project.config.hours
-    limits = Limits(until, project.config.max_experiments)
-    with lock(project.slots), Ledger.open(project.ledger) as ledger:
+    with lock(project.slots, say_line if wait else None), Ledger.open(project.ledger) as ledger:
+        until = None if project.config.hours is None else since_boot() + 3600 * project.config.hours
+        limits = Limits(until, project.config.max_experiments)
         with Live(project) as live, Hook(project, live.say) as hook, _handle_signals(limits, live):
             reason, tag = run_session(project, ledger, limits, [live.handle, hook.handle], origin)
         _print_summary(ledger, tag)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from autoresearch.cli.app import JSON, RUN, app, print_json
+from autoresearch.cli.app import JSON, RUN, SLOTS, WAIT, app, print_json
 from autoresearch.cli.slot import lock_slot
 from autoresearch.errors import UserError
 
@@ -47,6 +47,8 @@ def trial(
     budget: str = typer.Option(None, help="Training budget: 5m, 300s, 15cpu, 200steps."),
     seed: int = typer.Option(0, min=0, max=2**31 - 1, help="Seed of the trial."),
     device: str = DEVICE,
+    slots: str = SLOTS,
+    wait: bool = WAIT,
     as_json: bool = JSON,
 ) -> None:
     """Measure a file by one trial, as in a session.
@@ -62,9 +64,9 @@ def trial(
     from autoresearch.setup.trial_run import BasePlanner
 
     text = read_version(file)
-    project = open_project({"budget": budget, "device": device}, repository_or_here())
+    project = open_project({"budget": budget, "device": device, "slots": slots}, repository_or_here())
     text = BasePlanner(project).fit_by_memory(text)
-    with lock_slot(project) as live:
+    with lock_slot(project, wait) as live:
         plan = TrialPlan(watch=lambda progress: live.handle(TrialProgress(0, file.name, progress)))
         result = CellReferee(project.settings, project.data).measure(text, seed, plan)
     if warning := facts.repetition_warning(result.as_json()):

@@ -76,8 +76,8 @@ def check_program(root: Path, config: Config) -> Iterator[Check]:
 def check_slot(config: Config) -> tuple[Slot, Check]:
     """Choose the slot of trials, and check that no other autoresearch measures there."""
     try:
-        chosen, *_ = slots.choose(config.device, config.threads)
-    except Blocker as error:
+        chosen, *_ = slots.choose(config.device, config.threads, config.slots)
+    except UserError as error:
         return slots.cpu_slot(config.threads), _blocker("slot", error)
     name = hardware.gpu_name(chosen.gpu) or hardware.cpu_name()
     text = f"{chosen.name} ({name}), budget {project.budget(config, chosen.device)}"

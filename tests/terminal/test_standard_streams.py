@@ -14,8 +14,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
+from support.programs import autoresearch, have_ended, start_session
+from support.repositories import BIGRAM, make_repository
 from support.sessions import context_of
 
 from autoresearch.config import Config
@@ -137,28 +139,30 @@ def test_data_that_cannot_be_written_is_an_error_and_talk_is_none(redirection: s
 
 
 @pytest.mark.slow
-@settings(max_examples=6, deadline=None)
-@given(st.sampled_from(KINDS), st.sampled_from(["cell:", "0  verdict", "1  proposed", "1  verdict", "ended:"]))
+@pytest.mark.timeout(900)
+@settings(max_examples=5, deadline=None, phases=[Phase.generate])
+@given(st.sampled_from(KINDS), st.sampled_from(["cell:", "0  verdict", "1  proposed", "ended:"]))
 def test_a_session_whose_terminal_goes_away_ends_as_planned(settings_of: dict[str, str], kind: str, last: str) -> None:
-    from support.repositories import BIGRAM, make_repository
-
     with tempfile.TemporaryDirectory() as folder, output(kind) as (fd, end):
         root = make_repository(Path(folder) / "repository", BIGRAM)
         process = subprocess.Popen(
-            [sys.executable, "-m", "autoresearch", "run", "--max-experiments", "2"],
+            [sys.executable, "-m", "autoresearch", "run", "--max-experiments", "1"],
             cwd=root, env=settings_of, stdin=subprocess.DEVNULL, stdout=fd, stderr=fd, start_new_session=True,
             preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),
         )  # fmt: skip
-        seen, deadline = b"", time.monotonic() + 60
-        while kind in ("pipe", "terminal") and last.encode() not in seen and time.monotonic() < deadline:
-            seen += os.read(end or 0, 1 << 16)
-        if end is not None and kind != "asleep":
-            os.close(end)
-        assert process.wait(120) == 0, seen
+        try:
+            seen, deadline = b"", time.monotonic() + 120
+            while kind in ("pipe", "terminal") and last.encode() not in seen and time.monotonic() < deadline:
+                seen += os.read(end or 0, 1 << 16)
+            if end is not None and kind != "asleep":
+                os.close(end)
+            assert process.wait(120) == 0, seen
+        finally:
+            process.kill()
         with Ledger.open(root / "runs" / "ledger.db", readonly=True) as store:
             session = store.session("t")
             assert session is not None and session.stop_reason == "max experiments"
-            assert [row.state for row in store.experiments(session.id)] == ["settled"] * 3
+            assert [row.state for row in store.experiments(session.id)] == ["settled"] * 2
             assert store.events(session.id, kind="output") or kind == "asleep" or last == "ended:"
 
 
@@ -166,8 +170,6 @@ def test_a_session_whose_terminal_goes_away_ends_as_planned(settings_of: dict[st
 def test_a_hangup_ends_a_session_like_ctrl_c_and_the_next_run_continues_it(
     repository: Path, settings_of: dict[str, str]
 ) -> None:
-    from support.programs import autoresearch, have_ended, start_session
-
     with start_session(repository, settings_of | {"AUTORESEARCH_BUDGET": "3cpu"}) as running:
         running.wait_for_trial(0)
         children = running.children()
@@ -177,4 +179,4 @@ def test_a_hangup_ends_a_session_like_ctrl_c_and_the_next_run_continues_it(
     assert session is not None and (code, session.state, session.stop_reason) == (130, "ended", "interrupted"), said
     assert have_ended(children)
     env = settings_of | {"AUTORESEARCH_BUDGET": "3cpu"}
-    assert autoresearch(repository, "run", "--max-experiments", "0", env=env).returncode == 0
+    assert autoresearch(repository, "run", "--max-experiments", "1", env=env).returncode == 0
