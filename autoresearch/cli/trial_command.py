@@ -7,7 +7,7 @@ import typer
 
 from autoresearch.cli.app import JSON, RUN, SLOTS, WAIT, app, print_json
 from autoresearch.cli.slot import lock_slot
-from autoresearch.errors import UserError
+from autoresearch.errors import Blocker, UserError
 
 if TYPE_CHECKING:
     from autoresearch.measure.result import Result
@@ -58,12 +58,18 @@ def trial(
     from autoresearch import hardware
     from autoresearch.measure import facts
     from autoresearch.measure.referee import CellReferee
+    from autoresearch.measure.result import Result
     from autoresearch.measure.settings import TrialPlan
     from autoresearch.session.events import TrialProgress
     from autoresearch.setup.project import open_project, repository_or_here
     from autoresearch.setup.trial_run import BasePlanner
 
-    text = read_version(file)
+    try:
+        text = read_version(file)
+    except Blocker as error:
+        if as_json:
+            print_json(Result(reason=str(error), seed=seed).as_json())
+        raise
     project = open_project({"budget": budget, "device": device, "slots": slots}, repository_or_here())
     text = BasePlanner(project).fit_by_memory(text)
     with lock_slot(project, wait) as live:

@@ -243,6 +243,8 @@ def _explain_no_checkpoint(clock: Clock, receiver: _Receiver) -> tuple[str, str]
         return "nothing_saved", f"trial.save() {began} and {late}: leave it more time (trial.reserve)"
     if clock.hit_wall_limit():
         return "timeout", f"nothing saved in {clock.budget.wall_limit_s:.0f} s of wall-clock time"
-    if not receiver.result.curve and clock.is_over():
+    if not clock.is_over():
+        return "nothing_saved", "trial.save() was not called before train() returned"
+    if not receiver.result.curve:
         return "nothing_saved", "no step was logged and trial.save() was not called before the bell"
-    return "nothing_saved", "trial.save() was not called before the bell"
+    return "nothing_saved", "trial.save() was not called before the bell: train while trial.progress < 1, then save"

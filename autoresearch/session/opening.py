@@ -26,7 +26,7 @@ def open_session(project: Project, ledger: Ledger, workspace: Workspace, origin:
     if session is not None and (tag or _is_unfinished(session, head)):
         check_comparable(session, project)
         return session
-    require_contract(workspace.read(head), project.config.train)
+    require_contract(workspace.read(head), f"{project.config.train}, as committed,")
     return _create(project, ledger, workspace, head)
 
 

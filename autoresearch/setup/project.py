@@ -70,7 +70,7 @@ def open_session_project(flags: Mapping[str, object]) -> Project:
     if config.tag is not None:
         workspace.check_tag(config.tag)
     if not (root / "runs" / "ledger.db").exists():  # a session that goes on has a base of its own
-        require_contract(workspace.read(workspace.head()), config.train)
+        require_contract(workspace.read(workspace.head()), f"{config.train}, as committed,")
     registry.create(config.agent, config)
     return open_project(flags, root)
 

@@ -33,7 +33,7 @@ def defect(text: str, name: str = "train.py") -> str | None:
 def require_contract(text: str, name: str) -> None:
     """Raise Blocker if the file `name` cannot be measured anywhere."""
     if (wrong := defect(text, name)) is not None:
-        raise Blocker(f"{wrong}: {CONTRACT}; mend and commit it")
+        raise Blocker(f"{wrong}: {CONTRACT}")
 
 
 def _check_function(tree: ast.Module, name: str, file: str) -> str | None:

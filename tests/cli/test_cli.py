@@ -300,5 +300,11 @@ def test_a_script_without_the_contract_is_a_blocker_before_anything_is_prepared(
     monkeypatch.setenv("AUTORESEARCH_CACHE", str(tmp_path / "cache"))
     (repository / "train.py").write_text("for step in range(100):\n    pass\n")
     git(repository, "commit", "-qam", "a script")
-    fails(repository, arguments, 3, "train.py has no function `train`: it needs `train(trial)` and `load(")
+    fails(repository, arguments, 3, " has no function `train`: it needs `train(trial)` and `load(")
     assert not (tmp_path / "cache").exists() and not (repository / "runs").exists()
+
+
+def test_programs_are_told_of_it_too(says: Says, tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text("print 1\n")
+    code, out, err = says(tmp_path, "trial", "script.py", "--json")
+    assert code == 3 and json.loads(out)["outcome"] == "crash" and "script.py does not parse" in err
