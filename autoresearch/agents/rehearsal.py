@@ -65,7 +65,7 @@ def _try_once(agent: Agent, brief: Brief, attempts: Attempts) -> tuple[Proposal 
         proposal = attempts.ask(agent, brief)
     except BadProposal as bad:
         return None, str(bad)
-    reason = contract.complaint(proposal.text)
+    reason = contract.complaint(proposal.text, brief.source)
     if reason is None and fingerprint_without_seed(proposal.text) == fingerprint_without_seed(brief.source):
         reason = "train.py is the same program as before, seeds and comments aside"
     return (None, reason) if reason else (proposal, None)

@@ -19,7 +19,10 @@ PURPOSE = "total"
 
 @dataclass(frozen=True)
 class Remeasurer:
-    """Ledger, data and settings to measure versions of one session again."""
+    """Ledger, data and settings to measure versions of one session again.
+
+    `reserve` is called before each trial: it locks the slot, once there is something to measure.
+    """
 
     ledger: Ledger
     session: Session
@@ -28,6 +31,7 @@ class Remeasurer:
     data: Dataset
     card: CardMemory
     watch: Callable[[int, Progress], None]
+    reserve: Callable[[], None] = lambda: None
 
     def count_trials(self, experiment: Experiment, purpose: str = PURPOSE) -> int:
         """Count the earlier trials of a version with this purpose."""
@@ -59,7 +63,8 @@ class Remeasurer:
         return result
 
     def measure(self, experiment: Experiment, text: str, seed: int, purpose: str, plan: TrialPlan) -> Result:
-        """Measure a text once, and record it as a trial of an experiment. Raises UserError if the GPU is in use."""
+        """Measure a text once, and record it as a trial of an experiment. Raises UserError if the slot is in use."""
+        self.reserve()
         self.card.wait_until_clean()
         blob = blob_hash(text, require(experiment.blob))
         trial = self.ledger.start_trial(self.session.id, experiment.id, purpose, seed, blob)

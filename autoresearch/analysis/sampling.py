@@ -1,6 +1,7 @@
 """Sample text from a version, given a file of its weights."""
 
 import os
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,9 +30,16 @@ class Sample:
 
 
 def draw(
-    path: Path, prompt: str, count: int, temperature: float, seed: int, settings: Settings, data: Dataset
+    path: Path,
+    prompt: str,
+    count: int,
+    temperature: float,
+    seed: int,
+    settings: Settings,
+    data: Dataset,
+    reserve: AbstractContextManager[None] = nullcontext(),
 ) -> Sample:
-    """Continue a prompt with `count` tokens. The version runs in a cell; its text is cleaned.
+    """Continue a prompt with `count` tokens. The version runs in a cell while `reserve` holds; its text is cleaned.
 
     Raises UserError if the file is invalid or belongs to another data set, or if the version fails.
     """
@@ -42,7 +50,9 @@ def draw(
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         evaluator = Evaluator(source, fd, Harness(settings, data))
-        text = clean(evaluator.sample(encode_prompt(prompt, data), count, temperature, seed))
+        tokens = encode_prompt(prompt, data)
+        with reserve:
+            text = clean(evaluator.sample(tokens, count, temperature, seed))
     except (EvaluationError, CellError, SyntaxError) as error:
         raise UserError(f"the version could not be sampled from: {error}") from None
     finally:

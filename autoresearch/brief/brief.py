@@ -38,7 +38,8 @@ later, elsewhere, for at most 1.5 times the base's time plus 10 % of the budget,
 Then the text arrives, and the function may only compute: no files, no new processes, nothing that compiles or is \
 imported late.
 - At the end of the budget everything is killed; what was saved in time is scored.
-- Imports: torch, numpy and the standard library. No network, no files, no validation data.
+- Imports: torch, numpy, the standard library, and what train.py imports already. No network, no files, no \
+validation data, no worker processes (a DataLoader has `num_workers=0`).
 - Seeds and the order of the data belong to the measurement: a change of them alone is refused. So is a version that \
 was measured before, or one whose constants all lie within 1 % of it.
 The score of one trial has a standard deviation of sigma. A gain is only kept if fresh runs confirm it; at equal \

@@ -12,20 +12,25 @@ from autoresearch.cli import trial_command, plan_command, run_command, steer_com
 from autoresearch.cli import verify_commands, keep_commands  # all of them add their commands to `app`
 from autoresearch.cli.app import app
 from autoresearch.errors import UserError, as_user_error
+from autoresearch.terminal.standard_streams import prepare_streams
 
 __all__ = ["app", "exit_code", "main"]
 
 
 def main() -> None:
-    for stream in (sys.stdout, sys.stderr):  # without UTF-8, `?` replaces what cannot be encoded
-        stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+    prepare_streams()
     sys.exit(exit_code(app))
 
 
 def exit_code(command: Callable[[], object]) -> int:
     """Run a command and return its exit code; print one line for an error that a user can fix."""
     try:
-        command()
+        try:
+            command()
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:  # who reads the data has seen enough
+        return 1
     except (UserError, OSError, MemoryError) as error:
         known = error if isinstance(error, UserError) else as_user_error(error)
         if known is None:

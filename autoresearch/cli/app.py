@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 RUN, LOOK, VERIFY = "Run", "Look", "Verify"  # groups of `--help`
 JSON = typer.Option(False, "--json", help="Print JSON (docs/json.md).")
+SLOTS = typer.Option(None, help="Slot to measure on: the number of a card, or of a group of cores; by default 0.")
+WAIT = typer.Option(False, "--wait", help="Wait until the slot is free.")
 TAG = typer.Option(None, help="Name of the session; by default the one that runs, or ran last.")
 
 app = typer.Typer(

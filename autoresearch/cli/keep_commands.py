@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 from rich.console import Console
 
-from autoresearch.cli.app import JSON, TAG, VERIFY, app, open_ledger, print_json
+from autoresearch.cli.app import JSON, SLOTS, TAG, VERIFY, WAIT, app, open_ledger, print_json
 from autoresearch.cli.slot import lock_slot, open_remeasurer, project_of
 from autoresearch.errors import UsageError, UserError
 
@@ -22,6 +22,8 @@ def ablate(
     prune: bool = typer.Option(
         False, "--prune", help="Remove the changes without effect, measured as one more experiment."
     ),
+    slots: str = SLOTS,
+    wait: bool = WAIT,
     tag: str = TAG,
     as_json: bool = JSON,
 ) -> None:
@@ -30,14 +32,16 @@ def ablate(
     from autoresearch.report import results
     from autoresearch.terminal.console import print_blocks
 
-    with open_remeasurer(tag) as measuring:
+    with open_remeasurer(tag, slots, wait) as measuring:
         result = ablation.ablate(measuring, draws)
         words = f"carry nothing: {result.idle or '-'}"
         measuring.ledger.event(measuring.session.id, "ablation", words, data=asdict(result))
     if not as_json:
         print_blocks(results.ablation(result), Console())
     hypothesis = f"Without experiments {', '.join(map(str, result.idle))}, which carry nothing"
-    pruned = _take_out(tag, result.idle, "prune", hypothesis, "ablate") if prune and result.idle else None
+    pruned = None
+    if prune and result.idle:
+        pruned = _take_out(tag, result.idle, "prune", hypothesis, "ablate", slots, wait)
     if as_json:
         parts = [asdict(part) | {"carries": part.carries} for part in result.parts]
         number = pruned.n if pruned else None
@@ -49,11 +53,13 @@ def ablate(
 @app.command(rich_help_panel=VERIFY)
 def revert(
     n: int = typer.Argument(min=1, help="Number of the kept experiment."),
+    slots: str = SLOTS,
+    wait: bool = WAIT,
     tag: str = TAG,
     as_json: bool = JSON,
 ) -> None:
     """Remove a kept change, measured as one more experiment, unless that is worse. Exit code 1 if it is worse."""
-    experiment = _take_out(tag, [n], "revert", f"Without experiment {n}", "human")
+    experiment = _take_out(tag, [n], "revert", f"Without experiment {n}", "human", slots, wait)
     if as_json:
         names = ("n", "sha", "verdict", "reason", "val_bpb", "delta", "sigma", "p_gain")
         print_json({name: getattr(experiment, name) for name in names})
@@ -63,7 +69,9 @@ def revert(
         raise typer.Exit(1)
 
 
-def _take_out(tag: str | None, numbers: list[int], mode: str, hypothesis: str, by: str) -> "Experiment":
+def _take_out(
+    tag: str | None, numbers: list[int], mode: str, hypothesis: str, by: str, slots: str | None, wait: bool
+) -> "Experiment":
     from autoresearch.agents.base import Proposal
     from autoresearch.analysis.ablate import without
     from autoresearch.analysis.lineage import stack
@@ -74,10 +82,10 @@ def _take_out(tag: str | None, numbers: list[int], mode: str, hypothesis: str, b
         keeps = stack(store, session)
         if missing := set(numbers) - {keep.n for keep in keeps[1:]}:
             raise UserError(f"experiment {min(missing)} is not kept in the final version: see `autoresearch log`")
-        project = project_of(session)
+        project = project_of(session, slots)
         text = without(Workspace(project.root, project.config.train), keeps, numbers)
         proposal = Proposal(text, hypothesis, "simplification", mode=mode)
-        with lock_slot(project) as live:
+        with lock_slot(project, wait) as live:
             return take_out(session, project, store, proposal, by, [live.handle])
 
 

@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from autoresearch.cli.app import JSON, RUN, app, print_json
+from autoresearch.cli.app import JSON, RUN, SLOTS, WAIT, app, print_json
+from autoresearch.cli.slot import say_line
 
 if TYPE_CHECKING:
     from autoresearch.setup.trial_run import Plan
@@ -14,24 +15,26 @@ if TYPE_CHECKING:
 def plan(
     budget: str = typer.Option(None, help="As for `run`: 5m, 300s, 15cpu, 200steps."),
     device: str = typer.Option(None, help="Device: auto, cpu or cuda."),
+    slots: str = SLOTS,
+    wait: bool = WAIT,
     text: bool = typer.Option(False, "--text", help="Print train.py with these constants, as in experiment 0."),
     as_json: bool = JSON,
 ) -> None:
     """Choose the constants of the base for this device and predict a trial, from ten steps trained now."""
     from autoresearch import config
-    from autoresearch.cli.trial_command import read
+    from autoresearch.cli.trial_command import read_version
     from autoresearch.measure import facts
     from autoresearch.sandbox.cell import protect_self
-    from autoresearch.setup import slots
     from autoresearch.setup.project import open_project, repository_or_here
+    from autoresearch.setup.slots import lock
     from autoresearch.setup.trial_run import BasePlanner
 
     root = repository_or_here()
-    source = read(root / config.load(root, {}).train)
+    source = read_version(root / config.load(root, {}).train)
     protect_self()
-    project = open_project({"budget": budget, "device": device}, root)
-    with slots.lock([project.slot]):
-        result = BasePlanner(project, lambda line: typer.echo(line, err=True)).measure(source)
+    project = open_project({"budget": budget, "device": device, "slots": slots}, root)
+    with lock([project.slot], say_line if wait else None):
+        result = BasePlanner(project, say_line).measure(source)
     if warning := facts.repetition_warning({"reported": {"epochs": result.epochs}}):
         typer.echo(warning, err=True)
     if as_json:

@@ -1,6 +1,7 @@
 """The command that runs a session."""
 
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +11,9 @@ import typer
 from rich.console import Console
 
 from autoresearch.cli.app import RUN, app
+from autoresearch.cli.slot import say_line
 from autoresearch.errors import require
+from autoresearch.terminal.standard_streams import make_best_effort
 
 if TYPE_CHECKING:
     from autoresearch.ledger import Ledger
@@ -32,6 +35,7 @@ def run(
     judge: str = typer.Option(None, help="Rule for a keep: default, strict or greedy."),
     device: str = typer.Option(None, help="Device: auto, cpu or cuda."),
     slots: str = typer.Option(None, help="Slots for parallel trials, such as 0,1: cards or groups of cores."),
+    wait: bool = typer.Option(False, "--wait", help="Wait until the slots are free; the hours count from then."),
     require_strong: bool = typer.Option(None, "--require-strong", help="Refuse to run if the cell is not STRONG."),
 ) -> None:
     """Start a session, or continue the newest unfinished one on the same base."""
@@ -48,11 +52,14 @@ def run(
     flags: dict[str, object] = {"budget": budget, "tag": tag, "agent": agent, "model": model, "judge": judge}
     flags |= {"max_experiments": max_experiments, "max_usd": max_usd, "device": device, "slots": slots}
     hours = minutes / 60 if minutes is not None else hours
+    sys.stdout = make_best_effort(
+        sys.stdout.fileno(), sys.stdout.encoding
+    )  # the session is recorded, whoever reads its summary
     protect_self()
     project = open_session_project(flags | {"hours": hours, "require_strong": require_strong})
-    until = None if project.config.hours is None else since_boot() + 3600 * project.config.hours
-    limits = Limits(until, project.config.max_experiments)
-    with lock(project.slots), Ledger.open(project.ledger) as ledger:
+    with lock(project.slots, say_line if wait else None), Ledger.open(project.ledger) as ledger:
+        until = None if project.config.hours is None else since_boot() + 3600 * project.config.hours
+        limits = Limits(until, project.config.max_experiments)
         with Live(project) as live, Hook(project, live.say) as hook, _handle_signals(limits, live):
             reason, tag = run_session(project, ledger, limits, [live.handle, hook.handle], origin)
         _print_summary(ledger, tag)
@@ -62,15 +69,18 @@ def run(
 
 @contextmanager
 def _handle_signals(limits: "Limits", live: "Live") -> Iterator[None]:
-    """Finish the running trial at the first Ctrl-C; kill it at the second, or at SIGTERM."""
+    """Finish the running trial at the first Ctrl-C; kill it at the second, at SIGTERM, or when the terminal closes."""
 
     def interrupt(number: int, frame: object) -> None:
-        if limits.interrupted or number == signal.SIGTERM:
+        if limits.interrupted or number != signal.SIGINT:
             raise KeyboardInterrupt
         limits.interrupted = True
         live.say("finishing the running trial; press Ctrl-C again to kill it", "yellow")
 
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # `nohup` and `disown` ignore it
+        numbers.append(signal.SIGHUP)
+    before = {number: signal.signal(number, interrupt) for number in numbers}
     try:
         yield
     finally:

@@ -1,8 +1,10 @@
 """The project, the slot and the re-measurer of commands that measure old versions."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
+
+import typer
 
 from autoresearch.cli.app import open_ledger
 
@@ -14,54 +16,67 @@ if TYPE_CHECKING:
     from autoresearch.terminal.live_view import Live
 
 
-def project_of(session: "Session") -> "Project":
+def project_of(session: "Session", slots: str | None = None) -> "Project":
     """Open the project of a session. Raises UserError if scores could not be compared."""
     from autoresearch.session.opening import check_comparable, check_evaluator
     from autoresearch.setup.project import open_project
 
     check_evaluator(session)  # before a data set is prepared for nothing
     settings = session.settings
-    project = open_project({"budget": settings["budget"], "device": settings["device"], "judge": session.judge})
+    flags = {"budget": settings["budget"], "device": settings["device"], "judge": session.judge, "slots": slots}
+    project = open_project(flags)
     check_comparable(session, project)
     return project
 
 
 @contextmanager
-def lock_slot(project: "Project") -> Iterator["Live"]:
+def lock_slot(project: "Project", wait: bool) -> Iterator["Live"]:
     """Lock the project's first slot, and show what happens on it."""
     from autoresearch.sandbox.cell import protect_self
     from autoresearch.setup.slots import lock
     from autoresearch.terminal.live_view import Live
 
     protect_self()
-    with lock([project.slot]), Live(project) as live:
+    with lock([project.slot], say_line if wait else None), Live(project) as live:
         yield live
 
 
+def say_line(line: str) -> None:
+    typer.echo(line, err=True)
+
+
 @contextmanager
-def open_remeasurer(tag: str | None) -> Iterator["Remeasurer"]:
-    """Open a session's ledger, lock its slot, and prepare to measure its versions again."""
+def open_remeasurer(tag: str | None, slots: str | None, wait: bool) -> Iterator["Remeasurer"]:
+    """Open a session's ledger and prepare to measure its versions again; the first trial locks the slot."""
     from autoresearch.analysis.remeasure import Remeasurer
     from autoresearch.hardware import CardMemory
     from autoresearch.ledger import is_alive
     from autoresearch.measure.referee import CellReferee
     from autoresearch.session.context import SessionContext
     from autoresearch.session.demotion import demote_suspects
-    from autoresearch.session.events import TrialProgress
+    from autoresearch.session.events import SessionEvent, TrialProgress
     from autoresearch.workspace.workspace import Workspace
 
-    with open_ledger(tag, readonly=False) as (ledger, session):
-        project = project_of(session)
-        with lock_slot(project) as live:
-            workspace = Workspace(project.root, project.config.train)
-            card, referee = CardMemory(project.slot.gpu), CellReferee(project.settings, project.data)
+    with open_ledger(tag, readonly=False) as (ledger, session), ExitStack() as locks:
+        project = project_of(session, slots)
+        lives: list[Live] = []
 
-            def watch(n: int, progress: "Progress") -> None:
-                live.handle(TrialProgress(n, "again", progress))
+        def reserve() -> None:
+            if not lives:
+                lives.append(locks.enter_context(lock_slot(project, wait)))
 
-            context = SessionContext(session.id, session.tag, ledger, workspace, project.runs, [live.handle])
-            try:
-                yield Remeasurer(ledger, session, workspace, referee, project.data, card, watch)
-            finally:
-                if not is_alive(context.row):  # a session that runs meanwhile does it after its next trial
-                    demote_suspects(context)
+        def handle(event: SessionEvent) -> None:
+            for live in lives:
+                live.handle(event)
+
+        def watch(n: int, progress: "Progress") -> None:
+            handle(TrialProgress(n, "again", progress))
+
+        workspace = Workspace(project.root, project.config.train)
+        card, referee = CardMemory(project.slot.gpu), CellReferee(project.settings, project.data)
+        context = SessionContext(session.id, session.tag, ledger, workspace, project.runs, [handle])
+        try:
+            yield Remeasurer(ledger, session, workspace, referee, project.data, card, watch, reserve)
+        finally:
+            if lives and not is_alive(context.row):  # a session that runs meanwhile does it after its next trial
+                demote_suspects(context)

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from autoresearch.cli.app import JSON, RUN, app, print_json
+from autoresearch.cli.app import JSON, RUN, SLOTS, WAIT, app, print_json
 from autoresearch.cli.slot import lock_slot
-from autoresearch.errors import UserError
+from autoresearch.errors import Blocker, UserError
 
 if TYPE_CHECKING:
     from autoresearch.measure.result import Result
@@ -47,21 +47,32 @@ def trial(
     budget: str = typer.Option(None, help="Training budget: 5m, 300s, 15cpu, 200steps."),
     seed: int = typer.Option(0, min=0, max=2**31 - 1, help="Seed of the trial."),
     device: str = DEVICE,
+    slots: str = SLOTS,
+    wait: bool = WAIT,
     as_json: bool = JSON,
 ) -> None:
-    """Measure a file by one trial, as in a session. Exit code 1 if it has no score."""
+    """Measure a file by one trial, as in a session.
+
+    Exit code 1 if it has no score, 3 if it lacks `train(trial)` or `load(state, config, device)`.
+    """
     from autoresearch import hardware
     from autoresearch.measure import facts
     from autoresearch.measure.referee import CellReferee
+    from autoresearch.measure.result import Result
     from autoresearch.measure.settings import TrialPlan
     from autoresearch.session.events import TrialProgress
     from autoresearch.setup.project import open_project, repository_or_here
     from autoresearch.setup.trial_run import BasePlanner
 
-    text = read(file)
-    project = open_project({"budget": budget, "device": device}, repository_or_here())
+    try:
+        text = read_version(file)
+    except Blocker as error:
+        if as_json:
+            print_json(Result(reason=str(error), seed=seed).as_json())
+        raise
+    project = open_project({"budget": budget, "device": device, "slots": slots}, repository_or_here())
     text = BasePlanner(project).fit_by_memory(text)
-    with lock_slot(project) as live:
+    with lock_slot(project, wait) as live:
         plan = TrialPlan(watch=lambda progress: live.handle(TrialProgress(0, file.name, progress)))
         result = CellReferee(project.settings, project.data).measure(text, seed, plan)
     if warning := facts.repetition_warning(result.as_json()):
@@ -74,14 +85,18 @@ def trial(
         raise typer.Exit(1)
 
 
-def read(file: Path) -> str:
-    """Read the text of a version. Raises UserError."""
+def read_version(file: Path) -> str:
+    """Read a version that follows the contract. Raises UserError, Blocker."""
+    from autoresearch.source.contract import require_contract
+
     try:
-        return file.read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8")
     except OSError as error:
         raise UserError(f"{file} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise UserError(f"{file} is not UTF-8 text: convert it") from None
+    require_contract(text, file.name)
+    return text
 
 
 def _print_trial(result: "Result", gpu: str | None) -> None:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import typer
 from rich.console import Console
 
-from autoresearch.cli.app import JSON, RUN, TAG, VERIFY, app, open_ledger, print_json
-from autoresearch.cli.slot import open_remeasurer
+from autoresearch.cli.app import JSON, RUN, SLOTS, TAG, VERIFY, WAIT, app, open_ledger, print_json
+from autoresearch.cli.slot import open_remeasurer, say_line
 from autoresearch.errors import UsageError, UserError
 
 if TYPE_CHECKING:
@@ -75,6 +75,8 @@ def _doctor_ledger(as_json: bool) -> None:
 @app.command(rich_help_panel=VERIFY)
 def total(
     pairs: int = typer.Option(3, min=2, help="Pairs of trials, one of the base and one of the final version each."),
+    slots: str = SLOTS,
+    wait: bool = WAIT,
     tag: str = TAG,
     as_json: bool = JSON,
 ) -> None:
@@ -83,7 +85,7 @@ def total(
     from autoresearch.report import results
     from autoresearch.terminal.console import print_blocks
 
-    with open_remeasurer(tag) as measuring:
+    with open_remeasurer(tag, slots, wait) as measuring:
         result = measure_total(measuring, pairs)
         data = asdict(result)
         measuring.ledger.event(measuring.session.id, "total", f"{result.val.mean:+.4f} bits per byte", data=data)
@@ -97,6 +99,8 @@ def total(
 def reproduce(
     n: int = typer.Argument(min=0, help="Number of the experiment; 0 is the base."),
     draws: int = typer.Option(2, min=1, help="Number of trials with fresh seeds."),
+    slots: str = SLOTS,
+    wait: bool = WAIT,
     tag: str = TAG,
     as_json: bool = JSON,
 ) -> None:
@@ -105,7 +109,7 @@ def reproduce(
     from autoresearch.report import results
     from autoresearch.terminal.console import print_blocks
 
-    with open_remeasurer(tag) as measuring:
+    with open_remeasurer(tag, slots, wait) as measuring:
         result = measure_again(measuring, n, draws)
     if as_json:
         print_json(asdict(result))
@@ -126,6 +130,8 @@ def export(
         None, help="File for the conversations with agents and the verdicts on them, as JSON lines."
     ),
     checkpoint: Path = typer.Option(None, help="File for the weights of the incumbent, which is trained once more."),
+    slots: str = SLOTS,
+    wait: bool = WAIT,
     tag: str = TAG,
     as_json: bool = JSON,
 ) -> None:
@@ -151,7 +157,7 @@ def export(
             *([write_atomically(jsonl, exports.lines(store, session))] if jsonl else []),
             *([write_atomically(sft, conversations.lines(store, session, root / "runs"))] if sft else []),
         ]
-    weights = _train_again(None, tag, checkpoint) if checkpoint else None
+    weights = _train_again(None, tag, checkpoint, slots, wait) if checkpoint else None
     if made:
         _say_doubts(made)
     if as_json:
@@ -206,6 +212,8 @@ def sample(
     tokens: int = typer.Option(200, min=1, max=100_000, help="Tokens to add."),
     temperature: float = typer.Option(0.8, min=0.0, help="Temperature of sampling; 0 takes the most likely token."),
     seed: int = typer.Option(0, min=0, help="Seed of sampling."),
+    slots: str = SLOTS,
+    wait: bool = WAIT,
     tag: str = TAG,
     as_json: bool = JSON,
 ) -> None:
@@ -215,35 +223,35 @@ def sample(
     """
     from autoresearch.analysis import sampling
     from autoresearch.sandbox.cell import protect_self
-    from autoresearch.setup import slots
     from autoresearch.setup.project import open_project, repository_or_here
+    from autoresearch.setup.slots import lock
 
     protect_self()
-    path = Path(what) if what and not what.isdecimal() else _weights(int(what) if what else None, tag)
-    project = open_project({}, repository_or_here())
-    with slots.lock([project.slot]):
-        result = sampling.draw(path, prompt, tokens, temperature, seed, project.settings, project.data)
+    path = Path(what) if what and not what.isdecimal() else _weights(int(what) if what else None, tag, slots, wait)
+    project = open_project({"slots": slots}, repository_or_here())
+    reserve = lock([project.slot], say_line if wait else None)
+    result = sampling.draw(path, prompt, tokens, temperature, seed, project.settings, project.data, reserve)
     if as_json:
         print_json(asdict(result))
     else:
         typer.echo(f"{prompt}{result.text}")
 
 
-def _weights(n: int | None, tag: str | None) -> Path:
+def _weights(n: int | None, tag: str | None, slots: str | None, wait: bool) -> Path:
     """Return the file with the weights of an experiment, trained if it is missing; None: the incumbent."""
     from autoresearch.ledger.artefacts import Artefacts
 
     with open_ledger(tag) as (store, session):
         n = _version(store, session, n).n
     path = Artefacts(store.path.parent / session.tag / str(n)).checkpoint
-    return path if path.exists() else _train_again(n, tag, path).path
+    return path if path.exists() else _train_again(n, tag, path, slots, wait).path
 
 
-def _train_again(n: int | None, tag: str | None, path: Path) -> "Checkpoint":
+def _train_again(n: int | None, tag: str | None, path: Path, slots: str | None, wait: bool) -> "Checkpoint":
     """Train a version once more for its weights; None: the incumbent."""
     from autoresearch.analysis import checkpoint
 
-    with open_remeasurer(tag) as measuring:
+    with open_remeasurer(tag, slots, wait) as measuring:
         experiment = _version(measuring.ledger, measuring.session, n)
         typer.echo(f"a session stores no weights: experiment {experiment.n} is trained once more", err=True)
         made = checkpoint.make(measuring, experiment, path)

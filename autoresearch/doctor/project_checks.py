@@ -16,7 +16,7 @@ from autoresearch.errors import Blocker, UserError
 from autoresearch.ledger import Ledger
 from autoresearch.setup import plan, project, slots
 from autoresearch.setup.slots import Slot
-from autoresearch.source.contract import complaint
+from autoresearch.source.contract import CONTRACT, defect
 from autoresearch.workspace.workspace import Workspace
 
 KEYS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "AUTORESEARCH_AUTH_TOKEN")
@@ -52,8 +52,8 @@ def check_train_file(root: Path, config: Config) -> Iterator[Check]:
         return
     branch = workspace.checked_out_branch()
     where = f"as committed in {workspace.head()[:7]} on {branch or 'no branch'}"
-    if (wrong := complaint(text)) is not None:
-        yield Check(config.train, "warn", f"{where}: {wrong}", "correct and commit it: the base has to work")
+    if (wrong := defect(text, config.train)) is not None:
+        yield Check(config.train, "blocker", f"{where}: {wrong}", f"{CONTRACT}: mend and commit it")
     elif workspace.is_dirty():
         text, remedy = f"{where}; later changes are not committed", "commit them if `run` should use them"
         yield Check(config.train, "warn", text, remedy)
@@ -76,8 +76,8 @@ def check_program(root: Path, config: Config) -> Iterator[Check]:
 def check_slot(config: Config) -> tuple[Slot, Check]:
     """Choose the slot of trials, and check that no other autoresearch measures there."""
     try:
-        chosen, *_ = slots.choose(config.device, config.threads)
-    except Blocker as error:
+        chosen, *_ = slots.choose(config.device, config.threads, config.slots)
+    except UserError as error:
         return slots.cpu_slot(config.threads), _blocker("slot", error)
     name = hardware.gpu_name(chosen.gpu) or hardware.cpu_name()
     text = f"{chosen.name} ({name}), budget {project.budget(config, chosen.device)}"

@@ -34,6 +34,9 @@ from autoresearch.sandbox import compute_only  # noqa: E402
 
 LONG_STEP_DECAY = 0.9  # factor on the longest step at each later look at `progress`
 LOG_INTERVAL_S = 0.01  # points logged more often are merged
+STARTERS = ("popen_fork.py", "subprocess.py", "util.py")  # files of the standard library that start processes
+NO_PROCESSES = "under a budget in CPU-seconds there are no other processes: use threads, and num_workers=0"
+NOT_SENT = "a worker process could not send its batch, for a cell has no sockets: use num_workers=0, or trial.batches"
 
 
 class TrialContext:
@@ -240,10 +243,33 @@ class _ScoringCell:
 
 def _begin(channel: wire.Channel, second_filter: bool) -> None:
     """Tell the referee that code of train.py runs from here on, and hand it the listener of the second filter."""
+    if "torch" in sys.modules:  # numpy programs do not wait for another import
+        _report_unsent_items(channel)
     listener = compute_only.install() if second_filter else None
     channel.send("runs", [] if listener is None else [listener])
     if listener is not None:
         os.close(listener)
+
+
+def _report_unsent_items(channel: wire.Channel) -> None:
+    """Report it as an error if a process cannot send what it has queued: who waits for it would wait for ever.
+
+    So it is with the workers of a DataLoader, which send tensors as descriptors over sockets.
+    """
+
+    def report(error: Exception, item: object) -> None:
+        traceback.print_exc()
+        with contextlib.suppress(wire.Closed):
+            channel.send("error", error=type(error).__name__, text=f"{str(error)[:100]}: {NOT_SENT}")
+
+    importlib.import_module("multiprocessing.queues").Queue._on_queue_feeder_error = staticmethod(report)
+
+
+def _advice(error: BaseException) -> str:
+    """Return what to do about an error whose own text does not say it."""
+    frames = traceback.extract_tb(error.__traceback__, -1)
+    is_start = isinstance(error, PermissionError) and Path(frames[0].filename).name in STARTERS
+    return f": {NO_PROCESSES}" if is_start else ""
 
 
 def _train(channel: wire.Channel, source: str, hello: wire.Fields) -> None:
@@ -271,7 +297,7 @@ def main() -> int:
     except BaseException as error:  # train.py may raise anything, and the referee records it
         with contextlib.suppress(OSError):
             traceback.print_exc()
-        channel.send("error", error=type(error).__name__, text=str(error)[:500])
+        channel.send("error", error=type(error).__name__, text=str(error)[:400] + _advice(error))
         return 1
     channel.send("done")
     return 0

@@ -133,7 +133,7 @@ def train(source: str, seed: int, harness: Harness, result: Result, plan: TrialP
                 raise _TrainingFailed(*_explain_exit(cell)) from None
         if receiver.checkpoint is not None:
             return receiver.checkpoint
-        result.outcome, result.reason = _explain_no_checkpoint(clock, receiver.save_began_s)
+        result.outcome, result.reason = _explain_no_checkpoint(clock, receiver)
     except _TrainingFailed as failure:
         result.outcome, result.reason = failure.args
     finally:
@@ -236,11 +236,15 @@ def _check_stops(watchdog: Watchdog, settings: Settings) -> None:
         raise _TrainingFailed("crash", f"{stopped}: that is no fair trial")
 
 
-def _explain_no_checkpoint(clock: Clock, save_began_s: float | None) -> tuple[str, str]:
-    if save_began_s is not None:
-        began = f"began {save_began_s:.1f} s after the start"
+def _explain_no_checkpoint(clock: Clock, receiver: _Receiver) -> tuple[str, str]:
+    if receiver.save_began_s is not None:
+        began = f"began {receiver.save_began_s:.1f} s after the start"
         late = f"was not done at the bell, {clock.wall():.1f} s after it"
         return "nothing_saved", f"trial.save() {began} and {late}: leave it more time (trial.reserve)"
     if clock.hit_wall_limit():
         return "timeout", f"nothing saved in {clock.budget.wall_limit_s:.0f} s of wall-clock time"
-    return "nothing_saved", "trial.save() was not called before the bell"
+    if not clock.is_over():
+        return "nothing_saved", "trial.save() was not called before train() returned"
+    if not receiver.result.curve:
+        return "nothing_saved", "no step was logged and trial.save() was not called before the bell"
+    return "nothing_saved", "trial.save() was not called before the bell: train while trial.progress < 1, then save"

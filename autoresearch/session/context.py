@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from autoresearch.errors import format_traceback, is_unexpected, require
+from autoresearch.errors import describe_error, format_traceback, is_unexpected, require
 from autoresearch.files import write_atomically
 from autoresearch.ledger import Experiment, Ledger, Session, results_tsv
 from autoresearch.ledger.artefacts import Artefacts
@@ -37,6 +37,7 @@ class SessionContext:
     runs: Path
     listeners: Sequence[Listener] = ()
     lock: SessionLock = field(default_factory=SessionLock)
+    _reported: set[str] = field(default_factory=set)
 
     @property
     def row(self) -> Session:
@@ -69,12 +70,17 @@ class SessionContext:
             self.notify(LedgerEvent(kind, n, text, data))
 
     def notify(self, event: SessionEvent) -> None:
-        """Call the listeners; an unexpected error of one is recorded, and ends no session."""
+        """Call the listeners; an error of one ends no session, and is recorded, once for each reason."""
         for listener in self.listeners:
             try:
                 listener(event)
             except Exception as error:
-                if not is_unexpected(error):
-                    raise
-                words = f"an event could not be shown: {type(error).__name__}"
+                self._report(error)
+
+    def _report(self, error: Exception) -> None:
+        reason = type(error).__name__ if is_unexpected(error) else describe_error(error)
+        with self.lock:
+            if reason not in self._reported:
+                self._reported.add(reason)
+                words = f"an event could not be shown: {reason}"
                 self.ledger.event(self.id, "failed", words, data={"traceback": format_traceback(error)})

@@ -10,13 +10,14 @@ from autoresearch.files import JsonObject
 from autoresearch.ledger import Ledger, Session, check_free, status
 from autoresearch.session.stopping import RESUMABLE
 from autoresearch.setup.project import Project
+from autoresearch.source.contract import require_contract
 from autoresearch.workspace.workspace import Workspace
 
 
 def open_session(project: Project, ledger: Ledger, workspace: Workspace, origin: str | None = None) -> Session:
     """Go on with an unfinished session on the same base, or start one, from the best of session `origin` if given.
 
-    Raises UserError.
+    Raises UserError, Blocker.
     """
     head, tag = workspace.head(), project.config.tag
     if origin is not None:
@@ -25,6 +26,7 @@ def open_session(project: Project, ledger: Ledger, workspace: Workspace, origin:
     if session is not None and (tag or _is_unfinished(session, head)):
         check_comparable(session, project)
         return session
+    require_contract(workspace.read(head), f"{project.config.train}, as committed,")
     return _create(project, ledger, workspace, head)
 
 

@@ -42,7 +42,7 @@ from autoresearch.session.stopping import RESUMABLE, Limits, SessionControl
 from autoresearch.session.trial_runner import TrialRunner
 from autoresearch.setup.project import Project, inspection, settings
 from autoresearch.setup.trial_run import BasePlanner
-from autoresearch.source.parsing import explain, parse, uses_torch
+from autoresearch.source.parsing import uses_torch
 from autoresearch.workspace.workspace import Workspace
 
 
@@ -195,21 +195,13 @@ def _loop_inputs(context: SessionContext, project: Project, limits: Limits, fixe
 
 
 def _base_text(context: SessionContext, project: Project) -> str:
-    """Return the text of experiment 0, planned once, when the session begins; another session's version is as it is.
-
-    Raises UserError.
-    """
+    """Return the text of experiment 0, planned once, when the session begins; another session's version is as it is."""
     base = context.ledger.experiment(context.id, 0)
     if base is not None and base.text is not None:
         return base.text
     text = context.workspace.read(context.row.base_sha)
     if context.row.from_tag is not None:
         return text
-    try:
-        parse(text)
-    except SyntaxError as error:
-        words = f"the base train.py cannot be read: {explain(error)}"
-        raise UserError(f"{words}: mend and commit it, then run again") from None
     return BasePlanner(project, lambda line: context.emit("plan", None, line)).fit(text)
 
 

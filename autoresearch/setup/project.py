@@ -19,6 +19,7 @@ from autoresearch.sandbox.cell import CellError
 from autoresearch.sandbox.launch import CellSpec
 from autoresearch.setup import slots
 from autoresearch.setup.slots import Slot
+from autoresearch.source.contract import require_contract
 from autoresearch.workspace import git
 from autoresearch.workspace.workspace import Workspace
 
@@ -69,6 +70,8 @@ def open_session_project(flags: Mapping[str, object]) -> Project:
     workspace = Workspace(root, config.train)
     if config.tag is not None:
         workspace.check_tag(config.tag)
+    if not (root / "runs" / "ledger.db").exists():  # a session that goes on has a base of its own
+        require_contract(workspace.read(workspace.head()), f"{config.train}, as committed,")
     registry.create(config.agent, config)
     return open_project(flags, root)
 

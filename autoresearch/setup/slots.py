@@ -1,15 +1,21 @@
 """Slots for trials: one GPU, or CPU cores, each used by one program at a time."""
 
+import json
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import filelock
 
 from autoresearch import hardware
 from autoresearch.config import cache_folder
-from autoresearch.errors import Blocker, UsageError
+from autoresearch.errors import Blocker, UsageError, UserError
+from autoresearch.files import read_json
+from autoresearch.ledger import Ledger, is_alive
+from autoresearch.workspace import git
 
 
 @dataclass(frozen=True)
@@ -80,25 +86,113 @@ def cpu_slot(threads: int, number: int = 0) -> Slot:
     return Slot("cpu-" + "-".join(map(str, cores)), "cpu", cores=None if alone else cores)
 
 
+@dataclass(frozen=True)
+class Holder:
+    """The program that measures on a slot, as it has written beside its lock."""
+
+    pid: int
+    command: str
+    folder: str
+
+    @classmethod
+    def current(cls) -> "Holder":
+        return cls(os.getpid(), " ".join(["autoresearch", *sys.argv[1:2]]), str(Path.cwd()))
+
+    @classmethod
+    def read(cls, path: Path) -> "Holder | None":
+        """Return the holder that a file names; None if there is none, or if it has ended."""
+        note = read_json(path) or {}
+        try:
+            found = cls(int(note["pid"]), str(note["command"]), str(note["folder"]))
+        except (KeyError, TypeError, ValueError):
+            return None
+        return found if Path(f"/proc/{found.pid}").exists() else None
+
+    def __str__(self) -> str:
+        tag = self._tag()
+        return f"process {self.pid}, `{self.command}` in {self.folder}" + (f", session {tag}" if tag else "")
+
+    def _tag(self) -> str | None:
+        """Return the session that the process works on, if its ledger can be read."""
+        with suppress(UserError, OSError):
+            root = git.top_folder(Path(self.folder))
+            with Ledger.open(root / "runs" / "ledger.db", readonly=True) as ledger:
+                return next((each.tag for each in ledger.sessions() if each.pid == self.pid and is_alive(each)), None)
+        return None
+
+
 @contextmanager
-def lock(slots: Sequence[Slot]) -> Iterator[None]:
-    """Lock the slots for this program. Raises Blocker if another program measures on one of them."""
+def lock(slots: Sequence[Slot], on_wait: Callable[[str], None] | None = None) -> Iterator[None]:
+    """Lock the slots for this program; with `on_wait`, wait until they are free, and call it once for each wait.
+
+    Raises Blocker if another program measures on one of them.
+    """
+    pairs = [(name, slot) for slot in slots for name in slot.locks]
     with ExitStack() as locks:
-        for slot in slots:
-            for name in slot.locks:
-                locks.callback(_acquire(name, slot).release)
+        for name, slot in sorted(pairs, key=lambda pair: pair[0]):  # in one order: no two programs wait for each other
+            locks.enter_context(_hold(name, slot, on_wait))
         yield
 
 
-def _acquire(name: str, slot: Slot) -> filelock.BaseFileLock:
-    folder = cache_folder() / "locks"
-    acquired = filelock.FileLock(folder / f"{name}.lock")
+@contextmanager
+def _hold(name: str, slot: Slot, on_wait: Callable[[str], None] | None) -> Iterator[None]:
+    path = _lock_path(name)
+    note = path.with_suffix(".json")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        acquired.acquire(timeout=0)
-    except filelock.Timeout:
-        raise Blocker(f"another autoresearch measures on {slot.name}: stop it, or wait until it ends") from None
+        path.parent.mkdir(parents=True, exist_ok=True)
+        held = filelock.FileLock(path)
+        if not _acquires(held):
+            if on_wait is None:
+                raise Blocker(_describe_conflict(slot, Holder.read(note)))
+            on_wait(f"waits for {slot.name}: {Holder.read(note) or 'another autoresearch'} measures on it")
+            held.acquire()
     except OSError as error:
-        failure = f"{folder} cannot be used ({error.strerror})"
+        failure = f"{path.parent} cannot be used ({error.strerror})"
         raise Blocker(f"{failure}: set AUTORESEARCH_CACHE to a folder of yours") from None
-    return acquired
+    try:
+        with suppress(OSError):
+            note.write_text(json.dumps(asdict(Holder.current())))
+        yield
+    finally:
+        with suppress(OSError):
+            note.unlink(missing_ok=True)
+        held.release()
+
+
+def _acquires(lock: filelock.BaseFileLock) -> bool:
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        return False
+    return True
+
+
+def _lock_path(name: str) -> Path:
+    return cache_folder() / "locks" / f"{name}.lock"
+
+
+def _describe_conflict(slot: Slot, holder: Holder | None) -> str:
+    who = f" ({holder})" if holder else ""
+    free = _free_number(slot)
+    other = "" if free is None else f"--slots {free} is free, or "
+    return f"another autoresearch measures on {slot.name}{who}: {other}--wait until it ends, or stop it"
+
+
+def _free_number(taken: Slot) -> int | None:
+    """Return the number of a slot of the same kind that is free now."""
+    if taken.gpu is None and taken.cores is None:
+        return None
+    count = len(hardware.gpus()) if taken.gpu else len(os.sched_getaffinity(0)) // len(taken.cores or (0,))
+    for number in range(count):
+        with suppress(UsageError):  # another type of card
+            slot = _gpu_slot(hardware.gpus(), number) if taken.gpu else cpu_slot(len(taken.cores or (0,)), number)
+            if all(_is_free(name) for name in slot.locks):
+                return number
+    return None
+
+
+def _is_free(name: str) -> bool:
+    lock = filelock.FileLock(_lock_path(name))
+    is_free = _acquires(lock)
+    lock.release()
+    return is_free

@@ -1,29 +1,45 @@
-"""Check a proposed train.py without running it."""
+"""Check a train.py, proposed or the base, without running it."""
 
 import ast
+import site
 import sys
+import sysconfig
 from collections.abc import Iterator
+from importlib.machinery import PathFinder
 
+from autoresearch.errors import Blocker
 from autoresearch.source.parsing import explain, parse, unconditional_imports
 
-ALLOWED_IMPORTS = {"torch", "numpy"} | sys.stdlib_module_names
+PRESENT = {"torch", "numpy"} | sys.stdlib_module_names
+OURS = {"autoresearch", "prepare"}  # not in a cell, although this process finds them
 ARGUMENTS = {"train": 1, "load": 3}  # functions that train.py must have, and the number of arguments in their calls
+CONTRACT = 'it needs `train(trial)` and `load(state, config, device)` (README, "Three files")'
 
 
-def complaint(text: str) -> str | None:
-    """Return the first visible reason why the text cannot be measured, in one line; None if there is none."""
+def complaint(text: str, parent: str = "") -> str | None:
+    """Return the first visible reason why a change to `parent` cannot be measured, in one line; None if none is."""
+    return defect(text) or _check_imports(parse(text), parent)
+
+
+def defect(text: str, name: str = "train.py") -> str | None:
+    """Return why the file `name` cannot be called as the contract says; None if it can, as far as its text shows."""
     try:
         tree = parse(text)
     except SyntaxError as error:
-        return f"train.py does not parse: {explain(error)}"
-    return next((found for name in ARGUMENTS if (found := _check_function(tree, name))), None) or _check_imports(tree)
+        return f"{name} does not parse: {explain(error)}"
+    return next((found for function in ARGUMENTS if (found := _check_function(tree, function, name))), None)
 
 
-def _check_function(tree: ast.Module, name: str) -> str | None:
+def require_contract(text: str, name: str) -> None:
+    """Raise Blocker if the file `name` cannot be measured anywhere."""
+    if (wrong := defect(text, name)) is not None:
+        raise Blocker(f"{wrong}: {CONTRACT}")
+
+
+def _check_function(tree: ast.Module, name: str, file: str) -> str | None:
     functions = [node for node in _outer_nodes(tree) if isinstance(node, ast.FunctionDef) and node.name == name]
     if not functions:
-        bound = any(isinstance(node, ast.Name) and node.id == name for node in _outer_nodes(tree))
-        return None if bound else f"train.py has no function `{name}`"
+        return None if any(_binds(node, name) for node in _outer_nodes(tree)) else f"{file} has no function `{name}`"
     count = ARGUMENTS[name]
     arguments = functions[-1].args
     positional = len(arguments.posonlyargs) + len(arguments.args)
@@ -40,8 +56,36 @@ def _outer_nodes(node: ast.AST) -> Iterator[ast.AST]:
             yield from _outer_nodes(child)
 
 
-def _check_imports(tree: ast.Module) -> str | None:
+def _binds(node: ast.AST, name: str) -> bool:
+    """Return whether a statement outside of functions may bind a name."""
+    if isinstance(node, ast.alias):
+        return name == (node.asname or node.name) or node.name == "*"
+    return isinstance(node, ast.Name) and node.id == name
+
+
+def _check_imports(tree: ast.Module, parent: str) -> str | None:
+    """Return the first module that a cell cannot find; what the parent imports is the concern of who wrote it."""
+    known = _imported_packages(parent)
     for name in unconditional_imports(tree):
-        if name.split(".")[0] not in ALLOWED_IMPORTS:
-            return f"train.py imports `{name}`: only torch, numpy and the standard library are there"
+        package = name.split(".")[0]
+        if package not in known and not _is_installed(package):
+            return f"train.py imports `{name}`, which is not installed: torch, numpy and the standard library are there"
     return None
+
+
+def _imported_packages(text: str) -> set[str]:
+    try:
+        nodes = list(ast.walk(parse(text)))
+    except SyntaxError:
+        return set()
+    names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    names += [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom) and not node.level]
+    return {name.split(".")[0] for name in names}
+
+
+def _is_installed(package: str) -> bool:
+    """Return whether a cell finds a package: it has the interpreter's folders, without $PYTHONPATH and this folder."""
+    if package in PRESENT or package in OURS or not package:
+        return package in PRESENT
+    folders = [*site.getsitepackages(), sysconfig.get_path("purelib"), sysconfig.get_path("platlib")]
+    return PathFinder.find_spec(package, folders) is not None

@@ -1,6 +1,7 @@
 """Show the progress of `run` on stderr: event lines, and in a terminal a board below."""
 
 import time
+from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
@@ -9,12 +10,15 @@ from rich.live import Live as Bottom
 from rich.text import Text
 
 from autoresearch import ledger
+from autoresearch.errors import UserError
+from autoresearch.ledger import Session
 from autoresearch.ledger.session_status import SessionStatus
 from autoresearch.report.format import duration
 from autoresearch.session.events import LedgerEvent, SessionClosed, SessionEvent, SessionOpened
 from autoresearch.session.live import LiveTrial, LiveTrialRecorder
 from autoresearch.setup.project import Project
 from autoresearch.terminal.board import board
+from autoresearch.terminal.standard_streams import output_failure
 from autoresearch.text import plain_text
 
 STYLES = {"keep": "bold green", "discard": "dim", "crash": "red", "suspect": "bold red", "invalid": "yellow"}
@@ -84,7 +88,8 @@ class Live:
         self.project = project
         self.screen = Screen(Console(stderr=True))
         self.recorder = LiveTrialRecorder(project.slot.gpu, project.runs)
-        self.tag: str | None = None  # of the session that is shown
+        self.session: Session | None = None  # that is shown
+        self.is_loss_recorded = False
 
     def __enter__(self) -> "Live":
         self.screen.open()
@@ -111,10 +116,11 @@ class Live:
                     self._read_status()
             case SessionClosed():
                 self._show_end(event)
+        self._record_loss()
 
     def _show_opening(self, event: SessionOpened) -> None:
         session, config = event.session, self.project.config
-        self.tag = session.tag
+        self.session = session
         self.say(str(event.inspection))
         for weakness in event.inspection.weaknesses:
             self.say(f"WEAK: {weakness}", "bold red")
@@ -135,9 +141,18 @@ class Live:
             why = f"{session.branch} was not updated, because it is checked out, or was moved or deleted"
             self.say(f"{why}: `git merge --ff-only {best}` on it updates it", "yellow")
 
+    def _record_loss(self) -> None:
+        """Record, once, that lines could not be printed: the session goes on without them."""
+        failure = output_failure(self.screen.console.file)
+        if failure and self.session is not None and not self.is_loss_recorded:
+            self.is_loss_recorded = True
+            with suppress(UserError), ledger.Ledger.open(self.project.ledger) as store:
+                words = f"its lines cannot be printed ({failure}): `autoresearch watch` shows them elsewhere"
+                store.event(self.session.id, "output", words)
+
     def _read_status(self) -> None:
         """Read the status of the session for the board."""
-        if self.screen.bottom is not None and self.tag is not None:
+        if self.screen.bottom is not None and self.session is not None:
             with ledger.Ledger.open(self.project.ledger, readonly=True) as store:
-                session = store.session(self.tag)
+                session = store.session(self.session.tag)
                 self.screen.status = ledger.status(store, session, time.time()) if session else None

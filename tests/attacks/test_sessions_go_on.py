@@ -75,6 +75,6 @@ def test_a_base_that_cannot_be_read_is_one_line(repository: Path, settings_of: d
     git(repository, "commit", "-q", "-a", "-m", "deep")
     for _ in range(2):
         ran = autoresearch(repository, "run", "--agent", "sweep", env=settings_of)
-        assert ran.returncode == 1
-        assert "autoresearch: the base train.py cannot be read: " in ran.stderr.splitlines()[-1]
+        assert ran.returncode == 3
+        assert "autoresearch: train.py, as committed, does not parse: " in ran.stderr.splitlines()[-1]
         assert "Traceback" not in ran.stderr

@@ -291,3 +291,20 @@ def test_what_is_looked_at_often_does_not_wait_for_numpy(finished: Path) -> None
             [sys.executable, "-c", code, command], cwd=finished, capture_output=True, text=True, timeout=60
         )
         assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("arguments", ["run", "trial", "plan"])
+def test_a_script_without_the_contract_is_a_blocker_before_anything_is_prepared(
+    fails: Fails, repository: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, arguments: str
+) -> None:
+    monkeypatch.setenv("AUTORESEARCH_CACHE", str(tmp_path / "cache"))
+    (repository / "train.py").write_text("for step in range(100):\n    pass\n")
+    git(repository, "commit", "-qam", "a script")
+    fails(repository, arguments, 3, " has no function `train`: it needs `train(trial)` and `load(")
+    assert not (tmp_path / "cache").exists() and not (repository / "runs").exists()
+
+
+def test_programs_are_told_of_it_too(says: Says, tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text("print 1\n")
+    code, out, err = says(tmp_path, "trial", "script.py", "--json")
+    assert code == 3 and json.loads(out)["outcome"] == "crash" and "script.py does not parse" in err

@@ -128,7 +128,8 @@ def test_a_broken_setting_is_one_blocker_and_hides_nothing(repository: Path, yam
 def test_a_base_that_cannot_work_is_named(repository: Path) -> None:
     (repository / "train.py").write_text("def train(trial):\n    pass\n")
     git(repository, "commit", "-qam", "half")
-    assert "has no function `load`" in checks(repository)["train.py"]["text"]
+    found = checks(repository)["train.py"]
+    assert found["level"] == "blocker" and "has no function `load`" in found["text"]
     git(repository, "rm", "-q", "train.py")
     git(repository, "commit", "-qm", "gone")
     found = checks(repository)["train.py"]

@@ -91,6 +91,51 @@ def test_nothing_saved_at_the_bell(bigram: str, bytes_data: Dataset) -> None:
     assert (result.outcome, result.val_bpb) == ("nothing_saved", None)
 
 
+def test_a_version_that_waits_from_the_start_is_said_to_have_made_no_step(bigram: str, bytes_data: Dataset) -> None:
+    waits = bigram.replace("    trial.start()", "    trial.start()\n    import time; time.sleep(9)")
+    result = CellReferee(Settings(Budget.parse("0.5s"), eval_rows=64), bytes_data).measure(waits, 1)
+    assert result.outcome == "nothing_saved" and result.reason.startswith("no step was logged and trial.save()")
+
+
+@pytest.mark.parametrize(
+    "line", ["import subprocess; subprocess.run(['true'])", "import multiprocessing; multiprocessing.Pool(2)"]
+)
+def test_a_version_that_needs_processes_is_told_what_to_do(bigram: str, bytes_data: Dataset, line: str) -> None:
+    starts = bigram.replace("    trial.start()", f"    {line}\n    trial.start()")
+    result = CellReferee(Settings(Budget.parse("1cpu"), eval_rows=64), bytes_data).measure(starts, 1)
+    assert result.outcome == "crash" and "use threads, and num_workers=0" in result.reason
+
+
+WORKERS = """
+import torch
+from torch.utils.data import DataLoader, TensorDataset
+
+
+def train(trial):
+    trial.start()
+    rows = TensorDataset(torch.zeros(64, 8))
+    for (batch,) in DataLoader(rows, batch_size=4, num_workers=1):
+        trial.log(step=1, loss=1.0)
+    trial.save({"x": batch}, {})
+
+
+def load(state, config, device):
+    return lambda tokens: torch.zeros(*tokens.shape, 256)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.torch
+@pytest.mark.parametrize(
+    ("budget", "words"),
+    [("60s", "a worker process could not send its batch"), ("60cpu", "there are no other processes")],
+)
+def test_workers_of_a_data_loader_fail_at_once(bytes_data: Dataset, budget: str, words: str) -> None:
+    result = CellReferee(Settings(Budget.parse(budget), eval_rows=64), bytes_data).measure(WORKERS, 1)
+    assert result.outcome == "crash" and words in result.reason and "num_workers=0" in result.reason
+    assert result.train_seconds < 30
+
+
 def test_a_claim_that_peeks_is_suspect(bigram: str, quick: Settings, bytes_data: Dataset) -> None:
     """A model that looks at the next token is caught by the audit."""
     peeks = bigram.replace(

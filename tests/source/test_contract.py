@@ -1,7 +1,10 @@
 """Static checks of a proposed train.py."""
 
+from pathlib import Path
+
 import pytest
 
+from autoresearch.errors import Blocker
 from autoresearch.source import contract
 
 
@@ -21,6 +24,48 @@ from autoresearch.source import contract
 def test_static_checks(bigram: str, old: str, new: str, complaint: str) -> None:
     assert old in bigram
     assert complaint in (contract.complaint(bigram.replace(old, new, 1)) or "")
+
+
+@pytest.mark.parametrize(
+    ("line", "parent", "complaint"),
+    [
+        ("import safetensors", "", None),  # installed
+        ("from einops_of_nobody import rearrange", "import einops_of_nobody", None),
+        ("import einops_of_nobody.layers", "try:\n    from einops_of_nobody import x\nexcept ImportError: pass", None),
+        ("import einops_of_nobody", "import other", "imports `einops_of_nobody`"),
+        ("import einops_of_nobody", "a text that does not parse", "imports `einops_of_nobody`"),
+        ("import prepare", "", "imports `prepare`"),  # this program sees it, a cell does not
+        ("import autoresearch.measure", "", "imports `autoresearch.measure`"),
+    ],
+)
+def test_a_change_may_import_what_its_parent_imports_or_a_cell_finds(
+    bigram: str, line: str, parent: str, complaint: str | None
+) -> None:
+    found = contract.complaint(f"{line}\n{bigram}", parent)
+    assert found is None if complaint is None else complaint in (found or "")
+
+
+def test_names_on_the_search_path_of_this_process_are_not_in_a_cell(
+    bigram: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "beside_train.py").touch()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert contract.complaint(f"import beside_train\n{bigram}") is not None
+
+
+@pytest.mark.parametrize(
+    "text", ["from lib import train, load", "from lib import *", "from lib import a as train, load"]
+)
+def test_functions_may_come_from_elsewhere(text: str) -> None:
+    assert contract.defect(text) is None
+
+
+def test_a_base_without_the_contract_is_a_blocker_that_says_what_is_needed(bigram: str) -> None:
+    contract.require_contract(bigram, "train.py")
+    with pytest.raises(Blocker, match=r"^model.py has no function `train`: it needs `train\(trial\)` and `load\("):
+        contract.require_contract("print(1)", "model.py")
+    with pytest.raises(Blocker, match=r"^model.py does not parse: line 1"):
+        contract.require_contract("print 1", "model.py")
 
 
 @pytest.mark.parametrize(

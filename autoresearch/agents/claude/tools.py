@@ -125,7 +125,7 @@ class EditSession:
         """Answer that train.py would be accepted. Raises ValueError with the reason if it would be refused."""
         if self.text == self.before:
             raise ValueError("train.py is unchanged")
-        if found := contract.complaint(self.text):
+        if found := contract.complaint(self.text, self.before):
             raise ValueError(found)
         if duplicate := self.library.find_duplicate(self.text):
             raise ValueError(f"{duplicate}: change something else")

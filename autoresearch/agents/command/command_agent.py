@@ -107,7 +107,7 @@ class Command:
         self.services.on_call(replace(call, seconds=run.seconds, cost_usd=cost, error=error))
         if error:
             raise _exception(run, trace.clean(error), trace)
-        return _proposal(run, trace, cost)
+        return _proposal(run, brief.source, trace, cost)
 
     def _run(self, command: str, files: dict[str, bytes], time_limit: float) -> CommandRun:
         started = time.monotonic()
@@ -183,10 +183,10 @@ def _exception(run: CommandRun, error: str, trace: Trace) -> Exception:
     return BadProposal(error, trace=trace.entries)
 
 
-def _proposal(run: CommandRun, trace: Trace, cost: float | None) -> Proposal:
+def _proposal(run: CommandRun, parent: str, trace: Trace, cost: float | None) -> Proposal:
     if trace.clean(run.text) != run.text:
         raise BadProposal("train.py holds what looks like a key, so nothing of it is used", trace=trace.entries)
-    if complaint := contract.complaint(run.text):
+    if complaint := contract.complaint(run.text, parent):
         raise BadProposal(complaint, trace=trace.entries)
     try:
         record = rationale.read(NO_ANSWER if run.answer is None else run.answer)
