@@ -81,15 +81,15 @@ def _part(part: "Part") -> list[str]:
     return [str(part.n), loss, sure, ANSWERS[part.finding], what]
 
 
-def breakdown(groups: Sequence[GroupSums], by: str, programs: Mapping[str, str] | None = None) -> Block:
-    """Lay out sums by group; `programs` are the first words of each program.md by its hash."""
+def breakdown(groups: Sequence[GroupSums], by: str, words: Mapping[str, str] | None = None) -> Block:
+    """Lay out sums by group; `words` are the first new ones of each program.md by its hash."""
     head = [by, "tried", "kept", "near", "failed", "unmeasured", "gain", "min", "min/keep", "cost", "cost/keep"]
     if not groups:
         return Paragraph(["nothing was tried yet"], "large")
-    ranks = {"near": 1, "failed": 2, "min/keep": 3, "min": 4, "cost/keep": 5, "cost": 6, "unmeasured": 7, "begins": 8}
-    texts = programs or {}
+    ranks = {"near": 1, "failed": 2, "min/keep": 3, "min": 4, "cost/keep": 5, "cost": 6, "unmeasured": 7, "text": 8}
+    texts = words or {}
     rows = [[*_group(group), *([one_line(texts.get(group.key, ""), 60)] if texts else [])] for group in groups]
-    return Table([*head, *(["begins"] if texts else [])], rows, frozenset(head[1:]), ranks)
+    return Table([*head, *(["text"] if texts else [])], rows, frozenset(head[1:]), ranks)
 
 
 def _group(group: GroupSums) -> list[str]:
@@ -97,4 +97,5 @@ def _group(group: GroupSums) -> list[str]:
     per_keep = "-" if group.minutes_per_keep is None else f"{group.minutes_per_keep:.1f}"
     cost_per_keep = "-" if group.cost_per_keep is None else dollars(group.cost_per_keep)
     times = [f"{group.minutes:.1f}", per_keep, dollars(group.cost_usd), cost_per_keep]
-    return [one_line(group.key, 40), *counts, f"{group.gain:.4f}", *times]
+    key = group.key[:8] if group.by == "program" else one_line(group.key, 40)
+    return [key, *counts, f"{group.gain:.4f}", *times]
