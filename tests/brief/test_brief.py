@@ -120,9 +120,10 @@ def test_text_of_others_cannot_leave_its_quotes() -> None:
 
 def test_facts_of_a_trial() -> None:
     points = [{"step": float(k), "loss": 6.0 - 0.1 * k} for k in range(20)]
-    said = {"step": 200.0, "tokens_per_step": 1e6, "num_params": 5e7, "flops_per_token": 3e8}
+    said = {"step": 200.0, "tokens_per_step": 1e6, "num_params": 7e7, "flops_per_token": 3e8}
     result = {
         "reported": said,
+        "parameters": 50_000_000,
         "train_seconds": 300.0,
         "setup_seconds": 30.0,
         "score_seconds": 9.0,
@@ -130,7 +131,9 @@ def test_facts_of_a_trial() -> None:
         "curve": points,
     }
     lines = "\n".join(facts.describe_training(result, 989.0, 81920.0))
-    assert "200 steps, 200M tokens, 666,667 a second, 50M parameters, MFU 20.2 %" in lines
+    assert (
+        "200 steps, 200M tokens, 666,667 a second, MFU 20.2 %" in lines and "50M parameters in the checkpoint" in lines
+    )
     assert (
         "40.0 GiB at the peak of 80" in lines and "train 300" in lines and "still falling at the end (-0.200)" in lines
     )

@@ -202,6 +202,30 @@ def test_suspects_come_first_and_what_else_there_is_has_its_place(ledger, sessio
     assert "| 2 | crash | boom | oom |" in text and "Your notes: try a longer warmdown" in text
 
 
+def test_what_was_never_measured_did_not_fail_and_is_no_dead_end(ledger, session, tmp_path):
+    add(ledger, session, 1, "crash", hypothesis="boom", reason="oom", category="bug")
+    add(ledger, session, 2, "discard", reason="superseded by experiment 4", category="numerics")
+    add(ledger, session, 3, "discard", reason="it was not measured: the session ended", category="numerics")
+    add(
+        ledger,
+        session,
+        4,
+        "discard",
+        (2.1,),
+        val_bpb=2.1,
+        delta=0.1,
+        near_miss=True,
+        p_gain=0.03,
+        category="data-order",
+    )
+    page, text = both(ledger, session, tmp_path)
+    assert page.count('<path class="lost" d="M') == 2, "one for the crash and one in the legend"
+    assert "- failed: **1**" in text and "- never measured: **2**" in text
+    assert "2 experiments never measured (1 superseded and 1 too late) have no dot." in text
+    assert "dead end" not in text and "| numerics |" not in text and "Near misses" not in text
+    assert "Nothing was tried yet" not in text, "one score is too little to say so"
+
+
 def test_a_session_that_ended_with_an_error_says_with_which(ledger, session, tmp_path):
     ledger.connection.execute("UPDATE experiments SET val_bpb = NULL, verdict = NULL")
     ledger.event(session.id, "ended", "the base train.py fails (crash: <b>no</b>)")
