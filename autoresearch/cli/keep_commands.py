@@ -90,7 +90,7 @@ def review(
     n: int = typer.Argument(min=1, help="Number of the kept experiment."),
     accept: bool = typer.Option(False, "--accept", help="Accept the change after reading it."),
     reject: bool = typer.Option(False, "--reject", help="Reject the change; `autoresearch revert N` removes it."),
-    note: str = typer.Option(None, help="The reason; by default that of the review before."),
+    note: str | None = typer.Option(None, help="The reason; by default that of the review before."),
     tag: str = TAG,
     as_json: bool = JSON,
 ) -> None:
