@@ -31,6 +31,11 @@ def make_past(n: int) -> PastExperiment:
     )  # fmt: skip
 
 
+NEVER_MEASURED = PastExperiment(
+    7, "discard", "superseded by experiment 8", "claude", "numerics", "idea", change="+1 -0 lines", parent=0
+)
+
+
 def brief(count: int, **more: object) -> Brief:
     past = [PastExperiment(0, "keep", "the base", "", "", "the base"), *map(make_past, range(1, count + 1))]
     made = Brief(count + 1, 0, PROGRAM, TRAIN, 0, 2.1, 0.002, past, agent="claude")
@@ -88,6 +93,22 @@ def test_a_row_says_what_was_changed_in_our_words_and_compares_in_sigmas() -> No
     assert "hypothesis 10" in history.row(make_past(10)) and "discard, near miss" in history.row(make_past(10))
     crash = replace(make_past(2), reason="ValueError | x")
     assert "crash: ValueError / x" in history.row(crash) and "| - |" in history.row(crash)
+
+
+def test_what_was_never_measured_was_not_tried() -> None:
+    assert "| - | never measured: superseded by experiment 8 |" in history.row(NEVER_MEASURED)
+    both = [NEVER_MEASURED, replace(make_past(1), category="optimiser", change="LR 1 -> 2, WARMDOWN 0.6 -> 0.9")]
+    sums = history.summarise_categories(both)
+    assert [line.split(",")[0] for line in sums] == [
+        "- numerics: 0 tried",
+        "- optimiser: 1 tried",
+        "- schedule: 1 tried",
+    ]
+    assert sums[0].endswith("1 never measured")
+
+
+def test_a_near_miss_has_its_odds() -> None:
+    assert "near miss, odds of a gain 3 %" in history.row(replace(make_past(10), p_gain=0.03))
 
 
 def test_calibration_compares_predictions_of_one_agent() -> None:
@@ -177,6 +198,7 @@ def test_lessons_go_from_one_session_to_the_next(tmp_path: Path) -> None:
     for n in (1, 2, 4):
         kept.add("may1", make_past(n), 2)
         kept.add("may1", make_past(n), 2)
+    kept.add("may1", NEVER_MEASURED, 0)
     kept.add("may2", make_past(5), 1)
     assert Lessons.locate(tmp_path, identity, {"budget": "5m"}).read("x") == []
     found = kept.read(without="may2")
