@@ -2,6 +2,8 @@
 
 import re
 
+OTHER = "other"
+
 _MOVED = re.compile(r"(?:^|, )([A-Za-z_]\w*) [^,]* -> ")  # in the line of source/diff.py that sums up a change
 _OF_CONSTANTS = [
     (r"WARM|COOL|FINAL|SCHEDULE", "schedule"),
@@ -14,11 +16,14 @@ _OF_CONSTANTS = [
 
 
 def category_of_constant(name: str) -> str:
-    return next((found for pattern, found in _OF_CONSTANTS if re.search(pattern, name)), "other")
+    return next((found for pattern, found in _OF_CONSTANTS if re.search(pattern, name)), OTHER)
 
 
 def categories_of(named: str | None, change: str | None) -> tuple[str, ...]:
-    """Return the categories of a change, the named one first; `change` is its summary by constants."""
+    """Return the categories of a change, the named one first; `change` is its summary by constants.
+
+    It is `other` only if there is nothing else to say.
+    """
     moved = [category_of_constant(name) for name in _MOVED.findall(change or "")]
-    found = dict.fromkeys([*([named] if named else []), *(each for each in moved if each != "other")])
-    return tuple(found) or (("other",) if moved else ())
+    found = dict.fromkeys([*([named] if named else []), *moved])
+    return tuple(each for each in found if each != OTHER) or tuple(found)

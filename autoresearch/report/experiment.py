@@ -95,7 +95,7 @@ def _proposal(details: ExperimentDetails) -> dict[str, str]:
     return {
         "hypothesis": one_line(experiment.hypothesis),
         "changed": _changed(details) if experiment.model or details.is_chained else "",
-        "by": one_line(", ".join(filter(None, (who, experiment.category)))) if who else "",
+        "by": one_line(", ".join((who, *experiment.categories))) if who else "",
         "asked for": f"{one_line(experiment.mode)}{line}" if experiment.mode else "",
         "program.md": Verbatim((experiment.program_hash or "")[:8]),
         "review": review(details.review) if details.review else "",

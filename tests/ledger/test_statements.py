@@ -39,6 +39,7 @@ def test_worth_another_look_is_what_was_better_with_fair_odds(
         ("optimiser", "MATRIX_LR 0.04 -> 0.06, WARMDOWN 0.6 -> 0.9, +3 -3 lines", ("optimiser", "schedule")),
         ("architecture", "+12 -4 lines", ("architecture",)),
         ("bug", "BATCH_TOKENS 2**10 -> 3 * 2**9, FINAL_LR 0.1 -> 0.0", ("bug", "schedule")),
+        ("other", "X0_INIT 0.05 -> 0.1, MATRIX_WEIGHT_DECAY 0.05 -> 0.1", ("optimiser",)),
         (None, "GAP 1 -> 2", ("other",)),
         (None, None, ()),
     ],
