@@ -12,12 +12,13 @@ from statistics import fmean
 from autoresearch import judge
 from autoresearch.analysis.lineage import stack
 from autoresearch.analysis.remeasure import Remeasurer
+from autoresearch.analysis.session_noise import session_noise
 from autoresearch.errors import UserError, require
 from autoresearch.ledger import Event, Experiment
+from autoresearch.ledger import statements as rules
 from autoresearch.workspace.workspace import Workspace
 
 PURPOSE = "ablate"
-MIN_P_CARRIES = 0.8  # probability that the final version is better with the change
 
 
 @dataclass(frozen=True)
@@ -29,19 +30,29 @@ class Part:
     loss: float | None = None  # of the final version without it, bits per byte
     error: float | None = None  # standard error of `loss`
     p_carries: float | None = None  # probability that the change helps
+    p_idle: float | None = None  # probability that without it the final version loses less than half a sigma
     conflict: str | None = None  # reason why it cannot be removed; then nothing was measured
 
     @property
+    def finding(self) -> str:
+        """Return what the measurement shows: carries, idle, unclear or not measured."""
+        if self.p_carries is None:
+            return "not measured"
+        if rules.carries(self.p_carries):
+            return "carries"
+        return "idle" if self.p_idle is not None and rules.is_idle(self.p_idle) else "unclear"
+
+    @property
     def carries(self) -> bool:
-        """Return True if the change helps or cannot be removed."""
-        return self.p_carries is None or self.p_carries >= MIN_P_CARRIES
+        """Return True if the change should stay: nothing shows that it is idle."""
+        return self.finding != "idle"
 
     @property
     def words(self) -> str:
         if self.loss is None or self.error is None:
             return f"not measured: {self.conflict or 'for an unknown reason'}"
-        nothing = "" if self.carries else ": nothing that shows"
-        return f"{self.loss:+.4f} ± {self.error:.4f} without it{nothing}"
+        notes = {"idle": ": it carries nothing", "unclear": ": not clear on so few seeds"}
+        return f"{self.loss:+.4f} ± {self.error:.4f} without it{notes.get(self.finding, '')}"
 
 
 @dataclass(frozen=True)
@@ -54,8 +65,16 @@ class Ablation:
 
     @property
     def idle(self) -> list[int]:
-        """Return the experiments whose changes contribute nothing measurable."""
-        return [part.n for part in self.parts if not part.carries]
+        """Return the experiments whose changes are shown to contribute nothing."""
+        return self._select("idle")
+
+    @property
+    def unclear(self) -> list[int]:
+        """Return the experiments of which more seeds would have to decide."""
+        return self._select("unclear")
+
+    def _select(self, finding: str) -> list[int]:
+        return [part.n for part in self.parts if part.finding == finding]
 
 
 def newest_ablation(events: Sequence[Event]) -> Ablation | None:
@@ -82,7 +101,8 @@ def ablate(remeasurer: Remeasurer, draws: int) -> Ablation:
             if not isinstance(text, Conflict):
                 scores[row.n].append(require(remeasurer.run_trial(row, k, PURPOSE, text).val_bpb))
     groups = (whole, *scores.values())
-    noise = judge.noise([[judge.Draw(score, k) for k, score in enumerate(group)] for group in groups])
+    draws_of = [[judge.Draw(score, k) for k, score in enumerate(group)] for group in groups]
+    noise = judge.noise(draws_of, session_noise(remeasurer.ledger, remeasurer.session))
     parts = [_part(row, texts[row.n], whole, scores.get(row.n, []), noise) for row in keeps[1:]]
     return Ablation(final.n, draws, parts)
 
@@ -116,4 +136,5 @@ def _part(row: Experiment, text: str, whole: list[float], scores: list[float], n
         return Part(row.n, change, conflict=str(text))
     loss = fmean(scores) - fmean(whole)
     error = noise.sigma * (1 / len(scores) + 1 / len(whole)) ** 0.5
-    return Part(row.n, change, loss, error, judge.p_below_zero(-loss, error, noise.dof))
+    p_idle = judge.p_below_zero(loss - rules.IDLE_LOSS_SIGMA * noise.sigma, error, noise.dof)
+    return Part(row.n, change, loss, error, judge.p_below_zero(-loss, error, noise.dof), p_idle)

@@ -1,6 +1,6 @@
 """Read one experiment with everything that belongs to it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -10,17 +10,27 @@ from autoresearch.analysis.ablate import Part, newest_ablation
 from autoresearch.analysis.export import record, trial_record
 from autoresearch.analysis.paired import RowDifference, compare_rows, mean_scores
 from autoresearch.files import JsonObject
-from autoresearch.ledger import Experiment, Ledger, Review, Session, Trial, reviews, sentinels_of, standard_errors
+from autoresearch.ledger import (
+    Experiment,
+    Ledger,
+    Review,
+    Session,
+    Trial,
+    reviews,
+    sentinels_of,
+    standard_errors,
+)
 from autoresearch.ledger.artefacts import Artefacts
+from autoresearch.ledger.baselines import baseline
 from autoresearch.ledger.rows import AFTERWARDS
 from autoresearch.ledger.trials import judging
-from autoresearch.source import size
+from autoresearch.source import diff, size
 from autoresearch.source.size import Size
 
 
 @dataclass(frozen=True)
 class ExperimentDetails:
-    """An experiment with its trials and files, and its parent if that was read too.
+    """An experiment with its trials and files, and those of its baseline if they were read too.
 
     `error` is the standard error of its `delta`. `beside` are the trials of incumbents that were measured beside it,
     with the incumbent's number. `part` is what the newest ablation says of it.
@@ -33,15 +43,39 @@ class ExperimentDetails:
     error: float | None
     review: Review | None
     part: Part | None
-    parent: "ExperimentDetails | None" = None
+    baseline: "ExperimentDetails | None" = None
 
     @property
     def n(self) -> int:
         return self.experiment.n
 
+    @property
+    def is_chained(self) -> bool:
+        """Return whether it was derived from another version than the one that it was compared with."""
+        return self.baseline is not None and self.baseline.n != self.experiment.parent
+
     @cached_property
     def patch(self) -> str:
-        return self.files.read_patch()
+        """Return the whole change that was measured: from the baseline."""
+        return diff.unified_diff(*self._texts) if self.is_chained and all(self._texts) else self.files.read_patch()
+
+    @cached_property
+    def change(self) -> str:
+        """Return the same in one line."""
+        return diff.summary(*self._texts) if self.is_chained and all(self._texts) else self.experiment.change or ""
+
+    @cached_property
+    def lines_changed(self) -> tuple[int, int] | None:
+        """Return the numbers of lines that were added to the baseline and removed from it."""
+        if self.is_chained and all(self._texts):
+            return diff.lines_changed(*self._texts)
+        added, removed = self.experiment.lines_added, self.experiment.lines_removed
+        return None if added is None or removed is None else (added, removed)
+
+    @property
+    def _texts(self) -> tuple[str, str]:
+        before = self.baseline.experiment.text if self.baseline else None
+        return before or "", self.experiment.text or ""
 
     @cached_property
     def size(self) -> Size | None:
@@ -49,8 +83,8 @@ class ExperimentDetails:
 
     @cached_property
     def rows(self) -> RowDifference | None:
-        """Return the comparison with the parent row by row, if their files still exist."""
-        return compare_rows(mean_scores(self.files), mean_scores(self.parent.files)) if self.parent else None
+        """Return the comparison with the baseline row by row, if their files still exist."""
+        return compare_rows(mean_scores(self.files), mean_scores(self.baseline.files)) if self.baseline else None
 
     @property
     def trace(self) -> list[JsonObject]:
@@ -80,6 +114,7 @@ class ExperimentDetails:
         """Return what `show --json` prints (docs/json.md)."""
         return {
             **record(self.experiment, self.trials),
+            "baseline": self.baseline.n if self.baseline else None,
             "simpler": self.experiment.simpler,
             "error": self.error,
             "beside": [{"n": n, **trial_record(trial, trial.blob)} for n, trial in self.beside],
@@ -93,14 +128,26 @@ class ExperimentDetails:
 
 
 def read_details(
-    store: Ledger, session: Session, runs: Path, numbers: Sequence[int], errors: Mapping[int, float | None]
+    store: Ledger,
+    session: Session,
+    runs: Path,
+    baselines: Mapping[int, int | None],
+    errors: Mapping[int, float | None],
 ) -> dict[int, ExperimentDetails]:
-    """Read experiments without their parents; `errors` are their standard errors."""
-    by_n, beside = reviews(store, session.id), sentinels_of(store, session, numbers)
+    """Read experiments and their baselines by number; `errors` are standard errors."""
+    read = _read(store, session, runs, {*baselines, *(n for n in baselines.values() if n is not None)}, errors)
+    known = {n: read.get(before) if before is not None else None for n, before in baselines.items()}
+    return {n: replace(read[n], baseline=before) for n, before in known.items() if n in read}
+
+
+def _read(
+    store: Ledger, session: Session, runs: Path, numbers: Collection[int], errors: Mapping[int, float | None]
+) -> dict[int, ExperimentDetails]:
+    by_n, beside = reviews(store, session.id), sentinels_of(store, session, [*numbers])
     ablation = newest_ablation(store.events(session.id, kind="ablation"))
     parts = {part.n: part for part in ablation.parts} if ablation else {}
     details = {}
-    for n in numbers:
+    for n in sorted(numbers):
         if (experiment := store.experiment(session.id, n)) is not None:
             files, trials = Artefacts(runs / session.tag / str(n)), store.trials(session.id, experiment.id)
             details[n] = ExperimentDetails(
@@ -110,8 +157,7 @@ def read_details(
 
 
 def read_experiment(store: Ledger, session: Session, runs: Path, experiment: Experiment) -> ExperimentDetails:
-    """Read one experiment and its parent."""
-    numbers = [experiment.n, *([] if experiment.parent is None else [experiment.parent])]
-    details = read_details(store, session, runs, numbers, standard_errors(store, session))
-    parent = details.get(numbers[-1]) if len(numbers) > 1 else None
-    return replace(details[experiment.n], parent=parent)
+    """Read one experiment and its baseline."""
+    before = baseline(experiment, {row.n: row for row in store.experiments(session.id)})
+    baselines = {experiment.n: before.n if before else None}
+    return read_details(store, session, runs, baselines, standard_errors(store, session))[experiment.n]

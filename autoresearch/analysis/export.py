@@ -17,6 +17,7 @@ from autoresearch.errors import require
 from autoresearch.files import JsonObject
 from autoresearch.ledger import Experiment, Ledger, Review, Session, Trial
 from autoresearch.ledger.rows import kept_as
+from autoresearch.ledger.statements import describe_odds
 from autoresearch.ledger.trials import by_experiment, judging
 from autoresearch.text import one_line
 from autoresearch.workspace.workspace import Workspace
@@ -171,7 +172,7 @@ def _review_words(review: Review | None) -> str:
 
 def _evidence(keep: Experiment) -> str:
     gain = keep.p_gain is not None and not keep.simpler
-    sure = f", {100 * require(keep.p_gain):.0f} % sure to be better" if gain else ""
+    sure = f", {describe_odds(keep.p_gain)} sure to be better" if gain else ""
     foreseen = "" if keep.predicted is None else f"; expected {keep.predicted:+.4f}"
     words = (
         f"Measured {require(keep.val_bpb):.4f} ({_format_number(keep.delta)}{sure}{foreseen}). {_clean(keep.reason)}."

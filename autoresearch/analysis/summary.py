@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from autoresearch.analysis import advice
+from autoresearch.analysis import advice, near_misses
 from autoresearch.analysis.ablate import Ablation, newest_ablation
 from autoresearch.analysis.experiment_details import ExperimentDetails, read_details
 from autoresearch.analysis.total import Total, recorded_totals
@@ -25,11 +25,15 @@ KEEPS, OTHERS = 40, 12  # experiments of a kind that are shown in detail: of mor
 
 @dataclass(frozen=True)
 class SessionSummary:
-    """A session as a report shows it; `details` has the base, newest keeps and suspects."""
+    """A session as a report shows it; `details` has the base, newest keeps and suspects.
+
+    `near_misses` are those that are worth another look, the most promising first.
+    """
 
     session: Session
     status: SessionStatus
     rows: list[ExperimentRow]
+    near_misses: list[ExperimentRow]
     details: dict[int, ExperimentDetails]
     total: Total | None
     totals: int  # how often it was measured for versions that stand
@@ -45,8 +49,13 @@ class SessionSummary:
 
     @property
     def candidates(self) -> list[ExperimentRow]:
-        """Return the experiments with a verdict, without the base."""
-        return [row for row in self.rows if row.n > 0 and row.verdict]
+        """Return the experiments that were tried: with a verdict, without the base and those never measured."""
+        return [row for row in self.rows if row.n > 0 and row.verdict and not row.unmeasured]
+
+    @property
+    def unmeasured(self) -> list[ExperimentRow]:
+        """Return the experiments that were superseded or lost to the deadline before they had a score."""
+        return [row for row in self.rows if row.unmeasured]
 
     @property
     def keeps(self) -> list[ExperimentRow]:
@@ -60,12 +69,6 @@ class SessionSummary:
     def failures(self) -> list[ExperimentRow]:
         """Return the experiments without a score, suspects aside."""
         return self._select("crash", "invalid", "duplicate")
-
-    @property
-    def near_misses(self) -> list[ExperimentRow]:
-        """Return the near misses, the most promising first."""
-        rows = [row for row in self.candidates if row.near_miss]
-        return sorted(rows, key=lambda row: row.delta if row.delta is not None else float("inf"))
 
     @property
     def weaknesses(self) -> list[str]:
@@ -85,11 +88,19 @@ def read(store: Ledger, session: Session, runs: Path, now: float, program: str =
     standing = {row.n for row in rows if row.verdict == "keep"}
     totals = [each for each in recorded_totals(store.events(session.id, kind="total")) if each.final in standing]
     state, by_category = status(store, session, now), sum_groups(rows, calls, "category")
+    near, shown = near_misses.worth_a_look(store, session, rows), {0, *keeps, *suspects}
     return SessionSummary(
         session=session,
         status=state,
         rows=rows,
-        details=read_details(store, session, runs, [0, *keeps, *suspects], {row.n: row.error for row in rows}),
+        near_misses=near,
+        details=read_details(
+            store,
+            session,
+            runs,
+            {row.n: row.baseline for row in rows if row.n in shown},
+            {row.n: row.error for row in rows},
+        ),
         total=totals[-1] if totals else None,
         totals=len(totals),
         by_category=by_category,
@@ -100,7 +111,7 @@ def read(store: Ledger, session: Session, runs: Path, now: float, program: str =
         drifts=store.events(session.id, kind="drift"),
         lost=lost_trials(store, session),
         program=program,
-        advice=advice.lines(rows, by_category, state.sigma),
+        advice=advice.lines(rows, near, by_category, state.sigma),
     )
 
 

@@ -1,7 +1,8 @@
 """Measure the honest total: base against final on fresh seeds, on val and holdout.
 
 The best score of a session is biased, because it was selected for being low. Here base and final run in pairs, each
-pair with one fresh seed, in alternating order, so that a drift of the machine affects both.
+pair with one fresh seed, in alternating order, so that a drift of the machine affects both. Two or three pairs say
+little about their own spread, so it is pooled with the noise that the session knows.
 """
 
 import math
@@ -12,6 +13,7 @@ from statistics import fmean, stdev
 from autoresearch import judge
 from autoresearch.analysis.lineage import stack
 from autoresearch.analysis.remeasure import Remeasurer
+from autoresearch.analysis.session_noise import session_noise
 from autoresearch.errors import require
 from autoresearch.files import JsonObject
 from autoresearch.ledger import Event, Ledger, Session
@@ -68,10 +70,11 @@ def measure_total(remeasurer: Remeasurer, pairs: int) -> Total:
         for experiment in (base, final) if pair % 2 == 0 else (final, base):
             scores[experiment.id].append(remeasurer.run_trial(experiment, pair))
     before, after = scores[base.id], scores[final.id]
-    val = interval([require(b.val_bpb) - require(a.val_bpb) for a, b in zip(before, after, strict=True)])
-    holdout = interval([require(b.holdout_bpb) - require(a.holdout_bpb) for a, b in zip(before, after, strict=True)])
+    noise = session_noise(remeasurer.ledger, remeasurer.session)
+    val = [require(b.val_bpb) - require(a.val_bpb) for a, b in zip(before, after, strict=True)]
+    holdout = [require(b.holdout_bpb) - require(a.holdout_bpb) for a, b in zip(before, after, strict=True)]
     minimum = _running_minimum(remeasurer)
-    return Total(base.n, final.n, pairs, val, holdout, minimum, minimum - val.mean)
+    return Total(base.n, final.n, pairs, interval(val, noise), interval(holdout, noise), minimum, minimum - fmean(val))
 
 
 def reserve(store: Ledger, session: Session, pairs: int, limit_s: float | None) -> float:
@@ -90,14 +93,21 @@ def reserve(store: Ledger, session: Session, pairs: int, limit_s: float | None) 
     return seconds if limit_s is None or seconds <= MAX_SHARE * limit_s else 0.0
 
 
-def interval(differences: Sequence[float]) -> Interval:
-    """Return mean and 95 % interval of two or more paired differences, by Student's t."""
-    mean, error = fmean(differences), stdev(differences) / math.sqrt(len(differences))
-    reach = quantile(len(differences) - 1) * error
+def interval(differences: Sequence[float], noise: tuple[float, float] | None = None) -> Interval:
+    """Return mean and 95 % interval of two or more paired differences, by Student's t.
+
+    `noise` are sigma of one trial and its degrees of freedom, as the session knows them. A difference of two trials has
+    twice their variance; what they share by their seed is left out of account, so the interval is rather too wide.
+    """
+    sigma, dof = noise or (0.0, 0.0)
+    dof, own = min(dof, judge.MAX_EARLIER_DOF), len(differences) - 1
+    squares = own * stdev(differences) ** 2 + dof * 2 * sigma**2
+    mean, error = fmean(differences), math.sqrt(squares / (own + dof) / len(differences))
+    reach = quantile(own + dof) * error
     return Interval(round(mean, 6), round(mean - reach, 6), round(mean + reach, 6))
 
 
-def quantile(dof: int) -> float:
+def quantile(dof: float) -> float:
     """Return the `LEVEL` quantile of Student's t distribution, by bisection."""
     low, high = 0.0, 1000.0
     while high - low > 1e-6:

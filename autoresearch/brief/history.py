@@ -10,13 +10,14 @@ from statistics import fmean
 from autoresearch.brief.tokens import count_tokens, table_cell, take_fitting
 from autoresearch.files import JsonObject
 from autoresearch.ledger import BROKEN, Experiment
+from autoresearch.ledger.categories import categories_of
+from autoresearch.ledger.statements import PREDICTIONS, describe_odds
 
 MAX_CHANGE_CHARS = 110  # of the change, in a table
 MAX_VERDICT_CHARS = 60
 MAX_GROUP = 200  # experiments of a group that are considered: more never fit
 MIN_ROW_TOKENS = 12
-MIN_PREDICTIONS = 3  # fewer say nothing about an agent's calibration
-SHARES = {"Newest": 0.4, "Best": 0.2, "Near misses": 0.2, "Dead ends": 0.2}  # of a table that cannot hold all
+SHARES = {"Newest": 0.4, "Best": 0.2, "Near misses": 0.2, "Failed and worst": 0.2}  # of a table that cannot hold all
 TABLE_HEAD = ["| n | category | change | predicted | measured | verdict |", "|---|---|---|---|---|---|"]
 
 
@@ -40,10 +41,20 @@ class PastExperiment:
     sigma: float | None = None
     predicted: float | None = None
     change: str = ""
+    p_gain: float | None = None
     near_miss: bool = False
     parent: int | None = None
     line: int | None = None
     mode: str | None = None
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        return categories_of(self.category, self.change) or ("other",)
+
+    @property
+    def unmeasured(self) -> bool:
+        """Return whether it was dropped before it had a score: superseded, or lost to the deadline."""
+        return self.verdict == "discard" and self.val_bpb is None and self.delta is None
 
     @classmethod
     def from_row(cls, row: Experiment) -> "PastExperiment":
@@ -70,12 +81,19 @@ def in_sigmas(delta: float | None, sigma: float | None) -> str:
 
 
 def row(past: PastExperiment) -> str:
-    verdict = f"{past.verdict}, near miss" if past.near_miss else past.verdict
-    why = f": {past.reason}" if past.verdict in BROKEN else ""
+    why = f": {past.reason}" if past.verdict in BROKEN or past.unmeasured else ""
+    verdict = "never measured" if past.unmeasured else past.verdict
+    if past.near_miss:
+        verdict = f"{past.verdict}, {describe_near_miss(past)}"
     predicted, measured = (in_sigmas(value, past.sigma) for value in (past.predicted, past.delta))
     change = table_cell(describe_change(past), MAX_CHANGE_CHARS)
     ending = table_cell(verdict + why, MAX_VERDICT_CHARS)
     return f"| {past.n} | {past.category} | {change} | {predicted} | {measured} | {ending} |"
+
+
+def describe_near_miss(past: PastExperiment) -> str:
+    """Name a near miss with the odds of a gain: most are small."""
+    return "near miss" if past.p_gain is None else f"near miss, odds of a gain {describe_odds(past.p_gain)}"
 
 
 def table(history: Sequence[PastExperiment], max_tokens: int) -> str:
@@ -103,26 +121,32 @@ def _table_of_groups(tried: Sequence[PastExperiment], max_tokens: int) -> str:
 
 
 def summarise_categories(tried: Sequence[PastExperiment]) -> list[str]:
-    """Return a line for each category: counts of tried, kept and failed, and the mean and the best difference."""
+    """Return a line for each category: counts of tried, kept and failed, and the mean and the best difference.
+
+    An experiment counts in each of its categories.
+    """
     groups: dict[str, list[PastExperiment]] = {}
     for past in tried:
-        groups.setdefault(past.category or "other", []).append(past)
+        for category in past.categories:
+            groups.setdefault(category, []).append(past)
     return [f"- {category}: {_summarise(groups[category])}" for category in sorted(groups)]
 
 
 def _summarise(group: Sequence[PastExperiment]) -> str:
+    dropped = sum(past.unmeasured for past in group)
     deltas = [past.delta for past in group if past.delta is not None]
     kept = sum(past.verdict == "keep" for past in group)
     failed = sum(past.verdict in BROKEN for past in group)
     measured = f", mean {sum(deltas) / len(deltas):+.4f}, best {min(deltas):+.4f}" if deltas else ""
-    return f"{len(group)} tried, {kept} kept, {failed} failed{measured}"
+    never = f", {dropped} never measured" if dropped else ""
+    return f"{len(group) - dropped} tried, {kept} kept, {failed} failed{measured}{never}"
 
 
 def calibration(history: Sequence[PastExperiment], agent: str) -> str:
     """Compare an agent's predictions with what was measured; empty if there are fewer than three."""
     own = [(past.predicted, past.delta) for past in history if past.agent == agent]
     pairs = [(predicted, delta) for predicted, delta in own if predicted is not None and delta is not None]
-    if len(pairs) < MIN_PREDICTIONS:
+    if len(pairs) < PREDICTIONS:
         return ""
     means = [fmean(values) for values in zip(*pairs, strict=True)]
     right = sum((predicted < 0) == (measured < 0) for predicted, measured in pairs)
@@ -142,5 +166,5 @@ def _groups(tried: Sequence[PastExperiment]) -> dict[str, list[PastExperiment]]:
         "Newest": list(tried[: -MAX_GROUP - 1 : -1]),
         "Best": [past for past in reversed(tried) if past.verdict == "keep"][:MAX_GROUP],
         "Near misses": heapq.nsmallest(MAX_GROUP, (past for past in measured if past.near_miss), key=by_delta),
-        "Dead ends": [past for pair in zip_longest(failed, worst) for past in pair if past is not None],
+        "Failed and worst": [past for pair in zip_longest(failed, worst) for past in pair if past is not None],
     }

@@ -37,7 +37,9 @@ class Lessons:
         return cls(runs / f"lessons-{key}.md", f"{machine}, data {what['data']}, budget {what['budget']}")
 
     def add(self, tag: str, past: PastExperiment, trials: int) -> None:
-        """Append the lesson of a verdict, unless the file has it."""
+        """Append the lesson of a verdict, unless the file has it, or nothing was measured."""
+        if past.unmeasured:
+            return
         text = self.path.read_text(errors="replace") if self.path.exists() else HEAD.format(about=self.about)
         if f"[{tag}#{past.n}," not in text:
             end = "" if text.endswith("\n") else "\n"  # an editor may have left the last line open

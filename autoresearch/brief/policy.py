@@ -17,8 +17,9 @@ small steps do not leave: hence the turns.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from autoresearch.brief.history import PastExperiment
+from autoresearch.brief.history import PastExperiment, in_sigmas
 from autoresearch.ledger.rows import CATEGORIES
+from autoresearch.ledger.statements import describe_odds
 
 MAX_REPAIRS = 1  # of one line of inquiry
 MAX_REFINEMENTS = 3  # of one line of inquiry
@@ -76,8 +77,8 @@ def _refine(since: History) -> Direction | None:
         return None
     best = min(open_lines, key=_loss)
     words = (
-        f"Experiment {best.n} was a near miss. train.py holds its code. Make the change that turns this line of inquiry"
-        " into a gain: what is still missing?"
+        f"Experiment {best.n} {_describe_miss(best)}. train.py holds its code. Make the change that turns this line of"
+        " inquiry into a gain: what is still missing?"
     )
     return Direction("refine", best.n, _root(best), words, (best.n,))
 
@@ -128,7 +129,8 @@ def _combine(since: History, incumbent: int) -> Direction | None:
     if len(lines) < 2:
         return None
     first, second = sorted(lines.values(), key=_loss)[:2]
-    words = f"Experiments {first.n} and {second.n} were near misses. Make both changes at once."
+    both = " and ".join(f"experiment {past.n} {_describe_miss(past)}" for past in (first, second))
+    words = f"{both[0].upper()}{both[1:]}. Make both changes at once."
     return Direction("combine", incumbent, None, words, (first.n, second.n))
 
 
@@ -147,9 +149,18 @@ def _branch(history: History, since: History, incumbent: int) -> Direction | Non
 
 
 def _oldest_category(history: History) -> str:
-    last = {past.category: past.n for past in history}
+    last = {category: past.n for past in history if not past.unmeasured for category in past.categories}
     names = [name for name in CATEGORIES if name not in ("other", "simplification", "bug")]
     return min(names, key=lambda name: last.get(name, -1))
+
+
+def _describe_miss(past: PastExperiment) -> str:
+    """Say how near a near miss came."""
+    if past.delta is None:
+        return "was a near miss"
+    side = "better" if past.delta < 0 else "worse"
+    odds = "" if past.p_gain is None else f", odds of a gain {describe_odds(past.p_gain)}"
+    return f"came near the incumbent ({in_sigmas(past.delta, past.sigma)}, {side}{odds})"
 
 
 def _root(past: PastExperiment) -> int:

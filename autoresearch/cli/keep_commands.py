@@ -98,17 +98,21 @@ def review(
     n: int = typer.Argument(min=1, help="Number of the kept experiment."),
     accept: bool = typer.Option(False, "--accept", help="Accept the change after reading it."),
     reject: bool = typer.Option(False, "--reject", help="Reject the change; `autoresearch revert N` removes it."),
-    note: str = typer.Option("", help="The reason."),
+    note: str | None = typer.Option(None, help="The reason; by default that of the review before."),
     tag: str = TAG,
     as_json: bool = JSON,
 ) -> None:
     """Record a person's judgement of a kept change; `show`, `report` and `export` print it."""
+    from autoresearch.ledger import reviews
+
     if accept == reject:
         raise UsageError("use either --accept or --reject")
     with open_ledger(tag, readonly=False) as (store, session):
         experiment = store.experiment(session.id, n)
         if experiment is None or experiment.verdict != "keep":
             raise UserError(f"experiment {n} of session {session.tag} was not kept: see `autoresearch log`")
+        if note is None:
+            note = earlier.note if (earlier := reviews(store, session.id).get(n)) else ""
         record = {"accepted": accept, "note": note, "by": _reviewer(), "at": time.time()}
         words = f"{'accepted' if accept else 'rejected'}{': ' + note if note else ''}"
         store.event(session.id, "review", words, n=n, data=record)

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,9 @@ from autoresearch.cli.app import JSON, LOOK, TAG, app, open_ledger, print_json
 from autoresearch.errors import UsageError, UserError
 
 if TYPE_CHECKING:
+    from autoresearch.files import JsonObject
     from autoresearch.ledger import Experiment, Ledger, Session
+    from autoresearch.ledger.breakdown import GroupSums
 
 
 @app.command(rich_help_panel=LOOK)
@@ -64,6 +67,7 @@ def log(
 ) -> None:
     """List the keeps, or all experiments, oldest first; or sum up cost and gain by group."""
     from autoresearch import ledger
+    from autoresearch.analysis.programs import first_words
     from autoresearch.cli.since import Since, parse_since
     from autoresearch.ledger import breakdown
     from autoresearch.report import experiment_table, results
@@ -79,13 +83,19 @@ def log(
         verdicts = () if only is None or by else (only, "suspect")
         rows = [row for row in ledger.experiment_rows(store, session, *verdicts) if start.holds(row)]
         groups = breakdown.sum_groups(rows, store.calls(session.id), by) if by else []
+        runs = store.path.parent
+    words = first_words(rows, runs / session.tag, runs.with_name("program.md")) if by == "program" else {}
     shown = [row for row in rows if only in (None, row.verdict)]
     if as_json:
-        print_json([each.as_json() for each in (groups if by else shown)])
+        print_json([_group_json(each, words) for each in groups] if by else [row.as_json() for row in shown])
     elif by:
-        pager.show([results.breakdown(groups, by)])
+        pager.show([results.breakdown(groups, by, words)])
     else:
         pager.show(experiment_table.log(rows, shown, _describe_empty(only, since)))
+
+
+def _group_json(group: "GroupSums", words: Mapping[str, str]) -> "JsonObject":
+    return group.as_json() | ({"text": words.get(group.key)} if group.by == "program" else {})
 
 
 def _describe_empty(only: str | None, since: str | None) -> str:
@@ -100,7 +110,7 @@ def _describe_empty(only: str | None, since: str | None) -> str:
 
 @app.command(rich_help_panel=LOOK)
 def show(
-    n: int = typer.Argument(min=0, help="Number of the experiment; 0 is the base."),
+    n: int = typer.Argument(None, min=0, help="Number of the experiment; 0 is the base. By default the incumbent."),
     tag: str = TAG,
     trace: bool = typer.Option(False, "--trace", help="Show the steps of the proposal: brief, calls, rationale."),
     as_json: bool = JSON,
@@ -111,6 +121,7 @@ def show(
     from autoresearch.terminal import pager
 
     with open_ledger(tag) as (store, session):
+        n = _incumbent(store, session) if n is None else n
         details = read_experiment(store, session, store.path.parent, _experiment(store, session, n))
     if as_json:
         print_json(details.as_json())
@@ -121,7 +132,7 @@ def show(
 @app.command(rich_help_panel=LOOK)
 def diff(
     n: int = typer.Argument(min=0, help="Number of an experiment; 0 is the base."),
-    m: int = typer.Argument(min=0, help="Number of the other experiment."),
+    m: int = typer.Argument(None, min=0, help="Number of the other one. Without it, the change of N to its parent."),
     tag: str = TAG,
     as_json: bool = JSON,
 ) -> None:
@@ -129,6 +140,7 @@ def diff(
     from autoresearch.source.diff import lines_changed, unified_diff
 
     with open_ledger(tag) as (store, session):
+        n, m = (n, m) if m is not None else _parent_and(store, session, n)
         before, after = (_experiment(store, session, each).text or "" for each in (n, m))
     patch = unified_diff(before, after)
     if as_json:
@@ -145,13 +157,11 @@ def best(tag: str = TAG, as_json: bool = JSON) -> None:
 
     with open_ledger(tag) as (store, session):
         state = ledger.status(store, session, time.time())
-        if state.best is None:
-            raise UserError("the base is not measured yet: there is no incumbent")
-        incumbent = _experiment(store, session, state.best)
+        incumbent = _experiment(store, session, _incumbent(store, session))
     text = incumbent.text or ""
     if as_json:
-        facts = {name: getattr(incumbent, name) for name in ("n", "sha", "val_bpb", "sigma", "hypothesis")}
-        print_json({**facts, "base_bpb": state.base_bpb, "grade": state.grade, "text": text})
+        facts = {name: getattr(incumbent, name) for name in ("n", "sha", "val_bpb", "hypothesis")}
+        print_json({**facts, "sigma": state.sigma, "base_bpb": state.base_bpb, "grade": state.grade, "text": text})
     else:
         _print_code(text, "python")
 
@@ -165,6 +175,23 @@ def _print_code(text: str, language: str) -> None:
         pager.show([Code(text, language)])
     else:
         sys.stdout.write(text)
+
+
+def _incumbent(store: "Ledger", session: "Session") -> int:
+    from autoresearch import ledger
+
+    best = ledger.status(store, session, time.time()).best
+    if best is None:
+        raise UserError("the base is not measured yet: there is no incumbent")
+    return best
+
+
+def _parent_and(store: "Ledger", session: "Session", n: int) -> tuple[int, int]:
+    """Return the number of an experiment's parent, and its own."""
+    parent = _experiment(store, session, n).parent
+    if parent is None:
+        raise UsageError(f"experiment {n} is the base, without a parent: name another experiment to compare it with")
+    return parent, n
 
 
 def _experiment(store: "Ledger", session: "Session", n: int) -> "Experiment":

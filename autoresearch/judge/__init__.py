@@ -1,11 +1,12 @@
 """Compute verdicts from measurements by pure arithmetic (docs/judging.md)."""
 
 from autoresearch.judge.beliefs import Beliefs, learn
-from autoresearch.judge.noise import Draw, Noise, difference, noise, p_below_zero
+from autoresearch.judge.noise import MAX_EARLIER_DOF, Draw, Noise, difference, noise, p_below_zero
 from autoresearch.judge.rules import ALLOWANCE_SIGMA, RULES, SIMPLER_MODES, Decision, decide, hopeless_above
 
 __all__ = [
     "ALLOWANCE_SIGMA",
+    "MAX_EARLIER_DOF",
     "RULES",
     "SIMPLER_MODES",
     "Beliefs",

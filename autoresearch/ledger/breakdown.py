@@ -14,6 +14,9 @@ KEYS = ("agent", "model", "category", "program", "decile")
 class GroupSums:
     """Sums over one group of experiments, whose value of `by` is `key`.
 
+    An experiment counts in each of its categories. `scored` have a score; `unmeasured` were superseded, or lost to the
+    deadline. `near_misses` may have been gains, and `promising` are those of them that are worth another look.
+
     The other fields are the keys of `log --by --json`. `gain` is what its keeps gained when they were judged, bits per
     byte; less code for the same score is no gain. `cost_usd` is None if the price of a call is unknown, and what a
     keep took is None if nothing was kept.
@@ -23,13 +26,21 @@ class GroupSums:
     key: str
     experiments: int
     kept: int
+    scored: int
+    unmeasured: int
     near_misses: int
+    promising: int
     failed: int
     gain: float
     minutes: float
     minutes_per_keep: float | None
     cost_usd: float | None
     cost_per_keep: float | None
+
+    @property
+    def tried(self) -> int:
+        """Return how many were measured, or failed."""
+        return self.experiments - self.unmeasured
 
     def as_json(self) -> JsonObject:
         return {self.by: self.key, **{name: value for name, value in vars(self).items() if name not in ("by", "key")}}
@@ -41,8 +52,9 @@ def sum_groups(rows: Sequence[ExperimentRow], calls: Sequence[Call], by: str) ->
     groups: dict[str, list[ExperimentRow]] = {}
     for k, row in enumerate(tried):
         decile = str(10 * k // len(tried) + 1)
-        keys = {"agent": row.agent, "model": row.model, "category": row.category, "program": row.program_hash}
-        groups.setdefault(decile if by == "decile" else keys[by] or "-", []).append(row)
+        keys = {"agent": row.agent, "model": row.model, "program": row.program_hash, "decile": decile}
+        for key in (row.categories or ["-"]) if by == "category" else [keys[by] or "-"]:
+            groups.setdefault(key, []).append(row)
     costs = _costs(tried, calls)
     sums = [_sum(by, key, group, costs) for key, group in groups.items()]
     return sums if by == "decile" else sorted(sums, key=lambda group: -group.experiments)
@@ -68,7 +80,10 @@ def _sum(by: str, key: str, group: Sequence[ExperimentRow], costs: dict[int, flo
         key=key,
         experiments=len(group),
         kept=len(keeps),
+        scored=sum(row.delta is not None for row in group),
+        unmeasured=sum(row.unmeasured for row in group),
         near_misses=sum(row.near_miss for row in group),
+        promising=sum(row.is_promising for row in group),
         failed=sum(row.verdict in UNSCORED for row in group),
         gain=-sum(row.delta or 0.0 for row in keeps if not row.simpler),
         minutes=minutes,

@@ -11,7 +11,7 @@ from autoresearch.errors import RESUME_HINT, UserError, as_user_error
 
 BUSY_TIMEOUT_S = 10.0  # to wait for another writer
 # Migration k brings a ledger from version k - 1 to version k, which PRAGMA user_version holds. Append only.
-_SCRIPTS = ("schema.sql", "lines.sql", "briefly.sql", "slots.sql", "origin.sql")
+_SCRIPTS = ("schema.sql", "lines.sql", "briefly.sql", "slots.sql", "origin.sql", "parameters.sql")
 MIGRATIONS = [resources.files("autoresearch.ledger").joinpath(name).read_text("utf-8") for name in _SCRIPTS]
 NO_SESSION = "no session yet: start one with `autoresearch run`"
 

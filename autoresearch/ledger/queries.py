@@ -2,9 +2,12 @@
 
 import json
 import sqlite3
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
+from autoresearch.errors import require
 from autoresearch.files import JsonObject
+from autoresearch.ledger.baselines import baseline
 from autoresearch.ledger.owner import is_alive
 from autoresearch.ledger.reviews import reviews
 from autoresearch.ledger.rows import AFTERWARDS, Experiment, Session
@@ -12,8 +15,21 @@ from autoresearch.ledger.scores import standard_errors
 from autoresearch.ledger.store import Ledger
 
 KEYS = (
-    *("n", "sha", "parent", "origin", "line", "mode", "state", "verdict", "reason", "near_miss", "val_bpb", "delta"),
-    *("sigma", "p_gain", "trials", "grade", "agent", "model", "category", "hypothesis", "change", "predicted"),
+    *("n", "sha", "parent", "baseline", "origin", "line", "mode", "state", "verdict", "reason", "near_miss"),
+    *(
+        "val_bpb",
+        "delta",
+        "sigma",
+        "p_gain",
+        "trials",
+        "grade",
+        "agent",
+        "model",
+        "category",
+        "hypothesis",
+        "change",
+        "predicted",
+    ),
     *("lines_added", "lines_removed", "num_params", "params_added", "cost_usd", "program_hash", "started", "settled"),
     *("seconds", "simpler", "review", "error"),
 )
@@ -30,13 +46,20 @@ _LOG = f"""
       FROM trials WHERE session_id = :session AND purpose NOT IN {AFTERWARDS} GROUP BY experiment_id
     )
     SELECT {COLUMNS}, coalesce(t.trials, 0) AS trials, t.grade, t.num_params,
-           t.num_params - before.num_params AS params_added, coalesce(t.seconds, 0.0) AS seconds
+           coalesce(t.seconds, 0.0) AS seconds
     FROM experiments AS e
-    LEFT JOIN experiments AS parent ON parent.session_id = :session AND parent.n = e.parent
     LEFT JOIN t ON t.experiment_id = e.id
-    LEFT JOIN t AS before ON before.experiment_id = parent.id
     WHERE e.session_id = :session AND (:every OR e.verdict IN (SELECT value FROM json_each(:verdicts)))
     ORDER BY e.n
+"""
+
+_LINEAGE = f"""
+    SELECT n, parent, mode, verdict, reason, settled, t.num_params FROM experiments
+    LEFT JOIN (
+      SELECT experiment_id, max(num_params) AS num_params FROM trials
+      WHERE session_id = :session AND purpose NOT IN {AFTERWARDS} GROUP BY experiment_id
+    ) AS t ON t.experiment_id = experiments.id
+    WHERE session_id = :session ORDER BY n
 """
 
 _TSV = """
@@ -62,11 +85,12 @@ class ExperimentRow(Experiment):
 
     trials: int
     grade: str | None
-    num_params: float | None
-    params_added: float | None
+    num_params: float | None  # numbers in the checkpoint
+    params_added: float | None  # more than in that of `baseline`
     seconds: float
     review: str | None
     error: float | None  # standard error of `delta`
+    baseline: int | None  # the version against whose mean `delta` is
 
     def as_json(self) -> JsonObject:
         """Return what `log --json` prints (docs/json.md)."""
@@ -82,10 +106,31 @@ def experiment_rows(ledger: Ledger, session: Session, *verdicts: str) -> list[Ex
     for each in found:
         n, near_miss = each["n"], bool(each["near_miss"])
         review = by_n[n].word if n in by_n else None
-        rows.append(row := ExperimentRow.__new__(ExperimentRow))  # 5x faster than the constructor
-        vars(row).update(UNREAD, review=review, error=errors.get(n))
-        vars(row).update(zip(names, each, strict=True), near_miss=near_miss)
+        rows.append(row := _new_row(names, each))
+        vars(row).update(UNREAD, review=review, error=errors.get(n), near_miss=near_miss)
+    _compare_with_baselines(rows, {row.n: row for row in (rows if not verdicts else _read_lineage(ledger, session))})
     return rows
+
+
+def _new_row(names: Sequence[str], values: sqlite3.Row) -> ExperimentRow:
+    row = ExperimentRow.__new__(ExperimentRow)  # 5x faster than the constructor
+    vars(row).update(zip(names, values, strict=True))
+    return row
+
+
+def _read_lineage(ledger: Ledger, session: Session) -> list[ExperimentRow]:
+    """Return all experiments with the columns that `baseline` reads, and parameters."""
+    found = ledger.query(_LINEAGE, session=session.id)
+    return [_new_row(found[0].keys(), each) for each in found]
+
+
+def _compare_with_baselines(rows: Sequence[ExperimentRow], lineage: Mapping[int, ExperimentRow]) -> None:
+    """Set `baseline` and `params_added`."""
+    for row in rows:
+        before = baseline(row, lineage)
+        known = before is not None and None not in (row.num_params, before.num_params)
+        added = require(row.num_params) - require(before.num_params) if known and before else None
+        vars(row).update(baseline=before.n if before else None, params_added=added)
 
 
 def newest(ledger: Ledger, session: Session) -> int | None:

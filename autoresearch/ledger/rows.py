@@ -9,6 +9,8 @@ from dataclasses import dataclass, fields
 from typing import TypeVar
 
 from autoresearch.files import JsonObject
+from autoresearch.ledger.categories import categories_of
+from autoresearch.ledger.statements import is_worth_a_look
 from autoresearch.text import plausible
 
 CATEGORIES = (
@@ -129,6 +131,20 @@ class Experiment:
     def simpler(self) -> bool:
         """Return whether it was kept for less code at the same score, and not for a gain."""
         return self.verdict == "keep" and (self.reason or "").startswith(LESS_CODE)
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        return categories_of(self.category, self.change)
+
+    @property
+    def unmeasured(self) -> bool:
+        """Return whether it was dropped before it had a score: superseded, or lost to the deadline."""
+        return self.verdict == "discard" and self.val_bpb is None and self.delta is None
+
+    @property
+    def is_promising(self) -> bool:
+        """Return whether it is a near miss that is worth another look."""
+        return self.near_miss and is_worth_a_look(self.p_gain, self.delta)
 
     @property
     def found_later(self) -> bool:

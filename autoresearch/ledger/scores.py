@@ -41,6 +41,8 @@ _CHOSEN = """
 _SENTINELS = _CHOSEN.format(condition="purpose = 'sentinel'", columns="trials.id, seed")  # many: without results
 _LOST = _CHOSEN.format(condition="outcome = 'infra'", columns="trials.*")
 
+NEWEST_SIGMA = "SELECT sigma FROM experiments WHERE session_id = :session AND sigma IS NOT NULL ORDER BY n DESC LIMIT 1"
+
 _TRIAL = "SELECT * FROM trials WHERE id = :id"
 
 _NUMBERED = """
@@ -54,6 +56,11 @@ _NUMBERED = """
 def effects(ledger: Ledger, session_id: int) -> list[tuple[float, float]]:
     """Return (difference in sigma, probability of a gain) of each judged candidate."""
     return [(row[0], row[1]) for row in ledger.query(_EFFECTS, session=session_id)]
+
+
+def newest_sigma(ledger: Ledger, session: Session) -> float | None:
+    """Return the standard deviation of one trial as the session knows it now, the same in all views."""
+    return next((row["sigma"] for row in ledger.query(NEWEST_SIGMA, session=session.id)), None)
 
 
 def numbered_draws(ledger: Ledger, session_id: int) -> list[tuple[int, str, float, int, int]]:

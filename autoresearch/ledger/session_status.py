@@ -9,6 +9,7 @@ from autoresearch.files import JsonObject
 from autoresearch.ledger.owner import is_alive, state
 from autoresearch.ledger.reviews import reviews
 from autoresearch.ledger.rows import AFTERWARDS, LESS_CODE, Session, StartedFrom
+from autoresearch.ledger.scores import NEWEST_SIGMA
 from autoresearch.ledger.store import MESSAGES, Ledger
 
 Span = tuple[float, float, int]  # start and end of a process's work on a session, and its number of slots
@@ -19,7 +20,8 @@ _OF_SESSION = (
 LATER = ("review", "ablation", "total", "demoted")  # kinds of events that commands may add long after the session
 
 _COUNTS = f"""
-    SELECT verdict, count(*) AS count, sum(reason LIKE '{LESS_CODE}%') AS simpler FROM experiments
+    SELECT verdict, count(*) AS count, sum(reason LIKE '{LESS_CODE}%') AS simpler,
+           sum(verdict = 'discard' AND val_bpb IS NULL AND delta IS NULL) AS unmeasured FROM experiments
     WHERE session_id = :session AND n > 0 AND state = 'settled' GROUP BY verdict
 """
 
@@ -31,8 +33,7 @@ _FACTS = f"""
     SELECT (SELECT avg(val_bpb) FROM trials
             WHERE experiment_id = (SELECT id FROM experiments WHERE session_id = :session AND n = 0)
             AND purpose = 'base' AND outcome = 'ok') AS base_bpb,
-           (SELECT sigma FROM experiments WHERE session_id = :session AND sigma IS NOT NULL
-            ORDER BY n DESC LIMIT 1) AS sigma,
+           ({NEWEST_SIGMA}) AS sigma,
            (SELECT data FROM events WHERE session_id = :session AND kind = 'total'
             AND json_extract(data, '$.final') IN ({_KEPT}) ORDER BY id DESC LIMIT 1) AS total,
            (SELECT text FROM events WHERE session_id = :session AND kind = 'ended' ORDER BY id DESC LIMIT 1) AS error,
@@ -93,13 +94,23 @@ _SPANS = f"""
 
 
 @dataclass(frozen=True)
+class Difference:
+    """A mean difference in bits per byte (negative is better) and its 95 % interval."""
+
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
 class TotalOnRecord:
-    """The newest honest total on val: the final experiment, mean and 95 % interval."""
+    """The newest honest total on val: the final experiment, mean and 95 % interval; and that on holdout."""
 
     final: int
     mean: float
     low: float
     high: float
+    holdout: Difference | None = None
 
 
 @dataclass(frozen=True)
@@ -127,7 +138,8 @@ class SessionStatus:
     """State of a session. The fields are the keys of `status --json` (docs/json.md).
 
     `state` is `interrupted` where the process of an unfinished session is gone. `experiments`, `kept` and `verdicts`
-    leave out the base. `cost_usd` is None if the cost of any call is unknown.
+    leave out the base. `unmeasured` were superseded, or lost to the deadline. `cost_usd` is None if the cost of any
+    call is unknown.
     """
 
     tag: str
@@ -144,6 +156,7 @@ class SessionStatus:
     experiments: int
     kept: int
     simpler: int
+    unmeasured: int
     reviews: dict[str, int]
     verdicts: dict[str, int]
     base_bpb: float | None
@@ -188,9 +201,10 @@ def status(ledger: Ledger, session: Session, now: float) -> SessionStatus:
         experiments=sum(verdicts.values()),
         kept=verdicts.get("keep", 0),
         simpler=sum(row["simpler"] or 0 for row in counts if row["verdict"] == "keep"),
+        unmeasured=sum(row["unmeasured"] or 0 for row in counts),
         reviews={word: words[word] for word in ("accepted", "rejected")},
         verdicts=verdicts,
-        total=TotalOnRecord(final=total["final"], **total["val"]) if {"val", "final"} <= total.keys() else None,
+        total=_read_total(total),
         cost_usd=None if cost["unknown"] else cost["cost"],
         trial=RunningTrial(*running[0]) if running else None,
         seconds=sum(end - start for start, end, _ in spans),
@@ -198,6 +212,13 @@ def status(ledger: Ledger, session: Session, now: float) -> SessionStatus:
         time_split=_time_split(ledger, session, now, spans),
         drift=Drift(*drift[0]) if drift else None,
     )
+
+
+def _read_total(data: JsonObject) -> TotalOnRecord | None:
+    if not {"val", "final"} <= data.keys():
+        return None
+    holdout = Difference(**data["holdout"]) if data.get("holdout") else None
+    return TotalOnRecord(final=data["final"], **data["val"], holdout=holdout)
 
 
 def _time_split(ledger: Ledger, session: Session, now: float, spans: Sequence[Span]) -> dict[str, float]:

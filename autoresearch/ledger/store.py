@@ -18,7 +18,6 @@ from autoresearch.files import JsonObject
 from autoresearch.ledger.database import NO_SESSION, connect, explain_errors, transaction
 from autoresearch.ledger.owner import birth_mark, check_free
 from autoresearch.ledger.rows import Call, Event, Experiment, Row, Session, Trial, decode, encode
-from autoresearch.text import plausible
 
 WITHDRAWN = ("val_bpb", "delta", "p_gain")  # columns that a suspect does not have
 MESSAGES = ("note", "pause", "unpause", "stop")  # kinds of events that other processes post
@@ -200,7 +199,7 @@ class Ledger:
             "result": result,
             "ended": time.time(),
             **{name: result.get(name) for name in names},
-            "num_params": plausible(result.get("reported", {}).get("num_params")),
+            "num_params": result.get("parameters"),
             "peak_mb": result.get("peak_vram_mb"),
         }
         with self._transaction():

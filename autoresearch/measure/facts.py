@@ -44,24 +44,27 @@ def repetition_warning(result: ResultJson) -> str | None:
 
 def describe_training(result: ResultJson, peak_tflops: float | None, memory_mb: float | None) -> list[str]:
     """Describe speed, size, memory, times, and the curve."""
-    lines = [describe_speed(result, peak_tflops), _describe_memory(result, memory_mb)]
+    lines = [describe_speed(result, peak_tflops), _describe_size(result), _describe_memory(result, memory_mb)]
     lines += [_describe_times(result), _describe_curve(result.get("curve") or [])]
     return [line for line in lines if line]
 
 
 def describe_speed(result: ResultJson, peak_tflops: float | None) -> str:
-    """Describe steps, tokens, parameters and MFU, if they are known."""
+    """Describe steps, tokens and MFU, if they are known."""
     tokens, seconds = trained_tokens(result), plausible(result.get("train_seconds"))
     parts = [f"{steps:.0f} steps"] if (steps := reported(result, "step")) else []
     if tokens and seconds:
         parts.append(f"{tokens / 1e6:.3g}M tokens, {tokens / seconds:,.0f} a second")
-    if parameters := reported(result, "num_params"):
-        parts.append(f"{parameters / 1e6:.3g}M parameters")
     if (mfu := mfu_percent(result, peak_tflops)) is not None:
         parts.append(f"MFU {mfu:.1f} %")
     if (epochs := reported(result, "epochs")) > 1:
         parts.append(f"{epochs:.1f} epochs of the data")
     return ", ".join(parts)
+
+
+def _describe_size(result: ResultJson) -> str:
+    parameters = plausible(result.get("parameters"))
+    return f"{parameters / 1e6:.3g}M parameters in the checkpoint" if parameters else ""
 
 
 def _describe_memory(result: ResultJson, memory_mb: float | None) -> str:

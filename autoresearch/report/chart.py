@@ -24,7 +24,8 @@ def progress(rows: Sequence[ExperimentRow], sigma: float | None, href: Href) -> 
     parts = [*axes(scale, "experiment", "val_bpb", whole=True), *_best(keeps, scale, noise)]
     parts += [*_dots(rows, scale, href), *_keeps(keeps, scale, href), *_legend()]
     first, best = (require(row.val_bpb) for row in (keeps[0], keeps[-1]))
-    label = f"Scores of {len(rows) - 1} experiments; the running best goes from {first:.4f} to {best:.4f}"
+    number = sum(not row.unmeasured for row in rows) - 1
+    label = f"Scores of {number} experiments; the running best goes from {first:.4f} to {best:.4f}"
     return svg(HEIGHT, label, parts)
 
 
@@ -75,7 +76,7 @@ def _best(keeps: Sequence[ExperimentRow], scale: Scale, noise: float) -> Iterato
 
 
 def _dots(rows: Sequence[ExperimentRow], scale: Scale, href: Href) -> Iterator[str]:
-    others = [row for row in rows if row.verdict not in ("keep", None)]
+    others = [row for row in rows if row.verdict not in ("keep", None) and not row.unmeasured]
     if len(others) > MAX_DOTS:
         for kind in ("dot", "near", "lost"):
             path = " ".join(
@@ -139,7 +140,9 @@ def _legend() -> Iterator[str]:
 
 
 def kind_of(row: ExperimentRow) -> str:
-    """Return the style of the dot of an experiment that was not kept."""
+    """Return the style of the dot of an experiment that was not kept; one that was never measured has no dot."""
+    if row.unmeasured:
+        return "unmeasured"
     return "lost" if row.val_bpb is None else "near" if row.near_miss else "dot"
 
 

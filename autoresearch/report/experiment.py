@@ -8,13 +8,15 @@ from autoresearch.analysis.experiment_details import ExperimentDetails
 from autoresearch.files import JsonObject
 from autoresearch.hardware import peak_tflops
 from autoresearch.ledger import Review, Trial
+from autoresearch.ledger.statements import describe_odds, has_wrong_sign
 from autoresearch.measure.facts import describe_speed
 from autoresearch.report.blocks import Block, Code, Curve, Curves, Heading, Pairs, Paragraph, Table, Verbatim
-from autoresearch.report.format import change, count, duration, outcome, percent, short_count, tone
+from autoresearch.report.format import change, count, duration, outcome, short_count, tone
 from autoresearch.sandbox.grade import describe
 from autoresearch.text import one_line, plain_text
 
 BRIEF = ("by", "predicted", "measured", "probability", "review", "ablation")  # facts in a report
+MIN_PREDICTION = 5e-5  # bits per byte; less is written as +0.0000
 OWN_CURVES = 3  # of the newest trials
 TRACE_CHARS = 2000  # of one entry of a trace
 RANKS = {"grade": 1, "seed": 2, "holdout": 3, "training": 4, "scoring": 5, "setup": 6, "why": 7}
@@ -24,6 +26,8 @@ def layout(details: ExperimentDetails) -> Iterator[Block]:
     """Lay out everything that is known of an experiment."""
     experiment = details.experiment
     origin = f"derived from {experiment.parent}" if experiment.n else "the base"
+    if details.baseline and details.is_chained:
+        origin += f", compared with {details.baseline.n}"
     yield Heading(f"experiment {experiment.n}, {origin}, {(experiment.sha or 'no commit')[:12]}", 1)
     yield verdict(details)
     yield Pairs(facts(details))
@@ -34,8 +38,13 @@ def layout(details: ExperimentDetails) -> Iterator[Block]:
         yield Heading("training loss, as train.py reports it", 3)
         yield Curves(shown, "seconds of training", "loss", "curves")
     if details.patch:
-        yield Heading("the change", 3)
+        yield Heading(change_title(details), 3)
         yield Code(details.patch, "diff")
+
+
+def change_title(details: ExperimentDetails) -> str:
+    """Return a title for the change, with its baseline if it was derived from another version."""
+    return f"the change to experiment {details.baseline.n}" if details.baseline and details.is_chained else "the change"
 
 
 def brief(details: ExperimentDetails) -> Iterator[Block]:
@@ -85,8 +94,8 @@ def _proposal(details: ExperimentDetails) -> dict[str, str]:
     line = f", line of experiment {experiment.line}" if experiment.line is not None else ""
     return {
         "hypothesis": one_line(experiment.hypothesis),
-        "changed": one_line(experiment.change) if experiment.model else "",
-        "by": one_line(", ".join(filter(None, (who, experiment.category)))) if who else "",
+        "changed": _changed(details) if experiment.model or details.is_chained else "",
+        "by": one_line(", ".join((who, *experiment.categories))) if who else "",
         "asked for": f"{one_line(experiment.mode)}{line}" if experiment.mode else "",
         "program.md": Verbatim((experiment.program_hash or "")[:8]),
         "review": review(details.review) if details.review else "",
@@ -94,15 +103,19 @@ def _proposal(details: ExperimentDetails) -> dict[str, str]:
     }
 
 
+def _changed(details: ExperimentDetails) -> str:
+    since = f", against experiment {details.baseline.n}" if details.baseline and details.is_chained else ""
+    return f"{one_line(details.change)}{since}" if details.change else ""
+
+
 def _scores(details: ExperimentDetails) -> dict[str, str]:
     experiment, error = details.experiment, details.error
-    reach = f", give or take {error:.4f}" if error and experiment.delta is not None else ""
     return {
         "val_bpb": _score(experiment.val_bpb),
-        "predicted": _prediction(experiment.predicted, experiment.delta),
-        "measured": f"{change(experiment)}{reach}",
+        "predicted": _prediction(experiment.predicted, experiment.delta, error),
+        "measured": _measured(details),
         "rows": _rows(details),
-        "probability": "" if experiment.p_gain is None else f"{percent(experiment.p_gain)} that it is better",
+        "probability": "" if experiment.p_gain is None else f"{describe_odds(experiment.p_gain)} that it is better",
     }
 
 
@@ -125,10 +138,23 @@ def _resources(details: ExperimentDetails) -> dict[str, str]:
     }
 
 
-def _prediction(predicted: float | None, delta: float | None) -> str:
+def _measured(details: ExperimentDetails) -> str:
+    """Return the difference with its error, its baseline, and the sigma by which it was judged."""
+    experiment, error = details.experiment, details.error
+    if experiment.delta is None:
+        return ""
+    parts = [change(experiment), *([f"give or take {error:.4f}"] if error else [])]
+    against = f" against the mean of experiment {details.baseline.n}" if details.baseline else ""
+    sigma = f"; sigma was {experiment.sigma:.4f} then" if experiment.sigma else ""
+    return f"{', '.join(parts)}{against}{sigma}"
+
+
+def _prediction(predicted: float | None, delta: float | None, error: float | None) -> str:
     if predicted is None:
         return ""
-    wrong = delta is not None and predicted * delta < 0
+    if abs(predicted) < MIN_PREDICTION:
+        return "no change"
+    wrong = delta is not None and has_wrong_sign(predicted, delta, error)
     return f"{predicted:+.4f}{': the sign was wrong' if wrong else ''}"
 
 
@@ -136,16 +162,15 @@ def _rows(details: ExperimentDetails) -> str:
     rows = details.rows
     if rows is None:
         return ""
-    better = f"{rows.better} of {rows.count} are better than in experiment {details.experiment.parent}"
+    before = details.baseline.n if details.baseline else None
+    better = f"{rows.better} of {rows.count} are better than in experiment {before}"
     return f"{better}: {rows.delta:+.4f}, give or take {rows.error:.4f} by the choice of rows"
 
 
 def _size(details: ExperimentDetails) -> str:
-    experiment = details.experiment
-    parts = (
-        [f"+{experiment.lines_added} -{experiment.lines_removed} lines"] if experiment.lines_added is not None else []
-    )
-    params, before = _params(details), _params(details.parent)
+    lines = details.lines_changed
+    parts = [f"+{lines[0]} -{lines[1]} lines"] if lines is not None else []
+    params, before = _params(details), _params(details.baseline)
     if params:
         more = f" ({short_count(params - before)})" if before and params != before else ""
         parts.append(f"{params / 1e6:.3g}M parameters{more}")
@@ -153,8 +178,8 @@ def _size(details: ExperimentDetails) -> str:
 
 
 def _code(details: ExperimentDetails) -> str:
-    """Return lines and tokens of code, and the differences to the parent's."""
-    size, before = details.size, details.parent.size if details.parent else None
+    """Return lines and tokens of code, and the differences to the baseline's."""
+    size, before = details.size, details.baseline.size if details.baseline else None
     if size is None:
         return ""
     differs = before is not None and (before.lines, before.tokens) != (size.lines, size.tokens)
@@ -216,8 +241,8 @@ def curve(trial: Trial, name: str = "") -> Curve:
 
 
 def curves(details: ExperimentDetails) -> list[Curve]:
-    """Return the curves of the newest good trials, newest first, and one of the parent."""
-    parent = details.parent
+    """Return the curves of the newest good trials, newest first, and one of the baseline."""
+    before = details.baseline
     newest = sorted(details.judging_trials, key=lambda trial: (trial.outcome != "ok", -trial.id))
     own = [curve(trial) for trial in newest[:OWN_CURVES]]
-    return [*own, *([curve(trial, f"experiment {parent.n}") for trial in parent.good_trials[-1:]] if parent else [])]
+    return [*own, *([curve(trial, f"experiment {before.n}") for trial in before.good_trials[-1:]] if before else [])]

@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterator, Sequence
 
 from autoresearch.ledger.queries import ExperimentRow
 from autoresearch.ledger.rows import UNSCORED
+from autoresearch.ledger.statements import describe_odds
 from autoresearch.report.blocks import Block, Paragraph, Ref, Table, Toned, Verbatim
-from autoresearch.report.format import dollars, duration, percent, short_count, tone, verdict
+from autoresearch.report.format import dollars, duration, short_count, tone, verdict
 from autoresearch.text import one_line
 
 Cell = Callable[[ExperimentRow], str]
@@ -50,8 +51,9 @@ def log(
 
 
 def _what(row: ExperimentRow) -> str:
-    """Return the hypothesis, and the reason of a failure."""
-    what, why = one_line(row.hypothesis), one_line(row.reason) if row.verdict in UNSCORED else ""
+    """Return the hypothesis, and the reason why there is no score."""
+    scoreless = row.verdict in UNSCORED or row.unmeasured
+    what, why = one_line(row.hypothesis), one_line(row.reason) if scoreless else ""
     return " | ".join(filter(None, (what, "" if why in what else why)))
 
 
@@ -67,13 +69,17 @@ def _sigmas(row: ExperimentRow) -> str:
     return Toned(f"{row.delta / row.sigma:+.1f}{error}", "good" if row.delta < 0 else "")
 
 
+def _tone(row: ExperimentRow) -> str:
+    return "quiet" if row.unmeasured else "warn" if row.near_miss else tone(row.verdict)
+
+
 COLUMNS: dict[str, Cell] = {
     "n": lambda row: Ref(row.n),
     "commit": lambda row: Verbatim((row.sha or "")[:7]),
     "val_bpb": lambda row: "-" if row.val_bpb is None else f"{row.val_bpb:.4f}",
     "change": _change,
     "sigmas": _sigmas,
-    "verdict": lambda row: Toned(verdict(row), "warn" if row.near_miss else tone(row.verdict)),
+    "verdict": lambda row: Toned(verdict(row), _tone(row)),
     "review": lambda row: Toned(row.review, "good" if row.review == "accepted" else "bad") if row.review else "",
     "agent": lambda row: one_line(row.agent)[:16] or "base",
     "category": lambda row: one_line(row.category, 30),
@@ -82,7 +88,7 @@ COLUMNS: dict[str, Cell] = {
     "params": lambda row: short_count(row.params_added) if row.params_added else "",
     "lasted": lambda row: duration(row.seconds),
     "predicted": lambda row: "" if row.predicted is None else f"{row.predicted:+.4f}",
-    "odds": lambda row: "" if row.p_gain is None else percent(row.p_gain),
+    "odds": lambda row: "" if row.p_gain is None else describe_odds(row.p_gain),
     "trials": lambda row: str(row.trials),
     "why": lambda row: one_line(row.reason, 300),
 }

@@ -4,10 +4,12 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from autoresearch.ledger.rows import Experiment, Trial
-from autoresearch.ledger.session_status import TotalOnRecord
+from autoresearch.ledger.session_status import Difference, TotalOnRecord
 
 if TYPE_CHECKING:  # not at run time: `log` does not import numpy
     from autoresearch.analysis.total import Interval
+
+    AnyInterval = Interval | Difference | TotalOnRecord
 
 TONES = {"keep": "good", "suspect": "bad", "crash": "failed", "invalid": "warn", "discard": ""}  # others: quiet
 
@@ -55,10 +57,17 @@ def outcome(trial: Trial) -> str:
     return f"{trial.outcome or 'running'}{f' ({words})' if words else ''}"
 
 
-def between(interval: "Interval | TotalOnRecord", form: str = "+.4f") -> str:
+def between(interval: "AnyInterval", form: str = "+.4f") -> str:
     """Return the interval of a difference, with a note where it includes zero."""
     note = "" if interval.high < 0 or interval.low > 0 else ": no difference is shown"
     return f"95 % between {interval.low:{form}} and {interval.high:{form}}{note}"
+
+
+def optimism(gain: float, interval: "AnyInterval") -> str:
+    """Compare the change that the search saw with what fresh seeds show."""
+    if gain < interval.low:
+        return "it chose the keeps by these numbers, so they are too good"
+    return "the honest total agrees with it" if gain <= interval.high else "fresh seeds show more"
 
 
 def change(row: Experiment) -> str:
@@ -78,7 +87,9 @@ def short_count(number: float) -> str:
 
 
 def verdict(row: Experiment) -> str:
-    """Return the verdict; a discard may be a near miss, and a keep may be only simpler."""
+    """Return the verdict; a discard may be a near miss or was never measured, and a keep may be only simpler."""
+    if row.unmeasured:
+        return "unmeasured"
     return "near miss" if row.near_miss else "simpler" if row.simpler else row.verdict or row.state
 
 

@@ -21,8 +21,8 @@ def layout(summary: SessionSummary) -> Iterator[Block]:
     yield _table(summary)
     if (ablation := summary.ablation) is not None:
         how = f"each change was taken out of experiment {ablation.final}, and both ran on {ablation.draws} seeds"
-        words = f"Carries: {how}. A change that carries nothing can be removed:"
-        yield Paragraph([words, " ", Verbatim("autoresearch ablate --prune")], "quiet")
+        remove = [" A change that carries nothing can be removed:", " ", Verbatim("autoresearch ablate --prune")]
+        yield Paragraph([f"Carries: {how}.", *(remove if ablation.idle else [])], "quiet")
     if missing := [row.n for row in summary.keeps if row.review is None]:
         words = f"No review yet of {_numbers(missing)}: read the change, then use"
         yield Paragraph([words, " ", Verbatim("autoresearch review N --accept")], "quiet")
@@ -41,7 +41,8 @@ def _detail(summary: SessionSummary, row: ExperimentRow) -> Iterator[Block]:
     details = summary.details[row.n]
     yield from experiment.brief(details)
     if details.patch:
-        yield Fold("the change", [Code(details.patch, "diff")], details.patch.count("\n") <= UNFOLDED_LINES)
+        unfolded = details.patch.count("\n") <= UNFOLDED_LINES
+        yield Fold(experiment.change_title(details), [Code(details.patch, "diff")], unfolded)
 
 
 def _table(summary: SessionSummary) -> Table:

@@ -7,12 +7,13 @@ from functools import partial
 
 from autoresearch.analysis import advice
 from autoresearch.analysis.summary import OTHERS, SessionSummary
+from autoresearch.ledger.statements import NEAR_MISS_ODDS
 from autoresearch.report import chart, experiment_table, kept, tables, tree
 from autoresearch.report.blocks import Block, Code, Figure, Fold, Heading, Paragraph, Table, Tiles, Verbatim, safe
-from autoresearch.report.format import between, count, dollars, duration, percent
+from autoresearch.report.format import between, count, dollars, duration, optimism, percent
 from autoresearch.report.status import facts, is_current
 
-TILES = ("experiments", "kept", "near misses", "failed", "noise of one trial", "time", "money", "protection")
+TILES = ("experiments", "kept", "failed", "never measured", "noise of one trial", "time", "money", "protection")
 TIMES = {
     "train": "training",
     "score": "scoring",
@@ -70,10 +71,12 @@ def _headline(summary: SessionSummary) -> Iterator[Block]:
         yield Paragraph([f"It ended with an error: {safe(status.error, 600)}"], "bad")
     if summary.keeps and status.base_bpb is not None and status.best_bpb is not None:
         gain = f"{status.base_bpb:.4f} become {status.best_bpb:.4f} ({status.best_bpb - status.base_bpb:+.4f})"
-        bias = "It chose the keeps by these numbers, so they are too good; the honest total is not."
-        yield Paragraph([f"The search itself saw {gain}. {bias}"], "quiet")
+        words = "fresh seeds may show less: it chose the keeps by these numbers"
+        if total is not None and total.final == status.best:
+            words = optimism(status.best_bpb - status.base_bpb, total.val)
+        yield Paragraph([f"The search itself saw {gain}: {words}."], "quiet")
     failed = str(len(summary.failures) + len(summary.suspects))
-    values = facts(status) | {"near misses": str(len(summary.near_misses)), "failed": failed}
+    values = facts(status) | {"failed": failed}
     yield Tiles([(name, values[name]) for name in TILES])
 
 
@@ -94,7 +97,8 @@ def _progress(summary: SessionSummary) -> Iterator[Block]:
     draw = partial(chart.progress, summary.rows, summary.status.sigma)
     yield Figure(draw, f"Each experiment is a dot in report.html. Kept: {keeps}.", "progress")
     edges = "Scores above the picture are on its upper edge, failures on its lower one."
-    yield Paragraph([f"{edges} A discard is mostly a single draw: low ones are mostly luck."], "quiet")
+    dropped = f" {_describe_unmeasured(summary)}" if summary.unmeasured else ""
+    yield Paragraph([f"{edges} A discard is mostly a single draw: low ones are mostly luck.{dropped}"], "quiet")
 
 
 def _time_and_money(summary: SessionSummary) -> Iterator[Block]:
@@ -141,7 +145,8 @@ def _near_misses(summary: SessionSummary) -> Iterator[Block]:
     best = summary.near_misses[:OTHERS]
     more = len(summary.near_misses) - len(best)
     rest = f" {more} more have lower odds." if more else ""
-    yield Paragraph([f"Not proven better, not clearly worse: the noise is as large as their effect.{rest}"])
+    words = f"They scored lower, with odds of a gain of {percent(NEAR_MISS_ODDS)} or more, and no keep contains them."
+    yield Paragraph([f"{words}{rest}"])
     yield experiment_table.table(best, ("n", "change", "sigmas", "odds", "trials", "what"), 200)
 
 
@@ -149,6 +154,8 @@ def _categories(summary: SessionSummary) -> Iterator[Block]:
     if summary.candidates:
         yield Heading("What was tried, by category")
         yield tables.categories(summary.by_category, summary.candidates)
+        words = "An experiment counts in each of its categories: the one that it was named, and those of its constants."
+        yield Paragraph([words], "quiet")
     if summary.failures:
         yield Heading("What failed", 3)
         yield experiment_table.table(summary.failures[-OTHERS:], ("n", "verdict", "what", "why"), 120)
@@ -216,6 +223,15 @@ def _course(summary: SessionSummary) -> str:
     setup = f"Agent {status.agent}, judge {status.judge}, budget {status.budget or '-'} a trial."
     origin = f" It {status.started_from}." if status.started_from else ""
     return f"{started}, {status.state}{reason}. {setup}{origin}"
+
+
+def _describe_unmeasured(summary: SessionSummary) -> str:
+    superseded = sum((row.reason or "").startswith("superseded") for row in summary.unmeasured)
+    late = len(summary.unmeasured) - superseded
+    why = " and ".join(
+        f"{number} {words}" for number, words in ((superseded, "superseded"), (late, "too late")) if number
+    )
+    return f"{count(len(summary.unmeasured), 'experiment')} never measured ({why}) have no dot."
 
 
 def _value(value: object) -> str:

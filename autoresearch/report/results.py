@@ -1,9 +1,10 @@
 """Lay out the results of `total`, `reproduce`, `ablate` and `log --by`."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from autoresearch.ledger.breakdown import GroupSums
+from autoresearch.ledger.statements import describe_odds
 from autoresearch.report.blocks import Block, Pairs, Paragraph, Table
 from autoresearch.report.format import between, dollars
 from autoresearch.text import one_line
@@ -14,8 +15,13 @@ if TYPE_CHECKING:  # not at run time: `log` does not import numpy
     from autoresearch.analysis.total import Interval, Total
 
 
+ANSWERS = {"carries": "yes", "idle": "no", "unclear": "unclear"}
+
+
 def total(result: "Total") -> Pairs:
-    """Lay out the honest total beside the running minimum of a log."""
+    """Lay out the honest total beside the running minimum of a log, whose optimism may have either sign."""
+    optimism = f"{abs(result.optimism):.4f}"
+    more = f"{optimism} of that was not confirmed by fresh seeds"
     pairs = f"{result.pairs} pairs on fresh seeds"
     return Pairs(
         {
@@ -23,7 +29,7 @@ def total(result: "Total") -> Pairs:
             "val": _interval(result.val),
             "holdout": _interval(result.holdout),
             "running minimum": f"{result.running_minimum:+.4f}, as other tools report it",
-            "optimism": f"{result.optimism:+.4f} of that was not confirmed by fresh seeds",
+            "optimism": more if result.optimism < 0 else f"none: fresh seeds show {optimism} more",
         }
     )
 
@@ -50,31 +56,46 @@ def ablation(result: "Ablation") -> Iterator[Block]:
     head = ["n", "lost without it", "sure", "carries", "what"]
     ranks = {"sure": 2, "carries": 1}
     yield Table(head, [_part(part) for part in result.parts], frozenset(head[:4]), ranks)
-    numbers, verb = ", ".join(map(str, result.idle)), "carry" if len(result.idle) > 1 else "carries"
-    remove = "`autoresearch ablate --prune` removes it"
-    words = f"{numbers} {verb} nothing measurable: {remove}" if result.idle else "each of them carries something"
-    yield Paragraph([f"experiment {result.final} on {result.draws} seeds: {words}"])
+    yield Paragraph([f"experiment {result.final} on {result.draws} seeds: {'; '.join(_findings(result))}"])
+
+
+def _findings(result: "Ablation") -> Iterator[str]:
+    """Say what may be removed, what more seeds would have to decide, and what carries something."""
+    if result.idle:
+        verb = "carry" if len(result.idle) > 1 else "carries"
+        remove = "`autoresearch ablate --prune` removes it"
+        yield f"{', '.join(map(str, result.idle))} {verb} nothing measurable: {remove}"
+    if result.unclear:
+        more = f"`autoresearch ablate --draws {2 * result.draws}` measures longer"
+        yield f"what {', '.join(map(str, result.unclear))} carry is not clear on so few seeds: {more}"
+    if not result.idle and not result.unclear:
+        measured = any(part.loss is not None for part in result.parts)
+        yield "each that can be taken out carries something" if measured else "none of them can be taken out alone"
 
 
 def _part(part: "Part") -> list[str]:
     what = " | ".join(one_line(words) for words in (part.conflict, part.change) if words)
     if part.loss is None or part.error is None or part.p_carries is None:
         return [str(part.n), "not measured", "-", "-", what]
-    loss, sure = f"{part.loss:+.4f} ± {part.error:.4f}", f"{100 * part.p_carries:.0f} %"
-    return [str(part.n), loss, sure, "yes" if part.carries else "no", what]
+    loss, sure = f"{part.loss:+.4f} ± {part.error:.4f}", describe_odds(part.p_carries)
+    return [str(part.n), loss, sure, ANSWERS[part.finding], what]
 
 
-def breakdown(groups: Sequence[GroupSums], by: str) -> Block:
-    head = [by, "tried", "kept", "near", "failed", "gain", "min", "min/keep", "cost", "cost/keep"]
+def breakdown(groups: Sequence[GroupSums], by: str, words: Mapping[str, str] | None = None) -> Block:
+    """Lay out sums by group; `words` are the first new ones of each program.md by its hash."""
+    head = [by, "tried", "kept", "near", "failed", "unmeasured", "gain", "min", "min/keep", "cost", "cost/keep"]
     if not groups:
         return Paragraph(["nothing was tried yet"], "large")
-    ranks = {"near": 1, "failed": 2, "min/keep": 3, "min": 4, "cost/keep": 5, "cost": 6}
-    return Table(head, [_group(group) for group in groups], frozenset(head[1:]), ranks)
+    ranks = {"near": 1, "failed": 2, "min/keep": 3, "min": 4, "cost/keep": 5, "cost": 6, "unmeasured": 7, "text": 8}
+    texts = words or {}
+    rows = [[*_group(group), *([one_line(texts.get(group.key, ""), 60)] if texts else [])] for group in groups]
+    return Table([*head, *(["text"] if texts else [])], rows, frozenset(head[1:]), ranks)
 
 
 def _group(group: GroupSums) -> list[str]:
-    counts = [str(number) for number in (group.experiments, group.kept, group.near_misses, group.failed)]
+    counts = [str(number) for number in (group.tried, group.kept, group.near_misses, group.failed, group.unmeasured)]
     per_keep = "-" if group.minutes_per_keep is None else f"{group.minutes_per_keep:.1f}"
     cost_per_keep = "-" if group.cost_per_keep is None else dollars(group.cost_per_keep)
     times = [f"{group.minutes:.1f}", per_keep, dollars(group.cost_usd), cost_per_keep]
-    return [one_line(group.key, 40), *counts, f"{group.gain:.4f}", *times]
+    key = group.key[:8] if group.by == "program" else one_line(group.key, 40)
+    return [key, *counts, f"{group.gain:.4f}", *times]

@@ -29,6 +29,7 @@ def facts(status: SessionStatus) -> dict[str, str]:
         "honest total": f"{total.mean:+.4f}, {between(total)}" if total else "not measured",
         "noise of one trial": "-" if sigma is None else f"{sigma:.4f}",
         "time": duration(status.seconds),
+        "never measured": str(status.unmeasured),
         "money": dollars(status.cost_usd),
         "protection": status.grade or "-",
     }
@@ -54,6 +55,7 @@ def layout(status: SessionStatus, now: float) -> Pairs:
         "experiments": _experiments(status),
         "val_bpb": _score(status),
         "total": _total(status),
+        "holdout": _holdout(status),
         "reviews": _reviews(status),
         "machine": _machine(status, now),
         "grade": GRADES.get(status.grade or "", status.grade or ""),
@@ -93,7 +95,11 @@ def _trial(status: SessionStatus, now: float) -> str:
 
 
 def _experiments(status: SessionStatus) -> str:
-    parts = [f"{number} {verdict}" for verdict, number in sorted(status.verdicts.items(), key=lambda item: -item[1])]
+    counts = status.verdicts
+    if status.unmeasured:
+        counts = counts | {"discard": counts["discard"] - status.unmeasured, "never measured": status.unmeasured}
+    ranked = sorted(counts.items(), key=lambda item: -item[1])
+    parts = [f"{number} {verdict}" for verdict, number in ranked if number]
     simpler = f" ({status.simpler} of the kept: less code for the same score)" if status.simpler else ""
     return str(status.experiments) + (f": {', '.join(parts)}{simpler}" if parts else "")
 
@@ -131,3 +137,9 @@ def _total(status: SessionStatus) -> str:
         hint = status.state == "ended" and status.best and is_current(status)
         return "not measured yet: `autoresearch total`" if hint else ""
     return f"{total.mean:+.4f}, {between(total)} (experiment {total.final} against the base, measured again)"
+
+
+def _holdout(status: SessionStatus) -> str:
+    """Return the honest total on the text by which nothing was chosen."""
+    holdout = status.total.holdout if status.total else None
+    return f"{holdout.mean:+.4f}, {between(holdout)}" if holdout else ""

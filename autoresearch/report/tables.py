@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from autoresearch.analysis.compare import proportion
 from autoresearch.ledger import ExperimentRow
 from autoresearch.ledger.breakdown import GroupSums
+from autoresearch.ledger.statements import PREDICTIONS, is_dead_end
 from autoresearch.report import tree
 from autoresearch.report.blocks import Paragraph, Ref, Table, Verbatim, safe
 from autoresearch.report.format import dollars, percent
@@ -15,17 +16,17 @@ def categories(groups: Sequence[GroupSums], tried: Sequence[ExperimentRow]) -> T
     best: dict[str, float] = {}
     for row in tried:
         if row.delta is not None and row.sigma:
-            key = row.category or "-"
-            best[key] = min(best.get(key, float("inf")), row.delta / row.sigma)
-    ranked = sorted(groups, key=lambda group: (-group.kept, -group.near_misses, -group.experiments))
+            for key in row.categories or ("-",):
+                best[key] = min(best.get(key, float("inf")), row.delta / row.sigma)
+    ranked = sorted(groups, key=lambda group: (-group.kept, -group.promising, -group.tried))
     head = ["category", "tried", "kept", "near misses", "failed", "best change", "minutes", ""]
-    return Table(head, [_category(group, best.get(group.key)) for group in ranked], frozenset(head[1:7]))
+    return Table(head, [_category(group, best.get(group.key)) for group in ranked if group.tried], frozenset(head[1:7]))
 
 
 def _category(group: GroupSums, best: float | None) -> list[str]:
     change = "-" if best is None else f"{best:+.1f} sigma"
-    note = "" if group.kept or group.near_misses else "dead end"
-    counts = [str(number) for number in (group.experiments, group.kept, group.near_misses, group.failed)]
+    note = "dead end" if is_dead_end(group.scored, group.kept, group.promising) else ""
+    counts = [str(number) for number in (group.tried, group.kept, group.near_misses, group.failed)]
     return [safe(group.key, 40), *counts, change, f"{group.minutes:.1f}", note]
 
 
@@ -45,7 +46,7 @@ def _version(version: tree.Version) -> list[str]:
 def calibration(tried: Sequence[ExperimentRow]) -> Iterator[Paragraph]:
     """Compare the mean of the predicted changes with that of the measured ones."""
     pairs = [(row.predicted, row.delta) for row in tried if row.predicted is not None and row.delta is not None]
-    if len(pairs) < 2:
+    if len(pairs) < PREDICTIONS:
         return
     predicted, measured = (sum(side) / len(pairs) for side in zip(*pairs, strict=True))
     words = f"the agent predicted {predicted:+.4f} on average; {measured:+.4f} was measured"
@@ -54,12 +55,12 @@ def calibration(tried: Sequence[ExperimentRow]) -> Iterator[Paragraph]:
 
 def rates(groups: Sequence[GroupSums], head: str) -> Table:
     """Lay out the share of keeps of each group, with its 95 % interval."""
-    columns = [head, "experiments", "kept", "rate", "95 % between", "cost"]
+    columns = [head, "tried", "kept", "rate", "95 % between", "cost"]
     return Table(columns, [_rate(group) for group in groups], frozenset(columns[1:]))
 
 
 def _rate(group: GroupSums) -> list[str]:
-    low, high = proportion(group.kept, group.experiments)
+    low, high = proportion(group.kept, group.tried)
     key = Verbatim(group.key[:8]) if group.by == "program" else safe(group.key, 60)
-    interval, rate = f"{percent(low)} and {percent(high)}", percent(group.kept / group.experiments)
-    return [key, str(group.experiments), str(group.kept), rate, interval, dollars(group.cost_usd)]
+    interval, rate = f"{percent(low)} and {percent(high)}", percent(group.kept / group.tried if group.tried else None)
+    return [key, str(group.tried), str(group.kept), rate, interval, dollars(group.cost_usd)]

@@ -8,6 +8,7 @@ from autoresearch.ledger.queries import ExperimentRow
 from autoresearch.report.axes import LETTER_WIDTH, WIDTH, svg, text
 from autoresearch.report.blocks import Href, safe
 from autoresearch.report.chart import kind_of, link
+from autoresearch.report.format import verdict
 
 MAX_VERSIONS = 60  # the newest; a picture of more is no help
 STEP, LANE, MARGIN = 26, 22, 14  # from version to version, from line to line, around
@@ -60,7 +61,7 @@ def _count_verdicts(rows: Sequence[ExperimentRow]) -> dict[int, Counter[str]]:
     verdicts: dict[int, Counter[str]] = {}
     for row in rows:
         if row.parent is not None and row.verdict:
-            verdicts.setdefault(row.parent, Counter())["near miss" if row.near_miss else row.verdict] += 1
+            verdicts.setdefault(row.parent, Counter())[verdict(row)] += 1
     return verdicts
 
 

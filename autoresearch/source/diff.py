@@ -51,3 +51,9 @@ def summary(before: str, after: str) -> str:
     changed = [f"{name} {old[name]} -> {new[name]}" for name in old if old[name] != new.get(name, old[name])]
     complete = added == removed == len(changed) > 0
     return ", ".join([*changed[:MAX_CONSTANTS], *([] if complete else [f"+{added} -{removed} lines"])])
+
+
+def added_lines(before: str, after: str) -> list[str]:
+    """Return the lines that a change adds, without indentation and empty ones."""
+    changes = unified_diff(before, after).split("\n")[2:]
+    return [words for line in changes if line.startswith("+") and (words := line[1:].strip())]

@@ -68,7 +68,7 @@ def _card(gpu: dict[str, float]) -> str:
 
 def _scores(status: SessionStatus) -> list[str]:
     best = status.best_bpb if status.best is not None else status.base_bpb
-    counts = f"{status.experiments} tried, {status.kept} kept"
+    counts = f"{status.experiments - status.unmeasured} tried, {status.kept} kept"
     if best is None:
         return [counts]
     noise = f" ± {status.sigma:.4f}" if status.sigma else ""

@@ -17,7 +17,7 @@ def summary(result: Result, gpu: str | None) -> dict[str, str]:
         "mfu_percent": "-" if mfu is None else f"{mfu:.2f}",
         "total_tokens_M": f"{trained_tokens(facts) / 1e6:.2f}",
         "num_steps": f"{reported.get('step', 0):.0f}",
-        "num_params_M": f"{reported.get('num_params', 0) / 1e6:.2f}",
+        "num_params_M": "-" if result.parameters is None else f"{result.parameters / 1e6:.2f}",
         "outcome": result.outcome,
         "grade": result.grade,
     }

@@ -80,7 +80,8 @@ def experiment(tag: str, details: ExperimentDetails, last: int) -> Iterator[Bloc
     n = details.n
     before = [Link(f"← {n - 1}", address(tag, n - 1)), "  "] if n > 0 else []
     after = [Link(f"{n + 1} →", address(tag, n + 1)), "  "] if n < last else []
-    parent = [] if details.parent is None else ["derived from ", Ref(details.parent.n)]
+    origin = details.experiment.parent
+    parent = [] if origin is None else ["derived from ", Ref(origin)]
     yield Paragraph([*before, *after, *parent], "filter")
     yield from experiment_page.layout(details)
     if not details.patch:

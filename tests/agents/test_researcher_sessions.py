@@ -128,7 +128,7 @@ class TwoSteps:
         if not request.body.get("tools"):
             return Reply([text("ready")])
         told = request.body["messages"][0]["content"][-1]["text"]
-        if "was a near miss. train.py holds its code" in told and "+GATE = 1" in told:
+        if "came near the incumbent" in told and "train.py holds its code" in told and "+GATE = 1" in told:
             return Reply(_change("GAIN = 0", "GAIN = 1"))
         if not self.opened:
             self.opened = True

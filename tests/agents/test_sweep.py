@@ -9,7 +9,8 @@ import pytest
 
 from autoresearch.agents.base import BadProposal, Exhausted
 from autoresearch.agents.registry import create
-from autoresearch.agents.sweep.sweep_agent import Sweep, category, coordinate, knobs
+from autoresearch.agents.sweep.sweep_agent import Sweep, coordinate, knobs
+from autoresearch.ledger.categories import category_of_constant
 from autoresearch.source.constants import constants, with_constants
 
 SOURCE = """import numpy as np
@@ -130,7 +131,7 @@ def test_what_constants_may_become():
     ],
 )
 def test_category(name, expected):
-    assert category(name) == expected
+    assert category_of_constant(name) == expected
 
 
 def test_the_same_brief_gets_the_same_proposal_also_in_another_process():

@@ -119,6 +119,8 @@ def test_a_gain_is_not_reverted_and_what_does_nothing_is(repository: Path, setti
 def test_a_review_is_on_record_and_export_warns_of_the_rest(repository: Path, settings_of: dict[str, str]) -> None:
     said = answer(repository, settings_of, "review", "1", "--accept", "--note", "reads well")
     assert as_documented("review", said) and (said["accepted"], said["note"]) == (True, "reads well") and said["by"]
+    assert answer(repository, settings_of, "review", "1", "--reject")["note"] == "reads well"
+    assert answer(repository, settings_of, "review", "1", "--accept", "--note", "")["note"] == ""
     done = program(repository, settings_of, "export", "--branch", "tidy")
     numbers = ", ".join(map(str, kept_numbers(repository, settings_of)[1:]))
     assert done.returncode == 0 and f"kept without a review: experiments {numbers};" in done.stderr

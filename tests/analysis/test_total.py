@@ -16,7 +16,7 @@ from support.referees import FunctionReferee
 from support.shapes import as_documented
 
 from autoresearch.analysis.remeasure import Remeasurer
-from autoresearch.analysis.total import interval, quantile, recorded_totals, reserve
+from autoresearch.analysis.total import Interval, Total, interval, quantile, recorded_totals, reserve
 from autoresearch.data.dataset import Dataset
 from autoresearch.errors import UserError
 from autoresearch.hardware import CardMemory
@@ -24,6 +24,7 @@ from autoresearch.ledger import Ledger
 from autoresearch.measure.referee import CellReferee
 from autoresearch.measure.result import Result
 from autoresearch.measure.settings import Settings, TrialPlan
+from autoresearch.report import results
 from autoresearch.workspace.workspace import Workspace
 
 
@@ -37,6 +38,33 @@ def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:
     found = [interval([rng.gauss(-0.01, 0.02) for _ in range(4)]) for _ in range(2000)]
     assert fmean(each.low <= -0.01 <= each.high for each in found) == pytest.approx(0.95, abs=0.02)
     assert fmean(each.mean for each in found) == pytest.approx(-0.01, abs=0.001)
+
+
+def test_two_pairs_are_enough_where_the_noise_is_known() -> None:
+    differences = [-0.41, -0.48]
+    alone, pooled = interval(differences), interval(differences, (0.03, 20.0))
+    assert alone.low < 0 < alone.high, "Student's t with one degree of freedom shows nothing"
+    assert pooled.mean == alone.mean and -0.6 < pooled.low < pooled.high < -0.3
+    assert interval(differences, (0.03, 0.0)) == alone, "a noise that nobody measured counts for nothing"
+
+
+@pytest.mark.parametrize("pairs", [2, 3, 6])
+def test_the_pooled_interval_covers_the_truth_too(pairs: int) -> None:
+    rng, scale = random.Random(pairs), 2**0.5
+    found = []
+    for _ in range(1500):
+        sigma = 0.02 * fmean(rng.gauss(0, 1) ** 2 for _ in range(8)) ** 0.5  # as eight degrees of freedom estimate it
+        found.append(interval([rng.gauss(-0.01, scale * 0.02) for _ in range(pairs)], (sigma, 8.0)))
+    assert fmean(each.low <= -0.01 <= each.high for each in found) == pytest.approx(0.95, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("optimism", "words"),
+    [(-0.02, "0.0200 of that was not confirmed by fresh seeds"), (0.02, "none: fresh seeds show 0.0200 more")],
+)
+def test_optimism_is_told_in_its_direction(optimism: float, words: str) -> None:
+    found = Total(0, 1, 3, Interval(-0.1, -0.12, -0.08), Interval(-0.1, -0.12, -0.08), -0.1 + optimism, optimism)
+    assert results.total(found).pairs["optimism"] == words
 
 
 @pytest.fixture

@@ -31,6 +31,11 @@ def make_past(n: int) -> PastExperiment:
     )  # fmt: skip
 
 
+NEVER_MEASURED = PastExperiment(
+    7, "discard", "superseded by experiment 8", "claude", "numerics", "idea", change="+1 -0 lines", parent=0
+)
+
+
 def brief(count: int, **more: object) -> Brief:
     past = [PastExperiment(0, "keep", "the base", "", "", "the base"), *map(make_past, range(1, count + 1))]
     made = Brief(count + 1, 0, PROGRAM, TRAIN, 0, 2.1, 0.002, past, agent="claude")
@@ -90,6 +95,22 @@ def test_a_row_says_what_was_changed_in_our_words_and_compares_in_sigmas() -> No
     assert "crash: ValueError / x" in history.row(crash) and "| - |" in history.row(crash)
 
 
+def test_what_was_never_measured_was_not_tried() -> None:
+    assert "| - | never measured: superseded by experiment 8 |" in history.row(NEVER_MEASURED)
+    both = [NEVER_MEASURED, replace(make_past(1), category="optimiser", change="LR 1 -> 2, WARMDOWN 0.6 -> 0.9")]
+    sums = history.summarise_categories(both)
+    assert [line.split(",")[0] for line in sums] == [
+        "- numerics: 0 tried",
+        "- optimiser: 1 tried",
+        "- schedule: 1 tried",
+    ]
+    assert sums[0].endswith("1 never measured")
+
+
+def test_a_near_miss_has_its_odds() -> None:
+    assert "near miss, odds of a gain 3 %" in history.row(replace(make_past(10), p_gain=0.03))
+
+
 def test_calibration_compares_predictions_of_one_agent() -> None:
     past = [replace(make_past(n), delta=0.002, predicted=-0.001) for n in (1, 3)]
     assert history.calibration(past, "claude") == ""
@@ -120,9 +141,10 @@ def test_text_of_others_cannot_leave_its_quotes() -> None:
 
 def test_facts_of_a_trial() -> None:
     points = [{"step": float(k), "loss": 6.0 - 0.1 * k} for k in range(20)]
-    said = {"step": 200.0, "tokens_per_step": 1e6, "num_params": 5e7, "flops_per_token": 3e8}
+    said = {"step": 200.0, "tokens_per_step": 1e6, "num_params": 7e7, "flops_per_token": 3e8}
     result = {
         "reported": said,
+        "parameters": 50_000_000,
         "train_seconds": 300.0,
         "setup_seconds": 30.0,
         "score_seconds": 9.0,
@@ -130,7 +152,9 @@ def test_facts_of_a_trial() -> None:
         "curve": points,
     }
     lines = "\n".join(facts.describe_training(result, 989.0, 81920.0))
-    assert "200 steps, 200M tokens, 666,667 a second, 50M parameters, MFU 20.2 %" in lines
+    assert (
+        "200 steps, 200M tokens, 666,667 a second, MFU 20.2 %" in lines and "50M parameters in the checkpoint" in lines
+    )
     assert (
         "40.0 GiB at the peak of 80" in lines and "train 300" in lines and "still falling at the end (-0.200)" in lines
     )
@@ -174,6 +198,7 @@ def test_lessons_go_from_one_session_to_the_next(tmp_path: Path) -> None:
     for n in (1, 2, 4):
         kept.add("may1", make_past(n), 2)
         kept.add("may1", make_past(n), 2)
+    kept.add("may1", NEVER_MEASURED, 0)
     kept.add("may2", make_past(5), 1)
     assert Lessons.locate(tmp_path, identity, {"budget": "5m"}).read("x") == []
     found = kept.read(without="may2")

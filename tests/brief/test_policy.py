@@ -7,6 +7,7 @@ import pytest
 
 from autoresearch.brief import policy
 from autoresearch.brief.history import PastExperiment
+from autoresearch.ledger.rows import CATEGORIES
 
 BASE = PastExperiment(0, "keep", "the base", "", "", "the base")
 
@@ -54,6 +55,19 @@ def test_the_best_near_miss_is_refined_up_to_its_limit() -> None:
     refined = [line for mode, line in modes if mode == "refine"]
     assert refined == [2, 2, 2, 1, 1, 1]
     assert all(a != "refine" or b != "refine" for (a, _), (b, _) in pairwise(modes))
+
+
+def test_a_direction_says_how_near_a_near_miss_came() -> None:
+    far = miss(1, 0.004, sigma=0.01, p_gain=0.08)
+    words = policy.direction([BASE, far], 0).words
+    assert words.startswith("Experiment 1 came near the incumbent (+0.4 sigma, worse, odds of a gain 8 %).")
+
+
+def test_a_category_whose_constants_moved_was_tried() -> None:
+    tried = [past(n, category=name) for n, name in enumerate(CATEGORIES, 1) if name not in ("schedule", "numerics")]
+    moved = past(20, change="WARMDOWN 0.6 -> 0.9", category="optimiser")
+    plateau = [BASE, *tried, moved]
+    assert "`numerics` was tried least recently" in policy.direction(plateau, 0).words
 
 
 def test_a_line_that_improves_goes_on_at_once_from_its_best() -> None:

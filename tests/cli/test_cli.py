@@ -226,6 +226,9 @@ def test_versions_compared_and_the_incumbent_taken_over(finished: Path, says: Sa
     assert (finished / "train.py").read_text() == text == git(finished, "show", "refs/autoresearch/t/best:train.py")
     git(finished, "checkout", "-q", "train.py")
     assert says(finished, "diff", "1", "1")[1] == ""
+    assert says(finished, "diff", "1")[1] == patch, "without a second number, the change to its parent"
+    assert says(finished, "show")[1].startswith("experiment 1, ")
+    fails(finished, "diff 0", 2, "experiment 0 is the base, without a parent")
     fails(finished, "diff 0 99", 1, "session t has no experiment 99")
 
 

@@ -368,7 +368,8 @@ def test_sums_say_what_each_group_cost_and_brought(ledger, session):
     rows, calls = package.experiment_rows(ledger, session), ledger.calls(session.id)
     claude, sweep = breakdown.sum_groups(rows, calls, "agent")
     assert claude.as_json() == {
-        "agent": "claude", "experiments": 10, "kept": 2, "near_misses": 0, "failed": 2, "gain": pytest.approx(0.2),
+        "agent": "claude", "experiments": 10, "kept": 2, "failed": 2,
+        "near_misses": 0, "promising": 0, "scored": 10, "unmeasured": 0, "gain": pytest.approx(0.2),
         "minutes": pytest.approx(10), "minutes_per_keep": pytest.approx(5), "cost_usd": 7.5, "cost_per_keep": 3.75,
     }  # fmt: skip
     assert sweep.cost_usd == 0 and sweep.cost_per_keep is None and sweep.minutes_per_keep is None

@@ -69,7 +69,9 @@ def test_experiment_rows_have_it_and_the_change_of_size(tmp_path) -> None:
             known = {"delta": -0.1, "sigma": 0.01} if n else {"verdict": "keep"}
             experiment = store.add_experiment(session.id, n, parent=0 if n else None, **known)
             trial = store.start_trial(session.id, experiment.id, "screen" if n else "base", 1, "b")
-            store.end_trial(trial.id, "ok", 1.0, {"reported": {"num_params": params}, "peak_vram_mb": 77.0})
+            store.end_trial(
+                trial.id, "ok", 1.0, {"reported": {"num_params": 9e9}, "parameters": params, "peak_vram_mb": 77.0}
+            )
         rows = package.experiment_rows(store, session)
         assert [(r.num_params, r.params_added) for r in rows] == [(1000, None), (1200, 200), (None, None)]
         assert rows[1].error == pytest.approx(0.01 * math.sqrt(2)) and rows[0].error is None
@@ -84,7 +86,7 @@ def test_an_older_ledger_learns_it_from_its_results(tmp_path) -> None:
         " VALUES (1, 't', 'b', 's', 'a', 'j', 0, 1)"
     )
     old.execute("INSERT INTO experiments (id, session_id, n, verdict, started) VALUES (1, 1, 0, 'keep', 1)")
-    result = '{"reported": {"num_params": 5.0}, "peak_vram_mb": 9.0}'
+    result = '{"reported": {"num_params": 7.0}, "parameters": 5, "peak_vram_mb": 9.0}'
     columns = "session_id, experiment_id, purpose, seed, blob, outcome, result, started, ended"
     old.execute(f"INSERT INTO trials ({columns}) VALUES (1, 1, 'base', 1, 'b', 'ok', ?, 1, 3)", (result,))
     old.close()

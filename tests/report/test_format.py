@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 from support.status_rows import NOW, STATUS
 
-from autoresearch.ledger.session_status import Drift, SessionStatus, TotalOnRecord
-from autoresearch.report.format import duration, moment, shares
+from autoresearch.ledger.session_status import Difference, Drift, SessionStatus, TotalOnRecord
+from autoresearch.report.format import duration, moment, optimism, shares
 from autoresearch.report.status import layout
 
 
@@ -67,7 +67,18 @@ def test_the_gain_is_called_what_it_is_until_it_is_measured_again() -> None:
     assert ended["total"] == "not measured yet: `autoresearch total`" and "total" not in lines(found)
     total = TotalOnRecord(final=7, mean=-0.08, low=-0.1, high=-0.06)
     words = "-0.0800, 95 % between -0.1000 and -0.0600 (experiment 7 against the base, measured again)"
-    assert lines(replace(STATUS, total=total))["total"] == words
+    assert lines(replace(STATUS, total=total))["total"] == words and "holdout" not in lines(
+        replace(STATUS, total=total)
+    )
+    both = replace(total, holdout=Difference(-0.05, -0.09, 0.01))
+    assert lines(replace(STATUS, total=both))["holdout"].startswith(
+        "-0.0500, 95 % between -0.0900 and +0.0100: no diff"
+    )
+
+
+@pytest.mark.parametrize(("gain", "words"), [(-0.12, "too good"), (-0.09, "agrees with it"), (-0.02, "show more")])
+def test_what_the_search_saw_is_held_against_the_interval(gain: float, words: str) -> None:
+    assert optimism(gain, Difference(-0.08, -0.1, -0.06)).endswith(words)
 
 
 def test_the_time_is_that_of_the_clock_however_many_slots_there_were() -> None:
@@ -80,6 +91,8 @@ def test_the_time_is_that_of_the_clock_however_many_slots_there_were() -> None:
 def test_what_people_said_and_what_the_machine_did() -> None:
     kept = replace(STATUS, kept=3, simpler=1, experiments=9, verdicts={"discard": 6, "keep": 3})
     assert lines(kept)["experiments"] == "9: 6 discard, 3 keep (1 of the kept: less code for the same score)"
+    late = replace(kept, unmeasured=4)
+    assert lines(late)["experiments"].startswith("9: 4 never measured, 3 keep, 2 discard")
     assert "reviews" not in lines(kept), "nobody reviews while it runs"
     assert lines(replace(kept, state="ended"))["reviews"] == "none of 3 kept: `autoresearch review N`"
     said = replace(kept, reviews={"accepted": 2, "rejected": 1}, lost=2)

@@ -14,7 +14,7 @@ def experiment(n: int, verdict: str | None = "discard", **columns: Any) -> Exper
         "origin": None, "line": None, "mode": None,
         "state": "settled", "verdict": verdict, "reason": "why", "agent": "sweep" if n else None, "model": None,
         "category": "other", "hypothesis": f"idea {n}", "change": None, "program_hash": None, "grade": "STRONG",
-        "near_miss": False, "review": None,
+        "near_miss": False, "review": None, "baseline": 0 if n else None,
     }  # fmt: skip
     numbers = {
         "val_bpb": 2.0 + n / 1000, "delta": n / 1000 if n else None, "sigma": 0.01, "error": 0.008, "p_gain": None,
@@ -26,8 +26,8 @@ def experiment(n: int, verdict: str | None = "discard", **columns: Any) -> Exper
 
 def group(by: str, key: str, **columns: Any) -> GroupSums:
     """Return the sums of a group of experiments without a keep."""
-    counts = {"experiments": 0, "kept": 0, "near_misses": 0, "failed": 0, "gain": 0.0, "minutes": 0.0}
-    costs = {"minutes_per_keep": None, "cost_usd": 0.0, "cost_per_keep": None}
+    counts = {"experiments": 0, "kept": 0, "scored": 0, "unmeasured": 0, "near_misses": 0, "promising": 0, "failed": 0}
+    costs = {"gain": 0.0, "minutes": 0.0, "minutes_per_keep": None, "cost_usd": 0.0, "cost_per_keep": None}
     return GroupSums(by, key, **{**counts, **costs, **columns})
 
 

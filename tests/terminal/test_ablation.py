@@ -8,6 +8,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from autoresearch.analysis.ablate import Ablation, Part
+from autoresearch.report.blocks import Paragraph
 from autoresearch.report.results import ablation
 from autoresearch.terminal.console import print_blocks
 
@@ -16,7 +17,7 @@ FOUND = Ablation(
     3,
     [
         Part(2, "long " * 60, 0.5, 0.01, 1.0),
-        Part(5, "\x1b[31mred", -0.001, 0.01, 0.4),
+        Part(5, "\x1b[31mred", -0.001, 0.01, 0.4, 0.9),
         Part(9, "x", conflict="later changes stand on it"),
     ],
 )
@@ -31,13 +32,22 @@ def shown(**options: object) -> list[str]:
 def test_a_line_for_each_change_and_what_follows() -> None:
     head, first, second, third, last = shown()
     assert head.split() == ["n", "lost", "without", "it", "sure", "carries", "what"]
-    assert first.split()[:7] == ["2", "+0.5000", "±", "0.0100", "100", "%", "yes"] and first.count("long") == 60
+    assert first.split()[:7] == ["2", "+0.5000", "±", "0.0100", "over", "99", "%"] and first.count("long") == 60
     assert (
         second.split()[6:] == ["no", "red"]
         and third.split()[1:3] == ["not", "measured"]
         and third.endswith("later changes stand on it | x")
     )
     assert last == "experiment 9 on 3 seeds: 5 carries nothing measurable: `autoresearch ablate --prune` removes it"
+
+
+def test_what_is_not_clear_is_neither_kept_nor_pruned_by_name() -> None:
+    parts = [Part(4, "x", 0.0035, 0.0069, 0.69, 0.6), Part(6, "y", 0.1, 0.0069, 1.0, 0.0)]
+    found = Ablation(6, 3, parts)
+    assert (found.idle, found.unclear, [part.carries for part in parts]) == ([], [4], [True, True])
+    *_, last = ablation(found)
+    assert isinstance(last, Paragraph) and "--prune" not in last.parts[0]
+    assert "what 4 carry is not clear" in last.parts[0] and "`autoresearch ablate --draws 6`" in last.parts[0]
 
 
 @pytest.mark.parametrize(("width", "rows"), [(40, 7), (80, 4), (120, 4)])

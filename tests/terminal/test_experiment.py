@@ -39,7 +39,7 @@ def trial(purpose: str = "screen", outcome: str | None = "ok", said: Any = None,
 
 
 def found(
-    parent: ExperimentDetails | None = None,
+    baseline: ExperimentDetails | None = None,
     trials: Any = None,
     beside: Any = (),
     patch: str = PATCH,
@@ -57,7 +57,9 @@ def found(
         "lines_removed": 1, "cost_usd": 0.119, "started": 0.0, "settled": 1.0, "text": None,
     }  # fmt: skip
     row, files = Experiment(**{**known, **columns}), Artefacts(Path("no/such/folder"))
-    details = ExperimentDetails(row, files, [trial()] if trials is None else trials, beside, 0.06, review, part, parent)
+    details = ExperimentDetails(
+        row, files, [trial()] if trials is None else trials, beside, 0.06, review, part, baseline
+    )
     vars(details).update(patch=patch, size=size)  # as if they had been read
     return details
 
@@ -80,15 +82,15 @@ def test_everything_that_is_known_of_it() -> None:
         "by": "claude opus, schedule",
         "asked for": "climb, line of experiment 4",
         "val_bpb": "2.151600",
-        "predicted": "-0.0076: the sign was wrong",
-        "measured": "+0.0070 (+0.1 sigma), give or take 0.0600",
+        "predicted": "-0.0076",
+        "measured": "+0.0070 (+0.1 sigma), give or take 0.0600 against the mean of experiment 0; sigma was 0.0500 then",
         "probability": "46 % that it is better",
         "size": "+3 -1 lines, 0.5M parameters (+100k)",
         "code": "321 lines and 4,567 tokens (-9, +7)",
         "cost": "$0.119",
         "time": "1 min 47 s in 1 trial",
         "memory": "44.0 GiB of the card at the peak",
-        "training": "100 steps, 0.1M tokens, 1,000 a second, 0.5M parameters, as train.py says",
+        "training": "100 steps, 0.1M tokens, 1,000 a second, as train.py says",
         "audit": "256 positions, +1.0e-08 nats from the claim",
         "protection": "STRONG: landlock 7 | seccomp | caps 0 | ns pid | uid -",
     }
@@ -101,6 +103,27 @@ def test_everything_that_is_known_of_it() -> None:
     assert "training loss, as train.py reports it" in lines
     assert "screen, seed 805995200, over 1 min 39 s; experiment 0 in points" in lines
     assert lines[-1] == "+A = 2" and lines[-2] == "-A = 1"
+
+
+def test_nothing_is_certain_and_only_a_clear_difference_refutes_a_prediction() -> None:
+    base = found(n=0, trials=[trial("base")])
+    assert "over 99 % that it is better" in screen(found(base, p_gain=0.999994))
+    assert "under 1 % that it is better" in screen(found(base, p_gain=0.0))
+    assert "-0.0076: the sign was wrong" in screen(found(base, delta=0.13))
+    assert re.search(r"^predicted +no change$", screen(found(base, predicted=0.00001)), re.M)
+
+
+def test_a_change_on_top_of_a_near_miss_is_shown_as_it_was_measured() -> None:
+    base = found(n=9, text="A = 1\nB = 1\n", trials=[trial("base")])
+    chained = found(base, parent=12, text="A = 1\nB = 2\n", patch="", change="A 2 -> 1, B 1 -> 2")
+    del vars(chained)["patch"]
+    text = screen(chained)
+    assert (
+        text.startswith("experiment 13, derived from 12, compared with 9, ")
+        and "against the mean of experiment 9" in text
+    )
+    assert re.search(r"^changed +B 1 -> 2, against experiment 9$", text, re.M) and "+1 -1 lines" in text
+    assert text.splitlines()[-2:] == ["-B = 1", "+B = 2"] and "the change to experiment 9" in text
 
 
 def test_the_base_and_what_has_no_result_yet() -> None:
@@ -150,7 +173,7 @@ def test_what_was_held_against_it_and_what_measured_it_again_are_told_apart() ->
 def test_what_people_and_an_ablation_said_of_it() -> None:
     part, review = Part(13, "x", 0.01, 0.02, 0.6), Review(accepted=False, note=EVIL, by=EVIL, at=1.0)
     text = screen(found(verdict="keep", review=review, part=part, size=None))
-    assert "review      rejected by " in text and "+0.0100 ± 0.0200 without it: nothing that shows" in text
+    assert "review      rejected by " in text and "+0.0100 ± 0.0200 without it: not clear on so few seeds" in text
     assert "\x1b" not in text and "code  " not in text
     stuck = Part(13, "x", conflict="later changes stand on it")
     assert "not measured: later changes stand on it" in screen(found(part=stuck))

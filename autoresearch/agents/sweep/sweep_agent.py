@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from autoresearch.agents.base import BadProposal, Exhausted, InstantAgent, Proposal
 from autoresearch.files import JsonObject
 from autoresearch.ledger import BROKEN
+from autoresearch.ledger.categories import category_of_constant
 from autoresearch.source.constants import Constant, Number, constants, with_constants
 
 if TYPE_CHECKING:
@@ -28,14 +29,6 @@ MAX_DUPLICATES = 5  # in a row, after which every move must have been tried
 ROUNDING_BPB = 1e-4  # scores in the history are rounded to this
 
 _EXCLUDED = re.compile(r"SEED|(^|_)(DEVICE|COMPILE|LOG|PRINT|DEBUG|VERBOSE|VERSION|FORMAT)(_|$)")
-_CATEGORIES = [
-    (r"WARM|COOL|FINAL|SCHEDULE", "schedule"),
-    (r"WEIGHT_DECAY|(^|_)(LR|WD|EPS|BETAS?\d*|MOMENTUM|NESTEROV|NS)(_|$)|LEARNING", "optimiser"),
-    (r"DROPOUT|SMOOTHING", "regularisation"),
-    (r"DECAY|BATCH|ACCUM", "schedule"),
-    (r"DEPTH|LAYER|WIDTH|DIM|HEAD|WINDOW|ASPECT|MLP|EXPAND|EMBED|RANK|ROPE", "architecture"),
-    (r"SOFTCAP|CLIP|SCALE", "numerics"),
-]
 
 
 @dataclass(frozen=True)
@@ -95,7 +88,7 @@ class Sweep(InstantAgent):
         return Proposal(
             text=with_constants(brief.source, {knob.constant.name: value for knob, value in moved.items()}),
             hypothesis=", ".join(_describe(name, change) for name, change in params.items()),
-            category=category(next(iter(params))),
+            category=category_of_constant(next(iter(params))),
             predicted=round(predicted, 5) if own else None,
             params=params,
         )
@@ -114,10 +107,6 @@ def knobs(text: str) -> list[Knob]:
 def coordinate(kind: str, value: Number) -> float:
     """Return the position of a value on the log2 scale of its kind."""
     return math.log2(1 - value if kind == "complement" else abs(value))
-
-
-def category(name: str) -> str:
-    return next((found for pattern, found in _CATEGORIES if re.search(pattern, name)), "other")
 
 
 def _kind(value: Number) -> str:

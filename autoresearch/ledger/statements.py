@@ -1,0 +1,46 @@
+"""Minimum of evidence for each statement about a session, in one table for reports, commands and briefs."""
+
+NEAR_MISS_ODDS = 0.25  # of a gain, for a discard worth another look; its score must be lower than the incumbent's too
+COMBINE_ODDS = 0.8  # of a gain, for near misses that program.md should ask to combine
+CARRIES_ODDS = 0.8  # that the final version is better with a kept change: "it carries"
+IDLE_ODDS = 0.8  # that leaving a kept change out loses less than ...
+IDLE_LOSS_SIGMA = 0.5  # ... so much: "it carries nothing"; the judge keeps less code by the same rule
+DEAD_END_SCORES = 8  # scored experiments of a category, none kept and none worth another look: "dead end"
+UNTRIED_SCORES = 8  # scored experiments of a session, before it says that a category was not tried
+FAILED_TRIES, FAILED_SHARE = 8, 0.2  # failed experiments, and their share, before it says that changes should run
+WITHIN_NOISE, WITHIN_NOISE_SHARE = 8, 0.25  # experiments within one sigma, before it says that changes are too small
+PREDICTIONS = 3  # measured predictions, before they are compared with the measurements
+DIFFERENT_ERRORS = 2.0  # standard errors between two numbers that do not agree
+CERTAIN = 0.995  # probabilities from here on are not written as 100 %: no measurement is certain
+
+
+def is_worth_a_look(odds: float | None, delta: float | None) -> bool:
+    """Return whether a discard with these odds of a gain and this difference deserves another try."""
+    return odds is not None and odds >= NEAR_MISS_ODDS and delta is not None and delta < 0
+
+
+def is_dead_end(scores: int, kept: int, promising: int) -> bool:
+    """Return whether a category has had enough scored experiments to be given up."""
+    return scores >= DEAD_END_SCORES and not kept and not promising
+
+
+def carries(odds: float) -> bool:
+    return odds >= CARRIES_ODDS
+
+
+def is_idle(odds_small_loss: float) -> bool:
+    return odds_small_loss >= IDLE_ODDS
+
+
+def has_wrong_sign(predicted: float, delta: float, error: float | None) -> bool:
+    """Return whether a measured difference refutes the sign of a prediction."""
+    return predicted * delta < 0 and error is not None and abs(delta) > DIFFERENT_ERRORS * error
+
+
+def describe_odds(odds: float | None) -> str:
+    """Return a probability in percent; never 0 or 100."""
+    if odds is None:
+        return "-"
+    if odds >= CERTAIN:
+        return "over 99 %"
+    return "under 1 %" if odds < 1 - CERTAIN else f"{100 * odds:.0f} %"
