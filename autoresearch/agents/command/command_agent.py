@@ -22,6 +22,7 @@ from autoresearch.errors import UsageError
 from autoresearch.files import JsonObject
 from autoresearch.sandbox.cell import Cell, CellError, CellSpec
 from autoresearch.source import contract
+from autoresearch.source.lines import plain
 from autoresearch.text import Trace, plain_text, secrets_of_environment
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ class Command:
         trace.add("files", touched=list(run.changes))
         trace.add("cell", weaknesses=list(run.weaknesses))
         cost = self.tool.cost(run.log)
-        unchanged = "the command left train.py unchanged" if run.text == brief.source else None
+        unchanged = "the command left train.py unchanged" if plain(run.text) == plain(brief.source) else None
         error = f"the command {run.failure}" if run.failure else run.error or unchanged
         self.services.on_call(replace(call, seconds=run.seconds, cost_usd=cost, error=error))
         if error:
