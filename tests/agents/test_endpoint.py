@@ -16,6 +16,7 @@ from autoresearch.agents.rehearsal import rehearse
 from autoresearch.agents.services import CallRecord, Services
 from autoresearch.config import Config
 from autoresearch.errors import UsageError
+from autoresearch.text import plain_text
 
 READY = Reply([text("ready")])
 EXAMPLES = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -35,7 +36,7 @@ def check(calls: list[CallRecord], **config: Any) -> str | None:
         Claude(Config(**{"model": "claude-opus-5-5", **config}), services).check()
     except (UsageError, Unusable, Unavailable) as error:
         line = str(error)
-        assert line and "\n" not in line and line.isprintable()
+        assert line and "\n" not in line and plain_text(line) == line
         return line
     return None
 
