@@ -1,11 +1,12 @@
 """Attempts of agents at one proposal: what they return, and the reasons for which it is refused."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from autoresearch.agents.base import Agent, BadProposal, Exhausted, Proposal, Unavailable
 from autoresearch.errors import describe_failure, format_traceback, is_unexpected
 from autoresearch.files import JsonObject
+from autoresearch.source.lines import written_like
 
 if TYPE_CHECKING:
     from autoresearch.brief.brief import Brief
@@ -18,7 +19,7 @@ class Attempts:
     trace: list[JsonObject] = field(default_factory=list)
 
     def ask(self, agent: Agent, brief: "Brief") -> Proposal:
-        """Return a proposal that git and the ledger can store.
+        """Return a proposal that git and the ledger can store, written as the text that it changes.
 
         Raises Exhausted, Unavailable, UserError, and BadProposal also for an unexpected error of the agent.
         """
@@ -39,7 +40,7 @@ class Attempts:
         except UnicodeEncodeError:
             raise BadProposal("it holds characters that UTF-8 cannot") from None
         self.trace += proposal.trace
-        return proposal
+        return replace(proposal, text=written_like(brief.source, proposal.text))
 
     def note_failure(self, error: Exception) -> None:
         """Add the traceback of an unexpected error."""

@@ -1,22 +1,38 @@
-"""Edit one text in memory: commands of the text-editor tool, and edits in a plain-text reply."""
+"""Edit one text in memory: commands of the text-editor tool, and edits in a plain-text reply.
+
+All of it is plain text (see source/lines.py): what is quoted and what is written has no byte-order mark, and lines end
+in newlines. Whoever takes the result writes it as the file was.
+"""
 
 import difflib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate
 from pathlib import PurePosixPath
+from typing import TypeGuard
 
 from autoresearch.files import JsonObject
+from autoresearch.source.lines import plain, split_lines
 from autoresearch.source.parsing import MAX_CHARS, parse
 
 FILE = "train.py"
 MAX_TEXT_CHARS = MAX_CHARS
 MAX_HINT_CHARS = 160  # of a line that is shown, and of lines that are compared with it
+KEYS = {
+    "view": ("view_range",),
+    "create": ("file_text",),
+    "str_replace": ("old_str", "new_str"),
+    "insert": ("insert_line", "insert_text", "new_str"),
+}  # of each command, beside `command` and `path`
 
-_THOUGHTS = re.compile(r"<(think|thinking|reasoning)>.*?(</\1>|\Z)", re.S | re.I)
-_THOUGHTS_CUT = re.compile(r"\A.*?</(think|thinking|reasoning)>", re.S | re.I)
-_BLOCK = re.compile(r"^<{5,9}[^\n]*\n(.*?)^={5,9}[^\n]*\n(.*?)^>{5,9}[^\n]*$", re.S | re.M)
+_TAG = r"(think|thinking|reasoning)"
+_THOUGHTS = re.compile(rf"^[ \t]*<{_TAG}>.*?(</\1>|\Z)", re.S | re.I | re.M)
+_THOUGHTS_CUT = re.compile(rf"\A.*?(?:^[ \t]*</{_TAG}>|</{_TAG}>[ \t]*$)", re.S | re.I | re.M)
+_START = re.compile(r"(<{5,9})(?!<)")
+_END = re.compile(r">{5,9}(?!>)")
 _FENCE = re.compile(r"^[ \t]*(```+|~~~+)[^\n`]*\n(.*?)(?:^[ \t]*\1[ \t]*$|\Z)", re.S | re.M)
+
+Span = tuple[int, int]
 
 
 class BadEdit(ValueError):
@@ -27,7 +43,7 @@ class Editor:
     """The text-editor tool of the Messages API (view, create, str_replace, insert), for one text in memory."""
 
     def __init__(self, text: str) -> None:
-        self.text = text
+        self.text = plain(text)
 
     def run(self, command: JsonObject) -> str:
         """Execute one command and return the answer for the model. Raises BadEdit."""
@@ -43,42 +59,53 @@ class Editor:
         path = str(command.get("path") or FILE)
         if PurePosixPath(path).name != FILE:
             raise BadEdit(f"there is only {FILE} here, no `{path[:80]}`")
+        _check_keys(name, command)
         return commands[name](command)
 
     def _view(self, command: JsonObject) -> str:
-        lines = self.text.split("\n")
+        lines = split_lines(self.text) or [""]
         span = command.get("view_range") or [1, -1]
-        if not isinstance(span, list) or len(span) != 2 or not all(isinstance(each, int) for each in span):
+        if not isinstance(span, list) or len(span) != 2 or not all(map(_is_number, span)):
             raise BadEdit("`view_range` has to be two line numbers: [first, last]")
         first, last = max(span[0], 1), len(lines) if span[1] == -1 else min(span[1], len(lines))
         if first > last:
             raise BadEdit(f"{FILE} has {len(lines)} lines: {span} shows none")
-        return "\n".join(f"{number:6}\t{lines[number - 1]}" for number in range(first, last + 1))
+        return "\n".join(f"{number:6}\t{lines[number - 1].rstrip(chr(10))}" for number in range(first, last + 1))
 
     def _create(self, command: JsonObject) -> str:
         return self._set(_string(command, "file_text"))
 
     def _str_replace(self, command: JsonObject) -> str:
-        new = command.get("new_str")
-        text = replace_once(self.text, _string(command, "old_str"), new if isinstance(new, str) else "")
-        return f"done; {self._set(text)}"
+        new = "" if command.get("new_str") is None else _string(command, "new_str")
+        return f"done; {self._set(replace_once(self.text, _string(command, 'old_str'), new))}"
 
     def _insert(self, command: JsonObject) -> str:
-        lines = self.text.splitlines(keepends=True)
+        lines = split_lines(self.text)
         after = command.get("insert_line")
-        if not isinstance(after, int) or not 0 <= after <= len(lines):
+        if not _is_number(after) or not 0 <= after <= len(lines):
             raise BadEdit(f"`insert_line` has to be a line from 0 to {len(lines)}")
-        new = _string(command, "insert_text" if "insert_text" in command else "new_str")
+        if command.get("insert_text") and command.get("new_str"):
+            raise BadEdit("`insert_text` and `new_str` are both given: give `insert_text` alone")
+        new = plain(_string(command, "insert_text" if not command.get("new_str") else "new_str"))
         if after and not lines[after - 1].endswith("\n"):
             lines[after - 1] += "\n"
         text = "".join([*lines[:after], new if new.endswith("\n") else new + "\n", *lines[after:]])
         return f"done; {self._set(text)}"
 
     def _set(self, text: str) -> str:
+        text = plain(text)
         if len(text) > MAX_TEXT_CHARS:
             raise BadEdit(f"{FILE} would have {len(text)} characters; the most is {MAX_TEXT_CHARS}")
         self.text = text
-        return f"{FILE} has {len(text.splitlines())} lines now"
+        return f"{FILE} has {len(split_lines(text))} lines now"
+
+
+def _check_keys(name: str, command: JsonObject) -> None:
+    """Refuse what a command would ignore: a value under a wrong name may be the text to write."""
+    known = ("command", "path", *KEYS[name])
+    for key, value in command.items():
+        if key not in known and value not in (None, "", []):
+            raise BadEdit(f"`{name}` has no `{str(key)[:80]}`: use {', '.join(known)}")
 
 
 def apply_reply(reply: str, current: str) -> str | None:
@@ -86,54 +113,139 @@ def apply_reply(reply: str, current: str) -> str | None:
 
     Returns None if the reply has no edit. Raises BadEdit for an edit that cannot be made.
     """
-    answer = strip_thoughts(reply)
-    blocks = _BLOCK.findall(answer)
+    answer, current = strip_thoughts(reply), plain(current)
+    blocks = list(_blocks(answer.split("\n")))
     if blocks:
         for old, new in blocks:
-            current = replace_once(current, old, new)
+            current = replace_lines(current, old, new)
         return current
-    files = [body for _, body in _FENCE.findall(answer) if re.search(r"^def train\b", body, re.M)]
+    files = {plain(body) for _, body in _FENCE.findall(answer) if re.search(r"^def train\b", body, re.M)} - {current}
     if not files and re.search(r"^def train\b", answer, re.M) and _is_python(answer):
-        files = [answer]
-    return max(files, key=len) if files else None
+        files = {answer}
+    if len(files) > 1:
+        raise BadEdit(f"{len(files)} fences hold a whole {FILE}: give one, or SEARCH/REPLACE blocks")
+    return files.pop() if files else None
+
+
+def _blocks(lines: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield the old and new lines of SEARCH/REPLACE blocks.
+
+    The three marks of a block have the same number of signs, and the divider is a line of its signs alone: any other
+    row of `=` belongs to the text. Raises BadEdit where it is not clear what the text is.
+    """
+    k = 0
+    while k < len(lines):
+        start = _START.match(lines[k])
+        if start is None:
+            if _END.match(lines[k]):
+                raise BadEdit(f"`{lines[k][:MAX_HINT_CHARS]}` ends no block: {_block_form(7)}")
+            k += 1
+            continue
+        size = len(start[1])
+        end = next((j for j in range(k + 1, len(lines)) if _is_mark(lines[j], ">", size)), len(lines))
+        inside = lines[k + 1 : end]
+        dividers = [j for j, line in enumerate(inside) if line.rstrip() == "=" * size]
+        if end == len(lines) or len(dividers) != 1 or any(_is_mark(line, "<", size) for line in inside):
+            raise BadEdit(f"the block that begins with `{lines[k][:MAX_HINT_CHARS]}` is not clear: {_block_form(size)}")
+        yield _joined(inside[: dividers[0]]), _joined(inside[dividers[0] + 1 :])
+        k = end + 1
+
+
+def _is_mark(line: str, sign: str, size: int) -> bool:
+    return line.startswith(sign * size) and not line.startswith(sign * (size + 1))
+
+
+def _block_form(size: int) -> str:
+    other = 9 if size != 9 else 8
+    return (
+        f"a block has the lines `{'<' * size} SEARCH`, `{'=' * size}` and `{'>' * size} REPLACE`, once each;"
+        f" where the text holds such a line, use {other} signs in all three"
+    )
+
+
+def _joined(lines: Sequence[str]) -> str:
+    return "".join(f"{line}\n" for line in lines)
 
 
 def strip_thoughts(reply: str) -> str:
-    """Remove thoughts in tags from a reply; some servers omit the opening tag."""
-    return _THOUGHTS_CUT.sub("", _THOUGHTS.sub("", reply.replace("\r\n", "\n")))
+    """Return a reply as plain text without thoughts in tags; some servers omit the opening tag.
+
+    Tags elsewhere than at the start of a line, or where a line ends, may belong to a program.
+    """
+    return _THOUGHTS_CUT.sub("", _THOUGHTS.sub("", plain(reply)))
 
 
 def replace_once(text: str, old: str, new: str) -> str:
-    """Replace the only occurrence of `old`; blanks and newlines at the ends of lines may differ.
+    """Replace the only occurrence of `old`; if there is none, lines that differ only in blanks at their ends.
 
     Raises BadEdit if there is none, or more than one.
     """
+    old, new = plain(old), plain(new)
+    start = text.find(old) if old.strip() else -1
+    if start < 0:
+        return replace_lines(text, old, new)
+    found = [at for at in (start, text.find(old, start + 1)) if at >= 0]
+    return _splice(text, [(at, at + len(old)) for at in found], new)
+
+
+def replace_lines(text: str, old: str, new: str) -> str:
+    """Replace whole lines that occur once.
+
+    If no lines are equal, blanks at the ends of lines may differ, then empty lines around all of them. A single line
+    may also leave out its indentation and the comment at its end, which stay. Raises BadEdit.
+    """
+    old, new = plain(old), plain(new)
     if not old.strip():
         raise BadEdit("the text to replace is empty: quote the lines to change exactly as they stand")
-    count = text.count(old)
-    if count == 1:
-        return text.replace(old, new)
-    if count > 1:
-        raise BadEdit(f"the text to replace occurs {count} times: quote more lines around it")
-    if found := _match_lines(text, old):
-        new = new if new.endswith("\n") or not new else new + "\n"
-    else:  # the line may continue, for example with a comment
-        inside = rf"(?<![\w.]){re.escape(old.strip(chr(10)))}(?![\w.])"
-        found, new = [match.span() for match in re.finditer(inside, text)], new.strip("\n")
-    if len(found) != 1:
-        raise BadEdit("the text to replace occurs more than once" if found else _no_match(text, old))
+    for lines, blanks_count in ((old, True), (old, False), (old.strip("\n"), False)):
+        if found := _match_lines(text, split_lines(lines), blanks_count):
+            return _splice(text, found, _ended(new if lines == old else new.strip("\n"), text, found[0]))
+    if found := _match_code(text, old.strip("\n"), new.strip("\n")):
+        return _splice(text, found, new.strip())
+    raise BadEdit(_no_match(text, old))
+
+
+def _match_lines(text: str, wanted: Sequence[str], blanks_count: bool) -> list[Span]:
+    """Return the positions of at most two rows of lines that are equal to the wanted ones, with or without blanks."""
+    lines = split_lines(text)
+    starts = list(accumulate(map(len, lines), initial=0))
+    where, what = (
+        "\n" + "".join(f"{line.rstrip(chr(10) if blanks_count else None)}\n" for line in each)
+        for each in (lines, wanted)
+    )
+    found: list[Span] = []
+    at = where.find(what)
+    while at >= 0 and len(found) < 2:
+        first = where.count("\n", 0, at)
+        found.append((starts[first], starts[first + len(wanted)]))
+        at = where.find(what, at + 1)
+    return found
+
+
+def _match_code(text: str, old: str, new: str) -> list[Span]:
+    """Return the positions of one line of code without its indentation and its comment."""
+    if "\n" in old + new or (new and _indentation(old) != _indentation(new)):
+        return []
+    line = re.compile(rf"^[ \t]*({re.escape(old.strip())})[ \t]*(?:#[^\n]*)?$", re.M)
+    return [match.span(1) for match in line.finditer(text)]
+
+
+def _indentation(line: str) -> str:
+    return line[: len(line) - len(line.lstrip())]
+
+
+def _splice(text: str, found: Sequence[Span], new: str) -> str:
+    if len(found) > 1:
+        raise BadEdit("the text to replace occurs more than once: quote more lines around it")
     start, end = found[0]
     return text[:start] + new + text[end:]
 
 
-def _match_lines(text: str, old: str) -> list[tuple[int, int]]:
-    """Return the positions (start, end) of whole lines that are equal except for blanks at their ends."""
-    lines = text.splitlines(keepends=True)
-    wanted = [line.rstrip() for line in old.strip("\n").split("\n")]
-    plain = [line.rstrip() for line in lines]
-    starts = list(accumulate(map(len, lines), initial=0))
-    size = len(wanted)
-    return [(starts[i], starts[i + size]) for i in range(len(lines) - size + 1) if plain[i : i + size] == wanted]
+def _ended(new: str, text: str, found: Span) -> str:
+    """Return lines that end as those that they replace: in a newline, except at the end of some files."""
+    if not text[: found[1]].endswith("\n"):
+        return new.removesuffix("\n")
+    return new if new.endswith("\n") or not new else new + "\n"
 
 
 def _no_match(text: str, old: str) -> str:
@@ -157,3 +269,7 @@ def _is_python(text: str) -> bool:
     except SyntaxError:
         return False
     return True
+
+
+def _is_number(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool)

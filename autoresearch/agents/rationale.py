@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from autoresearch.agents.base import Proposal
 from autoresearch.files import JsonObject
 from autoresearch.ledger.rows import CATEGORIES
+from autoresearch.source.lines import split_lines
 
 SOURCES = """where the idea comes from: an experiment (its n), an idea of ideas.md (idea 3), a note, a paper, or your \
 own knowledge"""
@@ -85,7 +86,7 @@ def find_in_reply(reply: str) -> Rationale:
             except (ValueError, RecursionError):
                 continue
     found: dict[str, str] = {}
-    for match in filter(None, map(_LINE.match, reply.splitlines())):
+    for match in filter(None, map(_LINE.match, split_lines(reply))):
         found.setdefault(match[1].lower().split()[0].split("_")[0], match[2].strip("* \t"))
     return read(found)
 

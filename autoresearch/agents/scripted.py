@@ -1,9 +1,12 @@
 """Propose changes that exist already: the edits of a folder, or a single one."""
 
+import codecs
+import itertools
 import os
 import re
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,9 +14,11 @@ from typing import TYPE_CHECKING
 import yaml
 
 from autoresearch.agents.base import BadProposal, Exhausted, InstantAgent, Proposal
+from autoresearch.agents.edits import replace_lines
 from autoresearch.errors import EXHAUSTED, UsageError, UserError
 from autoresearch.files import JsonObject
 from autoresearch.ledger.rows import CATEGORIES
+from autoresearch.source.lines import plain
 
 if TYPE_CHECKING:
     from autoresearch.brief.brief import Brief
@@ -21,6 +26,7 @@ if TYPE_CHECKING:
 _KINDS = (".patch", ".py")
 _NOTES: dict[str, tuple[type, ...]] = {"hypothesis": (str,), "category": (str,), "predicted": (int, float)}
 _FILE_HEADER = re.compile(rb"^--- [^\n]*\n\+\+\+ [^\n]*\n(?=@@ )", re.MULTILINE)
+_BOM_OF_LINE = re.compile(rb"^([-+ ])" + codecs.BOM_UTF8, re.MULTILINE)
 _NEW_HEADER = b"--- a/train.py\n+++ b/train.py\n"
 
 
@@ -136,21 +142,43 @@ def _new_text(file: Path, incumbent: str) -> str:
 
 
 def _apply_patch(incumbent: str, patch: bytes) -> bytes:
-    """Apply a patch to the incumbent; its file names are ignored, its line numbers may be wrong."""
+    """Apply a patch to the incumbent as plain text; its file names are ignored, its line numbers may be wrong."""
+    patch = patch.removeprefix(codecs.BOM_UTF8).replace(b"\r\n", b"\n")
     headers = list(_FILE_HEADER.finditer(patch))
     if len(headers) != 1:
         what = "no change" if not headers else f"changes to {len(headers)} files"
         raise ValueError(f"has to be a unified diff of train.py alone, but holds {what}")
-    patch = _NEW_HEADER + patch[headers[0].end() :]
+    patch = _NEW_HEADER + _BOM_OF_LINE.sub(rb"\1", patch[headers[0].end() :])
     with tempfile.TemporaryDirectory(prefix="autoresearch-") as folder:
         target = Path(folder, "train.py")
-        target.write_bytes(incumbent.encode())
+        target.write_bytes(plain(incumbent).encode())
         error = _git_apply(patch, folder) and _git_apply(patch, folder, "--recount", "--unidiff-zero")
+        if error and (text := _replace_removed_lines(plain(incumbent), patch)) is not None:
+            return text.encode()
         if error:
             raise ValueError(f"does not apply to the incumbent train.py ({error})")
         if not target.exists() or not target.stat().st_size:
             raise ValueError("removes the whole of train.py")
         return target.read_bytes()
+
+
+def _replace_removed_lines(text: str, patch: bytes) -> str | None:
+    """Apply a patch whose context has changed, if the lines that it removes occur once; else return None."""
+    try:
+        for old, new in _changes(patch.decode()):
+            text = replace_lines(text, old, new)
+    except ValueError:  # BadEdit, or no UTF-8
+        return None
+    return text
+
+
+def _changes(patch: str) -> Iterator[tuple[str, str]]:
+    """Yield the removed and the added lines of each place that a patch changes."""
+    for context, lines in itertools.groupby(patch.split("\n")[2:], lambda line: line[:1] not in ("-", "+", "\\")):
+        if not context:
+            rows = list(lines)
+            old, new = ("".join(f"{row[1:]}\n" for row in rows if row.startswith(sign)) for sign in "-+")
+            yield old, new
 
 
 def _git_apply(patch: bytes, folder: str, *options: str) -> str:

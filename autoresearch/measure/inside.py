@@ -9,6 +9,7 @@ import ast
 import contextlib
 import gc
 import importlib
+import io
 import json
 import linecache
 import mmap
@@ -176,7 +177,7 @@ def _run_source(source: str) -> ModuleType:
     module = ModuleType("train")
     sys.modules["train"] = module
     # for tracebacks, and for compilers that read a function's source
-    linecache.cache["train.py"] = (len(source), None, source.splitlines(keepends=True), "train.py")
+    linecache.cache["train.py"] = (len(source), None, list(io.StringIO(source)), "train.py")
     gc.freeze()  # objects of torch and numpy are never freed: later collections skip them
     gc.enable()
     exec(compile(source, "train.py", "exec"), module.__dict__)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from autoresearch.files import JsonObject
+from autoresearch.source.lines import split_lines
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Constraints:
 
     def text_violation(self, text: str) -> str | None:
         """Return the limit that a text exceeds, in words; None if it exceeds none."""
-        lines = len(text.splitlines())
+        lines = len(split_lines(text))
         if self.max_lines is not None and lines > self.max_lines:
             return f"train.py has {lines} lines, over the limit of {self.max_lines}"
         return None

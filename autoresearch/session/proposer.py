@@ -131,7 +131,11 @@ class Proposer:
         self._emit("broken", brief, f"{agent.name}: {bad}", started)
         self.broken_in_a_row += 1
         if agent is self.agent and self.stand_in is not None:
-            self.health = self.health.after_broken(time.time())
+            before, self.health = self.health, self.health.after_broken(time.time())
+            if self.health.until > before.until:
+                row = f"{self.health.broken} broken proposal{'s in a row' if self.health.broken > 1 else ''}"
+                words = f"{agent.name} gave {row} (the last: {bad}): {self.stand_in.name} proposes meanwhile"
+                self._emit("absent", brief, words, started)
         elif self.broken_in_a_row >= MAX_BROKEN:
             raise Exhausted(f"{agent.name} gave {MAX_BROKEN} broken proposals in a row")
         if bad.params:

@@ -7,7 +7,9 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 
+from autoresearch.source.lines import BOM, split_lines
 from autoresearch.source.parsing import assignments, parse
 
 Number = int | float
@@ -54,7 +56,8 @@ def constants(text: str) -> list[Constant]:
     arithmetic on numbers (2**17, 64 * 1024, -1.0); True and False are not.
     """
     tree, raw = parse(text), text.encode()
-    starts = [0, *(match.end() for match in re.finditer(rb"\r\n|\r|\n", raw))]
+    starts = list(accumulate((len(line.encode()) for line in split_lines(text)), initial=0))
+    starts[0] = len(BOM.encode()) if text.startswith(BOM) else 0  # Python counts from behind it
     bound = Counter(_bound_names(tree))
     found = []
     for name, statement in assignments(tree):

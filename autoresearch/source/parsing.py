@@ -7,6 +7,8 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from autoresearch.source.lines import BOM
+
 MAX_CHARS = 200_000  # of a text: longer ones would take seconds, during which nothing else runs
 MAX_DEPTH = 150  # of a syntax tree; the deepest module of the standard library has 33
 _PARSING = threading.Lock()  # CPython 3.11 now and then raises SystemError where two threads call ast.parse
@@ -21,7 +23,7 @@ def parse(text: str) -> ast.Module:
         raise SyntaxError(f"over {MAX_CHARS:,} characters")
     with only_syntax_errors(), _PARSING, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # such as an invalid escape sequence: its author's concern
-        tree = ast.parse(text)
+        tree = ast.parse(text.removeprefix(BOM))
     _check_depth(tree)
     return tree
 

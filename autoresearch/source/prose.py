@@ -6,6 +6,7 @@ import io
 import tokenize
 from collections.abc import Iterator, Sequence
 
+from autoresearch.source.lines import plain
 from autoresearch.source.parsing import only_syntax_errors, parse
 
 EMPTY = b'""'  # in place of a bare string: any other statement before `from __future__` would be an error
@@ -24,7 +25,7 @@ def without_prose(text: str) -> str:
     """
     with only_syntax_errors():
         tree = parse(text)
-        short = _cut(text.replace("\r\n", "\n").replace("\r", "\n"), tree)
+        short = _cut(plain(text), tree)
         wanted = _EmptyBareStrings().visit(tree)
         if short is not None and _dump(short) == ast.dump(wanted):
             return short

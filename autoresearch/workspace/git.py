@@ -92,7 +92,7 @@ class GitCommands:
 
     def read_commit(self, sha: str) -> Commit:
         head, _, message = self.output("cat-file", "commit", sha).decode(errors="replace").partition("\n\n")
-        headers = [line.partition(" ") for line in head.splitlines()]
+        headers = [line.partition(" ") for line in head.split("\n")]
         parents = [value for name, _, value in headers if name == "parent"]
         return Commit(next(value for name, _, value in headers if name == "tree"), parents, message)
 

@@ -239,6 +239,22 @@ def test_a_tool_whose_server_is_busy_is_away_and_one_that_is_locked_out_cannot_w
         create(agent_spec("echo 'Invalid API key. Please run /login'; exit 1")).propose(brief)
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        """echo '{"type":"result","is_error":true,"result":"API Error: too many requests"}'""",
+        "echo 'You have hit your session limit, it resets in 2 hours'",
+        "echo 'You have hit your session limit, it resets in 2 hours'; exit 1",
+        f"{GOOD}; echo 'RESOURCE_EXHAUSTED: the quota resets after 2h'; exit 1",
+    ],
+)
+def test_a_limit_is_seen_whatever_the_exit_status(agent_spec: Callable[[str], str], brief: Brief, line: str) -> None:
+    with pytest.raises(Unavailable, match=r"(too many requests|2 ?h).*; asked again at \d\d:\d\d") as away:
+        create(agent_spec(line)).propose(brief)
+    hours = (away.value.retry_at - time.time()) / 3600
+    assert hours == pytest.approx(2.0 if "2" in line.split("reset")[-1] else 1 / 6, abs=0.05)
+
+
 def test_a_command_that_does_not_exist_is_known_before_any_trial(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

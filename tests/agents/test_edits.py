@@ -25,8 +25,8 @@ def test_view_numbers_lines() -> None:
         editor.run({"command": "view", "path": "train.py", "view_range": [3, 4]})
         == "     3\tLR = 0.1  # per step\n     4\tLRS = 0.1"
     )
-    assert editor.run({"command": "view", "path": "/repo/train.py"}).count("\n") == SOURCE.count("\n")
-    assert editor.run({"command": "view", "view_range": [14, -1]}).startswith("    14\t")
+    assert editor.run({"command": "view", "path": "/repo/train.py"}).count("\n") == SOURCE.count("\n") - 1
+    assert editor.run({"command": "view", "view_range": [13, -1]}).startswith("    13\t")
     for wrong in ([99, 100], [5, 3], "3-4", [1]):
         with pytest.raises(BadEdit):
             editor.run({"command": "view", "view_range": wrong})
@@ -123,6 +123,114 @@ def test_no_edit_is_none_and_a_bad_one_is_told() -> None:
     assert edits.apply_reply("<think>endless " + block("LR = 0.1", "x"), SOURCE) is None
     with pytest.raises(BadEdit):
         edits.apply_reply(block("nope", "x"), SOURCE)
+
+
+ODD = "\f\v\x1c\x85\u2028\r"
+
+
+@pytest.mark.parametrize("sign", ODD)
+def test_insert_counts_lines_as_view_does(sign: str) -> None:
+    editor = Editor(f"NOTE = 'one{sign}two'\nA = 1\nB = 2\n")
+    shown = editor.run({"command": "view", "path": "train.py"}).split("\n")
+    number = next(int(line.split("\t")[0]) for line in shown if line.endswith("A = 1"))
+    editor.run({"command": "insert", "path": "train.py", "insert_line": number, "insert_text": "C = 3"})
+    assert editor.text.endswith("two'\nA = 1\nC = 3\nB = 2\n")
+
+
+@pytest.mark.parametrize(
+    ("command", "complaint"),
+    [
+        ({"command": "str_replace", "old_str": "    x = 1\n", "new_text": "    x = 2\n"}, "no `new_text`: use command"),
+        ({"command": "str_replace", "old_str": "    x = 1\n", "insert_text": "    x = 2\n"}, "no `insert_text`"),
+        ({"command": "str_replace", "old_str": "    x = 1\n", "new_str": 2}, "`new_str` is missing"),
+        ({"command": "create", "file_text": "a", "insert_line": 3}, "no `insert_line`"),
+        ({"command": "insert", "insert_line": True, "insert_text": "a"}, "a line from 0"),
+        ({"command": "insert", "insert_line": 1, "insert_text": "a", "new_str": "b"}, "both given"),
+    ],
+)
+def test_what_a_command_would_ignore_is_refused(command: dict[str, object], complaint: str) -> None:
+    editor = Editor(SOURCE)
+    with pytest.raises(BadEdit, match=complaint):
+        editor.run(command)
+    assert editor.text == SOURCE
+
+
+def test_empty_values_of_other_commands_are_no_mistake() -> None:
+    editor = Editor(SOURCE)
+    insert = {
+        "command": "insert",
+        "insert_line": 0,
+        "insert_text": "",
+        "new_str": "# a",
+        "old_str": "",
+        "view_range": [],
+    }
+    editor.run(insert)
+    assert editor.text == "# a\n" + SOURCE
+
+
+def test_occurrences_that_overlap_are_two() -> None:
+    with pytest.raises(BadEdit, match="occurs"):
+        edits.replace_once("=====\n", "===", "x")
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        block("LR = 0.1  # per step", "LR = 1\n=======\n"),
+        block("LR = 0.1  # per step\n=======", "LR = 1"),
+        block("LR = 0.1  # per step", "LR = 1") + "<<<<<<< SEARCH\n    x = 1\n=======\n    x = 2\n",
+        block("LR = 0.1  # per step", "LR = 1") + ">>>>>>> REPLACE\n",
+        block("LR = 0.1  # per step", "LR = 1\n>>>>>>> a"),
+        block("LR = 0.1  # per step", "LR = 1", "<<<<<<< SEARCH|=====|>>>>>>> REPLACE"),
+        block("LR = 0.1  # per step\n<<<<<<< SEARCH", "LR = 1"),
+    ],
+)
+def test_a_block_that_can_be_read_in_two_ways_is_sent_back(reply: str) -> None:
+    with pytest.raises(BadEdit, match="signs in all three"):
+        edits.apply_reply(reply, SOURCE)
+
+
+@pytest.mark.parametrize("row", ["=====", "======", "========", "==============", "======= x", " ======="])
+def test_a_row_of_signs_belongs_to_the_text(row: str) -> None:
+    text = SOURCE.replace("\nLR", f"\n'''Title\n{row}\n'''\nLR", 1)
+    old, new = f"'''Title\n{row}", f"'''Other title\n{row}\n{row}"
+    assert edits.apply_reply(block(old, new), text) == text.replace(old, new)
+    added = f"LRS = '''\n{row}\n'''"
+    assert edits.apply_reply(block("LRS = 0.1", added), SOURCE) == SOURCE.replace("LRS = 0.1", added)
+
+
+@pytest.mark.parametrize(
+    ("line", "old", "new"),
+    [
+        ("BATCH = 80", "BATCH = 8", "BATCH = 16"),
+        ("MAX_LR = 1", "LR = 1", "LR = 2"),
+        ("LR = 1 + BASE", "LR = 1", "LR = 2"),
+        ("    y = 1  # deep", "y = 1", "y = 2\nz = 3"),
+        ("    y = 1  # deep", "    y = 1", "        y = 1"),
+    ],
+)
+def test_a_block_changes_no_part_of_another_line(line: str, old: str, new: str) -> None:
+    with pytest.raises(BadEdit, match="does not occur"):
+        edits.apply_reply(block(old, new), f"{SOURCE}{line}\n")
+
+
+def test_a_block_whose_line_is_also_a_part_of_another_is_clear() -> None:
+    text = f"{SOURCE}MAX_LRS = 0.1\n"
+    assert edits.apply_reply(block("LRS = 0.1", "LRS = 3"), text) == text.replace("\nLRS = 0.1", "\nLRS = 3")
+
+
+def test_tags_within_a_program_are_no_thoughts() -> None:
+    text = SOURCE.replace("LRS = 0.1", 'LRS = "<think>"')
+    assert edits.apply_reply(f"```python\n{text}```", SOURCE) == text
+
+
+def test_two_whole_files_are_sent_back_unless_one_is_the_file_as_it_is() -> None:
+    first, second = (f"```python\n{SOURCE.replace('0.1', value)}```\n" for value in ("0.2", "0.3"))
+    with pytest.raises(BadEdit, match="2 fences"):
+        edits.apply_reply(first + second, SOURCE)
+    before = f"Before:\n```python\n{SOURCE}```\nAfter:\n"
+    assert edits.apply_reply(before + first, SOURCE) == SOURCE.replace("0.1", "0.2")
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from autoresearch.agents.attempts import Attempts
 from autoresearch.agents.base import BadProposal, Exhausted
 from autoresearch.agents.registry import create
 from autoresearch.agents.scripted import Scripted
@@ -77,6 +78,27 @@ def test_patches_of_many_makers(folder, old, new):
     assert old in file.read_text()
     file.write_text(file.read_text().replace(old, new))
     assert Scripted(folder).propose(brief({"script": "01-whole"})).text == BETTER
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("dress", [("", "\n"), ("", "\r\n"), ("\ufeff", "\n")], ids=repr)
+def test_line_ends_and_marks_are_ignored_and_kept(tmp_path, mark, end, dress):
+    incumbent = mark + SOURCE.replace("\n", end)
+    patch = unified_diff("\ufeff" + SOURCE, "\ufeff" + SOURCE.replace("_0 = 0 ", "_0 = 3 "))
+    (tmp_path / "1-first-line.patch").write_text(dress[0] + patch, newline=dress[1])
+    proposal = Attempts().ask(Scripted(tmp_path), brief(source=incumbent))
+    assert proposal.text == incumbent.replace("_0 = 0 ", "_0 = 3 ")
+
+
+def test_a_patch_whose_context_changed_is_applied_where_its_lines_occur_once(folder):
+    agent = Scripted(folder)
+    changed = SOURCE.replace("LINE_8 = 8", "LINE_8 = 80")
+    proposal = agent.propose(brief({"script": "01-whole"}, source=changed))
+    assert proposal.text == changed.replace("LINE_9 = 9", "LINE_9 = 99")
+    twice = changed + "LINE_9 = 9  # größer\n"
+    with pytest.raises(BadProposal, match="does not apply"):
+        agent.propose(brief({"script": "01-whole"}, source=twice))
 
 
 def test_a_temporary_folder_inside_a_repository_does_not_matter(folder, tmp_path, monkeypatch):

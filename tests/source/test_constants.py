@@ -273,3 +273,11 @@ def test_summary_names_constants_and_counts_other_lines():
     )
     assert diff.summary(PROGRAM, PROGRAM) == "+0 -0 lines"
     assert diff.summary("x = 1\n", "x = (\n") == "+1 -1 lines"
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("before", ["", "A = '''\f'''\n", "# \u2028\r", "\r\n# \x1c\r\n"])
+def test_marks_and_odd_characters_shift_no_constant(mark: str, before: str) -> None:
+    text = f"{mark}{before}LR = 0.1\r\nROWS = 8\r\n"
+    changed = constants.with_constants(text, {"LR": 0.2, "ROWS": 16})
+    assert changed == f"{mark}{before}LR = 0.2\r\nROWS = 16\r\n"

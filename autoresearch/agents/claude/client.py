@@ -5,25 +5,20 @@ Every failure is raised as Unavailable, Unusable, BadProposal or Spent.
 """
 
 import json
-import os
 import random
 import time
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from autoresearch.agents.base import BadProposal, Unavailable, Unusable
 from autoresearch.agents.claude import faults
+from autoresearch.agents.claude.endpoint import create_client
 from autoresearch.agents.claude.prices import Prices, SpendLimit, Usage
 from autoresearch.agents.claude.stream import CallFailed, Reply, receive
 from autoresearch.agents.claude.tools import EDITOR
 from autoresearch.agents.services import CallRecord, Services
 from autoresearch.config import Config
 from autoresearch.files import JsonObject
-from autoresearch.text import Trace
-
-if TYPE_CHECKING:
-    import anthropic
+from autoresearch.text import Trace, one_line
 
 _EDITOR_OF_CLAUDE = {"type": "text_editor_20250728", "name": EDITOR}  # Claude models are trained with this one
 
@@ -32,9 +27,7 @@ HEAD_START_TOKENS = 250  # that may be written before the clock counts
 COUNT_MARGIN = 1.05  # of a server's own count of tokens, which is an estimate
 REFUSED_STATUSES = (400, 422)  # a server's answer to features that it does not have
 MAX_TOKENS_PER_S = 500.0  # no model writes faster at standard speed
-CONNECT_TIMEOUT_S = 15.0
 MAX_ERROR_CHARS = 200
-NO_KEY = "there is no key for the model: set ANTHROPIC_API_KEY, or use --agent sweep, which needs none"
 
 
 @dataclass(frozen=True)
@@ -51,12 +44,12 @@ class Request:
 
 
 class Server:
-    """The server of the models. Raises Unusable if there is no key for it."""
+    """The server of the models. Raises Unusable if there is no key for it, UsageError for a wrong address."""
 
     def __init__(self, config: Config, services: Services) -> None:
         self.config, self.services = config, services
         self.prices, self.spend_limit = Prices(config.prices), SpendLimit(config.max_usd, services.spent_usd)
-        self.client = _create_client(config, services)
+        self.client = create_client(config, services.max_call_s)
         self.failures = 0  # calls in a row
         self._plain_models: set[str] = set()  # Claude models whose server refused what only they support
         self._max_density = 0.0  # tokens per byte of a request
@@ -91,7 +84,7 @@ class Server:
 
     def _wait(self, failure: CallFailed, request: Request, waited: float, trace: Trace) -> float:
         """Wait before the next attempt and return the seconds. Raises Unusable, BadProposal, Unavailable."""
-        fault, message = failure.fault, _one_line(trace.clean(failure.message))
+        fault, message = failure.fault, one_line(trace.clean(failure.message), MAX_ERROR_CHARS)
         if fault.action == "stop":
             where = self.client.base_url.host
             raise Unusable(f"{request.model} at {where}: {fault.name} ({message}): {fault.advice}")
@@ -118,7 +111,7 @@ class Server:
                 reply = receive(self.client, body, self.services.time_limit(self.services.max_call_s))
                 self._max_density = max(self._max_density, reply.usage.prompt_tokens / size)
                 final = self._with_usage(record, reply.usage, None)
-                return reply
+                return replace(reply, request_bytes=size)
             except CallFailed as failure:
                 final = self._with_failure(record, failure, request, size)
                 raise
@@ -145,7 +138,7 @@ class Server:
 
         If the server has not reported the tokens of the prompt, they are estimated by the highest density so far.
         """
-        error = f"{failure.fault.name}: {_one_line(failure.message)}"
+        error = f"{failure.fault.name}: {one_line(failure.message, MAX_ERROR_CHARS)}"
         if failure.free:
             return self._with_usage(record, Usage(), error)
         seconds = time.time() - record.started
@@ -201,30 +194,3 @@ def _without_marks(message: JsonObject) -> JsonObject:
         {name: value for name, value in block.items() if name != "cache_control"} for block in message["content"]
     ]
     return {**message, "content": content}
-
-
-def _create_client(config: Config, services: Services) -> "anthropic.Anthropic":
-    import anthropic
-
-    token = config.auth_token.get_secret_value() if config.auth_token else None
-    url = config.base_url.rstrip("/").removesuffix("/v1") if config.base_url else None
-    # another server must not get the key for Anthropic: one that needs a key is given `auth_token`
-    if config.base_url and not _is_anthropic(config.base_url):
-        token = token or "none"
-    timeout = anthropic.Timeout(services.max_call_s, connect=CONNECT_TIMEOUT_S)
-    try:
-        client = anthropic.Anthropic(auth_token=token, base_url=url, max_retries=0, timeout=timeout)
-    except anthropic.CredentialsError as error:
-        raise Unusable(f"{NO_KEY} ({_one_line(str(error))})") from None
-    if not (client.api_key or client.auth_token or client.credentials):
-        raise Unusable(NO_KEY)
-    return client
-
-
-def _is_anthropic(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    return host == "anthropic.com" or host.endswith(".anthropic.com") or url == os.environ.get("ANTHROPIC_BASE_URL")
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())[:MAX_ERROR_CHARS]

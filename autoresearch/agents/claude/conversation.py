@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from autoresearch.agents.base import BadProposal
 from autoresearch.agents.claude.client import Request, Server
+from autoresearch.agents.claude.hints import hints
 from autoresearch.agents.claude.prompts import mark_for_cache, system, text_block
 from autoresearch.agents.claude.stream import Reply
 from autoresearch.agents.claude.tools import EditSession
@@ -48,7 +49,9 @@ class Conversation:
                 messages.append({"role": "assistant", "content": reply.content})
             if answer:
                 messages.append({"role": "user", "content": _move_mark(answer, messages)})
-        raise BadProposal(f"no proposal from {self.model}: {_ending(reply)}")
+        raise BadProposal(
+            f"no proposal from {self.model}: {_ending(reply)}{hints(reply, self.server.config.edit_format)}"
+        )
 
     def _ask(self, messages: list[JsonObject]) -> Reply:
         config = self.server.config

@@ -32,9 +32,18 @@ _SET_KEY = "set ANTHROPIC_API_KEY, or AUTORESEARCH_AUTH_TOKEN for a server of yo
 DROPPED = Fault("dropped connection", "wait")
 TIMEOUT = Fault("timeout", "wait", (408, 504), ("timeout_error", "timeout"))
 GARBLED = Fault("garbled reply", "wait")
+WRONG_SERVER = Fault(
+    "no Messages API there", "stop", advice="correct `base_url`: a server that speaks this API, without /v1"
+)
+NOT_SENT = Fault("no request can be sent", "stop", advice="correct the key, `base_url` and the variables of proxies")
 NO_CREDIT = Fault("no credit", "stop", (402,), ("billing_error",), advice=_ADD_CREDIT)
 USAGE_LIMIT = Fault("usage limit", "wait", first_wait_s=MAX_WAIT_S)
-BAD_REQUEST = Fault("request refused", "repair", (400, 413, 422), ("invalid_request_error", "request_too_large"))
+BAD_REQUEST = Fault(
+    "request refused",
+    "repair",
+    (400, 413, 422),
+    ("invalid_request_error", "request_too_large", "exceed_context_size_error"),
+)
 AUTHENTICATION = Fault("authentication", "stop", (401,), ("authentication_error",), advice=_SET_KEY)
 
 TABLE = (
@@ -63,7 +72,9 @@ def classify(status: int | None, kind: str | None, message: str = "") -> Fault:
     status = status or 0
     fault = _BY_TYPE.get(kind or "") or _BY_STATUS.get(status)
     if fault is None:
-        return GARBLED if status < 400 else Fault(f"HTTP {status}", "repair" if status < 500 else "wait")
+        if status < 400:
+            return Fault("unknown error", "wait") if kind or message else GARBLED
+        return Fault(f"HTTP {status}", "repair" if status < 500 else "wait")
     if fault is BAD_REQUEST and "credit balance" in message.lower():
         return NO_CREDIT
     return USAGE_LIMIT if fault is BAD_REQUEST and "usage limit" in message.lower() else fault

@@ -1,5 +1,7 @@
 """Receive one streamed message as a whole, or raise CallFailed for every error, also those that the SDK ignores."""
 
+import json
+import re
 import socket
 import threading
 import time
@@ -17,6 +19,11 @@ if TYPE_CHECKING:
     import anthropic
     import httpx2
     from anthropic.types import Message
+
+MAX_WHOLE_BYTES = 4 << 20  # of an answer that is no stream
+HEAD_BYTES = 4000  # of a stream, searched for an error if there was no message
+_WHOLE_ANSWERS = ("text/html", "application/json")
+_TITLE = re.compile(r"<title[^>]*>([^<]*)", re.I)
 
 # what the SDK raises while it assembles a message from a reply that breaks the rules of the API
 _GARBLED_ERRORS = (ValueError, RuntimeError, TypeError, LookupError, AttributeError, AssertionError)
@@ -46,6 +53,7 @@ class Reply:
     usage: Usage
     thoughts: str = ""
     refusal: str = ""
+    request_bytes: int = 0
 
     @property
     def text(self) -> str:
@@ -60,8 +68,10 @@ class _Progress:
     """State of a stream."""
 
     usage: Usage | None = None
+    begun = False  # the server has answered
     complete = False
     late = False
+    head = b""  # of the answer
 
 
 def receive(client: "anthropic.Anthropic", body: JsonObject, seconds: float) -> Reply:
@@ -75,12 +85,11 @@ def receive(client: "anthropic.Anthropic", body: JsonObject, seconds: float) -> 
     except anthropic.APIStatusError as error:
         failure = _from_status(error)
     except (anthropic.APIConnectionError, httpx2.HTTPError) as error:
-        timeout = isinstance(error, anthropic.APITimeoutError | httpx2.TimeoutException)
-        failure = _from_connection(error, faults.TIMEOUT if timeout else faults.DROPPED)
+        failure = _from_connection(error)
     except anthropic.CredentialsError as error:
         failure = CallFailed(faults.AUTHENTICATION, str(error), free=True)
     except _GARBLED_ERRORS as error:
-        failure = CallFailed(faults.GARBLED, f"{type(error).__name__}: {error}")
+        failure = _from_nonsense(error, progress)
     if progress.late:
         failure = CallFailed(faults.TIMEOUT, f"no whole reply within {seconds:.0f} s")
     failure.usage = progress.usage
@@ -90,13 +99,75 @@ def receive(client: "anthropic.Anthropic", body: JsonObject, seconds: float) -> 
 
 def _receive(client: "anthropic.Anthropic", body: JsonObject, seconds: float, progress: _Progress) -> Reply:
     with client.messages.stream(**body) as stream, _cut_after(stream.response, seconds, progress):
+        progress.begun = True
+        kind = stream.response.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind in _WHOLE_ANSWERS:
+            return _read_whole(stream.response, kind, progress)
+        _keep_head(stream.response, progress)
         for event in stream:
             if event.type == "message_start":
                 progress.usage = _usage(event.message)
             progress.complete = progress.complete or event.type == "message_stop"
         if not progress.complete:
+            _raise_unnamed_error(progress.head)
             raise CallFailed(faults.DROPPED, "the stream ended in the middle of the message")
         return _reply(stream.get_final_message())
+
+
+def _read_whole(response: "httpx2.Response", kind: str, progress: _Progress) -> Reply:
+    """Return the message in an answer that is no stream. Raises CallFailed."""
+    from anthropic.types import Message
+
+    data = bytearray()
+    for chunk in response.iter_bytes():
+        data += chunk
+        if len(data) > MAX_WHOLE_BYTES:
+            break
+    text = data.decode("utf-8", "replace")
+    if kind == "text/html":
+        title = _TITLE.search(text)
+        what = f"a web page{f' ({title[1].strip()})' if title else ''}"
+        raise CallFailed(faults.WRONG_SERVER, f"{response.url.path} is {what}", free=True)
+    value = json.loads(text)
+    if isinstance(value, dict) and value.get("type") == "message":
+        message = Message.model_validate(value)
+        progress.usage = _usage(message)
+        return _reply(message)
+    _raise_error_of(value)
+    raise CallFailed(faults.WRONG_SERVER, f"{response.url.path} answers with other JSON", free=True)
+
+
+def _keep_head(response: "httpx2.Response", progress: _Progress) -> None:
+    """Keep the first bytes that the SDK reads: it skips what is no named event of a stream."""
+    chunks = response.iter_bytes
+
+    def iter_bytes(chunk_size: int | None = None) -> Iterator[bytes]:
+        for chunk in chunks(chunk_size):
+            progress.head += chunk[: max(0, HEAD_BYTES - len(progress.head))]
+            yield chunk
+
+    response.iter_bytes = iter_bytes  # type: ignore[method-assign]
+
+
+def _raise_unnamed_error(head: bytes) -> None:
+    """Raise CallFailed if a stream began with an error that is not marked as one."""
+    for line in head.decode("utf-8", "replace").split("\n"):
+        with suppress(ValueError, RecursionError):
+            _raise_error_of(json.loads(line.removeprefix("data:")))
+
+
+def _raise_error_of(value: object) -> None:
+    """Raise CallFailed for an object with an `error`, whatever its form."""
+    if not isinstance(value, dict) or not value.get("error"):
+        return
+    error = value["error"]
+    facts = error if isinstance(error, dict) else {"message": error}
+    code = facts.get("code")
+    status = code if isinstance(code, int) and 400 <= code < 600 else None
+    kind, message = str(facts.get("type") or ""), str(facts.get("message") or error)
+    if not kind and status is None:
+        raise CallFailed(faults.WRONG_SERVER, message, free=True)
+    raise CallFailed(faults.classify(status, kind, message), message, free=True)
 
 
 @contextmanager
@@ -128,12 +199,26 @@ def _from_status(error: "anthropic.APIStatusError") -> CallFailed:
     return failure
 
 
-def _from_connection(error: Exception, fault: Fault) -> CallFailed:
+def _from_connection(error: Exception) -> CallFailed:
+    import anthropic
     import httpx2
 
     cause = error.__cause__ or error
-    free = isinstance(cause, httpx2.ConnectError | httpx2.ConnectTimeout)
-    return CallFailed(fault, str(cause) or type(cause).__name__, free)
+    name = type(cause).__name__
+    if isinstance(cause, httpx2.TooManyRedirects):
+        return CallFailed(faults.WRONG_SERVER, "too many redirects", free=True)
+    if isinstance(cause, httpx2.UnsupportedProtocol | httpx2.LocalProtocolError | httpx2.InvalidURL | ValueError):
+        return CallFailed(faults.NOT_SENT, name, free=True)  # its text may quote the key
+    late = isinstance(error, anthropic.APITimeoutError | httpx2.TimeoutException)
+    unsent = httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.PoolTimeout | httpx2.ProxyError
+    return CallFailed(faults.TIMEOUT if late else faults.DROPPED, str(cause) or name, isinstance(cause, unsent))
+
+
+def _from_nonsense(error: Exception, progress: _Progress) -> CallFailed:
+    """Convert what the SDK raises for a request that it cannot make, or a reply that it cannot read."""
+    if not progress.begun:
+        return CallFailed(faults.NOT_SENT, type(error).__name__, free=True)
+    return CallFailed(faults.GARBLED, f"{type(error).__name__}: {error}")
 
 
 def _reply(message: "Message") -> Reply:

@@ -47,8 +47,9 @@ class EditSession:
     """The work on one proposal. Once it is `finished`, `text` and `record` (or `idea`) hold the result."""
 
     def __init__(self, role: Role, text: str, library: Library) -> None:
-        self.role, self.before, self.library = role, text, library
+        self.role, self.library = role, library
         self.editor = edits.Editor(text)
+        self.before = self.editor.text
         self.record: Rationale | None = None
         self.idea = ""
         self.finished = False

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from autoresearch import hardware
 from autoresearch.agents import rationale
 from autoresearch.agents.base import BadProposal, Latency, Proposal, Unavailable, Unusable
-from autoresearch.agents.command import workdir
+from autoresearch.agents.command import limits, workdir
 from autoresearch.agents.command.proxy import Proxy
 from autoresearch.agents.command.tool import Tool
 from autoresearch.agents.services import CallRecord, Services
@@ -23,6 +23,7 @@ from autoresearch.files import JsonObject
 from autoresearch.sandbox.cell import Cell, CellError
 from autoresearch.sandbox.launch import CellSpec
 from autoresearch.source import contract
+from autoresearch.source.lines import plain
 from autoresearch.text import Trace, plain_text, secrets_of_environment
 
 if TYPE_CHECKING:
@@ -41,7 +42,6 @@ BUSY_RETRY_S = 600.0  # until a tool whose server is busy is asked again
 NO_ANSWER = {"hypothesis": "a change without a stated reason"}
 START_SCRIPT = 'mkdir "$HOME/tmp" && export TMPDIR="$HOME/tmp" && cd work && exec /bin/sh -c "$1"'
 
-_BUSY = re.compile(r"rate.?limit|usage limit|quota|overloaded|too many requests|\b(429|502|503|529)\b", re.I)
 _NO_LOGIN = re.compile(
     r"invalid.{0,9}api.?key|not logged in|log ?in again|/login|auth method|unauthori[sz]ed|\b401\b", re.I
 )
@@ -102,7 +102,7 @@ class Command:
         trace.add("files", touched=list(run.changes))
         trace.add("cell", weaknesses=list(run.weaknesses))
         cost = self.tool.cost(run.log)
-        unchanged = "the command left train.py unchanged" if run.text == brief.source else None
+        unchanged = "the command left train.py unchanged" if plain(run.text) == plain(brief.source) else None
         error = f"the command {run.failure}" if run.failure else run.error or unchanged
         self.services.on_call(replace(call, seconds=run.seconds, cost_usd=cost, error=error))
         if error:
@@ -167,19 +167,25 @@ def _with_results(run: CommandRun, home: Path, files: dict[str, bytes]) -> Comma
 
 
 def _exit_error(log: str, status: int | None) -> str | None:
-    """Describe an exit status that is not 0, with the last line of the output."""
-    lines = [line.strip() for line in log.splitlines() if line.strip()]
-    last = f": {lines[-1][:MAX_LAST_LINE_CHARS]}" if lines else ""
-    return f"ended with exit status {status}{last}" if status else None
+    """Describe an exit status that is not 0, with the last words of the output."""
+    words = limits.last_words(log)[:MAX_LAST_LINE_CHARS]
+    return f"ended with exit status {status}{f': {words}' if words else ''}" if status else None
 
 
 def _exception(run: CommandRun, error: str, trace: Trace) -> Exception:
-    """Return the exception for a failed run: a busy server or a missing login is no broken proposal."""
-    end = run.log[-LOG_END_CHARS:]
-    if run.status and _NO_LOGIN.search(end):
+    """Return the exception for a failed run: a busy server or a missing login is no broken proposal.
+
+    A tool may say so with any exit status, also 0.
+    """
+    end, now = run.log[-LOG_END_CHARS:], time.time()
+    failed = bool(run.status) or limits.is_error(end)
+    if not run.status and (words := limits.last_words(run.log)[:MAX_LAST_LINE_CHARS]):
+        error = f"{error}: {trace.clean(words)}"
+    if failed and _NO_LOGIN.search(end):
         return Unusable(f"{error}; log in again, or set its key")
-    if run.status and _BUSY.search(end):
-        return Unavailable(error, time.time() + BUSY_RETRY_S)
+    if limits.BUSY.search(end) if failed else limits.is_at_limit(end):
+        retry_at = limits.retry_at(end, now, BUSY_RETRY_S)
+        return Unavailable(f"{error}; asked again at {time.strftime('%H:%M', time.localtime(retry_at))}", retry_at)
     return BadProposal(error, trace=trace.entries)
 
 

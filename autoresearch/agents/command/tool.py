@@ -16,6 +16,7 @@ from autoresearch.errors import UsageError
 
 # every command gets these variables, and may read the certificates
 CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE")
+TIME_ZONE = "TZ"  # in which it says when a limit ends
 MAX_COPY_BYTES = 1 << 20  # of a login or settings file
 
 _SECRETS = re.compile(r"[\"'=]\s*([^\"'\s=]{16,})[\"'\s]")  # values that may be keys
@@ -82,9 +83,9 @@ def _variables(names: Sequence[str]) -> dict[str, str]:
 
 
 def _environment() -> dict[str, str]:
-    """Return the variables of every command; of ours only those that locate programs and certificates."""
+    """Return the variables of every command; of ours only the time zone and what locates programs and certificates."""
     fixed = {"PATH": os.environ.get("PATH", os.defpath), "TERM": "dumb", "NO_COLOR": "1"}
-    return fixed | _variables(CERTIFICATES)
+    return fixed | _variables([*CERTIFICATES, TIME_ZONE])
 
 
 def _copies(names: Sequence[str]) -> dict[str, bytes]:
