@@ -35,6 +35,7 @@ class Maintenance:
         if numbers := self.recovery.restore_demotions():
             self.context.emit("recovered", None, f"experiments {_list(numbers)} were found suspect: read from runs/")
         self._restore_references()
+        self.recovery.check_incumbent()
         back_up(self.context.ledger)
         self._demote_suspects()
         # a kill may have come between a verdict and its line

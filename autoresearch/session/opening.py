@@ -8,6 +8,8 @@ from autoresearch import hardware
 from autoresearch.errors import UserError
 from autoresearch.files import JsonObject
 from autoresearch.ledger import Ledger, Session, check_free, status
+from autoresearch.ledger.rows import derive_seed
+from autoresearch.session.git_history import GitHistory
 from autoresearch.session.stopping import RESUMABLE
 from autoresearch.setup.project import Project
 from autoresearch.workspace.workspace import Workspace
@@ -25,6 +27,8 @@ def open_session(project: Project, ledger: Ledger, workspace: Workspace, origin:
     if session is not None and (tag or _is_unfinished(session, head)):
         check_comparable(session, project)
         return session
+    if tag is not None and (history := GitHistory.read(workspace, tag)) is not None:
+        return _recreate(history, project, ledger, workspace, tag)
     return _create(project, ledger, workspace, head)
 
 
@@ -46,10 +50,22 @@ def _start_from(origin: str, project: Project, ledger: Ledger, workspace: Worksp
     return _create(project, ledger, workspace, version.sha, **about)
 
 
-def _create(project: Project, ledger: Ledger, workspace: Workspace, base: str, **about: object) -> Session:
+def _recreate(history: GitHistory, project: Project, ledger: Ledger, workspace: Workspace, tag: str) -> Session:
+    """Start the record of a session again that only git knows: the recovery reads its experiments from there.
+
+    No seed of an earlier trial comes back: one of them may have selected the incumbent by luck.
+    """
+    history.restore_references(workspace, tag)
+    return _create(project, ledger, workspace, history.start, history.best, **history.origin(workspace, tag))
+
+
+def _create(
+    project: Project, ledger: Ledger, workspace: Workspace, base: str, best: str | None = None, **about: object
+) -> Session:
     config = project.config
     tag = config.tag or choose_tag(ledger, workspace)
     seed = config.seed if config.seed is not None else secrets.randbits(31)
+    seed = seed if best is None else derive_seed(seed, best)
     settings, identity, branch = pinned_settings(project), trial_identity(project), f"autoresearch/{tag}"
     return ledger.create_session(tag, branch, base, config.agent, config.judge, settings, identity, seed, **about)
 

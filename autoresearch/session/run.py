@@ -202,6 +202,8 @@ def _base_text(context: SessionContext, project: Project) -> str:
     base = context.ledger.experiment(context.id, 0)
     if base is not None and base.text is not None:
         return base.text
+    if (sha := context.workspace.ref(context.tag, 0)) is not None:  # the ledger is younger than the session
+        return context.workspace.read(sha)
     text = context.workspace.read(context.row.base_sha)
     if context.row.from_tag is not None:
         return text

@@ -17,6 +17,8 @@ from autoresearch.errors import Blocker, UsageError, UserError
 from autoresearch.workspace.git import Commit, GitCommands, GitError, encode
 
 TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_BASE_MESSAGE = re.compile(rf"Base of ({TAG.pattern})\n")
+_REPAIR = "`autoresearch doctor --ledger` says how to put it back"
 
 
 class Workspace:
@@ -80,6 +82,10 @@ class Workspace:
         """Return the first parent of a commit, or the commit itself if it has none."""
         return next(iter(self._git.read_commit(sha).parents), sha)
 
+    def is_ancestor(self, sha: str, of: str) -> bool:
+        """Return whether a commit is another one, or in its history."""
+        return self._git.run("merge-base", "--is-ancestor", sha, of, accept=range(2))[0] == 0
+
     def diff(self, a: str, b: str) -> str:
         return self._git.output("diff-tree", "-p", a, b, "--", self._spec).decode(errors="replace")
 
@@ -101,6 +107,10 @@ class Workspace:
 
     def branch(self, tag: str) -> str | None:
         return self._git.commit_of(f"refs/heads/autoresearch/{tag}")
+
+    def last_branch(self, tag: str) -> str | None:
+        """Return the last position of the branch that this program set."""
+        return self._git.commit_of(f"refs/autoresearch/{tag}/branch")
 
     def ref(self, tag: str, n: int) -> str | None:
         return self._git.commit_of(f"refs/autoresearch/{tag}/{n}")
@@ -137,7 +147,7 @@ class Workspace:
             if not self._is_base(base, sha, text):
                 raise UserError(f"refs/autoresearch/{tag} belongs to another base: choose another --tag")
             return base
-        base = sha if text is None or text == self.read(sha) else self.write(sha, text, f"Base of {tag}\n")
+        base = sha if text is None or text == self.read(sha) else self.write(sha, text, base_message(tag))
         if (branch := self.branch(tag)) not in (None, base):
             raise UserError(f"branch autoresearch/{tag} exists already: delete it or choose another --tag")
         if self.best(tag) is not None:
@@ -161,21 +171,25 @@ class Workspace:
         self._git.move({f"refs/autoresearch/{tag}/{n}": (sha, None)})
         return sha
 
-    def keep(self, tag: str, n: int, sha: str, message: str) -> str:
+    def keep(self, tag: str, n: int, sha: str, message: str, replaces: str | None = None) -> str:
         """Make commit `sha`, with a new message, experiment n and the incumbent; return it.
 
-        The branch moves along unless the user has moved it or it is checked out somewhere.
+        The branch moves along unless the user has moved it or it is checked out somewhere. Raises GitError if `best`
+        is not in the history of the version that this one `replaces`: it may be a better one.
         """
         version, best = self._git.read_commit(sha), self.best(tag)
         if best is None:
             raise GitError(f"refs/autoresearch/{tag}/best is missing: put it back or choose another --tag")
         wanted = Commit(version.tree, version.parents, _clean_message(message))
         refs = f"refs/autoresearch/{tag}"
-        if self._git.read_commit(best) == wanted:
+        found = self._git.read_commit(best)
+        if (found.tree, found.parents) == (wanted.tree, wanted.parents):  # it was killed after the transaction
             if self.ref(tag, n) != best:  # power was lost between two references of the transaction
                 self._git.move({f"{refs}/{n}": (best, self.ref(tag, n))})
             self.advance_branch(tag)
             return best
+        if replaces is not None and not self.is_ancestor(best, replaces):
+            raise GitError(f"{refs}/best is at {best[:7]}, which is no version before experiment {n}: {_REPAIR}")
         kept = self._git.write_commit(wanted)
         moves = {f"{refs}/{n}": (kept, self.ref(tag, n)), f"{refs}/best": (kept, best)}
         self._git.move(moves | self._branch_moves(tag, kept))
@@ -204,6 +218,13 @@ class Workspace:
         if current is None or not only_missing:
             self._git.move({ref: (sha, current)})
         return True
+
+    def restore_branch(self, tag: str, sha: str) -> None:
+        """Set the branch of a session to a commit if it is gone."""
+        if self.branch(tag) is None:
+            last = f"refs/autoresearch/{tag}/branch"
+            moves = {last: (sha, self._git.commit_of(last)), f"refs/heads/autoresearch/{tag}": (sha, None)}
+            self._git.move(moves)
 
     # --- for the user, outside of the loop
 
@@ -264,6 +285,15 @@ class Workspace:
 
     def _store(self, text: str) -> str:
         return self._git.line("hash-object", "-w", "--stdin", stdin=encode(text))
+
+
+def base_message(tag: str) -> str:
+    """Return the commit message of a base that is not the user's own commit."""
+    return f"Base of {tag}\n"
+
+
+def is_base_message(message: str) -> bool:
+    return _BASE_MESSAGE.fullmatch(message) is not None
 
 
 def _clean_message(message: str) -> str:
