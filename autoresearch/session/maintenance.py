@@ -63,6 +63,11 @@ class Maintenance:
 
         Raises UserError if that is the base, if no trial can be run, or if `TRIES` in a row were disturbed.
         """
+        if self.context.ledger.was_deleted:
+            self.context.ledger.was_deleted = False
+            self.context.emit(
+                "recovered", None, "runs/ was deleted: the ledger was written again, earlier files are gone"
+            )
         self._demote_suspects()
         self.disturbed_in_a_row = self.disturbed_in_a_row + 1 if result.disturbed else 0
         if result.outcome == "infra" and (not result.disturbed or self.disturbed_in_a_row == TRIES):

@@ -64,6 +64,8 @@ def _create(
 ) -> Session:
     config = project.config
     tag = config.tag or choose_tag(ledger, workspace)
+    if best is None:
+        workspace.check_branch(tag, base)
     seed = config.seed if config.seed is not None else secrets.randbits(31)
     seed = seed if best is None else derive_seed(seed, best)
     settings, identity, branch = pinned_settings(project), trial_identity(project), f"autoresearch/{tag}"
@@ -110,10 +112,10 @@ def trial_identity(project: Project) -> JsonObject:
 
 
 def choose_tag(ledger: Ledger, workspace: Workspace) -> str:
-    """Return today's first tag that neither the ledger nor git knows."""
+    """Return today's first tag that neither the ledger nor git knows, as a session or as a branch."""
     day = time.strftime("%b%d").lower()
     tags = [day, *(f"{day}-{k}" for k in range(2, 1000))]
-    taken = {*workspace.tags(), *(session.tag for session in ledger.sessions())}
+    taken = {*workspace.tags(), *workspace.branch_names(), *(session.tag for session in ledger.sessions())}
     return next(tag for tag in tags if tag not in taken)
 
 

@@ -37,9 +37,20 @@ class Workspace:
         if self._git.commit_of("HEAD") is None:
             raise Blocker(f"the git repository has no commit yet: `git add {file} && git commit -m start`")
         if (entry := self._entry("HEAD")) is None:
-            raise Blocker(f"{file} is not committed: `git add {file} && git commit` first")
+            raise Blocker(self._advice_on_missing_file(file))
         if not entry[0].startswith("100"):
             raise Blocker(f"{file} is a link or a folder in git: commit the file itself")
+
+    def _advice_on_missing_file(self, file: str) -> str:
+        """Say that HEAD does not have the file, and how to name one of the same name in a subfolder."""
+        names = self._git.line("ls-tree", "-r", "--full-tree", "--name-only", "HEAD").splitlines()
+        others = [name for name in names if name.rpartition("/")[2] == Path(file).name]
+        if not others:
+            return f"{file} is not committed: `git add {file} && git commit` first"
+        settings = self._git.top / "autoresearch.yaml"
+        folder = others[0].rpartition("/")[0]
+        words = f"{self.file} is not committed, but {', '.join(others[:3])} is"
+        return f"{words}: write `train: {others[0]}` and `program: {folder}/program.md` into {settings}"
 
     # --- the user's side
 
@@ -126,6 +137,11 @@ class Workspace:
         names = self._git.line("for-each-ref", "--format=%(refname:lstrip=2)", "refs/autoresearch/").splitlines()
         return sorted({name.rpartition("/")[0] for name in names})
 
+    def branch_names(self) -> set[str]:
+        """Return the tags that branches take: of a branch below autoresearch/TAG, too."""
+        names = self._git.line("for-each-ref", "--format=%(refname:lstrip=3)", "refs/heads/autoresearch/").splitlines()
+        return {name.partition("/")[0] for name in names}
+
     # --- steps of the loop: all of them idempotent
 
     def check_tag(self, tag: str) -> None:
@@ -135,6 +151,12 @@ class Workspace:
             raise UsageError(f"`{tag}` cannot be a tag: use letters, digits, dots, dashes and underscores")
         if self._git.commit_of("refs/heads/autoresearch") is not None:
             raise UserError("branch `autoresearch` is in the way: `git branch -m autoresearch OTHERNAME`")
+
+    def check_branch(self, tag: str, base: str) -> None:
+        """Raise UserError if the branch of a new session exists, and is not at its base."""
+        if self.branch(tag) not in (None, base):
+            words = f"branch autoresearch/{tag} exists already, with commits that are not of a session"
+            raise UserError(f"{words}: `git branch -m autoresearch/{tag} OTHERNAME`, or choose another --tag")
 
     def start(self, tag: str, sha: str, text: str | None = None) -> str:
         """Start a session at commit `sha` and return the commit of experiment 0.
@@ -148,13 +170,12 @@ class Workspace:
                 raise UserError(f"refs/autoresearch/{tag} belongs to another base: choose another --tag")
             return base
         base = sha if text is None or text == self.read(sha) else self.write(sha, text, base_message(tag))
-        if (branch := self.branch(tag)) not in (None, base):
-            raise UserError(f"branch autoresearch/{tag} exists already: delete it or choose another --tag")
+        self.check_branch(tag, base)
         if self.best(tag) is not None:
             raise UserError(f"refs/autoresearch/{tag}/best exists without a base: choose another --tag")
         refs = f"refs/autoresearch/{tag}"
         names = [f"{refs}/0", f"{refs}/best", f"{refs}/branch"]
-        names += [f"refs/heads/autoresearch/{tag}"] if branch is None else []
+        names += [f"refs/heads/autoresearch/{tag}"] if self.branch(tag) is None else []
         self._git.move(dict.fromkeys(names, (base, None)))
         return base
 

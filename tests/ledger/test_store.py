@@ -1,5 +1,6 @@
 import dataclasses
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -492,3 +493,38 @@ def test_a_kill_in_the_middle_of_writing_loses_no_finished_call(path):
 def test_first_openings_at_the_same_time(path):
     processes = [child("Ledger.open(path).close()\nprint('ok')", path) for _ in range(4)]
     assert [process.communicate(timeout=30)[0] for process in processes] == ["ok\n"] * 4
+
+
+def test_a_ledger_that_is_deleted_while_it_is_open_is_written_again(tmp_path):
+    path = tmp_path / "runs" / "ledger.db"
+    with Ledger.open(path) as ledger:
+        session = new_session(ledger)
+        ledger.event(session.id, "one", "before")
+        shutil.rmtree(path.parent)
+        ledger.event(session.id, "two", "after")
+        path.unlink()  # its log stays
+        ledger.event(session.id, "three", "after")
+        assert ledger.was_deleted
+    with Ledger.open(path, readonly=True) as ledger:
+        assert [event.kind for event in ledger.events(session.id)] == ["one", "two", "three"]
+        assert ledger.query("PRAGMA integrity_check")[0][0] == "ok"
+
+
+def test_a_ledger_in_whose_place_there_is_another_one_is_not_written(tmp_path):
+    path = tmp_path / "runs" / "ledger.db"
+    with Ledger.open(path) as ledger:
+        session = new_session(ledger)
+        shutil.rmtree(path.parent)
+        Ledger.open(path).close()
+        with pytest.raises(UserError, match="was replaced while it was in use"):
+            ledger.event(session.id, "one", "lost")
+
+
+def test_a_ledger_whose_repository_was_moved_is_not_written_to_the_old_place(tmp_path):
+    path = tmp_path / "repository" / "runs" / "ledger.db"
+    with Ledger.open(path) as ledger:
+        session = new_session(ledger)
+        (tmp_path / "repository").rename(tmp_path / "elsewhere")
+        with pytest.raises(UserError, match="runs is gone: if the repository was moved, go there"):
+            ledger.event(session.id, "one", "lost")
+    assert not (tmp_path / "repository").exists()

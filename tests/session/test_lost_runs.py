@@ -1,4 +1,4 @@
-"""runs/ is gone, and git has the versions: the session goes on from them, and neither `best` nor the branch moves back."""
+"""runs/ is gone, and git has the versions: the session goes on from them, and nothing moves back."""
 
 import re
 import shutil
