@@ -138,6 +138,13 @@ class Ledger:
             self.connection.execute(sql, (session.id, pid, now, slots))
         return {"pid_started": mark, "started": session.started or now}
 
+    def remove_session(self, id: int) -> None:
+        """Delete a session and everything that belongs to it."""
+        with self._transaction() as connection:
+            for table in ("events", "calls", "trials", "experiments", "spans"):
+                connection.execute(f"DELETE FROM {table} WHERE session_id = ?", (id,))
+            connection.execute("DELETE FROM sessions WHERE id = ?", (id,))
+
     # --- experiments
 
     def add_experiment(self, session_id: int, n: int, **columns: object) -> Experiment:

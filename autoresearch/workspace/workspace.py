@@ -11,9 +11,11 @@ The user's files, index and HEAD are never changed, so discarding a version leav
 import os
 import re
 import tempfile
+from collections.abc import Container
 from pathlib import Path
 
 from autoresearch.errors import Blocker, UsageError, UserError
+from autoresearch.files import write_atomically
 from autoresearch.workspace.git import Commit, GitCommands, GitError, encode
 
 TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -65,6 +67,18 @@ class Workspace:
         """Return the branch that HEAD is on; None if HEAD is detached."""
         status, out = self._git.run("symbolic-ref", "--quiet", "--short", "HEAD", accept=range(2))
         return out.decode().strip() if status == 0 else None
+
+    def replace_file(self, text: str, known: Container[str | None], force: bool = False) -> None:
+        """Write a text into the user's file, as a whole or not at all; neither the index nor HEAD changes.
+
+        Raises UserError if changes would be lost, unless with `force`: those that are not committed, where the file is
+        not one of the versions with the hashes `known`.
+        """
+        path = self._git.top / self.file
+        if not force and self.is_dirty() and path.exists() and self._hash(path) not in known:
+            words = f"{self.file} has changes that are not committed, which would be lost"
+            raise UserError(f"{words}: commit them, or replace them with --force")
+        write_atomically(path, [text])
 
     # --- versions
 
@@ -247,6 +261,15 @@ class Workspace:
             moves = {last: (sha, self._git.commit_of(last)), f"refs/heads/autoresearch/{tag}": (sha, None)}
             self._git.move(moves)
 
+    def remove(self, tag: str) -> bool:
+        """Delete the references of a session, and its branch; False: the branch is the user's now, and stays."""
+        prefix, branch = f"refs/autoresearch/{tag}/", f"refs/heads/autoresearch/{tag}"
+        names = self._git.line("for-each-ref", "--format=%(refname) %(objectname)", prefix).splitlines()
+        is_ours = self._follows(tag)
+        names += [f"{branch} {self.branch(tag)}"] if is_ours else []
+        self._git.output("update-ref", "--stdin", stdin="".join(f"delete {name}\n" for name in names).encode())
+        return is_ours or self.branch(tag) is None
+
     # --- for the user, outside of the loop
 
     def write(self, parent: str, text: str, message: str) -> str:
@@ -289,12 +312,18 @@ class Workspace:
 
     def _branch_moves(self, tag: str, sha: str) -> dict[str, tuple[str, str | None]]:
         """Return the moves of the branch to `sha`: none if the user has moved it or works on it."""
-        last_ref, name = f"refs/autoresearch/{tag}/branch", f"refs/heads/autoresearch/{tag}"
-        last, now = self._git.commit_of(last_ref), self.branch(tag)
-        symbolic = self._git.run("symbolic-ref", "--quiet", name, accept=range(2))[0] == 0
-        if now is None or now != last or symbolic or self._is_checked_out(name):
+        if not self._follows(tag):
             return {}
-        return {last_ref: (sha, last), name: (sha, now)}
+        names = f"refs/autoresearch/{tag}/branch", f"refs/heads/autoresearch/{tag}"
+        return dict.fromkeys(names, (sha, self.branch(tag)))
+
+    def _follows(self, tag: str) -> bool:
+        """Return whether the branch is where this program set it, and nobody works on it."""
+        now, name = self.branch(tag), f"refs/heads/autoresearch/{tag}"
+        if now is None or now != self.last_branch(tag):
+            return False
+        symbolic = self._git.run("symbolic-ref", "--quiet", name, accept=range(2))[0] == 0
+        return not (symbolic or self._is_checked_out(name))
 
     def _is_checked_out(self, ref: str) -> bool:
         return f"branch {ref}" in self._git.line("worktree", "list", "--porcelain").splitlines()
@@ -303,6 +332,9 @@ class Workspace:
         entry = self._git.line("ls-tree", "--full-tree", "-z", sha, "--", self.file)
         mode, _, rest = entry.partition(" ")
         return (mode, rest.split()[1]) if entry else None
+
+    def _hash(self, path: Path) -> str:
+        return self._git.line("hash-object", "--no-filters", "--stdin", stdin=path.read_bytes())
 
     def _store(self, text: str) -> str:
         return self._git.line("hash-object", "-w", "--stdin", stdin=encode(text))
