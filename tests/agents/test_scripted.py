@@ -179,5 +179,5 @@ def test_a_patch_of_lines_whose_context_a_keep_has_changed_is_merged(folder):
 
 def test_a_patch_of_what_a_keep_has_changed_conflicts(folder):
     kept = SOURCE.replace("LINE_9 = 9 ", "LINE_9 = 90 ")
-    with pytest.raises(BadProposal, match="9-raise-line-nine.patch does not apply"):
+    with pytest.raises(BadProposal, match=r"9-raise-line-nine\.patch does not apply"):
         Scripted(folder).propose(brief({"script": "01-whole"}, source=kept))
