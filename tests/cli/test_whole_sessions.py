@@ -64,10 +64,7 @@ def test_a_session_is_removed_and_comes_back(root: Path, settings_of: dict[str, 
     done = autoresearch(root, "remove", "t", "--yes", env=settings_of)
     assert done.returncode == 0, done.stderr
     assert not (root / "runs/t").exists() and not git(root, "for-each-ref", "refs/autoresearch")
-    assert git(root, "for-each-ref", "--format=%(refname)", "refs/heads").split() == [
-        "refs/heads/main",
-        "refs/heads/mine",
-    ]
+    assert git(root, "for-each-ref", "--format=%(refname:short)", "refs/heads").split() == ["main", "mine"]
     assert git(root, "rev-parse", "HEAD") == head and consistency.check(root) == []
     assert autoresearch(root, "status", "--tag", "t", env=settings_of).returncode == 1
     assert f"git update-ref refs/autoresearch/t/best {best} && autoresearch run --tag t" in done.stderr

@@ -143,7 +143,7 @@ def test_a_branch_that_is_no_sessions_is_in_the_way(repository: Path) -> None:
     git(repository, "checkout", "-q", "-b", "autoresearch/mine")
     git(repository, "commit", "-q", "--allow-empty", "-m", "mine")
     git(repository, "checkout", "-q", "main")
-    with pytest.raises(UserError, match="branch autoresearch/mine exists already, .*`git branch -m autoresearch/mine "):
+    with pytest.raises(UserError, match=r"branch autoresearch/mine exists already, .*`git branch -m"):
         opened(repository, tag="mine")
     with pytest.raises(UserError, match="no session yet"), Ledger.open(repository / "runs/ledger.db") as store:
         store.find_session("mine")

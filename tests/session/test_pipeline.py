@@ -292,9 +292,5 @@ def test_other_changes_are_merged_by_lines(repository: Path) -> None:
     changed = TRAIN.replace("trial.start()\n", "trial.start()\n    print('x')\n")
     onto = TRAIN.replace("return None", "return print")
     assert rebase_change(workspace.merge, TRAIN, changed, onto) == changed.replace("return None", "return print")
-    assert (
-        rebase_change(
-            workspace.merge, TRAIN, changed, TRAIN.replace("trial.start()\n", "trial.start()\n    print('y')\n")
-        )
-        is None
-    )
+    other = TRAIN.replace("trial.start()\n", "trial.start()\n    print('y')\n")
+    assert rebase_change(workspace.merge, TRAIN, changed, other) is None
