@@ -65,7 +65,7 @@ def _walk(workspace: Workspace, tag: str, tip: str, refs: dict[int, str]) -> Git
         if (parent := workspace.parent(sha)) == sha:  # the first commit of the repository
             return None
         sha = parent
-    if sha == tip and tip not in ours:
+    if tip not in ours and tip not in kept.values():
         return None
     start = workspace.parent(sha) if workspace.message(sha) == base_message(tag) else sha
     return GitHistory(tip, kept, sha, start)

@@ -53,8 +53,11 @@ def _start_from(origin: str, project: Project, ledger: Ledger, workspace: Worksp
 def _recreate(history: GitHistory, project: Project, ledger: Ledger, workspace: Workspace, tag: str) -> Session:
     """Start the record of a session again that only git knows: the recovery reads its experiments from there.
 
-    No seed of an earlier trial comes back: one of them may have selected the incumbent by luck.
+    No seed of an earlier trial comes back: one of them may have selected the incumbent by luck. Raises UserError if
+    another working tree has the record.
     """
+    if owner := next((path for path in workspace.other_worktrees() if (path / "runs" / tag).exists()), None):
+        raise UserError(f"session `{tag}` belongs to the working tree {owner}: run it there, or choose another --tag")
     history.restore_references(workspace, tag)
     return _create(project, ledger, workspace, history.start, history.best, **history.origin(workspace, tag))
 

@@ -156,6 +156,12 @@ class Workspace:
         names = self._git.line("for-each-ref", "--format=%(refname:lstrip=3)", "refs/heads/autoresearch/").splitlines()
         return {name.partition("/")[0] for name in names}
 
+    def other_worktrees(self) -> list[Path]:
+        """Return the other working trees of the repository: they share its references, but not `runs/`."""
+        lines = self._git.line("worktree", "list", "--porcelain").splitlines()
+        found = [Path(line.removeprefix("worktree ")) for line in lines if line.startswith("worktree ")]
+        return [path for path in found if path.resolve() != self._git.top]
+
     # --- steps of the loop: all of them idempotent
 
     def check_tag(self, tag: str) -> None:

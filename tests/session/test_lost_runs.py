@@ -1,24 +1,30 @@
 """runs/ is gone, and git has the versions: the session goes on from them, and nothing moves back."""
 
+import json
 import re
 import shutil
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from support.programs import autoresearch
 from support.referees import FunctionReferee
 from support.repositories import BIGRAM, git, make_repository
 from support.sessions import session_of
 
 from autoresearch.agents import registry
-from autoresearch.analysis import consistency
+from autoresearch.analysis import consistency, export, summary
+from autoresearch.analysis.experiment_details import read_experiment
 from autoresearch.analysis.lineage import stack
 from autoresearch.data.dataset import Dataset
 from autoresearch.errors import UserError
-from autoresearch.ledger import Ledger
+from autoresearch.ledger import Ledger, status
 from autoresearch.measure.clock import Budget
 from autoresearch.measure.result import Result
 from autoresearch.measure.settings import Settings, TrialPlan
+from autoresearch.report import experiment as experiment_page
+from autoresearch.report import html, report
 from autoresearch.session.git_history import GitHistory
 from autoresearch.session.opening import open_session
 from autoresearch.session.stopping import Limits
@@ -114,6 +120,38 @@ def test_the_session_goes_on_from_what_git_knows(bench: Bench) -> None:
     for name in ("val_bpb", "delta", "sigma"):
         assert getattr(after[3], name) == pytest.approx(getattr(before[3], name), abs=1e-6)
     assert after[2].val_bpb is None and "no verdict is known" in str(after[2].reason)
+
+
+def test_what_was_read_from_git_can_be_looked_at_and_exported(bench: Bench) -> None:
+    shutil.rmtree(bench.root / "runs")
+    bench.go_on()
+    with bench.open() as store:
+        session = store.find_session("t")
+        for experiment in store.experiments(session.id):
+            details = read_experiment(store, session, bench.root / "runs", experiment)
+            json.dumps(details.as_json(), allow_nan=False)
+            assert list(experiment_page.layout(details))
+        facts = status(store, session, time.time())
+        assert (facts.best, facts.kept, facts.experiments) == (3, 2, 3)
+        text = html.page("t", report.layout(summary.read(store, session, bench.root / "runs", time.time(), "")))
+        assert "experiment 3" in text
+        made = export.create_branch(export.read_lineage(store, session), bench.workspace, "mine")
+    assert made.experiments == [1, 3]
+    assert git(bench.root, "diff", "mine", "autoresearch/t") == ""
+
+
+def test_a_session_of_another_working_tree_is_not_taken(bench: Bench, tmp_path: Path) -> None:
+    git(bench.root, "worktree", "add", "-q", "--detach", str(tmp_path / "other"))
+    other = Bench(tmp_path / "other", bench.script, bench.settings, bench.data)
+    with pytest.raises(UserError, match=f"session `t` belongs to the working tree {bench.root}: run it there"):
+        other.go_on()
+
+
+def test_looking_says_what_is_gone(bench: Bench, settings_of: dict[str, str]) -> None:
+    shutil.rmtree(bench.root / "runs")
+    done = autoresearch(bench.root, "status", env=settings_of)
+    assert done.returncode == 1
+    assert "runs/ has no record of t, of which git has the versions: `autoresearch run --tag t` goes on" in done.stderr
 
 
 def test_a_new_keep_has_to_beat_the_incumbent_again(bench: Bench) -> None:
