@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -20,6 +21,8 @@ def write_atomically(path: Path, pieces: Iterable[str]) -> Path:
         target.parent.mkdir(parents=True, exist_ok=True)
         with partial.open("w", encoding="utf-8", errors="replace") as file:
             file.writelines(pieces)
+        if target.exists():
+            shutil.copymode(target, partial)
         partial.replace(target)
         return path
     except OSError as error:
@@ -42,3 +45,13 @@ def read_json(path: Path) -> JsonObject | None:
     except (OSError, ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
+
+
+def measure_size(folder: Path) -> int:
+    """Return the bytes that a folder takes on the disk."""
+    total = 0
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            with suppress(FileNotFoundError):  # SQLite removes its temporary files at any time
+                total += 512 * os.lstat(f"{parent}/{name}").st_blocks
+    return total

@@ -1,12 +1,11 @@
 """Propose changes that exist already: the edits of a folder, or a single one."""
 
 import codecs
-import itertools
 import os
 import re
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,11 +13,11 @@ from typing import TYPE_CHECKING
 import yaml
 
 from autoresearch.agents.base import BadProposal, Exhausted, InstantAgent, Proposal
-from autoresearch.agents.edits import replace_lines
 from autoresearch.errors import EXHAUSTED, UsageError, UserError
 from autoresearch.files import JsonObject
 from autoresearch.ledger.rows import CATEGORIES
 from autoresearch.source.lines import plain
+from autoresearch.source.rebase import rebase_change
 
 if TYPE_CHECKING:
     from autoresearch.brief.brief import Brief
@@ -72,7 +71,7 @@ class Scripted(InstantAgent):
             raise Exhausted("agent exhausted")
         params = {"script": edit.file.stem}
         try:
-            text = _new_text(edit.file, brief.source)
+            text = _new_text(edit.file, brief.source, brief.base_source)
         except ValueError as error:
             raise BadProposal(f"{edit.file.name} {error}", params) from error
         title = re.sub(r"^\d+-", "", edit.file.stem).replace("-", " ")
@@ -128,17 +127,43 @@ def _check_note(file: Path, key: object, value: object) -> None:
         raise UserError(f"{file}: no category `{value}`; known are {', '.join(CATEGORIES)}")
 
 
-def _new_text(file: Path, incumbent: str) -> str:
+def _new_text(file: Path, incumbent: str, base: str | None) -> str:
     """Return the text that a file proposes. Raises ValueError: the end of a sentence that begins with its name."""
     try:
         content = file.read_bytes()
-        return (_apply_patch(incumbent, content) if file.suffix == ".patch" else content).decode()
+        return _patched(content, incumbent, base) if file.suffix == ".patch" else content.decode()
     except OSError as error:
         if error.errno in EXHAUSTED:  # the edit is not the cause
             raise
         raise ValueError(f"cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise ValueError("is not UTF-8 text") from error
+
+
+def _patched(patch: bytes, incumbent: str, base: str | None) -> str:
+    """Apply a patch to the incumbent or, if a keep has changed its context, make its change of the base there.
+
+    Raises ValueError.
+    """
+    try:
+        return _apply_patch(incumbent, patch).decode()
+    except ValueError:
+        if base is None or base == incumbent:
+            raise
+        with suppress(ValueError):
+            changed = _apply_patch(base, patch).decode()
+            if (merged := rebase_change(_merge, plain(base), changed, plain(incumbent))) is not None:
+                return merged
+        raise
+
+
+def _merge(base: str, ours: str, theirs: str) -> tuple[str, bool]:
+    with tempfile.TemporaryDirectory(prefix="autoresearch-") as folder:
+        names = ("ours", "base", "theirs")
+        for name, text in zip(names, (ours, base, theirs), strict=True):
+            Path(folder, name).write_bytes(text.encode())
+        done = _run_git(folder, "merge-file", "-p", "-q", *names)
+    return done.stdout.decode(), done.returncode != 0
 
 
 def _apply_patch(incumbent: str, patch: bytes) -> bytes:
@@ -153,8 +178,6 @@ def _apply_patch(incumbent: str, patch: bytes) -> bytes:
         target = Path(folder, "train.py")
         target.write_bytes(plain(incumbent).encode())
         error = _git_apply(patch, folder) and _git_apply(patch, folder, "--recount", "--unidiff-zero")
-        if error and (text := _replace_removed_lines(plain(incumbent), patch)) is not None:
-            return text.encode()
         if error:
             raise ValueError(f"does not apply to the incumbent train.py ({error})")
         if not target.exists() or not target.stat().st_size:
@@ -162,27 +185,17 @@ def _apply_patch(incumbent: str, patch: bytes) -> bytes:
         return target.read_bytes()
 
 
-def _replace_removed_lines(text: str, patch: bytes) -> str | None:
-    """Apply a patch whose context has changed, if the lines that it removes occur once; else return None."""
-    try:
-        for old, new in _changes(patch.decode()):
-            text = replace_lines(text, old, new)
-    except ValueError:  # BadEdit, or no UTF-8
-        return None
-    return text
-
-
-def _changes(patch: str) -> Iterator[tuple[str, str]]:
-    """Yield the removed and the added lines of each place that a patch changes."""
-    for context, lines in itertools.groupby(patch.split("\n")[2:], lambda line: line[:1] not in ("-", "+", "\\")):
-        if not context:
-            rows = list(lines)
-            old, new = ("".join(f"{row[1:]}\n" for row in rows if row.startswith(sign)) for sign in "-+")
-            yield old, new
-
-
 def _git_apply(patch: bytes, folder: str, *options: str) -> str:
     """Apply a patch as a whole or not at all, and return git's error message, empty if there is none."""
+    process = _run_git(folder, "apply", "--whitespace=nowarn", *options, "-", stdin=patch)
+    if process.returncode == 0:
+        return ""
+    first = process.stderr.decode(errors="replace").strip().split("\n")[0]
+    return first.removeprefix("error: ") or f"git apply ended with {process.returncode}"
+
+
+def _run_git(folder: str, *words: str, stdin: bytes = b"") -> "subprocess.CompletedProcess[bytes]":
+    """Run git in a folder, away from any repository. Raises UserError if it is killed."""
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("GIT_")},
         "LC_ALL": "C",
@@ -191,11 +204,7 @@ def _git_apply(patch: bytes, folder: str, *options: str) -> str:
         # without it, git skips the file if the temporary folder is inside a repository
         "GIT_CEILING_DIRECTORIES": str(Path(folder).resolve().parent),
     }
-    command = ["git", "apply", "--whitespace=nowarn", *options, "-"]
-    process = subprocess.run(command, cwd=folder, input=patch, env=environment, capture_output=True, check=False)
-    if process.returncode == 0:
-        return ""
-    if process.returncode < 0:
-        raise UserError(f"git apply was killed by signal {-process.returncode}: is there memory left?")
-    first = process.stderr.decode(errors="replace").strip().split("\n")[0]
-    return first.removeprefix("error: ") or f"git apply ended with {process.returncode}"
+    done = subprocess.run(["git", *words], cwd=folder, input=stdin, env=environment, capture_output=True, check=False)
+    if done.returncode < 0:
+        raise UserError(f"git {words[0]} was killed by signal {-done.returncode}: is there memory left?")
+    return done

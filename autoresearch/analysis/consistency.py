@@ -151,21 +151,28 @@ def _check_messages(records: SessionRecords) -> Findings:
 
 
 def _check_verdicts(records: SessionRecords) -> Findings:
-    """Require trials, audits and a score that justify the verdict."""
+    """Require trials, audits and a score that justify the verdict, unless they are known to be gone."""
     for experiment in records.settled_experiments:
         trials, n = records.trials(experiment), experiment.n
-        scores = [trial.val_bpb for trial in trials if trial.outcome == "ok" and trial.val_bpb is not None]
-        if experiment.verdict == "keep" and not _has_audits(trials, experiment, records.session.judge):
-            yield f"experiment {n} was kept without enough audited trials", DISTRUST.format(n=n)
+        if n not in records.lost_records:
+            yield from _check_evidence(experiment, trials, records.session.judge)
         if n in records.failed_audits:
             remedy = f"`autoresearch run --tag {records.session.tag}` demotes it; do not trust it until then"
             yield f"experiment {n} is kept, but a later audit failed: {records.failed_audits[n]}", remedy
-        if experiment.verdict in ("keep", "discard") and not scores and (trials or experiment.val_bpb is not None):
-            yield f"experiment {n} was judged without a score", DISTRUST.format(n=n)
-        elif experiment.val_bpb is not None and not (scores and min(scores) <= experiment.val_bpb <= max(scores)):
-            yield f"the score of experiment {n} is not one that its trials gave", DISTRUST.format(n=n)
         if any(trial.outcome == "ok" and trial.val_bpb is None for trial in trials):
             yield f"a trial of experiment {n} is ok without a score", DISTRUST.format(n=n)
+
+
+def _check_evidence(experiment: Experiment, trials: list[Trial], judge: str) -> Findings:
+    """Require the audits of a keep, and a score that the trials gave."""
+    n, score = experiment.n, experiment.val_bpb
+    scores = [trial.val_bpb for trial in trials if trial.outcome == "ok" and trial.val_bpb is not None]
+    if experiment.verdict == "keep" and not _has_audits(trials, experiment, judge):
+        yield f"experiment {n} was kept without enough audited trials", DISTRUST.format(n=n)
+    if experiment.verdict in ("keep", "discard") and not scores and (trials or score is not None):
+        yield f"experiment {n} was judged without a score", DISTRUST.format(n=n)
+    elif score is not None and not (scores and min(scores) <= score <= max(scores)):
+        yield f"the score of experiment {n} is not one that its trials gave", DISTRUST.format(n=n)
 
 
 def _has_audits(trials: list[Trial], experiment: Experiment, judge: str) -> bool:

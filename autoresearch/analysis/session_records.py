@@ -9,6 +9,7 @@ from autoresearch.errors import UserError
 from autoresearch.ledger import Experiment, Ledger, Session, Trial, results_tsv
 from autoresearch.ledger.artefacts import Artefacts
 from autoresearch.ledger.failed_audits import failed_audits
+from autoresearch.ledger.lost_records import lost_records
 from autoresearch.ledger.trials import by_experiment, judging
 from autoresearch.workspace.workspace import Workspace
 
@@ -21,6 +22,7 @@ class SessionRecords:
     experiments: list[Experiment]
     judging_trials: dict[int, list[Trial]]  # by experiment id, without interrupted trials and totals
     failed_audits: dict[int, str]  # of keeps, by number of experiment
+    lost_records: set[int]  # experiments that were read from git: their trials and files are gone
     table: str  # results.tsv according to the ledger
     workspace: Workspace
     root: Path
@@ -31,7 +33,8 @@ class SessionRecords:
         experiments = [row for n in numbers if (row := store.experiment(session.id, n)) is not None]
         trials = by_experiment(judging(store.trials(session.id)))
         failed, table = failed_audits(store, session.id), results_tsv(store, session)
-        return cls(session, experiments, trials, failed, table, workspace, root)
+        lost = lost_records(store, session.id)
+        return cls(session, experiments, trials, failed, lost, table, workspace, root)
 
     @property
     def folder(self) -> Path:

@@ -70,6 +70,7 @@ class Brief:
     pending: list[PastExperiment] = field(default_factory=list)
     direction: Direction | None = None
     incumbent_source: str | None = None
+    base_source: str | None = None  # for patches that were written before the session
     facts: list[str] = field(default_factory=list)
     ideas: list[Idea] = field(default_factory=list)
     papers: list[Paper] = field(default_factory=list)

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 
 from autoresearch.cli import trial_command, plan_command, run_command, steer_commands, look_commands, page_commands
-from autoresearch.cli import verify_commands, keep_commands  # all of them add their commands to `app`
+from autoresearch.cli import session_commands, verify_commands, keep_commands  # all of them add their commands to `app`
 from autoresearch.cli.app import app
 from autoresearch.errors import UserError, as_user_error
 from autoresearch.terminal.standard_streams import prepare_streams

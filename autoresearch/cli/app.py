@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,8 +53,24 @@ def open_ledger(tag: str | None, readonly: bool = True) -> Iterator[tuple["Ledge
     from autoresearch.workspace import git
 
     path = git.top_folder(Path.cwd()) / "runs" / "ledger.db"
-    with ledger.Ledger.open(path, readonly or not path.exists()) as store:  # never create one here
+    try:
+        opened = ledger.Ledger.open(path, readonly or not path.exists())  # never create one here
+    except UserError as error:
+        raise (_describe_lost_record(path.parents[1]) if str(error) == NO_SESSION else None) or error from None
+    with opened as store:
         session = store.find_session(tag) if tag is not None else ledger.current(store)
         if session is None:
             raise UserError(NO_SESSION)
         yield store, session
+
+
+def _describe_lost_record(root: Path) -> UserError | None:
+    """Return an error that names the sessions that only git knows; None if there are none."""
+    from autoresearch import config
+    from autoresearch.workspace.workspace import Workspace
+
+    with suppress(UserError):
+        if tags := Workspace(root, config.load(root, {}).train).tags():
+            words = f"runs/ has no record of {', '.join(tags)}, of which git has the versions"
+            return UserError(f"{words}: `autoresearch run --tag {tags[-1]}` goes on with that session")
+    return None

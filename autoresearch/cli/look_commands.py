@@ -151,19 +151,44 @@ def diff(
 
 
 @app.command(rich_help_panel=LOOK)
-def best(tag: str = TAG, as_json: bool = JSON) -> None:
-    """Print the train.py of the incumbent: `autoresearch best > train.py` puts it into the folder."""
+def best(
+    tag: str = TAG,
+    write: bool = typer.Option(
+        False, "--write", help="Put it in the place of your train.py, as a whole or not at all."
+    ),
+    force: bool = typer.Option(False, "--force", help="With --write: replace changes that are not committed."),
+    as_json: bool = JSON,
+) -> None:
+    """Print the train.py of the incumbent, or put it in the place of yours. Nothing is committed."""
     from autoresearch import ledger
 
+    if force and not write:
+        raise UsageError("--force belongs to --write")
     with open_ledger(tag) as (store, session):
         state = ledger.status(store, session, time.time())
         incumbent = _experiment(store, session, _incumbent(store, session))
+        known = {row.blob for row in store.experiments(session.id)} if write else set()
     text = incumbent.text or ""
+    if write:
+        name = _replace_train(text, known, force)
+        typer.echo(f"{name} is now that of experiment {incumbent.n} of session {session.tag}", err=True)
     if as_json:
         facts = {name: getattr(incumbent, name) for name in ("n", "sha", "val_bpb", "hypothesis")}
         print_json({**facts, "sigma": state.sigma, "base_bpb": state.base_bpb, "grade": state.grade, "text": text})
-    else:
+    elif not write:
         _print_code(text, "python")
+
+
+def _replace_train(text: str, known: set[str | None], force: bool) -> str:
+    """Put a text in the place of the user's train.py and return its name. Raises UserError if changes would be lost."""
+    from autoresearch import config
+    from autoresearch.setup import project
+    from autoresearch.workspace.workspace import Workspace
+
+    root = project.repository()
+    workspace = Workspace(root, config.load(root, {}).train)
+    workspace.replace_file(text, known, force)
+    return workspace.file
 
 
 def _print_code(text: str, language: str) -> None:

@@ -1,6 +1,6 @@
 """SQLite store of sessions and their experiments, and the questions that are asked of it."""
 
-from autoresearch.ledger.backup import back_up
+from autoresearch.ledger.backup import back_up, copy_ledger
 from autoresearch.ledger.owner import check_free, is_alive, state
 from autoresearch.ledger.queries import (
     ExperimentRow,
@@ -32,6 +32,7 @@ __all__ = [
     "Trial",
     "back_up",
     "check_free",
+    "copy_ledger",
     "count_settled",
     "current",
     "experiment_rows",

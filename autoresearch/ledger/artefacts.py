@@ -113,6 +113,6 @@ class Artefacts:
 
     def _make_folder(self) -> None:
         runs = self.folder.parents[1]
-        if not runs.exists():
+        if not runs.parent.exists():
             raise UserError(f"{runs} is gone: if the repository was moved, go there, {RESUME_HINT}")
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -12,9 +12,17 @@ COPIES = 5
 
 
 def back_up(ledger: Ledger) -> Path:
-    """Copy the ledger to runs/backups/ atomically. Raises UserError if it is damaged."""
+    """Copy the ledger to runs/backups/, and keep the last few copies. Raises UserError if it is damaged."""
+    path = copy_ledger(ledger, time.strftime("ledger-%Y%m%d-%H%M%S.db"))
+    for old in sorted(path.parent.glob("ledger-*.db"))[:-COPIES]:
+        old.unlink()
+    return path
+
+
+def copy_ledger(ledger: Ledger, name: str) -> Path:
+    """Copy the ledger to a file in runs/backups/ atomically. Raises UserError if it is damaged."""
     folder = backup_folder(ledger.path)
-    path = folder / time.strftime("ledger-%Y%m%d-%H%M%S.db")
+    path = folder / name
     partial = path.with_suffix(".new")
     folder.mkdir(exist_ok=True)
     with explain_errors(ledger.path):
@@ -25,6 +33,4 @@ def back_up(ledger: Ledger) -> Path:
         with closing(sqlite3.connect(partial)) as copy:
             ledger.connection.backup(copy)
     partial.replace(path)
-    for old in sorted(folder.glob("ledger-*.db"))[:-COPIES]:
-        old.unlink()
     return path

@@ -1,9 +1,12 @@
 """SQLite file of the ledger: opening, migrations by number, and clear error messages."""
 
+import os
+import shutil
 import sqlite3
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from importlib import resources
 from pathlib import Path
 
@@ -17,12 +20,22 @@ NO_SESSION = "no session yet: start one with `autoresearch run`"
 
 
 def connect(path: Path, readonly: bool, migrations: Sequence[str] = MIGRATIONS) -> sqlite3.Connection:
-    """Open the database and migrate it; create it if it may be written. Raises UserError."""
+    """Open the database and migrate it; create it if it may be written. Raises UserError.
+
+    Where nothing may be written, not even the files that SQLite needs for reading, a copy is opened.
+    """
     _check_exists(path, readonly)
     with explain_errors(path):
-        if readonly and 0 < _peek_version(path, migrations) < len(migrations):
-            connect(path, False, migrations).close()
-        return _open(path, readonly, migrations)
+        if not readonly:
+            return _open(path, False, migrations)
+        try:
+            if 0 < _peek_version(path, migrations) < len(migrations):
+                _open(path, False, migrations).close()
+            return _open(path, True, migrations)
+        except sqlite3.OperationalError:
+            if os.access(path.parent, os.W_OK):
+                raise
+            return _open_copy(path, migrations)
 
 
 @contextmanager
@@ -47,6 +60,34 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+
+
+def identify_file(path: Path) -> tuple[int, int] | None:
+    """Return the device and the inode of a file; None if there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def write_again(connection: sqlite3.Connection, path: Path) -> sqlite3.Connection:
+    """Write a database whose file was deleted while it was open, and open the new file. Raises UserError.
+
+    The connection still reads the deleted file. Its log must go first: SQLite would replay it into the new file.
+    """
+    if not path.parent.parent.is_dir():
+        raise UserError(f"{path.parent} is gone: if the repository was moved, go there, {RESUME_HINT}")
+    _make_folder(path.parent)
+    partial = path.with_suffix(".new")
+    partial.unlink(missing_ok=True)
+    with closing(sqlite3.connect(partial)) as copy:
+        connection.backup(copy)
+    connection.close()
+    for name in (f"{path}-wal", f"{path}-shm"):
+        Path(name).unlink(missing_ok=True)
+    partial.replace(path)
+    return connect(path, readonly=False)
 
 
 def statements(script: str, sqlite_version: tuple[int, ...] = sqlite3.sqlite_version_info) -> Iterator[str]:
@@ -90,6 +131,15 @@ def _open(path: Path, readonly: bool, migrations: Sequence[str]) -> sqlite3.Conn
         connection.close()
         raise
     return connection
+
+
+def _open_copy(path: Path, migrations: Sequence[str]) -> sqlite3.Connection:
+    """Open a copy, whose files are removed at once: the connection keeps them."""
+    with tempfile.TemporaryDirectory(prefix="autoresearch-") as folder:
+        for name in (path.name, f"{path.name}-wal"):
+            if path.with_name(name).exists():
+                shutil.copyfile(path.with_name(name), Path(folder, name))
+        return _open(Path(folder, path.name), False, migrations)
 
 
 def _write_ahead(connection: sqlite3.Connection) -> None:

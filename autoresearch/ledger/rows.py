@@ -84,8 +84,7 @@ class Session:
 
     def seed_of(self, *what: object) -> int:
         """Return the fixed seed of something in the session, such as (experiment, trial)."""
-        words = " ".join(map(str, (self.seed, *what)))
-        return int(hashlib.sha256(words.encode()).hexdigest()[:8], 16) & 0x7FFFFFFF
+        return derive_seed(self.seed, *what)
 
 
 @dataclass(frozen=True)
@@ -266,6 +265,11 @@ def _replace_non_finite(value: object) -> object:
     if isinstance(value, Mapping):
         return {key: _replace_non_finite(each) for key, each in value.items()}
     return [_replace_non_finite(each) for each in value] if isinstance(value, list | tuple) else value
+
+
+def derive_seed(*what: object) -> int:
+    words = " ".join(map(str, what))
+    return int(hashlib.sha256(words.encode()).hexdigest()[:8], 16) & 0x7FFFFFFF
 
 
 def kept_as(experiment: Experiment) -> str:

@@ -28,7 +28,7 @@ _COUNTS = f"""
 _KEPT = "SELECT n FROM experiments WHERE session_id = :session AND verdict = 'keep'"
 
 # The newest total counts while its final version is kept.
-# The incumbent is the keep that was settled last: a keep that only simplifies may score a little worse.
+# The incumbent is the newest keep: one that only simplifies may score a little worse.
 _FACTS = f"""
     SELECT (SELECT avg(val_bpb) FROM trials
             WHERE experiment_id = (SELECT id FROM experiments WHERE session_id = :session AND n = 0)
@@ -43,7 +43,7 @@ _FACTS = f"""
     LEFT JOIN (
       SELECT n, val_bpb, sha FROM experiments
       WHERE session_id = :session AND verdict = 'keep' AND state = 'settled'
-      ORDER BY settled DESC, n DESC LIMIT 1
+      ORDER BY n DESC LIMIT 1
     ) AS best ON true
 """
 

@@ -15,7 +15,14 @@ from types import TracebackType
 
 from autoresearch.errors import UserError
 from autoresearch.files import JsonObject
-from autoresearch.ledger.database import NO_SESSION, connect, explain_errors, transaction
+from autoresearch.ledger.database import (
+    NO_SESSION,
+    connect,
+    explain_errors,
+    identify_file,
+    transaction,
+    write_again,
+)
 from autoresearch.ledger.owner import birth_mark, check_free
 from autoresearch.ledger.rows import Call, Event, Experiment, Row, Session, Trial, decode, encode
 
@@ -37,6 +44,8 @@ class Ledger:
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self.path = path
         self.connection = connection
+        self.was_deleted = False  # while it was open, and was written again
+        self._file = identify_file(path)
         self._lock = threading.RLock()
 
     @classmethod
@@ -127,6 +136,13 @@ class Ledger:
             sql = "INSERT INTO spans (session_id, pid, began, slots) VALUES (?, ?, ?, ?)"
             self.connection.execute(sql, (session.id, pid, now, slots))
         return {"pid_started": mark, "started": session.started or now}
+
+    def remove_session(self, id: int) -> None:
+        """Delete a session and everything that belongs to it."""
+        with self._transaction() as connection:
+            for table in ("events", "calls", "trials", "experiments", "spans"):
+                connection.execute(f"DELETE FROM {table} WHERE session_id = ?", (id,))
+            connection.execute("DELETE FROM sessions WHERE id = ?", (id,))
 
     # --- experiments
 
@@ -294,8 +310,21 @@ class Ledger:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, explain_errors(self.path), transaction(self.connection):
-            yield self.connection
+        with self._lock, explain_errors(self.path):
+            self._check_file()
+            with transaction(self.connection):
+                yield self.connection
+
+    def _check_file(self) -> None:
+        """Write the file again if it was deleted while it was open. Raises UserError if another one is there."""
+        if (now := identify_file(self.path)) == self._file:
+            return
+        if now is not None:
+            raise UserError(
+                f"{self.path} was replaced while it was in use: `autoresearch run` goes on with the new one"
+            )
+        self.connection = write_again(self.connection, self.path)
+        self._file, self.was_deleted = identify_file(self.path), True
 
     def _rows(self, kind: type[Row], where: str, *values: object, columns: str = "*") -> list[Row]:
         sql = f"SELECT {columns} FROM {TABLES[kind]} {where}"

@@ -50,6 +50,7 @@ class Briefing:
             notes=ledger.notes(row.id),
             direction=direction,
             incumbent_source=best,
+            base_source=self.context.experiment(0).text,
             facts=self._facts(incumbent),
             ideas=ideas.read_ideas(self.program.with_name("ideas.md"), everything),
             papers=ideas.read_papers(self.program.with_name("papers"), MAX_BRIEF_TOKENS),

@@ -1,6 +1,8 @@
 """Columns, trial lines and commit messages of an experiment."""
 
+import math
 from contextlib import suppress
+from dataclasses import dataclass
 
 from autoresearch.agents.base import Proposal
 from autoresearch.brief import ideas
@@ -12,6 +14,7 @@ from autoresearch.measure.result import Result
 from autoresearch.source import diff, fingerprint
 
 Columns = dict[str, object]  # of an experiment in the ledger
+SCORES = {"val_bpb": "Val-Bpb", "delta": "Delta", "sigma": "Sigma"}  # trailers of a keep that hold columns
 
 
 def text_columns(text: str, parent: str) -> Columns:
@@ -74,3 +77,25 @@ def keep_message(experiment: Experiment, trials: int, grade: str | None) -> str:
     }
     lines = "".join(f"{name}: {value}\n" for name, value in trailers.items())
     return f"{experiment.hypothesis}\n\n{experiment.reason}\n\n{lines}"
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A keep as its commit message tells it."""
+
+    n: int
+    columns: Columns
+
+
+def read_keep_message(message: str) -> Kept | None:
+    """Return number, claim and scores of a keep from its commit message; None if it is not the message of a keep."""
+    *words, reason, trailers = ["", "", *message.rstrip("\n").split("\n\n")]
+    values = dict(line.partition(": ")[::2] for line in trailers.splitlines())
+    try:
+        n, scores = int(values["Experiment"]), {name: float(values[trailer]) for name, trailer in SCORES.items()}
+    except (KeyError, ValueError):
+        return None
+    if n < 1 or not all(map(math.isfinite, scores.values())):
+        return None
+    claim = {"hypothesis": "\n\n".join(words).strip(), "reason": reason, "agent": values.get("Agent")}
+    return Kept(n, {**claim, **scores})

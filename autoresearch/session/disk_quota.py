@@ -4,12 +4,12 @@ The bulk is logs, traces, patches and scores by row. Results and records stay, t
 backups, and everything of the base, of keeps and of suspects.
 """
 
-import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from autoresearch.files import measure_size
 from autoresearch.ledger import Experiment, Ledger
 from autoresearch.ledger.artefacts import Artefacts
 
@@ -30,16 +30,16 @@ class DiskQuota:
     def make_room_for(self, folder: Path) -> list[tuple[str, int]]:
         """Count a new folder; return tag and number of experiments that made room for it."""
         if self.used is None:
-            self.used = _measure_size(self.runs)
+            self.used = measure_size(self.runs)
         else:
-            self.used += _measure_size(folder)
+            self.used += measure_size(folder)
         disk = shutil.disk_usage(self.runs)
         allowed = min(self.limit, self.used + disk.free - min(SPARE_BYTES, SPARE_SHARE * disk.total))
         return self._drop_bulk(TARGET_SHARE * allowed) if self.used > allowed else []
 
     def _drop_bulk(self, target: float) -> list[tuple[str, int]]:
         dropped = []
-        self.used = _measure_size(self.runs)  # the user may have deleted files meanwhile
+        self.used = measure_size(self.runs)  # the user may have deleted files meanwhile
         for tag, experiment in self._candidates():
             if self.used <= target:
                 break
@@ -55,14 +55,3 @@ class DiskQuota:
             discards = [row for row in rows if row.verdict not in ("keep", "suspect")]
             worst = sorted(discards, key=lambda row: (row.near_miss, row.delta is None, -(row.delta or 0.0)))
             yield from ((session.tag, row) for row in worst)
-
-
-def _measure_size(folder: Path) -> float:
-    total = 0.0
-    for parent, _, names in os.walk(folder):
-        for name in names:
-            try:
-                total += 512 * os.lstat(f"{parent}/{name}").st_blocks
-            except FileNotFoundError:  # SQLite removes its temporary files at any time
-                continue
-    return total

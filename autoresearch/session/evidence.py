@@ -87,8 +87,12 @@ class Evidence:
         return judging(self.context.ledger.trials(self.context.id, experiment.id))
 
     def scores(self, experiment: Experiment) -> list[float]:
-        """Return the scores that stand for a version: those of fresh trials, if there are any."""
-        return [draw.score for draw in self._fresh_draws(experiment)]
+        """Return the scores that stand for a version: those of fresh trials, if there are any.
+
+        Where the trials are gone, the recorded score must do until the next one.
+        """
+        scores = [draw.score for draw in self._fresh_draws(experiment)]
+        return scores or [score for score in (experiment.val_bpb,) if score is not None]
 
     def noise(self) -> judge.Noise:
         return judge.noise(list(self._draws(FRESH).values()), self.prior)
@@ -153,10 +157,14 @@ class Evidence:
         return f"{scores}: the machine has changed, older trials count for less"
 
     def _is_sentinel_due(self, experiment: Experiment) -> bool:
-        if self.context.row.judge == "greedy" and experiment.mode not in judge.SIMPLER_MODES:
-            return False
         rival = self.rival(experiment)
         trials, fresh = self.trials(rival), self._fresh_trials(rival)
+        if all(trial.outcome != "ok" for trial in trials):  # its records are gone
+            if self._fails_now(rival):
+                raise UserError(f"experiment {rival.n}, the incumbent, cannot be measured here: {trials[-1].reason}")
+            return True
+        if self.context.row.judge == "greedy" and experiment.mode not in judge.SIMPLER_MODES:
+            return False
         if self._fails_now(rival):
             return False
         if sum(trial.outcome == "ok" for trial in fresh) < self.replicates:
@@ -248,7 +256,7 @@ class Evidence:
 
     def _fresh_draws(self, experiment: Experiment) -> list[Draw]:
         """Return the draws of fresh trials; of all judging trials if there is none."""
-        return self._draws(FRESH).get(experiment.id) or self._draws(JUDGING)[experiment.id]
+        return self._draws(FRESH).get(experiment.id) or self._draws(JUDGING).get(experiment.id, [])
 
     def _draws(self, purposes: Sequence[str]) -> dict[int, list[Draw]]:
         return _draws(self.context.ledger, self.context.id, purposes)

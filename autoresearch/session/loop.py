@@ -160,7 +160,8 @@ class SessionLoop:
             trials = len(self.evidence.trials(experiment))
             if experiment.verdict == "keep":
                 message = describe.keep_message(experiment, trials, self.context.row.grade)
-                sha = self.context.workspace.keep(self.context.tag, experiment.n, require(experiment.sha), message)
+                incumbent, sha = self.evidence.incumbent().sha, require(experiment.sha)
+                sha = self.context.workspace.keep(self.context.tag, experiment.n, sha, message, incumbent)
                 experiment = self.context.advance(experiment, "decided", sha=sha)
             past = PastExperiment.from_row(experiment)
             self.crashes.guard(past.n, lambda: self.lessons.add(self.context.tag, past, trials))

@@ -35,6 +35,7 @@ class Maintenance:
         if numbers := self.recovery.restore_demotions():
             self.context.emit("recovered", None, f"experiments {_list(numbers)} were found suspect: read from runs/")
         self._restore_references()
+        self.recovery.check_incumbent()
         back_up(self.context.ledger)
         self._demote_suspects()
         # a kill may have come between a verdict and its line
@@ -62,6 +63,11 @@ class Maintenance:
 
         Raises UserError if that is the base, if no trial can be run, or if `TRIES` in a row were disturbed.
         """
+        if self.context.ledger.was_deleted:
+            self.context.ledger.was_deleted = False
+            self.context.emit(
+                "recovered", None, "runs/ was deleted: the ledger was written again, earlier files are gone"
+            )
         self._demote_suspects()
         self.disturbed_in_a_row = self.disturbed_in_a_row + 1 if result.disturbed else 0
         if result.outcome == "infra" and (not result.disturbed or self.disturbed_in_a_row == TRIES):

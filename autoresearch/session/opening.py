@@ -8,6 +8,8 @@ from autoresearch import hardware
 from autoresearch.errors import UserError
 from autoresearch.files import JsonObject
 from autoresearch.ledger import Ledger, Session, check_free, status
+from autoresearch.ledger.rows import derive_seed
+from autoresearch.session.git_history import GitHistory
 from autoresearch.session.stopping import RESUMABLE
 from autoresearch.setup.project import Project
 from autoresearch.source.contract import require_contract
@@ -26,6 +28,8 @@ def open_session(project: Project, ledger: Ledger, workspace: Workspace, origin:
     if session is not None and (tag or _is_unfinished(session, head)):
         check_comparable(session, project)
         return session
+    if tag is not None and (history := GitHistory.read(workspace, tag)) is not None:
+        return _recreate(history, project, ledger, workspace, tag)
     require_contract(workspace.read(head), f"{project.config.train}, as committed,")
     return _create(project, ledger, workspace, head)
 
@@ -48,10 +52,27 @@ def _start_from(origin: str, project: Project, ledger: Ledger, workspace: Worksp
     return _create(project, ledger, workspace, version.sha, **about)
 
 
-def _create(project: Project, ledger: Ledger, workspace: Workspace, base: str, **about: object) -> Session:
+def _recreate(history: GitHistory, project: Project, ledger: Ledger, workspace: Workspace, tag: str) -> Session:
+    """Start the record of a session again that only git knows: the recovery reads its experiments from there.
+
+    No seed of an earlier trial comes back: one of them may have selected the incumbent by luck. Raises UserError if
+    another working tree has the record.
+    """
+    if owner := next((path for path in workspace.other_worktrees() if (path / "runs" / tag).exists()), None):
+        raise UserError(f"session `{tag}` belongs to the working tree {owner}: run it there, or choose another --tag")
+    history.restore_references(workspace, tag)
+    return _create(project, ledger, workspace, history.start, history.best, **history.origin(workspace, tag))
+
+
+def _create(
+    project: Project, ledger: Ledger, workspace: Workspace, base: str, best: str | None = None, **about: object
+) -> Session:
     config = project.config
     tag = config.tag or choose_tag(ledger, workspace)
+    if best is None:
+        workspace.check_branch(tag, base)
     seed = config.seed if config.seed is not None else secrets.randbits(31)
+    seed = seed if best is None else derive_seed(seed, best)
     settings, identity, branch = pinned_settings(project), trial_identity(project), f"autoresearch/{tag}"
     return ledger.create_session(tag, branch, base, config.agent, config.judge, settings, identity, seed, **about)
 
@@ -96,10 +117,10 @@ def trial_identity(project: Project) -> JsonObject:
 
 
 def choose_tag(ledger: Ledger, workspace: Workspace) -> str:
-    """Return today's first tag that neither the ledger nor git knows."""
+    """Return today's first tag that neither the ledger nor git knows, as a session or as a branch."""
     day = time.strftime("%b%d").lower()
     tags = [day, *(f"{day}-{k}" for k in range(2, 1000))]
-    taken = {*workspace.tags(), *(session.tag for session in ledger.sessions())}
+    taken = {*workspace.tags(), *workspace.branch_names(), *(session.tag for session in ledger.sessions())}
     return next(tag for tag in tags if tag not in taken)
 
 

@@ -2,18 +2,24 @@
 
 References are restored from the ledger: to the commits that it names, or, where git has pruned those, to new ones with
 the same texts. A ledger that is older than its session (a restored backup) reads what it lacks from references and
-artefacts. Nothing is made up: an experiment without a record is measured again.
+artefacts. Nothing is made up: an experiment without a record is measured again, unless git says that it was kept. If
+all records are gone, the commit messages of the keeps hold their verdicts, and the other versions stay without one.
 """
 
+import time
 from dataclasses import dataclass, fields
 
 from autoresearch.errors import UserError, require
 from autoresearch.files import JsonObject, read_json
 from autoresearch.ledger import Call, Experiment, Ledger, newest
+from autoresearch.ledger.lost_records import NO_RECORD, note_lost_record
 from autoresearch.ledger.trials import judging
 from autoresearch.session import describe
 from autoresearch.session.context import SessionContext
 from autoresearch.session.describe import Columns
+from autoresearch.session.git_history import GitHistory
+from autoresearch.source.diff import unified_diff
+from autoresearch.workspace.workspace import base_message
 
 KEYS = ("id", "session_id")  # columns that the ledger fills in
 ABOUT = ("purpose", "blob", "started", "ended")  # what the file of a trial holds beside its result
@@ -53,7 +59,7 @@ class Recovery:
 
     def _message(self, experiment: Experiment) -> str:
         if experiment.n == 0:
-            return f"Base of {self.context.tag}\n"
+            return base_message(self.context.tag)
         if experiment.verdict == "keep":
             trials = judging(self.context.ledger.trials(self.context.id, experiment.id))
             return describe.keep_message(experiment, len(trials), self.context.row.grade)
@@ -61,15 +67,34 @@ class Recovery:
 
     def restore_experiments(self) -> list[int]:
         """Add the experiments that only git and artefacts know; return their numbers."""
-        last = newest(self.context.ledger, self.context.row)
-        refs = self.context.workspace.refs(self.context.tag)
-        unknown = [n for n in refs if last is None or n > last]
+        ledger, refs = self.context.ledger, self.context.workspace.refs(self.context.tag)
+        undecided = {row.n: row.id for row in ledger.unfinished_experiments(self.context.id) if row.verdict is None}
+        last = newest(ledger, self.context.row)
+        if not undecided and last is not None and max(refs, default=0) <= last:
+            return []
+        history = GitHistory.read(self.context.workspace, self.context.tag)
+        kept = history.kept if history is not None else {}
+        unknown = [n for n in refs if last is None or n > last or (n in kept and n in undecided)]
         for n in unknown:
-            columns = self._recorded_columns(n, refs[n]) or self._proposed_columns(n, refs)
-            self.context.ledger.add_experiment(self.context.id, n, **columns)
+            columns = self._recorded_columns(n, refs[n]) or self._columns_from_git(n, refs, kept)
+            if n in undecided:
+                ledger.update_experiment(undecided[n], **columns)
+            else:
+                ledger.add_experiment(self.context.id, n, **columns)
         if unknown:
             self._restore_trials()
         return unknown
+
+    def check_incumbent(self) -> None:
+        """Raise UserError if `best` is no version of the session: the next keep would replace it."""
+        workspace, tag = self.context.workspace, self.context.tag
+        rows = self.context.ledger.experiments(self.context.id)
+        best, known = workspace.best(tag), {*workspace.refs(tag).values(), *(row.sha for row in rows)}
+        if best is not None and rows and best not in known:
+            name = f"refs/autoresearch/{tag}/best"
+            incumbent = next((row for row in reversed(rows) if row.verdict == "keep"), rows[0])
+            repair = f"`git update-ref {name} {incumbent.sha}` makes experiment {incumbent.n} the incumbent again"
+            raise UserError(f"{name} is at {best[:7]}, which is no version of this session: {repair}")
 
     def restore_demotions(self) -> list[int]:
         """Demote the keeps that were found suspect after this copy of the ledger was made; return their numbers."""
@@ -96,6 +121,22 @@ class Recovery:
             self.context.ledger.add_call(self.context.id, **call)
         columns |= {"text": self.context.workspace.read(sha)}
         return {name: value for name, value in columns.items() if name != "n"}
+
+    def _columns_from_git(self, n: int, refs: dict[int, str], kept: dict[int, str]) -> Columns:
+        """Return the columns of an experiment without a record: that of a keep is in its commit message.
+
+        Other versions begin again, but not where the records of all of them are gone: most of them had a verdict.
+        """
+        columns, workspace = self._proposed_columns(n, refs), self.context.workspace
+        keep = describe.read_keep_message(workspace.message(kept[n])) if n in kept else None
+        if n == 0 or (keep is None and self.context.artefacts(0).record.exists()):
+            return columns
+        claim = keep.columns | {"verdict": "keep"} if keep else {"verdict": "discard", "reason": NO_RECORD}
+        about = {"sha": refs[n], "blob": workspace.blob(refs[n]), "state": "settled", "settled": time.time()}
+        diff = unified_diff(workspace.read(workspace.parent(refs[n])), workspace.read(refs[n]))
+        self.context.artefacts(n).write_proposal(diff, [])
+        note_lost_record(self.context.ledger, self.context.id, n)
+        return columns | claim | about
 
     def _proposed_columns(self, n: int, refs: dict[int, str]) -> Columns:
         """Return the columns of an experiment that was not settled: it begins again."""

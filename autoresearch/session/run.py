@@ -70,6 +70,8 @@ def run_session(
     )
     context = SessionContext(row.id, row.tag, ledger, workspace, project.runs, listeners)
     context.notify(SessionOpened(row, cell, workspace.is_dirty()))
+    if origin is None and project.config.tag is None:
+        _report_unknown_sessions(context)
     reason, error = "error", ""
     try:
         loop = assemble(context, _loop_inputs(context, project, limits, None))
@@ -199,6 +201,8 @@ def _base_text(context: SessionContext, project: Project) -> str:
     base = context.ledger.experiment(context.id, 0)
     if base is not None and base.text is not None:
         return base.text
+    if (sha := context.workspace.ref(context.tag, 0)) is not None:  # the ledger is younger than the session
+        return context.workspace.read(sha)
     text = context.workspace.read(context.row.base_sha)
     if context.row.from_tag is not None:
         return text
@@ -240,6 +244,15 @@ def _measure_total(context: SessionContext, project: Project, card: CardMemory) 
         return
     words = f"{result.val.mean:+.4f} bits per byte, between {result.val.low:+.4f} and {result.val.high:+.4f}"
     context.emit("total", None, words, **asdict(result))
+
+
+def _report_unknown_sessions(context: SessionContext) -> None:
+    """Say once which sessions git has and the ledger does not: runs/ may have been deleted."""
+    known = [session.tag for session in context.ledger.sessions()]
+    unknown = [tag for tag in context.workspace.tags() if tag not in known]
+    if unknown and len(known) == 1 and context.ledger.experiment(context.id, 0) is None:
+        words = f"runs/ has no record of {', '.join(unknown)}, of which git has the versions"
+        context.emit("git", None, f"{words}: `autoresearch run --tag {unknown[-1]}` goes on with that session")
 
 
 def _repetition_warning(context: SessionContext) -> str | None:

@@ -11,12 +11,16 @@ The user's files, index and HEAD are never changed, so discarding a version leav
 import os
 import re
 import tempfile
+from collections.abc import Container
 from pathlib import Path
 
 from autoresearch.errors import Blocker, UsageError, UserError
+from autoresearch.files import write_atomically
 from autoresearch.workspace.git import Commit, GitCommands, GitError, encode
 
 TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_BASE_MESSAGE = re.compile(rf"Base of ({TAG.pattern})\n")
+_REPAIR = "`autoresearch doctor --ledger` says how to put it back"
 
 
 class Workspace:
@@ -35,9 +39,20 @@ class Workspace:
         if self._git.commit_of("HEAD") is None:
             raise Blocker(f"the git repository has no commit yet: `git add {file} && git commit -m start`")
         if (entry := self._entry("HEAD")) is None:
-            raise Blocker(f"{file} is not committed: `git add {file} && git commit` first")
+            raise Blocker(self._advice_on_missing_file(file))
         if not entry[0].startswith("100"):
             raise Blocker(f"{file} is a link or a folder in git: commit the file itself")
+
+    def _advice_on_missing_file(self, file: str) -> str:
+        """Say that HEAD does not have the file, and how to name one of the same name in a subfolder."""
+        names = self._git.line("ls-tree", "-r", "--full-tree", "--name-only", "HEAD").splitlines()
+        others = [name for name in names if name.rpartition("/")[2] == Path(file).name]
+        if not others:
+            return f"{file} is not committed: `git add {file} && git commit` first"
+        settings = self._git.top / "autoresearch.yaml"
+        folder = others[0].rpartition("/")[0]
+        words = f"{self.file} is not committed, but {', '.join(others[:3])} is"
+        return f"{words}: write `train: {others[0]}` and `program: {folder}/program.md` into {settings}"
 
     # --- the user's side
 
@@ -52,6 +67,18 @@ class Workspace:
         """Return the branch that HEAD is on; None if HEAD is detached."""
         status, out = self._git.run("symbolic-ref", "--quiet", "--short", "HEAD", accept=range(2))
         return out.decode().strip() if status == 0 else None
+
+    def replace_file(self, text: str, known: Container[str | None], force: bool = False) -> None:
+        """Write a text into the user's file, as a whole or not at all; neither the index nor HEAD changes.
+
+        Raises UserError if changes would be lost, unless with `force`: those that are not committed, where the file is
+        not one of the versions with the hashes `known`.
+        """
+        path = self._git.top / self.file
+        if not force and self.is_dirty() and path.exists() and self._hash(path) not in known:
+            words = f"{self.file} has changes that are not committed, which would be lost"
+            raise UserError(f"{words}: commit them, or replace them with --force")
+        write_atomically(path, [text])
 
     # --- versions
 
@@ -80,6 +107,10 @@ class Workspace:
         """Return the first parent of a commit, or the commit itself if it has none."""
         return next(iter(self._git.read_commit(sha).parents), sha)
 
+    def is_ancestor(self, sha: str, of: str) -> bool:
+        """Return whether a commit is another one, or in its history."""
+        return self._git.run("merge-base", "--is-ancestor", sha, of, accept=range(2))[0] == 0
+
     def diff(self, a: str, b: str) -> str:
         return self._git.output("diff-tree", "-p", a, b, "--", self._spec).decode(errors="replace")
 
@@ -102,6 +133,10 @@ class Workspace:
     def branch(self, tag: str) -> str | None:
         return self._git.commit_of(f"refs/heads/autoresearch/{tag}")
 
+    def last_branch(self, tag: str) -> str | None:
+        """Return the last position of the branch that this program set."""
+        return self._git.commit_of(f"refs/autoresearch/{tag}/branch")
+
     def ref(self, tag: str, n: int) -> str | None:
         return self._git.commit_of(f"refs/autoresearch/{tag}/{n}")
 
@@ -116,6 +151,17 @@ class Workspace:
         names = self._git.line("for-each-ref", "--format=%(refname:lstrip=2)", "refs/autoresearch/").splitlines()
         return sorted({name.rpartition("/")[0] for name in names})
 
+    def branch_names(self) -> set[str]:
+        """Return the tags that branches take: of a branch below autoresearch/TAG, too."""
+        names = self._git.line("for-each-ref", "--format=%(refname:lstrip=3)", "refs/heads/autoresearch/").splitlines()
+        return {name.partition("/")[0] for name in names}
+
+    def other_worktrees(self) -> list[Path]:
+        """Return the other working trees of the repository: they share its references, but not `runs/`."""
+        lines = self._git.line("worktree", "list", "--porcelain").splitlines()
+        found = [Path(line.removeprefix("worktree ")) for line in lines if line.startswith("worktree ")]
+        return [path for path in found if path.resolve() != self._git.top]
+
     # --- steps of the loop: all of them idempotent
 
     def check_tag(self, tag: str) -> None:
@@ -125,6 +171,12 @@ class Workspace:
             raise UsageError(f"`{tag}` cannot be a tag: use letters, digits, dots, dashes and underscores")
         if self._git.commit_of("refs/heads/autoresearch") is not None:
             raise UserError("branch `autoresearch` is in the way: `git branch -m autoresearch OTHERNAME`")
+
+    def check_branch(self, tag: str, base: str) -> None:
+        """Raise UserError if the branch of a new session exists, and is not at its base."""
+        if self.branch(tag) not in (None, base):
+            words = f"branch autoresearch/{tag} exists already, with commits that are not of a session"
+            raise UserError(f"{words}: `git branch -m autoresearch/{tag} OTHERNAME`, or choose another --tag")
 
     def start(self, tag: str, sha: str, text: str | None = None) -> str:
         """Start a session at commit `sha` and return the commit of experiment 0.
@@ -137,14 +189,13 @@ class Workspace:
             if not self._is_base(base, sha, text):
                 raise UserError(f"refs/autoresearch/{tag} belongs to another base: choose another --tag")
             return base
-        base = sha if text is None or text == self.read(sha) else self.write(sha, text, f"Base of {tag}\n")
-        if (branch := self.branch(tag)) not in (None, base):
-            raise UserError(f"branch autoresearch/{tag} exists already: delete it or choose another --tag")
+        base = sha if text is None or text == self.read(sha) else self.write(sha, text, base_message(tag))
+        self.check_branch(tag, base)
         if self.best(tag) is not None:
             raise UserError(f"refs/autoresearch/{tag}/best exists without a base: choose another --tag")
         refs = f"refs/autoresearch/{tag}"
         names = [f"{refs}/0", f"{refs}/best", f"{refs}/branch"]
-        names += [f"refs/heads/autoresearch/{tag}"] if branch is None else []
+        names += [f"refs/heads/autoresearch/{tag}"] if self.branch(tag) is None else []
         self._git.move(dict.fromkeys(names, (base, None)))
         return base
 
@@ -161,21 +212,25 @@ class Workspace:
         self._git.move({f"refs/autoresearch/{tag}/{n}": (sha, None)})
         return sha
 
-    def keep(self, tag: str, n: int, sha: str, message: str) -> str:
+    def keep(self, tag: str, n: int, sha: str, message: str, replaces: str | None = None) -> str:
         """Make commit `sha`, with a new message, experiment n and the incumbent; return it.
 
-        The branch moves along unless the user has moved it or it is checked out somewhere.
+        The branch moves along unless the user has moved it or it is checked out somewhere. Raises GitError if `best`
+        is not in the history of the version that this one `replaces`: it may be a better one.
         """
         version, best = self._git.read_commit(sha), self.best(tag)
         if best is None:
             raise GitError(f"refs/autoresearch/{tag}/best is missing: put it back or choose another --tag")
         wanted = Commit(version.tree, version.parents, _clean_message(message))
         refs = f"refs/autoresearch/{tag}"
-        if self._git.read_commit(best) == wanted:
+        found = self._git.read_commit(best)
+        if (found.tree, found.parents) == (wanted.tree, wanted.parents):  # it was killed after the transaction
             if self.ref(tag, n) != best:  # power was lost between two references of the transaction
                 self._git.move({f"{refs}/{n}": (best, self.ref(tag, n))})
             self.advance_branch(tag)
             return best
+        if replaces is not None and not self.is_ancestor(best, replaces):
+            raise GitError(f"{refs}/best is at {best[:7]}, which is no version before experiment {n}: {_REPAIR}")
         kept = self._git.write_commit(wanted)
         moves = {f"{refs}/{n}": (kept, self.ref(tag, n)), f"{refs}/best": (kept, best)}
         self._git.move(moves | self._branch_moves(tag, kept))
@@ -204,6 +259,22 @@ class Workspace:
         if current is None or not only_missing:
             self._git.move({ref: (sha, current)})
         return True
+
+    def restore_branch(self, tag: str, sha: str) -> None:
+        """Set the branch of a session to a commit if it is gone."""
+        if self.branch(tag) is None:
+            last = f"refs/autoresearch/{tag}/branch"
+            moves = {last: (sha, self._git.commit_of(last)), f"refs/heads/autoresearch/{tag}": (sha, None)}
+            self._git.move(moves)
+
+    def remove(self, tag: str) -> bool:
+        """Delete the references of a session, and its branch; False: the branch is the user's now, and stays."""
+        prefix, branch = f"refs/autoresearch/{tag}/", f"refs/heads/autoresearch/{tag}"
+        names = self._git.line("for-each-ref", "--format=%(refname) %(objectname)", prefix).splitlines()
+        is_ours = self._follows(tag)
+        names += [f"{branch} {self.branch(tag)}"] if is_ours else []
+        self._git.output("update-ref", "--stdin", stdin="".join(f"delete {name}\n" for name in names).encode())
+        return is_ours or self.branch(tag) is None
 
     # --- for the user, outside of the loop
 
@@ -247,12 +318,18 @@ class Workspace:
 
     def _branch_moves(self, tag: str, sha: str) -> dict[str, tuple[str, str | None]]:
         """Return the moves of the branch to `sha`: none if the user has moved it or works on it."""
-        last_ref, name = f"refs/autoresearch/{tag}/branch", f"refs/heads/autoresearch/{tag}"
-        last, now = self._git.commit_of(last_ref), self.branch(tag)
-        symbolic = self._git.run("symbolic-ref", "--quiet", name, accept=range(2))[0] == 0
-        if now is None or now != last or symbolic or self._is_checked_out(name):
+        if not self._follows(tag):
             return {}
-        return {last_ref: (sha, last), name: (sha, now)}
+        names = f"refs/autoresearch/{tag}/branch", f"refs/heads/autoresearch/{tag}"
+        return dict.fromkeys(names, (sha, self.branch(tag)))
+
+    def _follows(self, tag: str) -> bool:
+        """Return whether the branch is where this program set it, and nobody works on it."""
+        now, name = self.branch(tag), f"refs/heads/autoresearch/{tag}"
+        if now is None or now != self.last_branch(tag):
+            return False
+        symbolic = self._git.run("symbolic-ref", "--quiet", name, accept=range(2))[0] == 0
+        return not (symbolic or self._is_checked_out(name))
 
     def _is_checked_out(self, ref: str) -> bool:
         return f"branch {ref}" in self._git.line("worktree", "list", "--porcelain").splitlines()
@@ -262,8 +339,20 @@ class Workspace:
         mode, _, rest = entry.partition(" ")
         return (mode, rest.split()[1]) if entry else None
 
+    def _hash(self, path: Path) -> str:
+        return self._git.line("hash-object", "--no-filters", "--stdin", stdin=path.read_bytes())
+
     def _store(self, text: str) -> str:
         return self._git.line("hash-object", "-w", "--stdin", stdin=encode(text))
+
+
+def base_message(tag: str) -> str:
+    """Return the commit message of a base that is not the user's own commit."""
+    return f"Base of {tag}\n"
+
+
+def is_base_message(message: str) -> bool:
+    return _BASE_MESSAGE.fullmatch(message) is not None
 
 
 def _clean_message(message: str) -> str:

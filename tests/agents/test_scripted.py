@@ -14,9 +14,11 @@ SOURCE = "".join(f"LINE_{i} = {i}  # größer\n" for i in range(30))
 BETTER = SOURCE.replace("LINE_9 = 9", "LINE_9 = 99")
 
 
-def brief(*done, source=SOURCE):
+def brief(*done, source=SOURCE, base=SOURCE):
     history = [SimpleNamespace(params=params) for params in ({}, *done)]
-    return SimpleNamespace(n=len(history), seed=0, source=source, history=history, pending=[], feedback=[])
+    return SimpleNamespace(
+        n=len(history), seed=0, source=source, base_source=base, history=history, pending=[], feedback=[]
+    )
 
 
 @pytest.fixture
@@ -181,3 +183,23 @@ def test_no_folder_and_nothing_in_it(tmp_path):
 def test_unknown_agents(spec):
     with pytest.raises(UsageError, match=r"use `sweep`, .*`scripted:DIR`"):
         create(spec)
+
+
+def test_a_patch_whose_context_a_keep_has_changed_is_merged(folder):
+    kept = SOURCE.replace("LINE_8 = 8", "LINE_8 = 80").replace("LINE_10 = 10", "LINE_10 = 100")
+    proposal = Scripted(folder).propose(brief({"script": "01-whole"}, source=kept))
+    assert proposal.text == kept.replace("LINE_9 = 9", "LINE_9 = 99")
+
+
+def test_a_patch_of_lines_whose_context_a_keep_has_changed_is_merged(folder):
+    changed = SOURCE.replace("LINE_9 = 9  # größer\n", "LINE_9 = 9  # größer\nprint(LINE_9)\n")
+    (folder / "9-raise-line-nine.patch").write_text(unified_diff(SOURCE, changed))
+    kept = SOURCE.replace("LINE_7 = 7  # größer\n", "")
+    proposal = Scripted(folder).propose(brief({"script": "01-whole"}, source=kept))
+    assert proposal.text == kept.replace("LINE_9 = 9  # größer\n", "LINE_9 = 9  # größer\nprint(LINE_9)\n")
+
+
+def test_a_patch_of_what_a_keep_has_changed_conflicts(folder):
+    kept = SOURCE.replace("LINE_9 = 9 ", "LINE_9 = 90 ")
+    with pytest.raises(BadProposal, match=r"9-raise-line-nine\.patch does not apply"):
+        Scripted(folder).propose(brief({"script": "01-whole"}, source=kept))

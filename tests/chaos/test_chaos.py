@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from support.crash_session import VERDICTS, CrashSession, crash_session, session_record, write_script
-from support.repositories import BIGRAM, make_repository
+from support.repositories import BIGRAM, git, make_repository
 
 from autoresearch.analysis import consistency
 from autoresearch.ledger import Ledger
@@ -153,3 +153,52 @@ def test_what_is_deleted_is_put_back(
         assert end["ended"] == "agent exhausted", end["said"]
         assert session.run_with_faults(at=1, do=["both"])["ended"] == "agent exhausted"
     check(undisturbed, disturbed, 0)
+
+
+def best_of(root: Path) -> str:
+    """Return the commit of the incumbent, empty if there is none yet."""
+    return git(root, "for-each-ref", "--format=%(objectname)", "refs/autoresearch/t/best").strip()
+
+
+def check_forward(root: Path, before: str) -> str:
+    """The incumbent is the one before, or was built on it, and the branch is there too; return it."""
+    now = best_of(root)
+    if before:
+        git(root, "merge-base", "--is-ancestor", before, now)
+    assert git(root, "for-each-ref", "--format=%(objectname)", "refs/heads/autoresearch/t").strip() in (now, "")
+    return now
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("at", [30, *range(11, 200, 23)])
+def test_runs_deleted_while_a_session_runs(
+    at: int, template: Path, undisturbed: Path, open_session: OpenSession, tmp_path: Path
+) -> None:
+    """The open ledger is written again; only files of earlier trials are gone."""
+    disturbed = shutil.copytree(template, tmp_path / "disturbed")
+    with open_session(disturbed, "pure") as session:
+        end = session.run_with_faults(at=at, every=97, do=["runs"])
+    assert end["ended"] == "agent exhausted", end["said"]
+    wanted, found = session_record(undisturbed), session_record(disturbed)
+    for name in ("session", "experiments", "trials", "references", "table"):
+        assert found[name] == wanted[name], name
+    assert {each.text.endswith(("is missing", "missing or damaged")) for each in consistency.check(disturbed)} <= {True}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("seed", range(3))
+def test_deaths_with_runs_deleted(seed: int, template: Path, open_session: OpenSession, tmp_path: Path) -> None:
+    """At random boundaries, some with the references: `best` never moves back, and the session ends."""
+    draw, disturbed, best = random.Random(seed), shutil.copytree(template, tmp_path / "disturbed"), ""
+    with open_session(disturbed, "pure") as session:
+        for _ in range(20):
+            fault = draw.choice(["runs and death", "die", "runs"])
+            end = session.run_with_faults(at=draw.randint(1, 150), do=[fault])
+            assert end["status"] in (0, -9) and not end.get("code"), (end, session.crashes)
+            best = check_forward(disturbed, best)
+        assert session.run_with_faults()["ended"] == "agent exhausted"
+    best = check_forward(disturbed, best)
+    with Ledger.open(disturbed / "runs" / "ledger.db", readonly=True) as ledger:
+        kept = ledger.experiments(1, verdict="keep")
+    assert kept[-1].sha == best and len(kept) > 2, "both gains were found"

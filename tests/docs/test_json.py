@@ -21,6 +21,7 @@ COMMANDS = {
     "show": ["show", "1"],
     "diff": ["diff", "0", "1"],
     "best": ["best"],
+    "sessions": ["sessions"],
     "trial": ["trial"],
     "plan": ["plan"],
     "prepare": ["prepare"],

@@ -1,5 +1,6 @@
 import dataclasses
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -492,3 +493,76 @@ def test_a_kill_in_the_middle_of_writing_loses_no_finished_call(path):
 def test_first_openings_at_the_same_time(path):
     processes = [child("Ledger.open(path).close()\nprint('ok')", path) for _ in range(4)]
     assert [process.communicate(timeout=30)[0] for process in processes] == ["ok\n"] * 4
+
+
+def test_a_ledger_that_is_deleted_while_it_is_open_is_written_again(tmp_path):
+    path = tmp_path / "runs" / "ledger.db"
+    with Ledger.open(path) as ledger:
+        session = new_session(ledger)
+        ledger.event(session.id, "one", "before")
+        shutil.rmtree(path.parent)
+        ledger.event(session.id, "two", "after")
+        path.unlink()  # its log stays
+        ledger.event(session.id, "three", "after")
+        assert ledger.was_deleted
+    with Ledger.open(path, readonly=True) as ledger:
+        assert [event.kind for event in ledger.events(session.id)] == ["one", "two", "three"]
+        assert ledger.query("PRAGMA integrity_check")[0][0] == "ok"
+
+
+def test_a_ledger_in_whose_place_there_is_another_one_is_not_written(tmp_path):
+    path = tmp_path / "runs" / "ledger.db"
+    with Ledger.open(path) as ledger:
+        session = new_session(ledger)
+        shutil.rmtree(path.parent)
+        Ledger.open(path).close()
+        with pytest.raises(UserError, match="was replaced while it was in use"):
+            ledger.event(session.id, "one", "lost")
+
+
+def test_a_ledger_whose_repository_was_moved_is_not_written_to_the_old_place(tmp_path):
+    path = tmp_path / "repository" / "runs" / "ledger.db"
+    with Ledger.open(path) as ledger:
+        session = new_session(ledger)
+        (tmp_path / "repository").rename(tmp_path / "elsewhere")
+        with pytest.raises(UserError, match="runs is gone: if the repository was moved, go there"):
+            ledger.event(session.id, "one", "lost")
+    assert not (tmp_path / "repository").exists()
+
+
+@pytest.mark.parametrize("log_is_left", [False, True])
+def test_a_ledger_in_a_place_that_cannot_be_written_is_read(log_is_left, tmp_path, monkeypatch):
+    path = tmp_path / "runs" / "ledger.db"
+    with Ledger.open(path) as ledger:
+        new_session(ledger)
+        if log_is_left:  # of a program that was killed: SQLite removes it when it is closed
+            log = path.with_name("ledger.db-wal").read_bytes()
+    if log_is_left:
+        path.with_name("ledger.db-wal").write_bytes(log)
+    if os.getuid() == 0:  # nothing is forbidden to root
+        monkeypatch.setattr(os, "access", lambda *_: False)
+        monkeypatch.setattr(database, "_peek_version", fail_to_open)
+    path.parent.chmod(0o500)
+    try:
+        with Ledger.open(path, readonly=True) as ledger:
+            assert [session.tag for session in ledger.sessions()] == ["t"]
+    finally:
+        path.parent.chmod(0o700)
+
+
+def fail_to_open(*_):
+    raise sqlite3.OperationalError("unable to open database file")
+
+
+def test_a_session_is_removed_with_all_that_belongs_to_it(ledger):
+    one, two = new_session(ledger, "one"), new_session(ledger, "two")
+    for session in (one, two):
+        experiment = ledger.add_experiment(session.id, 0)
+        ledger.start_trial(session.id, experiment.id, "base", 1, "b")
+        ledger.add_call(session.id, n=1)
+        ledger.event(session.id, "x", "x")
+        ledger.update_session(session.id, pid=os.getpid())
+    ledger.remove_session(one.id)
+    assert [session.tag for session in ledger.sessions()] == ["two"]
+    for table in ("experiments", "trials", "calls", "events", "spans"):
+        assert [row["session_id"] for row in ledger.query(f"SELECT session_id FROM {table}")] == [two.id]

@@ -128,3 +128,22 @@ def test_a_session_of_another_evaluator_does_not_go_on(evaluator: int | None, wo
             opened(repository, **flags)
     new = row_of(repository, opened(repository, origin=tag))
     assert (new.evaluator, new.from_tag) == (EVALUATOR, tag)
+
+
+def test_a_name_that_a_branch_has_is_not_chosen(repository: Path) -> None:
+    first = opened(repository)
+    with Ledger.open(repository / "runs/ledger.db") as store:
+        store.remove_session(store.find_session(first).id)
+    git(repository, "branch", f"autoresearch/{first}")
+    git(repository, "branch", f"autoresearch/{first}-2/mine")
+    assert opened(repository) == f"{first}-3"
+
+
+def test_a_branch_that_is_no_sessions_is_in_the_way(repository: Path) -> None:
+    git(repository, "checkout", "-q", "-b", "autoresearch/mine")
+    git(repository, "commit", "-q", "--allow-empty", "-m", "mine")
+    git(repository, "checkout", "-q", "main")
+    with pytest.raises(UserError, match=r"branch autoresearch/mine exists already, .*`git branch -m"):
+        opened(repository, tag="mine")
+    with pytest.raises(UserError, match="no session yet"), Ledger.open(repository / "runs/ledger.db") as store:
+        store.find_session("mine")

@@ -21,6 +21,7 @@ import os
 import re
 import resource
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -96,8 +97,19 @@ def delete_and_collect() -> None:
     collect_garbage()
 
 
+def delete_runs() -> None:
+    shutil.rmtree("runs", ignore_errors=True)
+
+
+def delete_runs_and_die() -> None:
+    delete_runs()
+    die()
+
+
 FAULTS = {
     "die": die,
+    "runs": delete_runs,
+    "runs and death": delete_runs_and_die,
     "disk": fill_disk,
     "descriptors": take_descriptors,
     "memory": take_memory,

@@ -521,3 +521,31 @@ def test_failures_of_git_are_one_line_in_its_own_words(repo):
     with pytest.raises(UserError, match=r"has no train\.py"):
         workspace.blob(repo("commit-tree", "4b825dc642cb6eb9a060e54bf8d69288fbee4904", "-m", "empty"))
     assert workspace.refs("t") == {0: base}
+
+
+def test_a_file_in_a_subfolder_is_named(repo):
+    repo("mv", "train.py", "other.py")
+    (repo.root / "exp").mkdir()
+    repo.commit({"exp/train.py": BASE})
+    with pytest.raises(Blocker, match=r"but exp/train\.py is: write `train: exp/train\.py` and"):
+        Workspace(repo.root)
+    Workspace(repo.root, "exp/train.py")
+
+
+def test_a_keep_replaces_what_it_was_compared_with_and_nothing_else(repo):
+    workspace = Workspace(repo.root)
+    base = workspace.start("t", workspace.head())
+    one = workspace.keep("t", 1, workspace.commit("t", 1, BETTER, base, "one"), "one", base)
+    two = workspace.commit("t", 2, WORSE, base, "two")
+    with pytest.raises(UserError, match=f"best is at {one[:7]}, which is no version before experiment 2"):
+        workspace.keep("t", 2, two, "two", base)
+    assert workspace.best("t") == workspace.branch("t") == one
+
+
+def test_a_keep_is_not_written_twice_with_another_message(repo):
+    """Killed after the transaction, it goes on with a program that words the message otherwise."""
+    workspace = Workspace(repo.root)
+    base = workspace.start("t", workspace.head())
+    sha = workspace.commit("t", 1, BETTER, base, "one")
+    kept = workspace.keep("t", 1, sha, "one", base)
+    assert workspace.keep("t", 1, sha, "one, in other words", base) == kept == workspace.best("t")

@@ -1,17 +1,21 @@
 """The change of one version of train.py, made to another one."""
 
+from collections.abc import Callable
+
 from autoresearch.source.constants import Number, constants, with_constants
-from autoresearch.workspace.workspace import Workspace
+
+Merge = Callable[[str, str, str], tuple[str, bool]]
+"""Merge two changes of a base by lines: (base, ours, theirs) -> (text, whether they conflict)."""
 
 
-def rebase_change(workspace: Workspace, base: str, changed: str, onto: str) -> str | None:
+def rebase_change(merge: Merge, base: str, changed: str, onto: str) -> str | None:
     """Make the change from `base` to `changed` in `onto`; None if they conflict.
 
     A change of constants goes by their names, any other by lines, as git merges them: two adjacent constants are no
     conflict, two new values of one constant are.
     """
     if (values := _changed_constants(base, changed)) is None:
-        merged, conflict = workspace.merge(base, onto, changed)
+        merged, conflict = merge(base, onto, changed)
         return None if conflict else merged
     before, now = _constants(base), _constants(onto)
     if any(now.get(name) != before[name] for name in values):

@@ -1,0 +1,32 @@
+"""The sessions of a repository with their states, scores and sizes."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+
+from autoresearch.files import JsonObject, measure_size
+from autoresearch.ledger import Ledger, status
+
+
+@dataclass(frozen=True)
+class ListedSession:
+    """One session in a list. `bytes` is what its files take on the disk."""
+
+    tag: str
+    state: str
+    experiments: int
+    kept: int
+    base_bpb: float | None
+    best_bpb: float | None
+    started: float | None
+    bytes: int
+
+    def as_json(self) -> JsonObject:
+        return asdict(self)
+
+
+def list_sessions(store: Ledger, now: float) -> Iterator[ListedSession]:
+    """Yield all sessions, oldest first."""
+    for session in store.sessions():
+        state, size = status(store, session, now), measure_size(store.path.parent / session.tag)
+        scores = state.base_bpb, state.best_bpb
+        yield ListedSession(session.tag, state.state, state.experiments, state.kept, *scores, state.started, size)

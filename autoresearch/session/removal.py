@@ -1,0 +1,30 @@
+"""Removal of a session: its references, its files and its rows, after a copy of the ledger."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from autoresearch.ledger import Ledger, Session, check_free, copy_ledger
+from autoresearch.workspace.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Removal:
+    """What is left of a removed session: its incumbent's commit, the ledger as it was, and perhaps its branch."""
+
+    best: str | None
+    copy: Path
+    branch_stays: bool
+
+
+def remove_session(session: Session, ledger: Ledger, workspace: Workspace) -> Removal:
+    """Remove a session that does not run; if it is cut off, it can be removed again. Raises UserError if it runs."""
+    check_free(session)
+    best = workspace.best(session.tag)
+    copy = copy_ledger(ledger, f"before-removing-{session.tag}.db")
+    branch_stays = not workspace.remove(session.tag)
+    folder = ledger.path.parent / session.tag
+    if folder.exists():
+        shutil.rmtree(folder)
+    ledger.remove_session(session.id)
+    return Removal(best, copy, branch_stays)
