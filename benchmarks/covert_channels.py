@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 import safetensors.numpy
 
-import prepare
+from autoresearch.setup import prepare
 from autoresearch.data.dataset import Dataset
 from autoresearch.measure import wire
 from autoresearch.measure.cell_process import Harness

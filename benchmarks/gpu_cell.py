@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-import prepare
+from autoresearch.setup import prepare
 from autoresearch import hardware
 from autoresearch.data.dataset import Dataset
 from autoresearch.hardware import GpuMeter

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-import prepare
+from autoresearch.setup import prepare
 from autoresearch import hardware, judge
 from autoresearch.data.dataset import Dataset
 from autoresearch.measure import facts

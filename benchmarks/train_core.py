@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import original
 from gpu_night import corpus
 
-import prepare
+from autoresearch.setup import prepare
 from autoresearch import hardware
 from autoresearch.data.dataset import Dataset
 from autoresearch.measure import facts

@@ -13,7 +13,7 @@ import pytest
 from support.cells import CORE
 from support.repositories import BIGRAM, make_repository, write_corpus
 
-import prepare
+from autoresearch.setup import prepare
 from autoresearch.data import stdlib
 from autoresearch.data.dataset import Dataset
 from autoresearch.measure.cell_process import FOLDER

@@ -4,9 +4,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-import prepare
 from autoresearch.analysis.checkpoint import read_header
 from autoresearch.data.dataset import TOKENIZER, Dataset
+from autoresearch.data.encoding import encode
 from autoresearch.errors import UserError
 from autoresearch.measure.cell_process import Harness
 from autoresearch.measure.score import Evaluator
@@ -53,8 +53,8 @@ def draw(
 def encode_prompt(text: str, data: Dataset) -> list[int]:
     """Return the tokens of a document that starts with `text`."""
     tokenizer = data.meta["tokenizer"]
-    ranks = (data.root / TOKENIZER).read_bytes() if tokenizer["kind"] == "bpe" else None
-    return [int(token) for token in prepare.encode(([text.encode()], ranks, tokenizer["bos"]))]
+    ranks = (data.root / TOKENIZER).read_bytes() if tokenizer["kind"] == "bpe" else b""
+    return [int(token) for token in encode(([text.encode()], ranks, tokenizer["bos"]))]
 
 
 def _read_origin(path: Path) -> tuple[str, str]:

@@ -91,7 +91,7 @@ def check_slot(config: Config) -> tuple[Slot, Check]:
 
 def check_data(config: Config, device: str) -> tuple[Dataset | None, Check]:
     """Verify every byte of the data set, if it is prepared."""
-    import prepare
+    from autoresearch.setup import prepare
 
     try:
         shape = (config.vocab_size, config.seq_len, device)

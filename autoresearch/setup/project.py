@@ -9,6 +9,7 @@ from autoresearch import config as configuration
 from autoresearch import hardware
 from autoresearch.agents import registry
 from autoresearch.config import Config
+from autoresearch.data.builder import find_dataset
 from autoresearch.data.dataset import Dataset
 from autoresearch.errors import Blocker
 from autoresearch.measure import hidden_work
@@ -72,20 +73,30 @@ def open_session_project(flags: Mapping[str, object]) -> Project:
     return open_project(flags, root)
 
 
-def open_project(flags: Mapping[str, object], root: Path | None = None, search_s: float | None = None) -> Project:
+def open_project(
+    flags: Mapping[str, object],
+    root: Path | None = None,
+    search_s: float | None = None,
+    pinned: str | None = None,
+) -> Project:
     """Read the configuration, choose the slots, and prepare the data set if it is missing. Raises UserError.
 
-    `search_s` limits the search for lines of val and holdout in what training code can read.
+    `search_s` limits the search for lines of val and holdout in what training code can read. `pinned` is the hash of
+    the data set of a session: if the cache has it, it is used whatever its source has become.
     """
-    import prepare
-
     root = root or repository()
     config = configuration.load(root, flags)
     chosen = slots.choose(config.device, config.threads, config.slots)
     first = settings(config, chosen[0])  # refuses a wrong budget before minutes are spent on data
-    shape = (config.vocab_size, config.seq_len, first.device)
-    folder = prepare.prepare(config.source, *shape, shards=config.shards, search_s=search_s)
-    return Project(root, config, chosen, Dataset.open(folder), first)
+    data = find_dataset(configuration.cache_folder(), pinned) if pinned else None
+    return Project(root, config, chosen, data or _prepare(config, first.device, search_s), first)
+
+
+def _prepare(config: Config, device: str, search_s: float | None) -> Dataset:
+    from autoresearch.setup import prepare
+
+    shape = (config.vocab_size, config.seq_len, device)
+    return Dataset.open(prepare.prepare(config.source, *shape, shards=config.shards, search_s=search_s))
 
 
 def budget(config: Config, device: str) -> Budget:

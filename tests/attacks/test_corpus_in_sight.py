@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from support.repositories import BIGRAM
 
-import prepare
+from autoresearch.setup import prepare
 from autoresearch.data import exposure
 from autoresearch.data.dataset import Dataset
 from autoresearch.errors import UserError

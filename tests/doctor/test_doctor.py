@@ -12,7 +12,7 @@ import pytest
 from support.readable import copy_readable
 from support.repositories import git
 
-import prepare
+from autoresearch.setup import prepare
 from autoresearch import doctor
 from autoresearch.setup import slots
 

@@ -27,26 +27,25 @@ def test_flags_go_over_the_environment_over_the_file(folder: Path, monkeypatch: 
 @pytest.mark.parametrize(
     ("file", "environment", "flags", "line"),
     [
-        ("hours: 0\n", {}, {}, "setting 'hours' (autoresearch.yaml): input should be greater than 0"),
-        ("hours: 8\n", {"HOURS": "0"}, {}, "setting 'hours' (environment): input should be greater than 0"),
+        ("hours: 0\n", {}, {}, "'hours' in autoresearch.yaml: input should be greater than 0"),
+        ("hours: 8\n", {"HOURS": "0"}, {}, "AUTORESEARCH_HOURS: input should be greater than 0"),
         (
             "hours: 8\n",
             {"HOURS": "9"},
             {"hours": 0.0},
-            "setting 'hours' (command line): input should be greater than 0",
+            "--hours: input should be greater than 0",
         ),
         (
             "total_pairs: 1\n",
             {},
             {},
-            "setting 'total_pairs' (autoresearch.yaml): one pair has no interval: choose 2 or more, or 0 for no honest "
-            "total",
+            "'total_pairs' in autoresearch.yaml: one pair has no interval: choose 2 or more, or 0 for no honest total",
         ),
-        ("budgget: 5m\n", {}, {}, "setting 'budgget' (autoresearch.yaml): there is no such setting"),
-        ("", {"SLOTS": "1,1"}, {}, "setting 'slots' (environment): the numbers have to be different"),
-        ("edit: text\n", {}, {}, "setting 'edit' (autoresearch.yaml): its name is now 'edit_format'"),
-        ("", {"EDIT": "text"}, {}, "setting 'edit' (environment): its name is now 'edit_format'"),
-        ("1: 2\n", {}, {}, "setting '1' (autoresearch.yaml): keys should be strings"),
+        ("budgget: 5m\n", {}, {}, "'budgget' in autoresearch.yaml: there is no such setting: did you mean budget?"),
+        ("", {"SLOTS": "1,1"}, {}, "AUTORESEARCH_SLOTS: the numbers have to be different"),
+        ("edit: text\n", {}, {}, "'edit' in autoresearch.yaml: its name is now 'edit_format'"),
+        ("", {"EDIT": "text"}, {}, "AUTORESEARCH_EDIT: its name is now AUTORESEARCH_EDIT_FORMAT"),
+        ("1: 2\n", {}, {}, "'1' in autoresearch.yaml: keys should be strings"),
         ("- [hours, 8]\n", {}, {}, "autoresearch.yaml must hold `name: value` lines"),
     ],
 )
