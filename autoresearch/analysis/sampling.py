@@ -28,6 +28,14 @@ class Sample:
     seed: int
 
 
+@dataclass(frozen=True)
+class Origin:
+    """The version that a file of weights belongs to."""
+
+    source: str  # text of train.py
+    data: str  # hash of the data set
+
+
 def draw(
     path: Path, prompt: str, count: int, temperature: float, seed: int, settings: Settings, data: Dataset
 ) -> Sample:
@@ -35,13 +43,13 @@ def draw(
 
     Raises UserError if the file is invalid or belongs to another data set, or if the version fails.
     """
-    source, trained_on = _read_origin(path)
-    if trained_on != data.hash:
-        which = f"({trained_on}; here it is {data.hash})"
+    origin = read_origin(path)
+    if origin.data != data.hash:
+        which = f"({origin.data}; here it is {data.hash})"
         raise UserError(f"{path} was trained on another data set {which}: its tokens have other meanings")
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        evaluator = Evaluator(source, fd, Harness(settings, data))
+        evaluator = Evaluator(origin.source, fd, Harness(settings, data))
         text = clean(evaluator.sample(encode_prompt(prompt, data), count, temperature, seed))
     except (EvaluationError, CellError, SyntaxError) as error:
         raise UserError(f"the version could not be sampled from: {error}") from None
@@ -57,8 +65,8 @@ def encode_prompt(text: str, data: Dataset) -> list[int]:
     return [int(token) for token in encode(([text.encode()], ranks, tokenizer["bos"]))]
 
 
-def _read_origin(path: Path) -> tuple[str, str]:
-    """Return the text of train.py and the data set hash that a file of weights belongs to."""
+def read_origin(path: Path) -> Origin:
+    """Return what a file of weights belongs to. Raises UserError."""
     try:
         with path.open("rb") as file:
             metadata = read_header(file).get("__metadata__", {})
@@ -67,4 +75,4 @@ def _read_origin(path: Path) -> tuple[str, str]:
     if not {"train.py", "data"} <= metadata.keys():
         make = "make one with `autoresearch export --checkpoint FILE`"
         raise UserError(f"{path} does not say which train.py it belongs to: {make}")
-    return str(metadata["train.py"]), str(metadata["data"])
+    return Origin(str(metadata["train.py"]), str(metadata["data"]))

@@ -6,6 +6,7 @@ A command imports what it needs when it runs, so that `--help` takes a third of 
 # ruff: noqa: I001, F401  (the order of the imports is the order of `--help`)
 
 import sys
+from pathlib import Path
 from collections.abc import Callable
 
 from autoresearch.cli import trial_command, plan_command, run_command, steer_commands, look_commands, page_commands
@@ -27,7 +28,7 @@ def exit_code(command: Callable[[], object]) -> int:
     try:
         command()
     except (UserError, OSError, MemoryError) as error:
-        known = error if isinstance(error, UserError) else as_user_error(error)
+        known = error if isinstance(error, UserError) else as_user_error(error) or _lost_folder()
         if known is None:
             raise
         print(f"autoresearch: {known}", file=sys.stderr)
@@ -35,3 +36,12 @@ def exit_code(command: Callable[[], object]) -> int:
     except KeyboardInterrupt:
         return 130
     return 0
+
+
+def _lost_folder() -> UserError | None:
+    """Return the error for a current folder that was deleted; None if it is there."""
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return UserError("the current folder is gone: change to another one")
+    return None

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from autoresearch.cli.app import JSON, RUN, app, print_json
+from autoresearch.cli.app import JSON, RUN, app, print_json, warn_of_unread_settings
 
 if TYPE_CHECKING:
     from autoresearch.setup.trial_run import Plan
@@ -29,6 +29,7 @@ def plan(
     root = repository_or_here()
     source = read(root / config.load(root, {}).train)
     protect_self()
+    warn_of_unread_settings()
     project = open_project({"budget": budget, "device": device}, root)
     with slots.lock([project.slot]):
         result = BasePlanner(project, lambda line: typer.echo(line, err=True)).measure(source)

@@ -1,5 +1,6 @@
 """The command that runs a session."""
 
+import math
 import signal
 import time
 from collections.abc import Iterator
@@ -9,8 +10,8 @@ from typing import TYPE_CHECKING
 import typer
 from rich.console import Console
 
-from autoresearch.cli.app import RUN, app
-from autoresearch.errors import require
+from autoresearch.cli.app import RUN, app, warn_of_unread_settings
+from autoresearch.errors import UsageError, require
 
 if TYPE_CHECKING:
     from autoresearch.ledger import Ledger
@@ -39,17 +40,18 @@ def run(
     from autoresearch.measure.clock import since_boot
     from autoresearch.sandbox.cell import protect_self
     from autoresearch.session.hook import Hook
+    from autoresearch.session.opening import open_session_project
     from autoresearch.session.run import run_session
     from autoresearch.session.stopping import Limits
-    from autoresearch.setup.project import open_session_project
     from autoresearch.setup.slots import lock
     from autoresearch.terminal.live_view import Live
 
     flags: dict[str, object] = {"budget": budget, "tag": tag, "agent": agent, "model": model, "judge": judge}
     flags |= {"max_experiments": max_experiments, "max_usd": max_usd, "device": device, "slots": slots}
-    hours = minutes / 60 if minutes is not None else hours
+    flags |= {"hours": _hours(hours, minutes), "require_strong": require_strong}
     protect_self()
-    project = open_session_project(flags | {"hours": hours, "require_strong": require_strong})
+    warn_of_unread_settings()
+    project = open_session_project(flags, origin)
     until = None if project.config.hours is None else since_boot() + 3600 * project.config.hours
     limits = Limits(until, project.config.max_experiments)
     with lock(project.slots), Ledger.open(project.ledger) as ledger:
@@ -58,6 +60,17 @@ def run(
         _print_summary(ledger, tag)
     if reason == "interrupted":
         raise typer.Exit(130)
+
+
+def _hours(hours: float | None, minutes: float | None) -> float | None:
+    """Return the length of the session from the two flags for it. Raises UsageError."""
+    if minutes is None:
+        return hours
+    if hours is not None:
+        raise UsageError("--hours and --minutes are both given: choose one of them")
+    if not 0 < minutes < math.inf:
+        raise UsageError(f"--minutes: {minutes:g} should be a number greater than 0")
+    return minutes / 60
 
 
 @contextmanager

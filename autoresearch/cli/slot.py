@@ -21,7 +21,8 @@ def project_of(session: "Session") -> "Project":
 
     check_evaluator(session)  # before a data set is prepared for nothing
     settings = session.settings
-    project = open_project({"budget": settings["budget"], "device": settings["device"], "judge": session.judge})
+    flags = {"budget": settings["budget"], "device": settings["device"], "judge": session.judge}
+    project = open_project(flags, pinned=settings.get("data"))
     check_comparable(session, project)
     return project
 

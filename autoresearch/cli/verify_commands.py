@@ -220,7 +220,7 @@ def sample(
 
     protect_self()
     path = Path(what) if what and not what.isdecimal() else _weights(int(what) if what else None, tag)
-    project = open_project({}, repository_or_here())
+    project = open_project({}, repository_or_here(), pinned=sampling.read_origin(path).data)
     with slots.lock([project.slot]):
         result = sampling.draw(path, prompt, tokens, temperature, seed, project.settings, project.data)
     if as_json:

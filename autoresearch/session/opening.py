@@ -3,14 +3,50 @@
 import os
 import secrets
 import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
 
+from autoresearch import config as configuration
 from autoresearch import hardware
+from autoresearch.agents import registry
 from autoresearch.errors import UserError
 from autoresearch.files import JsonObject
 from autoresearch.ledger import Ledger, Session, check_free, status
 from autoresearch.session.stopping import RESUMABLE
-from autoresearch.setup.project import Project
+from autoresearch.setup.project import Project, open_project, repository
 from autoresearch.workspace.workspace import Workspace
+
+
+def open_session_project(flags: Mapping[str, object], origin: str | None = None) -> Project:
+    """Open the project for a session: check train.py, tag and agent first. Raises UserError.
+
+    A session that goes on keeps its data set, whatever the source of it has become.
+    """
+    root = repository()
+    config = configuration.load(root, flags)
+    workspace = Workspace(root, config.train)
+    if config.tag is not None:
+        workspace.check_tag(config.tag)
+    registry.create(config.agent, config)
+    pinned = _pinned_data(root, workspace, config.tag) if origin is None else None
+    return open_project(flags, root, pinned=pinned)
+
+
+def _pinned_data(root: Path, workspace: Workspace, tag: str | None) -> str | None:
+    """Return the hash of the data set of the session that `run` continues; None if it starts one."""
+    path = root / "runs" / "ledger.db"
+    if not path.exists():
+        return None
+    with suppress(UserError), Ledger.open(path, readonly=True) as ledger:  # a fault is told when it is opened to write
+        session = _find_continued(ledger, tag, workspace.head())
+        return session.settings.get("data") if session else None
+    return None
+
+
+def _find_continued(ledger: Ledger, tag: str | None, head: str) -> Session | None:
+    session = ledger.session(tag)
+    return session if session is not None and (tag or _is_unfinished(session, head)) else None
 
 
 def open_session(project: Project, ledger: Ledger, workspace: Workspace, origin: str | None = None) -> Session:
@@ -21,8 +57,8 @@ def open_session(project: Project, ledger: Ledger, workspace: Workspace, origin:
     head, tag = workspace.head(), project.config.tag
     if origin is not None:
         return _start_from(origin, project, ledger, workspace)
-    session = ledger.session(tag)
-    if session is not None and (tag or _is_unfinished(session, head)):
+    session = _find_continued(ledger, tag, head)
+    if session is not None:
         check_comparable(session, project)
         return session
     return _create(project, ledger, workspace, head)

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from autoresearch import config as configuration
 from autoresearch import hardware
-from autoresearch.agents import registry
 from autoresearch.config import Config
 from autoresearch.data.builder import find_dataset
 from autoresearch.data.dataset import Dataset
-from autoresearch.errors import Blocker
+from autoresearch.data.workers import say
+from autoresearch.errors import Blocker, UserError
 from autoresearch.measure import hidden_work
 from autoresearch.measure.clock import Budget
 from autoresearch.measure.settings import Settings
@@ -20,7 +20,6 @@ from autoresearch.sandbox.cell import CellError, CellSpec
 from autoresearch.setup import slots
 from autoresearch.setup.slots import Slot
 from autoresearch.workspace import git
-from autoresearch.workspace.workspace import Workspace
 
 BUDGET = {"cpu": "15cpu", "cuda": "5m"}
 EVAL_ROWS = {"cpu": 2048, "cuda": 10240}
@@ -62,17 +61,6 @@ def repository_or_here() -> Path:
     return Path.cwd()
 
 
-def open_session_project(flags: Mapping[str, object]) -> Project:
-    """Open the project for a session: check train.py, tag and agent first. Raises UserError."""
-    root = repository()
-    config = configuration.load(root, flags)
-    workspace = Workspace(root, config.train)
-    if config.tag is not None:
-        workspace.check_tag(config.tag)
-    registry.create(config.agent, config)
-    return open_project(flags, root)
-
-
 def open_project(
     flags: Mapping[str, object],
     root: Path | None = None,
@@ -89,7 +77,12 @@ def open_project(
     chosen = slots.choose(config.device, config.threads, config.slots)
     first = settings(config, chosen[0])  # refuses a wrong budget before minutes are spent on data
     data = find_dataset(configuration.cache_folder(), pinned) if pinned else None
-    return Project(root, config, chosen, data or _prepare(config, first.device, search_s), first)
+    if data is None:
+        data = _prepare(config, first.device, search_s)
+    elif not _is_current(data, config, first.device):
+        words = f"this session goes on with the data set {data.hash} that it was started with"
+        say(f"{words}: its source is gone, or has other files, sizes or times now", True)
+    return Project(root, config, chosen, data, first)
 
 
 def _prepare(config: Config, device: str, search_s: float | None) -> Dataset:
@@ -97,6 +90,16 @@ def _prepare(config: Config, device: str, search_s: float | None) -> Dataset:
 
     shape = (config.vocab_size, config.seq_len, device)
     return Dataset.open(prepare.prepare(config.source, *shape, shards=config.shards, search_s=search_s))
+
+
+def _is_current(data: Dataset, config: Config, device: str) -> bool:
+    """Return whether the settings still name this data set."""
+    from autoresearch.setup import prepare
+
+    shape = (config.vocab_size, config.seq_len, device)
+    with suppress(UserError, OSError):
+        return prepare.dataset_path(config.source, *shape, shards=config.shards) == data.root
+    return False
 
 
 def budget(config: Config, device: str) -> Budget:
