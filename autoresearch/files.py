@@ -31,7 +31,7 @@ def write_atomically(path: Path, pieces: Iterable[str]) -> Path:
 
 def resolve_links(path: Path) -> Path:
     """Return the file behind symbolic links. Raises UserError for a device, a pipe or a folder."""
-    if path.exists() and not path.is_file():
+    if os.path.exists(path) and not os.path.isfile(path):  # noqa: PTH110, PTH113  (Path.exists raises for long names)
         raise UserError(f"{path} is not a file, and would be replaced by one: choose another name")
     return Path(os.path.realpath(path))
 

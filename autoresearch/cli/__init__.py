@@ -5,6 +5,7 @@ A command imports what it needs when it runs, so that `--help` takes a third of 
 
 # ruff: noqa: I001, F401  (the order of the imports is the order of `--help`)
 
+import errno
 import sys
 from pathlib import Path
 from collections.abc import Callable
@@ -15,6 +16,10 @@ from autoresearch.cli.app import app
 from autoresearch.errors import UserError, as_user_error
 
 __all__ = ["app", "exit_code", "main"]
+
+
+ODD_PLACES = (errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR)
+MAX_PATH_CHARS = 200
 
 
 def main() -> None:
@@ -28,7 +33,7 @@ def exit_code(command: Callable[[], object]) -> int:
     try:
         command()
     except (UserError, OSError, MemoryError) as error:
-        known = error if isinstance(error, UserError) else as_user_error(error) or _lost_folder()
+        known = error if isinstance(error, UserError) else as_user_error(error) or _odd_place(error)
         if known is None:
             raise
         print(f"autoresearch: {known}", file=sys.stderr)
@@ -38,8 +43,10 @@ def exit_code(command: Callable[[], object]) -> int:
     return 0
 
 
-def _lost_folder() -> UserError | None:
-    """Return the error for a current folder that was deleted; None if it is there."""
+def _odd_place(error: OSError | MemoryError) -> UserError | None:
+    """Return the error of a path that the user named, or of a current folder that is gone; None for others."""
+    if isinstance(error, OSError) and error.errno in ODD_PLACES and error.filename is not None:
+        return UserError(f"{str(error.filename)[:MAX_PATH_CHARS]}: {error.strerror}: check this path")
     try:
         Path.cwd()
     except FileNotFoundError:

@@ -7,19 +7,19 @@ from autoresearch.files import JsonObject
 
 SUFFIXES = (".txt", ".md", ".py", ".jsonl", ".parquet")
 
-NOT_UTF8 = "not UTF-8 text (`iconv` converts them)"
-BINARY = "not text (they contain zero bytes)"
-EMPTY = "empty"
+NOT_UTF8 = "in another encoding than UTF-8 (`iconv` converts them)"
+BINARY = "with zero bytes, which are no text"
+EMPTY = "without text"
 OTHER_ENDING = f"with another ending than {' '.join(SUFFIXES)}"
-HIDDEN = "hidden (their names begin with a dot)"
+HIDDEN = "with names that begin with a dot"
 LINKED_FOLDER = "links to folders (name such a folder itself to read it)"
 FOLDER = "folders (`**` reads what is below them)"
-NO_FILE = "neither files nor folders"
+NO_FILE = "that are neither files nor folders"
 
 
 @dataclass
 class Omissions:
-    """Numbers of files or documents by reason. A reason follows its number: "12 empty"."""
+    """Numbers of files or documents by reason. A reason follows its number: "12 without text"."""
 
     counts: dict[str, int] = field(default_factory=dict)
     examples: dict[str, str] = field(default_factory=dict)  # a path for each reason
