@@ -186,7 +186,8 @@ def split_paths(text: str, folder: Path) -> Iterator[str]:
     parts = text.split(",")
     while parts:
         joined = [(count, ",".join(parts[:count])) for count in range(len(parts), 0, -1)]
-        there = (pair for pair in joined if pair[1].strip() and os.path.lexists(folder / expand_user(pair[1])))
+        named = [(count, name) for count, text in joined if text.strip() for name in (text, text.strip())]
+        there = (pair for pair in named if os.path.lexists(folder / expand_user(pair[1])))
         count, name = next(there, (1, parts[0].strip()))
         if name:
             yield name
