@@ -1,7 +1,9 @@
 """Settings: flags over the environment (`AUTORESEARCH_BUDGET=5m`) over `autoresearch.yaml` over defaults."""
 
+import difflib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -9,11 +11,13 @@ import platformdirs
 import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
-from autoresearch.errors import UsageError
+from autoresearch.errors import Blocker, UsageError
 
 FILE = "autoresearch.yaml"
 PREFIX = "AUTORESEARCH_"
+MISNAMED_FILES = ("autoresearch.yml", ".autoresearch.yaml", ".autoresearch.yml")  # nobody reads them
 RENAMED = {"edit": "edit_format"}  # old name of a setting -> its name now
+NO_SETTINGS = ("CACHE", "EVENT", "TEXT")  # our other variables: the cache folder, and what `on_event` gets
 
 
 def _split(value: object) -> object:
@@ -84,9 +88,9 @@ class Config(BaseModel):
     replicates: int = Field(default=3, ge=2)  # trials of the base at the start, which give sigma
     seed: int | None = None  # of the session; the seeds of trials follow from it. None: random
     source: str = "sotu"  # or `files:GLOB[,GLOB...]`, `climbmix`, `climbmix:FOLDER`, `stdlib`
-    shards: int | None = Field(default=None, gt=0)  # of climbmix, for training; None: ten
-    vocab_size: int | None = None  # 256: plain bytes
-    seq_len: int | None = Field(default=None, gt=0)  # tokens in a row
+    shards: int | None = Field(default=None, ge=1, le=6542)  # of climbmix, for training; None: ten
+    vocab_size: int | None = Field(default=None, ge=256, le=65535)  # 256: plain bytes
+    seq_len: int | None = Field(default=None, ge=8, le=65536)  # tokens in a row
     eval_rows: int | None = Field(default=None, gt=1)  # validation rows that every version is scored on
     program: str = "program.md"  # instructions of the human, read before every proposal
     train: str = "train.py"  # the one file that may be edited
@@ -96,23 +100,51 @@ class Config(BaseModel):
 
 
 def load(root: Path, flags: Mapping[str, object]) -> Config:
-    """Read the configuration of a repository; flags that are None were not given. Raises UsageError."""
+    """Read the configuration of a repository; flags that are None were not given. Raises UsageError.
+
+    Relative paths are relative to the file that names them, else to the current folder.
+    """
     sources: dict[str, Mapping[Any, object]] = {
-        FILE: _read_file(root / FILE),
+        FILE: _anchor(_read_file(root / FILE), root),
         "environment": _read_environment(),
         "command line": {name: value for name, value in flags.items() if value is not None},
     }
     for source, values in sources.items():
         for old in RENAMED.keys() & values.keys():
-            raise UsageError(f"setting {old!r} ({source}): its name is now {RENAMED[old]!r}")
+            raise UsageError(f"{_typed(old, source)}: its name is now {_typed(RENAMED[old], source, short=True)}")
     try:
         return Config.model_validate({name: value for values in sources.values() for name, value in values.items()})
     except ValidationError as error:
         first = error.errors()[0]
     source = [source for source, values in sources.items() if first["loc"][0] in values][-1]
     name, text = ".".join(str(part) for part in first["loc"]), first["msg"].lower().removeprefix("value error, ")
-    text = "there is no such setting" if first["type"] == "extra_forbidden" else text
-    raise UsageError(f"setting {name!r} ({source}): {text}")
+    if first["type"] == "extra_forbidden":
+        text = f"there is no such setting{_suggest(name, Config.model_fields)}"
+    raise UsageError(f"{_typed(name, source)}: {text}")
+
+
+def find_unread(root: Path) -> list[str]:
+    """Return a line for each variable and file that looks like a setting of ours, and that nobody reads."""
+    known = [name.upper() for name in [*Config.model_fields, *RENAMED, *NO_SETTINGS]]
+    names = sorted(name.removeprefix(PREFIX) for name in os.environ if name.startswith(PREFIX))
+    unknown = [name for name in names if name not in known]
+    lines = [f"{PREFIX}{name} is set, but nothing reads it{_suggest(name, known, PREFIX)}" for name in unknown]
+    files = [name for name in MISNAMED_FILES if (root / name).exists()]
+    return [*lines, *(f"{name} is not read: its name has to be {FILE}" for name in files)]
+
+
+def _suggest(name: str, known: Iterable[str], prefix: str = "") -> str:
+    nearest = difflib.get_close_matches(name, list(known), n=1)
+    return f": did you mean {prefix}{nearest[0]}?" if nearest else ""
+
+
+def _typed(name: str, source: str, short: bool = False) -> str:
+    """Return a setting as the user typed it: a flag, a variable, or a key of the file."""
+    if source == "command line":
+        return f"--{name.replace('_', '-')}"
+    if source == "environment":
+        return PREFIX + name.upper()
+    return repr(name) if short else f"{name!r} in {source}"
 
 
 def _read_file(path: Path) -> dict[object, object]:
@@ -133,9 +165,56 @@ def _read_environment() -> dict[str, str]:
     return {names[key]: value for key, value in os.environ.items() if key in names and value}
 
 
+def _anchor(values: dict[object, object], folder: Path) -> dict[object, object]:
+    """Make relative paths among the values of a file relative to its folder."""
+
+    def full(name: str) -> str:
+        return name if name.startswith("~") else str(folder / name)
+
+    anchored = dict(values)
+    for name, kind in (("source", "files"), ("source", "climbmix"), ("agent", "scripted")):
+        value = values.get(name)
+        if isinstance(value, str) and value.startswith(f"{kind}:"):
+            text = value.removeprefix(f"{kind}:")
+            paths = split_paths(text, folder) if kind == "files" else filter(None, [text])
+            anchored[name] = f"{kind}:{','.join(map(full, paths))}"
+    return anchored
+
+
+def split_paths(text: str, folder: Path) -> Iterator[str]:
+    """Yield the parts of a list between commas; a path that exists may contain commas, and blanks at its ends."""
+    parts = text.split(",")
+    while parts:
+        joined = [(count, ",".join(parts[:count])) for count in range(len(parts), 0, -1)]
+        named = [(count, name) for count, text in joined if text.strip() for name in (text, text.strip())]
+        there = (pair for pair in named if os.path.lexists(folder / expand_user(pair[1])))
+        count, name = next(there, (1, parts[0].strip()))
+        if name:
+            yield name
+        parts = parts[count:]
+
+
+def expand_user(name: str) -> Path:
+    """Return a path without `~` at its start. Raises UsageError if that home folder is not known."""
+    try:
+        return Path(name).expanduser()
+    except RuntimeError:
+        if os.path.lexists(name):
+            return Path(name)
+        user = Path(name).parts[0].removeprefix("~")
+        owner = f"the user {user!r}" if user else "this user"
+        raise UsageError(f"{name}: no home folder of {owner} is known here: write the full path") from None
+
+
 def cache_folder() -> Path:
-    """Return the folder of data sets and locks."""
-    return Path(os.environ.get(PREFIX + "CACHE") or platformdirs.user_cache_dir("autoresearch"))
+    """Return the folder of data sets and locks: AUTORESEARCH_CACHE, or the user's cache folder. Raises Blocker."""
+    if name := os.environ.get(PREFIX + "CACHE"):
+        return expand_user(name).absolute()
+    with suppress(RuntimeError):  # of newer versions of platformdirs
+        folder = Path(platformdirs.user_cache_dir("autoresearch"))
+        if folder.is_absolute():  # older ones return a `~` that they cannot expand
+            return folder
+    raise Blocker("this user has no home folder: set AUTORESEARCH_CACHE to a folder of yours")
 
 
 def serve_token_file() -> Path:

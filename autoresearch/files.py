@@ -1,5 +1,6 @@
 """Write files atomically, and read JSON files that may be damaged."""
 
+import codecs
 import json
 import os
 import shutil
@@ -33,9 +34,22 @@ def write_atomically(path: Path, pieces: Iterable[str]) -> Path:
 
 def resolve_links(path: Path) -> Path:
     """Return the file behind symbolic links. Raises UserError for a device, a pipe or a folder."""
-    if path.exists() and not path.is_file():
+    if os.path.exists(path) and not os.path.isfile(path):  # noqa: PTH110, PTH113  (Path.exists raises for long names)
         raise UserError(f"{path} is not a file, and would be replaced by one: choose another name")
     return Path(os.path.realpath(path))
+
+
+def read_text(path: Path) -> str | None:
+    """Return the text that a person wrote: UTF-8, or UTF-16 with a byte order mark; None if there is no file.
+
+    Bytes that are no text are replaced. Raises OSError if the file is there and cannot be read.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    encoding = "utf-16" if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
+    return content.decode(encoding, "replace").replace("\r\n", "\n").replace("\r", "\n")
 
 
 def read_json(path: Path) -> JsonObject | None:

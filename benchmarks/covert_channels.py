@@ -22,13 +22,13 @@ import numpy as np
 import numpy.typing as npt
 import safetensors.numpy
 
-import prepare
 from autoresearch.data.dataset import Dataset
 from autoresearch.measure import wire
 from autoresearch.measure.cell_process import Harness
 from autoresearch.measure.clock import Budget
 from autoresearch.measure.scoring_cell import EvaluationError, Question, ask
 from autoresearch.measure.settings import Settings, TrialPlan
+from autoresearch.setup import prepare
 
 Bits = npt.NDArray[np.uint8]
 

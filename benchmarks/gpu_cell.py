@@ -12,7 +12,6 @@ import tempfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-import prepare
 from autoresearch import hardware
 from autoresearch.data.dataset import Dataset
 from autoresearch.hardware import GpuMeter
@@ -21,7 +20,7 @@ from autoresearch.measure.referee import CellReferee
 from autoresearch.measure.settings import Settings, TrialPlan
 from autoresearch.sandbox import selftest
 from autoresearch.sandbox.launch import CellSpec
-from autoresearch.setup import plan
+from autoresearch.setup import plan, prepare
 
 PROBE = """
 import ctypes

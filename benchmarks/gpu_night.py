@@ -15,7 +15,6 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-import prepare
 from autoresearch import hardware, judge
 from autoresearch.data.dataset import Dataset
 from autoresearch.measure import facts
@@ -25,7 +24,7 @@ from autoresearch.measure.result import Result
 from autoresearch.measure.settings import Settings, TrialPlan
 from autoresearch.sandbox import selftest
 from autoresearch.sandbox.launch import CellSpec
-from autoresearch.setup import plan
+from autoresearch.setup import plan, prepare
 from autoresearch.source import constants
 
 CRIPPLED = 0.05  # factor on MATRIX_LR of the crippled base

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-import prepare
-from autoresearch.data import corpus, stdlib
+from autoresearch.data import encoding, stdlib
+from autoresearch.data.documents import read_file
 from autoresearch.data.packing import BestFit
 from autoresearch.measure.batches import BatchStream, map_rows
 
@@ -27,7 +27,7 @@ SHAPES = ((2048, 64), (64, 16))  # tokens in a row, rows in a batch: a GPU's and
 def documents(size: int) -> list[bytes]:
     """Return source files of at least `size` bytes in total."""
     root = stdlib.library_root()
-    texts = [text for name in stdlib.library_files(root) for text in corpus.read_file(str(root / name))[0]]
+    texts = [text for name in stdlib.library_files(root) for text in read_file(str(root / name)).texts]
     return texts * -(-size // sum(map(len, texts)))
 
 
@@ -60,9 +60,9 @@ def main() -> None:
     texts = documents(options.megabytes * 10**6)
     size = sum(map(len, texts))
     print("| part | million tokens a second |\n|---|---|")
-    ranks = prepare.train_tokenizer(texts, VOCABULARY - 1)
-    prepare.encoder(ranks)
-    seconds, tokens = timed(lambda: prepare.encode((texts, ranks, VOCABULARY - 1)))
+    ranks = encoding.train_tokenizer(texts, VOCABULARY - 1)
+    encoding.encoder(ranks)
+    seconds, tokens = timed(lambda: encoding.encode((texts, ranks, VOCABULARY - 1)))
     print(f"| tokenize ({size / seconds / 1e6:.1f} MB/s) | {len(tokens) / seconds / 1e6:.2f} |")
     for seq_len, _ in SHAPES:
         packer = BestFit(seq_len, VOCABULARY - 1)

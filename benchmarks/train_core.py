@@ -18,7 +18,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import original
 from gpu_night import corpus
 
-import prepare
 from autoresearch import hardware
 from autoresearch.data.dataset import Dataset
 from autoresearch.measure import facts
@@ -26,7 +25,7 @@ from autoresearch.measure.clock import Budget
 from autoresearch.measure.referee import CellReferee
 from autoresearch.measure.result import Result
 from autoresearch.measure.settings import Settings
-from autoresearch.setup import plan
+from autoresearch.setup import plan, prepare
 from autoresearch.source import constants
 
 TRAIN = Path(__file__).resolve().parents[1] / "train.py"

@@ -13,12 +13,12 @@ import pytest
 from support.cells import CORE
 from support.repositories import BIGRAM, make_repository, write_corpus
 
-import prepare
 from autoresearch.data import stdlib
 from autoresearch.data.dataset import Dataset
 from autoresearch.measure.cell_process import FOLDER
 from autoresearch.measure.clock import Budget
 from autoresearch.measure.settings import Settings
+from autoresearch.setup import prepare
 
 
 def pytest_configure() -> None:

@@ -5,9 +5,9 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-import prepare
 from autoresearch.analysis.checkpoint import read_header
 from autoresearch.data.dataset import TOKENIZER, Dataset
+from autoresearch.data.encoding import encode
 from autoresearch.errors import UserError
 from autoresearch.measure.cell_process import Harness
 from autoresearch.measure.score import Evaluator
@@ -29,6 +29,14 @@ class Sample:
     seed: int
 
 
+@dataclass(frozen=True)
+class Origin:
+    """The version that a file of weights belongs to."""
+
+    source: str  # text of train.py
+    data: str  # hash of the data set
+
+
 def draw(
     path: Path,
     prompt: str,
@@ -43,13 +51,13 @@ def draw(
 
     Raises UserError if the file is invalid or belongs to another data set, or if the version fails.
     """
-    source, trained_on = _read_origin(path)
-    if trained_on != data.hash:
-        which = f"({trained_on}; here it is {data.hash})"
+    origin = read_origin(path)
+    if origin.data != data.hash:
+        which = f"({origin.data}; here it is {data.hash})"
         raise UserError(f"{path} was trained on another data set {which}: its tokens have other meanings")
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        evaluator = Evaluator(source, fd, Harness(settings, data))
+        evaluator = Evaluator(origin.source, fd, Harness(settings, data))
         tokens = encode_prompt(prompt, data)
         with reserve:
             text = clean(evaluator.sample(tokens, count, temperature, seed))
@@ -63,12 +71,12 @@ def draw(
 def encode_prompt(text: str, data: Dataset) -> list[int]:
     """Return the tokens of a document that starts with `text`."""
     tokenizer = data.meta["tokenizer"]
-    ranks = (data.root / TOKENIZER).read_bytes() if tokenizer["kind"] == "bpe" else None
-    return [int(token) for token in prepare.encode(([text.encode()], ranks, tokenizer["bos"]))]
+    ranks = (data.root / TOKENIZER).read_bytes() if tokenizer["kind"] == "bpe" else b""
+    return [int(token) for token in encode(([text.encode()], ranks, tokenizer["bos"]))]
 
 
-def _read_origin(path: Path) -> tuple[str, str]:
-    """Return the text of train.py and the data set hash that a file of weights belongs to."""
+def read_origin(path: Path) -> Origin:
+    """Return what a file of weights belongs to. Raises UserError."""
     try:
         with path.open("rb") as file:
             metadata = read_header(file).get("__metadata__", {})
@@ -77,4 +85,4 @@ def _read_origin(path: Path) -> tuple[str, str]:
     if not {"train.py", "data"} <= metadata.keys():
         make = "make one with `autoresearch export --checkpoint FILE`"
         raise UserError(f"{path} does not say which train.py it belongs to: {make}")
-    return str(metadata["train.py"]), str(metadata["data"])
+    return Origin(str(metadata["train.py"]), str(metadata["data"]))

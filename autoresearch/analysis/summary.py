@@ -1,5 +1,6 @@
 """Read everything that a report of a session needs, once."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,6 +8,7 @@ from autoresearch.analysis import advice, near_misses
 from autoresearch.analysis.ablate import Ablation, newest_ablation
 from autoresearch.analysis.experiment_details import ExperimentDetails, read_details
 from autoresearch.analysis.total import Total, recorded_totals
+from autoresearch.files import read_text
 from autoresearch.ledger import (
     Event,
     ExperimentRow,
@@ -116,5 +118,7 @@ def read(store: Ledger, session: Session, runs: Path, now: float, program: str =
 
 
 def read_program(path: Path) -> str:
-    """Return the text of program.md as it is now; empty if there is no file."""
-    return path.read_text(errors="replace") if path.is_file() else ""
+    """Return the text of program.md as it is now; empty if it cannot be read."""
+    with suppress(OSError):
+        return read_text(path) or ""
+    return ""

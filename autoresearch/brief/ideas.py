@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from autoresearch.brief.history import PastExperiment
 from autoresearch.brief.tokens import count_tokens
+from autoresearch.files import read_text
 
 SUFFIXES = (".md", ".txt")
 MAX_PAPER_BYTES = 1 << 20
@@ -35,10 +37,9 @@ class Paper:
     text: str
 
 
-def read_ideas(path: Path, history: Sequence[PastExperiment]) -> list[Idea]:
+def read_ideas(text: str, history: Sequence[PastExperiment]) -> list[Idea]:
     """Return the items of a list in Markdown, those that were not tried yet first."""
-    lines = path.read_text(errors="replace").splitlines() if path.is_file() else []
-    items = [match[1].strip() for line in lines if (match := _ITEM.match(line))]
+    items = [match[1].strip() for line in text.splitlines() if (match := _ITEM.match(line))]
     tried: dict[str, list[str]] = {}
     for past in history:
         tried.setdefault(str(past.params.get("idea")), []).append(f"{past.n} {past.verdict}")
@@ -54,11 +55,26 @@ def find_cited(source: str, ideas: Sequence[Idea]) -> str | None:
 
 def read_papers(folder: Path, max_tokens: int) -> list[Paper]:
     """Return the texts of a folder that fit into about `max_tokens` together, the small ones first."""
-    files = [path for path in sorted(folder.glob("*")) if path.suffix in SUFFIXES and path.is_file()]
     papers = []
-    for path in sorted(files, key=lambda path: (path.stat().st_size, path.name)):
-        text = path.read_text(errors="replace") if path.stat().st_size <= MAX_PAPER_BYTES else None
-        if text is None or (max_tokens := max_tokens - count_tokens(text)) < 0:
+    for size, path in _find_papers(folder):
+        text = _read_paper(path) if size <= MAX_PAPER_BYTES else ""
+        if not text:  # a file that cannot be read is none
+            continue
+        if (max_tokens := max_tokens - count_tokens(text)) < 0:
             break
         papers.append(Paper(path.name, text))
     return papers
+
+
+def _find_papers(folder: Path) -> list[tuple[int, Path]]:
+    """Return size and path of the texts of a folder, the small ones first."""
+    with suppress(OSError):
+        paths = [path for path in folder.iterdir() if path.name.lower().endswith(SUFFIXES) and path.is_file()]
+        return sorted((path.stat().st_size, path) for path in paths if not path.name.startswith("."))
+    return []
+
+
+def _read_paper(path: Path) -> str:
+    with suppress(OSError):
+        return read_text(path) or ""
+    return ""

@@ -5,7 +5,9 @@ A command imports what it needs when it runs, so that `--help` takes a third of 
 
 # ruff: noqa: I001, F401  (the order of the imports is the order of `--help`)
 
+import errno
 import sys
+from pathlib import Path
 from collections.abc import Callable
 
 from autoresearch.cli import trial_command, plan_command, run_command, steer_commands, look_commands, page_commands
@@ -15,6 +17,10 @@ from autoresearch.errors import UserError, as_user_error
 from autoresearch.terminal.standard_streams import prepare_streams
 
 __all__ = ["app", "exit_code", "main"]
+
+
+ODD_PLACES = (errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR)
+MAX_PATH_CHARS = 200
 
 
 def main() -> None:
@@ -32,7 +38,7 @@ def exit_code(command: Callable[[], object]) -> int:
     except BrokenPipeError:  # who reads the data has seen enough
         return 1
     except (UserError, OSError, MemoryError) as error:
-        known = error if isinstance(error, UserError) else as_user_error(error)
+        known = error if isinstance(error, UserError) else as_user_error(error) or _odd_place(error)
         if known is None:
             raise
         print(f"autoresearch: {known}", file=sys.stderr)
@@ -40,3 +46,14 @@ def exit_code(command: Callable[[], object]) -> int:
     except KeyboardInterrupt:
         return 130
     return 0
+
+
+def _odd_place(error: OSError | MemoryError) -> UserError | None:
+    """Return the error of a path that the user named, or of a current folder that is gone; None for others."""
+    if isinstance(error, OSError) and error.errno in ODD_PLACES and error.filename is not None:
+        return UserError(f"{str(error.filename)[:MAX_PATH_CHARS]}: {error.strerror}: check this path")
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return UserError("the current folder is gone: change to another one")
+    return None

@@ -45,6 +45,15 @@ def print_json(value: object) -> None:
     typer.echo(json.dumps(value, indent=1, allow_nan=False))
 
 
+def warn_of_unread_settings() -> None:
+    """Tell about variables and files that look like settings, and that nobody reads."""
+    from autoresearch import config
+    from autoresearch.setup.project import repository_or_here
+
+    for line in config.find_unread(repository_or_here()):
+        typer.echo(f"warning: {line}", err=True)
+
+
 @contextmanager
 def open_ledger(tag: str | None, readonly: bool = True) -> Iterator[tuple["Ledger", "Session"]]:
     """Open the ledger and find a session, by default the current one. Raises UserError."""

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from autoresearch.cli.app import JSON, RUN, SLOTS, WAIT, app, print_json
+from autoresearch.cli.app import JSON, RUN, SLOTS, WAIT, app, print_json, warn_of_unread_settings
 from autoresearch.cli.slot import say_line
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ def plan(
     root = repository_or_here()
     source = read_version(root / config.load(root, {}).train)
     protect_self()
+    warn_of_unread_settings()
     project = open_project({"budget": budget, "device": device, "slots": slots}, root)
     with lock([project.slot], say_line if wait else None):
         result = BasePlanner(project, say_line).measure(source)

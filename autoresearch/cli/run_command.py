@@ -1,5 +1,6 @@
 """The command that runs a session."""
 
+import math
 import signal
 import sys
 import time
@@ -10,9 +11,9 @@ from typing import TYPE_CHECKING
 import typer
 from rich.console import Console
 
-from autoresearch.cli.app import RUN, app
+from autoresearch.cli.app import RUN, app, warn_of_unread_settings
 from autoresearch.cli.slot import say_line
-from autoresearch.errors import require
+from autoresearch.errors import UsageError, require
 from autoresearch.terminal.standard_streams import make_best_effort
 
 if TYPE_CHECKING:
@@ -43,20 +44,20 @@ def run(
     from autoresearch.measure.clock import since_boot
     from autoresearch.sandbox.cell import protect_self
     from autoresearch.session.hook import Hook
+    from autoresearch.session.opening import open_session_project
     from autoresearch.session.run import run_session
     from autoresearch.session.stopping import Limits
-    from autoresearch.setup.project import open_session_project
     from autoresearch.setup.slots import lock
     from autoresearch.terminal.live_view import Live
 
     flags: dict[str, object] = {"budget": budget, "tag": tag, "agent": agent, "model": model, "judge": judge}
     flags |= {"max_experiments": max_experiments, "max_usd": max_usd, "device": device, "slots": slots}
-    hours = minutes / 60 if minutes is not None else hours
-    sys.stdout = make_best_effort(
-        sys.stdout.fileno(), sys.stdout.encoding
-    )  # the session is recorded, whoever reads its summary
+    flags |= {"hours": _hours(hours, minutes), "require_strong": require_strong}
+    # the session is recorded, whoever reads its summary
+    sys.stdout = make_best_effort(sys.stdout.fileno(), sys.stdout.encoding)
     protect_self()
-    project = open_session_project(flags | {"hours": hours, "require_strong": require_strong})
+    warn_of_unread_settings()
+    project = open_session_project(flags, origin)
     with lock(project.slots, say_line if wait else None), Ledger.open(project.ledger) as ledger:
         until = None if project.config.hours is None else since_boot() + 3600 * project.config.hours
         limits = Limits(until, project.config.max_experiments)
@@ -65,6 +66,17 @@ def run(
         _print_summary(ledger, tag)
     if reason == "interrupted":
         raise typer.Exit(130)
+
+
+def _hours(hours: float | None, minutes: float | None) -> float | None:
+    """Return the length of the session from the two flags for it. Raises UsageError."""
+    if minutes is None:
+        return hours
+    if hours is not None:
+        raise UsageError("--hours and --minutes are both given: choose one of them")
+    if not 0 < minutes < math.inf:
+        raise UsageError(f"--minutes: {minutes:g} should be a number greater than 0")
+    return minutes / 60
 
 
 @contextmanager

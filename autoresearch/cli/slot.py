@@ -24,7 +24,7 @@ def project_of(session: "Session", slots: str | None = None) -> "Project":
     check_evaluator(session)  # before a data set is prepared for nothing
     settings = session.settings
     flags = {"budget": settings["budget"], "device": settings["device"], "judge": session.judge, "slots": slots}
-    project = open_project(flags)
+    project = open_project(flags, pinned=settings.get("data"))
     check_comparable(session, project)
     return project
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from autoresearch.cli.app import JSON, RUN, SLOTS, WAIT, app, print_json
+from autoresearch.cli.app import JSON, RUN, SLOTS, WAIT, app, print_json, warn_of_unread_settings
 from autoresearch.cli.slot import lock_slot
 from autoresearch.errors import Blocker, UserError
 
@@ -33,10 +33,11 @@ def prepare(
     from autoresearch.setup.project import open_project, repository_or_here
 
     flags = {"source": source, "shards": shards, "vocab_size": vocab_size, "seq_len": seq_len, "device": device}
+    warn_of_unread_settings()
     data = open_project(flags, repository_or_here(), search).data
     if as_json:
-        facts = {name: data.meta[name] for name in ("source", "vocab_size", "seq_len", "splits")}
-        print_json({"folder": str(data.root), "hash": data.hash, **facts})
+        facts = {name: data.meta[name] for name in ("source", "vocab_size", "seq_len", "splits", "duplicates")}
+        print_json({"folder": str(data.root), "hash": data.hash, **facts, "left_out": data.left_out})
     else:
         typer.echo(data.root)
 
@@ -70,6 +71,7 @@ def trial(
         if as_json:
             print_json(Result(reason=str(error), seed=seed).as_json())
         raise
+    warn_of_unread_settings()
     project = open_project({"budget": budget, "device": device, "slots": slots}, repository_or_here())
     text = BasePlanner(project).fit_by_memory(text)
     with lock_slot(project, wait) as live:

@@ -228,7 +228,7 @@ def sample(
 
     protect_self()
     path = Path(what) if what and not what.isdecimal() else _weights(int(what) if what else None, tag, slots, wait)
-    project = open_project({"slots": slots}, repository_or_here())
+    project = open_project({"slots": slots}, repository_or_here(), pinned=sampling.read_origin(path).data)
     reserve = lock([project.slot], say_line if wait else None)
     result = sampling.draw(path, prompt, tokens, temperature, seed, project.settings, project.data, reserve)
     if as_json:

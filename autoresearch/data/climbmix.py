@@ -12,8 +12,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from autoresearch.config import expand_user
 from autoresearch.data.corpus import Corpus, digest
 from autoresearch.data.download import OnProgress, download, expected_size
+from autoresearch.data.omissions import Omissions
 from autoresearch.errors import UsageError, UserError
 
 ENDPOINT = "https://huggingface.co"  # or $HF_ENDPOINT, as in Hugging Face's own tools
@@ -47,7 +49,7 @@ def find_shards(source: str, count: int | None, cache: Path) -> Shards:
     if not 1 <= count <= VALIDATION_SHARD:
         raise UsageError(f"--shards {count} is out of range: use 1 to {VALIDATION_SHARD}")
     own = source.removeprefix("climbmix").removeprefix(":")
-    folder = Path(own).expanduser().absolute() if own else cache / "climbmix"
+    folder = expand_user(own).absolute() if own else cache / "climbmix"
     *train, validation = (folder / f"shard_{number:05}.parquet" for number in (*range(count), VALIDATION_SHARD))
     shards = Shards(folder, train, validation, offline=bool(own))
     if own and shards.missing:
@@ -71,7 +73,7 @@ def download_missing(wanted: Shards, progress: bool) -> None:
             download(f"{base}/{path.name}", path, on_progress)
 
 
-def build_corpus(train: list[list[bytes]], validation: list[bytes], skipped: int) -> Corpus:
+def build_corpus(train: list[list[bytes]], validation: list[bytes], left_out: Omissions) -> Corpus:
     """Build a corpus of training shards and the validation shard, which keeps what is in both."""
     free = {digest(text): text for text in validation}
     documents = free | {digest(text): text for texts in train for text in texts}
@@ -79,7 +81,7 @@ def build_corpus(train: list[list[bytes]], validation: list[bytes], skipped: int
         documents=documents,
         free=dict.fromkeys(free, ""),
         duplicates=sum(map(len, train)) + len(validation) - len(documents),
-        skipped=skipped,
+        left_out=left_out,
     )
 
 

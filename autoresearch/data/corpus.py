@@ -1,19 +1,17 @@
 """Read a corpus, the user's files or Python's library, without exact duplicates."""
 
-import glob
 import hashlib
-import json
 import os
 import sys
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from autoresearch.data import stdlib
-from autoresearch.errors import UsageError, UserError
+from autoresearch.data.documents import find_fault
+from autoresearch.data.omissions import Omissions
+from autoresearch.errors import UserError
 
-SUFFIXES = (".txt", ".md", ".py", ".jsonl", ".parquet")
 MAX_DOCUMENT_SHARE = 0.01  # of the corpus: larger documents are split (files) or stay in train (library)
 MIN_SPLIT_BYTES = 1024
 
@@ -33,50 +31,15 @@ class Corpus:
     documents: dict[str, bytes]
     free: dict[str, str]
     duplicates: int
-    skipped: int  # documents that contain a NUL or are not UTF-8
+    left_out: Omissions = field(default_factory=Omissions)
     library_root: Path | None = None
     library: list[str] | None = None
     grade_note: str | None = None  # reason why val and holdout cannot be hidden
 
 
-def find_files(globs: str) -> list[str]:
-    """Find the text files that match comma-separated globs; a folder stands for all below it.
-
-    Returns absolute paths. Raises UserError if a glob matches nothing, UsageError if there is no glob.
-    """
-    paths: set[str] = set()
-    for pattern in filter(None, map(str.strip, globs.split(","))):
-        path = Path(pattern).expanduser()
-        hits = glob.glob(str(path / "**" if path.is_dir() else path), recursive=True)  # noqa: PTH207
-        files = {str(Path(hit).absolute()) for hit in hits if hit.endswith(SUFFIXES) and Path(hit).is_file()}
-        if not files:
-            kinds = " ".join(SUFFIXES)
-            raise UserError(f"no file matches {pattern!r} and ends in one of {kinds}: check the path")
-        paths |= files
-    if not paths:
-        raise UsageError("the source files: needs a path or a glob, such as 'files:~/notes/**'")
-    return sorted(paths)
-
-
-def read_file(path: str) -> tuple[list[bytes], int]:
-    """Return the documents of one file, and the number of those that are no text.
-
-    A .jsonl file has a document on each line, a .parquet file in each row; other files are one document.
-    Raises UserError for a malformed line or table.
-    """
-    if path.endswith(".jsonl"):
-        texts = list(_read_jsonl(path))
-    elif path.endswith(".parquet"):
-        texts = _read_parquet(path)
-    else:
-        texts = [Path(path).read_bytes()]
-    good = [text for text in texts if _is_text(text)]
-    return [text for text in good if text.strip()], len(texts) - len(good)
-
-
 def check_memory(paths: list[str]) -> int:
     """Return the size of files in bytes. Raises UserError if memory cannot hold it twice."""
-    size = sum(Path(path).stat().st_size * (4 if path.endswith(".parquet") else 1) for path in paths)
+    size = sum(Path(path).stat().st_size * (4 if path.lower().endswith(".parquet") else 1) for path in paths)
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if 2 * size > memory:
         have, need = f"{memory / 1e9:.0f} GB", f"{2 * size / 1e9:.0f} GB"
@@ -84,7 +47,7 @@ def check_memory(paths: list[str]) -> int:
     return size
 
 
-def from_files(paths: list[str], texts: list[bytes], skipped: int) -> Corpus:
+def from_files(paths: list[str], texts: list[bytes], left_out: Omissions) -> Corpus:
     """Build the corpus of `texts`, read from `paths`. Long texts are split."""
     limit = max(MIN_SPLIT_BYTES, int(MAX_DOCUMENT_SHARE * sum(map(len, texts))))
     pieces = [piece for text in texts for piece in _split(text, limit)]
@@ -95,7 +58,7 @@ def from_files(paths: list[str], texts: list[bytes], skipped: int) -> Corpus:
         documents=documents,
         free=dict.fromkeys(documents, ""),
         duplicates=len(pieces) - len(documents),
-        skipped=skipped,
+        left_out=left_out,
         grade_note=note if exposed else None,
     )
 
@@ -109,14 +72,17 @@ def from_library(root: Path) -> Corpus:
     if len(texts) < stdlib.FEWEST_FREE:
         raise UserError(f"{root} holds only {len(texts)} source files: use the source files:GLOB")
     owners: dict[str, list[str]] = {}
+    left_out = Omissions()
     for file, text in texts.items():
-        if _is_text(text) and text.strip():
+        if (fault := find_fault(text)) is None:
             owners.setdefault(digest(text), []).append(file)
+        else:
+            left_out.add(fault, file)
     return Corpus(
         documents={digest: texts[files[0]] for digest, files in owners.items()},
         free=_find_free(root, texts, owners),
         duplicates=sum(len(files) - 1 for files in owners.values()),
-        skipped=sum(not _is_text(text) for text in texts.values()),
+        left_out=left_out,
         library_root=root,
         library=list(texts),
     )
@@ -138,37 +104,6 @@ def _find_free(root: Path, texts: dict[str, bytes], owners: dict[str, list[str]]
     small = {file for file in unique.keys() - needed if len(texts[file]) <= limit}
     copied = stdlib.copied_elsewhere({file: texts[file] for file in small})
     return {unique[file]: file for file in small - copied}
-
-
-def _is_text(raw: bytes) -> bool:
-    with suppress(UnicodeDecodeError):
-        return "\0" not in raw.decode()
-    return False
-
-
-def _read_jsonl(path: str) -> Iterator[bytes]:
-    with open(path, "rb") as file:
-        for number, line in enumerate(file, 1):
-            if line.strip():
-                try:
-                    yield json.loads(line)["text"].encode("utf-8", "surrogatepass")
-                except (ValueError, TypeError, KeyError, AttributeError):
-                    message = 'not a JSON object with a string in the field "text"'
-                    raise UserError(f"{path}:{number}: {message}") from None
-
-
-def _read_parquet(path: str) -> list[bytes]:
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError:
-        raise UserError(f"{path}: needs pyarrow: pip install 'autoresearch[parquet]'") from None
-    try:
-        column = pyarrow.parquet.read_table(path, columns=["text"]).column("text")
-        values: Iterable[bytes | None] = column.cast(pyarrow.large_binary()).to_pylist()
-    except (pyarrow.ArrowException, KeyError) as error:
-        raise UserError(f'{path}: no column "text" that can be read ({error})'.splitlines()[0]) from None
-    return [value for value in values if value is not None]
 
 
 def _split(text: bytes, limit: int) -> Iterator[bytes]:

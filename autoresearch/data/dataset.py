@@ -1,12 +1,11 @@
 """Read a prepared data set: packed rows, byte lengths of tokens, and an identity.
 
-`prepare.py` writes it. This module needs numpy and the standard library only.
+`builder.py` writes it. This module needs numpy and the standard library only.
 """
 
 import base64
 import hashlib
 import json
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,17 +24,6 @@ _LIBRARY_NOTE = (
     "training code can read the training text and some lines of val and holdout, which come from Python's own library: "
     "use the default source, or text of your own"
 )
-
-
-def cache_dir() -> Path:
-    """Return the folder for derived files: `$AUTORESEARCH_CACHE`, or the user's cache folder."""
-    if override := os.environ.get("AUTORESEARCH_CACHE"):
-        return Path(override).expanduser().absolute()
-    try:
-        from platformdirs import user_cache_path
-    except ImportError:
-        return Path.home() / ".cache" / "autoresearch"
-    return user_cache_path("autoresearch")
 
 
 @dataclass(frozen=True)
@@ -121,6 +109,12 @@ class Dataset:
         """Return the reasons why a cell might read validation text."""
         notes = [self.meta["grade_note"], _LIBRARY_NOTE if self.meta["source"] == "stdlib" else None]
         return [note for note in notes if note]
+
+    @property
+    def left_out(self) -> list[dict[str, Any]]:
+        """Return what was left out of the corpus: `reason`, `count` and `example`; unknown before version 0.4."""
+        entries: list[dict[str, Any]] = self.meta.get("left_out", [])
+        return entries
 
     def decode(self, tokens: Iterable[int] | NDArray[Any], separator: bytes = b"") -> bytes:
         """Return the text of tokens, with `separator` for each document separator."""

@@ -68,7 +68,7 @@ def build_corpus(wheel: Path) -> Corpus:
     documents = {digest(text): text for text in texts}
     shares = dict(zip(documents, repeated_shares(list(documents.values())), strict=True))
     free = (key for key, text in documents.items() if len(text) <= limit and shares[key] <= MAX_REPEATED_SHARE)
-    return Corpus(documents, dict.fromkeys(free, ""), duplicates=len(texts) - len(documents), skipped=0)
+    return Corpus(documents, dict.fromkeys(free, ""), duplicates=len(texts) - len(documents))
 
 
 def repeated_shares(texts: Sequence[bytes]) -> list[float]:

@@ -1,6 +1,6 @@
 """Find the files of Python's library that a trial may need.
 
-A cell must be able to read them, so validation text must not come from them (`prepare.py`, source `stdlib`).
+A cell must be able to read them, so validation text must not come from them (source `stdlib`).
 """
 
 import ast

@@ -11,6 +11,7 @@ from pathlib import Path
 from autoresearch import hardware
 from autoresearch.config import cache_folder
 from autoresearch.doctor.check import Check
+from autoresearch.errors import UserError
 from autoresearch.setup import slots
 
 PYTHONS = ((3, 11), (3, 14))  # first version that works, first version that is not tested
@@ -81,7 +82,13 @@ def check_git() -> Check:
 
 def check_disks(root: Path) -> Iterator[Check]:
     """Check the free space for ledger and artefacts, and for data sets."""
-    for name, folder in (("runs", root / "runs"), ("cache", cache_folder())):
+    folders = {"runs": root / "runs"}
+    try:
+        folders["cache"] = cache_folder()
+    except UserError as error:
+        what, _, remedy = str(error).partition(": ")
+        yield Check("cache folder", "blocker", what, remedy)
+    for name, folder in folders.items():
         existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
         elsewhere = "" if name == "runs" else ", or set AUTORESEARCH_CACHE to another folder"
         if not os.access(existing, os.W_OK):

@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from autoresearch import config as configuration
@@ -13,6 +14,7 @@ from autoresearch.config import Config, cache_folder
 from autoresearch.data.dataset import Dataset
 from autoresearch.doctor.check import Check
 from autoresearch.errors import Blocker, UserError
+from autoresearch.files import read_text
 from autoresearch.ledger import Ledger
 from autoresearch.setup import plan, project, slots
 from autoresearch.setup.slots import Slot
@@ -37,6 +39,8 @@ def check_settings(root: Path, flags: Mapping[str, object]) -> tuple[Config, Che
         project.budget(config, "cpu")
     except UserError as error:
         return Config(), _blocker("settings", error)
+    if unread := configuration.find_unread(root):
+        return config, Check("settings", "warn", "; ".join(unread), "correct the name, or remove it")
     default = Config()
     changed = [name for name in Config.model_fields if getattr(config, name) != getattr(default, name)]
     return config, Check("settings", "ok", f"{', '.join(changed)} set" if changed else "all are defaults")
@@ -65,12 +69,17 @@ def check_train_file(root: Path, config: Config) -> Iterator[Check]:
 
 
 def check_program(root: Path, config: Config) -> Iterator[Check]:
-    path = root / config.program
-    if path.is_file():
-        lines = len(path.read_text(errors="replace").splitlines())
-        yield Check(config.program, "ok", f"{lines} line{'s' if lines != 1 else ''}, read before every proposal")
-    else:
-        yield Check(config.program, "warn", "not there", "write into it what the agent should try, and what not")
+    remedy = "write into it what the agent should try, and what not"
+    try:
+        text = read_text(root / config.program)
+    except OSError as error:
+        yield Check(config.program, "warn", f"cannot be read: {error.strerror}", "make it a file that you can read")
+        return
+    if text is None:
+        yield Check(config.program, "warn", "not there", remedy)
+        return
+    lines = len(text.splitlines())
+    yield Check(config.program, "ok", f"{lines} line{'s' if lines != 1 else ''}, read before every proposal")
 
 
 def check_slot(config: Config) -> tuple[Slot, Check]:
@@ -91,7 +100,7 @@ def check_slot(config: Config) -> tuple[Slot, Check]:
 
 def check_data(config: Config, device: str) -> tuple[Dataset | None, Check]:
     """Verify every byte of the data set, if it is prepared."""
-    import prepare
+    from autoresearch.setup import prepare
 
     try:
         shape = (config.vocab_size, config.seq_len, device)
@@ -103,6 +112,8 @@ def check_data(config: Config, device: str) -> tuple[Dataset | None, Check]:
         dataset.verify()
     except UserError as error:
         return None, _blocker("data", error)
+    except OSError as error:
+        return None, Check("data", "blocker", f"{error.filename}: {error.strerror}", "check the setting `source`")
     size = dataset.meta["splits"]["train"]["tokens"] / 1e6
     text = f"{config.source}: {size:.1f}M tokens, vocabulary {dataset.vocab_size}, rows of {dataset.seq_len}"
     return dataset, Check("data", "ok", f"{text}, every byte verified")
@@ -125,9 +136,9 @@ def check_rehearsal(root: Path, config: Config, device: str) -> Check:
     """Ask the agent for one change to the base, as `run` would, without training it."""
     try:
         workspace = Workspace(root, config.train)
-        text = plan.fit_device(workspace.read(workspace.head()), device)
-        path = root / config.program
-        program = path.read_text(errors="replace") if path.is_file() else ""
+        text, program = plan.fit_device(workspace.read(workspace.head()), device), ""
+        with suppress(OSError):
+            program = read_text(root / config.program) or ""
         result = rehearse(registry.create(config.agent, config), text, program)
     except UserError as error:
         return _blocker("rehearsal", error)

@@ -9,6 +9,7 @@ from autoresearch import hardware
 from autoresearch.brief import ideas, policy
 from autoresearch.brief.brief import MAX_BRIEF_TOKENS, Brief
 from autoresearch.brief.history import PastExperiment
+from autoresearch.brief.human_text import HumanText
 from autoresearch.brief.lessons import Lessons
 from autoresearch.errors import describe_failure, is_unexpected, require
 from autoresearch.files import JsonObject
@@ -29,6 +30,14 @@ class Briefing:
     steered: bool  # the agent takes directions (brief/policy.py); one without a model does not
     gpu: str | None = None
     history: list[PastExperiment] = field(default_factory=list)
+    program_text: HumanText = field(init=False)
+    ideas_text: HumanText = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.program_text, self.ideas_text = (
+            HumanText(path, lambda line: self.context.emit("warning", None, line))
+            for path in (self.program, self.program.with_name("ideas.md"))
+        )
 
     def write(self, n: int) -> Brief:
         row, ledger, evidence = self.context.row, self.context.ledger, self.evidence
@@ -40,7 +49,7 @@ class Briefing:
         return Brief(
             n=n,
             seed=row.seed,
-            program=self.program.read_text(errors="replace") if self.program.exists() else "",
+            program=self.program_text.read(),
             source=require(self.context.experiment(direction.parent).text) if direction else best,
             incumbent=incumbent.n,
             incumbent_bpb=fmean(evidence.scores(incumbent)),
@@ -52,7 +61,7 @@ class Briefing:
             incumbent_source=best,
             base_source=self.context.experiment(0).text,
             facts=self._facts(incumbent),
-            ideas=ideas.read_ideas(self.program.with_name("ideas.md"), everything),
+            ideas=ideas.read_ideas(self.ideas_text.read(), everything),
             papers=ideas.read_papers(self.program.with_name("papers"), MAX_BRIEF_TOKENS),
             lessons=self.lessons.read(without=row.tag),
             agent=row.agent.partition(":")[0],

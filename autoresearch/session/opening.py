@@ -3,17 +3,55 @@
 import os
 import secrets
 import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
 
+from autoresearch import config as configuration
 from autoresearch import hardware
+from autoresearch.agents import registry
 from autoresearch.errors import UserError
 from autoresearch.files import JsonObject
 from autoresearch.ledger import Ledger, Session, check_free, status
 from autoresearch.ledger.rows import derive_seed
 from autoresearch.session.git_history import GitHistory
 from autoresearch.session.stopping import RESUMABLE
-from autoresearch.setup.project import Project
+from autoresearch.setup.project import Project, open_project, repository
 from autoresearch.source.contract import require_contract
 from autoresearch.workspace.workspace import Workspace
+
+
+def open_session_project(flags: Mapping[str, object], origin: str | None = None) -> Project:
+    """Open the project for a session: check train.py, tag and agent first. Raises UserError.
+
+    A session that goes on keeps its data set, whatever the source of it has become.
+    """
+    root = repository()
+    config = configuration.load(root, flags)
+    workspace = Workspace(root, config.train)
+    if config.tag is not None:
+        workspace.check_tag(config.tag)
+    if not (root / "runs").exists() and (config.tag is None or workspace.best(config.tag) is None):
+        _check_base(config, workspace)  # of a first session, before its data set is prepared
+    registry.create(config.agent, config)
+    pinned = _pinned_data(root, workspace, config.tag) if origin is None else None
+    return open_project(flags, root, pinned=pinned)
+
+
+def _pinned_data(root: Path, workspace: Workspace, tag: str | None) -> str | None:
+    """Return the hash of the data set of the session that `run` continues; None if it starts one."""
+    path = root / "runs" / "ledger.db"
+    if not path.exists():
+        return None
+    with suppress(UserError), Ledger.open(path, readonly=True) as ledger:  # a fault is told when it is opened to write
+        session = _find_continued(ledger, tag, workspace.head())
+        return session.settings.get("data") if session else None
+    return None
+
+
+def _find_continued(ledger: Ledger, tag: str | None, head: str) -> Session | None:
+    session = ledger.session(tag)
+    return session if session is not None and (tag or _is_unfinished(session, head)) else None
 
 
 def open_session(project: Project, ledger: Ledger, workspace: Workspace, origin: str | None = None) -> Session:
@@ -24,14 +62,19 @@ def open_session(project: Project, ledger: Ledger, workspace: Workspace, origin:
     head, tag = workspace.head(), project.config.tag
     if origin is not None:
         return _start_from(origin, project, ledger, workspace)
-    session = ledger.session(tag)
-    if session is not None and (tag or _is_unfinished(session, head)):
+    session = _find_continued(ledger, tag, head)
+    if session is not None:
         check_comparable(session, project)
         return session
     if tag is not None and (history := GitHistory.read(workspace, tag)) is not None:
         return _recreate(history, project, ledger, workspace, tag)
-    require_contract(workspace.read(head), f"{project.config.train}, as committed,")
+    _check_base(project.config, workspace)
     return _create(project, ledger, workspace, head)
+
+
+def _check_base(config: configuration.Config, workspace: Workspace) -> None:
+    """Raise Blocker if the committed train.py lacks a function of the contract."""
+    require_contract(workspace.read(workspace.head()), f"{config.train}, as committed,")
 
 
 def _start_from(origin: str, project: Project, ledger: Ledger, workspace: Workspace) -> Session:
@@ -49,7 +92,7 @@ def _start_from(origin: str, project: Project, ledger: Ledger, workspace: Worksp
         text = f"`autoresearch best --tag {origin}` still has its text"
         raise UserError(f"commit {version.sha[:7]} of experiment {best} of session `{origin}` is gone: {text}")
     about = {"from_tag": origin, "from_n": best, "head": workspace.head()}
-    return _create(project, ledger, workspace, version.sha, **about)
+    return _create(project, ledger, workspace, version.sha, about)
 
 
 def _recreate(history: GitHistory, project: Project, ledger: Ledger, workspace: Workspace, tag: str) -> Session:
@@ -61,11 +104,16 @@ def _recreate(history: GitHistory, project: Project, ledger: Ledger, workspace: 
     if owner := next((path for path in workspace.other_worktrees() if (path / "runs" / tag).exists()), None):
         raise UserError(f"session `{tag}` belongs to the working tree {owner}: run it there, or choose another --tag")
     history.restore_references(workspace, tag)
-    return _create(project, ledger, workspace, history.start, history.best, **history.origin(workspace, tag))
+    return _create(project, ledger, workspace, history.start, history.origin(workspace, tag), best=history.best)
 
 
 def _create(
-    project: Project, ledger: Ledger, workspace: Workspace, base: str, best: str | None = None, **about: object
+    project: Project,
+    ledger: Ledger,
+    workspace: Workspace,
+    base: str,
+    about: Mapping[str, object] = {},
+    best: str | None = None,
 ) -> Session:
     config = project.config
     tag = config.tag or choose_tag(ledger, workspace)

@@ -7,10 +7,11 @@ from pathlib import Path
 
 from autoresearch import config as configuration
 from autoresearch import hardware
-from autoresearch.agents import registry
 from autoresearch.config import Config
+from autoresearch.data.builder import find_dataset
 from autoresearch.data.dataset import Dataset
-from autoresearch.errors import Blocker
+from autoresearch.data.workers import say
+from autoresearch.errors import Blocker, UserError
 from autoresearch.measure import hidden_work
 from autoresearch.measure.clock import Budget
 from autoresearch.measure.settings import Settings
@@ -19,9 +20,7 @@ from autoresearch.sandbox.cell import CellError
 from autoresearch.sandbox.launch import CellSpec
 from autoresearch.setup import slots
 from autoresearch.setup.slots import Slot
-from autoresearch.source.contract import require_contract
 from autoresearch.workspace import git
-from autoresearch.workspace.workspace import Workspace
 
 BUDGET = {"cpu": "15cpu", "cuda": "5m"}
 EVAL_ROWS = {"cpu": 2048, "cuda": 10240}
@@ -63,33 +62,45 @@ def repository_or_here() -> Path:
     return Path.cwd()
 
 
-def open_session_project(flags: Mapping[str, object]) -> Project:
-    """Open the project for a session: check train.py, tag and agent first. Raises UserError."""
-    root = repository()
-    config = configuration.load(root, flags)
-    workspace = Workspace(root, config.train)
-    if config.tag is not None:
-        workspace.check_tag(config.tag)
-    if not (root / "runs" / "ledger.db").exists():  # a session that goes on has a base of its own
-        require_contract(workspace.read(workspace.head()), f"{config.train}, as committed,")
-    registry.create(config.agent, config)
-    return open_project(flags, root)
-
-
-def open_project(flags: Mapping[str, object], root: Path | None = None, search_s: float | None = None) -> Project:
+def open_project(
+    flags: Mapping[str, object],
+    root: Path | None = None,
+    search_s: float | None = None,
+    pinned: str | None = None,
+) -> Project:
     """Read the configuration, choose the slots, and prepare the data set if it is missing. Raises UserError.
 
-    `search_s` limits the search for lines of val and holdout in what training code can read.
+    `search_s` limits the search for lines of val and holdout in what training code can read. `pinned` is the hash of
+    the data set of a session: if the cache has it, it is used whatever its source has become.
     """
-    import prepare
-
     root = root or repository()
     config = configuration.load(root, flags)
     chosen = slots.choose(config.device, config.threads, config.slots)
     first = settings(config, chosen[0])  # refuses a wrong budget before minutes are spent on data
-    shape = (config.vocab_size, config.seq_len, first.device)
-    folder = prepare.prepare(config.source, *shape, shards=config.shards, search_s=search_s)
-    return Project(root, config, chosen, Dataset.open(folder), first)
+    data = find_dataset(configuration.cache_folder(), pinned) if pinned else None
+    if data is None:
+        data = _prepare(config, first.device, search_s)
+    elif not _is_current(data, config, first.device):
+        words = f"this session goes on with the data set {data.hash} that it was started with"
+        say(f"{words}: its source is gone, or has other files, sizes or times now", True)
+    return Project(root, config, chosen, data, first)
+
+
+def _prepare(config: Config, device: str, search_s: float | None) -> Dataset:
+    from autoresearch.setup import prepare
+
+    shape = (config.vocab_size, config.seq_len, device)
+    return Dataset.open(prepare.prepare(config.source, *shape, shards=config.shards, search_s=search_s))
+
+
+def _is_current(data: Dataset, config: Config, device: str) -> bool:
+    """Return whether the settings still name this data set."""
+    from autoresearch.setup import prepare
+
+    shape = (config.vocab_size, config.seq_len, device)
+    with suppress(UserError, OSError):
+        return prepare.dataset_path(config.source, *shape, shards=config.shards) == data.root
+    return False
 
 
 def budget(config: Config, device: str) -> Budget:

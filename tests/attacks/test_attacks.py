@@ -23,11 +23,11 @@ from support.cells import WORKER, carrying
 from support.hostile import ATTACKS, HONEST, Attack
 from support.repositories import WORDS
 
-import prepare
 from autoresearch.data.dataset import Dataset
 from autoresearch.measure.cell_process import FOLDER
 from autoresearch.measure.referee import CellReferee
 from autoresearch.measure.result import Result
+from autoresearch.setup import prepare
 
 Honest = Callable[[int], Result]
 

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from support.repositories import BIGRAM
 
-import prepare
 from autoresearch.data import exposure
 from autoresearch.data.dataset import Dataset
 from autoresearch.errors import UserError
@@ -20,6 +19,7 @@ from autoresearch.measure.clock import Budget
 from autoresearch.measure.referee import CellReferee
 from autoresearch.measure.result import Result
 from autoresearch.measure.settings import Settings
+from autoresearch.setup import prepare
 
 pytestmark = pytest.mark.slow  # real data sets, and seconds of reading
 

@@ -205,7 +205,7 @@ def nobodys_folder() -> Iterator[Path]:
     """A folder that belongs to a user without rights, with a copy of the program and its tests."""
     folder = Path(tempfile.mkdtemp(prefix="nobody-", dir="/tmp"))
     folder.chmod(0o755)
-    for name in ("autoresearch", "tests", "prepare.py", "pyproject.toml"):
+    for name in ("autoresearch", "tests", "pyproject.toml"):
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copy(ROOT / name, folder / name)
     (folder / "tmp").mkdir()

@@ -165,12 +165,11 @@ def test_facts_of_a_trial() -> None:
 # --- ideas and papers of the human
 
 
-def test_ideas_are_offered_until_they_are_tried(tmp_path: Path) -> None:
-    path = tmp_path / "ideas.md"
-    assert ideas.read_ideas(path, []) == []
-    path.write_text("# Ideas\n\nsome words\n- tie the embeddings\n* [ ] a longer warmdown\n3. fewer heads\n")
+def test_ideas_are_offered_until_they_are_tried() -> None:
+    assert ideas.read_ideas("", []) == []
+    text = "# Ideas\n\nsome words\n- tie the embeddings\n* [ ] a longer warmdown\n3. fewer heads\n"
     past = replace(make_past(1), params={"idea": "tie the embeddings"})
-    found = ideas.read_ideas(path, [past])
+    found = ideas.read_ideas(text, [past])
     assert [idea.number for idea in found] == [2, 3, 1] and found[-1].tried == ("1 discard",)
     assert ideas.find_cited("from ideas.md, Idea 2", found) == "a longer warmdown"
     assert ideas.find_cited("idea #3", found) == "fewer heads"

@@ -113,11 +113,13 @@ def test_no_session_yet(repository: Path, command: str, fails: Fails) -> None:
     ("arguments", "words"),
     [
         ("--budget soon", "write it as 5m, 300s, 15cpu or 200steps"),
-        ("--device gpu", "setting 'device'"),
-        ("--hours 0", "setting 'hours'"),
-        ("--hours inf", "setting 'hours'"),
-        ("--judge kind", "setting 'judge'"),
-        ("--max-experiments 0", "setting 'max_experiments'"),
+        ("--device gpu", "--device: "),
+        ("--hours 0", "--hours: "),
+        ("--hours inf", "--hours: "),
+        ("--minutes -3", "--minutes: -3 should be a number greater than 0"),
+        ("--minutes 3 --hours 1", "--hours and --minutes are both given"),
+        ("--judge kind", "--judge: "),
+        ("--max-experiments 0", "--max-experiments: "),
         ("--agent nobody", "there is no agent `nobody`: use `sweep`"),
         ("--agent scripted:nowhere", "there is no folder nowhere"),
         ("--agent scripted:empty", "has no proposals: put NN-name.patch"),
@@ -136,6 +138,16 @@ def test_run_called_wrongly_leaves_nothing_behind(repository: Path, arguments: s
 def test_a_settings_file_that_cannot_be_read(repository: Path, yaml: str, words: str, fails: Fails) -> None:
     (repository / "autoresearch.yaml").write_text(yaml)
     fails(repository, "run", 2, words)
+
+
+def test_a_variable_that_nobody_reads_is_told(
+    repository: Path, settings_of: dict[str, str], says: Says, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (settings_of | {"AUTORESEARCH_MAX_COST": "5"}).items():
+        monkeypatch.setenv(name, value)
+    code, out, err = says(repository, "prepare")
+    assert code == 0 and "warning: AUTORESEARCH_MAX_COST is set, but nothing reads it" in err
+    assert len(out.splitlines()) == 1
 
 
 def test_a_base_that_is_not_there_or_not_committed(tmp_path: Path, fails: Fails) -> None:

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from support.file_server import serving
 
-import prepare
 from autoresearch.data import climbmix
 from autoresearch.data.dataset import Dataset
 from autoresearch.errors import UsageError, UserError
+from autoresearch.setup import prepare
 
 pyarrow = pytest.importorskip("pyarrow")
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from support.readable import copy_readable
 
-import prepare
 from autoresearch.data import exposure
 from autoresearch.data.dataset import Dataset
+from autoresearch.setup import prepare
 
 LINE = b"a line of the validation text that is long enough to matter"
 OTHER = b"another line of it, which is also longer than forty bytes"

@@ -17,12 +17,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import prepare
-from autoresearch.data import corpus, stdlib
+from autoresearch.data import builder, encoding, omissions, stdlib, workers
 from autoresearch.data.dataset import Dataset
+from autoresearch.data.text_files import find_files
 from autoresearch.errors import Blocker, UsageError, UserError
+from autoresearch.setup import prepare
 
-SCRIPT = Path(prepare.__file__)
+SCRIPT = Path(__file__).resolve().parents[2] / "prepare.py"
 
 
 def story(seed, words=120):
@@ -151,7 +152,9 @@ def test_what_is_no_text_is_left_out_and_counted(texts, tmp_path):
     (texts / "surrogate.jsonl").write_text('{"text": "\\ud800"}\n')
     (texts / "picture.png").write_bytes(b"\x89PNG")
     data = Dataset.open(make(texts, tmp_path))
-    assert data.meta["skipped"] == 3
+    counts = {entry["reason"]: entry["count"] for entry in data.left_out}
+    expected = {omissions.NOT_UTF8: 2, omissions.BINARY: 1, omissions.EMPTY: 1, omissions.OTHER_ENDING: 1}
+    assert counts == expected
     assert data.hash == before
 
 
@@ -172,14 +175,14 @@ def test_hash_depends_on_settings_and_text(texts, tmp_path):
 
 def test_all_cores_give_the_same_bytes(texts, tmp_path, monkeypatch):
     alone = make(texts, tmp_path / "alone", 300)
-    monkeypatch.setattr(prepare, "PARALLEL", 0)
+    monkeypatch.setattr(workers, "PARALLEL_BYTES", 0)
     assert contents(make(texts, tmp_path / "together", 300)) == contents(alone)
 
 
 def test_several_shards_make_the_same_rows(texts, tmp_path, monkeypatch):
     rows = Dataset.open(make(texts, tmp_path / "one")).rows("train")
-    monkeypatch.setattr(prepare, "SHARD", 4000)
-    monkeypatch.setattr(prepare, "CHUNK", 2000)
+    monkeypatch.setattr(builder, "SHARD_BYTES", 4000)
+    monkeypatch.setattr(encoding, "CHUNK_BYTES", 2000)
     data = Dataset.open(make(texts, tmp_path / "many"))
     assert len(data.train_shards()) > 5
     assert np.array_equal(data.rows("train"), rows)
@@ -253,9 +256,9 @@ def test_the_path_follows_the_files(texts, tmp_path):
 
 
 def test_globs_are_recursive_and_separated_by_commas(texts):
-    found = corpus.find_files(f"{texts}/**/*.md, {texts}/lines.jsonl")
-    assert len(found) == 11
-    assert corpus.find_files(str(texts)) == corpus.find_files(f"{texts}/**")
+    found = find_files(f"{texts}/**/*.md, {texts}/lines.jsonl")
+    assert len(found.paths) == 11
+    assert find_files(str(texts)) == find_files(f"{texts}/**")
 
 
 @pytest.mark.parametrize(
@@ -267,7 +270,7 @@ def test_globs_are_recursive_and_separated_by_commas(texts):
         ({"source": "web:x"}, UsageError, "unknown source"),
         ({"source": "files:{}/empty.txt"}, UserError, "too little text"),
         ({"source": "files:{}/tiny.txt"}, UserError, "too little text: train has 0 rows"),
-        ({"source": "files:{}/dull.txt", "vocab_size": 1000}, UserError, "use --vocab-size 256"),
+        ({"source": "files:{}/dull.txt", "vocab_size": 1000}, UserError, "--vocab-size 256"),
         ({"source": "files:{}/bad.jsonl"}, UserError, r"bad\.jsonl:3: not a JSON object"),
         ({"source": "files:{}/list.jsonl"}, UserError, r"list\.jsonl:1: not a JSON object"),
         ({"source": "files:{}/dull.txt", "vocab_size": 255}, UsageError, "vocabulary of 255"),

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-import prepare
 from autoresearch.data import sotu
 from autoresearch.data.dataset import Dataset
 from autoresearch.errors import UserError
+from autoresearch.setup import prepare
 
 WORDS = ("peace", "plenty", "commerce", "treaty", "navy", "congress", "duty", "revenue", "harvest", "canal", "bank")
 

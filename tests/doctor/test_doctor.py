@@ -12,9 +12,8 @@ import pytest
 from support.readable import copy_readable
 from support.repositories import git
 
-import prepare
 from autoresearch import doctor
-from autoresearch.setup import slots
+from autoresearch.setup import prepare, slots
 
 CARD = """
 class NVMLError(Exception):

@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 from support.repositories import git
 
+from autoresearch.data.dataset import Dataset
 from autoresearch.errors import UserError
 from autoresearch.hardware import EVALUATOR
 from autoresearch.ledger import Ledger, Session
-from autoresearch.session.opening import open_session
+from autoresearch.session.opening import open_session, open_session_project
 from autoresearch.setup import project
 from autoresearch.workspace.workspace import Workspace
 
@@ -19,6 +20,7 @@ def repository(repository: Path, settings_of: dict[str, str], monkeypatch: pytes
         if name.startswith("AUTORESEARCH_"):
             monkeypatch.setenv(name, value)
     monkeypatch.delenv("AUTORESEARCH_TAG")
+    monkeypatch.chdir(repository)
     return repository
 
 
@@ -53,6 +55,21 @@ def test_a_changed_base_is_a_new_session(repository: Path) -> None:
     git(repository, "commit", "-qam", "another plan")
     second = opened(repository)
     assert second != first and opened(repository) == second
+
+
+def test_a_session_keeps_its_data_set_whatever_its_source_becomes(
+    repository: Path, bytes_data: Dataset, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tag = opened(repository)
+    assert open_session_project({}).data.hash == bytes_data.hash and capsys.readouterr().err == ""
+    monkeypatch.setenv("AUTORESEARCH_SOURCE", f"files:{repository}/none/*.txt")
+    for flags in ({}, {"tag": tag}):
+        place = open_session_project(flags)
+        assert place.data.hash == bytes_data.hash
+        assert f"goes on with the data set {bytes_data.hash}" in capsys.readouterr().err
+    for flags, origin in (({"tag": "another"}, None), ({}, tag)):
+        with pytest.raises(UserError, match="no file matches"):
+            open_session_project(flags, origin)
 
 
 def test_scores_that_cannot_be_compared_are_no_session(repository: Path) -> None:

@@ -27,26 +27,27 @@ def test_flags_go_over_the_environment_over_the_file(folder: Path, monkeypatch: 
 @pytest.mark.parametrize(
     ("file", "environment", "flags", "line"),
     [
-        ("hours: 0\n", {}, {}, "setting 'hours' (autoresearch.yaml): input should be greater than 0"),
-        ("hours: 8\n", {"HOURS": "0"}, {}, "setting 'hours' (environment): input should be greater than 0"),
+        ("hours: 0\n", {}, {}, "'hours' in autoresearch.yaml: input should be greater than 0"),
+        ("hours: 8\n", {"HOURS": "0"}, {}, "AUTORESEARCH_HOURS: input should be greater than 0"),
         (
             "hours: 8\n",
             {"HOURS": "9"},
             {"hours": 0.0},
-            "setting 'hours' (command line): input should be greater than 0",
+            "--hours: input should be greater than 0",
         ),
         (
             "total_pairs: 1\n",
             {},
             {},
-            "setting 'total_pairs' (autoresearch.yaml): one pair has no interval: choose 2 or more, or 0 for no honest "
-            "total",
+            "'total_pairs' in autoresearch.yaml: one pair has no interval: choose 2 or more, or 0 for no honest total",
         ),
-        ("budgget: 5m\n", {}, {}, "setting 'budgget' (autoresearch.yaml): there is no such setting"),
-        ("", {"SLOTS": "1,1"}, {}, "setting 'slots' (environment): the numbers have to be different"),
-        ("edit: text\n", {}, {}, "setting 'edit' (autoresearch.yaml): its name is now 'edit_format'"),
-        ("", {"EDIT": "text"}, {}, "setting 'edit' (environment): its name is now 'edit_format'"),
-        ("1: 2\n", {}, {}, "setting '1' (autoresearch.yaml): keys should be strings"),
+        ("budgget: 5m\n", {}, {}, "'budgget' in autoresearch.yaml: there is no such setting: did you mean budget?"),
+        ("", {}, {"max_experiments": 0}, "--max-experiments: input should be greater than 0"),
+        ("", {"VOCAB_SIZE": "5"}, {}, "AUTORESEARCH_VOCAB_SIZE: input should be greater than or equal to 256"),
+        ("", {"SLOTS": "1,1"}, {}, "AUTORESEARCH_SLOTS: the numbers have to be different"),
+        ("edit: text\n", {}, {}, "'edit' in autoresearch.yaml: its name is now 'edit_format'"),
+        ("", {"EDIT": "text"}, {}, "AUTORESEARCH_EDIT: its name is now AUTORESEARCH_EDIT_FORMAT"),
+        ("1: 2\n", {}, {}, "'1' in autoresearch.yaml: keys should be strings"),
         ("- [hours, 8]\n", {}, {}, "autoresearch.yaml must hold `name: value` lines"),
     ],
 )
@@ -70,3 +71,40 @@ def test_a_file_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
     (tmp_path / config.FILE).mkdir()
     with pytest.raises(UsageError, match=r"^autoresearch.yaml cannot be read: .*Is a directory"):
         config.load(tmp_path, {})
+
+
+def test_relative_paths_belong_to_the_file_that_names_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    top, below = tmp_path / "top", tmp_path / "top" / "below"
+    below.mkdir(parents=True)
+    (top / "one, two").mkdir()
+    monkeypatch.chdir(below)
+    lines = "source: 'files:texts/*.md, ~/notes, /full, one, two'\nagent: scripted:edits\n"
+    (top / config.FILE).write_text(lines)
+    found = config.load(top, {})
+    assert found.source == f"files:{top}/texts/*.md,~/notes,/full,{top}/one, two"
+    assert found.agent == f"scripted:{top}/edits"
+    assert config.load(top, {"agent": "scripted:edits"}).agent == "scripted:edits"
+    (top / config.FILE).write_text("source: climbmix:shards\nagent: 'scripted:'\n")
+    found = config.load(top, {})
+    assert (found.source, found.agent) == (f"climbmix:{top}/shards", "scripted:")
+
+
+def test_what_nobody_reads_is_told_with_the_nearest_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("MAX_COST", "HOURSS", "XYZZY", "CACHE", "BUDGET", "EVENT"):
+        monkeypatch.setenv(f"AUTORESEARCH_{name}", "5")
+    (tmp_path / "autoresearch.yml").write_text("max_usd: 5\n")
+    assert config.find_unread(tmp_path) == [
+        "AUTORESEARCH_HOURSS is set, but nothing reads it: did you mean AUTORESEARCH_HOURS?",
+        "AUTORESEARCH_MAX_COST is set, but nothing reads it: did you mean AUTORESEARCH_MAX_USD?",
+        "AUTORESEARCH_XYZZY is set, but nothing reads it",
+        "autoresearch.yml is not read: its name has to be autoresearch.yaml",
+    ]
+
+
+def test_the_cache_folder_of_a_variable_without_a_shell(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("AUTORESEARCH_CACHE", "~/kept")
+    assert config.cache_folder() == tmp_path / "kept"
+    monkeypatch.setenv("AUTORESEARCH_CACHE", "~nobody-of-this-name/kept")
+    with pytest.raises(UsageError, match="no home folder of the user 'nobody-of-this-name'"):
+        config.cache_folder()

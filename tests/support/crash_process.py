@@ -39,8 +39,8 @@ from autoresearch.ledger.artefacts import Artefacts
 from autoresearch.measure.result import Result
 from autoresearch.measure.settings import TrialPlan
 from autoresearch.session import run
+from autoresearch.session.opening import open_session_project
 from autoresearch.session.stopping import Limits
-from autoresearch.setup.project import open_session_project
 from autoresearch.workspace import git
 from autoresearch.workspace.git import GitCommands
 from autoresearch.workspace.workspace import Workspace

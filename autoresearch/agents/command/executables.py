@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from autoresearch.config import expand_user
 from autoresearch.errors import UsageError
 
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib64", "/nix/store")  # readable in every cell, with exceptions
@@ -18,8 +19,8 @@ _HOME = re.compile(r"(?<![^\s=\"'])~(?=/)")
 
 
 def expand_home(command: str) -> str:
-    """Replace `~` by the user's home folder: in the cell it is another one."""
-    return _HOME.sub(lambda _: str(Path.home()), command)
+    """Replace `~` by the user's home folder: in the cell it is another one. Raises UsageError."""
+    return _HOME.sub(lambda _: str(expand_user("~")), command)
 
 
 def split_words(command: str) -> list[str]:

@@ -11,7 +11,7 @@ from autoresearch.agents.base import Unusable
 from autoresearch.agents.command import executables
 from autoresearch.agents.command.addresses import Address, named_addresses
 from autoresearch.agents.command.presets import PRESETS, Preset
-from autoresearch.config import Config, cache_folder, serve_token_file
+from autoresearch.config import Config, cache_folder, expand_user, serve_token_file
 from autoresearch.errors import UsageError
 
 # every command gets these variables, and may read the certificates
@@ -90,7 +90,11 @@ def _environment() -> dict[str, str]:
 
 def _copies(names: Sequence[str]) -> dict[str, bytes]:
     """Read files of the user's home folder that exist, by their path in it."""
-    paths = {name: Path.home() / name for name in names}
+    try:
+        home = Path.home()
+    except RuntimeError:  # a user without a home folder has no login there
+        return {}
+    paths = {name: home / name for name in names}
     return {name: path.read_bytes()[:MAX_COPY_BYTES] for name, path in paths.items() if path.is_file()}
 
 
@@ -99,7 +103,7 @@ def _readable_paths(programs: Sequence[Path], command_read: Sequence[str]) -> li
     paths = [file for path in programs if path.is_file() for file in executables.program_files(path)]
     paths += [Path(value) for value in _variables(CERTIFICATES).values()]
     for name in command_read:
-        path = Path(name).expanduser()
+        path = expand_user(name)
         if not path.is_absolute() or not path.exists():
             raise UsageError(f"command_read: `{name}` has to be an absolute path that exists")
         paths.append(path.resolve())
