@@ -10,9 +10,9 @@ from autoresearch.analysis.summary import OTHERS, SessionSummary
 from autoresearch.report import chart, experiment_table, kept, tables, tree
 from autoresearch.report.blocks import Block, Code, Figure, Fold, Heading, Paragraph, Table, Tiles, Verbatim, safe
 from autoresearch.report.format import between, count, dollars, duration, percent
-from autoresearch.report.status import facts, is_current
+from autoresearch.report.status import confirmation, facts, is_current
 
-TILES = ("experiments", "kept", "near misses", "failed", "noise of one trial", "time", "money", "protection")
+TILES = ("val_bpb", "experiments", "kept", "near misses", "failed", "noise of one trial", "time", "money", "protection")
 TIMES = {
     "train": "training",
     "score": "scoring",
@@ -73,7 +73,8 @@ def _headline(summary: SessionSummary) -> Iterator[Block]:
         bias = "It chose the keeps by these numbers, so they are too good; the honest total is not."
         yield Paragraph([f"The search itself saw {gain}. {bias}"], "quiet")
     failed = str(len(summary.failures) + len(summary.suspects))
-    values = facts(status) | {"near misses": str(len(summary.near_misses)), "failed": failed}
+    score = f"{facts(status)['val_bpb']}{confirmation(status)}"
+    values = facts(status) | {"val_bpb": score, "near misses": str(len(summary.near_misses)), "failed": failed}
     yield Tiles([(name, values[name]) for name in TILES])
 
 
