@@ -1,7 +1,8 @@
 """Draw the progress of a session and the shares of its time as SVG."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 from autoresearch.errors import require
@@ -29,9 +30,24 @@ MAX_DOTS = 1500  # with a tooltip each; more are drawn as one path
 LABEL_CHARS = 48  # a keep whose hypothesis is longer has only its number
 LABEL_DEGREES, LABEL_DISTANCE = 30, 12
 DIGIT_WIDTH = 8
+PLACES = {  # of labels at keeps: pixels to the right and down, degrees upwards, side that is at the keep
+    "slanted": (-3, 14, LABEL_DEGREES, "end"),
+    "below": (-3, 16, 0, "end"),
+    "above": (4, -10, 0, "start"),
+}
 DOTS = {"near": "near miss", "dot": "discard", "lost": "failed", "unmeasured": "not measured"}
 SHAPES = {"lost": "m-3 -3l6 6m0 -6l-6 6", "unmeasured": "m0 -4v8"}  # of those without a score
+HEIGHTS = "val_bpb, lower is better"
 BEST = "running best, with the noise of one trial"
+
+
+@dataclass(frozen=True)
+class Label:
+    """Words at a keep, perhaps none, at a place that `PLACES` has."""
+
+    row: ExperimentRow
+    words: str
+    place: str
 
 
 def progress(rows: Sequence[ExperimentRow], sigma: float | None, href: Href) -> str:
@@ -47,7 +63,7 @@ def picture(rows: Sequence[ExperimentRow], sigma: float | None, href: Href, widt
     noise = sigma or 0.0
     scale = bounds(rows, keeps, noise, width)
     entries, height = legend(list(_entries(rows, width)), scale)
-    parts = [*axes(scale, "experiment", "val_bpb, lower is better", whole=True), *_best(keeps, scale, noise)]
+    parts = [*axes(scale, "experiment", HEIGHTS, whole=True), *_best(keeps, scale, noise)]
     parts += [*_dots(rows, scale, href), *_keeps(keeps, scale, href), *entries]
     first, best = (require(row.val_bpb) for row in (keeps[0], keeps[-1]))
     label = f"Scores of {len(rows) - 1} experiments; the running best goes from {first:.4f} to {best:.4f}"
@@ -125,45 +141,61 @@ def _dots(rows: Sequence[ExperimentRow], scale: Scale, href: Href) -> Iterator[s
 
 
 def _keeps(keeps: Sequence[ExperimentRow], scale: Scale, href: Href) -> Iterator[str]:
-    for row, words in labels(keeps, scale):
-        x, y = scale.x(row.n), scale.y(require(row.val_bpb))
-        title = f"<title>{text(_tooltip(row))}</title>"
+    for label in labels(keeps, scale):
+        x, y = scale.x(label.row.n), scale.y(require(label.row.val_bpb))
+        title = f"<title>{text(_tooltip(label.row))}</title>"
         dot = f'<circle class="keep" cx="{x:.1f}" cy="{y:.1f}" r="5.5">{title}</circle>'
-        yield link(
-            row.n, href, dot + (f'<text class="label"{_place(row, words, x, y)}>{text(words)}</text>' * bool(words))
-        )
+        across, down, turn, anchor = PLACES[label.place]
+        turned = f" rotate(-{turn})" if turn else ""
+        position = f'transform="translate({x + across:.1f} {y + down:.1f}){turned}" text-anchor="{anchor}"'
+        words = f'<text class="label" {position}>{text(label.words)}</text>' if label.words else ""
+        yield link(label.row.n, href, dot + words)
 
 
-def _place(row: ExperimentRow, words: str, x: float, y: float) -> str:
-    """Return the position of a label as attributes."""
-    if row.n == 0:
-        return f' x="{x + 4:.1f}" y="{y - 10:.1f}"'
-    turn = "" if words == str(row.n) else f" rotate(-{LABEL_DEGREES})"
-    return f' transform="translate({x - 3:.1f} {y + (16 if not turn else 14):.1f}){turn}" text-anchor="end"'
+def labels(keeps: Sequence[ExperimentRow], scale: Scale) -> Iterator[Label]:
+    """Return the label of each keep: number and whole hypothesis, else the number, else nothing.
 
-
-def labels(keeps: Sequence[ExperimentRow], scale: Scale) -> Iterator[tuple[ExperimentRow, str]]:
-    """Return each keep with its label: number and whole hypothesis, else the number, else nothing.
-
-    Labels run to the lower left, across the staircase, where nothing else is drawn; that of the base is above it. No
-    label overlaps with the one before.
+    Slanted labels run to the lower left, across the staircase, where nothing else is drawn; so do numbers, or they
+    stand above it. No label overlaps with the one before.
     """
-    slope = math.radians(LABEL_DEGREES)
-    before, slanted = (-math.inf, -math.inf), False
+    placed: dict[str, tuple[float, float]] = {}
     for row in keeps:
         x, y = scale.x(row.n), scale.y(require(row.val_bpb))
-        across = x * math.sin(slope) + y * math.cos(slope)
-        distance = abs(across - before[0] * math.sin(slope) - before[1] * math.cos(slope))
-        room = min((x - LEFT) / math.cos(slope), (BOTTOM - 14 - y) / math.sin(slope)) / LETTER_WIDTH
         words, number = f"{row.n}: {safe(row.hypothesis or '', LABEL_CHARS + 1)}", str(row.n)
-        beside = x - before[0] > DIGIT_WIDTH * len(number) + 4 or abs(y - before[1]) >= LABEL_DISTANCE
         if row.n == 0:
-            words = "base"
-        elif distance < LABEL_DISTANCE or len(words) > min(room, LABEL_CHARS) or scale.width == NARROW_WIDTH:
-            words = number if (distance >= LABEL_DISTANCE if slanted else beside) else ""
-        if words:
-            before, slanted = (x, y), words not in ("base", number)
-        yield row, words
+            label = Label(row, "base", "above")
+        elif _has_room(words, scale, x, y) and all(_are_apart(x, y, *other) for other in placed.values()):
+            label = Label(row, words, "slanted")
+        else:
+            below = _is_free(x, y, number, placed, "below") and (
+                "slanted" not in placed or _are_apart(x, y, *placed["slanted"])
+            )
+            above = _is_free(x, y, number, placed, "above")
+            label = Label(row, number if below or above else "", "below" if below else "above")
+        if label.words:
+            placed[label.place] = (x, y)
+        yield label
+
+
+def _has_room(words: str, scale: Scale, x: float, y: float) -> bool:
+    """Return whether a whole slanted label fits between a point and the axes."""
+    slope = math.radians(LABEL_DEGREES)
+    room = min((x - LEFT) / math.cos(slope), (BOTTOM - 14 - y) / math.sin(slope)) / LETTER_WIDTH
+    return scale.width > NARROW_WIDTH and len(words) <= min(room, LABEL_CHARS)
+
+
+def _are_apart(x: float, y: float, other_x: float, other_y: float) -> bool:
+    """Return whether slanted lines through two points have room for letters between them."""
+    slope = math.radians(LABEL_DEGREES)
+    return abs((x - other_x) * math.sin(slope) + (y - other_y) * math.cos(slope)) >= LABEL_DISTANCE
+
+
+def _is_free(x: float, y: float, number: str, placed: Mapping[str, tuple[float, float]], place: str) -> bool:
+    """Return whether a number does not overlap with the last one at the same place."""
+    if place not in placed:
+        return True
+    other_x, other_y = placed[place]
+    return x - other_x > DIGIT_WIDTH * len(number) + 4 or abs(y - other_y) >= LABEL_DISTANCE
 
 
 def _entries(rows: Sequence[ExperimentRow], width: float) -> Iterator[LegendEntry]:

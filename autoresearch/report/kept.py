@@ -8,6 +8,7 @@ from autoresearch.report import experiment, experiment_table, tables
 from autoresearch.report.blocks import Block, Code, Fold, Heading, Paragraph, Table, Verbatim, safe
 
 UNFOLDED_LINES = 60  # a change of no more lines is shown unfolded
+WHAT_CHARS = 300
 COLUMNS = (
     "n", "commit", "val_bpb", "change", "sigmas", "as", "carries", "review", "predicted", "lines", "what"
 )  # fmt: skip
@@ -49,7 +50,7 @@ def _table(summary: SessionSummary) -> Table:
     return experiment_table.table(
         summary.keeps,
         COLUMNS,
-        90,
+        WHAT_CHARS,
         **{
             "as": lambda row: ("less code" if row.simpler else "a gain") if summary.status.simpler else "",
             "carries": lambda row: parts.get(row.n, ""),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from autoresearch.errors import UserError, require
 from autoresearch.ledger.queries import ExperimentRow
-from autoresearch.report.chart import BEST, DOTS, LABEL_DEGREES, bounds, kind_of, labels, scored_keeps
+from autoresearch.report.chart import BEST, DOTS, HEIGHTS, PLACES, Label, bounds, kind_of, labels, scored_keeps
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -54,21 +54,21 @@ def _draw(axes: "Axes", rows: Sequence[ExperimentRow], keeps: Sequence[Experimen
     )
     axes.step(steps, best, where="post", color=BLUE, lw=2, label=BEST)
     axes.scatter(steps[:-1], best[:-1], s=50, c=GREEN, edgecolors="white", zorder=3, label="keep")
-    for row, words in labels(keeps, scale):
-        _label(axes, row, words)
-    axes.set(
-        xlim=(scale.first, last), ylim=(scale.low, scale.high), xlabel="experiment", ylabel="val_bpb, lower is better"
-    )
+    for label in labels(keeps, scale):
+        _label(axes, label)
+    axes.set(xlim=(scale.first, last), ylim=(scale.low, scale.high), xlabel="experiment", ylabel=HEIGHTS)
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.set_title(f"{len(rows) - 1} experiments, {len(keeps) - 1} kept", loc="left")
     axes.grid(axis="y", alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _label(axes: "Axes", row: ExperimentRow, words: str) -> None:
-    plain = words.replace("$", r"\$")  # no formulas
-    turn = 0 if words == str(row.n) else LABEL_DEGREES
-    slanted: dict[str, Any] = {"ha": "right", "va": "top", "rotation": turn, "rotation_mode": "anchor"}
-    offset, style = ((-3, -7), slanted) if row.n > 0 else ((3, 7), {})
-    point = (row.n, require(row.val_bpb))
-    axes.annotate(plain, point, xytext=offset, textcoords="offset points", fontsize=8, **style)
+def _label(axes: "Axes", label: Label) -> None:
+    across, down, turn, anchor = PLACES[label.place]
+    slanted: dict[str, Any] = {
+        "ha": "right" if anchor == "end" else "left", "va": "bottom" if down < 0 else "top", "rotation": turn,
+        "rotation_mode": "anchor",
+    }  # fmt: skip
+    plain = label.words.replace("$", r"\$")  # no formulas
+    point, offset = (label.row.n, require(label.row.val_bpb)), (across, 7 if down < 0 else -7)
+    axes.annotate(plain, point, xytext=offset, textcoords="offset points", fontsize=8, **slanted)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from autoresearch.files import JsonObject
 from autoresearch.ledger import ExperimentRow
+from autoresearch.ledger.queries import FORMULA
 from autoresearch.report.blocks import Link, Paragraph, safe
 
 EXPERIMENT = (
@@ -14,7 +15,6 @@ EXPERIMENT = (
     "agent", "model", "category", "lines_added", "lines_removed", "params_added", "cost_usd", "seconds", "hypothesis",
     "reason",
 )  # fmt: skip
-FORMULA = ("=", "+", "-", "@")  # a spreadsheet computes a text that begins so
 
 
 def experiments(rows: Sequence[ExperimentRow]) -> str:

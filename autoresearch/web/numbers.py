@@ -6,7 +6,7 @@ from autoresearch.files import JsonObject
 from autoresearch.ledger import ExperimentRow
 from autoresearch.report.axes import Scale
 from autoresearch.report.blocks import Curve, safe
-from autoresearch.report.chart import DOTS, LABEL_CHARS, bounds, kind_of, scored_keeps
+from autoresearch.report.chart import DOTS, HEIGHTS, LABEL_CHARS, bounds, kind_of, scored_keeps
 from autoresearch.report.curves import smooth, style
 
 MAX_WORDS = 2000  # experiments whose hypotheses are sent along
@@ -27,6 +27,7 @@ def progress(rows: Sequence[ExperimentRow], sigma: float | None) -> JsonObject:
     words = {row.n: f"{row.n} {row.verdict}: {safe(row.hypothesis or '', 160)}" for row in rows[-MAX_WORDS:]}
     return {
         "across": "experiment",
+        "up": HEIGHTS,
         "x": [row.n for row in rows],
         "series": [*series, *(_series(name, name, y) for name, y in lines.items())],
         "low": scale.low,

@@ -17,6 +17,7 @@ LISTED = 100  # of the newest experiments, and all keeps
 _WITH_CURVE = """
     SELECT trials.id, n, purpose FROM trials JOIN experiments ON experiments.id = experiment_id
     WHERE trials.session_id = :session AND json_array_length(result, '$.curve') > 1
+    AND purpose != 'ablate'
     AND (verdict = 'keep' OR n > (SELECT max(n) FROM experiments WHERE session_id = :session) - :listed)
     ORDER BY trials.id
 """
@@ -58,7 +59,7 @@ def read(store: Ledger, session: Session, choice: Choice) -> list[Curve]:
     ids = f"[{','.join(map(str, choice.trials))}]"
     found: dict[int, Curve] = {}
     for experiment_id, n in store.query(_EXPERIMENTS, session=session.id, chosen=ids):
-        found |= {trial.id: _named(n, trial) for trial in store.trials(session.id, experiment_id)}
+        found |= {trial.id: _named(n, trial) for trial in store.trials(session.id, experiment_id) if trial.losses}
     if not found.keys() >= set(choice.trials):
         raise Missing(f"session {session.tag} has no such trial")
     return [found[trial] for trial in choice.trials]

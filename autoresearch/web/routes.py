@@ -109,7 +109,7 @@ class Pages:
             if choice is None:
                 best = ledger.status(store, session, time.time()).best
                 shown = dict.fromkeys(n for n in (0, best) if n in trials)
-                choice = overlay.Choice(session.tag, tuple(trials[n][-1][0] for n in shown if n is not None))
+                choice = overlay.Choice(session.tag, tuple(trials[n][0][0] for n in shown if n is not None))
             blocks = list(overlay.layout(rows, trials, overlay.read(store, session, choice), choice))
         return HTMLResponse(frame.page(f"curves of {session.tag}", blocks, session.tag, choice.address))
 

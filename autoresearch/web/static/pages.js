@@ -51,8 +51,8 @@ function bands(found) {
 }
 
 function words(found, figure) {
-  const line = document.createElement("p");
-  line.className = "quiet told";
+  const line = note(" ");
+  line.classList.add("told");
   figure.append(line);
   return (chart) => {
     const k = chart.cursor.idx;
@@ -60,8 +60,8 @@ function words(found, figure) {
   };
 }
 
-// Labels at the keeps, as in the picture that the server draws: number and whole hypothesis, else the number, else
-// nothing where it would overlap with the one before.
+// Labels at the keeps, as in the picture that the server draws: number and whole hypothesis, else the number below or
+// above, else nothing. No label overlaps with the one before.
 function labels(found) {
   return (chart) => {
     const keep = found.series.findIndex(({ kind }) => kind === "keep") + 1;
@@ -69,25 +69,30 @@ function labels(found) {
     const pen = chart.ctx, ratio = devicePixelRatio;
     const { left, top, height } = chart.bbox, { min, max } = chart.scales.x;
     const sin = Math.sin(LABEL_ANGLE), cos = Math.cos(LABEL_ANGLE), distance = LABEL_DISTANCE * ratio;
-    let before = { x: -Infinity, y: -Infinity, slanted: false };
+    const across = ({ x, y }) => x * sin + y * cos;
+    const apart = (one, other) => Math.abs(across(one) - across(other)) >= distance;
+    const placed = {};
     pen.save();
     pen.fillStyle = colour("--ink");
     pen.font = `600 ${11 * ratio}px system-ui, sans-serif`;
     found.x.forEach((n, k) => {
       const score = chart.data[keep][k];
       if (score == null || n < min || n > max) return;
-      const x = chart.valToPos(n, "x", true), y = chart.valToPos(score, "y", true), words = found.labels[n], number = `${n}`;
-      const across = x * sin + y * cos, apart = Math.abs(across - before.x * sin - before.y * cos) >= distance;
-      const beside = x - before.x > pen.measureText(number).width + 4 * ratio || Math.abs(y - before.y) >= distance;
-      const room = Math.min((x - left) / cos, (top + height - y - 14 * ratio) / sin);
-      const slanted = Boolean(n && words) && apart && chart.width >= MIN_LABEL_WIDTH && pen.measureText(words).width <= room;
-      if (!slanted && n && !(before.slanted ? apart : beside)) return;
-      before = { x, y, slanted };
+      const point = { x: chart.valToPos(n, "x", true), y: chart.valToPos(score, "y", true) };
+      const words = found.labels[n], number = `${n}`, wide = pen.measureText(number).width + 4 * ratio;
+      const room = Math.min((point.x - left) / cos, (top + height - point.y - 14 * ratio) / sin);
+      const fits = words && chart.width >= MIN_LABEL_WIDTH && pen.measureText(words).width <= room;
+      const free = (place) => !placed[place] || point.x - placed[place].x > wide || Math.abs(point.y - placed[place].y) >= distance;
+      let place = "above";
+      if (n && fits && Object.values(placed).every((other) => apart(point, other))) place = "slanted";
+      else if (n && free("below") && (!placed.slanted || apart(point, placed.slanted))) place = "below";
+      else if (n && !free("above")) return;
+      placed[place] = point;
       pen.save();
-      pen.textAlign = n ? "right" : "left";
-      pen.translate(x + (n ? -3 : 4) * ratio, y + (slanted ? 14 : n ? 16 : -10) * ratio);
-      if (slanted) pen.rotate(-LABEL_ANGLE);
-      pen.fillText(slanted || !n ? words : number, 0, 0);
+      pen.textAlign = place === "above" ? "left" : "right";
+      pen.translate(point.x + (place === "above" ? 4 : -3) * ratio, point.y + { slanted: 14, below: 16, above: -10 }[place] * ratio);
+      if (place === "slanted") pen.rotate(-LABEL_ANGLE);
+      pen.fillText(place === "slanted" || !n ? words : number, 0, 0);
       pen.restore();
     });
     pen.restore();
@@ -145,6 +150,13 @@ function legend(chart, shown) {
   });
 }
 
+function note(text) {
+  const line = document.createElement("p");
+  line.className = "quiet";
+  line.textContent = text;
+  return line;
+}
+
 function smoothing(figure, found) {
   const label = document.createElement("label"), box = document.createElement("input");
   box.type = "checkbox";
@@ -172,6 +184,7 @@ function show(figure, found) {
   const shown = layers(found, figure.dataset.smooth !== "no");
   const chart = new uPlot(options(found, shown, figure), table(found, shown), figure);
   figure.prepend(chart.root);
+  if (found.up) figure.prepend(note(found.up));
   legend(chart, shown);
   if (found.series.some(({ smooth }) => smooth)) smoothing(figure, found);
   if (found.leads) {
