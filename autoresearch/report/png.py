@@ -38,6 +38,8 @@ def save(rows: Sequence[ExperimentRow], sigma: float | None, path: Path) -> Path
 
 
 def _draw(axes: "Axes", rows: Sequence[ExperimentRow], keeps: Sequence[ExperimentRow], noise: float) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     scale = bounds(rows, keeps, noise)
     last = scale.last
     for kind, name in DOTS.items():
@@ -57,7 +59,7 @@ def _draw(axes: "Axes", rows: Sequence[ExperimentRow], keeps: Sequence[Experimen
     for label in labels(keeps, scale):
         _label(axes, label)
     axes.set(xlim=(scale.first, last), ylim=(scale.low, scale.high), xlabel="experiment", ylabel=HEIGHTS)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_title(f"{len(rows) - 1} experiments, {len(keeps) - 1} kept", loc="left")
     axes.grid(axis="y", alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
