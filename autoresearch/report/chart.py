@@ -30,6 +30,7 @@ MAX_DOTS = 1500  # with a tooltip each; more are drawn as one path
 LABEL_CHARS = 48  # a keep whose hypothesis is longer has only its number
 LABEL_DEGREES, LABEL_DISTANCE = 30, 12
 DIGIT_WIDTH = 8
+MARKS_HEIGHT = 22  # of what has no score, above the lower edge
 PLACES = {  # of labels at keeps: pixels to the right and down, degrees upwards, side that is at the keep
     "slanted": (-3, 14, LABEL_DEGREES, "end"),
     "below": (-3, 16, 0, "end"),
@@ -180,7 +181,7 @@ def labels(keeps: Sequence[ExperimentRow], scale: Scale) -> Iterator[Label]:
 def _has_room(words: str, scale: Scale, x: float, y: float) -> bool:
     """Return whether a whole slanted label fits between a point and the axes."""
     slope = math.radians(LABEL_DEGREES)
-    room = min((x - LEFT) / math.cos(slope), (BOTTOM - 14 - y) / math.sin(slope)) / LETTER_WIDTH
+    room = min((x - LEFT) / math.cos(slope), (BOTTOM - MARKS_HEIGHT - y) / math.sin(slope)) / LETTER_WIDTH
     return scale.width > NARROW_WIDTH and len(words) <= min(room, LABEL_CHARS)
 
 

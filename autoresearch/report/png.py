@@ -59,7 +59,7 @@ def _draw(axes: "Axes", rows: Sequence[ExperimentRow], keeps: Sequence[Experimen
     for label in labels(keeps, scale):
         _label(axes, label)
     axes.set(xlim=(scale.first, last), ylim=(scale.low, scale.high), xlabel="experiment", ylabel=HEIGHTS)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     axes.set_title(f"{len(rows) - 1} experiments, {len(keeps) - 1} kept", loc="left")
     axes.grid(axis="y", alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)

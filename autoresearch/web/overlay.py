@@ -28,14 +28,14 @@ _EXPERIMENTS = """
 
 
 @dataclass(frozen=True)
-class Choice:
+class TrialChoice:
     """The trials of an address by id, at most as many as there are colours; the newest choices stay."""
 
     tag: str
     trials: tuple[int, ...]
 
     @classmethod
-    def of(cls, tag: str, text: str) -> "Choice":
+    def of(cls, tag: str, text: str) -> "TrialChoice":
         """Read ids with commas between them, or `none`. Raises Missing."""
         if text == NONE:
             return cls(tag, ())
@@ -48,13 +48,13 @@ class Choice:
     def address(self) -> str:
         return address(self.tag, "curves", ",".join(map(str, self.trials)) or NONE)
 
-    def toggle(self, trial: int) -> "Choice":
+    def toggle(self, trial: int) -> "TrialChoice":
         """Add a trial, or remove it."""
         rest = tuple(each for each in self.trials if each != trial)
-        return Choice(self.tag, rest if trial in self.trials else (*rest, trial)[-STYLES:])
+        return TrialChoice(self.tag, rest if trial in self.trials else (*rest, trial)[-STYLES:])
 
 
-def read(store: Ledger, session: Session, choice: Choice) -> list[Curve]:
+def read(store: Ledger, session: Session, choice: TrialChoice) -> list[Curve]:
     """Read the curves of the chosen trials, in their order. Raises Missing if one is not of this session."""
     ids = f"[{','.join(map(str, choice.trials))}]"
     found: dict[int, Curve] = {}
@@ -81,7 +81,7 @@ def layout(
     rows: Sequence[ExperimentRow],
     trials: Mapping[int, Sequence[tuple[int, str]]],
     curves: Sequence[Curve],
-    choice: Choice,
+    choice: TrialChoice,
 ) -> Iterator[Block]:
     """Lay out the chosen curves, and links that choose others."""
     yield Heading(f"Curves of {safe(choice.tag, 60)}", 1)
@@ -94,14 +94,17 @@ def layout(
         return
     yield Heading("Trials")
     yield Paragraph(
-        [f"Choose up to {STYLES}; one more replaces the first. ", Link("choose none", Choice(choice.tag, ()).address)],
+        [
+            f"Choose up to {STYLES}; one more replaces the first. ",
+            Link("choose none", TrialChoice(choice.tag, ()).address),
+        ],
         "filter",
     )
     for row in [row for row in rows if row.n in trials][::-1]:
         yield Paragraph(list(_experiment(row, trials[row.n], choice)), "filter")
 
 
-def _experiment(row: ExperimentRow, trials: Sequence[tuple[int, str]], choice: Choice) -> Iterator[str]:
+def _experiment(row: ExperimentRow, trials: Sequence[tuple[int, str]], choice: TrialChoice) -> Iterator[str]:
     score = "" if row.val_bpb is None else f" {row.val_bpb:.4f}"
     yield Ref(row.n)
     yield f" {verdict(row)}{score}:"

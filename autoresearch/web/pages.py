@@ -114,6 +114,6 @@ def _links_of_curves(tag: str, details: ExperimentDetails) -> Paragraph:
     """Link to the numbers of the curves, and to the page where others are chosen."""
     parent = details.parent.good_trials[-1:] if details.parent else []
     shown = [*details.judging_trials[-experiment_page.OWN_CURVES :], *parent]
-    chosen = overlay.Choice(tag, tuple(trial.id for trial in shown if trial.losses))
+    chosen = overlay.TrialChoice(tag, tuple(trial.id for trial in shown if trial.losses))
     csv = Link("download as CSV", address(tag, details.n, "curves.csv"))
     return Paragraph([csv, "  ", Link("beside curves of other trials", chosen.address)], "filter")

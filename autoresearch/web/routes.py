@@ -109,7 +109,7 @@ class Pages:
             if choice is None:
                 best = ledger.status(store, session, time.time()).best
                 shown = dict.fromkeys(n for n in (0, best) if n in trials)
-                choice = overlay.Choice(session.tag, tuple(trials[n][0][0] for n in shown if n is not None))
+                choice = overlay.TrialChoice(session.tag, tuple(trials[n][0][0] for n in shown if n is not None))
             blocks = list(overlay.layout(rows, trials, overlay.read(store, session, choice), choice))
         return HTMLResponse(frame.page(f"curves of {session.tag}", blocks, session.tag, choice.address))
 
@@ -166,7 +166,7 @@ class Pages:
     def overlay_curves(self, request: Request) -> Response:
         with self.site.ledger() as store:
             session = self._session(store, request)
-            found = overlay.read(store, session, overlay.Choice.of(session.tag, request.path_params["trials"]))
+            found = overlay.read(store, session, overlay.TrialChoice.of(session.tag, request.path_params["trials"]))
         return _data(request, numbers.curves(found, overlay.ACROSS), session.tag, "curves")
 
     def gains(self, request: Request) -> Response:
@@ -195,9 +195,9 @@ def static(request: Request) -> Response:
     return Response(resources.files(f"autoresearch.{room}").joinpath(name).read_bytes(), media_type=kind)
 
 
-def _choice(request: Request) -> overlay.Choice | None:
+def _choice(request: Request) -> overlay.TrialChoice | None:
     trials = request.path_params.get("trials")
-    return None if trials is None else overlay.Choice.of(request.path_params["tag"], trials)
+    return None if trials is None else overlay.TrialChoice.of(request.path_params["tag"], trials)
 
 
 def _data(request: Request, found: JsonObject, *name: object) -> Response:

@@ -5,6 +5,7 @@
 const HEIGHT = 410;
 const MIN_LABEL_WIDTH = 600; // of a chart with more than numbers at the keeps
 const LABEL_ANGLE = Math.PI / 6; // radians
+const MARKS_HEIGHT = 28; // of what has no score, above the lower edge
 const LABEL_DISTANCE = 12; // between two labels
 const WHOLE_STEPS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000, 50000, 100000];
 const COLOURS = {
@@ -80,7 +81,7 @@ function labels(found) {
       if (score == null || n < min || n > max) return;
       const point = { x: chart.valToPos(n, "x", true), y: chart.valToPos(score, "y", true) };
       const words = found.labels[n], number = `${n}`, wide = pen.measureText(number).width + 4 * ratio;
-      const room = Math.min((point.x - left) / cos, (top + height - point.y - 14 * ratio) / sin);
+      const room = Math.min((point.x - left) / cos, (top + height - point.y - MARKS_HEIGHT * ratio) / sin);
       const fits = words && chart.width >= MIN_LABEL_WIDTH && pen.measureText(words).width <= room;
       const free = (place) => !placed[place] || point.x - placed[place].x > wide || Math.abs(point.y - placed[place].y) >= distance;
       let place = "above";
