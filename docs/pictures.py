@@ -38,7 +38,7 @@ def main(repository: Path, tag: str | None = None) -> None:
         assert session is not None, "no such session"
         rows, status = ledger.experiment_rows(store, session), ledger.status(store, session, 0.0)
     assert status.best is not None, "nothing is measured yet"
-    write_chart(chart.progress(rows, status.sigma, lambda n: ""))
+    write_chart(chart.picture(rows, status.sigma, lambda n: ""))
     write_terminal(repository, session.tag, status.best)
     with served(repository) as address, browser() as window:
         window.look(*PAGE)

@@ -29,7 +29,8 @@ from autoresearch.report.blocks import (
 )
 
 NUMBER = ' class="number"'
-PROSE = ' class="prose"'  # rows with prose are cards on a phone
+PROSE = ' class="prose"'
+CARD_COLUMNS = 5  # rows of so many columns are cards on a phone, as are those with prose
 ARROWS = " ↓↑"  # after the name of the column that a table is sorted by
 MARKS = {"+": "added", "-": "removed", "@": "place"}
 HEAD = (
@@ -123,7 +124,7 @@ class _Renderer:
         kinds = [NUMBER if name in block.numbers else PROSE if block.is_prose(k) else "" for k, name in columns]
         head = "".join(f"<th{each}>{self.text(name)}</th>" for each, name in zip(kinds, block.head, strict=True))
         table = "<table>"
-        if PROSE in kinds:
+        if PROSE in kinds or len(kinds) >= CARD_COLUMNS:
             table = '<table class="cards">'
             names = [escape(safe(name.rstrip(ARROWS))) for name in block.head]
             kinds = [f'{each} data-name="{name}"' for each, name in zip(kinds, names, strict=True)]
@@ -135,9 +136,9 @@ class _Renderer:
 def _code(block: Code) -> str:
     marks = MARKS if block.language == "diff" else {}
     spans = (f'<span class="{marks.get(line[:1], "same")}">{escape(line)}\n</span>' for line in code_lines(block.text))
-    return f'<pre class="wide">{"".join(spans)}</pre>'
+    return f"<pre>{''.join(spans)}</pre>"
 
 
 def _figure(markup: str, name: str) -> str:
     chart = f' data-chart="{escape(name)}"' if name else ""
-    return f'<figure class="wide"{chart}>{markup}</figure>'
+    return f"<figure{chart}>{markup}</figure>"

@@ -1,4 +1,4 @@
-"""Lay out the keeps of a session: a table of all, and the newest ones in detail."""
+"""Lay out the keeps of a session: a table of all below the chart, and further down the newest ones in detail."""
 
 from collections.abc import Iterator, Sequence
 
@@ -8,13 +8,14 @@ from autoresearch.report import experiment, experiment_table, tables
 from autoresearch.report.blocks import Block, Code, Fold, Heading, Paragraph, Table, Verbatim, safe
 
 UNFOLDED_LINES = 60  # a change of no more lines is shown unfolded
+WHAT_CHARS = 300
 COLUMNS = (
     "n", "commit", "val_bpb", "change", "sigmas", "as", "carries", "review", "predicted", "lines", "what"
 )  # fmt: skip
 
 
-def layout(summary: SessionSummary) -> Iterator[Block]:
-    """Lay out everything that was kept in a table, and the newest in detail."""
+def overview(summary: SessionSummary) -> Iterator[Block]:
+    """Lay out everything that was kept in a table."""
     if not summary.keeps:
         return
     yield Heading("Kept")
@@ -27,8 +28,15 @@ def layout(summary: SessionSummary) -> Iterator[Block]:
         words = f"No review yet of {_numbers(missing)}: read the change, then use"
         yield Paragraph([words, " ", Verbatim("autoresearch review N --accept")], "quiet")
     yield from tables.calibration(summary.candidates)
+
+
+def in_detail(summary: SessionSummary) -> Iterator[Block]:
+    """Lay out the newest keeps with their changes and evidence."""
+    if not summary.keeps:
+        return
+    yield Heading("The keeps in detail")
     if len(summary.keeps) > KEEPS:
-        yield Paragraph([f"The newest {KEEPS} of {len(summary.keeps)} in detail:"])
+        yield Paragraph([f"These are the newest {KEEPS} of {len(summary.keeps)}."])
     for row in summary.keeps[-KEEPS:]:
         yield from _detail(summary, row)
 
@@ -50,7 +58,7 @@ def _table(summary: SessionSummary) -> Table:
     return experiment_table.table(
         summary.keeps,
         COLUMNS,
-        90,
+        WHAT_CHARS,
         **{
             "as": lambda row: ("less code" if row.simpler else "a gain") if summary.status.simpler else "",
             "carries": lambda row: parts.get(row.n, ""),

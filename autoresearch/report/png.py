@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from autoresearch.errors import UserError, require
 from autoresearch.ledger.queries import ExperimentRow
-from autoresearch.report.chart import LABEL_DEGREES, bounds, kind_of, labels, scored_keeps
+from autoresearch.report.chart import BEST, DOTS, HEIGHTS, PLACES, Label, bounds, kind_of, labels, scored_keeps
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 SIZE_INCHES, DPI = (11.0, 5.5), 110
-DOTS = {"dot": ("#98a3ae", "o", "discard"), "near": ("#b7791f", "o", "near miss"), "lost": ("#b02a37", "x", "failed")}
-GREEN = "#157347"
+MARKS = {"dot": ("#98a3ae", "o"), "near": ("#b7791f", "o"), "lost": ("#b02a37", "x"), "unmeasured": ("#98a3ae", "|")}
+GREEN, BLUE = "#157347", "#2563a8"  # of keeps, of the running best
 
 
 def save(rows: Sequence[ExperimentRow], sigma: float | None, path: Path) -> Path:
@@ -28,7 +28,7 @@ def save(rows: Sequence[ExperimentRow], sigma: float | None, path: Path) -> Path
     figure = Figure(figsize=SIZE_INCHES, dpi=DPI, layout="constrained")
     axes = figure.add_subplot()
     _draw(axes, rows, keeps, sigma or 0.0)
-    figure.legend(loc="outside lower center", frameon=False, fontsize=8, ncols=5)
+    figure.legend(loc="outside lower center", frameon=False, fontsize=8, ncols=6)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, format="png")
@@ -38,32 +38,39 @@ def save(rows: Sequence[ExperimentRow], sigma: float | None, path: Path) -> Path
 
 
 def _draw(axes: "Axes", rows: Sequence[ExperimentRow], keeps: Sequence[ExperimentRow], noise: float) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     scale = bounds(rows, keeps, noise)
     last = scale.last
-    for kind, (colour, marker, name) in DOTS.items():
+    for kind, name in DOTS.items():
+        colour, marker = MARKS[kind]
         shown = [row for row in rows if row.verdict not in ("keep", None) and kind_of(row) == kind]
+        if not shown:
+            continue
         heights = [scale.low if row.val_bpb is None else min(row.val_bpb, scale.high) for row in shown]
         axes.scatter([row.n for row in shown], heights, s=16, c=colour, marker=marker, label=name, clip_on=False)
     steps = [*(row.n for row in keeps), last]
     best = [require(row.val_bpb) for row in (*keeps, keeps[-1])]
     axes.fill_between(
-        steps, [y - noise for y in best], [y + noise for y in best], step="post", color=GREEN, alpha=0.13, lw=0
+        steps, [y - noise for y in best], [y + noise for y in best], step="post", color=BLUE, alpha=0.13, lw=0
     )
-    axes.step(steps, best, where="post", color=GREEN, lw=2, label="running best, with the noise of one trial")
+    axes.step(steps, best, where="post", color=BLUE, lw=2, label=BEST)
     axes.scatter(steps[:-1], best[:-1], s=50, c=GREEN, edgecolors="white", zorder=3, label="keep")
-    for row, words in labels(keeps, scale):
-        _label(axes, row, words)
-    axes.set(
-        xlim=(scale.first, last), ylim=(scale.low, scale.high), xlabel="experiment", ylabel="val_bpb, lower is better"
-    )
+    for label in labels(keeps, scale):
+        _label(axes, label)
+    axes.set(xlim=(scale.first, last), ylim=(scale.low, scale.high), xlabel="experiment", ylabel=HEIGHTS)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     axes.set_title(f"{len(rows) - 1} experiments, {len(keeps) - 1} kept", loc="left")
     axes.grid(axis="y", alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _label(axes: "Axes", row: ExperimentRow, words: str) -> None:
-    plain = words.replace("$", r"\$")  # no formulas
-    slanted: dict[str, Any] = {"ha": "right", "va": "top", "rotation": LABEL_DEGREES, "rotation_mode": "anchor"}
-    offset, style = ((-3, -7), slanted) if row.n > 0 else ((3, 7), {})
-    point = (row.n, require(row.val_bpb))
-    axes.annotate(plain, point, xytext=offset, textcoords="offset points", fontsize=8, **style)
+def _label(axes: "Axes", label: Label) -> None:
+    across, down, turn, anchor = PLACES[label.place]
+    slanted: dict[str, Any] = {
+        "ha": "right" if anchor == "end" else "left", "va": "bottom" if down < 0 else "top", "rotation": turn,
+        "rotation_mode": "anchor",
+    }  # fmt: skip
+    plain = label.words.replace("$", r"\$")  # no formulas
+    point, offset = (label.row.n, require(label.row.val_bpb)), (across, 7 if down < 0 else -7)
+    axes.annotate(plain, point, xytext=offset, textcoords="offset points", fontsize=8, **slanted)

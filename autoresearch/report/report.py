@@ -11,9 +11,20 @@ from autoresearch.ledger.statements import NEAR_MISS_ODDS
 from autoresearch.report import chart, experiment_table, kept, tables, tree
 from autoresearch.report.blocks import Block, Code, Figure, Fold, Heading, Paragraph, Table, Tiles, Verbatim, safe
 from autoresearch.report.format import between, count, dollars, duration, optimism, percent
-from autoresearch.report.status import facts, is_current
+from autoresearch.report.status import confirmation, facts, is_current
 
-TILES = ("experiments", "kept", "failed", "never measured", "noise of one trial", "time", "money", "protection")
+TILES = (
+    "val_bpb",
+    "experiments",
+    "kept",
+    "near misses",
+    "failed",
+    "never measured",
+    "noise of one trial",
+    "time",
+    "money",
+    "protection",
+)
 TIMES = {
     "train": "training",
     "score": "scoring",
@@ -76,7 +87,8 @@ def _headline(summary: SessionSummary) -> Iterator[Block]:
             words = optimism(status.best_bpb - status.base_bpb, total.val)
         yield Paragraph([f"The search itself saw {gain}: {words}."], "quiet")
     failed = str(len(summary.failures) + len(summary.suspects))
-    values = facts(status) | {"failed": failed}
+    score = f"{facts(status)['val_bpb']}{confirmation(status)}"
+    values = facts(status) | {"val_bpb": score, "near misses": str(len(summary.near_misses)), "failed": failed}
     yield Tiles([(name, values[name]) for name in TILES])
 
 
@@ -200,8 +212,9 @@ SECTIONS: tuple[Callable[[SessionSummary], Iterator[Block]], ...] = (
     _suspects,
     _headline,
     _progress,
+    kept.overview,
     _time_and_money,
-    kept.layout,
+    kept.in_detail,
     _near_misses,
     _categories,
     _lineage,
@@ -231,7 +244,7 @@ def _describe_unmeasured(summary: SessionSummary) -> str:
     why = " and ".join(
         f"{number} {words}" for number, words in ((superseded, "superseded"), (late, "too late")) if number
     )
-    return f"{count(len(summary.unmeasured), 'experiment')} never measured ({why}) have no dot."
+    return f"{count(len(summary.unmeasured), 'experiment')} never measured ({why}) are grey ticks."
 
 
 def _value(value: object) -> str:

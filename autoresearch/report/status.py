@@ -35,6 +35,20 @@ def facts(status: SessionStatus) -> dict[str, str]:
     }
 
 
+def confirmation(status: SessionStatus) -> str:
+    """Return whether fresh seeds confirmed the gain of the incumbent; empty without a keep."""
+    total = status.total
+    if not status.best:
+        return ""
+    if total is None:
+        return ", not confirmed yet"
+    if total.final != status.best:
+        return f", not confirmed yet: the total is that of {total.final}"
+    if total.high < 0:
+        return ", confirmed"
+    return ", not confirmed: worse" if total.low > 0 else ", not confirmed: no difference is shown"
+
+
 def layout(status: SessionStatus, now: float) -> Pairs:
     """Lay out the state at `now`, suspects first; names without a value are left out."""
     suspects = status.verdicts.get("suspect", 0)

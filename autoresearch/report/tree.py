@@ -3,15 +3,17 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from autoresearch.ledger.queries import ExperimentRow
-from autoresearch.report.axes import LETTER_WIDTH, WIDTH, svg, text
+from autoresearch.report.axes import LETTER_WIDTH, NARROW_WIDTH, WIDTH, both, svg, text
 from autoresearch.report.blocks import Href, safe
 from autoresearch.report.chart import kind_of, link
 from autoresearch.report.format import verdict
 
 MAX_VERSIONS = 60  # the newest; a picture of more is no help
-STEP, LANE, MARGIN = 26, 22, 14  # from version to version, from line to line, around
+STEP, LANE, MARGIN = 26, 22, 14  # from version to version, from line to line at most, around
+TEXT_WIDTH = 240  # of number, score and counts
 
 
 @dataclass(frozen=True)
@@ -47,14 +49,20 @@ def versions(rows: Sequence[ExperimentRow], best: int | None) -> list[Version]:
 
 
 def draw(rows: Sequence[ExperimentRow], best: int | None, href: Href) -> str:
-    shown = versions(rows, best)
-    positions = {version.row.n: (MARGIN + LANE * version.lane, MARGIN + STEP * k) for k, version in enumerate(shown)}
+    """Draw `picture` for pages and for phones."""
+    return both(partial(picture, versions(rows, best), href))
+
+
+def picture(shown: Sequence[Version], href: Href, width: float = WIDTH) -> str:
+    """Draw versions with their scores; a narrow picture has no room for hypotheses."""
+    lanes = 1 + max((version.lane for version in shown), default=0)
+    lane = min(LANE, int((width - TEXT_WIDTH) / lanes))
+    positions = {version.row.n: (MARGIN + lane * version.lane, MARGIN + STEP * k) for k, version in enumerate(shown)}
     lines = [_line(positions[parent], positions[n]) for n, parent in _edges(shown, positions)]
-    start = MARGIN + LANE * (1 + max(version.lane for version in shown))
-    parts = [part for version in shown for part in _version(version, positions[version.row.n], start, href)]
-    return svg(
-        2 * MARGIN + STEP * (len(shown) - 1), f"The lineage of {len(shown)} versions", [*lines, *parts], "chart tree"
-    )
+    start = MARGIN + lane * lanes
+    parts = [part for version in shown for part in _version(version, positions[version.row.n], start, href, width)]
+    height, label = 2 * MARGIN + STEP * (len(shown) - 1), f"The lineage of {len(shown)} versions"
+    return svg(height, label, [*lines, *parts], "chart tree", width)
 
 
 def _count_verdicts(rows: Sequence[ExperimentRow]) -> dict[int, Counter[str]]:
@@ -89,11 +97,15 @@ def _line(parent: tuple[int, int], child: tuple[int, int]) -> str:
     return f'<path class="branch" d="M{x} {y}V{down - STEP if aside else down}{aside}"/>'
 
 
-def _version(version: Version, position: tuple[int, int], start: int, href: Href) -> Iterator[str]:
+def _version(
+    version: Version, position: tuple[int, int], start: int, href: Href, width: float = WIDTH
+) -> Iterator[str]:
     row, (x, y) = version.row, position
-    counts = verdict_counts(version.verdicts)
+    narrow, total = width == NARROW_WIDTH, version.verdicts.total()
+    counts = f"{total} tried on it" if narrow and total else verdict_counts(version.verdicts)
     score = "-" if row.val_bpb is None else f"{row.val_bpb:.4f}"
-    room = int((WIDTH - start - 100 - LETTER_WIDTH * len(counts) - 24) / LETTER_WIDTH)
+    room = int((width - start - 100 - LETTER_WIDTH * len(counts) - 24) / LETTER_WIDTH)
+    words = "" if narrow else safe(row.hypothesis or "", max(8, room))
     kind = "keep" if row.verdict == "keep" else kind_of(row)
     yield link(
         row.n,
@@ -101,9 +113,9 @@ def _version(version: Version, position: tuple[int, int], start: int, href: Href
         f'<circle class="{kind}" cx="{x}" cy="{y}" r="6"/>'
         f'<text class="name" x="{start}" y="{y + 4}">{row.n}</text>'
         f'<text x="{start + 40}" y="{y + 4}">{score}</text>'
-        f'<text x="{start + 96}" y="{y + 4}">{text(safe(row.hypothesis or "", max(8, room)))}</text>',
+        f'<text x="{start + 96}" y="{y + 4}">{text(words)}</text>',
     )
-    yield f'<text class="tick" x="{WIDTH - MARGIN}" y="{y + 4}" text-anchor="end">{text(counts)}</text>'
+    yield f'<text class="tick" x="{width - MARGIN}" y="{y + 4}" text-anchor="end">{text(counts)}</text>'
 
 
 def verdict_counts(verdicts: Counter[str]) -> str:

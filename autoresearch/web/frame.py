@@ -30,5 +30,6 @@ def _header(tag: str | None) -> str:
     links = [("sessions", "/"), ("side by side", "/compare")]
     if tag is not None:
         links[1:1] = [(safe(tag, 40), address(tag)), ("experiments", address(tag, "experiments"))]
+        links.insert(3, ("curves", address(tag, "curves")))
     anchors = " ".join(f'<a href="{escape(to)}">{escape(words)}</a>' for words, to in links)
     return f"<header><nav>{anchors}</nav></header>"

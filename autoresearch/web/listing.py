@@ -12,6 +12,7 @@ from autoresearch.report.experiment_table import NUMBERS, table
 from autoresearch.report.format import verdict
 
 PAGE_ROWS = 200
+WHAT_CHARS = 600
 COLUMNS = ("n", "commit", "val_bpb", "change", "sigmas", "verdict", "review", "category", "lasted", "cost", "what")
 FILTERS: dict[str, Callable[[ExperimentRow], str]] = {
     "verdict": verdict,
@@ -68,7 +69,7 @@ def layout(rows: Sequence[ExperimentRow], choice: Choice) -> Iterator[Block]:
         yield Paragraph(list(_filter(rows, choice, name)), "filter")
     matching = [row for row in rows if all(FILTERS[name](row) == value for name, value in choice.only.items())]
     first = PAGE_ROWS * (choice.page - 1)
-    shown = table(sort_rows(matching, choice)[first : first + PAGE_ROWS], COLUMNS, 200)
+    shown = table(sort_rows(matching, choice)[first : first + PAGE_ROWS], COLUMNS, WHAT_CHARS)
     titles = {name: _title(name, choice) for name in shown.head}
     yield replace(shown, head=list(titles.values()), numbers=frozenset(titles[name] for name in NUMBERS & {*titles}))
     if (pages := -(-len(matching) // PAGE_ROWS)) > 1:

@@ -6,10 +6,10 @@ from autoresearch.files import JsonObject
 from autoresearch.ledger import ExperimentRow
 from autoresearch.report.axes import Scale
 from autoresearch.report.blocks import Curve, safe
-from autoresearch.report.chart import bounds, kind_of, labels, scored_keeps
+from autoresearch.report.chart import DOTS, HEIGHTS, LABEL_CHARS, bounds, kind_of, scored_keeps
+from autoresearch.report.curves import smooth, style
 
 MAX_WORDS = 2000  # experiments whose hypotheses are sent along
-DOTS = {"dot": "discard", "near": "near miss", "lost": "failed"}
 
 
 def progress(rows: Sequence[ExperimentRow], sigma: float | None) -> JsonObject:
@@ -27,25 +27,34 @@ def progress(rows: Sequence[ExperimentRow], sigma: float | None) -> JsonObject:
     words = {row.n: f"{row.n} {row.verdict}: {safe(row.hypothesis or '', 160)}" for row in rows[-MAX_WORDS:]}
     return {
         "across": "experiment",
+        "up": HEIGHTS,
         "x": [row.n for row in rows],
         "series": [*series, *(_series(name, name, y) for name, y in lines.items())],
         "low": scale.low,
         "high": scale.high,
         "words": words,
-        "labels": {row.n: words for row, words in labels(keeps, scale) if words},
+        "labels": {row.n: _label(row) for row in keeps},
         "leads": True,
+        "whole": True,
     }
 
 
 def curves(shown: Sequence[Curve], across: str) -> JsonObject:
-    """Return curves on common positions, None if one has no value."""
-    columns = [dict(curve.points) for curve in shown]
-    xs = sorted({x for column in columns for x in column})
-    series = [
-        _series(safe(curve.name), f"curve{min(k, 3)}", [column.get(x) for x in xs])
-        for k, (curve, column) in enumerate(zip(shown, columns, strict=True))
-    ]
-    return {"across": across, "x": xs, "series": series}
+    """Return curves on common positions, None if one has no value; `smooth` is a second column, if there is one."""
+    xs = sorted({x for curve in shown for x, _ in curve.points})
+    series = []
+    for k, curve in enumerate(shown):
+        own, smoothed = dict(curve.points), dict(smooth(curve) or ())
+        column = _series(safe(curve.name), style(k), [own.get(x) for x in xs])
+        series.append(column | ({"smooth": [smoothed.get(x) for x in xs]} if smoothed else {}))
+    whole = bool(shown) and all(curve.steps for curve in shown)
+    return {"across": across, "x": xs, "series": series, "whole": whole}
+
+
+def _label(row: ExperimentRow) -> str:
+    """Return the whole hypothesis with its number; empty if it is too long for a label."""
+    words = "base" if row.n == 0 else f"{row.n}: {safe(row.hypothesis or '', LABEL_CHARS + 1)}"
+    return words if len(words) <= LABEL_CHARS else ""
 
 
 def _series(name: str, kind: str, y: Sequence[float | None]) -> JsonObject:

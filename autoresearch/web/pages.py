@@ -8,11 +8,24 @@ from autoresearch.analysis.summary import SessionSummary
 from autoresearch.ledger import ExperimentRow, Ledger
 from autoresearch.report import experiment as experiment_page
 from autoresearch.report import experiment_table, report
-from autoresearch.report.blocks import Block, Code, Curve, Curves, Fold, Heading, Link, Paragraph, Ref, Table, safe
+from autoresearch.report.blocks import (
+    Block,
+    Code,
+    Curve,
+    Curves,
+    Figure,
+    Fold,
+    Heading,
+    Link,
+    Paragraph,
+    Ref,
+    Table,
+    safe,
+)
 from autoresearch.report.format import duration, moment
 from autoresearch.report.status import facts
 from autoresearch.session.live import LiveTrial
-from autoresearch.web import listing
+from autoresearch.web import downloads, listing, overlay
 from autoresearch.web.site import address, tail
 
 LIVE_ACROSS = "share of the budget"
@@ -40,7 +53,10 @@ def session(summary: SessionSummary, running: LiveTrial | None, incumbent: Curve
     yield title
     if summary.status.state != "ended":
         yield from _now(summary, running, incumbent, now)
-    yield from others
+    for block in others:
+        yield block
+        if isinstance(block, Figure) and block.name:
+            yield downloads.link(address(summary.session.tag, "experiments.csv"))
 
 
 def _now(summary: SessionSummary, running: LiveTrial | None, incumbent: Curve | None, now: float) -> Iterator[Block]:
@@ -73,6 +89,7 @@ def live_curves(running: LiveTrial, incumbent: Curve | None) -> list[Curve]:
 def experiments(rows: Sequence[ExperimentRow], tag: str, choice: listing.Choice) -> Iterator[Block]:
     yield Heading(f"Experiments of {safe(tag, 60)}", 1)
     yield from listing.layout(rows, choice)
+    yield downloads.link(address(tag, "experiments.csv"))
 
 
 def experiment(tag: str, details: ExperimentDetails, last: int) -> Iterator[Block]:
@@ -83,9 +100,21 @@ def experiment(tag: str, details: ExperimentDetails, last: int) -> Iterator[Bloc
     origin = details.experiment.parent
     parent = [] if origin is None else ["derived from ", Ref(origin)]
     yield Paragraph([*before, *after, *parent], "filter")
-    yield from experiment_page.layout(details)
+    for block in experiment_page.layout(details):
+        yield block
+        if isinstance(block, Curves):
+            yield _links_of_curves(tag, details)
     if not details.patch:
         yield Paragraph(["No change: this is the base." if n == 0 else "The file of the change is missing."], "quiet")
     for k, trial in enumerate(details.judging_trials):
         if output := tail(details.files.trial(k, ".log")):
             yield Fold(f"output of trial {k} ({trial.purpose})", [Code(output)])
+
+
+def _links_of_curves(tag: str, details: ExperimentDetails) -> Paragraph:
+    """Link to the numbers of the curves, and to the page where others are chosen."""
+    parent = details.parent.good_trials[-1:] if details.parent else []
+    shown = [*details.judging_trials[-experiment_page.OWN_CURVES :], *parent]
+    chosen = overlay.TrialChoice(tag, tuple(trial.id for trial in shown if trial.losses))
+    csv = Link("download as CSV", address(tag, details.n, "curves.csv"))
+    return Paragraph([csv, "  ", Link("beside curves of other trials", chosen.address)], "filter")

@@ -14,12 +14,14 @@ from starlette.types import ASGIApp
 
 from autoresearch import ledger
 from autoresearch.errors import UserError
+from autoresearch.files import JsonObject
 from autoresearch.ledger import Ledger, Session
 from autoresearch.report.blocks import Curve, Heading, Paragraph
 from autoresearch.report.experiment import curve, curves
 from autoresearch.session.live import LiveTrial
-from autoresearch.web import frame, listing, numbers, pages, side
+from autoresearch.web import downloads, frame, numbers, overlay, pages, side
 from autoresearch.web.guard import Guard
+from autoresearch.web.listing import Choice
 from autoresearch.web.site import Missing, Site, address
 
 STATIC = {
@@ -42,14 +44,18 @@ def application(root: Path, hosts: Collection[str], token: str) -> ASGIApp:
         Route("/", views.sessions),
         Route("/compare", views.compare),
         Route("/compare/{a}/{b}", views.compare),
-        Route("/compare/{a}/{b}/gains.json", views.gains),
+        Route("/compare/{a}/{b}/gains.{form}", views.gains),
         Route("/s/{tag}", views.session),
         Route("/s/{tag}/experiments", views.experiments),
+        Route("/s/{tag}/experiments.csv", views.experiments_csv),
+        Route("/s/{tag}/curves", views.overlay),
+        Route("/s/{tag}/curves/{trials}", views.overlay),
+        Route("/s/{tag}/curves/{trials}/curves.{form}", views.overlay_curves),
         Route("/s/{tag}/state.json", views.state),
         Route("/s/{tag}/progress.json", views.progress),
         Route("/s/{tag}/live.json", views.live),
         Route("/s/{tag}/{n:int}", views.experiment),
-        Route("/s/{tag}/{n:int}/curves.json", views.curves),
+        Route("/s/{tag}/{n:int}/curves.{form}", views.curves),
         Route("/static/{name}", static),
     ]
     failures: dict[type[Exception] | int, Callable[..., Response]] = {
@@ -83,7 +89,7 @@ class Pages:
         with self.site.ledger() as store:
             session = self._session(store, request)
             rows = ledger.experiment_rows(store, session)
-        blocks = list(pages.experiments(rows, session.tag, listing.Choice.of(request.query_params)))
+        blocks = list(pages.experiments(rows, session.tag, Choice.of(request.query_params)))
         return HTMLResponse(frame.page(f"experiments of {session.tag}", blocks, session.tag, broad=True))
 
     def experiment(self, request: Request) -> Response:
@@ -94,6 +100,19 @@ class Pages:
         blocks, base = list(pages.experiment(session.tag, details, last)), address(session.tag, details.n)
         return HTMLResponse(frame.page(f"{session.tag}: experiment {details.n}", blocks, session.tag, base))
 
+    def overlay(self, request: Request) -> Response:
+        """Return the curves of the trials of the address, else of the base and the incumbent."""
+        with self.site.ledger() as store:
+            session = self._session(store, request)
+            rows, trials = ledger.experiment_rows(store, session), overlay.trials_with_curve(store, session)
+            choice = _choice(request)
+            if choice is None:
+                best = ledger.status(store, session, time.time()).best
+                shown = dict.fromkeys(n for n in (0, best) if n in trials)
+                choice = overlay.TrialChoice(session.tag, tuple(trials[n][0][0] for n in shown if n is not None))
+            blocks = list(overlay.layout(rows, trials, overlay.read(store, session, choice), choice))
+        return HTMLResponse(frame.page(f"curves of {session.tag}", blocks, session.tag, choice.address))
+
     def compare(self, request: Request) -> Response:
         """Return the comparison of the two sessions of the address, else of the two newest."""
         now = time.time()
@@ -103,7 +122,7 @@ class Pages:
             newest = tags[:-3:-1] if len(tags) > 1 else (None, None)
             a, b = (request.path_params.get(name, tag) for name, tag in zip("ab", newest, strict=True))
             blocks = list(side.choose(known, a, b))
-            if a in tags and b in tags:
+            if a != b and a in tags and b in tags:
                 blocks += side.layout(*(self.site.summary(store, self.site.session(store, tag), now) for tag in (a, b)))
         return HTMLResponse(frame.page("side by side", blocks, base=side.to(a, b), broad=True))
 
@@ -122,6 +141,12 @@ class Pages:
             rows, status = ledger.experiment_rows(store, session), ledger.status(store, session, time.time())
         return JSONResponse(numbers.progress(rows, status.sigma))
 
+    def experiments_csv(self, request: Request) -> Response:
+        with self.site.ledger() as store:
+            session = self._session(store, request)
+            rows = ledger.experiment_rows(store, session)
+        return _download(downloads.experiments(rows), session.tag, "experiments")
+
     def live(self, request: Request) -> Response:
         """Return the curves of the running trial."""
         with self.site.ledger() as store:
@@ -133,16 +158,24 @@ class Pages:
         return JSONResponse(numbers.curves(shown, pages.LIVE_ACROSS))
 
     def curves(self, request: Request) -> Response:
+        tag, n = request.path_params["tag"], request.path_params["n"]
         with self.site.ledger() as store:
-            details = self.site.experiment(store, self._session(store, request), request.path_params["n"])
-        return JSONResponse(numbers.curves(curves(details), "seconds of training"))
+            details = self.site.experiment(store, self._session(store, request), n)
+        return _data(request, numbers.curves(curves(details), overlay.ACROSS), tag, n, "curves")
+
+    def overlay_curves(self, request: Request) -> Response:
+        with self.site.ledger() as store:
+            session = self._session(store, request)
+            found = overlay.read(store, session, overlay.TrialChoice.of(session.tag, request.path_params["trials"]))
+        return _data(request, numbers.curves(found, overlay.ACROSS), session.tag, "curves")
 
     def gains(self, request: Request) -> Response:
         """Return the running best of two sessions."""
         now, tags = time.time(), (request.path_params["a"], request.path_params["b"])
         with self.site.ledger() as store:
             summaries = [self.site.summary(store, self.site.session(store, tag), now) for tag in tags]
-        return JSONResponse(numbers.curves([side.course(each) for each in summaries], "experiment"))
+        found = numbers.curves([side.course(each) for each in summaries], "experiment")
+        return _data(request, found, *tags, "gains")
 
     # --- helpers
 
@@ -160,6 +193,27 @@ def static(request: Request) -> Response:
         raise Missing("there is no such file")
     room, name, kind = entry
     return Response(resources.files(f"autoresearch.{room}").joinpath(name).read_bytes(), media_type=kind)
+
+
+def _choice(request: Request) -> overlay.TrialChoice | None:
+    trials = request.path_params.get("trials")
+    return None if trials is None else overlay.TrialChoice.of(request.path_params["tag"], trials)
+
+
+def _data(request: Request, found: JsonObject, *name: object) -> Response:
+    """Return the numbers of a chart in the form of the address. Raises Missing for an unknown form."""
+    match request.path_params["form"]:
+        case "json":
+            return JSONResponse(found)
+        case "csv":
+            return _download(downloads.chart(found), *name)
+    raise Missing("there is no such page")
+
+
+def _download(text: str, *name: object) -> Response:
+    """Return CSV that a browser saves as a file."""
+    headers = {"content-disposition": f'attachment; filename="{downloads.file_name(*name)}"'}
+    return Response(text, media_type="text/csv", headers=headers)
 
 
 def _not_found(request: Request, error: Exception) -> Response:

@@ -10,10 +10,11 @@ from autoresearch.analysis.summary import SessionSummary
 from autoresearch.analysis.total import Interval
 from autoresearch.errors import require
 from autoresearch.ledger import Session
-from autoresearch.report.blocks import Block, Curve, Curves, Heading, Link, Paragraph, Table, safe
+from autoresearch.report.blocks import Block, Curve, Curves, Heading, Link, Paragraph, Table, Verbatim, safe
 from autoresearch.report.chart import scored_keeps
 from autoresearch.report.format import HOUR, between, dollars, percent
 from autoresearch.report.status import facts as status_facts
+from autoresearch.web import downloads
 from autoresearch.web.site import address
 
 ROWS = (
@@ -25,12 +26,30 @@ ROWS = (
 def choose(sessions: Sequence[Session], a: str | None, b: str | None) -> Iterator[Block]:
     """Lay out the choice of two sessions: links that replace one of them."""
     yield Heading("Side by side", 1)
+    if len(sessions) < 2:
+        yield from _too_few(sessions)
+        return
+    tags = [session.tag for session in sessions]
+    for unknown in dict.fromkeys(tag for tag in (a, b) if tag is not None and tag not in tags):
+        yield Paragraph([f"There is no session {safe(unknown, 60)}. Choose from these:"], "bad")
+    if a == b and a in tags:
+        yield Paragraph([f"Both are {safe(a or '', 60)}: choose another session for one of them."], "bad")
     for name, chosen, other in (("first", a, b), ("second", b, a)):
         parts = [f"{name}: "]
-        for session in sessions[::-1]:
+        for session in [each for each in sessions[::-1] if each.tag != other]:
             pair = (session.tag, other) if name == "first" else (other, session.tag)
             parts += [safe(session.tag, 60) if session.tag == chosen else Link(session.tag, to(*pair)), "  "]
         yield Paragraph(parts, "filter")
+
+
+def _too_few(sessions: Sequence[Session]) -> Iterator[Block]:
+    """Say that there is nothing to compare with."""
+    start = Verbatim("autoresearch run --tag NAME")
+    if sessions:
+        only = Link(sessions[0].tag, address(sessions[0].tag))
+        yield Paragraph(["There is only one session, ", only, ". Start another to compare it with: ", start])
+    else:
+        yield Paragraph(["There is no session yet. Start one: ", start])
 
 
 def to(a: str | None, b: str | None) -> str:
@@ -45,6 +64,7 @@ def layout(a: SessionSummary, b: SessionSummary) -> Iterator[Block]:
     yield Table(head, list(_rows(a, b)))
     yield Heading("Change against the own base, as the search saw it")
     yield Curves([course(a), course(b)], "experiment", "change of val_bpb", "gains")
+    yield downloads.link(f"{to(a.session.tag, b.session.tag)}/gains.csv")
     yield Paragraph(
         ["The keeps were chosen by these numbers, so they are too good; the honest totals are not."], "quiet"
     )

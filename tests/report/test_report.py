@@ -303,14 +303,16 @@ def test_a_circle_of_parents_is_no_endless_tree(ledger, session, tmp_path):
 
 def test_labels_of_keeps_lie_apart():
     words = "a longer warmdown, and then some"
-    keeps = [experiment(n, "keep", val_bpb=2.0 - n / 1000, hypothesis=words) for n in (0, 30, 31, 60, 99)]
+    keeps = [experiment(n, "keep", val_bpb=2.0 - n / 1000, hypothesis=words) for n in (0, 30, 31, 50, 99)]
     scale = Scale(-0.5, 100.5, 1.8, 2.1)
-    found = {row.n: words for row, words in chart.labels(keeps, scale)}
-    assert (
-        found == {0: "base", 30: "30: a longer warmdown, and then some", 31: "", 60: found[60], 99: found[99]}
-        and found[60]
-        and found[99]
-    )
+    found = {label.row.n: (label.words, label.place) for label in chart.labels(keeps, scale)}
+    assert found == {
+        0: ("base", "above"),
+        30: (f"30: {words}", "slanted"),
+        31: ("31", "above"),
+        50: (f"50: {words}", "slanted"),
+        99: ("99", "below"),  # too near to the lower axis
+    }
 
 
 def test_the_patch_for_program_md_applies(ledger, session, finished):

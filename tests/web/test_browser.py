@@ -45,7 +45,15 @@ DRAWN = "document.querySelectorAll('figure.drawn canvas').length"
 
 @pytest.mark.parametrize(
     ("path", "pictures"),
-    [("/", 0), ("/s/calm", 1), ("/s/wild", 1), ("/s/wild/1", 1), ("/compare/calm/wild", 1), ("/s/wild/experiments", 0)],
+    [
+        ("/", 0),
+        ("/s/calm", 1),
+        ("/s/wild", 1),
+        ("/s/wild/1", 1),
+        ("/s/wild/curves", 1),
+        ("/compare/calm/wild", 1),
+        ("/s/wild/experiments", 0),
+    ],
 )
 def test_no_page_makes_the_browser_complain(chromium: Browser, pages: httpx.Client, path: str, pictures: int) -> None:
     chromium.open(f"{pages.base_url}{path}")
@@ -67,12 +75,56 @@ def test_without_the_token_a_browser_gets_one_line(chromium: Browser, pages: htt
     chromium.said.clear()  # the status 403
 
 
-def test_a_phone_needs_no_scrolling_sideways(chromium: Browser, pages: httpx.Client) -> None:
-    chromium.look(390, phone=True)
-    for path in ("/", "/s/wild", "/s/wild/1", "/s/calm/experiments", "/compare/calm/wild"):
+CUT = """[...document.querySelectorAll('main *')].filter((each) => !each.closest('svg, .u-wrap')
+  && each.clientWidth && each.scrollWidth > each.clientWidth + 1).map((each) => each.outerHTML.slice(0, 80))"""
+
+
+@pytest.mark.parametrize(("width", "dark"), [(390, False), (390, True), (1280, False), (1280, True)])
+def test_nothing_is_cut_at_the_side(chromium: Browser, pages: httpx.Client, width: int, dark: bool) -> None:
+    chromium.look(width, dark=dark, phone=width < 500)
+    for path in (
+        "/",
+        "/s/wild",
+        "/s/wild/1",
+        "/s/calm/experiments",
+        "/s/calm/curves",
+        "/compare/calm/wild",
+    ):
         chromium.open(f"{pages.base_url}{path}")
-        assert chromium.value("document.documentElement.scrollWidth") <= 390, path
+        assert chromium.value("document.documentElement.scrollWidth") <= width, path
+        assert chromium.value(CUT) == [], path
     chromium.look(1000)
+
+
+def test_a_report_on_a_phone_has_pictures_that_fit(chromium: Browser, root: Path, tmp_path: Path) -> None:
+    chromium.look(390, phone=True)
+    chromium.open(write_report(root, tmp_path).as_uri())
+    shown = "[...document.querySelectorAll('svg.chart')].filter((each) => each.clientWidth)"
+    assert chromium.value(f"{shown}.every((each) => each.matches('.narrow') && each.clientWidth < 390)")
+    assert chromium.value(CUT) == [] and chromium.value(f"{shown}.length") == 2
+    chromium.look(1000)
+    assert chromium.value(f"{shown}.some((each) => each.matches('.narrow'))") is False
+
+
+def test_the_legend_tells_keeps_from_the_running_best(chromium: Browser, pages: httpx.Client) -> None:
+    chromium.open(f"{pages.base_url}/s/wild")
+    chromium.until(f"{DRAWN} === 1")
+    mark = "(kind) => getComputedStyle(document.querySelector(`[data-kind='${kind}'] .u-marker`))"
+    look = f"(({mark})(KIND)).backgroundColor + (({mark})(KIND)).borderRadius"
+    keep, best = (chromium.value(look.replace("KIND", f"'{kind}'")) for kind in ("keep", "running best"))
+    assert keep.endswith("50%") and not best.endswith("50%") and keep.partition(")")[0] != best.partition(")")[0]
+    assert chromium.value("charts[0].chart.axes[0]._splits.every(Number.isInteger)")
+
+
+def test_curves_are_smoothed_until_one_says_otherwise(chromium: Browser, pages: httpx.Client) -> None:
+    chromium.open(f"{pages.base_url}/s/calm/curves")
+    chromium.until(f"{DRAWN} === 1")
+    assert chromium.value("charts[0].chart.series.length") == 5  # the positions, two curves, their means
+    chromium.value("document.querySelectorAll('.u-series:not([hidden])')[1].querySelector('th').click()")
+    assert chromium.value("charts[0].chart.series.map((each) => each.show)") == [True, False, False, True, True]
+    chromium.value("document.querySelector('.smoothing input').click()")
+    chromium.until("charts[0].chart.series.length === 3")
+    assert chromium.value(f"{DRAWN}") == 1
 
 
 def test_words_appear_where_one_points_and_a_click_leads_to_the_experiment(
@@ -118,13 +170,18 @@ def test_the_page_follows_a_session_that_runs(chromium: Browser, alone: Path) ->
         chromium.open("about:blank")
 
 
-def test_a_report_opens_from_the_disk(chromium: Browser, root: Path, tmp_path: Path) -> None:
+def write_report(root: Path, folder: Path) -> Path:
     with Ledger.open(root / "runs" / "ledger.db", readonly=True) as store:
         wild = store.session("wild")
         assert wild is not None
         found = summary.read(store, wild, root / "runs", 0.0, (root / "program.md").read_text())
-    path = tmp_path / "report.html"
+    path = folder / "report.html"
     path.write_text(html.page("t", report.layout(found)))
+    return path
+
+
+def test_a_report_opens_from_the_disk(chromium: Browser, root: Path, tmp_path: Path) -> None:
+    path = write_report(root, tmp_path)
     chromium.ask("Network.enable")
     chromium.ask("Network.emulateNetworkConditions", offline=True, latency=0, downloadThroughput=0, uploadThroughput=0)
     chromium.open(path.as_uri())

@@ -1,5 +1,7 @@
 """The pages show the content of the ledger."""
 
+import csv
+import io
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -8,7 +10,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 from support.experiments import experiment
-from support.web_client import HOSTILE, Tags, served
+from support.web_client import HOSTILE, Tags, add, served, session
 
 from autoresearch.analysis import compare
 from autoresearch.analysis.total import Interval
@@ -40,7 +42,7 @@ def test_a_session_is_its_report_with_ways_to_every_experiment(pages: httpx.Clie
 
 def test_an_experiment_has_all_that_is_known_of_it(pages: httpx.Client) -> None:
     text = pages.get("/s/wild/1").text
-    assert "1.890000" in text and "<td>rerun</td>" in text and 'class="curve curve0"' in text
+    assert "1.890000" in text and ">rerun</td>" in text and 'class="curve curve0"' in text
     assert "derived from 0" in Tags(text).words and "bytes before this" in text
     assert len(text) < 200_000  # its log is longer
     assert "No change: this is the base." in pages.get("/s/calm/0").text
@@ -48,7 +50,7 @@ def test_an_experiment_has_all_that_is_known_of_it(pages: httpx.Client) -> None:
 
 def test_an_experiment_shows_what_was_held_against_it_and_what_people_said(pages: httpx.Client) -> None:
     text = pages.get("/s/calm/1").text
-    assert "<td>of 0, beside it</td>" in text and "2.030000" in text and "accepted by Ann: reads well" in text
+    assert ">of 0, beside it</td>" in text and "2.030000" in text and "accepted by Ann: reads well" in text
     assert (
         "rejected by" in pages.get("/s/wild/1").text
         and "<dt>ablation</dt><dd>not measured: " in pages.get("/s/wild/1").text
@@ -111,6 +113,19 @@ def test_two_sessions_side_by_side(pages: httpx.Client) -> None:
     ] == pytest.approx(-0.1)
 
 
+def test_one_session_has_nothing_beside_it_and_the_page_says_so(tmp_path: Path, pages: httpx.Client) -> None:
+    with Ledger.open(tmp_path / "runs" / "ledger.db") as store:
+        session(store, "alone")
+    with served(tmp_path) as client:
+        found = Tags(client.get("/compare").text)
+        assert "There is only one session, alone." in found.words and "/s/alone" in found.links()
+        assert not any(link.startswith("/compare/") for link in found.links())
+    assert "There is no session nobody." in Tags(pages.get("/compare/calm/nobody").text).words
+    same = Tags(pages.get("/compare/calm/calm").text)
+    assert "Both are calm: choose another" in same.words and "/compare/wild/calm" in same.links()
+    assert "first minus second" not in same.words and "/compare/calm/calm" not in same.links()
+
+
 def test_differences_have_intervals() -> None:
     found = compare.difference(Interval(-0.05, -0.08, -0.02), Interval(-0.01, -0.05, 0.03))
     assert (found.mean, found.low, found.high) == pytest.approx((-0.04, -0.09, 0.01))
@@ -128,6 +143,73 @@ def test_the_numbers_of_the_chart_are_those_of_the_ledger(pages: httpx.Client) -
         "rerun, seed 1001",
         "experiment 0",
     ]
+
+
+# --- curves of chosen trials
+
+
+def test_curves_of_chosen_trials_lie_on_common_axes(pages: httpx.Client) -> None:
+    found = Tags(pages.get("/s/calm/curves").text)
+    assert "0: base, seed 1000" in found.words and "1: rerun, seed 1001" in found.words
+    assert found.words.count("✓") == 2 and "choose none" in found.words
+    both = next(attributes for tag, attributes in found.found if tag == "main")["data-base"]
+    add = next(link for link in found.links() if link.startswith(f"{both}%2C"))  # one more trial
+    three = Tags(pages.get(add).text)
+    assert three.words.count("✓") == 3 and "3: screen, seed 1003" in three.words
+    data = pages.get(f"{add}/curves.json").json()
+    assert [series["name"] for series in data["series"]] == [
+        "0: base, seed 1000", "1: rerun, seed 1001", "3: screen, seed 1003",
+    ]  # fmt: skip
+    assert both in three.links()  # which leaves it out again
+    assert "✓" not in pages.get("/s/calm/curves/none").text
+
+
+@pytest.mark.parametrize("trials", ["x", "1,", "-1", "99999", "1,1 or 1", "9" * 30, "none,1"])
+def test_trials_that_are_not_of_the_session_are_missing(pages: httpx.Client, trials: str) -> None:
+    for path in (f"/s/calm/curves/{trials}", f"/s/calm/curves/{trials}/curves.json"):
+        assert pages.get(path).status_code == 404
+
+
+def test_trials_of_another_session_are_missing(pages: httpx.Client) -> None:
+    chosen = next(link for link in Tags(pages.get("/s/wild/curves").text).links() if "/curves/" in link)
+    assert pages.get(chosen).status_code == 200 and pages.get(chosen.replace("wild", "calm")).status_code == 404
+
+
+# --- downloads
+
+
+def read_csv(client: httpx.Client, path: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(client.get(path).text)))
+
+
+def test_experiments_and_curves_can_be_downloaded(pages: httpx.Client) -> None:
+    rows = read_csv(pages, "/s/calm/experiments.csv")
+    assert [(row["n"], row["verdict"], row["val_bpb"]) for row in rows] == [
+        ("0", "keep", "2.0"), ("1", "keep", "1.9"), ("2", "discard", "2.1"), ("3", "crash", ""),
+    ]  # fmt: skip
+    assert rows[1]["delta"].startswith("-0.1") and rows[3]["hypothesis"] == "a broken one"  # on one line
+    curves = read_csv(pages, "/s/calm/1/curves.csv")
+    assert len(curves) == 20 and curves[0] == {
+        "seconds of training": "0.0",
+        "rerun, seed 1001": "6.0",
+        "experiment 0": "",
+    }
+    gains = read_csv(pages, "/compare/calm/wild/gains.csv")
+    assert gains[0] == {"experiment": "0.0", "calm": "0.0", "wild": "0.0"}
+    for path in ("/s/calm", "/s/calm/experiments", "/s/calm/1", "/s/calm/curves", "/compare/calm/wild"):
+        links = [link for link in Tags(pages.get(path).text).links() if link.endswith(".csv")]
+        assert links and all(pages.get(link).status_code == 200 for link in links), path
+    (beside,) = (link for link in Tags(pages.get("/s/calm/1").text).links() if "/curves/" in link)
+    assert "1: rerun, seed 1001" in pages.get(beside).text
+
+
+def test_text_in_a_download_is_no_formula(alone: Path) -> None:
+    with Ledger.open(alone / "runs" / "ledger.db") as store, served(alone) as client:
+        wild = store.session("wild")
+        assert wild is not None
+        add(store, wild, 5, "discard", 2.0, hypothesis='=HYPERLINK("http://evil.example")', category="\uff1d1+1")
+        rows = read_csv(client, "/s/wild/experiments.csv")
+    assert rows[-1]["hypothesis"].startswith("'=") and rows[-1]["category"] == "'\uff1d1+1"
 
 
 # --- what runs now

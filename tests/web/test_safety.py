@@ -25,6 +25,7 @@ pytest_plugins = ["support.web_fixtures"]
 PAGES = [
     "/", "/compare", "/compare/calm/wild", "/s/calm", "/s/wild", "/s/wild/experiments",
     "/s/wild/experiments?sort=verdict", "/s/wild/0", "/s/wild/1", "/s/wild/2", "/s/wild/3", "/s/wild/4",
+    "/s/wild/curves", "/s/wild/curves/none", "/s/wild/curves/%3Cscript%3E",
     "/s/%3Cscript%3Ealert(1)%3C%2Fscript%3E", "/compare/%3Cimg%20src=x%3E/%22",
 ]  # fmt: skip
 DATA = [
@@ -34,6 +35,9 @@ DATA = [
     "/s/wild/1/curves.json",
     "/compare/calm/wild/gains.json",
 ]
+
+
+FILES = ["/s/wild/experiments.csv", "/s/wild/1/curves.csv", "/compare/calm/wild/gains.csv"]
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +68,7 @@ def test_it_can_be_read_all_the_same(pages: httpx.Client) -> None:
     assert "<script>alert(1)</script>" in Tags(pages.get("/s/wild/1").text).words
 
 
-@pytest.mark.parametrize("path", [*PAGES, *DATA, "/static/pages.js", "/nowhere"])
+@pytest.mark.parametrize("path", [*PAGES, *DATA, *FILES, "/static/pages.js", "/nowhere"])
 def test_every_answer_has_the_headers(pages: httpx.Client, path: str) -> None:
     answer = pages.get(path)
     assert {name: answer.headers[name] for name in HEADERS} == HEADERS
@@ -74,6 +78,15 @@ def test_every_answer_has_the_headers(pages: httpx.Client, path: str) -> None:
 def test_data_is_json_and_nothing_else(pages: httpx.Client) -> None:
     for path in DATA:
         assert pages.get(path).headers["content-type"] == "application/json" and pages.get(path).status_code == 200
+
+
+def test_a_download_is_a_file_with_a_plain_name_and_plain_text(pages: httpx.Client) -> None:
+    hostile = next(link for link in Tags(pages.get("/").text).links() if link.startswith("/s/%3C"))
+    for path in (*FILES, f"{hostile}/experiments.csv"):
+        answer = pages.get(path)
+        assert answer.status_code == 200 and answer.headers["content-type"] == "text/csv; charset=utf-8"
+        assert re.fullmatch(r'attachment; filename="[\w-][\w.-]*\.csv"', answer.headers["content-disposition"])
+        assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]", answer.text)
 
 
 @pytest.mark.parametrize(
