@@ -2,8 +2,9 @@
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -14,7 +15,7 @@ from autoresearch.errors import UsageError, UserError
 
 if TYPE_CHECKING:
     from autoresearch.files import JsonObject
-    from autoresearch.ledger import Experiment, Ledger, Session
+    from autoresearch.ledger import Experiment, ExperimentRow, Ledger, Session
     from autoresearch.ledger.breakdown import GroupSums
 
 
@@ -67,7 +68,6 @@ def log(
 ) -> None:
     """List the keeps, or all experiments, oldest first; or sum up cost and gain by group."""
     from autoresearch import ledger
-    from autoresearch.analysis.programs import first_words
     from autoresearch.cli.since import Since, parse_since
     from autoresearch.ledger import breakdown
     from autoresearch.report import experiment_table, results
@@ -83,8 +83,7 @@ def log(
         verdicts = () if only is None or by else (only, "suspect")
         rows = [row for row in ledger.experiment_rows(store, session, *verdicts) if start.holds(row)]
         groups = breakdown.sum_groups(rows, store.calls(session.id), by) if by else []
-        runs = store.path.parent
-    words = first_words(rows, runs / session.tag, runs.with_name("program.md")) if by == "program" else {}
+        words = _first_words(rows, session.tag, store.path.parent) if by == "program" else {}
     shown = [row for row in rows if only in (None, row.verdict)]
     if as_json:
         print_json([_group_json(each, words) for each in groups] if by else [row.as_json() for row in shown])
@@ -92,6 +91,12 @@ def log(
         pager.show([results.breakdown(groups, by, words)])
     else:
         pager.show(experiment_table.log(rows, shown, _describe_empty(only, since)))
+
+
+def _first_words(rows: "Sequence[ExperimentRow]", tag: str, runs: Path) -> dict[str, str]:
+    from autoresearch.analysis.programs import first_words
+
+    return first_words(rows, runs / tag, runs.with_name("program.md"))
 
 
 def _group_json(group: "GroupSums", words: Mapping[str, str]) -> "JsonObject":

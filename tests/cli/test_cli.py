@@ -90,7 +90,7 @@ def test_words_that_are_no_command_or_no_value_are_exit_code_2(tmp_path: Path, s
     for arguments, words in (
         ("nonsense", "No such command"),
         ("show x", "Invalid value"),
-        ("show", "Missing argument"),
+        ("diff", "Missing argument"),
     ):
         code, _, err = says(tmp_path, *arguments.split())
         assert code == 2 and words in err and "Traceback" not in err
