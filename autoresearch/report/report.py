@@ -108,7 +108,7 @@ def _progress(summary: SessionSummary) -> Iterator[Block]:
     keeps = ", ".join(f"{row.n} ({row.val_bpb:.4f})" for row in summary.keeps if row.val_bpb is not None) or "none"
     draw = partial(chart.progress, summary.rows, summary.status.sigma)
     yield Figure(draw, f"Each experiment is a dot in report.html. Kept: {keeps}.", "progress")
-    edges = "Scores above the picture are on its upper edge, failures on its lower one."
+    edges = "Scores above the picture are on its upper edge, experiments without a score on its lower one."
     dropped = f" {_describe_unmeasured(summary)}" if summary.unmeasured else ""
     yield Paragraph([f"{edges} A discard is mostly a single draw: low ones are mostly luck.{dropped}"], "quiet")
 

@@ -113,7 +113,7 @@ def experiment(tag: str, details: ExperimentDetails, last: int) -> Iterator[Bloc
 
 def _links_of_curves(tag: str, details: ExperimentDetails) -> Paragraph:
     """Link to the numbers of the curves, and to the page where others are chosen."""
-    parent = details.parent.good_trials[-1:] if details.parent else []
+    parent = details.baseline.good_trials[-1:] if details.baseline else []
     shown = [*details.judging_trials[-experiment_page.OWN_CURVES :], *parent]
     chosen = overlay.TrialChoice(tag, tuple(trial.id for trial in shown if trial.losses))
     csv = Link("download as CSV", address(tag, details.n, "curves.csv"))

@@ -28,7 +28,7 @@ def night() -> list[ExperimentRow]:
     for n, score in KEEPS.items():
         rows[n] = experiment(n, "keep", val_bpb=score, hypothesis=LONG)
     rows[3], rows[38] = (experiment(n, "crash", val_bpb=None) for n in (3, 38))
-    rows[12], rows[52] = (experiment(n, "discard", val_bpb=None) for n in (12, 52))
+    rows[12], rows[52] = (experiment(n, "discard", val_bpb=None, delta=None) for n in (12, 52))
     return rows
 
 

@@ -219,9 +219,9 @@ def test_what_was_never_measured_did_not_fail_and_is_no_dead_end(ledger, session
         category="data-order",
     )
     page, text = both(ledger, session, tmp_path)
-    assert page.count('<path class="lost" d="M') == 2, "one for the crash and one in the legend"
+    assert page.count('<path class="lost" d="M') == 4, "one for the crash and one in each legend"
     assert "- failed: **1**" in text and "- never measured: **2**" in text
-    assert "2 experiments never measured (1 superseded and 1 too late) have no dot." in text
+    assert "2 experiments never measured (1 superseded and 1 too late) are grey ticks." in text
     assert "dead end" not in text and "| numerics |" not in text and "Near misses" not in text
     assert "Nothing was tried yet" not in text, "one score is too little to say so"
 
