@@ -13,7 +13,6 @@ from rich.console import Console
 from autoresearch.cli.app import RUN, app
 from autoresearch.cli.slot import say_line
 from autoresearch.errors import require
-from autoresearch.terminal.standard_streams import make_best_effort
 
 if TYPE_CHECKING:
     from autoresearch.ledger import Ledger
@@ -48,6 +47,7 @@ def run(
     from autoresearch.setup.project import open_session_project
     from autoresearch.setup.slots import lock
     from autoresearch.terminal.live_view import Live
+    from autoresearch.terminal.standard_streams import make_best_effort
 
     flags: dict[str, object] = {"budget": budget, "tag": tag, "agent": agent, "model": model, "judge": judge}
     flags |= {"max_experiments": max_experiments, "max_usd": max_usd, "device": device, "slots": slots}
