@@ -14,7 +14,6 @@ from autoresearch.cli import trial_command, plan_command, run_command, steer_com
 from autoresearch.cli import session_commands, verify_commands, keep_commands  # all of them add their commands to `app`
 from autoresearch.cli.app import app
 from autoresearch.errors import UserError, as_user_error
-from autoresearch.terminal.standard_streams import prepare_streams
 
 __all__ = ["app", "exit_code", "main"]
 
@@ -24,6 +23,8 @@ MAX_PATH_CHARS = 200
 
 
 def main() -> None:
+    from autoresearch.terminal.standard_streams import prepare_streams
+
     prepare_streams()
     sys.exit(exit_code(app))
 

@@ -14,7 +14,6 @@ from rich.console import Console
 from autoresearch.cli.app import RUN, app, warn_of_unread_settings
 from autoresearch.cli.slot import say_line
 from autoresearch.errors import UsageError, require
-from autoresearch.terminal.standard_streams import make_best_effort
 
 if TYPE_CHECKING:
     from autoresearch.ledger import Ledger
@@ -49,6 +48,7 @@ def run(
     from autoresearch.session.stopping import Limits
     from autoresearch.setup.slots import lock
     from autoresearch.terminal.live_view import Live
+    from autoresearch.terminal.standard_streams import make_best_effort
 
     flags: dict[str, object] = {"budget": budget, "tag": tag, "agent": agent, "model": model, "judge": judge}
     flags |= {"max_experiments": max_experiments, "max_usd": max_usd, "device": device, "slots": slots}

@@ -7,6 +7,7 @@ program sends: it checks checkpoints and claims, and stores numbers as reported 
 
 import ast
 import contextlib
+import errno
 import gc
 import importlib
 import io
@@ -269,8 +270,8 @@ def _report_unsent_items(channel: wire.Channel) -> None:
 def _advice(error: BaseException) -> str:
     """Return what to do about an error whose own text does not say it."""
     frames = traceback.extract_tb(error.__traceback__, -1)
-    is_start = isinstance(error, PermissionError) and Path(frames[0].filename).name in STARTERS
-    return f": {NO_PROCESSES}" if is_start else ""
+    is_refused = isinstance(error, PermissionError) and error.errno == errno.EPERM
+    return f": {NO_PROCESSES}" if is_refused and Path(frames[0].filename).name in STARTERS else ""
 
 
 def _train(channel: wire.Channel, source: str, hello: wire.Fields) -> None:

@@ -184,7 +184,7 @@ def _free_number(taken: Slot) -> int | None:
         return None
     count = len(hardware.gpus()) if taken.gpu else len(os.sched_getaffinity(0)) // len(taken.cores or (0,))
     for number in range(count):
-        with suppress(UsageError):  # another type of card
+        with suppress(UsageError, OSError):  # another type of card; a lock of another user
             slot = _gpu_slot(hardware.gpus(), number) if taken.gpu else cpu_slot(len(taken.cores or (0,)), number)
             if all(_is_free(name) for name in slot.locks):
                 return number

@@ -98,8 +98,9 @@ def prepare_streams() -> None:
         if _is_closed(fd):
             os.open(os.devnull, os.O_RDWR)
     file = DataFile(_descriptor(sys.stdout, 1), "w", closefd=False)
-    encoding, is_terminal = getattr(sys.stdout, "encoding", "utf-8"), file.isatty()
-    sys.stdout = io.TextIOWrapper(io.BufferedWriter(file), encoding, "replace", line_buffering=is_terminal)
+    encoding, unbuffered = getattr(sys.stdout, "encoding", "utf-8"), getattr(sys.stdout, "write_through", False)
+    by_line = unbuffered or file.isatty()
+    sys.stdout = io.TextIOWrapper(io.BufferedWriter(file), encoding, "replace", line_buffering=by_line)
     sys.stderr = make_best_effort(_descriptor(sys.stderr, 2), getattr(sys.stderr, "encoding", "utf-8"))
 
 

@@ -184,7 +184,7 @@ def test_a_wrong_call_gets_an_answer_and_the_work_goes_on(brief: Brief, wrong: A
     ("new", "complaint"),
     [
         ("SMOOTHING = = 1", "does not parse"),
-        ("import requests\nSMOOTHING = 1", "imports `requests`"),
+        ("import nobody_has_this\nSMOOTHING = 1", "imports `nobody_has_this`"),
         ("SMOOTHING = 0.5  # smoothed", "same program as experiment 0"),
     ],
 )

@@ -217,7 +217,7 @@ def test_it_stands_back_on_the_cpu(
         ("printf 'x = 1\\0' > train.py", "train.py does not parse"),
         ("head -c 90000 /dev/zero | tr '\\0' '-' > train.py; echo 1 >> train.py", "train.py does not parse"),
         ("seq 1 50000 | tr '\\n' '+' > train.py; echo 1 >> train.py", "train.py has 288896 characters: at most"),
-        ("echo 'import requests' >> train.py", "train.py imports `requests`"),
+        ("echo 'import nobody_has_this' >> train.py", "train.py imports `nobody_has_this`"),
         ("cd ..; rm -r work; ln -s /etc work", "the scratch folder was replaced"),
     ],
 )  # fmt: skip

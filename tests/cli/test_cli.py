@@ -1,6 +1,7 @@
 """The command line: exit codes, one line for each thing that a user can mend, help, messages, what is shown."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -9,11 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from support.cells import CORE
 from support.programs import autoresearch
 from support.repositories import BIGRAM, git
 
 from autoresearch.cli import main
 from autoresearch.ledger import Ledger
+from autoresearch.setup.slots import choose, lock
 
 COMMANDS = ["prepare", "trial", "plan", "run", "note", "pause", "unpause", "stop", "doctor", "status", "log", "show"]
 Fails = Callable[[Path, str, int, str], None]
@@ -323,3 +326,16 @@ def test_programs_are_told_of_it_too(says: Says, tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text("print 1\n")
     code, out, err = says(tmp_path, "trial", "script.py", "--json")
     assert code == 3 and json.loads(out)["outcome"] == "crash" and "script.py does not parse" in err
+
+
+def test_arguments_are_checked_before_the_slot(
+    finished: Path, settings_of: dict[str, str], monkeypatch: pytest.MonkeyPatch, fails: Fails
+) -> None:
+    for name, value in settings_of.items():
+        monkeypatch.setenv(name, value)
+    with lock(choose("cpu", 1, [CORE])):
+        fails(finished, "reproduce 99", 1, "experiment 99 has no score that could be reproduced")
+        fails(finished, "sample absent.safetensors", 1, "absent.safetensors cannot be read")
+        fails(finished, "trial absent.py", 1, "absent.py cannot be read")
+        fails(finished, "total --slots 99", 2, "there is no slot 99")
+        fails(finished, "reproduce 1", 3, f"(process {os.getpid()}, `autoresearch ")
