@@ -90,7 +90,9 @@ class Artefacts:
         """Store result and log of a trial, nats and bytes by row (`rows`: [n, 2]), and losses by token."""
         self._write({self.trial(k, ".json"): json.dumps(facts, indent=1) + "\n", self.trial(k, ".log"): log})
         if rows is not None:
-            arrays = {"nats": rows[:, 0], "bytes": rows[:, 1]} | ({} if losses is None else {"losses": losses})
+            arrays: dict[str, npt.NDArray[Any]] = {"nats": rows[:, 0], "bytes": rows[:, 1]}
+            if losses is not None:
+                arrays["losses"] = losses
             retry_if_deleted(lambda: self._save(self.trial(k, ".npz"), arrays))
 
     def read_losses(self) -> npt.NDArray[np.uint8] | None:

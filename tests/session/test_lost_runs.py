@@ -69,7 +69,7 @@ class Bench:
 
     def references(self) -> dict[str, str]:
         lines = git(self.root, "for-each-ref", "--format=%(refname) %(objectname)").splitlines()
-        return dict(line.split() for line in lines)  # type: ignore[misc]
+        return {name: sha for name, sha in (line.split() for line in lines)}
 
 
 @pytest.fixture(scope="module")
