@@ -4,21 +4,23 @@ import codecs
 import json
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from autoresearch.errors import UserError, as_user_error
 
 JsonObject = dict[str, Any]
+T = TypeVar("T")
 
 
 def write_atomically(path: Path, pieces: Iterable[str]) -> Path:
     """Write a file as a whole or not at all. Raises UserError if that fails."""
     target = resolve_links(path)
     partial = target.with_name(f".{target.name}.new")
-    try:
+
+    def write() -> Path:
         target.parent.mkdir(parents=True, exist_ok=True)
         with partial.open("w", encoding="utf-8", errors="replace") as file:
             file.writelines(pieces)
@@ -26,10 +28,21 @@ def write_atomically(path: Path, pieces: Iterable[str]) -> Path:
             shutil.copymode(target, partial)
         partial.replace(target)
         return path
+
+    try:
+        return retry_if_deleted(write) if isinstance(pieces, list) else write()
     except OSError as error:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
         raise as_user_error(error) or UserError(f"{path} cannot be written: {error.strerror}") from None
+
+
+def retry_if_deleted(write: Callable[[], T]) -> T:
+    """Call a function that makes a folder and writes into it; once more if the folder is deleted meanwhile."""
+    try:
+        return write()
+    except FileNotFoundError:
+        return write()
 
 
 def resolve_links(path: Path) -> Path:

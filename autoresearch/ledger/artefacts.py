@@ -5,12 +5,13 @@ import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from autoresearch.errors import RESUME_HINT, UserError
-from autoresearch.files import JsonObject, write_atomically
+from autoresearch.files import JsonObject, retry_if_deleted, write_atomically
 
 
 @dataclass(frozen=True)
@@ -57,13 +58,11 @@ class Artefacts:
         return self.patch.read_text(errors="replace") if self.patch.exists() else ""
 
     def write_proposal(self, diff: str, trace: list[JsonObject]) -> None:
-        self._make_folder()
-        self.patch.write_text(diff)
-        self.trace.write_text("".join(json.dumps(entry) + "\n" for entry in trace))
+        steps = "".join(json.dumps(entry) + "\n" for entry in trace)
+        self._write({self.patch: diff, self.trace: steps})
 
     def write_failure(self, traceback: str) -> None:
-        self._make_folder()
-        self.failure.write_text(traceback, errors="replace")
+        self._write({self.failure: traceback})
 
     def write_record(self, record: JsonObject) -> None:
         write_atomically(self.record, [json.dumps(record), "\n"])
@@ -89,15 +88,12 @@ class Artefacts:
         losses: npt.NDArray[np.uint8] | None = None,
     ) -> None:
         """Store result and log of a trial, nats and bytes by row (`rows`: [n, 2]), and losses by token."""
-        self._make_folder()
-        self.trial(k, ".json").write_text(json.dumps(facts, indent=1) + "\n")
-        self.trial(k, ".log").write_text(log, errors="replace")
+        self._write({self.trial(k, ".json"): json.dumps(facts, indent=1) + "\n", self.trial(k, ".log"): log})
         if rows is not None:
-            try:
-                arrays = {"nats": rows[:, 0], "bytes": rows[:, 1]} | ({} if losses is None else {"losses": losses})
-                np.savez_compressed(self.trial(k, ".npz"), allow_pickle=False, **arrays)
-            except ValueError as error:  # numpy closes its archive after a MemoryError, and that fails too
-                raise error.__context__ or error from None
+            arrays: dict[str, npt.NDArray[Any]] = {"nats": rows[:, 0], "bytes": rows[:, 1]}
+            if losses is not None:
+                arrays["losses"] = losses
+            retry_if_deleted(lambda: self._save(self.trial(k, ".npz"), arrays))
 
     def read_losses(self) -> npt.NDArray[np.uint8] | None:
         """Return the losses by token of the newest trial of which they are stored and readable."""
@@ -110,6 +106,21 @@ class Artefacts:
             except (OSError, ValueError, zipfile.BadZipFile, zlib.error):  # cut short by a power failure
                 continue
         return None
+
+    def _write(self, texts: dict[Path, str]) -> None:
+        def write() -> None:
+            self._make_folder()
+            for path, text in texts.items():
+                path.write_text(text, errors="replace")
+
+        retry_if_deleted(write)
+
+    def _save(self, path: Path, arrays: dict[str, npt.NDArray[Any]]) -> None:
+        self._make_folder()
+        try:
+            np.savez_compressed(path, allow_pickle=False, **arrays)
+        except ValueError as error:  # numpy closes its archive after a MemoryError, and that fails too
+            raise error.__context__ or error from None
 
     def _make_folder(self) -> None:
         runs = self.folder.parents[1]

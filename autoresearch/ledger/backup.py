@@ -5,6 +5,7 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+from autoresearch.files import retry_if_deleted
 from autoresearch.ledger.database import backup_folder, explain_errors
 from autoresearch.ledger.store import Ledger
 
@@ -21,10 +22,12 @@ def back_up(ledger: Ledger) -> Path:
 
 def copy_ledger(ledger: Ledger, name: str) -> Path:
     """Copy the ledger to a file in runs/backups/ atomically. Raises UserError if it is damaged."""
-    folder = backup_folder(ledger.path)
-    path = folder / name
+    return retry_if_deleted(lambda: _copy(ledger, backup_folder(ledger.path) / name))
+
+
+def _copy(ledger: Ledger, path: Path) -> Path:
     partial = path.with_suffix(".new")
-    folder.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     with explain_errors(ledger.path):
         damage = ledger.connection.execute("PRAGMA quick_check(1)").fetchone()[0]
         if damage != "ok":  # its copy would replace a good one
@@ -32,5 +35,4 @@ def copy_ledger(ledger: Ledger, name: str) -> Path:
         partial.unlink(missing_ok=True)
         with closing(sqlite3.connect(partial)) as copy:
             ledger.connection.backup(copy)
-    partial.replace(path)
-    return path
+    return partial.replace(path)

@@ -11,6 +11,7 @@ from importlib import resources
 from pathlib import Path
 
 from autoresearch.errors import RESUME_HINT, UserError, as_user_error
+from autoresearch.files import retry_if_deleted
 
 BUSY_TIMEOUT_S = 10.0  # to wait for another writer
 # Migration k brings a ledger from version k - 1 to version k, which PRAGMA user_version holds. Append only.
@@ -76,6 +77,12 @@ def write_again(connection: sqlite3.Connection, path: Path) -> sqlite3.Connectio
 
     The connection still reads the deleted file. Its log must go first: SQLite would replay it into the new file.
     """
+    retry_if_deleted(lambda: _write_copy(connection, path))
+    connection.close()
+    return connect(path, readonly=False)
+
+
+def _write_copy(connection: sqlite3.Connection, path: Path) -> None:
     if not path.parent.parent.is_dir():
         raise UserError(f"{path.parent} is gone: if the repository was moved, go there, {RESUME_HINT}")
     _make_folder(path.parent)
@@ -83,11 +90,9 @@ def write_again(connection: sqlite3.Connection, path: Path) -> sqlite3.Connectio
     partial.unlink(missing_ok=True)
     with closing(sqlite3.connect(partial)) as copy:
         connection.backup(copy)
-    connection.close()
     for name in (f"{path}-wal", f"{path}-shm"):
         Path(name).unlink(missing_ok=True)
     partial.replace(path)
-    return connect(path, readonly=False)
 
 
 def statements(script: str, sqlite_version: tuple[int, ...] = sqlite3.sqlite_version_info) -> Iterator[str]:

@@ -139,10 +139,10 @@ class FailingWorkspace(Workspace):
             raise RuntimeError("no")
         return super().commit(tag, n, text, parent, message)
 
-    def keep(self, tag: str, n: int, sha: str, message: str) -> str:
+    def keep(self, tag: str, n: int, sha: str, message: str, replaces: str | None = None) -> str:
         if self.at == ("before keep", n):
             raise RuntimeError("no")
-        kept = super().keep(tag, n, sha, message)
+        kept = super().keep(tag, n, sha, message, replaces)
         if self.at == ("after keep", n):
             raise RuntimeError("no")
         return kept
