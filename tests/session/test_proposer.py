@@ -118,3 +118,17 @@ def test_a_stand_in_is_not_told_directions(brief: Brief, store: Ledger) -> None:
 
 def _unavailable(brief: Brief) -> base.Proposal:
     raise base.Unavailable("busy", time.time() + 60)
+
+
+def test_the_user_hears_that_another_agent_takes_over_from_a_broken_one(brief: Brief, store: Ledger) -> None:
+    class Broken(Lines):
+        def propose(self, brief: Brief) -> base.Proposal:
+            raise base.BadProposal("nothing to say")
+
+    made = proposer_of(Broken(), store, stand_in=Lines("x = 5\n", "x = 6\n"))
+    made.obtain(brief)
+    events = [event for event in store.events(1) if event.kind == "absent"]
+    words = "lines gave 6 broken proposals in a row (the last: nothing to say): lines proposes meanwhile"
+    assert [event.text for event in events] == [words]
+    made.obtain(brief)  # still away: nothing new to tell
+    assert len([event for event in store.events(1) if event.kind == "absent"]) == 1

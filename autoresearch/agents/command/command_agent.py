@@ -179,14 +179,14 @@ def _exception(run: CommandRun, error: str, trace: Trace) -> Exception:
     """
     end, now = run.log[-LOG_END_CHARS:], time.time()
     failed = bool(run.status) or limits.is_error(end)
-    if not run.status and (words := limits.last_words(run.log)[:MAX_LAST_LINE_CHARS]):
-        error = f"{error}: {trace.clean(words)}"
+    words = trace.clean(limits.last_words(run.log)[:MAX_LAST_LINE_CHARS])
+    said = error if run.status else f"the command says: {words}"
     if failed and _NO_LOGIN.search(end):
-        return Unusable(f"{error}; log in again, or set its key")
+        return Unusable(f"{said}; log in again, or set its key")
     if limits.BUSY.search(end) if failed else limits.is_at_limit(end):
         retry_at = limits.retry_at(end, now, BUSY_RETRY_S)
-        return Unavailable(f"{error}; asked again at {time.strftime('%H:%M', time.localtime(retry_at))}", retry_at)
-    return BadProposal(error, trace=trace.entries)
+        return Unavailable(f"{said}; asked again at {time.strftime('%H:%M', time.localtime(retry_at))}", retry_at)
+    return BadProposal(error if run.status or not words else f"{error}: {words}", trace=trace.entries)
 
 
 def _proposal(run: CommandRun, parent: str, trace: Trace, cost: float | None) -> Proposal:
