@@ -1,6 +1,7 @@
 """The command line: exit codes, one line for each thing that a user can mend, help, messages, what is shown."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -16,6 +17,7 @@ from autoresearch.cli import main
 from autoresearch.ledger import Ledger
 
 COMMANDS = ["prepare", "trial", "plan", "run", "note", "pause", "unpause", "stop", "doctor", "status", "log", "show"]
+PYTHONPATH = filter(None, [os.environ.get("PYTHONPATH")])
 Fails = Callable[[Path, str, int, str], None]
 Says = Callable[..., tuple[int, str, str]]
 
@@ -148,6 +150,13 @@ def test_a_variable_that_nobody_reads_is_told(
     code, out, err = says(repository, "prepare")
     assert code == 0 and "warning: AUTORESEARCH_MAX_COST is set, but nothing reads it" in err
     assert len(out.splitlines()) == 1
+
+
+def test_a_prepare_of_the_users_own_is_not_executed(repository: Path, settings_of: dict[str, str]) -> None:
+    (repository / "prepare.py").write_text("raise SystemExit('executed')\n")
+    done = autoresearch(repository, "prepare", env=settings_of | {"PYTHONPATH": os.pathsep.join([".", *PYTHONPATH])})
+    assert done.returncode == 0 and "executed" not in done.stderr, done.stderr
+    assert len(done.stdout.splitlines()) == 1
 
 
 def test_a_base_that_is_not_there_or_not_committed(tmp_path: Path, fails: Fails) -> None:
