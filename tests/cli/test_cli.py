@@ -17,7 +17,7 @@ from autoresearch.cli import main
 from autoresearch.ledger import Ledger
 
 COMMANDS = ["prepare", "trial", "plan", "run", "note", "pause", "unpause", "stop", "doctor", "status", "log", "show"]
-PYTHONPATH = filter(None, [os.environ.get("PYTHONPATH")])
+PYTHONPATH = [path for path in [os.environ.get("PYTHONPATH")] if path]
 Fails = Callable[[Path, str, int, str], None]
 Says = Callable[..., tuple[int, str, str]]
 
