@@ -19,6 +19,7 @@ from autoresearch.ledger import Ledger
 from autoresearch.setup.slots import choose, lock
 
 COMMANDS = ["prepare", "trial", "plan", "run", "note", "pause", "unpause", "stop", "doctor", "status", "log", "show"]
+PYTHONPATH = [path for path in [os.environ.get("PYTHONPATH")] if path]
 Fails = Callable[[Path, str, int, str], None]
 Says = Callable[..., tuple[int, str, str]]
 
@@ -151,6 +152,13 @@ def test_a_variable_that_nobody_reads_is_told(
     code, out, err = says(repository, "prepare")
     assert code == 0 and "warning: AUTORESEARCH_MAX_COST is set, but nothing reads it" in err
     assert len(out.splitlines()) == 1
+
+
+def test_a_prepare_of_the_users_own_is_not_executed(repository: Path, settings_of: dict[str, str]) -> None:
+    (repository / "prepare.py").write_text("raise SystemExit('executed')\n")
+    done = autoresearch(repository, "prepare", env=settings_of | {"PYTHONPATH": os.pathsep.join([".", *PYTHONPATH])})
+    assert done.returncode == 0 and "executed" not in done.stderr, done.stderr
+    assert len(done.stdout.splitlines()) == 1
 
 
 def test_a_base_that_is_not_there_or_not_committed(tmp_path: Path, fails: Fails) -> None:

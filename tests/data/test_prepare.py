@@ -1,4 +1,4 @@
-"""prepare.py and the reader of what it writes, on small corpora."""
+"""Data sets as `prepare` makes them, the script prepare.py, and the reader of data sets, on small corpora."""
 
 import fcntl
 import hashlib
