@@ -93,16 +93,6 @@ def test_line_ends_and_marks_are_ignored_and_kept(tmp_path, mark, end, dress):
     assert proposal.text == incumbent.replace("_0 = 0 ", "_0 = 3 ")
 
 
-def test_a_patch_whose_context_changed_is_applied_where_its_lines_occur_once(folder):
-    agent = Scripted(folder)
-    changed = SOURCE.replace("LINE_8 = 8", "LINE_8 = 80")
-    proposal = agent.propose(brief({"script": "01-whole"}, source=changed))
-    assert proposal.text == changed.replace("LINE_9 = 9", "LINE_9 = 99")
-    twice = changed + "LINE_9 = 9  # größer\n"
-    with pytest.raises(BadProposal, match="does not apply"):
-        agent.propose(brief({"script": "01-whole"}, source=twice))
-
-
 def test_a_temporary_folder_inside_a_repository_does_not_matter(folder, tmp_path, monkeypatch):
     subprocess.run(["git", "init", "-q", tmp_path], check=True)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
