@@ -346,4 +346,4 @@ def test_arguments_are_checked_before_the_slot(
         fails(finished, "sample absent.safetensors", 1, "absent.safetensors cannot be read")
         fails(finished, "trial absent.py", 1, "absent.py cannot be read")
         fails(finished, "total --slots 99", 2, "there is no slot 99")
-        fails(finished, "reproduce 1", 3, f"(process {os.getpid()}, `autoresearch ")
+        fails(finished, "reproduce 1", 3, f"(process {os.getpid()}, `")

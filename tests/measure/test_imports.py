@@ -7,7 +7,7 @@ import tomllib
 from support.cells import ROOT
 
 NEEDED = {"data", "data.dataset", "errors", "files", "hardware", "measure", "sandbox", "text"}
-NEEDED |= {"source", "source.parsing", "source.prose"}
+NEEDED |= {"source", "source.lines", "source.parsing", "source.prose"}
 PROGRAM = """
 import importlib, sys, numpy.random, numpy.typing
 sys.path.insert(0, sys.argv[1])

@@ -65,7 +65,7 @@ OWNER = """
     import os, sys, threading, time
     sys.path.insert(0, sys.argv[1])
     from autoresearch.sandbox.cell import Cell
-from autoresearch.sandbox.launch import CellSpec
+    from autoresearch.sandbox.launch import CellSpec
     cells = []
     def start():
         off = frozenset(sys.argv[4].split())

@@ -92,7 +92,7 @@ def test_a_new_ledger_is_not_begun_in_the_place_of_one_that_is_lost(
     assert said.returncode == 1 and f"ledger.db is {how}: " in said.stderr
     assert sorted(database.backup_folder(path).iterdir()) == copies
     shutil.rmtree(database.backup_folder(path))
-    assert "no session yet" in autoresearch(used, "status", env=settings_of).stderr
+    assert "goes on with that session" in autoresearch(used, "status", env=settings_of).stderr
     Ledger.open(path).close()
 
 
