@@ -34,16 +34,25 @@ def open_session_project(flags: Mapping[str, object], origin: str | None = None)
     if not (root / "runs").exists() and (config.tag is None or workspace.best(config.tag) is None):
         _check_base(config, workspace)  # of a first session, before its data set is prepared
     registry.create(config.agent, config)
-    pinned = _pinned_data(root, workspace, config.tag) if origin is None else None
-    return open_project(flags, root, pinned=pinned)
+    if origin is not None:
+        with Ledger.open(_ledger_of(root), readonly=True) as ledger:
+            ledger.find_session(origin)
+        return open_project(flags, root)
+    return open_project(flags, root, pinned=_pinned_data(root, workspace, config.tag))
+
+
+def _ledger_of(root: Path) -> Path:
+    return root / "runs" / "ledger.db"
 
 
 def _pinned_data(root: Path, workspace: Workspace, tag: str | None) -> str | None:
     """Return the hash of the data set of the session that `run` continues; None if it starts one."""
-    path = root / "runs" / "ledger.db"
-    if not path.exists():
+    if not _ledger_of(root).exists():
         return None
-    with suppress(UserError), Ledger.open(path, readonly=True) as ledger:  # a fault is told when it is opened to write
+    with (
+        suppress(UserError),
+        Ledger.open(_ledger_of(root), readonly=True) as ledger,
+    ):  # a fault is told when it is opened to write
         session = _find_continued(ledger, tag, workspace.head())
         return session.settings.get("data") if session else None
     return None

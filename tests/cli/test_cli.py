@@ -285,6 +285,7 @@ def test_escape_codes_of_an_agent_do_not_reach_the_terminal(finished: Path, says
 def test_sessions_and_experiments_that_are_not_there(finished: Path, fails: Fails) -> None:
     fails(finished, "status --tag other", 1, "there is no session `other`; there is t")
     fails(finished, "show 99", 1, "session t has no experiment 99: see `autoresearch log --all`")
+    fails(finished, "run --from other", 1, "there is no session `other`; there is t")
 
 
 def test_messages_to_a_session_that_is_over(finished: Path, fails: Fails, says: Says) -> None:
