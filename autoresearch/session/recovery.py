@@ -13,6 +13,7 @@ from autoresearch.errors import UserError, require
 from autoresearch.files import JsonObject, read_json
 from autoresearch.ledger import Call, Experiment, Ledger, newest
 from autoresearch.ledger.lost_records import NO_RECORD, note_lost_record
+from autoresearch.ledger.rows import measured_columns
 from autoresearch.ledger.trials import judging
 from autoresearch.session import describe
 from autoresearch.session.context import SessionContext
@@ -23,7 +24,7 @@ from autoresearch.workspace.workspace import base_message
 
 KEYS = ("id", "session_id")  # columns that the ledger fills in
 ABOUT = ("purpose", "blob", "started", "ended")  # what the file of a trial holds beside its result
-MEASURED = ("seed", "outcome", "val_bpb", "train_seconds", "setup_seconds", "score_seconds", "grade")
+MEASURED = ("seed", "outcome", "val_bpb")
 
 
 @dataclass(frozen=True)
@@ -90,11 +91,20 @@ class Recovery:
         workspace, tag = self.context.workspace, self.context.tag
         rows = self.context.ledger.experiments(self.context.id)
         best, known = workspace.best(tag), {*workspace.refs(tag).values(), *(row.sha for row in rows)}
-        if best is not None and rows and best not in known:
+        if best is not None and rows and best not in known and not self._is_unfinished_keep(best):
             name = f"refs/autoresearch/{tag}/best"
             incumbent = next((row for row in reversed(rows) if row.verdict == "keep"), rows[0])
             repair = f"`git update-ref {name} {incumbent.sha}` makes experiment {incumbent.n} the incumbent again"
             raise UserError(f"{name} is at {best[:7]}, which is no version of this session: {repair}")
+
+    def _is_unfinished_keep(self, best: str) -> bool:
+        """Return whether `best` is a keep whose own reference is still at its proposal, after a loss of power."""
+        workspace = self.context.workspace
+        keep = describe.read_keep_message(workspace.message(best))
+        proposed = workspace.ref(self.context.tag, keep.n) if keep is not None else None
+        if proposed is None:
+            return False
+        return (workspace.parent(proposed), workspace.blob(proposed)) == (workspace.parent(best), workspace.blob(best))
 
     def restore_demotions(self) -> list[int]:
         """Demote the keeps that were found suspect after this copy of the ledger was made; return their numbers."""
@@ -161,7 +171,7 @@ class Recovery:
                 missing.append((experiment, trial))
                 k += 1
         for experiment, trial in sorted(missing, key=lambda pair: float(pair[1]["started"])):
-            columns = {name: trial.get(name) for name in (*ABOUT, *MEASURED)}
+            columns = {name: trial.get(name) for name in (*ABOUT, *MEASURED)} | measured_columns(trial)
             result = {name: value for name, value in trial.items() if name not in ABOUT}
             self.context.ledger.add_trial(self.context.id, experiment.id, result=result, **columns)
 

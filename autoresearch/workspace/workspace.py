@@ -19,6 +19,7 @@ from autoresearch.files import write_atomically
 from autoresearch.workspace.git import Commit, GitCommands, GitError, encode
 
 TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+RESERVED = ("backups", "ledger.db")  # names in runs/ that are no session
 _BASE_MESSAGE = re.compile(rf"Base of ({TAG.pattern})\n")
 _REPAIR = "`autoresearch doctor --ledger` says how to put it back"
 
@@ -72,10 +73,11 @@ class Workspace:
         """Write a text into the user's file, as a whole or not at all; neither the index nor HEAD changes.
 
         Raises UserError if changes would be lost, unless with `force`: those that are not committed, where the file is
-        not one of the versions with the hashes `known`.
+        not one of the versions with the hashes `known`. `git status` is not enough: it shows no change of a file that
+        is marked as assume-unchanged or skip-worktree.
         """
         path = self._git.top / self.file
-        if not force and self.is_dirty() and path.exists() and self._hash(path) not in known:
+        if not force and path.exists() and not self._is_known(path, known):
             words = f"{self.file} has changes that are not committed, which would be lost"
             raise UserError(f"{words}: commit them, or replace them with --force")
         write_atomically(path, [text])
@@ -169,6 +171,8 @@ class Workspace:
         name = f"refs/heads/autoresearch/{tag}"
         if not TAG.fullmatch(tag) or self._git.run("check-ref-format", name, accept=range(2))[0]:
             raise UsageError(f"`{tag}` cannot be a tag: use letters, digits, dots, dashes and underscores")
+        if tag in RESERVED:
+            raise UsageError(f"`{tag}` cannot be a tag: runs/{tag} is not a session's folder")
         if self._git.commit_of("refs/heads/autoresearch") is not None:
             raise UserError("branch `autoresearch` is in the way: `git branch -m autoresearch OTHERNAME`")
 
@@ -339,8 +343,12 @@ class Workspace:
         mode, _, rest = entry.partition(" ")
         return (mode, rest.split()[1]) if entry else None
 
-    def _hash(self, path: Path) -> str:
-        return self._git.line("hash-object", "--no-filters", "--stdin", stdin=path.read_bytes())
+    def _is_known(self, path: Path, known: Container[str | None]) -> bool:
+        """Return whether the file is as in HEAD, also as git's filters for line ends write it, or of a known hash."""
+        content, committed = path.read_bytes(), self.blob("HEAD")
+        plain = self._git.line("hash-object", "--stdin", "--no-filters", stdin=content)
+        clean = self._git.line("hash-object", "--stdin", f"--path={self.file}", stdin=content)
+        return committed in (plain, clean) or plain in known
 
     def _store(self, text: str) -> str:
         return self._git.line("hash-object", "-w", "--stdin", stdin=encode(text))

@@ -210,6 +210,16 @@ def test_a_keep_never_replaces_a_version_that_the_ledger_does_not_know(bench: Be
     assert bench.workspace.best("t") == stranger
 
 
+def test_a_keep_whose_own_reference_power_loss_left_behind(bench: Bench) -> None:
+    best = str(bench.workspace.best("t"))
+    before = bench.workspace.write(bench.workspace.parent(best), bench.workspace.read(best), "proposed")
+    git(bench.root, "update-ref", "refs/autoresearch/t/3", before)
+    with bench.open() as store:
+        store.update_experiment(store.experiments(1)[3].id, state="decided", sha=before, settled=None)
+        bench.run(3, store)
+    assert bench.workspace.best("t") == bench.workspace.refs("t")[3] == best
+
+
 def test_a_version_that_was_demoted_is_no_keep_again(bench: Bench) -> None:
     refs = bench.workspace.refs("t")
     bench.workspace.fall_back("t", refs[1])
@@ -238,6 +248,20 @@ def test_a_session_that_was_started_from_another_one(bench: Bench) -> None:
     with bench.open() as store:
         again = open_session(project.open_project({"tag": "u"}, bench.root), store, bench.workspace)
     assert (again.from_tag, again.from_n, again.base_sha, again.head) == ("t", 3, best, bench.workspace.head())
+
+
+@pytest.mark.parametrize("n", [1, 7])
+def test_keeps_of_the_session_that_it_was_started_from_are_not_its_own(n: int, bench: Bench) -> None:
+    workspace, base = bench.workspace, str(bench.workspace.best("t"))
+    workspace.start("u", base)
+    proposed = workspace.commit("u", n, "X = 1\n", base, "a change")
+    message = f"a change\n\nit is better\n\nExperiment: {n}\nVal-Bpb: 2.1\nDelta: -0.1\nSigma: 0.1\n"
+    best = workspace.keep("u", n, proposed, message)
+    workspace.start("v", best)
+    workspace.remove("u")
+    git(bench.root, "update-ref", "refs/autoresearch/u/best", best)
+    history = GitHistory.read(workspace, "u")
+    assert history == GitHistory(best, {n: best}, base, base)
 
 
 def test_text_of_an_agent_that_looks_like_a_keep(bench: Bench) -> None:
