@@ -60,6 +60,11 @@ class SessionSummary:
         return [row for row in self.rows if row.unmeasured]
 
     @property
+    def near_miss_count(self) -> int:
+        """Return how many experiments are near misses; `near_misses` has those worth another look."""
+        return sum(row.near_miss for row in self.candidates)
+
+    @property
     def keeps(self) -> list[ExperimentRow]:
         return self._select("keep")
 

@@ -22,6 +22,8 @@ def note(text: str = typer.Argument(help="Text of the note."), tag: str = TAG) -
     if _state(session) not in ("running", "paused"):
         when = f"is not running: it reads the note when `autoresearch run --tag {session.tag}` continues it"
     typer.echo(f"session {session.tag} {when}", err=True)
+    if session.agent.partition(":")[0] in ("sweep", "scripted"):
+        typer.echo(f"the agent of this session, {session.agent}, follows no notes; language models do", err=True)
 
 
 @app.command(rich_help_panel=RUN)

@@ -62,9 +62,10 @@ def decide(
     evidence = _Comparison(candidate, incumbent, noise, beliefs or Beliefs())
     chosen = RULES[rule]
     if chosen is None and simpler is None:
-        if candidate[0].score < min(draw.score for draw in incumbent):
+        lowest = min(draw.score for draw in incumbent)
+        if candidate[0].score < lowest:
             return evidence.decision("keep", "a lower number (greedy rule)")
-        return evidence.decision("discard", "not a lower number (greedy rule)")
+        return evidence.decision("discard", f"not lower than the incumbent's lowest, {lowest:.4f} (greedy rule)")
     chosen = chosen or DEFAULT
     if simpler is not None and (simplification := _judge_simplification(evidence, chosen, simpler)) is not None:
         return simplification

@@ -208,7 +208,7 @@ class Ledger:
 
     def end_trial(self, id: int, outcome: str, val_bpb: float | None, result: JsonObject) -> Trial:
         """Record the result of a trial, and some of its values as columns, which lists read."""
-        columns = {"outcome": outcome, "val_bpb": val_bpb, "result": result, "ended": time.time()}
+        columns: dict[str, object] = {"outcome": outcome, "val_bpb": val_bpb, "result": result, "ended": time.time()}
         columns |= measured_columns(result)
         with self._transaction():
             return self._update(Trial, id, columns)

@@ -88,7 +88,7 @@ def _headline(summary: SessionSummary) -> Iterator[Block]:
         yield Paragraph([f"The search itself saw {gain}: {words}."], "quiet")
     failed = str(len(summary.failures) + len(summary.suspects))
     score = f"{facts(status)['val_bpb']}{confirmation(status)}"
-    values = facts(status) | {"val_bpb": score, "near misses": str(len(summary.near_misses)), "failed": failed}
+    values = facts(status) | {"val_bpb": score, "near misses": str(summary.near_miss_count), "failed": failed}
     yield Tiles([(name, values[name]) for name in TILES])
 
 

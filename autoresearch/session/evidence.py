@@ -206,7 +206,8 @@ class Evidence:
         if self.is_superseded(experiment) and (unconfirmed or decision.action == "keep"):
             return {"verdict": "discard", "reason": self._reason_without_score(experiment)}
         if unconfirmed:
-            return {"verdict": "discard", "reason": f"it could not be confirmed: {decision.reason}", "near_miss": True}
+            why = f"the session ended before it was confirmed: {decision.reason}"
+            return {"verdict": "discard", "reason": why, "near_miss": True}
         return {"verdict": decision.action, "reason": decision.reason, "near_miss": decision.near_miss}
 
     def _reason_without_score(self, experiment: Experiment) -> str:

@@ -173,13 +173,13 @@ def _lock_path(name: str) -> Path:
 
 def _describe_conflict(slot: Slot, holder: Holder | None) -> str:
     who = f" ({holder})" if holder else ""
-    free = _free_number(slot)
-    other = "" if free is None else f"--slots {free} is free, or "
+    free = _find_free(slot)
+    other = "" if free is None else f"--slots {free[0]} ({free[1].name}) is free, or "
     return f"another autoresearch measures on {slot.name}{who}: {other}--wait until it ends, or stop it"
 
 
-def _free_number(taken: Slot) -> int | None:
-    """Return the number of a slot of the same kind that is free now."""
+def _find_free(taken: Slot) -> tuple[int, Slot] | None:
+    """Return a slot of the same kind that is free now, with its number."""
     if taken.gpu is None and taken.cores is None:
         return None
     count = len(hardware.gpus()) if taken.gpu else len(os.sched_getaffinity(0)) // len(taken.cores or (0,))
@@ -187,7 +187,7 @@ def _free_number(taken: Slot) -> int | None:
         with suppress(UsageError, OSError):  # another type of card; a lock of another user
             slot = _gpu_slot(hardware.gpus(), number) if taken.gpu else cpu_slot(len(taken.cores or (0,)), number)
             if all(_is_free(name) for name in slot.locks):
-                return number
+                return number, slot
     return None
 
 

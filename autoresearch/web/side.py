@@ -91,7 +91,7 @@ def facts(summary: SessionSummary) -> dict[str, str]:
         "kept": f"{kept} of {tried}: {percent(kept / tried)}, 95 % between {low} and {high}" if tried else "-",
         "models": ", ".join(safe(group.key, 60) for group in summary.by_model) or "-",
         "best, as the search saw it": _best(summary),
-        "near misses": str(len(summary.near_misses)),
+        "near misses": str(summary.near_miss_count),
         "failed": str(len(summary.failures) + len(summary.suspects)),
         "experiments an hour": f"{tried / hours:.1f}" if hours else "-",
         "money for each keep": dollars(cost / kept) if kept and cost is not None else "-",

@@ -303,6 +303,7 @@ def test_messages_to_a_session_that_is_over(finished: Path, fails: Fails, says: 
     code, out, err = says(finished, "note", "try a longer warmdown")
     assert (code, out) == (0, "")
     assert "session t is not running: it reads the note when `autoresearch run --tag t` continues it" in err
+    assert "follows no notes; language models do" in err  # its agent is scripted
     code, _, err = says(finished, "note", " ")
     assert code == 2 and "the note is empty" in err
 

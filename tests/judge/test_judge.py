@@ -137,7 +137,9 @@ def test_a_huge_gain_is_believed_and_a_huge_loss_is_not() -> None:
 
 def test_greedy_keeps_any_lower_number() -> None:
     assert decide([0.9989], rule="greedy").action == "keep"
-    assert decide([0.9995], rule="greedy").action == "discard"
+    discarded = decide([0.9995], rule="greedy")
+    assert discarded.action == "discard"
+    assert discarded.reason.startswith("not lower than the incumbent's lowest, 0.9990 (greedy rule): ")
 
 
 def test_less_code_for_the_same_score_is_kept_as_long_as_the_allowance_lasts() -> None:

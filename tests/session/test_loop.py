@@ -147,7 +147,7 @@ def test_a_promising_version_at_the_deadline_ends_as_a_near_miss(
         assert running.run() == "deadline"
         good = store.experiment(1, 1)
     assert good is not None and (good.state, good.verdict, good.near_miss) == ("settled", "discard", True)
-    assert good.reason is not None and good.reason.startswith("it could not be confirmed: looks better")
+    assert good.reason is not None and good.reason.startswith("the session ended before it was confirmed: looks better")
     assert good.delta is not None and good.delta < 0
 
 

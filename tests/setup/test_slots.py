@@ -58,7 +58,7 @@ def test_the_program_that_holds_a_slot_is_named_with_its_folder_and_a_free_slot(
     with holder(repository) as process, pytest.raises(Blocker) as caught, lock(TWO[:1]):
         pass
     words = f"another autoresearch measures on cpu-1 (process {process.pid}, `autoresearch total` in {repository}): "
-    assert str(caught.value) == f"{words}--slots 1 is free, or --wait until it ends, or stop it"
+    assert str(caught.value) == f"{words}--slots 1 (cpu-0) is free, or --wait until it ends, or stop it"
     with lock(TWO):  # it is free again
         pass
 

@@ -39,6 +39,11 @@ ROWS = [
 ]
 
 
+def test_an_unknown_agent_is_not_called_base() -> None:
+    _, base, other = screen([row(0, "keep"), row(1, agent=None)]).splitlines()
+    assert "base" in base.split() and "base" not in other.split()
+
+
 def test_a_line_says_what_was_measured_how_sure_that_is_and_what_it_cost() -> None:
     head, base, keep, near, crash = screen(ROWS).splitlines()
     assert head.split() == [
