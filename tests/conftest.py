@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import hypothesis
 import pytest
 from support.cells import CORE
 from support.repositories import BIGRAM, make_repository, write_corpus
@@ -26,6 +27,8 @@ def pytest_configure() -> None:
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     os.environ["OMP_NUM_THREADS"] = "1"  # tests side by side: threads that wait for each other would spin
     prepare.SEARCH_S = 0.0  # many seconds for each corpus of a test; tests of the search set their own
+    hypothesis.settings.register_profile("suite", deadline=None)  # a busy machine is no fault
+    hypothesis.settings.load_profile("suite")
     sys.dont_write_bytecode = False
     compileall.compile_dir(FOLDER.parent, quiet=1)
 
