@@ -83,10 +83,10 @@ def _match(folder: str, pattern: tuple[str, ...]) -> Iterator[tuple[str, str | N
         if entry.name != part and not (fnmatchcase(entry.name, part) and _shows(entry.name, part)):
             continue
         if rest:
-            if entry.is_dir():
+            if _is_folder(entry):
                 yield from _match(entry.path, rest)
         else:
-            yield entry.path, omissions.FOLDER if entry.is_dir() else _reason(entry.path)
+            yield entry.path, omissions.FOLDER if _is_folder(entry) else _reason(entry.path)
 
 
 def _walk(folder: str) -> Iterator[tuple[str, str | None]]:
@@ -97,7 +97,7 @@ def _walk(folder: str) -> Iterator[tuple[str, str | None]]:
                 yield entry.path, omissions.HIDDEN
             elif entry.is_dir(follow_symlinks=False):
                 continue
-            elif entry.is_dir():
+            elif _is_folder(entry):
                 yield entry.path, omissions.LINKED_FOLDER
             else:
                 yield entry.path, _reason(entry.path)
@@ -122,6 +122,14 @@ def _entries(folder: str) -> list[os.DirEntry[str]]:
             return list(entries)
     except OSError as error:
         raise UserError(f"{folder} cannot be read: {error.strerror}") from None
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Return whether an entry is a folder, or a link to one that can be followed."""
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself, or through a folder that cannot be read
+        return False
 
 
 def _shows(name: str, part: str) -> bool:
