@@ -72,10 +72,11 @@ class Workspace:
         """Write a text into the user's file, as a whole or not at all; neither the index nor HEAD changes.
 
         Raises UserError if changes would be lost, unless with `force`: those that are not committed, where the file is
-        not one of the versions with the hashes `known`.
+        not one of the versions with the hashes `known`. `git status` is not enough: it shows no change of a file that
+        is marked as assume-unchanged or skip-worktree.
         """
         path = self._git.top / self.file
-        if not force and self.is_dirty() and path.exists() and self._hash(path) not in known:
+        if not force and path.exists() and not self._is_known(path, known):
             words = f"{self.file} has changes that are not committed, which would be lost"
             raise UserError(f"{words}: commit them, or replace them with --force")
         write_atomically(path, [text])
@@ -339,8 +340,12 @@ class Workspace:
         mode, _, rest = entry.partition(" ")
         return (mode, rest.split()[1]) if entry else None
 
-    def _hash(self, path: Path) -> str:
-        return self._git.line("hash-object", "--no-filters", "--stdin", stdin=path.read_bytes())
+    def _is_known(self, path: Path, known: Container[str | None]) -> bool:
+        """Return whether the file is as in HEAD, also as git's filters for line ends write it, or of a known hash."""
+        content, committed = path.read_bytes(), self.blob("HEAD")
+        plain = self._git.line("hash-object", "--stdin", "--no-filters", stdin=content)
+        clean = self._git.line("hash-object", "--stdin", f"--path={self.file}", stdin=content)
+        return committed in (plain, clean) or plain in known
 
     def _store(self, text: str) -> str:
         return self._git.line("hash-object", "-w", "--stdin", stdin=encode(text))

@@ -47,6 +47,23 @@ def test_changes_that_are_not_committed_are_not_replaced(root: Path, settings_of
     assert autoresearch(root, "best", "--force", env=settings_of).returncode == 2
 
 
+def test_changes_that_git_was_told_not_to_see_are_not_replaced(root: Path, settings_of: dict[str, str]) -> None:
+    git(root, "update-index", "--assume-unchanged", "train.py")
+    (root / "train.py").write_text("mine = 1\n")
+    assert git(root, "status", "--porcelain") == ""
+    done = autoresearch(root, "best", "--write", env=settings_of)
+    assert done.returncode == 1 and "would be lost" in done.stderr
+    assert (root / "train.py").read_text() == "mine = 1\n"
+
+
+def test_line_ends_that_git_converts_are_no_change(root: Path, settings_of: dict[str, str]) -> None:
+    git(root, "config", "core.autocrlf", "true")
+    text = (root / "train.py").read_bytes()
+    (root / "train.py").write_bytes(text.replace(b"\n", b"\r\n"))
+    done = autoresearch(root, "best", "--write", env=settings_of)
+    assert done.returncode == 0, done.stderr
+
+
 def test_sessions_are_listed(root: Path, settings_of: dict[str, str]) -> None:
     done = autoresearch(root, "sessions", env=settings_of)
     assert done.returncode == 0 and " t " in f" {done.stdout.splitlines()[1]} ", done.stderr
