@@ -51,9 +51,10 @@ def remove(
         removal = remove_session(session, store, Workspace(root, config.load(root, {}).train))
     if removal.branch_stays:
         typer.echo(f"branch {session.branch} stays: you have moved it, or it is checked out", err=True)
-    if removal.best is not None:
-        back = f"git update-ref refs/autoresearch/{tag}/best {removal.best} && autoresearch run --tag {tag}"
-        typer.echo(f"`{back}` goes on with its keeps, until git prunes their commits (in two weeks)", err=True)
+    if removal.commits:
+        lines = (f"git update-ref refs/autoresearch/{tag}/{name} {sha}" for name, sha in removal.commits.items())
+        back = " && ".join([*lines, f"autoresearch run --tag {tag}"])
+        typer.echo(f"`{back}` goes on with its keeps, until `git gc` prunes their commits", err=True)
     typer.echo(f"the ledger as it was: {removal.copy}", err=True)
 
 

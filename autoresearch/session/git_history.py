@@ -24,9 +24,9 @@ class GitHistory:
     @classmethod
     def read(cls, workspace: Workspace, tag: str) -> "GitHistory | None":
         """Read the history behind `best` or, where that is gone, behind the branch; None if there is none."""
-        refs = workspace.refs(tag)
+        refs, others = workspace.refs(tag), _versions_of_others(workspace, tag)
         known = workspace.best(tag), workspace.last_branch(tag), workspace.branch(tag)
-        histories = (_walk(workspace, tag, tip, refs) for tip in chain(known, _keeps(workspace, refs)) if tip)
+        histories = (_walk(workspace, tag, tip, refs, others) for tip in chain(known, _keeps(workspace, refs)) if tip)
         return next((history for history in histories if history is not None), None)
 
     def restore_references(self, workspace: Workspace, tag: str) -> None:
@@ -52,16 +52,26 @@ def _keeps(workspace: Workspace, refs: dict[int, str]) -> Iterator[str]:
     return (sha for sha in reversed(refs.values()) if describe.read_keep_message(workspace.message(sha)))
 
 
-def _walk(workspace: Workspace, tag: str, tip: str, refs: dict[int, str]) -> GitHistory | None:
-    """Follow the first parents from `tip` to the base; None if `tip` is no version of the session."""
+def _versions_of_others(workspace: Workspace, tag: str) -> set[str]:
+    """Return the versions of other sessions, without their bases, which may be versions of this one."""
+    others = (workspace.refs(other) for other in workspace.tags() if other != tag)
+    return {sha for refs in others for n, sha in refs.items() if n > 0}
+
+
+def _walk(workspace: Workspace, tag: str, tip: str, refs: dict[int, str], others: set[str]) -> GitHistory | None:
+    """Follow the first parents from `tip` to the base; None if `tip` is no version of the session.
+
+    Where the reference of the base is gone, it is the first version of another session, or the first that is no keep.
+    """
     base, ours, kept, sha = refs.get(0), set(refs.values()), dict[int, str](), tip
     if base is not None and not workspace.is_ancestor(base, tip):
         return None
     while sha != base:
-        if columns := describe.read_keep_message(workspace.message(sha)):
-            kept[columns.n] = sha
-        elif base is None and sha not in ours:
+        keep = describe.read_keep_message(workspace.message(sha))
+        if base is None and sha not in ours and (keep is None or sha in others):
             break
+        if keep is not None:
+            kept[keep.n] = sha
         if (parent := workspace.parent(sha)) == sha:  # the first commit of the repository
             return None
         sha = parent

@@ -10,9 +10,9 @@ from autoresearch.workspace.workspace import Workspace
 
 @dataclass(frozen=True)
 class Removal:
-    """What is left of a removed session: its incumbent's commit, the ledger as it was, and perhaps its branch."""
+    """What is left of a removed session: base and incumbent, the ledger as it was, and perhaps its branch."""
 
-    best: str | None
+    commits: dict[str, str]  # by name of the reference, without those that were gone
     copy: Path
     branch_stays: bool
 
@@ -20,11 +20,11 @@ class Removal:
 def remove_session(session: Session, ledger: Ledger, workspace: Workspace) -> Removal:
     """Remove a session that does not run; if it is cut off, it can be removed again. Raises UserError if it runs."""
     check_free(session)
-    best = workspace.best(session.tag)
+    folder = ledger.path.parent / session.tag
+    commits = {"0": workspace.ref(session.tag, 0), "best": workspace.best(session.tag)}
     copy = copy_ledger(ledger, f"before-removing-{session.tag}.db")
     branch_stays = not workspace.remove(session.tag)
-    folder = ledger.path.parent / session.tag
     if folder.exists():
         shutil.rmtree(folder)
     ledger.remove_session(session.id)
-    return Removal(best, copy, branch_stays)
+    return Removal({name: sha for name, sha in commits.items() if sha is not None}, copy, branch_stays)

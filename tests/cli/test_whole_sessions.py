@@ -74,6 +74,7 @@ def test_sessions_are_listed(root: Path, settings_of: dict[str, str]) -> None:
 
 def test_a_session_is_removed_and_comes_back(root: Path, settings_of: dict[str, str]) -> None:
     best, head, text = git(root, "rev-parse", "autoresearch/t").strip(), git(root, "rev-parse", "HEAD"), best_text(root)
+    base = git(root, "rev-parse", "refs/autoresearch/t/0").strip()
     git(root, "branch", "mine", "autoresearch/t")
     done = autoresearch(root, "remove", "t", env=settings_of)
     assert done.returncode == 2 and "add --yes" in done.stderr
@@ -84,7 +85,8 @@ def test_a_session_is_removed_and_comes_back(root: Path, settings_of: dict[str, 
     assert git(root, "for-each-ref", "--format=%(refname:short)", "refs/heads").split() == ["main", "mine"]
     assert git(root, "rev-parse", "HEAD") == head and consistency.check(root) == []
     assert autoresearch(root, "status", "--tag", "t", env=settings_of).returncode == 1
-    assert f"git update-ref refs/autoresearch/t/best {best} && autoresearch run --tag t" in done.stderr
+    back = f"git update-ref refs/autoresearch/t/0 {base} && git update-ref refs/autoresearch/t/best {best}"
+    assert f"`{back} && autoresearch run --tag t`" in done.stderr
     with Ledger.open(Path(done.stderr.split()[-1]), readonly=True) as copy:
         assert [session.tag for session in copy.sessions()] == ["t"]
 

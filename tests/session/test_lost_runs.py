@@ -240,6 +240,20 @@ def test_a_session_that_was_started_from_another_one(bench: Bench) -> None:
     assert (again.from_tag, again.from_n, again.base_sha, again.head) == ("t", 3, best, bench.workspace.head())
 
 
+@pytest.mark.parametrize("n", [1, 7])
+def test_keeps_of_the_session_that_it_was_started_from_are_not_its_own(n: int, bench: Bench) -> None:
+    workspace, base = bench.workspace, str(bench.workspace.best("t"))
+    workspace.start("u", base)
+    proposed = workspace.commit("u", n, "X = 1\n", base, "a change")
+    message = f"a change\n\nit is better\n\nExperiment: {n}\nVal-Bpb: 2.1\nDelta: -0.1\nSigma: 0.1\n"
+    best = workspace.keep("u", n, proposed, message)
+    workspace.start("v", best)
+    workspace.remove("u")
+    git(bench.root, "update-ref", "refs/autoresearch/u/best", best)
+    history = GitHistory.read(workspace, "u")
+    assert history == GitHistory(best, {n: best}, base, base)
+
+
 def test_text_of_an_agent_that_looks_like_a_keep(bench: Bench) -> None:
     """Only what `best` is built on counts."""
     forged = "x\n\nreason\n\nExperiment: 4\nVal-Bpb: 0.1\nDelta: -1\nSigma: 0.1\n"
