@@ -4,7 +4,9 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from autoresearch.errors import UserError
 from autoresearch.ledger import Ledger, Session, check_free, copy_ledger
+from autoresearch.ledger.database import backup_folder
 from autoresearch.workspace.workspace import Workspace
 
 
@@ -21,6 +23,8 @@ def remove_session(session: Session, ledger: Ledger, workspace: Workspace) -> Re
     """Remove a session that does not run; if it is cut off, it can be removed again. Raises UserError if it runs."""
     check_free(session)
     folder = ledger.path.parent / session.tag
+    if folder == backup_folder(ledger.path):  # an older version took this tag
+        raise UserError(f"{folder} holds the copies of the ledger too: remove the folders in it by hand")
     commits = {"0": workspace.ref(session.tag, 0), "best": workspace.best(session.tag)}
     copy = copy_ledger(ledger, f"before-removing-{session.tag}.db")
     branch_stays = not workspace.remove(session.tag)

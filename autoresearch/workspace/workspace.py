@@ -19,6 +19,7 @@ from autoresearch.files import write_atomically
 from autoresearch.workspace.git import Commit, GitCommands, GitError, encode
 
 TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+RESERVED = ("backups", "ledger.db")  # names in runs/ that are no session
 _BASE_MESSAGE = re.compile(rf"Base of ({TAG.pattern})\n")
 _REPAIR = "`autoresearch doctor --ledger` says how to put it back"
 
@@ -170,6 +171,8 @@ class Workspace:
         name = f"refs/heads/autoresearch/{tag}"
         if not TAG.fullmatch(tag) or self._git.run("check-ref-format", name, accept=range(2))[0]:
             raise UsageError(f"`{tag}` cannot be a tag: use letters, digits, dots, dashes and underscores")
+        if tag in RESERVED:
+            raise UsageError(f"`{tag}` cannot be a tag: runs/{tag} is not a session's folder")
         if self._git.commit_of("refs/heads/autoresearch") is not None:
             raise UserError("branch `autoresearch` is in the way: `git branch -m autoresearch OTHERNAME`")
 

@@ -435,7 +435,9 @@ def test_merge_says_that_changes_conflict(repo):
 # --- what a user can get wrong
 
 
-@pytest.mark.parametrize("tag", ["", "-x", ".x", "a/b", "a b", "a..b", "x.lock", "x.", "é", "a\n", "@{", "a" * 101])
+@pytest.mark.parametrize(
+    "tag", ["", "-x", ".x", "a/b", "a b", "a..b", "x.lock", "x.", "é", "a\n", "@{", "a" * 101, "backups"]
+)
 def test_a_bad_tag_is_refused(repo, tag):
     workspace = Workspace(repo.root)
     with pytest.raises(UsageError, match="cannot be a tag"):
