@@ -90,11 +90,20 @@ class Recovery:
         workspace, tag = self.context.workspace, self.context.tag
         rows = self.context.ledger.experiments(self.context.id)
         best, known = workspace.best(tag), {*workspace.refs(tag).values(), *(row.sha for row in rows)}
-        if best is not None and rows and best not in known:
+        if best is not None and rows and best not in known and not self._is_unfinished_keep(best):
             name = f"refs/autoresearch/{tag}/best"
             incumbent = next((row for row in reversed(rows) if row.verdict == "keep"), rows[0])
             repair = f"`git update-ref {name} {incumbent.sha}` makes experiment {incumbent.n} the incumbent again"
             raise UserError(f"{name} is at {best[:7]}, which is no version of this session: {repair}")
+
+    def _is_unfinished_keep(self, best: str) -> bool:
+        """Return whether `best` is a keep whose own reference is still at its proposal, after a loss of power."""
+        workspace = self.context.workspace
+        keep = describe.read_keep_message(workspace.message(best))
+        proposed = workspace.ref(self.context.tag, keep.n) if keep is not None else None
+        if proposed is None:
+            return False
+        return (workspace.parent(proposed), workspace.blob(proposed)) == (workspace.parent(best), workspace.blob(best))
 
     def restore_demotions(self) -> list[int]:
         """Demote the keeps that were found suspect after this copy of the ledger was made; return their numbers."""

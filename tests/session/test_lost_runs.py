@@ -210,6 +210,16 @@ def test_a_keep_never_replaces_a_version_that_the_ledger_does_not_know(bench: Be
     assert bench.workspace.best("t") == stranger
 
 
+def test_a_keep_whose_own_reference_power_loss_left_behind(bench: Bench) -> None:
+    best = str(bench.workspace.best("t"))
+    before = bench.workspace.write(bench.workspace.parent(best), bench.workspace.read(best), "proposed")
+    git(bench.root, "update-ref", "refs/autoresearch/t/3", before)
+    with bench.open() as store:
+        store.update_experiment(store.experiments(1)[3].id, state="decided", sha=before, settled=None)
+        bench.run(3, store)
+    assert bench.workspace.best("t") == bench.workspace.refs("t")[3] == best
+
+
 def test_a_version_that_was_demoted_is_no_keep_again(bench: Bench) -> None:
     refs = bench.workspace.refs("t")
     bench.workspace.fall_back("t", refs[1])
