@@ -49,6 +49,11 @@ def test_no_time_is_named(words: str) -> None:
     assert limits.retry_at(words, NOW, 600) == NOW + 600
 
 
+@pytest.mark.parametrize("words", ["limit reached, resets 11:59am", "it resets 12pm (UTC)"])
+def test_a_time_that_has_just_passed_is_not_that_of_tomorrow(words: str) -> None:
+    assert limits.retry_at(words, NOW, 600) == NOW + 600
+
+
 def test_an_unknown_zone_is_local_time() -> None:
     assert limits.reset_time("resets 1pm (Middle/Earth)", NOW) == NOW + HOUR
 

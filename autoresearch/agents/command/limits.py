@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 MAX_TRUSTED_WAIT_S = 6 * 3600.0  # a time that was misread costs no more than this
 RESET_MARGIN_S = 30.0
+JUST_PASSED_S = 3600.0  # since a time of the clock at which a limit ends
 LAST_LINES = 3  # of the output of a command that calls itself successful
 
 BUSY = re.compile(
@@ -84,12 +85,15 @@ def reset_time(text: str, now: float) -> float | None:
 
 
 def _next(date: tuple[int, int] | None, hour: int, minute: int, zone: str | None, now: float) -> float:
-    """Return the next time with this date, if there is one, and this clock time. Raises ValueError."""
+    """Return the next time with this date, if there is one, and this clock time. Raises ValueError.
+
+    A clock time that has just passed is returned as it is: the limit ends now, and not in a day.
+    """
     here = datetime.fromtimestamp(now, _zone(zone)).replace(hour=hour, minute=minute, second=0, microsecond=0)
     if date is not None:
         here = here.replace(month=date[0], day=date[1])
         return (here if here.timestamp() > now - _UNITS["d"] else here.replace(year=here.year + 1)).timestamp()
-    return (here if here.timestamp() > now else here + timedelta(days=1)).timestamp()
+    return (here if here.timestamp() > now - JUST_PASSED_S else here + timedelta(days=1)).timestamp()
 
 
 def _zone(name: str | None) -> tzinfo | None:
