@@ -12,18 +12,17 @@ MAX_TRACES = 20  # that are looked through for the text of one version
 _BEFORE, _AFTER = "# program.md\n\n", "\n\n# "  # around it in a brief
 
 
-def first_words(rows: Sequence[ExperimentRow], folder: Path, current: Path) -> dict[str, str]:
+def first_words(rows: Sequence[ExperimentRow], folder: Path, current: str) -> dict[str, str]:
     """Return the first line of each version that no earlier one has, by the version's hash.
 
-    Texts come from the traces of proposals in `folder`, the artefacts of the session, and from the file as it is now.
-    Versions without either are left out.
+    Texts come from the traces of proposals in `folder`, the artefacts of the session; `current` is program.md as it is
+    now. Versions without either are left out.
     """
     numbers: dict[str, list[int]] = {}
     for row in rows:
         if row.program_hash:
             numbers.setdefault(row.program_hash, []).append(row.n)
-    now = current.read_text(errors="replace") if current.is_file() else ""
-    known = {hashlib.sha256(now.encode()).hexdigest()[:16]: now}
+    known = {hashlib.sha256(current.encode()).hexdigest()[:16]: current}
     texts = {key: known.get(key) or _find_text(folder, found) for key, found in numbers.items()}
     return _new_lines({key: text for key, text in texts.items() if text})
 

@@ -94,9 +94,12 @@ def log(
 
 
 def _first_words(rows: "Sequence[ExperimentRow]", tag: str, runs: Path) -> dict[str, str]:
+    from autoresearch import config
     from autoresearch.analysis.programs import first_words
+    from autoresearch.analysis.summary import read_program
 
-    return first_words(rows, runs / tag, runs.with_name("program.md"))
+    root = runs.parent
+    return first_words(rows, runs / tag, read_program(root / config.load(root, {}).program))
 
 
 def _group_json(group: "GroupSums", words: Mapping[str, str]) -> "JsonObject":

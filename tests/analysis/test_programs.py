@@ -16,8 +16,7 @@ def test_each_version_has_the_first_line_that_is_new(tmp_path: Path) -> None:
     keys = [hashlib.sha256(text.encode()).hexdigest()[:16] for text in texts]
     brief = Brief(1, 0, texts[0], "A = 1\n", 0, 2.0, 0.01, [])
     Artefacts(tmp_path / "t" / "2").write_proposal("", [{"kind": "brief", "text": brief.render()}])
-    (tmp_path / "program.md").write_text(texts[1])
     rows = [experiment(n, program_hash=key) for n, key in ((1, keys[0]), (2, keys[0]), (3, keys[1]), (4, keys[2]))]
-    found = first_words(rows, tmp_path / "t", tmp_path / "program.md")
+    found = first_words(rows, tmp_path / "t", texts[1])
     assert found == {keys[0]: "Lower the score.", keys[1]: "Only the optimiser."}
     assert json.dumps(found)

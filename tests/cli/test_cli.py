@@ -265,6 +265,15 @@ def test_the_log_of_one_verdict(finished: Path, says: Says, fails: Fails) -> Non
     fails(finished, "log --verdict great", 2, "there is no verdict `great`: use keep, discard")
 
 
+def test_words_of_a_program_in_a_subfolder(finished: Path, says: Says, monkeypatch: pytest.MonkeyPatch) -> None:
+    (finished / "goals").mkdir()
+    (finished / "program.md").rename(finished / "goals" / "night.md")
+    monkeypatch.setenv("AUTORESEARCH_PROGRAM", "goals/night.md")
+    code, out, err = says(finished, "log", "--by", "program", "--json")
+    (finished / "goals" / "night.md").rename(finished / "program.md")
+    assert (code, [group["text"] for group in json.loads(out)]) == (0, ["Lower val_bpb."]), err
+
+
 def test_escape_codes_of_an_agent_do_not_reach_the_terminal(finished: Path, says: Says, tmp_path: Path) -> None:
     root = shutil.copytree(finished, tmp_path / "copy")
     evil = "\x1b]0;owned\x07\x1b[2J\x9b31m\u202eevil"
