@@ -13,9 +13,10 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-from autoresearch.errors import UserError, describe_error
+from autoresearch.errors import describe_error
 from autoresearch.files import JsonObject
-from autoresearch.ledger import Ledger, Session
+from autoresearch.ledger import Session
+from autoresearch.ledger.event_writer import write_event
 from autoresearch.session.events import LedgerEvent, SessionClosed, SessionEvent, SessionOpened
 from autoresearch.setup.project import Project
 from autoresearch.text import one_line
@@ -112,8 +113,7 @@ class Hook:
         words = f"the command of on_event failed: {failure}"
         self.say(words)
         if self.session is not None:
-            with suppress(UserError), Ledger.open(self.project.ledger) as ledger:
-                ledger.event(self.session.id, "hook", words)
+            write_event(self.project.ledger, self.session.id, "hook", words)
 
 
 def _shorten(text: str) -> str:

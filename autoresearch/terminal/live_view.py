@@ -1,7 +1,6 @@
 """Show the progress of `run` on stderr: event lines, and in a terminal a board below."""
 
 import time
-from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
@@ -10,8 +9,8 @@ from rich.live import Live as Bottom
 from rich.text import Text
 
 from autoresearch import ledger
-from autoresearch.errors import UserError
 from autoresearch.ledger import Session
+from autoresearch.ledger.event_writer import write_event
 from autoresearch.ledger.session_status import SessionStatus
 from autoresearch.report.format import duration
 from autoresearch.session.events import LedgerEvent, SessionClosed, SessionEvent, SessionOpened
@@ -145,10 +144,8 @@ class Live:
         """Record, once, that lines could not be printed: the session goes on without them."""
         failure = output_failure(self.screen.console.file)
         if failure and self.session is not None and not self.is_loss_recorded:
-            self.is_loss_recorded = True
-            with suppress(UserError), ledger.Ledger.open(self.project.ledger) as store:
-                words = f"its lines cannot be printed ({failure}): `autoresearch watch` shows them elsewhere"
-                store.event(self.session.id, "output", words)
+            words = f"its lines cannot be printed ({failure}): `autoresearch watch` shows them elsewhere"
+            self.is_loss_recorded = write_event(self.project.ledger, self.session.id, "output", words)
 
     def _read_status(self) -> None:
         """Read the status of the session for the board."""

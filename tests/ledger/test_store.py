@@ -12,6 +12,7 @@ import pytest
 
 from autoresearch.errors import UserError
 from autoresearch.ledger import Ledger, database, is_alive, state
+from autoresearch.ledger.event_writer import write_event
 
 REPOSITORY = Path(__file__).parents[2]
 STATES = ["proposed", "committed", "measuring", "measured", "decided", "settled"]
@@ -508,6 +509,17 @@ def test_a_ledger_that_is_deleted_while_it_is_open_is_written_again(tmp_path):
     with Ledger.open(path, readonly=True) as ledger:
         assert [event.kind for event in ledger.events(session.id)] == ["one", "two", "three"]
         assert ledger.query("PRAGMA integrity_check")[0][0] == "ok"
+
+
+def test_an_event_from_beside_the_loop_makes_no_new_ledger(tmp_path):
+    path = tmp_path / "runs" / "ledger.db"
+    with Ledger.open(path) as ledger:
+        session = new_session(ledger)
+        shutil.rmtree(path.parent)
+        assert not write_event(path, session.id, "output", "lost")
+        ledger.event(session.id, "one", "after")
+        assert write_event(path, session.id, "output", "told")
+        assert [event.text for event in ledger.events(session.id)] == ["after", "told"]
 
 
 def test_a_ledger_in_whose_place_there_is_another_one_is_not_written(tmp_path):
