@@ -267,6 +267,13 @@ def _replace_non_finite(value: object) -> object:
     return [_replace_non_finite(each) for each in value] if isinstance(value, list | tuple) else value
 
 
+def measured_columns(result: JsonObject) -> dict[str, object]:
+    """Return the values of a result that a trial has as columns too."""
+    names = ("train_seconds", "setup_seconds", "score_seconds", "grade")
+    sizes = {"num_params": result.get("parameters"), "peak_mb": result.get("peak_vram_mb")}
+    return {name: result.get(name) for name in names} | sizes
+
+
 def derive_seed(*what: object) -> int:
     words = " ".join(map(str, what))
     return int(hashlib.sha256(words.encode()).hexdigest()[:8], 16) & 0x7FFFFFFF

@@ -24,7 +24,7 @@ from autoresearch.ledger.database import (
     write_again,
 )
 from autoresearch.ledger.owner import birth_mark, check_free
-from autoresearch.ledger.rows import Call, Event, Experiment, Row, Session, Trial, decode, encode
+from autoresearch.ledger.rows import Call, Event, Experiment, Row, Session, Trial, decode, encode, measured_columns
 
 WITHDRAWN = ("val_bpb", "delta", "p_gain")  # columns that a suspect does not have
 MESSAGES = ("note", "pause", "unpause", "stop")  # kinds of events that other processes post
@@ -208,16 +208,8 @@ class Ledger:
 
     def end_trial(self, id: int, outcome: str, val_bpb: float | None, result: JsonObject) -> Trial:
         """Record the result of a trial, and some of its values as columns, which lists read."""
-        names = ("train_seconds", "setup_seconds", "score_seconds", "grade")
-        columns: dict[str, object] = {
-            "outcome": outcome,
-            "val_bpb": val_bpb,
-            "result": result,
-            "ended": time.time(),
-            **{name: result.get(name) for name in names},
-            "num_params": result.get("parameters"),
-            "peak_mb": result.get("peak_vram_mb"),
-        }
+        columns: dict[str, object] = {"outcome": outcome, "val_bpb": val_bpb, "result": result, "ended": time.time()}
+        columns |= measured_columns(result)
         with self._transaction():
             return self._update(Trial, id, columns)
 

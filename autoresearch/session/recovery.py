@@ -13,6 +13,7 @@ from autoresearch.errors import UserError, require
 from autoresearch.files import JsonObject, read_json
 from autoresearch.ledger import Call, Experiment, Ledger, newest
 from autoresearch.ledger.lost_records import NO_RECORD, note_lost_record
+from autoresearch.ledger.rows import measured_columns
 from autoresearch.ledger.trials import judging
 from autoresearch.session import describe
 from autoresearch.session.context import SessionContext
@@ -23,7 +24,7 @@ from autoresearch.workspace.workspace import base_message
 
 KEYS = ("id", "session_id")  # columns that the ledger fills in
 ABOUT = ("purpose", "blob", "started", "ended")  # what the file of a trial holds beside its result
-MEASURED = ("seed", "outcome", "val_bpb", "train_seconds", "setup_seconds", "score_seconds", "grade")
+MEASURED = ("seed", "outcome", "val_bpb")
 
 
 @dataclass(frozen=True)
@@ -170,7 +171,7 @@ class Recovery:
                 missing.append((experiment, trial))
                 k += 1
         for experiment, trial in sorted(missing, key=lambda pair: float(pair[1]["started"])):
-            columns = {name: trial.get(name) for name in (*ABOUT, *MEASURED)}
+            columns = {name: trial.get(name) for name in (*ABOUT, *MEASURED)} | measured_columns(trial)
             result = {name: value for name, value in trial.items() if name not in ABOUT}
             self.context.ledger.add_trial(self.context.id, experiment.id, result=result, **columns)
 

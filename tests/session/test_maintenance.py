@@ -1,5 +1,6 @@
 """Maintenance of a session: copies of the ledger, recovery, disk space, trials that were disturbed."""
 
+import json
 import os
 import shutil
 import sqlite3
@@ -130,6 +131,20 @@ def test_a_ledger_that_is_older_than_its_session_reads_on(used: Path, settings_o
     )
     assert (rows(trials), rows(experiments)) == before
     assert consistency.check(used) == []
+
+
+def test_trials_that_are_read_from_their_files_have_their_sizes(used: Path, store: Ledger) -> None:
+    two, session = store.experiment(1, 2), store.session()
+    assert two is not None and session is not None
+    file = Artefacts(used / "runs/t/2").trial(0, ".json")
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"parameters": 7, "peak_vram_mb": 1.5}))
+    store.connection.execute("DELETE FROM trials WHERE experiment_id = ?", (two.id,))
+    store.connection.execute("DELETE FROM experiments WHERE id = ?", (two.id,))
+    assert Recovery(context_of(store, session, Workspace(used))).restore_experiments() == [2]
+    again = store.experiment(1, 2)
+    assert again is not None
+    trial = store.trials(1, again.id)[0]
+    assert (trial.num_params, trial.peak_mb) == (7, 1.5)
 
 
 def test_a_version_that_was_under_way_begins_again(used: Path, store: Ledger) -> None:
