@@ -56,6 +56,8 @@ class BestEffortFile(io.RawIOBase):
         self._queue.put(written)
         if not written.wait(STALL_S):
             self._is_late, self.failure = True, self.failure or f"nobody has read it for {STALL_S:.0f} s"
+            if written.is_set():  # meanwhile, and the thread may have cleared the mark before it was made
+                self._is_late = False
 
     def _work(self) -> None:
         while True:

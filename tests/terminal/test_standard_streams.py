@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -84,6 +85,29 @@ def test_a_session_goes_on_when_its_lines_cannot_be_printed(kind: str, before: i
         assert not store.events(context.id, kind="failed")
         assert len(lost) == (1 if output_failure(sys.stderr) else 0)
         assert lost or kind == "asleep"  # a pipe holds some lines
+
+
+def test_a_reader_that_catches_up_at_the_last_moment_is_not_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(standard_streams, "STALL_S", 0.05)
+    read, write = os.pipe()
+    event_wait = threading.Event.wait
+
+    def wait(event: threading.Event, limit: float | None = None) -> bool:
+        done = event_wait(event, limit)
+        if limit == 0.05 and not done:
+            while not event.is_set():
+                os.read(read, 1 << 16)
+                time.sleep(0.01)
+            time.sleep(0.1)
+        return done
+
+    file = standard_streams.BestEffortFile(write)
+    monkeypatch.setattr(threading.Event, "wait", wait)
+    file.write(b"x" * (1 << 17))
+    file.flush()
+    assert not file._is_late
+    os.close(read)
+    os.close(write)
 
 
 def test_a_reader_that_wakes_up_gets_the_lines_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
