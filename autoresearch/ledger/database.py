@@ -6,7 +6,7 @@ import sqlite3
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from importlib import resources
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from autoresearch.errors import RESUME_HINT, UserError, as_user_error
 from autoresearch.files import retry_if_deleted
 
 BUSY_TIMEOUT_S = 10.0  # to wait for another writer
+COPY_TRIES, COPY_PAUSE_S = 10, 0.1  # to copy a database that nobody writes meanwhile
 # Migration k brings a ledger from version k - 1 to version k, which PRAGMA user_version holds. Append only.
 _SCRIPTS = ("schema.sql", "lines.sql", "briefly.sql", "slots.sql", "origin.sql", "parameters.sql")
 MIGRATIONS = [resources.files("autoresearch.ledger").joinpath(name).read_text("utf-8") for name in _SCRIPTS]
@@ -139,12 +140,30 @@ def _open(path: Path, readonly: bool, migrations: Sequence[str]) -> sqlite3.Conn
 
 
 def _open_copy(path: Path, migrations: Sequence[str]) -> sqlite3.Connection:
-    """Open a copy, whose files are removed at once: the connection keeps them."""
-    with tempfile.TemporaryDirectory(prefix="autoresearch-") as folder:
-        for name in (path.name, f"{path.name}-wal"):
-            if path.with_name(name).exists():
-                shutil.copyfile(path.with_name(name), Path(folder, name))
-        return _open(Path(folder, path.name), False, migrations)
+    """Open a copy, whose files are removed at once: the connection keeps them. Raises UserError.
+
+    A file and a log that were copied at different times would read as a damaged database.
+    """
+    files = path, path.with_name(f"{path.name}-wal")
+    for _ in range(COPY_TRIES):
+        before = [_stamp(file) for file in files]
+        with tempfile.TemporaryDirectory(prefix="autoresearch-") as folder:
+            for file in files:
+                with suppress(FileNotFoundError):  # the log is removed by the last program that closes the ledger
+                    shutil.copyfile(file, Path(folder, file.name))
+            if before == [_stamp(file) for file in files]:
+                return _open(Path(folder, path.name), False, migrations)
+        time.sleep(COPY_PAUSE_S)
+    raise UserError(f"{path} changes while it is read without write permission: try again")
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    """Return what changes when a file is written or replaced; None if there is none."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def _write_ahead(connection: sqlite3.Connection) -> None:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -564,6 +565,28 @@ def test_a_ledger_in_a_place_that_cannot_be_written_is_read(log_is_left, tmp_pat
 
 def fail_to_open(*_):
     raise sqlite3.OperationalError("unable to open database file")
+
+
+def test_a_copy_of_a_ledger_that_is_written_meanwhile_is_made_again(tmp_path, monkeypatch):
+    path, copyfile, copies = tmp_path / "runs" / "ledger.db", shutil.copyfile, []
+    with Ledger.open(path) as ledger:
+        session = new_session(ledger)
+        for k in range(300):
+            ledger.event(session.id, "before", f"{k}" * 200)
+
+        def copy(source, target):
+            copyfile(source, target)
+            copies.append(source)
+            if len(copies) == 1:
+                ledger.connection.execute("PRAGMA wal_checkpoint(RESTART)")
+                for k in range(400):
+                    ledger.event(session.id, "meanwhile", f"{k}" * 200)
+
+        monkeypatch.setattr(database.shutil, "copyfile", copy)
+        with closing(database._open_copy(path, database.MIGRATIONS)) as found:
+            assert found.execute("SELECT count(*) FROM events").fetchone()[0] == 700
+            assert found.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
+        assert len(copies) == 4
 
 
 def test_a_session_is_removed_with_all_that_belongs_to_it(ledger):
