@@ -14,6 +14,14 @@ from autoresearch.measure.result import Result
 from autoresearch.source import diff, fingerprint
 
 Columns = dict[str, object]  # of an experiment in the ledger
+MEASURED_BY = {  # trailers of a keep that hold the settings by which it was measured
+    "budget": "Budget",
+    "device": "Device",
+    "data": "Data",
+    "eval_rows": "Eval-Rows",
+    "judge": "Judge",
+    "evaluator": "Evaluator",
+}
 SCORES = {"val_bpb": "Val-Bpb", "delta": "Delta", "sigma": "Sigma"}  # trailers of a keep that hold columns
 
 
@@ -63,8 +71,8 @@ def proposal_message(experiment: Experiment) -> str:
     return experiment.hypothesis or f"experiment {experiment.n}"
 
 
-def keep_message(experiment: Experiment, trials: int, grade: str | None) -> str:
-    """Return the commit message of a keep: hypothesis and reason, and the evidence as trailers."""
+def keep_message(experiment: Experiment, trials: int, session: Session) -> str:
+    """Return the commit message of a keep: hypothesis and reason, and as trailers the evidence and how it was found."""
     trailers = {
         "Experiment": experiment.n,
         "Val-Bpb": f"{require(experiment.val_bpb):.6f}",
@@ -73,18 +81,26 @@ def keep_message(experiment: Experiment, trials: int, grade: str | None) -> str:
         "Kept-As": kept_as(experiment),
         "Trials": trials,
         "Agent": experiment.agent,
-        "Grade": grade,
+        "Grade": session.grade,
+        **{MEASURED_BY[name]: value for name, value in how_measured(session).items()},
     }
     lines = "".join(f"{name}: {value}\n" for name, value in trailers.items())
     return f"{experiment.hypothesis}\n\n{experiment.reason}\n\n{lines}"
 
 
+def how_measured(session: Session) -> dict[str, str]:
+    """Return what two scores must have in common to be compared, as far as the session says it."""
+    facts = session.settings | {"judge": session.judge, "evaluator": session.identity.get("evaluator")}
+    return {name: str(facts[name]) for name in MEASURED_BY if facts.get(name) is not None}
+
+
 @dataclass(frozen=True)
 class Kept:
-    """A keep as its commit message tells it."""
+    """A keep as its commit message tells it; `measured` is how its scores were found."""
 
     n: int
     columns: Columns
+    measured: dict[str, str]
 
 
 def read_keep_message(message: str) -> Kept | None:
@@ -98,4 +114,5 @@ def read_keep_message(message: str) -> Kept | None:
     if n < 1 or not all(map(math.isfinite, scores.values())):
         return None
     claim = {"hypothesis": "\n\n".join(words).strip(), "reason": reason, "agent": values.get("Agent")}
-    return Kept(n, {**claim, **scores})
+    measured = {name: values[trailer] for name, trailer in MEASURED_BY.items() if trailer in values}
+    return Kept(n, {**claim, **scores}, measured)

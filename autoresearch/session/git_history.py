@@ -36,6 +36,11 @@ class GitHistory:
             workspace.restore(tag, name, sha, only_missing=True)
         workspace.restore_branch(tag, self.best)
 
+    def measured(self, workspace: Workspace) -> dict[str, str]:
+        """Return how the newest keep was measured, as far as its commit message says it."""
+        keep = describe.read_keep_message(workspace.message(self.kept[max(self.kept)])) if self.kept else None
+        return keep.measured if keep is not None else {}
+
     def origin(self, workspace: Workspace, tag: str) -> dict[str, object]:
         """Return the version of another session that is the start of this one, as columns of the session, if any."""
         message = workspace.message(self.start)

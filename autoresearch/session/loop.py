@@ -159,7 +159,7 @@ class SessionLoop:
         if experiment.n > 0:
             trials = len(self.evidence.trials(experiment))
             if experiment.verdict == "keep":
-                message = describe.keep_message(experiment, trials, self.context.row.grade)
+                message = describe.keep_message(experiment, trials, self.context.row)
                 incumbent, sha = self.evidence.incumbent().sha, require(experiment.sha)
                 sha = self.context.workspace.keep(self.context.tag, experiment.n, sha, message, incumbent)
                 experiment = self.context.advance(experiment, "decided", sha=sha)

@@ -108,10 +108,14 @@ def _recreate(history: GitHistory, project: Project, ledger: Ledger, workspace: 
     """Start the record of a session again that only git knows: the recovery reads its experiments from there.
 
     No seed of an earlier trial comes back: one of them may have selected the incumbent by luck. Raises UserError if
-    another working tree has the record.
+    another working tree has the record, or if new scores could not be compared with those of the keeps.
     """
     if owner := next((path for path in workspace.other_worktrees() if (path / "runs" / tag).exists()), None):
         raise UserError(f"session `{tag}` belongs to the working tree {owner}: run it there, or choose another --tag")
+    now, then = {**pinned_settings(project), "evaluator": hardware.EVALUATOR}, history.measured(workspace)
+    if changed := [f"{name} ({value})" for name, value in then.items() if str(now.get(name)) != value]:
+        words = f"session `{tag}` was started with another {', '.join(changed)}"
+        raise UserError(f"{words}: scores could not be compared; set the same, or choose a new --tag")
     history.restore_references(workspace, tag)
     return _create(project, ledger, workspace, history.start, history.origin(workspace, tag), best=history.best)
 

@@ -63,7 +63,7 @@ class Recovery:
             return base_message(self.context.tag)
         if experiment.verdict == "keep":
             trials = judging(self.context.ledger.trials(self.context.id, experiment.id))
-            return describe.keep_message(experiment, len(trials), self.context.row.grade)
+            return describe.keep_message(experiment, len(trials), self.context.row)
         return describe.proposal_message(experiment)
 
     def restore_experiments(self) -> list[int]:

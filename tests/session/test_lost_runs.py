@@ -103,6 +103,25 @@ def bench(
     return Bench(root, template / "script", quick, bytes_data)
 
 
+@pytest.mark.parametrize(
+    ("flags", "words"), [({"judge": "greedy"}, r"judge \(default\)"), ({"budget": "9steps"}, r"budget \(20steps\)")]
+)
+def test_scores_of_other_settings_are_not_mixed(bench: Bench, flags: dict[str, str], words: str) -> None:
+    pinned = {"budget": "20steps", "eval_rows": 64, "judge": "default"}
+    with bench.open() as store:
+        store.update_session(1, settings=pinned)
+        bench.run(4, store)
+        assert store.experiments(1)[-1].verdict == "keep"
+    references = bench.references()
+    shutil.rmtree(bench.root / "runs")
+    with bench.open() as store:
+        changed = project.open_project({"tag": "t", **flags}, bench.root)
+        with pytest.raises(UserError, match=f"session `t` was started with another {words}: .* set the same, or"):
+            open_session(changed, store, bench.workspace)
+        assert store.sessions() == [] and bench.references() == references
+        assert open_session(project.open_project({"tag": "t"}, bench.root), store, bench.workspace).tag == "t"
+
+
 def test_the_session_goes_on_from_what_git_knows(bench: Bench) -> None:
     with bench.open() as store:
         before = store.experiments(1)
