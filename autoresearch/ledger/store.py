@@ -101,6 +101,8 @@ class Ledger:
 
     def session(self, tag: str | None = None) -> Session | None:
         """Return the session with this tag, or the newest one."""
+        if tag is not None and not tag.isprintable():  # no session has such a tag, and SQLite cannot read every one
+            return None
         where, values = ("WHERE tag = ?", (tag,)) if tag is not None else ("", ())
         return _first(self._rows(Session, f"{where} ORDER BY created DESC, id DESC LIMIT 1", *values))
 

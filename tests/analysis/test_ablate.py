@@ -72,7 +72,7 @@ def kept_numbers(root: Path, env: dict[str, str]) -> list[int]:
 def test_what_carries_nothing_is_found_and_pruned(repository: Path, settings_of: dict[str, str]) -> None:
     before = kept_numbers(repository, settings_of)
     assert before[0] == 1 and len(before) > 1, "the session kept nothing idle: choose another seed"
-    found = answer(repository, settings_of, "ablate", "--prune")
+    found = answer(repository, settings_of, "ablate", "--prune", "--draws", "8")
     assert as_documented("ablate", found)
     parts = {part["n"]: part for part in found["parts"]}
     assert list(parts) == before and parts[1]["carries"] and parts[1]["loss"] > 10 * parts[1]["error"]
