@@ -27,8 +27,9 @@ def pytest_configure() -> None:
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     os.environ["OMP_NUM_THREADS"] = "1"  # tests side by side: threads that wait for each other would spin
     prepare.SEARCH_S = 0.0  # many seconds for each corpus of a test; tests of the search set their own
-    hypothesis.settings.register_profile("suite", deadline=None)  # a busy machine is no fault
-    hypothesis.settings.load_profile("suite")
+    hypothesis.settings.register_profile("suite", deadline=None, derandomize=True)  # a busy machine is no fault
+    hypothesis.settings.register_profile("explore", deadline=None, max_examples=1000)
+    hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
     sys.dont_write_bytecode = False
     compileall.compile_dir(FOLDER.parent, quiet=1)
 

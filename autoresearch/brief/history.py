@@ -11,6 +11,7 @@ from autoresearch.brief.tokens import count_tokens, table_cell, take_fitting
 from autoresearch.files import JsonObject
 from autoresearch.ledger import BROKEN, Experiment
 from autoresearch.ledger.categories import categories_of
+from autoresearch.ledger.rows import is_unmeasured
 from autoresearch.ledger.statements import PREDICTIONS, describe_odds
 
 MAX_CHANGE_CHARS = 110  # of the change, in a table
@@ -54,7 +55,7 @@ class PastExperiment:
     @property
     def unmeasured(self) -> bool:
         """Return whether it was dropped before it had a score: superseded, or lost to the deadline."""
-        return self.verdict == "discard" and self.val_bpb is None and self.delta is None
+        return is_unmeasured(self.verdict, self.val_bpb, self.delta)
 
     @classmethod
     def from_row(cls, row: Experiment) -> "PastExperiment":

@@ -138,7 +138,7 @@ class Experiment:
     @property
     def unmeasured(self) -> bool:
         """Return whether it was dropped before it had a score: superseded, or lost to the deadline."""
-        return self.verdict == "discard" and self.val_bpb is None and self.delta is None
+        return is_unmeasured(self.verdict, self.val_bpb, self.delta)
 
     @property
     def is_promising(self) -> bool:
@@ -277,6 +277,11 @@ def measured_columns(result: JsonObject) -> dict[str, object]:
 def derive_seed(*what: object) -> int:
     words = " ".join(map(str, what))
     return int(hashlib.sha256(words.encode()).hexdigest()[:8], 16) & 0x7FFFFFFF
+
+
+def is_unmeasured(verdict: str | None, val_bpb: float | None, delta: float | None) -> bool:
+    """Return whether an experiment was dropped before it had a score: superseded, or lost to the deadline."""
+    return verdict == "discard" and val_bpb is None and delta is None
 
 
 def kept_as(experiment: Experiment) -> str:

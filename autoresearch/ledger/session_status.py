@@ -94,7 +94,7 @@ _SPANS = f"""
 
 
 @dataclass(frozen=True)
-class Difference:
+class MeanDifference:
     """A mean difference in bits per byte (negative is better) and its 95 % interval."""
 
     mean: float
@@ -110,7 +110,7 @@ class TotalOnRecord:
     mean: float
     low: float
     high: float
-    holdout: Difference | None = None
+    holdout: MeanDifference | None = None
 
 
 @dataclass(frozen=True)
@@ -217,7 +217,7 @@ def status(ledger: Ledger, session: Session, now: float) -> SessionStatus:
 def _read_total(data: JsonObject) -> TotalOnRecord | None:
     if not {"val", "final"} <= data.keys():
         return None
-    holdout = Difference(**data["holdout"]) if data.get("holdout") else None
+    holdout = MeanDifference(**data["holdout"]) if data.get("holdout") else None
     return TotalOnRecord(final=data["final"], **data["val"], holdout=holdout)
 
 

@@ -4,12 +4,12 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from autoresearch.ledger.rows import Experiment, Trial
-from autoresearch.ledger.session_status import Difference, TotalOnRecord
+from autoresearch.ledger.session_status import MeanDifference, TotalOnRecord
 
 if TYPE_CHECKING:  # not at run time: `log` does not import numpy
     from autoresearch.analysis.total import Interval
 
-    AnyInterval = Interval | Difference | TotalOnRecord
+    AnyInterval = Interval | MeanDifference | TotalOnRecord
 
 TONES = {"keep": "good", "suspect": "bad", "crash": "failed", "invalid": "warn", "discard": ""}  # others: quiet
 

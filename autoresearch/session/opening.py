@@ -47,12 +47,8 @@ def _ledger_of(root: Path) -> Path:
 
 def _pinned_data(root: Path, workspace: Workspace, tag: str | None) -> str | None:
     """Return the hash of the data set of the session that `run` continues; None if it starts one."""
-    if not _ledger_of(root).exists():
-        return None
-    with (
-        suppress(UserError),
-        Ledger.open(_ledger_of(root), readonly=True) as ledger,
-    ):  # a fault is told when it is opened to write
+    # there may be no ledger yet, and a fault of it is told when it is opened to write
+    with suppress(UserError), Ledger.open(_ledger_of(root), readonly=True) as ledger:
         session = _find_continued(ledger, tag, workspace.head())
         return session.settings.get("data") if session else None
     return None
@@ -130,10 +126,11 @@ def _create(
 ) -> Session:
     config = project.config
     tag = config.tag or choose_tag(ledger, workspace)
+    seed = config.seed if config.seed is not None else secrets.randbits(31)
     if best is None:
         workspace.check_branch(tag, base)
-    seed = config.seed if config.seed is not None else secrets.randbits(31)
-    seed = seed if best is None else derive_seed(seed, best)
+    else:
+        seed = derive_seed(seed, best)
     settings, identity, branch = pinned_settings(project), trial_identity(project), f"autoresearch/{tag}"
     return ledger.create_session(tag, branch, base, config.agent, config.judge, settings, identity, seed, **about)
 

@@ -38,7 +38,16 @@ def written_like(original: str, text: str) -> str:
     head = _common_start(old, new)
     tail = _common_start(old[head:][::-1], new[head:][::-1])
     changed = [line.replace("\n", common) for line in new[head : len(new) - tail]]
-    return "".join([mark, *old[:head], *changed, *old[len(old) - tail :]])
+    return mark + _join([*old[:head], *changed, *old[len(old) - tail :]])
+
+
+def _join(lines: list[str]) -> str:
+    """Return the text of these lines; after a `\\r`, an empty line ends in `\\r` too: `\\r\\n` would be one end."""
+    apart: list[str] = []
+    for line in lines:
+        one_end = line == "\n" and apart and apart[-1].endswith("\r")
+        apart.append("\r" if one_end else line)
+    return "".join(apart)
 
 
 def _ends(text: str) -> Counter[str]:

@@ -11,10 +11,9 @@ from pathlib import Path
 
 import pytest
 from support.cells import CORE
-from support.programs import autoresearch
+from support.programs import autoresearch, call_main
 from support.repositories import BIGRAM, git
 
-from autoresearch.cli import main
 from autoresearch.ledger import Ledger
 from autoresearch.setup.slots import choose, lock
 
@@ -35,14 +34,9 @@ def says(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> 
 
     def saying(folder: Path, *arguments: str) -> tuple[int, str, str]:
         monkeypatch.chdir(folder)
-        monkeypatch.setattr(sys, "argv", ["autoresearch", *arguments])
-        code: str | int | None = 0
-        try:
-            main()
-        except SystemExit as end:
-            code = end.code
+        code = call_main(monkeypatch, *arguments)
         out, err = capfd.readouterr()
-        return int(code or 0), out, err
+        return code, out, err
 
     return saying
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from support.status_rows import NOW, STATUS
 
-from autoresearch.ledger.session_status import Difference, Drift, SessionStatus, TotalOnRecord
+from autoresearch.ledger.session_status import Drift, MeanDifference, SessionStatus, TotalOnRecord
 from autoresearch.report.format import duration, moment, optimism, shares
 from autoresearch.report.status import layout
 
@@ -70,7 +70,7 @@ def test_the_gain_is_called_what_it_is_until_it_is_measured_again() -> None:
     assert lines(replace(STATUS, total=total))["total"] == words and "holdout" not in lines(
         replace(STATUS, total=total)
     )
-    both = replace(total, holdout=Difference(-0.05, -0.09, 0.01))
+    both = replace(total, holdout=MeanDifference(-0.05, -0.09, 0.01))
     assert lines(replace(STATUS, total=both))["holdout"].startswith(
         "-0.0500, 95 % between -0.0900 and +0.0100: no diff"
     )
@@ -78,7 +78,7 @@ def test_the_gain_is_called_what_it_is_until_it_is_measured_again() -> None:
 
 @pytest.mark.parametrize(("gain", "words"), [(-0.12, "too good"), (-0.09, "agrees with it"), (-0.02, "show more")])
 def test_what_the_search_saw_is_held_against_the_interval(gain: float, words: str) -> None:
-    assert optimism(gain, Difference(-0.08, -0.1, -0.06)).endswith(words)
+    assert optimism(gain, MeanDifference(-0.08, -0.1, -0.06)).endswith(words)
 
 
 def test_the_time_is_that_of_the_clock_however_many_slots_there_were() -> None:

@@ -38,3 +38,8 @@ def test_lines_that_are_not_changed_keep_mixed_ends() -> None:
 @given(TEXTS, TEXTS)
 def test_a_text_stays_the_same_in_any_dress(original: str, text: str) -> None:
     assert plain(written_like(original, text)) == plain(text)
+
+
+def test_an_empty_line_after_a_carriage_return_stays_a_line() -> None:
+    assert written_like("a\rb\rc\n\nd\n", "a\n\nd\n") == "a\r\rd\n"
+    assert written_like("a\rb\n\n\nd\n", "a\n\n\nd\n") == "a\r\r\rd\n"
