@@ -3,6 +3,7 @@
 stderr is best effort, and so is stdout in a command that works for hours. The other commands exist for their data.
 """
 
+import atexit
 import fcntl
 import io
 import os
@@ -16,6 +17,7 @@ from typing import TextIO
 from autoresearch.errors import UserError
 
 STALL_S = 2.0  # a reader that takes longer is no longer waited for
+LAST_S = 10.0  # but at the end of the program it is
 MAX_QUEUED = 1000  # pieces of text that wait for such a reader; more are dropped
 
 
@@ -28,7 +30,7 @@ class BestEffortFile(io.RawIOBase):
     def __init__(self, fd: int) -> None:
         self.fd, self.failure = fd, ""
         self._queue: SimpleQueue[bytes | threading.Event] = SimpleQueue()  # its `put` may be called in a signal handler
-        self._is_late = False
+        self._is_late = self._is_over = False
         self._thread: threading.Thread | None = None
 
     def fileno(self) -> int:
@@ -41,23 +43,34 @@ class BestEffortFile(io.RawIOBase):
         return True
 
     def write(self, data: bytes) -> int:  # type: ignore[override]
-        if self._thread is None:
+        if self._thread is None and not self._is_over:
             self._thread = threading.Thread(target=self._work, name="output", daemon=True)
             self._thread.start()
+            atexit.register(self._end)
         if self._queue.qsize() < MAX_QUEUED:
             self._queue.put(bytes(data))
         return len(data)
 
     def flush(self) -> None:
         """Wait until everything is written, but not for a reader that is late."""
-        if self._thread is None or self._is_late:
+        if self._thread is None or self._is_late or self._is_over:
             return
-        written = threading.Event()
-        self._queue.put(written)
+        written = self._mark()
         if not written.wait(STALL_S):
             self._is_late, self.failure = True, self.failure or f"nobody has read it for {STALL_S:.0f} s"
             if written.is_set():  # meanwhile, and the thread may have cleared the mark before it was made
                 self._is_late = False
+
+    def _mark(self) -> threading.Event:
+        """Return an event that is set when all that is queued now is written."""
+        written = threading.Event()
+        self._queue.put(written)
+        return written
+
+    def _end(self) -> None:
+        """Write what is left; Python stops the thread after this, and nothing may wait for it."""
+        self._mark().wait(LAST_S)
+        self._is_over = True
 
     def _work(self) -> None:
         while True:

@@ -123,6 +123,20 @@ def test_a_reader_that_wakes_up_gets_the_lines_in_order(monkeypatch: pytest.Monk
         assert data.decode().splitlines() == lines
 
 
+@pytest.mark.parametrize("words", ["last words\n", "x" * 100_000 + "\n"])
+def test_the_last_lines_are_written_and_then_nothing_is_waited_for(words: str) -> None:
+    code = (
+        "import sys; from autoresearch.terminal import standard_streams as s; s.STALL_S = 0.01; s.LAST_S = 600; "
+        "s.prepare_streams(); sys.stdout = s.make_best_effort(1); out, err = sys.stdout, sys.stderr; "
+        f"print({words!r}, end='', file=out); s.STALL_S = 600; print('an error', file=err)"
+    )
+    program = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert program.stderr is not None and program.stderr.readline() == "an error\n"
+    time.sleep(1)  # the reader of stdout looks away
+    assert program.communicate(timeout=60) == (words, "")
+    assert program.returncode == 0
+
+
 def test_what_nobody_reads_takes_no_more_and_no_more_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(standard_streams, "STALL_S", 0.05)
     with output("asleep") as (fd, _):
