@@ -1,6 +1,6 @@
 # make run [HOURS=8]   install, prepare the corpus, run a session that fits this machine
 # make test            the test suite
-# make test-slow       the tests that it leaves out, from ten seconds to some minutes each
+# make test-slow       the tests that it leaves out, from some seconds to some minutes each
 # make lint            ruff, mypy and import-linter
 # make check           lint, then test: what to run before a commit
 VENV := .venv

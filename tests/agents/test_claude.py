@@ -624,6 +624,7 @@ def test_traces_hold_no_secrets(brief: Brief, monkeypatch: pytest.MonkeyPatch) -
 # --- the simulated researcher
 
 
+@pytest.mark.slow
 def test_many_proposals_from_the_simulated_researcher(brief: Brief) -> None:
     texts: list[str] = []
     broken = 0

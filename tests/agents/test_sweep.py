@@ -134,6 +134,7 @@ def test_category(name, expected):
     assert category_of_constant(name) == expected
 
 
+@pytest.mark.slow
 def test_the_same_brief_gets_the_same_proposal_also_in_another_process():
     brief = Brief(n=40, history=history())
     proposal = Sweep().propose(brief)

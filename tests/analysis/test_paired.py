@@ -46,6 +46,7 @@ def test_trials_that_failed_say_nothing_of_their_rows(tmp_path: Path) -> None:
     assert np.array_equal(mean_scores(files), [[15.0, 8.0]])
 
 
+@pytest.mark.slow
 def test_show_tells_how_a_version_does_on_the_rows_of_its_parent(finished: Path, settings_of: dict[str, str]) -> None:
     shown = json.loads(autoresearch(finished, "show", "1", "--json", env=settings_of).stdout)
     scores = {0: [], 1: []}

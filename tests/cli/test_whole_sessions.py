@@ -11,6 +11,8 @@ from support.repositories import git
 from autoresearch.analysis import consistency
 from autoresearch.ledger import Ledger
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def root(finished: Path, tmp_path: Path) -> Path:

@@ -403,6 +403,7 @@ def test_no_held_out_library_text_can_be_read(own_library):
         assert not {hashlib.sha256(document).hexdigest() for document in documents} & seen
 
 
+@pytest.mark.slow
 def test_what_python_needs_stays_readable(own_library):
     modules = "numpy, json, subprocess, multiprocessing.pool, concurrent.futures, asyncio, encodings.utf_16"
     program = f"import sys, {modules}; print([getattr(m, '__file__', '') or '' for m in sys.modules.values()])"
@@ -412,6 +413,7 @@ def test_what_python_needs_stays_readable(own_library):
     assert not [file for file in hidden if str(stdlib.library_root() / file) in answer.stdout]
 
 
+@pytest.mark.slow
 def test_the_library_is_split_by_its_share(own_library):
     splits = own_library.meta["splits"]
     total = sum(counts["bytes"] for counts in splits.values())

@@ -81,6 +81,7 @@ def test_a_good_repository_passes_and_json_says_the_same(repository: Path) -> No
     assert not (repository / "runs").exists()
 
 
+@pytest.mark.slow
 def test_lines_of_val_in_sight_are_told_and_make_the_grade_weak(repository: Path, tmp_path: Path) -> None:
     copy_readable(tmp_path / "texts")
     source = f"files:{tmp_path}/texts"
@@ -156,6 +157,7 @@ def test_a_folder_that_cannot_be_written(repository: Path) -> None:
     assert found["level"] == "blocker"
 
 
+@pytest.mark.slow
 def test_a_card_and_a_torch_that_cannot_use_it_is_a_blocker(repository: Path, pretend: Any) -> None:
     pretend(built=None)
     found = reported(repository)
@@ -165,12 +167,14 @@ def test_a_card_and_a_torch_that_cannot_use_it_is_a_blocker(repository: Path, pr
     assert done.returncode == 3 and "pip install" in done.stderr and len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_the_cpu_of_a_machine_with_a_card_can_still_be_asked_for(repository: Path, pretend: Any) -> None:
     pretend(built=None)
     found = reported(repository, "--device", "cpu")
     assert found["torch"]["level"] == "ok" and found["slot"]["text"].startswith("cpu-")
 
 
+@pytest.mark.slow
 def test_a_torch_for_the_card_is_found_without_importing_it(repository: Path, pretend: Any) -> None:
     pretend(built="12.8", used=3 << 30)
     found = reported(repository)
@@ -182,6 +186,7 @@ def test_a_torch_for_the_card_is_found_without_importing_it(repository: Path, pr
     )
 
 
+@pytest.mark.slow
 def test_a_driver_that_is_too_old_for_torch(repository: Path, pretend: Any) -> None:
     pretend(built="13.0")
     found = reported(repository)["torch"]

@@ -48,6 +48,7 @@ def folder(finished: Path, tmp_path: Path) -> Path:
     return root
 
 
+@pytest.mark.slow
 def test_the_same_keeps_and_the_same_running_minimum_as_the_ledger_has(folder: Path) -> None:
     assert autoresearch(folder, "export", "--tsv", "results.tsv").returncode == 0
     rows = table(folder / "results.tsv")

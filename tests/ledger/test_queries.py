@@ -320,6 +320,7 @@ def test_no_cell_of_results_tsv_is_a_formula(ledger, session, hypothesis, cell):
 # --- size
 
 
+@pytest.mark.slow
 def test_ten_thousand_experiments_take_no_more_statements_than_one(ledger, session):
     count = 10_000
     columns = "session_id, n, parent, state, verdict, val_bpb, started, settled, text"

@@ -39,6 +39,7 @@ def test_shards_make_no_difference() -> None:
     assert all(np.array_equal(a, b) for a, b in zip(taken(one, 4, 2), taken(many, 4, 2), strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.torch
 def test_tensors_hold_what_arrays_hold() -> None:
     import torch

@@ -137,6 +137,7 @@ def test_until_the_base_is_measured_the_limits_are_wide() -> None:
     assert TrialPlan().load_limit(BUDGET).amount == TrialPlan().answer_limit(BUDGET, 1.0, 1).amount == 600.0
 
 
+@pytest.mark.slow
 def test_setup_is_charged_in_the_unit_of_the_budget(bigram: str, cpu: Settings, bytes_data: Dataset) -> None:
     def with_setup(line: str) -> Result:
         return measure("import time\n" + bigram.replace("trial.start()", f"{line}\n    trial.start()"), cpu, bytes_data)

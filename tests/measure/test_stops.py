@@ -42,6 +42,7 @@ def test_a_trial_that_does_nothing_is_ended(
     assert time.monotonic() - started < 60
 
 
+@pytest.mark.slow
 def test_a_trial_that_works_in_silence_is_let_be(
     bigram: str, quick: Settings, bytes_data: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -52,6 +53,7 @@ def test_a_trial_that_works_in_silence_is_let_be(
     assert CellReferee(quick, bytes_data).measure(text, 1).outcome == "ok"
 
 
+@pytest.mark.slow
 def test_a_save_that_is_not_done_in_time_says_so(bigram: str, wall: Settings, bytes_data: Dataset) -> None:
     slow = "class Slow:\n    def __array__(self, *_, **__):\n        import time; time.sleep(60)\n\ndef train(trial):"
     text = bigram.replace("def train(trial):", slow).replace("logits.astype(np.float32)", "Slow()")
@@ -60,6 +62,7 @@ def test_a_save_that_is_not_done_in_time_says_so(bigram: str, wall: Settings, by
     assert result.reason.startswith("trial.save() began ") and "leave it more time (trial.reserve)" in result.reason
 
 
+@pytest.mark.slow
 def test_a_trial_that_was_stopped_is_not_believed(bigram: str, wall: Settings, bytes_data: Dataset) -> None:
     stopped: list[psutil.Process] = []
 
@@ -98,6 +101,7 @@ def test_a_cell_that_does_not_die_is_its_versions_crash_where_other_cells_do(
     assert (result.outcome, result.reason) == (outcome, "a cell did not die within 1 s")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("budget", "outcome"), [("2s", "infra"), ("20steps", "ok")])
 def test_a_referee_that_was_stopped_believes_no_clock(
     budget: str, outcome: str, bigram: str, bytes_data: Dataset

@@ -12,7 +12,7 @@ from autoresearch.measure.referee import CellReferee
 from autoresearch.measure.settings import Settings
 from autoresearch.setup import plan
 
-pytestmark = pytest.mark.torch
+pytestmark = [pytest.mark.torch, pytest.mark.slow]
 SOURCE = plan.fit_device((Path(__file__).parents[2] / "train.py").read_text(), "cpu")
 
 
@@ -62,12 +62,10 @@ def trained(train: Any) -> Repeat:
     return trial
 
 
-@pytest.mark.slow
 def test_loss_falls(trained: Repeat) -> None:
     assert trained.losses[-1] < 0.5 * trained.losses[0]
 
 
-@pytest.mark.slow
 def test_the_same_seed_gives_the_same_weights_bit_for_bit(train: Any, trained: Repeat) -> None:
     import torch
 
@@ -263,7 +261,6 @@ def test_an_explosion_ends_the_run(train: Any) -> None:
         train.report(trial, 1, torch.tensor(1e3))
 
 
-@pytest.mark.slow
 def test_two_whole_trials_with_one_seed_and_a_budget_in_steps_are_equal_row_by_row(bytes_data: Dataset) -> None:
     settings = Settings(Budget.parse("200steps"), eval_rows=64)
     first, again = (CellReferee(settings, bytes_data).measure(SOURCE, 5) for _ in range(2))

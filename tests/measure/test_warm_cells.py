@@ -107,6 +107,7 @@ def test_a_cell_from_before_the_compile_cache_is_not_used(
     process.kill()
 
 
+@pytest.mark.slow
 def test_a_cell_that_has_died_or_has_other_settings_is_not_used(
     cells: WarmCells, quick: Settings, bytes_data: Dataset
 ) -> None:

@@ -143,6 +143,7 @@ def test_an_end_that_does_not_read_is_given_up(ends: tuple[wire.Channel, socket.
             ours.send("saved", timeout_s=0)
 
 
+@pytest.mark.slow
 def test_a_flood_is_read_without_growing(ends: tuple[wire.Channel, socket.socket]) -> None:
     ours, theirs = ends
     data = json.dumps({"kind": "log", "values": {str(k): float(k) for k in range(3000)}}).encode()
@@ -212,6 +213,7 @@ class _FakeProcess:
         self.channel, self.cell = channel, SimpleNamespace(pid=os.getpid())
 
 
+@pytest.mark.slow
 @ANYTHING
 @given(
     messages=st.lists(

@@ -102,6 +102,7 @@ def test_a_page_has_one_picture_for_screens_and_one_for_phones(night: list[Exper
     assert found == [("chart", str(WIDTH)), ("chart narrow", str(NARROW_WIDTH))]
 
 
+@pytest.mark.slow
 def test_the_chart_of_a_crowded_night_is_drawn_as_png(night: list[ExperimentRow], tmp_path: Path) -> None:
     assert png.save(night, 0.006, tmp_path / "chart.png").stat().st_size > 10_000
 

@@ -461,6 +461,7 @@ def test_a_huge_change_is_cut_and_counted() -> None:
 # --- size
 
 
+@pytest.mark.slow
 def test_ten_thousand_experiments(ledger, session, tmp_path):
     rows = (
         (session.id, n, "keep" if n % 500 == 0 else "discard", 2.0 + n % 97 / 1000, float(n), HOSTILE)

@@ -3,6 +3,8 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from autoresearch.data.dataset import Dataset
 from autoresearch.measure.referee import CellReferee
 from autoresearch.measure.settings import Settings, TrialPlan
@@ -28,6 +30,7 @@ def load(state, config, device):
 """
 
 
+@pytest.mark.slow
 def test_only_what_the_base_compiled_is_there_again(quick: Settings, bytes_data: Dataset, tmp_path: Path) -> None:
     settings = replace(quick, caches=tmp_path / "caches")
     found = []

@@ -48,6 +48,7 @@ LIBRARY_READER = """
 """
 
 
+@pytest.mark.slow
 def test_parts_of_the_library_can_be_hidden_with_all_their_copies() -> None:
     if not landlock.version():
         pytest.skip("no Landlock here")

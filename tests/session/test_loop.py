@@ -130,6 +130,7 @@ def test_kill_9_loses_at_most_the_trial_in_flight(repository: Path, script: Path
     assert Workspace(repository).refs("t").keys() == set(numbers)
 
 
+@pytest.mark.slow
 def test_a_promising_version_at_the_deadline_ends_as_a_near_miss(
     repository: Path, script: Path, quick: Settings, bytes_data: Dataset
 ) -> None:

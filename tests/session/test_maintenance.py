@@ -75,6 +75,7 @@ def test_a_damaged_ledger_does_not_push_a_good_copy_out(used: Path) -> None:
     assert list(good.parent.iterdir()) == [good]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["gone", "empty"])
 def test_a_new_ledger_is_not_begun_in_the_place_of_one_that_is_lost(
     how: str, used: Path, settings_of: dict[str, str]

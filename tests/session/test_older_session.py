@@ -137,6 +137,7 @@ def moved(tmp_path: Path, session_repository: Path) -> Path:
     return repository
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("expected", EXPECTED, ids=[path.stem for path in EXPECTED])
 def test_it_is_read_as_it_was(expected: Path, left: Path, env: dict[str, str]) -> None:
     then = json.loads(expected.read_text())
@@ -144,6 +145,7 @@ def test_it_is_read_as_it_was(expected: Path, left: Path, env: dict[str, str]) -
     assert list(less(then["printed"], now)) == []
 
 
+@pytest.mark.slow
 def test_it_is_reported_as_it_was(left: Path, env: dict[str, str], tmp_path: Path) -> None:
     said(left, env, "report", "--out", str(tmp_path))
     assert (tmp_path / "report.md").read_text() == (FIXTURE / "expected" / "report.md").read_text()
@@ -159,7 +161,9 @@ def older(tmp_path: Path) -> Path:
     return restored(tmp_path)
 
 
-@pytest.mark.parametrize("command", MEASURING)
+@pytest.mark.parametrize(
+    "command", [MEASURING[0], *(pytest.param(each, marks=pytest.mark.slow) for each in MEASURING[1:])]
+)
 def test_it_is_not_measured_any_further(command: str, older: Path, env: dict[str, str]) -> None:
     before = {table: rows(older, table) for table in ("sessions", "experiments", "trials", "events")}
     refs = references(older)

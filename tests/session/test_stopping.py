@@ -71,6 +71,7 @@ def test_the_first_interrupt_finishes_one_trial_of_the_base_and_not_all(reposito
     settled_after_resume(repository, env)
 
 
+@pytest.mark.slow
 def test_the_second_interrupt_kills_it(repository: Path, env: dict[str, str]) -> None:
     with start_session(repository, env | {"AUTORESEARCH_BUDGET": "60s"}) as running:
         running.wait_for_trial(0)

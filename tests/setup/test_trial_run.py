@@ -49,6 +49,7 @@ def test_an_h100_keeps_what_the_file_has() -> None:
     assert "# Plan: a card trains 1,0" in settled
 
 
+@pytest.mark.slow
 def test_a_slow_card_is_probed_until_the_plan_is_the_one_that_was_probed() -> None:
     card = Simulated(24, 2.7e13)
     found = values(card.settle())
@@ -57,6 +58,7 @@ def test_a_slow_card_is_probed_until_the_plan_is_the_one_that_was_probed() -> No
     assert len(card.probed) == 2
 
 
+@pytest.mark.slow
 def test_out_of_memory_halves_a_pass_and_the_next_plan_remembers() -> None:
     card = Simulated(24, 2.7e13, greed=3.5)
     settled = card.settle()
@@ -76,6 +78,7 @@ def test_a_base_that_fails_is_told_with_its_reason() -> None:
         trial_run.settle(TRAIN, Card(GIB), 300, lambda text: Result(reason="NameError"), "a card")
 
 
+@pytest.mark.slow
 def test_a_plan_on_a_cpu_tells_what_a_trial_will_be(tmp_path: Path, bigram: str, settings_of: dict[str, str]) -> None:
     reports = bigram.replace("trial.start()", "trial.log(tokens_per_step=BATCH * trial.seq_len)\n    trial.start()")
     folder = make_repository(tmp_path / "repository", reports)

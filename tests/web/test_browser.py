@@ -147,6 +147,7 @@ def test_words_appear_where_one_points_and_a_click_leads_to_the_experiment(
     chromium.until("location.pathname === '/s/wild/1'")
 
 
+@pytest.mark.slow
 def test_the_page_follows_a_session_that_runs(chromium: Browser, alone: Path) -> None:
     with Ledger.open(alone / "runs" / "ledger.db") as store, served(alone) as client:
         wild = store.session("wild")

@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 from support.programs import autoresearch
+from support.repositories import git
 from support.web_client import TOKEN, Tags, raw
 
 from autoresearch.config import serve_token_file
@@ -274,6 +275,7 @@ def test_a_busy_port_is_one_clear_line() -> None:
         server.listen("localhost", taken.getsockname()[1])
 
 
+@pytest.mark.slow
 def test_the_command_serves_until_it_is_interrupted(root: Path, tmp_path: Path) -> None:
     subprocess.run(["git", "init", "-q", str(root)], check=True)
     subprocess.run(
@@ -315,6 +317,7 @@ def test_without_the_extra_it_says_what_to_install(root: Path, monkeypatch: pyte
 
     from autoresearch.cli import app
 
+    git(root, "init", "-q")
     monkeypatch.chdir(root)
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     monkeypatch.delitem(sys.modules, "autoresearch.web.server")
