@@ -94,7 +94,7 @@ class Ledger:
             "seed": seed,
             "created": time.time(),
         }
-        with self._transaction():
+        with self.transaction():
             if self._rows(Session, "WHERE tag = ?", tag):
                 raise UserError(f"there is a session `{tag}` already: choose another --tag")
             return self._insert(Session, values)
@@ -122,7 +122,7 @@ class Ledger:
         `pid` says that this process works on the session from now on, on so many `slots`: it sets `pid_started` and,
         the first time, `started`. Raises UserError if another process does. `state` sets or clears `ended`.
         """
-        with self._transaction():
+        with self.transaction():
             session = self._rows(Session, "WHERE id = ?", id)[0]
             if isinstance(pid := columns.get("pid"), int):
                 columns = self._take_over(session, pid, slots) | columns
@@ -141,7 +141,7 @@ class Ledger:
 
     def remove_session(self, id: int) -> None:
         """Delete a session and everything that belongs to it."""
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             for table in ("events", "calls", "trials", "experiments", "spans"):
                 connection.execute(f"DELETE FROM {table} WHERE session_id = ?", (id,))
             connection.execute("DELETE FROM sessions WHERE id = ?", (id,))
@@ -150,11 +150,11 @@ class Ledger:
 
     def add_experiment(self, session_id: int, n: int, **columns: object) -> Experiment:
         values = {"n": n, "started": time.time(), **columns}
-        with self._transaction():
+        with self.transaction():
             return self._insert(Experiment, values, session_id=session_id)
 
     def update_experiment(self, id: int, **columns: object) -> Experiment:
-        with self._transaction():
+        with self.transaction():
             return self._update(Experiment, id, columns)
 
     def demote(
@@ -165,7 +165,7 @@ class Ledger:
         A suspect has no score. Return the events, which hold what each of them was.
         """
         sql = "UPDATE experiments SET near_miss = 0 WHERE session_id = ? AND n = ?"
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             connection.executemany(sql, [(session_id, n) for n in misses])
             events = [self._demote(session_id, n, reason, consequence) for n, reason in suspects.items()]
             for n in misses:
@@ -205,14 +205,14 @@ class Ledger:
         return self.add_trial(session_id, experiment_id, purpose=purpose, seed=seed, blob=blob, started=time.time())
 
     def add_trial(self, session_id: int, experiment_id: int, **columns: object) -> Trial:
-        with self._transaction():
+        with self.transaction():
             return self._insert(Trial, columns, session_id=session_id, experiment_id=experiment_id)
 
     def end_trial(self, id: int, outcome: str, val_bpb: float | None, result: JsonObject) -> Trial:
         """Record the result of a trial, and some of its values as columns, which lists read."""
         columns: dict[str, object] = {"outcome": outcome, "val_bpb": val_bpb, "result": result, "ended": time.time()}
         columns |= measured_columns(result)
-        with self._transaction():
+        with self.transaction():
             return self._update(Trial, id, columns)
 
     def trials(self, session_id: int, experiment_id: int | None = None) -> list[Trial]:
@@ -229,23 +229,23 @@ class Ledger:
         """Close the trials of a dead process: outcome infra, no end time. Return their number."""
         sql = "UPDATE trials SET outcome = 'infra', result = ? WHERE session_id = ? AND outcome IS NULL"
         result = '{"outcome": "infra", "reason": "interrupted"}'
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             return connection.execute(sql, (result, session_id)).rowcount
 
     # --- model calls, events and messages
 
     def add_call(self, session_id: int, **columns: object) -> Call:
-        with self._transaction():
+        with self.transaction():
             return self._insert(Call, {"started": time.time(), **columns}, session_id=session_id)
 
     def update_call(self, id: int, **columns: object) -> Call:
-        with self._transaction():
+        with self.transaction():
             return self._update(Call, id, columns)
 
     def renumber(self, session_id: int, expected: int, n: int, since: float) -> None:
         """Move calls and events of a proposal from its `expected` number to its final one."""
         if expected != n:
-            with self._transaction() as connection:
+            with self.transaction() as connection:
                 for table, when in (
                     ("calls", "started"),
                     ("events", "kind IN ('proposed', 'broken', 'absent') AND at"),
@@ -263,7 +263,7 @@ class Ledger:
     ) -> None:
         """Add an event, perhaps of experiment `n`."""
         values = {"at": time.time(), "kind": kind, "text": text, "n": n, "data": data}
-        with self._transaction():
+        with self.transaction():
             self._insert(Event, values, session_id=session_id)
 
     def events(self, session_id: int, after: int = 0, kind: str | None = None) -> list[Event]:
@@ -289,7 +289,7 @@ class Ledger:
         where = "WHERE session_id = ? AND kind = ? AND taken IS NULL ORDER BY id"
         if not self._rows(Event, where, session_id, kind):
             return []
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             messages = self._rows(Event, where, session_id, kind)
             marks = [(time.time(), message.id) for message in messages]
             connection.executemany("UPDATE events SET taken = ? WHERE id = ?", marks)
@@ -303,8 +303,12 @@ class Ledger:
             return self.connection.execute(sql, values).fetchall()
 
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Make all that a block writes one transaction; one inside another is part of it."""
         with self._lock, explain_errors(self.path):
+            if self.connection.in_transaction:
+                yield self.connection
+                return
             self._check_file()
             with transaction(self.connection):
                 yield self.connection

@@ -76,14 +76,15 @@ class Recovery:
         history = GitHistory.read(self.context.workspace, self.context.tag)
         kept = history.kept if history is not None else {}
         unknown = [n for n in refs if last is None or n > last or (n in kept and n in undecided)]
-        for n in unknown:
-            columns = self._recorded_columns(n, refs[n]) or self._columns_from_git(n, refs, kept)
-            if n in undecided:
-                ledger.update_experiment(undecided[n], **columns)
-            else:
-                ledger.add_experiment(self.context.id, n, **columns)
-        if unknown:
-            self._restore_trials()
+        with ledger.transaction():  # a restart after half of it would not find the trials that lack
+            for n in unknown:
+                columns = self._recorded_columns(n, refs[n]) or self._columns_from_git(n, refs, kept)
+                if n in undecided:
+                    ledger.update_experiment(undecided[n], **columns)
+                else:
+                    ledger.add_experiment(self.context.id, n, **columns)
+            if unknown:
+                self._restore_trials()
         return unknown
 
     def check_incumbent(self) -> None:

@@ -148,6 +148,25 @@ def test_trials_that_are_read_from_their_files_have_their_sizes(used: Path, stor
     assert (trial.num_params, trial.peak_mb) == (7, 1.5)
 
 
+def test_a_recovery_that_was_cut_off_begins_again(used: Path, store: Ledger) -> None:
+    two, session = store.experiment(1, 2), store.session()
+    assert two is not None and session is not None
+    trials = store.trials(1, two.id)
+    file = Artefacts(used / "runs/t/2").trial(0, ".json")
+    good = file.read_text()
+    file.write_text(json.dumps(json.loads(good) | {"seed": ["cannot be stored"]}))
+    store.connection.execute("DELETE FROM trials WHERE experiment_id = ?", (two.id,))
+    store.connection.execute("DELETE FROM experiments WHERE id = ?", (two.id,))
+    recovery = Recovery(context_of(store, session, Workspace(used)))
+    with pytest.raises(Exception, match="type 'list' is not supported"):
+        recovery.restore_experiments()
+    assert store.experiment(1, 2) is None
+    file.write_text(good)
+    assert recovery.restore_experiments() == [2]
+    again = store.experiment(1, 2)
+    assert again is not None and [trial.seed for trial in store.trials(1, again.id)] == [each.seed for each in trials]
+
+
 def test_a_version_that_was_under_way_begins_again(used: Path, store: Ledger) -> None:
     """The copy knows experiments 0 and 1; of experiment 2 there is no record, for it was not settled."""
     two = store.experiment(1, 2)
