@@ -68,7 +68,7 @@ def identify_file(path: Path) -> tuple[int, int] | None:
     """Return the device and the inode of a file; None if there is none."""
     try:
         found = path.stat()
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     return found.st_dev, found.st_ino
 

@@ -80,7 +80,8 @@ def _scores(status: SessionStatus) -> list[str]:
 def _limits(status: SessionStatus, now: float, most_usd: float | None) -> list[str]:
     parts = [] if status.state == "running" else [status.state.upper()]
     if status.deadline is not None:
-        parts.append(f"until {moment(status.deadline, now)}")
+        words = "until" if status.deadline > now else "time was up at"
+        parts.append(f"{words} {moment(status.deadline, now)}")
     if status.cost_usd or most_usd:
         cost = "cost unknown" if status.cost_usd is None else dollars(status.cost_usd)
         parts.append(cost + (f" of ${most_usd:.2f}" if most_usd else ""))

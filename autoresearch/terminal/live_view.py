@@ -1,6 +1,7 @@
 """Show the progress of `run` on stderr: event lines, and in a terminal a board below."""
 
 import time
+from textwrap import fill
 from types import TracebackType
 from typing import Any
 
@@ -61,8 +62,11 @@ class Screen:
         """Print an event as a line."""
         self.last = (kind, n, at)
         if kind not in HIDDEN:
-            number = "    " if n is None else f"{n:4}"
-            self.say(f"{number}  {kind:9} {' '.join(text.split())}", STYLES.get(str(data.get("verdict")), ""))
+            start = f"{'' if n is None else n:4}  {kind:9} "
+            line = start + " ".join(text[:MAX_LINE_CHARS].split())
+            if self.console.is_terminal:
+                line = fill(line, self.console.width, subsequent_indent=" " * len(start), break_on_hyphens=False)
+            self.say(line, STYLES.get(str(data.get("verdict")), ""))
 
     def board(self) -> Group:
         """Return the lines at the bottom, as they are now."""

@@ -38,6 +38,7 @@ def test_the_trial_what_came_so_far_and_what_is_left() -> None:
     assert second == "      " + "━" * 16 + "─" * 16 + "   50 %  2 min 30 s  15,656 tokens/s"
     assert third == "best 2.1000 ± 0.0266 (-0.1000)  13 tried, 1 kept"
     assert last == "until 23:00 (in 1 h)  $1.20 of $10.00"
+    assert shown(TRIAL, status={"deadline": NOW - 180})[-1] == "time was up at 21:57 (3 min ago)"
     assert "GPU 44.0 of 80 GiB, 98 % busy" in shown(TRIAL, 120)[1]
     assert "tokens/s  and 2 more" in shown(replace(TRIAL, others=2))[1]
 
@@ -91,6 +92,16 @@ def test_the_board_goes_and_the_lines_stay() -> None:
     text = buffer.getvalue()
     assert "14  screen train" in text and "\x1b[?1049h" not in text and "\x1b[2J" not in text
     assert text.index("a line that stays") < text.rindex("\x1b[2K")
+
+
+def test_a_long_line_goes_on_below_its_first_word() -> None:
+    made, buffer = screen(force_terminal=True, width=40, no_color=True, _environ={"TERM": "xterm"})
+    made.event("proposed", 3, "a lower rate for the embedding, which learns too fast", {}, NOW)
+    assert buffer.getvalue().splitlines() == [
+        "   3  proposed  a lower rate for the",
+        "                embedding, which learns",
+        "                too fast",
+    ]
 
 
 def test_words_of_others_do_nothing_in_a_terminal() -> None:
