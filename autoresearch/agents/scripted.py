@@ -1,9 +1,7 @@
 """Propose changes that exist already: the edits of a folder, or a single one."""
 
 import codecs
-import os
 import re
-import subprocess
 import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,6 +16,7 @@ from autoresearch.files import JsonObject
 from autoresearch.ledger.rows import CATEGORIES
 from autoresearch.source.lines import plain
 from autoresearch.source.rebase import rebase_change
+from autoresearch.workspace.texts import merge_texts, run_git
 
 if TYPE_CHECKING:
     from autoresearch.brief.brief import Brief
@@ -152,18 +151,9 @@ def _patched(patch: bytes, incumbent: str, base: str | None) -> str:
             raise
         with suppress(ValueError):
             changed = _apply_patch(base, patch).decode()
-            if (merged := rebase_change(_merge, plain(base), changed, plain(incumbent))) is not None:
+            if (merged := rebase_change(merge_texts, plain(base), changed, plain(incumbent))) is not None:
                 return merged
         raise
-
-
-def _merge(base: str, ours: str, theirs: str) -> tuple[str, bool]:
-    with tempfile.TemporaryDirectory(prefix="autoresearch-") as folder:
-        names = ("ours", "base", "theirs")
-        for name, text in zip(names, (ours, base, theirs), strict=True):
-            Path(folder, name).write_bytes(text.encode())
-        done = _run_git(folder, "merge-file", "-p", "-q", *names)
-    return done.stdout.decode(), done.returncode != 0
 
 
 def _apply_patch(incumbent: str, patch: bytes) -> bytes:
@@ -187,24 +177,8 @@ def _apply_patch(incumbent: str, patch: bytes) -> bytes:
 
 def _git_apply(patch: bytes, folder: str, *options: str) -> str:
     """Apply a patch as a whole or not at all, and return git's error message, empty if there is none."""
-    process = _run_git(folder, "apply", "--whitespace=nowarn", *options, "-", stdin=patch)
+    process = run_git(folder, "apply", "--whitespace=nowarn", *options, "-", stdin=patch)
     if process.returncode == 0:
         return ""
     first = process.stderr.decode(errors="replace").strip().split("\n")[0]
     return first.removeprefix("error: ") or f"git apply ended with {process.returncode}"
-
-
-def _run_git(folder: str, *words: str, stdin: bytes = b"") -> "subprocess.CompletedProcess[bytes]":
-    """Run git in a folder, away from any repository. Raises UserError if it is killed."""
-    environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("GIT_")},
-        "LC_ALL": "C",
-        "GIT_CONFIG_GLOBAL": os.devnull,
-        "GIT_CONFIG_NOSYSTEM": "1",
-        # without it, git skips the file if the temporary folder is inside a repository
-        "GIT_CEILING_DIRECTORIES": str(Path(folder).resolve().parent),
-    }
-    done = subprocess.run(["git", *words], cwd=folder, input=stdin, env=environment, capture_output=True, check=False)
-    if done.returncode < 0:
-        raise UserError(f"git {words[0]} was killed by signal {-done.returncode}: is there memory left?")
-    return done

@@ -25,6 +25,7 @@ from autoresearch.session.fallback import AgentHealth
 from autoresearch.source.diff import unified_diff
 from autoresearch.source.parsing import explain
 from autoresearch.source.rebase import rebase_change
+from autoresearch.workspace.texts import merge_texts
 
 MAX_BROKEN = 10  # broken proposals in a row that end a session without a stand-in
 UNUSABLE_RETRY_S = 3600.0  # until an agent that cannot work is asked again: the user may have bought credit
@@ -197,7 +198,7 @@ class CandidateMaker:
             return context.experiment(n)
         incumbent = context.experiment(evidence.incumbent().n)
         best, base = require(incumbent.text), require(context.experiment(evidence.rival(old).n).text)
-        text = rebase_change(context.workspace.merge, base, require(old.text), best)
+        text = rebase_change(merge_texts, base, require(old.text), best)
         if text is None:
             return None
         refusal = self.proposer.refusal(Proposal(text, require(old.hypothesis)))

@@ -116,17 +116,6 @@ class Workspace:
     def diff(self, a: str, b: str) -> str:
         return self._git.output("diff-tree", "-p", a, b, "--", self._spec).decode(errors="replace")
 
-    def merge(self, base: str, ours: str, theirs: str) -> tuple[str, bool]:
-        """Merge two changes of the text `base`; True: they conflict, and the text has markers."""
-        with tempfile.TemporaryDirectory() as folder:
-            paths = [Path(folder, name) for name in ("ours", "base", "theirs")]
-            for path, text in zip(paths, (ours, base, theirs), strict=True):
-                path.write_bytes(encode(text))
-            labels = ("-L", "ours", "-L", "base", "-L", "theirs")
-            args = ("-p", *labels, *map(str, paths))
-            conflicts, merged = self._git.run("merge-file", *args, accept=range(128))
-        return merged.decode(), conflicts > 0
-
     # --- references
 
     def best(self, tag: str) -> str | None:

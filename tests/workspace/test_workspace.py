@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from autoresearch.errors import Blocker, UsageError, UserError
+from autoresearch.workspace.texts import merge_texts
 from autoresearch.workspace.workspace import Workspace
 
 BASE = "RATE = 1\nA = 1\nB = 2\nC = 3\nWIDTH = 8\n"
@@ -419,15 +420,14 @@ def test_packed_references_and_gc_change_nothing(repo):
 # --- merging
 
 
-def test_merge_joins_two_changes(repo):
-    workspace = Workspace(repo.root)
-    assert workspace.merge(BASE, BETTER, WORSE) == (BETTER.replace("WIDTH = 8", "WIDTH = 9"), False)
+def test_merge_joins_two_changes():
+    assert merge_texts(BASE, BETTER, WORSE) == (BETTER.replace("WIDTH = 8", "WIDTH = 9"), False)
     crlf = [text.replace("\n", "\r\n") for text in (BASE, BETTER, WORSE)]
-    assert workspace.merge(*crlf) == (BETTER.replace("WIDTH = 8", "WIDTH = 9").replace("\n", "\r\n"), False)
+    assert merge_texts(*crlf) == (BETTER.replace("WIDTH = 8", "WIDTH = 9").replace("\n", "\r\n"), False)
 
 
-def test_merge_says_that_changes_conflict(repo):
-    text, conflicts = Workspace(repo.root).merge(BASE, BETTER, BASE.replace("RATE = 1", "RATE = 3"))
+def test_merge_says_that_changes_conflict():
+    text, conflicts = merge_texts(BASE, BETTER, BASE.replace("RATE = 1", "RATE = 3"))
     assert conflicts
     assert "<<<<<<< ours\nRATE = 2\n" in text and "RATE = 3\n>>>>>>> theirs\n" in text
 
