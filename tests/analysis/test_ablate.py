@@ -51,7 +51,7 @@ def repository(greedy: Path, tmp_path: Path) -> Path:
 
 def program(root: Path, env: dict[str, str], *words: str, **more: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "autoresearch", *words]
-    return subprocess.run(command, cwd=root, env=env | more, capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, cwd=root, env=env | more, capture_output=True, text=True, timeout=280)
 
 
 def answer(root: Path, env: dict[str, str], *words: str, code: int = 0) -> Any:

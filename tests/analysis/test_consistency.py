@@ -127,7 +127,7 @@ def test_an_experiment_that_is_under_way_is_no_difference(repository: Path) -> N
 def test_the_command_says_what_to_do_and_its_exit_code_tells(repository: Path, settings_of: dict[str, str]) -> None:
     def doctor(*options: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "autoresearch", "doctor", "--ledger", *options]
-        return subprocess.run(command, cwd=repository, env=settings_of, capture_output=True, text=True, timeout=60)
+        return subprocess.run(command, cwd=repository, env=settings_of, capture_output=True, text=True, timeout=280)
 
     done = doctor()
     assert (done.returncode, done.stdout.strip()) == (0, "ok    ledger, git and artefacts agree")

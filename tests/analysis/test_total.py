@@ -132,7 +132,7 @@ def test_nothing_is_measured_again_on_a_card_that_is_not_free(remeasurer: Remeas
 @pytest.mark.slow
 def test_base_against_final_on_fresh_seeds(finished: Path, settings_of: dict[str, str]) -> None:
     command = [sys.executable, "-m", "autoresearch", "total", "--pairs", "2", "--json"]
-    done = subprocess.run(command, cwd=finished, env=settings_of, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, cwd=finished, env=settings_of, capture_output=True, text=True, timeout=280)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert as_documented("total", found) and (found["base"], found["final"], found["pairs"]) == (0, 1, 2)
@@ -159,7 +159,7 @@ def test_what_ablate_and_reproduce_measured_is_no_part_of_the_total(
                 odd = store.start_trial(1, store.trials(1)[0].experiment_id, "ablate", 1, "")
                 store.end_trial(odd.id, "ok", 0.1, {})
         command = [sys.executable, "-m", "autoresearch", *words]
-        done = subprocess.run(command, cwd=finished, env=settings_of, capture_output=True, text=True, timeout=120)
+        done = subprocess.run(command, cwd=finished, env=settings_of, capture_output=True, text=True, timeout=280)
         with Ledger.open(finished / "runs" / "ledger.db", readonly=True) as store:
             fresh = {trial.seed for trial in store.trials(1)} - {1}
         assert done.stdout and len(fresh - seen) == {"ablate": 2, "reproduce": 1, "total": 2}[words[0]], done.stderr
@@ -175,7 +175,7 @@ def test_a_version_is_reproduced(finished: Path, settings_of: dict[str, str]) ->
         env=settings_of,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=280,
     )
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
@@ -190,12 +190,12 @@ def test_a_version_is_reproduced(finished: Path, settings_of: dict[str, str]) ->
         assert row is not None and row.val_bpb is not None
         store.update_experiment(row.id, val_bpb=row.val_bpb - 1.0)  # a record that nobody measured
     done = subprocess.run(
-        [*command, "1", "--draws", "1"], cwd=finished, env=settings_of, capture_output=True, text=True, timeout=120
+        [*command, "1", "--draws", "1"], cwd=finished, env=settings_of, capture_output=True, text=True, timeout=280
     )
     with Ledger.open(finished / "runs" / "ledger.db") as store:
         store.update_experiment(row.id, val_bpb=row.val_bpb)
     assert done.returncode == 1 and "does NOT agree with the record" in done.stdout
-    done = subprocess.run([*command, "9"], cwd=finished, env=settings_of, capture_output=True, text=True, timeout=120)
+    done = subprocess.run([*command, "9"], cwd=finished, env=settings_of, capture_output=True, text=True, timeout=280)
     assert done.returncode == 1 and "experiment 9 has no score that could be reproduced" in done.stderr
 
 
@@ -209,7 +209,7 @@ def test_a_session_ends_with_the_total_of_what_it_kept(
     (script / "01-a-comment.py").write_text((finished / "train.py").read_text() + "\nEND = 1\n")
     command = [sys.executable, "-m", "autoresearch", "run", "--tag", "t", "--agent", f"scripted:{script}"]
     env = settings_of | {"AUTORESEARCH_TOTAL_PAIRS": "2"}
-    done = subprocess.run(command, cwd=finished, env=env, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, cwd=finished, env=env, capture_output=True, text=True, timeout=280)
     assert done.returncode == 0 and "total" in done.stderr, done.stderr
     with Ledger.open(finished / "runs" / "ledger.db", readonly=True) as store:
         session = store.session("t")

@@ -319,7 +319,7 @@ def test_what_is_looked_at_often_does_not_wait_for_numpy(finished: Path) -> None
     code = "import sys; from autoresearch.cli import app; app(standalone_mode=False); sys.exit('numpy' in sys.modules)"
     for command in ("log", "status"):
         done = subprocess.run(
-            [sys.executable, "-c", code, command], cwd=finished, capture_output=True, text=True, timeout=60
+            [sys.executable, "-c", code, command], cwd=finished, capture_output=True, text=True, timeout=280
         )
         assert done.returncode == 0, done.stderr
 

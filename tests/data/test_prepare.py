@@ -63,7 +63,7 @@ def contents(root):
 
 def run_script(cache, *args):
     command = [sys.executable, str(SCRIPT), "--device", "cpu", "--search", "0", "--cache", str(cache), *args]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+    return subprocess.run(command, capture_output=True, text=True, timeout=280)
 
 
 @pytest.mark.parametrize("vocab_size", [256, 300])
@@ -343,7 +343,7 @@ def test_a_builder_that_is_stopped_leaves_no_half_data_set(texts, tmp_path, kill
     while not list(data.glob(".*.new")) and time.monotonic() < deadline:
         time.sleep(0.005)
     builder.send_signal(kill)
-    _, talk = builder.communicate(timeout=60)
+    _, talk = builder.communicate(timeout=280)
     assert builder.returncode == (130 if kill == signal.SIGINT else -kill)
     assert "Traceback" not in talk
     assert not prepare.dataset_path(source, 4000, 64, cache=tmp_path / "cache").exists()
@@ -365,7 +365,7 @@ def test_a_second_builder_waits_for_the_first(texts, tmp_path):
             assert "waiting" in waiting.stderr.readline()
             assert waiting.poll() is None
             fcntl.flock(lock, fcntl.LOCK_UN)
-            waiting.communicate(timeout=60)
+            waiting.communicate(timeout=280)
     assert waiting.returncode == 0
 
 

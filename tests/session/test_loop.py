@@ -118,7 +118,7 @@ def test_kill_9_loses_at_most_the_trial_in_flight(repository: Path, script: Path
     first.send_signal(signal.SIGKILL)
     first.wait()
     first.stderr.close()
-    again = subprocess.run(command, cwd=repository, env=settings_of, capture_output=True, text=True, timeout=120)
+    again = subprocess.run(command, cwd=repository, env=settings_of, capture_output=True, text=True, timeout=280)
     assert again.returncode == 0, again.stderr
     with Ledger.open(repository / "runs" / "ledger.db", readonly=True) as store:
         row = store.session("t")

@@ -84,7 +84,7 @@ def files(repository: Path) -> dict[str, bytes]:
 def program(repository: Path, env: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run the program as its user does."""
     command = [sys.executable, "-m", "autoresearch", *arguments]
-    return subprocess.run(command, cwd=repository, env=env, capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, cwd=repository, env=env, capture_output=True, text=True, timeout=280)
 
 
 def said(repository: Path, env: dict[str, str], *arguments: str) -> str:

@@ -133,7 +133,7 @@ def test_the_last_lines_are_written_and_then_nothing_is_waited_for(words: str) -
     program = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert program.stderr is not None and program.stderr.readline() == "an error\n"
     time.sleep(1)  # the reader of stdout looks away
-    assert program.communicate(timeout=60) == (words, "")
+    assert program.communicate(timeout=280) == (words, "")
     assert program.returncode == 0
 
 
@@ -172,7 +172,7 @@ def test_data_that_cannot_be_written_is_an_error_and_talk_is_none(redirection: s
     line = f'"{sys.executable}" -m autoresearch --help {redirection}'
     if "|" in redirection:
         line += "; exit ${PIPESTATUS[0]}"
-    done = subprocess.run(["bash", "-c", line], stderr=subprocess.PIPE, text=True, timeout=60)
+    done = subprocess.run(["bash", "-c", line], stderr=subprocess.PIPE, text=True, timeout=280)
     assert (done.returncode, done.stderr) == (code, words)
 
 
