@@ -143,7 +143,7 @@ class Supervisor:
             return False
         request = json.loads(data)["ask"]
         if request == "listen":
-            self.listener = listener.Listener(fds[0])
+            self.listener = listener.Listener(fds[0], sees_others="net" not in self.order["namespaces"])
             poller.register(self.listener.fd, select.POLLIN)
         if request == "only_compute":
             self.restrict()
@@ -212,6 +212,8 @@ class Supervisor:
             time.sleep(0.002)
         while self.pump():
             pass
+        if self.listener is not None:
+            self.listener.forget_names()
         listener.populate(listener.evicted(self.files), self.order["tmp"])  # which pages are left tells what was used
         self.send({"ended": self.status})
 
