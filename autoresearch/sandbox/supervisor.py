@@ -85,7 +85,7 @@ class Supervisor:
         order["namespaces"] = [] if "ns" in off else namespaces.choose()
         order["uid"] = None
         if "uid" not in off and "user" not in order["namespaces"]:
-            order["uid"] = layers.choose_uid(order["must_reach"], order["devices"])
+            order["uid"] = layers.choose_uid(order["must_reach"], order["must_use"])
         if order["uid"] is not None:
             change_owner(order["tmp"], order["uid"])
         if order["namespaces"]:  # last: what is forked next is process 1 of the new namespace
@@ -112,11 +112,7 @@ class Supervisor:
         """Return the pid outside the cell of a process whose own pid is `pid`."""
         if "pid" not in self.order["namespaces"]:
             return pid
-        for candidate in descendants(self.child):
-            with suppress(OSError), open(f"/proc/{candidate}/status") as file:
-                if f"\t{pid}\n" in next(line for line in file if line.startswith("NSpid:")):
-                    return candidate
-        return self.child
+        return namespaces.find_process(pid, descendants(self.child)) or self.child
 
     def watch(self) -> None:
         """Copy output until the program ends, or the owner asks for its end or dies."""
