@@ -43,10 +43,15 @@ def choose(device: str = "auto", threads: int = 1, numbers: Sequence[int] = (0,)
     cards = hardware.gpus() if device != "cpu" else []
     if cards and (problem := torch_problem()) is not None:
         raise Blocker(f"{problem[0]}: {problem[1]}, or use --device cpu")
+    if cards and (setting := hardware.ambiguous_numbers()) is not None:
+        remedy = "set CUDA_DEVICE_ORDER=PCI_BUS_ID to number them as `nvidia-smi` does, or name UUIDs (`nvidia-smi -L`)"
+        raise Blocker(f"CUDA_VISIBLE_DEVICES={setting} may mean another card, for the cards here differ: {remedy}")
     if cards:
         return tuple(_gpu_slot(cards, number) for number in numbers)
     if device == "cuda":
-        raise Blocker("no NVIDIA card is visible here: see what `nvidia-smi` says, or use --device cpu")
+        setting = os.environ.get(hardware.VISIBLE_DEVICES)
+        named = "" if setting is None else f" (CUDA_VISIBLE_DEVICES is {setting!r})"
+        raise Blocker(f"no NVIDIA card is visible here{named}: see what `nvidia-smi -L` says, or use --device cpu")
     return tuple(cpu_slot(threads, number) for number in numbers)
 
 
