@@ -110,7 +110,7 @@ def test_a_trial_gets_the_card_that_the_user_was_given(
 
 def test_numbers_of_cards_that_differ_are_not_guessed(nvml: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
-    with pytest.raises(Blocker, match="CUDA_VISIBLE_DEVICES=1 may mean another card.*PCI_BUS_ID"):
+    with pytest.raises(Blocker, match=r"CUDA_VISIBLE_DEVICES=1 may mean another card.*PCI_BUS_ID"):
         slots.choose()
     monkeypatch.setenv("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
     assert slots.choose()[0].gpu == "GPU-2"
