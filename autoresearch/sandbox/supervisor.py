@@ -26,6 +26,7 @@ from autoresearch.sandbox.output_log import LogWriter
 
 POLL_MS = 500  # between checks that the owner is still our parent
 CHUNK_BYTES = 1 << 16
+SERIAL_COMPILATION = {"TORCHINDUCTOR_COMPILE_THREADS": "1"}
 
 
 def main(argv: list[str]) -> None:
@@ -248,11 +249,17 @@ def execute(order: Order, output: int, report: int, mounted: dict[str, object]) 
     try:
         report = arrange_descriptors(order, output, report)
         detach(order)
-        add_report(report, layers=layers.apply(order, mounted), started=os.getpid())
-        os.execve(order["program"][0], order["program"], order["environment"])
+        applied = layers.apply(order, mounted)
+        add_report(report, layers=applied, started=os.getpid())
+        os.execve(order["program"][0], order["program"], choose_environment(order["environment"], applied))
     except (OSError, ValueError) as error:
         add_report(report, error=f"{type(error).__name__}: {error}")
     os._exit(127)
+
+
+def choose_environment(environment: dict[str, str], applied: dict[str, object]) -> dict[str, str]:
+    """Return the environment of the program; Inductor's processes wait for ever where they cannot share memory."""
+    return {**(SERIAL_COMPILATION if applied["shm"] == "denied" else {}), **environment}
 
 
 def add_report(report: int, **fields: object) -> None:

@@ -221,3 +221,13 @@ def test_the_driver_of_a_card_may_listen_on_an_abstract_socket_and_nobody_connec
     refused = ["PermissionError", "PermissionError", "ConnectionRefusedError", "PermissionError"]
     assert run(SERVE, off=off)[1].split() == refused
     assert run(SERVE, off=off, gpu=True)[1].split() == ["done", "done", *refused[2:]]
+
+
+def test_inductor_compiles_in_one_process_where_processes_cannot_share_memory() -> None:
+    code = "import os; print(os.environ.get('TORCHINDUCTOR_COMPILE_THREADS'))"
+    for off in (frozenset[str](), NO_NAMESPACES):
+        with Cell.start(spec(code, off=off)) as cell:
+            assert wait(lambda: not cell.is_running())
+            assert cell.log() == ("1\n" if cell.layers["shm"] == "denied" else "None\n")
+    chosen = {"TORCHINDUCTOR_COMPILE_THREADS": "3"}
+    assert run(code, off=NO_NAMESPACES, environment=chosen)[1] == "3\n"
