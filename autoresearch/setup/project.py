@@ -18,7 +18,7 @@ from autoresearch.measure.settings import Settings
 from autoresearch.sandbox import selftest
 from autoresearch.sandbox.cell import CellError
 from autoresearch.sandbox.launch import CellSpec
-from autoresearch.setup import slots
+from autoresearch.setup import card, slots
 from autoresearch.setup.slots import Slot
 from autoresearch.workspace import git
 
@@ -123,8 +123,10 @@ def settings(config: Config, slot: Slot) -> Settings:
 
 
 def inspection(project: Project) -> selftest.Inspection:
-    """Grade the cell. Raises Blocker if none can be started, or if STRONG is required and missing."""
+    """Grade the cell. Raises Blocker if none can be started, a card fails in it, or STRONG is required and missing."""
     try:
+        for slot in project.slots:
+            card.require_card(slot, project.data)
         result = attack_cell(project.slot, project.data, project.root)
     except CellError as error:
         raise Blocker(f"no cell can be started here: {error}") from None

@@ -65,14 +65,29 @@ def _gpu_slot(cards: Sequence[str], number: int) -> Slot:
 
 def torch_problem() -> tuple[str, str] | None:
     """Return why the installed torch cannot use the NVIDIA cards, and the remedy; None if no reason is known."""
-    built, driver = hardware.torch_cuda(), hardware.driver_cuda() or ""
-    index = "cu130" if _major(driver) >= 13 else "cu128"
-    install = f"`pip install --force-reinstall 'torch>=2.9,<2.14' --index-url https://download.pytorch.org/whl/{index}`"
+    built, driver, install = hardware.torch_cuda(), hardware.driver_cuda() or "", install_command()
     if built is None:
         return "there is an NVIDIA card, but this torch is a CPU build", f"{install} installs one for CUDA"
     if driver and _major(built) > _major(driver):
         return f"this torch is for CUDA {built}, the NVIDIA driver is for {driver}", f"update the driver, or {install}"
     return None
+
+
+def install_command() -> str:
+    """Return the command that installs a torch for the driver, with windows in its fast attention."""
+    index = "cu130" if _major(hardware.driver_cuda() or "") >= 13 else "cu128"
+    return f"`pip install --force-reinstall 'torch>=2.11,<2.14' --index-url https://download.pytorch.org/whl/{index}`"
+
+
+def is_for_cuda_13() -> bool:
+    """Return whether the installed torch was built for CUDA 13 or newer."""
+    return _major(hardware.torch_cuda() or "") >= 13
+
+
+def lacks_windows(torch: str) -> bool:
+    """Return whether the attention for packed rows of this version knows no windows."""
+    major, minor = (int(part) for part in torch.split(".")[:2])
+    return (major, minor) < (2, 11)
 
 
 def _major(version: str) -> int:

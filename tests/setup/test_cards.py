@@ -1,11 +1,10 @@
 """Which cards a program may use: by CUDA_VISIBLE_DEVICES, by slices, and where NVML answers nothing."""
 
 import sys
-import types
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from support.nvml import answer, install_nvml, refuse
 
 from autoresearch import hardware
 from autoresearch.errors import Blocker
@@ -17,41 +16,10 @@ SLICES = [Card("MIG-11", "GPU-aa11"), Card("MIG-12", "GPU-aa11"), Card("GPU-bb33
 OLD_SLICES = [Card("MIG-GPU-aa11/1/0", "GPU-aa11"), Card("MIG-GPU-aa11/2/0", "GPU-aa11")]
 
 
-class Refused(Exception):
-    """The error that the bindings raise."""
-
-
-def refuse(*_: object) -> object:
-    raise Refused
-
-
-def answer(value: object) -> Callable[..., object]:
-    return lambda *_: value
-
-
 @pytest.fixture
 def nvml(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
-    """Functions of NVML on a machine with an H100, and a 4090 that CUDA would number otherwise; change what differs."""
-    bindings = types.ModuleType("pynvml")
-    names = {"GPU-1": "NVIDIA H100 80GB HBM3", "GPU-2": "NVIDIA GeForce RTX 4090"}
-    vars(bindings).update(
-        NVMLError=Refused,
-        nvmlInit=answer(None),
-        nvmlDeviceGetCount=answer(2),
-        nvmlDeviceGetHandleByIndex=lambda index: f"GPU-{index + 1}",
-        nvmlDeviceGetHandleByUUID=lambda uuid: uuid,
-        nvmlDeviceGetUUID=lambda handle: handle,
-        nvmlDeviceGetName=names.get,
-        nvmlDeviceGetMigMode=refuse,
-        nvmlDeviceGetMemoryInfo=answer(types.SimpleNamespace(total=80 << 30, used=1 << 30)),
-        nvmlSystemGetDriverVersion=answer(b"570.00"),
-        nvmlSystemGetCudaDriverVersion_v2=answer(13000),
-    )
-    monkeypatch.setitem(sys.modules, "pynvml", bindings)
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    monkeypatch.delenv("CUDA_DEVICE_ORDER", raising=False)
     monkeypatch.setattr(slots, "torch_problem", answer(None))
-    return vars(bindings)
+    return install_nvml(monkeypatch)
 
 
 @pytest.mark.parametrize(
