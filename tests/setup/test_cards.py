@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 from support.nvml import answer, install_nvml, refuse
 
+from autoresearch import config as configuration
 from autoresearch import hardware
-from autoresearch.errors import Blocker
+from autoresearch.doctor import project_checks
+from autoresearch.errors import Blocker, UsageError
 from autoresearch.hardware import Card, CardMemory, GpuMeter, visible_cards
-from autoresearch.setup import slots
+from autoresearch.setup import project, slots
 
 CARDS = [Card("GPU-aa11"), Card("GPU-aa22"), Card("GPU-bb33")]
 SLICES = [Card("MIG-11", "GPU-aa11"), Card("MIG-12", "GPU-aa11"), Card("GPU-bb33")]
@@ -145,3 +147,19 @@ def test_one_function_that_refuses_costs_its_answer_only(nvml: dict[str, object]
     known = [hardware.gpu_memory("GPU-1"), hardware.gpu_name("GPU-1"), hardware.driver()]
     assert known.count(None) == 1
     assert hardware.driver_cuda() == "13.0"
+
+
+@pytest.mark.parametrize("device", ["cuda", "cpu"])
+def test_somebody_chooses_the_text_of_a_card(device: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("AUTORESEARCH_SOURCE", raising=False)
+    unset = configuration.load(tmp_path, {})
+    if device == "cuda":
+        with pytest.raises(UsageError, match=r"choose a text for the card.*AUTORESEARCH_SOURCE.*climbmix"):
+            project.require_source(unset, device)
+        check = project_checks.check_data(unset, device)[1]
+        assert check.level == "blocker" and "climbmix" in check.remedy
+    else:
+        project.require_source(unset, device)
+    monkeypatch.setenv("AUTORESEARCH_SOURCE", "sotu")
+    project.require_source(configuration.load(tmp_path, {}), device)
+    project.require_source(configuration.load(tmp_path, {"source": "files:texts"}), device)
