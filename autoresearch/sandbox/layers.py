@@ -85,6 +85,30 @@ def choose_uid(paths: Sequence[str], devices: Sequence[str]) -> int | None:
     return uid if succeeds(lambda: _check_access(uid, paths, devices)) else None
 
 
+def can_inspect(uid: int) -> bool:
+    """Return whether this process sees the descriptors of a process of another user: CAP_SYS_PTRACE is needed."""
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        with suppress(OSError):
+            become_user(uid)
+            kernel.prctl(kernel.PR_SET_DUMPABLE, 1)
+            os.write(writer, b"x")
+            signal.pause()
+        os._exit(1)
+    os.close(writer)
+    try:
+        os.read(reader, 1)
+        os.readlink(f"/proc/{pid}/fd/{reader}")  # noqa: PTH115
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(reader)
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
+
 def become_user(uid: int) -> None:
     """Become another user, without groups, permanently. Raises OSError."""
     os.setgroups([])

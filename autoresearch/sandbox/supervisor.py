@@ -87,6 +87,9 @@ class Supervisor:
         order["uid"] = None
         if "uid" not in off and "user" not in order["namespaces"]:
             order["uid"] = layers.choose_uid(order["must_reach"], order["must_use"])
+        # the driver of a card maps memory after the text arrived, which is decided by its descriptor (listener.py)
+        if order["uid"] is not None and order["gpu"] and not layers.can_inspect(order["uid"]):
+            order["uid"] = None
         if order["uid"] is not None:
             change_owner(order["tmp"], order["uid"])
         if order["namespaces"]:  # last: what is forked next is process 1 of the new namespace

@@ -1,11 +1,13 @@
 """Libraries of a driver and device files: found where they lie, and nothing beside them."""
 
 import functools
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from support.cells import run
+from support.cells import ROOT, run
 from support.drivers import build_driver
 
 from autoresearch.sandbox import card_files, landlock
@@ -101,3 +103,16 @@ def test_without_a_driver_nothing_is_initialised(tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("LD_LIBRARY_PATH", str(tmp_path))
     card_files.wake_driver.__wrapped__(tmp_path / "nvidia-uvm")
     assert "torch" not in sys.modules
+
+
+INSPECT = "from autoresearch.sandbox import layers; print(layers.can_inspect(layers.CELL_UIDS[0]))"
+
+
+def test_a_container_without_the_right_to_inspect_other_users_is_noticed() -> None:
+    setpriv = shutil.which("setpriv")
+    if setpriv is None or choose_uid([], []) is None:
+        pytest.skip("only root can take other users and give up rights")
+    program = [sys.executable, "-c", INSPECT]
+    assert subprocess.check_output(program, cwd=ROOT, text=True) == "True\n"
+    without = [setpriv, "--bounding-set", "-sys_ptrace", "--inh-caps", "-sys_ptrace", *program]
+    assert subprocess.check_output(without, cwd=ROOT, text=True) == "False\n"
