@@ -258,7 +258,7 @@ class GpuMeter:
 
     def _read_conditions(self) -> None:
         state = _read_state(self.card)
-        now = {name: state[name] for name in ("sm_mhz", "temperature") if name in state}
+        now: dict[str, float] = {name: state[name] for name in ("sm_mhz", "temperature") if name in state}
         if "processes" in state:
             now["other_processes"] = max(0.0, state["processes"] - 1)
         if not now:
