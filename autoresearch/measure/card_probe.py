@@ -56,7 +56,7 @@ def probe_card(spec: CellSpec, mode: str = "product", device: str = "cuda") -> C
         with cell:
             text, in_time = _read_all(results.fileno(), TIMEOUT_S[mode])
             log = cell.log()
-    return _summarise(text, in_time, time.monotonic() - began, log)
+    return summarise(text, in_time, time.monotonic() - began, log)
 
 
 def find_culprit(spec: CellSpec, mode: str, device: str = "cuda") -> str | None:
@@ -84,11 +84,12 @@ def _read_all(fd: int, seconds: float) -> tuple[bytes, bool]:
     return data, False
 
 
-def _summarise(text: bytes, in_time: bool, seconds: float, log: str) -> CardProbe:
+def summarise(text: bytes, in_time: bool, seconds: float, log: str) -> CardProbe:
+    """Return what the lines of `card_program.py` say; a line that was not written to its end is left out."""
     found: JsonObject = {}
     step: str | None = "start"
     error = "the program ended without a word" if in_time else f"it did not end in {seconds:.0f} s"
-    for line in map(json.loads, text.splitlines()):
+    for line in map(json.loads, text.split(b"\n")[:-1]):
         if "step" in line:
             step = str(line["step"])
         elif "error" in line:

@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 from support.cells import NO_NAMESPACES
 from support.drivers import build_driver
+from support.nvml import install_nvml, refuse
 
 from autoresearch.data.dataset import Dataset
 from autoresearch.errors import Blocker
+from autoresearch.measure import card_probe
 from autoresearch.measure.card_probe import find_culprit, probe_card
 from autoresearch.sandbox import landlock, layers
 from autoresearch.sandbox.launch import CellSpec
@@ -91,3 +93,24 @@ def test_all_steps_are_run_and_kernels_say_why_they_do_not_work(driver: Path) ->
 def test_a_torch_without_cuda_is_the_step_that_fails(driver: Path) -> None:
     probe = probe_card(CellSpec([], gpu=True))
     assert probe.failed == "torch" and probe.error
+
+
+def test_the_memory_of_a_card_is_what_nvml_says_or_unknown_if_nobody_does(
+    monkeypatch: pytest.MonkeyPatch, bytes_data: Dataset
+) -> None:
+    functions = install_nvml(monkeypatch)
+    assert card.total_memory(SLOT, bytes_data) == 80 << 30
+    functions["nvmlDeviceGetMemoryInfo"] = refuse
+    assert card.total_memory(SLOT, bytes_data) is None  # there is no driver here that a cell could ask
+    assert card.total_memory(Slot("cpu-0", "cpu"), bytes_data) is None
+
+
+def test_what_the_steps_found_is_kept_up_to_the_one_that_ended_the_program() -> None:
+    lines = (
+        b'{"step": "torch"}\n{"capability": 90}\n{"step": "memory"}\n{"total": 5, "free": 3}\n{"step": "attention"}\n'
+    )
+    died = card_probe.summarise(lines, True, 2.0, "")
+    assert (died.failed, died.error) == ("attention", "the program ended without a word")
+    assert died.total_memory == 5 and died.found["capability"] == 90
+    assert card_probe.summarise(lines, False, 2.0, "").error == "it did not end in 2 s"
+    assert card_probe.summarise(b"", True, 2.0, "").failed == "start"
