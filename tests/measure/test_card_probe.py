@@ -109,7 +109,7 @@ def test_what_the_steps_found_is_kept_up_to_the_one_that_ended_the_program() -> 
     lines = (
         b'{"step": "torch"}\n{"capability": 90}\n{"step": "memory"}\n{"total": 5, "free": 3}\n{"step": "attention"}\n'
     )
-    died = card_probe.summarise(lines, True, 2.0, "")
+    died = card_probe.summarise(lines + b'{"kern', True, 2.0, "")
     assert (died.failed, died.error) == ("attention", "the program ended without a word")
     assert died.total_memory == 5 and died.found["capability"] == 90
     assert card_probe.summarise(lines, False, 2.0, "").error == "it did not end in 2 s"
