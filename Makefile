@@ -1,16 +1,17 @@
-# make run [HOURS=8]   install, prepare the corpus, run a session that fits this machine
+# make run [HOURS=8] [SOURCE=climbmix]   install, prepare the corpus, run a session that fits this machine
 # make test            the test suite
 # make test-slow       the tests that it leaves out, from some seconds to some minutes each
 # make lint            ruff, mypy and import-linter
 # make check           lint, then test: what to run before a commit
 VENV := .venv
 HOURS ?=
+SOURCE ?=
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 
 .PHONY: run test test-slow lint check clean
 
 run: $(VENV)/.ready
-	$(VENV)/bin/autoresearch run $(if $(HOURS),--hours $(HOURS),--minutes 11)
+	$(if $(SOURCE),AUTORESEARCH_SOURCE='$(SOURCE)') $(VENV)/bin/autoresearch run $(if $(HOURS),--hours $(HOURS),--minutes 11)
 
 test: $(VENV)/.ready
 	$(VENV)/bin/pytest -q -n auto --dist worksteal

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from autoresearch.doctor import machine_checks, project_checks, protection_checks
+from autoresearch.doctor import card_checks, machine_checks, project_checks, protection_checks
 from autoresearch.doctor.check import Check
 from autoresearch.files import JsonObject
 from autoresearch.sandbox.selftest import Inspection
@@ -46,6 +46,7 @@ def examine(folder: Path, flags: Mapping[str, object], hours: float = 8.0, rehea
     With `rehearse` the agent is asked for a change, which may cost a call of a model.
     """
     root, repository = project_checks.check_repository(folder)
+    ledger = (root or folder) / "runs" / "ledger.db"
     config, settings = project_checks.check_settings(root or folder, flags)
     chosen, slot = project_checks.check_slot(config)
     dataset, data = project_checks.check_data(config, chosen.device)
@@ -55,6 +56,7 @@ def examine(folder: Path, flags: Mapping[str, object], hours: float = 8.0, rehea
         machine_checks.check_python(),
         machine_checks.check_torch(config.device),
         machine_checks.check_card(config.device),
+        *(card_checks.check_all(chosen, dataset, ledger, budget(config, chosen.device)) if chosen.gpu else []),
         machine_checks.check_memory(chosen.device),
         machine_checks.check_git(),
         repository,
@@ -71,6 +73,6 @@ def examine(folder: Path, flags: Mapping[str, object], hours: float = 8.0, rehea
         *([project_checks.check_rehearsal(root, config, chosen.device)] if root and rehearse else []),
         *(project_checks.check_session(root) if root else []),
     ]
-    ledger, device = (root or folder) / "runs" / "ledger.db", chosen.device
+    device = chosen.device
     expected = forecast.expect(ledger, budget(config, device), device, config.replicates, hours)
     return Findings(checks, inspection, expected)

@@ -37,8 +37,13 @@ def check_torch(device: str) -> Check:
         return Check("torch", "blocker", "not installed", "`make run`, or `pip install -e .` in your clone")
     built = hardware.torch_cuda()
     text = f"{version}, {f'for CUDA {built}' if built else 'a CPU build'}"
-    if device != "cpu" and hardware.gpus() and (problem := slots.torch_problem()) is not None:
+    if device == "cpu" or not hardware.gpus():
+        return Check("torch", "ok", text)
+    if (problem := slots.torch_problem()) is not None:
         return Check("torch", "blocker", f"{version}: {problem[0]}", f"{problem[1]}; or use --device cpu")
+    if slots.lacks_windows(version):
+        slow = f"{text}: its fast attention has no windows, so train.py takes a slower one"
+        return Check("torch", "warn", slow, f"{slots.install_command()} installs a newer one")
     return Check("torch", "ok", text)
 
 
@@ -50,9 +55,11 @@ def check_card(device: str) -> Check:
         return Check("card", "warn", "there is one, but its driver does not answer", remedy)
     if not cards:
         return Check("card", "ok", "no NVIDIA card")
-    total, used = hardware.gpu_memory(cards[0]) or (0, 0)
-    text = f"{hardware.gpu_name(cards[0])}, {total / 1e9:.0f} GB"
-    text += f", driver {hardware.driver()} for CUDA {hardware.driver_cuda()}"
+    memory = hardware.gpu_memory(cards[0])
+    size = "memory unknown to NVML" if memory is None else f"{memory[0] / 1e9:.0f} GB"
+    text = f"{hardware.gpu_name(cards[0])}, {size}"
+    text += f", driver {hardware.driver()} for CUDA {hardware.driver_cuda() or 'unknown'}"
+    used = 0 if memory is None else memory[1]
     if len(cards) > 1:
         text += f" (the first of {len(cards)}: one is used)"
     if used > BUSY_CARD_BYTES and device != "cpu":

@@ -103,6 +103,7 @@ def check_data(config: Config, device: str) -> tuple[Dataset | None, Check]:
     from autoresearch.setup import prepare
 
     try:
+        project.require_source(config, device)
         shape = (config.vocab_size, config.seq_len, device)
         folder = prepare.dataset_path(config.source, *shape, cache_folder(), config.shards)
         if not folder.exists():

@@ -12,7 +12,7 @@ from autoresearch.measure.result import Overhead, Watch
 TRIES = 3  # of one step
 
 MAX_CHECKPOINT_BYTES = 4 << 30
-SETUP_LIMIT_S = 180.0  # until the base has been measured
+SETUP_LIMIT_S = {"cpu": 180.0, "cuda": 600.0}  # until the base has been measured
 EVALUATION_LIMIT_S = 600.0  # of each phase, until the base has been measured
 # what is free beside the budget: work that is hidden there gains no more than this
 BASE_FACTOR = 1.5  # setup, and loading, in multiples of the base's
@@ -71,10 +71,12 @@ class TrialPlan:
     watch: Watch = lambda progress: None
     base: Overhead | None = None
 
-    @property
-    def setup_limit_s(self) -> float:
-        """Return the wall-clock limit on setup: an architecture may take three times as long to compile as the base."""
-        return max(SETUP_LIMIT_S, 3 * (self.base.setup if self.base else 0.0))
+    def setup_limit(self, device: str) -> float:
+        """Return the seconds that setup may take: an architecture may take three times as long to compile as the base.
+
+        The base of a card has no such measure: it compiles serially in some containers, and has more to compile.
+        """
+        return SETUP_LIMIT_S[device] if self.base is None else max(SETUP_LIMIT_S["cpu"], 3 * self.base.setup)
 
     def free_setup(self, budget: Budget) -> float:
         """Return how much setup is not charged, in the budget's unit."""

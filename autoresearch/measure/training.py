@@ -150,7 +150,8 @@ def _set_up(receiver: _Receiver, harness: Harness, plan: TrialPlan) -> Clock:
     settings = harness.settings
     plan.watch(Progress("setup"))
     clock: Clock | None = None
-    while (left := plan.setup_limit_s - (time.monotonic() - started)) > 0:
+    limit = plan.setup_limit(settings.device)
+    while (left := limit - (time.monotonic() - started)) > 0:
         message = receiver.next(min(left, POLL_S))
         if message is None:
             continue
@@ -168,7 +169,7 @@ def _set_up(receiver: _Receiver, harness: Harness, plan: TrialPlan) -> Clock:
             raise _TrainingFailed(*_classify_error(message.fields))
         if message.kind == "done":
             raise _TrainingFailed("nothing_saved", "train() returned without calling trial.start()")
-    raise _TrainingFailed("timeout", f"setup took over {plan.setup_limit_s:.0f} s: trial.start() was not called")
+    raise _TrainingFailed("timeout", f"setup took over {limit:.0f} s: trial.start() was not called")
 
 
 def _start_clock(receiver: _Receiver, harness: Harness, plan: TrialPlan) -> Clock:

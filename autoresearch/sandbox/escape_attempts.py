@@ -112,10 +112,11 @@ def read_link(make: Callable[[Path, str], None], path: str) -> bool:
 
 
 def network(targets: Targets) -> dict[str, Attempt]:
-    """Return attempts to reach the listeners of selftest.py, and to listen."""
+    """Return attempts to reach the listeners of selftest.py, and to listen, except what cuInit has to do."""
     inet, unix = socket.AF_INET, socket.AF_UNIX
     stream = socket.SOCK_STREAM
-    return {
+    allowed = {"listen on an abstract socket"} if targets["gpu"] else set[str]()
+    attempts: dict[str, Attempt] = {
         "connect over TCP": lambda: connect(inet, stream, ("127.0.0.1", targets["tcp"])),
         "listen on TCP": lambda: listen(inet, ("127.0.0.1", 0)),
         "send over UDP": lambda: send(inet, ("127.0.0.1", targets["udp"])),
@@ -126,7 +127,9 @@ def network(targets: Targets) -> dict[str, Attempt]:
         "listen on an abstract socket": lambda: listen(unix, "\0" + targets["marker"]),
         "open a netlink socket": lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0).close(),
         "open a packet socket": lambda: socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM).close(),
+        "accept a connection": lambda: fails_with(errno.EAGAIN, lambda: accept(unix, "\0" + targets["marker"] + "-a")),
     }
+    return {name: attempt for name, attempt in attempts.items() if name not in allowed}
 
 
 def connect(family: int, kind: int, address: Address) -> None:
@@ -139,6 +142,14 @@ def listen(family: int, address: Address) -> None:
     with socket.socket(family, socket.SOCK_STREAM) as sock:
         sock.bind(address)
         sock.listen()
+
+
+def accept(family: int, address: Address) -> None:
+    with socket.socket(family, socket.SOCK_STREAM) as sock:
+        sock.setblocking(False)
+        sock.bind(address)
+        sock.listen()
+        sock.accept()
 
 
 def send(family: int, address: Address) -> None:
@@ -265,6 +276,7 @@ def caches(gpu: bool) -> dict[str, Attempt]:
 def traces() -> dict[str, Attempt]:
     """Return attempts to leave a trace after the text has arrived."""
     file = os.open(sys.executable, os.O_RDONLY)
+    named = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     missing = str(HERE / f"missing{time.monotonic_ns()}")
     return {
         "look a name up": lambda: fails_with(errno.ENOENT, lambda: os.stat(missing)),  # noqa: PTH116
@@ -278,6 +290,7 @@ def traces() -> dict[str, Attempt]:
         "make a pipe": os.pipe,
         "make a memory file": lambda: os.memfd_create("trace"),
         "make sockets": socket.socketpair,
+        "name a socket": lambda: named.bind(""),
         "start a process": lambda: in_child(lambda: True),
         "keep pages in memory": lambda: syscall("mlockall", 1),
     }

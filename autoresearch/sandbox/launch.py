@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from autoresearch.sandbox import compile_cache, visible_paths
+from autoresearch.sandbox import card_files, compile_cache, visible_paths
 
 if TYPE_CHECKING:
     from autoresearch.sandbox.layers import Order
@@ -77,9 +77,11 @@ def execute(spec: CellSpec, tmp: Path, control: int, log: int) -> subprocess.Pop
 def _make_order(spec: CellSpec, tmp: Path) -> "Order":
     """Return everything that the supervisor needs to know."""
     programs = [str(path) for path in map(Path, spec.program) if path.is_absolute() and path.exists()]
+    driver = card_files.driver_libraries() if spec.gpu else ()
     limits = [int(name.removeprefix("landlock>")) for name in spec.off if name.startswith("landlock>")]
+    view = visible_paths.view(spec.read, spec.library, spec.gpu, spec.network)
     return {
-        **visible_paths.view(spec.read, spec.library, spec.gpu, spec.network),
+        **view,
         "owner": os.getpid(),
         "program": list(map(str, spec.program)),
         "fds": {str(inside): here for inside, here in spec.fds.items()},
@@ -90,7 +92,8 @@ def _make_order(spec: CellSpec, tmp: Path) -> "Order":
         "log_limit": spec.log_limit,
         "nice": spec.nice,
         "off": sorted(spec.off),
-        "must_reach": [*visible_paths.python_paths(), *programs, *map(str, spec.read), str(tmp.parent)],
+        "must_reach": [*visible_paths.python_paths(), *programs, *driver, *map(str, spec.read), str(tmp.parent)],
+        "must_use": list(filter(card_files.is_needed, view["devices"])),
         "landlock_limit": min(limits, default=99),
         "threads_only": spec.threads_only,
         "network": spec.network,

@@ -16,7 +16,6 @@ MAX_FILE_BYTES = 16 << 30
 MAX_OPEN_FILES = 65536
 SPARE_PROCESSES = 4096  # beyond those that the machine runs already
 CELL_UIDS = range(61184, 65520)  # systemd's range of dynamic users
-OPTIONAL_DEVICES = ("/dev/nvidia-caps/", "/dev/dri/", "/dev/nvidia-modeset")  # often root's, not needed to compute
 _CAPSET = {"x86_64": 126, "aarch64": 91}
 _CAPABILITY_VERSION = 0x20080522
 _NO_ROOT = 0x2F  # securebits: uid 0 has no special rights, and this is locked
@@ -44,6 +43,7 @@ class Order(View):
     nice: int
     off: list[str]
     must_reach: list[str]
+    must_use: list[str]
     landlock_limit: int
     threads_only: bool
     network: bool
@@ -82,8 +82,31 @@ def choose_uid(paths: Sequence[str], devices: Sequence[str]) -> int | None:
     if os.geteuid() != 0:
         return None
     uid = CELL_UIDS[os.getpid() % len(CELL_UIDS)]
-    needed = [device for device in devices if not device.startswith(OPTIONAL_DEVICES)]
-    return uid if succeeds(lambda: _check_access(uid, paths, needed)) else None
+    return uid if succeeds(lambda: _check_access(uid, paths, devices)) else None
+
+
+def can_inspect(uid: int) -> bool:
+    """Return whether this process sees the descriptors of a process of another user: CAP_SYS_PTRACE is needed."""
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        with suppress(OSError):
+            become_user(uid)
+            kernel.prctl(kernel.PR_SET_DUMPABLE, 1)
+            os.write(writer, b"x")
+            signal.pause()
+        os._exit(1)
+    os.close(writer)
+    try:
+        os.read(reader, 1)
+        os.readlink(f"/proc/{pid}/fd/{reader}")  # noqa: PTH115
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(reader)
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
 
 
 def become_user(uid: int) -> None:

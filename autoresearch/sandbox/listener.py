@@ -3,6 +3,10 @@
 Before the text arrives, every call goes on. Afterwards a call is refused, except to read and write what stays inside
 the cell (pipes, sockets) and to map the memory of a card. Closing is then pretended, so that the meaning of a
 descriptor cannot change between the decision and the call.
+
+A cell with a card may give names to sockets (seccomp.py). Cells in one network namespace see which abstract names are
+taken, so a name that becomes free after the text arrived could tell of it. There the supervisor makes the socket, with
+a name that the kernel chooses, and keeps it to the end of the cell.
 """
 
 import errno
@@ -10,6 +14,7 @@ import fcntl
 import mmap
 import os
 import signal
+import socket
 import struct
 import time
 from collections.abc import Sequence
@@ -18,12 +23,15 @@ from contextlib import suppress
 from autoresearch.sandbox import kernel, syscalls
 from autoresearch.sandbox.cleanup import descendants, signal_quietly, stat_fields
 
-_RECEIVE, _ANSWER, _SET_FLAGS = 0xC0502100, 0xC0182101, 0x40082104  # SECCOMP_IOCTL_NOTIF_*
+# SECCOMP_IOCTL_NOTIF_*
+_RECEIVE, _ANSWER, _ADD_DESCRIPTOR, _SET_FLAGS = 0xC0502100, 0xC0182101, 0x40182103, 0x40082104
+_REPLACE = 1  # the descriptor of this number (SECCOMP_ADDFD_FLAG_SETFD)
 _WAKE_UP_HERE = 1  # the caller goes on on our core: faster
 _CONTINUE = 1
 _NOTICE = struct.Struct("=QIIiIQ6Q")  # id, pid, flags, number of the call, architecture, address, arguments
 _PRIVATE = ("pipe:", "socket:", "anon_inode:[eventfd]")
 _MAX_REFUSED_NAMES = 16
+MAX_NAMED_SOCKETS = 64
 _WITHOUT_PAGES = ("/dev/", "/proc/", "/sys/")
 _STOP_TIMEOUT_S = 10.0  # a thread may be in a driver
 STOPPING_S = 0.005  # CPU time that a process may use after it is seen stopped
@@ -33,10 +41,14 @@ POPULATE_LIMIT_S = 10.0
 
 
 class Listener:
-    """Decide on the calls of one cell; `refused` names the calls that were refused."""
+    """Decide on the calls of one cell; `refused` names the calls that were refused.
 
-    def __init__(self, fd: int) -> None:
-        self.fd = fd
+    `sees_others`: the cell shares its network namespace, and so the names of sockets, with other cells.
+    """
+
+    def __init__(self, fd: int, sees_others: bool) -> None:
+        self.fd, self.sees_others = fd, sees_others
+        self.named_sockets: list[socket.socket] = []
         self.only_computes = False
         self.refused: list[str] = []
         with suppress(OSError):  # Linux 6.6
@@ -48,15 +60,24 @@ class Listener:
         try:
             fcntl.ioctl(self.fd, _RECEIVE, notice)
             identity, pid, _, call, _, _, *arguments = _NOTICE.unpack(notice)
-            error, flags = self._decide(pid, call, arguments) if self.only_computes else (0, _CONTINUE)
+            error, flags = self._decide(identity, pid, call, arguments)
             fcntl.ioctl(self.fd, _ANSWER, struct.pack("=QqiI", identity, 0, -error, flags))
         except OSError as failure:
             if failure.errno not in (errno.ENOENT, errno.EINTR):  # the caller was killed meanwhile
                 raise
 
-    def _decide(self, pid: int, call: int, arguments: list[int]) -> tuple[int, int]:
+    def forget_names(self) -> None:
+        """Free the names of sockets; to be called when the cell has ended."""
+        for named in self.named_sockets:
+            named.close()
+
+    def _decide(self, identity: int, pid: int, call: int, arguments: list[int]) -> tuple[int, int]:
         """Return error and flags of the answer."""
         name = syscalls.name_of(call)
+        if not self.only_computes and name == "bind" and self.sees_others:
+            return self._name_socket(identity, arguments[0]), 0
+        if not self.only_computes:
+            return 0, _CONTINUE
         if name in ("close", "madvise"):
             return 0, 0
         if name in syscalls.BY_DESCRIPTOR and _stays_inside(pid, name, arguments):
@@ -64,6 +85,20 @@ class Listener:
         if name not in self.refused and len(self.refused) < _MAX_REFUSED_NAMES:
             self.refused.append(name)
         return errno.EPERM, 0
+
+    def _name_socket(self, identity: int, number: int) -> int:
+        """Put a socket with a name in the place of the caller's descriptor; return the error of the call, or 0."""
+        if len(self.named_sockets) == MAX_NAMED_SOCKETS:
+            return errno.ENOBUFS
+        named = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.named_sockets.append(named)
+        try:
+            named.bind("")  # the kernel chooses a name
+            request = struct.pack("=QIIII", identity, _REPLACE, named.fileno(), number & 0xFFFFFFFF, os.O_CLOEXEC)
+            fcntl.ioctl(self.fd, _ADD_DESCRIPTOR, request)
+        except OSError as failure:  # EINVAL before Linux 5.9
+            return failure.errno or errno.EPERM
+        return 0
 
 
 def _stays_inside(pid: int, name: str, arguments: list[int]) -> bool:

@@ -90,6 +90,21 @@ def run_as_init(start: Callable[[], None], status: int) -> NoReturn:
             os._exit(0)
 
 
+def find_process(inner: int, candidates: Sequence[int], proc: str = "/proc") -> int | None:
+    """Return the process that has the number `inner` in its own namespace; None if none of them has.
+
+    Some kernels (gVisor) do not tell that number. There it is the first of them: process 1 starts the program only.
+    """
+    known = False
+    for pid in candidates:
+        with suppress(OSError), open(f"{proc}/{pid}/status") as file:
+            numbers = next((line.split()[1:] for line in file if line.startswith("NSpid:")), None)
+            known |= numbers is not None
+            if numbers is not None and numbers[-1:] == [str(inner)]:
+                return pid
+    return candidates[0] if candidates and not known else None
+
+
 def read_status(fd: int) -> int | None:
     """Return the exit status that `run_as_init` wrote, if it did."""
     data = os.read(fd, 4)

@@ -69,7 +69,7 @@ def build(
     code += answer_all(syscalls.PRETENDED, PRETEND)
     # evicting the pages of a shared file is pretended: they must stay in memory
     code += rule("madvise", argument(2) + when_in(_EVICTING, PRETEND) + then(ALLOW))
-    code += _connections() + rule("socketpair", _pair()) if network and tcp_only else _sockets(network)
+    code += _connections() + rule("socketpair", _pair()) if network and tcp_only else _sockets(network, gpu)
     code += _processes(threads_only)
     code += _file_control() + _device_control(network, gpu)
     code += _signals(protect)
@@ -77,12 +77,17 @@ def build(
     return bpf.assemble(code, ALLOW)
 
 
-def _sockets(network: bool) -> bpf.Code:
+def _sockets(network: bool, gpu: bool) -> bpf.Code:
+    """Allow families and kinds of sockets; without a network, nobody connects to one.
+
+    cuInit gives an abstract name to a socket and listens on it; if that is refused, it fails with error 304.
+    """
     pair = _pair()
     if network:  # sockets on paths, such as docker.sock, stay out of reach
         families = when_in((_AF_INET, _AF_INET6, _AF_NETLINK), ALLOW)
         return rule("socket", argument(0) + families + then(REFUSE)) + rule("socketpair", pair)
-    refused = answer_all(syscalls.SERVERS, REFUSE) + answer_all(syscalls.CONNECT, fail(errno.ECONNREFUSED))
+    refused = answer_all(syscalls.ACCEPTS if gpu else syscalls.SERVERS, REFUSE)
+    refused += answer_all(syscalls.CONNECT, fail(errno.ECONNREFUSED))
     return refused + rule("socket", pair) + rule("socketpair", pair)
 
 

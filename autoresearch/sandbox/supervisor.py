@@ -26,6 +26,7 @@ from autoresearch.sandbox.output_log import LogWriter
 
 POLL_MS = 500  # between checks that the owner is still our parent
 CHUNK_BYTES = 1 << 16
+SERIAL_COMPILATION = {"TORCHINDUCTOR_COMPILE_THREADS": "1"}
 
 
 def main(argv: list[str]) -> None:
@@ -85,7 +86,10 @@ class Supervisor:
         order["namespaces"] = [] if "ns" in off else namespaces.choose()
         order["uid"] = None
         if "uid" not in off and "user" not in order["namespaces"]:
-            order["uid"] = layers.choose_uid(order["must_reach"], order["devices"])
+            order["uid"] = layers.choose_uid(order["must_reach"], order["must_use"])
+        # the driver of a card maps memory after the text arrived, which is decided by its descriptor (listener.py)
+        if order["uid"] is not None and order["gpu"] and not layers.can_inspect(order["uid"]):
+            order["uid"] = None
         if order["uid"] is not None:
             change_owner(order["tmp"], order["uid"])
         if order["namespaces"]:  # last: what is forked next is process 1 of the new namespace
@@ -112,11 +116,7 @@ class Supervisor:
         """Return the pid outside the cell of a process whose own pid is `pid`."""
         if "pid" not in self.order["namespaces"]:
             return pid
-        for candidate in descendants(self.child):
-            with suppress(OSError), open(f"/proc/{candidate}/status") as file:
-                if f"\t{pid}\n" in next(line for line in file if line.startswith("NSpid:")):
-                    return candidate
-        return self.child
+        return namespaces.find_process(pid, descendants(self.child)) or self.child
 
     def watch(self) -> None:
         """Copy output until the program ends, or the owner asks for its end or dies."""
@@ -143,7 +143,7 @@ class Supervisor:
             return False
         request = json.loads(data)["ask"]
         if request == "listen":
-            self.listener = listener.Listener(fds[0])
+            self.listener = listener.Listener(fds[0], sees_others="net" not in self.order["namespaces"])
             poller.register(self.listener.fd, select.POLLIN)
         if request == "only_compute":
             self.restrict()
@@ -212,6 +212,8 @@ class Supervisor:
             time.sleep(0.002)
         while self.pump():
             pass
+        if self.listener is not None:
+            self.listener.forget_names()
         listener.populate(listener.evicted(self.files), self.order["tmp"])  # which pages are left tells what was used
         self.send({"ended": self.status})
 
@@ -250,11 +252,17 @@ def execute(order: Order, output: int, report: int, mounted: dict[str, object]) 
     try:
         report = arrange_descriptors(order, output, report)
         detach(order)
-        add_report(report, layers=layers.apply(order, mounted), started=os.getpid())
-        os.execve(order["program"][0], order["program"], order["environment"])
+        applied = layers.apply(order, mounted)
+        add_report(report, layers=applied, started=os.getpid())
+        os.execve(order["program"][0], order["program"], choose_environment(order["environment"], applied))
     except (OSError, ValueError) as error:
         add_report(report, error=f"{type(error).__name__}: {error}")
     os._exit(127)
+
+
+def choose_environment(environment: dict[str, str], applied: dict[str, object]) -> dict[str, str]:
+    """Return the environment of the program; Inductor's processes wait for ever where they cannot share memory."""
+    return {**(SERIAL_COMPILATION if applied["shm"] == "denied" else {}), **environment}
 
 
 def add_report(report: int, **fields: object) -> None:

@@ -50,7 +50,8 @@ PRETENDED = _read_table(
     utimensat 280 88
     """
 )
-LISTENERS = _read_table("listen 50 201, accept 43 202, accept4 288 242")
+ACCEPTS = _read_table("accept 43 202, accept4 288 242")
+LISTENERS = ACCEPTS | _read_table("listen 50 201")
 SERVERS = LISTENERS | _read_table("bind 49 200")
 CONNECT = _read_table("connect 42 203")
 FORKS = _read_table("fork 57 -1, vfork 58 -1")

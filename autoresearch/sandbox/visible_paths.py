@@ -15,6 +15,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from autoresearch.sandbox import card_files
+
 if TYPE_CHECKING:
     from autoresearch.sandbox.layers import View
 
@@ -40,7 +42,6 @@ _SYS = (  # without the counters of idle cores, of clock rates and of each node'
 _SYS_LISTED = ("devices/system/cpu", "devices/system/node")
 _PROC_GPU = ("driver", "modules")
 _SYS_GPU = ("devices", "bus", "class", "module", "dev")
-_GPU_DEVICES = ("nvidia*", "nvidia-caps/*", "dri/*", "kfd", "dxg")
 
 _PREFIXES = ("/", "/usr", "/usr/local", "/opt/nvidia")
 _TREES = ("bin", "sbin", "include", "nvvm", "targets", "pyvenv.cfg", "*-linux-gnu")
@@ -57,7 +58,10 @@ def view(read: Sequence[Path], library: Sequence[Path | str] | None, gpu: bool, 
     else:
         readable, listable = _without_library(tuple(map(str, library)))
     etc = [*_ETC, *(_ETC_NETWORK if network else ())]
-    gpus = [str(path) for pattern in _GPU_DEVICES if gpu for path in Path("/dev").glob(pattern)]
+    if gpu:
+        card_files.wake_driver()  # before its device files are listed
+        readable = [*readable, *card_files.driver_libraries()]
+    gpus = card_files.devices() if gpu else []
     return {
         "readable": [*readable, *_kernel_files(gpu, network), *(f"/etc/{name}" for name in etc), *map(str, read)],
         "listable": [*listable, *(f"/sys/{name}" for name in _SYS_LISTED)],

@@ -35,11 +35,13 @@ def _group_by_slot(trials: Sequence[Trial]) -> dict[str, list[Trial]]:
 def _conditions_differ(trial: Trial, before: Trial) -> bool:
     """Compare clock, temperature and number of processes on the card (GpuMeter.conditions)."""
     now, then = trial.result.get("conditions") or {}, before.result.get("conditions") or {}
-    if not now or not then or trial.outcome != "ok":  # a trial that failed early leaves a cooler card
+    if trial.outcome != "ok":  # a trial that failed early leaves a cooler card
         return False
-    clock = abs(now["sm_mhz"] / then["sm_mhz"] - 1) > CLOCK_SHARE
-    temperature = abs(now["temperature"] - then["temperature"]) > TEMPERATURE_C
-    return bool(clock or temperature or now["other_processes"] > then["other_processes"])
+    known = now.keys() & then.keys()  # some cards do not tell all of them
+    clock = "sm_mhz" in known and abs(now["sm_mhz"] / then["sm_mhz"] - 1) > CLOCK_SHARE
+    temperature = "temperature" in known and abs(now["temperature"] - then["temperature"]) > TEMPERATURE_C
+    others = "other_processes" in known and now["other_processes"] > then["other_processes"]
+    return bool(clock or temperature or others)
 
 
 def _speed_differs(incumbent: Sequence[Trial], since: Sequence[Trial]) -> bool:

@@ -1,16 +1,22 @@
-"""Forecast of a session: its experiments, from earlier trials on this machine or from a guess."""
+"""Forecast of a session: its experiments, and what a card trains, from earlier trials here or from a guess."""
 
+import json
 import sqlite3
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from autoresearch import hardware
 from autoresearch.errors import UserError
 from autoresearch.files import JsonObject
 from autoresearch.ledger import Ledger
+from autoresearch.measure import facts
 from autoresearch.measure.clock import Budget
+from autoresearch.setup import plan
+from autoresearch.setup.plan import Card
 
 AROUND_S = {"cpu": 8.0, "cuda": 30.0}  # guess for the part of a trial that is not training
 RERUNS = 0.25  # guess for the re-runs of each experiment
+MFU_PERCENT = 40.0  # guess: of the best public five-minute runs, from an RTX 3090 to an H100 (docs/training.md)
 MIN_SAMPLES = 3  # trials, or experiments, whose mean replaces a guess
 
 _PAST_TRIALS = """
@@ -25,6 +31,27 @@ _PAST_TRIALS = """
       WHERE t.outcome = 'ok' AND t.ended IS NOT NULL AND json_extract(s.settings, '$.device') = :device
     )
 """
+
+_LAST_TRIAL = """
+    SELECT t.result FROM trials AS t JOIN sessions AS s ON s.id = t.session_id
+    WHERE t.outcome = 'ok' AND json_extract(s.settings, '$.budget') = :budget
+      AND json_extract(s.identity, '$.gpu') = :gpu
+    ORDER BY t.id DESC LIMIT 1
+"""
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Tokens that a card trains in one budget, and the share of its peak that this takes, if it is known."""
+
+    tokens: float
+    mfu_percent: float | None
+    measured: bool
+
+    def __str__(self) -> str:
+        basis = "in the last trial here" if self.measured else "a guess: `autoresearch plan` measures it"
+        share = "" if self.mfu_percent is None else f", MFU {self.mfu_percent:.0f} %"
+        return f"{self.tokens / 1e6:.0f}M tokens in a trial{share} ({basis})"
 
 
 @dataclass(frozen=True)
@@ -72,11 +99,29 @@ def expect(ledger: Path, budget: Budget, device: str, replicates: int, hours: fl
     return Forecast(hours, train, around, replicates, reruns, measured)
 
 
+def expect_speed(ledger: Path, budget: Budget, gpu: str | None, card: Card) -> Speed | None:
+    """Return what a card of this name trains in a budget; None if nothing is known of it."""
+    peak = hardware.peak_tflops(gpu)
+    last = _query(ledger, _LAST_TRIAL, budget=str(budget), gpu=gpu)
+    if last and (tokens := facts.trained_tokens(result := json.loads(last["result"]))):
+        return Speed(tokens, facts.mfu_percent(result, peak), measured=True)
+    if peak is None or not budget.seconds:
+        return None
+    flop = peak * 1e12 * MFU_PERCENT / 100 * budget.seconds
+    parameters = plan.shape_by_memory(card).matrix_parameters(card.vocab_size)
+    return Speed(flop / (6 * plan.OVERHEAD * parameters), MFU_PERCENT, measured=False)
+
+
 def _past_trials(path: Path, budget: Budget, device: str) -> JsonObject:
+    return _query(path, _PAST_TRIALS, budget=str(budget), device=device)
+
+
+def _query(path: Path, statement: str, **values: object) -> JsonObject:
+    """Return the first row; nothing if there is none, or no ledger that can be read."""
     if not path.exists():
         return {}
     try:
         with Ledger.open(path, readonly=True) as store:
-            return dict(store.query(_PAST_TRIALS, budget=str(budget), device=device)[0])
+            return next(map(dict, store.query(statement, **values)), {})
     except (UserError, sqlite3.Error):  # another check of doctor reports it
         return {}

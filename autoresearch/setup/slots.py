@@ -43,10 +43,15 @@ def choose(device: str = "auto", threads: int = 1, numbers: Sequence[int] = (0,)
     cards = hardware.gpus() if device != "cpu" else []
     if cards and (problem := torch_problem()) is not None:
         raise Blocker(f"{problem[0]}: {problem[1]}, or use --device cpu")
+    if cards and (setting := hardware.ambiguous_numbers()) is not None:
+        remedy = "set CUDA_DEVICE_ORDER=PCI_BUS_ID to number them as `nvidia-smi` does, or name UUIDs (`nvidia-smi -L`)"
+        raise Blocker(f"CUDA_VISIBLE_DEVICES={setting} may mean another card, for the cards here differ: {remedy}")
     if cards:
         return tuple(_gpu_slot(cards, number) for number in numbers)
     if device == "cuda":
-        raise Blocker("no NVIDIA card is visible here: see what `nvidia-smi` says, or use --device cpu")
+        setting = os.environ.get(hardware.VISIBLE_DEVICES)
+        named = "" if setting is None else f" (CUDA_VISIBLE_DEVICES is {setting!r})"
+        raise Blocker(f"no NVIDIA card is visible here{named}: see what `nvidia-smi -L` says, or use --device cpu")
     return tuple(cpu_slot(threads, number) for number in numbers)
 
 
@@ -60,14 +65,29 @@ def _gpu_slot(cards: Sequence[str], number: int) -> Slot:
 
 def torch_problem() -> tuple[str, str] | None:
     """Return why the installed torch cannot use the NVIDIA cards, and the remedy; None if no reason is known."""
-    built, driver = hardware.torch_cuda(), hardware.driver_cuda() or ""
-    index = "cu130" if _major(driver) >= 13 else "cu128"
-    install = f"`pip install --force-reinstall 'torch>=2.9,<2.14' --index-url https://download.pytorch.org/whl/{index}`"
+    built, driver, install = hardware.torch_cuda(), hardware.driver_cuda() or "", install_command()
     if built is None:
         return "there is an NVIDIA card, but this torch is a CPU build", f"{install} installs one for CUDA"
     if driver and _major(built) > _major(driver):
         return f"this torch is for CUDA {built}, the NVIDIA driver is for {driver}", f"update the driver, or {install}"
     return None
+
+
+def install_command() -> str:
+    """Return the command that installs a torch for the driver, with windows in its fast attention."""
+    index = "cu130" if _major(hardware.driver_cuda() or "") >= 13 else "cu128"
+    return f"`pip install --force-reinstall 'torch>=2.11,<2.14' --index-url https://download.pytorch.org/whl/{index}`"
+
+
+def is_for_cuda_13() -> bool:
+    """Return whether the installed torch was built for CUDA 13 or newer."""
+    return _major(hardware.torch_cuda() or "") >= 13
+
+
+def lacks_windows(torch: str) -> bool:
+    """Return whether the attention for packed rows of this version knows no windows."""
+    major, minor = (int(part) for part in torch.split(".")[:2])
+    return (major, minor) < (2, 11)
 
 
 def _major(version: str) -> int:

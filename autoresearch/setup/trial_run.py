@@ -15,6 +15,7 @@ from autoresearch.measure.clock import Budget
 from autoresearch.measure.result import Result
 from autoresearch.measure.training import train
 from autoresearch.setup import plan
+from autoresearch.setup.card import total_memory
 from autoresearch.setup.plan import Card, Shape
 from autoresearch.setup.project import Project
 from autoresearch.source import constants as source
@@ -85,10 +86,10 @@ class BasePlanner:
 
     def _open_card(self, text: str) -> Card | None:
         """Return the card of the slot, if there is one and the shape of the text is open to a plan."""
-        memory = hardware.gpu_memory(self.project.slot.gpu)
-        if memory is None or not plan.has_shipped_shape(text):
+        if self.project.slot.gpu is None or not plan.has_shipped_shape(text):
             return None
-        return Card(memory[0], self.project.data.vocab_size, self.project.data.seq_len)
+        memory = total_memory(self.project.slot, self.project.data)
+        return None if memory is None else Card(memory, self.project.data.vocab_size, self.project.data.seq_len)
 
     def _probe(self, text: str) -> Result:
         settings = self.project.settings

@@ -16,13 +16,13 @@ class Refused(Exception):
 
 @pytest.fixture
 def card(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
-    """A card that shows the next of `LOOKS` whenever its memory is read."""
+    """Make a card that shows the next of `LOOKS` whenever its memory is read."""
     nvml, shown = types.ModuleType("pynvml"), iter(LOOKS)
     now = [LOOKS[0]]
 
     def memory(handle: str) -> types.SimpleNamespace:
         now[0] = next(shown)
-        return types.SimpleNamespace(used=now[0][3] * 2**20)
+        return types.SimpleNamespace(total=80 << 30, used=now[0][3] * 2**20)
 
     vars(nvml).update(
         NVMLError=Refused,
@@ -52,12 +52,19 @@ def test_conditions_are_those_of_the_whole_trial_and_not_of_its_end(card: types.
     assert meter.peak_mb == 30
 
 
-def test_a_card_that_does_not_tell_has_no_conditions(card: types.ModuleType) -> None:
-    def refuse(handle: str, kind: int) -> int:
-        raise Refused
+def refuse(*_: object) -> int:
+    raise Refused
 
+
+def test_what_a_card_does_not_tell_is_left_out(card: types.ModuleType) -> None:
     vars(card)["nvmlDeviceGetClockInfo"] = refuse
-    assert watched().conditions == {}
+    assert watched().conditions == {"temperature": 70, "other_processes": 1}
+
+
+def test_a_card_that_does_not_tell_its_memory_has_conditions(card: types.ModuleType) -> None:
+    vars(card)["nvmlDeviceGetMemoryInfo"] = refuse
+    meter = watched()
+    assert meter.peak_mb is None and set(meter.conditions) == {"sm_mhz", "temperature", "other_processes"}
 
 
 def test_without_a_card_there_is_nothing_to_read() -> None:

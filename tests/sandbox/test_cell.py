@@ -199,3 +199,35 @@ def test_files_lie_in_the_private_folder_from_the_start() -> None:
         assert wait(lambda: not cell.is_running())
         assert cell.log() == f"content {min(os.nice(0) + 3, 19)}\n"
         assert (cell.tmp / "a" / "b").read_text() == "changed"  # until it is left
+
+
+SERVE = """
+import os, socket
+UNIX, PACKETS = socket.AF_UNIX, socket.SOCK_SEQPACKET
+server, client = socket.socket(UNIX, PACKETS), socket.socket(UNIX, PACKETS)
+name = f"\\0cuda-uvmfd-4026531836-{os.getpid()}"
+server.setblocking(False)
+for step in (lambda: server.bind(name), server.listen, lambda: client.connect(name), server.accept):
+    try:
+        step()
+        print("done")
+    except OSError as error:
+        print(type(error).__name__)
+"""
+
+
+@pytest.mark.parametrize("off", [frozenset[str](), NO_NAMESPACES])
+def test_the_driver_of_a_card_may_listen_on_an_abstract_socket_and_nobody_connects(off: frozenset[str]) -> None:
+    refused = ["PermissionError", "PermissionError", "ConnectionRefusedError", "PermissionError"]
+    assert run(SERVE, off=off)[1].split() == refused
+    assert run(SERVE, off=off, gpu=True)[1].split() == ["done", "done", *refused[2:]]
+
+
+def test_inductor_compiles_in_one_process_where_processes_cannot_share_memory() -> None:
+    code = "import os; print(os.environ.get('TORCHINDUCTOR_COMPILE_THREADS'))"
+    for off in (frozenset[str](), NO_NAMESPACES):
+        with Cell.start(spec(code, off=off)) as cell:
+            assert wait(lambda: not cell.is_running())
+            assert cell.log() == ("1\n" if cell.layers["shm"] == "denied" else "None\n")
+    chosen = {"TORCHINDUCTOR_COMPILE_THREADS": "3"}
+    assert run(code, off=NO_NAMESPACES, environment=chosen)[1] == "3\n"

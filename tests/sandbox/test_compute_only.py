@@ -36,10 +36,12 @@ MEGABYTES = 8
 
 
 @contextmanager
-def cell(code: str, *read: Path, off: frozenset[str] = frozenset()) -> Iterator[tuple[Cell, socket.socket]]:
+def cell(
+    code: str, *read: Path, off: frozenset[str] = frozenset(), gpu: bool = False
+) -> Iterator[tuple[Cell, socket.socket]]:
     """Run a program that has installed the second filter, and listen to its calls."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    program = spec(PREPARE + code, fds={4: theirs.fileno()}, read=[ROOT / "autoresearch", *read], off=off)
+    program = spec(PREPARE + code, fds={4: theirs.fileno()}, read=[ROOT / "autoresearch", *read], off=off, gpu=gpu)
     with ours, Cell.start(program) as running:
         theirs.close()
         ours.settimeout(20)
@@ -95,6 +97,52 @@ referee.recv(1)
         running.only_compute()
         ours.send(b"x")
         assert ours.recv(100) == b"True True True"
+
+
+NAME_A_SOCKET = """
+listen()
+named, (one, other) = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET), socket.socketpair()
+named.bind("\\0cuda-uvmfd-4026531836-1")
+named.listen()
+tell(named.getsockname().hex())
+socket.send_fds(one, [b"x"], [named.fileno()])
+named.close()
+tell("kept by a message")
+referee.recv(1)
+later = refused(lambda: one.bind("\\0later"))
+other.recv(1)  # drops the descriptor
+tell(later)
+referee.recv(1)
+"""
+
+
+def can_bind(name: bytes) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as named:
+        try:
+            named.bind(name)
+        except OSError:
+            return False
+    return True
+
+
+def test_no_name_of_a_socket_becomes_free_after_the_text_where_cells_share_names() -> None:
+    with cell(NAME_A_SOCKET, off=NO_NAMESPACES, gpu=True) as (running, ours):
+        name = bytes.fromhex(ours.recv(100).decode())
+        assert name.startswith(b"\0") and b"cuda" not in name  # the cell did not choose it
+        assert ours.recv(100) == b"kept by a message" and not can_bind(name)
+        running.only_compute()
+        ours.send(b"x")
+        assert ours.recv(100) == b"True"
+        assert not can_bind(name)
+        running.kill()
+        assert can_bind(name)
+
+
+def test_a_cell_with_a_network_namespace_of_its_own_keeps_the_names_that_it_gives() -> None:
+    with cell(NAME_A_SOCKET, gpu=True) as (running, ours):
+        if "net" not in running.layers["ns"]:
+            pytest.skip("no namespaces here")
+        assert bytes.fromhex(ours.recv(100).decode()) == b"\0cuda-uvmfd-4026531836-1"
 
 
 def test_other_processes_of_the_cell_are_stopped() -> None:

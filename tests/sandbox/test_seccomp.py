@@ -1,4 +1,4 @@
-"""The system-call numbers of the filter, compared with the kernel's headers where they are installed."""
+"""The filters: numbers as in the kernel's headers, and answers by system call without and with a card."""
 
 import itertools
 import re
@@ -6,6 +6,7 @@ import struct
 from pathlib import Path
 
 import pytest
+from support.filters import AARCH64, X86_64, answer
 
 from autoresearch.sandbox import compute_only, kernel, seccomp, syscalls
 
@@ -54,3 +55,66 @@ def test_every_jump_lands_inside_the_program(machine: str, monkeypatch: pytest.M
         for place, (_, yes, no, _) in enumerate(steps[:-1]):
             assert place + 1 + max(yes, no) < len(steps)
         assert steps[-1][0] == 0x06  # return
+
+
+UNIX, INET, NETLINK, STREAM, DATAGRAM, SEQPACKET = 1, 2, 16, 1, 2, 5
+EPERM, CONNECTION_REFUSED, NO_SUCH_COMMAND, NO_SUCH_CALL = "1", "111", "25", "38"
+CALLS = [  # name, arguments, answer without and with a card
+    ("socket", (UNIX, SEQPACKET), "allow", "allow"),
+    ("socket", (UNIX, STREAM), "allow", "allow"),
+    ("socket", (UNIX, DATAGRAM), EPERM, EPERM),
+    ("socket", (INET, STREAM), EPERM, EPERM),
+    ("socket", (NETLINK, 3), EPERM, EPERM),
+    ("socketpair", (UNIX, DATAGRAM), EPERM, EPERM),
+    ("bind", (3,), EPERM, "allow"),
+    ("listen", (3,), EPERM, "allow"),
+    ("accept", (3,), EPERM, EPERM),
+    ("accept4", (3,), EPERM, EPERM),
+    ("connect", (3,), CONNECTION_REFUSED, CONNECTION_REFUSED),
+    ("ioctl", (3, 0x5401), "allow", "allow"),  # TCGETS
+    ("ioctl", (3, 0xC020462A), NO_SUCH_COMMAND, "allow"),  # NV_ESC_RM_CONTROL
+    ("ioctl", (3, 0x30000001), NO_SUCH_COMMAND, "allow"),  # UVM_INITIALIZE
+    ("ioctl", (3, 0x21), NO_SUCH_COMMAND, "allow"),  # UVM_MAP_EXTERNAL_ALLOCATION
+    ("ioctl", (3, 0xC020660B), NO_SUCH_COMMAND, NO_SUCH_COMMAND),  # FS_IOC_FIEMAP
+    ("ioctl", (3, 0x5412), NO_SUCH_COMMAND, NO_SUCH_COMMAND),  # TIOCSTI
+    ("prctl", (15,), "allow", "allow"),  # PR_SET_NAME, of the threads of cuInit
+    ("prctl", (1, 0), EPERM, EPERM),
+    ("sched_setaffinity", (0,), "pretend", "pretend"),
+    ("clone", (0x3D0F00,), "allow", "allow"),  # a thread
+    ("clone", (0x10000000,), EPERM, EPERM),  # a user namespace
+    ("clone3", (), NO_SUCH_CALL, NO_SUCH_CALL),
+    ("mlock", (), "allow", "allow"),  # pinned memory
+    ("ptrace", (), EPERM, EPERM),
+    ("process_vm_readv", (), EPERM, EPERM),
+    ("pidfd_getfd", (), EPERM, EPERM),
+    ("io_uring_setup", (), EPERM, EPERM),
+    ("shmget", (), EPERM, EPERM),
+    ("mount", (), EPERM, EPERM),
+    ("mincore", (), NO_SUCH_CALL, NO_SUCH_CALL),
+]
+
+
+@pytest.mark.parametrize("machine", sorted(HEADERS))
+@pytest.mark.parametrize(("name", "arguments", "without", "with_card"), CALLS)
+def test_what_a_cell_may_call_without_and_with_a_card(
+    name: str, arguments: tuple[int, ...], without: str, with_card: str, machine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kernel, "MACHINE", machine)
+    architecture = {"x86_64": X86_64, "aarch64": AARCH64}[machine]
+    for gpu, expected in ((False, without), (True, with_card)):
+        code = seccomp.build(threads_only=False, network=False, gpu=gpu, protect=None)
+        assert code is not None
+        assert answer(code, name, *arguments, machine=architecture) == expected
+
+
+@pytest.mark.parametrize("name", ["listen", "accept", "accept4"])
+def test_a_cell_with_a_network_that_others_see_serves_nobody_with_a_card_either(name: str) -> None:
+    code = seccomp.build(threads_only=False, network=True, gpu=True, protect=None, tcp_only=True)
+    assert code is not None and answer(code, name, 3) == EPERM
+
+
+def test_after_the_text_arrived_the_supervisor_decides_on_names_of_sockets() -> None:
+    code = compute_only.build()
+    assert code is not None
+    assert [answer(code, name, 3) for name in ("bind", "listen", "accept4", "connect", "socket")] == ["notify"] * 5
+    assert answer(code, "recvmsg", 3) == "allow"

@@ -1,6 +1,7 @@
 """Layers, their grade, and the self-attack, as root and as an ordinary user."""
 
 import os
+import re
 import shutil
 import subprocess
 import textwrap
@@ -56,6 +57,17 @@ def test_the_self_attack_is_blocked(secret: list[Path], off: frozenset[str]) -> 
     assert f"self-attack {len(inspection.attacks)}/{len(inspection.attacks)} blocked" in str(inspection)
 
 
+@pytest.mark.parametrize("off", [frozenset[str](), NO_NAMESPACES])
+def test_with_a_card_the_same_is_blocked_except_what_its_driver_needs(secret: list[Path], off: frozenset[str]) -> None:
+    if not landlock.version():
+        pytest.skip("no Landlock here")
+    without, with_card = (inspect(secret, CellSpec([], off=off, gpu=gpu)) for gpu in (False, True))
+    assert [name for name, blocked in with_card.attacks.items() if not blocked] == []
+    exempt = {re.sub(r"\d+", "N", name) for name in without.attacks.keys() - with_card.attacks.keys()}
+    assert exempt == {"listen on an abstract socket", "see which pages are in memory in /proc/self/task/N"}
+    assert {"accept a connection", "connect to an abstract socket", "name a socket"} <= with_card.attacks.keys()
+
+
 @pytest.mark.parametrize(
     ("off", "through"),
     [
@@ -63,6 +75,7 @@ def test_the_self_attack_is_blocked(secret: list[Path], off: frozenset[str]) -> 
         ("landlock uid", "read {secret} through a symbolic link"),
         ("landlock uid ns", "write to /tmp"),
         ("seccomp uid ns", "send to a path from a socket pair"),
+        ("seccomp uid ns", "accept a connection"),
         ("seccomp uid ns", "lock a file"),
         ("seccomp uid ns", "change the time of a file"),
         ("seccomp uid ns", "leave shared memory"),

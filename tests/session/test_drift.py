@@ -74,6 +74,9 @@ def test_the_incumbent_is_measured_again_on_a_schedule(session: MeasuredSession)
         (CALM | {"sm_mhz": 1800}, "sentinel"),
         (CALM | {"temperature": 75}, "sentinel"),
         (CALM | {"other_processes": 1}, "sentinel"),
+        ({"temperature": 61}, "screen"),  # a card that does not tell the others
+        ({"temperature": 75}, "sentinel"),
+        ({"other_processes": 1}, "sentinel"),
     ],
 )
 def test_other_conditions_on_the_card(session: MeasuredSession, conditions: dict[str, float], purpose: str) -> None:
