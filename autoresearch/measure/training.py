@@ -173,7 +173,7 @@ def _set_up(receiver: _Receiver, harness: Harness, plan: TrialPlan) -> Clock:
 
 def _start_clock(receiver: _Receiver, harness: Harness, plan: TrialPlan) -> Clock:
     settings = harness.settings
-    charged = max(0.0, receiver.result.spent["setup"] - plan.free_setup(settings.budget))
+    charged = plan.charge_setup(receiver.result.spent["setup"], settings.budget)
     shards = [os.open(path, os.O_RDONLY | os.O_CLOEXEC) for path in harness.data.train_shards()]
     try:
         receiver.process.channel.send("go", shards, charged=charged)
@@ -240,7 +240,8 @@ def _explain_no_checkpoint(clock: Clock, receiver: _Receiver) -> tuple[str, str]
     if receiver.save_began_s is not None:
         began = f"began {receiver.save_began_s:.1f} s after the start"
         late = f"was not done at the bell, {clock.wall():.1f} s after it"
-        return "nothing_saved", f"trial.save() {began} and {late}: leave it more time (trial.reserve)"
+        advice = "call it once before trial.start(), as a rehearsal, or leave it more time (trial.reserve)"
+        return "nothing_saved", f"trial.save() {began} and {late}: {advice}"
     if clock.hit_wall_limit():
         return "timeout", f"nothing saved in {clock.budget.wall_limit_s:.0f} s of wall-clock time"
     if not clock.is_over():

@@ -114,11 +114,25 @@ def _parse(data: bytes, flags: int, fds: Sequence[int]) -> Message:
 
 def seal(name: str, data: bytes | memoryview) -> int:
     """Return a memory file that holds `data` and cannot be changed any more."""
+    return seal_parts(name, [data])
+
+
+def seal_parts(name: str, parts: Iterable[bytes | memoryview]) -> int:
+    """Return a memory file that holds the parts one after the other and cannot be changed any more.
+
+    Each part is written before the next one is made. Writing costs half the time of filling a map of the file, whose
+    pages the kernel would clear first.
+    """
     fd = os.memfd_create(name, os.MFD_ALLOW_SEALING | os.MFD_CLOEXEC)
-    view = memoryview(data).cast("B")
-    while len(view):
-        view = view[os.write(fd, view[: 1 << 30]) :]
-    fcntl.fcntl(fd, F_ADD_SEALS, ALL_SEALS)
+    try:
+        for part in parts:
+            view = memoryview(part).cast("B")
+            while len(view):
+                view = view[os.write(fd, view[: 1 << 30]) :]
+        fcntl.fcntl(fd, F_ADD_SEALS, ALL_SEALS)
+    except BaseException:
+        os.close(fd)
+        raise
     return fd
 
 

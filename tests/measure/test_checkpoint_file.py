@@ -1,0 +1,67 @@
+"""Checkpoints: written into sealed memory and read as views of it, in the format of safetensors."""
+
+import os
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import safetensors.numpy
+
+from autoresearch.measure import checkpoint_file, wire
+from autoresearch.measure.safetensors_header import count_parameters
+from autoresearch.measure.settings import MAX_CHECKPOINT_BYTES
+
+STATE = {
+    "matrix": np.arange(12, dtype=np.float32).reshape(3, 4),
+    "transposed": np.arange(12, dtype=np.float64).reshape(3, 4).T,
+    "every other": np.arange(10, dtype=np.int16)[::2],
+    "foreign order": np.arange(3, dtype=">i4"),
+    "flags": np.array([True, False, True]),
+    "scalar": np.float16(1.5),
+    "broadcast": np.broadcast_to(np.uint8(7), (2, 5)),
+    "nothing": np.zeros((0, 3), np.int64),
+    "list": [1.0, 2.0],
+}
+CONFIG = {"depth": 2, "name": "an \u00fcmlaut"}
+
+
+@pytest.fixture
+def written() -> Iterator[int]:
+    fd = checkpoint_file.write(STATE, CONFIG, None, np)
+    yield fd
+    os.close(fd)
+
+
+def test_what_is_written_is_a_sealed_safetensors_file(written: int) -> None:
+    assert wire.is_sealed(written, MAX_CHECKPOINT_BYTES)
+    assert count_parameters(written) == sum(np.size(value) for value in STATE.values())
+    tensors = safetensors.numpy.load(os.pread(written, os.fstat(written).st_size, 0))
+    assert tensors.keys() == STATE.keys()
+    assert all(np.array_equal(tensors[name], STATE[name]) for name in STATE)
+
+
+def test_what_is_read_equals_what_was_written(written: int) -> None:
+    state, config = checkpoint_file.read(written, None, np)
+    assert config == CONFIG and state.keys() == STATE.keys()
+    for name, value in STATE.items():
+        assert np.array_equal(state[name], value) and state[name].shape == np.shape(value), name
+        assert state[name].flags.aligned and state[name].dtype == np.asarray(value).dtype.newbyteorder("="), name
+
+
+def test_who_changes_what_was_read_changes_a_copy(written: int) -> None:
+    state, _ = checkpoint_file.read(written, None, np)
+    state["matrix"][:] = -1
+    assert np.array_equal(checkpoint_file.read(written, None, np)[0]["matrix"], STATE["matrix"])
+
+
+def test_a_file_of_safetensors_can_be_read() -> None:
+    fd = wire.seal("checkpoint", safetensors.numpy.save({"x": np.arange(5)}, {"config": '{"a": 1}'}))
+    state, config = checkpoint_file.read(fd, None, np)
+    os.close(fd)
+    assert state["x"].tolist() == [0, 1, 2, 3, 4] and config == {"a": 1}
+
+
+@pytest.mark.parametrize("value", [np.array(["text"]), np.array([None]), np.complex128(1j)])
+def test_what_no_checkpoint_can_hold_is_named(value: object) -> None:
+    with pytest.raises(TypeError, match=r"trial.save: w is of type \S+, which a checkpoint cannot hold"):
+        checkpoint_file.write({"w": value}, {}, None, np)
