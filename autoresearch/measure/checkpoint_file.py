@@ -1,7 +1,7 @@
-"""Checkpoints as safetensors files in sealed memory, written and read inside a cell.
+"""Checkpoints as safetensors files in memory, written and read inside a cell.
 
 A state may have gigabytes, and memory that is touched for the first time is slow (some 0.7 s for each GB): so tensors
-are written one by one into the file, and read as views of it.
+are written one by one into the file, if possible over an earlier one, and read as views of it.
 """
 
 import json
@@ -23,15 +23,17 @@ FORMATS = {
 _DTYPES = {name: dtype for dtype, name in FORMATS.items()}
 
 
-def write(state: Mapping[str, Array], config: wire.Fields, torch: ModuleType | None, numpy: ModuleType) -> int:
-    """Return a descriptor of a sealed file that holds the tensors and the configuration. Raises TypeError."""
+def write(
+    fd: int, state: Mapping[str, Array], config: wire.Fields, torch: ModuleType | None, numpy: ModuleType
+) -> None:
+    """Write tensors and configuration over what a file holds. Raises TypeError."""
     tensors = {name: _as_tensor(value, torch, numpy) for name, value in state.items()}
     for name, tensor in tensors.items():
         if _dtype_name(tensor) not in FORMATS:
             raise TypeError(f"trial.save: {name} is of type {_dtype_name(tensor)}, which a checkpoint cannot hold")
     names = sorted(tensors, key=lambda name: (-tensors[name].dtype.itemsize, name))  # so that each one is aligned
     tensors = {name: tensors[name] for name in names}
-    return wire.seal_parts("checkpoint", _parts(tensors, config, torch, numpy))
+    wire.write_parts(fd, _parts(tensors, config, torch, numpy))
 
 
 def read(fd: int, torch: ModuleType | None, numpy: ModuleType) -> tuple[dict[str, Array], wire.Fields]:

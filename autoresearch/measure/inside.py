@@ -65,6 +65,7 @@ class TrialContext:
         self._unsent: dict[str, float] = {}
         self._last_sent_at = 0.0
         self._stream: BatchStream | None = None
+        self._file: int | None = None  # of a rehearsed checkpoint: memory that need not be touched for the first time
 
     def start(self) -> None:
         """End the setup: receive the training rows; the clock starts."""
@@ -121,7 +122,9 @@ class TrialContext:
         self._flush()
         self._channel.send("saving")
         fd = self._write(state, config)
+        self._file = None
         try:
+            wire.seal_file(fd)
             self._channel.send("checkpoint", [fd])
         finally:
             os.close(fd)
@@ -130,13 +133,19 @@ class TrialContext:
             raise RuntimeError("the checkpoint was refused: " + str(answer and answer.fields.get("reason")))
 
     def _rehearse_save(self, state: dict[str, Array], config: wire.Fields) -> None:
+        """Write a checkpoint twice into a file that the first `save` uses again: the second time is as it will be."""
+        self._write(state, config)
         self._pace.wait_for_device()  # work of the setup is no part of it
-        began = self._pace.now()
-        os.close(self._write(state, config))
-        self._pace.save_time = max(self._pace.save_time, self._pace.now() - began)
+        self._pace.save_time = 0.0
+        self._write(state, config)
 
     def _write(self, state: dict[str, Array], config: wire.Fields) -> int:
-        return checkpoint_file.write(state, config, self._torch, importlib.import_module("numpy"))
+        """Write a checkpoint and return its file, which is not sealed yet; note the time that it took."""
+        began = self._pace.now()
+        self._file = wire.create("checkpoint") if self._file is None else self._file
+        checkpoint_file.write(self._file, state, config, self._torch, importlib.import_module("numpy"))
+        self._pace.save_time = max(self._pace.save_time, self._pace.now() - began)
+        return self._file
 
     def _require_stream(self) -> BatchStream:
         if self._stream is None:

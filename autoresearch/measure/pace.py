@@ -1,16 +1,16 @@
 """Pace of a training loop, inside a cell: how much of the budget is spent, and whether another step fits.
 
-A program may be ahead of its device: it queues work, and its steps look short. So the device catches up before the
-clock is read: at each look near the end, and at a few looks before, which tell how far ahead the program can be.
+A program may be ahead of its device: it queues work, and its steps look short. So at some looks, and at each one near
+the end, the device catches up before the clock is read. In between, steps are taken to be as long as they were.
 """
 
 from collections.abc import Callable
 from typing import Protocol
 
-LONG_STEP_DECAY = 0.9  # factor on the longest step at each later look
-RESERVED_SAVES = 2.0  # times of the rehearsal of `save` that are reserved for it
+LONG_STEP_DECAY = 0.9  # factor on the longest step at each later look that waits
+RESERVED_SAVES = 2.0  # times of an earlier `save` that are reserved for the next one
 RESERVED_STEPS = 3  # and steps, on a device with a queue
-SYNCHRONISED_SHARE = 0.02  # of the budget, before its reserve: each look waits for the device
+WAITING_SHARE = 0.02  # of the budget, before its reserve: each look waits for the device
 
 
 class Queue(Protocol):
@@ -23,20 +23,20 @@ class Queue(Protocol):
 class Pace:
     """Clock of a training loop that looks at it once in each step.
 
-    All times are in the unit of the budget, as `now` returns them. `save_time` is what the longest rehearsal of `save`
-    took.
+    All times are in the unit of the budget, as `now` returns them. `save_time` is what the longest `save` took, or its
+    rehearsal.
     """
 
     def __init__(self, budget: float, now: Callable[[], float], queue: Queue | None) -> None:
         self.budget, self.now, self.queue = budget, now, queue
         self.save_time = 0.0
-        self._started_at = self._last = self._step = self._longest_wait = 0.0
-        self._was_synchronised = False  # at the last look
-        self._synchronise_below = 0.0 if queue is None else (1 - SYNCHRONISED_SHARE) * budget  # of what is left
+        self._started_at = self._step = self._longest_wait = 0.0
+        self._caught_up_at, self._looks = 0.0, -1  # at the last look that waited, and looks since then
+        self._wait_below = budget  # of what is left
 
     def start(self, charged: float) -> None:
         """Start the clock, with a part of the budget spent already."""
-        self._started_at, self._last = self.now() - charged, charged
+        self._started_at, self._caught_up_at = self.now() - charged, charged
 
     def progress(self, reserve: float) -> float:
         """Return a fraction of the budget less `reserve`; 1 if another step would leave too little time to save."""
@@ -53,19 +53,24 @@ class Pace:
         return self.now() - began
 
     def _look(self, reserve: float) -> float:
-        """Return what is spent, and note the step since the last look."""
-        spent, waited = self.now() - self._started_at, 0.0
-        is_synchronised = self.budget - spent < self._synchronise_below
-        if is_synchronised:
-            waited = self.wait_for_device()
-            spent += waited
-            self._longest_wait = max(self._longest_wait, waited)
-        step = spent - self._last - (0.0 if self._was_synchronised else waited)  # without the work of earlier steps
-        self._step = max(step, LONG_STEP_DECAY * self._step)
-        if is_synchronised:
-            near_end = SYNCHRONISED_SHARE * self.budget + self._margin(reserve) + 2 * self._longest_wait
-            self._synchronise_below = max(near_end, (self.budget - spent) / 2)
-        self._last, self._was_synchronised = spent, is_synchronised
+        """Return what is spent, and note how long a step takes."""
+        self._looks += 1
+        spent = self.now() - self._started_at
+        queued_until = self._caught_up_at + self._looks * self._step
+        left = self.budget - max(spent, queued_until)
+        if self.queue is None or self._step == 0 or left < self._wait_below:
+            spent = self._catch_up(reserve)
+        return spent
+
+    def _catch_up(self, reserve: float) -> float:
+        """Wait for the device; return what is spent then."""
+        self._longest_wait = max(self._longest_wait, self.wait_for_device())
+        spent = self.now() - self._started_at
+        if self._looks:
+            self._step = max((spent - self._caught_up_at) / self._looks, LONG_STEP_DECAY * self._step)
+        near_end = WAITING_SHARE * self.budget + self._margin(reserve) + 2 * self._longest_wait
+        self._wait_below = max(near_end, (self.budget - spent) / 2)
+        self._caught_up_at, self._looks = spent, 0
         return spent
 
     def _margin(self, reserve: float) -> float:
