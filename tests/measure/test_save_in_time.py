@@ -59,7 +59,9 @@ def test_a_large_state_is_saved_in_the_last_seconds(bytes_data: Dataset, budget:
 def test_a_rehearsal_sends_nothing_and_what_is_saved_later_counts(
     bigram: str, quick: Settings, bytes_data: Dataset
 ) -> None:
-    rehearses = bigram.replace("    trial.start()", "    trial.save({'logits': np.zeros((9, 9))}, {})\n    trial.start()")
+    rehearses = bigram.replace(
+        "    trial.start()", "    trial.save({'logits': np.zeros((9, 9))}, {})\n    trial.start()"
+    )
     expected = CellReferee(quick, bytes_data).measure(bigram, 1)
     result = CellReferee(quick, bytes_data).measure(rehearses, 1)
     assert result.outcome == "ok", result.reason
