@@ -86,11 +86,16 @@ def _bytes_of_array(array: Array, numpy: ModuleType) -> memoryview:
 
 
 def _bytes_of_tensor(tensor: Array, torch: ModuleType) -> Iterator[memoryview]:
-    """Yield the bytes of a tensor; those of a device come through one buffer."""
+    """Yield the bytes of a tensor, those of a device in chunks."""
     flat = tensor.resolve_conj().resolve_neg().contiguous().view(-1).view(torch.uint8)
     if flat.device.type == "cpu":
         yield memoryview(flat.numpy())
-        return
+    else:
+        yield from _fetch(flat, torch)
+
+
+def _fetch(flat: Array, torch: ModuleType) -> Iterator[memoryview]:
+    """Yield bytes of a device, all through one buffer."""
     buffer = torch.empty(min(len(flat), STAGING_BYTES), dtype=torch.uint8)
     for chunk in flat.split(STAGING_BYTES):
         yield memoryview(buffer[: len(chunk)].copy_(chunk).numpy())

@@ -1,6 +1,8 @@
 """Checkpoints: written into sealed memory and read as views of it, in the format of safetensors."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import numpy as np
@@ -67,3 +69,45 @@ def test_what_no_checkpoint_can_hold_is_named(value: object) -> None:
     with pytest.raises(TypeError, match=r"trial.save: w is of type \S+, which a checkpoint cannot hold"):
         checkpoint_file.write(fd, {"w": value}, {}, None, np)
     os.close(fd)
+
+
+TORCH = """
+import os, numpy, torch, safetensors.torch
+from autoresearch.measure import checkpoint_file, wire
+
+base = torch.arange(12.0)
+state = {
+    "weight": torch.nn.Parameter(base.reshape(3, 4)),
+    "tied": base,
+    "transposed": base.reshape(3, 4).T,
+    "sliced": base[::5],
+    "scalar": torch.tensor(2.5, dtype=torch.float64),
+    "empty": torch.zeros(0, 7),
+    "flags": torch.tensor([True, False, True]),
+    "conjugate": torch.tensor([1 + 2j, 3 - 1j], dtype=torch.complex64).conj(),
+    **{str(dtype): base.to(dtype) for dtype in (torch.bfloat16, torch.float16, torch.float8_e4m3fn, torch.int8)},
+}
+fd = wire.create("checkpoint")
+checkpoint_file.write(fd, state, {"depth": 2}, torch, numpy)
+theirs = safetensors.torch.load(os.pread(fd, os.fstat(fd).st_size, 0))
+ours, config = checkpoint_file.read(fd, torch, numpy)
+assert config == {"depth": 2} and ours.keys() == theirs.keys() == state.keys()
+for name, value in state.items():
+    for read in (ours[name], theirs[name]):
+        assert (read.dtype, read.shape) == (value.dtype, value.shape), name
+        assert torch.equal(read.to(torch.complex64), value.detach().to(torch.complex64)), name
+ours["tied"].zero_()
+assert checkpoint_file.read(fd, torch, numpy)[0]["tied"][1] == 1
+
+checkpoint_file.STAGING_BYTES = 7
+flat = base.view(torch.uint8)
+assert b"".join(map(bytes, checkpoint_file._fetch(flat, torch))) == flat.numpy().tobytes()
+assert list(checkpoint_file._fetch(flat[:0], torch)) in ([], [memoryview(b"")])
+"""
+
+
+@pytest.mark.torch
+@pytest.mark.slow
+def test_tensors_of_torch_are_written_and_read_as_they_are() -> None:
+    done = subprocess.run([sys.executable, "-W", "error", "-c", TORCH], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

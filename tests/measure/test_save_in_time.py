@@ -32,6 +32,35 @@ def train(trial):
     trial.save(state, {})
 """
 
+AHEAD = """
+import time
+import torch
+
+ENDS = []
+
+def launch(seconds):
+    if len(ENDS) >= 30:
+        time.sleep(max(0.0, ENDS[-30] - time.monotonic()))
+    ENDS.append(max([time.monotonic(), *ENDS[-1:]]) + seconds)
+
+def synchronize():
+    time.sleep(max([0.0, *(end - time.monotonic() for end in ENDS[-1:])]))
+
+torch.cuda.synchronize = synchronize  # of a device that needs real time for each step
+
+def train(trial):
+    state = {"w": torch.zeros(1_000_000)}
+    trial.save(state, {})
+    trial.start()
+    step = 0
+    while trial.progress < 1:
+        launch(0.2)
+        step += 1
+        trial.log(step=step, loss=1.0)
+    synchronize()  # the copy of the first tensor waits for the device
+    trial.save(state, {})
+"""
+
 
 @dataclass(frozen=True)
 class NearTheEnd(TrialPlan):
@@ -42,6 +71,7 @@ class NearTheEnd(TrialPlan):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("budget", ["60s", "300s"])
 @pytest.mark.parametrize("megabytes", [400, 3900])
 def test_a_large_state_is_saved_in_the_last_seconds(bytes_data: Dataset, budget: str, megabytes: int) -> None:
@@ -56,6 +86,20 @@ def test_a_large_state_is_saved_in_the_last_seconds(bytes_data: Dataset, budget:
         os.close(checkpoint)
 
 
+@pytest.mark.slow
+@pytest.mark.torch
+@pytest.mark.parametrize(("device", "saves"), [("cuda", True), ("cpu", False)])
+def test_a_program_may_be_thirty_steps_ahead_of_its_device(bytes_data: Dataset, device: str, saves: bool) -> None:
+    result = Result()
+    harness = Harness(Settings(Budget.parse("60s"), device), bytes_data)
+    checkpoint = train(AHEAD, 0, harness, result, NearTheEnd())
+    assert (checkpoint is not None) is saves, result.reason
+    assert result.reported["step"] > 0.5 * LEFT_S / 0.2
+    if checkpoint is not None:
+        os.close(checkpoint)
+
+
+@pytest.mark.slow
 def test_a_rehearsal_sends_nothing_and_what_is_saved_later_counts(
     bigram: str, quick: Settings, bytes_data: Dataset
 ) -> None:
