@@ -21,7 +21,8 @@ import time
 import numpy as np
 
 def train(trial):
-    state = {f"w{k}": np.random.default_rng(k).random(MB * 25_000, np.float32) for k in range(10)}
+    numbers = np.random.default_rng(trial.seed).random(MB * 25_000, np.float32)
+    state = {f"w{k}": numbers for k in range(10)}
     trial.save(state, {})
     trial.start()
     step = 0
@@ -75,8 +76,8 @@ class NearTheEnd(TrialPlan):
 @pytest.mark.parametrize("budget", ["60s", "300s"])
 @pytest.mark.parametrize("megabytes", [400, 3900])
 def test_a_large_state_is_saved_in_the_last_seconds(bytes_data: Dataset, budget: str, megabytes: int) -> None:
-    if psutil.virtual_memory().available < 3e6 * megabytes:
-        pytest.skip("needs memory for three states")
+    if psutil.virtual_memory().available < 1.5e6 * megabytes:
+        pytest.skip("needs memory for the checkpoint")
     harness = Harness(Settings(Budget.parse(budget)), bytes_data)
     for seed in range(TIMES):
         result = Result()
