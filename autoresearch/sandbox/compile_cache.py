@@ -20,7 +20,8 @@ from autoresearch.sandbox import cleanup
 
 FOLDERS = {"TORCHINDUCTOR_CACHE_DIR": "inductor", "TRITON_CACHE_DIR": "triton", "CUDA_CACHE_PATH": "cuda"}
 MAX_BYTES = 4 << 30
-MAX_FILES = 100_000
+MAX_FILES = 100_000  # and folders
+MAX_DEPTH = 16  # folders below each other; deeper ones are left out
 CHUNK_BYTES = 1 << 20
 NOTHING = "nothing was compiled"
 
@@ -57,7 +58,7 @@ def keep(tmp: Path, store: Path) -> str | None:
         return None if files else NOTHING
     except _TooLargeError as error:
         return str(error)
-    except (OSError, RecursionError) as error:
+    except OSError as error:
         return f"it could not be copied: {error}"
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -85,25 +86,38 @@ def temporary_store() -> Iterator[Path | None]:
 
 def _copy_all(tmp: Path, target: Path) -> int:
     """Copy the regular files of all caches; return their number. Raises OSError, _TooLargeError."""
-    files, left = 0, MAX_BYTES
+    files, entries, left = 0, 0, MAX_BYTES
     top = os.open(tmp, cleanup.FOLDER_FLAGS)
     try:
         for name in FOLDERS.values():
-            for parent, _, names, folder in _walk(name, top):
-                for each in names:
-                    size = _copy_file(folder, each, target / parent / each, left)
-                    files, left = files + (size is not None), left - (size or 0)
-                    if files > MAX_FILES:
-                        raise _TooLargeError(f"it has over {MAX_FILES} files")
+            for folder, path in _walk(top, Path(name), MAX_DEPTH):
+                entries += 1
+                if entries > MAX_FILES:
+                    raise _TooLargeError(f"it has over {MAX_FILES} files")
+                size = _copy_file(folder, path.name, target / path, left)
+                files, left = files + (size is not None), left - (size or 0)
     finally:
         os.close(top)
     return files
 
 
-def _walk(name: str, top: int) -> Iterator[tuple[str, list[str], list[str], int]]:
-    """Walk a folder by descriptors: what is renamed meanwhile leads nowhere else."""
-    if name in os.listdir(top):
-        yield from os.fwalk(name, dir_fd=top, follow_symlinks=False)
+def _walk(parent: int, path: Path, depth: int) -> Iterator[tuple[int, Path]]:
+    """Yield what is in a folder and below, each with a descriptor of its own folder.
+
+    What is renamed, or replaced by a link or a pipe meanwhile, leads nowhere else.
+    """
+    try:
+        folder = os.open(path.name, cleanup.FOLDER_FLAGS, dir_fd=parent)
+    except OSError:  # no folder, or not ours to read
+        return
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                yield folder, path / entry.name
+                if depth and entry.is_dir(follow_symlinks=False):
+                    yield from _walk(folder, path / entry.name, depth - 1)
+    finally:
+        os.close(folder)
 
 
 def _copy_file(folder: int, name: str, target: Path, limit: int) -> int | None:
@@ -112,17 +126,22 @@ def _copy_file(folder: int, name: str, target: Path, limit: int) -> int | None:
         fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
     except OSError:  # a link, a socket, or gone
         return None
-    with open(fd, "rb") as source:
+    try:
         status = os.fstat(fd)
-        if not stat.S_ISREG(status.st_mode):
-            return None
-        target.parent.mkdir(parents=True, exist_ok=True)
-        size = 0
-        with target.open("wb") as copy:
-            while chunk := source.read(CHUNK_BYTES):
-                size += len(chunk)
-                if size > limit:
-                    raise _TooLargeError("it has over 4 GiB")
-                copy.write(chunk)
-        target.chmod(stat.S_IMODE(status.st_mode) & 0o777 | 0o600)
+        return _copy_bytes(fd, target, status.st_mode, limit) if stat.S_ISREG(status.st_mode) else None
+    finally:
+        os.close(fd)
+
+
+def _copy_bytes(fd: int, target: Path, mode: int, limit: int) -> int:
+    """Copy a file, which may grow meanwhile; return its size. Raises OSError, _TooLargeError."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    size = 0
+    with target.open("wb") as copy:
+        while chunk := os.read(fd, CHUNK_BYTES):
+            size += len(chunk)
+            if size > limit:
+                raise _TooLargeError("it has over 4 GiB")
+            copy.write(chunk)
+    target.chmod(stat.S_IMODE(mode) & 0o777 | 0o600)
     return size

@@ -1,6 +1,8 @@
 """Compile caches: a copy of the base's passes from trial to trial, a copy of a trial's to the cells that score it."""
 
 import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -134,8 +136,35 @@ def test_links_are_not_kept(tmp_path: Path) -> None:
     (tmp / "inductor/link").symlink_to(tmp_path / "secret")
     (tmp / "inductor/folder").symlink_to(tmp_path)
     (tmp / "triton").symlink_to(tmp_path)
+    os.mkfifo(tmp / "cuda")
     assert compile_cache.keep(tmp, tmp_path / "store") is None
     assert names(tmp_path / "store") == ["inductor/ab/graph"]
+
+
+def test_a_program_that_replaces_its_folders_meanwhile_gets_no_file_of_others(tmp_path: Path) -> None:
+    """While it is copied, a folder becomes a link to a folder with a secret, or a pipe, and a folder again."""
+    (tmp_path / "others").mkdir()
+    (tmp_path / "others/kernel").write_text("secret")
+    tmp = tmp_path / "cell"
+    (tmp / "triton/a").mkdir(parents=True)
+    (tmp / "triton/a/kernel").write_text("compiled")
+    (tmp / "triton/link").symlink_to(tmp_path / "others")
+    os.mkfifo(tmp / "triton/pipe")
+    swap = f"""
+import itertools, os
+os.chdir({str(tmp / "triton")!r})
+for other in itertools.cycle(["link", "pipe"]):
+    os.rename("a", "away"), os.rename(other, "a"), os.rename("a", other), os.rename("away", "a")
+"""
+    with subprocess.Popen([sys.executable, "-c", swap]) as swapper:
+        try:
+            for k in range(100):
+                compile_cache.keep(tmp, tmp_path / f"store-{k}")
+        finally:
+            swapper.kill()
+    kept = [path.read_text() for path in tmp_path.glob("store-*/triton/a/kernel")]
+    assert set(kept) == {"compiled"}
+    assert not list(tmp_path.glob("store-*/triton/link/*"))
 
 
 def test_a_store_that_is_lent_is_removed_at_the_end() -> None:
