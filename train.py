@@ -493,6 +493,9 @@ def train(trial):
         tokens_per_step=batch_rows * trial.seq_len,
         flops_per_token=model.flops_per_token(trial.seq_len),
     )
+    config = {"vocab_size": trial.vocab_size, "seq_len": trial.seq_len, "depth": DEPTH, "dim": MODEL_DIM}
+    config |= {"attention": model.attention}
+    trial.save(model.state_dict(), config)  # a rehearsal: its time is reserved for the real one
 
     trial.start()
     batches = trial.batches(batch_rows)
@@ -505,8 +508,7 @@ def train(trial):
             report(trial, step, loss)
 
     report(trial, step, loss)
-    config = {"vocab_size": trial.vocab_size, "seq_len": trial.seq_len, "depth": DEPTH, "dim": MODEL_DIM}
-    trial.save(model.state_dict(), config | {"attention": model.attention})
+    trial.save(model.state_dict(), config)
 
 
 def report(trial, step: int, loss: Tensor) -> None:

@@ -31,8 +31,9 @@ The contract of train.py:
 - `train(trial)` builds the model, calls `trial.start()` (the data arrives and the clock runs), trains while \
 `trial.progress < 1` (it goes from 0 to 1 over the budget) on `trial.batches(batch_size)` -> (x, y), int64 [B, T], or \
 on `trial.rows` (uint16 [n, T + 1]) in an order of its own, calls `trial.log(step=..., loss=...)` and ends with \
-`trial.save(state_dict, config)`. It also has trial.vocab_size, trial.seq_len, trial.device, trial.seed. Setup before \
-`trial.start()` is free up to 1.5 times the base's plus 10 % of the budget (30 s at most).
+`trial.save(state_dict, config)`. The same call before `trial.start()` is a rehearsal: its time is reserved. It also \
+has trial.vocab_size, trial.seq_len, trial.device, trial.seed. Setup before `trial.start()` is free up to 1.5 times \
+the base's plus 10 % of the budget (30 s at most).
 - `load(state, config, device)` returns a function from tokens int64 [B, T] to logits [B, T, vocab_size]. It runs \
 later, elsewhere, for at most 1.5 times the base's time plus 10 % of the budget, with two batches of random tokens. \
 Then the text arrives, and the function may only compute: no files, no new processes, nothing that compiles or is \

@@ -66,10 +66,19 @@ class Harness:
 
 
 @contextmanager
-def open_cell(harness: Harness, mode: str, source: str, seed: int, fds: Sequence[int] = ()) -> Iterator[CellProcess]:
+def open_cell(
+    harness: Harness,
+    mode: str,
+    source: str,
+    seed: int,
+    fds: Sequence[int] = (),
+    caches: Path | None = None,
+) -> Iterator[CellProcess]:
     """Start `inside.py MODE` in a cell and send it `hello`; kill it on leaving. Raises CellError."""
     process = harness.cells.start(mode, harness.settings, harness.data)
     try:
+        if caches is not None:
+            process.cell.add_caches(caches)
         try:
             _send_hello(process.channel, source, seed, harness, fds)
         except wire.Closed as closed:  # nothing of train.py has run yet

@@ -11,7 +11,6 @@ import errno
 import gc
 import importlib
 import io
-import json
 import linecache
 import mmap
 import os
@@ -29,12 +28,12 @@ for _name, _folder in PACKAGES.items():
     _package = ModuleType(_name)  # a cell cannot list the repository: no search for modules there
     _package.__path__ = [str(HERE / _folder)]
     sys.modules.setdefault(_name, _package)
-from autoresearch.measure import answers, wire  # noqa: E402
+from autoresearch.measure import answers, checkpoint_file, wire  # noqa: E402
 from autoresearch.measure.answers import Array, Model  # noqa: E402
 from autoresearch.measure.batches import BatchStream, map_rows  # noqa: E402
+from autoresearch.measure.pace import Pace  # noqa: E402
 from autoresearch.sandbox import compute_only  # noqa: E402
 
-LONG_STEP_DECAY = 0.9  # factor on the longest step at each later look at `progress`
 LOG_INTERVAL_S = 0.01  # points logged more often are merged
 STARTERS = ("popen_fork.py", "subprocess.py", "util.py")  # files of the standard library that start processes
 NO_PROCESSES = "under a budget in CPU-seconds there are no other processes: use threads, and num_workers=0"
@@ -44,9 +43,10 @@ NOT_SENT = "a worker process could not send its batch, for a cell has no sockets
 class TrialContext:
     """Argument of `train`; see "The contract of train.py" in the README.
 
-    Before `start()` there is no training data in this process. After it, `rows` are uint16 [n, seq_len + 1] and
-    `progress` goes from 0 to 1 over the budget, less `reserve` (time for `save`). It is 1 if another step, as long as
-    the longest of the last ones, would not end in time.
+    Before `start()` there is no training data in this process, and `save` is a rehearsal. After it, `rows` are uint16
+    [n, seq_len + 1] and `progress` goes from 0 to 1 over the budget, less `reserve` (time for `save`, at least twice
+    as long as its rehearsal took). It is 1 if another step, as long as the longest of the last ones, would not end in
+    time; on a device with a queue, three steps.
     """
 
     def __init__(self, channel: wire.Channel, hello: wire.Fields, torch: ModuleType | None) -> None:
@@ -60,21 +60,21 @@ class TrialContext:
         self.reserve: float = hello["reserve"]
         self._unit: str = hello["unit"]
         self._steps = 0
-        self._last_spent = self._step = 0.0  # of the budget: at the last call of `progress`; between two calls
+        queue = None if torch is None or self.device == "cpu" else getattr(torch, self.device)
+        self._pace = Pace(self.budget, time.process_time if self._unit == "cpu" else time.monotonic, queue)
         self._unsent: dict[str, float] = {}
         self._last_sent_at = 0.0
         self._stream: BatchStream | None = None
+        self._file: int | None = None  # of a rehearsed checkpoint: memory that need not be touched for the first time
 
     def start(self) -> None:
         """End the setup: receive the training rows; the clock starts."""
         if self._stream is not None:
             raise RuntimeError("trial.start() may be called once")
-        importlib.import_module(_safetensors_module(self._torch))  # for `save`: a later import would cost budget
         self._channel.send("ready")
         go = self._channel.receive()
         assert go is not None
-        self._charged = float(go.fields["charged"])
-        self._started_at, self._last_spent = self._now(), self._charged
+        self._pace.start(float(go.fields["charged"]))
         self._stream = BatchStream([map_rows(fd, self.seq_len) for fd in go.fds], self.seed)
         go.close()
 
@@ -89,11 +89,7 @@ class TrialContext:
         self._require_stream()
         if self._unit == "steps":
             return min(1.0, self._steps / self.budget)
-        spent = self._charged + self._now() - self._started_at
-        self._step = max(spent - self._last_spent, LONG_STEP_DECAY * self._step)
-        self._last_spent = spent
-        left = self.budget - self.reserve - spent
-        return 1.0 if left < self._step else spent / (self.budget - self.reserve)
+        return self._pace.progress(self.reserve)
 
     def batches(self, batch_size: int) -> Iterator[tuple[Array, Array]]:
         """Yield (x, y), int64 [batch_size, seq_len], without end, in an order drawn from the seed in each epoch."""
@@ -115,14 +111,20 @@ class TrialContext:
     def save(self, state: dict[str, Array], config: wire.Fields) -> None:
         """Send a checkpoint: tensors by name, and the JSON that `load` needs to build the model.
 
-        May be called more than once; the last one before the bell is scored. Tensors are cloned and untied.
+        May be called more than once; the last one before the bell is scored. Before `start()` it is a rehearsal:
+        nothing is sent, and the time that it takes is reserved for the real one.
         """
-        if self._stream is not None and self._stream.rows_drawn:
+        if self._stream is None:
+            self._rehearse_save(state, config)
+            return
+        if self._stream.rows_drawn:
             self._unsent["epochs"] = self._stream.epochs
         self._flush()
         self._channel.send("saving")
-        fd = wire.seal("checkpoint", _serialise(state, config, self._torch))
+        fd = self._write(state, config)
+        self._file = None
         try:
+            wire.seal_file(fd)
             self._channel.send("checkpoint", [fd])
         finally:
             os.close(fd)
@@ -130,36 +132,25 @@ class TrialContext:
         if answer is None or answer.kind != "saved":
             raise RuntimeError("the checkpoint was refused: " + str(answer and answer.fields.get("reason")))
 
-    def _now(self) -> float:
-        return time.process_time() if self._unit == "cpu" else time.monotonic()
+    def _rehearse_save(self, state: dict[str, Array], config: wire.Fields) -> None:
+        """Write a checkpoint twice into a file that the first `save` uses again: the second time is as it will be."""
+        self._write(state, config)
+        self._pace.wait_for_device()  # work of the setup is no part of it
+        self._pace.save_time = 0.0
+        self._write(state, config)
+
+    def _write(self, state: dict[str, Array], config: wire.Fields) -> int:
+        """Write a checkpoint and return its file, which is not sealed yet; note the time that it took."""
+        began = self._pace.now()
+        self._file = wire.create("checkpoint") if self._file is None else self._file
+        checkpoint_file.write(self._file, state, config, self._torch, importlib.import_module("numpy"))
+        self._pace.save_time = max(self._pace.save_time, self._pace.now() - began)
+        return self._file
 
     def _require_stream(self) -> BatchStream:
         if self._stream is None:
             raise RuntimeError("call trial.start() first: there is no data and no clock before it")
         return self._stream
-
-
-def _safetensors_module(torch: ModuleType | None) -> str:
-    return "safetensors.numpy" if torch is None else "safetensors.torch"
-
-
-def _serialise(state: dict[str, Array], config: wire.Fields, torch: ModuleType | None) -> bytes:
-    if torch is None:
-        numpy = importlib.import_module("numpy")
-        tensors = {name: numpy.array(value, order="C") for name, value in state.items()}
-    else:
-        tensors = {
-            name: value.detach().to("cpu", copy=True).clone(memory_format=torch.contiguous_format)
-            for name, value in state.items()
-        }
-    return bytes(importlib.import_module(_safetensors_module(torch)).save(tensors, {"config": json.dumps(config)}))
-
-
-def _load_checkpoint(fd: int, torch: ModuleType | None) -> tuple[dict[str, Array], wire.Fields]:
-    raw = mmap.mmap(fd, 0, prot=mmap.PROT_READ)
-    header = json.loads(raw[8 : 8 + int.from_bytes(raw[:8], "little")])
-    state = importlib.import_module(_safetensors_module(torch)).load(raw[:])
-    return state, json.loads(header.get("__metadata__", {}).get("config", "{}"))
 
 
 def _import_torch(source: str, threads: int) -> ModuleType | None:
@@ -199,7 +190,7 @@ class _ScoringCell:
         self.rows = self.numpy.frombuffer(mmap.mmap(rows, 0, prot=mmap.PROT_READ), dtype="uint16")
         self.answer = self.numpy.frombuffer(mmap.mmap(answer, 0), dtype="int32" if mode == "sample" else "float32")
         self.torch = _import_torch(source, self.hello["threads"])
-        state, config = _load_checkpoint(checkpoint, self.torch)
+        state, config = checkpoint_file.read(checkpoint, self.torch, self.numpy)
         _begin(channel, second_filter=self.hello["second_filter"])  # from here on, code of train.py runs
         self.model: Model = _run_source(source).load(state, config, self.device)
 
@@ -286,7 +277,7 @@ def main() -> int:
     gc.disable()  # until train.py runs: collections would take a tenth of the time of `import torch`
     channel = wire.Channel(socket.socket(fileno=3), receive_fds=wire.FDS_FROM_REFEREE)
     if sys.argv[2:] == ["early"]:
-        importlib.import_module(_safetensors_module(importlib.import_module("torch")))
+        importlib.import_module("torch")
         channel.send("here")
     hello = channel.receive()
     assert hello is not None

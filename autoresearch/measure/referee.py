@@ -10,6 +10,7 @@ Nothing that the cell says about itself decides: it is stored under `reported`.
 import math
 import os
 import time
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -23,6 +24,7 @@ from autoresearch.measure.suspension import SuspensionDetector
 from autoresearch.measure.training import train
 from autoresearch.measure.wire import MAX_SOURCE_BYTES
 from autoresearch.sandbox.cell import CellError, CellLost
+from autoresearch.sandbox.compile_cache import temporary_store
 from autoresearch.source.prose import without_prose
 
 
@@ -48,13 +50,13 @@ class CellReferee(Harness):
         if (refusal := _refuse_source(source)) is not None:
             result.reason = refusal
             return result
-        with SuspensionDetector() as suspension:
+        with SuspensionDetector() as suspension, temporary_store() as caches:
             try:
-                checkpoint = train(source, seed, self, result, plan)
+                checkpoint = train(source, seed, self, result, plan, caches)
                 if checkpoint is not None:
                     plan.keep_checkpoint(checkpoint)
                     plan.watch(Progress("score"))
-                    self._score(source, checkpoint, plan, result)
+                    self._score(source, checkpoint, plan, result, caches)
             except CellError as error:
                 is_to_blame = isinstance(error, CellLost) and self.can_run_cells()
                 result.outcome, result.reason = "crash" if is_to_blame else "infra", str(error)
@@ -66,9 +68,9 @@ class CellReferee(Harness):
     def close(self) -> None:
         self.cells.close()
 
-    def _score(self, source: str, checkpoint: int, plan: TrialPlan, result: Result) -> None:
+    def _score(self, source: str, checkpoint: int, plan: TrialPlan, result: Result, caches: Path | None) -> None:
         started = time.monotonic()
-        evaluator = Evaluator(source, checkpoint, self, plan)
+        evaluator = Evaluator(source, checkpoint, self, plan, caches)
         try:
             _record_score(evaluator.score("val", plan.loses_above), result)
             if result.val_bpb is not None and plan.wants_holdout(result.val_bpb):

@@ -10,6 +10,8 @@ import numpy.typing as npt
 from autoresearch.files import JsonObject
 from autoresearch.measure.audit import Coarse
 
+UNRECORDED = ("log", "rows", "losses", "cache_lost")  # separate files, and what is said at once
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -66,13 +68,14 @@ class Result:
     audit: dict[str, float] | None = None
     reported: dict[str, float] = field(default_factory=dict)
     curve: list[dict[str, float]] = field(default_factory=list)
+    cache_lost: str | None = None  # why the compile cache was not kept although it should be
     log: str = ""
     rows: npt.NDArray[np.float64] | None = None  # [rows, 2]: nats and bytes
     losses: Coarse | None = None  # [rows, seq_len], of what passed its audit
 
     def as_json(self) -> JsonObject:
-        """Return all fields but log, rows and losses, which are separate files; non-finite numbers become None."""
-        return {name: _finite(value) for name, value in vars(self).items() if name not in ("log", "rows", "losses")}
+        """Return the fields that are recorded; non-finite numbers become None."""
+        return {name: _finite(value) for name, value in vars(self).items() if name not in UNRECORDED}
 
 
 def _finite(value: object) -> object:

@@ -12,6 +12,7 @@ import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -67,14 +68,15 @@ def evaluation_rows(data: Dataset, split: str, count: int) -> Tokens:
 class Evaluator:
     """Ask fresh cells about one sealed checkpoint. Methods raise EvaluationError, CellError.
 
-    `load` and `answer` are what the cell spent that spent most, in the budget's unit; `weaknesses` say what was not
-    protected.
+    Each gets a copy of `caches`, the compile cache of the training, if there is one. `load` and `answer` are what the
+    cell spent that spent most, in the budget's unit; `weaknesses` say what was not protected.
     """
 
     source: str
     checkpoint: int
     harness: Harness
     plan: TrialPlan = field(default_factory=TrialPlan)
+    caches: Path | None = None
     load: float = 0.0
     answer: float = 0.0
     weaknesses: dict[str, None] = field(default_factory=dict)
@@ -111,7 +113,7 @@ class Evaluator:
         return data.decode(tokens[(tokens >= 0) & (tokens < data.vocab_size)])
 
     def _ask(self, question: Question) -> bytes:
-        answer = ask(self.harness, self.plan, self.source, self.checkpoint, question)
+        answer = ask(self.harness, self.plan, self.source, self.checkpoint, question, self.caches)
         self.load = max(self.load, answer.load)
         self.answer = max(self.answer, answer.answer)
         self.weaknesses.update(dict.fromkeys(answer.weaknesses))

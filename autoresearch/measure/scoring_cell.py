@@ -11,6 +11,7 @@ import builtins
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 
 from autoresearch.files import JsonObject
@@ -63,15 +64,22 @@ class Answer:
     weaknesses: tuple[str, ...]
 
 
-def ask(harness: Harness, plan: TrialPlan, source: str, checkpoint: int, question: Question) -> Answer:
-    """Return the answer of a fresh cell. Raises EvaluationError, CellError."""
+def ask(
+    harness: Harness,
+    plan: TrialPlan,
+    source: str,
+    checkpoint: int,
+    question: Question,
+    caches: Path | None = None,
+) -> Answer:
+    """Return the answer of a fresh cell, with a compile cache if there is one. Raises EvaluationError, CellError."""
     request = wire.create_writable("task", sum(map(len, question.batches)))
     answer = wire.create_writable("answer", question.size)
     shown = os.open(f"/proc/self/fd/{request}", os.O_RDONLY | os.O_CLOEXEC)
     own = reopen(checkpoint)  # a shared file offset would be a channel from claim to audit
     try:
         os.pwrite(request, question.warm_up, 0)
-        with open_cell(harness, question.mode, source, question.seed, [own, shown, answer]) as process:
+        with open_cell(harness, question.mode, source, question.seed, [own, shown, answer], caches) as process:
             exchange = _Exchange(process, harness, plan, question)
             exchange.load()
             data = exchange.answer(request, answer)

@@ -3,6 +3,7 @@
 import os
 import time
 from contextlib import suppress
+from pathlib import Path
 
 from autoresearch.files import JsonObject
 from autoresearch.hardware import GpuMeter
@@ -13,6 +14,7 @@ from autoresearch.measure.result import Progress, Result, Watch
 from autoresearch.measure.settings import MAX_CHECKPOINT_BYTES, Settings, TrialPlan
 from autoresearch.measure.watchdog import Watchdog
 from autoresearch.sandbox.cell import Cell
+from autoresearch.sandbox.compile_cache import NOTHING
 from autoresearch.text import plain_text, plausible
 
 CURVE_POINTS = 1000
@@ -114,8 +116,18 @@ class _Receiver:
             self.checkpoint = None
 
 
-def train(source: str, seed: int, harness: Harness, result: Result, plan: TrialPlan = TrialPlan()) -> int | None:
-    """Return the last checkpoint saved before the bell; None, with the outcome in `result`, if there is none."""
+def train(
+    source: str,
+    seed: int,
+    harness: Harness,
+    result: Result,
+    plan: TrialPlan = TrialPlan(),
+    lent: Path | None = None,
+) -> int | None:
+    """Return the last checkpoint saved before the bell; None, with the outcome in `result`, if there is none.
+
+    What the version compiled before the training text arrived is copied to `lent`.
+    """
     settings = harness.settings
     receiver: _Receiver | None = None
     try:
@@ -124,11 +136,12 @@ def train(source: str, seed: int, harness: Harness, result: Result, plan: TrialP
             result.layers, result.weaknesses = cell.layers, [*cell.weaknesses, *harness.data.weaknesses]
             result.grade = "WEAK" if result.weaknesses else "STRONG"
             try:
-                clock = _set_up(receiver, harness, plan)
+                clock = _set_up(receiver, harness, plan, lent)
                 _run_until_bell(receiver, clock, settings, plan.watch)
                 _check_stops(receiver.watchdog, settings)
                 if plan.keep_caches and settings.caches is not None:
-                    cell.keep_caches(settings.caches)
+                    lost = cell.keep_caches(settings.caches)
+                    result.cache_lost = None if lost == NOTHING and settings.device == "cpu" else lost
             except wire.Closed:
                 raise _TrainingFailed(*_explain_exit(cell)) from None
         if receiver.checkpoint is not None:
@@ -144,8 +157,8 @@ def train(source: str, seed: int, harness: Harness, result: Result, plan: TrialP
     return None
 
 
-def _set_up(receiver: _Receiver, harness: Harness, plan: TrialPlan) -> Clock:
-    """Wait until the version says that it is ready; hand over the data; start the clock."""
+def _set_up(receiver: _Receiver, harness: Harness, plan: TrialPlan, lent: Path | None) -> Clock:
+    """Wait until the version says that it is ready; copy its caches; hand over the data; start the clock."""
     started = time.monotonic()
     settings = harness.settings
     plan.watch(Progress("setup"))
@@ -159,6 +172,8 @@ def _set_up(receiver: _Receiver, harness: Harness, plan: TrialPlan) -> Clock:
         if clock is None:  # the first message, before any of its code runs
             clock = Clock(settings.budget, receiver.process.cell.pid, settings.threads)
         if message.kind == "ready":
+            if lent is not None:  # as a part of the setup: the program is running
+                receiver.process.cell.copy_caches(lent)
             receiver.result.setup_seconds = time.monotonic() - started
             receiver.result.spent["setup"] = clock.usage()
             harness.cells.wait_until_ready()
@@ -174,7 +189,7 @@ def _set_up(receiver: _Receiver, harness: Harness, plan: TrialPlan) -> Clock:
 
 def _start_clock(receiver: _Receiver, harness: Harness, plan: TrialPlan) -> Clock:
     settings = harness.settings
-    charged = max(0.0, receiver.result.spent["setup"] - plan.free_setup(settings.budget))
+    charged = plan.charge_setup(receiver.result.spent["setup"], settings.budget)
     shards = [os.open(path, os.O_RDONLY | os.O_CLOEXEC) for path in harness.data.train_shards()]
     try:
         receiver.process.channel.send("go", shards, charged=charged)
@@ -241,7 +256,8 @@ def _explain_no_checkpoint(clock: Clock, receiver: _Receiver) -> tuple[str, str]
     if receiver.save_began_s is not None:
         began = f"began {receiver.save_began_s:.1f} s after the start"
         late = f"was not done at the bell, {clock.wall():.1f} s after it"
-        return "nothing_saved", f"trial.save() {began} and {late}: leave it more time (trial.reserve)"
+        advice = "call it once before trial.start(), as a rehearsal, or leave it more time (trial.reserve)"
+        return "nothing_saved", f"trial.save() {began} and {late}: {advice}"
     if clock.hit_wall_limit():
         return "timeout", f"nothing saved in {clock.budget.wall_limit_s:.0f} s of wall-clock time"
     if not clock.is_over():

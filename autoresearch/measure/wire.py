@@ -112,19 +112,40 @@ def _parse(data: bytes, flags: int, fds: Sequence[int]) -> Message:
     return Message(fields.pop("kind"), fields, tuple(fds))
 
 
+def create(name: str) -> int:
+    """Return an empty memory file that can be sealed later."""
+    return os.memfd_create(name, os.MFD_ALLOW_SEALING | os.MFD_CLOEXEC)
+
+
+def write_parts(fd: int, parts: Iterable[bytes | memoryview]) -> None:
+    """Write parts one after the other over what a file holds; each is written before the next one is made.
+
+    Writing costs half the time of filling a map of the file, whose pages the kernel would clear first.
+    """
+    os.lseek(fd, 0, os.SEEK_SET)
+    for part in parts:
+        view = memoryview(part).cast("B")
+        while len(view):
+            view = view[os.write(fd, view[: 1 << 30]) :]
+    os.ftruncate(fd, os.lseek(fd, 0, os.SEEK_CUR))
+
+
+def seal_file(fd: int) -> None:
+    """Seal a memory file: nobody can change it any more."""
+    fcntl.fcntl(fd, F_ADD_SEALS, ALL_SEALS)
+
+
 def seal(name: str, data: bytes | memoryview) -> int:
     """Return a memory file that holds `data` and cannot be changed any more."""
-    fd = os.memfd_create(name, os.MFD_ALLOW_SEALING | os.MFD_CLOEXEC)
-    view = memoryview(data).cast("B")
-    while len(view):
-        view = view[os.write(fd, view[: 1 << 30]) :]
-    fcntl.fcntl(fd, F_ADD_SEALS, ALL_SEALS)
+    fd = create(name)
+    write_parts(fd, [data])
+    seal_file(fd)
     return fd
 
 
 def create_writable(name: str, size: int) -> int:
     """Return a memory file that a cell can fill but not resize (to read a shrunk map would be a SIGBUS)."""
-    fd = os.memfd_create(name, os.MFD_ALLOW_SEALING | os.MFD_CLOEXEC)
+    fd = create(name)
     os.ftruncate(fd, size)
     fcntl.fcntl(fd, F_ADD_SEALS, SEAL_SEAL | SEAL_SHRINK | SEAL_GROW)
     return fd

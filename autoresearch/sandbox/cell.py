@@ -41,7 +41,6 @@ from autoresearch.sandbox.output_log import LogFile
 
 START_TIMEOUT_S = 30.0  # for a supervisor to report that the layers are applied
 ANSWER_TIMEOUT_S = 120.0  # for a supervisor to answer a request; it may have to read gigabytes of libraries
-EXIT_TIMEOUT_S = 5.0  # for a program to exit after its last message
 DEATH_TIMEOUT_S = 15.0  # for a tree to die; processes stuck in a driver take longest
 CLEANING_WAIT_S = 1.0  # for the folder of a dead cell to be removed; a larger one is removed in the background
 
@@ -143,13 +142,19 @@ class Cell:
         answer = self._ask("inspect")
         return Inspected(answer.get("refused", []), answer.get("faults"), answer.get("alone", True))
 
-    def keep_caches(self, store: Path) -> None:
-        """Store what the cell compiled, if it exits by itself within a few seconds."""
-        deadline = time.monotonic() + EXIT_TIMEOUT_S
-        while self.is_running() and time.monotonic() < deadline:
-            time.sleep(0.01)
-        if not self.is_running():
-            compile_cache.keep(self.tmp, store)
+    def add_caches(self, store: Path) -> None:
+        """Copy a compile cache into the private folder, before the program there does anything of its own."""
+        with contextlib.suppress(OSError):  # without it, the cell compiles anew
+            compile_cache.copy_into(self.tmp, store, self.layers["uid"])
+
+    def copy_caches(self, store: Path) -> str | None:
+        """Store what the cell has compiled until now; return why not if nothing is stored."""
+        return compile_cache.keep(self.tmp, store)
+
+    def keep_caches(self, store: Path) -> str | None:
+        """Kill the program and store what it compiled; return why not if nothing is stored. Raises CellLost."""
+        self._ask("end")
+        return self.copy_caches(store)
 
     def kill(self) -> float:
         """Kill everything in the cell, and return the seconds until all was dead.

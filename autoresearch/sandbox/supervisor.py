@@ -136,12 +136,14 @@ class Supervisor:
             self.reap()
 
     def take_message(self, poller: "select.poll") -> bool:
-        """Do what the owner asks for; return False if it has hung up."""
+        """Do what the owner asks for; return False if that is the end, or if it has hung up."""
         with socket.socket(fileno=os.dup(self.control)) as control:
             data, fds, _, _ = socket.recv_fds(control, CHUNK_BYTES, 1)
         if not data:
             return False
         request = json.loads(data)["ask"]
+        if request == "end":
+            return False
         if request == "listen":
             self.listener = listener.Listener(fds[0], sees_others="net" not in self.order["namespaces"])
             poller.register(self.listener.fd, select.POLLIN)

@@ -71,6 +71,9 @@ class TrialRunner:
         self.context.emit("measured", experiment.n, words, seconds=round(result.total_seconds, 1))
         if purpose == "sentinel" and (warning := self.evidence.drift_warning(experiment)):
             self.context.emit("drift", experiment.n, warning)
+        if result.cache_lost is not None:
+            lost = f"the compile cache of the base was not kept: {result.cache_lost}; each trial compiles anew"
+            self.context.emit("caches", experiment.n, lost)
 
     def _measure(self, experiment: Experiment, purpose: str, seed: int, referee: Referee, keep_caches: bool) -> Result:
         hopeless = self.evidence.hopeless_above(experiment) if purpose == "screen" else None

@@ -6,6 +6,8 @@ A budget in CPU-seconds is probed with two CPU-seconds: other programs of the ma
 import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
 
 from autoresearch import hardware
 from autoresearch.errors import UserError
@@ -13,7 +15,9 @@ from autoresearch.files import JsonObject
 from autoresearch.measure.cell_process import Harness
 from autoresearch.measure.clock import Budget
 from autoresearch.measure.result import Result
+from autoresearch.measure.settings import TrialPlan
 from autoresearch.measure.training import train
+from autoresearch.sandbox.compile_cache import temporary_store
 from autoresearch.setup import plan
 from autoresearch.setup.card import total_memory
 from autoresearch.setup.plan import Card, Shape
@@ -57,12 +61,14 @@ class BasePlanner:
 
     def measure(self, text: str) -> Plan:
         """Plan a text by probes, and predict its trials. Raises UserError, CellError."""
-        if (card := self._open_card(text)) is not None:
-            planned, reason, result = settle(text, card, self.project.settings.budget.seconds, self._probe, self._name)
-        else:
-            planned = plan.fit_device(text, self.project.slot.device)
-            reason = plan.CPU_REASON if planned != text else "the file's own constants"
-            result = _require_ok(self._probe(planned))
+        with temporary_store() as caches:  # not for the base: its first trial compiles, which sets the limit on setup
+            probe = partial(self._probe, caches)
+            if (card := self._open_card(text)) is not None:
+                planned, reason, result = settle(text, card, self.project.settings.budget.seconds, probe, self._name)
+            else:
+                planned = plan.fit_device(text, self.project.slot.device)
+                reason = plan.CPU_REASON if planned != text else "the file's own constants"
+                result = _require_ok(probe(planned))
         return self._predict(text, planned, reason, result)
 
     def fit(self, text: str) -> str:
@@ -91,11 +97,13 @@ class BasePlanner:
         memory = total_memory(self.project.slot, self.project.data)
         return None if memory is None else Card(memory, self.project.data.vocab_size, self.project.data.seq_len)
 
-    def _probe(self, text: str) -> Result:
+    def _probe(self, caches: Path | None, text: str) -> Result:
+        """Train ten steps, with the compile cache of the probes before."""
         settings = self.project.settings
-        settings = replace(settings, budget=CPU_PROBE_BUDGET if settings.budget.unit == "cpu" else PROBE_BUDGET)
+        budget = CPU_PROBE_BUDGET if settings.budget.unit == "cpu" else PROBE_BUDGET
+        settings = replace(settings, budget=budget, caches=caches)
         result = Result(outcome="ok")
-        checkpoint = train(text, 0, Harness(settings, self.project.data), result)
+        checkpoint = train(text, 0, Harness(settings, self.project.data), result, TrialPlan(keep_caches=True))
         if checkpoint is not None:
             os.close(checkpoint)
         elif result.outcome == "nothing_saved" and result.curve:

@@ -95,9 +95,9 @@ def test_a_length_that_is_none_is_refused(content: bytes) -> None:
 
 def test_a_trial_with_a_forged_header_is_that_versions_crash(bytes_data: Dataset, quick: Settings, bigram: str) -> None:
     """A train.py that sends its own checkpoint file in place of the one that `save` makes."""
-    forge = f"""import safetensors.numpy
+    forge = f"""from autoresearch.measure import checkpoint_file
     header = {with_shape(f"[{'9' * 5000}]").encode()!r}
-    safetensors.numpy.save = lambda *_: len(header).to_bytes(8, "little") + header + bytes(4)
+    checkpoint_file._parts = lambda *_: [len(header).to_bytes(8, "little"), header, bytes(4)]
     trial.save("""
     result = CellReferee(quick, bytes_data).measure(bigram.replace("trial.save(", forge, 1), 1)
     assert result.outcome == "crash", result.reason
