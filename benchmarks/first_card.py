@@ -349,7 +349,8 @@ def make_pack(options: argparse.Namespace) -> None:
     if counts["train"]["tokens"] < pack.TRAIN_TOKENS or rows < pack.VAL_ROWS:
         print(f"the source is small: {pack.TRAIN_TOKENS / 1e6:.0f}M tokens and {pack.VAL_ROWS} rows are wanted")
     if options.original is not None:
-        shutil.copyfile(options.original / "train.py", options.pack / "original_train.py")
+        (options.pack / "original").mkdir(exist_ok=True)
+        shutil.copyfile(options.original / "train.py", options.pack / "original" / "train.py")
     reason = pack.download_wheels(options.pack / "wheels", options.python)
     print(f"wheels: {f'none ({reason})' if reason else ', '.join(pack.WHEELS)}")
 

@@ -126,10 +126,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run_plan(chosen: Plan, options: argparse.Namespace) -> int:
     """Do what the command says with the phases of a plan; return the exit code. Raises UserError."""
     folder = options.out.absolute()
-    options.device = "cpu" if options.rehearse else "cuda"
     options.work = (options.work or folder.with_name(f"{folder.name}-work")).absolute()
-    if options.rehearse:
-        options.pack = options.work / "pack"
+    options.device = "cpu" if options.rehearse else "cuda"
     if options.command == "phase":
         return chosen.run_inside(options.name, folder, options)
     if options.command == "table":
@@ -138,7 +136,7 @@ def run_plan(chosen: Plan, options: argparse.Namespace) -> int:
         return 0
     if options.command != "run":
         raise UsageError(f"no command {options.command!r}: use run, table or pack")
-    _prepare(options)
+    prepare(options)
     arguments = ["--pack", str(options.pack), "--work", str(options.work), "--train", str(options.train.absolute())]
     arguments += ["--scale", str(options.scale), *(["--rehearse"] if options.rehearse else [])]
     exit_code = chosen.scaled(options.scale).run(folder, arguments, options.only, options.within)
@@ -146,15 +144,21 @@ def run_plan(chosen: Plan, options: argparse.Namespace) -> int:
     return exit_code
 
 
-def _prepare(options: argparse.Namespace) -> None:
-    """Check, before any second is spent, that there is a card, and data; make up the data of a rehearsal."""
+def prepare(options: argparse.Namespace) -> str:
+    """Check, before any second is spent, that there are a card and data; return the device.
+
+    The data of a rehearsal are made up. Raises Blocker.
+    """
     options.work.mkdir(parents=True, exist_ok=True)
     if not options.rehearse:
         require_card()
-    elif not (options.pack / "data").is_dir():
-        options.pack.mkdir(parents=True, exist_ok=True)
+        open_data(options.pack)
+        return "cuda"
+    options.pack = options.work / "pack"
+    options.pack.mkdir(exist_ok=True)
+    if not (options.pack / "data").is_dir():
         pack.make_up(options.pack / "data")
-    open_data(options.pack)
+    return "cpu"
 
 
 def guard(main: Callable[[], int]) -> int:

@@ -59,10 +59,6 @@ PLAIN: plan.Values = {
     "FINAL_LR": 0.0,
 }
 PLAIN_SIZE = {"cpu": (2, 64, 1024, 1024), "cuda": (8, 512, 2**19, 2**18)}
-ORIGINAL_SIZE: dict[str, dict[str, int | float]] = {
-    "cpu": {"DEPTH": 2, "ASPECT_RATIO": 32, "HEAD_DIM": 32, "TOTAL_BATCH_SIZE": 1024, "DEVICE_BATCH_SIZE": 16},
-    "cuda": {},
-}
 
 
 def plain(text: str, device: str) -> str:
@@ -93,7 +89,7 @@ def versions(options: argparse.Namespace, device: str) -> dict[str, str]:
     ours = plan.fit_device(TRAIN.read_text(), device)
     found = {"ours": ours}
     if options.original:
-        found["original"] = original.version(options.original, device, ORIGINAL_SIZE[device])
+        found["original"] = original.version(options.original, device, original.SIZE[device])
     if options.plain:
         found["plain"] = plain(ours, device)
     return found
