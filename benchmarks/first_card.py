@@ -70,10 +70,19 @@ BUSY = """
 import sys, torch
 size = 8192 if sys.argv[1] == "cuda" else 256
 x = torch.randn(size, size, device=sys.argv[1])
+left = torch.full((size * 4096,), 0x5EC2E7, dtype=torch.int32, device=sys.argv[1])
 (x @ x).sum().item()
 print("busy", flush=True)
 while True:
     x = (x @ x).clamp(-1, 1)
+"""
+LOOK = """
+import sys, torch
+size, blocks = (1 << 28, torch.cuda.mem_get_info()[0] // 2**30 - 2) if sys.argv[1] == "cuda" else (1 << 20, 1)
+held = [torch.empty(size, dtype=torch.int32, device=sys.argv[1]) for _ in range(blocks)]
+found = sum(int((block == 0x5EC2E7).sum()) for block in held)
+print(f"{found} of {size * blocks} numbers are those of the process before")
+raise SystemExit(found > 0)
 """
 HUNGRY = """
 import torch
@@ -234,7 +243,10 @@ def measure_budget(bench: Bench) -> None:
 
 
 def break_things(bench: Bench) -> None:
-    """Run out of memory in a trial, and kill a busy cell: outcome, and seconds until the card is clean."""
+    """Run out of memory in a trial, and kill a busy cell.
+
+    Note the outcome, the seconds until the card is clean, and whether the next cell finds what the killed one left.
+    """
     data, settings = _data(bench), _settings(bench, "1steps")
     meter = GpuMeter(settings.gpu)
     before = meter.used_mb()
@@ -250,6 +262,7 @@ def break_things(bench: Bench) -> None:
         bench.note("s until the killed cell was dead", cell.kill())
         clean = on_card.wait_until_clean(meter, before)
         bench.note("s until the card was clean after the kill", None if clean is None else time.monotonic() - began)
+    _probe(bench, "memory of the process before", LOOK, settings, data)
     if result.outcome != "oom":
         raise UserError(f"a trial that ran out of memory is {result.outcome}, not oom: {result.reason}")
 
@@ -259,11 +272,11 @@ PLAN = Plan(
     (
         Phase("machine", 20, "kernel, driver, compilers; CUDA outside a cell", see_machine),
         Phase("layers", 50, "CUDA in a cell; the layer that forbids it", try_layers),
-        Phase("kernels", 100, "attention, blocks, loss, optimiser, one graph, profile", time_kernels),
+        Phase("kernels", 95, "attention, blocks, loss, optimiser, one graph, profile", time_kernels),
         Phase("cold", 110, "60 steps and a score, without a compile cache", measure_cold),
         Phase("warm", 75, "the same with the cache; scoring without compiling", measure_warm),
         Phase("budget", 125, "a trial of 90 s: speed, save, the card after the bell", measure_budget),
-        Phase("faults", 35, "out of memory; SIGKILL; how soon the card is clean", break_things),
+        Phase("faults", 40, "out of memory; SIGKILL; how soon the card is clean", break_things),
         Phase("plain", 20, "masked SDPA in bfloat16 and float32, for older cards", time_plain),
     ),
 )  # 535 s
@@ -317,10 +330,13 @@ def _base(bench: Bench, settings: Settings, data: Dataset) -> str:
     return on_card.fit_base(bench.options.train.read_text(), settings, data)
 
 
-def _planned_mb(base: str, data: Dataset) -> float:
-    """Return the memory that the plan expects of a base."""
+def _planned_mb(base: str, data: Dataset) -> float | None:
+    """Return the memory that the plan expects of a base; None if it has other constants."""
     named = {constant.name: constant.value for constant in constants.constants(base)}
-    sizes = (int(named[name]) for name in ("DEPTH", "MODEL_DIM", "BATCH_TOKENS", "MICRO_TOKENS", "LOSS_TOKENS"))
+    names = ("DEPTH", "MODEL_DIM", "BATCH_TOKENS", "MICRO_TOKENS", "LOSS_TOKENS")
+    if not named.keys() >= set(names):
+        return None
+    sizes = (int(named[name]) for name in names)
     return plan.Shape(*sizes).training_bytes(data.vocab_size) / 2**20
 
 

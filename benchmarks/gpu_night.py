@@ -27,8 +27,12 @@ from autoresearch.source import constants
 
 BUDGET = {"cuda": "30s", "cpu": "40steps"}
 MINUTES = 9.5
-SPOILT = {"MATRIX_LR": 0.05}  # factors on constants, of the base ...
-EDITS = {  # ... and of scripted edits; those that an edit does not name go on as they are in the incumbent
+Factors = dict[str, float]
+
+SPOILT: Factors = {"MATRIX_LR": 0.05}  # factors on constants, of the base ...
+EDITS: dict[
+    str, Factors
+] = {  # ... and of scripted edits; those that an edit does not name go on as they are in the incumbent
     "MATRIX_LR as it was": {"MATRIX_LR": 1 / 0.05},
     "a tenth of EMBED_LR": {"EMBED_LR": 0.1},
     "a tenth of HEAD_LR": {"HEAD_LR": 0.1},
@@ -52,17 +56,19 @@ class Night:
     data: Dataset
     seconds: float
     say: Say
+    spoilt: Factors = field(default_factory=lambda: SPOILT)
+    edits: dict[str, Factors] = field(default_factory=lambda: EDITS)
     started: float = field(default_factory=time.monotonic)
     longest_s: float = 0.0
     trials: int = 0
 
     def run(self, base: str) -> None:
         """Measure the spoilt base and judge the edits until the time is over."""
-        incumbent = scale_constants(base, SPOILT)
+        incumbent = scale_constants(base, self.spoilt)
         kept: list[Draw] = []
         try:
             kept = [self._draw(incumbent, "the spoilt base") for _ in range(BASE_DRAWS)]
-            for name, factors in EDITS.items():
+            for name, factors in self.edits.items():
                 candidate = scale_constants(incumbent, factors)
                 draws = self._judge(name, candidate, incumbent, kept)
                 if draws:
@@ -102,7 +108,7 @@ class Night:
         return time.monotonic() - self.started
 
 
-def scale_constants(text: str, factors: dict[str, float]) -> str:
+def scale_constants(text: str, factors: Factors) -> str:
     """Return the text with some constants multiplied."""
     values = {constant.name: constant.value for constant in constants.constants(text)}
     return constants.with_constants(text, {name: values[name] * factor for name, factor in factors.items()})

@@ -8,6 +8,7 @@ profile. With `--text` the corpus is that text (on machines without a tokenizer 
 """
 
 import argparse
+import importlib.util
 import math
 import sys
 import tempfile
@@ -16,7 +17,6 @@ from statistics import fmean, stdev
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import original
-from gpu_night import corpus
 
 from autoresearch import hardware
 from autoresearch.data.dataset import Dataset
@@ -59,6 +59,12 @@ PLAIN: plan.Values = {
     "FINAL_LR": 0.0,
 }
 PLAIN_SIZE = {"cpu": (2, 64, 1024, 1024), "cuda": (8, 512, 2**19, 2**18)}
+
+
+def corpus(device: str, text: str, cache: Path) -> Dataset:
+    """Prepare a data set from text on this machine, as plain bytes without a tokenizer package."""
+    vocab = None if importlib.util.find_spec("rustbpe") else 256
+    return Dataset.open(prepare.prepare(f"files:{text}", vocab, None, device, cache=cache, progress=False))
 
 
 def plain(text: str, device: str) -> str:
