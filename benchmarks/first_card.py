@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 PACKAGES = ("torch", "numpy", "safetensors")
 LAYERS = ("seccomp", "landlock", "ns", "uid", "caps", "nnp", "rlimits")  # of a cell, the likely culprits first
 STEPS = {"cuda": "60steps", "cpu": "5steps"}
-BUDGET = {"cuda": "90s", "cpu": "5s"}
+BUDGET = {"cuda": "60s", "cpu": "5s"}
 PROBE_TIMEOUT_S = 25.0
 BUSY_TIMEOUT_S = 25.0
 
@@ -270,14 +270,14 @@ def break_things(bench: Bench) -> None:
 PLAN = Plan(
     Path(__file__).resolve(),
     (
-        Phase("machine", 20, "kernel, driver, compilers; CUDA outside a cell", see_machine),
-        Phase("layers", 50, "CUDA in a cell; the layer that forbids it", try_layers),
+        Phase("machine", 30, "kernel, driver, compilers; CUDA outside a cell", see_machine),
+        Phase("layers", 45, "CUDA in a cell; the layer that forbids it", try_layers),
         Phase("kernels", 95, "attention, blocks, loss, optimiser, one graph, profile", time_kernels),
         Phase("cold", 110, "60 steps and a score, without a compile cache", measure_cold),
         Phase("warm", 75, "the same with the cache; scoring without compiling", measure_warm),
-        Phase("budget", 125, "a trial of 90 s: speed, save, the card after the bell", measure_budget),
+        Phase("budget", 115, "a trial of 60 s: speed, save, the card after the bell", measure_budget),
         Phase("faults", 40, "out of memory; SIGKILL; how soon the card is clean", break_things),
-        Phase("plain", 20, "masked SDPA in bfloat16 and float32, for older cards", time_plain),
+        Phase("plain", 25, "masked SDPA in bfloat16 and float32, for older cards", time_plain),
     ),
 )  # 535 s
 

@@ -145,7 +145,7 @@ def test_a_stop_at_any_instant_loses_nothing_and_leaves_no_process(script: Path,
     assert "dies" not in records
     assert "| good | a |" in (out / "table.md").read_text()  # written after each phase
     (out / "second").touch()
-    assert finish(start(script, "--only", "hangs"))[0] == 0
+    assert finish(start(script, "--only", "hangs", hang_s=60))[0] == 0
 
 
 def test_a_torn_line_counts_as_not_written_and_does_not_damage_the_next(tmp_path: Path) -> None:
@@ -162,9 +162,9 @@ def test_a_torn_line_counts_as_not_written_and_does_not_damage_the_next(tmp_path
 def test_no_phase_begins_that_would_not_end_in_time(script: Path) -> None:
     (script.with_name("out")).mkdir()
     (script.with_name("out") / "second").touch()
-    code, out = finish(start(script, "--within", "25", hang_s=25))
+    code, out = finish(start(script, "--within", "25", hang_s=5))
     assert code == 1 and "good: not run, left for the next call (25 s are left)" in out
-    assert phases.read(script.with_name("out")).keys() <= {"hangs"}
+    assert set(phases.read(script.with_name("out"))) == {"hangs"}
     assert json.loads((script.with_name("out") / "results.json").read_text())["phases"][0]["state"] == "not run"
 
 
