@@ -95,6 +95,7 @@ def test_a_missing_original_fails_its_phase_and_names_the_remedy(tmp_path: Path)
     assert code == 1 and "first_card.py pack --original FOLDER" in (phases.read(out)["original-60s-1"].error or "")
 
 
+@pytest.mark.slow
 def test_the_phases_of_trials_measure_a_numpy_base(tmp_path: Path, bigram: str) -> None:
     train = write_train(tmp_path, bigram)
     only = [word for name in ("cold", "budget") for word in ("--only", name)]
