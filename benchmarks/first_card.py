@@ -253,6 +253,15 @@ def break_things(bench: Bench) -> None:
     result = CellReferee(settings, data).measure(HUNGRY, 1)
     bench.note("out of memory", f"{result.outcome}: {result.reason}")
     bench.note("s until the card was clean after it", on_card.wait_until_clean(meter, before))
+    with bench.attempt("kill of a busy cell"):
+        _kill_busy_cell(bench, settings, data, meter, before)
+    _probe(bench, "memory of the process before", LOOK, settings, data)
+    if result.outcome != "oom":
+        raise UserError(f"a trial that ran out of memory is {result.outcome}, not oom: {result.reason}")
+
+
+def _kill_busy_cell(bench: Bench, settings: Settings, data: Dataset, meter: GpuMeter, before: float | None) -> None:
+    """Kill a cell that computes and holds memory; note when it is dead, and when the card is clean."""
     program = [sys.executable, "-I", "-c", BUSY, settings.device]
     with Cell.start(replace(cell_spec(settings, data), program=program)) as cell:
         _wait_for(cell, "busy", BUSY_TIMEOUT_S * bench.options.scale)
@@ -262,9 +271,6 @@ def break_things(bench: Bench) -> None:
         bench.note("s until the killed cell was dead", cell.kill())
         clean = on_card.wait_until_clean(meter, before)
         bench.note("s until the card was clean after the kill", None if clean is None else time.monotonic() - began)
-    _probe(bench, "memory of the process before", LOOK, settings, data)
-    if result.outcome != "oom":
-        raise UserError(f"a trial that ran out of memory is {result.outcome}, not oom: {result.reason}")
 
 
 PLAN = Plan(
