@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from phases import Bench
 from torch import Tensor, nn
 
-PLAIN_TOKENS = 1 << 15  # of a pass without fast attention, which needs more memory
+PLAIN_TOKENS = {"cuda": 1 << 15, "cpu": 256}  # of a pass without fast attention, which needs more memory
 PROFILED_STEPS, PROFILED_KERNELS = {"cuda": 5, "cpu": 1}, 15
 REPEATS = {"cuda": 20, "cpu": 1}
 
@@ -108,7 +108,7 @@ class Kernels:
 
     def plain(self) -> None:
         """Time masked SDPA and a step with it in bfloat16 and float32, not compiled: what older cards have."""
-        rows = max(1, PLAIN_TOKENS // self.seq_len)
+        rows = max(1, PLAIN_TOKENS[self.device] // self.seq_len)
         torch.compiler.set_stance("force_eager")
         for dtype in (torch.bfloat16, torch.float32):
             kind = str(dtype).removeprefix("torch.")
