@@ -1,105 +1,146 @@
-"""Run corpus, base, score and one keep on a machine with torch, numpy and safetensors only.
+"""Run a night in small: a base that is spoilt on purpose, scripted edits of it, and the judge; within ten minutes.
 
-    python benchmarks/gpu_night.py [--device cuda] [--budget 60s] [--text 'GLOB']
+    python benchmarks/gpu_night.py [--minutes 9.5] [--budget 30s] [--pack FOLDER] [--rehearse]
 
-Prepares a corpus from text on this machine (plain bytes without a tokenizer package), measures the base and a crippled
-base on three seeds each, and lets the judge decide. Git and the ledger are not used: `make run` tests those.
+Needs torch, numpy, safetensors and nvidia-ml-py only, and the data set of `first_card.py pack`. It stops before a trial
+that would end too late, and says so. Git and the ledger are not used: `make run` tests those.
 """
 
 import argparse
-import importlib.util
 import sys
-import sysconfig
 import tempfile
 import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import on_card
+
 from autoresearch import hardware, judge
 from autoresearch.data.dataset import Dataset
-from autoresearch.measure import facts
-from autoresearch.measure.clock import Budget
+from autoresearch.judge import Draw
 from autoresearch.measure.referee import CellReferee
 from autoresearch.measure.result import Result
 from autoresearch.measure.settings import Settings, TrialPlan
-from autoresearch.sandbox import selftest
-from autoresearch.sandbox.launch import CellSpec
-from autoresearch.setup import plan, prepare
 from autoresearch.source import constants
 
-CRIPPLED = 0.05  # factor on MATRIX_LR of the crippled base
+BUDGET = {"cuda": "30s", "cpu": "40steps"}
+MINUTES = 9.5
+Factors = dict[str, float]
+
+SPOILT: Factors = {"MATRIX_LR": 0.05}  # factors on constants, of the base ...
+EDITS: dict[
+    str, Factors
+] = {  # ... and of scripted edits; those that an edit does not name go on as they are in the incumbent
+    "MATRIX_LR as it was": {"MATRIX_LR": 1 / 0.05},
+    "a tenth of EMBED_LR": {"EMBED_LR": 0.1},
+    "a tenth of HEAD_LR": {"HEAD_LR": 0.1},
+}
+BASE_DRAWS = 2
+SPARE = 1.15  # of the longest trial so far, which the next one may take
+WORST_BPB = 8.0  # of plain bytes drawn evenly: what a trial without a score counts as
+
+Say = Callable[[str, str], None]
 
 
-def corpus(device: str, text: str, cache: Path) -> Dataset:
-    """Prepare a data set from text on this machine; print the time."""
-    began = time.monotonic()
-    vocab = None if importlib.util.find_spec("rustbpe") else 256
-    data = Dataset.open(prepare.prepare(f"files:{text}", vocab, None, device, cache=cache, progress=False))
-    train = data.meta["splits"]["train"]
-    seconds = time.monotonic() - began
-    size = f"{train['bytes'] / 1e6:.0f} MB, {train['tokens'] / 1e6:.0f}M tokens"
-    print(f"corpus: {size}, vocabulary {data.vocab_size}, {seconds:.0f} s")
-    return data
+class OutOfTime(Exception):
+    """The next trial would end after the night."""
 
 
-def settings(device: str, budget: str, cache: Path) -> Settings:
-    """Return the settings of a session on this device."""
-    cards = hardware.gpus() if device == "cuda" else []
-    rows, batch = (10240, 16) if device == "cuda" else (128, 32)
-    return Settings(
-        Budget.parse(budget),
-        device,
-        gpu=cards[0] if cards else None,
-        eval_rows=rows,
-        eval_batch=batch,
-        caches=cache / "c",
-    )
+@dataclass
+class Night:
+    """A small night: `say` gets a label and a line for each trial and each decision."""
+
+    settings: Settings
+    data: Dataset
+    seconds: float
+    say: Say
+    spoilt: Factors = field(default_factory=lambda: SPOILT)
+    edits: dict[str, Factors] = field(default_factory=lambda: EDITS)
+    started: float = field(default_factory=time.monotonic)
+    longest_s: float = 0.0
+    trials: int = 0
+
+    def run(self, base: str) -> None:
+        """Measure the spoilt base and judge the edits until the time is over."""
+        incumbent = scale_constants(base, self.spoilt)
+        kept: list[Draw] = []
+        try:
+            kept = [self._draw(incumbent, "the spoilt base") for _ in range(BASE_DRAWS)]
+            for name, factors in self.edits.items():
+                candidate = scale_constants(incumbent, factors)
+                draws = self._judge(name, candidate, incumbent, kept)
+                if draws:
+                    incumbent, kept = candidate, draws
+        except OutOfTime:
+            self.say("end", f"{self.trials} trials in {self._spent():.0f} s: no time for another")
+        else:
+            self.say("end", f"{self.trials} trials in {self._spent():.0f} s: all edits are decided")
+
+    def _judge(self, name: str, candidate: str, incumbent: str, kept: list[Draw]) -> list[Draw]:
+        """Measure until the judge decides; return the candidate's fresh draws if it is kept, else none."""
+        draws = [self._draw(candidate, name)]
+        while True:
+            decision = judge.decide("default", draws, kept, judge.noise([kept, draws[1:]]))
+            if decision.action in ("keep", "discard"):
+                self.say(f"verdict on {name}", f"{decision.action}: {decision.reason}")
+                return draws[1:] if decision.action == "keep" else []
+            if decision.action == "compare":
+                kept.append(self._draw(incumbent, "the incumbent again"))
+            else:
+                draws.append(self._draw(candidate, f"{name}, again"))
+
+    def _draw(self, text: str, name: str) -> Draw:
+        """Measure a version once. Raises OutOfTime if the trial would end too late."""
+        if self._spent() + SPARE * self.longest_s > self.seconds:
+            raise OutOfTime
+        began, self.trials = time.monotonic(), self.trials + 1
+        result = CellReferee(self.settings, self.data).measure(
+            text, self.trials, TrialPlan(keep_caches=self.trials == 1)
+        )
+        self.longest_s = max(time.monotonic() - began, self.longest_s if self.trials > 2 else 0.0)  # the first compiles
+        self.say(f"trial {self.trials}", f"{name}: {describe(result, self.settings)}")
+        score = result.val_bpb if result.val_bpb is not None else float("inf")
+        return Draw(min(score, WORST_BPB), self.trials, self.trials)
+
+    def _spent(self) -> float:
+        return time.monotonic() - self.started
 
 
-def row(name: str, result: Result, gpu: str | None) -> str:
-    """Format one line of the table."""
-    trial = result.as_json()
-    tokens, mfu = facts.trained_tokens(trial), facts.mfu_percent(trial, hardware.peak_tflops(gpu))
-    share = f"{mfu:.1f}" if mfu else "-"
-    d_rms = f"{result.audit['d_rms']:.2e}" if result.audit else "-"
-    vram = f"{result.peak_vram_mb:.0f}" if result.peak_vram_mb else "-"
-    score = f"{result.val_bpb:.4f}" if result.val_bpb is not None else f"{result.outcome}: {result.reason}"
-    seconds = (result.setup_seconds, result.train_seconds, result.score_seconds, result.total_seconds)
-    times = " | ".join(f"{each:.1f}" for each in seconds)
-    steps = result.reported.get("step", 0)
-    return f"| {name} | {score} | {times} | {steps:.0f} | {tokens / 1e6:.1f} | {share} | {vram} | {d_rms} |"
+def scale_constants(text: str, factors: Factors) -> str:
+    """Return the text with some constants multiplied."""
+    values = {constant.name: constant.value for constant in constants.constants(text)}
+    return constants.with_constants(text, {name: values[name] * factor for name, factor in factors.items()})
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--device", default="cuda" if hardware.gpus() else "cpu")
-    parser.add_argument("--budget", default="60s")
-    parser.add_argument("--text", default=f"{sysconfig.get_path('purelib')}/torch/**/*.py")
+def describe(result: Result, settings: Settings) -> str:
+    """Describe a trial on one line."""
+    if result.val_bpb is None:
+        return f"{result.outcome}: {result.reason}"
+    found = on_card.describe_result(result, settings)
+    mfu = f", MFU {found['MFU %']:.1f} %" if found["MFU %"] else ""
+    times = f"setup {result.setup_seconds:.1f}, train {result.train_seconds:.1f}, score {result.score_seconds:.1f} s"
+    return f"{result.val_bpb:.4f}; {found['steps'] or 0:.0f} steps{mfu}; {times}"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=float, default=MINUTES, help=f"default {MINUTES:g}")
+    parser.add_argument("--budget", help="of one trial; default 30s on a card")
+    on_card.add_arguments(parser)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        cache = Path(folder)
-        data = corpus(options.device, options.text, cache)
-        chosen = settings(options.device, options.budget, cache)
-        gpu = hardware.gpu_name(chosen.gpu)
-        print(f"machine: {gpu or hardware.cpu_name()}, torch {hardware.version('torch')}, budget {options.budget}")
-        held, library = sorted((data.root / "held").iterdir()), data.readable_library()
-        found = selftest.inspect(held, CellSpec([], library=library, gpu=chosen.gpu is not None), data.weaknesses)
-        print(found, *found.weaknesses, sep="\n")
-        base = plan.fit_device(Path(__file__).resolve().parents[1].joinpath("train.py").read_text(), options.device)
-        lr = {c.name: c.value for c in constants.constants(base)}["MATRIX_LR"]
-        versions = {"crippled": constants.with_constants(base, {"MATRIX_LR": lr * CRIPPLED}), "base": base}
-        columns = "val_bpb | setup s | train s | score s | total s | steps | M tokens | mfu % | MB | d_rms"
-        print(f"| version, seed | {columns} |")
-        print("|---|---|---|---|---|---|---|---|---|---|---|")
-        scores: dict[str, list[float]] = {}
-        for name, text in versions.items():
-            for seed in (1, 2, 3):
-                result = CellReferee(chosen, data).measure(text, seed, TrialPlan(keep_caches=not scores))
-                print(row(f"{name}, {seed}", result, gpu), flush=True)
-                scores.setdefault(name, []).append(result.val_bpb if result.val_bpb is not None else float("nan"))
-        crippled, restored = ([judge.Draw(score, k) for k, score in enumerate(each)] for each in scores.values())
-        print("judge:", judge.decide("default", restored, crippled, judge.noise([crippled, restored])))
+        options.work = options.work or Path(folder)
+        device = on_card.prepare(options)
+        data = on_card.open_data(options.pack)
+        settings = on_card.make_settings(device, options.budget or BUDGET[device], Path(folder) / "caches")
+        name = hardware.gpu_name(settings.gpu) or hardware.cpu_name()
+        print(f"machine: {name}, torch {hardware.version('torch')}, budget {settings.budget}", flush=True)
+        night = Night(settings, data, 60 * options.minutes, lambda label, line: print(f"{label}: {line}", flush=True))
+        night.run(on_card.fit_base(options.train.read_text(), settings, data))
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(on_card.guard(main))

@@ -8,6 +8,10 @@ bfloat16 becomes float32.
 import ast
 from pathlib import Path
 
+SIZE: dict[str, dict[str, int | float]] = {
+    "cpu": {"DEPTH": 2, "ASPECT_RATIO": 32, "HEAD_DIM": 32, "TOTAL_BATCH_SIZE": 1024, "DEVICE_BATCH_SIZE": 16},
+    "cuda": {},
+}  # constants to replace, by device
 PREAMBLE = '''"""The original's model and optimiser under our contract."""
 
 import math

@@ -8,6 +8,7 @@ profile. With `--text` the corpus is that text (on machines without a tokenizer 
 """
 
 import argparse
+import importlib.util
 import math
 import sys
 import tempfile
@@ -16,7 +17,6 @@ from statistics import fmean, stdev
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import original
-from gpu_night import corpus
 
 from autoresearch import hardware
 from autoresearch.data.dataset import Dataset
@@ -59,10 +59,12 @@ PLAIN: plan.Values = {
     "FINAL_LR": 0.0,
 }
 PLAIN_SIZE = {"cpu": (2, 64, 1024, 1024), "cuda": (8, 512, 2**19, 2**18)}
-ORIGINAL_SIZE: dict[str, dict[str, int | float]] = {
-    "cpu": {"DEPTH": 2, "ASPECT_RATIO": 32, "HEAD_DIM": 32, "TOTAL_BATCH_SIZE": 1024, "DEVICE_BATCH_SIZE": 16},
-    "cuda": {},
-}
+
+
+def corpus(device: str, text: str, cache: Path) -> Dataset:
+    """Prepare a data set from text on this machine, as plain bytes without a tokenizer package."""
+    vocab = None if importlib.util.find_spec("rustbpe") else 256
+    return Dataset.open(prepare.prepare(f"files:{text}", vocab, None, device, cache=cache, progress=False))
 
 
 def plain(text: str, device: str) -> str:
@@ -93,7 +95,7 @@ def versions(options: argparse.Namespace, device: str) -> dict[str, str]:
     ours = plan.fit_device(TRAIN.read_text(), device)
     found = {"ours": ours}
     if options.original:
-        found["original"] = original.version(options.original, device, ORIGINAL_SIZE[device])
+        found["original"] = original.version(options.original, device, original.SIZE[device])
     if options.plain:
         found["plain"] = plain(ours, device)
     return found

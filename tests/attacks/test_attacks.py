@@ -76,7 +76,7 @@ TABLE = {
     46: "carries text to another cell in the kernel's caches",
 }
 NOT_HERE = {
-    16: "needs a GPU: benchmarks/gpu_cell.py reads the card's memory between trials",
+    16: "needs a GPU: benchmarks/first_card.py looks for memory that an earlier cell filled",
     36: "cells hold neither tokenizer nor byte counts: see test_bytes_are_those_of_the_text",
     39: "needs a GPU: capabilities are dropped, clocks and processes are recorded",
     44: "agents return text, they do not run in a cell",
