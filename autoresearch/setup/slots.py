@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -16,6 +17,8 @@ from autoresearch.errors import Blocker, UsageError, UserError
 from autoresearch.files import read_json
 from autoresearch.ledger import Ledger, is_alive
 from autoresearch.workspace import git
+
+CARD_TORCH = (2, 11)  # first version whose `varlen_attn` has windows
 
 
 @dataclass(frozen=True)
@@ -62,12 +65,21 @@ def torch_problem() -> tuple[str, str] | None:
     """Return why the installed torch cannot use the NVIDIA cards, and the remedy; None if no reason is known."""
     built, driver = hardware.torch_cuda(), hardware.driver_cuda() or ""
     index = "cu130" if _major(driver) >= 13 else "cu128"
-    install = f"`pip install --force-reinstall 'torch>=2.9,<2.14' --index-url https://download.pytorch.org/whl/{index}`"
+    install = (
+        f"`pip install --force-reinstall 'torch>=2.11,<2.14' --index-url https://download.pytorch.org/whl/{index}`"
+    )
     if built is None:
         return "there is an NVIDIA card, but this torch is a CPU build", f"{install} installs one for CUDA"
+    if _is_before(found := hardware.version("torch") or "", CARD_TORCH):
+        return f"torch {found} has no attention with windows for a card, 2.11 and newer have", install
     if driver and _major(built) > _major(driver):
         return f"this torch is for CUDA {built}, the NVIDIA driver is for {driver}", f"update the driver, or {install}"
     return None
+
+
+def _is_before(version: str, first: tuple[int, int]) -> bool:
+    numbers = re.match(r"(\d+)\.(\d+)", version)
+    return numbers is not None and (int(numbers[1]), int(numbers[2])) < first
 
 
 def _major(version: str) -> int:
