@@ -195,8 +195,7 @@ class GPT(nn.Module):
                 p.uniform_(-bound, bound)
 
     def hidden(self, tokens: Tensor) -> Tensor:
-        """Map tokens [B, T] to the input of the head, [B, T, dim]."""
-        tokens = tokens.contiguous()  # batches are slices of rows, compiled code needs one layout
+        """Map contiguous tokens [B, T] to the input of the head, [B, T, dim]."""
         cos, sin = (table[: tokens.size(1)].to(self.dtype) for table in (self.cos, self.sin))
         x0 = norm(embedded(self.embed, tokens, self.dtype))
         x = x0.clone()  # with one tensor for both, the first block would be compiled separately
@@ -211,7 +210,7 @@ class GPT(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Map tokens [B, T] to logits [B, T, vocab_size]."""
-        return self.logits(self.hidden(tokens))
+        return self.logits(self.hidden(tokens.contiguous()))
 
     def nats(self, hidden: Tensor, targets: Tensor) -> Tensor:
         """Return the summed loss of positions, from hidden [n, dim] and targets [n]."""
@@ -222,6 +221,7 @@ class GPT(nn.Module):
 
         Only the logits of LOSS_TOKENS tokens exist at a time: the backward pass of the head is done part by part.
         """
+        tokens = tokens.contiguous()  # batches are slices of rows, compiled code needs one layout
         hidden, targets = self.encode(tokens).flatten(0, 1), targets.flatten()
         size = LOSS_TOKENS or len(targets)
         parts = [part.detach().requires_grad_() for part in hidden.split(size)]
