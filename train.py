@@ -454,7 +454,7 @@ class LossScale:
 
     def __init__(self, model: GPT):
         self.parameters = list(model.parameters())
-        self.factor = torch.tensor(self.first, device=self.parameters[0].device)
+        self.factor = torch.full((), self.first, device=self.parameters[0].device)
 
     @torch.no_grad()
     def divide_gradients(self) -> None:
