@@ -29,7 +29,8 @@ ROPE_BASE = 10000.0  # longest wavelength of the rotary embedding / 2 pi, in tok
 QK_SCALE = 1.0  # queries and keys are multiplied by this after their norm
 WINDOWS = "SSSL"  # blocks in turn see a Short or a Long window; the last block always a long one
 SHORT_WINDOW = 0.125  # tokens that a short one reaches back / tokens in a row; a long one reaches back to the first
-ATTENTION = "auto"  # the fastest kernel that works here; or one of those below by its name
+ATTENTION = "auto"  # the first kernel that works here; "fastest"; or names, for short and long windows: "varlen cudnn"
+GRAPH = "blocks"  # what is compiled as one: "blocks", each by itself; or the "model": faster steps, a longer setup
 ATTN_SCALE = 1.3  # of what attention adds to the stream
 X0_INIT = 0.05  # how much of the embedding each block mixes in again, at the start
 VALUE_EMBED_FIRST = 0  # this block has a value embedding ...
@@ -93,6 +94,11 @@ class Linear(nn.Linear):
         return F.linear(x, self.weight.to(x.dtype))
 
 
+def embedded(embed: nn.Embedding, tokens: Tensor, dtype: torch.dtype) -> Tensor:
+    """Look tokens up in a table that is cast once, not token by token."""
+    return F.embedding(tokens, embed.weight.to(dtype))
+
+
 class ValueEmbedding(nn.Module):
     """Second embedding of the tokens, added to the values of a block through a gate for each head."""
 
@@ -104,7 +110,7 @@ class ValueEmbedding(nn.Module):
     def forward(self, v: Tensor, x: Tensor, tokens: Tensor) -> Tensor:
         """Add the gated embedding to v [B, T, heads, HEAD_DIM]; x [B, T, dim] is the stream."""
         gate = VALUE_GATE_MAX * torch.sigmoid(self.gate(x[..., : self.gate.in_features]))
-        return v + gate[..., None] * self.embed(tokens).view_as(v).to(v.dtype)
+        return v + gate[..., None] * embedded(self.embed, tokens, v.dtype).view_as(v)
 
 
 class Block(nn.Module):
@@ -145,23 +151,34 @@ class GPT(nn.Module):
         windows = [int(SHORT_WINDOW * seq_len) if i in short else seq_len for i in range(depth)]
         self.blocks = nn.ModuleList(Block(dim, vocab_size, i in has_value, windows[i]) for i in range(depth))
         self.head = Linear(dim, vocab_size)
+        self.seq_len = seq_len
         cos, sin = rotary_tables(seq_len)
         self.register_buffer("cos", cos, persistent=False)
         self.register_buffer("sin", sin, persistent=False)
-        self.dtype, self.attention = torch.float32, "sdpa"
+        self.dtype, self.attention = torch.float32, "sdpa sdpa"
+        self.encode = self.hidden  # of training; one compiled graph, if GRAPH says so
 
-    def place(self, device: str, attention: str) -> "GPT":
-        """Move to the device, choose type and attention kernel for it, compile; the weights stay float32."""
+    def place(self, device: str, attention: str, rows: int = 1) -> "GPT":
+        """Move to the device, choose type and attention kernels for it, compile; the weights stay float32."""
         self.dtype = compute_type(device)
-        self.attention, attend = choose_attention(attention, device, self.dtype)
-        for block in self.blocks:
-            block.attend = attend
-            if device == "cuda":  # block by block: equal blocks are compiled once
-                block.compile(dynamic=False)
+        shape = (rows, self.seq_len, self.embed.embedding_dim // HEAD_DIM, HEAD_DIM)
+        self.attention, self.kernel_ms = choose_attention(attention, device, self.dtype, shape)
+        self.use_kernels(*self.attention.split(), device)
         if device == "cuda":
+            for block in self.blocks:  # block by block: equal blocks are compiled once
+                block.compile(dynamic=False)
             torch._dynamo.config.recompile_limit = 64  # enough for all kinds of blocks, in training and in scoring
             self.nats = torch.compile(self.nats, dynamic=False)
+            self.encode = torch.compile(self.hidden, dynamic=False) if GRAPH == "model" else self.hidden
         return self.to(device)
+
+    def use_kernels(self, short: str, long: str, device: str) -> None:
+        """Give the blocks their attention kernels. Where sdpa is the only one on a card, windows become full."""
+        kernels = {name: KERNELS[name]() for name in (short, long)}
+        for block in self.blocks:
+            if device == "cuda" and short == "sdpa":
+                block.window = self.seq_len  # a mask would make sdpa slower, not faster
+            block.attend = kernels[short if block.window < self.seq_len else long]
 
     @torch.no_grad()
     def reset(self) -> None:
@@ -178,10 +195,9 @@ class GPT(nn.Module):
                 p.uniform_(-bound, bound)
 
     def hidden(self, tokens: Tensor) -> Tensor:
-        """Map tokens [B, T] to the input of the head, [B, T, dim]."""
-        tokens = tokens.contiguous()  # batches are slices of rows, compiled code needs one layout
+        """Map contiguous tokens [B, T] to the input of the head, [B, T, dim]."""
         cos, sin = (table[: tokens.size(1)].to(self.dtype) for table in (self.cos, self.sin))
-        x0 = norm(self.embed(tokens).to(self.dtype))
+        x0 = norm(embedded(self.embed, tokens, self.dtype))
         x = x0.clone()  # with one tensor for both, the first block would be compiled separately
         for block in self.blocks:
             x = block(x, x0, tokens, cos, sin)
@@ -194,24 +210,25 @@ class GPT(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Map tokens [B, T] to logits [B, T, vocab_size]."""
-        return self.logits(self.hidden(tokens))
+        return self.logits(self.hidden(tokens.contiguous()))
 
     def nats(self, hidden: Tensor, targets: Tensor) -> Tensor:
         """Return the summed loss of positions, from hidden [n, dim] and targets [n]."""
         return F.cross_entropy(self.logits(hidden), targets, reduction="sum")
 
-    def backward(self, tokens: Tensor, targets: Tensor, share: float = 1.0) -> Tensor:
-        """Accumulate gradients of `share` times the mean loss of targets [B, T]; return that loss.
+    def backward(self, tokens: Tensor, targets: Tensor, share: float = 1.0, scale: float | Tensor = 1.0) -> Tensor:
+        """Accumulate gradients of `share` times the mean loss of targets [B, T], times `scale`; return that loss.
 
         Only the logits of LOSS_TOKENS tokens exist at a time: the backward pass of the head is done part by part.
         """
-        hidden, targets = self.hidden(tokens).flatten(0, 1), targets.flatten()
+        tokens = tokens.contiguous()  # batches are slices of rows, compiled code needs one layout
+        hidden, targets = self.encode(tokens).flatten(0, 1), targets.flatten()
         size = LOSS_TOKENS or len(targets)
         parts = [part.detach().requires_grad_() for part in hidden.split(size)]
         total = torch.zeros((), device=hidden.device)
         for part, answers in zip(parts, targets.split(size), strict=True):
             loss = self.nats(part, answers) * (share / len(targets))
-            loss.backward()
+            (loss * scale).backward()
             total += loss.detach()
         hidden.backward(torch.cat([part.grad for part in parts]))
         return total
@@ -223,9 +240,9 @@ class GPT(nn.Module):
 
 
 def compute_type(device: str) -> torch.dtype:
-    """Return bfloat16 if the card has units for it (compute capability 8.0), else float32."""
-    fast = device == "cuda" and torch.cuda.get_device_capability() >= (8, 0)
-    return torch.bfloat16 if fast else torch.float32
+    """Return the 16-bit type that the card has units for, else float32."""
+    capability = torch.cuda.get_device_capability() if device == "cuda" else (0, 0)
+    return torch.bfloat16 if capability >= (8, 0) else torch.float16 if capability >= (7, 0) else torch.float32
 
 
 # ----------------------------------------------------------------------------
@@ -246,8 +263,21 @@ def sdpa(q: Tensor, k: Tensor, v: Tensor, window: int) -> Tensor:
     return y.transpose(1, 2)
 
 
+def cudnn() -> Attention:
+    """Return the kernel of cuDNN: without windows; on Hopper faster than FlashAttention 2."""
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+
+    def attend(q: Tensor, k: Tensor, v: Tensor, window: int) -> Tensor:
+        if window < q.size(1) - 1:
+            raise ValueError("it has no windows")
+        with sdpa_kernel(SDPBackend.CUDNN_ATTENTION):
+            return sdpa(q, k, v, window)
+
+    return attend
+
+
 def varlen() -> Attention:
-    """Return FlashAttention 2 as part of torch, from about 2.11 on: bfloat16 on cards from Ampere on."""
+    """Return FlashAttention 2 as part of torch: with windows from 2.11 on, bfloat16 on cards from Ampere on."""
     from torch.nn.attention.varlen import varlen_attn
 
     def attend(q: Tensor, k: Tensor, v: Tensor, window: int) -> Tensor:
@@ -262,7 +292,7 @@ def varlen() -> Attention:
 
 
 def flash(module: str) -> Attention:
-    """Return FlashAttention 3 (Hopper, built by the user) or 4 (`flash-attn-4`: Hopper and Blackwell)."""
+    """Return FlashAttention 3 (Hopper; wheels exist) or 4 (`flash-attn-4`: Hopper and Blackwell)."""
     kernel = importlib.import_module(module).flash_attn_func
 
     def attend(q: Tensor, k: Tensor, v: Tensor, window: int) -> Tensor:
@@ -277,36 +307,45 @@ KERNELS = {
     "fa3": lambda: flash("flash_attn_interface"),
     "fa4": lambda: flash("flash_attn.cute"),
     "varlen": varlen,
-    "sdpa": lambda: sdpa,
+    "cudnn": cudnn,
+    "sdpa": lambda: sdpa,  # the last resort: nothing is compared with it, and windows become full
 }
 
 
-def choose_attention(name: str, device: str, dtype: torch.dtype) -> tuple[str, Attention]:
-    """Return a kernel by name; `auto`: the first that runs here and agrees with sdpa. Print the reasons."""
-    if name == "auto" and (device != "cuda" or dtype != torch.bfloat16):
-        name = "sdpa"  # the others need bfloat16 on CUDA
-    if name != "auto":
-        return name, KERNELS[name]()
-    refused = []
-    for name, make in KERNELS.items():
-        why = None if name == "sdpa" else fault(make, device, dtype)
-        if why is None:
-            break
-        refused.append(f"not {name}: {why}")
-    print(f"attention: {name}", *refused, sep="; ")
-    return name, KERNELS[name]()
+def choose_attention(wanted: str, device: str, dtype: torch.dtype, shape: tuple[int, ...]) -> tuple[str, dict]:
+    """Return kernels for short and long windows, by name, and the times of those that were timed, to report.
+
+    `auto`: the first that agrees with sdpa; `fastest`: of those, at q's shape [B, T, heads, HEAD_DIM].
+    """
+    if device != "cuda" or dtype != torch.bfloat16:
+        return "sdpa sdpa", {}  # the others need bfloat16 on CUDA
+    if wanted not in ("auto", "fastest"):
+        return wanted if " " in wanted else f"{wanted} {wanted}", {}
+    names, times = [], {}
+    for windows, window in (("short", int(SHORT_WINDOW * shape[1])), ("long", shape[1])):
+        taken = {}  # name -> milliseconds
+        for name in [name for name in KERNELS if name != "sdpa"]:
+            why = fault(KERNELS[name], device, dtype, 48 if windows == "short" else 384)
+            print(f"attention, {windows} windows: {name}: {why or 'works'}")
+            if why is None:
+                is_timed = wanted == "fastest"
+                taken[name] = milliseconds(KERNELS[name](), window, device, dtype, shape) if is_timed else 0.0
+                if not is_timed:
+                    break
+        names.append(min(taken, key=taken.__getitem__, default="sdpa"))
+        times |= {f"{windows}_{name}_ms": ms for name, ms in taken.items() if ms}
+    return " ".join(names), times
 
 
-def fault(make: Callable[[], Attention], device: str, dtype: torch.dtype) -> str | None:
+def fault(make: Callable[[], Attention], device: str, dtype: torch.dtype, window: int) -> str | None:
     """Return why a kernel cannot be used; None if outputs and gradients agree with sdpa in float32."""
-    inputs = torch.randn(4, 2, 384, 2, HEAD_DIM, device=device).unbind()  # q, k, v, gradient of the output
     try:
-        attend = make()
-        for window in (48, 384):
-            found, true = gradients(attend, inputs, window, dtype), gradients(sdpa, inputs, window, torch.float32)
-            error = max(float((a - b).norm() / b.norm()) for a, b in zip(found, true, strict=True))
-            if not error < 0.02:  # rounding to bfloat16 makes it about 0.005
-                return f"off by {error:.3f} with a window of {window}"
+        inputs = torch.randn(4, 2, 384, 2, HEAD_DIM, device=device).unbind()  # q, k, v, gradient of the output
+        found = gradients(compiled(make(), device), inputs, window, dtype)
+        true = gradients(sdpa, inputs, window, torch.float32)
+        error = max(float((a - b).norm() / b.norm()) for a, b in zip(found, true, strict=True))
+        if not error < 0.02:  # rounding to bfloat16 makes it about 0.005
+            return f"off by {error:.3f}"
     except Exception as error:  # a third-party kernel may raise anything: the next one is tried
         return (str(error).splitlines() or [type(error).__name__])[0]
     return None
@@ -317,6 +356,24 @@ def gradients(attend: Attention, inputs: tuple[Tensor, ...], window: int, dtype:
     q, k, v, upstream = (part.to(dtype, copy=True).requires_grad_() for part in inputs)
     y = attend(q, k, v, window)
     return [part.detach().float() for part in (y, *torch.autograd.grad(y, (q, k, v), upstream))]
+
+
+def milliseconds(attend: Attention, window: int, device: str, dtype: torch.dtype, shape: tuple[int, ...]) -> float:
+    """Return the time of a kernel, forward and backward: the median of nine."""
+    q, k, v, upstream = (torch.randn(shape, device=device, dtype=dtype).requires_grad_() for _ in range(4))
+    attend, times = compiled(attend, device), []
+    for _ in range(12):
+        began, ended = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        began.record()
+        torch.autograd.grad(attend(q, k, v, window), (q, k, v), upstream)
+        ended.record()
+        ended.synchronize()
+        times.append(began.elapsed_time(ended))
+    return sorted(times[3:])[4]
+
+
+def compiled(function: Callable, device: str) -> Callable:
+    return torch.compile(function, dynamic=False) if device == "cuda" else function
 
 
 # ----------------------------------------------------------------------------
@@ -334,10 +391,9 @@ POLAR_EXPRESS = (
 
 def orthogonalised(G: Tensor, dtype: torch.dtype) -> Tensor:
     """Return approximately the nearest (semi-)orthogonal matrices to G [n, rows, cols]."""
-    X = G.to(dtype)
-    tall = X.size(-2) > X.size(-1)
-    X = X.mT if tall else X
-    X = X / (1.02 * X.norm(dim=(-2, -1), keepdim=True) + 1e-7)
+    tall = G.size(-2) > G.size(-1)
+    X = G.mT if tall else G
+    X = (X / (1.02 * X.norm(dim=(-2, -1), keepdim=True) + 1e-7)).to(dtype)
     for step in range(ORTHOGONAL_STEPS):
         a, b, c = POLAR_EXPRESS[min(step, len(POLAR_EXPRESS) - 1)]
         A = X @ X.mT
@@ -356,36 +412,58 @@ def evened(update: Tensor) -> Tensor:
 
 def muon_update(
     weight: Tensor, grad: Tensor, buffer: Tensor, lr: Tensor, momentum: Tensor, decay: Tensor, dtype: torch.dtype
-) -> Tensor:
-    """Return new weights [n, rows, cols]: Nesterov momentum, and decay only where signs agree."""
+) -> None:
+    """Update weights [n, rows, cols]: Nesterov momentum, and decay only where signs agree."""
     buffer.lerp_(grad, 1 - momentum)
     update = orthogonalised(grad.lerp(buffer, momentum), dtype)
     update = evened(update) if EVEN_NEURONS else update
     lr = lr * max(1.0, update.size(-2) / update.size(-1)) ** 0.5
-    return weight - lr * (update + decay * weight * (update * weight >= 0))
+    weight.sub_(lr * (update + decay * weight * (update * weight >= 0)))
 
 
 class Muon:
-    """Muon optimiser. Matrices of one shape are stacked, so that a step is a few large calls."""
+    """Muon optimiser. Matrices of one shape are views of one stack, so that a step is a few large calls."""
 
     def __init__(self, matrices: list[nn.Parameter], dtype: torch.dtype):
         self.dtype = dtype
         shapes = sorted({tuple(p.shape) for p in matrices})
         self.groups = [[p for p in matrices if tuple(p.shape) == shape] for shape in shapes]
-        self.buffers = [torch.zeros(len(g), *g[0].shape, device=g[0].device) for g in self.groups]
-        self.update = torch.compile(muon_update, dynamic=False) if matrices[0].is_cuda else muon_update
+        self.stacks = [torch.stack([p.detach() for p in group]) for group in self.groups]
+        for group, stack in zip(self.groups, self.stacks, strict=True):
+            for p, matrix in zip(group, stack, strict=True):
+                p.data = matrix
+        self.buffers = [torch.zeros_like(stack) for stack in self.stacks]
+        self.update = compiled(muon_update, matrices[0].device.type)
 
     @torch.no_grad()
     def step(self, *schedule: float) -> None:
         """Update with learning rate, momentum, weight decay; tensors, because floats would be compiled in."""
         numbers = [torch.tensor(value) for value in schedule]
-        for group, buffer in zip(self.groups, self.buffers, strict=True):
-            weight, grad = torch.stack(group), torch.stack([p.grad for p in group])
-            torch._foreach_copy_(group, list(self.update(weight, grad, buffer, *numbers, self.dtype).unbind()))
+        for group, stack, buffer in zip(self.groups, self.stacks, self.buffers, strict=True):
+            self.update(stack, torch.stack([p.grad for p in group]), buffer, *numbers, self.dtype)
 
     def reset(self) -> None:
         for buffer in self.buffers:
             buffer.zero_()
+
+
+class LossScale:
+    """Factor of the loss that keeps gradients within the range of float16. All on the device: nothing waits for it."""
+
+    first, growth = 2.0**16, 1.001
+
+    def __init__(self, model: GPT):
+        self.parameters = list(model.parameters())
+        self.factor = torch.full((), self.first, device=self.parameters[0].device)
+
+    @torch.no_grad()
+    def divide_gradients(self) -> None:
+        """Divide by the factor and let it grow; after an overflow halve it, and make all gradients zero."""
+        grads = [p.grad for p in self.parameters]
+        finite = torch.stack([grad.isfinite().all() for grad in grads]).all()
+        for grad in grads:
+            grad.copy_(torch.where(finite, grad / self.factor, 0.0))
+        self.factor = torch.where(finite, self.factor * self.growth, self.factor / 2)
 
 
 class Optimizers:
@@ -447,18 +525,22 @@ class Trainer:
     def __init__(self, model: GPT, rows: int):
         self.model, self.rows = model, rows  # rows of one forward pass
         self.optimizers = Optimizers(model)
+        self.scale = LossScale(model) if model.dtype == torch.float16 else None
 
     def step(self, x: Tensor, y: Tensor, step: int, progress: float) -> Tensor:
         """Take one optimiser step on x, y [B, T]; return the mean loss in nats, on the device."""
         loss = self.backward(x, y)
+        if self.scale:
+            self.scale.divide_gradients()
         self.optimizers.step(step, progress)
         self.model.zero_grad(set_to_none=True)
         return loss
 
     def backward(self, x: Tensor, y: Tensor) -> Tensor:
         """Accumulate gradients of the mean loss, `rows` at a time."""
+        scale = self.scale.factor if self.scale else 1.0
         parts = zip(x.split(self.rows), y.split(self.rows), strict=True)
-        return sum(self.model.backward(tokens, targets, len(tokens) / len(x)) for tokens, targets in parts)
+        return sum(self.model.backward(tokens, targets, len(tokens) / len(x), scale) for tokens, targets in parts)
 
     def warm_up(self, batch: Tensor, steps: int = 2) -> None:
         """Compile everything on random tokens, then reset weights and optimisers."""
@@ -469,6 +551,8 @@ class Trainer:
             for name, p in self.model.named_parameters():
                 p.copy_(before[name])
         self.optimizers.reset()
+        if self.scale:
+            self.scale = LossScale(self.model)
 
 
 def train(trial):
@@ -477,8 +561,8 @@ def train(trial):
     torch.set_float32_matmul_precision("high")
     model = GPT(trial.vocab_size, trial.seq_len, DEPTH, MODEL_DIM)
     model.reset()
-    model.place(trial.device, ATTENTION)
     batch_rows, micro_rows = (max(1, tokens // trial.seq_len) for tokens in (BATCH_TOKENS, MICRO_TOKENS))
+    model.place(trial.device, ATTENTION, micro_rows)
     trainer = Trainer(model, micro_rows)
     random_tokens = torch.randint(trial.vocab_size, (batch_rows, trial.seq_len), device=trial.device)
     trainer.warm_up(random_tokens)
@@ -492,6 +576,7 @@ def train(trial):
         num_params=sum(p.numel() for p in model.parameters()),
         tokens_per_step=batch_rows * trial.seq_len,
         flops_per_token=model.flops_per_token(trial.seq_len),
+        **model.kernel_ms,
     )
     config = {"vocab_size": trial.vocab_size, "seq_len": trial.seq_len, "depth": DEPTH, "dim": MODEL_DIM}
     config |= {"attention": model.attention}
@@ -499,7 +584,7 @@ def train(trial):
 
     trial.start()
     batches = trial.batches(batch_rows)
-    step = 0
+    step, loss = 0, None
     while (progress := trial.progress) < 1:
         x, y = next(batches)
         loss = trainer.step(x, y, step, progress)
@@ -507,7 +592,8 @@ def train(trial):
         if step % 10 == 0:
             report(trial, step, loss)
 
-    report(trial, step, loss)
+    if loss is not None:
+        report(trial, step, loss)
     trial.save(model.state_dict(), config)
 
 

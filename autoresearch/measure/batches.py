@@ -85,7 +85,7 @@ class _PinnedBuffers:
         self.stream, self.device = stream, device
         shape = (size, stream.shards[0].shape[1])
         self.buffers = [torch.empty(shape, dtype=torch.int16, pin_memory=True) for _ in range(2)]
-        self.copied = [torch.cuda.Event() for _ in range(2)]
+        self.copied = [torch.cuda.Event(blocking=True) for _ in range(2)]  # waits without using a core
 
     def copy_to_device(self, picked: Array) -> Array:
         """Return rows by their numbers, int64 on the device, without waiting for the copy."""

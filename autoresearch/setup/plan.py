@@ -7,6 +7,7 @@ literals, in the text of experiment 0: an agent sees numbers that fit, and the f
 import math
 import re
 import textwrap
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from autoresearch.source import constants
@@ -67,6 +68,10 @@ TIERS = (
 USABLE_FRACTION = 0.8  # of the memory
 SMALL_CARD_BYTES = 24 * 2**30  # cards with less memory compute the logits in parts of LOSS_TOKENS
 LOSS_TOKENS = 8192
+
+MIN_GRAPH_GAIN = 0.005  # of a step: less is noise of a probe
+MAX_SETUP_SHARE = 0.1  # of the budget, that a larger graph may add to a setup: experiments compile it again
+MIN_GRAPH_BUDGET_S = 120  # below it no larger graph compiles in that share
 
 _DEVICE = re.compile(r'^DEVICE = "(\w+)".*\n(?:# Plan: .*\n(?:#   .*\n)*)?', re.MULTILINE)
 
@@ -142,6 +147,34 @@ def write_constants(text: str, device: str, values: Values, reason: str) -> str:
     text = constants.with_constants(text, {name: value for name, value in values.items() if name in present})
     comment = textwrap.fill(f"# Plan: {reason}", 118, subsequent_indent="#   ")
     return _DEVICE.sub(lambda _: f'DEVICE = "{device}"\n{comment}\n', text, count=1)
+
+
+def write_words(text: str, words: Mapping[str, str]) -> str:
+    """Return the text with other words for constants that are a word in double quotes; those it lacks are left out."""
+    for name, word in words.items():
+        text = re.sub(rf'^({name} = )"[^"\n]*"', rf'\g<1>"{word}"', text, count=1, flags=re.MULTILINE)
+    return text
+
+
+def has_word(text: str, name: str, word: str) -> bool:
+    return re.search(rf'^{name} = "{word}"', text, re.MULTILINE) is not None
+
+
+def fastest_attention(reported: Mapping[str, float]) -> str | None:
+    """Return the fastest kernels for short and long windows, from times that train.py reported; None without any."""
+    names = []
+    for windows in ("short", "long"):
+        times = {match[1]: ms for name, ms in reported.items() if (match := re.fullmatch(rf"{windows}_(\w+)_ms", name))}
+        if not times:
+            return None
+        names.append(min(times, key=times.__getitem__))
+    return " ".join(names)
+
+
+def prefers_one_graph(budget_s: float, blocks: tuple[float, float], model: tuple[float, float]) -> bool:
+    """Return whether to compile the model as one graph, from seconds of a step and of a setup both ways."""
+    gain, longer = 1 - model[0] / blocks[0], model[1] - blocks[1]
+    return gain >= MIN_GRAPH_GAIN and longer <= MAX_SETUP_SHARE * budget_s
 
 
 def shape_by_memory(card: Card) -> Shape:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -16,6 +17,8 @@ from autoresearch.errors import Blocker, UsageError, UserError
 from autoresearch.files import read_json
 from autoresearch.ledger import Ledger, is_alive
 from autoresearch.workspace import git
+
+CARD_TORCH = (2, 11)  # first version whose `varlen_attn` has windows
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,8 @@ def torch_problem() -> tuple[str, str] | None:
     built, driver, install = hardware.torch_cuda(), hardware.driver_cuda() or "", install_command()
     if built is None:
         return "there is an NVIDIA card, but this torch is a CPU build", f"{install} installs one for CUDA"
+    if lacks_windows(found := hardware.version("torch") or ""):
+        return f"torch {found} has no attention with windows for a card, 2.11 and newer have", install
     if driver and _major(built) > _major(driver):
         return f"this torch is for CUDA {built}, the NVIDIA driver is for {driver}", f"update the driver, or {install}"
     return None
@@ -86,8 +91,8 @@ def is_for_cuda_13() -> bool:
 
 def lacks_windows(torch: str) -> bool:
     """Return whether the attention for packed rows of this version knows no windows."""
-    major, minor = (int(part) for part in torch.split(".")[:2])
-    return (major, minor) < (2, 11)
+    numbers = re.match(r"(\d+)\.(\d+)", torch)
+    return numbers is not None and (int(numbers[1]), int(numbers[2])) < CARD_TORCH
 
 
 def _major(version: str) -> int:

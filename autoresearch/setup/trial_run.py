@@ -62,9 +62,10 @@ class BasePlanner:
     def measure(self, text: str) -> Plan:
         """Plan a text by probes, and predict its trials. Raises UserError, CellError."""
         with temporary_store() as caches:  # not for the base: its first trial compiles, which sets the limit on setup
-            probe = partial(self._probe, caches)
+            probe, budget_s = partial(self._probe, caches), self.project.settings.budget.seconds
             if (card := self._open_card(text)) is not None:
-                planned, reason, result = settle(text, card, self.project.settings.budget.seconds, probe, self._name)
+                planned, reason, result = settle(text, card, budget_s, probe, self._name)
+                planned, result = choose_graph(planned, budget_s, partial(self._probe, None), result)
             else:
                 planned = plan.fit_device(text, self.project.slot.device)
                 reason = plan.CPU_REASON if planned != text else "the file's own constants"
@@ -138,8 +139,11 @@ class BasePlanner:
 def settle(text: str, card: Card, seconds: float, probe: Probe, name: str) -> tuple[str, str, Result]:
     """Probe and plan until the plan equals the last probe; return its text, the reason and the probe.
 
-    Out of memory halves the tokens of a pass. Raises UserError if nothing runs.
+    Out of memory halves the tokens of a pass. Probes time the attention kernels, unless the text names some; the
+    fastest are written into it. Raises UserError if nothing runs.
     """
+    is_auto = plan.has_word(text, "ATTENTION", "auto")
+    text = plan.write_words(text, {"ATTENTION": "fastest"}) if is_auto else text
     shape, tried, memory = plan.shape_by_memory(card), set[Shape](), card.memory
     good: tuple[str, str, Result] | None = None
     for _ in range(MAX_PROBES):
@@ -151,7 +155,11 @@ def settle(text: str, card: Card, seconds: float, probe: Probe, name: str) -> tu
             continue
         speed = shape.batch / _step_seconds(_require_ok(result))
         reason = _reason(name, shape, speed, seconds, card.vocab_size)
-        good = plan.write_constants(text, "cuda", shape.constants, reason), reason, result
+        attention = plan.fastest_attention(result.reported) or "auto"
+        if is_auto:
+            reason += f"; attention for short and long windows: {attention}"
+        planned = plan.write_words(text, {"ATTENTION": attention}) if is_auto else text
+        good = plan.write_constants(planned, "cuda", shape.constants, reason), reason, result
         wanted = plan.shape_by_speed(shape, speed, seconds, replace(card, memory=memory)) if seconds else shape
         if wanted in tried:
             break
@@ -159,6 +167,21 @@ def settle(text: str, card: Card, seconds: float, probe: Probe, name: str) -> tu
     if good is None:
         raise UserError(f"{name} ran out of memory in {MAX_PROBES} probes: set the constants of train.py by hand")
     return good
+
+
+def choose_graph(text: str, seconds: float, probe: Probe, blocks: Result) -> tuple[str, Result]:
+    """Probe the model as one compiled graph; return the text and the probe of what is better.
+
+    `blocks` is the probe of the text, block by block. Faster steps are taken if the longer setup is affordable.
+    """
+    if seconds < plan.MIN_GRAPH_BUDGET_S or not plan.has_word(text, "GRAPH", "blocks"):
+        return text, blocks
+    other = plan.write_words(text, {"GRAPH": "model"})
+    model = probe(other)
+    if model.outcome != "ok":
+        return text, blocks
+    costs = [(_step_seconds(result), result.setup_seconds) for result in (blocks, model)]
+    return (other, model) if plan.prefers_one_graph(seconds, *costs) else (text, blocks)
 
 
 def _reason(name: str, shape: Shape, speed: float, seconds: float, vocab_size: int) -> str:

@@ -58,7 +58,7 @@ class LateCard:
 
     def __init__(self) -> None:
         self.queue: list[Any] = []  # copies that are promised, and events between them
-        self.cuda = SimpleNamespace(Event=lambda: Event(self))
+        self.cuda = SimpleNamespace(Event=lambda blocking: Event(self, blocking))
 
     def empty(self, shape: tuple[int, int], dtype: Any, pin_memory: bool) -> "Pinned":
         assert pin_memory
@@ -72,7 +72,8 @@ class LateCard:
 
 
 class Event:
-    def __init__(self, card: LateCard) -> None:
+    def __init__(self, card: LateCard, blocking: bool) -> None:
+        assert blocking  # or a wait would use a whole core
         self.card = card
 
     def record(self) -> None:

@@ -175,15 +175,147 @@ def test_short_windows_are_causal_and_forget(train: Any, monkeypatch: pytest.Mon
 def test_a_kernel_that_is_wrong_or_does_not_start_is_refused_with_the_reason(train: Any) -> None:
     import torch
 
-    def fault(make: Any) -> str | None:
-        return train.fault(make, "cpu", torch.bfloat16)
+    def fault(make: Any, window: int = 384) -> str | None:
+        return train.fault(make, "cpu", torch.bfloat16, window)
 
-    assert fault(lambda: train.sdpa) is None
-    assert "off by" in str(fault(lambda: lambda q, k, v, window: train.sdpa(q, k, v, window - 1)))
-    assert "with a window of 384" in str(fault(lambda: lambda q, k, v, window: train.sdpa(q, k, v, min(window, 300))))
+    assert fault(lambda: train.sdpa, 48) is None and fault(lambda: train.sdpa) is None
+    assert "off by" in str(fault(lambda: lambda q, k, v, window: train.sdpa(q, k, v, window - 1), 48))
+    assert "off by" in str(fault(lambda: lambda q, k, v, window: train.sdpa(q, k, v, min(window, 300))))
     assert fault(train.KERNELS["fa3"]) == "No module named 'flash_attn_interface'"
     assert fault(train.KERNELS["varlen"]) is not None
-    assert train.choose_attention("auto", "cpu", torch.float32) == ("sdpa", train.sdpa)
+    assert fault(train.KERNELS["cudnn"], 48) == "it has no windows"
+
+
+@pytest.mark.filterwarnings("ignore")  # the compiler's own
+def test_a_kernel_must_pass_forward_and_backward_compiled(train: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    class WrongBackward(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, q: Any, k: Any, v: Any) -> Any:
+            ctx.save_for_backward(q, k, v)
+            return train.sdpa(q, k, v, 384)
+
+        @staticmethod
+        def backward(ctx: Any, g: Any) -> Any:
+            return tuple(torch.zeros_like(each) for each in ctx.saved_tensors)
+
+    def wrong_if_compiled(q: Any, k: Any, v: Any, window: int) -> Any:
+        return q + k + v if torch.compiler.is_compiling() else train.sdpa(q, k, v, window)
+
+    def fault(attend: Any) -> str | None:
+        return train.fault(lambda: attend, "cpu", torch.bfloat16, 384)
+
+    assert fault(wrong_if_compiled) is None
+    monkeypatch.setattr(train, "compiled", lambda function, device: torch.compile(function, backend="aot_eager"))
+    assert fault(train.sdpa) is None
+    assert "off by" in str(fault(wrong_if_compiled))
+    assert "off by" in str(fault(lambda q, k, v, window: WrongBackward.apply(q, k, v)))
+
+
+def test_kernels_by_name_are_taken_without_a_test_and_where_none_works_it_is_sdpa(train: Any) -> None:
+    import torch
+
+    shape = (2, 384, 2, train.HEAD_DIM)
+    for wanted in ("auto", "fastest", "fa3"):
+        assert train.choose_attention(wanted, "cpu", torch.float32, shape) == ("sdpa sdpa", {})
+        assert train.choose_attention(wanted, "cuda", torch.float16, shape) == ("sdpa sdpa", {})
+    assert train.choose_attention("varlen cudnn", "cuda", torch.bfloat16, shape) == ("varlen cudnn", {})
+    assert train.choose_attention("fa3", "cuda", torch.bfloat16, shape) == ("fa3 fa3", {})
+    if not torch.cuda.is_available():
+        assert train.choose_attention("fastest", "cuda", torch.bfloat16, shape) == ("sdpa sdpa", {})
+
+
+def test_with_sdpa_alone_windows_on_a_card_are_full(train: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(train, "SHORT_WINDOW", 0.125)
+    model = train.GPT(64, 32, 4, 32)
+    flops = model.flops_per_token(32)
+    model.use_kernels("sdpa", "sdpa", "cpu")
+    assert [block.window for block in model.blocks] == [4, 4, 4, 32]
+    model.use_kernels("sdpa", "sdpa", "cuda")
+    assert [block.window for block in model.blocks] == [32] * 4
+    assert model.flops_per_token(32) > flops
+
+
+def test_short_and_long_windows_have_kernels_of_their_own(train: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(train, "SHORT_WINDOW", 0.125)
+    monkeypatch.setitem(train.KERNELS, "windows", lambda: lambda *inputs: "short")
+    monkeypatch.setitem(train.KERNELS, "full", lambda: lambda *inputs: "long")
+    model = train.GPT(64, 32, 4, 32)
+    model.use_kernels("windows", "full", "cuda")
+    assert [block.attend() for block in model.blocks] == ["short", "short", "short", "long"]
+    assert len({id(block.attend) for block in model.blocks}) == 2  # one object for each: else blocks recompile
+
+
+def train_in_float16(train: Any, steps: int) -> tuple[Any, list[float]]:
+    import torch
+
+    torch.manual_seed(0)
+    model = train.GPT(64, 32, train.DEPTH, train.MODEL_DIM)
+    model.reset()
+    model.dtype = torch.float16
+    trainer, batches = train.Trainer(model, 16), Repeat(steps).batches(32)
+    losses = [float(trainer.step(*next(batches), step, 0.0)) for step in range(steps)]
+    return trainer, losses
+
+
+def test_float16_learns_with_a_scale_of_the_loss(train: Any) -> None:
+    trainer, losses = train_in_float16(train, 30)
+    assert losses[-1] < 0.5 * losses[0]
+    assert float(trainer.scale.factor) > trainer.scale.first / 2**8
+
+
+def test_an_overflow_in_float16_halves_the_scale_and_leaves_the_weights_finite(train: Any) -> None:
+    import torch
+
+    trainer, _ = train_in_float16(train, 2)
+    trainer.scale.factor.fill_(2.0**40)
+    x, y = next(Repeat(1).batches(32))
+    trainer.step(x, y, 2, 0.0)
+    assert float(trainer.scale.factor) == 2.0**39
+    assert all(p.isfinite().all() for p in trainer.model.parameters())
+    trainer.warm_up(torch.randint(64, (16, 32)), 1)
+    assert float(trainer.scale.factor) == trainer.scale.first
+
+
+def test_a_budget_without_a_step_saves_what_there_is(train: Any) -> None:
+    class NoTime(Repeat):
+        progress = 1.0
+
+    trial = NoTime(1)
+    train.train(trial)
+    assert trial.state and not trial.losses
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # the compiler's own
+def test_the_model_as_one_graph_is_compiled_once_and_its_blocks_only_for_scoring(train: Any) -> None:
+    import torch
+    from torch._dynamo.testing import CompileCounter
+
+    model, parts, whole = train.GPT(64, 32, 4, 32), CompileCounter(), CompileCounter()
+    model.reset()
+    for block in model.blocks:
+        block.compile(backend=parts, dynamic=False)
+    model.encode = torch.compile(model.hidden, backend=whole, dynamic=False)
+    rows = torch.randint(64, (2, 33))
+    for tokens in (rows[:, :-1].contiguous(), rows[:, :-1], rows[:, 1:]):
+        model.backward(tokens, tokens)
+    assert (whole.frame_count, parts.frame_count) == (1, 0)
+    with torch.inference_mode():
+        model(rows[:, :-1])
+    assert whole.frame_count == 1 and parts.frame_count > 0
+
+
+def test_matrices_are_views_of_one_stack_and_their_checkpoint_is_not(train: Any, trained: Repeat) -> None:
+    model = train.GPT(64, 32, 2, 64)
+    muon = train.Optimizers(model).muon
+    for group, stack in zip(muon.groups, muon.stacks, strict=True):
+        assert [p.data_ptr() for p in group] == [matrix.data_ptr() for matrix in stack]
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    for matrix in (p for group in muon.groups for p in group):
+        matrix.grad = matrix.detach().clone()
+    muon.step(0.1, 0.9, 0.0)
+    assert all((p != before[name]).any() for name, p in model.named_parameters() if "mlp" in name or "attn" in name)
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")  # the compiler's own

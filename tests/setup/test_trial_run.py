@@ -49,6 +49,63 @@ def test_an_h100_keeps_what_the_file_has() -> None:
     assert "# Plan: a card trains 1,0" in settled
 
 
+def test_kernels_that_probes_found_fastest_are_written_by_name() -> None:
+    """Each kind of window has its own; names that a user has written stay."""
+    times = {"short_varlen_ms": 1.4, "short_fa4_ms": 2.0, "long_varlen_ms": 5.3, "long_cudnn_ms": 3.2, "step": 10.0}
+    probed = []
+
+    def probe(text: str) -> Result:
+        probed.append(text)
+        return Result(outcome="ok", curve=[{"step": 10, "seconds": 1.2}], reported=times)
+
+    settled, reason, _ = trial_run.settle(TRAIN, Card(80 * GIB), 300, probe, "a card")
+    assert 'ATTENTION = "fastest"' in probed[0]
+    assert 'ATTENTION = "varlen cudnn"  # ' in settled and reason.endswith(
+        "attention for short and long windows: varlen cudnn"
+    )
+    named = TRAIN.replace('ATTENTION = "auto"', 'ATTENTION = "sdpa"')
+    settled, reason, _ = trial_run.settle(named, Card(80 * GIB), 300, probe, "a card")
+    assert 'ATTENTION = "sdpa"' in settled and "windows" not in reason
+
+
+def test_where_no_kernel_was_timed_the_first_that_works_is_taken_again() -> None:
+    assert 'ATTENTION = "auto"' in Simulated(80, 4.4e14).settle()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "step", "setup", "taken"),
+    [
+        (300, 1.17, 60, "model"),  # faster steps, 30 s more of setup
+        (300, 1.17, 61, "blocks"),
+        (300, 1.199, 40, "blocks"),  # no gain beyond the noise of a probe
+        (60, 1.0, 31, "blocks"),  # not probed: too short a budget
+        (0, 1.0, 31, "blocks"),  # a budget in steps
+    ],
+)
+def test_one_graph_is_taken_if_its_steps_are_worth_its_setup(
+    seconds: float, step: float, setup: float, taken: str
+) -> None:
+    def result(step: float, setup: float) -> Result:
+        return Result(outcome="ok", curve=[{"step": 10, "seconds": 10 * step}], setup_seconds=setup)
+
+    probed = []
+
+    def probe(text: str) -> Result:
+        probed.append(text)
+        return result(step, setup)
+
+    text, found = trial_run.choose_graph(TRAIN, seconds, probe, result(1.2, 30))
+    assert f'GRAPH = "{taken}"  # ' in text and (found.setup_seconds == setup) == (taken == "model")
+    assert len(probed) == (seconds >= 120)
+
+
+def test_a_graph_that_fails_or_that_the_user_has_chosen_changes_nothing() -> None:
+    blocks = Result(outcome="ok", curve=[{"step": 10, "seconds": 1.2}])
+    assert trial_run.choose_graph(TRAIN, 300, lambda text: Result(outcome="oom"), blocks) == (TRAIN, blocks)
+    chosen = TRAIN.replace('GRAPH = "blocks"', 'GRAPH = "model"')
+    assert trial_run.choose_graph(chosen, 300, lambda text: blocks, blocks) == (chosen, blocks)
+
+
 @pytest.mark.slow
 def test_a_slow_card_is_probed_until_the_plan_is_the_one_that_was_probed() -> None:
     card = Simulated(24, 2.7e13)
