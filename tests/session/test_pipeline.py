@@ -24,7 +24,6 @@ from autoresearch.session.loop import SessionLoop
 from autoresearch.session.stopping import Limits
 from autoresearch.source.rebase import rebase_change
 from autoresearch.workspace.texts import merge_texts
-from autoresearch.workspace.workspace import Workspace
 
 SOON = 20.0  # s
 TRAIN = """def train(trial):
