@@ -23,7 +23,7 @@ from autoresearch.measure.settings import Settings
 from autoresearch.session.loop import SessionLoop
 from autoresearch.session.stopping import Limits
 from autoresearch.source.rebase import rebase_change
-from autoresearch.workspace.workspace import Workspace
+from autoresearch.workspace.texts import merge_texts
 
 SOON = 20.0  # s
 TRAIN = """def train(trial):
@@ -279,18 +279,16 @@ def known(text: str | None) -> str:
 # --- changes made to another version
 
 
-def test_constants_next_to_each_other_are_no_conflict(repository: Path) -> None:
-    workspace = Workspace(repository)
+def test_constants_next_to_each_other_are_no_conflict() -> None:
     onto = TRAIN.replace("ALPHA = 1.0", "ALPHA = 2.0")
-    found = rebase_change(workspace.merge, TRAIN, TRAIN.replace("BETA = 1.0", "BETA = 3.0"), onto)
+    found = rebase_change(merge_texts, TRAIN, TRAIN.replace("BETA = 1.0", "BETA = 3.0"), onto)
     assert found == onto.replace("BETA = 1.0", "BETA = 3.0")
-    assert rebase_change(workspace.merge, TRAIN, TRAIN.replace("ALPHA = 1.0", "ALPHA = 3.0"), onto) is None
+    assert rebase_change(merge_texts, TRAIN, TRAIN.replace("ALPHA = 1.0", "ALPHA = 3.0"), onto) is None
 
 
-def test_other_changes_are_merged_by_lines(repository: Path) -> None:
-    workspace = Workspace(repository)
+def test_other_changes_are_merged_by_lines() -> None:
     changed = TRAIN.replace("trial.start()\n", "trial.start()\n    print('x')\n")
     onto = TRAIN.replace("return None", "return print")
-    assert rebase_change(workspace.merge, TRAIN, changed, onto) == changed.replace("return None", "return print")
+    assert rebase_change(merge_texts, TRAIN, changed, onto) == changed.replace("return None", "return print")
     other = TRAIN.replace("trial.start()\n", "trial.start()\n    print('y')\n")
-    assert rebase_change(workspace.merge, TRAIN, changed, other) is None
+    assert rebase_change(merge_texts, TRAIN, changed, other) is None
