@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.cells import ROOT, carrying, wait
+from support.cells import ROOT, carrying, spec, wait
 from support.hostile import ATTACKS
 from support.repositories import git
 from support.sessions import session_of
@@ -24,6 +24,7 @@ from autoresearch.ledger import Ledger, experiment_rows
 from autoresearch.measure.cell_process import FOLDER
 from autoresearch.measure.result import Progress
 from autoresearch.measure.settings import Settings
+from autoresearch.sandbox.cell import Cell
 from autoresearch.workspace.workspace import Workspace
 
 NOBODY = 65534
@@ -132,7 +133,9 @@ CellReferee(settings, Dataset.open(Path(sys.argv[3]))).measure(Path(sys.argv[2])
 
 
 @BARE_OR_NOT
-def test_nothing_is_left_after_the_program_is_killed(bytes_data: Dataset, off: frozenset[str], tmp_path: Path) -> None:
+def test_nothing_is_left_after_the_program_is_killed(
+    bytes_data: Dataset, off: frozenset[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     token = f"daemon{uuid.uuid4().hex}"
     (tmp_path / "train.py").write_text(ATTACKS["daemons"].aimed_at(token=token))
     arguments = [str(ROOT), str(tmp_path / "train.py"), str(bytes_data.root), " ".join(off)]
@@ -145,6 +148,9 @@ def test_nothing_is_left_after_the_program_is_killed(bytes_data: Dataset, off: f
             time.sleep(0.02)
         program.send_signal(signal.SIGKILL)
     assert wait(lambda: not carrying(token))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with Cell.start(spec("pass")):  # the store of compiled code was the program's own: the next cell removes it
+        pass
     assert wait(lambda: not list(tmp_path.glob("autoresearch-*")))
 
 
