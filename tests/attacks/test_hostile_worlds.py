@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.cells import ROOT, carrying, spec, wait
+from support.cells import ROOT, carrying, wait
 from support.hostile import ATTACKS
 from support.repositories import git
 from support.sessions import session_of
@@ -24,7 +24,8 @@ from autoresearch.ledger import Ledger, experiment_rows
 from autoresearch.measure.cell_process import FOLDER
 from autoresearch.measure.result import Progress
 from autoresearch.measure.settings import Settings
-from autoresearch.sandbox.cell import Cell
+from autoresearch.sandbox.cell import DEATH_TIMEOUT_S
+from autoresearch.sandbox.cleanup import remove_leftovers
 from autoresearch.workspace.workspace import Workspace
 
 NOBODY = 65534
@@ -94,7 +95,7 @@ def test_a_hostile_agent_gets_no_keep_and_changes_nothing(
 
 
 @BARE_OR_NOT
-def test_daemons_are_gone_within_a_second_of_the_bell(bytes_data: Dataset, off: frozenset[str]) -> None:
+def test_daemons_are_gone_soon_after_the_bell(bytes_data: Dataset, off: frozenset[str]) -> None:
     attack, token = ATTACKS["daemons"], f"daemon{uuid.uuid4().hex}"
     seen, times = [set[int]()], dict[str, float]()
     over = threading.Event()
@@ -116,7 +117,7 @@ def test_daemons_are_gone_within_a_second_of_the_bell(bytes_data: Dataset, off: 
     assert result.outcome == "ok", result.reason + result.log
     assert max(map(len, seen)) >= 8  # they were there
     assert not left
-    assert times["score"] - times["train"] < attack.settings().budget.amount + 1
+    assert times["score"] - times["train"] < attack.settings().budget.amount + DEATH_TIMEOUT_S
 
 
 PROGRAM = """
@@ -133,9 +134,7 @@ CellReferee(settings, Dataset.open(Path(sys.argv[3]))).measure(Path(sys.argv[2])
 
 
 @BARE_OR_NOT
-def test_nothing_is_left_after_the_program_is_killed(
-    bytes_data: Dataset, off: frozenset[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nothing_is_left_after_the_program_is_killed(bytes_data: Dataset, off: frozenset[str], tmp_path: Path) -> None:
     token = f"daemon{uuid.uuid4().hex}"
     (tmp_path / "train.py").write_text(ATTACKS["daemons"].aimed_at(token=token))
     arguments = [str(ROOT), str(tmp_path / "train.py"), str(bytes_data.root), " ".join(off)]
@@ -148,10 +147,9 @@ def test_nothing_is_left_after_the_program_is_killed(
             time.sleep(0.02)
         program.send_signal(signal.SIGKILL)
     assert wait(lambda: not carrying(token))
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    with Cell.start(spec("pass")):  # the store of compiled code was the program's own: the next cell removes it
-        pass
-    assert wait(lambda: not list(tmp_path.glob("autoresearch-*")))
+    assert wait(lambda: len(list(tmp_path.glob("autoresearch-*"))) <= 1)
+    remove_leftovers(str(tmp_path), min_age_s=0)  # as a later cell does with what the program itself has left
+    assert not list(tmp_path.glob("autoresearch-*"))
 
 
 # --- as an ordinary user
