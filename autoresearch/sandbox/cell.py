@@ -24,6 +24,7 @@ allows one. Daemons of a cell without a process namespace, if the supervisor its
 import contextlib
 import fcntl
 import json
+import math
 import os
 import socket
 import subprocess
@@ -164,6 +165,7 @@ class Cell:
         """
         with self._lock:
             if self._kill_seconds is None:
+                self._kill_seconds = math.inf  # a second call does nothing, also if this one fails
                 self._kill_seconds = self._kill()
             return self._kill_seconds
 

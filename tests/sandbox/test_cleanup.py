@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from support.cells import NO_NAMESPACES, ROOT, carrying, run, spec, wait
 
-from autoresearch.sandbox.cell import Cell
+from autoresearch.sandbox.cell import Cell, CellLost
 from autoresearch.sandbox.cleanup import CELL_PREFIX, ENDED_PREFIX, hold, remove_leftovers
 
 DAEMONS = """
@@ -166,3 +166,10 @@ def test_what_a_killed_supervisor_left_is_removed_by_the_next_one(tmp_path: Path
     os.close(fd)
     remove_leftovers(str(tmp_path), min_age_s=0)
     assert not held.exists()
+
+
+def test_a_cell_that_does_not_die_is_told_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(CellLost, match="did not die"), Cell.start(spec("import time; time.sleep(600)")) as cell:
+        monkeypatch.setattr("autoresearch.sandbox.cell.DEATH_TIMEOUT_S", 0.0)
+        cell.kill()
+    assert wait(lambda: not list(cell.tmp.parent.glob(cell.tmp.name)))
