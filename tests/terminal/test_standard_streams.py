@@ -208,7 +208,9 @@ def test_a_session_whose_terminal_goes_away_ends_as_planned(settings_of: dict[st
 def test_a_hangup_ends_a_session_like_ctrl_c_and_leaves_nothing_behind(
     repository: Path, settings_of: dict[str, str]
 ) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # a suite under nohup passes on that it is ignored
     with start_session(repository, settings_of | {"AUTORESEARCH_BUDGET": "3cpu"}) as running:
+        signal.signal(signal.SIGHUP, before)
         running.wait_for_trial(0)
         children = running.children()
         os.kill(running.process.pid, signal.SIGHUP)
