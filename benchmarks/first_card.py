@@ -34,6 +34,7 @@ from autoresearch.data.dataset import Dataset
 from autoresearch.errors import UserError
 from autoresearch.files import measure_size
 from autoresearch.hardware import GpuMeter
+from autoresearch.measure.card_probe import LAYERS
 from autoresearch.measure.cell_process import Harness, cell_spec
 from autoresearch.measure.referee import CellReferee
 from autoresearch.measure.score import Evaluator
@@ -47,7 +48,6 @@ if TYPE_CHECKING:
     from card_kernels import Kernels
 
 PACKAGES = ("torch", "numpy", "safetensors")
-LAYERS = ("seccomp", "landlock", "ns", "uid", "caps", "nnp", "rlimits")  # of a cell, the likely culprits first
 STEPS = {"cuda": "60steps", "cpu": "5steps"}
 BUDGET = {"cuda": "60s", "cpu": "5s"}
 PROBE_TIMEOUT_S = 25.0
