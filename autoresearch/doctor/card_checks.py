@@ -88,5 +88,5 @@ def check_attention(probe: CardProbe) -> Check:
         text += f"; FlashAttention 3 would save about {FA3_SHARE} of a step: {wheel}"
     if capability >= 80 and not {"fa3", "fa4", "varlen"} & set(running):
         reason = probe.kernels.get("varlen") or "unknown"
-        return Check("attention", "warn", f"{text}; windows are slow ({reason})", f"{slots.install_command()}")
+        return Check("attention", "warn", f"{text}; windows are slow ({reason})", slots.install_command())
     return Check("attention", "ok", text)

@@ -37,13 +37,8 @@ def check_torch(device: str) -> Check:
         return Check("torch", "blocker", "not installed", "`make run`, or `pip install -e .` in your clone")
     built = hardware.torch_cuda()
     text = f"{version}, {f'for CUDA {built}' if built else 'a CPU build'}"
-    if device == "cpu" or not hardware.gpus():
-        return Check("torch", "ok", text)
-    if (problem := slots.torch_problem()) is not None:
+    if device != "cpu" and hardware.gpus() and (problem := slots.torch_problem()) is not None:
         return Check("torch", "blocker", f"{version}: {problem[0]}", f"{problem[1]}; or use --device cpu")
-    if slots.lacks_windows(version):
-        slow = f"{text}: its fast attention has no windows, so train.py takes a slower one"
-        return Check("torch", "warn", slow, f"{slots.install_command()} installs a newer one")
     return Check("torch", "ok", text)
 
 

@@ -25,8 +25,6 @@ OUTSIDE = "the driver fails without a sandbox too: see what `nvidia-smi` says, r
 BY_STEP = {
     "libcuda": "install the driver's libraries, or start the container with them: `--gpus all`",
     "torch": "install a torch that was built for this driver and this card",
-    "memory": "",
-    "attention": "",
 }
 
 
@@ -53,7 +51,7 @@ def explain_failure(probe: CardProbe, spec: CellSpec, mode: str, device: str = "
     what = f"the card does not work in a cell ({probe.failed}: {probe.error})"
     culprit = find_culprit(spec, mode, device)
     if culprit is None:
-        return f"{what}, nor without its layers", BY_STEP.get(probe.failed or "") or OUTSIDE
+        return f"{what}, nor without its layers", BY_STEP.get(probe.failed or "", OUTSIDE)
     return f"{what}; without {culprit} it does", WITHOUT_LAYER[culprit]
 
 
