@@ -50,7 +50,7 @@ OpenCard = tuple[ModuleType, object]  # the bindings of NVML, and their handle o
 
 
 @dataclass(frozen=True)
-class Card:
+class VisibleCard:
     """A card, or a slice (MIG) of the card `parent`."""
 
     uuid: str
@@ -114,7 +114,7 @@ def gpus() -> list[str]:
     return visible_cards(_cards(), os.environ.get(VISIBLE_DEVICES))
 
 
-def visible_cards(cards: Sequence[Card], setting: str | None) -> list[str]:
+def visible_cards(cards: Sequence[VisibleCard], setting: str | None) -> list[str]:
     """Return the cards that the setting names by number, UUID or its beginning, in its order, as CUDA reads it.
 
     A word that names no card, or one for the second time, ends the list. A card that is cut into slices names its
@@ -131,7 +131,7 @@ def visible_cards(cards: Sequence[Card], setting: str | None) -> list[str]:
     return chosen
 
 
-def _find_card(cards: Sequence[Card], word: str) -> str | None:
+def _find_card(cards: Sequence[VisibleCard], word: str) -> str | None:
     if word.isdecimal():
         return cards[int(word)].uuid if int(word) < len(cards) else None
     if not word.startswith(("GPU-", "MIG-")):
@@ -270,28 +270,28 @@ class GpuMeter:
             self.conditions["sm_mhz"] = mean + (now["sm_mhz"] - mean) / self.readings
 
 
-def _cards() -> list[Card]:
+def _cards() -> list[VisibleCard]:
     """Return the cards that NVML shows, a card that is cut into slices as its slices; else those of the kernel."""
     nvml = _nvml()
     count = _ask(nvml, "nvmlDeviceGetCount") if nvml is not None else None
     cards = [card for index in range(count or 0) for card in _slices_or_card(nvml, index)]
-    return cards or [Card(uuid) for uuid in _kernel_cards()]
+    return cards or [VisibleCard(uuid) for uuid in _kernel_cards()]
 
 
-def _slices_or_card(nvml: ModuleType | None, index: int) -> list[Card]:
+def _slices_or_card(nvml: ModuleType | None, index: int) -> list[VisibleCard]:
     handle = _ask(nvml, "nvmlDeviceGetHandleByIndex", index)
     uuid = None if handle is None else _ask(nvml, "nvmlDeviceGetUUID", handle)
     if uuid is None:
         return []
     parent, mode = _decode(uuid), _ask(nvml, "nvmlDeviceGetMigMode", handle)
     if mode is None or not mode[0]:
-        return [Card(parent)]
+        return [VisibleCard(parent)]
     handles = [
         _ask(nvml, "nvmlDeviceGetMigDeviceHandleByIndex", handle, number)
         for number in range(_ask(nvml, "nvmlDeviceGetMaxMigDeviceCount", handle) or 0)
     ]
     slices = [_ask(nvml, "nvmlDeviceGetUUID", each) for each in handles if each is not None]
-    return [Card(_decode(each), parent) for each in slices if each is not None]
+    return [VisibleCard(_decode(each), parent) for each in slices if each is not None]
 
 
 def _kernel_cards() -> dict[str, str]:

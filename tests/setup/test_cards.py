@@ -10,12 +10,12 @@ from autoresearch import config as configuration
 from autoresearch import hardware
 from autoresearch.doctor import project_checks
 from autoresearch.errors import Blocker, UsageError
-from autoresearch.hardware import Card, CardMemory, GpuMeter, visible_cards
+from autoresearch.hardware import CardMemory, GpuMeter, VisibleCard, visible_cards
 from autoresearch.setup import project, slots
 
-CARDS = [Card("GPU-aa11"), Card("GPU-aa22"), Card("GPU-bb33")]
-SLICES = [Card("MIG-11", "GPU-aa11"), Card("MIG-12", "GPU-aa11"), Card("GPU-bb33")]
-OLD_SLICES = [Card("MIG-GPU-aa11/1/0", "GPU-aa11"), Card("MIG-GPU-aa11/2/0", "GPU-aa11")]
+CARDS = [VisibleCard("GPU-aa11"), VisibleCard("GPU-aa22"), VisibleCard("GPU-bb33")]
+SLICES = [VisibleCard("MIG-11", "GPU-aa11"), VisibleCard("MIG-12", "GPU-aa11"), VisibleCard("GPU-bb33")]
+OLD_SLICES = [VisibleCard("MIG-GPU-aa11/1/0", "GPU-aa11"), VisibleCard("MIG-GPU-aa11/2/0", "GPU-aa11")]
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def test_a_setting_names_cards_by_number_uuid_and_its_beginning(setting: str | N
         (OLD_SLICES, "MIG-GPU-aa11/2/0", ["MIG-GPU-aa11/2/0"]),
     ],
 )
-def test_slices_of_a_card_are_cards(cards: list[Card], setting: str, visible: list[str]) -> None:
+def test_slices_of_a_card_are_cards(cards: list[VisibleCard], setting: str, visible: list[str]) -> None:
     assert visible_cards(cards, setting) == visible
 
 
