@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from autoresearch import __version__
-from autoresearch.errors import UserError
+from autoresearch.errors import Blocker, UsageError, UserError
 
 if TYPE_CHECKING:
     from autoresearch.ledger import Ledger, Session
@@ -25,6 +25,11 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+
+
+def examples(*lines: str) -> str:
+    """Return the examples at the end of the help of a command."""
+    return "\n\n".join(["Examples:", *lines])
 
 
 def _version(wanted: bool) -> None:
@@ -65,7 +70,7 @@ def open_ledger(tag: str | None, readonly: bool = True) -> Iterator[tuple["Ledge
     try:
         opened = ledger.Ledger.open(path, readonly or not path.exists())  # never create one here
     except UserError as error:
-        raise (_describe_lost_record(path.parents[1]) if str(error) == NO_SESSION else None) or error from None
+        raise (describe_missing_ledger(path.parents[1]) if str(error) == NO_SESSION else error) from None
     with opened as store:
         session = store.find_session(tag) if tag is not None else ledger.current(store)
         if session is None:
@@ -73,13 +78,19 @@ def open_ledger(tag: str | None, readonly: bool = True) -> Iterator[tuple["Ledge
         yield store, session
 
 
-def _describe_lost_record(root: Path) -> UserError | None:
-    """Return an error that names the sessions that only git knows; None if there are none."""
+def describe_missing_ledger(root: Path) -> UserError:
+    """Return the error for a repository without a ledger: no train.py, sessions that only git knows, or no session."""
     from autoresearch import config
+    from autoresearch.ledger.database import NO_SESSION
+    from autoresearch.workspace.git import GitError
     from autoresearch.workspace.workspace import Workspace
 
-    with suppress(UserError):
-        if tags := Workspace(root, config.load(root, {}).train).tags():
+    with suppress(UsageError, GitError):
+        try:
+            tags = Workspace(root, config.load(root, {}).train).tags()
+        except Blocker as error:  # no train.py, or none that is committed
+            return error
+        if tags:
             words = f"runs/ has no record of {', '.join(tags)}, of which git has the versions"
             return UserError(f"{words}: `autoresearch run --tag {tags[-1]}` goes on with that session")
-    return None
+    return UserError(NO_SESSION)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import typer
 
-from autoresearch.cli.app import LOOK, TAG, app, open_ledger
-from autoresearch.errors import UserError
+from autoresearch.cli.app import LOOK, TAG, app, describe_missing_ledger, open_ledger
+from autoresearch.errors import Blocker, UserError
 
 
 @app.command(rich_help_panel=LOOK)
@@ -49,6 +49,8 @@ def serve(
     from autoresearch.setup import project
 
     root = project.repository()
+    if not (root / "runs").exists() and isinstance(error := describe_missing_ledger(root), Blocker):
+        raise error
     try:
         from autoresearch.web import server
     except ImportError:

@@ -30,7 +30,8 @@ def plan(
     from autoresearch.setup.trial_run import BasePlanner
 
     root = repository_or_here()
-    source = read_version(root / config.load(root, {}).train)
+    name = config.load(root, {}).train
+    source = read_version(root / name, name)
     protect_self()
     warn_of_unread_settings()
     project = open_project({"budget": budget, "device": device, "slots": slots}, root)

@@ -66,7 +66,7 @@ def trial(
     from autoresearch.setup.trial_run import BasePlanner
 
     try:
-        text = read_version(file)
+        text = read_version(file, str(file))
     except Blocker as error:
         if as_json:
             print_json(Result(reason=str(error), seed=seed).as_json())
@@ -87,13 +87,16 @@ def trial(
         raise typer.Exit(1)
 
 
-def read_version(file: Path) -> str:
-    """Read a version that follows the contract. Raises UserError, Blocker."""
+def read_version(file: Path, name: str) -> str:
+    """Read a version that follows the contract; `name` is how the user calls it. Raises UserError, Blocker."""
     from autoresearch.source.contract import require_contract
+    from autoresearch.workspace.git import no_file
 
     try:
         text = file.read_text(encoding="utf-8")
     except OSError as error:
+        if name == "train.py" and not file.exists():
+            raise Blocker(no_file(name)) from None
         raise UserError(f"{file} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise UserError(f"{file} is not UTF-8 text: convert it") from None

@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING
 import typer
 from rich.console import Console
 
-from autoresearch.cli.app import JSON, RUN, SLOTS, TAG, VERIFY, WAIT, app, open_ledger, print_json
+from autoresearch.cli.app import (
+    JSON,
+    RUN,
+    SLOTS,
+    TAG,
+    VERIFY,
+    WAIT,
+    app,
+    describe_missing_ledger,
+    open_ledger,
+    print_json,
+)
 from autoresearch.cli.slot import open_remeasurer, say_line
 from autoresearch.errors import UsageError, UserError
 
@@ -62,7 +73,7 @@ def _doctor_ledger(as_json: bool) -> None:
 
     root = project.repository()
     if not (root / "runs" / "ledger.db").exists():
-        raise UserError("there is no ledger yet: start a session with `autoresearch run`")
+        raise describe_missing_ledger(root)
     differences = consistency.check(root)
     if as_json:
         print_json([vars(difference) for difference in differences])

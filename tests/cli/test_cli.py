@@ -94,16 +94,47 @@ def test_words_that_are_no_command_or_no_value_are_exit_code_2(tmp_path: Path, s
         assert code == 2 and words in err and "Traceback" not in err
 
 
-@pytest.mark.parametrize("command", ["run", "log", "status --json", "note hello", "stop", "doctor --ledger"])
-def test_not_in_a_repository(tmp_path: Path, command: str, fails: Fails) -> None:
-    fails(tmp_path, command, 3, "is not in a git repository: `git init")
+NEED_TRAIN = [
+    *[
+        "run",
+        "run --from a",
+        "plan",
+        "trial",
+        "status --json",
+        "watch",
+        "log",
+        "show 1",
+        "diff 1",
+        "best",
+        "best --write",
+    ],
+    *["report", "serve", "sessions", "total", "reproduce 1", "export --tsv x", "sample", "ablate", "revert 1"],
+    *["review 1 --accept", "note hello", "pause", "unpause", "stop", "remove t --yes", "doctor --ledger"],
+]
+
+
+@pytest.mark.parametrize("command", NEED_TRAIN)
+def test_a_place_without_a_train_file(tmp_path: Path, command: str, fails: Fails) -> None:
+    words = "no train.py here: cd to your project, or `autoresearch init`"
+    fails(tmp_path, command, 3, words)
+    git(tmp_path, "init", "-q")
+    fails(tmp_path, command, 3, words)
+    (tmp_path / "README").touch()
+    git(tmp_path, "add", "README")
+    git(tmp_path, "commit", "-qm", "something else")
+    fails(tmp_path, command, 3, words)
+    assert git(tmp_path, "status", "--porcelain", "--ignored") == ""
+
+
+@pytest.mark.parametrize("command", ["run", "log"])
+def test_a_train_file_that_is_not_in_a_repository(tmp_path: Path, command: str, fails: Fails) -> None:
+    (tmp_path / "train.py").write_text(BIGRAM)
+    fails(tmp_path, command, 3, "is not in a git repository: `autoresearch init` makes one")
 
 
 @pytest.mark.parametrize("command", ["log", "status", "show 1", "note hello", "stop", "doctor --ledger"])
 def test_no_session_yet(repository: Path, command: str, fails: Fails) -> None:
-    fails(
-        repository, command, 1, "start one with `autoresearch run`" if command != "doctor --ledger" else "no ledger yet"
-    )
+    fails(repository, command, 1, "start one with `autoresearch run`")
     assert not (repository / "runs").exists()
 
 
@@ -164,7 +195,7 @@ def test_a_base_that_is_not_there_or_not_committed(tmp_path: Path, fails: Fails)
     git(tmp_path, "commit", "-qm", "only this")
     fails(tmp_path, "run", 3, "train.py is not committed: `git add train.py && git commit")
     (tmp_path / "train.py").unlink()
-    fails(tmp_path, "run", 3, "train.py is not committed")
+    fails(tmp_path, "run", 3, "no train.py here")
 
 
 def test_a_model_without_a_key(repository: Path, fails: Fails) -> None:
