@@ -1,12 +1,14 @@
 """The typer application, and what all commands share."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.models import CommandFunctionType
 
 from autoresearch import __version__
 from autoresearch.errors import Blocker, UsageError, UserError
@@ -16,11 +18,39 @@ if TYPE_CHECKING:
 
 RUN, LOOK, VERIFY = "Run", "Look", "Verify"  # groups of `--help`
 JSON = typer.Option(False, "--json", help="Print JSON (docs/json.md).")
+DEVICE = typer.Option(None, help="Device: auto, cpu or cuda.")
 SLOTS = typer.Option(None, help="Slot to measure on: the number of a card, or of a group of cores; by default 0.")
 WAIT = typer.Option(False, "--wait", help="Wait until the slot is free.")
 TAG = typer.Option(None, help="Name of the session; by default the one that runs, or ran last.")
 
-app = typer.Typer(
+
+class _Command(TyperCommand):
+    """A command whose help shows no type of its flags."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        return _hide_types(super().get_params(ctx))
+
+
+class _Group(TyperGroup):
+    def get_params(self, ctx: Any) -> list[Any]:
+        return _hide_types(super().get_params(ctx))
+
+
+class _Program(typer.Typer):
+    def command(self, *args: Any, **kwargs: Any) -> Callable[[CommandFunctionType], CommandFunctionType]:
+        return super().command(*args, **{"cls": _Command, **kwargs})
+
+
+def _hide_types(params: list[Any]) -> list[Any]:
+    """Let the help of a flag, which takes no value, show no type of value."""
+    for param in params:
+        if getattr(param, "is_flag", False):
+            param.metavar = ""
+    return params
+
+
+app = _Program(
+    cls=_Group,
     help="Machine-learning research on one GPU while you sleep.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -29,7 +59,7 @@ app = typer.Typer(
 
 def examples(*lines: str) -> str:
     """Return the examples at the end of the help of a command."""
-    return "\n\n".join(["Examples:", *lines])
+    return "\n".join(["Examples:", *lines])
 
 
 def _version(wanted: bool) -> None:

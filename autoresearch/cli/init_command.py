@@ -25,7 +25,9 @@ STATES = {
 
 
 @app.command(rich_help_panel=RUN, epilog=examples("autoresearch init", "autoresearch init my-research"))
-def init(folder: Path = typer.Argument(Path(), help="Folder of the project; it is made if it is missing.")) -> None:
+def init(
+    folder: Path = typer.Argument(None, help="Folder of the project, made if it is missing; by default this one."),
+) -> None:
     """Lay down train.py, program.md, autoresearch.yaml and .gitignore in a folder, and commit them.
 
     Makes a git repository if the folder is in none. Files that are there stay as they are, and nothing else is
@@ -33,7 +35,7 @@ def init(folder: Path = typer.Argument(Path(), help="Folder of the project; it i
     """
     from autoresearch.setup.new_project import create_project
 
-    _print(create_project(folder))
+    _print(create_project(folder or Path()))
 
 
 def _print(project: "NewProject") -> None:

@@ -5,11 +5,13 @@ from pathlib import Path
 
 import typer
 
-from autoresearch.cli.app import LOOK, TAG, app, describe_missing_ledger, open_ledger
+from autoresearch.cli.app import LOOK, TAG, app, describe_missing_ledger, examples, open_ledger
 from autoresearch.errors import Blocker, UserError
 
 
-@app.command(rich_help_panel=LOOK)
+@app.command(
+    rich_help_panel=LOOK, epilog=examples("autoresearch report", "autoresearch report --tag nov27 --png chart.png")
+)
 def report(
     tag: str = TAG,
     out: Path = typer.Option(None, help="Folder for report.html and report.md; by default runs/TAG."),

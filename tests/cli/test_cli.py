@@ -17,7 +17,21 @@ from support.repositories import BIGRAM, git
 from autoresearch.ledger import Ledger
 from autoresearch.setup.slots import choose, lock
 
-COMMANDS = ["prepare", "trial", "plan", "run", "note", "pause", "unpause", "stop", "doctor", "status", "log", "show"]
+NIGHT = [
+    "init",
+    "doctor",
+    "prepare",
+    "plan",
+    "run",
+    "watch",
+    "status",
+    "log",
+    "show",
+    "diff",
+    "best",
+    "report",
+    "total",
+]
 PYTHONPATH = [path for path in [os.environ.get("PYTHONPATH")] if path]
 Fails = Callable[[Path, str, int, str], None]
 Says = Callable[..., tuple[int, str, str]]
@@ -77,11 +91,19 @@ def test_help_names_every_command_and_all_options_are_explained() -> None:
     from autoresearch.cli.app import app
 
     commands = get_command(app).commands  # type: ignore[attr-defined]
-    assert set(COMMANDS) <= set(commands)
+    assert [name for name in commands if name in NIGHT] == NIGHT
     for name, command in commands.items():
         assert command.help and command.help.endswith("."), name
         unexplained = [p.name for p in command.params if p.param_type_name == "option" and not p.help]
         assert not unexplained, (name, unexplained)
+
+
+def test_help_shows_examples_and_what_is_required_but_no_type_of_a_flag(tmp_path: Path, says: Says) -> None:
+    _, main, _ = says(tmp_path, "--help")
+    _, run, _ = says(tmp_path, "run", "--help")
+    _, diff, _ = says(tmp_path, "diff", "--help")
+    assert "<bool>" not in main + run + diff and "BOOL" not in main + run + diff
+    assert "autoresearch run --hours 8" in run and "[required]" in diff and "Examples:" in diff
 
 
 def test_words_that_are_no_command_or_no_value_are_exit_code_2(tmp_path: Path, says: Says) -> None:
