@@ -79,3 +79,8 @@ def test_no_module_beside_the_package_is_installed(scripts: Path, tmp_path: Path
     code = "import importlib.util as u; print([n for n in ('prepare', 'train') if u.find_spec(n)])"
     done = subprocess.run([str(scripts / "python"), "-I", "-c", code], cwd=tmp_path, capture_output=True, text=True)
     assert done.stdout == "[]\n", done.stderr
+
+
+def test_the_image_installs_the_torch_that_the_package_wants() -> None:
+    wanted = next(line for line in (ROOT / "pyproject.toml").read_text().splitlines() if '"torch>' in line)
+    assert wanted.strip().rstrip(",") in (ROOT / "Dockerfile").read_text()
