@@ -6,7 +6,7 @@ from pathlib import Path
 import typer
 
 from autoresearch.cli.app import LOOK, TAG, app, describe_missing_ledger, examples, open_ledger
-from autoresearch.errors import Blocker, UserError
+from autoresearch.errors import Blocker, UserError, describe_install
 
 
 @app.command(
@@ -56,5 +56,5 @@ def serve(
     try:
         from autoresearch.web import server
     except ImportError:
-        raise UserError("serve needs starlette and uvicorn: pip install 'autoresearch[web]'") from None
+        raise UserError(f"serve needs starlette and uvicorn: {describe_install('starlette', 'uvicorn')}") from None
     server.serve(root, host, port)

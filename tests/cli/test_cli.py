@@ -14,6 +14,7 @@ from support.cells import CORE
 from support.programs import autoresearch, call_main
 from support.repositories import BIGRAM, git
 
+from autoresearch.errors import describe_install
 from autoresearch.ledger import Ledger
 from autoresearch.setup.slots import choose, lock
 
@@ -405,3 +406,16 @@ def test_arguments_are_checked_before_the_slot(
         fails(finished, "trial absent.py", 1, "absent.py cannot be read")
         fails(finished, "total --slots 99", 2, "there is no slot 99")
         fails(finished, "reproduce 1", 3, f"(process {os.getpid()}, `")
+
+
+@pytest.mark.parametrize(
+    ("pip", "words"), [(True, "python -m pip install pyarrow`"), (False, "`uv pip install --python ")]
+)
+def test_what_is_missing_is_installed_beside_the_program(
+    pip: bool, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tool of uv has no pip of its own."""
+    monkeypatch.setattr(sys, "path", sys.path if pip else [])
+    monkeypatch.delitem(sys.modules, "pip", raising=False)
+    monkeypatch.setattr(sys, "executable", "/opt/tools/autoresearch/bin/python")
+    assert words in describe_install("pyarrow")
