@@ -46,7 +46,7 @@ def create_project(folder: Path) -> NewProject:
     if not repository.is_ignored(LEDGER) and _append_line(root / GITIGNORE, "runs/"):
         files[GITIGNORE] = "changed"
         names += [GITIGNORE] if was_clean else []
-        notes += [] if was_clean else [f"{GITIGNORE} has changes of yours: commit it when you like"]
+        notes += [] if GITIGNORE in names else [f"{GITIGNORE} has changes of yours: commit it when you like"]
     commit = repository.commit(names, f"Add {', '.join(names)}") if names else None
     return NewProject(root, repository.is_new, files, commit, tuple(notes))
 
@@ -132,6 +132,9 @@ def _read(path: Path) -> str | None:
 def _describe_train_file(root: Path, name: str, texts: Mapping[str, str], repository: InitialCommit) -> Iterator[str]:
     """Say what is left to do about a train.py that was not laid down here."""
     text = _read(root / name)
+    if text == texts[name] and (others := repository.namesakes(name)):
+        words = f"write `train: {others[0]}` into {configuration.FILE}"
+        yield f"{', '.join(others[:3])} is there too: to improve that instead of {name}, {words}"
     if not os.path.lexists(root / name):
         yield f"{name} is in git, but deleted here: `git checkout HEAD {name}` brings it back"
     elif text is None:

@@ -29,6 +29,11 @@ class InitialCommit:
         """Return whether git ignores a file, which need not exist."""
         return self._git.run("check-ignore", "--quiet", "--no-index", "--", name, accept=range(2))[0] == 0
 
+    def namesakes(self, name: str) -> list[str]:
+        """Return the files of the same name in other folders that git has."""
+        found = self._git.output("ls-files", "-z", "--", f":(top,glob)**/{Path(name).name}").decode().split("\0")
+        return [each for each in found if each not in ("", name)]
+
     def commit(self, names: Sequence[str], message: str) -> str:
         """Commit files as they are in the working tree; what else is staged or changed stays so. Return the commit."""
         specs = [_spec(name) for name in names]

@@ -116,6 +116,12 @@ def test_a_gitignore_with_changes_of_the_users_gets_the_line_but_is_not_committe
     assert ".gitignore" not in committed(empty)
 
 
+def test_a_gitignore_in_no_repository_is_committed_with_the_line(empty: Path, init: Inits) -> None:
+    (empty / ".gitignore").write_text("*.log\n")
+    _, out, _ = init(empty)
+    assert ".gitignore has changes" not in out and git(empty, "show", "HEAD:.gitignore") == "*.log\nruns/\n"
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -155,6 +161,16 @@ def test_the_settings_decide_which_file_is_the_train_file(empty: Path, init: Ini
     (empty / "autoresearch.yaml").write_text("train: model/train_it.py\n")
     code, _, _ = init(empty)
     assert code == 0 and (empty / "model" / "train_it.py").exists() and not (empty / "train.py").exists()
+
+
+def test_a_train_file_in_another_folder_is_named(empty: Path, init: Inits) -> None:
+    git(empty, "init", "-q")
+    (empty / "exp").mkdir()
+    (empty / "exp" / "train.py").write_text(BIGRAM)
+    git(empty, "add", "-A")
+    git(empty, "commit", "-qm", "mine")
+    code, out, _ = init(empty)
+    assert code == 0 and "exp/train.py is there too" in out and "`train: exp/train.py` into autoresearch.yaml" in out
 
 
 def test_variables_of_git_do_not_lead_it_to_another_repository(
