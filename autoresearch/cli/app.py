@@ -32,11 +32,13 @@ class _Command(TyperCommand):
 
 
 class _Group(TyperGroup):
+    """The program itself, likewise."""
+
     def get_params(self, ctx: Any) -> list[Any]:
         return _hide_types(super().get_params(ctx))
 
 
-class _Program(typer.Typer):
+class _Application(typer.Typer):
     def command(self, *args: Any, **kwargs: Any) -> Callable[[CommandFunctionType], CommandFunctionType]:
         return super().command(*args, **{"cls": _Command, **kwargs})
 
@@ -49,7 +51,7 @@ def _hide_types(params: list[Any]) -> list[Any]:
     return params
 
 
-app = _Program(
+app = _Application(
     cls=_Group,
     help="Machine-learning research on one GPU while you sleep.",
     no_args_is_help=True,
