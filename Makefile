@@ -1,4 +1,5 @@
 # make run [HOURS=8] [SOURCE=climbmix]   install, prepare the corpus, run a session that fits this machine
+# make demo            a few minutes without a card or a key: a small model, real experiments, a report
 # make test            the test suite
 # make test-slow       the tests that it leaves out, from some seconds to some minutes each
 # make lint            ruff, mypy and import-linter
@@ -8,10 +9,13 @@ HOURS ?=
 SOURCE ?=
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 
-.PHONY: run test test-slow lint check clean
+.PHONY: run demo test test-slow lint check clean
 
 run: $(VENV)/.ready
 	$(if $(SOURCE),AUTORESEARCH_SOURCE='$(SOURCE)') $(VENV)/bin/autoresearch run $(if $(HOURS),--hours $(HOURS),--minutes 11)
+
+demo: $(VENV)/.ready
+	$(VENV)/bin/autoresearch demo
 
 test: $(VENV)/.ready
 	$(VENV)/bin/pytest -q -n auto --dist worksteal

@@ -6,6 +6,9 @@ UserError            1  something went wrong and the line says what to do
 """
 
 import errno
+import importlib.util
+import shlex
+import sys
 import traceback
 from typing import TypeVar
 
@@ -54,6 +57,14 @@ def as_user_error(error: OSError | MemoryError) -> UserError | None:
         return None
     where = f"{error.filename}: " if error.filename else ""
     return UserError(f"{where}{error.strerror}: {ADVICE[error.errno]}, {RESUME_HINT}")
+
+
+def describe_install(*words: str) -> str:
+    """Return the command that installs packages beside this program, in backticks; tools of uv come without pip."""
+    has_pip = importlib.util.find_spec("pip") is not None
+    python = shlex.quote(sys.executable)
+    command = f"{python} -m pip install" if has_pip else f"uv pip install --python {python}"
+    return f"`{command} {shlex.join(words)}`"
 
 
 def describe_error(error: Exception) -> str:

@@ -13,7 +13,8 @@ HEAD = """# Commands
 
 The help texts of all commands (`autoresearch COMMAND --help`), written by `python dev/cli_page.py`. Data goes to
 stdout, messages to stderr. The shapes of `--json` and the exit codes are in [json.md](json.md), settings in a file or
-in the environment in [guide.md](guide.md).
+in the environment in [guide.md](guide.md). `autoresearch --install-completion` lets bash, zsh or fish complete commands
+and options.
 """
 
 
@@ -34,6 +35,8 @@ def _command(name: str, command: Any) -> Iterator[str]:
     rows = [f"| `{_names(each)}` | {_describe(each)} |" for each in command.params if each.name != "help"]
     if rows:
         yield "\n".join(["| | |", "|---|---|", *rows, ""])
+    if command.epilog:
+        yield "\n".join(["```", *command.epilog.splitlines()[1:], "```", ""])
 
 
 def _names(param: Any) -> str:

@@ -3,15 +3,27 @@
 A command imports what it needs when it runs, so that `--help` takes a third of the time.
 """
 
-# ruff: noqa: I001, F401  (the order of the imports is the order of `--help`)
+# ruff: noqa: I001, F401  (each module adds its commands to `app`: the order of the imports is that of `--help`)
 
 import errno
 import sys
 from pathlib import Path
 from collections.abc import Callable
 
-from autoresearch.cli import trial_command, plan_command, run_command, steer_commands, look_commands, page_commands
-from autoresearch.cli import session_commands, verify_commands, keep_commands  # all of them add their commands to `app`
+from autoresearch.cli import (
+    init_command,
+    doctor_command,
+    prepare_command,
+    plan_command,
+    trial_command,
+    run_command,
+    steer_commands,
+    look_commands,
+    page_commands,
+    session_commands,
+    verify_commands,
+    keep_commands,
+)
 from autoresearch.cli.app import app
 from autoresearch.errors import UserError, as_user_error
 

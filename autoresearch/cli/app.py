@@ -1,30 +1,67 @@
 """The typer application, and what all commands share."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.models import CommandFunctionType
 
 from autoresearch import __version__
-from autoresearch.errors import UserError
+from autoresearch.errors import Blocker, UsageError, UserError
 
 if TYPE_CHECKING:
     from autoresearch.ledger import Ledger, Session
 
 RUN, LOOK, VERIFY = "Run", "Look", "Verify"  # groups of `--help`
 JSON = typer.Option(False, "--json", help="Print JSON (docs/json.md).")
+DEVICE = typer.Option(None, help="Device: auto, cpu or cuda.")
 SLOTS = typer.Option(None, help="Slot to measure on: the number of a card, or of a group of cores; by default 0.")
 WAIT = typer.Option(False, "--wait", help="Wait until the slot is free.")
 TAG = typer.Option(None, help="Name of the session; by default the one that runs, or ran last.")
 
-app = typer.Typer(
+
+class _Command(TyperCommand):
+    """A command whose help shows no type of its flags."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        return _hide_types(super().get_params(ctx))
+
+
+class _Group(TyperGroup):
+    """The program itself, likewise."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        return _hide_types(super().get_params(ctx))
+
+
+class _Application(typer.Typer):
+    def command(self, *args: Any, **kwargs: Any) -> Callable[[CommandFunctionType], CommandFunctionType]:
+        return super().command(*args, **{"cls": _Command, **kwargs})
+
+
+def _hide_types(params: list[Any]) -> list[Any]:
+    """Let the help of a flag, which takes no value, show no type of value."""
+    for param in params:
+        if getattr(param, "is_flag", False):
+            param.metavar = ""
+    return params
+
+
+app = _Application(
+    cls=_Group,
     help="Machine-learning research on one GPU while you sleep.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+
+
+def examples(*lines: str) -> str:
+    """Return the examples at the end of the help of a command."""
+    return "\n".join(["Examples:", *lines])
 
 
 def _version(wanted: bool) -> None:
@@ -65,7 +102,7 @@ def open_ledger(tag: str | None, readonly: bool = True) -> Iterator[tuple["Ledge
     try:
         opened = ledger.Ledger.open(path, readonly or not path.exists())  # never create one here
     except UserError as error:
-        raise (_describe_lost_record(path.parents[1]) if str(error) == NO_SESSION else None) or error from None
+        raise (describe_missing_ledger(path.parents[1]) if str(error) == NO_SESSION else error) from None
     with opened as store:
         session = store.find_session(tag) if tag is not None else ledger.current(store)
         if session is None:
@@ -73,13 +110,19 @@ def open_ledger(tag: str | None, readonly: bool = True) -> Iterator[tuple["Ledge
         yield store, session
 
 
-def _describe_lost_record(root: Path) -> UserError | None:
-    """Return an error that names the sessions that only git knows; None if there are none."""
+def describe_missing_ledger(root: Path) -> UserError:
+    """Return the error for a repository without a ledger: no train.py, sessions that only git knows, or no session."""
     from autoresearch import config
+    from autoresearch.ledger.database import NO_SESSION
+    from autoresearch.workspace.git import GitError
     from autoresearch.workspace.workspace import Workspace
 
-    with suppress(UserError):
-        if tags := Workspace(root, config.load(root, {}).train).tags():
+    with suppress(UsageError, GitError):
+        try:
+            tags = Workspace(root, config.load(root, {}).train).tags()
+        except Blocker as error:  # no train.py, or none that is committed
+            return error
+        if tags:
             words = f"runs/ has no record of {', '.join(tags)}, of which git has the versions"
             return UserError(f"{words}: `autoresearch run --tag {tags[-1]}` goes on with that session")
-    return None
+    return UserError(NO_SESSION)

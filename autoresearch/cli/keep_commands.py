@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 from rich.console import Console
 
-from autoresearch.cli.app import JSON, SLOTS, TAG, VERIFY, WAIT, app, open_ledger, print_json
+from autoresearch.cli.app import JSON, SLOTS, TAG, VERIFY, WAIT, app, examples, open_ledger, print_json
 from autoresearch.cli.slot import lock_slot, open_remeasurer, project_of
 from autoresearch.errors import UsageError, UserError
 
@@ -93,7 +93,9 @@ def _say_outcome(experiment: "Experiment") -> None:
     typer.echo(f"experiment {experiment.n}: {experiment.verdict}: {experiment.reason}")
 
 
-@app.command(rich_help_panel=VERIFY)
+@app.command(
+    rich_help_panel=VERIFY, epilog=examples('autoresearch review 12 --accept --note "read, and runs on two cards"')
+)
 def review(
     n: int = typer.Argument(min=1, help="Number of the kept experiment."),
     accept: bool = typer.Option(False, "--accept", help="Accept the change after reading it."),

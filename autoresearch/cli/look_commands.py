@@ -1,4 +1,4 @@
-"""Commands that look: status, watch, log, show, diff, best."""
+"""Commands that look: watch, status, log, show, diff, best."""
 
 import sys
 import time
@@ -10,29 +10,13 @@ from typing import TYPE_CHECKING
 import typer
 from rich.console import Console
 
-from autoresearch.cli.app import JSON, LOOK, TAG, app, open_ledger, print_json
+from autoresearch.cli.app import JSON, LOOK, TAG, app, examples, open_ledger, print_json
 from autoresearch.errors import UsageError, UserError
 
 if TYPE_CHECKING:
     from autoresearch.files import JsonObject
     from autoresearch.ledger import Experiment, ExperimentRow, Ledger, Session
     from autoresearch.ledger.breakdown import GroupSums
-
-
-@app.command(rich_help_panel=LOOK)
-def status(tag: str = TAG, as_json: bool = JSON) -> None:
-    """Show the state of a session: what runs, scores, deadline, cost and time."""
-    from autoresearch import ledger
-    from autoresearch.report import status as page
-    from autoresearch.terminal.console import print_blocks
-
-    now = time.time()
-    with open_ledger(tag) as (store, session):
-        state = ledger.status(store, session, now)
-    if as_json:
-        print_json(state.as_json())
-    else:
-        print_blocks([page.layout(state, now)], Console())
 
 
 @app.command(rich_help_panel=LOOK)
@@ -58,6 +42,24 @@ def watch(tag: str = TAG) -> None:
 
 
 @app.command(rich_help_panel=LOOK)
+def status(tag: str = TAG, as_json: bool = JSON) -> None:
+    """Show the state of a session: what runs, scores, deadline, cost and time."""
+    from autoresearch import ledger
+    from autoresearch.report import status as page
+    from autoresearch.terminal.console import print_blocks
+
+    now = time.time()
+    with open_ledger(tag) as (store, session):
+        state = ledger.status(store, session, now)
+    if as_json:
+        print_json(state.as_json())
+    else:
+        print_blocks([page.layout(state, now)], Console())
+
+
+@app.command(
+    rich_help_panel=LOOK, epilog=examples("autoresearch log --all --since yesterday", "autoresearch log --by category")
+)
 def log(
     tag: str = TAG,
     every: bool = typer.Option(False, "--all", help="Show all experiments, not only the keeps."),
@@ -116,7 +118,7 @@ def _describe_empty(only: str | None, since: str | None) -> str:
     return f"no experiment{when} has the verdict {only}"
 
 
-@app.command(rich_help_panel=LOOK)
+@app.command(rich_help_panel=LOOK, epilog=examples("autoresearch show", "autoresearch show 12 --trace"))
 def show(
     n: int = typer.Argument(None, min=0, help="Number of the experiment; 0 is the base. By default the incumbent."),
     tag: str = TAG,
@@ -137,7 +139,7 @@ def show(
         pager.show(page.trace(details.trace) if trace else page.layout(details))
 
 
-@app.command(rich_help_panel=LOOK)
+@app.command(rich_help_panel=LOOK, epilog=examples("autoresearch diff 12", "autoresearch diff 0 12"))
 def diff(
     n: int = typer.Argument(min=0, help="Number of an experiment; 0 is the base."),
     m: int = typer.Argument(None, min=0, help="Number of the other one. Without it, the change of N to its parent."),
@@ -158,7 +160,7 @@ def diff(
         _print_code(patch, "diff")
 
 
-@app.command(rich_help_panel=LOOK)
+@app.command(rich_help_panel=LOOK, epilog=examples("autoresearch best > best.py", "autoresearch best --write"))
 def best(
     tag: str = TAG,
     write: bool = typer.Option(

@@ -5,11 +5,13 @@ from pathlib import Path
 
 import typer
 
-from autoresearch.cli.app import LOOK, TAG, app, open_ledger
-from autoresearch.errors import UserError
+from autoresearch.cli.app import LOOK, TAG, app, describe_missing_ledger, examples, open_ledger
+from autoresearch.errors import Blocker, UserError, describe_install
 
 
-@app.command(rich_help_panel=LOOK)
+@app.command(
+    rich_help_panel=LOOK, epilog=examples("autoresearch report", "autoresearch report --tag nov27 --png chart.png")
+)
 def report(
     tag: str = TAG,
     out: Path = typer.Option(None, help="Folder for report.html and report.md; by default runs/TAG."),
@@ -49,8 +51,10 @@ def serve(
     from autoresearch.setup import project
 
     root = project.repository()
+    if not (root / "runs").exists() and isinstance(error := describe_missing_ledger(root), Blocker):
+        raise error
     try:
         from autoresearch.web import server
     except ImportError:
-        raise UserError("serve needs starlette and uvicorn: pip install 'autoresearch[web]'") from None
+        raise UserError(f"serve needs starlette and uvicorn: {describe_install('starlette', 'uvicorn')}") from None
     server.serve(root, host, port)

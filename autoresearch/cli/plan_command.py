@@ -4,14 +4,14 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from autoresearch.cli.app import JSON, RUN, SLOTS, WAIT, app, print_json, warn_of_unread_settings
+from autoresearch.cli.app import JSON, RUN, SLOTS, WAIT, app, examples, print_json, warn_of_unread_settings
 from autoresearch.cli.slot import say_line
 
 if TYPE_CHECKING:
     from autoresearch.setup.trial_run import Plan
 
 
-@app.command(rich_help_panel=RUN)
+@app.command(rich_help_panel=RUN, epilog=examples("autoresearch plan", "autoresearch plan --budget 5m --text"))
 def plan(
     budget: str = typer.Option(None, help="As for `run`: 5m, 300s, 15cpu, 200steps."),
     device: str = typer.Option(None, help="Device: auto, cpu or cuda."),
@@ -30,7 +30,8 @@ def plan(
     from autoresearch.setup.trial_run import BasePlanner
 
     root = repository_or_here()
-    source = read_version(root / config.load(root, {}).train)
+    name = config.load(root, {}).train
+    source = read_version(root / name, name)
     protect_self()
     warn_of_unread_settings()
     project = open_project({"budget": budget, "device": device, "slots": slots}, root)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import typer
 from rich.console import Console
 
-from autoresearch.cli.app import RUN, app, warn_of_unread_settings
+from autoresearch.cli.app import RUN, app, examples, warn_of_unread_settings
 from autoresearch.cli.slot import say_line
 from autoresearch.errors import UsageError, require
 
@@ -21,7 +21,14 @@ if TYPE_CHECKING:
     from autoresearch.terminal.live_view import Live
 
 
-@app.command(rich_help_panel=RUN)
+@app.command(
+    rich_help_panel=RUN,
+    epilog=examples(
+        "autoresearch run --hours 8",
+        "autoresearch run --agent claude --max-usd 10 --hours 8",
+        "autoresearch run --tag nov28 --from nov27",
+    ),
+)
 def run(
     hours: float = typer.Option(None, help="Hours to run, from now."),
     minutes: float = typer.Option(None, help="Minutes to run, from now."),

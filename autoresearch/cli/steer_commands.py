@@ -4,14 +4,14 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from autoresearch.cli.app import RUN, TAG, app, open_ledger
+from autoresearch.cli.app import RUN, TAG, app, examples, open_ledger
 from autoresearch.errors import UsageError, UserError
 
 if TYPE_CHECKING:
     from autoresearch.ledger import Session
 
 
-@app.command(rich_help_panel=RUN)
+@app.command(rich_help_panel=RUN, epilog=examples('autoresearch note "try a longer warmdown"'))
 def note(text: str = typer.Argument(help="Text of the note."), tag: str = TAG) -> None:
     """Send a note to the session: every brief contains it, from the next proposal on."""
     if not text.strip():

@@ -1,48 +1,21 @@
-"""The commands `prepare` and `trial`, which need neither a session nor a repository."""
+"""The command `trial`, which needs neither a session nor a repository."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
-from autoresearch.cli.app import JSON, RUN, SLOTS, WAIT, app, print_json, warn_of_unread_settings
+from autoresearch.cli.app import DEVICE, JSON, RUN, SLOTS, WAIT, app, examples, print_json, warn_of_unread_settings
 from autoresearch.cli.slot import lock_slot
 from autoresearch.errors import Blocker, UserError
 
 if TYPE_CHECKING:
     from autoresearch.measure.result import Result
 
-DEVICE = typer.Option(None, help="Device: auto, cpu or cuda.")
 
-
-@app.command(rich_help_panel=RUN)
-def prepare(
-    source: str = typer.Option(
-        None, help="`sotu`, `files:GLOB[,GLOB...]` for your own text, `climbmix`, `climbmix:DIR`, `stdlib`."
-    ),
-    shards: int = typer.Option(None, min=1, help="Number of training shards of climbmix."),
-    vocab_size: int = typer.Option(None, help="Number of tokens in the vocabulary; 256 means plain bytes."),
-    seq_len: int = typer.Option(None, help="Number of tokens in a row."),
-    search: float = typer.Option(
-        None, min=0, help="Limit in seconds of the search for val and holdout in files that training code can read."
-    ),
-    device: str = DEVICE,
-    as_json: bool = JSON,
-) -> None:
-    """Make the data set (corpus, tokenizer, packed rows) if it is missing, and print its folder."""
-    from autoresearch.setup.project import open_project, repository_or_here
-
-    flags = {"source": source, "shards": shards, "vocab_size": vocab_size, "seq_len": seq_len, "device": device}
-    warn_of_unread_settings()
-    data = open_project(flags, repository_or_here(), search).data
-    if as_json:
-        facts = {name: data.meta[name] for name in ("source", "vocab_size", "seq_len", "splits", "duplicates")}
-        print_json({"folder": str(data.root), "hash": data.hash, **facts, "left_out": data.left_out})
-    else:
-        typer.echo(data.root)
-
-
-@app.command(rich_help_panel=RUN)
+@app.command(
+    rich_help_panel=RUN, epilog=examples("autoresearch trial", "autoresearch trial other.py --budget 200steps --seed 1")
+)
 def trial(
     file: Path = typer.Argument(Path("train.py"), help="The version to measure."),
     budget: str = typer.Option(None, help="Training budget: 5m, 300s, 15cpu, 200steps."),
@@ -66,7 +39,7 @@ def trial(
     from autoresearch.setup.trial_run import BasePlanner
 
     try:
-        text = read_version(file)
+        text = read_version(file, str(file))
     except Blocker as error:
         if as_json:
             print_json(Result(reason=str(error), seed=seed).as_json())
@@ -87,13 +60,16 @@ def trial(
         raise typer.Exit(1)
 
 
-def read_version(file: Path) -> str:
-    """Read a version that follows the contract. Raises UserError, Blocker."""
+def read_version(file: Path, name: str) -> str:
+    """Read a version that follows the contract; `name` is how the user calls it. Raises UserError, Blocker."""
     from autoresearch.source.contract import require_contract
+    from autoresearch.workspace.git import no_file
 
     try:
         text = file.read_text(encoding="utf-8")
     except OSError as error:
+        if name == "train.py" and not file.exists():
+            raise Blocker(no_file(name)) from None
         raise UserError(f"{file} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise UserError(f"{file} is not UTF-8 text: convert it") from None

@@ -1,4 +1,4 @@
-"""Commands that verify and export: doctor, total, reproduce, export, sample."""
+"""Commands that verify and export: total, reproduce, export, sample."""
 
 import time
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 from rich.console import Console
 
-from autoresearch.cli.app import JSON, RUN, SLOTS, TAG, VERIFY, WAIT, app, open_ledger, print_json
+from autoresearch.cli.app import JSON, SLOTS, TAG, VERIFY, WAIT, app, examples, open_ledger, print_json
 from autoresearch.cli.slot import open_remeasurer, say_line
 from autoresearch.errors import UsageError, UserError
 
@@ -20,59 +20,7 @@ if TYPE_CHECKING:
     from autoresearch.ledger import Experiment, Ledger, Session
 
 
-@app.command(rich_help_panel=RUN)
-def doctor(
-    ledger: bool = typer.Option(False, "--ledger", help="Only check that ledger, git and artefacts agree."),
-    device: str = typer.Option(None, help="As for `run`: auto, cpu or cuda."),
-    budget: str = typer.Option(None, help="As for `run`: 5m, 300s, 15cpu, 200steps."),
-    agent: str = typer.Option(None, help="As for `run`; implies --rehearse."),
-    hours: float = typer.Option(8.0, min=0, help="Length of the session to forecast."),
-    rehearse: bool = typer.Option(
-        None, "--rehearse/--no-rehearse", help="Ask the agent for one change, which is not trained."
-    ),
-    as_json: bool = JSON,
-) -> None:
-    """Check the machine, the project and the protection of scores, and forecast the experiments of a session.
-
-    Trains nothing and changes nothing. Exit code 3 if `run` cannot work here.
-    With --ledger: exit code 1 if ledger, git and artefacts do not agree.
-    """
-    if ledger:
-        _doctor_ledger(as_json)
-        return
-    from autoresearch import doctor
-    from autoresearch.sandbox.cell import protect_self
-    from autoresearch.terminal.doctor import print_findings
-
-    protect_self()
-    flags = {"device": device, "budget": budget, "agent": agent}
-    findings = doctor.examine(Path.cwd(), flags, hours, agent is not None if rehearse is None else rehearse)
-    if as_json:
-        print_json(findings.as_json())
-    else:
-        print_findings(findings, Console())
-    if findings.is_blocked:
-        raise typer.Exit(3)
-
-
-def _doctor_ledger(as_json: bool) -> None:
-    from autoresearch.analysis import consistency
-    from autoresearch.setup import project
-    from autoresearch.terminal.doctor import print_differences
-
-    root = project.repository()
-    if not (root / "runs" / "ledger.db").exists():
-        raise UserError("there is no ledger yet: start a session with `autoresearch run`")
-    differences = consistency.check(root)
-    if as_json:
-        print_json([vars(difference) for difference in differences])
-    else:
-        print_differences(differences, Console())
-    if differences:
-        raise typer.Exit(1)
-
-
-@app.command(rich_help_panel=VERIFY)
+@app.command(rich_help_panel=VERIFY, epilog=examples("autoresearch total", "autoresearch total --pairs 5"))
 def total(
     pairs: int = typer.Option(3, min=2, help="Pairs of trials, one of the base and one of the final version each."),
     slots: str = SLOTS,
@@ -119,7 +67,10 @@ def reproduce(
         raise typer.Exit(1)
 
 
-@app.command(rich_help_panel=VERIFY)
+@app.command(
+    rich_help_panel=VERIFY,
+    epilog=examples("autoresearch export --branch tuned", "autoresearch export --tsv results.tsv --jsonl night.jsonl"),
+)
 def export(
     branch: str = typer.Option(None, help="A new branch on your base, with one commit for each kept change."),
     squash: bool = typer.Option(False, "--squash", help="Put all kept changes into one commit."),
@@ -203,7 +154,7 @@ def _say_numbers(words: str, numbers: Sequence[int], hint: str) -> None:
         typer.echo(f"{words}: experiments {', '.join(map(str, numbers))}; {hint}", err=True)
 
 
-@app.command(rich_help_panel=VERIFY)
+@app.command(rich_help_panel=VERIFY, epilog=examples('autoresearch sample --prompt "My fellow citizens"'))
 def sample(
     what: str = typer.Argument(
         None, help="An experiment, or a file of `export --checkpoint`; by default the incumbent."

@@ -16,7 +16,7 @@ from autoresearch.config import expand_user
 from autoresearch.data.corpus import Corpus, digest
 from autoresearch.data.download import OnProgress, download, expected_size
 from autoresearch.data.omissions import Omissions
-from autoresearch.errors import UsageError, UserError
+from autoresearch.errors import UsageError, UserError, describe_install
 
 ENDPOINT = "https://huggingface.co"  # or $HF_ENDPOINT, as in Hugging Face's own tools
 DATASET_PATH = "datasets/karpathy/climbmix-400b-shuffle/resolve/main"
@@ -61,7 +61,7 @@ def find_shards(source: str, count: int | None, cache: Path) -> Shards:
 def download_missing(wanted: Shards, progress: bool) -> None:
     """Download missing shards one by one. Raises UserError, OSError."""
     if importlib.util.find_spec("pyarrow") is None:
-        raise UserError("climbmix comes as Parquet files, which need pyarrow: pip install pyarrow")
+        raise UserError(f"climbmix comes as Parquet files, which need pyarrow: {describe_install('pyarrow')}")
     if not wanted.missing:
         return
     wanted.folder.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 from autoresearch.data import omissions
 from autoresearch.data.omissions import Omissions
-from autoresearch.errors import UserError
+from autoresearch.errors import UserError, describe_install
 
 FIELD = "text"
 HEAD_BYTES = 1 << 16  # of a file, in which zero bytes show that it is no text
@@ -134,7 +134,7 @@ def _read_parquet(path: str) -> list[bytes]:
         import pyarrow
         import pyarrow.parquet
     except ImportError:
-        raise UserError(f"{path}: needs pyarrow: pip install 'autoresearch[parquet]'") from None
+        raise UserError(f"{path}: needs pyarrow: {describe_install('pyarrow')}") from None
     try:
         columns = pyarrow.parquet.read_schema(path).names
         if FIELD not in columns:

@@ -6,6 +6,7 @@ from pathlib import Path
 from autoresearch import hardware
 from autoresearch.data.dataset import Dataset
 from autoresearch.doctor.check import Check
+from autoresearch.errors import describe_install
 from autoresearch.measure.card_probe import CardProbe, probe_card
 from autoresearch.measure.clock import Budget
 from autoresearch.sandbox.cell import CellError
@@ -84,7 +85,7 @@ def check_attention(probe: CardProbe) -> Check:
     capability = probe.found.get("capability") or 0
     if capability == HOPPER and "fa3" not in running:
         index = "cu130" if slots.is_for_cuda_13() else "cu126"
-        wheel = f"`pip install flash-attn-3 --index-url https://download.pytorch.org/whl/{index}`"
+        wheel = describe_install("flash-attn-3", "--index-url", f"https://download.pytorch.org/whl/{index}")
         text += f"; FlashAttention 3 would save about {FA3_SHARE} of a step: {wheel}"
     if capability >= 80 and not {"fa3", "fa4", "varlen"} & set(running):
         reason = probe.kernels.get("varlen") or "unknown"

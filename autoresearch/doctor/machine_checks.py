@@ -11,7 +11,7 @@ from pathlib import Path
 from autoresearch import hardware
 from autoresearch.config import cache_folder
 from autoresearch.doctor.check import Check
-from autoresearch.errors import UserError
+from autoresearch.errors import UserError, describe_install
 from autoresearch.setup import slots
 
 PYTHONS = ((3, 11), (3, 14))  # first version that works, first version that is not tested
@@ -34,7 +34,7 @@ def check_torch(device: str) -> Check:
     """Check the version of torch, and that it can use the cards that trials will use."""
     version = hardware.version("torch")
     if version is None:
-        return Check("torch", "blocker", "not installed", "`make run`, or `pip install -e .` in your clone")
+        return Check("torch", "blocker", "not installed", describe_install("torch>=2.9,<2.14"))
     built = hardware.torch_cuda()
     text = f"{version}, {f'for CUDA {built}' if built else 'a CPU build'}"
     if device != "cpu" and hardware.gpus() and (problem := slots.torch_problem()) is not None:

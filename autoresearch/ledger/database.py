@@ -180,8 +180,12 @@ def _write_ahead(connection: sqlite3.Connection) -> None:
 
 
 def _make_folder(folder: Path) -> None:
+    """Make the folder of a ledger, by default `runs/`, if it is missing; git ignores one that is made here."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        if not folder.is_dir():
+            folder.mkdir(parents=True, exist_ok=True)
+            with suppress(FileNotFoundError):  # deleted meanwhile
+                (folder / ".gitignore").write_text("*\n")
     except OSError as error:
         raise as_user_error(error) or UserError(f"{folder} cannot hold the ledger: {error.strerror}") from None
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from autoresearch.errors import UserError, require
+from autoresearch.errors import UserError, describe_install, require
 from autoresearch.ledger.queries import ExperimentRow
 from autoresearch.report.chart import BEST, DOTS, HEIGHTS, PLACES, Label, bounds, kind_of, labels, scored_keeps
 
@@ -21,7 +21,7 @@ def save(rows: Sequence[ExperimentRow], sigma: float | None, path: Path) -> Path
     try:
         from matplotlib.figure import Figure
     except ImportError:
-        raise UserError("--png needs matplotlib: pip install 'autoresearch[plot]'") from None
+        raise UserError(f"--png needs matplotlib: {describe_install('matplotlib')}") from None
     keeps = scored_keeps(rows)
     if not keeps:
         raise UserError("the base is not measured yet: there is nothing to draw")

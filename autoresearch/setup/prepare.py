@@ -16,7 +16,7 @@ from autoresearch.data.builder import Builder, find_fault
 from autoresearch.data.dataset import Dataset
 from autoresearch.data.sources import find_source
 from autoresearch.data.workers import say
-from autoresearch.errors import UsageError, UserError
+from autoresearch.errors import UsageError, UserError, describe_install
 from autoresearch.sandbox import visible_paths
 
 DEFAULTS = {"cpu": (2048, 64), "cuda": (8192, 2048)}  # vocabulary, tokens in a row
@@ -49,7 +49,7 @@ def prepare(
         if find_fault(root, verify) is not None:
             builder.make(root, verify)
     except ImportError as error:
-        hint = f"pip install {error.name}, or use a vocabulary of 256 (--vocab-size 256), plain bytes"
+        hint = f"{describe_install(error.name or '')}, or use a vocabulary of 256 (--vocab-size 256), plain bytes"
         raise UserError(f"{error.name} is missing: {hint}") from None
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):

@@ -13,7 +13,7 @@ import filelock
 
 from autoresearch import hardware
 from autoresearch.config import cache_folder
-from autoresearch.errors import Blocker, UsageError, UserError
+from autoresearch.errors import Blocker, UsageError, UserError, describe_install
 from autoresearch.files import read_json
 from autoresearch.ledger import Ledger, is_alive
 from autoresearch.workspace import git
@@ -81,7 +81,8 @@ def torch_problem() -> tuple[str, str] | None:
 def install_command() -> str:
     """Return the command that installs a torch for the driver, with windows in its fast attention."""
     index = "cu130" if _major(hardware.driver_cuda() or "") >= 13 else "cu128"
-    return f"`pip install --force-reinstall 'torch>=2.11,<2.14' --index-url https://download.pytorch.org/whl/{index}`"
+    wheels = f"https://download.pytorch.org/whl/{index}"
+    return describe_install("--force-reinstall", "torch>=2.11,<2.14", "--index-url", wheels)
 
 
 def is_for_cuda_13() -> bool:

@@ -23,11 +23,16 @@ def complaint(text: str, parent: str = "") -> str | None:
 
 def defect(text: str, name: str = "train.py") -> str | None:
     """Return why the file `name` cannot be called as the contract says; None if it can, as far as its text shows."""
+    return next(iter(defects(text, name)), None)
+
+
+def defects(text: str, name: str = "train.py") -> list[str]:
+    """Return all reasons why the file `name` cannot be called as the contract says."""
     try:
         tree = parse(text)
     except SyntaxError as error:
-        return f"{name} does not parse: {explain(error)}"
-    return next((found for function in ARGUMENTS if (found := _check_function(tree, function, name))), None)
+        return [f"{name} does not parse: {explain(error)}"]
+    return [found for function in ARGUMENTS if (found := _check_function(tree, function, name))]
 
 
 def require_contract(text: str, name: str) -> None:

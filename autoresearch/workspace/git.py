@@ -124,6 +124,37 @@ def blob_hash(text: str, like: str) -> str:
 
 def open_repository(folder: Path) -> "Repo":
     """Open the repository around a folder with GitPython. Raises Blocker if there is none."""
+    if (found := _find_repository(folder)) is None:
+        if (folder / "train.py").exists():
+            raise Blocker(f"{folder} is not in a git repository: `autoresearch init` makes one")
+        raise Blocker(no_file("train.py"))
+    return found
+
+
+def is_in_repository(folder: Path) -> bool:
+    """Return whether there is a repository around a folder; it may be bare. Raises Blocker for a broken one."""
+    if (found := _find_repository(folder)) is not None:
+        found.close()
+    return found is not None
+
+
+def create_repository(folder: Path) -> None:
+    """Make a folder a git repository, wherever variables such as GIT_DIR point to. Raises GitError."""
+    from git import Git
+
+    command = [Git.GIT_PYTHON_GIT_EXECUTABLE, "init", "--quiet", str(folder)]
+    environment = _environment(folder, folder / ".git")
+    status, _, err = Git(folder).execute(command, env=environment, with_extended_output=True, with_exceptions=False)
+    if status:
+        raise GitError(f"git init failed: {_error_line(str(err)) or f'exit status {status}'}")
+
+
+def no_file(name: str) -> str:
+    """Return the line for a folder without the file that a session improves."""
+    return f"no {name} here: cd to your project, or `autoresearch init`"
+
+
+def _find_repository(folder: Path) -> "Repo | None":
     try:
         import git  # here, because the import fails where git is not installed
     except ImportError:
@@ -131,8 +162,9 @@ def open_repository(folder: Path) -> "Repo":
     try:
         return git.Repo(folder, search_parent_directories=True, expand_vars=False)
     except (git.InvalidGitRepositoryError, git.NoSuchPathError):
-        hint = "`git init && git add . && git commit -m start` there first"
-        raise Blocker(f"{folder} is not in a git repository: {hint}") from None
+        if (folder / ".git").exists():
+            raise Blocker(f"{folder}/.git is not a git repository: mend it, or move it away") from None
+        return None
 
 
 def top_folder(folder: Path) -> Path:

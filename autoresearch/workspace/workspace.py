@@ -16,7 +16,7 @@ from pathlib import Path
 
 from autoresearch.errors import Blocker, UsageError, UserError
 from autoresearch.files import write_atomically
-from autoresearch.workspace.git import Commit, GitCommands, GitError, encode
+from autoresearch.workspace.git import Commit, GitCommands, GitError, encode, no_file
 
 TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 RESERVED = ("backups", "ledger.db")  # names in runs/ that are no session
@@ -38,7 +38,8 @@ class Workspace:
             raise UsageError(f"{file} is outside of the git repository {self._git.top}")
         self.file = path.relative_to(self._git.top).as_posix()
         if self._git.commit_of("HEAD") is None:
-            raise Blocker(f"the git repository has no commit yet: `git add {file} && git commit -m start`")
+            advice = f"the git repository has no commit yet: `git add {file} && git commit -m start`"
+            raise Blocker(advice if path.exists() else no_file(self.file))
         if (entry := self._entry("HEAD")) is None:
             raise Blocker(self._advice_on_missing_file(file))
         if not entry[0].startswith("100"):
@@ -48,8 +49,10 @@ class Workspace:
         """Say that HEAD does not have the file, and how to name one of the same name in a subfolder."""
         names = self._git.line("ls-tree", "-r", "--full-tree", "--name-only", "HEAD").splitlines()
         others = [name for name in names if name.rpartition("/")[2] == Path(file).name]
-        if not others:
+        if (self._git.top / self.file).exists():
             return f"{file} is not committed: `git add {file} && git commit` first"
+        if not others:
+            return no_file(self.file)
         settings = self._git.top / "autoresearch.yaml"
         folder = others[0].rpartition("/")[0]
         words = f"{self.file} is not committed, but {', '.join(others[:3])} is"

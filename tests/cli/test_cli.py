@@ -14,10 +14,25 @@ from support.cells import CORE
 from support.programs import autoresearch, call_main
 from support.repositories import BIGRAM, git
 
+from autoresearch.errors import describe_install
 from autoresearch.ledger import Ledger
 from autoresearch.setup.slots import choose, lock
 
-COMMANDS = ["prepare", "trial", "plan", "run", "note", "pause", "unpause", "stop", "doctor", "status", "log", "show"]
+NIGHT = [
+    "init",
+    "doctor",
+    "prepare",
+    "plan",
+    "run",
+    "watch",
+    "status",
+    "log",
+    "show",
+    "diff",
+    "best",
+    "report",
+    "total",
+]
 PYTHONPATH = [path for path in [os.environ.get("PYTHONPATH")] if path]
 Fails = Callable[[Path, str, int, str], None]
 Says = Callable[..., tuple[int, str, str]]
@@ -77,11 +92,19 @@ def test_help_names_every_command_and_all_options_are_explained() -> None:
     from autoresearch.cli.app import app
 
     commands = get_command(app).commands  # type: ignore[attr-defined]
-    assert set(COMMANDS) <= set(commands)
+    assert [name for name in commands if name in NIGHT] == NIGHT
     for name, command in commands.items():
         assert command.help and command.help.endswith("."), name
         unexplained = [p.name for p in command.params if p.param_type_name == "option" and not p.help]
         assert not unexplained, (name, unexplained)
+
+
+def test_help_shows_examples_and_what_is_required_but_no_type_of_a_flag(tmp_path: Path, says: Says) -> None:
+    _, main, _ = says(tmp_path, "--help")
+    _, run, _ = says(tmp_path, "run", "--help")
+    _, diff, _ = says(tmp_path, "diff", "--help")
+    assert "<bool>" not in main + run + diff and "BOOL" not in main + run + diff
+    assert "autoresearch run --hours 8" in run and "[required]" in diff and "Examples:" in diff
 
 
 def test_words_that_are_no_command_or_no_value_are_exit_code_2(tmp_path: Path, says: Says) -> None:
@@ -94,16 +117,47 @@ def test_words_that_are_no_command_or_no_value_are_exit_code_2(tmp_path: Path, s
         assert code == 2 and words in err and "Traceback" not in err
 
 
-@pytest.mark.parametrize("command", ["run", "log", "status --json", "note hello", "stop", "doctor --ledger"])
-def test_not_in_a_repository(tmp_path: Path, command: str, fails: Fails) -> None:
-    fails(tmp_path, command, 3, "is not in a git repository: `git init")
+NEED_TRAIN = [
+    *[
+        "run",
+        "run --from a",
+        "plan",
+        "trial",
+        "status --json",
+        "watch",
+        "log",
+        "show 1",
+        "diff 1",
+        "best",
+        "best --write",
+    ],
+    *["report", "serve", "sessions", "total", "reproduce 1", "export --tsv x", "sample", "ablate", "revert 1"],
+    *["review 1 --accept", "note hello", "pause", "unpause", "stop", "remove t --yes", "doctor --ledger"],
+]
+
+
+@pytest.mark.parametrize("command", NEED_TRAIN)
+def test_a_place_without_a_train_file(tmp_path: Path, command: str, fails: Fails) -> None:
+    words = "no train.py here: cd to your project, or `autoresearch init`"
+    fails(tmp_path, command, 3, words)
+    git(tmp_path, "init", "-q")
+    fails(tmp_path, command, 3, words)
+    (tmp_path / "README").touch()
+    git(tmp_path, "add", "README")
+    git(tmp_path, "commit", "-qm", "something else")
+    fails(tmp_path, command, 3, words)
+    assert git(tmp_path, "status", "--porcelain", "--ignored") == ""
+
+
+@pytest.mark.parametrize("command", ["run", "log"])
+def test_a_train_file_that_is_not_in_a_repository(tmp_path: Path, command: str, fails: Fails) -> None:
+    (tmp_path / "train.py").write_text(BIGRAM)
+    fails(tmp_path, command, 3, "is not in a git repository: `autoresearch init` makes one")
 
 
 @pytest.mark.parametrize("command", ["log", "status", "show 1", "note hello", "stop", "doctor --ledger"])
 def test_no_session_yet(repository: Path, command: str, fails: Fails) -> None:
-    fails(
-        repository, command, 1, "start one with `autoresearch run`" if command != "doctor --ledger" else "no ledger yet"
-    )
+    fails(repository, command, 1, "start one with `autoresearch run`")
     assert not (repository / "runs").exists()
 
 
@@ -164,7 +218,7 @@ def test_a_base_that_is_not_there_or_not_committed(tmp_path: Path, fails: Fails)
     git(tmp_path, "commit", "-qm", "only this")
     fails(tmp_path, "run", 3, "train.py is not committed: `git add train.py && git commit")
     (tmp_path / "train.py").unlink()
-    fails(tmp_path, "run", 3, "train.py is not committed")
+    fails(tmp_path, "run", 3, "no train.py here")
 
 
 def test_a_model_without_a_key(repository: Path, fails: Fails) -> None:
@@ -352,3 +406,16 @@ def test_arguments_are_checked_before_the_slot(
         fails(finished, "trial absent.py", 1, "absent.py cannot be read")
         fails(finished, "total --slots 99", 2, "there is no slot 99")
         fails(finished, "reproduce 1", 3, f"(process {os.getpid()}, `")
+
+
+@pytest.mark.parametrize(
+    ("pip", "words"), [(True, "python -m pip install pyarrow`"), (False, "`uv pip install --python ")]
+)
+def test_what_is_missing_is_installed_beside_the_program(
+    pip: bool, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tool of uv has no pip of its own."""
+    monkeypatch.setattr(sys, "path", sys.path if pip else [])
+    monkeypatch.delitem(sys.modules, "pip", raising=False)
+    monkeypatch.setattr(sys, "executable", "/opt/tools/autoresearch/bin/python")
+    assert words in describe_install("pyarrow")

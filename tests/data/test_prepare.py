@@ -310,7 +310,7 @@ def test_parquet_columns_are_read(texts, tmp_path):
 def test_a_missing_reader_of_parquet_is_named(texts, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     (texts / "table.parquet").write_bytes(b"PAR1")
-    with pytest.raises(UserError, match=r"pip install 'autoresearch\[parquet\]'"):
+    with pytest.raises(UserError, match="-m pip install pyarrow`"):
         make(texts, tmp_path)
 
 

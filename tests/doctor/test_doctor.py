@@ -133,7 +133,7 @@ def test_a_base_that_cannot_work_is_named(repository: Path) -> None:
     git(repository, "rm", "-q", "train.py")
     git(repository, "commit", "-qm", "gone")
     found = checks(repository)["train.py"]
-    assert (found["level"], found["text"]) == ("blocker", "train.py is not committed")
+    assert (found["level"], found["text"]) == ("blocker", "no train.py here")
 
 
 def test_a_session_branch_that_is_checked_out_cannot_move(repository: Path) -> None:

@@ -457,6 +457,18 @@ def test_a_path_that_cannot_be_a_ledger(tmp_path):
         Ledger.open(tmp_path / "file" / "ledger.db")
 
 
+def test_git_ignores_a_folder_that_was_made_for_a_ledger(path):
+    subprocess.run(["git", "init", "-q", str(path.parents[1])], check=True)
+    Ledger.open(path).close()
+    shown = subprocess.run(["git", "status", "--porcelain"], cwd=path.parents[1], capture_output=True, check=True)
+    assert path.exists() and shown.stdout == b""
+
+
+def test_a_folder_that_was_there_gets_no_file_of_git(tmp_path):
+    Ledger.open(tmp_path / "ledger.db").close()
+    assert not (tmp_path / ".gitignore").exists()
+
+
 def test_a_lock_is_waited_for_and_then_explained(path, monkeypatch):
     Ledger.open(path).close()
     monkeypatch.setattr(database, "BUSY_TIMEOUT_S", 0.1)

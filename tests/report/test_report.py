@@ -501,6 +501,6 @@ def test_the_command_writes_both_files_and_says_where(finished, monkeypatch, tmp
     assert done.output.split()[2] == str(tmp_path / "pictures" / "chart.png")
     assert (tmp_path / "pictures" / "chart.png").read_bytes().startswith(b"\x89PNG")
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    assert "pip install 'autoresearch[plot]'" in str(runner.invoke(app, ["report", "--png", "x.png"]).exception)
+    assert "-m pip install matplotlib`" in str(runner.invoke(app, ["report", "--png", "x.png"]).exception)
     (tmp_path / "file").write_text("")
     assert "cannot be written" in str(runner.invoke(app, ["report", "--out", str(tmp_path / "file")]).exception)

@@ -322,4 +322,4 @@ def test_without_the_extra_it_says_what_to_install(root: Path, monkeypatch: pyte
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     monkeypatch.delitem(sys.modules, "autoresearch.web.server")
     monkeypatch.delattr("autoresearch.web.server")
-    assert "pip install 'autoresearch[web]'" in str(CliRunner().invoke(app, ["serve"]).exception)
+    assert "-m pip install starlette uvicorn`" in str(CliRunner().invoke(app, ["serve"]).exception)

@@ -30,7 +30,7 @@ def test_a_bare_repository_inside_another_has_no_files(repository: Path) -> None
 
 def test_half_a_repository_is_none(tmp_path: Path) -> None:
     (tmp_path / ".git").mkdir()
-    with pytest.raises(Blocker, match="is not in a git repository"):
+    with pytest.raises(Blocker, match=r"\.git is not a git repository: mend it"):
         top_folder(tmp_path)
 
 

@@ -469,15 +469,21 @@ def test_a_branch_called_autoresearch_is_in_the_way(repo):
 
 
 def test_no_repository(tmp_path):
-    with pytest.raises(Blocker, match="not in a git repository"):
+    for folder in (tmp_path, tmp_path / "missing"):
+        with pytest.raises(Blocker, match=r"no train\.py here: cd to your project, or `autoresearch init`"):
+            Workspace(folder)
+    (tmp_path / "train.py").write_text(BASE)
+    with pytest.raises(Blocker, match="not in a git repository: `autoresearch init` makes one"):
         Workspace(tmp_path)
-    with pytest.raises(Blocker, match="not in a git repository"):
-        Workspace(tmp_path / "missing")
 
 
 def test_no_commit_yet(tmp_path):
+    root = Repo(tmp_path / "new").root
+    with pytest.raises(Blocker, match=r"no train\.py here"):
+        Workspace(root)
+    (root / "train.py").write_text(BASE)
     with pytest.raises(Blocker, match="no commit yet"):
-        Workspace(Repo(tmp_path / "new").root)
+        Workspace(root)
 
 
 def test_a_bare_repository(repo, tmp_path):

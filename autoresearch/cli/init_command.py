@@ -1,0 +1,50 @@
+"""The command `init`."""
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from autoresearch.cli.app import RUN, app, examples
+
+if TYPE_CHECKING:
+    from autoresearch.setup.new_project import NewProject
+
+WORDS = {
+    "train.py": "the program that sessions improve: a small GPT",
+    "program.md": "what you want of it, in your words: edit it",
+    "autoresearch.yaml": "settings, all of them commented out",
+    ".gitignore": "runs/, .venv/ and __pycache__/",
+}
+STATES = {
+    "kept": "was there, and stays as it is",
+    "changed": "was there, and got the line runs/",
+    "deleted": "is in git, but deleted here: not touched",
+}
+
+
+@app.command(rich_help_panel=RUN, epilog=examples("autoresearch init", "autoresearch init my-research"))
+def init(
+    folder: Path = typer.Argument(None, help="Folder of the project, made if it is missing; by default this one."),
+) -> None:
+    """Lay down train.py, program.md, autoresearch.yaml and .gitignore in a folder, and commit them.
+
+    Makes a git repository if the folder is in none. Files that are there stay as they are, and nothing else is
+    committed; a train.py of your own is compared with what a session needs of it.
+    """
+    from autoresearch.setup.new_project import create_project
+
+    _print(create_project(folder or Path()))
+
+
+def _print(project: "NewProject") -> None:
+    typer.echo(f"{project.root}{': a new git repository' if project.is_new_repository else ''}")
+    for name, state in project.files.items():
+        typer.echo(f"  {name:20}{STATES.get(state) or WORDS.get(name, 'new')}")
+    typer.echo(f"committed as {project.commit[:7]}" if project.commit else "nothing new to commit")
+    if project.notes:
+        typer.echo("\n" + "\n".join(project.notes))
+    folder = "" if project.root == Path.cwd().resolve() else f"cd {shlex.quote(str(project.root))}\n  "
+    typer.echo(f"\nnext:\n  {folder}autoresearch doctor            what works on this machine, and what a night allows")
+    typer.echo("  autoresearch run --hours 8     a session of eight hours; Ctrl-C ends it earlier")
