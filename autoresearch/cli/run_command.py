@@ -29,7 +29,7 @@ def run(
     budget: str = typer.Option(None, help="Training budget of a trial: 5m, 300s, 15cpu, 200steps."),
     tag: str = typer.Option(None, help="Name of the session."),
     origin: str = typer.Option(None, "--from", help="Start a new session from the best version of this session."),
-    agent: str = typer.Option(None, help="Agent: sweep, claude, claude:MODEL, command:TOOL or scripted:DIR."),
+    agent: str = typer.Option(None, help="Agent: auto, sweep, claude, claude:MODEL, command:TOOL or scripted:DIR."),
     model: str = typer.Option(None, help="Model for claude, or for the tool of command."),
     max_usd: float = typer.Option(None, help="Limit on the cost of all model calls, in dollars."),
     judge: str = typer.Option(None, help="Rule for a keep: default, strict or greedy."),
@@ -39,6 +39,7 @@ def run(
     require_strong: bool = typer.Option(None, "--require-strong", help="Refuse to run if the cell is not STRONG."),
 ) -> None:
     """Start a session, or continue the newest unfinished one on the same base."""
+    from autoresearch.cli.researcher import settle_agent
     from autoresearch.ledger import Ledger
     from autoresearch.measure.clock import since_boot
     from autoresearch.sandbox.cell import protect_self
@@ -57,7 +58,7 @@ def run(
     sys.stdout = make_best_effort(sys.stdout.fileno(), sys.stdout.encoding)
     protect_self()
     warn_of_unread_settings()
-    project = open_session_project(flags, origin)
+    project = open_session_project(flags, origin, settle_agent)
     with lock(project.slots, say_line if wait else None), Ledger.open(project.ledger) as ledger:
         until = None if project.config.hours is None else since_boot() + 3600 * project.config.hours
         limits = Limits(until, project.config.max_experiments)

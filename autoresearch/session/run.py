@@ -66,7 +66,7 @@ def run_session(
         grade=cell.grade,
         layers=cell.layers,
         deadline=limits.deadline,
-        agent=project.config.agent if "agent" in project.config.model_fields_set else row.agent,
+        agent=project.config.agent,
     )
     context = SessionContext(row.id, row.tag, ledger, workspace, project.runs, listeners)
     context.notify(SessionOpened(row, cell, workspace.is_dirty()))

@@ -41,6 +41,11 @@ def print_blocks(blocks: Iterable[Block], console: Console) -> None:
         before = block
 
 
+def print_line(text: str) -> None:
+    """Print a line for a person to stderr; a terminal wraps it between words."""
+    _print_text(text, "", Console(stderr=True))
+
+
 def _is_apart(before: Block, block: Block) -> bool:
     """Return whether an empty line separates two blocks: not headings, nor text from tables."""
     text = (Paragraph, Table)
