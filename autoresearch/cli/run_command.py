@@ -18,6 +18,7 @@ from autoresearch.errors import UsageError, require
 if TYPE_CHECKING:
     from autoresearch.ledger import Ledger
     from autoresearch.session.stopping import Limits
+    from autoresearch.setup.project import Project
     from autoresearch.terminal.live_view import Live
 
 
@@ -65,6 +66,7 @@ def run(
         with Live(project) as live, Hook(project, live.say) as hook, _handle_signals(limits, live):
             reason, tag = run_session(project, ledger, limits, [live.handle, hook.handle], origin)
         _print_summary(ledger, tag)
+        _print_next_step(ledger, tag, project)
     if reason == "interrupted":
         raise typer.Exit(130)
 
@@ -99,6 +101,22 @@ def _handle_signals(limits: "Limits", live: "Live") -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _print_next_step(ledger: "Ledger", tag: str, project: "Project") -> None:
+    """Print the last line: what to do next."""
+    from autoresearch.ledger import status
+    from autoresearch.report.next_step import describe_next_step
+    from autoresearch.session.untaken import find_untaken, is_taken
+    from autoresearch.terminal.console import print_line
+    from autoresearch.workspace.workspace import Workspace
+
+    session, workspace = require(ledger.session(tag)), Workspace(project.root, project.config.train)
+    facts, newest = status(ledger, session, time.time()), require(ledger.session())
+    best = ledger.experiment(session.id, facts.best) if facts.best else None
+    taken, untaken = best is not None and is_taken(workspace, best), find_untaken(ledger, workspace, session)
+    sys.stdout.flush()
+    print_line(describe_next_step(facts, taken, newest.id == session.id, untaken))
 
 
 def _print_summary(ledger: "Ledger", tag: str) -> None:

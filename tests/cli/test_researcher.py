@@ -58,7 +58,7 @@ def test_without_a_terminal_nothing_is_paid_and_nothing_remembered(repository: P
 
 def test_nothing_to_choose_from_is_no_question(repository: Path, env: dict[str, str]) -> None:
     code, text = answer(repository, env)
-    assert (code, text.startswith(NOBODY), REFUSAL in text) == (2, True, True)
+    assert (code, text.startswith(NOBODY), REFUSAL in text) == (1, True, True)
     assert "[Y/n]" not in text and remembered(repository) is None
 
 
