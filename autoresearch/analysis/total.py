@@ -86,6 +86,12 @@ def reserve(store: Ledger, session: Session, pairs: int, limit_s: float | None) 
     return seconds if limit_s is None or seconds <= MAX_SHARE * limit_s else 0.0
 
 
+def is_due(store: Ledger, session: Session, pairs: int, reserved_s: float, left_s: float | None) -> bool:
+    """Return whether to measure a total when a session ends: its time was kept free, or is left (None: no deadline)."""
+    seconds = estimate_seconds(store, session, pairs)
+    return seconds > 0 and (reserved_s > 0 or left_s is None or seconds <= left_s)
+
+
 def estimate_seconds(store: Ledger, session: Session, pairs: int) -> float:
     """Estimate the seconds of a total; 0 if there is none to measure."""
     keeps = [row for row in store.experiments(session.id, verdict="keep") if row.state == "settled"]

@@ -77,7 +77,8 @@ def run_session(
     try:
         loop = assemble(context, _loop_inputs(context, project, limits, None))
         reason = loop.run()
-        if reason != "interrupted" and _has_time_for_total(context, project, limits, loop.control.reserve_s()):
+        reserved, left = loop.control.reserve_s(), limits.seconds_left()
+        if reason != "interrupted" and total.is_due(ledger, row, project.config.total_pairs, reserved, left):
             _measure_total(context, project, limits, loop.maintenance.card(project.slot.gpu))
     except KeyboardInterrupt:
         reason = reason if reason != "error" else "interrupted"
@@ -227,15 +228,6 @@ def _create_agent(context: SessionContext, project: Project, limits: Limits) -> 
     with suppress(Unavailable, Spent):  # the session can begin without it
         agent.check()
     return agent
-
-
-def _has_time_for_total(context: SessionContext, project: Project, limits: Limits, reserved_s: float) -> bool:
-    """Return whether to measure the honest total: its time was kept free, or a session that ends early has it left."""
-    seconds, left = (
-        total.estimate_seconds(context.ledger, context.row, project.config.total_pairs),
-        limits.seconds_left(),
-    )
-    return seconds > 0 and (reserved_s > 0 or left is None or seconds <= left)
 
 
 def _measure_total(context: SessionContext, project: Project, limits: Limits, card: CardMemory) -> None:
