@@ -49,7 +49,7 @@ def test_stop_ends_with_the_total_and_ctrl_c_leaves_it_out(root: Path, env: dict
         running.interrupt()
         code, out, err = running.end()
     assert code == 0 and "ended: stopped" in out and "left out: `autoresearch total` measures it" in err
-    last = "next: `autoresearch run` continues t; `autoresearch total` measures what it gained; `autoresearch best --write`"
+    last = "next: `autoresearch run` continues t; `autoresearch total` measures what it gained; `autoresearch best"
     assert totals(root) == 0 and err.splitlines()[-1].startswith(last)
     with start_session(root, env) as running:
         code, out, err = running.end()
