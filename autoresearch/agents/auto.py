@@ -97,6 +97,16 @@ def choose_unasked(config: Config, found: Sequence[Researcher], recorded: str | 
     return found[0].agent if found and config.max_usd is not None else SWEEP
 
 
+def settle_unasked(config: Config, found: Sequence[Researcher], recorded: str | None = None) -> dict[str, object]:
+    """Return the settings of that agent: `claude` that nobody named now gets a limit, unless its price is unknown."""
+    agent = choose_unasked(config, found, recorded)
+    kind, _, model = agent.partition(":")
+    if config.agent != AUTO or kind != "claude":
+        return {"agent": agent}
+    offer = _offer(config.model_copy(update={"model": model or config.model}), "")
+    return offer.settings | {"agent": agent}
+
+
 def describe(agent: str, config: Config, environment: Mapping[str, str], home: Path | None) -> Researcher:
     """Describe the researcher that `--agent` names."""
     kind, _, argument = agent.partition(":")

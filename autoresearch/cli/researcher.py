@@ -25,10 +25,11 @@ def settle_agent(root: Path, config: Config, recorded: str | None) -> Mapping[st
         registry.create(found[0].agent, config.model_copy(update=found[0].settings))  # a key that is none is told first
         if (answer := _ask(found[0])) is not None:
             return _follow(root, config, found, answer)
-    agent = auto.choose_unasked(config, found, recorded)
-    registry.create(agent, config)
-    _say(agent, config, found, _reason(config, found, recorded))
-    return {"agent": agent}
+    settings = auto.settle_unasked(config, found, recorded)
+    agent, settled = str(settings["agent"]), config.model_copy(update=settings)
+    registry.create(agent, settled)
+    _say(agent, settled, found, _reason(config, found, recorded))
+    return settings
 
 
 def _follow(root: Path, config: Config, found: list[Researcher], answer: bool) -> Mapping[str, object]:

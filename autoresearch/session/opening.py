@@ -27,9 +27,9 @@ SettleAgent = Callable[[Path, configuration.Config, str | None], Mapping[str, ob
 def settle_unasked(root: Path, config: configuration.Config, recorded: str | None) -> Mapping[str, object]:
     """Return the settings of the agent that a session gets if nobody can be asked. Raises UserError."""
     found = auto.find_researchers(config, os.environ, auto.home_folder())
-    agent = auto.choose_unasked(config, found, recorded)
-    registry.create(agent, config)
-    return {"agent": agent}
+    settings = auto.settle_unasked(config, found, recorded)
+    registry.create(str(settings["agent"]), config)
+    return settings
 
 
 def open_session_project(

@@ -81,6 +81,17 @@ def test_money_is_spent_only_where_a_limit_or_an_agent_is_set(tmp_path: Path, ho
     assert chosen(path, recorded="claude", agent="sweep") == ("sweep", False)
 
 
+def test_a_session_that_goes_on_with_claude_has_a_limit() -> None:
+    assert auto.settle_unasked(Config(), [], "claude:claude-haiku-5-5") == {
+        "agent": "claude:claude-haiku-5-5",
+        "max_usd": 10,
+    }
+    assert auto.settle_unasked(Config(max_usd=0.5), [], "claude") == {"agent": "claude", "max_usd": 0.5}
+    assert auto.settle_unasked(Config(), [], "claude:qwen") == {"agent": "claude:qwen"}, "no price, no limit"
+    assert auto.settle_unasked(Config(agent="claude"), [], "sweep") == {"agent": "claude"}
+    assert auto.settle_unasked(Config(), [], "command:codex") == {"agent": "command:codex"}
+
+
 def test_the_line_says_who_proposes_what_it_costs_and_who_else_could(tmp_path: Path, home: Path) -> None:
     path = KEY | {"PATH": install(tmp_path, "gemini")}
     log_in(home, "gemini")
