@@ -16,6 +16,7 @@ from autoresearch.ledger import Ledger, Session, check_free, status
 from autoresearch.ledger.rows import derive_seed
 from autoresearch.session.git_history import GitHistory
 from autoresearch.session.stopping import RESUMABLE
+from autoresearch.setup import slots
 from autoresearch.setup.project import Project, budget, open_project, repository
 from autoresearch.source.contract import require_contract
 from autoresearch.workspace.workspace import Workspace
@@ -46,11 +47,13 @@ def open_session_project(
         workspace.check_tag(config.tag)
     if not (root / "runs").exists() and (config.tag is None or workspace.best(config.tag) is None):
         _check_base(config, workspace)  # of a first session, before its data set is prepared
-    budget(config, "cpu")  # refuses a wrong one
+    budget(config, slots.choose(config.device, config.threads, config.slots)[0].device)  # refuses what cannot run here
     if origin is not None:
         with Ledger.open(_ledger_of(root), readonly=True) as ledger:
             ledger.find_session(origin)
     continued = _find_unfinished(root, workspace, config.tag) if origin is None else None
+    if continued is not None:
+        check_evaluator(continued)
     flags = {**flags, **settle_agent(root, config, continued.agent if continued else None)}
     return open_project(flags, root, pinned=continued.settings.get("data") if continued else None)
 
