@@ -184,7 +184,7 @@ def _logged_in(config: Config, environment: Mapping[str, str], home: Path | None
 
 def _tool(agent: str, preset: Preset, config: Config, evidence: str | None) -> Researcher:
     name = preset.title + (f" with {config.model}" if config.model else "")
-    if evidence in preset.keys and evidence not in PLAN_TOKENS:
+    if evidence is not None and evidence in preset.keys and evidence not in PLAN_TOKENS:
         return Researcher(agent, name, evidence, "billed to that key, without a limit of ours")
     cost = "counts against the limits of your plan, or is billed where you have none"
     return Researcher(agent, name, evidence or "not logged in", cost)

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 from support.logins import LOGINS, install, log_in
+from support.messages_server import MessagesServer, Status
 from support.programs import autoresearch
 from support.terminals import terminal
+
+from autoresearch.ledger import Ledger
 
 NOBODY = "researcher: sweep (numeric search, free); for a language model set ANTHROPIC_API_KEY"
 OFFER = "researcher: claude-opus-5-5 (ANTHROPIC_API_KEY, at most $10 a session); n takes sweep"
@@ -102,6 +105,23 @@ def test_an_answer_that_cannot_be_remembered_holds_for_this_session(repository: 
     _, text = answer(repository, key, b"y\r")
     assert "autoresearch.yaml cannot be changed, so this holds for one session: write `agent: claude` and" in text
     assert REFUSAL in text
+
+
+@pytest.mark.slow
+def test_the_one_who_was_agreed_to_is_asked(repository: Path, key: dict[str, str], settings_of: dict[str, str]) -> None:
+    with MessagesServer([Status(401, "authentication_error", "invalid x-api-key")]) as server:
+        env = key | {"AUTORESEARCH_SOURCE": settings_of["AUTORESEARCH_SOURCE"], "ANTHROPIC_BASE_URL": server.url}
+        code, text = answer(repository, env, b"yes\r")
+        assert code == 3 and "claude-opus-5-5 at 127.0.0.1: authentication" in text
+        assert [request.headers["x-api-key"] for request in server.requests] == [key["ANTHROPIC_API_KEY"]]
+        with Ledger.open(repository / "runs" / "ledger.db", readonly=True) as store:
+            assert store.find_session("t").agent == "claude"
+        (repository / "autoresearch.yaml").unlink()
+        code, text = answer(repository, env)  # the session goes on: its agent was agreed to, its limit is the default
+        assert text.startswith(
+            "researcher: claude-opus-5-5 (ANTHROPIC_API_KEY, at most $10 a session), as this session"
+        )
+        assert code == 3 and len(server.requests) == 2
 
 
 def test_a_key_that_cannot_be_sent_is_told_instead_of_a_question(repository: Path, key: dict[str, str]) -> None:
