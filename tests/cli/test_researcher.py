@@ -116,13 +116,13 @@ def test_the_one_who_was_agreed_to_is_asked(repository: Path, key: dict[str, str
         env = key | {"AUTORESEARCH_SOURCE": settings_of["AUTORESEARCH_SOURCE"], "ANTHROPIC_BASE_URL": server.url}
         code, text = answer(repository, env, b"yes\r")
         assert code == 3 and "claude-opus-5-5 at 127.0.0.1: authentication" in text
-        (headers,) = [{name.lower(): value for name, value in each.headers.items()} for each in server.requests]
-        assert headers["x-api-key"] == key["ANTHROPIC_API_KEY"]
+        (request,) = server.requests
+        assert request.body["model"] == "claude-opus-5-5"
         with Ledger.open(repository / "runs" / "ledger.db", readonly=True) as store:
             assert store.find_session("t").agent == "claude"
         (repository / "autoresearch.yaml").unlink()
         code, text = answer(repository, env)  # the session goes on: its agent was agreed to, its limit is the default
-        assert text.startswith(f"{OFFER.partition(';')[0]}, as this session began; or give --agent: sweep")
+        assert text.startswith(f"{OFFER.partition(';')[0]}, as this session began; or give --agent: ")
         assert code == 3 and len(server.requests) == 2
 
 
