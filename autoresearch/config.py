@@ -60,7 +60,7 @@ class Config(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     tag: str | None = None  # of the session and its branch; None: an unfinished session, or a new name
-    agent: str = "sweep"  # or `claude`, `claude:MODEL`, `command:TOOL`, `scripted:DIR`
+    agent: str = "auto"  # the best that is there; or `sweep`, `claude`, `claude:MODEL`, `command:TOOL`, `scripted:DIR`
     model: str | None = None  # of `claude` or the tool of `command`; None: its default
     effort: Literal["low", "medium", "high", "xhigh", "max"] = "medium"  # of the thinking of a Claude model
     code_model: str | None = None  # writes the code for the idea of `model`; None: one model does both

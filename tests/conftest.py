@@ -14,6 +14,8 @@ import pytest
 from support.cells import CORE
 from support.repositories import BIGRAM, make_repository, write_corpus
 
+from autoresearch.agents.auto import CLAUDE_KEYS
+from autoresearch.agents.command.presets import PRESETS
 from autoresearch.data import stdlib
 from autoresearch.data.dataset import Dataset
 from autoresearch.measure.cell_process import FOLDER
@@ -25,6 +27,8 @@ from autoresearch.setup import prepare
 def pytest_configure() -> None:
     """Compile the package once: cells cannot write bytecode, and would compile it in each of them."""
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    for name in (*CLAUDE_KEYS, *(key for preset in PRESETS.values() for key in preset.keys)):
+        os.environ.pop(name, None)  # `--agent auto` would find the keys of the person who runs the tests
     os.environ["OMP_NUM_THREADS"] = "1"  # tests side by side: threads that wait for each other would spin
     prepare.SEARCH_S = 0.0  # many seconds for each corpus of a test; tests of the search set their own
     hypothesis.settings.register_profile("suite", deadline=None, derandomize=True)  # a busy machine is no fault
@@ -38,12 +42,6 @@ def pytest_configure() -> None:
 def pytest_xdist_auto_num_workers() -> int:
     """With `-n auto`: a test waits as often as it computes."""
     return len(os.sched_getaffinity(0)) + 2
-
-
-@pytest.fixture(autouse=True)
-def _no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"):
-        monkeypatch.delenv(name, raising=False)
 
 
 def shared(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
@@ -97,8 +95,8 @@ def repository(tmp_path: Path, bigram: str) -> Path:
 
 
 @pytest.fixture(scope="session")
-def settings_of(bytes_data: Dataset) -> dict[str, str]:
-    """The environment with everything that a small session needs."""
+def settings_of(bytes_data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The environment with everything that a small session needs, and a home folder without logins."""
     settings = {
         "CACHE": str(bytes_data.root.parents[1]),
         "SOURCE": bytes_data.meta["source"],
@@ -111,7 +109,8 @@ def settings_of(bytes_data: Dataset) -> dict[str, str]:
         "TOTAL_PAIRS": "0",
         "SLOTS": str(CORE),
     }
-    return os.environ | {f"AUTORESEARCH_{name}": value for name, value in settings.items()}
+    home = {"HOME": str(tmp_path_factory.mktemp("home"))}
+    return os.environ | home | {f"AUTORESEARCH_{name}": value for name, value in settings.items()}
 
 
 @pytest.fixture(scope="session")

@@ -28,5 +28,5 @@ def create(spec: str, config: Config | None = None, services: Services | None = 
 
         config = config or Config()
         return Claude(config.model_copy(update={"model": argument}) if argument else config, services or Services())
-    known = "`sweep`, `claude`, `claude:MODEL`, `command:TOOL` or `scripted:DIR`"
+    known = "`auto`, `sweep`, `claude`, `claude:MODEL`, `command:TOOL` or `scripted:DIR`"
     raise UsageError(f"there is no agent `{spec}`: use {known}")

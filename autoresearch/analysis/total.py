@@ -78,10 +78,22 @@ def measure_total(remeasurer: Remeasurer, pairs: int) -> Total:
 
 
 def reserve(store: Ledger, session: Session, pairs: int, limit_s: float | None) -> float:
-    """Estimate the seconds of a total; 0 if there is none to measure or no time for it.
+    """Return the seconds to keep free for a total; 0 if there is none to measure or no time for it.
 
     `limit_s` is the length of the whole session.
     """
+    seconds = estimate_seconds(store, session, pairs)
+    return seconds if limit_s is None or seconds <= MAX_SHARE * limit_s else 0.0
+
+
+def is_due(store: Ledger, session: Session, pairs: int, reserved_s: float, left_s: float | None) -> bool:
+    """Return whether to measure a total when a session ends: its time was kept free, or is left (None: no deadline)."""
+    seconds = estimate_seconds(store, session, pairs)
+    return seconds > 0 and (reserved_s > 0 or left_s is None or seconds <= left_s)
+
+
+def estimate_seconds(store: Ledger, session: Session, pairs: int) -> float:
+    """Estimate the seconds of a total; 0 if there is none to measure."""
     keeps = [row for row in store.experiments(session.id, verdict="keep") if row.state == "settled"]
     if len(keeps) < 2:
         return 0.0
@@ -89,8 +101,7 @@ def reserve(store: Ledger, session: Session, pairs: int, limit_s: float | None) 
     durations = [trial.ended - trial.started for trial in store.trials(session.id, final.id) if trial.ended]
     if not durations or any(total.final == final.n for total in recorded_totals(store.events(session.id))):
         return 0.0
-    seconds = 2 * pairs * max(durations)
-    return seconds if limit_s is None or seconds <= MAX_SHARE * limit_s else 0.0
+    return 2 * pairs * max(durations)
 
 
 def interval(differences: Sequence[float], noise: tuple[float, float] | None = None) -> Interval:

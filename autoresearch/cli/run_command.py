@@ -18,6 +18,7 @@ from autoresearch.errors import UsageError, require
 if TYPE_CHECKING:
     from autoresearch.ledger import Ledger
     from autoresearch.session.stopping import Limits
+    from autoresearch.setup.project import Project
     from autoresearch.terminal.live_view import Live
 
 
@@ -36,7 +37,7 @@ def run(
     budget: str = typer.Option(None, help="Training budget of a trial: 5m, 300s, 15cpu, 200steps."),
     tag: str = typer.Option(None, help="Name of the session."),
     origin: str = typer.Option(None, "--from", help="Start a new session from the best version of this session."),
-    agent: str = typer.Option(None, help="Agent: sweep, claude, claude:MODEL, command:TOOL or scripted:DIR."),
+    agent: str = typer.Option(None, help="Agent: auto, sweep, claude, claude:MODEL, command:TOOL or scripted:DIR."),
     model: str = typer.Option(None, help="Model for claude, or for the tool of command."),
     max_usd: float = typer.Option(None, help="Limit on the cost of all model calls, in dollars."),
     judge: str = typer.Option(None, help="Rule for a keep: default, strict or greedy."),
@@ -46,6 +47,7 @@ def run(
     require_strong: bool = typer.Option(None, "--require-strong", help="Refuse to run if the cell is not STRONG."),
 ) -> None:
     """Start a session, or continue the newest unfinished one on the same base."""
+    from autoresearch.cli.researcher import settle_agent
     from autoresearch.ledger import Ledger
     from autoresearch.measure.clock import since_boot
     from autoresearch.sandbox.cell import protect_self
@@ -64,13 +66,14 @@ def run(
     sys.stdout = make_best_effort(sys.stdout.fileno(), sys.stdout.encoding)
     protect_self()
     warn_of_unread_settings()
-    project = open_session_project(flags, origin)
+    project = open_session_project(flags, origin, settle_agent)
     with lock(project.slots, say_line if wait else None), Ledger.open(project.ledger) as ledger:
         until = None if project.config.hours is None else since_boot() + 3600 * project.config.hours
         limits = Limits(until, project.config.max_experiments)
         with Live(project) as live, Hook(project, live.say) as hook, _handle_signals(limits, live):
             reason, tag = run_session(project, ledger, limits, [live.handle, hook.handle], origin)
         _print_summary(ledger, tag)
+        _print_next_step(ledger, tag, project)
     if reason == "interrupted":
         raise typer.Exit(130)
 
@@ -105,6 +108,22 @@ def _handle_signals(limits: "Limits", live: "Live") -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _print_next_step(ledger: "Ledger", tag: str, project: "Project") -> None:
+    """Print the last line: what to do next."""
+    from autoresearch.ledger import status
+    from autoresearch.report.next_step import describe_next_step
+    from autoresearch.session.untaken import find_untaken, is_taken
+    from autoresearch.terminal.console import print_line
+    from autoresearch.workspace.workspace import Workspace
+
+    session, workspace = require(ledger.session(tag)), Workspace(project.root, project.config.train)
+    facts, newest = status(ledger, session, time.time()), require(ledger.session())
+    best = ledger.experiment(session.id, facts.best) if facts.best else None
+    taken, untaken = best is not None and is_taken(workspace, best), find_untaken(ledger, workspace, session)
+    sys.stdout.flush()
+    print_line(describe_next_step(facts, taken, newest.id == session.id, untaken))
 
 
 def _print_summary(ledger: "Ledger", tag: str) -> None:

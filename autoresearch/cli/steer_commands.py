@@ -40,8 +40,12 @@ def unpause(tag: str = TAG) -> None:
 
 @app.command(rich_help_panel=RUN)
 def stop(tag: str = TAG) -> None:
-    """Let the running experiment end, then end the session; `run` can continue it later."""
-    _post("stop", tag, "ends after the running experiment; `autoresearch run` can continue it later")
+    """Let the running experiment end, then end the session with its honest total; `run` can continue it later.
+
+    A second `stop` leaves the honest total out.
+    """
+    words = "ends after the running experiment and its honest total, which a second `stop` leaves out"
+    _post("stop", tag, f"{words}; `autoresearch run` can continue it later")
 
 
 def _post(kind: str, tag: str | None, consequence: str) -> None:

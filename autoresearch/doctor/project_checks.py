@@ -8,7 +8,7 @@ from pathlib import Path
 
 from autoresearch import config as configuration
 from autoresearch import hardware, ledger
-from autoresearch.agents import registry
+from autoresearch.agents import auto, registry
 from autoresearch.agents.rehearsal import rehearse
 from autoresearch.config import Config, cache_folder
 from autoresearch.data.dataset import Dataset
@@ -20,8 +20,6 @@ from autoresearch.setup import plan, project, slots
 from autoresearch.setup.slots import Slot
 from autoresearch.source.contract import CONTRACT, defect
 from autoresearch.workspace.workspace import Workspace
-
-KEYS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "AUTORESEARCH_AUTH_TOKEN")
 
 
 def check_repository(folder: Path) -> tuple[Path | None, Check]:
@@ -121,26 +119,30 @@ def check_data(config: Config, device: str) -> tuple[Dataset | None, Check]:
 
 
 def check_agent(config: Config) -> Check:
-    """Name the agent of `run` and the key that is set, without a call of a model."""
+    """Name the agent of `run`, by which key or login it works and what it uses up, without a call of a model."""
+    found = auto.find_researchers(config, os.environ, auto.home_folder())
+    offer = found[0] if auto.must_ask(config, found) else None
+    agent = offer.agent if offer else auto.choose_unasked(config, found)
     try:
-        agent = registry.create(config.agent, config)
+        registry.create(agent, config.model_copy(update=offer.settings) if offer else config)
     except UserError as error:
         return _blocker("agent", error)
-    key = next((name for name in KEYS if os.environ.get(name)), None)
-    text = f"`run` asks {config.agent}" + (f" ({agent.model})" if agent.model else ", which needs no key")
-    if agent.model is None:
-        text += f"; {key} is set, for --agent claude" if key else "; no key is set for --agent claude"
-    return Check("agent", "ok", text)
+    chosen = offer or auto.describe(agent, config, os.environ, auto.home_folder())
+    hint = auto.list_alternatives(agent, found)
+    if offer is None:
+        return Check("agent", "ok", f"`run` asks {chosen}; {hint}")
+    return Check("agent", "ok", f"`run` in a terminal asks you once whether to use {chosen}; else it uses sweep")
 
 
 def check_rehearsal(root: Path, config: Config, device: str) -> Check:
-    """Ask the agent for one change to the base, as `run` would, without training it."""
+    """Ask the agent for one change to the base, as `run` would without a terminal, and do not train it."""
     try:
         workspace = Workspace(root, config.train)
         text, program = plan.fit_device(workspace.read(workspace.head()), device), ""
         with suppress(OSError):
             program = read_text(root / config.program) or ""
-        result = rehearse(registry.create(config.agent, config), text, program)
+        agent = auto.choose_unasked(config, auto.find_researchers(config, os.environ, auto.home_folder()))
+        result = rehearse(registry.create(agent, config), text, program)
     except UserError as error:
         return _blocker("rehearsal", error)
     if result.proposal is None:

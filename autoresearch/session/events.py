@@ -11,11 +11,15 @@ from autoresearch.sandbox.selftest import Inspection
 
 @dataclass(frozen=True)
 class SessionOpened:
-    """A session begins or goes on; `dirty` if train.py has changes that are not committed."""
+    """A session begins or goes on; `dirty` if train.py has changes that are not committed.
+
+    `untaken` is an earlier session whose best version the user's train.py does not have.
+    """
 
     session: Session
     inspection: Inspection
     dirty: bool
+    untaken: str | None = None
 
 
 @dataclass(frozen=True)

@@ -161,7 +161,8 @@ class Evidence:
         trials, fresh = self.trials(rival), self._fresh_trials(rival)
         if all(trial.outcome != "ok" for trial in trials):  # its records are gone
             if self._fails_now(rival):
-                raise UserError(f"experiment {rival.n}, the incumbent, cannot be measured here: {trials[-1].reason}")
+                words = f"experiment {rival.n}, the incumbent, cannot be measured here: {trials[-1].reason}"
+                raise UserError(f"{words}; see `autoresearch doctor`")
             return True
         if self.context.row.judge == "greedy" and experiment.mode not in judge.SIMPLER_MODES:
             return False

@@ -3,28 +3,42 @@
 import os
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
 from autoresearch import config as configuration
 from autoresearch import hardware
-from autoresearch.agents import registry
+from autoresearch.agents import auto, registry
 from autoresearch.errors import UserError
 from autoresearch.files import JsonObject
 from autoresearch.ledger import Ledger, Session, check_free, status
 from autoresearch.ledger.rows import derive_seed
 from autoresearch.session.git_history import GitHistory
 from autoresearch.session.stopping import RESUMABLE
-from autoresearch.setup.project import Project, open_project, repository
+from autoresearch.setup import slots
+from autoresearch.setup.project import Project, budget, open_project, repository
 from autoresearch.source.contract import require_contract
 from autoresearch.workspace.workspace import Workspace
 
+# folder, settings, and agent of the session that goes on -> further settings, of an agent that was checked
+SettleAgent = Callable[[Path, configuration.Config, str | None], Mapping[str, object]]
 
-def open_session_project(flags: Mapping[str, object], origin: str | None = None) -> Project:
-    """Open the project for a session: check train.py, tag and agent first. Raises UserError.
 
-    A session that goes on keeps its data set, whatever the source of it has become.
+def settle_unasked(root: Path, config: configuration.Config, recorded: str | None) -> Mapping[str, object]:
+    """Return the settings of the agent that a session gets if nobody can be asked. Raises UserError."""
+    found = auto.find_researchers(config, os.environ, auto.home_folder())
+    settings = auto.settle_unasked(config, found, recorded)
+    registry.create(str(settings["agent"]), config)
+    return settings
+
+
+def open_session_project(
+    flags: Mapping[str, object], origin: str | None = None, settle_agent: SettleAgent = settle_unasked
+) -> Project:
+    """Open the project for a session: check train.py and tag, settle and check the agent first. Raises UserError.
+
+    A session that goes on keeps its agent, unless another one is set, and its data set, whatever its source has become.
     """
     root = repository()
     config = configuration.load(root, flags)
@@ -33,24 +47,26 @@ def open_session_project(flags: Mapping[str, object], origin: str | None = None)
         workspace.check_tag(config.tag)
     if not (root / "runs").exists() and (config.tag is None or workspace.best(config.tag) is None):
         _check_base(config, workspace)  # of a first session, before its data set is prepared
-    registry.create(config.agent, config)
+    budget(config, slots.choose(config.device, config.threads, config.slots)[0].device)  # refuses what cannot run here
     if origin is not None:
         with Ledger.open(_ledger_of(root), readonly=True) as ledger:
             ledger.find_session(origin)
-        return open_project(flags, root)
-    return open_project(flags, root, pinned=_pinned_data(root, workspace, config.tag))
+    continued = _find_unfinished(root, workspace, config.tag) if origin is None else None
+    if continued is not None:
+        check_evaluator(continued)
+    flags = {**flags, **settle_agent(root, config, continued.agent if continued else None)}
+    return open_project(flags, root, pinned=continued.settings.get("data") if continued else None)
 
 
 def _ledger_of(root: Path) -> Path:
     return root / "runs" / "ledger.db"
 
 
-def _pinned_data(root: Path, workspace: Workspace, tag: str | None) -> str | None:
-    """Return the hash of the data set of the session that `run` continues; None if it starts one."""
+def _find_unfinished(root: Path, workspace: Workspace, tag: str | None) -> Session | None:
+    """Return the session that `run` continues; None if it starts one."""
     # there may be no ledger yet, and a fault of it is told when it is opened to write
     with suppress(UserError), Ledger.open(_ledger_of(root), readonly=True) as ledger:
-        session = _find_continued(ledger, tag, workspace.head())
-        return session.settings.get("data") if session else None
+        return _find_continued(ledger, tag, workspace.head())
     return None
 
 

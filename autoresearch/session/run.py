@@ -31,15 +31,16 @@ from autoresearch.session.constraints import Constraints
 from autoresearch.session.context import SessionContext
 from autoresearch.session.crashes import Crashes
 from autoresearch.session.demotion import demote_suspects
-from autoresearch.session.events import Listener, SessionClosed, SessionOpened, TrialProgress
+from autoresearch.session.events import LedgerEvent, Listener, SessionClosed, SessionOpened, TrialProgress
 from autoresearch.session.evidence import Evidence, prior_noise
 from autoresearch.session.loop import SessionLoop
 from autoresearch.session.maintenance import Maintenance
 from autoresearch.session.opening import check_comparable, open_session, trial_identity
 from autoresearch.session.pipeline import Pipeline, spare_cores
 from autoresearch.session.proposer import CandidateMaker, Proposer
-from autoresearch.session.stopping import RESUMABLE, Limits, SessionControl
+from autoresearch.session.stopping import Interrupted, Limits, SessionControl
 from autoresearch.session.trial_runner import TrialRunner
+from autoresearch.session.untaken import find_untaken
 from autoresearch.setup.project import Project, inspection, settings
 from autoresearch.setup.trial_run import BasePlanner
 from autoresearch.source.parsing import uses_torch
@@ -66,18 +67,19 @@ def run_session(
         grade=cell.grade,
         layers=cell.layers,
         deadline=limits.deadline,
-        agent=project.config.agent if "agent" in project.config.model_fields_set else row.agent,
+        agent=project.config.agent,
     )
     context = SessionContext(row.id, row.tag, ledger, workspace, project.runs, listeners)
-    context.notify(SessionOpened(row, cell, workspace.is_dirty()))
+    context.notify(SessionOpened(row, cell, workspace.is_dirty(), find_untaken(ledger, workspace, row)))
     if origin is None and project.config.tag is None:
         _report_unknown_sessions(context)
     reason, error = "error", ""
     try:
         loop = assemble(context, _loop_inputs(context, project, limits, None))
         reason = loop.run()
-        if reason not in RESUMABLE and loop.control.reserve_s() > 0:
-            _measure_total(context, project, loop.maintenance.card(project.slot.gpu))
+        reserved, left = loop.control.reserve_s(), limits.seconds_left()
+        if reason != "interrupted" and total.is_due(ledger, row, project.config.total_pairs, reserved, left):
+            _measure_total(context, project, limits, loop.maintenance.card(project.slot.gpu))
     except KeyboardInterrupt:
         reason = reason if reason != "error" else "interrupted"
     except Exception as failure:
@@ -228,20 +230,35 @@ def _create_agent(context: SessionContext, project: Project, limits: Limits) -> 
     return agent
 
 
-def _measure_total(context: SessionContext, project: Project, card: CardMemory) -> None:
-    """Measure the honest total; if that fails in any way, the session still ends well."""
+def _measure_total(context: SessionContext, project: Project, limits: Limits, card: CardMemory) -> None:
+    """Measure the honest total; if that fails in any way, the session still ends well.
+
+    Ctrl-C or a `stop` leaves it out after the running trial.
+    """
 
     def watch(n: int, progress: Progress) -> None:
         context.notify(TrialProgress(n, "total", progress))
 
+    def check() -> None:
+        if limits.interrupted or context.ledger.take(context.id, "stop"):
+            raise Interrupted("left out: `autoresearch total` measures it")
+
+    seconds = total.estimate_seconds(context.ledger, context.row, project.config.total_pairs)
+    words = f"{2 * project.config.total_pairs} trials of base and final version, about {seconds / 60:.0f} min"
+    context.notify(LedgerEvent("total", None, f"{words}; Ctrl-C leaves it out"))
     try:
         workspace, referee = context.workspace, CellReferee(project.settings, project.data)
-        remeasurer = Remeasurer(context.ledger, context.row, workspace, referee, project.data, card, watch)
+        remeasurer = Remeasurer(context.ledger, context.row, workspace, referee, project.data, card, watch, check)
         result = total.measure_total(remeasurer, project.config.total_pairs)
+    except Interrupted as left_out:
+        context.notify(LedgerEvent("total", None, str(left_out)))
+        return
     except Exception as error:
         context.emit("total failed", None, describe_error(error))
         demote_suspects(context)
         return
+    finally:
+        context.ledger.take(context.id, "stop")  # a later run must not find one that came too late
     words = f"{result.val.mean:+.4f} bits per byte, between {result.val.low:+.4f} and {result.val.high:+.4f}"
     context.emit("total", None, words, **asdict(result))
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
@@ -39,6 +40,14 @@ def print_blocks(blocks: Iterable[Block], console: Console) -> None:
             console.print()
         _print(block, console)
         before = block
+
+
+def print_line(text: str) -> None:
+    """Print a line for a person to stderr; a narrow terminal gets its parts one below the other."""
+    console = Console(stderr=True)
+    if console.is_terminal and cell_len(text) > console.width:
+        text = text.replace("; ", ";\n  ")
+    console.print(Text(plain_text(text)), soft_wrap=not console.is_terminal)
 
 
 def _is_apart(before: Block, block: Block) -> bool:

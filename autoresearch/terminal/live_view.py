@@ -14,6 +14,7 @@ from autoresearch.ledger import Session
 from autoresearch.ledger.event_writer import write_event
 from autoresearch.ledger.session_status import SessionStatus
 from autoresearch.report.format import duration
+from autoresearch.report.next_step import describe_untaken
 from autoresearch.session.events import LedgerEvent, SessionClosed, SessionEvent, SessionOpened
 from autoresearch.session.live import LiveTrial, LiveTrialRecorder
 from autoresearch.setup.project import Project
@@ -133,6 +134,8 @@ class Live:
         self.say(f"session {session.tag} on {slots}, budget {budget}, agent {session.agent}")
         if session.started_from:
             self.say(str(session.started_from))
+        if event.untaken is not None:
+            self.say(describe_untaken(event.untaken), "yellow")
         self.screen.last, self.screen.most_usd = ("opened", None, time.time()), config.max_usd
         self._read_status()
 

@@ -85,6 +85,16 @@ class Workspace:
             raise UserError(f"{words}: commit them, or replace them with --force")
         write_atomically(path, [text])
 
+    def has_taken_over(self, sha: str) -> bool:
+        """Return whether the user's file is, or was in a commit of HEAD's history, as in the commit of a version."""
+        blob, path = self.blob(sha), self._git.top / self.file
+        if self.is_ancestor(sha, "HEAD"):
+            return True
+        if path.is_file() and blob in self._hashes(path):
+            return True
+        found = self._git.line("log", "-1", "--format=%H", f"--find-object={blob}", "HEAD", "--", self._spec)
+        return bool(found)
+
     # --- versions
 
     def read(self, sha: str) -> str:
@@ -337,10 +347,14 @@ class Workspace:
 
     def _is_known(self, path: Path, known: Container[str | None]) -> bool:
         """Return whether the file is as in HEAD, also as git's filters for line ends write it, or of a known hash."""
-        content, committed = path.read_bytes(), self.blob("HEAD")
+        plain, clean = self._hashes(path)
+        return self.blob("HEAD") in (plain, clean) or plain in known
+
+    def _hashes(self, path: Path) -> tuple[str, str]:
+        """Return git's hash of a file's bytes, and that of what its filters would store."""
+        content = path.read_bytes()
         plain = self._git.line("hash-object", "--stdin", "--no-filters", stdin=content)
-        clean = self._git.line("hash-object", "--stdin", f"--path={self.file}", stdin=content)
-        return committed in (plain, clean) or plain in known
+        return plain, self._git.line("hash-object", "--stdin", f"--path={self.file}", stdin=content)
 
     def _store(self, text: str) -> str:
         return self._git.line("hash-object", "-w", "--stdin", stdin=encode(text))

@@ -171,7 +171,7 @@ def test_no_folder_and_nothing_in_it(tmp_path):
 
 @pytest.mark.parametrize("spec", ["", "scripted", "scripted:", "magic", "sweep:x"])
 def test_unknown_agents(spec):
-    with pytest.raises(UsageError, match=r"use `sweep`, .*`scripted:DIR`"):
+    with pytest.raises(UsageError, match=r"use `auto`, `sweep`, .*`scripted:DIR`"):
         create(spec)
 
 

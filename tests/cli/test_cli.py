@@ -172,7 +172,7 @@ def test_no_session_yet(repository: Path, command: str, fails: Fails) -> None:
         ("--minutes 3 --hours 1", "--hours and --minutes are both given"),
         ("--judge kind", "--judge: "),
         ("--max-experiments 0", "--max-experiments: "),
-        ("--agent nobody", "there is no agent `nobody`: use `sweep`"),
+        ("--agent nobody", "there is no agent `nobody`: use `auto`, `sweep`"),
         ("--agent scripted:nowhere", "there is no folder nowhere"),
         ("--agent scripted:empty", "has no proposals: put NN-name.patch"),
         ("--tag a/../b", "cannot be a tag: use letters"),

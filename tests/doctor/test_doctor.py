@@ -9,10 +9,13 @@ from typing import Any
 
 import filelock
 import pytest
+from support.messages_server import MessagesServer, Status
 from support.readable import copy_readable
 from support.repositories import git
 
 from autoresearch import doctor
+from autoresearch.config import Config
+from autoresearch.doctor import project_checks
 from autoresearch.setup import prepare, slots
 
 CARD = """
@@ -193,12 +196,23 @@ def test_a_driver_that_is_too_old_for_torch(repository: Path, pretend: Any) -> N
     assert found["level"] == "blocker" and "update the driver" in found["remedy"]
 
 
-def test_keys_only_say_whom_run_could_ask(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "no key is set" in checks(repository)["agent"]["text"]
+def test_keys_only_say_whom_run_could_ask(repository: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert "`run` asks sweep (numeric search, free); for a language model set" in checks(repository)["agent"]["text"]
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-000000000000000000000")
     text = checks(repository)["agent"]["text"]
-    assert "`run` asks sweep" in text and "ANTHROPIC_API_KEY is set" in text and "sk-ant" not in text
+    assert "asks you once whether to use claude-opus-5-5 (ANTHROPIC_API_KEY, at most $10 a session)" in text
+    assert "sk-ant" not in text
+    assert "`run` asks sweep" in checks(repository, agent="sweep")["agent"]["text"]
     assert checks(repository, agent="bogus")["agent"]["level"] == "blocker"
+
+
+def test_a_rehearsal_of_auto_spends_nothing(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with MessagesServer([Status(500)]) as server:
+        monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-000000000000000000000")
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
+        result = project_checks.check_rehearsal(repository, Config(), "cpu")
+    assert (result.level, server.requests) == ("ok", [])
 
 
 def test_a_rehearsal_asks_the_agent_for_one_change(repository: Path, tmp_path: Path, bigram: str) -> None:

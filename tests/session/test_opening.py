@@ -26,7 +26,7 @@ def repository(repository: Path, settings_of: dict[str, str], monkeypatch: pytes
 
 def opened(root: Path, origin: str | None = None, **flags: str) -> str:
     """The tag of the session that a run would be, as if it had been interrupted at once."""
-    place = project.open_project(flags, root)
+    place = project.open_project({"agent": "sweep"} | flags, root)
     with Ledger.open(place.ledger) as store:
         row = open_session(place, store, Workspace(root), origin)
         store.update_session(row.id, state="ended", stop_reason="interrupted")

@@ -14,7 +14,7 @@ PROMPT = "Read BRIEF.md in this folder and do what it asks: edit train.py, write
 
 @dataclass(frozen=True)
 class Preset:
-    """One tool. `keys` and `settings` are environment variables that it gets if they are set.
+    """One tool. `keys` and `settings` are environment variables that it gets if they are set; `title` is its full name.
 
     `login` and `files` are copied from the user's home folder into that of the cell, `login` only if none of the `keys`
     is set. `environment` is fixed. `model` is the option that names a model.
@@ -23,6 +23,7 @@ class Preset:
     command: Sequence[str]
     model: str
     keys: Sequence[str]
+    title: str = ""
     settings: Sequence[str] = ()
     login: Sequence[str] = ()
     files: Sequence[str] = ()
@@ -32,6 +33,7 @@ class Preset:
 PRESETS = {
     # https://code.claude.com/docs/en/headless and /cli-reference
     "claude": Preset(
+        title="Claude Code",
         command=(
             *("claude", "-p", PROMPT, "--output-format", "json"),
             *("--permission-mode", "acceptEdits", "--tools", EDITING, "--allowedTools", EDITING),
@@ -45,6 +47,7 @@ PRESETS = {
     ),
     # https://developers.openai.com/codex/noninteractive
     "codex": Preset(
+        title="Codex CLI",
         command=(
             *("codex", "exec", "--skip-git-repo-check", "--ephemeral", "--color", "never"),
             *("--dangerously-bypass-approvals-and-sandbox", PROMPT),
@@ -57,6 +60,7 @@ PRESETS = {
     ),
     # https://geminicli.com/docs/cli/headless and /trusted-folders
     "gemini": Preset(
+        title="Gemini CLI",
         command=("gemini", "--approval-mode", "auto_edit", "-p", PROMPT),
         model="--model",
         keys=("GEMINI_API_KEY", "GOOGLE_API_KEY"),

@@ -1,0 +1,32 @@
+"""Best versions of sessions that the user's train.py does not have."""
+
+from contextlib import suppress
+
+from autoresearch.errors import UserError
+from autoresearch.ledger import Experiment, Ledger, Session
+from autoresearch.workspace.git import GitError
+from autoresearch.workspace.workspace import Workspace
+
+
+def find_untaken(ledger: Ledger, workspace: Workspace, session: Session) -> str | None:
+    """Return the newest other session with keeps, if the user never took over its best version.
+
+    None if this session was started from it.
+    """
+    for other in reversed(ledger.sessions()):
+        if other.id != session.id and (best := _best(ledger, other)) is not None:
+            return None if other.tag == session.from_tag or is_taken(workspace, best) else other.tag
+    return None
+
+
+def is_taken(workspace: Workspace, version: Experiment) -> bool:
+    """Return whether the user's train.py has, or had, the text of a version; True if git cannot say."""
+    with suppress(GitError, UserError, OSError):
+        return version.sha is None or workspace.has_taken_over(version.sha)
+    return True
+
+
+def _best(ledger: Ledger, session: Session) -> Experiment | None:
+    """Return the newest keep of a session."""
+    keeps = [row for row in ledger.experiments(session.id, verdict="keep") if row.n > 0 and row.state == "settled"]
+    return keeps[-1] if keeps else None
