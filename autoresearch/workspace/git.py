@@ -122,17 +122,33 @@ def blob_hash(text: str, like: str) -> str:
     return kind(b"blob %d\0" % len(content) + content).hexdigest()
 
 
+def _without_git() -> Blocker:
+    return Blocker("git is not installed: install it, for example `apt install git`")
+
+
 def open_repository(folder: Path) -> "Repo":
     """Open the repository around a folder with GitPython. Raises Blocker if there is none."""
     try:
         import git  # here, because the import fails where git is not installed
     except ImportError:
-        raise Blocker("git is not installed: install it, for example `apt install git`") from None
+        raise _without_git() from None
     try:
         return git.Repo(folder, search_parent_directories=True, expand_vars=False)
     except (git.InvalidGitRepositoryError, git.NoSuchPathError):
         hint = "`git init && git add . && git commit -m start` there first"
         raise Blocker(f"{folder} is not in a git repository: {hint}") from None
+
+
+def create_repository(folder: Path) -> None:
+    """Make a folder a git repository of its own, also inside of another one. Raises Blocker, GitError."""
+    try:
+        import git
+    except ImportError:
+        raise _without_git() from None
+    try:
+        git.Repo.init(folder, expand_vars=False).close()
+    except git.GitCommandError as error:
+        raise GitError(f"git init failed: {_error_line(str(error.stderr))}") from None
 
 
 def top_folder(folder: Path) -> Path:
