@@ -10,13 +10,9 @@ import sys
 from pathlib import Path
 from collections.abc import Callable
 
+# all of them add their commands to `app`
 from autoresearch.cli import demo_command, trial_command, plan_command, run_command, steer_commands, look_commands
-from autoresearch.cli import (
-    page_commands,
-    session_commands,
-    verify_commands,
-    keep_commands,
-)  # all of them add their commands to `app`
+from autoresearch.cli import page_commands, session_commands, verify_commands, keep_commands
 from autoresearch.cli.app import app
 from autoresearch.errors import UserError, as_user_error
 
