@@ -30,6 +30,8 @@ def lay_down_demo(folder: Path, say: Callable[[str], None]) -> list[str]:
 
 
 def _is_demo(folder: Path) -> bool:
+    if not (folder / ".git").exists():
+        return False
     try:
         return (folder / config.FILE).read_text(encoding="utf-8").startswith(FIRST_LINE)
     except (OSError, UnicodeDecodeError):
