@@ -17,7 +17,7 @@ from autoresearch.errors import UsageError
 from autoresearch.ledger import Ledger, status
 from autoresearch.measure.referee import CellReferee
 from autoresearch.measure.settings import Settings
-from autoresearch.setup.demo_project import lay_down_demo
+from autoresearch.setup.demo_project import FIRST_LINE, lay_down_demo
 from autoresearch.setup.scaffold import lay_down
 from autoresearch.source.constants import constants
 
@@ -55,7 +55,9 @@ def test_files_of_others_are_refused_in_one_line(
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.tex").write_text("mine\n")
     (tmp_path / "file").write_text("mine\n")
-    for name, why in (("full", "is not empty"), ("file", "is a file")):
+    (tmp_path / "copy").mkdir()  # the settings of a demonstration alone: `run` would work on a repository around it
+    (tmp_path / "copy" / "autoresearch.yaml").write_text(f"{FIRST_LINE} `autoresearch run --help` explains them.\n")
+    for name, why in (("full", "is not empty"), ("copy", "is not empty"), ("file", "is a file")):
         with pytest.raises(UsageError, match=why):
             lay_down_demo(tmp_path / name, print)
 
