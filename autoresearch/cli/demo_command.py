@@ -36,12 +36,12 @@ NO_KEEP = (
 )
 NEXT = """\
 cd {folder}
-autoresearch log --all       # every experiment; `autoresearch show N` for one
-autoresearch serve           # the report and more in a browser (or open the file above)
-autoresearch demo            # another session; from above: autoresearch demo {folder}
-autoresearch init FOLDER     # a project of your own, or what your repository lacks for one
-autoresearch run --agent claude    # ideas, not only numbers; ANTHROPIC_API_KEY holds the key
-With an NVIDIA card, a trial of `autoresearch init` trains a GPT for five minutes.\
+autoresearch log --all           # every experiment; `show N` for one of them
+autoresearch demo .              # another session here
+autoresearch init ../mine        # a project of your own: a GPT in PyTorch
+autoresearch run --agent claude  # ideas, not only numbers
+The last one needs a key in ANTHROPIC_API_KEY. With an NVIDIA card, a trial of
+the GPT trains for five minutes, and `autoresearch run --hours 8` is a night.\
 """
 
 
