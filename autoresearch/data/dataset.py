@@ -120,7 +120,8 @@ class Dataset:
         """Return the text of tokens, with `separator` for each document separator."""
         table = self._token_table()
         table[self.meta["tokenizer"]["bos"]] = separator
-        return b"".join(table[int(token)] for token in tokens)
+        numbers = tokens.tolist() if isinstance(tokens, np.ndarray) else tokens
+        return b"".join([table[int(number)] for number in numbers])
 
     def _token_table(self) -> list[bytes]:
         if self.meta["tokenizer"]["kind"] == "bytes":

@@ -139,7 +139,8 @@ def is_in_repository(folder: Path) -> bool:
 
 
 def create_repository(folder: Path) -> None:
-    """Make a folder a git repository, wherever variables such as GIT_DIR point to. Raises GitError."""
+    """Make a folder a git repository, wherever variables such as GIT_DIR point to. Raises Blocker, GitError."""
+    _require_git()
     from git import Git
 
     command = [Git.GIT_PYTHON_GIT_EXECUTABLE, "init", "--quiet", str(folder)]
@@ -154,11 +155,18 @@ def no_file(name: str) -> str:
     return f"no {name} here: cd to your project, or `autoresearch init`"
 
 
-def _find_repository(folder: Path) -> "Repo | None":
+def _require_git() -> None:
+    """Raise Blocker where git is not installed: GitPython cannot be imported there."""
     try:
-        import git  # here, because the import fails where git is not installed
+        import git  # noqa: F401
     except ImportError:
         raise Blocker("git is not installed: install it, for example `apt install git`") from None
+
+
+def _find_repository(folder: Path) -> "Repo | None":
+    _require_git()
+    import git
+
     try:
         return git.Repo(folder, search_parent_directories=True, expand_vars=False)
     except (git.InvalidGitRepositoryError, git.NoSuchPathError):
