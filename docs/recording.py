@@ -9,6 +9,7 @@ import fcntl
 import json
 import os
 import pty
+import re
 import select
 import struct
 import sys
@@ -128,14 +129,9 @@ def markup(line) -> str:
         text = "".join(cell.data for cell in group)
         names = [colour.removeprefix("bright"), "b" if bold else ""]
         kind = " ".join(name for name in names if name not in ("", "default"))
-        if text.strip():
-            left = len(text) - len(text.lstrip())
-            words = text.strip()
-            runs.append(
-                f'<tspan x="{(x + left) * CELL:g}" textLength="{len(words) * CELL:g}"'
-                + (f' class="{kind}"' if kind else "")
-                + f">{escape(words)}</tspan>"
-            )
+        for words in re.finditer(r"\S+(?: \S+)*", text):  # several blanks would become one
+            place = f'x="{(x + words.start()) * CELL:g}" textLength="{len(words[0]) * CELL:g}"'
+            runs.append(f'<tspan {place} class="{kind}">{escape(words[0])}</tspan>'.replace(' class=""', ""))
         x += len(text)
     return "".join(runs)
 
