@@ -1,8 +1,8 @@
 """Make the pictures of the docs from real sessions. Look at each picture before you commit it.
 
-`python docs/pictures.py REPOSITORY [TAG]` makes those in pictures/ but one, and needs chromium. They were made from the
-hundred experiments of docs/sweep-cpu.md. `python docs/pictures.py LEDGER` makes pictures/night.svg alone, from the
-ledger of the session that docs/nights.md tells.
+`python docs/pictures.py LEDGER` makes pictures/night.svg and night-phone.svg, from the ledger of the session that
+docs/nights.md tells. docs/recording.py makes demo.svg. `python docs/pictures.py REPOSITORY [TAG]` makes the others, and
+needs chromium; they were made from the hundred experiments of docs/sweep-cpu.md.
 """
 
 import io
