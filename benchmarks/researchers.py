@@ -1,6 +1,6 @@
 """Compare `sweep` with Optuna's TPE over all constants and with random search, at the same number of trials.
 
-    python benchmarks/researchers.py [--trials 24] [--seeds 3] [--draws 4] [--budget 15cpu]
+    python benchmarks/researchers.py [--trials 24] [--seeds 3] [--draws 4] [--budget 15cpu] [--base tuned]
 
 `sweep` runs in a real session (base replicates and re-runs are among its trials). The others draw a factor between 1/2
 and 2 for every constant, and their result is the lowest number they saw, as in common use. At the end each result is
@@ -8,7 +8,6 @@ measured again on fresh seeds, in turns with the base. The runs of the methods a
 """
 
 import argparse
-import math
 import os
 import subprocess
 import tempfile
@@ -18,9 +17,11 @@ from pathlib import Path
 from statistics import fmean, stdev
 
 import optuna
+from cpu_base import BASES
+from sweep_trials import move
 
 from autoresearch.agents import registry
-from autoresearch.agents.sweep.sweep_agent import Knob, knobs
+from autoresearch.agents.sweep.sweep_agent import knobs
 from autoresearch.ledger import Ledger
 from autoresearch.measure.referee import CellReferee
 from autoresearch.measure.result import Result
@@ -28,9 +29,8 @@ from autoresearch.measure.settings import TrialPlan
 from autoresearch.session.context import SessionContext
 from autoresearch.session.run import LoopInputs, assemble
 from autoresearch.session.stopping import Limits
-from autoresearch.setup import plan
 from autoresearch.setup.project import Project, open_project
-from autoresearch.source.constants import Number, with_constants
+from autoresearch.source.constants import with_constants
 from autoresearch.workspace.workspace import Workspace
 
 FIRST_FRESH_SEED = 10_000  # of the last measurement
@@ -97,26 +97,17 @@ def study(sampler: optuna.samplers.BaseSampler, project: Project, text: str, cou
     return best[1]
 
 
-def move(knob: Knob, log2: float) -> Number:
-    """Return a constant times 2**log2, of the same kind as before."""
-    value = knob.constant.value
-    if knob.kind == "power":
-        return 2 ** round(math.log2(value) + log2)
-    if knob.kind == "complement":
-        return 1 - (1 - value) * 2**log2
-    return max(1, round(value * 2**log2)) if isinstance(value, int) else value * 2**log2
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--trials", type=int, default=24)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--draws", type=int, default=4)
     parser.add_argument("--budget", default=None)
+    parser.add_argument("--base", choices=list(BASES), default="untuned")
     options = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     project = open_project({"budget": options.budget}, Path.cwd())
-    text = plan.fit_device(Path("train.py").read_text(), project.slot.device)
+    text = BASES[options.base]()
     found: dict[str, list[str]] = {"base": [text] * options.seeds, "sweep": [], "TPE": [], "random": []}
     for seed in range(options.seeds):
         found["sweep"].append(sweep(project, text, options.trials, seed))

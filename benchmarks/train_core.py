@@ -16,6 +16,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import cpu_base
 import original
 
 from autoresearch import hardware
@@ -28,7 +29,6 @@ from autoresearch.measure.settings import Settings
 from autoresearch.setup import plan, prepare
 from autoresearch.source import constants
 
-TRAIN = Path(__file__).resolve().parents[1] / "train.py"
 BUDGET = {"cpu": "15cpu", "cuda": "60s"}
 SETTINGS = {"cpu": {"eval_rows": 512, "eval_batch": 32}, "cuda": {"eval_rows": 10240, "eval_batch": 16}}
 
@@ -92,7 +92,7 @@ def row(name: str, seed: int, result: Result, gpu: str | None) -> str:
 
 def versions(options: argparse.Namespace, device: str) -> dict[str, str]:
     """Return the texts by name."""
-    ours = plan.fit_device(TRAIN.read_text(), device)
+    ours = cpu_base.tuned() if device == "cpu" else cpu_base.TRAIN.read_text()
     found = {"ours": ours}
     if options.original:
         found["original"] = original.version(options.original, device, original.SIZE[device])

@@ -272,12 +272,20 @@ def _train(channel: wire.Channel, source: str, hello: wire.Fields) -> None:
     _run_source(source).train(TrialContext(channel, hello, torch))
 
 
+def _import_ahead(mode: str) -> None:
+    """Import torch and, for training, its compiler, which the first optimizer would import."""
+    importlib.import_module("torch")
+    if mode == "train":
+        with contextlib.suppress(ImportError):
+            importlib.import_module("torch._dynamo")
+
+
 def main() -> int:
     """Receive `hello`, do one task, and report how it ended."""
     gc.disable()  # until train.py runs: collections would take a tenth of the time of `import torch`
     channel = wire.Channel(socket.socket(fileno=3), receive_fds=wire.FDS_FROM_REFEREE)
     if sys.argv[2:] == ["early"]:
-        importlib.import_module("torch")
+        _import_ahead(sys.argv[1])
         channel.send("here")
     hello = channel.receive()
     assert hello is not None

@@ -58,6 +58,17 @@ def alive(pid: int) -> bool:
     return Path(f"/proc/{pid}").exists()
 
 
+def test_a_cell_for_training_has_imported_what_an_optimizer_needs(
+    cells: WarmCells, quick: Settings, bytes_data: Dataset
+) -> None:
+    start_idle(cells, quick, bytes_data, "train")
+    told = "\nimport sys\nIS_THERE = 'torch._dynamo' in sys.modules\n" + TORCH.replace(
+        "    trial.start()", "    trial.log(is_there=IS_THERE)\n    trial.start()"
+    )
+    result = CellReferee(quick, bytes_data, cells).measure(told, 1)
+    assert result.reported["is_there"] == 1.0
+
+
 @pytest.mark.slow
 def test_a_trial_leaves_cells_for_the_next_and_scores_the_same(
     cells: WarmCells, quick: Settings, bytes_data: Dataset

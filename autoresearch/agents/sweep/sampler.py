@@ -4,7 +4,8 @@ The score is modelled as a sum of one smooth function per constant, on the const
 process (Duvenaud et al., 2011). The measurements are *differences* of that sum, candidate minus parent, which are
 Gaussian, too. So one experiment that moved three constants is evidence on all three, the evidence stays valid when the
 incumbent changes, and scores are never compared across parents; deltas with the same parent share the error of its
-mean. Choosing by a sample from the posterior (Thompson sampling) balances exploration and exploitation.
+mean. Choosing by a sample from the posterior (Thompson sampling) balances exploration and exploitation. Many constants
+move at once, because each experiment then tells something about each of them; dev/LOG.md has the comparison.
 """
 
 import warnings
@@ -20,8 +21,9 @@ from optuna.trial import FrozenTrial
 
 Array = NDArray[np.floating]
 
-MAX_MOVES = 3  # of constants in one proposal
-LENGTH = 1.0  # log2 units over which the effect of a constant changes: factor 2
+MIN_MOVES, MOVED_SHARE = 3, 1 / 3  # of the constants, that one proposal may move
+TEMPERATURE = 0.5  # of a sample, around the posterior mean: a whole one scatters over too many constants
+LENGTH = 2.0  # log2 units over which the effect of a constant changes: factor 4
 SCALES = (1.0, 2.0, 4.0, 8.0)  # candidate sizes of an effect, in units of the noise
 BAD_DELTA = 4.0  # in units of the noise: failures, and deltas that are worse, count as this
 PARENT_ERROR = 0.5  # variance of a parent's mean, in units of one trial's
@@ -76,7 +78,7 @@ def _as_trial(observation: Observation, value: float) -> FrozenTrial:
 
 @dataclass(eq=False)
 class AdditiveSampler(optuna.samplers.BaseSampler):  # type: ignore[misc]
-    """Move up to MAX_MOVES constants away from `here`, each to one of its `choices` (all in coordinates).
+    """Move up to a share of the constants away from `here`, each to one of its `choices` (all in coordinates).
 
     `noise` is the standard deviation of one trial, `predicted` the expected delta of the last sampled point.
     """
@@ -98,13 +100,14 @@ class AdditiveSampler(optuna.samplers.BaseSampler):  # type: ignore[misc]
         past = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
         mean, covariance = self._posterior(past)
         root = np.linalg.cholesky(covariance + 1e-6 * covariance.diagonal().max() * np.eye(len(mean)))
-        sample = mean + root @ self.rng.standard_normal(len(mean))
+        sample = mean + TEMPERATURE * root @ self.rng.standard_normal(len(mean))
         best = {}
         for key, moves in self._candidates().items():
             row = moves.rows[int(np.argmin(sample[moves.rows]))]
             best[row] = (key, float(moves.end[row - moves.rows[0]]))
         rows = sorted(best, key=lambda row: float(sample[row]))
-        chosen = [row for row in rows[:MAX_MOVES] if sample[row] < 0] or rows[:1]
+        most = max(MIN_MOVES, round(MOVED_SHARE * len(self.here)))
+        chosen = [row for row in rows[:most] if sample[row] < 0] or rows[:1]
         self.predicted = float(mean[chosen].sum())
         return {**self.here, **dict(best[row] for row in chosen)}
 

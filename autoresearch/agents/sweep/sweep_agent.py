@@ -1,7 +1,7 @@
 """An agent without a language model: it moves the numeric constants of train.py and learns from the results.
 
-Each proposal moves 1 to 3 constants, each by a factor between 1/2 and 2. The sampler (sampler.py) learns more from a
-hundred noisy trials than Optuna's own (TPE). Its study is rebuilt from the history on every call.
+Each proposal moves up to a third of the constants, each by a factor between 1/2 and 2. The sampler (sampler.py) learns
+more from the same noisy trials than Optuna's own (TPE). Its study is rebuilt from the history on every call.
 """
 
 import math
@@ -28,7 +28,10 @@ MIN_LOG2 = 0.1  # of a factor that is worth a trial
 MAX_DUPLICATES = 5  # in a row, after which every move must have been tried
 ROUNDING_BPB = 1e-4  # scores in the history are rounded to this
 
-_EXCLUDED = re.compile(r"SEED|(^|_)(DEVICE|COMPILE|LOG|PRINT|DEBUG|VERBOSE|VERSION|FORMAT)(_|$)")
+_EXCLUDED = re.compile(
+    r"SEED|(^|_)(DEVICE|COMPILE|LOG|PRINT|DEBUG|VERBOSE|VERSION|FORMAT)(_|$)"
+    r"|(^|_)(MICRO|CHUNK)(_|$)|^LOSS_TOKENS$"  # how a step is computed, not what
+)
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,7 @@ class Sweep(InstantAgent):
 
 
 def knobs(text: str) -> list[Knob]:
-    """Return the constants that a sweep moves: no zeros, 0/1 switches, seeds, or settings of the machine."""
+    """Return the constants that a sweep moves: no zeros, 0/1 switches, seeds, settings of the machine or of memory."""
     movable = []
     for constant in constants(text):
         switch = isinstance(constant.value, int) and constant.value in (0, 1)
