@@ -143,6 +143,7 @@ def create_repository(folder: Path) -> None:
     _require_git()
     from git import Git
 
+    folder = folder.resolve()
     command = [Git.GIT_PYTHON_GIT_EXECUTABLE, "init", "--quiet", str(folder)]
     environment = _environment(folder, folder / ".git")
     status, _, err = Git(folder).execute(command, env=environment, with_extended_output=True, with_exceptions=False)

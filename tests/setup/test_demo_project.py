@@ -65,6 +65,14 @@ def test_files_of_others_are_refused_in_one_line(
     assert [path.name for path in (tmp_path / "full").iterdir()] == ["thesis.tex"]
 
 
+def test_a_folder_may_be_named_from_where_one_is(
+    offline: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert lay_down_demo(Path("demo"), lambda line: None) == FILES
+    assert (tmp_path / "demo" / ".git").is_dir()
+
+
 def test_a_demo_inside_another_repository_has_its_own(offline: None, repository: Path) -> None:
     lay_down_demo(repository / "demo", lambda line: None)
 
