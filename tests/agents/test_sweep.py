@@ -71,6 +71,12 @@ def test_proposal_moves_one_to_three_constants_within_a_factor_of_two():
         assert proposal.text == expected
 
 
+def test_a_momentum_stays_between_0_and_1():
+    for n in range(1, 60):
+        proposal = Sweep().propose(Brief(n=n, source="ADAM_BETA1 = 0.6\nMOMENTUM_START = 0.3\n"))
+        assert all(0 < change["to"] < 1 for change in proposal.params.values())
+
+
 def test_hypothesis_is_readable():
     for n in range(1, 99):
         proposal = Sweep().propose(Brief(n=n, source="MATRIX_LR = 0.04\n"))

@@ -33,6 +33,8 @@ _EXCLUDED = re.compile(
     r"|(^|_)(MICRO|CHUNK)(_|$)|^LOSS_TOKENS$"  # how a step is computed, not what
 )
 
+_MOMENTUM = re.compile("BETA|MOMENTUM")  # what counts is the distance from 1
+
 
 @dataclass(frozen=True)
 class Knob:
@@ -67,7 +69,7 @@ class Knob:
             return _move_int(int(value), log2)
         if self.kind == "complement":
             moved = float(self.constant.spell(1 - (1 - value) * 2**log2))
-            return moved if moved < 1 else None
+            return moved if 0 < moved < 1 else None
         moved = value * 2**log2
         return float(self.constant.spell(moved)) if moved and math.isfinite(moved) else None
 
@@ -103,7 +105,7 @@ def knobs(text: str) -> list[Knob]:
     for constant in constants(text):
         switch = isinstance(constant.value, int) and constant.value in (0, 1)
         if constant.value != 0 and not switch and not _EXCLUDED.search(constant.name):
-            movable.append(Knob(constant, _kind(constant.value)))
+            movable.append(Knob(constant, _kind(constant)))
     return movable
 
 
@@ -112,10 +114,12 @@ def coordinate(kind: str, value: Number) -> float:
     return math.log2(1 - value if kind == "complement" else abs(value))
 
 
-def _kind(value: Number) -> str:
+def _kind(constant: Constant) -> str:
+    value = constant.value
     if isinstance(value, int):
         return "power" if value >= 8 and value.bit_count() == 1 else "int"
-    return "complement" if 0.8 <= value < 1 else "float"
+    is_momentum = _MOMENTUM.search(constant.name) is not None and 0 < value < 1
+    return "complement" if is_momentum or 0.8 <= value < 1 else "float"
 
 
 def _move_int(value: int, log2: float) -> int:
