@@ -22,7 +22,7 @@ from autoresearch.setup import card, slots
 from autoresearch.setup.slots import Slot
 from autoresearch.workspace import git
 
-BUDGET = {"cpu": "15cpu", "cuda": "5m"}
+BUDGET = {"cpu": "5cpu", "cuda": "5m"}
 EVAL_ROWS = {"cpu": 2048, "cuda": 10240}
 EVAL_BATCH = {"cpu": 32, "cuda": 16}
 
