@@ -89,6 +89,7 @@ def run_session(
         ledger.abandon_open_trials(row.id)
         ledger.event(row.id, "ended", error or reason)
         ledger.update_session(row.id, state="ended", stop_reason=reason)
+    Crashes(context).guard(0, context.write_results)  # runs/ may have been deleted since the last verdict
     if warning := _repetition_warning(context):
         context.emit("data", None, warning)
     context.notify(SessionClosed(context.row, reason, workspace.advance_branch(row.tag)))
