@@ -103,6 +103,7 @@ def test_ctrl_c_starts_nothing_and_a_closed_input_is_nobody(repository: Path, ke
     assert remembered(repository) is None and not (repository / "runs").exists()
 
 
+@pytest.mark.slow
 def test_an_answer_that_cannot_be_remembered_holds_for_this_session(repository: Path, key: dict[str, str]) -> None:
     (repository / "autoresearch.yaml").symlink_to("/proc/none/autoresearch.yaml")
     _, text = answer(repository, key, b"y\r")
@@ -126,6 +127,7 @@ def test_the_one_who_was_agreed_to_is_asked(repository: Path, key: dict[str, str
         assert code == 3 and len(server.requests) == 2
 
 
+@pytest.mark.slow
 def test_a_key_that_cannot_be_sent_is_told_instead_of_a_question(repository: Path, key: dict[str, str]) -> None:
     code, text = answer(repository, key | {"ANTHROPIC_API_KEY": "sk-ant 0"})
     assert code == 3 and text.startswith("autoresearch: ANTHROPIC_API_KEY holds a quote, a blank")
