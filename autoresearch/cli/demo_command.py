@@ -66,7 +66,8 @@ def demo(
         _call("prepare", "--search", str(SEARCH_S))
         seconds = max(MIN_SESSION_S, end - TAIL_S - time.monotonic())
         _call("run", "--agent", "sweep", "--minutes", f"{seconds / 60:.2f}")
-        if _read_status().best and _read_status().total is None:
+        status = _read_status()
+        if status.best and status.total is None:
             _call("total", "--pairs", str(_count_pairs(end - time.monotonic())))
     except typer.Exit:
         _say(f"`autoresearch demo {folder}` goes on")

@@ -16,7 +16,8 @@ from autoresearch.cli.slot import say_line
 from autoresearch.errors import UsageError, require
 
 if TYPE_CHECKING:
-    from autoresearch.ledger import Ledger
+    from autoresearch.ledger import Ledger, Session
+    from autoresearch.ledger.session_status import SessionStatus
     from autoresearch.session.stopping import Limits
     from autoresearch.setup.project import Project
     from autoresearch.terminal.live_view import Live
@@ -72,8 +73,7 @@ def run(
         limits = Limits(until, project.config.max_experiments)
         with Live(project) as live, Hook(project, live.say) as hook, _handle_signals(limits, live):
             reason, tag = run_session(project, ledger, limits, [live.handle, hook.handle], origin)
-        _print_summary(ledger, tag)
-        _print_next_step(ledger, tag, project)
+        _print_end(ledger, require(ledger.session(tag)), project)
     if reason == "interrupted":
         raise typer.Exit(130)
 
@@ -110,29 +110,35 @@ def _handle_signals(limits: "Limits", live: "Live") -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _print_next_step(ledger: "Ledger", tag: str, project: "Project") -> None:
-    """Print the last line: what to do next."""
+def _print_end(ledger: "Ledger", session: "Session", project: "Project") -> None:
+    """Print the summary of a session and, as the last line, what to do next."""
     from autoresearch.ledger import status
+
+    now = time.time()
+    facts = status(ledger, session, now)
+    _print_summary(ledger, session, facts, now)
+    sys.stdout.flush()
+    _print_next_step(ledger, session, facts, project)
+
+
+def _print_summary(ledger: "Ledger", session: "Session", facts: "SessionStatus", now: float) -> None:
+    from autoresearch.ledger import experiment_rows
+    from autoresearch.report import experiment_table
+    from autoresearch.report.status import layout
+    from autoresearch.terminal.console import print_blocks
+
+    rows = experiment_rows(ledger, session, "keep", "suspect")
+    print_blocks([layout(facts, now)], Console())
+    print_blocks(experiment_table.log(rows), Console())
+
+
+def _print_next_step(ledger: "Ledger", session: "Session", facts: "SessionStatus", project: "Project") -> None:
     from autoresearch.report.next_step import describe_next_step
     from autoresearch.session.untaken import find_untaken, is_taken
     from autoresearch.terminal.console import print_line
     from autoresearch.workspace.workspace import Workspace
 
-    session, workspace = require(ledger.session(tag)), Workspace(project.root, project.config.train)
-    facts, newest = status(ledger, session, time.time()), require(ledger.session())
+    workspace, newest = Workspace(project.root, project.config.train), require(ledger.session())
     best = ledger.experiment(session.id, facts.best) if facts.best else None
     taken, untaken = best is not None and is_taken(workspace, best), find_untaken(ledger, workspace, session)
-    sys.stdout.flush()
     print_line(describe_next_step(facts, taken, newest.id == session.id, untaken))
-
-
-def _print_summary(ledger: "Ledger", tag: str) -> None:
-    from autoresearch.ledger import experiment_rows, status
-    from autoresearch.report import experiment_table
-    from autoresearch.report.status import layout
-    from autoresearch.terminal.console import print_blocks
-
-    session, now = require(ledger.session(tag)), time.time()
-    rows = experiment_rows(ledger, session, "keep", "suspect")
-    print_blocks([layout(status(ledger, session, now), now)], Console())
-    print_blocks(experiment_table.log(rows), Console())
