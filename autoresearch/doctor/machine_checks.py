@@ -12,7 +12,7 @@ from autoresearch import hardware
 from autoresearch.config import cache_folder
 from autoresearch.doctor.check import Check
 from autoresearch.errors import UserError, describe_install
-from autoresearch.setup import slots
+from autoresearch.setup import bytecode, slots
 
 PYTHONS = ((3, 11), (3, 14))  # first version that works, first version that is not tested
 DISK_BYTES = {"runs": (0.2e9, 2e9), "cache": (0.5e9, 5e9)}  # minimum, and enough for an overnight session
@@ -39,7 +39,13 @@ def check_torch(device: str) -> Check:
     text = f"{version}, {f'for CUDA {built}' if built else 'a CPU build'}"
     if device != "cpu" and hardware.gpus() and (problem := slots.torch_problem()) is not None:
         return Check("torch", "blocker", f"{version}: {problem[0]}", f"{problem[1]}; or use --device cpu")
-    return Check("torch", "ok", text)
+    folder = bytecode.find_folder("torch")
+    if folder is None or bytecode.has_bytecode("torch"):
+        return Check("torch", "ok", text)
+    if os.access(folder, os.W_OK):
+        return Check("torch", "ok", f"{text}, not compiled to bytecode yet: `run` does that once")
+    remedy = f"`{sys.executable} -m compileall -q {folder.parent}`, as a user who may write there"
+    return Check("torch", "warn", f"{text}, not compiled to bytecode: each trial begins some seconds later", remedy)
 
 
 def check_card(device: str) -> Check:

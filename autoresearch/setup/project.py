@@ -18,8 +18,9 @@ from autoresearch.measure.settings import Settings
 from autoresearch.sandbox import selftest
 from autoresearch.sandbox.cell import CellError
 from autoresearch.sandbox.launch import CellSpec
-from autoresearch.setup import card, slots
+from autoresearch.setup import bytecode, card, slots
 from autoresearch.setup.slots import Slot
+from autoresearch.source.parsing import uses_torch
 from autoresearch.workspace import git
 
 BUDGET = {"cpu": "5cpu", "cuda": "5m"}
@@ -84,7 +85,15 @@ def open_project(
     elif not _is_current(data, config, first.device):
         words = f"this session goes on with the data set {data.hash} that it was started with"
         say(f"{words}: its source is gone, or has other files, sizes or times now", True)
+    _compile_torch(root)
     return Project(root, config, chosen, data, first)
+
+
+def _compile_torch(root: Path) -> None:
+    """Compile the installed torch if train.py uses it and it has no bytecode yet."""
+    with suppress(OSError, UnicodeError):  # no train.py here, or not one that can be read: others report that
+        if uses_torch((root / "train.py").read_text(encoding="utf-8")):
+            bytecode.compile_packages("torch", lambda line: say(line, True))
 
 
 def require_source(config: Config, device: str) -> None:
