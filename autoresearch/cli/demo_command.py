@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 from rich.console import Console
 
-from autoresearch.cli.app import RUN, app, examples, open_ledger
+from autoresearch.cli.app import RUN, SLOTS, WAIT, app, examples, open_ledger
 from autoresearch.cli.slot import say_line
 
 if TYPE_CHECKING:
@@ -49,6 +49,8 @@ the GPT trains for five minutes, and `autoresearch run --hours 8` is a night.\
 def demo(
     folder: Path = typer.Argument(Path("autoresearch-demo"), help="Folder to make, or one that a demo has made."),
     minutes: float = typer.Option(MINUTES, min=0.5, max=600.0, help="Minutes for all of it."),
+    slots: str = SLOTS,
+    wait: bool = WAIT,
 ) -> None:
     """Show the whole loop on a CPU in under four minutes, without a key or a card.
 
@@ -58,6 +60,7 @@ def demo(
     from autoresearch.setup.demo_project import lay_down_demo
 
     end = time.monotonic() + 60 * minutes
+    where = [*(["--slots", slots] if slots else []), *(["--wait"] if wait else [])]
     _say(INTRODUCTION)
     if written := lay_down_demo(folder, say_line):
         _say(f"{folder} is a git repository now, with {', '.join(written)}")
@@ -65,10 +68,10 @@ def demo(
     try:
         _call("prepare", "--search", str(SEARCH_S))
         seconds = max(MIN_SESSION_S, end - TAIL_S - time.monotonic())
-        _call("run", "--agent", "sweep", "--minutes", f"{seconds / 60:.2f}")
+        _call("run", "--agent", "sweep", "--minutes", f"{seconds / 60:.2f}", *where)
         status = _read_status()
         if status.best and status.total is None:
-            _call("total", "--pairs", str(_count_pairs(end - time.monotonic())))
+            _call("total", "--pairs", str(_count_pairs(end - time.monotonic())), *where)
     except typer.Exit:
         _say(f"`autoresearch demo {folder}` goes on")
         raise

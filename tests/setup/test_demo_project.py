@@ -115,9 +115,11 @@ def test_a_short_demo_ends_with_a_session_and_a_report(
     offline: None, settings_of: dict[str, str], tmp_path: Path
 ) -> None:
     env = {name: value for name, value in os.environ.items() if not name.startswith("AUTORESEARCH_")}
-    env |= {f"AUTORESEARCH_{name}": settings_of[f"AUTORESEARCH_{name}"] for name in ("CACHE", "SOURCE", "SLOTS")}
+    env |= {f"AUTORESEARCH_{name}": settings_of[f"AUTORESEARCH_{name}"] for name in ("CACHE", "SOURCE")}
     env |= {"AUTORESEARCH_BUDGET": "10steps", "AUTORESEARCH_EVAL_ROWS": "32"}  # for machines that do much else
-    done = autoresearch(tmp_path, "demo", "demo", "--minutes", "1.5", env=env)
+    done = autoresearch(
+        tmp_path, "demo", "demo", "--minutes", "1.5", "--slots", settings_of["AUTORESEARCH_SLOTS"], env=env
+    )
 
     assert done.returncode == 0, done.stderr
     root = tmp_path / "demo"
