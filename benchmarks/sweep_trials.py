@@ -71,6 +71,13 @@ class Trial:
         self.state, self.config = {name: tensor.clone() for name, tensor in state.items()}, config
 
 
+def prepare_forks() -> None:
+    """Import what every trial needs, and leave no threads that a fork would lose."""
+    torch.set_num_threads(1)
+    torch.set_num_interop_threads(1)
+    torch.optim.AdamW([torch.zeros(1)])  # imports torch's compiler
+
+
 def measure(text: str, seed: int, data: Dataset, seconds: float, rows: int) -> JsonObject:
     """Train and score a version in a forked process: `bpb` (None: it failed), `steps`, `reference_ms`."""
     receive, send = os.pipe()
@@ -180,9 +187,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--rows", type=int, default=512)
     options = parser.parse_args()
-    torch.set_num_threads(1)
-    torch.set_num_interop_threads(1)
-    torch.optim.AdamW([torch.zeros(1)])  # imports torch's compiler, once for all forks
+    prepare_forks()
     data, text = Dataset.open(prepare.prepare()), BASES[options.base]()
     with options.out.open("a") as file:
         for number in range(options.first, options.first + options.count):
