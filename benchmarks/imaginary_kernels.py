@@ -394,11 +394,11 @@ class ImaginaryTrial:
 
     def __init__(self, recorder: Recorder, vocab_size: int, seq_len: int) -> None:
         self.recorder, self.vocab_size, self.seq_len = recorder, vocab_size, seq_len
-        self.drawn, self.tokens = 0, 0
+        self.drawn, self.tokens, self.is_started = 0, 0, False
         self.reported: dict[str, float] = {}
 
     def start(self) -> None:
-        pass
+        self.is_started = True
 
     @property
     def progress(self) -> float:
@@ -420,7 +420,8 @@ class ImaginaryTrial:
         self.reported |= values
 
     def save(self, state: Any, config: Any) -> None:
-        raise Finished
+        if self.is_started:  # the one before is a rehearsal
+            raise Finished
 
 
 @dataclass(frozen=True)
