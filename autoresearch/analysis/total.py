@@ -21,6 +21,7 @@ from autoresearch.ledger.trials import judging
 from autoresearch.measure.result import Result
 
 MAX_SHARE = 0.3  # of the session that the total may take: half an hour of an eight-hour night is 7 %
+FEWEST_PAIRS = 2  # one has no interval
 LEVEL = 0.975  # one-sided; the interval has 95 %
 
 
@@ -77,23 +78,31 @@ def measure_total(remeasurer: Remeasurer, pairs: int) -> Total:
     return Total(base.n, final.n, pairs, interval(val, noise), interval(holdout, noise), minimum, minimum - fmean(val))
 
 
-def reserve(store: Ledger, session: Session, pairs: int, limit_s: float | None) -> float:
+def reserve(store: Ledger, session: Session, most: int, limit_s: float | None) -> float:
     """Return the seconds to keep free for a total; 0 if there is none to measure or no time for it.
 
-    `limit_s` is the length of the whole session.
+    `most` is the number of pairs where there is time, `limit_s` the length of the whole session.
     """
-    seconds = estimate_seconds(store, session, pairs)
-    return seconds if limit_s is None or seconds <= MAX_SHARE * limit_s else 0.0
+    share = None if limit_s is None else MAX_SHARE * limit_s
+    return fitting_pairs(store, session, most, share) * seconds_of_pair(store, session)
 
 
-def is_due(store: Ledger, session: Session, pairs: int, reserved_s: float, left_s: float | None) -> bool:
-    """Return whether to measure a total when a session ends: its time was kept free, or is left (None: no deadline)."""
-    seconds = estimate_seconds(store, session, pairs)
-    return seconds > 0 and (reserved_s > 0 or left_s is None or seconds <= left_s)
+def pairs_at_end(store: Ledger, session: Session, most: int, reserved_s: float, left_s: float | None) -> int:
+    """Return the number of pairs to measure when a session ends, in the time that was kept free or is left."""
+    return fitting_pairs(store, session, most, None if left_s is None else max(reserved_s, left_s))
 
 
-def estimate_seconds(store: Ledger, session: Session, pairs: int) -> float:
-    """Estimate the seconds of a total; 0 if there is none to measure."""
+def fitting_pairs(store: Ledger, session: Session, most: int, available_s: float | None) -> int:
+    """Return how many pairs fit into some seconds (None: any number does), at most `most`; 0 if fewer than two do."""
+    seconds = seconds_of_pair(store, session)
+    if not seconds:
+        return 0
+    fitting = most if available_s is None else min(most, int(available_s / seconds + 1e-6))
+    return fitting if fitting >= FEWEST_PAIRS else 0
+
+
+def seconds_of_pair(store: Ledger, session: Session) -> float:
+    """Estimate the seconds of one pair, by the longest trial of the final version; 0 if there is none to measure."""
     keeps = [row for row in store.experiments(session.id, verdict="keep") if row.state == "settled"]
     if len(keeps) < 2:
         return 0.0
@@ -101,7 +110,7 @@ def estimate_seconds(store: Ledger, session: Session, pairs: int) -> float:
     durations = [trial.ended - trial.started for trial in store.trials(session.id, final.id) if trial.ended]
     if not durations or any(total.final == final.n for total in recorded_totals(store.events(session.id))):
         return 0.0
-    return 2 * pairs * max(durations)
+    return 2 * max(durations)
 
 
 def interval(differences: Sequence[float], noise: tuple[float, float] | None = None) -> Interval:

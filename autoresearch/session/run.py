@@ -78,8 +78,9 @@ def run_session(
         loop = assemble(context, _loop_inputs(context, project, limits, None))
         reason = loop.run()
         reserved, left = loop.control.reserve_s(), limits.seconds_left()
-        if reason != "interrupted" and total.is_due(ledger, row, project.config.total_pairs, reserved, left):
-            _measure_total(context, project, limits, loop.maintenance.card(project.slot.gpu))
+        pairs = total.pairs_at_end(ledger, row, project.config.total_pairs, reserved, left)
+        if reason != "interrupted" and pairs:
+            _measure_total(context, project, limits, pairs, loop.maintenance.card(project.slot.gpu))
     except KeyboardInterrupt:
         reason = reason if reason != "error" else "interrupted"
     except Exception as failure:
@@ -231,7 +232,7 @@ def _create_agent(context: SessionContext, project: Project, limits: Limits) -> 
     return agent
 
 
-def _measure_total(context: SessionContext, project: Project, limits: Limits, card: CardMemory) -> None:
+def _measure_total(context: SessionContext, project: Project, limits: Limits, pairs: int, card: CardMemory) -> None:
     """Measure the honest total; if that fails in any way, the session still ends well.
 
     Ctrl-C or a `stop` leaves it out after the running trial.
@@ -244,13 +245,15 @@ def _measure_total(context: SessionContext, project: Project, limits: Limits, ca
         if limits.interrupted or context.ledger.take(context.id, "stop"):
             raise Interrupted("left out: `autoresearch total` measures it")
 
-    seconds = total.estimate_seconds(context.ledger, context.row, project.config.total_pairs)
-    words = f"{2 * project.config.total_pairs} trials of base and final version, about {seconds / 60:.0f} min"
+    seconds = pairs * total.seconds_of_pair(context.ledger, context.row)
+    words = f"{2 * pairs} trials of base and final version, about {seconds / 60:.0f} min"
     context.notify(LedgerEvent("total", None, f"{words}; Ctrl-C leaves it out"))
+    spare = spare_cores([slot.cores for slot in project.slots])
+    base = require(context.experiment(0).text)
+    referee = make_referees(context, [project.settings], project.data, base, spare)[0]
+    remeasurer = Remeasurer(context.ledger, context.row, context.workspace, referee, project.data, card, watch, check)
     try:
-        workspace, referee = context.workspace, CellReferee(project.settings, project.data)
-        remeasurer = Remeasurer(context.ledger, context.row, workspace, referee, project.data, card, watch, check)
-        result = total.measure_total(remeasurer, project.config.total_pairs)
+        result = total.measure_total(remeasurer, pairs)
     except Interrupted as left_out:
         context.notify(LedgerEvent("total", None, str(left_out)))
         return
@@ -259,6 +262,7 @@ def _measure_total(context: SessionContext, project: Project, limits: Limits, ca
         demote_suspects(context)
         return
     finally:
+        referee.close()
         context.ledger.take(context.id, "stop")  # a later run must not find one that came too late
     words = f"{result.val.mean:+.4f} bits per byte, between {result.val.low:+.4f} and {result.val.high:+.4f}"
     context.emit("total", None, words, **asdict(result))

@@ -16,7 +16,7 @@ from support.referees import FunctionReferee
 from support.shapes import as_documented
 
 from autoresearch.analysis.remeasure import Remeasurer
-from autoresearch.analysis.total import Interval, Total, interval, is_due, quantile, recorded_totals, reserve
+from autoresearch.analysis.total import Interval, Total, interval, pairs_at_end, quantile, recorded_totals, reserve
 from autoresearch.data.dataset import Dataset
 from autoresearch.errors import UserError
 from autoresearch.hardware import CardMemory
@@ -231,8 +231,11 @@ def test_time_is_kept_free_only_where_a_small_part_of_the_night_is_enough(tmp_pa
             store.query("UPDATE trials SET started = 100, ended = 110")
         assert reserve(store, session, 3, None) == 60.0
         assert reserve(store, session, 3, 600.0) == 60.0
-        assert reserve(store, session, 3, 199.0) == 0.0
-        assert is_due(store, session, 3, 60.0, left_s=-1.0), "its time was kept free"
-        assert not is_due(store, session, 3, 0.0, left_s=59.0)
-        assert is_due(store, session, 3, 0.0, left_s=60.0), "the session has ended early"
-        assert is_due(store, session, 3, 0.0, left_s=None) and not is_due(store, session, 0, 0.0, left_s=None)
+        assert reserve(store, session, 3, 199.0) == 40.0, "two pairs are enough for an interval"
+        assert reserve(store, session, 3, 132.0) == 0.0
+        assert pairs_at_end(store, session, 3, 60.0, left_s=-1.0) == 3, "its time was kept free"
+        assert pairs_at_end(store, session, 3, 40.0, left_s=-1.0) == 2
+        assert pairs_at_end(store, session, 3, 0.0, left_s=39.0) == 0
+        assert pairs_at_end(store, session, 3, 0.0, left_s=60.0) == 3, "the session has ended early"
+        assert pairs_at_end(store, session, 3, 0.0, left_s=None) == 3
+        assert pairs_at_end(store, session, 0, 0.0, left_s=None) == 0, "the user wants none"
