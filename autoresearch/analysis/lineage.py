@@ -14,6 +14,11 @@ def ancestry(experiment: Experiment, rows: Mapping[int, Experiment]) -> list[Exp
     return path
 
 
+def settled_keeps(store: Ledger, session: Session) -> list[Experiment]:
+    """Return the settled keeps of a session by number, the base among them."""
+    return [row for row in store.experiments(session.id, verdict="keep") if row.state == "settled"]
+
+
 def stack(store: Ledger, session: Session) -> list[Experiment]:
     """Return the base and the keeps that lead to the incumbent. Raises UserError without any."""
     rows = {row.n: row for row in store.experiments(session.id) if row.state == "settled"}

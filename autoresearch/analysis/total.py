@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 
 from autoresearch import judge
-from autoresearch.analysis.lineage import stack
+from autoresearch.analysis.lineage import settled_keeps, stack
 from autoresearch.analysis.remeasure import Remeasurer
 from autoresearch.analysis.session_noise import session_noise
 from autoresearch.errors import require
@@ -103,7 +103,7 @@ def fitting_pairs(store: Ledger, session: Session, most: int, available_s: float
 
 def seconds_of_pair(store: Ledger, session: Session) -> float:
     """Estimate the seconds of one pair, by the longest trial of the final version; 0 if there is none to measure."""
-    keeps = [row for row in store.experiments(session.id, verdict="keep") if row.state == "settled"]
+    keeps = settled_keeps(store, session)
     if len(keeps) < 2:
         return 0.0
     final = keeps[-1]

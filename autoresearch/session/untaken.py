@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 
+from autoresearch.analysis.lineage import settled_keeps
 from autoresearch.errors import UserError
 from autoresearch.ledger import Experiment, Ledger, Session
 from autoresearch.workspace.git import GitError
@@ -14,8 +15,8 @@ def find_untaken(ledger: Ledger, workspace: Workspace, session: Session) -> str 
     None if this session was started from it.
     """
     for other in reversed(ledger.sessions()):
-        if other.id != session.id and (best := _best(ledger, other)) is not None:
-            return None if other.tag == session.from_tag or is_taken(workspace, best) else other.tag
+        if other.id != session.id and len(keeps := settled_keeps(ledger, other)) > 1:
+            return None if other.tag == session.from_tag or is_taken(workspace, keeps[-1]) else other.tag
     return None
 
 
@@ -24,9 +25,3 @@ def is_taken(workspace: Workspace, version: Experiment) -> bool:
     with suppress(GitError, UserError, OSError):
         return version.sha is None or workspace.has_taken_over(version.sha)
     return True
-
-
-def _best(ledger: Ledger, session: Session) -> Experiment | None:
-    """Return the newest keep of a session."""
-    keeps = [row for row in ledger.experiments(session.id, verdict="keep") if row.n > 0 and row.state == "settled"]
-    return keeps[-1] if keeps else None
