@@ -12,6 +12,7 @@ from autoresearch.brief.history import PastExperiment
 from autoresearch.brief.ideas import Idea, Paper
 from autoresearch.brief.policy import Direction
 from autoresearch.brief.tokens import count_tokens, cut, quote, take_fitting
+from autoresearch.measure.interface import TRIAL
 from autoresearch.source.diff import unified_diff
 
 MAX_BRIEF_TOKENS = 24_000
@@ -22,18 +23,17 @@ OVERHEAD_TOKENS = 1500  # for a role's instructions, tools, headings and quotes
 MAX_SHARES = {"program": 0.15, "papers": 0.15, "lessons": 0.06, "history": 0.2}  # of the whole brief
 MAX_SOURCE_SHARE = 0.6  # of the whole brief
 
-CONTRACT = """\
+_NAMES = "\n".join(f"  - `{name}`: {meaning}" for name, meaning in TRIAL.items())
+CONTRACT = f"""\
 You do machine-learning research on one file, train.py, that trains a small language model under a fixed budget. It is \
 scored by validation bits per byte (val_bpb, lower is better). You make ONE change to train.py that should lower \
 val_bpb. A program trains and measures your version; you run nothing, and you report no scores.
 
 The contract of train.py:
-- `train(trial)` builds the model, calls `trial.start()` (the data arrives and the clock runs), trains while \
-`trial.progress < 1` (it goes from 0 to 1 over the budget) on `trial.batches(batch_size)` -> (x, y), int64 [B, T], or \
-on `trial.rows` (uint16 [n, T + 1]) in an order of its own, calls `trial.log(step=..., loss=...)` and ends with \
-`trial.save(state_dict, config)`. The same call before `trial.start()` is a rehearsal: its time is reserved. It also \
-has trial.vocab_size, trial.seq_len, trial.device, trial.seed. Setup before `trial.start()` is free up to 1.5 times \
-the base's plus 10 % of the budget (30 s at most).
+- `train(trial)` builds the model, rehearses `trial.save`, calls `trial.start()`, trains while `trial.progress < 1` \
+and ends with `trial.save`. Setup before `trial.start()` is free up to 1.5 times the base's plus 10 % of the budget (30 s \
+at most). Its argument has:
+{_NAMES}
 - `load(state, config, device)` returns a function from tokens int64 [B, T] to logits [B, T, vocab_size]. It runs \
 later, elsewhere, for at most 1.5 times the base's time plus 10 % of the budget, with two batches of random tokens. \
 Then the text arrives, and the function may only compute: no files, no new processes, nothing that compiles or is \
