@@ -23,7 +23,7 @@ from autoresearch.agents.base import Proposal
 from autoresearch.brief.brief import Brief
 from autoresearch.ledger import Ledger
 from autoresearch.measure.clock import Budget
-from autoresearch.measure.result import Result
+from autoresearch.measure.result import Overhead, Result
 from autoresearch.measure.settings import Settings, TrialPlan
 from autoresearch.session.context import SessionContext
 from autoresearch.session.events import LedgerEvent, Listener, SessionEvent
@@ -68,6 +68,9 @@ class InstantReferee:
     """A referee without a cell: 2 bits per byte and noise; one trial in fifty fails."""
 
     settings: Settings
+
+    def describe(self, base: Overhead | None) -> list[str]:
+        return []
 
     def measure(self, source: str, seed: int, plan: TrialPlan) -> Result:
         return instant(source, seed, plan.loses_above)

@@ -31,8 +31,8 @@ val_bpb. A program trains and measures your version; you run nothing, and you re
 
 The contract of train.py:
 - `train(trial)` builds the model, rehearses `trial.save`, calls `trial.start()`, trains while `trial.progress < 1` \
-and ends with `trial.save`. Setup before `trial.start()` is free up to 1.5 times the base's plus 10 % of the budget (30 s \
-at most). Its argument has:
+and ends with `trial.save`. Setup before `trial.start()` is free up to 1.5 times the base's plus 10 % of the \
+budget (30 s at most). Its argument has:
 {_NAMES}
 - `load(state, config, device)` returns a function from tokens int64 [B, T] to logits [B, T, vocab_size]. It runs \
 later, elsewhere, for at most 1.5 times the base's time plus 10 % of the budget, with two batches of random tokens. \
@@ -72,6 +72,7 @@ class Brief:
     direction: Direction | None = None
     incumbent_source: str | None = None
     base_source: str | None = None  # for patches that were written before the session
+    trial: list[str] = field(default_factory=list)  # facts that are the same in all trials
     facts: list[str] = field(default_factory=list)
     ideas: list[Idea] = field(default_factory=list)
     papers: list[Paper] = field(default_factory=list)
@@ -101,7 +102,8 @@ class Brief:
         room = self.max_tokens - count_tokens(CONTRACT) - count_tokens(code) - MIN_CHANGING_TOKENS - OVERHEAD_TOKENS
         scale = min(1.0, max(0, room) / (sum(MAX_SHARES.values()) * self.max_tokens))
         limits = {name: int(share * scale * self.max_tokens) for name, share in MAX_SHARES.items()}
-        parts = [f"# program.md\n\n{cut(self.program.strip(), limits['program'])}"]
+        parts = [f"# The trial\n\n{chr(10).join(f'- {fact}' for fact in self.trial)}"] if self.trial else []
+        parts.append(f"# program.md\n\n{cut(self.program.strip(), limits['program'])}")
         papers = [quote(f"paper {paper.name}", paper.text) for paper in self.papers]
         if fitting := take_fitting(papers, limits["papers"]):
             parts.append("\n\n".join(["# Papers", *fitting]))

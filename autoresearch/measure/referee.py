@@ -16,12 +16,13 @@ from typing import Protocol
 import numpy as np
 
 from autoresearch.measure.cell_process import Harness
-from autoresearch.measure.result import Progress, Result
+from autoresearch.measure.result import Overhead, Progress, Result
 from autoresearch.measure.score import Evaluator, Score
 from autoresearch.measure.scoring_cell import EvaluationError
 from autoresearch.measure.settings import Settings, TrialPlan
 from autoresearch.measure.suspension import SuspensionDetector
 from autoresearch.measure.training import train
+from autoresearch.measure.trial_facts import describe_trial
 from autoresearch.measure.wire import MAX_SOURCE_BYTES
 from autoresearch.sandbox.cell import CellError, CellLost
 from autoresearch.sandbox.compile_cache import temporary_store
@@ -34,6 +35,9 @@ class Referee(Protocol):
     @property
     def settings(self) -> Settings: ...
 
+    def describe(self, base: Overhead | None) -> list[str]:
+        """Return what is the same in all its trials, one line for each fact; `base` is what the base spent."""
+
     def measure(self, source: str, seed: int, plan: TrialPlan) -> Result:
         """Measure one version. Never raises for anything that the version does."""
 
@@ -43,6 +47,9 @@ class Referee(Protocol):
 
 class CellReferee(Harness):
     """Train and score language models in cells; the built-in referee."""
+
+    def describe(self, base: Overhead | None = None) -> list[str]:
+        return describe_trial(self.settings, self.data, base)
 
     def measure(self, source: str, seed: int, plan: TrialPlan = TrialPlan()) -> Result:
         started = time.monotonic()

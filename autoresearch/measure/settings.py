@@ -1,5 +1,6 @@
 """Settings that all trials of a session share, and the plan of one trial."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,11 +78,15 @@ class TrialPlan:
         """
         return SETUP_LIMIT_S[device] if self.base is None else max(SETUP_LIMIT_S["cpu"], 3 * self.base.setup)
 
+    def free_setup(self, budget: Budget) -> float:
+        """Return how much setup is not charged to the budget, in its unit; infinity for the base."""
+        if self.base is None:
+            return math.inf
+        return BASE_FACTOR * self.base.setup + min(FREE_SETUP_S, FREE_SHARE * budget.amount)
+
     def charge_setup(self, spent: float, budget: Budget) -> float:
         """Return how much of the setup is charged to the budget, in its unit."""
-        if self.base is None:
-            return 0.0
-        return max(0.0, spent - BASE_FACTOR * self.base.setup - min(FREE_SETUP_S, FREE_SHARE * budget.amount))
+        return max(0.0, spent - self.free_setup(budget))
 
     def load_limit(self, budget: Budget) -> Budget:
         """Return the limit on `load` and the first forward passes of a cell that scores."""

@@ -15,6 +15,7 @@ from autoresearch.errors import describe_failure, is_unexpected, require
 from autoresearch.files import JsonObject
 from autoresearch.ledger import Experiment
 from autoresearch.measure.facts import describe_training
+from autoresearch.measure.referee import Referee
 from autoresearch.session.context import SessionContext
 from autoresearch.session.evidence import Evidence
 
@@ -28,7 +29,7 @@ class Briefing:
     program: Path
     lessons: Lessons
     steered: bool  # the agent takes directions (brief/policy.py); one without a model does not
-    gpu: str | None = None
+    referee: Referee
     history: list[PastExperiment] = field(default_factory=list)
     program_text: HumanText = field(init=False)
     ideas_text: HumanText = field(init=False)
@@ -60,6 +61,7 @@ class Briefing:
             direction=direction,
             incumbent_source=best,
             base_source=self.context.experiment(0).text,
+            trial=[*self.referee.describe(evidence.base_overhead(n)), *evidence.constraints.describe()],
             facts=self._facts(incumbent),
             ideas=ideas.read_ideas(self.ideas_text.read(), everything),
             papers=ideas.read_papers(self.program.with_name("papers"), MAX_BRIEF_TOKENS),
@@ -91,6 +93,7 @@ class Briefing:
             return []
 
     def _describe(self, result: JsonObject) -> list[str]:
-        memory = hardware.gpu_memory(self.gpu) if self.gpu else None
-        peak = hardware.peak_tflops(hardware.gpu_name(self.gpu)) if self.gpu else None
+        gpu = self.referee.settings.gpu
+        memory = hardware.gpu_memory(gpu) if gpu else None
+        peak = hardware.peak_tflops(hardware.gpu_name(gpu)) if gpu else None
         return describe_training(result, peak, memory[0] / 2**20 if memory else None)

@@ -14,6 +14,15 @@ class Constraints:
     max_parameters: int | None = None
     max_lines: int | None = None
 
+    def describe(self) -> list[str]:
+        """Return one line for each limit."""
+        limits = {
+            "GB of memory on the card": self.max_gpu_gb,
+            "numbers in the checkpoint": self.max_parameters,
+            "lines in train.py": self.max_lines,
+        }
+        return [f"At most {most:,} {what}: more is invalid" for what, most in limits.items() if most is not None]
+
     def violation(self, result: JsonObject) -> str | None:
         """Return the limit that a trial exceeded, in words; None if it exceeded none."""
         memory, parameters = result.get("peak_vram_mb"), result.get("parameters")

@@ -97,9 +97,9 @@ class Evidence:
     def noise(self) -> judge.Noise:
         return judge.noise(list(self._draws(FRESH).values()), self.prior)
 
-    def base_overhead(self, experiment: Experiment) -> Overhead | None:
-        """Return what limits the time of an experiment's trials; None for the human's base."""
-        spent = base_overhead(self.context.ledger, self.context.row, experiment.n)
+    def base_overhead(self, n: int) -> Overhead | None:
+        """Return what limits the time of the trials of experiment `n`; None for the human's base."""
+        spent = base_overhead(self.context.ledger, self.context.row, n)
         return Overhead(**spent) if spent else None
 
     def next_purpose(self, experiment: Experiment) -> str | None:

@@ -92,7 +92,7 @@ class TrialRunner:
             incumbent_losses=self._rival_losses(experiment),
             keep_caches=keep_caches,
             watch=watch,
-            base=self.evidence.base_overhead(experiment),
+            base=self.evidence.base_overhead(experiment.n),
         )
         with self.context.lock.released():
             return referee.measure(require(experiment.text), seed, plan)

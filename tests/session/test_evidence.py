@@ -95,10 +95,10 @@ def test_the_time_of_a_base_from_another_session_is_limited_by_the_humans(
 
     with Ledger.open(tmp_path / "ledger.db") as store:
         human, base = base_that_spent(1.0, "5s")
-        assert Evidence(context_of(store, human), replicates=3).base_overhead(base) is None
+        assert Evidence(context_of(store, human), replicates=3).base_overhead(base.n) is None
         row, base = base_that_spent(1.5, budget, from_tag=human.tag)
-        overhead = Evidence(context_of(store, row), replicates=3).base_overhead(base)
+        overhead = Evidence(context_of(store, row), replicates=3).base_overhead(base.n)
         assert (overhead.load if overhead else None) == limited_by
         later = store.add_experiment(row.id, 1, parent=0)
-        overhead = Evidence(context_of(store, row), replicates=3).base_overhead(later)
+        overhead = Evidence(context_of(store, row), replicates=3).base_overhead(later.n)
         assert overhead is not None and overhead.load == (limited_by or 1.5)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from autoresearch.measure.result import Result
+from autoresearch.measure.result import Overhead, Result
 from autoresearch.measure.settings import Settings, TrialPlan
 
 
@@ -13,6 +13,9 @@ class FunctionReferee:
 
     function: Callable[[str, int, TrialPlan], Result]
     settings: Settings
+
+    def describe(self, base: Overhead | None) -> list[str]:
+        return []
 
     def measure(self, source: str, seed: int, plan: TrialPlan) -> Result:
         return self.function(source, seed, plan)
