@@ -63,6 +63,7 @@ class TrialContext:
         queue = None if torch is None or self.device == "cpu" else getattr(torch, self.device)
         self._pace = Pace(self.budget, time.process_time if self._unit == "cpu" else time.monotonic, queue)
         self._unsent: dict[str, float] = {}
+        self._losses: list[float] = []  # that are not sent yet
         self._last_sent_at = 0.0
         self._stream: BatchStream | None = None
         self._file: int | None = None  # of a rehearsed checkpoint: memory that need not be touched for the first time
@@ -98,15 +99,19 @@ class TrialContext:
             yield batch
 
     def log(self, **values: float) -> None:
-        """Report a point of the curve (`step=`, `loss=`), or other numbers by name."""
+        """Report a point of the curve (`step=`, `loss=`), or other numbers by name; of losses, their mean is sent."""
         self._unsent |= {name: float(value) for name, value in values.items()}
+        if "loss" in values:
+            self._losses.append(self._unsent["loss"])
         if time.monotonic() - self._last_sent_at >= LOG_INTERVAL_S:
             self._flush()
 
     def _flush(self) -> None:
+        if self._losses:
+            self._unsent["loss"] = sum(self._losses) / len(self._losses)
         if self._unsent:
             self._channel.send("log", values=self._unsent)
-        self._unsent, self._last_sent_at = {}, time.monotonic()
+        self._unsent, self._losses, self._last_sent_at = {}, [], time.monotonic()
 
     def save(self, state: dict[str, Array], config: wire.Fields) -> None:
         """Send a checkpoint: tensors by name, and the JSON that `load` needs to build the model.

@@ -55,6 +55,7 @@ class Result:
     setup_seconds: float = 0.0
     train_seconds: float = 0.0
     score_seconds: float = 0.0
+    used: float = 0.0  # of the budget, in its unit, when training ended; 0 for steps
     total_seconds: float = 0.0
     spent: dict[str, float] = field(default_factory=dict)  # fields of Overhead
     score_se: float = 0.0

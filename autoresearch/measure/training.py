@@ -10,6 +10,7 @@ from autoresearch.hardware import GpuMeter
 from autoresearch.measure import parameters, wire
 from autoresearch.measure.cell_process import CellProcess, Harness, open_cell
 from autoresearch.measure.clock import Clock
+from autoresearch.measure.curve import CurveRecorder
 from autoresearch.measure.result import Progress, Result, Watch
 from autoresearch.measure.settings import MAX_CHECKPOINT_BYTES, Settings, TrialPlan
 from autoresearch.measure.watchdog import Watchdog
@@ -17,7 +18,6 @@ from autoresearch.sandbox.cell import Cell
 from autoresearch.sandbox.compile_cache import NOTHING
 from autoresearch.text import plain_text, plausible
 
-CURVE_POINTS = 1000
 REPORTED_NAMES = 64
 BURST_MESSAGES = 1000  # that a cell may send at once ...
 MESSAGES_PER_S = 200.0  # ... and beyond that; inside.py sends at most half of it
@@ -37,7 +37,7 @@ class _Receiver:
         self.checkpoint: int | None = None
         self.received = 0
         self.started = time.monotonic()
-        self.stride = 1
+        self.curve = CurveRecorder(result.curve)
         self.save_began_s: float | None = None  # on the trial's clock, of the last save
         self.watchdog = Watchdog(process.cell.pid)
 
@@ -103,12 +103,9 @@ class _Receiver:
         numbers = self.record(values)
         if plausible(numbers.get("loss", 0.0)) is None:
             raise _TrainingFailed("nan", f"its loss is {numbers['loss']}")
-        if "loss" in numbers and self.received % self.stride == 0:
+        if "loss" in numbers:
             point = {name: value for name, value in numbers.items() if plausible(value) is not None}
-            self.result.curve.append(point | {"seconds": round(clock.usage() or clock.wall(), 3)})
-        if len(self.result.curve) > CURVE_POINTS:  # thin out: the curve stays even over the whole run
-            del self.result.curve[1::2]
-            self.stride *= 2
+            self.curve.add(point | {"seconds": round(clock.usage() or clock.wall(), 3)})
 
     def drop(self) -> None:
         if self.checkpoint is not None:
@@ -209,7 +206,9 @@ def _run_until_bell(receiver: _Receiver, clock: Clock, settings: Settings, watch
             meter.read()
             watch(Progress("train", _fraction(clock, receiver.result), receiver.result.reported))
     finally:
+        receiver.curve.finish()
         receiver.result.train_seconds = clock.wall()
+        receiver.result.used = clock.usage()
         receiver.result.peak_vram_mb = meter.peak_mb
         receiver.result.conditions = meter.conditions
 

@@ -388,9 +388,9 @@ def test_an_explosion_ends_the_run(train: Any) -> None:
 
     trial = Repeat(1)
     with pytest.raises(FloatingPointError):
-        train.report(trial, 1, torch.tensor(float("nan")))
+        train.report(trial, 1, [torch.tensor(float("nan"))])
     with pytest.raises(FloatingPointError):
-        train.report(trial, 1, torch.tensor(1e3))
+        train.report(trial, 1, [torch.tensor(1e3)])
 
 
 def test_two_whole_trials_with_one_seed_and_a_budget_in_steps_are_equal_row_by_row(bytes_data: Dataset) -> None:

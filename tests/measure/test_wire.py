@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from autoresearch.measure import training, wire
 from autoresearch.measure.clock import Budget, Clock
+from autoresearch.measure.curve import CURVE_POINTS
 from autoresearch.measure.result import Result
 from autoresearch.measure.scoring_cell import ERRORS, EvaluationError, receive
 
@@ -265,7 +266,7 @@ def test_what_a_cell_reports_is_bounded() -> None:
     for k in range(5000):
         receiver.handle(wire.Message("log", {"values": {f"name {k}": 1.0, "loss": float(k), "seconds": -1.0}}), clock)
     assert len(result.reported) <= training.REPORTED_NAMES
-    assert 100 < len(result.curve) <= training.CURVE_POINTS
+    assert 100 < len(result.curve) <= CURVE_POINTS
     assert all(point["seconds"] >= 0 for point in result.curve)
     ours.close()
     theirs.close()
