@@ -74,6 +74,7 @@ class Brief:
     base_source: str | None = None  # for patches that were written before the session
     trial: list[str] = field(default_factory=list)  # facts that are the same in all trials
     facts: list[str] = field(default_factory=list)
+    measured: list[str] = field(default_factory=list)  # lines on the newest trials (trials.py)
     ideas: list[Idea] = field(default_factory=list)
     papers: list[Paper] = field(default_factory=list)
     lessons: list[str] = field(default_factory=list)
@@ -121,7 +122,8 @@ class Brief:
         notes = [f"- {note}" for note in reversed(self.notes)]
         refusals = cut("\n".join(reversed(self.feedback)), room // 6)
         parts = {
-            "Status": "\n".join([self._status(), *self.facts]),
+            "Status": self._status(),
+            "The newest trials": "\n".join(take_fitting(self.measured, room // 3)),
             "What to do now": self._task(room // 4),
             "Being measured, with no result yet": self._pending(room // 8),
             "Refused in this round": quote("session", refusals) if self.feedback else "",
@@ -149,7 +151,8 @@ class Brief:
             f"Experiment {self.n} is next. The incumbent is experiment {self.incumbent} with"
             f" {self.incumbent_bpb:.4f} bits per byte. The standard deviation of one trial (sigma) is {self.sigma:.4f}."
         )
-        return f"{text} {history.calibration(self.history, self.agent)}".rstrip()
+        newest = f"Its newest trial: {'; '.join(self.facts)}." if self.facts else ""
+        return " ".join(filter(None, [text, newest, history.calibration(self.history, self.agent)]))
 
     def _task(self, max_tokens: int) -> str:
         if self.direction is None:

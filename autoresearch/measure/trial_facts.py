@@ -95,7 +95,9 @@ def _describe_setup(settings: Settings, base: Overhead | None) -> str:
     budget, plan = settings.budget, TrialPlan(base=base)
     most = f"before trial.start(), {plan.setup_limit(settings.device):.0f} s of wall-clock time at most"
     if base is None or budget.unit == "steps":
-        return f"{most}; nothing of it is charged to the budget" + ("" if base else " until the base is measured")
+        return f"{most}; nothing of it is charged to the budget" + (
+            "" if base else ", as that of the base is not known"
+        )
     spent, free = f"{base.setup:.1f}", f"{plan.free_setup(budget):.1f} {UNITS[budget.unit]}"
     return f"{most}; the base spends {spent}, up to {free} are free, and what goes beyond is charged to the budget"
 

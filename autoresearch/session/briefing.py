@@ -1,16 +1,18 @@
 """Briefs: what the ledger, `program.md` and the files beside it say, for the next proposal."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
 from pathlib import Path
 from statistics import fmean
 
 from autoresearch import hardware
-from autoresearch.brief import ideas, policy
+from autoresearch.brief import ideas, policy, trials
 from autoresearch.brief.brief import MAX_BRIEF_TOKENS, Brief
 from autoresearch.brief.history import PastExperiment
 from autoresearch.brief.human_text import HumanText
 from autoresearch.brief.lessons import Lessons
+from autoresearch.brief.trials import MeasuredVersion
 from autoresearch.errors import describe_failure, is_unexpected, require
 from autoresearch.files import JsonObject
 from autoresearch.ledger import Experiment
@@ -18,6 +20,10 @@ from autoresearch.measure.facts import describe_training
 from autoresearch.measure.referee import Referee
 from autoresearch.session.context import SessionContext
 from autoresearch.session.evidence import Evidence
+
+SHOWN_VERSIONS = 4  # measured last, beside the incumbent
+MAX_TRIALS = 10  # of one version, the newest
+MAX_SEARCHED = 20  # experiments among which they are searched
 
 
 @dataclass
@@ -63,6 +69,7 @@ class Briefing:
             base_source=self.context.experiment(0).text,
             trial=[*self.referee.describe(evidence.base_overhead(n)), *evidence.constraints.describe()],
             facts=self._facts(incumbent),
+            measured=self._measured(incumbent, history),
             ideas=ideas.read_ideas(self.ideas_text.read(), everything),
             papers=ideas.read_papers(self.program.with_name("papers"), MAX_BRIEF_TOKENS),
             lessons=self.lessons.read(without=row.tag),
@@ -81,6 +88,20 @@ class Briefing:
         later = rows[len(prefix) :]
         settled = [PastExperiment.from_row(row) for row in later if row.state == "settled"]
         return [*self.history, *settled], [PastExperiment.from_row(row) for row in later if row.state != "settled"]
+
+    def _measured(self, incumbent: Experiment, history: Sequence[PastExperiment]) -> list[str]:
+        """Return tables of the incumbent and of the experiments that were measured last."""
+        versions = [MeasuredVersion(incumbent.n, "incumbent", self._results(incumbent))]
+        for past in reversed(history[-MAX_SEARCHED:]):
+            if past.n not in (0, incumbent.n) and len(versions) <= SHOWN_VERSIONS:
+                results = self._results(self.context.experiment(past.n))
+                versions += [MeasuredVersion(past.n, past.verdict, results)] if results else []
+        settings = self.referee.settings
+        return trials.tables(versions, settings.budget, settings.device)
+
+    def _results(self, experiment: Experiment) -> list[JsonObject]:
+        """Return the results of the trials in which an experiment trained."""
+        return [trial.result for trial in self.evidence.trials(experiment) if trial.result.get("curve")][-MAX_TRIALS:]
 
     def _facts(self, incumbent: Experiment) -> list[str]:
         good = [trial for trial in self.evidence.trials(incumbent) if trial.outcome == "ok"]

@@ -4,9 +4,12 @@ import math
 
 import pytest
 
+from autoresearch.brief import trials
+from autoresearch.brief.trials import MeasuredVersion
 from autoresearch.data.dataset import Dataset
 from autoresearch.ledger.rows import Trial
 from autoresearch.measure import facts
+from autoresearch.measure.clock import Budget
 from autoresearch.measure.referee import CellReferee
 from autoresearch.measure.settings import Settings
 from autoresearch.terminal.trial_view import summary
@@ -24,6 +27,9 @@ def test_absurd_numbers_of_old_ledgers_are_described_without_them(value: object)
         result = {"reported": reported, "curve": curve, **times}
         for line in [*facts.describe_training(result, 1e3, 8e4), facts.repetition_warning(result) or ""]:
             assert "inf" not in line and "nan" not in line and len(line) < 400
+        for budget in (Budget(15, "cpu"), Budget(20, "steps")):
+            for line in trials.tables([MeasuredVersion(1, "crash", [result])], budget, "cpu"):
+                assert "inf" not in line and "nan" not in line and len(line) < 400
     trial = Trial(**dict.fromkeys(Trial.__annotations__) | {"result": {"curve": curve}})  # type: ignore[arg-type]
     assert all(math.isfinite(x) and math.isfinite(y) for x, y in trial.losses)
 

@@ -60,4 +60,4 @@ def test_a_budget_in_cpu_seconds_has_no_other_process_and_so_no_compiler(bytes_d
 def test_what_is_not_known_yet_is_said(quick: Settings) -> None:
     told = describe_trial(quick, None, None)
     assert told[0] == f"Data: {NO_DATA}"
-    assert any("until the base is measured" in line for line in told)
+    assert any("that of the base is not known" in line for line in told)

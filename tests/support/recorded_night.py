@@ -11,15 +11,38 @@ from contextlib import closing
 from functools import cache
 from pathlib import Path
 
+from support.sessions import context_of
+
+from autoresearch.brief.brief import Brief
+from autoresearch.brief.lessons import Lessons
+from autoresearch.data.dataset import Dataset
 from autoresearch.ledger import Ledger
+from autoresearch.measure.clock import Budget
+from autoresearch.measure.referee import CellReferee
+from autoresearch.measure.settings import Settings
+from autoresearch.session.briefing import Briefing
+from autoresearch.session.evidence import Evidence
 
 FIXTURE = Path(__file__).resolve().parents[1] / "fixtures" / "recorded-night" / "ledger.sql.xz"
 TAG = "llm"
 EXPERIMENTS = 52  # after the base
 MERGED = (6, 13, 16, 19, 22, 26, 31, 36)  # changes that were carried over to a new incumbent: nobody was asked for them
 KEPT = (1, 4, 11, 14, 17, 20, 24, 29, 34)
-# Facts that the ledger does not hold: the data set of the session (its rows follow from the epochs of the base).
-VOCAB_SIZE, SEQ_LEN, ROWS = 2048, 64, 51970
+# The data set of that session, which the ledger does not hold: its rows follow from the epochs of the base, its bytes a
+# token are those of the rows that were scored.
+VOCAB_SIZE, SEQ_LEN, ROWS, BYTES_PER_TOKEN = 2048, 64, 51970, 3.0011
+DATA = Dataset(
+    Path("gone"),
+    {
+        "vocab_size": VOCAB_SIZE,
+        "seq_len": SEQ_LEN,
+        "source": "stdlib",
+        "tokenizer": {"kind": "bpe", "bos": VOCAB_SIZE - 1},
+        "splits": {"train": {"bytes": int(ROWS * SEQ_LEN * BYTES_PER_TOKEN), "tokens": ROWS * SEQ_LEN}},
+        "files": {"train-0000.bin": {"size": 2 * ROWS * (SEQ_LEN + 1)}},
+    },
+)
+SETTINGS = Settings(Budget.parse("15cpu"), cores=(1,), memory=4 << 30, eval_rows=512)
 
 _UNMEASURED = (
     "verdict = NULL, reason = NULL, near_miss = 0, val_bpb = NULL, delta = NULL, sigma = NULL, p_gain = NULL,"
@@ -43,6 +66,7 @@ def restore(path: Path) -> Path:
     """Write the whole ledger to `path`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA synchronous = OFF")
         connection.executescript(_sql())
     return path
 
@@ -51,6 +75,7 @@ def restore_before(path: Path, n: int) -> Path:
     """Write the ledger to `path` as it was when the brief of experiment `n` was written, or `n` was merged."""
     restore(path)
     with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("PRAGMA synchronous = OFF")
         at = moment(connection, n)
         for statement in _REWIND.split(";"):
             connection.execute(statement, {"at": at} if ":at" in statement else {})
@@ -60,6 +85,16 @@ def restore_before(path: Path, n: int) -> Path:
 def open_before(folder: Path, n: int) -> Ledger:
     """Open the ledger in `folder`/runs as it was before experiment `n`."""
     return Ledger.open(restore_before(folder / "runs" / "ledger.db", n))
+
+
+def brief_before(folder: Path, n: int) -> Brief:
+    """Return the brief that a model would be given now before experiment `n`; `folder` has no program.md."""
+    with open_before(folder, n) as ledger:
+        context = context_of(ledger, ledger.find_session(TAG))
+        evidence, row = Evidence(context, replicates=3), context.row
+        lessons = Lessons.locate(context.runs, row.identity, row.settings)
+        referee = CellReferee(SETTINGS, DATA)
+        return Briefing(context, evidence, folder / "program.md", lessons, True, referee).write(n)
 
 
 def moment(connection: sqlite3.Connection, n: int) -> float:
