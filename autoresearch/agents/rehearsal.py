@@ -1,7 +1,7 @@
 """Rehearsal: find out before a session if an agent can make an edit that applies. Nothing is trained."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from autoresearch.agents.attempts import Attempts
 from autoresearch.agents.base import Agent, BadProposal, Exhausted, Proposal, Unavailable, Unusable
@@ -38,11 +38,14 @@ class Rehearsal:
         return self.proposal
 
 
-def rehearse(agent: Agent, text: str, program: str = "") -> Rehearsal:
-    """Ask for one change to `text`, with as many repairs as in a session."""
-    brief = Brief(
-        n=1, seed=0, program=program, source=text, incumbent=0, incumbent_bpb=1.0, sigma=0.001, history=[], notes=[NOTE]
-    )
+def bare_brief(text: str, program: str = "") -> Brief:
+    """Return a brief that holds a text and what the human wants, and nothing else."""
+    return Brief(n=1, seed=0, program=program, source=text, incumbent=0, incumbent_bpb=None, sigma=0.0, history=[])
+
+
+def rehearse(agent: Agent, brief: Brief) -> Rehearsal:
+    """Ask for one change, with as many repairs as in a session."""
+    brief = replace(brief, notes=[*brief.notes, NOTE])
     started, attempts = time.monotonic(), Attempts()
     proposal: Proposal | None = None
     reason: str | None = None
@@ -55,7 +58,7 @@ def rehearse(agent: Agent, text: str, program: str = "") -> Rehearsal:
             attempts.send_back(brief, reason)
     except (Exhausted, Unavailable, Unusable) as error:
         proposal, reason = None, str(error)
-    lines = diff.lines_changed(text, proposal.text) if proposal else (0, 0)
+    lines = diff.lines_changed(brief.source, proposal.text) if proposal else (0, 0)
     return Rehearsal(proposal, reason, time.monotonic() - started, lines, tuple(attempts.trace))
 
 

@@ -63,7 +63,7 @@ class Brief:
     program: str
     source: str
     incumbent: int
-    incumbent_bpb: float
+    incumbent_bpb: float | None  # None: it is not measured yet
     sigma: float
     history: list[PastExperiment]
     notes: list[str] = field(default_factory=list)
@@ -147,9 +147,12 @@ class Brief:
         return max(1, self.n // STABLE_EXPERIMENTS * STABLE_EXPERIMENTS)
 
     def _status(self) -> str:
-        text = (
-            f"Experiment {self.n} is next. The incumbent is experiment {self.incumbent} with"
-            f" {self.incumbent_bpb:.4f} bits per byte. The standard deviation of one trial (sigma) is {self.sigma:.4f}."
+        text = f"Experiment {self.n} is next. The incumbent is experiment {self.incumbent}"
+        if self.incumbent_bpb is None:
+            return f"{text}, the base, which is not measured yet."
+        text += (
+            f" with {self.incumbent_bpb:.4f} bits per byte. The standard deviation of one trial (sigma) is"
+            f" {self.sigma:.4f}."
         )
         newest = f"Its newest trial: {'; '.join(self.facts)}." if self.facts else ""
         return " ".join(filter(None, [text, newest, history.calibration(self.history, self.agent)]))

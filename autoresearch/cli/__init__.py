@@ -20,6 +20,7 @@ from autoresearch.cli import (
     run_command,
     steer_commands,
     look_commands,
+    brief_command,
     page_commands,
     session_commands,
     verify_commands,

@@ -1,6 +1,7 @@
 """The typer application, and what all commands share."""
 
 import json
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -80,6 +81,17 @@ def options(
 def print_json(value: object) -> None:
     """Print JSON for other programs."""
     typer.echo(json.dumps(value, indent=1, allow_nan=False))
+
+
+def print_code(text: str, language: str) -> None:
+    """Print text byte for byte to a pipe, cleaned and coloured to a terminal."""
+    from autoresearch.report.blocks import Code
+    from autoresearch.terminal import pager
+
+    if sys.stdout.isatty():
+        pager.show([Code(text, language)])
+    else:
+        sys.stdout.write(text)
 
 
 def warn_of_unread_settings() -> None:

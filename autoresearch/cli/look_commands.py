@@ -1,6 +1,5 @@
 """Commands that look: watch, status, log, show, diff, best."""
 
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 from rich.console import Console
 
-from autoresearch.cli.app import JSON, LOOK, TAG, app, examples, open_ledger, print_json
+from autoresearch.cli.app import JSON, LOOK, TAG, app, examples, open_ledger, print_code, print_json
 from autoresearch.errors import UsageError, UserError
 
 if TYPE_CHECKING:
@@ -157,7 +156,7 @@ def diff(
         added, removed = lines_changed(before, after)
         print_json({"n": n, "m": m, "patch": patch, "lines_added": added, "lines_removed": removed})
     else:
-        _print_code(patch, "diff")
+        print_code(patch, "diff")
 
 
 @app.command(rich_help_panel=LOOK, epilog=examples("autoresearch best > best.py", "autoresearch best --write"))
@@ -186,7 +185,7 @@ def best(
         facts = {name: getattr(incumbent, name) for name in ("n", "sha", "val_bpb", "hypothesis")}
         print_json({**facts, "sigma": state.sigma, "base_bpb": state.base_bpb, "grade": state.grade, "text": text})
     elif not write:
-        _print_code(text, "python")
+        print_code(text, "python")
 
 
 def _replace_train(text: str, known: set[str | None], force: bool) -> str:
@@ -199,17 +198,6 @@ def _replace_train(text: str, known: set[str | None], force: bool) -> str:
     workspace = Workspace(root, config.load(root, {}).train)
     workspace.replace_file(text, known, force)
     return workspace.file
-
-
-def _print_code(text: str, language: str) -> None:
-    """Print text byte for byte to a pipe, cleaned and coloured to a terminal."""
-    from autoresearch.report.blocks import Code
-    from autoresearch.terminal import pager
-
-    if sys.stdout.isatty():
-        pager.show([Code(text, language)])
-    else:
-        sys.stdout.write(text)
 
 
 def _incumbent(store: "Ledger", session: "Session") -> int:

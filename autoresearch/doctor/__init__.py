@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from autoresearch.brief.brief import Brief
 from autoresearch.doctor import card_checks, machine_checks, project_checks, protection_checks
 from autoresearch.doctor.check import Check
 from autoresearch.files import JsonObject
@@ -40,10 +41,16 @@ class Findings:
         }
 
 
-def examine(folder: Path, flags: Mapping[str, object], hours: float = 8.0, rehearse: bool = False) -> Findings:
+def examine(
+    folder: Path,
+    flags: Mapping[str, object],
+    hours: float = 8.0,
+    rehearse: bool = False,
+    brief: Brief | None = None,
+) -> Findings:
     """Check the machine and the project in `folder`, with its settings and `flags`.
 
-    With `rehearse` the agent is asked for a change, which may cost a call of a model.
+    With `rehearse` the agent is asked for a change, which may cost a call of a model; `brief` is what it is told.
     """
     root, repository = project_checks.check_repository(folder)
     ledger = (root or folder) / "runs" / "ledger.db"
@@ -70,7 +77,7 @@ def examine(folder: Path, flags: Mapping[str, object], hours: float = 8.0, rehea
         cell,
         *protection_checks.list_weaknesses(inspection),
         project_checks.check_agent(config),
-        *([project_checks.check_rehearsal(root, config, chosen.device)] if root and rehearse else []),
+        *([project_checks.check_rehearsal(root, config, chosen.device, brief)] if root and rehearse else []),
         *(project_checks.check_session(root) if root else []),
     ]
     device = chosen.device

@@ -9,7 +9,9 @@ from pathlib import Path
 from autoresearch import config as configuration
 from autoresearch import hardware, ledger
 from autoresearch.agents import auto, registry
-from autoresearch.agents.rehearsal import rehearse
+from autoresearch.agents.rehearsal import bare_brief, rehearse
+from autoresearch.agents.told import is_told
+from autoresearch.brief.brief import Brief
 from autoresearch.config import Config, cache_folder
 from autoresearch.data.dataset import Dataset
 from autoresearch.doctor.check import Check
@@ -134,20 +136,27 @@ def check_agent(config: Config) -> Check:
     return Check("agent", "ok", f"`run` in a terminal asks you once whether to use {chosen}; else it uses sweep")
 
 
-def check_rehearsal(root: Path, config: Config, device: str) -> Check:
-    """Ask the agent for one change to the base, as `run` would without a terminal, and do not train it."""
+def check_rehearsal(root: Path, config: Config, device: str, brief: Brief | None = None) -> Check:
+    """Ask the agent for one change, as `run` would without a terminal, and do not train it.
+
+    `brief` is what it would be told next; by default, the base alone.
+    """
     try:
-        workspace = Workspace(root, config.train)
-        text, program = plan.fit_device(workspace.read(workspace.head()), device), ""
-        with suppress(OSError):
-            program = read_text(root / config.program) or ""
         agent = auto.choose_unasked(config, auto.find_researchers(config, os.environ, auto.home_folder()))
-        result = rehearse(registry.create(agent, config), text, program)
+        brief = brief or _bare_brief(root, config, device)
+        result = rehearse(registry.create(agent, config), brief if is_told(agent) else brief.without_direction())
     except UserError as error:
         return _blocker("rehearsal", error)
     if result.proposal is None:
         return Check("rehearsal", "blocker", str(result), "choose another --agent or model, or fix the cause")
     return Check("rehearsal", "ok", str(result))
+
+
+def _bare_brief(root: Path, config: Config, device: str) -> Brief:
+    workspace, program = Workspace(root, config.train), ""
+    with suppress(OSError):
+        program = read_text(root / config.program) or ""
+    return bare_brief(plan.fit_device(workspace.read(workspace.head()), device), program)
 
 
 def check_session(root: Path) -> Iterator[Check]:

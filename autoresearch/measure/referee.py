@@ -29,14 +29,18 @@ from autoresearch.sandbox.compile_cache import temporary_store
 from autoresearch.source.prose import without_prose
 
 
-class Referee(Protocol):
-    """Measure versions on one slot, whose cores and card are in `settings`."""
+class Conditions(Protocol):
+    """The trials of one slot, whose cores and card are in `settings`."""
 
     @property
     def settings(self) -> Settings: ...
 
     def describe(self, base: Overhead | None) -> list[str]:
         """Return what is the same in all its trials, one line for each fact; `base` is what the base spent."""
+
+
+class Referee(Conditions, Protocol):
+    """Measure versions on one slot."""
 
     def measure(self, source: str, seed: int, plan: TrialPlan) -> Result:
         """Measure one version. Never raises for anything that the version does."""

@@ -17,7 +17,7 @@ from autoresearch.errors import describe_failure, is_unexpected, require
 from autoresearch.files import JsonObject
 from autoresearch.ledger import Experiment
 from autoresearch.measure.facts import describe_training
-from autoresearch.measure.referee import Referee
+from autoresearch.measure.referee import Conditions
 from autoresearch.session.context import SessionContext
 from autoresearch.session.evidence import Evidence
 
@@ -35,7 +35,7 @@ class Briefing:
     program: Path
     lessons: Lessons
     steered: bool  # the agent takes directions (brief/policy.py); one without a model does not
-    referee: Referee
+    conditions: Conditions
     history: list[PastExperiment] = field(default_factory=list)
     program_text: HumanText = field(init=False)
     ideas_text: HumanText = field(init=False)
@@ -67,7 +67,7 @@ class Briefing:
             direction=direction,
             incumbent_source=best,
             base_source=self.context.experiment(0).text,
-            trial=[*self.referee.describe(evidence.base_overhead(n)), *evidence.constraints.describe()],
+            trial=[*self.conditions.describe(evidence.base_overhead(n)), *evidence.constraints.describe()],
             facts=self._facts(incumbent),
             measured=self._measured(incumbent, history),
             ideas=ideas.read_ideas(self.ideas_text.read(), everything),
@@ -96,7 +96,7 @@ class Briefing:
             if past.n not in (0, incumbent.n) and len(versions) <= SHOWN_VERSIONS:
                 results = self._results(self.context.experiment(past.n))
                 versions += [MeasuredVersion(past.n, past.verdict, results)] if results else []
-        settings = self.referee.settings
+        settings = self.conditions.settings
         return trials.tables(versions, settings.budget, settings.device)
 
     def _results(self, experiment: Experiment) -> list[JsonObject]:
@@ -114,7 +114,7 @@ class Briefing:
             return []
 
     def _describe(self, result: JsonObject) -> list[str]:
-        gpu = self.referee.settings.gpu
+        gpu = self.conditions.settings.gpu
         memory = hardware.gpu_memory(gpu) if gpu else None
         peak = hardware.peak_tflops(hardware.gpu_name(gpu)) if gpu else None
         return describe_training(result, peak, memory[0] / 2**20 if memory else None)

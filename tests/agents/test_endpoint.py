@@ -12,7 +12,7 @@ from support.messages_server import MessagesServer, Reply, Status, text
 
 from autoresearch.agents.base import Unavailable, Unusable
 from autoresearch.agents.claude.claude_agent import Claude
-from autoresearch.agents.rehearsal import rehearse
+from autoresearch.agents.rehearsal import bare_brief, rehearse
 from autoresearch.agents.services import CallRecord, Services
 from autoresearch.config import Config
 from autoresearch.errors import UsageError
@@ -172,7 +172,7 @@ def test_a_key_that_no_header_can_hold_is_refused_at_once(key: str) -> None:
 
 def reason(reply: Reply, source: str, **config: Any) -> str:
     with MessagesServer([READY, reply]) as server:
-        found = rehearse(Claude(Config(base_url=server.url, model="m", **config), Services()), source)
+        found = rehearse(Claude(Config(base_url=server.url, model="m", **config), Services()), bare_brief(source))
     return str(found.reason)
 
 

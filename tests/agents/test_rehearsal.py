@@ -7,7 +7,7 @@ import pytest
 from autoresearch.agents.base import Unusable
 from autoresearch.agents.command import command_agent
 from autoresearch.agents.registry import create
-from autoresearch.agents.rehearsal import rehearse
+from autoresearch.agents.rehearsal import bare_brief, rehearse
 
 
 @pytest.fixture(autouse=True)
@@ -16,7 +16,7 @@ def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_agent_that_can_edit(bigram: str) -> None:
-    found = rehearse(create("command:sed -i 's/= 0.5 /= 0.3 /' train.py; grep -o rehears BRIEF.md"), bigram)
+    found = rehearse(create("command:sed -i 's/= 0.5 /= 0.3 /' train.py; grep -o rehears BRIEF.md"), bare_brief(bigram))
     assert found.require().text != bigram and found.lines == (1, 1) and found.reason is None
     assert str(found).startswith("an edit that applies (+1 -1 lines") and any(
         "rehears" in str(each) for each in found.trace
@@ -24,9 +24,9 @@ def test_an_agent_that_can_edit(bigram: str) -> None:
 
 
 def test_sweep_and_scripted_can_too(bigram: str, tmp_path: Path) -> None:
-    assert rehearse(create("sweep"), bigram).require().params
+    assert rehearse(create("sweep"), bare_brief(bigram)).require().params
     (tmp_path / "01-x.py").write_text("x = 1\n")
-    found = rehearse(create(f"scripted:{tmp_path}"), bigram)
+    found = rehearse(create(f"scripted:{tmp_path}"), bare_brief(bigram))
     assert found.reason == "train.py has no function `train`" and found.proposal is None
 
 
@@ -40,7 +40,7 @@ def test_sweep_and_scripted_can_too(bigram: str, tmp_path: Path) -> None:
     ],
 )
 def test_one_that_cannot_is_refused(bigram: str, line: str, reason: str) -> None:
-    found = rehearse(create(f"command:{line}"), bigram)
+    found = rehearse(create(f"command:{line}"), bare_brief(bigram))
     assert found.reason is not None and reason in found.reason and reason in str(found)
     with pytest.raises(Unusable, match="cannot produce an edit that applies") as refused:
         found.require()
@@ -49,4 +49,4 @@ def test_one_that_cannot_is_refused(bigram: str, line: str, reason: str) -> None
 
 def test_a_refusal_is_told_and_the_second_try_counts(bigram: str) -> None:
     spec = "command:if grep -q unchanged BRIEF.md; then sed -i 's/= 0.5 /= 0.3 /' train.py; fi"
-    assert rehearse(create(spec), bigram).proposal is not None
+    assert rehearse(create(spec), bare_brief(bigram)).proposal is not None

@@ -21,6 +21,7 @@ COMMANDS = {
     "show": ["show", "1"],
     "diff": ["diff", "0", "1"],
     "best": ["best"],
+    "brief": ["brief"],
     "sessions": ["sessions"],
     "trial": ["trial"],
     "plan": ["plan"],

@@ -215,6 +215,19 @@ def test_a_rehearsal_of_auto_spends_nothing(repository: Path, monkeypatch: pytes
     assert (result.level, server.requests) == ("ok", [])
 
 
+@pytest.mark.slow
+def test_a_rehearsal_shows_and_uses_what_the_agent_is_told(repository: Path, tmp_path: Path) -> None:
+    copied = (
+        "cp BRIEF.md /tmp/brief; sed -i 's/= 0.5 /= 0.3 /' train.py; grep -c 'Setup: before trial.start()' BRIEF.md"
+    )
+    done = program(repository, "doctor", "--device", "cpu", "--agent", f"command:{copied} >&2; exit 1")
+    told, _, findings = done.stdout.partition("\nchecks\n")
+    assert told.startswith("what the agent is told\n") and "# Your task" in told and "# The trial" in told
+    assert "SMOOTHING" not in told  # the version to change is a file of its own
+    assert findings.startswith("ok    python") and "STOP  rehearsal" in findings and "1" in findings
+    assert "the base is not measured yet" in done.stderr
+
+
 def test_a_rehearsal_asks_the_agent_for_one_change(repository: Path, tmp_path: Path, bigram: str) -> None:
     script = tmp_path / "script"
     script.mkdir()

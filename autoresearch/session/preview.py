@@ -1,0 +1,203 @@
+"""The brief that a session would give next, read without a lock and without writing anything.
+
+It works before the first session, within a session, and while another process runs it.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from autoresearch import config as configuration
+from autoresearch import hardware
+from autoresearch.agents import auto
+from autoresearch.agents.told import full_text, is_told
+from autoresearch.brief import ideas
+from autoresearch.brief.brief import MAX_BRIEF_TOKENS, Brief
+from autoresearch.brief.human_text import HumanText
+from autoresearch.brief.lessons import Lessons
+from autoresearch.brief.tokens import count_tokens
+from autoresearch.config import Config, cache_folder
+from autoresearch.data.builder import find_dataset
+from autoresearch.data.dataset import Dataset
+from autoresearch.errors import UserError
+from autoresearch.files import JsonObject
+from autoresearch.ledger import Experiment, Ledger, Session, current, newest
+from autoresearch.ledger.database import NO_SESSION
+from autoresearch.measure.result import Overhead
+from autoresearch.measure.settings import Settings
+from autoresearch.measure.trial_facts import describe_trial
+from autoresearch.session.briefing import Briefing
+from autoresearch.session.constraints import Constraints
+from autoresearch.session.context import SessionContext
+from autoresearch.session.evidence import Evidence, prior_noise
+from autoresearch.setup import plan, slots
+from autoresearch.setup.project import require_source, settings
+from autoresearch.workspace.workspace import Workspace
+
+PINNED = ("budget", "device", "eval_rows")  # settings of a session
+
+
+@dataclass(frozen=True)
+class Preview:
+    """The next brief; `tag` is that of its session, None before the first one. `missing` are lines for the user."""
+
+    brief: Brief
+    agent: str
+    tag: str | None
+    text: str
+    missing: list[str]
+
+    def as_json(self) -> JsonObject:
+        brief = self.brief
+        return {
+            "session": self.tag,
+            "agent": self.agent,
+            "n": brief.n,
+            "incumbent": brief.incumbent,
+            "parent": brief.parent,
+            "mode": brief.direction.mode if brief.direction else None,
+            "tokens": count_tokens(self.text),
+            "stable_tokens": count_tokens(self.text) - count_tokens(brief.changing()),
+            "missing": self.missing,
+            "text": self.text,
+        }
+
+
+@dataclass(frozen=True)
+class _Conditions:
+    """The trials of a slot, as far as they are known: the data set may be missing."""
+
+    settings: Settings
+    data: Dataset | None
+
+    def describe(self, base: Overhead | None) -> list[str]:
+        return describe_trial(self.settings, self.data, base)
+
+
+@dataclass(frozen=True)
+class _ReadOnlyContext(SessionContext):
+    """A session that is only read: its events become lines for the user."""
+
+    missing: list[str] = field(default_factory=list)
+
+    def emit(self, kind: str, n: int | None, text: str, **data: object) -> None:
+        self.missing.append(text)
+
+
+def preview(root: Path, flags: Mapping[str, object], tag: str | None = None) -> Preview:
+    """Return the next brief of a session, by default the current one. Raises UserError."""
+    config = configuration.load(root, flags)
+    workspace, path = Workspace(root, config.train), root / "runs" / "ledger.db"
+    if tag is None and not path.exists():
+        return _Previewer(root, config, workspace, None, config.agent).before_the_base()
+    with Ledger.open(path, readonly=True) as ledger:
+        session = current(ledger) if tag is None else ledger.find_session(tag)
+        if session is None:
+            raise UserError(NO_SESSION)
+        agent = config.agent if config.agent != auto.AUTO else session.agent
+        pinned = {name: session.settings[name] for name in PINNED if name in session.settings}
+        made = _Previewer(root, config.model_copy(update=pinned), workspace, session, agent)
+        base = ledger.experiment(session.id, 0)
+        if base is None or base.verdict != "keep":
+            return made.before_the_base(base)
+        return made.within(ledger, session)
+
+
+class _Previewer:
+    """Write the next brief from a configuration and what can be read."""
+
+    def __init__(self, root: Path, config: Config, workspace: Workspace, session: Session | None, agent: str) -> None:
+        self.root, self.config, self.workspace, self.session = root, config, workspace, session
+        self.missing: list[str] = []
+        self.agent = self._choose_agent() if agent == auto.AUTO else agent
+        if not is_told(self.agent):
+            self.missing.append(f"{self.agent} reads no brief: this is what a language model would be told")
+        slot = slots.choose(config.device, config.threads, config.slots)[0]
+        self.conditions = _Conditions(settings(config, slot), self._find_data(slot.device))
+
+    def within(self, ledger: Ledger, session: Session) -> Preview:
+        """Return the next brief of a session whose base is measured."""
+        config = self.config
+        context = _ReadOnlyContext(session.id, session.tag, ledger, self.workspace, self.root / "runs")
+        limits = Constraints(config.max_gpu_gb, config.max_parameters, config.max_lines)
+        evidence = Evidence(context, config.replicates, prior_noise(ledger, session), limits)
+        lessons = Lessons.locate(context.runs, session.identity, session.settings)
+        briefing = Briefing(context, evidence, self.root / config.program, lessons, True, self.conditions)
+        brief = briefing.write(1 + (newest(ledger, session) or 0))
+        self.missing += context.missing
+        if session.state == "ended":
+            self.missing.append(f"session {session.tag} has ended: this is what its next brief would be")
+        return self._preview(brief)
+
+    def before_the_base(self, base: Experiment | None = None) -> Preview:
+        """Return the first brief, without what is known when the base is measured."""
+        settings, program = self.conditions.settings, self.root / self.config.program
+        text = base.text if base else None
+        if text is None:
+            text = plan.fit_device(self.workspace.read(self.workspace.head()), settings.device)
+        told = "its score, the noise and its trials"
+        self.missing.append(f"the base is not measured yet: {told} will be told; `autoresearch run` measures it")
+        if settings.gpu is not None and base is None:
+            self.missing.append("the constants of train.py are planned for the card when the session begins")
+        warn = self.missing.append
+        written, thought = (HumanText(path, warn).read() for path in (program, program.with_name("ideas.md")))
+        limits = Constraints(self.config.max_gpu_gb, self.config.max_parameters, self.config.max_lines)
+        return self._preview(
+            Brief(
+                n=1,
+                seed=0,
+                program=written,
+                source=text,
+                incumbent=0,
+                incumbent_bpb=None,
+                sigma=0.0,
+                history=[],
+                trial=[*self.conditions.describe(None), *limits.describe()],
+                ideas=ideas.read_ideas(thought, []),
+                papers=ideas.read_papers(program.with_name("papers"), MAX_BRIEF_TOKENS),
+                lessons=self._lessons(),
+            )
+        )
+
+    def _preview(self, brief: Brief) -> Preview:
+        if not brief.program.strip():
+            self.missing.append(f"{self.config.program} is missing or empty: write into it what the agent should try")
+        tag = self.session.tag if self.session else None
+        return Preview(brief, self.agent, tag, full_text(self.agent, self.config, brief), self.missing)
+
+    def _choose_agent(self) -> str:
+        found = auto.find_researchers(self.config, os.environ, auto.home_folder())
+        return found[0].agent if found else auto.SWEEP
+
+    def _lessons(self) -> list[str]:
+        """Return the lessons of earlier sessions on the same data, if it is there."""
+        settings, data = self.conditions.settings, self.conditions.data
+        if data is None:
+            return []
+        identity = hardware.identity(settings.device, settings.gpu, data.hash)
+        lessons = Lessons.locate(self.root / "runs", identity, {"budget": str(settings.budget)})
+        return lessons.read(without=self.session.tag if self.session else "")
+
+    def _find_data(self, device: str) -> Dataset | None:
+        """Return the data set of the session or of the settings; None, and a line for the user, if it is not there."""
+        pinned = self.session.settings.get("data") if self.session else None
+        try:
+            found = find_dataset(cache_folder(), pinned) if pinned else self._find_prepared(device)
+            missing = f"the data set {pinned} is not in the cache: set AUTORESEARCH_CACHE to the one of the session"
+            if not pinned:
+                missing = "the data set is not prepared: `autoresearch prepare` makes it"
+        except (UserError, OSError) as error:
+            found, missing = None, str(error)
+        if found is None:
+            self.missing.append(f"{missing}; text, vocabulary and rows are left out")
+        return found
+
+    def _find_prepared(self, device: str) -> Dataset | None:
+        from autoresearch.setup import prepare
+
+        config = self.config
+        require_source(config, device)
+        shape = (config.vocab_size, config.seq_len, device)
+        folder = prepare.dataset_path(config.source, *shape, shards=config.shards)
+        return Dataset.open(folder) if folder.exists() else None
