@@ -95,6 +95,12 @@ class Brief:
         """Return the brief for an agent that only changes the incumbent and follows no directions."""
         return replace(self, source=self.best_source, direction=None, incumbent_source=None)
 
+    @property
+    def about_trial(self) -> list[str]:
+        """Return the section with the facts that are the same in all trials; nothing if none is known."""
+        facts = "\n".join(f"- {fact}" for fact in self.trial)
+        return [f"# The trial\n\n{facts}"] if facts else []
+
     @cached_property
     def stable(self) -> list[str]:
         """Return the parts that seldom change, to be cached: the human's texts and the older history; train.py."""
@@ -103,8 +109,7 @@ class Brief:
         room = self.max_tokens - count_tokens(CONTRACT) - count_tokens(code) - MIN_CHANGING_TOKENS - OVERHEAD_TOKENS
         scale = min(1.0, max(0, room) / (sum(MAX_SHARES.values()) * self.max_tokens))
         limits = {name: int(share * scale * self.max_tokens) for name, share in MAX_SHARES.items()}
-        parts = [f"# The trial\n\n{chr(10).join(f'- {fact}' for fact in self.trial)}"] if self.trial else []
-        parts.append(f"# program.md\n\n{cut(self.program.strip(), limits['program'])}")
+        parts = [*self.about_trial, f"# program.md\n\n{cut(self.program.strip(), limits['program'])}"]
         papers = [quote(f"paper {paper.name}", paper.text) for paper in self.papers]
         if fitting := take_fitting(papers, limits["papers"]):
             parts.append("\n\n".join(["# Papers", *fitting]))

@@ -69,7 +69,7 @@ class Briefing:
             base_source=self.context.experiment(0).text,
             trial=[*self.conditions.describe(evidence.base_overhead(n)), *evidence.constraints.describe()],
             facts=self._facts(incumbent),
-            measured=self._measured(incumbent, history),
+            measured=self._measured(incumbent, history) if self.steered else [],
             ideas=ideas.read_ideas(self.ideas_text.read(), everything),
             papers=ideas.read_papers(self.program.with_name("papers"), MAX_BRIEF_TOKENS),
             lessons=self.lessons.read(without=row.tag),

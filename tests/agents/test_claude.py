@@ -4,6 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -313,12 +314,14 @@ def test_a_second_model_writes_the_code(brief: Brief) -> None:
             assert EDITOR not in names
             return Reply([propose(idea="set SMOOTHING to 0.1")])
         assert names == {EDITOR, "check", "done"}
-        assert "set SMOOTHING to 0.1" in request.body["messages"][0]["content"][-1]["text"]
+        first, last = request.body["messages"][0]["content"]
+        assert "set SMOOTHING to 0.1" in last["text"] and "# The trial\n\n- Rows: of 32 tokens" in first["text"]
         return Reply([edit(), tool("done")])
 
     calls: list[CallRecord] = []
     with MessagesServer(plan) as server:
-        proposal = agent(server, calls, code_model="claude-haiku-5-5").propose(brief)
+        asked = replace(brief, trial=["Rows: of 32 tokens"])
+        proposal = agent(server, calls, code_model="claude-haiku-5-5").propose(asked)
     assert "SMOOTHING = 0.1" in proposal.text and proposal.hypothesis == "less smoothing"
     assert [(call.model, call.purpose) for call in calls[::2]] == [
         ("claude-opus-5-5", "idea"),

@@ -1,5 +1,6 @@
 """What a brief says of the trials is what the referee does."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,9 +8,10 @@ import pytest
 
 from autoresearch.data.dataset import Dataset
 from autoresearch.measure.clock import Budget
+from autoresearch.measure.referee import CellReferee
 from autoresearch.measure.result import Overhead
 from autoresearch.measure.settings import Settings, TrialPlan
-from autoresearch.measure.trial_facts import NO_DATA, describe_trial
+from autoresearch.measure.trial_facts import COMPILERS, NO_DATA, describe_trial
 
 NAMES = ["Text", "Vocabulary", "Rows", "Score", "Budget", "Device", "Limits", "Setup", "Scoring", "Software"]
 BASE = Overhead(setup=2.0, load=1.0, answer=0.5)
@@ -55,6 +57,23 @@ def test_a_budget_in_cpu_seconds_has_no_other_process_and_so_no_compiler(bytes_d
     assert "no process but its own" in alone["Limits"] and "no compiler can run" in alone["Software"]
     assert "4096 processes" in other["Limits"] and "compilers: " in other["Software"]
     assert all(name in alone["Software"] for name in ("Python 3", "torch 2", "numpy "))
+
+
+def test_the_compilers_are_those_that_a_cell_can_start(bytes_data: Dataset, quick: Settings, bigram: str) -> None:
+    names = facts(quick, bytes_data)["Software"].partition("compilers: ")[2].split(", ")
+    start = f"""
+    import subprocess
+    found = []
+    for name in {COMPILERS!r}:
+        try:
+            found.append((name, subprocess.run([name, "--version"]).returncode))
+        except OSError:
+            pass
+    raise ValueError(found)
+"""
+    result = CellReferee(quick, bytes_data).measure(bigram.replace("    trial.start()\n", start, 1), 1)
+    started = re.findall(r"'([^']+)', 0", result.reason)
+    assert started == [name for name in names if name in COMPILERS], result.reason
 
 
 def test_what_is_not_known_yet_is_said(quick: Settings) -> None:

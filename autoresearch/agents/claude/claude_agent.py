@@ -71,7 +71,8 @@ class Claude:
             return first.text, first.record
         second = EditSession("code", brief.source, library)
         idea = quote("researcher", f"{first.record.hypothesis}\n\n{first.idea}")
-        parts = [f"# train.py\n\n```python\n{brief.source}```", f"# The idea\n\n{idea}"]
+        code = "\n\n".join([*brief.about_trial, f"# train.py\n\n```python\n{brief.source}```"])
+        parts = [code, f"# The idea\n\n{idea}"]
         Conversation(self.server, second, coder, brief.n, trace).run(parts)
         return second.text, first.record
 
