@@ -12,7 +12,7 @@ from autoresearch import hardware
 from autoresearch.data.dataset import Dataset
 from autoresearch.measure.clock import Budget
 from autoresearch.measure.result import Overhead
-from autoresearch.measure.settings import MAX_CHECKPOINT_BYTES, Settings, TrialPlan
+from autoresearch.measure.settings import ANSWER_FACTOR, MAX_CHECKPOINT_BYTES, Settings, TrialPlan
 from autoresearch.sandbox.launch import PATH
 from autoresearch.sandbox.layers import MAX_FILE_BYTES, SPARE_PROCESSES
 
@@ -103,12 +103,13 @@ def _describe_setup(settings: Settings, base: Overhead | None) -> str:
 
 
 def _describe_scoring(settings: Settings, base: Overhead | None) -> str:
-    plan, batches = TrialPlan(base=base), -(-settings.eval_rows // settings.eval_batch)
-    load = plan.load_limit(settings.budget)
-    words = (
+    plan, budget, batches = TrialPlan(base=base), settings.budget, -(-settings.eval_rows // settings.eval_batch)
+    load, answer = plan.load_limit(budget), plan.answer_limit(budget, math.inf, batches)
+    return (
         f"`load` and two batches of random tokens in {load.amount:.1f} {UNITS[load.unit]}, then {batches} batches of"
+        f" {settings.eval_batch} rows, at most {ANSWER_FACTOR:g} times as slow as those, in {answer.amount:.1f}"
+        f" {UNITS[answer.unit]} at most"
     )
-    return f"{words} {settings.eval_batch} rows, about as fast as those two"
 
 
 def _describe_software(settings: Settings) -> str:

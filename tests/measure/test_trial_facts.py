@@ -27,7 +27,7 @@ def test_the_data_is_described_as_it_is(bytes_data: Dataset, quick: Settings) ->
     assert f"{rows.dtype} [{rows.shape[0]:,}, {rows.shape[1]}]" in told["Rows"]
     assert "seq_len is 32" in told["Rows"] and f"{rows[:, 1:].size:,} tokens in all" in told["Rows"]
     assert told["Vocabulary"].startswith("256 token ids (plain bytes); id 0 begins a document; 1.0")
-    assert told["Score"].startswith("64 rows") and "in 16 rows" not in told["Scoring"]
+    assert told["Score"].startswith("64 rows") and "then 4 batches of 16 rows" in told["Scoring"]
 
 
 def test_the_kind_of_text_names_no_path(bytes_data: Dataset, quick: Settings, tmp_path: Path) -> None:
@@ -43,7 +43,9 @@ def test_budget_and_setup_are_told_in_the_unit_of_the_budget(bytes_data: Dataset
     told = facts(settings, bytes_data)
     assert told["Budget"].startswith(f"{settings.budget.amount:g} {unit}")
     assert "180 s of wall-clock time at most" in told["Setup"]
-    free = TrialPlan(base=BASE).free_setup(settings.budget)
+    plan = TrialPlan(base=BASE)
+    free, load = plan.free_setup(settings.budget), plan.load_limit(settings.budget)
+    assert told["Scoring"].startswith(f"`load` and two batches of random tokens in {load.amount:.1f} ")
     if unit == "batches":
         assert "nothing of it is charged" in told["Setup"]
     else:
