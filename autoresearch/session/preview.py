@@ -4,8 +4,9 @@ It works before the first session, within a session, and while another process r
 """
 
 import os
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from autoresearch import config as configuration
@@ -20,9 +21,9 @@ from autoresearch.brief.tokens import count_tokens
 from autoresearch.config import Config, cache_folder
 from autoresearch.data.builder import find_dataset
 from autoresearch.data.dataset import Dataset
-from autoresearch.errors import UserError
+from autoresearch.errors import UserError, require
 from autoresearch.files import JsonObject
-from autoresearch.ledger import Experiment, Ledger, Session, current, newest
+from autoresearch.ledger import Experiment, Ledger, Session, current, newest, status
 from autoresearch.ledger.database import NO_SESSION
 from autoresearch.measure.result import Overhead
 from autoresearch.measure.settings import Settings
@@ -123,12 +124,24 @@ class _Previewer:
         limits = Constraints(config.max_gpu_gb, config.max_parameters, config.max_lines)
         evidence = Evidence(context, config.replicates, prior_noise(ledger, session), limits)
         lessons = Lessons.locate(context.runs, session.identity, session.settings)
-        briefing = Briefing(context, evidence, self.root / config.program, lessons, True, self.conditions)
+        conditions = replace(self.conditions, settings=self._settings_of(ledger, session))
+        briefing = Briefing(context, evidence, self.root / config.program, lessons, True, conditions)
         brief = briefing.write(1 + (newest(ledger, session) or 0))
         self.missing += context.missing
         if session.state == "ended":
             self.missing.append(f"session {session.tag} has ended: this is what its next brief would be")
         return self._preview(brief)
+
+    def _settings_of(self, ledger: Ledger, session: Session) -> Settings:
+        """Return the settings of a session's trials: flags of `run` may have chosen other slots than the settings."""
+        count = status(ledger, session, time.time()).slots
+        found = replace(self.conditions.settings, memory=hardware.memory_bytes() // (1 + count))
+        base = require(ledger.experiment(session.id, 0))
+        trials = [trial for trial in ledger.trials(session.id, base.id) if trial.purpose == "base"]
+        slot = trials[-1].result.get("slot") if trials else None
+        if isinstance(slot, str):
+            return replace(found, gpu=slot)
+        return replace(found, cores=tuple(slot), threads=len(slot)) if slot else found
 
     def before_the_base(self, base: Experiment | None = None) -> Preview:
         """Return the first brief, without what is known when the base is measured."""

@@ -1,6 +1,8 @@
 """The brief that `autoresearch brief` shows is the one that the agent gets, whenever it is asked for."""
 
 import json
+import sqlite3
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -120,6 +122,14 @@ def test_a_recorded_session_is_read_without_being_changed(here: Path) -> None:
         " vocabulary and rows are left out"
     ]
     assert path.read_bytes() == before
+
+
+def test_cores_that_a_flag_of_run_has_chosen_are_told(here: Path) -> None:
+    path = recorded_night.restore_before(here / "runs" / "ledger.db", 5)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        sql = "UPDATE trials SET result = json_set(result, '$.slot', json('[2, 3]')) WHERE purpose = 'base'"
+        connection.execute(sql)
+    assert "Device: cpu: 2 cores of " in (text := preview(here, {}).text) and ", 2 threads for" in text
 
 
 def test_a_session_without_a_measured_base_has_its_first_brief(here: Path) -> None:
