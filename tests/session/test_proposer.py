@@ -83,9 +83,36 @@ def test_a_duplicate_is_not_named_as_the_original(store: Ledger) -> None:
     again, near = MEASURED.replace("0.04", "0.05"), MEASURED.replace("0.04", "0.0501")
     store.add_experiment(1, 1, **describe.text_columns(again, MEASURED), verdict="duplicate")
     assert proposer_of(Lines(), store).refusal(base.Proposal(near, "an idea")) is None
-    store.add_experiment(1, 2, **describe.text_columns(near, MEASURED), verdict="discard")
+    store.add_experiment(1, 2, **describe.text_columns(near, MEASURED), verdict="discard", val_bpb=2.0)
     refusal = proposer_of(Lines(), store).refusal(base.Proposal(again, "an idea"))
     assert refusal is not None and "experiment 2, all constants within 1 %" in refusal.reason
+
+
+@pytest.mark.parametrize(
+    ("columns", "outcome", "refused"),
+    [
+        ({"verdict": "discard", "reason": "superseded by experiment 4"}, None, False),
+        ({"verdict": "discard", "reason": "superseded by experiment 4, with which it conflicts"}, None, False),
+        ({"verdict": "discard", "reason": "it was not measured: the session ended"}, "infra", False),
+        ({"verdict": "invalid", "reason": "too long"}, None, False),
+        ({"verdict": "discard", "val_bpb": 2.0}, "ok", True),
+        ({"verdict": "crash", "reason": "oom: out of memory"}, "oom", True),
+        ({"verdict": "suspect", "reason": "found later"}, None, True),
+        ({"state": "committed"}, None, True),  # it waits for its trials
+    ],
+)
+def test_only_a_version_that_was_measured_is_a_duplicate(
+    columns: dict[str, object], outcome: str | None, refused: bool, store: Ledger
+) -> None:
+    again = MEASURED.replace("0.04", "0.05")
+    row = store.add_experiment(1, 1, **describe.text_columns(again, MEASURED), **columns)
+    if outcome is not None:
+        trial = store.start_trial(1, row.id, "screen", 1, "blob")
+        store.end_trial(trial.id, outcome, 2.0 if outcome == "ok" else None, {})
+    refusal = proposer_of(Lines(), store).refusal(base.Proposal(again, "an idea"))
+    assert (refusal is not None) is refused
+    if refusal is not None and columns.get("verdict") is None:
+        assert "it waits for its trials" in refusal.reason
 
 
 def test_text_that_nobody_can_store_is_broken_and_the_next_one_counts(brief: Brief, store: Ledger) -> None:
