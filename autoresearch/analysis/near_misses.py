@@ -9,13 +9,13 @@ MIN_SHARE_INSIDE = 0.8  # of the lines that a change adds: with so many in it, a
 
 
 def worth_a_look(store: Ledger, session: Session, rows: Sequence[ExperimentRow]) -> list[ExperimentRow]:
-    """Return promising near misses whose change is in no keep, the most promising first."""
+    """Return near misses whose change is in no keep, those with the best odds first."""
     by_n = {row.n: row for row in rows}
     built_on = {n for row in rows if row.verdict == "keep" for n in _ancestors(row, by_n)}
     best = next((row.n for row in reversed(rows) if row.verdict == "keep"), 0)
-    promising = [row for row in rows if row.is_promising and row.n not in built_on]
-    text = _read_text(store, session, best) if promising else ""
-    found = [row for row in promising if not _is_inside(store, session, row, text)]
+    near = [row for row in rows if row.near_miss and row.n not in built_on]
+    text = _read_text(store, session, best) if near else ""
+    found = [row for row in near if not _is_inside(store, session, row, text)]
     return sorted(found, key=lambda row: -(row.p_gain or 0.0))
 
 

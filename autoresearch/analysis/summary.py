@@ -29,7 +29,7 @@ KEEPS, OTHERS = 40, 12  # experiments of a kind that are shown in detail: of mor
 class SessionSummary:
     """A session as a report shows it; `details` has the base, newest keeps and suspects.
 
-    `near_misses` are those that are worth another look, the most promising first.
+    `near_misses` are those whose change no keep contains, those with the best odds first.
     """
 
     session: Session

@@ -43,7 +43,6 @@ class Decision:
     reason: str
     delta: float  # the candidate's mean minus the incumbent's in bits per byte (negative is better)
     p_gain: float  # probability that it is truly better, given all draws
-    near_miss: bool = False
 
 
 def decide(
@@ -120,27 +119,24 @@ class _Comparison:
         action = "compare" if self.variance(0, 1) < self.variance(1, 0) else "run_again"
         return self.decision(action, "looks better")
 
-    def discard(self, words: str) -> Decision:
-        return self.decision("discard", words, near_miss=self.delta < self.noise.sigma)
-
-    def decision(self, action: str, words: str, near_miss: bool = False) -> Decision:
+    def decision(self, action: str, words: str) -> Decision:
         reason = f"{words}: {self.delta:+.4f} ({self.delta / self.noise.sigma:+.1f} sigma)"
-        return Decision(action, reason, self.delta, self.p_gain, near_miss)
+        return Decision(action, reason, self.delta, self.p_gain)
 
 
 def _judge_screening(evidence: _Comparison, rule: Rule) -> Decision:
     if evidence.p_gain >= rule.promising:
         return evidence.decision("run_again", "looks better")
-    return evidence.discard("not better" if evidence.delta >= 0 else "hardly better")
+    return evidence.decision("discard", "not better" if evidence.delta >= 0 else "hardly better")
 
 
 def _judge_reruns(evidence: _Comparison, rule: Rule) -> Decision:
     reruns = len(evidence.fresh)
     if evidence.p_gain < rule.futile:
-        return evidence.discard("fresh re-runs do not confirm it")
+        return evidence.decision("discard", "fresh re-runs do not confirm it")
     if evidence.p_gain >= rule.certain and reruns >= rule.min_reruns and evidence.delta < 0:
         return evidence.decision("keep", f"{reruns} fresh re-runs confirm it")
-    return evidence.request_draw() if reruns < rule.max_reruns else evidence.discard("too close to call")
+    return evidence.request_draw() if reruns < rule.max_reruns else evidence.decision("discard", "too close to call")
 
 
 def _judge_simplification(evidence: _Comparison, rule: Rule, allowance: float) -> Decision | None:

@@ -15,7 +15,7 @@ class GroupSums:
     """Sums over one group of experiments, whose value of `by` is `key`.
 
     An experiment counts in each of its categories. `scored` have a score; `unmeasured` were superseded, or lost to the
-    deadline. `near_misses` may have been gains, and `promising` are those of them that are worth another look.
+    deadline. `near_misses` may have been gains.
 
     The other fields are the keys of `log --by --json`. `gain` is what its keeps gained when they were judged, bits per
     byte; less code for the same score is no gain. `cost_usd` is None if the price of a call is unknown, and what a
@@ -29,7 +29,6 @@ class GroupSums:
     scored: int
     unmeasured: int
     near_misses: int
-    promising: int
     failed: int
     gain: float
     minutes: float
@@ -43,7 +42,8 @@ class GroupSums:
         return self.experiments - self.unmeasured
 
     def as_json(self) -> JsonObject:
-        return {self.by: self.key, **{name: value for name, value in vars(self).items() if name not in ("by", "key")}}
+        sums = {name: value for name, value in vars(self).items() if name not in ("by", "key")}
+        return {self.by: self.key, **sums, "promising": self.near_misses}  # its name in the first versions
 
 
 def sum_groups(rows: Sequence[ExperimentRow], calls: Sequence[Call], by: str) -> list[GroupSums]:
@@ -83,7 +83,6 @@ def _sum(by: str, key: str, group: Sequence[ExperimentRow], costs: dict[int, flo
         scored=sum(row.delta is not None for row in group),
         unmeasured=sum(row.unmeasured for row in group),
         near_misses=sum(row.near_miss for row in group),
-        promising=sum(row.is_promising for row in group),
         failed=sum(row.verdict in UNSCORED for row in group),
         gain=-sum(row.delta or 0.0 for row in keeps if not row.simpler),
         minutes=minutes,

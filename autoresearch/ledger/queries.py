@@ -10,7 +10,7 @@ from autoresearch.files import JsonObject
 from autoresearch.ledger.baselines import baseline
 from autoresearch.ledger.owner import is_alive
 from autoresearch.ledger.reviews import reviews
-from autoresearch.ledger.rows import AFTERWARDS, Experiment, Session
+from autoresearch.ledger.rows import AFTERWARDS, Experiment, Session, read_near_miss
 from autoresearch.ledger.scores import standard_errors
 from autoresearch.ledger.store import Ledger
 
@@ -104,7 +104,7 @@ def experiment_rows(ledger: Ledger, session: Session, *verdicts: str) -> list[Ex
     errors, by_n = standard_errors(ledger, session), reviews(ledger, session.id)
     rows = []
     for each in found:
-        n, near_miss = each["n"], bool(each["near_miss"])
+        n, near_miss = each["n"], read_near_miss(each["near_miss"], each["p_gain"])
         review = by_n[n].word if n in by_n else None
         rows.append(row := _new_row(names, each))
         vars(row).update(UNREAD, review=review, error=errors.get(n), near_miss=near_miss)

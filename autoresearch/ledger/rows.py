@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from autoresearch.files import JsonObject
 from autoresearch.ledger.categories import categories_of
-from autoresearch.ledger.statements import is_worth_a_look
+from autoresearch.ledger.statements import is_near_miss
 from autoresearch.text import plausible
 
 CATEGORIES = (
@@ -141,11 +141,6 @@ class Experiment:
         return is_unmeasured(self.verdict, self.val_bpb, self.delta)
 
     @property
-    def is_promising(self) -> bool:
-        """Return whether it is a near miss that is worth another look."""
-        return self.near_miss and is_worth_a_look(self.p_gain, self.delta)
-
-    @property
     def found_later(self) -> bool:
         """Return whether it was kept, and a later audit of it, or of what it was built on, failed."""
         return self.verdict == "suspect" and (self.reason or "").startswith(FOUND_LATER)
@@ -239,7 +234,7 @@ def decode(kind: type[Row], row: sqlite3.Row) -> Row:
     for name in JSON_COLUMNS & columns.keys():
         values[name] = json.loads(values[name])
     if "near_miss" in values:
-        values["near_miss"] = bool(values["near_miss"])
+        values["near_miss"] = read_near_miss(values["near_miss"], values["p_gain"])
     return kind(**values)
 
 
@@ -265,6 +260,11 @@ def _replace_non_finite(value: object) -> object:
     if isinstance(value, Mapping):
         return {key: _replace_non_finite(each) for key, each in value.items()}
     return [_replace_non_finite(each) for each in value] if isinstance(value, list | tuple) else value
+
+
+def read_near_miss(stored: int, odds: float | None) -> bool:
+    """Return whether an experiment is a near miss. Old ledgers mark discards with low odds of a gain, too."""
+    return bool(stored) and is_near_miss(odds)
 
 
 def measured_columns(result: JsonObject) -> dict[str, object]:

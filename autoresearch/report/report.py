@@ -157,7 +157,7 @@ def _near_misses(summary: SessionSummary) -> Iterator[Block]:
     best = summary.near_misses[:OTHERS]
     more = len(summary.near_misses) - len(best)
     rest = f" {more} more have lower odds." if more else ""
-    words = f"They scored lower, with odds of a gain of {percent(NEAR_MISS_ODDS)} or more, and no keep contains them."
+    words = f"A gain has odds of {percent(NEAR_MISS_ODDS)} or more, and no keep contains them."
     yield Paragraph([f"{words}{rest}"])
     yield experiment_table.table(best, ("n", "change", "sigmas", "odds", "trials", "what"), 200)
 

@@ -10,6 +10,7 @@ from autoresearch.judge import Draw
 from autoresearch.ledger import Experiment, Ledger, Session, Trial
 from autoresearch.ledger.overhead import base_overhead
 from autoresearch.ledger.scores import effects, numbered_draws
+from autoresearch.ledger.statements import is_near_miss
 from autoresearch.ledger.trials import FRESH, JUDGING, judging
 from autoresearch.measure.result import Overhead
 from autoresearch.session.constraints import Constraints
@@ -208,8 +209,9 @@ class Evidence:
             return {"verdict": "discard", "reason": self._reason_without_score(experiment)}
         if unconfirmed:
             why = f"the session ended before it was confirmed: {decision.reason}"
-            return {"verdict": "discard", "reason": why, "near_miss": True}
-        return {"verdict": decision.action, "reason": decision.reason, "near_miss": decision.near_miss}
+            return {"verdict": "discard", "reason": why, "near_miss": is_near_miss(decision.p_gain)}
+        near = decision.action == "discard" and is_near_miss(decision.p_gain)
+        return {"verdict": decision.action, "reason": decision.reason, "near_miss": near}
 
     def _reason_without_score(self, experiment: Experiment) -> str:
         if self.is_superseded(experiment):

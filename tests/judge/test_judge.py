@@ -36,16 +36,16 @@ def decide(
 
 def test_not_better_is_discarded_after_one_trial() -> None:
     near, far = decide([1.0005]), decide([1.01])
-    assert (near.action, near.near_miss) == ("discard", True) and "not better" in near.reason
-    assert (far.action, far.near_miss) == ("discard", False)
+    assert near.action == "discard" and "not better" in near.reason
+    assert far.action == "discard" and far.p_gain < near.p_gain < 0.2
     hardly = decide([0.9998])
-    assert (hardly.action, hardly.near_miss) == ("discard", True) and "hardly better" in hardly.reason
+    assert hardly.action == "discard" and "hardly better" in hardly.reason
 
 
 def test_a_lucky_draw_is_measured_again_and_its_luck_is_not_reported() -> None:
     assert decide([0.997]).action == "run_again"
     fluke = decide([0.997, 1.0004, 1.0014])
-    assert (fluke.action, fluke.near_miss) == ("discard", True)
+    assert fluke.action == "discard"
     assert fluke.delta == pytest.approx(0.0009)
     real = decide([0.997, 0.9975, 0.9965])
     assert real.action == "keep" and real.p_gain > 0.9 and real.delta == pytest.approx(-0.003)
@@ -56,11 +56,11 @@ def test_one_fresh_draw_never_keeps() -> None:
     assert decide([0.5, 0.5, 0.5]).action == "keep"
 
 
-def test_what_stays_undecided_ends_as_a_near_miss() -> None:
+def test_what_stays_undecided_is_discarded_with_its_odds() -> None:
     found = [decide([0.9985, *[0.9988] * k]).action for k in range(5)]
     assert found[0] == "run_again" and found[-1] in ("discard", "keep")
     strict = decide([0.9985, *[0.9994] * 8], rule="strict")
-    assert (strict.action, strict.near_miss) == ("discard", True)
+    assert strict.action == "discard" and "too close to call" in strict.reason and 0.15 < strict.p_gain < 0.25
 
 
 def test_on_a_machine_that_wanders_the_incumbent_is_measured_beside_the_candidate() -> None:

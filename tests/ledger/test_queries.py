@@ -52,7 +52,8 @@ def base(ledger, session, scores=(1.5, 1.7)):
 
 def test_experiment_rows_have_everything_that_log_json_promises(ledger, session):
     base(ledger, session)
-    experiment = settled(ledger, session, 1, "discard", parent=0, near_miss=True, val_bpb=1.55, params={"A": 1})
+    near = {"near_miss": True, "p_gain": 0.3}
+    experiment = settled(ledger, session, 1, "discard", parent=0, val_bpb=1.55, params={"A": 1}, **near)
     trial(ledger, experiment, val_bpb=1.55, lasted=10)
     trial(ledger, experiment, val_bpb=1.56, lasted=20, purpose="rerun")
     rows = package.experiment_rows(ledger, session)

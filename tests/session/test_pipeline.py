@@ -3,6 +3,7 @@
 import re
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -158,6 +159,18 @@ def test_a_candidate_that_waited_is_made_to_the_new_incumbent(make: Make) -> Non
         "BETA = 1.0", "BETA = 0.5"
     )
     assert all(trial.experiment_id != found[2].id for trial in session.context.ledger.trials(1))
+
+
+def test_what_lies_inside_the_noise_is_no_near_miss(make: Make) -> None:
+    def trial(text: str, seed: int) -> Result:
+        value = 3.0 + score(text, 0) / 1e6 + seed % 7 / 1e4
+        return replace(scored(text, seed), val_bpb=value)
+
+    session = make(Thinker([("ALPHA", 2.0), ("ALPHA", 3.0), ("BETA", 4.0)]), trial, ahead=0)
+    session.run()
+    tried = [row for row in rows(session).values() if row.n and row.delta and row.sigma and row.p_gain]
+    assert any(abs(row.delta or 0) < (row.sigma or 0) for row in tried), [(row.delta, row.sigma) for row in tried]
+    assert [row.near_miss for row in tried] == [(row.p_gain or 0) >= 0.25 for row in tried] == [False] * 3
 
 
 def test_a_candidate_that_conflicts_with_the_new_incumbent_is_given_up(make: Make) -> None:
