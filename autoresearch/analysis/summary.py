@@ -55,11 +55,6 @@ class SessionSummary:
         return [row for row in self.rows if row.n > 0 and row.verdict and not row.unmeasured]
 
     @property
-    def unmeasured(self) -> list[ExperimentRow]:
-        """Return the experiments that were superseded or lost to the deadline before they had a score."""
-        return [row for row in self.rows if row.unmeasured]
-
-    @property
     def near_miss_count(self) -> int:
         """Return how many experiments are near misses; `near_misses` has those worth another look."""
         return sum(row.near_miss for row in self.candidates)

@@ -70,6 +70,7 @@ _TSV = """
       FROM trials WHERE session_id = :session GROUP BY experiment_id
     ) AS t ON t.experiment_id = experiments.id
     WHERE session_id = :session AND state = 'settled'
+      AND NOT (verdict = 'discard' AND val_bpb IS NULL AND delta IS NULL)
     ORDER BY n
 """
 
@@ -170,7 +171,7 @@ def results_tsv(ledger: Ledger, session: Session) -> str:
     """Return the settled experiments in the columns of the original's results.tsv.
 
     The original has only keep, discard and crash. An experiment without a score is written as a crash with zeros; the
-    description has its verdict.
+    description has its verdict. One that was never run has no line there, as in the original.
     """
     lines = ["commit\tval_bpb\tmemory_gb\tstatus\tdescription"]
     for row in ledger.query(_TSV, session=session.id):

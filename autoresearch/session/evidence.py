@@ -12,6 +12,7 @@ from autoresearch.ledger.overhead import base_overhead
 from autoresearch.ledger.scores import effects, numbered_draws
 from autoresearch.ledger.statements import is_near_miss
 from autoresearch.ledger.trials import FRESH, JUDGING, judging
+from autoresearch.ledger.unmeasured import SUPERSEDED
 from autoresearch.measure.result import Overhead
 from autoresearch.session.constraints import Constraints
 from autoresearch.session.context import SessionContext
@@ -23,7 +24,6 @@ MAX_FAILED_SENTINELS = 2  # trials of the incumbent that may fail in a row befor
 SENTINEL_EVERY_TRIALS = 20  # the incumbent is measured again after so many trials in any case
 NEXT_PURPOSE = {"run_again": "rerun", "compare": "sentinel"}  # of the trial that the judge asks for
 DRIFT_PROBABILITY = 0.99865  # three sigma, where sigma is known: drift is reported above it
-SUPERSEDED = "superseded by experiment"  # how the reason begins for a candidate whose incumbent was replaced
 
 
 def prior_noise(ledger: Ledger, session: Session) -> tuple[float, float] | None:

@@ -287,7 +287,8 @@ def test_results_tsv_is_the_originals(ledger, session):
     trial(ledger, settled(ledger, session, 3, "crash", hypothesis="boom"), "oom", peak_vram_mb=80000.0)
     settled(ledger, session, 4, "duplicate", hypothesis="again", reason="the same program as experiment 2")
     settled(ledger, session, 5, "discard", val_bpb=1.8)
-    ledger.add_experiment(session.id, 6)
+    settled(ledger, session, 6, "discard", hypothesis="waited", reason="superseded by experiment 1")
+    ledger.add_experiment(session.id, 7)
     assert package.results_tsv(ledger, session).split("\n") == [
         "commit\tval_bpb\tmemory_gb\tstatus\tdescription",
         "0000000\t1.600000\t1.0\tkeep\tbaseline",

@@ -229,10 +229,11 @@ def test_what_was_never_measured_did_not_fail_and_is_no_dead_end(ledger, session
         p_gain=0.03,
         category="data-order",
     )
+    add(ledger, session, 5, "crash", origin=2, reason="oom", category="bug")
     page, text = both(ledger, session, tmp_path)
-    assert page.count('<path class="lost" d="M') == 4, "one for the crash and one in each legend"
-    assert "- failed: **1**" in text and "- never measured: **2**" in text
-    assert "2 experiments never measured (1 superseded and 1 too late) are grey ticks." in text
+    assert page.count('<path class="lost" d="M') == 5, "one for each crash, a path for a phone, and one in each legend"
+    assert "- failed: **2**" in text and "- never measured: **2**" in text
+    assert "Never measured: made again on a newer incumbent: 2 as 5; not reached before the session ended: 3." in text
     assert "dead end" not in text and "| numerics |" not in text and "Near misses" not in text
     assert "Nothing was tried yet" not in text, "one score is too little to say so"
 
