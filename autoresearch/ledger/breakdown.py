@@ -1,4 +1,4 @@
-"""Sum up experiments by agent, model, category, program.md or tenth of the session."""
+"""Sum up experiments by agent, model, category, mode, program.md or tenth of the session."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from autoresearch.files import JsonObject
 from autoresearch.ledger.queries import ExperimentRow
 from autoresearch.ledger.rows import UNSCORED, Call
 
-KEYS = ("agent", "model", "category", "program", "decile")
+KEYS = ("agent", "model", "category", "mode", "program", "decile")
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def sum_groups(rows: Sequence[ExperimentRow], calls: Sequence[Call], by: str) ->
     groups: dict[str, list[ExperimentRow]] = {}
     for k, row in enumerate(tried):
         decile = str(10 * k // len(tried) + 1)
-        keys = {"agent": row.agent, "model": row.model, "program": row.program_hash, "decile": decile}
+        keys = {"agent": row.agent, "model": row.model, "mode": row.mode, "program": row.program_hash, "decile": decile}
         for key in (row.categories or ["-"]) if by == "category" else [keys[by] or "-"]:
             groups.setdefault(key, []).append(row)
     costs = _costs(tried, calls)

@@ -13,6 +13,7 @@ from autoresearch.ledger.reviews import reviews
 from autoresearch.ledger.rows import AFTERWARDS, Experiment, Session, read_near_miss
 from autoresearch.ledger.scores import standard_errors
 from autoresearch.ledger.store import Ledger
+from autoresearch.text import plausible
 
 KEYS = (
     *("n", "sha", "parent", "baseline", "origin", "line", "mode", "state", "verdict", "reason", "near_miss"),
@@ -72,6 +73,14 @@ _TSV = """
     WHERE session_id = :session AND state = 'settled'
       AND NOT (verdict = 'discard' AND val_bpb IS NULL AND delta IS NULL)
     ORDER BY n
+"""
+
+_STEPS = """
+    SELECT n, avg(json_extract(result, '$.reported.step')) AS steps
+    FROM experiments AS e JOIN trials ON trials.experiment_id = e.id
+    WHERE e.session_id = :session AND n > :after AND outcome != 'infra'
+      AND purpose IN ('base', 'screen', 'rerun', 'sentinel')
+    GROUP BY n
 """
 
 _LASTED = f"""
@@ -157,6 +166,12 @@ def trial_seconds(ledger: Ledger, session: Session, count: int) -> list[float]:
     """Return the length of each of the last `count` trials, by the referee's monotonic clock."""
     rows = ledger.query(_LASTED, session=session.id, count=count)
     return [float(row["seconds"] or 0.0) for row in rows]
+
+
+def trained_steps(ledger: Ledger, session: Session, after: int = -1) -> dict[int, float]:
+    """Return the mean steps of the trials of each experiment with a number above `after`, as train.py reported them."""
+    found = ledger.query(_STEPS, session=session.id, after=after)
+    return {row["n"]: steps for row in found if (steps := plausible(row["steps"])) is not None}
 
 
 def current(ledger: Ledger) -> Session | None:

@@ -8,7 +8,7 @@ from typing import Protocol
 
 SUPERSEDED = "superseded by experiment"  # how the reason begins for a candidate whose incumbent was replaced
 CONFLICTS = "with which it conflicts"  # how it ends for one whose change could not be made to the newer incumbent
-MAX_NAMED = 12  # experiments of a kind that are named
+MAX_NAMED = 12  # experiments of a kind that are named, the newest
 
 
 class Dropped(Protocol):
@@ -47,5 +47,5 @@ def is_carried_over(reason: str) -> bool:
 
 
 def _join(names: Sequence[str]) -> str:
-    more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
-    return f"{', '.join(names[:MAX_NAMED])}{more}"
+    more = f"{len(names) - MAX_NAMED} earlier ones, " if len(names) > MAX_NAMED else ""
+    return f"{more}{', '.join(names[-MAX_NAMED:])}"

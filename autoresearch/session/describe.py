@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from autoresearch.agents.base import Proposal
-from autoresearch.brief import ideas
+from autoresearch.brief import ideas, openings
 from autoresearch.brief.brief import Brief
 from autoresearch.errors import require
 from autoresearch.ledger import Experiment, Session
@@ -42,17 +42,36 @@ def base_columns(text: str, session: Session) -> Columns:
 
 
 def proposal_columns(proposal: Proposal, brief: Brief) -> Columns:
-    """Return the agent's claims on its change, and the direction that it was given."""
+    """Return the agent's claims on its change, and the opening that it took."""
     idea = ideas.find_cited(str(proposal.params.get("source") or ""), brief.ideas)
+    said = {"idea": idea, "opening": proposal.opening}
     return {
         "category": proposal.category,
         "hypothesis": proposal.hypothesis,
         "predicted": proposal.predicted,
-        "params": proposal.params | ({"idea": idea} if idea else {}),
+        "params": proposal.params | {name: words for name, words in said.items() if words},
         "cost_usd": proposal.cost_usd,
-        "mode": brief.direction.mode if brief.direction else proposal.mode,
-        "line": brief.direction.line if brief.direction else None,
+        **_origin_columns(proposal, brief),
     }
+
+
+def _origin_columns(proposal: Proposal, brief: Brief) -> Columns:
+    """Return parent, mode and line, from the opening that the agent took and the version that it changed.
+
+    The mode is that of a branch wherever the version is not built on the incumbent: it has to beat the incumbent.
+    """
+    known = {past.n for past in brief.history}
+    start = proposal.start_from if proposal.start_from in known else None
+    parent = brief.incumbent if start is None else start
+    if not brief.openings:  # the agent takes none
+        return {"parent": parent, "mode": proposal.mode, "line": None}
+    taken = openings.find_taken(brief.openings, proposal.opening)
+    mode, line = (taken.mode, taken.line) if taken else (openings.OWN_WAY, openings.line_of(brief.history, parent))
+    if openings.built_on(brief.history, parent) != brief.incumbent:
+        mode = openings.BRANCH
+    elif mode == openings.BRANCH:  # it took the idea of an older keep to the incumbent
+        mode = openings.OWN_WAY
+    return {"parent": parent, "mode": mode, "line": line}
 
 
 def inherited_columns(old: Experiment) -> Columns:

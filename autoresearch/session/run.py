@@ -141,8 +141,8 @@ def assemble(context: SessionContext, inputs: LoopInputs) -> SessionLoop:
     row = context.row
     evidence = Evidence(context, inputs.replicates, prior_noise(context.ledger, row), inputs.constraints)
     lessons = Lessons.locate(context.runs, inputs.identity, row.settings)
-    steered, gpu = inputs.agent.model is not None, inputs.referees[0].settings.gpu
-    briefing = Briefing(context, evidence, inputs.program, lessons, steered, gpu)
+    offers, gpu = inputs.agent.model is not None, inputs.referees[0].settings.gpu
+    briefing = Briefing(context, evidence, inputs.program, lessons, offers, gpu)
     proposer = Proposer(context, inputs.agent, inputs.stand_in, inputs.constraints)
     maintenance = Maintenance(context, inputs.max_bytes)
     control = SessionControl(context, inputs.limits, inputs.reserve_s)

@@ -18,7 +18,8 @@ from autoresearch.analysis import consistency
 from autoresearch.brief.brief import Brief
 from autoresearch.data.dataset import Dataset
 from autoresearch.errors import UserError
-from autoresearch.ledger import Experiment, Ledger
+from autoresearch.ledger import Experiment, Ledger, experiment_rows
+from autoresearch.ledger.breakdown import sum_groups
 from autoresearch.measure.result import Result
 from autoresearch.measure.settings import Settings
 from autoresearch.session.loop import SessionLoop
@@ -40,6 +41,32 @@ ALPHA = 1.0
 BETA = 1.0
 GAMMA = 1.0
 """
+
+
+class Chooser:
+    """Propose constants, each with what it says of its origin; a brief is kept for each."""
+
+    name, repairs = "chooser", 0
+    model: str | None = "a-model"
+    proposes: Literal["instantly"] = "instantly"
+
+    def __init__(self, *edits: tuple[str, float, str, int | None]) -> None:
+        self.edits = list(edits)
+        self.briefs: list[Brief] = []
+        self.texts: dict[int | None, str] = {0: TRAIN}
+
+    def check(self) -> None:
+        """It can always work."""
+
+    def propose(self, brief: Brief) -> Proposal:
+        self.briefs.append(brief)
+        if not self.edits:
+            raise Exhausted("agent exhausted")
+        name, value, opening, start = self.edits.pop(0)
+        before = self.texts.get(start, brief.source)
+        text = re.sub(rf"^{name} = .*", f"{name} = {value}", before, flags=re.M)
+        self.texts[brief.n] = text
+        return Proposal(text, f"{name} is {value}", opening=opening, start_from=start)
 
 
 class Thinker:
@@ -171,6 +198,43 @@ def test_what_lies_inside_the_noise_is_no_near_miss(make: Make) -> None:
     tried = [row for row in rows(session).values() if row.n and row.delta and row.sigma and row.p_gain]
     assert any(abs(row.delta or 0) < (row.sigma or 0) for row in tried), [(row.delta, row.sigma) for row in tried]
     assert [row.near_miss for row in tried] == [(row.p_gain or 0) >= 0.25 for row in tried] == [False] * 3
+
+
+def test_the_opening_that_was_taken_is_recorded_with_its_origin(make: Make) -> None:
+    agent = Chooser(
+        ("ALPHA", 0.9, "own", None),  # a keep
+        ("BETA", 1.2, "untried optimiser", None),
+        ("GAMMA", 1.2, "own", 2),  # on a version that is built on the incumbent
+        ("GAMMA", 0.9, "branch 0", 0),  # on a version that is not
+        ("BETA", 1.4, "refine 2", None),  # 2 is no near miss, and was not offered
+    )
+    session = make(agent, ahead=0)
+    session.run()
+    found = rows(session)
+    told = {n: (row.mode, row.parent, row.line, row.params.get("opening")) for n, row in found.items() if n}
+    assert told == {
+        1: ("climb", 0, None, "own"),
+        2: ("untried", 1, None, "untried optimiser"),
+        3: ("climb", 2, 2, "own"),
+        4: ("branch", 0, None, "branch 0"),
+        5: ("climb", 1, None, "refine 2"),
+    }
+    assert found[3].change == "BETA 1.0 -> 1.2, GAMMA 1.0 -> 1.2", "against the incumbent, like its score"
+    assert found[4].change == "ALPHA 0.9 -> 1.0, GAMMA 1.0 -> 0.9" and (found[4].delta or 0) == pytest.approx(
+        0, abs=1e-3
+    )
+    with Ledger.open(session.context.ledger.path, readonly=True) as store:
+        groups = sum_groups(experiment_rows(store, session.context.row), [], "mode")
+    assert {group.key: group.experiments for group in groups} == {"climb": 3, "untried": 1, "branch": 1}
+
+
+def test_an_agent_without_a_model_is_offered_nothing(make: Make) -> None:
+    agent = Chooser(("ALPHA", 2.0, "refine 1", 7))
+    agent.model = None
+    session = make(agent, ahead=0)
+    session.run()
+    assert not any(brief.openings for brief in agent.briefs)
+    assert (rows(session)[1].mode, rows(session)[1].parent) == (None, 0)
 
 
 def test_a_candidate_that_conflicts_with_the_new_incumbent_is_given_up(make: Make) -> None:

@@ -11,7 +11,7 @@ from support.sessions import context_of
 
 from autoresearch.agents import base
 from autoresearch.brief.brief import Brief
-from autoresearch.brief.policy import Direction
+from autoresearch.brief.openings import Opening
 from autoresearch.ledger import Ledger
 from autoresearch.session import describe, proposer
 
@@ -135,12 +135,13 @@ def test_a_broken_agent_without_a_stand_in_ends_the_session(brief: Brief, store:
         proposer_of(Lines(*["'\ud800'"] * 20), store).obtain(brief)
 
 
-def test_a_stand_in_is_not_told_directions(brief: Brief, store: Ledger) -> None:
+def test_a_stand_in_is_offered_no_openings(brief: Brief, store: Ledger) -> None:
     away = Lines()
     away.propose = _unavailable  # type: ignore[method-assign]
-    told = replace(brief, source="x = 8\n", incumbent_source="x = 1\n", direction=Direction("refine", 4, 4, "go on"))
+    told = replace(brief, openings=[Opening("refine", "go on", 4, 4)], versions={4: "x = 8\n"})
     obtained = proposer_of(away, store, stand_in=Lines("x = 5\n")).obtain(told)
-    assert obtained.brief.direction is None and obtained.brief.source == "x = 1\n" and obtained.brief.parent == 0
+    assert obtained.brief.openings == [] and obtained.brief.versions == {}
+    assert describe.proposal_columns(obtained.proposal, obtained.brief)["mode"] is None
 
 
 def _unavailable(brief: Brief) -> base.Proposal:
