@@ -17,8 +17,8 @@ from autoresearch.ledger.categories import categories_of
 from autoresearch.ledger.rows import is_unmeasured
 from autoresearch.ledger.statements import PREDICTIONS, describe_odds
 
-MAX_CHANGE_CHARS = (600, 240, 110)  # of the change, in a table; the first at which all rows fit
-MAX_VERDICT_CHARS = (200, 120, 60)  # likewise
+MAX_CHANGE_CHARS = (600, 300, 180, 110)  # of the change, in a table; the first at which all rows fit
+MAX_VERDICT_CHARS = (200, 150, 90, 60)  # likewise
 SHORT = len(MAX_CHANGE_CHARS) - 1
 MAX_GROUP = 200  # experiments of a group that are considered: more never fit
 MIN_ROW_TOKENS = 12

@@ -12,7 +12,7 @@ from autoresearch.ledger.rows import CATEGORIES
 from autoresearch.ledger.statements import describe_odds
 
 MAX_NEAR_MISSES, MAX_FAILURES, MAX_KEEPS = 4, 3, 3  # that are offered at once
-MAX_REFINEMENTS = 3  # of one line of inquiry
+MAX_REFINEMENTS = 3  # of one near miss
 RECENT_EXPERIMENTS = 20  # in which a failure is worth repairing
 PLATEAU_EXPERIMENTS = 8  # without a keep that are worth mentioning
 OWN_WAY = "climb"  # the mode of a change that took no opening
@@ -93,7 +93,7 @@ def _near_misses(
     found = 0
     for n in near_misses:
         past = by_n.get(n)
-        if past is None or found == MAX_NEAR_MISSES or _count(history, "refine", _line(past)) >= MAX_REFINEMENTS:
+        if past is None or found == MAX_NEAR_MISSES or _count_refinements(history, past) >= MAX_REFINEMENTS:
             continue
         found += 1
         delta = "" if past.delta is None else f"{past.delta:+.4f}, "
@@ -145,8 +145,9 @@ def _older_keeps(history: History, incumbent: int) -> Iterator[Opening]:
         yield Opening(BRANCH, words, past.n, None, past.hypothesis)
 
 
-def _count(history: History, mode: str, line: int) -> int:
-    return sum(past.mode == mode and past.line == line for past in history)
+def _count_refinements(history: History, near_miss: PastExperiment) -> int:
+    later = [past for past in history if past.n > near_miss.n and not past.unmeasured]
+    return sum(past.mode == "refine" and past.line == _line(near_miss) for past in later)
 
 
 def _line(past: PastExperiment) -> int:
