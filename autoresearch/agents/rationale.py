@@ -21,6 +21,7 @@ _SYNONYMS = {
     **dict.fromkeys(["optimizer", "optimization", "optimisation"], "optimiser"),
     **dict.fromkeys(["systems", "speed", "performance"], "throughput"),
     **dict.fromkeys(["bugfix", "bug-fix"], "bug"),
+    **dict.fromkeys(["reliability", "stability"], "robustness"),
     "regularization": "regularisation",
     "simplify": "simplification",
     "learning-rate": "schedule",

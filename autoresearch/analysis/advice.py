@@ -12,7 +12,7 @@ from autoresearch.ledger.rows import CATEGORIES, UNSCORED
 from autoresearch.source.diff import unified_diff
 
 COMBINED = 4  # near misses that one line asks to combine
-CATCH_ALL = ("bug", "other")  # categories that are never suggested
+CATCH_ALL = ("bug", "robustness", "other")  # categories that are never suggested
 
 
 def lines(

@@ -18,7 +18,7 @@ class GroupSums:
     deadline. `near_misses` may have been gains.
 
     The other fields are the keys of `log --by --json`. `gain` is what its keeps gained when they were judged, bits per
-    byte; less code for the same score is no gain. `cost_usd` is None if the price of a call is unknown, and what a
+    byte; a keep at the same score is no gain. `cost_usd` is None if the price of a call is unknown, and what a
     keep took is None if nothing was kept.
     """
 

@@ -23,14 +23,18 @@ CATEGORIES = (
     "regularisation",
     "simplification",
     "bug",
+    "robustness",
     "other",
 )
+EQUAL_SCORE = ("bug", "robustness", "simplification")  # categories that may be kept without a gain
 
 JSON_COLUMNS = frozenset({"settings", "identity", "layers", "params", "numbers", "result", "data"})
 VERDICTS = ("keep", "discard", "crash", "invalid", "duplicate", "suspect")
 BROKEN = ("crash", "invalid", "suspect")  # verdicts of experiments that failed
 UNSCORED = (*BROKEN, "duplicate")  # verdicts of experiments without a score
-LESS_CODE = "less code"  # the judge's reason begins so for a keep that is no gain
+LESS_CODE = "less code"  # the judge's reason begins so for a keep that is no gain ...
+SAME_FUNCTION = "the same function"  # ... or so
+SAME_AS = "same_as"  # in `params`: the experiment whose function this one computes, as a check in a cell found
 FOUND_LATER = "found later"  # the reason begins so for a suspect that was kept until then
 AFTERWARDS = ("total", "ablate", "checkpoint")  # purposes of trials after the search, which decide no verdict
 
@@ -128,8 +132,8 @@ class Experiment:
 
     @property
     def simpler(self) -> bool:
-        """Return whether it was kept for less code at the same score, and not for a gain."""
-        return self.verdict == "keep" and (self.reason or "").startswith(LESS_CODE)
+        """Return whether it was kept at the same score, for less code or as the same function, and not for a gain."""
+        return self.verdict == "keep" and (self.reason or "").startswith((LESS_CODE, SAME_FUNCTION))
 
     @property
     def categories(self) -> tuple[str, ...]:
@@ -285,5 +289,8 @@ def is_unmeasured(verdict: str | None, val_bpb: float | None, delta: float | Non
 
 
 def kept_as(experiment: Experiment) -> str:
-    """Return the kind of a keep: a gain, or less code."""
-    return "less code for the same score" if experiment.simpler else "gain"
+    """Return the kind of a keep: a gain, less code, or the same function."""
+    if not experiment.simpler:
+        return "gain"
+    is_same = (experiment.reason or "").startswith(SAME_FUNCTION)
+    return "the same function at the same score" if is_same else "less code for the same score"

@@ -13,6 +13,7 @@ from autoresearch.brief.history import PastExperiment
 from autoresearch.brief.human_text import HumanText
 from autoresearch.brief.lessons import Lessons
 from autoresearch.brief.openings import Opening, find_openings
+from autoresearch.brief.reliability import describe_reliability
 from autoresearch.errors import describe_failure, is_unexpected, require
 from autoresearch.files import JsonObject
 from autoresearch.ledger import Experiment, trained_steps
@@ -90,9 +91,11 @@ class Briefing:
         return [*self.history, *settled], unsettled
 
     def _facts(self, incumbent: Experiment) -> list[str]:
-        good = [trial for trial in self.evidence.trials(incumbent) if trial.outcome == "ok"]
+        trials = self.evidence.trials(incumbent)
+        good = [trial for trial in trials if trial.outcome == "ok"]
         try:
-            return self._describe(good[-1].result) if good else []
+            reliability = describe_reliability(trials, f"experiment {incumbent.n}")
+            return [*(self._describe(good[-1].result) if good else []), *reliability]
         except Exception as error:
             if not is_unexpected(error):
                 raise

@@ -9,7 +9,7 @@ from autoresearch.brief import ideas, openings
 from autoresearch.brief.brief import Brief
 from autoresearch.errors import require
 from autoresearch.ledger import Experiment, Session
-from autoresearch.ledger.rows import kept_as
+from autoresearch.ledger.rows import SAME_AS, kept_as
 from autoresearch.measure.result import Result
 from autoresearch.source import diff, fingerprint
 
@@ -44,12 +44,13 @@ def base_columns(text: str, session: Session) -> Columns:
 def proposal_columns(proposal: Proposal, brief: Brief) -> Columns:
     """Return the agent's claims on its change, and the opening that it took."""
     idea = ideas.find_cited(str(proposal.params.get("source") or ""), brief.ideas)
-    said = {"idea": idea, "opening": proposal.opening}
+    known = {"idea": idea, "opening": proposal.opening, SAME_AS: proposal.same_as}
+    params = {name: value for name, value in proposal.params.items() if name != SAME_AS}
     return {
         "category": proposal.category,
         "hypothesis": proposal.hypothesis,
         "predicted": proposal.predicted,
-        "params": proposal.params | {name: words for name, words in said.items() if words},
+        "params": params | {name: value for name, value in known.items() if value is not None},
         "cost_usd": proposal.cost_usd,
         **_origin_columns(proposal, brief),
     }
@@ -76,8 +77,9 @@ def _origin_columns(proposal: Proposal, brief: Brief) -> Columns:
 
 def inherited_columns(old: Experiment) -> Columns:
     """Return what still holds of a change when it is made to another version."""
-    names = ("agent", "model", "category", "hypothesis", "predicted", "params", "mode", "line", "program_hash")
-    return {name: getattr(old, name) for name in names}
+    names = ("agent", "model", "category", "hypothesis", "predicted", "mode", "line", "program_hash")
+    params = {name: value for name, value in old.params.items() if name != SAME_AS}  # that was of another text
+    return {**{name: getattr(old, name) for name in names}, "params": params}
 
 
 def trial_line(result: Result) -> str:

@@ -9,6 +9,7 @@ from autoresearch.errors import UserError, require
 from autoresearch.judge import Draw
 from autoresearch.ledger import Experiment, Ledger, Session, Trial
 from autoresearch.ledger.overhead import base_overhead
+from autoresearch.ledger.rows import EQUAL_SCORE, SAME_AS
 from autoresearch.ledger.scores import effects, numbered_draws
 from autoresearch.ledger.statements import is_near_miss
 from autoresearch.ledger.trials import FRESH, JUDGING, judging
@@ -239,11 +240,17 @@ class Evidence:
         context = self.context
         beliefs = judge.learn(effects(context.ledger, context.id))
         rival = self._fresh_draws(self.rival(experiment))
-        allowance = None
-        if self._is_simpler(experiment):
+        allowance, same = None, self._is_same(experiment)
+        if same or self._is_simpler(experiment):
             losses = (max(row.delta or 0.0, 0.0) / require(row.sigma) for row in self._keeps() if row.n > 0)
             allowance = judge.ALLOWANCE_SIGMA - sum(losses)
-        return judge.decide(context.row.judge, candidate, rival, self.noise(), beliefs, allowance)
+        return judge.decide(context.row.judge, candidate, rival, self.noise(), beliefs, allowance, same)
+
+    def _is_same(self, experiment: Experiment) -> bool:
+        """Return whether a change that is not meant as a gain was found to compute the function of its rival."""
+        if self.context.row.judge == "greedy" or experiment.category not in EQUAL_SCORE:
+            return False
+        return experiment.params.get(SAME_AS) == self.rival(experiment).n
 
     def _is_simpler(self, experiment: Experiment) -> bool:
         """Return whether an experiment takes code, or a kept change, out of the incumbent."""

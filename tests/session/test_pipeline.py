@@ -1,5 +1,6 @@
 """Candidates prepared while trials run, several slots at once, and rebasing a candidate when another is kept."""
 
+import itertools
 import re
 import threading
 from collections.abc import Callable, Iterator
@@ -18,8 +19,9 @@ from autoresearch.analysis import consistency
 from autoresearch.brief.brief import Brief
 from autoresearch.data.dataset import Dataset
 from autoresearch.errors import UserError
-from autoresearch.ledger import Experiment, Ledger, experiment_rows
+from autoresearch.ledger import Experiment, Ledger, experiment_rows, status
 from autoresearch.ledger.breakdown import sum_groups
+from autoresearch.ledger.rows import kept_as
 from autoresearch.measure.result import Result
 from autoresearch.measure.settings import Settings
 from autoresearch.session.loop import SessionLoop
@@ -118,7 +120,7 @@ def make(repository: Path, quick: Settings, bytes_data: Dataset) -> Iterator[Mak
     with Ledger.open(repository / "runs" / "ledger.db") as store:
 
         def session(
-            agent: Thinker, trial: Callable[[str, int], Result] = scored, slots: int = 1, **options: Any
+            agent: Any, trial: Callable[[str, int], Result] = scored, slots: int = 1, **options: Any
         ) -> SessionLoop:
             known = {
                 "base": TRAIN,
@@ -235,6 +237,54 @@ def test_an_agent_without_a_model_is_offered_nothing(make: Make) -> None:
     session.run()
     assert not any(brief.openings for brief in agent.briefs)
     assert (rows(session)[1].mode, rows(session)[1].parent) == (None, 0)
+
+
+class Mender:
+    """Propose one text, with the result of our check of its function."""
+
+    name, model, repairs = "mender", "a-model", 0
+    proposes: Literal["instantly"] = "instantly"
+
+    def __init__(self, **said: Any) -> None:
+        self.said = said
+
+    def check(self) -> None:
+        """It can always work."""
+
+    def propose(self, brief: Brief) -> Proposal:
+        if brief.n > 1:
+            raise Exhausted("agent exhausted")
+        return Proposal(f"{brief.source}\n\ndef guard():\n    return None\n", "no crash any more", **self.said)
+
+
+@pytest.mark.parametrize(
+    ("said", "verdict"),
+    [
+        ({"category": "bug", "same_as": 0}, "keep"),
+        ({"category": "robustness", "same_as": 0}, "keep"),
+        ({"category": "bug"}, "discard"),  # nobody checked it
+        ({"category": "bug", "params": {"same_as": 0}}, "discard"),  # an agent says so itself
+        ({"category": "architecture", "same_as": 0}, "discard"),  # it was meant as a gain
+        ({"category": "bug", "same_as": 7}, "discard"),  # of another version
+    ],
+)
+def test_a_repair_that_computes_the_same_is_kept_at_the_same_score(
+    make: Make, said: dict[str, Any], verdict: str
+) -> None:
+    noise = itertools.cycle([3.0, 3.0002, 3.0001])
+
+    def trial(text: str, seed: int) -> Result:
+        return replace(scored(text, seed), val_bpb=next(noise))
+
+    session = make(Mender(**said), trial, ahead=0)
+    session.run()
+    found = rows(session)[1]
+    assert found.verdict == verdict
+    if verdict == "keep":
+        assert found.simpler and kept_as(found) == "the same function at the same score"
+        trials = session.context.ledger.trials(1, found.id)
+        assert [trial.purpose for trial in trials] == ["screen", "rerun"]
+        assert status(session.context.ledger, session.context.row, 0.0).simpler == 1
 
 
 def test_a_candidate_that_conflicts_with_the_new_incumbent_is_given_up(make: Make) -> None:
