@@ -18,6 +18,7 @@ from autoresearch.text import one_line, plain_text
 BRIEF = ("by", "predicted", "measured", "probability", "review", "ablation")  # facts in a report
 MIN_PREDICTION = 5e-5  # bits per byte; less is written as +0.0000
 OWN_CURVES = 3  # of the newest trials
+OPENING_CHARS = 60  # of the opening that an agent says it took
 TRACE_CHARS = 2000  # of one entry of a trace
 RANKS = {"grade": 1, "seed": 2, "holdout": 3, "training": 4, "scoring": 5, "setup": 6, "why": 7}
 
@@ -92,11 +93,13 @@ def _proposal(details: ExperimentDetails) -> dict[str, str]:
     experiment = details.experiment
     who = " ".join(filter(None, (experiment.agent, experiment.model)))
     line = f", line of experiment {experiment.line}" if experiment.line is not None else ""
+    said = one_line(str(experiment.params.get("opening") or ""), OPENING_CHARS)
+    opening = f" (its agent said: {said})" if said else ""
     return {
         "hypothesis": one_line(experiment.hypothesis),
         "changed": _changed(details) if experiment.model or details.is_chained else "",
         "by": one_line(", ".join((who, *experiment.categories))) if who else "",
-        "asked for": f"{one_line(experiment.mode)}{line}" if experiment.mode else "",
+        "mode": f"{one_line(experiment.mode)}{line}{opening}" if experiment.mode else "",
         "program.md": Verbatim((experiment.program_hash or "")[:8]),
         "review": review(details.review) if details.review else "",
         "ablation": one_line(details.part.words) if details.part else "",

@@ -139,7 +139,7 @@ def test_what_people_later_trials_and_the_machine_said_of_keeps(ledger, session,
     ledger.end_trial(beside.id, "ok", 2.03, {"grade": "STRONG"})
     _, text = both(ledger, session, tmp_path)
     assert "No review yet of experiments 1, 2: read the change" in text and "| review |" not in text
-    assert "97 % that it is better" in text and "40 %" not in text and "- kept: **2, 1 less code**" in text
+    assert "97 % that it is better" in text and "40 %" not in text and "- kept: **2, 1 at the same score**" in text
     assert re.search(r"\| of 0, beside it \| \d+ \| ok \| 2.030000 \|", text)
     part = {"n": 1, "change": "x", "loss": 0.09, "error": 0.01, "p_carries": 1.0, "conflict": None}
     ledger.event(

@@ -80,7 +80,7 @@ def test_everything_that_is_known_of_it() -> None:
         "hypothesis": "because",
         "changed": "A 1 -> 2",
         "by": "claude opus, schedule",
-        "asked for": "climb, line of experiment 4",
+        "mode": "climb, line of experiment 4",
         "val_bpb": "2.151600",
         "predicted": "-0.0076",
         "measured": "+0.0070 (+0.1 sigma), give or take 0.0600 against the mean of experiment 0; sigma was 0.0500 then",
