@@ -86,6 +86,14 @@ def test_a_second_reply_begins_anew(brief: Brief) -> None:
     assert "WIDTH = 8" in session.text and session.start is None
 
 
+def test_edits_by_tool_survive_a_reply_in_plain_text(brief: Brief) -> None:
+    session = work(brief)
+    session.use(EDITOR, FASTER)
+    with pytest.raises(ValueError, match="no change found"):
+        session.read("Hypothesis: a faster one\n\nI have edited it with the tool.")
+    assert "RATE = 2.0" in session.text and session.use("propose", SAID) == ("proposed", False)
+
+
 def test_the_first_of_two_models_chooses_the_version(brief: Brief) -> None:
     session = work(brief, "idea")
     session.use("start_from", {"n": 3})

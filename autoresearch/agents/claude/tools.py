@@ -97,11 +97,22 @@ class EditSession:
     def read(self, reply: str) -> None:
         """Read the proposal from a plain-text reply. Raises ValueError."""
         reply = edits.strip_thoughts(reply)
-        if self.role != "code":
-            self.record = rationale.find_in_reply(reply)
-            self._load(self.record.start_from)
+        record = None if self.role == "code" else rationale.find_in_reply(reply)
+        before = self.editor, self.before, self.start
+        try:
+            if record is not None and record.start_from is not None:
+                self._load(record.start_from)
+            self._read_change(reply)
+        except ValueError:
+            self.editor, self.before, self.start = before
+            raise
+        self.record = record and replace(record, start_from=self.start)
+        self.finished = True
+
+    def _read_change(self, reply: str) -> None:
+        """Read the idea, or the new text, from a plain-text reply. Raises ValueError."""
         if self.role == "idea":
-            self.idea, self.finished = reply, True
+            self.idea = reply
             return
         text = edits.apply_reply(reply, self.before)
         if text is None:
@@ -112,7 +123,6 @@ class EditSession:
         except ValueError:
             self.editor.text = self.before
             raise
-        self.finished = True
 
     def _tools_of(self, role: Role) -> dict[str, Callable[[JsonObject], str]]:
         reading: dict[str, Callable[[JsonObject], str]] = {
@@ -148,16 +158,15 @@ class EditSession:
         self._load(n)
         return f"{edits.FILE} is that of experiment {n} now: {self.text.count(chr(10))} lines; `view` shows it"
 
-    def _load(self, n: int | None) -> None:
-        """Begin again with the text of an experiment (None: with the given one). Raises ValueError if there is none."""
-        text = self.given if n is None else self.library.text(n)
-        if text is None:
+    def _load(self, n: int) -> None:
+        """Begin again with the text of an experiment. Raises ValueError if there is none."""
+        if (text := self.library.text(n)) is None:
             raise ValueError(f"there is no version {n} to start from")
         self.editor, self.start = edits.Editor(text), n
         self.before = self.editor.text
 
     def _edit(self, values: JsonObject) -> str:
-        return self.editor.run(values)
+        return self.editor.run(values)  # of the editor as it is now: `start_from` makes another one
 
     def _check(self, values: JsonObject) -> str:
         """Answer that train.py would be accepted. Raises ValueError with the reason if it would be refused."""
