@@ -24,7 +24,7 @@ OVERHEAD_TOKENS = 1500  # for a role's instructions, tools, headings and quotes
 MAX_SHARES = {"program": 0.15, "papers": 0.15, "lessons": 0.06, "history": 0.2}  # of the whole brief
 MAX_SOURCE_SHARE = 0.6  # of the whole brief
 MAX_QUOTE_CHARS = 300  # of what an agent wrote on an experiment that an opening names
-OVERHEAD_OF_DIFF = 60  # tokens for its heading and quotes
+DIFF_OVERHEAD_TOKENS = 60  # for the heading and the quotes of a diff
 OFFER = """\
 These are offers. Take one, or go your own way, and name in `opening` what you took: a name below, or `own`. You \
 change the incumbent, unless you begin with `start_from` and the number of another version."""
@@ -154,7 +154,7 @@ class Brief:
         about = [f"{each.label}: {table_cell(each.quote, MAX_QUOTE_CHARS)}" for each in self.openings if each.quote]
         if lines := take_fitting(about, left // 2):
             parts.append(quote("ledger", "\n".join(lines)))
-        if diff := self._diff_of(self.openings[0], left // 2 - OVERHEAD_OF_DIFF):
+        if diff := self._diff_of(self.openings[0], left // 2 - DIFF_OVERHEAD_TOKENS):
             parts.append(diff)
         return cut("\n\n".join(parts), max_tokens)
 

@@ -13,7 +13,7 @@ from autoresearch.measure.facts import describe_speed
 from autoresearch.report.blocks import Block, Code, Curve, Curves, Heading, Pairs, Paragraph, Table, Verbatim
 from autoresearch.report.format import change, count, duration, outcome, short_count, tone
 from autoresearch.sandbox.grade import describe
-from autoresearch.text import one_line, plain_text
+from autoresearch.text import one_line, plain_text, plausible
 
 BRIEF = ("by", "predicted", "measured", "probability", "review", "ablation")  # facts in a report
 MIN_PREDICTION = 5e-5  # bits per byte; less is written as +0.0000
@@ -135,10 +135,17 @@ def _resources(details: ExperimentDetails) -> dict[str, str]:
         "time": f"{_total_time(details.search_trials)}{later}" if details.trials else "",
         "memory": f"{max(peaks) / 1024:.1f} GiB of the card at the peak" if peaks else "",
         "training": f"{speed}, as train.py says" if speed else "",
+        "margin": _margin(details.search_trials),
         "audit": f"{audit['n']:.0f} positions, {audit['d_mean']:+.1e} nats from the claim" if audit else "",
         "protection": f"{' and '.join(sorted(grades))}: {describe(result['layers'])}" if grades and result else "",
         "unprotected": "; ".join(map(one_line, result.get("weaknesses") or [])),
     }
+
+
+def _margin(trials: Sequence[Trial]) -> str:
+    """Return the smallest share of the budget that was left when a trial had saved."""
+    margins = [found for trial in trials if (found := plausible(trial.result.get("margin"))) is not None]
+    return f"at least {100 * min(margins):.1f} % of the budget was left when it had saved" if margins else ""
 
 
 def _measured(details: ExperimentDetails) -> str:
