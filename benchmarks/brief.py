@@ -11,9 +11,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from autoresearch.brief import policy
 from autoresearch.brief.brief import Brief
 from autoresearch.brief.history import PastExperiment
+from autoresearch.brief.openings import find_openings
 from autoresearch.brief.tokens import count_tokens
 from autoresearch.files import JsonObject
 from autoresearch.ledger import Ledger
@@ -56,9 +56,9 @@ def main() -> None:
             for _ in range(5):
                 began = time.perf_counter()
                 incumbent = max(past.n for past in history if past.verdict == "keep")
-                direction = policy.direction(history, incumbent)
+                openings = find_openings(history, incumbent, [past.n for past in history if past.near_miss])
                 brief = Brief(
-                    count, 0, program, text, incumbent, 2.1, 0.004, history, direction=direction, agent="claude"
+                    count, 0, program, text, incumbent, 2.1, 0.004, history, openings=openings, agent="claude"
                 )
                 whole = brief.render()
                 took.append(time.perf_counter() - began)

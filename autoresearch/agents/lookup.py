@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING
 
 from autoresearch.brief.history import PastExperiment
 from autoresearch.ledger import Experiment, Ledger, duplicates
+from autoresearch.ledger.baselines import baseline
+from autoresearch.ledger.statements import describe_odds
+from autoresearch.ledger.unmeasured import describe_unmeasured
 from autoresearch.source.diff import unified_diff
 from autoresearch.source.fingerprint import fingerprint_without_seed
 
@@ -24,16 +27,23 @@ Row = Experiment | PastExperiment
 
 
 def table(rows: Sequence[Row], words: str) -> str:
-    """Return the newest lines that have all of the words in them."""
+    """Return the newest lines that have all of the words in them; what was never measured is only named."""
     wanted = words.lower().split()
-    lines = [line for line in map(_line, rows) if all(word in line.lower() for word in wanted)]
+    tried = [row for row in rows if not row.unmeasured]
+    lines = [line for line in map(_line, tried) if all(word in line.lower() for word in wanted)]
     more = f"\n({len(lines) - MAX_ROWS} older ones are left out)" if len(lines) > MAX_ROWS else ""
-    return "\n".join(lines[-MAX_ROWS:]) + more if lines else f"no experiment matches `{words}`"
+    dropped = describe_unmeasured(rows)
+    if not lines:
+        return f"no experiment matches `{words}`" + (f". {dropped}" if dropped else "")
+    return "\n".join(lines[-MAX_ROWS:]) + more + (f"\n{dropped}" if dropped and not wanted else "")
 
 
 def _line(row: Row) -> str:
     delta = "" if row.delta is None else f" {row.delta:+.4f}"
-    return f"{row.n} {row.verdict}{delta} [{row.category}] {row.hypothesis} -- {row.reason}"
+    odds = "" if row.p_gain is None else f", odds of a gain {describe_odds(row.p_gain)}"
+    reason = row.reason or ""
+    why = reason if row.delta is None else reason.partition(":")[0]  # the rest is the difference in other units
+    return f"{row.n} {row.verdict}{delta}{odds} [{row.category}] {row.hypothesis} -- {why}"
 
 
 @dataclass(frozen=True)
@@ -48,10 +58,13 @@ class BriefLibrary:
     def show(self, n: int) -> str | None:
         return next((_line(past) for past in self.brief.history if past.n == n), None)
 
+    def text(self, n: int) -> str | None:
+        return self.brief.source if n == self.brief.incumbent else self.brief.versions.get(n)
+
     def find_duplicate(self, text: str) -> str | None:
-        """Compare the text with the version to change: no other is known."""
+        """Compare the text with the incumbent: no other is known to have been measured."""
         same = fingerprint_without_seed(text) == fingerprint_without_seed(self.brief.source)
-        return f"the same program as experiment {self.brief.parent}, seeds aside" if same else None
+        return f"the same program as experiment {self.brief.incumbent}, seeds aside" if same else None
 
 
 @dataclass(frozen=True)
@@ -70,16 +83,25 @@ class LedgerLibrary:
             row = ledger.experiment(self.session_id, n)
             if row is None:
                 return None
-            parent = None if row.parent is None else ledger.experiment(self.session_id, row.parent)
+            rows = {each.n: each for each in ledger.experiments(self.session_id)}
+            before = baseline(rows[n], rows)
+            against = None if before is None else ledger.experiment(self.session_id, before.n)
             trials = ledger.trials(self.session_id, row.id)
         parts = [_line(row)]
         if trials:
             scores = [str(trial.outcome) if trial.val_bpb is None else f"{trial.val_bpb:.4f}" for trial in trials]
             parts.append(f"trials: {', '.join(scores)}")
-        if parent is not None:
-            diff = unified_diff(parent.text or "", row.text or "")
-            parts.append(f"change against experiment {parent.n}:\n{diff[:MAX_DIFF_CHARS]}")
+        if against is not None:
+            diff = unified_diff(against.text or "", row.text or "")
+            derived = "" if row.parent == against.n else f" (it was derived from experiment {row.parent})"
+            head = f"measured and changed against experiment {against.n}{derived}:"
+            parts.append(f"{head}\n{diff[:MAX_DIFF_CHARS]}")
         return "\n\n".join(parts)
+
+    def text(self, n: int) -> str | None:
+        with Ledger.open(self.path, readonly=True) as ledger:
+            row = ledger.experiment(self.session_id, n)
+        return row.text if row is not None and row.state == "settled" else None
 
     def find_duplicate(self, text: str) -> str | None:
         with Ledger.open(self.path, readonly=True) as ledger:

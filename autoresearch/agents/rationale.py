@@ -13,12 +13,15 @@ from autoresearch.source.lines import split_lines
 
 SOURCES = """where the idea comes from: an experiment (its n), an idea of ideas.md (idea 3), a note, a paper, or your \
 own knowledge"""
+OPENINGS = "the opening of the brief that you took, by its name (refine 12), or `own` if you went your own way"
 MAX_FIELD_CHARS = 600
+MAX_OPENING_CHARS = 60
 
 _SYNONYMS = {
     **dict.fromkeys(["optimizer", "optimization", "optimisation"], "optimiser"),
     **dict.fromkeys(["systems", "speed", "performance"], "throughput"),
     **dict.fromkeys(["bugfix", "bug-fix"], "bug"),
+    **dict.fromkeys(["reliability", "stability"], "robustness"),
     "regularization": "regularisation",
     "simplify": "simplification",
     "learning-rate": "schedule",
@@ -26,7 +29,9 @@ _SYNONYMS = {
 }
 # both are linear in the length of a reply, which may be hostile
 _LINE = re.compile(
-    r"[\s>*#-]{0,40}(hypothesis|category|predicted(?:[ _]delta)?|confidence|source)\W{0,9}?[:=]\**[ \t]*(\S.*)", re.I
+    r"[\s>*#-]{0,40}(hypothesis|category|predicted(?:[ _]delta)?|confidence|source|opening|start[ _]from)"
+    r"\W{0,9}?[:=]\**[ \t]*(\S.*)",
+    re.I,
 )
 _OBJECT = re.compile(r"\{[^{}]*\}")
 _NUMBER = re.compile(r"[-+\u2212]?\d*\.?\d+(?:[eE][-+]?\d+)?")
@@ -34,19 +39,34 @@ _NUMBER = re.compile(r"[-+\u2212]?\d*\.?\d+(?:[eE][-+]?\d+)?")
 
 @dataclass(frozen=True)
 class Rationale:
-    """Reason and prediction: `predicted` is a change of val_bpb, `confidence` the probability that it falls."""
+    """Reason and prediction: `predicted` is a change of val_bpb, `confidence` the probability that it falls.
+
+    `opening` is what it took of the brief's offers, `start_from` the experiment whose text was changed.
+    """
 
     hypothesis: str
     category: str
     predicted: float | None
     confidence: float | None
     source: str | None
+    opening: str | None = None
+    start_from: int | None = None
 
     def proposal(self, text: str, cost_usd: float | None, trace: list[JsonObject]) -> Proposal:
         """Return the proposal of a text for these reasons."""
         claims = {"confidence": self.confidence, "source": self.source}
         params = {name: value for name, value in claims.items() if value is not None}
-        return Proposal(text, self.hypothesis, self.category, self.predicted, cost_usd, params, trace)
+        return Proposal(
+            text=text,
+            hypothesis=self.hypothesis,
+            category=self.category,
+            predicted=self.predicted,
+            cost_usd=cost_usd,
+            params=params,
+            trace=trace,
+            opening=self.opening,
+            start_from=self.start_from,
+        )
 
 
 PROPERTIES: JsonObject = {
@@ -58,6 +78,7 @@ PROPERTIES: JsonObject = {
     },
     "confidence": {"type": "number", "description": "probability that val_bpb falls at all, 0 to 1"},
     "source": {"type": "string", "description": SOURCES},
+    "opening": {"type": "string", "description": OPENINGS},
 }
 """JSON schema of the fields, all of them required."""
 
@@ -74,6 +95,8 @@ def read(values: Mapping[str, object]) -> Rationale:
         predicted=_number(values.get("predicted_delta", values.get("predicted"))),
         confidence=None if confidence is None else min(max(confidence / (100 if confidence > 1 else 1), 0.0), 1.0),
         source=_text(values.get("source")) or None,
+        opening=_text(values.get("opening"))[:MAX_OPENING_CHARS] or None,
+        start_from=_experiment(values.get("start_from", values.get("start"))),
     )
 
 
@@ -89,6 +112,12 @@ def find_in_reply(reply: str) -> Rationale:
     for match in filter(None, map(_LINE.match, split_lines(reply))):
         found.setdefault(match[1].lower().split()[0].split("_")[0], match[2].strip("* \t"))
     return read(found)
+
+
+def _experiment(value: object) -> int | None:
+    """Return the number of an experiment, None if there is none."""
+    number = _number(value)
+    return int(number) if number is not None and 0 <= number < 1e9 else None
 
 
 def _text(value: object) -> str:

@@ -19,6 +19,9 @@ class Library(Protocol):
     def show(self, n: int) -> str | None:
         """Return hypothesis, change, trials and verdict of one experiment; None if there is none."""
 
+    def text(self, n: int) -> str | None:
+        """Return train.py of one experiment; None if there is none, or it is not known."""
+
     def find_duplicate(self, text: str) -> str | None:
         """Describe an earlier experiment that measured practically the same program, if any. Raises SyntaxError."""
 

@@ -12,7 +12,7 @@ from autoresearch.ledger.rows import CATEGORIES, UNSCORED
 from autoresearch.source.diff import unified_diff
 
 COMBINED = 4  # near misses that one line asks to combine
-CATCH_ALL = ("bug", "other")  # categories that are never suggested
+CATCH_ALL = ("bug", "robustness", "other")  # categories that are never suggested
 
 
 def lines(
@@ -43,7 +43,7 @@ def _near_misses(near_misses: Sequence[ExperimentRow]) -> Iterator[str]:
 
 def _categories(tried: Sequence[ExperimentRow], by_category: Sequence[GroupSums]) -> Iterator[str]:
     for group in by_category:
-        if group.key in CATEGORIES and rules.is_dead_end(group.scored, group.kept, group.promising):
+        if group.key in CATEGORIES and rules.is_dead_end(group.scored, group.kept, group.near_misses):
             yield f"Leave {group.key} changes alone: {group.scored} were measured, none was probably better."
     known = {category for row in tried for category in row.categories}
     never = [name for name in CATEGORIES if name not in known and name not in CATCH_ALL]

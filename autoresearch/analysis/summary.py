@@ -29,7 +29,7 @@ KEEPS, OTHERS = 40, 12  # experiments of a kind that are shown in detail: of mor
 class SessionSummary:
     """A session as a report shows it; `details` has the base, newest keeps and suspects.
 
-    `near_misses` are those that are worth another look, the most promising first.
+    `near_misses` are those whose change no keep contains, those with the best odds first.
     """
 
     session: Session
@@ -53,11 +53,6 @@ class SessionSummary:
     def candidates(self) -> list[ExperimentRow]:
         """Return the experiments that were tried: with a verdict, without the base and those never measured."""
         return [row for row in self.rows if row.n > 0 and row.verdict and not row.unmeasured]
-
-    @property
-    def unmeasured(self) -> list[ExperimentRow]:
-        """Return the experiments that were superseded or lost to the deadline before they had a score."""
-        return [row for row in self.rows if row.unmeasured]
 
     @property
     def near_miss_count(self) -> int:

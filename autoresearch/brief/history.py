@@ -1,4 +1,7 @@
-"""Past experiments as agents see them: as data, as a table of bounded size, and summarised by category."""
+"""Past experiments as agents see them: as data, as a table of bounded size, and summarised by category.
+
+Differences are in bits per byte, against the incumbent that the experiment had to beat.
+"""
 
 import heapq
 from collections.abc import Sequence
@@ -14,12 +17,18 @@ from autoresearch.ledger.categories import categories_of
 from autoresearch.ledger.rows import is_unmeasured
 from autoresearch.ledger.statements import PREDICTIONS, describe_odds
 
-MAX_CHANGE_CHARS = 110  # of the change, in a table
-MAX_VERDICT_CHARS = 60
+MAX_CHANGE_CHARS = (600, 300, 180, 110)  # of the change, in a table; the first at which all rows fit
+MAX_VERDICT_CHARS = (200, 150, 90, 60)  # likewise
+SHORT = len(MAX_CHANGE_CHARS) - 1
 MAX_GROUP = 200  # experiments of a group that are considered: more never fit
 MIN_ROW_TOKENS = 12
 SHARES = {"Newest": 0.4, "Best": 0.2, "Near misses": 0.2, "Failed and worst": 0.2}  # of a table that cannot hold all
-TABLE_HEAD = ["| n | category | change | predicted | measured | verdict |", "|---|---|---|---|---|---|"]
+TABLE_HEAD = ["| n | category | change | predicted | measured | steps | verdict |", "|---|---|---|---|---|---|---|"]
+UNITS = """\
+Predicted and measured: bits per byte against the incumbent of that time, negative is better. Steps: as train.py \
+reported them. Odds: of a gain, after all trials of the experiment.
+
+"""
 
 
 @dataclass(frozen=True)
@@ -27,7 +36,8 @@ class PastExperiment:
     """One settled experiment, as an agent sees it; `delta` is None if there is no score to compare.
 
     `sigma` is the standard deviation of one trial, as estimated then. `line` is the experiment that began the line of
-    inquiry, `mode` the direction that was given (see policy.py), None if there was none.
+    inquiry, `mode` the opening that was taken (see openings.py), None if none were offered. `steps` are the mean of
+    its trials, as train.py reported them.
     """
 
     n: int
@@ -45,8 +55,10 @@ class PastExperiment:
     p_gain: float | None = None
     near_miss: bool = False
     parent: int | None = None
+    origin: int | None = None
     line: int | None = None
     mode: str | None = None
+    steps: float | None = None
 
     @property
     def categories(self) -> tuple[str, ...]:
@@ -58,14 +70,14 @@ class PastExperiment:
         return is_unmeasured(self.verdict, self.val_bpb, self.delta)
 
     @classmethod
-    def from_row(cls, row: Experiment) -> "PastExperiment":
+    def from_row(cls, row: Experiment, steps: float | None = None) -> "PastExperiment":
         """Take over a row of the ledger, with rounded scores: an agent gets a few bits less to overfit to."""
-        values = {each.name: getattr(row, each.name) for each in fields(cls)}
+        values = {each.name: getattr(row, each.name) for each in fields(cls) if each.name != "steps"}
         for name in ("verdict", "reason", "agent", "category", "hypothesis", "change"):
             values[name] = values[name] or ""
         for name in ("val_bpb", "delta", "predicted"):
             values[name] = None if values[name] is None else round(values[name], 4)
-        return cls(**{**values, "params": row.params or {}})
+        return cls(**{**values, "params": row.params or {}, "steps": steps})
 
 
 def describe_change(past: PastExperiment) -> str:
@@ -74,43 +86,55 @@ def describe_change(past: PastExperiment) -> str:
     return past.hypothesis if other_changes and past.hypothesis else past.change
 
 
-def in_sigmas(delta: float | None, sigma: float | None) -> str:
-    """Return a difference of scores as text, in standard deviations of one trial if they are known."""
-    if delta is None:
-        return "-"
-    return f"{delta / sigma:+.1f} sigma" if sigma else f"{delta:+.4f}"
+def _describe_whole(past: PastExperiment) -> str:
+    """Return the changed constants by name, if there is no other change, and the hypothesis."""
+    change = describe_change(past)
+    name = change.split(" ")[0]
+    return change if not past.hypothesis or past.hypothesis.startswith(name) else f"{change}: {past.hypothesis}"
 
 
-def row(past: PastExperiment) -> str:
-    why = f": {past.reason}" if past.verdict in BROKEN or past.unmeasured else ""
-    verdict = "never measured" if past.unmeasured else past.verdict
-    if past.near_miss:
-        verdict = f"{past.verdict}, {describe_near_miss(past)}"
-    predicted, measured = (in_sigmas(value, past.sigma) for value in (past.predicted, past.delta))
-    change = table_cell(describe_change(past), MAX_CHANGE_CHARS)
-    ending = table_cell(verdict + why, MAX_VERDICT_CHARS)
-    return f"| {past.n} | {past.category} | {change} | {predicted} | {measured} | {ending} |"
+def _bits(delta: float | None) -> str:
+    return "-" if delta is None else f"{delta:+.4f}"
 
 
-def describe_near_miss(past: PastExperiment) -> str:
-    """Name a near miss with the odds of a gain: most are small."""
-    return "near miss" if past.p_gain is None else f"near miss, odds of a gain {describe_odds(past.p_gain)}"
+def row(past: PastExperiment, size: int = SHORT) -> str:
+    """Return one line of a table; `size` is the index of its limits, 0 for the longest."""
+    change = table_cell(describe_change(past) if size == SHORT else _describe_whole(past), MAX_CHANGE_CHARS[size])
+    ending = table_cell(describe_verdict(past), MAX_VERDICT_CHARS[size])
+    steps = "-" if past.steps is None else f"{past.steps:.0f}"
+    cells = (past.n, past.category, change, _bits(past.predicted), _bits(past.delta), steps, ending)
+    return f"| {' | '.join(map(str, cells))} |"
+
+
+def describe_verdict(past: PastExperiment) -> str:
+    """Return the verdict with the odds of a gain, or with the reason of a failure."""
+    if past.verdict in BROKEN:
+        return f"{past.verdict}: {past.reason}"
+    verdict = f"{past.verdict}, near miss" if past.near_miss else past.verdict
+    return verdict if past.p_gain is None else f"{verdict}, odds {describe_odds(past.p_gain)}"
 
 
 def table(history: Sequence[PastExperiment], max_tokens: int) -> str:
-    """Return all experiments, or the most informative ones and a summary if `max_tokens` are too few for all."""
-    tried = [past for past in history if past.n > 0]
+    """Return all experiments, or the most informative ones and a summary if `max_tokens` are too few for all.
+
+    The hypotheses are whole where there is room. Experiments that were never measured are left out.
+    """
+    tried = [past for past in history if past.n > 0 and not past.unmeasured]
+    if not tried:
+        return "none yet"
     if len(tried) * MIN_ROW_TOKENS < max_tokens:
-        rows = [*TABLE_HEAD, *map(row, tried)]
-        if len(take_fitting(rows, max_tokens)) == len(rows):
-            return "\n".join(rows if tried else ["none yet"])
+        for size in range(len(MAX_CHANGE_CHARS)):
+            text = UNITS + "\n".join([*TABLE_HEAD, *(row(past, size) for past in tried)])
+            if count_tokens(text) <= max_tokens:
+                return text
     return _table_of_groups(tried, max_tokens)
 
 
 def _table_of_groups(tried: Sequence[PastExperiment], max_tokens: int) -> str:
-    parts = [f"{len(tried)} experiments, the most informative ones first."]
+    parts = [f"{UNITS}{len(tried)} experiments, the most informative ones first."]
     summary = "\n".join(["All, by category:", "", *summarise_categories(tried)])
-    left = max_tokens - count_tokens(summary) - count_tokens("\n".join(TABLE_HEAD)) * (1 + len(SHARES))
+    heads = count_tokens("\n".join(TABLE_HEAD)) * (1 + len(SHARES))
+    left = max_tokens - count_tokens(summary) - count_tokens(UNITS) - heads
     shown: set[int] = set()
     for name, group in _groups(tried).items():
         new = [past for past in group if past.n not in shown]
@@ -134,13 +158,11 @@ def summarise_categories(tried: Sequence[PastExperiment]) -> list[str]:
 
 
 def _summarise(group: Sequence[PastExperiment]) -> str:
-    dropped = sum(past.unmeasured for past in group)
     deltas = [past.delta for past in group if past.delta is not None]
     kept = sum(past.verdict == "keep" for past in group)
     failed = sum(past.verdict in BROKEN for past in group)
     measured = f", mean {sum(deltas) / len(deltas):+.4f}, best {min(deltas):+.4f}" if deltas else ""
-    never = f", {dropped} never measured" if dropped else ""
-    return f"{len(group) - dropped} tried, {kept} kept, {failed} failed{measured}{never}"
+    return f"{len(group)} tried, {kept} kept, {failed} failed{measured}"
 
 
 def calibration(history: Sequence[PastExperiment], agent: str) -> str:

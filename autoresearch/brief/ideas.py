@@ -41,7 +41,7 @@ def read_ideas(text: str, history: Sequence[PastExperiment]) -> list[Idea]:
     """Return the items of a list in Markdown, those that were not tried yet first."""
     items = [match[1].strip() for line in text.splitlines() if (match := _ITEM.match(line))]
     tried: dict[str, list[str]] = {}
-    for past in history:
+    for past in (each for each in history if not each.unmeasured):
         tried.setdefault(str(past.params.get("idea")), []).append(f"{past.n} {past.verdict}")
     ideas = [Idea(k, text, tuple(tried.get(text, ()))) for k, text in enumerate(items, 1)]
     return sorted(ideas, key=lambda idea: bool(idea.tried))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from autoresearch.brief.history import PastExperiment, describe_change, in_sigmas
+from autoresearch.brief.history import PastExperiment, describe_change
 from autoresearch.brief.tokens import table_cell
 from autoresearch.files import write_atomically
 
@@ -70,4 +70,4 @@ def lesson(past: PastExperiment) -> str:
         return f"{what}; {table_cell(past.reason, MAX_TEXT_CHARS)}"
     predicted = "" if past.predicted is None else f"predicted {past.predicted:+.4f}, "
     why = "" if past.verdict == "keep" else f"; {table_cell(past.reason.split(':')[0], MAX_TEXT_CHARS)}"
-    return f"{what}; {predicted}measured {past.delta:+.4f} ({in_sigmas(past.delta, past.sigma)}){why}"
+    return f"{what}; {predicted}measured {past.delta:+.4f}{why}"

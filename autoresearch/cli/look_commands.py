@@ -64,7 +64,7 @@ def log(
     every: bool = typer.Option(False, "--all", help="Show all experiments, not only the keeps."),
     verdict: str = typer.Option(None, help="One verdict: keep, discard, crash, invalid, duplicate, suspect."),
     since: str = typer.Option(None, help="Start at: 2h, 30m, yesterday, 2026-11-20, or an experiment's number."),
-    by: str = typer.Option(None, help="Print sums by agent, model, category, program or decile."),
+    by: str = typer.Option(None, help="Print sums by agent, model, category, mode, program or decile."),
     as_json: bool = JSON,
 ) -> None:
     """List the keeps, or all experiments, oldest first; or sum up cost and gain by group."""

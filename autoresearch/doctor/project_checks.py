@@ -144,7 +144,7 @@ def check_rehearsal(root: Path, config: Config, device: str, brief: Brief | None
     try:
         agent = auto.choose_unasked(config, auto.find_researchers(config, os.environ, auto.home_folder()))
         brief = brief or _bare_brief(root, config, device)
-        result = rehearse(registry.create(agent, config), brief if is_told(agent) else brief.without_direction())
+        result = rehearse(registry.create(agent, config), brief if is_told(agent) else brief.without_openings())
     except UserError as error:
         return _blocker("rehearsal", error)
     if result.proposal is None:

@@ -30,6 +30,8 @@ SIMPLER_MODES = ("revert", "prune")  # a kept change is taken out
 MAX_LOSS_SIGMA = 0.5  # of one simplification ...
 P_SMALL_LOSS = 0.8  # ... and the probability of this that a keep needs
 ALLOWANCE_SIGMA = 1.0  # loss of all simplifications of a session together
+SAME_RERUNS = 1  # fresh re-runs that confirm a version that computes the same function ...
+P_SAME = 0.5  # ... and the probability of a small loss that it needs: only its speed may differ
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,6 @@ class Decision:
     reason: str
     delta: float  # the candidate's mean minus the incumbent's in bits per byte (negative is better)
     p_gain: float  # probability that it is truly better, given all draws
-    near_miss: bool = False
 
 
 def decide(
@@ -53,11 +54,13 @@ def decide(
     noise: Noise,
     beliefs: Beliefs | None = None,
     simpler: float | None = None,
+    same: bool = False,
 ) -> Decision:
     """Judge a candidate's draws, in order, against the incumbent's. Lower is better.
 
-    Leave out the draw that selected the incumbent: it is biased. `simpler` is for a candidate that takes code away:
-    the loss in sigma that is left of `ALLOWANCE_SIGMA`.
+    Leave out the draw that selected the incumbent: it is biased. `simpler` is for a candidate that may be kept without
+    a gain: the loss in sigma that is left of `ALLOWANCE_SIGMA`. It takes code away or, with `same`, it computes the
+    same function.
     """
     evidence = _Comparison(candidate, incumbent, noise, beliefs or Beliefs())
     chosen = RULES[rule]
@@ -67,8 +70,10 @@ def decide(
             return evidence.decision("keep", "a lower number (greedy rule)")
         return evidence.decision("discard", f"not lower than the incumbent's lowest, {lowest:.4f} (greedy rule)")
     chosen = chosen or DEFAULT
-    if simpler is not None and (simplification := _judge_simplification(evidence, chosen, simpler)) is not None:
-        return simplification
+    if simpler is not None:
+        judge_equal = _judge_same if same else _judge_simplification
+        if (decision := judge_equal(evidence, chosen, simpler)) is not None:
+            return decision
     return _judge_screening(evidence, chosen) if len(candidate) == 1 else _judge_reruns(evidence, chosen)
 
 
@@ -120,27 +125,39 @@ class _Comparison:
         action = "compare" if self.variance(0, 1) < self.variance(1, 0) else "run_again"
         return self.decision(action, "looks better")
 
-    def discard(self, words: str) -> Decision:
-        return self.decision("discard", words, near_miss=self.delta < self.noise.sigma)
-
-    def decision(self, action: str, words: str, near_miss: bool = False) -> Decision:
+    def decision(self, action: str, words: str) -> Decision:
         reason = f"{words}: {self.delta:+.4f} ({self.delta / self.noise.sigma:+.1f} sigma)"
-        return Decision(action, reason, self.delta, self.p_gain, near_miss)
+        return Decision(action, reason, self.delta, self.p_gain)
 
 
 def _judge_screening(evidence: _Comparison, rule: Rule) -> Decision:
     if evidence.p_gain >= rule.promising:
         return evidence.decision("run_again", "looks better")
-    return evidence.discard("not better" if evidence.delta >= 0 else "hardly better")
+    return evidence.decision("discard", "not better" if evidence.delta >= 0 else "hardly better")
 
 
 def _judge_reruns(evidence: _Comparison, rule: Rule) -> Decision:
     reruns = len(evidence.fresh)
     if evidence.p_gain < rule.futile:
-        return evidence.discard("fresh re-runs do not confirm it")
+        return evidence.decision("discard", "fresh re-runs do not confirm it")
     if evidence.p_gain >= rule.certain and reruns >= rule.min_reruns and evidence.delta < 0:
         return evidence.decision("keep", f"{reruns} fresh re-runs confirm it")
-    return evidence.request_draw() if reruns < rule.max_reruns else evidence.discard("too close to call")
+    return evidence.request_draw() if reruns < rule.max_reruns else evidence.decision("discard", "too close to call")
+
+
+def _judge_same(evidence: _Comparison, rule: Rule, allowance: float) -> Decision | None:
+    """Judge a version that computes the same function; None: only a gain can keep it."""
+    reruns = len(evidence.fresh)
+    max_p_loss = 1 - P_SAME if reruns >= SAME_RERUNS else P_SMALL_LOSS
+    if evidence.p_gain >= rule.certain or evidence.p_loss(min(MAX_LOSS_SIGMA, allowance)) > max_p_loss:
+        return None
+    if reruns < SAME_RERUNS:
+        return evidence.decision("run_again", "the same function, and not clearly worse")
+    if evidence.delta > allowance * evidence.noise.sigma:
+        return None
+    return evidence.decision(
+        "keep", f"the same function at the same score, on {reruns} fresh re-run{'s'[: reruns > 1]}"
+    )
 
 
 def _judge_simplification(evidence: _Comparison, rule: Rule, allowance: float) -> Decision | None:

@@ -10,6 +10,7 @@ from autoresearch.ledger.queries import (
     find_merge,
     newest,
     results_tsv,
+    trained_steps,
     trial_seconds,
 )
 from autoresearch.ledger.reviews import Review, reviews
@@ -46,5 +47,6 @@ __all__ = [
     "standard_errors",
     "state",
     "status",
+    "trained_steps",
     "trial_seconds",
 ]

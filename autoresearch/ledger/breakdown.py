@@ -1,4 +1,4 @@
-"""Sum up experiments by agent, model, category, program.md or tenth of the session."""
+"""Sum up experiments by agent, model, category, mode, program.md or tenth of the session."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from autoresearch.files import JsonObject
 from autoresearch.ledger.queries import ExperimentRow
 from autoresearch.ledger.rows import UNSCORED, Call
 
-KEYS = ("agent", "model", "category", "program", "decile")
+KEYS = ("agent", "model", "category", "mode", "program", "decile")
 
 
 @dataclass(frozen=True)
@@ -15,10 +15,10 @@ class GroupSums:
     """Sums over one group of experiments, whose value of `by` is `key`.
 
     An experiment counts in each of its categories. `scored` have a score; `unmeasured` were superseded, or lost to the
-    deadline. `near_misses` may have been gains, and `promising` are those of them that are worth another look.
+    deadline. `near_misses` may have been gains.
 
     The other fields are the keys of `log --by --json`. `gain` is what its keeps gained when they were judged, bits per
-    byte; less code for the same score is no gain. `cost_usd` is None if the price of a call is unknown, and what a
+    byte; a keep at the same score is no gain. `cost_usd` is None if the price of a call is unknown, and what a
     keep took is None if nothing was kept.
     """
 
@@ -29,7 +29,6 @@ class GroupSums:
     scored: int
     unmeasured: int
     near_misses: int
-    promising: int
     failed: int
     gain: float
     minutes: float
@@ -43,7 +42,8 @@ class GroupSums:
         return self.experiments - self.unmeasured
 
     def as_json(self) -> JsonObject:
-        return {self.by: self.key, **{name: value for name, value in vars(self).items() if name not in ("by", "key")}}
+        sums = {name: value for name, value in vars(self).items() if name not in ("by", "key")}
+        return {self.by: self.key, **sums, "promising": self.near_misses}  # its name in the first versions
 
 
 def sum_groups(rows: Sequence[ExperimentRow], calls: Sequence[Call], by: str) -> list[GroupSums]:
@@ -52,7 +52,7 @@ def sum_groups(rows: Sequence[ExperimentRow], calls: Sequence[Call], by: str) ->
     groups: dict[str, list[ExperimentRow]] = {}
     for k, row in enumerate(tried):
         decile = str(10 * k // len(tried) + 1)
-        keys = {"agent": row.agent, "model": row.model, "program": row.program_hash, "decile": decile}
+        keys = {"agent": row.agent, "model": row.model, "mode": row.mode, "program": row.program_hash, "decile": decile}
         for key in (row.categories or ["-"]) if by == "category" else [keys[by] or "-"]:
             groups.setdefault(key, []).append(row)
     costs = _costs(tried, calls)
@@ -83,7 +83,6 @@ def _sum(by: str, key: str, group: Sequence[ExperimentRow], costs: dict[int, flo
         scored=sum(row.delta is not None for row in group),
         unmeasured=sum(row.unmeasured for row in group),
         near_misses=sum(row.near_miss for row in group),
-        promising=sum(row.is_promising for row in group),
         failed=sum(row.verdict in UNSCORED for row in group),
         gain=-sum(row.delta or 0.0 for row in keeps if not row.simpler),
         minutes=minutes,

@@ -1,4 +1,7 @@
-"""Find an earlier experiment with the same or almost the same program."""
+"""Find an earlier experiment that measured the same or almost the same program.
+
+A version that was never measured (superseded, dropped in a conflict, lost to the deadline) may come again.
+"""
 
 import json
 from dataclasses import dataclass
@@ -8,9 +11,13 @@ from autoresearch.source.fingerprint import are_close, fingerprint_without_seed,
 
 NEAR = 0.01  # relative difference of constants up to which two programs are the same
 
+# Measured: it has a score or a completed trial, or waits for one. The score of a suspect is withdrawn.
 _ALIKE = """
-    SELECT n, verdict, delta, fingerprint, numbers FROM experiments
-    WHERE session_id = :session AND shape = :shape AND verdict IS NOT 'duplicate' ORDER BY n
+    SELECT n, verdict, delta, fingerprint, numbers FROM experiments AS e
+    WHERE session_id = :session AND shape = :shape AND (
+      verdict IS NULL OR verdict = 'suspect' OR val_bpb IS NOT NULL OR n = 0
+      OR EXISTS (SELECT 1 FROM trials WHERE experiment_id = e.id AND outcome IS NOT NULL AND outcome != 'infra')
+    ) ORDER BY n
 """
 
 
@@ -26,8 +33,9 @@ class Duplicate:
     def __str__(self) -> str:
         how = "seeds aside: they are the referee's" if self.exact else "all constants within 1 %"
         verdict = f"; it was {self.verdict}" if self.verdict and self.n else ""
+        waits = "; it waits for its trials" if self.verdict is None and self.n else ""
         score = f" ({self.delta:+.4f})" if self.delta is not None else ""
-        return f"the same program as experiment {self.n}, {how}{verdict}{score}"
+        return f"the same program as experiment {self.n}, {how}{verdict}{waits}{score}"
 
 
 def find(ledger: Ledger, session_id: int, text: str) -> Duplicate | None:

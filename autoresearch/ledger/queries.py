@@ -10,9 +10,10 @@ from autoresearch.files import JsonObject
 from autoresearch.ledger.baselines import baseline
 from autoresearch.ledger.owner import is_alive
 from autoresearch.ledger.reviews import reviews
-from autoresearch.ledger.rows import AFTERWARDS, Experiment, Session
+from autoresearch.ledger.rows import AFTERWARDS, Experiment, Session, read_near_miss
 from autoresearch.ledger.scores import standard_errors
 from autoresearch.ledger.store import Ledger
+from autoresearch.text import plausible
 
 KEYS = (
     *("n", "sha", "parent", "baseline", "origin", "line", "mode", "state", "verdict", "reason", "near_miss"),
@@ -70,7 +71,16 @@ _TSV = """
       FROM trials WHERE session_id = :session GROUP BY experiment_id
     ) AS t ON t.experiment_id = experiments.id
     WHERE session_id = :session AND state = 'settled'
+      AND NOT (verdict = 'discard' AND val_bpb IS NULL AND delta IS NULL)
     ORDER BY n
+"""
+
+_STEPS = """
+    SELECT n, avg(json_extract(result, '$.reported.step')) AS steps
+    FROM experiments AS e JOIN trials ON trials.experiment_id = e.id
+    WHERE e.session_id = :session AND n > :after AND outcome != 'infra'
+      AND purpose IN ('base', 'screen', 'rerun', 'sentinel')
+    GROUP BY n
 """
 
 _LASTED = f"""
@@ -104,7 +114,7 @@ def experiment_rows(ledger: Ledger, session: Session, *verdicts: str) -> list[Ex
     errors, by_n = standard_errors(ledger, session), reviews(ledger, session.id)
     rows = []
     for each in found:
-        n, near_miss = each["n"], bool(each["near_miss"])
+        n, near_miss = each["n"], read_near_miss(each["near_miss"], each["p_gain"])
         review = by_n[n].word if n in by_n else None
         rows.append(row := _new_row(names, each))
         vars(row).update(UNREAD, review=review, error=errors.get(n), near_miss=near_miss)
@@ -158,6 +168,12 @@ def trial_seconds(ledger: Ledger, session: Session, count: int) -> list[float]:
     return [float(row["seconds"] or 0.0) for row in rows]
 
 
+def trained_steps(ledger: Ledger, session: Session, after: int = -1) -> dict[int, float]:
+    """Return the mean steps of the trials of each experiment with a number above `after`, as train.py reported them."""
+    found = ledger.query(_STEPS, session=session.id, after=after)
+    return {row["n"]: steps for row in found if (steps := plausible(row["steps"])) is not None}
+
+
 def current(ledger: Ledger) -> Session | None:
     """Return the default session: the one that runs, else the one that was worked on last."""
     running = [session for session in ledger.sessions() if is_alive(session) and session.state != "ended"]
@@ -170,7 +186,7 @@ def results_tsv(ledger: Ledger, session: Session) -> str:
     """Return the settled experiments in the columns of the original's results.tsv.
 
     The original has only keep, discard and crash. An experiment without a score is written as a crash with zeros; the
-    description has its verdict.
+    description has its verdict. One that was never run has no line there, as in the original.
     """
     lines = ["commit\tval_bpb\tmemory_gb\tstatus\tdescription"]
     for row in ledger.query(_TSV, session=session.id):

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from autoresearch.files import JsonObject
 from autoresearch.ledger.categories import categories_of
-from autoresearch.ledger.statements import is_worth_a_look
+from autoresearch.ledger.statements import is_near_miss
 from autoresearch.text import plausible
 
 CATEGORIES = (
@@ -23,14 +23,18 @@ CATEGORIES = (
     "regularisation",
     "simplification",
     "bug",
+    "robustness",
     "other",
 )
+EQUAL_SCORE = ("bug", "robustness", "simplification")  # categories that may be kept without a gain
 
 JSON_COLUMNS = frozenset({"settings", "identity", "layers", "params", "numbers", "result", "data"})
 VERDICTS = ("keep", "discard", "crash", "invalid", "duplicate", "suspect")
 BROKEN = ("crash", "invalid", "suspect")  # verdicts of experiments that failed
 UNSCORED = (*BROKEN, "duplicate")  # verdicts of experiments without a score
-LESS_CODE = "less code"  # the judge's reason begins so for a keep that is no gain
+LESS_CODE = "less code"  # the judge's reason begins so for a keep that is no gain ...
+SAME_FUNCTION = "the same function"  # ... or so
+SAME_AS = "same_as"  # in `params`: the experiment whose function this one computes, as a check in a cell found
 FOUND_LATER = "found later"  # the reason begins so for a suspect that was kept until then
 AFTERWARDS = ("total", "ablate", "checkpoint")  # purposes of trials after the search, which decide no verdict
 
@@ -128,8 +132,8 @@ class Experiment:
 
     @property
     def simpler(self) -> bool:
-        """Return whether it was kept for less code at the same score, and not for a gain."""
-        return self.verdict == "keep" and (self.reason or "").startswith(LESS_CODE)
+        """Return whether it was kept at the same score, for less code or as the same function, and not for a gain."""
+        return self.verdict == "keep" and (self.reason or "").startswith((LESS_CODE, SAME_FUNCTION))
 
     @property
     def categories(self) -> tuple[str, ...]:
@@ -139,11 +143,6 @@ class Experiment:
     def unmeasured(self) -> bool:
         """Return whether it was dropped before it had a score: superseded, or lost to the deadline."""
         return is_unmeasured(self.verdict, self.val_bpb, self.delta)
-
-    @property
-    def is_promising(self) -> bool:
-        """Return whether it is a near miss that is worth another look."""
-        return self.near_miss and is_worth_a_look(self.p_gain, self.delta)
 
     @property
     def found_later(self) -> bool:
@@ -239,7 +238,7 @@ def decode(kind: type[Row], row: sqlite3.Row) -> Row:
     for name in JSON_COLUMNS & columns.keys():
         values[name] = json.loads(values[name])
     if "near_miss" in values:
-        values["near_miss"] = bool(values["near_miss"])
+        values["near_miss"] = read_near_miss(values["near_miss"], values["p_gain"])
     return kind(**values)
 
 
@@ -267,6 +266,11 @@ def _replace_non_finite(value: object) -> object:
     return [_replace_non_finite(each) for each in value] if isinstance(value, list | tuple) else value
 
 
+def read_near_miss(stored: int, odds: float | None) -> bool:
+    """Return whether an experiment is a near miss. Old ledgers mark discards with low odds of a gain, too."""
+    return bool(stored) and is_near_miss(odds)
+
+
 def measured_columns(result: JsonObject) -> dict[str, object]:
     """Return the values of a result that a trial has as columns too."""
     names = ("train_seconds", "setup_seconds", "score_seconds", "grade")
@@ -285,5 +289,8 @@ def is_unmeasured(verdict: str | None, val_bpb: float | None, delta: float | Non
 
 
 def kept_as(experiment: Experiment) -> str:
-    """Return the kind of a keep: a gain, or less code."""
-    return "less code for the same score" if experiment.simpler else "gain"
+    """Return the kind of a keep: a gain, less code, or the same function."""
+    if not experiment.simpler:
+        return "gain"
+    is_same = (experiment.reason or "").startswith(SAME_FUNCTION)
+    return "the same function at the same score" if is_same else "less code for the same score"

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from autoresearch.files import JsonObject
 from autoresearch.ledger.owner import is_alive, state
 from autoresearch.ledger.reviews import reviews
-from autoresearch.ledger.rows import AFTERWARDS, LESS_CODE, Session, StartedFrom
+from autoresearch.ledger.rows import AFTERWARDS, LESS_CODE, SAME_FUNCTION, Session, StartedFrom
 from autoresearch.ledger.scores import NEWEST_SIGMA
 from autoresearch.ledger.store import MESSAGES, Ledger
 
@@ -20,7 +20,7 @@ _OF_SESSION = (
 LATER = ("review", "ablation", "total", "demoted")  # kinds of events that commands may add long after the session
 
 _COUNTS = f"""
-    SELECT verdict, count(*) AS count, sum(reason LIKE '{LESS_CODE}%') AS simpler,
+    SELECT verdict, count(*) AS count, sum(reason LIKE '{LESS_CODE}%' OR reason LIKE '{SAME_FUNCTION}%') AS simpler,
            sum(verdict = 'discard' AND val_bpb IS NULL AND delta IS NULL) AS unmeasured FROM experiments
     WHERE session_id = :session AND n > 0 AND state = 'settled' GROUP BY verdict
 """

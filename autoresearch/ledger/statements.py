@@ -1,6 +1,6 @@
 """Minimum of evidence for each statement about a session, in one table for reports, commands and briefs."""
 
-NEAR_MISS_ODDS = 0.25  # of a gain, for a discard worth another look; its score must be lower than the incumbent's too
+NEAR_MISS_ODDS = 0.25  # of a gain, after all evidence, from which a discard is a near miss
 COMBINE_ODDS = 0.8  # of a gain, for near misses that program.md should ask to combine
 CARRIES_ODDS = 0.8  # that the final version is better with a kept change: "it carries"
 IDLE_ODDS = 0.8  # that leaving a kept change out loses less than ...
@@ -14,14 +14,14 @@ DIFFERENT_ERRORS = 2.0  # standard errors between two numbers that do not agree
 CERTAIN = 0.995  # probabilities from here on are not written as 100 %: no measurement is certain
 
 
-def is_worth_a_look(odds: float | None, delta: float | None) -> bool:
-    """Return whether a discard with these odds of a gain and this difference deserves another try."""
-    return odds is not None and odds >= NEAR_MISS_ODDS and delta is not None and delta < 0
+def is_near_miss(odds: float | None) -> bool:
+    """Return whether a discard with these odds of a gain, after all evidence, is a near miss."""
+    return odds is not None and odds >= NEAR_MISS_ODDS
 
 
-def is_dead_end(scores: int, kept: int, promising: int) -> bool:
+def is_dead_end(scores: int, kept: int, near_misses: int) -> bool:
     """Return whether a category has had enough scored experiments to be given up."""
-    return scores >= DEAD_END_SCORES and not kept and not promising
+    return scores >= DEAD_END_SCORES and not kept and not near_misses
 
 
 def carries(odds: float) -> bool:

@@ -62,6 +62,7 @@ class Result:
     holdout_bpb: float | None = None  # only of what may be kept, and never shown to an agent
     peak_vram_mb: float | None = None
     parameters: int | None = None  # numbers in the checkpoint
+    margin: float | None = None  # share of the budget that was left when it was saved; None for budgets in steps
     conditions: dict[str, float] = field(default_factory=dict)  # of the GPU while it trained (GpuMeter)
     grade: str = "NONE"
     weaknesses: list[str] = field(default_factory=list)

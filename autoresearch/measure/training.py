@@ -56,7 +56,7 @@ class _Receiver:
     def handle(self, message: wire.Message, clock: Clock) -> bool:
         """Handle one message; return True when training is over."""
         if message.kind == "checkpoint" and message.fds and not clock.is_over():
-            self._take_checkpoint(message)
+            self._take_checkpoint(message, clock)
             return False
         message.close()
         if message.kind == "log":
@@ -67,7 +67,7 @@ class _Receiver:
             raise _TrainingFailed(*_classify_error(message.fields))
         return message.kind == "done"
 
-    def _take_checkpoint(self, message: wire.Message) -> None:
+    def _take_checkpoint(self, message: wire.Message, clock: Clock) -> None:
         fd, *surplus = message.fds
         for other in surplus:
             os.close(other)
@@ -78,6 +78,8 @@ class _Receiver:
         self.drop()
         self.checkpoint = fd
         self.result.parameters = parameters.count(fd)
+        if clock.budget.unit != "steps":
+            self.result.margin = round(max(0.0, 1 - clock.usage() / clock.budget.amount), 4)
         self._answer("saved")
 
     def _answer(self, kind: str, reason: str = "") -> None:

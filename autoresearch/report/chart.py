@@ -35,8 +35,8 @@ PLACES = {  # of labels at keeps: pixels to the right and down, degrees upwards,
     "below": (-3, 16, 0, "end"),
     "above": (4, -10, 0, "start"),
 }
-DOTS = {"near": "near miss", "dot": "discard", "lost": "failed", "unmeasured": "not measured"}
-SHAPES = {"lost": "m-3 -3l6 6m0 -6l-6 6", "unmeasured": "m0 -4v8"}  # of those without a score
+DOTS = {"near": "near miss", "dot": "discard", "lost": "failed"}
+SHAPES = {"lost": "m-3 -3l6 6m0 -6l-6 6"}  # of those without a score
 HEIGHTS = "val_bpb, lower is better"
 BEST = "running best, with the noise of one trial"
 
@@ -119,7 +119,7 @@ def _best(keeps: Sequence[ExperimentRow], scale: Scale, noise: float) -> Iterato
 
 
 def _dots(rows: Sequence[ExperimentRow], scale: Scale, href: Href) -> Iterator[str]:
-    others = [row for row in rows if row.verdict not in ("keep", None)]
+    others = discards(rows)
     if len(others) > MAX_DOTS or scale.width == NARROW_WIDTH:
         for kind in DOTS:
             path = " ".join(
@@ -204,7 +204,7 @@ def _entries(rows: Sequence[ExperimentRow], width: float) -> Iterator[LegendEntr
     yield LegendEntry("keep", lambda x, y: f'<circle class="keep" cx="{x + 5}" cy="{y}" r="5.5"/>', 15)
     words = BEST if width > NARROW_WIDTH else BEST.partition(",")[0]
     yield LegendEntry(words, lambda x, y: f'<path class="best" d="M{x} {y}h{MARK_WIDTH - 6}"/>')
-    found = {kind_of(row) for row in rows if row.verdict not in ("keep", None)}
+    found = {kind_of(row) for row in discards(rows)}
     for kind, name in DOTS.items():
         if kind in found:
             yield LegendEntry(name, partial(_mark, kind), 12)
@@ -219,10 +219,15 @@ def _mark(kind: str, x: float, y: float) -> str:
 # --- small things
 
 
+def discards(rows: Sequence[ExperimentRow]) -> list[ExperimentRow]:
+    """Return the experiments that have a dot and were not kept; those that were never measured have none."""
+    return [row for row in rows if row.verdict not in ("keep", None) and not row.unmeasured]
+
+
 def kind_of(row: ExperimentRow) -> str:
     """Return the style of the dot of an experiment that was not kept."""
-    if row.unmeasured:
-        return "unmeasured"
+    if row.unmeasured:  # of a version in the tree on which others were built
+        return "dot"
     return "lost" if row.val_bpb is None else "near" if row.near_miss else "dot"
 
 

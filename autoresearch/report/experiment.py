@@ -13,11 +13,12 @@ from autoresearch.measure.facts import describe_speed
 from autoresearch.report.blocks import Block, Code, Curve, Curves, Heading, Pairs, Paragraph, Table, Verbatim
 from autoresearch.report.format import change, count, duration, outcome, short_count, tone
 from autoresearch.sandbox.grade import describe
-from autoresearch.text import one_line, plain_text
+from autoresearch.text import one_line, plain_text, plausible
 
 BRIEF = ("by", "predicted", "measured", "probability", "review", "ablation")  # facts in a report
 MIN_PREDICTION = 5e-5  # bits per byte; less is written as +0.0000
 OWN_CURVES = 3  # of the newest trials
+OPENING_CHARS = 60  # of the opening that an agent says it took
 TRACE_CHARS = 2000  # of one entry of a trace
 RANKS = {"grade": 1, "seed": 2, "holdout": 3, "training": 4, "scoring": 5, "setup": 6, "why": 7}
 
@@ -92,11 +93,13 @@ def _proposal(details: ExperimentDetails) -> dict[str, str]:
     experiment = details.experiment
     who = " ".join(filter(None, (experiment.agent, experiment.model)))
     line = f", line of experiment {experiment.line}" if experiment.line is not None else ""
+    said = one_line(str(experiment.params.get("opening") or ""), OPENING_CHARS)
+    opening = f" (its agent said: {said})" if said else ""
     return {
         "hypothesis": one_line(experiment.hypothesis),
         "changed": _changed(details) if experiment.model or details.is_chained else "",
         "by": one_line(", ".join((who, *experiment.categories))) if who else "",
-        "asked for": f"{one_line(experiment.mode)}{line}" if experiment.mode else "",
+        "mode": f"{one_line(experiment.mode)}{line}{opening}" if experiment.mode else "",
         "program.md": Verbatim((experiment.program_hash or "")[:8]),
         "review": review(details.review) if details.review else "",
         "ablation": one_line(details.part.words) if details.part else "",
@@ -132,10 +135,17 @@ def _resources(details: ExperimentDetails) -> dict[str, str]:
         "time": f"{_total_time(details.search_trials)}{later}" if details.trials else "",
         "memory": f"{max(peaks) / 1024:.1f} GiB of the card at the peak" if peaks else "",
         "training": f"{speed}, as train.py says" if speed else "",
+        "margin": _margin(details.search_trials),
         "audit": f"{audit['n']:.0f} positions, {audit['d_mean']:+.1e} nats from the claim" if audit else "",
         "protection": f"{' and '.join(sorted(grades))}: {describe(result['layers'])}" if grades and result else "",
         "unprotected": "; ".join(map(one_line, result.get("weaknesses") or [])),
     }
+
+
+def _margin(trials: Sequence[Trial]) -> str:
+    """Return the smallest share of the budget that was left when a trial had saved."""
+    margins = [found for trial in trials if (found := plausible(trial.result.get("margin"))) is not None]
+    return f"at least {100 * min(margins):.1f} % of the budget was left when it had saved" if margins else ""
 
 
 def _measured(details: ExperimentDetails) -> str:

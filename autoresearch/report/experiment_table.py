@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from autoresearch.ledger.queries import ExperimentRow
 from autoresearch.ledger.rows import UNSCORED
 from autoresearch.ledger.statements import describe_odds
+from autoresearch.ledger.unmeasured import describe_unmeasured
 from autoresearch.report.blocks import Block, Paragraph, Ref, Table, Toned, Verbatim
 from autoresearch.report.format import dollars, duration, short_count, tone, verdict
 from autoresearch.text import one_line
@@ -33,7 +34,8 @@ def log(
 ) -> Iterator[Block]:
     """Lay out `shown`, by default the keeps, after warnings of suspects and weak grades.
 
-    `empty` is the text if there is nothing to show.
+    Those among `shown` that were never measured are only named at the end. `empty` is the text if there is nothing to
+    show.
     """
     if suspects := [str(row.n) for row in rows if row.verdict == "suspect"]:
         words = f"suspect: {', '.join(suspects)}: their scores could not be confirmed; read them: `autoresearch show N`"
@@ -44,10 +46,13 @@ def log(
         words = "grade WEAK: not everything was protected when these were measured; see `autoresearch doctor`"
         yield Paragraph([words], "warn")
     shown = [row for row in rows if row.verdict == "keep"] if shown is None else shown
-    if shown:
+    dropped = describe_unmeasured(rows) if any(row.unmeasured for row in shown) else ""
+    if shown := [row for row in shown if not row.unmeasured]:
         yield table(shown, LOG)
-    else:
+    elif not dropped:
         yield Paragraph([empty or "nothing was kept yet: --all lists all experiments"], "large")
+    if dropped:
+        yield Paragraph([dropped], "quiet")
 
 
 def _what(row: ExperimentRow) -> str:

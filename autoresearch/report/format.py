@@ -13,6 +13,8 @@ if TYPE_CHECKING:  # not at run time: `log` does not import numpy
 
 TONES = {"keep": "good", "suspect": "bad", "crash": "failed", "invalid": "warn", "discard": ""}  # others: quiet
 
+UNMEASURED = "unmeasured"  # instead of the verdict of what was dropped before it had a score
+
 MINUTE, HOUR, DAY = 60, 3600, 86400
 
 
@@ -89,7 +91,7 @@ def short_count(number: float) -> str:
 def verdict(row: Experiment) -> str:
     """Return the verdict; a discard may be a near miss or was never measured, and a keep may be only simpler."""
     if row.unmeasured:
-        return "unmeasured"
+        return UNMEASURED
     return "near miss" if row.near_miss else "simpler" if row.simpler else row.verdict or row.state
 
 

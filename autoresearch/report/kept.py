@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from autoresearch.analysis.summary import KEEPS, OTHERS, SessionSummary
 from autoresearch.ledger import ExperimentRow
+from autoresearch.ledger.rows import kept_as
 from autoresearch.report import experiment, experiment_table, tables
 from autoresearch.report.blocks import Block, Code, Fold, Heading, Paragraph, Table, Verbatim, safe
 
@@ -60,10 +61,15 @@ def _table(summary: SessionSummary) -> Table:
         COLUMNS,
         WHAT_CHARS,
         **{
-            "as": lambda row: ("less code" if row.simpler else "a gain") if summary.status.simpler else "",
+            "as": lambda row: _kind(row) if summary.status.simpler else "",
             "carries": lambda row: parts.get(row.n, ""),
         },
     )
+
+
+def _kind(row: ExperimentRow) -> str:
+    kind = kept_as(row)
+    return "a gain" if kind == "gain" else kind.partition(" at the ")[0].partition(" for the ")[0]
 
 
 def _numbers(numbers: Sequence[int]) -> str:

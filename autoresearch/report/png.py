@@ -6,13 +6,24 @@ from typing import TYPE_CHECKING, Any
 
 from autoresearch.errors import UserError, describe_install, require
 from autoresearch.ledger.queries import ExperimentRow
-from autoresearch.report.chart import BEST, DOTS, HEIGHTS, PLACES, Label, bounds, kind_of, labels, scored_keeps
+from autoresearch.report.chart import (
+    BEST,
+    DOTS,
+    HEIGHTS,
+    PLACES,
+    Label,
+    bounds,
+    discards,
+    kind_of,
+    labels,
+    scored_keeps,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 SIZE_INCHES, DPI = (11.0, 5.5), 110
-MARKS = {"dot": ("#98a3ae", "o"), "near": ("#b7791f", "o"), "lost": ("#b02a37", "x"), "unmeasured": ("#98a3ae", "|")}
+MARKS = {"dot": ("#98a3ae", "o"), "near": ("#b7791f", "o"), "lost": ("#b02a37", "x")}
 GREEN, BLUE = "#157347", "#2563a8"  # of keeps, of the running best
 
 
@@ -44,7 +55,7 @@ def _draw(axes: "Axes", rows: Sequence[ExperimentRow], keeps: Sequence[Experimen
     last = scale.last
     for kind, name in DOTS.items():
         colour, marker = MARKS[kind]
-        shown = [row for row in rows if row.verdict not in ("keep", None) and kind_of(row) == kind]
+        shown = [row for row in discards(rows) if kind_of(row) == kind]
         if not shown:
             continue
         heights = [scale.low if row.val_bpb is None else min(row.val_bpb, scale.high) for row in shown]
@@ -60,7 +71,8 @@ def _draw(axes: "Axes", rows: Sequence[ExperimentRow], keeps: Sequence[Experimen
         _label(axes, label)
     axes.set(xlim=(scale.first, last), ylim=(scale.low, scale.high), xlabel="experiment", ylabel=HEIGHTS)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
-    axes.set_title(f"{len(rows) - 1} experiments, {len(keeps) - 1} kept", loc="left")
+    tried = sum(not row.unmeasured for row in rows) - 1
+    axes.set_title(f"{tried} experiments, {len(keeps) - 1} kept", loc="left")
     axes.grid(axis="y", alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
 

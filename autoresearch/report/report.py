@@ -8,6 +8,7 @@ from functools import partial
 from autoresearch.analysis import advice
 from autoresearch.analysis.summary import OTHERS, SessionSummary
 from autoresearch.ledger.statements import NEAR_MISS_ODDS
+from autoresearch.ledger.unmeasured import describe_unmeasured
 from autoresearch.report import chart, experiment_table, kept, tables, tree
 from autoresearch.report.blocks import Block, Code, Figure, Fold, Heading, Paragraph, Table, Tiles, Verbatim, safe
 from autoresearch.report.format import between, count, dollars, duration, optimism, percent
@@ -109,8 +110,9 @@ def _progress(summary: SessionSummary) -> Iterator[Block]:
     draw = partial(chart.progress, summary.rows, summary.status.sigma)
     yield Figure(draw, f"Each experiment is a dot in report.html. Kept: {keeps}.", "progress")
     edges = "Scores above the picture are on its upper edge, experiments without a score on its lower one."
-    dropped = f" {_describe_unmeasured(summary)}" if summary.unmeasured else ""
-    yield Paragraph([f"{edges} A discard is mostly a single draw: low ones are mostly luck.{dropped}"], "quiet")
+    dropped = describe_unmeasured(summary.rows)
+    luck = "A discard is mostly a single draw: low ones are mostly luck."
+    yield Paragraph([" ".join(filter(None, (edges, luck, dropped)))], "quiet")
 
 
 def _time_and_money(summary: SessionSummary) -> Iterator[Block]:
@@ -157,7 +159,7 @@ def _near_misses(summary: SessionSummary) -> Iterator[Block]:
     best = summary.near_misses[:OTHERS]
     more = len(summary.near_misses) - len(best)
     rest = f" {more} more have lower odds." if more else ""
-    words = f"They scored lower, with odds of a gain of {percent(NEAR_MISS_ODDS)} or more, and no keep contains them."
+    words = f"A gain has odds of {percent(NEAR_MISS_ODDS)} or more, and no keep contains them."
     yield Paragraph([f"{words}{rest}"])
     yield experiment_table.table(best, ("n", "change", "sigmas", "odds", "trials", "what"), 200)
 
@@ -236,15 +238,6 @@ def _course(summary: SessionSummary) -> str:
     setup = f"Agent {status.agent}, judge {status.judge}, budget {status.budget or '-'} a trial."
     origin = f" It {status.started_from}." if status.started_from else ""
     return f"{started}, {status.state}{reason}. {setup}{origin}"
-
-
-def _describe_unmeasured(summary: SessionSummary) -> str:
-    superseded = sum((row.reason or "").startswith("superseded") for row in summary.unmeasured)
-    late = len(summary.unmeasured) - superseded
-    why = " and ".join(
-        f"{number} {words}" for number, words in ((superseded, "superseded"), (late, "too late")) if number
-    )
-    return f"{count(len(summary.unmeasured), 'experiment')} never measured ({why}) are grey ticks."
 
 
 def _value(value: object) -> str:

@@ -23,7 +23,7 @@ def facts(status: SessionStatus) -> dict[str, str]:
         "judge": one_line(status.judge, 20),
         "budget": one_line(status.budget or "-", 20),
         "experiments": str(status.experiments),
-        "kept": str(status.kept) + (f", {status.simpler} less code" if status.simpler else ""),
+        "kept": str(status.kept) + (f", {status.simpler} at the same score" if status.simpler else ""),
         "base": base,
         "val_bpb": f"{base} → {best}" if status.best else base,
         "honest total": f"{total.mean:+.4f}, {between(total)}" if total else "not measured",
@@ -114,7 +114,7 @@ def _experiments(status: SessionStatus) -> str:
         counts = counts | {"discard": counts["discard"] - status.unmeasured, "never measured": status.unmeasured}
     ranked = sorted(counts.items(), key=lambda item: -item[1])
     parts = [f"{number} {verdict}" for verdict, number in ranked if number]
-    simpler = f" ({status.simpler} of the kept: less code for the same score)" if status.simpler else ""
+    simpler = f" ({status.simpler} of the kept: no gain, at the same score)" if status.simpler else ""
     return str(status.experiments) + (f": {', '.join(parts)}{simpler}" if parts else "")
 
 

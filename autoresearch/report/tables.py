@@ -18,14 +18,14 @@ def categories(groups: Sequence[GroupSums], tried: Sequence[ExperimentRow]) -> T
         if row.delta is not None and row.sigma:
             for key in row.categories or ("-",):
                 best[key] = min(best.get(key, float("inf")), row.delta / row.sigma)
-    ranked = sorted(groups, key=lambda group: (-group.kept, -group.promising, -group.tried))
+    ranked = sorted(groups, key=lambda group: (-group.kept, -group.near_misses, -group.tried))
     head = ["category", "tried", "kept", "near misses", "failed", "best change", "minutes", ""]
     return Table(head, [_category(group, best.get(group.key)) for group in ranked if group.tried], frozenset(head[1:7]))
 
 
 def _category(group: GroupSums, best: float | None) -> list[str]:
     change = "-" if best is None else f"{best:+.1f} sigma"
-    note = "dead end" if is_dead_end(group.scored, group.kept, group.promising) else ""
+    note = "dead end" if is_dead_end(group.scored, group.kept, group.near_misses) else ""
     counts = [str(number) for number in (group.tried, group.kept, group.near_misses, group.failed)]
     return [safe(group.key, 40), *counts, change, f"{group.minutes:.1f}", note]
 

@@ -68,7 +68,7 @@ def picture(shown: Sequence[Version], href: Href, width: float = WIDTH) -> str:
 def _count_verdicts(rows: Sequence[ExperimentRow]) -> dict[int, Counter[str]]:
     verdicts: dict[int, Counter[str]] = {}
     for row in rows:
-        if row.parent is not None and row.verdict:
+        if row.parent is not None and row.verdict and not row.unmeasured:
             verdicts.setdefault(row.parent, Counter())[verdict(row)] += 1
     return verdicts
 

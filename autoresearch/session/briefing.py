@@ -7,15 +7,18 @@ from pathlib import Path
 from statistics import fmean
 
 from autoresearch import hardware
-from autoresearch.brief import ideas, policy, trials
+from autoresearch.analysis import near_misses
+from autoresearch.brief import ideas, trials
 from autoresearch.brief.brief import MAX_BRIEF_TOKENS, Brief
 from autoresearch.brief.history import PastExperiment
 from autoresearch.brief.human_text import HumanText
 from autoresearch.brief.lessons import Lessons
+from autoresearch.brief.openings import Opening, find_openings
+from autoresearch.brief.reliability import describe_reliability
 from autoresearch.brief.trials import MeasuredVersion
 from autoresearch.errors import describe_failure, is_unexpected, require
 from autoresearch.files import JsonObject
-from autoresearch.ledger import Experiment
+from autoresearch.ledger import Experiment, trained_steps
 from autoresearch.measure.facts import describe_training
 from autoresearch.measure.referee import Conditions
 from autoresearch.session.context import SessionContext
@@ -34,7 +37,7 @@ class Briefing:
     evidence: Evidence
     program: Path
     lessons: Lessons
-    steered: bool  # the agent takes directions (brief/policy.py); one without a model does not
+    offers: bool  # the agent takes openings (brief/openings.py); one without a model does not
     conditions: Conditions
     history: list[PastExperiment] = field(default_factory=list)
     program_text: HumanText = field(init=False)
@@ -50,31 +53,38 @@ class Briefing:
         row, ledger, evidence = self.context.row, self.context.ledger, self.evidence
         history, pending = self._read_history()
         incumbent = evidence.incumbent()
-        best = require(self.context.experiment(incumbent.n).text)
         everything = sorted([*history, *pending], key=lambda past: past.n)
-        direction = policy.direction(everything, incumbent.n) if self.steered else None
+        openings = self._find_openings(everything, incumbent.n) if self.offers else []
         return Brief(
             n=n,
             seed=row.seed,
             program=self.program_text.read(),
-            source=require(self.context.experiment(direction.parent).text) if direction else best,
+            source=require(self.context.experiment(incumbent.n).text),
             incumbent=incumbent.n,
             incumbent_bpb=fmean(evidence.scores(incumbent)),
             sigma=evidence.noise().sigma,
             history=history,
             pending=pending,
             notes=ledger.notes(row.id),
-            direction=direction,
-            incumbent_source=best,
+            openings=openings,
+            versions={each.n: self.context.experiment(each.n).text or "" for each in openings if each.n is not None},
             base_source=self.context.experiment(0).text,
             trial=[*self.conditions.describe(evidence.base_overhead(n)), *evidence.constraints.describe()],
             facts=self._facts(incumbent),
-            measured=self._measured(incumbent, history) if self.steered else [],
+            reliability=describe_reliability(evidence.trials(incumbent), f"experiment {incumbent.n}"),
+            measured=self._measured(incumbent, history) if self.offers else [],
             ideas=ideas.read_ideas(self.ideas_text.read(), everything),
             papers=ideas.read_papers(self.program.with_name("papers"), MAX_BRIEF_TOKENS),
             lessons=self.lessons.read(without=row.tag),
             agent=row.agent.partition(":")[0],
         )
+
+    def _find_openings(self, history: list[PastExperiment], incumbent: int) -> list[Opening]:
+        near = list[int]()
+        if any(past.near_miss for past in history):
+            rows = self.context.ledger.experiments(self.context.id)
+            near = [row.n for row in near_misses.worth_a_look(self.context.ledger, self.context.row, rows)]
+        return find_openings(history, incumbent, near)
 
     def _read_history(self) -> tuple[list[PastExperiment], list[PastExperiment]]:
         """Return the settled experiments, and those that wait or run."""
@@ -84,10 +94,11 @@ class Briefing:
         newest = self.history[-1].n if self.history else -1
         rows = self.context.ledger.experiments(self.context.id, after=newest)
         prefix = list(takewhile(lambda row: row.state == "settled", rows))
-        self.history += map(PastExperiment.from_row, prefix)
-        later = rows[len(prefix) :]
-        settled = [PastExperiment.from_row(row) for row in later if row.state == "settled"]
-        return [*self.history, *settled], [PastExperiment.from_row(row) for row in later if row.state != "settled"]
+        steps = trained_steps(self.context.ledger, self.context.row, newest)
+        self.history += [PastExperiment.from_row(row, steps.get(row.n)) for row in prefix]
+        later = [(row.state, PastExperiment.from_row(row, steps.get(row.n))) for row in rows[len(prefix) :]]
+        settled, unsettled = ([past for state, past in later if (state == "settled") is done] for done in (True, False))
+        return [*self.history, *settled], unsettled
 
     def _measured(self, incumbent: Experiment, history: Sequence[PastExperiment]) -> list[str]:
         """Return tables of the incumbent and of the experiments that were measured last."""

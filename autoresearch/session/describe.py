@@ -5,11 +5,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from autoresearch.agents.base import Proposal
-from autoresearch.brief import ideas
+from autoresearch.brief import ideas, openings
 from autoresearch.brief.brief import Brief
 from autoresearch.errors import require
 from autoresearch.ledger import Experiment, Session
-from autoresearch.ledger.rows import kept_as
+from autoresearch.ledger.rows import SAME_AS, kept_as
 from autoresearch.measure.result import Result
 from autoresearch.source import diff, fingerprint
 
@@ -42,23 +42,44 @@ def base_columns(text: str, session: Session) -> Columns:
 
 
 def proposal_columns(proposal: Proposal, brief: Brief) -> Columns:
-    """Return the agent's claims on its change, and the direction that it was given."""
+    """Return the agent's claims on its change, and the opening that it took."""
     idea = ideas.find_cited(str(proposal.params.get("source") or ""), brief.ideas)
+    known = {"idea": idea, "opening": proposal.opening, SAME_AS: proposal.same_as}
+    params = {name: value for name, value in proposal.params.items() if name != SAME_AS}
     return {
         "category": proposal.category,
         "hypothesis": proposal.hypothesis,
         "predicted": proposal.predicted,
-        "params": proposal.params | ({"idea": idea} if idea else {}),
+        "params": params | {name: value for name, value in known.items() if value is not None},
         "cost_usd": proposal.cost_usd,
-        "mode": brief.direction.mode if brief.direction else proposal.mode,
-        "line": brief.direction.line if brief.direction else None,
+        **_origin_columns(proposal, brief),
     }
+
+
+def _origin_columns(proposal: Proposal, brief: Brief) -> Columns:
+    """Return parent, mode and line, from the opening that the agent took and the version that it changed.
+
+    The mode is that of a branch wherever the version is not built on the incumbent: it has to beat the incumbent.
+    """
+    known = {past.n for past in brief.history}
+    start = proposal.start_from if proposal.start_from in known else None
+    parent = brief.incumbent if start is None else start
+    if not brief.openings:  # the agent takes none
+        return {"parent": parent, "mode": proposal.mode, "line": None}
+    taken = openings.find_taken(brief.openings, proposal.opening)
+    mode, line = (taken.mode, taken.line) if taken else (openings.OWN_WAY, openings.line_of(brief.history, parent))
+    if openings.built_on(brief.history, parent) != brief.incumbent:
+        mode = openings.BRANCH
+    elif mode == openings.BRANCH:  # it took the idea of an older keep to the incumbent
+        mode = openings.OWN_WAY
+    return {"parent": parent, "mode": mode, "line": line}
 
 
 def inherited_columns(old: Experiment) -> Columns:
     """Return what still holds of a change when it is made to another version."""
-    names = ("agent", "model", "category", "hypothesis", "predicted", "params", "mode", "line", "program_hash")
-    return {name: getattr(old, name) for name in names}
+    names = ("agent", "model", "category", "hypothesis", "predicted", "mode", "line", "program_hash")
+    params = {name: value for name, value in old.params.items() if name != SAME_AS}  # that was of another text
+    return {**{name: getattr(old, name) for name in names}, "params": params}
 
 
 def trial_line(result: Result) -> str:

@@ -9,8 +9,11 @@ from autoresearch.errors import UserError, require
 from autoresearch.judge import Draw
 from autoresearch.ledger import Experiment, Ledger, Session, Trial
 from autoresearch.ledger.overhead import base_overhead
+from autoresearch.ledger.rows import EQUAL_SCORE, SAME_AS
 from autoresearch.ledger.scores import effects, numbered_draws
+from autoresearch.ledger.statements import is_near_miss
 from autoresearch.ledger.trials import FRESH, JUDGING, judging
+from autoresearch.ledger.unmeasured import SUPERSEDED
 from autoresearch.measure.result import Overhead
 from autoresearch.session.constraints import Constraints
 from autoresearch.session.context import SessionContext
@@ -22,7 +25,6 @@ MAX_FAILED_SENTINELS = 2  # trials of the incumbent that may fail in a row befor
 SENTINEL_EVERY_TRIALS = 20  # the incumbent is measured again after so many trials in any case
 NEXT_PURPOSE = {"run_again": "rerun", "compare": "sentinel"}  # of the trial that the judge asks for
 DRIFT_PROBABILITY = 0.99865  # three sigma, where sigma is known: drift is reported above it
-SUPERSEDED = "superseded by experiment"  # how the reason begins for a candidate whose incumbent was replaced
 
 
 def prior_noise(ledger: Ledger, session: Session) -> tuple[float, float] | None:
@@ -208,8 +210,9 @@ class Evidence:
             return {"verdict": "discard", "reason": self._reason_without_score(experiment)}
         if unconfirmed:
             why = f"the session ended before it was confirmed: {decision.reason}"
-            return {"verdict": "discard", "reason": why, "near_miss": True}
-        return {"verdict": decision.action, "reason": decision.reason, "near_miss": decision.near_miss}
+            return {"verdict": "discard", "reason": why, "near_miss": is_near_miss(decision.p_gain)}
+        near = decision.action == "discard" and is_near_miss(decision.p_gain)
+        return {"verdict": decision.action, "reason": decision.reason, "near_miss": near}
 
     def _reason_without_score(self, experiment: Experiment) -> str:
         if self.is_superseded(experiment):
@@ -237,11 +240,17 @@ class Evidence:
         context = self.context
         beliefs = judge.learn(effects(context.ledger, context.id))
         rival = self._fresh_draws(self.rival(experiment))
-        allowance = None
-        if self._is_simpler(experiment):
+        allowance, same = None, self._is_same(experiment)
+        if same or self._is_simpler(experiment):
             losses = (max(row.delta or 0.0, 0.0) / require(row.sigma) for row in self._keeps() if row.n > 0)
             allowance = judge.ALLOWANCE_SIGMA - sum(losses)
-        return judge.decide(context.row.judge, candidate, rival, self.noise(), beliefs, allowance)
+        return judge.decide(context.row.judge, candidate, rival, self.noise(), beliefs, allowance, same)
+
+    def _is_same(self, experiment: Experiment) -> bool:
+        """Return whether a change that is not meant as a gain was found to compute the function of its rival."""
+        if self.context.row.judge == "greedy" or experiment.category not in EQUAL_SCORE:
+            return False
+        return experiment.params.get(SAME_AS) == self.rival(experiment).n
 
     def _is_simpler(self, experiment: Experiment) -> bool:
         """Return whether an experiment takes code, or a kept change, out of the incumbent."""

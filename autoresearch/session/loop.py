@@ -16,11 +16,12 @@ from autoresearch.brief.history import PastExperiment
 from autoresearch.brief.lessons import Lessons
 from autoresearch.errors import require
 from autoresearch.ledger import Experiment
+from autoresearch.ledger.unmeasured import CONFLICTS, is_carried_over
 from autoresearch.measure.referee import Referee
 from autoresearch.session import describe
 from autoresearch.session.context import SessionContext
 from autoresearch.session.crashes import Crashes
-from autoresearch.session.evidence import NEXT_PURPOSE, SUPERSEDED, Evidence
+from autoresearch.session.evidence import NEXT_PURPOSE, Evidence
 from autoresearch.session.maintenance import Maintenance
 from autoresearch.session.pipeline import Pipeline, run_on_slots
 from autoresearch.session.proposer import CandidateMaker
@@ -154,7 +155,7 @@ class SessionLoop:
 
     def _settle(self, experiment: Experiment) -> Experiment:
         """Keep the version, or rebase a superseded one; then record the verdict and its lesson."""
-        if (experiment.reason or "").startswith(SUPERSEDED) and self.control.ending is None:
+        if is_carried_over(experiment.reason or "") and self.control.ending is None:
             experiment = self._rebase(experiment)
         if experiment.n > 0:
             trials = len(self.evidence.trials(experiment))
@@ -179,7 +180,7 @@ class SessionLoop:
         """Make the change of a superseded candidate to the new incumbent, as the next candidate."""
         rebased = self.candidates.rebase(old)
         if rebased is None:
-            return self.context.advance(old, "decided", reason=f"{old.reason}, with which it conflicts")
+            return self.context.advance(old, "decided", reason=f"{old.reason}, {CONFLICTS}")
         self.context.emit("merged", rebased.n, f"experiment {old.n} onto {rebased.parent}")
         self.pipeline.ready.appendleft(rebased)
         return old

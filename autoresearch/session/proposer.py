@@ -72,7 +72,7 @@ class Proposer:
         tries, self.attempts = 0, Attempts()
         while True:
             agent = self._next_agent(brief)
-            shown = brief if agent is self.agent else brief.without_direction()
+            shown = brief if agent is self.agent else brief.without_openings()
             if (answer := self._ask(agent, shown)) is None:
                 continue
             proposal, defect = answer
@@ -183,7 +183,6 @@ class CandidateMaker:
         context.ledger.renumber(context.id, brief.n, self._next_number(), started)
         proposal, brief = checked.proposal, checked.brief
         columns = describe.proposal_columns(proposal, brief) | {
-            "parent": brief.parent,
             "agent": checked.agent.name,
             "model": checked.agent.model,
             "program_hash": hashlib.sha256(brief.program.encode()).hexdigest()[:16],

@@ -142,8 +142,8 @@ def assemble(context: SessionContext, inputs: LoopInputs) -> SessionLoop:
     row = context.row
     evidence = Evidence(context, inputs.replicates, prior_noise(context.ledger, row), inputs.constraints)
     lessons = Lessons.locate(context.runs, inputs.identity, row.settings)
-    steered = inputs.agent.model is not None
-    briefing = Briefing(context, evidence, inputs.program, lessons, steered, inputs.referees[0])
+    offers = inputs.agent.model is not None
+    briefing = Briefing(context, evidence, inputs.program, lessons, offers, inputs.referees[0])
     proposer = Proposer(context, inputs.agent, inputs.stand_in, inputs.constraints)
     maintenance = Maintenance(context, inputs.max_bytes)
     control = SessionControl(context, inputs.limits, inputs.reserve_s)

@@ -13,6 +13,7 @@ from autoresearch import ledger
 from autoresearch.ledger import Session
 from autoresearch.ledger.event_writer import write_event
 from autoresearch.ledger.session_status import SessionStatus
+from autoresearch.ledger.unmeasured import is_carried_over
 from autoresearch.report.format import duration
 from autoresearch.report.next_step import describe_untaken
 from autoresearch.session.events import LedgerEvent, SessionClosed, SessionEvent, SessionOpened
@@ -60,9 +61,9 @@ class Screen:
         self.console.print(Text(plain_text(text[:MAX_LINE_CHARS]), style), soft_wrap=True)
 
     def event(self, kind: str, n: int | None, text: str, data: dict[str, Any], at: float) -> None:
-        """Print an event as a line."""
+        """Print an event as a line; what is carried over to a newer incumbent has one already."""
         self.last = (kind, n, at)
-        if kind not in HIDDEN:
+        if kind not in HIDDEN and not (kind == "verdict" and is_carried_over(text.removeprefix("discard: "))):
             start = f"{'' if n is None else n:4}  {kind:9} "
             line = start + " ".join(text[:MAX_LINE_CHARS].split())
             if self.console.is_terminal:

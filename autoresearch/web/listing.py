@@ -7,9 +7,10 @@ from typing import Any
 from urllib.parse import urlencode
 
 from autoresearch.ledger import ExperimentRow
+from autoresearch.ledger.unmeasured import describe_unmeasured
 from autoresearch.report.blocks import Block, Link, Paragraph, safe
 from autoresearch.report.experiment_table import NUMBERS, table
-from autoresearch.report.format import verdict
+from autoresearch.report.format import UNMEASURED, verdict
 
 PAGE_ROWS = 200
 WHAT_CHARS = 600
@@ -64,10 +65,15 @@ class Choice:
 
 
 def layout(rows: Sequence[ExperimentRow], choice: Choice) -> Iterator[Block]:
-    """Lay out the filters, the table, and links to its other pages."""
+    """Lay out the filters, the table, and links to its other pages.
+
+    What was never measured is only listed by the filter for it.
+    """
     for name in FILTERS:
         yield Paragraph(list(_filter(rows, choice, name)), "filter")
     matching = [row for row in rows if all(FILTERS[name](row) == value for name, value in choice.only.items())]
+    if choice.only.get("verdict") != UNMEASURED:
+        matching = [row for row in matching if not row.unmeasured]
     first = PAGE_ROWS * (choice.page - 1)
     shown = table(sort_rows(matching, choice)[first : first + PAGE_ROWS], COLUMNS, WHAT_CHARS)
     titles = {name: _title(name, choice) for name in shown.head}
@@ -75,6 +81,8 @@ def layout(rows: Sequence[ExperimentRow], choice: Choice) -> Iterator[Block]:
     if (pages := -(-len(matching) // PAGE_ROWS)) > 1:
         links = [_link(f"{k}", replace(choice, page=k), k == choice.page) for k in range(1, pages + 1)]
         yield Paragraph([part for link in links for part in (link, " ")], "filter")
+    if dropped := describe_unmeasured(rows):
+        yield Paragraph([dropped], "quiet")
     if not shown.rows:
         yield Paragraph(["No experiment matches the filters."])
 
@@ -89,7 +97,7 @@ def sort_rows(rows: Sequence[ExperimentRow], choice: Choice) -> list[ExperimentR
 def _filter(rows: Sequence[ExperimentRow], choice: Choice, name: str) -> Iterator[str]:
     counts = Counter(FILTERS[name](row) for row in rows)
     yield f"{name}: "
-    yield _link(f"all {len(rows)}", choice.where(name, None), name not in choice.only)
+    yield _link(f"all {sum(not row.unmeasured for row in rows)}", choice.where(name, None), name not in choice.only)
     for value, number in counts.most_common():
         yield "  "
         yield _link(f"{safe(value, 40)} {number}", choice.where(name, value), choice.only.get(name) == value)

@@ -71,6 +71,6 @@ def _running_best(rows: Sequence[ExperimentRow]) -> list[float | None]:
 
 def _height(row: ExperimentRow, kind: str, scale: Scale) -> float | None:
     """Return the height of a dot; failures and scores far above are on the edges."""
-    if row.verdict in ("keep", None) or kind_of(row) != kind:
+    if row.verdict in ("keep", None) or row.unmeasured or kind_of(row) != kind:
         return None
     return scale.low if row.val_bpb is None else min(row.val_bpb, scale.high)

@@ -74,7 +74,8 @@ def _now(summary: SessionSummary, running: LiveTrial | None, incumbent: Curve | 
                 )
             yield Curves(live_curves(running, incumbent), LIVE_ACROSS, "loss", "live")
     yield Heading("The last experiments", 3)
-    yield experiment_table.table(summary.rows[::-1][:LATEST], ("n", "verdict", "change", "sigmas", "what"), 160)
+    latest = [row for row in reversed(summary.rows) if not row.unmeasured][:LATEST]
+    yield experiment_table.table(latest, ("n", "verdict", "change", "sigmas", "what"), 160)
 
 
 def live_curves(running: LiveTrial, incumbent: Curve | None) -> list[Curve]:

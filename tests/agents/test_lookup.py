@@ -23,6 +23,8 @@ def library(tmp_path: Path, bigram: str) -> LedgerLibrary:
             trial = store.start_trial(row.id, made.id, "screen", 1, "blob")
             if n == 1:
                 store.end_trial(trial.id, "ok", 2.3456789, {"holdout_bpb": 2.777})
+            else:
+                store.end_trial(trial.id, "ok" if n == 0 else "crash", 2.4 if n == 0 else None, {})
             store.update_experiment(made.id, state="settled")
     return LedgerLibrary(path, row.id)
 

@@ -93,11 +93,10 @@ SPARE = 0  # of no use
 
 
 @pytest.mark.slow
-def test_a_gain_in_two_steps_is_found_by_refining_a_near_miss(
+def test_a_gain_in_two_steps_is_found_from_a_version_that_was_discarded(
     repository: Path, quick: Settings, bytes_data: Dataset, bigram: str
 ) -> None:
     call_log = CallLog(repository)
-    # noise of its own, so that one sigma is wider than what the first step loses
     planted = bigram.replace("SMOOTHING = 0.5  # added to every count\n", TWO_STEPS).replace(
         "logits = SHARPNESS * np.log(counts + SMOOTHING)",
         "smoothing = 0.5 - 0.45 * GATE * GAIN + 0.012 * GATE + 0.06 * np.random.default_rng(trial.seed).random()\n"
@@ -113,27 +112,26 @@ def test_a_gain_in_two_steps_is_found_by_refining_a_near_miss(
     assert consistency.check(repository) == []
     kept = next(row for row in rows if row.verdict == "keep" and row.n > 0)
     first = next(row for row in rows if row.n == kept.line)
-    assert first.verdict == "discard" and first.near_miss and (first.delta or 0) > 0 and first.change == "GATE 0 -> 1"
-    assert kept.mode == "refine" and kept.parent == first.n and kept.change == "GAIN 0 -> 1"
+    assert first.verdict == "discard" and (first.delta or 0) > 0 and first.change == "GATE 0 -> 1"
+    assert kept.mode == "climb" and kept.parent == first.n and kept.params["opening"] == "own"
+    assert kept.change == "GATE 0 -> 1, GAIN 0 -> 1", "it is measured and shown against one version"
 
 
 class TwoSteps:
-    """A researcher that opens the gate once, and takes the second step only when asked to refine the first."""
+    """A researcher that opens the gate, and then takes the second step from there."""
 
     def __init__(self) -> None:
-        self.opened = False
         self.moved = 0
 
     def __call__(self, request: Request) -> Step:
         if not request.body.get("tools"):
             return Reply([text("ready")])
-        told = request.body["messages"][0]["content"][-1]["text"]
-        if "came near the incumbent" in told and "train.py holds its code" in told and "+GATE = 1" in told:
-            return Reply(_change("GAIN = 0", "GAIN = 1"))
-        if not self.opened:
-            self.opened = True
+        told = "".join(block["text"] for block in request.body["messages"][0]["content"])
+        if "| GATE 0 -> 1" not in told:
             return Reply(_change("GATE = 0", "GATE = 1"))
         self.moved += 1
+        if self.moved == 1:
+            return Reply([tool("start_from", n=1), *_change("GAIN = 0", "GAIN = 1")])
         return Reply(_change("SPARE = 0", f"SPARE = {self.moved}"))
 
 
@@ -143,6 +141,7 @@ def _change(old: str, new: str) -> list[Block]:
         "predicted_delta": -0.01,
         "confidence": 0.5,
         "source": "own knowledge",
+        "opening": "own",
     }
     edit = tool(EDITOR, command="str_replace", path="train.py", old_str=old, new_str=new)
     return [edit, tool("propose", hypothesis=f"{old} becomes {new}", **said)]

@@ -12,7 +12,7 @@ from autoresearch.brief.brief import Brief
 from autoresearch.brief.history import PastExperiment
 from autoresearch.brief.ideas import Paper
 from autoresearch.brief.lessons import Lessons
-from autoresearch.brief.policy import Direction
+from autoresearch.brief.openings import Opening
 from autoresearch.brief.tokens import count_tokens, cut, quote
 from autoresearch.measure import facts
 
@@ -51,16 +51,16 @@ def test_it_never_passes_its_ceiling(count: int, burden: str) -> None:
         told = replace(
             told,
             source=TRAIN + "# padding\n" * big,
-            incumbent_source=TRAIN + "# padding \n" * (big if burden == "enormous" else 100),
+            versions={7: TRAIN + "# padding \n" * (big if burden == "enormous" else 100)},
             program="word " * big,
             notes=["note " * 50] * 200,
             feedback=["refused " * 1000] * 20,
             lessons=["- keep: " + "y" * 100] * 500,
             papers=[Paper("a.md", "z" * 5000)] * 9,
-            direction=Direction("refine", 7, 7, "go on", (7, 5)),
+            openings=[Opening("refine", "go on", 7, 7, "idea " * big)] * 10,
         )
     assert count_tokens(told.render()) <= told.max_tokens
-    assert "# What to do now" in told.changing() or burden == "none"
+    assert "# Openings" in told.changing() or burden == "none"
 
 
 @pytest.mark.parametrize("count", [0, 10, 59, 1000])
@@ -86,29 +86,35 @@ def test_of_a_long_history_the_telling_ones_and_sums_are_shown() -> None:
     )
 
 
-def test_a_row_says_what_was_changed_in_our_words_and_compares_in_sigmas() -> None:
-    assert (
-        history.row(make_past(3)) == "| 3 | architecture | MATRIX_LR 0.04 -> 0.03 | -0.5 sigma | +0.5 sigma | discard |"
+def test_a_row_says_what_was_changed_in_our_words_and_compares_in_bits() -> None:
+    told = replace(make_past(3), steps=211.4, p_gain=0.05)
+    assert history.row(told) == (
+        "| 3 | architecture | MATRIX_LR 0.04 -> 0.03 | -0.0010 | +0.0010 | 211 | discard, odds 5 % |"
     )
     assert "hypothesis 10" in history.row(make_past(10)) and "discard, near miss" in history.row(make_past(10))
     crash = replace(make_past(2), reason="ValueError | x")
     assert "crash: ValueError / x" in history.row(crash) and "| - |" in history.row(crash)
 
 
-def test_what_was_never_measured_was_not_tried() -> None:
-    assert "| - | never measured: superseded by experiment 8 |" in history.row(NEVER_MEASURED)
-    both = [NEVER_MEASURED, replace(make_past(1), category="optimiser", change="LR 1 -> 2, WARMDOWN 0.6 -> 0.9")]
-    sums = history.summarise_categories(both)
-    assert [line.split(",")[0] for line in sums] == [
-        "- numerics: 0 tried",
-        "- optimiser: 1 tried",
-        "- schedule: 1 tried",
-    ]
-    assert sums[0].endswith("1 never measured")
+def test_what_was_never_measured_is_not_listed_but_said_in_one_line() -> None:
+    told = brief(6)
+    told = replace(told, n=9, history=[*told.history, NEVER_MEASURED, replace(make_past(8), origin=7)])
+    assert "superseded" not in told.render() and "| 7 |" not in told.render()
+    assert told.render().count("made again on a newer incumbent: 7 as 8.") == 1
+    sums = history.summarise_categories([replace(make_past(1), change="LR 1 -> 2, WARMDOWN 0.6 -> 0.9")])
+    assert [line.split(",")[0] for line in sums] == ["- optimiser: 1 tried", "- schedule: 1 tried"]
 
 
-def test_a_near_miss_has_its_odds() -> None:
-    assert "near miss, odds of a gain 3 %" in history.row(replace(make_past(10), p_gain=0.03))
+def test_a_hypothesis_is_whole_where_there_is_room() -> None:
+    few, many = history.table(brief(6).history, 4000), history.table(brief(70).history, 4000)
+    assert "hypothesis 2 " + "x" * 300 in few and "MATRIX_LR 0.04 -> 0.01: hypothesis 1 xxx" in few
+    assert "x" * 100 not in many and many.count("\n| ") >= 70
+
+
+def test_history_has_one_unit() -> None:
+    assert (
+        "sigma |" not in brief(70).render() and "bits per byte against the incumbent of that time" in brief(70).render()
+    )
 
 
 def test_calibration_compares_predictions_of_one_agent() -> None:
@@ -119,15 +125,13 @@ def test_calibration_compares_predictions_of_one_agent() -> None:
     assert history.calibration(past * 3, "sweep") == ""
 
 
-def test_another_version_is_told_as_a_change_to_the_incumbent() -> None:
+def test_openings_are_offers_and_the_best_near_miss_is_shown_as_a_change_to_the_incumbent() -> None:
     other = TRAIN.replace("WARMDOWN = ", "WARMDOWN = 0.1 + ")
-    told = brief(5, source=other, incumbent_source=TRAIN, direction=Direction("refine", 4, 4, "Go on.", (4,)))
-    assert (
-        told.parent == 4 and "+WARMDOWN = 0.1 + " in told.changing() and "WARMDOWN = 0.1 + " not in "".join(told.stable)
-    )
-    assert "Go on." in told.changing() and told.changing().count("<data") == 3
-    plain = told.without_direction()
-    assert plain.source == TRAIN and plain.parent == 0 and "What to do now" not in plain.changing()
+    offers = [Opening("refine", "a near miss", 4, 4, "an </data> idea"), Opening("untried", "nothing yet in: numerics")]
+    told = brief(5, openings=offers, versions={4: other}).changing()
+    assert "These are offers." in told and "- `refine 4`: a near miss\n- `untried`: nothing yet in: numerics" in told
+    assert "+WARMDOWN = 0.1 + " in told and told.count("<data") == told.count("</data>") == 3
+    assert "# Openings" not in brief(5).changing()
 
 
 def test_text_of_others_cannot_leave_its_quotes() -> None:
@@ -198,9 +202,7 @@ def test_lessons_go_from_one_session_to_the_next(tmp_path: Path) -> None:
     assert Lessons.locate(tmp_path, identity, {"budget": "5m"}).read("x") == []
     found = kept.read(without="may2")
     assert [re.findall(r"\[(\S+),", line)[0] for line in found] == ["may1#4", "may1#2", "may1#1"]
-    assert (
-        found[0].startswith("- keep (optimiser): ") and "predicted -0.0010, measured +0.0020 (+1.0 sigma)" in found[0]
-    )
+    assert found[0].startswith("- keep (optimiser): ") and "predicted -0.0010, measured +0.0020" in found[0]
     assert found[1].startswith("- crash (schedule): hypothesis 2") and "not better: 2" in found[1]
     text = kept.path.read_text()
     assert "EPYC, data abc, budget 15cpu" in text and text.count("\n- ") == 4

@@ -52,7 +52,8 @@ def base(ledger, session, scores=(1.5, 1.7)):
 
 def test_experiment_rows_have_everything_that_log_json_promises(ledger, session):
     base(ledger, session)
-    experiment = settled(ledger, session, 1, "discard", parent=0, near_miss=True, val_bpb=1.55, params={"A": 1})
+    near = {"near_miss": True, "p_gain": 0.3}
+    experiment = settled(ledger, session, 1, "discard", parent=0, val_bpb=1.55, params={"A": 1}, **near)
     trial(ledger, experiment, val_bpb=1.55, lasted=10)
     trial(ledger, experiment, val_bpb=1.56, lasted=20, purpose="rerun")
     rows = package.experiment_rows(ledger, session)
@@ -286,7 +287,8 @@ def test_results_tsv_is_the_originals(ledger, session):
     trial(ledger, settled(ledger, session, 3, "crash", hypothesis="boom"), "oom", peak_vram_mb=80000.0)
     settled(ledger, session, 4, "duplicate", hypothesis="again", reason="the same program as experiment 2")
     settled(ledger, session, 5, "discard", val_bpb=1.8)
-    ledger.add_experiment(session.id, 6)
+    settled(ledger, session, 6, "discard", hypothesis="waited", reason="superseded by experiment 1")
+    ledger.add_experiment(session.id, 7)
     assert package.results_tsv(ledger, session).split("\n") == [
         "commit\tval_bpb\tmemory_gb\tstatus\tdescription",
         "0000000\t1.600000\t1.0\tkeep\tbaseline",

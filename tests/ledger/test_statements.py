@@ -1,10 +1,13 @@
 """How much evidence a statement needs, the categories of a change, and the version it was compared with."""
 
+from pathlib import Path
+
 import pytest
 from support.experiments import experiment
 
-from autoresearch.ledger import statements
+from autoresearch.ledger import Ledger, experiment_rows, statements
 from autoresearch.ledger.baselines import baseline
+from autoresearch.ledger.breakdown import sum_groups
 from autoresearch.ledger.categories import categories_of
 
 
@@ -17,20 +20,24 @@ def test_no_probability_is_written_as_certain(odds: float | None, words: str) ->
 
 
 def test_a_dead_end_needs_scores_and_none_that_was_any_good() -> None:
-    assert statements.is_dead_end(scores=8, kept=0, promising=0)
-    assert not statements.is_dead_end(scores=1, kept=0, promising=0)
-    assert not statements.is_dead_end(scores=20, kept=1, promising=0)
-    assert not statements.is_dead_end(scores=20, kept=0, promising=1)
+    assert statements.is_dead_end(scores=8, kept=0, near_misses=0)
+    assert not statements.is_dead_end(scores=1, kept=0, near_misses=0)
+    assert not statements.is_dead_end(scores=20, kept=1, near_misses=0)
+    assert not statements.is_dead_end(scores=20, kept=0, near_misses=1)
 
 
 @pytest.mark.parametrize(
-    ("odds", "delta", "near_miss", "promising"),
-    [(0.3, -0.001, True, True), (0.03, -0.001, True, False), (0.3, 0.001, True, False), (0.3, -0.001, False, False)],
+    ("odds", "stored", "near"), [(0.25, True, True), (0.14, True, False), (None, True, False), (0.3, False, False)]
 )
-def test_worth_another_look_is_what_was_better_with_fair_odds(
-    odds: float, delta: float, near_miss: bool, promising: bool
+def test_a_near_miss_has_odds_of_a_gain_also_in_a_ledger_that_marked_the_noise(
+    tmp_path: Path, odds: float | None, stored: bool, near: bool
 ) -> None:
-    assert experiment(1, near_miss=near_miss, p_gain=odds, delta=delta).is_promising is promising
+    with Ledger.open(tmp_path / "ledger.db") as store:
+        session = store.create_session("t", "b", "s", "claude", "default", {}, {}, 0)
+        row = store.add_experiment(1, 1, verdict="discard", near_miss=stored, p_gain=odds, delta=0.001, sigma=0.01)
+        assert row.near_miss is near
+        assert [row.near_miss for row in experiment_rows(store, session)] == [near]
+        assert sum_groups(experiment_rows(store, session), [], "agent")[0].near_misses == near
 
 
 @pytest.mark.parametrize(

@@ -163,7 +163,7 @@ def test_an_experiment_goes_through_its_states(ledger):
     assert experiment.state == "proposed" and experiment.near_miss is False and experiment.text == "x = 1\r\n"
     for step in STATES:
         assert ledger.update_experiment(experiment.id, state=step).state == step
-    done = ledger.update_experiment(experiment.id, verdict="discard", near_miss=True, delta=0.5)
+    done = ledger.update_experiment(experiment.id, verdict="discard", near_miss=True, p_gain=0.3, delta=0.5)
     assert (done.params, done.near_miss, done.predicted) == ({"LR": [0.1, 0.2]}, True, -0.01)
     assert ledger.experiment(session.id, 3) == done
     assert ledger.experiment(session.id, 4) is None

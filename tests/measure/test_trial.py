@@ -74,6 +74,13 @@ def test_what_was_saved_before_the_bell_counts(bigram: str, bytes_data: Dataset)
     result = CellReferee(Settings(Budget.parse("1s"), eval_rows=64), bytes_data).measure(hangs, 1)
     assert result.outcome == "ok", result.reason
     assert 0.9 < result.train_seconds < 5
+    assert result.margin is not None and 0 <= result.margin < 0.5, "what was left at the save, not at the bell"
+
+
+def test_a_version_that_saves_early_has_a_margin(bigram: str, bytes_data: Dataset) -> None:
+    early = bigram.replace("trial.progress < 1", "trial.progress < 0.3")
+    result = CellReferee(Settings(Budget.parse("2cpu"), eval_rows=16), bytes_data).measure(early, 1)
+    assert result.outcome == "ok" and result.margin is not None and 0.1 < result.margin < 0.75
 
 
 def test_a_step_that_would_not_end_in_time_is_not_begun(bigram: str, bytes_data: Dataset) -> None:
@@ -88,7 +95,7 @@ def test_a_step_that_would_not_end_in_time_is_not_begun(bigram: str, bytes_data:
 def test_nothing_saved_at_the_bell(bigram: str, bytes_data: Dataset) -> None:
     hangs = bigram.replace("trial.progress < 1", "True")
     result = CellReferee(Settings(Budget.parse("0.5cpu"), eval_rows=64), bytes_data).measure(hangs, 1)
-    assert (result.outcome, result.val_bpb) == ("nothing_saved", None)
+    assert (result.outcome, result.val_bpb, result.margin) == ("nothing_saved", None, None)
 
 
 def test_a_version_that_waits_from_the_start_is_said_to_have_made_no_step(bigram: str, bytes_data: Dataset) -> None:

@@ -15,6 +15,7 @@ from autoresearch.ledger.session_status import TotalOnRecord
 from autoresearch.report import chart, curves, png, status, tree
 from autoresearch.report.axes import NARROW_WIDTH, WIDTH, Scale, tick_words, ticks
 from autoresearch.report.blocks import Curve, Curves
+from autoresearch.web import numbers
 
 LONG = "Counted tables know nothing of the row, and two hundred steps teach no induction head: copy what followed"
 KEEPS = {0: 2.09, 1: 2.041, 4: 1.774, 11: 1.657, 14: 1.639, 17: 1.631, 20: 1.613, 24: 1.6, 29: 1.59, 34: 1.585}
@@ -82,11 +83,15 @@ def test_no_text_is_outside_of_a_picture(night: list[ExperimentRow], width: floa
         assert found and [each for each in found if each[1] < 0 or each[2] > width] == []
 
 
-def test_failures_are_told_from_what_was_never_measured(night: list[ExperimentRow]) -> None:
-    picture = chart.picture(night, 0.006, lambda n: "")
+def test_what_was_never_measured_has_no_mark(night: list[ExperimentRow]) -> None:
+    picture = chart.picture(night, 0.006, lambda n: f"#{n}")
     marks = [each.get("class") for each in ElementTree.fromstring(picture).iter("path")]
-    assert marks.count("lost") == marks.count("unmeasured") == 3  # two each, and one in the legend
-    assert "not measured" not in chart.picture(night[:3], 0.006, lambda n: "")
+    assert marks.count("lost") == 3  # two, and one in the legend
+    dropped = [row.n for row in night if row.unmeasured]
+    assert dropped and not any(f'href="#{n}"' in picture for n in dropped)
+    data = numbers.progress(night, 0.006)
+    columns = [each["y"] for each in data["series"] if each["name"] in chart.DOTS.values()]
+    assert all(column[data["x"].index(n)] is None for n in dropped for column in columns)
 
 
 def test_keeps_are_told_from_the_running_best() -> None:

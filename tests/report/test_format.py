@@ -90,7 +90,7 @@ def test_the_time_is_that_of_the_clock_however_many_slots_there_were() -> None:
 
 def test_what_people_said_and_what_the_machine_did() -> None:
     kept = replace(STATUS, kept=3, simpler=1, experiments=9, verdicts={"discard": 6, "keep": 3})
-    assert lines(kept)["experiments"] == "9: 6 discard, 3 keep (1 of the kept: less code for the same score)"
+    assert lines(kept)["experiments"] == "9: 6 discard, 3 keep (1 of the kept: no gain, at the same score)"
     late = replace(kept, unmeasured=4)
     assert lines(late)["experiments"].startswith("9: 4 never measured, 3 keep, 2 discard")
     assert "reviews" not in lines(kept), "nobody reviews while it runs"

@@ -139,7 +139,7 @@ def test_what_people_later_trials_and_the_machine_said_of_keeps(ledger, session,
     ledger.end_trial(beside.id, "ok", 2.03, {"grade": "STRONG"})
     _, text = both(ledger, session, tmp_path)
     assert "No review yet of experiments 1, 2: read the change" in text and "| review |" not in text
-    assert "97 % that it is better" in text and "40 %" not in text and "- kept: **2, 1 less code**" in text
+    assert "97 % that it is better" in text and "40 %" not in text and "- kept: **2, 1 at the same score**" in text
     assert re.search(r"\| of 0, beside it \| \d+ \| ok \| 2.030000 \|", text)
     part = {"n": 1, "change": "x", "loss": 0.09, "error": 0.01, "p_carries": 1.0, "conflict": None}
     ledger.event(
@@ -163,15 +163,15 @@ def test_what_people_later_trials_and_the_machine_said_of_keeps(ledger, session,
     assert "3 trials did not count and were repeated: 2 interrupted; 1 stopped for 9 s." in text
 
 
-def test_the_tile_counts_all_near_misses_the_section_names_those_worth_another_look(ledger, session, tmp_path):
+def test_near_misses_are_those_with_odds_of_a_gain_and_not_what_lies_inside_the_noise(ledger, session, tmp_path):
     for n, odds in ((1, 0.9), (2, 0.1)):
         near = {"delta": -0.005, "near_miss": True, "p_gain": odds, "hypothesis": f"nearly {n}"}
         add(ledger, session, n, "discard", (1.995,), val_bpb=1.995, **near)
     _, text = both(ledger, session, tmp_path)
-    assert "near misses: **2**" in text
+    assert "near misses: **1**" in text
     assert "| nearly 1 |" in text and "nearly 2" not in text
     found = read_summary(ledger, session, tmp_path)
-    assert side.facts(found)["near misses"] == "2"
+    assert side.facts(found)["near misses"] == "1"
 
 
 def test_suspects_come_first_and_what_else_there_is_has_its_place(ledger, session, tmp_path):
@@ -229,10 +229,11 @@ def test_what_was_never_measured_did_not_fail_and_is_no_dead_end(ledger, session
         p_gain=0.03,
         category="data-order",
     )
+    add(ledger, session, 5, "crash", origin=2, reason="oom", category="bug")
     page, text = both(ledger, session, tmp_path)
-    assert page.count('<path class="lost" d="M') == 4, "one for the crash and one in each legend"
-    assert "- failed: **1**" in text and "- never measured: **2**" in text
-    assert "2 experiments never measured (1 superseded and 1 too late) are grey ticks." in text
+    assert page.count('<path class="lost" d="M') == 5, "one for each crash, a path for a phone, and one in each legend"
+    assert "- failed: **2**" in text and "- never measured: **2**" in text
+    assert "Never measured: made again on a newer incumbent: 2 as 5; not reached before the session ended: 3." in text
     assert "dead end" not in text and "| numerics |" not in text and "Near misses" not in text
     assert "Nothing was tried yet" not in text, "one score is too little to say so"
 

@@ -225,7 +225,7 @@ def test_the_order_in_which_artefacts_go(used: Path, store: Ledger) -> None:
     assert two is not None
     more = {"text": two.text, "state": "settled"}
     store.add_experiment(1, 3, verdict="discard", delta=9.0, **more)
-    store.add_experiment(1, 4, verdict="discard", delta=0.01, near_miss=True, **more)
+    store.add_experiment(1, 4, verdict="discard", delta=0.01, near_miss=True, p_gain=0.3, **more)
     store.add_experiment(1, 5, verdict="crash", **more)
     store.add_experiment(1, 6, verdict="suspect", **more)
     store.add_experiment(1, 7, verdict="discard", delta=0.1, **more)

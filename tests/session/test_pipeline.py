@@ -1,8 +1,10 @@
 """Candidates prepared while trials run, several slots at once, and rebasing a candidate when another is kept."""
 
+import itertools
 import re
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,7 +19,9 @@ from autoresearch.analysis import consistency
 from autoresearch.brief.brief import Brief
 from autoresearch.data.dataset import Dataset
 from autoresearch.errors import UserError
-from autoresearch.ledger import Experiment, Ledger
+from autoresearch.ledger import Experiment, Ledger, experiment_rows, status
+from autoresearch.ledger.breakdown import sum_groups
+from autoresearch.ledger.rows import kept_as
 from autoresearch.measure.result import Result
 from autoresearch.measure.settings import Settings
 from autoresearch.session.loop import SessionLoop
@@ -39,6 +43,32 @@ ALPHA = 1.0
 BETA = 1.0
 GAMMA = 1.0
 """
+
+
+class Chooser:
+    """Propose constants, each with what it says of its origin; a brief is kept for each."""
+
+    name, repairs = "chooser", 0
+    model: str | None = "a-model"
+    proposes: Literal["instantly"] = "instantly"
+
+    def __init__(self, *edits: tuple[str, float, str, int | None]) -> None:
+        self.edits = list(edits)
+        self.briefs: list[Brief] = []
+        self.texts: dict[int | None, str] = {0: TRAIN}
+
+    def check(self) -> None:
+        """It can always work."""
+
+    def propose(self, brief: Brief) -> Proposal:
+        self.briefs.append(brief)
+        if not self.edits:
+            raise Exhausted("agent exhausted")
+        name, value, opening, start = self.edits.pop(0)
+        before = self.texts.get(start, brief.source)
+        text = re.sub(rf"^{name} = .*", f"{name} = {value}", before, flags=re.M)
+        self.texts[brief.n] = text
+        return Proposal(text, f"{name} is {value}", opening=opening, start_from=start)
 
 
 class Thinker:
@@ -90,7 +120,7 @@ def make(repository: Path, quick: Settings, bytes_data: Dataset) -> Iterator[Mak
     with Ledger.open(repository / "runs" / "ledger.db") as store:
 
         def session(
-            agent: Thinker, trial: Callable[[str, int], Result] = scored, slots: int = 1, **options: Any
+            agent: Any, trial: Callable[[str, int], Result] = scored, slots: int = 1, **options: Any
         ) -> SessionLoop:
             known = {
                 "base": TRAIN,
@@ -158,6 +188,103 @@ def test_a_candidate_that_waited_is_made_to_the_new_incumbent(make: Make) -> Non
         "BETA = 1.0", "BETA = 0.5"
     )
     assert all(trial.experiment_id != found[2].id for trial in session.context.ledger.trials(1))
+
+
+def test_what_lies_inside_the_noise_is_no_near_miss(make: Make) -> None:
+    def trial(text: str, seed: int) -> Result:
+        value = 3.0 + score(text, 0) / 1e6 + seed % 7 / 1e4
+        return replace(scored(text, seed), val_bpb=value)
+
+    session = make(Thinker([("ALPHA", 2.0), ("ALPHA", 3.0), ("BETA", 4.0)]), trial, ahead=0)
+    session.run()
+    tried = [row for row in rows(session).values() if row.n and row.delta and row.sigma and row.p_gain]
+    assert any(abs(row.delta or 0) < (row.sigma or 0) for row in tried), [(row.delta, row.sigma) for row in tried]
+    assert [row.near_miss for row in tried] == [(row.p_gain or 0) >= 0.25 for row in tried] == [False] * 3
+
+
+def test_the_opening_that_was_taken_is_recorded_with_its_origin(make: Make) -> None:
+    agent = Chooser(
+        ("ALPHA", 0.9, "own", None),  # a keep
+        ("BETA", 1.2, "untried optimiser", None),
+        ("GAMMA", 1.2, "own", 2),  # on a version that is built on the incumbent
+        ("GAMMA", 0.9, "branch 0", 0),  # on a version that is not
+        ("BETA", 1.4, "refine 2", None),  # 2 is no near miss, and was not offered
+    )
+    session = make(agent, ahead=0)
+    session.run()
+    found = rows(session)
+    told = {n: (row.mode, row.parent, row.line, row.params.get("opening")) for n, row in found.items() if n}
+    assert told == {
+        1: ("climb", 0, None, "own"),
+        2: ("untried", 1, None, "untried optimiser"),
+        3: ("climb", 2, 2, "own"),
+        4: ("branch", 0, None, "branch 0"),
+        5: ("climb", 1, None, "refine 2"),
+    }
+    assert found[3].change == "BETA 1.0 -> 1.2, GAMMA 1.0 -> 1.2", "against the incumbent, like its score"
+    assert found[4].change == "ALPHA 0.9 -> 1.0, GAMMA 1.0 -> 0.9" and (found[4].delta or 0) == pytest.approx(
+        0, abs=1e-3
+    )
+    with Ledger.open(session.context.ledger.path, readonly=True) as store:
+        groups = sum_groups(experiment_rows(store, session.context.row), [], "mode")
+    assert {group.key: group.experiments for group in groups} == {"climb": 3, "untried": 1, "branch": 1}
+
+
+def test_an_agent_without_a_model_is_offered_nothing(make: Make) -> None:
+    agent = Chooser(("ALPHA", 2.0, "refine 1", 7))
+    agent.model = None
+    session = make(agent, ahead=0)
+    session.run()
+    assert not any(brief.openings for brief in agent.briefs)
+    assert (rows(session)[1].mode, rows(session)[1].parent) == (None, 0)
+
+
+class Mender:
+    """Propose one text, with the result of our check of its function."""
+
+    name, model, repairs = "mender", "a-model", 0
+    proposes: Literal["instantly"] = "instantly"
+
+    def __init__(self, **said: Any) -> None:
+        self.said = said
+
+    def check(self) -> None:
+        """It can always work."""
+
+    def propose(self, brief: Brief) -> Proposal:
+        if brief.n > 1:
+            raise Exhausted("agent exhausted")
+        return Proposal(f"{brief.source}\n\ndef guard():\n    return None\n", "no crash any more", **self.said)
+
+
+@pytest.mark.parametrize(
+    ("said", "verdict"),
+    [
+        ({"category": "bug", "same_as": 0}, "keep"),
+        ({"category": "robustness", "same_as": 0}, "keep"),
+        ({"category": "bug"}, "discard"),  # nobody checked it
+        ({"category": "bug", "params": {"same_as": 0}}, "discard"),  # an agent says so itself
+        ({"category": "architecture", "same_as": 0}, "discard"),  # it was meant as a gain
+        ({"category": "bug", "same_as": 7}, "discard"),  # of another version
+    ],
+)
+def test_a_repair_that_computes_the_same_is_kept_at_the_same_score(
+    make: Make, said: dict[str, Any], verdict: str
+) -> None:
+    noise = itertools.cycle([3.0, 3.0002, 3.0001])
+
+    def trial(text: str, seed: int) -> Result:
+        return replace(scored(text, seed), val_bpb=next(noise))
+
+    session = make(Mender(**said), trial, ahead=0)
+    session.run()
+    found = rows(session)[1]
+    assert found.verdict == verdict
+    if verdict == "keep":
+        assert found.simpler and kept_as(found) == "the same function at the same score"
+        trials = session.context.ledger.trials(1, found.id)
+        assert [trial.purpose for trial in trials] == ["screen", "rerun"]
+        assert status(session.context.ledger, session.context.row, 0.0).simpler == 1
 
 
 def test_a_candidate_that_conflicts_with_the_new_incumbent_is_given_up(make: Make) -> None:

@@ -11,7 +11,7 @@ from support.sessions import context_of
 
 from autoresearch.agents import base
 from autoresearch.brief.brief import Brief
-from autoresearch.brief.policy import Direction
+from autoresearch.brief.openings import Opening
 from autoresearch.ledger import Ledger
 from autoresearch.session import describe, proposer
 
@@ -83,9 +83,36 @@ def test_a_duplicate_is_not_named_as_the_original(store: Ledger) -> None:
     again, near = MEASURED.replace("0.04", "0.05"), MEASURED.replace("0.04", "0.0501")
     store.add_experiment(1, 1, **describe.text_columns(again, MEASURED), verdict="duplicate")
     assert proposer_of(Lines(), store).refusal(base.Proposal(near, "an idea")) is None
-    store.add_experiment(1, 2, **describe.text_columns(near, MEASURED), verdict="discard")
+    store.add_experiment(1, 2, **describe.text_columns(near, MEASURED), verdict="discard", val_bpb=2.0)
     refusal = proposer_of(Lines(), store).refusal(base.Proposal(again, "an idea"))
     assert refusal is not None and "experiment 2, all constants within 1 %" in refusal.reason
+
+
+@pytest.mark.parametrize(
+    ("columns", "outcome", "refused"),
+    [
+        ({"verdict": "discard", "reason": "superseded by experiment 4"}, None, False),
+        ({"verdict": "discard", "reason": "superseded by experiment 4, with which it conflicts"}, None, False),
+        ({"verdict": "discard", "reason": "it was not measured: the session ended"}, "infra", False),
+        ({"verdict": "invalid", "reason": "too long"}, None, False),
+        ({"verdict": "discard", "val_bpb": 2.0}, "ok", True),
+        ({"verdict": "crash", "reason": "oom: out of memory"}, "oom", True),
+        ({"verdict": "suspect", "reason": "found later"}, None, True),
+        ({"state": "committed"}, None, True),  # it waits for its trials
+    ],
+)
+def test_only_a_version_that_was_measured_is_a_duplicate(
+    columns: dict[str, object], outcome: str | None, refused: bool, store: Ledger
+) -> None:
+    again = MEASURED.replace("0.04", "0.05")
+    row = store.add_experiment(1, 1, **describe.text_columns(again, MEASURED), **columns)
+    if outcome is not None:
+        trial = store.start_trial(1, row.id, "screen", 1, "blob")
+        store.end_trial(trial.id, outcome, 2.0 if outcome == "ok" else None, {})
+    refusal = proposer_of(Lines(), store).refusal(base.Proposal(again, "an idea"))
+    assert (refusal is not None) is refused
+    if refusal is not None and columns.get("verdict") is None:
+        assert "it waits for its trials" in refusal.reason
 
 
 def test_text_that_nobody_can_store_is_broken_and_the_next_one_counts(brief: Brief, store: Ledger) -> None:
@@ -108,12 +135,13 @@ def test_a_broken_agent_without_a_stand_in_ends_the_session(brief: Brief, store:
         proposer_of(Lines(*["'\ud800'"] * 20), store).obtain(brief)
 
 
-def test_a_stand_in_is_not_told_directions(brief: Brief, store: Ledger) -> None:
+def test_a_stand_in_is_offered_no_openings(brief: Brief, store: Ledger) -> None:
     away = Lines()
     away.propose = _unavailable  # type: ignore[method-assign]
-    told = replace(brief, source="x = 8\n", incumbent_source="x = 1\n", direction=Direction("refine", 4, 4, "go on"))
+    told = replace(brief, openings=[Opening("refine", "go on", 4, 4)], versions={4: "x = 8\n"})
     obtained = proposer_of(away, store, stand_in=Lines("x = 5\n")).obtain(told)
-    assert obtained.brief.direction is None and obtained.brief.source == "x = 1\n" and obtained.brief.parent == 0
+    assert obtained.brief.openings == [] and obtained.brief.versions == {}
+    assert describe.proposal_columns(obtained.proposal, obtained.brief)["mode"] is None
 
 
 def _unavailable(brief: Brief) -> base.Proposal:

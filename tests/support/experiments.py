@@ -26,7 +26,7 @@ def experiment(n: int, verdict: str | None = "discard", **columns: Any) -> Exper
 
 def group(by: str, key: str, **columns: Any) -> GroupSums:
     """Return the sums of a group of experiments without a keep."""
-    counts = {"experiments": 0, "kept": 0, "scored": 0, "unmeasured": 0, "near_misses": 0, "promising": 0, "failed": 0}
+    counts = {"experiments": 0, "kept": 0, "scored": 0, "unmeasured": 0, "near_misses": 0, "failed": 0}
     costs = {"gain": 0.0, "minutes": 0.0, "minutes_per_keep": None, "cost_usd": 0.0, "cost_per_keep": None}
     return GroupSums(by, key, **{**counts, **costs, **columns})
 

@@ -33,7 +33,8 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
         }
         for n, verdict in enumerate(("keep", "suspect", "discard", "crash"), 1):
             score = 1.9 - n / 100 if verdict in ("keep", "discard") else None
-            add(store, wild, n, verdict, score, near_miss=verdict == "discard", program_hash=HOSTILE, **text)
+            near = {"near_miss": verdict == "discard", "p_gain": 0.4}
+            add(store, wild, n, verdict, score, program_hash=HOSTILE, **near, **text)
         store.post(wild.id, "note", HOSTILE)
         part = {"n": 1, "change": HOSTILE, "loss": None, "error": None, "p_carries": None, "conflict": HOSTILE}
         store.event(wild.id, "ablation", "x", data={"final": 1, "draws": 3, "parts": [part]})

@@ -71,6 +71,13 @@ def screen(details: ExperimentDetails, width: int | None = None) -> str:
     return re.sub(r"\x1b\[[0-9;]*m", "", buffer.getvalue())
 
 
+def test_the_margin_to_the_bell_and_the_opening_that_was_taken_are_shown() -> None:
+    trials = [trial(said={"margin": margin}) for margin in (0.05, 0.012)]
+    text = screen(found(trials=trials, mode="refine", params={"opening": "refine 4\x1b[2J"}))
+    assert "at least 1.2 % of the budget was left when it had saved" in text
+    assert "refine, line of experiment 4 (its agent said: refine 4" in text and "\x1b[2J" not in text
+
+
 def test_everything_that_is_known_of_it() -> None:
     base = found(n=0, size=Size(330, 4560), trials=[trial("base", num_params=4e5)])
     lines = screen(found(base)).splitlines()
@@ -80,7 +87,7 @@ def test_everything_that_is_known_of_it() -> None:
         "hypothesis": "because",
         "changed": "A 1 -> 2",
         "by": "claude opus, schedule",
-        "asked for": "climb, line of experiment 4",
+        "mode": "climb, line of experiment 4",
         "val_bpb": "2.151600",
         "predicted": "-0.0076",
         "measured": "+0.0070 (+0.1 sigma), give or take 0.0600 against the mean of experiment 0; sigma was 0.0500 then",

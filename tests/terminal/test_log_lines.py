@@ -39,6 +39,26 @@ ROWS = [
 ]
 
 
+def dropped(n: int, reason: str) -> ExperimentRow:
+    return row(n, val_bpb=None, delta=None, sigma=None, reason=reason)
+
+
+def test_what_was_superseded_is_named_in_one_line_and_not_listed() -> None:
+    rows = [
+        row(0, "keep"),
+        dropped(2, "superseded by experiment 1, with which it conflicts"),
+        dropped(5, "superseded by experiment 4"),
+        row(6, origin=5),
+        dropped(7, "it was not measured: the session ended"),
+    ]
+    head, *lines, last = screen(rows).splitlines()
+    assert head.split()[0] == "n" and [line.split()[0] for line in lines] == ["0", "6"]
+    assert last == (
+        "Never measured: made again on a newer incumbent: 5 as 6; in conflict with a newer incumbent: 2;"
+        " not reached before the session ended: 7."
+    )
+
+
 def test_an_unknown_agent_is_not_called_base() -> None:
     _, base, other = screen([row(0, "keep"), row(1, agent=None)]).splitlines()
     assert "base" in base.split() and "base" not in other.split()

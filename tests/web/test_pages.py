@@ -101,6 +101,16 @@ def test_a_line_has_what_people_said_and_a_reason_only_once() -> None:
     assert [row[-1] for row in table.rows] == ["x", "broken: y", "z | y"]
 
 
+def test_what_was_superseded_is_listed_only_where_it_is_asked_for() -> None:
+    gone = {"val_bpb": None, "delta": None, "reason": "superseded by experiment 1"}
+    rows = [experiment(1), experiment(2, **gone), experiment(3, origin=2)]
+    *_, table, line = listing.layout(rows, listing.Choice.of({"sort": "n"}))
+    assert [cells[0] for cells in table.rows] == ["1", "3"]
+    assert line.parts == ["Never measured: made again on a newer incumbent: 2 as 3."]
+    *_, table, line = listing.layout(rows, listing.Choice.of({"verdict": "unmeasured"}))
+    assert [cells[0] for cells in table.rows] == ["2"]
+
+
 def test_two_sessions_side_by_side(pages: httpx.Client) -> None:
     found = Tags(pages.get("/compare/calm/wild").text)
     assert "They differ: budget: 5m against 15cpu." in found.words and "not measured" in found.words

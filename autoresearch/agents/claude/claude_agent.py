@@ -69,9 +69,9 @@ class Claude:
         assert first.record is not None  # set when a session with this role is finished
         if not coder:
             return first.text, first.record
-        second = EditSession("code", brief.source, library)
+        second = EditSession("code", first.before, library)
         idea = quote("researcher", f"{first.record.hypothesis}\n\n{first.idea}")
-        code = "\n\n".join([*brief.about_trial, f"# train.py\n\n```python\n{brief.source}```"])
+        code = "\n\n".join([*brief.about_trial, f"# train.py\n\n```python\n{first.before}```"])
         parts = [code, f"# The idea\n\n{idea}"]
         Conversation(self.server, second, coder, brief.n, trace).run(parts)
         return second.text, first.record

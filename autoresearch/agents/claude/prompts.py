@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from autoresearch.agents.rationale import SOURCES
+from autoresearch.agents.rationale import OPENINGS, SOURCES
 from autoresearch.brief.brief import CONTRACT
 from autoresearch.files import JsonObject
 from autoresearch.ledger.rows import CATEGORIES
@@ -14,7 +14,9 @@ Hypothesis: what is changed and why it should help
 Category: one of {", ".join(CATEGORIES)}
 Predicted: expected change of val_bpb, for example -0.002
 Confidence: probability that val_bpb falls at all, 0 to 1
-Source: {SOURCES}"""
+Source: {SOURCES}
+Opening: {OPENINGS}
+Start from: number of the experiment whose train.py you change, only if it is not the incumbent"""
 _BLOCKS = """\
 <<<<<<< SEARCH
 old lines
@@ -24,9 +26,9 @@ new lines
 _WORK: dict[tuple[Role, str], str] = {
     ("propose", "tools"): """\
 Work with the tools: edit train.py with str_replace_based_edit_tool (the incumbent is shown below, there is no need to \
-view it again), look up experiments with `history` and `show` where that helps, use `check` to see whether the version \
-could be measured, and end with `propose`. The search continues until its deadline whatever the results: there is \
-always one more change worth trying. Do not ask questions.""",
+view it again; `start_from` loads another version), look up experiments with `history` and `show` where that helps, \
+use `check` to see whether the version could be measured, and end with `propose`. The search continues until its \
+deadline whatever the results: there is always one more change worth trying. Do not ask questions.""",
     ("propose", "text"): f"""\
 Answer in plain text, in this form:
 
@@ -42,6 +44,7 @@ questions.""",
     ("idea", "tools"): """\
 You do not edit: a programmer writes the change, and sees only your words. Look up experiments with `history` and \
 `show` where that helps, and end with `propose`; its `idea` says exactly what to change, where, and to which values. \
+To change another version than the incumbent, choose it with `start_from` first. \
 The search continues until its deadline: there is always one more change worth trying. Do not ask questions.""",
     ("idea", "text"): f"""\
 You do not edit: a programmer writes the change, and sees only your words. Answer in plain text, in this form:

@@ -1,6 +1,7 @@
 """Tools of a model that works on one proposal."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from operator import itemgetter
 
 from autoresearch.agents import edits, rationale
@@ -12,6 +13,7 @@ from autoresearch.files import JsonObject
 from autoresearch.source import contract, diff
 
 EDITOR = "str_replace_based_edit_tool"
+MAX_NUMBER = 2**31  # no experiment has it
 MAX_ANSWER_CHARS = 20_000  # of an answer other than the file itself
 
 _EDITOR_INPUT: JsonObject = {
@@ -26,6 +28,7 @@ _EDITOR_INPUT: JsonObject = {
 }
 _HISTORY_HELP = """Past experiments, one line each. `filter`: words that a line must contain, such as `crash`, `keep`, \
 `optimiser`, `MATRIX_LR`; empty for the newest."""
+_START_HELP = "Load train.py of another experiment into the editor. What was edited before is lost."
 
 
 def _define(name: str, description: str, properties: JsonObject, required: Sequence[str] = ()) -> JsonObject:
@@ -40,16 +43,32 @@ _TOOLS = [
     _define("done", "End your work: the change is written.", {}),
     _define("history", _HISTORY_HELP, {"filter": {"type": "string"}}),
     _define("show", "One past experiment: its change, trials and verdict.", {"n": {"type": "integer"}}, ["n"]),
+    _define("start_from", _START_HELP, {"n": {"type": "integer"}}, ["n"]),
 ]
 
 
+def _number(values: JsonObject) -> int:
+    """Read the number of an experiment from the input of a tool. Raises ValueError."""
+    try:
+        n = int(values.get("n", ""))
+    except (TypeError, ValueError, OverflowError):
+        n = -1
+    if not 0 <= n < MAX_NUMBER:
+        raise ValueError("`n` has to be the number of an experiment")
+    return n
+
+
 class EditSession:
-    """The work on one proposal. Once it is `finished`, `text` and `record` (or `idea`) hold the result."""
+    """The work on one proposal. Once it is `finished`, `text` and `record` (or `idea`) hold the result.
+
+    `before` is the text that is changed: the given one, or that of experiment `start`.
+    """
 
     def __init__(self, role: Role, text: str, library: Library) -> None:
         self.role, self.library = role, library
         self.editor = edits.Editor(text)
-        self.before = self.editor.text
+        self.given = self.before = self.editor.text
+        self.start: int | None = None
         self.record: Rationale | None = None
         self.idea = ""
         self.finished = False
@@ -78,10 +97,22 @@ class EditSession:
     def read(self, reply: str) -> None:
         """Read the proposal from a plain-text reply. Raises ValueError."""
         reply = edits.strip_thoughts(reply)
-        if self.role != "code":
-            self.record = rationale.find_in_reply(reply)
+        record = None if self.role == "code" else rationale.find_in_reply(reply)
+        before = self.editor, self.before, self.start
+        try:
+            if record is not None and record.start_from is not None:
+                self._load(record.start_from)
+            self._read_change(reply)
+        except ValueError:
+            self.editor, self.before, self.start = before
+            raise
+        self.record = record and replace(record, start_from=self.start)
+        self.finished = True
+
+    def _read_change(self, reply: str) -> None:
+        """Read the idea, or the new text, from a plain-text reply. Raises ValueError."""
         if self.role == "idea":
-            self.idea, self.finished = reply, True
+            self.idea = reply
             return
         text = edits.apply_reply(reply, self.before)
         if text is None:
@@ -92,11 +123,14 @@ class EditSession:
         except ValueError:
             self.editor.text = self.before
             raise
-        self.finished = True
 
     def _tools_of(self, role: Role) -> dict[str, Callable[[JsonObject], str]]:
-        reading: dict[str, Callable[[JsonObject], str]] = {"history": self._history, "show": self._show}
-        editing: dict[str, Callable[[JsonObject], str]] = {EDITOR: self.editor.run, "check": self._check}
+        reading: dict[str, Callable[[JsonObject], str]] = {
+            "history": self._history,
+            "show": self._show,
+            "start_from": self._start_from,
+        }
+        editing: dict[str, Callable[[JsonObject], str]] = {EDITOR: self._edit, "check": self._check}
         if role == "code":
             return {**editing, "done": self._finish}
         return {**reading, **(editing if role == "propose" else {}), "propose": self._propose}
@@ -113,18 +147,30 @@ class EditSession:
         return quote("ledger", self.library.history(str(values.get("filter") or "")), MAX_ANSWER_CHARS)
 
     def _show(self, values: JsonObject) -> str:
-        try:
-            n = int(values.get("n", ""))
-        except (TypeError, ValueError):
-            raise ValueError("`n` has to be the number of an experiment") from None
+        n = _number(values)
         found = self.library.show(n)
         if found is None:
             raise ValueError(f"there is no experiment {n}")
         return quote("ledger", found, MAX_ANSWER_CHARS)
 
+    def _start_from(self, values: JsonObject) -> str:
+        n = _number(values)
+        self._load(n)
+        return f"{edits.FILE} is that of experiment {n} now: {self.text.count(chr(10))} lines; `view` shows it"
+
+    def _load(self, n: int) -> None:
+        """Begin again with the text of an experiment. Raises ValueError if there is none."""
+        if (text := self.library.text(n)) is None:
+            raise ValueError(f"there is no version {n} to start from")
+        self.editor, self.start = edits.Editor(text), n
+        self.before = self.editor.text
+
+    def _edit(self, values: JsonObject) -> str:
+        return self.editor.run(values)  # of the editor as it is now: `start_from` makes another one
+
     def _check(self, values: JsonObject) -> str:
         """Answer that train.py would be accepted. Raises ValueError with the reason if it would be refused."""
-        if self.text == self.before:
+        if self.text == self.given:
             raise ValueError("train.py is unchanged")
         if found := contract.complaint(self.text, self.before):
             raise ValueError(found)
@@ -141,7 +187,7 @@ class EditSession:
                 raise ValueError("`idea` is missing: say exactly what to change")
         else:
             self._check({})
-        self.record, self.finished = record, True
+        self.record, self.finished = replace(record, start_from=self.start), True
         return "proposed"
 
     def _finish(self, values: JsonObject) -> str:

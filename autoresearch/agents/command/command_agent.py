@@ -199,6 +199,7 @@ def _proposal(run: CommandRun, parent: str, trace: Trace, cost: float | None) ->
     except ValueError as error:
         raise BadProposal(f"{workdir.ANSWER}: {error}", trace=trace.entries) from None
     source = record.source and plain_text(trace.clean(record.source))
-    record = replace(record, hypothesis=plain_text(trace.clean(record.hypothesis)), source=source)
+    opening = record.opening and plain_text(trace.clean(record.opening))
+    record = replace(record, hypothesis=plain_text(trace.clean(record.hypothesis)), source=source, opening=opening)
     trace.add("rationale", **vars(record))
     return record.proposal(run.text, cost, trace.entries)

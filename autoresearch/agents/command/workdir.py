@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from autoresearch.agents.edits import FILE, MAX_TEXT_CHARS
-from autoresearch.agents.rationale import SOURCES
+from autoresearch.agents.rationale import OPENINGS, SOURCES
 from autoresearch.brief.brief import CONTRACT
 from autoresearch.files import JsonObject
 from autoresearch.ledger.rows import CATEGORIES
@@ -45,6 +45,9 @@ In this folder:
   - `predicted`: expected change of val_bpb, a number; negative is better
   - `confidence`: probability that val_bpb falls at all, 0 to 1
   - `source`: {SOURCES}
+  - `opening`: {OPENINGS}
+  - `start_from`: number of the experiment whose version you changed, only if it is not the incumbent
+- `version-N.py`: the versions of the experiments that the openings name. To change one of them, copy it to `{FILE}`.
 
 Of these only `{FILE}` and `{ANSWER}` are read afterwards. A program trains and measures your version later; you need
 not run it, and there are no data and no GPU here. Nobody answers questions.
@@ -57,6 +60,7 @@ def initial_files(brief: "Brief") -> dict[str, bytes]:
     """Return the files of the folder at the start, by name."""
     instructions = "\n\n".join([HEAD, brief.stable[0], brief.changing()])
     texts = {FILE: brief.source, "program.md": brief.program, "BRIEF.md": f"{instructions}\n"}
+    texts |= {f"version-{n}.py": text for n, text in brief.versions.items()}
     return {name: text.encode() for name, text in texts.items()}
 
 
