@@ -12,8 +12,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from autoresearch.agents.claude.claude_agent import DEFAULT_MODEL
-from autoresearch.agents.claude.prices import Prices
 from autoresearch.agents.command.presets import PRESETS, Preset
+from autoresearch.agents.llm.prices import Prices
 from autoresearch.config import Config
 
 AUTO = "auto"

@@ -4,7 +4,7 @@ from email.utils import formatdate
 
 import pytest
 
-from autoresearch.agents.claude import faults
+from autoresearch.agents.llm import faults
 from autoresearch.session.fallback import (
     CHANGE_MODE_AFTER,
     FIRST_ABSENCE_S,

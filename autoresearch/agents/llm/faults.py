@@ -28,13 +28,9 @@ class Fault:
 
 
 _ADD_CREDIT = "add credit to the account that the key belongs to"
-_SET_KEY = "set ANTHROPIC_API_KEY, or AUTORESEARCH_AUTH_TOKEN for a server of your own"
 DROPPED = Fault("dropped connection", "wait")
 TIMEOUT = Fault("timeout", "wait", (408, 504), ("timeout_error", "timeout"))
 GARBLED = Fault("garbled reply", "wait")
-WRONG_SERVER = Fault(
-    "no Messages API there", "stop", advice="correct `base_url`: a server that speaks this API, without /v1"
-)
 NOT_SENT = Fault("no request can be sent", "stop", advice="correct the key, `base_url` and the variables of proxies")
 NO_CREDIT = Fault("no credit", "stop", (402,), ("billing_error",), advice=_ADD_CREDIT)
 USAGE_LIMIT = Fault("usage limit", "wait", first_wait_s=MAX_WAIT_S)
@@ -44,7 +40,7 @@ BAD_REQUEST = Fault(
     (400, 413, 422),
     ("invalid_request_error", "request_too_large", "exceed_context_size_error"),
 )
-AUTHENTICATION = Fault("authentication", "stop", (401,), ("authentication_error",), advice=_SET_KEY)
+AUTHENTICATION = Fault("authentication", "stop", (401,), ("authentication_error",), advice="set the key of this server")
 
 TABLE = (
     Fault("rate limit", "wait", (429,), ("rate_limit_error",), first_wait_s=2.0),

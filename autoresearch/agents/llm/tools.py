@@ -1,10 +1,11 @@
 """Tools of a model that works on one proposal."""
 
 from collections.abc import Callable, Sequence
-from operator import itemgetter
+from operator import attrgetter
 
 from autoresearch.agents import edits, rationale
-from autoresearch.agents.claude.prompts import Role
+from autoresearch.agents.llm.messages import Tool
+from autoresearch.agents.llm.prompts import Role
 from autoresearch.agents.rationale import Rationale
 from autoresearch.agents.services import Library
 from autoresearch.brief.tokens import quote
@@ -28,10 +29,10 @@ _HISTORY_HELP = """Past experiments, one line each. `filter`: words that a line 
 `optimiser`, `MATRIX_LR`; empty for the newest."""
 
 
-def _define(name: str, description: str, properties: JsonObject, required: Sequence[str] = ()) -> JsonObject:
-    """Return a tool as a request lists it."""
+def _define(name: str, description: str, properties: JsonObject, required: Sequence[str] = ()) -> Tool:
+    """Return a tool whose input is an object with these properties."""
     schema = {"type": "object", "properties": properties, **({"required": list(required)} if required else {})}
-    return {"name": name, "description": description, "input_schema": schema}
+    return Tool(name, description, schema)
 
 
 _TOOLS = [
@@ -59,10 +60,10 @@ class EditSession:
     def text(self) -> str:
         return self.editor.text
 
-    def definitions(self) -> list[JsonObject]:
-        """Return the tools as a request lists them."""
-        tools = [tool for tool in (*_TOOLS, self._propose_tool()) if tool["name"] in self._tools]
-        return sorted(tools, key=itemgetter("name"))
+    def definitions(self) -> list[Tool]:
+        """Return the tools of this role, always in the same order."""
+        tools = [tool for tool in (*_TOOLS, self._propose_tool()) if tool.name in self._tools]
+        return sorted(tools, key=attrgetter("name"))
 
     def use(self, name: str, values: object) -> tuple[str, bool]:
         """Execute a tool call; return the answer, and True if it is an error."""
@@ -101,7 +102,7 @@ class EditSession:
             return {**editing, "done": self._finish}
         return {**reading, **(editing if role == "propose" else {}), "propose": self._propose}
 
-    def _propose_tool(self) -> JsonObject:
+    def _propose_tool(self) -> Tool:
         properties = rationale.PROPERTIES
         if self.role == "idea":
             idea = {"type": "string", "description": "exactly what to change, for the programmer"}
