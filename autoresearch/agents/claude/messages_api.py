@@ -1,6 +1,6 @@
 """The Messages API: requests and replies of Anthropic's server, and of those that speak like it."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import TYPE_CHECKING, Literal
 
 from autoresearch.agents.claude.endpoint import create_client
@@ -47,15 +47,16 @@ class MessagesApi:
         """Return whether the model gets thinking, effort, cache marks and the typed editor, as only Claude does."""
         return "claude" in model.lower() and model not in self._plain_models
 
-    def leave_out(self, model: str, message: str) -> bool:
-        """Leave out everything that only Claude supports; False if that is left out already."""
+    def leave_out(self, model: str, message: str) -> Set[str]:
+        """Leave out everything that only Claude supports; nothing if that is left out already."""
         if not self.is_native(model):
-            return False
+            return set()
         self._plain_models.add(model)
-        return True
+        return {"native"}
 
-    def restore(self, model: str) -> None:
-        self._plain_models.discard(model)
+    def restore(self, model: str, names: Set[str]) -> None:
+        if names:
+            self._plain_models.discard(model)
 
     def count_tokens(self, body: JsonObject) -> int | None:
         """Let the server count the tokens of the prompt of a Claude model; None if it cannot."""

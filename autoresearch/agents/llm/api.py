@@ -1,6 +1,6 @@
 """The protocol of the APIs that servers of models speak."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Protocol
 
 from autoresearch.agents.llm.messages import Reply, Request
@@ -28,8 +28,8 @@ class Api(Protocol):
     def count_tokens(self, body: JsonObject) -> int | None:
         """Let the server count the tokens of a prompt at no cost; None if it cannot."""
 
-    def leave_out(self, model: str, message: str) -> bool:
-        """Leave out an optional part of requests that the server refuses; False if there is none left to try."""
+    def leave_out(self, model: str, message: str) -> Set[str]:
+        """Leave out optional parts of requests that a server refuses, and return their names; none if none is left."""
 
-    def restore(self, model: str) -> None:
-        """Send again what the last refusals of this model left out: it was not the reason."""
+    def restore(self, model: str, names: Set[str]) -> None:
+        """Send parts again that were left out: they were not the reason."""

@@ -40,18 +40,17 @@ class Server:
 
     def send(self, request: Request, trace: Trace) -> Reply:
         """Return the reply; wait and try again after faults, for at most `max_wait_s`."""
-        waited, left_out = 0.0, False
+        waited, left_out = 0.0, set[str]()
         while True:
             try:
                 reply = self._call(request, trace)
             except CallFailed as failure:
                 trace.add("fault", name=failure.fault.name, message=failure.message)
                 if failure.status in REFUSED_STATUSES and failure.fault.action == "repair":
-                    if self.api.leave_out(request.model, failure.message):
-                        left_out = True
+                    if names := self.api.leave_out(request.model, failure.message):
+                        left_out |= names
                         continue
-                    if left_out:
-                        self.api.restore(request.model)  # what was left out was not the reason
+                    self.api.restore(request.model, left_out)  # what was left out was not the reason
                 waited += self._wait(failure, request, waited, trace)
             else:
                 self.failures = 0
@@ -69,7 +68,8 @@ class Server:
         self.failures += 1
         left = self.services.seconds_left()
         if waited + pause > self.services.max_wait_s or (left is not None and pause > left):
-            raise Unavailable(f"{fault.name}: {message}", time.time() + pause)
+            advice = f": {advice}" if (advice := self.api.advice.get(fault.name, "")) else ""
+            raise Unavailable(f"{fault.name}: {message}{advice}", time.time() + pause)
         self.services.sleep(pause)
         return pause
 

@@ -8,7 +8,7 @@ from autoresearch.agents.llm.client import Server
 from autoresearch.agents.llm.conversation import Conversation
 from autoresearch.agents.llm.messages import Question, Request
 from autoresearch.agents.llm.prices import Prices, how_to_price
-from autoresearch.agents.llm.tools import EditSession
+from autoresearch.agents.llm.tools import TOOLS, EditSession
 from autoresearch.agents.lookup import BriefLibrary
 from autoresearch.agents.services import Library, Services
 from autoresearch.brief.tokens import quote
@@ -28,6 +28,7 @@ class ModelAgent:
     """Ask a model for one change. Raises UsageError for `max_usd` with unknown prices."""
 
     name: str
+    checks_tools = False  # whether tools are part of the test of the connection: not all servers have them
     repairs = 2
     proposes: Latency = "remotely"
 
@@ -45,12 +46,16 @@ class ModelAgent:
     def check(self) -> None:
         """Call each model once, for a few tokens. Raises Unusable, Unavailable or Spent."""
         for model in self._models():
-            question = [Question(["Answer with the word: ready"])]
-            request = Request(model, "This is a test of the connection.", question, CHECK_TOKENS, purpose="check")
             try:
-                self.server.send(request, self._trace())
+                self.server.send(self._test(model), self._trace())
             except BadProposal as bad:
                 raise Unusable(f"{model} cannot be used: {bad}") from None
+
+    def _test(self, model: str) -> Request:
+        """Return a request that tests the connection."""
+        system, question = "This is a test of the connection.", Question(["Answer with the word: ready"])
+        tools = TOOLS[:1] if self.checks_tools and self.config.edit_format == "tools" else ()
+        return Request(model, system, [question], CHECK_TOKENS, tools, purpose="check")
 
     def propose(self, brief: "Brief") -> Proposal:
         """Get one change from one conversation, or from two with a `code_model`."""

@@ -35,7 +35,7 @@ def _define(name: str, description: str, properties: JsonObject, required: Seque
     return Tool(name, description, schema)
 
 
-_TOOLS = [
+TOOLS = [
     _define(EDITOR, "View and edit train.py.", _EDITOR_INPUT, ["command", "path"]),
     _define("check", "Check whether train.py as edited could be measured.", {}),
     _define("done", "End your work: the change is written.", {}),
@@ -62,7 +62,7 @@ class EditSession:
 
     def definitions(self) -> list[Tool]:
         """Return the tools of this role, always in the same order."""
-        tools = [tool for tool in (*_TOOLS, self._propose_tool()) if tool.name in self._tools]
+        tools = [tool for tool in (*TOOLS, self._propose_tool()) if tool.name in self._tools]
         return sorted(tools, key=attrgetter("name"))
 
     def use(self, name: str, values: object) -> tuple[str, bool]:
