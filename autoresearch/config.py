@@ -2,7 +2,7 @@
 
 import difflib
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -52,6 +52,12 @@ class Price(BaseModel):
     cache_read: float | None = Field(default=None, ge=0)  # None: the price of `input`
     cache_write_5m: float | None = Field(default=None, ge=0)  # None: 1.25 times `input`
     cache_write_1h: float | None = Field(default=None, ge=0)  # None: twice `input`
+
+
+def how_to_price(models: Sequence[str]) -> str:
+    """Return the line of the settings that gives models a price."""
+    values = ", ".join(f"{model}: {{input: ..., output: ...}}" for model in models)
+    return f"`prices: {{{values}}}` in {FILE}"
 
 
 class Config(BaseModel):

@@ -14,11 +14,11 @@ from urllib.parse import urlsplit
 
 from autoresearch.agents.claude.claude_agent import DEFAULT_MODEL as CLAUDE_MODEL
 from autoresearch.agents.command.presets import PRESETS, Preset
-from autoresearch.agents.llm.prices import Prices, how_to_price
+from autoresearch.agents.llm.prices import Prices
 from autoresearch.agents.openai.openai_agent import DEFAULT_MODEL as OPENAI_MODEL
 from autoresearch.agents.openai.openai_agent import ollama_config
 from autoresearch.agents.registry import MODELS
-from autoresearch.config import Config
+from autoresearch.config import Config, how_to_price
 
 AUTO = "auto"
 SWEEP = "sweep"
@@ -179,7 +179,7 @@ def _describe_model(kind: str, config: Config, agent: str, evidence: str | None)
 
 def _cost(kind: str, config: Config) -> str:
     if (unknown := _unpriced(kind, config)) is not None:
-        return f"cost unknown: set {how_to_price(unknown)}"
+        return f"cost unknown: set {how_to_price([unknown])}"
     prices = map(Prices(config.prices).price, _models(kind, config))
     if not any(price.input or price.output for price in prices if price):
         return "free"

@@ -7,12 +7,12 @@ from autoresearch.agents.llm.api import Api
 from autoresearch.agents.llm.client import Server
 from autoresearch.agents.llm.conversation import Conversation
 from autoresearch.agents.llm.messages import Question, Request
-from autoresearch.agents.llm.prices import Prices, how_to_price
+from autoresearch.agents.llm.prices import Prices
 from autoresearch.agents.llm.tools import TOOLS, EditSession
 from autoresearch.agents.lookup import BriefLibrary
 from autoresearch.agents.services import Library, Services
 from autoresearch.brief.tokens import quote
-from autoresearch.config import Config
+from autoresearch.config import Config, how_to_price
 from autoresearch.errors import UsageError
 from autoresearch.files import JsonObject
 from autoresearch.text import Trace, secrets_of_environment
@@ -40,7 +40,7 @@ class ModelAgent:
             if config.max_usd is not None and prices.price(each) is None:
                 raise UsageError(
                     f"max_usd is set, but the price of `{each}` is unknown: give it,"
-                    f" {how_to_price(each)}, dollars for a million tokens"
+                    f" {how_to_price([each])}, dollars for a million tokens"
                 )
 
     def check(self) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from autoresearch.agents.base import Spent
-from autoresearch.config import FILE, Price
+from autoresearch.config import Price
 
 AS_OF = "2026-10-24"
 SOURCE = "https://platform.claude.com/docs/en/about-claude/pricing"
@@ -28,11 +28,6 @@ TABLE: dict[str, Price] = {
 LONG_PROMPTS = {"claude-haiku-5-5": (100_000, Price(input=0.5, output=2.5, cache_read=0.05))}
 
 TOKENS_PER_PRICE = 1_000_000
-
-
-def how_to_price(model: str) -> str:
-    """Return the line of the settings with which the cost of a model becomes known."""
-    return f"`prices: {{{model}: {{input: ..., output: ...}}}}` in {FILE}"
 
 
 @dataclass(frozen=True)
