@@ -188,6 +188,21 @@ def test_a_parameter_that_is_refused_is_left_out_from_then_on(brief: Brief, name
     assert last - first == ({"max_completion_tokens"} if name == "max_tokens" else set())
 
 
+def test_a_reply_that_may_not_be_streamed_comes_as_a_whole(brief: Brief) -> None:
+    words = "Your organization must be verified to stream this model."
+    whole = {"choices": [{"finish_reason": "stop", "message": {"content": "Hypothesis: x"}}]}
+
+    def plan(request: Request) -> Step:
+        if request.body["stream"]:
+            return Status(400, "invalid_request_error", words)
+        return Status(200, body=json.dumps(whole), headers={"content-type": "application/json"})
+
+    with ChatServer(plan) as server:
+        agent(server).check()
+        assert [request.body["stream"] for request in server.requests] == [True, False]
+        assert "stream_options" not in server.requests[-1].body
+
+
 def test_a_refusal_without_a_name_leaves_out_all_that_is_optional_once(brief: Brief) -> None:
     with ChatServer([Status(400, "invalid_request_error", "prompt is too long")]) as server:
         researcher = agent(server, effort="low")

@@ -16,7 +16,7 @@ from autoresearch.files import JsonObject
 if TYPE_CHECKING:
     import openai
 
-OPTIONAL = ("reasoning_effort", "stream_options")
+OPTIONAL = {"reasoning_effort", "stream_options"}
 LIMITS = ("max_completion_tokens", "max_tokens")  # names of the limit of a reply: the new one, and the old one
 _WRONG_SERVER = Fault(
     "no Chat Completions there", "stop", advice="correct `base_url`: a server that speaks this API, mostly with /v1"
@@ -50,12 +50,15 @@ class ChatApi:
         return [str(self.client.api_key)]
 
     def leave_out(self, model: str, message: str) -> Set[str]:
-        """Leave out the optional parameters that the message names, else all; the limit only gets its other name."""
+        """Leave out the parameters that the message names, else all that are optional.
+
+        The limit of a reply only gets its other name, and what is not streamed comes as a whole.
+        """
         refused = self._refused.setdefault(model, set())
-        used = {*OPTIONAL, *self._limits[:1]} - refused
+        used = {*OPTIONAL, "stream", self._limits[0]} - refused
         if self.effort is None:
             used -= {"reasoning_effort"}
-        names = {name for name in used if name in message} or used & set(OPTIONAL)
+        names = {name for name in used if re.search(rf"\b{name}\b", message)} or used & OPTIONAL
         refused |= names
         return names
 
@@ -69,11 +72,13 @@ class ChatApi:
     def body(self, request: Request) -> JsonObject:
         refused = self._refused.get(request.model, set())
         limit = next(name for name in self._limits if name not in refused)
-        optional = {"reasoning_effort": self.effort, "stream_options": {"include_usage": True}}
+        streamed = "stream" not in refused
+        options = {"include_usage": True} if streamed else None
+        optional = {"reasoning_effort": self.effort, "stream_options": options}
         return {
             "model": request.model,
             "messages": [{"role": "system", "content": request.system}, *_messages(request.turns)],
-            "stream": True,
+            "stream": streamed,
             limit: request.max_tokens,
             **({"tools": [_definition(tool) for tool in request.tools]} if request.tools else {}),
             **{name: value for name, value in optional.items() if value is not None and name not in refused},

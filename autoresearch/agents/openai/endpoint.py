@@ -1,7 +1,8 @@
 """Address and key of a server that speaks Chat Completions."""
 
 import os
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from autoresearch.agents.base import Unusable
@@ -9,6 +10,7 @@ from autoresearch.agents.llm.endpoint import CONNECT_TIMEOUT_S, check_environmen
 from autoresearch.config import Config
 
 if TYPE_CHECKING:
+    import httpx2
     import openai
 
 NO_KEY = (
@@ -16,6 +18,9 @@ NO_KEY = (
     " or use --agent sweep, which needs none"
 )
 NO_PACKAGE = "the package `openai` is missing: pip install 'openai>=3,<4' (the extra `openai` of autoresearch)"
+HEADERS = frozenset(
+    ("host", "connection", "accept", "accept-encoding", "content-type", "content-length", "user-agent", "authorization")
+)
 KEYLESS = "none"  # sent as the key to a server that is given none
 
 
@@ -37,12 +42,17 @@ def create_client(config: Config, read_timeout_s: float) -> "openai.OpenAI":
     timeout = openai.Timeout(read_timeout_s, connect=CONNECT_TIMEOUT_S)
     if is_openai(config):
         return openai.OpenAI(api_key=key, base_url=url, max_retries=0, timeout=timeout)
-    # another server gets nothing of what the environment holds for OpenAI
-    headers: dict[str, Any] = {name: openai.omit for name in _custom_headers()}
-    headers["Authorization"] = f"Bearer {key}"
-    client = openai.OpenAI(api_key=key, base_url=url, max_retries=0, timeout=timeout, default_headers=headers)
-    client.organization = client.project = None
-    return client
+    # another server gets nothing of what the environment holds for OpenAI, whatever the SDK makes of it
+    http_client = openai.DefaultHttpxClient(event_hooks={"request": [partial(_keep_ours, key)]})
+    return openai.OpenAI(api_key=key, base_url=url, max_retries=0, timeout=timeout, http_client=http_client)
+
+
+def _keep_ours(key: str, request: "httpx2.Request") -> None:
+    """Remove all headers of a request that the server need not have; the key is the one for this server."""
+    for name in set(request.headers) - HEADERS:
+        del request.headers[name]
+    if "authorization" in request.headers:  # a redirect to another server has lost it
+        request.headers["authorization"] = f"Bearer {key}"
 
 
 def is_openai(config: Config) -> bool:
@@ -72,10 +82,3 @@ def _find_key(config: Config) -> str:
 def _with_path(url: str | None) -> str | None:
     """Return an address with the usual path `/v1` if it has none."""
     return f"{url.rstrip('/')}/v1" if url and urlsplit(url).path in ("", "/") else url
-
-
-def _custom_headers() -> list[str]:
-    """Return the names of the headers that the SDK takes from the environment, the key's aside."""
-    lines = os.environ.get("OPENAI_CUSTOM_HEADERS", "").split("\n")
-    names = (line.partition(":")[0].strip() for line in lines if ":" in line)
-    return [name for name in names if name.lower() != "authorization"]
