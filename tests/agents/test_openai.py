@@ -4,6 +4,9 @@ import json
 from typing import Any
 
 import pytest
+from openai.types.chat import ChatCompletionChunk
+from openai.types.chat.completion_create_params import CompletionCreateParamsStreaming
+from pydantic import TypeAdapter
 from support.chat_agents import GOOD, MODEL, agent, edit, propose
 from support.chat_server import ChatServer, refusal
 from support.messages_server import Reply, Request, Status, Step, text, thinking, tool
@@ -73,6 +76,19 @@ def test_request_has_functions_a_limit_and_the_brief_in_its_order(brief: Brief) 
     system, prompt = (message["content"] for message in body["messages"])
     assert "The contract of train.py" in system
     assert prompt == "\n\n".join([*brief.stable, brief.changing()])
+
+
+def test_requests_and_the_server_of_the_test_follow_the_types_of_the_sdk(brief: Brief) -> None:
+    with ChatServer([Reply([thinking("Hm."), edit(), tool("check")]), GOOD]) as server:
+        agent(server, effort="low").propose(brief)
+        for request in server.requests:
+            read = TypeAdapter(CompletionCreateParamsStreaming).validate_python(request.body)
+            messages = list(read["messages"])
+            assert len(messages) == len(request.body["messages"]) and list(read["tools"])
+            assert all(list(message["tool_calls"]) for message in messages if "tool_calls" in message)
+        frames = list(server.frames(GOOD, server.requests[0]))
+    for frame in frames[:-1]:
+        ChatCompletionChunk.model_validate_json(frame.removeprefix("data: "))
 
 
 def test_effort_is_sent_where_it_is_set(brief: Brief) -> None:
