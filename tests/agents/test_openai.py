@@ -204,6 +204,25 @@ def test_a_parameter_that_is_refused_is_left_out_from_then_on(brief: Brief, name
     assert last - first == ({"max_completion_tokens"} if name == "max_tokens" else set())
 
 
+def test_thoughts_are_sent_back_only_to_a_server_that_misses_them(brief: Brief) -> None:
+    words = "Missing reasoning_content field in the assistant message"
+
+    def plan(request: Request) -> Step:
+        said = [message for message in request.body["messages"] if message["role"] == "assistant"]
+        if not said:
+            return Reply([thinking("Hm."), edit()])
+        if any("reasoning_content" not in message for message in said):
+            return Status(400, "invalid_request_error", words)
+        assert said[0]["reasoning_content"] == "Hm."
+        return Reply([propose()])
+
+    with ChatServer(plan) as server:
+        researcher = agent(server)
+        for _ in range(2):
+            researcher.propose(brief)
+        assert len(server.requests) == 5, "refused once, known from then on"
+
+
 def test_a_reply_that_may_not_be_streamed_comes_as_a_whole(brief: Brief) -> None:
     words = "Your organization must be verified to stream this model."
     whole = {"choices": [{"finish_reason": "stop", "message": {"content": "Hypothesis: x"}}]}

@@ -8,7 +8,7 @@ from autoresearch.agents.llm import faults, stream
 from autoresearch.agents.llm.faults import Fault
 from autoresearch.agents.llm.messages import Reply, Request, Tool, Turn
 from autoresearch.agents.llm.stream import CallFailed, Progress
-from autoresearch.agents.openai.chunks import Assembly, read_usage
+from autoresearch.agents.openai.chunks import THOUGHTS, Assembly, read_usage
 from autoresearch.agents.openai.endpoint import create_client, is_openai
 from autoresearch.config import Config
 from autoresearch.files import JsonObject
@@ -52,10 +52,11 @@ class ChatApi:
     def leave_out(self, model: str, message: str) -> Set[str]:
         """Leave out the parameters that the message names, else all that are optional.
 
-        The limit of a reply only gets its other name, and what is not streamed comes as a whole.
+        The limit of a reply only gets its other name, what is not streamed comes as a whole, and thoughts, which are
+        left out at first, are sent back to a server that misses them.
         """
         refused = self._refused.setdefault(model, set())
-        used = {*OPTIONAL, "stream", self._limits[0]} - refused
+        used = {*OPTIONAL, "stream", THOUGHTS[0], self._limits[0]} - refused
         if self.effort is None:
             used -= {"reasoning_effort"}
         names = {name for name in used if re.search(rf"\b{name}\b", message)} or used & OPTIONAL
@@ -77,7 +78,10 @@ class ChatApi:
         optional = {"reasoning_effort": self.effort, "stream_options": options}
         return {
             "model": request.model,
-            "messages": [{"role": "system", "content": request.system}, *_messages(request.turns)],
+            "messages": [
+                {"role": "system", "content": request.system},
+                *_messages(request.turns, THOUGHTS[0] in refused),
+            ],
             "stream": streamed,
             limit: request.max_tokens,
             **({"tools": [_definition(tool) for tool in request.tools]} if request.tools else {}),
@@ -104,12 +108,12 @@ def _definition(tool: Tool) -> JsonObject:
     return {"type": "function", "function": function}
 
 
-def _messages(turns: Sequence[Turn]) -> list[JsonObject]:
+def _messages(turns: Sequence[Turn], thoughts: bool) -> list[JsonObject]:
     """Return the turns as messages: the roles alternate, as the templates of some models demand."""
     messages: list[JsonObject] = []
     for turn in turns:
         if isinstance(turn, Reply):
-            messages += turn.sent_back
+            messages += [each if thoughts else _without(each, THOUGHTS[0]) for each in turn.sent_back]
             continue
         messages += [_result(each.call_id, each.text, each.is_error) for each in turn.results]
         text = "\n\n".join(turn.texts)
@@ -118,6 +122,10 @@ def _messages(turns: Sequence[Turn]) -> list[JsonObject]:
         elif text:
             messages.append({"role": "user", "content": text})
     return messages
+
+
+def _without(message: JsonObject, name: str) -> JsonObject:
+    return {key: value for key, value in message.items() if key != name}
 
 
 def _result(call_id: str, text: str, is_error: bool) -> JsonObject:

@@ -51,6 +51,7 @@ class Assembly:
 
     def reply(self) -> Reply:
         """Return the whole reply."""
+        thoughts = "".join(self._thoughts).strip()
         text, refusal, calls = "".join(self._texts), "".join(self._refusals), self._calls
         stop = STOP_REASONS.get(self.finish or "", self.finish)
         return Reply(
@@ -58,9 +59,9 @@ class Assembly:
             calls=[ToolCall(call.id, call.name, _read_arguments(call.arguments)) for call in calls],
             stop_reason="refusal" if refusal and not calls else stop,
             usage=self.usage,
-            thoughts="".join(self._thoughts).strip(),
+            thoughts=thoughts,
             refusal=refusal or ("content filter" if stop == "refusal" else ""),
-            sent_back=[_sent_back(text, calls)] if text or calls else [],
+            sent_back=[_sent_back(text, calls, thoughts)] if text or calls else [],
         )
 
     def _add_message(self, message: JsonObject) -> None:
@@ -100,9 +101,9 @@ def read_usage(value: object) -> Usage | None:
     return Usage(prompt - read - written, read, written, output=max(output, total - prompt))
 
 
-def _sent_back(text: str, calls: list[PartialCall]) -> JsonObject:
+def _sent_back(text: str, calls: list[PartialCall], thoughts: str) -> JsonObject:
     """Return the message as the next request repeats it. Arguments that are no JSON would break some servers."""
-    message: JsonObject = {"role": "assistant", "content": text}
+    message: JsonObject = {"role": "assistant", "content": text, THOUGHTS[0]: thoughts}
     if calls:
         message["tool_calls"] = [
             {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": _valid(call.arguments)}}
