@@ -16,7 +16,7 @@ from support.messages_server import Drop, MessagesServer, Reply, Status, Step, t
 from support.researcher import Faulty, Researcher
 
 from autoresearch.agents.base import BadProposal, Spent, Unavailable, Unusable
-from autoresearch.agents.openai import endpoint
+from autoresearch.agents.openai import chat_endpoint
 from autoresearch.agents.openai.openai_agent import OpenAI
 from autoresearch.agents.registry import create
 from autoresearch.agents.services import CallRecord, Services
@@ -257,9 +257,9 @@ def test_a_redirect_gets_no_key(brief: Brief) -> None:
 
 def test_openai_is_known_by_its_host() -> None:
     for url in ("https://api.openai.com/v1", "https://eu.api.openai.com/v1", None):
-        assert endpoint.is_openai(Config(base_url=url))
+        assert chat_endpoint.is_openai(Config(base_url=url))
     for url in ("https://openai.com.example.org", "https://notopenai.com", "http://localhost/openai.com"):
-        assert not endpoint.is_openai(Config(base_url=url))
+        assert not chat_endpoint.is_openai(Config(base_url=url))
 
 
 # --- Ollama

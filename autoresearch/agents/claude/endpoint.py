@@ -4,7 +4,7 @@ import os
 from typing import TYPE_CHECKING
 
 from autoresearch.agents.base import Unusable
-from autoresearch.agents.llm.endpoint import (
+from autoresearch.agents.llm.connection import (
     CONNECT_TIMEOUT_S,
     MAX_SHOWN_CHARS,
     check_environment,

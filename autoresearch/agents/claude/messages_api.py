@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Literal
 from autoresearch.agents.claude.endpoint import create_client
 from autoresearch.agents.llm import faults, stream
 from autoresearch.agents.llm.faults import Fault
-from autoresearch.agents.llm.messages import Question, Reply, Request, Tool, ToolCall, Turn
+from autoresearch.agents.llm.messages import Reply, Request, ToolCall, ToolDefinition, Turn, UserTurn
 from autoresearch.agents.llm.prices import Usage
-from autoresearch.agents.llm.stream import CallFailed, Progress
+from autoresearch.agents.llm.stream import CallFailed, StreamProgress
 from autoresearch.agents.llm.tools import EDITOR
 from autoresearch.config import Config
 from autoresearch.files import JsonObject
@@ -91,7 +91,7 @@ class MessagesApi:
         import anthropic
         import httpx2
 
-        progress = Progress(_WRONG_SERVER)
+        progress = StreamProgress(_WRONG_SERVER)
         errors = (anthropic.AnthropicError, httpx2.HTTPError)
         return stream.receive(
             lambda progress: _receive(self.client, body, seconds, progress),
@@ -102,7 +102,7 @@ class MessagesApi:
         )
 
 
-def _definition(tool: Tool, native: bool) -> JsonObject:
+def _definition(tool: ToolDefinition, native: bool) -> JsonObject:
     if native and tool.name == EDITOR:
         return _EDITOR_OF_CLAUDE
     return {"name": tool.name, "description": tool.description, "input_schema": tool.schema}
@@ -116,7 +116,7 @@ def _messages(turns: Sequence[Turn], marked: bool) -> list[JsonObject]:
     """
     messages: list[JsonObject] = []
     for turn in turns:
-        if isinstance(turn, Question):
+        if isinstance(turn, UserTurn):
             messages.append({"role": "user", "content": _blocks(turn)})
         elif turn.sent_back:
             messages.append({"role": "assistant", "content": list(turn.sent_back)})
@@ -129,7 +129,7 @@ def _messages(turns: Sequence[Turn], marked: bool) -> list[JsonObject]:
     return messages
 
 
-def _blocks(question: Question) -> list[JsonObject]:
+def _blocks(question: UserTurn) -> list[JsonObject]:
     results = [
         {"type": "tool_result", "tool_use_id": each.call_id, "content": each.text, "is_error": each.is_error}
         for each in question.results
@@ -142,7 +142,7 @@ def _mark(block: JsonObject, ttl: Literal["5m", "1h"]) -> JsonObject:
     return {**block, "cache_control": {"type": "ephemeral", "ttl": ttl}}
 
 
-def _receive(client: "anthropic.Anthropic", body: JsonObject, seconds: float, progress: Progress) -> Reply:
+def _receive(client: "anthropic.Anthropic", body: JsonObject, seconds: float, progress: StreamProgress) -> Reply:
     with client.messages.stream(**body) as events, stream.cut_after(events.response, seconds, progress):
         progress.begun = True
         if stream.kind_of(events.response) in stream.WHOLE_ANSWERS:
@@ -157,7 +157,7 @@ def _receive(client: "anthropic.Anthropic", body: JsonObject, seconds: float, pr
         return _reply(events.get_final_message())
 
 
-def _read_whole(events: "anthropic.MessageStream[None]", progress: Progress) -> Reply:
+def _read_whole(events: "anthropic.MessageStream[None]", progress: StreamProgress) -> Reply:
     """Return the message in an answer that is no stream. Raises CallFailed."""
     from anthropic.types import Message
 
@@ -169,7 +169,7 @@ def _read_whole(events: "anthropic.MessageStream[None]", progress: Progress) -> 
     raise stream.refuse_other_json(value, events.response, progress)
 
 
-def _explain(error: Exception, progress: Progress) -> CallFailed:
+def _explain(error: Exception, progress: StreamProgress) -> CallFailed:
     """Convert an error of the SDK or of its connection."""
     import anthropic
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from autoresearch.agents.base import BadProposal
 from autoresearch.agents.llm.client import Server
 from autoresearch.agents.llm.hints import hints
-from autoresearch.agents.llm.messages import Question, Reply, Request, ToolCall, ToolResult, Turn
+from autoresearch.agents.llm.messages import Reply, Request, ToolCall, ToolResult, Turn, UserTurn
 from autoresearch.agents.llm.prompts import system
 from autoresearch.agents.llm.tools import EditSession
 from autoresearch.text import Trace
@@ -29,7 +29,7 @@ class Conversation:
     def run(self, parts: list[str]) -> None:
         """Run the conversation. `parts` are the texts of the brief, stable ones first; the last is new each time."""
         self.trace.add("prompt", model=self.model, purpose=self.work.role, text="\n\n".join(parts))
-        turns: list[Turn] = [Question(parts)]
+        turns: list[Turn] = [UserTurn(parts)]
         written = idle = 0
         for _ in range(MAX_REPLIES):
             reply = self._ask(turns)
@@ -62,7 +62,7 @@ class Conversation:
         self.trace.add("reply", text=reply.text, stop_reason=reply.stop_reason)
         return reply
 
-    def _answer(self, reply: Reply) -> Question | None:
+    def _answer(self, reply: Reply) -> UserTurn | None:
         """Return the next turn; None if the model only paused."""
         if reply.stop_reason == "refusal":
             raise BadProposal(f"{self.model} refused ({reply.refusal or 'no reason given'})")
@@ -72,10 +72,10 @@ class Conversation:
             return None
         cut = reply.stop_reason == "max_tokens"
         if calls := reply.calls:
-            return Question(results=[self._result(call, cut and call is calls[-1]) for call in calls])
+            return UserTurn(results=[self._result(call, cut and call is calls[-1]) for call in calls])
         if cut:
-            return Question(["Your reply was cut off at its maximum length. Think less, change less, and finish."])
-        return Question([self._read(reply.text)])
+            return UserTurn(["Your reply was cut off at its maximum length. Think less, change less, and finish."])
+        return UserTurn([self._read(reply.text)])
 
     def _result(self, call: ToolCall, cut: bool) -> ToolResult:
         if cut:

@@ -10,7 +10,7 @@ from autoresearch.files import JsonObject
 
 
 @dataclass(frozen=True)
-class Tool:
+class ToolDefinition:
     """A tool that a model may call: `schema` is the JSON schema of its input."""
 
     name: str
@@ -37,7 +37,7 @@ class ToolResult:
 
 
 @dataclass(frozen=True)
-class Question:
+class UserTurn:
     """A turn of ours: texts, those first that seldom change, or the results of tool calls."""
 
     texts: Sequence[str] = ()
@@ -71,7 +71,7 @@ class Reply:
         return sum(map(count_tokens, written))
 
 
-Turn = Question | Reply
+Turn = UserTurn | Reply
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,6 @@ class Request:
     system: str
     turns: Sequence[Turn]
     max_tokens: int
-    tools: Sequence[Tool] = field(default_factory=tuple)
+    tools: Sequence[ToolDefinition] = field(default_factory=tuple)
     purpose: str = "propose"
     n: int | None = None

@@ -6,7 +6,7 @@ from autoresearch.agents.base import BadProposal, Latency, Proposal, Unusable
 from autoresearch.agents.llm.api import Api
 from autoresearch.agents.llm.client import Server
 from autoresearch.agents.llm.conversation import Conversation
-from autoresearch.agents.llm.messages import Question, Request
+from autoresearch.agents.llm.messages import Request, UserTurn
 from autoresearch.agents.llm.prices import Prices
 from autoresearch.agents.llm.tools import TOOLS, EditSession
 from autoresearch.agents.lookup import BriefLibrary
@@ -53,7 +53,7 @@ class ModelAgent:
 
     def _test(self, model: str) -> Request:
         """Return a request that tests the connection."""
-        system, question = "This is a test of the connection.", Question(["Answer with the word: ready"])
+        system, question = "This is a test of the connection.", UserTurn(["Answer with the word: ready"])
         tools = TOOLS[:1] if self.checks_tools and self.config.edit_format == "tools" else ()
         return Request(model, system, [question], CHECK_TOKENS, tools, purpose="check")
 

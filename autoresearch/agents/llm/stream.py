@@ -45,7 +45,7 @@ class CallFailed(Exception):
 
 
 @dataclass
-class Progress:
+class StreamProgress:
     """State of a stream. `wrong_server` is the fault of a server that speaks another API."""
 
     wrong_server: Fault
@@ -57,8 +57,8 @@ class Progress:
 
 
 def receive(
-    read: Callable[[Progress], Reply],
-    progress: Progress,
+    read: Callable[[StreamProgress], Reply],
+    progress: StreamProgress,
     seconds: float,
     errors: tuple[type[Exception], ...],
     explain: Callable[[Any], CallFailed],
@@ -84,7 +84,7 @@ def kind_of(response: "httpx2.Response") -> str:
     return str(response.headers.get("content-type", "")).partition(";")[0].strip().lower()
 
 
-def read_whole(response: "httpx2.Response", progress: Progress) -> Any:
+def read_whole(response: "httpx2.Response", progress: StreamProgress) -> Any:
     """Return the JSON value of an answer that is no stream. Raises CallFailed for a web page, ValueError."""
     data = bytearray()
     for chunk in response.iter_bytes():
@@ -99,13 +99,13 @@ def read_whole(response: "httpx2.Response", progress: Progress) -> Any:
     return json.loads(text)
 
 
-def refuse_other_json(value: object, response: "httpx2.Response", progress: Progress) -> CallFailed:
+def refuse_other_json(value: object, response: "httpx2.Response", progress: StreamProgress) -> CallFailed:
     """Return the failure of an answer without a reply; raises it if the answer is an error."""
     raise_error_of(value, progress)
     return CallFailed(progress.wrong_server, f"{response.url.path} answers with other JSON", free=True)
 
 
-def keep_head(response: "httpx2.Response", progress: Progress) -> None:
+def keep_head(response: "httpx2.Response", progress: StreamProgress) -> None:
     """Keep the first bytes that an SDK reads: it skips what is no named event of a stream."""
     chunks = response.iter_bytes
 
@@ -117,7 +117,7 @@ def keep_head(response: "httpx2.Response", progress: Progress) -> None:
     response.iter_bytes = iter_bytes  # type: ignore[method-assign]
 
 
-def end_early(progress: Progress) -> CallFailed:
+def end_early(progress: StreamProgress) -> CallFailed:
     """Return the failure of a stream that ended too early; raises it if it began with an error not marked as one."""
     for line in progress.head.decode("utf-8", "replace").split("\n"):
         with suppress(ValueError, RecursionError):
@@ -125,7 +125,7 @@ def end_early(progress: Progress) -> CallFailed:
     return CallFailed(faults.DROPPED, "the stream ended in the middle of the message")
 
 
-def raise_error_of(value: object, progress: Progress) -> None:
+def raise_error_of(value: object, progress: StreamProgress) -> None:
     """Raise CallFailed for an object with an `error`, whatever its form."""
     if not isinstance(value, dict) or not value.get("error"):
         return
@@ -140,7 +140,7 @@ def raise_error_of(value: object, progress: Progress) -> None:
 
 
 @contextmanager
-def cut_after(response: "httpx2.Response", seconds: float, progress: Progress) -> Iterator[None]:
+def cut_after(response: "httpx2.Response", seconds: float, progress: StreamProgress) -> Iterator[None]:
     """Cut the connection after so many seconds: no read timeout stops a server that only sends pings."""
 
     def cut() -> None:
@@ -167,7 +167,7 @@ def from_status(status: int, kind: str | None, message: str, headers: "Mapping[s
     return failure
 
 
-def from_connection(error: Exception, progress: Progress, timeouts: tuple[type[Exception], ...]) -> CallFailed:
+def from_connection(error: Exception, progress: StreamProgress, timeouts: tuple[type[Exception], ...]) -> CallFailed:
     """Convert an error of the connection; `timeouts` are the SDK's own."""
     import httpx2
 
@@ -182,7 +182,7 @@ def from_connection(error: Exception, progress: Progress, timeouts: tuple[type[E
     return CallFailed(faults.TIMEOUT if late else faults.DROPPED, str(cause) or name, isinstance(cause, unsent))
 
 
-def _from_nonsense(error: Exception, progress: Progress) -> CallFailed:
+def _from_nonsense(error: Exception, progress: StreamProgress) -> CallFailed:
     """Convert what an SDK raises for a request that it cannot make, or a reply that it cannot read."""
     if not progress.begun:
         return CallFailed(faults.NOT_SENT, type(error).__name__, free=True)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from operator import attrgetter
 
 from autoresearch.agents import edits, rationale
-from autoresearch.agents.llm.messages import Tool
+from autoresearch.agents.llm.messages import ToolDefinition
 from autoresearch.agents.llm.prompts import Role
 from autoresearch.agents.rationale import Rationale
 from autoresearch.agents.services import Library
@@ -29,10 +29,10 @@ _HISTORY_HELP = """Past experiments, one line each. `filter`: words that a line 
 `optimiser`, `MATRIX_LR`; empty for the newest."""
 
 
-def _define(name: str, description: str, properties: JsonObject, required: Sequence[str] = ()) -> Tool:
+def _define(name: str, description: str, properties: JsonObject, required: Sequence[str] = ()) -> ToolDefinition:
     """Return a tool whose input is an object with these properties."""
     schema = {"type": "object", "properties": properties, **({"required": list(required)} if required else {})}
-    return Tool(name, description, schema)
+    return ToolDefinition(name, description, schema)
 
 
 TOOLS = [
@@ -60,7 +60,7 @@ class EditSession:
     def text(self) -> str:
         return self.editor.text
 
-    def definitions(self) -> list[Tool]:
+    def definitions(self) -> list[ToolDefinition]:
         """Return the tools of this role, always in the same order."""
         tools = [tool for tool in (*TOOLS, self._propose_tool()) if tool.name in self._tools]
         return sorted(tools, key=attrgetter("name"))
@@ -102,7 +102,7 @@ class EditSession:
             return {**editing, "done": self._finish}
         return {**reading, **(editing if role == "propose" else {}), "propose": self._propose}
 
-    def _propose_tool(self) -> Tool:
+    def _propose_tool(self) -> ToolDefinition:
         properties = rationale.PROPERTIES
         if self.role == "idea":
             idea = {"type": "string", "description": "exactly what to change, for the programmer"}

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from autoresearch.agents.llm import faults, stream
 from autoresearch.agents.llm.faults import Fault
-from autoresearch.agents.llm.messages import Reply, Request, Tool, Turn
-from autoresearch.agents.llm.stream import CallFailed, Progress
+from autoresearch.agents.llm.messages import Reply, Request, ToolDefinition, Turn
+from autoresearch.agents.llm.stream import CallFailed, StreamProgress
+from autoresearch.agents.openai.chat_endpoint import create_client, is_openai
 from autoresearch.agents.openai.chunks import THOUGHTS, Assembly, read_usage
-from autoresearch.agents.openai.endpoint import create_client, is_openai
 from autoresearch.config import Config
 from autoresearch.files import JsonObject
 
@@ -93,7 +93,7 @@ class ChatApi:
         import httpx2
         import openai
 
-        progress = Progress(_WRONG_SERVER)
+        progress = StreamProgress(_WRONG_SERVER)
         return stream.receive(
             lambda progress: _receive(self.client, body, seconds, progress),
             progress,
@@ -103,7 +103,7 @@ class ChatApi:
         )
 
 
-def _definition(tool: Tool) -> JsonObject:
+def _definition(tool: ToolDefinition) -> JsonObject:
     function = {"name": tool.name, "description": tool.description, "parameters": tool.schema}
     return {"type": "function", "function": function}
 
@@ -132,7 +132,7 @@ def _result(call_id: str, text: str, is_error: bool) -> JsonObject:
     return {"role": "tool", "tool_call_id": call_id, "content": f"Error: {text}" if is_error else text}
 
 
-def _receive(client: "openai.OpenAI", body: JsonObject, seconds: float, progress: Progress) -> Reply:
+def _receive(client: "openai.OpenAI", body: JsonObject, seconds: float, progress: StreamProgress) -> Reply:
     import openai
 
     try:
@@ -163,7 +163,7 @@ def _receive(client: "openai.OpenAI", body: JsonObject, seconds: float, progress
         return assembly.reply()
 
 
-def _explain(error: Any, progress: Progress, has_tools: bool) -> CallFailed:
+def _explain(error: Any, progress: StreamProgress, has_tools: bool) -> CallFailed:
     """Convert an error of the SDK or of its connection."""
     import openai
 

@@ -3,7 +3,7 @@
 from autoresearch.agents.llm.model_agent import ModelAgent
 from autoresearch.agents.llm.prices import Prices
 from autoresearch.agents.openai.chat_api import ChatApi
-from autoresearch.agents.openai.endpoint import is_local
+from autoresearch.agents.openai.chat_endpoint import is_local
 from autoresearch.agents.services import Services
 from autoresearch.config import Config, Price
 from autoresearch.errors import UsageError

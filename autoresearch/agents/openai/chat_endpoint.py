@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from autoresearch.agents.base import Unusable
-from autoresearch.agents.llm.endpoint import CONNECT_TIMEOUT_S, check_environment, check_key, check_url, is_host
+from autoresearch.agents.llm.connection import CONNECT_TIMEOUT_S, check_environment, check_key, check_url, is_host
 from autoresearch.config import Config
 
 if TYPE_CHECKING:
