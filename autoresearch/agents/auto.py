@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from autoresearch.agents.claude.claude_agent import DEFAULT_MODEL as CLAUDE_MODEL
+from autoresearch.agents.claude.claude_model import DEFAULT_MODEL as CLAUDE_MODEL
 from autoresearch.agents.command.presets import PRESETS, Preset
 from autoresearch.agents.llm.prices import Prices
 from autoresearch.agents.openai.openai_agent import DEFAULT_MODEL as OPENAI_MODEL

@@ -38,7 +38,7 @@ def create(spec: str, config: Config | None = None, services: Services | None = 
 
 def _create_model(kind: str, config: Config, services: Services) -> Agent:
     if kind == "claude":
-        from autoresearch.agents.claude.claude_agent import Claude
+        from autoresearch.agents.claude.claude_model import Claude
 
         return Claude(config, services)
     from autoresearch.agents.openai.openai_agent import Ollama, OpenAI

@@ -12,7 +12,7 @@ from support.messages_server import Drop, MessagesServer, Reply, Request, Status
 from support.researcher import DONE, Faulty, Researcher
 
 from autoresearch.agents.base import BadProposal, Proposal, Spent, Unavailable, Unusable
-from autoresearch.agents.claude.claude_agent import Claude
+from autoresearch.agents.claude.claude_model import Claude
 from autoresearch.agents.lookup import BriefLibrary
 from autoresearch.agents.registry import create
 from autoresearch.agents.services import CallRecord, Services
