@@ -16,8 +16,8 @@ if TYPE_CHECKING:  # not at run time: `log` does not import numpy
 
 TONES = {"keep": "good", "suspect": "bad", "crash": "failed", "invalid": "warn", "discard": ""}  # others: quiet
 
-MAX_MODEL_CHARS = 60
 MINUTE, HOUR, DAY = 60, 3600, 86400
+MAX_MODEL_CHARS = 60
 
 
 def duration(seconds: float) -> str:

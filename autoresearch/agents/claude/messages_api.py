@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 from autoresearch.agents.claude.endpoint import create_client
 from autoresearch.agents.llm import faults, stream
 from autoresearch.agents.llm.faults import Fault
-from autoresearch.agents.llm.messages import Reply, Request, ToolCall, ToolDefinition, Turn, UserTurn
+from autoresearch.agents.llm.messages import Reply, Request, ToolCall, Turn, UserTurn
 from autoresearch.agents.llm.prices import Usage
 from autoresearch.agents.llm.stream import CallFailed, StreamProgress
 from autoresearch.agents.llm.tools import EDITOR
@@ -79,7 +79,7 @@ class MessagesApi:
             "messages": _messages(request.turns, marked=native),
         }
         if request.tools:
-            body["tools"] = [_definition(tool, native) for tool in request.tools]
+            body["tools"] = [_EDITOR_OF_CLAUDE if native and tool["name"] == EDITOR else tool for tool in request.tools]
         if native:
             # summarised, not omitted: what a model says between tool calls is also returned as thinking
             body["thinking"] = {"type": "adaptive", "display": "summarized"}
@@ -100,12 +100,6 @@ class MessagesApi:
             errors,
             lambda error: _explain(error, progress),
         )
-
-
-def _definition(tool: ToolDefinition, native: bool) -> JsonObject:
-    if native and tool.name == EDITOR:
-        return _EDITOR_OF_CLAUDE
-    return {"name": tool.name, "description": tool.description, "input_schema": tool.schema}
 
 
 def _messages(turns: Sequence[Turn], marked: bool) -> list[JsonObject]:

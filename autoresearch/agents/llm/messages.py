@@ -2,20 +2,11 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from autoresearch.agents.llm.prices import Usage
 from autoresearch.brief.tokens import count_tokens
 from autoresearch.files import JsonObject
-
-
-@dataclass(frozen=True)
-class ToolDefinition:
-    """A tool that a model may call: `schema` is the JSON schema of its input."""
-
-    name: str
-    description: str
-    schema: JsonObject
 
 
 @dataclass(frozen=True)
@@ -76,12 +67,15 @@ Turn = UserTurn | Reply
 
 @dataclass(frozen=True)
 class Request:
-    """A request: `tools` are empty in plain-text mode, `purpose` is for the ledger."""
+    """A request. `tools` have a name, a description and an `input_schema`; there are none in plain-text mode.
+
+    `purpose` is for the ledger.
+    """
 
     model: str
     system: str
     turns: Sequence[Turn]
     max_tokens: int
-    tools: Sequence[ToolDefinition] = field(default_factory=tuple)
+    tools: Sequence[JsonObject] = ()
     purpose: str = "propose"
     n: int | None = None

@@ -8,7 +8,7 @@ from autoresearch.agents.llm.client import Server
 from autoresearch.agents.llm.conversation import Conversation
 from autoresearch.agents.llm.messages import Request, UserTurn
 from autoresearch.agents.llm.prices import Prices
-from autoresearch.agents.llm.tools import TOOLS, EditSession
+from autoresearch.agents.llm.tools import TEST_TOOL, EditSession
 from autoresearch.agents.lookup import BriefLibrary
 from autoresearch.agents.services import Library, Services
 from autoresearch.brief.tokens import quote
@@ -54,7 +54,7 @@ class ModelAgent:
     def _test(self, model: str) -> Request:
         """Return a request that tests the connection."""
         system, question = "This is a test of the connection.", UserTurn(["Answer with the word: ready"])
-        tools = TOOLS[:1] if self.checks_tools and self.config.edit_format == "tools" else ()
+        tools = [TEST_TOOL] if self.checks_tools and self.config.edit_format == "tools" else ()
         return Request(model, system, [question], CHECK_TOKENS, tools, purpose="check")
 
     def propose(self, brief: "Brief") -> Proposal:

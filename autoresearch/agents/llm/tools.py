@@ -1,10 +1,9 @@
 """Tools of a model that works on one proposal."""
 
 from collections.abc import Callable, Sequence
-from operator import attrgetter
+from operator import itemgetter
 
 from autoresearch.agents import edits, rationale
-from autoresearch.agents.llm.messages import ToolDefinition
 from autoresearch.agents.llm.prompts import Role
 from autoresearch.agents.rationale import Rationale
 from autoresearch.agents.services import Library
@@ -29,19 +28,20 @@ _HISTORY_HELP = """Past experiments, one line each. `filter`: words that a line 
 `optimiser`, `MATRIX_LR`; empty for the newest."""
 
 
-def _define(name: str, description: str, properties: JsonObject, required: Sequence[str] = ()) -> ToolDefinition:
-    """Return a tool whose input is an object with these properties."""
+def _define(name: str, description: str, properties: JsonObject, required: Sequence[str] = ()) -> JsonObject:
+    """Return a tool with the JSON schema of its input; an API converts it to its own form."""
     schema = {"type": "object", "properties": properties, **({"required": list(required)} if required else {})}
-    return ToolDefinition(name, description, schema)
+    return {"name": name, "description": description, "input_schema": schema}
 
 
-TOOLS = [
+_TOOLS = [
     _define(EDITOR, "View and edit train.py.", _EDITOR_INPUT, ["command", "path"]),
     _define("check", "Check whether train.py as edited could be measured.", {}),
     _define("done", "End your work: the change is written.", {}),
     _define("history", _HISTORY_HELP, {"filter": {"type": "string"}}),
     _define("show", "One past experiment: its change, trials and verdict.", {"n": {"type": "integer"}}, ["n"]),
 ]
+TEST_TOOL = _TOOLS[0]  # part of the test of a connection
 
 
 class EditSession:
@@ -60,10 +60,10 @@ class EditSession:
     def text(self) -> str:
         return self.editor.text
 
-    def definitions(self) -> list[ToolDefinition]:
+    def definitions(self) -> list[JsonObject]:
         """Return the tools of this role, always in the same order."""
-        tools = [tool for tool in (*TOOLS, self._propose_tool()) if tool.name in self._tools]
-        return sorted(tools, key=attrgetter("name"))
+        tools = [tool for tool in (*_TOOLS, self._propose_tool()) if tool["name"] in self._tools]
+        return sorted(tools, key=itemgetter("name"))
 
     def use(self, name: str, values: object) -> tuple[str, bool]:
         """Execute a tool call; return the answer, and True if it is an error."""
@@ -102,7 +102,7 @@ class EditSession:
             return {**editing, "done": self._finish}
         return {**reading, **(editing if role == "propose" else {}), "propose": self._propose}
 
-    def _propose_tool(self) -> ToolDefinition:
+    def _propose_tool(self) -> JsonObject:
         properties = rationale.PROPERTIES
         if self.role == "idea":
             idea = {"type": "string", "description": "exactly what to change, for the programmer"}

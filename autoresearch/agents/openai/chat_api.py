@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from autoresearch.agents.llm import faults, stream
 from autoresearch.agents.llm.faults import Fault
-from autoresearch.agents.llm.messages import Reply, Request, ToolDefinition, Turn
+from autoresearch.agents.llm.messages import Reply, Request, Turn
 from autoresearch.agents.llm.stream import CallFailed, StreamProgress
 from autoresearch.agents.openai.chat_endpoint import create_client, is_openai
 from autoresearch.agents.openai.chunks import THOUGHTS, Assembly, read_usage
@@ -103,8 +103,8 @@ class ChatApi:
         )
 
 
-def _definition(tool: ToolDefinition) -> JsonObject:
-    function = {"name": tool.name, "description": tool.description, "parameters": tool.schema}
+def _definition(tool: JsonObject) -> JsonObject:
+    function = {"name": tool["name"], "description": tool["description"], "parameters": tool["input_schema"]}
     return {"type": "function", "function": function}
 
 
