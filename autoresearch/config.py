@@ -2,7 +2,7 @@
 
 import difflib
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -54,20 +54,26 @@ class Price(BaseModel):
     cache_write_1h: float | None = Field(default=None, ge=0)  # None: twice `input`
 
 
+def how_to_price(models: Sequence[str]) -> str:
+    """Return the line of the settings that gives models a price."""
+    values = ", ".join(f"{model}: {{input: ..., output: ...}}" for model in models)
+    return f"`prices: {{{values}}}` in {FILE}"
+
+
 class Config(BaseModel):
     """The settings of a user. None without a comment means that the default depends on the device."""
 
     model_config = ConfigDict(extra="forbid")
 
     tag: str | None = None  # of the session and its branch; None: an unfinished session, or a new name
-    agent: str = "auto"  # the best that is there; or `sweep`, `claude`, `claude:MODEL`, `command:TOOL`, `scripted:DIR`
-    model: str | None = None  # of `claude` or the tool of `command`; None: its default
-    effort: Literal["low", "medium", "high", "xhigh", "max"] = "medium"  # of the thinking of a Claude model
+    agent: str = "auto"  # the best that is there; or one of those that agents/registry.py knows
+    model: str | None = None  # of `claude`, `openai`, `ollama` or the tool of `command`; None: its default
+    effort: Literal["low", "medium", "high", "xhigh", "max"] = "medium"  # how much a model thinks
     code_model: str | None = None  # writes the code for the idea of `model`; None: one model does both
     edit_format: Literal["tools", "text"] = "tools"  # tool calls, or plain text for models that cannot call tools
     max_tokens: int = Field(default=16_000, ge=1000)  # of a single reply of a model, thinking included
-    base_url: str | None = None  # of a server with the Messages API; None: Anthropic's
-    auth_token: SecretStr | None = None  # for `base_url`; Anthropic's own key is ANTHROPIC_API_KEY
+    base_url: str | None = None  # of the server of `claude`, `openai` or `ollama`; None: its maker's
+    auth_token: SecretStr | None = None  # for `base_url`; the makers' own keys are ANTHROPIC_API_KEY, OPENAI_API_KEY
     max_usd: float | None = Field(default=None, gt=0)  # cost of all model calls of the session; None: no limit
     prices: dict[str, Price] = Field(default_factory=dict)  # by model, over the built-in table
     command_minutes: float = Field(default=10.0, gt=0)  # time limit of `command` for one proposal

@@ -2,6 +2,7 @@
 
 import compileall
 import fcntl
+import itertools
 import os
 import shutil
 import subprocess
@@ -14,7 +15,7 @@ import pytest
 from support.cells import CORE
 from support.repositories import BIGRAM, make_repository, write_corpus
 
-from autoresearch.agents.auto import CLAUDE_KEYS
+from autoresearch.agents.auto import KEYS
 from autoresearch.agents.command.presets import PRESETS
 from autoresearch.data import stdlib
 from autoresearch.data.dataset import Dataset
@@ -27,7 +28,8 @@ from autoresearch.setup import prepare
 def pytest_configure() -> None:
     """Compile the package once: cells cannot write bytecode, and would compile it in each of them."""
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-    for name in (*CLAUDE_KEYS, *(key for preset in PRESETS.values() for key in preset.keys)):
+    tools = [preset.keys for preset in PRESETS.values()]
+    for name in itertools.chain(*KEYS.values(), *tools):
         os.environ.pop(name, None)  # `--agent auto` would find the keys of the person who runs the tests
     os.environ["OMP_NUM_THREADS"] = "1"  # tests side by side: threads that wait for each other would spin
     prepare.SEARCH_S = 0.0  # many seconds for each corpus of a test; tests of the search set their own

@@ -3,6 +3,7 @@
 Looking costs nothing and starts nothing: a key is a variable of the environment, a login is a file in the home folder.
 """
 
+import importlib.util
 import json
 import re
 import shutil
@@ -11,20 +12,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from autoresearch.agents.claude.claude_agent import DEFAULT_MODEL
-from autoresearch.agents.claude.prices import Prices
+from autoresearch.agents.claude.claude_model import DEFAULT_MODEL as CLAUDE_MODEL
 from autoresearch.agents.command.presets import PRESETS, Preset
-from autoresearch.config import Config
+from autoresearch.agents.llm.prices import Prices
+from autoresearch.agents.openai.openai_agent import DEFAULT_MODEL as OPENAI_MODEL
+from autoresearch.agents.openai.openai_agent import ollama_config
+from autoresearch.agents.registry import MODELS
+from autoresearch.config import Config, how_to_price
 
 AUTO = "auto"
 SWEEP = "sweep"
-CLAUDE_KEYS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN")
+KEYS = {"claude": ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"), "openai": ("OPENAI_API_KEY",)}
+DEFAULT_MODELS = {"claude": CLAUDE_MODEL, "openai": OPENAI_MODEL}
 PLAN_TOKENS = ("CLAUDE_CODE_OAUTH_TOKEN", "CODEX_ACCESS_TOKEN")  # logins in a variable
-DEFAULT_MAX_USD = 10.0  # of a session with Claude that `auto` offers
+DEFAULT_MAX_USD = 10.0  # of a session with a model that `auto` offers
 MIN_TOKEN_CHARS = 16  # of the value in a login file that is its key
 MAX_LOGIN_BYTES = 1 << 20
 MAX_NAME_CHARS = 60
-HOW_TO_GET_ONE = "for a language model set ANTHROPIC_API_KEY or log in to Claude Code, Codex or Gemini CLI"
+HOW_TO_GET_ONE = (
+    "for a language model set ANTHROPIC_API_KEY or OPENAI_API_KEY, or log in to Claude Code, Codex or Gemini CLI"
+)
 
 _KEY_NAME = re.compile("key|token", re.I)
 _ASSIGNMENT = re.compile(rf"^\s*(?:export\s+)?\w+\s*=\s*[\"']?[^\s\"'#]{{{MIN_TOKEN_CHARS},}}", re.MULTILINE)
@@ -70,13 +77,16 @@ def home_folder() -> Path | None:
 def find_researchers(config: Config, environment: Mapping[str, str], home: Path | None) -> list[Researcher]:
     """Return the researchers that can work here and are paid for, best first.
 
-    Coding agents are left out under `max_usd`, which cannot limit them.
+    Those that `max_usd` cannot limit are left out under it: coding agents, and models of OpenAI without a price.
     """
     found = []
-    if (evidence := _key(config, environment)) is not None:
-        found.append(_offer(config, evidence))
+    if (evidence := _key("claude", config, environment)) is not None:
+        found.append(_offer("claude", config, evidence))
     if config.max_usd is None:
         found += _logged_in(config, environment, home)
+    if (evidence := _key("openai", config, environment)) is not None and not config.base_url and _has_openai():
+        offer = _offer("openai", config, evidence)
+        found += [offer] if config.max_usd is None or _unpriced("openai", config) is None else []
     return found
 
 
@@ -98,20 +108,21 @@ def choose_unasked(config: Config, found: Sequence[Researcher], recorded: str | 
 
 
 def settle_unasked(config: Config, found: Sequence[Researcher], recorded: str | None = None) -> dict[str, object]:
-    """Return the settings of that agent: `claude` that nobody named now gets a limit, unless its price is unknown."""
+    """Return the settings of that agent: a model that nobody named now gets a limit, unless its price is unknown."""
     agent = choose_unasked(config, found, recorded)
     kind, _, model = agent.partition(":")
-    if config.agent != AUTO or kind != "claude":
+    if config.agent != AUTO or kind not in KEYS:
         return {"agent": agent}
-    offer = _offer(config.model_copy(update={"model": model or config.model}), "")
+    offer = _offer(kind, config.model_copy(update={"model": model or config.model}), "")
     return offer.settings | {"agent": agent}
 
 
 def describe(agent: str, config: Config, environment: Mapping[str, str], home: Path | None) -> Researcher:
     """Describe the researcher that `--agent` names."""
     kind, _, argument = agent.partition(":")
-    if kind == "claude":
-        return _claude(config.model_copy(update={"model": argument or config.model}), agent, _key(config, environment))
+    if kind in MODELS:
+        config = config.model_copy(update={"model": argument or config.model})
+        return _describe_model(kind, config, agent, _key(kind, config, environment))
     if kind == "command":
         preset = PRESETS.get(argument)
         name = " ".join(agent.split())[:MAX_NAME_CHARS]
@@ -138,39 +149,54 @@ def list_alternatives(agent: str, found: Sequence[Researcher]) -> str:
     return f"{HOW_TO_GET_ONE}, or give --agent"
 
 
-def _key(config: Config, environment: Mapping[str, str]) -> str | None:
-    """Return the name of the key that `claude` would use; None if there is none. Another server gets `auth_token`."""
+def _key(kind: str, config: Config, environment: Mapping[str, str]) -> str | None:
+    """Return the name of the key that a model would be asked with; None without one.
+
+    Another server than that of the keys gets `auth_token`.
+    """
     if config.base_url:
         return "auth_token" if config.auth_token else None
-    return next((name for name in CLAUDE_KEYS if environment.get(name)), None)
+    return next((name for name in KEYS.get(kind, ()) if environment.get(name)), None)
 
 
-def _offer(config: Config, evidence: str) -> Researcher:
-    """Describe `claude` as `auto` offers it: with a limit, unless its price is unknown."""
-    if config.max_usd is None and not _unpriced(config):
+def _has_openai() -> bool:
+    """Return whether the package of the extra is installed."""
+    return importlib.util.find_spec("openai") is not None
+
+
+def _offer(kind: str, config: Config, evidence: str) -> Researcher:
+    """Describe a model as `auto` offers it: with a limit, unless its price is unknown."""
+    if config.max_usd is None and _unpriced(kind, config) is None:
         config = config.model_copy(update={"max_usd": DEFAULT_MAX_USD})
-    return _claude(config, "claude", evidence)
+    return _describe_model(kind, config, kind, evidence)
 
 
-def _claude(config: Config, agent: str, evidence: str | None) -> Researcher:
-    if (unknown := _unpriced(config)) is not None:
-        cost = f"cost unknown: `prices` has none for {unknown}"
-    elif config.max_usd is None:
-        cost = f"no limit on its cost: --max-usd {DEFAULT_MAX_USD:g} sets one"
-    else:
-        cost = f"at most ${config.max_usd:g} a session"
+def _describe_model(kind: str, config: Config, agent: str, evidence: str | None) -> Researcher:
+    config = ollama_config(config) if kind == "ollama" else config
     source = evidence or (config.base_url and urlsplit(config.base_url).netloc.rpartition("@")[2]) or "no key is set"
-    return Researcher(agent, " with ".join(_models(config)), source, cost, config.max_usd)
+    return Researcher(agent, " with ".join(_models(kind, config)), source, _cost(kind, config), config.max_usd)
 
 
-def _models(config: Config) -> list[str]:
-    return [config.model or DEFAULT_MODEL, *([config.code_model] if config.code_model else [])]
+def _cost(kind: str, config: Config) -> str:
+    if (unknown := _unpriced(kind, config)) is not None:
+        return f"cost unknown: set {how_to_price([unknown])}"
+    prices = map(Prices(config.prices).price, _models(kind, config))
+    if not any(price.input or price.output for price in prices if price):
+        return "free"
+    if config.max_usd is None:
+        return f"no limit on its cost: --max-usd {DEFAULT_MAX_USD:g} sets one"
+    return f"at most ${config.max_usd:g} a session"
 
 
-def _unpriced(config: Config) -> str | None:
+def _models(kind: str, config: Config) -> list[str]:
+    model = config.model or DEFAULT_MODELS.get(kind, "no model")
+    return [model, *([config.code_model] if config.code_model else [])]
+
+
+def _unpriced(kind: str, config: Config) -> str | None:
     """Return a model whose price is unknown."""
     prices = Prices(config.prices)
-    return next((model for model in _models(config) if prices.price(model) is None), None)
+    return next((model for model in _models(kind, config) if prices.price(model) is None), None)
 
 
 def _logged_in(config: Config, environment: Mapping[str, str], home: Path | None) -> Iterator[Researcher]:

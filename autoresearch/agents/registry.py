@@ -7,9 +7,12 @@ from autoresearch.agents.services import Services
 from autoresearch.config import Config
 from autoresearch.errors import UsageError
 
+KNOWN = "`auto`, `sweep`, `claude`, `claude:MODEL`, `openai:MODEL`, `ollama:MODEL`, `command:TOOL` or `scripted:DIR`"
+MODELS = ("claude", "openai", "ollama")  # agents that call a model themselves
+
 
 def create(spec: str, config: Config | None = None, services: Services | None = None) -> Agent:
-    """Create `sweep`, `scripted:DIR`, `claude`, `claude:MODEL` or `command:TOOL`. Raises UsageError, Unusable."""
+    """Create the agent that a name such as `sweep` or `claude:MODEL` stands for. Raises UsageError, Unusable."""
     kind, _, argument = spec.partition(":")
     if kind == "sweep" and not argument:
         from autoresearch.agents.sweep.sweep_agent import Sweep
@@ -23,10 +26,21 @@ def create(spec: str, config: Config | None = None, services: Services | None = 
         from autoresearch.agents.command.command_agent import Command
 
         return Command(argument, config or Config(), services or Services())
-    if kind == "claude":
-        from autoresearch.agents.claude.claude_agent import Claude
-
+    if kind in MODELS:
         config = config or Config()
-        return Claude(config.model_copy(update={"model": argument}) if argument else config, services or Services())
-    known = "`auto`, `sweep`, `claude`, `claude:MODEL`, `command:TOOL` or `scripted:DIR`"
+        config = config.model_copy(update={"model": argument}) if argument else config
+        return _create_model(kind, config, services or Services())
+    known = (
+        "`auto`, `sweep`, `claude`, `claude:MODEL`, `openai:MODEL`, `ollama:MODEL`, `command:TOOL` or `scripted:DIR`"
+    )
     raise UsageError(f"there is no agent `{spec}`: use {known}")
+
+
+def _create_model(kind: str, config: Config, services: Services) -> Agent:
+    if kind == "claude":
+        from autoresearch.agents.claude.claude_model import Claude
+
+        return Claude(config, services)
+    from autoresearch.agents.openai.openai_agent import Ollama, OpenAI
+
+    return OpenAI(config, services) if kind == "openai" else Ollama(config, services)

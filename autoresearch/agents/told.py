@@ -17,7 +17,7 @@ def full_text(agent: str, config: Config, brief: Brief) -> str:
         from autoresearch.agents.command.workdir import initial_files
 
         return initial_files(brief)["BRIEF.md"].decode()
-    from autoresearch.agents.claude.prompts import system
+    from autoresearch.agents.llm.prompts import system
 
     role = system("idea" if config.code_model else "propose", config.edit_format)
     return "\n\n".join([role, *brief.stable, brief.changing()]) + "\n"

@@ -147,8 +147,11 @@ class Brief:
 
     @property
     def _first_changing(self) -> int:
-        """Return the number of the first experiment that is not in the stable part."""
-        return max(1, self.n // STABLE_EXPERIMENTS * STABLE_EXPERIMENTS)
+        """Return the number of the first experiment that is not in the stable part: all before it have a result."""
+        first = self.n // STABLE_EXPERIMENTS * STABLE_EXPERIMENTS
+        if any(past.n < first for past in self.pending):
+            first -= STABLE_EXPERIMENTS
+        return max(1, first)
 
     def _status(self) -> str:
         text = f"Experiment {self.n} is next. The incumbent is experiment {self.incumbent}"

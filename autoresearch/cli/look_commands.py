@@ -83,13 +83,14 @@ def log(
     with open_ledger(tag) as (store, session):
         verdicts = () if only is None or by else (only, "suspect")
         rows = [row for row in ledger.experiment_rows(store, session, *verdicts) if start.holds(row)]
-        groups = breakdown.sum_groups(rows, store.calls(session.id), by) if by else []
+        calls = store.calls(session.id) if by else []
+        groups = breakdown.sum_groups(rows, calls, by) if by else []
         words = _first_words(rows, session.tag, store.path.parent) if by == "program" else {}
     shown = [row for row in rows if only in (None, row.verdict)]
     if as_json:
         print_json([_group_json(each, words) for each in groups] if by else [row.as_json() for row in shown])
     elif by:
-        pager.show([results.breakdown(groups, by, words)])
+        pager.show([results.breakdown(groups, by, words), *results.unpriced(calls)])
     else:
         pager.show(experiment_table.log(rows, shown, _describe_empty(only, since)))
 

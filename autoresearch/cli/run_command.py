@@ -38,8 +38,10 @@ def run(
     budget: str = typer.Option(None, help="Training budget of a trial: 5m, 300s, 15cpu, 200steps."),
     tag: str = typer.Option(None, help="Name of the session."),
     origin: str = typer.Option(None, "--from", help="Start a new session from the best version of this session."),
-    agent: str = typer.Option(None, help="Agent: auto, sweep, claude, claude:MODEL, command:TOOL or scripted:DIR."),
-    model: str = typer.Option(None, help="Model for claude, or for the tool of command."),
+    agent: str = typer.Option(
+        None, help="Agent: auto, sweep, claude[:MODEL], openai[:MODEL], ollama:MODEL, command:TOOL or scripted:DIR."
+    ),
+    model: str = typer.Option(None, help="Model for claude, openai or ollama, or for the tool of command."),
     max_usd: float = typer.Option(None, help="Limit on the cost of all model calls, in dollars."),
     judge: str = typer.Option(None, help="Rule for a keep: default, strict or greedy."),
     device: str = typer.Option(None, help="Device: auto, cpu or cuda."),

@@ -49,10 +49,11 @@ _FACTS = f"""
 
 # What an agent says that a proposal cost counts only where no call is recorded for it.
 _COST = """
-    SELECT coalesce(sum(cost), 0.0) AS cost, coalesce(sum(unknown), 0) AS unknown FROM (
-      SELECT cost_usd AS cost, cost_usd IS NULL AS unknown FROM calls WHERE session_id = :session
+    SELECT coalesce(sum(cost), 0.0) AS cost, coalesce(sum(unknown), 0) AS unknown,
+           json_group_array(DISTINCT model) FILTER (WHERE unknown) AS unpriced FROM (
+      SELECT cost_usd AS cost, cost_usd IS NULL AS unknown, model FROM calls WHERE session_id = :session
       UNION ALL
-      SELECT cost_usd, 0 FROM experiments WHERE session_id = :session
+      SELECT cost_usd, 0, NULL FROM experiments WHERE session_id = :session
         AND n NOT IN (SELECT n FROM calls WHERE session_id = :session AND n IS NOT NULL)
     )
 """
@@ -139,7 +140,7 @@ class SessionStatus:
 
     `state` is `interrupted` where the process of an unfinished session is gone. `experiments`, `kept` and `verdicts`
     leave out the base. `unmeasured` were superseded, or lost to the deadline. `cost_usd` is None if the cost of any
-    call is unknown.
+    call is unknown; `unpriced` are the models of such calls.
     """
 
     tag: str
@@ -169,6 +170,7 @@ class SessionStatus:
     deadline: float | None
     ended: float | None
     cost_usd: float | None
+    unpriced: list[str]
     trial: RunningTrial | None
     seconds: float
     slots: int
@@ -206,6 +208,7 @@ def status(ledger: Ledger, session: Session, now: float) -> SessionStatus:
         verdicts=verdicts,
         total=_read_total(total),
         cost_usd=None if cost["unknown"] else cost["cost"],
+        unpriced=sorted(filter(None, json.loads(cost["unpriced"]))),
         trial=RunningTrial(*running[0]) if running else None,
         seconds=sum(end - start for start, end, _ in spans),
         slots=max((slots for _, _, slots in spans), default=1),

@@ -1,10 +1,13 @@
 """Times, durations, intervals and scores as text."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from autoresearch.config import how_to_price
 from autoresearch.ledger.rows import Experiment, Trial
-from autoresearch.ledger.session_status import MeanDifference, TotalOnRecord
+from autoresearch.ledger.session_status import MeanDifference, SessionStatus, TotalOnRecord
+from autoresearch.text import one_line
 
 if TYPE_CHECKING:  # not at run time: `log` does not import numpy
     from autoresearch.analysis.total import Interval
@@ -16,6 +19,7 @@ TONES = {"keep": "good", "suspect": "bad", "crash": "failed", "invalid": "warn",
 UNMEASURED = "unmeasured"  # instead of the verdict of what was dropped before it had a score
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
+MAX_MODEL_CHARS = 60
 
 
 def duration(seconds: float) -> str:
@@ -101,6 +105,19 @@ def tone(verdict: str | None) -> str:
 
 def percent(share: float | None) -> str:
     return "-" if share is None else f"{100 * share:.0f} %"
+
+
+def money(status: SessionStatus) -> str:
+    """Return the dollars of a session's model calls; where they are unknown, also how to make them known."""
+    if status.cost_usd is not None:
+        return dollars(status.cost_usd)
+    return f"unknown: {price_later(status.unpriced)}" if status.unpriced else "unknown"
+
+
+def price_later(models: Sequence[str]) -> str:
+    """Say how calls that are still to come get a price."""
+    names = [one_line(model, MAX_MODEL_CHARS) for model in models]
+    return f"{how_to_price(names)} gives later calls a price"
 
 
 def dollars(cost: float | None) -> str:

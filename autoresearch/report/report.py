@@ -11,7 +11,7 @@ from autoresearch.ledger.statements import NEAR_MISS_ODDS
 from autoresearch.ledger.unmeasured import describe_unmeasured
 from autoresearch.report import chart, experiment_table, kept, tables, tree
 from autoresearch.report.blocks import Block, Code, Figure, Fold, Heading, Paragraph, Table, Tiles, Verbatim, safe
-from autoresearch.report.format import between, count, dollars, duration, optimism, percent
+from autoresearch.report.format import between, count, dollars, duration, money, optimism, percent
 from autoresearch.report.status import confirmation, facts, is_current
 
 TILES = (
@@ -130,7 +130,7 @@ def _time_and_money(summary: SessionSummary) -> Iterator[Block]:
         yield Paragraph([f"Times are summed over {status.slots} slots; the session took {clock}."], "quiet")
     cost, keeps = status.cost_usd, len(summary.keeps)
     each = f", {dollars(cost / keeps)} for each keep" if cost and keeps else ""
-    yield Paragraph([f"Money for model calls: {dollars(cost)}{each}."])
+    yield Paragraph([f"Money for model calls: {money(status)}{each}."])
     if summary.by_model:
         yield tables.rates(summary.by_model, "model")
     yield from _machine(summary)

@@ -4,9 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from autoresearch.ledger.breakdown import GroupSums
+from autoresearch.ledger.rows import Call
 from autoresearch.ledger.statements import describe_odds
 from autoresearch.report.blocks import Block, Pairs, Paragraph, Table
-from autoresearch.report.format import between, dollars
+from autoresearch.report.format import between, dollars, price_later
 from autoresearch.text import one_line
 
 if TYPE_CHECKING:  # not at run time: `log` does not import numpy
@@ -79,6 +80,12 @@ def _part(part: "Part") -> list[str]:
         return [str(part.n), "not measured", "-", "-", what]
     loss, sure = f"{part.loss:+.4f} ± {part.error:.4f}", describe_odds(part.p_carries)
     return [str(part.n), loss, sure, ANSWERS[part.finding], what]
+
+
+def unpriced(calls: Sequence[Call]) -> list[Block]:
+    """Say how the calls of models without a price get one; nothing if all have one."""
+    models = sorted({call.model for call in calls if call.cost_usd is None and call.model})
+    return [Paragraph([f"cost unknown: {price_later(models)}"], "quiet")] if models else []
 
 
 def breakdown(groups: Sequence[GroupSums], by: str, words: Mapping[str, str] | None = None) -> Block:

@@ -3,7 +3,7 @@
 from autoresearch.hardware import EVALUATOR
 from autoresearch.ledger.session_status import SessionStatus
 from autoresearch.report.blocks import Pairs
-from autoresearch.report.format import between, count, dollars, duration, moment, shares
+from autoresearch.report.format import between, count, duration, moment, money, shares
 from autoresearch.text import one_line
 
 STATES = {
@@ -30,7 +30,7 @@ def facts(status: SessionStatus) -> dict[str, str]:
         "noise of one trial": "-" if sigma is None else f"{sigma:.4f}",
         "time": duration(status.seconds),
         "never measured": str(status.unmeasured),
-        "money": dollars(status.cost_usd),
+        "money": money(status),
         "protection": status.grade or "-",
     }
 
@@ -53,7 +53,6 @@ def layout(status: SessionStatus, now: float) -> Pairs:
     """Lay out the state at `now`, suspects first; names without a value are left out."""
     suspects = status.verdicts.get("suspect", 0)
     slots = f" on {status.slots} slots" if status.slots > 1 else ""
-    cost = "unknown: a model has no known price" if status.cost_usd is None else dollars(status.cost_usd)
     ended = status.state == "ended"
     pairs = {
         "suspects": f"{suspects}: read them first, `autoresearch log` lists them" if suspects else "",
@@ -73,7 +72,7 @@ def layout(status: SessionStatus, now: float) -> Pairs:
         "reviews": _reviews(status),
         "machine": _machine(status, now),
         "grade": GRADES.get(status.grade or "", status.grade or ""),
-        "cost": cost if status.cost_usd != 0 else "",
+        "cost": money(status) if status.cost_usd != 0 else "",
         "time": f"{duration(status.seconds)}{slots}: {shares(status.time_split)}".removesuffix(": "),
     }
     return Pairs({name: value for name, value in pairs.items() if value})

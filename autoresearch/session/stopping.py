@@ -8,6 +8,7 @@ from statistics import fmean
 from autoresearch.errors import require
 from autoresearch.ledger import Call, count_settled, trial_seconds
 from autoresearch.measure.clock import since_boot
+from autoresearch.report.format import price_later
 from autoresearch.session.context import SessionContext
 
 ESTIMATE_AFTER_EXPERIMENTS = 3  # enough for an estimate of the cost
@@ -122,11 +123,12 @@ def _mean(values: Sequence[float]) -> float:
 def estimate_cost(calls: Sequence[Call], decided: int, seconds: float, left: float | None) -> str | None:
     """Describe the cost of an experiment, and of `left` more seconds.
 
-    The pace is that of `decided` experiments in `seconds`. None if nothing was paid or a price is unknown.
+    The pace is that of `decided` experiments in `seconds`. None if nothing was paid.
     """
-    costs = [call.cost_usd for call in calls]
-    paid = [cost for cost in costs if cost is not None]
-    if not paid or len(paid) < len(costs) or not sum(paid):
+    if unpriced := sorted({call.model or "model" for call in calls if call.cost_usd is None}):
+        return f"cost unknown: {price_later(unpriced)}"
+    paid = [call.cost_usd or 0.0 for call in calls]
+    if not sum(paid):
         return None
     each = sum(paid) / decided
     words = f"${each:.3f} an experiment so far"

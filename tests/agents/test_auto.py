@@ -9,6 +9,8 @@ from autoresearch.agents import auto
 from autoresearch.config import Config
 
 KEY = {"ANTHROPIC_API_KEY": "sk-ant-0"}
+OPENAI = {"OPENAI_API_KEY": "sk-proj-0"}
+REMEDY = "`prices: {mine: {input: ..., output: ...}}` in autoresearch.yaml"
 TOOLS = [f"command:{name}" for name in LOGINS]
 
 
@@ -47,7 +49,7 @@ def test_what_is_left_of_a_login_is_none(name: str, tmp_path: Path, home: Path) 
 
 def test_a_key_of_a_tool_is_a_login_too(tmp_path: Path, home: Path) -> None:
     path = {"PATH": install(tmp_path, "claude", "codex")}
-    (codex,) = auto.find_researchers(Config(), path | {"OPENAI_API_KEY": TOKEN}, home)
+    codex, _ = auto.find_researchers(Config(), path | {"OPENAI_API_KEY": TOKEN}, home)
     assert str(codex) == "Codex CLI (OPENAI_API_KEY, billed to that key, without a limit of ours)"
     (claude,) = auto.find_researchers(Config(model="opus"), path | {"CLAUDE_CODE_OAUTH_TOKEN": TOKEN}, home)
     assert str(claude).startswith("Claude Code with opus (CLAUDE_CODE_OAUTH_TOKEN, counts against the limits of your")
@@ -57,8 +59,39 @@ def test_another_server_counts_with_its_own_token_only() -> None:
     server = {"base_url": "http://localhost:9", "model": "mine"}
     assert names(KEY, **server) == []
     (found,) = auto.find_researchers(Config.model_validate(server | {"auth_token": "t"}), KEY, None)
-    assert str(found) == "mine (auth_token, cost unknown: `prices` has none for mine)"
+    assert str(found) == f"mine (auth_token, cost unknown: set {REMEDY})"
     assert found.settings == {"agent": "claude"}, "no limit can be kept where no price is known"
+
+
+def test_a_key_of_openai_comes_after_claude_and_the_tools(tmp_path: Path, home: Path) -> None:
+    path = {"PATH": install(tmp_path, "gemini")}
+    log_in(home, "gemini")
+    assert names(path | KEY | OPENAI, home) == ["claude", "command:gemini", "openai"]
+    assert names(OPENAI, home) == ["openai"]
+    assert names(OPENAI, base_url="http://localhost:9") == [], "that server is another one"
+    (found,) = auto.find_researchers(Config(model="mine"), OPENAI, None)
+    assert str(found) == f"mine (OPENAI_API_KEY, cost unknown: set {REMEDY})"
+    assert found.settings == {"agent": "openai"} and auto.must_ask(Config(), [found])
+
+
+def test_a_key_of_openai_is_limited_where_its_price_is_known() -> None:
+    priced = {"model": "mine", "prices": {"mine": {"input": 1, "output": 2}}}
+    (found,) = auto.find_researchers(Config.model_validate(priced), OPENAI, None)
+    assert str(found) == "mine (OPENAI_API_KEY, at most $10 a session)"
+    assert found.flags == "--agent openai --max-usd 10"
+    assert names(OPENAI, max_usd=3, **priced) == ["openai"]
+    assert names(OPENAI, max_usd=3, model="mine") == [], "no limit holds without a price"
+    config = Config.model_validate(priced)
+    assert auto.settle_unasked(config, [], "openai:mine") == {"agent": "openai:mine", "max_usd": 10}
+
+
+def test_ollama_is_free_where_it_runs_here() -> None:
+    def line(agent: str, **settings: object) -> str:
+        return str(auto.describe(agent, Config.model_validate(settings), OPENAI, None))
+
+    assert line("ollama:qwen3:8b") == "qwen3:8b (localhost:11434, free)"
+    assert line("ollama:mine", base_url="http://gpu.lan:1") == f"mine (gpu.lan:1, cost unknown: set {REMEDY})"
+    assert auto.settle_unasked(Config(), [], "ollama:m") == {"agent": "ollama:m"}
 
 
 def test_money_is_spent_only_where_a_limit_or_an_agent_is_set(tmp_path: Path, home: Path) -> None:
@@ -102,8 +135,8 @@ def test_the_line_says_who_proposes_what_it_costs_and_who_else_could(tmp_path: P
         return auto.announce(auto.describe(agent, config, environment, home), found, why)
 
     assert line("sweep", {}) == (
-        "researcher: sweep (numeric search, free); for a language model set ANTHROPIC_API_KEY or log in to Claude Code,"
-        " Codex or Gemini CLI, or give --agent"
+        "researcher: sweep (numeric search, free); for a language model set ANTHROPIC_API_KEY or OPENAI_API_KEY,"
+        " or log in to Claude Code, Codex or Gemini CLI, or give --agent"
     )
     assert line("sweep", path, "as nobody is here to be asked") == (
         "researcher: sweep (numeric search, free), as nobody is here to be asked;"
@@ -115,7 +148,7 @@ def test_the_line_says_who_proposes_what_it_costs_and_who_else_could(tmp_path: P
         " or give --agent: sweep (numeric search, free)"
     )
     assert "(ANTHROPIC_API_KEY, no limit on its cost: --max-usd 10 sets one)" in line("claude", KEY)
-    assert "claude-haiku-5-5 with mine (no key is set, cost unknown: `prices` has none for mine)" in line(
+    assert f"claude-haiku-5-5 with mine (no key is set, cost unknown: set {REMEDY})" in line(
         "claude:claude-haiku-5-5", {}, code_model="mine"
     )
     assert "researcher: qwen (localhost:11434, cost unknown" in line(

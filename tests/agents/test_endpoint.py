@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from support.messages_server import MessagesServer, Reply, Status, text
 
 from autoresearch.agents.base import Unavailable, Unusable
-from autoresearch.agents.claude.claude_agent import Claude
+from autoresearch.agents.claude.claude_model import Claude
 from autoresearch.agents.rehearsal import bare_brief, rehearse
 from autoresearch.agents.services import CallRecord, Services
 from autoresearch.config import Config

@@ -4,7 +4,7 @@ from email.utils import formatdate
 
 import pytest
 
-from autoresearch.agents.claude import faults
+from autoresearch.agents.llm import faults
 from autoresearch.session.fallback import (
     CHANGE_MODE_AFTER,
     FIRST_ABSENCE_S,
@@ -37,6 +37,12 @@ from autoresearch.session.fallback import (
         (400, "invalid_request_error", "thinking: no", "request refused", "repair"),
         (413, "request_too_large", "", "request refused", "repair"),
         (418, None, "", "HTTP 418", "repair"),
+        (401, "invalid_request_error", "Incorrect API key provided", "authentication", "stop"),
+        (404, "model_not_found", "", "unknown model", "stop"),
+        (429, "insufficient_quota", "", "no credit", "stop"),
+        (429, "requests", "", "rate limit", "wait"),
+        (400, "context_length_exceeded", "", "request refused", "repair"),
+        (500, "server_error", "", "server error", "wait"),
     ],
 )
 def test_table(status: int | None, kind: str | None, message: str, name: str, action: str) -> None:

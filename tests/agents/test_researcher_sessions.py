@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.agent_sessions import CallLog, agent_session, claude
+from support.agent_sessions import CallLog, agent_session, asked, claude
+from support.chat_server import ChatServer
 from support.messages_server import Block, MessagesServer, Reply, Request, Step, text, tool
 from support.researcher import EDITOR, Faulty, Researcher
 
@@ -14,17 +15,25 @@ from autoresearch.agents import base
 from autoresearch.analysis import consistency
 from autoresearch.brief.brief import Brief
 from autoresearch.brief.lessons import Lessons
+from autoresearch.config import Price
 from autoresearch.data.dataset import Dataset
 from autoresearch.measure.clock import since_boot
 from autoresearch.measure.settings import Settings
 
 
 @pytest.mark.slow
-def test_a_night_with_claude(repository: Path, quick: Settings, bytes_data: Dataset) -> None:
+@pytest.mark.parametrize(
+    ("serve", "spec", "model"),
+    [(MessagesServer, "claude", "claude-opus-5-5"), (ChatServer, "openai:mine", "mine")],
+)
+def test_a_night_with_a_model(
+    repository: Path, quick: Settings, bytes_data: Dataset, serve: type[MessagesServer], spec: str, model: str
+) -> None:
     call_log = CallLog(repository)
     (repository / "ideas.md").write_text("- try it backwards\n")
-    with MessagesServer(Faulty(Researcher(done_every=3), 0.3)) as server:
-        agent = claude(server.url, call_log, max_usd=5)
+    with serve(Faulty(Researcher(done_every=3), 0.3)) as server:
+        prices = {"mine": Price(input=1, output=4)}
+        agent = asked(spec, server.url, call_log, max_usd=5, prices=prices)
         with agent_session(repository, quick, bytes_data, agent, max_experiments=3) as session:
             assert session.run() == "max experiments"
             rows = session.context.ledger.experiments(1)
@@ -33,7 +42,7 @@ def test_a_night_with_claude(repository: Path, quick: Settings, bytes_data: Data
     assert consistency.check(repository) == []
     assert len(rows) == 4 and {row.state for row in rows} == {"settled"}
     assert len({row.fingerprint for row in rows}) == 4  # nothing was trained twice
-    assert all(row.model == "claude-opus-5-5" and row.category == "optimiser" and row.mode for row in rows[1:])
+    assert all(row.model == model and row.category == "optimiser" and row.mode for row in rows[1:])
     assert broken and "I am done" in broken[0].text
     ended = [call for call in call_log.calls.values() if call.seconds is not None]
     assert any(call.error for call in ended) and len(ended) == len(call_log.calls)

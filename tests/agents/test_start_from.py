@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from autoresearch.agents import rationale
-from autoresearch.agents.claude.tools import EDITOR, EditSession
 from autoresearch.agents.command import workdir
+from autoresearch.agents.llm.tools import EDITOR, EditSession
 from autoresearch.agents.lookup import BriefLibrary
 from autoresearch.brief.brief import Brief
 from autoresearch.brief.openings import Opening

@@ -71,6 +71,14 @@ def test_most_of_it_stays_the_same(count: int) -> None:
     assert same > 0.7 * (same + count_tokens(told.changing()))
 
 
+def test_a_result_that_is_still_to_come_does_not_change_what_stays_the_same() -> None:
+    told = brief(39)
+    waiting = replace(told, history=told.history[:-1], pending=[told.history[-1]])
+    assert waiting.n == told.n == 40
+    assert waiting.stable == brief(38).stable, "experiment 39 has no result: 20 to 39 stay in the part that changes"
+    assert "hypothesis 20 " in waiting.changing() and "hypothesis 20 " not in told.changing()
+
+
 def test_every_experiment_of_a_night_is_in_it() -> None:
     shown = {int(n) for n in re.findall(r"^\| (\d+) \|", brief(70).render(), re.M)}
     assert shown == set(range(1, 71))

@@ -134,6 +134,10 @@ def test_the_cost_is_unknown_as_soon_as_one_call_is(ledger, session):
     assert cost() == 1.5
     ledger.add_call(session.id, n=3, cost_usd=None)
     assert cost() is None
+    for model in ("b", "a", "b"):
+        ledger.add_call(session.id, n=4, model=model, cost_usd=None)
+    ledger.add_call(session.id, n=4, model="priced", cost_usd=1.0)
+    assert package.status(ledger, session, time.time()).unpriced == ["a", "b"]
 
 
 def taken_over(ledger, session, **columns):

@@ -56,7 +56,9 @@ def test_a_session_that_ended_with_an_error_says_with_which() -> None:
 
 
 def test_cost_that_is_not_known_is_not_nothing() -> None:
-    assert "unknown" in lines(replace(STATUS, cost_usd=None))["cost"]
+    assert lines(replace(STATUS, cost_usd=None, unpriced=["m"]))["cost"] == (
+        "unknown: `prices: {m: {input: ..., output: ...}}` in autoresearch.yaml gives later calls a price"
+    )
     assert lines(replace(STATUS, cost_usd=1.234))["cost"] == "$1.23"
 
 

@@ -21,7 +21,14 @@ def test_an_estimate_counts_all_calls_and_the_time_that_is_left() -> None:
     )
 
 
-def test_what_is_unknown_or_free_is_not_estimated() -> None:
+def test_an_unknown_price_says_how_it_becomes_known() -> None:
+    unknown = [replace(CALL, model=model, cost_usd=None) for model in ("mine", "a:b", "mine")]
+    assert estimate_cost([CALL, *unknown], 3, 1000.0, None) == (
+        "cost unknown: `prices: {a:b: {input: ..., output: ...}, mine: {input: ..., output: ...}}`"
+        " in autoresearch.yaml gives later calls a price"
+    )
+
+
+def test_what_is_free_is_not_estimated() -> None:
     assert estimate_cost([], 3, 1000.0, 9000.0) is None
-    assert estimate_cost([CALL, replace(CALL, cost_usd=None)], 3, 1000.0, None) is None
     assert estimate_cost([replace(CALL, cost_usd=0.0)], 3, 1000.0, None) is None

@@ -58,4 +58,9 @@ class CallLog:
 
 def claude(url: str, calls: CallLog, **settings: Any) -> base.Agent:
     """Create the agent for a server of the test."""
-    return registry.create("claude", Config(base_url=url, **settings), calls.services())
+    return asked("claude", url, calls, **settings)
+
+
+def asked(spec: str, url: str, calls: CallLog, **settings: Any) -> base.Agent:
+    """Create an agent that asks a model, for a server of the test."""
+    return registry.create(spec, Config(base_url=url, **settings), calls.services())

@@ -45,6 +45,11 @@ class Request:
         """Return the number of the model's replies in this conversation."""
         return sum(message["role"] == "assistant" for message in self.body.get("messages", []))
 
+    def said(self) -> list[str]:
+        """Return the texts of the model in this conversation."""
+        blocks = [block for message in self.body["messages"][1:] for block in message["content"]]
+        return [block["text"] for block in blocks if block["type"] == "text"]
+
     def results(self) -> list[str]:
         """Return the newest answers of the tools."""
         content = self.body["messages"][-1]["content"]
@@ -89,6 +94,8 @@ Step = Reply | Status | Drop
 class MessagesServer:
     """Serve until the `with` block ends. `usages` are the token counts of `requests`."""
 
+    request = Request
+
     def __init__(self, plan: Iterable[Step] | Callable[[Request], Step]) -> None:
         self.requests: list[Request] = []
         self.usages: list[dict[str, Any]] = []
@@ -117,6 +124,26 @@ class MessagesServer:
         with self._lock:
             self.requests.append(request)
             return self._plan(request)
+
+    def error(self, step: "Status") -> Any:
+        """Return the JSON value of an HTTP error."""
+        return {"type": "error", "error": {"type": step.kind, "message": step.message}}
+
+    def frames(self, reply: Reply, request: Request) -> Iterator[str]:
+        """Yield the events of a stream."""
+        output = sum(len(json.dumps(block)) for block in reply.blocks) // 4
+        usage = reply.usage or self.count(request.body, output)
+        for kind, data in _events(reply, usage, request.body["model"]):
+            yield f"event: {kind}\ndata: {json.dumps({'type': kind, **data})}\n\n"
+
+    def odd_frame(self, ends: str) -> str:
+        """Return what a stream that is interrupted holds last: garbage, pings, or error:TYPE."""
+        if ends.startswith("error:"):
+            error = {"type": "error", "error": {"type": ends.removeprefix("error:"), "message": "in the middle"}}
+            return f"event: error\ndata: {json.dumps(error)}\n\n"
+        if ends == "pings":
+            return 'event: ping\ndata: {"type": "ping"}\n\n'
+        return 'event: content_block_delta\ndata: {"type": "content_bl\n\n'
 
     def count(self, body: dict[str, Any], output: int) -> dict[str, Any]:
         """Return the usage of a call: the longest known marked prefix is read, the rest up to the last mark written."""
@@ -171,7 +198,7 @@ def _handler(server: MessagesServer) -> type[BaseHTTPRequestHandler]:
         def do_POST(self) -> None:
             size = int(self.headers["content-length"])
             headers = {name.lower(): value for name, value in self.headers.items()}
-            request = Request(self.path, headers, json.loads(self.rfile.read(size)))
+            request = server.request(self.path, headers, json.loads(self.rfile.read(size)))
             if self.path.endswith("/count_tokens"):
                 self._json(200, {"input_tokens": sum(len(json.dumps(b)) // 4 for b in _prompt_blocks(request.body))})
                 return
@@ -209,40 +236,35 @@ def _play(handler: Any, server: MessagesServer, step: Step, request: Request) ->
         server.closing.wait(step.hang)
         handler.reset()
     elif isinstance(step, Status):
-        error = {"type": "error", "error": {"type": step.kind, "message": step.message}}
-        handler.raw(step.code, json.dumps(error) if step.body is None else step.body, step.headers)
+        handler.raw(step.code, json.dumps(server.error(step)) if step.body is None else step.body, step.headers)
     else:
         _stream(handler, server, step, request)
 
 
 def _stream(handler: Any, server: MessagesServer, reply: Reply, request: Request) -> None:
-    output = sum(len(json.dumps(block)) for block in reply.blocks) // 4
-    usage = reply.usage or server.count(request.body, output)
+    frames = server.frames(reply, request)
     handler.send_response(200)
     handler.send_header("content-type", "text/event-stream")
     handler.send_header("transfer-encoding", "chunked")
     handler.end_headers()
-    for k, (kind, data) in enumerate(_events(reply, usage, request.body["model"])):
+    for k, frame in enumerate(frames):
         if reply.ends and k == reply.after:
             _break_off(handler, server, reply.ends)
             return
         if reply.delay:
             server.closing.wait(reply.delay)
-        handler.chunk(f"event: {kind}\ndata: {json.dumps({'type': kind, **data})}\n\n")
+        handler.chunk(frame)
     handler.chunk("")
 
 
 def _break_off(handler: Any, server: MessagesServer, ends: str) -> None:
-    if ends.startswith("error:"):
-        error = {"type": "error", "error": {"type": ends.removeprefix("error:"), "message": "in the middle"}}
-        handler.chunk(f"event: error\ndata: {json.dumps(error)}\n\n")
-    elif ends == "garbage":
-        handler.chunk('event: content_block_delta\ndata: {"type": "content_bl\n\n')
+    if ends == "garbage" or ends.startswith("error:"):
+        handler.chunk(server.odd_frame(ends))
     elif ends == "hang":
         server.closing.wait(30)
     elif ends == "pings":
         while not server.closing.wait(0.02):
-            handler.chunk('event: ping\ndata: {"type": "ping"}\n\n')
+            handler.chunk(server.odd_frame(ends))
     if ends == "drop":
         handler.reset()
     else:
@@ -269,17 +291,17 @@ def _events(reply: Reply, usage: dict[str, Any], model: str) -> Iterator[tuple[s
 def _deltas(block: Block, raw_input: str | None) -> tuple[Block, list[dict[str, Any]]]:
     """Return the empty block that a stream starts with, and the pieces that fill it."""
     if block["type"] == "text":
-        return {**block, "text": ""}, [{"type": "text_delta", "text": part} for part in _cut(block["text"])]
+        return {**block, "text": ""}, [{"type": "text_delta", "text": part} for part in cut_text(block["text"])]
     if block["type"] == "thinking":
-        parts = [{"type": "thinking_delta", "thinking": part} for part in _cut(block["thinking"])]
+        parts = [{"type": "thinking_delta", "thinking": part} for part in cut_text(block["thinking"])]
         signed = [{"type": "signature_delta", "signature": block["signature"]}] if block["signature"] else []
         empty = {"type": "thinking", "thinking": "", **({"signature": ""} if block["signature"] is not None else {})}
         return empty, parts + signed
     if block["type"] == "tool_use":
-        pieces = _cut(json.dumps(block["input"]) if raw_input is None else raw_input)
+        pieces = cut_text(json.dumps(block["input"]) if raw_input is None else raw_input)
         return {**block, "input": {}}, [{"type": "input_json_delta", "partial_json": part} for part in pieces]
     return block, []
 
 
-def _cut(words: str, size: int = 400) -> list[str]:
+def cut_text(words: str, size: int = 400) -> list[str]:
     return [words[k : k + size] for k in range(0, len(words), size)]

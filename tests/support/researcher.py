@@ -23,7 +23,7 @@ class Researcher:
         self.conversations = 0
 
     def __call__(self, request: Request) -> Step:
-        if not request.body.get("tools"):
+        if len(request.body.get("tools", [])) < 2:
             return Reply([text("ready")])  # a test of the connection
         if request.turn == 0:
             self.conversations += 1
@@ -46,8 +46,7 @@ class Researcher:
         return [text(f"I move {constant.name}."), edit, tool("check")]
 
     def _proposal(self, request: Request) -> Block:
-        said = [block for message in request.body["messages"] for block in message["content"]]
-        name = [block["text"] for block in said if block["type"] == "text" and block["text"].startswith("I move")][-1]
+        name = [words for words in request.said() if words.startswith("I move")][-1]
         return tool(
             "propose",
             hypothesis=f"{name} It may suit the budget better.",

@@ -60,6 +60,8 @@ def test_between_trials_it_says_what_the_agent_does() -> None:
 def test_suspects_pauses_and_unknown_costs_stand_out() -> None:
     lines = shown(None, status={"verdicts": {"suspect": 2}, "state": "paused", "cost_usd": None}, most=5.0)
     assert lines[0].endswith("2 SUSPECT") and lines[1] == "PAUSED  cost unknown of $5.00"
+    lines = shown(None, 200, status={"cost_usd": None, "unpriced": ["mine"]})
+    assert "cost unknown  `prices: {mine: {input: ..., output: ...}}` in autoresearch.yaml gives" in lines[-1]
 
 
 @pytest.mark.parametrize("width", [12, 20, 40, 60, 80, 200])

@@ -1,1 +1,1 @@
-"""Ask a language model for changes through the Messages API."""
+"""Speak the Messages API: Anthropic's, or any server that has it."""

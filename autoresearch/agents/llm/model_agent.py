@@ -1,16 +1,18 @@
-"""A language model as the agent, through the Messages API: Anthropic's, or any server that speaks it."""
+"""A language model as the agent, whatever API its server speaks."""
 
 from typing import TYPE_CHECKING
 
 from autoresearch.agents.base import BadProposal, Latency, Proposal, Unusable
-from autoresearch.agents.claude.client import Request, Server
-from autoresearch.agents.claude.conversation import Conversation
-from autoresearch.agents.claude.prompts import text_block
-from autoresearch.agents.claude.tools import EditSession
+from autoresearch.agents.llm.api import Api
+from autoresearch.agents.llm.client import Server
+from autoresearch.agents.llm.conversation import Conversation
+from autoresearch.agents.llm.messages import Request, UserTurn
+from autoresearch.agents.llm.prices import Prices
+from autoresearch.agents.llm.tools import TEST_TOOL, EditSession
 from autoresearch.agents.lookup import BriefLibrary
 from autoresearch.agents.services import Library, Services
 from autoresearch.brief.tokens import quote
-from autoresearch.config import Config
+from autoresearch.config import Config, how_to_price
 from autoresearch.errors import UsageError
 from autoresearch.files import JsonObject
 from autoresearch.text import Trace, secrets_of_environment
@@ -19,37 +21,41 @@ if TYPE_CHECKING:
     from autoresearch.agents.rationale import Rationale
     from autoresearch.brief.brief import Brief
 
-DEFAULT_MODEL = "claude-opus-5-5"
 CHECK_TOKENS = 64
 
 
-class Claude:
-    """Ask a model for one change. Raises UsageError for `max_usd` with unknown prices, Unusable without a key."""
+class ModelAgent:
+    """Ask a model for one change. Raises UsageError for `max_usd` with unknown prices."""
 
-    name = "claude"
+    name: str
+    checks_tools = False  # whether tools are part of the test of the connection: not all servers have them
     repairs = 2
     proposes: Latency = "remotely"
 
-    def __init__(self, config: Config, services: Services) -> None:
+    def __init__(self, model: str, api: Api, prices: Prices, config: Config, services: Services) -> None:
         self.config, self.services = config, services
-        self.model: str | None = config.model or DEFAULT_MODEL
-        self.server = Server(config, services)
-        for model in self._models():
-            if config.max_usd is not None and self.server.prices.price(model) is None:
+        self.model: str | None = model
+        self.server = Server(api, prices, config, services)
+        for each in self._models():
+            if config.max_usd is not None and prices.price(each) is None:
                 raise UsageError(
-                    f"max_usd is set, but the price of `{model}` is unknown: give it in autoresearch.yaml:"
-                    f" `prices: {{{model}: {{input: ..., output: ...}}}}`, dollars for a million tokens"
+                    f"max_usd is set, but the price of `{each}` is unknown: give it,"
+                    f" {how_to_price([each])}, dollars for a million tokens"
                 )
 
     def check(self) -> None:
         """Call each model once, for a few tokens. Raises Unusable, Unavailable or Spent."""
         for model in self._models():
-            question = [{"role": "user", "content": [text_block("Answer with the word: ready")]}]
-            request = Request(model, "This is a test of the connection.", question, CHECK_TOKENS, purpose="check")
             try:
-                self.server.send(request, self._trace())
+                self.server.send(self._test(model), self._trace())
             except BadProposal as bad:
                 raise Unusable(f"{model} cannot be used: {bad}") from None
+
+    def _test(self, model: str) -> Request:
+        """Return a request that tests the connection."""
+        system, question = "This is a test of the connection.", UserTurn(["Answer with the word: ready"])
+        tools = [TEST_TOOL] if self.checks_tools and self.config.edit_format == "tools" else ()
+        return Request(model, system, [question], CHECK_TOKENS, tools, purpose="check")
 
     def propose(self, brief: "Brief") -> Proposal:
         """Get one change from one conversation, or from two with a `code_model`."""
@@ -80,7 +86,7 @@ class Claude:
         return [model for model in (self.model, self.config.code_model) if model]
 
     def _trace(self) -> Trace:
-        return Trace([*self.server.secrets, *secrets_of_environment()])
+        return Trace([*self.server.api.secrets, *secrets_of_environment()])
 
 
 def _cost(trace: list[JsonObject]) -> float | None:

@@ -4,7 +4,6 @@ from typing import Literal
 
 from autoresearch.agents.rationale import OPENINGS, SOURCES
 from autoresearch.brief.brief import CONTRACT
-from autoresearch.files import JsonObject
 from autoresearch.ledger.rows import CATEGORIES
 
 Role = Literal["propose", "idea", "code"]
@@ -67,12 +66,3 @@ one ```python fence, or with blocks that quote the lines to change exactly:
 def system(role: Role, edit_format: str) -> str:
     """Return the instructions, which are the same for all proposals of a session."""
     return f"{CONTRACT}\n\n{_WORK[role, edit_format]}"
-
-
-def text_block(text: str) -> JsonObject:
-    return {"type": "text", "text": text}
-
-
-def mark_for_cache(block: JsonObject, ttl: Literal["5m", "1h"]) -> JsonObject:
-    """Return a block with the mark that the prompt is cached up to here."""
-    return {**block, "cache_control": {"type": "ephemeral", "ttl": ttl}}

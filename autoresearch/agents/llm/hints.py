@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from autoresearch.agents.claude.stream import Reply
+from autoresearch.agents.llm.messages import Reply
 
 MIN_PROMPT_BYTES = 8000  # of a request; a shorter one says nothing
 MAX_BYTES_PER_TOKEN = 12.0  # of JSON with code: three times what tokenizers reach
@@ -21,7 +21,7 @@ def hints(reply: Reply, edit_format: str) -> str:
 
 
 def _hints(reply: Reply, edit_format: str) -> Iterator[str]:
-    tokens, size = reply.usage.prompt_tokens, reply.request_bytes
+    tokens, size = reply.usage.prompt_tokens if reply.usage else 0, reply.request_bytes
     if tokens and size >= MIN_PROMPT_BYTES and size / tokens > MAX_BYTES_PER_TOKEN:
         yield (
             f"the server counted {tokens} tokens of a prompt of about {size // 4}, so it cuts prompts:"

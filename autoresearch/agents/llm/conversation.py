@@ -3,12 +3,11 @@
 from dataclasses import dataclass
 
 from autoresearch.agents.base import BadProposal
-from autoresearch.agents.claude.client import Request, Server
-from autoresearch.agents.claude.hints import hints
-from autoresearch.agents.claude.prompts import mark_for_cache, system, text_block
-from autoresearch.agents.claude.stream import Reply
-from autoresearch.agents.claude.tools import EditSession
-from autoresearch.files import JsonObject
+from autoresearch.agents.llm.client import Server
+from autoresearch.agents.llm.hints import hints
+from autoresearch.agents.llm.messages import Reply, Request, ToolCall, ToolResult, Turn, UserTurn
+from autoresearch.agents.llm.prompts import system
+from autoresearch.agents.llm.tools import EditSession
 from autoresearch.text import Trace
 
 MAX_REPLIES = 14  # for one proposal
@@ -29,38 +28,31 @@ class Conversation:
 
     def run(self, parts: list[str]) -> None:
         """Run the conversation. `parts` are the texts of the brief, stable ones first; the last is new each time."""
-        # a request may have four cache marks: on the parts of the brief, and a moving one; the first covers tools and
-        # system, too
-        blocks = [mark_for_cache(text_block(part), "1h") for part in parts[:-1]]
-        blocks.append(mark_for_cache(text_block(parts[-1]), "5m"))
         self.trace.add("prompt", model=self.model, purpose=self.work.role, text="\n\n".join(parts))
-        messages: list[JsonObject] = [{"role": "user", "content": blocks}]
+        turns: list[Turn] = [UserTurn(parts)]
         written = idle = 0
         for _ in range(MAX_REPLIES):
-            reply = self._ask(messages)
+            reply = self._ask(turns)
             answer = self._answer(reply)
             if self.work.finished:
                 return
-            written += reply.usage.output
+            written += reply.output_tokens
             idle += not reply.calls or reply.stop_reason == "max_tokens"
             if idle >= MAX_IDLE_REPLIES or written >= MAX_OUTPUT * self.server.config.max_tokens:
                 break
-            if reply.content:
-                messages.append({"role": "assistant", "content": reply.content})
-            if answer:
-                messages.append({"role": "user", "content": _move_mark(answer, messages)})
+            turns += [reply] if answer is None else [reply, answer]
         raise BadProposal(
             f"no proposal from {self.model}: {_ending(reply)}{hints(reply, self.server.config.edit_format)}"
         )
 
-    def _ask(self, messages: list[JsonObject]) -> Reply:
+    def _ask(self, turns: list[Turn]) -> Reply:
         config = self.server.config
         request = Request(
             model=self.model,
             system=system(self.work.role, config.edit_format),
-            messages=messages,
+            turns=list(turns),
             max_tokens=config.max_tokens,
-            tools=self.work.definitions() if config.edit_format == "tools" else [],
+            tools=self.work.definitions() if config.edit_format == "tools" else (),
             purpose=self.work.role,
             n=self.n,
         )
@@ -70,31 +62,30 @@ class Conversation:
         self.trace.add("reply", text=reply.text, stop_reason=reply.stop_reason)
         return reply
 
-    def _answer(self, reply: Reply) -> list[JsonObject]:
-        """Return the blocks to send next; none if the model only paused."""
+    def _answer(self, reply: Reply) -> UserTurn | None:
+        """Return the next turn; None if the model only paused."""
         if reply.stop_reason == "refusal":
             raise BadProposal(f"{self.model} refused ({reply.refusal or 'no reason given'})")
         if reply.stop_reason == "model_context_window_exceeded":
             raise BadProposal(f"the conversation is too long for {self.model}")
         if reply.stop_reason == "pause_turn":
-            return []
+            return None
         cut = reply.stop_reason == "max_tokens"
         if calls := reply.calls:
-            return [self._result(call, cut and call is calls[-1]) for call in calls]
+            return UserTurn(results=[self._result(call, cut and call is calls[-1]) for call in calls])
         if cut:
-            return [text_block("Your reply was cut off at its maximum length. Think less, change less, and finish.")]
-        return [text_block(self._read(reply.text))]
+            return UserTurn(["Your reply was cut off at its maximum length. Think less, change less, and finish."])
+        return UserTurn([self._read(reply.text)])
 
-    def _result(self, call: JsonObject, cut: bool) -> JsonObject:
-        name, values = call["name"], call["input"]
+    def _result(self, call: ToolCall, cut: bool) -> ToolResult:
         if cut:
             result, wrong = "the call was cut off: your reply was too long. Change less at once.", True
         elif self.work.finished:
             result, wrong = "the proposal is made already", True
         else:
-            result, wrong = self.work.use(name, values)
-        self.trace.add("tool", name=name, input=values, result=result, error=wrong)
-        return {"type": "tool_result", "tool_use_id": call["id"], "content": result, "is_error": wrong}
+            result, wrong = self.work.use(call.name, call.input)
+        self.trace.add("tool", name=call.name, input=call.input, result=result, error=wrong)
+        return ToolResult(call.id, result, wrong)
 
     def _read(self, text: str) -> str:
         """Read the proposal from plain text, which some models write even if there are tools; return the answer."""
@@ -105,14 +96,6 @@ class Conversation:
             how = "Use the tools, and end with a tool call." if tools else "Keep to the form asked for."
             return f"No proposal yet: {error}. {how} The search is not over: propose the best change you can think of."
         return ""
-
-
-def _move_mark(answer: list[JsonObject], messages: list[JsonObject]) -> list[JsonObject]:
-    """Mark the end of the answer for the cache, and unmark earlier answers: a request may have only four marks."""
-    for message in messages[1:]:
-        for block in message["content"]:
-            block.pop("cache_control", None)
-    return [*answer[:-1], mark_for_cache(answer[-1], "5m")]
 
 
 def _ending(reply: Reply) -> str:

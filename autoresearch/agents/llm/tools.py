@@ -5,7 +5,7 @@ from dataclasses import replace
 from operator import itemgetter
 
 from autoresearch.agents import edits, rationale
-from autoresearch.agents.claude.prompts import Role
+from autoresearch.agents.llm.prompts import Role
 from autoresearch.agents.rationale import Rationale
 from autoresearch.agents.services import Library
 from autoresearch.brief.tokens import quote
@@ -32,7 +32,7 @@ _START_HELP = "Load train.py of another experiment into the editor. What was edi
 
 
 def _define(name: str, description: str, properties: JsonObject, required: Sequence[str] = ()) -> JsonObject:
-    """Return a tool as a request lists it."""
+    """Return a tool with the JSON schema of its input; an API converts it to its own form."""
     schema = {"type": "object", "properties": properties, **({"required": list(required)} if required else {})}
     return {"name": name, "description": description, "input_schema": schema}
 
@@ -45,6 +45,7 @@ _TOOLS = [
     _define("show", "One past experiment: its change, trials and verdict.", {"n": {"type": "integer"}}, ["n"]),
     _define("start_from", _START_HELP, {"n": {"type": "integer"}}, ["n"]),
 ]
+TEST_TOOL = _TOOLS[0]  # part of the test of a connection
 
 
 def _number(values: JsonObject) -> int:
@@ -79,7 +80,7 @@ class EditSession:
         return self.editor.text
 
     def definitions(self) -> list[JsonObject]:
-        """Return the tools as a request lists them."""
+        """Return the tools of this role, always in the same order."""
         tools = [tool for tool in (*_TOOLS, self._propose_tool()) if tool["name"] in self._tools]
         return sorted(tools, key=itemgetter("name"))
 

@@ -7,6 +7,7 @@ repair   this request was wrong: it counts as a broken proposal
 
 import email.utils
 import random
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -27,40 +28,54 @@ class Fault:
     advice: str = ""
 
 
-_ADD_CREDIT = "add credit to the account that the key belongs to"
-_SET_KEY = "set ANTHROPIC_API_KEY, or AUTORESEARCH_AUTH_TOKEN for a server of your own"
 DROPPED = Fault("dropped connection", "wait")
 TIMEOUT = Fault("timeout", "wait", (408, 504), ("timeout_error", "timeout"))
 GARBLED = Fault("garbled reply", "wait")
-WRONG_SERVER = Fault(
-    "no Messages API there", "stop", advice="correct `base_url`: a server that speaks this API, without /v1"
-)
 NOT_SENT = Fault("no request can be sent", "stop", advice="correct the key, `base_url` and the variables of proxies")
-NO_CREDIT = Fault("no credit", "stop", (402,), ("billing_error",), advice=_ADD_CREDIT)
+NO_CREDIT = Fault(
+    "no credit",
+    "stop",
+    (402,),
+    ("billing_error", "insufficient_quota", "billing_hard_limit_reached"),
+    advice="add credit to the account that the key belongs to",
+)
 USAGE_LIMIT = Fault("usage limit", "wait", first_wait_s=MAX_WAIT_S)
 BAD_REQUEST = Fault(
     "request refused",
     "repair",
     (400, 413, 422),
-    ("invalid_request_error", "request_too_large", "exceed_context_size_error"),
+    ("invalid_request_error", "request_too_large", "exceed_context_size_error", "context_length_exceeded"),
 )
-AUTHENTICATION = Fault("authentication", "stop", (401,), ("authentication_error",), advice=_SET_KEY)
+AUTHENTICATION = Fault(
+    "authentication", "stop", (401,), ("authentication_error", "invalid_api_key"), advice="set the key of this server"
+)
 
 TABLE = (
-    Fault("rate limit", "wait", (429,), ("rate_limit_error",), first_wait_s=2.0),
+    Fault("rate limit", "wait", (429,), ("rate_limit_error", "rate_limit_exceeded"), first_wait_s=2.0),
     Fault("overloaded", "wait", (503, 529), ("overloaded_error",), first_wait_s=2.0),
     Fault("bad gateway", "wait", (502,)),
-    Fault("server error", "wait", (409, 500), ("api_error", "conflict_error")),
+    Fault("server error", "wait", (409, 500), ("api_error", "conflict_error", "server_error")),
     TIMEOUT,
     AUTHENTICATION,
     Fault("permission", "stop", (403,), ("permission_error",), advice="use a key that may call this model"),
-    Fault("unknown model", "stop", (404,), ("not_found_error",), advice="correct `model` (or `base_url`)"),
+    Fault(
+        "unknown model",
+        "stop",
+        (404,),
+        ("not_found_error", "model_not_found"),
+        advice="correct `model` (or `base_url`)",
+    ),
     NO_CREDIT,
     BAD_REQUEST,
 )
 
 _BY_TYPE = {name: fault for fault in TABLE for name in fault.types}
 _BY_STATUS = {status: fault for fault in TABLE for status in fault.statuses}
+
+
+def is_known(kind: object) -> bool:
+    """Return whether this is a server's name of an error that the table has."""
+    return kind in _BY_TYPE
 
 
 def classify(status: int | None, kind: str | None, message: str = "") -> Fault:
@@ -70,12 +85,14 @@ def classify(status: int | None, kind: str | None, message: str = "") -> Fault:
     account is empty or at its limit, so the message decides.
     """
     status = status or 0
-    fault = _BY_TYPE.get(kind or "") or _BY_STATUS.get(status)
+    fault = _BY_TYPE.get(kind or "")
+    if fault is None or fault is BAD_REQUEST:  # OpenAI calls most errors of a request by one type
+        fault = _BY_STATUS.get(status, fault)
     if fault is None:
         if status < 400:
             return Fault("unknown error", "wait") if kind or message else GARBLED
         return Fault(f"HTTP {status}", "repair" if status < 500 else "wait")
-    if fault is BAD_REQUEST and "credit balance" in message.lower():
+    if fault is BAD_REQUEST and re.search("credit balance|insufficient (balance|credits)", message.lower()):
         return NO_CREDIT
     return USAGE_LIMIT if fault is BAD_REQUEST and "usage limit" in message.lower() else fault
 

@@ -1,0 +1,1 @@
+"""Ask a language model for changes: one conversation, whatever API its server speaks."""

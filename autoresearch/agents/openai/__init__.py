@@ -1,0 +1,1 @@
+"""Speak Chat Completions: OpenAI's API, which most other servers of models have too."""

@@ -1,0 +1,84 @@
+"""Address and key of a server that speaks Chat Completions."""
+
+import os
+from functools import partial
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from autoresearch.agents.base import Unusable
+from autoresearch.agents.llm.connection import CONNECT_TIMEOUT_S, check_environment, check_key, check_url, is_host
+from autoresearch.config import Config
+
+if TYPE_CHECKING:
+    import httpx2
+    import openai
+
+NO_KEY = (
+    "there is no key for the model: set OPENAI_API_KEY, or base_url for a server of your own,"
+    " or use --agent sweep, which needs none"
+)
+NO_PACKAGE = "the package `openai` is missing: pip install 'openai>=3,<4' (the extra `openai` of autoresearch)"
+HEADERS = frozenset(
+    ("host", "connection", "accept", "accept-encoding", "content-type", "content-length", "user-agent", "authorization")
+)
+KEYLESS = "none"  # sent as the key to a server that is given none
+
+
+def create_client(config: Config, read_timeout_s: float) -> "openai.OpenAI":
+    """Return a client without retries.
+
+    Raises UsageError for a wrong address, Unusable for a wrong key or proxy, or without the package `openai`.
+    """
+    try:
+        import openai
+    except ImportError:
+        raise Unusable(NO_PACKAGE) from None
+    if config.base_url:
+        check_url("base_url", config.base_url)
+    elif url := os.environ.get("OPENAI_BASE_URL"):
+        check_url("OPENAI_BASE_URL", url)
+    url, key = _with_path(config.base_url), _find_key(config)
+    check_environment(openai.DefaultHttpxClient)
+    timeout = openai.Timeout(read_timeout_s, connect=CONNECT_TIMEOUT_S)
+    if is_openai(config):
+        return openai.OpenAI(api_key=key, base_url=url, max_retries=0, timeout=timeout)
+    # another server gets nothing of what the environment holds for OpenAI, whatever the SDK makes of it
+    http_client = openai.DefaultHttpxClient(event_hooks={"request": [partial(_keep_ours, key)]})
+    return openai.OpenAI(api_key=key, base_url=url, max_retries=0, timeout=timeout, http_client=http_client)
+
+
+def _keep_ours(key: str, request: "httpx2.Request") -> None:
+    """Remove all headers of a request that the server need not have; the key is the one for this server."""
+    for name in set(request.headers) - HEADERS:
+        del request.headers[name]
+    if "authorization" in request.headers:  # a redirect to another server has lost it
+        request.headers["authorization"] = f"Bearer {key}"
+
+
+def is_openai(config: Config) -> bool:
+    """Return whether the server is the one that OPENAI_API_KEY belongs to."""
+    url = config.base_url
+    return not url or is_host(url, "openai.com") or url == os.environ.get("OPENAI_BASE_URL")
+
+
+def is_local(url: str) -> bool:
+    """Return whether an address is on this machine."""
+    return urlsplit(url).hostname in ("localhost", "127.0.0.1", "::1")
+
+
+def _find_key(config: Config) -> str:
+    """Return the key for the server. Raises Unusable."""
+    token = config.auth_token.get_secret_value() if config.auth_token else ""
+    check_key("auth_token", token)
+    if token or not is_openai(config):
+        return token or KEYLESS
+    key = os.environ.get("OPENAI_API_KEY", "")
+    check_key("OPENAI_API_KEY", key)
+    if not key:
+        raise Unusable(NO_KEY)
+    return key
+
+
+def _with_path(url: str | None) -> str | None:
+    """Return an address with the usual path `/v1` if it has none."""
+    return f"{url.rstrip('/')}/v1" if url and urlsplit(url).path in ("", "/") else url
