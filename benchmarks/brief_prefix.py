@@ -1,9 +1,9 @@
 """Measure which share of a brief a prompt cache can hold: the bytes that equal the brief before, from the start.
 
-    python benchmarks/brief_prefix.py LEDGER RUNS.tar.gz [--each]
+    PYTHONPATH=tests python benchmarks/brief_prefix.py RUNS.tar.gz [--each]
 
-The briefs are those of a recorded session: as its traces have them, and as this program writes them from its ledger,
-in which everything later than the moment of each proposal is undone. `--each` prints one line for each brief, too.
+The briefs are those of the recorded session: as its traces have them, and as this program writes them from its ledger
+(tests/fixtures/recorded-night). `--each` prints one line for each brief, too.
 """
 
 import argparse
@@ -15,25 +15,11 @@ from collections.abc import Sequence
 from itertools import pairwise, takewhile
 from pathlib import Path
 
+from support.recorded_night import brief_before
+
 from autoresearch.brief.brief import MAX_BRIEF_TOKENS
-from autoresearch.brief.lessons import Lessons
 from autoresearch.brief.tokens import count_tokens
 from autoresearch.files import JsonObject
-from autoresearch.ledger import Ledger
-from autoresearch.session.briefing import Briefing
-from autoresearch.session.context import SessionContext
-from autoresearch.session.evidence import Evidence
-from autoresearch.workspace.workspace import Workspace
-
-BASE_TRIALS = 3
-
-# of the experiments and trials of a session: what was not there, or not known, at the moment :at before experiment :n
-UNDO = (
-    "DELETE FROM trials WHERE started > :at OR experiment_id IN (SELECT id FROM experiments WHERE n >= :n)",
-    "UPDATE experiments SET state = 'measuring', verdict = NULL, reason = NULL, val_bpb = NULL, delta = NULL"
-    " WHERE settled > :at AND n > 0",
-    "DELETE FROM experiments WHERE n >= :n OR (started > :at AND n > 0)",
-)
 
 
 def recorded(archive: Path) -> tuple[dict[int, str], dict[int, list[JsonObject]]]:
@@ -51,20 +37,13 @@ def recorded(archive: Path) -> tuple[dict[int, str], dict[int, list[JsonObject]]
     return dict(sorted(briefs.items())), dict(sorted(calls.items()))
 
 
-def rewritten(ledger: Path, moments: dict[int, float]) -> dict[int, str]:
-    """Return the brief of each proposal as this program writes it, at its moment (unix seconds)."""
+def rewritten(numbers: Sequence[int]) -> dict[int, str]:
+    """Return the brief of each proposal as this program writes it, from the ledger as it was at that moment."""
     briefs = {}
-    for n, at in moments.items():
+    for n in numbers:
         with tempfile.TemporaryDirectory() as folder:
-            copy = Path(shutil.copy(ledger, folder))
-            with Ledger.open(copy) as store:
-                for statement in UNDO:
-                    store.connection.execute(statement, {"n": n, "at": at})
-                row = store.sessions()[0]
-                context = SessionContext(row.id, row.tag, store, Workspace(Path.cwd()), copy.parent)
-                lessons = Lessons.locate(copy.parent, row.identity, row.settings)
-                briefing = Briefing(context, Evidence(context, BASE_TRIALS), Path("program.md"), lessons, steered=True)
-                briefs[n] = briefing.write(n).render()
+            shutil.copy("program.md", folder)
+            briefs[n] = brief_before(Path(folder), n).render()
     return briefs
 
 
@@ -100,12 +79,11 @@ def of_all_tokens(briefs: dict[int, str], calls: dict[int, list[JsonObject]]) ->
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("ledger", type=Path)
     parser.add_argument("archive", type=Path)
     parser.add_argument("--each", action="store_true")
     options = parser.parse_args()
     before, calls = recorded(options.archive)
-    now = rewritten(options.ledger, {n: each[0]["started"] for n, each in calls.items()})
+    now = rewritten(list(before))
     print("| brief | briefs | equal to the one before | median | largest, bytes | tokens, at most |")
     print("|---|---|---|---|---|---|")
     print(summary("as recorded", list(before.values())))

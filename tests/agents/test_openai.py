@@ -16,7 +16,7 @@ from autoresearch.agents.base import BadProposal, Proposal, Unusable
 from autoresearch.agents.lookup import BriefLibrary
 from autoresearch.agents.openai.chunks import Assembly, read_usage
 from autoresearch.agents.openai.openai_agent import OpenAI
-from autoresearch.agents.rehearsal import rehearse
+from autoresearch.agents.rehearsal import bare_brief, rehearse
 from autoresearch.agents.services import CallRecord, Services
 from autoresearch.brief.brief import Brief
 from autoresearch.brief.history import PastExperiment
@@ -168,7 +168,7 @@ def test_what_is_no_proposal_says_why(brief: Brief, reply: Reply, line: str) -> 
 
 def reason(reply: Reply, source: str, **config: Any) -> str:
     with ChatServer([Reply([text("ready")]), reply]) as server:
-        found = rehearse(OpenAI(Config(base_url=server.url, model="m", **config), Services()), source)
+        found = rehearse(OpenAI(Config(base_url=server.url, model="m", **config), Services()), bare_brief(source))
     return str(found.reason)
 
 
