@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from autoresearch.agents.command import command_agent
 from autoresearch.agents.registry import create
 from autoresearch.agents.services import CallRecord, Services
 from autoresearch.brief.brief import Brief
+from autoresearch.brief.openings import Opening
 from autoresearch.config import Config, serve_token_file
 from autoresearch.data.dataset import Dataset
 from autoresearch.errors import UsageError
@@ -95,6 +97,16 @@ def test_an_edit_comes_back_with_what_the_agent_says_of_it(agent_spec: Callable[
     assert (
         before.key == after.key and before.seconds is None and after.seconds and after.cost_usd is None and after.n == 3
     )
+
+
+def test_a_command_may_start_from_another_version(agent_spec: Callable[[str], str], brief: Brief) -> None:
+    other = brief.source.replace("BATCH = 8", "BATCH = 16")
+    told = replace(brief, openings=[Opening("refine", "a near miss", 2, 2)], versions={2: other})
+    said = json.dumps({**SAID, "opening": "refine 2\x1b[2J", "start_from": 2})
+    proposal = create(agent_spec(f"cp version-2.py train.py; {GOOD}; echo '{said}' > proposal.json")).propose(told)
+    assert proposal.text == other.replace("SMOOTHING = 0.5", "SMOOTHING = 0.25")
+    assert (proposal.start_from, proposal.opening) == (2, "refine 2") and entry(proposal, "files")["touched"] == []
+    assert "- `refine 2`: a near miss" in entry(proposal, "prompt")["text"]
 
 
 def test_the_scratch_folder_holds_the_brief_and_nothing_else(agent_spec: Callable[[str], str], brief: Brief) -> None:

@@ -230,6 +230,27 @@ def test_the_opening_that_was_taken_is_recorded_with_its_origin(make: Make) -> N
     assert {group.key: group.experiments for group in groups} == {"climb": 3, "untried": 1, "branch": 1}
 
 
+def test_a_brief_offers_what_the_ledger_has_and_states_the_facts_of_the_incumbent(make: Make) -> None:
+    def trial(text: str, seed: int) -> Result:
+        reported = {"step": 40.0 if "BETA = 1.2" in text else 50.0}
+        if "GAMMA = 2" in text:
+            return Result("nothing_saved", reason="too late", seed=seed, total_seconds=0.1)
+        return replace(scored(text, seed), reported=reported, margin=0.125)
+
+    session = make(Chooser(("BETA", 1.2, "own", None), ("GAMMA", 2.0, "own", None)), trial, ahead=0)
+    session.run()
+    store, briefing = session.context.ledger, session.candidates.briefing
+    store.update_experiment(rows(session)[1].id, near_miss=True, p_gain=0.4)
+    briefing.history.clear()
+    brief = briefing.write(3)
+    assert [each.label for each in brief.openings] == ["refine 1", "repair 2", "untried"]
+    assert brief.versions[1] == TRAIN.replace("BETA = 1.0", "BETA = 1.2")
+    text = brief.render()
+    assert "| 40 | discard, near miss, odds 40 % |" in text and "crash: nothing_saved: too late" in text
+    assert "+BETA = 1.2" in text, "the change of a near miss is shown"
+    assert ", none failed." in text and "at least 12.5 %" in text
+
+
 def test_an_agent_without_a_model_is_offered_nothing(make: Make) -> None:
     agent = Chooser(("ALPHA", 2.0, "refine 1", 7))
     agent.model = None
