@@ -28,8 +28,9 @@ from autoresearch.agents.sweep.sweep_agent import knobs
 from autoresearch.data.dataset import Dataset
 from autoresearch.ledger import Ledger
 from autoresearch.measure.referee import CellReferee
-from autoresearch.measure.result import Result
+from autoresearch.measure.result import Overhead, Result
 from autoresearch.measure.settings import Settings, TrialPlan
+from autoresearch.measure.trial_facts import describe_trial
 from autoresearch.session.context import SessionContext
 from autoresearch.session.run import LoopInputs, assemble
 from autoresearch.session.stopping import Limits
@@ -49,6 +50,9 @@ class ForkedReferee:
 
     settings: Settings
     data: Dataset
+
+    def describe(self, base: Overhead | None) -> list[str]:
+        return describe_trial(self.settings, self.data, base)
 
     def measure(self, source: str, seed: int, plan: TrialPlan = TrialPlan()) -> Result:
         began = time.monotonic()
