@@ -1,0 +1,43 @@
+"""`same` compares what two versions compute."""
+
+import pytest
+
+from autoresearch.tools.same import same
+from autoresearch.tools.workbench import ToolError, Workbench
+
+
+def answer(bench: Workbench, text: str, other: str) -> str:
+    return same(bench, text, other, "experiment 3", 1)
+
+
+def test_another_way_to_compute_it_is_the_same(bench: Workbench, bigram: str) -> None:
+    faster = bigram.replace("SHARPNESS * np.log(counts + SMOOTHING)", "np.log((counts + SMOOTHING) ** SHARPNESS)")
+    assert answer(bench, faster, bigram).startswith("same: it computes what experiment 3 computes, before training")
+
+
+def test_another_training_is_told_from_another_function(bench: Workbench, bigram: str) -> None:
+    trains = answer(bench, bigram.replace("y.ravel()), 1.0)", "y.ravel()), 2.0)"), bigram)
+    assert trains.startswith("differs from experiment 3 after 12 steps")
+    assert "1 of 1 tensors differ, most of all logits" in trains and "yours gives the same answers" in trains
+    answers = answer(bench, bigram.replace('state["logits"][tokens]', '2 * state["logits"][tokens]'), bigram)
+    assert answers.startswith("differs from experiment 3") and "yours gives other answers" in answers
+
+
+def test_other_weights_are_named(bench: Workbench, bigram: str) -> None:
+    more = bigram.replace(
+        '"logits": logits.astype(np.float32)}', '"logits": logits.astype(np.float32), "more": counts}'
+    )
+    assert "only yours has more" in answer(bench, more, bigram)
+
+
+def test_it_says_whose_version_fails(bench: Workbench, bigram: str) -> None:
+    broken = bigram.replace("    trial.start()", "    1 / 0")
+    with pytest.raises(ToolError, match=r"your version: train\(\): ZeroDivisionError"):
+        answer(bench, broken, bigram)
+    with pytest.raises(ToolError, match=r"experiment 3: train\(\): ZeroDivisionError"):
+        answer(bench, bigram, broken)
+
+
+def test_a_version_cannot_pass_by_what_is_no_number(bench: Workbench, bigram: str) -> None:
+    nan = bigram.replace('state["logits"][tokens]', 'state["logits"][tokens] * np.nan')
+    assert answer(bench, nan, bigram).startswith("differs from experiment 3 before training and after 12 steps")
