@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from autoresearch.brief.history import PastExperiment
 from autoresearch.ledger import Experiment, Ledger, duplicates
+from autoresearch.ledger.artefacts import Artefacts
 from autoresearch.source.diff import unified_diff
 from autoresearch.source.fingerprint import fingerprint_without_seed
 
@@ -60,6 +61,7 @@ class LedgerLibrary:
 
     path: Path
     session_id: int
+    shows_prints: bool = True  # what train.py printed, which may be training text
 
     def history(self, words: str) -> str:
         with Ledger.open(self.path, readonly=True) as ledger:
@@ -72,6 +74,7 @@ class LedgerLibrary:
                 return None
             parent = None if row.parent is None else ledger.experiment(self.session_id, row.parent)
             trials = ledger.trials(self.session_id, row.id)
+            tags = [session.tag for session in ledger.sessions() if session.id == self.session_id]
         parts = [_line(row)]
         if trials:
             scores = [str(trial.outcome) if trial.val_bpb is None else f"{trial.val_bpb:.4f}" for trial in trials]
@@ -79,6 +82,9 @@ class LedgerLibrary:
         if parent is not None:
             diff = unified_diff(parent.text or "", row.text or "")
             parts.append(f"change against experiment {parent.n}:\n{diff[:MAX_DIFF_CHARS]}")
+        prints = Artefacts(self.path.parent / tags[0] / str(n)).last_prints() if self.shows_prints else []
+        if prints:
+            parts.append("\n".join(["what train.py printed last:", *prints]))
         return "\n\n".join(parts)
 
     def find_duplicate(self, text: str) -> str | None:

@@ -1,5 +1,6 @@
 """One conversation with a model, from the brief to a finished proposal: a bounded number of turns."""
 
+import time
 from dataclasses import dataclass
 
 from autoresearch.agents.base import BadProposal
@@ -86,14 +87,15 @@ class Conversation:
         return [text_block(self._read(reply.text))]
 
     def _result(self, call: JsonObject, cut: bool) -> JsonObject:
-        name, values = call["name"], call["input"]
+        name, values, began = call["name"], call["input"], time.monotonic()
         if cut:
             result, wrong = "the call was cut off: your reply was too long. Change less at once.", True
         elif self.work.finished:
             result, wrong = "the proposal is made already", True
         else:
             result, wrong = self.work.use(name, values)
-        self.trace.add("tool", name=name, input=values, result=result, error=wrong)
+        seconds = round(time.monotonic() - began, 3)
+        self.trace.add("tool", name=name, input=values, result=result, error=wrong, seconds=seconds)
         return {"type": "tool_result", "tool_use_id": call["id"], "content": result, "is_error": wrong}
 
     def _read(self, text: str) -> str:

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Sequence
 from operator import itemgetter
 
-from autoresearch.agents import edits, rationale
+from autoresearch.agents import edits, rationale, trial_tools
 from autoresearch.agents.claude.prompts import Role
 from autoresearch.agents.rationale import Rationale
-from autoresearch.agents.services import Library
+from autoresearch.agents.services import Library, Tools
 from autoresearch.brief.tokens import quote
 from autoresearch.files import JsonObject
 from autoresearch.source import contract, diff
@@ -36,7 +36,7 @@ def _define(name: str, description: str, properties: JsonObject, required: Seque
 
 _TOOLS = [
     _define(EDITOR, "View and edit train.py.", _EDITOR_INPUT, ["command", "path"]),
-    _define("check", "Check whether train.py as edited could be measured.", {}),
+    _define("check", trial_tools.CHECK_HELP, {}),
     _define("done", "End your work: the change is written.", {}),
     _define("history", _HISTORY_HELP, {"filter": {"type": "string"}}),
     _define("show", "One past experiment: its change, trials and verdict.", {"n": {"type": "integer"}}, ["n"]),
@@ -46,8 +46,8 @@ _TOOLS = [
 class EditSession:
     """The work on one proposal. Once it is `finished`, `text` and `record` (or `idea`) hold the result."""
 
-    def __init__(self, role: Role, text: str, library: Library) -> None:
-        self.role, self.library = role, library
+    def __init__(self, role: Role, text: str, library: Library, tools: Tools | None = None) -> None:
+        self.role, self.library, self.tools = role, library, tools
         self.editor = edits.Editor(text)
         self.before = self.editor.text
         self.record: Rationale | None = None
@@ -61,7 +61,9 @@ class EditSession:
 
     def definitions(self) -> list[JsonObject]:
         """Return the tools as a request lists them."""
-        tools = [tool for tool in (*_TOOLS, self._propose_tool()) if tool["name"] in self._tools]
+        tools = [
+            tool for tool in (*_TOOLS, *trial_tools.DEFINITIONS, self._propose_tool()) if tool["name"] in self._tools
+        ]
         return sorted(tools, key=itemgetter("name"))
 
     def use(self, name: str, values: object) -> tuple[str, bool]:
@@ -96,10 +98,11 @@ class EditSession:
 
     def _tools_of(self, role: Role) -> dict[str, Callable[[JsonObject], str]]:
         reading: dict[str, Callable[[JsonObject], str]] = {"history": self._history, "show": self._show}
-        editing: dict[str, Callable[[JsonObject], str]] = {EDITOR: self.editor.run, "check": self._check}
+        editing: dict[str, Callable[[JsonObject], str]] = {EDITOR: self.editor.run, "check": self._try}
+        trying = trial_tools.calls(self.tools, role, lambda: self.text) if self.tools else {}
         if role == "code":
-            return {**editing, "done": self._finish}
-        return {**reading, **(editing if role == "propose" else {}), "propose": self._propose}
+            return {**editing, **trying, "done": self._finish}
+        return {**reading, **trying, **(editing if role == "propose" else {}), "propose": self._propose}
 
     def _propose_tool(self) -> JsonObject:
         properties = rationale.PROPERTIES
@@ -121,6 +124,10 @@ class EditSession:
         if found is None:
             raise ValueError(f"there is no experiment {n}")
         return quote("ledger", found, MAX_ANSWER_CHARS)
+
+    def _try(self, values: JsonObject) -> str:
+        """Answer whether train.py would be accepted, and what happens when it runs. Raises ValueError."""
+        return self._check(values) + trial_tools.try_version(self.tools, self.text)
 
     def _check(self, values: JsonObject) -> str:
         """Answer that train.py would be accepted. Raises ValueError with the reason if it would be refused."""
