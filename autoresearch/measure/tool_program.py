@@ -19,7 +19,7 @@ from autoresearch.measure.tool_context import ToolContext
 from autoresearch.measure.tool_profile import Functions, LoopParts, Operators
 
 CAUSAL_TESTS = 4  # positions
-MAX_ANSWER_NUMBERS = 1 << 24  # logits at a time: 64 MiB
+MAX_ANSWER_NUMBERS = 1 << 22  # logits at a time: 16 MiB
 STAGES = ("train()", "load()", "the function that load() returns", "the text of train.py", "the snippet")
 SHOWN = 12  # functions or operators of a profile
 

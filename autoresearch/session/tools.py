@@ -10,6 +10,7 @@ from autoresearch.measure.settings import Settings
 from autoresearch.session.context import SessionContext
 from autoresearch.setup.project import Project
 from autoresearch.setup.slots import Slot
+from autoresearch.tools import scale
 from autoresearch.tools.model_tools import ModelTools
 from autoresearch.tools.scoring_gate import ScoringGate
 from autoresearch.tools.workbench import Workbench
@@ -25,7 +26,8 @@ def make_tools(context: SessionContext, project: Project, spare: Sequence[int], 
     if cores:
         own = _cpu_settings(settings, cores)
         is_scaled = settings.device != "cpu"
-        bench = Workbench(own, data, gate, is_scaled, is_private(data, project.config.share_text))
+        rows = scale.with_short_rows(data) if is_scaled else data
+        bench = Workbench(own, rows, gate, is_scaled, is_private(data, project.config.share_text))
     return ModelTools(bench, lambda n: _find_version(context, project, n), context.row.seed % 2**31)
 
 

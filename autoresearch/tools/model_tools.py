@@ -60,7 +60,7 @@ class ModelTools:
 
     def profile(self, text: str) -> str:
         """Return where the time of a version's training step goes."""
-        return self._try(lambda bench: _with_print(bench, *profile(bench, _fit(bench, text), self.seed)))
+        return self._try(lambda bench: profile(bench, _fit(bench, text), self.seed))
 
     def probe(self, text: str, code: str) -> str:
         """Return what a snippet prints about the training rows. Raises ValueError if it may not run now."""
@@ -109,7 +109,7 @@ def _with_print(bench: Workbench, words: str, printed: str) -> str:
 
 def _bounded(bench: Workbench, words: str, spent: float) -> str:
     cores = bench.settings.threads
-    scaled = "; CPU figures of small batches, not those of the card" if bench.scaled else ""
+    scaled = "; CPU figures of short rows and small batches, not those of the card" if bench.scaled else ""
     head = f"({spent:.1f} s on {cores} spare CPU core{'s' if cores > 1 else ''}{scaled})\n"
     most = MAX_ANSWER_CHARS - len(head)
     return head + (words if len(words) <= most else f"{words[: most - len(CUT)]}{CUT}")

@@ -4,12 +4,12 @@ from autoresearch.text import plausible
 from autoresearch.tools.wording import Vocabulary, number, seconds
 from autoresearch.tools.workbench import ToolError, Workbench
 
-TRAIN_S = 4.0  # of CPU time; the last part of it is profiled
+TRAIN_S = 2.0  # of CPU time; the last part of it is profiled
 LIMIT_S = 60.0
 
 
-def profile(bench: Workbench, source: str, seed: int, limit_s: float = LIMIT_S) -> tuple[str, str]:
-    """Return the functions or operators that take most of a step, and what the version printed. Raises ToolError."""
+def profile(bench: Workbench, source: str, seed: int, limit_s: float = LIMIT_S) -> str:
+    """Return the functions or operators that take most of a step. Raises ToolError."""
     with bench.run("profile", source, seed, limit_s, {"seconds": TRAIN_S}) as run:
         message = run.receive("result")
         message.close()
@@ -21,7 +21,7 @@ def profile(bench: Workbench, source: str, seed: int, limit_s: float = LIMIT_S) 
     unit = "operator" if facts.get("unit") == "operator" else "function"
     lines = [f"a step takes {seconds(facts.get('step'))} without the profiler; time by {unit}, without what it calls:"]
     lines += [_line(row, whole, vocabulary) for row in rows if isinstance(row, list) and len(row) == 3]
-    return "\n".join(lines), run.printed
+    return "\n".join(lines)
 
 
 def _line(row: list[object], whole: float, vocabulary: Vocabulary) -> str:

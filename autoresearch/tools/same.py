@@ -63,7 +63,7 @@ def _answers(bench: Workbench, source: str, name: str, seed: int, weights: list[
     """Train a version for `STEPS` and return its answers, also with the weights of another one."""
     data, settings = bench.data, bench.settings
     rng = np.random.default_rng([seed, 1])
-    tokens = data.draw_training_rows(ROWS, rng)[:, :-1]
+    tokens = bench.draw_rows(ROWS, rng)[:, :-1]
     size = SCALED_BATCH_TOKENS if bench.scaled else BATCH_TOKENS
     batch = max(1, min(settings.eval_batch, size // data.seq_len))
     task = {

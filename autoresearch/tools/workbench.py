@@ -7,6 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from autoresearch.data.dataset import Dataset
 from autoresearch.files import JsonObject
 from autoresearch.measure import wire
@@ -40,8 +43,9 @@ class ToolError(Exception):
 class Workbench:
     """Run tools with the settings of trials on a CPU, on `settings.cores`.
 
-    `scaled` if trials are on a card: versions then run with small batches, and their times are not those of a trial.
-    `private` if training text must not reach the agent: what a cell says in words of its own is then left out.
+    `scaled` if trials are on a card: versions then run with short rows and small batches (scale.py), and their times
+    are not those of a trial. `private` if training text must not reach the agent: what a cell says in words of its own
+    is then left out.
     """
 
     settings: Settings
@@ -86,6 +90,12 @@ class Workbench:
             return ToolError("", RAN_ON)
         error.printed = run.process.cell.log()
         return error
+
+    def draw_rows(self, count: int, rng: np.random.Generator) -> NDArray[np.uint16]:
+        """Return random training rows of the first shard, uint16 [count, seq_len + 1]."""
+        tokens, width = np.memmap(self.data.train_shards()[0], np.uint16, "r"), self.data.seq_len + 1
+        rows = tokens[: len(tokens) - len(tokens) % width].reshape(-1, width)
+        return np.asarray(rows[rng.integers(len(rows), size=count)])
 
     def spec(self) -> CellSpec:
         """Return the rights of a tool's cell: those of a trial on a CPU, without processes of its own."""

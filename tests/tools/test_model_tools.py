@@ -7,7 +7,7 @@ from support.tools import model_tools
 
 from autoresearch.tools import check as check_module
 from autoresearch.tools.model_tools import HOUR_S, PROBES_AN_HOUR
-from autoresearch.tools.scale import with_small_batches
+from autoresearch.tools.scale import with_short_rows, with_small_batches
 from autoresearch.tools.workbench import Workbench
 
 SPELLED = '{"logits": logits, bytes([115, 101]).decode(): counts}'  # a tensor with the name `se`
@@ -67,5 +67,6 @@ def test_an_unknown_version_is_refused(bench: Workbench, bigram: str) -> None:
 def test_beside_a_card_batches_are_small_and_the_answer_says_so(bench: Workbench, bigram: str) -> None:
     text = "BATCH_TOKENS = 2**17\nMICRO_TOKENS = 2**15\nBATCH = 8\nDEPTH = 8\n"
     assert with_small_batches(text, 512) == "BATCH_TOKENS = 2**9\nMICRO_TOKENS = 2**9\nBATCH = 1\nDEPTH = 8\n"
-    words = model_tools(replace(bench, scaled=True)).check(bigram)
-    assert "CPU figures of small batches, not those of the card" in words.splitlines()[0]
+    small = replace(bench, scaled=True, data=with_short_rows(bench.data))
+    words = model_tools(small).check(bigram)
+    assert "CPU figures of short rows and small batches, not those of the card" in words.splitlines()[0]

@@ -86,5 +86,5 @@ def test_a_profile_names_the_functions(bench: Workbench, bigram: str, monkeypatc
     monkeypatch.setattr("autoresearch.tools.profile.TRAIN_S", 0.3)
     slow = "def slow():\n    total = 0\n    for k in range(5_000):\n        total += k\n\n\n"
     slow = bigram.replace("def train(", f"{slow}def train(")
-    words, _ = profile(bench, slow.replace("step += 1", "step += 1; slow()"), 1)
+    words = profile(bench, slow.replace("step += 1", "step += 1; slow()"), 1)
     assert words.startswith("a step takes") and " slow" in words
