@@ -30,6 +30,7 @@ def run(mode: str, channel: wire.Channel, source: str, hello: wire.Fields) -> No
     assert task is not None
     tool = _Tool(channel, source, hello, task)
     {"check": tool.check, "same": tool.same, "profile": tool.profile, "probe": tool.probe}[mode]()
+    channel.receive()  # until it is killed: its memory is read before
 
 
 class _Tool:
@@ -174,8 +175,7 @@ class _Tool:
             self._stage("the text of train.py")
             self._program()
         self._stage("the snippet")
-        rows = self.rows[0] if len(self.rows) == 1 else self.numpy.concatenate(self.rows)
-        names: dict[str, Any] = {"__name__": "probe", "rows": rows, "np": self.numpy, "numpy": self.numpy}
+        names: dict[str, Any] = {"__name__": "probe", "rows": self.rows[0], "np": self.numpy, "numpy": self.numpy}
         names |= {"torch": self.torch} if self.torch else {}
         names |= {name: self.hello[name] for name in ("vocab_size", "seq_len", "seed")}
         exec(compile(snippet, "probe.py", "exec"), names)

@@ -79,8 +79,10 @@ def run_session(
         _report_unknown_sessions(context)
     reason, error = "error", ""
     try:
-        loop = assemble(context, _loop_inputs(context, project, limits, None))
+        inputs = _loop_inputs(context, project, limits, None)
+        loop = assemble(context, inputs)
         reason = loop.run()
+        inputs.gate.close()  # an agent that is still at work may not run anything beside what follows
         reserved, left = loop.control.reserve_s(), limits.seconds_left()
         if reason != "interrupted" and total.is_due(ledger, row, project.config.total_pairs, reserved, left):
             _measure_total(context, project, limits, loop.maintenance.card(project.slot.gpu))
@@ -139,6 +141,7 @@ class LoopInputs:
     stand_in: Agent | None = None  # proposes while the agent is broken or away
     ahead: int = 0  # candidates that are prepared while trials run ...
     spare: tuple[int, ...] = ()  # ... on these cores
+    gate: ScoringGate = field(default_factory=ScoringGate)  # of the tools that the agent runs
 
 
 def assemble(context: SessionContext, inputs: LoopInputs) -> SessionLoop:
@@ -207,6 +210,7 @@ def _loop_inputs(context: SessionContext, project: Project, limits: Limits, fixe
         stand_in=registry.create("sweep") if agent.model else None,
         ahead=len(slots) if runs_beside else 0,
         spare=spare,
+        gate=gate,
     )
 
 

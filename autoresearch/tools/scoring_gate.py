@@ -20,7 +20,7 @@ MAX_WAIT_S = 60.0  # for a score to end, before a tool starts
 
 
 class Busy(Exception):
-    """Trials are being scored for so long that a tool cannot start."""
+    """A tool cannot start: the session is over, or trials are being scored for too long."""
 
 
 class StoppableCell:
@@ -76,7 +76,15 @@ class ScoringGate:
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._scoring = 0
+        self._closed = False
         self._tools: list[StoppableCell] = []
+
+    def close(self) -> None:
+        """Kill all tools, and let no other start."""
+        with self._changed:
+            self._closed = True
+            for tool in self._tools:
+                tool.cell.kill()
 
     @contextmanager
     def scoring(self) -> Iterator[None]:
@@ -103,6 +111,8 @@ class ScoringGate:
         with self._changed:
             if not self._changed.wait_for(lambda: self._scoring == 0, MAX_WAIT_S):
                 raise Busy(f"trials have been scored for {MAX_WAIT_S:.0f} s: try again later")
+            if self._closed:
+                raise Busy("the session is over")
             self._tools.append(tool)
         try:
             yield tool

@@ -10,7 +10,8 @@ from autoresearch.tools.model_tools import HOUR_S, PROBES_AN_HOUR
 from autoresearch.tools.scale import with_short_rows, with_small_batches
 from autoresearch.tools.workbench import Workbench
 
-SPELLED = '{"logits": logits, bytes([115, 101]).decode(): counts}'  # a tensor with the name `se`
+SE = "bytes([115, 101]).decode()"  # a name that is made at run time: `se`
+SPELLED = f'{{"logits": logits, {SE}: counts}}'
 
 
 @pytest.fixture(autouse=True)
@@ -29,8 +30,11 @@ def test_private_text_stays_in_the_cell(bench: Workbench, bigram: str) -> None:
     spells = "step += 1; print('a secret')\n        if step == 2: raise ValueError('a secret')"
     words = tools.check(bigram.replace("step += 1", spells))
     assert "ValueError (line 19 of train.py)" in words and "withheld" in words and "secret" not in words
-    spells = "def f(): pass\n        f.__code__ = f.__code__.replace(co_qualname='a secret')\n        f(); step += 1"
-    assert "secret" not in tools.check(bigram.replace("step += 1", spells))
+    spells = (
+        f"def f(): sum(range(9999))\n        f.__code__ = f.__code__.replace(co_qualname={SE})\n        f(); step += 1"
+    )
+    words = tools.check(bigram.replace("step += 1", spells))
+    assert "(other) " in words and " se " not in words
     named = bigram.replace('{"logits": logits.astype(np.float32)}', SPELLED)
     assert "only yours has (other)" in tools.same(named, None)
     with pytest.raises(ValueError, match="share_text"):

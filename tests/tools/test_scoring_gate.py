@@ -3,11 +3,12 @@
 import threading
 import time
 
+import pytest
 from support.cells import spec, wait
 
 from autoresearch.sandbox.cell import Cell
 from autoresearch.sandbox.kernel import cpu_seconds
-from autoresearch.tools.scoring_gate import ScoringGate
+from autoresearch.tools.scoring_gate import Busy, ScoringGate
 
 BUSY = "while True: pass"
 WAKES_ITSELF = """
@@ -45,6 +46,15 @@ def test_a_tool_that_wakes_itself_is_killed() -> None:
         with gate.scoring():
             wait(lambda: False, 0.5)
         assert tool.ran_on and not cell.is_running()
+
+
+def test_no_tool_outlasts_the_session() -> None:
+    gate = ScoringGate()
+    with Cell.start(spec(BUSY)) as cell, gate.running(cell):
+        gate.close()
+        assert not cell.is_running()
+        with pytest.raises(Busy, match="the session is over"), gate.running(cell):
+            pass
 
 
 def test_a_tool_waits_for_a_score_to_end() -> None:

@@ -12,7 +12,7 @@ from autoresearch.agents.claude.tools import EditSession
 from autoresearch.files import JsonObject
 from autoresearch.text import Trace
 
-MAX_REPLIES = 14  # for one proposal
+MAX_REPLIES = 20  # for one proposal
 MAX_IDLE_REPLIES = 3  # of these, replies without a tool call or cut off
 MAX_OUTPUT = 3  # times `max_tokens`: all output of one conversation
 MAX_QUOTE_CHARS = 200
