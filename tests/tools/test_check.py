@@ -68,3 +68,33 @@ def test_load_cannot_use_what_training_left_in_the_module(bench: Workbench, bigr
 def test_a_version_that_sleeps_is_cut_off(bench: Workbench, bigram: str) -> None:
     with pytest.raises(ToolError, match=r"train\(\): not done after 1 s"):
         check(bench, bigram.replace("    trial.start()", "    import time; time.sleep(60)"), 1, limit_s=1.0)
+
+
+FORGER = """
+import json, os, socket
+channel = socket.socket(fileno=os.dup(3))
+channel.setblocking(True)
+def say(**fields):
+    channel.send(json.dumps(fields).encode())
+"""
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        "",
+        "parts=5, step=[], shape='wide', setup={}",
+        "parts=[['x' * 5000, 1e12], 5, None, [1], [{}, 'y']], leak='no', rows=1e300, finite=1, steps=float('inf')",
+        "shape=list(range(10000)), wanted={'a': 1}",
+    ],
+)
+def test_a_forged_report_is_read_and_bounded(bench: Workbench, bigram: str, fields: str) -> None:
+    forged = bigram.replace("\n\ndef train(trial):", f"{FORGER}\n\ndef train(trial):\n    say(kind='result', {fields})")
+    words, _ = check(bench, forged, 1)
+    assert words.startswith("it fails:") and len(words) < 2000
+
+
+def test_a_flood_of_messages_ends(bench: Workbench, bigram: str) -> None:
+    flood = "    while True:\n        say(kind='stage', name='x' * 1000)"
+    with pytest.raises(ToolError, match="not done after 2 s"):
+        check(bench, bigram.replace("\n\ndef train(trial):", f"{FORGER}\n\ndef train(trial):\n{flood}"), 1, limit_s=2.0)

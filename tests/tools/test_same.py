@@ -41,3 +41,11 @@ def test_it_says_whose_version_fails(bench: Workbench, bigram: str) -> None:
 def test_a_version_cannot_pass_by_what_is_no_number(bench: Workbench, bigram: str) -> None:
     nan = bigram.replace('state["logits"][tokens]', 'state["logits"][tokens] * np.nan')
     assert answer(bench, nan, bigram).startswith("differs from experiment 3 before training and after 12 steps")
+
+
+def test_forged_states_are_refused(bench: Workbench, bigram: str) -> None:
+    forger = "import json, os, socket\nchannel = socket.socket(fileno=os.dup(3))\n"
+    forger += "for _ in range(2): channel.send(json.dumps({'kind': 'state', 'steps': [1]}).encode())\n"
+    forger += "channel.send(json.dumps({'kind': 'result'}).encode())\n"
+    with pytest.raises(ToolError, match="your version: no checkpoints came"):
+        answer(bench, bigram.replace("import numpy as np\n", f"import numpy as np\n{forger}"), bigram)
