@@ -50,7 +50,8 @@ class Proposal:
 
     `predicted` is the expected change of val_bpb (negative is better), `cost_usd` the cost of the proposal, `params`
     data that the agent finds again in the history, `trace` the steps that led to the proposal. `mode` is set if no
-    agent was asked: `revert` or `prune` remove kept changes.
+    agent was asked: `revert` or `prune` remove kept changes. `same_as` is the experiment whose function this text
+    computes, as a check of ours in a cell found (never what an agent says).
     """
 
     text: str
@@ -61,6 +62,7 @@ class Proposal:
     params: JsonObject = field(default_factory=dict)
     trace: list[JsonObject] = field(default_factory=list)
     mode: str | None = None
+    same_as: int | None = None
 
 
 class Agent(Protocol):

@@ -48,11 +48,15 @@ def proposal_columns(proposal: Proposal, brief: Brief) -> Columns:
         "category": proposal.category,
         "hypothesis": proposal.hypothesis,
         "predicted": proposal.predicted,
-        "params": proposal.params | ({"idea": idea} if idea else {}),
+        "params": proposal.params | ({"idea": idea} if idea else {}) | _same(proposal),
         "cost_usd": proposal.cost_usd,
         "mode": brief.direction.mode if brief.direction else proposal.mode,
         "line": brief.direction.line if brief.direction else None,
     }
+
+
+def _same(proposal: Proposal) -> Columns:
+    return {} if proposal.same_as is None else {"same_as": proposal.same_as}
 
 
 def inherited_columns(old: Experiment) -> Columns:

@@ -47,6 +47,7 @@ from autoresearch.setup.project import Project, inspection, settings
 from autoresearch.setup.trial_run import BasePlanner
 from autoresearch.source.parsing import uses_torch
 from autoresearch.source.size import literal_limit
+from autoresearch.tools.model_tools import ModelTools
 from autoresearch.tools.scoring_gate import ScoringGate
 from autoresearch.workspace.workspace import Workspace
 
@@ -141,7 +142,8 @@ class LoopInputs:
     stand_in: Agent | None = None  # proposes while the agent is broken or away
     ahead: int = 0  # candidates that are prepared while trials run ...
     spare: tuple[int, ...] = ()  # ... on these cores
-    gate: ScoringGate = field(default_factory=ScoringGate)  # of the tools that the agent runs
+    tools: ModelTools | None = None  # that the agent may run, and
+    gate: ScoringGate = field(default_factory=ScoringGate)  # what stops them while a trial is scored
 
 
 def assemble(context: SessionContext, inputs: LoopInputs) -> SessionLoop:
@@ -150,7 +152,7 @@ def assemble(context: SessionContext, inputs: LoopInputs) -> SessionLoop:
     lessons = Lessons.locate(context.runs, inputs.identity, row.settings)
     steered, gpu = inputs.agent.model is not None, inputs.referees[0].settings.gpu
     briefing = Briefing(context, evidence, inputs.program, lessons, steered, gpu)
-    proposer = Proposer(context, inputs.agent, inputs.stand_in, inputs.constraints)
+    proposer = Proposer(context, inputs.agent, inputs.stand_in, inputs.constraints, tools=inputs.tools)
     maintenance = Maintenance(context, inputs.max_bytes)
     control = SessionControl(context, inputs.limits, inputs.reserve_s)
     return SessionLoop(
@@ -192,7 +194,8 @@ def _loop_inputs(context: SessionContext, project: Project, limits: Limits, fixe
     config, slots = project.config, [project.settings, *(settings(project.config, slot) for slot in project.slots[1:])]
     seconds, gate = limits.seconds_left(), ScoringGate()
     spare = spare_cores([slot.cores for slot in project.slots])
-    agent = fixed or _create_agent(context, project, limits, make_tools(context, project, spare, gate))
+    tools = make_tools(context, project, spare, gate)
+    agent = fixed or _create_agent(context, project, limits, tools)
     has_free_cores = project.slot.gpu is not None or bool(spare)
     runs_beside = agent.proposes == "remotely" or (agent.proposes == "locally" and has_free_cores)
     base = _base_text(context, project)
@@ -210,6 +213,7 @@ def _loop_inputs(context: SessionContext, project: Project, limits: Limits, fixe
         stand_in=registry.create("sweep") if agent.model else None,
         ahead=len(slots) if runs_beside else 0,
         spare=spare,
+        tools=tools,
         gate=gate,
     )
 

@@ -1,9 +1,11 @@
 """The tools of a session's agent: where they run, and which versions they know."""
 
 import os
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 
+from autoresearch.agents.base import Proposal
 from autoresearch.data.dataset import Dataset
 from autoresearch.ledger import Ledger
 from autoresearch.measure.settings import Settings
@@ -15,6 +17,7 @@ from autoresearch.tools.model_tools import ModelTools
 from autoresearch.tools.scoring_gate import ScoringGate
 from autoresearch.tools.workbench import Workbench
 
+EQUAL_SCORE = ("bug", "robustness", "simplification")  # categories that may be kept without a gain
 CARD_CORES = 4  # of a machine with cards: the most that a tool uses, and as many as are left for trials
 
 
@@ -29,6 +32,17 @@ def make_tools(context: SessionContext, project: Project, spare: Sequence[int], 
         rows = scale.with_short_rows(data) if is_scaled else data
         bench = Workbench(own, rows, gate, is_scaled, is_private(data, project.config.share_text))
     return ModelTools(bench, lambda n: _find_version(context, project, n), context.row.seed % 2**31)
+
+
+def note_same(proposal: Proposal, incumbent: int, tools: ModelTools | None) -> Proposal:
+    """Return a proposal that is not meant as a gain with what a check finds: whether it computes the same function."""
+    if tools is None or proposal.category not in EQUAL_SCORE:
+        return proposal
+    began = time.monotonic()
+    is_same = tools.is_same(proposal.text, incumbent)
+    spent = round(time.monotonic() - began, 3)
+    trace = [*proposal.trace, {"kind": "same", "as": incumbent, "same": is_same, "seconds": spent}]
+    return replace(proposal, same_as=incumbent if is_same else None, trace=trace)
 
 
 def is_private(data: Dataset, share_text: bool) -> bool:

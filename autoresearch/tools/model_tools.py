@@ -4,6 +4,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from autoresearch.source.parsing import explain
@@ -56,7 +57,16 @@ class ModelTools:
         if found is None:
             raise ValueError(f"there is no experiment {n}")
         name, other = found
-        return self._try(lambda bench: same(bench, _fit(bench, text), _fit(bench, other), name, self.seed))
+        return self._try(lambda bench: same(bench, _fit(bench, text), _fit(bench, other), name, self.seed)[1])
+
+    def is_same(self, text: str, n: int) -> bool:
+        """Return whether a version was found to compute the function of experiment `n`; False if that is not known."""
+        found, bench = self.versions(n), self.bench
+        if found is None or bench is None:
+            return False
+        with self._lock, suppress(ToolError, SyntaxError):
+            return same(bench, _fit(bench, text), _fit(bench, found[1]), found[0], self.seed)[0]
+        return False
 
     def profile(self, text: str) -> str:
         """Return where the time of a version's training step goes."""

@@ -45,14 +45,14 @@ class _States:
             os.close(fd)
 
 
-def same(bench: Workbench, version: str, other: str, name: str, seed: int) -> str:
-    """Return whether a version is the same function as `other`, which is called `name`. Raises ToolError."""
+def same(bench: Workbench, version: str, other: str, name: str, seed: int) -> tuple[bool, str]:
+    """Return whether a version is the same function as `other`, which is called `name`, and why. Raises ToolError."""
     theirs = _answers(bench, other, name, seed)
     try:
         ours = _answers(bench, version, "your version", seed, theirs.checkpoints[1:])
         try:
             words = Vocabulary(version + other, bench.private)
-            return "\n".join(_describe(ours, theirs, name, words))
+            return _compare(ours, theirs, name, words)
         finally:
             ours.close()
     finally:
@@ -121,7 +121,7 @@ def _distance(one: Floats, other: Floats) -> float:
         return float((np.exp(one) * np.abs(one - other)).sum(-1).max())
 
 
-def _describe(ours: _States, theirs: _States, name: str, words: Vocabulary) -> list[str]:
+def _compare(ours: _States, theirs: _States, name: str, words: Vocabulary) -> tuple[bool, str]:
     moved = _distance(theirs.answers[0], theirs.answers[1])
     distances = [_distance(theirs.answers[k], ours.answers[k]) for k in (0, 1)]
     grades = [_grade(distance, moved) for distance in distances]
@@ -139,7 +139,7 @@ def _describe(ours: _States, theirs: _States, name: str, words: Vocabulary) -> l
     for k, each in enumerate(when):
         if (grades[k] or k == 0) and not (k and grades[0]):
             lines += compare_weights(ours.checkpoints[k], theirs.checkpoints[k], f"weights {each}", name, words)
-    return [*lines, _forward(ours, theirs, name)]
+    return max(grades) == 0, "\n".join([*lines, _forward(ours, theirs, name)])
 
 
 def _grade(distance: float, moved: float) -> int:

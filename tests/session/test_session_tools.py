@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -10,12 +11,14 @@ from typing import Any, cast
 import pytest
 from support.messages_server import MessagesServer, Reply, Request, Step, tool
 from support.programs import autoresearch
+from support.tools import model_tools, workbench
 
+from autoresearch.agents.base import Proposal
 from autoresearch.data.dataset import Dataset
 from autoresearch.measure.settings import Settings
 from autoresearch.session import tools as session_tools
 from autoresearch.session.context import SessionContext
-from autoresearch.session.tools import make_tools
+from autoresearch.session.tools import make_tools, note_same
 from autoresearch.setup.project import Project
 from autoresearch.tools.scoring_gate import ScoringGate
 
@@ -68,6 +71,18 @@ def project(settings: Settings, data: Dataset, **slot: Any) -> Project:
 
 
 CONTEXT = cast(SessionContext, SimpleNamespace(row=SimpleNamespace(seed=5), tag="t", id=1))
+
+
+def test_a_repair_that_computes_the_same_is_known_as_such(quick: Settings, bytes_data: Dataset, bigram: str) -> None:
+    known = model_tools(workbench(quick, bytes_data))
+    tools = replace(known, versions=lambda n: ("experiment 4", bigram) if n == 4 else None)
+    repaired = bigram.replace("step = 0\n", "step = int(0)\n")
+    found = note_same(Proposal(repaired, "safer", "robustness"), 4, tools)
+    assert found.same_as == 4 and found.trace[-1]["same"] is True and found.trace[-1]["seconds"] > 0
+    changed = Proposal(bigram.replace("= 0.5", "= 0.1"), "safer", "robustness")
+    assert note_same(changed, 4, tools).same_as is None
+    assert note_same(Proposal(repaired, "safer", "robustness"), 5, tools).same_as is None
+    assert note_same(Proposal(repaired, "faster", "throughput"), 4, tools).trace == []
 
 
 def test_without_spare_cores_there_are_no_tools(quick: Settings, bytes_data: Dataset) -> None:

@@ -7,7 +7,9 @@ from autoresearch.tools.workbench import ToolError, Workbench
 
 
 def answer(bench: Workbench, text: str, other: str) -> str:
-    return same(bench, text, other, "experiment 3", 1)
+    is_same, words = same(bench, text, other, "experiment 3", 1)
+    assert is_same == words.startswith("same:")
+    return words
 
 
 def test_another_way_to_compute_it_is_the_same(bench: Workbench, bigram: str) -> None:
