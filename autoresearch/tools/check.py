@@ -10,12 +10,11 @@ from autoresearch.tools.wording import Vocabulary, number, seconds, shares
 from autoresearch.tools.workbench import Workbench
 
 TRAIN_S = 3.0  # of CPU time
-LIMIT_S = 60.0  # from the start of the cell to its end
 SAME_LOGIT = 1e-3  # a change of a logit by less is rounding
 ROUNDING = 1e-2  # by the place of a row in the batch
 
 
-def check(bench: Workbench, source: str, seed: int, limit_s: float = LIMIT_S) -> tuple[str, str]:
+def check(bench: Workbench, source: str, seed: int, limit_s: float | None = None) -> tuple[str, str]:
     """Return what was found, in lines, and what the version printed. Raises ToolError."""
     with bench.run("check", source, seed, limit_s, {"seconds": TRAIN_S}) as run:
         message = run.receive("result")
@@ -34,7 +33,7 @@ def _count_parameters(message: wire.Message) -> int | None:
 
 def _describe(facts: JsonObject, memory: float | None, weights: int | None, vocabulary: Vocabulary) -> list[str]:
     parts = shares(facts.get("parts"), vocabulary)
-    step = "unknown (it logs no `step`)" if facts.get("step") is None else seconds(facts["step"])
+    step = "unknown (fewer than two `step`s were logged)" if facts.get("step") is None else seconds(facts["step"])
     size = "?" if memory is None else f"{memory:.0f} MB"
     lines = [
         f"setup {seconds(facts.get('setup'))}; {number(facts.get('steps'), '.0f')} steps in {TRAIN_S:g} s, a step takes"

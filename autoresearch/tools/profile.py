@@ -5,10 +5,9 @@ from autoresearch.tools.wording import Vocabulary, number, seconds
 from autoresearch.tools.workbench import ToolError, Workbench
 
 TRAIN_S = 2.0  # of CPU time; the last part of it is profiled
-LIMIT_S = 60.0
 
 
-def profile(bench: Workbench, source: str, seed: int, limit_s: float = LIMIT_S) -> str:
+def profile(bench: Workbench, source: str, seed: int, limit_s: float | None = None) -> str:
     """Return the functions or operators that take most of a step. Raises ToolError."""
     with bench.run("profile", source, seed, limit_s, {"seconds": TRAIN_S}) as run:
         message = run.receive("result")

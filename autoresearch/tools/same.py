@@ -18,7 +18,6 @@ from autoresearch.tools.workbench import ToolError, Workbench
 
 STEPS = 12
 SCALED_STEPS = 3
-LIMIT_S = 60.0  # for each version
 ROWS = 64  # that are asked about, each at one position
 BATCH_TOKENS = 1 << 15  # at a time
 SCALED_BATCH_TOKENS = 1 << 12
@@ -78,7 +77,7 @@ def _answers(bench: Workbench, source: str, name: str, seed: int, weights: list[
     ]
     checkpoints: list[int] = []
     try:
-        with bench.run("same", source, seed, LIMIT_S, task, [*files, *(weights or [])]) as run:
+        with bench.run("same", source, seed, None, task, [*files, *(weights or [])]) as run:
             steps = 0.0
             for _ in range(2):
                 message = run.receive("state")

@@ -24,6 +24,8 @@ from autoresearch.tools.scoring_gate import Busy, ScoringGate, StoppableCell
 
 LOWEST_PRIORITY = 19
 LOG_BYTES = 1 << 16
+LIMIT_S = 60.0
+SCALED_LIMIT_S = 120.0  # of a version for a card, which has to warm up on a CPU
 POLL_S = 0.1
 MESSAGE_S = 0.01
 MAX_ERROR_CHARS = 300
@@ -57,15 +59,18 @@ class Workbench:
 
     @contextmanager
     def run(
-        self, mode: str, source: str, seed: int, limit_s: float, task: JsonObject, fds: Sequence[int] = ()
+        self, mode: str, source: str, seed: int, limit_s: float | None, task: JsonObject, fds: Sequence[int] = ()
     ) -> Iterator["ToolRun"]:
-        """Start a tool, in its cell, that ends with the block. Raises ToolError, also for what fails in the block."""
+        """Start a tool, in its cell, that ends with the block, after `limit_s` seconds (None: those for a version).
+
+        Raises ToolError, also for what fails in the block.
+        """
         run: ToolRun | None = None
         try:
             process = start_program(self.spec(), mode)
             try:
                 with self.gate.running(process.cell) as stoppable:
-                    run = ToolRun(process, stoppable, limit_s, self.private)
+                    run = ToolRun(process, stoppable, self.limit_s if limit_s is None else limit_s, self.private)
                     send_hello(process.channel, source, seed, Harness(self.settings, self.data))
                     self._send_task(process.channel, task, fds)
                     yield run
@@ -96,6 +101,11 @@ class Workbench:
         tokens, width = np.memmap(self.data.train_shards()[0], np.uint16, "r"), self.data.seq_len + 1
         rows = tokens[: len(tokens) - len(tokens) % width].reshape(-1, width)
         return np.asarray(rows[rng.integers(len(rows), size=count)])
+
+    @property
+    def limit_s(self) -> float:
+        """Return the seconds that one version may take in a tool, from the start of its cell."""
+        return SCALED_LIMIT_S if self.scaled else LIMIT_S
 
     def spec(self) -> CellSpec:
         """Return the rights of a tool's cell: those of a trial on a CPU, without processes of its own."""
