@@ -22,7 +22,7 @@ from autoresearch.session.context import SessionContext
 from autoresearch.session.describe import Columns
 from autoresearch.session.evidence import Evidence
 from autoresearch.session.fallback import AgentHealth
-from autoresearch.session.tools import note_same
+from autoresearch.session.tool_access import note_same
 from autoresearch.source.diff import unified_diff
 from autoresearch.source.parsing import explain
 from autoresearch.source.rebase import rebase_change

@@ -40,7 +40,7 @@ from autoresearch.session.opening import check_comparable, open_session, trial_i
 from autoresearch.session.pipeline import Pipeline, spare_cores
 from autoresearch.session.proposer import CandidateMaker, Proposer
 from autoresearch.session.stopping import Interrupted, Limits, SessionControl
-from autoresearch.session.tools import is_private, make_tools
+from autoresearch.session.tool_access import is_private, make_tools
 from autoresearch.session.trial_runner import TrialRunner
 from autoresearch.session.untaken import find_untaken
 from autoresearch.setup.project import Project, inspection, settings
@@ -83,7 +83,8 @@ def run_session(
         inputs = _loop_inputs(context, project, limits, None)
         loop = assemble(context, inputs)
         reason = loop.run()
-        inputs.gate.close()  # an agent that is still at work may not run anything beside what follows
+        if inputs.tools is not None:  # an agent that is still at work may not run anything beside what follows
+            inputs.tools.close()
         reserved, left = loop.control.reserve_s(), limits.seconds_left()
         if reason != "interrupted" and total.is_due(ledger, row, project.config.total_pairs, reserved, left):
             _measure_total(context, project, limits, loop.maintenance.card(project.slot.gpu))
@@ -142,8 +143,7 @@ class LoopInputs:
     stand_in: Agent | None = None  # proposes while the agent is broken or away
     ahead: int = 0  # candidates that are prepared while trials run ...
     spare: tuple[int, ...] = ()  # ... on these cores
-    tools: ModelTools | None = None  # that the agent may run, and
-    gate: ScoringGate = field(default_factory=ScoringGate)  # what stops them while a trial is scored
+    tools: ModelTools | None = None  # that the agent may run
 
 
 def assemble(context: SessionContext, inputs: LoopInputs) -> SessionLoop:
@@ -181,12 +181,9 @@ def make_referees(
     """Create a referee for each slot, with warm cells if they help and disturb no trial."""
     spare = spare if len(slots) == 1 else ()  # importing would disturb a trial on another CPU slot
     caches, warm = context.folder / "caches", uses_torch(base)
-    return [
-        CellReferee(
-            replace(slot, caches=caches), data, choose_cells(slot, spare) if warm else FreshCells(), while_scoring
-        )
-        for slot in slots
-    ]
+    cells = [choose_cells(slot, spare) if warm else FreshCells() for slot in slots]
+    pairs = zip(slots, cells, strict=True)
+    return [CellReferee(replace(slot, caches=caches), data, own, while_scoring) for slot, own in pairs]
 
 
 def _loop_inputs(context: SessionContext, project: Project, limits: Limits, fixed: FixedAgent | None) -> LoopInputs:
@@ -214,7 +211,6 @@ def _loop_inputs(context: SessionContext, project: Project, limits: Limits, fixe
         ahead=len(slots) if runs_beside else 0,
         spare=spare,
         tools=tools,
-        gate=gate,
     )
 
 

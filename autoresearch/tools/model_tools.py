@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from autoresearch.source.parsing import explain
 from autoresearch.text import last_lines
 from autoresearch.tools import scale
-from autoresearch.tools.check import check
 from autoresearch.tools.probe import probe
 from autoresearch.tools.profile import profile
 from autoresearch.tools.same import same
+from autoresearch.tools.short_trial import check
 from autoresearch.tools.workbench import ToolError, Workbench
 
 MAX_ANSWER_CHARS = 1_950  # 2,000 with the marks of a quotation
@@ -79,6 +79,11 @@ class ModelTools:
         if self.bench is not None:
             self._count_probe()
         return self._try(lambda bench: probe(bench, _fit(bench, text), code, self.seed) or "(nothing was printed)")
+
+    def close(self) -> None:
+        """End what runs, and run nothing from now on."""
+        if self.bench is not None:
+            self.bench.gate.close()
 
     def _count_probe(self) -> None:
         now = self.now()

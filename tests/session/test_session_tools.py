@@ -16,9 +16,9 @@ from support.tools import model_tools, workbench
 from autoresearch.agents.base import Proposal
 from autoresearch.data.dataset import Dataset
 from autoresearch.measure.settings import Settings
-from autoresearch.session import tools as session_tools
+from autoresearch.session import tool_access
 from autoresearch.session.context import SessionContext
-from autoresearch.session.tools import make_tools, note_same
+from autoresearch.session.tool_access import make_tools, note_same
 from autoresearch.setup.project import Project
 from autoresearch.tools.scoring_gate import ScoringGate
 
@@ -92,7 +92,7 @@ def test_without_spare_cores_there_are_no_tools(quick: Settings, bytes_data: Dat
 def test_beside_a_card_tools_run_on_cores_and_never_see_it(
     quick: Settings, bytes_data: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session_tools.os, "sched_getaffinity", lambda pid: set(range(16)))
+    monkeypatch.setattr(tool_access.os, "sched_getaffinity", lambda pid: set(range(16)))
     card = Settings(quick.budget, "cuda", gpu="GPU-x", eval_rows=64, eval_batch=16)
     bench = make_tools(CONTEXT, project(card, bytes_data), (), ScoringGate()).bench
     assert bench is not None and bench.scaled

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from support.tools import model_tools
 
-from autoresearch.tools import check as check_module
+from autoresearch.tools import short_trial
 from autoresearch.tools.model_tools import HOUR_S, PROBES_AN_HOUR
 from autoresearch.tools.scale import with_short_rows, with_small_batches
 from autoresearch.tools.workbench import Workbench
@@ -16,7 +16,7 @@ SPELLED = f'{{"logits": logits, {SE}: counts}}'
 
 @pytest.fixture(autouse=True)
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(check_module, "TRAIN_S", 0.2)
+    monkeypatch.setattr(short_trial, "TRAIN_S", 0.2)
 
 
 def test_an_answer_begins_with_its_cost(bench: Workbench, bigram: str) -> None:

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from autoresearch.tools import check as module
-from autoresearch.tools.check import check
+from autoresearch.tools import short_trial as module
+from autoresearch.tools.short_trial import check
 from autoresearch.tools.workbench import ToolError, Workbench
 
 LOAD = 'return lambda tokens: state["logits"][tokens]'
