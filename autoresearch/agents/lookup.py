@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from autoresearch.brief.history import PastExperiment
 from autoresearch.ledger import Experiment, Ledger, duplicates
+from autoresearch.ledger.artefacts import Artefacts
 from autoresearch.ledger.baselines import baseline
 from autoresearch.ledger.statements import describe_odds
 from autoresearch.ledger.unmeasured import describe_unmeasured
@@ -73,6 +74,7 @@ class LedgerLibrary:
 
     path: Path
     session_id: int
+    shows_prints: bool = True  # what train.py printed, which may be training text
 
     def history(self, words: str) -> str:
         with Ledger.open(self.path, readonly=True) as ledger:
@@ -87,6 +89,7 @@ class LedgerLibrary:
             before = baseline(rows[n], rows)
             against = None if before is None else ledger.experiment(self.session_id, before.n)
             trials = ledger.trials(self.session_id, row.id)
+            tags = [session.tag for session in ledger.sessions() if session.id == self.session_id]
         parts = [_line(row)]
         if trials:
             scores = [str(trial.outcome) if trial.val_bpb is None else f"{trial.val_bpb:.4f}" for trial in trials]
@@ -96,6 +99,9 @@ class LedgerLibrary:
             derived = "" if row.parent == against.n else f" (it was derived from experiment {row.parent})"
             head = f"measured and changed against experiment {against.n}{derived}:"
             parts.append(f"{head}\n{diff[:MAX_DIFF_CHARS]}")
+        prints = Artefacts(self.path.parent / tags[0] / str(n)).last_prints() if self.shows_prints else []
+        if prints:
+            parts.append("\n".join(["what train.py printed last:", *prints]))
         return "\n\n".join(parts)
 
     def text(self, n: int) -> str | None:

@@ -26,6 +26,25 @@ class Library(Protocol):
         """Describe an earlier experiment that measured practically the same program, if any. Raises SyntaxError."""
 
 
+class Tools(Protocol):
+    """Runs of a version that is being written, in cells. Answers are text of untrusted programs, bounded in size.
+
+    Each raises ValueError with the reason if it is not available now.
+    """
+
+    def check(self, text: str) -> str:
+        """Return what happens when a version trains, saves, loads and answers for a few seconds."""
+
+    def same(self, text: str, n: int | None) -> str:
+        """Return whether a version computes the same function as experiment `n`, or the incumbent (None)."""
+
+    def profile(self, text: str) -> str:
+        """Return where the time of a version's training step goes."""
+
+    def probe(self, text: str, code: str) -> str:
+        """Return what a snippet prints about the training rows; `import train` is the version."""
+
+
 @dataclass(frozen=True)
 class CallRecord:
     """One call of a model, reported twice under one `key`: before it is made, and when it has ended.
@@ -55,10 +74,10 @@ class CallRecord:
 class Services:
     """Everything a session provides; the defaults are for an agent without a session.
 
-    Without a `library` an agent sees only its brief. `readable_library` is the part of Python's own library that an
-    agent in a cell may read (see CellSpec), None: all. `spent_usd` is the cost of the session's earlier calls,
-    `seconds_left` returns the time to its deadline (None: no deadline). For one proposal an agent waits at most
-    `max_wait_s` for a busy server; a call is cut off after `max_call_s`.
+    Without a `library` an agent sees only its brief, without `tools` it runs nothing. `readable_library` is the part of
+    Python's own library that an agent in a cell may read (see CellSpec), None: all. `spent_usd` is the cost of the
+    session's earlier calls, `seconds_left` returns the time to its deadline (None: no deadline). For one proposal an
+    agent waits at most `max_wait_s` for a busy server; a call is cut off after `max_call_s`.
     """
 
     library: Library | None = None
@@ -69,6 +88,7 @@ class Services:
     max_wait_s: float = 20.0
     max_call_s: float = 900.0
     sleep: Callable[[float], None] = time.sleep
+    tools: Tools | None = None
 
     def time_limit(self, seconds: float) -> float:
         """Return a limit of a call that ends before the session's deadline, but not within the next second."""

@@ -92,6 +92,11 @@ class ExperimentDetails:
         return [sft.entry(line) for line in lines]
 
     @property
+    def prints(self) -> list[str]:
+        """Return the last lines that train.py printed in the newest trial."""
+        return self.files.last_prints()
+
+    @property
     def search_trials(self) -> list[Trial]:
         """Return the trials of the search, interrupted ones among them."""
         return [trial for trial in self.trials if trial.purpose not in AFTERWARDS]
@@ -123,6 +128,7 @@ class ExperimentDetails:
             "ablation": {**asdict(self.part), "carries": self.part.carries} if self.part else None,
             "patch": self.patch,
             "trace": self.trace,
+            "prints": self.prints,
             "rows": asdict(self.rows) if self.rows else None,
         }
 

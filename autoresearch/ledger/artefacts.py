@@ -12,6 +12,10 @@ import numpy.typing as npt
 
 from autoresearch.errors import RESUME_HINT, UserError
 from autoresearch.files import JsonObject, retry_if_deleted, write_atomically
+from autoresearch.text import last_lines
+
+PRINTED_LINES = 20  # that `show` shows
+MAX_LINE_CHARS = 300
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,12 @@ class Artefacts:
     def read_patch(self) -> str:
         """Return the change; empty if there is no file."""
         return self.patch.read_text(errors="replace") if self.patch.exists() else ""
+
+    def last_prints(self) -> list[str]:
+        """Return the last lines that train.py printed in its newest trial, cleaned; none if there is no such file."""
+        logs = sorted(self.folder.glob("trial-*.log"), key=lambda path: int(path.stem.removeprefix("trial-")))
+        text = logs[-1].read_text(errors="replace") if logs else ""
+        return last_lines(text, PRINTED_LINES, MAX_LINE_CHARS)
 
     def write_proposal(self, diff: str, trace: list[JsonObject]) -> None:
         steps = "".join(json.dumps(entry) + "\n" for entry in trace)

@@ -13,9 +13,10 @@ from autoresearch.measure.answers import Array
 
 
 def map_rows(fd: int, seq_len: int) -> Array:
-    """Map the rows in a file, uint16 [n, seq_len + 1], read-only."""
+    """Map the rows in a file, uint16 [n, seq_len + 1], read-only; of rows that were longer, as many as fit."""
     numpy = importlib.import_module("numpy")
-    return numpy.frombuffer(mmap.mmap(fd, 0, prot=mmap.PROT_READ), dtype="uint16").reshape(-1, seq_len + 1)
+    tokens = numpy.frombuffer(mmap.mmap(fd, 0, prot=mmap.PROT_READ), dtype="uint16")
+    return tokens[: len(tokens) - len(tokens) % (seq_len + 1)].reshape(-1, seq_len + 1)
 
 
 class BatchStream:

@@ -80,7 +80,7 @@ def open_cell(
         if caches is not None:
             process.cell.add_caches(caches)
         try:
-            _send_hello(process.channel, source, seed, harness, fds)
+            send_hello(process.channel, source, seed, harness, fds)
         except wire.Closed as closed:  # nothing of train.py has run yet
             raise CellError(f"a cell ended before it was told what to do: {closed}") from None
         yield process
@@ -90,11 +90,15 @@ def open_cell(
 
 def start_cell_process(mode: str, settings: Settings, data: Dataset, early: bool = False) -> CellProcess:
     """Start `inside.py MODE`, which waits for `hello`; an `early` one imports torch first. Raises CellError."""
+    return start_program(cell_spec(settings, data), mode, *(["early"] if early else []))
+
+
+def start_program(spec: CellSpec, *words: str) -> CellProcess:
+    """Start `inside.py WORDS` with the rights of `spec`. Raises CellError."""
     channel, theirs = wire.Channel.pair()
-    program = [sys.executable, "-I", "-u", str(FOLDER / "inside.py"), mode, *(["early"] if early else [])]
+    program = [sys.executable, "-I", "-u", str(FOLDER / "inside.py"), *words]
     try:
-        spec = replace(cell_spec(settings, data), program=program, fds={3: theirs.fileno()})
-        return CellProcess(Cell.start(spec), channel)
+        return CellProcess(Cell.start(replace(spec, program=program, fds={3: theirs.fileno()})), channel)
     except BaseException:
         channel.close()
         raise
@@ -122,7 +126,8 @@ def cell_spec(settings: Settings, data: Dataset) -> CellSpec:
     )
 
 
-def _send_hello(channel: wire.Channel, source: str, seed: int, harness: Harness, fds: Sequence[int]) -> None:
+def send_hello(channel: wire.Channel, source: str, seed: int, harness: Harness, fds: Sequence[int] = ()) -> None:
+    """Send a program its source, its seed, and what it is told of settings and data. Raises wire.Closed."""
     settings, data = harness.settings, harness.data
     text = wire.seal("train.py", without_prose(source).encode())
     try:

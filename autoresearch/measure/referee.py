@@ -10,6 +10,9 @@ Nothing that the cell says about itself decides: it is stored under `reported`.
 import math
 import os
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -49,8 +52,11 @@ class Referee(Conditions, Protocol):
         """End everything that is kept ready for the next trial."""
 
 
+@dataclass(frozen=True)
 class CellReferee(Harness):
-    """Train and score language models in cells; the built-in referee."""
+    """Train and score language models in cells; the built-in referee. It scores while it holds `while_scoring`."""
+
+    while_scoring: Callable[[], AbstractContextManager[None]] = nullcontext
 
     def describe(self, base: Overhead | None = None) -> list[str]:
         return describe_trial(self.settings, self.data, base)
@@ -67,7 +73,8 @@ class CellReferee(Harness):
                 if checkpoint is not None:
                     plan.keep_checkpoint(checkpoint)
                     plan.watch(Progress("score"))
-                    self._score(source, checkpoint, plan, result, caches)
+                    with self.while_scoring():
+                        self._score(source, checkpoint, plan, result, caches)
             except CellError as error:
                 is_to_blame = isinstance(error, CellLost) and self.can_run_cells()
                 result.outcome, result.reason = "crash" if is_to_blame else "infra", str(error)

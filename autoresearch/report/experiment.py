@@ -41,6 +41,9 @@ def layout(details: ExperimentDetails) -> Iterator[Block]:
     if details.patch:
         yield Heading(change_title(details), 3)
         yield Code(details.patch, "diff")
+    if prints := details.prints:
+        yield Heading("what train.py printed last", 3)
+        yield Code("\n".join(f"> {line}" for line in prints))
 
 
 def change_title(details: ExperimentDetails) -> str:

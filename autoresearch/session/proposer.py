@@ -22,9 +22,11 @@ from autoresearch.session.context import SessionContext
 from autoresearch.session.describe import Columns
 from autoresearch.session.evidence import Evidence
 from autoresearch.session.fallback import AgentHealth
+from autoresearch.session.tool_access import note_same
 from autoresearch.source.diff import unified_diff
 from autoresearch.source.parsing import explain
 from autoresearch.source.rebase import rebase_change
+from autoresearch.tools.model_tools import ModelTools
 from autoresearch.workspace.texts import merge_texts
 
 MAX_BROKEN = 10  # broken proposals in a row that end a session without a stand-in
@@ -63,6 +65,7 @@ class Proposer:
     health: AgentHealth = field(default_factory=AgentHealth)
     broken_in_a_row: int = 0  # by any agent
     attempts: Attempts = field(default_factory=Attempts)  # at the newest proposal
+    tools: ModelTools | None = None
 
     def obtain(self, brief: Brief) -> CheckedProposal:
         """Return a proposal that passed, or the last one with its refusal. Raises Exhausted.
@@ -126,7 +129,7 @@ class Proposer:
         if agent is self.agent:
             self.health = self.health.after_good()
         self._emit("proposed", brief, proposal.hypothesis, started)
-        return proposal, None
+        return note_same(proposal, brief.incumbent, self.tools), None
 
     def _handle_broken(self, agent: Agent, brief: Brief, bad: BadProposal, started: float) -> Answer | None:
         self._emit("broken", brief, f"{agent.name}: {bad}", started)

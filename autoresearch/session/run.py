@@ -3,15 +3,16 @@
 import math
 import os
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from autoresearch.agents import registry
 from autoresearch.agents.base import Agent, Proposal, Spent, Unavailable
+from autoresearch.agents.disclosure import what_is_sent
 from autoresearch.agents.lookup import LedgerLibrary
 from autoresearch.agents.scripted import FixedAgent
-from autoresearch.agents.services import CallRecord, Services
+from autoresearch.agents.services import CallRecord, Services, Tools
 from autoresearch.analysis import total
 from autoresearch.analysis.remeasure import Remeasurer
 from autoresearch.brief.lessons import Lessons
@@ -39,11 +40,15 @@ from autoresearch.session.opening import check_comparable, open_session, trial_i
 from autoresearch.session.pipeline import Pipeline, spare_cores
 from autoresearch.session.proposer import CandidateMaker, Proposer
 from autoresearch.session.stopping import Interrupted, Limits, SessionControl
+from autoresearch.session.tool_access import is_private, make_tools
 from autoresearch.session.trial_runner import TrialRunner
 from autoresearch.session.untaken import find_untaken
 from autoresearch.setup.project import Project, inspection, settings
 from autoresearch.setup.trial_run import BasePlanner
 from autoresearch.source.parsing import uses_torch
+from autoresearch.source.size import literal_limit
+from autoresearch.tools.model_tools import ModelTools
+from autoresearch.tools.scoring_gate import ScoringGate
 from autoresearch.workspace.workspace import Workspace
 
 
@@ -75,8 +80,11 @@ def run_session(
         _report_unknown_sessions(context)
     reason, error = "error", ""
     try:
-        loop = assemble(context, _loop_inputs(context, project, limits, None))
+        inputs = _loop_inputs(context, project, limits, None)
+        loop = assemble(context, inputs)
         reason = loop.run()
+        if inputs.tools is not None:  # an agent that is still at work may not run anything beside what follows
+            inputs.tools.close()
         reserved, left = loop.control.reserve_s(), limits.seconds_left()
         pairs = total.pairs_at_end(ledger, row, project.config.total_pairs, reserved, left)
         if reason != "interrupted" and pairs:
@@ -136,6 +144,7 @@ class LoopInputs:
     stand_in: Agent | None = None  # proposes while the agent is broken or away
     ahead: int = 0  # candidates that are prepared while trials run ...
     spare: tuple[int, ...] = ()  # ... on these cores
+    tools: ModelTools | None = None  # that the agent may run
 
 
 def assemble(context: SessionContext, inputs: LoopInputs) -> SessionLoop:
@@ -144,7 +153,7 @@ def assemble(context: SessionContext, inputs: LoopInputs) -> SessionLoop:
     lessons = Lessons.locate(context.runs, inputs.identity, row.settings)
     offers = inputs.agent.model is not None
     briefing = Briefing(context, evidence, inputs.program, lessons, offers, inputs.referees[0])
-    proposer = Proposer(context, inputs.agent, inputs.stand_in, inputs.constraints)
+    proposer = Proposer(context, inputs.agent, inputs.stand_in, inputs.constraints, tools=inputs.tools)
     maintenance = Maintenance(context, inputs.max_bytes)
     control = SessionControl(context, inputs.limits, inputs.reserve_s)
     return SessionLoop(
@@ -163,23 +172,28 @@ def assemble(context: SessionContext, inputs: LoopInputs) -> SessionLoop:
 
 
 def make_referees(
-    context: SessionContext, slots: Sequence[Settings], data: Dataset, base: str, spare: Sequence[int]
+    context: SessionContext,
+    slots: Sequence[Settings],
+    data: Dataset,
+    base: str,
+    spare: Sequence[int],
+    while_scoring: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> list[Referee]:
     """Create a referee for each slot, with warm cells if they help and disturb no trial."""
     spare = spare if len(slots) == 1 else ()  # importing would disturb a trial on another CPU slot
     caches, warm = context.folder / "caches", uses_torch(base)
-    return [
-        CellReferee(replace(slot, caches=caches), data, choose_cells(slot, spare) if warm else FreshCells())
-        for slot in slots
-    ]
+    cells = [choose_cells(slot, spare) if warm else FreshCells() for slot in slots]
+    pairs = zip(slots, cells, strict=True)
+    return [CellReferee(replace(slot, caches=caches), data, own, while_scoring) for slot, own in pairs]
 
 
 def _loop_inputs(context: SessionContext, project: Project, limits: Limits, fixed: FixedAgent | None) -> LoopInputs:
     """Choose the parts of a loop; a fixed agent gets one slot and no honest total."""
     config, slots = project.config, [project.settings, *(settings(project.config, slot) for slot in project.slots[1:])]
-    agent = fixed or _create_agent(context, project, limits)
-    seconds = limits.seconds_left()
+    seconds, gate = limits.seconds_left(), ScoringGate()
     spare = spare_cores([slot.cores for slot in project.slots])
+    tools = make_tools(context, project, spare, gate)
+    agent = fixed or _create_agent(context, project, limits, tools)
     has_free_cores = project.slot.gpu is not None or bool(spare)
     runs_beside = agent.proposes == "remotely" or (agent.proposes == "locally" and has_free_cores)
     base = _base_text(context, project)
@@ -187,16 +201,17 @@ def _loop_inputs(context: SessionContext, project: Project, limits: Limits, fixe
         agent=agent,
         base=base,
         program=project.root / config.program,
-        referees=make_referees(context, slots[:1] if fixed else slots, project.data, base, spare),
+        referees=make_referees(context, slots[:1] if fixed else slots, project.data, base, spare, gate.scoring),
         identity=trial_identity(project),
         limits=limits,
         replicates=config.replicates,
-        constraints=Constraints(config.max_gpu_gb, config.max_parameters, config.max_lines),
+        constraints=Constraints(config.max_gpu_gb, config.max_parameters, config.max_lines, literal_limit(base)),
         reserve_s=lambda: 0.0 if fixed else total.reserve(context.ledger, context.row, config.total_pairs, seconds),
         max_bytes=1e9 * config.max_disk_gb,
         stand_in=registry.create("sweep") if agent.model else None,
         ahead=len(slots) if runs_beside else 0,
         spare=spare,
+        tools=tools,
     )
 
 
@@ -213,7 +228,7 @@ def _base_text(context: SessionContext, project: Project) -> str:
     return BasePlanner(project, lambda line: context.emit("plan", None, line)).fit(text)
 
 
-def _create_agent(context: SessionContext, project: Project, limits: Limits) -> Agent:
+def _create_agent(context: SessionContext, project: Project, limits: Limits, tools: Tools) -> Agent:
     """Create the session's agent with its services. Raises Unusable if it cannot work."""
     ledger, calls = context.ledger, dict[str, int]()
 
@@ -224,9 +239,12 @@ def _create_agent(context: SessionContext, project: Project, limits: Limits) -> 
             calls[call.key] = ledger.add_call(context.id, **call.columns()).id
 
     spent = sum(call.cost_usd or 0.0 for call in ledger.calls(context.id))
-    library, readable = LedgerLibrary(project.ledger, context.id), project.data.readable_library()
-    services = Services(library, readable, record, spent, limits.seconds_left)
+    private = is_private(project.data, project.config.share_text)
+    library = LedgerLibrary(project.ledger, context.id, shows_prints=not private)
+    services = Services(library, project.data.readable_library(), record, spent, limits.seconds_left, tools=tools)
     agent = registry.create(context.row.agent, project.config, services)
+    if words := what_is_sent(agent, private):
+        context.emit("sends", None, words)
     with suppress(Unavailable, Spent):  # the session can begin without it
         agent.check()
     return agent

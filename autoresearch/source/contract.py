@@ -9,6 +9,7 @@ from importlib.machinery import PathFinder
 
 from autoresearch.errors import Blocker
 from autoresearch.source.parsing import explain, parse, unconditional_imports
+from autoresearch.source.size import literal_limit, literal_violation
 
 PRESENT = {"torch", "numpy"} | sys.stdlib_module_names
 OURS = {"autoresearch", "prepare"}  # not in a cell, although this process finds them
@@ -18,7 +19,7 @@ CONTRACT = 'it needs `train(trial)` and `load(state, config, device)` (README, "
 
 def complaint(text: str, parent: str = "") -> str | None:
     """Return the first visible reason why a change to `parent` cannot be measured, in one line; None if none is."""
-    return defect(text) or _check_imports(parse(text), parent)
+    return defect(text) or _check_imports(parse(text), parent) or _check_literals(text, parent)
 
 
 def defect(text: str, name: str = "train.py") -> str | None:
@@ -76,6 +77,13 @@ def _check_imports(tree: ast.Module, parent: str) -> str | None:
         if package not in known and not _is_installed(package):
             return f"train.py imports `{name}`, which is not installed: torch, numpy and the standard library are there"
     return None
+
+
+def _check_literals(text: str, parent: str) -> str | None:
+    try:
+        return literal_violation(text, literal_limit(parent))
+    except SyntaxError:
+        return None
 
 
 def _imported_packages(text: str) -> set[str]:

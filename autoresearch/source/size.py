@@ -1,4 +1,4 @@
-"""Size of a program: lines of code, tokens, and the bytes that its strings hold."""
+"""Size of a program: lines of code, tokens, and the bytes that its strings, numbers and names hold."""
 
 import io
 import tokenize
@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from autoresearch.source.parsing import only_syntax_errors
 from autoresearch.source.prose import EMPTY, STRINGS, without_prose
 
+MAX_LITERAL_BYTES = 8_192  # that a version may hold, whatever its base holds ...
+LITERAL_ALLOWANCE = 2_048  # ... or so many more than its base
 MAX_WORD_BYTES = 24  # a longer name or number holds text
 _NO_CODE = {
     tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER,
@@ -46,6 +48,35 @@ def size_or_none(text: str | None) -> Size | None:
         return size(text) if text is not None else None
     except SyntaxError:
         return None
+
+
+def literal_bytes(text: str) -> int:
+    """Return the bytes of a program's strings, numbers, and different names: a table of data is made of these.
+
+    Raises SyntaxError.
+    """
+    with only_syntax_errors():
+        tokens = list(_code(without_prose(text)))
+    numbers = sum(len(token.string) for token in tokens if token.type == tokenize.NUMBER)
+    names = {token.string for token in tokens if token.type == tokenize.NAME}
+    return size(text).text + numbers + sum(len(name.encode()) for name in names)
+
+
+def literal_limit(base: str) -> int:
+    """Return the most bytes of literals of a version that follows from `base`. Raises SyntaxError."""
+    return max(MAX_LITERAL_BYTES, literal_bytes(base) + LITERAL_ALLOWANCE)
+
+
+def literal_violation(text: str, limit: int) -> str | None:
+    """Return that a text holds more data than it may, in words; None if it does not, or is no program."""
+    try:
+        found = literal_bytes(text)
+    except SyntaxError:
+        return None
+    if found <= limit:
+        return None
+    words = f"train.py holds {found:,} bytes in strings, numbers and names, over the limit of {limit:,}"
+    return f"{words}: compute from trial.rows what a table would hold, within the clock"
 
 
 def _code(text: str) -> Iterator[tokenize.TokenInfo]:

@@ -249,7 +249,7 @@ def test_endless_reading_ends(brief: Brief) -> None:
     with MessagesServer([Reply([tool("history")])]) as server:
         with pytest.raises(BadProposal, match="no proposal"):
             agent(server).propose(brief)
-        assert len(server.requests) == 14
+        assert len(server.requests) == 20
 
 
 def test_output_of_a_proposal_is_bounded(brief: Brief) -> None:

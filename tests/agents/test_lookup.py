@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -66,3 +67,13 @@ def test_secrets_are_cleaned_at_any_depth() -> None:
     (entry,) = trace.entries
     assert entry["input"] == {"[secret]": ["x [secret]", 3, None]}
     assert entry["text"] == "Bearer [secret] ollama [secret]"
+
+
+def test_show_has_the_last_lines_that_train_py_printed(library: LedgerLibrary) -> None:
+    folder = library.path.parent / "t" / "1"
+    folder.mkdir(parents=True)
+    (folder / "trial-0.log").write_text("old\n")
+    (folder / "trial-10.log").write_text("".join(f"line {k}\x1b[2J\n\n" for k in range(30)))
+    shown = str(library.show(1)).split("what train.py printed last:\n")[1].split("\n")
+    assert shown == [f"line {k}" for k in range(10, 30)]
+    assert "printed" not in str(replace(library, shows_prints=False).show(1)) and "printed" not in str(library.show(2))

@@ -287,6 +287,14 @@ def test_a_session_that_is_over_looked_at(finished: Path, says: Says) -> None:
     assert "--- brief" in shown("show", "1", "--trace")
 
 
+def test_show_has_what_train_py_printed_last_as_a_quote(finished: Path, says: Says) -> None:
+    log = max((finished / "runs" / "t" / "1").glob("trial-*.log"), key=lambda path: int(path.stem[6:]))
+    log.write_text("early\n" + "".join(f"{k} \x1b[31mloud\n" for k in range(20)))
+    shown = says(finished, "show", "1")[1]
+    assert "what train.py printed last" in shown and "> 19 loud" in shown and "early" not in shown
+    assert json.loads(says(finished, "show", "1", "--json")[1])["prints"] == [f"{k} loud" for k in range(20)]
+
+
 def test_versions_compared_and_the_incumbent_taken_over(finished: Path, says: Says, fails: Fails) -> None:
     patch = says(finished, "diff", "0", "1")[1]
     assert "-SMOOTHING = 0.5 " in patch and "+SMOOTHING = 0.02 " in patch

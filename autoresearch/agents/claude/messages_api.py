@@ -37,7 +37,7 @@ class MessagesApi:
 
     @property
     def host(self) -> str:
-        return self.client.base_url.host
+        return self.client.base_url.netloc.decode()
 
     @property
     def secrets(self) -> list[str]:

@@ -1,5 +1,6 @@
 """One conversation with a model, from the brief to a finished proposal: a bounded number of turns."""
 
+import time
 from dataclasses import dataclass
 
 from autoresearch.agents.base import BadProposal
@@ -10,7 +11,7 @@ from autoresearch.agents.llm.prompts import system
 from autoresearch.agents.llm.tools import EditSession
 from autoresearch.text import Trace
 
-MAX_REPLIES = 14  # for one proposal
+MAX_REPLIES = 20  # for one proposal
 MAX_IDLE_REPLIES = 3  # of these, replies without a tool call or cut off
 MAX_OUTPUT = 3  # times `max_tokens`: all output of one conversation
 MAX_QUOTE_CHARS = 200
@@ -78,13 +79,15 @@ class Conversation:
         return UserTurn([self._read(reply.text)])
 
     def _result(self, call: ToolCall, cut: bool) -> ToolResult:
+        began = time.monotonic()
         if cut:
             result, wrong = "the call was cut off: your reply was too long. Change less at once.", True
         elif self.work.finished:
             result, wrong = "the proposal is made already", True
         else:
             result, wrong = self.work.use(call.name, call.input)
-        self.trace.add("tool", name=call.name, input=call.input, result=result, error=wrong)
+        seconds = round(time.monotonic() - began, 3)
+        self.trace.add("tool", name=call.name, input=call.input, result=result, error=wrong, seconds=seconds)
         return ToolResult(call.id, result, wrong)
 
     def _read(self, text: str) -> str:

@@ -70,12 +70,12 @@ class ModelAgent:
     def _converse(self, brief: "Brief", library: Library, trace: Trace) -> "tuple[str, Rationale]":
         """Return the new text and the record."""
         coder = self.config.code_model
-        first = EditSession("idea" if coder else "propose", brief.source, library)
+        first = EditSession("idea" if coder else "propose", brief.source, library, self.services.tools)
         Conversation(self.server, first, self._models()[0], brief.n, trace).run([*brief.stable, brief.changing()])
         assert first.record is not None  # set when a session with this role is finished
         if not coder:
             return first.text, first.record
-        second = EditSession("code", first.before, library)
+        second = EditSession("code", first.before, library, self.services.tools)
         idea = quote("researcher", f"{first.record.hypothesis}\n\n{first.idea}")
         code = "\n\n".join([*brief.about_trial, f"# train.py\n\n```python\n{first.before}```"])
         parts = [code, f"# The idea\n\n{idea}"]

@@ -26,8 +26,9 @@ _WORK: dict[tuple[Role, str], str] = {
     ("propose", "tools"): """\
 Work with the tools: edit train.py with str_replace_based_edit_tool (the incumbent is shown below, there is no need to \
 view it again; `start_from` loads another version), look up experiments with `history` and `show` where that helps, \
-use `check` to see whether the version could be measured, and end with `propose`. The search continues until its \
-deadline whatever the results: there is always one more change worth trying. Do not ask questions.""",
+use `check` to see whether the version could be measured and how it runs (tools that are listed beside it answer more, \
+and cost no experiment), and end with `propose`. The search continues until its deadline whatever the results: there \
+is always one more change worth trying. Do not ask questions.""",
     ("propose", "text"): f"""\
 Answer in plain text, in this form:
 

@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from operator import itemgetter
 
-from autoresearch.agents import edits, rationale
+from autoresearch.agents import edits, rationale, trial_tools
 from autoresearch.agents.llm.prompts import Role
 from autoresearch.agents.rationale import Rationale
-from autoresearch.agents.services import Library
+from autoresearch.agents.services import Library, Tools
 from autoresearch.brief.tokens import quote
 from autoresearch.files import JsonObject
 from autoresearch.source import contract, diff
@@ -39,7 +39,7 @@ def _define(name: str, description: str, properties: JsonObject, required: Seque
 
 _TOOLS = [
     _define(EDITOR, "View and edit train.py.", _EDITOR_INPUT, ["command", "path"]),
-    _define("check", "Check whether train.py as edited could be measured.", {}),
+    _define("check", trial_tools.CHECK_HELP, {}),
     _define("done", "End your work: the change is written.", {}),
     _define("history", _HISTORY_HELP, {"filter": {"type": "string"}}),
     _define("show", "One past experiment: its change, trials and verdict.", {"n": {"type": "integer"}}, ["n"]),
@@ -65,8 +65,8 @@ class EditSession:
     `before` is the text that is changed: the given one, or that of experiment `start`.
     """
 
-    def __init__(self, role: Role, text: str, library: Library) -> None:
-        self.role, self.library = role, library
+    def __init__(self, role: Role, text: str, library: Library, tools: Tools | None = None) -> None:
+        self.role, self.library, self.tools = role, library, tools
         self.editor = edits.Editor(text)
         self.given = self.before = self.editor.text
         self.start: int | None = None
@@ -81,7 +81,9 @@ class EditSession:
 
     def definitions(self) -> list[JsonObject]:
         """Return the tools of this role, always in the same order."""
-        tools = [tool for tool in (*_TOOLS, self._propose_tool()) if tool["name"] in self._tools]
+        tools = [
+            tool for tool in (*_TOOLS, *trial_tools.DEFINITIONS, self._propose_tool()) if tool["name"] in self._tools
+        ]
         return sorted(tools, key=itemgetter("name"))
 
     def use(self, name: str, values: object) -> tuple[str, bool]:
@@ -131,10 +133,11 @@ class EditSession:
             "show": self._show,
             "start_from": self._start_from,
         }
-        editing: dict[str, Callable[[JsonObject], str]] = {EDITOR: self._edit, "check": self._check}
+        editing: dict[str, Callable[[JsonObject], str]] = {EDITOR: self._edit, "check": self._try}
+        trying = trial_tools.calls(self.tools, role, lambda: self.text) if self.tools else {}
         if role == "code":
-            return {**editing, "done": self._finish}
-        return {**reading, **(editing if role == "propose" else {}), "propose": self._propose}
+            return {**editing, **trying, "done": self._finish}
+        return {**reading, **trying, **(editing if role == "propose" else {}), "propose": self._propose}
 
     def _propose_tool(self) -> JsonObject:
         properties = rationale.PROPERTIES
@@ -168,6 +171,10 @@ class EditSession:
 
     def _edit(self, values: JsonObject) -> str:
         return self.editor.run(values)  # of the editor as it is now: `start_from` makes another one
+
+    def _try(self, values: JsonObject) -> str:
+        """Answer whether train.py would be accepted, and what happens when it runs. Raises ValueError."""
+        return self._check(values) + trial_tools.try_version(self.tools, self.text)
 
     def _check(self, values: JsonObject) -> str:
         """Answer that train.py would be accepted. Raises ValueError with the reason if it would be refused."""

@@ -43,7 +43,7 @@ class ChatApi:
 
     @property
     def host(self) -> str:
-        return str(self.client.base_url.host)
+        return str(self.client.base_url.netloc.decode())
 
     @property
     def secrets(self) -> list[str]:

@@ -1,0 +1,77 @@
+"""Tools that try a version, as any model gets them: their definitions and their calls, without a provider's form."""
+
+from collections.abc import Callable
+from typing import Literal
+
+from autoresearch.agents.services import Tools
+from autoresearch.brief.tokens import quote
+from autoresearch.files import JsonObject
+
+Role = Literal["propose", "idea", "code"]
+Call = Callable[[JsonObject], str]
+
+CHECK_HELP = """Check whether train.py as edited could be measured, and run it for some seconds on a spare core, at \
+true shapes: train, save, load, causality, time of a step and its parts, memory, what it printed last."""
+_SAME_HELP = """Whether train.py as edited computes the same function as experiment `n` (without it, the incumbent), \
+with the same seed: answers before training and after some steps, and which weights differ."""
+_PROFILE_HELP = "Where the time of a training step of train.py as edited goes: by operator (torch) or function (numpy)."
+_PROBE_HELP = """Run Python code of yours on the training rows, for at most 20 s on a spare core, and get what it \
+prints (2,000 characters). Names: `rows` (uint16 [n, seq_len + 1], of the first shard), `vocab_size`, `seq_len`, \
+`seed`, `np`; `import train` is train.py as edited. Measure statistics and times: nothing is kept, and no validation \
+data is there."""
+
+DEFINITIONS: list[JsonObject] = [
+    {
+        "name": "same",
+        "description": _SAME_HELP,
+        "input_schema": {"type": "object", "properties": {"n": {"type": "integer"}}},
+    },
+    {"name": "profile", "description": _PROFILE_HELP, "input_schema": {"type": "object", "properties": {}}},
+    {
+        "name": "probe",
+        "description": _PROBE_HELP,
+        "input_schema": {"type": "object", "properties": {"code": {"type": "string"}}, "required": ["code"]},
+    },
+]
+"""The tools beside `check`, each with the JSON schema of its input."""
+
+
+def calls(tools: Tools, role: Role, text: Callable[[], str]) -> dict[str, Call]:
+    """Return the calls of a role by name; `text` returns train.py as edited. A call raises ValueError if it is refused.
+
+    Who only has ideas may probe; who only writes code may not.
+    """
+    found: dict[str, Call] = {}
+    if role != "idea":
+        found |= {
+            "same": lambda values: quote("cell", tools.same(text(), _number(values.get("n")))),
+            "profile": lambda values: quote("cell", tools.profile(text())),
+        }
+    if role != "code":
+        found["probe"] = lambda values: quote("cell", tools.probe(text(), _code(values.get("code"))))
+    return found
+
+
+def try_version(tools: Tools | None, text: str) -> str:
+    """Return what happens when a version runs for some seconds; without tools, nothing."""
+    if tools is None:
+        return ""
+    try:
+        return "\n" + quote("cell", tools.check(text))
+    except ValueError as error:
+        return f"; it was not run: {error}"
+
+
+def _number(value: object) -> int | None:
+    if value in (None, ""):
+        return None
+    try:
+        return int(str(value))
+    except ValueError:
+        raise ValueError("`n` has to be the number of an experiment") from None
+
+
+def _code(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError("`code` has to be a text: Python that prints what you want to know")
+    return value

@@ -1,0 +1,198 @@
+"""Tools that try a version, inside a cell: `check`, `same`, `profile`, `probe`.
+
+They see training rows only. What they report is the claim of the program that runs here, and decides nothing; the
+answers of `same` are compared outside.
+"""
+
+import importlib
+import mmap
+import sys
+import time
+from types import ModuleType
+from typing import Any
+
+from autoresearch.measure import answers, checkpoint_file, wire
+from autoresearch.measure.answers import Array, Model
+from autoresearch.measure.batches import map_rows
+from autoresearch.measure.program import import_torch, run_source
+from autoresearch.measure.tool_context import ToolContext
+from autoresearch.measure.tool_profile import Functions, LoopParts, Operators
+
+CAUSAL_TESTS = 4  # positions
+MAX_ANSWER_NUMBERS = 1 << 22  # logits at a time: 16 MiB
+STAGES = ("train()", "load()", "the function that load() returns", "the text of train.py", "the snippet")
+SHOWN = 12  # functions or operators of a profile
+
+
+def run(mode: str, channel: wire.Channel, source: str, hello: wire.Fields) -> None:
+    """Receive the task of a tool, with the training rows, and do it."""
+    task = channel.receive()
+    assert task is not None
+    tool = _Tool(channel, source, hello, task)
+    {"check": tool.check, "same": tool.same, "profile": tool.profile, "probe": tool.probe}[mode]()
+    channel.receive()  # until it is killed: its memory is read before
+
+
+class _Tool:
+    def __init__(self, channel: wire.Channel, source: str, hello: wire.Fields, task: wire.Message) -> None:
+        self.channel, self.source, self.hello, self.task = channel, source, hello, task.fields
+        self.numpy = importlib.import_module("numpy")
+        self.fds = list(task.fds[: self.task["files"]])
+        self.rows = [map_rows(fd, hello["seq_len"]) for fd in task.fds[self.task["files"] :]]
+        self.torch: ModuleType | None = None
+
+    def _stage(self, name: str) -> None:
+        self.channel.send("stage", name=name)
+
+    def _program(self) -> ModuleType:
+        self.torch = self.torch or import_torch(self.source, self.hello["threads"])
+        return run_source(self.source)
+
+    def _train(self, **options: Any) -> ToolContext:
+        """Train as the task says. Raises RuntimeError if nothing was saved."""
+        program = self._program()
+        self._stage("train()")
+        trial = ToolContext(self.channel, self.hello, self.torch, self.rows, **options)
+        program.train(trial)
+        if trial.last is None:
+            raise RuntimeError("train() returned without trial.save() after trial.start()")
+        return trial
+
+    def _load(self, checkpoint: int) -> Model:
+        """Load a checkpoint with a module that has not trained: a score is in another process."""
+        self._stage("load()")
+        state, config = checkpoint_file.read(checkpoint, self.torch, self.numpy)
+        model: Model = self._program().load(state, config, self.hello["device"])
+        return model
+
+    # --- check
+
+    def check(self) -> None:
+        parts = LoopParts()
+        try:
+            trial = self._train(seconds=self.task["seconds"], look=parts.start)
+        finally:
+            parts.end()
+        assert trial.last is not None
+        facts: wire.Fields = {"setup": trial.setup_s, "steps": trial.reported.get("step", trial.steps_taken)}
+        facts |= {"step": trial.seconds_per_step, "save": trial.save_s, "loss": trial.reported.get("loss")}
+        facts["parts"] = _largest(parts.shares())
+        began = time.perf_counter()
+        model = self._load(trial.last)
+        facts["load"] = time.perf_counter() - began
+        self._stage("the function that load() returns")
+        self.channel.send("result", [trial.last], **facts, **self._examine(model))
+
+    def _examine(self, model: Model) -> wire.Fields:
+        """Ask a model about training rows, and about the same rows with later tokens or other rows changed."""
+        numpy, width, vocabulary = self.numpy, self.hello["seq_len"], self.hello["vocab_size"]
+        count = max(1, min(self.hello["eval_batch"], MAX_ANSWER_NUMBERS // (width * vocabulary)))
+        rng = numpy.random.default_rng(self.hello["seed"])
+        tokens = self.rows[0][rng.integers(len(self.rows[0]), size=count)].astype("int64")
+        x, y = tokens[:, :-1], tokens[:, 1:]
+        logits = self._logits(model, x)
+        if logits.shape != (count, width, vocabulary):
+            return {"shape": [*map(int, logits.shape)], "wanted": [count, width, vocabulary]}
+        began = time.perf_counter()
+        again = self._logits(model, x)
+        facts: wire.Fields = {"answer": time.perf_counter() - began, "rows": count}
+        facts["finite"] = bool(numpy.isfinite(logits).all())
+        facts["varies"] = _largest_change(numpy, logits, again)
+        facts["row_loss"] = _mean_loss(numpy, logits, y)
+        facts["leak"], facts["leak_at"] = self._future(model, x, logits, rng)
+        others = x.copy()
+        others[1:] = rng.integers(vocabulary, size=others[1:].shape)
+        facts["mixes"] = _largest_change(numpy, logits[:1], self._logits(model, others)[:1])
+        return facts
+
+    def _future(self, model: Model, x: Array, logits: Array, rng: Any) -> tuple[float, int]:
+        """Return the largest change of a logit by later tokens, and the position after which they were changed."""
+        found = [(0.0, 0)]
+        for position in sorted(rng.integers(0, max(1, x.shape[1] - 1), CAUSAL_TESTS).tolist()):
+            other = x.copy()
+            other[:, position + 1 :] = rng.integers(self.hello["vocab_size"], size=other[:, position + 1 :].shape)
+            changed = self._logits(model, other)
+            before = slice(0, position + 1)
+            found.append((_largest_change(self.numpy, logits[:, before], changed[:, before]), position))
+        return max(found)
+
+    def _logits(self, model: Model, tokens: Array) -> Array:
+        if self.torch is None:
+            return self.numpy.asarray(model(tokens))
+        with self.torch.inference_mode():
+            return model(self.torch.from_numpy(tokens)).float().cpu().numpy()
+
+    # --- same
+
+    def same(self) -> None:
+        """Answer after no step and after some, and with the weights of the other version if there is one."""
+        tokens, answer, *other = self.fds
+        numpy, width = self.numpy, self.hello["seq_len"]
+        self.asked = numpy.array(self.task["positions"])
+        self.x = numpy.frombuffer(mmap.mmap(tokens, 0, prot=mmap.PROT_READ), "uint16").reshape(-1, width)
+        self.answers = numpy.frombuffer(mmap.mmap(answer, 0), "float32").reshape(3, len(self.x), -1)
+        trained = self._train(steps=self.task["steps"])
+        assert trained.last is not None
+        first = trained.first if trained.first is not None else self._train(steps=0).last
+        assert first is not None
+        for k, checkpoint in enumerate([first, trained.last]):
+            self._answer(k, checkpoint)
+            steps = trained.steps_taken if k else 0
+            self.channel.send("state", [checkpoint], steps=steps)
+        for checkpoint in other:
+            self._answer(2, checkpoint)
+        self.channel.send("result")
+
+    def _answer(self, k: int, checkpoint: int) -> None:
+        model = self._load(checkpoint)
+        self._stage("the function that load() returns")
+        batch = self.task["batch"]
+        for first in range(0, len(self.x), batch):
+            place = slice(first, first + batch)
+            x = self.x[place].astype("int64")
+            logits = answers.logits_at(model, x, self.asked[place], self.hello["device"], self.torch)
+            self.answers[k, place] = logits
+
+    # --- profile
+
+    def profile(self) -> None:
+        self._program()
+        profiler = Functions() if self.torch is None else Operators(self.torch)
+        trial = self._train(seconds=self.task["seconds"], look=lambda frame: profiler.start())
+        rows = profiler.end()
+        whole = sum(seconds for _, seconds, _ in rows)
+        steps = trial.reported.get("step", trial.steps_taken)
+        facts: wire.Fields = {"step": trial.seconds_per_step, "steps": steps, "whole": whole, "unit": profiler.unit}
+        self.channel.send("result", rows=sorted(rows, key=lambda row: -row[1])[:SHOWN], **facts)
+
+    # --- probe
+
+    def probe(self) -> None:
+        """Execute a snippet next to the training rows."""
+        snippet = self.task["snippet"]
+        self.torch = import_torch(snippet, self.hello["threads"])
+        if self.task["uses_train"]:
+            self._stage("the text of train.py")
+            self._program()
+        self._stage("the snippet")
+        names: dict[str, Any] = {"__name__": "probe", "rows": self.rows[0], "np": self.numpy, "numpy": self.numpy}
+        names |= {"torch": self.torch} if self.torch else {}
+        names |= {name: self.hello[name] for name in ("vocab_size", "seq_len", "seed")}
+        exec(compile(snippet, "probe.py", "exec"), names)
+        sys.stdout.flush()
+        self.channel.send("result")
+
+
+def _largest_change(numpy: ModuleType, one: Array, other: Array) -> float:
+    return float(numpy.abs(one.astype("float64") - other).max()) if one.size else 0.0
+
+
+def _mean_loss(numpy: ModuleType, logits: Array, targets: Array) -> float:
+    """Return the mean loss in nats, of logits [B, T, V]."""
+    shifted = logits - logits.max(-1, keepdims=True)
+    right = numpy.take_along_axis(shifted, targets[..., None], -1)[..., 0]
+    return float((numpy.log(numpy.exp(shifted).sum(-1)) - right).mean())
+
+
+def _largest(shares: dict[str, float]) -> list[tuple[str, float]]:
+    return sorted(shares.items(), key=lambda pair: -pair[1])[:SHOWN]
