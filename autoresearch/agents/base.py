@@ -50,7 +50,8 @@ class Proposal:
 
     `predicted` is the expected change of val_bpb (negative is better), `cost_usd` the cost of the proposal, `params`
     data that the agent finds again in the history, `trace` the steps that led to the proposal. `mode` is set if no
-    agent was asked: `revert` or `prune` remove kept changes.
+    agent was asked: `revert` or `prune` remove kept changes. `more` are further, independent changes from the same
+    conversation; each has its share of the cost.
     """
 
     text: str
@@ -61,6 +62,7 @@ class Proposal:
     params: JsonObject = field(default_factory=dict)
     trace: list[JsonObject] = field(default_factory=list)
     mode: str | None = None
+    more: tuple["Proposal", ...] = ()
 
 
 class Agent(Protocol):
@@ -79,7 +81,10 @@ class Agent(Protocol):
         """Check at little cost, before any trial, that the agent can propose. Raises Unusable, Unavailable or Spent."""
 
     def propose(self, brief: "Brief") -> Proposal:
-        """Return the next change. Raises Exhausted (or Spent), BadProposal, Unavailable, Unusable."""
+        """Return the next change, with more where the brief wants several.
+
+        Raises Exhausted (or Spent), BadProposal, Unavailable, Unusable.
+        """
 
 
 class InstantAgent:

@@ -10,7 +10,7 @@ from autoresearch.files import JsonObject
 from autoresearch.ledger.baselines import baseline
 from autoresearch.ledger.owner import is_alive
 from autoresearch.ledger.reviews import reviews
-from autoresearch.ledger.rows import AFTERWARDS, Experiment, Session
+from autoresearch.ledger.rows import AFTERWARDS, CONVERSATION, Experiment, Session
 from autoresearch.ledger.scores import standard_errors
 from autoresearch.ledger.store import Ledger
 
@@ -31,7 +31,7 @@ KEYS = (
         "predicted",
     ),
     *("lines_added", "lines_removed", "num_params", "params_added", "cost_usd", "program_hash", "started", "settled"),
-    *("seconds", "simpler", "review", "error"),
+    *("seconds", "simpler", "review", "error", "conversation"),
 )
 FORMULA = tuple("=+-@\uff1d\uff0b\uff0d\uff20")  # a spreadsheet runs a cell that begins so
 # large columns that no list shows
@@ -46,7 +46,7 @@ _LOG = f"""
       FROM trials WHERE session_id = :session AND purpose NOT IN {AFTERWARDS} GROUP BY experiment_id
     )
     SELECT {COLUMNS}, coalesce(t.trials, 0) AS trials, t.grade, t.num_params,
-           coalesce(t.seconds, 0.0) AS seconds
+           coalesce(t.seconds, 0.0) AS seconds, json_extract(e.params, '$.{CONVERSATION}') AS conversation
     FROM experiments AS e
     LEFT JOIN t ON t.experiment_id = e.id
     WHERE e.session_id = :session AND (:every OR e.verdict IN (SELECT value FROM json_each(:verdicts)))
@@ -79,6 +79,38 @@ _LASTED = f"""
 """
 
 
+_PACE = f"""
+    SELECT avg(seconds) AS trial, coalesce(
+             sum(seconds) FILTER (WHERE purpose != 'base') / nullif(sum(purpose = 'screen'), 0), avg(seconds)
+           ) AS experiment FROM (
+      SELECT json_extract(result, '$.total_seconds') AS seconds, purpose FROM trials
+      WHERE session_id = :session AND ended IS NOT NULL AND purpose NOT IN {AFTERWARDS} ORDER BY id DESC LIMIT :trials
+    )
+"""
+
+# The seconds of one conversation; its further proposals have an event too.
+_LATENCY = f"""
+    SELECT avg(seconds) AS seconds FROM (
+      SELECT json_extract(data, '$.seconds') AS seconds FROM events
+      WHERE session_id = :session AND kind IN ('proposed', 'broken')
+        AND json_extract(data, '$.{CONVERSATION}') IS NULL
+      ORDER BY id DESC LIMIT :proposals
+    )
+"""
+
+
+@dataclass(frozen=True)
+class PaceOfWork:
+    """Recent mean seconds of a trial, of all trials for one candidate, and of one conversation with the agent.
+
+    None where nothing was measured yet.
+    """
+
+    trial: float | None
+    experiment: float | None
+    conversation: float | None
+
+
 @dataclass(frozen=True)
 class ExperimentRow(Experiment):
     """An experiment without its large columns, with sums over its ended trials."""
@@ -91,6 +123,7 @@ class ExperimentRow(Experiment):
     review: str | None
     error: float | None  # standard error of `delta`
     baseline: int | None  # the version against whose mean `delta` is
+    conversation: int | None = None  # the first experiment of the conversation in which several were proposed
 
     def as_json(self) -> JsonObject:
         """Return what `log --json` prints (docs/json.md)."""
@@ -156,6 +189,13 @@ def trial_seconds(ledger: Ledger, session: Session, count: int) -> list[float]:
     """Return the length of each of the last `count` trials, by the referee's monotonic clock."""
     rows = ledger.query(_LASTED, session=session.id, count=count)
     return [float(row["seconds"] or 0.0) for row in rows]
+
+
+def pace_of_work(ledger: Ledger, session: Session, trials: int, proposals: int) -> PaceOfWork:
+    """Return the means of the last `trials` trials and of the last `proposals` conversations."""
+    times = ledger.query(_PACE, session=session.id, trials=trials)[0]
+    latency = ledger.query(_LATENCY, session=session.id, proposals=proposals)[0]
+    return PaceOfWork(times["trial"], times["experiment"], latency["seconds"])
 
 
 def current(ledger: Ledger) -> Session | None:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from autoresearch.files import JsonObject
 from autoresearch.ledger.owner import is_alive, state
 from autoresearch.ledger.reviews import reviews
-from autoresearch.ledger.rows import AFTERWARDS, LESS_CODE, Session, StartedFrom
+from autoresearch.ledger.rows import AFTERWARDS, CONVERSATION, LESS_CODE, Session, StartedFrom
 from autoresearch.ledger.scores import NEWEST_SIGMA
 from autoresearch.ledger.store import MESSAGES, Ledger
 
@@ -48,12 +48,13 @@ _FACTS = f"""
 """
 
 # What an agent says that a proposal cost counts only where no call is recorded for it.
-_COST = """
+_COST = f"""
     SELECT coalesce(sum(cost), 0.0) AS cost, coalesce(sum(unknown), 0) AS unknown FROM (
       SELECT cost_usd AS cost, cost_usd IS NULL AS unknown FROM calls WHERE session_id = :session
       UNION ALL
       SELECT cost_usd, 0 FROM experiments WHERE session_id = :session
-        AND n NOT IN (SELECT n FROM calls WHERE session_id = :session AND n IS NOT NULL)
+        AND coalesce(json_extract(params, '$.{CONVERSATION}'), n)
+            NOT IN (SELECT n FROM calls WHERE session_id = :session AND n IS NOT NULL)
     )
 """
 

@@ -9,7 +9,7 @@ from autoresearch.brief import ideas
 from autoresearch.brief.brief import Brief
 from autoresearch.errors import require
 from autoresearch.ledger import Experiment, Session
-from autoresearch.ledger.rows import kept_as
+from autoresearch.ledger.rows import CONVERSATION, kept_as
 from autoresearch.measure.result import Result
 from autoresearch.source import diff, fingerprint
 
@@ -58,7 +58,8 @@ def proposal_columns(proposal: Proposal, brief: Brief) -> Columns:
 def inherited_columns(old: Experiment) -> Columns:
     """Return what still holds of a change when it is made to another version."""
     names = ("agent", "model", "category", "hypothesis", "predicted", "params", "mode", "line", "program_hash")
-    return {name: getattr(old, name) for name in names}
+    columns = {name: getattr(old, name) for name in names}
+    return columns | {"params": {name: value for name, value in old.params.items() if name != CONVERSATION}}
 
 
 def trial_line(result: Result) -> str:

@@ -119,13 +119,13 @@ class SessionLoop:
             columns = describe.base_columns(self.base, self.context.row)
             self.context.ledger.add_experiment(self.context.id, 0, **columns)
 
-    def _prepare(self) -> Experiment | None:
-        """Propose and commit a candidate; None if it was refused, which settles it at once."""
-        experiment = self._take_step(self._commit, self.candidates.propose())
-        if experiment.state != "measured":
-            return experiment
-        self._finish(experiment, self.referees[0])
-        return None
+    def _prepare(self, wanted: int) -> list[Experiment]:
+        """Propose and commit candidates; one that was refused is settled at once."""
+        committed = [self._take_step(self._commit, row) for row in self.candidates.propose(wanted)]
+        for experiment in committed:
+            if experiment.state == "measured":
+                self._finish(experiment, self.referees[0])
+        return [experiment for experiment in committed if experiment.state != "measured"]
 
     def _commit(self, experiment: Experiment) -> Experiment:
         context, workspace, text = self.context, self.context.workspace, require(experiment.text)

@@ -12,7 +12,10 @@ from contextlib import suppress
 
 from autoresearch.ledger import Experiment
 from autoresearch.measure.referee import Referee
+from autoresearch.session.lookahead import Lookahead
 from autoresearch.session.stopping import SessionControl
+
+Prepare = Callable[[int], Sequence[Experiment]]
 
 POLL_S = 0.5
 NICENESS = 10  # of the pipeline's thread and of what it starts: the trial has priority
@@ -22,18 +25,18 @@ GRACE_S = 2.0  # for the agent's last proposal when the session is over
 class Pipeline:
     """Provide the next candidate to measure.
 
-    With `ahead` > 0 a thread keeps that many candidates ready, as long as they will be measured, on `cores` if there
-    are any. With 0 a candidate is made on request: the agent then knows every earlier result. Hold the lock when
-    calling a method.
+    With a `lookahead` a thread keeps as many candidates ready as that says, as long as they will be measured, on
+    `cores` if there are any. Without one a candidate is made on request: the agent then knows every earlier result.
+    Hold the lock when calling a method.
     """
 
-    def __init__(self, control: SessionControl, ahead: int, cores: Sequence[int]) -> None:
-        self.lock, self.control, self.ahead, self.cores = control.context.lock, control, ahead, cores
+    def __init__(self, control: SessionControl, lookahead: Lookahead | None, cores: Sequence[int]) -> None:
+        self.lock, self.control, self.lookahead, self.cores = control.context.lock, control, lookahead, cores
         self._making = False
-        self.start((), lambda: None)
+        self.start((), lambda wanted: [])
 
-    def start(self, ready: Iterable[Experiment], prepare: Callable[[], Experiment | None]) -> None:
-        """Begin with ready candidates; `prepare` makes another (None: it needs no trial)."""
+    def start(self, ready: Iterable[Experiment], prepare: Prepare) -> None:
+        """Begin with ready candidates; `prepare` makes up to so many more, those that need a trial."""
         self.ready, self._prepare, self._closed = deque(ready), prepare, False
         self._failure: Exception | None = None
         self._thread: threading.Thread | None = None
@@ -43,7 +46,7 @@ class Pipeline:
 
         Raises what `prepare` raised, once nothing is ready.
         """
-        if self.ahead and self._thread is None:
+        if self.lookahead and self._thread is None:
             self._thread = threading.Thread(target=self._keep_ready, name="pipeline", daemon=True)
             self._thread.start()
         while not self.ready:
@@ -51,10 +54,10 @@ class Pipeline:
                 return None
             if self._failure is not None:
                 raise self._failure
-            if self.ahead or self._making:
+            if self.lookahead or self._making:
                 self.lock.wait(POLL_S)
             else:
-                self._make()
+                self._make(1)
         self.lock.notify_all()
         return self.ready.popleft()
 
@@ -70,17 +73,27 @@ class Pipeline:
         self._lower_priority()
         with self.lock:
             while not self._closed and self._failure is None:
-                if len(self.ready) < self.ahead and self.control.wants_candidate(len(self.ready)):
-                    self._make()
+                if wanted := self._wanted():
+                    self._make(wanted)
                 else:
                     self.lock.wait(POLL_S)
 
-    def _make(self) -> None:
+    def _wanted(self) -> int:
+        """Return how many proposals to ask for now; 0 if enough are ready, or no more would be measured."""
+        ready = len(self.ready)
+        if self.lookahead is None or not self.control.wants_candidate(ready) or ready >= self.lookahead.ahead():
+            return 0
+        wanted = self.lookahead.proposals_wanted(ready)
+        while wanted > 1 and not self.control.wants_candidate(ready + wanted - 1):
+            wanted -= 1
+        return wanted
+
+    def _make(self, wanted: int) -> None:
         self._making = True
         try:
-            candidate = self._prepare()
-            if candidate is not None and not self._closed:
-                self.ready.append(candidate)
+            candidates = self._prepare(wanted)
+            if not self._closed:
+                self.ready.extend(candidates)
         except Exception as failure:  # raised in the thread that asks for the next candidate
             self._failure = failure
         finally:

@@ -380,3 +380,16 @@ def test_sums_say_what_each_group_cost_and_brought(ledger, session):
     ) == 1
     ledger.add_call(session.id, n=4, model="m", cost_usd=None)
     assert breakdown.sum_groups(rows, ledger.calls(session.id), "category")[0].cost_usd is None
+
+
+def test_proposals_of_one_conversation_share_its_cost_once(ledger, session):
+    base(ledger, session)
+    for n in (1, 2, 3):
+        settled(ledger, session, n, "discard", agent="claude", cost_usd=0.1, params={"conversation": 1})
+    settled(ledger, session, 4, "discard", agent="claude", cost_usd=0.5)
+    ledger.add_call(session.id, n=1, purpose="propose", cost_usd=0.3)
+    ledger.add_call(session.id, n=4, purpose="propose", cost_usd=0.5)
+    rows, calls = package.experiment_rows(ledger, session), ledger.calls(session.id)
+    assert [row.conversation for row in rows] == [None, 1, 1, 1, None]
+    assert package.status(ledger, session, time.time()).cost_usd == pytest.approx(0.8)
+    assert breakdown.sum_groups(rows, calls, "agent")[0].cost_usd == pytest.approx(0.8)

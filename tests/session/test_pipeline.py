@@ -3,6 +3,7 @@
 import re
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,7 +18,7 @@ from autoresearch.analysis import consistency
 from autoresearch.brief.brief import Brief
 from autoresearch.data.dataset import Dataset
 from autoresearch.errors import UserError
-from autoresearch.ledger import Experiment, Ledger
+from autoresearch.ledger import Experiment, Ledger, experiment_rows
 from autoresearch.measure.result import Result
 from autoresearch.measure.settings import Settings
 from autoresearch.session.loop import SessionLoop
@@ -95,7 +96,7 @@ def make(repository: Path, quick: Settings, bytes_data: Dataset) -> Iterator[Mak
             known = {
                 "base": TRAIN,
                 "referees": [FunctionReferee(lambda text, seed, _: trial(text, seed), quick)] * slots,
-                "ahead": slots,
+                "prepares_ahead": True,
             }
             return session_of(repository, store, agent, quick, bytes_data, **known | options)
 
@@ -130,7 +131,7 @@ def test_the_agent_thinks_while_a_trial_runs(make: Make) -> None:
 
 def test_an_agent_that_is_quick_knows_every_result(make: Make) -> None:
     agent = Thinker([("ALPHA", 2.0), ("BETA", 2.0)])
-    session = make(agent, ahead=0)
+    session = make(agent, prepares_ahead=False)
     session.run()
     assert [(brief.n, len(brief.history), brief.pending) for brief in agent.briefs] == [
         (1, 1, []),
@@ -292,3 +293,101 @@ def test_other_changes_are_merged_by_lines() -> None:
     assert rebase_change(merge_texts, TRAIN, changed, onto) == changed.replace("return None", "return print")
     other = TRAIN.replace("trial.start()\n", "trial.start()\n    print('y')\n")
     assert rebase_change(merge_texts, TRAIN, changed, other) is None
+
+
+# --- several proposals from one conversation
+
+
+class Prolific(Thinker):
+    """Gives as many edits as the brief wants in one conversation, and says what it cost."""
+
+    def propose(self, brief: Brief) -> Proposal:
+        self.briefs.append(brief)
+        if not self.edits:
+            raise Exhausted("agent exhausted")
+        edits, self.edits = self.edits[: brief.proposals], self.edits[brief.proposals :]
+        first, *more = [
+            Proposal(
+                re.sub(rf"^{name} = .*", f"{name} = {value}", brief.source, flags=re.M),
+                f"{name} is {value}",
+                cost_usd=0.3 / len(edits),
+            )
+            for name, value in edits
+        ]
+        return replace(first, more=tuple(more))
+
+
+def slowly(text: str, seed: int) -> Result:
+    """A trial of 20 s, as its result says."""
+    return replace(scored(text, seed), total_seconds=20.0)
+
+
+def test_one_conversation_gives_as_many_proposals_as_a_model_needs_time_for(make: Make) -> None:
+    agent = Prolific([("ALPHA", 2.0), ("BETA", 2.0), ("GAMMA", 2.0), ("ALPHA", 3.0)])
+    session = make(agent, slowly, proposals=3)
+    assert session.run() == "agent exhausted"
+    found = rows(session)
+    assert agent.briefs[0].proposals == 3 and [found[n].hypothesis for n in (1, 2, 3)] == [
+        "ALPHA is 2.0",
+        "BETA is 2.0",
+        "GAMMA is 2.0",
+    ]
+    assert [found[n].params.get("conversation") for n in (1, 2, 3)] == [1, 1, 1]
+    assert all(found[n].parent == 0 and found[n].val_bpb is not None for n in (1, 2, 3))
+    listed = experiment_rows(session.context.ledger, session.context.row)
+    assert sum(known_cost(row.cost_usd) for row in listed[1:4]) == pytest.approx(0.3)
+
+
+def test_a_long_trial_leaves_time_for_one_proposal_at_a_time(make: Make) -> None:
+    agent = Prolific([("ALPHA", 2.0), ("BETA", 2.0)])
+
+    def trial(text: str, seed: int) -> Result:
+        return replace(scored(text, seed), total_seconds=320.0)
+
+    session = make(agent, trial, proposals=3)
+    session.run()
+    assert {brief.proposals for brief in agent.briefs} == {1}
+
+
+def test_a_second_proposal_is_made_to_the_first_where_that_is_kept(make: Make) -> None:
+    agent = Prolific([("ALPHA", 0.5), ("BETA", 0.5)])
+    session = make(agent, slowly, proposals=3)
+    session.run()
+    found = rows(session)
+    assert {n: row.verdict for n, row in found.items()} == {0: "keep", 1: "keep", 2: "discard", 3: "keep"}
+    assert found[3].origin == 2 and "conversation" not in found[3].params
+
+
+def test_a_refused_proposal_does_not_take_the_others_with_it(make: Make) -> None:
+    agent = Prolific([("ALPHA", 1.001), ("BETA", 2.0), ("BETA", 2.001)])
+    session = make(agent, slowly, proposals=3)
+    session.run()
+    found = {known(row.hypothesis): row for row in rows(session).values()}
+    assert found["ALPHA is 1.001"].verdict == "duplicate" and found["BETA is 2.0"].verdict == "discard"
+    assert found["BETA is 2.001"].verdict == "duplicate" and len(agent.briefs) == 2
+
+
+def test_no_more_is_asked_for_than_will_be_measured(make: Make) -> None:
+    agent = Prolific([("ALPHA", 2.0), ("BETA", 2.0), ("GAMMA", 2.0)])
+    session = make(agent, slowly, proposals=3, limits=Limits(max_experiments=2))
+    assert session.run() == "max experiments"
+    assert agent.briefs[0].proposals == 2 and len(rows(session)) == 3
+
+
+def test_a_slow_agent_works_two_candidates_ahead(make: Make) -> None:
+    agent = Thinker([("ALPHA", 2.0), ("BETA", 2.0), ("GAMMA", 2.0), ("ALPHA", 3.0), ("BETA", 3.0)])
+
+    def trial(text: str, seed: int) -> Result:
+        if text != TRAIN:  # the agent seems to take half as long again as a trial
+            session.context.ledger.event(1, "proposed", "", data={"seconds": 1e4})
+        if "BETA = 2" in text:
+            wait(lambda: len(session.pipeline.ready) >= 2, "two candidates that are ready")
+        return slowly(text, seed)
+
+    session = make(agent, trial)
+    assert session.run() == "agent exhausted"
+
+
+def known_cost(cost: float | None) -> float:
+    assert cost is not None
+    return cost

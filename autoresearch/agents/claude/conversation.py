@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from autoresearch.agents.base import BadProposal
+from autoresearch.agents.base import BadProposal, Exhausted, Unavailable
 from autoresearch.agents.claude.client import Request, Server
 from autoresearch.agents.claude.hints import hints
 from autoresearch.agents.claude.prompts import mark_for_cache, system, text_block
@@ -13,13 +13,16 @@ from autoresearch.text import Trace
 
 MAX_REPLIES = 14  # for one proposal
 MAX_IDLE_REPLIES = 3  # of these, replies without a tool call or cut off
-MAX_OUTPUT = 3  # times `max_tokens`: all output of one conversation
+MAX_OUTPUT = 3  # times `max_tokens`: all output for one proposal
 MAX_QUOTE_CHARS = 200
 
 
 @dataclass
 class Conversation:
-    """Ask `model` until the work is finished. Raises BadProposal, and what Server.send raises."""
+    """Ask `model` until the work is finished. Raises BadProposal, and what Server.send raises.
+
+    Proposals that were made before a failure are good: then nothing is raised.
+    """
 
     server: Server
     work: EditSession
@@ -29,6 +32,13 @@ class Conversation:
 
     def run(self, parts: list[str]) -> None:
         """Run the conversation. `parts` are the texts of the brief, stable ones first; the last is new each time."""
+        try:
+            self._run(parts)
+        except (BadProposal, Exhausted, Unavailable):
+            if not self.work.made:
+                raise
+
+    def _run(self, parts: list[str]) -> None:
         # a request may have four cache marks: on the parts of the brief, and a moving one; the first covers tools and
         # system, too
         blocks = [mark_for_cache(text_block(part), "1h") for part in parts[:-1]]
@@ -36,14 +46,16 @@ class Conversation:
         self.trace.add("prompt", model=self.model, purpose=self.work.role, text="\n\n".join(parts))
         messages: list[JsonObject] = [{"role": "user", "content": blocks}]
         written = idle = 0
-        for _ in range(MAX_REPLIES):
+        for _ in range(self.work.wanted * MAX_REPLIES):
             reply = self._ask(messages)
+            if self.work.made and not reply.calls:
+                return  # it has no more to propose
             answer = self._answer(reply)
             if self.work.finished:
                 return
             written += reply.usage.output
             idle += not reply.calls or reply.stop_reason == "max_tokens"
-            if idle >= MAX_IDLE_REPLIES or written >= MAX_OUTPUT * self.server.config.max_tokens:
+            if idle >= MAX_IDLE_REPLIES or written >= self.work.wanted * MAX_OUTPUT * self.server.config.max_tokens:
                 break
             if reply.content:
                 messages.append({"role": "assistant", "content": reply.content})

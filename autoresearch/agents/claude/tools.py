@@ -1,5 +1,6 @@
 """Tools of a model that works on one proposal."""
 
+import re
 from collections.abc import Callable, Sequence
 from operator import itemgetter
 
@@ -13,6 +14,7 @@ from autoresearch.source import contract, diff
 
 EDITOR = "str_replace_based_edit_tool"
 MAX_ANSWER_CHARS = 20_000  # of an answer other than the file itself
+_NEXT_PROPOSAL = re.compile(r"^\W{0,9}proposal[ \t]+\d\W{0,9}$", re.I | re.M)  # a line between two in plain text
 
 _EDITOR_INPUT: JsonObject = {
     "command": {"type": "string", "enum": ["view", "create", "str_replace", "insert"]},
@@ -43,11 +45,20 @@ _TOOLS = [
 ]
 
 
-class EditSession:
-    """The work on one proposal. Once it is `finished`, `text` and `record` (or `idea`) hold the result."""
+Made = tuple[str, Rationale]  # a new text, and the record of its change
+_ONE_MORE = """proposed: {count} of up to {wanted}. train.py is again as it was. Make another change, independent of \
+this one, and propose it; or end your work with a reply without a tool call."""
 
-    def __init__(self, role: Role, text: str, library: Library) -> None:
-        self.role, self.library = role, library
+
+class EditSession:
+    """The work on one proposal, or on up to `wanted`, which all change the same text.
+
+    Once it is `finished`, `made` holds the proposals; `text` is the code and `idea` the idea of a session for that.
+    """
+
+    def __init__(self, role: Role, text: str, library: Library, wanted: int = 1) -> None:
+        self.role, self.library, self.wanted = role, library, wanted
+        self.made: list[Made] = []
         self.editor = edits.Editor(text)
         self.before = self.editor.text
         self.record: Rationale | None = None
@@ -78,11 +89,28 @@ class EditSession:
     def read(self, reply: str) -> None:
         """Read the proposal from a plain-text reply. Raises ValueError."""
         reply = edits.strip_thoughts(reply)
-        if self.role != "code":
-            self.record = rationale.find_in_reply(reply)
         if self.role == "idea":
+            self.record = rationale.find_in_reply(reply)
             self.idea, self.finished = reply, True
             return
+        parts = [part for part in _NEXT_PROPOSAL.split(reply) if part.strip()] if self.wanted > 1 else [reply]
+        wrong: ValueError | None = None
+        for part in parts[: self.wanted] or [reply]:
+            try:
+                self._read_change(part)
+            except ValueError as error:
+                wrong = wrong or error
+        if wrong is not None and not self.made:
+            raise wrong
+        self.finished = True
+
+    def _read_change(self, reply: str) -> None:
+        record = rationale.find_in_reply(reply) if self.role != "code" else None
+        self._take_change(reply)
+        if record is not None:
+            self._add(record)
+
+    def _take_change(self, reply: str) -> None:
         text = edits.apply_reply(reply, self.before)
         if text is None:
             raise ValueError("no change found: give SEARCH/REPLACE blocks or the whole file in a ```python fence")
@@ -92,7 +120,15 @@ class EditSession:
         except ValueError:
             self.editor.text = self.before
             raise
-        self.finished = True
+
+    def _add(self, record: Rationale) -> str:
+        """Add a proposal of the text as it is now; return the answer."""
+        self.made.append((self.text, record))
+        self.finished = len(self.made) >= self.wanted
+        if self.finished:
+            return "proposed"
+        self.editor.text = self.before
+        return _ONE_MORE.format(count=len(self.made), wanted=self.wanted)
 
     def _tools_of(self, role: Role) -> dict[str, Callable[[JsonObject], str]]:
         reading: dict[str, Callable[[JsonObject], str]] = {"history": self._history, "show": self._show}
@@ -106,7 +142,7 @@ class EditSession:
         if self.role == "idea":
             idea = {"type": "string", "description": "exactly what to change, for the programmer"}
             properties = {**properties, "idea": idea}
-        description = "End your work: say why the change should help, and how sure you are."
+        description = "End your work on a change: say why it should help, and how sure you are."
         return _define("propose", description, properties, list(properties))
 
     def _history(self, values: JsonObject) -> str:
@@ -126,6 +162,8 @@ class EditSession:
         """Answer that train.py would be accepted. Raises ValueError with the reason if it would be refused."""
         if self.text == self.before:
             raise ValueError("train.py is unchanged")
+        if self.text in (text for text, _ in self.made):
+            raise ValueError("you have proposed this version already: change something else")
         if found := contract.complaint(self.text, self.before):
             raise ValueError(found)
         if duplicate := self.library.find_duplicate(self.text):
@@ -139,10 +177,10 @@ class EditSession:
             self.idea = str(values.get("idea") or "").strip()
             if not self.idea:
                 raise ValueError("`idea` is missing: say exactly what to change")
-        else:
-            self._check({})
-        self.record, self.finished = record, True
-        return "proposed"
+            self.record, self.finished = record, True
+            return "proposed"
+        self._check({})
+        return self._add(record)
 
     def _finish(self, values: JsonObject) -> str:
         self._check({})
