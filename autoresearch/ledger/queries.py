@@ -10,7 +10,7 @@ from autoresearch.files import JsonObject
 from autoresearch.ledger.baselines import baseline
 from autoresearch.ledger.owner import is_alive
 from autoresearch.ledger.reviews import reviews
-from autoresearch.ledger.rows import AFTERWARDS, CONVERSATION, Experiment, Session
+from autoresearch.ledger.rows import AFTERWARDS, CONVERSATION, FILLER, Experiment, Session
 from autoresearch.ledger.scores import standard_errors
 from autoresearch.ledger.store import Ledger
 
@@ -33,6 +33,7 @@ KEYS = (
     *("lines_added", "lines_removed", "num_params", "params_added", "cost_usd", "program_hash", "started", "settled"),
     *("seconds", "simpler", "review", "error", "conversation"),
 )
+NO_EXAMPLES = (*AFTERWARDS, FILLER)  # purposes of trials that do not show how long a candidate's take
 FORMULA = tuple("=+-@\uff1d\uff0b\uff0d\uff20")  # a spreadsheet runs a cell that begins so
 # large columns that no list shows
 UNREAD: JsonObject = {"text": None, "numbers": None, "shape": None, "fingerprint": None, "params": {}}
@@ -75,7 +76,7 @@ _TSV = """
 
 _LASTED = f"""
     SELECT json_extract(result, '$.total_seconds') AS seconds FROM trials
-    WHERE session_id = :session AND ended IS NOT NULL AND purpose NOT IN {AFTERWARDS} ORDER BY id DESC LIMIT :count
+    WHERE session_id = :session AND ended IS NOT NULL AND purpose NOT IN {NO_EXAMPLES} ORDER BY id DESC LIMIT :count
 """
 
 
@@ -84,7 +85,7 @@ _PACE = f"""
              sum(seconds) FILTER (WHERE purpose != 'base') / nullif(sum(purpose = 'screen'), 0), avg(seconds)
            ) AS experiment FROM (
       SELECT json_extract(result, '$.total_seconds') AS seconds, purpose FROM trials
-      WHERE session_id = :session AND ended IS NOT NULL AND purpose NOT IN {AFTERWARDS} ORDER BY id DESC LIMIT :trials
+      WHERE session_id = :session AND ended IS NOT NULL AND purpose NOT IN {NO_EXAMPLES} ORDER BY id DESC LIMIT :trials
     )
 """
 

@@ -32,6 +32,7 @@ BROKEN = ("crash", "invalid", "suspect")  # verdicts of experiments that failed
 UNSCORED = (*BROKEN, "duplicate")  # verdicts of experiments without a score
 LESS_CODE = "less code"  # the judge's reason begins so for a keep that is no gain
 FOUND_LATER = "found later"  # the reason begins so for a suspect that was kept until then
+FILLER = "filler"  # purpose of a trial that ran only because no candidate was ready
 CONVERSATION = "conversation"  # in `params`: the first experiment of the conversation in which several were proposed
 AFTERWARDS = ("total", "ablate", "checkpoint")  # purposes of trials after the search, which decide no verdict
 

@@ -33,6 +33,7 @@ from autoresearch.session.crashes import Crashes
 from autoresearch.session.demotion import demote_suspects
 from autoresearch.session.events import LedgerEvent, Listener, SessionClosed, SessionOpened, TrialProgress
 from autoresearch.session.evidence import Evidence, prior_noise
+from autoresearch.session.fillers import Fillers
 from autoresearch.session.lookahead import Lookahead
 from autoresearch.session.loop import SessionLoop
 from autoresearch.session.maintenance import Maintenance
@@ -147,6 +148,7 @@ def assemble(context: SessionContext, inputs: LoopInputs) -> SessionLoop:
     briefing = Briefing(context, evidence, inputs.program, lessons, steered, gpu)
     proposer = Proposer(context, inputs.agent, inputs.stand_in, inputs.constraints)
     maintenance = Maintenance(context, inputs.max_bytes)
+    trials = TrialRunner(context, evidence, maintenance, inputs.identity)
     control = SessionControl(context, inputs.limits, inputs.reserve_s)
     lookahead = Lookahead(context, len(inputs.referees), inputs.proposals) if inputs.prepares_ahead else None
     return SessionLoop(
@@ -154,8 +156,9 @@ def assemble(context: SessionContext, inputs: LoopInputs) -> SessionLoop:
         base=inputs.base,
         referees=inputs.referees,
         candidates=CandidateMaker(context, evidence, briefing, proposer),
-        trials=TrialRunner(context, evidence, maintenance, inputs.identity),
+        trials=trials,
         evidence=evidence,
+        fillers=Fillers(context, evidence, trials, briefing.history.clear),
         control=control,
         pipeline=Pipeline(control, lookahead, inputs.spare),
         maintenance=maintenance,

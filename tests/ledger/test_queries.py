@@ -92,7 +92,7 @@ def test_trials_that_did_not_end_by_themselves_do_not_count(ledger, session):
 def test_status_has_everything_that_status_json_promises(ledger, session):
     shown = package.status(ledger, session, time.time())
     assert shown.as_json().keys() >= set(STATUS_KEYS.split())
-    assert shown.time_split.keys() == {"train", "score", "setup", "idle", "agent_wait", "total"}
+    assert shown.time_split.keys() == {"train", "score", "setup", "filler", "idle", "agent_wait", "total"}
     assert (shown.experiments, shown.kept, shown.base_bpb, shown.best_sha) == (0, 0, None, None)
     assert (shown.budget, shown.grade, shown.state) == ("5m", "WEAK", "running")
 
@@ -166,7 +166,15 @@ def test_time_is_split_and_the_rest_is_idle(ledger, session):
     ledger.event(session.id, "proposed", "x", data={"seconds": 70.0})  # while a trial ran
     ledger.event(session.id, "waited", "x", data={"seconds": 7.0})
     split = package.status(ledger, session, began + 100).time_split
-    assert split == {"train": 40, "setup": 10, "score": 10, "agent_wait": 7, "total": 0, "idle": pytest.approx(33)}
+    assert split == {
+        "train": 40,
+        "setup": 10,
+        "score": 10,
+        "filler": 0,
+        "agent_wait": 7,
+        "total": 0,
+        "idle": pytest.approx(33),
+    }
     running = ledger.start_trial(session.id, experiment.id, "screen", 1, "b")
     split = package.status(ledger, session, running.started + 20).time_split
     assert split["train"] == pytest.approx(60)

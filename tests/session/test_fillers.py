@@ -1,0 +1,213 @@
+"""Fillers: what runs while the agent works and no candidate is ready, and what becomes of its score."""
+
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+from support.programs import wait
+from support.referees import FunctionReferee
+from support.sessions import session_of
+
+from autoresearch.agents.base import Exhausted, Proposal
+from autoresearch.analysis import consistency
+from autoresearch.brief.brief import Brief
+from autoresearch.data.dataset import Dataset
+from autoresearch.ledger import Experiment, Ledger, Trial, status
+from autoresearch.measure.result import Result
+from autoresearch.measure.settings import Settings, TrialPlan
+from autoresearch.session import pipeline
+from autoresearch.session.loop import SessionLoop
+from autoresearch.session.stopping import Limits
+
+BASE = (
+    "def train(trial):\n    pass\n\n\ndef load(state, config, device):\n    return None\n\n\nALPHA = 1.0\nBETA = 1.0\n"
+)
+Measure = Callable[[str, int, TrialPlan], Result]
+Make = Callable[..., SessionLoop]
+
+
+class Ponderer:
+    """Sets ALPHA to each value, and thinks before each until it may answer."""
+
+    name, model, repairs = "ponderer", None, 0
+    proposes: Literal["remotely"] = "remotely"
+
+    def __init__(self, values: list[float], until: Callable[[int], bool]) -> None:
+        self.values, self.until = values, until
+        self.asked = 0
+
+    def check(self) -> None:
+        """It can always work."""
+
+    def propose(self, brief: Brief) -> Proposal:
+        self.asked += 1
+        turn = self.asked
+        wait(lambda: self.until(turn), f"what answer {turn} waits for")
+        if turn > len(self.values):
+            raise Exhausted("agent exhausted")
+        value = self.values[turn - 1]
+        return Proposal(re.sub(r"^ALPHA = .*", f"ALPHA = {value}", brief.source, flags=re.M), f"ALPHA is {value}")
+
+
+def good(score: float, seed: int) -> Result:
+    return Result(
+        "ok", score, seed=seed, audit={"n": 1.0}, rows=np.array([[1.0, 2.0]]), holdout_bpb=score, total_seconds=0.1
+    )
+
+
+def endless(plan: TrialPlan) -> Result:
+    """A trial that lasts until nobody wants it."""
+    wait(plan.is_unwanted, "a trial that is not wanted any more")
+    result = Result()
+    result.end_early("ended early: it was not wanted any more")
+    return result
+
+
+@pytest.fixture
+def make(repository: Path, quick: Settings, bytes_data: Dataset, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
+    monkeypatch.setattr(pipeline, "FILL_AFTER_S", 0.0)
+    monkeypatch.setattr(pipeline, "POLL_S", 0.02)
+    with Ledger.open(repository / "runs" / "ledger.db") as store:
+
+        def session(agent: Ponderer, measure: Measure, slots: int = 1, **options: Any) -> SessionLoop:
+            known = {"base": BASE, "referees": [FunctionReferee(measure, quick)] * slots, "prepares_ahead": True}
+            return session_of(repository, store, agent, quick, bytes_data, **known | options)
+
+        yield session
+    assert consistency.check(repository) == []
+
+
+def fillers(session: SessionLoop) -> list[Trial]:
+    return [trial for trial in session.context.ledger.trials(1) if trial.purpose == "filler"]
+
+
+def of(session: SessionLoop, n: int) -> Experiment:
+    return session.context.experiment(n)
+
+
+def near(text: str, seed: int) -> float:
+    """Score near 1 for the base, 1 more for each unit of ALPHA beyond 1."""
+    alpha = float(re.findall(r"^ALPHA = ([\d.]+)", text, re.M)[0])
+    return alpha + seed % 97 / 1e5
+
+
+def test_a_filler_ends_when_a_candidate_is_ready_and_leaves_no_score(make: Make) -> None:
+    begun = threading.Event()
+
+    def measure(text: str, seed: int, plan: TrialPlan) -> Result:
+        is_filler = text == BASE and len(session.context.ledger.trials(1)) > 2
+        if not is_filler or begun.is_set():
+            return good(near(text, seed), seed)
+        begun.set()
+        return endless(plan)
+
+    session = make(Ponderer([2.0], lambda turn: turn > 1 or begun.is_set()), measure)
+    assert session.run() == "agent exhausted"
+    first = fillers(session)[0]
+    assert (first.outcome, first.val_bpb, first.result["ended_early"]) == ("infra", None, True)
+    assert first.experiment_id == of(session, 0).id and first.ended is not None
+    shown = status(session.context.ledger, session.context.row, time.time())
+    assert shown.lost == 0 and shown.time_split["filler"] > 0 and of(session, 1).verdict == "discard"
+    files = sorted(path.name for path in session.context.artefacts(0).folder.glob("trial-*.json"))
+    assert len(files) == len(session.evidence.trials(of(session, 0)))
+
+
+def test_a_filler_that_ends_by_itself_is_a_fresh_draw_of_the_incumbent(make: Make) -> None:
+    session = make(
+        Ponderer([2.0], lambda turn: turn > 1 or len(session.evidence.trials(of(session, 0))) >= 4),
+        lambda text, seed, plan: good(near(text, seed), seed),
+    )
+    session.run()
+    draws = session.evidence.trials(of(session, 0))
+    assert sum(trial.purpose == "filler" for trial in draws) >= 2
+    assert len({trial.seed for trial in draws}) == len(draws)
+    assert session.evidence.scores(of(session, 0)) == [trial.val_bpb for trial in draws]
+    assert of(session, 1).verdict == "discard"
+
+
+def test_a_filler_that_fails_says_nothing_and_is_not_repeated(make: Make) -> None:
+    """A failure may come before the candidate does, where a good trial would not have ended in time."""
+
+    def measure(text: str, seed: int, plan: TrialPlan) -> Result:
+        if text == BASE and len(session.context.ledger.trials(1)) > 2:
+            return Result("crash", reason="RuntimeError: on some seeds")
+        return good(near(text, seed), seed)
+
+    session = make(Ponderer([2.0], lambda turn: turn > 1 or bool(fillers(session))), measure)
+    assert session.run() == "agent exhausted"
+    assert [trial.outcome for trial in fillers(session)] == ["crash"]
+    assert len(session.evidence.trials(of(session, 0))) == 2 and of(session, 1).verdict == "discard"
+
+
+def test_a_filler_is_asked_for_no_more_than_its_score(make: Make) -> None:
+    """Its length must not depend on its score: each claim is audited, and none is measured on the holdout."""
+    plans = []
+
+    def measure(text: str, seed: int, plan: TrialPlan) -> Result:
+        if text == BASE and len(session.context.ledger.trials(1)) > 2:
+            plans.append((plan.loses_above, plan.wants_holdout(-1.0), plan.audit_factor))
+        return good(near(text, seed), seed)
+
+    session = make(Ponderer([], lambda turn: bool(plans)), measure)
+    session.run()
+    assert set(plans) == {(None, False, 1)}
+
+
+@pytest.mark.parametrize("ends", ["interrupt", "stop", "deadline"])
+def test_a_filler_ends_with_the_session(make: Make, ends: str) -> None:
+    limits, begun = Limits(), threading.Event()
+
+    def measure(text: str, seed: int, plan: TrialPlan) -> Result:
+        if text != BASE or len(session.context.ledger.trials(1)) <= 2:
+            return good(near(text, seed), seed)
+        begun.set()
+        if ends == "interrupt":
+            limits.interrupted = True
+        elif ends == "stop":
+            session.context.ledger.post(1, "stop", "")
+        else:
+            limits.until = 0.0
+        return endless(plan)
+
+    agent = Ponderer([2.0], lambda turn: begun.is_set() and session.control.ending is not None)
+    session = make(agent, measure, limits=limits)
+    assert session.run() == {"interrupt": "interrupted", "stop": "stopped", "deadline": "deadline"}[ends]
+    assert [trial.outcome for trial in fillers(session)] == ["infra"]
+
+
+def test_a_filler_that_was_killed_is_marked_and_not_lost(make: Make) -> None:
+    session = make(Ponderer([], lambda turn: True), lambda text, seed, plan: good(near(text, seed), seed))
+    session.run()
+    base = of(session, 0)
+    session.context.ledger.start_trial(1, base.id, "filler", 1, base.blob or "")
+    before = len(session.evidence.trials(base))
+    make(Ponderer([], lambda turn: True), lambda text, seed, plan: good(near(text, seed), seed)).run()
+    assert fillers(session)[-1].outcome == "infra" and len(session.evidence.trials(base)) == before
+    assert status(session.context.ledger, session.context.row, time.time()).lost == 0
+
+
+def test_each_of_two_slots_has_a_filler_of_its_own(make: Make) -> None:
+    def measure(text: str, seed: int, plan: TrialPlan) -> Result:
+        if text == BASE and len(session.context.ledger.trials(1)) > 2:
+            return endless(plan)
+        return good(near(text, seed), seed)
+
+    session = make(Ponderer([2.0, 3.0], lambda turn: turn > 2 or bool(fillers(session))), measure, slots=2)
+    assert session.run() == "agent exhausted"
+    running = {trial.experiment_id for trial in fillers(session)}
+    assert running == {of(session, 0).id}  # the incumbent is measured on one slot at a time
+    assert {of(session, n).verdict for n in (1, 2)} == {"discard"}
+
+
+def test_the_greedy_rule_has_no_fillers(make: Make) -> None:
+    """It compares with the incumbent's lowest score, which each further draw would lower."""
+    agent = Ponderer([2.0], lambda turn: True)
+    session = make(agent, lambda text, seed, plan: good(near(text, seed), seed))
+    session.context.ledger.update_session(1, judge="greedy")
+    session.run()
+    assert fillers(session) == []
