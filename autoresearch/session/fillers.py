@@ -16,6 +16,7 @@ from autoresearch.measure.referee import Referee
 from autoresearch.session.context import SessionContext
 from autoresearch.session.crashes import NO_SCORE
 from autoresearch.session.evidence import REOPENED, Evidence
+from autoresearch.session.recovery import recovery_record
 from autoresearch.session.trial_runner import TrialRunner
 
 MAX_DRAWS = 9  # of a near miss, its screening included: after that it is too close to call for good
@@ -51,8 +52,11 @@ class Fillers:
         if (subject := self._choose()) is None:
             return None
         self.trials.run(subject, FILLER, referee, is_unwanted)
-        again = [self._judge_again(row.n) for row in self._near_misses()]
+        if not (near := self._near_misses()):
+            return []
+        again = [self._judge_again(row.n) for row in near]
         self.forget()
+        self.context.write_results()
         return [row for row in again if row is not None]
 
     def _choose(self) -> Experiment | None:
@@ -87,7 +91,8 @@ class Fillers:
         """Update the verdict of a near miss; return it as a candidate if it has to be measured further."""
         row = self.context.experiment(n)
         if self.evidence.next_purpose(row) is None:
-            self.context.ledger.update_experiment(row.id, **NO_SCORE | self.evidence.verdict(row))
+            row = self.context.ledger.update_experiment(row.id, **NO_SCORE | self.evidence.verdict(row))
+            self.context.artefacts(n).write_record(recovery_record(self.context.ledger, row))
             return None
         self.context.emit(REOPENED, n, "a gain has become likelier: it is measured further")
         return self.context.advance(row, "measuring", verdict=None, reason=None)

@@ -4,7 +4,9 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator
+from itertools import chain, cycle
 from pathlib import Path
+from statistics import fmean
 from typing import Any, Literal
 
 import numpy as np
@@ -21,6 +23,7 @@ from autoresearch.ledger import Experiment, Ledger, Trial, status
 from autoresearch.measure.result import Result
 from autoresearch.measure.settings import Settings, TrialPlan
 from autoresearch.session import pipeline
+from autoresearch.session.events import LedgerEvent
 from autoresearch.session.loop import SessionLoop
 from autoresearch.session.stopping import Limits
 
@@ -211,3 +214,83 @@ def test_the_greedy_rule_has_no_fillers(make: Make) -> None:
     session.context.ledger.update_session(1, judge="greedy")
     session.run()
     assert fillers(session) == []
+
+
+# --- near misses
+
+FIRST = [-2.5, -1.5, -0.1, -1.5, -0.1]  # sigma, of a candidate that is too close to call
+
+
+def measured_as(later: list[float]) -> Measure:
+    """Measure a base with a sigma of 0.01, and candidates by `FIRST`, then as `later` says."""
+    base, candidate = cycle([-1.0, 1.0, 0.0]), chain(FIRST, cycle(later))
+
+    def measure(text: str, seed: int, plan: TrialPlan) -> Result:
+        return good(1 + 0.01 * next(base if text == BASE else candidate), seed)
+
+    return measure
+
+
+def is_settled(session: SessionLoop, n: int) -> bool:
+    found = session.context.ledger.experiment(1, n)
+    return found is not None and found.state == "settled"
+
+
+def test_a_near_miss_that_fillers_confirm_is_measured_and_judged_as_a_candidate(make: Make) -> None:
+    def may_answer(turn: int) -> bool:
+        return turn == 1 or (is_settled(session, 1) and of(session, 1).verdict == "keep")
+
+    session = make(Ponderer([0.9], may_answer), measured_as([-4.0, -3.5]))
+    assert session.run() == "agent exhausted"
+    events = [event for event in session.context.ledger.events(1) if event.n == 1]
+    verdicts = [event.text for event in events if event.kind == "verdict"]
+    assert verdicts[0].startswith("discard: too close to call") and verdicts[-1].startswith("keep: ")
+    reopened = next(event for event in events if event.kind == "reopened")
+    trials = session.evidence.trials(of(session, 1))
+    assert any(trial.purpose == "filler" for trial in trials)
+    since = [trial for trial in trials if trial.purpose == "rerun" and trial.started > reopened.at]
+    assert since and since[-1].holdout_bpb is not None  # a keep has the audit and the holdout of a re-run
+    assert session.context.workspace.best("t") == of(session, 1).sha
+
+
+def test_a_near_miss_that_fillers_refute_is_none_any_more(make: Make) -> None:
+    def may_answer(turn: int) -> bool:
+        return turn == 1 or (is_settled(session, 1) and not of(session, 1).is_promising)
+
+    session = make(Ponderer([0.9], may_answer), measured_as([1.5, 2.0]))
+    assert session.run() == "agent exhausted"
+    row = of(session, 1)
+    assert row.verdict == "discard" and (row.p_gain or 0) < 0.25
+    own = [trial for trial in session.evidence.trials(row) if trial.purpose == "filler"]
+    assert own and row.val_bpb == pytest.approx(fmean(session.evidence.scores(row)))
+
+
+def test_a_near_miss_that_is_a_candidate_again_survives_a_kill(make: Make) -> None:
+    def may_answer(turn: int) -> bool:
+        return turn == 1 or any(event.kind == "reopened" for event in session.context.ledger.events(1))
+
+    limits, known = Limits(), measured_as([-4.0, -3.5])
+
+    def listen(event: object) -> None:
+        limits.interrupted |= isinstance(event, LedgerEvent) and event.kind == "reopened"
+
+    session = make(Ponderer([0.9], may_answer), known, limits=limits, listeners=[listen])
+    assert session.run() == "interrupted"
+    assert of(session, 1).verdict is None and of(session, 1).state == "measuring"
+    make(Ponderer([], lambda turn: True), known).run()
+    assert of(session, 1).verdict == "keep"
+
+
+def test_without_time_for_its_rerun_a_near_miss_is_not_kept(make: Make) -> None:
+    limits, known = Limits(), measured_as([-4.0, -3.5])
+
+    def may_answer(turn: int) -> bool:
+        return turn == 1 or any(event.kind == "reopened" for event in session.context.ledger.events(1))
+
+    def listen(event: object) -> None:
+        if isinstance(event, LedgerEvent) and event.kind == "reopened":
+            limits.until = 0.0
+
+    session = make(Ponderer([0.9], may_answer), known, limits=limits, listeners=[listen])
+    assert session.run() == "deadline"
+    assert of(session, 1).verdict == "discard" and "before it was confirmed" in (of(session, 1).reason or "")
