@@ -9,6 +9,7 @@ from autoresearch.ledger.queries import (
     experiment_rows,
     find_merge,
     newest,
+    pace_of_work,
     results_tsv,
     trial_seconds,
 )
@@ -40,6 +41,7 @@ __all__ = [
     "is_alive",
     "lost_trials",
     "newest",
+    "pace_of_work",
     "results_tsv",
     "reviews",
     "sentinels_of",
