@@ -63,6 +63,8 @@ def inherited_columns(old: Experiment) -> Columns:
 
 
 def trial_line(result: Result) -> str:
+    if result.ended_early:
+        return "ended early"
     if result.val_bpb is None:
         return f"{result.outcome} {result.reason}"
     return f"{result.outcome} {result.val_bpb:.4f}" + (" (a losing claim, not audited)" if result.claimed else "")
