@@ -202,7 +202,7 @@ def _loop_inputs(context: SessionContext, project: Project, limits: Limits, fixe
         stand_in=registry.create("sweep") if agent.model else None,
         prepares_ahead=runs_beside,
         spare=spare,
-        proposals=config.proposals,
+        proposals=config.proposals if agent.proposes == "remotely" and not config.code_model else 1,
     )
 
 

@@ -5,6 +5,8 @@ import pytest
 
 from autoresearch import ledger as package
 from autoresearch.ledger import Ledger, breakdown
+from autoresearch.ledger.queries import PaceOfWork
+from autoresearch.ledger.trials import judging
 
 LOG_KEYS = (  # the interface of `log --json`
     "n sha parent origin verdict reason val_bpb delta sigma p_gain trials agent model category hypothesis"
@@ -401,3 +403,34 @@ def test_proposals_of_one_conversation_share_its_cost_once(ledger, session):
     assert [row.conversation for row in rows] == [None, 1, 1, 1, None]
     assert package.status(ledger, session, time.time()).cost_usd == pytest.approx(0.8)
     assert breakdown.sum_groups(rows, calls, "agent")[0].cost_usd == pytest.approx(0.8)
+
+
+def test_fillers_have_their_own_time_and_one_that_ended_early_is_not_lost(ledger, session):
+    began = time.time() - 100
+    at(ledger, "spans", began)
+    experiment = base(ledger, session, scores=())
+    trial(ledger, experiment, val_bpb=1.5, lasted=20, train_seconds=18.0)
+    trial(ledger, experiment, val_bpb=1.5, purpose="filler", lasted=19, train_seconds=18.0)
+    trial(ledger, experiment, "infra", purpose="filler", lasted=4, train_seconds=3.0, ended_early=True)
+    shown = package.status(ledger, session, began + 100)
+    assert (shown.time_split["filler"], shown.time_split["train"], shown.lost) == (pytest.approx(23), 18, 0)
+    running = ledger.start_trial(session.id, experiment.id, "filler", 1, "blob")
+    shown = package.status(ledger, session, running.started + 5)
+    assert shown.time_split["filler"] == pytest.approx(28) and shown.trial is not None
+    ledger.abandon_open_trials(session.id)  # of a program that was killed
+    assert package.status(ledger, session, time.time()).lost == 0
+    assert len(judging(ledger.trials(session.id))) == 2
+
+
+def test_the_pace_of_work_is_that_of_candidates(ledger, session):
+    assert package.pace_of_work(ledger, session, 20, 5) == PaceOfWork(None, None, None)
+    experiment = base(ledger, session, scores=())
+    trial(ledger, experiment, val_bpb=1.5, purpose="base", total_seconds=20.0)
+    assert package.pace_of_work(ledger, session, 20, 5) == PaceOfWork(20.0, 20.0, None)
+    for purpose in ("screen", "rerun", "sentinel", "screen"):
+        trial(ledger, experiment, val_bpb=1.5, purpose=purpose, total_seconds=20.0)
+    trial(ledger, experiment, "infra", purpose="filler", total_seconds=1.0)
+    ledger.event(session.id, "proposed", "x", data={"seconds": 50.0})
+    ledger.event(session.id, "proposed", "y", data={"conversation": 1})
+    ledger.event(session.id, "broken", "z", data={"seconds": 70.0})
+    assert package.pace_of_work(ledger, session, 20, 5) == PaceOfWork(20.0, 40.0, 60.0)

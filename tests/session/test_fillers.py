@@ -183,6 +183,28 @@ def test_a_filler_ends_with_the_session(make: Make, ends: str) -> None:
     assert [trial.outcome for trial in fillers(session)] == ["infra"]
 
 
+def test_a_filler_ends_with_a_pause_and_another_begins_after_it(make: Make) -> None:
+    paused = threading.Event()
+
+    def measure(text: str, seed: int, plan: TrialPlan) -> Result:
+        if text != BASE or len(session.context.ledger.trials(1)) <= 2 or paused.is_set():
+            return good(near(text, seed), seed)
+        paused.set()
+        session.context.ledger.post(1, "pause", "")
+        return endless(plan)
+
+    def listen(event: object) -> None:
+        if isinstance(event, LedgerEvent) and event.kind == "state" and event.text == "paused":
+            states.append(len(fillers(session)))
+            session.context.ledger.post(1, "unpause", "")
+
+    states = list[int]()
+    agent = Ponderer([2.0], lambda turn: turn > 1 or len(fillers(session)) > 1)
+    session = make(agent, measure, listeners=[listen])
+    assert session.run() == "agent exhausted"
+    assert states == [1] and fillers(session)[0].result["ended_early"] and of(session, 1).verdict == "discard"
+
+
 def test_a_filler_that_was_killed_is_marked_and_not_lost(make: Make) -> None:
     session = make(Ponderer([], lambda turn: True), lambda text, seed, plan: good(near(text, seed), seed))
     session.run()
