@@ -83,9 +83,9 @@ class SlowModel:
 
     def _change(self, rows: int) -> list[Block]:
         n = next(self.proposed)
-        old, new = f"ROWS = {rows}\n", f"ROWS = {rows}\nNOTHING_{n} = {n}\n"
+        old, new = "import time\n", f"import time\n\nNOTHING_{n} = {n}\n"
         if n % GAIN_EVERY == 0:
-            new = f"ROWS = {round(1.5 * rows)}\n"
+            old, new = f"ROWS = {rows}\n", f"ROWS = {round(1.5 * rows)}\n"
         said = {"category": "other", "predicted_delta": -0.001, "confidence": 0.3, "source": "own knowledge"}
         edit = tool(EDITOR, command="str_replace", path="train.py", old_str=old, new_str=new)
         return [edit, tool("propose", hypothesis=f"change {n}", **said)]
