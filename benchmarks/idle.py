@@ -61,6 +61,8 @@ def train(trial):
 def load(state, config, device):
     return lambda tokens: np.broadcast_to(state["logits"], (*tokens.shape, len(state["logits"])))
 '''
+PADS = 200  # constants without an effect
+WAITING += "\n\n" + "".join(f"PAD_{k} = 1.0\n" for k in range(PADS))
 GAIN_EVERY = 8  # proposals
 EDITOR = "str_replace_based_edit_tool"
 
@@ -83,7 +85,7 @@ class SlowModel:
 
     def _change(self, rows: int) -> list[Block]:
         n = next(self.proposed)
-        old, new = "import time\n", f"import time\n\nNOTHING_{n} = {n}\n"
+        old, new = f"PAD_{n % PADS} = 1.0\n", f"PAD_{n % PADS} = {n + 1}.0\n"
         if n % GAIN_EVERY == 0:
             old, new = f"ROWS = {rows}\n", f"ROWS = {round(1.5 * rows)}\n"
         said = {"category": "other", "predicted_delta": -0.001, "confidence": 0.3, "source": "own knowledge"}
