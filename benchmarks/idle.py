@@ -127,8 +127,10 @@ def report(store: Ledger, session: Session) -> None:
     shown = ledger.status(store, session, time.time())
     pace = pace_of_work(store, session, 10_000, 10_000)
     trials, rows = store.trials(session.id), experiment_rows(store, session)
+    screens = sum(trial.purpose == "screen" for trial in trials)
+    own = sum(trial.purpose in ("screen", "rerun", "sentinel") for trial in trials)
     print(f"{session.stop_reason}; {shown.experiments} experiments, {shown.kept} kept, {len(trials)} trials")
-    print(f"mean seconds: {pace}")
+    print(f"mean seconds: {pace}; trials for each candidate: {own / max(1, screens):.2f}")
     fillers = [trial for trial in trials if trial.purpose == "filler"]
     print(f"fillers: {len(fillers)}, to their end: {sum(trial.outcome == 'ok' for trial in fillers)}")
     conversations = {row.conversation or row.n for row in rows if row.n and row.origin is None}

@@ -81,10 +81,8 @@ _LASTED = f"""
 
 
 _PACE = f"""
-    SELECT avg(seconds) AS trial, coalesce(
-             sum(seconds) FILTER (WHERE purpose != 'base') / nullif(sum(purpose = 'screen'), 0), avg(seconds)
-           ) AS experiment FROM (
-      SELECT json_extract(result, '$.total_seconds') AS seconds, purpose FROM trials
+    SELECT avg(seconds) AS trial FROM (
+      SELECT json_extract(result, '$.total_seconds') AS seconds FROM trials
       WHERE session_id = :session AND ended IS NOT NULL AND purpose NOT IN {NO_EXAMPLES} ORDER BY id DESC LIMIT :trials
     )
 """
@@ -102,13 +100,9 @@ _LATENCY = f"""
 
 @dataclass(frozen=True)
 class PaceOfWork:
-    """Recent mean seconds of a trial, of all trials for one candidate, and of one conversation with the agent.
-
-    None where nothing was measured yet.
-    """
+    """Recent mean seconds of a trial, and of one conversation with the agent; None where nothing was measured yet."""
 
     trial: float | None
-    experiment: float | None
     conversation: float | None
 
 
@@ -196,7 +190,7 @@ def pace_of_work(ledger: Ledger, session: Session, trials: int, proposals: int) 
     """Return the means of the last `trials` trials and of the last `proposals` conversations."""
     times = ledger.query(_PACE, session=session.id, trials=trials)[0]
     latency = ledger.query(_LATENCY, session=session.id, proposals=proposals)[0]
-    return PaceOfWork(times["trial"], times["experiment"], latency["seconds"])
+    return PaceOfWork(times["trial"], latency["seconds"])
 
 
 def current(ledger: Ledger) -> Session | None:

@@ -28,19 +28,18 @@ class Lookahead:
         pace = self._pace()
         if pace.conversation is None or pace.trial is None or pace.conversation <= pace.trial:
             return self.slots
-        wanted = self.slots + self._used_meanwhile(pace, pace.conversation)
+        wanted = self.slots + self._used_meanwhile(pace.trial, pace.conversation)
         return min(max(wanted, MIN_AHEAD_OF_SLOW * self.slots), MAX_AHEAD * self.slots)
 
     def proposals_wanted(self, ready: int) -> int:
-        """Return how many proposals to ask for now: those that are missing, and those used before the answer."""
+        """Return how many proposals to ask for now: as many as will be missing at the end of the conversation."""
         pace = self._pace()
-        used = self._used_meanwhile(pace, ASSUMED_LATENCY_S if pace.conversation is None else pace.conversation)
-        return min(max(self.ahead() - ready + used, 1), self.proposals)
+        used = self._used_meanwhile(pace.trial, ASSUMED_LATENCY_S if pace.conversation is None else pace.conversation)
+        return min(max(self.ahead() - ready + used - 1, 1), self.proposals)
 
     def _pace(self) -> PaceOfWork:
         return pace_of_work(self.context.ledger, self.context.row, RECENT_TRIALS, RECENT_PROPOSALS)
 
-    def _used_meanwhile(self, pace: PaceOfWork, seconds: float) -> int:
-        """Return how many candidates the slots take on in so many seconds."""
-        each = pace.experiment or 0.0
-        return int(self.slots * seconds / each) if each > 0 else 0
+    def _used_meanwhile(self, trial: float | None, seconds: float) -> int:
+        """Return how many candidates the slots take on in so many seconds if each needs one trial, as most do."""
+        return round(self.slots * seconds / trial) if trial else 0

@@ -422,15 +422,15 @@ def test_fillers_have_their_own_time_and_one_that_ended_early_is_not_lost(ledger
     assert len(judging(ledger.trials(session.id))) == 2
 
 
-def test_the_pace_of_work_is_that_of_candidates(ledger, session):
-    assert package.pace_of_work(ledger, session, 20, 5) == PaceOfWork(None, None, None)
+def test_the_pace_of_work_leaves_fillers_out(ledger, session):
+    assert package.pace_of_work(ledger, session, 20, 5) == PaceOfWork(None, None)
     experiment = base(ledger, session, scores=())
     trial(ledger, experiment, val_bpb=1.5, purpose="base", total_seconds=20.0)
-    assert package.pace_of_work(ledger, session, 20, 5) == PaceOfWork(20.0, 20.0, None)
+    assert package.pace_of_work(ledger, session, 20, 5) == PaceOfWork(20.0, None)
     for purpose in ("screen", "rerun", "sentinel", "screen"):
         trial(ledger, experiment, val_bpb=1.5, purpose=purpose, total_seconds=20.0)
     trial(ledger, experiment, "infra", purpose="filler", total_seconds=1.0)
     ledger.event(session.id, "proposed", "x", data={"seconds": 50.0})
     ledger.event(session.id, "proposed", "y", data={"conversation": 1})
     ledger.event(session.id, "broken", "z", data={"seconds": 70.0})
-    assert package.pace_of_work(ledger, session, 20, 5) == PaceOfWork(20.0, 40.0, 60.0)
+    assert package.pace_of_work(ledger, session, 20, 5) == PaceOfWork(20.0, 60.0)
