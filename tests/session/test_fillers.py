@@ -238,6 +238,16 @@ def test_the_greedy_rule_has_no_fillers(make: Make) -> None:
     assert fillers(session) == []
 
 
+def test_an_agent_that_is_asked_between_trials_leaves_no_time_for_fillers(make: Make) -> None:
+    session = make(
+        Ponderer([2.0], lambda turn: True),
+        lambda text, seed, plan: good(near(text, seed), seed),
+        prepares_ahead=False,
+    )
+    session.run()
+    assert fillers(session) == []
+
+
 # --- near misses
 
 FIRST = [-2.5, -1.1, 0.0, -1.1, 0.0]  # sigma, of a candidate that is too close to call
