@@ -51,8 +51,8 @@ class Fillers:
     def _run(self, referee: Referee, is_unwanted: Callable[[], bool]) -> list[Experiment] | None:
         if (subject := self._choose()) is None:
             return None
-        self.trials.run(subject, FILLER, referee, is_unwanted)
-        if not (near := self._near_misses()):
+        result = self.trials.run(subject, FILLER, referee, is_unwanted)
+        if result.ended_early or not (near := self._near_misses()):
             return []
         again = [self._judge_again(row.n) for row in near]
         self.forget()

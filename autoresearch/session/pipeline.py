@@ -16,7 +16,7 @@ from autoresearch.measure.referee import Referee
 from autoresearch.session.lookahead import Lookahead
 from autoresearch.session.stopping import SessionControl
 
-Fill = Callable[[Callable[[], bool]], bool]
+Fill = Callable[[Callable[[], bool]], bool]  # runs a trial until it is unwanted; False if there is none to run
 Prepare = Callable[[int], Sequence[Experiment]]
 
 POLL_S = 0.5

@@ -45,7 +45,7 @@ class TrialRunner:
         purpose: str,
         referee: Referee,
         is_unwanted: Callable[[], bool] = lambda: False,
-    ) -> None:
+    ) -> Result:
         """Measure the subject of a purpose, unless it becomes unwanted. Raises UserError if no trial can be run."""
         context, evidence = self.context, self.evidence
         self.maintenance.card(referee.settings.gpu).wait_until_clean()
@@ -69,6 +69,7 @@ class TrialRunner:
             context.emit("failed", experiment.n, result.reason)
         self._report(experiment, purpose, result)
         self.maintenance.after_trial(result)
+        return result
 
     def _is_human(self, purpose: str, k: int) -> bool:
         """Return whether a trial is the first one of the human's own code, whose compile cache others may use."""
