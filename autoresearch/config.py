@@ -71,6 +71,7 @@ class Config(BaseModel):
     effort: Literal["low", "medium", "high", "xhigh", "max"] = "medium"  # how much a model thinks
     code_model: str | None = None  # writes the code for the idea of `model`; None: one model does both
     edit_format: Literal["tools", "text"] = "tools"  # tool calls, or plain text for models that cannot call tools
+    proposals: int = Field(default=3, ge=1, le=3)  # in one conversation with a model, at most
     max_tokens: int = Field(default=16_000, ge=1000)  # of a single reply of a model, thinking included
     base_url: str | None = None  # of the server of `claude`, `openai` or `ollama`; None: its maker's
     auth_token: SecretStr | None = None  # for `base_url`; the makers' own keys are ANTHROPIC_API_KEY, OPENAI_API_KEY

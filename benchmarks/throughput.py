@@ -142,7 +142,7 @@ class Searching:
             identity={},
             replicates=2,
             limits=Limits(max_experiments=1),
-            ahead=len(slots),
+            prepares_ahead=True,
             spare=spare,
         )
         self.session = assemble(context, inputs)

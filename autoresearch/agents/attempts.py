@@ -35,12 +35,11 @@ class Attempts:
                 raise
             self.note_failure(error)
             raise BadProposal(describe_failure(error)) from error
-        try:
-            f"{proposal.text}{proposal.hypothesis}".encode()
-        except UnicodeEncodeError:
-            raise BadProposal("it holds characters that UTF-8 cannot") from None
+        if not _can_be_stored(proposal):
+            raise BadProposal("it holds characters that UTF-8 cannot")
         self.trace += proposal.trace
-        return replace(proposal, text=written_like(brief.source, proposal.text))
+        more = [_written_like(brief, each) for each in proposal.more if _can_be_stored(each)]
+        return replace(_written_like(brief, proposal), more=tuple(more))
 
     def note_failure(self, error: Exception) -> None:
         """Add the traceback of an unexpected error."""
@@ -50,3 +49,15 @@ class Attempts:
         """Tell the next attempt why this one is refused."""
         brief.feedback.append(reason)
         self.trace.append({"kind": "sent back", "text": reason})
+
+
+def _can_be_stored(proposal: Proposal) -> bool:
+    try:
+        f"{proposal.text}{proposal.hypothesis}".encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _written_like(brief: "Brief", proposal: Proposal) -> Proposal:
+    return replace(proposal, text=written_like(brief.source, proposal.text))

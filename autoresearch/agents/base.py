@@ -52,7 +52,8 @@ class Proposal:
     data that the agent finds again in the history, `trace` the steps that led to the proposal. `opening` is the opening
     of the brief that it took, in its words, `start_from` the experiment whose text it changed (None: the incumbent),
     `same_as` the one whose function this text computes, as a check of ours in a cell found (never what an agent says).
-    `mode` is set if no agent was asked: `revert` or `prune` remove kept changes.
+    `mode` is set if no agent was asked: `revert` or `prune` remove kept changes. `more` are further, independent
+    changes from the same conversation; each has its share of the cost.
     """
 
     text: str
@@ -66,6 +67,7 @@ class Proposal:
     opening: str | None = None
     start_from: int | None = None
     same_as: int | None = None
+    more: tuple["Proposal", ...] = ()
 
 
 class Agent(Protocol):
@@ -84,7 +86,10 @@ class Agent(Protocol):
         """Check at little cost, before any trial, that the agent can propose. Raises Unusable, Unavailable or Spent."""
 
     def propose(self, brief: "Brief") -> Proposal:
-        """Return the next change. Raises Exhausted (or Spent), BadProposal, Unavailable, Unusable."""
+        """Return the next change, with more where the brief wants several.
+
+        Raises Exhausted (or Spent), BadProposal, Unavailable, Unusable.
+        """
 
 
 class InstantAgent:

@@ -2,7 +2,15 @@
 
 from autoresearch.judge.beliefs import Beliefs, learn
 from autoresearch.judge.noise import MAX_EARLIER_DOF, Draw, Noise, difference, noise, p_below_zero
-from autoresearch.judge.rules import ALLOWANCE_SIGMA, RULES, SIMPLER_MODES, Decision, decide, hopeless_above
+from autoresearch.judge.rules import (
+    ALLOWANCE_SIGMA,
+    RULES,
+    SIMPLER_MODES,
+    Decision,
+    decide,
+    hopeless_above,
+    more_informative,
+)
 
 __all__ = [
     "ALLOWANCE_SIGMA",
@@ -17,6 +25,7 @@ __all__ = [
     "difference",
     "hopeless_above",
     "learn",
+    "more_informative",
     "noise",
     "p_below_zero",
 ]

@@ -77,6 +77,11 @@ def decide(
     return _judge_screening(evidence, chosen) if len(candidate) == 1 else _judge_reruns(evidence, chosen)
 
 
+def more_informative(candidate: Sequence[Draw], incumbent: Sequence[Draw], noise: Noise) -> str:
+    """Return `run_again` or `compare`: whose next draw reduces the error of the difference more."""
+    return _Comparison(candidate, incumbent, noise, Beliefs()).more_informative
+
+
 def hopeless_above(incumbent: Sequence[Draw], noise: Noise) -> float:
     """Return the score above which a screening is lost by more than the noise, audited or not."""
     return fmean(draw.score for draw in incumbent) + 2 * noise.sigma
@@ -120,10 +125,13 @@ class _Comparison:
         theirs = [*self.incumbent, *(Draw(0.0, now + k) for k in range(incumbent))]
         return sum(each.weight * difference(ours, theirs, each)[1] ** 2 for each in self.noise.models)
 
+    @property
+    def more_informative(self) -> str:
+        return "compare" if self.variance(0, 1) < self.variance(1, 0) else "run_again"
+
     def request_draw(self) -> Decision:
         """Ask for one more draw of the version for which it reduces the variance more."""
-        action = "compare" if self.variance(0, 1) < self.variance(1, 0) else "run_again"
-        return self.decision(action, "looks better")
+        return self.decision(self.more_informative, "looks better")
 
     def decision(self, action: str, words: str) -> Decision:
         reason = f"{words}: {self.delta:+.4f} ({self.delta / self.noise.sigma:+.1f} sigma)"

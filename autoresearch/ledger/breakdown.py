@@ -1,5 +1,6 @@
 """Sum up experiments by agent, model, category, mode, program.md or tenth of the session."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -61,13 +62,21 @@ def sum_groups(rows: Sequence[ExperimentRow], calls: Sequence[Call], by: str) ->
 
 
 def _costs(rows: Sequence[ExperimentRow], calls: Sequence[Call]) -> dict[int, float | None]:
-    """Return the dollars of each experiment: of its calls, else as its agent says."""
-    costs: dict[int, float | None] = {}
+    """Return the dollars of each experiment: of its calls, else as its agent says.
+
+    The experiments of one conversation, whose calls have the number of the first, share its cost.
+    """
+    costs, shares = dict[int, float | None](), dict[int, float | None]()
     for call in calls:
         if call.n is not None:
             before = costs.get(call.n, 0.0)
             costs[call.n] = None if before is None or call.cost_usd is None else before + call.cost_usd
-    return {row.n: row.cost_usd or 0.0 for row in rows} | costs
+    sizes = Counter(row.conversation for row in rows)
+    for row in rows:
+        if row.conversation in costs:
+            whole = costs[row.conversation]
+            shares[row.n] = None if whole is None else whole / sizes[row.conversation]
+    return {row.n: row.cost_usd or 0.0 for row in rows} | costs | shares
 
 
 def _sum(by: str, key: str, group: Sequence[ExperimentRow], costs: dict[int, float | None]) -> GroupSums:

@@ -10,7 +10,7 @@ from autoresearch.files import JsonObject
 from autoresearch.ledger.baselines import baseline
 from autoresearch.ledger.owner import is_alive
 from autoresearch.ledger.reviews import reviews
-from autoresearch.ledger.rows import AFTERWARDS, Experiment, Session, read_near_miss
+from autoresearch.ledger.rows import AFTERWARDS, CONVERSATION, FILLER, Experiment, Session, read_near_miss
 from autoresearch.ledger.scores import standard_errors
 from autoresearch.ledger.store import Ledger
 from autoresearch.text import plausible
@@ -32,8 +32,9 @@ KEYS = (
         "predicted",
     ),
     *("lines_added", "lines_removed", "num_params", "params_added", "cost_usd", "program_hash", "started", "settled"),
-    *("seconds", "simpler", "review", "error"),
+    *("seconds", "simpler", "review", "error", "conversation"),
 )
+NO_EXAMPLES = (*AFTERWARDS, FILLER)  # purposes of trials that do not show how long a candidate's take
 FORMULA = tuple("=+-@\uff1d\uff0b\uff0d\uff20")  # a spreadsheet runs a cell that begins so
 # large columns that no list shows
 UNREAD: JsonObject = {"text": None, "numbers": None, "shape": None, "fingerprint": None, "params": {}}
@@ -47,7 +48,7 @@ _LOG = f"""
       FROM trials WHERE session_id = :session AND purpose NOT IN {AFTERWARDS} GROUP BY experiment_id
     )
     SELECT {COLUMNS}, coalesce(t.trials, 0) AS trials, t.grade, t.num_params,
-           coalesce(t.seconds, 0.0) AS seconds
+           coalesce(t.seconds, 0.0) AS seconds, json_extract(e.params, '$.{CONVERSATION}') AS conversation
     FROM experiments AS e
     LEFT JOIN t ON t.experiment_id = e.id
     WHERE e.session_id = :session AND (:every OR e.verdict IN (SELECT value FROM json_each(:verdicts)))
@@ -85,8 +86,34 @@ _STEPS = """
 
 _LASTED = f"""
     SELECT json_extract(result, '$.total_seconds') AS seconds FROM trials
-    WHERE session_id = :session AND ended IS NOT NULL AND purpose NOT IN {AFTERWARDS} ORDER BY id DESC LIMIT :count
+    WHERE session_id = :session AND ended IS NOT NULL AND purpose NOT IN {NO_EXAMPLES} ORDER BY id DESC LIMIT :count
 """
+
+
+_PACE = f"""
+    SELECT avg(seconds) AS trial FROM (
+      SELECT json_extract(result, '$.total_seconds') AS seconds FROM trials
+      WHERE session_id = :session AND ended IS NOT NULL AND purpose NOT IN {NO_EXAMPLES} ORDER BY id DESC LIMIT :trials
+    )
+"""
+
+# The seconds of one conversation; its further proposals have an event too.
+_LATENCY = f"""
+    SELECT avg(seconds) AS seconds FROM (
+      SELECT json_extract(data, '$.seconds') AS seconds FROM events
+      WHERE session_id = :session AND kind IN ('proposed', 'broken')
+        AND json_extract(data, '$.{CONVERSATION}') IS NULL
+      ORDER BY id DESC LIMIT :proposals
+    )
+"""
+
+
+@dataclass(frozen=True)
+class PaceOfWork:
+    """Recent mean seconds of a trial, and of one conversation with the agent; None where nothing was measured yet."""
+
+    trial: float | None
+    conversation: float | None
 
 
 @dataclass(frozen=True)
@@ -101,6 +128,7 @@ class ExperimentRow(Experiment):
     review: str | None
     error: float | None  # standard error of `delta`
     baseline: int | None  # the version against whose mean `delta` is
+    conversation: int | None = None  # the first experiment of the conversation in which several were proposed
 
     def as_json(self) -> JsonObject:
         """Return what `log --json` prints (docs/json.md)."""
@@ -172,6 +200,13 @@ def trained_steps(ledger: Ledger, session: Session, after: int = -1) -> dict[int
     """Return the mean steps of the trials of each experiment with a number above `after`, as train.py reported them."""
     found = ledger.query(_STEPS, session=session.id, after=after)
     return {row["n"]: steps for row in found if (steps := plausible(row["steps"])) is not None}
+
+
+def pace_of_work(ledger: Ledger, session: Session, trials: int, proposals: int) -> PaceOfWork:
+    """Return the means of the last `trials` trials and of the last `proposals` conversations."""
+    times = ledger.query(_PACE, session=session.id, trials=trials)[0]
+    latency = ledger.query(_LATENCY, session=session.id, proposals=proposals)[0]
+    return PaceOfWork(times["trial"], latency["seconds"])
 
 
 def current(ledger: Ledger) -> Session | None:

@@ -5,7 +5,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from autoresearch.ledger.rows import FOUND_LATER, Session, Trial, decode
+from autoresearch.ledger.rows import FILLER, FOUND_LATER, Session, Trial, decode
 from autoresearch.ledger.store import Ledger
 
 Judged = tuple[int, int, str | None, float | None, float | None]  # id, n, verdict, delta, sigma of an experiment
@@ -15,7 +15,7 @@ MAX_RERUNS = 33  # no verdict takes as many
 
 _DRAWS = """
     SELECT experiment_id, purpose FROM trials INDEXED BY trials_briefly
-    WHERE session_id = :session AND outcome = 'ok' AND purpose IN ('base', 'screen', 'rerun', 'sentinel')
+    WHERE session_id = :session AND outcome = 'ok' AND purpose IN ('base', 'screen', 'rerun', 'sentinel', 'filler')
     ORDER BY id
 """
 
@@ -39,7 +39,7 @@ _CHOSEN = """
     JOIN experiments ON experiments.id = experiment_id ORDER BY trials.id
 """
 _SENTINELS = _CHOSEN.format(condition="purpose = 'sentinel'", columns="trials.id, seed")  # many: without results
-_LOST = _CHOSEN.format(condition="outcome = 'infra'", columns="trials.*")
+_LOST = _CHOSEN.format(condition="outcome = 'infra' AND purpose != 'filler'", columns="trials.*")
 
 NEWEST_SIGMA = "SELECT sigma FROM experiments WHERE session_id = :session AND sigma IS NOT NULL ORDER BY n DESC LIMIT 1"
 
@@ -48,7 +48,8 @@ _TRIAL = "SELECT * FROM trials WHERE id = :id"
 _NUMBERED = """
     SELECT * FROM (
       SELECT experiment_id, purpose, val_bpb, row_number() OVER (ORDER BY id), seed FROM trials
-      WHERE session_id = :session AND outcome != 'infra' AND purpose IN ('base', 'screen', 'rerun', 'sentinel')
+      WHERE session_id = :session AND outcome != 'infra'
+        AND purpose IN ('base', 'screen', 'rerun', 'sentinel', 'filler')
     ) WHERE val_bpb IS NOT NULL
 """
 
@@ -86,7 +87,7 @@ def sentinels_of(ledger: Ledger, session: Session, numbers: Sequence[int]) -> di
 
 
 def lost_trials(ledger: Ledger, session: Session) -> list[tuple[int, Trial]]:
-    """Return the interrupted and disturbed trials, each with the number of its experiment."""
+    """Return the interrupted and disturbed trials, each with the number of its experiment; fillers may be cut short."""
     return [(row["number"], decode(Trial, row)) for row in ledger.query(_LOST, session=session.id)]
 
 
@@ -115,7 +116,7 @@ def errors(experiments: Iterable[sqlite3.Row | Judged], draws: Iterable[sqlite3.
             incumbent = current if current in keeps else incumbent
             current, before[n] = n, max(1, fresh[incumbent])
         fresh[n] += purpose != "screen"
-        reruns[n] += purpose == "rerun"
+        reruns[n] += purpose in ("rerun", FILLER)
     return {
         n: sigma * math.sqrt(1 / max(1, reruns[n]) + 1 / (sentinels[n] + before[n]))
         for _, n, _, delta, sigma in experiments

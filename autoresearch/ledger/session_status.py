@@ -8,7 +8,15 @@ from dataclasses import asdict, dataclass
 from autoresearch.files import JsonObject
 from autoresearch.ledger.owner import is_alive, state
 from autoresearch.ledger.reviews import reviews
-from autoresearch.ledger.rows import AFTERWARDS, LESS_CODE, SAME_FUNCTION, Session, StartedFrom
+from autoresearch.ledger.rows import (
+    AFTERWARDS,
+    CONVERSATION,
+    FILLER,
+    LESS_CODE,
+    SAME_FUNCTION,
+    Session,
+    StartedFrom,
+)
 from autoresearch.ledger.scores import NEWEST_SIGMA
 from autoresearch.ledger.store import MESSAGES, Ledger
 
@@ -37,7 +45,8 @@ _FACTS = f"""
            (SELECT data FROM events WHERE session_id = :session AND kind = 'total'
             AND json_extract(data, '$.final') IN ({_KEPT}) ORDER BY id DESC LIMIT 1) AS total,
            (SELECT text FROM events WHERE session_id = :session AND kind = 'ended' ORDER BY id DESC LIMIT 1) AS error,
-           (SELECT count(*) FROM trials WHERE session_id = :session AND outcome = 'infra') AS lost,
+           (SELECT count(*) FROM trials
+            WHERE session_id = :session AND outcome = 'infra' AND purpose != '{FILLER}') AS lost,
            best.n AS best, best.val_bpb AS best_bpb, best.sha AS best_sha
     FROM (SELECT 1)
     LEFT JOIN (
@@ -48,19 +57,24 @@ _FACTS = f"""
 """
 
 # What an agent says that a proposal cost counts only where no call is recorded for it.
-_COST = """
+_COST = f"""
     SELECT coalesce(sum(cost), 0.0) AS cost, coalesce(sum(unknown), 0) AS unknown,
            json_group_array(DISTINCT model) FILTER (WHERE unknown) AS unpriced FROM (
       SELECT cost_usd AS cost, cost_usd IS NULL AS unknown, model FROM calls WHERE session_id = :session
       UNION ALL
       SELECT cost_usd, 0, NULL FROM experiments WHERE session_id = :session
-        AND n NOT IN (SELECT n FROM calls WHERE session_id = :session AND n IS NOT NULL)
+        AND coalesce(json_extract(params, '$.{CONVERSATION}'), n)
+            NOT IN (SELECT n FROM calls WHERE session_id = :session AND n IS NOT NULL)
     )
 """
 
 _TIMES = f"""
-    SELECT coalesce(sum(train_seconds), 0.0) AS train, coalesce(sum(score_seconds), 0.0) AS score,
-           coalesce(sum(setup_seconds), 0.0) AS setup, sum(:now - started) FILTER (WHERE outcome IS NULL) AS running,
+    SELECT coalesce(sum(train_seconds) FILTER (WHERE purpose != '{FILLER}'), 0.0) AS train,
+           coalesce(sum(score_seconds) FILTER (WHERE purpose != '{FILLER}'), 0.0) AS score,
+           coalesce(sum(setup_seconds) FILTER (WHERE purpose != '{FILLER}'), 0.0) AS setup,
+           coalesce(sum(ended - started) FILTER (WHERE purpose = '{FILLER}'), 0.0) AS filler,
+           sum(:now - started) FILTER (WHERE outcome IS NULL AND purpose != '{FILLER}') AS running,
+           sum(:now - started) FILTER (WHERE outcome IS NULL AND purpose = '{FILLER}') AS filling,
            (SELECT coalesce(sum(json_extract(data, '$.seconds')), 0.0) FROM events
             WHERE session_id = :session AND kind = 'waited') AS agent_wait
     FROM trials WHERE session_id = :session AND purpose NOT IN {AFTERWARDS}
@@ -225,15 +239,16 @@ def _read_total(data: JsonObject) -> TotalOnRecord | None:
 
 
 def _time_split(ledger: Ledger, session: Session, now: float, spans: Sequence[Span]) -> dict[str, float]:
-    """Split the seconds of slots into train, score, setup, agent_wait, total and idle.
+    """Split the seconds of slots into train, score, setup, filler, agent_wait, total and idle.
 
     Only time within `spans` counts: `total` is the honest total at the end of the session, and not one that was asked
-    for afterwards. A trial that runs now counts as training.
+    for afterwards. A trial that runs now counts as training, a filler as a filler; `agent_wait` is what fillers left.
     """
     split: dict[str, float] = dict(ledger.query(_TIMES, session=session.id, now=now)[0])
-    running = split.pop("running")
-    if running is not None and is_alive(session):
-        split["train"] += running
+    running, filling = split.pop("running"), split.pop("filling")
+    if is_alive(session):
+        split["train"] += running or 0.0
+        split["filler"] += filling or 0.0
     totals = [(row["started"], row["ended"] or row["started"]) for row in ledger.query(_TOTALS, session=session.id)]
     split["total"] = sum(b - a for a, b in totals if any(start <= a <= end for start, end, _ in spans))
     split["idle"] = max(0.0, sum(slots * (end - start) for start, end, slots in spans) - sum(split.values()))

@@ -284,6 +284,11 @@ class Ledger:
         assert kind in MESSAGES, kind
         self.event(session_id, kind, text)
 
+    def has_message(self, session_id: int, *kinds: str) -> bool:
+        """Return whether a message of one of these kinds is unread."""
+        where = "WHERE session_id = ? AND kind = ? AND taken IS NULL LIMIT 1"
+        return any(self._rows(Event, where, session_id, kind) for kind in kinds)
+
     def take(self, session_id: int, kind: str) -> list[Event]:
         """Return the unread messages of one kind, and mark them as read."""
         where = "WHERE session_id = ? AND kind = ? AND taken IS NULL ORDER BY id"

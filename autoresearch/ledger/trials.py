@@ -2,15 +2,25 @@
 
 from collections.abc import Iterable
 
-from autoresearch.ledger.rows import Trial
+from autoresearch.ledger.rows import FILLER, Trial
 
-FRESH = ("base", "rerun", "sentinel")  # purposes of trials that did not select what they measure
+FRESH = ("base", "rerun", "sentinel", FILLER)  # purposes of trials that did not select what they measure
 JUDGING = (*FRESH, "screen")  # purposes of trials that decide a verdict
+
+
+def counts(trial: Trial) -> bool:
+    """Return whether a trial is completed and counts for a verdict.
+
+    A filler that failed does not: it may end before it is cut short, where a good one would not (docs/judging.md).
+    """
+    if trial.purpose == FILLER:
+        return trial.outcome in ("ok", "suspect")
+    return trial.outcome not in (None, "infra") and trial.purpose in JUDGING
 
 
 def judging(trials: Iterable[Trial]) -> list[Trial]:
     """Return the completed trials that count for a verdict."""
-    return [trial for trial in trials if trial.outcome not in (None, "infra") and trial.purpose in JUDGING]
+    return [trial for trial in trials if counts(trial)]
 
 
 def by_experiment(trials: Iterable[Trial]) -> dict[int, list[Trial]]:

@@ -22,7 +22,7 @@ from autoresearch.measure.cell_process import Harness
 from autoresearch.measure.result import Overhead, Progress, Result
 from autoresearch.measure.score import Evaluator, Score
 from autoresearch.measure.scoring_cell import EvaluationError
-from autoresearch.measure.settings import Settings, TrialPlan
+from autoresearch.measure.settings import Settings, TrialPlan, Unwanted
 from autoresearch.measure.suspension import SuspensionDetector
 from autoresearch.measure.training import train
 from autoresearch.measure.trial_facts import describe_trial
@@ -78,6 +78,8 @@ class CellReferee(Harness):
             except CellError as error:
                 is_to_blame = isinstance(error, CellLost) and self.can_run_cells()
                 result.outcome, result.reason = "crash" if is_to_blame else "infra", str(error)
+            except Unwanted:
+                result.end_early("ended early: it was not wanted any more")
         if suspension.missed_s:
             self._discount(result, suspension.missed_s)
         result.total_seconds = time.monotonic() - started

@@ -43,7 +43,8 @@ class Result:
     """Result of one trial. `val_bpb` is None unless `outcome` is ok: a failed trial has no score, never 0.
 
     `claimed` marks a score that lost before it was audited. `disturbed` marks a trial during which the referee was
-    suspended; it is repeated unless it is ok. Times are seconds, measured by the referee.
+    suspended; it is repeated unless it is ok. `ended_early` marks a trial that its caller did not want any more: it is
+    `infra`, whatever it had measured. Times are seconds, measured by the referee.
     """
 
     outcome: str = "crash"  # ok oom nan crash timeout nothing_saved suspect infra
@@ -52,6 +53,7 @@ class Result:
     seed: int = 0
     claimed: bool = False
     disturbed: bool = False
+    ended_early: bool = False
     setup_seconds: float = 0.0
     train_seconds: float = 0.0
     score_seconds: float = 0.0
@@ -74,6 +76,11 @@ class Result:
     log: str = ""
     rows: npt.NDArray[np.float64] | None = None  # [rows, 2]: nats and bytes
     losses: Coarse | None = None  # [rows, seq_len], of what passed its audit
+
+    def end_early(self, reason: str) -> None:
+        """Drop what was measured."""
+        self.outcome, self.ended_early, self.reason = "infra", True, reason
+        self.val_bpb = self.holdout_bpb = self.rows = self.losses = self.audit = None
 
     def as_json(self) -> JsonObject:
         """Return the fields that are recorded; non-finite numbers become None."""

@@ -9,7 +9,7 @@ batch is shown, and no batch may take much longer than the others.
 
 import builtins
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -153,7 +153,7 @@ class _Exchange:
     def _receive(self, kind: str, clock: Clock, phase: str) -> wire.Message:
         """Wait for a message; if the cell fails, say whether it was refused a call. Raises EvaluationError."""
         try:
-            return receive(self.process.channel, self.question.mode, kind, clock, phase)
+            return receive(self.process.channel, self.question.mode, kind, clock, phase, self.plan.check_wanted)
         except EvaluationError as error:
             refused = self.process.cell.inspect().refused if self.is_filtered else []
             if refused:
@@ -177,9 +177,20 @@ class _Exchange:
         return EvaluationError(self.question.mode, reason, "suspect")
 
 
-def receive(channel: wire.Channel, stage: str, kind: str, clock: Clock, phase: str) -> wire.Message:
-    """Return the next message of a kind. Raises EvaluationError if the cell fails or the clock runs out."""
+def receive(
+    channel: wire.Channel,
+    stage: str,
+    kind: str,
+    clock: Clock,
+    phase: str,
+    check: Callable[[], None] = lambda: None,
+) -> wire.Message:
+    """Return the next message of a kind. Raises EvaluationError if the cell fails or the clock runs out.
+
+    `check` is called several times a second; what it raises ends the waiting.
+    """
     while not clock.is_over():
+        check()
         message = channel.receive(min(clock.longest_wait(), POLL_S))
         if message is None:
             continue

@@ -50,6 +50,10 @@ class Settings:
     layers_off: frozenset[str] = frozenset()
 
 
+class Unwanted(Exception):
+    """The caller does not want the trial any more."""
+
+
 @dataclass(frozen=True)
 class TrialPlan:
     """Everything that the caller asks of one trial.
@@ -58,8 +62,9 @@ class TrialPlan:
     split too. `audit_factor` multiplies the number of audited positions; with `incumbent_losses`, the claim of the
     version that this one has to beat, half of them are drawn where this one claims less. With `keep_caches`, the
     compile cache of the training cell is stored in `Settings.caches`. `keep_checkpoint` is called with the descriptor
-    of the sealed checkpoint, which is closed afterwards. `watch` is called with the progress. `base` is what the base
-    spent (None until it has been measured); the time limits follow from it.
+    of the sealed checkpoint, which is closed afterwards. `watch` is called with the progress. The trial ends
+    early as soon as `is_unwanted`, which is asked several times a second. `base` is what the base spent (None until it
+    has been measured); the time limits follow from it.
     """
 
     loses_above: float | None = None
@@ -69,7 +74,13 @@ class TrialPlan:
     keep_caches: bool = False
     keep_checkpoint: Callable[[int], None] = lambda fd: None
     watch: Watch = lambda progress: None
+    is_unwanted: Callable[[], bool] = lambda: False
     base: Overhead | None = None
+
+    def check_wanted(self) -> None:
+        """Raise Unwanted if the trial is not wanted any more."""
+        if self.is_unwanted():
+            raise Unwanted
 
     def setup_limit(self, device: str) -> float:
         """Return the seconds that setup may take: an architecture may take three times as long to compile as the base.

@@ -11,8 +11,8 @@ from autoresearch.measure import parameters, wire
 from autoresearch.measure.cell_process import CellProcess, Harness, open_cell
 from autoresearch.measure.clock import Clock
 from autoresearch.measure.curve import CurveRecorder
-from autoresearch.measure.result import Progress, Result, Watch
-from autoresearch.measure.settings import MAX_CHECKPOINT_BYTES, Settings, TrialPlan
+from autoresearch.measure.result import Progress, Result
+from autoresearch.measure.settings import MAX_CHECKPOINT_BYTES, Settings, TrialPlan, Unwanted
 from autoresearch.measure.watchdog import Watchdog
 from autoresearch.sandbox.cell import Cell
 from autoresearch.sandbox.compile_cache import NOTHING
@@ -136,7 +136,7 @@ def train(
             result.grade = "WEAK" if result.weaknesses else "STRONG"
             try:
                 clock = _set_up(receiver, harness, plan, lent)
-                _run_until_bell(receiver, clock, settings, plan.watch)
+                _run_until_bell(receiver, clock, settings, plan)
                 _check_stops(receiver.watchdog, settings)
                 if plan.keep_caches and settings.caches is not None:
                     lost = cell.keep_caches(settings.caches)
@@ -148,6 +148,10 @@ def train(
         result.outcome, result.reason = _explain_no_checkpoint(clock, receiver)
     except _TrainingFailed as failure:
         result.outcome, result.reason = failure.args
+    except Unwanted:
+        if receiver is not None:
+            receiver.drop()
+        raise
     finally:
         if receiver is not None:
             result.log = receiver.process.cell.log()
@@ -164,6 +168,7 @@ def _set_up(receiver: _Receiver, harness: Harness, plan: TrialPlan, lent: Path |
     clock: Clock | None = None
     limit = plan.setup_limit(settings.device)
     while (left := limit - (time.monotonic() - started)) > 0:
+        plan.check_wanted()
         message = receiver.next(min(left, POLL_S))
         if message is None:
             continue
@@ -198,15 +203,16 @@ def _start_clock(receiver: _Receiver, harness: Harness, plan: TrialPlan) -> Cloc
     return Clock(settings.budget, receiver.process.cell.pid, settings.threads, charged)
 
 
-def _run_until_bell(receiver: _Receiver, clock: Clock, settings: Settings, watch: Watch) -> None:
+def _run_until_bell(receiver: _Receiver, clock: Clock, settings: Settings, plan: TrialPlan) -> None:
     meter = GpuMeter(settings.gpu)
     try:
         while not clock.is_over():
+            plan.check_wanted()
             message = receiver.next(min(clock.longest_wait(), POLL_S))
             if message is not None and receiver.handle(message, clock):
                 break
             meter.read()
-            watch(Progress("train", _fraction(clock, receiver.result), receiver.result.reported))
+            plan.watch(Progress("train", _fraction(clock, receiver.result), receiver.result.reported))
     finally:
         receiver.curve.finish()
         receiver.result.train_seconds = clock.wall()

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from autoresearch.config import how_to_price
-from autoresearch.ledger.rows import Experiment, Trial
+from autoresearch.ledger.rows import FILLER, Experiment, Trial
 from autoresearch.ledger.session_status import MeanDifference, SessionStatus, TotalOnRecord
 from autoresearch.text import one_line
 
@@ -51,6 +51,11 @@ def shares(seconds: dict[str, float]) -> str:
     )
 
 
+def trial_words(purpose: str) -> str:
+    """Return what kind of trial runs: `screen trial`, or in more words for a filler."""
+    return "filler while the agent works" if purpose == FILLER else f"{purpose} trial"
+
+
 def count(number: int, name: str) -> str:
     """Return `1 trial`, `2 trials`."""
     return f"{number} {name}{'' if number == 1 else 's'}"
@@ -58,7 +63,7 @@ def count(number: int, name: str) -> str:
 
 def outcome(trial: Trial) -> str:
     """Return the outcome of a trial, with a note if it was not audited, or disturbed."""
-    notes = {"claimed": "a losing claim, not audited", "disturbed": "disturbed"}
+    notes = {"claimed": "a losing claim, not audited", "disturbed": "disturbed", "ended_early": "ended early"}
     words = ", ".join(note for key, note in notes.items() if trial.result.get(key))
     return f"{trial.outcome or 'running'}{f' ({words})' if words else ''}"
 

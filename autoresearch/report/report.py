@@ -31,6 +31,7 @@ TIMES = {
     "score": "scoring",
     "setup": "starting trials",
     "agent_wait": "waiting for the agent",
+    "filler": "fillers, while the agent worked",
     "total": "the honest total",
 }
 

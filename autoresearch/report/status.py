@@ -3,7 +3,7 @@
 from autoresearch.hardware import EVALUATOR
 from autoresearch.ledger.session_status import SessionStatus
 from autoresearch.report.blocks import Pairs
-from autoresearch.report.format import between, count, duration, moment, money, shares
+from autoresearch.report.format import between, count, duration, moment, money, shares, trial_words
 from autoresearch.text import one_line
 
 STATES = {
@@ -104,7 +104,7 @@ def _trial(status: SessionStatus, now: float) -> str:
     if (trial := status.trial) is None:
         return ""
     more = f", and {trial.others} more" if trial.others else ""
-    return f"experiment {trial.n}, {trial.purpose} trial, for {duration(now - trial.started)}{more}"
+    return f"experiment {trial.n}, {trial_words(trial.purpose)}, for {duration(now - trial.started)}{more}"
 
 
 def _experiments(status: SessionStatus) -> str:

@@ -9,7 +9,7 @@ from autoresearch.brief import ideas, openings
 from autoresearch.brief.brief import Brief
 from autoresearch.errors import require
 from autoresearch.ledger import Experiment, Session
-from autoresearch.ledger.rows import SAME_AS, kept_as
+from autoresearch.ledger.rows import CONVERSATION, SAME_AS, kept_as
 from autoresearch.measure.result import Result
 from autoresearch.source import diff, fingerprint
 
@@ -78,11 +78,14 @@ def _origin_columns(proposal: Proposal, brief: Brief) -> Columns:
 def inherited_columns(old: Experiment) -> Columns:
     """Return what still holds of a change when it is made to another version."""
     names = ("agent", "model", "category", "hypothesis", "predicted", "mode", "line", "program_hash")
-    params = {name: value for name, value in old.params.items() if name != SAME_AS}  # that was of another text
+    of_its_own = (CONVERSATION, SAME_AS)  # the check was of another text
+    params = {name: value for name, value in old.params.items() if name not in of_its_own}
     return {**{name: getattr(old, name) for name in names}, "params": params}
 
 
 def trial_line(result: Result) -> str:
+    if result.ended_early:
+        return "ended early"
     if result.val_bpb is None:
         return f"{result.outcome} {result.reason}"
     return f"{result.outcome} {result.val_bpb:.4f}" + (" (a losing claim, not audited)" if result.claimed else "")

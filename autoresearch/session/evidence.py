@@ -1,7 +1,7 @@
 """Evidence from a session's trials: incumbent, scores, noise, next trial, verdict."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import fmean
 
 from autoresearch import judge
@@ -9,7 +9,7 @@ from autoresearch.errors import UserError, require
 from autoresearch.judge import Draw
 from autoresearch.ledger import Experiment, Ledger, Session, Trial
 from autoresearch.ledger.overhead import base_overhead
-from autoresearch.ledger.rows import EQUAL_SCORE, SAME_AS
+from autoresearch.ledger.rows import EQUAL_SCORE, FILLER, SAME_AS
 from autoresearch.ledger.scores import effects, numbered_draws
 from autoresearch.ledger.statements import is_near_miss
 from autoresearch.ledger.trials import FRESH, JUDGING, judging
@@ -25,6 +25,7 @@ MAX_FAILED_SENTINELS = 2  # trials of the incumbent that may fail in a row befor
 SENTINEL_EVERY_TRIALS = 20  # the incumbent is measured again after so many trials in any case
 NEXT_PURPOSE = {"run_again": "rerun", "compare": "sentinel"}  # of the trial that the judge asks for
 DRIFT_PROBABILITY = 0.99865  # three sigma, where sigma is known: drift is reported above it
+REOPENED = "reopened"  # kind of the event of a near miss that is a candidate again
 
 
 def prior_noise(ledger: Ledger, session: Session) -> tuple[float, float] | None:
@@ -80,9 +81,10 @@ class Evidence:
         return experiment.n > 0 and self.rival(experiment).n != self.incumbent().n
 
     def trial_index(self, experiment: Experiment) -> int:
-        """Return the index of an experiment's next trial; lost trials do not count."""
+        """Return the index of an experiment's next trial; lost trials do not count, nor fillers that still run."""
         trials = self.context.ledger.trials(self.context.id, experiment.id)
-        return sum(trial.outcome != "infra" and trial.purpose in JUDGING for trial in trials)
+        running = (t.outcome is None and t.purpose in JUDGING and t.purpose != FILLER for t in trials)
+        return len(judging(trials)) + sum(running)
 
     def trials(self, experiment: Experiment) -> list[Trial]:
         """Return the trials that may judge an experiment, in order."""
@@ -95,6 +97,10 @@ class Evidence:
         """
         scores = [draw.score for draw in self._fresh_draws(experiment)]
         return scores or [score for score in (experiment.val_bpb,) if score is not None]
+
+    def draws_of(self, experiment: Experiment) -> list[Draw]:
+        """Return the draws of all trials that may judge an experiment."""
+        return self._draws(JUDGING).get(experiment.id, [])
 
     def noise(self) -> judge.Noise:
         return judge.noise(list(self._draws(FRESH).values()), self.prior)
@@ -234,7 +240,19 @@ class Evidence:
         return next((words for trial in trials if (words := self.constraints.violation(trial.result))), None)
 
     def _judge(self, experiment: Experiment) -> judge.Decision:
-        return self._decide(experiment, self._draws(JUDGING)[experiment.id])
+        decision = self._decide(experiment, self.draws_of(experiment))
+        if decision.action == "keep" and self._needs_confirmation(experiment):
+            return replace(decision, action="run_again")
+        return decision
+
+    def _needs_confirmation(self, experiment: Experiment) -> bool:
+        """Return whether a near miss has become a gain without a re-run, with its larger audit, since then."""
+        if not experiment.near_miss:  # only what was discarded once is one
+            return False
+        events = self.context.ledger.events(self.context.id, kind=REOPENED)
+        reopened = [event.at for event in events if event.n == experiment.n]
+        reruns = [trial.started for trial in self.trials(experiment) if trial.purpose == "rerun"]
+        return not reopened or not reruns or max(reruns) < max(reopened)
 
     def _decide(self, experiment: Experiment, candidate: Sequence[Draw]) -> judge.Decision:
         context = self.context

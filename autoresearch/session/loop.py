@@ -22,6 +22,7 @@ from autoresearch.session import describe
 from autoresearch.session.context import SessionContext
 from autoresearch.session.crashes import Crashes
 from autoresearch.session.evidence import NEXT_PURPOSE, Evidence
+from autoresearch.session.fillers import Fillers
 from autoresearch.session.maintenance import Maintenance
 from autoresearch.session.pipeline import Pipeline, run_on_slots
 from autoresearch.session.proposer import CandidateMaker
@@ -41,6 +42,7 @@ class SessionLoop:
     candidates: CandidateMaker
     trials: TrialRunner
     evidence: Evidence
+    fillers: Fillers
     control: SessionControl
     pipeline: Pipeline
     maintenance: Maintenance
@@ -87,10 +89,19 @@ class SessionLoop:
         return reason
 
     def _experiment(self, referee: Referee) -> None:
-        started = time.monotonic()
-        experiment = self.pipeline.next()
+        started, filled_s = time.monotonic(), 0.0
+
+        def fill(is_unwanted: Callable[[], bool]) -> bool:
+            nonlocal filled_s
+            began = time.monotonic()
+            again = self.fillers.run(referee, is_unwanted)
+            filled_s += time.monotonic() - began
+            self.pipeline.put_first(again or [])
+            return again is not None
+
+        experiment = self.pipeline.next(fill)
         if experiment is not None:
-            seconds = round(time.monotonic() - started, 3)
+            seconds = round(time.monotonic() - started - filled_s, 3)
             self.context.emit("waited", experiment.n, f"{seconds:.1f} s for a candidate", seconds=seconds)
             self.control.busy += 1
             try:
@@ -120,13 +131,13 @@ class SessionLoop:
             columns = describe.base_columns(self.base, self.context.row)
             self.context.ledger.add_experiment(self.context.id, 0, **columns)
 
-    def _prepare(self) -> Experiment | None:
-        """Propose and commit a candidate; None if it was refused, which settles it at once."""
-        experiment = self._take_step(self._commit, self.candidates.propose())
-        if experiment.state != "measured":
-            return experiment
-        self._finish(experiment, self.referees[0])
-        return None
+    def _prepare(self, wanted: int) -> list[Experiment]:
+        """Propose and commit candidates; one that was refused is settled at once."""
+        committed = [self._take_step(self._commit, row) for row in self.candidates.propose(wanted)]
+        for experiment in committed:
+            if experiment.state == "measured":
+                self._finish(experiment, self.referees[0])
+        return [experiment for experiment in committed if experiment.state != "measured"]
 
     def _commit(self, experiment: Experiment) -> Experiment:
         context, workspace, text = self.context, self.context.workspace, require(experiment.text)
@@ -165,7 +176,8 @@ class SessionLoop:
                 sha = self.context.workspace.keep(self.context.tag, experiment.n, sha, message, incumbent)
                 experiment = self.context.advance(experiment, "decided", sha=sha)
             past = PastExperiment.from_row(experiment)
-            self.crashes.guard(past.n, lambda: self.lessons.add(self.context.tag, past, trials))
+            note = self.lessons.correct if experiment.settled else self.lessons.add  # settled before: a near miss
+            self.crashes.guard(past.n, lambda: note(self.context.tag, past, trials))
         settled = replace(experiment, state="settled", settled=time.time())
         self.crashes.guard(settled.n, lambda: self.maintenance.record_settled(settled))
         experiment = self.context.advance(experiment, "settled", settled=settled.settled)
@@ -182,5 +194,5 @@ class SessionLoop:
         if rebased is None:
             return self.context.advance(old, "decided", reason=f"{old.reason}, {CONFLICTS}")
         self.context.emit("merged", rebased.n, f"experiment {old.n} onto {rebased.parent}")
-        self.pipeline.ready.appendleft(rebased)
+        self.pipeline.put_first([rebased])
         return old

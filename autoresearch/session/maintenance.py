@@ -70,6 +70,8 @@ class Maintenance:
             )
         self._demote_suspects()
         self.disturbed_in_a_row = self.disturbed_in_a_row + 1 if result.disturbed else 0
+        if result.ended_early:
+            return
         if result.outcome == "infra" and (not result.disturbed or self.disturbed_in_a_row == TRIES):
             raise UserError(f"a trial could not be run: {result.reason}; see `autoresearch doctor`")
 

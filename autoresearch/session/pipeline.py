@@ -6,61 +6,76 @@ one slot only.
 
 import os
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 
 from autoresearch.ledger import Experiment
 from autoresearch.measure.referee import Referee
+from autoresearch.session.lookahead import Lookahead
 from autoresearch.session.stopping import SessionControl
+
+Fill = Callable[[Callable[[], bool]], bool]  # runs a trial until it is unwanted; False if there is none to run
+Prepare = Callable[[int], Sequence[Experiment]]
 
 POLL_S = 0.5
 NICENESS = 10  # of the pipeline's thread and of what it starts: the trial has priority
+FILL_AFTER_S = 1.0  # of waiting for a candidate
 GRACE_S = 2.0  # for the agent's last proposal when the session is over
 
 
 class Pipeline:
     """Provide the next candidate to measure.
 
-    With `ahead` > 0 a thread keeps that many candidates ready, as long as they will be measured, on `cores` if there
-    are any. With 0 a candidate is made on request: the agent then knows every earlier result. Hold the lock when
-    calling a method.
+    With a `lookahead` a thread keeps as many candidates ready as that says, as long as they will be measured, on
+    `cores` if there are any. Without one a candidate is made on request: the agent then knows every earlier result.
+    Hold the lock when calling a method.
     """
 
-    def __init__(self, control: SessionControl, ahead: int, cores: Sequence[int]) -> None:
-        self.lock, self.control, self.ahead, self.cores = control.context.lock, control, ahead, cores
+    def __init__(self, control: SessionControl, lookahead: Lookahead | None, cores: Sequence[int]) -> None:
+        self.lock, self.control, self.lookahead, self.cores = control.context.lock, control, lookahead, cores
         self._making = False
-        self.start((), lambda: None)
+        self.start((), lambda wanted: [])
 
-    def start(self, ready: Iterable[Experiment], prepare: Callable[[], Experiment | None]) -> None:
-        """Begin with ready candidates; `prepare` makes another (None: it needs no trial)."""
+    def start(self, ready: Iterable[Experiment], prepare: Prepare) -> None:
+        """Begin with ready candidates; `prepare` makes up to so many more, those that need a trial."""
         self.ready, self._prepare, self._closed = deque(ready), prepare, False
         self._failure: Exception | None = None
         self._thread: threading.Thread | None = None
+        self._fillers = deque[threading.Event]()  # set to end a filler, one for each that runs
 
-    def next(self) -> Experiment | None:
-        """Wait for the next candidate; None if the session is to stop meanwhile.
+    def next(self, fill: Fill = lambda is_unwanted: False) -> Experiment | None:
+        """Wait for the next candidate; None if the session is to stop or to pause meanwhile.
 
+        While the agent works on it, `fill` runs a trial until that is unwanted; it returns False if it has none.
         Raises what `prepare` raised, once nothing is ready.
         """
-        if self.ahead and self._thread is None:
+        fill_at = time.monotonic() + FILL_AFTER_S
+        if self.lookahead and self._thread is None:
             self._thread = threading.Thread(target=self._keep_ready, name="pipeline", daemon=True)
             self._thread.start()
         while not self.ready:
-            if self.control.stop_reason() is not None:
+            if self.control.stop_reason() is not None or self.control.has_message():
                 return None
             if self._failure is not None:
                 raise self._failure
-            if self.ahead or self._making:
+            if self.lookahead is None and not self._making:
+                self._make(1)
+            elif time.monotonic() < fill_at or not self._fill(fill):
                 self.lock.wait(POLL_S)
-            else:
-                self._make()
         self.lock.notify_all()
         return self.ready.popleft()
+
+    def put_first(self, candidates: Sequence[Experiment]) -> None:
+        """Add candidates before the others."""
+        self.ready.extendleft(reversed(candidates))
+        self._end_fillers(len(candidates))
 
     def close(self) -> None:
         """Make no more candidates; an agent that is still at work is abandoned after `GRACE_S`."""
         self._closed = True
+        self._end_fillers(len(self._fillers))
         if self._thread is not None:
             self.lock.notify_all()
             with self.lock.released():
@@ -70,22 +85,51 @@ class Pipeline:
         self._lower_priority()
         with self.lock:
             while not self._closed and self._failure is None:
-                if len(self.ready) < self.ahead and self.control.wants_candidate(len(self.ready)):
-                    self._make()
+                if wanted := self._wanted():
+                    self._make(wanted)
                 else:
                     self.lock.wait(POLL_S)
 
-    def _make(self) -> None:
+    def _wanted(self) -> int:
+        """Return how many proposals to ask for now; 0 if enough are ready, or no more would be measured."""
+        ready = len(self.ready)
+        if self.lookahead is None or not self.control.wants_candidate(ready) or ready >= self.lookahead.ahead():
+            return 0
+        wanted = self.lookahead.proposals_wanted(ready)
+        while wanted > 1 and not self.control.wants_candidate(ready + wanted - 1):
+            wanted -= 1
+        return wanted
+
+    def _make(self, wanted: int) -> None:
         self._making = True
         try:
-            candidate = self._prepare()
-            if candidate is not None and not self._closed:
-                self.ready.append(candidate)
+            candidates = self._prepare(wanted)
+            if not self._closed:
+                self.ready.extend(candidates)
+                self._end_fillers(len(candidates))
         except Exception as failure:  # raised in the thread that asks for the next candidate
             self._failure = failure
+            self._end_fillers(len(self._fillers))
         finally:
             self._making = False
             self.lock.notify_all()
+
+    def _fill(self, fill: Fill) -> bool:
+        """Run a filler while the agent is at work, if a whole trial fits before the deadline."""
+        if self.lookahead is None or not self._making or not self.control.wants_candidate(0):
+            return False
+        ended = threading.Event()
+        self._fillers.append(ended)
+        try:
+            return fill(lambda: ended.is_set() or self.control.is_leisure_over())
+        finally:
+            if ended in self._fillers:
+                self._fillers.remove(ended)
+
+    def _end_fillers(self, count: int) -> None:
+        """End the oldest fillers, whose slots then take a candidate."""
+        for _ in range(min(count, len(self._fillers))):
+            self._fillers.popleft().set()
 
     def _lower_priority(self) -> None:
         """Keep this thread, and the programs that it starts, from disturbing the trial."""

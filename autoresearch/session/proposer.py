@@ -6,7 +6,7 @@ An agent that is broken or away never ends a session that has a stand-in (`sweep
 import hashlib
 import math
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from autoresearch.agents.attempts import Attempts
 from autoresearch.agents.base import Agent, BadProposal, Exhausted, Proposal, Spent, Unavailable, Unusable
@@ -15,6 +15,7 @@ from autoresearch.errors import describe_failure, format_traceback, is_unexpecte
 from autoresearch.files import JsonObject
 from autoresearch.judge import SIMPLER_MODES
 from autoresearch.ledger import Experiment, duplicates, find_merge, newest
+from autoresearch.ledger.rows import CONVERSATION
 from autoresearch.session import describe
 from autoresearch.session.briefing import Briefing
 from autoresearch.session.constraints import Constraints
@@ -79,11 +80,21 @@ class Proposer:
             if (answer := self._ask(agent, shown)) is None:
                 continue
             proposal, defect = answer
-            refusal = Refusal("invalid", defect) if defect else self.refusal(proposal)
+            if defect:
+                refusal: Refusal | None = Refusal("invalid", defect)
+            else:
+                proposal, refusal = self._choose(proposal)
             tries += 1
             if refusal is None or defect or tries > agent.repairs:
                 return CheckedProposal(proposal, agent, shown, refusal, self.attempts.trace)
             self.attempts.send_back(brief, f"{refusal.verdict}: {refusal.reason}")
+
+    def _choose(self, proposal: Proposal) -> tuple[Proposal, Refusal | None]:
+        """Return the first proposal of a conversation that passes, with the others as `more`; if none, the first."""
+        proposals = [replace(proposal, more=()), *proposal.more]
+        refusals = [self.refusal(each) for each in proposals]
+        k = refusals.index(None) if None in refusals else 0
+        return replace(proposals[k], more=tuple(proposals[:k] + proposals[k + 1 :])), refusals[k]
 
     def refusal(self, proposal: Proposal) -> Refusal | None:
         """Return why a proposal must not be measured; None if it may."""
@@ -129,7 +140,8 @@ class Proposer:
         if agent is self.agent:
             self.health = self.health.after_good()
         self._emit("proposed", brief, proposal.hypothesis, started)
-        return note_same(proposal, brief.incumbent, self.tools), None
+        noted = [note_same(each, brief.incumbent, self.tools) for each in (proposal, *proposal.more)]
+        return replace(noted[0], more=tuple(noted[1:])), None
 
     def _handle_broken(self, agent: Agent, brief: Brief, bad: BadProposal, started: float) -> Answer | None:
         self._emit("broken", brief, f"{agent.name}: {bad}", started)
@@ -177,21 +189,43 @@ class CandidateMaker:
     briefing: Briefing
     proposer: Proposer
 
-    def propose(self) -> Experiment:
-        """Record what the agent proposes next. Raises Exhausted."""
+    def propose(self, wanted: int = 1) -> list[Experiment]:
+        """Record what the agent proposes next, one change or up to `wanted`. Raises Exhausted."""
         context, started = self.context, time.time()
-        brief = self.briefing.write(self._next_number())
+        brief = replace(self.briefing.write(self._next_number()), proposals=wanted)
         with context.lock.released():
             checked = self.proposer.obtain(brief)
-        context.ledger.renumber(context.id, brief.n, self._next_number(), started)
-        proposal, brief = checked.proposal, checked.brief
-        columns = describe.proposal_columns(proposal, brief) | {
+        first = self._next_number()
+        context.ledger.renumber(context.id, brief.n, first, started)
+        more = checked.proposal.more[: wanted - 1]
+        shared = {CONVERSATION: first} if more else {}
+        with context.ledger.transaction():  # all of a conversation, or nothing
+            trace = [{"kind": "brief", "text": checked.brief.render()}, *checked.trace]
+            rows = [self._add(checked, checked.proposal, checked.refusal, trace, shared)]
+            rows += [self._add_another(checked, proposal, first) for proposal in more]
+        return rows
+
+    def _add_another(self, checked: CheckedProposal, proposal: Proposal, first: int) -> Experiment:
+        """Record a further proposal of the conversation of experiment `first`."""
+        self.context.emit("proposed", self._next_number(), proposal.hypothesis, conversation=first)
+        trace = [{"kind": CONVERSATION, "text": f"made in the conversation of experiment {first}"}, *proposal.trace]
+        return self._add(checked, proposal, self.proposer.refusal(proposal), trace, {CONVERSATION: first})
+
+    def _add(
+        self,
+        checked: CheckedProposal,
+        proposal: Proposal,
+        refusal: Refusal | None,
+        trace: list[JsonObject],
+        shared: JsonObject,
+    ) -> Experiment:
+        brief = checked.brief
+        columns = describe.proposal_columns(replace(proposal, params=proposal.params | shared), brief) | {
             "agent": checked.agent.name,
             "model": checked.agent.model,
             "program_hash": hashlib.sha256(brief.program.encode()).hexdigest()[:16],
         }
-        trace = [{"kind": "brief", "text": brief.render()}, *checked.trace]
-        return self._record(proposal.text, brief.source, checked.refusal, trace, columns)
+        return self._record(proposal.text, brief.source, refusal, trace, columns)
 
     def rebase(self, old: Experiment) -> Experiment | None:
         """Record a superseded change, made to the incumbent; None if they conflict."""

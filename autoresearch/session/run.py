@@ -34,6 +34,8 @@ from autoresearch.session.crashes import Crashes
 from autoresearch.session.demotion import demote_suspects
 from autoresearch.session.events import LedgerEvent, Listener, SessionClosed, SessionOpened, TrialProgress
 from autoresearch.session.evidence import Evidence, prior_noise
+from autoresearch.session.fillers import Fillers
+from autoresearch.session.lookahead import Lookahead
 from autoresearch.session.loop import SessionLoop
 from autoresearch.session.maintenance import Maintenance
 from autoresearch.session.opening import check_comparable, open_session, trial_identity
@@ -142,9 +144,10 @@ class LoopInputs:
     reserve_s: Callable[[], float] = lambda: 0.0  # seconds that are kept for what comes after the loop
     max_bytes: float = math.inf  # of the artefacts
     stand_in: Agent | None = None  # proposes while the agent is broken or away
-    ahead: int = 0  # candidates that are prepared while trials run ...
+    prepares_ahead: bool = False  # candidates are prepared while trials run ...
     spare: tuple[int, ...] = ()  # ... on these cores
     tools: ModelTools | None = None  # that the agent may run
+    proposals: int = 1  # at most in one conversation
 
 
 def assemble(context: SessionContext, inputs: LoopInputs) -> SessionLoop:
@@ -155,16 +158,19 @@ def assemble(context: SessionContext, inputs: LoopInputs) -> SessionLoop:
     briefing = Briefing(context, evidence, inputs.program, lessons, offers, inputs.referees[0])
     proposer = Proposer(context, inputs.agent, inputs.stand_in, inputs.constraints, tools=inputs.tools)
     maintenance = Maintenance(context, inputs.max_bytes)
+    trials = TrialRunner(context, evidence, maintenance, inputs.identity)
     control = SessionControl(context, inputs.limits, inputs.reserve_s)
+    lookahead = Lookahead(context, len(inputs.referees), inputs.proposals) if inputs.prepares_ahead else None
     return SessionLoop(
         context=context,
         base=inputs.base,
         referees=inputs.referees,
         candidates=CandidateMaker(context, evidence, briefing, proposer),
-        trials=TrialRunner(context, evidence, maintenance, inputs.identity),
+        trials=trials,
         evidence=evidence,
+        fillers=Fillers(context, evidence, trials, briefing.history.clear),
         control=control,
-        pipeline=Pipeline(control, inputs.ahead, inputs.spare),
+        pipeline=Pipeline(control, lookahead, inputs.spare),
         maintenance=maintenance,
         lessons=lessons,
         crashes=Crashes(context),
@@ -209,9 +215,10 @@ def _loop_inputs(context: SessionContext, project: Project, limits: Limits, fixe
         reserve_s=lambda: 0.0 if fixed else total.reserve(context.ledger, context.row, config.total_pairs, seconds),
         max_bytes=1e9 * config.max_disk_gb,
         stand_in=registry.create("sweep") if agent.model else None,
-        ahead=len(slots) if runs_beside else 0,
+        prepares_ahead=runs_beside,
         spare=spare,
         tools=tools,
+        proposals=config.proposals if agent.proposes == "remotely" and not config.code_model else 1,
     )
 
 

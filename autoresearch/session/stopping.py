@@ -94,6 +94,16 @@ class SessionControl:
     def is_too_late(self) -> bool:
         return self.limits.is_too_late(self._trial_seconds(), self.reserve_s())
 
+    def is_leisure_over(self) -> bool:
+        """Return whether a filler must end: the session is to end or to pause. Needs no lock."""
+        left = self.limits.seconds_left()
+        is_late = left is not None and left <= self.reserve_s()
+        return is_late or self.is_interrupted() or self.ending is not None or self.has_message()
+
+    def has_message(self) -> bool:
+        """Return whether the user has asked for a pause or a stop that did not begin yet."""
+        return self.context.ledger.has_message(self.context.id, "pause", "stop")
+
     def report_cost(self, n: int) -> None:
         """Emit an estimate of the session's cost, after `n` experiments."""
         context, left = self.context, self.limits.seconds_left()

@@ -1,6 +1,7 @@
 """Trials of a session: seed, caps, the referee, and the records of each."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy.typing as npt
 from autoresearch.errors import describe_failure, format_traceback, is_unexpected, require
 from autoresearch.files import JsonObject
 from autoresearch.ledger import Experiment, Trial
+from autoresearch.ledger.rows import FILLER
 from autoresearch.measure.referee import Referee
 from autoresearch.measure.result import Progress, Result
 from autoresearch.measure.settings import TrialPlan
@@ -18,6 +20,10 @@ from autoresearch.session.events import TrialProgress
 from autoresearch.session.evidence import Evidence
 from autoresearch.session.maintenance import Maintenance
 
+ABOUT_PURPOSE = {
+    "sentinel": " (the incumbent, for comparison)",
+    FILLER: " (a filler: no candidate was ready)",
+}
 KEEP_AUDIT_FACTOR = 4  # times as many positions are audited before a keep
 
 
@@ -33,8 +39,14 @@ class TrialRunner:
     maintenance: Maintenance
     identity: JsonObject
 
-    def run(self, candidate: Experiment, purpose: str, referee: Referee) -> None:
-        """Measure the subject of a purpose. Raises UserError if no trial can be run."""
+    def run(
+        self,
+        candidate: Experiment,
+        purpose: str,
+        referee: Referee,
+        is_unwanted: Callable[[], bool] = lambda: False,
+    ) -> Result:
+        """Measure the subject of a purpose, unless it becomes unwanted. Raises UserError if no trial can be run."""
         context, evidence = self.context, self.evidence
         self.maintenance.card(referee.settings.gpu).wait_until_clean()
         seed = evidence.seed(candidate, purpose)
@@ -43,7 +55,11 @@ class TrialRunner:
         trial = context.ledger.start_trial(context.id, experiment.id, purpose, seed, require(experiment.blob))
         context.emit("trial", experiment.n, purpose, seed=seed)
         try:
-            result = self._measure(experiment, purpose, seed, referee, keep_caches=self._is_human(purpose, k))
+            plan = self._plan(experiment, purpose, referee, self._is_human(purpose, k), is_unwanted)
+            with context.lock.released():
+                result = referee.measure(require(experiment.text), seed, plan)
+            if purpose == FILLER and result.outcome == "ok" and evidence.trial_index(experiment) != k:
+                result.end_early("ended early: another slot measures this version")  # whatever it scored
             self._record(experiment, k, trial, referee, result)
         except Exception as error:
             if not is_unexpected(error):
@@ -53,6 +69,7 @@ class TrialRunner:
             context.emit("failed", experiment.n, result.reason)
         self._report(experiment, purpose, result)
         self.maintenance.after_trial(result)
+        return result
 
     def _is_human(self, purpose: str, k: int) -> bool:
         """Return whether a trial is the first one of the human's own code, whose compile cache others may use."""
@@ -63,19 +80,28 @@ class TrialRunner:
         about = {"purpose": trial.purpose, "blob": trial.blob, "started": trial.started, "ended": time.time()}
         where = {"identity": self.identity, "slot": referee.settings.gpu or referee.settings.cores}
         files, facts = self.context.artefacts(experiment.n), result.as_json()
-        files.write_trial(k, facts | about | where, result.log, result.rows, result.losses)
+        if not result.ended_early:
+            files.write_trial(k, facts | about | where, result.log, result.rows, result.losses)
         self.context.ledger.end_trial(trial.id, result.outcome, result.val_bpb, facts | where)
 
     def _report(self, experiment: Experiment, purpose: str, result: Result) -> None:
-        words = describe.trial_line(result) + (" (the incumbent, for comparison)" if purpose == "sentinel" else "")
+        words = describe.trial_line(result) + ABOUT_PURPOSE.get(purpose, "")
         self.context.emit("measured", experiment.n, words, seconds=round(result.total_seconds, 1))
-        if purpose == "sentinel" and (warning := self.evidence.drift_warning(experiment)):
+        if purpose in ("sentinel", FILLER) and (warning := self.evidence.drift_warning(experiment)):
             self.context.emit("drift", experiment.n, warning)
         if result.cache_lost is not None:
             lost = f"the compile cache of the base was not kept: {result.cache_lost}; each trial compiles anew"
             self.context.emit("caches", experiment.n, lost)
 
-    def _measure(self, experiment: Experiment, purpose: str, seed: int, referee: Referee, keep_caches: bool) -> Result:
+    def _plan(
+        self,
+        experiment: Experiment,
+        purpose: str,
+        referee: Referee,
+        keep_caches: bool,
+        is_unwanted: Callable[[], bool],
+    ) -> TrialPlan:
+        """Return what is asked of a trial. How long a filler takes must not depend on its score."""
         hopeless = self.evidence.hopeless_above(experiment) if purpose == "screen" else None
 
         def may_keep(val_bpb: float) -> bool:
@@ -85,17 +111,16 @@ class TrialRunner:
         def watch(progress: Progress) -> None:
             self.context.notify(TrialProgress(experiment.n, purpose, replace(progress, gpu=referee.settings.gpu)))
 
-        plan = TrialPlan(
+        return TrialPlan(
             loses_above=hopeless,
             wants_holdout=may_keep,
             audit_factor=KEEP_AUDIT_FACTOR if purpose == "rerun" else 1,
             incumbent_losses=self._rival_losses(experiment),
             keep_caches=keep_caches,
             watch=watch,
+            is_unwanted=is_unwanted,
             base=self.evidence.base_overhead(experiment.n),
         )
-        with self.context.lock.released():
-            return referee.measure(require(experiment.text), seed, plan)
 
     def _rival_losses(self, experiment: Experiment) -> npt.NDArray[np.uint8] | None:
         """Return the stored claim of the version that an experiment has to beat; None for the incumbent itself."""

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from rich.cells import cell_len
 from rich.text import Text
 
+from autoresearch.ledger.rows import FILLER
 from autoresearch.ledger.session_status import SessionStatus
-from autoresearch.report.format import dollars, duration, moment, price_later
+from autoresearch.report.format import dollars, duration, moment, price_later, trial_words
 from autoresearch.session.live import LiveTrial
 from autoresearch.terminal.columns import cut
 from autoresearch.terminal.curve import sparkline
@@ -39,7 +40,8 @@ def board(
 
 
 def _trial(running: LiveTrial, now: float, width: int) -> list[Text]:
-    title = plain_text(f"{running.n:4}  {running.purpose} {running.stage}")
+    kind = running.purpose if running.purpose != FILLER else f"{trial_words(FILLER)}:"
+    title = plain_text(f"{running.n:4}  {kind} {running.stage}")
     loss = "" if running.loss is None else f" loss {running.loss:.4g}"
     room = min(CURVE_CHARS, width - len(title) - len(loss) - len(GAP))
     curve = sparkline([each for _, each in running.curve], room) if room >= MIN_CURVE_CHARS else ""

@@ -22,7 +22,7 @@ from autoresearch.report.blocks import (
     Table,
     safe,
 )
-from autoresearch.report.format import duration, moment
+from autoresearch.report.format import duration, moment, trial_words
 from autoresearch.report.status import facts
 from autoresearch.session.live import LiveTrial
 from autoresearch.web import downloads, listing, overlay
@@ -65,7 +65,7 @@ def _now(summary: SessionSummary, running: LiveTrial | None, incumbent: Curve | 
     yield Paragraph([f"{status.state}{until}"], "large")
     if trial is not None:
         more = f", and {trial.others} more on other slots" if trial.others else ""
-        length = f", {trial.purpose} trial, for {duration(now - trial.started)}{more}."
+        length = f", {trial_words(trial.purpose)}, for {duration(now - trial.started)}{more}."
         yield Paragraph(["Experiment ", Ref(trial.n), length])
         if running is not None and running.n == trial.n:
             if running.tokens_per_second:

@@ -35,8 +35,9 @@ def test_a_model_loads_another_version_and_changes_it(brief: Brief) -> None:
     assert not wrong and "experiment 3" in answer
     session.use(EDITOR, FASTER)
     assert session.use("propose", SAID) == ("proposed", False)
-    assert session.text == WIDER.replace("RATE = 1.0", "RATE = 2.0") and session.record is not None
-    proposal = session.record.proposal(session.text, None, [])
+    [(text, record)] = session.made
+    assert text == WIDER.replace("RATE = 1.0", "RATE = 2.0")
+    proposal = record.proposal(text, None, [])
     assert (proposal.start_from, proposal.opening) == (3, "refine 3")
 
 
@@ -72,8 +73,21 @@ RATE = 2.0
 def test_a_reply_in_plain_text_names_the_version_that_it_changes(brief: Brief, start: str, base: str) -> None:
     session = work(brief)
     session.read(REPLY.format(start=start))
-    assert session.text == base.replace("RATE = 1.0", "RATE = 2.0")
-    assert session.record is not None and session.record.opening == "refine 3"
+    [(text, record)] = session.made
+    assert text == base.replace("RATE = 1.0", "RATE = 2.0") and record.opening == "refine 3"
+
+
+def test_each_of_several_proposals_has_its_own_version(brief: Brief) -> None:
+    session = EditSession("propose", brief.source, BriefLibrary(brief), wanted=2)
+    session.use("start_from", {"n": 3})
+    session.use(EDITOR, FASTER)
+    assert "1 of up to 2" in session.use("propose", SAID)[0] and session.text == TRAIN
+    session.use(EDITOR, FASTER)
+    assert session.use("propose", SAID) == ("proposed", False)
+    assert [(text, record.start_from) for text, record in session.made] == [
+        (WIDER.replace("RATE = 1.0", "RATE = 2.0"), 3),
+        (TRAIN.replace("RATE = 1.0", "RATE = 2.0"), None),
+    ]
 
 
 def test_a_second_reply_begins_anew(brief: Brief) -> None:

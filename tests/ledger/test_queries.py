@@ -5,6 +5,8 @@ import pytest
 
 from autoresearch import ledger as package
 from autoresearch.ledger import Ledger, breakdown
+from autoresearch.ledger.queries import PaceOfWork
+from autoresearch.ledger.trials import judging
 
 LOG_KEYS = (  # the interface of `log --json`
     "n sha parent origin verdict reason val_bpb delta sigma p_gain trials agent model category hypothesis"
@@ -93,7 +95,7 @@ def test_trials_that_did_not_end_by_themselves_do_not_count(ledger, session):
 def test_status_has_everything_that_status_json_promises(ledger, session):
     shown = package.status(ledger, session, time.time())
     assert shown.as_json().keys() >= set(STATUS_KEYS.split())
-    assert shown.time_split.keys() == {"train", "score", "setup", "idle", "agent_wait", "total"}
+    assert shown.time_split.keys() == {"train", "score", "setup", "filler", "idle", "agent_wait", "total"}
     assert (shown.experiments, shown.kept, shown.base_bpb, shown.best_sha) == (0, 0, None, None)
     assert (shown.budget, shown.grade, shown.state) == ("5m", "WEAK", "running")
 
@@ -171,7 +173,15 @@ def test_time_is_split_and_the_rest_is_idle(ledger, session):
     ledger.event(session.id, "proposed", "x", data={"seconds": 70.0})  # while a trial ran
     ledger.event(session.id, "waited", "x", data={"seconds": 7.0})
     split = package.status(ledger, session, began + 100).time_split
-    assert split == {"train": 40, "setup": 10, "score": 10, "agent_wait": 7, "total": 0, "idle": pytest.approx(33)}
+    assert split == {
+        "train": 40,
+        "setup": 10,
+        "score": 10,
+        "filler": 0,
+        "agent_wait": 7,
+        "total": 0,
+        "idle": pytest.approx(33),
+    }
     running = ledger.start_trial(session.id, experiment.id, "screen", 1, "b")
     split = package.status(ledger, session, running.started + 20).time_split
     assert split["train"] == pytest.approx(60)
@@ -386,3 +396,47 @@ def test_sums_say_what_each_group_cost_and_brought(ledger, session):
     ) == 1
     ledger.add_call(session.id, n=4, model="m", cost_usd=None)
     assert breakdown.sum_groups(rows, ledger.calls(session.id), "category")[0].cost_usd is None
+
+
+def test_proposals_of_one_conversation_share_its_cost_once(ledger, session):
+    base(ledger, session)
+    for n in (1, 2, 3):
+        settled(ledger, session, n, "discard", agent="claude", cost_usd=0.1, params={"conversation": 1})
+    settled(ledger, session, 4, "discard", agent="claude", cost_usd=0.5)
+    ledger.add_call(session.id, n=1, purpose="propose", cost_usd=0.3)
+    ledger.add_call(session.id, n=4, purpose="propose", cost_usd=0.5)
+    rows, calls = package.experiment_rows(ledger, session), ledger.calls(session.id)
+    assert [row.conversation for row in rows] == [None, 1, 1, 1, None]
+    assert package.status(ledger, session, time.time()).cost_usd == pytest.approx(0.8)
+    assert breakdown.sum_groups(rows, calls, "agent")[0].cost_usd == pytest.approx(0.8)
+
+
+def test_fillers_have_their_own_time_and_one_that_ended_early_is_not_lost(ledger, session):
+    began = time.time() - 100
+    at(ledger, "spans", began)
+    experiment = base(ledger, session, scores=())
+    trial(ledger, experiment, val_bpb=1.5, lasted=20, train_seconds=18.0)
+    trial(ledger, experiment, val_bpb=1.5, purpose="filler", lasted=19, train_seconds=18.0)
+    trial(ledger, experiment, "infra", purpose="filler", lasted=4, train_seconds=3.0, ended_early=True)
+    shown = package.status(ledger, session, began + 100)
+    assert (shown.time_split["filler"], shown.time_split["train"], shown.lost) == (pytest.approx(23), 18, 0)
+    running = ledger.start_trial(session.id, experiment.id, "filler", 1, "blob")
+    shown = package.status(ledger, session, running.started + 5)
+    assert shown.time_split["filler"] == pytest.approx(28) and shown.trial is not None
+    ledger.abandon_open_trials(session.id)  # of a program that was killed
+    assert package.status(ledger, session, time.time()).lost == 0
+    assert len(judging(ledger.trials(session.id))) == 2
+
+
+def test_the_pace_of_work_leaves_fillers_out(ledger, session):
+    assert package.pace_of_work(ledger, session, 20, 5) == PaceOfWork(None, None)
+    experiment = base(ledger, session, scores=())
+    trial(ledger, experiment, val_bpb=1.5, purpose="base", total_seconds=20.0)
+    assert package.pace_of_work(ledger, session, 20, 5) == PaceOfWork(20.0, None)
+    for purpose in ("screen", "rerun", "sentinel", "screen"):
+        trial(ledger, experiment, val_bpb=1.5, purpose=purpose, total_seconds=20.0)
+    trial(ledger, experiment, "infra", purpose="filler", total_seconds=1.0)
+    ledger.event(session.id, "proposed", "x", data={"seconds": 50.0})
+    ledger.event(session.id, "proposed", "y", data={"conversation": 1})
+    ledger.event(session.id, "broken", "z", data={"seconds": 70.0})
+    assert package.pace_of_work(ledger, session, 20, 5) == PaceOfWork(20.0, 60.0)

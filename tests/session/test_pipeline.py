@@ -125,7 +125,7 @@ def make(repository: Path, quick: Settings, bytes_data: Dataset) -> Iterator[Mak
             known = {
                 "base": TRAIN,
                 "referees": [FunctionReferee(lambda text, seed, _: trial(text, seed), quick)] * slots,
-                "ahead": slots,
+                "prepares_ahead": True,
             }
             return session_of(repository, store, agent, quick, bytes_data, **known | options)
 
@@ -160,7 +160,7 @@ def test_the_agent_thinks_while_a_trial_runs(make: Make) -> None:
 
 def test_an_agent_that_is_quick_knows_every_result(make: Make) -> None:
     agent = Thinker([("ALPHA", 2.0), ("BETA", 2.0)])
-    session = make(agent, ahead=0)
+    session = make(agent, prepares_ahead=False)
     session.run()
     assert [(brief.n, len(brief.history), brief.pending) for brief in agent.briefs] == [
         (1, 1, []),
@@ -195,7 +195,7 @@ def test_what_lies_inside_the_noise_is_no_near_miss(make: Make) -> None:
         value = 3.0 + score(text, 0) / 1e6 + seed % 7 / 1e4
         return replace(scored(text, seed), val_bpb=value)
 
-    session = make(Thinker([("ALPHA", 2.0), ("ALPHA", 3.0), ("BETA", 4.0)]), trial, ahead=0)
+    session = make(Thinker([("ALPHA", 2.0), ("ALPHA", 3.0), ("BETA", 4.0)]), trial, prepares_ahead=False)
     session.run()
     tried = [row for row in rows(session).values() if row.n and row.delta and row.sigma and row.p_gain]
     assert any(abs(row.delta or 0) < (row.sigma or 0) for row in tried), [(row.delta, row.sigma) for row in tried]
@@ -210,7 +210,7 @@ def test_the_opening_that_was_taken_is_recorded_with_its_origin(make: Make) -> N
         ("GAMMA", 0.9, "branch 0", 0),  # on a version that is not
         ("BETA", 1.4, "refine 2", None),  # 2 is no near miss, and was not offered
     )
-    session = make(agent, ahead=0)
+    session = make(agent, prepares_ahead=False)
     session.run()
     found = rows(session)
     told = {n: (row.mode, row.parent, row.line, row.params.get("opening")) for n, row in found.items() if n}
@@ -237,7 +237,7 @@ def test_a_brief_offers_what_the_ledger_has_and_states_the_facts_of_the_incumben
             return Result("nothing_saved", reason="too late", seed=seed, total_seconds=0.1)
         return replace(scored(text, seed), reported=reported, margin=0.125)
 
-    session = make(Chooser(("BETA", 1.2, "own", None), ("GAMMA", 2.0, "own", None)), trial, ahead=0)
+    session = make(Chooser(("BETA", 1.2, "own", None), ("GAMMA", 2.0, "own", None)), trial, prepares_ahead=False)
     session.run()
     store, briefing = session.context.ledger, session.candidates.briefing
     store.update_experiment(rows(session)[1].id, near_miss=True, p_gain=0.4)
@@ -254,7 +254,7 @@ def test_a_brief_offers_what_the_ledger_has_and_states_the_facts_of_the_incumben
 def test_an_agent_without_a_model_is_offered_nothing(make: Make) -> None:
     agent = Chooser(("ALPHA", 2.0, "refine 1", 7))
     agent.model = None
-    session = make(agent, ahead=0)
+    session = make(agent, prepares_ahead=False)
     session.run()
     assert not any(brief.openings for brief in agent.briefs)
     assert (rows(session)[1].mode, rows(session)[1].parent) == (None, 0)
@@ -297,7 +297,7 @@ def test_a_repair_that_computes_the_same_is_kept_at_the_same_score(
     def trial(text: str, seed: int) -> Result:
         return replace(scored(text, seed), val_bpb=next(noise))
 
-    session = make(Mender(**said), trial, ahead=0)
+    session = make(Mender(**said), trial, prepares_ahead=False)
     session.run()
     found = rows(session)[1]
     assert found.verdict == verdict
@@ -440,3 +440,101 @@ def test_other_changes_are_merged_by_lines() -> None:
     assert rebase_change(merge_texts, TRAIN, changed, onto) == changed.replace("return None", "return print")
     other = TRAIN.replace("trial.start()\n", "trial.start()\n    print('y')\n")
     assert rebase_change(merge_texts, TRAIN, changed, other) is None
+
+
+# --- several proposals from one conversation
+
+
+class Prolific(Thinker):
+    """Gives as many edits as the brief wants in one conversation, and says what it cost."""
+
+    def propose(self, brief: Brief) -> Proposal:
+        self.briefs.append(brief)
+        if not self.edits:
+            raise Exhausted("agent exhausted")
+        edits, self.edits = self.edits[: brief.proposals], self.edits[brief.proposals :]
+        first, *more = [
+            Proposal(
+                re.sub(rf"^{name} = .*", f"{name} = {value}", brief.source, flags=re.M),
+                f"{name} is {value}",
+                cost_usd=0.3 / len(edits),
+            )
+            for name, value in edits
+        ]
+        return replace(first, more=tuple(more))
+
+
+def slowly(text: str, seed: int) -> Result:
+    """A trial of 20 s, as its result says."""
+    return replace(scored(text, seed), total_seconds=20.0)
+
+
+def test_one_conversation_gives_as_many_proposals_as_a_model_needs_time_for(make: Make) -> None:
+    agent = Prolific([("ALPHA", 2.0), ("BETA", 2.0), ("GAMMA", 2.0), ("ALPHA", 3.0)])
+    session = make(agent, slowly, proposals=3)
+    assert session.run() == "agent exhausted"
+    found = rows(session)
+    assert agent.briefs[0].proposals == 3 and [found[n].hypothesis for n in (1, 2, 3)] == [
+        "ALPHA is 2.0",
+        "BETA is 2.0",
+        "GAMMA is 2.0",
+    ]
+    assert [found[n].params.get("conversation") for n in (1, 2, 3)] == [1, 1, 1]
+    assert all(found[n].parent == 0 and found[n].val_bpb is not None for n in (1, 2, 3))
+    listed = experiment_rows(session.context.ledger, session.context.row)
+    assert sum(known_cost(row.cost_usd) for row in listed[1:4]) == pytest.approx(0.3)
+
+
+def test_a_long_trial_leaves_time_for_one_proposal_at_a_time(make: Make) -> None:
+    agent = Prolific([("ALPHA", 2.0), ("BETA", 2.0)])
+
+    def trial(text: str, seed: int) -> Result:
+        return replace(scored(text, seed), total_seconds=320.0)
+
+    session = make(agent, trial, proposals=3)
+    session.run()
+    assert {brief.proposals for brief in agent.briefs} == {1}
+
+
+def test_a_second_proposal_is_made_to_the_first_where_that_is_kept(make: Make) -> None:
+    agent = Prolific([("ALPHA", 0.5), ("BETA", 0.5)])
+    session = make(agent, slowly, proposals=3)
+    session.run()
+    found = rows(session)
+    assert {n: row.verdict for n, row in found.items()} == {0: "keep", 1: "keep", 2: "discard", 3: "keep"}
+    assert found[3].origin == 2 and "conversation" not in found[3].params
+
+
+def test_a_refused_proposal_does_not_take_the_others_with_it(make: Make) -> None:
+    agent = Prolific([("ALPHA", 1.001), ("BETA", 2.0), ("BETA", 2.001)])
+    session = make(agent, slowly, proposals=3)
+    session.run()
+    found = {known(row.hypothesis): row for row in rows(session).values()}
+    assert found["ALPHA is 1.001"].verdict == "duplicate" and found["BETA is 2.0"].verdict == "discard"
+    assert found["BETA is 2.001"].verdict == "duplicate" and len(agent.briefs) == 2
+
+
+def test_no_more_is_asked_for_than_will_be_measured(make: Make) -> None:
+    agent = Prolific([("ALPHA", 2.0), ("BETA", 2.0), ("GAMMA", 2.0)])
+    session = make(agent, slowly, proposals=3, limits=Limits(max_experiments=2))
+    assert session.run() == "max experiments"
+    assert agent.briefs[0].proposals == 2 and len(rows(session)) == 3
+
+
+def test_a_slow_agent_works_two_candidates_ahead(make: Make) -> None:
+    agent = Thinker([("ALPHA", 2.0), ("BETA", 2.0), ("GAMMA", 2.0), ("ALPHA", 3.0), ("BETA", 3.0)])
+
+    def trial(text: str, seed: int) -> Result:
+        if text != TRAIN:  # the agent seems to take half as long again as a trial
+            session.context.ledger.event(1, "proposed", "", data={"seconds": 1e4})
+        if "BETA = 2" in text:
+            wait(lambda: len(session.pipeline.ready) >= 2, "two candidates that are ready")
+        return slowly(text, seed)
+
+    session = make(agent, trial)
+    assert session.run() == "agent exhausted"
+
+
+def known_cost(cost: float | None) -> float:
+    assert cost is not None
+    return cost

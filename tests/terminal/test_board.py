@@ -43,6 +43,10 @@ def test_the_trial_what_came_so_far_and_what_is_left() -> None:
     assert "tokens/s  and 2 more" in shown(replace(TRIAL, others=2))[1]
 
 
+def test_a_filler_says_why_it_runs() -> None:
+    assert shown(replace(TRIAL, purpose="filler"))[0].startswith("  14  filler while the agent works: train")
+
+
 def test_before_there_is_anything_to_say() -> None:
     nothing = {"best": None, "best_bpb": None, "base_bpb": None, "experiments": 0, "kept": 0}
     assert shown(None, status=nothing) == ["0 tried, 0 kept"]

@@ -3,7 +3,7 @@
 import time
 from dataclasses import dataclass
 
-from autoresearch.agents.base import BadProposal
+from autoresearch.agents.base import BadProposal, Exhausted, Unavailable
 from autoresearch.agents.llm.client import Server
 from autoresearch.agents.llm.hints import hints
 from autoresearch.agents.llm.messages import Reply, Request, ToolCall, ToolResult, Turn, UserTurn
@@ -13,13 +13,16 @@ from autoresearch.text import Trace
 
 MAX_REPLIES = 20  # for one proposal
 MAX_IDLE_REPLIES = 3  # of these, replies without a tool call or cut off
-MAX_OUTPUT = 3  # times `max_tokens`: all output of one conversation
+MAX_OUTPUT = 3  # times `max_tokens`: all output for one proposal
 MAX_QUOTE_CHARS = 200
 
 
 @dataclass
 class Conversation:
-    """Ask `model` until the work is finished. Raises BadProposal, and what Server.send raises."""
+    """Ask `model` until the work is finished. Raises BadProposal, and what Server.send raises.
+
+    Proposals that were made before a failure are good: then nothing is raised.
+    """
 
     server: Server
     work: EditSession
@@ -29,17 +32,26 @@ class Conversation:
 
     def run(self, parts: list[str]) -> None:
         """Run the conversation. `parts` are the texts of the brief, stable ones first; the last is new each time."""
+        try:
+            self._run(parts)
+        except (BadProposal, Exhausted, Unavailable):
+            if not self.work.made:
+                raise
+
+    def _run(self, parts: list[str]) -> None:
         self.trace.add("prompt", model=self.model, purpose=self.work.role, text="\n\n".join(parts))
         turns: list[Turn] = [UserTurn(parts)]
         written = idle = 0
-        for _ in range(MAX_REPLIES):
+        for _ in range(self.work.wanted * MAX_REPLIES):
             reply = self._ask(turns)
+            if self.work.made and not reply.calls:
+                return  # it has no more to propose
             answer = self._answer(reply)
             if self.work.finished:
                 return
             written += reply.output_tokens
             idle += not reply.calls or reply.stop_reason == "max_tokens"
-            if idle >= MAX_IDLE_REPLIES or written >= MAX_OUTPUT * self.server.config.max_tokens:
+            if idle >= MAX_IDLE_REPLIES or written >= self.work.wanted * MAX_OUTPUT * self.server.config.max_tokens:
                 break
             turns += [reply] if answer is None else [reply, answer]
         raise BadProposal(

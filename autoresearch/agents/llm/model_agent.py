@@ -1,5 +1,6 @@
 """A language model as the agent, whatever API its server speaks."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from autoresearch.agents.base import BadProposal, Latency, Proposal, Unusable
@@ -18,14 +19,14 @@ from autoresearch.files import JsonObject
 from autoresearch.text import Trace, secrets_of_environment
 
 if TYPE_CHECKING:
-    from autoresearch.agents.rationale import Rationale
+    from autoresearch.agents.llm.tools import Made
     from autoresearch.brief.brief import Brief
 
 CHECK_TOKENS = 64
 
 
 class ModelAgent:
-    """Ask a model for one change. Raises UsageError for `max_usd` with unknown prices."""
+    """Ask a model for changes. Raises UsageError for `max_usd` with unknown prices."""
 
     name: str
     checks_tools = False  # whether tools are part of the test of the connection: not all servers have them
@@ -58,29 +59,34 @@ class ModelAgent:
         return Request(model, system, [question], CHECK_TOKENS, tools, purpose="check")
 
     def propose(self, brief: "Brief") -> Proposal:
-        """Get one change from one conversation, or from two with a `code_model`."""
+        """Get as many changes as the brief wants from one conversation; one from two with a `code_model`."""
         trace = self._trace()
         try:
-            text, record = self._converse(brief, self.services.library or BriefLibrary(brief), trace)
+            made = self._converse(brief, self.services.library or BriefLibrary(brief), trace)
         except BadProposal as bad:
             raise BadProposal(trace.clean(str(bad)), bad.params, trace.entries) from None
+        (text, record), *others = made
         trace.add("rationale", **vars(record))
-        return record.proposal(text, _cost(trace.entries), trace.entries)
+        cost = _cost(trace.entries)
+        share = None if cost is None else cost / len(made)
+        more = [record.proposal(text, share, [{"kind": "rationale", **vars(record)}]) for text, record in others]
+        return replace(record.proposal(text, share, trace.entries), more=tuple(more))
 
-    def _converse(self, brief: "Brief", library: Library, trace: Trace) -> "tuple[str, Rationale]":
-        """Return the new text and the record."""
+    def _converse(self, brief: "Brief", library: Library, trace: Trace) -> "list[Made]":
+        """Return the new texts and their records, one or more."""
         coder = self.config.code_model
-        first = EditSession("idea" if coder else "propose", brief.source, library, self.services.tools)
+        wanted = 1 if coder else brief.proposals
+        first = EditSession("idea" if coder else "propose", brief.source, library, self.services.tools, wanted)
         Conversation(self.server, first, self._models()[0], brief.n, trace).run([*brief.stable, brief.changing()])
-        assert first.record is not None  # set when a session with this role is finished
         if not coder:
-            return first.text, first.record
+            return first.made
+        assert first.record is not None  # set when a session with this role is finished
         second = EditSession("code", first.before, library, self.services.tools)
         idea = quote("researcher", f"{first.record.hypothesis}\n\n{first.idea}")
         code = "\n\n".join([*brief.about_trial, f"# train.py\n\n```python\n{first.before}```"])
         parts = [code, f"# The idea\n\n{idea}"]
         Conversation(self.server, second, coder, brief.n, trace).run(parts)
-        return second.text, first.record
+        return [(second.text, first.record)]
 
     def _models(self) -> list[str]:
         return [model for model in (self.model, self.config.code_model) if model]

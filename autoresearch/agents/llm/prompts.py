@@ -27,8 +27,9 @@ _WORK: dict[tuple[Role, str], str] = {
 Work with the tools: edit train.py with str_replace_based_edit_tool (the incumbent is shown below, there is no need to \
 view it again; `start_from` loads another version), look up experiments with `history` and `show` where that helps, \
 use `check` to see whether the version could be measured and how it runs (tools that are listed beside it answer more, \
-and cost no experiment), and end with `propose`. The search continues until its deadline whatever the results: there \
-is always one more change worth trying. Do not ask questions.""",
+and cost no experiment), and end with `propose`; if several proposals are wanted, do so for each of them. The search \
+continues until its deadline whatever the results: there is always one more change worth trying. Do not ask \
+questions.""",
     ("propose", "text"): f"""\
 Answer in plain text, in this form:
 
@@ -39,7 +40,8 @@ exactly:
 
 {_BLOCKS}
 
-The search continues until its deadline whatever the results: there is always one more change worth trying. Do not ask \
+If several proposals are wanted, begin each of them with a line `Proposal 1`, `Proposal 2` and so on. The search \
+continues until its deadline whatever the results: there is always one more change worth trying. Do not ask \
 questions.""",
     ("idea", "tools"): """\
 You do not edit: a programmer writes the change, and sees only your words. Look up experiments with `history` and \

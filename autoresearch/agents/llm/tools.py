@@ -1,5 +1,6 @@
 """Tools of a model that works on one proposal."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from operator import itemgetter
@@ -15,6 +16,7 @@ from autoresearch.source import contract, diff
 EDITOR = "str_replace_based_edit_tool"
 MAX_NUMBER = 2**31  # no experiment has it
 MAX_ANSWER_CHARS = 20_000  # of an answer other than the file itself
+_NEXT_PROPOSAL = re.compile(r"^\W{0,9}proposal[ \t]+\d\W{0,9}$", re.I | re.M)  # a line between two in plain text
 
 _EDITOR_INPUT: JsonObject = {
     "command": {"type": "string", "enum": ["view", "create", "str_replace", "insert"]},
@@ -59,14 +61,22 @@ def _number(values: JsonObject) -> int:
     return n
 
 
-class EditSession:
-    """The work on one proposal. Once it is `finished`, `text` and `record` (or `idea`) hold the result.
+Made = tuple[str, Rationale]  # a new text, and the record of its change
+_ONE_MORE = """proposed: {count} of up to {wanted}. train.py is again the incumbent's. Make another change, \
+independent of this one, and propose it; or end your work with a reply without a tool call."""
 
-    `before` is the text that is changed: the given one, or that of experiment `start`.
+
+class EditSession:
+    """The work on one proposal, or on up to `wanted` that are independent of each other.
+
+    Once it is `finished`, `made` holds the proposals. Where one role has the idea and another one writes the code,
+    `record` and `idea` are the idea, `text` is the code. `before` is the text that is changed: the given one, or that of
+    experiment `start`.
     """
 
-    def __init__(self, role: Role, text: str, library: Library, tools: Tools | None = None) -> None:
-        self.role, self.library, self.tools = role, library, tools
+    def __init__(self, role: Role, text: str, library: Library, tools: Tools | None = None, wanted: int = 1) -> None:
+        self.role, self.library, self.tools, self.wanted = role, library, tools, wanted
+        self.made: list[Made] = []
         self.editor = edits.Editor(text)
         self.given = self.before = self.editor.text
         self.start: int | None = None
@@ -100,32 +110,52 @@ class EditSession:
     def read(self, reply: str) -> None:
         """Read the proposal from a plain-text reply. Raises ValueError."""
         reply = edits.strip_thoughts(reply)
+        if self.role == "idea":
+            self._read_idea(reply)
+            return
+        parts = [part for part in _NEXT_PROPOSAL.split(reply) if part.strip()] if self.wanted > 1 else [reply]
+        wrong: ValueError | None = None
+        for part in parts[: self.wanted] or [reply]:
+            try:
+                self._read_change(part)
+            except ValueError as error:
+                wrong = wrong or error
+        if wrong is not None and not self.made:
+            raise wrong
+        self.finished = True
+
+    def _read_idea(self, reply: str) -> None:
+        record = rationale.find_in_reply(reply)
+        if record.start_from is not None:
+            self._load(record.start_from)
+        self.record, self.idea, self.finished = replace(record, start_from=self.start), reply, True
+
+    def _read_change(self, reply: str) -> None:
+        """Read one new text from a plain-text reply. Raises ValueError, and then leaves the edits as they were."""
         record = None if self.role == "code" else rationale.find_in_reply(reply)
-        before = self.editor, self.before, self.start
+        edited = self.editor, self.editor.text, self.before, self.start
         try:
             if record is not None and record.start_from is not None:
                 self._load(record.start_from)
-            self._read_change(reply)
-        except ValueError:
-            self.editor, self.before, self.start = before
-            raise
-        self.record = record and replace(record, start_from=self.start)
-        self.finished = True
-
-    def _read_change(self, reply: str) -> None:
-        """Read the idea, or the new text, from a plain-text reply. Raises ValueError."""
-        if self.role == "idea":
-            self.idea = reply
-            return
-        text = edits.apply_reply(reply, self.before)
-        if text is None:
-            raise ValueError("no change found: give SEARCH/REPLACE blocks or the whole file in a ```python fence")
-        self.editor.text = text
-        try:
+            text = edits.apply_reply(reply, self.before)
+            if text is None:
+                raise ValueError("no change found: give SEARCH/REPLACE blocks or the whole file in a ```python fence")
+            self.editor.text = text
             self._check({})
         except ValueError:
-            self.editor.text = self.before
+            self.editor, self.editor.text, self.before, self.start = edited
             raise
+        if record is not None:
+            self._add(record)
+
+    def _add(self, record: Rationale) -> str:
+        """Add a proposal of the text as it is now; return the answer."""
+        self.made.append((self.text, replace(record, start_from=self.start)))
+        self.finished = len(self.made) >= self.wanted
+        if self.finished:
+            return "proposed"
+        self.editor, self.before, self.start = edits.Editor(self.given), self.given, None
+        return _ONE_MORE.format(count=len(self.made), wanted=self.wanted)
 
     def _tools_of(self, role: Role) -> dict[str, Callable[[JsonObject], str]]:
         reading: dict[str, Callable[[JsonObject], str]] = {
@@ -144,7 +174,7 @@ class EditSession:
         if self.role == "idea":
             idea = {"type": "string", "description": "exactly what to change, for the programmer"}
             properties = {**properties, "idea": idea}
-        description = "End your work: say why the change should help, and how sure you are."
+        description = "End your work on a change: say why it should help, and how sure you are."
         return _define("propose", description, properties, list(properties))
 
     def _history(self, values: JsonObject) -> str:
@@ -180,6 +210,8 @@ class EditSession:
         """Answer that train.py would be accepted. Raises ValueError with the reason if it would be refused."""
         if self.text == self.given:
             raise ValueError("train.py is unchanged")
+        if self.text in (text for text, _ in self.made):
+            raise ValueError("you have proposed this version already: change something else")
         if found := contract.complaint(self.text, self.before):
             raise ValueError(found)
         if duplicate := self.library.find_duplicate(self.text):
@@ -193,10 +225,10 @@ class EditSession:
             self.idea = str(values.get("idea") or "").strip()
             if not self.idea:
                 raise ValueError("`idea` is missing: say exactly what to change")
-        else:
-            self._check({})
-        self.record, self.finished = replace(record, start_from=self.start), True
-        return "proposed"
+            self.record, self.finished = replace(record, start_from=self.start), True
+            return "proposed"
+        self._check({})
+        return self._add(record)
 
     def _finish(self, values: JsonObject) -> str:
         self._check({})

@@ -1,0 +1,102 @@
+"""Filler trials: what is most worth knowing is measured while the agent works and no candidate is ready.
+
+A filler measures a near miss of the incumbent, or the incumbent, with a fresh seed. It ends when a candidate is ready,
+whatever it would have scored: what has ended early is dropped. One that ends by itself is evidence like a re-run
+(docs/judging.md). It may show that a near miss has to be measured further, as a candidate again.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from autoresearch import judge
+from autoresearch.errors import describe_failure, is_unexpected
+from autoresearch.ledger import Experiment
+from autoresearch.ledger.rows import FILLER, Trial
+from autoresearch.measure.referee import Referee
+from autoresearch.session.context import SessionContext
+from autoresearch.session.crashes import NO_SCORE
+from autoresearch.session.evidence import REOPENED, Evidence
+from autoresearch.session.recovery import recovery_record
+from autoresearch.session.trial_runner import TrialRunner
+
+MAX_DRAWS = 9  # of a near miss, its screening included: after that it is too close to call for good
+
+
+@dataclass
+class Fillers:
+    """Choose fillers, run them, and judge again what they tell about; hold the lock when calling a method."""
+
+    context: SessionContext
+    evidence: Evidence
+    trials: TrialRunner
+    forget: Callable[[], None] = lambda: None  # called when what others may have read of an experiment has changed
+    is_broken: bool = False
+
+    def run(self, referee: Referee, is_unwanted: Callable[[], bool]) -> list[Experiment] | None:
+        """Run one filler; return the near misses that are candidates again. None if there is nothing to measure.
+
+        After an unexpected error there are no more fillers: the session goes on without them.
+        """
+        if self.is_broken:
+            return None
+        try:
+            return self._run(referee, is_unwanted)
+        except Exception as error:
+            if not is_unexpected(error):
+                raise
+            self.is_broken = True
+            self.context.emit("failed", None, f"no more fillers: {describe_failure(error)}")
+            return None
+
+    def _run(self, referee: Referee, is_unwanted: Callable[[], bool]) -> list[Experiment] | None:
+        if (subject := self._choose()) is None:
+            return None
+        result = self.trials.run(subject, FILLER, referee, is_unwanted)
+        if result.ended_early or not (near := self._near_misses()):
+            return []
+        again = [self._judge_again(row.n) for row in near]
+        self.forget()
+        self.context.write_results()
+        return [row for row in again if row is not None]
+
+    def _choose(self) -> Experiment | None:
+        """Return the version to measure: the likeliest near miss, or the incumbent where that tells more."""
+        context, evidence = self.context, self.evidence
+        if context.row.judge == "greedy":  # it compares with the incumbent's lowest score, which more draws lower
+            return None
+        incumbent = evidence.incumbent()
+        for row in self._near_misses():
+            draws = evidence.draws_of(row)
+            if len(draws) < MAX_DRAWS and self._can_measure(row):
+                asked = judge.more_informative(draws, evidence.draws_of(incumbent), evidence.noise())
+                if asked == "run_again":
+                    return context.experiment(row.n)
+                break
+        return context.experiment(incumbent.n) if self._can_measure(incumbent) else None
+
+    def _near_misses(self) -> list[Experiment]:
+        """Return the settled near misses that were compared with the incumbent, the likeliest first."""
+        rows = self.context.ledger.experiments(self.context.id, verdict="discard")
+        near = [row for row in rows if row.near_miss and row.state == "settled"]
+        incumbent = self.evidence.incumbent().n
+        mine = [row for row in near if self.evidence.rival(row).n == incumbent and self.evidence.trials(row)]
+        return sorted(mine, key=lambda row: -(row.p_gain or 0.0))
+
+    def _can_measure(self, row: Experiment) -> bool:
+        """Return whether no trial of a version runs on another slot, and no filler of it has failed."""
+        trials = self.context.ledger.trials(self.context.id, row.id)
+        return not any(trial.outcome is None or _has_failed(trial) for trial in trials)
+
+    def _judge_again(self, n: int) -> Experiment | None:
+        """Update the verdict of a near miss; return it as a candidate if it has to be measured further."""
+        row = self.context.experiment(n)
+        if self.evidence.next_purpose(row) is None:
+            row = self.context.ledger.update_experiment(row.id, **NO_SCORE | self.evidence.verdict(row))
+            self.context.artefacts(n).write_record(recovery_record(self.context.ledger, row))
+            return None
+        self.context.emit(REOPENED, n, "a gain has become likelier: it is measured further")
+        return self.context.advance(row, "measuring", verdict=None, reason=None)
+
+
+def _has_failed(trial: Trial) -> bool:
+    return trial.purpose == FILLER and trial.outcome not in (None, "ok", "infra")
