@@ -70,8 +70,8 @@ class EditSession:
     """The work on one proposal, or on up to `wanted` that are independent of each other.
 
     Once it is `finished`, `made` holds the proposals. Where one role has the idea and another one writes the code,
-    `record` and `idea` are the idea, `text` is the code. `before` is the text that is changed: the given one, or that of
-    experiment `start`.
+    `record` and `idea` are the idea, `text` is the code. `before` is the text that is changed: the given one, or that
+    of experiment `start`.
     """
 
     def __init__(self, role: Role, text: str, library: Library, tools: Tools | None = None, wanted: int = 1) -> None:
