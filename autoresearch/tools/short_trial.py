@@ -19,7 +19,8 @@ def check(bench: Workbench, source: str, seed: int, limit_s: float | None = None
     with bench.run("check", source, seed, limit_s, {"seconds": TRAIN_S}) as run:
         message = run.receive("result")
         memory, weights = run.peak_mb(), _count_parameters(message)
-        lines = _describe(message.fields, memory, weights, Vocabulary(source, bench.private))
+        eval_rows = None if bench.scaled else bench.settings.eval_rows
+        lines = _describe(message.fields, memory, weights, Vocabulary(source, bench.private), eval_rows)
     return "\n".join(lines), run.printed
 
 
@@ -31,7 +32,9 @@ def _count_parameters(message: wire.Message) -> int | None:
         message.close()
 
 
-def _describe(facts: JsonObject, memory: float | None, weights: int | None, vocabulary: Vocabulary) -> list[str]:
+def _describe(
+    facts: JsonObject, memory: float | None, weights: int | None, vocabulary: Vocabulary, eval_rows: int | None
+) -> list[str]:
     parts = shares(facts.get("parts"), vocabulary)
     step = "unknown (fewer than two `step`s were logged)" if facts.get("step") is None else seconds(facts["step"])
     size = "?" if memory is None else f"{memory:.0f} MB"
@@ -44,12 +47,21 @@ def _describe(facts: JsonObject, memory: float | None, weights: int | None, voca
     faults = _faults(facts)
     if "shape" not in facts:
         lines.append(
-            f"{number(facts.get('rows'), '.0f')} rows answered in {seconds(facts.get('answer'))}, their loss is"
-            f" {number(facts.get('row_loss'))} nats a token; later tokens change earlier logits by at most"
-            f" {number(facts.get('leak'), '.1e')}, other rows of the batch by {number(facts.get('mixes'), '.1e')}"
+            f"{number(facts.get('rows'), '.0f')} rows answered in {seconds(facts.get('answer'))}"
+            f"{_scoring_time(facts, eval_rows)}, their loss is {number(facts.get('row_loss'))} nats a token;"
+            f" later tokens change earlier logits by at most {number(facts.get('leak'), '.1e')},"
+            f" other rows of the batch by {number(facts.get('mixes'), '.1e')}"
         )
     verdict = "it fails: " + "; ".join(faults) if faults else "ok: it trains, saves, loads, answers, and is causal"
     return [verdict, *lines]
+
+
+def _scoring_time(facts: JsonObject, eval_rows: int | None) -> str:
+    """Return about how long it takes to answer about all rows of a score."""
+    rows, spent = plausible(facts.get("rows")), plausible(facts.get("answer"))
+    if not rows or spent is None or eval_rows is None:
+        return ""
+    return f" (the {eval_rows} rows of a score: about {seconds(spent * eval_rows / rows)})"
 
 
 def _faults(facts: JsonObject) -> list[str]:

@@ -22,7 +22,7 @@ def test_a_good_version_is_timed_by_part(bench: Workbench, bigram: str) -> None:
     assert words.startswith("ok:") and printed == "at 3\n"
     assert re.search(r"a step takes [\d.]+ ms: .*trial\.batches \d+ %", words), words
     assert "65,536 parameters" in words and "memory at most" in words
-    assert re.search(r"their loss is [\d.]+ nats", words)
+    assert re.search(r"\(the 64 rows of a score: about [\d.]+ m?s\), their loss is [\d.]+ nats", words)
 
 
 @pytest.mark.parametrize(
