@@ -49,8 +49,8 @@ def _describe(
         lines.append(
             f"{number(facts.get('rows'), '.0f')} rows answered in {seconds(facts.get('answer'))}"
             f"{_scoring_time(facts, eval_rows)}, their loss is {number(facts.get('row_loss'))} nats a token;"
-            f" later tokens change earlier logits by at most {number(facts.get('leak'), '.1e')}, other rows of the"
-            f" batch by {number(facts.get('mixes'), '.1e')}"
+            f" later tokens change earlier logits by at most {number(facts.get('leak'), '.1e')},"
+            f" other rows of the batch by {number(facts.get('mixes'), '.1e')}"
         )
     verdict = "it fails: " + "; ".join(faults) if faults else "ok: it trains, saves, loads, answers, and is causal"
     return [verdict, *lines]
