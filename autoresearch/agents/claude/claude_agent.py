@@ -64,12 +64,12 @@ class Claude:
     def _converse(self, brief: "Brief", library: Library, trace: Trace) -> "tuple[str, Rationale]":
         """Return the new text and the record."""
         coder = self.config.code_model
-        first = EditSession("idea" if coder else "propose", brief.source, library, self.services.tools)
+        first = EditSession("idea" if coder else "propose", brief.source, library, tools=self.services.tools)
         Conversation(self.server, first, self._models()[0], brief.n, trace).run([*brief.stable, brief.changing()])
         assert first.record is not None  # set when a session with this role is finished
         if not coder:
             return first.text, first.record
-        second = EditSession("code", brief.source, library, self.services.tools)
+        second = EditSession("code", brief.source, library, tools=self.services.tools)
         idea = quote("researcher", f"{first.record.hypothesis}\n\n{first.idea}")
         parts = [f"# train.py\n\n```python\n{brief.source}```", f"# The idea\n\n{idea}"]
         Conversation(self.server, second, coder, brief.n, trace).run(parts)
