@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from autoresearch.agents.base import Proposal
 from autoresearch.data.dataset import Dataset
@@ -24,7 +25,7 @@ CARD_CORES = 4  # of a machine with cards: the most that a tool uses, and as man
 def make_tools(context: SessionContext, project: Project, spare: Sequence[int], gate: ScoringGate) -> ModelTools:
     """Create the tools, on the cores that no slot uses; without such cores they are not available."""
     settings, data = project.settings, project.data
-    cores = tuple(spare) if settings.device == "cpu" else _cores_beside(project.slots)
+    cores = _apart(spare, project.slots) if settings.device == "cpu" else _cores_beside(project.slots)
     bench = None
     if cores:
         own = _cpu_settings(settings, cores)
@@ -48,6 +49,22 @@ def note_same(proposal: Proposal, incumbent: int, tools: ModelTools | None) -> P
 def is_private(data: Dataset, share_text: bool) -> bool:
     """Return whether training text must not reach a model: the user's own, without `share_text`."""
     return str(data.meta["source"]).startswith("files:") and not share_text
+
+
+def _apart(spare: Sequence[int], slots: Sequence[Slot]) -> tuple[int, ...]:
+    """Return the spare cores that are not the second thread of a core of a slot; all of them if there are no others."""
+    used = {core for slot in slots for core in slot.cores or ()}
+    return tuple(core for core in spare if not threads_beside(core) & used) or tuple(spare)
+
+
+def threads_beside(core: int, folder: Path = Path("/sys/devices/system/cpu")) -> set[int]:
+    """Return the logical cores that share a physical one, this one included, as far as the kernel says it."""
+    try:
+        parts = (folder / f"cpu{core}" / "topology" / "thread_siblings_list").read_text().strip().split(",")
+        spans = [(int(first), int(last or first)) for first, _, last in (part.partition("-") for part in parts)]
+    except (OSError, ValueError):
+        return {core}
+    return {core, *(each for first, last in spans for each in range(first, last + 1))}
 
 
 def _cores_beside(slots: Sequence[Slot]) -> tuple[int, ...]:

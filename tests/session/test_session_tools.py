@@ -64,7 +64,7 @@ def project(settings: Settings, data: Dataset, **slot: Any) -> Project:
     found = SimpleNamespace(
         settings=settings,
         data=data,
-        slots=[SimpleNamespace(cores=None)],
+        slots=[SimpleNamespace(**{"cores": None} | slot)],
         config=SimpleNamespace(share_text=True),
     )
     return cast(Project, found)
@@ -87,6 +87,26 @@ def test_a_repair_that_computes_the_same_is_known_as_such(quick: Settings, bytes
 
 def test_without_spare_cores_there_are_no_tools(quick: Settings, bytes_data: Dataset) -> None:
     assert make_tools(CONTEXT, project(quick, bytes_data), (), ScoringGate()).bench is None
+
+
+@pytest.mark.parametrize(
+    ("text", "cores"), [("3,7\n", {3, 7}), ("2-3\n", {2, 3}), ("3\n", {3}), ("?\n", {3}), (None, {3})]
+)
+def test_the_second_thread_of_a_core_is_known(text: str | None, cores: set[int], tmp_path: Path) -> None:
+    folder = tmp_path / "cpu3" / "topology"
+    folder.mkdir(parents=True)
+    if text is not None:
+        (folder / "thread_siblings_list").write_text(text)
+    assert tool_access.threads_beside(3, tmp_path) == cores
+
+
+def test_tools_leave_the_second_threads_of_slots_alone(
+    quick: Settings, bytes_data: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tool_access, "threads_beside", lambda core: {core, core ^ 1})
+    work = project(quick, bytes_data, cores=(3,))
+    found = [make_tools(CONTEXT, work, spare, ScoringGate()).bench for spare in ((0, 1, 2), (2,))]
+    assert [bench and bench.settings.cores for bench in found] == [(0, 1), (2,)]
 
 
 def test_beside_a_card_tools_run_on_cores_and_never_see_it(
