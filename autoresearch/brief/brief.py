@@ -34,7 +34,7 @@ _NAMES = "\n".join(f"  - `{name}`: {meaning}" for name, meaning in TRIAL.items()
 CONTRACT = f"""\
 You do machine-learning research on one file, train.py, that trains a small language model under a fixed budget. It is \
 scored by validation bits per byte (val_bpb, lower is better). You make ONE change to train.py that should lower \
-val_bpb. A program trains and measures your version; you run nothing, and you report no scores.
+val_bpb. A program trains and measures your version; you report no scores.
 
 The contract of train.py:
 - `train(trial)` builds the model, rehearses `trial.save`, calls `trial.start()`, trains while `trial.progress < 1` \
@@ -48,6 +48,8 @@ imported late.
 - At the end of the budget everything is killed; what was saved in time is scored.
 - Imports: torch, numpy, the standard library, and what train.py imports already. No network, no files, no \
 validation data, no worker processes (a DataLoader has `num_workers=0`).
+- Strings, numbers and different names of train.py have at most 8,192 bytes together, or 2,048 more than those of the \
+base: what is learned is learned from `trial.rows`, by the clock.
 - Seeds and the order of the data belong to the measurement: a change of them alone is refused. So is a version that \
 was measured before, or one whose constants all lie within 1 % of it.
 The score of one trial has a standard deviation of sigma. A gain is only kept if fresh runs confirm it. At equal score \
