@@ -6,6 +6,7 @@ Differences are in bits per byte, against the incumbent that the experiment had 
 import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 from itertools import zip_longest
 from operator import attrgetter
 from statistics import fmean
@@ -60,7 +61,7 @@ class PastExperiment:
     mode: str | None = None
     steps: float | None = None
 
-    @property
+    @cached_property
     def categories(self) -> tuple[str, ...]:
         return categories_of(self.category, self.change) or ("other",)
 
