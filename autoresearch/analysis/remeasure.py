@@ -69,6 +69,7 @@ class Remeasurer:
         blob = blob_hash(text, require(experiment.blob))
         trial = self.ledger.start_trial(self.session.id, experiment.id, purpose, seed, blob)
         result = self.referee.measure(text, seed, plan)
+        plan.watch(Progress("over"))
         stored = result.as_json() | {"identity": self.session.identity}  # the caller has checked that it is this one
         self.ledger.end_trial(trial.id, result.outcome, result.val_bpb, stored)
         return result

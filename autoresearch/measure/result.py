@@ -15,9 +15,9 @@ UNRECORDED = ("log", "rows", "losses", "cache_lost")  # separate files, and what
 
 @dataclass(frozen=True)
 class Progress:
-    """Progress of a running trial; `gpu` is the UUID of its card, where the caller has added it."""
+    """Progress of a trial; `gpu` is the UUID of its card, where the caller has added it."""
 
-    stage: str  # setup, train, score
+    stage: str  # setup, train, score; over, where no event in the ledger says so
     fraction: float = 0.0
     values: dict[str, float] = field(default_factory=dict)
     gpu: str | None = None

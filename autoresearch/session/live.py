@@ -73,12 +73,12 @@ class LiveTrialRecorder:
             match event:
                 case SessionOpened() if self.runs is not None:
                     self.folder = self.runs / event.session.tag
-                case TrialProgress():
-                    self._update(event.n, event.purpose, event.progress, time.time())
-                case LedgerEvent("measured", int(n)):
+                case TrialProgress(n, _, Progress("over")) | LedgerEvent("measured", int(n)):
                     for each in (self._trials, self._train_began, self._last_values):
                         each.pop(n, None)
                     self._remove_file()
+                case TrialProgress():
+                    self._update(event.n, event.purpose, event.progress, time.time())
                 case SessionClosed():
                     self._trials.clear()
                     self._remove_file()

@@ -118,6 +118,15 @@ def test_on_several_slots_the_trial_that_is_shown_is_shown_with_its_own_card(
     )
 
 
+def test_a_trial_of_the_honest_total_is_over_when_it_says_so(tmp_path: Path, clock: SimpleNamespace) -> None:
+    made = recorder(tmp_path)
+    made.handle(TrialProgress(0, "total", train(0.5, loss=1.0)))
+    made.handle(TrialProgress(0, "total", Progress("over")))
+    assert made.running is None and LiveTrial.read(tmp_path / "t") is None
+    made.handle(TrialProgress(4, "total", train(0.5, loss=1.0)))
+    assert made.running is not None and (made.running.n, made.running.others) == (4, 0)
+
+
 def test_a_folder_that_cannot_be_written_ends_nothing(tmp_path: Path, clock: SimpleNamespace) -> None:
     (tmp_path / "t").write_text("a file")
     made = recorder(tmp_path)
