@@ -116,7 +116,8 @@ def test_the_one_who_was_agreed_to_is_asked(repository: Path, key: dict[str, str
     with MessagesServer([Status(401, "authentication_error", "invalid x-api-key")]) as server:
         env = key | {"AUTORESEARCH_SOURCE": settings_of["AUTORESEARCH_SOURCE"], "ANTHROPIC_BASE_URL": server.url}
         code, text = answer(repository, env, b"yes\r")
-        assert code == 3 and "claude-opus-5-5 at 127.0.0.1: authentication" in text
+        host = server.url.removeprefix("http://")
+        assert code == 3 and f"claude-opus-5-5 at {host}: authentication" in text
         (request,) = server.requests
         assert request.body["model"] == "claude-opus-5-5"
         with Ledger.open(repository / "runs" / "ledger.db", readonly=True) as store:
