@@ -84,6 +84,7 @@ class Cell:
         self.weaknesses: list[str] = []
         self.doors: list[socket.socket] = []
         self._status: int | None = None
+        self._refused: list[str] = []  # as its supervisor said at the end
         self._is_dead = False  # with all its processes
         self._kill_seconds: float | None = None
         self._lock = threading.RLock()
@@ -141,7 +142,9 @@ class Cell:
     def inspect(self) -> Inspected:
         """Stop the cell; return what its program did since `only_compute`. Raises CellLost."""
         answer = self._ask("inspect")
-        return Inspected(answer.get("refused", []), answer.get("faults"), answer.get("alone", True))
+        ended = not answer and not self.is_running()
+        refused = self._refused if ended else answer.get("refused", [])
+        return Inspected(refused, answer.get("faults"), answer.get("alone", True))
 
     def add_caches(self, store: Path) -> None:
         """Copy a compile cache into the private folder, before the program there does anything of its own."""
@@ -228,8 +231,7 @@ class Cell:
             return None
         self._control.settimeout(timeout)
         try:
-            data, fds, _, _ = socket.recv_fds(self._control, 1 << 16, doors.MAX_SOCKETS, socket.MSG_CMSG_CLOEXEC)
-            self.doors += [socket.socket(fileno=fd) for fd in fds]
+            data = self._read()
         except (TimeoutError, BlockingIOError):
             return None
         except OSError:
@@ -237,8 +239,19 @@ class Cell:
         message: JsonObject = json.loads(data) if data else {}
         if not data or "ended" in message:
             self._is_dead = True
-            self._status = message.get("ended", -9)
+            self._status, self._refused = message.get("ended", -9), message.get("refused", [])
         return message
+
+    def _read(self) -> bytes:
+        """Return one message, or b"" after the last one. Raises OSError."""
+        with contextlib.suppress(ConnectionResetError):  # it ended with a request unread: its messages follow the error
+            return self._read_now()
+        return self._read_now()
+
+    def _read_now(self) -> bytes:
+        data, fds, _, _ = socket.recv_fds(self._control, 1 << 16, doors.MAX_SOCKETS, socket.MSG_CMSG_CLOEXEC)
+        self.doors += [socket.socket(fileno=fd) for fd in fds]
+        return data
 
 
 _CLEANING: list[subprocess.Popen[bytes]] = []  # supervisors of dead cells

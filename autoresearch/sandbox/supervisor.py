@@ -4,9 +4,9 @@ It applies the layers, executes the untrusted program below itself, copies its o
 whole tree when that program ends, when the owner asks, or when the owner dies: the end-of-file of the control socket
 arrives also after kill -9. Standard library only, no threads.
 
-Messages to the owner: {"started": pid, "layers": {}}, then {"ended": status} when nothing is left alive; or
-{"error": text}. The owner may ask to "listen" to the calls of a second filter, whose listener comes with the message;
-to let the cell "only_compute" from now on; and to "inspect" what it did since. Each is answered with its name.
+Messages to the owner: {"started": pid, "layers": {}}, then {"ended": status, "refused": calls} when nothing is left
+alive; or {"error": text}. The owner may ask to "listen" to the calls of a second filter, whose listener comes with the
+message; to let the cell "only_compute" from now on; and to "inspect" what it did since. Each is answered with its name.
 """
 
 import fcntl
@@ -217,7 +217,7 @@ class Supervisor:
         if self.listener is not None:
             self.listener.forget_names()
         listener.populate(listener.evicted(self.files), self.order["tmp"])  # which pages are left tells what was used
-        self.send({"ended": self.status})
+        self.send({"ended": self.status, "refused": self.listener.refused if self.listener else []})
 
     def send(self, message: dict[str, object]) -> None:
         with suppress(OSError):  # the owner is dead

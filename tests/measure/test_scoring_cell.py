@@ -124,7 +124,8 @@ def test_work_that_is_hidden_in_one_batch_stands_out(bigram: str, cpu: Settings,
     """
     result = measure(with_load(bigram, body), cpu, bytes_data)
     assert result.outcome == "timeout", result.reason + result.log
-    assert result.reason.startswith("claim cell: answering: some batches took 0.2")
+    uneven, long = "claim cell: answering: some batches took 0.2", "claim cell: answering took over 0.1"
+    assert result.reason.startswith((uneven, long)), "on a busy machine the limit of all batches may come first"
 
 
 def test_a_slow_batch_before_the_text_buys_at_most_six_times_the_base() -> None:

@@ -288,6 +288,15 @@ def test_pages_of_mapped_files_are_in_memory_and_others_are_counted(after: bool,
         assert faults is not None and (faults > 100 if after else faults < 5)
 
 
+def test_what_was_refused_is_known_after_the_end() -> None:
+    with cell("listen(); tell(1); referee.recv(1); refused(lambda: os.listdir('/usr'))") as (running, ours):
+        assert ours.recv(100) == b"1"
+        running.only_compute()
+        ours.send(b"x")
+        assert wait(lambda: not running.is_running())
+        assert running.inspect().refused[:1] == ["openat"]
+
+
 def test_the_faults_of_a_program_that_has_ended_are_unknown() -> None:
     with cell("listen(); referee.recv(1)") as (running, ours):
         running.only_compute()
