@@ -219,13 +219,21 @@ class CandidateMaker:
         trace: list[JsonObject],
         shared: JsonObject,
     ) -> Experiment:
-        brief = checked.brief
+        brief = self._brief_of(proposal, checked.brief)
         columns = describe.proposal_columns(replace(proposal, params=proposal.params | shared), brief) | {
             "agent": checked.agent.name,
             "model": checked.agent.model,
             "program_hash": hashlib.sha256(brief.program.encode()).hexdigest()[:16],
         }
         return self._record(proposal.text, brief.source, refusal, trace, columns)
+
+    def _brief_of(self, proposal: Proposal, brief: Brief) -> Brief:
+        """Return the brief that a proposal answers; the one of now if it changes a version that is newer than it."""
+        n = proposal.start_from
+        if n is None or n <= max(past.n for past in brief.history):
+            return brief
+        newer = self.briefing.write(brief.n)
+        return replace(newer, openings=brief.openings) if n in {past.n for past in newer.history} else brief
 
     def rebase(self, old: Experiment) -> Experiment | None:
         """Record a superseded change, made to the incumbent; None if they conflict."""

@@ -230,6 +230,45 @@ def test_the_opening_that_was_taken_is_recorded_with_its_origin(make: Make) -> N
     assert {group.key: group.experiments for group in groups} == {"climb": 3, "untried": 1, "branch": 1}
 
 
+class Latecomer(Thinker):
+    """Change, the second time, the version that was kept while it thought."""
+
+    model = "a-model"
+    ledger: Path
+
+    def propose(self, brief: Brief) -> Proposal:
+        with self.asked:
+            self.briefs.append(brief)
+            self.asked.notify_all()
+        if len(self.briefs) > 2:
+            raise Exhausted("agent exhausted")
+        if len(self.briefs) == 1:
+            return Proposal(brief.source.replace("ALPHA = 1.0", "ALPHA = 0.5"), "the first")
+        wait(self._kept, "a keep")
+        return Proposal(self._kept().replace("BETA = 1.0", "BETA = 0.5"), "the second", start_from=1)
+
+    def _kept(self) -> str:
+        with Ledger.open(self.ledger, readonly=True) as store:
+            row = store.experiment(1, 1)
+        return (row.text or "") if row is not None and row.state == "settled" else ""
+
+
+def test_a_version_that_was_kept_meanwhile_may_be_changed(make: Make) -> None:
+    agent = Latecomer([])
+
+    def trial(text: str, seed: int) -> Result:
+        if "ALPHA = 0.5" in text:
+            agent.was_asked(2)
+        return scored(text, seed)
+
+    session = make(agent, trial)
+    agent.ledger = session.context.ledger.path
+    assert session.run() == "agent exhausted"
+    found = rows(session)
+    assert agent.briefs[1].incumbent == 0 and [row.verdict for row in found.values()] == ["keep"] * 3
+    assert (found[2].parent, found[2].mode, found[2].change) == (1, "climb", "BETA 1.0 -> 0.5")
+
+
 def test_a_brief_offers_what_the_ledger_has_and_states_the_facts_of_the_incumbent(make: Make) -> None:
     def trial(text: str, seed: int) -> Result:
         reported = {"step": 40.0 if "BETA = 1.2" in text else 50.0}
