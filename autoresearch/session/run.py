@@ -48,7 +48,7 @@ from autoresearch.session.untaken import find_untaken
 from autoresearch.setup.project import Project, inspection, settings
 from autoresearch.setup.trial_run import BasePlanner
 from autoresearch.source.parsing import uses_torch
-from autoresearch.source.size import literal_limit
+from autoresearch.source.size import data_limit
 from autoresearch.tools.model_tools import ModelTools
 from autoresearch.tools.scoring_gate import ScoringGate
 from autoresearch.workspace.workspace import Workspace
@@ -211,7 +211,7 @@ def _loop_inputs(context: SessionContext, project: Project, limits: Limits, fixe
         identity=trial_identity(project),
         limits=limits,
         replicates=config.replicates,
-        constraints=Constraints(config.max_gpu_gb, config.max_parameters, config.max_lines, literal_limit(base)),
+        constraints=Constraints(config.max_gpu_gb, config.max_parameters, config.max_lines, data_limit(base)),
         reserve_s=lambda: 0.0 if fixed else total.reserve(context.ledger, context.row, config.total_pairs, seconds),
         max_bytes=1e9 * config.max_disk_gb,
         stand_in=registry.create("sweep") if agent.model else None,
