@@ -195,7 +195,9 @@ def make_referees(
 
 def _loop_inputs(context: SessionContext, project: Project, limits: Limits, fixed: FixedAgent | None) -> LoopInputs:
     """Choose the parts of a loop; a fixed agent gets one slot and no honest total."""
-    config, slots = project.config, [project.settings, *(settings(project.config, slot) for slot in project.slots[1:])]
+    config, private = project.config, is_private(project.data, project.config.share_text)
+    chosen = [project.settings, *(settings(config, slot) for slot in project.slots[1:])]
+    slots = [replace(each, private=private) for each in chosen]
     seconds, gate = limits.seconds_left(), ScoringGate()
     spare = spare_cores([slot.cores for slot in project.slots])
     tools = make_tools(context, project, spare, gate)
