@@ -113,9 +113,13 @@ class EditSession:
         if self.role == "idea":
             self._read_idea(reply)
             return
-        parts = [part for part in _NEXT_PROPOSAL.split(reply) if part.strip()] if self.wanted > 1 else [reply]
+        parts = _NEXT_PROPOSAL.split(reply) if self.wanted > 1 else [reply]
+        if len(parts) > 1 and "hypothesis" not in parts[0].lower():  # an introduction
+            del parts[0]
         wrong: ValueError | None = None
-        for part in parts[: self.wanted] or [reply]:
+        for part in parts:
+            if self.finished:
+                break
             try:
                 self._read_change(part)
             except ValueError as error:
