@@ -30,10 +30,7 @@ def create(spec: str, config: Config | None = None, services: Services | None = 
         config = config or Config()
         config = config.model_copy(update={"model": argument}) if argument else config
         return _create_model(kind, config, services or Services())
-    known = (
-        "`auto`, `sweep`, `claude`, `claude:MODEL`, `openai:MODEL`, `ollama:MODEL`, `command:TOOL` or `scripted:DIR`"
-    )
-    raise UsageError(f"there is no agent `{spec}`: use {known}")
+    raise UsageError(f"there is no agent `{spec}`: use {KNOWN}")
 
 
 def _create_model(kind: str, config: Config, services: Services) -> Agent:

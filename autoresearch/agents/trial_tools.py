@@ -1,6 +1,6 @@
 """Tools that try a version, as any model gets them: their definitions and their calls, without a provider's form."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 from autoresearch.agents.services import Tools
@@ -20,20 +20,20 @@ prints (2,000 characters). Names: `rows` (uint16 [n, seq_len + 1], of the first 
 `seed`, `np`; `import train` is train.py as edited. Measure statistics and times: nothing is kept, and no validation \
 data is there."""
 
-DEFINITIONS: list[JsonObject] = [
-    {
-        "name": "same",
-        "description": _SAME_HELP,
-        "input_schema": {"type": "object", "properties": {"n": {"type": "integer"}}},
-    },
-    {"name": "profile", "description": _PROFILE_HELP, "input_schema": {"type": "object", "properties": {}}},
-    {
-        "name": "probe",
-        "description": _PROBE_HELP,
-        "input_schema": {"type": "object", "properties": {"code": {"type": "string"}}, "required": ["code"]},
-    },
+MAX_NUMBER = 2**31  # no experiment has it
+
+
+def define(name: str, description: str, properties: JsonObject, required: Sequence[str] = ()) -> JsonObject:
+    """Return a tool with the JSON schema of its input; an API converts it to its own form."""
+    schema = {"type": "object", "properties": properties, **({"required": list(required)} if required else {})}
+    return {"name": name, "description": description, "input_schema": schema}
+
+
+DEFINITIONS = [  # of the tools beside `check`
+    define("same", _SAME_HELP, {"n": {"type": "integer"}}),
+    define("profile", _PROFILE_HELP, {}),
+    define("probe", _PROBE_HELP, {"code": {"type": "string"}}, ["code"]),
 ]
-"""The tools beside `check`, each with the JSON schema of its input."""
 
 
 def calls(tools: Tools, role: Role, text: Callable[[], str]) -> dict[str, Call]:
@@ -44,7 +44,7 @@ def calls(tools: Tools, role: Role, text: Callable[[], str]) -> dict[str, Call]:
     found: dict[str, Call] = {}
     if role != "idea":
         found |= {
-            "same": lambda values: quote("cell", tools.same(text(), _number(values.get("n")))),
+            "same": lambda values: quote("cell", tools.same(text(), _read_other(values.get("n")))),
             "profile": lambda values: quote("cell", tools.profile(text())),
         }
     if role != "code":
@@ -62,13 +62,20 @@ def try_version(tools: Tools | None, text: str) -> str:
         return f"; it was not run: {error}"
 
 
-def _number(value: object) -> int | None:
-    if value in (None, ""):
-        return None
+def read_number(value: object) -> int:
+    """Read the number of an experiment from the input of a tool. Raises ValueError."""
     try:
-        return int(str(value))
-    except ValueError:
-        raise ValueError("`n` has to be the number of an experiment") from None
+        n = int(value)  # type: ignore[call-overload]
+    except (TypeError, ValueError, OverflowError):
+        n = -1
+    if not 0 <= n < MAX_NUMBER:
+        raise ValueError("`n` has to be the number of an experiment")
+    return int(n)
+
+
+def _read_other(value: object) -> int | None:
+    """Read the version to compare with; None, the incumbent, if there is none."""
+    return None if value in (None, "") else read_number(value)
 
 
 def _code(value: object) -> str:

@@ -7,7 +7,6 @@ Both are limited: training that is hidden in them would be outside of the budget
 batch is shown, and no batch may take much longer than the others.
 """
 
-import builtins
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from autoresearch.files import JsonObject
 from autoresearch.measure import wire
 from autoresearch.measure.cell_process import CellProcess, Harness, open_cell
 from autoresearch.measure.clock import Budget, Clock
+from autoresearch.measure.reported_errors import error_class
 from autoresearch.measure.settings import TrialPlan, jitter
 from autoresearch.sandbox.cell import reopen
 from autoresearch.sandbox.grade import SECOND_FILTER
@@ -25,9 +25,6 @@ from autoresearch.sandbox.grade import SECOND_FILTER
 START_LIMIT = Budget(120.0, "s")  # for our own code in the cell
 MAX_FAULTS = 25  # pages that an answering cell may wait for, which leave some 500 bits behind; normally none
 POLL_S = 0.25
-
-ERRORS = {name for name, kind in vars(builtins).items() if isinstance(kind, type) and issubclass(kind, BaseException)}
-ERRORS |= {"OutOfMemoryError", "AcceleratorError", "LinAlgError", "AxisError", "SafetensorError"}
 
 
 class EvaluationError(Exception):
@@ -198,10 +195,5 @@ def receive(
             return message
         message.close()
         if message.kind == "error":
-            raise EvaluationError(stage, _error_name(message.fields.get("error")))
+            raise EvaluationError(stage, error_class(message.fields.get("error")))
     raise EvaluationError(stage, f"{phase} took over {clock.budget}", "timeout")
-
-
-def _error_name(name: object) -> str:
-    """Return the class of an exception; one that train.py made up could spell out validation text in its name."""
-    return name if isinstance(name, str) and name in ERRORS else "an exception of its own"

@@ -35,6 +35,7 @@ class Settings:
 
     `cores` are the CPU cores of the slot, `gpu` is the UUID of its card, `memory` is in bytes. `eval_rows` rows of a
     split are scored, `audit` positions of them are audited. `caches` is the folder of the base's compile cache.
+    `private` if the reason of a crash must not hold words of train.py, which could quote the training text.
     """
 
     budget: Budget
@@ -48,6 +49,7 @@ class Settings:
     audit: int = 1024
     caches: Path | None = None
     layers_off: frozenset[str] = frozenset()
+    private: bool = False
 
 
 class Unwanted(Exception):

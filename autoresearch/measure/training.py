@@ -11,6 +11,7 @@ from autoresearch.measure import parameters, wire
 from autoresearch.measure.cell_process import CellProcess, Harness, open_cell
 from autoresearch.measure.clock import Clock
 from autoresearch.measure.curve import CurveRecorder
+from autoresearch.measure.reported_errors import error_class, error_line
 from autoresearch.measure.result import Progress, Result
 from autoresearch.measure.settings import MAX_CHECKPOINT_BYTES, Settings, TrialPlan, Unwanted
 from autoresearch.measure.watchdog import Watchdog
@@ -32,8 +33,8 @@ class _TrainingFailed(Exception):
 class _Receiver:
     """Receive the messages of a training cell and hold its last good checkpoint."""
 
-    def __init__(self, process: CellProcess, result: Result) -> None:
-        self.process, self.result = process, result
+    def __init__(self, process: CellProcess, result: Result, private_source: str | None = None) -> None:
+        self.process, self.result, self.private_source = process, result, private_source
         self.checkpoint: int | None = None
         self.received = 0
         self.started = time.monotonic()
@@ -64,7 +65,7 @@ class _Receiver:
         if message.kind == "saving":
             self.save_began_s = clock.wall()
         if message.kind == "error":
-            raise _TrainingFailed(*_classify_error(message.fields))
+            raise _TrainingFailed(*_classify_error(message.fields, self.private_source))
         return message.kind == "done"
 
     def _take_checkpoint(self, message: wire.Message, clock: Clock) -> None:
@@ -104,7 +105,7 @@ class _Receiver:
     def _take_log(self, values: object, clock: Clock) -> None:
         numbers = self.record(values)
         if plausible(numbers.get("loss", 0.0)) is None:
-            raise _TrainingFailed("nan", f"its loss is {numbers['loss']}")
+            raise _TrainingFailed("nan", f"its loss is {numbers['loss']:.3g}")
         if "loss" in numbers:
             point = {name: value for name, value in numbers.items() if plausible(value) is not None}
             self.curve.add(point | {"seconds": round(clock.usage() or clock.wall(), 3)})
@@ -131,7 +132,7 @@ def train(
     receiver: _Receiver | None = None
     try:
         with open_cell(harness, "train", source, seed) as process:
-            cell, receiver = process.cell, _Receiver(process, result)
+            cell, receiver = process.cell, _Receiver(process, result, source if settings.private else None)
             result.layers, result.weaknesses = cell.layers, [*cell.weaknesses, *harness.data.weaknesses]
             result.grade = "WEAK" if result.weaknesses else "STRONG"
             try:
@@ -185,7 +186,7 @@ def _set_up(receiver: _Receiver, harness: Harness, plan: TrialPlan, lent: Path |
         if message.kind == "log":
             receiver.record(message.fields.get("values"))
         if message.kind == "error":
-            raise _TrainingFailed(*_classify_error(message.fields))
+            raise _TrainingFailed(*_classify_error(message.fields, receiver.private_source))
         if message.kind == "done":
             raise _TrainingFailed("nothing_saved", "train() returned without calling trial.start()")
     raise _TrainingFailed("timeout", f"setup took over {limit:.0f} s: trial.start() was not called")
@@ -227,11 +228,16 @@ def _fraction(clock: Clock, result: Result) -> float:
     return min(1.0, clock.usage() / clock.budget.amount)
 
 
-def _classify_error(fields: JsonObject) -> tuple[str, str]:
-    """Return outcome and reason of an exception that train.py raised, by its class and text."""
+def _classify_error(fields: JsonObject, private_source: str | None = None) -> tuple[str, str]:
+    """Return outcome and reason of an exception that train.py raised, by its class and text.
+
+    Where the training text is private, the reason is class and line only; `private_source` is that train.py.
+    """
     name = " ".join(plain_text(str(fields.get("error", "Exception"))).split())[:80]
     text = " ".join(plain_text(str(fields.get("text", ""))).split())[:300]
     reason = f"{name}: {text}" if text else name
+    if private_source is not None:
+        reason = error_class(fields.get("error")) + error_line(fields.get("line"), private_source)
     if name in ("MemoryError", "OutOfMemoryError") or "out of memory" in text or "can't allocate memory" in text:
         return "oom", reason
     return ("nan" if name == "FloatingPointError" else "crash"), reason

@@ -1,10 +1,10 @@
-"""Limits on GPU memory, parameters, lines and literals that no score makes up for."""
+"""Limits on GPU memory, parameters, lines and data that no score makes up for."""
 
 from dataclasses import dataclass
 
 from autoresearch.files import JsonObject
 from autoresearch.source.lines import split_lines
-from autoresearch.source.size import literal_violation
+from autoresearch.source.size import DataLimit, data_violation
 
 
 @dataclass(frozen=True)
@@ -14,7 +14,7 @@ class Constraints:
     max_gpu_gb: float | None = None
     max_parameters: int | None = None
     max_lines: int | None = None
-    max_literal_bytes: int | None = None
+    max_data: DataLimit | None = None
 
     def describe(self) -> list[str]:
         """Return one line for each limit."""
@@ -41,4 +41,4 @@ class Constraints:
         lines = len(split_lines(text))
         if self.max_lines is not None and lines > self.max_lines:
             return f"train.py has {lines} lines, over the limit of {self.max_lines}"
-        return None if self.max_literal_bytes is None else literal_violation(text, self.max_literal_bytes)
+        return None if self.max_data is None else data_violation(text, self.max_data)

@@ -22,7 +22,7 @@ def demote_suspects(context: SessionContext) -> list[int]:
         events = context.ledger.demote(context.id, found.suspects, found.misses, _consequence(found))
         context.write_results()
         for n in found.suspects:
-            _rewrite(context, n)
+            rewrite(context, n)
         for event in events:
             context.notify(LedgerEvent(event.kind, event.n, event.text, event.data))
         return list(found.suspects)
@@ -42,8 +42,8 @@ def _consequence(found: Demotions) -> str:
     return f"the incumbent is {f'experiment {found.fallback}' if found.fallback else 'the base'}"
 
 
-def _rewrite(context: SessionContext, n: int) -> None:
-    """Write the record and the lesson of a demoted experiment again."""
+def rewrite(context: SessionContext, n: int) -> None:
+    """Write the record and the lesson of an experiment again, whose verdict was changed."""
     experiment = context.experiment(n)
     context.artefacts(n).write_record(recovery_record(context.ledger, experiment))
     trials = len(judging(context.ledger.trials(context.id, experiment.id)))

@@ -15,8 +15,8 @@ from autoresearch.ledger.rows import FILLER, Trial
 from autoresearch.measure.referee import Referee
 from autoresearch.session.context import SessionContext
 from autoresearch.session.crashes import NO_SCORE
+from autoresearch.session.demotion import rewrite
 from autoresearch.session.evidence import REOPENED, Evidence
-from autoresearch.session.recovery import recovery_record
 from autoresearch.session.trial_runner import TrialRunner
 
 MAX_DRAWS = 9  # of a near miss, its screening included: after that it is too close to call for good
@@ -91,8 +91,8 @@ class Fillers:
         """Update the verdict of a near miss; return it as a candidate if it has to be measured further."""
         row = self.context.experiment(n)
         if self.evidence.next_purpose(row) is None:
-            row = self.context.ledger.update_experiment(row.id, **NO_SCORE | self.evidence.verdict(row))
-            self.context.artefacts(n).write_record(recovery_record(self.context.ledger, row))
+            self.context.ledger.update_experiment(row.id, **NO_SCORE | self.evidence.verdict(row))
+            rewrite(self.context, n)
             return None
         self.context.emit(REOPENED, n, "a gain has become likelier: it is measured further")
         return self.context.advance(row, "measuring", verdict=None, reason=None)

@@ -83,18 +83,34 @@ class Proposer:
             if defect:
                 refusal: Refusal | None = Refusal("invalid", defect)
             else:
-                proposal, refusal = self._choose(proposal)
+                proposal, refusal = self._choose(proposal, shown.incumbent)
             tries += 1
             if refusal is None or defect or tries > agent.repairs:
                 return CheckedProposal(proposal, agent, shown, refusal, self.attempts.trace)
             self.attempts.send_back(brief, f"{refusal.verdict}: {refusal.reason}")
 
-    def _choose(self, proposal: Proposal) -> tuple[Proposal, Refusal | None]:
+    def _choose(self, proposal: Proposal, incumbent: int) -> tuple[Proposal, Refusal | None]:
         """Return the first proposal of a conversation that passes, with the others as `more`; if none, the first."""
         proposals = [replace(proposal, more=()), *proposal.more]
         refusals = [self.refusal(each) for each in proposals]
+        noted = [
+            each if refused else self._note_same(each, incumbent)
+            for each, refused in zip(proposals, refusals, strict=True)
+        ]
         k = refusals.index(None) if None in refusals else 0
-        return replace(proposals[k], more=tuple(proposals[:k] + proposals[k + 1 :])), refusals[k]
+        known = len(proposal.trace) if k == 0 else 0  # entries that are in the trace of the attempts already
+        self.attempts.trace += noted[k].trace[known:]
+        return replace(noted[k], more=tuple(noted[:k] + noted[k + 1 :])), refusals[k]
+
+    def _note_same(self, proposal: Proposal, incumbent: int) -> Proposal:
+        """Note whether a proposal that is not meant as a gain computes the same function; an error leaves it open."""
+        try:
+            return note_same(proposal, incumbent, self.tools)
+        except Exception as error:
+            if not is_unexpected(error):
+                raise
+            self.attempts.note_failure(error)
+            return proposal
 
     def refusal(self, proposal: Proposal) -> Refusal | None:
         """Return why a proposal must not be measured; None if it may."""
@@ -140,8 +156,7 @@ class Proposer:
         if agent is self.agent:
             self.health = self.health.after_good()
         self._emit("proposed", brief, proposal.hypothesis, started)
-        noted = [note_same(each, brief.incumbent, self.tools) for each in (proposal, *proposal.more)]
-        return replace(noted[0], more=tuple(noted[1:])), None
+        return proposal, None
 
     def _handle_broken(self, agent: Agent, brief: Brief, bad: BadProposal, started: float) -> Answer | None:
         self._emit("broken", brief, f"{agent.name}: {bad}", started)

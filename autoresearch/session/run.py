@@ -44,11 +44,11 @@ from autoresearch.session.proposer import CandidateMaker, Proposer
 from autoresearch.session.stopping import Interrupted, Limits, SessionControl
 from autoresearch.session.tool_access import is_private, make_tools
 from autoresearch.session.trial_runner import TrialRunner
-from autoresearch.session.untaken import find_untaken
+from autoresearch.session.untaken import find_untaken, report_unknown_sessions
 from autoresearch.setup.project import Project, inspection, settings
 from autoresearch.setup.trial_run import BasePlanner
 from autoresearch.source.parsing import uses_torch
-from autoresearch.source.size import literal_limit
+from autoresearch.source.size import data_limit
 from autoresearch.tools.model_tools import ModelTools
 from autoresearch.tools.scoring_gate import ScoringGate
 from autoresearch.workspace.workspace import Workspace
@@ -79,7 +79,7 @@ def run_session(
     context = SessionContext(row.id, row.tag, ledger, workspace, project.runs, listeners)
     context.notify(SessionOpened(row, cell, workspace.is_dirty(), find_untaken(ledger, workspace, row)))
     if origin is None and project.config.tag is None:
-        _report_unknown_sessions(context)
+        report_unknown_sessions(context)
     reason, error = "error", ""
     try:
         inputs = _loop_inputs(context, project, limits, None)
@@ -195,7 +195,9 @@ def make_referees(
 
 def _loop_inputs(context: SessionContext, project: Project, limits: Limits, fixed: FixedAgent | None) -> LoopInputs:
     """Choose the parts of a loop; a fixed agent gets one slot and no honest total."""
-    config, slots = project.config, [project.settings, *(settings(project.config, slot) for slot in project.slots[1:])]
+    config, private = project.config, is_private(project.data, project.config.share_text)
+    chosen = [project.settings, *(settings(config, slot) for slot in project.slots[1:])]
+    slots = [replace(each, private=private) for each in chosen]
     seconds, gate = limits.seconds_left(), ScoringGate()
     spare = spare_cores([slot.cores for slot in project.slots])
     tools = make_tools(context, project, spare, gate)
@@ -211,7 +213,7 @@ def _loop_inputs(context: SessionContext, project: Project, limits: Limits, fixe
         identity=trial_identity(project),
         limits=limits,
         replicates=config.replicates,
-        constraints=Constraints(config.max_gpu_gb, config.max_parameters, config.max_lines, literal_limit(base)),
+        constraints=Constraints(config.max_gpu_gb, config.max_parameters, config.max_lines, data_limit(base)),
         reserve_s=lambda: 0.0 if fixed else total.reserve(context.ledger, context.row, config.total_pairs, seconds),
         max_bytes=1e9 * config.max_disk_gb,
         stand_in=registry.create("sweep") if agent.model else None,
@@ -230,9 +232,8 @@ def _base_text(context: SessionContext, project: Project) -> str:
     if (sha := context.workspace.ref(context.tag, 0)) is not None:  # the ledger is younger than the session
         return context.workspace.read(sha)
     text = context.workspace.read(context.row.base_sha)
-    if context.row.from_tag is not None:
-        return text
-    return BasePlanner(project, lambda line: context.emit("plan", None, line)).fit(text)
+    planner = BasePlanner(project, lambda line: context.emit("plan", None, line))
+    return text if context.row.from_tag is not None else planner.fit(text)
 
 
 def _create_agent(context: SessionContext, project: Project, limits: Limits, tools: Tools) -> Agent:
@@ -274,8 +275,7 @@ def _measure_total(context: SessionContext, project: Project, limits: Limits, pa
     words = f"{2 * pairs} trials of base and final version, about {seconds / 60:.0f} min"
     context.notify(LedgerEvent("total", None, f"{words}; Ctrl-C leaves it out"))
     spare = spare_cores([slot.cores for slot in project.slots])
-    base = require(context.experiment(0).text)
-    referee = make_referees(context, [project.settings], project.data, base, spare)[0]
+    referee = make_referees(context, [project.settings], project.data, require(context.experiment(0).text), spare)[0]
     remeasurer = Remeasurer(context.ledger, context.row, context.workspace, referee, project.data, card, watch, check)
     try:
         result = total.measure_total(remeasurer, pairs)
@@ -291,15 +291,6 @@ def _measure_total(context: SessionContext, project: Project, limits: Limits, pa
         context.ledger.take(context.id, "stop")  # a later run must not find one that came too late
     words = f"{result.val.mean:+.4f} bits per byte, between {result.val.low:+.4f} and {result.val.high:+.4f}"
     context.emit("total", None, words, **asdict(result))
-
-
-def _report_unknown_sessions(context: SessionContext) -> None:
-    """Say once which sessions git has and the ledger does not: runs/ may have been deleted."""
-    known = [session.tag for session in context.ledger.sessions()]
-    unknown = [tag for tag in context.workspace.tags() if tag not in known]
-    if unknown and len(known) == 1 and context.ledger.experiment(context.id, 0) is None:
-        words = f"runs/ has no record of {', '.join(unknown)}, of which git has the versions"
-        context.emit("git", None, f"{words}: `autoresearch run --tag {unknown[-1]}` goes on with that session")
 
 
 def _repetition_warning(context: SessionContext) -> str | None:

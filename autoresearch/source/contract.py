@@ -9,7 +9,7 @@ from importlib.machinery import PathFinder
 
 from autoresearch.errors import Blocker
 from autoresearch.source.parsing import explain, parse, unconditional_imports
-from autoresearch.source.size import literal_limit, literal_violation
+from autoresearch.source.size import data_limit, data_violation
 
 PRESENT = {"torch", "numpy"} | sys.stdlib_module_names
 OURS = {"autoresearch", "prepare"}  # not in a cell, although this process finds them
@@ -17,9 +17,13 @@ ARGUMENTS = {"train": 1, "load": 3}  # functions that train.py must have, and th
 CONTRACT = 'it needs `train(trial)` and `load(state, config, device)` (README, "Three files")'
 
 
-def complaint(text: str, parent: str = "") -> str | None:
-    """Return the first visible reason why a change to `parent` cannot be measured, in one line; None if none is."""
-    return defect(text) or _check_imports(parse(text), parent) or _check_literals(text, parent)
+def complaint(text: str, parent: str | None = None) -> str | None:
+    """Return the first visible reason why a text cannot be measured, in one line; None if none is.
+
+    It is a change to `parent`, or a base, which may hold as much data as its author likes.
+    """
+    wrong = defect(text) or _check_imports(parse(text), parent or "")
+    return wrong if wrong or parent is None else _check_data(text, parent)
 
 
 def defect(text: str, name: str = "train.py") -> str | None:
@@ -79,9 +83,9 @@ def _check_imports(tree: ast.Module, parent: str) -> str | None:
     return None
 
 
-def _check_literals(text: str, parent: str) -> str | None:
+def _check_data(text: str, parent: str) -> str | None:
     try:
-        return literal_violation(text, literal_limit(parent))
+        return data_violation(text, data_limit(parent))
     except SyntaxError:
         return None
 

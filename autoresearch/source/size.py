@@ -1,7 +1,8 @@
-"""Size of a program: lines of code, tokens, and the bytes that its strings, numbers and names hold."""
+"""Size of a program: lines of code, tokens, and the data that it may hold."""
 
 import io
 import tokenize
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ from autoresearch.source.prose import EMPTY, STRINGS, without_prose
 
 MAX_LITERAL_BYTES = 8_192  # that a version may hold, whatever its base holds ...
 LITERAL_ALLOWANCE = 2_048  # ... or so many more than its base
+CODE_ALLOWANCE = 8_192  # bytes of code more than its base, compressed: data cannot be, in whatever form it comes
 MAX_WORD_BYTES = 24  # a longer name or number holds text
 _NO_CODE = {
     tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER,
@@ -62,20 +64,40 @@ def literal_bytes(text: str) -> int:
     return size(text).text + numbers + sum(len(name.encode()) for name in names)
 
 
-def literal_limit(base: str) -> int:
-    """Return the most bytes of literals of a version that follows from `base`. Raises SyntaxError."""
-    return max(MAX_LITERAL_BYTES, literal_bytes(base) + LITERAL_ALLOWANCE)
+def compressed_bytes(text: str) -> int:
+    """Return the size of a program's code when it is compressed, an upper bound of the data in it.
+
+    Raises SyntaxError.
+    """
+    return len(zlib.compress(without_prose(text).encode(errors="replace"), 9))
 
 
-def literal_violation(text: str, limit: int) -> str | None:
+@dataclass(frozen=True)
+class DataLimit:
+    """The most bytes of literals that a version may hold, and of code when it is compressed."""
+
+    literals: int
+    code: int
+
+
+def data_limit(base: str) -> DataLimit:
+    """Return the limit of a version that follows from `base`. Raises SyntaxError."""
+    literals = max(MAX_LITERAL_BYTES, literal_bytes(base) + LITERAL_ALLOWANCE)
+    return DataLimit(literals, compressed_bytes(base) + CODE_ALLOWANCE)
+
+
+def data_violation(text: str, limit: DataLimit) -> str | None:
     """Return that a text holds more data than it may, in words; None if it does not, or is no program."""
     try:
-        found = literal_bytes(text)
+        literals, code = literal_bytes(text), compressed_bytes(text)
     except SyntaxError:
         return None
-    if found <= limit:
+    if literals > limit.literals:
+        words = f"train.py holds {literals:,} bytes in strings, numbers and names, over the limit of {limit.literals:,}"
+    elif code > limit.code:
+        words = f"the code of train.py has {code:,} bytes when it is compressed, over the limit of {limit.code:,}"
+    else:
         return None
-    words = f"train.py holds {found:,} bytes in strings, numbers and names, over the limit of {limit:,}"
     return f"{words}: compute from trial.rows what a table would hold, within the clock"
 
 

@@ -1,7 +1,7 @@
 """`profile`: say where the time of a version's training step goes."""
 
 from autoresearch.text import plausible
-from autoresearch.tools.wording import Vocabulary, number, seconds
+from autoresearch.tools.wording import Vocabulary, number, percent, seconds
 from autoresearch.tools.workbench import ToolError, Workbench
 
 TRAIN_S = 2.0  # of CPU time; the last part of it is profiled
@@ -26,4 +26,4 @@ def profile(bench: Workbench, source: str, seed: int, limit_s: float | None = No
 def _line(row: list[object], whole: float, vocabulary: Vocabulary) -> str:
     name, spent, calls = row
     share = (plausible(spent) or 0.0) / whole
-    return f"{100 * share:5.1f} %  {number(calls, '.0f')} calls  {vocabulary.name(name)}"
+    return f"{percent(share, '5.1f')}  {number(calls, '.0f')} calls  {vocabulary.name(name)}"

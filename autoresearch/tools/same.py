@@ -3,6 +3,7 @@
 Both run in cells of their own, with the same seed, on the same training rows; their answers are compared here.
 """
 
+import math
 import os
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ from autoresearch.measure import wire
 from autoresearch.measure.settings import MAX_CHECKPOINT_BYTES
 from autoresearch.text import plausible
 from autoresearch.tools.checkpoints import compare_weights
-from autoresearch.tools.wording import Vocabulary
+from autoresearch.tools.wording import Vocabulary, number
 from autoresearch.tools.workbench import ToolError, Workbench
 
 STEPS = 12
@@ -78,16 +79,16 @@ def _answers(bench: Workbench, source: str, name: str, seed: int, weights: list[
     checkpoints: list[int] = []
     try:
         with bench.run("same", source, seed, None, task, [*files, *(weights or [])]) as run:
-            steps = 0.0
+            steps = 0
             for _ in range(2):
                 message = run.receive("state")
                 checkpoints += message.fds
-                steps = plausible(message.fields.get("steps")) or 0.0
+                steps = int(number(plausible(message.fields.get("steps")) or 0.0, ".0f"))
             run.receive("result").close()
         if len(checkpoints) < 2 or not all(wire.is_sealed(fd, MAX_CHECKPOINT_BYTES) for fd in checkpoints):
             raise ToolError("", "no checkpoints came")
         logits = np.frombuffer(os.pread(files[1], 4 * _size(shape), 0), np.float32).reshape(shape)
-        return _States(checkpoints, int(steps), _log_probabilities(logits.astype(np.float64)))
+        return _States(checkpoints, steps, _log_probabilities(logits.astype(np.float64)))
     except ToolError as error:
         for fd in checkpoints:
             os.close(fd)
@@ -143,6 +144,7 @@ def _compare(ours: _States, theirs: _States, name: str, words: Vocabulary) -> tu
 
 def _grade(distance: float, moved: float) -> int:
     """Return 0 for no difference, 1 for one that rounding can cause, 2 for all others, also for what is no number."""
+    moved = moved if math.isfinite(moved) else 0.0  # a logit has become infinite: that excuses no difference
     if distance <= max(SAME_NATS, SAME_SHARE * moved):
         return 0
     return 1 if distance <= NEAR_SHARE * moved else 2

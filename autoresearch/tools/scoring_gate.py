@@ -91,18 +91,25 @@ class ScoringGate:
         """Stop all tools while a trial is scored."""
         with self._changed:
             self._scoring += 1
-            if self._scoring == 1:
-                for tool in self._tools:
-                    tool.stop()
+            try:
+                if self._scoring == 1:
+                    for tool in self._tools:
+                        tool.stop()
+            except BaseException:  # one that cannot be killed: this trial is not scored, and the next one tries again
+                self._end_scoring()
+                raise
         try:
             yield
         finally:
             with self._changed:
-                self._scoring -= 1
-                if self._scoring == 0:
-                    for tool in self._tools:
-                        tool.resume()
-                self._changed.notify_all()
+                self._end_scoring()
+
+    def _end_scoring(self) -> None:
+        self._scoring -= 1
+        if self._scoring == 0:
+            for tool in self._tools:
+                tool.resume()
+        self._changed.notify_all()
 
     @contextmanager
     def running(self, cell: Cell) -> Iterator[StoppableCell]:

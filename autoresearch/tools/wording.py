@@ -54,15 +54,20 @@ def seconds(value: object) -> str:
 
 
 def number(value: object, form: str = ".4g") -> str:
-    """Return a number that a cell reports; `?` if it is none."""
+    """Return a number that a cell reports, with at most four digits that say something; `?` if it is none."""
     plain = plausible(value)
-    return "?" if plain is None else format(plain, form)
+    return "?" if plain is None else format(float(f"{plain:.4g}"), form)
+
+
+def percent(share: float, form: str = ".0f") -> str:
+    """Return a share of a whole that a cell reports, in percent."""
+    return f"{100 * min(max(share, 0.0), 1.0):{form}} %"
 
 
 def shares(rows: object, vocabulary: Vocabulary, most: int = 6) -> str:
     """Return the largest shares by name, as `name 71 %, other 9 %`; empty if there are none."""
     pairs = [row for row in rows if _is_pair(row)] if isinstance(rows, list) else []
-    return ", ".join(f"{vocabulary.name(name)} {100 * share:.0f} %" for name, share in pairs[:most] if share >= 0.005)
+    return ", ".join(f"{vocabulary.name(name)} {percent(share)}" for name, share in pairs[:most] if share >= 0.005)
 
 
 def _is_pair(row: object) -> bool:

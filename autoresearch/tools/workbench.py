@@ -14,12 +14,12 @@ from autoresearch.data.dataset import Dataset
 from autoresearch.files import JsonObject
 from autoresearch.measure import wire
 from autoresearch.measure.cell_process import CellProcess, Harness, cell_spec, send_hello, start_program
-from autoresearch.measure.scoring_cell import ERRORS
+from autoresearch.measure.reported_errors import error_class, error_line
 from autoresearch.measure.settings import Settings
 from autoresearch.measure.tool_program import STAGES
 from autoresearch.sandbox.cell import CellError
 from autoresearch.sandbox.launch import CellSpec
-from autoresearch.text import one_line, plausible
+from autoresearch.text import one_line
 from autoresearch.tools.scoring_gate import Busy, ScoringGate, StoppableCell
 
 LOWEST_PRIORITY = 19
@@ -70,7 +70,8 @@ class Workbench:
             process = start_program(self.spec(), mode)
             try:
                 with self.gate.running(process.cell) as stoppable:
-                    run = ToolRun(process, stoppable, self.limit_s if limit_s is None else limit_s, self.private)
+                    limit_s = self.limit_s if limit_s is None else limit_s
+                    run = ToolRun(process, stoppable, limit_s, source, self.private)
                     send_hello(process.channel, source, seed, Harness(self.settings, self.data))
                     self._send_task(process.channel, task, fds)
                     yield run
@@ -125,8 +126,11 @@ class Workbench:
 class ToolRun:
     """A running tool. `stage` is what it does; `printed` is known when it has ended."""
 
-    def __init__(self, process: CellProcess, stoppable: StoppableCell, limit_s: float, private: bool) -> None:
-        self.process, self._stoppable, self._limit_s, self._private = process, stoppable, limit_s, private
+    def __init__(
+        self, process: CellProcess, stoppable: StoppableCell, limit_s: float, source: str, private: bool
+    ) -> None:
+        self.process, self._stoppable, self._limit_s = process, stoppable, limit_s
+        self._source, self._private = source, private
         self._started = stoppable.now()
         self.stage = "the start"
         self.printed = ""
@@ -149,11 +153,10 @@ class ToolRun:
         raise ToolError(self.stage, f"not done after {self._limit_s:.0f} s: cut off")
 
     def _describe_error(self, fields: JsonObject) -> str:
-        name, text, line = fields.get("error"), fields.get("text"), plausible(fields.get("line"))
-        where = "" if line is None else f" (line {line:.0f} of train.py)"
+        name, where = fields.get("error"), error_line(fields.get("line"), self._source)
         if self._private:
-            return f"{name if name in ERRORS else 'an exception of its own'}{where}"
-        return one_line(f"{name}: {text}", MAX_ERROR_CHARS) + where
+            return error_class(name) + where
+        return one_line(f"{name}: {fields.get('text')}", MAX_ERROR_CHARS) + where
 
     @property
     def ran_on(self) -> bool:

@@ -461,12 +461,18 @@ def test_no_key_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> N
 
 def test_the_key_for_anthropic_goes_nowhere_else(brief: Brief, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-for-anthropic-only")
+    names = ("Authorization", "authorization", "X-Api-Key", "X-Mine", "Anthropic-Beta")
+    monkeypatch.setenv("ANTHROPIC_CUSTOM_HEADERS", "\n".join(f"{name}: sk-ant-for-anthropic-only" for name in names))
     with MessagesServer([GOOD]) as server:
         agent(server, auth_token=None).propose(brief)
-        assert "for-anthropic-only" not in json.dumps(server.requests[0].headers)
+        agent(server).propose(brief)
+        assert "for-anthropic-only" not in json.dumps([request.headers for request in server.requests])
+        assert [request.headers["authorization"] for request in server.requests] == ["Bearer none", f"Bearer {KEY}"]
+        assert server.requests[0].headers["anthropic-version"]
+        monkeypatch.delenv("ANTHROPIC_CUSTOM_HEADERS")
         monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
         agent(server, auth_token=None, base_url=None).propose(brief)
-        assert server.requests[1].headers["authorization"] == "Bearer sk-ant-for-anthropic-only"
+        assert server.requests[-1].headers["authorization"] == "Bearer sk-ant-for-anthropic-only"
 
 
 def test_base_url_may_end_in_v1(brief: Brief) -> None:

@@ -88,7 +88,8 @@ def test_the_same_version_is_not_proposed_twice(brief: Brief) -> None:
 
 
 def test_what_was_proposed_before_the_server_failed_is_good(brief: Brief) -> None:
-    assert texts(ask([Reply(change(0.1)), Status(529, "overloaded_error")], brief)) == expected(brief, 0.1)
+    for status in (Status(529, "overloaded_error"), Status(401, "authentication_error")):
+        assert texts(ask([Reply(change(0.1)), status], brief)) == expected(brief, 0.1)
 
 
 def test_endless_reading_after_a_proposal_ends_with_that_one(brief: Brief) -> None:
@@ -96,9 +97,12 @@ def test_endless_reading_after_a_proposal_ends_with_that_one(brief: Brief) -> No
 
 
 def test_plain_text_holds_several_proposals(brief: Brief) -> None:
-    said = "".join(f"## Proposal {k}\n\nHypothesis: to {x}\n\n{block(x)}\n" for k, x in ((1, 0.1), (2, 0.2)))
-    proposal = ask([Reply([text(said)])], brief, edit_format="text", model="qwen3")
-    assert texts(proposal) == expected(brief, 0.1, 0.2) and proposal.more[0].hypothesis == "to 0.2"
+    changes = enumerate((0.1, 0.2, 0.3), 1)
+    said = "".join(f"## Proposal {k}\n\nHypothesis: to {x}\n\n{block(x)}\n" for k, x in changes)
+    first_unmarked = said.removeprefix("## Proposal 1\n")
+    for reply in (said, f"Here are three proposals.\n\n{said}", first_unmarked):
+        proposal = ask([Reply([text(reply)])], brief, edit_format="text", model="qwen3")
+        assert texts(proposal) == expected(brief, 0.1, 0.2, 0.3) and proposal.more[0].hypothesis == "to 0.2"
 
 
 def test_one_of_several_in_plain_text_that_cannot_be_read_is_left_out(brief: Brief) -> None:

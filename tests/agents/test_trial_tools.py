@@ -76,6 +76,7 @@ def test_each_tool_gets_the_text_as_edited(brief: Brief) -> None:
     session = work(brief, tools)
     assert session.use("same", {"n": "4"}) == ('<data from="cell">\nsame\n</data>', False)
     assert session.use("same", {"n": "four"})[1] and session.use("probe", {"code": 4})[1]
+    assert all(session.use("same", {"n": n})[1] for n in (10**30, -1, float("inf"), [1]))
     assert session.use("profile", {}) == ("not available: no core is spare here", True)
     answer, _ = session.use("probe", {"code": "print(rows)"})
     assert len(answer) <= 2000

@@ -164,3 +164,20 @@ def test_a_corpus_that_cells_can_read_makes_every_trial_weak(bigram: str, quick:
     assert result.outcome == "ok"
     assert result.grade == "WEAK"
     assert "val lies in the open" in result.weaknesses
+
+
+@pytest.mark.parametrize(
+    ("raised", "reason"),
+    [
+        ("raise ValueError(str(trial.rows[0]))", "ValueError (line 18 of train.py)"),
+        ("raise type('text' + str(trial.rows[0]), (Exception,), {})", "an exception of its own (line 18 of train.py)"),
+        ("trial._channel.send('error', error='KeyError', line=7e14)", "KeyError"),
+    ],
+)
+def test_a_crash_over_private_text_is_class_and_line_only(
+    bigram: str, quick: Settings, bytes_data: Dataset, raised: str, reason: str
+) -> None:
+    text = bigram.replace("step += 1", raised)
+    assert text.splitlines()[17].strip() == raised
+    result = CellReferee(replace(quick, private=True), bytes_data).measure(text, 1)
+    assert (result.outcome, result.reason) == ("crash", reason)

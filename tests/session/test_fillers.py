@@ -295,6 +295,10 @@ def test_a_near_miss_that_fillers_refute_is_none_any_more(make: Make) -> None:
     assert row.verdict == "discard" and (row.p_gain or 0) < 0.25
     own = [trial for trial in session.evidence.trials(row) if trial.purpose == "filler"]
     assert own and row.val_bpb == pytest.approx(fmean(session.evidence.scores(row)))
+    lesson = next(line for line in session.lessons.read(without="") if "[t#1," in line)
+    assert (
+        f"measured {row.delta:+.4f}; {(row.reason or '').split(':')[0]} [t#1, {len(FIRST) + len(own)} trials]" in lesson
+    )
 
 
 def test_a_near_miss_that_is_a_candidate_again_survives_a_kill(make: Make) -> None:

@@ -160,3 +160,42 @@ def test_the_user_hears_that_another_agent_takes_over_from_a_broken_one(brief: B
     assert [event.text for event in events] == [words]
     made.obtain(brief)  # still away: nothing new to tell
     assert len([event for event in store.events(1) if event.kind == "absent"]) == 1
+
+
+class Several(Lines):
+    """An agent that proposes all of its texts in one conversation, as changes that repair something."""
+
+    def propose(self, brief: Brief) -> base.Proposal:
+        first, *more = [
+            base.Proposal(text, "mend it", "bug", trace=[{"kind": "rationale", "of": text}]) for text in self.texts
+        ]
+        return replace(first, more=tuple(more))
+
+
+def test_what_may_be_measured_is_compared_with_the_incumbent_and_noted(
+    brief: Brief, store: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def note(proposal: base.Proposal, incumbent: int, tools: Any) -> base.Proposal:
+        return replace(proposal, same_as=incumbent, trace=[*proposal.trace, {"kind": "same"}])
+
+    monkeypatch.setattr(proposer, "note_same", note)
+    kinds = {"one": ["y = 1\n", "y = 2\n"], "first refused": [MEASURED, "y = 1\n"], "all refused": [MEASURED]}
+    found = {}
+    for name, texts in kinds.items():
+        agent = Several(*texts)
+        agent.repairs = 0
+        checked = proposer_of(agent, store).obtain(brief)
+        same = [each.same_as for each in (checked.proposal, *checked.proposal.more)]
+        found[name] = same, [entry["kind"] for entry in checked.trace].count("same")
+    assert found == {"one": ([0, 0], 1), "first refused": ([0, None], 1), "all refused": ([None], 0)}
+
+
+def test_a_comparison_that_fails_costs_nothing_but_itself(
+    brief: Brief, store: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> base.Proposal:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(proposer, "note_same", fail)
+    checked = proposer_of(Several("y = 1\n"), store).obtain(brief)
+    assert checked.refusal is None and checked.trace[-1]["kind"] == "failed"

@@ -6,7 +6,15 @@ from pathlib import Path
 import pytest
 
 from autoresearch.session.constraints import Constraints
-from autoresearch.source.size import LITERAL_ALLOWANCE, MAX_LITERAL_BYTES, literal_bytes, literal_limit
+from autoresearch.source import contract
+from autoresearch.source.size import (
+    CODE_ALLOWANCE,
+    LITERAL_ALLOWANCE,
+    MAX_LITERAL_BYTES,
+    compressed_bytes,
+    data_limit,
+    literal_bytes,
+)
 
 TRAIN = (Path(__file__).resolve().parents[2] / "train.py").read_text()
 RNG = random.Random(1)
@@ -24,13 +32,27 @@ TABLES = {
 
 @pytest.mark.parametrize("name", TABLES)
 def test_a_table_does_not_fit(name: str) -> None:
-    limits = Constraints(max_literal_bytes=literal_limit(TRAIN))
+    limits = Constraints(max_data=data_limit(TRAIN))
     found = limits.text_violation(TRAIN + TABLES[name])
     assert found is not None and "over the limit of 8,192" in found
 
 
+SHORT_NAMES = [chr(97 + k) for k in range(16)]
+ORDERS = {
+    "of names": f"T = [{', '.join(RNG.choices(SHORT_NAMES, k=30_000))}]\n",
+    "of signs": "".join(f"T = {''.join(RNG.choices('+-~', k=100))}1\n" for _ in range(800)),
+    "of statements": "".join(f"{name} = T\n" for name in RNG.choices(SHORT_NAMES, k=20_000)),
+}
+
+
+@pytest.mark.parametrize("name", ORDERS)
+def test_data_in_the_order_of_short_words_does_not_fit(name: str) -> None:
+    found = Constraints(max_data=data_limit(TRAIN)).text_violation(TRAIN + ORDERS[name])
+    assert found is not None and "when it is compressed, over the limit of" in found
+
+
 def test_an_ordinary_program_does_and_its_prose_is_free() -> None:
-    limits = Constraints(max_literal_bytes=literal_limit(TRAIN))
+    limits = Constraints(max_data=data_limit(TRAIN))
     assert literal_bytes(TRAIN) < 0.6 * MAX_LITERAL_BYTES
     assert limits.text_violation(TRAIN + f"# {' '.join(WORDS)}\n") is None
     assert limits.text_violation("not a program (") is None
@@ -38,4 +60,6 @@ def test_an_ordinary_program_does_and_its_prose_is_free() -> None:
 
 def test_the_base_of_a_user_may_hold_a_table_of_its_own() -> None:
     base = TRAIN + TABLES["numbers"]
-    assert literal_limit(base) == literal_bytes(base) + LITERAL_ALLOWANCE
+    assert data_limit(base).literals == literal_bytes(base) + LITERAL_ALLOWANCE
+    assert data_limit(base).code == compressed_bytes(base) + CODE_ALLOWANCE
+    assert contract.complaint(base) is None and contract.complaint(base, TRAIN) is not None

@@ -23,7 +23,8 @@ from autoresearch.agents.rationale import find_in_reply
 from autoresearch.analysis.experiment_details import ExperimentDetails
 from autoresearch.ledger.artefacts import Artefacts
 from autoresearch.ledger.rows import Experiment
-from autoresearch.measure import facts, safetensors_header, scoring_cell, training, wire
+from autoresearch.measure import facts, safetensors_header, training, wire
+from autoresearch.measure.reported_errors import error_class
 from autoresearch.measure.result import Result
 from autoresearch.measure.safetensors_header import count_parameters
 from autoresearch.report import experiment, html, markdown
@@ -102,7 +103,7 @@ def messages(data: bytes) -> str:
     receiver = training._Receiver(process, result)
     receiver.record(message.fields.get("values"))
     result.outcome, result.reason = training._classify_error(message.fields)
-    assert scoring_cell._error_name(message.fields.get("error"))
+    assert error_class(message.fields.get("error"))
     json.dumps(result.as_json(), allow_nan=False).encode()
     facts.describe_training(result.as_json(), 100.0, 8e4)
     return f"{message.kind[:8]} {len(result.reported)} {result.outcome}"

@@ -8,6 +8,7 @@ from support.tools import model_tools
 from autoresearch.tools import short_trial
 from autoresearch.tools.model_tools import HOUR_S, PROBES_AN_HOUR
 from autoresearch.tools.scale import with_short_rows, with_small_batches
+from autoresearch.tools.wording import number, percent
 from autoresearch.tools.workbench import Workbench
 
 SE = "bytes([115, 101]).decode()"  # a name that is made at run time: `se`
@@ -56,6 +57,18 @@ def test_probes_are_counted_by_the_hour(bench: Workbench, bigram: str) -> None:
         tools.probe(bigram, "print(1)")
     now[0] = HOUR_S
     assert tools.probe(bigram, "print(1)").endswith("1\n")
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("code", ["-" * 7000 + "1", "print(", "x = '\\d' +", "x = 1\0"])
+def test_a_snippet_that_is_no_program_is_refused(bench: Workbench, bigram: str, code: str) -> None:
+    with pytest.raises(ValueError, match="does not parse"):
+        model_tools(bench).probe(bigram, code)
+
+
+def test_numbers_of_a_cell_have_four_digits() -> None:
+    assert (number(123456789, ".0f"), number(0.123456), number("x")) == ("123500000", "0.1235", "?")
+    assert (percent(1e12), percent(-3.0), percent(0.126, "5.1f")) == ("100 %", "0 %", " 12.6 %")
 
 
 def test_without_a_spare_core_they_say_so(bigram: str) -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from autoresearch.tools import same as module
 from autoresearch.tools.same import same
 from autoresearch.tools.workbench import ToolError, Workbench
 
@@ -51,3 +52,8 @@ def test_forged_states_are_refused(bench: Workbench, bigram: str) -> None:
     forger += "channel.send(json.dumps({'kind': 'result'}).encode())\n"
     with pytest.raises(ToolError, match="your version: no checkpoints came"):
         answer(bench, bigram.replace("import numpy as np\n", f"import numpy as np\n{forger}"), bigram)
+
+
+def test_infinite_answers_excuse_no_difference() -> None:
+    assert module._grade(1.0, float("inf")) == module._grade(1.0, float("nan")) == 2
+    assert module._grade(1e-6, float("inf")) == 0

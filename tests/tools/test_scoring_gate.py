@@ -8,7 +8,7 @@ from support.cells import spec, wait
 
 from autoresearch.sandbox.cell import Cell
 from autoresearch.sandbox.kernel import cpu_seconds
-from autoresearch.tools.scoring_gate import Busy, ScoringGate
+from autoresearch.tools.scoring_gate import Busy, ScoringGate, StoppableCell
 
 BUSY = "while True: pass"
 WAKES_ITSELF = """
@@ -70,3 +70,17 @@ def test_a_tool_waits_for_a_score_to_end() -> None:
         assert not began.wait(0.5)
     assert began.wait(20)
     thread.join()
+
+
+def test_a_tool_that_cannot_be_stopped_costs_one_score_and_does_not_close_the_gate(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gate = ScoringGate()
+    with Cell.start(spec(BUSY)) as cell, gate.running(cell):
+        with monkeypatch.context() as patch:
+            patch.setattr(StoppableCell, "stop", lambda tool: 1 / 0)
+            with pytest.raises(ZeroDivisionError), gate.scoring():
+                pytest.fail("it was scored beside a tool")
+        with gate.scoring():
+            stopped = spent(cell)
+        assert wait(lambda: spent(cell) > stopped)

@@ -1,16 +1,22 @@
 """Addresses, keys and proxies, validated once: what no request could be sent with is said at the start."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from autoresearch.agents.base import Unusable
 from autoresearch.errors import UsageError
 from autoresearch.text import Trace, one_line
 
+if TYPE_CHECKING:
+    import httpx2
+
 CONNECT_TIMEOUT_S = 15.0
 MAX_SHOWN_CHARS = 120
 PROXIES = "HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY, SSL_CERT_FILE"
+HEADERS = frozenset(
+    ("host", "connection", "accept", "accept-encoding", "content-type", "content-length", "user-agent", "authorization")
+)  # that any server needs
 
 
 def check_url(name: str, url: str) -> None:
@@ -67,3 +73,14 @@ def is_host(url: str, domain: str) -> bool:
     """Return whether an address is at a domain, or below it."""
     host = urlsplit(url).hostname or ""
     return host == domain or host.endswith(f".{domain}")
+
+
+def keep_ours(key: str, also: frozenset[str], request: "httpx2.Request") -> None:
+    """Remove all headers of a request that the server need not have; the key is the one for this server.
+
+    An SDK adds what the environment holds for another server: keys, and headers of its own.
+    """
+    for name in set(request.headers) - HEADERS - also:
+        del request.headers[name]
+    if "authorization" in request.headers:  # a redirect to another server has lost it
+        request.headers["authorization"] = f"Bearer {key}"

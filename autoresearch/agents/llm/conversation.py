@@ -3,7 +3,7 @@
 import time
 from dataclasses import dataclass
 
-from autoresearch.agents.base import BadProposal, Exhausted, Unavailable
+from autoresearch.agents.base import BadProposal, Exhausted, Unavailable, Unusable
 from autoresearch.agents.llm.client import Server
 from autoresearch.agents.llm.hints import hints
 from autoresearch.agents.llm.messages import Reply, Request, ToolCall, ToolResult, Turn, UserTurn
@@ -34,7 +34,7 @@ class Conversation:
         """Run the conversation. `parts` are the texts of the brief, stable ones first; the last is new each time."""
         try:
             self._run(parts)
-        except (BadProposal, Exhausted, Unavailable):
+        except (BadProposal, Exhausted, Unavailable, Unusable):
             if not self.work.made:
                 raise
 

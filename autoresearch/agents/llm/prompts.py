@@ -1,12 +1,9 @@
 """Instructions for a model, by its role and by how it edits; its material is in the brief."""
 
-from typing import Literal
-
 from autoresearch.agents.rationale import OPENINGS, SOURCES
+from autoresearch.agents.trial_tools import Role
 from autoresearch.brief.brief import CONTRACT
 from autoresearch.ledger.rows import CATEGORIES
-
-Role = Literal["propose", "idea", "code"]
 
 _FORM = f"""\
 Hypothesis: what is changed and why it should help

@@ -1,20 +1,19 @@
 """Tools of a model that works on one proposal."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from operator import itemgetter
 
 from autoresearch.agents import edits, rationale, trial_tools
-from autoresearch.agents.llm.prompts import Role
 from autoresearch.agents.rationale import Rationale
 from autoresearch.agents.services import Library, Tools
+from autoresearch.agents.trial_tools import Role, define, read_number
 from autoresearch.brief.tokens import quote
 from autoresearch.files import JsonObject
 from autoresearch.source import contract, diff
 
 EDITOR = "str_replace_based_edit_tool"
-MAX_NUMBER = 2**31  # no experiment has it
 MAX_ANSWER_CHARS = 20_000  # of an answer other than the file itself
 _NEXT_PROPOSAL = re.compile(r"^\W{0,9}proposal[ \t]+\d\W{0,9}$", re.I | re.M)  # a line between two in plain text
 
@@ -32,34 +31,15 @@ _HISTORY_HELP = """Past experiments, one line each. `filter`: words that a line 
 `optimiser`, `MATRIX_LR`; empty for the newest."""
 _START_HELP = "Load train.py of another experiment into the editor. What was edited before is lost."
 
-
-def _define(name: str, description: str, properties: JsonObject, required: Sequence[str] = ()) -> JsonObject:
-    """Return a tool with the JSON schema of its input; an API converts it to its own form."""
-    schema = {"type": "object", "properties": properties, **({"required": list(required)} if required else {})}
-    return {"name": name, "description": description, "input_schema": schema}
-
-
 _TOOLS = [
-    _define(EDITOR, "View and edit train.py.", _EDITOR_INPUT, ["command", "path"]),
-    _define("check", trial_tools.CHECK_HELP, {}),
-    _define("done", "End your work: the change is written.", {}),
-    _define("history", _HISTORY_HELP, {"filter": {"type": "string"}}),
-    _define("show", "One past experiment: its change, trials and verdict.", {"n": {"type": "integer"}}, ["n"]),
-    _define("start_from", _START_HELP, {"n": {"type": "integer"}}, ["n"]),
+    define(EDITOR, "View and edit train.py.", _EDITOR_INPUT, ["command", "path"]),
+    define("check", trial_tools.CHECK_HELP, {}),
+    define("done", "End your work: the change is written.", {}),
+    define("history", _HISTORY_HELP, {"filter": {"type": "string"}}),
+    define("show", "One past experiment: its change, trials and verdict.", {"n": {"type": "integer"}}, ["n"]),
+    define("start_from", _START_HELP, {"n": {"type": "integer"}}, ["n"]),
 ]
 TEST_TOOL = _TOOLS[0]  # part of the test of a connection
-
-
-def _number(values: JsonObject) -> int:
-    """Read the number of an experiment from the input of a tool. Raises ValueError."""
-    try:
-        n = int(values.get("n", ""))
-    except (TypeError, ValueError, OverflowError):
-        n = -1
-    if not 0 <= n < MAX_NUMBER:
-        raise ValueError("`n` has to be the number of an experiment")
-    return n
-
 
 Made = tuple[str, Rationale]  # a new text, and the record of its change
 _ONE_MORE = """proposed: {count} of up to {wanted}. train.py is again the incumbent's. Make another change, \
@@ -113,9 +93,13 @@ class EditSession:
         if self.role == "idea":
             self._read_idea(reply)
             return
-        parts = [part for part in _NEXT_PROPOSAL.split(reply) if part.strip()] if self.wanted > 1 else [reply]
+        parts = _NEXT_PROPOSAL.split(reply) if self.wanted > 1 else [reply]
+        if len(parts) > 1 and "hypothesis" not in parts[0].lower():  # an introduction
+            del parts[0]
         wrong: ValueError | None = None
-        for part in parts[: self.wanted] or [reply]:
+        for part in parts:
+            if self.finished:
+                break
             try:
                 self._read_change(part)
             except ValueError as error:
@@ -175,20 +159,20 @@ class EditSession:
             idea = {"type": "string", "description": "exactly what to change, for the programmer"}
             properties = {**properties, "idea": idea}
         description = "End your work on a change: say why it should help, and how sure you are."
-        return _define("propose", description, properties, list(properties))
+        return define("propose", description, properties, list(properties))
 
     def _history(self, values: JsonObject) -> str:
         return quote("ledger", self.library.history(str(values.get("filter") or "")), MAX_ANSWER_CHARS)
 
     def _show(self, values: JsonObject) -> str:
-        n = _number(values)
+        n = read_number(values.get("n"))
         found = self.library.show(n)
         if found is None:
             raise ValueError(f"there is no experiment {n}")
         return quote("ledger", found, MAX_ANSWER_CHARS)
 
     def _start_from(self, values: JsonObject) -> str:
-        n = _number(values)
+        n = read_number(values.get("n"))
         self._load(n)
         return f"{edits.FILE} is that of experiment {n} now: {self.text.count(chr(10))} lines; `view` shows it"
 

@@ -6,11 +6,17 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from autoresearch.agents.base import Unusable
-from autoresearch.agents.llm.connection import CONNECT_TIMEOUT_S, check_environment, check_key, check_url, is_host
+from autoresearch.agents.llm.connection import (
+    CONNECT_TIMEOUT_S,
+    check_environment,
+    check_key,
+    check_url,
+    is_host,
+    keep_ours,
+)
 from autoresearch.config import Config
 
 if TYPE_CHECKING:
-    import httpx2
     import openai
 
 NO_KEY = (
@@ -18,9 +24,6 @@ NO_KEY = (
     " or use --agent sweep, which needs none"
 )
 NO_PACKAGE = "the package `openai` is missing: pip install 'openai>=3,<4' (the extra `openai` of autoresearch)"
-HEADERS = frozenset(
-    ("host", "connection", "accept", "accept-encoding", "content-type", "content-length", "user-agent", "authorization")
-)
 KEYLESS = "none"  # sent as the key to a server that is given none
 
 
@@ -43,16 +46,8 @@ def create_client(config: Config, read_timeout_s: float) -> "openai.OpenAI":
     if is_openai(config):
         return openai.OpenAI(api_key=key, base_url=url, max_retries=0, timeout=timeout)
     # another server gets nothing of what the environment holds for OpenAI, whatever the SDK makes of it
-    http_client = openai.DefaultHttpxClient(event_hooks={"request": [partial(_keep_ours, key)]})
+    http_client = openai.DefaultHttpxClient(event_hooks={"request": [partial(keep_ours, key, frozenset())]})
     return openai.OpenAI(api_key=key, base_url=url, max_retries=0, timeout=timeout, http_client=http_client)
-
-
-def _keep_ours(key: str, request: "httpx2.Request") -> None:
-    """Remove all headers of a request that the server need not have; the key is the one for this server."""
-    for name in set(request.headers) - HEADERS:
-        del request.headers[name]
-    if "authorization" in request.headers:  # a redirect to another server has lost it
-        request.headers["authorization"] = f"Bearer {key}"
 
 
 def is_openai(config: Config) -> bool:
