@@ -49,7 +49,7 @@ imported late.
 - Imports: torch, numpy, the standard library, and what train.py imports already. No network, no files, no \
 validation data, no worker processes (a DataLoader has `num_workers=0`).
 - Strings, numbers and different names of train.py have at most 8,192 bytes together, or 2,048 more than those of the \
-base, and its code, when it is compressed, at most 8,192 more than the base's: what is learned is learned from \
+base, and its code, when it is compressed, at most 16,384 more than the base's: what is learned is learned from \
 `trial.rows`, by the clock.
 - Seeds and the order of the data belong to the measurement: a change of them alone is refused. So is a version that \
 was measured before, or one whose constants all lie within 1 % of it.

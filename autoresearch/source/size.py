@@ -11,7 +11,7 @@ from autoresearch.source.prose import EMPTY, STRINGS, without_prose
 
 MAX_LITERAL_BYTES = 8_192  # that a version may hold, whatever its base holds ...
 LITERAL_ALLOWANCE = 2_048  # ... or so many more than its base
-CODE_ALLOWANCE = 8_192  # bytes of code more than its base, compressed: data cannot be, in whatever form it comes
+CODE_ALLOWANCE = 16_384  # bytes of code more than its base, compressed: data cannot be, in whatever form it comes
 MAX_WORD_BYTES = 24  # a longer name or number holds text
 _NO_CODE = {
     tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER,
