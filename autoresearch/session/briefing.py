@@ -112,7 +112,9 @@ class Briefing:
 
     def _results(self, experiment: Experiment) -> list[JsonObject]:
         """Return the results of the trials in which an experiment trained."""
-        return [trial.result for trial in self.evidence.trials(experiment) if trial.result.get("curve")][-MAX_TRIALS:]
+        return [trial.result for trial in self.evidence.trials(experiment) if trial.result.get("train_seconds")][
+            -MAX_TRIALS:
+        ]
 
     def _facts(self, incumbent: Experiment) -> list[str]:
         good = [trial for trial in self.evidence.trials(incumbent) if trial.outcome == "ok"]

@@ -274,7 +274,7 @@ def test_a_brief_offers_what_the_ledger_has_and_states_the_facts_of_the_incumben
         reported = {"step": 40.0 if "BETA = 1.2" in text else 50.0}
         if "GAMMA = 2" in text:
             return Result("nothing_saved", reason="too late", seed=seed, total_seconds=0.1)
-        return replace(scored(text, seed), reported=reported, margin=0.125)
+        return replace(scored(text, seed), reported=reported, margin=0.125, train_seconds=1.0)
 
     session = make(Chooser(("BETA", 1.2, "own", None), ("GAMMA", 2.0, "own", None)), trial, prepares_ahead=False)
     session.run()
@@ -287,6 +287,7 @@ def test_a_brief_offers_what_the_ledger_has_and_states_the_facts_of_the_incumben
     text = brief.render()
     assert "| 40 | discard, near miss, odds 40 % |" in text and "crash: nothing_saved: too late" in text
     assert "+BETA = 1.2" in text, "the change of a near miss is shown"
+    assert any(line.startswith("| 1, discard") for line in brief.measured), "it trained, and logged no loss"
     assert ", none failed." in text and "at least 12.5 %" in text
 
 
