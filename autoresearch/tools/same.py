@@ -153,5 +153,7 @@ def _grade(distance: float, moved: float) -> int:
 def _forward(ours: _States, theirs: _States, name: str) -> str:
     """Say whether the two are the same function of the same weights."""
     distance = _distance(theirs.answers[1], ours.answers[2])
+    if not math.isfinite(distance):
+        return f"the trained weights of {name} give no answers with yours: they may have another form"
     verdict = "the same answers" if distance <= SAME_NATS else "other answers"
     return f"with the trained weights of {name}, yours gives {verdict} ({distance:.1e})"

@@ -33,6 +33,12 @@ def test_other_weights_are_named(bench: Workbench, bigram: str) -> None:
     assert "only yours has more" in answer(bench, more, bigram)
 
 
+def test_weights_of_another_form_are_no_fault_of_the_version(bench: Workbench, bigram: str) -> None:
+    other = bigram.replace('"logits": logits', '"table": logits').replace('state["logits"]', 'state["table"]')
+    words = answer(bench, other, bigram)
+    assert words.startswith("same:") and "the trained weights of experiment 3 give no answers with yours" in words
+
+
 def test_it_says_whose_version_fails(bench: Workbench, bigram: str) -> None:
     broken = bigram.replace("    trial.start()", "    1 / 0")
     with pytest.raises(ToolError, match=r"your version: train\(\): ZeroDivisionError"):
