@@ -4,13 +4,13 @@ import builtins
 
 from autoresearch.text import plausible
 
-_KNOWN = {name for name, kind in vars(builtins).items() if isinstance(kind, type) and issubclass(kind, BaseException)}
-_KNOWN |= {"OutOfMemoryError", "AcceleratorError", "LinAlgError", "AxisError", "SafetensorError"}
+KNOWN = {name for name, kind in vars(builtins).items() if isinstance(kind, type) and issubclass(kind, BaseException)}
+KNOWN |= {"OutOfMemoryError", "AcceleratorError", "LinAlgError", "AxisError", "SafetensorError"}
 
 
 def error_class(name: object) -> str:
     """Return the class of an exception; one that train.py made up could spell out text in its name."""
-    return name if isinstance(name, str) and name in _KNOWN else "an exception of its own"
+    return name if isinstance(name, str) and name in KNOWN else "an exception of its own"
 
 
 def error_line(line: object, source: str) -> str:

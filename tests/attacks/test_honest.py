@@ -32,7 +32,7 @@ TEMPTING = (  # those that do more than compute while they answer
     "tool_threads_share_a_model",
     "tool_torch_threads",
 )
-EXACT = 1e-6  # nats: on a CPU, claim and audit compute the same thing
+EXACT = 1e-5  # nats: on a CPU, claim and audit compute the same thing up to the rounding of a float32
 
 
 def marks(path: Path) -> list[pytest.MarkDecorator]:

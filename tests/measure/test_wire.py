@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from autoresearch.measure import training, wire
 from autoresearch.measure.clock import Budget, Clock
 from autoresearch.measure.curve import CURVE_POINTS
+from autoresearch.measure.reported_errors import KNOWN
 from autoresearch.measure.result import Result
-from autoresearch.measure.scoring_cell import ERRORS, EvaluationError, receive
+from autoresearch.measure.scoring_cell import EvaluationError, receive
 
 ANYTHING = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 JSON = st.recursive(
@@ -301,4 +302,4 @@ def test_an_evaluating_cell_can_name_only_known_exceptions(name: object) -> None
         with pytest.raises(EvaluationError) as failure:
             receive(ours, "audit", "done", Clock(Budget(5.0, "s"), os.getpid()), "answering")
         ours.close()
-    assert failure.value.error in ERRORS | {"an exception of its own"}
+    assert failure.value.error in KNOWN | {"an exception of its own"}
