@@ -3,11 +3,13 @@
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from statistics import fmean
 
 from autoresearch.analysis.experiment_details import ExperimentDetails
 from autoresearch.files import JsonObject
 from autoresearch.hardware import peak_tflops
 from autoresearch.ledger import Review, Trial
+from autoresearch.ledger.rows import FILLER
 from autoresearch.ledger.statements import describe_odds, has_wrong_sign
 from autoresearch.measure.facts import describe_speed
 from autoresearch.report.blocks import Block, Code, Curve, Curves, Heading, Pairs, Paragraph, Table, Verbatim
@@ -18,6 +20,7 @@ from autoresearch.text import one_line, plain_text, plausible
 BRIEF = ("by", "predicted", "measured", "probability", "review", "ablation")  # facts in a report
 MIN_PREDICTION = 5e-5  # bits per byte; less is written as +0.0000
 OWN_CURVES = 3  # of the newest trials
+MAX_FILLERS = 6  # rows of a table; more become one
 OPENING_CHARS = 60  # of the opening that an agent says it took
 TRACE_CHARS = 2000  # of one entry of a trace
 RANKS = {"grade": 1, "seed": 2, "holdout": 3, "training": 4, "scoring": 5, "setup": 6, "why": 7}
@@ -219,15 +222,26 @@ def _score(value: float | None) -> str:
 
 
 def trials(details: ExperimentDetails) -> Table:
-    """Lay out the trials of the search, those of incumbents beside them, and later ones."""
-    named = [(trial.purpose, trial) for trial in details.search_trials]
+    """Lay out the trials of the search, those of incumbents beside them, and later ones; many fillers in one row."""
+    fillers = [trial for trial in details.search_trials if trial.purpose == FILLER]
+    grouped = fillers if len(fillers) > MAX_FILLERS else []
+    named = [(trial.purpose, trial) for trial in details.search_trials if trial not in grouped]
     named += [(f"of {n}, beside it", trial) for n, trial in details.beside]
     blob = details.experiment.blob  # of this version; others are the final version without its change
     named += [(trial.purpose if trial.blob == blob else "without it", trial) for trial in details.later_trials]
     rows = [_cells(name, trial) for name, trial in named]
+    rows += [_sum_up(grouped)] if grouped else []
     head = [name for name in rows[0] if any(row[name] for row in rows)] if rows else []
     numbers = frozenset({"seed", "val_bpb", "holdout", "training", "setup", "scoring"})
     return Table(head, [[row[name] for name in head] for row in rows], numbers, RANKS)
+
+
+def _sum_up(fillers: Sequence[Trial]) -> dict[str, str]:
+    """Return one row for fillers: how many there are, and the mean of those with a score."""
+    scores = [trial.val_bpb for trial in fillers if trial.val_bpb is not None]
+    words = f"{len(scores)} with a score, of which this is the mean" if scores else "none with a score"
+    mean = _score(fmean(scores)) if scores else ""
+    return dict.fromkeys(RANKS, "") | {"trial": count(len(fillers), "filler"), "outcome": words, "val_bpb": mean}
 
 
 def _cells(name: str, trial: Trial) -> dict[str, str]:

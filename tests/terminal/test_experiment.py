@@ -71,6 +71,15 @@ def screen(details: ExperimentDetails, width: int | None = None) -> str:
     return re.sub(r"\x1b\[[0-9;]*m", "", buffer.getvalue())
 
 
+def test_many_fillers_are_one_row() -> None:
+    early = trial("filler", "infra", val_bpb=None)
+    few, many = [early] * 6, [early] * 30 + [trial("filler", val_bpb=2.0), trial("filler", val_bpb=2.2)]
+    assert screen(found(trials=[trial(), *few])).count("\nfiller") == 6
+    shown = screen(found(trials=[trial(), *many]), width=160)
+    assert "\nfiller " not in shown and "32 fillers" in shown and "2 with a score, of which this is the mean" in shown
+    assert "2.100000" in shown
+
+
 def test_the_margin_to_the_bell_and_the_opening_that_was_taken_are_shown() -> None:
     trials = [trial(said={"margin": margin}) for margin in (0.05, 0.012)]
     text = screen(found(trials=trials, mode="refine", params={"opening": "refine 4\x1b[2J"}))
