@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from autoresearch.brief.history import PastExperiment
-from autoresearch.ledger import Experiment, Ledger, duplicates
+from autoresearch.ledger import Experiment, Ledger, Trial, duplicates
 from autoresearch.ledger.artefacts import Artefacts
 from autoresearch.ledger.baselines import baseline
 from autoresearch.ledger.statements import describe_odds
 from autoresearch.ledger.unmeasured import describe_unmeasured
+from autoresearch.measure.facts import reported
 from autoresearch.source.diff import unified_diff
 from autoresearch.source.fingerprint import fingerprint_without_seed
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 MAX_ROWS = 40  # experiments in one answer
 MAX_DIFF_CHARS = 12_000
+MAX_TRIALS = 20  # of one version
 
 Row = Experiment | PastExperiment
 
@@ -45,6 +47,14 @@ def _line(row: Row) -> str:
     reason = row.reason or ""
     why = reason if row.delta is None else reason.partition(":")[0]  # the rest is the difference in other units
     return f"{row.n} {row.verdict}{delta}{odds} [{row.category}] {row.hypothesis} -- {why}"
+
+
+def _describe_trial(trial: Trial) -> str:
+    """Return the score with the steps that train.py reported, or how the trial ended."""
+    if trial.val_bpb is None:
+        return "unfinished" if trial.outcome is None else trial.outcome
+    steps = reported(trial.result, "step")
+    return f"{trial.val_bpb:.4f}" + (f" ({steps:.0f} steps)" if steps else "")
 
 
 @dataclass(frozen=True)
@@ -92,8 +102,7 @@ class LedgerLibrary:
             tags = [session.tag for session in ledger.sessions() if session.id == self.session_id]
         parts = [_line(row)]
         if trials:
-            scores = [str(trial.outcome) if trial.val_bpb is None else f"{trial.val_bpb:.4f}" for trial in trials]
-            parts.append(f"trials: {', '.join(scores)}")
+            parts.append(f"trials: {', '.join(map(_describe_trial, trials[:MAX_TRIALS]))}")
         if against is not None:
             diff = unified_diff(against.text or "", row.text or "")
             derived = "" if row.parent == against.n else f" (it was derived from experiment {row.parent})"

@@ -23,7 +23,7 @@ def library(tmp_path: Path, bigram: str) -> LedgerLibrary:
             )  # fmt: skip
             trial = store.start_trial(row.id, made.id, "screen", 1, "blob")
             if n == 1:
-                store.end_trial(trial.id, "ok", 2.3456789, {"holdout_bpb": 2.777})
+                store.end_trial(trial.id, "ok", 2.3456789, {"holdout_bpb": 2.777, "reported": {"step": 12.0}})
             else:
                 store.end_trial(trial.id, "ok" if n == 0 else "crash", 2.4 if n == 0 else None, {})
             store.update_experiment(made.id, state="settled")
@@ -45,7 +45,7 @@ def test_long_histories_are_cut(library: LedgerLibrary) -> None:
 def test_show_has_the_change_and_rounded_scores_but_no_holdout(library: LedgerLibrary) -> None:
     shown = library.show(1)
     assert shown is not None
-    assert "-SMOOTHING = 0.5" in shown and "+SMOOTHING = 0.25" in shown and "trials: 2.3457" in shown
+    assert "-SMOOTHING = 0.5" in shown and "+SMOOTHING = 0.25" in shown and "trials: 2.3457 (12 steps)" in shown
     assert "2.777" not in shown and library.show(9) is None
 
 
