@@ -5,12 +5,13 @@ import threading
 import tokenize
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from autoresearch.source.lines import BOM
 
 MAX_CHARS = 200_000  # of a text: longer ones would take seconds, during which nothing else runs
 MAX_DEPTH = 150  # of a syntax tree; the deepest module of the standard library has 33
+TRIES = 5
 _PARSING = threading.Lock()  # CPython 3.11 now and then raises SystemError where two threads call ast.parse
 
 
@@ -23,9 +24,17 @@ def parse(text: str) -> ast.Module:
         raise SyntaxError(f"over {MAX_CHARS:,} characters")
     with only_syntax_errors(), _PARSING, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # such as an invalid escape sequence: its author's concern
-        tree = ast.parse(text.removeprefix(BOM))
+        tree = _parse_again(text.removeprefix(BOM))
     _check_depth(tree)
     return tree
+
+
+def _parse_again(text: str) -> ast.Module:
+    """Parse, and again where CPython 3.11 loses count of its depth, which happens now and then beside other threads."""
+    for _ in range(TRIES - 1):
+        with suppress(SystemError):
+            return ast.parse(text)
+    return ast.parse(text)
 
 
 def _check_depth(tree: ast.Module) -> None:

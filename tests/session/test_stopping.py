@@ -78,7 +78,7 @@ def test_the_second_interrupt_kills_it(repository: Path, env: dict[str, str]) ->
         children, started = running.children(), time.monotonic()
         running.interrupt()
         time.sleep(0.3)
-        assert running.process.poll() is None
+        assert running.process.poll() is None, running.end()
         running.interrupt()
         code, _, err = running.end()
     assert code == 130 and "Traceback" not in err
