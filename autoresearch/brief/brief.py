@@ -91,7 +91,7 @@ class Brief:
     trial: list[str] = field(default_factory=list)  # facts that are the same in all trials
     facts: list[str] = field(default_factory=list)  # on the newest trial of the incumbent
     reliability: list[str] = field(default_factory=list)  # sentences on all of its trials
-    measured: list[str] = field(default_factory=list)  # lines on the newest trials (trials.py)
+    measured: list[str] = field(default_factory=list)  # lines on the newest trials (newest_trials.py)
     ideas: list[Idea] = field(default_factory=list)
     papers: list[Paper] = field(default_factory=list)
     lessons: list[str] = field(default_factory=list)

@@ -10,7 +10,7 @@ from autoresearch.hardware import GpuMeter
 from autoresearch.measure import parameters, wire
 from autoresearch.measure.cell_process import CellProcess, Harness, open_cell
 from autoresearch.measure.clock import Clock
-from autoresearch.measure.curve import CurveRecorder
+from autoresearch.measure.loss_curve import CurveRecorder
 from autoresearch.measure.reported_errors import error_class, error_line
 from autoresearch.measure.result import Progress, Result
 from autoresearch.measure.settings import MAX_CHECKPOINT_BYTES, Settings, TrialPlan, Unwanted

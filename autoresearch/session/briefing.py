@@ -8,14 +8,14 @@ from statistics import fmean
 
 from autoresearch import hardware
 from autoresearch.analysis import near_misses
-from autoresearch.brief import ideas, trials
+from autoresearch.brief import ideas, newest_trials
 from autoresearch.brief.brief import MAX_BRIEF_TOKENS, Brief
 from autoresearch.brief.history import PastExperiment
 from autoresearch.brief.human_text import HumanText
 from autoresearch.brief.lessons import Lessons
+from autoresearch.brief.newest_trials import MeasuredVersion
 from autoresearch.brief.openings import Opening, find_openings
 from autoresearch.brief.reliability import describe_reliability
-from autoresearch.brief.trials import MeasuredVersion
 from autoresearch.errors import describe_failure, is_unexpected, require
 from autoresearch.files import JsonObject
 from autoresearch.ledger import Experiment, trained_steps
@@ -108,7 +108,7 @@ class Briefing:
                 results = self._results(self.context.experiment(past.n))
                 versions += [MeasuredVersion(past.n, past.verdict, results)] if results else []
         settings = self.conditions.settings
-        return trials.tables(versions, settings.budget, settings.device)
+        return newest_trials.tables(versions, settings.budget, settings.device)
 
     def _results(self, experiment: Experiment) -> list[JsonObject]:
         """Return the results of the trials in which an experiment trained."""

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from autoresearch.brief.trials import MeasuredVersion, tables
+from autoresearch.brief.newest_trials import MeasuredVersion, tables
 from autoresearch.measure.clock import Budget
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from autoresearch.data.dataset import Dataset
 from autoresearch.measure.clock import Budget
-from autoresearch.measure.curve import CURVE_POINTS, CurveRecorder, Tenth, tenths
+from autoresearch.measure.loss_curve import CURVE_POINTS, CurveRecorder, Tenth, tenths
 from autoresearch.measure.referee import CellReferee
 from autoresearch.measure.settings import Settings
 

@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from autoresearch.brief import trials
-from autoresearch.brief.trials import MeasuredVersion
+from autoresearch.brief import newest_trials
+from autoresearch.brief.newest_trials import MeasuredVersion
 from autoresearch.data.dataset import Dataset
 from autoresearch.ledger.rows import Trial
 from autoresearch.measure import facts
@@ -28,7 +28,7 @@ def test_absurd_numbers_of_old_ledgers_are_described_without_them(value: object)
         for line in [*facts.describe_training(result, 1e3, 8e4), facts.repetition_warning(result) or ""]:
             assert "inf" not in line and "nan" not in line and len(line) < 400
         for budget in (Budget(15, "cpu"), Budget(20, "steps")):
-            for line in trials.tables([MeasuredVersion(1, "crash", [result])], budget, "cpu"):
+            for line in newest_trials.tables([MeasuredVersion(1, "crash", [result])], budget, "cpu"):
                 assert "inf" not in line and "nan" not in line and len(line) < 400
     trial = Trial(**dict.fromkeys(Trial.__annotations__) | {"result": {"curve": curve}})  # type: ignore[arg-type]
     assert all(math.isfinite(x) and math.isfinite(y) for x, y in trial.losses)

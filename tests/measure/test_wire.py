@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from autoresearch.measure import training, wire
 from autoresearch.measure.clock import Budget, Clock
-from autoresearch.measure.curve import CURVE_POINTS
+from autoresearch.measure.loss_curve import CURVE_POINTS
 from autoresearch.measure.reported_errors import KNOWN
 from autoresearch.measure.result import Result
 from autoresearch.measure.scoring_cell import EvaluationError, receive

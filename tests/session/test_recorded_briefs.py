@@ -8,7 +8,7 @@ from support import recorded_night
 from support.recorded_night import BYTES_PER_TOKEN, EXPERIMENTS, ROWS, SEQ_LEN, VOCAB_SIZE, brief_before
 
 from autoresearch.brief.tokens import count_tokens
-from autoresearch.measure.curve import PARTS
+from autoresearch.measure.loss_curve import PARTS
 
 FACTS = (  # what the model was not told, or could not know
     f"{VOCAB_SIZE:,} token ids (byte-pair encoding)",

@@ -9,8 +9,8 @@ from statistics import fmean
 
 from autoresearch.measure import facts
 from autoresearch.measure.clock import Budget
-from autoresearch.measure.curve import PARTS, Tenth, tenths
 from autoresearch.measure.facts import ResultJson
+from autoresearch.measure.loss_curve import PARTS, Tenth, tenths
 
 CLOCKS = {"cpu": "CPU-seconds", "cuda": "GPU-seconds", "wall": "seconds"}
 
