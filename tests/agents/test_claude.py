@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 from support.messages_server import Drop, MessagesServer, Reply, Request, Status, Step, text, thinking, tool
+from support.replies import GOOD, edit, propose
 from support.researcher import DONE, Faulty, Researcher
 
 from autoresearch.agents.base import BadProposal, Proposal, Spent, Unavailable, Unusable
@@ -40,18 +41,6 @@ def agent(server: MessagesServer, calls: list[CallRecord] | None = None, **more:
         services["on_call"] = calls.append
     config = Config(**{"base_url": server.url, "auth_token": SecretStr(KEY), "model": "claude-opus-5-5", **more})
     return Claude(config, Services(**services))
-
-
-def edit(old: str = "SMOOTHING = 0.5", new: str = "SMOOTHING = 0.1") -> dict[str, Any]:
-    return tool(EDITOR, command="str_replace", path="train.py", old_str=old, new_str=new)
-
-
-def propose(**values: Any) -> dict[str, Any]:
-    said = {"hypothesis": "less smoothing", "category": "regularisation", "predicted_delta": -0.01, "confidence": 0.7}
-    return tool("propose", **{**said, "source": "experiment 1", **values})
-
-
-GOOD = Reply([thinking("Hm."), text("Less smoothing."), edit(), propose()])
 
 
 def proposal_of(steps: Iterable[Step], brief: Brief, **more: Any) -> Proposal:

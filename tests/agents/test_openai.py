@@ -7,9 +7,10 @@ import pytest
 from openai.types.chat import ChatCompletionChunk
 from openai.types.chat.completion_create_params import CompletionCreateParamsStreaming
 from pydantic import TypeAdapter
-from support.chat_agents import GOOD, MODEL, agent, edit, propose
+from support.chat_agents import MODEL, agent
 from support.chat_server import ChatServer, refusal
 from support.messages_server import Reply, Request, Status, Step, text, thinking, tool
+from support.replies import GOOD, edit, propose
 from support.researcher import EDITOR, Faulty, Researcher
 
 from autoresearch.agents.base import BadProposal, Proposal, Unusable

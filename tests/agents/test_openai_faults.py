@@ -10,9 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
-from support.chat_agents import GOOD, KEY, MODEL, agent, edit, propose
+from support.chat_agents import KEY, MODEL, agent
 from support.chat_server import ChatServer
 from support.messages_server import Drop, MessagesServer, Reply, Status, Step, text, thinking
+from support.replies import GOOD, edit, propose
 from support.researcher import Faulty, Researcher
 
 from autoresearch.agents.base import BadProposal, Spent, Unavailable, Unusable

@@ -4,8 +4,6 @@ from typing import Any
 
 from pydantic import SecretStr
 from support.chat_server import ChatServer
-from support.messages_server import Reply, text, thinking, tool
-from support.researcher import EDITOR
 
 from autoresearch.agents.openai.openai_agent import OpenAI
 from autoresearch.agents.services import CallRecord, Services
@@ -23,15 +21,3 @@ def agent(server: ChatServer, calls: list[CallRecord] | None = None, **more: Any
         services["on_call"] = calls.append
     config = {"base_url": server.url, "auth_token": SecretStr(KEY), "model": MODEL, **more}
     return OpenAI(Config(**config), Services(**services))
-
-
-def edit(old: str = "SMOOTHING = 0.5", new: str = "SMOOTHING = 0.1") -> dict[str, Any]:
-    return tool(EDITOR, command="str_replace", path="train.py", old_str=old, new_str=new)
-
-
-def propose(**values: Any) -> dict[str, Any]:
-    said = {"hypothesis": "less smoothing", "category": "regularisation", "predicted_delta": -0.01, "confidence": 0.7}
-    return tool("propose", **{**said, "source": "experiment 1", **values})
-
-
-GOOD = Reply([thinking("Hm."), text("Less smoothing."), edit(), propose()])

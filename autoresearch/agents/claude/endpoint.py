@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 from autoresearch.agents.base import Unusable
 from autoresearch.agents.llm.connection import (
     CONNECT_TIMEOUT_S,
+    KEYLESS,
     MAX_SHOWN_CHARS,
+    check_address,
     check_environment,
     check_key,
-    check_url,
     is_host,
     keep_ours,
 )
@@ -22,17 +23,13 @@ if TYPE_CHECKING:
 
 NO_KEY = "there is no key for the model: set ANTHROPIC_API_KEY, or use --agent sweep, which needs none"
 VERSION = frozenset(["anthropic-version"])  # the header of this API beside those that any server needs
-KEYLESS = "none"  # sent as the key to a server that is given none
 
 
 def create_client(config: Config, read_timeout_s: float) -> "anthropic.Anthropic":
     """Return a client without retries. Raises UsageError for a wrong address, Unusable for a wrong key or proxy."""
     import anthropic
 
-    if config.base_url:
-        check_url("base_url", config.base_url)
-    elif url := os.environ.get("ANTHROPIC_BASE_URL"):
-        check_url("ANTHROPIC_BASE_URL", url)
+    check_address(config.base_url, "ANTHROPIC_BASE_URL")
     token = config.auth_token.get_secret_value() if config.auth_token else None
     url = config.base_url.rstrip("/").removesuffix("/v1") if config.base_url else None
     check_environment(anthropic.DefaultHttpxClient)

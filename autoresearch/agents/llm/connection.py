@@ -1,5 +1,6 @@
 """Addresses, keys and proxies, validated once: what no request could be sent with is said at the start."""
 
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -13,13 +14,22 @@ if TYPE_CHECKING:
 
 CONNECT_TIMEOUT_S = 15.0
 MAX_SHOWN_CHARS = 120
+KEYLESS = "none"  # sent as the key to a server that is given none
 PROXIES = "HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY, SSL_CERT_FILE"
 HEADERS = frozenset(
     ("host", "connection", "accept", "accept-encoding", "content-type", "content-length", "user-agent", "authorization")
 )  # that any server needs
 
 
-def check_url(name: str, url: str) -> None:
+def check_address(base_url: str | None, variable: str) -> None:
+    """Raise UsageError if `base_url`, or without one the variable that the SDK reads, cannot be a server's address."""
+    if base_url:
+        _check_url("base_url", base_url)
+    elif url := os.environ.get(variable):
+        _check_url(variable, url)
+
+
+def _check_url(name: str, url: str) -> None:
     """Raise UsageError if an address cannot be that of a server."""
     if reason := _complaint(url):
         shown = "" if "@" in url else f" `{one_line(url, MAX_SHOWN_CHARS)}`"  # it may hold a password

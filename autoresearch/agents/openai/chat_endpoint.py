@@ -8,9 +8,10 @@ from urllib.parse import urlsplit
 from autoresearch.agents.base import Unusable
 from autoresearch.agents.llm.connection import (
     CONNECT_TIMEOUT_S,
+    KEYLESS,
+    check_address,
     check_environment,
     check_key,
-    check_url,
     is_host,
     keep_ours,
 )
@@ -24,7 +25,6 @@ NO_KEY = (
     " or use --agent sweep, which needs none"
 )
 NO_PACKAGE = "the package `openai` is missing: pip install 'openai>=3,<4' (the extra `openai` of autoresearch)"
-KEYLESS = "none"  # sent as the key to a server that is given none
 
 
 def create_client(config: Config, read_timeout_s: float) -> "openai.OpenAI":
@@ -36,10 +36,7 @@ def create_client(config: Config, read_timeout_s: float) -> "openai.OpenAI":
         import openai
     except ImportError:
         raise Unusable(NO_PACKAGE) from None
-    if config.base_url:
-        check_url("base_url", config.base_url)
-    elif url := os.environ.get("OPENAI_BASE_URL"):
-        check_url("OPENAI_BASE_URL", url)
+    check_address(config.base_url, "OPENAI_BASE_URL")
     url, key = _with_path(config.base_url), _find_key(config)
     check_environment(openai.DefaultHttpxClient)
     timeout = openai.Timeout(read_timeout_s, connect=CONNECT_TIMEOUT_S)
