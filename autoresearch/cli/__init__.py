@@ -25,6 +25,7 @@ from autoresearch.cli import (
     session_commands,
     verify_commands,
     keep_commands,
+    judge_command,
 )
 from autoresearch.cli.app import app
 from autoresearch.errors import UserError, as_user_error
