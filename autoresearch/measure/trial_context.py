@@ -15,7 +15,7 @@ LOG_INTERVAL_S = 0.01  # points logged more often are merged
 
 
 class TrialContext:
-    """Argument of `train`; see "The contract of train.py" in the README.
+    """Argument of `train`; see "docs/contract.md.
 
     Before `start()` there is no training data in this process, and `save` is a rehearsal. After it, `rows` are uint16
     [n, seq_len + 1] and `progress` goes from 0 to 1 over the budget, less `reserve` (time for `save`, at least twice
