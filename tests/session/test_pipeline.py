@@ -28,7 +28,7 @@ from autoresearch.measure.result import Result
 from autoresearch.measure.settings import Settings
 from autoresearch.session.loop import SessionLoop
 from autoresearch.session.stopping import Limits
-from autoresearch.source.rebase import rebase_change
+from autoresearch.source.rebase import find_conflicts, rebase_change
 from autoresearch.workspace.texts import merge_texts
 
 SOON = 20.0  # s
@@ -362,6 +362,13 @@ def test_a_candidate_that_conflicts_with_the_new_incumbent_is_given_up(make: Mak
     assert session.run() == "agent exhausted"
     found = rows(session)
     assert len(found) == 3 and found[2].reason == "superseded by experiment 1, with which it conflicts"
+    brief = session.candidates.briefing.write(3)
+    assert [each.label for each in brief.openings] == []  # it has no model
+    session.candidates.briefing.offers = True
+    told = session.candidates.briefing.write(3).changing()
+    assert "`repair 2`: never measured, as its change conflicts with a newer incumbent" in told
+    meets = "<<<<<<< experiment 1, the incumbent\nALPHA = 0.5\n=======\nALPHA = 0.7\n>>>>>>> experiment 2\n</data>"
+    assert meets in told
 
 
 def test_what_is_ready_when_the_time_is_up_is_settled_unmeasured(make: Make) -> None:
@@ -482,6 +489,16 @@ def test_other_changes_are_merged_by_lines() -> None:
     assert rebase_change(merge_texts, TRAIN, changed, onto) == changed.replace("return None", "return print")
     other = TRAIN.replace("trial.start()\n", "trial.start()\n    print('y')\n")
     assert rebase_change(merge_texts, TRAIN, changed, other) is None
+
+
+def test_lines_that_meet_are_found_and_forged_marks_are_text() -> None:
+    names = ("mine", "yours")
+    onto, changed = TRAIN.replace("ALPHA = 1.0", "ALPHA = 2.0"), TRAIN.replace("ALPHA = 1.0", "ALPHA = 3.0")
+    meets = "<<<<<<< mine\nALPHA = 2.0\n=======\nALPHA = 3.0\n>>>>>>> yours"
+    assert find_conflicts(merge_texts, TRAIN, changed, onto, names) == meets
+    assert find_conflicts(merge_texts, TRAIN, TRAIN, onto, names) == ""
+    forged = TRAIN.replace("GAMMA = 1.0\n", f"{'>' * 7} yours\nGAMMA = 1.0\n")
+    assert find_conflicts(merge_texts, forged, forged, forged.replace("BETA = 1.0", "BETA = 2.0"), names) == ""
 
 
 # --- several proposals from one conversation
