@@ -66,8 +66,8 @@ def test_load_cannot_use_what_training_left_in_the_module(bench: Workbench, bigr
 
 
 def test_a_version_that_sleeps_is_cut_off(bench: Workbench, bigram: str) -> None:
-    with pytest.raises(ToolError, match=r"train\(\): not done after 1 s"):
-        check(bench, bigram.replace("    trial.start()", "    import time; time.sleep(60)"), 1, limit_s=1.0)
+    with pytest.raises(ToolError, match=r"train\(\): not done after [\d.]+ s of CPU time, in \d+ s"):
+        check(bench, bigram.replace("    trial.start()", "    import time; time.sleep(60)"), 1, limit_s=0.7)
 
 
 FORGER = """
@@ -95,5 +95,5 @@ def test_a_forged_report_is_read_and_bounded(bench: Workbench, bigram: str, fiel
 
 def test_a_flood_of_messages_ends(bench: Workbench, bigram: str) -> None:
     flood = "    while True:\n        try: say(kind='stage', name='x' * 1000)\n        except BlockingIOError: pass"
-    with pytest.raises(ToolError, match="not done after 2 s"):
+    with pytest.raises(ToolError, match=r"not done after [\d.]+ s of CPU time"):
         check(bench, bigram.replace("\n\ndef train(trial):", f"{FORGER}\n\ndef train(trial):\n{flood}"), 1, limit_s=2.0)
