@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from autoresearch.measure.result import Overhead
 from autoresearch.source.parsing import explain
 from autoresearch.text import last_lines
 from autoresearch.tools import scale
@@ -40,13 +41,16 @@ class ModelTools:
     bench: Workbench | None
     versions: Versions
     seed: int = 1
+    overhead: Callable[[], Overhead | None] = lambda: None  # what the base spent beside its budget, if that is known
     now: Callable[[], float] = time.monotonic
     _probes: deque[float] = field(default_factory=deque)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def check(self, text: str) -> str:
         """Return what happens when a version trains, saves, loads and answers for a few seconds."""
-        return self._try(lambda bench: _with_print(bench, *check(bench, _fit(bench, text), self.seed)))
+        return self._try(
+            lambda bench: _with_print(bench, *check(bench, _fit(bench, text), self.seed, base=self.overhead()))
+        )
 
     def same(self, text: str, n: int | None) -> str:
         """Return whether a version computes the same function as experiment `n`, or the incumbent (None).
