@@ -329,6 +329,8 @@ class Mender:
         ({"category": "bug", "params": {"same_as": 0}}, "discard"),  # an agent says so itself
         ({"category": "architecture", "same_as": 0}, "discard"),  # it was meant as a gain
         ({"category": "bug", "same_as": 7}, "discard"),  # of another version
+        ({"category": "bug", "same_as": 0, "predicted": 0.99}, "keep"),  # its steps, as a share of the incumbent's
+        ({"category": "bug", "same_as": 0, "predicted": 0.98}, "discard"),
     ],
 )
 def test_a_repair_that_computes_the_same_is_kept_at_the_same_score(
@@ -337,7 +339,8 @@ def test_a_repair_that_computes_the_same_is_kept_at_the_same_score(
     noise = itertools.cycle([3.0, 3.0002, 3.0001])
 
     def trial(text: str, seed: int) -> Result:
-        return replace(scored(text, seed), val_bpb=next(noise))
+        steps = 1000.0 * said.get("predicted", 1.0) if text != TRAIN else 1000.0
+        return replace(scored(text, seed), val_bpb=next(noise), reported={"step": steps})
 
     session = make(Mender(**said), trial, prepares_ahead=False)
     session.run()
