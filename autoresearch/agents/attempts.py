@@ -1,15 +1,28 @@
 """Attempts of agents at one proposal: what they return, and the reasons for which it is refused."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from autoresearch.agents.base import Agent, BadProposal, Exhausted, Proposal, Unavailable
+from autoresearch.agents.base import (
+    Agent,
+    BadProposal,
+    Conversational,
+    Conversed,
+    Deliver,
+    Exhausted,
+    Proposal,
+    Unavailable,
+)
 from autoresearch.errors import describe_failure, format_traceback, is_unexpected
 from autoresearch.files import JsonObject
 from autoresearch.source.lines import written_like
 
 if TYPE_CHECKING:
     from autoresearch.brief.brief import Brief
+
+T = TypeVar("T", Proposal, Conversed)
+UNSTORABLE = "it holds characters that UTF-8 cannot"
 
 
 @dataclass
@@ -23,8 +36,25 @@ class Attempts:
 
         Raises Exhausted, Unavailable, UserError, and BadProposal also for an unexpected error of the agent.
         """
+        proposal = self._ask(lambda: agent.propose(brief))
+        if not _can_be_stored(proposal):
+            raise BadProposal(UNSTORABLE)
+        self.trace += proposal.trace
+        return _written_like(brief, proposal)
+
+    def converse(self, agent: Conversational, brief: "Brief", deliver: Deliver) -> Conversed:
+        """Have proposals delivered as `ask` returns them. Raises as `ask` does, unless one was delivered."""
+
+        def pass_on(proposal: Proposal) -> str | None:
+            return deliver(_written_like(brief, proposal)) if _can_be_stored(proposal) else UNSTORABLE
+
+        conversed = self._ask(lambda: agent.converse(brief, pass_on))
+        self.trace += conversed.trace
+        return conversed
+
+    def _ask(self, call: Callable[[], T]) -> T:
         try:
-            proposal = agent.propose(brief)
+            return call()
         except BadProposal as bad:
             self.trace += bad.trace
             raise
@@ -35,11 +65,6 @@ class Attempts:
                 raise
             self.note_failure(error)
             raise BadProposal(describe_failure(error)) from error
-        if not _can_be_stored(proposal):
-            raise BadProposal("it holds characters that UTF-8 cannot")
-        self.trace += proposal.trace
-        more = [_written_like(brief, each) for each in proposal.more if _can_be_stored(each)]
-        return replace(_written_like(brief, proposal), more=tuple(more))
 
     def note_failure(self, error: Exception) -> None:
         """Add the traceback of an unexpected error."""

@@ -3,8 +3,9 @@
 An agent gets a brief and returns text. It never runs git, starts a trial, or types a number or a verdict.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 from autoresearch.errors import Blocker
 from autoresearch.files import JsonObject
@@ -52,8 +53,7 @@ class Proposal:
     data that the agent finds again in the history, `trace` the steps that led to the proposal. `opening` is the opening
     of the brief that it took, in its words, `start_from` the experiment whose text it changed (None: the incumbent),
     `same_as` the one whose function this text computes, as a check of ours in a cell found (never what an agent says).
-    `mode` is set if no agent was asked: `revert` or `prune` remove kept changes. `more` are further, independent
-    changes from the same conversation; each has its share of the cost.
+    `mode` is set if no agent was asked: `revert` or `prune` remove kept changes.
     """
 
     text: str
@@ -67,7 +67,17 @@ class Proposal:
     opening: str | None = None
     start_from: int | None = None
     same_as: int | None = None
-    more: tuple["Proposal", ...] = ()
+
+
+@dataclass(frozen=True)
+class Conversed:
+    """Trace and cost of a whole conversation; `cost_usd` is None if it is unknown."""
+
+    trace: list[JsonObject]
+    cost_usd: float | None
+
+
+Deliver = Callable[[Proposal], str | None]  # takes a proposal as soon as it is made; returns why it is refused
 
 
 class Agent(Protocol):
@@ -86,9 +96,18 @@ class Agent(Protocol):
         """Check at little cost, before any trial, that the agent can propose. Raises Unusable, Unavailable or Spent."""
 
     def propose(self, brief: "Brief") -> Proposal:
-        """Return the next change, with more where the brief wants several.
+        """Return the next change. Raises Exhausted (or Spent), BadProposal, Unavailable, Unusable."""
 
-        Raises Exhausted (or Spent), BadProposal, Unavailable, Unusable.
+
+@runtime_checkable
+class Conversational(Agent, Protocol):
+    """An agent that can make several independent changes in one conversation."""
+
+    def converse(self, brief: "Brief", deliver: Deliver) -> Conversed:
+        """Make up to `brief.proposals` changes, and deliver each before the next one is begun.
+
+        A reason for which one is refused belongs into the conversation. Raises as `propose` does, unless a proposal was
+        delivered.
         """
 
 

@@ -71,7 +71,7 @@ class Brief:
     `pending` are experiments without a result yet, `feedback` the reasons why proposals of this round were refused.
     `source` is train.py of the incumbent; up to `proposals` changes of it are wanted, independent of each other.
     `openings` are offers, empty for an agent without a model; `versions` are the texts of the experiments that they
-    name.
+    name, `conflicts` the lines in which changes of such experiments meet the incumbent.
     """
 
     n: int
@@ -87,6 +87,7 @@ class Brief:
     pending: list[PastExperiment] = field(default_factory=list)
     openings: list[Opening] = field(default_factory=list)
     versions: Mapping[int, str] = field(default_factory=dict)
+    conflicts: Mapping[int, str] = field(default_factory=dict)
     base_source: str | None = None  # for patches that were written before the session
     trial: list[str] = field(default_factory=list)  # facts that are the same in all trials
     facts: list[str] = field(default_factory=list)  # on the newest trial of the incumbent
@@ -101,7 +102,7 @@ class Brief:
 
     def without_openings(self) -> "Brief":
         """Return the brief for an agent without a model, which takes no offers."""
-        return replace(self, openings=[], versions={})
+        return replace(self, openings=[], versions={}, conflicts={})
 
     @property
     def about_trial(self) -> list[str]:
@@ -123,7 +124,7 @@ class Brief:
             parts.append("\n\n".join(["# Papers", *fitting]))
         if lessons := take_fitting(self.lessons, limits["lessons"] - 20):
             parts.append(f"# Lessons of earlier sessions here\n\n{quote('ledger', chr(10).join(lessons))}")
-        if older := [past for past in self.history if past.n < self._first_changing]:
+        if older := [past for past in self.history if 0 < past.n < self._first_changing]:
             table = history.table(older, limits["history"])
             parts.append(f"# History of experiments 1 to {older[-1].n}\n\n{quote('ledger', table)}")
         return ["\n\n".join(parts), code]
@@ -188,6 +189,7 @@ class Brief:
             parts.append(quote("ledger", "\n".join(lines)))
         if diff := self._diff_of(self.openings[0], left // 2 - DIFF_OVERHEAD_TOKENS):
             parts.append(diff)
+        parts += self._conflicts(max_tokens - sum(map(count_tokens, parts)))
         return cut("\n\n".join(parts), max_tokens)
 
     def _diff_of(self, opening: Opening, max_tokens: int) -> str:
@@ -198,6 +200,11 @@ class Brief:
         if count_tokens(diff) > max_tokens:
             return ""
         return f"Experiment {opening.n} as a change to the incumbent:\n\n{quote('ledger', diff)}"
+
+    def _conflicts(self, max_tokens: int) -> list[str]:
+        """Return the lines in which changes meet the incumbent, as many as fit whole."""
+        heads = {n: f"Where the change of experiment {n} meets the incumbent:" for n in self.conflicts}
+        return take_fitting((f"{heads[n]}\n\n{quote('ledger', self.conflicts[n])}" for n in heads), max_tokens)
 
     def _pending(self, max_tokens: int) -> str:
         lines = [f"- {past.n}: {history.describe_change(past)}" for past in self.pending]

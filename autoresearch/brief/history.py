@@ -17,6 +17,7 @@ from autoresearch.ledger import BROKEN, Experiment
 from autoresearch.ledger.categories import categories_of
 from autoresearch.ledger.rows import is_unmeasured
 from autoresearch.ledger.statements import PREDICTIONS, describe_odds
+from autoresearch.ledger.unmeasured import CONFLICTS
 
 MAX_CHANGE_CHARS = (600, 300, 180, 110)  # of the change, in a table; the first at which all rows fit
 MAX_VERDICT_CHARS = (200, 150, 90, 60)  # likewise
@@ -69,6 +70,11 @@ class PastExperiment:
     def unmeasured(self) -> bool:
         """Return whether it was dropped before it had a score: superseded, or lost to the deadline."""
         return is_unmeasured(self.verdict, self.val_bpb, self.delta)
+
+    @property
+    def conflicts(self) -> bool:
+        """Return whether it was dropped because its change could not be made to a newer incumbent."""
+        return self.unmeasured and self.reason.endswith(CONFLICTS)
 
     @classmethod
     def from_row(cls, row: Experiment, steps: float | None = None) -> "PastExperiment":

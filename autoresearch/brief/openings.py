@@ -1,4 +1,4 @@
-"""Openings that a brief offers: near misses, failures worth repairing, untried categories, older keeps.
+"""Openings that a brief offers: near misses, failures and conflicts worth repairing, untried categories, older keeps.
 
 They are offers. An agent takes one or goes its own way, and says which (`find_taken`).
 """
@@ -16,6 +16,7 @@ MAX_REFINEMENTS = 3  # of one near miss
 RECENT_EXPERIMENTS = 20  # in which a failure is worth repairing
 PLATEAU_EXPERIMENTS = 8  # without a keep that are worth mentioning
 OWN_WAY = "climb"  # the mode of a change that took no opening
+REPAIR = "repair"  # the mode of a change that repairs a failure, or a conflict with a newer incumbent
 BRANCH = "branch"  # the mode of a change to a version that is not built on the incumbent
 
 _LABEL = re.compile(r"\b(refine|repair|untried|branch)\b(?:\D{0,20}(\d{1,9}))?", re.I)
@@ -110,20 +111,25 @@ def _failures(history: History) -> Iterator[Opening]:
     for past in reversed(history):
         if past.n <= newest - RECENT_EXPERIMENTS or found == MAX_FAILURES:
             return
-        if past.verdict == "crash" and not _is_taken_up(history, past):
+        if (words := _what_failed(past)) and not _is_taken_up(history, past):
             found += 1
-            yield Opening("repair", "it failed: keep its idea, mend what failed", past.n, _line(past), _failure(past))
+            yield Opening(REPAIR, words, past.n, _line(past), f"{past.hypothesis} -- {past.reason}")
 
 
-def _failure(past: PastExperiment) -> str:
-    return f"{past.hypothesis} -- {past.reason}"
+def _what_failed(past: PastExperiment) -> str:
+    """Say why an experiment is worth a repair; "" if it is not."""
+    if past.verdict == "crash":
+        return "it failed: keep its idea, mend what failed"
+    if past.conflicts:
+        return "never measured, as its change conflicts with a newer incumbent: make it anew on the incumbent"
+    return ""
 
 
 def _is_taken_up(history: History, failed: PastExperiment) -> bool:
     """Return whether a later proposal repaired a failure, or names it in its hypothesis or as its source."""
     name = re.compile(rf"\bexperiments? {failed.n}\b", re.I)
     later = [past for past in history if past.n > failed.n]
-    repaired = any(past.mode == "repair" and past.line == _line(failed) for past in later)
+    repaired = any(past.mode == REPAIR and past.line == _line(failed) for past in later)
     return repaired or any(name.search(f"{past.hypothesis} {past.params.get('source') or ''}") for past in later)
 
 

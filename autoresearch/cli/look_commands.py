@@ -90,7 +90,8 @@ def log(
     if as_json:
         print_json([_group_json(each, words) for each in groups] if by else [row.as_json() for row in shown])
     elif by:
-        pager.show([results.breakdown(groups, by, words), *results.unpriced(calls)])
+        whole = [breakdown.sum_all(rows, calls, by)] if by == "category" and groups else []
+        pager.show([results.breakdown([*groups, *whole], by, words), *results.unpriced(calls)])
     else:
         pager.show(experiment_table.log(rows, shown, _describe_empty(only, since)))
 

@@ -90,10 +90,14 @@ def difference(candidate: Sequence[Draw], incumbent: Sequence[Draw], fitted: Wei
 
 
 def _newest_draws(versions: Sequence[Sequence[Draw]]) -> list[list[Draw]]:
-    """Select the newest draws of versions that were measured more than once."""
+    """Select the newest draws of versions that were measured more than once.
+
+    A version whose scores are all equal is deterministic: it says nothing on the noise of others that are not.
+    """
     newest = sorted((draw.at for group in versions if len(group) > 1 for draw in group), reverse=True)[:MAX_DRAWS]
     recent = [[draw for draw in group if draw.at >= newest[-1]] for group in versions if len(group) > 1]
-    return [group for group in recent if len(group) > 1]
+    repeated = [group for group in recent if len(group) > 1]
+    return [group for group in repeated if len({draw.score for draw in group}) > 1] or repeated
 
 
 def _fit_model(groups: Sequence[Sequence[Draw]], model: NoiseModel, earlier: float, dof: float) -> tuple[float, float]:

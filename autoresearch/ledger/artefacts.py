@@ -68,8 +68,10 @@ class Artefacts:
         return last_lines(text, PRINTED_LINES, MAX_LINE_CHARS)
 
     def write_proposal(self, diff: str, trace: list[JsonObject]) -> None:
-        steps = "".join(json.dumps(entry) + "\n" for entry in trace)
-        self._write({self.patch: diff, self.trace: steps})
+        self._write({self.patch: diff, self.trace: _json_lines(trace)})
+
+    def write_trace(self, trace: list[JsonObject]) -> None:
+        self._write({self.trace: _json_lines(trace)})
 
     def write_failure(self, traceback: str) -> None:
         self._write({self.failure: traceback})
@@ -137,3 +139,7 @@ class Artefacts:
         if not runs.parent.exists():
             raise UserError(f"{runs} is gone: if the repository was moved, go there, {RESUME_HINT}")
         self.folder.mkdir(parents=True, exist_ok=True)
+
+
+def _json_lines(entries: list[JsonObject]) -> str:
+    return "".join(json.dumps(entry) + "\n" for entry in entries)

@@ -8,6 +8,7 @@ from autoresearch.files import JsonObject
 from autoresearch.ledger.queries import ExperimentRow
 from autoresearch.ledger.rows import UNSCORED, Call
 
+ALL = "all"
 KEYS = ("agent", "model", "category", "mode", "program", "decile")
 
 
@@ -59,6 +60,12 @@ def sum_groups(rows: Sequence[ExperimentRow], calls: Sequence[Call], by: str) ->
     costs = _costs(tried, calls)
     sums = [_sum(by, key, group, costs) for key, group in groups.items()]
     return sums if by == "decile" else sorted(sums, key=lambda group: -group.experiments)
+
+
+def sum_all(rows: Sequence[ExperimentRow], calls: Sequence[Call], by: str) -> GroupSums:
+    """Sum up all experiments without the base, each once."""
+    tried = [row for row in rows if row.n > 0]
+    return _sum(by, ALL, tried, _costs(tried, calls))
 
 
 def _costs(rows: Sequence[ExperimentRow], calls: Sequence[Call]) -> dict[int, float | None]:

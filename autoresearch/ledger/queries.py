@@ -97,11 +97,11 @@ _PACE = f"""
     )
 """
 
-# The seconds of one conversation; its further proposals have an event too.
+# The seconds of one conversation; where it gives several proposals, each has an event of its own too.
 _LATENCY = f"""
     SELECT avg(seconds) AS seconds FROM (
       SELECT json_extract(data, '$.seconds') AS seconds FROM events
-      WHERE session_id = :session AND kind IN ('proposed', 'broken')
+      WHERE session_id = :session AND kind IN ('proposed', 'broken', 'conversed')
         AND json_extract(data, '$.{CONVERSATION}') IS NULL
       ORDER BY id DESC LIMIT :proposals
     )

@@ -3,7 +3,9 @@
 from collections.abc import Iterable
 
 from autoresearch.ledger.rows import FILLER, Trial
+from autoresearch.text import plausible
 
+SLOWER_SHARE = 0.01  # of the steps: rounding, and a step more or less at the bell
 FRESH = ("base", "rerun", "sentinel", FILLER)  # purposes of trials that did not select what they measure
 JUDGING = (*FRESH, "screen")  # purposes of trials that decide a verdict
 
@@ -21,6 +23,20 @@ def counts(trial: Trial) -> bool:
 def judging(trials: Iterable[Trial]) -> list[Trial]:
     """Return the completed trials that count for a verdict."""
     return [trial for trial in trials if counts(trial)]
+
+
+def is_slower(trials: Iterable[Trial], others: Iterable[Trial]) -> bool:
+    """Return whether a version took clearly fewer steps than another in each of its trials, as train.py reported them.
+
+    It is what train.py says of itself, so it may only count against a version.
+    """
+    ours, theirs = (list(filter(None, map(_steps, judging(group)))) for group in (trials, others))
+    return bool(ours and theirs) and max(ours) < (1 - SLOWER_SHARE) * min(theirs)
+
+
+def _steps(trial: Trial) -> float | None:
+    reported = trial.result.get("reported")
+    return plausible(reported.get("step")) if trial.outcome == "ok" and isinstance(reported, dict) else None
 
 
 def by_experiment(trials: Iterable[Trial]) -> dict[int, list[Trial]]:

@@ -36,7 +36,7 @@ class ToolContext(TrialContext):
     ) -> None:
         super().__init__(channel, hello, torch)
         self._rows, self._seconds, self._most, self._look = rows, seconds, steps, look
-        self._now = time.process_time if hello["threads"] == 1 else time.perf_counter
+        self._now = tool_clock(hello["threads"])
         self._began, self._looks, self._looked = self._now(), 0, False
         self._marks: list[tuple[float, float]] = []  # time and step of each log, until the run is looked into
         self.setup_s = self.save_s = self._started = self._started_wall = 0.0
@@ -100,6 +100,11 @@ class ToolContext(TrialContext):
         else:
             self.last = _replace(self.last, fd)
             self.save_s = self._now() - began
+
+
+def tool_clock(threads: int) -> Callable[[], float]:
+    """Return a clock in seconds: CPU time, as others may use the core, of a program with one thread."""
+    return time.process_time if threads == 1 else time.perf_counter
 
 
 def _replace(old: int | None, new: int) -> int:

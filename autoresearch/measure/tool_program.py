@@ -7,7 +7,6 @@ answers of `same` are compared outside.
 import importlib
 import mmap
 import sys
-import time
 from types import ModuleType
 from typing import Any
 
@@ -15,7 +14,7 @@ from autoresearch.measure import answers, checkpoint_file, wire
 from autoresearch.measure.answers import Array, Model
 from autoresearch.measure.batches import map_rows
 from autoresearch.measure.program import import_torch, run_source
-from autoresearch.measure.tool_context import ToolContext
+from autoresearch.measure.tool_context import ToolContext, tool_clock
 from autoresearch.measure.tool_profile import Functions, LoopParts, Operators
 
 CAUSAL_TESTS = 4  # positions
@@ -40,6 +39,7 @@ class _Tool:
         self.fds = list(task.fds[: self.task["files"]])
         self.rows = [map_rows(fd, hello["seq_len"]) for fd in task.fds[self.task["files"] :]]
         self.torch: ModuleType | None = None
+        self.now = tool_clock(hello["threads"])
 
     def _stage(self, name: str) -> None:
         self.channel.send("stage", name=name)
@@ -77,9 +77,9 @@ class _Tool:
         facts: wire.Fields = {"setup": trial.setup_s, "steps": trial.reported.get("step", trial.steps_taken)}
         facts |= {"step": trial.seconds_per_step, "save": trial.save_s, "loss": trial.reported.get("loss")}
         facts["parts"] = _largest(parts.shares())
-        began = time.perf_counter()
+        began = self.now()
         model = self._load(trial.last)
-        facts["load"] = time.perf_counter() - began
+        facts["load"] = self.now() - began
         self._stage("the function that load() returns")
         self.channel.send("result", [trial.last], **facts, **self._examine(model))
 
@@ -93,9 +93,9 @@ class _Tool:
         logits = self._logits(model, x)
         if logits.shape != (count, width, vocabulary):
             return {"shape": [*map(int, logits.shape)], "wanted": [count, width, vocabulary]}
-        began = time.perf_counter()
+        began = self.now()
         again = self._logits(model, x)
-        facts: wire.Fields = {"answer": time.perf_counter() - began, "rows": count}
+        facts: wire.Fields = {"answer": self.now() - began, "rows": count}
         facts["finite"] = bool(numpy.isfinite(logits).all())
         facts["varies"] = _largest_change(numpy, logits, again)
         facts["row_loss"] = _mean_loss(numpy, logits, y)

@@ -1,6 +1,7 @@
 """Briefs: what the ledger, `program.md` and the files beside it say, for the next proposal."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import takewhile
 from pathlib import Path
@@ -23,6 +24,9 @@ from autoresearch.measure.facts import describe_training
 from autoresearch.measure.referee import Conditions
 from autoresearch.session.context import SessionContext
 from autoresearch.session.evidence import Evidence
+from autoresearch.source.rebase import find_conflicts
+from autoresearch.workspace.git import GitError
+from autoresearch.workspace.texts import merge_texts
 
 SHOWN_VERSIONS = 4  # measured last, beside the incumbent
 MAX_TRIALS = 10  # of one version, the newest
@@ -67,6 +71,7 @@ class Briefing:
             pending=pending,
             notes=ledger.notes(row.id),
             openings=openings,
+            conflicts=self._find_conflicts(everything, openings),
             versions={each.n: self.context.experiment(each.n).text or "" for each in openings if each.n is not None},
             base_source=self.context.experiment(0).text,
             trial=[*self.conditions.describe(evidence.base_overhead(n)), *evidence.constraints.describe()],
@@ -85,6 +90,21 @@ class Briefing:
             rows = self.context.ledger.experiments(self.context.id)
             near = [row.n for row in near_misses.worth_a_look(self.context.ledger, self.context.row, rows)]
         return find_openings(history, incumbent, near)
+
+    def _find_conflicts(self, history: list[PastExperiment], openings: Sequence[Opening]) -> dict[int, str]:
+        """Return where the changes of offered experiments that were dropped in a conflict meet the incumbent."""
+        offered = {each.n for each in openings}
+        found = {past.n: self._conflict(past.n) for past in history if past.conflicts and past.n in offered}
+        return {n: lines for n, lines in found.items() if lines}
+
+    def _conflict(self, n: int) -> str:
+        """Return the lines in which the change of an experiment meets the incumbent; "" if git cannot say."""
+        row, incumbent = self.context.experiment(n), self.evidence.incumbent().n
+        before, now = (require(self.context.experiment(k).text) for k in (self.evidence.rival(row).n, incumbent))
+        names = f"experiment {incumbent}, the incumbent", f"experiment {n}"
+        with suppress(GitError):
+            return find_conflicts(merge_texts, before, require(row.text), now, names)
+        return ""
 
     def _read_history(self) -> tuple[list[PastExperiment], list[PastExperiment]]:
         """Return the settled experiments, and those that wait or run."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from autoresearch.errors import describe_error, format_traceback, is_unexpected, require
 from autoresearch.files import write_atomically
-from autoresearch.ledger import Experiment, Ledger, Session, results_tsv
+from autoresearch.ledger import Experiment, Ledger, Session, newest, results_tsv
 from autoresearch.ledger.artefacts import Artefacts
 from autoresearch.session.events import LedgerEvent, Listener, SessionEvent
 from autoresearch.workspace.workspace import Workspace
@@ -54,6 +54,10 @@ class SessionContext:
     def experiment(self, n: int) -> Experiment:
         """Read an experiment that exists, with its text."""
         return require(self.ledger.experiment(self.id, n))
+
+    def next_number(self) -> int:
+        """Return the number of the next experiment."""
+        return 1 + require(newest(self.ledger, self.row))
 
     def advance(self, experiment: Experiment, state: str, **columns: object) -> Experiment:
         """Record the next state of an experiment, before its step is taken."""

@@ -12,7 +12,7 @@ from autoresearch.ledger.overhead import base_overhead
 from autoresearch.ledger.rows import EQUAL_SCORE, FILLER, SAME_AS
 from autoresearch.ledger.scores import effects, numbered_draws
 from autoresearch.ledger.statements import is_near_miss
-from autoresearch.ledger.trials import FRESH, JUDGING, judging
+from autoresearch.ledger.trials import FRESH, JUDGING, is_slower, judging
 from autoresearch.ledger.unmeasured import SUPERSEDED
 from autoresearch.measure.result import Overhead
 from autoresearch.session.constraints import Constraints
@@ -265,10 +265,12 @@ class Evidence:
         return judge.decide(context.row.judge, candidate, rival, self.noise(), beliefs, allowance, same)
 
     def _is_same(self, experiment: Experiment) -> bool:
-        """Return whether a change that is not meant as a gain was found to compute the function of its rival."""
+        """Return whether a change that is not meant as a gain computes the function of its rival, and no slower."""
+        rival = self.rival(experiment)
         if self.context.row.judge == "greedy" or experiment.category not in EQUAL_SCORE:
             return False
-        return experiment.params.get(SAME_AS) == self.rival(experiment).n
+        slower = is_slower(self.trials(experiment), self.trials(rival))
+        return experiment.params.get(SAME_AS) == rival.n and not slower
 
     def _is_simpler(self, experiment: Experiment) -> bool:
         """Return whether an experiment takes code, or a kept change, out of the incumbent."""

@@ -131,13 +131,17 @@ class SessionLoop:
             columns = describe.base_columns(self.base, self.context.row)
             self.context.ledger.add_experiment(self.context.id, 0, **columns)
 
-    def _prepare(self, wanted: int) -> list[Experiment]:
-        """Propose and commit candidates; one that was refused is settled at once."""
-        committed = [self._take_step(self._commit, row) for row in self.candidates.propose(wanted)]
-        for experiment in committed:
-            if experiment.state == "measured":
-                self._finish(experiment, self.referees[0])
-        return [experiment for experiment in committed if experiment.state != "measured"]
+    def _prepare(self, wanted: int, add: Callable[[Experiment], None]) -> None:
+        """Propose and commit candidates, and add each; one that was refused is settled at once."""
+
+        def take(row: Experiment) -> None:
+            committed = self._take_step(self._commit, row)
+            if committed.state == "measured":
+                self._finish(committed, self.referees[0])
+            else:
+                add(committed)
+
+        self.candidates.propose(take, wanted)
 
     def _commit(self, experiment: Experiment) -> Experiment:
         context, workspace, text = self.context, self.context.workspace, require(experiment.text)

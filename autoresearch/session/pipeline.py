@@ -11,13 +11,14 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 
+from autoresearch.agents.base import Exhausted
 from autoresearch.ledger import Experiment
 from autoresearch.measure.referee import Referee
 from autoresearch.session.lookahead import Lookahead
 from autoresearch.session.stopping import SessionControl
 
 Fill = Callable[[Callable[[], bool]], bool]  # runs a trial until it is unwanted; False if there is none to run
-Prepare = Callable[[int], Sequence[Experiment]]
+Prepare = Callable[[int, Callable[[Experiment], None]], None]  # makes up to so many candidates, and adds each
 
 POLL_S = 0.5
 NICENESS = 10  # of the pipeline's thread and of what it starts: the trial has priority
@@ -36,10 +37,10 @@ class Pipeline:
     def __init__(self, control: SessionControl, lookahead: Lookahead | None, cores: Sequence[int]) -> None:
         self.lock, self.control, self.lookahead, self.cores = control.context.lock, control, lookahead, cores
         self._making = False
-        self.start((), lambda wanted: [])
+        self.start((), lambda wanted, add: None)
 
     def start(self, ready: Iterable[Experiment], prepare: Prepare) -> None:
-        """Begin with ready candidates; `prepare` makes up to so many more, those that need a trial."""
+        """Begin with ready candidates; `prepare` makes more."""
         self.ready, self._prepare, self._closed = deque(ready), prepare, False
         self._failure: Exception | None = None
         self._thread: threading.Thread | None = None
@@ -103,16 +104,21 @@ class Pipeline:
     def _make(self, wanted: int) -> None:
         self._making = True
         try:
-            candidates = self._prepare(wanted)
-            if not self._closed:
-                self.ready.extend(candidates)
-                self._end_fillers(len(candidates))
+            self._prepare(wanted, self._add)
         except Exception as failure:  # raised in the thread that asks for the next candidate
             self._failure = failure
             self._end_fillers(len(self._fillers))
         finally:
             self._making = False
             self.lock.notify_all()
+
+    def _add(self, candidate: Experiment) -> None:
+        """Make a candidate available. Raises Exhausted if nobody will ask for it, so that no more are made."""
+        if self._closed:
+            raise Exhausted("the session is over")
+        self.ready.append(candidate)
+        self._end_fillers(1)
+        self.lock.notify_all()
 
     def _fill(self, fill: Fill) -> bool:
         """Run a filler while the agent is at work, if a whole trial fits before the deadline."""

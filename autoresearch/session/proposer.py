@@ -6,20 +6,32 @@ An agent that is broken or away never ends a session that has a stand-in (`sweep
 import hashlib
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from autoresearch.agents.attempts import Attempts
-from autoresearch.agents.base import Agent, BadProposal, Exhausted, Proposal, Spent, Unavailable, Unusable
+from autoresearch.agents.base import (
+    Agent,
+    BadProposal,
+    Conversational,
+    Conversed,
+    Exhausted,
+    Proposal,
+    Spent,
+    Unavailable,
+    Unusable,
+)
 from autoresearch.brief.brief import Brief
 from autoresearch.errors import describe_failure, format_traceback, is_unexpected, require
 from autoresearch.files import JsonObject
 from autoresearch.judge import SIMPLER_MODES
-from autoresearch.ledger import Experiment, duplicates, find_merge, newest
-from autoresearch.ledger.rows import CONVERSATION
+from autoresearch.ledger import Experiment, duplicates, find_merge
 from autoresearch.session import describe
 from autoresearch.session.briefing import Briefing
+from autoresearch.session.checked_proposal import CheckedProposal, Refusal
 from autoresearch.session.constraints import Constraints
 from autoresearch.session.context import SessionContext
+from autoresearch.session.delivery import Delivery
 from autoresearch.session.describe import Columns
 from autoresearch.session.evidence import Evidence
 from autoresearch.session.fallback import AgentHealth
@@ -32,27 +44,9 @@ from autoresearch.workspace.texts import merge_texts
 
 MAX_BROKEN = 10  # broken proposals in a row that end a session without a stand-in
 UNUSABLE_RETRY_S = 3600.0  # until an agent that cannot work is asked again: the user may have bought credit
+Record = Callable[[CheckedProposal], None]
 Answer = tuple[Proposal, str | None]  # a proposal, and its defect if it is broken and belongs in the history
 SAFE = "Several proposals in a row could not be used. Make one small change now, and check that it applies."
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """The verdict (`invalid` or `duplicate`) and the reason for a proposal not to be measured."""
-
-    verdict: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class CheckedProposal:
-    """A proposal, its agent, the brief that it answers, and the refusal if it is refused."""
-
-    proposal: Proposal
-    agent: Agent
-    brief: Brief
-    refusal: Refusal | None
-    trace: list[JsonObject]  # how it was made, with the attempts that failed
 
 
 @dataclass
@@ -68,39 +62,48 @@ class Proposer:
     attempts: Attempts = field(default_factory=Attempts)  # at the newest proposal
     tools: ModelTools | None = None
 
-    def obtain(self, brief: Brief) -> CheckedProposal:
+    def obtain(self, brief: Brief, record: Record | None = None) -> CheckedProposal | Conversed:
         """Return a proposal that passed, or the last one with its refusal. Raises Exhausted.
 
-        An agent is told why it was refused (`brief.feedback`) and may try again `agent.repairs` times.
+        An agent is told why it was refused (`brief.feedback`) and may try again `agent.repairs` times. With `record`,
+        an agent that can make several changes in one conversation has each recorded when it is made.
         """
         tries, self.attempts = 0, Attempts()
         while True:
             agent = self._next_agent(brief)
             shown = brief if agent is self.agent else brief.without_openings()
-            if (answer := self._ask(agent, shown)) is None:
+            if (answer := self._ask(agent, shown, record)) is None:
                 continue
+            if isinstance(answer, Conversed):
+                return answer
             proposal, defect = answer
-            if defect:
-                refusal: Refusal | None = Refusal("invalid", defect)
-            else:
-                proposal, refusal = self._choose(proposal, shown.incumbent)
+            refusal = Refusal("invalid", defect) if defect else self.refusal(proposal)
+            if refusal is None:
+                known = len(proposal.trace)
+                proposal = self._note_same(proposal, shown.incumbent)
+                self.attempts.trace += proposal.trace[known:]
             tries += 1
             if refusal is None or defect or tries > agent.repairs:
                 return CheckedProposal(proposal, agent, shown, refusal, self.attempts.trace)
-            self.attempts.send_back(brief, f"{refusal.verdict}: {refusal.reason}")
+            self.attempts.send_back(brief, str(refusal))
 
-    def _choose(self, proposal: Proposal, incumbent: int) -> tuple[Proposal, Refusal | None]:
-        """Return the first proposal of a conversation that passes, with the others as `more`; if none, the first."""
-        proposals = [replace(proposal, more=()), *proposal.more]
-        refusals = [self.refusal(each) for each in proposals]
-        noted = [
-            each if refused else self._note_same(each, incumbent)
-            for each, refused in zip(proposals, refusals, strict=True)
-        ]
-        k = refusals.index(None) if None in refusals else 0
-        known = len(proposal.trace) if k == 0 else 0  # entries that are in the trace of the attempts already
-        self.attempts.trace += noted[k].trace[known:]
-        return replace(noted[k], more=tuple(noted[:k] + noted[k + 1 :])), refusals[k]
+    def _converse(self, agent: Conversational, brief: Brief, record: Record) -> Conversed:
+        """Have the proposals of one conversation recorded; `agent.repairs` of them may be refused within it."""
+        refused = 0
+
+        def deliver(proposal: Proposal) -> str | None:
+            nonlocal refused
+            refusal = self.refusal(proposal)
+            if refusal is not None and refused < agent.repairs:
+                refused += 1
+                return str(refusal)
+            if refusal is None:
+                proposal = self._note_same(proposal, brief.incumbent)
+            record(CheckedProposal(proposal, agent, brief, refusal, [*self.attempts.trace, *proposal.trace]))
+            return None
+
+        conversed = self.attempts.converse(agent, brief, deliver)
+        return replace(conversed, trace=self.attempts.trace)
 
     def _note_same(self, proposal: Proposal, incumbent: int) -> Proposal:
         """Note whether a proposal that is not meant as a gain computes the same function; an error leaves it open."""
@@ -142,11 +145,14 @@ class Proposer:
             brief.feedback.append(SAFE)
         return self.agent
 
-    def _ask(self, agent: Agent, brief: Brief) -> Answer | None:
+    def _ask(self, agent: Agent, brief: Brief, record: Record | None) -> Answer | Conversed | None:
         """Ask an agent once; return None if another attempt is needed."""
         started = time.time()
         try:
-            proposal = self.attempts.ask(agent, brief)
+            if record is not None and isinstance(agent, Conversational):
+                made: Proposal | Conversed = self._converse(agent, brief, record)
+            else:
+                made = self.attempts.ask(agent, brief)
         except BadProposal as bad:
             return self._handle_broken(agent, brief, bad, started)
         except (Unavailable, Unusable, Spent) as away:
@@ -155,8 +161,10 @@ class Proposer:
         self.broken_in_a_row = 0
         if agent is self.agent:
             self.health = self.health.after_good()
-        self._emit("proposed", brief, proposal.hypothesis, started)
-        return proposal, None
+        if isinstance(made, Conversed):
+            return made
+        self._emit("proposed", brief, made.hypothesis, started)
+        return made, None
 
     def _handle_broken(self, agent: Agent, brief: Brief, bad: BadProposal, started: float) -> Answer | None:
         self._emit("broken", brief, f"{agent.name}: {bad}", started)
@@ -204,43 +212,32 @@ class CandidateMaker:
     briefing: Briefing
     proposer: Proposer
 
-    def propose(self, wanted: int = 1) -> list[Experiment]:
-        """Record what the agent proposes next, one change or up to `wanted`. Raises Exhausted."""
+    def propose(self, take: Callable[[Experiment], None], wanted: int = 1) -> None:
+        """Record what the agent proposes next, one change or up to `wanted`; `take` gets each. Raises Exhausted."""
         context, started = self.context, time.time()
-        brief = replace(self.briefing.write(self._next_number()), proposals=wanted)
-        with context.lock.released():
-            checked = self.proposer.obtain(brief)
-        first = self._next_number()
-        context.ledger.renumber(context.id, brief.n, first, started)
-        more = checked.proposal.more[: wanted - 1]
-        shared = {CONVERSATION: first} if more else {}
-        with context.ledger.transaction():  # all of a conversation, or nothing
-            trace = [{"kind": "brief", "text": checked.brief.render()}, *checked.trace]
-            rows = [self._add(checked, checked.proposal, checked.refusal, trace, shared)]
-            rows += [self._add_another(checked, proposal, first) for proposal in more]
-        return rows
+        brief = replace(self.briefing.write(context.next_number()), proposals=wanted)
+        delivery = Delivery(context, brief.n, self._add, take)
+        try:
+            with context.lock.released():
+                made = self.proposer.obtain(brief, delivery.record if wanted > 1 else None)
+        finally:
+            if delivery.failure is not None:
+                raise delivery.failure
+        if isinstance(made, Conversed):
+            delivery.end(made)
+            return
+        context.ledger.renumber(context.id, brief.n, context.next_number(), started)
+        take(self._add(made, made.whole_trace(made.trace), {}))
 
-    def _add_another(self, checked: CheckedProposal, proposal: Proposal, first: int) -> Experiment:
-        """Record a further proposal of the conversation of experiment `first`."""
-        self.context.emit("proposed", self._next_number(), proposal.hypothesis, conversation=first)
-        trace = [{"kind": CONVERSATION, "text": f"made in the conversation of experiment {first}"}, *proposal.trace]
-        return self._add(checked, proposal, self.proposer.refusal(proposal), trace, {CONVERSATION: first})
-
-    def _add(
-        self,
-        checked: CheckedProposal,
-        proposal: Proposal,
-        refusal: Refusal | None,
-        trace: list[JsonObject],
-        shared: JsonObject,
-    ) -> Experiment:
-        brief = self._brief_of(proposal, checked.brief)
+    def _add(self, checked: CheckedProposal, trace: list[JsonObject], shared: JsonObject) -> Experiment:
+        """Record a proposal with a trace; `shared` is added to its params."""
+        proposal, brief = checked.proposal, self._brief_of(checked.proposal, checked.brief)
         columns = describe.proposal_columns(replace(proposal, params=proposal.params | shared), brief) | {
             "agent": checked.agent.name,
             "model": checked.agent.model,
             "program_hash": hashlib.sha256(brief.program.encode()).hexdigest()[:16],
         }
-        return self._record(proposal.text, brief.source, refusal, trace, columns)
+        return self._record(proposal.text, brief.source, checked.refusal, trace, columns)
 
     def _brief_of(self, proposal: Proposal, brief: Brief) -> Brief:
         """Return the brief that a proposal answers; the one of now if it changes a version that is newer than it."""
@@ -268,7 +265,7 @@ class CandidateMaker:
     def _record(
         self, text: str, parent: str, refusal: Refusal | None, trace: list[JsonObject], columns: Columns
     ) -> Experiment:
-        n = self._next_number()
+        n = self.context.next_number()
         if refusal:
             columns |= {"verdict": refusal.verdict, "reason": refusal.reason}
         try:
@@ -281,6 +278,3 @@ class CandidateMaker:
             columns |= {"text": text, "verdict": "invalid", "reason": describe_failure(error)}
         self.context.artefacts(n).write_proposal(diff, trace)
         return self.context.ledger.add_experiment(self.context.id, n, **columns)
-
-    def _next_number(self) -> int:
-        return 1 + require(newest(self.context.ledger, self.context.row))

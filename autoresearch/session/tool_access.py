@@ -8,8 +8,11 @@ from pathlib import Path
 
 from autoresearch.agents.base import Proposal
 from autoresearch.data.dataset import Dataset
+from autoresearch.errors import require
 from autoresearch.ledger import Ledger
+from autoresearch.ledger.overhead import base_overhead
 from autoresearch.ledger.rows import EQUAL_SCORE
+from autoresearch.measure.result import Overhead
 from autoresearch.measure.settings import Settings
 from autoresearch.session.context import SessionContext
 from autoresearch.setup.project import Project
@@ -32,7 +35,8 @@ def make_tools(context: SessionContext, project: Project, spare: Sequence[int], 
         is_scaled = settings.device != "cpu"
         rows = scale.with_short_rows(data) if is_scaled else data
         bench = Workbench(own, rows, gate, is_scaled, is_private(data, project.config.share_text))
-    return ModelTools(bench, lambda n: _find_version(context, project, n), context.row.seed % 2**31)
+    seed = context.row.seed % 2**31
+    return ModelTools(bench, lambda n: _find_version(context, project, n), seed, lambda: _overhead(context, project))
 
 
 def note_same(proposal: Proposal, incumbent: int, tools: ModelTools | None) -> Proposal:
@@ -78,6 +82,14 @@ def _cpu_settings(settings: Settings, cores: tuple[int, ...]) -> Settings:
     threads = min(settings.threads, len(cores)) if settings.device == "cpu" else len(cores)
     memory = None if settings.memory is None else settings.memory // 2
     return replace(settings, device="cpu", gpu=None, cores=cores, threads=threads, memory=memory)
+
+
+def _overhead(context: SessionContext, project: Project) -> Overhead | None:
+    """Return what limits the time of the session's versions. Any thread may ask."""
+    with Ledger.open(project.ledger, readonly=True) as ledger:
+        session = require(ledger.session(context.tag))
+        spent = base_overhead(ledger, session, 1)
+    return Overhead(**spent) if spent else None
 
 
 def _find_version(context: SessionContext, project: Project, n: int | None) -> tuple[str, str] | None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from autoresearch.source.constants import Number, constants, with_constants
 
+_OURS, _THEIRS = "<" * 7, ">" * 7  # marks of git around lines in conflict
 Merge = Callable[[str, str, str], tuple[str, bool]]
 """Merge two changes of a base by lines: (base, ours, theirs) -> (text, whether they conflict)."""
 
@@ -21,6 +22,24 @@ def rebase_change(merge: Merge, base: str, changed: str, onto: str) -> str | Non
     if any(now.get(name) != before[name] for name in values):
         return None
     return with_constants(onto, values)
+
+
+def find_conflicts(merge: Merge, base: str, changed: str, onto: str, names: tuple[str, str]) -> str:
+    """Return the lines where two changes of `base` meet, those of `onto` above those of `changed`.
+
+    `names` are those of `onto` and `changed`. Empty if the changes do not meet in any line.
+    """
+    merged, _ = merge(base, onto, changed)
+    hunks, hunk = list[str](), list[str]()
+    for line in merged.splitlines():
+        if line.startswith(_OURS):
+            hunk = [f"{_OURS} {names[0]}"]
+        elif hunk and line.startswith(_THEIRS):
+            hunks += [*hunk, f"{_THEIRS} {names[1]}"]
+            hunk = []
+        elif hunk:
+            hunk.append(line)
+    return "\n".join(hunks)
 
 
 def _changed_constants(base: str, changed: str) -> dict[str, Number] | None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from autoresearch.measure.result import Overhead
 from autoresearch.source.parsing import explain
 from autoresearch.text import last_lines
 from autoresearch.tools import scale
@@ -40,13 +41,16 @@ class ModelTools:
     bench: Workbench | None
     versions: Versions
     seed: int = 1
+    overhead: Callable[[], Overhead | None] = lambda: None  # what the base spent beside its budget, if that is known
     now: Callable[[], float] = time.monotonic
     _probes: deque[float] = field(default_factory=deque)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def check(self, text: str) -> str:
         """Return what happens when a version trains, saves, loads and answers for a few seconds."""
-        return self._try(lambda bench: _with_print(bench, *check(bench, _fit(bench, text), self.seed)))
+        return self._try(
+            lambda bench: _with_print(bench, *check(bench, _fit(bench, text), self.seed, base=self.overhead()))
+        )
 
     def same(self, text: str, n: int | None) -> str:
         """Return whether a version computes the same function as experiment `n`, or the incumbent (None).
@@ -101,13 +105,14 @@ class ModelTools:
             raise ValueError(f"not available: {NO_CORES}")
         began = self.now()
         with self._lock:
+            bench.cpu_times.clear()
             try:
                 words = tool(bench)
             except SyntaxError as error:
                 raise ValueError(f"it does not parse: {explain(error)}") from None
             except ToolError as error:
                 words = _with_print(bench, f"it fails: {error}", error.printed)
-        return _bounded(bench, words, self.now() - began)
+            return _bounded(bench, words, self.now() - began)
 
 
 def _fit(bench: Workbench, text: str) -> str:
@@ -123,8 +128,9 @@ def _with_print(bench: Workbench, words: str, printed: str) -> str:
 
 
 def _bounded(bench: Workbench, words: str, spent: float) -> str:
-    cores = bench.settings.threads
+    """Return an answer with its cost before it, cut to `MAX_ANSWER_CHARS`."""
+    cores, had = bench.settings.threads, sum(bench.cpu_times)
     scaled = "; CPU figures of short rows and small batches, not those of the card" if bench.scaled else ""
-    head = f"({spent:.1f} s on {cores} spare CPU core{'s' if cores > 1 else ''}{scaled})\n"
+    head = f"({spent:.1f} s, {had:.1f} s of CPU time on {cores} spare core{'s' if cores > 1 else ''}{scaled})\n"
     most = MAX_ANSWER_CHARS - len(head)
     return head + (words if len(words) <= most else f"{words[: most - len(CUT)]}{CUT}")

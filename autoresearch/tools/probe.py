@@ -5,7 +5,7 @@ import re
 from autoresearch.source.parsing import parse
 from autoresearch.tools.workbench import Workbench
 
-LIMIT_S = 20.0
+LIMIT_S = 20.0  # of CPU time
 MAX_SNIPPET_CHARS = 8_000
 
 

@@ -1,4 +1,4 @@
-"""Cells in which tools try versions: on spare cores, at the lowest priority, for a limited time, on training rows."""
+"""Cells in which tools try versions: on spare cores, at the lowest priority, with limited time, on training rows."""
 
 import os
 import time
@@ -16,8 +16,10 @@ from autoresearch.measure import wire
 from autoresearch.measure.cell_process import CellProcess, Harness, cell_spec, send_hello, start_program
 from autoresearch.measure.reported_errors import error_class, error_line
 from autoresearch.measure.settings import Settings
+from autoresearch.measure.tool_context import MAX_SLOWNESS
 from autoresearch.measure.tool_program import STAGES
 from autoresearch.sandbox.cell import CellError
+from autoresearch.sandbox.kernel import cpu_seconds
 from autoresearch.sandbox.launch import CellSpec
 from autoresearch.text import one_line
 from autoresearch.tools.scoring_gate import Busy, ScoringGate, StoppableCell
@@ -56,12 +58,13 @@ class Workbench:
     scaled: bool = False
     private: bool = False
     nice: int = LOWEST_PRIORITY
+    cpu_times: list[float] = field(default_factory=list)  # CPU-seconds of each run
 
     @contextmanager
     def run(
         self, mode: str, source: str, seed: int, limit_s: float | None, task: JsonObject, fds: Sequence[int] = ()
     ) -> Iterator["ToolRun"]:
-        """Start a tool, in its cell, that ends with the block, after `limit_s` seconds (None: those for a version).
+        """Start a tool, in its cell, that ends with the block, or after `limit_s` (None: the limit for a version).
 
         Raises ToolError, also for what fails in the block.
         """
@@ -71,13 +74,15 @@ class Workbench:
             try:
                 with self.gate.running(process.cell) as stoppable:
                     limit_s = self.limit_s if limit_s is None else limit_s
-                    run = ToolRun(process, stoppable, limit_s, source, self.private)
+                    run = ToolRun(process, stoppable, limit_s, source, self.private, self.settings.threads)
                     send_hello(process.channel, source, seed, Harness(self.settings, self.data))
                     self._send_task(process.channel, task, fds)
                     yield run
                 if stoppable.ran_on:
                     raise ToolError("", RAN_ON)
             finally:
+                if run is not None:
+                    self.cpu_times.append(run.cpu_s())
                 process.kill()
         except (CellError, Busy) as error:
             raise ToolError("", str(error)) from None
@@ -105,7 +110,7 @@ class Workbench:
 
     @property
     def limit_s(self) -> float:
-        """Return the seconds that one version may take in a tool, from the start of its cell."""
+        """Return the seconds of each core's time that one version may take in a tool, from the start of its cell."""
         return SCALED_LIMIT_S if self.scaled else LIMIT_S
 
     def spec(self) -> CellSpec:
@@ -127,17 +132,18 @@ class ToolRun:
     """A running tool. `stage` is what it does; `printed` is known when it has ended."""
 
     def __init__(
-        self, process: CellProcess, stoppable: StoppableCell, limit_s: float, source: str, private: bool
+        self, process: CellProcess, stoppable: StoppableCell, limit_s: float, source: str, private: bool, threads: int
     ) -> None:
         self.process, self._stoppable, self._limit_s = process, stoppable, limit_s
-        self._source, self._private = source, private
-        self._started = stoppable.now()
+        self._source, self._private, self._threads = source, private, threads
+        self._started, self._cpu = stoppable.now(), cpu_seconds(process.cell.pid) or 0.0
+        self._last_cpu_s = 0.0
         self.stage = "the start"
         self.printed = ""
 
     def receive(self, kind: str) -> wire.Message:
         """Return the next message of a kind. Raises ToolError if the program fails or takes too long, wire.Closed."""
-        while self._stoppable.now() - self._started < self._limit_s:
+        while not self._is_over():
             message = self.process.channel.receive(POLL_S)
             if message is None:
                 continue
@@ -150,7 +156,19 @@ class ToolRun:
                 self.stage = name if name in STAGES else self.stage
             elif message.kind == "error":
                 raise ToolError(self.stage, self._describe_error(message.fields))
-        raise ToolError(self.stage, f"not done after {self._limit_s:.0f} s: cut off")
+        wall, cpu = self._stoppable.now() - self._started, self.cpu_s()
+        raise ToolError(self.stage, f"not done after {cpu:.1f} s of CPU time, in {wall:.0f} s: cut off")
+
+    def _is_over(self) -> bool:
+        """Return whether the time is up: CPU time, as others may use the core, or much more on the clock."""
+        wall = self._stoppable.now() - self._started
+        return max(self.cpu_s() / self._threads, wall / MAX_SLOWNESS) >= self._limit_s
+
+    def cpu_s(self) -> float:
+        """Return the CPU-seconds since the tool began, of all its threads."""
+        if (now := cpu_seconds(self.process.cell.pid)) is not None:
+            self._last_cpu_s = now - self._cpu
+        return self._last_cpu_s
 
     def _describe_error(self, fields: JsonObject) -> str:
         name, where = fields.get("error"), error_line(fields.get("line"), self._source)

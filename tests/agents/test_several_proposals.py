@@ -36,14 +36,20 @@ def block(smoothing: float) -> str:
     return f"<<<<<<< SEARCH\nSMOOTHING = 0.5\n=======\nSMOOTHING = {smoothing}\n>>>>>>> REPLACE\n"
 
 
-def ask(plan: Any, brief: Brief, **more: Any) -> Proposal:
+def claude(server: MessagesServer, **more: Any) -> Claude:
+    services = Services(sleep=lambda seconds: None, max_wait_s=0.0)
+    return Claude(Config(base_url=server.url, **{"model": "claude-opus-5-5", **more}), services)
+
+
+def ask(plan: Any, brief: Brief, **more: Any) -> list[Proposal]:
+    made: list[Proposal] = []
     with MessagesServer(plan) as server:
-        services = Services(sleep=lambda seconds: None, max_wait_s=0.0)
-        return Claude(Config(base_url=server.url, **{"model": "claude-opus-5-5", **more}), services).propose(brief)
+        claude(server, **more).converse(brief, made.append)
+    return made
 
 
-def texts(proposal: Proposal) -> list[str]:
-    return [each.text for each in (proposal, *proposal.more)]
+def texts(proposals: list[Proposal]) -> list[str]:
+    return [each.text for each in proposals]
 
 
 def expected(brief: Brief, *smoothings: float) -> list[str]:
@@ -55,16 +61,71 @@ def key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANTHROPIC_API_KEY", "test-key-0123456789")
 
 
-def test_each_proposal_changes_the_same_version_and_bears_its_share_of_the_cost(brief: Brief) -> None:
-    one = ask([Reply(change(0.1))], replace(brief, proposals=1))
+def test_each_proposal_changes_the_same_version(brief: Brief) -> None:
     several = ask([Reply(change(0.1)), Reply(change(0.2) + change(0.3))], brief)
     assert texts(several) == expected(brief, 0.1, 0.2, 0.3)
-    assert [each.hypothesis for each in several.more] == ["smoothing 0.2", "smoothing 0.3"]
-    calls = [entry["cost_usd"] for entry in several.trace if entry["kind"] == "call"]
-    costs = [each.cost_usd or 0.0 for each in (several, *several.more)]
-    assert len(calls) == 2 and costs == pytest.approx([sum(calls) / 3] * 3)
-    assert [entry["kind"] for entry in several.more[0].trace] == ["rationale"]
-    assert not one.more and one.cost_usd is not None
+    assert [each.hypothesis for each in several] == ["smoothing 0.1", "smoothing 0.2", "smoothing 0.3"]
+    assert [[entry["kind"] for entry in each.trace] for each in several] == [["rationale"]] * 3
+
+
+def test_the_whole_conversation_is_recorded_with_its_cost(brief: Brief) -> None:
+    with MessagesServer([Reply(change(0.1)), Reply(change(0.2) + change(0.3))]) as server:
+        conversed = claude(server).converse(brief, lambda proposal: None)
+        calls = [entry["cost_usd"] for entry in conversed.trace if entry["kind"] == "call"]
+        assert len(calls) == 2 and conversed.cost_usd == pytest.approx(sum(calls))
+    with MessagesServer([Reply(change(0.1))]) as server:
+        one = claude(server).propose(brief)
+        assert one.cost_usd is not None and one.trace[0]["kind"] == "prompt" and one.trace[-1]["kind"] == "rationale"
+        assert "Up to 3 proposals" not in str(server.requests[0].body)
+
+
+def test_a_proposal_is_delivered_before_the_next_one_is_asked_for(brief: Brief) -> None:
+    known: list[int] = []
+    made: list[Proposal] = []
+
+    def plan(request: Request) -> Reply:
+        known.append(len(made))
+        return Reply(change(0.1 * (1 + len(made))))
+
+    with MessagesServer(plan) as server:
+        claude(server).converse(brief, made.append)
+    assert known == [0, 1, 2] and len(made) == 3
+
+
+def test_a_refusal_is_an_answer_within_the_conversation(brief: Brief) -> None:
+    asked: list[str] = []
+
+    def deliver(proposal: Proposal) -> str | None:
+        asked.append(proposal.hypothesis)
+        return "invalid: it is too long" if len(asked) == 1 else None
+
+    def plan(request: Request) -> Reply:
+        if request.turn == 1:
+            assert request.results()[-1] == "invalid: it is too long"
+            view = tool(
+                EDITOR, command="str_replace", path="train.py", old_str="SMOOTHING = 0.1", new_str="SMOOTHING = 9"
+            )
+            return Reply([view, change(9)[1]])
+        return Reply([text("That is all.")]) if request.turn else Reply(change(0.1))
+
+    with MessagesServer(plan) as server:
+        claude(server).converse(brief, deliver)
+    assert asked == ["smoothing 0.1", "smoothing 9"]
+
+
+def test_a_refused_part_of_a_plain_text_leaves_the_others(brief: Brief) -> None:
+    made: list[Proposal] = []
+
+    def deliver(proposal: Proposal) -> str | None:
+        if proposal.hypothesis == "to 0.1":
+            return "duplicate: as experiment 1"
+        made.append(proposal)
+        return None
+
+    said = "".join(f"Proposal {k}\nHypothesis: to {x}\n{block(x)}\n" for k, x in enumerate((0.1, 0.2), 1))
+    with MessagesServer([Reply([text(said)])]) as server:
+        claude(server, edit_format="text", model="qwen3").converse(brief, deliver)
+    assert texts(made) == expected(brief, 0.2)
 
 
 def test_a_model_that_has_no_more_ideas_ends_with_words(brief: Brief) -> None:
@@ -101,8 +162,8 @@ def test_plain_text_holds_several_proposals(brief: Brief) -> None:
     said = "".join(f"## Proposal {k}\n\nHypothesis: to {x}\n\n{block(x)}\n" for k, x in changes)
     first_unmarked = said.removeprefix("## Proposal 1\n")
     for reply in (said, f"Here are three proposals.\n\n{said}", first_unmarked):
-        proposal = ask([Reply([text(reply)])], brief, edit_format="text", model="qwen3")
-        assert texts(proposal) == expected(brief, 0.1, 0.2, 0.3) and proposal.more[0].hypothesis == "to 0.2"
+        made = ask([Reply([text(reply)])], brief, edit_format="text", model="qwen3")
+        assert texts(made) == expected(brief, 0.1, 0.2, 0.3) and made[1].hypothesis == "to 0.2"
 
 
 def test_one_of_several_in_plain_text_that_cannot_be_read_is_left_out(brief: Brief) -> None:

@@ -66,6 +66,15 @@ def test_a_failure_is_worth_a_repair_until_somebody_took_it_up() -> None:
     assert labels(find_openings([BASE, crash, past(40)], 0, []), "repair") == []
 
 
+def test_a_change_that_conflicts_with_a_newer_incumbent_is_offered_to_be_made_anew() -> None:
+    lost = past(3, delta=None, reason="superseded by experiment 4, with which it conflicts")
+    carried = past(5, delta=None, reason="superseded by experiment 4")
+    history = [BASE, lost, past(4, "keep", -0.1), carried]
+    assert labels(found := find_openings(history, 4, []), "repair") == ["repair 3"]
+    assert "conflicts with a newer incumbent" in next(each.words for each in found if each.mode == "repair")
+    assert labels(find_openings([*history, past(6, mode="repair", line=3)], 4, []), "repair") == []
+
+
 def test_a_category_whose_constants_moved_was_tried_and_one_that_was_superseded_was_not() -> None:
     tried = [past(n, category=name) for n, name in enumerate(CATEGORIES, 1) if name not in ("schedule", "numerics")]
     moved = past(20, change="WARMDOWN 0.6 -> 0.9", category="optimiser")

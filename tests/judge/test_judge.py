@@ -122,6 +122,13 @@ def test_noise_is_pooled_over_versions_and_shrunk_toward_earlier_sessions() -> N
     assert judge.noise([]).dof == 0
 
 
+def test_a_deterministic_version_says_nothing_on_the_noise_of_others() -> None:
+    equal, noisy = draws_of([1.1] * 9), draws_of([1.0, 1.01, 1.02], 9)
+    found = judge.noise([equal, noisy])
+    assert (found.sigma, found.dof) == (judge.noise([noisy]).sigma, 2)
+    assert judge.noise([equal]).sigma < 1e-5 and judge.noise([equal]).dof == 8, "all of them may be deterministic"
+
+
 def test_noise_that_is_hardly_known_makes_careful() -> None:
     values = [0.9975, 0.998, 0.9978]
     assert decide(values, steady(0.001, 60)).p_gain > decide(values, steady(0.001, 2)).p_gain

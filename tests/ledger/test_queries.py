@@ -287,6 +287,8 @@ def test_status_knows_reviews_keeps_that_are_no_gain_and_what_the_machine_did(le
         (False, None),
     ]
     assert breakdown.sum_groups(rows, [], "category")[0].gain == pytest.approx(0.1)
+    whole = breakdown.sum_all(rows, [], "category")
+    assert whole.key == "all" and whole.gain == pytest.approx(0.1) and whole.experiments == len(rows) - 1
     assert package.reviews(ledger, session.id)[1].by == "me"
 
 

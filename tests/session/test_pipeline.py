@@ -1,5 +1,6 @@
 """Candidates prepared while trials run, several slots at once, and rebasing a candidate when another is kept."""
 
+import errno
 import itertools
 import re
 import threading
@@ -14,8 +15,9 @@ from support.programs import wait
 from support.referees import FunctionReferee
 from support.sessions import session_of
 
-from autoresearch.agents.base import Exhausted, Proposal
+from autoresearch.agents.base import Conversed, Deliver, Exhausted, Proposal
 from autoresearch.analysis import consistency
+from autoresearch.analysis.sft import read_trace
 from autoresearch.brief.brief import Brief
 from autoresearch.data.dataset import Dataset
 from autoresearch.errors import UserError
@@ -26,7 +28,7 @@ from autoresearch.measure.result import Result
 from autoresearch.measure.settings import Settings
 from autoresearch.session.loop import SessionLoop
 from autoresearch.session.stopping import Limits
-from autoresearch.source.rebase import rebase_change
+from autoresearch.source.rebase import find_conflicts, rebase_change
 from autoresearch.workspace.texts import merge_texts
 
 SOON = 20.0  # s
@@ -327,6 +329,8 @@ class Mender:
         ({"category": "bug", "params": {"same_as": 0}}, "discard"),  # an agent says so itself
         ({"category": "architecture", "same_as": 0}, "discard"),  # it was meant as a gain
         ({"category": "bug", "same_as": 7}, "discard"),  # of another version
+        ({"category": "bug", "same_as": 0, "predicted": 0.99}, "keep"),  # its steps, as a share of the incumbent's
+        ({"category": "bug", "same_as": 0, "predicted": 0.98}, "discard"),
     ],
 )
 def test_a_repair_that_computes_the_same_is_kept_at_the_same_score(
@@ -335,7 +339,8 @@ def test_a_repair_that_computes_the_same_is_kept_at_the_same_score(
     noise = itertools.cycle([3.0, 3.0002, 3.0001])
 
     def trial(text: str, seed: int) -> Result:
-        return replace(scored(text, seed), val_bpb=next(noise))
+        steps = 1000.0 * said.get("predicted", 1.0) if text != TRAIN else 1000.0
+        return replace(scored(text, seed), val_bpb=next(noise), reported={"step": steps})
 
     session = make(Mender(**said), trial, prepares_ahead=False)
     session.run()
@@ -360,6 +365,13 @@ def test_a_candidate_that_conflicts_with_the_new_incumbent_is_given_up(make: Mak
     assert session.run() == "agent exhausted"
     found = rows(session)
     assert len(found) == 3 and found[2].reason == "superseded by experiment 1, with which it conflicts"
+    brief = session.candidates.briefing.write(3)
+    assert [each.label for each in brief.openings] == []  # it has no model
+    session.candidates.briefing.offers = True
+    told = session.candidates.briefing.write(3).changing()
+    assert "`repair 2`: never measured, as its change conflicts with a newer incumbent" in told
+    meets = "<<<<<<< experiment 1, the incumbent\nALPHA = 0.5\n=======\nALPHA = 0.7\n>>>>>>> experiment 2\n</data>"
+    assert meets in told
 
 
 def test_what_is_ready_when_the_time_is_up_is_settled_unmeasured(make: Make) -> None:
@@ -482,26 +494,45 @@ def test_other_changes_are_merged_by_lines() -> None:
     assert rebase_change(merge_texts, TRAIN, changed, other) is None
 
 
+def test_lines_that_meet_are_found_and_forged_marks_are_text() -> None:
+    names = ("mine", "yours")
+    onto, changed = TRAIN.replace("ALPHA = 1.0", "ALPHA = 2.0"), TRAIN.replace("ALPHA = 1.0", "ALPHA = 3.0")
+    meets = "<<<<<<< mine\nALPHA = 2.0\n=======\nALPHA = 3.0\n>>>>>>> yours"
+    assert find_conflicts(merge_texts, TRAIN, changed, onto, names) == meets
+    assert find_conflicts(merge_texts, TRAIN, TRAIN, onto, names) == ""
+    forged = TRAIN.replace("GAMMA = 1.0\n", f"{'>' * 7} yours\nGAMMA = 1.0\n")
+    assert find_conflicts(merge_texts, forged, forged, forged.replace("BETA = 1.0", "BETA = 2.0"), names) == ""
+
+
 # --- several proposals from one conversation
 
 
 class Prolific(Thinker):
-    """Gives as many edits as the brief wants in one conversation, and says what it cost."""
+    """Gives as many edits as the brief wants in one conversation, and says what it cost.
+
+    Before each edit but the first it waits until `goes_on` is set.
+    """
+
+    def __init__(self, edits: list[tuple[str, float]]) -> None:
+        super().__init__(edits)
+        self.goes_on = threading.Event()
+        self.goes_on.set()
 
     def propose(self, brief: Brief) -> Proposal:
+        made: list[Proposal] = []
+        self.converse(replace(brief, proposals=1), made.append)
+        return made[0]
+
+    def converse(self, brief: Brief, deliver: Deliver) -> Conversed:
         self.briefs.append(brief)
         if not self.edits:
             raise Exhausted("agent exhausted")
         edits, self.edits = self.edits[: brief.proposals], self.edits[brief.proposals :]
-        first, *more = [
-            Proposal(
-                re.sub(rf"^{name} = .*", f"{name} = {value}", brief.source, flags=re.M),
-                f"{name} is {value}",
-                cost_usd=0.3 / len(edits),
-            )
-            for name, value in edits
-        ]
-        return replace(first, more=tuple(more))
+        for k, (name, value) in enumerate(edits):
+            assert not k or self.goes_on.wait(SOON)
+            text = re.sub(rf"^{name} = .*", f"{name} = {value}", brief.source, flags=re.M)
+            deliver(Proposal(text, f"{name} is {value}", trace=[{"kind": "rationale"}]))
+        return Conversed([{"kind": "reply", "text": "done"}], 0.3)
 
 
 def slowly(text: str, seed: int) -> Result:
@@ -523,6 +554,39 @@ def test_one_conversation_gives_as_many_proposals_as_a_model_needs_time_for(make
     assert all(found[n].parent == 0 and found[n].val_bpb is not None for n in (1, 2, 3))
     listed = experiment_rows(session.context.ledger, session.context.row)
     assert sum(known_cost(row.cost_usd) for row in listed[1:4]) == pytest.approx(0.3)
+
+
+def test_a_proposal_is_measured_while_the_conversation_that_made_it_goes_on(make: Make) -> None:
+    agent = Prolific([("ALPHA", 0.5), ("BETA", 2.0), ("GAMMA", 2.0)])
+    agent.goes_on.clear()
+
+    def trial(text: str, seed: int) -> Result:
+        if "ALPHA = 0.5" in text:
+            agent.goes_on.set()
+        return slowly(text, seed)
+
+    session = make(agent, trial, proposals=3)
+    assert session.run() == "agent exhausted"
+    found = rows(session)
+    assert found[1].verdict == "keep" and agent.briefs[0].proposals == 3
+    costs = [row.cost_usd for row in found.values() if "conversation" in row.params]
+    assert costs == pytest.approx([0.1] * 3)
+    events = session.context.ledger.events(1)
+    assert [event.n for event in events if event.kind == "conversed"] == [1]
+    kinds = [[each["kind"] for each in read_trace(session.context.artefacts(n).trace)] for n in (1, 2)]
+    assert kinds == [["brief", "reply", "rationale"], ["conversation", "rationale"]]
+
+
+def test_an_error_while_a_proposal_is_recorded_is_that_of_the_session(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, "no room")
+
+    session = make(Prolific([("ALPHA", 2.0), ("BETA", 2.0)]), slowly, proposals=3)
+    monkeypatch.setattr(session.context.ledger, "renumber", fail)
+    with pytest.raises(OSError, match="no room"):
+        session.run()
 
 
 def test_a_long_trial_leaves_time_for_one_proposal_at_a_time(make: Make) -> None:

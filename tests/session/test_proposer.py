@@ -165,11 +165,31 @@ def test_the_user_hears_that_another_agent_takes_over_from_a_broken_one(brief: B
 class Several(Lines):
     """An agent that proposes all of its texts in one conversation, as changes that repair something."""
 
+    proposes = "remotely"
+
     def propose(self, brief: Brief) -> base.Proposal:
-        first, *more = [
-            base.Proposal(text, "mend it", "bug", trace=[{"kind": "rationale", "of": text}]) for text in self.texts
-        ]
-        return replace(first, more=tuple(more))
+        return base.Proposal(self.texts.pop(0), "mend it", "bug")
+
+    def converse(self, brief: Brief, deliver: base.Deliver) -> base.Conversed:
+        self.refusals = [deliver(base.Proposal(text, "mend it", "bug")) for text in self.texts]
+        return base.Conversed([{"kind": "reply"}], 0.3)
+
+
+def test_proposals_of_a_conversation_are_recorded_and_some_may_be_refused_within_it(
+    brief: Brief, store: Ledger
+) -> None:
+    agent, found = Several(MEASURED, "y = 1\n", MEASURED, MEASURED), list[proposer.CheckedProposal]()
+    agent.repairs = 2
+    made = proposer_of(agent, store).obtain(replace(brief, proposals=3), found.append)
+    assert isinstance(made, base.Conversed) and made.trace == [{"kind": "reply"}]
+    assert [reason and reason.split(":")[0] for reason in agent.refusals] == ["duplicate", None, "duplicate", None]
+    assert [(each.proposal.text, each.refusal is None) for each in found] == [("y = 1\n", True), (MEASURED, False)]
+
+
+def test_an_agent_that_makes_one_change_at_a_time_is_asked_for_one(brief: Brief, store: Ledger) -> None:
+    found = list[proposer.CheckedProposal]()
+    obtained = proposer_of(Lines("x = 2\n"), store).obtain(replace(brief, proposals=3), found.append)
+    assert isinstance(obtained, proposer.CheckedProposal) and not found
 
 
 def test_what_may_be_measured_is_compared_with_the_incumbent_and_noted(
@@ -179,15 +199,18 @@ def test_what_may_be_measured_is_compared_with_the_incumbent_and_noted(
         return replace(proposal, same_as=incumbent, trace=[*proposal.trace, {"kind": "same"}])
 
     monkeypatch.setattr(proposer, "note_same", note)
-    kinds = {"one": ["y = 1\n", "y = 2\n"], "first refused": [MEASURED, "y = 1\n"], "all refused": [MEASURED]}
-    found = {}
-    for name, texts in kinds.items():
-        agent = Several(*texts)
+    found = list[proposer.CheckedProposal]()
+    for text in ("y = 1\n", MEASURED):
+        agent = Several(text)
         agent.repairs = 0
         checked = proposer_of(agent, store).obtain(brief)
-        same = [each.same_as for each in (checked.proposal, *checked.proposal.more)]
-        found[name] = same, [entry["kind"] for entry in checked.trace].count("same")
-    assert found == {"one": ([0, 0], 1), "first refused": ([0, None], 1), "all refused": ([None], 0)}
+        assert isinstance(checked, proposer.CheckedProposal)
+        proposer_of(agent, store).obtain(replace(brief, proposals=2), found.append)
+        agent.texts = [text]
+        proposer_of(agent, store).obtain(replace(brief, proposals=2), found.append)
+        found.append(checked)
+    noted = [(each.proposal.same_as, [entry["kind"] for entry in each.trace].count("same")) for each in found]
+    assert noted == [(0, 1), (0, 1), (None, 0), (None, 0)]
 
 
 def test_a_comparison_that_fails_costs_nothing_but_itself(

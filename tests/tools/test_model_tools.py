@@ -22,7 +22,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_an_answer_begins_with_its_cost(bench: Workbench, bigram: str) -> None:
     words = model_tools(bench).check(bigram.replace("step += 1", "step += 1; print('a secret')"))
-    assert words.startswith("(") and "s on 1 spare CPU core)\nok:" in words
+    assert words.startswith("(") and "s of CPU time on 1 spare core)\nok:" in words
     assert words.endswith("a secret") and len(words) <= 2000
 
 

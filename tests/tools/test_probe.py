@@ -1,16 +1,33 @@
 """`probe` runs a snippet on training rows; `profile` says where a step's time goes. Neither reaches anything else."""
 
+import os
+import re
 import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from support.cells import carrying
+from support.cells import CORE, carrying
 from support.tools import model_tools
 
 from autoresearch.sandbox import selftest
 from autoresearch.tools.probe import probe
 from autoresearch.tools.profile import profile
 from autoresearch.tools.workbench import ToolError, Workbench
+
+
+@contextmanager
+def burning(core: int) -> Iterator[None]:
+    """Run a program that uses all of a core that it gets."""
+    program = f"import os; os.sched_setaffinity(0, {{{core}}})\nwhile True: pass"
+    with subprocess.Popen([sys.executable, "-c", program], env=dict(os.environ)) as process:
+        try:
+            yield
+        finally:
+            process.kill()
 
 
 def test_a_snippet_sees_training_rows_and_the_version(bench: Workbench, bigram: str) -> None:
@@ -40,9 +57,23 @@ def test_megabytes_are_cut(bench: Workbench, bigram: str) -> None:
 
 def test_a_snippet_that_sleeps_is_cut_off_and_gone(bench: Workbench, bigram: str) -> None:
     code = "import time\nprint('here', flush=True)\ntime.sleep(600)"
-    with pytest.raises(ToolError, match="the snippet: not done after 2 s") as caught:
-        probe(bench, bigram, code, 1, limit_s=2.0)
+    with pytest.raises(ToolError, match=r"the snippet: not done after 0\.\d s of CPU time, in [2-9] s") as caught:
+        probe(bench, bigram, code, 1, limit_s=0.5)
     assert caught.value.printed == "here\n" and not carrying("inside.py probe")
+
+
+def test_a_busy_core_takes_nothing_from_the_limit(bench: Workbench, bigram: str) -> None:
+    spin = "import time\nwhile time.process_time() < 1.2: pass\nprint('done')"
+    with burning(CORE):  # half of the core, at the same priority: this takes over two seconds
+        assert probe(bench, bigram, spin, 1, limit_s=1.3) == "done\n"
+    with pytest.raises(ToolError, match=r"not done after 0\.[4-9] s of CPU time"):
+        probe(bench, bigram, spin, 1, limit_s=0.4)
+
+
+def test_the_cost_says_how_much_of_the_core_it_had(bench: Workbench, bigram: str) -> None:
+    words = model_tools(bench).probe(bigram, "import time\nwhile time.process_time() < 0.6: pass")
+    spent, had = map(float, re.findall(r"([\d.]+) s", words)[:2])
+    assert 0.2 < had <= spent, words
 
 
 ATTACKS = {

@@ -1,9 +1,12 @@
 """`check` runs a version for a moment and says what a trial would run into."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
+from autoresearch.measure.clock import Budget
+from autoresearch.measure.result import Overhead
 from autoresearch.tools import short_trial as module
 from autoresearch.tools.short_trial import check
 from autoresearch.tools.workbench import ToolError, Workbench
@@ -66,8 +69,26 @@ def test_load_cannot_use_what_training_left_in_the_module(bench: Workbench, bigr
 
 
 def test_a_version_that_sleeps_is_cut_off(bench: Workbench, bigram: str) -> None:
-    with pytest.raises(ToolError, match=r"train\(\): not done after 1 s"):
-        check(bench, bigram.replace("    trial.start()", "    import time; time.sleep(60)"), 1, limit_s=1.0)
+    with pytest.raises(ToolError, match=r"train\(\): not done after [\d.]+ s of CPU time, in \d+ s"):
+        check(bench, bigram.replace("    trial.start()", "    import time; time.sleep(60)"), 1, limit_s=0.7)
+
+
+def test_what_takes_longer_than_a_trial_allows_is_not_ok(bench: Workbench, bigram: str) -> None:
+    bench = replace(bench, settings=replace(bench.settings, budget=Budget.parse("5cpu")))
+    base = Overhead(setup=0.0, load=0.5, answer=0.0)
+    assert check(bench, bigram, 1, base=base)[0].startswith("ok:")
+    slow = "import time\n    began = time.process_time()\n    while time.process_time() < began + {}: pass\n    "
+    setup = bigram.replace("    trial.start()", f"    {slow.format(0.6)}trial.start()")
+    words, _ = check(bench, setup, 1, base=base)
+    assert words.startswith("ok:") and re.search(r"before trial.start\(\) [\d.]+ m?s, [\d.]+ m?s of it charged", words)
+    loading = bigram.replace(LOAD, f"{slow.format(1.5)}{LOAD}")
+    words, _ = check(bench, loading, 1, base=base)
+    assert re.match(r"too slow for a trial: load\(\) takes about 1[.\d]* s, at most 1[.\d]* s are allowed\n", words)
+
+
+def test_a_version_that_logs_no_steps_is_told_so(bench: Workbench, bigram: str) -> None:
+    words, _ = check(bench, re.sub(r"trial\.log\(.*\)", "pass", bigram), 1)
+    assert "the time of a step is unknown (train.py logged fewer than two `step`s)" in words
 
 
 FORGER = """
@@ -95,5 +116,5 @@ def test_a_forged_report_is_read_and_bounded(bench: Workbench, bigram: str, fiel
 
 def test_a_flood_of_messages_ends(bench: Workbench, bigram: str) -> None:
     flood = "    while True:\n        try: say(kind='stage', name='x' * 1000)\n        except BlockingIOError: pass"
-    with pytest.raises(ToolError, match="not done after 2 s"):
+    with pytest.raises(ToolError, match=r"not done after [\d.]+ s of CPU time"):
         check(bench, bigram.replace("\n\ndef train(trial):", f"{FORGER}\n\ndef train(trial):\n{flood}"), 1, limit_s=2.0)

@@ -3,14 +3,15 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from autoresearch.agents.base import BadProposal, Latency, Proposal, Unusable
+from autoresearch.agents.base import BadProposal, Conversed, Deliver, Latency, Proposal, Unusable
 from autoresearch.agents.llm.api import Api
 from autoresearch.agents.llm.client import Server
 from autoresearch.agents.llm.conversation import Conversation
 from autoresearch.agents.llm.messages import Request, UserTurn
 from autoresearch.agents.llm.prices import Prices
-from autoresearch.agents.llm.tools import TEST_TOOL, EditSession
+from autoresearch.agents.llm.tools import TEST_TOOL, DeliverText, EditSession
 from autoresearch.agents.lookup import BriefLibrary
+from autoresearch.agents.rationale import Rationale
 from autoresearch.agents.services import Library, Services
 from autoresearch.brief.tokens import quote
 from autoresearch.config import Config, how_to_price
@@ -19,7 +20,6 @@ from autoresearch.files import JsonObject
 from autoresearch.text import Trace, secrets_of_environment
 
 if TYPE_CHECKING:
-    from autoresearch.agents.llm.tools import Made
     from autoresearch.brief.brief import Brief
 
 CHECK_TOKENS = 64
@@ -59,34 +59,42 @@ class ModelAgent:
         return Request(model, system, [question], CHECK_TOKENS, tools, purpose="check")
 
     def propose(self, brief: "Brief") -> Proposal:
+        """Get one change from a conversation."""
+        made = list[Proposal]()
+        conversed = self.converse(replace(brief, proposals=1), made.append)
+        return replace(made[0], trace=[*conversed.trace, *made[0].trace], cost_usd=conversed.cost_usd)
+
+    def converse(self, brief: "Brief", deliver: Deliver) -> Conversed:
         """Get as many changes as the brief wants from one conversation; one from two with a `code_model`."""
-        trace = self._trace()
+        trace, library = self._trace(), self.services.library or BriefLibrary(brief)
+
+        def pass_on(text: str, record: Rationale) -> str | None:
+            return deliver(record.proposal(text, None, [{"kind": "rationale", **trace.clean(vars(record))}]))
+
         try:
-            made = self._converse(brief, self.services.library or BriefLibrary(brief), trace)
+            if self.config.code_model is None:
+                self._change(brief, library, trace, pass_on)
+            elif reason := pass_on(*self._think_then_code(brief, self.config.code_model, library, trace)):
+                raise BadProposal(reason)
         except BadProposal as bad:
             raise BadProposal(trace.clean(str(bad)), bad.params, trace.entries) from None
-        (text, record), *others = made
-        trace.add("rationale", **vars(record))
-        cost = _cost(trace.entries)
-        share = None if cost is None else cost / len(made)
-        more = [record.proposal(text, share, [{"kind": "rationale", **vars(record)}]) for text, record in others]
-        return replace(record.proposal(text, share, trace.entries), more=tuple(more))
+        return Conversed(trace.entries, _cost(trace.entries))
 
-    def _converse(self, brief: "Brief", library: Library, trace: Trace) -> "list[Made]":
-        """Return the new texts and their records, one or more."""
-        coder = self.config.code_model
-        wanted = 1 if coder else brief.proposals
-        first = EditSession("idea" if coder else "propose", brief.source, library, self.services.tools, wanted)
+    def _change(self, brief: "Brief", library: Library, trace: Trace, deliver: DeliverText) -> None:
+        work = EditSession("propose", brief.source, library, self.services.tools, brief.proposals, deliver)
+        Conversation(self.server, work, self._models()[0], brief.n, trace).run([*brief.stable, brief.changing()])
+
+    def _think_then_code(self, brief: "Brief", coder: str, library: Library, trace: Trace) -> tuple[str, Rationale]:
+        """Return the text that a second model writes for the idea of the first, and the record of the idea."""
+        first = EditSession("idea", brief.source, library, self.services.tools)
         Conversation(self.server, first, self._models()[0], brief.n, trace).run([*brief.stable, brief.changing()])
-        if not coder:
-            return first.made
         assert first.record is not None  # set when a session with this role is finished
         second = EditSession("code", first.before, library, self.services.tools)
         idea = quote("researcher", f"{first.record.hypothesis}\n\n{first.idea}")
         code = "\n\n".join([*brief.about_trial, f"# train.py\n\n```python\n{first.before}```"])
         parts = [code, f"# The idea\n\n{idea}"]
         Conversation(self.server, second, coder, brief.n, trace).run(parts)
-        return [(second.text, first.record)]
+        return second.text, first.record
 
     def _models(self) -> list[str]:
         return [model for model in (self.model, self.config.code_model) if model]

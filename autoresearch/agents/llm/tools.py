@@ -41,7 +41,7 @@ _TOOLS = [
 ]
 TEST_TOOL = _TOOLS[0]  # part of the test of a connection
 
-Made = tuple[str, Rationale]  # a new text, and the record of its change
+DeliverText = Callable[[str, Rationale], str | None]  # takes a text and the record of its change as soon as it is made
 _ONE_MORE = """proposed: {count} of up to {wanted}. train.py is again the incumbent's. Make another change, \
 independent of this one, and propose it; or end your work with a reply without a tool call."""
 
@@ -49,14 +49,22 @@ independent of this one, and propose it; or end your work with a reply without a
 class EditSession:
     """The work on one proposal, or on up to `wanted` that are independent of each other.
 
-    Once it is `finished`, `made` holds the proposals. Where one role has the idea and another one writes the code,
-    `record` and `idea` are the idea, `text` is the code. `before` is the text that is changed: the given one, or that
-    of experiment `start`.
+    Each is delivered as soon as it is made, and `made` holds its text, unless `deliver` returns why it is refused.
+    Where one role has the idea and another one writes the code, `record` and `idea` are the idea, `text` is the code.
+    `before` is the text that is changed: the given one, or that of experiment `start`.
     """
 
-    def __init__(self, role: Role, text: str, library: Library, tools: Tools | None = None, wanted: int = 1) -> None:
-        self.role, self.library, self.tools, self.wanted = role, library, tools, wanted
-        self.made: list[Made] = []
+    def __init__(
+        self,
+        role: Role,
+        text: str,
+        library: Library,
+        tools: Tools | None = None,
+        wanted: int = 1,
+        deliver: DeliverText = lambda text, record: None,
+    ) -> None:
+        self.role, self.library, self.tools, self.wanted, self.deliver = role, library, tools, wanted, deliver
+        self.made: list[str] = []
         self.editor = edits.Editor(text)
         self.given = self.before = self.editor.text
         self.start: int | None = None
@@ -126,15 +134,17 @@ class EditSession:
                 raise ValueError("no change found: give SEARCH/REPLACE blocks or the whole file in a ```python fence")
             self.editor.text = text
             self._check({})
+            if record is not None:
+                self._add(record)
         except ValueError:
             self.editor, self.editor.text, self.before, self.start = edited
             raise
-        if record is not None:
-            self._add(record)
 
     def _add(self, record: Rationale) -> str:
-        """Add a proposal of the text as it is now; return the answer."""
-        self.made.append((self.text, replace(record, start_from=self.start)))
+        """Deliver the text as it is now; return the answer. Raises ValueError if it is refused."""
+        if reason := self.deliver(self.text, replace(record, start_from=self.start)):
+            raise ValueError(reason)
+        self.made.append(self.text)
         self.finished = len(self.made) >= self.wanted
         if self.finished:
             return "proposed"
@@ -194,7 +204,7 @@ class EditSession:
         """Answer that train.py would be accepted. Raises ValueError with the reason if it would be refused."""
         if self.text == self.given:
             raise ValueError("train.py is unchanged")
-        if self.text in (text for text, _ in self.made):
+        if self.text in self.made:
             raise ValueError("you have proposed this version already: change something else")
         if found := contract.complaint(self.text, self.before):
             raise ValueError(found)
