@@ -65,7 +65,7 @@ class Result:
     peak_vram_mb: float | None = None
     parameters: int | None = None  # numbers in the checkpoint
     margin: float | None = None  # share of the budget that was left when it was saved; None for budgets in steps
-    conditions: dict[str, float] = field(default_factory=dict)  # of the GPU while it trained (GpuMeter)
+    conditions: dict[str, float] = field(default_factory=dict)  # while it trained, by GpuMeter and CoreMeter
     grade: str = "NONE"
     weaknesses: list[str] = field(default_factory=list)
     layers: JsonObject = field(default_factory=dict)
