@@ -58,6 +58,11 @@ class CoreMeter:
         speed = fmean((reading.speed for reading in self.readings), weights)
         return {SPEED: round(speed, 4), OTHERS: round(fmean(reading.others for reading in self.readings), 2)}
 
+    @property
+    def is_crowded(self) -> bool:
+        """Return whether other programs alone could have kept all cores of the machine busy."""
+        return self.conditions.get(OTHERS, 0.0) >= (os.cpu_count() or 1)
+
     def read(self) -> None:
         """Time the kernel on the next core, and count who else could run. The calling thread moves to that core."""
         os.sched_setaffinity(0, {self.cores[len(self.readings) % len(self.cores)]})

@@ -43,8 +43,9 @@ class Result:
     """Result of one trial. `val_bpb` is None unless `outcome` is ok: a failed trial has no score, never 0.
 
     `claimed` marks a score that lost before it was audited. `disturbed` marks a trial during which the referee was
-    suspended; it is repeated unless it is ok. `ended_early` marks a trial that its caller did not want any more: it is
-    `infra`, whatever it had measured. Times are seconds, measured by the referee.
+    suspended, which is repeated unless it is ok, or other programs could have kept all cores of the machine busy.
+    `ended_early` marks a trial that its caller did not want any more: it is `infra`, whatever it had measured. Times
+    are seconds, measured by the referee.
     """
 
     outcome: str = "crash"  # ok oom nan crash timeout nothing_saved suspect infra

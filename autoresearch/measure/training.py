@@ -220,7 +220,7 @@ def _run_until_bell(receiver: _Receiver, clock: Clock, settings: Settings, plan:
             receiver.curve.finish()
             result.train_seconds, result.used = clock.wall(), clock.usage()
             result.peak_vram_mb = card.peak_mb
-            result.conditions = card.conditions | cores.conditions
+            result.conditions, result.disturbed = card.conditions | cores.conditions, cores.is_crowded
 
 
 def _fraction(clock: Clock, result: Result) -> float:
