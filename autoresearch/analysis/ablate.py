@@ -10,8 +10,9 @@ from itertools import pairwise
 from statistics import fmean
 
 from autoresearch import judge
+from autoresearch.analysis.draws import speed_effect
 from autoresearch.analysis.lineage import stack
-from autoresearch.analysis.remeasure import Remeasurer
+from autoresearch.analysis.remeasure import Remeasurer, equal_speed_score
 from autoresearch.analysis.session_noise import session_noise
 from autoresearch.errors import UserError, require
 from autoresearch.ledger import Event, Experiment
@@ -94,13 +95,14 @@ def ablate(remeasurer: Remeasurer, draws: int) -> Ablation:
     texts = {row.n: _try_without(remeasurer.workspace, keeps, row.n) for row in keeps[1:]}
     scores: dict[int, list[float]] = {n: [] for n, text in texts.items() if not isinstance(text, Conflict)}
     whole: list[float] = []
+    effect = speed_effect(remeasurer.ledger, remeasurer.session)
     first = remeasurer.count_trials(final, PURPOSE)
     for k in range(first, first + draws):
-        whole.append(require(remeasurer.run_trial(final, k, PURPOSE).val_bpb))
+        whole.append(equal_speed_score(remeasurer.run_trial(final, k, PURPOSE), effect))
         for row in keeps[1:]:
             text = texts[row.n]
             if not isinstance(text, Conflict):
-                scores[row.n].append(require(remeasurer.run_trial(row, k, PURPOSE, text).val_bpb))
+                scores[row.n].append(equal_speed_score(remeasurer.run_trial(row, k, PURPOSE, text), effect))
     groups = (whole, *scores.values())
     draws_of = [[judge.Draw(score, k) for k, score in enumerate(group)] for group in groups]
     noise = judge.noise(draws_of, session_noise(remeasurer.ledger, remeasurer.session))

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from autoresearch.analysis.remeasure import Remeasurer
+from autoresearch.analysis.session_noise import raw_noise
 from autoresearch.errors import UserError, require
-from autoresearch.ledger.scores import newest_sigma
 from autoresearch.ledger.statements import DIFFERENT_ERRORS
 from autoresearch.ledger.trials import scoring_trials
 
@@ -33,7 +33,8 @@ def reproduce(remeasurer: Remeasurer, n: int, draws: int) -> Reproduction:
     first = remeasurer.count_trials(experiment)
     fresh = [require(remeasurer.run_trial(experiment, first + k).val_bpb) for k in range(draws)]
     recorded = scoring_trials(store.trials(session.id, experiment.id))
-    error = require(newest_sigma(store, session)) * math.sqrt(1 / draws + 1 / max(len(recorded), 1))
+    sigma, _ = require(raw_noise(store, session))
+    error = sigma * math.sqrt(1 / draws + 1 / max(len(recorded), 1))
     difference = fmean(fresh) - experiment.val_bpb
     agrees = abs(difference) <= DIFFERENT_ERRORS * error
     return Reproduction(n, experiment.val_bpb, fmean(fresh), fresh, difference, error, agrees)

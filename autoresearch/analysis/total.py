@@ -2,7 +2,8 @@
 
 The best score of a session is biased, because it was selected for being low. Here base and final run in pairs, each
 pair with one fresh seed, in alternating order, so that a drift of the machine affects both. Two or three pairs say
-little about their own spread, so it is pooled with the noise that the session knows.
+little about their own spread, so it is pooled with the noise that the session knows. Scores count as they were
+measured, not at equal speed of the machine: what settles a session's claim assumes nothing about speed.
 """
 
 import math
@@ -13,7 +14,7 @@ from statistics import fmean, stdev
 from autoresearch import judge
 from autoresearch.analysis.lineage import settled_keeps, stack
 from autoresearch.analysis.remeasure import Remeasurer
-from autoresearch.analysis.session_noise import session_noise
+from autoresearch.analysis.session_noise import raw_noise
 from autoresearch.errors import require
 from autoresearch.files import JsonObject
 from autoresearch.ledger import Event, Ledger, Session
@@ -71,7 +72,7 @@ def measure_total(remeasurer: Remeasurer, pairs: int) -> Total:
         for experiment in (base, final) if pair % 2 == 0 else (final, base):
             scores[experiment.id].append(remeasurer.run_trial(experiment, pair))
     before, after = scores[base.id], scores[final.id]
-    noise = session_noise(remeasurer.ledger, remeasurer.session)
+    noise = raw_noise(remeasurer.ledger, remeasurer.session)
     val = [require(b.val_bpb) - require(a.val_bpb) for a, b in zip(before, after, strict=True)]
     holdout = [require(b.holdout_bpb) - require(a.holdout_bpb) for a, b in zip(before, after, strict=True)]
     minimum = _running_minimum(remeasurer)

@@ -11,6 +11,7 @@ from autoresearch.judge.rules import (
     hopeless_above,
     more_informative,
 )
+from autoresearch.judge.speed import SpeedEffect, learn_speed
 
 __all__ = [
     "ALLOWANCE_SIGMA",
@@ -21,10 +22,12 @@ __all__ = [
     "Decision",
     "Draw",
     "Noise",
+    "SpeedEffect",
     "decide",
     "difference",
     "hopeless_above",
     "learn",
+    "learn_speed",
     "more_informative",
     "noise",
     "p_below_zero",

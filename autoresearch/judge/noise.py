@@ -42,6 +42,7 @@ class Draw:
     score: float  # bits per byte
     at: int  # number of the trial in the session
     seed: int | None = None  # None: a unique one
+    speed: float | None = None  # of the machine beside the trial (speed.py); None: unknown
 
 
 @dataclass(frozen=True)

@@ -173,6 +173,7 @@ class Trial:
     ended: float | None
     num_params: float | None
     peak_mb: float | None
+    speed: float | None = None  # of the slot's cores, by the referee's kernel
 
     @property
     def reason(self) -> str:
@@ -277,7 +278,8 @@ def measured_columns(result: JsonObject) -> dict[str, object]:
     """Return the values of a result that a trial has as columns too."""
     names = ("train_seconds", "setup_seconds", "score_seconds", "grade")
     sizes = {"num_params": result.get("parameters"), "peak_mb": result.get("peak_vram_mb")}
-    return {name: result.get(name) for name in names} | sizes
+    speed = plausible((result.get("conditions") or {}).get("core_speed"))
+    return {name: result.get(name) for name in names} | sizes | {"speed": speed}
 
 
 def derive_seed(*what: object) -> int:

@@ -11,6 +11,8 @@ from autoresearch.ledger.store import Ledger
 Judged = tuple[int, int, str | None, float | None, float | None]  # id, n, verdict, delta, sigma of an experiment
 Draw = tuple[int, str]  # id of the experiment, and purpose of the trial
 
+NumberedDraw = tuple[int, str, float, int, int, float | None]
+
 MAX_RERUNS = 33  # no verdict takes as many
 
 _DRAWS = """
@@ -47,7 +49,7 @@ _TRIAL = "SELECT * FROM trials WHERE id = :id"
 
 _NUMBERED = """
     SELECT * FROM (
-      SELECT experiment_id, purpose, val_bpb, row_number() OVER (ORDER BY id), seed FROM trials
+      SELECT experiment_id, purpose, val_bpb, row_number() OVER (ORDER BY id), seed, speed FROM trials
       WHERE session_id = :session AND outcome != 'infra'
         AND purpose IN ('base', 'screen', 'rerun', 'sentinel', 'filler')
     ) WHERE val_bpb IS NOT NULL
@@ -64,8 +66,8 @@ def newest_sigma(ledger: Ledger, session: Session) -> float | None:
     return next((row["sigma"] for row in ledger.query(NEWEST_SIGMA, session=session.id)), None)
 
 
-def numbered_draws(ledger: Ledger, session_id: int) -> list[tuple[int, str, float, int, int]]:
-    """Return (experiment id, purpose, score, number, seed) of each good judging trial.
+def numbered_draws(ledger: Ledger, session_id: int) -> list[NumberedDraw]:
+    """Return (experiment id, purpose, score, number, seed, speed) of each good judging trial.
 
     Trials that failed are counted by the number too; lost ones are not.
     """

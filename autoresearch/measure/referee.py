@@ -92,8 +92,9 @@ class CellReferee(Harness):
         started = time.monotonic()
         evaluator = Evaluator(source, checkpoint, self, plan, caches)
         try:
-            _record_score(evaluator.score("val", plan.loses_above), result)
-            if result.val_bpb is not None and plan.wants_holdout(result.val_bpb):
+            cost = plan.speed_cost(result.conditions)
+            _record_score(evaluator.score("val", plan.loses_above and plan.loses_above + cost), result)
+            if result.val_bpb is not None and plan.wants_holdout(result.val_bpb - cost):
                 _record_holdout(evaluator.score("holdout"), result)
         except EvaluationError as error:
             result.outcome, result.val_bpb, result.reason = error.outcome, None, str(error)

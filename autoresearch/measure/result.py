@@ -43,8 +43,9 @@ class Result:
     """Result of one trial. `val_bpb` is None unless `outcome` is ok: a failed trial has no score, never 0.
 
     `claimed` marks a score that lost before it was audited. `disturbed` marks a trial during which the referee was
-    suspended; it is repeated unless it is ok. `ended_early` marks a trial that its caller did not want any more: it is
-    `infra`, whatever it had measured. Times are seconds, measured by the referee.
+    suspended, which is repeated unless it is ok, or other programs could have kept all cores of the machine busy.
+    `ended_early` marks a trial that its caller did not want any more: it is `infra`, whatever it had measured. Times
+    are seconds, measured by the referee.
     """
 
     outcome: str = "crash"  # ok oom nan crash timeout nothing_saved suspect infra
@@ -65,7 +66,7 @@ class Result:
     peak_vram_mb: float | None = None
     parameters: int | None = None  # numbers in the checkpoint
     margin: float | None = None  # share of the budget that was left when it was saved; None for budgets in steps
-    conditions: dict[str, float] = field(default_factory=dict)  # of the GPU while it trained (GpuMeter)
+    conditions: dict[str, float] = field(default_factory=dict)  # while it trained, by GpuMeter and CoreMeter
     grade: str = "NONE"
     weaknesses: list[str] = field(default_factory=list)
     layers: JsonObject = field(default_factory=dict)

@@ -61,12 +61,13 @@ class TrialPlan:
     """Everything that the caller asks of one trial.
 
     A claim above `loses_above` is not audited. A score for which `wants_holdout` is true is measured on the holdout
-    split too. `audit_factor` multiplies the number of audited positions; with `incumbent_losses`, the claim of the
-    version that this one has to beat, half of them are drawn where this one claims less. With `keep_caches`, the
-    compile cache of the training cell is stored in `Settings.caches`. `keep_checkpoint` is called with the descriptor
-    of the sealed checkpoint, which is closed afterwards. `watch` is called with the progress. The trial ends
-    early as soon as `is_unwanted`, which is asked several times a second. `base` is what the base spent (None until it
-    has been measured); the time limits follow from it.
+    split too. Both are asked about scores less `speed_cost`, which is what the speed of the machine added to them, by
+    the conditions of the trial. `audit_factor` multiplies the number of audited positions; with `incumbent_losses`, the
+    claim of the version that this one has to beat, half of them are drawn where this one claims less. With
+    `keep_caches`, the compile cache of the training cell is stored in `Settings.caches`. `keep_checkpoint` is called
+    with the descriptor of the sealed checkpoint, which is closed afterwards. `watch` is called with the progress. The
+    trial ends early as soon as `is_unwanted`, which is asked several times a second. `base` is what the base spent
+    (None until it has been measured); the time limits follow from it.
     """
 
     loses_above: float | None = None
@@ -78,6 +79,7 @@ class TrialPlan:
     watch: Watch = lambda progress: None
     is_unwanted: Callable[[], bool] = lambda: False
     base: Overhead | None = None
+    speed_cost: Callable[[dict[str, float]], float] = lambda conditions: 0.0
 
     def check_wanted(self) -> None:
         """Raise Unwanted if the trial is not wanted any more."""

@@ -10,6 +10,7 @@ from autoresearch.hardware import GpuMeter
 from autoresearch.measure import parameters, wire
 from autoresearch.measure.cell_process import CellProcess, Harness, open_cell
 from autoresearch.measure.clock import Clock
+from autoresearch.measure.core_meter import core_meter
 from autoresearch.measure.loss_curve import CurveRecorder
 from autoresearch.measure.reported_errors import error_class, error_line
 from autoresearch.measure.result import Progress, Result
@@ -205,21 +206,21 @@ def _start_clock(receiver: _Receiver, harness: Harness, plan: TrialPlan) -> Cloc
 
 
 def _run_until_bell(receiver: _Receiver, clock: Clock, settings: Settings, plan: TrialPlan) -> None:
-    meter = GpuMeter(settings.gpu)
-    try:
-        while not clock.is_over():
-            plan.check_wanted()
-            message = receiver.next(min(clock.longest_wait(), POLL_S))
-            if message is not None and receiver.handle(message, clock):
-                break
-            meter.read()
-            plan.watch(Progress("train", _fraction(clock, receiver.result), receiver.result.reported))
-    finally:
-        receiver.curve.finish()
-        receiver.result.train_seconds = clock.wall()
-        receiver.result.used = clock.usage()
-        receiver.result.peak_vram_mb = meter.peak_mb
-        receiver.result.conditions = meter.conditions
+    card, result = GpuMeter(settings.gpu), receiver.result
+    with core_meter(settings, receiver.process.cell.pid) as cores:
+        try:
+            while not clock.is_over():
+                plan.check_wanted()
+                message = receiver.next(min(clock.longest_wait(), POLL_S))
+                if message is not None and receiver.handle(message, clock):
+                    break
+                card.read()
+                plan.watch(Progress("train", _fraction(clock, result), result.reported))
+        finally:
+            receiver.curve.finish()
+            result.train_seconds, result.used = clock.wall(), clock.usage()
+            result.peak_vram_mb = card.peak_mb
+            result.conditions, result.disturbed = card.conditions | cores.conditions, cores.is_crowded
 
 
 def _fraction(clock: Clock, result: Result) -> float:

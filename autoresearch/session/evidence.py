@@ -5,12 +5,13 @@ from dataclasses import dataclass, field, replace
 from statistics import fmean
 
 from autoresearch import judge
+from autoresearch.analysis.draws import Draws, equal_speed_draws, session_draws, speed_effect
 from autoresearch.errors import UserError, require
 from autoresearch.judge import Draw
 from autoresearch.ledger import Experiment, Ledger, Session, Trial
 from autoresearch.ledger.overhead import base_overhead
 from autoresearch.ledger.rows import EQUAL_SCORE, FILLER, SAME_AS
-from autoresearch.ledger.scores import effects, numbered_draws
+from autoresearch.ledger.scores import effects
 from autoresearch.ledger.statements import is_near_miss
 from autoresearch.ledger.trials import FRESH, JUDGING, is_slower, judging
 from autoresearch.ledger.unmeasured import SUPERSEDED
@@ -19,6 +20,7 @@ from autoresearch.session.constraints import Constraints
 from autoresearch.session.context import SessionContext
 from autoresearch.session.describe import Columns
 from autoresearch.session.drift import machine_changed
+from autoresearch.session.machine_speed import describe_adjustment, may_be_spoiled
 from autoresearch.source import size
 
 MAX_FAILED_SENTINELS = 2  # trials of the incumbent that may fail in a row before its earlier scores must do
@@ -32,18 +34,9 @@ def prior_noise(ledger: Ledger, session: Session) -> tuple[float, float] | None:
     """Return sigma and its degrees of freedom from comparable sessions, if any."""
     others = [other for other in ledger.sessions() if other.id != session.id and other.identity == session.identity]
     comparable = [other for other in others if other.settings == session.settings]
-    noises = [judge.noise(list(_draws(ledger, other.id, FRESH).values())) for other in comparable]
+    noises = [judge.noise(list(equal_speed_draws(ledger, other, FRESH).values())) for other in comparable]
     squares, dof = sum(noise.sigma**2 * noise.dof for noise in noises), sum(noise.dof for noise in noises)
     return (float((squares / dof) ** 0.5), dof) if dof else None
-
-
-def _draws(ledger: Ledger, session_id: int, purposes: Sequence[str]) -> dict[int, list[Draw]]:
-    """Return the scores of trials with these purposes, by the id of their experiment."""
-    groups: dict[int, list[Draw]] = {}
-    for experiment_id, purpose, score, at, seed in numbered_draws(ledger, session_id):
-        if purpose in purposes:
-            groups.setdefault(experiment_id, []).append(Draw(score, at, seed))
-    return groups
 
 
 @dataclass(frozen=True)
@@ -91,16 +84,18 @@ class Evidence:
         return judging(self.context.ledger.trials(self.context.id, experiment.id))
 
     def scores(self, experiment: Experiment) -> list[float]:
-        """Return the scores that stand for a version: those of fresh trials, if there are any.
-
-        Where the trials are gone, the recorded score must do until the next one.
-        """
-        scores = [draw.score for draw in self._fresh_draws(experiment)]
+        """Return the scores that stand for a version, as measured; the recorded one where its trials are gone."""
+        fresh, judging = (session_draws(self.context.ledger, self.context.row, kinds) for kinds in (FRESH, JUDGING))
+        scores = [draw.score for draw in fresh.get(experiment.id) or judging.get(experiment.id, [])]
         return scores or [score for score in (experiment.val_bpb,) if score is not None]
 
     def draws_of(self, experiment: Experiment) -> list[Draw]:
-        """Return the draws of all trials that may judge an experiment."""
+        """Return the draws of all trials that may judge an experiment, at equal speed of the machine."""
         return self._draws(JUDGING).get(experiment.id, [])
+
+    @property
+    def speed_effect(self) -> judge.SpeedEffect:
+        return speed_effect(self.context.ledger, self.context.row)
 
     def noise(self) -> judge.Noise:
         return judge.noise(list(self._draws(FRESH).values()), self.prior)
@@ -241,9 +236,14 @@ class Evidence:
 
     def _judge(self, experiment: Experiment) -> judge.Decision:
         decision = self._decide(experiment, self.draws_of(experiment))
-        if decision.action == "keep" and self._needs_confirmation(experiment):
-            return replace(decision, action="run_again")
-        return decision
+        doubtful = decision.action == "keep" and self._needs_confirmation(experiment)
+        return replace(decision, action="run_again") if doubtful or self.repeats_screening(experiment) else decision
+
+    def repeats_screening(self, experiment: Experiment) -> bool:
+        """Return whether a discard rests on one screening alone, which much slower cores may have spoiled."""
+        draws, rival = self.draws_of(experiment), self._fresh_draws(self.rival(experiment))
+        discards = lambda draws: self._decide(experiment, draws).action == "discard"  # noqa: E731
+        return self.context.row.judge != "greedy" and may_be_spoiled(draws, rival, self.speed_effect, discards)
 
     def _needs_confirmation(self, experiment: Experiment) -> bool:
         """Return whether a near miss has become a gain without a re-run, with its larger audit, since then."""
@@ -262,7 +262,10 @@ class Evidence:
         if same or self._is_simpler(experiment):
             losses = (max(row.delta or 0.0, 0.0) / require(row.sigma) for row in self._keeps() if row.n > 0)
             allowance = judge.ALLOWANCE_SIGMA - sum(losses)
-        return judge.decide(context.row.judge, candidate, rival, self.noise(), beliefs, allowance, same)
+        noise = self.noise()
+        decision = judge.decide(context.row.judge, candidate, rival, noise, beliefs, allowance, same)
+        words = describe_adjustment(candidate[1:] or candidate, rival, self.speed_effect, noise.sigma)
+        return replace(decision, reason=decision.reason + words)
 
     def _is_same(self, experiment: Experiment) -> bool:
         """Return whether a change that is not meant as a gain computes the function of its rival, and no slower."""
@@ -289,8 +292,8 @@ class Evidence:
         """Return the draws of fresh trials; of all judging trials if there is none."""
         return self._draws(FRESH).get(experiment.id) or self._draws(JUDGING).get(experiment.id, [])
 
-    def _draws(self, purposes: Sequence[str]) -> dict[int, list[Draw]]:
-        return _draws(self.context.ledger, self.context.id, purposes)
+    def _draws(self, purposes: Sequence[str]) -> Draws:
+        return equal_speed_draws(self.context.ledger, self.context.row, purposes)
 
     def _sentinels_beside(self, experiment: Experiment) -> list[Trial]:
         """Return the sentinels of an experiment's rival since it was screened."""

@@ -69,7 +69,8 @@ class Maintenance:
                 "recovered", None, "runs/ was deleted: the ledger was written again, earlier files are gone"
             )
         self._demote_suspects()
-        self.disturbed_in_a_row = self.disturbed_in_a_row + 1 if result.disturbed else 0
+        is_lost = result.disturbed and result.outcome == "infra"
+        self.disturbed_in_a_row = self.disturbed_in_a_row + 1 if is_lost else 0
         if result.ended_early:
             return
         if result.outcome == "infra" and (not result.disturbed or self.disturbed_in_a_row == TRIES):

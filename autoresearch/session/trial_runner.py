@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,7 @@ from autoresearch.errors import describe_failure, format_traceback, is_unexpecte
 from autoresearch.files import JsonObject
 from autoresearch.ledger import Experiment, Trial
 from autoresearch.ledger.rows import FILLER
+from autoresearch.measure.core_meter import OTHERS, SPEED
 from autoresearch.measure.referee import Referee
 from autoresearch.measure.result import Progress, Result
 from autoresearch.measure.settings import TrialPlan
@@ -18,6 +19,7 @@ from autoresearch.session import describe
 from autoresearch.session.context import SessionContext
 from autoresearch.session.events import TrialProgress
 from autoresearch.session.evidence import Evidence
+from autoresearch.session.machine_speed import TOLD_SHARE, describe_speed, slower_than_base
 from autoresearch.session.maintenance import Maintenance
 
 ABOUT_PURPOSE = {
@@ -38,6 +40,7 @@ class TrialRunner:
     evidence: Evidence
     maintenance: Maintenance
     identity: JsonObject
+    _is_slow: bool = field(default=False, init=False)  # the newest trial
 
     def run(
         self,
@@ -85,13 +88,29 @@ class TrialRunner:
         self.context.ledger.end_trial(trial.id, result.outcome, result.val_bpb, facts | where)
 
     def _report(self, experiment: Experiment, purpose: str, result: Result) -> None:
-        words = describe.trial_line(result) + ABOUT_PURPOSE.get(purpose, "")
+        slower = slower_than_base(self.context.ledger, self.context.row, result.conditions.get(SPEED))
+        slow = f", the cores {describe_speed(slower)} than for the base" if slower > TOLD_SHARE else ""
+        words = describe.trial_line(result) + slow + ABOUT_PURPOSE.get(purpose, "")
         self.context.emit("measured", experiment.n, words, seconds=round(result.total_seconds, 1))
+        self._report_speed(experiment, slower, result)
         if purpose in ("sentinel", FILLER) and (warning := self.evidence.drift_warning(experiment)):
             self.context.emit("drift", experiment.n, warning)
+        if purpose == "screen" and result.val_bpb is not None and self.evidence.repeats_screening(experiment):
+            self.context.emit(
+                "repeated", experiment.n, "much slower cores than for the incumbent: it is measured again"
+            )
         if result.cache_lost is not None:
             lost = f"the compile cache of the base was not kept: {result.cache_lost}; each trial compiles anew"
             self.context.emit("caches", experiment.n, lost)
+
+    def _report_speed(self, experiment: Experiment, slower: float, result: Result) -> None:
+        """Report it when cores become slow, once until they are as fast as before."""
+        is_slow = slower > TOLD_SHARE
+        if is_slow and not self._is_slow:
+            others = f"{result.conditions[OTHERS]:.1f} other threads could run"
+            words = f"the cores are {describe_speed(slower)} than for the base: {others}"
+            self.context.emit("drift", experiment.n, words)
+        self._is_slow = is_slow
 
     def _plan(
         self,
@@ -103,6 +122,7 @@ class TrialRunner:
     ) -> TrialPlan:
         """Return what is asked of a trial. How long a filler takes must not depend on its score."""
         hopeless = self.evidence.hopeless_above(experiment) if purpose == "screen" else None
+        effect = self.evidence.speed_effect
 
         def may_keep(val_bpb: float) -> bool:
             with self.context.lock:
@@ -120,6 +140,7 @@ class TrialRunner:
             watch=watch,
             is_unwanted=is_unwanted,
             base=self.evidence.base_overhead(experiment.n),
+            speed_cost=lambda conditions: effect.cost(conditions.get(SPEED)),
         )
 
     def _rival_losses(self, experiment: Experiment) -> npt.NDArray[np.uint8] | None:
