@@ -57,9 +57,11 @@ class _ScoringCell:
         """Answer twice about random tokens, so that what compiles or loads late has done so, then batch by batch."""
         batch, width = self.hello["eval_batch"], self.hello["seq_len"]
         ahead = {"first": 0, "positions": [k % width for k in range(batch)], "temperature": 0.0, "count": 1}
-        for kind in ("loaded", "warm"):
-            self._work(ahead)
-            self.channel.send(kind)
+        self._work(ahead)
+        self.channel.send("loaded")
+        self.channel.receive()  # the referee has read its clock: the second time is measured
+        self._work(ahead)
+        self.channel.send("warm")
         while (task := self.channel.receive()) is not None and task.kind == "task":
             self._work(task.fields)
             self.channel.send("answered")

@@ -111,6 +111,7 @@ class _Exchange:
         clock = self._clock(self.plan.load_limit(self.settings.budget))
         self._receive("loaded", clock, "load() and the first batch").close()
         before = clock.usage()
+        self.process.channel.send("again")
         self._receive("warm", clock, "load() and the first batches").close()
         self.load_spent = clock.usage()
         self.batch = self.load_spent - before

@@ -1,13 +1,14 @@
 """The phases of a scoring cell: what each may do, and how long it may take."""
 
 import textwrap
+import time
 
 import pytest
 
 from autoresearch.data.dataset import Dataset
 from autoresearch.measure.clock import Budget
 from autoresearch.measure.referee import CellReferee
-from autoresearch.measure.result import Overhead, Result
+from autoresearch.measure.result import Overhead, Progress, Result
 from autoresearch.measure.settings import ANSWER_BASE_FACTOR, JITTER_S, Settings, TrialPlan
 
 BUDGET = Budget(0.5, "cpu")
@@ -107,6 +108,26 @@ def test_answering_may_not_take_much_longer_than_the_batch_before_the_text(
     result = measure(with_load(bigram, body), cpu, bytes_data)
     assert result.outcome == "timeout", result.reason + result.log
     assert result.reason.startswith("claim cell: answering took over ")
+
+
+def test_a_referee_that_reads_late_measures_the_batch_before_the_text_all_the_same(
+    bigram: str, cpu: Settings, bytes_data: Dataset
+) -> None:
+    """On a busy machine the referee may be delayed: the cell has to wait for it before the batch that it measures."""
+    body, delays = f"return lambda tokens: ({SPIN.format(0.04)}, state['logits'][tokens])[1]", list[float]()
+
+    def watch(progress: Progress) -> None:
+        if progress.stage == "score":
+            delays.extend([1.0] * 4)
+
+    def delay() -> bool:
+        time.sleep(delays.pop() if delays else 0.0)
+        return False
+
+    plan = TrialPlan(base=Overhead(setup=0.05, load=1.0, answer=1.0), watch=watch, is_unwanted=delay)
+    result = CellReferee(cpu, bytes_data).measure(with_load(bigram, body), 1, plan)
+    assert not delays
+    assert result.outcome == "ok", result.reason + result.log
 
 
 def test_work_that_is_hidden_in_one_batch_stands_out(bigram: str, cpu: Settings, bytes_data: Dataset) -> None:
