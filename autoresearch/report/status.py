@@ -10,6 +10,7 @@ STATES = {
     "interrupted": "interrupted (its process is gone); `autoresearch run` continues it",
     "paused": "paused; `autoresearch unpause` continues it",
 }
+UNMEASURED = "replaced by the same change to a newer incumbent, in conflict with it, or late"
 GRADES = {"WEAK": "WEAK: not everything is protected, see `autoresearch doctor`"}
 
 
@@ -113,8 +114,10 @@ def _experiments(status: SessionStatus) -> str:
         counts = counts | {"discard": counts["discard"] - status.unmeasured, "never measured": status.unmeasured}
     ranked = sorted(counts.items(), key=lambda item: -item[1])
     parts = [f"{number} {verdict}" for verdict, number in ranked if number]
-    simpler = f" ({status.simpler} of the kept: no gain, at the same score)" if status.simpler else ""
-    return str(status.experiments) + (f": {', '.join(parts)}{simpler}" if parts else "")
+    notes = [f"{status.simpler} of the kept: no gain, at the same score"] if status.simpler else []
+    notes += [f"never measured: {UNMEASURED}"] if status.unmeasured else []
+    explained = f" ({'; '.join(notes)})" if notes else ""
+    return str(status.experiments) + (f": {', '.join(parts)}{explained}" if parts else "")
 
 
 def _reviews(status: SessionStatus) -> str:
