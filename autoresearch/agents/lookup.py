@@ -46,7 +46,9 @@ def _line(row: Row) -> str:
     odds = "" if row.p_gain is None else f", odds of a gain {describe_odds(row.p_gain)}"
     reason = row.reason or ""
     why = reason if row.delta is None else reason.partition(":")[0]  # the rest is the difference in other units
-    return f"{row.n} {row.verdict}{delta}{odds} [{row.category}] {row.hypothesis} -- {why}"
+    category = f" [{row.category}]" if row.category else ""
+    why = f" -- {why}" if why != row.hypothesis else ""
+    return f"{row.n} {row.verdict}{delta}{odds}{category} {row.hypothesis}{why}"
 
 
 def _describe_trial(trial: Trial) -> str:

@@ -124,7 +124,7 @@ class Brief:
             parts.append("\n\n".join(["# Papers", *fitting]))
         if lessons := take_fitting(self.lessons, limits["lessons"] - 20):
             parts.append(f"# Lessons of earlier sessions here\n\n{quote('ledger', chr(10).join(lessons))}")
-        if older := [past for past in self.history if past.n < self._first_changing]:
+        if older := [past for past in self.history if 0 < past.n < self._first_changing]:
             table = history.table(older, limits["history"])
             parts.append(f"# History of experiments 1 to {older[-1].n}\n\n{quote('ledger', table)}")
         return ["\n\n".join(parts), code]

@@ -36,6 +36,14 @@ def test_history_is_filtered_by_words(library: LedgerLibrary) -> None:
     assert library.history("nothing like it") == "no experiment matches `nothing like it`"
 
 
+def test_the_base_has_no_category(library: LedgerLibrary) -> None:
+    with Ledger.open(library.path) as store:
+        base = store.experiment(1, 0)
+        assert base is not None
+        store.update_experiment(base.id, category=None, hypothesis="the base", reason="the base")
+    assert library.history("").split("\n")[0] == "0 keep the base"
+
+
 def test_long_histories_are_cut(library: LedgerLibrary) -> None:
     with Ledger.open(library.path, readonly=True) as store:
         rows = store.experiments(library.session_id) * 100

@@ -63,6 +63,11 @@ def test_it_never_passes_its_ceiling(count: int, burden: str) -> None:
     assert "# Openings" in told.changing() or burden == "none"
 
 
+def test_the_older_history_begins_with_the_first_experiment() -> None:
+    assert "# History" not in brief(0).render()
+    assert "# History" not in brief(18).stable[0] and "# History of experiments 1 to 19" in brief(19).stable[0]
+
+
 @pytest.mark.parametrize("count", [0, 10, 59, 1000])
 def test_most_of_it_stays_the_same(count: int) -> None:
     told, later = brief(count), brief(count + (1 if (count + 2) % 20 else 0), notes=["try 2"], feedback=["no"])
