@@ -2,9 +2,11 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -61,17 +63,28 @@ def execute(spec: CellSpec, tmp: Path, control: int, log: int) -> subprocess.Pop
     try:
         os.write(order, json.dumps(_make_order(spec, tmp)).encode())
         numbers = (control, order, log)
-        return subprocess.Popen(
-            [sys.executable, "-I", "-S", "-c", BOOT, str(PACKAGE_ROOT), *map(str, numbers)],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            env={"PATH": PATH, "LC_ALL": "C.UTF-8"},
-            pass_fds=(*numbers, *spec.fds.values()),
-            start_new_session=True,
-        )
+        with _interrupts_blocked():
+            return subprocess.Popen(
+                [sys.executable, "-I", "-S", "-c", BOOT, str(PACKAGE_ROOT), *map(str, numbers)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={"PATH": PATH, "LC_ALL": "C.UTF-8"},
+                pass_fds=(*numbers, *spec.fds.values()),
+                start_new_session=True,
+            )
     finally:
         os.close(order)
+
+
+@contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """Block Ctrl-C, also in processes that are started: until one has a session of its own, it would end it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _make_order(spec: CellSpec, tmp: Path) -> "Order":

@@ -288,6 +288,7 @@ def detach(order: Order) -> None:
     """Leave the parent's session, folder, signal handlers, cores and priority."""
     for number in (signal.SIGCHLD, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT):
         signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     os.setsid()
     os.chdir(order["tmp"])
     if order["cores"] is not None:

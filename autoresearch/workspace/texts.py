@@ -31,7 +31,15 @@ def run_git(folder: str, *words: str, stdin: bytes = b"") -> "subprocess.Complet
         # without it, git skips the file if the temporary folder is inside a repository
         "GIT_CEILING_DIRECTORIES": str(Path(folder).resolve().parent),
     }
-    done = subprocess.run(["git", *words], cwd=folder, input=stdin, env=environment, capture_output=True, check=False)
+    done = subprocess.run(
+        ["git", *words],
+        cwd=folder,
+        input=stdin,
+        env=environment,
+        capture_output=True,
+        check=False,
+        start_new_session=True,  # Ctrl-C is not for git
+    )
     if done.returncode < 0:
         raise UserError(f"git {words[0]} was killed by signal {-done.returncode}: is there memory left?")
     return done
