@@ -1,5 +1,6 @@
 """Trials that hang, are stopped, or whose referee is suspended: each ends with the right reason."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -89,12 +90,15 @@ def test_a_cell_that_does_not_die_is_its_versions_crash_where_other_cells_do(
 ) -> None:
     """A stopped supervisor stands for whatever keeps a cell alive."""
 
+    def fail(*_: object) -> None:
+        raise OSError(errno.EAGAIN, "no more processes")
+
     def stop(progress: Progress) -> None:
         if progress.stage == "train":
             for child in psutil.Process().children():
                 child.suspend()
             if is_lasting:
-                monkeypatch.setattr(cell, "START_TIMEOUT_S", 0.0)
+                monkeypatch.setattr(cell, "execute", fail)
 
     monkeypatch.setattr(cell, "DEATH_TIMEOUT_S", 1.0)
     result = CellReferee(quick, bytes_data).measure(bigram, 1, TrialPlan(watch=stop))
