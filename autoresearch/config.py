@@ -2,6 +2,7 @@
 
 import difflib
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -190,16 +191,26 @@ def _anchor(values: dict[object, object], folder: Path) -> dict[object, object]:
 
 
 def split_paths(text: str, folder: Path) -> Iterator[str]:
-    """Yield the parts of a list between commas; a path that exists may contain commas, and blanks at its ends."""
+    """Yield the parts of a list between commas; a path that exists may contain commas, and blanks at its ends.
+
+    So may the folder before the first wildcard of a pattern.
+    """
     parts = text.split(",")
     while parts:
         joined = [(count, ",".join(parts[:count])) for count in range(len(parts), 0, -1)]
         named = [(count, name) for count, text in joined if text.strip() for name in (text, text.strip())]
-        there = (pair for pair in named if os.path.lexists(folder / expand_user(pair[1])))
+        there = (pair for pair in named if _is_there(pair[1], folder))
         count, name = next(there, (1, parts[0].strip()))
         if name:
             yield name
         parts = parts[count:]
+
+
+def _is_there(name: str, folder: Path) -> bool:
+    """Return whether a path exists, or the folder before the first wildcard of a pattern without a comma after it."""
+    fixed = re.split(r"[*?[]", name)[0].rpartition("/")[0]
+    is_pattern = fixed and "," not in name[len(fixed) :]
+    return any(os.path.lexists(folder / expand_user(each)) for each in (name, fixed if is_pattern else name))
 
 
 def expand_user(name: str) -> Path:

@@ -1,9 +1,10 @@
 """Measure where a session's time goes while a language model proposes: trials, agent wait, fillers, idle.
 
-    python benchmarks/idle.py [--latency 60] [--trial 18s] [--minutes 20] [--proposals 3]
+    python benchmarks/idle.py [--latency 60] [--trial 18s] [--minutes 20] [--proposals 3] [--at-once]
 
 The model is simulated behind a Messages API server on loopback and reached by the real agent: each conversation takes
-`--latency` seconds and gives as many proposals as the brief wants. One proposal in eight is a small gain, the others
+`--latency` seconds and gives as many proposals as the brief wants, one after the other, or all in its last reply with
+`--at-once`. One proposal in eight is a small gain, the others
 have no effect. A trial is numpy and waits for its budget to pass, which leaves the cores to others. The honest total
 is left out.
 
@@ -68,20 +69,22 @@ EDITOR = "str_replace_based_edit_tool"
 
 
 class SlowModel:
-    """A server's plan: after `seconds` it proposes as many changes as are wanted, in one reply."""
+    """A server's plan: it proposes as many changes as are wanted within `seconds`, each in a reply or all in one."""
 
-    def __init__(self, seconds: float) -> None:
-        self.seconds, self.proposed = seconds, itertools.count(1)
+    def __init__(self, seconds: float, at_once: bool) -> None:
+        self.seconds, self.at_once, self.proposed = seconds, at_once, itertools.count(1)
         self.closing = threading.Event()
 
     def __call__(self, request: Request) -> Reply:
         words = "".join(block.get("text", "") for block in request.body["messages"][0]["content"])
-        if request.turn or not request.body.get("tools"):
+        found = re.search(r"Up to (\d) proposals are wanted", words)
+        wanted = int(found[1]) if found else 1
+        replies = 1 if self.at_once else wanted
+        if request.turn == replies or not request.body.get("tools"):
             return Reply([text("That is all.")])
-        self.closing.wait(self.seconds)
-        wanted = re.search(r"Up to (\d) proposals are wanted", words)
+        self.closing.wait(self.seconds / replies)
         rows = int(re.findall(r"^ROWS = (\d+)", words, re.M)[-1])
-        return Reply([block for _ in range(int(wanted[1]) if wanted else 1) for block in self._change(rows)])
+        return Reply([block for _ in range(wanted // replies) for block in self._change(rows)])
 
     def _change(self, rows: int) -> list[Block]:
         n = next(self.proposed)
@@ -157,10 +160,11 @@ def main() -> None:
     parser.add_argument("--trial", default="18s")
     parser.add_argument("--minutes", type=float, default=20.0)
     parser.add_argument("--proposals", type=int, default=3)
+    parser.add_argument("--at-once", action="store_true")
     parser.add_argument("--seed", type=int, default=5)
     options = parser.parse_args()
     print(vars(options), flush=True)
-    model = SlowModel(options.latency)
+    model = SlowModel(options.latency, options.at_once)
     with tempfile.TemporaryDirectory() as folder, MessagesServer(model) as server:
         root = make_repository(Path(folder) / "repository", WAITING)
         try:

@@ -80,7 +80,7 @@ class Brief:
     source: str
     incumbent: int
     incumbent_bpb: float | None  # None: it is not measured yet
-    sigma: float
+    sigma: float  # 0: not known yet
     history: list[PastExperiment]
     notes: list[str] = field(default_factory=list)
     feedback: list[str] = field(default_factory=list)
@@ -168,10 +168,8 @@ class Brief:
         text = f"Experiment {self.n} is next. The incumbent is experiment {self.incumbent}"
         if self.incumbent_bpb is None:
             return f"{text}, the base, which is not measured yet."
-        text += (
-            f" with {self.incumbent_bpb:.4f} bits per byte. The standard deviation of one trial (sigma) is"
-            f" {self.sigma:.4f}."
-        )
+        sigma = f"{self.sigma:.4f}" if self.sigma else "not known yet: the base is still being measured"
+        text += f" with {self.incumbent_bpb:.4f} bits per byte. The standard deviation of one trial (sigma) is {sigma}."
         newest = f"Its newest trial: {'; '.join(self.facts)}." if self.facts else ""
         line = " ".join(filter(None, [text, newest, history.calibration(self.history, self.agent)]))
         dropped = describe_unmeasured([*self.history, *self.pending])

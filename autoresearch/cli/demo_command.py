@@ -19,7 +19,7 @@ MINUTES = 3.6  # for everything, on two cores of which one is busy
 TAIL_S = 35.0  # of them for the honest total and the report
 MIN_SESSION_S = 15.0
 SEARCH_S = 2  # for validation text in what a cell can read; `prepare` takes longer by default
-PAIRS, FEWEST_PAIRS = 3, 2  # of trials for the honest total, and where time is short
+PAIRS = 3  # of trials for the honest total, where there is time
 TOTAL_FACTOR = 1.5  # duration of a trial of the total, which is scored on two splits, in those of the session
 GRACE_S = 15.0  # that a third pair may take longer
 
@@ -88,6 +88,7 @@ def _call(*arguments: str) -> None:
 
 def _count_pairs(left_s: float) -> int:
     """Return the number of pairs for the honest total in the seconds that are left."""
+    from autoresearch.analysis.total import FEWEST_PAIRS
     from autoresearch.ledger import trial_seconds
 
     with open_ledger(None) as (store, session):

@@ -18,15 +18,21 @@ if TYPE_CHECKING:
 
 def project_of(session: "Session", slots: str | None = None) -> "Project":
     """Open the project of a session. Raises UserError if scores could not be compared."""
-    from autoresearch.session.opening import check_comparable, check_evaluator
+    from autoresearch.session.opening import check_comparable
+
+    project = _open_project(session, slots)
+    check_comparable(session, project)
+    return project
+
+
+def _open_project(session: "Session", slots: str | None) -> "Project":
+    from autoresearch.session.opening import check_evaluator
     from autoresearch.setup.project import open_project
 
     check_evaluator(session)  # before a data set is prepared for nothing
     settings = session.settings
     flags = {"budget": settings["budget"], "device": settings["device"], "judge": session.judge, "slots": slots}
-    project = open_project(flags, pinned=settings.get("data"))
-    check_comparable(session, project)
-    return project
+    return open_project(flags, pinned=settings.get("data"))
 
 
 @contextmanager
@@ -47,18 +53,23 @@ def say_line(line: str) -> None:
 
 @contextmanager
 def open_remeasurer(tag: str | None, slots: str | None, wait: bool) -> Iterator["Remeasurer"]:
-    """Open a session's ledger and prepare to measure its versions again; the first trial locks the slot."""
+    """Open a session's ledger and prepare to measure its versions again; the first trial locks the slot.
+
+    With `wait` the slot is locked at once: what runs there may be this session, and may keep a version.
+    """
     from autoresearch.analysis.remeasure import Remeasurer
+    from autoresearch.errors import require
     from autoresearch.hardware import CardMemory
     from autoresearch.ledger import is_alive
     from autoresearch.measure.referee import CellReferee
     from autoresearch.session.context import SessionContext
     from autoresearch.session.demotion import demote_suspects
     from autoresearch.session.events import SessionEvent, TrialProgress
+    from autoresearch.session.opening import check_comparable
     from autoresearch.workspace.workspace import Workspace
 
     with open_ledger(tag, readonly=False) as (ledger, session), ExitStack() as locks:
-        project = project_of(session, slots)
+        project = _open_project(session, slots)
         lives: list[Live] = []
 
         def reserve() -> None:
@@ -72,6 +83,10 @@ def open_remeasurer(tag: str | None, slots: str | None, wait: bool) -> Iterator[
         def watch(n: int, progress: "Progress") -> None:
             handle(TrialProgress(n, "again", progress))
 
+        if wait:
+            reserve()
+            session = require(ledger.session(session.tag))
+        check_comparable(session, project)
         workspace = Workspace(project.root, project.config.train)
         card, referee = CardMemory(project.slot.gpu), CellReferee(project.settings, project.data)
         context = SessionContext(session.id, session.tag, ledger, workspace, project.runs, [handle])

@@ -36,7 +36,7 @@ def is_alive(session: Session) -> bool:
 
 def check_free(session: Session) -> None:
     """Raise UserError if a process works on the session."""
-    if is_alive(session):
+    if session.state != "ended" and is_alive(session):
         raise UserError(
             f"session `{session.tag}` is running already (process {session.pid}): see `autoresearch status`"
         )

@@ -37,7 +37,7 @@ SAME_FUNCTION = "the same function"  # ... or so
 SAME_AS = "same_as"  # in `params`: the experiment whose function this one computes, as a check in a cell found
 FOUND_LATER = "found later"  # the reason begins so for a suspect that was kept until then
 FILLER = "filler"  # purpose of a trial that ran only because no candidate was ready
-CONVERSATION = "conversation"  # in `params`: the first experiment of the conversation in which several were proposed
+CONVERSATION = "conversation"  # in `params`: the first experiment of the conversation, where several were wanted of it
 AFTERWARDS = ("total", "ablate", "checkpoint")  # purposes of trials after the search, which decide no verdict
 
 

@@ -90,13 +90,23 @@ class Cell:
         self._lock = threading.RLock()
         self._log = LogFile(spec.log_limit)
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            with theirs:
+                self._supervisor = self._execute(spec, theirs.fileno())
+        except OSError:
+            self._control.close()
+            self._log.close()
+            os.close(self._hold)
+            raise
+
+    def _execute(self, spec: CellSpec, control: int) -> "subprocess.Popen[bytes]":
+        """Fill the private folder and execute the supervisor."""
         if spec.caches is not None:
             compile_cache.copy_into(self.tmp, spec.caches)
         for name, content in spec.files.items():
             (self.tmp / name).parent.mkdir(parents=True, exist_ok=True)
             (self.tmp / name).write_bytes(content)
-        with theirs:
-            self._supervisor = execute(spec, self.tmp, theirs.fileno(), self._log.fd)
+        return execute(spec, self.tmp, control, self._log.fd)
 
     @classmethod
     def start(cls, spec: CellSpec) -> "Cell":

@@ -66,7 +66,7 @@ class Briefing:
             source=require(self.context.experiment(incumbent.n).text),
             incumbent=incumbent.n,
             incumbent_bpb=fmean(evidence.scores(incumbent)),
-            sigma=evidence.noise().sigma,
+            sigma=evidence.noise().sigma if incumbent.verdict else 0.0,
             history=history,
             pending=pending,
             notes=ledger.notes(row.id),

@@ -49,8 +49,8 @@ class Evidence:
     constraints: Constraints = field(default_factory=Constraints)
 
     def incumbent(self) -> Experiment:
-        kept = self._keeps()
-        return [row for row in kept if row.state == "settled" or row.n == 0][-1]
+        kept = [row for row in self._keeps() if row.state == "settled" or row.n == 0]
+        return kept[-1] if kept else self.context.experiment(0)  # the base, while it is measured
 
     def rival(self, experiment: Experiment) -> Experiment:
         """Return the version that an experiment has to beat: the incumbent for which it was made.

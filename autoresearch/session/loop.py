@@ -69,12 +69,13 @@ class SessionLoop:
 
     def _search(self) -> str:
         unfinished = self.context.ledger.unfinished_experiments(self.context.id)
+        base = unfinished.pop(0) if unfinished and unfinished[0].n == 0 else None
+        self.pipeline.start(unfinished, self._prepare)
         try:
-            if unfinished and unfinished[0].n == 0:
-                self._finish(unfinished.pop(0), self.referees[0])
+            if base is not None:
+                self._finish(base, self.referees[0])
         except Interrupted:
             return "interrupted"
-        self.pipeline.start(unfinished, self._prepare)
         return run_on_slots(self._serve, self.referees, self.control)
 
     def _serve(self, referee: Referee) -> str:
@@ -160,7 +161,9 @@ class SessionLoop:
                 raise Interrupted
             if self.control.ending or (purpose in NEXT_PURPOSE.values() and self.control.is_too_late()):
                 break
-            self.trials.run(experiment, purpose, referee)
+            result = self.trials.run(experiment, purpose, referee)
+            if purpose == "base" and result.outcome == "ok":
+                self.pipeline.begin()  # the agent has the facts of one trial
         return self.context.advance(experiment, "measured")
 
     def _decide(self, experiment: Experiment) -> Experiment:

@@ -29,7 +29,7 @@ def settle_unasked(root: Path, config: configuration.Config, recorded: str | Non
     """Return the settings of the agent that a session gets if nobody can be asked. Raises UserError."""
     found = auto.find_researchers(config, os.environ, auto.home_folder())
     settings = auto.settle_unasked(config, found, recorded)
-    registry.create(str(settings["agent"]), config)
+    registry.create(str(settings["agent"]), config.model_copy(update=settings))
     return settings
 
 

@@ -46,6 +46,12 @@ class Pipeline:
         self._thread: threading.Thread | None = None
         self._fillers = deque[threading.Event]()  # set to end a filler, one for each that runs
 
+    def begin(self) -> None:
+        """Begin to prepare candidates ahead, if that is wanted and was not begun."""
+        if self.lookahead and self._thread is None:
+            self._thread = threading.Thread(target=self._keep_ready, name="pipeline", daemon=True)
+            self._thread.start()
+
     def next(self, fill: Fill = lambda is_unwanted: False) -> Experiment | None:
         """Wait for the next candidate; None if the session is to stop or to pause meanwhile.
 
@@ -53,9 +59,7 @@ class Pipeline:
         Raises what `prepare` raised, once nothing is ready.
         """
         fill_at = time.monotonic() + FILL_AFTER_S
-        if self.lookahead and self._thread is None:
-            self._thread = threading.Thread(target=self._keep_ready, name="pipeline", daemon=True)
-            self._thread.start()
+        self.begin()
         while not self.ready:
             if self.control.stop_reason() is not None or self.control.has_message():
                 return None

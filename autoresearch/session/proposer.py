@@ -242,7 +242,7 @@ class CandidateMaker:
     def _brief_of(self, proposal: Proposal, brief: Brief) -> Brief:
         """Return the brief that a proposal answers; the one of now if it changes a version that is newer than it."""
         n = proposal.start_from
-        if n is None or n <= max(past.n for past in brief.history):
+        if n is None or n <= max((past.n for past in brief.history), default=0):
             return brief
         newer = self.briefing.write(brief.n)
         return replace(newer, openings=brief.openings) if n in {past.n for past in newer.history} else brief

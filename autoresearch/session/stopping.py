@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from autoresearch.errors import require
 from autoresearch.ledger import Call, count_settled, trial_seconds
 from autoresearch.measure.clock import since_boot
 from autoresearch.report.format import price_later
@@ -107,7 +106,7 @@ class SessionControl:
     def report_cost(self, n: int) -> None:
         """Emit an estimate of the session's cost, after `n` experiments."""
         context, left = self.context, self.limits.seconds_left()
-        seconds = time.time() - require(context.experiment(0).settled)
+        seconds = time.time() - (context.experiment(0).settled or context.row.created)
         if words := estimate_cost(context.ledger.calls(context.id), n, seconds, left):
             context.emit("cost", n, words)
 

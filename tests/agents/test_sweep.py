@@ -71,6 +71,16 @@ def test_proposal_moves_one_to_three_constants_within_a_factor_of_two():
         assert proposal.text == expected
 
 
+def test_heads_fit_into_the_model():
+    source = "HEAD_DIM = 64\nMODEL_DIM = 64\n"
+    for n in range(1, 40):
+        values = {each.name: each.value for each in constants(Sweep().propose(Brief(n=n, source=source)).text)}
+        assert values["HEAD_DIM"] <= values["MODEL_DIM"]
+    with pytest.raises(BadProposal, match=r"HEAD_DIM .* is larger than MODEL_DIM .*: there would be no head") as caught:
+        Sweep().propose(Brief(source="HEAD_DIM = 640\nMODEL_DIM = 64\n"))
+    assert caught.value.params, "the history records the point"
+
+
 def test_a_momentum_stays_between_0_and_1():
     for n in range(1, 60):
         proposal = Sweep().propose(Brief(n=n, source="ADAM_BETA1 = 0.6\nMOMENTUM_START = 0.3\n"))

@@ -94,7 +94,8 @@ def test_what_people_said_and_what_the_machine_did() -> None:
     kept = replace(STATUS, kept=3, simpler=1, experiments=9, verdicts={"discard": 6, "keep": 3})
     assert lines(kept)["experiments"] == "9: 6 discard, 3 keep (1 of the kept: no gain, at the same score)"
     late = replace(kept, unmeasured=4)
-    assert lines(late)["experiments"].startswith("9: 4 never measured, 3 keep, 2 discard (never measured: replaced by")
+    assert lines(late)["experiments"].startswith("9: 4 never measured, 3 keep, 2 discard (1 of the kept")
+    assert "; never measured: replaced by the same change to a newer incumbent" in lines(late)["experiments"]
     assert "reviews" not in lines(kept), "nobody reviews while it runs"
     assert lines(replace(kept, state="ended"))["reviews"] == "none of 3 kept: `autoresearch review N`"
     said = replace(kept, reviews={"accepted": 2, "rejected": 1}, lost=2)

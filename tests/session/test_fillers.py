@@ -272,7 +272,7 @@ def test_a_near_miss_that_fillers_confirm_is_measured_and_judged_as_a_candidate(
     def may_answer(turn: int) -> bool:
         return turn == 1 or (is_settled(session, 1) and of(session, 1).verdict == "keep")
 
-    session = make(Ponderer([0.9], may_answer), measured_as([-4.0, -3.5]))
+    session = make(Ponderer([0.9], may_answer), measured_as([-4.0, -3.5]), replicates=3)
     assert session.run() == "agent exhausted"
     events = [event for event in session.context.ledger.events(1) if event.n == 1]
     verdicts = [event.text for event in events if event.kind == "verdict"]
@@ -289,7 +289,7 @@ def test_a_near_miss_that_fillers_refute_is_none_any_more(make: Make) -> None:
     def may_answer(turn: int) -> bool:
         return turn == 1 or (is_settled(session, 1) and not of(session, 1).near_miss)
 
-    session = make(Ponderer([0.9], may_answer), measured_as([1.5, 2.0]))
+    session = make(Ponderer([0.9], may_answer), measured_as([1.5, 2.0]), replicates=3)
     assert session.run() == "agent exhausted"
     row = of(session, 1)
     assert row.verdict == "discard" and (row.p_gain or 0) < 0.25

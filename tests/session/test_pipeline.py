@@ -160,6 +160,45 @@ def test_the_agent_thinks_while_a_trial_runs(make: Make) -> None:
     ]
 
 
+def test_the_agent_thinks_while_the_base_is_measured_once_it_has_trained(make: Make) -> None:
+    agent, trials = Thinker([("ALPHA", 2.0)]), list[int]()
+
+    def trial(text: str, seed: int) -> Result:
+        if text == TRAIN:
+            trials.append(len(agent.briefs))
+            if len(trials) > 1:
+                agent.was_asked(1)
+        return scored(text, seed)
+
+    session = make(agent, trial)
+    assert session.run() == "agent exhausted"
+    assert trials[0] == 0 and rows(session)[1].verdict == "discard"
+    told = agent.briefs[0].render()
+    assert agent.briefs[0].incumbent_bpb == pytest.approx(3.0, abs=0.01) and agent.briefs[0].history == []
+    assert "(sigma) is not known yet: the base is still being measured" in told
+
+
+def test_a_base_that_fails_costs_no_proposal(make: Make) -> None:
+    agent = Thinker([("ALPHA", 2.0)])
+    session = make(agent, lambda text, seed: Result("crash", reason="no", seed=seed))
+    with pytest.raises(UserError, match=r"the base train\.py fails"):
+        session.run()
+    assert agent.briefs == []
+
+
+def test_what_is_refused_while_the_base_is_measured_is_settled(make: Make) -> None:
+    agent = Prolific([("ALPHA", 1.001), ("ALPHA", 1.002), ("ALPHA", 1.003), ("BETA", 2.0)])
+
+    def trial(text: str, seed: int) -> Result:
+        if text == TRAIN and agent.briefs:
+            wait(lambda: len(agent.briefs) > 1, "the next conversation")
+        return slowly(text, seed)
+
+    session = make(agent, trial, proposals=3, replicates=3)
+    assert session.run() == "agent exhausted"
+    assert [rows(session)[n].verdict for n in (1, 2, 3, 4)] == ["duplicate"] * 3 + ["discard"]
+
+
 def test_an_agent_that_is_quick_knows_every_result(make: Make) -> None:
     agent = Thinker([("ALPHA", 2.0), ("BETA", 2.0)])
     session = make(agent, prepares_ahead=False)

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from autoresearch import config
+from autoresearch.config import split_paths
 from autoresearch.errors import UsageError
 
 
@@ -82,6 +83,12 @@ def test_relative_paths_belong_to_the_file_that_names_them(tmp_path: Path, monke
     (top / config.FILE).write_text(lines)
     found = config.load(top, {})
     assert found.source == f"files:{top}/texts/*.md,~/notes,/full,{top}/one, two"
+    inside = top / "a, b" / "texts"
+    inside.mkdir(parents=True)
+    several = f"files:{inside}/*.md,{inside}/**,{top}/x/[y],z"
+    assert list(split_paths(several.removeprefix("files:"), top)) == [
+        f"{inside}/*.md", f"{inside}/**", f"{top}/x/[y]", "z",
+    ]  # fmt: skip
     assert found.agent == f"scripted:{top}/edits"
     assert config.load(top, {"agent": "scripted:edits"}).agent == "scripted:edits"
     (top / config.FILE).write_text("source: climbmix:shards\nagent: 'scripted:'\n")

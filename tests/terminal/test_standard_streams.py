@@ -197,6 +197,7 @@ def test_a_session_whose_terminal_goes_away_ends_as_planned(settings_of: dict[st
             assert process.wait(120) == 0, seen
         finally:
             process.kill()
+            process.wait()
         with Ledger.open(root / "runs" / "ledger.db", readonly=True) as store:
             session = store.session("t")
             assert session is not None and session.stop_reason == "max experiments"

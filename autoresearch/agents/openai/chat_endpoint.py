@@ -16,6 +16,7 @@ from autoresearch.agents.llm.connection import (
     keep_ours,
 )
 from autoresearch.config import Config
+from autoresearch.errors import describe_install
 
 if TYPE_CHECKING:
     import openai
@@ -24,7 +25,7 @@ NO_KEY = (
     "there is no key for the model: set OPENAI_API_KEY, or base_url for a server of your own,"
     " or use --agent sweep, which needs none"
 )
-NO_PACKAGE = "the package `openai` is missing: pip install 'openai>=3,<4' (the extra `openai` of autoresearch)"
+PACKAGE = "openai>=3,<4"
 
 
 def create_client(config: Config, read_timeout_s: float) -> "openai.OpenAI":
@@ -35,7 +36,8 @@ def create_client(config: Config, read_timeout_s: float) -> "openai.OpenAI":
     try:
         import openai
     except ImportError:
-        raise Unusable(NO_PACKAGE) from None
+        how = f"{describe_install(PACKAGE)} installs it (the extra `openai` of autoresearch)"
+        raise Unusable(f"the package `openai` is missing: {how}") from None
     check_address(config.base_url, "OPENAI_BASE_URL")
     url, key = _with_path(config.base_url), _find_key(config)
     check_environment(openai.DefaultHttpxClient)

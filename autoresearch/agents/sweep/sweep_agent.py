@@ -6,6 +6,7 @@ more from the same noisy trials than Optuna's own (TPE). Its study is rebuilt fr
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -33,6 +34,7 @@ _EXCLUDED = re.compile(
     r"|(^|_)(MICRO|CHUNK)(_|$)|^LOSS_TOKENS$"  # how a step is computed, not what
 )
 
+MAX_ATTEMPTS = 10  # at values that can go together
 _MOMENTUM = re.compile("BETA|MOMENTUM")  # what counts is the distance from 1
 
 
@@ -88,15 +90,21 @@ class Sweep(InstantAgent):
         movable = knobs(brief.source)
         if not movable:
             raise BadProposal("train.py has no `UPPER_CASE = number` line at module level that a sweep could move")
-        moved, predicted = _choose(movable, brief)
+        for attempt in range(MAX_ATTEMPTS):
+            moved, predicted = _choose(movable, brief, attempt)
+            if (reason := _impossible(movable, moved)) is None:
+                break
         params = {knob.constant.name: _record(knob, value) for knob, value in moved.items()}
-        return Proposal(
+        proposal = Proposal(
             text=with_constants(brief.source, {knob.constant.name: value for knob, value in moved.items()}),
             hypothesis=", ".join(_describe(name, change) for name, change in params.items()),
             category=category_of_constant(next(iter(params))),
             predicted=round(predicted, 5) if own else None,
             params=params,
         )
+        if reason is not None:
+            raise BadProposal(reason, params)
+        return proposal
 
 
 def knobs(text: str) -> list[Knob]:
@@ -133,13 +141,22 @@ def _move_int(value: int, log2: float) -> int:
     return steps * unit if value > 0 else -steps * unit
 
 
-def _choose(movable: list[Knob], brief: "Brief") -> tuple[dict[Knob, Number], float]:
+def _impossible(movable: list[Knob], moved: Mapping[Knob, Number]) -> str | None:
+    """Return why constants cannot go together: no head fits into the model. None if they can."""
+    values = {knob.constant.name: moved.get(knob, knob.constant.value) for knob in movable}
+    model, head = values.get("MODEL_DIM"), values.get("HEAD_DIM")
+    if model is None or head is None or head <= model:
+        return None
+    return f"HEAD_DIM {head:g} is larger than MODEL_DIM {model:g}: there would be no head"
+
+
+def _choose(movable: list[Knob], brief: "Brief", attempt: int) -> tuple[dict[Knob, Number], float]:
     """Return new values for a few knobs, and the predicted change of val_bpb."""
     import numpy as np
 
     from autoresearch.agents.sweep.sampler import AdditiveSampler, ask
 
-    rng = np.random.default_rng([brief.seed, brief.n, len(brief.feedback)])
+    rng = np.random.default_rng([brief.seed, brief.n, len(brief.feedback), *([attempt] if attempt else [])])
     choices = {knob.key: knob.choices(rng) for knob in movable}
     sampler = AdditiveSampler(
         here={knob.key: knob.here for knob in movable if choices[knob.key]},
