@@ -39,13 +39,13 @@ class Reading:
 
 
 class CoreMeter:
-    """Read the speed of some cores while process `pid` trains on them, or while nothing does.
+    """Read the speed of some cores (None: of all) while process `pid` trains on them, or while nothing does.
 
     `conditions` are means over the CPU time of the process, empty if there are too few readings.
     """
 
-    def __init__(self, cores: Sequence[int], pid: int | None = None) -> None:
-        self.cores, self.pid = cores, pid
+    def __init__(self, cores: Sequence[int] | None, pid: int | None = None) -> None:
+        self.cores, self.pid = cores or sorted(os.sched_getaffinity(0)), pid
         self.readings: list[Reading] = []
         self._product = np.empty_like(_MATRICES)
         self._used = self._cpu()
@@ -90,7 +90,7 @@ class CoreMeter:
 @contextmanager
 def core_meter(settings: Settings, pid: int) -> Iterator[CoreMeter]:
     """Read the cores of a slot, in a thread, while process `pid` trains; only budgets in CPU seconds need it."""
-    meter, stop = CoreMeter(settings.cores or tuple(sorted(os.sched_getaffinity(0))), pid), threading.Event()
+    meter, stop = CoreMeter(settings.cores, pid), threading.Event()
     if settings.budget.unit != "cpu":
         yield meter
         return
@@ -103,7 +103,7 @@ def core_meter(settings: Settings, pid: int) -> Iterator[CoreMeter]:
         thread.join()
 
 
-def measure_idle_cores(cores: Sequence[int], readings: int) -> dict[str, float]:
+def measure_idle_cores(cores: Sequence[int] | None, readings: int) -> dict[str, float]:
     """Return the conditions of cores on which no trial runs."""
     meter, never = CoreMeter(cores), threading.Event()
 
