@@ -1,12 +1,12 @@
 """Measure what other programs do to scores, and what comparing them at equal speed brings.
 
-    python benchmarks/speed.py spread [--budget 5cpu] [--minutes 12]    two uses of the kernel, on one version
+    python benchmarks/speed.py spread [--budget 3cpu] [--minutes 6] [--version base]    two uses of the kernel
     python benchmarks/speed.py attack [--budget 3cpu] [--rounds 6]      versions that could slow the kernel on purpose
 
-`spread` repeats the CPU base while other programs load the machine in turns. Each load gets a trial with the budget as
-it is, and one with the budget in *reference* CPU-seconds: the amount is multiplied by the speed of a quiet core, over
-the speed just before the trial. The spread at equal speed is that of scores which are adjusted by the slope that all
-other trials show. Intervals are of 2000 bootstrap samples.
+`spread` repeats one version, a small one in numpy (small_version.py) or the CPU base, while other programs load the
+machine in turns. Each load gets a trial with the budget as it is, and one with the budget in *reference* CPU-seconds:
+the amount is multiplied by the speed of a quiet core, over the speed just before the trial. The spread at equal speed
+is that of scores which are adjusted by the slope that all other trials show. Intervals are of 2000 bootstrap samples.
 
 `attack` runs versions in turns that thrash the caches, spin threads, heat the core or write files, and compares what
 the kernel shows beside them with what it shows beside an honest one.
@@ -47,6 +47,7 @@ CALIBRATION_READINGS = 40
 SAMPLES = 2000
 PLAN = TrialPlan(loses_above=0.0)  # the base is honest: no audit
 
+VERSIONS = {"small": Path(__file__).with_name("small_version.py").read_text, "base": untuned}
 EVAL_ROWS = 512  # the same in all trials: fewer rows add no spread
 PROGRAM = """
 import numpy as np
@@ -180,7 +181,7 @@ def paired_interval(trials: Sequence[Measured]) -> str:
 
 
 def spread(options: argparse.Namespace) -> None:
-    project, text = open_project({"budget": options.budget or "5cpu"}, Path.cwd()), untuned()
+    project, text = open_project({"budget": options.budget or "3cpu"}, Path.cwd()), VERSIONS[options.version]()
     cores = project.settings.cores or sorted(os.sched_getaffinity(0))
     quiet = measure_idle_cores(cores, CALIBRATION_READINGS)[SPEED]
     plain: list[Measured] = []
@@ -241,7 +242,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("spread", "attack"))
     parser.add_argument("--budget", help="of a trial")
-    parser.add_argument("--minutes", type=float, default=12.0)
+    parser.add_argument("--version", choices=tuple(VERSIONS), default="small")
+    parser.add_argument("--minutes", type=float, default=6.0)
     parser.add_argument("--rounds", type=int, default=6)
     options = parser.parse_args()
     {"spread": spread, "attack": attack}[options.what](options)

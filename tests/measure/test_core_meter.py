@@ -104,7 +104,7 @@ def test_a_cell_that_has_ended_is_no_error(spinner: int) -> None:
 
 def test_cores_that_may_not_be_used_leave_the_speed_unknown(spinner: int) -> None:
     with core_meter(Settings(Budget.parse("5cpu"), cores=(4095,)), spinner) as meter:
-        threading.Event().wait(0.7)
+        threading.Event().wait(0.4)
     assert meter.conditions == {}
 
 
