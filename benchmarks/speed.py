@@ -189,7 +189,7 @@ def spread(options: argparse.Namespace) -> None:
     print("| seed | load | budget | val_bpb | steps | speed | others |\n|" + "---|" * 7)
     end, seed = time.monotonic() + 60 * options.minutes, 0
     while time.monotonic() < end:
-        for name in LOADS:
+        for name in options.loads.split(","):
             for trials in (plain, reference) if seed % 2 else (reference, plain):
                 with load(name, cores):
                     now = measure_idle_cores(cores, CALIBRATION_READINGS)[SPEED]
@@ -202,7 +202,7 @@ def spread(options: argparse.Namespace) -> None:
 
 def show_spread(plain: Sequence[Measured], reference: Sequence[Measured]) -> None:
     print("\n| load | trials | steps | speed | val_bpb | val_bpb, reference CPU-seconds |\n|" + "---|" * 6)
-    for name in LOADS:
+    for name in dict.fromkeys(trial.load for trial in plain):
         mine, theirs = ([t for t in trials if t.load == name] for trials in (plain, reference))
         scores = " | ".join(f"{fmean(t.score for t in trials):.4f}" for trials in (mine, theirs))
         speed = f"{fmean(t.steps for t in mine):.0f} | {fmean(t.speed for t in mine):.1f}"
@@ -243,6 +243,7 @@ def main() -> None:
     parser.add_argument("what", choices=("spread", "attack"))
     parser.add_argument("--budget", help="of a trial")
     parser.add_argument("--version", choices=tuple(VERSIONS), default="small")
+    parser.add_argument("--loads", default=",".join(LOADS), help="of the machine, separated by commas")
     parser.add_argument("--minutes", type=float, default=6.0)
     parser.add_argument("--rounds", type=int, default=6)
     options = parser.parse_args()
