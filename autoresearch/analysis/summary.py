@@ -6,9 +6,11 @@ from pathlib import Path
 
 from autoresearch.analysis import advice, near_misses
 from autoresearch.analysis.ablate import Ablation, newest_ablation
+from autoresearch.analysis.draws import speed_effect
 from autoresearch.analysis.experiment_details import ExperimentDetails, read_details
 from autoresearch.analysis.total import Total, recorded_totals
 from autoresearch.files import read_text
+from autoresearch.judge import SpeedEffect
 from autoresearch.ledger import (
     Event,
     ExperimentRow,
@@ -45,6 +47,7 @@ class SessionSummary:
     notes: list[str]
     ablation: Ablation | None
     drifts: list[Event]
+    speed: SpeedEffect  # of the machine on scores
     lost: list[tuple[int, Trial]]  # interrupted or disturbed trials with the number of their experiment
     program: str  # program.md as it is now
     advice: list[str]  # lines that the evidence suggests for it
@@ -111,6 +114,7 @@ def read(store: Ledger, session: Session, runs: Path, now: float, program: str =
         notes=store.notes(session.id),
         ablation=newest_ablation(store.events(session.id, kind="ablation")),
         drifts=store.events(session.id, kind="drift"),
+        speed=speed_effect(store, session),
         lost=lost_trials(store, session),
         program=program,
         advice=advice.lines(rows, near, by_category, state.sigma),

@@ -65,6 +65,7 @@ def examine(
         machine_checks.check_card(config.device),
         *(card_checks.check_all(chosen, dataset, ledger, budget(config, chosen.device)) if chosen.gpu else []),
         machine_checks.check_memory(chosen.device),
+        *([machine_checks.check_cores(chosen.cores)] if budget(config, chosen.device).unit == "cpu" else []),
         machine_checks.check_git(),
         repository,
         *(project_checks.check_train_file(root, config) if root else []),

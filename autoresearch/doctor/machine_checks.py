@@ -5,19 +5,21 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from autoresearch import hardware
 from autoresearch.config import cache_folder
 from autoresearch.doctor.check import Check
 from autoresearch.errors import UserError, describe_install
+from autoresearch.measure import core_meter
 from autoresearch.setup import bytecode, slots
 
 PYTHONS = ((3, 11), (3, 14))  # first version that works, first version that is not tested
 DISK_BYTES = {"runs": (0.2e9, 2e9), "cache": (0.5e9, 5e9)}  # minimum, and enough for an overnight session
 MEMORY_BYTES = {"cpu": 3e9, "cuda": 16e9}  # for two cells with torch, and the data
 BUSY_CARD_BYTES = 1e9  # memory in use on a card that no program should be using
+CORE_READINGS = 20  # about a second
 NVIDIA = Path("/proc/driver/nvidia/version")
 
 
@@ -77,6 +79,19 @@ def check_memory(device: str) -> Check:
         remedy = f"{MEMORY_BYTES[device] / 1e9:.0f} GB or more are better: trials may end with `oom`"
         return Check("memory", "warn", text, remedy)
     return Check("memory", "ok", text)
+
+
+def check_cores(cores: Sequence[int] | None) -> Check:
+    """Say how fast the cores of a slot are now, and how many other threads could run: both change scores."""
+    found = core_meter.measure_idle_cores(cores, CORE_READINGS)
+    if not found:
+        return Check("cores", "ok", "their speed cannot be measured here: scores are compared as they are")
+    others = found[core_meter.OTHERS]
+    text = f"{found[core_meter.SPEED]:.1f} runs of the referee's kernel in a millisecond"
+    text += f", {others:.1f} other threads could run"
+    if others >= 1:
+        text += ": trials take longer, and scores are compared at equal speed"
+    return Check("cores", "ok", text)
 
 
 def check_git() -> Check:

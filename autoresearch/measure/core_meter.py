@@ -1,8 +1,8 @@
 """Speed of a slot's cores while a trial runs, by a kernel of the referee that no version can change.
 
 Other programs slow a core: they share its execution units, its caches and its clock. A fixed product of small matrices
-is timed twice a second, on the CPU clock of the thread that runs it. The cell is stopped meanwhile, so that only the
-machine is measured. That costs the trial wall-clock time, but nothing of a budget in CPU seconds.
+is timed four times a second, on the CPU clock of the thread that runs it. The cell is stopped meanwhile, so that only
+the machine is measured. That costs the trial wall-clock time, but nothing of a budget in CPU seconds.
 """
 
 import os
@@ -20,8 +20,8 @@ import numpy as np
 from autoresearch.measure.settings import Settings
 from autoresearch.sandbox import kernel
 
-INTERVAL_S = 0.5
-WARM_RUNS, TIMED_RUNS = 8, 48  # 0.25 and 1.5 ms on a Xeon at 2.5 GHz; the first ones fill the caches
+INTERVAL_S = 0.25
+WARM_RUNS, TIMED_RUNS = 8, 32  # 0.25 and 1 ms on a Xeon at 2.5 GHz; the first ones fill the caches
 FEWEST_READINGS = 3  # fewer say nothing about a trial
 STILL_SHARE = 0.05  # of the kernel's time that the cell may use: a thread that waits for a core stops when it gets one
 MIN_USED_S = 1e-3  # a reading counts for at least so much, also where nothing trains
@@ -39,13 +39,13 @@ class Reading:
 
 
 class CoreMeter:
-    """Read the speed of some cores while process `pid` trains on them, or while nothing does.
+    """Read the speed of some cores (None: of all) while process `pid` trains on them, or while nothing does.
 
     `conditions` are means over the CPU time of the process, empty if there are too few readings.
     """
 
-    def __init__(self, cores: Sequence[int], pid: int | None = None) -> None:
-        self.cores, self.pid = cores, pid
+    def __init__(self, cores: Sequence[int] | None, pid: int | None = None) -> None:
+        self.cores, self.pid = cores or sorted(os.sched_getaffinity(0)), pid
         self.readings: list[Reading] = []
         self._product = np.empty_like(_MATRICES)
         self._used = self._cpu()
@@ -90,7 +90,7 @@ class CoreMeter:
 @contextmanager
 def core_meter(settings: Settings, pid: int) -> Iterator[CoreMeter]:
     """Read the cores of a slot, in a thread, while process `pid` trains; only budgets in CPU seconds need it."""
-    meter, stop = CoreMeter(settings.cores or tuple(sorted(os.sched_getaffinity(0))), pid), threading.Event()
+    meter, stop = CoreMeter(settings.cores, pid), threading.Event()
     if settings.budget.unit != "cpu":
         yield meter
         return
@@ -103,14 +103,14 @@ def core_meter(settings: Settings, pid: int) -> Iterator[CoreMeter]:
         thread.join()
 
 
-def measure_idle_cores(cores: Sequence[int], readings: int) -> dict[str, float]:
+def measure_idle_cores(cores: Sequence[int] | None, readings: int) -> dict[str, float]:
     """Return the conditions of cores on which no trial runs."""
     meter, never = CoreMeter(cores), threading.Event()
 
     def read() -> None:
         for _ in range(readings):
             meter.read()
-            never.wait(INTERVAL_S / 10)
+            never.wait(INTERVAL_S / 5)
 
     thread = threading.Thread(target=read, daemon=True)
     thread.start()

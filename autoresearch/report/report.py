@@ -1,5 +1,6 @@
 """Lay out the report of a session: results, evidence, and what to look at next."""
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -140,13 +141,17 @@ def _time_and_money(summary: SessionSummary) -> Iterator[Block]:
 
 
 def _machine(summary: SessionSummary) -> Iterator[Block]:
-    """Lay out the drifts of the scores, and the lost trials."""
+    """Lay out the drifts of the scores, what the speed of the cores did to them, and the lost trials."""
     if summary.drifts:
         times = "once" if len(summary.drifts) == 1 else f"{len(summary.drifts)} times"
         yield Paragraph([f"The machine changed {times}:"])
         newest = summary.drifts[-OTHERS:]
         rows = [[f"{datetime.fromtimestamp(event.at):%H:%M}", safe(event.text, 300)] for event in newest]
         yield Table(["at", "what"], rows)
+    if summary.speed.slope:
+        tenth = summary.speed.slope * math.log(0.9)
+        words = f"Cores that other programs made 10 % slower cost {tenth:+.4f} bits per byte"
+        yield Paragraph([f"{words}; verdicts compare scores at equal speed."])
     if summary.lost:
         reasons = Counter(safe(trial.reason or "-", 100) for _, trial in summary.lost)
         why = "; ".join(f"{number} {reason}" for reason, number in reasons.most_common(OTHERS))

@@ -46,10 +46,10 @@ def describe_adjustment(draws: Sequence[Draw], others: Sequence[Draw], effect: S
     slower = slower_by(draws, others)
     if abs(effect.slope * math.log(1 - slower)) <= TOLD_SIGMA * sigma:
         return ""
-    return f" at equal speed (the cores were {describe_speed(slower)})"
+    return f" at equal speed (the cores were {describe_slowdown(slower)})"
 
 
-def describe_speed(slower: float) -> str:
+def describe_slowdown(slower: float) -> str:
     return f"{abs(slower):.0%} {'slower' if slower > 0 else 'faster'}".replace("%", " %")
 
 

@@ -19,7 +19,7 @@ from autoresearch.session import describe
 from autoresearch.session.context import SessionContext
 from autoresearch.session.events import TrialProgress
 from autoresearch.session.evidence import Evidence
-from autoresearch.session.machine_speed import TOLD_SHARE, describe_speed, slower_than_base
+from autoresearch.session.machine_speed import TOLD_SHARE, describe_slowdown, slower_than_base
 from autoresearch.session.maintenance import Maintenance
 
 ABOUT_PURPOSE = {
@@ -89,7 +89,7 @@ class TrialRunner:
 
     def _report(self, experiment: Experiment, purpose: str, result: Result) -> None:
         slower = slower_than_base(self.context.ledger, self.context.row, result.conditions.get(SPEED))
-        slow = f", the cores {describe_speed(slower)} than for the base" if slower > TOLD_SHARE else ""
+        slow = f", the cores {describe_slowdown(slower)} than for the base" if slower > TOLD_SHARE else ""
         words = describe.trial_line(result) + slow + ABOUT_PURPOSE.get(purpose, "")
         self.context.emit("measured", experiment.n, words, seconds=round(result.total_seconds, 1))
         self._report_speed(experiment, slower, result)
@@ -108,7 +108,7 @@ class TrialRunner:
         is_slow = slower > TOLD_SHARE
         if is_slow and not self._is_slow:
             others = f"{result.conditions[OTHERS]:.1f} other threads could run"
-            words = f"the cores are {describe_speed(slower)} than for the base: {others}"
+            words = f"the cores are {describe_slowdown(slower)} than for the base: {others}"
             self.context.emit("drift", experiment.n, words)
         self._is_slow = is_slow
 

@@ -114,7 +114,7 @@ def test_outside_of_a_repository_everything_else_is_still_checked(tmp_path: Path
     levels = {check["name"]: check["level"] for check in report["checks"]}
     assert done.returncode == 3
     assert [name for name, level in levels.items() if level == "blocker"] == ["repository"]
-    assert {"data", "cell", "slot", "memory", "torch", "cache folder"} <= levels.keys() and report["attacks"]
+    assert {"data", "cell", "slot", "memory", "cores", "torch", "cache folder"} <= levels.keys() and report["attacks"]
 
 
 @pytest.mark.parametrize(

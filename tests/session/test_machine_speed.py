@@ -14,6 +14,7 @@ from support.referees import FunctionReferee
 from support.sessions import context_of, session_of
 
 from autoresearch.agents import registry
+from autoresearch.analysis import summary
 from autoresearch.analysis.session_noise import raw_noise, session_noise
 from autoresearch.data.dataset import Dataset
 from autoresearch.ledger import Experiment, Ledger, Session
@@ -21,6 +22,7 @@ from autoresearch.ledger.database import MIGRATIONS, connect
 from autoresearch.measure.core_meter import OTHERS, SPEED
 from autoresearch.measure.result import Result
 from autoresearch.measure.settings import Settings
+from autoresearch.report import markdown, report
 from autoresearch.session.evidence import Evidence
 
 USUAL, SLOPE, SIGMA = 35.0, -0.1, 0.001
@@ -146,3 +148,10 @@ def test_a_ledger_without_speeds_is_migrated_and_judged_as_before(tmp_path: Path
         night = Night(ledger)
         assert night.evidence.speed_effect.is_known
         assert all(trial.speed for trial in ledger.trials(night.session.id))
+
+
+def test_the_report_says_what_slow_cores_cost(ledger: Ledger, tmp_path: Path) -> None:
+    night = Night(ledger)
+    found = summary.read(ledger, night.session, tmp_path, now=0.0)
+    text = markdown.document(report.layout(found))
+    assert re.search(r"10 % slower cost \+0\.01\d\d bits per byte; verdicts compare scores at equal speed", text)
