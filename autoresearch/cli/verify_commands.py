@@ -1,4 +1,4 @@
-"""Commands that verify and export: total, reproduce, export, sample."""
+"""Commands that verify and export: total, transfer, reproduce, export, sample."""
 
 import time
 from collections.abc import Sequence
@@ -41,6 +41,39 @@ def total(
         print_json(data)
     else:
         print_blocks([results.total(result)], Console())
+
+
+@app.command(
+    rich_help_panel=VERIFY,
+    epilog=examples("autoresearch transfer --budget 20m", "autoresearch transfer --keeps --budget 20m --pairs 5"),
+)
+def transfer(
+    n: int = typer.Argument(None, min=1, help="Number of a kept experiment; by default the incumbent."),
+    budget: str = typer.Option(..., help="Longer training budget of a trial: 20m, 60cpu, 800steps."),
+    keeps: bool = typer.Option(False, "--keeps", help="Measure each keep against the one before it, too."),
+    pairs: int = typer.Option(3, min=2, help="Seeds on which each version is measured, at both budgets."),
+    slots: str = SLOTS,
+    wait: bool = WAIT,
+    tag: str = TAG,
+    as_json: bool = JSON,
+) -> None:
+    """Measure what share of the gain over the base survives at a longer budget, and which keeps lose over half."""
+    from autoresearch.analysis import transfer as analysis
+    from autoresearch.report import transfer as pages
+    from autoresearch.terminal.console import print_blocks
+
+    with open_remeasurer(tag, slots, wait) as measuring:
+        longer = analysis.require_longer(measuring.referee.settings.budget, budget)
+        versions = analysis.choose_versions(measuring.ledger, measuring.session, n, keeps)
+        series = analysis.both_series(measuring, measuring.with_budget(longer), pairs)
+        say_line(analysis.describe_work(series, versions))
+        result = analysis.measure_transfer(series, versions)
+        words = pages.describe(result)
+        measuring.ledger.event(measuring.session.id, "transfer", words, data=asdict(result))
+    if as_json:
+        print_json(result.as_json())
+    else:
+        print_blocks(pages.layout(result), Console())
 
 
 @app.command(rich_help_panel=VERIFY)

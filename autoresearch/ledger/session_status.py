@@ -25,7 +25,8 @@ _OF_SESSION = (
     *("tag", "branch", "started_from", "evaluator", "stop_reason", "agent", "judge", "grade"),
     *("started", "deadline", "ended"),
 )
-LATER = ("review", "ablation", "total", "demoted")  # kinds of events that commands may add long after the session
+# kinds of events that commands may add long after the session
+LATER = ("review", "ablation", "total", "transfer", "demoted")
 
 _COUNTS = f"""
     SELECT verdict, count(*) AS count, sum(reason LIKE '{LESS_CODE}%' OR reason LIKE '{SAME_FUNCTION}%') AS simpler,
