@@ -1,7 +1,7 @@
 """Compute verdicts from measurements by pure arithmetic (docs/judging.md)."""
 
 from autoresearch.judge.beliefs import Beliefs, learn
-from autoresearch.judge.noise import MAX_EARLIER_DOF, Draw, Noise, difference, noise, p_below_zero
+from autoresearch.judge.noise import MAX_EARLIER_DOF, Draw, Noise, difference, noise, p_below, p_below_zero
 from autoresearch.judge.rules import (
     ALLOWANCE_SIGMA,
     RULES,
@@ -27,5 +27,6 @@ __all__ = [
     "learn",
     "more_informative",
     "noise",
+    "p_below",
     "p_below_zero",
 ]
