@@ -111,7 +111,8 @@ def export(
     tsv: Path = typer.Option(None, help="File for all experiments in the five columns of results.tsv."),
     jsonl: Path = typer.Option(None, help="File for all experiments with their texts and trials, as JSON lines."),
     sft: Path = typer.Option(
-        None, help="File for the conversations with agents and the verdicts on them, as JSON lines."
+        None,
+        help="File for the conversations with agents, as JSON lines; beside it, pairs of a kept and a lost change.",
     ),
     checkpoint: Path = typer.Option(None, help="File for the weights of the incumbent, which is trained once more."),
     slots: str = SLOTS,
@@ -122,6 +123,7 @@ def export(
     """Export a session: a branch for review, a table, JSON lines, weights. Nothing is checked out or pushed."""
     from autoresearch import config
     from autoresearch.analysis import export as exports
+    from autoresearch.analysis import preferences
     from autoresearch.analysis import sft as conversations
     from autoresearch.files import write_atomically
     from autoresearch.ledger import results_tsv
@@ -140,6 +142,7 @@ def export(
             *([write_atomically(tsv, [results_tsv(store, session)])] if tsv else []),
             *([write_atomically(jsonl, exports.lines(store, session))] if jsonl else []),
             *([write_atomically(sft, conversations.lines(store, session, root / "runs"))] if sft else []),
+            *([write_atomically(_pairs_path(sft), preferences.lines(store, session))] if sft else []),
         ]
     weights = _train_again(None, tag, checkpoint, slots, wait) if checkpoint else None
     if made:
@@ -165,6 +168,11 @@ def _check_options(branch: str | None, *files: Path | None) -> None:
         raise UsageError("name an export: --branch NAME, --tsv FILE, --jsonl FILE, --sft FILE, --checkpoint FILE")
     for path in filter(None, files):
         resolve_links(path)
+
+
+def _pairs_path(sft: Path) -> Path:
+    """Return the file for the preference pairs beside that for the conversations."""
+    return sft.with_name(f"{sft.stem}.pairs{sft.suffix}")
 
 
 def _say_total(total: "Total | None") -> None:

@@ -10,6 +10,7 @@ from autoresearch.judge.rules import (
     decide,
     hopeless_above,
     more_informative,
+    p_better,
 )
 
 __all__ = [
@@ -29,4 +30,5 @@ __all__ = [
     "noise",
     "p_below",
     "p_below_zero",
+    "p_better",
 ]

@@ -6,6 +6,7 @@ CARRIES_ODDS = 0.8  # that the final version is better with a kept change: "it c
 IDLE_ODDS = 0.8  # that leaving a kept change out loses less than ...
 IDLE_LOSS_SIGMA = 0.5  # ... so much: "it carries nothing"; the judge keeps less code by the same rule
 SHRINKS_ODDS = 0.8  # that over half of a gain is lost at a longer budget: "it shrinks"; or is not: "it survives"
+PREFERENCE_ODDS = 10.0  # that a kept version is better than a lost one, before the two are a pair of training data
 DEAD_END_SCORES = 8  # scored experiments of a category, none kept and none worth another look: "dead end"
 UNTRIED_SCORES = 8  # scored experiments of a session, before it says that a category was not tried
 FAILED_TRIES, FAILED_SHARE = 8, 0.2  # failed experiments, and their share, before it says that changes should run
