@@ -1,6 +1,7 @@
 """Settings: flags over the environment (`AUTORESEARCH_BUDGET=5m`) over `autoresearch.yaml` over defaults."""
 
 import difflib
+import math
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,6 +19,7 @@ FILE = "autoresearch.yaml"
 PREFIX = "AUTORESEARCH_"
 MISNAMED_FILES = ("autoresearch.yml", ".autoresearch.yaml", ".autoresearch.yml")  # nobody reads them
 RENAMED = {"edit": "edit_format"}  # old name of a setting -> its name now
+ENDS = ("hours", "until")  # of a run: a source that gives one of them overrides both of the sources before it
 NO_SETTINGS = ("CACHE", "EVENT", "TEXT")  # our other variables: the cache folder, and what `on_event` gets
 
 
@@ -37,10 +39,30 @@ def _require_interval(pairs: int) -> int:
     return pairs
 
 
+def _read_time_of_day(value: object) -> object:
+    """Check a time of day; YAML 1.1 reads 22:30 as a number in base 60."""
+    text = f"{value // 60:02}:{value % 60:02}" if type(value) is int else value
+    match = re.fullmatch(r"(\d{1,2}):(\d\d)", text) if isinstance(text, str) else None
+    if match is None or int(match[1]) > 23 or int(match[2]) > 59:
+        raise ValueError("should be a time of day, such as 07:00")
+    return text
+
+
+def _read_target(value: object) -> object:
+    """Return a score from itself or from `{val_bpb: score}`."""
+    score = value["val_bpb"] if isinstance(value, dict) and value.keys() == {"val_bpb"} else value
+    with suppress(ValueError):
+        if 0 < (number := float(str(score))) < math.inf:
+            return number
+    raise ValueError("should be a score above 0, as 2.00 or {val_bpb: 2.00}")
+
+
 Words = Annotated[list[str], BeforeValidator(_split)]  # in the environment, separated by commas
 Numbers = Annotated[list[Annotated[int, Field(ge=0)]], BeforeValidator(_split), AfterValidator(_require_distinct)]
 
 Pairs = Annotated[int, Field(ge=0), AfterValidator(_require_interval)]
+TimeOfDay = Annotated[str, BeforeValidator(_read_time_of_day)]
+TargetScore = Annotated[float, BeforeValidator(_read_target)]
 
 
 class Price(BaseModel):
@@ -88,7 +110,9 @@ class Config(BaseModel):
     total_pairs: Pairs = 3  # of trials for the honest total when a session ends; 0: none
     budget: str | None = None  # of one trial: `5m`, `300s` (wall clock), `15cpu` (CPU seconds), `200steps`
     hours: float | None = Field(default=None, gt=0, allow_inf_nan=False)  # from now on; None: until it is stopped
+    until: TimeOfDay | None = None  # the next such time by the local clock, instead of `hours`; None: no limit
     max_experiments: int | None = Field(default=None, gt=0)  # None: no limit
+    target: TargetScore | None = None  # val_bpb at which the session ends; None: no target
     max_disk_gb: float = Field(default=20.0, gt=0)  # of `runs/`; beyond it, files of the worst discards are deleted
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int = Field(default=1, gt=0)  # of a trial on the CPU
@@ -122,7 +146,7 @@ def load(root: Path, flags: Mapping[str, object]) -> Config:
         for old in RENAMED.keys() & values.keys():
             raise UsageError(f"{_typed(old, source)}: its name is now {_typed(RENAMED[old], source, short=True)}")
     try:
-        return Config.model_validate({name: value for values in sources.values() for name, value in values.items()})
+        return Config.model_validate(_merge(sources))
     except ValidationError as error:
         first = error.errors()[0]
     source = [source for source, values in sources.items() if first["loc"][0] in values][-1]
@@ -130,6 +154,18 @@ def load(root: Path, flags: Mapping[str, object]) -> Config:
     if first["type"] == "extra_forbidden":
         text = f"there is no such setting{_suggest(name, Config.model_fields)}"
     raise UsageError(f"{_typed(name, source)}: {text}")
+
+
+def _merge(sources: Mapping[str, Mapping[Any, object]]) -> dict[Any, object]:
+    """Return the settings of all sources; later ones override earlier ones. Raises UsageError for two ends of a run."""
+    merged: dict[Any, object] = {}
+    for source, values in sources.items():
+        given = [name for name in ENDS if values.get(name) is not None]
+        if len(given) > 1:
+            words = " and ".join(_typed(name, source) for name in given)
+            raise UsageError(f"{words} are both given: choose one of them")
+        merged = {name: value for name, value in merged.items() if not (given and name in ENDS)} | dict(values)
+    return merged
 
 
 def find_unread(root: Path) -> list[str]:

@@ -13,6 +13,7 @@ from autoresearch.brief.history import PastExperiment
 from autoresearch.ledger import Experiment, Ledger, Trial, duplicates
 from autoresearch.ledger.artefacts import Artefacts
 from autoresearch.ledger.baselines import baseline
+from autoresearch.ledger.rows import AFTERWARDS
 from autoresearch.ledger.statements import describe_odds
 from autoresearch.ledger.unmeasured import describe_unmeasured
 from autoresearch.measure.facts import reported
@@ -100,7 +101,7 @@ class LedgerLibrary:
             rows = {each.n: each for each in ledger.experiments(self.session_id)}
             before = baseline(rows[n], rows)
             against = None if before is None else ledger.experiment(self.session_id, before.n)
-            trials = ledger.trials(self.session_id, row.id)
+            trials = [trial for trial in ledger.trials(self.session_id, row.id) if trial.purpose not in AFTERWARDS]
             tags = [session.tag for session in ledger.sessions() if session.id == self.session_id]
         parts = [_line(row)]
         if trials:

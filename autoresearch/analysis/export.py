@@ -13,10 +13,11 @@ from dataclasses import asdict, dataclass
 from autoresearch import ledger as package
 from autoresearch.analysis.lineage import stack
 from autoresearch.analysis.total import Total, recorded_totals
+from autoresearch.analysis.transfer import Step, Transfer, newest_transfer
 from autoresearch.errors import require
 from autoresearch.files import JsonObject
 from autoresearch.ledger import Experiment, Ledger, Review, Session, Trial
-from autoresearch.ledger.rows import kept_as
+from autoresearch.ledger.rows import TRANSFER, kept_as
 from autoresearch.ledger.statements import describe_odds
 from autoresearch.ledger.trials import by_experiment, judging
 from autoresearch.text import one_line
@@ -50,6 +51,7 @@ class Lineage:
     reviews: dict[int, Review]  # by number
     suspects: list[int]  # keeps that were found suspect later
     total: Total | None  # newest one of base against incumbent
+    transfer: Transfer | None  # the newest one, if it is of the incumbent
 
 
 def read_lineage(store: Ledger, session: Session) -> Lineage:
@@ -57,6 +59,7 @@ def read_lineage(store: Ledger, session: Session) -> Lineage:
     base, *keeps = stack(store, session)
     events = store.events(session.id, kind="total")
     totals = [total for total in recorded_totals(events) if total.final == keeps[-1].n]
+    transfer = newest_transfer(store.events(session.id, kind=TRANSFER))
     return Lineage(
         session,
         base,
@@ -66,6 +69,7 @@ def read_lineage(store: Ledger, session: Session) -> Lineage:
         reviews=package.reviews(store, session.id),
         suspects=[row.n for row in store.experiments(session.id, verdict="suspect") if row.found_later],
         total=totals[-1] if totals else None,
+        transfer=transfer if transfer and transfer.whole.n == keeps[-1].n else None,
     )
 
 
@@ -131,6 +135,7 @@ def message(lineage: Lineage, keep: Experiment) -> str:
     }
     if keep is lineage.keeps[-1]:
         trailers["Honest-Total"] = _total_words(lineage.total)
+    trailers |= _transfer_trailer(lineage.transfer, keep.n)
     own = [_trial_line(trial.purpose, trial) for trial in lineage.trials.get(keep.id, [])]
     trials = "\n".join([*own, *(_trial_line(f"of {n}", trial) for n, trial in lineage.beside[keep.n])])
     parts = [
@@ -152,6 +157,7 @@ def _squash_message(lineage: Lineage) -> str:
         "Honest-Total": _total_words(lineage.total),
         "Grade": lineage.session.grade or "-",
         "Reviewed": "; ".join(f"{keep.n} {_review_words(lineage.reviews.get(keep.n))}" for keep in keeps),
+        **_transfer_trailer(lineage.transfer, keeps[-1].n, whole=True),
     }
     return "\n\n".join([_shorten_subject(subject), *parts, _trailers(trailers)])
 
@@ -190,6 +196,23 @@ def _total_words(total: Total | None) -> str:
         return "not measured"
     interval = f"{total.val.mean:+.6f}, 95 % between {total.val.low:+.6f} and {total.val.high:+.6f}"
     return f"{interval}, base against {total.final}"
+
+
+def _transfer_trailer(transfer: Transfer | None, n: int, whole: bool = False) -> dict[str, str]:
+    """Return the trailers of a keep on a longer budget: its own share, and at the end that of all keeps."""
+    if transfer is None:
+        return {}
+    own, last = transfer.step_of(n), n == transfer.whole.n
+    named = {"Transfer": None if whole else own, "Transfer-Total": transfer.whole if last else None}
+    return {name: _transfer_words(transfer, step) for name, step in named.items() if step is not None}
+
+
+def _transfer_words(transfer: Transfer, step: Step) -> str:
+    change = f"{step.short:+.6f} at {transfer.budget} becomes {step.longer:+.6f} at {transfer.longer}"
+    share = step.survival
+    if share is None:
+        return f"{change}, share not clear"
+    return f"{change}, {share.share:.0%}, 95 % between {share.low:.0%} and {share.high:.0%}"
 
 
 def _trailers(values: Mapping[str, object]) -> str:

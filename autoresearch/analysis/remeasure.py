@@ -1,7 +1,7 @@
 """Measure versions again after the loop, on separate seeds; no verdict uses them."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from autoresearch.data.dataset import Dataset
 from autoresearch.errors import UserError, require
@@ -9,8 +9,9 @@ from autoresearch.hardware import CardMemory
 from autoresearch.judge import SpeedEffect
 from autoresearch.ledger import Experiment, Ledger, Session
 from autoresearch.ledger.overhead import base_overhead
+from autoresearch.measure.clock import Budget
 from autoresearch.measure.core_meter import SPEED
-from autoresearch.measure.referee import Referee
+from autoresearch.measure.referee import CellReferee, Referee
 from autoresearch.measure.result import Overhead, Progress, Result
 from autoresearch.measure.settings import TRIES, TrialPlan
 from autoresearch.workspace.git import blob_hash
@@ -39,6 +40,10 @@ class Remeasurer:
     card: CardMemory
     watch: Callable[[int, Progress], None]
     reserve: Callable[[], None] = lambda: None
+
+    def with_budget(self, budget: Budget) -> "Remeasurer":
+        """Return a copy whose trials have another budget, for a purpose of their own."""
+        return replace(self, referee=CellReferee(replace(self.referee.settings, budget=budget), self.data))
 
     def count_trials(self, experiment: Experiment, purpose: str = PURPOSE) -> int:
         """Count the earlier trials of a version with this purpose."""
@@ -77,6 +82,7 @@ class Remeasurer:
         trial = self.ledger.start_trial(self.session.id, experiment.id, purpose, seed, blob)
         result = self.referee.measure(text, seed, plan)
         plan.watch(Progress("over"))
-        stored = result.as_json() | {"identity": self.session.identity}  # the caller has checked that it is this one
+        budget = str(self.referee.settings.budget)
+        stored = result.as_json() | {"identity": self.session.identity, "budget": budget}  # the caller checked both
         self.ledger.end_trial(trial.id, result.outcome, result.val_bpb, stored)
         return result

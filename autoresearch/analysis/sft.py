@@ -25,7 +25,7 @@ def lines(store: Ledger, session: Session, runs: Path) -> Iterator[str]:
         files = Artefacts(runs / session.tag / str(row.n))
         if row.n == 0 or not files.trace.exists():
             continue
-        known, change = row.as_json(), _describe_change(row.hypothesis, files.read_patch())
+        known, change = row.as_json(), describe_change(row.hypothesis, files.read_patch())
         for messages, refusal in conversations(read_trace(files.trace), change):
             about = {name: known[name] for name in ABOUT}
             outcome = {name: known[name] for name in OUTCOME}
@@ -93,5 +93,6 @@ def _ensure_answer(messages: list[JsonObject], change: str) -> list[JsonObject]:
     return messages if answered else [*messages, {"role": "assistant", "content": change}]
 
 
-def _describe_change(hypothesis: str | None, patch: str) -> str:
+def describe_change(hypothesis: str | None, patch: str) -> str:
+    """Return a change as the answer of an agent."""
     return f"{hypothesis or ''}\n\n```diff\n{patch}```\n"

@@ -1,5 +1,6 @@
 """Read everything that a report of a session needs, once."""
 
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from autoresearch.analysis.ablate import Ablation, newest_ablation
 from autoresearch.analysis.draws import speed_effect
 from autoresearch.analysis.experiment_details import ExperimentDetails, read_details
 from autoresearch.analysis.total import Total, recorded_totals
+from autoresearch.analysis.transfer import Transfer, newest_transfer
 from autoresearch.files import read_text
 from autoresearch.judge import SpeedEffect
 from autoresearch.ledger import (
@@ -23,6 +25,7 @@ from autoresearch.ledger import (
     status,
 )
 from autoresearch.ledger.breakdown import GroupSums, sum_groups
+from autoresearch.ledger.rows import TRANSFER
 
 KEEPS, OTHERS = 40, 12  # experiments of a kind that are shown in detail: of more, the newest or the best
 
@@ -41,6 +44,7 @@ class SessionSummary:
     details: dict[int, ExperimentDetails]
     total: Total | None
     totals: int  # how often it was measured for versions that stand
+    transfer: Transfer | None  # the newest one, if its final version stands
     by_category: list[GroupSums]
     by_program: list[GroupSums]
     by_model: list[GroupSums]
@@ -108,6 +112,7 @@ def read(store: Ledger, session: Session, runs: Path, now: float, program: str =
         ),
         total=totals[-1] if totals else None,
         totals=len(totals),
+        transfer=_standing_transfer(store, session, standing),
         by_category=by_category,
         by_program=sum_groups(rows, calls, "program"),
         by_model=sum_groups(rows, calls, "model") if calls else [],
@@ -119,6 +124,11 @@ def read(store: Ledger, session: Session, runs: Path, now: float, program: str =
         program=program,
         advice=advice.lines(rows, near, by_category, state.sigma),
     )
+
+
+def _standing_transfer(store: Ledger, session: Session, standing: Collection[int]) -> Transfer | None:
+    found = newest_transfer(store.events(session.id, kind=TRANSFER))
+    return found if found is not None and found.whole.n in standing else None
 
 
 def read_program(path: Path) -> str:

@@ -18,6 +18,7 @@ from autoresearch.analysis.session_noise import raw_noise
 from autoresearch.errors import require
 from autoresearch.files import JsonObject
 from autoresearch.ledger import Event, Ledger, Session
+from autoresearch.ledger.rows import TRANSFER
 from autoresearch.ledger.trials import judging
 from autoresearch.measure.result import Result
 
@@ -108,7 +109,8 @@ def seconds_of_pair(store: Ledger, session: Session) -> float:
     if len(keeps) < 2:
         return 0.0
     final = keeps[-1]
-    durations = [trial.ended - trial.started for trial in store.trials(session.id, final.id) if trial.ended]
+    trials = [trial for trial in store.trials(session.id, final.id) if trial.purpose != TRANSFER]
+    durations = [trial.ended - trial.started for trial in trials if trial.ended]
     if not durations or any(total.final == final.n for total in recorded_totals(store.events(session.id))):
         return 0.0
     return 2 * max(durations)

@@ -28,12 +28,15 @@ if TYPE_CHECKING:
     epilog=examples(
         "autoresearch run --hours 8",
         "autoresearch run --agent claude --max-usd 10 --hours 8",
+        "autoresearch run --until 07:00 --target 2.00",
         "autoresearch run --tag nov28 --from nov27",
     ),
 )
 def run(
     hours: float = typer.Option(None, help="Hours to run, from now."),
     minutes: float = typer.Option(None, help="Minutes to run, from now."),
+    until: str = typer.Option(None, help="Time of day to run until, such as 07:00."),
+    target: float = typer.Option(None, help="Score (val_bpb) at which the session ends."),
     max_experiments: int = typer.Option(None, help="Stop when this many experiments are decided."),
     budget: str = typer.Option(None, help="Training budget of a trial: 5m, 300s, 15cpu, 200steps."),
     tag: str = typer.Option(None, help="Name of the session."),
@@ -52,8 +55,8 @@ def run(
     """Start a session, or continue the newest unfinished one on the same base."""
     from autoresearch.cli.researcher import settle_agent
     from autoresearch.ledger import Ledger
-    from autoresearch.measure.clock import since_boot
     from autoresearch.sandbox.cell import protect_self
+    from autoresearch.session.deadline import end_of_run
     from autoresearch.session.hook import Hook
     from autoresearch.session.opening import open_session_project
     from autoresearch.session.run import run_session
@@ -64,15 +67,16 @@ def run(
 
     flags: dict[str, object] = {"budget": budget, "tag": tag, "agent": agent, "model": model, "judge": judge}
     flags |= {"max_experiments": max_experiments, "max_usd": max_usd, "device": device, "slots": slots}
-    flags |= {"hours": _hours(hours, minutes), "require_strong": require_strong}
+    flags |= {"hours": _hours(hours, minutes, until), "until": until, "target": target}
+    flags |= {"require_strong": require_strong}
+    asked = time.time()
     # the session is recorded, whoever reads its summary
     sys.stdout = make_best_effort(sys.stdout.fileno(), sys.stdout.encoding)
     protect_self()
     warn_of_unread_settings()
     project = open_session_project(flags, origin, settle_agent)
     with lock(project.slots, say_line if wait else None), Ledger.open(project.ledger) as ledger:
-        until = None if project.config.hours is None else since_boot() + 3600 * project.config.hours
-        limits = Limits(until, project.config.max_experiments)
+        limits = Limits(end_of_run(project.config, asked), project.config.max_experiments, project.config.target)
         with Live(project) as live, Hook(project, live.say) as hook, _handle_signals(limits, live):
             reason, tag = run_session(project, ledger, limits, [live.handle, hook.handle], origin)
         _print_end(ledger, require(ledger.session(tag)), project)
@@ -80,12 +84,12 @@ def run(
         raise typer.Exit(130)
 
 
-def _hours(hours: float | None, minutes: float | None) -> float | None:
+def _hours(hours: float | None, minutes: float | None, until: str | None) -> float | None:
     """Return the length of the session from the two flags for it. Raises UsageError."""
     if minutes is None:
         return hours
-    if hours is not None:
-        raise UsageError("--hours and --minutes are both given: choose one of them")
+    if other := "--hours" if hours is not None else "--until" if until is not None else "":
+        raise UsageError(f"{other} and --minutes are both given: choose one of them")
     if not 0 < minutes < math.inf:
         raise UsageError(f"--minutes: {minutes:g} should be a number greater than 0")
     return minutes / 60

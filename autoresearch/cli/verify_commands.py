@@ -1,4 +1,4 @@
-"""Commands that verify and export: total, reproduce, export, sample."""
+"""Commands that verify and export: total, transfer, reproduce, export, sample."""
 
 import time
 from collections.abc import Sequence
@@ -43,6 +43,39 @@ def total(
         print_blocks([results.total(result)], Console())
 
 
+@app.command(
+    rich_help_panel=VERIFY,
+    epilog=examples("autoresearch transfer --budget 20m", "autoresearch transfer --keeps --budget 20m --pairs 5"),
+)
+def transfer(
+    n: int = typer.Argument(None, min=1, help="Number of a kept experiment; by default the incumbent."),
+    budget: str = typer.Option(..., help="Longer training budget of a trial: 20m, 60cpu, 800steps."),
+    keeps: bool = typer.Option(False, "--keeps", help="Measure each keep against the one before it, too."),
+    pairs: int = typer.Option(3, min=2, help="Seeds on which each version is measured, at both budgets."),
+    slots: str = SLOTS,
+    wait: bool = WAIT,
+    tag: str = TAG,
+    as_json: bool = JSON,
+) -> None:
+    """Measure what share of the gain over the base survives at a longer budget, and which keeps lose over half."""
+    from autoresearch.analysis import transfer as analysis
+    from autoresearch.report import transfer as pages
+    from autoresearch.terminal.console import print_blocks
+
+    with open_remeasurer(tag, slots, wait) as measuring:
+        longer = analysis.require_longer(measuring.referee.settings.budget, budget)
+        versions = analysis.choose_versions(measuring.ledger, measuring.session, n, keeps)
+        series = analysis.both_series(measuring, measuring.with_budget(longer), pairs)
+        say_line(analysis.describe_work(series, versions))
+        result = analysis.measure_transfer(series, versions)
+        words = pages.describe(result)
+        measuring.ledger.event(measuring.session.id, "transfer", words, data=asdict(result))
+    if as_json:
+        print_json(result.as_json())
+    else:
+        print_blocks(pages.layout(result), Console())
+
+
 @app.command(rich_help_panel=VERIFY)
 def reproduce(
     n: int = typer.Argument(min=0, help="Number of the experiment; 0 is the base."),
@@ -78,7 +111,8 @@ def export(
     tsv: Path = typer.Option(None, help="File for all experiments in the five columns of results.tsv."),
     jsonl: Path = typer.Option(None, help="File for all experiments with their texts and trials, as JSON lines."),
     sft: Path = typer.Option(
-        None, help="File for the conversations with agents and the verdicts on them, as JSON lines."
+        None,
+        help="File for the conversations with agents, as JSON lines; beside it, pairs of a kept and a lost change.",
     ),
     checkpoint: Path = typer.Option(None, help="File for the weights of the incumbent, which is trained once more."),
     slots: str = SLOTS,
@@ -89,6 +123,7 @@ def export(
     """Export a session: a branch for review, a table, JSON lines, weights. Nothing is checked out or pushed."""
     from autoresearch import config
     from autoresearch.analysis import export as exports
+    from autoresearch.analysis import preferences
     from autoresearch.analysis import sft as conversations
     from autoresearch.files import write_atomically
     from autoresearch.ledger import results_tsv
@@ -107,6 +142,7 @@ def export(
             *([write_atomically(tsv, [results_tsv(store, session)])] if tsv else []),
             *([write_atomically(jsonl, exports.lines(store, session))] if jsonl else []),
             *([write_atomically(sft, conversations.lines(store, session, root / "runs"))] if sft else []),
+            *([write_atomically(_pairs_path(sft), preferences.lines(store, session))] if sft else []),
         ]
     weights = _train_again(None, tag, checkpoint, slots, wait) if checkpoint else None
     if made:
@@ -132,6 +168,11 @@ def _check_options(branch: str | None, *files: Path | None) -> None:
         raise UsageError("name an export: --branch NAME, --tsv FILE, --jsonl FILE, --sft FILE, --checkpoint FILE")
     for path in filter(None, files):
         resolve_links(path)
+
+
+def _pairs_path(sft: Path) -> Path:
+    """Return the file for the preference pairs beside that for the conversations."""
+    return sft.with_name(f"{sft.stem}.pairs{sft.suffix}")
 
 
 def _say_total(total: "Total | None") -> None:

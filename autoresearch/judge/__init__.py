@@ -1,7 +1,7 @@
 """Compute verdicts from measurements by pure arithmetic (docs/judging.md)."""
 
 from autoresearch.judge.beliefs import Beliefs, learn
-from autoresearch.judge.noise import MAX_EARLIER_DOF, Draw, Noise, difference, noise, p_below_zero
+from autoresearch.judge.noise import MAX_EARLIER_DOF, Draw, Noise, difference, noise, p_below, p_below_zero
 from autoresearch.judge.rules import (
     ALLOWANCE_SIGMA,
     RULES,
@@ -10,6 +10,7 @@ from autoresearch.judge.rules import (
     decide,
     hopeless_above,
     more_informative,
+    p_better,
 )
 from autoresearch.judge.speed import SpeedEffect, learn_speed
 
@@ -30,5 +31,7 @@ __all__ = [
     "learn_speed",
     "more_informative",
     "noise",
+    "p_below",
     "p_below_zero",
+    "p_better",
 ]

@@ -147,6 +147,12 @@ def _covariance(draws: Sequence[Draw], model: NoiseModel) -> Array:
     return covariance
 
 
+def p_below(bound: float, scores: Sequence[float], draws: int, noise: Noise) -> float:
+    """Return the probability that the mean of a version is below a bound, if `draws` have the mean of `scores`."""
+    mean = math.fsum(scores) / len(scores)
+    return p_below_zero(mean - bound, noise.sigma / math.sqrt(draws), noise.dof)
+
+
 def p_below_zero(delta: float, standard_error: float, dof: float) -> float:
     """Return P(difference < 0) by Student's t, in Wallace's approximation (1959)."""
     t = -delta / standard_error

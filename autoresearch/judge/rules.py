@@ -82,6 +82,11 @@ def more_informative(candidate: Sequence[Draw], incumbent: Sequence[Draw], noise
     return _Comparison(candidate, incumbent, noise, Beliefs()).more_informative
 
 
+def p_better(ours: Sequence[Draw], theirs: Sequence[Draw], noise: Noise, beliefs: Beliefs) -> float:
+    """Return the probability that one version is better than another, given all draws of both."""
+    return _Comparison(ours, theirs, noise, beliefs).p_gain
+
+
 def hopeless_above(incumbent: Sequence[Draw], noise: Noise) -> float:
     """Return the score above which a screening is lost by more than the noise, audited or not."""
     return fmean(draw.score for draw in incumbent) + 2 * noise.sigma

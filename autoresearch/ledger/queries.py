@@ -10,7 +10,7 @@ from autoresearch.files import JsonObject
 from autoresearch.ledger.baselines import baseline
 from autoresearch.ledger.owner import is_alive
 from autoresearch.ledger.reviews import reviews
-from autoresearch.ledger.rows import AFTERWARDS, CONVERSATION, FILLER, Experiment, Session, read_near_miss
+from autoresearch.ledger.rows import AFTERWARDS, CONVERSATION, FILLER, TRANSFER, Experiment, Session, read_near_miss
 from autoresearch.ledger.scores import standard_errors
 from autoresearch.ledger.store import Ledger
 from autoresearch.text import plausible
@@ -64,12 +64,12 @@ _LINEAGE = f"""
     WHERE session_id = :session ORDER BY n
 """
 
-_TSV = """
+_TSV = f"""
     SELECT n, sha, verdict, val_bpb, hypothesis, reason, t.peak_mb
     FROM experiments
     LEFT JOIN (
       SELECT experiment_id, max(peak_mb) AS peak_mb
-      FROM trials WHERE session_id = :session GROUP BY experiment_id
+      FROM trials WHERE session_id = :session AND purpose != '{TRANSFER}' GROUP BY experiment_id
     ) AS t ON t.experiment_id = experiments.id
     WHERE session_id = :session AND state = 'settled'
       AND NOT (verdict = 'discard' AND val_bpb IS NULL AND delta IS NULL)

@@ -38,7 +38,8 @@ SAME_AS = "same_as"  # in `params`: the experiment whose function this one compu
 FOUND_LATER = "found later"  # the reason begins so for a suspect that was kept until then
 FILLER = "filler"  # purpose of a trial that ran only because no candidate was ready
 CONVERSATION = "conversation"  # in `params`: the first experiment of the conversation, where several were wanted of it
-AFTERWARDS = ("total", "ablate", "checkpoint")  # purposes of trials after the search, which decide no verdict
+TRANSFER = "transfer"  # purpose of a trial at a longer budget: its score is comparable with no other purpose's
+AFTERWARDS = ("total", "ablate", TRANSFER, "checkpoint")  # purposes of trials after the search, which decide no verdict
 
 
 @dataclass(frozen=True)

@@ -20,12 +20,14 @@ from autoresearch.ledger.rows import (
 from autoresearch.ledger.scores import NEWEST_SIGMA
 from autoresearch.ledger.store import MESSAGES, Ledger
 
+TARGET, REACHED = "target", "reached"  # kinds of events: the target of a run, and that a version is below it
 Span = tuple[float, float, int]  # start and end of a process's work on a session, and its number of slots
 _OF_SESSION = (
     *("tag", "branch", "started_from", "evaluator", "stop_reason", "agent", "judge", "grade"),
     *("started", "deadline", "ended"),
 )
-LATER = ("review", "ablation", "total", "demoted")  # kinds of events that commands may add long after the session
+# kinds of events that commands may add long after the session
+LATER = ("review", "ablation", "total", "transfer", "demoted")
 
 _COUNTS = f"""
     SELECT verdict, count(*) AS count, sum(reason LIKE '{LESS_CODE}%' OR reason LIKE '{SAME_FUNCTION}%') AS simpler,
@@ -92,6 +94,16 @@ _RUNNING = """
     )
 """
 
+# A target is reached when a version that is still kept was below it for the first time.
+_TARGET = f"""
+    SELECT json_extract(aim.data, '$.val_bpb') AS val_bpb, hit.n,
+           json_extract(hit.data, '$.seconds') AS seconds, json_extract(hit.data, '$.experiments') AS experiments
+    FROM (SELECT data FROM events WHERE session_id = :session AND kind = '{TARGET}' ORDER BY id DESC LIMIT 1) AS aim
+    LEFT JOIN events AS hit ON hit.session_id = :session AND hit.kind = '{REACHED}' AND hit.n IN ({_KEPT})
+      AND json_extract(hit.data, '$.val_bpb') = json_extract(aim.data, '$.val_bpb')
+    WHERE json_extract(aim.data, '$.val_bpb') IS NOT NULL ORDER BY hit.id LIMIT 1
+"""
+
 _DRIFT = "SELECT n, at, text FROM events WHERE session_id = :session AND kind = 'drift' ORDER BY id DESC LIMIT 1"
 
 # Each process: its start, its slots, and the last record of its work (events after the session aside).
@@ -140,6 +152,16 @@ class RunningTrial:
 
 
 @dataclass(frozen=True)
+class TargetOnRecord:
+    """The newest target; once it is reached, by which experiment, and the seconds and experiments that it took."""
+
+    val_bpb: float
+    n: int | None
+    seconds: float | None
+    experiments: int | None
+
+
+@dataclass(frozen=True)
 class Drift:
     """A jump of the incumbent's score between trials."""
 
@@ -180,6 +202,7 @@ class SessionStatus:
     best_bpb: float | None
     best_sha: str | None
     total: TotalOnRecord | None
+    target: TargetOnRecord | None
     started: float | None
     deadline: float | None
     ended: float | None
@@ -207,6 +230,7 @@ def status(ledger: Ledger, session: Session, now: float) -> SessionStatus:
     running = ledger.query(_RUNNING, session=session.id) if is_alive(session) else []
     drift = ledger.query(_DRIFT, session=session.id)
     cost = ledger.query(_COST, session=session.id)[0]
+    target = ledger.query(_TARGET, session=session.id)
     spans = _spans(ledger, session, now)
     return SessionStatus(
         **{name: getattr(session, name) for name in _OF_SESSION},
@@ -221,6 +245,7 @@ def status(ledger: Ledger, session: Session, now: float) -> SessionStatus:
         reviews={word: words[word] for word in ("accepted", "rejected")},
         verdicts=verdicts,
         total=_read_total(total),
+        target=TargetOnRecord(*target[0]) if target else None,
         cost_usd=None if cost["unknown"] else cost["cost"],
         unpriced=sorted(filter(None, json.loads(cost["unpriced"]))),
         trial=RunningTrial(*running[0]) if running else None,

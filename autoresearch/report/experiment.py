@@ -9,7 +9,7 @@ from autoresearch.analysis.experiment_details import ExperimentDetails
 from autoresearch.files import JsonObject
 from autoresearch.hardware import peak_tflops
 from autoresearch.ledger import Review, Trial
-from autoresearch.ledger.rows import FILLER
+from autoresearch.ledger.rows import FILLER, TRANSFER
 from autoresearch.ledger.statements import describe_odds, has_wrong_sign
 from autoresearch.measure.facts import describe_speed
 from autoresearch.report.blocks import Block, Code, Curve, Curves, Heading, Pairs, Paragraph, Table, Verbatim
@@ -228,12 +228,16 @@ def trials(details: ExperimentDetails) -> Table:
     named = [(trial.purpose, trial) for trial in details.search_trials if trial not in grouped]
     named += [(f"of {n}, beside it", trial) for n, trial in details.beside]
     blob = details.experiment.blob  # of this version; others are the final version without its change
-    named += [(trial.purpose if trial.blob == blob else "without it", trial) for trial in details.later_trials]
+    named += [(_later_name(trial) if trial.blob == blob else "without it", trial) for trial in details.later_trials]
     rows = [_cells(name, trial) for name, trial in named]
     rows += [_sum_up(grouped)] if grouped else []
     head = [name for name in rows[0] if any(row[name] for row in rows)] if rows else []
     numbers = frozenset({"seed", "val_bpb", "holdout", "training", "setup", "scoring"})
     return Table(head, [[row[name] for name in head] for row in rows], numbers, RANKS)
+
+
+def _later_name(trial: Trial) -> str:
+    return f"{TRANSFER} at {trial.result.get('budget', '-')}" if trial.purpose == TRANSFER else trial.purpose
 
 
 def _sum_up(fillers: Sequence[Trial]) -> dict[str, str]:

@@ -10,10 +10,10 @@ from autoresearch.analysis import advice
 from autoresearch.analysis.summary import OTHERS, SessionSummary
 from autoresearch.ledger.statements import NEAR_MISS_ODDS
 from autoresearch.ledger.unmeasured import describe_unmeasured
-from autoresearch.report import chart, experiment_table, kept, tables, tree
+from autoresearch.report import chart, experiment_table, kept, tables, transfer, tree
 from autoresearch.report.blocks import Block, Code, Figure, Fold, Heading, Paragraph, Table, Tiles, Verbatim, safe
 from autoresearch.report.format import between, count, dollars, duration, money, optimism, percent
-from autoresearch.report.status import confirmation, facts, is_current
+from autoresearch.report.status import confirmation, describe_target, facts, is_current
 
 TILES = (
     "val_bpb",
@@ -81,6 +81,8 @@ def _headline(summary: SessionSummary) -> Iterator[Block]:
     else:
         ended = "Nothing was kept: the base stands." if chart.scored_keeps(summary.rows) else "Nothing was measured."
         yield Paragraph(["Nothing is kept yet." if status.state in ("running", "paused") else ended], "large")
+    if words := describe_target(status):
+        yield Paragraph([f"The target: {words}."])
     if status.error:
         yield Paragraph([f"It ended with an error: {safe(status.error, 600)}"], "bad")
     if summary.keeps and status.base_bpb is not None and status.best_bpb is not None:
@@ -221,6 +223,7 @@ SECTIONS: tuple[Callable[[SessionSummary], Iterator[Block]], ...] = (
     _headline,
     _progress,
     kept.overview,
+    transfer.overview,
     _time_and_money,
     kept.in_detail,
     _near_misses,

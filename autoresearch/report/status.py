@@ -70,6 +70,7 @@ def layout(status: SessionStatus, now: float) -> Pairs:
         "val_bpb": _score(status),
         "total": _total(status),
         "holdout": _holdout(status),
+        "target": describe_target(status),
         "reviews": _reviews(status),
         "machine": _machine(status, now),
         "grade": GRADES.get(status.grade or "", status.grade or ""),
@@ -153,6 +154,17 @@ def _total(status: SessionStatus) -> str:
         hint = status.state == "ended" and status.best and is_current(status)
         return "not measured yet: `autoresearch total`" if hint else ""
     return f"{total.mean:+.4f}, {between(total)} (experiment {total.final} against the base, measured again)"
+
+
+def describe_target(status: SessionStatus) -> str:
+    """Return the target, and how long it took; empty without one."""
+    target = status.target
+    if target is None:
+        return ""
+    if target.n is None or target.seconds is None or target.experiments is None:
+        return f"{target.val_bpb:.4f}, not reached{'' if status.state == 'ended' else ' yet'}"
+    spent = f"{duration(target.seconds)}, {count(target.experiments, 'experiment')}"
+    return f"{target.val_bpb:.4f}, reached by experiment {target.n}; time to target: {spent}"
 
 
 def _holdout(status: SessionStatus) -> str:

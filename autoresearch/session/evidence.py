@@ -128,10 +128,9 @@ class Evidence:
 
         A sentinel beside a candidate that was measured gets the seed of one of its re-runs: they make a pair.
         """
-        row = self.context.row
-        if purpose == "sentinel" and self.trials(experiment):
+        row, subject = self.context.row, self.subject(experiment, purpose)
+        if subject.n != experiment.n and self.trials(experiment):
             return row.seed_of(experiment.n, 1 + len(self._sentinels_beside(experiment)))
-        subject = self.subject(experiment, purpose)
         return row.seed_of(subject.n, self.trial_index(subject))
 
     def hopeless_above(self, experiment: Experiment) -> float:

@@ -27,6 +27,7 @@ from autoresearch.session.maintenance import Maintenance
 from autoresearch.session.pipeline import Pipeline, run_on_slots
 from autoresearch.session.proposer import CandidateMaker
 from autoresearch.session.stopping import ESTIMATE_AFTER_EXPERIMENTS, RESUMABLE, Interrupted, SessionControl
+from autoresearch.session.target import Target
 from autoresearch.session.trial_runner import TrialRunner
 
 VERDICT_FACTS = ("verdict", "val_bpb", "delta", "sigma", "hypothesis")
@@ -44,6 +45,7 @@ class SessionLoop:
     evidence: Evidence
     fillers: Fillers
     control: SessionControl
+    target: Target
     pipeline: Pipeline
     maintenance: Maintenance
     lessons: Lessons
@@ -76,13 +78,15 @@ class SessionLoop:
                 self._finish(base, self.referees[0])
         except Interrupted:
             return "interrupted"
+        self.target.begin()
         return run_on_slots(self._serve, self.referees, self.control)
 
     def _serve(self, referee: Referee) -> str:
         """Run experiments on one slot until there is a reason to stop."""
         try:
-            while (reason := self.control.wait_while_paused()) is None:
-                self._experiment(referee)
+            while (reason := self.target.check() or self.control.wait_while_paused()) is None:
+                if not self.target.measure(referee):
+                    self._experiment(referee)
         except Exhausted as exhausted:
             return str(exhausted)
         except Interrupted:
@@ -96,6 +100,7 @@ class SessionLoop:
             nonlocal filled_s
             began = time.monotonic()
             again = self.fillers.run(referee, is_unwanted)
+            self.target.check()  # a filler may have decided it: then no candidate is waited for
             filled_s += time.monotonic() - began
             self.pipeline.put_first(again or [])
             return again is not None

@@ -42,6 +42,7 @@ from autoresearch.session.opening import check_comparable, open_session, trial_i
 from autoresearch.session.pipeline import Pipeline, spare_cores
 from autoresearch.session.proposer import CandidateMaker, Proposer
 from autoresearch.session.stopping import Interrupted, Limits, SessionControl
+from autoresearch.session.target import Target
 from autoresearch.session.tool_access import is_private, make_tools
 from autoresearch.session.trial_runner import TrialRunner
 from autoresearch.session.untaken import find_untaken, report_unknown_sessions
@@ -151,11 +152,9 @@ class LoopInputs:
 
 
 def assemble(context: SessionContext, inputs: LoopInputs) -> SessionLoop:
-    row = context.row
-    evidence = Evidence(context, inputs.replicates, prior_noise(context.ledger, row), inputs.constraints)
-    lessons = Lessons.locate(context.runs, inputs.identity, row.settings)
-    offers = inputs.agent.model is not None
-    briefing = Briefing(context, evidence, inputs.program, lessons, offers, inputs.referees[0])
+    evidence = Evidence(context, inputs.replicates, prior_noise(context.ledger, context.row), inputs.constraints)
+    lessons = Lessons.locate(context.runs, inputs.identity, context.row.settings)
+    briefing = Briefing(context, evidence, inputs.program, lessons, inputs.agent.model is not None, inputs.referees[0])
     proposer = Proposer(context, inputs.agent, inputs.stand_in, inputs.constraints, tools=inputs.tools)
     maintenance = Maintenance(context, inputs.max_bytes)
     trials = TrialRunner(context, evidence, maintenance, inputs.identity)
@@ -170,6 +169,7 @@ def assemble(context: SessionContext, inputs: LoopInputs) -> SessionLoop:
         evidence=evidence,
         fillers=Fillers(context, evidence, trials, briefing.history.clear),
         control=control,
+        target=Target(context, evidence, trials, control),
         pipeline=Pipeline(control, lookahead, inputs.spare),
         maintenance=maintenance,
         lessons=lessons,

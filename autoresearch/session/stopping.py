@@ -22,10 +22,11 @@ class Interrupted(Exception):
 
 @dataclass
 class Limits:
-    """Limits of a run: `until` is on the clock of `since_boot`, Ctrl-C sets `interrupted`."""
+    """Limits of a run: `until` is on the clock of `since_boot`, `target` is a score, Ctrl-C sets `interrupted`."""
 
     until: float | None = None
     max_experiments: int | None = None
+    target: float | None = None
     interrupted: bool = False
 
     @property

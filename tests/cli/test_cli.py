@@ -170,6 +170,8 @@ def test_no_session_yet(repository: Path, command: str, fails: Fails) -> None:
         ("--hours inf", "--hours: "),
         ("--minutes -3", "--minutes: -3 should be a number greater than 0"),
         ("--minutes 3 --hours 1", "--hours and --minutes are both given"),
+        ("--minutes 3 --until 07:00", "--until and --minutes are both given"),
+        ("--until noon", "--until: should be a time of day"),
         ("--judge kind", "--judge: "),
         ("--max-experiments 0", "--max-experiments: "),
         ("--agent nobody", "there is no agent `nobody`: use `auto`, `sweep`"),

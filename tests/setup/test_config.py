@@ -48,6 +48,23 @@ def test_flags_go_over_the_environment_over_the_file(folder: Path, monkeypatch: 
         ("", {"SLOTS": "1,1"}, {}, "AUTORESEARCH_SLOTS: the numbers have to be different"),
         ("edit: text\n", {}, {}, "'edit' in autoresearch.yaml: its name is now 'edit_format'"),
         ("", {"EDIT": "text"}, {}, "AUTORESEARCH_EDIT: its name is now AUTORESEARCH_EDIT_FORMAT"),
+        ("until: 7\n", {}, {"until": "24:00"}, "--until: should be a time of day, such as 07:00"),
+        ("until: true\n", {}, {}, "'until' in autoresearch.yaml: should be a time of day, such as 07:00"),
+        (
+            "hours: 8\nuntil: 07:00\n",
+            {},
+            {},
+            "'hours' in autoresearch.yaml and 'until' in autoresearch.yaml are both given: choose one of them",
+        ),
+        ("", {}, {"hours": 1.0, "until": "07:00"}, "--hours and --until are both given: choose one of them"),
+        ("", {}, {"target": -1.0}, "--target: should be a score above 0, as 2.00 or {val_bpb: 2.00}"),
+        ("", {"TARGET": "inf"}, {}, "AUTORESEARCH_TARGET: should be a score above 0, as 2.00 or {val_bpb: 2.00}"),
+        (
+            "target: {accuracy: 2}\n",
+            {},
+            {},
+            "'target' in autoresearch.yaml: should be a score above 0, as 2.00 or {val_bpb: 2.00}",
+        ),
         ("1: 2\n", {}, {}, "'1' in autoresearch.yaml: keys should be strings"),
         ("- [hours, 8]\n", {}, {}, "autoresearch.yaml must hold `name: value` lines"),
     ],
@@ -66,6 +83,37 @@ def test_an_error_names_the_setting_and_its_source(
     with pytest.raises(UsageError) as refused:
         config.load(tmp_path, flags)
     assert str(refused.value) == line and refused.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("file", "environment", "flags", "ends"),
+    [
+        ("hours: 8\n", {}, {"until": "07:00"}, (None, "07:00")),
+        ("until: 07:00\n", {"HOURS": "9"}, {}, (9.0, None)),
+        ("until: 22:30\n", {}, {"hours": None}, (None, "22:30")),  # a number in base 60 to YAML 1.1
+        ("until: 0:00\n", {"UNTIL": "6:05"}, {}, (None, "6:05")),
+    ],
+)
+def test_a_run_has_one_end_and_later_sources_choose_it(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    file: str,
+    environment: dict[str, str],
+    flags: dict[str, object],
+    ends: tuple[float | None, str | None],
+) -> None:
+    (tmp_path / config.FILE).write_text(file)
+    for name, value in environment.items():
+        monkeypatch.setenv(f"AUTORESEARCH_{name}", value)
+    found = config.load(tmp_path, flags)
+    assert (found.hours, found.until) == ends
+
+
+def test_a_target_is_a_score_or_names_it(tmp_path: Path) -> None:
+    for text in ("target: {val_bpb: 2.00}\n", "target: 2\n", "target: '2.0'\n"):
+        (tmp_path / config.FILE).write_text(text)
+        assert config.load(tmp_path, {}).target == 2.0
+    assert config.load(tmp_path, {"target": 1.5}).target == 1.5
 
 
 def test_a_file_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
