@@ -2,6 +2,7 @@
 
 from autoresearch.judge.beliefs import Beliefs, learn
 from autoresearch.judge.noise import MAX_EARLIER_DOF, Draw, Noise, difference, noise, p_below_zero
+from autoresearch.judge.pooling import update_parts
 from autoresearch.judge.rules import (
     ALLOWANCE_SIGMA,
     RULES,
@@ -28,4 +29,5 @@ __all__ = [
     "more_informative",
     "noise",
     "p_below_zero",
+    "update_parts",
 ]

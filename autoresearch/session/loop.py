@@ -94,7 +94,7 @@ class SessionLoop:
         def fill(is_unwanted: Callable[[], bool]) -> bool:
             nonlocal filled_s
             began = time.monotonic()
-            again = self.fillers.run(referee, is_unwanted)
+            again = self._pool() or self.fillers.run(referee, is_unwanted)
             filled_s += time.monotonic() - began
             self.pipeline.put_first(again or [])
             return again is not None
@@ -132,8 +132,16 @@ class SessionLoop:
             self.context.ledger.add_experiment(self.context.id, 0, **columns)
 
     def _prepare(self, wanted: int) -> list[Experiment]:
-        """Propose and commit candidates; one that was refused is settled at once."""
-        committed = [self._take_step(self._commit, row) for row in self.candidates.propose(wanted)]
+        """Propose and commit candidates."""
+        return self._commit_all(self.candidates.propose(wanted))
+
+    def _pool(self) -> list[Experiment]:
+        """Commit a pool of near misses, if there is one, while the agent works."""
+        return self._commit_all(self.candidates.pool())
+
+    def _commit_all(self, proposed: Sequence[Experiment]) -> list[Experiment]:
+        """Commit candidates; one that was refused is settled at once."""
+        committed = [self._take_step(self._commit, row) for row in proposed]
         for experiment in committed:
             if experiment.state == "measured":
                 self._finish(experiment, self.referees[0])

@@ -18,11 +18,13 @@ from autoresearch.ledger import Experiment, duplicates, find_merge, newest
 from autoresearch.ledger.rows import CONVERSATION
 from autoresearch.session import describe
 from autoresearch.session.briefing import Briefing
+from autoresearch.session.checked_proposal import CheckedProposal, Refusal
 from autoresearch.session.constraints import Constraints
 from autoresearch.session.context import SessionContext
 from autoresearch.session.describe import Columns
 from autoresearch.session.evidence import Evidence
 from autoresearch.session.fallback import AgentHealth
+from autoresearch.session.pooling import PoolFinder
 from autoresearch.session.tool_access import note_same
 from autoresearch.source.diff import unified_diff
 from autoresearch.source.parsing import explain
@@ -34,25 +36,6 @@ MAX_BROKEN = 10  # broken proposals in a row that end a session without a stand-
 UNUSABLE_RETRY_S = 3600.0  # until an agent that cannot work is asked again: the user may have bought credit
 Answer = tuple[Proposal, str | None]  # a proposal, and its defect if it is broken and belongs in the history
 SAFE = "Several proposals in a row could not be used. Make one small change now, and check that it applies."
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """The verdict (`invalid` or `duplicate`) and the reason for a proposal not to be measured."""
-
-    verdict: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class CheckedProposal:
-    """A proposal, its agent, the brief that it answers, and the refusal if it is refused."""
-
-    proposal: Proposal
-    agent: Agent
-    brief: Brief
-    refusal: Refusal | None
-    trace: list[JsonObject]  # how it was made, with the attempts that failed
 
 
 @dataclass
@@ -111,6 +94,11 @@ class Proposer:
                 raise
             self.attempts.note_failure(error)
             return proposal
+
+    @property
+    def is_agent_away(self) -> bool:
+        """Return whether the stand-in proposes in the agent's place."""
+        return self.stand_in is not None and self.health.turn(time.time()) == "stand-in"
 
     def refusal(self, proposal: Proposal) -> Refusal | None:
         """Return why a proposal must not be measured; None if it may."""
@@ -203,9 +191,12 @@ class CandidateMaker:
     evidence: Evidence
     briefing: Briefing
     proposer: Proposer
+    pools: PoolFinder | None = None  # None: no pools
 
     def propose(self, wanted: int = 1) -> list[Experiment]:
-        """Record what the agent proposes next, one change or up to `wanted`. Raises Exhausted."""
+        """Record what comes next: a pool, or what the agent proposes, up to `wanted` changes. Raises Exhausted."""
+        if pooled := self.pool():
+            return pooled
         context, started = self.context, time.time()
         brief = replace(self.briefing.write(self._next_number()), proposals=wanted)
         with context.lock.released():
@@ -219,6 +210,16 @@ class CandidateMaker:
             rows = [self._add(checked, checked.proposal, checked.refusal, trace, shared)]
             rows += [self._add_another(checked, proposal, first) for proposal in more]
         return rows
+
+    def pool(self) -> list[Experiment]:
+        """Record a pool of near misses, if enough have gathered; no agent is asked."""
+        found = self.pools.find(self.proposer.is_agent_away) if self.pools is not None else None
+        if found is None:
+            return []
+        refusal = self.proposer.refusal(Proposal(found.text, found.hypothesis))
+        experiment = self._record(found.text, require(found.parent.text), refusal, found.trace, found.columns)
+        self.context.emit("pooled", experiment.n, found.hypothesis)
+        return [experiment]
 
     def _add_another(self, checked: CheckedProposal, proposal: Proposal, first: int) -> Experiment:
         """Record a further proposal of the conversation of experiment `first`."""

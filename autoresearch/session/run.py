@@ -40,6 +40,7 @@ from autoresearch.session.loop import SessionLoop
 from autoresearch.session.maintenance import Maintenance
 from autoresearch.session.opening import check_comparable, open_session, trial_identity
 from autoresearch.session.pipeline import Pipeline, spare_cores
+from autoresearch.session.pooling import PoolFinder
 from autoresearch.session.proposer import CandidateMaker, Proposer
 from autoresearch.session.stopping import Interrupted, Limits, SessionControl
 from autoresearch.session.tool_access import is_private, make_tools
@@ -148,6 +149,7 @@ class LoopInputs:
     spare: tuple[int, ...] = ()  # ... on these cores
     tools: ModelTools | None = None  # that the agent may run
     proposals: int = 1  # at most in one conversation
+    pool: bool = False  # near misses are merged into candidates
 
 
 def assemble(context: SessionContext, inputs: LoopInputs) -> SessionLoop:
@@ -160,12 +162,13 @@ def assemble(context: SessionContext, inputs: LoopInputs) -> SessionLoop:
     maintenance = Maintenance(context, inputs.max_bytes)
     trials = TrialRunner(context, evidence, maintenance, inputs.identity)
     control = SessionControl(context, inputs.limits, inputs.reserve_s)
+    pools = PoolFinder(context, evidence) if inputs.pool and row.judge != "greedy" else None
     lookahead = Lookahead(context, len(inputs.referees), inputs.proposals) if inputs.prepares_ahead else None
     return SessionLoop(
         context=context,
         base=inputs.base,
         referees=inputs.referees,
-        candidates=CandidateMaker(context, evidence, briefing, proposer),
+        candidates=CandidateMaker(context, evidence, briefing, proposer, pools),
         trials=trials,
         evidence=evidence,
         fillers=Fillers(context, evidence, trials, briefing.history.clear),
@@ -221,6 +224,7 @@ def _loop_inputs(context: SessionContext, project: Project, limits: Limits, fixe
         spare=spare,
         tools=tools,
         proposals=config.proposals if agent.proposes == "remotely" and not config.code_model else 1,
+        pool=config.pool and fixed is None,
     )
 
 

@@ -1,0 +1,26 @@
+"""A proposal of an agent after the checks that come before any training."""
+
+from dataclasses import dataclass
+
+from autoresearch.agents.base import Agent, Proposal
+from autoresearch.brief.brief import Brief
+from autoresearch.files import JsonObject
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """The verdict (`invalid` or `duplicate`) and the reason for a proposal not to be measured."""
+
+    verdict: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class CheckedProposal:
+    """A proposal, its agent, the brief that it answers, and the refusal if it is refused."""
+
+    proposal: Proposal
+    agent: Agent
+    brief: Brief
+    refusal: Refusal | None
+    trace: list[JsonObject]  # how it was made, with the attempts that failed
