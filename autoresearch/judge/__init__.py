@@ -3,6 +3,7 @@
 from autoresearch.judge.beliefs import Beliefs, learn
 from autoresearch.judge.noise import MAX_EARLIER_DOF, Draw, Noise, difference, noise, p_below_zero
 from autoresearch.judge.pooling import update_parts
+from autoresearch.judge.power import POWER, smallest_gain
 from autoresearch.judge.rules import (
     ALLOWANCE_SIGMA,
     RULES,
@@ -16,6 +17,7 @@ from autoresearch.judge.rules import (
 __all__ = [
     "ALLOWANCE_SIGMA",
     "MAX_EARLIER_DOF",
+    "POWER",
     "RULES",
     "SIMPLER_MODES",
     "Beliefs",
@@ -29,5 +31,6 @@ __all__ = [
     "more_informative",
     "noise",
     "p_below_zero",
+    "smallest_gain",
     "update_parts",
 ]

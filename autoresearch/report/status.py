@@ -69,6 +69,7 @@ def layout(status: SessionStatus, now: float) -> Pairs:
         "val_bpb": _score(status),
         "total": _total(status),
         "holdout": _holdout(status),
+        "power": describe_power(status),
         "reviews": _reviews(status),
         "machine": _machine(status, now),
         "grade": GRADES.get(status.grade or "", status.grade or ""),
@@ -115,6 +116,14 @@ def _experiments(status: SessionStatus) -> str:
     parts = [f"{number} {verdict}" for verdict, number in ranked if number]
     simpler = f" ({status.simpler} of the kept: no gain, at the same score)" if status.simpler else ""
     return str(status.experiments) + (f": {', '.join(parts)}{simpler}" if parts else "")
+
+
+def describe_power(status: SessionStatus) -> str:
+    """Say which gain the session can show, in how many experiments; empty if that is not known."""
+    if (power := status.power) is None:
+        return ""
+    many = "" if power.experiments is None else f", {count(power.experiments, 'experiment')}"
+    return f"a gain of {power.gain:.4f} bits per byte is kept with a probability of 80 %{many}"
 
 
 def _reviews(status: SessionStatus) -> str:

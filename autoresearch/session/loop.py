@@ -25,6 +25,7 @@ from autoresearch.session.evidence import NEXT_PURPOSE, Evidence
 from autoresearch.session.fillers import Fillers
 from autoresearch.session.maintenance import Maintenance
 from autoresearch.session.pipeline import Pipeline, run_on_slots
+from autoresearch.session.power_report import PowerReport
 from autoresearch.session.proposer import CandidateMaker
 from autoresearch.session.stopping import ESTIMATE_AFTER_EXPERIMENTS, RESUMABLE, Interrupted, SessionControl
 from autoresearch.session.trial_runner import TrialRunner
@@ -48,6 +49,7 @@ class SessionLoop:
     maintenance: Maintenance
     lessons: Lessons
     crashes: Crashes
+    power: PowerReport | None = None
 
     def run(self) -> str:
         """Run until there is a reason to stop, and return it. Raises UserError."""
@@ -69,11 +71,14 @@ class SessionLoop:
 
     def _search(self) -> str:
         unfinished = self.context.ledger.unfinished_experiments(self.context.id)
+        is_power_known = self.power is None or self.power.announce()
         try:
             if unfinished and unfinished[0].n == 0:
                 self._finish(unfinished.pop(0), self.referees[0])
         except Interrupted:
             return "interrupted"
+        if self.power is not None and not is_power_known:
+            self.power.announce()
         self.pipeline.start(unfinished, self._prepare)
         return run_on_slots(self._serve, self.referees, self.control)
 
