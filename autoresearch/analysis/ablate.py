@@ -1,39 +1,43 @@
 """Measure what each kept change contributes, by leaving it out of the final version.
 
-A change is removed by a three-way merge, as `git revert` does. The final version and the versions without one change
-run in turns on the same fresh seeds.
+A change is removed by a three-way merge, as `git revert` does; a kept pool is taken apart into the near misses that it
+was made of. The final version and the versions without one change run in turns on the same fresh seeds, and earlier
+ablations of the same versions count too.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from statistics import fmean
 
 from autoresearch import judge
 from autoresearch.analysis.draws import speed_effect
+from autoresearch.analysis.kept_changes import KeptChange, KeptChanges
 from autoresearch.analysis.lineage import stack
-from autoresearch.analysis.remeasure import Remeasurer, equal_speed_score
+from autoresearch.analysis.remeasure import Remeasurer
 from autoresearch.analysis.session_noise import session_noise
 from autoresearch.errors import UserError, require
 from autoresearch.ledger import Event, Experiment
 from autoresearch.ledger import statements as rules
-from autoresearch.workspace.texts import merge_texts
-from autoresearch.workspace.workspace import Workspace
+from autoresearch.workspace.git import blob_hash
 
 PURPOSE = "ablate"
+MAX_MORE_PAIRS = 50  # that are named; what needs more is hardly worth it
 
 
 @dataclass(frozen=True)
 class Part:
-    """One kept change and its contribution."""
+    """One kept change and its contribution; `pool` is the kept pool that it is a part of."""
 
     n: int
     change: str
     loss: float | None = None  # of the final version without it, bits per byte
     error: float | None = None  # standard error of `loss`
     p_carries: float | None = None  # probability that the change helps
-    p_idle: float | None = None  # probability that without it the final version loses less than half a sigma
+    p_idle: float | None = None  # probability that the loss is less than `Ablation.bound`
     conflict: str | None = None  # reason why it cannot be removed; then nothing was measured
+    more_pairs: int | None = None  # that would decide at this estimate; 0: decided, above MAX_MORE_PAIRS: even more
+    pool: int | None = None
 
     @property
     def finding(self) -> str:
@@ -53,37 +57,57 @@ class Part:
     def words(self) -> str:
         if self.loss is None or self.error is None:
             return f"not measured: {self.conflict or 'for an unknown reason'}"
-        notes = {"idle": ": it carries nothing", "unclear": ": not clear on so few seeds"}
+        notes = {"idle": ": it carries nothing", "unclear": f": {describe_undecided([self])}"}
         return f"{self.loss:+.4f} ± {self.error:.4f} without it{notes.get(self.finding, '')}"
+
+
+def describe_undecided(parts: Sequence[Part]) -> str:
+    """Say how many more pairs would decide what parts carry, as far as that is known."""
+    known = [part.more_pairs for part in parts if part.more_pairs is not None]
+    if not known:
+        return "not decided"
+    few = [more for more in known if more <= MAX_MORE_PAIRS]
+    return f"not decided; {max(few) if few else f'over {MAX_MORE_PAIRS}'} more pairs would"
 
 
 @dataclass(frozen=True)
 class Ablation:
-    """Kept changes of the final version, oldest first, measured on `draws` seeds."""
+    """Kept changes of the final version, oldest first, measured on `draws` seeds.
+
+    A change is idle if less than `bound` (bits per byte) is lost without it: a share of the smallest kept gain.
+    """
 
     final: int
     draws: int
     parts: list[Part]
+    bound: float | None = None
 
     @property
     def idle(self) -> list[int]:
         """Return the experiments whose changes are shown to contribute nothing."""
-        return self._select("idle")
+        return [part.n for part in self.parts if part.finding == "idle"]
 
     @property
-    def unclear(self) -> list[int]:
-        """Return the experiments of which more seeds would have to decide."""
-        return self._select("unclear")
+    def unclear(self) -> list[Part]:
+        """Return the changes of which more seeds would have to decide."""
+        return [part for part in self.parts if part.finding == "unclear"]
 
-    def _select(self, finding: str) -> list[int]:
-        return [part.n for part in self.parts if part.finding == finding]
+    @property
+    def undecided(self) -> str:
+        """Say how many more pairs would decide on all changes that are unclear, as far as that is known."""
+        return describe_undecided(self.unclear)
 
 
 def newest_ablation(events: Sequence[Event]) -> Ablation | None:
-    """Return the newest ablation in a session's events; None if it has another format."""
+    """Return the newest ablation in a session's events; None if it has another format.
+
+    Older ones had another rule for what is idle: they do not say so of anything.
+    """
     data = next((event.data for event in reversed(events) if event.kind == "ablation"), {})
     try:
-        return Ablation(data["final"], data["draws"], [Part(**part) for part in data["parts"]])
+        bound = data.get("bound")
+        unknown = {} if bound is not None else {"p_idle": None}
+        return Ablation(data["final"], data["draws"], [Part(**part | unknown) for part in data["parts"]], bound)
     except (KeyError, TypeError):
         return None
 
@@ -91,53 +115,88 @@ def newest_ablation(events: Sequence[Event]) -> Ablation | None:
 def ablate(remeasurer: Remeasurer, draws: int) -> Ablation:
     """Measure every leave-one-out. Raises UserError if nothing was kept, or a version fails."""
     keeps = stack(remeasurer.ledger, remeasurer.session)
-    final = keeps[-1]
-    texts = {row.n: _try_without(remeasurer.workspace, keeps, row.n) for row in keeps[1:]}
-    scores: dict[int, list[float]] = {n: [] for n, text in texts.items() if not isinstance(text, Conflict)}
-    whole: list[float] = []
-    effect = speed_effect(remeasurer.ledger, remeasurer.session)
+    changes = KeptChanges(remeasurer.ledger, remeasurer.session, remeasurer.workspace, keeps)
+    final, versions = keeps[-1], [_version(changes, change) for change in changes.list()]
     first = remeasurer.count_trials(final, PURPOSE)
     for k in range(first, first + draws):
-        whole.append(equal_speed_score(remeasurer.run_trial(final, k, PURPOSE), effect))
-        for row in keeps[1:]:
-            text = texts[row.n]
-            if not isinstance(text, Conflict):
-                scores[row.n].append(equal_speed_score(remeasurer.run_trial(row, k, PURPOSE, text), effect))
-    groups = (whole, *scores.values())
-    draws_of = [[judge.Draw(score, k) for k, score in enumerate(group)] for group in groups]
+        remeasurer.run_trial(final, k, PURPOSE)
+        for version in versions:
+            if version.text is not None:
+                remeasurer.run_trial(version.change.experiment, k, PURPOSE, version.text)
+    effect = speed_effect(remeasurer.ledger, remeasurer.session)
+    whole = _scores(remeasurer, final, remeasurer.workspace.read(require(final.sha)), effect)
+    scores = [_scores(remeasurer, each.change.experiment, each.text, effect) if each.text else [] for each in versions]
+    draws_of = [[judge.Draw(score, k) for k, score in enumerate(group)] for group in (whole, *scores)]
     noise = judge.noise(draws_of, session_noise(remeasurer.ledger, remeasurer.session))
-    parts = [_part(row, texts[row.n], whole, scores.get(row.n, []), noise) for row in keeps[1:]]
-    return Ablation(final.n, draws, parts)
+    bound = rules.IDLE_SHARE * smallest_gain(keeps, noise.sigma)
+    parts = [_part(version, own, whole, noise, bound) for version, own in zip(versions, scores, strict=True)]
+    return Ablation(final.n, len(whole), parts, bound)
 
 
-class Conflict(str):
-    """The reason why a change cannot be removed, in place of a text without it."""
+def smallest_gain(keeps: Sequence[Experiment], sigma: float) -> float:
+    """Return the smallest gain for which a change was kept, bits per byte; `sigma` if none was kept for a gain."""
+    gains = [-require(keep.delta) for keep in keeps[1:] if not keep.simpler]
+    return max(min(gains), 0.0) if gains else sigma
 
 
-def without(workspace: Workspace, keeps: Sequence[Experiment], numbers: Sequence[int]) -> str:
-    """Remove changes from the last keep. Raises UserError if later ones touch the same lines."""
-    text = workspace.read(require(keeps[-1].sha))
-    for before, keep in reversed(list(pairwise(keeps))):
-        if keep.n in numbers:
-            after, origin = workspace.read(require(keep.sha)), workspace.read(require(before.sha))
-            text, conflicts = merge_texts(after, text, origin)
-            if conflicts:
-                raise UserError(f"experiment {keep.n} cannot be taken out: later changes stand on the same lines")
-    return text
+@dataclass(frozen=True)
+class _Version:
+    """The final version without one change; `text` is None where a conflict forbids it."""
+
+    change: KeptChange
+    text: str | None
+    conflict: str | None = None
 
 
-def _try_without(workspace: Workspace, keeps: Sequence[Experiment], n: int) -> str:
+def _version(changes: KeptChanges, change: KeptChange) -> _Version:
     try:
-        return without(workspace, keeps, [n])
+        return _Version(change, changes.without([change.experiment.n]))
     except UserError as error:
-        return Conflict(error)
+        return _Version(change, None, str(error))
 
 
-def _part(row: Experiment, text: str, whole: list[float], scores: list[float], noise: judge.Noise) -> Part:
+def _scores(remeasurer: Remeasurer, experiment: Experiment, text: str, effect: judge.SpeedEffect) -> list[float]:
+    """Return the scores of a text in this and earlier ablations, at equal speed of the machine."""
+    blob = blob_hash(text, require(experiment.blob))
+    trials = remeasurer.ledger.trials(remeasurer.session.id, experiment.id)
+    own = [trial for trial in trials if (trial.purpose, trial.blob, trial.outcome) == (PURPOSE, blob, "ok")]
+    return [require(trial.val_bpb) - effect.cost(trial.speed) for trial in own]
+
+
+def _part(version: _Version, scores: list[float], whole: list[float], noise: judge.Noise, bound: float) -> Part:
+    row, pool = version.change.experiment, version.change.pool
     change = row.hypothesis or row.change or ""
-    if isinstance(text, Conflict):
-        return Part(row.n, change, conflict=str(text))
+    if version.text is None:
+        return Part(row.n, change, conflict=version.conflict, pool=pool)
     loss = fmean(scores) - fmean(whole)
-    error = noise.sigma * (1 / len(scores) + 1 / len(whole)) ** 0.5
-    p_idle = judge.p_below_zero(loss - rules.IDLE_LOSS_SIGMA * noise.sigma, error, noise.dof)
-    return Part(row.n, change, loss, error, judge.p_below_zero(-loss, error, noise.dof), p_idle)
+    counts = (len(scores), len(whole))
+    p_carries, p_idle = _probabilities(loss, counts, noise, bound)
+    return Part(
+        n=row.n,
+        change=change,
+        loss=loss,
+        error=_error(counts, noise),
+        p_carries=p_carries,
+        p_idle=p_idle,
+        more_pairs=count_more_pairs(loss, counts, noise, bound),
+        pool=pool,
+    )
+
+
+def count_more_pairs(loss: float, counts: tuple[int, int], noise: judge.Noise, bound: float) -> int:
+    """Return how many more pairs would decide, if the estimate stays as it is; at most MAX_MORE_PAIRS + 1."""
+    for more in range(MAX_MORE_PAIRS + 1):
+        p_carries, p_idle = _probabilities(loss, (counts[0] + more, counts[1] + more), noise, bound)
+        if rules.carries(p_carries) or rules.is_idle(p_idle):
+            return more
+    return MAX_MORE_PAIRS + 1
+
+
+def _probabilities(loss: float, counts: tuple[int, int], noise: judge.Noise, bound: float) -> tuple[float, float]:
+    """Return the probabilities that something is lost, and that less than `bound` is."""
+    error = _error(counts, noise)
+    return judge.p_below_zero(-loss, error, noise.dof), judge.p_below_zero(loss - bound, error, noise.dof)
+
+
+def _error(counts: tuple[int, int], noise: judge.Noise) -> float:
+    return noise.sigma * math.sqrt(sum(1 / count for count in counts))

@@ -130,6 +130,7 @@ def message(lineage: Lineage, keep: Experiment) -> str:
         "Sigma": f"{keep.sigma or 0.0:.6f}",
         "Kept-As": kept_as(keep),
         "Agent": " ".join(filter(None, (keep.agent, keep.model))),
+        **({"Near-Misses": ", ".join(map(str, keep.pooled))} if keep.pooled else {}),
         "Grade": lineage.session.grade or "-",
         "Reviewed": _review_words(lineage.reviews.get(keep.n)),
     }

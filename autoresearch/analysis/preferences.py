@@ -5,26 +5,25 @@ only where the odds that the kept version is better are high. Secrets are remove
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import product
 
 from autoresearch import judge
 from autoresearch import ledger as package
+from autoresearch.analysis.draws import Draws, equal_speed_draws
 from autoresearch.analysis.sft import describe_change
 from autoresearch.errors import require
 from autoresearch.files import JsonObject
 from autoresearch.ledger import Experiment, ExperimentRow, Ledger, Session
-from autoresearch.ledger.scores import effects, numbered_draws
+from autoresearch.ledger.scores import effects
 from autoresearch.ledger.statements import PREFERENCE_ODDS
 from autoresearch.ledger.trials import FRESH, JUDGING
 from autoresearch.source.diff import unified_diff
 from autoresearch.text import Trace, secrets_of_environment
 
 QUESTION = "Lower the validation bits per byte of this train.py by one change."
-
-Draws = Mapping[int, Sequence[judge.Draw]]  # by experiment id
 
 
 @dataclass(frozen=True)
@@ -37,8 +36,8 @@ class Evidence:
 
     @classmethod
     def read(cls, store: Ledger, session: Session) -> "Evidence":
-        noise = judge.noise(list(_read_draws(store, session, FRESH).values()))
-        return cls(_read_draws(store, session, JUDGING), noise, judge.learn(effects(store, session.id)))
+        noise = judge.noise(list(equal_speed_draws(store, session, FRESH).values()))
+        return cls(equal_speed_draws(store, session, JUDGING), noise, judge.learn(effects(store, session.id)))
 
     def odds(self, kept: Experiment, lost: Experiment) -> float:
         """Return the odds that the kept version is better, given all draws of both; 0 if one has none."""
@@ -47,14 +46,6 @@ class Evidence:
             return 0.0
         p = judge.p_better(ours, theirs, self.noise, self.beliefs)
         return p / max(1 - p, 1e-6)
-
-
-def _read_draws(store: Ledger, session: Session, purposes: Sequence[str]) -> Draws:
-    draws: dict[int, list[judge.Draw]] = {}
-    for experiment_id, purpose, score, at, seed in numbered_draws(store, session.id):
-        if purpose in purposes:
-            draws.setdefault(experiment_id, []).append(judge.Draw(score, at, seed))
-    return draws
 
 
 def lines(store: Ledger, session: Session) -> Iterator[str]:

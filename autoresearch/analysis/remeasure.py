@@ -6,11 +6,9 @@ from dataclasses import dataclass, replace
 from autoresearch.data.dataset import Dataset
 from autoresearch.errors import UserError, require
 from autoresearch.hardware import CardMemory
-from autoresearch.judge import SpeedEffect
 from autoresearch.ledger import Experiment, Ledger, Session
 from autoresearch.ledger.overhead import base_overhead
 from autoresearch.measure.clock import Budget
-from autoresearch.measure.core_meter import SPEED
 from autoresearch.measure.referee import CellReferee, Referee
 from autoresearch.measure.result import Overhead, Progress, Result
 from autoresearch.measure.settings import TRIES, TrialPlan
@@ -18,11 +16,6 @@ from autoresearch.workspace.git import blob_hash
 from autoresearch.workspace.workspace import Workspace
 
 PURPOSE = "total"
-
-
-def equal_speed_score(result: Result, effect: SpeedEffect) -> float:
-    """Return the score of a good trial at equal speed of the machine."""
-    return require(result.val_bpb) - effect.cost(result.conditions.get(SPEED))
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,7 @@
-"""The noise of one trial as a session knows it: what is measured after the loop is judged by it too."""
+"""The noise of one trial, as a session knows it now, and as earlier sessions on the same machine have measured it."""
+
+import math
+from collections.abc import Mapping
 
 from autoresearch import judge
 from autoresearch.analysis.draws import equal_speed_draws, session_draws
@@ -10,9 +13,7 @@ from autoresearch.ledger.trials import FRESH
 def session_noise(store: Ledger, session: Session) -> tuple[float, float] | None:
     """Return the newest sigma of a session, in bits per byte, and its degrees of freedom; None before the base."""
     sigma = newest_sigma(store, session)
-    if sigma is None:
-        return None
-    return sigma, judge.noise(list(equal_speed_draws(store, session, FRESH).values())).dof
+    return None if sigma is None else (sigma, _noise(store, session).dof)
 
 
 def raw_noise(store: Ledger, session: Session) -> tuple[float, float] | None:
@@ -21,3 +22,21 @@ def raw_noise(store: Ledger, session: Session) -> tuple[float, float] | None:
     if known is None:
         return None
     return max(known[0], judge.noise(list(session_draws(store, session, FRESH).values())).sigma), known[1]
+
+
+def earlier_noise(
+    store: Ledger, identity: Mapping[str, object], settings: Mapping[str, object], without: int | None = None
+) -> tuple[float, float] | None:
+    """Return sigma and its degrees of freedom from the sessions with this identity and these settings, if any.
+
+    `without` is the id of a session that does not count.
+    """
+    comparable = [each for each in store.sessions() if (each.identity, each.settings) == (identity, settings)]
+    noises = [_noise(store, each) for each in comparable if each.id != without]
+    squares, dof = sum(noise.sigma**2 * noise.dof for noise in noises), sum(noise.dof for noise in noises)
+    return (math.sqrt(squares / dof), dof) if dof else None
+
+
+def _noise(store: Ledger, session: Session) -> judge.Noise:
+    """Estimate the noise from all draws of a session that did not select what they measure."""
+    return judge.noise(list(equal_speed_draws(store, session, FRESH).values()))

@@ -45,7 +45,8 @@ def ablate(
     if as_json:
         parts = [asdict(part) | {"carries": part.carries} for part in result.parts]
         number = pruned.n if pruned else None
-        print_json({"final": result.final, "draws": result.draws, "parts": parts, "pruned": number})
+        about = {"final": result.final, "draws": result.draws, "bound": result.bound}
+        print_json({**about, "parts": parts, "pruned": number})
     elif pruned is not None:
         _say_outcome(pruned)
 
@@ -73,17 +74,15 @@ def _take_out(
     tag: str | None, numbers: list[int], mode: str, hypothesis: str, by: str, slots: str | None, wait: bool
 ) -> "Experiment":
     from autoresearch.agents.base import Proposal
-    from autoresearch.analysis.ablate import without
+    from autoresearch.analysis.kept_changes import KeptChanges
     from autoresearch.analysis.lineage import stack
     from autoresearch.session.run import take_out
     from autoresearch.workspace.workspace import Workspace
 
     with open_ledger(tag, readonly=False) as (store, session):
-        keeps = stack(store, session)
-        if missing := set(numbers) - {keep.n for keep in keeps[1:]}:
-            raise UserError(f"experiment {min(missing)} is not kept in the final version: see `autoresearch log`")
-        project = project_of(session, slots)
-        text = without(Workspace(project.root, project.config.train), keeps, numbers)
+        keeps, project = stack(store, session), project_of(session, slots)
+        workspace = Workspace(project.root, project.config.train)
+        text = KeptChanges(store, session, workspace, keeps).without(numbers)
         proposal = Proposal(text, hypothesis, "simplification", mode=mode)
         with lock_slot(project, wait) as live:
             return take_out(session, project, store, proposal, by, [live.handle])

@@ -8,7 +8,10 @@ from autoresearch.cli.app import JSON, RUN, SLOTS, WAIT, app, examples, print_js
 from autoresearch.cli.slot import say_line
 
 if TYPE_CHECKING:
+    from autoresearch.setup.session_power import SessionPower
     from autoresearch.setup.trial_run import Plan
+
+HOURS = 8.0  # of a night, where the settings name none
 
 
 @app.command(rich_help_panel=RUN, epilog=examples("autoresearch plan", "autoresearch plan --budget 5m --text"))
@@ -26,6 +29,7 @@ def plan(
     from autoresearch.measure import facts
     from autoresearch.sandbox.cell import protect_self
     from autoresearch.setup.project import open_project, repository_or_here
+    from autoresearch.setup.session_power import expect_experiments, expect_power
     from autoresearch.setup.slots import lock
     from autoresearch.setup.trial_run import BasePlanner
 
@@ -39,15 +43,18 @@ def plan(
         result = BasePlanner(project, say_line).measure(source)
     if warning := facts.repetition_warning({"reported": {"epochs": result.epochs}}):
         typer.echo(warning, err=True)
+    power = expect_power(project, expect_experiments(project, project.config.hours or HOURS))
     if as_json:
-        print_json(result.as_json())
+        print_json(result.as_json() | {"power": power.as_json() if power else None})
     elif text:
         typer.echo(result.text, nl=False)
     else:
-        _print(result)
+        _print(result, power)
 
 
-def _print(result: "Plan") -> None:
+def _print(result: "Plan", power: "SessionPower | None") -> None:
+    from autoresearch.setup.session_power import UNKNOWN
+
     constants = ", ".join(f"{name} {value:g}" for name, value in result.constants.items())
     lines = {
         "device": result.gpu or result.device,
@@ -64,5 +71,6 @@ def _print(result: "Plan") -> None:
         lines["tokens"] = f"{result.tokens / 1e6:.3g}M{epochs}"
     if result.peak_vram_mb:
         lines["memory"] = f"{result.peak_vram_mb / 1024:.1f} GiB on the card"
+    lines["power"] = str(power or UNKNOWN)
     for name, value in lines.items():
         typer.echo(f"{name:10}{value}")

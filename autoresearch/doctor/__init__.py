@@ -11,18 +11,24 @@ from autoresearch.files import JsonObject
 from autoresearch.sandbox.selftest import Inspection
 from autoresearch.setup import forecast
 from autoresearch.setup.forecast import Forecast
-from autoresearch.setup.project import budget
+from autoresearch.setup.project import Project, budget
+from autoresearch.setup.project import settings as trial_settings
+from autoresearch.setup.session_power import SessionPower, expect_power
 
 __all__ = ["Check", "Findings", "examine"]
 
 
 @dataclass(frozen=True)
 class Findings:
-    """The checks. `inspection` is None if no cell starts, `forecast` where trials have no known duration."""
+    """The checks. `inspection` is None if no cell starts, `forecast` where trials have no known duration.
+
+    `power` is None where no earlier session has measured the noise.
+    """
 
     checks: list[Check]
     inspection: Inspection | None
     forecast: Forecast | None
+    power: SessionPower | None = None
 
     @property
     def is_blocked(self) -> bool:
@@ -38,6 +44,7 @@ class Findings:
             "weaknesses": inspection.weaknesses if inspection else [],
             "attacks": inspection.attacks if inspection else {},
             "night": self.forecast.as_json() if self.forecast else None,
+            "power": self.power.as_json() if self.power else None,
         }
 
 
@@ -83,4 +90,8 @@ def examine(
     ]
     device = chosen.device
     expected = forecast.expect(ledger, budget(config, device), device, config.replicates, hours)
-    return Findings(checks, inspection, expected)
+    power = None
+    if root is not None and dataset is not None:
+        project = Project(root, config, (chosen,), dataset, trial_settings(config, chosen))
+        power = expect_power(project, expected)
+    return Findings(checks, inspection, expected, power)

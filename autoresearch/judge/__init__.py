@@ -2,6 +2,8 @@
 
 from autoresearch.judge.beliefs import Beliefs, learn
 from autoresearch.judge.noise import MAX_EARLIER_DOF, Draw, Noise, difference, noise, p_below, p_below_zero
+from autoresearch.judge.pooling import update_parts
+from autoresearch.judge.power import POWER, smallest_gain
 from autoresearch.judge.rules import (
     ALLOWANCE_SIGMA,
     RULES,
@@ -17,6 +19,7 @@ from autoresearch.judge.speed import SpeedEffect, learn_speed
 __all__ = [
     "ALLOWANCE_SIGMA",
     "MAX_EARLIER_DOF",
+    "POWER",
     "RULES",
     "SIMPLER_MODES",
     "Beliefs",
@@ -34,4 +37,6 @@ __all__ = [
     "p_below",
     "p_below_zero",
     "p_better",
+    "smallest_gain",
+    "update_parts",
 ]

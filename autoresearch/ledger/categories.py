@@ -20,10 +20,10 @@ def category_of_constant(name: str) -> str:
 
 
 def categories_of(named: str | None, change: str | None) -> tuple[str, ...]:
-    """Return the categories of a change, the named one first; `change` is its summary by constants.
+    """Return the categories of a change, the named ones first; `change` is its summary by constants.
 
-    It is `other` only if there is nothing else to say.
+    A pool is named after all its parts, between commas. It is `other` only if there is nothing else to say.
     """
     moved = [category_of_constant(name) for name in _MOVED.findall(change or "")]
-    found = dict.fromkeys([*([named] if named else []), *moved])
+    found = dict.fromkeys([*(named.split(", ") if named else []), *moved])
     return tuple(each for each in found if each != OTHER) or tuple(found)

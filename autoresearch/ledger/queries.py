@@ -10,7 +10,16 @@ from autoresearch.files import JsonObject
 from autoresearch.ledger.baselines import baseline
 from autoresearch.ledger.owner import is_alive
 from autoresearch.ledger.reviews import reviews
-from autoresearch.ledger.rows import AFTERWARDS, CONVERSATION, FILLER, TRANSFER, Experiment, Session, read_near_miss
+from autoresearch.ledger.rows import (
+    AFTERWARDS,
+    CONVERSATION,
+    FILLER,
+    POOLED,
+    TRANSFER,
+    Experiment,
+    Session,
+    read_near_miss,
+)
 from autoresearch.ledger.scores import standard_errors
 from autoresearch.ledger.store import Ledger
 from autoresearch.text import plausible
@@ -32,7 +41,7 @@ KEYS = (
         "predicted",
     ),
     *("lines_added", "lines_removed", "num_params", "params_added", "cost_usd", "program_hash", "started", "settled"),
-    *("seconds", "simpler", "review", "error", "conversation"),
+    *("seconds", "simpler", "review", "error", "conversation", "pooled"),
 )
 NO_EXAMPLES = (*AFTERWARDS, FILLER)  # purposes of trials that do not show how long a candidate's take
 FORMULA = tuple("=+-@\uff1d\uff0b\uff0d\uff20")  # a spreadsheet runs a cell that begins so
@@ -48,7 +57,8 @@ _LOG = f"""
       FROM trials WHERE session_id = :session AND purpose NOT IN {AFTERWARDS} GROUP BY experiment_id
     )
     SELECT {COLUMNS}, coalesce(t.trials, 0) AS trials, t.grade, t.num_params,
-           coalesce(t.seconds, 0.0) AS seconds, json_extract(e.params, '$.{CONVERSATION}') AS conversation
+           coalesce(t.seconds, 0.0) AS seconds, json_extract(e.params, '$.{CONVERSATION}') AS conversation,
+           json_extract(e.params, '$.{POOLED}') AS params
     FROM experiments AS e
     LEFT JOIN t ON t.experiment_id = e.id
     WHERE e.session_id = :session AND (:every OR e.verdict IN (SELECT value FROM json_each(:verdicts)))
@@ -145,7 +155,8 @@ def experiment_rows(ledger: Ledger, session: Session, *verdicts: str) -> list[Ex
         n, near_miss = each["n"], read_near_miss(each["near_miss"], each["p_gain"])
         review = by_n[n].word if n in by_n else None
         rows.append(row := _new_row(names, each))
-        vars(row).update(UNREAD, review=review, error=errors.get(n), near_miss=near_miss)
+        params = {POOLED: json.loads(each["params"])} if each["params"] else {}
+        vars(row).update(UNREAD, review=review, error=errors.get(n), near_miss=near_miss, params=params)
     _compare_with_baselines(rows, {row.n: row for row in (rows if not verdicts else _read_lineage(ledger, session))})
     return rows
 

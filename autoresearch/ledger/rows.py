@@ -38,6 +38,8 @@ SAME_AS = "same_as"  # in `params`: the experiment whose function this one compu
 FOUND_LATER = "found later"  # the reason begins so for a suspect that was kept until then
 FILLER = "filler"  # purpose of a trial that ran only because no candidate was ready
 CONVERSATION = "conversation"  # in `params`: the first experiment of the conversation, where several were wanted of it
+POOLED = "pooled"  # in `params`: the near misses whose changes a pool has together; its agent and its mode are ...
+POOL = "pool"  # ... this
 TRANSFER = "transfer"  # purpose of a trial at a longer budget: its score is comparable with no other purpose's
 AFTERWARDS = ("total", "ablate", TRANSFER, "checkpoint")  # purposes of trials after the search, which decide no verdict
 
@@ -141,6 +143,11 @@ class Experiment:
     @property
     def categories(self) -> tuple[str, ...]:
         return categories_of(self.category, self.change)
+
+    @property
+    def pooled(self) -> list[int]:
+        """Return the near misses whose changes it has together; empty if it is no pool."""
+        return list(self.params.get(POOLED) or [])
 
     @property
     def unmeasured(self) -> bool:

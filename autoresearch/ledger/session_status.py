@@ -26,6 +26,7 @@ _OF_SESSION = (
     *("tag", "branch", "started_from", "evaluator", "stop_reason", "agent", "judge", "grade"),
     *("started", "deadline", "ended"),
 )
+POWER_EVENT = "power"  # kind of the event that says which gain a session can show
 # kinds of events that commands may add long after the session
 LATER = ("review", "ablation", "total", "transfer", "demoted")
 
@@ -106,6 +107,11 @@ _TARGET = f"""
 
 _DRIFT = "SELECT n, at, text FROM events WHERE session_id = :session AND kind = 'drift' ORDER BY id DESC LIMIT 1"
 
+_POWER = f"""
+    SELECT json_extract(data, '$.gain'), json_extract(data, '$.experiments') FROM events
+    WHERE session_id = :session AND kind = '{POWER_EVENT}' ORDER BY id DESC LIMIT 1
+"""
+
 # Each process: its start, its slots, and the last record of its work (events after the session aside).
 # The last record of a session is that it ended, after its honest total.
 _SPANS = f"""
@@ -171,6 +177,17 @@ class Drift:
 
 
 @dataclass(frozen=True)
+class PowerOnRecord:
+    """The gain in bits per byte that is kept with a probability of 80 %, and the experiments that the session affords.
+
+    After the session they are those that it had. `experiments` is None where trials have no known duration.
+    """
+
+    gain: float
+    experiments: int | None
+
+
+@dataclass(frozen=True)
 class SessionStatus:
     """State of a session. The fields are the keys of `status --json` (docs/json.md).
 
@@ -214,6 +231,7 @@ class SessionStatus:
     time_split: dict[str, float]
     lost: int
     drift: Drift | None
+    power: PowerOnRecord | None = None
 
     def as_json(self) -> JsonObject:
         return asdict(self)
@@ -229,6 +247,7 @@ def status(ledger: Ledger, session: Session, now: float) -> SessionStatus:
     total, error = json.loads(facts.pop("total") or "{}"), facts.pop("error")
     running = ledger.query(_RUNNING, session=session.id) if is_alive(session) else []
     drift = ledger.query(_DRIFT, session=session.id)
+    power = ledger.query(_POWER, session=session.id)
     cost = ledger.query(_COST, session=session.id)[0]
     target = ledger.query(_TARGET, session=session.id)
     spans = _spans(ledger, session, now)
@@ -253,6 +272,7 @@ def status(ledger: Ledger, session: Session, now: float) -> SessionStatus:
         slots=max((slots for _, _, slots in spans), default=1),
         time_split=_time_split(ledger, session, now, spans),
         drift=Drift(*drift[0]) if drift else None,
+        power=PowerOnRecord(*power[0]) if power else None,
     )
 
 

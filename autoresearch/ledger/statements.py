@@ -2,9 +2,9 @@
 
 NEAR_MISS_ODDS = 0.25  # of a gain, after all evidence, from which a discard is a near miss
 COMBINE_ODDS = 0.8  # of a gain, for near misses that program.md should ask to combine
-CARRIES_ODDS = 0.8  # that the final version is better with a kept change: "it carries"
-IDLE_ODDS = 0.8  # that leaving a kept change out loses less than ...
-IDLE_LOSS_SIGMA = 0.5  # ... so much: "it carries nothing"; the judge keeps less code by the same rule
+P_CARRIES = 0.95  # that the final version is better with a kept change: "it carries"
+P_IDLE = 0.95  # that leaving a kept change out loses less than ...
+IDLE_SHARE = 0.2  # ... this share of the smallest kept gain: "it carries nothing"
 SHRINKS_ODDS = 0.8  # that over half of a gain is lost at a longer budget: "it shrinks"; or is not: "it survives"
 PREFERENCE_ODDS = 10.0  # that a kept version is better than a lost one, before the two are a pair of training data
 DEAD_END_SCORES = 8  # scored experiments of a category, none kept and none worth another look: "dead end"
@@ -27,11 +27,11 @@ def is_dead_end(scores: int, kept: int, near_misses: int) -> bool:
 
 
 def carries(odds: float) -> bool:
-    return odds >= CARRIES_ODDS
+    return odds > P_CARRIES
 
 
 def is_idle(odds_small_loss: float) -> bool:
-    return odds_small_loss >= IDLE_ODDS
+    return odds_small_loss > P_IDLE
 
 
 def has_wrong_sign(predicted: float, delta: float, error: float | None) -> bool:

@@ -103,6 +103,7 @@ def _proposal(details: ExperimentDetails) -> dict[str, str]:
     opening = f" (its agent said: {said})" if said else ""
     return {
         "hypothesis": one_line(experiment.hypothesis),
+        "made of": f"the changes of experiments {', '.join(map(str, experiment.pooled))}" if experiment.pooled else "",
         "changed": _changed(details) if experiment.model or details.is_chained else "",
         "by": one_line(", ".join((who, *experiment.categories))) if who else "",
         "mode": f"{one_line(experiment.mode)}{line}{opening}" if experiment.mode else "",

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from autoresearch.analysis.ablate import Ablation
 from autoresearch.analysis.summary import KEEPS, OTHERS, SessionSummary
 from autoresearch.ledger import ExperimentRow
 from autoresearch.ledger.rows import kept_as
@@ -55,7 +56,7 @@ def _detail(summary: SessionSummary, row: ExperimentRow) -> Iterator[Block]:
 
 
 def _table(summary: SessionSummary) -> Table:
-    parts = {part.n: part.words for part in summary.ablation.parts} if summary.ablation else {}
+    parts = _describe_parts(summary.ablation) if summary.ablation else {}
     return experiment_table.table(
         summary.keeps,
         COLUMNS,
@@ -65,6 +66,15 @@ def _table(summary: SessionSummary) -> Table:
             "carries": lambda row: parts.get(row.n, ""),
         },
     )
+
+
+def _describe_parts(ablation: Ablation) -> dict[int, str]:
+    """Say what each keep carries; a pool by its parts."""
+    words: dict[int, list[str]] = {}
+    for part in ablation.parts:
+        name = "" if part.pool is None else f"{part.n}: "
+        words.setdefault(part.n if part.pool is None else part.pool, []).append(f"{name}{part.words}")
+    return {n: "; ".join(each) for n, each in words.items()}
 
 
 def _kind(row: ExperimentRow) -> str:

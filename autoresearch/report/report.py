@@ -13,7 +13,7 @@ from autoresearch.ledger.unmeasured import describe_unmeasured
 from autoresearch.report import chart, experiment_table, kept, tables, transfer, tree
 from autoresearch.report.blocks import Block, Code, Figure, Fold, Heading, Paragraph, Table, Tiles, Verbatim, safe
 from autoresearch.report.format import between, count, dollars, duration, money, optimism, percent
-from autoresearch.report.status import confirmation, describe_target, facts, is_current
+from autoresearch.report.status import confirmation, describe_power, describe_target, facts, is_current
 
 TILES = (
     "val_bpb",
@@ -91,6 +91,8 @@ def _headline(summary: SessionSummary) -> Iterator[Block]:
         if total is not None and total.final == status.best:
             words = optimism(status.best_bpb - status.base_bpb, total.val)
         yield Paragraph([f"The search itself saw {gain}: {words}."], "quiet")
+    if power := describe_power(status):
+        yield Paragraph([f"The power of this session: {power}."], "quiet")
     failed = str(len(summary.failures) + len(summary.suspects))
     score = f"{facts(status)['val_bpb']}{confirmation(status)}"
     values = facts(status) | {"val_bpb": score, "near misses": str(summary.near_miss_count), "failed": failed}

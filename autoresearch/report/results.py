@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # not at run time: `log` does not import numpy
     from autoresearch.analysis.total import Interval, Total
 
 
-ANSWERS = {"carries": "yes", "idle": "no", "unclear": "unclear"}
+ANSWERS = {"carries": "yes", "idle": "no", "unclear": "not decided"}
 
 
 def total(result: "Total") -> Pairs:
@@ -67,8 +67,12 @@ def _findings(result: "Ablation") -> Iterator[str]:
         remove = "`autoresearch ablate --prune` removes it"
         yield f"{', '.join(map(str, result.idle))} {verb} nothing measurable: {remove}"
     if result.unclear:
-        more = f"`autoresearch ablate --draws {2 * result.draws}` measures longer"
-        yield f"what {', '.join(map(str, result.unclear))} carry is not clear on so few seeds: {more}"
+        names, verb = (
+            ", ".join(str(part.n) for part in result.unclear),
+            "carry" if len(result.unclear) > 1 else "carries",
+        )
+        more = "`autoresearch ablate --draws N` adds N pairs"
+        yield f"what {names} {verb} is {result.undecided}: {more}"
     if not result.idle and not result.unclear:
         measured = any(part.loss is not None for part in result.parts)
         yield "each that can be taken out carries something" if measured else "none of them can be taken out alone"

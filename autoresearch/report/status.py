@@ -71,6 +71,7 @@ def layout(status: SessionStatus, now: float) -> Pairs:
         "total": _total(status),
         "holdout": _holdout(status),
         "target": describe_target(status),
+        "power": describe_power(status),
         "reviews": _reviews(status),
         "machine": _machine(status, now),
         "grade": GRADES.get(status.grade or "", status.grade or ""),
@@ -119,6 +120,14 @@ def _experiments(status: SessionStatus) -> str:
     notes += [f"never measured: {UNMEASURED}"] if status.unmeasured else []
     explained = f" ({'; '.join(notes)})" if notes else ""
     return str(status.experiments) + (f": {', '.join(parts)}{explained}" if parts else "")
+
+
+def describe_power(status: SessionStatus) -> str:
+    """Say which gain the session can show, in how many experiments; empty if that is not known."""
+    if (power := status.power) is None:
+        return ""
+    many = "" if power.experiments is None else f", {count(power.experiments, 'experiment')}"
+    return f"a gain of {power.gain:.4f} bits per byte is kept with a probability of 80 %{many}"
 
 
 def _reviews(status: SessionStatus) -> str:

@@ -1,4 +1,4 @@
-"""A proposal as the ledger records it."""
+"""A proposal of an agent after the checks that come before any training."""
 
 from dataclasses import dataclass
 

@@ -9,7 +9,7 @@ from autoresearch.brief import ideas, openings
 from autoresearch.brief.brief import Brief
 from autoresearch.errors import require
 from autoresearch.ledger import Experiment, Session
-from autoresearch.ledger.rows import CONVERSATION, SAME_AS, kept_as
+from autoresearch.ledger.rows import CONVERSATION, POOL, POOLED, SAME_AS, kept_as
 from autoresearch.measure.result import Result
 from autoresearch.source import diff, fingerprint
 
@@ -22,6 +22,7 @@ MEASURED_BY = {  # trailers of a keep that hold the settings by which it was mea
     "judge": "Judge",
     "evaluator": "Evaluator",
 }
+POOLED_TRAILER = "Near-Misses"  # trailer of a kept pool that names its parts
 SCORES = {"val_bpb": "Val-Bpb", "delta": "Delta", "sigma": "Sigma"}  # trailers of a keep that hold columns
 
 
@@ -105,6 +106,7 @@ def keep_message(experiment: Experiment, trials: int, session: Session) -> str:
         "Kept-As": kept_as(experiment),
         "Trials": trials,
         "Agent": experiment.agent,
+        **({POOLED_TRAILER: ", ".join(map(str, experiment.pooled))} if experiment.pooled else {}),
         "Grade": session.grade,
         **{MEASURED_BY[name]: value for name, value in how_measured(session).items()},
     }
@@ -137,6 +139,8 @@ def read_keep_message(message: str) -> Kept | None:
         return None
     if n < 1 or not all(map(math.isfinite, scores.values())):
         return None
-    claim = {"hypothesis": "\n\n".join(words).strip(), "reason": reason, "agent": values.get("Agent")}
+    claim: Columns = {"hypothesis": "\n\n".join(words).strip(), "reason": reason, "agent": values.get("Agent")}
+    if parts := [int(part) for part in values.get(POOLED_TRAILER, "").split(", ") if part.isdecimal()]:
+        claim |= {"mode": POOL, "params": {POOLED: parts}}
     measured = {name: values[trailer] for name, trailer in MEASURED_BY.items() if trailer in values}
     return Kept(n, {**claim, **scores}, measured)

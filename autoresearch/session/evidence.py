@@ -6,6 +6,7 @@ from statistics import fmean
 
 from autoresearch import judge
 from autoresearch.analysis.draws import Draws, equal_speed_draws, session_draws, speed_effect
+from autoresearch.analysis.session_noise import earlier_noise
 from autoresearch.errors import UserError, require
 from autoresearch.judge import Draw
 from autoresearch.ledger import Experiment, Ledger, Session, Trial
@@ -32,11 +33,7 @@ REOPENED = "reopened"  # kind of the event of a near miss that is a candidate ag
 
 def prior_noise(ledger: Ledger, session: Session) -> tuple[float, float] | None:
     """Return sigma and its degrees of freedom from comparable sessions, if any."""
-    others = [other for other in ledger.sessions() if other.id != session.id and other.identity == session.identity]
-    comparable = [other for other in others if other.settings == session.settings]
-    noises = [judge.noise(list(equal_speed_draws(ledger, other, FRESH).values())) for other in comparable]
-    squares, dof = sum(noise.sigma**2 * noise.dof for noise in noises), sum(noise.dof for noise in noises)
-    return (float((squares / dof) ** 0.5), dof) if dof else None
+    return earlier_noise(ledger, session.identity, session.settings, without=session.id)
 
 
 @dataclass(frozen=True)

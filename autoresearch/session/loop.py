@@ -25,6 +25,7 @@ from autoresearch.session.evidence import NEXT_PURPOSE, Evidence
 from autoresearch.session.fillers import Fillers
 from autoresearch.session.maintenance import Maintenance
 from autoresearch.session.pipeline import Pipeline, run_on_slots
+from autoresearch.session.power_report import PowerReport
 from autoresearch.session.proposer import CandidateMaker
 from autoresearch.session.stopping import ESTIMATE_AFTER_EXPERIMENTS, RESUMABLE, Interrupted, SessionControl
 from autoresearch.session.target import Target
@@ -50,6 +51,7 @@ class SessionLoop:
     maintenance: Maintenance
     lessons: Lessons
     crashes: Crashes
+    power: PowerReport | None = None
 
     def run(self) -> str:
         """Run until there is a reason to stop, and return it. Raises UserError."""
@@ -72,12 +74,15 @@ class SessionLoop:
     def _search(self) -> str:
         unfinished = self.context.ledger.unfinished_experiments(self.context.id)
         base = unfinished.pop(0) if unfinished and unfinished[0].n == 0 else None
+        is_power_known = self.power is None or self.power.announce()
         self.pipeline.start(unfinished, self._prepare)
         try:
             if base is not None:
                 self._finish(base, self.referees[0])
         except Interrupted:
             return "interrupted"
+        if self.power is not None and not is_power_known:
+            self.power.announce()
         self.target.begin()
         return run_on_slots(self._serve, self.referees, self.control)
 
@@ -99,7 +104,7 @@ class SessionLoop:
         def fill(is_unwanted: Callable[[], bool]) -> bool:
             nonlocal filled_s
             began = time.monotonic()
-            again = self.fillers.run(referee, is_unwanted)
+            again = self._pool() or self.fillers.run(referee, is_unwanted)
             self.target.check()  # a filler may have decided it: then no candidate is waited for
             filled_s += time.monotonic() - began
             self.pipeline.put_first(again or [])
@@ -138,16 +143,23 @@ class SessionLoop:
             self.context.ledger.add_experiment(self.context.id, 0, **columns)
 
     def _prepare(self, wanted: int, add: Callable[[Experiment], None]) -> None:
-        """Propose and commit candidates, and add each; one that was refused is settled at once."""
+        """Propose and commit candidates, and add each."""
+        self.candidates.propose(lambda row: self._admit(row, add), wanted)
 
-        def take(row: Experiment) -> None:
-            committed = self._take_step(self._commit, row)
-            if committed.state == "measured":
-                self._finish(committed, self.referees[0])
-            else:
-                add(committed)
+    def _pool(self) -> list[Experiment]:
+        """Commit a pool of near misses, if there is one, while the agent works."""
+        pooled = list[Experiment]()
+        for row in self.candidates.pool():
+            self._admit(row, pooled.append)
+        return pooled
 
-        self.candidates.propose(take, wanted)
+    def _admit(self, row: Experiment, add: Callable[[Experiment], None]) -> None:
+        """Commit a candidate and add it; one that was refused is settled at once."""
+        committed = self._take_step(self._commit, row)
+        if committed.state == "measured":
+            self._finish(committed, self.referees[0])
+        else:
+            add(committed)
 
     def _commit(self, experiment: Experiment) -> Experiment:
         context, workspace, text = self.context, self.context.workspace, require(experiment.text)

@@ -11,13 +11,19 @@ from autoresearch import config as configuration
 from autoresearch import hardware
 from autoresearch.agents import auto, registry
 from autoresearch.errors import UserError
-from autoresearch.files import JsonObject
 from autoresearch.ledger import Ledger, Session, check_free, status
 from autoresearch.ledger.rows import derive_seed
 from autoresearch.session.git_history import GitHistory
 from autoresearch.session.stopping import RESUMABLE
 from autoresearch.setup import slots
-from autoresearch.setup.project import Project, budget, open_project, repository
+from autoresearch.setup.project import (
+    Project,
+    budget,
+    open_project,
+    pinned_settings,
+    repository,
+    trial_identity,
+)
 from autoresearch.source.contract import require_contract
 from autoresearch.workspace.workspace import Workspace
 
@@ -172,22 +178,6 @@ def check_comparable(session: Session, project: Project) -> None:
     if changed:
         words = f"session `{session.tag}` was started with another {', '.join(changed)}"
         raise UserError(f"{words}: scores could not be compared; choose a new --tag")
-
-
-def pinned_settings(project: Project) -> JsonObject:
-    """Return the settings that may not change while a session lasts."""
-    return {
-        "budget": str(project.settings.budget),
-        "device": project.settings.device,
-        "data": project.data.hash,
-        "eval_rows": project.settings.eval_rows,
-        "judge": project.config.judge,
-    }
-
-
-def trial_identity(project: Project) -> JsonObject:
-    """Return what two trials must have in common to be compared."""
-    return hardware.identity(project.slot.device, project.slot.gpu, project.data.hash)
 
 
 def choose_tag(ledger: Ledger, workspace: Workspace) -> str:

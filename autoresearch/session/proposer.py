@@ -35,6 +35,7 @@ from autoresearch.session.delivery import Delivery
 from autoresearch.session.describe import Columns
 from autoresearch.session.evidence import Evidence
 from autoresearch.session.fallback import AgentHealth
+from autoresearch.session.pooling import PoolFinder
 from autoresearch.session.tool_access import note_same
 from autoresearch.source.diff import unified_diff
 from autoresearch.source.parsing import explain
@@ -114,6 +115,11 @@ class Proposer:
                 raise
             self.attempts.note_failure(error)
             return proposal
+
+    @property
+    def is_agent_away(self) -> bool:
+        """Return whether the stand-in proposes in the agent's place."""
+        return self.stand_in is not None and self.health.turn(time.time()) == "stand-in"
 
     def refusal(self, proposal: Proposal) -> Refusal | None:
         """Return why a proposal must not be measured; None if it may."""
@@ -211,9 +217,16 @@ class CandidateMaker:
     evidence: Evidence
     briefing: Briefing
     proposer: Proposer
+    pools: PoolFinder | None = None  # None: no pools
 
     def propose(self, take: Callable[[Experiment], None], wanted: int = 1) -> None:
-        """Record what the agent proposes next, one change or up to `wanted`; `take` gets each. Raises Exhausted."""
+        """Record what comes next: a pool, or what the agent proposes, up to `wanted` changes; `take` gets each.
+
+        Raises Exhausted.
+        """
+        if pooled := self.pool():
+            take(*pooled)
+            return
         context, started = self.context, time.time()
         brief = replace(self.briefing.write(context.next_number()), proposals=wanted)
         delivery = Delivery(context, brief.n, self._add, take)
@@ -228,6 +241,16 @@ class CandidateMaker:
             return
         context.ledger.renumber(context.id, brief.n, context.next_number(), started)
         take(self._add(made, made.whole_trace(made.trace), {}))
+
+    def pool(self) -> list[Experiment]:
+        """Record a pool of near misses, if enough have gathered; no agent is asked."""
+        found = self.pools.find(self.proposer.is_agent_away) if self.pools is not None else None
+        if found is None:
+            return []
+        refusal = self.proposer.refusal(Proposal(found.text, found.hypothesis))
+        experiment = self._record(found.text, require(found.parent.text), refusal, found.trace, found.columns)
+        self.context.emit("pooled", experiment.n, found.hypothesis)
+        return [experiment]
 
     def _add(self, checked: CheckedProposal, trace: list[JsonObject], shared: JsonObject) -> Experiment:
         """Record a proposal with a trace; `shared` is added to its params."""

@@ -4,7 +4,8 @@ import math
 import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from autoresearch.agents import registry
@@ -14,17 +15,14 @@ from autoresearch.agents.lookup import LedgerLibrary
 from autoresearch.agents.scripted import FixedAgent
 from autoresearch.agents.services import CallRecord, Services, Tools
 from autoresearch.analysis import total
-from autoresearch.analysis.remeasure import Remeasurer
 from autoresearch.brief.lessons import Lessons
 from autoresearch.data.dataset import Dataset
 from autoresearch.errors import UserError, describe_error, require
 from autoresearch.files import JsonObject
-from autoresearch.hardware import CardMemory
 from autoresearch.ledger import Experiment, Ledger, Session, count_settled, newest
 from autoresearch.measure import facts
 from autoresearch.measure.cell_process import FreshCells
 from autoresearch.measure.referee import CellReferee, Referee
-from autoresearch.measure.result import Progress
 from autoresearch.measure.settings import Settings
 from autoresearch.measure.warm_cells import choose_cells
 from autoresearch.session.briefing import Briefing
@@ -32,21 +30,26 @@ from autoresearch.session.constraints import Constraints
 from autoresearch.session.context import SessionContext
 from autoresearch.session.crashes import Crashes
 from autoresearch.session.demotion import demote_suspects
-from autoresearch.session.events import LedgerEvent, Listener, SessionClosed, SessionOpened, TrialProgress
+from autoresearch.session.events import Listener, SessionClosed, SessionOpened
 from autoresearch.session.evidence import Evidence, prior_noise
 from autoresearch.session.fillers import Fillers
 from autoresearch.session.lookahead import Lookahead
 from autoresearch.session.loop import SessionLoop
 from autoresearch.session.maintenance import Maintenance
-from autoresearch.session.opening import check_comparable, open_session, trial_identity
+from autoresearch.session.opening import check_comparable, open_session
 from autoresearch.session.pipeline import Pipeline, spare_cores
+from autoresearch.session.pooling import PoolFinder
+from autoresearch.session.power_report import PowerReport
 from autoresearch.session.proposer import CandidateMaker, Proposer
-from autoresearch.session.stopping import Interrupted, Limits, SessionControl
+from autoresearch.session.stopping import Limits, SessionControl
 from autoresearch.session.target import Target
 from autoresearch.session.tool_access import is_private, make_tools
+from autoresearch.session.total_at_end import measure_at_end
 from autoresearch.session.trial_runner import TrialRunner
 from autoresearch.session.untaken import find_untaken, report_unknown_sessions
-from autoresearch.setup.project import Project, inspection, settings
+from autoresearch.setup.forecast import Forecast
+from autoresearch.setup.project import Project, inspection, settings, trial_identity
+from autoresearch.setup.session_power import expect_experiments
 from autoresearch.setup.trial_run import BasePlanner
 from autoresearch.source.parsing import uses_torch
 from autoresearch.source.size import data_limit
@@ -88,10 +91,8 @@ def run_session(
         reason = loop.run()
         if inputs.tools is not None:  # an agent that is still at work may not run anything beside what follows
             inputs.tools.close()
-        reserved, left = loop.control.reserve_s(), limits.seconds_left()
-        pairs = total.pairs_at_end(ledger, row, project.config.total_pairs, reserved, left)
-        if reason != "interrupted" and pairs:
-            _measure_total(context, project, limits, pairs, loop.maintenance.card(project.slot.gpu))
+        if reason != "interrupted":
+            _conclude(context, project, limits, loop)
     except KeyboardInterrupt:
         reason = reason if reason != "error" else "interrupted"
     except Exception as failure:
@@ -106,6 +107,18 @@ def run_session(
         context.emit("data", None, warning)
     context.notify(SessionClosed(context.row, reason, workspace.advance_branch(row.tag)))
     return reason, row.tag
+
+
+def _conclude(context: SessionContext, project: Project, limits: Limits, loop: SessionLoop) -> None:
+    """Say what the session could show, and measure the honest total if there is time for it."""
+    if loop.power is not None:
+        loop.power.conclude()
+    reserved, left = loop.control.reserve_s(), limits.seconds_left()
+    pairs = total.pairs_at_end(context.ledger, context.row, project.config.total_pairs, reserved, left)
+    if pairs:
+        base, spare = require(context.experiment(0).text), spare_cores([slot.cores for slot in project.slots])
+        referee = make_referees(context, [project.settings], project.data, base, spare)[0]
+        measure_at_end(context, project.data, limits, referee, pairs, loop.maintenance.card(project.slot.gpu))
 
 
 def take_out(
@@ -149,6 +162,8 @@ class LoopInputs:
     spare: tuple[int, ...] = ()  # ... on these cores
     tools: ModelTools | None = None  # that the agent may run
     proposals: int = 1  # at most in one conversation
+    pool: bool = False  # near misses are merged into candidates
+    forecast: Callable[[float], Forecast | None] | None = None  # of so many hours; None: nobody wants to know
 
 
 def assemble(context: SessionContext, inputs: LoopInputs) -> SessionLoop:
@@ -159,12 +174,15 @@ def assemble(context: SessionContext, inputs: LoopInputs) -> SessionLoop:
     maintenance = Maintenance(context, inputs.max_bytes)
     trials = TrialRunner(context, evidence, maintenance, inputs.identity)
     control = SessionControl(context, inputs.limits, inputs.reserve_s)
-    lookahead = Lookahead(context, len(inputs.referees), inputs.proposals) if inputs.prepares_ahead else None
+    pools = PoolFinder(context, evidence) if inputs.pool and context.row.judge != "greedy" else None
+    slots = len(inputs.referees)
+    power = PowerReport(context, evidence, control, slots, inputs.forecast) if inputs.forecast is not None else None
+    lookahead = Lookahead(context, slots, inputs.proposals) if inputs.prepares_ahead else None
     return SessionLoop(
         context=context,
         base=inputs.base,
         referees=inputs.referees,
-        candidates=CandidateMaker(context, evidence, briefing, proposer),
+        candidates=CandidateMaker(context, evidence, briefing, proposer, pools),
         trials=trials,
         evidence=evidence,
         fillers=Fillers(context, evidence, trials, briefing.history.clear),
@@ -174,6 +192,7 @@ def assemble(context: SessionContext, inputs: LoopInputs) -> SessionLoop:
         maintenance=maintenance,
         lessons=lessons,
         crashes=Crashes(context),
+        power=power,
     )
 
 
@@ -221,6 +240,8 @@ def _loop_inputs(context: SessionContext, project: Project, limits: Limits, fixe
         spare=spare,
         tools=tools,
         proposals=config.proposals if agent.proposes == "remotely" and not config.code_model else 1,
+        pool=config.pool and fixed is None,
+        forecast=None if fixed else partial(expect_experiments, project),
     )
 
 
@@ -256,41 +277,6 @@ def _create_agent(context: SessionContext, project: Project, limits: Limits, too
     with suppress(Unavailable, Spent):  # the session can begin without it
         agent.check()
     return agent
-
-
-def _measure_total(context: SessionContext, project: Project, limits: Limits, pairs: int, card: CardMemory) -> None:
-    """Measure the honest total; if that fails in any way, the session still ends well.
-
-    Ctrl-C or a `stop` leaves it out after the running trial.
-    """
-
-    def watch(n: int, progress: Progress) -> None:
-        context.notify(TrialProgress(n, "total", progress))
-
-    def check() -> None:
-        if limits.interrupted or context.ledger.take(context.id, "stop"):
-            raise Interrupted("left out: `autoresearch total` measures it")
-
-    seconds = pairs * total.seconds_of_pair(context.ledger, context.row)
-    words = f"{2 * pairs} trials of base and final version, about {seconds / 60:.0f} min"
-    context.notify(LedgerEvent("total", None, f"{words}; Ctrl-C leaves it out"))
-    spare = spare_cores([slot.cores for slot in project.slots])
-    referee = make_referees(context, [project.settings], project.data, require(context.experiment(0).text), spare)[0]
-    remeasurer = Remeasurer(context.ledger, context.row, context.workspace, referee, project.data, card, watch, check)
-    try:
-        result = total.measure_total(remeasurer, pairs)
-    except Interrupted as left_out:
-        context.notify(LedgerEvent("total", None, str(left_out)))
-        return
-    except Exception as error:
-        context.emit("total failed", None, describe_error(error))
-        demote_suspects(context)
-        return
-    finally:
-        referee.close()
-        context.ledger.take(context.id, "stop")  # a later run must not find one that came too late
-    words = f"{result.val.mean:+.4f} bits per byte, between {result.val.low:+.4f} and {result.val.high:+.4f}"
-    context.emit("total", None, words, **asdict(result))
 
 
 def _repetition_warning(context: SessionContext) -> str | None:

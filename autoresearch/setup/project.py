@@ -12,6 +12,7 @@ from autoresearch.data.builder import find_dataset
 from autoresearch.data.dataset import Dataset
 from autoresearch.data.workers import say
 from autoresearch.errors import Blocker, UsageError, UserError
+from autoresearch.files import JsonObject
 from autoresearch.measure import hidden_work
 from autoresearch.measure.clock import Budget
 from autoresearch.measure.settings import Settings
@@ -140,6 +141,22 @@ def settings(config: Config, slot: Slot) -> Settings:
         eval_rows=config.eval_rows or EVAL_ROWS[slot.device],
         eval_batch=EVAL_BATCH[slot.device],
     )
+
+
+def pinned_settings(project: Project) -> JsonObject:
+    """Return the settings that may not change while a session lasts."""
+    return {
+        "budget": str(project.settings.budget),
+        "device": project.settings.device,
+        "data": project.data.hash,
+        "eval_rows": project.settings.eval_rows,
+        "judge": project.config.judge,
+    }
+
+
+def trial_identity(project: Project) -> JsonObject:
+    """Return what two trials must have in common to be compared."""
+    return hardware.identity(project.slot.device, project.slot.gpu, project.data.hash)
 
 
 def inspection(project: Project) -> selftest.Inspection:

@@ -8,6 +8,7 @@ from rich.markup import escape
 from autoresearch.analysis.consistency import Difference
 from autoresearch.doctor import Check, Findings
 from autoresearch.report.format import count
+from autoresearch.setup.session_power import UNKNOWN
 
 MARKS = {"ok": ("ok  ", "green"), "warn": ("warn", "yellow"), "blocker": ("STOP", "bold red")}
 
@@ -19,6 +20,7 @@ def print_findings(findings: Findings, console: Console) -> None:
         _print_check(check, width, console)
     if findings.forecast is not None:
         _line(console, f"\n{findings.forecast}")
+    _line(console, str(findings.power or UNKNOWN))
     stops = sum(check.level == "blocker" for check in findings.checks)
     if stops:
         _line(console, f"\n[bold red]{count(stops, 'problem')} to solve first: see STOP above[/]")

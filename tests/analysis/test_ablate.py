@@ -12,6 +12,7 @@ from support.repositories import git, make_repository
 from support.shapes import as_documented
 
 GAIN = ("SMOOTHING = 0.5 ", "SMOOTHING = 0.02 ")
+UNUSED = "\n\ndef unused(values):\n    return [value + 1 for value in values]\n"
 IDLE = "    step = 0\n"  # names without use come before it
 
 
@@ -68,26 +69,51 @@ def kept_numbers(root: Path, env: dict[str, str]) -> list[int]:
     return [row["n"] for row in answer(root, env, "log") if row["n"]]
 
 
+@pytest.fixture
+def simplified(settings_of: dict[str, str], tmp_path: Path) -> Path:
+    """Run a session that keeps one gain, and a change that only takes code away."""
+    from support.repositories import BIGRAM
+
+    base = BIGRAM + UNUSED
+    root, script = make_repository(tmp_path / "repository", base), tmp_path / "script"
+    script.mkdir()
+    (script / "01-smoother.py").write_text(base.replace(*GAIN))
+    (script / "02-less-code.py").write_text(BIGRAM.replace(*GAIN))
+    more = {"AUTORESEARCH_SEED": "5", "AUTORESEARCH_TOTAL_PAIRS": "0"}
+    done = program(root, settings_of, "run", "--agent", f"scripted:{script}", **more)
+    assert done.returncode == 0, done.stderr
+    return root
+
+
 @pytest.mark.slow
-def test_what_carries_nothing_is_found_and_pruned(repository: Path, settings_of: dict[str, str]) -> None:
+def test_what_carries_nothing_is_found_and_pruned(simplified: Path, settings_of: dict[str, str]) -> None:
+    assert kept_numbers(simplified, settings_of) == [1, 2]
+    found = answer(simplified, settings_of, "ablate", "--prune", "--draws", "4")
+    assert as_documented("ablate", found)
+    gain, less = found["parts"]
+    assert gain["carries"] and gain["loss"] > 10 * gain["error"]
+    assert not less["carries"] and less["p_idle"] > 0.95 and less["more_pairs"] == 0
+    final, pruned = answer(simplified, settings_of, "show", "2"), answer(simplified, settings_of, "show", "3")
+    assert (
+        [trial["own"] for trial in final["trials"] if trial["purpose"] == "ablate"].count(True) == found["draws"] == 4
+    )
+    assert final["ablation"]["carries"] is False and found["pruned"] == 3
+    assert (pruned["mode"], pruned["agent"], pruned["parent"]) == ("prune", "ablate", 2)
+    assert UNUSED in pruned["text"] and "SMOOTHING = 0.02" in pruned["text"]
+    assert answer(simplified, settings_of, "doctor", "--ledger") == []
+    assert answer(simplified, settings_of, "status")["stop_reason"] == "agent exhausted"
+
+
+@pytest.mark.slow
+def test_luck_that_was_kept_is_not_called_idle_on_few_seeds(repository: Path, settings_of: dict[str, str]) -> None:
+    """The greedy rule kept changes without effect for a fraction of a sigma: a fifth of that takes many seeds."""
     before = kept_numbers(repository, settings_of)
     assert before[0] == 1 and len(before) > 1, "the session kept nothing idle: choose another seed"
-    found = answer(repository, settings_of, "ablate", "--prune", "--draws", "8")
-    assert as_documented("ablate", found)
+    found = answer(repository, settings_of, "ablate", "--prune", "--draws", "3")
     parts = {part["n"]: part for part in found["parts"]}
     assert list(parts) == before and parts[1]["carries"] and parts[1]["loss"] > 10 * parts[1]["error"]
-    idle = [n for n, part in parts.items() if not part["carries"]]
     assert "later changes stand on the same lines" in parts[before[1]]["conflict"]
-    assert idle and all(abs(parts[n]["loss"]) < parts[1]["loss"] / 50 for n in idle if parts[n]["loss"] is not None)
-    final = answer(repository, settings_of, "show", str(before[-1]))
-    assert [trial["own"] for trial in final["trials"] if trial["purpose"] == "ablate"].count(True) == found["draws"]
-    assert final["ablation"]["carries"] is parts[before[-1]]["carries"] and final["ablation"]["n"] == before[-1]
-    pruned = answer(repository, settings_of, "show", str(found["pruned"]))
-    assert pruned["simpler"] and pruned["size"]["tokens"] < final["size"]["tokens"]
-    assert (pruned["verdict"], pruned["mode"], pruned["agent"]) == ("keep", "prune", "ablate")
-    assert "SMOOTHING = 0.02" in text(repository)
-    assert answer(repository, settings_of, "doctor", "--ledger") == []
-    assert answer(repository, settings_of, "status")["stop_reason"] == "agent exhausted"
+    assert found["pruned"] is None and parts[before[-1]]["more_pairs"] > 3
 
 
 @pytest.mark.slow

@@ -146,7 +146,12 @@ def test_what_people_later_trials_and_the_machine_said_of_keeps(ledger, session,
         session.id,
         "ablation",
         "x",
-        data={"final": 2, "draws": 3, "parts": [part, part | {"n": 2, "p_carries": 0.5, "p_idle": 0.9}]},
+        data={
+            "final": 2,
+            "draws": 3,
+            "bound": 0.02,
+            "parts": [part, part | {"n": 2, "p_carries": 0.5, "p_idle": 0.96}],
+        },
     )
     ledger.event(session.id, "review", "x", n=1, data={"accepted": True, "note": "reads well", "by": "Ann"})
     ledger.event(session.id, "review", "x", n=2, data={"accepted": False, "note": "", "by": "Bob"})

@@ -17,7 +17,7 @@ FOUND = Ablation(
     3,
     [
         Part(2, "long " * 60, 0.5, 0.01, 1.0),
-        Part(5, "\x1b[31mred", -0.001, 0.01, 0.4, 0.9),
+        Part(5, "\x1b[31mred", -0.001, 0.01, 0.4, 0.96),
         Part(9, "x", conflict="later changes stand on it"),
     ],
 )
@@ -42,12 +42,12 @@ def test_a_line_for_each_change_and_what_follows() -> None:
 
 
 def test_what_is_not_clear_is_neither_kept_nor_pruned_by_name() -> None:
-    parts = [Part(4, "x", 0.0035, 0.0069, 0.69, 0.6), Part(6, "y", 0.1, 0.0069, 1.0, 0.0)]
+    parts = [Part(4, "x", 0.0035, 0.0069, 0.69, 0.6, more_pairs=9), Part(6, "y", 0.1, 0.0069, 1.0, 0.0)]
     found = Ablation(6, 3, parts)
-    assert (found.idle, found.unclear, [part.carries for part in parts]) == ([], [4], [True, True])
+    assert (found.idle, [part.n for part in found.unclear], [part.carries for part in parts]) == ([], [4], [True, True])
     *_, last = ablation(found)
     assert isinstance(last, Paragraph) and "--prune" not in last.parts[0]
-    assert "what 4 carry is not clear" in last.parts[0] and "`autoresearch ablate --draws 6`" in last.parts[0]
+    assert "what 4 carries is not decided; 9 more pairs would: `autoresearch ablate --draws N`" in last.parts[0]
 
 
 @pytest.mark.parametrize(("width", "rows"), [(40, 7), (80, 4), (120, 4)])

@@ -189,7 +189,7 @@ def test_what_was_held_against_it_and_what_measured_it_again_are_told_apart() ->
 def test_what_people_and_an_ablation_said_of_it() -> None:
     part, review = Part(13, "x", 0.01, 0.02, 0.6), Review(accepted=False, note=EVIL, by=EVIL, at=1.0)
     text = screen(found(verdict="keep", review=review, part=part, size=None))
-    assert "review      rejected by " in text and "+0.0100 ± 0.0200 without it: not clear on so few seeds" in text
+    assert "review      rejected by " in text and "+0.0100 ± 0.0200 without it: not decided" in text
     assert "\x1b" not in text and "code  " not in text
     stuck = Part(13, "x", conflict="later changes stand on it")
     assert "not measured: later changes stand on it" in screen(found(part=stuck))

@@ -1,0 +1,44 @@
+"""What a session can show: said when it begins, or as soon as the noise is known, and again when it ends."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from autoresearch.ledger import count_settled
+from autoresearch.ledger.session_status import POWER_EVENT
+from autoresearch.session.context import SessionContext
+from autoresearch.session.evidence import Evidence
+from autoresearch.session.stopping import SessionControl
+from autoresearch.setup.forecast import Forecast
+from autoresearch.setup.session_power import SessionPower, find_power
+
+
+@dataclass(frozen=True)
+class PowerReport:
+    """Emit the power of one session; `forecast` returns the experiments of so many hours of one slot."""
+
+    context: SessionContext
+    evidence: Evidence
+    control: SessionControl
+    slots: int
+    forecast: Callable[[float], Forecast | None]
+
+    def announce(self) -> bool:
+        """Say what the session can show in the time that is left; return whether that is known."""
+        left = self.control.limits.seconds_left()
+        usable = None if left is None else max(0.0, left - self.control.reserve_s()) * self.slots / 3600
+        power = self._find(None if usable is None else self.forecast(usable))
+        if power is not None:
+            self._emit(f"this night can show {power.words}", power.gain, power.experiments)
+        return power is not None
+
+    def conclude(self) -> None:
+        """Say what the session could show, by the noise and the experiments that it had."""
+        if (power := self._find(None)) is not None:
+            experiments = count_settled(self.context.ledger, self.context.row)
+            self._emit(f"this night could show {power.words}, in {experiments} experiments", power.gain, experiments)
+
+    def _find(self, forecast: Forecast | None) -> SessionPower | None:
+        return find_power(self.context.row.judge, self.evidence.noise(), self.evidence.replicates, forecast)
+
+    def _emit(self, words: str, gain: float, experiments: int | None) -> None:
+        self.context.emit(POWER_EVENT, None, words, gain=gain, experiments=experiments)

@@ -1,0 +1,70 @@
+"""The smallest gain that a session can show, and how many experiments it affords."""
+
+from dataclasses import dataclass
+
+from autoresearch import judge
+from autoresearch.analysis.session_noise import earlier_noise
+from autoresearch.errors import UserError
+from autoresearch.files import JsonObject
+from autoresearch.judge.noise import STEADY, Noise, WeightedModel
+from autoresearch.ledger import Ledger
+from autoresearch.setup import forecast
+from autoresearch.setup.forecast import Forecast
+from autoresearch.setup.project import Project, pinned_settings, trial_identity
+
+UNKNOWN = "the smallest gain that this night can show is not known before the base was measured: `run` says it then"
+
+
+@dataclass(frozen=True)
+class SessionPower:
+    """The gain (bits per byte) that is kept with a probability of `judge.POWER`, and the experiments of `hours`.
+
+    `experiments` is None where trials have no known duration.
+    """
+
+    gain: float
+    sigma: float
+    experiments: int | None
+    hours: float | None
+
+    def __str__(self) -> str:
+        return f"this night can show {self.words}"
+
+    @property
+    def words(self) -> str:
+        many = "" if self.experiments is None else f", about {self.experiments} experiments"
+        return f"a gain of {self.gain:.4f} bits per byte ({100 * judge.POWER:.0f} % power){many}"
+
+    def as_json(self) -> JsonObject:
+        return dict(vars(self))
+
+
+def expect_experiments(project: Project, hours: float) -> Forecast | None:
+    """Return the forecast for so many hours of one slot; None where trials have no known duration."""
+    settings = project.settings
+    return forecast.expect(project.ledger, settings.budget, settings.device, project.config.replicates, hours)
+
+
+def find_power(rule: str, noise: Noise, replicates: int, expected: Forecast | None) -> SessionPower | None:
+    """Return what a session can show; None while the noise is unknown."""
+    if not noise.dof:
+        return None
+    gain = judge.smallest_gain(rule, noise, replicates)
+    experiments, hours = (expected.experiments, expected.hours) if expected is not None else (None, None)
+    return SessionPower(round(gain, 6), noise.sigma, experiments, hours)
+
+
+def expect_power(project: Project, expected: Forecast | None) -> SessionPower | None:
+    """Return what a new session can show by the noise of earlier ones that are comparable; None without any."""
+    if not project.ledger.exists():
+        return None
+    try:
+        with Ledger.open(project.ledger, readonly=True) as store:
+            earlier = earlier_noise(store, trial_identity(project), pinned_settings(project))
+    except UserError:  # other commands report it
+        return None
+    if earlier is None:
+        return None
+    sigma, dof = earlier
+    noise = Noise(sigma, dof, (WeightedModel(STEADY, 1.0, sigma),))
+    return find_power(project.config.judge, noise, project.config.replicates, expected)
