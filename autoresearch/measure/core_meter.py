@@ -21,14 +21,14 @@ from autoresearch.measure.settings import Settings
 from autoresearch.sandbox import kernel
 
 INTERVAL_S = 0.25
-WARM_RUNS, TIMED_RUNS = 8, 32  # 0.25 and 1 ms on a Xeon at 2.5 GHz; the first ones fill the caches
+WARM_RUNS, TIMED_RUNS = 80, 400  # 0.2 and 1 ms on a Xeon at 2.5 GHz; the first ones fill the caches
 FEWEST_READINGS = 3  # fewer say nothing about a trial
 STILL_SHARE = 0.05  # of the kernel's time that the cell may use: a thread that waits for a core stops when it gets one
 MIN_USED_S = 1e-3  # a reading counts for at least so much, also where nothing trains
 SPEED = "core_speed"  # in `Result.conditions`: runs of the kernel per CPU millisecond
 OTHERS = "runnable"  # in `Result.conditions`: mean number of other threads on the machine that could run
 _LOAD = Path("/proc/loadavg")
-_MATRICES = np.linspace(-1.0, 1.0, 16 * 48 * 48, dtype=np.float32).reshape(16, 48, 48)  # three of these fill half an L2
+_MATRIX = np.linspace(-1.0, 1.0, 48 * 48, dtype=np.float32).reshape(48, 48)  # three of these fit into 28 KB
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class CoreMeter:
     def __init__(self, cores: Sequence[int] | None, pid: int | None = None) -> None:
         self.cores, self.pid = cores or sorted(os.sched_getaffinity(0)), pid
         self.readings: list[Reading] = []
-        self._product = np.empty_like(_MATRICES)
+        self._product = np.empty_like(_MATRIX)
         self._used = self._cpu()
 
     @property
@@ -83,7 +83,7 @@ class CoreMeter:
         """Run the kernel; return the CPU seconds of this thread."""
         began = time.thread_time()
         for _ in range(times):
-            np.matmul(_MATRICES, _MATRICES, out=self._product)
+            np.matmul(_MATRIX, _MATRIX, out=self._product)
         return time.thread_time() - began
 
 
