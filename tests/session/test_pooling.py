@@ -121,6 +121,19 @@ def test_a_set_that_crashed_is_not_pooled_again_and_one_with_another_part_is(mak
     ]
 
 
+def test_an_unexpected_error_ends_the_pools_and_not_the_session(make: Make) -> None:
+    agent = Setter(doubled("ALPHA", "BETA", "GAMMA", "DELTA"))
+    agent.model = None  # it gets no openings
+    session = make(agent)
+    session.context.ledger.add_experiment(1, 0, hypothesis="the base", text=PROGRAM, params={"pooled": 5})
+    assert session.run() == "agent exhausted"
+    base = session.context.experiment(0)
+    session.context.ledger.update_experiment(base.id, params={})
+    assert pools(session) == [] and agent.asked == 5
+    (event,) = session.context.ledger.events(1, kind="failed")
+    assert event.text.startswith("no more pools: ")
+
+
 def test_one_pool_is_measured_at_a_time(make: Make) -> None:
     session = make(Setter(doubled("ALPHA", "BETA", "GAMMA", "DELTA")), pool=False)
     session.run()
