@@ -1,6 +1,6 @@
 """Simulate sessions with and without pools of near misses, at the same number of trials.
 
-    python benchmarks/pooling.py [--nights 200] [--trials 100] [--judge default]
+    python benchmarks/pooling.py [--nights 200] [--trials 100] [--judge default] [--world "10 % good" ...]
 
 The sessions are those of benchmarks/judge.py. Two changes conflict with a probability of 0.3. The effect of a pool is
 the sum of the effects of its parts; with a probability of 0.2 its gains overlap, and only the largest of them counts.
@@ -95,6 +95,7 @@ def main() -> None:
     parser.add_argument("--nights", type=int, default=200)
     parser.add_argument("--trials", type=int, default=100)
     parser.add_argument("--judge", default="default")
+    parser.add_argument("--world", action="append", choices=SHOWN, help="only this world; may be given again")
     options = parser.parse_args()
     print(f"{options.nights} nights of {options.trials} trials, judge {options.judge}\n")
     print(
@@ -108,7 +109,7 @@ def main() -> None:
         f"of {MIN_PARTS_WITHOUT_AGENT}": (MIN_PARTS_WITHOUT_AGENT, 0.25),
         f"of {MIN_PARTS}, odds from 5 %": (MIN_PARTS, 0.05),
     }
-    for world in SHOWN:
+    for world in options.world or SHOWN:
         without: list[float] = []
         for name, kind in kinds.items():
             found = [night(options, world, seed, *kind) for seed in range(options.nights)]

@@ -105,7 +105,8 @@ def test_the_lines_read_without_colour_and_say_what_to_do(repository: Path) -> N
     assert (
         lines[next(i for i, line in enumerate(lines) if "not committed" in line) + 1].lstrip().startswith("-> commit")
     )
-    assert lines[-1].startswith("expect about ") and " experiments in 8 h: " in lines[-1]
+    assert lines[-2].startswith("expect about ") and " experiments in 8 h: " in lines[-2]
+    assert lines[-1].startswith("the smallest gain that this night can show is not known")
 
 
 def test_outside_of_a_repository_everything_else_is_still_checked(tmp_path: Path) -> None:

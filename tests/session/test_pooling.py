@@ -18,12 +18,17 @@ from autoresearch.measure.result import Result
 from autoresearch.measure.settings import Settings, TrialPlan
 from autoresearch.session.events import LedgerEvent, SessionEvent
 from autoresearch.session.loop import SessionLoop
+from autoresearch.session.pooling import PoolFinder
 
 Make = Callable[..., SessionLoop]
 
 
 def measure_harm(text: str, seed: int, plan: TrialPlan) -> Result:
     return good(2.5) if len(changed_names(text)) > 1 else measure(text, seed, plan)
+
+
+def crash(text: str, seed: int, plan: TrialPlan) -> Result:
+    return Result("crash", reason="of a pool") if len(changed_names(text)) > 1 else measure(text, seed, plan)
 
 
 @pytest.fixture
@@ -104,6 +109,42 @@ def test_a_set_that_failed_is_not_pooled_again_until_one_part_is_another(make: M
     rows = session.context.ledger.experiments(1)
     near = near_misses.worth_a_look(session.context.ledger, session.context.row, rows)
     assert not {1, 2, 3} & {row.n for row in near}, "a pool that fails lowers the odds of its parts"
+
+
+def test_a_set_that_crashed_is_not_pooled_again_and_one_with_another_part_is(make: Make) -> None:
+    """No trial of it has a score, so the odds of its parts stay as they were."""
+    session = make(Setter(doubled("ALPHA", "BETA", "GAMMA", "DELTA")), crash)
+    session.run()
+    assert [(pool.verdict, sorted(pool.pooled)) for pool in pools(session)] == [
+        ("crash", [1, 2, 3]),
+        ("crash", [1, 2, 3, 5]),
+    ]
+
+
+def test_an_unexpected_error_ends_the_pools_and_not_the_session(make: Make) -> None:
+    agent = Setter(doubled("ALPHA", "BETA", "GAMMA", "DELTA"))
+    agent.model = None  # it gets no openings
+    session = make(agent)
+    session.context.ledger.add_experiment(1, 0, hypothesis="the base", text=PROGRAM, params={"pooled": 5})
+    assert session.run() == "agent exhausted"
+    base = session.context.experiment(0)
+    session.context.ledger.update_experiment(base.id, params={})
+    assert pools(session) == [] and agent.asked == 5
+    (event,) = session.context.ledger.events(1, kind="failed")
+    assert event.text.startswith("no more pools: ")
+
+
+def test_one_pool_is_measured_at_a_time(make: Make) -> None:
+    session = make(Setter(doubled("ALPHA", "BETA", "GAMMA", "DELTA")), pool=False)
+    session.run()
+    ledger, finder = session.context.ledger, PoolFinder(session.context, session.evidence)
+    pool = ledger.add_experiment(1, 5, parent=0, params={"pooled": [1, 2, 3]}, state="measuring")
+    assert finder.find(is_agent_away=False) is None
+    ledger.update_experiment(pool.id, state="settled", verdict="discard", reason="the session ended")
+    found = finder.find(is_agent_away=False)
+    assert found is not None and found.numbers == [4, 3, 2, 1]
+    with ledger.transaction() as connection:  # it has no commit
+        connection.execute("DELETE FROM experiments WHERE n = 5")
 
 
 def test_a_pool_survives_a_kill_and_is_not_made_twice(make: Make) -> None:

@@ -19,7 +19,8 @@ GAIN = 0.02  # bits per byte of each change, where there are several; the noise 
 class Setter:
     """Sets a constant to a value in each proposal, and is away from a proposal on."""
 
-    name, model, repairs, proposes = "setter", "none", 0, "instantly"
+    name, repairs, proposes = "setter", 0, "instantly"
+    model: str | None = "none"
 
     def __init__(self, moves: list[tuple[str, float]], away_from: int = 99) -> None:
         self.moves, self.away_from, self.asked = moves, away_from, 0
