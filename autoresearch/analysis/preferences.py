@@ -27,7 +27,7 @@ QUESTION = "Lower the validation bits per byte of this train.py by one change."
 
 
 @dataclass(frozen=True)
-class Evidence:
+class SiblingOdds:
     """The draws of a session's versions, and what they say of noise and effects."""
 
     draws: Draws
@@ -35,11 +35,11 @@ class Evidence:
     beliefs: judge.Beliefs
 
     @classmethod
-    def read(cls, store: Ledger, session: Session) -> "Evidence":
+    def read(cls, store: Ledger, session: Session) -> "SiblingOdds":
         noise = judge.noise(list(equal_speed_draws(store, session, FRESH).values()))
         return cls(equal_speed_draws(store, session, JUDGING), noise, judge.learn(effects(store, session.id)))
 
-    def odds(self, kept: Experiment, lost: Experiment) -> float:
+    def of(self, kept: Experiment, lost: Experiment) -> float:
         """Return the odds that the kept version is better, given all draws of both; 0 if one has none."""
         ours, theirs = self.draws.get(kept.id), self.draws.get(lost.id)
         if not ours or not theirs:
@@ -52,14 +52,14 @@ def lines(store: Ledger, session: Session) -> Iterator[str]:
     """Yield the pairs of a session as JSON lines, by the kept experiment."""
     clean = Trace(secrets_of_environment()).clean
     rows = [row for row in package.experiment_rows(store, session) if row.state == "settled"]
-    evidence = Evidence.read(store, session)
+    siblings = SiblingOdds.read(store, session)
 
     @cache
     def read_text(n: int) -> str:
         return require(store.experiment(session.id, n)).text or ""
 
     for kept, lost in _siblings(rows):
-        if (odds := evidence.odds(kept, lost)) > PREFERENCE_ODDS:
+        if (odds := siblings.of(kept, lost)) > PREFERENCE_ODDS:
             pair = _pair(session, kept, lost, read_text) | {"odds": round(odds, 1)}
             yield json.dumps(clean(pair), ensure_ascii=False, allow_nan=False) + "\n"
 

@@ -59,7 +59,7 @@ def transfer(
 ) -> None:
     """Measure what share of the gain over the base survives at a longer budget, and which keeps lose over half."""
     from autoresearch.analysis import transfer as analysis
-    from autoresearch.report import transfer as pages
+    from autoresearch.report import longer_budget
     from autoresearch.terminal.console import print_blocks
 
     with open_remeasurer(tag, slots, wait) as measuring:
@@ -68,12 +68,12 @@ def transfer(
         series = analysis.both_series(measuring, measuring.with_budget(longer), pairs)
         say_line(analysis.describe_work(series, versions))
         result = analysis.measure_transfer(series, versions)
-        words = pages.describe(result)
+        words = longer_budget.describe(result)
         measuring.ledger.event(measuring.session.id, "transfer", words, data=asdict(result))
     if as_json:
         print_json(result.as_json())
     else:
-        print_blocks(pages.layout(result), Console())
+        print_blocks(longer_budget.layout(result), Console())
 
 
 @app.command(rich_help_panel=VERIFY)
@@ -123,10 +123,6 @@ def export(
     """Export a session: a branch for review, a table, JSON lines, weights. Nothing is checked out or pushed."""
     from autoresearch import config
     from autoresearch.analysis import export as exports
-    from autoresearch.analysis import preferences
-    from autoresearch.analysis import sft as conversations
-    from autoresearch.files import write_atomically
-    from autoresearch.ledger import results_tsv
     from autoresearch.setup import project
     from autoresearch.workspace.workspace import Workspace
 
@@ -138,12 +134,7 @@ def export(
             kept = exports.read_lineage(store, session)
             made = exports.create_branch(kept, workspace, branch, squash, force)
             _say_total(kept.total)
-        files = [
-            *([write_atomically(tsv, [results_tsv(store, session)])] if tsv else []),
-            *([write_atomically(jsonl, exports.lines(store, session))] if jsonl else []),
-            *([write_atomically(sft, conversations.lines(store, session, root / "runs"))] if sft else []),
-            *([write_atomically(_pairs_path(sft), preferences.lines(store, session))] if sft else []),
-        ]
+        files = _write_files(store, session, root / "runs", tsv, jsonl, sft)
     weights = _train_again(None, tag, checkpoint, slots, wait) if checkpoint else None
     if made:
         _say_doubts(made)
@@ -168,6 +159,25 @@ def _check_options(branch: str | None, *files: Path | None) -> None:
         raise UsageError("name an export: --branch NAME, --tsv FILE, --jsonl FILE, --sft FILE, --checkpoint FILE")
     for path in filter(None, files):
         resolve_links(path)
+
+
+def _write_files(
+    store: "Ledger", session: "Session", runs: Path, tsv: Path | None, jsonl: Path | None, sft: Path | None
+) -> list[Path]:
+    """Write the files of experiments that were asked for, and return their paths."""
+    from autoresearch.analysis import export, preferences
+    from autoresearch.analysis import sft as conversations
+    from autoresearch.files import write_atomically
+    from autoresearch.ledger import results_tsv
+
+    files = [
+        *([write_atomically(tsv, [results_tsv(store, session)])] if tsv else []),
+        *([write_atomically(jsonl, export.lines(store, session))] if jsonl else []),
+    ]
+    if sft:
+        files.append(write_atomically(sft, conversations.lines(store, session, runs)))
+        files.append(write_atomically(_pairs_path(sft), preferences.lines(store, session)))
+    return files
 
 
 def _pairs_path(sft: Path) -> Path:

@@ -10,7 +10,7 @@ from autoresearch.analysis import advice
 from autoresearch.analysis.summary import OTHERS, SessionSummary
 from autoresearch.ledger.statements import NEAR_MISS_ODDS
 from autoresearch.ledger.unmeasured import describe_unmeasured
-from autoresearch.report import chart, experiment_table, kept, tables, transfer, tree
+from autoresearch.report import chart, experiment_table, kept, longer_budget, tables, tree
 from autoresearch.report.blocks import Block, Code, Figure, Fold, Heading, Paragraph, Table, Tiles, Verbatim, safe
 from autoresearch.report.format import between, count, dollars, duration, money, optimism, percent
 from autoresearch.report.status import confirmation, describe_power, describe_target, facts, is_current
@@ -225,7 +225,7 @@ SECTIONS: tuple[Callable[[SessionSummary], Iterator[Block]], ...] = (
     _headline,
     _progress,
     kept.overview,
-    transfer.overview,
+    longer_budget.overview,
     _time_and_money,
     kept.in_detail,
     _near_misses,

@@ -28,7 +28,7 @@ from autoresearch.ledger import Ledger, experiment_rows, results_tsv, status, tr
 from autoresearch.measure.clock import Budget
 from autoresearch.measure.result import Result
 from autoresearch.measure.settings import Settings, TrialPlan
-from autoresearch.report import transfer as pages
+from autoresearch.report import longer_budget
 from autoresearch.setup import forecast
 from autoresearch.terminal.console import print_blocks
 from autoresearch.workspace.workspace import Workspace
@@ -167,6 +167,7 @@ def test_nothing_of_a_longer_budget_enters_the_session(store: Ledger, quick: Set
     short, longer = remeasurers(store, quick, bytes_data)
     for row in transfer.choose_versions(store, short.session, None, True):
         transfer.Series(longer, "transfer", 3).draw(row, 0)
+    store.query("UPDATE trials SET ended = started + 900, train_seconds = 800 WHERE purpose = 'transfer'")
     assert len(scores_of(longer).trials) == 3 and numbers() == before
 
 
@@ -188,12 +189,12 @@ def test_a_reader_is_told_the_share_and_what_shrinks(
     store: Ledger, quick: Settings, bytes_data: Dataset, capsys: pytest.CaptureFixture[str]
 ) -> None:
     found = measure(remeasurers(store, quick, bytes_data))
-    print_blocks(pages.layout(found), Console(width=200))
+    print_blocks(longer_budget.layout(found), Console(width=200))
     text = capsys.readouterr().out
     assert "of the gain at 20steps survives at 80steps (experiment 2 against 0, 3 seeds)." in text
     assert "over half of the gain of 1 is lost at 80steps." in text and "all of it" in text
     unclear = replace(found, whole=replace(found.whole, survival=None))
-    assert "what survives at 80steps is not clear" in pages.describe(unclear)
+    assert "what survives at 80steps is not clear" in longer_budget.describe(unclear)
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ from rich.cells import cell_len
 from rich.console import Console
 from support.status_rows import NOW, STATUS
 
+from autoresearch.ledger.session_status import TargetOnRecord
 from autoresearch.session.live import LiveTrial
 from autoresearch.terminal.board import board
 from autoresearch.terminal.live_view import Screen
@@ -41,6 +42,12 @@ def test_the_trial_what_came_so_far_and_what_is_left() -> None:
     assert shown(TRIAL, status={"deadline": NOW - 180})[-1] == "time was up at 21:57 (3 min ago)"
     assert "GPU 44.0 of 80 GiB, 98 % busy" in shown(TRIAL, 120)[1]
     assert "tokens/s  and 2 more" in shown(replace(TRIAL, others=2))[1]
+
+
+def test_a_target_is_beside_the_other_limits() -> None:
+    goal = TargetOnRecord(2.0, None, None, None)
+    assert shown(None, status={"target": goal, "deadline": NOW + 3600})[-1] == "until 23:00 (in 1 h)  target 2.0000"
+    assert shown(None, status={"target": replace(goal, n=4)})[-1] == "target 2.0000 reached"
 
 
 def test_a_filler_says_why_it_runs() -> None:
