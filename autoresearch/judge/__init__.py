@@ -1,6 +1,8 @@
 """Compute verdicts from measurements by pure arithmetic (docs/judging.md)."""
 
 from autoresearch.judge.beliefs import Beliefs, learn
+from autoresearch.judge.curve_forecast import LOOKS, SCHEDULE, CurveForecast, Example, max_odds
+from autoresearch.judge.curve_gap import Curve, Gap, curve_gap
 from autoresearch.judge.noise import MAX_EARLIER_DOF, Draw, Noise, difference, noise, p_below_zero
 from autoresearch.judge.rules import (
     ALLOWANCE_SIGMA,
@@ -14,17 +16,25 @@ from autoresearch.judge.rules import (
 
 __all__ = [
     "ALLOWANCE_SIGMA",
+    "LOOKS",
     "MAX_EARLIER_DOF",
     "RULES",
+    "SCHEDULE",
     "SIMPLER_MODES",
     "Beliefs",
+    "Curve",
+    "CurveForecast",
     "Decision",
     "Draw",
+    "Example",
+    "Gap",
     "Noise",
+    "curve_gap",
     "decide",
     "difference",
     "hopeless_above",
     "learn",
+    "max_odds",
     "more_informative",
     "noise",
     "p_below_zero",
