@@ -213,13 +213,23 @@ def _run_until_bell(receiver: _Receiver, clock: Clock, settings: Settings, plan:
             if message is not None and receiver.handle(message, clock):
                 break
             meter.read()
-            plan.watch(Progress("train", _fraction(clock, receiver.result), receiver.result.reported))
+            progress = _fraction(clock, receiver.result)
+            plan.watch(Progress("train", progress, receiver.result.reported))
+            _stop_if_behind(receiver.result, progress, plan)
     finally:
         receiver.curve.finish()
         receiver.result.train_seconds = clock.wall()
         receiver.result.used = clock.usage()
         receiver.result.peak_vram_mb = meter.peak_mb
         receiver.result.conditions = meter.conditions
+
+
+def _stop_if_behind(result: Result, progress: float, plan: TrialPlan) -> None:
+    """Stop a trial whose curve says that it has lost; one that runs on shows later whether it had."""
+    if result.behind is None and (found := plan.find_behind(progress, result.curve)) is not None:
+        result.behind = {"progress": found.progress, "delta": found.delta, "odds": found.odds}
+        if not plan.runs_on:
+            raise _TrainingFailed("stopped", found.reason)
 
 
 def _fraction(clock: Clock, result: Result) -> float:
