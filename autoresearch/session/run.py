@@ -21,7 +21,6 @@ from autoresearch.errors import UserError, describe_error, require
 from autoresearch.files import JsonObject
 from autoresearch.hardware import CardMemory
 from autoresearch.ledger import Experiment, Ledger, Session, count_settled, newest
-from autoresearch.measure import facts
 from autoresearch.measure.cell_process import FreshCells
 from autoresearch.measure.referee import CellReferee, Referee
 from autoresearch.measure.result import Progress
@@ -32,6 +31,7 @@ from autoresearch.session.constraints import Constraints
 from autoresearch.session.context import SessionContext
 from autoresearch.session.crashes import Crashes
 from autoresearch.session.demotion import demote_suspects
+from autoresearch.session.early_stop import EarlyStop
 from autoresearch.session.events import LedgerEvent, Listener, SessionClosed, SessionOpened, TrialProgress
 from autoresearch.session.evidence import Evidence, prior_noise
 from autoresearch.session.fillers import Fillers
@@ -41,7 +41,7 @@ from autoresearch.session.maintenance import Maintenance
 from autoresearch.session.opening import check_comparable, open_session, trial_identity
 from autoresearch.session.pipeline import Pipeline, spare_cores
 from autoresearch.session.proposer import CandidateMaker, Proposer
-from autoresearch.session.stopping import Interrupted, Limits, SessionControl
+from autoresearch.session.stopping import Interrupted, Limits, SessionControl, report_repetition
 from autoresearch.session.tool_access import is_private, make_tools
 from autoresearch.session.trial_runner import TrialRunner
 from autoresearch.session.untaken import find_untaken, report_unknown_sessions
@@ -101,8 +101,7 @@ def run_session(
         ledger.event(row.id, "ended", error or reason)
         ledger.update_session(row.id, state="ended", stop_reason=reason)
     Crashes(context).guard(0, context.write_results)  # runs/ may have been deleted since the last verdict
-    if warning := _repetition_warning(context):
-        context.emit("data", None, warning)
+    report_repetition(context)
     context.notify(SessionClosed(context.row, reason, workspace.advance_branch(row.tag)))
     return reason, row.tag
 
@@ -148,17 +147,18 @@ class LoopInputs:
     spare: tuple[int, ...] = ()  # ... on these cores
     tools: ModelTools | None = None  # that the agent may run
     proposals: int = 1  # at most in one conversation
+    early_stop: bool = True  # of screenings that have lost
 
 
 def assemble(context: SessionContext, inputs: LoopInputs) -> SessionLoop:
     row = context.row
     evidence = Evidence(context, inputs.replicates, prior_noise(context.ledger, row), inputs.constraints)
     lessons = Lessons.locate(context.runs, inputs.identity, row.settings)
-    offers = inputs.agent.model is not None
-    briefing = Briefing(context, evidence, inputs.program, lessons, offers, inputs.referees[0])
+    briefing = Briefing(context, evidence, inputs.program, lessons, inputs.agent.model is not None, inputs.referees[0])
     proposer = Proposer(context, inputs.agent, inputs.stand_in, inputs.constraints, tools=inputs.tools)
     maintenance = Maintenance(context, inputs.max_bytes)
-    trials = TrialRunner(context, evidence, maintenance, inputs.identity)
+    early_stop = EarlyStop(context, evidence, inputs.referees[0].settings.budget, inputs.early_stop)
+    trials = TrialRunner(context, evidence, maintenance, early_stop, inputs.identity)
     control = SessionControl(context, inputs.limits, inputs.reserve_s)
     lookahead = Lookahead(context, len(inputs.referees), inputs.proposals) if inputs.prepares_ahead else None
     return SessionLoop(
@@ -220,6 +220,7 @@ def _loop_inputs(context: SessionContext, project: Project, limits: Limits, fixe
         prepares_ahead=runs_beside,
         spare=spare,
         tools=tools,
+        early_stop=config.early_stop,
         proposals=config.proposals if agent.proposes == "remotely" and not config.code_model else 1,
     )
 
@@ -291,10 +292,3 @@ def _measure_total(context: SessionContext, project: Project, limits: Limits, pa
         context.ledger.take(context.id, "stop")  # a later run must not find one that came too late
     words = f"{result.val.mean:+.4f} bits per byte, between {result.val.low:+.4f} and {result.val.high:+.4f}"
     context.emit("total", None, words, **asdict(result))
-
-
-def _repetition_warning(context: SessionContext) -> str | None:
-    """Return a warning if the base read its training data many times in one budget."""
-    base = context.ledger.experiment(context.id, 0)
-    trials = context.ledger.trials(context.id, base.id) if base else []
-    return next((facts.repetition_warning(trial.result) for trial in trials if trial.outcome == "ok"), None)
