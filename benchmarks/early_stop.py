@@ -8,7 +8,8 @@
 the seeds of the base. `planted` gives each edit and seed to the rule as a screening, beside three trials of the base
 and after the whole trials of the other edits on other seeds. `sessions` reads copies of ledgers: each screening is
 judged by the whole trials before it, of earlier ledgers too; sigma and prior are those at the end of its session.
-A stop is wrong if the whole score earned a re-run.
+A stop is wrong if the whole score earned a re-run. Then it turns the screenings that lost by 1 to 4 sigma: each trial
+of the incumbent is a candidate against them, which has gained that much.
 """
 
 import argparse
@@ -48,7 +49,7 @@ from autoresearch.workspace.workspace import Workspace
 
 STEPS, ROWS = 250, 256
 BASE: dict[str, Number] = {"LEARNING_RATE": 0.004, "WARMDOWN": 0.5}
-EDITS: dict[str, dict[str, Number]] = {  # category and change: about 1 to 4 sigma better than the base
+EDITS: dict[str, dict[str, Number]] = {  # category and change: most gain 1 to 4 sigma, the last ones lose
     "optimiser LEARNING_RATE 0.0042": {"LEARNING_RATE": 0.0042},
     "optimiser LEARNING_RATE 0.0045": {"LEARNING_RATE": 0.0045},
     "optimiser BETA2 0.97": {"BETA2": 0.97},
@@ -69,6 +70,11 @@ EDITS: dict[str, dict[str, Number]] = {  # category and change: about 1 to 4 sig
     "schedule LEARNING_RATE 0.005, WARMDOWN 0.7": {"LEARNING_RATE": 0.005, "WARMDOWN": 0.7},
     "schedule BATCH_ROWS 36": {"BATCH_ROWS": 36},
     "schedule BATCH_ROWS 40": {"BATCH_ROWS": 40},
+    "optimiser LEARNING_RATE 0.003": {"LEARNING_RATE": 0.003},
+    "optimiser BETA1 0.95": {"BETA1": 0.95},
+    "architecture EMBED_DIM 20": {"EMBED_DIM": 20},
+    "architecture HIDDEN 80": {"HIDDEN": 80},
+    "schedule WARMDOWN 0.8": {"WARMDOWN": 0.8},
 }
 EXAMPLES = 40  # whole trials that are known before a planted screening
 GAINS_SIGMA = (1.0, 4.0)
@@ -214,6 +220,17 @@ def interval(wrong: int, number: int) -> str:
     return f"{wrong} of {number} (95 % between {100 * low:.1f} % and {100 * solve(0.025, wrong):.1f} %)"
 
 
+def find_bound(incumbent: Sequence[Draw], noise: judge.Noise) -> float:
+    """Return the highest score that earns a re-run, by bisection."""
+    now = 1 + max(draw.at for draw in incumbent)
+    low, high = (fmean(draw.score for draw in incumbent) + side * 10 * noise.sigma for side in (-1, 1))
+    for _ in range(20):
+        middle = (low + high) / 2
+        is_lost = judge.decide("default", [Draw(middle, now)], incumbent, noise).action == "discard"
+        low, high = (low, middle) if is_lost else (middle, high)
+    return high
+
+
 # --- planted gains
 
 
@@ -228,7 +245,8 @@ def planted(bank: Path) -> None:
     for name, effect in zip(names[1:], effects[1:], strict=True):
         print(f"| {name} | {effect / sigma:+.1f} |")
     chosen = [v for v in range(1, len(names)) if GAINS_SIGMA[0] <= -effects[v] / sigma <= GAINS_SIGMA[1]]
-    cases = [(v, s) for v in chosen for s in range(scores.shape[1])]
+    harmful = [v for v in range(1, len(names)) if effects[v] > 0]
+    cases = [(v, s) for v in [*chosen, *harmful] for s in range(scores.shape[1])]
     gaps = {(v, s): find_gaps(curves[v][s], curves[0][s]) for v in range(1, len(names)) for s in range(scores.shape[1])}
     found: dict[bool, Stopped] = {True: [], False: []}
     for v, s in cases:
@@ -243,12 +261,14 @@ def planted(bank: Path) -> None:
     for knows, results in found.items():
         print(f"\n{'schedules are forecast by schedules' if knows else 'all changes are forecast alike'}:\n")
         print(HEAD.format("category"))
-        for category in dict.fromkeys(each.categories[0] for each, _ in results):
-            print(describe(category, [pair for pair in results if pair[0].categories[0] == category]))
-        print(describe("all", results))
-        stops = sum(stop is not None for _, stop in results)
-        wrong = sum(stop is not None and each.earns_rerun for each, stop in results)
-        print(f"\nstopped gains: {interval(stops, len(results))}; wrong stops: {interval(wrong, len(results))}")
+        gains = [pair for pair in results if pair[0].name in {names[v] for v in chosen}]
+        for category in dict.fromkeys(each.categories[0] for each, _ in gains):
+            print(describe(f"{category}, gains", [pair for pair in gains if pair[0].categories[0] == category]))
+        print(describe("all gains of 1 to 4 sigma", gains))
+        print(describe("all that are worse than the base", [pair for pair in results if pair not in gains]))
+        stops = sum(stop is not None for _, stop in gains)
+        wrong = sum(stop is not None and each.earns_rerun for each, stop in gains)
+        print(f"\nstopped gains: {interval(stops, len(gains))}; wrong stops: {interval(wrong, len(gains))}")
 
 
 def _planted_screening(name: str, scores: Any, v: int, s: int, gaps: tuple[judge.Gap | None, ...]) -> Screening:
@@ -256,14 +276,10 @@ def _planted_screening(name: str, scores: Any, v: int, s: int, gaps: tuple[judge
     seeds = [s, *random.Random(s).sample([t for t in range(scores.shape[1]) if t != s], 2)]
     base = [Draw(float(scores[0, t]), k, t) for k, t in enumerate(seeds)]
     noise = judge.noise([base], (stdev(scores[0]), 8.0))
-    low, high = (fmean(draw.score for draw in base) + side * 10 * noise.sigma for side in (-1, 1))
-    for _ in range(20):
-        middle = (low + high) / 2
-        lost = judge.decide("default", [Draw(middle, 3, s)], base, noise).action == "discard"
-        low, high = (low, middle) if lost else (middle, high)
+    bound = find_bound(base, noise)
     category = name.split()[0]
     partner, score = float(scores[0, s]), float(scores[v, s])
-    return Screening(name, (category,), gaps, partner, score, high, noise.sigma)
+    return Screening(name, (category,), gaps, partner, score, bound, noise.sigma)
 
 
 # --- recorded sessions
@@ -272,9 +288,7 @@ def _planted_screening(name: str, scores: Any, v: int, s: int, gaps: tuple[judge
 def sessions(paths: Sequence[Path]) -> None:
     """Print what the rule would have saved in recorded sessions, by session and by category."""
     print(HEAD.format("session"))
-    everything: Stopped = []
-    earlier: list[Example] = []
-    whole = 0.0
+    everything, turned, earlier, whole = Stopped(), Stopped(), list[Example](), 0.0
     for path in paths:
         with tempfile.TemporaryDirectory() as folder:
             copy = Path(folder, "ledger.db")
@@ -288,6 +302,7 @@ def sessions(paths: Sequence[Path]) -> None:
                         describe(f"{path.parents[1].name if path.name == 'ledger.db' else path.stem}", stopped),
                         flush=True,
                     )
+                    turned += _turn(ledger, session)
                     earlier, everything, whole = [*earlier, *examples], [*everything, *stopped], whole + seconds
     print(describe("all", everything))
     print(describe("all, of all trials of the search", everything, whole))
@@ -296,7 +311,12 @@ def sessions(paths: Sequence[Path]) -> None:
         print(describe(category, [pair for pair in everything if category in pair[0].categories]))
     earned = [stop for each, stop in everything if each.earns_rerun]
     wrong = sum(stop is not None for stop in earned)
-    print(f"\nwrong stops: {interval(wrong, len(earned))} that earned a re-run")
+    print(f"\nwrong stops: {interval(wrong, len(earned))} that earned a re-run\n\nturned:\n\n{HEAD.format('category')}")
+    for category in sorted({name for each, _ in turned for name in each.categories}):
+        print(describe(category, [pair for pair in turned if category in pair[0].categories]))
+    print(describe("all gains of 1 to 4 sigma", turned))
+    wrong = sum(stop is not None and each.earns_rerun for each, stop in turned)
+    print(f"\nwrong stops: {interval(wrong, len(turned))}")
 
 
 def _replay(ledger: Ledger, session: Session, earlier: Sequence[Example]) -> tuple[Stopped, list[Example], float]:
@@ -319,6 +339,36 @@ def _replay(ledger: Ledger, session: Session, earlier: Sequence[Example]) -> tup
         examples += early.read_examples(session, row, rival)
     search = [each for each in ledger.trials(session.id) if each.purpose not in (*AFTERWARDS, FILLER)]
     return stopped, examples, sum(float(trial.result.get("total_seconds") or 0.0) for trial in search)
+
+
+def _turn(ledger: Ledger, session: Session) -> Stopped:
+    """Return gains: of each screening that lost by 1 to 4 sigma, the incumbent's trials as candidates against it.
+
+    The examples are the whole trials of all other experiments of the session.
+    """
+    context = SessionContext(session.id, session.tag, ledger, cast(Workspace, None), Path())
+    early = EarlyStop(context, Evidence(context, 3), Budget.parse(session.settings["budget"]))
+    rows, noise = {row.n: row for row in ledger.experiments(session.id)}, early.evidence.noise()
+    examples = {row.n: early.read_examples(session, row, baseline(row, rows)) for row in rows.values()}
+    turned = Stopped()
+    for row in rows.values():
+        rival = baseline(row, rows)
+        trials = early.evidence.trials(row) if rival is not None else []
+        if rival is None or not trials or trials[0].val_bpb is None:
+            continue
+        score, others = trials[0].val_bpb, early.evidence.trials(rival)
+        fresh = [trial for trial in others if trial.purpose in FRESH and trial.val_bpb is not None]
+        loss = (score - fmean(trial.val_bpb or 0.0 for trial in fresh)) / noise.sigma if fresh else 0.0
+        if not GAINS_SIGMA[0] <= loss <= GAINS_SIGMA[1]:
+            continue
+        known = [example for n, found in examples.items() if n != row.n for example in found]
+        categories = categories_of(context.experiment(row.n), context.experiment(rival.n))
+        bound, curve = find_bound([Draw(score, 0)], noise), _curve(trials[0], early.budget)
+        for trial in fresh:
+            gaps = find_gaps(_curve(trial, early.budget), curve)
+            screening = Screening(str(row.n), categories, gaps, score, trial.val_bpb or 0.0, bound, noise.sigma)
+            turned.append((screening, screening.stop(known)))
+    return turned
 
 
 def _recorded_screening(early: EarlyStop, row: Experiment, rival: Experiment) -> Screening | None:
