@@ -30,7 +30,7 @@ import numpy as np
 
 from autoresearch import judge
 from autoresearch.data.dataset import Dataset
-from autoresearch.judge import LOOKS, Curve, CurveForecast, Draw, Example, curve_gap
+from autoresearch.judge import LOOKS, CurveForecast, Draw, Example, LossCurve, curve_gap
 from autoresearch.judge.curve_forecast import MAX_ODDS
 from autoresearch.ledger import Ledger, Session, Trial
 from autoresearch.ledger.baselines import baseline
@@ -184,7 +184,7 @@ class Screening:
 Stopped = list[tuple[Screening, float | None]]
 
 
-def find_gaps(candidate: Curve, incumbent: Curve) -> tuple[judge.Gap | None, ...]:
+def find_gaps(candidate: LossCurve, incumbent: LossCurve) -> tuple[judge.Gap | None, ...]:
     return tuple(curve_gap(candidate, incumbent, at) for at in LOOKS)
 
 
@@ -240,7 +240,9 @@ def planted(bank: Path) -> None:
     names, scores, losses = [str(name) for name in arrays["names"]], arrays["scores"], arrays["losses"].astype(float)
     sigma, effects = stdev(scores[0]), (scores - scores[0]).mean(1)
     steps = np.arange(1.0, STEPS + 1)
-    curves = [[Curve(steps / STEPS, steps, losses[v, s]) for s in range(scores.shape[1])] for v in range(len(names))]
+    curves = [
+        [LossCurve(steps / STEPS, steps, losses[v, s]) for s in range(scores.shape[1])] for v in range(len(names))
+    ]
     print(f"sigma {sigma:.4f} on {scores.shape[1]} seeds of the base\n\n| edit | effect, sigma |\n|---|---|")
     for name, effect in zip(names[1:], effects[1:], strict=True):
         print(f"| {name} | {effect / sigma:+.1f} |")
@@ -394,7 +396,7 @@ def _recorded_screening(early: EarlyStop, row: Experiment, rival: Experiment) ->
     )
 
 
-def _curve(trial: Trial, budget: Budget) -> Curve:
+def _curve(trial: Trial, budget: Budget) -> LossCurve:
     return read_curve(trial.result.get("curve") or [], budget)
 
 

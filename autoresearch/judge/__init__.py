@@ -2,7 +2,7 @@
 
 from autoresearch.judge.beliefs import Beliefs, learn
 from autoresearch.judge.curve_forecast import LOOKS, SCHEDULE, CurveForecast, Example, max_odds
-from autoresearch.judge.curve_gap import Curve, Gap, curve_gap
+from autoresearch.judge.curve_gap import Gap, LossCurve, curve_gap
 from autoresearch.judge.noise import MAX_EARLIER_DOF, Draw, Noise, difference, noise, p_below_zero
 from autoresearch.judge.rules import (
     ALLOWANCE_SIGMA,
@@ -22,12 +22,12 @@ __all__ = [
     "SCHEDULE",
     "SIMPLER_MODES",
     "Beliefs",
-    "Curve",
     "CurveForecast",
     "Decision",
     "Draw",
     "Example",
     "Gap",
+    "LossCurve",
     "Noise",
     "curve_gap",
     "decide",

@@ -22,7 +22,7 @@ MAX_START_GAP = 0.2  # of the loss: curves that begin farther apart than this do
 
 
 @dataclass(frozen=True)
-class Curve:
+class LossCurve:
     """Points of one trial: part of the budget, step, and mean loss (nats) since the point before."""
 
     progress: Array
@@ -34,16 +34,16 @@ class Curve:
         """Return whether a smooth curve can be fitted, and the steps rise."""
         return int((self.progress >= FIT_FROM).sum()) >= 2 * MIN_POINTS and bool(np.all(np.diff(self.steps) > 0))
 
-    def window(self, progress: float) -> "Curve":
+    def window(self, progress: float) -> "LossCurve":
         """Return the last half of the points up to a part of the budget."""
         return self._select((self.progress > WINDOW * progress) & (self.progress <= progress))
 
-    def grouped(self, edges: Array) -> "Curve":
+    def grouped(self, edges: Array) -> "LossCurve":
         """Return a point at each edge but the first, the mean since the one before; edges are steps of this curve."""
         inside = self._select((self.steps > edges[0]) & (self.steps <= edges[-1]))
         place = np.searchsorted(edges, inside.steps) - 1
         losses = np.bincount(place, inside.losses) / np.bincount(place)
-        return Curve(inside.progress[np.isin(inside.steps, edges)], edges[1:], losses)
+        return LossCurve(inside.progress[np.isin(inside.steps, edges)], edges[1:], losses)
 
     def at(self, progress: Array) -> Array:
         """Return the smooth curve."""
@@ -54,8 +54,8 @@ class Curve:
         late = self._select(self.progress >= FIT_FROM)
         return np.asarray(np.linalg.lstsq(_terms(late.progress), late.losses, rcond=None)[0])
 
-    def _select(self, where: NDArray[np.bool_]) -> "Curve":
-        return Curve(self.progress[where], self.steps[where], self.losses[where])
+    def _select(self, where: NDArray[np.bool_]) -> "LossCurve":
+        return LossCurve(self.progress[where], self.steps[where], self.losses[where])
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Gap:
     error: float
 
 
-def curve_gap(candidate: Curve, incumbent: Curve, progress: float) -> Gap | None:
+def curve_gap(candidate: LossCurve, incumbent: LossCurve, progress: float) -> Gap | None:
     """Compare two curves up to a part of the budget; None if there are too few points, or if they begin apart."""
     now = candidate.window(progress)
     if not incumbent.is_usable or len(now.losses) < MIN_POINTS or _begin_apart(candidate, incumbent):
@@ -76,14 +76,14 @@ def curve_gap(candidate: Curve, incumbent: Curve, progress: float) -> Gap | None
     return Gap(best.mean / loss, best.error / loss) if loss > 0 else None
 
 
-def _begin_apart(candidate: Curve, incumbent: Curve) -> bool:
+def _begin_apart(candidate: LossCurve, incumbent: LossCurve) -> bool:
     """Return whether the losses at the first step that both logged are far apart: one may not be the loss."""
     common = np.intersect1d(candidate.steps, incumbent.steps)[:1]
     ours, theirs = (curve.losses[np.isin(curve.steps, common)] for curve in (candidate, incumbent))
     return bool(np.any(np.abs(ours - theirs) > MAX_START_GAP * np.abs(theirs)))
 
 
-def _paired_gap(now: Curve, incumbent: Curve) -> list[Gap]:
+def _paired_gap(now: LossCurve, incumbent: LossCurve) -> list[Gap]:
     """Compare the points between steps that both took; nothing if there are too few."""
     edges = np.intersect1d(now.steps, incumbent.steps)
     if len(edges) <= MIN_POINTS or not bool(np.all(np.diff(now.steps) > 0)):

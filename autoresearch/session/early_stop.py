@@ -12,7 +12,7 @@ import numpy as np
 
 from autoresearch import judge
 from autoresearch.errors import describe_failure, is_unexpected, require
-from autoresearch.judge import Curve, CurveForecast, Draw, Example
+from autoresearch.judge import CurveForecast, Draw, Example, LossCurve
 from autoresearch.ledger import Experiment, Session, Trial
 from autoresearch.ledger.baselines import baseline
 from autoresearch.ledger.early_stops import BEHIND, checks
@@ -31,12 +31,12 @@ MAX_EARLIER = 60  # newest examples of earlier sessions
 SEARCHED_SIGMA, SEARCH_STEPS = 10.0, 16  # around the incumbent's mean, for the highest score that earns a re-run
 
 
-def read_curve(points: Sequence[Mapping[str, Any]], budget: Budget) -> Curve:
+def read_curve(points: Sequence[Mapping[str, Any]], budget: Budget) -> LossCurve:
     """Return the points of a trial that say where they are; steps that are not logged match no other's."""
     clock = "step" if budget.unit == "steps" else "seconds"
     rows = [(plausible(each.get(clock)), plausible(each.get("step")), plausible(each.get("loss"))) for each in points]
     known = [(at / budget.amount, at if step is None else step, loss) for at, step, loss in rows if at and loss]
-    return Curve(*np.array(known, dtype=np.float64).reshape(-1, 3).T)
+    return LossCurve(*np.array(known, dtype=np.float64).reshape(-1, 3).T)
 
 
 @dataclass
@@ -44,7 +44,7 @@ class CurveWatch:
     """Look at the curve of one screening while it trains; no lock is needed."""
 
     forecast: CurveForecast
-    incumbent: Curve
+    incumbent: LossCurve
     score: float  # of the incumbent's trial with the same seed, whose curve that is
     mean: float  # of the incumbent
     bound: float  # score below which a screening earns a re-run

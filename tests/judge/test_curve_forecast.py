@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from autoresearch import judge
-from autoresearch.judge import LOOKS, Curve, CurveForecast, Example, Gap
+from autoresearch.judge import LOOKS, CurveForecast, Example, Gap, LossCurve
 
 STEPS = 200
 
 
-def curve(level: float, seed: int, speed: float = 1.0, start: float = 0.0, every: int = 1) -> Curve:
+def curve(level: float, seed: int, speed: float = 1.0, start: float = 0.0, every: int = 1) -> LossCurve:
     """Return a curve that falls to `level` by progress; losses scatter by the rows of a step, which the seed orders."""
     steps = np.arange(1.0, int(speed * STEPS) + 1)
     progress = steps / (speed * STEPS)
@@ -17,10 +17,10 @@ def curve(level: float, seed: int, speed: float = 1.0, start: float = 0.0, every
     losses = level + 0.3 / (progress + 0.1) + rows + start * (steps < 3)
     groups = [slice(k, k + every) for k in range(0, len(steps), every)]
     ends = np.array([min(k + every, len(steps)) - 1 for k in range(0, len(steps), every)])
-    return Curve(progress[ends], steps[ends], np.array([losses[group].mean() for group in groups]))
+    return LossCurve(progress[ends], steps[ends], np.array([losses[group].mean() for group in groups]))
 
 
-def gap(ours: Curve, theirs: Curve, at: float = 0.5) -> Gap:
+def gap(ours: LossCurve, theirs: LossCurve, at: float = 0.5) -> Gap:
     found = judge.curve_gap(ours, theirs, at)
     assert found is not None
     return found
@@ -51,7 +51,7 @@ def test_curves_that_begin_apart_are_not_compared() -> None:
 @pytest.mark.parametrize("points", [0, 3, 6])
 def test_few_points_say_nothing(points: int) -> None:
     whole = curve(3.0, 1)
-    short = Curve(whole.progress[:points], whole.steps[:points], whole.losses[:points])
+    short = LossCurve(whole.progress[:points], whole.steps[:points], whole.losses[:points])
     assert judge.curve_gap(whole, short, 0.5) is None and judge.curve_gap(short, whole, 0.5) is None
 
 
