@@ -104,6 +104,7 @@ class Config(BaseModel):
     command_read: Words = Field(default_factory=list)  # files and folders that `command` may read too
     command_env: Words = Field(default_factory=list)  # environment variables that `command` gets, such as a key
     judge: Literal["default", "strict", "greedy"] = "default"  # rule for a keep; greedy: any lower number
+    early_stop: bool = True  # stop a screening whose curve says that it has lost (docs/judging.md)
     max_gpu_gb: float | None = Field(default=None, gt=0)  # a version that takes more is invalid; None: no limit
     max_parameters: int | None = Field(default=None, gt=0)  # as counted in the checkpoint; None: no limit
     max_lines: int | None = Field(default=None, gt=0)  # of train.py; None: no limit

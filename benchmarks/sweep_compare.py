@@ -50,6 +50,7 @@ class Past:
     delta: float | None
     params: dict[str, Any]
     agent: str = "sweep"
+    forecast: float | None = None
     sigma: float | None = None
     parent: int | None = None
 

@@ -38,7 +38,7 @@ REFERENCE = torch.ones(256, 256)
 
 @dataclass
 class Trial:
-    """What train.py asks of its trial; without a referee behind it."""
+    """What train.py asks of its trial, without a referee behind it; `curve` holds what it logs after the start."""
 
     seed: int
     budget: float
@@ -50,6 +50,7 @@ class Trial:
     steps: int = 0
     state: dict[str, torch.Tensor] = field(default_factory=dict)
     config: JsonObject = field(default_factory=dict)
+    curve: list[dict[str, float]] = field(default_factory=list)
     began: float = 0.0
 
     def start(self) -> None:
@@ -65,7 +66,8 @@ class Trial:
             yield batch
 
     def log(self, **values: float) -> None:
-        """Leave out the curve."""
+        if self.began and "loss" in values:
+            self.curve.append({**values, "seconds": time.process_time() - self.began})
 
     def save(self, state: dict[str, torch.Tensor], config: JsonObject) -> None:
         self.state, self.config = {name: tensor.clone() for name, tensor in state.items()}, config
@@ -79,7 +81,7 @@ def prepare_forks() -> None:
 
 
 def measure(text: str, seed: int, data: Dataset, seconds: float, rows: int) -> JsonObject:
-    """Train and score a version in a forked process: `bpb` (None: it failed), `steps`, `reference_ms`."""
+    """Train and score a version in a forked process: `bpb` (None: it failed), `steps`, `reference_ms`, `curve`."""
     receive, send = os.pipe()
     child = os.fork()
     if child == 0:
@@ -121,7 +123,7 @@ def _train_and_score(text: str, seed: int, data: Dataset, seconds: float, rows: 
     bpb = score(model, evaluation_rows(data, "val", rows), data)
     if not math.isfinite(bpb):
         raise ValueError(f"the score is {bpb}")
-    return {"bpb": bpb, "steps": trial.steps, "reference_ms": speed}
+    return {"bpb": bpb, "steps": trial.steps, "reference_ms": speed, "curve": trial.curve}
 
 
 def _shards(data: Dataset) -> list[Any]:
@@ -193,6 +195,7 @@ def main() -> None:
         for number in range(options.first, options.first + options.count):
             version, values = moved(text, draw(text, number))
             result = measure(version, number, data, options.seconds, options.rows)
+            result.pop("curve", None)
             file.write(json.dumps({"base": options.base, "point": number, "values": values, **result}) + "\n")
             file.flush()
 

@@ -12,6 +12,7 @@ from autoresearch import config
 from autoresearch.analysis.session_records import SessionRecords
 from autoresearch.files import read_json
 from autoresearch.ledger import Experiment, Ledger, Trial
+from autoresearch.ledger.rows import STOPPED
 from autoresearch.workspace.git import blob_hash
 from autoresearch.workspace.workspace import Workspace
 
@@ -164,12 +165,13 @@ def _check_verdicts(records: SessionRecords) -> Findings:
 
 
 def _check_evidence(experiment: Experiment, trials: list[Trial], judge: str) -> Findings:
-    """Require the audits of a keep, and a score that the trials gave."""
+    """Require the audits of a keep, and a score that the trials gave, or a trial that was stopped early."""
     n, score = experiment.n, experiment.val_bpb
     scores = [trial.val_bpb for trial in trials if trial.outcome == "ok" and trial.val_bpb is not None]
     if experiment.verdict == "keep" and not _has_audits(trials, experiment, judge):
         yield f"experiment {n} was kept without enough audited trials", DISTRUST.format(n=n)
-    if experiment.verdict in ("keep", "discard") and not scores and (trials or score is not None):
+    stopped = experiment.stopped and any(trial.outcome == STOPPED for trial in trials)
+    if experiment.verdict in ("keep", "discard") and not (scores or stopped) and (trials or score is not None):
         yield f"experiment {n} was judged without a score", DISTRUST.format(n=n)
     elif score is not None and not (scores and min(scores) <= score <= max(scores)):
         yield f"the score of experiment {n} is not one that its trials gave", DISTRUST.format(n=n)

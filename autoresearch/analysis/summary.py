@@ -25,6 +25,7 @@ from autoresearch.ledger import (
     status,
 )
 from autoresearch.ledger.breakdown import GroupSums, sum_groups
+from autoresearch.ledger.early_stops import EarlyStops, early_stops
 from autoresearch.ledger.rows import TRANSFER
 
 KEEPS, OTHERS = 40, 12  # experiments of a kind that are shown in detail: of more, the newest or the best
@@ -52,6 +53,7 @@ class SessionSummary:
     ablation: Ablation | None
     drifts: list[Event]
     speed: SpeedEffect  # of the machine on scores
+    stops: EarlyStops
     lost: list[tuple[int, Trial]]  # interrupted or disturbed trials with the number of their experiment
     program: str  # program.md as it is now
     advice: list[str]  # lines that the evidence suggests for it
@@ -120,6 +122,7 @@ def read(store: Ledger, session: Session, runs: Path, now: float, program: str =
         ablation=newest_ablation(store.events(session.id, kind="ablation")),
         drifts=store.events(session.id, kind="drift"),
         speed=speed_effect(store, session),
+        stops=early_stops(store, session),
         lost=lost_trials(store, session),
         program=program,
         advice=advice.lines(rows, near, by_category, state.sigma),

@@ -15,7 +15,7 @@ from autoresearch.brief.tokens import count_tokens, table_cell, take_fitting
 from autoresearch.files import JsonObject
 from autoresearch.ledger import BROKEN, Experiment
 from autoresearch.ledger.categories import categories_of
-from autoresearch.ledger.rows import is_unmeasured
+from autoresearch.ledger.rows import is_stopped, is_unmeasured
 from autoresearch.ledger.statements import PREDICTIONS, describe_odds
 from autoresearch.ledger.unmeasured import CONFLICTS
 
@@ -24,6 +24,7 @@ MAX_VERDICT_CHARS = (200, 150, 90, 60)  # likewise
 SHORT = len(MAX_CHANGE_CHARS) - 1
 MAX_GROUP = 200  # experiments of a group that are considered: more never fit
 MIN_ROW_TOKENS = 12
+MEASURED_APART = ("steps", "forecast")  # fields that are no columns of an experiment
 SHARES = {"Newest": 0.4, "Best": 0.2, "Near misses": 0.2, "Failed and worst": 0.2}  # of a table that cannot hold all
 TABLE_HEAD = ["| n | category | change | predicted | measured | steps | verdict |", "|---|---|---|---|---|---|---|"]
 UNITS = """\
@@ -39,7 +40,7 @@ class PastExperiment:
 
     `sigma` is the standard deviation of one trial, as estimated then. `line` is the experiment that began the line of
     inquiry, `mode` the opening that was taken (see openings.py), None if none were offered. `steps` are the mean of
-    its trials, as train.py reported them.
+    its trials, as train.py reported them. `forecast` is the difference to expect of one that was stopped early.
     """
 
     n: int
@@ -61,6 +62,7 @@ class PastExperiment:
     line: int | None = None
     mode: str | None = None
     steps: float | None = None
+    forecast: float | None = None
 
     @cached_property
     def categories(self) -> tuple[str, ...]:
@@ -68,8 +70,13 @@ class PastExperiment:
 
     @property
     def unmeasured(self) -> bool:
-        """Return whether it was dropped before it had a score: superseded, or lost to the deadline."""
-        return is_unmeasured(self.verdict, self.val_bpb, self.delta)
+        """Return whether it was dropped before a trial said something: superseded, or lost to the deadline."""
+        return is_unmeasured(self.verdict, self.val_bpb, self.delta, self.p_gain)
+
+    @property
+    def stopped(self) -> bool:
+        """Return whether its trial was stopped early, because its curve said that it had lost."""
+        return is_stopped(self.verdict, self.delta, self.p_gain)
 
     @property
     def conflicts(self) -> bool:
@@ -77,14 +84,15 @@ class PastExperiment:
         return self.unmeasured and self.reason.endswith(CONFLICTS)
 
     @classmethod
-    def from_row(cls, row: Experiment, steps: float | None = None) -> "PastExperiment":
+    def from_row(cls, row: Experiment, steps: float | None = None, forecast: float | None = None) -> "PastExperiment":
         """Take over a row of the ledger, with rounded scores: an agent gets a few bits less to overfit to."""
-        values = {each.name: getattr(row, each.name) for each in fields(cls) if each.name != "steps"}
+        values = {each.name: getattr(row, each.name) for each in fields(cls) if each.name not in MEASURED_APART}
         for name in ("verdict", "reason", "agent", "category", "hypothesis", "change"):
             values[name] = values[name] or ""
         for name in ("val_bpb", "delta", "predicted"):
             values[name] = None if values[name] is None else round(values[name], 4)
-        return cls(**{**values, "params": row.params or {}, "steps": steps})
+        forecast = None if forecast is None or not row.stopped else round(forecast, 4)
+        return cls(**{**values, "params": row.params or {}, "steps": steps, "forecast": forecast})
 
 
 def describe_change(past: PastExperiment) -> str:
@@ -114,8 +122,8 @@ def row(past: PastExperiment, size: int = SHORT) -> str:
 
 
 def describe_verdict(past: PastExperiment) -> str:
-    """Return the verdict with the odds of a gain, or with the reason of a failure."""
-    if past.verdict in BROKEN:
+    """Return the verdict with the odds of a gain, or with the reason why there is no score."""
+    if past.verdict in BROKEN or past.stopped:
         return f"{past.verdict}: {past.reason}"
     verdict = f"{past.verdict}, near miss" if past.near_miss else past.verdict
     return verdict if past.p_gain is None else f"{verdict}, odds {describe_odds(past.p_gain)}"

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from statistics import fmean
 
 from autoresearch.ledger import Trial
+from autoresearch.ledger.rows import STOPPED
 from autoresearch.text import plausible
 
 
@@ -12,7 +13,7 @@ def describe_reliability(trials: Sequence[Trial], name: str) -> list[str]:
     """Describe completed trials of one version, which is called `name`: failures, and the budget left at its save."""
     if not trials:
         return []
-    failed = Counter(str(trial.outcome) for trial in trials if trial.outcome != "ok")
+    failed = Counter(str(trial.outcome) for trial in trials if trial.outcome not in ("ok", STOPPED))
     kinds = ", ".join(f"{number} {outcome}" for outcome, number in failed.most_common())
     failures = f"{failed.total()} failed ({kinds})" if failed else "none failed"
     lines = [f"Trials of {name}: {len(trials)}, {failures}."]

@@ -1,6 +1,8 @@
 """Compute verdicts from measurements by pure arithmetic (docs/judging.md)."""
 
 from autoresearch.judge.beliefs import Beliefs, learn
+from autoresearch.judge.curve_forecast import LOOKS, SCHEDULE, CurveForecast, Example, max_odds
+from autoresearch.judge.curve_gap import Gap, LossCurve, curve_gap
 from autoresearch.judge.noise import MAX_EARLIER_DOF, Draw, Noise, difference, noise, p_below, p_below_zero
 from autoresearch.judge.pooling import update_parts
 from autoresearch.judge.power import POWER, smallest_gain
@@ -18,20 +20,28 @@ from autoresearch.judge.speed import SpeedEffect, learn_speed
 
 __all__ = [
     "ALLOWANCE_SIGMA",
+    "LOOKS",
     "MAX_EARLIER_DOF",
     "POWER",
     "RULES",
+    "SCHEDULE",
     "SIMPLER_MODES",
     "Beliefs",
+    "CurveForecast",
     "Decision",
     "Draw",
+    "Example",
+    "Gap",
+    "LossCurve",
     "Noise",
     "SpeedEffect",
+    "curve_gap",
     "decide",
     "difference",
     "hopeless_above",
     "learn",
     "learn_speed",
+    "max_odds",
     "more_informative",
     "noise",
     "p_below",

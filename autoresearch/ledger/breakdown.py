@@ -16,8 +16,8 @@ KEYS = ("agent", "model", "category", "mode", "program", "decile")
 class GroupSums:
     """Sums over one group of experiments, whose value of `by` is `key`.
 
-    An experiment counts in each of its categories. `scored` have a score; `unmeasured` were superseded, or lost to the
-    deadline. `near_misses` may have been gains.
+    An experiment counts in each of its categories. `scored` have a score, or were stopped early because they had
+    lost; `unmeasured` were superseded, or lost to the deadline. `near_misses` may have been gains.
 
     The other fields are the keys of `log --by --json`. `gain` is what its keeps gained when they were judged, bits per
     byte; a keep at the same score is no gain. `cost_usd` is None if the price of a call is unknown, and what a
@@ -96,7 +96,7 @@ def _sum(by: str, key: str, group: Sequence[ExperimentRow], costs: dict[int, flo
         key=key,
         experiments=len(group),
         kept=len(keeps),
-        scored=sum(row.delta is not None for row in group),
+        scored=sum(row.delta is not None or row.stopped for row in group),
         unmeasured=sum(row.unmeasured for row in group),
         near_misses=sum(row.near_miss for row in group),
         failed=sum(row.verdict in UNSCORED for row in group),

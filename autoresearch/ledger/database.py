@@ -16,7 +16,10 @@ from autoresearch.files import retry_if_deleted
 BUSY_TIMEOUT_S = 10.0  # to wait for another writer
 COPY_TRIES, COPY_PAUSE_S = 10, 0.1  # to copy a database that nobody writes meanwhile
 # Migration k brings a ledger from version k - 1 to version k, which PRAGMA user_version holds. Append only.
-_SCRIPTS = ("schema.sql", "lines.sql", "briefly.sql", "slots.sql", "origin.sql", "parameters.sql", "speed.sql")
+_SCRIPTS = (
+    *("schema.sql", "lines.sql", "briefly.sql", "slots.sql", "origin.sql", "parameters.sql", "speed.sql"),
+    *("stopped.sql",),
+)
 MIGRATIONS = [resources.files("autoresearch.ledger").joinpath(name).read_text("utf-8") for name in _SCRIPTS]
 NO_SESSION = "no session yet: start one with `autoresearch run`"
 

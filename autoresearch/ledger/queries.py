@@ -15,6 +15,7 @@ from autoresearch.ledger.rows import (
     CONVERSATION,
     FILLER,
     POOLED,
+    STOPPED,
     TRANSFER,
     Experiment,
     Session,
@@ -82,7 +83,7 @@ _TSV = f"""
       FROM trials WHERE session_id = :session AND purpose != '{TRANSFER}' GROUP BY experiment_id
     ) AS t ON t.experiment_id = experiments.id
     WHERE session_id = :session AND state = 'settled'
-      AND NOT (verdict = 'discard' AND val_bpb IS NULL AND delta IS NULL)
+      AND NOT (verdict = 'discard' AND val_bpb IS NULL AND delta IS NULL AND p_gain IS NULL)
     ORDER BY n
 """
 
@@ -96,9 +97,9 @@ _STEPS = """
 
 _LASTED = f"""
     SELECT json_extract(result, '$.total_seconds') AS seconds FROM trials
-    WHERE session_id = :session AND ended IS NOT NULL AND purpose NOT IN {NO_EXAMPLES} ORDER BY id DESC LIMIT :count
+    WHERE session_id = :session AND ended IS NOT NULL AND outcome != '{STOPPED}' AND purpose NOT IN {NO_EXAMPLES}
+    ORDER BY id DESC LIMIT :count
 """
-
 
 _PACE = f"""
     SELECT avg(seconds) AS trial FROM (
@@ -202,7 +203,7 @@ def count_settled(ledger: Ledger, session: Session) -> int:
 
 
 def trial_seconds(ledger: Ledger, session: Session, count: int) -> list[float]:
-    """Return the length of each of the last `count` trials, by the referee's monotonic clock."""
+    """Return the length of each of the last `count` whole trials, by the referee's monotonic clock."""
     rows = ledger.query(_LASTED, session=session.id, count=count)
     return [float(row["seconds"] or 0.0) for row in rows]
 
@@ -232,14 +233,16 @@ def results_tsv(ledger: Ledger, session: Session) -> str:
     """Return the settled experiments in the columns of the original's results.tsv.
 
     The original has only keep, discard and crash. An experiment without a score is written as a crash with zeros; the
-    description has its verdict. One that was never run has no line there, as in the original.
+    description has its verdict. One that was never run has no line there, as in the original; one whose trial was
+    stopped early is a discard, and its score is not a number.
     """
     lines = ["commit\tval_bpb\tmemory_gb\tstatus\tdescription"]
     for row in ledger.query(_TSV, session=session.id):
-        has_score = row["val_bpb"] is not None
-        status = row["verdict"] if row["verdict"] == "keep" else "discard" if has_score else "crash"
-        memory = (row["peak_mb"] or 0.0) / 1024 if has_score else 0.0
-        score = f"{row['val_bpb'] or 0.0:.6f}"
+        stopped = row["verdict"] == "discard" and row["val_bpb"] is None
+        ran = stopped or row["val_bpb"] is not None
+        status = row["verdict"] if row["verdict"] == "keep" else "discard" if ran else "crash"
+        memory = (row["peak_mb"] or 0.0) / 1024 if ran else 0.0
+        score = "nan" if stopped else f"{row['val_bpb'] or 0.0:.6f}"
         lines.append("\t".join([(row["sha"] or "")[:7], score, f"{memory:.1f}", status, _description(row)]))
     return "\n".join(lines) + "\n"
 

@@ -36,6 +36,7 @@ LESS_CODE = "less code"  # the judge's reason begins so for a keep that is no ga
 SAME_FUNCTION = "the same function"  # ... or so
 SAME_AS = "same_as"  # in `params`: the experiment whose function this one computes, as a check in a cell found
 FOUND_LATER = "found later"  # the reason begins so for a suspect that was kept until then
+STOPPED = "stopped"  # outcome of a trial that ended early because its curve said that it had lost
 FILLER = "filler"  # purpose of a trial that ran only because no candidate was ready
 CONVERSATION = "conversation"  # in `params`: the first experiment of the conversation, where several were wanted of it
 POOLED = "pooled"  # in `params`: the near misses whose changes a pool has together; its agent and its mode are ...
@@ -151,8 +152,13 @@ class Experiment:
 
     @property
     def unmeasured(self) -> bool:
-        """Return whether it was dropped before it had a score: superseded, or lost to the deadline."""
-        return is_unmeasured(self.verdict, self.val_bpb, self.delta)
+        """Return whether it was dropped before a trial said something: superseded, or lost to the deadline."""
+        return is_unmeasured(self.verdict, self.val_bpb, self.delta, self.p_gain)
+
+    @property
+    def stopped(self) -> bool:
+        """Return whether its screening was stopped, because its curve said that it had lost: it has no score."""
+        return is_stopped(self.verdict, self.delta, self.p_gain)
 
     @property
     def found_later(self) -> bool:
@@ -295,9 +301,14 @@ def derive_seed(*what: object) -> int:
     return int(hashlib.sha256(words.encode()).hexdigest()[:8], 16) & 0x7FFFFFFF
 
 
-def is_unmeasured(verdict: str | None, val_bpb: float | None, delta: float | None) -> bool:
-    """Return whether an experiment was dropped before it had a score: superseded, or lost to the deadline."""
-    return verdict == "discard" and val_bpb is None and delta is None
+def is_unmeasured(verdict: str | None, val_bpb: float | None, delta: float | None, p_gain: float | None) -> bool:
+    """Return whether an experiment was dropped before a trial said something: superseded, or lost to the deadline."""
+    return verdict == "discard" and val_bpb is None and delta is None and p_gain is None
+
+
+def is_stopped(verdict: str | None, delta: float | None, p_gain: float | None) -> bool:
+    """Return whether the screening of an experiment was stopped early: it has odds of a gain, and no score."""
+    return verdict == "discard" and delta is None and p_gain is not None
 
 
 def kept_as(experiment: Experiment) -> str:

@@ -28,8 +28,8 @@ _JUDGED = f"""
 """
 
 _EFFECTS = """
-    SELECT delta / sigma, p_gain FROM experiments
-    WHERE session_id = :session AND n > 0 AND sigma > 0 AND delta IS NOT NULL AND p_gain IS NOT NULL
+    SELECT coalesce(delta, 0.0) / sigma, p_gain FROM experiments
+    WHERE session_id = :session AND n > 0 AND sigma > 0 AND p_gain IS NOT NULL
 """
 
 # The trials are chosen by the index alone, which is small.
@@ -57,7 +57,10 @@ _NUMBERED = """
 
 
 def effects(ledger: Ledger, session_id: int) -> list[tuple[float, float]]:
-    """Return (difference in sigma, probability of a gain) of each judged candidate."""
+    """Return (difference in sigma, probability of a gain) of each judged candidate.
+
+    One whose trial was stopped early has no difference: as a gain, of the size that its odds allow, it counts as 0.
+    """
     return [(row[0], row[1]) for row in ledger.query(_EFFECTS, session=session_id)]
 
 

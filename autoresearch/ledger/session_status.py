@@ -32,8 +32,8 @@ LATER = ("review", "ablation", "total", "transfer", "demoted")
 
 _COUNTS = f"""
     SELECT verdict, count(*) AS count, sum(reason LIKE '{LESS_CODE}%' OR reason LIKE '{SAME_FUNCTION}%') AS simpler,
-           sum(verdict = 'discard' AND val_bpb IS NULL AND delta IS NULL) AS unmeasured FROM experiments
-    WHERE session_id = :session AND n > 0 AND state = 'settled' GROUP BY verdict
+           sum(verdict = 'discard' AND val_bpb IS NULL AND delta IS NULL AND p_gain IS NULL) AS unmeasured
+    FROM experiments WHERE session_id = :session AND n > 0 AND state = 'settled' GROUP BY verdict
 """
 
 _KEPT = "SELECT n FROM experiments WHERE session_id = :session AND verdict = 'keep'"

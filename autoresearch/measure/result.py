@@ -35,6 +35,20 @@ class Overhead:
     answer: float = 0.0
 
 
+@dataclass(frozen=True)
+class Behind:
+    """Evidence from its curve that a trial has lost.
+
+    `progress` is the part of the budget at which it was found, `delta` the expected difference to the incumbent in
+    bits per byte, `odds` the probability that its score would have been good enough to go on with it.
+    """
+
+    progress: float
+    delta: float
+    odds: float
+    reason: str
+
+
 Watch = Callable[[Progress], None]
 
 
@@ -44,11 +58,12 @@ class Result:
 
     `claimed` marks a score that lost before it was audited. `disturbed` marks a trial during which the referee was
     suspended, which is repeated unless it is ok, or other programs could have kept all cores of the machine busy.
-    `ended_early` marks a trial that its caller did not want any more: it is `infra`, whatever it had measured. Times
-    are seconds, measured by the referee.
+    `ended_early` marks a trial that its caller did not want any more: it is `infra`, whatever it had measured. `behind`
+    (fields of Behind) is what was found of a trial that was `stopped`, or that ran on all the same. Times are seconds,
+    measured by the referee.
     """
 
-    outcome: str = "crash"  # ok oom nan crash timeout nothing_saved suspect infra
+    outcome: str = "crash"  # ok oom nan crash timeout nothing_saved suspect infra stopped
     val_bpb: float | None = None
     reason: str = ""
     seed: int = 0
@@ -73,6 +88,7 @@ class Result:
     audit: dict[str, float] | None = None
     reported: dict[str, float] = field(default_factory=dict)
     curve: list[dict[str, float]] = field(default_factory=list)
+    behind: dict[str, float] | None = None
     cache_lost: str | None = None  # why the compile cache was not kept although it should be
     log: str = ""
     rows: npt.NDArray[np.float64] | None = None  # [rows, 2]: nats and bytes

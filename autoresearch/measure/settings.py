@@ -1,13 +1,14 @@
 """Settings that all trials of a session share, and the plan of one trial."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from autoresearch.measure.audit import Coarse
 from autoresearch.measure.clock import Budget
-from autoresearch.measure.result import Overhead, Watch
+from autoresearch.measure.loss_curve import Point
+from autoresearch.measure.result import Behind, Overhead, Watch
 
 TRIES = 3  # of one step
 
@@ -66,8 +67,9 @@ class TrialPlan:
     claim of the version that this one has to beat, half of them are drawn where this one claims less. With
     `keep_caches`, the compile cache of the training cell is stored in `Settings.caches`. `keep_checkpoint` is called
     with the descriptor of the sealed checkpoint, which is closed afterwards. `watch` is called with the progress. The
-    trial ends early as soon as `is_unwanted`, which is asked several times a second. `base` is what the base spent
-    (None until it has been measured); the time limits follow from it.
+    trial ends early as soon as `is_unwanted`, which is asked several times a second. `find_behind` gets the part of the
+    budget that is used up, and the curve so far; a trial that it finds behind is stopped, unless it `runs_on`. `base`
+    is what the base spent (None until it has been measured); the time limits follow from it.
     """
 
     loses_above: float | None = None
@@ -78,6 +80,8 @@ class TrialPlan:
     keep_checkpoint: Callable[[int], None] = lambda fd: None
     watch: Watch = lambda progress: None
     is_unwanted: Callable[[], bool] = lambda: False
+    find_behind: Callable[[float, Sequence[Point]], Behind | None] = lambda progress, curve: None
+    runs_on: bool = False
     base: Overhead | None = None
     speed_cost: Callable[[dict[str, float]], float] = lambda conditions: 0.0
 

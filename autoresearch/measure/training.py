@@ -215,12 +215,22 @@ def _run_until_bell(receiver: _Receiver, clock: Clock, settings: Settings, plan:
                 if message is not None and receiver.handle(message, clock):
                     break
                 card.read()
-                plan.watch(Progress("train", _fraction(clock, result), result.reported))
+                progress = _fraction(clock, result)
+                plan.watch(Progress("train", progress, result.reported))
+                _stop_if_behind(result, progress, plan)
         finally:
             receiver.curve.finish()
             result.train_seconds, result.used = clock.wall(), clock.usage()
             result.peak_vram_mb = card.peak_mb
             result.conditions, result.disturbed = card.conditions | cores.conditions, cores.is_crowded
+
+
+def _stop_if_behind(result: Result, progress: float, plan: TrialPlan) -> None:
+    """Stop a trial whose curve says that it has lost; one that runs on shows later whether it had."""
+    if result.behind is None and (found := plan.find_behind(progress, result.curve)) is not None:
+        result.behind = {"progress": found.progress, "delta": found.delta, "odds": found.odds}
+        if not plan.runs_on:
+            raise _TrainingFailed("stopped", found.reason)
 
 
 def _fraction(clock: Clock, result: Result) -> float:

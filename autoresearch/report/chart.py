@@ -136,7 +136,7 @@ def _dots(rows: Sequence[ExperimentRow], scale: Scale, href: Href) -> Iterator[s
         if kind in SHAPES:
             dot = f'<path class="{kind}" d="M{x:.1f} {y:.1f}{SHAPES[kind]}">{title}</path>'
         else:
-            hollow = " hollow" if require(row.val_bpb) > scale.high else ""
+            hollow = " hollow" if row.stopped or require(row.val_bpb) > scale.high else ""
             dot = f'<circle class="{kind}{hollow}" cx="{x:.1f}" cy="{y:.1f}" r="3.2">{title}</circle>'
         yield link(row.n, href, dot)
 
@@ -226,9 +226,14 @@ def discards(rows: Sequence[ExperimentRow]) -> list[ExperimentRow]:
 
 def kind_of(row: ExperimentRow) -> str:
     """Return the style of the dot of an experiment that was not kept."""
-    if row.unmeasured:  # of a version in the tree on which others were built
+    if row.unmeasured or row.stopped:  # the former of a version in the tree on which others were built
         return "dot"
     return "lost" if row.val_bpb is None else "near" if row.near_miss else "dot"
+
+
+def height(row: ExperimentRow, scale: Scale) -> float:
+    """Return the score within the scale: at its end for one that was stopped early, at its start without a score."""
+    return scale.high if row.stopped else scale.low if row.val_bpb is None else min(row.val_bpb, scale.high)
 
 
 def link(n: int, href: Href, markup: str) -> str:
@@ -239,7 +244,7 @@ def link(n: int, href: Href, markup: str) -> str:
 
 def _position(row: ExperimentRow, scale: Scale) -> tuple[float, float]:
     """Return the position of a dot: on the lower edge without a score."""
-    return scale.x(row.n), BOTTOM - 5 if row.val_bpb is None else scale.y(row.val_bpb)
+    return scale.x(row.n), BOTTOM - 5 if kind_of(row) == "lost" else scale.y(height(row, scale))
 
 
 def _tooltip(row: ExperimentRow) -> str:

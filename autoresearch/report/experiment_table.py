@@ -57,7 +57,7 @@ def log(
 
 def _what(row: ExperimentRow) -> str:
     """Return the hypothesis, and the reason why there is no score."""
-    scoreless = row.verdict in UNSCORED or row.unmeasured
+    scoreless = row.verdict in UNSCORED or row.unmeasured or row.stopped
     what, why = one_line(row.hypothesis), one_line(row.reason) if scoreless else ""
     return " | ".join(filter(None, (what, "" if why in what else why)))
 

@@ -14,6 +14,7 @@ from autoresearch.report.chart import (
     Label,
     bounds,
     discards,
+    height,
     kind_of,
     labels,
     scored_keeps,
@@ -58,8 +59,15 @@ def _draw(axes: "Axes", rows: Sequence[ExperimentRow], keeps: Sequence[Experimen
         shown = [row for row in discards(rows) if kind_of(row) == kind]
         if not shown:
             continue
-        heights = [scale.low if row.val_bpb is None else min(row.val_bpb, scale.high) for row in shown]
-        axes.scatter([row.n for row in shown], heights, s=16, c=colour, marker=marker, label=name, clip_on=False)
+        axes.scatter(
+            [row.n for row in shown],
+            [height(row, scale) for row in shown],
+            s=16,
+            c=colour,
+            marker=marker,
+            label=name,
+            clip_on=False,
+        )
     steps = [*(row.n for row in keeps), last]
     best = [require(row.val_bpb) for row in (*keeps, keeps[-1])]
     axes.fill_between(

@@ -8,6 +8,7 @@ from functools import partial
 
 from autoresearch.analysis import advice
 from autoresearch.analysis.summary import OTHERS, SessionSummary
+from autoresearch.ledger.early_stops import EarlyStops
 from autoresearch.ledger.statements import NEAR_MISS_ODDS
 from autoresearch.ledger.unmeasured import describe_unmeasured
 from autoresearch.report import chart, experiment_table, kept, longer_budget, tables, tree
@@ -139,9 +140,24 @@ def _time_and_money(summary: SessionSummary) -> Iterator[Block]:
     yield Paragraph([f"Money for model calls: {money(status)}{each}."])
     if summary.by_model:
         yield tables.rates(summary.by_model, "model")
+    yield from _early_stops(summary.stops)
     yield from _machine(summary)
     if summary.notes:
         yield Paragraph([f"Your notes: {'; '.join(safe(note, 300) for note in summary.notes[-OTHERS:])}"])
+
+
+def _early_stops(stops: EarlyStops) -> Iterator[Block]:
+    if stops.stopped:
+        ended = f"{count(stops.stopped, 'screening')} ended early, clearly behind"
+        yield Paragraph([f"{ended}, which saved {duration(stops.saved_s)}. {_describe_checks(stops)}"])
+
+
+def _describe_checks(stops: EarlyStops) -> str:
+    """Describe the screenings that were behind, too, and ran on to show whether the rule is right."""
+    if not stops.checks:
+        return "None that was behind has run to its end yet as a check."
+    ran = f"{count(stops.checks, 'screening')} that {'was' if stops.checks == 1 else 'were'} behind ran on as a check"
+    return f"{ran}: {stops.wrong or 'none'} of them earned a re-run after all."
 
 
 def _machine(summary: SessionSummary) -> Iterator[Block]:

@@ -20,6 +20,7 @@ from autoresearch.brief.reliability import describe_reliability
 from autoresearch.errors import describe_failure, is_unexpected, require
 from autoresearch.files import JsonObject
 from autoresearch.ledger import Experiment, trained_steps
+from autoresearch.ledger.early_stops import forecasts
 from autoresearch.measure.facts import describe_training
 from autoresearch.measure.referee import Conditions
 from autoresearch.session.context import SessionContext
@@ -115,8 +116,10 @@ class Briefing:
         rows = self.context.ledger.experiments(self.context.id, after=newest)
         prefix = list(takewhile(lambda row: row.state == "settled", rows))
         steps = trained_steps(self.context.ledger, self.context.row, newest)
-        self.history += [PastExperiment.from_row(row, steps.get(row.n)) for row in prefix]
-        later = [(row.state, PastExperiment.from_row(row, steps.get(row.n))) for row in rows[len(prefix) :]]
+        stopped = forecasts(self.context.ledger, self.context.id)
+        past = [PastExperiment.from_row(row, steps.get(row.n), stopped.get(row.n)) for row in rows]
+        self.history += past[: len(prefix)]
+        later = [(row.state, each) for row, each in zip(rows, past, strict=True)][len(prefix) :]
         settled, unsettled = ([past for state, past in later if (state == "settled") is done] for done in (True, False))
         return [*self.history, *settled], unsettled
 

@@ -8,7 +8,7 @@ from autoresearch.agents.base import Proposal
 from autoresearch.brief import ideas, openings
 from autoresearch.brief.brief import Brief
 from autoresearch.errors import require
-from autoresearch.ledger import Experiment, Session
+from autoresearch.ledger import Experiment, Session, Trial
 from autoresearch.ledger.rows import CONVERSATION, POOL, POOLED, SAME_AS, kept_as
 from autoresearch.measure.result import Result
 from autoresearch.source import diff, fingerprint
@@ -82,6 +82,12 @@ def inherited_columns(old: Experiment) -> Columns:
     of_its_own = (CONVERSATION, SAME_AS)  # the check was of another text
     params = {name: value for name, value in old.params.items() if name not in of_its_own}
     return {**{name: getattr(old, name) for name in names}, "params": params}
+
+
+def stopped_columns(trial: Trial, sigma: float) -> Columns:
+    """Return the verdict of a candidate whose screening was stopped early: it has odds of a gain, and no score."""
+    odds = (trial.result.get("behind") or {}).get("odds", 0.0)
+    return {"verdict": "discard", "reason": trial.reason, "sigma": sigma, "p_gain": odds}
 
 
 def trial_line(result: Result) -> str:

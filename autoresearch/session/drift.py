@@ -2,14 +2,17 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
-from statistics import median
+from statistics import fmean, median
 
+from autoresearch import judge
+from autoresearch.judge import Draw
 from autoresearch.ledger import Trial
 from autoresearch.ledger.trials import by_experiment
 
 CLOCK_SHARE = 0.03  # by which a card's clock may differ
 TEMPERATURE_C = 10.0  # by which a card's temperature may differ
 STEPS_SHARE = 0.01  # by which the steps of one version in one budget may differ: 1 % is worth a good idea ...
+DRIFT_PROBABILITY = 0.99865  # three sigma, where sigma is known: drift is reported above it
 USUAL_TIMES = 3.0  # ... or this many times the incumbent's median difference, if that is more, as on shared cores
 
 
@@ -55,3 +58,14 @@ def _step_changes(trials: Sequence[Trial]) -> list[float]:
     """Return the relative changes of reported steps between successive good trials."""
     steps = [trial.result.get("reported", {}).get("step") for trial in trials if trial.outcome == "ok"]
     return [abs(after / before - 1) for before, after in pairwise(steps) if before and after]
+
+
+def describe_drift(n: int, draws: Sequence[Draw], noise: judge.Noise) -> str | None:
+    """Return a warning if the newest of the draws of experiment `n` is far from the earlier ones."""
+    *before, now = draws
+    away = now.score - fmean(draw.score for draw in before)
+    error = noise.sigma * (1 + 1 / len(before)) ** 0.5
+    if judge.p_below_zero(-abs(away), error, noise.dof) < DRIFT_PROBABILITY:
+        return None
+    scores = f"experiment {n} scores {away / noise.sigma:+.1f} sigma from before"
+    return f"{scores}: the machine has changed, older trials count for less"

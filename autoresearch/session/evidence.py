@@ -1,6 +1,6 @@
 """Evidence from a session's trials: incumbent, scores, noise, next trial, verdict."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import fmean
 
@@ -11,23 +11,23 @@ from autoresearch.errors import UserError, require
 from autoresearch.judge import Draw
 from autoresearch.ledger import Experiment, Ledger, Session, Trial
 from autoresearch.ledger.overhead import base_overhead
-from autoresearch.ledger.rows import EQUAL_SCORE, FILLER, SAME_AS
+from autoresearch.ledger.rows import EQUAL_SCORE, FILLER, SAME_AS, STOPPED
 from autoresearch.ledger.scores import effects
 from autoresearch.ledger.statements import is_near_miss
 from autoresearch.ledger.trials import FRESH, JUDGING, is_slower, judging
 from autoresearch.ledger.unmeasured import SUPERSEDED
 from autoresearch.measure.result import Overhead
+from autoresearch.session import describe
 from autoresearch.session.constraints import Constraints
 from autoresearch.session.context import SessionContext
 from autoresearch.session.describe import Columns
-from autoresearch.session.drift import machine_changed
+from autoresearch.session.drift import describe_drift, machine_changed
 from autoresearch.session.machine_speed import describe_adjustment, may_be_spoiled
 from autoresearch.source import size
 
 MAX_FAILED_SENTINELS = 2  # trials of the incumbent that may fail in a row before its earlier scores must do
 SENTINEL_EVERY_TRIALS = 20  # the incumbent is measured again after so many trials in any case
 NEXT_PURPOSE = {"run_again": "rerun", "compare": "sentinel"}  # of the trial that the judge asks for
-DRIFT_PROBABILITY = 0.99865  # three sigma, where sigma is known: drift is reported above it
 REOPENED = "reopened"  # kind of the event of a near miss that is a candidate again
 
 
@@ -123,9 +123,12 @@ class Evidence:
     def seed(self, experiment: Experiment, purpose: str) -> int:
         """Return the seed of the next trial: the same when a lost one is run again.
 
-        A sentinel beside a candidate that was measured gets the seed of one of its re-runs: they make a pair.
+        A sentinel beside a candidate that was measured gets the seed of one of its re-runs: they make a pair. So does
+        a screening with one of the incumbent's first trials: their curves can be compared.
         """
         row, subject = self.context.row, self.subject(experiment, purpose)
+        if purpose == "screen" and (fresh := self._fresh_good(self.rival(experiment))[: self.replicates]):
+            return fresh[experiment.n % len(fresh)].seed
         if subject.n != experiment.n and self.trials(experiment):
             return row.seed_of(experiment.n, 1 + len(self._sentinels_beside(experiment)))
         return row.seed_of(subject.n, self.trial_index(subject))
@@ -139,25 +142,19 @@ class Evidence:
         draws = self._draws(JUDGING)
         now = 1 + max(draw.at for group in draws.values() for draw in group)
         after = [*draws[experiment.id], Draw(val_bpb, now, self.seed(experiment, "rerun"))]
-        return self._decide(experiment, after).action in ("compare", "keep")
+        return self.rule(experiment)(after).action in ("compare", "keep")
 
     def drift_warning(self, experiment: Experiment) -> str | None:
         """Return a warning if the newest fresh trial of a version is far from the earlier ones."""
         draws = self._draws(FRESH)
         if len(fresh := draws.get(experiment.id, [])) < 3:
             return None
-        *before, now = fresh
-        noise = judge.noise(list((draws | {experiment.id: before}).values()), self.prior)
-        away = now.score - fmean(draw.score for draw in before)
-        error = noise.sigma * (1 + 1 / len(before)) ** 0.5
-        if judge.p_below_zero(-abs(away), error, noise.dof) < DRIFT_PROBABILITY:
-            return None
-        scores = f"experiment {experiment.n} scores {away / noise.sigma:+.1f} sigma from before"
-        return f"{scores}: the machine has changed, older trials count for less"
+        noise = judge.noise(list((draws | {experiment.id: fresh[:-1]}).values()), self.prior)
+        return describe_drift(experiment.n, fresh, noise)
 
     def _is_sentinel_due(self, experiment: Experiment) -> bool:
         rival = self.rival(experiment)
-        trials, fresh = self.trials(rival), self._fresh_trials(rival)
+        trials = self.trials(rival)
         if all(trial.outcome != "ok" for trial in trials):  # its records are gone
             if self._fails_now(rival):
                 words = f"experiment {rival.n}, the incumbent, cannot be measured here: {trials[-1].reason}"
@@ -167,7 +164,7 @@ class Evidence:
             return False
         if self._fails_now(rival):
             return False
-        if sum(trial.outcome == "ok" for trial in fresh) < self.replicates:
+        if len(self._fresh_good(rival)) < self.replicates:
             return True
         since = judging(self.context.ledger.trials_after(self.context.id, trials[-1].id))
         return len(since) >= SENTINEL_EVERY_TRIALS or machine_changed(trials, since)
@@ -180,12 +177,17 @@ class Evidence:
     def _fresh_trials(self, experiment: Experiment) -> list[Trial]:
         return [trial for trial in self.trials(experiment) if trial.purpose in FRESH]
 
+    def _fresh_good(self, experiment: Experiment) -> list[Trial]:
+        return [trial for trial in self._fresh_trials(experiment) if trial.outcome == "ok"]
+
     def verdict(self, experiment: Experiment) -> Columns:
         """Return the verdict's columns. Raises UserError if the base itself fails."""
         trials = self.trials(experiment)
         failed = next((trial for trial in trials if trial.outcome != "ok"), None)
         if experiment.n == 0:
             return self._base_verdict(trials, failed)
+        if failed is not None and failed.outcome == STOPPED:
+            return describe.stopped_columns(failed, self.noise().sigma)
         if failed is not None:
             verdict, why = "suspect" if failed.outcome == "suspect" else "crash", failed.result.get("reason", "")
             return {"verdict": verdict, "reason": why if failed.outcome == verdict else f"{failed.outcome}: {why}"}
@@ -231,14 +233,18 @@ class Evidence:
         return next((words for trial in trials if (words := self.constraints.violation(trial.result))), None)
 
     def _judge(self, experiment: Experiment) -> judge.Decision:
-        decision = self._decide(experiment, self.draws_of(experiment))
+        decision = self.rule(experiment)(self.draws_of(experiment))
         doubtful = decision.action == "keep" and self._needs_confirmation(experiment)
         return replace(decision, action="run_again") if doubtful or self.repeats_screening(experiment) else decision
 
     def repeats_screening(self, experiment: Experiment) -> bool:
         """Return whether a discard rests on one screening alone, which much slower cores may have spoiled."""
-        draws, rival = self.draws_of(experiment), self._fresh_draws(self.rival(experiment))
-        discards = lambda draws: self._decide(experiment, draws).action == "discard"  # noqa: E731
+        draws, rival, decide = (
+            self.draws_of(experiment),
+            self._fresh_draws(self.rival(experiment)),
+            self.rule(experiment),
+        )
+        discards = lambda draws: decide(draws).action == "discard"  # noqa: E731
         return self.context.row.judge != "greedy" and may_be_spoiled(draws, rival, self.speed_effect, discards)
 
     def _needs_confirmation(self, experiment: Experiment) -> bool:
@@ -250,18 +256,23 @@ class Evidence:
         reruns = [trial.started for trial in self.trials(experiment) if trial.purpose == "rerun"]
         return not reopened or not reruns or max(reruns) < max(reopened)
 
-    def _decide(self, experiment: Experiment, candidate: Sequence[Draw]) -> judge.Decision:
-        context = self.context
+    def rule(self, experiment: Experiment) -> Callable[[Sequence[Draw]], judge.Decision]:
+        """Return what decides on draws of an experiment."""
+        context, noise = self.context, self.noise()
         beliefs = judge.learn(effects(context.ledger, context.id))
         rival = self._fresh_draws(self.rival(experiment))
         allowance, same = None, self._is_same(experiment)
         if same or self._is_simpler(experiment):
             losses = (max(row.delta or 0.0, 0.0) / require(row.sigma) for row in self._keeps() if row.n > 0)
             allowance = judge.ALLOWANCE_SIGMA - sum(losses)
-        noise = self.noise()
-        decision = judge.decide(context.row.judge, candidate, rival, noise, beliefs, allowance, same)
-        words = describe_adjustment(candidate[1:] or candidate, rival, self.speed_effect, noise.sigma)
-        return replace(decision, reason=decision.reason + words)
+        name, effect = context.row.judge, self.speed_effect
+
+        def decide(draws: Sequence[Draw]) -> judge.Decision:
+            decision = judge.decide(name, draws, rival, noise, beliefs, allowance, same)
+            words = describe_adjustment(draws[1:] or draws, rival, effect, noise.sigma)
+            return replace(decision, reason=decision.reason + words)
+
+        return decide
 
     def _is_same(self, experiment: Experiment) -> bool:
         """Return whether a change that is not meant as a gain computes the function of its rival, and no slower."""

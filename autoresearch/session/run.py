@@ -20,7 +20,6 @@ from autoresearch.data.dataset import Dataset
 from autoresearch.errors import UserError, describe_error, require
 from autoresearch.files import JsonObject
 from autoresearch.ledger import Experiment, Ledger, Session, count_settled, newest
-from autoresearch.measure import facts
 from autoresearch.measure.cell_process import FreshCells
 from autoresearch.measure.referee import CellReferee, Referee
 from autoresearch.measure.settings import Settings
@@ -30,6 +29,7 @@ from autoresearch.session.constraints import Constraints
 from autoresearch.session.context import SessionContext
 from autoresearch.session.crashes import Crashes
 from autoresearch.session.demotion import demote_suspects
+from autoresearch.session.early_stop import EarlyStop
 from autoresearch.session.events import Listener, SessionClosed, SessionOpened
 from autoresearch.session.evidence import Evidence, prior_noise
 from autoresearch.session.fillers import Fillers
@@ -41,7 +41,7 @@ from autoresearch.session.pipeline import Pipeline, spare_cores
 from autoresearch.session.pooling import PoolFinder
 from autoresearch.session.power_report import PowerReport
 from autoresearch.session.proposer import CandidateMaker, Proposer
-from autoresearch.session.stopping import Limits, SessionControl
+from autoresearch.session.stopping import Limits, SessionControl, report_repetition
 from autoresearch.session.target import Target
 from autoresearch.session.tool_access import is_private, make_tools
 from autoresearch.session.total_at_end import measure_at_end
@@ -103,8 +103,7 @@ def run_session(
         ledger.event(row.id, "ended", error or reason)
         ledger.update_session(row.id, state="ended", stop_reason=reason)
     Crashes(context).guard(0, context.write_results)  # runs/ may have been deleted since the last verdict
-    if warning := _repetition_warning(context):
-        context.emit("data", None, warning)
+    report_repetition(context)
     context.notify(SessionClosed(context.row, reason, workspace.advance_branch(row.tag)))
     return reason, row.tag
 
@@ -162,19 +161,22 @@ class LoopInputs:
     spare: tuple[int, ...] = ()  # ... on these cores
     tools: ModelTools | None = None  # that the agent may run
     proposals: int = 1  # at most in one conversation
+    early_stop: bool = True  # of screenings that have lost
     pool: bool = False  # near misses are merged into candidates
     forecast: Callable[[float], Forecast | None] | None = None  # of so many hours; None: nobody wants to know
 
 
 def assemble(context: SessionContext, inputs: LoopInputs) -> SessionLoop:
-    evidence = Evidence(context, inputs.replicates, prior_noise(context.ledger, context.row), inputs.constraints)
-    lessons = Lessons.locate(context.runs, inputs.identity, context.row.settings)
+    row = context.row
+    evidence = Evidence(context, inputs.replicates, prior_noise(context.ledger, row), inputs.constraints)
+    lessons = Lessons.locate(context.runs, inputs.identity, row.settings)
     briefing = Briefing(context, evidence, inputs.program, lessons, inputs.agent.model is not None, inputs.referees[0])
     proposer = Proposer(context, inputs.agent, inputs.stand_in, inputs.constraints, tools=inputs.tools)
     maintenance = Maintenance(context, inputs.max_bytes)
-    trials = TrialRunner(context, evidence, maintenance, inputs.identity)
+    early_stop = EarlyStop(context, evidence, inputs.referees[0].settings.budget, inputs.early_stop)
+    trials = TrialRunner(context, evidence, maintenance, early_stop, inputs.identity)
     control = SessionControl(context, inputs.limits, inputs.reserve_s)
-    pools = PoolFinder(context, evidence) if inputs.pool and context.row.judge != "greedy" else None
+    pools = PoolFinder(context, evidence) if inputs.pool and row.judge != "greedy" else None
     slots = len(inputs.referees)
     power = PowerReport(context, evidence, control, slots, inputs.forecast) if inputs.forecast is not None else None
     lookahead = Lookahead(context, slots, inputs.proposals) if inputs.prepares_ahead else None
@@ -239,6 +241,7 @@ def _loop_inputs(context: SessionContext, project: Project, limits: Limits, fixe
         prepares_ahead=runs_beside,
         spare=spare,
         tools=tools,
+        early_stop=config.early_stop,
         proposals=config.proposals if agent.proposes == "remotely" and not config.code_model else 1,
         pool=config.pool and fixed is None,
         forecast=None if fixed else partial(expect_experiments, project),
@@ -277,10 +280,3 @@ def _create_agent(context: SessionContext, project: Project, limits: Limits, too
     with suppress(Unavailable, Spent):  # the session can begin without it
         agent.check()
     return agent
-
-
-def _repetition_warning(context: SessionContext) -> str | None:
-    """Return a warning if the base read its training data many times in one budget."""
-    base = context.ledger.experiment(context.id, 0)
-    trials = context.ledger.trials(context.id, base.id) if base else []
-    return next((facts.repetition_warning(trial.result) for trial in trials if trial.outcome == "ok"), None)

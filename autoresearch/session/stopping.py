@@ -7,6 +7,7 @@ from statistics import fmean
 
 from autoresearch.ledger import Call, count_settled, trial_seconds
 from autoresearch.measure.clock import since_boot
+from autoresearch.measure.facts import repetition_warning
 from autoresearch.report.format import price_later
 from autoresearch.session.context import SessionContext
 
@@ -146,3 +147,12 @@ def estimate_cost(calls: Sequence[Call], decided: int, seconds: float, left: flo
         return words
     more = max(left, 0.0) / seconds * decided
     return f"{words}: about ${each * more:.2f} more for {more:.0f} experiments until the deadline"
+
+
+def report_repetition(context: SessionContext) -> None:
+    """Emit a warning if the base read its training data many times in one budget."""
+    base = context.ledger.experiment(context.id, 0)
+    trials = context.ledger.trials(context.id, base.id) if base else []
+    warnings = (repetition_warning(trial.result) for trial in trials if trial.outcome == "ok")
+    if warning := next(warnings, None):
+        context.emit("data", None, warning)

@@ -10,13 +10,15 @@ import numpy.typing as npt
 from autoresearch.errors import describe_failure, format_traceback, is_unexpected, require
 from autoresearch.files import JsonObject
 from autoresearch.ledger import Experiment, Trial
-from autoresearch.ledger.rows import FILLER
+from autoresearch.ledger.early_stops import BEHIND
+from autoresearch.ledger.rows import FILLER, STOPPED
 from autoresearch.measure.core_meter import OTHERS, SPEED
 from autoresearch.measure.referee import Referee
 from autoresearch.measure.result import Progress, Result
 from autoresearch.measure.settings import TrialPlan
 from autoresearch.session import describe
 from autoresearch.session.context import SessionContext
+from autoresearch.session.early_stop import EarlyStop
 from autoresearch.session.events import TrialProgress
 from autoresearch.session.evidence import Evidence
 from autoresearch.session.machine_speed import TOLD_SHARE, describe_slowdown, slower_than_base
@@ -39,6 +41,7 @@ class TrialRunner:
     context: SessionContext
     evidence: Evidence
     maintenance: Maintenance
+    early_stop: EarlyStop
     identity: JsonObject
     _is_slow: bool = field(default=False, init=False)  # the newest trial
 
@@ -59,6 +62,8 @@ class TrialRunner:
         context.emit("trial", experiment.n, purpose, seed=seed)
         try:
             plan = self._plan(experiment, purpose, referee, self._is_human(purpose, k), is_unwanted)
+            if purpose == "screen" and (curve := self.early_stop.watch(experiment, seed)) is not None:
+                plan = replace(plan, find_behind=curve.find_behind, runs_on=self.early_stop.is_check())
             with context.lock.released():
                 result = referee.measure(require(experiment.text), seed, plan)
             if purpose == FILLER and result.outcome == "ok" and evidence.trial_index(experiment) != k:
@@ -91,6 +96,9 @@ class TrialRunner:
         slower = slower_than_base(self.context.ledger, self.context.row, result.conditions.get(SPEED))
         slow = f", the cores {describe_slowdown(slower)} than for the base" if slower > TOLD_SHARE else ""
         words = describe.trial_line(result) + slow + ABOUT_PURPOSE.get(purpose, "")
+        if result.behind is not None and result.outcome in ("ok", STOPPED):
+            self._record_behind(experiment, result, result.behind)
+            words += " (it was clearly behind, and ran on to check the rule)" if result.outcome == "ok" else ""
         self.context.emit("measured", experiment.n, words, seconds=round(result.total_seconds, 1))
         self._report_speed(experiment, slower, result)
         if purpose in ("sentinel", FILLER) and (warning := self.evidence.drift_warning(experiment)):
@@ -111,6 +119,12 @@ class TrialRunner:
             words = f"the cores are {describe_slowdown(slower)} than for the base: {others}"
             self.context.emit("drift", experiment.n, words)
         self._is_slow = is_slow
+
+    def _record_behind(self, experiment: Experiment, result: Result, behind: dict[str, float]) -> None:
+        """Record an early stop, or a check of it, as an event, which later screenings and reports read."""
+        ran_on = result.outcome == "ok"
+        words = f"{'ran on' if ran_on else 'stopped'}, behind at {100 * behind['progress']:.0f} % of the budget"
+        self.context.emit(BEHIND, experiment.n, words, **behind, ran_on=ran_on)
 
     def _plan(
         self,

@@ -24,7 +24,7 @@ from autoresearch.terminal.standard_streams import output_failure
 from autoresearch.text import plain_text
 
 STYLES = {"keep": "bold green", "discard": "dim", "crash": "red", "suspect": "bold red", "invalid": "yellow"}
-HIDDEN = {"trial", "waited", "conversed"}
+HIDDEN = {"trial", "waited", "conversed", "behind"}
 REFRESHES_PER_S = 2.0
 MAX_LINE_CHARS = 1000
 WAITING = {

@@ -6,7 +6,7 @@ from autoresearch.files import JsonObject
 from autoresearch.ledger import ExperimentRow
 from autoresearch.report.axes import Scale
 from autoresearch.report.blocks import Curve, safe
-from autoresearch.report.chart import DOTS, HEIGHTS, LABEL_CHARS, bounds, kind_of, scored_keeps
+from autoresearch.report.chart import DOTS, HEIGHTS, LABEL_CHARS, bounds, height, kind_of, scored_keeps
 from autoresearch.report.curves import smooth, style
 
 MAX_WORDS = 2000  # experiments whose hypotheses are sent along
@@ -70,7 +70,7 @@ def _running_best(rows: Sequence[ExperimentRow]) -> list[float | None]:
 
 
 def _height(row: ExperimentRow, kind: str, scale: Scale) -> float | None:
-    """Return the height of a dot; failures and scores far above are on the edges."""
+    """Return the height of a dot of a kind; failures, and what is far above, are on the edges."""
     if row.verdict in ("keep", None) or row.unmeasured or kind_of(row) != kind:
         return None
-    return scale.low if row.val_bpb is None else min(row.val_bpb, scale.high)
+    return height(row, scale)

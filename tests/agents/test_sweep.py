@@ -9,7 +9,7 @@ import pytest
 
 from autoresearch.agents.base import BadProposal, Exhausted
 from autoresearch.agents.registry import create
-from autoresearch.agents.sweep.sweep_agent import Sweep, coordinate, knobs
+from autoresearch.agents.sweep.sweep_agent import Sweep, coordinate, knobs, observations
 from autoresearch.ledger.categories import category_of_constant
 from autoresearch.source.constants import constants, with_constants
 
@@ -34,6 +34,7 @@ class Past:
     delta: float | None
     params: dict
     agent: str = "sweep"
+    forecast: float | None = None
 
 
 @dataclass
@@ -292,3 +293,9 @@ def test_it_beats_random_moves_on_a_noisy_toy():
 
 def test_coordinate():
     assert (coordinate("complement", 0.75), coordinate("int", -8), coordinate("float", 0.25)) == (-2, 3, -2)
+
+
+def test_what_was_stopped_early_counts_by_its_forecast() -> None:
+    params = {"A": {"kind": "float", "from": 1.0, "to": 2.0}}
+    history = [Past(1, "discard", None, params), Past(2, "discard", None, params, forecast=0.03)]
+    assert [(each.delta, each.parent) for each in observations(history, "sweep")] == [(0.03, 0)]

@@ -250,7 +250,7 @@ def test_an_agent_that_is_asked_between_trials_leaves_no_time_for_fillers(make: 
 
 # --- near misses
 
-FIRST = [-2.5, -1.1, 0.0, -1.1, 0.0]  # sigma, of a candidate that is too close to call
+FIRST = [-2.5, -0.8, 0.2, -0.9, 0.1]  # sigma, of a candidate that is too close to call
 
 
 def measured_as(later: list[float]) -> Measure:

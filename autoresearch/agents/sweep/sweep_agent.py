@@ -170,14 +170,17 @@ def _choose(movable: list[Knob], brief: "Brief", attempt: int) -> tuple[dict[Kno
 
 
 def observations(history: list["PastExperiment"], agent: str) -> list["Observation"]:
-    """Return the moves and deltas of an agent's experiments, oldest first; failures have no delta."""
+    """Return the moves and deltas of an agent's experiments, oldest first; failures have no delta.
+
+    The delta of one that was stopped early is its forecast.
+    """
     from autoresearch.agents.sweep.sampler import Observation
 
     results, parent = [], 0
     for past in history:
-        failed = past.verdict in BROKEN
-        if past.agent == agent and past.params and (failed or past.delta is not None):
-            results.append(Observation(_moves(past.params), None if failed else past.delta, parent))
+        failed, delta = past.verdict in BROKEN, past.forecast if past.delta is None else past.delta
+        if past.agent == agent and past.params and (failed or delta is not None):
+            results.append(Observation(_moves(past.params), None if failed else delta, parent))
         if past.verdict == "keep":
             parent = past.n
     return results

@@ -1,0 +1,44 @@
+"""A trial whose curve says that it has lost is stopped, or runs on to show whether it had."""
+
+from collections.abc import Sequence
+
+import psutil
+import pytest
+
+from autoresearch.data.dataset import Dataset
+from autoresearch.measure.loss_curve import Point
+from autoresearch.measure.referee import CellReferee
+from autoresearch.measure.result import Behind, Result
+from autoresearch.measure.settings import Settings, TrialPlan
+
+LOOK = 0.3
+
+
+def measure(source: str, settings: Settings, data: Dataset, runs_on: bool) -> tuple[Result, list[float]]:
+    """Measure a version that is found behind at its first point after `LOOK`; return when it was asked for."""
+    asked = list[float]()
+
+    def find_behind(progress: float, curve: Sequence[Point]) -> Behind | None:
+        asked.append(progress)
+        return Behind(progress, 0.03, 0.004, "behind") if progress >= LOOK and curve else None
+
+    slow = source.replace("        step += 1", "        step += 1; import time; time.sleep(0.02)", 1)
+    assert slow != source
+    plan = TrialPlan(find_behind=find_behind, runs_on=runs_on)
+    return CellReferee(settings, data).measure(slow, 1, plan), asked
+
+
+def test_a_trial_that_is_behind_is_stopped_without_a_score(bigram: str, quick: Settings, bytes_data: Dataset) -> None:
+    result, asked = measure(bigram, quick, bytes_data, runs_on=False)
+    assert (result.outcome, result.reason, result.val_bpb, result.ended_early) == ("stopped", "behind", None, False)
+    assert result.behind == {"progress": asked[-1], "delta": 0.03, "odds": 0.004}
+    assert LOOK <= asked[-1] < 1 and result.curve[-1]["step"] < 20
+    left = [each for each in psutil.Process().children(recursive=True) if each.status() != psutil.STATUS_ZOMBIE]
+    assert left == []
+
+
+def test_one_that_runs_on_has_a_score_and_what_was_found(bigram: str, quick: Settings, bytes_data: Dataset) -> None:
+    result, asked = measure(bigram, quick, bytes_data, runs_on=True)
+    assert result.outcome == "ok" and result.val_bpb == pytest.approx(3.0, abs=3.0)
+    assert result.behind is not None and result.behind["progress"] == asked[-1] < 1  # it is asked no more
+    assert result.curve[-1]["step"] == 20
