@@ -1,6 +1,7 @@
 """Compute verdicts from measurements by pure arithmetic (docs/judging.md)."""
 
 from autoresearch.judge.beliefs import Beliefs, learn
+from autoresearch.judge.level import ANCESTORS, Incumbent
 from autoresearch.judge.noise import MAX_EARLIER_DOF, Draw, Noise, difference, noise, p_below_zero
 from autoresearch.judge.rules import (
     ALLOWANCE_SIGMA,
@@ -14,12 +15,14 @@ from autoresearch.judge.rules import (
 
 __all__ = [
     "ALLOWANCE_SIGMA",
+    "ANCESTORS",
     "MAX_EARLIER_DOF",
     "RULES",
     "SIMPLER_MODES",
     "Beliefs",
     "Decision",
     "Draw",
+    "Incumbent",
     "Noise",
     "decide",
     "difference",

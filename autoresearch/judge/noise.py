@@ -42,6 +42,7 @@ class Draw:
     score: float  # bits per byte
     at: int  # number of the trial in the session
     seed: int | None = None  # None: a unique one
+    variance: float = 1.0  # of its noise, in sigma squared; a summary of other trials has another one
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,7 @@ def _least_squares(design: Array, draws: Sequence[Draw], model: NoiseModel) -> _
 
 def _covariance(draws: Sequence[Draw], model: NoiseModel) -> Array:
     """Return the covariance of draws around their versions' means, [n, n], for a spread of 1."""
-    covariance = np.eye(len(draws))
+    covariance = np.diag([draw.variance for draw in draws])
     if model.level:
         at = np.array([draw.at for draw in draws], dtype=np.float64)
         covariance += model.level**2 * np.exp(-np.abs(at[:, None] - at) / model.memory)

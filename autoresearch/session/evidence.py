@@ -19,10 +19,10 @@ from autoresearch.session.constraints import Constraints
 from autoresearch.session.context import SessionContext
 from autoresearch.session.describe import Columns
 from autoresearch.session.drift import machine_changed
+from autoresearch.session.incumbents import read_incumbent
 from autoresearch.source import size
 
 MAX_FAILED_SENTINELS = 2  # trials of the incumbent that may fail in a row before its earlier scores must do
-SENTINEL_EVERY_TRIALS = 20  # the incumbent is measured again after so many trials in any case
 NEXT_PURPOSE = {"run_again": "rerun", "compare": "sentinel"}  # of the trial that the judge asks for
 DRIFT_PROBABILITY = 0.99865  # three sigma, where sigma is known: drift is reported above it
 REOPENED = "reopened"  # kind of the event of a near miss that is a candidate again
@@ -51,7 +51,7 @@ class Evidence:
     """Answer questions about the trials of one session, for the judge and for briefs."""
 
     context: SessionContext
-    replicates: int  # trials of the base, and of any incumbent before a candidate is compared with it
+    replicates: int  # trials of the base
     prior: tuple[float, float] | None = None  # sigma and degrees of freedom from earlier sessions
     constraints: Constraints = field(default_factory=Constraints)
 
@@ -166,7 +166,7 @@ class Evidence:
 
     def _is_sentinel_due(self, experiment: Experiment) -> bool:
         rival = self.rival(experiment)
-        trials, fresh = self.trials(rival), self._fresh_trials(rival)
+        trials = self.trials(rival)
         if all(trial.outcome != "ok" for trial in trials):  # its records are gone
             if self._fails_now(rival):
                 words = f"experiment {rival.n}, the incumbent, cannot be measured here: {trials[-1].reason}"
@@ -176,10 +176,8 @@ class Evidence:
             return False
         if self._fails_now(rival):
             return False
-        if sum(trial.outcome == "ok" for trial in fresh) < self.replicates:
-            return True
         since = judging(self.context.ledger.trials_after(self.context.id, trials[-1].id))
-        return len(since) >= SENTINEL_EVERY_TRIALS or machine_changed(trials, since)
+        return machine_changed(trials, since)
 
     def _fails_now(self, experiment: Experiment) -> bool:
         """Return whether the last trials of an incumbent failed: then its earlier scores must do."""
@@ -257,7 +255,7 @@ class Evidence:
     def _decide(self, experiment: Experiment, candidate: Sequence[Draw]) -> judge.Decision:
         context = self.context
         beliefs = judge.learn(effects(context.ledger, context.id))
-        rival = self._fresh_draws(self.rival(experiment))
+        rival = self._known_draws(self.rival(experiment), beliefs)
         allowance, same = None, self._is_same(experiment)
         if same or self._is_simpler(experiment):
             losses = (max(row.delta or 0.0, 0.0) / require(row.sigma) for row in self._keeps() if row.n > 0)
@@ -282,6 +280,13 @@ class Evidence:
 
     def _keeps(self) -> list[Experiment]:
         return self.context.ledger.experiments(self.context.id, verdict="keep")
+
+    def _known_draws(self, rival: Experiment, beliefs: judge.Beliefs) -> list[Draw]:
+        """Return the fresh draws of a rival, and one that sums up what other trials say of its level."""
+        draws = self._draws(JUDGING)
+        if self.context.row.judge == "greedy" or not draws.get(rival.id):  # greedy compares with single scores
+            return self._fresh_draws(rival)
+        return read_incumbent(self.context, rival, self._draws(FRESH), draws).with_summary(self.noise(), beliefs)
 
     def _fresh_draws(self, experiment: Experiment) -> list[Draw]:
         """Return the draws of fresh trials; of all judging trials if there is none."""
