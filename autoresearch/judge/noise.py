@@ -30,10 +30,10 @@ class NoiseModel:
 
 STEADY = NoiseModel()
 NOISE_MODELS = {  # with their prior probabilities; the steady one is first
-    STEADY: 0.3,
+    STEADY: 0.6,
     NoiseModel(shared=0.7): 0.1,
-    NoiseModel(level=1.0, memory=40.0): 0.3,
-    NoiseModel(level=2.0, memory=10.0): 0.3,
+    NoiseModel(level=1.0, memory=40.0): 0.15,
+    NoiseModel(level=2.0, memory=10.0): 0.15,
 }
 
 

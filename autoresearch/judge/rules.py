@@ -20,7 +20,7 @@ class Rule:
     max_reruns: int
 
 
-DEFAULT = Rule(wrong_keep=1.0, trial=0.08, certain=0.6, max_reruns=6)
+DEFAULT = Rule(wrong_keep=2.0, trial=0.08, certain=0.6, max_reruns=6)
 RULES = {
     "default": DEFAULT,
     "strict": Rule(wrong_keep=20.0, trial=0.08, certain=0.95, max_reruns=8),
@@ -178,8 +178,8 @@ def _judge_gain(evidence: _Comparison, rule: Rule) -> Decision:
         return evidence.decision("keep", f"{reruns} fresh re-run{'s confirm' if reruns > 1 else ' confirms'} it")
     if not reruns:
         return evidence.decision("discard", "not better" if evidence.delta >= 0 else "hardly better")
-    futile = evidence.p_gain < FUTILE
-    return evidence.decision("discard", "fresh re-runs do not confirm it" if futile else "too close to call")
+    words = "fresh re-runs do not confirm it" if evidence.p_gain < FUTILE else "too close to call"
+    return evidence.decision("discard", words)
 
 
 def _judge_same(evidence: _Comparison, rule: Rule, allowance: float) -> Decision | None:

@@ -39,16 +39,15 @@ def value_of_certainty(beliefs: Beliefs, now: Estimate) -> float:
 def value_after(beliefs: Beliefs, now: Estimate, error: float, wrong_keep: float) -> float:
     """Return the expected value of the decision after more trials, which reduce the standard error to `error`.
 
-    For each effect, the later estimate has a normal distribution around a mean between the present estimate and the
-    effect.
+    Given an effect, the later estimate is normal around a point between the present estimate and the effect.
     """
     old = min((error / now.error) ** 2, 1.0)  # weight of the present estimate in the later one
     spread = error * math.sqrt(1 - old)
     later = now.delta + now.error * math.sqrt(1 - old) * _STEPS
     means = old * now.delta + (1 - old) * EFFECTS
-    away = (later[:, None] - means) / np.hypot(spread, (1 - old) * GRID_STEP * EFFECTS)
+    spreads = np.hypot(spread, (1 - old) * GRID_STEP * EFFECTS)
     effects = posterior(beliefs, np.array([now.delta]), now.error, now.dof)[0]
-    weights = np.exp(-(away**2) / 2) / np.hypot(spread, (1 - old) * GRID_STEP * EFFECTS) @ effects
+    weights = np.exp(-(((later[:, None] - means) / spreads) ** 2) / 2) / spreads @ effects
     values = np.maximum(_values_of_keep(beliefs, later, error, now.dof, wrong_keep), 0.0)
     return float(weights @ values / weights.sum())
 
