@@ -5,8 +5,9 @@
 Each experiment is compared with the version that it had to beat in the record, whatever the replay kept. Its screening
 is the recorded one. Its re-runs, and the trials of its rival, are drawn from the recorded trials of that version
 without replacement (total and ablate included), in the recorded order at first and in random order after that. A draw
-beyond those comes from the version's mean and the session's sigma. A draw takes its recorded time, or the mean of its version.
-Fillers, and sentinels after a change of the machine, are not replayed. `--before` uses the rule of threshold_rule.py.
+beyond those comes from the version's mean and the session's sigma. A draw takes its recorded time, or the mean
+of its version. Fillers, and sentinels after a change of the machine, are not replayed. `--before` uses the rule of
+threshold_rule.py.
 """
 
 import argparse
