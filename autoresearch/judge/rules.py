@@ -20,10 +20,10 @@ class Rule:
     max_reruns: int
 
 
-DEFAULT = Rule(wrong_keep=2.0, trial=0.08, certain=0.6, max_reruns=6)
+DEFAULT = Rule(wrong_keep=3.0, trial=0.06, certain=0.6, max_reruns=6)
 RULES = {
     "default": DEFAULT,
-    "strict": Rule(wrong_keep=20.0, trial=0.08, certain=0.95, max_reruns=8),
+    "strict": Rule(wrong_keep=20.0, trial=0.06, certain=0.95, max_reruns=8),
     "greedy": None,  # the original's: any lower number is kept
 }
 LOOKAHEAD = 3  # trials before the decision that are considered
