@@ -1,11 +1,13 @@
 """Simulate sessions with a known truth, to compare decision rules.
 
-    python benchmarks/judge.py [--nights 200] [--trials 100] [--only PART] [--plot FILE.svg]
+    python benchmarks/judge.py [--nights 200] [--trials 100] [--only PART] [--plot FILE.svg] [--stop-share 0.4]
     python benchmarks/judge.py --only campaign --scores h100-campaign.csv.gz [--plot FILE.svg]
 
 A session has 100 trials, including replicates of the base, re-runs and trials of the incumbent. Ideas are drawn from
 a world; a kept idea becomes the incumbent, and gains add up. At the end, base and final are measured five times each
-on fresh draws, as `autoresearch total` does. Unit: one sigma, the spread of single trials.
+on fresh draws, as `autoresearch total` does. Unit: one sigma, the spread of single trials. The rule "before" is that of
+threshold_rule.py. With `--stop-share`, a screening whose odds of a gain are under 2 % costs this share of a trial where
+the rule is "default" or "strict", as if it had been stopped early by a predictor without errors.
 
 With `--scores` the noise is that of a public campaign (burtenshaw/multiautoresearch, its `dag.seed.json` as columns
 created_at, message, val_bpb): 11,153 runs of one configuration, in the order in which they ran.
@@ -19,23 +21,27 @@ import math
 import random
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from autoresearch import judge
-from autoresearch.judge import Draw
-from autoresearch.judge.rules import Rule
+import threshold_rule
 
-REPLICATES = 3
-EVERY = 20  # trials after which the incumbent is measured again
+from autoresearch import judge
+from autoresearch.judge import Draw, Incumbent
+
+REPLICATES = 3  # of the base
+P_STOPPED = 0.02  # odds of a gain below which a screening may be stopped early
 TOTAL = 5  # fresh draws of base and final
 EARLIER = (1.0, 8.0)  # sigma and degrees of freedom of earlier sessions on the machine
 ONE_RERUN = "one re-run"  # keeps if one fresh re-run is better by a standard error: a rule that is often proposed
-RULES = ("greedy", ONE_RERUN, "strict", "default")
+BEFORE = "before"
+RULES = ("greedy", ONE_RERUN, BEFORE, "strict", "default")
 BETTER = -0.000584  # bits per byte: FINAL_LR_FRAC=0.021 in the campaign, 30 runs against 11,153
-FRONTIER = (0.2, 0.4, 0.6, 0.8, 0.9, 0.97)  # `certain` of the default rule
+FRONTIER_BEFORE = (0.2, 0.4, 0.6, 0.8, 0.9)  # probability of a gain that the rule before needs for a keep
+FRONTIER = (0.5, 1.0, 2.0, 4.0, 8.0)  # cost of a wrong keep in sigma under the default rule
+COLOURS = ("#9ec1f5", "#2a6fdb", "#f0c08f", "#d9822b")
 
 
 @dataclass(frozen=True)
@@ -54,6 +60,7 @@ class World:
     chance: float = 0.0
     hosts: bool = False
     follows: bool = False
+    shared: float = 0.0  # part of the noise's variance that comes from the seed, for all versions alike
     scores: tuple[float, ...] = ()  # in sigma, in order; replace the simulated noise
 
 
@@ -68,6 +75,7 @@ WORLDS = {
     "10 % good, jumps": World(0.10, chance=0.15),
     "10 % good, two kinds of host": World(0.10, hosts=True),
     "10 % good, ideas follow keeps": World(0.10, follows=True),
+    "10 % good, half the noise is the seed's": World(0.10, shared=0.5),
     "nothing works, drift": World(step=0.15),
     "nothing works, jumps": World(chance=0.15),
     "nothing works, two kinds of host": World(hosts=True),
@@ -79,22 +87,30 @@ class Machine:
     """Draw scores according to the world, and count trials."""
 
     def __init__(self, rng: random.Random, world: World) -> None:
-        self.rng, self.world, self.level, self.spent = rng, world, 0.0, 0
+        self.rng, self.world, self.level = rng, world, 0.0
+        self.count, self.spent = 0, 0.0  # trials, and their time in whole trials
         self.start = rng.randrange(max(1, len(world.scores)))
         self.slow = [rng.random() < 0.43 for _ in range(7)]  # seven workers, as in the public campaign
 
-    def trial(self, truth: float) -> Draw:
+    def trial(self, truth: float, seed: int | None = None) -> Draw:
+        self.count += 1
         self.spent += 1
-        if self.world.scores:
-            return Draw(truth + self.world.scores[(self.start + self.spent) % len(self.world.scores)], self.spent)
-        self.level += self.rng.gauss(0, self.world.step) if self.world.step else 0.0
-        if self.world.chance and self.rng.random() < self.world.chance:
-            self.level = self.rng.gauss(0, 2)
-        return Draw(truth + self.level + self._noise(), self.spent)
+        seed = self.count if seed is None else seed
+        return Draw(truth + self._noise(seed), self.count, seed)
 
-    def _noise(self) -> float:
+    def _noise(self, seed: int) -> float:
+        world = self.world
+        if world.scores:
+            return world.scores[(self.start + self.count) % len(world.scores)]
+        self.level += self.rng.gauss(0, world.step) if world.step else 0.0
+        if world.chance and self.rng.random() < world.chance:
+            self.level = self.rng.gauss(0, 2)
+        luck = random.Random(f"luck {seed} {self.start} {self.slow}").gauss(0, 1) if world.shared else 0.0
+        return self.level + math.sqrt(world.shared) * luck + math.sqrt(1 - world.shared) * self._trial_noise()
+
+    def _trial_noise(self) -> float:
         if self.world.hosts:
-            return self.rng.gauss(1.05, 0.32) if self.slow[self.spent % 7] else self.rng.gauss(-0.79, 0.46)
+            return self.rng.gauss(1.05, 0.32) if self.slow[self.count % 7] else self.rng.gauss(-0.79, 0.46)
         if self.world.tails:  # Student's t with 3 degrees of freedom, scaled to a variance of 1
             return self.rng.gauss(0, 1) / math.sqrt(sum(self.rng.gauss(0, 1) ** 2 for _ in range(3)))
         return self.rng.gauss(0, 1)
@@ -108,6 +124,8 @@ class SimulatedSession:
     world: World
     seed: int
     trials: int = 100
+    stop_share: float = 1.0  # of a trial's time, which a screening costs that is stopped early
+    certain: float = threshold_rule.CERTAIN  # of the rule before
     truth: float = 0.0
     effects: list[float] = field(default_factory=list)  # of what was kept
     experiments: int = 0
@@ -117,6 +135,8 @@ class SimulatedSession:
         self.machine = Machine(random.Random(f"machine {self.seed}"), self.world)
         self.incumbent = [self.machine.trial(0) for _ in range(1 if self.rule == "greedy" else REPLICATES)]
         self.lowest = self.first = self.incumbent[0].score
+        self.candidates: list[list[Draw]] = []  # of the incumbent
+        self.known_as = Incumbent(self.incumbent, candidates=self.candidates)
         self.versions: list[list[Draw]] = []
         self.past: list[tuple[float, float]] = []
         self.known = (0, 0), judge.noise([], EARLIER)
@@ -139,26 +159,41 @@ class SimulatedSession:
             yield -gain if u < good else harm if u < good + self.world.harmful else 0.0
 
     def _experiment(self, effect: float) -> None:
-        while self.rule in ("default", "strict") and self._due():
+        while self.rule == BEFORE and threshold_rule.is_due(self.incumbent, self.machine.count):
             self.incumbent.append(self.machine.trial(self.truth))
-        candidate = [self.machine.trial(self.truth + effect)]
+        candidate = [self.machine.trial(self.truth + effect, self._seed_of_screening())]
         self.lowest = min(self.lowest, candidate[0].score)
+        beside = 0  # trials of the incumbent beside the candidate; each has the seed of a re-run
         while (decision := self._decide(candidate)).action in ("run_again", "compare"):
-            target, truth = (
-                (self.incumbent, self.truth) if decision.action == "compare" else (candidate, self.truth + effect)
-            )
-            target.append(self.machine.trial(truth))
+            if decision.action == "compare":
+                beside += 1
+                seed = candidate[beside].seed if beside < len(candidate) else None
+                self.incumbent.append(self.machine.trial(self.truth, seed))
+            else:
+                candidate.append(self.machine.trial(self.truth + effect))
         self.experiments += 1
         self.past.append((decision.delta / self._noise().sigma, decision.p_gain))
         if decision.action == "keep":
-            self.versions.append(self.incumbent)
-            self.truth, self.incumbent = self.truth + effect, candidate[1:] or candidate
-            self.effects.append(effect)
+            self._keep(effect, candidate)
         else:
-            self.versions.append(candidate[1:])
+            self._discard(candidate, decision)
 
-    def _due(self) -> bool:
-        return len(self.incumbent) < REPLICATES or self.machine.spent - self.incumbent[-1].at >= EVERY
+    def _keep(self, effect: float, candidate: list[Draw]) -> None:
+        self.versions.append(self.incumbent)
+        self.truth, self.incumbent, self.candidates = self.truth + effect, candidate[1:] or candidate, []
+        self.known_as = Incumbent(self.incumbent, candidate[:1], self.candidates, self.known_as)
+        self.effects.append(effect)
+
+    def _discard(self, candidate: list[Draw], decision: judge.Decision) -> None:
+        self.versions.append(candidate[1:])
+        self.candidates.append(candidate)
+        if self.rule in ("default", "strict") and len(candidate) == 1 and decision.p_gain < P_STOPPED:
+            self.machine.spent -= 1 - self.stop_share
+
+    def _seed_of_screening(self) -> int | None:
+        """Return the seed of one of the incumbent's trials in turn, where the rule pairs them."""
+        paired = self.world.shared and self.rule in ("default", "strict")
+        return self.incumbent[self.experiments % len(self.incumbent)].seed if paired else None
 
     def _noise(self) -> judge.Noise:
         groups = [*(draws for draws in self.versions if len(draws) > 1), self.incumbent]
@@ -170,7 +205,13 @@ class SimulatedSession:
     def _decide(self, candidate: list[Draw]) -> judge.Decision:
         if self.rule == ONE_RERUN:
             return one_rerun(candidate, self.incumbent)
-        return judge.decide(self.rule, candidate, self.incumbent, self._noise(), judge.learn(self.past))
+        noise, beliefs = self._noise(), judge.learn(self.past)
+        if self.rule == BEFORE:
+            return threshold_rule.decide(candidate, self.incumbent, noise, beliefs, self.certain)
+        known = self.incumbent
+        if self.rule != "greedy":
+            known = self.known_as.with_summary(noise, beliefs)
+        return judge.decide(self.rule, candidate, known, noise, beliefs)
 
 
 def one_rerun(candidate: list[Draw], incumbent: list[Draw]) -> judge.Decision:
@@ -212,9 +253,10 @@ class Summary:
         return self.empty / self.keeps if self.keeps else 0.0
 
 
-def nights(rule: str, world: World, count: int, trials: int) -> list[SimulatedSession]:
+def nights(rule: str, world: World, options: argparse.Namespace) -> list[SimulatedSession]:
     """Simulate sessions; all rules get the same ideas for the same seed."""
-    return [SimulatedSession(rule, world, seed, trials).run() for seed in range(count)]
+    found = (SimulatedSession(rule, world, seed, options.trials, options.stop_share) for seed in range(options.nights))
+    return [session.run() for session in found]
 
 
 def worlds(options: argparse.Namespace) -> None:
@@ -224,7 +266,7 @@ def worlds(options: argparse.Namespace) -> None:
     for name, world in WORLDS.items():
         greedy = None
         for rule in RULES:
-            s = Summary.of(nights(rule, world, options.nights, options.trials))
+            s = Summary.of(nights(rule, world, options))
             greedy = greedy or s
             share = f"{s.gain / greedy.gain:.0%}" if world.good else "-"
             row = f"{s.gain:.2f} | {share} | {s.keeps:.2f} | {s.empty:.2f} | {s.share:.0%} | {s.experiments:.0f}"
@@ -246,14 +288,14 @@ def planted(options: argparse.Namespace) -> None:
 
 
 def null(options: argparse.Namespace) -> None:
-    found = nights("default", WORLDS["nothing works"], options.nights, options.trials)
+    found = nights("default", WORLDS["nothing works"], options)
     keeps = [len(night.effects) for night in found]
     error = stdev(keeps) / math.sqrt(len(keeps))
     print(f"\n{len(keeps)} nights in which nothing works: {fmean(keeps):.3f} ± {error:.3f} keeps a night")
 
 
 def total(options: argparse.Namespace) -> None:
-    s = Summary.of(nights("default", WORLDS["10 % good"], options.nights, options.trials))
+    s = Summary.of(nights("default", WORLDS["10 % good"], options))
     off = f"the total is off by {s.total:+.3f} ± {s.error:.3f} sigma, the lowest score by {s.minimum:+.2f}"
     print(f"\n{options.nights} nights with 10 % good ideas: {off}")
 
@@ -300,40 +342,45 @@ def plot_campaign(path: Path, same: list[float]) -> None:
 
 
 def frontier(options: argparse.Namespace) -> None:
-    """Vary the threshold of the default rule: true gain against keeps without effect."""
+    """Vary the rule before by its threshold, and the default rule by its cost of a wrong keep."""
+    print(
+        "\n| world | rule | true gain | of greedy's | share without effect | keeps of a night in which nothing works |"
+    )
+    print("|---|---|---|---|---|---|")
+    curves: dict[str, dict[str, tuple[float, float]]] = {}
+    for name in ("5 % good", "10 % good"):
+        greedy = Summary.of(nights("greedy", WORLDS[name], options))
+        for rule, values in ((BEFORE, FRONTIER_BEFORE), ("default", FRONTIER)):
+            for value in values:
+                s, nothing = (vary(rule, value, WORLDS[world], options) for world in (name, "nothing works"))
+                curves.setdefault(f"{rule}, {name}", {})[f"{value:g}"] = s.share, s.gain / greedy.gain
+                row = f"{s.gain:.2f} | {s.gain / greedy.gain:.0%} | {s.share:.0%} | {nothing.keeps:.2f}"
+                print(f"| {name} | {rule}, {value:g} | {row} |", flush=True)
+    if options.plot:
+        plot(options.plot, curves)
+
+
+def vary(rule: str, value: float, world: World, options: argparse.Namespace) -> Summary:
+    """Simulate a rule with another threshold (`certain`) or another cost of a wrong keep."""
     chosen = judge.RULES["default"]
     assert chosen is not None
-    points = {}
-    header = "| certain | true gain, 10 % good | of greedy's | share without effect "
-    print(f"\n{header}| keeps of a night in which nothing works |\n|---|---|---|---|---|")
-    greedy = Summary.of(nights("greedy", WORLDS["10 % good"], options.nights, options.trials))
-    for certain in FRONTIER:
-        judge.RULES["default"] = Rule(chosen.promising, chosen.futile, certain, chosen.min_reruns, chosen.max_reruns)
-        s = Summary.of(nights("default", WORLDS["10 % good"], options.nights, options.trials))
-        nothing = Summary.of(nights("default", WORLDS["nothing works"], options.nights, options.trials))
-        points[certain] = (s.share, s.gain / greedy.gain)
-        print(
-            f"| {certain} | {s.gain:.2f} | {s.gain / greedy.gain:.0%} | {s.share:.0%} | {nothing.keeps:.2f} |",
-            flush=True,
-        )
+    judge.RULES["default"] = replace(chosen, wrong_keep=value) if rule == "default" else chosen
+    sessions = (
+        SimulatedSession(rule, world, seed, options.trials, options.stop_share, value) for seed in range(options.nights)
+    )
+    found = Summary.of([session.run() for session in sessions])
     judge.RULES["default"] = chosen
-    if options.plot:
-        others = {rule: Summary.of(nights(rule, WORLDS["10 % good"], options.nights, options.trials)) for rule in RULES}
-        plot(options.plot, points, {rule: (s.share, s.gain / greedy.gain) for rule, s in others.items()})
+    return found
 
 
-def plot(path: Path, points: dict[float, tuple[float, float]], others: dict[str, tuple[float, float]]) -> None:
+def plot(path: Path, curves: dict[str, dict[str, tuple[float, float]]]) -> None:
     pyplot = plotter()
     figure, axes = pyplot.subplots(figsize=(6, 3.6))
-    axes.plot(
-        *zip(*points.values(), strict=True), "-o", color="#2a6fdb", markersize=4, label="default rule, by threshold"
-    )
-    for certain, point in points.items():
-        axes.annotate(f"{certain:g}", point, textcoords="offset points", xytext=(4, -11), fontsize=7, color="#2a6fdb")
-    for rule, point in others.items():
-        axes.plot(*point, "s", color="#d9822b", markersize=6)
-        axes.annotate(rule, point, textcoords="offset points", xytext=(6, 5), fontsize=9)
-    axes.set(xlabel="share of keeps without effect", ylabel="true gain, of greedy's", ylim=(0, 1.1), xlim=(0, 0.6))
+    for (name, points), colour, style in zip(curves.items(), COLOURS, ("--o", "-o") * 2, strict=True):
+        axes.plot(*zip(*points.values(), strict=True), style, color=colour, markersize=4, label=name)
+        for value, point in points.items():
+            axes.annotate(value, point, textcoords="offset points", xytext=(4, -11), fontsize=7, color=colour)
+    axes.set(xlabel="share of keeps without effect", ylabel="true gain, of greedy's", ylim=(0, 1.3), xlim=(0, 0.6))
     axes.legend(frameon=False, loc="lower right", fontsize=8)
     save(figure, path)
 
@@ -359,6 +406,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--nights", type=int, default=200)
     parser.add_argument("--trials", type=int, default=100)
+    parser.add_argument("--stop-share", type=float, default=1.0, help="of a trial's time, for a lost screening")
     parser.add_argument("--only", choices=["null", "worlds", "planted", "total", "frontier", "campaign"])
     parser.add_argument("--plot", type=Path, help="picture of the frontier; needs matplotlib")
     parser.add_argument("--scores", type=Path, help="the campaign's runs, as .csv.gz")

@@ -3,6 +3,7 @@
 from autoresearch.judge.beliefs import Beliefs, learn
 from autoresearch.judge.curve_forecast import LOOKS, SCHEDULE, CurveForecast, Example, max_odds
 from autoresearch.judge.curve_gap import Gap, LossCurve, curve_gap
+from autoresearch.judge.level import ANCESTORS, Incumbent
 from autoresearch.judge.noise import MAX_EARLIER_DOF, Draw, Noise, difference, noise, p_below, p_below_zero
 from autoresearch.judge.pooling import update_parts
 from autoresearch.judge.power import POWER, smallest_gain
@@ -20,6 +21,7 @@ from autoresearch.judge.speed import SpeedEffect, learn_speed
 
 __all__ = [
     "ALLOWANCE_SIGMA",
+    "ANCESTORS",
     "LOOKS",
     "MAX_EARLIER_DOF",
     "POWER",
@@ -32,6 +34,7 @@ __all__ = [
     "Draw",
     "Example",
     "Gap",
+    "Incumbent",
     "LossCurve",
     "Noise",
     "SpeedEffect",

@@ -48,21 +48,31 @@ def learn(past: Iterable[tuple[float, float]]) -> Beliefs:
 
 def p_gain(beliefs: Beliefs, delta: float, error: float, dof: float) -> float:
     """Return the probability of a gain, given a difference and its standard error in sigma."""
-    return float(_posterior(beliefs, delta, error, dof)[GAIN].sum())
+    return float(posterior(beliefs, np.array([delta]), error, dof)[0, GAIN].sum())
 
 
 def p_loss(beliefs: Beliefs, bound: float, delta: float, error: float, dof: float) -> float:
     """Return the probability of a loss above `bound` sigma, likewise."""
-    return float(_posterior(beliefs, delta, error, dof)[bound < EFFECTS].sum())
+    return float(posterior(beliefs, np.array([delta]), error, dof)[0, bound < EFFECTS].sum())
 
 
-def _posterior(beliefs: Beliefs, delta: float, error: float, dof: float) -> Array:
-    """Apply Bayes' rule over `EFFECTS`; the likelihood is Student's t."""
+def likelihood(beliefs: Beliefs, deltas: Array, errors: Array, dof: float) -> Array:
+    """Return how well the beliefs explain each difference with its error, [n]."""
+    return np.asarray(_weights(beliefs, deltas, errors, dof).sum(axis=1))
+
+
+def posterior(beliefs: Beliefs, deltas: Array, error: float, dof: float) -> Array:
+    """Apply Bayes' rule over `EFFECTS` for each difference, [n, effects]."""
+    weights = _weights(beliefs, deltas, np.full(len(deltas), error), dof)
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True))
+
+
+def _weights(beliefs: Beliefs, deltas: Array, errors: Array, dof: float) -> Array:
+    """Return prior times likelihood, [n, effects]; the likelihood is Student's t."""
     dof = max(1.0, min(dof, MAX_LIKELIHOOD_DOF))
-    spread = np.hypot(error, GRID_STEP * EFFECTS)  # each grid point stands for an interval
-    away = (min(max(delta, -MAX_EFFECT_SIGMA), MAX_EFFECT_SIGMA) - EFFECTS) / spread
-    weights: Array = beliefs.effects * (1 + away**2 / dof) ** (-(dof + 1) / 2) / spread
-    return np.asarray(weights / weights.sum())
+    spread = np.hypot(errors[:, None], GRID_STEP * EFFECTS)  # each grid point stands for an interval
+    away = (np.clip(deltas, -MAX_EFFECT_SIGMA, MAX_EFFECT_SIGMA)[:, None] - EFFECTS) / spread
+    return np.asarray(beliefs.effects * np.exp(np.log1p(away**2 / dof) * (-(dof + 1) / 2)) / spread)
 
 
 def _half_cauchy(where: NDArray[np.bool_], scale: float) -> Array:

@@ -30,10 +30,10 @@ class NoiseModel:
 
 STEADY = NoiseModel()
 NOISE_MODELS = {  # with their prior probabilities; the steady one is first
-    STEADY: 0.3,
+    STEADY: 0.6,
     NoiseModel(shared=0.7): 0.1,
-    NoiseModel(level=1.0, memory=40.0): 0.3,
-    NoiseModel(level=2.0, memory=10.0): 0.3,
+    NoiseModel(level=1.0, memory=40.0): 0.15,
+    NoiseModel(level=2.0, memory=10.0): 0.15,
 }
 
 
@@ -43,6 +43,7 @@ class Draw:
     at: int  # number of the trial in the session
     seed: int | None = None  # None: a unique one
     speed: float | None = None  # of the machine beside the trial (speed.py); None: unknown
+    variance: float = 1.0  # of its noise, in sigma squared; a summary of other trials has another one
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,7 @@ def _least_squares(design: Array, draws: Sequence[Draw], model: NoiseModel) -> _
 
 def _covariance(draws: Sequence[Draw], model: NoiseModel) -> Array:
     """Return the covariance of draws around their versions' means, [n, n], for a spread of 1."""
-    covariance = np.eye(len(draws))
+    covariance = np.diag([draw.variance for draw in draws])
     if model.level:
         at = np.array([draw.at for draw in draws], dtype=np.float64)
         covariance += model.level**2 * np.exp(-np.abs(at[:, None] - at) / model.memory)

@@ -7,25 +7,28 @@ from statistics import fmean
 
 from autoresearch.judge.beliefs import Beliefs, p_gain, p_loss
 from autoresearch.judge.noise import Draw, Noise, WeightedModel, difference
+from autoresearch.judge.value import Estimate, value_after, value_of_certainty, value_of_keep
 
 
 @dataclass(frozen=True)
 class Rule:
-    """Thresholds on the probability of a gain, and limits on the number of fresh re-runs."""
+    """Costs of decisions in sigma, the probability that a keep needs, and a limit on fresh re-runs."""
 
-    promising: float  # a screening needs this for a re-run
-    futile: float  # less than this after re-runs discards
-    certain: float  # this and more after re-runs keeps
-    min_reruns: int
+    wrong_keep: float  # cost of a keep without a gain
+    trial: float  # cost of a trial
+    certain: float  # a keep needs this probability of a gain
     max_reruns: int
 
 
-DEFAULT = Rule(promising=0.2, futile=0.15, certain=0.6, min_reruns=2, max_reruns=4)
+DEFAULT = Rule(wrong_keep=3.0, trial=0.06, certain=0.6, max_reruns=6)
 RULES = {
     "default": DEFAULT,
-    "strict": Rule(promising=0.2, futile=0.15, certain=0.95, min_reruns=2, max_reruns=8),
+    "strict": Rule(wrong_keep=20.0, trial=0.06, certain=0.95, max_reruns=8),
     "greedy": None,  # the original's: any lower number is kept
 }
+LOOKAHEAD = 3  # trials before the decision that are considered
+FUTILE = 0.15  # a gain that is less probable is called not confirmed
+SIMPLER_RERUNS = 2  # fresh re-runs before less code is kept without a gain
 SIMPLER_MODES = ("revert", "prune")  # a kept change is taken out
 MAX_LOSS_SIGMA = 0.5  # of one simplification ...
 P_SMALL_LOSS = 0.8  # ... and the probability of this that a keep needs
@@ -74,7 +77,7 @@ def decide(
         judge_equal = _judge_same if same else _judge_simplification
         if (decision := judge_equal(evidence, chosen, simpler)) is not None:
             return decision
-    return _judge_screening(evidence, chosen) if len(candidate) == 1 else _judge_reruns(evidence, chosen)
+    return _judge_gain(evidence, chosen)
 
 
 def more_informative(candidate: Sequence[Draw], incumbent: Sequence[Draw], noise: Noise) -> str:
@@ -134,6 +137,34 @@ class _Comparison:
     def more_informative(self) -> str:
         return "compare" if self.variance(0, 1) < self.variance(1, 0) else "run_again"
 
+    @cached_property
+    def estimate(self) -> Estimate:
+        """Return the difference over all draws, averaged over the models of the machine."""
+        found = [(each.weight, *self._in_sigmas(each)) for each in self.noise.models]
+        delta = sum(weight * delta for weight, delta, _, _ in found)
+        return Estimate(delta, self.variance(0, 0) ** 0.5 / self.noise.sigma, self.noise.dof)
+
+    def may_keep(self, rule: Rule) -> bool:
+        """Return whether fresh re-runs confirm a gain."""
+        return bool(self.fresh) and self.delta < 0 and self.p_gain >= rule.certain
+
+    def value_of_keep(self, rule: Rule) -> float:
+        return value_of_keep(self.beliefs, self.estimate, rule.wrong_keep)
+
+    def is_worth_a_draw(self, rule: Rule) -> bool:
+        """Return whether up to `LOOKAHEAD` more draws are expected to improve the decision by more than they cost."""
+        now = max(self.value_of_keep(rule), 0.0) if self.may_keep(rule) else 0.0
+        if value_of_certainty(self.beliefs, self.estimate) - rule.trial <= now:
+            return False
+        ours = theirs = 0
+        for draws in range(1, LOOKAHEAD + 1):
+            both = self.variance(ours + 1, theirs), self.variance(ours, theirs + 1)
+            ours, theirs = (ours, theirs + 1) if both[1] < both[0] else (ours + 1, theirs)
+            error = min(both) ** 0.5 / self.noise.sigma
+            if value_after(self.beliefs, self.estimate, error, rule.wrong_keep) - draws * rule.trial > now:
+                return True
+        return False
+
     def request_draw(self) -> Decision:
         """Ask for one more draw of the version for which it reduces the variance more."""
         return self.decision(self.more_informative, "looks better")
@@ -143,19 +174,17 @@ class _Comparison:
         return Decision(action, reason, self.delta, self.p_gain)
 
 
-def _judge_screening(evidence: _Comparison, rule: Rule) -> Decision:
-    if evidence.p_gain >= rule.promising:
-        return evidence.decision("run_again", "looks better")
-    return evidence.decision("discard", "not better" if evidence.delta >= 0 else "hardly better")
-
-
-def _judge_reruns(evidence: _Comparison, rule: Rule) -> Decision:
+def _judge_gain(evidence: _Comparison, rule: Rule) -> Decision:
+    """Draw again as long as that is worth its cost; then keep if that has a value above 0."""
     reruns = len(evidence.fresh)
-    if evidence.p_gain < rule.futile:
-        return evidence.decision("discard", "fresh re-runs do not confirm it")
-    if evidence.p_gain >= rule.certain and reruns >= rule.min_reruns and evidence.delta < 0:
-        return evidence.decision("keep", f"{reruns} fresh re-runs confirm it")
-    return evidence.request_draw() if reruns < rule.max_reruns else evidence.decision("discard", "too close to call")
+    if reruns < rule.max_reruns and evidence.is_worth_a_draw(rule):
+        return evidence.request_draw()
+    if evidence.may_keep(rule) and evidence.value_of_keep(rule) > 0:
+        return evidence.decision("keep", f"{reruns} fresh re-run{'s confirm' if reruns > 1 else ' confirms'} it")
+    if not reruns:
+        return evidence.decision("discard", "not better" if evidence.delta >= 0 else "hardly better")
+    words = "fresh re-runs do not confirm it" if evidence.p_gain < FUTILE else "too close to call"
+    return evidence.decision("discard", words)
 
 
 def _judge_same(evidence: _Comparison, rule: Rule, allowance: float) -> Decision | None:
@@ -176,10 +205,10 @@ def _judge_same(evidence: _Comparison, rule: Rule, allowance: float) -> Decision
 def _judge_simplification(evidence: _Comparison, rule: Rule, allowance: float) -> Decision | None:
     """Judge less code for the same score; None: only a gain can keep it."""
     bound, reruns = min(MAX_LOSS_SIGMA, allowance), len(evidence.fresh)
-    max_p_loss = 1 - P_SMALL_LOSS if reruns >= rule.min_reruns else P_SMALL_LOSS
+    max_p_loss = 1 - P_SMALL_LOSS if reruns >= SIMPLER_RERUNS else P_SMALL_LOSS
     if evidence.p_gain >= rule.certain or evidence.p_loss(bound) > max_p_loss:
         return None
-    if reruns < rule.min_reruns:
+    if reruns < SIMPLER_RERUNS:
         return evidence.decision("run_again", "less code, and not clearly worse")
     if evidence.delta > bound * evidence.noise.sigma:
         return None

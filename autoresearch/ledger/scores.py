@@ -55,6 +55,10 @@ _NUMBERED = """
     ) WHERE val_bpb IS NOT NULL
 """
 
+_DISCARDED_ON = """
+    SELECT id FROM experiments WHERE session_id = :session AND parent = :n AND verdict = 'discard' ORDER BY n
+"""
+
 
 def effects(ledger: Ledger, session_id: int) -> list[tuple[float, float]]:
     """Return (difference in sigma, probability of a gain) of each judged candidate.
@@ -62,6 +66,11 @@ def effects(ledger: Ledger, session_id: int) -> list[tuple[float, float]]:
     One whose trial was stopped early has no difference: as a gain, of the size that its odds allow, it counts as 0.
     """
     return [(row[0], row[1]) for row in ledger.query(_EFFECTS, session=session_id)]
+
+
+def discarded_on(ledger: Ledger, session_id: int, n: int) -> list[int]:
+    """Return the ids of the discarded experiments that were built on experiment `n`, in order."""
+    return [row[0] for row in ledger.query(_DISCARDED_ON, session=session_id, n=n)]
 
 
 def newest_sigma(ledger: Ledger, session: Session) -> float | None:

@@ -22,11 +22,11 @@ from autoresearch.session.constraints import Constraints
 from autoresearch.session.context import SessionContext
 from autoresearch.session.describe import Columns
 from autoresearch.session.drift import describe_drift, machine_changed
+from autoresearch.session.incumbents import read_incumbent
 from autoresearch.session.machine_speed import describe_adjustment, may_be_spoiled
 from autoresearch.source import size
 
 MAX_FAILED_SENTINELS = 2  # trials of the incumbent that may fail in a row before its earlier scores must do
-SENTINEL_EVERY_TRIALS = 20  # the incumbent is measured again after so many trials in any case
 NEXT_PURPOSE = {"run_again": "rerun", "compare": "sentinel"}  # of the trial that the judge asks for
 REOPENED = "reopened"  # kind of the event of a near miss that is a candidate again
 
@@ -41,7 +41,7 @@ class Evidence:
     """Answer questions about the trials of one session, for the judge and for briefs."""
 
     context: SessionContext
-    replicates: int  # trials of the base, and of any incumbent before a candidate is compared with it
+    replicates: int  # trials of the base
     prior: tuple[float, float] | None = None  # sigma and degrees of freedom from earlier sessions
     constraints: Constraints = field(default_factory=Constraints)
 
@@ -162,12 +162,8 @@ class Evidence:
             return True
         if self.context.row.judge == "greedy" and experiment.mode not in judge.SIMPLER_MODES:
             return False
-        if self._fails_now(rival):
-            return False
-        if len(self._fresh_good(rival)) < self.replicates:
-            return True
         since = judging(self.context.ledger.trials_after(self.context.id, trials[-1].id))
-        return len(since) >= SENTINEL_EVERY_TRIALS or machine_changed(trials, since)
+        return not self._fails_now(rival) and machine_changed(trials, since)
 
     def _fails_now(self, experiment: Experiment) -> bool:
         """Return whether the last trials of an incumbent failed: then its earlier scores must do."""
@@ -260,7 +256,7 @@ class Evidence:
         """Return what decides on draws of an experiment."""
         context, noise = self.context, self.noise()
         beliefs = judge.learn(effects(context.ledger, context.id))
-        rival = self._fresh_draws(self.rival(experiment))
+        rival = self._known_draws(self.rival(experiment), beliefs)
         allowance, same = None, self._is_same(experiment)
         if same or self._is_simpler(experiment):
             losses = (max(row.delta or 0.0, 0.0) / require(row.sigma) for row in self._keeps() if row.n > 0)
@@ -294,6 +290,13 @@ class Evidence:
 
     def _keeps(self) -> list[Experiment]:
         return self.context.ledger.experiments(self.context.id, verdict="keep")
+
+    def _known_draws(self, rival: Experiment, beliefs: judge.Beliefs) -> list[Draw]:
+        """Return the fresh draws of a rival, and one that sums up what other trials say of its level."""
+        draws = self._draws(JUDGING)
+        if self.context.row.judge == "greedy" or not draws.get(rival.id):  # greedy compares with single scores
+            return self._fresh_draws(rival)
+        return read_incumbent(self.context, rival, self._draws(FRESH), draws).with_summary(self.noise(), beliefs)
 
     def _fresh_draws(self, experiment: Experiment) -> list[Draw]:
         """Return the draws of fresh trials; of all judging trials if there is none."""

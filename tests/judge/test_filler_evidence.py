@@ -15,7 +15,7 @@ KNOWN = Noise(SIGMA, 1000.0, (WeightedModel(STEADY, 1.0, SIGMA),))
 INCUMBENT = [Draw(1.0, k) for k in range(12)]
 NEAR_MISS = [-2.0, -1.9, 0.7, -1.9, 0.7]  # sigma, a screening and its re-runs: too close to call
 MAX_DRAWS = 9  # of a near miss, as in session/fillers.py
-RUNS = 600
+RUNS = 1000
 
 IsCutShort = Callable[[float], bool]  # whether a filler ends early, by what it would have scored in sigma
 
