@@ -16,6 +16,7 @@ from autoresearch.analysis.session_noise import session_noise
 from autoresearch.errors import UserError, require
 from autoresearch.ledger import Event, Experiment
 from autoresearch.ledger import statements as rules
+from autoresearch.source.rebase import merge_versions
 from autoresearch.workspace.texts import merge_texts
 from autoresearch.workspace.workspace import Workspace
 
@@ -118,9 +119,9 @@ def without(workspace: Workspace, keeps: Sequence[Experiment], numbers: Sequence
     for before, keep in reversed(list(pairwise(keeps))):
         if keep.n in numbers:
             after, origin = workspace.read(require(keep.sha)), workspace.read(require(before.sha))
-            text, conflicts = merge_texts(after, text, origin)
-            if conflicts:
+            if (merged := merge_versions(merge_texts, after, text, origin)) is None:
                 raise UserError(f"experiment {keep.n} cannot be taken out: later changes stand on the same lines")
+            text = merged
     return text
 
 
