@@ -83,7 +83,7 @@ def _take_out(
         if missing := set(numbers) - {keep.n for keep in keeps[1:]}:
             raise UserError(f"experiment {min(missing)} is not kept in the final version: see `autoresearch log`")
         project = project_of(session, slots)
-        text = without(Workspace(project.root, project.config.train), keeps, numbers)
+        text = without(Workspace.of(project.root, project.config), keeps, numbers)
         proposal = Proposal(text, hypothesis, "simplification", mode=mode)
         with lock_slot(project, wait) as live:
             return take_out(session, project, store, proposal, by, [live.handle])

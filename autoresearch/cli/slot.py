@@ -72,7 +72,7 @@ def open_remeasurer(tag: str | None, slots: str | None, wait: bool) -> Iterator[
         def watch(n: int, progress: "Progress") -> None:
             handle(TrialProgress(n, "again", progress))
 
-        workspace = Workspace(project.root, project.config.train)
+        workspace = Workspace.of(project.root, project.config)
         card, referee = CardMemory(project.slot.gpu), CellReferee(project.settings, project.data)
         context = SessionContext(session.id, session.tag, ledger, workspace, project.runs, [handle])
         try:
