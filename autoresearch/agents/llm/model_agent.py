@@ -12,6 +12,8 @@ from autoresearch.agents.llm.prices import Prices
 from autoresearch.agents.llm.tools import TEST_TOOL, EditSession
 from autoresearch.agents.lookup import BriefLibrary
 from autoresearch.agents.services import Library, Services
+from autoresearch.agents.trial_tools import Role
+from autoresearch.brief.source_code import show_source
 from autoresearch.brief.tokens import quote
 from autoresearch.config import Config, how_to_price
 from autoresearch.errors import UsageError
@@ -76,14 +78,15 @@ class ModelAgent:
         """Return the new texts and their records, one or more."""
         coder = self.config.code_model
         wanted = 1 if coder else brief.proposals
-        first = EditSession("idea" if coder else "propose", brief.source, library, self.services.tools, wanted)
+        role: Role = "idea" if coder else "propose"
+        first = EditSession(role, brief.source, library, self.services.tools, wanted, brief.rules, brief.task)
         Conversation(self.server, first, self._models()[0], brief.n, trace).run([*brief.stable, brief.changing()])
         if not coder:
             return first.made
         assert first.record is not None  # set when a session with this role is finished
-        second = EditSession("code", first.before, library, self.services.tools)
+        second = EditSession("code", first.before, library, self.services.tools, 1, brief.rules, brief.task)
         idea = quote("researcher", f"{first.record.hypothesis}\n\n{first.idea}")
-        code = "\n\n".join([*brief.about_trial, f"# train.py\n\n```python\n{first.before}```"])
+        code = "\n\n".join([*brief.about_trial, show_source(first.before, "")])
         parts = [code, f"# The idea\n\n{idea}"]
         Conversation(self.server, second, coder, brief.n, trace).run(parts)
         return [(second.text, first.record)]
