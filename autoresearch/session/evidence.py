@@ -25,6 +25,7 @@ MAX_FAILED_SENTINELS = 2  # trials of the incumbent that may fail in a row befor
 SENTINEL_EVERY_TRIALS = 20  # the incumbent is measured again after so many trials in any case
 NEXT_PURPOSE = {"run_again": "rerun", "compare": "sentinel"}  # of the trial that the judge asks for
 DRIFT_PROBABILITY = 0.99865  # three sigma, where sigma is known: drift is reported above it
+VERDICT_OF = {"suspect": "suspect", "invalid": "invalid"}  # of other outcomes without a score: crash
 REOPENED = "reopened"  # kind of the event of a near miss that is a candidate again
 
 
@@ -54,6 +55,11 @@ class Evidence:
     replicates: int  # trials of the base, and of any incumbent before a candidate is compared with it
     prior: tuple[float, float] | None = None  # sigma and degrees of freedom from earlier sessions
     constraints: Constraints = field(default_factory=Constraints)
+
+    @property
+    def what(self) -> str:
+        """Return the name of what is edited, for people."""
+        return "version" if self.constraints.files else "train.py"
 
     def incumbent(self) -> Experiment:
         kept = self._keeps()
@@ -196,7 +202,7 @@ class Evidence:
         if experiment.n == 0:
             return self._base_verdict(trials, failed)
         if failed is not None:
-            verdict, why = "suspect" if failed.outcome == "suspect" else "crash", failed.result.get("reason", "")
+            verdict, why = VERDICT_OF.get(failed.outcome or "", "crash"), failed.result.get("reason", "")
             return {"verdict": verdict, "reason": why if failed.outcome == verdict else f"{failed.outcome}: {why}"}
         if (violation := self._violation(trials)) is not None:
             return {"verdict": "invalid", "reason": violation}
@@ -230,9 +236,9 @@ class Evidence:
     def _base_verdict(self, trials: Sequence[Trial], failed: Trial | None) -> Columns:
         if failed is not None:
             why = f"{failed.outcome}: {failed.result.get('reason', '')}"
-            raise UserError(f"the base train.py fails ({why}): mend and commit it, then run again")
+            raise UserError(f"the base {self.what} fails ({why}): mend and commit it, then run again")
         if (violation := self._violation(trials)) is not None:
-            raise UserError(f"the base train.py {violation}: change it, or the limit")
+            raise UserError(f"the base {self.what} {violation}: change it, or the limit")
         scores = [require(trial.val_bpb) for trial in trials]
         return {"verdict": "keep", "reason": "the base", "val_bpb": fmean(scores), "sigma": self.noise().sigma}
 

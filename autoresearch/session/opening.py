@@ -42,7 +42,7 @@ def open_session_project(
     """
     root = repository()
     config = configuration.load(root, flags)
-    workspace = Workspace(root, config.train)
+    workspace = Workspace.of(root, config)
     if config.tag is not None:
         workspace.check_tag(config.tag)
     if not (root / "runs").exists() and (config.tag is None or workspace.best(config.tag) is None):
@@ -95,6 +95,8 @@ def open_session(project: Project, ledger: Ledger, workspace: Workspace, origin:
 
 def _check_base(config: configuration.Config, workspace: Workspace) -> None:
     """Raise Blocker if the committed train.py lacks a function of the contract."""
+    if config.run is not None:
+        return
     require_contract(workspace.read(workspace.head()), f"{config.train}, as committed,")
 
 
@@ -112,6 +114,8 @@ def _start_from(origin: str, project: Project, ledger: Ledger, workspace: Worksp
     if not workspace.has(version.sha):
         text = f"`autoresearch best --tag {origin}` still has its text"
         raise UserError(f"commit {version.sha[:7]} of experiment {best} of session `{origin}` is gone: {text}")
+    if project.command and workspace.locked(version.sha) != project.command.locked:
+        raise UserError(f"files that are locked have changed since session `{origin}`: start one from HEAD")
     about = {"from_tag": origin, "from_n": best, "head": workspace.head()}
     return _create(project, ledger, workspace, version.sha, about)
 
@@ -179,7 +183,7 @@ def pinned_settings(project: Project) -> JsonObject:
     return {
         "budget": str(project.settings.budget),
         "device": project.settings.device,
-        "data": project.data.hash,
+        "data": project.basis.hash,
         "eval_rows": project.settings.eval_rows,
         "judge": project.config.judge,
     }
@@ -187,7 +191,7 @@ def pinned_settings(project: Project) -> JsonObject:
 
 def trial_identity(project: Project) -> JsonObject:
     """Return what two trials must have in common to be compared."""
-    return hardware.identity(project.slot.device, project.slot.gpu, project.data.hash)
+    return hardware.identity(project.slot.device, project.slot.gpu, project.basis.hash)
 
 
 def choose_tag(ledger: Ledger, workspace: Workspace) -> str:

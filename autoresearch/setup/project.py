@@ -1,5 +1,6 @@
 """A project: repository, configuration, slots, data set and how its trials run."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -11,9 +12,10 @@ from autoresearch.config import Config
 from autoresearch.data.builder import find_dataset
 from autoresearch.data.dataset import Dataset
 from autoresearch.data.workers import say
-from autoresearch.errors import Blocker, UsageError, UserError
+from autoresearch.errors import Blocker, UsageError, UserError, require
 from autoresearch.measure import hidden_work
 from autoresearch.measure.clock import Budget
+from autoresearch.measure.command_spec import CommandSpec
 from autoresearch.measure.settings import Settings
 from autoresearch.sandbox import selftest
 from autoresearch.sandbox.cell import CellError
@@ -22,6 +24,7 @@ from autoresearch.setup import bytecode, card, slots
 from autoresearch.setup.slots import Slot
 from autoresearch.source.parsing import uses_torch
 from autoresearch.workspace import git
+from autoresearch.workspace.workspace import Workspace
 
 BUDGET = {"cpu": "5cpu", "cuda": "5m"}
 EVAL_ROWS = {"cpu": 2048, "cuda": 10240}
@@ -30,13 +33,28 @@ EVAL_BATCH = {"cpu": 32, "cuda": 16}
 
 @dataclass(frozen=True)
 class Project:
-    """A repository that can run trials. `settings` are those of a trial on the first slot."""
+    """A repository that can run trials. `settings` are those of a trial on the first slot.
+
+    Trials measure on a data set, or by a command.
+    """
 
     root: Path
     config: Config
     slots: tuple[Slot, ...]
-    data: Dataset
+    basis: Dataset | CommandSpec
     settings: Settings
+
+    @property
+    def data(self) -> Dataset:
+        """Return the data set of the built-in trial. Raises UserError where a command measures."""
+        if isinstance(self.basis, CommandSpec):
+            raise UserError("this needs the built-in trial: with `run`, a command measures, and there is no data set")
+        return self.basis
+
+    @property
+    def command(self) -> CommandSpec | None:
+        """Return the command that measures; None with the built-in trial."""
+        return self.basis if isinstance(self.basis, CommandSpec) else None
 
     @property
     def slot(self) -> Slot:
@@ -78,6 +96,8 @@ def open_project(
     config = configuration.load(root, flags)
     chosen = slots.choose(config.device, config.threads, config.slots)
     first = settings(config, chosen[0])  # refuses a wrong budget before minutes are spent on data
+    if config.run is not None:
+        return Project(root, config, chosen, read_command(root, config), first)
     data = find_dataset(configuration.cache_folder(), pinned) if pinned else None
     if data is None:
         require_source(config, first.device)
@@ -87,6 +107,29 @@ def open_project(
         say(f"{words}: its source is gone, or has other files, sizes or times now", True)
     _compile_torch(root)
     return Project(root, config, chosen, data, first)
+
+
+def read_command(root: Path, config: Config) -> CommandSpec:
+    """Return the command of the settings, with the files that HEAD locks. Raises Blocker, UsageError."""
+    run, metric = require(config.run), require(config.metric)
+    workspace = Workspace.of(root, config)
+    files = [metric.source.file] if metric.source.file else list(run.outputs)
+    if metric.source.regex is None and len(files) != 1:
+        raise UsageError("metric.from: name the `file` of `run.outputs` that has the number")
+    return CommandSpec(
+        command=run.command,
+        python=sys.executable,
+        name=metric.name,
+        timeout_s=run.timeout,
+        edited=tuple(config.edit),
+        outputs=run.outputs,
+        read=tuple(root / configuration.expand_user(name) for name in run.read),
+        regex=metric.source.regex,
+        json_path=metric.source.json_path,
+        file=None if metric.source.regex else files[0],
+        possible=metric.possible,
+        locked=workspace.locked(workspace.head()),
+    )
 
 
 def _compile_torch(root: Path) -> None:
@@ -125,6 +168,8 @@ def _is_current(data: Dataset, config: Config, device: str) -> bool:
 
 def budget(config: Config, device: str) -> Budget:
     """Return the budget of one trial, as configured or the default of the device. Raises UsageError."""
+    if config.run is not None:
+        return Budget(config.run.timeout, "s")
     return Budget.parse(config.budget or BUDGET[device])
 
 
@@ -146,8 +191,8 @@ def inspection(project: Project) -> selftest.Inspection:
     """Grade the cell. Raises Blocker if none can be started, a card fails in it, or STRONG is required and missing."""
     try:
         for slot in project.slots:
-            card.require_card(slot, project.data)
-        result = attack_cell(project.slot, project.data, project.root)
+            card.require_card(slot, None if project.command else project.data)
+        result = attack_cell(project.slot, None if project.command else project.data, project.root)
     except CellError as error:
         raise Blocker(f"no cell can be started here: {error}") from None
     if project.config.require_strong and result.grade != "STRONG":
