@@ -45,6 +45,10 @@ def _require_paths(patterns: list[str]) -> list[str]:
     return [each.removeprefix("./") for each in patterns]
 
 
+def _require_relative(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(_require_paths(list(names)))
+
+
 def _split_words(value: object) -> object:
     return shlex.split(value) if isinstance(value, str) else value
 
@@ -93,14 +97,24 @@ class RunCommand(BaseModel):
     read: tuple[str, ...] = ()  # files and folders that it may read beside the tree
 
 
+class ScoreCommand(BaseModel):
+    """A command that scores the outputs of `run`, which stand in `{in}`, when `run` is over."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    command: Annotated[tuple[str, ...], BeforeValidator(_split_words)] = Field(min_length=1)
+    private: Annotated[tuple[str, ...], AfterValidator(_require_relative)] = ()  # files that `run` cannot read
+    timeout: Annotated[float, BeforeValidator(_read_seconds)] = Field(default=600.0, gt=0)  # seconds
+
+
 class MetricSource(BaseModel):
-    """Where the number is: in what the command prints, or in an output that is JSON."""
+    """Where the number is: in what the last command prints, or in an output that is JSON."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     regex: Annotated[str, AfterValidator(_require_group)] | None = None  # with one group; matched to lines
     json_path: str | None = Field(default=None, alias="json", pattern=r"^\$(\.\w+)+$")
-    file: str | None = None  # the output with the JSON; None: the only one
+    file: str | None = None  # the output of `run` with the JSON; None: a line that is printed
 
 
 class Metric(BaseModel):
@@ -164,7 +178,9 @@ class Config(BaseModel):
     edit: Annotated[Words, AfterValidator(_require_paths)] = Field(default_factory=list)  # files that may be edited
     create: bool = False  # whether new files may match `edit`
     run: RunCommand | None = None  # measures a version; None: the built-in trial
-    metric: Metric | None = None  # the number of `run`
+    score: ScoreCommand | None = None  # reads the number from the outputs of `run`, without files that may change
+    holdout: ScoreCommand | None = None  # the same on other answers: for the honest total, never shown to an agent
+    metric: Metric | None = None  # the number of `score`, or of `run`
     on_event: str | None = None  # shell command that runs at events (docs/guide.md)
     on_event_seconds: float = Field(default=10.0, gt=0, le=600)  # time limit of that command
     require_strong: bool = False  # refuse to run where the grade of the cell is not STRONG
@@ -197,7 +213,7 @@ def _settle_edited(config: Config) -> Config:
 
     The built-in trial measures one Python file.
     """
-    if (config.run is None) is not (config.metric is None):
+    if (config.run is None) is not (config.metric is None) or (config.run is None and (config.score or config.holdout)):
         raise UsageError(f"`run` and `metric` in {FILE} belong together: give both, or none for the built-in trial")
     if config.run is not None:
         _check_command(config)
@@ -217,6 +233,10 @@ def _check_command(config: Config) -> None:
         raise UsageError("metric.from: give `regex` or `json`, and only one of them")
     if source is not None and source.file is not None and config.run and source.file not in config.run.outputs:
         raise UsageError(f"metric.from: {source.file} is none of `run.outputs`")
+    if config.score is not None and (not config.run or not config.run.outputs or (source and source.file)):
+        raise UsageError("`score` reads `run.outputs` and prints the number: name these, and no `file` in metric.from")
+    if config.holdout is not None and config.score is None:
+        raise UsageError("`holdout` needs `score`: both read the outputs of one run")
     if config.budget is not None:
         raise UsageError("`budget` is of the built-in trial: `timeout` of `run` limits a command")
     if config.program in config.edit:

@@ -8,6 +8,7 @@ from autoresearch.errors import UserError, require
 from autoresearch.hardware import CardMemory
 from autoresearch.ledger import Experiment, Ledger, Session
 from autoresearch.ledger.overhead import base_overhead
+from autoresearch.measure.command_spec import CommandSpec
 from autoresearch.measure.referee import Referee
 from autoresearch.measure.result import Overhead, Progress, Result
 from autoresearch.measure.settings import TRIES, TrialPlan
@@ -28,7 +29,7 @@ class Remeasurer:
     session: Session
     workspace: Workspace
     referee: Referee
-    data: Dataset
+    data: Dataset | CommandSpec
     card: CardMemory
     watch: Callable[[int, Progress], None]
     reserve: Callable[[], None] = lambda: None

@@ -20,6 +20,7 @@ from autoresearch.errors import Blocker, UserError
 from autoresearch.files import read_text
 from autoresearch.ledger import Ledger
 from autoresearch.setup import plan, project, slots
+from autoresearch.setup.command import read_command
 from autoresearch.setup.slots import Slot
 from autoresearch.source.contract import CONTRACT, defect
 from autoresearch.source_tree import EditRules
@@ -164,7 +165,7 @@ def _bare_brief(root: Path, config: Config, device: str) -> Brief:
     text = workspace.read(workspace.head())
     if config.run is None:
         return bare_brief(plan.fit_device(text, device), program)
-    task = project.read_command(root, config).describe_task(config.create)
+    task = read_command(root, config).describe_task(config.create)
     return replace(bare_brief(text, program), task=task, rules=EditRules(tuple(config.edit), config.create))
 
 

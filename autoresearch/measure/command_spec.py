@@ -5,11 +5,11 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 MAX_LINE_CHARS = 1000  # of a line in which the number is searched
-REPORTED, IN_PROCESS = "reported", "in-process"
+SEPARATE, IN_PROCESS, REPORTED = "separate", "in-process", "reported"
 
 
 class NoNumberError(Exception):
@@ -21,57 +21,82 @@ class NoNumberError(Exception):
 
 
 @dataclass(frozen=True)
-class CommandSpec:
-    """A command, in which `{seed}` and `{out}` stand for a seed and a folder, and the place of its number.
-
-    The number is what `regex` finds in what it prints or, without one, what `json_path` names in the output `file`.
-    `possible` is where it may lie. `edited` are patterns of the files that may change, `locked` the hashes of all
-    others by path.
-    """
+class Step:
+    """A command of a trial. `read` are files and folders beside those in git, by their place in its folder."""
 
     command: tuple[str, ...]
-    name: str
     timeout_s: float
+    read: Mapping[str, Path]
+
+
+@dataclass(frozen=True)
+class CommandSpec:
+    """Commands that measure a version, and the place of the number.
+
+    `run` runs with the version's files and leaves `outputs` in `{out}`. `score` and `holdout`, if there are any, read
+    them in `{in}`, without files that may change; `private` are files that only these may read. The number, in what
+    the last command prints, is what `regex` finds or what `json_path` names; with `file`, it is in that output.
+    `possible` is where it may lie. `edited` are patterns of the files that may change, `locked` the hashes of all
+    others by path, `contents` those of what is read beside git.
+    """
+
+    run: Step
+    name: str
+    score: Step | None = None
+    holdout: Step | None = None
+    private: tuple[str, ...] = ()
     python: str = ""  # in the place of the word `python`
     edited: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
-    read: tuple[Path, ...] = ()
     regex: str | None = None
     json_path: str | None = None
     file: str | None = None
     possible: tuple[float, float] | None = None
-    locked: Mapping[str, str] | None = None
+    locked: Mapping[str, str] = field(default_factory=dict)
+    contents: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def hash(self) -> str:
         """Return the hash of everything that measures: a changed evaluator is another session."""
-        facts = asdict(self) | {"read": [str(path) for path in self.read]}
-        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+        facts = json.dumps(asdict(self), sort_keys=True, default=lambda path: "")  # the place of the repository
+        return hashlib.sha256(facts.encode()).hexdigest()[:16]
 
     @property
     def belief(self) -> str:
-        """Return the word for what may be believed: a locked program that the command names may keep the number."""
+        """Return the word for what may be believed."""
+        if self.score is not None:
+            return SEPARATE
         return IN_PROCESS if self._locked_program() else REPORTED
 
     def describe_belief(self, grade: str) -> str:
         """Return the line that says what is protected, and what is not."""
-        program, count = self._locked_program(), len(self.locked or ())
-        own = "the files that may change print their own number"
-        open_ = f"{program} runs in one process with the files that may change" if program else own
-        parts = [f"{count} files locked", f"cell {grade}", f"not protected: {open_}", "no holdout"]
-        return " | ".join([self.belief, *parts])
+        holdout = "holdout" if self.holdout else "no holdout"
+        parts = [self.belief, f"{len(self.locked)} files locked", f"cell {grade}", f"not protected: {self._open()}"]
+        return " | ".join([*parts, holdout])
+
+    def _open(self) -> str:
+        """Return what is not protected."""
+        if self.score is not None:
+            what = "overfitting to what `score` measures, outputs made by cheating in `run`"
+            return what if self.private else f"{what}, answers in the repository: no file is private"
+        if program := self._locked_program():
+            return f"{program} runs in one process with the files that may change"
+        return "the files that may change print their own number"
 
     def _locked_program(self) -> str | None:
-        return next((word for word in self.command if word in (self.locked or {})), None)
+        return next((word for word in self.run.command if word in self.locked), None)
 
     def describe(self) -> list[str]:
         """Return what is the same in all trials, one line for each fact."""
-        where = f"a line that matches `{self.regex}`" if self.regex else f"{self.json_path} in {{out}}/{self.file}"
+        what = f"`{self.regex}`" if self.regex else f"{self.json_path} of JSON"
+        where = f"in {{out}}/{self.file}" if self.file else "in a line that is printed"
         possible = f"; possible are {self.possible[0]:g} to {self.possible[1]:g}" if self.possible else ""
+        then = [f"Then `{' '.join(self.score.command)}` reads {', '.join(self.outputs)}"] if self.score else []
         return [
-            f"The command: `{' '.join(self.command)}`, in a copy of the repository that cannot be written",
-            f"It may write into {{out}} and $TMPDIR; it has no network, and at most {self.timeout_s:g} s of wall clock",
-            f"The number, {self.name}, is read from {where}, once{possible}; lower is better",
+            f"The command: `{' '.join(self.run.command)}`, in a copy of the repository that cannot be written",
+            f"It may write into {{out}} and $TMPDIR; it has no network, and at most {self.run.timeout_s:g} s",
+            *then,
+            f"The number, {self.name}, is {what}, once, {where}{possible}; lower is better",
         ]
 
     def describe_task(self, creates: bool) -> str:
@@ -80,7 +105,7 @@ class CommandSpec:
 
     def read_number(self, printed: str, output: bytes | None) -> float:
         """Return the number of a run that ended well. Raises NoNumberError."""
-        text = self._find_line(printed) if self.regex else self._find_value(output or b"")
+        text = self._find_line(printed) if self.regex else self._find_value(printed, output)
         try:
             number = float(text)
         except ValueError:
@@ -100,16 +125,25 @@ class CommandSpec:
             raise NoNumberError("invalid", f"{self.name} was printed {len(found)} times; it has to be once")
         return str(found[0])
 
-    def _find_value(self, output: bytes) -> str:
+    def _find_value(self, printed: str, output: bytes | None) -> str:
+        if output is not None:
+            found = [value for value in (self._value_in(output),) if value is not None]
+            where = f"{self.file} has"
+        else:
+            values = map(self._value_in, (line for line in printed.splitlines() if line.startswith("{")))
+            found, where = [value for value in values if value is not None], "what is printed has"
+        if len(found) != 1:
+            raise NoNumberError("invalid", f"{where} {len(found)} numbers at {self.json_path}; it has to be one")
+        return found[0]
+
+    def _value_in(self, text: str | bytes) -> str | None:
         try:
-            value: object = json.loads(output)
+            value: object = json.loads(text)
         except (ValueError, RecursionError):
-            raise NoNumberError("invalid", f"{self.file} is not JSON") from None
+            return None
         for key in (self.json_path or "$").split(".")[1:]:
             value = value.get(key) if isinstance(value, dict) else None
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise NoNumberError("invalid", f"{self.file} has no number at {self.json_path}")
-        return str(value)
+        return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 TASK = """\

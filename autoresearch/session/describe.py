@@ -20,6 +20,8 @@ MEASURED_BY = {  # trailers of a keep that hold the settings by which it was mea
     "data": "Data",
     "eval_rows": "Eval-Rows",
     "judge": "Judge",
+    "metric": "Metric",
+    "belief": "Belief",
     "evaluator": "Evaluator",
 }
 SCORES = {"val_bpb": "Val-Bpb", "delta": "Delta", "sigma": "Sigma"}  # trailers of a keep that hold columns

@@ -180,13 +180,16 @@ def check_comparable(session: Session, project: Project) -> None:
 
 def pinned_settings(project: Project) -> JsonObject:
     """Return the settings that may not change while a session lasts."""
-    return {
+    pinned: JsonObject = {
         "budget": str(project.settings.budget),
         "device": project.settings.device,
         "data": project.basis.hash,
         "eval_rows": project.settings.eval_rows,
         "judge": project.config.judge,
     }
+    if (command := project.command) is None:
+        return pinned
+    return pinned | {"metric": command.name, "belief": command.belief, "holdout": command.holdout is not None}
 
 
 def trial_identity(project: Project) -> JsonObject:

@@ -34,7 +34,8 @@ from autoresearch.session.constraints import Constraints
 from autoresearch.session.context import SessionContext
 from autoresearch.session.evidence import Evidence, prior_noise
 from autoresearch.setup import plan, slots
-from autoresearch.setup.project import read_command, require_source, settings
+from autoresearch.setup.command import read_command
+from autoresearch.setup.project import require_source, settings
 from autoresearch.source_tree import EditRules
 from autoresearch.workspace.workspace import Workspace
 

@@ -37,7 +37,7 @@ from autoresearch.session.maintenance import Maintenance
 from autoresearch.session.opening import check_comparable, open_session, trial_identity
 from autoresearch.session.pipeline import Pipeline, spare_cores
 from autoresearch.session.proposer import CandidateMaker, Proposer
-from autoresearch.session.referees import make_referees, referees_of
+from autoresearch.session.referees import referees_of
 from autoresearch.session.stopping import Interrupted, Limits, SessionControl
 from autoresearch.session.tool_access import is_private, make_tools
 from autoresearch.session.trial_runner import TrialRunner
@@ -88,8 +88,7 @@ def run_session(
         if inputs.tools is not None:  # an agent that is still at work may not run anything beside what follows
             inputs.tools.close()
         reserved, left = loop.control.reserve_s(), limits.seconds_left()
-        wanted = project.config.total_pairs if project.command is None else 0  # a total needs a holdout
-        pairs = total.pairs_at_end(ledger, row, wanted, reserved, left)
+        pairs = total.pairs_at_end(ledger, row, _total_pairs(project), reserved, left)
         if reason != "interrupted" and pairs:
             _measure_total(context, project, limits, pairs, loop.maintenance.card(project.slot.gpu))
     except KeyboardInterrupt:
@@ -200,7 +199,7 @@ def _loop_inputs(context: SessionContext, project: Project, limits: Limits, fixe
         limits=limits,
         replicates=config.replicates,
         constraints=_constraints(context, project, base),
-        reserve_s=lambda: 0.0 if fixed or project.command else _reserve_s(context, config.total_pairs, seconds),
+        reserve_s=lambda: 0.0 if fixed else total.reserve(context.ledger, context.row, _total_pairs(project), seconds),
         max_bytes=1e9 * config.max_disk_gb,
         stand_in=registry.create("sweep") if agent.model else None,
         prepares_ahead=runs_beside,
@@ -211,8 +210,9 @@ def _loop_inputs(context: SessionContext, project: Project, limits: Limits, fixe
     )
 
 
-def _reserve_s(context: SessionContext, pairs: int, seconds: float | None) -> float:
-    return total.reserve(context.ledger, context.row, pairs, seconds)
+def _total_pairs(project: Project) -> int:
+    """Return the pairs of the honest total: none where there is no holdout."""
+    return project.config.total_pairs if project.command is None or project.command.holdout else 0
 
 
 def _constraints(context: SessionContext, project: Project, base: str) -> Constraints:
@@ -277,9 +277,8 @@ def _measure_total(context: SessionContext, project: Project, limits: Limits, pa
     seconds = pairs * total.seconds_of_pair(context.ledger, context.row)
     words = f"{2 * pairs} trials of base and final version, about {seconds / 60:.0f} min"
     context.notify(LedgerEvent("total", None, f"{words}; Ctrl-C leaves it out"))
-    spare = spare_cores([slot.cores for slot in project.slots])
-    referee = make_referees(context, [project.settings], project.data, require(context.experiment(0).text), spare)[0]
-    remeasurer = Remeasurer(context.ledger, context.row, context.workspace, referee, project.data, card, watch, check)
+    referee = referees_of(context, project, 1, require(context.experiment(0).text), ScoringGate())[0]
+    remeasurer = Remeasurer(context.ledger, context.row, context.workspace, referee, project.basis, card, watch, check)
     try:
         result = total.measure_total(remeasurer, pairs)
     except Interrupted as left_out:

@@ -1,6 +1,5 @@
 """A project: repository, configuration, slots, data set and how its trials run."""
 
-import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from autoresearch.config import Config
 from autoresearch.data.builder import find_dataset
 from autoresearch.data.dataset import Dataset
 from autoresearch.data.workers import say
-from autoresearch.errors import Blocker, UsageError, UserError, require
+from autoresearch.errors import Blocker, UsageError, UserError
 from autoresearch.measure import hidden_work
 from autoresearch.measure.clock import Budget
 from autoresearch.measure.command_spec import CommandSpec
@@ -21,10 +20,10 @@ from autoresearch.sandbox import selftest
 from autoresearch.sandbox.cell import CellError
 from autoresearch.sandbox.launch import CellSpec
 from autoresearch.setup import bytecode, card, slots
+from autoresearch.setup.command import read_command
 from autoresearch.setup.slots import Slot
 from autoresearch.source.parsing import uses_torch
 from autoresearch.workspace import git
-from autoresearch.workspace.workspace import Workspace
 
 BUDGET = {"cpu": "5cpu", "cuda": "5m"}
 EVAL_ROWS = {"cpu": 2048, "cuda": 10240}
@@ -107,29 +106,6 @@ def open_project(
         say(f"{words}: its source is gone, or has other files, sizes or times now", True)
     _compile_torch(root)
     return Project(root, config, chosen, data, first)
-
-
-def read_command(root: Path, config: Config) -> CommandSpec:
-    """Return the command of the settings, with the files that HEAD locks. Raises Blocker, UsageError."""
-    run, metric = require(config.run), require(config.metric)
-    workspace = Workspace.of(root, config)
-    files = [metric.source.file] if metric.source.file else list(run.outputs)
-    if metric.source.regex is None and len(files) != 1:
-        raise UsageError("metric.from: name the `file` of `run.outputs` that has the number")
-    return CommandSpec(
-        command=run.command,
-        python=sys.executable,
-        name=metric.name,
-        timeout_s=run.timeout,
-        edited=tuple(config.edit),
-        outputs=run.outputs,
-        read=tuple(root / configuration.expand_user(name) for name in run.read),
-        regex=metric.source.regex,
-        json_path=metric.source.json_path,
-        file=None if metric.source.regex else files[0],
-        possible=metric.possible,
-        locked=workspace.locked(workspace.head()),
-    )
 
 
 def _compile_torch(root: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from support.programs import call_main
 from support.repositories import git
-from support.triplets import BETTER, YAML, make_triplet, one_line_patch, write_script
+from support.triplets import BETTER, YAML, make_separate, make_triplet, one_line_patch, write_script
 
 from autoresearch.source_tree import SourceTree
 
@@ -39,18 +39,21 @@ def test_a_keep_changes_two_files_and_nothing_else(
         "03-comment": one_line_patch("src/model.py", "SLOPE = 2.0", "SLOPE = 2.0  # as measured"),
         "04-worse": one_line_patch("settings.yaml", "  offset: 0.25", "  offset: 0.75"),
         "05-broken": one_line_patch("src/model.py", "    return SLOPE * x + offset", "    raise ValueError(x)"),
+        "06-syntax": one_line_patch("src/model.py", "SLOPE = 2.0", "SLOPE = = 2.0"),
     }
     before = git(triplet, "rev-parse", "HEAD"), git(triplet, "status", "--porcelain")
     assert run(monkeypatch, write_script(tmp_path / "script", patches)) == 0
     assert "in-process | 5 files locked | cell " in capfd.readouterr().err
     rows = log(monkeypatch, capfd)
     verdicts = {n: row["verdict"] for n, row in rows.items()}
-    assert verdicts == {0: "keep", 1: "keep", 2: "invalid", 3: "duplicate", 4: "discard", 5: "crash"}
+    assert verdicts == {0: "keep", 1: "keep", 2: "invalid", 3: "duplicate", 4: "discard", 5: "crash", 6: "invalid"}
     assert (git(triplet, "rev-parse", "HEAD"), git(triplet, "status", "--porcelain")) == before
     changed = git(triplet, "diff", "--name-only", "main", "autoresearch/t").split()
     assert changed == ["settings.yaml", "src/model.py"]
     assert git(triplet, "show", "autoresearch/t:bench.py") == git(triplet, "show", "main:bench.py")
     assert "offset: 0.25" in git(triplet, "show", "autoresearch/t:settings.yaml")
+    assert "src/model.py does not parse: line 3" in str(rows[6]["reason"])
+    assert "Belief: in-process" in git(triplet, "log", "-1", "--format=%B", "autoresearch/t")
     assert rows[1]["change"] == "settings.yaml: +1 -1 lines; src/model.py: SLOPE 1.0 -> 2.0"
 
 
@@ -113,3 +116,53 @@ def test_a_coding_agent_edits_two_files_in_its_folder(
     options = ["--agent", f"command:{shell}", "--device", "cpu", "--max-experiments", "1"]
     assert call_main(monkeypatch, "run", *options) == 0, capfd.readouterr().err
     assert git(triplet, "diff", "--name-only", "main", "autoresearch/t").split() == ["settings.yaml", "src/model.py"]
+
+
+READS_ANSWERS = """\
+--- a/predict.py
++++ b/predict.py
+@@ -8,2 +8,2 @@
+ with open(out + "/pred.json", "w") as file:
+-    json.dump({"seed": int(seed), "values": [model.predict(x / 10, offset) for x in range(20)]}, file)
++    json.dump({"seed": int(seed), "values": json.load(open("ANSWERS"))}, file)
+"""
+LINKS = """\
+--- a/predict.py
++++ b/predict.py
+@@ -8,3 +8,2 @@
+-with open(out + "/pred.json", "w") as file:
+-    json.dump({"seed": int(seed), "values": [model.predict(x / 10, offset) for x in range(20)]}, file)
++__import__("os").symlink("/etc/hostname", out + "/pred.json")
+ print('{"error": 0.0}')
+"""
+
+
+def test_a_separate_score_with_private_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("AUTORESEARCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("AUTORESEARCH_TAG", "t")
+    root = make_separate(tmp_path / "repository")
+    monkeypatch.chdir(root)
+    patches = {
+        "01-better": BETTER,
+        "02-reads-labels": READS_ANSWERS.replace("ANSWERS", "labels.json"),
+        "03-reads-sealed": READS_ANSWERS.replace("ANSWERS", str(root / "data/sealed.json")),
+        "04-links": LINKS,
+        "05-writes-the-evaluator": one_line_patch(
+            "predict.py", "print('{\"error\": 0.0}')", "open('score.py', 'a').write('x')"
+        ),
+    }
+    assert run(monkeypatch, write_script(tmp_path / "script", patches)) == 0
+    said = capfd.readouterr().err
+    assert "separate | 7 files locked" in said and "| holdout" in said
+    rows = log(monkeypatch, capfd)
+    assert {n: row["verdict"] for n, row in rows.items()} == {0: "keep", 1: "keep"} | dict.fromkeys(
+        range(2, 6), "crash"
+    )
+    assert "FileNotFoundError" in str(rows[2]["reason"]) and "nothing_saved" in str(rows[4]["reason"])
+    assert "Read-only" in str(rows[5]["reason"]) or "PermissionError" in str(rows[5]["reason"])
+    assert call_main(monkeypatch, "total", "--json") == 0
+    total = json.loads(capfd.readouterr().out)
+    assert total["val"]["mean"] == pytest.approx(-0.82, abs=0.01)
+    assert total["holdout"]["mean"] == pytest.approx(-0.85, abs=0.01)

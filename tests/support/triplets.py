@@ -1,5 +1,6 @@
 """A repository whose versions are several files, measured by a command: a curve to fit, with noise by the seed."""
 
+import json
 from pathlib import Path
 
 from support.repositories import git
@@ -81,3 +82,59 @@ def write_script(folder: Path, patches: dict[str, str]) -> Path:
 def one_line_patch(path: str, old: str, new: str) -> str:
     """Return a patch of one line, whose place `git apply` finds."""
     return f"--- a/{path}\n+++ b/{path}\n@@ -1 +1 @@\n-{old}\n+{new}\n"
+
+
+PREDICT = """import json
+import sys
+
+from src import model
+
+seed, out = sys.argv[1:]
+offset = float(open("settings.yaml").read().split("offset:")[1].split()[0])
+with open(out + "/pred.json", "w") as file:
+    json.dump({"seed": int(seed), "values": [model.predict(x / 10, offset) for x in range(20)]}, file)
+print('{"error": 0.0}')
+"""
+SCORE = """import json
+import random
+import sys
+
+pred = json.load(open(sys.argv[1] + "/pred.json"))
+truth = json.load(open(sys.argv[2]))
+error = sum((a - b) ** 2 for a, b in zip(pred["values"], truth, strict=True)) / len(truth)
+error += random.Random(pred["seed"] + len(sys.argv[2])).gauss(0, 0.001)
+print(json.dumps({"error": error}))
+"""
+SEPARATE = """\
+edit: [src/model.py, settings.yaml, predict.py]
+run:
+  command: python predict.py {seed} {out}
+  outputs: [pred.json]
+  timeout: 60s
+score:
+  command: python score.py {in} labels.json
+  private: [labels.json]
+holdout:
+  command: python score.py {in} data/sealed.json
+  private: [data/sealed.json]
+metric:
+  name: error
+  from: {json: $.error}
+total_pairs: 2
+"""
+
+
+def make_separate(root: Path) -> Path:
+    """Make a repository whose number is computed by locked files from outputs and private answers.
+
+    The answers of `score` are in git, those of the holdout are not.
+    """
+    root.mkdir()
+    answers = [2.0 * x / 10 + 0.25 for x in range(20)]
+    sealed = [2.0 * x / 10 + 0.27 for x in range(20)]
+    for name, text in {"predict.py": PREDICT, "score.py": SCORE, "labels.json": json.dumps(answers)}.items():
+        (root / name).write_text(text)
+    make_triplet(root, SEPARATE)
+    (root / "data").mkdir()
+    (root / "data/sealed.json").write_text(json.dumps(sealed))
+    return root
