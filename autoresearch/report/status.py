@@ -62,6 +62,7 @@ def layout(status: SessionStatus, now: float) -> Pairs:
         "state": _reason(status) if ended else _state(status),
         "now": _trial(status, now),
         "setup": f"agent {status.agent}, judge {status.judge}, budget {status.budget or '-'}",
+        "number": status.belief or "",
         "started": moment(status.started, now) if status.started else "",
         "deadline": moment(status.deadline, now) if status.deadline and not ended else "",
         "ended": moment(status.ended, now) if status.ended else "",
