@@ -8,7 +8,8 @@ import pytest
 from support.triplets import MODEL, SETTINGS
 
 from autoresearch.agents.command import workdir
-from autoresearch.agents.edits import BadEdit, Editor, apply_reply
+from autoresearch.agents.editor import Editor
+from autoresearch.agents.edits import BadEdit, apply_reply
 from autoresearch.agents.llm.prompts import system
 from autoresearch.agents.llm.tools import EDITOR, EditSession
 from autoresearch.agents.lookup import BriefLibrary

@@ -6,6 +6,7 @@ from dataclasses import replace
 from operator import itemgetter
 
 from autoresearch.agents import edits, rationale, trial_tools
+from autoresearch.agents.editor import Editor
 from autoresearch.agents.rationale import Rationale
 from autoresearch.agents.services import Library, Tools
 from autoresearch.agents.trial_tools import Role, define, read_number
@@ -75,7 +76,7 @@ class EditSession:
         self.role, self.library, self.tools, self.wanted = role, library, tools, wanted
         self.rules, self.task = rules, task
         self.made: list[Made] = []
-        self.editor = edits.Editor(text, rules)
+        self.editor = Editor(text, rules)
         self.given = self.before = self.editor.text
         self.start: int | None = None
         self.record: Rationale | None = None
@@ -158,7 +159,7 @@ class EditSession:
         self.finished = len(self.made) >= self.wanted
         if self.finished:
             return "proposed"
-        self.editor, self.before, self.start = edits.Editor(self.given, self.rules), self.given, None
+        self.editor, self.before, self.start = Editor(self.given, self.rules), self.given, None
         subject = "The files are" if self.editor.is_tree else "train.py is"
         return _ONE_MORE.format(count=len(self.made), wanted=self.wanted, subject=subject)
 
@@ -203,7 +204,7 @@ class EditSession:
         """Begin again with the text of an experiment. Raises ValueError if there is none."""
         if (text := self.library.text(n)) is None:
             raise ValueError(f"there is no version {n} to start from")
-        self.editor, self.start = edits.Editor(text, self.rules), n
+        self.editor, self.start = Editor(text, self.rules), n
         self.before = self.editor.text
 
     def _edit(self, values: JsonObject) -> str:
