@@ -149,7 +149,8 @@ def _total(status: SessionStatus) -> str:
     total = status.total
     if total is None:
         hint = status.state == "ended" and status.best and is_current(status)
-        return "not measured yet: `autoresearch total`" if hint else ""
+        words = "not measured yet: `autoresearch total`" if status.has_holdout else "none: there is no holdout"
+        return words if hint else ""
     return f"{total.mean:+.4f}, {between(total)} (experiment {total.final} against the base, measured again)"
 
 

@@ -61,6 +61,11 @@ def test_best_export_and_diff_are_by_file(
     triplet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert run(monkeypatch, write_script(tmp_path / "script", {"01-better": BETTER})) == 0
+    assert "no holdout" in capfd.readouterr().out
+    assert call_main(monkeypatch, "total") == 1
+    assert "this needs a `holdout` beside `score`" in capfd.readouterr().err
+    assert call_main(monkeypatch, "report") == 0
+    assert "There is no honest total" in (triplet / "runs/t/report.md").read_text()
     capfd.readouterr()
     assert call_main(monkeypatch, "diff", "1") == 0
     patch = capfd.readouterr().out
