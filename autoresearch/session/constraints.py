@@ -18,6 +18,11 @@ class Constraints:
     max_data: DataLimit | None = None
     files: TreeLimits | None = None
 
+    @property
+    def what(self) -> str:
+        """Return the name of what is edited, for people."""
+        return TRAIN if self.files is None else "version"
+
     def describe(self) -> list[str]:
         """Return one line for each limit."""
         limits = {

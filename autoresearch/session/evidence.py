@@ -56,11 +56,6 @@ class Evidence:
     prior: tuple[float, float] | None = None  # sigma and degrees of freedom from earlier sessions
     constraints: Constraints = field(default_factory=Constraints)
 
-    @property
-    def what(self) -> str:
-        """Return the name of what is edited, for people."""
-        return "version" if self.constraints.files else "train.py"
-
     def incumbent(self) -> Experiment:
         kept = self._keeps()
         return [row for row in kept if row.state == "settled" or row.n == 0][-1]
@@ -236,9 +231,9 @@ class Evidence:
     def _base_verdict(self, trials: Sequence[Trial], failed: Trial | None) -> Columns:
         if failed is not None:
             why = f"{failed.outcome}: {failed.result.get('reason', '')}"
-            raise UserError(f"the base {self.what} fails ({why}): mend and commit it, then run again")
+            raise UserError(f"the base {self.constraints.what} fails ({why}): mend and commit it, then run again")
         if (violation := self._violation(trials)) is not None:
-            raise UserError(f"the base {self.what} {violation}: change it, or the limit")
+            raise UserError(f"the base {self.constraints.what} {violation}: change it, or the limit")
         scores = [require(trial.val_bpb) for trial in trials]
         return {"verdict": "keep", "reason": "the base", "val_bpb": fmean(scores), "sigma": self.noise().sigma}
 

@@ -188,13 +188,11 @@ def _loop_inputs(context: SessionContext, project: Project, limits: Limits, fixe
     has_free_cores = project.slot.gpu is not None or bool(spare)
     runs_beside = agent.proposes == "remotely" or (agent.proposes == "locally" and has_free_cores)
     base = _base_text(context, project)
-    count = 1 if fixed else len(project.slots)
-    referees = referees_of(context, project, count, base, gate)
     return LoopInputs(
         agent=agent,
         base=base,
         program=project.root / config.program,
-        referees=referees,
+        referees=referees_of(context, project, 1 if fixed else len(project.slots), base, gate),
         identity=trial_identity(project),
         limits=limits,
         replicates=config.replicates,
