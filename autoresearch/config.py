@@ -4,6 +4,7 @@ import difflib
 import math
 import os
 import re
+import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -18,7 +19,6 @@ from autoresearch.errors import Blocker, UsageError
 FILE = "autoresearch.yaml"
 PREFIX = "AUTORESEARCH_"
 MISNAMED_FILES = ("autoresearch.yml", ".autoresearch.yaml", ".autoresearch.yml")  # nobody reads them
-RENAMED = {"edit": "edit_format"}  # old name of a setting -> its name now
 ENDS = ("hours", "until")  # of a run: a source that gives one of them overrides both of the sources before it
 NO_SETTINGS = ("CACHE", "EVENT", "TEXT")  # our other variables: the cache folder, and what `on_event` gets
 
@@ -57,6 +57,37 @@ def _read_target(value: object) -> object:
     raise ValueError("should be a score above 0, as 2.00 or {val_bpb: 2.00}")
 
 
+def _require_paths(patterns: list[str]) -> list[str]:
+    if patterns in (["tools"], ["text"]):
+        raise ValueError("it names files; tools or text is the setting edit_format")
+    if wrong := [each for each in patterns if not each or each.startswith("/") or ".." in each.split("/")]:
+        raise ValueError(f"{wrong[0]!r} has to be a path in the repository")
+    return [each.removeprefix("./") for each in patterns]
+
+
+def _require_relative(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(_require_paths(list(names)))
+
+
+def _split_words(value: object) -> object:
+    return shlex.split(value) if isinstance(value, str) else value
+
+
+def _read_seconds(value: object) -> object:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)(s|m|h)", value.strip()) if isinstance(value, str) else None
+    return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]] if match else value
+
+
+def _require_group(pattern: str) -> str:
+    try:
+        groups = re.compile(pattern).groups
+    except re.error as error:
+        raise ValueError(f"not a regular expression: {error}") from None
+    if groups != 1:
+        raise ValueError("the regular expression needs one group, which holds the number")
+    return pattern
+
+
 Words = Annotated[list[str], BeforeValidator(_split)]  # in the environment, separated by commas
 Numbers = Annotated[list[Annotated[int, Field(ge=0)]], BeforeValidator(_split), AfterValidator(_require_distinct)]
 
@@ -75,6 +106,47 @@ class Price(BaseModel):
     cache_read: float | None = Field(default=None, ge=0)  # None: the price of `input`
     cache_write_5m: float | None = Field(default=None, ge=0)  # None: 1.25 times `input`
     cache_write_1h: float | None = Field(default=None, ge=0)  # None: twice `input`
+
+
+class RunCommand(BaseModel):
+    """The command that measures a version, and what it may read and leave behind."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    command: Annotated[tuple[str, ...], BeforeValidator(_split_words)] = Field(min_length=1)
+    outputs: tuple[Annotated[str, Field(pattern=r"^[\w.-]+$")], ...] = ()  # names of files in the folder `{out}`
+    timeout: Annotated[float, BeforeValidator(_read_seconds)] = Field(default=600.0, gt=0)  # seconds
+    read: tuple[str, ...] = ()  # files and folders that it may read beside the tree
+
+
+class ScoreCommand(BaseModel):
+    """A command that scores the outputs of `run`, which stand in `{in}`, when `run` is over."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    command: Annotated[tuple[str, ...], BeforeValidator(_split_words)] = Field(min_length=1)
+    private: Annotated[tuple[str, ...], AfterValidator(_require_relative)] = ()  # files that `run` cannot read
+    timeout: Annotated[float, BeforeValidator(_read_seconds)] = Field(default=600.0, gt=0)  # seconds
+
+
+class MetricSource(BaseModel):
+    """Where the number is: in what the last command prints, or in an output that is JSON."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    regex: Annotated[str, AfterValidator(_require_group)] | None = None  # with one group; matched to lines
+    json_path: str | None = Field(default=None, alias="json", pattern=r"^\$(\.\w+)+$")
+    file: str | None = None  # the output of `run` with the JSON; None: a line that is printed
+
+
+class Metric(BaseModel):
+    """The one number; lower is better."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(pattern=r"^\w{1,40}$")
+    source: MetricSource = Field(alias="from")
+    possible: tuple[float, float] | None = None  # a number outside is suspect
 
 
 def how_to_price(models: Sequence[str]) -> str:
@@ -128,7 +200,13 @@ class Config(BaseModel):
     seq_len: int | None = Field(default=None, ge=8, le=65536)  # tokens in a row
     eval_rows: int | None = Field(default=None, gt=1)  # validation rows that every version is scored on
     program: str = "program.md"  # instructions of the human, read before every proposal
-    train: str = "train.py"  # the one file that may be edited
+    train: str = "train.py"  # the one file that may be edited, where `edit` names none
+    edit: Annotated[Words, AfterValidator(_require_paths)] = Field(default_factory=list)  # files that may be edited
+    create: bool = False  # whether new files may match `edit`
+    run: RunCommand | None = None  # measures a version; None: the built-in trial
+    score: ScoreCommand | None = None  # reads the number from the outputs of `run`, without files that may change
+    holdout: ScoreCommand | None = None  # the same on other answers: for the honest total, never shown to an agent
+    metric: Metric | None = None  # the number of `score`, or of `run`
     on_event: str | None = None  # shell command that runs at events (docs/guide.md)
     on_event_seconds: float = Field(default=10.0, gt=0, le=600)  # time limit of that command
     require_strong: bool = False  # refuse to run where the grade of the cell is not STRONG
@@ -144,11 +222,8 @@ def load(root: Path, flags: Mapping[str, object]) -> Config:
         "environment": _read_environment(),
         "command line": {name: value for name, value in flags.items() if value is not None},
     }
-    for source, values in sources.items():
-        for old in RENAMED.keys() & values.keys():
-            raise UsageError(f"{_typed(old, source)}: its name is now {_typed(RENAMED[old], source, short=True)}")
     try:
-        return Config.model_validate(_merge(sources))
+        return _settle_edited(Config.model_validate(_merge(sources)))
     except ValidationError as error:
         first = error.errors()[0]
     source = [source for source, values in sources.items() if first["loc"][0] in values][-1]
@@ -170,9 +245,44 @@ def _merge(sources: Mapping[str, Mapping[Any, object]]) -> dict[Any, object]:
     return merged
 
 
+def _settle_edited(config: Config) -> Config:
+    """Return the settings with the files that may be edited filled in. Raises UsageError if nothing can measure them.
+
+    The built-in trial measures one Python file.
+    """
+    if (config.run is None) is not (config.metric is None) or (config.run is None and (config.score or config.holdout)):
+        raise UsageError(f"`run` and `metric` in {FILE} belong together: give both, or none for the built-in trial")
+    if config.run is not None:
+        _check_command(config)
+        return config.model_copy(update={"edit": config.edit or [config.train]})
+    if not config.edit:
+        return config
+    if len(config.edit) > 1 or not config.edit[0].endswith(".py") or "*" in config.edit[0] or config.create:
+        several = "the built-in trial measures one Python file, and `edit` names others"
+        raise UsageError(f"{several}: set `run` and `metric` too, a command and its number (docs/guide.md)")
+    return config.model_copy(update={"train": config.edit[0]})
+
+
+def _check_command(config: Config) -> None:
+    """Raise UsageError for settings that do not go together with a command."""
+    source = config.metric.source if config.metric else None
+    if source is not None and (source.regex is None) is (source.json_path is None):
+        raise UsageError("metric.from: give `regex` or `json`, and only one of them")
+    if source is not None and source.file is not None and config.run and source.file not in config.run.outputs:
+        raise UsageError(f"metric.from: {source.file} is none of `run.outputs`")
+    if config.score is not None and (not config.run or not config.run.outputs or (source and source.file)):
+        raise UsageError("`score` reads `run.outputs` and prints the number: name these, and no `file` in metric.from")
+    if config.holdout is not None and config.score is None:
+        raise UsageError("`holdout` needs `score`: both read the outputs of one run")
+    if config.budget is not None:
+        raise UsageError("`budget` is of the built-in trial: `timeout` of `run` limits a command")
+    if config.program in config.edit:
+        raise UsageError(f"{config.program} is yours: `edit` may not name it")
+
+
 def find_unread(root: Path) -> list[str]:
     """Return a line for each variable and file that looks like a setting of ours, and that nobody reads."""
-    known = [name.upper() for name in [*Config.model_fields, *RENAMED, *NO_SETTINGS]]
+    known = [name.upper() for name in [*Config.model_fields, *NO_SETTINGS]]
     names = sorted(name.removeprefix(PREFIX) for name in os.environ if name.startswith(PREFIX))
     unknown = [name for name in names if name not in known]
     lines = [f"{PREFIX}{name} is set, but nothing reads it{_suggest(name, known, PREFIX)}" for name in unknown]
@@ -185,13 +295,13 @@ def _suggest(name: str, known: Iterable[str], prefix: str = "") -> str:
     return f": did you mean {prefix}{nearest[0]}?" if nearest else ""
 
 
-def _typed(name: str, source: str, short: bool = False) -> str:
+def _typed(name: str, source: str) -> str:
     """Return a setting as the user typed it: a flag, a variable, or a key of the file."""
     if source == "command line":
         return f"--{name.replace('_', '-')}"
     if source == "environment":
         return PREFIX + name.upper()
-    return repr(name) if short else f"{name!r} in {source}"
+    return f"{name!r} in {source}"
 
 
 def _read_file(path: Path) -> dict[object, object]:
@@ -208,7 +318,7 @@ def _read_file(path: Path) -> dict[object, object]:
 
 def _read_environment() -> dict[str, str]:
     """Return the settings among the environment variables; an empty one counts as not set."""
-    names = {PREFIX + name.upper(): name for name in [*Config.model_fields, *RENAMED]}
+    names = {PREFIX + name.upper(): name for name in Config.model_fields}
     return {names[key]: value for key, value in os.environ.items() if key in names and value}
 
 

@@ -4,12 +4,16 @@ import codecs
 import json
 import os
 import shutil
+import stat
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 from autoresearch.errors import UserError, as_user_error
+
+FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 JsonObject = dict[str, Any]
 T = TypeVar("T")
@@ -72,6 +76,34 @@ def read_json(path: Path) -> JsonObject | None:
     except (OSError, ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
+
+
+def read_untrusted(root: Path, name: str, max_bytes: int) -> bytes:
+    """Read a plain file below `root`, where an untrusted program wrote, without following links in its path.
+
+    Raises ValueError, which says what is wrong, for anything else, and for a larger file.
+    """
+    *folders, last = Path(name).parts
+    opened = list[int]()
+    try:
+        at = -1
+        for part in [str(root), *folders]:
+            at = os.open(part, FOLDER_FLAGS, dir_fd=at if opened else None)
+            opened.append(at)
+        opened.append(os.open(last, FILE_FLAGS, dir_fd=at))
+        status = os.fstat(opened[-1])
+        if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
+            raise ValueError(f"{name} is no plain file any more")
+        if status.st_size > max_bytes:
+            raise ValueError(f"{name} has {status.st_size} bytes: at most {max_bytes} are read")
+        return os.pread(opened[-1], max_bytes, 0)
+    except FileNotFoundError:
+        raise ValueError(f"{name} is gone") from None
+    except OSError:
+        raise ValueError(f"{name} is no plain file any more") from None
+    finally:
+        for fd in opened:
+            os.close(fd)
 
 
 def measure_size(folder: Path) -> int:

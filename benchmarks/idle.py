@@ -31,7 +31,8 @@ from autoresearch.ledger import Ledger, Session, experiment_rows, pace_of_work
 from autoresearch.measure.clock import Budget, since_boot
 from autoresearch.measure.settings import Settings
 from autoresearch.session.context import SessionContext
-from autoresearch.session.run import LoopInputs, assemble, make_referees
+from autoresearch.session.referees import make_referees
+from autoresearch.session.run import LoopInputs, assemble
 from autoresearch.session.stopping import Limits
 from autoresearch.setup import prepare
 from autoresearch.workspace.workspace import Workspace

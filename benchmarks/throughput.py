@@ -34,7 +34,8 @@ from autoresearch.measure.result import Result
 from autoresearch.measure.settings import Settings
 from autoresearch.session.context import SessionContext
 from autoresearch.session.pipeline import spare_cores
-from autoresearch.session.run import LoopInputs, assemble, make_referees
+from autoresearch.session.referees import make_referees
+from autoresearch.session.run import LoopInputs, assemble
 from autoresearch.session.stopping import Limits
 from autoresearch.setup.project import open_project
 from autoresearch.setup.trial_run import BasePlanner

@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 
 PACKAGE = "autoresearch"
-GROUND = {"errors", "text", "files", "config", "hardware"}  # the flat modules that the import contract allows
+GROUND = {"errors", "text", "files", "source_tree", "config", "hardware"}  # flat modules that the contract allows
 MAX_LINE_CHARS = 120
 BROAD = {"Exception", "BaseException"}
 

@@ -1,4 +1,4 @@
-"""Edit one text in memory: commands of the text-editor tool, and edits in a plain-text reply.
+"""Edits in a plain-text reply, and replacements of lines that are quoted with small mistakes.
 
 All of it is plain text (see source/lines.py): what is quoted and what is written has no byte-order mark, and lines end
 in newlines. Whoever takes the result writes it as the file was.
@@ -6,24 +6,16 @@ in newlines. Whoever takes the result writes it as the file was.
 
 import difflib
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import accumulate
-from pathlib import PurePosixPath
-from typing import TypeGuard
 
-from autoresearch.files import JsonObject
 from autoresearch.source.lines import plain, split_lines
 from autoresearch.source.parsing import MAX_CHARS, parse
+from autoresearch.source_tree import TRAIN, SourceTree
 
-FILE = "train.py"
+FILE = TRAIN
 MAX_TEXT_CHARS = MAX_CHARS
 MAX_HINT_CHARS = 160  # of a line that is shown, and of lines that are compared with it
-KEYS = {
-    "view": ("view_range",),
-    "create": ("file_text",),
-    "str_replace": ("old_str", "new_str"),
-    "insert": ("insert_line", "insert_text", "new_str"),
-}  # of each command, beside `command` and `path`
 
 _TAG = r"(think|thinking|reasoning)"
 _THOUGHTS = re.compile(rf"^[ \t]*<{_TAG}>.*?(</\1>|\Z)", re.S | re.I | re.M)
@@ -39,82 +31,16 @@ class BadEdit(ValueError):
     """An edit that cannot be made; the text tells the model how to correct it."""
 
 
-class Editor:
-    """The text-editor tool of the Messages API (view, create, str_replace, insert), for one text in memory."""
-
-    def __init__(self, text: str) -> None:
-        self.text = plain(text)
-
-    def run(self, command: JsonObject) -> str:
-        """Execute one command and return the answer for the model. Raises BadEdit."""
-        name = str(command.get("command"))
-        commands: dict[str, Callable[[JsonObject], str]] = {
-            "view": self._view,
-            "create": self._create,
-            "str_replace": self._str_replace,
-            "insert": self._insert,
-        }
-        if name not in commands:
-            raise BadEdit(f"no command `{name}`: use {', '.join(commands)}")
-        path = str(command.get("path") or FILE)
-        if PurePosixPath(path).name != FILE:
-            raise BadEdit(f"there is only {FILE} here, no `{path[:80]}`")
-        _check_keys(name, command)
-        return commands[name](command)
-
-    def _view(self, command: JsonObject) -> str:
-        lines = split_lines(self.text) or [""]
-        span = command.get("view_range") or [1, -1]
-        if not isinstance(span, list) or len(span) != 2 or not all(map(_is_number, span)):
-            raise BadEdit("`view_range` has to be two line numbers: [first, last]")
-        first, last = max(span[0], 1), len(lines) if span[1] == -1 else min(span[1], len(lines))
-        if first > last:
-            raise BadEdit(f"{FILE} has {len(lines)} lines: {span} shows none")
-        return "\n".join(f"{number:6}\t{lines[number - 1].rstrip(chr(10))}" for number in range(first, last + 1))
-
-    def _create(self, command: JsonObject) -> str:
-        return self._set(_string(command, "file_text"))
-
-    def _str_replace(self, command: JsonObject) -> str:
-        new = "" if command.get("new_str") is None else _string(command, "new_str")
-        return f"done; {self._set(replace_once(self.text, _string(command, 'old_str'), new))}"
-
-    def _insert(self, command: JsonObject) -> str:
-        lines = split_lines(self.text)
-        after = command.get("insert_line")
-        if not _is_number(after) or not 0 <= after <= len(lines):
-            raise BadEdit(f"`insert_line` has to be a line from 0 to {len(lines)}")
-        if command.get("insert_text") and command.get("new_str"):
-            raise BadEdit("`insert_text` and `new_str` are both given: give `insert_text` alone")
-        new = plain(_string(command, "insert_text" if not command.get("new_str") else "new_str"))
-        if after and not lines[after - 1].endswith("\n"):
-            lines[after - 1] += "\n"
-        text = "".join([*lines[:after], new if new.endswith("\n") else new + "\n", *lines[after:]])
-        return f"done; {self._set(text)}"
-
-    def _set(self, text: str) -> str:
-        text = plain(text)
-        if len(text) > MAX_TEXT_CHARS:
-            raise BadEdit(f"{FILE} would have {len(text)} characters; the most is {MAX_TEXT_CHARS}")
-        self.text = text
-        return f"{FILE} has {len(split_lines(text))} lines now"
-
-
-def _check_keys(name: str, command: JsonObject) -> None:
-    """Refuse what a command would ignore: a value under a wrong name may be the text to write."""
-    known = ("command", "path", *KEYS[name])
-    for key, value in command.items():
-        if key not in known and value not in (None, "", []):
-            raise BadEdit(f"`{name}` has no `{str(key)[:80]}`: use {', '.join(known)}")
-
-
 def apply_reply(reply: str, current: str) -> str | None:
     """Apply the edit in a plain-text reply: SEARCH/REPLACE blocks, or a whole file in a code fence.
 
     Returns None if the reply has no edit. Raises BadEdit for an edit that cannot be made.
     """
-    answer, current = strip_thoughts(reply), plain(current)
-    blocks = list(_blocks(answer.split("\n")))
+    answer = strip_thoughts(reply)
+    if (tree := SourceTree.parse(current)).framed:
+        return _apply_to_files(answer, dict(tree.map(plain).files))
+    current = plain(current)
+    blocks = [(old, new) for _, old, new in _blocks(answer.split("\n"))]
     if blocks:
         for old, new in blocks:
             current = replace_lines(current, old, new)
@@ -127,8 +53,34 @@ def apply_reply(reply: str, current: str) -> str | None:
     return files.pop() if files else None
 
 
-def _blocks(lines: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Yield the old and new lines of SEARCH/REPLACE blocks.
+def _apply_to_files(answer: str, files: dict[str, str]) -> str | None:
+    """Apply blocks, each to the file that a line before it names or that alone holds its lines, or whole files."""
+    lines, before = answer.split("\n"), dict(files)
+    for at, old, new in _blocks(lines):
+        path = _named_path(lines[:at], files) or _only_holder(files, old)
+        files[path] = replace_lines(files[path], old, new, path)
+    if files == before:
+        for fence in _FENCE.finditer(answer):
+            if named := _named_path(answer[: fence.start()].rstrip("\n").split("\n"), files):
+                files[named] = plain(fence[2])
+    return None if files == before else SourceTree(files).text
+
+
+def _named_path(lines: Sequence[str], files: Collection[str]) -> str | None:
+    """Return the path in the last line that is not empty, or before the fence that ends there."""
+    words = [line.strip("#*`: \t") for line in lines if line.strip() and not line.lstrip().startswith(("```", "~~~"))]
+    return words[-1] if words and words[-1] in files else None
+
+
+def _only_holder(files: Mapping[str, str], old: str) -> str:
+    found = [path for path, text in files.items() if old.strip() and plain(old).strip("\n") in text]
+    if len(found) != 1:
+        raise BadEdit(f"put the path of its file in a line before each block: {', '.join(sorted(files))}")
+    return found[0]
+
+
+def _blocks(lines: Sequence[str]) -> Iterator[tuple[int, str, str]]:
+    """Yield the place, and the old and new lines of SEARCH/REPLACE blocks.
 
     The three marks of a block have the same number of signs, and the divider is a line of its signs alone: any other
     row of `=` belongs to the text. Raises BadEdit where it is not clear what the text is.
@@ -147,7 +99,7 @@ def _blocks(lines: Sequence[str]) -> Iterator[tuple[str, str]]:
         dividers = [j for j, line in enumerate(inside) if line.rstrip() == "=" * size]
         if end == len(lines) or len(dividers) != 1 or any(_is_mark(line, "<", size) for line in inside):
             raise BadEdit(f"the block that begins with `{lines[k][:MAX_HINT_CHARS]}` is not clear: {_block_form(size)}")
-        yield _joined(inside[: dividers[0]]), _joined(inside[dividers[0] + 1 :])
+        yield k, _joined(inside[: dividers[0]]), _joined(inside[dividers[0] + 1 :])
         k = end + 1
 
 
@@ -175,7 +127,7 @@ def strip_thoughts(reply: str) -> str:
     return _THOUGHTS_CUT.sub("", _THOUGHTS.sub("", plain(reply)))
 
 
-def replace_once(text: str, old: str, new: str) -> str:
+def replace_once(text: str, old: str, new: str, path: str = FILE) -> str:
     """Replace the only occurrence of `old`; if there is none, lines that differ only in blanks at their ends.
 
     Raises BadEdit if there is none, or more than one.
@@ -183,12 +135,12 @@ def replace_once(text: str, old: str, new: str) -> str:
     old, new = plain(old), plain(new)
     start = text.find(old) if old.strip() else -1
     if start < 0:
-        return replace_lines(text, old, new)
+        return replace_lines(text, old, new, path)
     found = [at for at in (start, text.find(old, start + 1)) if at >= 0]
     return _splice(text, [(at, at + len(old)) for at in found], new)
 
 
-def replace_lines(text: str, old: str, new: str) -> str:
+def replace_lines(text: str, old: str, new: str, path: str = FILE) -> str:
     """Replace whole lines that occur once.
 
     If no lines are equal, blanks at the ends of lines may differ, then empty lines around all of them. A single line
@@ -202,7 +154,7 @@ def replace_lines(text: str, old: str, new: str) -> str:
             return _splice(text, found, _ended(new if lines == old else new.strip("\n"), text, found[0]))
     if found := _match_code(text, old.strip("\n"), new.strip("\n")):
         return _splice(text, found, new.strip())
-    raise BadEdit(_no_match(text, old))
+    raise BadEdit(_no_match(text, old, path))
 
 
 def _match_lines(text: str, wanted: Sequence[str], blanks_count: bool) -> list[Span]:
@@ -248,19 +200,12 @@ def _ended(new: str, text: str, found: Span) -> str:
     return new if new.endswith("\n") or not new else new + "\n"
 
 
-def _no_match(text: str, old: str) -> str:
+def _no_match(text: str, old: str, path: str) -> str:
     first = next(line for line in old.split("\n") if line.strip())
     lines = [line for line in text.split("\n") if len(line) <= MAX_HINT_CHARS]
     near = difflib.get_close_matches(first[:MAX_HINT_CHARS], lines, n=1, cutoff=0.6)
     hint = f"; the nearest line is `{near[0].strip()}`" if near and near[0] != first else ""
-    return f"the text to replace does not occur in {FILE}: quote it exactly, with its indentation{hint}"
-
-
-def _string(command: JsonObject, name: str) -> str:
-    value = command.get(name)
-    if not isinstance(value, str):
-        raise BadEdit(f"`{name}` is missing")
-    return value
+    return f"the text to replace does not occur in {path}: quote it exactly, with its indentation{hint}"
 
 
 def _is_python(text: str) -> bool:
@@ -269,7 +214,3 @@ def _is_python(text: str) -> bool:
     except SyntaxError:
         return False
     return True
-
-
-def _is_number(value: object) -> TypeGuard[int]:
-    return isinstance(value, int) and not isinstance(value, bool)

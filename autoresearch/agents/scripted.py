@@ -12,18 +12,21 @@ import yaml
 
 from autoresearch.agents.base import BadProposal, Exhausted, InstantAgent, Proposal
 from autoresearch.errors import EXHAUSTED, UsageError, UserError
-from autoresearch.files import JsonObject
+from autoresearch.files import JsonObject, read_untrusted
 from autoresearch.ledger.rows import CATEGORIES
-from autoresearch.source.lines import plain
+from autoresearch.source.lines import plain, plain_files
 from autoresearch.source.rebase import rebase_change
+from autoresearch.source_tree import SourceTree
 from autoresearch.workspace.texts import merge_texts, run_git
 
 if TYPE_CHECKING:
     from autoresearch.brief.brief import Brief
 
+MAX_FILE_BYTES = 4_000_000  # of a file that is patched
 _KINDS = (".patch", ".py")
 _NOTES: dict[str, tuple[type, ...]] = {"hypothesis": (str,), "category": (str,), "predicted": (int, float)}
 _FILE_HEADER = re.compile(rb"^--- [^\n]*\n\+\+\+ [^\n]*\n(?=@@ )", re.MULTILINE)
+_OLD_NAME = re.compile(rb"^--- a/([^\n\t]*)[^\n]*\n\+\+\+ ", re.MULTILINE)
 _BOM_OF_LINE = re.compile(rb"^([-+ ])" + codecs.BOM_UTF8, re.MULTILINE)
 _NEW_HEADER = b"--- a/train.py\n+++ b/train.py\n"
 
@@ -130,6 +133,8 @@ def _new_text(file: Path, incumbent: str, base: str | None) -> str:
     """Return the text that a file proposes. Raises ValueError: the end of a sentence that begins with its name."""
     try:
         content = file.read_bytes()
+        if file.suffix == ".py" and SourceTree.parse(incumbent).framed:
+            raise ValueError("has to be a patch: there are several files")
         return _patched(content, incumbent, base) if file.suffix == ".patch" else content.decode()
     except OSError as error:
         if error.errno in EXHAUSTED:  # the edit is not the cause
@@ -145,15 +150,40 @@ def _patched(patch: bytes, incumbent: str, base: str | None) -> str:
     Raises ValueError.
     """
     try:
-        return _apply_patch(incumbent, patch).decode()
+        return _apply(incumbent, patch)
     except ValueError:
         if base is None or base == incumbent:
             raise
         with suppress(ValueError):
-            changed = _apply_patch(base, patch).decode()
-            if (merged := rebase_change(merge_texts, plain(base), changed, plain(incumbent))) is not None:
+            changed = _apply(base, patch)
+            if (merged := rebase_change(merge_texts, plain_files(base), changed, plain_files(incumbent))) is not None:
                 return merged
         raise
+
+
+def _apply(incumbent: str, patch: bytes) -> str:
+    """Apply a patch to a version as plain text. Raises ValueError."""
+    if SourceTree.parse(incumbent).framed:
+        return _apply_to_files(incumbent, patch)
+    return _apply_patch(incumbent, patch).decode()
+
+
+def _apply_to_files(incumbent: str, patch: bytes) -> str:
+    """Apply a patch to the files that it names; its line numbers may be wrong. Raises ValueError."""
+    patch = patch.removeprefix(codecs.BOM_UTF8).replace(b"\r\n", b"\n")
+    files = SourceTree.parse(plain_files(incumbent)).files
+    if locked := [each for each in map(bytes.decode, _OLD_NAME.findall(patch)) if each not in files]:
+        raise ValueError(f"changes {locked[0]}, which is none of the files that may change")
+    with tempfile.TemporaryDirectory(prefix="autoresearch-") as name:
+        folder = Path(name).resolve()
+        for path, text in files.items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_bytes(text.encode())
+        error = _git_apply(patch, name) and _git_apply(patch, name, "--recount", "--unidiff-zero")
+        if error:
+            raise ValueError(f"does not apply to the incumbent ({error})")
+        paths = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()]
+        return SourceTree({path: read_untrusted(folder, path, MAX_FILE_BYTES).decode() for path in paths}).text
 
 
 def _apply_patch(incumbent: str, patch: bytes) -> bytes:

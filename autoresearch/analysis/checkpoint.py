@@ -16,6 +16,7 @@ from autoresearch.errors import UserError, require
 from autoresearch.files import JsonObject, resolve_links
 from autoresearch.ledger import Experiment, Trial
 from autoresearch.ledger.trials import JUDGING
+from autoresearch.measure.command_spec import CommandSpec
 from autoresearch.measure.settings import TrialPlan
 from autoresearch.sandbox.cell import reopen
 
@@ -36,6 +37,8 @@ class Checkpoint:
 
 def make(remeasurer: Remeasurer, experiment: Experiment, path: Path) -> Checkpoint:
     """Train with the seed of the last good trial and write the weights. Raises UserError."""
+    if isinstance(remeasurer.data, CommandSpec):
+        raise UserError("a command leaves no checkpoint: that needs the built-in trial")
     last = _last_good_trial(remeasurer, experiment)
     text = remeasurer.workspace.read(require(experiment.sha))
     descriptors: list[int] = []

@@ -43,7 +43,7 @@ def check(root: Path) -> list[Difference]:
 
 
 def _find_differences(root: Path) -> list[Difference]:
-    workspace = Workspace(root, config.load(root, {}).train)
+    workspace = Workspace.of(root, config.load(root, {}))
     with Ledger.open(root / "runs" / "ledger.db", readonly=True) as store:
         differences = [Difference("ledger", text, remedy) for text, remedy in _check_database(store)]
         sessions = [SessionRecords.read(store, session, workspace, root) for session in store.sessions()]

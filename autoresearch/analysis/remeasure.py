@@ -9,6 +9,7 @@ from autoresearch.hardware import CardMemory
 from autoresearch.ledger import Experiment, Ledger, Session
 from autoresearch.ledger.overhead import base_overhead
 from autoresearch.measure.clock import Budget
+from autoresearch.measure.command_spec import CommandSpec
 from autoresearch.measure.referee import CellReferee, Referee
 from autoresearch.measure.result import Overhead, Progress, Result
 from autoresearch.measure.settings import TRIES, TrialPlan
@@ -29,13 +30,18 @@ class Remeasurer:
     session: Session
     workspace: Workspace
     referee: Referee
-    data: Dataset
+    data: Dataset | CommandSpec
     card: CardMemory
     watch: Callable[[int, Progress], None]
     reserve: Callable[[], None] = lambda: None
 
     def with_budget(self, budget: Budget) -> "Remeasurer":
-        """Return a copy whose trials have another budget, for a purpose of their own."""
+        """Return a copy whose trials have another budget, for a purpose of their own.
+
+        Raises UserError for a command.
+        """
+        if not isinstance(self.data, Dataset):
+            raise UserError("a command has a time limit instead of a budget: there is no longer one to transfer to")
         return replace(self, referee=CellReferee(replace(self.referee.settings, budget=budget), self.data))
 
     def count_trials(self, experiment: Experiment, purpose: str = PURPOSE) -> int:

@@ -12,10 +12,12 @@ from autoresearch.brief import history
 from autoresearch.brief.history import PastExperiment
 from autoresearch.brief.ideas import Idea, Paper
 from autoresearch.brief.openings import Opening, describe_plateau
+from autoresearch.brief.source_code import show_source
 from autoresearch.brief.tokens import count_tokens, cut, quote, table_cell, take_fitting
 from autoresearch.ledger.unmeasured import describe_unmeasured
 from autoresearch.measure.interface import TRIAL
 from autoresearch.source.diff import unified_diff
+from autoresearch.source_tree import EditRules
 
 MAX_BRIEF_TOKENS = 24_000
 STABLE_EXPERIMENTS = 20  # the stable part of the history, which can be cached, grows by so many at once
@@ -99,6 +101,12 @@ class Brief:
     agent: str = ""
     proposals: int = 1
     max_tokens: int = MAX_BRIEF_TOKENS
+    task: str | None = None  # instructions where a command measures; None: CONTRACT
+    rules: EditRules | None = None  # of several files; None: train.py
+
+    @property
+    def contract(self) -> str:
+        return CONTRACT if self.task is None else self.task
 
     def without_openings(self) -> "Brief":
         """Return the brief for an agent without a model, which takes no offers."""
@@ -113,9 +121,10 @@ class Brief:
     @cached_property
     def stable(self) -> list[str]:
         """Return the parts that seldom change, to be cached: the human's texts and the older history; train.py."""
-        source = cut(self.source, int(MAX_SOURCE_SHARE * self.max_tokens))
-        code = f"# train.py, the incumbent\n\n```python\n{source}```"
-        room = self.max_tokens - count_tokens(CONTRACT) - count_tokens(code) - MIN_CHANGING_TOKENS - OVERHEAD_TOKENS
+        code = show_source(self.source, ", the incumbent", int(MAX_SOURCE_SHARE * self.max_tokens))
+        room = (
+            self.max_tokens - count_tokens(self.contract) - count_tokens(code) - MIN_CHANGING_TOKENS - OVERHEAD_TOKENS
+        )
         scale = min(1.0, max(0, room) / (sum(MAX_SHARES.values()) * self.max_tokens))
         limits = {name: int(share * scale * self.max_tokens) for name, share in MAX_SHARES.items()}
         parts = [*self.about_trial, f"# program.md\n\n{cut(self.program.strip(), limits['program'])}"]
@@ -131,7 +140,7 @@ class Brief:
 
     def changing(self) -> str:
         """Return the part that is new in each brief."""
-        before = count_tokens(CONTRACT) + sum(map(count_tokens, self.stable))
+        before = count_tokens(self.contract) + sum(map(count_tokens, self.stable))
         room = min(max(int(CHANGING_SHARE * before), MIN_CHANGING_TOKENS), self.max_tokens - before - 100)
         notes = [f"- {note}" for note in reversed(self.notes)]
         refusals = cut("\n".join(reversed(self.feedback)), room // 6)
@@ -139,7 +148,7 @@ class Brief:
             "Status": self._status(),
             "The newest trials": "\n".join(take_fitting(self.measured, room // 3)),
             "Openings": self._openings(room // 4),
-            "How many proposals": SEVERAL.format(count=self.proposals) if self.proposals > 1 else "",
+            "How many proposals": self._how_many() if self.proposals > 1 else "",
             "Being measured, with no result yet": self._pending(room // 8),
             "Refused in this round": quote("session", refusals) if self.feedback else "",
             "Notes from the human": "\n".join(take_fitting(notes, room // 8)),
@@ -154,7 +163,7 @@ class Brief:
 
     def render(self) -> str:
         """Return the whole brief as Markdown."""
-        return "\n\n".join([CONTRACT, *self.stable, self.changing()]) + "\n"
+        return "\n\n".join([self.contract, *self.stable, self.changing()]) + "\n"
 
     @property
     def _first_changing(self) -> int:
@@ -203,6 +212,10 @@ class Brief:
         """Return the lines in which changes meet the incumbent, as many as fit whole."""
         heads = {n: f"Where the change of experiment {n} meets the incumbent:" for n in self.conflicts}
         return take_fitting((f"{heads[n]}\n\n{quote('ledger', self.conflicts[n])}" for n in heads), max_tokens)
+
+    def _how_many(self) -> str:
+        words = SEVERAL.format(count=self.proposals)
+        return words if self.rules is None else words.replace("train.py as it is", "the files as they are")
 
     def _pending(self, max_tokens: int) -> str:
         lines = [f"- {past.n}: {history.describe_change(past)}" for past in self.pending]

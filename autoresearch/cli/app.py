@@ -131,7 +131,7 @@ def describe_missing_ledger(root: Path) -> UserError:
 
     with suppress(UsageError, GitError):
         try:
-            tags = Workspace(root, config.load(root, {}).train).tags()
+            tags = Workspace.of(root, config.load(root, {})).tags()
         except Blocker as error:  # no train.py, or none that is committed
             return error
         if tags:

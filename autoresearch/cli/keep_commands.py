@@ -81,7 +81,7 @@ def _take_out(
 
     with open_ledger(tag, readonly=False) as (store, session):
         keeps, project = stack(store, session), project_of(session, slots)
-        workspace = Workspace(project.root, project.config.train)
+        workspace = Workspace.of(project.root, project.config)
         text = KeptChanges(store, session, workspace, keeps).without(numbers)
         proposal = Proposal(text, hypothesis, "simplification", mode=mode)
         with lock_slot(project, wait) as live:

@@ -197,8 +197,8 @@ def _replace_train(text: str, known: set[str | None], force: bool) -> str:
     from autoresearch.workspace.workspace import Workspace
 
     root = project.repository()
-    workspace = Workspace(root, config.load(root, {}).train)
-    workspace.replace_file(text, known, force)
+    workspace = Workspace.of(root, config.load(root, {}))
+    workspace.replace_files(text, known, force)
     return workspace.file
 
 

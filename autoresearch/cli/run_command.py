@@ -144,7 +144,7 @@ def _print_next_step(ledger: "Ledger", session: "Session", facts: "SessionStatus
     from autoresearch.terminal.console import print_line
     from autoresearch.workspace.workspace import Workspace
 
-    workspace, newest = Workspace(project.root, project.config.train), require(ledger.session())
+    workspace, newest = Workspace.of(project.root, project.config), require(ledger.session())
     best = ledger.experiment(session.id, facts.best) if facts.best else None
     taken, untaken = best is not None and is_taken(workspace, best), find_untaken(ledger, workspace, session)
     print_line(describe_next_step(facts, taken, newest.id == session.id, untaken))

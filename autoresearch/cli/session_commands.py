@@ -48,7 +48,7 @@ def remove(
             _ask(
                 f"Remove session {tag}: {found.experiments} experiments, {found.kept} kept, {found.bytes / 1e6:.1f} MB?"
             )
-        removal = remove_session(session, store, Workspace(root, config.load(root, {}).train))
+        removal = remove_session(session, store, Workspace.of(root, config.load(root, {})))
     if removal.branch_stays:
         typer.echo(f"branch {session.branch} stays: you have moved it, or it is checked out", err=True)
     if removal.commits:

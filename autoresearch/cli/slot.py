@@ -2,18 +2,22 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 import typer
 
 from autoresearch.cli.app import open_ledger
+from autoresearch.errors import UserError
 
 if TYPE_CHECKING:
     from autoresearch.analysis.remeasure import Remeasurer
     from autoresearch.ledger import Session
+    from autoresearch.measure.referee import Referee
     from autoresearch.measure.result import Progress
     from autoresearch.setup.project import Project
     from autoresearch.terminal.live_view import Live
+    from autoresearch.workspace.workspace import Workspace
 
 
 def project_of(session: "Session", slots: str | None = None) -> "Project":
@@ -31,7 +35,8 @@ def _open_project(session: "Session", slots: str | None) -> "Project":
 
     check_evaluator(session)  # before a data set is prepared for nothing
     settings = session.settings
-    flags = {"budget": settings["budget"], "device": settings["device"], "judge": session.judge, "slots": slots}
+    budget = settings["budget"] if "metric" not in settings else None  # that of a command is its own
+    flags = {"budget": budget, "device": settings["device"], "judge": session.judge, "slots": slots}
     return open_project(flags, pinned=settings.get("data"))
 
 
@@ -61,7 +66,6 @@ def open_remeasurer(tag: str | None, slots: str | None, wait: bool) -> Iterator[
     from autoresearch.errors import require
     from autoresearch.hardware import CardMemory
     from autoresearch.ledger import is_alive
-    from autoresearch.measure.referee import CellReferee
     from autoresearch.session.context import SessionContext
     from autoresearch.session.demotion import demote_suspects
     from autoresearch.session.events import SessionEvent, TrialProgress
@@ -87,11 +91,24 @@ def open_remeasurer(tag: str | None, slots: str | None, wait: bool) -> Iterator[
             reserve()
             session = require(ledger.session(session.tag))
         check_comparable(session, project)
-        workspace = Workspace(project.root, project.config.train)
-        card, referee = CardMemory(project.slot.gpu), CellReferee(project.settings, project.data)
+        workspace = Workspace.of(project.root, project.config)
+        card, referee = CardMemory(project.slot.gpu), _referee_of(project, session, workspace)
         context = SessionContext(session.id, session.tag, ledger, workspace, project.runs, [handle])
         try:
-            yield Remeasurer(ledger, session, workspace, referee, project.data, card, watch, reserve)
+            yield Remeasurer(ledger, session, workspace, referee, project.basis, card, watch, reserve)
         finally:
+            referee.close()
             if lives and not is_alive(context.row):  # a session that runs meanwhile does it after its next trial
                 demote_suspects(context)
+
+
+def _referee_of(project: "Project", session: "Session", workspace: "Workspace") -> "Referee":
+    """Return the referee of new trials of a session. Raises UserError where a command has no holdout."""
+    from autoresearch.measure.command_referee import CommandReferee
+    from autoresearch.measure.referee import CellReferee
+
+    if (command := project.command) is None:
+        return CellReferee(project.settings, project.data)
+    if command.holdout is None:
+        raise UserError("this needs a `holdout` beside `score` in autoresearch.yaml")
+    return CommandReferee(project.settings, command, partial(workspace.export, session.base_sha))

@@ -130,7 +130,7 @@ def export(
     made, root = None, project.repository()
     with open_ledger(tag) as (store, session):
         if branch:
-            workspace = Workspace(root, config.load(root, {}).train)
+            workspace = Workspace.of(root, config.load(root, {}))
             kept = exports.read_lineage(store, session)
             made = exports.create_branch(kept, workspace, branch, squash, force)
             _say_total(kept.total)

@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from autoresearch import config as configuration
@@ -19,8 +20,10 @@ from autoresearch.errors import Blocker, UserError
 from autoresearch.files import read_text
 from autoresearch.ledger import Ledger
 from autoresearch.setup import plan, project, slots
+from autoresearch.setup.command import read_command
 from autoresearch.setup.slots import Slot
 from autoresearch.source.contract import CONTRACT, defect
+from autoresearch.source_tree import EditRules
 from autoresearch.workspace.workspace import Workspace
 
 
@@ -49,14 +52,15 @@ def check_settings(root: Path, flags: Mapping[str, object]) -> tuple[Config, Che
 def check_train_file(root: Path, config: Config) -> Iterator[Check]:
     """Check that the base can be read from HEAD, and name the branch."""
     try:
-        workspace = Workspace(root, config.train)
+        workspace = Workspace.of(root, config)
         text = workspace.read(workspace.head())
     except UserError as error:
         yield _blocker(config.train, error)
         return
     branch = workspace.checked_out_branch()
     where = f"as committed in {workspace.head()[:7]} on {branch or 'no branch'}"
-    if (wrong := defect(text, config.train)) is not None:
+    wrong = defect(text, config.train) if config.run is None else None
+    if wrong is not None:
         yield Check(config.train, "blocker", f"{where}: {wrong}", f"{CONTRACT}: mend and commit it")
     elif workspace.is_dirty():
         text, remedy = f"{where}; later changes are not committed", "commit them if `run` should use them"
@@ -102,6 +106,8 @@ def check_data(config: Config, device: str) -> tuple[Dataset | None, Check]:
     """Verify every byte of the data set, if it is prepared."""
     from autoresearch.setup import prepare
 
+    if config.run is not None:
+        return None, Check("data", "ok", "none: a command measures")
     try:
         project.require_source(config, device)
         shape = (config.vocab_size, config.seq_len, device)
@@ -153,10 +159,14 @@ def check_rehearsal(root: Path, config: Config, device: str, brief: Brief | None
 
 
 def _bare_brief(root: Path, config: Config, device: str) -> Brief:
-    workspace, program = Workspace(root, config.train), ""
+    workspace, program = Workspace.of(root, config), ""
     with suppress(OSError):
         program = read_text(root / config.program) or ""
-    return bare_brief(plan.fit_device(workspace.read(workspace.head()), device), program)
+    text = workspace.read(workspace.head())
+    if config.run is None:
+        return bare_brief(plan.fit_device(text, device), program)
+    task = read_command(root, config).describe_task(config.create)
+    return replace(bare_brief(text, program), task=task, rules=EditRules(tuple(config.edit), config.create))
 
 
 def check_session(root: Path) -> Iterator[Check]:

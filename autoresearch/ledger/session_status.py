@@ -232,6 +232,8 @@ class SessionStatus:
     lost: int
     drift: Drift | None
     power: PowerOnRecord | None = None
+    belief: str | None = None  # word for what may be believed, where a command measures
+    has_holdout: bool = True
 
     def as_json(self) -> JsonObject:
         return asdict(self)
@@ -257,6 +259,8 @@ def status(ledger: Ledger, session: Session, now: float) -> SessionStatus:
         state=state(session),
         error=error if session.stop_reason == "error" else None,
         budget=session.settings.get("budget"),
+        belief=session.settings.get("belief"),
+        has_holdout=session.settings.get("holdout", True),
         experiments=sum(verdicts.values()),
         kept=verdicts.get("keep", 0),
         simpler=sum(row["simpler"] or 0 for row in counts if row["verdict"] == "keep"),

@@ -42,10 +42,11 @@ def _steps(status: SessionStatus, is_taken: bool, is_newest: bool, untaken: str 
 def _use_of_best(status: SessionStatus, is_taken: bool) -> Iterator[str]:
     if not status.best:
         return
-    if status.total is None or status.total.final != status.best:
+    if status.has_holdout and (status.total is None or status.total.final != status.best):
         yield "`autoresearch total` measures what it gained"
     if not is_taken:
-        yield f"`autoresearch best --write` puts experiment {status.best} into train.py"
+        where = "train.py" if status.belief is None else "your files"
+        yield f"`autoresearch best --write` puts experiment {status.best} into {where}"
 
 
 def _another_try(status: SessionStatus) -> str:

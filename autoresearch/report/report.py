@@ -75,6 +75,8 @@ def _headline(summary: SessionSummary) -> Iterator[Block]:
         holdout = f"{total.holdout.mean:+.4f}, {between(total.holdout)}"
         yield Paragraph([f"On the holdout text, by which nothing was chosen: {holdout}."])
         yield from _doubts(summary, total.final)
+    elif summary.keeps and not status.has_holdout:
+        yield Paragraph(["There is no honest total: no holdout."], "large")
     elif summary.keeps and is_current(status):
         yield Paragraph(["The honest total is not measured yet:", " ", Verbatim("autoresearch total")], "large")
     elif summary.keeps:

@@ -63,6 +63,7 @@ def layout(status: SessionStatus, now: float) -> Pairs:
         "state": _reason(status) if ended else _state(status),
         "now": _trial(status, now),
         "setup": f"agent {status.agent}, judge {status.judge}, budget {status.budget or '-'}",
+        "number": status.belief or "",
         "started": moment(status.started, now) if status.started else "",
         "deadline": moment(status.deadline, now) if status.deadline and not ended else "",
         "ended": moment(status.ended, now) if status.ended else "",
@@ -161,7 +162,8 @@ def _total(status: SessionStatus) -> str:
     total = status.total
     if total is None:
         hint = status.state == "ended" and status.best and is_current(status)
-        return "not measured yet: `autoresearch total`" if hint else ""
+        words = "not measured yet: `autoresearch total`" if status.has_holdout else "none: there is no holdout"
+        return words if hint else ""
     return f"{total.mean:+.4f}, {between(total)} (experiment {total.final} against the base, measured again)"
 
 

@@ -44,6 +44,7 @@ class Briefing:
     lessons: Lessons
     offers: bool  # the agent takes openings (brief/openings.py); one without a model does not
     conditions: Conditions
+    task: str | None = None  # where a command measures
     history: list[PastExperiment] = field(default_factory=list)
     program_text: HumanText = field(init=False)
     ideas_text: HumanText = field(init=False)
@@ -78,11 +79,13 @@ class Briefing:
             trial=[*self.conditions.describe(evidence.base_overhead(n)), *evidence.constraints.describe()],
             facts=self._facts(incumbent),
             reliability=describe_reliability(evidence.trials(incumbent), f"experiment {incumbent.n}"),
-            measured=self._measured(incumbent, history) if self.offers else [],
+            measured=self._measured(incumbent, history) if self.offers and self.task is None else [],
             ideas=ideas.read_ideas(self.ideas_text.read(), everything),
             papers=ideas.read_papers(self.program.with_name("papers"), MAX_BRIEF_TOKENS),
             lessons=self.lessons.read(without=row.tag),
             agent=row.agent.partition(":")[0],
+            task=self.task,
+            rules=evidence.constraints.files.rules if evidence.constraints.files else None,
         )
 
     def _find_openings(self, history: list[PastExperiment], incumbent: int) -> list[Opening]:

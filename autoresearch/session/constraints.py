@@ -1,10 +1,11 @@
-"""Limits on GPU memory, parameters, lines and data that no score makes up for."""
+"""Limits on GPU memory, parameters, lines, data and files that no score makes up for."""
 
 from dataclasses import dataclass
 
 from autoresearch.files import JsonObject
 from autoresearch.source.lines import split_lines
 from autoresearch.source.size import DataLimit, data_violation
+from autoresearch.source_tree import TRAIN, SourceTree, TreeLimits
 
 
 @dataclass(frozen=True)
@@ -15,13 +16,19 @@ class Constraints:
     max_parameters: int | None = None
     max_lines: int | None = None
     max_data: DataLimit | None = None
+    files: TreeLimits | None = None
+
+    @property
+    def what(self) -> str:
+        """Return the name of what is edited, for people."""
+        return TRAIN if self.files is None else "version"
 
     def describe(self) -> list[str]:
         """Return one line for each limit."""
         limits = {
             "GB of memory on the card": self.max_gpu_gb,
             "numbers in the checkpoint": self.max_parameters,
-            "lines in train.py": self.max_lines,
+            f"lines in {'train.py' if self.files is None else 'all files'}": self.max_lines,
         }
         return [f"At most {most:,} {what}: more is invalid" for what, most in limits.items() if most is not None]
 
@@ -38,7 +45,10 @@ class Constraints:
 
     def text_violation(self, text: str) -> str | None:
         """Return the limit that a text exceeds, in words; None if it exceeds none."""
-        lines = len(split_lines(text))
+        tree = SourceTree.parse(text)
+        lines = sum(len(split_lines(each)) for each in tree.files.values())
         if self.max_lines is not None and lines > self.max_lines:
-            return f"train.py has {lines} lines, over the limit of {self.max_lines}"
+            return f"{'it' if tree.framed else TRAIN} has {lines} lines, over the limit of {self.max_lines}"
+        if self.files is not None:
+            return self.files.violation(text)
         return None if self.max_data is None else data_violation(text, self.max_data)

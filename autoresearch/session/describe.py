@@ -20,6 +20,8 @@ MEASURED_BY = {  # trailers of a keep that hold the settings by which it was mea
     "data": "Data",
     "eval_rows": "Eval-Rows",
     "judge": "Judge",
+    "metric": "Metric",
+    "belief": "Belief",
     "evaluator": "Evaluator",
 }
 POOLED_TRAILER = "Near-Misses"  # trailer of a kept pool that names its parts

@@ -28,6 +28,7 @@ from autoresearch.source import size
 
 MAX_FAILED_SENTINELS = 2  # trials of the incumbent that may fail in a row before its earlier scores must do
 NEXT_PURPOSE = {"run_again": "rerun", "compare": "sentinel"}  # of the trial that the judge asks for
+VERDICT_OF = {"suspect": "suspect", "invalid": "invalid"}  # of other outcomes without a score: crash
 REOPENED = "reopened"  # kind of the event of a near miss that is a candidate again
 
 
@@ -185,7 +186,7 @@ class Evidence:
         if failed is not None and failed.outcome == STOPPED:
             return describe.stopped_columns(failed, self.noise().sigma)
         if failed is not None:
-            verdict, why = "suspect" if failed.outcome == "suspect" else "crash", failed.result.get("reason", "")
+            verdict, why = VERDICT_OF.get(failed.outcome or "", "crash"), failed.result.get("reason", "")
             return {"verdict": verdict, "reason": why if failed.outcome == verdict else f"{failed.outcome}: {why}"}
         if (violation := self._violation(trials)) is not None:
             return {"verdict": "invalid", "reason": violation}
@@ -219,9 +220,9 @@ class Evidence:
     def _base_verdict(self, trials: Sequence[Trial], failed: Trial | None) -> Columns:
         if failed is not None:
             why = f"{failed.outcome}: {failed.result.get('reason', '')}"
-            raise UserError(f"the base train.py fails ({why}): mend and commit it, then run again")
+            raise UserError(f"the base {self.constraints.what} fails ({why}): mend and commit it, then run again")
         if (violation := self._violation(trials)) is not None:
-            raise UserError(f"the base train.py {violation}: change it, or the limit")
+            raise UserError(f"the base {self.constraints.what} {violation}: change it, or the limit")
         scores = [require(trial.val_bpb) for trial in trials]
         return {"verdict": "keep", "reason": "the base", "val_bpb": fmean(scores), "sigma": self.noise().sigma}
 

@@ -48,7 +48,7 @@ def open_session_project(
     """
     root = repository()
     config = configuration.load(root, flags)
-    workspace = Workspace(root, config.train)
+    workspace = Workspace.of(root, config)
     if config.tag is not None:
         workspace.check_tag(config.tag)
     if not (root / "runs").exists() and (config.tag is None or workspace.best(config.tag) is None):
@@ -101,6 +101,8 @@ def open_session(project: Project, ledger: Ledger, workspace: Workspace, origin:
 
 def _check_base(config: configuration.Config, workspace: Workspace) -> None:
     """Raise Blocker if the committed train.py lacks a function of the contract."""
+    if config.run is not None:
+        return
     require_contract(workspace.read(workspace.head()), f"{config.train}, as committed,")
 
 
@@ -118,6 +120,8 @@ def _start_from(origin: str, project: Project, ledger: Ledger, workspace: Worksp
     if not workspace.has(version.sha):
         text = f"`autoresearch best --tag {origin}` still has its text"
         raise UserError(f"commit {version.sha[:7]} of experiment {best} of session `{origin}` is gone: {text}")
+    if project.command and workspace.locked(version.sha) != project.command.locked:
+        raise UserError(f"files that are locked have changed since session `{origin}`: start one from HEAD")
     about = {"from_tag": origin, "from_n": best, "head": workspace.head()}
     return _create(project, ledger, workspace, version.sha, about)
 

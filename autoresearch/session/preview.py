@@ -25,6 +25,7 @@ from autoresearch.errors import UserError, require
 from autoresearch.files import JsonObject
 from autoresearch.ledger import Experiment, Ledger, Session, current, newest, status
 from autoresearch.ledger.database import NO_SESSION
+from autoresearch.measure.command_spec import CommandSpec
 from autoresearch.measure.result import Overhead
 from autoresearch.measure.settings import Settings
 from autoresearch.measure.trial_facts import describe_trial
@@ -33,7 +34,9 @@ from autoresearch.session.constraints import Constraints
 from autoresearch.session.context import SessionContext
 from autoresearch.session.evidence import Evidence, prior_noise
 from autoresearch.setup import plan, slots
+from autoresearch.setup.command import read_command
 from autoresearch.setup.project import require_source, settings
+from autoresearch.source_tree import EditRules
 from autoresearch.workspace.workspace import Workspace
 
 PINNED = ("budget", "device", "eval_rows")  # settings of a session
@@ -70,8 +73,11 @@ class _Conditions:
 
     settings: Settings
     data: Dataset | None
+    command: CommandSpec | None = None
 
     def describe(self, base: Overhead | None) -> list[str]:
+        if self.command is not None:
+            return self.command.describe()
         return describe_trial(self.settings, self.data, base)
 
 
@@ -88,7 +94,7 @@ class _ReadOnlyContext(SessionContext):
 def preview(root: Path, flags: Mapping[str, object], tag: str | None = None) -> Preview:
     """Return the next brief of a session, by default the current one. Raises UserError."""
     config = configuration.load(root, flags)
-    workspace, path = Workspace(root, config.train), root / "runs" / "ledger.db"
+    workspace, path = Workspace.of(root, config), root / "runs" / "ledger.db"
     if tag is None and not path.exists():
         return _Previewer(root, config, workspace, None, config.agent).before_the_base()
     with Ledger.open(path, readonly=True) as ledger:
@@ -114,17 +120,21 @@ class _Previewer:
         if not is_told(self.agent):
             self.missing.append(f"{self.agent} reads no brief: this is what a language model would be told")
         slot = slots.choose(config.device, config.threads, config.slots)[0]
-        self.conditions = _Conditions(settings(config, slot), self._find_data(slot.device))
+        command = read_command(root, config) if config.run else None
+        self.conditions = _Conditions(settings(config, slot), self._find_data(slot.device, command), command)
+        self.rules = EditRules(tuple(config.edit), config.create) if command else None
+        self.task = command.describe_task(config.create) if command else None
 
     def within(self, ledger: Ledger, session: Session) -> Preview:
         """Return the next brief of a session whose base is measured."""
         config = self.config
         context = _ReadOnlyContext(session.id, session.tag, ledger, self.workspace, self.root / "runs")
-        limits = Constraints(config.max_gpu_gb, config.max_parameters, config.max_lines)
+        files = self.workspace.limits(session.base_sha, self.rules) if self.rules else None
+        limits = Constraints(config.max_gpu_gb, config.max_parameters, config.max_lines, files=files)
         evidence = Evidence(context, config.replicates, prior_noise(ledger, session), limits)
         lessons = Lessons.locate(context.runs, session.identity, session.settings)
         conditions = replace(self.conditions, settings=self._settings_of(ledger, session))
-        briefing = Briefing(context, evidence, self.root / config.program, lessons, True, conditions)
+        briefing = Briefing(context, evidence, self.root / config.program, lessons, True, conditions, self.task)
         brief = briefing.write(1 + (newest(ledger, session) or 0))
         self.missing += context.missing
         if session.state == "ended":
@@ -147,7 +157,8 @@ class _Previewer:
         settings, program = self.conditions.settings, self.root / self.config.program
         text = base.text if base else None
         if text is None:
-            text = plan.fit_device(self.workspace.read(self.workspace.head()), settings.device)
+            text = self.workspace.read(self.workspace.head())
+            text = text if self.rules else plan.fit_device(text, settings.device)
         told = "its score, the noise and its trials"
         self.missing.append(f"the base is not measured yet: {told} will be told; `autoresearch run` measures it")
         if settings.gpu is not None and base is None:
@@ -169,6 +180,8 @@ class _Previewer:
                 ideas=ideas.read_ideas(thought, []),
                 papers=ideas.read_papers(program.with_name("papers"), MAX_BRIEF_TOKENS),
                 lessons=self._lessons(),
+                task=self.task,
+                rules=self.rules,
             )
         )
 
@@ -184,15 +197,17 @@ class _Previewer:
 
     def _lessons(self) -> list[str]:
         """Return the lessons of earlier sessions on the same data, if it is there."""
-        settings, data = self.conditions.settings, self.conditions.data
-        if data is None:
+        settings, basis = self.conditions.settings, self.conditions.command or self.conditions.data
+        if basis is None:
             return []
-        identity = hardware.identity(settings.device, settings.gpu, data.hash)
+        identity = hardware.identity(settings.device, settings.gpu, basis.hash)
         lessons = Lessons.locate(self.root / "runs", identity, {"budget": str(settings.budget)})
         return lessons.read(without=self.session.tag if self.session else "")
 
-    def _find_data(self, device: str) -> Dataset | None:
+    def _find_data(self, device: str, command: CommandSpec | None) -> Dataset | None:
         """Return the data set of the session or of the settings; None, and a line for the user, if it is not there."""
+        if command is not None:
+            return None
         pinned = self.session.settings.get("data") if self.session else None
         try:
             found = find_dataset(cache_folder(), pinned) if pinned else self._find_prepared(device)

@@ -37,6 +37,7 @@ from autoresearch.session.evidence import Evidence
 from autoresearch.session.fallback import AgentHealth
 from autoresearch.session.pooling import Pool, PoolFinder
 from autoresearch.session.tool_access import note_same
+from autoresearch.source.contract import syntax_complaint
 from autoresearch.source.diff import unified_diff
 from autoresearch.source.parsing import explain
 from autoresearch.source.rebase import rebase_change
@@ -134,6 +135,8 @@ class Proposer:
     def _check(self, proposal: Proposal) -> Refusal | None:
         if words := self.constraints.text_violation(proposal.text):
             return Refusal("invalid", words)
+        if self.constraints.files and (words := self._syntax_complaint(proposal.text)):
+            return Refusal("invalid", words)
         if proposal.mode in SIMPLER_MODES:  # the version that it goes back to was measured against another incumbent
             return None
         try:
@@ -142,6 +145,10 @@ class Proposer:
         except SyntaxError as error:
             return Refusal("invalid", f"train.py does not parse: {explain(error)}")
         return Refusal("duplicate", str(duplicate)) if duplicate else None
+
+    def _syntax_complaint(self, text: str) -> str | None:
+        """Return which of several files cannot be read that could be in the base."""
+        return syntax_complaint(text, require(self.context.experiment(0).text))
 
     def _next_agent(self, brief: Brief) -> Agent:
         turn = self.health.turn(time.time())

@@ -3,7 +3,7 @@
 import math
 import os
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -16,14 +16,10 @@ from autoresearch.agents.scripted import FixedAgent
 from autoresearch.agents.services import CallRecord, Services, Tools
 from autoresearch.analysis import total
 from autoresearch.brief.lessons import Lessons
-from autoresearch.data.dataset import Dataset
 from autoresearch.errors import UserError, describe_error, require
 from autoresearch.files import JsonObject
 from autoresearch.ledger import Experiment, Ledger, Session, count_settled, newest
-from autoresearch.measure.cell_process import FreshCells
-from autoresearch.measure.referee import CellReferee, Referee
-from autoresearch.measure.settings import Settings
-from autoresearch.measure.warm_cells import choose_cells
+from autoresearch.measure.referee import Referee
 from autoresearch.session.briefing import Briefing
 from autoresearch.session.constraints import Constraints
 from autoresearch.session.context import SessionContext
@@ -41,6 +37,7 @@ from autoresearch.session.pipeline import Pipeline, spare_cores
 from autoresearch.session.pooling import PoolFinder
 from autoresearch.session.power_report import PowerReport
 from autoresearch.session.proposer import CandidateMaker, Proposer
+from autoresearch.session.referees import referees_of
 from autoresearch.session.stopping import Limits, SessionControl, report_repetition
 from autoresearch.session.target import Target
 from autoresearch.session.tool_access import is_private, make_tools
@@ -48,11 +45,11 @@ from autoresearch.session.total_at_end import measure_at_end
 from autoresearch.session.trial_runner import TrialRunner
 from autoresearch.session.untaken import find_untaken, report_unknown_sessions
 from autoresearch.setup.forecast import Forecast
-from autoresearch.setup.project import Project, inspection, settings, trial_identity
+from autoresearch.setup.project import Project, inspection, trial_identity
 from autoresearch.setup.session_power import expect_experiments
 from autoresearch.setup.trial_run import BasePlanner
-from autoresearch.source.parsing import uses_torch
 from autoresearch.source.size import data_limit
+from autoresearch.source_tree import EditRules
 from autoresearch.tools.model_tools import ModelTools
 from autoresearch.tools.scoring_gate import ScoringGate
 from autoresearch.workspace.workspace import Workspace
@@ -65,9 +62,10 @@ def run_session(
 
     Raises UserError, Blocker.
     """
-    workspace = Workspace(project.root, project.config.train)
+    workspace = Workspace.of(project.root, project.config)
     cell = inspection(project)
-    project.data.verify()
+    if project.command is None:
+        project.data.verify()
     row = open_session(project, ledger, workspace, origin)
     row = ledger.update_session(
         row.id,
@@ -82,6 +80,8 @@ def run_session(
     )
     context = SessionContext(row.id, row.tag, ledger, workspace, project.runs, listeners)
     context.notify(SessionOpened(row, cell, workspace.is_dirty(), find_untaken(ledger, workspace, row)))
+    if project.command is not None:
+        context.emit("number", None, project.command.describe_belief(cell.grade), belief=project.command.belief)
     if origin is None and project.config.tag is None:
         report_unknown_sessions(context)
     reason, error = "error", ""
@@ -113,18 +113,17 @@ def _conclude(context: SessionContext, project: Project, limits: Limits, loop: S
     if loop.power is not None:
         loop.power.conclude()
     reserved, left = loop.control.reserve_s(), limits.seconds_left()
-    pairs = total.pairs_at_end(context.ledger, context.row, project.config.total_pairs, reserved, left)
+    pairs = total.pairs_at_end(context.ledger, context.row, _total_pairs(project), reserved, left)
     if pairs:
-        base, spare = require(context.experiment(0).text), spare_cores([slot.cores for slot in project.slots])
-        referee = make_referees(context, [project.settings], project.data, base, spare)[0]
-        measure_at_end(context, project.data, limits, referee, pairs, loop.maintenance.card(project.slot.gpu))
+        referee = referees_of(context, project, 1, require(context.experiment(0).text), ScoringGate())[0]
+        measure_at_end(context, project.basis, limits, referee, pairs, loop.maintenance.card(project.slot.gpu))
 
 
 def take_out(
     session: Session, project: Project, ledger: Ledger, proposal: Proposal, by: str, listeners: Sequence[Listener]
 ) -> Experiment:
     """Measure and judge a version without some keeps, after its session has ended."""
-    workspace = Workspace(project.root, project.config.train)
+    workspace = Workspace.of(project.root, project.config)
     check_comparable(session, project)
     cell = inspection(project)
     count, last = count_settled(ledger, session), require(newest(ledger, session))
@@ -164,13 +163,15 @@ class LoopInputs:
     early_stop: bool = True  # of screenings that have lost
     pool: bool = False  # near misses are merged into candidates
     forecast: Callable[[float], Forecast | None] | None = None  # of so many hours; None: nobody wants to know
+    task: str | None = None  # what a researcher is told where a command measures
 
 
 def assemble(context: SessionContext, inputs: LoopInputs) -> SessionLoop:
     row = context.row
     evidence = Evidence(context, inputs.replicates, prior_noise(context.ledger, row), inputs.constraints)
     lessons = Lessons.locate(context.runs, inputs.identity, row.settings)
-    briefing = Briefing(context, evidence, inputs.program, lessons, inputs.agent.model is not None, inputs.referees[0])
+    offers = inputs.agent.model is not None
+    briefing = Briefing(context, evidence, inputs.program, lessons, offers, inputs.referees[0], inputs.task)
     proposer = Proposer(context, inputs.agent, inputs.stand_in, inputs.constraints, tools=inputs.tools)
     maintenance = Maintenance(context, inputs.max_bytes)
     early_stop = EarlyStop(context, evidence, inputs.referees[0].settings.budget, inputs.early_stop)
@@ -198,30 +199,12 @@ def assemble(context: SessionContext, inputs: LoopInputs) -> SessionLoop:
     )
 
 
-def make_referees(
-    context: SessionContext,
-    slots: Sequence[Settings],
-    data: Dataset,
-    base: str,
-    spare: Sequence[int],
-    while_scoring: Callable[[], AbstractContextManager[None]] = nullcontext,
-) -> list[Referee]:
-    """Create a referee for each slot, with warm cells if they help and disturb no trial."""
-    spare = spare if len(slots) == 1 else ()  # importing would disturb a trial on another CPU slot
-    caches, warm = context.folder / "caches", uses_torch(base)
-    cells = [choose_cells(slot, spare) if warm else FreshCells() for slot in slots]
-    pairs = zip(slots, cells, strict=True)
-    return [CellReferee(replace(slot, caches=caches), data, own, while_scoring) for slot, own in pairs]
-
-
 def _loop_inputs(context: SessionContext, project: Project, limits: Limits, fixed: FixedAgent | None) -> LoopInputs:
     """Choose the parts of a loop; a fixed agent gets one slot and no honest total."""
-    config, private = project.config, is_private(project.data, project.config.share_text)
-    chosen = [project.settings, *(settings(config, slot) for slot in project.slots[1:])]
-    slots = [replace(each, private=private) for each in chosen]
+    config = project.config
     seconds, gate = limits.seconds_left(), ScoringGate()
     spare = spare_cores([slot.cores for slot in project.slots])
-    tools = make_tools(context, project, spare, gate)
+    tools = make_tools(context, project, spare, gate) if project.command is None else None
     agent = fixed or _create_agent(context, project, limits, tools)
     has_free_cores = project.slot.gpu is not None or bool(spare)
     runs_beside = agent.proposes == "remotely" or (agent.proposes == "locally" and has_free_cores)
@@ -230,12 +213,12 @@ def _loop_inputs(context: SessionContext, project: Project, limits: Limits, fixe
         agent=agent,
         base=base,
         program=project.root / config.program,
-        referees=make_referees(context, slots[:1] if fixed else slots, project.data, base, spare, gate.scoring),
+        referees=referees_of(context, project, 1 if fixed else len(project.slots), base, gate),
         identity=trial_identity(project),
         limits=limits,
         replicates=config.replicates,
-        constraints=Constraints(config.max_gpu_gb, config.max_parameters, config.max_lines, data_limit(base)),
-        reserve_s=lambda: 0.0 if fixed else total.reserve(context.ledger, context.row, config.total_pairs, seconds),
+        constraints=_constraints(context, project, base),
+        reserve_s=lambda: 0.0 if fixed else total.reserve(context.ledger, context.row, _total_pairs(project), seconds),
         max_bytes=1e9 * config.max_disk_gb,
         stand_in=registry.create("sweep") if agent.model else None,
         prepares_ahead=runs_beside,
@@ -244,8 +227,24 @@ def _loop_inputs(context: SessionContext, project: Project, limits: Limits, fixe
         early_stop=config.early_stop,
         proposals=config.proposals if agent.proposes == "remotely" and not config.code_model else 1,
         pool=config.pool and fixed is None,
-        forecast=None if fixed else partial(expect_experiments, project),
+        forecast=None if fixed or project.command else partial(expect_experiments, project),
+        task=project.command.describe_task(config.create) if project.command else None,
     )
+
+
+def _total_pairs(project: Project) -> int:
+    """Return the pairs of the honest total: none where there is no holdout."""
+    return project.config.total_pairs if project.command is None or project.command.holdout else 0
+
+
+def _constraints(context: SessionContext, project: Project, base: str) -> Constraints:
+    """Return the limits of a version: of the data in train.py, or of which files it has."""
+    config, workspace = project.config, context.workspace
+    limits = Constraints(config.max_gpu_gb, config.max_parameters, config.max_lines)
+    if project.command is None:
+        return replace(limits, max_data=data_limit(base))
+    rules = EditRules(tuple(config.edit), config.create)
+    return replace(limits, files=workspace.limits(context.row.base_sha, rules))
 
 
 def _base_text(context: SessionContext, project: Project) -> str:
@@ -256,11 +255,12 @@ def _base_text(context: SessionContext, project: Project) -> str:
     if (sha := context.workspace.ref(context.tag, 0)) is not None:  # the ledger is younger than the session
         return context.workspace.read(sha)
     text = context.workspace.read(context.row.base_sha)
-    planner = BasePlanner(project, lambda line: context.emit("plan", None, line))
-    return text if context.row.from_tag is not None else planner.fit(text)
+    if project.command is not None or context.row.from_tag is not None:
+        return text
+    return BasePlanner(project, lambda line: context.emit("plan", None, line)).fit(text)
 
 
-def _create_agent(context: SessionContext, project: Project, limits: Limits, tools: Tools) -> Agent:
+def _create_agent(context: SessionContext, project: Project, limits: Limits, tools: Tools | None) -> Agent:
     """Create the session's agent with its services. Raises Unusable if it cannot work."""
     ledger, calls = context.ledger, dict[str, int]()
 
@@ -271,9 +271,10 @@ def _create_agent(context: SessionContext, project: Project, limits: Limits, too
             calls[call.key] = ledger.add_call(context.id, **call.columns()).id
 
     spent = sum(call.cost_usd or 0.0 for call in ledger.calls(context.id))
-    private = is_private(project.data, project.config.share_text)
+    private = project.command is None and is_private(project.data, project.config.share_text)
     library = LedgerLibrary(project.ledger, context.id, shows_prints=not private)
-    services = Services(library, project.data.readable_library(), record, spent, limits.seconds_left, tools=tools)
+    readable = project.data.readable_library() if project.command is None else None
+    services = Services(library, readable, record, spent, limits.seconds_left, tools=tools)
     agent = registry.create(context.row.agent, project.config, services)
     if words := what_is_sent(agent, private):
         context.emit("sends", None, words)

@@ -7,6 +7,7 @@ from autoresearch.analysis.remeasure import Remeasurer
 from autoresearch.data.dataset import Dataset
 from autoresearch.errors import describe_error
 from autoresearch.hardware import CardMemory
+from autoresearch.measure.command_spec import CommandSpec
 from autoresearch.measure.referee import Referee
 from autoresearch.measure.result import Progress
 from autoresearch.session.context import SessionContext
@@ -16,7 +17,7 @@ from autoresearch.session.stopping import Interrupted, Limits
 
 
 def measure_at_end(
-    context: SessionContext, data: Dataset, limits: Limits, referee: Referee, pairs: int, card: CardMemory
+    context: SessionContext, data: Dataset | CommandSpec, limits: Limits, referee: Referee, pairs: int, card: CardMemory
 ) -> None:
     """Measure the honest total; if that fails in any way, the session still ends well.
 

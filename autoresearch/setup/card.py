@@ -35,7 +35,7 @@ def card_spec(slot: Slot, data: Dataset | None) -> CellSpec:
     return CellSpec([], library=library, gpu=True, environment=environment)
 
 
-def require_card(slot: Slot, data: Dataset) -> None:
+def require_card(slot: Slot, data: Dataset | None) -> None:
     """Initialise CUDA once in a cell, if the slot has a card. Raises Blocker with the culprit, CellError."""
     if slot.gpu is None:
         return

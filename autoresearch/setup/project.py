@@ -15,11 +15,13 @@ from autoresearch.errors import Blocker, UsageError, UserError
 from autoresearch.files import JsonObject
 from autoresearch.measure import hidden_work
 from autoresearch.measure.clock import Budget
+from autoresearch.measure.command_spec import CommandSpec
 from autoresearch.measure.settings import Settings
 from autoresearch.sandbox import selftest
 from autoresearch.sandbox.cell import CellError
 from autoresearch.sandbox.launch import CellSpec
 from autoresearch.setup import bytecode, card, slots
+from autoresearch.setup.command import read_command
 from autoresearch.setup.slots import Slot
 from autoresearch.source.parsing import uses_torch
 from autoresearch.workspace import git
@@ -31,13 +33,28 @@ EVAL_BATCH = {"cpu": 32, "cuda": 16}
 
 @dataclass(frozen=True)
 class Project:
-    """A repository that can run trials. `settings` are those of a trial on the first slot."""
+    """A repository that can run trials. `settings` are those of a trial on the first slot.
+
+    Trials measure on a data set, or by a command.
+    """
 
     root: Path
     config: Config
     slots: tuple[Slot, ...]
-    data: Dataset
+    basis: Dataset | CommandSpec
     settings: Settings
+
+    @property
+    def data(self) -> Dataset:
+        """Return the data set of the built-in trial. Raises UserError where a command measures."""
+        if isinstance(self.basis, CommandSpec):
+            raise UserError("this needs the built-in trial: with `run`, a command measures, and there is no data set")
+        return self.basis
+
+    @property
+    def command(self) -> CommandSpec | None:
+        """Return the command that measures; None with the built-in trial."""
+        return self.basis if isinstance(self.basis, CommandSpec) else None
 
     @property
     def slot(self) -> Slot:
@@ -79,6 +96,8 @@ def open_project(
     config = configuration.load(root, flags)
     chosen = slots.choose(config.device, config.threads, config.slots)
     first = settings(config, chosen[0])  # refuses a wrong budget before minutes are spent on data
+    if config.run is not None:
+        return Project(root, config, chosen, read_command(root, config), first)
     data = find_dataset(configuration.cache_folder(), pinned) if pinned else None
     if data is None:
         require_source(config, first.device)
@@ -126,6 +145,8 @@ def _is_current(data: Dataset, config: Config, device: str) -> bool:
 
 def budget(config: Config, device: str) -> Budget:
     """Return the budget of one trial, as configured or the default of the device. Raises UsageError."""
+    if config.run is not None:
+        return Budget(config.run.timeout, "s")
     return Budget.parse(config.budget or BUDGET[device])
 
 
@@ -145,26 +166,29 @@ def settings(config: Config, slot: Slot) -> Settings:
 
 def pinned_settings(project: Project) -> JsonObject:
     """Return the settings that may not change while a session lasts."""
-    return {
+    pinned: JsonObject = {
         "budget": str(project.settings.budget),
         "device": project.settings.device,
-        "data": project.data.hash,
+        "data": project.basis.hash,
         "eval_rows": project.settings.eval_rows,
         "judge": project.config.judge,
     }
+    if (command := project.command) is None:
+        return pinned
+    return pinned | {"metric": command.name, "belief": command.belief, "holdout": command.holdout is not None}
 
 
 def trial_identity(project: Project) -> JsonObject:
     """Return what two trials must have in common to be compared."""
-    return hardware.identity(project.slot.device, project.slot.gpu, project.data.hash)
+    return hardware.identity(project.slot.device, project.slot.gpu, project.basis.hash)
 
 
 def inspection(project: Project) -> selftest.Inspection:
     """Grade the cell. Raises Blocker if none can be started, a card fails in it, or STRONG is required and missing."""
     try:
         for slot in project.slots:
-            card.require_card(slot, project.data)
-        result = attack_cell(project.slot, project.data, project.root)
+            card.require_card(slot, None if project.command else project.data)
+        result = attack_cell(project.slot, None if project.command else project.data, project.root)
     except CellError as error:
         raise Blocker(f"no cell can be started here: {error}") from None
     if project.config.require_strong and result.grade != "STRONG":

@@ -1,27 +1,35 @@
 """Check a train.py, proposed or the base, without running it."""
 
 import ast
+import json
 import site
 import sys
 import sysconfig
-from collections.abc import Iterator
+import tomllib
+from collections.abc import Callable, Iterator
 from importlib.machinery import PathFinder
 
 from autoresearch.errors import Blocker
 from autoresearch.source.parsing import explain, parse, unconditional_imports
 from autoresearch.source.size import data_limit, data_violation
+from autoresearch.source_tree import SourceTree
 
 PRESENT = {"torch", "numpy"} | sys.stdlib_module_names
 OURS = {"autoresearch", "prepare"}  # not in a cell, although this process finds them
 ARGUMENTS = {"train": 1, "load": 3}  # functions that train.py must have, and the number of arguments in their calls
 CONTRACT = 'it needs `train(trial)` and `load(state, config, device)` (README, "Three files")'
 
+_READERS: dict[str, Callable[[str], object]] = {"py": parse, "json": json.loads, "toml": tomllib.loads}
+
 
 def complaint(text: str, parent: str | None = None) -> str | None:
     """Return the first visible reason why a text cannot be measured, in one line; None if none is.
 
-    It is a change to `parent`, or a base, which may hold as much data as its author likes.
+    It is a change to `parent`, or a base, which may hold as much data as its author likes. Of several files, only
+    the syntax is checked.
     """
+    if SourceTree.parse(text).framed:
+        return syntax_complaint(text, parent or "")
     wrong = defect(text) or _check_imports(parse(text), parent or "")
     return wrong if wrong or parent is None else _check_data(text, parent)
 
@@ -38,6 +46,25 @@ def defects(text: str, name: str = "train.py") -> list[str]:
     except SyntaxError as error:
         return [f"{name} does not parse: {explain(error)}"]
     return [found for function in ARGUMENTS if (found := _check_function(tree, function, name))]
+
+
+def syntax_complaint(text: str, parent: str) -> str | None:
+    """Return which of several files cannot be read, in one line; None if all can that could be read in `parent`."""
+    before = SourceTree.parse(parent).files
+    for path, each in SourceTree.parse(text).files.items():
+        if (wrong := _syntax_error(path, each)) and not (path in before and _syntax_error(path, before[path])):
+            return f"{path} does not parse: {wrong}"
+    return None
+
+
+def _syntax_error(path: str, text: str) -> str | None:
+    try:
+        _READERS.get(path.rpartition(".")[2], str)(text)
+    except SyntaxError as error:
+        return explain(error)
+    except (ValueError, RecursionError) as error:  # of JSON and TOML
+        return str(error)
+    return None
 
 
 def require_contract(text: str, name: str) -> None:

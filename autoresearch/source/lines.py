@@ -7,6 +7,8 @@ an edit is made in plain text, and the result is written as the file was.
 import re
 from collections import Counter
 
+from autoresearch.source_tree import SourceTree
+
 BOM = "\ufeff"
 _END = re.compile(r"\r\n|\r|\n")
 
@@ -23,12 +25,23 @@ def plain(text: str) -> str:
     return _END.sub("\n", text.removeprefix(BOM))
 
 
+def plain_files(text: str) -> str:
+    """Return a version whose files are plain."""
+    return SourceTree.parse(text).map(plain).text
+
+
 def written_like(original: str, text: str) -> str:
-    """Return a text with the byte-order mark and the line ends of `original`.
+    """Return a version whose files have the byte-order marks and the line ends of those of `original`.
 
     If these are mixed, the lines before and after the change keep theirs, and the changed lines get the most common.
-    A text that has the same mix already stays as it is.
+    A text that has the same mix already stays as it is, and so does a new file.
     """
+    old, new = SourceTree.parse(original).files, SourceTree.parse(text)
+    files = {path: _written_like(old[path], each) if path in old else each for path, each in new.files.items()}
+    return SourceTree(files, new.framed).text
+
+
+def _written_like(original: str, text: str) -> str:
     mark = BOM if original.startswith(BOM) else ""
     old, new = split_lines(original.removeprefix(BOM)), split_lines(plain(text))
     ends = _ends(original)

@@ -1,8 +1,10 @@
-"""The change of one version of train.py, made to another one."""
+"""The change of one version, made to another one."""
 
 from collections.abc import Callable
+from functools import partial
 
 from autoresearch.source.constants import Number, constants, with_constants
+from autoresearch.source_tree import SourceTree
 
 _OURS, _THEIRS = "<" * 7, ">" * 7  # marks of git around lines in conflict
 Merge = Callable[[str, str, str], tuple[str, bool]]
@@ -10,14 +12,45 @@ Merge = Callable[[str, str, str], tuple[str, bool]]
 
 
 def rebase_change(merge: Merge, base: str, changed: str, onto: str) -> str | None:
-    """Make the change from `base` to `changed` in `onto`; None if they conflict.
+    """Make the change from `base` to `changed` in `onto`, file by file; None if they conflict.
 
     A change of constants goes by their names, any other by lines, as git merges them: two adjacent constants are no
     conflict, two new values of one constant are.
     """
+    return _merge_files(base, changed, onto, partial(_rebase_file, merge))
+
+
+def merge_versions(merge: Merge, base: str, ours: str, theirs: str) -> str | None:
+    """Merge two changes of `base` by lines, file by file; None if they conflict."""
+    return _merge_files(base, theirs, ours, partial(_merge_lines, merge))
+
+
+def _merge_files(base: str, changed: str, onto: str, merge: Callable[[str, str, str], str | None]) -> str | None:
+    """Merge versions file by file; a file that only one of them has conflicts with any change of it."""
+    before, now, there = (SourceTree.parse(text) for text in (base, changed, onto))
+    if not there.framed:
+        return merge(base, changed, onto)
+    files = dict(there.files)
+    for path in before.files.keys() | now.files.keys() | there.files.keys():
+        old, new, own = (tree.files.get(path) for tree in (before, now, there))
+        if new in (old, own):
+            continue
+        if own == old:
+            merged = new
+        elif old is None or new is None or own is None or (merged := merge(old, new, own)) is None:
+            return None
+        files = {**files, path: merged} if merged is not None else {k: v for k, v in files.items() if k != path}
+    return SourceTree(files).text
+
+
+def _merge_lines(merge: Merge, base: str, changed: str, onto: str) -> str | None:
+    merged, conflict = merge(base, onto, changed)
+    return None if conflict else merged
+
+
+def _rebase_file(merge: Merge, base: str, changed: str, onto: str) -> str | None:
     if (values := _changed_constants(base, changed)) is None:
-        merged, conflict = merge(base, onto, changed)
-        return None if conflict else merged
+        return _merge_lines(merge, base, changed, onto)
     before, now = _constants(base), _constants(onto)
     if any(now.get(name) != before[name] for name in values):
         return None

@@ -4,10 +4,12 @@ import io
 import tokenize
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 from autoresearch.source.parsing import only_syntax_errors
 from autoresearch.source.prose import EMPTY, STRINGS, without_prose
+from autoresearch.source_tree import SourceTree
 
 MAX_LITERAL_BYTES = 8_192  # that a version may hold, whatever its base holds ...
 LITERAL_ALLOWANCE = 2_048  # ... or so many more than its base
@@ -37,7 +39,23 @@ class Size:
 
 
 def size(text: str) -> Size:
-    """Return the size of a program. Raises SyntaxError."""
+    """Return the size of a version. Raises SyntaxError for a train.py that is no program."""
+    tree = SourceTree.parse(text)
+    if not tree.framed:
+        return _program_size(text)
+    sizes = [_file_size(path, each) for path, each in tree.files.items()]
+    return Size(sum(x.lines for x in sizes), sum(x.tokens for x in sizes), sum(x.text for x in sizes))
+
+
+def _file_size(path: str, text: str) -> Size:
+    """Return the size of a file: of a program, or of the lines and words of another text."""
+    with suppress(SyntaxError):
+        if path.endswith(".py"):
+            return _program_size(text)
+    return Size(sum(bool(line.strip()) for line in text.split("\n")), len(text.split()), len(text.encode()))
+
+
+def _program_size(text: str) -> Size:
     with only_syntax_errors():
         tokens = list(_code(without_prose(text)))
     lines = {line for token in tokens for line in range(token.start[0], token.end[0] + 1)}

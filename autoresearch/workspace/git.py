@@ -3,7 +3,7 @@
 import hashlib
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -82,6 +82,17 @@ class GitCommands:
     def line(self, verb: str, *args: str, stdin: bytes = b"", index: Path | None = None) -> str:
         """Return the output of `git verb args` as text, without the newline at its end."""
         return self.output(verb, *args, stdin=stdin, index=index).decode().removesuffix("\n")
+
+    def read_blobs(self, hashes: Sequence[str]) -> list[bytes]:
+        """Return the contents of blobs that exist."""
+        out = memoryview(self.output("cat-file", "--batch", stdin="".join(f"{each}\n" for each in hashes).encode()))
+        contents = []
+        for _ in hashes:
+            head = bytes(out[: bytes(out[:200]).index(b"\n")])
+            start, size = len(head) + 1, int(head.split()[-1])
+            contents.append(bytes(out[start : start + size]))
+            out = out[start + size + 1 :]
+        return contents
 
     # --- commits and references
 

@@ -1,4 +1,4 @@
-"""Versions of one file as git commits, made without a checkout.
+"""Versions of train.py, or of the files that `edit` names, as git commits, made without a checkout.
 
 refs/autoresearch/<tag>/<n>       experiment n: a commit on the version that it was derived from
 refs/autoresearch/<tag>/best      the incumbent; decides where the others disagree
@@ -11,12 +11,26 @@ The user's files, index and HEAD are never changed, so discarding a version leav
 import os
 import re
 import tempfile
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from autoresearch.errors import Blocker, UsageError, UserError
 from autoresearch.files import write_atomically
-from autoresearch.workspace.git import Commit, GitCommands, GitError, encode, no_file
+from autoresearch.source_tree import EditRules, TreeLimits
+from autoresearch.workspace.edited_files import (
+    NEW_MODE,
+    EditedFiles,
+    Entry,
+    OneFile,
+    SeveralFiles,
+    all_entries,
+    write_entries,
+)
+from autoresearch.workspace.git import Commit, GitCommands, GitError, blob_hash, encode, no_file
+
+if TYPE_CHECKING:
+    from autoresearch.config import Config
 
 TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 RESERVED = ("backups", "ledger.db")  # names in runs/ that are no session
@@ -25,38 +39,38 @@ _REPAIR = "`autoresearch doctor --ledger` says how to put it back"
 
 
 class Workspace:
-    """Versions of `file` (relative to `root`) in the repository around `root`.
+    """Versions of `file` (relative to `root`), or of the files of `rules`, in the repository around `root`.
 
-    Raises Blocker if there is no repository or no commit, or the last commit does not have the file. Failures of git
+    Raises Blocker if there is no repository or no commit, or the last commit does not have the files. Failures of git
     raise GitError with git's own message.
     """
 
-    def __init__(self, root: Path, file: str = "train.py") -> None:
+    @classmethod
+    def of(cls, root: Path, config: "Config") -> "Workspace":
+        """Return the versions of what the settings let a researcher edit."""
+        rules = EditRules(tuple(config.edit), config.create) if config.run is not None else None
+        return cls(root, config.train, rules)
+
+    def __init__(self, root: Path, file: str = "train.py", rules: EditRules | None = None) -> None:
         self._git = GitCommands(root)
+        self._edited: EditedFiles = (
+            SeveralFiles(self._git, rules) if rules else OneFile(self._git, self._inside(root, file))
+        )
+        if self._git.commit_of("HEAD") is None:
+            advice = f"the git repository has no commit yet: `git add {self.file} && git commit -m start`"
+            raise Blocker(advice if rules or (self._git.top / self.file).exists() else no_file(self.file))
+        self._edited.check_head(self._git.top)
+
+    def _inside(self, root: Path, file: str) -> str:
         path = Path(os.path.normpath(root.resolve() / file))
         if not path.is_relative_to(self._git.top):
             raise UsageError(f"{file} is outside of the git repository {self._git.top}")
-        self.file = path.relative_to(self._git.top).as_posix()
-        if self._git.commit_of("HEAD") is None:
-            advice = f"the git repository has no commit yet: `git add {file} && git commit -m start`"
-            raise Blocker(advice if path.exists() else no_file(self.file))
-        if (entry := self._entry("HEAD")) is None:
-            raise Blocker(self._advice_on_missing_file(file))
-        if not entry[0].startswith("100"):
-            raise Blocker(f"{file} is a link or a folder in git: commit the file itself")
+        return path.relative_to(self._git.top).as_posix()
 
-    def _advice_on_missing_file(self, file: str) -> str:
-        """Say that HEAD does not have the file, and how to name one of the same name in a subfolder."""
-        names = self._git.line("ls-tree", "-r", "--full-tree", "--name-only", "HEAD").splitlines()
-        others = [name for name in names if name.rpartition("/")[2] == Path(file).name]
-        if (self._git.top / self.file).exists():
-            return f"{file} is not committed: `git add {file} && git commit` first"
-        if not others:
-            return no_file(self.file)
-        settings = self._git.top / "autoresearch.yaml"
-        folder = others[0].rpartition("/")[0]
-        words = f"{self.file} is not committed, but {', '.join(others[:3])} is"
-        return f"{words}: write `train: {others[0]}` and `program: {folder}/program.md` into {settings}"
+    @property
+    def file(self) -> str:
+        """Return the name of the file, or the patterns of several."""
+        return self._edited.name
 
     # --- the user's side
 
@@ -64,51 +78,61 @@ class Workspace:
         return self._git.line("rev-parse", "--verify", "HEAD^{commit}")
 
     def is_dirty(self) -> bool:
-        """Return True if the file differs from HEAD in the working tree or the index."""
-        return self._git.output("status", "--porcelain", "--", self._spec) != b""
+        """Return True if a file differs from HEAD in the working tree or the index."""
+        return self._git.output("status", "--porcelain", "--", *self._edited.specs) != b""
 
     def checked_out_branch(self) -> str | None:
         """Return the branch that HEAD is on; None if HEAD is detached."""
         status, out = self._git.run("symbolic-ref", "--quiet", "--short", "HEAD", accept=range(2))
         return out.decode().strip() if status == 0 else None
 
-    def replace_file(self, text: str, known: Container[str | None], force: bool = False) -> None:
-        """Write a text into the user's file, as a whole or not at all; neither the index nor HEAD changes.
+    def replace_files(self, text: str, known: Container[str | None], force: bool = False) -> None:
+        """Write a version into the user's files, each as a whole or not at all; neither the index nor HEAD changes.
 
-        Raises UserError if changes would be lost, unless with `force`: those that are not committed, where the file is
-        not one of the versions with the hashes `known`. `git status` is not enough: it shows no change of a file that
-        is marked as assume-unchanged or skip-worktree.
+        Raises UserError before anything is written if changes would be lost, unless with `force`: those that are not
+        committed, where the files are not those of a version with one of the hashes `known`. `git status` is not
+        enough: it shows no change of a file that is marked as assume-unchanged or skip-worktree.
         """
-        path = self._git.top / self.file
-        if not force and path.exists() and not self._is_known(path, known):
-            words = f"{self.file} has changes that are not committed, which would be lost"
+        files = self._edited.split(text)
+        if not force and (lost := self._lost_changes(files, known)):
+            words = f"{lost} has changes that are not committed, which would be lost"
             raise UserError(f"{words}: commit them, or replace them with --force")
-        write_atomically(path, [text])
+        for path, content in files.items():
+            write_atomically(self._git.top / path, [content])
+
+    def _lost_changes(self, files: Mapping[str, str], known: Container[str | None]) -> str | None:
+        """Return the first of the user's files whose content neither HEAD nor a known version has."""
+        entries = self._edited.entries("HEAD")
+        present = [path for path in files if (self._git.top / path).exists()]
+        changed = [path for path in present if path not in entries or entries[path].sha not in self._hashes(path)]
+        if changed and self._edited.blob_on_disk(self._git.top) not in known:
+            return changed[0]
+        return None
 
     def has_taken_over(self, sha: str) -> bool:
-        """Return whether the user's file is, or was in a commit of HEAD's history, as in the commit of a version."""
-        blob, path = self.blob(sha), self._git.top / self.file
-        if self.is_ancestor(sha, "HEAD"):
+        """Return whether the user's files are, or were in HEAD's history, as in the commit of a version."""
+        entries = self._edited.entries(sha)
+        return self.is_ancestor(sha, "HEAD") or all(self._has_had(path, entry.sha) for path, entry in entries.items())
+
+    def _has_had(self, path: str, blob: str) -> bool:
+        if (self._git.top / path).is_file() and blob in self._hashes(path):
             return True
-        if path.is_file() and blob in self._hashes(path):
-            return True
-        found = self._git.line("log", "-1", "--format=%H", f"--find-object={blob}", "HEAD", "--", self._spec)
-        return bool(found)
+        spec = f":(top,literal){path}"
+        return bool(self._git.line("log", "-1", "--format=%H", f"--find-object={blob}", "HEAD", "--", spec))
 
     # --- versions
 
     def read(self, sha: str) -> str:
-        """Return the text of the file in a commit. Raises UserError if it is not UTF-8."""
-        try:
-            return self._git.output("cat-file", "blob", self.blob(sha)).decode()
-        except UnicodeDecodeError:
-            raise UserError(f"{self.file} in {sha[:7]} is not UTF-8: convert and commit it") from None
+        """Return the text of the version in a commit. Raises UserError if there is none, or it is not UTF-8."""
+        return self._edited.read(sha)
 
     def blob(self, sha: str) -> str:
-        """Return the hash of the file in a commit. Raises UserError if the commit has no such file."""
-        if (entry := self._entry(sha)) is None:
-            raise UserError(f"commit {sha[:7]} has no {self.file}")
-        return entry[1]
+        """Return git's hash of the text of the version in a commit. Raises UserError if there is none."""
+        return self._edited.blob(sha)
+
+    def limits(self, sha: str, rules: EditRules) -> TreeLimits:
+        """Return which files a version that follows from a commit may have."""
+        return TreeLimits(rules, [*self._edited.entries(sha)], [*self.locked(sha)])
 
     def has(self, sha: str) -> bool:
         """Return whether git still has a commit."""
@@ -127,7 +151,7 @@ class Workspace:
         return self._git.run("merge-base", "--is-ancestor", sha, of, accept=range(2))[0] == 0
 
     def diff(self, a: str, b: str) -> str:
-        return self._git.output("diff-tree", "-p", a, b, "--", self._spec).decode(errors="replace")
+        return self._git.output("diff-tree", "-p", a, b, "--", *self._edited.specs).decode(errors="replace")
 
     # --- references
 
@@ -211,7 +235,7 @@ class Workspace:
         Raises UserError if experiment n exists with another text or parent.
         """
         if (existing := self.ref(tag, n)) is not None:
-            if self._git.read_commit(existing).parents != [parent] or self.blob(existing) != self._store(text):
+            if self._git.read_commit(existing).parents != [parent] or self.blob(existing) != blob_hash(text, existing):
                 raise UserError(f"refs/autoresearch/{tag}/{n} holds another experiment: choose another --tag")
             return existing
         sha = self.write(parent, text, message)
@@ -285,16 +309,29 @@ class Workspace:
     # --- for the user, outside of the loop
 
     def write(self, parent: str, text: str, message: str) -> str:
-        """Commit the tree of `parent` with another text in the file; no reference names it yet."""
-        entry = self._entry(parent)
-        mode = entry[0] if entry else "100644"
+        """Commit the tree of `parent` with another version in it; no reference names it yet."""
+        entries, files = self._edited.entries(parent), self._edited.split(text)
+        changes = [f"0 {'0' * len(parent)}\t{path}\0" for path in entries.keys() - files.keys()]
+        for path, content in files.items():
+            entry = entries.get(path, Entry(NEW_MODE, ""))
+            if entry.sha != blob_hash(content, parent):
+                changes.append(f"{entry.mode} {self._store(content)}\t{path}\0")
         with tempfile.TemporaryDirectory() as folder:
             index = Path(folder, "index")
             self._git.run("read-tree", parent, index=index)
-            info = f"{mode},{self._store(text)},{self.file}"
-            self._git.run("update-index", "--add", "--cacheinfo", info, index=index)
+            self._git.run("update-index", "-z", "--index-info", stdin="".join(changes).encode(), index=index)
             tree = self._git.line("write-tree", index=index)
         return self._git.write_commit(Commit(tree, [parent], _clean_message(message)))
+
+    def export(self, sha: str, folder: Path) -> None:
+        """Write all files of a commit into a folder, as they are in git."""
+        write_entries(self._git, all_entries(self._git, sha), folder)
+
+    def locked(self, sha: str) -> dict[str, str]:
+        """Return mode and hash of the files of a commit that may not be edited, by path."""
+        edited = self._edited.entries(sha)
+        entries = all_entries(self._git, sha).items()
+        return {path: f"{entry.mode} {entry.sha}" for path, entry in entries if path not in edited}
 
     def set_branch(self, name: str, sha: str, force: bool = False) -> None:
         """Create or replace a branch of the user's at commit `sha`.
@@ -314,13 +351,9 @@ class Workspace:
             raise UserError(f"branch {name} is checked out: `git switch` to another one first")
         self._git.move({ref: (sha, current)})
 
-    @property
-    def _spec(self) -> str:
-        return f":(top,literal){self.file}"
-
     def _is_base(self, base: str, sha: str, text: str | None) -> bool:
         same = base == sha or self._git.read_commit(base).parents == [sha]
-        return same and (text is None or self.blob(base) == self._store(text))
+        return same and (text is None or self.blob(base) == blob_hash(text, base))
 
     def _branch_moves(self, tag: str, sha: str) -> dict[str, tuple[str, str | None]]:
         """Return the moves of the branch to `sha`: none if the user has moved it or works on it."""
@@ -340,21 +373,11 @@ class Workspace:
     def _is_checked_out(self, ref: str) -> bool:
         return f"branch {ref}" in self._git.line("worktree", "list", "--porcelain").splitlines()
 
-    def _entry(self, sha: str) -> tuple[str, str] | None:  # mode and hash
-        entry = self._git.line("ls-tree", "--full-tree", "-z", sha, "--", self.file)
-        mode, _, rest = entry.partition(" ")
-        return (mode, rest.split()[1]) if entry else None
-
-    def _is_known(self, path: Path, known: Container[str | None]) -> bool:
-        """Return whether the file is as in HEAD, also as git's filters for line ends write it, or of a known hash."""
-        plain, clean = self._hashes(path)
-        return self.blob("HEAD") in (plain, clean) or plain in known
-
-    def _hashes(self, path: Path) -> tuple[str, str]:
-        """Return git's hash of a file's bytes, and that of what its filters would store."""
-        content = path.read_bytes()
+    def _hashes(self, path: str) -> tuple[str, str]:
+        """Return git's hash of the bytes of a file of the user's, and that of what its filters would store."""
+        content = (self._git.top / path).read_bytes()
         plain = self._git.line("hash-object", "--stdin", "--no-filters", stdin=content)
-        return plain, self._git.line("hash-object", "--stdin", f"--path={self.file}", stdin=content)
+        return plain, self._git.line("hash-object", "--stdin", f"--path={path}", stdin=content)
 
     def _store(self, text: str) -> str:
         return self._git.line("hash-object", "-w", "--stdin", stdin=encode(text))

@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 
 from autoresearch.agents.attempts import Attempts
 from autoresearch.agents.base import Proposal
-from autoresearch.agents.edits import BadEdit, Editor, apply_reply
+from autoresearch.agents.editor import Editor
+from autoresearch.agents.edits import BadEdit, apply_reply
 from autoresearch.agents.scripted import FixedAgent
 from autoresearch.brief.brief import Brief
 from autoresearch.source.lines import BOM, plain, split_lines

@@ -1,7 +1,8 @@
 import pytest
 
 from autoresearch.agents import edits, rationale
-from autoresearch.agents.edits import BadEdit, Editor
+from autoresearch.agents.editor import Editor
+from autoresearch.agents.edits import BadEdit
 
 SOURCE = """import numpy as np
 

@@ -26,7 +26,7 @@ import signal
 import subprocess
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,8 @@ from autoresearch import cli
 from autoresearch.ledger import Ledger
 from autoresearch.ledger.artefacts import Artefacts
 from autoresearch.measure.result import Result
-from autoresearch.measure.settings import TrialPlan
+from autoresearch.measure.settings import Settings, TrialPlan
+from autoresearch.session import referees as session_referees
 from autoresearch.session import run
 from autoresearch.session.opening import open_session_project
 from autoresearch.session.stopping import Limits
@@ -251,13 +252,17 @@ def run_child(order: dict[str, Any], seen: set[str], run_once: Callable[[], str]
     os._exit(0)
 
 
+def make_fake_referees(context: object, slots: Sequence[Settings], *_: object) -> list[FunctionReferee]:
+    return [FunctionReferee(fake_trial, slots[0])]
+
+
 def main(script: str, trials: str) -> None:
     project = open_session_project({"agent": f"scripted:{script}"})
     inspection = run.inspection(project)
     run.inspection = lambda project: inspection
     git._dates = lambda: dict.fromkeys(("GIT_AUTHOR_DATE", "GIT_COMMITTER_DATE"), "1700000000 +0000")
     if trials == "pure":
-        run.make_referees = lambda context, slots, *_: [FunctionReferee(fake_trial, slots[0])]  # type: ignore[assignment]
+        session_referees.make_referees = make_fake_referees  # type: ignore[assignment]
     add_boundaries()
 
     def run_once() -> str:

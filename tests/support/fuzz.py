@@ -18,7 +18,8 @@ from rich.console import Console
 from safetensors import SafetensorError, deserialize
 from support.experiments import trial
 
-from autoresearch.agents.edits import BadEdit, Editor, apply_reply
+from autoresearch.agents.editor import Editor
+from autoresearch.agents.edits import BadEdit, apply_reply
 from autoresearch.agents.rationale import find_in_reply
 from autoresearch.analysis.experiment_details import ExperimentDetails
 from autoresearch.ledger.artefacts import Artefacts

@@ -11,7 +11,8 @@ from autoresearch.ledger import Ledger, Session
 from autoresearch.measure.settings import Settings
 from autoresearch.session.context import SessionContext
 from autoresearch.session.loop import SessionLoop
-from autoresearch.session.run import LoopInputs, assemble, make_referees
+from autoresearch.session.referees import make_referees
+from autoresearch.session.run import LoopInputs, assemble
 from autoresearch.workspace.workspace import Workspace
 
 

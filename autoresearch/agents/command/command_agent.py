@@ -1,6 +1,6 @@
 """Any coding agent with a command line: `command:claude`, `command:codex`, `command:gemini`, `command:SHELL COMMAND`.
 
-Each proposal is one run in a cell with the network, from which only train.py and proposal.json are taken.
+Each proposal is one run in a cell with the network, from which only the edited files and proposal.json are taken.
 """
 
 import re
@@ -23,7 +23,8 @@ from autoresearch.files import JsonObject
 from autoresearch.sandbox.cell import Cell, CellError
 from autoresearch.sandbox.launch import CellSpec
 from autoresearch.source import contract
-from autoresearch.source.lines import plain
+from autoresearch.source.lines import plain_files
+from autoresearch.source_tree import SourceTree
 from autoresearch.text import Trace, plain_text, secrets_of_environment
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ _NO_LOGIN = re.compile(
 class CommandRun:
     """The result of one run of the command.
 
-    `status` is the exit status, None if it was killed; `failure` says how it failed. `text` (train.py) and `answer`
+    `status` is the exit status, None if it was killed; `failure` says how it failed. `text` (the version) and `answer`
     (proposal.json) are the results, `error` the reason why there are none, `changes` what else was changed in the
     scratch folder, `weaknesses` what its cell did not protect.
     """
@@ -95,21 +96,24 @@ class Command:
         trace.add("prompt", text=files["BRIEF.md"].decode())
         call = CallRecord(brief.n, "propose", self.tool.label)
         self.services.on_call(call)
-        run = self._run(self.tool.command, files, self.services.time_limit(60 * self.config.command_minutes))
+        run = self._run(self.tool.command, files, self.services.time_limit(60 * self.config.command_minutes), brief)
         trace.add(
             "command", command=self.tool.command, seconds=round(run.seconds, 1), status=run.status, output=run.log
         )
         trace.add("files", touched=list(run.changes))
         trace.add("cell", weaknesses=list(run.weaknesses))
         cost = self.tool.cost(run.log)
-        unchanged = "the command left train.py unchanged" if plain(run.text) == plain(brief.source) else None
+        what = "the files" if SourceTree.parse(brief.source).framed else "train.py"
+        unchanged = f"the command left {what} unchanged" if plain_files(run.text) == plain_files(brief.source) else None
         error = f"the command {run.failure}" if run.failure else run.error or unchanged
         self.services.on_call(replace(call, seconds=run.seconds, cost_usd=cost, error=error))
         if error:
             raise _exception(run, trace.clean(error), trace)
         return _proposal(run, brief.source, trace, cost)
 
-    def _run(self, command: str, files: dict[str, bytes], time_limit: float) -> CommandRun:
+    def _run(
+        self, command: str, files: dict[str, bytes], time_limit: float, brief: "Brief | None" = None
+    ) -> CommandRun:
         started = time.monotonic()
         try:
             with Proxy(self.tool.named) as proxy, Cell.start(self._spec(command, files, proxy)) as cell:
@@ -121,7 +125,7 @@ class Command:
                 seconds, status = time.monotonic() - started, None if stopped else cell.exit_status()
                 failure, weak = stopped or _exit_error(cell.log(), status), tuple(cell.weaknesses)
                 run = CommandRun(cell.log(), seconds, status, failure, weaknesses=weak)
-                return _with_results(run, cell.tmp, files) if files and not stopped else run
+                return _with_results(run, cell.tmp, files, brief) if brief is not None and not stopped else run
         except CellError as error:
             raise Unusable(str(error)) from None
 
@@ -157,11 +161,11 @@ def _wait(cell: Cell, time_limit: float) -> str | None:
     return None
 
 
-def _with_results(run: CommandRun, home: Path, files: dict[str, bytes]) -> CommandRun:
+def _with_results(run: CommandRun, home: Path, files: dict[str, bytes], brief: "Brief") -> CommandRun:
     """Read the results of a command that has ended."""
     try:
-        run = replace(run, changes=workdir.list_changes(home, files))
-        return replace(run, text=workdir.read_text(home), answer=workdir.read_answer(home))
+        run = replace(run, changes=workdir.list_changes(home, files, SourceTree.parse(brief.source).files.keys()))
+        return replace(run, text=workdir.read_version(home, brief), answer=workdir.read_answer(home))
     except (ValueError, OSError) as error:
         return replace(run, error=str(error))
 
@@ -191,7 +195,8 @@ def _exception(run: CommandRun, error: str, trace: Trace) -> Exception:
 
 def _proposal(run: CommandRun, parent: str, trace: Trace, cost: float | None) -> Proposal:
     if trace.clean(run.text) != run.text:
-        raise BadProposal("train.py holds what looks like a key, so nothing of it is used", trace=trace.entries)
+        what = "a file" if SourceTree.parse(run.text).framed else "train.py"
+        raise BadProposal(f"{what} holds what looks like a key, so nothing of it is used", trace=trace.entries)
     if complaint := contract.complaint(run.text, parent):
         raise BadProposal(complaint, trace=trace.entries)
     try:

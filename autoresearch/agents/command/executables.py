@@ -4,10 +4,12 @@ import re
 import shlex
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from autoresearch.config import expand_user
 from autoresearch.errors import UsageError
+from autoresearch.source_tree import EditRules
 
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib64", "/nix/store")  # readable in every cell, with exceptions
 WORK_FILES = ("train.py", "program.md")  # in the scratch folder, and perhaps in the current folder
@@ -23,8 +25,12 @@ def expand_home(command: str) -> str:
     return _HOME.sub(lambda _: str(expand_user("~")), command)
 
 
-def split_words(command: str) -> list[str]:
-    """Split a shell command into words, without operators and leading assignments. Raises UsageError."""
+def split_words(command: str, edited: Sequence[str] = ()) -> list[str]:
+    """Split a shell command into words, without operators and leading assignments. Raises UsageError.
+
+    `edited` are patterns of files that the scratch folder holds too.
+    """
+    work_files = EditRules((*WORK_FILES, *edited))
     lexer = shlex.shlex(command, posix=True, punctuation_chars=True)
     lexer.whitespace_split = True
     try:
@@ -35,7 +41,8 @@ def split_words(command: str) -> list[str]:
         words.pop(0)
     if not words:
         raise UsageError("`command:` needs a tool (claude, codex, gemini) or a shell command")
-    if relative := next((word for word in words if _is_relative_file(word)), None):
+    foreign = (word for word in words if _is_relative_file(word) and not work_files.matches(word))
+    if relative := next(foreign, None):
         full = Path(relative).resolve()
         raise UsageError(f"the command runs in a scratch folder: write `{full}` instead of `{relative}`")
     return words
@@ -60,7 +67,7 @@ def program_files(program: Path) -> list[Path]:
 
 
 def _is_relative_file(word: str) -> bool:
-    return word not in WORK_FILES and not word.startswith(("/", "-")) and Path(word).is_file()
+    return not word.startswith(("/", "-")) and Path(word).is_file()
 
 
 def _libraries(real: Path) -> list[Path]:

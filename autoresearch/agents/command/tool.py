@@ -46,7 +46,7 @@ class Tool:
         preset = PRESETS.get(spec, Preset(command=(), model="", keys=()))
         model = [preset.model, config.model] if config.model else []
         command = shlex.join([*preset.command, *model]) if preset.command else executables.expand_home(spec.strip())
-        words = executables.split_words(command)
+        words = executables.split_words(command, config.edit)
         program = executables.locate(words[0])
         if program is None:
             raise Unusable(f"there is no command `{words[0]}` here: install it, or give its full path")

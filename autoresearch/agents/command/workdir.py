@@ -6,17 +6,16 @@ process of the cell is dead (`disk_usage` only counts).
 
 import json
 import os
-import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from autoresearch.agents.edits import FILE, MAX_TEXT_CHARS
 from autoresearch.agents.rationale import OPENINGS, SOURCES
-from autoresearch.brief.brief import CONTRACT
-from autoresearch.files import JsonObject
+from autoresearch.files import JsonObject, read_untrusted
 from autoresearch.ledger.rows import CATEGORIES
+from autoresearch.source_tree import MAX_FILES, SourceTree
 from autoresearch.text import plain_text
 
 if TYPE_CHECKING:
@@ -32,11 +31,11 @@ MAX_NAME_CHARS = 200
 HEAD = f"""\
 # Your task
 
-Make ONE change to `{FILE}` that should lower its score, say in `{ANSWER}` what you expect of it, and stop.
+Make ONE change to {{changed}} that should lower {{whose}} score, say in `{ANSWER}` what you expect of it, and stop.
 
 In this folder:
 
-- `{FILE}`: the version to change. Edit it in place.
+- {{files}}
 - `program.md`: what the human wants. Follow it.
 - `BRIEF.md`: this file.
 - `{ANSWER}`: write it, as one JSON object:
@@ -47,32 +46,79 @@ In this folder:
   - `source`: {SOURCES}
   - `opening`: {OPENINGS}
   - `start_from`: number of the experiment whose version you changed, only if it is not the incumbent
-- `version-N.py`: the versions of the experiments that the openings name. To change one of them, copy it to `{FILE}`.
+- {{versions}}
 
-Of these only `{FILE}` and `{ANSWER}` are read afterwards. A program trains and measures your version later; you need
+Of these only {{changed}} and `{ANSWER}` are read afterwards. A program trains and measures your version later; you need
 not run it, and there are no data and no GPU here. Nobody answers questions.
 
-{CONTRACT}
+{{contract}}
 """
+OF_TRAIN = {
+    "changed": f"`{FILE}`",
+    "whose": "its",
+    "files": f"`{FILE}`: the version to change. Edit it in place.",
+    "versions": "`version-N.py`: the versions of the experiments that the openings name. To change one of them, copy it"
+    f" to `{FILE}`.",
+}
+OF_SEVERAL_FILES = {
+    "changed": "the files that may change",
+    "whose": "the",
+    "versions": "`version-N/`: the versions of the experiments that the openings name. To change one of them, copy its"
+    " files here.",
+}
 
 
 def initial_files(brief: "Brief") -> dict[str, bytes]:
     """Return the files of the folder at the start, by name."""
-    instructions = "\n\n".join([HEAD, brief.stable[0], brief.changing()])
-    texts = {FILE: brief.source, "program.md": brief.program, "BRIEF.md": f"{instructions}\n"}
-    texts |= {f"version-{n}.py": text for n, text in brief.versions.items()}
-    return {name: text.encode() for name, text in texts.items()}
+    instructions = "\n\n".join([_head(brief), brief.stable[0], brief.changing()])
+    texts = {"program.md": brief.program, "BRIEF.md": f"{instructions}\n"}
+    tree = SourceTree.parse(brief.source)
+    if tree.framed:
+        texts |= {f"version-{n}/{path}": each for n, text in brief.versions.items() for path, each in _files(text)}
+    else:
+        texts |= {f"version-{n}.py": text for n, text in brief.versions.items()}
+    return {name: text.encode() for name, text in [*tree.files.items(), *texts.items()]}
 
 
-def read_text(home: Path) -> str:
-    """Read train.py. Raises ValueError."""
-    content = _read(home, FILE, 4 * MAX_TEXT_CHARS)
+def _head(brief: "Brief") -> str:
+    """Return the instructions before the brief."""
+    tree = SourceTree.parse(brief.source)
+    if not tree.framed:
+        return HEAD.format(**OF_TRAIN, contract=brief.contract)
+    names = ", ".join(f"`{path}`" for path in sorted(tree.files))
+    new = " New files may be made." if brief.rules is not None and brief.rules.create else ""
+    files = f"{names}: the files that may change. Edit them in place.{new}"
+    return HEAD.format(**OF_SEVERAL_FILES, files=files, contract=brief.contract)
+
+
+def _files(text: str) -> Iterable[tuple[str, str]]:
+    return SourceTree.parse(text).files.items()
+
+
+def read_version(home: Path, brief: "Brief") -> str:
+    """Read train.py, or the files that may change, new ones included. Raises ValueError."""
+    tree = SourceTree.parse(brief.source)
+    paths = [*tree.files, *_new_paths(home, brief)]
+    return SourceTree({path: _read_text(home, path) for path in paths}, tree.framed).text
+
+
+def _new_paths(home: Path, brief: "Brief") -> list[str]:
+    """Return the new files of the folder that the rules allow."""
+    if brief.rules is None or not brief.rules.create:
+        return []
+    known, root = initial_files(brief), home / WORK
+    found = (Path(entry.path).relative_to(root).as_posix() for entry in _entries(root, MAX_FILES))
+    return [path for path in found if path not in known and brief.rules.matches(path) and not (root / path).is_dir()]
+
+
+def _read_text(home: Path, name: str) -> str:
+    content = _read(home, name, 4 * MAX_TEXT_CHARS)
     try:
         text = content.decode()
     except UnicodeDecodeError:
-        raise ValueError(f"{FILE} is not UTF-8 text") from None
+        raise ValueError(f"{name} is not UTF-8 text") from None
     if len(text) > MAX_TEXT_CHARS:
-        raise ValueError(f"{FILE} has {len(text)} characters: at most {MAX_TEXT_CHARS} are read")
+        raise ValueError(f"{name} has {len(text)} characters: at most {MAX_TEXT_CHARS} are read")
     return text
 
 
@@ -90,19 +136,20 @@ def read_answer(home: Path) -> JsonObject | None:
     return values
 
 
-def list_changes(home: Path, before: Mapping[str, bytes]) -> list[str]:
-    """List what was changed, removed or created besides train.py and proposal.json; the first hundred."""
+def list_changes(home: Path, before: Mapping[str, bytes], edited: Collection[str] = (FILE,)) -> list[str]:
+    """List what was changed, removed or created besides the edited files and proposal.json; the first hundred."""
     if not _is_intact(home):
         return [f"replaced {WORK}"]
     changes = []
-    for name in before.keys() - {FILE}:
+    for name in before.keys() - set(edited):
         with suppress(ValueError):
             if _read(home, name, len(before[name])) == before[name]:
                 continue
         changes.append(f"{'changed' if os.path.lexists(home / WORK / name) else 'removed'} {name}")
     for entry in _entries(home / WORK, MAX_CHANGES + 10):
         name = str(Path(entry.path).relative_to(home / WORK))
-        if name not in {*before, ANSWER} and len(changes) <= MAX_CHANGES:
+        is_folder = any(known.startswith(f"{name}/") for known in before)
+        if name not in {*before, ANSWER} and not is_folder and len(changes) <= MAX_CHANGES:
             changes.append(f"new {plain_text(name)[:MAX_NAME_CHARS]}")
     return sorted(changes)[:MAX_CHANGES] + (["and more"] if len(changes) > MAX_CHANGES else [])
 
@@ -121,21 +168,7 @@ def _read(home: Path, name: str, max_bytes: int) -> bytes:
     """Read a plain file of the scratch folder. Raises ValueError for anything else."""
     if not _is_intact(home):
         raise ValueError("the scratch folder was replaced")
-    try:
-        fd = os.open(home / WORK / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except FileNotFoundError:
-        raise ValueError(f"{name} is gone") from None
-    except OSError:
-        raise ValueError(f"{name} is no plain file any more") from None
-    try:
-        status = os.fstat(fd)
-        if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
-            raise ValueError(f"{name} is no plain file any more")
-        if status.st_size > max_bytes:
-            raise ValueError(f"{name} has {status.st_size} bytes: at most {max_bytes} are read")
-        return os.pread(fd, max_bytes, 0)
-    finally:
-        os.close(fd)
+    return read_untrusted(home / WORK, name, max_bytes)
 
 
 def _is_intact(home: Path) -> bool:

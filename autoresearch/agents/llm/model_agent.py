@@ -13,6 +13,8 @@ from autoresearch.agents.llm.tools import TEST_TOOL, DeliverText, EditSession
 from autoresearch.agents.lookup import BriefLibrary
 from autoresearch.agents.rationale import Rationale
 from autoresearch.agents.services import Library, Services
+from autoresearch.agents.trial_tools import Role
+from autoresearch.brief.source_code import show_source
 from autoresearch.brief.tokens import quote
 from autoresearch.config import Config, how_to_price
 from autoresearch.errors import UsageError
@@ -81,20 +83,31 @@ class ModelAgent:
         return Conversed(trace.entries, _cost(trace.entries))
 
     def _change(self, brief: "Brief", library: Library, trace: Trace, deliver: DeliverText) -> None:
-        work = EditSession("propose", brief.source, library, self.services.tools, brief.proposals, deliver)
+        work = self._session("propose", brief, brief.source, library, brief.proposals, deliver)
         Conversation(self.server, work, self._models()[0], brief.n, trace).run([*brief.stable, brief.changing()])
 
     def _think_then_code(self, brief: "Brief", coder: str, library: Library, trace: Trace) -> tuple[str, Rationale]:
         """Return the text that a second model writes for the idea of the first, and the record of the idea."""
-        first = EditSession("idea", brief.source, library, self.services.tools)
+        first = self._session("idea", brief, brief.source, library)
         Conversation(self.server, first, self._models()[0], brief.n, trace).run([*brief.stable, brief.changing()])
         assert first.record is not None  # set when a session with this role is finished
-        second = EditSession("code", first.before, library, self.services.tools)
+        second = self._session("code", brief, first.before, library)
         idea = quote("researcher", f"{first.record.hypothesis}\n\n{first.idea}")
-        code = "\n\n".join([*brief.about_trial, f"# train.py\n\n```python\n{first.before}```"])
+        code = "\n\n".join([*brief.about_trial, show_source(first.before, "")])
         parts = [code, f"# The idea\n\n{idea}"]
         Conversation(self.server, second, coder, brief.n, trace).run(parts)
         return second.text, first.record
+
+    def _session(
+        self,
+        role: Role,
+        brief: "Brief",
+        text: str,
+        library: Library,
+        wanted: int = 1,
+        deliver: DeliverText = lambda text, record: None,
+    ) -> EditSession:
+        return EditSession(role, text, library, self.services.tools, wanted, deliver, brief.rules, brief.task)
 
     def _models(self) -> list[str]:
         return [model for model in (self.model, self.config.code_model) if model]

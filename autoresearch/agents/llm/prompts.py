@@ -63,6 +63,24 @@ one ```python fence, or with blocks that quote the lines to change exactly:
 }
 
 
-def system(role: Role, edit_format: str) -> str:
-    """Return the instructions, which are the same for all proposals of a session."""
-    return f"{CONTRACT}\n\n{_WORK[role, edit_format]}"
+_OF_SEVERAL_FILES = {  # words of `_WORK` that are others where there are several files
+    "edit train.py": "edit the files",
+    "the incumbent is shown below, there is no need to view it again": "those of the incumbent are shown below",
+    "whose train.py you change": "whose version you change",
+    "the whole new file in one ```python fence": "whole new files, each in a fence after a line with its path",
+    "blocks that quote the lines to change exactly:": "blocks that quote the lines to change exactly, each after a \
+line with the path of its file:",
+}
+
+
+def system(role: Role, edit_format: str, task: str | None = None) -> str:
+    """Return the instructions, which are the same for all proposals of a session.
+
+    `task` is what several files are for; None: the contract of train.py.
+    """
+    work = _WORK[role, edit_format]
+    if task is None:
+        return f"{CONTRACT}\n\n{work}"
+    for one, several in _OF_SEVERAL_FILES.items():
+        work = work.replace(one, several)
+    return f"{task}\n\n{work}"

@@ -6,12 +6,14 @@ from dataclasses import replace
 from operator import itemgetter
 
 from autoresearch.agents import edits, rationale, trial_tools
+from autoresearch.agents.editor import Editor
 from autoresearch.agents.rationale import Rationale
 from autoresearch.agents.services import Library, Tools
 from autoresearch.agents.trial_tools import Role, define, read_number
 from autoresearch.brief.tokens import quote
 from autoresearch.files import JsonObject
 from autoresearch.source import contract, diff
+from autoresearch.source_tree import EditRules
 
 EDITOR = "str_replace_based_edit_tool"
 MAX_ANSWER_CHARS = 20_000  # of an answer other than the file itself
@@ -40,9 +42,16 @@ _TOOLS = [
     define("start_from", _START_HELP, {"n": {"type": "integer"}}, ["n"]),
 ]
 TEST_TOOL = _TOOLS[0]  # part of the test of a connection
+_PATH: JsonObject = {"type": "string", "description": "of a file, as the brief shows it"}
+_CHECK_FILES_HELP = "Check whether the files as edited could be measured: they parse, are new, and may be changed."
+_OF_SEVERAL_FILES = {  # tools that are described differently where there are several files
+    EDITOR: define(EDITOR, "View and edit the files.", _EDITOR_INPUT | {"path": _PATH}, ["command", "path"]),
+    "check": define("check", _CHECK_FILES_HELP, {}),
+    "start_from": define("start_from", _START_HELP.replace("train.py", "the files"), {"n": {"type": "integer"}}, ["n"]),
+}
 
 DeliverText = Callable[[str, Rationale], str | None]  # takes a text and the record of its change as soon as it is made
-_ONE_MORE = """proposed: {count} of up to {wanted}. train.py is again the incumbent's. Make another change, \
+_ONE_MORE = """proposed: {count} of up to {wanted}. {subject} again the incumbent's. Make another change, \
 independent of this one, and propose it; or end your work with a reply without a tool call."""
 
 
@@ -51,7 +60,8 @@ class EditSession:
 
     Each is delivered as soon as it is made, and `made` holds its text, unless `deliver` returns why it is refused.
     Where one role has the idea and another one writes the code, `record` and `idea` are the idea, `text` is the code.
-    `before` is the text that is changed: the given one, or that of experiment `start`.
+    `before` is the text that is changed: the given one, or that of experiment `start`. `rules` are those of several
+    files; then `task` stands for the contract of train.py.
     """
 
     def __init__(
@@ -62,10 +72,13 @@ class EditSession:
         tools: Tools | None = None,
         wanted: int = 1,
         deliver: DeliverText = lambda text, record: None,
+        rules: EditRules | None = None,
+        task: str | None = None,
     ) -> None:
         self.role, self.library, self.tools, self.wanted, self.deliver = role, library, tools, wanted, deliver
+        self.rules, self.task = rules, task
         self.made: list[str] = []
-        self.editor = edits.Editor(text)
+        self.editor = Editor(text, rules)
         self.given = self.before = self.editor.text
         self.start: int | None = None
         self.record: Rationale | None = None
@@ -82,6 +95,8 @@ class EditSession:
         tools = [
             tool for tool in (*_TOOLS, *trial_tools.DEFINITIONS, self._propose_tool()) if tool["name"] in self._tools
         ]
+        if self.editor.is_tree:
+            tools = [_OF_SEVERAL_FILES.get(tool["name"], tool) for tool in tools]
         return sorted(tools, key=itemgetter("name"))
 
     def use(self, name: str, values: object) -> tuple[str, bool]:
@@ -148,8 +163,9 @@ class EditSession:
         self.finished = len(self.made) >= self.wanted
         if self.finished:
             return "proposed"
-        self.editor, self.before, self.start = edits.Editor(self.given), self.given, None
-        return _ONE_MORE.format(count=len(self.made), wanted=self.wanted)
+        self.editor, self.before, self.start = Editor(self.given, self.rules), self.given, None
+        subject = "The files are" if self.editor.is_tree else "train.py is"
+        return _ONE_MORE.format(count=len(self.made), wanted=self.wanted, subject=subject)
 
     def _tools_of(self, role: Role) -> dict[str, Callable[[JsonObject], str]]:
         reading: dict[str, Callable[[JsonObject], str]] = {
@@ -184,13 +200,15 @@ class EditSession:
     def _start_from(self, values: JsonObject) -> str:
         n = read_number(values.get("n"))
         self._load(n)
+        if self.editor.is_tree:
+            return f"the files are those of experiment {n} now: `view` shows them"
         return f"{edits.FILE} is that of experiment {n} now: {self.text.count(chr(10))} lines; `view` shows it"
 
     def _load(self, n: int) -> None:
         """Begin again with the text of an experiment. Raises ValueError if there is none."""
         if (text := self.library.text(n)) is None:
             raise ValueError(f"there is no version {n} to start from")
-        self.editor, self.start = edits.Editor(text), n
+        self.editor, self.start = Editor(text, self.rules), n
         self.before = self.editor.text
 
     def _edit(self, values: JsonObject) -> str:
@@ -203,7 +221,7 @@ class EditSession:
     def _check(self, values: JsonObject) -> str:
         """Answer that train.py would be accepted. Raises ValueError with the reason if it would be refused."""
         if self.text == self.given:
-            raise ValueError("train.py is unchanged")
+            raise ValueError("the files are unchanged" if self.editor.is_tree else "train.py is unchanged")
         if self.text in self.made:
             raise ValueError("you have proposed this version already: change something else")
         if found := contract.complaint(self.text, self.before):

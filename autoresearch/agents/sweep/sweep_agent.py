@@ -1,4 +1,4 @@
-"""An agent without a language model: it moves the numeric constants of train.py and learns from the results.
+"""An agent without a language model: it moves the numeric constants of a version and learns from the results.
 
 Each proposal moves up to a third of the constants, each by a factor between 1/2 and 2. The sampler (sampler.py) learns
 more from the same noisy trials than Optuna's own (TPE). Its study is rebuilt from the history on every call.
@@ -15,7 +15,9 @@ from autoresearch.agents.base import BadProposal, Exhausted, InstantAgent, Propo
 from autoresearch.files import JsonObject
 from autoresearch.ledger import BROKEN
 from autoresearch.ledger.categories import category_of_constant
-from autoresearch.source.constants import Constant, Number, constants, with_constants
+from autoresearch.source.constants import Constant, Number
+from autoresearch.source.scalars import scalars, with_scalars
+from autoresearch.source_tree import SourceTree
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from autoresearch.brief.brief import Brief
     from autoresearch.brief.history import PastExperiment
 
+NOTHING_TO_MOVE = "train.py has no `UPPER_CASE = number` line at module level that a sweep could move"
+NOTHING_IN_FILES = "no file has a constant or, in YAML, JSON or TOML, a number that a sweep could move"
 STEPS = 4  # candidate factors in each direction
 MIN_LOG2 = 0.1  # of a factor that is worth a trial
 MAX_DUPLICATES = 5  # in a row, after which every move must have been tried
@@ -89,16 +93,16 @@ class Sweep(InstantAgent):
             raise Exhausted("agent exhausted: every move of the constants has been tried")
         movable = knobs(brief.source)
         if not movable:
-            raise BadProposal("train.py has no `UPPER_CASE = number` line at module level that a sweep could move")
+            raise BadProposal(NOTHING_IN_FILES if SourceTree.parse(brief.source).framed else NOTHING_TO_MOVE)
         for attempt in range(MAX_ATTEMPTS):
             moved, predicted = _choose(movable, brief, attempt)
             if (reason := _impossible(movable, moved)) is None:
                 break
         params = {knob.constant.name: _record(knob, value) for knob, value in moved.items()}
         proposal = Proposal(
-            text=with_constants(brief.source, {knob.constant.name: value for knob, value in moved.items()}),
+            text=with_scalars(brief.source, {knob.constant.name: value for knob, value in moved.items()}),
             hypothesis=", ".join(_describe(name, change) for name, change in params.items()),
-            category=category_of_constant(next(iter(params))),
+            category=category_of_constant(_own_name(next(iter(params))).upper()),
             predicted=round(predicted, 5) if own else None,
             params=params,
         )
@@ -110,11 +114,16 @@ class Sweep(InstantAgent):
 def knobs(text: str) -> list[Knob]:
     """Return the constants that a sweep moves: no zeros, 0/1 switches, seeds, settings of the machine or of memory."""
     movable = []
-    for constant in constants(text):
+    for constant in scalars(text):
         switch = isinstance(constant.value, int) and constant.value in (0, 1)
-        if constant.value != 0 and not switch and not _EXCLUDED.search(constant.name):
+        if constant.value != 0 and not switch and not _EXCLUDED.search(_own_name(constant.name).upper()):
             movable.append(Knob(constant, _kind(constant)))
     return movable
+
+
+def _own_name(name: str) -> str:
+    """Return the name of a number without the path of its file and the sections around it."""
+    return name.rpartition(":")[2].rpartition(".")[2]
 
 
 def coordinate(kind: str, value: Number) -> float:
@@ -126,7 +135,7 @@ def _kind(constant: Constant) -> str:
     value = constant.value
     if isinstance(value, int):
         return "power" if value >= 8 and value.bit_count() == 1 else "int"
-    is_momentum = _MOMENTUM.search(constant.name) is not None and 0 < value < 1
+    is_momentum = _MOMENTUM.search(constant.name.upper()) is not None and 0 < value < 1
     return "complement" if is_momentum or 0.8 <= value < 1 else "float"
 
 

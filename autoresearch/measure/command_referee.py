@@ -1,0 +1,210 @@
+"""The referee of commands: each runs in a fresh cell, in a fresh copy of the base.
+
+`run` gets the version's files and no private ones. When all its processes are dead, its outputs are copied, and `score`
+gets them, with the private files and without those that may change. No copy can be written from its cell, whose own
+folder begins empty.
+"""
+
+import shlex
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from autoresearch.files import read_untrusted
+from autoresearch.measure.command_spec import CommandSpec, NoNumberError, Step
+from autoresearch.measure.result import Overhead, Progress, Result
+from autoresearch.measure.settings import Settings, TrialPlan, Unwanted
+from autoresearch.measure.suspension import SuspensionDetector
+from autoresearch.sandbox.cell import Cell, CellError, CellLost
+from autoresearch.sandbox.launch import CellSpec
+from autoresearch.source_tree import SourceTree
+from autoresearch.text import last_lines
+
+POLL_S = 0.05
+MAX_OUTPUT_BYTES = 16 << 20
+MAX_REASON_CHARS = 200
+OUT = "out"  # the folder of outputs, in the private folder of the cell
+
+
+@dataclass(frozen=True)
+class _Scoring:
+    """What is scored, and for which trial."""
+
+    source: str
+    seed: int
+    outputs: Mapping[str, bytes]
+    plan: TrialPlan
+    result: Result
+
+
+class CommandReferee:
+    """Measure versions by a command. `export` writes the files of the base into a folder, once."""
+
+    def __init__(self, settings: Settings, spec: CommandSpec, export: Callable[[Path], None]) -> None:
+        self._settings, self._spec, self._export = settings, spec, export
+        self._base: tempfile.TemporaryDirectory[str] | None = None  # its files
+
+    @property
+    def settings(self) -> Settings:
+        return self._settings
+
+    def describe(self, base: Overhead | None = None) -> list[str]:
+        return self._spec.describe()
+
+    def measure(self, source: str, seed: int, plan: TrialPlan = TrialPlan()) -> Result:
+        """Measure one version. Never raises for anything that the version does."""
+        started, result = time.monotonic(), Result(seed=seed)
+        with SuspensionDetector() as suspension, tempfile.TemporaryDirectory(prefix="autoresearch-") as folder:
+            try:
+                self._measure(Path(folder).resolve(), source, seed, plan, result)
+            except NoNumberError as error:
+                result.outcome, result.reason, result.val_bpb = error.outcome, str(error), None
+            except CellError as error:
+                result.outcome, result.reason = "crash" if isinstance(error, CellLost) else "infra", str(error)
+            except Unwanted:
+                result.end_early("ended early: it was not wanted any more")
+        if suspension.missed_s:
+            result.disturbed, result.outcome, result.val_bpb = True, "infra", None
+            result.reason = f"the program was stopped for {suspension.missed_s:.0f} s during the trial"
+        result.total_seconds = time.monotonic() - started
+        return result
+
+    def close(self) -> None:
+        if self._base is not None:
+            self._base.cleanup()
+            self._base = None
+
+    def _measure(self, folder: Path, source: str, seed: int, plan: TrialPlan, result: Result) -> None:
+        """Take the steps of a trial. Raises NoNumberError, CellError, Unwanted."""
+        spec, began = self._spec, time.monotonic()
+        with self._step(spec.run, self._lay_out(folder / "run", source), seed, plan, result) as cell:
+            result.train_seconds = result.used = time.monotonic() - began
+            outputs = {name: _read_output(cell, name) for name in spec.outputs}
+        scoring = _Scoring(source, seed, outputs, plan, result)
+        if spec.score is None:
+            result.val_bpb = spec.read_number(result.log, outputs[spec.file] if spec.file else None)
+        else:
+            result.val_bpb = self._score(spec.score, folder / "score", scoring)
+        if spec.holdout is not None and plan.wants_holdout(result.val_bpb):
+            result.holdout_bpb = self._score(spec.holdout, folder / "holdout", scoring)
+        result.outcome, result.score_seconds = "ok", time.monotonic() - began - result.train_seconds
+
+    def _score(self, step: Step, folder: Path, scoring: "_Scoring") -> float:
+        """Return the number that a command finds in the outputs. Raises NoNumberError.
+
+        What it printed is not kept, and in no reason: an agent could have it print private answers.
+        """
+        tree, given = self._lay_out(folder, scoring.source, scores=True), folder / "in"
+        given.mkdir()
+        for name, content in scoring.outputs.items():
+            (given / name).write_bytes(content)
+        own, result = Result(), scoring.result
+        try:
+            with self._step(step, tree, scoring.seed, scoring.plan, own, given):
+                number = self._spec.read_number(own.log, None)
+        except NoNumberError as error:
+            raise NoNumberError(error.outcome, f"the outputs could not be scored ({error.outcome})") from None
+        result.weaknesses += [each for each in own.weaknesses if each not in result.weaknesses]
+        return number
+
+    def _lay_out(self, folder: Path, source: str, scores: bool = False) -> Path:
+        """Return a copy of the base: with the version's files, or with the private ones where it `scores`."""
+        if self._base is None:
+            self._base = tempfile.TemporaryDirectory(prefix="autoresearch-")
+            self._export(Path(self._base.name))
+        tree = folder / "tree"
+        shutil.copytree(self._base.name, tree, symlinks=True)
+        for path, text in SourceTree.parse(source).files.items():
+            (tree / path).parent.mkdir(parents=True, exist_ok=True)
+            (tree / path).write_bytes(text.encode())  # a file of the base keeps its mode
+            if scores:
+                (tree / path).unlink()
+        for name in () if scores else self._spec.private:
+            _remove(tree / name)
+        return tree
+
+    @contextmanager
+    def _step(
+        self, step: Step, tree: Path, seed: int, plan: TrialPlan, result: Result, given: Path | None = None
+    ) -> Iterator[Cell]:
+        """Run a command to its end, and yield its dead cell. Raises NoNumberError, CellError, Unwanted."""
+        _link(step.read, tree)
+        with Cell.start(self._cell_spec(step, tree, seed, given)) as cell:
+            result.grade, result.weaknesses, result.layers = cell.grade, list(cell.weaknesses), cell.layers
+            in_time = _wait(cell, plan, step.timeout_s, "score" if given else "train")
+            if not in_time:
+                cell.kill()
+            result.log = cell.log()
+            _check_end(cell, in_time, step, result.log)
+            yield cell
+
+    def _cell_spec(self, step: Step, tree: Path, seed: int, given: Path | None) -> CellSpec:
+        settings, threads = self._settings, str(self._settings.threads)
+        environment = {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
+        if settings.gpu is not None:
+            environment["CUDA_VISIBLE_DEVICES"] = settings.gpu
+        command = (self._spec.python if word == "python" else word for word in step.command)
+        words = " ".join(_quote(word.replace("{in}", str(given)), seed) for word in command)
+        return CellSpec(
+            program=["/bin/sh", "-c", f'mkdir "$HOME/{OUT}" && cd {shlex.quote(str(tree))} && exec {words}'],
+            read=[tree, *([given] if given else []), *step.read.values()],
+            gpu=settings.device != "cpu",
+            memory=settings.memory if settings.device == "cpu" else None,
+            cores=settings.cores,
+            environment=environment,
+            off=settings.layers_off,
+        )
+
+
+def _wait(cell: Cell, plan: TrialPlan, limit_s: float, stage: str) -> bool:
+    """Wait for the end of a command; return False if its time is up first. Raises Unwanted."""
+    began = time.monotonic()
+    while cell.is_running():
+        plan.check_wanted()
+        if (spent := time.monotonic() - began) > limit_s:
+            return False
+        plan.watch(Progress(stage, spent / limit_s))
+        time.sleep(POLL_S)
+    return True
+
+
+def _check_end(cell: Cell, in_time: bool, step: Step, log: str) -> None:
+    """Raise NoNumberError unless a command ended well."""
+    if not in_time:
+        raise NoNumberError("timeout", f"it did not end within {step.timeout_s:g} s")
+    if status := cell.exit_status():
+        words = "".join(last_lines(log, 1, MAX_REASON_CHARS))
+        raise NoNumberError("crash", f"exit status {status}{f': {words}' if words else ''}")
+
+
+def _read_output(cell: Cell, name: str) -> bytes:
+    """Return an output of a command that ended well. Raises NoNumberError."""
+    try:
+        return read_untrusted(cell.tmp, f"{OUT}/{name}", MAX_OUTPUT_BYTES)
+    except ValueError as error:
+        raise NoNumberError("nothing_saved", str(error).removeprefix(f"{OUT}/")) from None
+
+
+def _link(paths: Mapping[str, Path], tree: Path) -> None:
+    """Put links to files of the user's at their places in a copy that lacks them."""
+    for name, path in paths.items():
+        if not (tree / name).exists() and not Path(name).is_absolute():
+            (tree / name).parent.mkdir(parents=True, exist_ok=True)
+            (tree / name).symlink_to(path)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _quote(word: str, seed: int) -> str:
+    """Return a word of the command for a shell, with the seed and the folder of outputs."""
+    parts = word.replace("{seed}", str(seed)).split("{out}")
+    return f'"$HOME/{OUT}"'.join(shlex.quote(part) if part else "" for part in parts) or "''"

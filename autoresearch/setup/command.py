@@ -1,0 +1,88 @@
+"""The commands of the settings, which measure in the place of the built-in trial."""
+
+import hashlib
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from autoresearch import config as configuration
+from autoresearch.config import Config, ScoreCommand
+from autoresearch.errors import UsageError, UserError, require
+from autoresearch.measure.command_spec import CommandSpec, Step
+from autoresearch.workspace.workspace import Workspace
+
+
+def read_command(root: Path, config: Config) -> CommandSpec:
+    """Return the commands of the settings, with the files that HEAD locks. Raises Blocker, UserError."""
+    run, metric, workspace = require(config.run), require(config.metric), Workspace.of(root, config)
+    locked = workspace.locked(workspace.head())
+    source, scores = metric.source, [each for each in (config.score, config.holdout) if each is not None]
+    private = tuple(dict.fromkeys(name for each in scores for name in each.private))
+    inside = [name for name in private if _is_tracked(name, locked)]
+    read = {name: root / configuration.expand_user(name) for name in run.read}
+    secret = {name: root / name for name in private if name not in inside}
+    if told := [name for name in private if any(_is_inside(root / name, path) for path in read.values())]:
+        raise UsageError(f"{told[0]} is private, and `read` lets `run` read it")
+    only_output = run.outputs[0] if len(run.outputs) == 1 else None
+    return CommandSpec(
+        run=Step(run.command, run.timeout, _existing(read)),
+        name=metric.name,
+        score=_score_step(config.score, secret),
+        holdout=_score_step(config.holdout, secret),
+        private=private,
+        python=sys.executable,
+        edited=tuple(config.edit),
+        outputs=run.outputs,
+        regex=source.regex,
+        json_path=source.json_path,
+        file=source.file or (only_output if source.json_path and config.score is None else None),
+        possible=metric.possible,
+        locked=locked,
+        contents={name: _sizes(path) for name, path in read.items()}
+        | {name: _hash(path) for name, path in secret.items()},
+    )
+
+
+def _score_step(score: ScoreCommand | None, secret: Mapping[str, Path]) -> Step | None:
+    if score is None:
+        return None
+    own = {name: path for name, path in secret.items() if name in score.private}
+    return Step(score.command, score.timeout, _existing(own))
+
+
+def _is_tracked(name: str, locked: Iterable[str]) -> bool:
+    """Return whether git has a file, or files in a folder."""
+    return any(path == name or path.startswith(f"{name}/") for path in locked)
+
+
+def _is_inside(path: Path, folder: Path) -> bool:
+    return path.resolve().is_relative_to(folder.resolve())
+
+
+def _existing(paths: Mapping[str, Path]) -> Mapping[str, Path]:
+    """Raise UsageError for a path that does not exist."""
+    if missing := [name for name, path in paths.items() if not path.exists()]:
+        raise UsageError(f"{missing[0]}, which the commands of the settings read, does not exist")
+    return paths
+
+
+def _sizes(path: Path) -> str:
+    """Return a hash of the names and sizes of files, which need not be read for it."""
+    facts = [f"{name} {file.stat().st_size}" for name, file in _files(path)]
+    return hashlib.sha256("\n".join(facts).encode(errors="surrogateescape")).hexdigest()
+
+
+def _hash(path: Path) -> str:
+    """Return a hash of the contents of a file, or of those in a folder. Raises UserError."""
+    digest = hashlib.sha256()
+    try:
+        for name, file in _files(path):
+            digest.update(f"{name} {hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode(errors="surrogateescape"))
+    except OSError as error:
+        raise UserError(f"{error.filename} cannot be read: {error.strerror}") from None
+    return digest.hexdigest()
+
+
+def _files(path: Path) -> list[tuple[str, Path]]:
+    files = sorted(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path]
+    return [(str(file.relative_to(path)), file) for file in files]

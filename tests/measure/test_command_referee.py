@@ -1,0 +1,150 @@
+"""Trials of a command: what it sees, which number counts, and how a trial without a number ends."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from autoresearch.measure.clock import Budget
+from autoresearch.measure.command_referee import CommandReferee
+from autoresearch.measure.command_spec import CommandSpec, NoNumberError, Step
+from autoresearch.measure.result import Result
+from autoresearch.measure.settings import Settings, TrialPlan
+from autoresearch.source_tree import SourceTree
+
+LOCKED = {"bench.sh": "#!/bin/sh\n. ./run.sh\n", "answers.txt": "42\n"}
+
+
+def exporter(files: Mapping[str, str]) -> Callable[[Path], None]:
+    def export(folder: Path) -> None:
+        for name, text in files.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(text)
+            (folder / name).chmod(0o755 if name.endswith(".sh") else 0o644)
+
+    return export
+
+
+def measure(script: str, plan: TrialPlan = TrialPlan(), **fields: Any) -> Result:
+    """Measure a version whose only file is run.sh, by default sourced by the locked bench.sh."""
+    read = fields.pop("read", {})
+    step = Step(fields.pop("command", ("./bench.sh", "{seed}", "{out}")), fields.pop("timeout_s", 20.0), read)
+    spec = CommandSpec(step, "loss", edited=("run.sh",), locked=LOCKED, **{"regex": r"^loss: (\S+)", **fields})
+    settings = Settings(Budget(20.0, "s"), memory=1 << 30)
+    referee = CommandReferee(settings, spec, exporter(LOCKED | {"run.sh": "exit 1\n"}))
+    try:
+        return referee.measure(SourceTree({"run.sh": script}).text, 7, plan)
+    finally:
+        referee.close()
+
+
+def test_seed_files_and_modes_are_those_of_the_trial(tmp_path: Path) -> None:
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more/x.txt").write_text("0.5\n")
+    script = 'test -x run.sh && test -d "$2" && touch "$TMPDIR/x" && cat answers.txt && echo "loss: $(cat data/x.txt)"'
+    result = measure(script, read={"data": tmp_path / "more"})
+    assert (result.outcome, result.val_bpb, result.seed) == ("ok", 0.5, 7), result.reason
+    assert measure('echo "loss: $1"').val_bpb == 7.0
+
+
+@pytest.mark.parametrize(
+    ("script", "outcome", "words"),
+    [
+        ("echo loss: 1; echo loss: 2", "invalid", "printed 2 times"),
+        ("echo nothing", "invalid", "printed 0 times"),
+        ("echo loss: nan", "nan", "loss is nan"),
+        ("echo loss: many", "invalid", "no number: 'many'"),
+        ("echo loss: -3", "suspect", "outside of what is possible"),
+        ("echo loss: 1; echo no >&2; exit 3", "crash", "exit status 3: no"),
+        ("echo loss: 1; kill -9 $$", "crash", "exit status -9"),
+        ("echo loss: 1; sleep 30", "timeout", "did not end within 2 s"),
+        ("echo x > bench.sh; echo loss: 1", "crash", "exit status"),
+    ],
+)
+def test_a_number_is_never_made_up(script: str, outcome: str, words: str) -> None:
+    result = measure(f"set -e; {script}", possible=(0.0, 10.0), timeout_s=2.0 if "sleep" in script else 20.0)
+    assert (result.outcome, result.val_bpb) == (outcome, None)
+    assert words in result.reason
+
+
+def test_a_process_that_outlives_the_command_counts_for_nothing() -> None:
+    script = '(sleep 1; echo "{}" > "$2/r.json") & echo done'
+    result = measure(script, regex=None, json_path="$.loss", outputs=("r.json",), file="r.json")
+    assert (result.outcome, result.reason) == ("nothing_saved", "r.json is gone")
+
+
+def scored(script: str, scorer: str, plan: TrialPlan = TrialPlan(), **fields: Any) -> Result:
+    step = Step(("sh", "-c", scorer, "sh", "{in}", "{seed}"), 20.0, {})
+    return measure(script, plan, score=step, outputs=("o.txt",), private=("answers.txt",), **fields)
+
+
+def test_the_score_comes_from_another_cell_without_the_version() -> None:
+    write = 'cat answers.txt 2>/dev/null; echo 3 > "$2/o.txt"; echo loss: 0'
+    result = scored(write, 'test ! -e run.sh && echo "loss: $(cat $1/o.txt)$(cat answers.txt)"')
+    assert (result.outcome, result.val_bpb) == ("ok", 342.0), result.reason
+    assert "42" not in result.log
+
+
+def test_what_the_scorer_prints_is_in_no_reason() -> None:
+    result = scored('echo 3 > "$2/o.txt"', "cat answers.txt >&2; exit 1")
+    assert (result.outcome, result.reason) == ("crash", "the outputs could not be scored (crash)")
+    assert "42" not in result.log + result.reason
+
+
+def test_the_holdout_is_measured_only_where_it_is_wanted() -> None:
+    holdout = Step(("sh", "-c", 'echo "loss: 1$(cat $1/o.txt)"', "sh", "{in}"), 20.0, {})
+    write, scorer = 'echo 3 > "$2/o.txt"', 'echo "loss: $(cat $1/o.txt)"'
+    without = scored(write, scorer, holdout=holdout)
+    assert (without.val_bpb, without.holdout_bpb) == (3.0, None)
+    wanted = scored(write, scorer, TrialPlan(wants_holdout=lambda score: score < 4), holdout=holdout)
+    assert (wanted.val_bpb, wanted.holdout_bpb) == (3.0, 13.0)
+
+
+def test_a_trial_that_is_not_wanted_any_more_ends() -> None:
+    result = measure("sleep 15; echo loss: 1", TrialPlan(is_unwanted=lambda: True))
+    assert (result.outcome, result.ended_early) == ("infra", True)
+
+
+def spec_of(**fields: Any) -> CommandSpec:
+    return CommandSpec(Step(("python", "bench.py"), 1.0, {}), "loss", **fields)
+
+
+@pytest.mark.parametrize(
+    ("printed", "number"),
+    [
+        ('{"a": {"b": 2}}\n', 2.0),
+        ('log\n{"other": 1}\n{"a": {"b": 2.5}}\n', 2.5),
+        ('{"a": {"b": 1}}\n{"a": {"b": 1}}\n', None),
+        ('{"a": {"b": true}}\n', None),
+        ('{"a": {"b": "1"}}\n', None),
+        ("{" * 5000, None),
+    ],
+)
+def test_a_number_in_a_line_of_json(printed: str, number: float | None) -> None:
+    spec = spec_of(json_path="$.a.b")
+    if number is not None:
+        assert spec.read_number(printed, None) == number
+        return
+    with pytest.raises(NoNumberError):
+        spec.read_number(printed, None)
+
+
+def test_the_word_for_what_may_be_believed() -> None:
+    score = Step(("python", "score.py"), 1.0, {})
+    assert spec_of().belief == "reported"
+    assert spec_of(locked={"bench.py": "x"}).belief == "in-process"
+    assert spec_of(locked={"bench.py": "x"}, score=score).belief == "separate"
+    assert "no file is private" in spec_of(score=score).describe_belief("STRONG")
+    assert "print their own number" in spec_of().describe_belief("WEAK")
+
+
+def test_the_hash_is_of_everything_that_measures() -> None:
+    base = spec_of(locked={"bench.py": "1"}, contents={"data": "1"})
+    others = [
+        spec_of(locked={"bench.py": "2"}, contents={"data": "1"}),
+        spec_of(locked={"bench.py": "1"}, contents={"data": "2"}),
+        spec_of(locked={"bench.py": "1"}, contents={"data": "1"}, possible=(0.0, 1.0)),
+    ]
+    assert base.hash == spec_of(locked={"bench.py": "1"}, contents={"data": "1"}).hash
+    assert len({base.hash, *(each.hash for each in others)}) == 4

@@ -1,0 +1,75 @@
+"""Settings of commands that measure: what belongs together, and the one line where it does not."""
+
+from pathlib import Path
+
+import pytest
+from support.repositories import git
+from support.triplets import SEPARATE, YAML, make_separate, make_triplet
+
+from autoresearch import config
+from autoresearch.errors import UsageError, UserError
+from autoresearch.setup.command import read_command
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("edit: [a.py, b.py]\n", "the built-in trial measures one Python file"),
+        ("edit: ['*.py']\n", "the built-in trial measures one Python file"),
+        ("edit: [a.yaml]\n", "the built-in trial measures one Python file"),
+        ("run: {command: x}\n", "`run` and `metric` in autoresearch.yaml belong together"),
+        ("score: {command: x}\n", "belong together"),
+        (YAML + "budget: 5m\n", "`timeout` of `run` limits a command"),
+        (YAML.replace("settings.yaml]", "program.md]"), "program.md is yours"),
+        (YAML.replace("{json: $.error.mean}", "{regex: 'x (\\d)', json: $.a}"), "only one of them"),
+        (YAML.replace("{json: $.error.mean}", "{regex: 'x'}"), "needs one group"),
+        (YAML.replace("{json: $.error.mean}", "{regex: '('}"), "not a regular expression"),
+        (YAML.replace("{json: $.error.mean}", "{json: $.a, file: b.json}"), "none of `run.outputs`"),
+        (YAML.replace("result.json", "../result.json"), "run.outputs"),
+        (YAML.replace("src/model.py", "/etc/passwd"), "has to be a path in the repository"),
+        (YAML + "holdout: {command: x}\n", "`holdout` needs `score`"),
+        (SEPARATE.replace("  outputs: [pred.json]\n", ""), "`score` reads `run.outputs`"),
+        (SEPARATE.replace("[labels.json]", "[../labels.json]"), "has to be a path in the repository"),
+        (SEPARATE + "guard: 1\n", "there is no such setting"),
+    ],
+)
+def test_settings_that_do_not_go_together(tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / config.FILE).write_text(text)
+    with pytest.raises(UsageError) as refused:
+        config.load(tmp_path, {})
+    assert words in str(refused.value) and "\n" not in str(refused.value)
+
+
+def test_one_python_file_is_that_of_the_built_in_trial(tmp_path: Path) -> None:
+    (tmp_path / config.FILE).write_text("edit: src/model.py\n")
+    found = config.load(tmp_path, {})
+    assert found.train == "src/model.py" and found.run is None
+
+
+def test_a_command_is_read_with_what_it_locks(tmp_path: Path) -> None:
+    root = make_separate(tmp_path / "repository")
+    spec = read_command(root, config.load(root, {}))
+    assert spec.run.command == ("python", "predict.py", "{seed}", "{out}") and spec.run.timeout_s == 60
+    assert {"labels.json", "score.py"} <= spec.locked.keys() and "predict.py" not in spec.locked
+    assert spec.private == ("labels.json", "data/sealed.json")
+    assert spec.holdout is not None and dict(spec.holdout.read) == {"data/sealed.json": root / "data/sealed.json"}
+    (root / "data/sealed.json").write_text("[]")
+    assert read_command(root, config.load(root, {})).hash != spec.hash
+    (root / "data/sealed.json").unlink()
+    with pytest.raises(UserError, match=r"data/sealed\.json, which the commands of the settings read, does not exist"):
+        read_command(root, config.load(root, {}))
+
+
+def test_what_is_private_may_not_be_read_by_the_run(tmp_path: Path) -> None:
+    root = make_separate(tmp_path / "repository")
+    (root / config.FILE).write_text(SEPARATE.replace("  timeout: 60s\n", "  timeout: 60s\n  read: [data]\n"))
+    with pytest.raises(UsageError, match="is private, and `read` lets `run` read it"):
+        read_command(root, config.load(root, {}))
+
+
+def test_an_output_with_the_number_is_named_where_there_are_several(tmp_path: Path) -> None:
+    root = make_triplet(tmp_path / "repository")
+    assert read_command(root, config.load(root, {})).file == "result.json"
+    (root / config.FILE).write_text(YAML.replace("[result.json]", "[result.json, other.json]"))
+    assert read_command(root, config.load(root, {})).file is None  # then it is in a line that is printed
+    git(root, "checkout", config.FILE)
