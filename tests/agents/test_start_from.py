@@ -9,6 +9,7 @@ from autoresearch.agents import rationale
 from autoresearch.agents.command import workdir
 from autoresearch.agents.llm.tools import EDITOR, EditSession
 from autoresearch.agents.lookup import BriefLibrary
+from autoresearch.agents.rationale import Rationale
 from autoresearch.brief.brief import Brief
 from autoresearch.brief.openings import Opening
 
@@ -25,31 +26,46 @@ def brief() -> Brief:
     return replace(told, openings=[Opening("refine", "a near miss", 3, 3)], versions={3: WIDER})
 
 
-def work(brief: Brief, role: str = "propose") -> EditSession:
-    return EditSession(role, brief.source, BriefLibrary(brief))  # type: ignore[arg-type]
+Delivered = list[tuple[str, Rationale]]
 
 
-def test_a_model_loads_another_version_and_changes_it(brief: Brief) -> None:
-    session = work(brief)
+@pytest.fixture
+def delivered() -> Delivered:
+    return []
+
+
+def work(brief: Brief, delivered: Delivered, wanted: int = 1) -> EditSession:
+    """Return a session that adds each text that it delivers, with its record."""
+
+    def deliver(text: str, record: Rationale) -> None:
+        delivered.append((text, record))
+
+    return EditSession("propose", brief.source, BriefLibrary(brief), None, wanted, deliver)
+
+
+def test_a_model_loads_another_version_and_changes_it(brief: Brief, delivered: Delivered) -> None:
+    session = work(brief, delivered)
     answer, wrong = session.use("start_from", {"n": 3})
     assert not wrong and "experiment 3" in answer
     session.use(EDITOR, FASTER)
     assert session.use("propose", SAID) == ("proposed", False)
-    [(text, record)] = session.made
+    [(text, record)] = delivered
     assert text == WIDER.replace("RATE = 1.0", "RATE = 2.0")
     proposal = record.proposal(text, None, [])
     assert (proposal.start_from, proposal.opening) == (3, "refine 3")
 
 
 @pytest.mark.parametrize("n", [9, -1, "three", None, 10**30])
-def test_a_version_that_is_not_there_is_an_answer_and_changes_nothing(brief: Brief, n: object) -> None:
-    session = work(brief)
+def test_a_version_that_is_not_there_is_an_answer_and_changes_nothing(
+    brief: Brief, delivered: Delivered, n: object
+) -> None:
+    session = work(brief, delivered)
     answer, wrong = session.use("start_from", {"n": n})
     assert wrong and answer and session.text == TRAIN and session.start is None
 
 
-def test_the_version_itself_may_be_proposed_where_it_was_never_measured(brief: Brief) -> None:
-    session = work(brief)
+def test_the_version_itself_may_be_proposed_where_it_was_never_measured(brief: Brief, delivered: Delivered) -> None:
+    session = work(brief, delivered)
     session.use("start_from", {"n": 3})
     assert session.use("check", {})[0].startswith("ok")
     session.use("start_from", {"n": 2})
@@ -70,28 +86,30 @@ RATE = 2.0
 
 
 @pytest.mark.parametrize(("start", "base"), [("experiment 3", WIDER), ("the incumbent", TRAIN), ("2", TRAIN)])
-def test_a_reply_in_plain_text_names_the_version_that_it_changes(brief: Brief, start: str, base: str) -> None:
-    session = work(brief)
+def test_a_reply_in_plain_text_names_the_version_that_it_changes(
+    brief: Brief, delivered: Delivered, start: str, base: str
+) -> None:
+    session = work(brief, delivered)
     session.read(REPLY.format(start=start))
-    [(text, record)] = session.made
+    [(text, record)] = delivered
     assert text == base.replace("RATE = 1.0", "RATE = 2.0") and record.opening == "refine 3"
 
 
-def test_each_of_several_proposals_has_its_own_version(brief: Brief) -> None:
-    session = EditSession("propose", brief.source, BriefLibrary(brief), wanted=2)
+def test_each_of_several_proposals_has_its_own_version(brief: Brief, delivered: Delivered) -> None:
+    session = work(brief, delivered, wanted=2)
     session.use("start_from", {"n": 3})
     session.use(EDITOR, FASTER)
     assert "1 of up to 2" in session.use("propose", SAID)[0] and session.text == TRAIN
     session.use(EDITOR, FASTER)
     assert session.use("propose", SAID) == ("proposed", False)
-    assert [(text, record.start_from) for text, record in session.made] == [
+    assert [(text, record.start_from) for text, record in delivered] == [
         (WIDER.replace("RATE = 1.0", "RATE = 2.0"), 3),
         (TRAIN.replace("RATE = 1.0", "RATE = 2.0"), None),
     ]
 
 
-def test_a_second_reply_begins_anew(brief: Brief) -> None:
-    session = work(brief)
+def test_a_second_reply_begins_anew(brief: Brief, delivered: Delivered) -> None:
+    session = work(brief, delivered)
     with pytest.raises(ValueError, match="no version 7"):
         session.read(REPLY.format(start="7"))
     with pytest.raises(ValueError, match="does not occur"):
@@ -101,7 +119,7 @@ def test_a_second_reply_begins_anew(brief: Brief) -> None:
 
 
 def test_edits_by_tool_survive_a_reply_in_plain_text(brief: Brief) -> None:
-    session = work(brief)
+    session = work(brief, delivered)
     session.use(EDITOR, FASTER)
     with pytest.raises(ValueError, match="no change found"):
         session.read("Hypothesis: a faster one\n\nI have edited it with the tool.")

@@ -160,7 +160,7 @@ def test_nothing_of_a_longer_budget_enters_the_session(store: Ledger, quick: Set
         rows = [vars(row) for row in experiment_rows(store, session)]
         scores = [state.base_bpb, state.sigma, state.best_bpb, session_noise(store, session), library.show(1)]
         times = [seconds_of_pair(store, session), trial_seconds(store, session, 20), state.time_split["train"]]
-        expected = forecast.expect(store.path, quick.budget, "cpu", 3, 8.0), rows, results_tsv(store, session)
+        expected = forecast.expect(store.path, Budget(5.0, "cpu"), "cpu", 3, 8.0), rows, results_tsv(store, session)
         return [scores, times, expected]
 
     before = numbers()
