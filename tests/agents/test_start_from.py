@@ -118,7 +118,7 @@ def test_a_second_reply_begins_anew(brief: Brief, delivered: Delivered) -> None:
     assert "WIDTH = 8" in session.text and session.start is None
 
 
-def test_edits_by_tool_survive_a_reply_in_plain_text(brief: Brief) -> None:
+def test_edits_by_tool_survive_a_reply_in_plain_text(brief: Brief, delivered: Delivered) -> None:
     session = work(brief, delivered)
     session.use(EDITOR, FASTER)
     with pytest.raises(ValueError, match="no change found"):
@@ -127,7 +127,7 @@ def test_edits_by_tool_survive_a_reply_in_plain_text(brief: Brief) -> None:
 
 
 def test_the_first_of_two_models_chooses_the_version(brief: Brief) -> None:
-    session = work(brief, "idea")
+    session = EditSession("idea", brief.source, BriefLibrary(brief))
     session.use("start_from", {"n": 3})
     assert session.use("propose", {**SAID, "idea": "double the rate"}) == ("proposed", False)
     assert session.before == WIDER and session.record is not None and session.record.start_from == 3
