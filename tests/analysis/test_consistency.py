@@ -110,7 +110,7 @@ def test_an_edited_ledger(repository: Path, sql: str, words: str) -> None:
 def test_artefacts_that_are_gone_or_edited(repository: Path) -> None:
     path = repository / "runs/t/1/trial-0.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"val_bpb": 0.5}))
-    gone = ["runs/t/2/trial-0.json", "runs/t/1/trial-1.log", "runs/t/1/trial-2.npz", "runs/t/1/patch.diff"]
+    gone = ["runs/t/2/trial-0.json", "runs/t/1/trial-0.log", "runs/t/1/trial-1.npz", "runs/t/1/patch.diff"]
     for name in gone:
         (repository / name).unlink()
     text = findings(repository)

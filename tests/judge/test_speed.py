@@ -88,19 +88,31 @@ def test_a_version_that_is_slow_by_itself_is_not_forgiven() -> None:
 
 
 def keeps(gain: float, share: float, equal: bool, sessions: int = 100) -> int:
-    """Count the sessions that keep a change of `gain` sigma, on cores that changed after the incumbent's trials."""
-    kept = 0
-    for k in range(sessions):
-        rng, speed = random.Random(k), 35 * share
-        loss = SLOPE * math.log(share) - gain * SIGMA
-        earlier = versions(rng, [5, 4, 4])
-        incumbent = [Draw(2 + rng.gauss(0, SIGMA), i, None, 35.0) for i in range(3)]
-        candidate = [Draw(2 + loss + rng.gauss(0, SIGMA), 20 + i, None, speed) for i in range(3)]
-        effect = judge.learn_speed([*earlier, incumbent]) if equal else SpeedEffect()
-        noise = judge.noise([effect.adjust(group) for group in [*earlier, incumbent]])
+    """Count the sessions that keep a change of `gain` sigma, on cores that changed after the incumbent's trials.
+
+    Each measures the candidate or the incumbent on the cores of now, as the rule asks, until it has a verdict.
+    """
+    return sum(is_kept(random.Random(k), gain, 35 * share, equal) for k in range(sessions))
+
+
+def is_kept(rng: random.Random, gain: float, speed: float, equal: bool) -> bool:
+    def draw(level: float, at: int, speed: float) -> Draw:
+        return Draw(level + SLOPE * math.log(speed / 35) + rng.gauss(0, SIGMA), at, None, speed)
+
+    earlier = versions(rng, [5, 4, 4])
+    incumbent, candidate = [draw(2, 15 + i, 35.0) for i in range(3)], [draw(2 - gain * SIGMA, 20, speed)]
+    for at in range(21, 61):
+        groups = [*earlier, incumbent, candidate[1:]]
+        effect = judge.learn_speed(groups) if equal else SpeedEffect()
+        noise = judge.noise([effect.adjust(group) for group in groups])
         decision = judge.decide("default", effect.adjust(candidate), effect.adjust(incumbent), noise)
-        kept += decision.action == "keep"
-    return kept
+        if decision.action in ("keep", "discard"):
+            return decision.action == "keep"
+        if decision.action == "run_again":
+            candidate.append(draw(2 - gain * SIGMA, at, speed))
+        else:
+            incumbent.append(draw(2, at, speed))
+    raise AssertionError("no verdict after 40 trials")
 
 
 def test_a_gain_is_found_on_cores_that_have_become_slower() -> None:
@@ -111,4 +123,8 @@ def test_a_gain_is_found_on_cores_that_have_become_slower() -> None:
 @pytest.mark.parametrize("share", [0.8, 1.0, 1.25])
 def test_nothing_is_kept_for_the_speed_of_the_cores(share: float) -> None:
     assert keeps(0, share, equal=True) < 15
-    assert keeps(0, 1.25, equal=False) > 50, "as measured, faster cores are a gain"
+
+
+def test_as_measured_faster_cores_are_kept_as_a_gain() -> None:
+    """The incumbent's trials on the cores of now undo only a part of that."""
+    assert keeps(0, 1.25, equal=False) > 25

@@ -209,10 +209,11 @@ def test_a_filler_that_was_killed_is_marked_and_not_lost(make: Make) -> None:
     session = make(Ponderer([], lambda turn: True), lambda text, seed, plan: good(near(text, seed), seed))
     session.run()
     base = of(session, 0)
-    session.context.ledger.start_trial(1, base.id, "filler", 1, base.blob or "")
-    before = len(session.evidence.trials(base))
+    killed = session.context.ledger.start_trial(1, base.id, "filler", 1, base.blob or "")
     make(Ponderer([], lambda turn: True), lambda text, seed, plan: good(near(text, seed), seed)).run()
-    assert fillers(session)[-1].outcome == "infra" and len(session.evidence.trials(base)) == before
+    # on a busy machine an answer takes longer than FILL_AFTER_S, so the new session may have fillers of its own
+    assert next(trial for trial in fillers(session) if trial.id == killed.id).outcome == "infra"
+    assert killed.id not in [trial.id for trial in session.evidence.trials(base)]
     assert status(session.context.ledger, session.context.row, time.time()).lost == 0
 
 
