@@ -17,6 +17,7 @@ from autoresearch.judge.noise import MAX_DRAWS, Draw, Noise
 _OFFSETS = np.linspace(-4.0, 4.0, 41)  # of the level from the mean of the incumbent's draws, in sigma
 MIN_PRECISION = 0.05  # of a summary, in trials: below, it says nothing
 ANCESTORS = 1  # earlier incumbents that are considered
+MAX_SELECTING_SIGMA = 6.0  # from the mean of the fresh draws; a selecting draw beyond it is an accident
 
 
 @dataclass(frozen=True)
@@ -42,9 +43,17 @@ class Incumbent:
         return [*self.fresh, Draw((level / variance - total) / precision, at, variance=1 / precision)]
 
 
+def _plausible_selecting(incumbent: Incumbent, noise: Noise) -> Sequence[Draw]:
+    """Return the selecting draws that the fresh ones do not contradict: one lucky accident must not set the level."""
+    if not incumbent.fresh:
+        return incumbent.selecting
+    mean = fmean(draw.score for draw in incumbent.fresh)
+    return [draw for draw in incumbent.selecting if abs(draw.score - mean) <= MAX_SELECTING_SIGMA * noise.sigma]
+
+
 def _level(incumbent: Incumbent, noise: Noise, beliefs: Beliefs, ancestors: int) -> tuple[float, float]:
     """Return the mean of the level in bits per byte, and its variance in sigma squared."""
-    own = [*incumbent.fresh, *incumbent.selecting]
+    own = [*incumbent.fresh, *_plausible_selecting(incumbent, noise)]
     centre = fmean(draw.score for draw in own)
     candidates = [draws for draws in incumbent.candidates if draws][-MAX_DRAWS:]
     deltas = [fmean(draw.score for draw in draws) - centre for draws in candidates]

@@ -49,6 +49,13 @@ def test_the_version_before_tells_about_a_keep() -> None:
     assert level_of(kept.with_summary(KNOWN, Beliefs())) > level_of(alone.with_summary(KNOWN, Beliefs()))
 
 
+def test_a_selecting_draw_that_the_fresh_ones_contradict_does_not_count() -> None:
+    fresh = [Draw(1.0, 1), Draw(1.001, 2)]
+    assert level_of(Incumbent(fresh, [Draw(0.98, 0)]).with_summary(KNOWN, Beliefs())) < 0.995
+    assert Incumbent(fresh, [Draw(0.1, 0)]).with_summary(KNOWN, Beliefs()) == fresh
+    assert level_of(Incumbent([], [Draw(0.1, 0)]).with_summary(KNOWN, Beliefs())) == pytest.approx(0.1)
+
+
 def test_an_incumbent_without_others_has_its_own_draws_only() -> None:
     fresh = [Draw(1.0, 1), Draw(1.001, 2)]
     assert Incumbent(fresh).with_summary(KNOWN, Beliefs()) == fresh
