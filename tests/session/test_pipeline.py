@@ -149,7 +149,9 @@ def test_the_agent_thinks_while_a_trial_runs(make: Make) -> None:
             agent.was_asked(2)
         if "BETA = 2" in text:
             agent.was_asked(3)
-        return scored(text, seed)
+        result = scored(text, seed)
+        result.total_seconds = 60.0  # longer than a conversation, also on a busy machine: one candidate is made ahead
+        return result
 
     session = make(agent, trial)
     assert session.run() == "agent exhausted"
