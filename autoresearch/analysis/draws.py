@@ -1,4 +1,8 @@
-"""Draws of a session for the judge, as they were measured and at equal speed of the machine."""
+"""Draws of a session for the judge, as they were measured and at equal speed of the machine.
+
+How much speed matters is learned from the incumbent's repeated trials alone: versions differ in it, and the slope of a
+network that trains to the bell gave a table of counts, which does not, differences with the wrong sign.
+"""
 
 from collections.abc import Iterable, Sequence
 
@@ -19,17 +23,18 @@ def session_draws(store: Ledger, session: Session, purposes: Sequence[str]) -> D
 def equal_speed_draws(store: Ledger, session: Session, purposes: Sequence[str]) -> Draws:
     """Return draws with their scores at equal speed, as far as the session shows how speed changes them."""
     found = numbered_draws(store, session.id)
-    effect = _learn(session, found)
+    effect = _learn(store, session, found)
     return {id: effect.adjust(group) for id, group in _group(found, purposes).items()}
 
 
 def speed_effect(store: Ledger, session: Session) -> SpeedEffect:
     """Return how the speed of the machine changes scores; the greedy rule compares raw numbers."""
-    return _learn(session, numbered_draws(store, session.id))
+    return _learn(store, session, numbered_draws(store, session.id))
 
 
-def _learn(session: Session, found: Iterable[NumberedDraw]) -> SpeedEffect:
-    return SpeedEffect() if session.judge == "greedy" else judge.learn_speed(list(_group(found, FRESH).values()))
+def _learn(store: Ledger, session: Session, found: Iterable[NumberedDraw]) -> SpeedEffect:
+    keeps = [] if session.judge == "greedy" else store.experiments(session.id, verdict="keep")
+    return judge.learn_speed([_group(found, FRESH).get(keeps[-1].id, [])]) if keeps else SpeedEffect()
 
 
 def _group(found: Iterable[NumberedDraw], purposes: Sequence[str]) -> Draws:

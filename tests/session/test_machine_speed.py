@@ -81,6 +81,22 @@ def test_a_gain_on_slow_cores_is_kept_and_the_reason_says_why(ledger: Ledger) ->
     assert re.search(r"at equal speed \(the cores were [12]\d % slower\)$", str(verdict["reason"]))
 
 
+def test_an_incumbent_that_speed_does_not_change_is_compared_as_measured(ledger: Ledger) -> None:
+    """The base depends on speed; the kept version, a table of counts, does not, and neither do its candidates."""
+    night = Night(ledger)
+    kept = ledger.add_experiment(
+        night.session.id, 1, parent=0, verdict="keep", state="settled", delta=-0.3, sigma=SIGMA
+    )
+    for share in (0.9, 1.0, 0.85, 1.0, 0.95, 0.9):
+        night.trial(kept, "rerun", share, gain=0.3 + SLOPE * math.log(share))
+    row = ledger.add_experiment(night.session.id, 2, parent=1, state="measuring")
+    for purpose in ("screen", "rerun", "rerun"):
+        night.trial(row, purpose, 1.2, gain=0.33 + SLOPE * math.log(1.2))
+    verdict = night.evidence.verdict(row)
+    assert verdict["verdict"] == "keep" and float(str(verdict["delta"])) == pytest.approx(-0.03, abs=0.003)
+    assert "at equal speed" not in str(verdict["reason"])
+
+
 def test_the_greedy_rule_compares_the_numbers_as_they_are(ledger: Ledger) -> None:
     night = Night(ledger, "greedy")
     row = night.candidate()
