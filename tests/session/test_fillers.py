@@ -251,7 +251,7 @@ def test_an_agent_that_is_asked_between_trials_leaves_no_time_for_fillers(make: 
 
 # --- near misses
 
-FIRST = [-2.5, -0.8, 0.2, -0.9, 0.1]  # sigma, of a candidate that is too close to call
+FIRST = [-2.5, -0.8]  # sigma, of a candidate that is too close to call after one re-run
 
 
 def measured_as(later: list[float]) -> Measure:
@@ -310,10 +310,10 @@ def test_a_near_miss_that_is_a_candidate_again_survives_a_kill(make: Make) -> No
     def listen(event: object) -> None:
         limits.interrupted |= isinstance(event, LedgerEvent) and event.kind == "reopened"
 
-    session = make(Ponderer([0.9], may_answer), known, limits=limits, listeners=[listen])
+    session = make(Ponderer([0.9], may_answer), known, limits=limits, listeners=[listen], replicates=3)
     assert session.run() == "interrupted"
     assert of(session, 1).verdict is None and of(session, 1).state == "measuring"
-    make(Ponderer([], lambda turn: True), known).run()
+    make(Ponderer([], lambda turn: True), known, replicates=3).run()
     assert of(session, 1).verdict == "keep"
 
 
@@ -327,6 +327,6 @@ def test_without_time_for_its_rerun_a_near_miss_is_not_kept(make: Make) -> None:
         if isinstance(event, LedgerEvent) and event.kind == "reopened":
             limits.until = 0.0
 
-    session = make(Ponderer([0.9], may_answer), known, limits=limits, listeners=[listen])
+    session = make(Ponderer([0.9], may_answer), known, limits=limits, listeners=[listen], replicates=3)
     assert session.run() == "deadline"
     assert of(session, 1).verdict == "discard" and "before it was confirmed" in (of(session, 1).reason or "")
