@@ -3,7 +3,7 @@
 from autoresearch.hardware import EVALUATOR
 from autoresearch.ledger.session_status import SessionStatus
 from autoresearch.report.blocks import Pairs
-from autoresearch.report.format import between, count, duration, moment, money, shares, trial_words
+from autoresearch.report.format import between, count, dollars, duration, moment, money, shares, trial_words
 from autoresearch.text import one_line
 
 STATES = {
@@ -31,7 +31,7 @@ def facts(status: SessionStatus) -> dict[str, str]:
         "noise of one trial": "-" if sigma is None else f"{sigma:.4f}",
         "time": duration(status.seconds),
         "never measured": str(status.unmeasured),
-        "money": money(status),
+        "money": dollars(status.cost_usd),
         "protection": status.grade or "-",
     }
 
