@@ -82,7 +82,7 @@ def test_the_session_ends_when_the_target_is_reached_and_tells_the_time(start: C
         state = status(loop.context.ledger, loop.context.row, NOW)
         assert state.target is not None and state.target.n is not None and state.target.experiments is not None
         assert state.target.n == state.best and 2 <= state.target.n < 2 + slots  # on two slots 3 may overtake 2
-        assert 2 <= state.target.experiments <= 2 + slots
+        assert 3 - slots <= state.target.experiments <= 2 + slots  # on two slots 2 may overtake 1
         assert f"reached by experiment {state.best}; time to target: " in describe_target(state)
         assert loop.context.ledger.unfinished_experiments(loop.context.id) == []
         assert consistency.check(loop.context.runs.parent) == []
