@@ -118,7 +118,8 @@ def _progress(summary: SessionSummary) -> Iterator[Block]:
     keeps = ", ".join(f"{row.n} ({row.val_bpb:.4f})" for row in summary.keeps if row.val_bpb is not None) or "none"
     draw = partial(chart.progress, summary.rows, summary.status.sigma)
     yield Figure(draw, f"Each experiment is a dot in report.html. Kept: {keeps}.", "progress")
-    edges = "Scores above the picture are on its upper edge, experiments without a score on its lower one."
+    stopped = ", and so are trials that were stopped early" if any(row.stopped for row in summary.rows) else ""
+    edges = f"Scores above the picture are on its upper edge{stopped}, experiments without a score on its lower one."
     dropped = describe_unmeasured(summary.rows)
     luck = "A discard is mostly a single draw: low ones are mostly luck."
     yield Paragraph([" ".join(filter(None, (edges, luck, dropped)))], "quiet")
