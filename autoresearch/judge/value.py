@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from autoresearch.judge.beliefs import EFFECTS, GAIN, GRID_STEP, Beliefs, posterior
+from autoresearch.judge.beliefs import EFFECTS, GAIN, GRID_STEP, MAX_EFFECT_SIGMA, Beliefs, posterior
 from autoresearch.judge.noise import Array
 
 MAX_VALUE_SIGMA = 8.0  # a gain or a loss counts for at most this
@@ -41,12 +41,13 @@ def value_after(beliefs: Beliefs, now: Estimate, error: float, wrong_keep: float
 
     Given an effect, the later estimate is normal around a point between the present estimate and the effect.
     """
+    delta = min(max(now.delta, -MAX_EFFECT_SIGMA), MAX_EFFECT_SIGMA)  # of the effects that the prior knows
     old = min((error / now.error) ** 2, 1.0)  # weight of the present estimate in the later one
     spread = error * math.sqrt(1 - old)
-    later = now.delta + now.error * math.sqrt(1 - old) * _STEPS
-    means = old * now.delta + (1 - old) * EFFECTS
+    later = delta + now.error * math.sqrt(1 - old) * _STEPS
+    means = old * delta + (1 - old) * EFFECTS
     spreads = np.hypot(spread, (1 - old) * GRID_STEP * EFFECTS)
-    effects = posterior(beliefs, np.array([now.delta]), now.error, now.dof)[0]
+    effects = posterior(beliefs, np.array([delta]), now.error, now.dof)[0]
     weights = np.exp(-(((later[:, None] - means) / spreads) ** 2) / 2) / spreads @ effects
     values = np.maximum(_values_of_keep(beliefs, later, error, now.dof, wrong_keep), 0.0)
     return float(weights @ values / weights.sum())
