@@ -163,8 +163,12 @@ class Evidence:
             return True
         if self.context.row.judge == "greedy" and experiment.mode not in judge.SIMPLER_MODES:
             return False
+        if self._fails_now(rival):
+            return False
+        if self.context.row.judge == "greedy" and len(self._fresh_good(rival)) < self.replicates:
+            return True  # it was kept for a lucky score, which a simplification would not reach
         since = judging(self.context.ledger.trials_after(self.context.id, trials[-1].id))
-        return not self._fails_now(rival) and machine_changed(trials, since)
+        return machine_changed(trials, since)
 
     def _fails_now(self, experiment: Experiment) -> bool:
         """Return whether the last trials of an incumbent failed: then its earlier scores must do."""
