@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from autoresearch import ledger as package
 from autoresearch.analysis.lineage import stack
 from autoresearch.analysis.total import Total, recorded_totals
-from autoresearch.analysis.transfer import Step, Transfer, newest_transfer
+from autoresearch.analysis.transfer import Transfer, VersionGain, newest_transfer
 from autoresearch.errors import require
 from autoresearch.files import JsonObject
 from autoresearch.ledger import Experiment, Ledger, Review, Session, Trial
@@ -208,7 +208,7 @@ def _transfer_trailer(transfer: Transfer | None, n: int, whole: bool = False) ->
     return {name: _transfer_words(transfer, step) for name, step in named.items() if step is not None}
 
 
-def _transfer_words(transfer: Transfer, step: Step) -> str:
+def _transfer_words(transfer: Transfer, step: VersionGain) -> str:
     change = f"{step.short:+.6f} at {transfer.budget} becomes {step.longer:+.6f} at {transfer.longer}"
     share = step.survival
     if share is None:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from autoresearch.errors import UserError
 from autoresearch.files import JsonObject, read_text
-from autoresearch.judge.foreign_log import Opinion, Stage, judge_log, pooled_sigma
+from autoresearch.judge.kept_levels import Opinion, Stage, judge_log, pooled_sigma
 
 METRICS = ("val_bpb", "metric", "score", "val_loss", "loss", "value", "result")
 STATUSES = ("status", "verdict", "decision", "outcome")
@@ -29,7 +29,7 @@ GUESSES = (0.25, 0.5, 1.0, 2.0)  # of the median step between keeps: sigmas to t
 
 
 @dataclass(frozen=True)
-class Entry:
+class LogEntry:
     """One line of a log; `score` is as it was written."""
 
     line: int
@@ -53,17 +53,17 @@ class ForeignLog:
     """The entries with a score, and how many had none; `sign` is -1 where higher is better."""
 
     metric: str
-    entries: Sequence[Entry]
+    entries: Sequence[LogEntry]
     failed: int
     sign: int = 1
 
     @cached_property
-    def versions(self) -> list[tuple[Entry, Stage]]:
+    def versions(self) -> list[tuple[LogEntry, Stage]]:
         """Return the kept versions with their scores, lower is better: the base, then each keep.
 
         An entry belongs to the version that stood when it was tried. A repeat of that version is a score of its own.
         """
-        found = list[tuple[Entry, list[float], list[float]]]()
+        found = list[tuple[LogEntry, list[float], list[float]]]()
         for entry in self.entries:
             again = bool(found) and self._is_repeat(entry, found[-1][0])
             if not found or (entry.kept and not again):
@@ -77,7 +77,7 @@ class ForeignLog:
         counts = Counter(entry.commit for entry in self.entries if entry.commit)
         return frozenset(commit for commit, number in counts.items() if number > 1)
 
-    def _is_repeat(self, entry: Entry, version: Entry) -> bool:
+    def _is_repeat(self, entry: LogEntry, version: LogEntry) -> bool:
         """Return whether an entry is a version again: with its commit, or called like the base."""
         is_base = version is self.entries[0] and not entry.kept and bool(entry.description)
         return (entry.commit != "" and entry.commit == version.commit) or (
@@ -99,7 +99,7 @@ def read_log(path: Path, metric: str | None = None, goal: str = "min") -> Foreig
         raise UserError(f"{path}: {wanted}; give --metric, one of: {', '.join(map(str, columns)) or 'none'}")
     status = _find(columns, STATUSES)
     sign = 1 if goal == "min" else -1
-    entries, best, failed = list[Entry](), math.inf, 0
+    entries, best, failed = list[LogEntry](), math.inf, 0
     for number, row in enumerate(rows, 1):
         word = str(row.get(status, "") if status else "").strip().lower()
         score = _number(row.get(name))
@@ -107,7 +107,7 @@ def read_log(path: Path, metric: str | None = None, goal: str = "min") -> Foreig
             failed += 1
             continue
         kept = word in KEPT if status else sign * score < best
-        entries.append(Entry(number, score, kept or not entries, *_texts(row, columns)))
+        entries.append(LogEntry(number, score, kept or not entries, *_texts(row, columns)))
         best = min(best, sign * score)
     log = ForeignLog(name, entries, failed, sign)
     if len(log.versions) < 2:

@@ -35,7 +35,7 @@ class Survival:
 
 
 @dataclass(frozen=True)
-class Step:
+class VersionGain:
     """A version minus an earlier one, in bits per byte (negative is better), at both budgets."""
 
     before: int
@@ -65,15 +65,15 @@ class Transfer:
     pairs: int
     budget: str  # of the session
     longer: str
-    whole: Step
-    keeps: list[Step]
+    whole: VersionGain
+    keeps: list[VersionGain]
 
     @property
     def shrinking(self) -> list[int]:
         """Return the keeps of whose gain over half is lost."""
         return [step.n for step in self.keeps or [self.whole] if step.finding == "shrinks"]
 
-    def step_of(self, n: int) -> Step | None:
+    def step_of(self, n: int) -> VersionGain | None:
         """Return what was measured of keep `n` alone; None if it was measured only with others."""
         return next((step for step in self.keeps if step.n == n), None)
 
@@ -93,9 +93,9 @@ def newest_transfer(events: Sequence[Event]) -> Transfer | None:
         return None
 
 
-def _parse_step(data: JsonObject) -> Step:
+def _parse_step(data: JsonObject) -> VersionGain:
     known = data["survival"]
-    return Step(**data | {"survival": Survival(**known) if known else None})
+    return VersionGain(**data | {"survival": Survival(**known) if known else None})
 
 
 def require_longer(budget: Budget, text: str) -> Budget:
@@ -194,13 +194,13 @@ def _noise(scores: dict[int, list[float]], known: tuple[float, float] | None) ->
     return judge.noise([[judge.Draw(score, k) for k, score in enumerate(group)] for group in scores.values()], known)
 
 
-def compare(before: Experiment, after: Experiment, short: Measured, longer: Measured) -> Step:
+def compare(before: Experiment, after: Experiment, short: Measured, longer: Measured) -> VersionGain:
     """Compare two versions at both budgets."""
     gain, gain_error = short.difference(before, after)
     later, later_error = longer.difference(before, after)
     dof = min(short.noise.dof, longer.noise.dof)
     half_error = math.hypot(later_error, gain_error / 2)
-    return Step(
+    return VersionGain(
         before=before.n,
         n=after.n,
         change=after.hypothesis or after.change or "",

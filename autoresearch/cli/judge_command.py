@@ -28,8 +28,8 @@ def judge(
     from autoresearch.analysis.foreign_log import as_json as describe
     from autoresearch.analysis.foreign_log import judge_entries, read_log
     from autoresearch.files import write_atomically
-    from autoresearch.report import foreign_log as page
     from autoresearch.report import html as renderer
+    from autoresearch.report import log_opinion as page
     from autoresearch.report.blocks import Heading
     from autoresearch.terminal.console import print_blocks
 

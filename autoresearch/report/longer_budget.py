@@ -9,7 +9,7 @@ from autoresearch.text import one_line
 
 if TYPE_CHECKING:  # not at run time: other commands do not import numpy
     from autoresearch.analysis.summary import SessionSummary
-    from autoresearch.analysis.transfer import Step, Transfer
+    from autoresearch.analysis.transfer import Transfer, VersionGain
 
 WHAT_CHARS = 120
 NOT_CLEAR = "not clear"
@@ -42,7 +42,7 @@ def describe(result: "Transfer") -> str:
     return f"{survival(whole)} of the gain at {result.budget} survives at {longer} ({pairs})"
 
 
-def survival(step: "Step") -> str:
+def survival(step: "VersionGain") -> str:
     """Return the share that survives, with its interval."""
     found = step.survival
     if found is None:
@@ -50,7 +50,7 @@ def survival(step: "Step") -> str:
     return f"{percent(found.share)}, 95 % between {percent(found.low)} and {percent(found.high)},"
 
 
-def _row(step: "Step", what: str) -> list[str]:
+def _row(step: "VersionGain", what: str) -> list[str]:
     short, longer = f"{step.short:+.4f} ± {step.short_error:.4f}", f"{step.longer:+.4f} ± {step.longer_error:.4f}"
     share = survival(step).removesuffix(",")
     return [str(step.n), str(step.before), short, longer, share, what or one_line(step.change, WHAT_CHARS)]

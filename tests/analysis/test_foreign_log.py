@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from autoresearch.analysis.foreign_log import judge_entries, read_log
 from autoresearch.cli import app
 from autoresearch.errors import UserError
-from autoresearch.judge.foreign_log import Stage, judge_log
+from autoresearch.judge.kept_levels import Stage, judge_log
 
 GOOD = 0.1
 

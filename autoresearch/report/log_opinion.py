@@ -6,7 +6,7 @@ from functools import partial
 from itertools import pairwise
 
 from autoresearch.analysis.foreign_log import ForeignLog, LogOpinion
-from autoresearch.judge.foreign_log import Opinion
+from autoresearch.judge.kept_levels import Opinion
 from autoresearch.ledger.statements import describe_odds
 from autoresearch.report.axes import (
     MARK_WIDTH,
