@@ -24,15 +24,19 @@ def raw_noise(store: Ledger, session: Session) -> tuple[float, float] | None:
     return max(known[0], judge.noise(list(session_draws(store, session, FRESH).values())).sigma), known[1]
 
 
+def comparable_sessions(
+    store: Ledger, identity: Mapping[str, object], settings: Mapping[str, object], without: int | None = None
+) -> list[Session]:
+    """Return the sessions with this identity and these settings, but the one whose id is `without`."""
+    alike = [each for each in store.sessions() if (each.identity, each.settings) == (identity, settings)]
+    return [each for each in alike if each.id != without]
+
+
 def earlier_noise(
     store: Ledger, identity: Mapping[str, object], settings: Mapping[str, object], without: int | None = None
 ) -> tuple[float, float] | None:
-    """Return sigma and its degrees of freedom from the sessions with this identity and these settings, if any.
-
-    `without` is the id of a session that does not count.
-    """
-    comparable = [each for each in store.sessions() if (each.identity, each.settings) == (identity, settings)]
-    noises = [_noise(store, each) for each in comparable if each.id != without]
+    """Return sigma and its degrees of freedom from comparable sessions, if there are any."""
+    noises = [_noise(store, each) for each in comparable_sessions(store, identity, settings, without)]
     squares, dof = sum(noise.sigma**2 * noise.dof for noise in noises), sum(noise.dof for noise in noises)
     return (math.sqrt(squares / dof), dof) if dof else None
 

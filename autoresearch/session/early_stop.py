@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from autoresearch import judge
-from autoresearch.errors import describe_failure, is_unexpected, require
+from autoresearch.analysis.session_noise import comparable_sessions
+from autoresearch.errors import require
 from autoresearch.judge import CurveForecast, Draw, Example, LossCurve
 from autoresearch.ledger import Experiment, Session, Trial
 from autoresearch.ledger.baselines import baseline
@@ -23,6 +24,7 @@ from autoresearch.measure.loss_curve import Point
 from autoresearch.measure.result import Behind
 from autoresearch.session.context import SessionContext
 from autoresearch.session.evidence import Evidence
+from autoresearch.session.optional_part import OptionalPart
 from autoresearch.source.curve_changes import may_change_schedule, may_log_another_loss
 from autoresearch.text import plausible
 
@@ -79,22 +81,16 @@ class EarlyStop:
     budget: Budget
     is_on: bool = True
     _examples: dict[int, list[Example]] = field(default_factory=dict)  # by id of an experiment
+    _part: OptionalPart = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._part = OptionalPart(self.context, "early stops")
 
     def watch(self, experiment: Experiment, seed: int) -> CurveWatch | None:
-        """Return the watch of a screening; None for one that has to run to its end.
-
-        After an unexpected error no screening is watched: the session goes on without.
-        """
+        """Return the watch of a screening; None for one that has to run to its end."""
         if not self.is_on or experiment.mode in judge.SIMPLER_MODES:
             return None
-        try:
-            return self._watch(experiment, seed)
-        except Exception as error:
-            if not is_unexpected(error):
-                raise
-            self.is_on = False
-            self.context.emit("failed", None, f"no more early stops: {describe_failure(error)}")
-            return None
+        return self._part.run(lambda: self._watch(experiment, seed), None)
 
     def _watch(self, experiment: Experiment, seed: int) -> CurveWatch | None:
         rival = self.context.experiment(self.evidence.rival(experiment).n)
@@ -134,10 +130,7 @@ class EarlyStop:
     def _earlier(self) -> list[Example]:
         """Return the newest examples of comparable earlier sessions."""
         row = self.context.row
-        others = [
-            each for each in self.context.ledger.sessions() if each.id != row.id and each.identity == row.identity
-        ]
-        comparable = [each for each in others if each.settings == row.settings]
+        comparable = comparable_sessions(self.context.ledger, row.identity, row.settings, without=row.id)
         return [example for each in comparable for example in self._examples_of(each)][-MAX_EARLIER:]
 
     def _examples_of(self, session: Session) -> list[Example]:

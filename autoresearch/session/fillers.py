@@ -6,10 +6,9 @@ whatever it would have scored: what has ended early is dropped. One that ends by
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from autoresearch import judge
-from autoresearch.errors import describe_failure, is_unexpected
 from autoresearch.ledger import Experiment
 from autoresearch.ledger.rows import FILLER, Trial
 from autoresearch.measure.referee import Referee
@@ -17,6 +16,7 @@ from autoresearch.session.context import SessionContext
 from autoresearch.session.crashes import NO_SCORE
 from autoresearch.session.demotion import rewrite
 from autoresearch.session.evidence import REOPENED, Evidence
+from autoresearch.session.optional_part import OptionalPart
 from autoresearch.session.trial_runner import TrialRunner
 
 MAX_DRAWS = 9  # of a near miss, its screening included: after that it is too close to call for good
@@ -30,23 +30,14 @@ class Fillers:
     evidence: Evidence
     trials: TrialRunner
     forget: Callable[[], None] = lambda: None  # called when what others may have read of an experiment has changed
-    is_broken: bool = False
+    _part: OptionalPart = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._part = OptionalPart(self.context, "fillers")
 
     def run(self, referee: Referee, is_unwanted: Callable[[], bool]) -> list[Experiment] | None:
-        """Run one filler; return the near misses that are candidates again. None if there is nothing to measure.
-
-        After an unexpected error there are no more fillers: the session goes on without them.
-        """
-        if self.is_broken:
-            return None
-        try:
-            return self._run(referee, is_unwanted)
-        except Exception as error:
-            if not is_unexpected(error):
-                raise
-            self.is_broken = True
-            self.context.emit("failed", None, f"no more fillers: {describe_failure(error)}")
-            return None
+        """Run one filler; return the near misses that are candidates again. None if there is nothing to measure."""
+        return self._part.run(lambda: self._run(referee, is_unwanted), None)
 
     def _run(self, referee: Referee, is_unwanted: Callable[[], bool]) -> list[Experiment] | None:
         if (subject := self._choose()) is None:

@@ -35,7 +35,8 @@ from autoresearch.session.delivery import Delivery
 from autoresearch.session.describe import Columns
 from autoresearch.session.evidence import Evidence
 from autoresearch.session.fallback import AgentHealth
-from autoresearch.session.pooling import Pool, PoolFinder
+from autoresearch.session.optional_part import OptionalPart
+from autoresearch.session.pooling import PoolFinder
 from autoresearch.session.tool_access import note_same
 from autoresearch.source.contract import syntax_complaint
 from autoresearch.source.diff import unified_diff
@@ -225,6 +226,10 @@ class CandidateMaker:
     briefing: Briefing
     proposer: Proposer
     pools: PoolFinder | None = None  # None: no pools
+    _pooling: OptionalPart = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._pooling = OptionalPart(self.context, "pools")
 
     def propose(self, take: Callable[[Experiment], None], wanted: int = 1) -> None:
         """Record what comes next: a pool, or what the agent proposes, up to `wanted` changes; `take` gets each.
@@ -251,23 +256,15 @@ class CandidateMaker:
 
     def pool(self) -> list[Experiment]:
         """Record a pool of near misses, if enough have gathered; no agent is asked."""
-        if (found := self._find_pool()) is None:
+        if (pools := self.pools) is None:
+            return []
+        found = self._pooling.run(lambda: pools.find(self.proposer.is_agent_away), None)
+        if found is None:
             return []
         refusal = self.proposer.refusal(Proposal(found.text, found.hypothesis))
         experiment = self._record(found.text, require(found.parent.text), refusal, found.trace, found.columns)
         self.context.emit("pooled", experiment.n, found.hypothesis)
         return [experiment]
-
-    def _find_pool(self) -> Pool | None:
-        """Return the next pool; after an unexpected error there are no more, and the session goes on without them."""
-        try:
-            return self.pools.find(self.proposer.is_agent_away) if self.pools is not None else None
-        except Exception as error:
-            if not is_unexpected(error):
-                raise
-            self.pools = None
-            self.context.emit("failed", None, f"no more pools: {describe_failure(error)}")
-            return None
 
     def _add(self, checked: CheckedProposal, trace: list[JsonObject], shared: JsonObject) -> Experiment:
         """Record a proposal with a trace; `shared` is added to its params."""
