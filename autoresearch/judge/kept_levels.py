@@ -15,7 +15,7 @@ from statistics import fmean
 import numpy as np
 from numpy.typing import NDArray
 
-from autoresearch.judge.beliefs import EFFECTS, GRID_STEP, MAX_LIKELIHOOD_DOF, Beliefs, learn
+from autoresearch.judge.beliefs import EFFECTS, GRID_STEP, MAX_LIKELIHOOD_DOF, Beliefs, learn, likelihood
 from autoresearch.judge.noise import Array
 
 Positions = NDArray[np.int64]  # on the grid
@@ -156,19 +156,14 @@ def _prior_density(at: Array, beliefs: Beliefs, width: float) -> Array:
 
 
 def _log_likelihood(grid: Array, stage: Stage, beliefs: Beliefs, dof: float) -> Array:
-    """Return the log likelihood of each level: of its own scores, and of what was not kept."""
+    """Return the log likelihood of each level: of its own scores (Student's t), and of what was not kept."""
     total = np.zeros(len(grid))
     for score in stage.scores:
-        total += np.log(_student(score - grid, 1.0, dof))
-    spread = np.hypot(GRID_STEP * EFFECTS, 1.0)
-    away = (_student(REACH[:, None] - EFFECTS, spread, dof) * beliefs.effects).sum(axis=1)
+        total -= (dof + 1) / 2 * np.log1p((score - grid) ** 2 / dof)
+    others = likelihood(beliefs, REACH, np.ones(len(REACH)), dof)
     for score in stage.others:
-        total += np.log(np.interp(score - grid, REACH, away))
+        total += np.log(np.interp(score - grid, REACH, others))
     return np.asarray(total - total.max())
-
-
-def _student(away: Array, spread: Array | float, dof: float) -> Array:
-    return np.asarray((1 + np.square(away / spread) / dof) ** (-(dof + 1) / 2) / spread)
 
 
 def pooled_sigma(groups: Sequence[Sequence[float]]) -> tuple[float, int] | None:
