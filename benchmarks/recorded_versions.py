@@ -2,8 +2,9 @@
 
     python benchmarks/recorded_versions.py [--seeds 5] [--budget 15cpu] [--slots 0]
 
-`recorded_base/base.py` is the train.py with which the session of docs/nights.md began, `final.py` what it ended with.
-Both run on the same seeds, in turns.
+`recorded_base/base.py` is the train.py with which the session of docs/nights.md began. What it ended with is among the
+honest programs, with a bound on the discounts of its n-grams that the default text does not reach. Both run on the same
+seeds, in turns.
 """
 
 import argparse
@@ -15,15 +16,18 @@ from statistics import fmean, stdev
 from autoresearch.measure.referee import CellReferee
 from autoresearch.setup.project import open_project
 
-FOLDER = Path(__file__).with_name("recorded_base")
-VERSIONS = ("base", "final")
+ROOT = Path(__file__).resolve().parents[1]
+VERSIONS = {
+    "base": ROOT / "benchmarks" / "recorded_base" / "base.py",
+    "final": ROOT / "tests" / "honest_programs" / "night_llm_cpu.py",
+}
 
 
 def measure(budget: str, slots: str | None, seeds: Iterable[int]) -> list[tuple[float, float]]:
     """Return the scores of base and final for each seed, and print them as they come."""
     project = open_project({"budget": budget, "slots": slots}, Path.cwd())
     referee, scores = CellReferee(project.settings, project.data), list[tuple[float, float]]()
-    texts = {name: (FOLDER / f"{name}.py").read_text() for name in VERSIONS}
+    texts = {name: path.read_text() for name, path in VERSIONS.items()}
     for seed in seeds:
         pair = {}
         for name in VERSIONS if seed % 2 else reversed(VERSIONS):

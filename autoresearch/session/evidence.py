@@ -261,7 +261,7 @@ class Evidence:
         """Return what decides on draws of an experiment."""
         context, noise = self.context, self.noise()
         beliefs = judge.learn(effects(context.ledger, context.id))
-        rival = self._known_draws(self.rival(experiment), beliefs)
+        rival = self._known_draws(self.rival(experiment), noise, beliefs)
         allowance, same = None, self._is_same(experiment)
         if same or self._is_simpler(experiment):
             losses = (max(row.delta or 0.0, 0.0) / require(row.sigma) for row in self._keeps() if row.n > 0)
@@ -296,12 +296,12 @@ class Evidence:
     def _keeps(self) -> list[Experiment]:
         return self.context.ledger.experiments(self.context.id, verdict="keep")
 
-    def _known_draws(self, rival: Experiment, beliefs: judge.Beliefs) -> list[Draw]:
+    def _known_draws(self, rival: Experiment, noise: judge.Noise, beliefs: judge.Beliefs) -> list[Draw]:
         """Return the fresh draws of a rival, and one that sums up what other trials say of its level."""
         draws = self._draws(JUDGING)
         if self.context.row.judge == "greedy" or not draws.get(rival.id):  # greedy compares with single scores
             return self._fresh_draws(rival)
-        return read_incumbent(self.context, rival, self._draws(FRESH), draws).with_summary(self.noise(), beliefs)
+        return read_incumbent(self.context, rival, self._draws(FRESH), draws).with_summary(noise, beliefs)
 
     def _fresh_draws(self, experiment: Experiment) -> list[Draw]:
         """Return the draws of fresh trials; of all judging trials if there is none."""

@@ -41,7 +41,7 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 @pytest.mark.parametrize("picture", sorted((ROOT / "docs").rglob("*.svg")), ids=lambda path: path.name)
 def test_pictures_fetch_nothing(picture: Path) -> None:
     text = re.sub(r'xmlns(:\w+)?="[^"]*"', "", picture.read_text())
-    assert not re.search(r"https?:|<script|\bon\w+=|@import|/tmp/|/home/|/root/", text)
+    assert not re.search(r"https?:|<script|\bon\w+=|@import|/(tmp|home|root)/", text)
 
 
 def test_the_repository_stays_small() -> None:
