@@ -56,6 +56,14 @@ def last_lines(text: str, count: int, most: int) -> list[str]:
     return [plain_text(line.rstrip()[:most].replace("\t", "    ")) for line in lines]
 
 
+def first_and_last_lines(text: str, first: int, last: int, most: int) -> list[str]:
+    """Return lines in the same way, of the beginning and of the end, with a line for what is left out between them."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    if (left_out := len(lines) - first - last) > 0:
+        lines = [*lines[:first], f"... ({left_out} lines)", *lines[-last:]]
+    return last_lines("\n".join(lines), len(lines), most) if lines else []
+
+
 def plain_text(text: str) -> str:
     """Remove everything that a terminal would obey or UTF-8 cannot hold."""
     return _CONTROLS.sub("", _ESCAPES.sub("", text))

@@ -11,7 +11,7 @@ Role = Literal["propose", "idea", "code"]
 Call = Callable[[JsonObject], str]
 
 CHECK_HELP = """Check whether train.py as edited could be measured, and run it for some seconds on a spare core, at \
-true shapes: train, save, load, causality, time of a step and its parts, memory, what it printed last."""
+true shapes: train, save, load, causality, time of a step and its parts, memory, what it printed first and last."""
 _SAME_HELP = """Whether train.py as edited computes the same function as experiment `n` (without it, the incumbent), \
 with the same seed: answers before training and after some steps, and which weights differ."""
 _PROFILE_HELP = "Where the time of a training step of train.py as edited goes: by operator (torch) or function (numpy)."

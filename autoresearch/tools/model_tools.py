@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from autoresearch.measure.result import Overhead
 from autoresearch.source.parsing import explain
-from autoresearch.text import last_lines
+from autoresearch.text import first_and_last_lines
 from autoresearch.tools import scale
 from autoresearch.tools.probe import probe
 from autoresearch.tools.profile import profile
@@ -19,7 +19,7 @@ from autoresearch.tools.workbench import ToolError, Workbench
 
 MAX_ANSWER_CHARS = 1_950  # 2,000 with the marks of a quotation
 CUT = "\n... (cut)"
-PRINTED_LINES = 8
+FIRST_LINES, LAST_LINES = 4, 8  # of what a version prints
 MAX_LINE_CHARS = 200
 PROBES_AN_HOUR = 20
 HOUR_S = 3600.0
@@ -80,16 +80,19 @@ class ModelTools:
         """Return what a snippet prints about the training rows. Raises ValueError if it may not run now."""
         if self.bench is not None and self.bench.private:
             raise ValueError(NO_PROBE)
-        if self.bench is not None:
-            self._count_probe()
-        return self._try(lambda bench: probe(bench, _fit(bench, text), code, self.seed) or "(nothing was printed)")
+        left = self._count_probe() if self.bench is not None else 0
+        return self._try(
+            lambda bench: probe(bench, _fit(bench, text), code, self.seed) or "(nothing was printed)",
+            f"; {left} probe{'s'[: left != 1]} left in this hour",
+        )
 
     def close(self) -> None:
         """End what runs, and run nothing from now on."""
         if self.bench is not None:
             self.bench.gate.close()
 
-    def _count_probe(self) -> None:
+    def _count_probe(self) -> int:
+        """Count one more probe, and return how many are left. Raises ValueError if there is none."""
         now = self.now()
         while self._probes and now - self._probes[0] >= HOUR_S:
             self._probes.popleft()
@@ -97,9 +100,10 @@ class ModelTools:
             wait = (HOUR_S - (now - self._probes[0])) / 60
             raise ValueError(f"{PROBES_AN_HOUR} probes an hour are the most: the next one in {wait:.0f} min")
         self._probes.append(now)
+        return PROBES_AN_HOUR - len(self._probes)
 
-    def _try(self, tool: Callable[[Workbench], str]) -> str:
-        """Run one tool and return its answer, or how it failed, with its cost in seconds."""
+    def _try(self, tool: Callable[[Workbench], str], note: str = "") -> str:
+        """Run one tool and return its answer, or how it failed, with its cost in seconds and a note."""
         bench = self.bench
         if bench is None:
             raise ValueError(f"not available: {NO_CORES}")
@@ -112,7 +116,7 @@ class ModelTools:
                 raise ValueError(f"it does not parse: {explain(error)}") from None
             except ToolError as error:
                 words = _with_print(bench, f"it fails: {error}", error.printed)
-            return _bounded(bench, words, self.now() - began)
+            return _bounded(bench, words, self.now() - began, note)
 
 
 def _fit(bench: Workbench, text: str) -> str:
@@ -120,17 +124,17 @@ def _fit(bench: Workbench, text: str) -> str:
 
 
 def _with_print(bench: Workbench, words: str, printed: str) -> str:
-    """Return the words, and the last lines that were printed, if they may be shown."""
-    lines = last_lines(printed, PRINTED_LINES, MAX_LINE_CHARS)
+    """Return the words, and the first and last lines that were printed, if they may be shown."""
+    lines = first_and_last_lines(printed, FIRST_LINES, LAST_LINES, MAX_LINE_CHARS)
     if not lines:
         return words
-    return f"{words}\n{WITHHELD}" if bench.private else "\n".join([words, "it printed, at the end:", *lines])
+    return f"{words}\n{WITHHELD}" if bench.private else "\n".join([words, "it printed:", *lines])
 
 
-def _bounded(bench: Workbench, words: str, spent: float) -> str:
-    """Return an answer with its cost before it, cut to `MAX_ANSWER_CHARS`."""
+def _bounded(bench: Workbench, words: str, spent: float, note: str) -> str:
+    """Return an answer with its cost and a note before it, cut to `MAX_ANSWER_CHARS`."""
     cores, had = bench.settings.threads, sum(bench.cpu_times)
     scaled = "; CPU figures of short rows and small batches, not those of the card" if bench.scaled else ""
-    head = f"({spent:.1f} s, {had:.1f} s of CPU time on {cores} spare core{'s' if cores > 1 else ''}{scaled})\n"
+    head = f"({spent:.1f} s, {had:.1f} s of CPU time on {cores} spare core{'s' if cores > 1 else ''}{scaled}{note})\n"
     most = MAX_ANSWER_CHARS - len(head)
     return head + (words if len(words) <= most else f"{words[: most - len(CUT)]}{CUT}")

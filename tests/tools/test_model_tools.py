@@ -56,7 +56,17 @@ def test_probes_are_counted_by_the_hour(bench: Workbench, bigram: str) -> None:
     with pytest.raises(ValueError, match="20 probes an hour are the most: the next one in 60 min"):
         tools.probe(bigram, "print(1)")
     now[0] = HOUR_S
-    assert tools.probe(bigram, "print(1)").endswith("1\n")
+    words = tools.probe(bigram, "print(1)")
+    assert "; 19 probes left in this hour)" in words.splitlines()[0]
+    assert words.endswith("1\n")
+
+
+def test_of_long_output_the_beginning_and_the_end_come_back(bench: Workbench, bigram: str) -> None:
+    text = bigram.replace("def train(trial):", "def train(trial):\n    [print(f'line {k}') for k in range(40)]", 1)
+    lines = model_tools(bench).check(text).splitlines()
+    shown = [line for line in lines if line.startswith(("line ", "..."))]
+    assert shown[:5] == ["line 0", "line 1", "line 2", "line 3", "... (28 lines)"]
+    assert shown[-8:] == [f"line {k}" for k in range(32, 40)]
 
 
 @pytest.mark.filterwarnings("error")
