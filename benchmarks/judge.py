@@ -20,7 +20,7 @@ import io
 import math
 import random
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import fmean, stdev
@@ -30,6 +30,7 @@ import threshold_rule
 
 from autoresearch import judge
 from autoresearch.judge import Draw, Incumbent
+from autoresearch.judge.changing_noise import Squares, newest_noise
 
 REPLICATES = 3  # of the base
 P_STOPPED = 0.02  # odds of a gain below which a screening may be stopped early
@@ -37,7 +38,9 @@ TOTAL = 5  # fresh draws of base and final
 EARLIER = (1.0, 8.0)  # sigma and degrees of freedom of earlier sessions on the machine
 ONE_RERUN = "one re-run"  # keeps if one fresh re-run is better by a standard error: a rule that is often proposed
 BEFORE = "before"
-RULES = ("greedy", ONE_RERUN, BEFORE, "strict", "default")
+OURS = ("default", "strict", "one noise")
+ONE_NOISE = "one noise"  # the default, with one sigma for all versions
+RULES = ("greedy", ONE_RERUN, BEFORE, "strict", "default", ONE_NOISE)
 BETTER = -0.000584  # bits per byte: FINAL_LR_FRAC=0.021 in the campaign, 30 runs against 11,153
 FRONTIER_BEFORE = (0.2, 0.4, 0.6, 0.8, 0.9)  # probability of a gain that the rule before needs for a keep
 FRONTIER = (0.5, 1.0, 2.0, 4.0, 8.0)  # cost of a wrong keep in sigma under the default rule
@@ -61,6 +64,7 @@ class World:
     hosts: bool = False
     follows: bool = False
     shared: float = 0.0  # part of the noise's variance that comes from the seed, for all versions alike
+    calms: float = 1.0  # factor of the noise, and of later effects, with each gain that is kept
     scores: tuple[float, ...] = ()  # in sigma, in order; replace the simulated noise
 
 
@@ -76,6 +80,8 @@ WORLDS = {
     "10 % good, two kinds of host": World(0.10, hosts=True),
     "10 % good, ideas follow keeps": World(0.10, follows=True),
     "10 % good, half the noise is the seed's": World(0.10, shared=0.5),
+    "10 % good, the noise falls": World(0.10, calms=0.4),
+    "10 % good, the noise rises": World(0.10, calms=1.5),
     "nothing works, drift": World(step=0.15),
     "nothing works, jumps": World(chance=0.15),
     "nothing works, two kinds of host": World(hosts=True),
@@ -92,11 +98,11 @@ class Machine:
         self.start = rng.randrange(max(1, len(world.scores)))
         self.slow = [rng.random() < 0.43 for _ in range(7)]  # seven workers, as in the public campaign
 
-    def trial(self, truth: float, seed: int | None = None) -> Draw:
+    def trial(self, truth: float, seed: int | None = None, spread: float = 1.0) -> Draw:
         self.count += 1
         self.spent += 1
         seed = self.count if seed is None else seed
-        return Draw(truth + self._noise(seed), self.count, seed)
+        return Draw(truth + spread * self._noise(seed), self.count, seed)
 
     def _noise(self, seed: int) -> float:
         world = self.world
@@ -138,6 +144,8 @@ class SimulatedSession:
         self.candidates: list[list[Draw]] = []  # of the incumbent
         self.known_as = Incumbent(self.incumbent, candidates=self.candidates)
         self.versions: list[list[Draw]] = []
+        self.spread = 1.0  # of the incumbent's trials
+        self.ancestors: list[Squares] = []
         self.past: list[tuple[float, float]] = []
         self.known = (0, 0), judge.noise([], EARLIER)
         for effect in plan if plan is not None else self._ideas(random.Random(f"ideas {self.seed}")):
@@ -161,41 +169,63 @@ class SimulatedSession:
     def _experiment(self, effect: float) -> None:
         while self.rule == BEFORE and threshold_rule.is_due(self.incumbent, self.machine.count):
             self.incumbent.append(self.machine.trial(self.truth))
-        candidate = [self.machine.trial(self.truth + effect, self._seed_of_screening())]
+        spread = self.spread * (self.world.calms if effect < 0 else 1.0)
+        truth = self.truth + effect * self.spread
+        candidate = [self.machine.trial(truth, self._seed_of_screening(), spread)]
         self.lowest = min(self.lowest, candidate[0].score)
         beside = 0  # trials of the incumbent beside the candidate; each has the seed of a re-run
         while (decision := self._decide(candidate)).action in ("run_again", "compare"):
             if decision.action == "compare":
                 beside += 1
                 seed = candidate[beside].seed if beside < len(candidate) else None
-                self.incumbent.append(self.machine.trial(self.truth, seed))
+                self.incumbent.append(self.machine.trial(self.truth, seed, self.spread))
             else:
-                candidate.append(self.machine.trial(self.truth + effect))
+                candidate.append(self.machine.trial(truth, None, spread))
         self.experiments += 1
-        self.past.append((decision.delta / self._noise().sigma, decision.p_gain))
+        self.past.append((decision.delta / self._noise(candidate).sigma, decision.p_gain))
         if decision.action == "keep":
             self._keep(effect, candidate)
+            self.truth, self.spread = truth, spread
         else:
             self._discard(candidate, decision)
 
     def _keep(self, effect: float, candidate: list[Draw]) -> None:
         self.versions.append(self.incumbent)
-        self.truth, self.incumbent, self.candidates = self.truth + effect, candidate[1:] or candidate, []
+        self.ancestors.append(self._squares())
+        self.incumbent, self.candidates = candidate[1:] or candidate, []
         self.known_as = Incumbent(self.incumbent, candidate[:1], self.candidates, self.known_as)
         self.effects.append(effect)
 
     def _discard(self, candidate: list[Draw], decision: judge.Decision) -> None:
         self.versions.append(candidate[1:])
         self.candidates.append(candidate)
-        if self.rule in ("default", "strict") and len(candidate) == 1 and decision.p_gain < P_STOPPED:
+        if self.rule in OURS and len(candidate) == 1 and decision.p_gain < P_STOPPED:
             self.machine.spent -= 1 - self.stop_share
 
     def _seed_of_screening(self) -> int | None:
         """Return the seed of one of the incumbent's trials in turn, where the rule pairs them."""
-        paired = self.world.shared and self.rule in ("default", "strict")
+        paired = self.world.shared and self.rule in OURS
         return self.incumbent[self.experiments % len(self.incumbent)].seed if paired else None
 
-    def _noise(self) -> judge.Noise:
+    def _squares(self, candidate: Sequence[Draw] = ()) -> Squares:
+        """Return the scatter of the incumbent's trials and of its candidates'."""
+        return Squares.of([self.incumbent, candidate[1:], *(draws[1:] for draws in self.candidates)])
+
+    def _noise(self, candidate: Sequence[Draw] = ()) -> judge.Noise:
+        """Return the noise of the incumbent and a candidate."""
+        if self.rule in (BEFORE, ONE_NOISE):
+            return self._pooled_noise()
+        return newest_noise(self._pooled_noise(), [*self.ancestors, self._squares(candidate)])
+
+    def _known(self, noise: judge.Noise, beliefs: judge.Beliefs) -> Sequence[Draw]:
+        """Return what is known of the incumbent's level."""
+        if self.rule != ONE_NOISE and self.ancestors:
+            before = newest_noise(self._pooled_noise(), self.ancestors).sigma
+            parent = replace(self.known_as.parent, spread=before / noise.sigma)
+            return replace(self.known_as, parent=parent).with_summary(noise, beliefs)
+        return self.known_as.with_summary(noise, beliefs)
+
+    def _pooled_noise(self) -> judge.Noise:
         groups = [*(draws for draws in self.versions if len(draws) > 1), self.incumbent]
         drawn = sum(map(len, groups)), len(groups)
         if drawn != self.known[0]:  # otherwise the last estimate still holds
@@ -205,13 +235,13 @@ class SimulatedSession:
     def _decide(self, candidate: list[Draw]) -> judge.Decision:
         if self.rule == ONE_RERUN:
             return one_rerun(candidate, self.incumbent)
-        noise, beliefs = self._noise(), judge.learn(self.past)
+        noise, beliefs = self._noise(candidate), judge.learn(self.past)
         if self.rule == BEFORE:
             return threshold_rule.decide(candidate, self.incumbent, noise, beliefs, self.certain)
-        known = self.incumbent
-        if self.rule != "greedy":
-            known = self.known_as.with_summary(noise, beliefs)
-        return judge.decide(self.rule, candidate, known, noise, beliefs)
+        if self.rule == "greedy":
+            return judge.decide(self.rule, candidate, self.incumbent, noise, beliefs)
+        rule = "default" if self.rule == ONE_NOISE else self.rule
+        return judge.decide(rule, candidate, self._known(noise, beliefs), noise, beliefs)
 
 
 def one_rerun(candidate: list[Draw], incumbent: list[Draw]) -> judge.Decision:

@@ -1,18 +1,19 @@
 """Judge a recorded session again: its trials are a bank of draws.
 
-    python benchmarks/replay_night.py LEDGER.db [--tag llm] [--replays 20] [--before]
+    python benchmarks/replay_night.py LEDGER.db [--tag llm] [--replays 20] [--rule default]
 
 Each experiment is compared with the version that it had to beat in the record, whatever the replay kept. Its screening
 is the recorded one. Its re-runs, and the trials of its rival, are drawn from the recorded trials of that version
 without replacement (total and ablate included), in the recorded order at first and in random order after that. A draw
 beyond those comes from the version's mean and the session's sigma. A draw takes its recorded time, or the mean
-of its version. Fillers, and sentinels after a change of the machine, are not replayed. `--before` uses the rule of
-threshold_rule.py.
+of its version. Fillers, and sentinels after a change of the machine, are not replayed. The rule `one noise` is the
+default with one sigma for all versions, `before` that of threshold_rule.py.
 """
 
 import argparse
 import random
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
@@ -21,6 +22,7 @@ import threshold_rule
 
 from autoresearch import judge
 from autoresearch.judge import Decision, Draw, Incumbent
+from autoresearch.judge.changing_noise import Squares, newest_noise
 from autoresearch.ledger import Experiment, Ledger, Trial
 from autoresearch.ledger.trials import FRESH
 
@@ -43,8 +45,14 @@ class Version:
 class Replay:
     """One replay of a session."""
 
-    def __init__(self, versions: dict[int, Version], sigma: float, seed: int, before: bool) -> None:
-        self.versions, self.sigma, self.rng, self.before = versions, sigma, random.Random(seed), before
+    def __init__(self, versions: dict[int, Version], sigma: float, seed: int, rule: str, fillers: bool) -> None:
+        self.versions, self.sigma, self.rng, self.rule, self.fillers = (
+            versions,
+            sigma,
+            random.Random(seed),
+            rule,
+            fillers,
+        )
         self.count = 0
         self.minutes: Counter[str] = Counter()
         self.past: list[tuple[float, float]] = []
@@ -68,8 +76,10 @@ class Replay:
 
     def _experiment(self, version: Version) -> None:
         rival, screening = self._rival(version.row), version.screening
-        while (self.before and threshold_rule.is_due(rival.taken, self.count)) or not rival.taken:
+        while (self.rule == "before" and threshold_rule.is_due(rival.taken, self.count)) or not rival.taken:
             self._draw(rival, "sentinel")
+        while self.fillers and any(trial.purpose == "filler" for trial in rival.bank):
+            self._draw(rival, "filler")
         assert screening is not None
         self.count += 1
         self.minutes["screen"] += minutes(screening)
@@ -79,24 +89,26 @@ class Replay:
         while (decision := self._decide(version, first, rival)).action in ("run_again", "compare"):
             again = decision.action == "run_again"
             self._draw(version if again else rival, "rerun" if again else "sentinel")
-        self.past.append((decision.delta / self._noise().sigma, decision.p_gain))
+        self.past.append((decision.delta / self._noise(rival, version.taken).sigma, decision.p_gain))
         self.verdicts[version.row.n] = decision
         if decision.action == "discard":
             rival.candidates.append([*first, *version.taken])
 
     def _decide(self, version: Version, first: list[Draw], rival: Version) -> Decision:
-        candidate, noise, beliefs = [*first, *version.taken], self._noise(), judge.learn(self.past)
-        if self.before:
+        candidate, beliefs = [*first, *version.taken], judge.learn(self.past)
+        noise = self._noise(rival, version.taken)
+        if self.rule == "before":
             return threshold_rule.decide(candidate, rival.taken, noise, beliefs)
-        known = self._incumbent(rival).with_summary(noise, beliefs)
+        known = self._incumbent(rival, noise).with_summary(noise, beliefs)
         return judge.decide("default", candidate, known, noise, beliefs)
 
-    def _incumbent(self, version: Version) -> Incumbent:
+    def _incumbent(self, version: Version, newest: judge.Noise) -> Incumbent:
         screening, parent = version.screening, None
         selecting = [Draw(screening.val_bpb, version.taken[0].at)] if screening and screening.val_bpb else []
         if version.row.n:
-            parent = self._incumbent(self._rival(version.row))
-        return Incumbent(version.taken, selecting, version.candidates, parent)
+            parent = self._incumbent(self._rival(version.row), newest)
+        spread = self._noise(version).sigma / newest.sigma
+        return Incumbent(version.taken, selecting, version.candidates, parent, spread)
 
     def _rival(self, row: Experiment) -> Version:
         """Return the kept version of the record on which an experiment was built."""
@@ -117,8 +129,19 @@ class Replay:
         self.minutes[purpose] += took
         version.taken.append(Draw(score, self.count, seed))
 
-    def _noise(self) -> judge.Noise:
-        return judge.noise([version.taken for version in self.versions.values()])
+    def _noise(self, version: Version, candidate: Sequence[Draw] = ()) -> judge.Noise:
+        """Return the noise of a kept version and of its candidate."""
+        pooled = judge.noise([version.taken for version in self.versions.values()])
+        if self.rule != "default":
+            return pooled
+        lineage, at = [self._squares(version, candidate)], version.row
+        while at.n:
+            lineage.append(self._squares(self._rival(at)))
+            at = self._rival(at).row
+        return newest_noise(pooled, lineage[::-1])
+
+    def _squares(self, version: Version, candidate: Sequence[Draw] = ()) -> Squares:
+        return Squares.of([version.taken, candidate, *(draws[1:] for draws in version.candidates)])
 
 
 def minutes(trial: Trial) -> float:
@@ -149,10 +172,12 @@ def main() -> None:
     parser.add_argument("ledger", type=Path)
     parser.add_argument("--tag", default="llm")
     parser.add_argument("--replays", type=int, default=20)
-    parser.add_argument("--before", action="store_true")
+    parser.add_argument("--rule", default="default", choices=("default", "one noise", "before"))
+    parser.add_argument("--fillers", action="store_true", help="take a rival's recorded fillers before it is compared")
     options = parser.parse_args()
     replays = [
-        Replay(*read(options.ledger, options.tag), seed, options.before).run() for seed in range(options.replays)
+        Replay(*read(options.ledger, options.tag), seed, options.rule, options.fillers).run()
+        for seed in range(options.replays)
     ]
     first = replays[0]
     print("| experiment | recorded verdict | mean difference | kept in | near miss in | trials of it, mean |")

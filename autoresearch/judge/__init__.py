@@ -1,6 +1,7 @@
 """Compute verdicts from measurements by pure arithmetic (docs/judging.md)."""
 
 from autoresearch.judge.beliefs import Beliefs, learn
+from autoresearch.judge.changing_noise import Squares, newest_noise
 from autoresearch.judge.curve_forecast import LOOKS, SCHEDULE, CurveForecast, Example, max_odds
 from autoresearch.judge.curve_gap import Gap, LossCurve, curve_gap
 from autoresearch.judge.level import ANCESTORS, Incumbent
@@ -38,6 +39,7 @@ __all__ = [
     "LossCurve",
     "Noise",
     "SpeedEffect",
+    "Squares",
     "curve_gap",
     "decide",
     "difference",
@@ -46,6 +48,7 @@ __all__ = [
     "learn_speed",
     "max_odds",
     "more_informative",
+    "newest_noise",
     "noise",
     "p_below",
     "p_below_zero",

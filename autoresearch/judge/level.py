@@ -5,7 +5,7 @@ rule they tell about it, and it need not be measured as often (docs/judging.md).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Self
 
@@ -28,6 +28,7 @@ class Incumbent:
     selecting: Sequence[Draw] = ()
     candidates: Sequence[Sequence[Draw]] = ()  # of each candidate that was compared with it
     parent: Self | None = None  # the incumbent before it
+    spread: float = 1.0  # standard deviation of its trials / that of the newest versions
 
     def with_summary(self, noise: Noise, beliefs: Beliefs) -> list[Draw]:
         """Return its fresh draws, and one more that sums up what all others say of its level, at their mean time."""
@@ -53,6 +54,7 @@ def _plausible_selecting(incumbent: Incumbent, noise: Noise) -> Sequence[Draw]:
 
 def _level(incumbent: Incumbent, noise: Noise, beliefs: Beliefs, ancestors: int) -> tuple[float, float]:
     """Return the mean of the level in bits per byte, and its variance in sigma squared."""
+    newest, noise = noise, replace(noise, sigma=noise.sigma * incumbent.spread)
     own = [*incumbent.fresh, *_plausible_selecting(incumbent, noise)]
     centre = fmean(draw.score for draw in own)
     candidates = [draws for draws in incumbent.candidates if draws][-MAX_DRAWS:]
@@ -60,7 +62,8 @@ def _level(incumbent: Incumbent, noise: Noise, beliefs: Beliefs, ancestors: int)
     variances = [1 / len(draws) for draws in candidates]
     signs = [-1.0] * len(candidates)
     if incumbent.parent and ancestors:
-        before, variance = _level(incumbent.parent, noise, beliefs, ancestors - 1)
+        before, variance = _level(incumbent.parent, newest, beliefs, ancestors - 1)
+        variance /= incumbent.spread**2
         deltas, signs = [*deltas, centre - before], [*signs, 1.0]
         variances = [*variances, variance]
     shifted = np.array(deltas)[:, None] / noise.sigma + np.array(signs)[:, None] * _OFFSETS
@@ -70,4 +73,5 @@ def _level(incumbent: Incumbent, noise: Noise, beliefs: Beliefs, ancestors: int)
     weights = np.exp(logs - logs.max())
     weights /= weights.sum()
     offset = float(weights @ _OFFSETS)
-    return centre + offset * noise.sigma, float(weights @ (_OFFSETS - offset) ** 2)
+    variance = float(weights @ (_OFFSETS - offset) ** 2)
+    return centre + offset * noise.sigma, variance * incumbent.spread**2

@@ -22,7 +22,7 @@ from autoresearch.session.constraints import Constraints
 from autoresearch.session.context import SessionContext
 from autoresearch.session.describe import Columns
 from autoresearch.session.drift import describe_drift, machine_changed
-from autoresearch.session.incumbents import read_incumbent
+from autoresearch.session.incumbents import incumbent_before, read_incumbent, read_lineage
 from autoresearch.session.machine_speed import describe_adjustment, may_be_spoiled
 from autoresearch.source import size
 
@@ -96,7 +96,14 @@ class Evidence:
         return speed_effect(self.context.ledger, self.context.row)
 
     def noise(self) -> judge.Noise:
-        return judge.noise(list(self._draws(FRESH).values()), self.prior)
+        """Return the noise of a trial of the incumbent."""
+        return self._noise_of(self.incumbent())
+
+    def _noise_of(self, rival: Experiment, candidate: Experiment | None = None) -> judge.Noise:
+        """Return the noise of a kept version and of its candidate."""
+        fresh = self._draws(FRESH)
+        pooled = judge.noise(list(fresh.values()), self.prior)
+        return judge.newest_noise(pooled, read_lineage(self.context, rival, fresh, candidate.id if candidate else None))
 
     def base_overhead(self, n: int) -> Overhead | None:
         """Return what limits the time of the trials of experiment `n`; None for the human's base."""
@@ -136,7 +143,8 @@ class Evidence:
 
     def hopeless_above(self, experiment: Experiment) -> float:
         """Return the claim above which a screening has lost, audited or not."""
-        return judge.hopeless_above(self._fresh_draws(self.rival(experiment)), self.noise())
+        rival = self.rival(experiment)
+        return judge.hopeless_above(self._fresh_draws(rival), self._noise_of(rival))
 
     def may_keep(self, experiment: Experiment, val_bpb: float) -> bool:
         """Return whether a trial with this score would suffice for a keep."""
@@ -201,7 +209,7 @@ class Evidence:
             "val_bpb": fmean(self.scores(experiment)),
             "delta": decision.delta,
             "p_gain": decision.p_gain,
-            "sigma": self.noise().sigma,
+            "sigma": self._noise_of(self.rival(experiment), experiment).sigma,
         }
 
     def _judged_verdict(self, experiment: Experiment, decision: judge.Decision) -> Columns:
@@ -259,9 +267,9 @@ class Evidence:
 
     def rule(self, experiment: Experiment) -> Callable[[Sequence[Draw]], judge.Decision]:
         """Return what decides on draws of an experiment."""
-        context, noise = self.context, self.noise()
-        beliefs = judge.learn(effects(context.ledger, context.id))
-        rival = self._known_draws(self.rival(experiment), noise, beliefs)
+        context, incumbent = self.context, self.rival(experiment)
+        noise, beliefs = self._noise_of(incumbent, experiment), judge.learn(effects(context.ledger, context.id))
+        rival = self._known_draws(incumbent, noise, beliefs)
         allowance, same = None, self._is_same(experiment)
         if same or self._is_simpler(experiment):
             losses = (max(row.delta or 0.0, 0.0) / require(row.sigma) for row in self._keeps() if row.n > 0)
@@ -301,7 +309,9 @@ class Evidence:
         draws = self._draws(JUDGING)
         if self.context.row.judge == "greedy" or not draws.get(rival.id):  # greedy compares with single scores
             return self._fresh_draws(rival)
-        return read_incumbent(self.context, rival, self._draws(FRESH), draws).with_summary(noise, beliefs)
+        parent = incumbent_before(self.context, rival)
+        spread = self._noise_of(parent).sigma / noise.sigma if parent else 1.0
+        return read_incumbent(self.context, rival, self._draws(FRESH), draws, spread).with_summary(noise, beliefs)
 
     def _fresh_draws(self, experiment: Experiment) -> list[Draw]:
         """Return the draws of fresh trials; of all judging trials if there is none."""
