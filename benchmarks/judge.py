@@ -65,6 +65,7 @@ class World:
     follows: bool = False
     shared: float = 0.0  # part of the noise's variance that comes from the seed, for all versions alike
     calms: float = 1.0  # factor of the noise, and of later effects, with each gain that is kept
+    fillers: int = 0  # trials of each new incumbent, in time that would be lost
     scores: tuple[float, ...] = ()  # in sigma, in order; replace the simulated noise
 
 
@@ -80,7 +81,7 @@ WORLDS = {
     "10 % good, two kinds of host": World(0.10, hosts=True),
     "10 % good, ideas follow keeps": World(0.10, follows=True),
     "10 % good, half the noise is the seed's": World(0.10, shared=0.5),
-    "10 % good, the noise falls": World(0.10, calms=0.4),
+    "10 % good, the noise falls": World(0.10, calms=0.4, fillers=6),
     "10 % good, the noise rises": World(0.10, calms=1.5),
     "nothing works, drift": World(step=0.15),
     "nothing works, jumps": World(chance=0.15),
@@ -186,15 +187,22 @@ class SimulatedSession:
         if decision.action == "keep":
             self._keep(effect, candidate)
             self.truth, self.spread = truth, spread
+            self._fill()
         else:
             self._discard(candidate, decision)
 
     def _keep(self, effect: float, candidate: list[Draw]) -> None:
         self.versions.append(self.incumbent)
         self.ancestors.append(self._squares())
-        self.incumbent, self.candidates = candidate[1:] or candidate, []
+        self.incumbent, self.candidates = list(candidate[1:] or candidate), []
         self.known_as = Incumbent(self.incumbent, candidate[:1], self.candidates, self.known_as)
         self.effects.append(effect)
+
+    def _fill(self) -> None:
+        """Measure the new incumbent again, in time that would be lost."""
+        for _ in range(self.world.fillers):
+            self.incumbent.append(self.machine.trial(self.truth, None, self.spread))
+            self.machine.spent -= 1
 
     def _discard(self, candidate: list[Draw], decision: judge.Decision) -> None:
         self.versions.append(candidate[1:])
