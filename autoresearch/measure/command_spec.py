@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from autoresearch.measure.clock import Budget
+from autoresearch.measure.evaluator_attacks import open_attacks
 from autoresearch.measure.guards import CommandGuard, Guard, NumberGuard
 
 MAX_LINE_CHARS = 1000  # of a line in which the number is searched
@@ -91,8 +93,12 @@ class CommandSpec:
             what = "overfitting to what `score` measures, outputs made by cheating in `run`"
             return what if self.private else f"{what}, answers in the repository: no file is private"
         if program := self._locked_program():
-            return f"{program} runs in one process with the files that may change"
-        return "the files that may change print their own number"
+            return f"{program} runs in one process with the files that may change ({self._name_attacks()})"
+        return f"the files that may change print their own number ({self._name_attacks()})"
+
+    def _name_attacks(self) -> str:
+        """Return the attacks that win, as tests have shown (docs/measuring.md)."""
+        return ", ".join(open_attacks(self.belief))
 
     def _locked_program(self) -> str | None:
         return next((word for word in self.run.command if word in self.locked), None)
