@@ -15,13 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autoresearch.files import read_untrusted
+from autoresearch.measure.command_clock import CommandClock
 from autoresearch.measure.command_spec import CommandSpec, NoNumberError, Step
 from autoresearch.measure.guards import CommandGuard, GuardError
 from autoresearch.measure.result import Overhead, Progress, Result
 from autoresearch.measure.settings import Settings, TrialPlan, Unwanted
 from autoresearch.measure.suspension import SuspensionDetector
 from autoresearch.sandbox.cell import Cell, CellError, CellLost
-from autoresearch.sandbox.launch import CellSpec
+from autoresearch.sandbox.launch import PATH, CellSpec
 from autoresearch.source_tree import SourceTree
 from autoresearch.text import last_lines
 
@@ -92,7 +93,7 @@ class CommandReferee:
         """Take the steps of a trial. Raises NoNumberError, CellError, Unwanted."""
         spec, began = self._spec, time.monotonic()
         with self._step(spec.run, self._lay_out(folder / "run", source), seed, plan, result) as cell:
-            result.train_seconds = result.used = time.monotonic() - began
+            result.train_seconds = time.monotonic() - began
             outputs = {name: _read_output(cell, name) for name in spec.outputs}
         scoring = _Scoring(source, seed, outputs, plan, result)
         if spec.score is None:
@@ -184,26 +185,35 @@ class CommandReferee:
         stage: str = "",
     ) -> Iterator[Cell]:
         """Run a command to its end, and yield its dead cell. Raises NoNumberError, CellError, Unwanted."""
-        _link(step.read, tree)
+        _link({**self._spec.made, **step.read}, tree)
         with Cell.start(self._cell_spec(step, tree, seed, given)) as cell:
             result.grade, result.weaknesses, result.layers = cell.grade, list(cell.weaknesses), cell.layers
-            in_time = _wait(cell, plan, step.timeout_s, stage or ("score" if given else "train"))
-            if not in_time:
+            clock = CommandClock(cell, step.timeout_s, self._spec.budget if step is self._spec.run else None)
+            excess = _wait(cell, plan, clock, stage or ("score" if given else "train"))
+            if excess is not None:
                 cell.kill()
-            result.log = cell.log()
-            _check_end(cell, in_time, step, result.log)
+            result.log, result.used = cell.log(), clock.used
+            _check_end(cell, excess, result.log)
             yield cell
 
     def _cell_spec(self, step: Step, tree: Path, seed: int, given: Path | None) -> CellSpec:
         settings, threads = self._settings, str(self._settings.threads)
         environment = {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
+        if self._spec.runtime:
+            environment["PATH"] = f"{Path(self._spec.python).parent}:{PATH}"
         if settings.gpu is not None:
             environment["CUDA_VISIBLE_DEVICES"] = settings.gpu
         command = (self._spec.python if word == "python" else word for word in step.command)
         words = " ".join(_quote(word.replace("{in}", str(given)), seed) for word in command)
         return CellSpec(
             program=["/bin/sh", "-c", f'mkdir "$HOME/{OUT}" && cd {shlex.quote(str(tree))} && exec {words}'],
-            read=[tree, *([given] if given else []), *step.read.values()],
+            read=[
+                tree,
+                *([given] if given else []),
+                *step.read.values(),
+                *self._spec.runtime,
+                *self._spec.made.values(),
+            ],
             gpu=settings.device != "cpu",
             memory=settings.memory if settings.device == "cpu" else None,
             cores=settings.cores,
@@ -212,22 +222,21 @@ class CommandReferee:
         )
 
 
-def _wait(cell: Cell, plan: TrialPlan, limit_s: float, stage: str) -> bool:
-    """Wait for the end of a command; return False if its time is up first. Raises Unwanted."""
-    began = time.monotonic()
+def _wait(cell: Cell, plan: TrialPlan, clock: CommandClock, stage: str) -> str | None:
+    """Wait for the end of a command; return which limit it exceeds first, None if it exceeds none. Raises Unwanted."""
     while cell.is_running():
         plan.check_wanted()
-        if (spent := time.monotonic() - began) > limit_s:
-            return False
-        plan.watch(Progress(stage, spent / limit_s))
+        if (spent := clock.read()) > 1:
+            return clock.describe_excess()
+        plan.watch(Progress(stage, spent))
         time.sleep(POLL_S)
-    return True
+    return None
 
 
-def _check_end(cell: Cell, in_time: bool, step: Step, log: str) -> None:
+def _check_end(cell: Cell, excess: str | None, log: str) -> None:
     """Raise NoNumberError unless a command ended well."""
-    if not in_time:
-        raise NoNumberError("timeout", f"it did not end within {step.timeout_s:g} s")
+    if excess is not None:
+        raise NoNumberError("timeout", excess)
     if status := cell.exit_status():
         words = "".join(last_lines(log, 1, MAX_REASON_CHARS))
         raise NoNumberError("crash", f"exit status {status}{f': {words}' if words else ''}")

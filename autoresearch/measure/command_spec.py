@@ -50,6 +50,10 @@ class CommandSpec:
     holdout: Step | None = None
     private: tuple[str, ...] = ()
     python: str = ""  # in the place of the word `python`
+    interpreter: str = ""  # hash of its version and packages
+    runtime: tuple[Path, ...] = ()  # folders that it needs, where it is not ours
+    budget: Budget | None = None  # of `run`, in seconds or CPU-seconds; None: its timeout alone
+    made: Mapping[str, Path] = field(default_factory=dict)  # by `setup`, by their place
     edited: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
     regex: str | None = None
@@ -111,11 +115,18 @@ class CommandSpec:
         then = [f"Then `{' '.join(self.score.command)}` reads {', '.join(self.outputs)}"] if self.score else []
         return [
             f"The command: `{' '.join(self.run.command)}`, in a copy of the repository that cannot be written",
-            f"It may write into {{out}} and $TMPDIR; it has no network, and at most {self.run.timeout_s:g} s",
+            f"It may write into {{out}} and $TMPDIR; it has no network, and {self._describe_limits()}",
             *then,
             f"The number, {self.name}, is {what}, once, {where}{possible}; lower is better",
             *(guard.describe() for guard in self.guards),
         ]
+
+    def _describe_limits(self) -> str:
+        timeout = f"at most {self.run.timeout_s:g} s"
+        if self.budget is None:
+            return timeout
+        unit = "CPU-seconds of all its processes" if self.budget.unit == "cpu" else "s"
+        return f"a budget of {self.budget.amount:g} {unit}, and {timeout}"
 
     def describe_task(self, creates: bool) -> str:
         """Return the instructions of a researcher, in the place of the contract of train.py."""

@@ -19,7 +19,7 @@ from autoresearch.setup.command import read_command
         ("edit: [a.yaml]\n", "the built-in trial measures one Python file"),
         ("run: {command: x}\n", "`run` and `metric` in autoresearch.yaml belong together"),
         ("score: {command: x}\n", "belong together"),
-        (YAML + "budget: 5m\n", "`timeout` of `run` limits a command"),
+        (YAML + "budget: 200steps\n", "write it as 60s, 5m, 60cpu or none"),
         (YAML.replace("settings.yaml]", "program.md]"), "program.md is yours"),
         (YAML.replace("{json: $.error.mean}", "{regex: 'x (\\d)', json: $.a}"), "only one of them"),
         (YAML.replace("{json: $.error.mean}", "{regex: 'x'}"), "needs one group"),
