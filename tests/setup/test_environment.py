@@ -133,9 +133,15 @@ def test_the_python_is_that_of_the_settings_or_of_the_project(project: Path) -> 
         read_command(project, config.load(project, {}))
 
 
+def test_a_python_that_is_none_is_one_clear_line(project: Path) -> None:
+    (project / config.FILE).write_text(YAML.replace("setup: sh install.sh", "python: /bin/true"))
+    with pytest.raises(UserError, match=r"^/bin/true, the Python of the commands, does not list its packages: $"):
+        read_command(project, config.load(project, {}))
+
+
 def test_another_package_is_another_evaluator(project: Path) -> None:
     before = prepare(project)
-    packages = next(Path(before.python).parents[1].glob("lib/python*/site-packages"))
+    packages: Path = next(Path(before.python).parents[1].glob("lib/python*/site-packages"))
     shutil.copytree(packages / "tool-1.0.dist-info", packages / "more-2.0.dist-info")
     metadata = packages / "more-2.0.dist-info/METADATA"
     metadata.write_text(metadata.read_text().replace("tool", "more"))
