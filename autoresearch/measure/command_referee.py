@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autoresearch.files import read_untrusted
-from autoresearch.measure.command_spec import CommandSpec, NoNumberError, Step
+from autoresearch.measure.command_spec import CommandSpec, Step
+from autoresearch.measure.reading import NoNumberError, Reading
 from autoresearch.measure.result import Overhead, Progress, Result
 from autoresearch.measure.settings import Settings, TrialPlan, Unwanted
 from autoresearch.measure.suspension import SuspensionDetector
@@ -86,14 +87,17 @@ class CommandReferee:
             outputs = {name: _read_output(cell, name) for name in spec.outputs}
         scoring = _Scoring(source, seed, outputs, plan, result)
         if spec.score is None:
-            result.val_bpb = spec.read_number(result.log, outputs[spec.file] if spec.file else None)
+            found = spec.source_file
+            reading = spec.read(result.log, outputs[found] if found else None, cell.seconds)
         else:
-            result.val_bpb = self._score(spec.score, folder / "score", scoring)
+            reading = self._score(spec.score, folder / "score", scoring)
+        reading.check_tasks(plan.tasks)
+        result.val_bpb, result.resolution, result.tasks = reading.value, reading.resolution, dict(reading.tasks)
         if spec.holdout is not None and plan.wants_holdout(result.val_bpb):
-            result.holdout_bpb = self._score(spec.holdout, folder / "holdout", scoring)
+            result.holdout_bpb = self._score(spec.holdout, folder / "holdout", scoring).value
         result.outcome, result.score_seconds = "ok", time.monotonic() - began - result.train_seconds
 
-    def _score(self, step: Step, folder: Path, scoring: "_Scoring") -> float:
+    def _score(self, step: Step, folder: Path, scoring: "_Scoring") -> Reading:
         """Return the number that a command finds in the outputs. Raises NoNumberError.
 
         What it printed is not kept, and in no reason: an agent could have it print private answers.
@@ -104,12 +108,13 @@ class CommandReferee:
             (given / name).write_bytes(content)
         own, result = Result(), scoring.result
         try:
-            with self._step(step, tree, scoring.seed, scoring.plan, own, given):
-                number = self._spec.read_number(own.log, None)
+            with self._step(step, tree, scoring.seed, scoring.plan, own, given) as cell:
+                rows = self._spec.rows
+                reading = self._spec.read(own.log, _read_output(cell, rows) if rows else None, cell.seconds)
         except NoNumberError as error:
             raise NoNumberError(error.outcome, f"the outputs could not be scored ({error.outcome})") from None
         result.weaknesses += [each for each in own.weaknesses if each not in result.weaknesses]
-        return number
+        return reading
 
     def _lay_out(self, folder: Path, source: str, scores: bool = False) -> Path:
         """Return a copy of the base: with the version's files, or with the private ones where it `scores`."""

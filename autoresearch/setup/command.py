@@ -27,6 +27,9 @@ def read_command(root: Path, config: Config) -> CommandSpec:
     return CommandSpec(
         run=Step(run.command, run.timeout, _existing(read)),
         name=metric.name,
+        goal=metric.goal,
+        unit=metric.shown_unit,
+        kind=metric.settled_kind,
         score=_score_step(config.score, secret),
         holdout=_score_step(config.holdout, secret),
         private=private,
@@ -36,6 +39,8 @@ def read_command(root: Path, config: Config) -> CommandSpec:
         regex=source.regex,
         json_path=source.json_path,
         file=source.file or (only_output if source.json_path and config.score is None else None),
+        rows=source.rows,
+        clock=source.clock is not None,
         possible=metric.possible,
         locked=locked,
         contents={name: _sizes(path) for name, path in read.items()}
