@@ -21,6 +21,7 @@ from autoresearch.session.context import SessionContext
 from autoresearch.session.early_stop import EarlyStop
 from autoresearch.session.events import TrialProgress
 from autoresearch.session.evidence import Evidence
+from autoresearch.session.kinds import known_tasks
 from autoresearch.session.machine_speed import TOLD_SHARE, describe_slowdown, slower_than_base
 from autoresearch.session.maintenance import Maintenance
 
@@ -95,7 +96,7 @@ class TrialRunner:
     def _report(self, experiment: Experiment, purpose: str, result: Result) -> None:
         slower = slower_than_base(self.context.ledger, self.context.row, result.conditions.get(SPEED))
         slow = f", the cores {describe_slowdown(slower)} than for the base" if slower > TOLD_SHARE else ""
-        words = describe.trial_line(result) + slow + ABOUT_PURPOSE.get(purpose, "")
+        words = describe.trial_line(result, self.context.row.metric) + slow + ABOUT_PURPOSE.get(purpose, "")
         if result.behind is not None and result.outcome in ("ok", STOPPED):
             self._record_behind(experiment, result, result.behind)
             words += " (it was clearly behind, and ran on to check the rule)" if result.outcome == "ok" else ""
@@ -136,7 +137,8 @@ class TrialRunner:
     ) -> TrialPlan:
         """Return what is asked of a trial. How long a filler takes must not depend on its score."""
         hopeless = self.evidence.hopeless_above(experiment) if purpose == "screen" else None
-        effect, passed = self.evidence.speed_effect, self.evidence.has_passed_guards(experiment)
+        effect, metric = self.evidence.speed_effect, self.evidence.metric
+        passed = self.evidence.has_passed_guards(experiment)
 
         def may_keep(val_bpb: float) -> bool:
             with self.context.lock:
@@ -148,13 +150,14 @@ class TrialRunner:
         return TrialPlan(
             loses_above=hopeless,
             wants_holdout=may_keep,
-            checks_guards=lambda score: not passed and (hopeless is None or score <= hopeless),
+            checks_guards=lambda score: not passed and (hopeless is None or metric.to_scale(score) <= hopeless),
             audit_factor=KEEP_AUDIT_FACTOR if purpose == "rerun" else 1,
             incumbent_losses=self._rival_losses(experiment),
             keep_caches=keep_caches,
             watch=watch,
             is_unwanted=is_unwanted,
             base=self.evidence.base_overhead(experiment.n),
+            tasks=known_tasks(self.evidence.trials(self.context.experiment(0))),
             speed_cost=lambda conditions: effect.cost(conditions.get(SPEED)),
         )
 

@@ -177,8 +177,15 @@ def pinned_settings(project: Project) -> JsonObject:
     }
     if (command := project.command) is None:
         return pinned
-    pinned |= {"metric": command.name, "belief": command.belief, "holdout": command.holdout is not None}
-    return pinned | {"interpreter": f"{command.python} ({command.interpreter[:8]})"}
+    return pinned | {
+        "metric": command.name,
+        "goal": command.goal,
+        "unit": command.unit or None,
+        "kind": command.kind,
+        "belief": command.belief,
+        "holdout": command.holdout is not None,
+        "interpreter": f"{command.python} ({command.interpreter[:8]})",
+    }
 
 
 def trial_identity(project: Project) -> JsonObject:
