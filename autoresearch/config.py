@@ -182,7 +182,7 @@ class Metric(BaseModel):
         return self.unit or ("s" if self.source.clock else "")
 
 
-class Guard(BaseModel):
+class GuardSetting(BaseModel):
     """What a version has to pass: a command that ends well, or a number with a limit."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -256,7 +256,7 @@ class Config(BaseModel):
     score: ScoreCommand | None = None  # reads the number from the outputs of `run`, without files that may change
     holdout: ScoreCommand | None = None  # the same on other answers: for the honest total, never shown to an agent
     metric: Metric | None = None  # the number of `score`, or of `run`
-    guards: tuple[Guard, ...] = ()  # what a version must not break, the cheapest first
+    guards: tuple[GuardSetting, ...] = ()  # what a version must not break, the cheapest first
     target: float | None = None  # score at which the session ends; None: no target
     on_event: str | None = None  # shell command that runs at events (docs/guide.md)
     on_event_seconds: float = Field(default=10.0, gt=0, le=600)  # time limit of that command

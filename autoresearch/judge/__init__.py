@@ -5,7 +5,7 @@ from autoresearch.judge.curve_forecast import LOOKS, SCHEDULE, CurveForecast, Ex
 from autoresearch.judge.curve_gap import Gap, LossCurve, curve_gap
 from autoresearch.judge.exact import decide_exact
 from autoresearch.judge.level import ANCESTORS, Incumbent
-from autoresearch.judge.limits import Spread, p_above
+from autoresearch.judge.limit_odds import Spread, p_above
 from autoresearch.judge.noise import MAX_EARLIER_DOF, Draw, Noise, difference, noise, p_below, p_below_zero
 from autoresearch.judge.pool_odds import update_parts
 from autoresearch.judge.power import POWER, smallest_gain

@@ -17,7 +17,7 @@ Outcome = Literal["wins", "stopped", "refused", "not run"]
 FASTER = 10.0  # times; a number that a slow clock has changed by more is forged
 
 
-class Evaluator(Protocol):
+class AttackedCommand(Protocol):
     """What an attack must know of the commands that measure (CommandSpec)."""
 
     @property
@@ -45,7 +45,7 @@ class Target:
     `secrets` are the files that only the evaluator should read, `tasks` those whose scores make up the number.
     """
 
-    evaluator: Evaluator
+    evaluator: AttackedCommand
     text: str
     base: float
     printed: str
@@ -101,7 +101,7 @@ class Target:
         return f"{match.string[: match.start(1)]}{number}{match.string[match.end(1) :]}"
 
 
-def secrets_of(evaluator: Evaluator, root: Path) -> list[str]:
+def secrets_of(evaluator: AttackedCommand, root: Path) -> list[str]:
     """Return the paths under which the private files could be read; where none is private, all that is locked."""
     names = evaluator.private or evaluator.locked
     return [path for name in names for path in (name, str(root / name))]

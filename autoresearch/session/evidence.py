@@ -10,7 +10,6 @@ from autoresearch.analysis.session_noise import earlier_noise
 from autoresearch.errors import UserError, require
 from autoresearch.judge import Draw
 from autoresearch.ledger import Experiment, Ledger, Session, Trial
-from autoresearch.ledger.guard_values import has_passed
 from autoresearch.ledger.metrics import settle_metric
 from autoresearch.ledger.overhead import base_overhead
 from autoresearch.ledger.rows import EQUAL_SCORE, FILLER, LESS_CODE, SAME_AS, SAME_FUNCTION, STOPPED
@@ -25,7 +24,7 @@ from autoresearch.session.constraints import Constraints
 from autoresearch.session.context import SessionContext
 from autoresearch.session.describe import Columns
 from autoresearch.session.drift import describe_drift, machine_changed
-from autoresearch.session.guard_odds import P_DROPPED, P_REFUSED, GuardOdds
+from autoresearch.session.guard_odds import P_DROPPED, P_REFUSED, find_broken
 from autoresearch.session.incumbents import read_incumbent
 from autoresearch.session.machine_speed import describe_adjustment, may_be_spoiled
 from autoresearch.source import size
@@ -272,22 +271,11 @@ class Evidence:
 
     def _broken_guard(self, experiment: Experiment, most: float) -> str | None:
         """Return the limit that a version breaks with a probability above `most`, in words; None if there is none."""
-        found = (odds for odds in self.guard_odds(experiment) if odds.p_broken > most)
-        return next((odds.describe() for odds in found), None)
-
-    def guard_odds(self, experiment: Experiment) -> list[GuardOdds]:
-        """Return what the trials of a version say of each limit."""
         if not self.constraints.guards:
-            return []
-        rival = self.rival(experiment)
-        ours, base = self.trials(experiment), self.trials(self.context.experiment(0))
+            return None
+        base, rival = self.context.experiment(0), self.rival(experiment)
         kept = self.trials(rival) if rival.n else []
-        odds = (GuardOdds.of(guard, ours, base, kept) for guard in self.constraints.guards)
-        return [each for each in odds if each is not None]
-
-    def has_passed_guards(self, experiment: Experiment) -> bool:
-        """Return whether a version has passed the commands that are guards: they run once."""
-        return has_passed(self.trials(experiment))
+        return find_broken(self.constraints.guards, self.trials(experiment), self.trials(base), kept, most)
 
     def _judge(self, experiment: Experiment) -> judge.Decision:
         decision = self.rule(experiment)(self.draws_of(experiment))

@@ -48,3 +48,15 @@ class GuardOdds:
         bound = f" ({self.bound:.4g})" if limit.is_share else ""
         odds = f"broken with a probability of {describe_odds(self.p_broken)}"
         return f"guard {self.guard.name}: {fmean(self.ours):.4g}, {limit}{bound}, {odds}"
+
+
+def find_broken(
+    guards: Iterable[NumberGuard],
+    ours: Sequence[Trial],
+    base: Sequence[Trial],
+    kept: Sequence[Trial],
+    most: float,
+) -> str | None:
+    """Return the first limit that is broken with a probability above `most`, in words; None if there is none."""
+    odds = (GuardOdds.of(guard, ours, base, kept) for guard in guards)
+    return next((each.describe() for each in odds if each is not None and each.p_broken > most), None)

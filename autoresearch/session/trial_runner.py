@@ -11,6 +11,7 @@ from autoresearch.errors import describe_failure, format_traceback, is_unexpecte
 from autoresearch.files import JsonObject
 from autoresearch.ledger import Experiment, Trial
 from autoresearch.ledger.early_stops import BEHIND
+from autoresearch.ledger.guard_values import has_passed
 from autoresearch.ledger.rows import FILLER, STOPPED
 from autoresearch.measure.core_meter import OTHERS, SPEED
 from autoresearch.measure.referee import Referee
@@ -138,7 +139,7 @@ class TrialRunner:
         """Return what is asked of a trial. How long a filler takes must not depend on its score."""
         hopeless = self.evidence.hopeless_above(experiment) if purpose == "screen" else None
         effect, metric = self.evidence.speed_effect, self.evidence.metric
-        passed = self.evidence.has_passed_guards(experiment)
+        passed = has_passed(self.evidence.trials(experiment))
 
         def may_keep(val_bpb: float) -> bool:
             with self.context.lock:

@@ -65,7 +65,7 @@ def command_budget(config: Config) -> Budget | None:
     return None if config.budget is None or config.budget.strip() == "none" else Budget.parse(config.budget)
 
 
-def _private_readers(config: Config) -> list[ScoreCommand | configuration.Guard]:
+def _private_readers(config: Config) -> list[ScoreCommand | configuration.GuardSetting]:
     return [each for each in (config.score, config.holdout, *config.guards) if each is not None]
 
 
