@@ -93,6 +93,7 @@ COMMANDS = (
     ["brief"],
     ["report"],
     ["sessions"],
+    ["doctor", "--ledger"],
     ["export", "--branch", "mine"],
     ["run", "--help"],
 )
