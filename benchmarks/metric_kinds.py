@@ -1,6 +1,6 @@
 """Simulate nights of two kinds of metrics with a known truth: rates over tasks, and exact numbers.
 
-    python benchmarks/metric_kinds.py [--nights 200] [--tasks 60] [--proposals 40] [--points 8]
+    python benchmarks/metric_kinds.py [--nights 200] [--tasks 60] [--proposals 40] [--points 8] [--worlds fixed,sampled]
 
 Each night has so many proposals without effect. "Fixed" results depend on the version alone, and a change without
 effect flips one task in ten, up or down. "Sampled" results are drawn anew with each seed, from a probability of each
@@ -148,11 +148,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name, value in (("nights", 200), ("tasks", 60), ("proposals", 40), ("points", 8)):
         parser.add_argument(f"--{name}", type=int, default=value)
+    parser.add_argument("--worlds", default="fixed,sampled,mixed")
     options = parser.parse_args()
     print("| number | nights with | keeps without effect | the planted one is kept | trials |\n|---|---|---|---|---|")
     for points in (0, options.points):
         planted = f"+{points} points" if points else "no effect"
-        for world in ("fixed", "sampled", "mixed"):
+        for world in options.worlds.split(","):
             make = lambda seed, world=world: RateNight(world, np.random.default_rng(seed), options.tasks)  # noqa: E731
             line = simulate(make, options.nights, options.proposals, points)
             print(f"| rate, {world} | {planted} | {line} |", flush=True)

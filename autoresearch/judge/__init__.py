@@ -6,7 +6,7 @@ from autoresearch.judge.curve_gap import Gap, LossCurve, curve_gap
 from autoresearch.judge.exact import decide_exact
 from autoresearch.judge.level import ANCESTORS, Incumbent
 from autoresearch.judge.limit_odds import Spread, p_above
-from autoresearch.judge.noise import MAX_EARLIER_DOF, Draw, Noise, difference, noise, p_below, p_below_zero
+from autoresearch.judge.noise import MAX_EARLIER_DOF, Draw, Noise, difference, noise, p_below, p_below_zero, p_worse
 from autoresearch.judge.pool_odds import update_parts
 from autoresearch.judge.power import POWER, smallest_gain
 from autoresearch.judge.rates import rate_noise, seed_noise, task_error, typical_error
@@ -57,6 +57,7 @@ __all__ = [
     "p_below",
     "p_below_zero",
     "p_better",
+    "p_worse",
     "rate_noise",
     "rule_for",
     "seed_noise",

@@ -23,6 +23,7 @@ FILTERS: dict[str, Callable[[ExperimentRow], str]] = {
 SORTS: dict[str, Callable[[ExperimentRow], Any]] = {
     "n": lambda row: row.n,
     "score": lambda row: row.val_bpb,
+    "val_bpb": lambda row: row.val_bpb,
     "change": lambda row: row.delta,
     "verdict": verdict,
     "category": lambda row: row.category,
@@ -109,6 +110,6 @@ def _link(words: str, choice: Choice, chosen: bool) -> str:
 
 
 def _title(name: str, choice: Choice, rows: Sequence[ExperimentRow]) -> str:
-    key = "score" if rows and name == rows[0].metric.name else name
+    key = "score" if name not in SORTS and rows and name == rows[0].metric.name else name
     arrow = f" {'↓' if choice.down else '↑'}" if key == choice.sort else ""
     return Link(f"{name}{arrow}", choice.by(key).address) if key in SORTS else name

@@ -24,9 +24,13 @@ def run(path: Path, monkeypatch: pytest.MonkeyPatch, metric: str, patches: dict[
     """Run a session of scripted patches in a new repository, which becomes the current folder."""
     monkeypatch.setenv("AUTORESEARCH_CACHE", str(path / "cache"))
     monkeypatch.setenv("AUTORESEARCH_TAG", "t")
+    monkeypatch.setenv("AUTORESEARCH_SEED", "1")
     monkeypatch.chdir(make_metric(path / "repository", metric))
     script = write_script(path / "script", patches)
     return call_main(monkeypatch, "run", "--agent", f"scripted:{script}", "--device", "cpu", *more)
+
+
+LUCKY = "    return task < SKILL or (task < 45 and luck < LUCK)"
 
 
 def verdicts() -> dict[int, str | None]:
@@ -93,6 +97,7 @@ COMMANDS = (
     ["brief"],
     ["report"],
     ["sessions"],
+    ["doctor", "--ledger"],
     ["export", "--branch", "mine"],
     ["run", "--help"],
 )
@@ -118,10 +123,11 @@ def test_an_exact_number_takes_one_run_and_one_confirmation(
 
 @pytest.mark.slow  # a whole session of commands in cells
 def test_a_rate_is_judged_task_by_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Capture) -> None:
+    """Two changes solve as many tasks, but others, by luck; one solves twenty for certain that were luck before."""
     patches = {
-        "01-null": edit("STEPS = 12", "STEPS = 13"),
+        "01-null": edit(LUCKY, LUCKY.replace("luck <", "1 - luck <")),
         "02-better": edit("SKILL = 20", "SKILL = 40"),
-        "03-null": edit("STEPS = 12", "STEPS = 14"),
+        "03-null": edit(LUCKY, LUCKY.replace("luck <", "7 * luck % 1 <")),
     }
     assert run(tmp_path, monkeypatch, SOLVED, patches) == 0
     assert verdicts() == {0: "keep", 1: "discard", 2: "keep", 3: "discard"}
