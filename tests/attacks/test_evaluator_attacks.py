@@ -56,3 +56,11 @@ def test_the_scores_of_tasks_are_forged_as_well(name: str, tmp_path: Path) -> No
         assert base.val_bpb == 0.5, base.reason
         target = Target(measured.spec, measured.base, 0.5, base.log, (), False, [*base.tasks])
         assert attempt(attack, measured, target) == "wins"
+
+
+@pytest.mark.parametrize("name", ["forged line", "atexit", "patched clock"])
+def test_the_clock_of_the_referee_cannot_be_forged(name: str, tmp_path: Path) -> None:
+    attack = next(attack for attack in ATTACKS if attack.name == name)
+    with open_referee(make_evaluator(tmp_path / "repository", "clock")) as measured:
+        assert "a guard has to check" in measured.spec.describe_belief("STRONG")
+        assert attempt(attack, measured, target_of(measured)) == "stopped"

@@ -66,6 +66,7 @@ run: {command: "python predict.py {out}", outputs: [pred.json], timeout: 60s}
 score: {command: "python score.py {in}/pred.json labels.json", private: [labels.json], timeout: 60s}
 metric: {name: error, from: {json: $.error}}
 """,
+    "clock": "edit: [model.py]\nrun: {command: python bench.py}\nmetric: {name: seconds, from: {clock: run}}\n",
     "rate": """edit: [model.py]
 run: {command: "python bench.py {out}", outputs: [tasks.jsonl], timeout: 60s}
 metric: {name: solved, from: {rows: tasks.jsonl}, goal: max}
