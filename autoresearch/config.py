@@ -12,9 +12,19 @@ from typing import Annotated, Any, Literal
 
 import platformdirs
 import yaml
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
-from autoresearch.errors import Blocker, UsageError
+from autoresearch.errors import Blocker, UsageError, require
 
 FILE = "autoresearch.yaml"
 PREFIX = "AUTORESEARCH_"
@@ -48,13 +58,14 @@ def _read_time_of_day(value: object) -> object:
     return text
 
 
-def _read_target(value: object) -> object:
-    """Return a score from itself or from `{val_bpb: score}`."""
-    score = value["val_bpb"] if isinstance(value, dict) and value.keys() == {"val_bpb"} else value
+def _read_target(value: object, name: str | None) -> object:
+    """Return a score from itself or from `{NAME: score}`; without a name it is one of the built-in trial."""
+    known, low = name or "val_bpb", -math.inf if name else 0.0
+    score = value[known] if isinstance(value, dict) and value.keys() == {known} else value
     with suppress(ValueError):
-        if 0 < (number := float(str(score))) < math.inf:
+        if low < (number := float(str(score))) < math.inf:
             return number
-    raise ValueError("should be a score above 0, as 2.00 or {val_bpb: 2.00}")
+    raise ValueError(f"should be a score{'' if name else ' above 0'}, as 2.00 or {{{known}: 2.00}}")
 
 
 def _require_paths(patterns: list[str]) -> list[str]:
@@ -78,6 +89,14 @@ def _read_seconds(value: object) -> object:
     return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]] if match else value
 
 
+def _read_limit(value: object) -> object:
+    """Return the value of a limit, and whether it is a share of the base's: 0.05 and True for `+5%`."""
+    match = re.fullmatch(r"([+-]\d+(?:\.\d+)?) ?%", value.strip()) if isinstance(value, str) else None
+    if match is None and (isinstance(value, bool) or not isinstance(value, int | float)):
+        raise ValueError("should be a number, or a change against the base as +5%")
+    return (float(match[1]) / 100, True) if match else (value, False)
+
+
 def _require_group(pattern: str) -> str:
     try:
         groups = re.compile(pattern).groups
@@ -93,7 +112,7 @@ Numbers = Annotated[list[Annotated[int, Field(ge=0)]], BeforeValidator(_split), 
 
 Pairs = Annotated[int, Field(ge=0), AfterValidator(_require_interval)]
 TimeOfDay = Annotated[str, BeforeValidator(_read_time_of_day)]
-TargetScore = Annotated[float, BeforeValidator(_read_target)]
+Limit = Annotated[tuple[float, bool], BeforeValidator(_read_limit)]
 
 
 class Price(BaseModel):
@@ -130,23 +149,52 @@ class ScoreCommand(BaseModel):
 
 
 class MetricSource(BaseModel):
-    """Where the number is: in what the last command prints, or in an output that is JSON."""
+    """Where the number is: in what the last command prints, in an output that is JSON, or on the referee's clock."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     regex: Annotated[str, AfterValidator(_require_group)] | None = None  # with one group; matched to lines
     json_path: str | None = Field(default=None, alias="json", pattern=r"^\$(\.\w+)+$")
     file: str | None = None  # the output of `run` with the JSON; None: a line that is printed
+    rows: Annotated[str, Field(pattern=r"^[\w.-]+$")] | None = None  # an output of the last command, one result a task
+    clock: Literal["run"] | None = None  # the seconds that `run` takes, by the clock of the referee
 
 
 class Metric(BaseModel):
-    """The one number; lower is better."""
+    """The one number, its direction, and how it is judged."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(pattern=r"^\w{1,40}$")
     source: MetricSource = Field(alias="from")
+    goal: Literal["min", "max"] = "min"
+    unit: str = Field(default="", pattern=r"^[^\s|]{0,16}$")
+    kind: Literal["auto", "exact", "noisy", "rate", "time"] = "auto"  # docs/measuring.md
     possible: tuple[float, float] | None = None  # a number outside is suspect
+
+    @property
+    def settled_kind(self) -> str:
+        """Return the kind that follows from the place of the number, where that says it."""
+        return "rate" if self.source.rows else "time" if self.source.clock else self.kind
+
+    @property
+    def shown_unit(self) -> str:
+        return self.unit or ("s" if self.source.clock else "")
+
+
+class GuardSetting(BaseModel):
+    """What a version has to pass: a command that ends well, or a number with a limit."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(pattern=r"^\w{1,40}$")
+    command: Annotated[tuple[str, ...], BeforeValidator(_split_words)] = ()  # with the files of the version
+    timeout: Annotated[float, BeforeValidator(_read_seconds)] = Field(default=600.0, gt=0)  # seconds
+    read: tuple[str, ...] = ()  # files and folders that the command may read beside the tree
+    private: Annotated[tuple[str, ...], AfterValidator(_require_relative)] = ()  # private files that it may read
+    source: MetricSource | None = Field(default=None, alias="from")  # as of the metric
+    at_most: Limit | None = None
+    at_least: Limit | None = None
 
 
 def how_to_price(models: Sequence[str]) -> str:
@@ -182,11 +230,10 @@ class Config(BaseModel):
     max_lines: int | None = Field(default=None, gt=0)  # of train.py; None: no limit
     pool: bool = False  # near misses whose changes do not conflict are merged and measured as one candidate
     total_pairs: Pairs = 3  # of trials for the honest total when a session ends; 0: none
-    budget: str | None = None  # of one trial: `5m`, `300s` (wall clock), `15cpu` (CPU seconds), `200steps`
+    budget: str | None = None  # of one trial: `5m`, `300s` (wall clock), `15cpu` (CPU seconds), `200steps`, `none`
     hours: float | None = Field(default=None, gt=0, allow_inf_nan=False)  # from now on; None: until it is stopped
     until: TimeOfDay | None = None  # the next such time by the local clock, instead of `hours`; None: no limit
     max_experiments: int | None = Field(default=None, gt=0)  # None: no limit
-    target: TargetScore | None = None  # val_bpb at which the session ends; None: no target
     max_disk_gb: float = Field(default=20.0, gt=0)  # of `runs/`; beyond it, files of the worst discards are deleted
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int = Field(default=1, gt=0)  # of a trial on the CPU
@@ -203,13 +250,23 @@ class Config(BaseModel):
     train: str = "train.py"  # the one file that may be edited, where `edit` names none
     edit: Annotated[Words, AfterValidator(_require_paths)] = Field(default_factory=list)  # files that may be edited
     create: bool = False  # whether new files may match `edit`
+    setup: Annotated[tuple[str, ...], BeforeValidator(_split_words)] = ()  # makes what the commands need, once
+    python: str | None = None  # path of the Python of the commands; None: of `setup`, of .venv, or ours
     run: RunCommand | None = None  # measures a version; None: the built-in trial
     score: ScoreCommand | None = None  # reads the number from the outputs of `run`, without files that may change
     holdout: ScoreCommand | None = None  # the same on other answers: for the honest total, never shown to an agent
     metric: Metric | None = None  # the number of `score`, or of `run`
+    guards: tuple[GuardSetting, ...] = ()  # what a version must not break, the cheapest first
+    target: float | None = None  # score at which the session ends; None: no target
     on_event: str | None = None  # shell command that runs at events (docs/guide.md)
     on_event_seconds: float = Field(default=10.0, gt=0, le=600)  # time limit of that command
     require_strong: bool = False  # refuse to run where the grade of the cell is not STRONG
+
+    @field_validator("target", mode="before")
+    @classmethod
+    def _settle_target(cls, value: object, info: ValidationInfo) -> object:
+        metric = info.data.get("metric")
+        return None if value is None else _read_target(value, metric.name if metric else None)
 
 
 def load(root: Path, flags: Mapping[str, object]) -> Config:
@@ -250,7 +307,8 @@ def _settle_edited(config: Config) -> Config:
 
     The built-in trial measures one Python file.
     """
-    if (config.run is None) is not (config.metric is None) or (config.run is None and (config.score or config.holdout)):
+    alone = config.score or config.holdout or config.guards or config.setup or config.python
+    if (config.run is None) is not (config.metric is None) or (config.run is None and alone):
         raise UsageError(f"`run` and `metric` in {FILE} belong together: give both, or none for the built-in trial")
     if config.run is not None:
         _check_command(config)
@@ -266,18 +324,51 @@ def _settle_edited(config: Config) -> Config:
 def _check_command(config: Config) -> None:
     """Raise UsageError for settings that do not go together with a command."""
     source = config.metric.source if config.metric else None
-    if source is not None and (source.regex is None) is (source.json_path is None):
-        raise UsageError("metric.from: give `regex` or `json`, and only one of them")
+    if config.metric is not None:
+        _check_metric(config, config.metric)
     if source is not None and source.file is not None and config.run and source.file not in config.run.outputs:
         raise UsageError(f"metric.from: {source.file} is none of `run.outputs`")
     if config.score is not None and (not config.run or not config.run.outputs or (source and source.file)):
         raise UsageError("`score` reads `run.outputs` and prints the number: name these, and no `file` in metric.from")
+    _check_guards(config)
     if config.holdout is not None and config.score is None:
         raise UsageError("`holdout` needs `score`: both read the outputs of one run")
-    if config.budget is not None:
-        raise UsageError("`budget` is of the built-in trial: `timeout` of `run` limits a command")
+    if config.budget is not None and not re.fullmatch(r"none|\d+(?:\.\d+)?(?:s|m|h|cpu)", config.budget.strip()):
+        raise UsageError(f"cannot read the budget {config.budget!r} of a command: write it as 60s, 5m, 60cpu or none")
     if config.program in config.edit:
         raise UsageError(f"{config.program} is yours: `edit` may not name it")
+
+
+def _check_guards(config: Config) -> None:
+    """Raise UsageError for a guard that is neither a command nor a number with a limit."""
+    names = [guard.name for guard in config.guards]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise UsageError(f"guards: {twice[0]} is there twice")
+    for guard in config.guards:
+        limits = [limit for limit in (guard.at_most, guard.at_least) if limit is not None]
+        source, of = guard.source, f"guards: {guard.name}"
+        if (source is None) is not bool(guard.command) or len(limits) is not (0 if guard.command else 1):
+            raise UsageError(f"{of}: give either `command`, or `from` and one of `at_most` and `at_least`")
+        if source is not None and sum(map(bool, (source.regex, source.json_path, source.clock))) != 1:
+            raise UsageError(f"{of}: give one of `regex`, `json` and `clock` in `from`, and only one of them")
+        if source is not None and source.file and (config.score or source.file not in require(config.run).outputs):
+            raise UsageError(f"{of}: {source.file} is none of `run.outputs`, or `score` prints the numbers")
+
+
+def _check_metric(config: Config, metric: Metric) -> None:
+    """Raise UsageError for a place of the number and a kind that do not go together."""
+    source = metric.source
+    places = (source.regex, source.json_path, source.rows, source.clock)
+    if sum(place is not None for place in places) != 1:
+        raise UsageError("metric.from: give one of `regex`, `json`, `rows` and `clock`, and only one of them")
+    if source.rows and config.score is None and config.run and source.rows not in config.run.outputs:
+        raise UsageError(f"metric.from: {source.rows} is none of `run.outputs`")
+    if source.clock and config.score is not None:
+        raise UsageError("metric.from: the `clock` is that of `run`, which needs no `score`")
+    if metric.kind not in ("auto", metric.settled_kind):
+        raise UsageError(f"metric.kind: with this `from` it is {metric.settled_kind}, and not {metric.kind}")
+    if metric.kind == "rate" and not source.rows:
+        raise UsageError("metric.kind: a rate needs `from: {rows: FILE}`, one result a task (docs/measuring.md)")
 
 
 def find_unread(root: Path) -> list[str]:

@@ -49,11 +49,11 @@ class Unusable(Blocker):
 class Proposal:
     """One change to try: the whole new text of train.py, and why.
 
-    `predicted` is the expected change of val_bpb (negative is better), `cost_usd` the cost of the proposal, `params`
-    data that the agent finds again in the history, `trace` the steps that led to the proposal. `opening` is the opening
-    of the brief that it took, in its words, `start_from` the experiment whose text it changed (None: the incumbent),
-    `same_as` the one whose function this text computes, as a check of ours in a cell found (never what an agent says).
-    `mode` is set if no agent was asked: `revert` or `prune` remove kept changes.
+    `predicted` is the expected change of the number, with its own sign (`Metric.raw_change`), `cost_usd` the cost of
+    the proposal, `params` data that the agent finds again in the history, `trace` the steps that led to the proposal.
+    `opening` is the opening of the brief that it took, in its words, `start_from` the experiment whose text it changed
+    (None: the incumbent), `same_as` the one whose function this text computes, as a check of ours in a cell found
+    (never what an agent says). `mode` is set if no agent was asked: `revert` or `prune` remove kept changes.
     """
 
     text: str

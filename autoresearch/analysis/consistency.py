@@ -11,7 +11,7 @@ from pathlib import Path
 from autoresearch import config
 from autoresearch.analysis.session_records import SessionRecords
 from autoresearch.files import read_json
-from autoresearch.ledger import Experiment, Ledger, Trial
+from autoresearch.ledger import Experiment, Ledger, Session, Trial
 from autoresearch.ledger.rows import STOPPED
 from autoresearch.workspace.git import blob_hash
 from autoresearch.workspace.workspace import Workspace
@@ -145,7 +145,9 @@ def _check_messages(records: SessionRecords) -> Findings:
     for experiment in records.keeps:
         if not experiment.n or experiment.sha is None or records.blob(experiment.sha) is None:
             continue
-        score = f"Val-Bpb: {experiment.val_bpb:.6f}" if experiment.val_bpb is not None else "Val-Bpb: -"
+        metric = records.session.metric
+        score = "-" if experiment.val_bpb is None else metric.exact_score(experiment.val_bpb)
+        score = f"{metric.trailer}: {score}"
         if score not in records.workspace.message(experiment.sha).split("\n"):
             text = f"the commit of experiment {experiment.n} and the ledger give different scores"
             yield text, DISTRUST.format(n=experiment.n)
@@ -156,7 +158,7 @@ def _check_verdicts(records: SessionRecords) -> Findings:
     for experiment in records.settled_experiments:
         trials, n = records.trials(experiment), experiment.n
         if n not in records.lost_records:
-            yield from _check_evidence(experiment, trials, records.session.judge)
+            yield from _check_evidence(experiment, trials, records.session)
         if n in records.failed_audits:
             remedy = f"`autoresearch run --tag {records.session.tag}` demotes it; do not trust it until then"
             yield f"experiment {n} is kept, but a later audit failed: {records.failed_audits[n]}", remedy
@@ -164,11 +166,11 @@ def _check_verdicts(records: SessionRecords) -> Findings:
             yield f"a trial of experiment {n} is ok without a score", DISTRUST.format(n=n)
 
 
-def _check_evidence(experiment: Experiment, trials: list[Trial], judge: str) -> Findings:
+def _check_evidence(experiment: Experiment, trials: list[Trial], session: Session) -> Findings:
     """Require the audits of a keep, and a score that the trials gave, or a trial that was stopped early."""
     n, score = experiment.n, experiment.val_bpb
     scores = [trial.val_bpb for trial in trials if trial.outcome == "ok" and trial.val_bpb is not None]
-    if experiment.verdict == "keep" and not _has_audits(trials, experiment, judge):
+    if experiment.verdict == "keep" and not _has_audits(trials, experiment, session):
         yield f"experiment {n} was kept without enough audited trials", DISTRUST.format(n=n)
     stopped = experiment.stopped and any(trial.outcome == STOPPED for trial in trials)
     if experiment.verdict in ("keep", "discard") and not (scores or stopped) and (trials or score is not None):
@@ -177,12 +179,14 @@ def _check_evidence(experiment: Experiment, trials: list[Trial], judge: str) -> 
         yield f"the score of experiment {n} is not one that its trials gave", DISTRUST.format(n=n)
 
 
-def _has_audits(trials: list[Trial], experiment: Experiment, judge: str) -> bool:
-    """Require two audited trials of the base, one re-run of others; for greedy any one."""
-    audited = [trial for trial in trials if trial.outcome == "ok" and trial.result.get("audit") is not None]
+def _has_audits(trials: list[Trial], experiment: Experiment, session: Session) -> bool:
+    """Require two audited trials of the base, one re-run of others; for greedy any one. A command has no audits."""
+    good = [trial for trial in trials if trial.outcome == "ok"]
+    is_command = session.settings.get("belief") is not None
+    audited = [trial for trial in good if is_command or trial.result.get("audit") is not None]
     if experiment.n == 0:
         return len(audited) > 1
-    return any(trial.purpose != "screen" or judge == "greedy" for trial in audited)
+    return any(trial.purpose != "screen" or session.judge == "greedy" for trial in audited)
 
 
 def _check_identities(records: SessionRecords) -> Findings:

@@ -9,24 +9,28 @@ import shlex
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from autoresearch.files import read_untrusted
-from autoresearch.measure.command_spec import CommandSpec, NoNumberError, Step
+from autoresearch.measure.command_clock import CommandClock
+from autoresearch.measure.command_spec import CommandSpec, Step
+from autoresearch.measure.guards import CommandGuard, GuardError
+from autoresearch.measure.reading import NoNumberError, Reading
 from autoresearch.measure.result import Overhead, Progress, Result
 from autoresearch.measure.settings import Settings, TrialPlan, Unwanted
 from autoresearch.measure.suspension import SuspensionDetector
 from autoresearch.sandbox.cell import Cell, CellError, CellLost
-from autoresearch.sandbox.launch import CellSpec
+from autoresearch.sandbox.launch import PATH, CellSpec
 from autoresearch.source_tree import SourceTree
 from autoresearch.text import last_lines
 
 POLL_S = 0.05
 MAX_OUTPUT_BYTES = 16 << 20
 MAX_REASON_CHARS = 200
+GUARD_LINES = 3  # of what a guard printed, in the reason of a failure
 OUT = "out"  # the folder of outputs, in the private folder of the cell
 
 
@@ -39,6 +43,15 @@ class _Scoring:
     outputs: Mapping[str, bytes]
     plan: TrialPlan
     result: Result
+    run_seconds: float  # of `run`, by our clock
+
+    def write_outputs(self, folder: Path) -> Path:
+        """Write the outputs of `run` into a new folder, and return it."""
+        given = folder / "in"
+        given.mkdir()
+        for name, content in self.outputs.items():
+            (given / name).write_bytes(content)
+        return given
 
 
 class CommandReferee:
@@ -82,37 +95,76 @@ class CommandReferee:
         """Take the steps of a trial. Raises NoNumberError, CellError, Unwanted."""
         spec, began = self._spec, time.monotonic()
         with self._step(spec.run, self._lay_out(folder / "run", source), seed, plan, result) as cell:
-            result.train_seconds = result.used = time.monotonic() - began
+            result.train_seconds = time.monotonic() - began
             outputs = {name: _read_output(cell, name) for name in spec.outputs}
-        scoring = _Scoring(source, seed, outputs, plan, result)
+        scoring = _Scoring(source, seed, outputs, plan, result, cell.seconds)
         if spec.score is None:
-            result.val_bpb = spec.read_number(result.log, outputs[spec.file] if spec.file else None)
+            found = spec.source_file
+            reading = spec.read(result.log, outputs[found] if found else None, cell.seconds)
+            self._read_guards(result.log, scoring)
         else:
-            result.val_bpb = self._score(spec.score, folder / "score", scoring)
+            reading = self._score(spec.score, folder / "score", scoring, reads_guards=True)
+        reading.check_tasks(plan.tasks)
+        result.val_bpb, result.resolution, result.tasks = reading.value, reading.resolution, dict(reading.tasks)
+        if plan.checks_guards(result.val_bpb):
+            self._run_guards(folder, scoring)
         if spec.holdout is not None and plan.wants_holdout(result.val_bpb):
-            result.holdout_bpb = self._score(spec.holdout, folder / "holdout", scoring)
+            result.holdout_bpb = self._score(spec.holdout, folder / "holdout", scoring).value
         result.outcome, result.score_seconds = "ok", time.monotonic() - began - result.train_seconds
 
-    def _score(self, step: Step, folder: Path, scoring: "_Scoring") -> float:
+    def _score(self, step: Step, folder: Path, scoring: _Scoring, reads_guards: bool = False) -> Reading:
         """Return the number that a command finds in the outputs. Raises NoNumberError.
 
         What it printed is not kept, and in no reason: an agent could have it print private answers.
         """
-        tree, given = self._lay_out(folder, scoring.source, scores=True), folder / "in"
-        given.mkdir()
-        for name, content in scoring.outputs.items():
-            (given / name).write_bytes(content)
+        tree, given = self._lay_out(folder, scoring.source, scores=True), scoring.write_outputs(folder)
         own, result = Result(), scoring.result
         try:
-            with self._step(step, tree, scoring.seed, scoring.plan, own, given):
-                number = self._spec.read_number(own.log, None)
+            with self._step(step, tree, scoring.seed, scoring.plan, own, given) as cell:
+                rows = self._spec.rows
+                reading = self._spec.read(own.log, _read_output(cell, rows) if rows else None, cell.seconds)
         except NoNumberError as error:
             raise NoNumberError(error.outcome, f"the outputs could not be scored ({error.outcome})") from None
         result.weaknesses += [each for each in own.weaknesses if each not in result.weaknesses]
-        return number
+        if reads_guards:
+            self._read_guards(own.log, scoring)
+        return reading
 
-    def _lay_out(self, folder: Path, source: str, scores: bool = False) -> Path:
-        """Return a copy of the base: with the version's files, or with the private ones where it `scores`."""
+    def _read_guards(self, printed: str, scoring: _Scoring) -> None:
+        """Record the numbers that have a limit. Raises NoNumberError if one is missing."""
+        try:
+            for guard in self._spec.number_guards:
+                scoring.result.guards[guard.name] = guard.read(printed, scoring.outputs, scoring.run_seconds)
+        except GuardError as error:
+            raise NoNumberError("invalid", str(error)) from None
+
+    def _run_guards(self, folder: Path, scoring: _Scoring) -> None:
+        """Run the commands that a version has to pass, in their order. Raises NoNumberError."""
+        for guard in self._spec.command_guards:
+            self._run_guard(guard, folder / f"guard-{guard.name}", scoring)
+        scoring.result.passed = True
+
+    def _run_guard(self, guard: CommandGuard, folder: Path, scoring: _Scoring) -> None:
+        """Run one with the version's files. What it prints is hidden where it may read private files."""
+        tree = self._lay_out(folder, scoring.source, private=guard.private)
+        given, own = scoring.write_outputs(folder) if guard.reads_outputs else None, Result()
+        step = Step(guard.command, guard.timeout_s, guard.read)
+        try:
+            with self._step(step, tree, scoring.seed, scoring.plan, own, given, "score"):
+                pass
+        except NoNumberError as error:
+            if guard.private:
+                raise NoNumberError("invalid", f"guard {guard.name} fails ({error.outcome})") from None
+            scoring.result.log += f"\n--- guard {guard.name}\n{own.log}"
+            lines = " / ".join(last_lines(own.log, GUARD_LINES, MAX_REASON_CHARS))
+            why = str(error) if error.outcome == "timeout" or not lines else lines
+            raise NoNumberError("invalid", f"guard {guard.name} fails: {why}") from None
+
+    def _lay_out(self, folder: Path, source: str, scores: bool = False, private: Collection[str] = ()) -> Path:
+        """Return a copy of the base with the version's files, and those that are `private` to what runs there.
+
+        Where it `scores` it has all private files, and none of the version's.
+        """
         if self._base is None:
             self._base = tempfile.TemporaryDirectory(prefix="autoresearch-")
             self._export(Path(self._base.name))
@@ -123,35 +175,51 @@ class CommandReferee:
             (tree / path).write_bytes(text.encode())  # a file of the base keeps its mode
             if scores:
                 (tree / path).unlink()
-        for name in () if scores else self._spec.private:
+        for name in () if scores else {*self._spec.private} - {*private}:
             _remove(tree / name)
         return tree
 
     @contextmanager
     def _step(
-        self, step: Step, tree: Path, seed: int, plan: TrialPlan, result: Result, given: Path | None = None
+        self,
+        step: Step,
+        tree: Path,
+        seed: int,
+        plan: TrialPlan,
+        result: Result,
+        given: Path | None = None,
+        stage: str = "",
     ) -> Iterator[Cell]:
         """Run a command to its end, and yield its dead cell. Raises NoNumberError, CellError, Unwanted."""
-        _link(step.read, tree)
+        _link({**self._spec.made, **step.read}, tree)
         with Cell.start(self._cell_spec(step, tree, seed, given)) as cell:
             result.grade, result.weaknesses, result.layers = cell.grade, list(cell.weaknesses), cell.layers
-            in_time = _wait(cell, plan, step.timeout_s, "score" if given else "train")
-            if not in_time:
+            clock = CommandClock(cell, step.timeout_s, self._spec.budget if step is self._spec.run else None)
+            excess = _wait(cell, plan, clock, stage or ("score" if given else "train"))
+            if excess is not None:
                 cell.kill()
-            result.log = cell.log()
-            _check_end(cell, in_time, step, result.log)
+            result.log, result.used = cell.log(), clock.used
+            _check_end(cell, excess, result.log)
             yield cell
 
     def _cell_spec(self, step: Step, tree: Path, seed: int, given: Path | None) -> CellSpec:
         settings, threads = self._settings, str(self._settings.threads)
         environment = {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
+        if self._spec.runtime:
+            environment["PATH"] = f"{Path(self._spec.python).parent}:{PATH}"
         if settings.gpu is not None:
             environment["CUDA_VISIBLE_DEVICES"] = settings.gpu
         command = (self._spec.python if word == "python" else word for word in step.command)
         words = " ".join(_quote(word.replace("{in}", str(given)), seed) for word in command)
         return CellSpec(
             program=["/bin/sh", "-c", f'mkdir "$HOME/{OUT}" && cd {shlex.quote(str(tree))} && exec {words}'],
-            read=[tree, *([given] if given else []), *step.read.values()],
+            read=[
+                tree,
+                *([given] if given else []),
+                *step.read.values(),
+                *self._spec.runtime,
+                *self._spec.made.values(),
+            ],
             gpu=settings.device != "cpu",
             memory=settings.memory if settings.device == "cpu" else None,
             cores=settings.cores,
@@ -160,22 +228,21 @@ class CommandReferee:
         )
 
 
-def _wait(cell: Cell, plan: TrialPlan, limit_s: float, stage: str) -> bool:
-    """Wait for the end of a command; return False if its time is up first. Raises Unwanted."""
-    began = time.monotonic()
+def _wait(cell: Cell, plan: TrialPlan, clock: CommandClock, stage: str) -> str | None:
+    """Wait for the end of a command; return which limit it exceeds first, None if it exceeds none. Raises Unwanted."""
     while cell.is_running():
         plan.check_wanted()
-        if (spent := time.monotonic() - began) > limit_s:
-            return False
-        plan.watch(Progress(stage, spent / limit_s))
+        if (spent := clock.read()) > 1:
+            return clock.describe_excess()
+        plan.watch(Progress(stage, spent))
         time.sleep(POLL_S)
-    return True
+    return None
 
 
-def _check_end(cell: Cell, in_time: bool, step: Step, log: str) -> None:
+def _check_end(cell: Cell, excess: str | None, log: str) -> None:
     """Raise NoNumberError unless a command ended well."""
-    if not in_time:
-        raise NoNumberError("timeout", f"it did not end within {step.timeout_s:g} s")
+    if excess is not None:
+        raise NoNumberError("timeout", excess)
     if status := cell.exit_status():
         words = "".join(last_lines(log, 1, MAX_REASON_CHARS))
         raise NoNumberError("crash", f"exit status {status}{f': {words}' if words else ''}")

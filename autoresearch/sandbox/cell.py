@@ -36,7 +36,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autoresearch.files import JsonObject
-from autoresearch.sandbox import cleanup, compile_cache, doors, grade, kernel
+from autoresearch.sandbox import cleanup, compile_cache, cpu_time, doors, grade, kernel
 from autoresearch.sandbox.launch import CellSpec, execute
 from autoresearch.sandbox.output_log import LogFile
 
@@ -85,6 +85,7 @@ class Cell:
         self.doors: list[socket.socket] = []
         self._status: int | None = None
         self._refused: list[str] = []  # as its supervisor said at the end
+        self.seconds = 0.0  # from the first instruction of its program to the end of it, likewise
         self._is_dead = False  # with all its processes
         self._kill_seconds: float | None = None
         self._lock = threading.RLock()
@@ -136,6 +137,10 @@ class Cell:
             if self._status is None:
                 self._receive(0)
             return self._status
+
+    def cpu_seconds(self) -> float:
+        """Return the CPU time of all processes of the cell until now; 0 when it is dead."""
+        return cpu_time.seconds_below(self._supervisor.pid)
 
     def log(self) -> str:
         """Return stdout and stderr of the cell: beginning and end, without control characters."""
@@ -250,6 +255,7 @@ class Cell:
         if not data or "ended" in message:
             self._is_dead = True
             self._status, self._refused = message.get("ended", -9), message.get("refused", [])
+            self.seconds = message.get("seconds", 0.0)
         return message
 
     def _read(self) -> bytes:

@@ -29,6 +29,7 @@ from autoresearch.measure.command_spec import CommandSpec
 from autoresearch.measure.result import Overhead
 from autoresearch.measure.settings import Settings
 from autoresearch.measure.trial_facts import describe_trial
+from autoresearch.metric import VAL_BPB
 from autoresearch.session.briefing import Briefing
 from autoresearch.session.constraints import Constraints
 from autoresearch.session.context import SessionContext
@@ -102,7 +103,8 @@ def preview(root: Path, flags: Mapping[str, object], tag: str | None = None) -> 
         if session is None:
             raise UserError(NO_SESSION)
         agent = config.agent if config.agent != auto.AUTO else session.agent
-        pinned = {name: session.settings[name] for name in PINNED if name in session.settings}
+        names = [name for name in PINNED if name in session.settings and not (name == "budget" and config.run)]
+        pinned = {name: session.settings[name] for name in names}
         made = _Previewer(root, config.model_copy(update=pinned), workspace, session, agent)
         base = ledger.experiment(session.id, 0)
         if base is None or base.verdict != "keep":
@@ -173,7 +175,7 @@ class _Previewer:
                 program=written,
                 source=text,
                 incumbent=0,
-                incumbent_bpb=None,
+                incumbent_score=None,
                 sigma=0.0,
                 history=[],
                 trial=[*self.conditions.describe(None), *limits.describe()],
@@ -182,6 +184,7 @@ class _Previewer:
                 lessons=self._lessons(),
                 task=self.task,
                 rules=self.rules,
+                metric=self.conditions.command.metric if self.conditions.command else VAL_BPB,
             )
         )
 

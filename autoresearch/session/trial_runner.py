@@ -11,6 +11,7 @@ from autoresearch.errors import describe_failure, format_traceback, is_unexpecte
 from autoresearch.files import JsonObject
 from autoresearch.ledger import Experiment, Trial
 from autoresearch.ledger.early_stops import BEHIND
+from autoresearch.ledger.guard_values import has_passed
 from autoresearch.ledger.rows import FILLER, STOPPED
 from autoresearch.measure.core_meter import OTHERS, SPEED
 from autoresearch.measure.referee import Referee
@@ -21,6 +22,7 @@ from autoresearch.session.context import SessionContext
 from autoresearch.session.early_stop import EarlyStop
 from autoresearch.session.events import TrialProgress
 from autoresearch.session.evidence import Evidence
+from autoresearch.session.kinds import known_tasks
 from autoresearch.session.machine_speed import TOLD_SHARE, describe_slowdown, slower_than_base
 from autoresearch.session.maintenance import Maintenance
 
@@ -95,7 +97,7 @@ class TrialRunner:
     def _report(self, experiment: Experiment, purpose: str, result: Result) -> None:
         slower = slower_than_base(self.context.ledger, self.context.row, result.conditions.get(SPEED))
         slow = f", the cores {describe_slowdown(slower)} than for the base" if slower > TOLD_SHARE else ""
-        words = describe.trial_line(result) + slow + ABOUT_PURPOSE.get(purpose, "")
+        words = describe.trial_line(result, self.context.row.metric) + slow + ABOUT_PURPOSE.get(purpose, "")
         if result.behind is not None and result.outcome in ("ok", STOPPED):
             self._record_behind(experiment, result, result.behind)
             words += " (it was clearly behind, and ran on to check the rule)" if result.outcome == "ok" else ""
@@ -136,7 +138,8 @@ class TrialRunner:
     ) -> TrialPlan:
         """Return what is asked of a trial. How long a filler takes must not depend on its score."""
         hopeless = self.evidence.hopeless_above(experiment) if purpose == "screen" else None
-        effect = self.evidence.speed_effect
+        effect, metric = self.evidence.speed_effect, self.evidence.metric
+        passed = has_passed(self.evidence.trials(experiment))
 
         def may_keep(val_bpb: float) -> bool:
             with self.context.lock:
@@ -148,12 +151,14 @@ class TrialRunner:
         return TrialPlan(
             loses_above=hopeless,
             wants_holdout=may_keep,
+            checks_guards=lambda score: not passed and (hopeless is None or metric.to_scale(score) <= hopeless),
             audit_factor=KEEP_AUDIT_FACTOR if purpose == "rerun" else 1,
             incumbent_losses=self._rival_losses(experiment),
             keep_caches=keep_caches,
             watch=watch,
             is_unwanted=is_unwanted,
             base=self.evidence.base_overhead(experiment.n),
+            tasks=known_tasks(self.evidence.trials(self.context.experiment(0))),
             speed_cost=lambda conditions: effect.cost(conditions.get(SPEED)),
         )
 

@@ -19,7 +19,9 @@ EXPERIMENT = (
 
 def experiments(rows: Sequence[ExperimentRow]) -> str:
     """Return one line for each experiment."""
-    return _write([EXPERIMENT, *([getattr(row, name) for name in EXPERIMENT] for row in rows)])
+    score = rows[0].metric.name if rows else "val_bpb"
+    head = [score if name == "val_bpb" else name for name in EXPERIMENT]
+    return _write([head, *([getattr(row, name) for name in EXPERIMENT] for row in rows)])
 
 
 def chart(data: JsonObject) -> str:

@@ -5,6 +5,7 @@ import pytest
 
 from autoresearch.agents.lookup import LedgerLibrary, table
 from autoresearch.ledger import Ledger
+from autoresearch.metric import VAL_BPB
 from autoresearch.session import describe
 from autoresearch.text import Trace
 
@@ -47,7 +48,7 @@ def test_the_base_has_no_category(library: LedgerLibrary) -> None:
 def test_long_histories_are_cut(library: LedgerLibrary) -> None:
     with Ledger.open(library.path, readonly=True) as store:
         rows = store.experiments(library.session_id) * 100
-    assert table(rows, "").count("\n") == 40 and "(260 older ones are left out)" in table(rows, "")
+    assert table(rows, "", VAL_BPB).count("\n") == 40 and "(260 older ones are left out)" in table(rows, "", VAL_BPB)
 
 
 def test_show_has_the_change_and_rounded_scores_but_no_holdout(library: LedgerLibrary) -> None:

@@ -11,6 +11,7 @@ from autoresearch.agents.base import BadProposal, Exhausted
 from autoresearch.agents.registry import create
 from autoresearch.agents.sweep.sweep_agent import Sweep, coordinate, knobs, observations
 from autoresearch.ledger.categories import category_of_constant
+from autoresearch.metric import VAL_BPB, Metric
 from autoresearch.source.constants import constants, with_constants
 
 SOURCE = """import numpy as np
@@ -43,6 +44,7 @@ class Brief:
     seed: int = 7
     source: str = SOURCE
     sigma: float = 0.002
+    metric: Metric = VAL_BPB
     history: list = field(default_factory=list)
     feedback: list = field(default_factory=list)
 

@@ -28,6 +28,7 @@ from autoresearch.judge.noise import STEADY, WeightedModel
 from autoresearch.ledger import Event, Ledger
 from autoresearch.measure.result import Result
 from autoresearch.measure.settings import Settings, TrialPlan
+from autoresearch.metric import VAL_BPB
 from autoresearch.report import results
 from autoresearch.session.events import LedgerEvent, SessionEvent
 
@@ -122,7 +123,7 @@ def test_a_decision_that_is_far_away_is_not_counted() -> None:
 def test_what_is_not_decided_says_what_would(more: int, words: str) -> None:
     part = Part(4, "an idea", 0.003, 0.008, p_carries=0.64, p_idle=0.9, more_pairs=more)
     assert part.finding == "unclear" and part.carries and part.words == f"+0.0030 ± 0.0080 without it: {words}"
-    *_, paragraph = results.ablation(Ablation(9, 3, [part], 0.002))
+    *_, paragraph = results.ablation(Ablation(9, 3, [part], 0.002), VAL_BPB)
     assert words in str(paragraph) and "--prune" not in str(paragraph)
 
 

@@ -1,5 +1,6 @@
 """Trials of a command: what it sees, which number counts, and how a trial without a number ends."""
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 from autoresearch.measure.clock import Budget
 from autoresearch.measure.command_referee import CommandReferee
 from autoresearch.measure.command_spec import CommandSpec, NoNumberError, Step
+from autoresearch.measure.guards import CommandGuard, Limit, NumberGuard
 from autoresearch.measure.result import Result
 from autoresearch.measure.settings import Settings, TrialPlan
 from autoresearch.source_tree import SourceTree
@@ -68,6 +70,66 @@ def test_a_number_is_never_made_up(script: str, outcome: str, words: str) -> Non
     assert words in result.reason
 
 
+BURN = "while :; do :; done"
+
+
+@pytest.mark.parametrize(
+    ("script", "budget", "outcome", "words"),
+    [
+        ("sleep 30", Budget(1.0, "s"), "timeout", "more than its budget of 1 s"),
+        (f"{BURN} & {BURN}", Budget(1.0, "cpu"), "timeout", "more than its budget of 1 CPU-seconds"),
+        ("sleep 2; echo loss: 1", Budget(1.0, "cpu"), "ok", ""),
+    ],
+)
+def test_a_budget_is_of_the_wall_clock_or_of_all_processes(
+    script: str, budget: Budget, outcome: str, words: str
+) -> None:
+    result = measure(script, budget=budget)
+    assert result.outcome == outcome and words in result.reason
+    assert (result.used > budget.amount) is (outcome == "timeout")
+
+
+def test_a_command_gets_nothing_of_our_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("PYTHONPATH", "PYTHONSTARTUP", "LD_PRELOAD_X", "SECRET_KEY"):
+        monkeypatch.setenv(name, "/from/outside")
+    monkeypatch.setenv("PATH", f"/from/outside:{os.environ['PATH']}")
+    log = measure("env; echo loss: 1").log
+    names = {line.partition("=")[0] for line in log.splitlines()}
+    assert "/from/outside" not in log
+    assert {name for name in names if name.startswith("PYTHON")} == {
+        "PYTHONDONTWRITEBYTECODE",
+        "PYTHONNOUSERSITE",
+        "PYTHONUNBUFFERED",
+    }
+
+
+def test_guards_read_numbers_beside_the_metric() -> None:
+    limit = Limit(1.0, is_upper=True)
+    guards = (NumberGuard("late", limit, regex=r"^late (\S+)"), NumberGuard("seconds", limit, clock=True))
+    result = measure("sleep 0.2; echo loss: 1; echo late 3", guards=guards)
+    assert result.guards["late"] == 3.0 and 0.2 < result.guards["seconds"] < 20, result.reason
+    without = measure("echo loss: 1", guards=guards)
+    assert (without.outcome, without.val_bpb) == ("invalid", None)
+    assert without.reason == "guard late: its number is there 0 times; it has to be once"
+
+
+def test_a_guard_runs_where_the_score_has_not_lost(tmp_path: Path) -> None:
+    (tmp_path / "answers").write_text("42")
+    secret = CommandGuard(
+        "secret", ("sh", "-c", "cat answers run.sh; exit 1"), 20.0, {"answers": tmp_path / "answers"}, ("answers",)
+    )
+    outputs = CommandGuard("outputs", ("grep", "-q", "3", "{in}/o.txt"), 20.0, {})
+    write = 'echo 3 > "$2/o.txt"; echo loss: 1; cat answers'
+    passed = measure(f"{write} || true", guards=(outputs,), outputs=("o.txt",))
+    assert (passed.outcome, passed.passed) == ("ok", True), passed.reason
+    failed = measure(f"{write} || true", guards=(outputs, secret), outputs=("o.txt",), private=("answers",))
+    assert (failed.outcome, failed.reason) == ("invalid", "guard secret fails (crash)")
+    assert "42" not in failed.log
+    lost = TrialPlan(checks_guards=lambda score: score < 1)
+    result = measure(f"{write} || true", lost, guards=(secret,), outputs=("o.txt",), private=("answers",))
+    assert (result.outcome, result.passed) == ("ok", False)
+
+
 def test_a_process_that_outlives_the_command_counts_for_nothing() -> None:
     script = '(sleep 1; echo "{}" > "$2/r.json") & echo done'
     result = measure(script, regex=None, json_path="$.loss", outputs=("r.json",), file="r.json")
@@ -124,10 +186,10 @@ def spec_of(**fields: Any) -> CommandSpec:
 def test_a_number_in_a_line_of_json(printed: str, number: float | None) -> None:
     spec = spec_of(json_path="$.a.b")
     if number is not None:
-        assert spec.read_number(printed, None) == number
+        assert spec.read(printed, None, 0.0).value == number
         return
     with pytest.raises(NoNumberError):
-        spec.read_number(printed, None)
+        spec.read(printed, None, 0.0)
 
 
 def test_the_word_for_what_may_be_believed() -> None:

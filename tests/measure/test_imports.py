@@ -6,7 +6,7 @@ import tomllib
 
 from support.cells import ROOT
 
-NEEDED = {"data", "data.dataset", "errors", "files", "hardware", "measure", "sandbox", "source_tree", "text"}
+NEEDED = {"data", "data.dataset", "errors", "files", "hardware", "measure", "metric", "sandbox", "source_tree", "text"}
 NEEDED |= {"source", "source.lines", "source.parsing", "source.prose"}
 PROGRAM = """
 import importlib, sys, numpy.random, numpy.typing
