@@ -1,6 +1,8 @@
 """Sessions on several files that a command measures, through the command line."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -101,6 +103,17 @@ def test_a_changed_evaluator_is_another_session(
     git(triplet, "commit", "-qam", "another evaluator")
     assert run(monkeypatch, script) == 1
     assert "was started with another evaluator (locked files, commands, settings)" in capfd.readouterr().err
+
+
+def test_another_python_is_another_session(
+    triplet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    script = write_script(tmp_path / "script", {"01-better": BETTER})
+    assert run(monkeypatch, script) == 0
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", triplet / ".venv"], check=True)
+    assert run(monkeypatch, script) == 1
+    words = "was started with another evaluator (locked files, commands, settings), interpreter"
+    assert words in capfd.readouterr().err
 
 
 def test_sweep_moves_numbers_of_programs_and_of_data(
