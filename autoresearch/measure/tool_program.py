@@ -13,13 +13,14 @@ from typing import Any
 from autoresearch.measure import answers, checkpoint_file, wire
 from autoresearch.measure.answers import Array, Model
 from autoresearch.measure.batches import map_rows
-from autoresearch.measure.program import import_torch, run_source
+from autoresearch.measure.program import import_torch, open_program
 from autoresearch.measure.tool_context import ToolContext, tool_clock
 from autoresearch.measure.tool_profile import Functions, LoopParts, Operators
 
 CAUSAL_TESTS = 4  # positions
 MAX_ANSWER_NUMBERS = 1 << 22  # logits at a time: 16 MiB
 STAGES = ("train()", "load()", "the function that load() returns", "the text of train.py", "the snippet")
+TICK = 1e-6  # in place of no steps: a script divides by its budget
 SHOWN = 12  # functions or operators of a profile
 
 
@@ -44,13 +45,14 @@ class _Tool:
     def _stage(self, name: str) -> None:
         self.channel.send("stage", name=name)
 
-    def _program(self) -> ModuleType:
+    def _program(self, **limit: Any) -> Any:
+        """Open the program; `limit` are a unit and a budget that a script is told instead of the trial's."""
         self.torch = self.torch or import_torch(self.source, self.hello["threads"])
-        return run_source(self.source)
+        return open_program(self.source, self.hello | limit, self.torch)
 
     def _train(self, **options: Any) -> ToolContext:
         """Train as the task says. Raises RuntimeError if nothing was saved."""
-        program = self._program()
+        program = self._program(**_limit_of(self.hello["threads"], **options))
         self._stage("train()")
         trial = ToolContext(self.channel, self.hello, self.torch, self.rows, **options)
         program.train(trial)
@@ -184,6 +186,13 @@ class _Tool:
         exec(compile(snippet, "probe.py", "exec"), names)
         sys.stdout.flush()
         self.channel.send("result")
+
+
+def _limit_of(threads: int, seconds: float = 0.0, steps: int | None = None, **rest: Any) -> wire.Fields:
+    """Return the unit and the budget of a short run."""
+    if steps is not None:
+        return {"unit": "steps", "budget": steps or TICK}
+    return {"unit": "cpu" if threads == 1 else "s", "budget": seconds}
 
 
 def _largest_change(numpy: ModuleType, one: Array, other: Array) -> float:
