@@ -29,7 +29,7 @@ from autoresearch.measure.program import import_torch, open_program  # noqa: E40
 from autoresearch.measure.trial_context import TrialContext  # noqa: E402
 from autoresearch.sandbox import compute_only  # noqa: E402
 
-TOOLS = ("check", "same", "profile", "probe")  # of an agent (autoresearch/tools)
+TOOLS = ("check", "same", "profile", "probe", "state")  # of an agent (autoresearch/tools), and saved_state.py
 STARTERS = ("popen_fork.py", "subprocess.py", "util.py")  # files of the standard library that start processes
 NO_PROCESSES = "under a budget in CPU-seconds there are no other processes: use threads, and num_workers=0"
 NOT_SENT = "a worker process could not send its batch, for a cell has no sockets: use num_workers=0, or trial.batches"

@@ -1,4 +1,4 @@
-"""Tools that try a version, inside a cell: `check`, `same`, `profile`, `probe`.
+"""Tools that try a version, inside a cell: `check`, `same`, `profile`, `probe`, and `state` for a script.
 
 They see training rows only. What they report is the claim of the program that runs here, and decides nothing; the
 answers of `same` are compared outside.
@@ -29,7 +29,8 @@ def run(mode: str, channel: wire.Channel, source: str, hello: wire.Fields) -> No
     task = channel.receive()
     assert task is not None
     tool = _Tool(channel, source, hello, task)
-    {"check": tool.check, "same": tool.same, "profile": tool.profile, "probe": tool.probe}[mode]()
+    tools = {"check": tool.check, "same": tool.same, "profile": tool.profile, "probe": tool.probe, "state": tool.state}
+    tools[mode]()
     channel.receive()  # until it is killed: its memory is read before
 
 
@@ -52,10 +53,10 @@ class _Tool:
 
     def _train(self, **options: Any) -> ToolContext:
         """Train as the task says. Raises RuntimeError if nothing was saved."""
-        program = self._program(**_limit_of(self.hello["threads"], **options))
+        self.program = self._program(**_limit_of(self.hello["threads"], **options))
         self._stage("train()")
         trial = ToolContext(self.channel, self.hello, self.torch, self.rows, **options)
-        program.train(trial)
+        self.program.train(trial)
         if trial.last is None:
             raise RuntimeError("train() returned without trial.save() after trial.start()")
         return trial
@@ -128,11 +129,7 @@ class _Tool:
 
     def same(self) -> None:
         """Answer after no step and after some, and with the weights of the other version if there is one."""
-        tokens, answer, *other = self.fds
-        numpy, width = self.numpy, self.hello["seq_len"]
-        self.asked = numpy.array(self.task["positions"])
-        self.x = numpy.frombuffer(mmap.mmap(tokens, 0, prot=mmap.PROT_READ), "uint16").reshape(-1, width)
-        self.answers = numpy.frombuffer(mmap.mmap(answer, 0), "float32").reshape(3, len(self.x), -1)
+        other = self._open_question(3)
         trained = self._train(steps=self.task["steps"])
         assert trained.last is not None
         first = trained.first if trained.first is not None else self._train(steps=0).last
@@ -145,11 +142,22 @@ class _Tool:
             try:
                 self._answer(2, checkpoint)
             except Exception:  # weights of another form are no fault of this version
-                self.answers[2] = numpy.nan
+                self.answers[2] = self.numpy.nan
         self.channel.send("result")
 
+    def _open_question(self, count: int) -> list[int]:
+        """Map the rows that are asked about, and room for `count` answers; return the other files of the task."""
+        tokens, answer, *other = self.fds
+        numpy, width = self.numpy, self.hello["seq_len"]
+        self.asked = numpy.array(self.task["positions"])
+        self.x = numpy.frombuffer(mmap.mmap(tokens, 0, prot=mmap.PROT_READ), "uint16").reshape(-1, width)
+        self.answers = numpy.frombuffer(mmap.mmap(answer, 0), "float32").reshape(count, len(self.x), -1)
+        return other
+
     def _answer(self, k: int, checkpoint: int) -> None:
-        model = self._load(checkpoint)
+        self._answer_with(self._load(checkpoint), k)
+
+    def _answer_with(self, model: Model, k: int) -> None:
         self._stage("the function that load() returns")
         batch = self.task["batch"]
         for first in range(0, len(self.x), batch):
@@ -157,6 +165,16 @@ class _Tool:
             x = self.x[place].astype("int64")
             logits = answers.logits_at(model, x, self.asked[place], self.hello["device"], self.torch)
             self.answers[k, place] = logits
+
+    # --- state
+
+    def state(self) -> None:
+        """Train a script briefly, and answer with the model that is still in memory."""
+        self._open_question(1)
+        trained = self._train(seconds=self.task["seconds"])
+        assert trained.last is not None
+        self._answer_with(self.program.model, 0)
+        self.channel.send("result", [trained.last])
 
     # --- profile
 
