@@ -23,6 +23,7 @@ from autoresearch.sandbox.launch import CellSpec
 from autoresearch.setup import bytecode, card, slots
 from autoresearch.setup.command import command_budget, read_command
 from autoresearch.setup.environment import prepare_environment
+from autoresearch.setup.script_base import BELIEF, is_script_base
 from autoresearch.setup.slots import Slot
 from autoresearch.source.parsing import uses_torch
 from autoresearch.workspace import git
@@ -176,7 +177,7 @@ def pinned_settings(project: Project) -> JsonObject:
         "judge": project.config.judge,
     }
     if (command := project.command) is None:
-        return pinned
+        return pinned | ({"belief": BELIEF} if is_script_base(project.root, project.config) else {})
     return pinned | {
         "metric": command.name,
         "goal": command.goal,
