@@ -1,0 +1,113 @@
+"""`init` in repositories with a command of their own: what it asks, measures, tells, writes and leaves alone."""
+
+from pathlib import Path
+
+import pytest
+from support.programs import autoresearch
+from support.repositories import git
+
+from autoresearch import config
+
+MODEL = "SLOPE = 1.0\n\n\ndef predict(x):\n    return SLOPE * x + 0.5\n"
+BENCH = """import argparse
+import random
+from src import model
+parser = argparse.ArgumentParser()
+parser.add_argument("--seed", type=int, default=0)
+seed = parser.parse_args().seed
+error = sum((model.predict(x / 10) - 0.2 * x) ** 2 for x in range(20)) / 20
+print(f"error: {error + NOISE * random.Random(seed).gauss(0, 1):.6f}")
+"""
+
+
+def make_repository(root: Path, files: dict[str, str]) -> Path:
+    """Make a repository with one commit of these files."""
+    root.mkdir()
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    for command in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-q", "-m", "base"]):
+        git(root, *command)
+    return root
+
+
+def bench(noise: float) -> str:
+    return BENCH.replace("NOISE", str(noise))
+
+
+def test_a_repository_is_measured_attacked_and_committed(tmp_path: Path) -> None:
+    root = make_repository(tmp_path / "p", {"bench.py": bench(0.001), "src/model.py": MODEL, "notes.md": "mine\n"})
+    (root / "notes.md").write_text("changed\n")
+    ended = autoresearch(root, "init", "--yes")
+    assert ended.returncode == 0, ended.stderr
+    assert "noise     sigma 0.00" in ended.stdout and "the seed decides it" in ended.stdout
+    assert "one more comment ties" in ended.stdout and "src/model.py broken loses (crash)" in ended.stdout
+    assert "forged line" in ended.stdout and "in-process" in ended.stdout and "80 % power" in ended.stdout
+    assert "base, 5 of 5: " in ended.stderr and "WARNING" not in ended.stdout
+    committed = git(root, "show", "--format=", "--name-only", "HEAD").split()
+    assert sorted(committed) == ["autoresearch.yaml", "program.md", "runs/.gitignore"]
+    assert git(root, "status", "--porcelain").splitlines() == [" M notes.md"]
+    settings = config.load(root, {})
+    assert settings.edit == ["src/model.py"] and settings.run is not None and settings.run.timeout == 60.0
+    assert "src/model.py" in (root / "program.md").read_text()
+
+
+@pytest.mark.slow
+def test_an_exact_number_is_told(tmp_path: Path) -> None:
+    root = make_repository(tmp_path / "p", {"bench.py": bench(0), "src/model.py": MODEL})
+    ended = autoresearch(root, "init", "--yes")
+    assert ended.returncode == 0 and "noise     none: the number is exact" in ended.stdout, ended.stderr
+    assert "any gain that the number shows counts" in ended.stdout
+
+
+@pytest.mark.slow
+def test_an_evaluator_that_rewards_a_failure_is_told(tmp_path: Path) -> None:
+    text = "try:\n    from src import model\n    error = 1.0 + model.SLOPE\nexcept SyntaxError:\n    error = 0.0\n"
+    root = make_repository(tmp_path / "p", {"bench.py": f"{text}print(f'error: {{error}}')\n", "src/model.py": MODEL})
+    ended = autoresearch(root, "init", "--yes")
+    assert ended.returncode == 0 and "WARNING: with src/model.py broken the number is better (0)" in ended.stdout
+
+
+@pytest.mark.slow
+def test_an_evaluator_that_ignores_a_file_or_reads_its_text_is_told(tmp_path: Path) -> None:
+    text = "import os\nif os.environ.get('NEVER'):\n    from src import aside\n"
+    files = {"bench.py": f"{text}print(f'size: {{len(open(\"src/model.py\").read())}}')\n", "src/aside.py": "x = 1\n"}
+    files["bench.py"] += "if os.environ.get('NEVER'):\n    from src import model\n"
+    ended = autoresearch(make_repository(tmp_path / "p", files | {"src/model.py": MODEL}), "init", "--yes")
+    assert "WARNING: with src/aside.py broken the number is the same" in ended.stdout, ended.stderr
+    assert "src/model.py broken loses" in ended.stdout
+
+
+@pytest.mark.slow
+def test_a_number_that_a_comment_moves_is_told(tmp_path: Path) -> None:
+    bench = "from src import model\nprint(f'size: {len(open(model.__file__).read())}')\n"
+    ended = autoresearch(make_repository(tmp_path / "p", {"bench.py": bench, "src/model.py": MODEL}), "init", "--yes")
+    assert "WARNING: one more comment changes the number" in ended.stdout, ended.stderr
+
+
+def test_without_a_terminal_nothing_is_taken_silently(tmp_path: Path) -> None:
+    root = make_repository(tmp_path / "p", {"bench.py": bench(0), "src/model.py": MODEL})
+    ended = autoresearch(root, "init")
+    assert ended.returncode == 2 and len(ended.stderr.splitlines()) == 1
+    assert "src/model.py" in ended.stderr and "`autoresearch init --yes`" in ended.stderr
+    assert git(root, "status", "--porcelain") == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("import absent_module\nprint(f'error: {1}')\n", "crash: exit status 1"),
+        ("print(f'error: {1}')\nexec('print(\"error: 2\")')\n", "printed no number once"),
+    ],
+)
+def test_a_base_that_cannot_be_measured_leaves_everything_as_it_was(tmp_path: Path, text: str, words: str) -> None:
+    root = make_repository(tmp_path / "p", {"bench.py": text})
+    ended = autoresearch(root, "init", "--yes")
+    assert ended.returncode == 1 and words in ended.stderr and "Traceback" not in ended.stderr
+    assert git(root, "status", "--porcelain") == "" and git(root, "log", "--oneline").count("\n") == 1
+
+
+def test_a_repository_that_nothing_can_measure_gets_the_built_in_trial(tmp_path: Path) -> None:
+    root = make_repository(tmp_path / "p", {"README.md": "x\n"})
+    ended = autoresearch(root, "init", "--yes")
+    assert ended.returncode == 0 and (root / "train.py").exists()
