@@ -14,7 +14,7 @@ import platformdirs
 import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
-from autoresearch.errors import Blocker, UsageError
+from autoresearch.errors import Blocker, UsageError, require
 
 FILE = "autoresearch.yaml"
 PREFIX = "AUTORESEARCH_"
@@ -78,6 +78,14 @@ def _read_seconds(value: object) -> object:
     return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]] if match else value
 
 
+def _read_limit(value: object) -> object:
+    """Return the value of a limit, and whether it is a share of the base's: 0.05 and True for `+5%`."""
+    match = re.fullmatch(r"([+-]\d+(?:\.\d+)?) ?%", value.strip()) if isinstance(value, str) else None
+    if match is None and (isinstance(value, bool) or not isinstance(value, int | float)):
+        raise ValueError("should be a number, or a change against the base as +5%")
+    return (float(match[1]) / 100, True) if match else (value, False)
+
+
 def _require_group(pattern: str) -> str:
     try:
         groups = re.compile(pattern).groups
@@ -93,6 +101,7 @@ Numbers = Annotated[list[Annotated[int, Field(ge=0)]], BeforeValidator(_split), 
 
 Pairs = Annotated[int, Field(ge=0), AfterValidator(_require_interval)]
 TimeOfDay = Annotated[str, BeforeValidator(_read_time_of_day)]
+Limit = Annotated[tuple[float, bool], BeforeValidator(_read_limit)]
 TargetScore = Annotated[float, BeforeValidator(_read_target)]
 
 
@@ -147,6 +156,21 @@ class Metric(BaseModel):
     name: str = Field(pattern=r"^\w{1,40}$")
     source: MetricSource = Field(alias="from")
     possible: tuple[float, float] | None = None  # a number outside is suspect
+
+
+class Guard(BaseModel):
+    """What a version has to pass: a command that ends well, or a number with a limit."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(pattern=r"^\w{1,40}$")
+    command: Annotated[tuple[str, ...], BeforeValidator(_split_words)] = ()  # with the files of the version
+    timeout: Annotated[float, BeforeValidator(_read_seconds)] = Field(default=600.0, gt=0)  # seconds
+    read: tuple[str, ...] = ()  # files and folders that the command may read beside the tree
+    private: Annotated[tuple[str, ...], AfterValidator(_require_relative)] = ()  # private files that it may read
+    source: MetricSource | None = Field(default=None, alias="from")  # as of the metric
+    at_most: Limit | None = None
+    at_least: Limit | None = None
 
 
 def how_to_price(models: Sequence[str]) -> str:
@@ -207,6 +231,7 @@ class Config(BaseModel):
     score: ScoreCommand | None = None  # reads the number from the outputs of `run`, without files that may change
     holdout: ScoreCommand | None = None  # the same on other answers: for the honest total, never shown to an agent
     metric: Metric | None = None  # the number of `score`, or of `run`
+    guards: tuple[Guard, ...] = ()  # what a version must not break, the cheapest first
     on_event: str | None = None  # shell command that runs at events (docs/guide.md)
     on_event_seconds: float = Field(default=10.0, gt=0, le=600)  # time limit of that command
     require_strong: bool = False  # refuse to run where the grade of the cell is not STRONG
@@ -250,7 +275,8 @@ def _settle_edited(config: Config) -> Config:
 
     The built-in trial measures one Python file.
     """
-    if (config.run is None) is not (config.metric is None) or (config.run is None and (config.score or config.holdout)):
+    alone = config.score or config.holdout or config.guards
+    if (config.run is None) is not (config.metric is None) or (config.run is None and alone):
         raise UsageError(f"`run` and `metric` in {FILE} belong together: give both, or none for the built-in trial")
     if config.run is not None:
         _check_command(config)
@@ -272,12 +298,29 @@ def _check_command(config: Config) -> None:
         raise UsageError(f"metric.from: {source.file} is none of `run.outputs`")
     if config.score is not None and (not config.run or not config.run.outputs or (source and source.file)):
         raise UsageError("`score` reads `run.outputs` and prints the number: name these, and no `file` in metric.from")
+    _check_guards(config)
     if config.holdout is not None and config.score is None:
         raise UsageError("`holdout` needs `score`: both read the outputs of one run")
     if config.budget is not None:
         raise UsageError("`budget` is of the built-in trial: `timeout` of `run` limits a command")
     if config.program in config.edit:
         raise UsageError(f"{config.program} is yours: `edit` may not name it")
+
+
+def _check_guards(config: Config) -> None:
+    """Raise UsageError for a guard that is neither a command nor a number with a limit."""
+    names = [guard.name for guard in config.guards]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise UsageError(f"guards: {twice[0]} is there twice")
+    for guard in config.guards:
+        limits = [limit for limit in (guard.at_most, guard.at_least) if limit is not None]
+        source, of = guard.source, f"guards: {guard.name}"
+        if (source is None) is not bool(guard.command) or len(limits) is not (0 if guard.command else 1):
+            raise UsageError(f"{of}: give either `command`, or `from` and one of `at_most` and `at_least`")
+        if source is not None and (source.regex is None) is (source.json_path is None):
+            raise UsageError(f"{of}: give `regex` or `json` in `from`, and only one of them")
+        if source is not None and source.file and (config.score or source.file not in require(config.run).outputs):
+            raise UsageError(f"{of}: {source.file} is none of `run.outputs`, or `score` prints the numbers")
 
 
 def find_unread(root: Path) -> list[str]:

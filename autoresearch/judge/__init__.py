@@ -4,6 +4,7 @@ from autoresearch.judge.beliefs import Beliefs, learn
 from autoresearch.judge.curve_forecast import LOOKS, SCHEDULE, CurveForecast, Example, max_odds
 from autoresearch.judge.curve_gap import Gap, LossCurve, curve_gap
 from autoresearch.judge.level import ANCESTORS, Incumbent
+from autoresearch.judge.limits import Spread, p_above
 from autoresearch.judge.noise import MAX_EARLIER_DOF, Draw, Noise, difference, noise, p_below, p_below_zero
 from autoresearch.judge.pool_odds import update_parts
 from autoresearch.judge.power import POWER, smallest_gain
@@ -38,6 +39,7 @@ __all__ = [
     "LossCurve",
     "Noise",
     "SpeedEffect",
+    "Spread",
     "curve_gap",
     "decide",
     "difference",
@@ -47,6 +49,7 @@ __all__ = [
     "max_odds",
     "more_informative",
     "noise",
+    "p_above",
     "p_below",
     "p_below_zero",
     "p_better",

@@ -9,13 +9,14 @@ import shlex
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from autoresearch.files import read_untrusted
 from autoresearch.measure.command_spec import CommandSpec, NoNumberError, Step
+from autoresearch.measure.guards import CommandGuard, GuardError
 from autoresearch.measure.result import Overhead, Progress, Result
 from autoresearch.measure.settings import Settings, TrialPlan, Unwanted
 from autoresearch.measure.suspension import SuspensionDetector
@@ -27,6 +28,7 @@ from autoresearch.text import last_lines
 POLL_S = 0.05
 MAX_OUTPUT_BYTES = 16 << 20
 MAX_REASON_CHARS = 200
+GUARD_LINES = 3  # of what a guard printed, in the reason of a failure
 OUT = "out"  # the folder of outputs, in the private folder of the cell
 
 
@@ -39,6 +41,14 @@ class _Scoring:
     outputs: Mapping[str, bytes]
     plan: TrialPlan
     result: Result
+
+    def write_outputs(self, folder: Path) -> Path:
+        """Write the outputs of `run` into a new folder, and return it."""
+        given = folder / "in"
+        given.mkdir()
+        for name, content in self.outputs.items():
+            (given / name).write_bytes(content)
+        return given
 
 
 class CommandReferee:
@@ -87,21 +97,21 @@ class CommandReferee:
         scoring = _Scoring(source, seed, outputs, plan, result)
         if spec.score is None:
             result.val_bpb = spec.read_number(result.log, outputs[spec.file] if spec.file else None)
+            self._read_guards(result.log, scoring)
         else:
-            result.val_bpb = self._score(spec.score, folder / "score", scoring)
+            result.val_bpb = self._score(spec.score, folder / "score", scoring, reads_guards=True)
+        if plan.checks_guards(result.val_bpb):
+            self._run_guards(folder, scoring)
         if spec.holdout is not None and plan.wants_holdout(result.val_bpb):
             result.holdout_bpb = self._score(spec.holdout, folder / "holdout", scoring)
         result.outcome, result.score_seconds = "ok", time.monotonic() - began - result.train_seconds
 
-    def _score(self, step: Step, folder: Path, scoring: "_Scoring") -> float:
+    def _score(self, step: Step, folder: Path, scoring: _Scoring, reads_guards: bool = False) -> float:
         """Return the number that a command finds in the outputs. Raises NoNumberError.
 
         What it printed is not kept, and in no reason: an agent could have it print private answers.
         """
-        tree, given = self._lay_out(folder, scoring.source, scores=True), folder / "in"
-        given.mkdir()
-        for name, content in scoring.outputs.items():
-            (given / name).write_bytes(content)
+        tree, given = self._lay_out(folder, scoring.source, scores=True), scoring.write_outputs(folder)
         own, result = Result(), scoring.result
         try:
             with self._step(step, tree, scoring.seed, scoring.plan, own, given):
@@ -109,10 +119,45 @@ class CommandReferee:
         except NoNumberError as error:
             raise NoNumberError(error.outcome, f"the outputs could not be scored ({error.outcome})") from None
         result.weaknesses += [each for each in own.weaknesses if each not in result.weaknesses]
+        if reads_guards:
+            self._read_guards(own.log, scoring)
         return number
 
-    def _lay_out(self, folder: Path, source: str, scores: bool = False) -> Path:
-        """Return a copy of the base: with the version's files, or with the private ones where it `scores`."""
+    def _read_guards(self, printed: str, scoring: _Scoring) -> None:
+        """Record the numbers that have a limit. Raises NoNumberError if one is missing."""
+        try:
+            for guard in self._spec.number_guards:
+                scoring.result.guards[guard.name] = guard.read(printed, scoring.outputs)
+        except GuardError as error:
+            raise NoNumberError("invalid", str(error)) from None
+
+    def _run_guards(self, folder: Path, scoring: _Scoring) -> None:
+        """Run the commands that a version has to pass, in their order. Raises NoNumberError."""
+        for guard in self._spec.command_guards:
+            self._run_guard(guard, folder / f"guard-{guard.name}", scoring)
+        scoring.result.passed = True
+
+    def _run_guard(self, guard: CommandGuard, folder: Path, scoring: _Scoring) -> None:
+        """Run one with the version's files. What it prints is hidden where it may read private files."""
+        tree = self._lay_out(folder, scoring.source, private=guard.private)
+        given, own = scoring.write_outputs(folder) if guard.reads_outputs else None, Result()
+        step = Step(guard.command, guard.timeout_s, guard.read)
+        try:
+            with self._step(step, tree, scoring.seed, scoring.plan, own, given, "score"):
+                pass
+        except NoNumberError as error:
+            if guard.private:
+                raise NoNumberError("invalid", f"guard {guard.name} fails ({error.outcome})") from None
+            scoring.result.log += f"\n--- guard {guard.name}\n{own.log}"
+            lines = " / ".join(last_lines(own.log, GUARD_LINES, MAX_REASON_CHARS))
+            why = str(error) if error.outcome == "timeout" or not lines else lines
+            raise NoNumberError("invalid", f"guard {guard.name} fails: {why}") from None
+
+    def _lay_out(self, folder: Path, source: str, scores: bool = False, private: Collection[str] = ()) -> Path:
+        """Return a copy of the base with the version's files, and those that are `private` to what runs there.
+
+        Where it `scores` it has all private files, and none of the version's.
+        """
         if self._base is None:
             self._base = tempfile.TemporaryDirectory(prefix="autoresearch-")
             self._export(Path(self._base.name))
@@ -123,19 +168,26 @@ class CommandReferee:
             (tree / path).write_bytes(text.encode())  # a file of the base keeps its mode
             if scores:
                 (tree / path).unlink()
-        for name in () if scores else self._spec.private:
+        for name in () if scores else {*self._spec.private} - {*private}:
             _remove(tree / name)
         return tree
 
     @contextmanager
     def _step(
-        self, step: Step, tree: Path, seed: int, plan: TrialPlan, result: Result, given: Path | None = None
+        self,
+        step: Step,
+        tree: Path,
+        seed: int,
+        plan: TrialPlan,
+        result: Result,
+        given: Path | None = None,
+        stage: str = "",
     ) -> Iterator[Cell]:
         """Run a command to its end, and yield its dead cell. Raises NoNumberError, CellError, Unwanted."""
         _link(step.read, tree)
         with Cell.start(self._cell_spec(step, tree, seed, given)) as cell:
             result.grade, result.weaknesses, result.layers = cell.grade, list(cell.weaknesses), cell.layers
-            in_time = _wait(cell, plan, step.timeout_s, "score" if given else "train")
+            in_time = _wait(cell, plan, step.timeout_s, stage or ("score" if given else "train"))
             if not in_time:
                 cell.kill()
             result.log = cell.log()

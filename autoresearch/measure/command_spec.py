@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from autoresearch.measure.guards import CommandGuard, Guard, NumberGuard
+
 MAX_LINE_CHARS = 1000  # of a line in which the number is searched
 SEPARATE, IN_PROCESS, REPORTED = "separate", "in-process", "reported"
 
@@ -54,12 +56,21 @@ class CommandSpec:
     possible: tuple[float, float] | None = None
     locked: Mapping[str, str] = field(default_factory=dict)
     contents: Mapping[str, str] = field(default_factory=dict)
+    guards: tuple[Guard, ...] = ()
 
     @property
     def hash(self) -> str:
         """Return the hash of everything that measures: a changed evaluator is another session."""
         facts = json.dumps(asdict(self), sort_keys=True, default=lambda path: "")  # the place of the repository
         return hashlib.sha256(facts.encode()).hexdigest()[:16]
+
+    @property
+    def command_guards(self) -> list[CommandGuard]:
+        return [guard for guard in self.guards if isinstance(guard, CommandGuard)]
+
+    @property
+    def number_guards(self) -> list[NumberGuard]:
+        return [guard for guard in self.guards if isinstance(guard, NumberGuard)]
 
     @property
     def belief(self) -> str:
@@ -97,6 +108,7 @@ class CommandSpec:
             f"It may write into {{out}} and $TMPDIR; it has no network, and at most {self.run.timeout_s:g} s",
             *then,
             f"The number, {self.name}, is {what}, once, {where}{possible}; lower is better",
+            *(guard.describe() for guard in self.guards),
         ]
 
     def describe_task(self, creates: bool) -> str:

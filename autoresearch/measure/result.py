@@ -63,7 +63,7 @@ class Result:
     measured by the referee.
     """
 
-    outcome: str = "crash"  # ok oom nan crash timeout nothing_saved suspect infra stopped
+    outcome: str = "crash"  # ok oom nan crash timeout nothing_saved suspect infra stopped invalid
     val_bpb: float | None = None
     reason: str = ""
     seed: int = 0
@@ -87,6 +87,8 @@ class Result:
     layers: JsonObject = field(default_factory=dict)
     audit: dict[str, float] | None = None
     reported: dict[str, float] = field(default_factory=dict)
+    guards: dict[str, float] = field(default_factory=dict)  # the numbers beside the metric that have a limit
+    passed: bool = False  # all commands that are guards
     curve: list[dict[str, float]] = field(default_factory=list)
     behind: dict[str, float] | None = None
     cache_lost: str | None = None  # why the compile cache was not kept although it should be

@@ -62,18 +62,20 @@ class TrialPlan:
     """Everything that the caller asks of one trial.
 
     A claim above `loses_above` is not audited. A score for which `wants_holdout` is true is measured on the holdout
-    split too. Both are asked about scores less `speed_cost`, which is what the speed of the machine added to them, by
-    the conditions of the trial. `audit_factor` multiplies the number of audited positions; with `incumbent_losses`, the
-    claim of the version that this one has to beat, half of them are drawn where this one claims less. With
-    `keep_caches`, the compile cache of the training cell is stored in `Settings.caches`. `keep_checkpoint` is called
-    with the descriptor of the sealed checkpoint, which is closed afterwards. `watch` is called with the progress. The
-    trial ends early as soon as `is_unwanted`, which is asked several times a second. `find_behind` gets the part of the
-    budget that is used up, and the curve so far; a trial that it finds behind is stopped, unless it `runs_on`. `base`
-    is what the base spent (None until it has been measured); the time limits follow from it.
+    split too. Both are asked about scores less `speed_cost`, which is what the speed of the machine added to them,
+    by the conditions of the trial. Guards that are commands run if the score `checks_guards`. `audit_factor`
+    multiplies the number of audited positions; with `incumbent_losses`, the claim of the version that this one has
+    to beat, half of them are drawn where this one claims less. With `keep_caches`, the compile cache of the
+    training cell is stored in `Settings.caches`. `keep_checkpoint` is called with the descriptor of the sealed
+    checkpoint, which is closed afterwards. `watch` is called with the progress. The trial ends early as soon as
+    `is_unwanted`, which is asked several times a second. `find_behind` gets the part of the budget that is used up,
+    and the curve so far; a trial that it finds behind is stopped, unless it `runs_on`. `base` is what the base
+    spent (None until it has been measured); the time limits follow from it.
     """
 
     loses_above: float | None = None
     wants_holdout: Callable[[float], bool] = lambda val_bpb: False
+    checks_guards: Callable[[float], bool] = lambda val_bpb: True
     audit_factor: int = 1
     incumbent_losses: Coarse | None = None
     keep_caches: bool = False

@@ -9,6 +9,7 @@ from autoresearch.analysis.experiment_details import ExperimentDetails
 from autoresearch.files import JsonObject
 from autoresearch.hardware import peak_tflops
 from autoresearch.ledger import Review, Trial
+from autoresearch.ledger.guard_values import guard_means, has_passed
 from autoresearch.ledger.rows import FILLER, TRANSFER
 from autoresearch.ledger.statements import describe_odds, has_wrong_sign
 from autoresearch.measure.facts import describe_speed
@@ -17,7 +18,7 @@ from autoresearch.report.format import change, count, duration, outcome, short_c
 from autoresearch.sandbox.grade import describe
 from autoresearch.text import one_line, plain_text, plausible
 
-BRIEF = ("by", "predicted", "measured", "probability", "review", "ablation")  # facts in a report
+BRIEF = ("by", "predicted", "measured", "probability", "guards", "review", "ablation")  # facts in a report
 MIN_PREDICTION = 5e-5  # bits per byte; less is written as +0.0000
 OWN_CURVES = 3  # of the newest trials
 MAX_FILLERS = 6  # rows of a table; more become one
@@ -126,7 +127,16 @@ def _scores(details: ExperimentDetails) -> dict[str, str]:
         "measured": _measured(details),
         "rows": _rows(details),
         "probability": "" if experiment.p_gain is None else f"{describe_odds(experiment.p_gain)} that it is better",
+        "guards": _guards(details),
     }
+
+
+def _guards(details: ExperimentDetails) -> str:
+    """Return the numbers that have a limit beside the baseline's, and whether the commands were passed."""
+    before = guard_means(details.baseline.judging_trials) if details.baseline else {}
+    than = {name: f" (before: {value:.4g})" for name, value in before.items()}
+    parts = [f"{name} {mean:.4g}{than.get(name, '')}" for name, mean in guard_means(details.judging_trials).items()]
+    return ", ".join([*parts, *(["all commands passed"] if has_passed(details.judging_trials) else [])])
 
 
 def _resources(details: ExperimentDetails) -> dict[str, str]:

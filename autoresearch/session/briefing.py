@@ -21,6 +21,7 @@ from autoresearch.errors import describe_failure, is_unexpected, require
 from autoresearch.files import JsonObject
 from autoresearch.ledger import Experiment, trained_steps
 from autoresearch.ledger.early_stops import forecasts
+from autoresearch.ledger.guard_values import guard_means
 from autoresearch.measure.facts import describe_training
 from autoresearch.measure.referee import Conditions
 from autoresearch.session.context import SessionContext
@@ -144,8 +145,9 @@ class Briefing:
 
     def _facts(self, incumbent: Experiment) -> list[str]:
         good = [trial for trial in self.evidence.trials(incumbent) if trial.outcome == "ok"]
+        guards = [f"{name}: {mean:.4g}" for name, mean in guard_means(good).items()]
         try:
-            return self._describe(good[-1].result) if good else []
+            return [*self._describe(good[-1].result), *guards] if good else []
         except Exception as error:
             if not is_unexpected(error):
                 raise

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from autoresearch.files import JsonObject
+from autoresearch.measure.guards import NumberGuard
 from autoresearch.source.lines import split_lines
 from autoresearch.source.size import DataLimit, data_violation
 from autoresearch.source_tree import TRAIN, SourceTree, TreeLimits
@@ -17,6 +18,7 @@ class Constraints:
     max_lines: int | None = None
     max_data: DataLimit | None = None
     files: TreeLimits | None = None
+    guards: tuple[NumberGuard, ...] = ()  # which are judged with their noise (guard_odds.py)
 
     @property
     def what(self) -> str:

@@ -10,6 +10,7 @@ from autoresearch.analysis.session_noise import earlier_noise
 from autoresearch.errors import UserError, require
 from autoresearch.judge import Draw
 from autoresearch.ledger import Experiment, Ledger, Session, Trial
+from autoresearch.ledger.guard_values import has_passed
 from autoresearch.ledger.overhead import base_overhead
 from autoresearch.ledger.rows import EQUAL_SCORE, FILLER, SAME_AS, STOPPED
 from autoresearch.ledger.scores import effects
@@ -22,6 +23,7 @@ from autoresearch.session.constraints import Constraints
 from autoresearch.session.context import SessionContext
 from autoresearch.session.describe import Columns
 from autoresearch.session.drift import describe_drift, machine_changed
+from autoresearch.session.guard_odds import P_DROPPED, P_REFUSED, GuardOdds
 from autoresearch.session.incumbents import read_incumbent
 from autoresearch.session.machine_speed import describe_adjustment, may_be_spoiled
 from autoresearch.source import size
@@ -114,6 +116,8 @@ class Evidence:
             return None
         if not trials:
             return "sentinel" if self._is_sentinel_due(experiment) else "screen"
+        if self._broken_guard(experiment, P_DROPPED):
+            return None
         purpose = NEXT_PURPOSE.get(self._judge(experiment).action)
         return "rerun" if purpose == "sentinel" and self._fails_now(self.rival(experiment)) else purpose
 
@@ -197,6 +201,9 @@ class Evidence:
         if not trials:
             return {"verdict": "discard", "reason": self._reason_without_score(experiment)}
         decision = self._judge(experiment)
+        most = P_REFUSED if decision.action == "keep" else P_DROPPED
+        if (broken := self._broken_guard(experiment, most)) is not None:
+            return {"verdict": "invalid", "reason": broken}
         return self._judged_verdict(experiment, decision) | {
             "val_bpb": fmean(self.scores(experiment)),
             "delta": decision.delta,
@@ -227,11 +234,31 @@ class Evidence:
             raise UserError(f"the base {self.constraints.what} fails ({why}): mend and commit it, then run again")
         if (violation := self._violation(trials)) is not None:
             raise UserError(f"the base {self.constraints.what} {violation}: change it, or the limit")
+        if (broken := self._broken_guard(self.context.experiment(0), P_REFUSED)) is not None:
+            raise UserError(f"the base {self.constraints.what} breaks a limit ({broken}): change it, or the limit")
         scores = [require(trial.val_bpb) for trial in trials]
         return {"verdict": "keep", "reason": "the base", "val_bpb": fmean(scores), "sigma": self.noise().sigma}
 
     def _violation(self, trials: Sequence[Trial]) -> str | None:
         return next((words for trial in trials if (words := self.constraints.violation(trial.result))), None)
+
+    def _broken_guard(self, experiment: Experiment, most: float) -> str | None:
+        """Return the limit that a version breaks with a probability above `most`, in words; None if there is none."""
+        found = (odds for odds in self.guard_odds(experiment) if odds.p_broken > most)
+        return next((odds.describe() for odds in found), None)
+
+    def guard_odds(self, experiment: Experiment) -> list[GuardOdds]:
+        """Return what the trials of a version say of each limit."""
+        if not self.constraints.guards:
+            return []
+        versions = experiment, self.context.experiment(0), self.rival(experiment)
+        ours, base, rival = (self.trials(each) for each in versions)
+        odds = (GuardOdds.of(guard, ours, base, rival) for guard in self.constraints.guards)
+        return [each for each in odds if each is not None]
+
+    def has_passed_guards(self, experiment: Experiment) -> bool:
+        """Return whether a version has passed the commands that are guards: they run once."""
+        return has_passed(self.trials(experiment))
 
     def _judge(self, experiment: Experiment) -> judge.Decision:
         decision = self.rule(experiment)(self.draws_of(experiment))

@@ -244,7 +244,8 @@ def _constraints(context: SessionContext, project: Project, base: str) -> Constr
     if project.command is None:
         return replace(limits, max_data=data_limit(base))
     rules = EditRules(tuple(config.edit), config.create)
-    return replace(limits, files=workspace.limits(context.row.base_sha, rules))
+    guards = tuple(project.command.number_guards)
+    return replace(limits, files=workspace.limits(context.row.base_sha, rules), guards=guards)
 
 
 def _base_text(context: SessionContext, project: Project) -> str:

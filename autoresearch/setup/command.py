@@ -9,6 +9,8 @@ from autoresearch import config as configuration
 from autoresearch.config import Config, ScoreCommand
 from autoresearch.errors import UsageError, UserError, require
 from autoresearch.measure.command_spec import CommandSpec, Step
+from autoresearch.measure.guards import CommandGuard
+from autoresearch.setup.guard_settings import read_guards
 from autoresearch.workspace.workspace import Workspace
 
 
@@ -16,14 +18,21 @@ def read_command(root: Path, config: Config) -> CommandSpec:
     """Return the commands of the settings, with the files that HEAD locks. Raises Blocker, UserError."""
     run, metric, workspace = require(config.run), require(config.metric), Workspace.of(root, config)
     locked = workspace.locked(workspace.head())
-    source, scores = metric.source, [each for each in (config.score, config.holdout) if each is not None]
-    private = tuple(dict.fromkeys(name for each in scores for name in each.private))
+    source, readers = (
+        metric.source,
+        [each for each in (config.score, config.holdout, *config.guards) if each is not None],
+    )
+    private = tuple(dict.fromkeys(name for each in readers for name in each.private))
     inside = [name for name in private if _is_tracked(name, locked)]
     read = {name: root / configuration.expand_user(name) for name in run.read}
     secret = {name: root / name for name in private if name not in inside}
     if told := [name for name in private if any(_is_inside(root / name, path) for path in read.values())]:
         raise UsageError(f"{told[0]} is private, and `read` lets `run` read it")
-    only_output = run.outputs[0] if len(run.outputs) == 1 else None
+    only_output = run.outputs[0] if len(run.outputs) == 1 and config.score is None else None
+    guards = read_guards(root, config, secret, only_output)
+    shown = {
+        name: path for each in guards if isinstance(each, CommandGuard) for name, path in _existing(each.read).items()
+    }
     return CommandSpec(
         run=Step(run.command, run.timeout, _existing(read)),
         name=metric.name,
@@ -35,10 +44,11 @@ def read_command(root: Path, config: Config) -> CommandSpec:
         outputs=run.outputs,
         regex=source.regex,
         json_path=source.json_path,
-        file=source.file or (only_output if source.json_path and config.score is None else None),
+        file=source.file or (only_output if source.json_path else None),
         possible=metric.possible,
         locked=locked,
-        contents={name: _sizes(path) for name, path in read.items()}
+        guards=guards,
+        contents={name: _sizes(path) for name, path in {**read, **shown}.items()}
         | {name: _hash(path) for name, path in secret.items()},
     )
 
