@@ -1,7 +1,9 @@
 """The part of `init` for a repository that has a command of its own: ask, measure, attack, write."""
 
+import re
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,12 +14,14 @@ from autoresearch.cli.trial_steps import open_trials
 from autoresearch.errors import UsageError, UserError
 
 if TYPE_CHECKING:
+    from autoresearch.measure.result import Result
     from autoresearch.setup.calibration import Calibration
     from autoresearch.setup.evaluator_check import AttackReport
     from autoresearch.setup.triplet import Number, Triplet
     from autoresearch.setup.triplet_project import ProposedProject
 
 HOURS = 8.0  # of a night
+READ_ONLY = re.compile(r"Read-only file system|Permission denied|PermissionError|EROFS|EACCES")
 
 
 def has_terminal() -> bool:
@@ -43,45 +47,78 @@ def init_triplet(root: Path, triplet: "Triplet", yes: bool) -> None:
     from autoresearch.setup.new_triplet import texts_of, write_triplet
     from autoresearch.setup.triplet_project import propose_project
 
-    number = _settle_number(root, triplet, yes)
-    triplet = triplet if yes else ask_guard(triplet)
+    triplet, number, seconds = _settle_number(root, triplet, yes)
+    triplet = _settle_guard(root, triplet if yes else ask_guard(triplet), number, yes)
     proposed = propose_project(root, triplet, number)
-    measured, reports = measure_base(proposed)
+    measured, reports = _measure_base(proposed, seconds)
     states, commit = write_triplet(root, texts_of(triplet, number, measured))
     _print_choice(triplet, number)
-    print_findings(proposed, measured, reports, number.name)
+    _print_findings(proposed, measured, reports, number.name)
     _print_files(root, states, commit)
 
 
-def _settle_number(root: Path, triplet: "Triplet", yes: bool) -> "Number":
-    """Run the command once, and return the number that counts. Raises UserError."""
+def _settle_number(root: Path, triplet: "Triplet", yes: bool) -> "tuple[Triplet, Number, float]":
+    """Run the command once; return what is measured, the number that counts, and the seconds. Raises UserError."""
     from autoresearch.cli.triplet_questions import ask_number
-    from autoresearch.setup.calibration import SEEDS, require_number
+    from autoresearch.setup.calibration import require_number
     from autoresearch.setup.detect.printed_numbers import numbers_in
-    from autoresearch.setup.triplet import Number
-    from autoresearch.setup.triplet_project import propose_project
+    from autoresearch.setup.glue_files import IN_COPY, run_in_copy
 
-    expected = triplet.number or Number("number", regex="(?!)()")
-    proposed = propose_project(root, triplet, expected)
-    with open_trials(proposed) as measure:
-        result = measure("first run", proposed.text, SEEDS[0])
-    options = [expected] if result.outcome == "ok" else []
+    result = _run_once(root, replace(triplet, guard=None))
+    if result.outcome == "crash" and READ_ONLY.search(result.log) and IN_COPY not in triplet.command:
+        triplet = run_in_copy(triplet)
+        result = _run_once(root, replace(triplet, guard=None))
+    options = [triplet.number] if triplet.number and result.outcome == "ok" else []
     if result.outcome in ("ok", "invalid"):
-        options += [each for each in numbers_in(result.log) if each.name != expected.name]
+        options += [each for each in numbers_in(result.log) if not options or each.name != options[0].name]
     else:
         require_number(result)
     if not options:
         raise UserError(f"`{triplet.command}` printed no number once: let it print one line such as `error: 0.25`")
-    return options[0] if yes else ask_number(options)
+    return triplet, options[0] if yes else ask_number(options), result.total_seconds
 
 
-def measure_base(proposed: "ProposedProject") -> "tuple[Calibration, list[AttackReport]]":
-    """Measure noise and reaction of a project, then attack its evaluator."""
-    from autoresearch.setup.calibration import calibrate
+def _settle_guard(root: Path, triplet: "Triplet", number: "Number", yes: bool) -> "Triplet":
+    """Run the guard once; one that was only detected is left out if the base fails it. Raises UserError."""
+    from autoresearch.setup.calibration import SEEDS
+    from autoresearch.setup.triplet_project import propose_project
 
+    if triplet.guard is None:
+        return triplet
+    proposed = propose_project(root, triplet, number)
+    with open_trials(proposed, guards=True) as measure:
+        result = measure("the guard", proposed.text, SEEDS[0])
+    if result.outcome == "ok":
+        return triplet
+    if not yes:
+        raise UserError(f"the base does not pass the guard `{triplet.guard}`: {result.reason}")
+    typer.echo(f"left out, for the base does not pass it: `{triplet.guard}`", err=True)
+    return replace(triplet, guard=None)
+
+
+def _run_once(root: Path, triplet: "Triplet") -> "Result":
+    from autoresearch.setup.calibration import SEEDS
+    from autoresearch.setup.triplet import Number
+    from autoresearch.setup.triplet_project import propose_project
+
+    proposed = propose_project(root, triplet, triplet.number or Number("number", regex="(?!)()"))
     with open_trials(proposed) as measure:
-        measured = calibrate(proposed.text, measure, proposed.goal)
-        return measured, run_attacks(proposed, measured.base[0], measure)
+        return measure("first run", proposed.text, SEEDS[0])
+
+
+def _measure_base(proposed: "ProposedProject", seconds: float) -> "tuple[Calibration, list[AttackReport] | None]":
+    """Measure noise and reaction of a project, then attack its evaluator; None for attacks that would take long."""
+    from autoresearch.setup.calibration import SLOW_S, calibrate, count_trials, seeds_for
+    from autoresearch.setup.evaluator_check import TRIALS
+
+    seeds, is_slow = seeds_for(seconds), seconds >= SLOW_S
+    runs = count_trials(proposed.text, seeds) + (0 if is_slow else TRIALS)
+    typer.echo(
+        f"up to {runs} runs follow, {runs * seconds / 60:.0f} min in all; until then nothing is written", err=True
+    )
+    with open_trials(proposed) as measure:
+        measured = calibrate(proposed.text, measure, seeds, proposed.goal)
+        return measured, None if is_slow else run_attacks(proposed, measured.base[0], measure)
 
 
 def _print_choice(triplet: "Triplet", number: "Number") -> None:
@@ -90,8 +127,8 @@ def _print_choice(triplet: "Triplet", number: "Number") -> None:
         typer.echo(f"guard     {triplet.guard}")
 
 
-def print_findings(
-    proposed: "ProposedProject", measured: "Calibration", reports: Sequence["AttackReport"], name: str
+def _print_findings(
+    proposed: "ProposedProject", measured: "Calibration", reports: "Sequence[AttackReport] | None", name: str
 ) -> None:
     """Print what the measurements say of a night."""
     from autoresearch.setup.night_forecast import describe_night, describe_noise, describe_reaction
@@ -105,7 +142,9 @@ def print_findings(
     typer.echo(f"night     {describe_night(proposed.project, measured, name, HOURS)}")
 
 
-def _describe_attacks(reports: Sequence["AttackReport"]) -> str:
+def _describe_attacks(reports: "Sequence[AttackReport] | None") -> str:
+    if reports is None:
+        return "not attacked yet, for a run takes long: `autoresearch attack` does it"
     if not reports:
         return NOT_ATTACKED
     won = [report for report in reports if report.wins]

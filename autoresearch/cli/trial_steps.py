@@ -13,8 +13,9 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def open_trials(proposed: "ProposedProject", wait: bool = False) -> Iterator["Measure"]:
-    """Lock the slot of a project, and yield the function that measures a version there."""
+def open_trials(proposed: "ProposedProject", wait: bool = False, guards: bool = False) -> Iterator["Measure"]:
+    """Lock the slot of a project, and yield what measures a version there, with its `guards` or without."""
+    from autoresearch.measure.settings import TrialPlan
     from autoresearch.sandbox.cell import protect_self
     from autoresearch.setup.slots import lock
     from autoresearch.terminal.step_display import StepDisplay
@@ -24,7 +25,7 @@ def open_trials(proposed: "ProposedProject", wait: bool = False) -> Iterator["Me
 
     def measure(label: str, text: str, seed: int) -> "Result":
         display.begin(label)
-        result = referee.measure(text, seed)
+        result = referee.measure(text, seed, TrialPlan(checks_guards=lambda score: guards))
         display.end(label, describe(result))
         return result
 

@@ -6,8 +6,10 @@ from dataclasses import replace
 
 import typer
 
+from autoresearch.setup.glue_files import IN_COPY, with_guard
 from autoresearch.setup.triplet import Goal, Number, Triplet
 
+NO_GUARD = "-"
 LOWER_WORDS, HIGHER_WORDS = ("min", "lower", "low"), ("max", "higher", "high")
 
 
@@ -52,8 +54,9 @@ def _goal(words: Sequence[str], default: Goal) -> Goal | None:
 
 def ask_guard(found: Triplet) -> Triplet:
     """Ask for the command that has to succeed."""
-    answer = _ask("4/4 command that must not fail (- for none)", found.guard or "-")
-    return replace(found, guard=None if answer in ("", "-") else answer)
+    default = (found.guard or NO_GUARD).removeprefix(f"{IN_COPY} ")
+    answer = _ask("4/4 command that must not fail (- for none)", default)
+    return with_guard(found, None if answer in ("", NO_GUARD) else answer)
 
 
 def _ask(question: str, default: str) -> str:

@@ -1,7 +1,7 @@
 """Measurements before a first session: noise, a version without effect, versions that are broken."""
 
 import statistics
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -11,6 +11,7 @@ from autoresearch.setup.triplet import Goal
 from autoresearch.source_tree import SourceTree
 
 SEEDS = (1, 1, 2, 3, 4)  # of the trials of the base; the first two show whether the seed explains the noise
+SLOW_S = 60.0  # of a run, from which on the base is measured three times and nothing is attacked
 TIE_SIGMA = 4.0  # a comment may change the number by so much
 MAX_BROKEN = 4  # files that are broken, one at a time
 EXACT, NOISY = "exact", "noisy"
@@ -90,15 +91,25 @@ class Calibration:
         return [path for path, loss in losses.items() if loss is not None and loss < -TIE_SIGMA * self.sigma]
 
 
-def calibrate(text: str, measure: Measure, goal: Goal = "min") -> Calibration:
-    """Measure the base five times, a comment, and broken files. Raises UserError if the base has no number."""
+def seeds_for(seconds: float) -> Sequence[int]:
+    """Return the seeds of the base's trials, by the duration of one."""
+    return SEEDS if seconds < SLOW_S else SEEDS[:3]
+
+
+def calibrate(text: str, measure: Measure, seeds: Sequence[int], goal: Goal = "min") -> Calibration:
+    """Measure the base with seeds, a comment, and broken files. Raises UserError if the base has no number."""
     base = []
-    for k, seed in enumerate(SEEDS):
-        base.append(require_number(measure(f"base, {k + 1} of {len(SEEDS)}", text, seed)))
+    for k, seed in enumerate(seeds):
+        base.append(require_number(measure(f"base, {k + 1} of {len(seeds)}", text, seed)))
     version = add_comment(text)
     commented = None if version is None else measure("one more comment", version, SEEDS[0])
     broken = {path: measure(f"{path} broken", each, SEEDS[0]) for path, each in break_files(text)}
     return Calibration(tuple(base), commented, broken, goal)
+
+
+def count_trials(text: str, seeds: Sequence[int]) -> int:
+    """Return the number of trials of a calibration."""
+    return len(seeds) + 1 + min(MAX_BROKEN, len(SourceTree.parse(text).files))
 
 
 def require_number(result: Result) -> Result:

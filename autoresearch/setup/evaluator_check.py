@@ -10,6 +10,7 @@ from autoresearch.measure.result import Result
 from autoresearch.setup.calibration import SEEDS, Measure
 from autoresearch.setup.triplet_project import ProposedProject
 
+TRIALS = sum(attack.trials for attack in ATTACKS)
 SCORE = "add a `score`: another cell computes the number from the outputs of `run`, without files that may change"
 PRIVATE = "make the answers `private` of a `score`: `run` then has no copy of them"
 CELL = "the cell or the evaluator has a hole: `autoresearch doctor` says which protection is missing"
@@ -18,7 +19,7 @@ HOLES = {
     "reading the answers": ("a version opens the files that the number is computed from", PRIVATE),
     "os._exit after printing": ("a version prints a better number and ends the process at once", SCORE),
     "atexit": ("a version prints a better number when the process ends", SCORE),
-    "PATH": ("a version lets the evaluator start other programs than it names", SCORE),
+    "PATH, PYTHONPATH": ("a version lets the evaluator start other programs than it names", SCORE),
     "patched clock": ("a version makes the clock slower that the evaluator reads", SCORE),
     "write to the evaluator": ("a version changes the program that measures it", CELL),
     "conftest, sitecustomize": ("a version adds a file that Python runs without being asked", CELL),

@@ -60,4 +60,4 @@ class Triplet:
             "metric": metric
             | ({"goal": number.goal} if number.goal == "max" else {})
             | ({"kind": kind} if kind else {}),
-        }
+        } | ({"guards": [{"name": "check", "command": self.guard}]} if self.guard else {})

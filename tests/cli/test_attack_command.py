@@ -7,6 +7,9 @@ from support.programs import autoresearch
 from support.shapes import as_documented
 from support.triplets import make_separate, make_triplet
 
+from autoresearch.measure.evaluator_attacks import ATTACKS
+from autoresearch.setup.evaluator_check import HOLES
+
 
 def test_an_evaluator_in_the_process_of_the_version_admits_what_wins(tmp_path: Path) -> None:
     root = make_triplet(tmp_path / "p")
@@ -54,3 +57,7 @@ def test_other_languages_are_not_attacked(tmp_path: Path) -> None:
 def test_the_built_in_trial_is_not_for_this(repository: Path) -> None:
     ended = autoresearch(repository, "attack")
     assert ended.returncode == 1 and "`run` and `metric`" in ended.stderr and len(ended.stderr.splitlines()) == 1
+
+
+def test_each_attack_has_a_hole_and_a_remedy() -> None:
+    assert set(HOLES) == {attack.name for attack in ATTACKS}

@@ -1,10 +1,13 @@
 """`init` in repositories with a command of their own: what it asks, measures, tells, writes and leaves alone."""
 
+import os
+import re
 from pathlib import Path
 
 import pytest
 from support.programs import autoresearch
 from support.repositories import git
+from support.terminals import terminal
 
 from autoresearch import config
 
@@ -111,3 +114,43 @@ def test_a_repository_that_nothing_can_measure_gets_the_built_in_trial(tmp_path:
     root = make_repository(tmp_path / "p", {"README.md": "x\n"})
     ended = autoresearch(root, "init", "--yes")
     assert ended.returncode == 0 and (root / "train.py").exists()
+
+
+@pytest.mark.slow
+def test_four_questions_with_answers_of_the_users_own(tmp_path: Path) -> None:
+    text = bench(0).replace("print(", "open('made.txt', 'w')\nprint(f'other: {3}')\nprint(")
+    files = {"bench.py": "print(f'loss: {1}')\n", "tools/own.py": text, "src/model.py": MODEL, "src/more.py": "x = 1\n"}
+    root = make_repository(tmp_path / "p", files)
+    command = "env PYTHONPATH=. python tools/own.py"
+    with terminal(root, "init", env=dict(os.environ)) as shown:
+        for k, answer in enumerate(("src/model.py", command, "nonsense", "error lower", f"{command} --seed 3")):
+            question = f"{k + (k < 3)}/4"
+            shown.until(lambda text, asked=question: re.search(rf"{asked}[^\n]*: $", text))
+            shown.press(answer.encode() + b"\n")
+        code, text = shown.end()
+    assert code == 0 and "printed once: error, other" in text and "answer with one of error, other" in text
+    settings = config.load(root, {})
+    assert settings.run is not None and settings.run.command[:2] == ("sh", ".autoresearch/measure_in_copy.sh")
+    assert settings.metric is not None and settings.metric.name == "error" and len(settings.guards) == 1
+    assert settings.guards[0].command[1] == ".autoresearch/measure_in_copy.sh"
+    assert (root / ".autoresearch/measure_in_copy.sh").exists() and git(root, "status", "--porcelain") == ""
+
+
+@pytest.mark.slow
+def test_a_project_of_pi_is_measured_with_its_checks(tmp_path: Path) -> None:
+    measure = "#!/bin/bash\nset -e\necho x > built.txt\npython3 sort.py\necho METRIC other=1\n"
+    prompt = "# Fewer steps\n- **Primary**: steps (lower is better)\n## Files in Scope\n- `sort.py`\n"
+    files = {".auto/measure.sh": measure, ".auto/prompt.md": prompt, "sort.py": "print(f'METRIC steps={7}')\n"}
+    root = make_repository(tmp_path / "p", files | {".auto/checks.sh": "test -e sort.py\n"})
+    ended = autoresearch(root, "init", "--yes")
+    assert ended.returncode == 0 and "base      7 in 5 runs" in ended.stdout, ended.stderr
+    assert [guard.command[-1] for guard in config.load(root, {}).guards] == [".auto/checks.sh"]
+    assert "Fewer steps" in (root / "program.md").read_text()
+
+
+def test_tests_that_the_base_does_not_pass_are_no_guard(tmp_path: Path) -> None:
+    files = {"bench.py": "import model\nprint(f'error: {model.X}')\n", "model.py": "X = 1\n"}
+    root = make_repository(tmp_path / "p", files | {"tests/test_model.py": "def test_x():\n    assert False\n"})
+    ended = autoresearch(root, "init", "--yes")
+    assert ended.returncode == 0 and "left out, for the base does not pass it: `python -m pytest" in ended.stderr
+    assert not config.load(root, {}).guards

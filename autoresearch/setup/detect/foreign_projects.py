@@ -4,7 +4,7 @@ import json
 import re
 import tomllib
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 import yaml
 
@@ -12,20 +12,14 @@ from autoresearch.files import JsonObject
 from autoresearch.setup.detect.local_imports import is_test
 from autoresearch.setup.detect.printed_numbers import goal_of, line_number
 from autoresearch.setup.detect.repository_texts import RepositoryTexts, beside, folder_of
+from autoresearch.setup.glue_files import GLUE, glue_file, run_in_copy
 from autoresearch.setup.triplet import Goal, Number, Triplet
 
-GLUE = ".autoresearch"  # folder of the files that `init` writes beside the settings
-COPY = "measure_in_copy.sh"
 KARPATHY_TIMEOUT_S = 1200.0  # five minutes of training, and compilation and evaluation around it
 MAX_TASK_CHARS = 8000
 EVOLVED = "EVOLVE-BLOCK"
 _PI_LINE = re.compile(r"METRIC\s+([\w.]+)=")
 _PI_PRIMARY = re.compile(r"\*\*Primary\*\*:?\s*:?\s*`?([\w.]+)`?([^\n]*)")
-
-
-def glue_file(name: str) -> dict[str, str]:
-    """Return a file of this package that a project needs, by its path there."""
-    return {f"{GLUE}/{name}": (Path(__file__).parents[1] / "glue" / name).read_text(encoding="utf-8")}
 
 
 def find_karpathy(texts: RepositoryTexts) -> Triplet | None:
@@ -52,16 +46,16 @@ def find_pi(texts: RepositoryTexts) -> Triplet | None:
         return None
     prompt = texts.files.get(".auto/prompt.md") or texts.files.get("autoresearch.md", "")
     checks = next((path for path in (".auto/checks.sh", "autoresearch.checks.sh") if path in texts.files), None)
-    return Triplet(
+    found = Triplet(
         kind="pi-autoresearch",
         why=f"{script} prints METRIC name=value",
         edit=tuple(_paths_in_scope(texts, prompt)) or _sources(texts),
-        command=f"sh {GLUE}/{COPY} bash {script}",
+        command=f"bash {script}",
         number=_pi_number(texts, script, prompt),
-        guard=f"sh {GLUE}/{COPY} bash {checks}" if checks else None,
-        glue=glue_file(COPY),
+        guard=f"bash {checks}" if checks else None,
         task=prompt[:MAX_TASK_CHARS],
     )
+    return run_in_copy(found)
 
 
 def _pi_number(texts: RepositoryTexts, script: str, prompt: str) -> Number | None:

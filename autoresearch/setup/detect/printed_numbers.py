@@ -25,6 +25,7 @@ _PAIR = re.compile(
 _LINE = re.compile(r"^\s*([A-Za-z][\w /()%.-]{0,38}?)\s*[:=]\s*([-+]?(?:\d|\.\d)[\d.]*(?:[eE][-+]?\d+)?)")
 _BARE = r"^\s*([-+]?(?:\d|\.\d)[\d.]*(?:[eE][-+]?\d+)?)\s*$"
 _LABEL = re.compile(r"(?:^|[\s,;(|])([A-Za-z][\w/%-]{0,38})\s*[:=]\s*$")
+_TOOK = r"\b(?:took|elapsed|in)\s+(\d[\d.]*)\s*(?:s|sec|secs|seconds)\b"
 MAX_JSON_DEPTH = 4
 
 
@@ -59,8 +60,9 @@ def numbers_in(output: str) -> list[Number]:
     """Return the numbers that were printed once, the likeliest metric first."""
     lines = output.splitlines()
     found = [*_json_numbers(lines), *_labelled_numbers(lines)]
-    if sum(bool(re.search(_BARE, line)) for line in lines) == 1:
-        found.append(Number("score", "min", regex=_BARE))
+    for name, pattern in (("seconds", _TOOK), ("score", _BARE)):
+        if sum(bool(re.search(pattern, line)) for line in lines) == 1:
+            found.append(Number(name, "min", regex=pattern))
     return sorted(found, key=_rank, reverse=True)
 
 
