@@ -94,7 +94,8 @@ def test_a_project_of_openevolve_and_its_settings() -> None:
 
 
 def test_a_program_with_markers_is_what_openevolve_changes() -> None:
-    files = {"evaluator.py": EVALUATOR, "solver.py": "# EVOLVE-BLOCK-START\n", "other.py": "x = 1\n"}
+    marked = "# EVOLVE-BLOCK-START\n"
+    files = {"README.md": marked, "evaluator.py": EVALUATOR, "solver.py": marked, "other.py": "x = 1\n"}
     assert first(files).edit == ("solver.py",)
 
 

@@ -18,6 +18,7 @@ from autoresearch.setup.triplet import Goal, Number, Triplet
 KARPATHY_TIMEOUT_S = 1200.0  # five minutes of training, and compilation and evaluation around it
 MAX_TASK_CHARS = 8000
 EVOLVED = "EVOLVE-BLOCK"
+PROSE = (".md", ".txt", ".yaml", ".yml")
 _PI_LINE = re.compile(r"METRIC\s+([\w.]+)=")
 _PI_PRIMARY = re.compile(r"\*\*Primary\*\*:?\s*:?\s*`?([\w.]+)`?([^\n]*)")
 
@@ -122,7 +123,7 @@ def _first_program(texts: RepositoryTexts, evaluator: str, stem: str) -> str | N
     folder = folder_of(evaluator)
     near = [path for path in texts.in_folder(folder) if folder_of(path) == folder and path != evaluator]
     named = [path for path in near if PurePosixPath(path).stem == stem and texts.files[path]]
-    marked = [path for path in near if EVOLVED in texts.files[path]]
+    marked = [path for path in near if EVOLVED in texts.files[path] and not path.endswith(PROSE)]
     return next(iter([*named, *marked]), None)
 
 
