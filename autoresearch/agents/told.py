@@ -19,5 +19,5 @@ def full_text(agent: str, config: Config, brief: Brief) -> str:
         return initial_files(brief)["BRIEF.md"].decode()
     from autoresearch.agents.llm.prompts import system
 
-    role = system("idea" if config.code_model else "propose", config.edit_format, brief.task)
+    role = system("idea" if config.code_model else "propose", config.edit_format, brief.task, brief.source)
     return "\n\n".join([role, *brief.stable, brief.changing()]) + "\n"

@@ -12,11 +12,13 @@ from autoresearch.brief import history
 from autoresearch.brief.history import PastExperiment
 from autoresearch.brief.ideas import Idea, Paper
 from autoresearch.brief.openings import Opening, describe_plateau
+from autoresearch.brief.script_contract import SCRIPT_CONTRACT
 from autoresearch.brief.source_code import show_source
 from autoresearch.brief.tokens import count_tokens, cut, quote, table_cell, take_fitting
 from autoresearch.ledger.unmeasured import describe_unmeasured
 from autoresearch.measure.interface import TRIAL
 from autoresearch.source.diff import unified_diff
+from autoresearch.source.script import is_script
 from autoresearch.source_tree import EditRules
 
 MAX_BRIEF_TOKENS = 24_000
@@ -66,6 +68,11 @@ Up to {count} proposals are wanted now, the most promising one first; fewer are 
 as it is shown here, none builds on another, and each is measured by itself."""
 
 
+def contract_of(source: str) -> str:
+    """Return the contract of a train.py: that of its two functions, or that of a script."""
+    return SCRIPT_CONTRACT if is_script(source) else CONTRACT
+
+
 @dataclass(frozen=True)
 class Brief:
     """The content of a brief. `history` is oldest first.
@@ -101,12 +108,12 @@ class Brief:
     agent: str = ""
     proposals: int = 1
     max_tokens: int = MAX_BRIEF_TOKENS
-    task: str | None = None  # instructions where a command measures; None: CONTRACT
+    task: str | None = None  # instructions where a command measures; None: the contract of train.py
     rules: EditRules | None = None  # of several files; None: train.py
 
     @property
     def contract(self) -> str:
-        return CONTRACT if self.task is None else self.task
+        return contract_of(self.source) if self.task is None else self.task
 
     def without_openings(self) -> "Brief":
         """Return the brief for an agent without a model, which takes no offers."""

@@ -9,10 +9,12 @@ from pathlib import Path
 
 from autoresearch.data.dataset import Dataset
 from autoresearch.measure import wire
+from autoresearch.measure.prepare_module import pack_lengths
 from autoresearch.measure.settings import Settings
 from autoresearch.sandbox.cell import Cell, CellError
 from autoresearch.sandbox.launch import CellSpec
 from autoresearch.source.prose import without_prose
+from autoresearch.source.script import is_script
 
 FOLDER = Path(__file__).resolve().parent
 CODE = (FOLDER, FOLDER.with_name("sandbox"))  # all of ours that a trial's cell needs
@@ -126,6 +128,17 @@ def cell_spec(settings: Settings, data: Dataset) -> CellSpec:
     )
 
 
+def _describe_prepare(harness: Harness) -> wire.Fields:
+    """Return what the `prepare` of a script is told of the data."""
+    data = harness.data
+    return {
+        "bos": data.meta["tokenizer"]["bos"],
+        "train_rows": data.train_rows,
+        "eval_tokens": harness.settings.eval_rows * data.seq_len,
+        "token_bytes": pack_lengths(bytes(data.token_bytes().clip(0, 255).tolist())),
+    }
+
+
 def send_hello(channel: wire.Channel, source: str, seed: int, harness: Harness, fds: Sequence[int] = ()) -> None:
     """Send a program its source, its seed, and what it is told of settings and data. Raises wire.Closed."""
     settings, data = harness.settings, harness.data
@@ -143,6 +156,7 @@ def send_hello(channel: wire.Channel, source: str, seed: int, harness: Harness, 
             unit=settings.budget.unit,
             budget=settings.budget.amount,
             reserve=settings.budget.reserve,
+            prepare=_describe_prepare(harness) if is_script(source) else None,
             second_filter=not settings.layers_off & {"seccomp", "second_filter"},  # alone, it protects nothing
         )
     finally:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from autoresearch.files import read_untrusted
 from autoresearch.measure.command_spec import CommandSpec, NoNumberError, Step
@@ -29,6 +29,7 @@ POLL_S = 0.05
 MAX_OUTPUT_BYTES = 16 << 20
 MAX_REASON_CHARS = 200
 GUARD_LINES = 3  # of what a guard printed, in the reason of a failure
+HOME = "~/"
 OUT = "out"  # the folder of outputs, in the private folder of the cell
 
 
@@ -201,8 +202,9 @@ class CommandReferee:
             environment["CUDA_VISIBLE_DEVICES"] = settings.gpu
         command = (self._spec.python if word == "python" else word for word in step.command)
         words = " ".join(_quote(word.replace("{in}", str(given)), seed) for word in command)
+        enter = f"cd {shlex.quote(str(tree))} && exec {words}"
         return CellSpec(
-            program=["/bin/sh", "-c", f'mkdir "$HOME/{OUT}" && cd {shlex.quote(str(tree))} && exec {words}'],
+            program=["/bin/sh", "-c", " && ".join([f'mkdir "$HOME/{OUT}"', *_link_home(step.read), enter])],
             read=[tree, *([given] if given else []), *step.read.values()],
             gpu=settings.device != "cpu",
             memory=settings.memory if settings.device == "cpu" else None,
@@ -244,9 +246,18 @@ def _read_output(cell: Cell, name: str) -> bytes:
 def _link(paths: Mapping[str, Path], tree: Path) -> None:
     """Put links to files of the user's at their places in a copy that lacks them."""
     for name, path in paths.items():
-        if not (tree / name).exists() and not Path(name).is_absolute():
+        if not (tree / name).exists() and not Path(name).is_absolute() and not name.startswith(HOME):
             (tree / name).parent.mkdir(parents=True, exist_ok=True)
             (tree / name).symlink_to(path)
+
+
+def _link_home(paths: Mapping[str, Path]) -> Iterator[str]:
+    """Yield commands that put links to files of the user's home at their places in the home of a cell."""
+    for name, path in paths.items():
+        if name.startswith(HOME):
+            place = PurePosixPath(name.removeprefix(HOME))
+            folder, link = (f'"$HOME"/{shlex.quote(str(each))}' for each in (place.parent, place))
+            yield f"mkdir -p {folder} && ln -s {shlex.quote(str(path))} {link}"
 
 
 def _remove(path: Path) -> None:

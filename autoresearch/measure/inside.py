@@ -25,11 +25,11 @@ for _name, _folder in PACKAGES.items():
     sys.modules.setdefault(_name, _package)
 from autoresearch.measure import answers, checkpoint_file, wire  # noqa: E402
 from autoresearch.measure.answers import Model  # noqa: E402
-from autoresearch.measure.program import import_torch, run_source  # noqa: E402
+from autoresearch.measure.program import import_torch, open_program  # noqa: E402
 from autoresearch.measure.trial_context import TrialContext  # noqa: E402
 from autoresearch.sandbox import compute_only  # noqa: E402
 
-TOOLS = ("check", "same", "profile", "probe")  # of an agent (autoresearch/tools)
+TOOLS = ("check", "same", "profile", "probe", "state")  # of an agent (autoresearch/tools), and saved_state.py
 STARTERS = ("popen_fork.py", "subprocess.py", "util.py")  # files of the standard library that start processes
 NO_PROCESSES = "under a budget in CPU-seconds there are no other processes: use threads, and num_workers=0"
 NOT_SENT = "a worker process could not send its batch, for a cell has no sockets: use num_workers=0, or trial.batches"
@@ -51,7 +51,7 @@ class _ScoringCell:
         self.torch = import_torch(source, self.hello["threads"])
         state, config = checkpoint_file.read(checkpoint, self.torch, self.numpy)
         _begin(channel, second_filter=self.hello["second_filter"])  # from here on, code of train.py runs
-        self.model: Model = run_source(source).load(state, config, self.device)
+        self.model: Model = open_program(source, self.hello, self.torch).load(state, config, self.device)
 
     def run(self) -> None:
         """Answer twice about random tokens, so that what compiles or loads late has done so, then batch by batch."""
@@ -144,7 +144,7 @@ def _train(channel: wire.Channel, source: str, hello: wire.Fields) -> None:
     torch = import_torch(source, hello["threads"])
     importlib.import_module("numpy")  # on our account
     _begin(channel, second_filter=False)
-    run_source(source).train(TrialContext(channel, hello, torch))
+    open_program(source, hello, torch).train(TrialContext(channel, hello, torch))
 
 
 def _import_ahead(mode: str) -> None:

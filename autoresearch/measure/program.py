@@ -1,4 +1,4 @@
-"""The text of train.py as a module, inside a cell."""
+"""The text of train.py as a program with `train` and `load`, inside a cell."""
 
 import ast
 import gc
@@ -7,6 +7,9 @@ import io
 import linecache
 import sys
 from types import ModuleType
+from typing import Any
+
+from autoresearch.measure import wire
 
 
 def import_torch(source: str, threads: int) -> ModuleType | None:
@@ -21,10 +24,18 @@ def import_torch(source: str, threads: int) -> ModuleType | None:
     return torch
 
 
-def run_source(source: str) -> ModuleType:
-    """Execute the text of a train.py as the module `train`."""
-    module = ModuleType("train")
-    sys.modules["train"] = module
+def open_program(source: str, hello: wire.Fields, torch: ModuleType | None) -> Any:
+    """Return what has the functions `train` and `load`: the module, or an adapter of a script."""
+    if hello["prepare"] is None:
+        return run_source(source)
+    adapter = importlib.import_module("autoresearch.measure.script_program")
+    return adapter.ScriptProgram(source, hello, torch, run_source)
+
+
+def run_source(source: str, name: str = "train") -> ModuleType:
+    """Execute the text of a train.py as a module, by default the module `train`."""
+    module = ModuleType(name)
+    sys.modules[name] = module
     # for tracebacks, and for compilers that read a function's source
     linecache.cache["train.py"] = (len(source), None, list(io.StringIO(source)), "train.py")
     gc.freeze()  # objects of torch and numpy are never freed: later collections skip them

@@ -27,12 +27,14 @@ class Progress:
 class Overhead:
     """What a trial spent beside its budget, in the budget's unit (0 for steps).
 
-    `setup` is before `trial.start()`; `load` and `answer` are of the scoring cell that spent most.
+    `setup` is before `trial.start()`; `load` and `answer` are of the scoring cell that spent most. `uncounted` is what
+    a script, which keeps its own clock, trained beyond the budget.
     """
 
     setup: float = 0.0
     load: float = 0.0
     answer: float = 0.0
+    uncounted: float = 0.0
 
 
 @dataclass(frozen=True)

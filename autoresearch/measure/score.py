@@ -122,7 +122,7 @@ class Evaluator:
     def _claim(self, rows: Tokens) -> Floats:
         # rows of one batch are not adjacent in the text
         order = np.random.default_rng(len(rows)).permutation(len(rows))
-        answers = self._ask_rows("claim", rows[order], self.harness.data.seq_len, [])
+        answers = self.ask_rows("claim", rows[order], self.harness.data.seq_len, [])
         claims = np.empty_like(answers)
         claims[order] = np.maximum(answers, 0.0)  # a negative loss is impossible, and one would outweigh the rest
         return claims
@@ -133,11 +133,11 @@ class Evaluator:
         drawn = draw_positions(scored, count, rng, None if incumbent is None else falls_below(incumbent, claims))
         row, position = drawn.row, drawn.position
         windows = splice(rows, row, position, self.harness.data.draw_training_rows(len(row), rng))
-        logits = self._ask_rows("audit", windows, self.harness.data.vocab_size, position.tolist())
+        logits = self.ask_rows("audit", windows, self.harness.data.vocab_size, position.tolist())
         audited, d_rms_max = losses_of(logits, rows[row, position + 1]), D_RMS_MAX[self.harness.settings.device]
         return compare(audited, claims[row, position], drawn.weight, d_rms_max)
 
-    def _ask_rows(self, mode: str, rows: Tokens, width: int, positions: Sequence[int]) -> Floats:
+    def ask_rows(self, mode: str, rows: Tokens, width: int, positions: Sequence[int]) -> Floats:
         """Return float64 [len(rows), width] that a fresh cell answers for `rows`."""
         batch = self.harness.settings.eval_batch
         starts = range(0, len(rows), batch)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from autoresearch.measure.audit import Coarse
@@ -108,6 +108,18 @@ class TrialPlan:
     def charge_setup(self, spent: float, budget: Budget) -> float:
         """Return how much of the setup is charged to the budget, in its unit."""
         return max(0.0, spent - self.free_setup(budget))
+
+    def bell_of_script(self, budget: Budget, device: str) -> Budget:
+        """Return when a script is ended that keeps its own clock, from its first batch on.
+
+        It counts the budget after some steps, in which it compiles. The human's base may take long for them.
+        """
+        if budget.unit == "steps":
+            return budget
+        if self.base is None:
+            return replace(budget, amount=budget.amount + SETUP_LIMIT_S[device])
+        free = BASE_FACTOR * self.base.uncounted + min(FREE_SETUP_S, FREE_SHARE * budget.amount)
+        return replace(budget, amount=budget.amount + free)
 
     def load_limit(self, budget: Budget) -> Budget:
         """Return the limit on `load` and the first forward passes of a cell that scores."""

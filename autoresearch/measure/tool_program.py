@@ -1,4 +1,4 @@
-"""Tools that try a version, inside a cell: `check`, `same`, `profile`, `probe`.
+"""Tools that try a version, inside a cell: `check`, `same`, `profile`, `probe`, and `state` for a script.
 
 They see training rows only. What they report is the claim of the program that runs here, and decides nothing; the
 answers of `same` are compared outside.
@@ -13,13 +13,14 @@ from typing import Any
 from autoresearch.measure import answers, checkpoint_file, wire
 from autoresearch.measure.answers import Array, Model
 from autoresearch.measure.batches import map_rows
-from autoresearch.measure.program import import_torch, run_source
+from autoresearch.measure.program import import_torch, open_program
 from autoresearch.measure.tool_context import ToolContext, tool_clock
 from autoresearch.measure.tool_profile import Functions, LoopParts, Operators
 
 CAUSAL_TESTS = 4  # positions
 MAX_ANSWER_NUMBERS = 1 << 22  # logits at a time: 16 MiB
 STAGES = ("train()", "load()", "the function that load() returns", "the text of train.py", "the snippet")
+TICK = 1e-6  # in place of no steps: a script divides by its budget
 SHOWN = 12  # functions or operators of a profile
 
 
@@ -28,7 +29,8 @@ def run(mode: str, channel: wire.Channel, source: str, hello: wire.Fields) -> No
     task = channel.receive()
     assert task is not None
     tool = _Tool(channel, source, hello, task)
-    {"check": tool.check, "same": tool.same, "profile": tool.profile, "probe": tool.probe}[mode]()
+    tools = {"check": tool.check, "same": tool.same, "profile": tool.profile, "probe": tool.probe, "state": tool.state}
+    tools[mode]()
     channel.receive()  # until it is killed: its memory is read before
 
 
@@ -44,16 +46,17 @@ class _Tool:
     def _stage(self, name: str) -> None:
         self.channel.send("stage", name=name)
 
-    def _program(self) -> ModuleType:
+    def _program(self, **limit: Any) -> Any:
+        """Open the program; `limit` are a unit and a budget that a script is told instead of the trial's."""
         self.torch = self.torch or import_torch(self.source, self.hello["threads"])
-        return run_source(self.source)
+        return open_program(self.source, self.hello | limit, self.torch)
 
     def _train(self, **options: Any) -> ToolContext:
         """Train as the task says. Raises RuntimeError if nothing was saved."""
-        program = self._program()
+        self.program = self._program(**_limit_of(self.hello["threads"], **options))
         self._stage("train()")
         trial = ToolContext(self.channel, self.hello, self.torch, self.rows, **options)
-        program.train(trial)
+        self.program.train(trial)
         if trial.last is None:
             raise RuntimeError("train() returned without trial.save() after trial.start()")
         return trial
@@ -126,11 +129,7 @@ class _Tool:
 
     def same(self) -> None:
         """Answer after no step and after some, and with the weights of the other version if there is one."""
-        tokens, answer, *other = self.fds
-        numpy, width = self.numpy, self.hello["seq_len"]
-        self.asked = numpy.array(self.task["positions"])
-        self.x = numpy.frombuffer(mmap.mmap(tokens, 0, prot=mmap.PROT_READ), "uint16").reshape(-1, width)
-        self.answers = numpy.frombuffer(mmap.mmap(answer, 0), "float32").reshape(3, len(self.x), -1)
+        other = self._open_question(3)
         trained = self._train(steps=self.task["steps"])
         assert trained.last is not None
         first = trained.first if trained.first is not None else self._train(steps=0).last
@@ -143,11 +142,22 @@ class _Tool:
             try:
                 self._answer(2, checkpoint)
             except Exception:  # weights of another form are no fault of this version
-                self.answers[2] = numpy.nan
+                self.answers[2] = self.numpy.nan
         self.channel.send("result")
 
+    def _open_question(self, count: int) -> list[int]:
+        """Map the rows that are asked about, and room for `count` answers; return the other files of the task."""
+        tokens, answer, *other = self.fds
+        numpy, width = self.numpy, self.hello["seq_len"]
+        self.asked = numpy.array(self.task["positions"])
+        self.x = numpy.frombuffer(mmap.mmap(tokens, 0, prot=mmap.PROT_READ), "uint16").reshape(-1, width)
+        self.answers = numpy.frombuffer(mmap.mmap(answer, 0), "float32").reshape(count, len(self.x), -1)
+        return other
+
     def _answer(self, k: int, checkpoint: int) -> None:
-        model = self._load(checkpoint)
+        self._answer_with(self._load(checkpoint), k)
+
+    def _answer_with(self, model: Model, k: int) -> None:
         self._stage("the function that load() returns")
         batch = self.task["batch"]
         for first in range(0, len(self.x), batch):
@@ -155,6 +165,16 @@ class _Tool:
             x = self.x[place].astype("int64")
             logits = answers.logits_at(model, x, self.asked[place], self.hello["device"], self.torch)
             self.answers[k, place] = logits
+
+    # --- state
+
+    def state(self) -> None:
+        """Train a script briefly, and answer with the model that is still in memory."""
+        self._open_question(1)
+        trained = self._train(seconds=self.task["seconds"])
+        assert trained.last is not None
+        self._answer_with(self.program.model, 0)
+        self.channel.send("result", [trained.last])
 
     # --- profile
 
@@ -184,6 +204,13 @@ class _Tool:
         exec(compile(snippet, "probe.py", "exec"), names)
         sys.stdout.flush()
         self.channel.send("result")
+
+
+def _limit_of(threads: int, seconds: float = 0.0, steps: int | None = None, **rest: Any) -> wire.Fields:
+    """Return the unit and the budget of a short run."""
+    if steps is not None:
+        return {"unit": "steps", "budget": steps or TICK}
+    return {"unit": "cpu" if threads == 1 else "s", "budget": seconds}
 
 
 def _largest_change(numpy: ModuleType, one: Array, other: Array) -> float:

@@ -9,7 +9,7 @@ from autoresearch.files import JsonObject
 from autoresearch.hardware import GpuMeter
 from autoresearch.measure import parameters, wire
 from autoresearch.measure.cell_process import CellProcess, Harness, open_cell
-from autoresearch.measure.clock import Clock
+from autoresearch.measure.clock import Budget, Clock
 from autoresearch.measure.core_meter import core_meter
 from autoresearch.measure.loss_curve import CurveRecorder
 from autoresearch.measure.reported_errors import error_class, error_line
@@ -18,6 +18,7 @@ from autoresearch.measure.settings import MAX_CHECKPOINT_BYTES, Settings, TrialP
 from autoresearch.measure.watchdog import Watchdog
 from autoresearch.sandbox.cell import Cell
 from autoresearch.sandbox.compile_cache import NOTHING
+from autoresearch.source.script import is_script
 from autoresearch.text import plain_text, plausible
 
 REPORTED_NAMES = 64
@@ -34,8 +35,9 @@ class _TrainingFailed(Exception):
 class _Receiver:
     """Receive the messages of a training cell and hold its last good checkpoint."""
 
-    def __init__(self, process: CellProcess, result: Result, private_source: str | None = None) -> None:
-        self.process, self.result, self.private_source = process, result, private_source
+    def __init__(self, process: CellProcess, result: Result, source: str, bell: Budget, is_private: bool) -> None:
+        self.process, self.result, self.bell = process, result, bell
+        self.private_source, self.is_script = source if is_private else None, is_script(source)
         self.checkpoint: int | None = None
         self.received = 0
         self.started = time.monotonic()
@@ -80,7 +82,7 @@ class _Receiver:
         self.drop()
         self.checkpoint = fd
         self.result.parameters = parameters.count(fd)
-        if clock.budget.unit != "steps":
+        if clock.budget.unit != "steps" and not self.is_script:
             self.result.margin = round(max(0.0, 1 - clock.usage() / clock.budget.amount), 4)
         self._answer("saved")
 
@@ -133,7 +135,8 @@ def train(
     receiver: _Receiver | None = None
     try:
         with open_cell(harness, "train", source, seed) as process:
-            cell, receiver = process.cell, _Receiver(process, result, source if settings.private else None)
+            bell = plan.bell_of_script(settings.budget, settings.device) if is_script(source) else settings.budget
+            cell, receiver = process.cell, _Receiver(process, result, source, bell, settings.private)
             result.layers, result.weaknesses = cell.layers, [*cell.weaknesses, *harness.data.weaknesses]
             result.grade = "WEAK" if result.weaknesses else "STRONG"
             try:
@@ -202,7 +205,7 @@ def _start_clock(receiver: _Receiver, harness: Harness, plan: TrialPlan) -> Cloc
     finally:
         for fd in shards:
             os.close(fd)
-    return Clock(settings.budget, receiver.process.cell.pid, settings.threads, charged)
+    return Clock(receiver.bell, receiver.process.cell.pid, settings.threads, charged)
 
 
 def _run_until_bell(receiver: _Receiver, clock: Clock, settings: Settings, plan: TrialPlan) -> None:
@@ -221,6 +224,8 @@ def _run_until_bell(receiver: _Receiver, clock: Clock, settings: Settings, plan:
         finally:
             receiver.curve.finish()
             result.train_seconds, result.used = clock.wall(), clock.usage()
+            if receiver.is_script:
+                result.spent["uncounted"] = max(0.0, result.used - settings.budget.amount)
             result.peak_vram_mb = card.peak_mb
             result.conditions, result.disturbed = card.conditions | cores.conditions, cores.is_crowded
 
@@ -282,6 +287,8 @@ def _explain_no_checkpoint(clock: Clock, receiver: _Receiver) -> tuple[str, str]
         late = f"was not done at the bell, {clock.wall():.1f} s after it"
         advice = "call it once before trial.start(), as a rehearsal, or leave it more time (trial.reserve)"
         return "nothing_saved", f"trial.save() {began} and {late}: {advice}"
+    if receiver.is_script and clock.is_over():
+        return "timeout", f"evaluate_bpb() was not called within {clock.budget} from the first batch"
     if clock.hit_wall_limit():
         return "timeout", f"nothing saved in {clock.budget.wall_limit_s:.0f} s of wall-clock time"
     if not clock.is_over():

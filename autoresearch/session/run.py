@@ -46,6 +46,7 @@ from autoresearch.session.trial_runner import TrialRunner
 from autoresearch.session.untaken import find_untaken, report_unknown_sessions
 from autoresearch.setup.forecast import Forecast
 from autoresearch.setup.project import Project, inspection, trial_identity
+from autoresearch.setup.script_base import BELIEF, describe_belief
 from autoresearch.setup.session_power import expect_experiments
 from autoresearch.setup.trial_run import BasePlanner
 from autoresearch.source.size import data_limit
@@ -82,6 +83,8 @@ def run_session(
     context.notify(SessionOpened(row, cell, workspace.is_dirty(), find_untaken(ledger, workspace, row)))
     if project.command is not None:
         context.emit("number", None, project.command.describe_belief(cell.grade), belief=project.command.belief)
+    elif row.settings.get("belief") is not None:
+        context.emit("number", None, describe_belief(cell.grade), belief=BELIEF)
     if origin is None and project.config.tag is None:
         report_unknown_sessions(context)
     reason, error = "error", ""

@@ -6,6 +6,7 @@ from pathlib import Path
 from autoresearch import config as configuration
 from autoresearch.errors import UserError
 from autoresearch.setup.detect import detect, read_head
+from autoresearch.setup.karpathy import recognise
 from autoresearch.setup.triplet import Triplet
 from autoresearch.source.contract import defects
 from autoresearch.source_tree import TRAIN
@@ -15,14 +16,14 @@ from autoresearch.workspace import git
 def detect_here(root: Path) -> list[Triplet] | None:
     """Return what was detected; None where the built-in trial belongs.
 
-    That is: outside of the top of a repository, before its first commit, where settings are written already, and where
-    train.py follows the contract.
+    That is: outside of the top of a repository, before its first commit, where settings are written already, where
+    train.py follows the contract, and in a clone or fork of karpathy/autoresearch.
     """
     with suppress(UserError):
         if (root / configuration.FILE).exists() or git.top_folder(root) != root:
             return None
         texts = read_head(root)
-        if texts is None or (TRAIN in texts.files and not defects(texts.files[TRAIN], TRAIN)):
+        if texts is None or recognise(texts.files) or not defects(texts.files.get(TRAIN, ""), TRAIN):
             return None
         return detect(texts)
     return None

@@ -5,11 +5,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+
 from autoresearch import config as configuration
 from autoresearch.config import Config
 from autoresearch.errors import UsageError, UserError
+from autoresearch.setup.karpathy import find_fork, fork_settings
 from autoresearch.setup.templates import IGNORED, SETTINGS, read_template
 from autoresearch.source.contract import complaint, defects
+from autoresearch.source.script import is_script
 from autoresearch.workspace.initial_commit import InitialCommit
 
 GITIGNORE = ".gitignore"
@@ -77,7 +81,13 @@ def _read_texts(config: Config, root: Path) -> dict[str, str]:
         _relative(config.train, root): read_template("train.py"),
         _relative(config.program, root): read_template("program.md"),
     }
-    return texts | {configuration.FILE: SETTINGS, GITIGNORE: IGNORED}
+    return texts | {configuration.FILE: SETTINGS + _settings_of_fork(root), GITIGNORE: IGNORED}
+
+
+def _settings_of_fork(root: Path) -> str:
+    """Return the lines of settings that measure a clone or a fork of karpathy/autoresearch; nothing for others."""
+    fork = find_fork(root)
+    return "" if fork is None else "\n" + yaml.safe_dump(dict(fork_settings(fork)), sort_keys=False)
 
 
 def _relative(name: str, root: Path) -> str:
@@ -148,6 +158,10 @@ def _describe_train_file(root: Path, name: str, texts: Mapping[str, str], reposi
 def _compare_with_contract(text: str, name: str) -> Iterator[str]:
     """Say what a train.py of the user's own lacks."""
     wrong = defects(text, name) or [found for found in [complaint(text)] if found]
+    if is_script(text):
+        yield f"{name} is a script in the shape of karpathy/autoresearch's, and stays as it is (docs/karpathy.md)"
+        yield from (f"look at this: {each}" for each in wrong)
+        return
     yield f"{name} is yours and stays as it is. A session needs two functions of it:"
     yield "  train(trial)                 calls trial.start(), trains while trial.progress < 1, calls trial.save(...)"
     yield "  load(state, config, device)  returns the saved model: a function from tokens to logits"

@@ -22,6 +22,7 @@ from autoresearch.sandbox.cell import CellError
 from autoresearch.sandbox.launch import CellSpec
 from autoresearch.setup import bytecode, card, slots
 from autoresearch.setup.command import read_command
+from autoresearch.setup.script_base import BELIEF, is_script_base
 from autoresearch.setup.slots import Slot
 from autoresearch.source.parsing import uses_torch
 from autoresearch.workspace import git
@@ -174,7 +175,7 @@ def pinned_settings(project: Project) -> JsonObject:
         "judge": project.config.judge,
     }
     if (command := project.command) is None:
-        return pinned
+        return pinned | ({"belief": BELIEF} if is_script_base(project.root, project.config) else {})
     return pinned | {"metric": command.name, "belief": command.belief, "holdout": command.holdout is not None}
 
 

@@ -6,11 +6,12 @@ import site
 import sys
 import sysconfig
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from importlib.machinery import PathFinder
 
 from autoresearch.errors import Blocker
 from autoresearch.source.parsing import explain, parse, unconditional_imports
+from autoresearch.source.script import EVALUATE, PREPARE, PREPARED_NAMES, is_script, missing_names
 from autoresearch.source.size import data_limit, data_violation
 from autoresearch.source_tree import SourceTree
 
@@ -30,7 +31,7 @@ def complaint(text: str, parent: str | None = None) -> str | None:
     """
     if SourceTree.parse(text).framed:
         return syntax_complaint(text, parent or "")
-    wrong = defect(text) or _check_imports(parse(text), parent or "")
+    wrong = defect(text) or _check_kind(text, parent) or _check_imports(text, parent or "")
     return wrong if wrong or parent is None else _check_data(text, parent)
 
 
@@ -45,7 +46,15 @@ def defects(text: str, name: str = "train.py") -> list[str]:
         tree = parse(text)
     except SyntaxError as error:
         return [f"{name} does not parse: {explain(error)}"]
+    if is_script(text):
+        return [_describe_missing(missing, name)] if (missing := missing_names(text)) else []
     return [found for function in ARGUMENTS if (found := _check_function(tree, function, name))]
+
+
+def _describe_missing(names: Sequence[str], file: str) -> str:
+    """Say that a script wants more of `prepare` than a cell has."""
+    words = f"{file} imports {', '.join(names)} from prepare, which a trial's own prepare does not have"
+    return f"{words}: it has {', '.join(sorted(PREPARED_NAMES))}"
 
 
 def syntax_complaint(text: str, parent: str) -> str | None:
@@ -100,14 +109,23 @@ def _binds(node: ast.AST, name: str) -> bool:
     return isinstance(node, ast.Name) and node.id == name
 
 
-def _check_imports(tree: ast.Module, parent: str) -> str | None:
+def _check_imports(text: str, parent: str) -> str | None:
     """Return the first module that a cell cannot find; what the parent imports is the concern of who wrote it."""
-    known = _imported_packages(parent)
-    for name in unconditional_imports(tree):
+    known = _imported_packages(parent) | ({PREPARE} if is_script(text) else set())
+    for name in unconditional_imports(parse(text)):
         package = name.split(".")[0]
         if package not in known and not _is_installed(package):
             return f"train.py imports `{name}`, which is not installed: torch, numpy and the standard library are there"
     return None
+
+
+def _check_kind(text: str, parent: str | None) -> str | None:
+    """Return that a change makes a script of a program with two functions, or the reverse: they are timed otherwise."""
+    if parent is None or is_script(text) is is_script(parent):
+        return None
+    if is_script(parent):
+        return f"train.py has to stay a script that calls {EVALUATE} of prepare"
+    return f"train.py may not import {EVALUATE} of prepare: {CONTRACT}"
 
 
 def _check_data(text: str, parent: str) -> str | None:

@@ -148,3 +148,11 @@ def test_the_hash_is_of_everything_that_measures() -> None:
     ]
     assert base.hash == spec_of(locked={"bench.py": "1"}, contents={"data": "1"}).hash
     assert len({base.hash, *(each.hash for each in others)}) == 4
+
+
+def test_files_of_the_users_home_are_at_their_places_in_the_home_of_the_cell(tmp_path: Path) -> None:
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache/number").write_text("loss: 2.5\n")
+    read = {"~/.cache/a b/data": tmp_path / "cache"}
+    result = measure('cat "$HOME/.cache/a b/data/number"; test ! -e "./~"', read=read)
+    assert (result.outcome, result.val_bpb) == ("ok", 2.5), result.reason

@@ -7,7 +7,7 @@ import tomllib
 from support.cells import ROOT
 
 NEEDED = {"data", "data.dataset", "errors", "files", "hardware", "measure", "sandbox", "source_tree", "text"}
-NEEDED |= {"source", "source.lines", "source.parsing", "source.prose"}
+NEEDED |= {"source", "source.lines", "source.parsing", "source.prose", "source.script"}
 PROGRAM = """
 import importlib, sys, numpy.random, numpy.typing
 sys.path.insert(0, sys.argv[1])

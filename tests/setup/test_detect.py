@@ -18,7 +18,6 @@ print(f"mean error: {sorting.measure(parser.parse_args().seed):.4f}")
 """
 EVALUATOR = "def evaluate(program_path):\n    return {'combined_score': 1.0}\n"
 SHINKA = "from shinka.core import run_shinka_eval\ndef main(program_path, results_dir):\n    ...\n"
-PREPARE = "MAX_SEQ_LEN = 512\ndef evaluate_bpb(model, tokenizer, batch_size):\n    ...\n"
 PROMPT = """# Sort faster
 ## Metrics
 - **Primary**: total_us (us, lower is better)
@@ -109,12 +108,6 @@ def test_a_task_of_harbor() -> None:
     found = first(files | {"environment/solve.py": "x = 1\n", "instruction.md": "Solve it."})
     assert (found.kind, found.edit, found.timeout_s) == ("Harbor", ("environment/solve.py",), 30.0)
     assert found.task == "Solve it."
-
-
-def test_a_clone_of_the_original() -> None:
-    found = first({"prepare.py": PREPARE, "train.py": "from prepare import evaluate_bpb\n", "uv.lock": ""})
-    assert (found.edit, found.command) == (("train.py",), "uv run train.py")
-    assert found.number is not None and found.number.name == "val_bpb"
 
 
 def test_a_target_of_a_makefile() -> None:

@@ -243,3 +243,27 @@ def test_a_settings_file_with_all_lines_set_can_be_read(tmp_path: Path) -> None:
         f"{head}\n\n{rest.replace('# ', '', 1).replace(chr(10) + '# ', chr(10))}"
     )
     assert config.load(tmp_path, {}).max_usd == 10
+
+
+def make_clone(folder: Path, more: str = "") -> None:
+    example = Path(__file__).resolve().parents[2] / "examples" / "karpathy"
+    (folder / "train.py").write_text(more + (example / "train.py").read_text())
+    (folder / "prepare.py").write_text((example / "prepare.py").read_text())
+    git(folder, "init", "-q")
+
+
+def test_a_clone_of_the_original_gets_settings_that_measure_it(empty: Path, init: Inits) -> None:
+    make_clone(empty)
+    code, out, err = init(empty)
+    assert (code, err) == (0, "") and "train.py is a script in the shape of karpathy/autoresearch's" in out
+    assert "missing" not in out and "look at this" not in out
+    read = config.load(empty, {})
+    assert (read.seq_len, read.vocab_size, read.run) == (64, 256, None) and str(read.budget).startswith("5")
+
+
+def test_a_fork_that_wants_more_of_its_prepare_is_measured_as_it_is(empty: Path, init: Inits) -> None:
+    make_clone(empty, "from prepare import DATASETS\n")
+    code, out, _ = init(empty)
+    assert code == 0 and "look at this: train.py imports DATASETS from prepare" in out
+    read = config.load(empty, {})
+    assert read.run is not None and read.run.timeout == 10.0 and read.edit == ["train.py"]

@@ -2,7 +2,7 @@
 
 from autoresearch.agents.rationale import OPENINGS, SOURCES
 from autoresearch.agents.trial_tools import Role
-from autoresearch.brief.brief import CONTRACT
+from autoresearch.brief.brief import contract_of
 from autoresearch.ledger.rows import CATEGORIES
 
 _FORM = f"""\
@@ -73,14 +73,14 @@ line with the path of its file:",
 }
 
 
-def system(role: Role, edit_format: str, task: str | None = None) -> str:
+def system(role: Role, edit_format: str, task: str | None = None, source: str = "") -> str:
     """Return the instructions, which are the same for all proposals of a session.
 
-    `task` is what several files are for; None: the contract of train.py.
+    `task` is what several files are for; None: the contract of train.py, whose incumbent is `source`.
     """
     work = _WORK[role, edit_format]
     if task is None:
-        return f"{CONTRACT}\n\n{work}"
+        return f"{contract_of(source)}\n\n{work}"
     for one, several in _OF_SEVERAL_FILES.items():
         work = work.replace(one, several)
     return f"{task}\n\n{work}"

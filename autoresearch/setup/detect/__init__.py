@@ -1,12 +1,12 @@
 """Find out how a repository can be measured: pure functions of the texts of its files."""
 
-from autoresearch.setup.detect.foreign_projects import find_harbor, find_karpathy, find_openevolve, find_pi, find_shinka
+from autoresearch.setup.detect.foreign_projects import find_harbor, find_openevolve, find_pi, find_shinka
 from autoresearch.setup.detect.repository_texts import RepositoryTexts, read_head
 from autoresearch.setup.detect.scripts import find_make_target, find_pytest, find_script
 from autoresearch.setup.triplet import Triplet
 
 DETECTORS = (
-    *(find_karpathy, find_pi, find_openevolve, find_shinka, find_harbor),
+    *(find_pi, find_openevolve, find_shinka, find_harbor),
     *(find_script, find_make_target, find_pytest),
 )
 

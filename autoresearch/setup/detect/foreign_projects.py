@@ -15,29 +15,11 @@ from autoresearch.setup.detect.repository_texts import RepositoryTexts, beside, 
 from autoresearch.setup.glue_files import GLUE, glue_file, run_in_copy
 from autoresearch.setup.triplet import Goal, Number, Triplet
 
-KARPATHY_TIMEOUT_S = 1200.0  # five minutes of training, and compilation and evaluation around it
 MAX_TASK_CHARS = 8000
 EVOLVED = "EVOLVE-BLOCK"
 PROSE = (".md", ".txt", ".yaml", ".yml")
 _PI_LINE = re.compile(r"METRIC\s+([\w.]+)=")
 _PI_PRIMARY = re.compile(r"\*\*Primary\*\*:?\s*:?\s*`?([\w.]+)`?([^\n]*)")
-
-
-def find_karpathy(texts: RepositoryTexts) -> Triplet | None:
-    """Recognise a clone or fork of karpathy/autoresearch."""
-    prepare, train = texts.files.get("prepare.py", ""), texts.files.get("train.py", "")
-    if "def evaluate_bpb" not in prepare or not re.search(r"^(from|import) prepare\b", train, re.MULTILINE):
-        return None
-    number = Number("val_bpb", regex=r"^val_bpb:\s+(\S+)")
-    return Triplet(
-        kind="karpathy/autoresearch",
-        why="prepare.py has evaluate_bpb, and train.py imports prepare",
-        edit=("train.py",),
-        command="uv run train.py" if "uv.lock" in texts.files else "python train.py",
-        number=number,
-        timeout_s=KARPATHY_TIMEOUT_S,
-        read=("~/.cache/autoresearch",),
-    )
 
 
 def find_pi(texts: RepositoryTexts) -> Triplet | None:
