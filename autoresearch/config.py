@@ -12,7 +12,17 @@ from typing import Annotated, Any, Literal
 
 import platformdirs
 import yaml
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from autoresearch.errors import Blocker, UsageError, require
 
@@ -48,13 +58,14 @@ def _read_time_of_day(value: object) -> object:
     return text
 
 
-def _read_target(value: object) -> object:
-    """Return a score from itself or from `{val_bpb: score}`."""
-    score = value["val_bpb"] if isinstance(value, dict) and value.keys() == {"val_bpb"} else value
+def _read_target(value: object, name: str | None) -> object:
+    """Return a score from itself or from `{NAME: score}`; without a name it is one of the built-in trial."""
+    known, low = name or "val_bpb", -math.inf if name else 0.0
+    score = value[known] if isinstance(value, dict) and value.keys() == {known} else value
     with suppress(ValueError):
-        if 0 < (number := float(str(score))) < math.inf:
+        if low < (number := float(str(score))) < math.inf:
             return number
-    raise ValueError("should be a score above 0, as 2.00 or {val_bpb: 2.00}")
+    raise ValueError(f"should be a score{'' if name else ' above 0'}, as 2.00 or {{{known}: 2.00}}")
 
 
 def _require_paths(patterns: list[str]) -> list[str]:
@@ -102,7 +113,6 @@ Numbers = Annotated[list[Annotated[int, Field(ge=0)]], BeforeValidator(_split), 
 Pairs = Annotated[int, Field(ge=0), AfterValidator(_require_interval)]
 TimeOfDay = Annotated[str, BeforeValidator(_read_time_of_day)]
 Limit = Annotated[tuple[float, bool], BeforeValidator(_read_limit)]
-TargetScore = Annotated[float, BeforeValidator(_read_target)]
 
 
 class Price(BaseModel):
@@ -139,23 +149,37 @@ class ScoreCommand(BaseModel):
 
 
 class MetricSource(BaseModel):
-    """Where the number is: in what the last command prints, or in an output that is JSON."""
+    """Where the number is: in what the last command prints, in an output that is JSON, or on the referee's clock."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     regex: Annotated[str, AfterValidator(_require_group)] | None = None  # with one group; matched to lines
     json_path: str | None = Field(default=None, alias="json", pattern=r"^\$(\.\w+)+$")
     file: str | None = None  # the output of `run` with the JSON; None: a line that is printed
+    rows: Annotated[str, Field(pattern=r"^[\w.-]+$")] | None = None  # an output of the last command, one result a task
+    clock: Literal["run"] | None = None  # the seconds that `run` takes, by the clock of the referee
 
 
 class Metric(BaseModel):
-    """The one number; lower is better."""
+    """The one number, its direction, and how it is judged."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(pattern=r"^\w{1,40}$")
     source: MetricSource = Field(alias="from")
+    goal: Literal["min", "max"] = "min"
+    unit: str = Field(default="", pattern=r"^[^\s|]{0,16}$")
+    kind: Literal["auto", "exact", "noisy", "rate", "time"] = "auto"  # docs/measuring.md
     possible: tuple[float, float] | None = None  # a number outside is suspect
+
+    @property
+    def settled_kind(self) -> str:
+        """Return the kind that follows from the place of the number, where that says it."""
+        return "rate" if self.source.rows else "time" if self.source.clock else self.kind
+
+    @property
+    def shown_unit(self) -> str:
+        return self.unit or ("s" if self.source.clock else "")
 
 
 class Guard(BaseModel):
@@ -210,7 +234,6 @@ class Config(BaseModel):
     hours: float | None = Field(default=None, gt=0, allow_inf_nan=False)  # from now on; None: until it is stopped
     until: TimeOfDay | None = None  # the next such time by the local clock, instead of `hours`; None: no limit
     max_experiments: int | None = Field(default=None, gt=0)  # None: no limit
-    target: TargetScore | None = None  # val_bpb at which the session ends; None: no target
     max_disk_gb: float = Field(default=20.0, gt=0)  # of `runs/`; beyond it, files of the worst discards are deleted
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int = Field(default=1, gt=0)  # of a trial on the CPU
@@ -232,9 +255,16 @@ class Config(BaseModel):
     holdout: ScoreCommand | None = None  # the same on other answers: for the honest total, never shown to an agent
     metric: Metric | None = None  # the number of `score`, or of `run`
     guards: tuple[Guard, ...] = ()  # what a version must not break, the cheapest first
+    target: float | None = None  # score at which the session ends; None: no target
     on_event: str | None = None  # shell command that runs at events (docs/guide.md)
     on_event_seconds: float = Field(default=10.0, gt=0, le=600)  # time limit of that command
     require_strong: bool = False  # refuse to run where the grade of the cell is not STRONG
+
+    @field_validator("target", mode="before")
+    @classmethod
+    def _settle_target(cls, value: object, info: ValidationInfo) -> object:
+        metric = info.data.get("metric")
+        return None if value is None else _read_target(value, metric.name if metric else None)
 
 
 def load(root: Path, flags: Mapping[str, object]) -> Config:
@@ -292,8 +322,8 @@ def _settle_edited(config: Config) -> Config:
 def _check_command(config: Config) -> None:
     """Raise UsageError for settings that do not go together with a command."""
     source = config.metric.source if config.metric else None
-    if source is not None and (source.regex is None) is (source.json_path is None):
-        raise UsageError("metric.from: give `regex` or `json`, and only one of them")
+    if config.metric is not None:
+        _check_metric(config, config.metric)
     if source is not None and source.file is not None and config.run and source.file not in config.run.outputs:
         raise UsageError(f"metric.from: {source.file} is none of `run.outputs`")
     if config.score is not None and (not config.run or not config.run.outputs or (source and source.file)):
@@ -321,6 +351,22 @@ def _check_guards(config: Config) -> None:
             raise UsageError(f"{of}: give `regex` or `json` in `from`, and only one of them")
         if source is not None and source.file and (config.score or source.file not in require(config.run).outputs):
             raise UsageError(f"{of}: {source.file} is none of `run.outputs`, or `score` prints the numbers")
+
+
+def _check_metric(config: Config, metric: Metric) -> None:
+    """Raise UsageError for a place of the number and a kind that do not go together."""
+    source = metric.source
+    places = (source.regex, source.json_path, source.rows, source.clock)
+    if sum(place is not None for place in places) != 1:
+        raise UsageError("metric.from: give one of `regex`, `json`, `rows` and `clock`, and only one of them")
+    if source.rows and config.score is None and config.run and source.rows not in config.run.outputs:
+        raise UsageError(f"metric.from: {source.rows} is none of `run.outputs`")
+    if source.clock and config.score is not None:
+        raise UsageError("metric.from: the `clock` is that of `run`, which needs no `score`")
+    if metric.kind not in ("auto", metric.settled_kind):
+        raise UsageError(f"metric.kind: with this `from` it is {metric.settled_kind}, and not {metric.kind}")
+    if metric.kind == "rate" and not source.rows:
+        raise UsageError("metric.kind: a rate needs `from: {rows: FILE}`, one result a task (docs/measuring.md)")
 
 
 def find_unread(root: Path) -> list[str]:

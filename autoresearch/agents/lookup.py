@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from autoresearch.brief.history import PastExperiment
-from autoresearch.ledger import Experiment, Ledger, Trial, duplicates
+from autoresearch.ledger import Experiment, Ledger, Session, Trial, duplicates
 from autoresearch.ledger.artefacts import Artefacts
 from autoresearch.ledger.baselines import baseline
 from autoresearch.ledger.rows import AFTERWARDS
 from autoresearch.ledger.statements import describe_odds
 from autoresearch.ledger.unmeasured import describe_unmeasured
 from autoresearch.measure.facts import reported
+from autoresearch.metric import Metric
 from autoresearch.source.diff import unified_diff
 from autoresearch.source.fingerprint import fingerprint_without_seed
 
@@ -30,11 +31,11 @@ MAX_TRIALS = 20  # of one version
 Row = Experiment | PastExperiment
 
 
-def table(rows: Sequence[Row], words: str) -> str:
+def table(rows: Sequence[Row], words: str, metric: Metric) -> str:
     """Return the newest lines that have all of the words in them; what was never measured is only named."""
     wanted = words.lower().split()
     tried = [row for row in rows if not row.unmeasured]
-    lines = [line for line in map(_line, tried) if all(word in line.lower() for word in wanted)]
+    lines = [line for line in (_line(row, metric) for row in tried) if all(word in line.lower() for word in wanted)]
     more = f"\n({len(lines) - MAX_ROWS} older ones are left out)" if len(lines) > MAX_ROWS else ""
     dropped = describe_unmeasured(rows)
     if not lines:
@@ -42,8 +43,8 @@ def table(rows: Sequence[Row], words: str) -> str:
     return "\n".join(lines[-MAX_ROWS:]) + more + (f"\n{dropped}" if dropped and not wanted else "")
 
 
-def _line(row: Row) -> str:
-    delta = "" if row.delta is None else f" {row.delta:+.4f}"
+def _line(row: Row, metric: Metric) -> str:
+    delta = "" if row.delta is None else f" {metric.change(row.delta)}"
     odds = "" if row.p_gain is None else f", odds of a gain {describe_odds(row.p_gain)}"
     reason = row.reason or ""
     why = reason if row.delta is None else reason.partition(":")[0]  # the rest is the difference in other units
@@ -52,12 +53,12 @@ def _line(row: Row) -> str:
     return f"{row.n} {row.verdict}{delta}{odds}{category} {row.hypothesis}{why}"
 
 
-def _describe_trial(trial: Trial) -> str:
+def _describe_trial(trial: Trial, metric: Metric) -> str:
     """Return the score with the steps that train.py reported, or how the trial ended."""
     if trial.val_bpb is None:
         return "unfinished" if trial.outcome is None else trial.outcome
     steps = reported(trial.result, "step")
-    return f"{trial.val_bpb:.4f}" + (f" ({steps:.0f} steps)" if steps else "")
+    return metric.score(trial.val_bpb) + (f" ({steps:.0f} steps)" if steps else "")
 
 
 @dataclass(frozen=True)
@@ -67,10 +68,10 @@ class BriefLibrary:
     brief: "Brief"
 
     def history(self, words: str) -> str:
-        return table(self.brief.history, words)
+        return table(self.brief.history, words, self.brief.metric)
 
     def show(self, n: int) -> str | None:
-        return next((_line(past) for past in self.brief.history if past.n == n), None)
+        return next((_line(past, self.brief.metric) for past in self.brief.history if past.n == n), None)
 
     def text(self, n: int) -> str | None:
         return self.brief.source if n == self.brief.incumbent else self.brief.versions.get(n)
@@ -91,7 +92,8 @@ class LedgerLibrary:
 
     def history(self, words: str) -> str:
         with Ledger.open(self.path, readonly=True) as ledger:
-            return table([row for row in ledger.experiments(self.session_id) if row.state == "settled"], words)
+            rows = [row for row in ledger.experiments(self.session_id) if row.state == "settled"]
+            return table(rows, words, _session(ledger, self.session_id).metric)
 
     def show(self, n: int) -> str | None:
         with Ledger.open(self.path, readonly=True) as ledger:
@@ -102,16 +104,17 @@ class LedgerLibrary:
             before = baseline(rows[n], rows)
             against = None if before is None else ledger.experiment(self.session_id, before.n)
             trials = [trial for trial in ledger.trials(self.session_id, row.id) if trial.purpose not in AFTERWARDS]
-            tags = [session.tag for session in ledger.sessions() if session.id == self.session_id]
-        parts = [_line(row)]
+            session = _session(ledger, self.session_id)
+        parts = [_line(row, session.metric)]
         if trials:
-            parts.append(f"trials: {', '.join(map(_describe_trial, trials[:MAX_TRIALS]))}")
+            words = ", ".join(_describe_trial(trial, session.metric) for trial in trials[:MAX_TRIALS])
+            parts.append(f"trials: {words}")
         if against is not None:
             diff = unified_diff(against.text or "", row.text or "")
             derived = "" if row.parent == against.n else f" (it was derived from experiment {row.parent})"
             head = f"measured and changed against experiment {against.n}{derived}:"
             parts.append(f"{head}\n{diff[:MAX_DIFF_CHARS]}")
-        prints = Artefacts(self.path.parent / tags[0] / str(n)).last_prints() if self.shows_prints else []
+        prints = Artefacts(self.path.parent / session.tag / str(n)).last_prints() if self.shows_prints else []
         if prints:
             parts.append("\n".join(["what train.py printed last:", *prints]))
         return "\n\n".join(parts)
@@ -125,3 +128,7 @@ class LedgerLibrary:
         with Ledger.open(self.path, readonly=True) as ledger:
             found = duplicates.find(ledger, self.session_id, text)
         return None if found is None else str(found)
+
+
+def _session(ledger: Ledger, session_id: int) -> Session:
+    return next(session for session in ledger.sessions() if session.id == session_id)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from autoresearch.agents.base import Proposal
 from autoresearch.files import JsonObject
 from autoresearch.ledger.rows import CATEGORIES
+from autoresearch.metric import Metric
 from autoresearch.source.lines import split_lines
 
 SOURCES = """where the idea comes from: an experiment (its n), an idea of ideas.md (idea 3), a note, a paper, or your \
@@ -39,7 +40,7 @@ _NUMBER = re.compile(r"[-+\u2212]?\d*\.?\d+(?:[eE][-+]?\d+)?")
 
 @dataclass(frozen=True)
 class Rationale:
-    """Reason and prediction: `predicted` is a change of val_bpb, `confidence` the probability that it falls.
+    """Reason and prediction: `predicted` is a change of the number, `confidence` the probability that it improves.
 
     `opening` is what it took of the brief's offers, `start_from` the experiment whose text was changed.
     """
@@ -69,18 +70,27 @@ class Rationale:
         )
 
 
-PROPERTIES: JsonObject = {
-    "hypothesis": {"type": "string", "description": "what you changed and why it should help, one or two sentences"},
-    "category": {"type": "string", "enum": list(CATEGORIES)},
-    "predicted_delta": {
-        "type": "number",
-        "description": "expected change of val_bpb in bits per byte; negative is better",
-    },
-    "confidence": {"type": "number", "description": "probability that val_bpb falls at all, 0 to 1"},
-    "source": {"type": "string", "description": SOURCES},
-    "opening": {"type": "string", "description": OPENINGS},
-}
-"""JSON schema of the fields, all of them required."""
+def properties(metric: Metric) -> JsonObject:
+    """Return the JSON schema of the fields, all of them required."""
+    hypothesis = "what you changed and why it should help, one or two sentences"
+    return {
+        "hypothesis": {"type": "string", "description": hypothesis},
+        "category": {"type": "string", "enum": list(CATEGORIES)},
+        "predicted_delta": {"type": "number", "description": predicted_words(metric)},
+        "confidence": {"type": "number", "description": confidence_words(metric)},
+        "source": {"type": "string", "description": SOURCES},
+        "opening": {"type": "string", "description": OPENINGS},
+    }
+
+
+def predicted_words(metric: Metric) -> str:
+    """Say what `predicted` is: a difference of raw values, or a share of them on a logarithmic scale."""
+    unit = " as a share of it, -0.05 for 5 % less" if metric.is_log else f" in {metric.unit}" if metric.unit else ""
+    return f"expected change of {metric.name}{unit}; {metric.better} is better"
+
+
+def confidence_words(metric: Metric) -> str:
+    return f"probability that {metric.name} {metric.gains} at all, 0 to 1"
 
 
 def read(values: Mapping[str, object]) -> Rationale:

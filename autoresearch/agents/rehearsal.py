@@ -40,7 +40,7 @@ class Rehearsal:
 
 def bare_brief(text: str, program: str = "") -> Brief:
     """Return a brief that holds a text and what the human wants, and nothing else."""
-    return Brief(n=1, seed=0, program=program, source=text, incumbent=0, incumbent_bpb=None, sigma=0.0, history=[])
+    return Brief(n=1, seed=0, program=program, source=text, incumbent=0, incumbent_score=None, sigma=0.0, history=[])
 
 
 def rehearse(agent: Agent, brief: Brief) -> Rehearsal:

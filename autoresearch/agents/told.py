@@ -19,5 +19,6 @@ def full_text(agent: str, config: Config, brief: Brief) -> str:
         return initial_files(brief)["BRIEF.md"].decode()
     from autoresearch.agents.llm.prompts import system
 
-    role = system("idea" if config.code_model else "propose", config.edit_format, brief.task, brief.source)
+    task, source, metric = brief.task, brief.source, brief.metric
+    role = system("idea" if config.code_model else "propose", config.edit_format, task, source, metric)
     return "\n\n".join([role, *brief.stable, brief.changing()]) + "\n"

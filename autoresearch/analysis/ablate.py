@@ -31,7 +31,7 @@ class Part:
 
     n: int
     change: str
-    loss: float | None = None  # of the final version without it, bits per byte
+    loss: float | None = None  # of the final version without it, on the scale of the metric
     error: float | None = None  # standard error of `loss`
     p_carries: float | None = None  # probability that the change helps
     p_idle: float | None = None  # probability that the loss is less than `Ablation.bound`
@@ -74,7 +74,7 @@ def describe_undecided(parts: Sequence[Part]) -> str:
 class Ablation:
     """Kept changes of the final version, oldest first, measured on `draws` seeds.
 
-    A change is idle if less than `bound` (bits per byte) is lost without it: a share of the smallest kept gain.
+    A change is idle if less than `bound` (on the scale) is lost without it: a share of the smallest kept gain.
     """
 
     final: int
@@ -134,7 +134,7 @@ def ablate(remeasurer: Remeasurer, draws: int) -> Ablation:
 
 
 def smallest_gain(keeps: Sequence[Experiment], sigma: float) -> float:
-    """Return the smallest gain for which a change was kept, bits per byte; `sigma` if none was kept for a gain."""
+    """Return the smallest gain for which a change was kept, on the scale; `sigma` if none was kept for a gain."""
     gains = [-require(keep.delta) for keep in keeps[1:] if not keep.simpler]
     return max(min(gains), 0.0) if gains else sigma
 
@@ -160,7 +160,8 @@ def _scores(remeasurer: Remeasurer, experiment: Experiment, text: str, effect: j
     blob = blob_hash(text, require(experiment.blob))
     trials = remeasurer.ledger.trials(remeasurer.session.id, experiment.id)
     own = [trial for trial in trials if (trial.purpose, trial.blob, trial.outcome) == (PURPOSE, blob, "ok")]
-    return [require(trial.val_bpb) - effect.cost(trial.speed) for trial in own]
+    to_scale = remeasurer.session.metric.to_scale
+    return [to_scale(require(trial.val_bpb)) - effect.cost(trial.speed) for trial in own]
 
 
 def _part(version: _Version, scores: list[float], whole: list[float], noise: judge.Noise, bound: float) -> Part:

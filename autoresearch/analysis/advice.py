@@ -61,5 +61,6 @@ def _noise(tried: Sequence[ExperimentRow], sigma: float | None) -> Iterator[str]
     deltas = [row.delta for row in tried if row.delta is not None and row.verdict != "keep"]
     unclear = sum(abs(delta) < sigma for delta in deltas) if sigma else 0
     if sigma and unclear >= rules.WITHIN_NOISE and unclear >= rules.WITHIN_NOISE_SHARE * len(tried):
-        noise = f"the noise of one trial, {sigma:.4f} bits per byte"
+        metric = tried[0].metric
+        noise = f"the noise of one trial, {metric.with_unit(metric.spread(sigma))}"
         yield f"Prefer bold changes: {unclear} of {len(tried)} differed from the incumbent by less than {noise}."

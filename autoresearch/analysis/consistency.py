@@ -145,7 +145,9 @@ def _check_messages(records: SessionRecords) -> Findings:
     for experiment in records.keeps:
         if not experiment.n or experiment.sha is None or records.blob(experiment.sha) is None:
             continue
-        score = f"Val-Bpb: {experiment.val_bpb:.6f}" if experiment.val_bpb is not None else "Val-Bpb: -"
+        metric = records.session.metric
+        score = "-" if experiment.val_bpb is None else metric.exact_score(experiment.val_bpb)
+        score = f"{metric.trailer}: {score}"
         if score not in records.workspace.message(experiment.sha).split("\n"):
             text = f"the commit of experiment {experiment.n} and the ledger give different scores"
             yield text, DISTRUST.format(n=experiment.n)

@@ -8,7 +8,7 @@ from pathlib import Path
 from autoresearch.analysis import sft
 from autoresearch.analysis.ablate import Part, newest_ablation
 from autoresearch.analysis.export import record, trial_record
-from autoresearch.analysis.paired import RowDifference, compare_rows, mean_scores
+from autoresearch.analysis.paired import RowDifference, TaskDifference, compare_rows, compare_tasks, mean_scores
 from autoresearch.files import JsonObject
 from autoresearch.ledger import (
     Experiment,
@@ -22,8 +22,10 @@ from autoresearch.ledger import (
 )
 from autoresearch.ledger.artefacts import Artefacts
 from autoresearch.ledger.baselines import baseline
+from autoresearch.ledger.metrics import settle_metric
 from autoresearch.ledger.rows import AFTERWARDS
 from autoresearch.ledger.trials import judging
+from autoresearch.metric import VAL_BPB, Metric
 from autoresearch.source import diff, size
 from autoresearch.source.size import Size
 
@@ -44,6 +46,7 @@ class ExperimentDetails:
     review: Review | None
     part: Part | None
     baseline: "ExperimentDetails | None" = None
+    metric: Metric = VAL_BPB
 
     @property
     def n(self) -> int:
@@ -85,6 +88,14 @@ class ExperimentDetails:
     def rows(self) -> RowDifference | None:
         """Return the comparison with the baseline row by row, if their files still exist."""
         return compare_rows(mean_scores(self.files), mean_scores(self.baseline.files)) if self.baseline else None
+
+    @cached_property
+    def tasks(self) -> TaskDifference | None:
+        """Return the comparison with the baseline task by task, where the number is a rate."""
+        if self.baseline is None:
+            return None
+        ours, theirs = ([trial.tasks for trial in each.good_trials if trial.tasks] for each in (self, self.baseline))
+        return compare_tasks(ours, theirs, self.metric)
 
     @property
     def trace(self) -> list[JsonObject]:
@@ -130,6 +141,8 @@ class ExperimentDetails:
             "trace": self.trace,
             "prints": self.prints,
             "rows": asdict(self.rows) if self.rows else None,
+            "tasks": asdict(self.tasks) if self.tasks else None,
+            "metric": self.metric.as_json(),
         }
 
 
@@ -152,12 +165,12 @@ def _read(
     by_n, beside = reviews(store, session.id), sentinels_of(store, session, [*numbers])
     ablation = newest_ablation(store.events(session.id, kind="ablation"))
     parts = {part.n: part for part in ablation.parts} if ablation else {}
-    details = {}
+    details, metric = {}, settle_metric(store, session)
     for n in sorted(numbers):
         if (experiment := store.experiment(session.id, n)) is not None:
             files, trials = Artefacts(runs / session.tag / str(n)), store.trials(session.id, experiment.id)
             details[n] = ExperimentDetails(
-                experiment, files, trials, beside[n], errors.get(n), by_n.get(n), parts.get(n)
+                experiment, files, trials, beside[n], errors.get(n), by_n.get(n), parts.get(n), metric=metric
             )
     return details
 

@@ -20,6 +20,7 @@ from autoresearch.ledger import Experiment, Ledger, Review, Session, Trial
 from autoresearch.ledger.rows import TRANSFER, kept_as
 from autoresearch.ledger.statements import describe_odds
 from autoresearch.ledger.trials import by_experiment, judging
+from autoresearch.metric import VAL_BPB, Metric
 from autoresearch.text import one_line
 from autoresearch.workspace.workspace import Workspace
 
@@ -122,11 +123,12 @@ def trial_record(trial: Trial, blob: str | None) -> JsonObject:
 
 def message(lineage: Lineage, keep: Experiment) -> str:
     """Return the commit message of a keep: change, measurement, and trailers from the ledger."""
+    metric = lineage.session.metric
     trailers = {
         "Session": lineage.session.tag,
         "Experiment": keep.n,
-        "Val-Bpb": f"{require(keep.val_bpb):.6f}",
-        "Delta": _format_number(keep.delta),
+        metric.trailer: metric.exact_score(require(keep.val_bpb)),
+        "Delta": "-" if keep.delta is None else f"{metric.sign(keep.delta):+.6f}",
         "Sigma": f"{keep.sigma or 0.0:.6f}",
         "Kept-As": kept_as(keep),
         "Agent": " ".join(filter(None, (keep.agent, keep.model))),
@@ -135,27 +137,28 @@ def message(lineage: Lineage, keep: Experiment) -> str:
         "Reviewed": _review_words(lineage.reviews.get(keep.n)),
     }
     if keep is lineage.keeps[-1]:
-        trailers["Honest-Total"] = _total_words(lineage.total)
+        trailers["Honest-Total"] = _total_words(lineage.total, metric)
     trailers |= _transfer_trailer(lineage.transfer, keep.n)
-    own = [_trial_line(trial.purpose, trial) for trial in lineage.trials.get(keep.id, [])]
-    trials = "\n".join([*own, *(_trial_line(f"of {n}", trial) for n, trial in lineage.beside[keep.n])])
+    own = [_trial_line(trial.purpose, trial, metric) for trial in lineage.trials.get(keep.id, [])]
+    trials = "\n".join([*own, *(_trial_line(f"of {n}", trial, metric) for n, trial in lineage.beside[keep.n])])
     parts = [
         _shorten_subject(f"Experiment {keep.n}: {_clean(keep.hypothesis)}"),
         _indent_hypothesis(keep),
-        _evidence(keep),
+        _evidence(keep, metric),
     ]
     return "\n\n".join([*parts, *([f"Trials:\n{trials}"] if trials else []), _trailers(trailers)])
 
 
 def _squash_message(lineage: Lineage) -> str:
-    keeps, base = lineage.keeps, require(lineage.base.val_bpb)
+    keeps, metric = lineage.keeps, lineage.session.metric
+    scores = [metric.exact_score(require(row.val_bpb)) for row in (lineage.base, keeps[-1])]
     subject = f"{len(keeps)} kept change{'s' if len(keeps) > 1 else ''} of session {lineage.session.tag}"
-    parts = [f"Experiment {keep.n}\n{_indent_hypothesis(keep)}\n{_evidence(keep)}" for keep in keeps]
+    parts = [f"Experiment {keep.n}\n{_indent_hypothesis(keep)}\n{_evidence(keep, metric)}" for keep in keeps]
     trailers = {
         "Session": lineage.session.tag,
         "Experiments": ", ".join(str(keep.n) for keep in keeps),
-        "Val-Bpb": f"{base:.6f} -> {require(keeps[-1].val_bpb):.6f}, as the search saw it",
-        "Honest-Total": _total_words(lineage.total),
+        metric.trailer: f"{' -> '.join(scores)}, as the search saw it",
+        "Honest-Total": _total_words(lineage.total, metric),
         "Grade": lineage.session.grade or "-",
         "Reviewed": "; ".join(f"{keep.n} {_review_words(lineage.reviews.get(keep.n))}" for keep in keeps),
         **_transfer_trailer(lineage.transfer, keeps[-1].n, whole=True),
@@ -177,25 +180,30 @@ def _review_words(review: Review | None) -> str:
     return "no" if review is None else f"{review.word} by {_clean(review.by, 60) or 'somebody'}"
 
 
-def _evidence(keep: Experiment) -> str:
+def _evidence(keep: Experiment, metric: Metric) -> str:
     gain = keep.p_gain is not None and not keep.simpler
     sure = f", {describe_odds(keep.p_gain)} sure to be better" if gain else ""
-    foreseen = "" if keep.predicted is None else f"; expected {keep.predicted:+.4f}"
-    words = (
-        f"Measured {require(keep.val_bpb):.4f} ({_format_number(keep.delta)}{sure}{foreseen}). {_clean(keep.reason)}."
-    )
+    foreseen = "" if keep.predicted is None else f"; expected {metric.change(keep.predicted)}"
+    score, delta = metric.score(require(keep.val_bpb)), "-" if keep.delta is None else _change(keep.delta, metric)
+    words = f"Measured {score} ({delta}{sure}{foreseen}). {_clean(keep.reason)}."
     return textwrap.fill(words, LINE_CHARS, break_on_hyphens=False)
 
 
-def _trial_line(name: str, trial: Trial) -> str:
-    score = "-" if trial.val_bpb is None else f"{trial.val_bpb:.6f}"
+def _change(delta: float, metric: Metric) -> str:
+    """Return a difference, with six decimals where it is in bits per byte."""
+    return f"{delta:+.6f}" if metric == VAL_BPB else metric.change(delta)
+
+
+def _trial_line(name: str, trial: Trial, metric: Metric) -> str:
+    score = "-" if trial.val_bpb is None else metric.exact_score(trial.val_bpb)
     return f"  {name:8} seed {trial.seed:<10} {score}"
 
 
-def _total_words(total: Total | None) -> str:
+def _total_words(total: Total | None, metric: Metric) -> str:
     if total is None:
         return "not measured"
-    interval = f"{total.val.mean:+.6f}, 95 % between {total.val.low:+.6f} and {total.val.high:+.6f}"
+    mean, low, high = (_change(value, metric) for value in (total.val.mean, total.val.low, total.val.high))
+    interval = f"{mean}, 95 % between {low} and {high}"
     return f"{interval}, base against {total.final}"
 
 

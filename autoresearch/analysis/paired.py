@@ -1,4 +1,4 @@
-"""Compare two versions row by row of the validation text.
+"""Compare two versions row by row of the validation text, or task by task of a rate.
 
 Every version is scored on the same rows, and hard rows are hard for both. So their difference is known much better than
 either score.
@@ -6,12 +6,15 @@ either score.
 
 import json
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 import numpy as np
 from numpy.typing import NDArray
 
 from autoresearch.ledger.artefacts import Artefacts
+from autoresearch.metric import Metric
 
 Floats = NDArray[np.float64]
 
@@ -27,6 +30,26 @@ class RowDifference:
     count: int
     delta: float
     error: float
+
+
+@dataclass(frozen=True)
+class TaskDifference:
+    """Of `count` tasks, how many one version solves better than another, and worse, on the mean of its trials."""
+
+    better: int
+    worse: int
+    count: int
+
+
+def compare_tasks(
+    ours: Sequence[Mapping[str, float]], theirs: Sequence[Mapping[str, float]], metric: Metric
+) -> TaskDifference | None:
+    """Compare two versions by the scores of their trials; None if one has none, or other tasks."""
+    if not ours or not theirs or any(each.keys() != ours[0].keys() for each in (*ours, *theirs)):
+        return None
+    gains = [fmean(t[task] for t in ours) - fmean(t[task] for t in theirs) for task in ours[0]]
+    deltas = [metric.sign(gain) for gain in gains]
+    return TaskDifference(sum(each < 0 for each in deltas), sum(each > 0 for each in deltas), len(deltas))
 
 
 def mean_scores(files: Artefacts) -> Floats | None:

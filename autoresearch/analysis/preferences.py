@@ -20,10 +20,12 @@ from autoresearch.ledger import Experiment, ExperimentRow, Ledger, Session
 from autoresearch.ledger.scores import effects
 from autoresearch.ledger.statements import PREFERENCE_ODDS
 from autoresearch.ledger.trials import FRESH, JUDGING
+from autoresearch.metric import VAL_BPB, Metric
 from autoresearch.source.diff import unified_diff
 from autoresearch.text import Trace, secrets_of_environment
 
 QUESTION = "Lower the validation bits per byte of this train.py by one change."
+OTHER_QUESTION = "Improve {name}, which this program measures ({direction}), by one change."
 
 
 @dataclass(frozen=True)
@@ -80,11 +82,16 @@ def _pair(session: Session, kept: ExperimentRow, lost: ExperimentRow, read_text:
         "parent": kept.parent,
         "kept": _describe(kept),
         "lost": _describe(lost),
-        "difference": require(kept.val_bpb) - require(lost.val_bpb),
-        "prompt": [{"role": "user", "content": f"{QUESTION}\n\n```python\n{before}```\n"}],
+        "difference": session.metric.difference(require(kept.val_bpb), require(lost.val_bpb)),
+        "prompt": [{"role": "user", "content": f"{_question(session.metric)}\n\n```python\n{before}```\n"}],
         "chosen": [_answer(kept, before, read_text(kept.n))],
         "rejected": [_answer(lost, before, read_text(lost.n))],
     }
+
+
+def _question(metric: Metric) -> str:
+    known = {"name": metric.name, "direction": metric.direction}
+    return QUESTION if metric == VAL_BPB else OTHER_QUESTION.format(**known)
 
 
 def _describe(row: ExperimentRow) -> JsonObject:

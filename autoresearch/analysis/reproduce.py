@@ -13,7 +13,7 @@ from autoresearch.ledger.trials import scoring_trials
 
 @dataclass(frozen=True)
 class Reproduction:
-    """A comparison of fresh draws with the ledger; scores are in bits per byte."""
+    """A comparison of fresh draws with the ledger; `difference` and `error` are on the scale of the metric."""
 
     n: int
     recorded: float
@@ -35,6 +35,8 @@ def reproduce(remeasurer: Remeasurer, n: int, draws: int) -> Reproduction:
     recorded = scoring_trials(store.trials(session.id, experiment.id))
     sigma, _ = require(raw_noise(store, session))
     error = sigma * math.sqrt(1 / draws + 1 / max(len(recorded), 1))
-    difference = fmean(fresh) - experiment.val_bpb
+    metric = session.metric
+    difference = fmean(map(metric.to_scale, fresh)) - metric.to_scale(experiment.val_bpb)
     agrees = abs(difference) <= DIFFERENT_ERRORS * error
-    return Reproduction(n, experiment.val_bpb, fmean(fresh), fresh, difference, error, agrees)
+    measured = metric.from_scale(fmean(map(metric.to_scale, fresh)))
+    return Reproduction(n, experiment.val_bpb, measured, fresh, difference, error, agrees)

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 
 from autoresearch.files import JsonObject, measure_size
 from autoresearch.ledger import Ledger, status
+from autoresearch.metric import VAL_BPB, Metric
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,7 @@ class ListedSession:
     best_bpb: float | None
     started: float | None
     bytes: int
+    metric: Metric = VAL_BPB
 
     def as_json(self) -> JsonObject:
         return asdict(self)
@@ -29,4 +31,5 @@ def list_sessions(store: Ledger, now: float) -> Iterator[ListedSession]:
     for session in store.sessions():
         state, size = status(store, session, now), measure_size(store.path.parent / session.tag)
         scores = state.base_bpb, state.best_bpb
-        yield ListedSession(session.tag, state.state, state.experiments, state.kept, *scores, state.started, size)
+        counts = state.experiments, state.kept
+        yield ListedSession(session.tag, state.state, *counts, *scores, state.started, size, state.metric)

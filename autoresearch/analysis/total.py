@@ -29,7 +29,7 @@ LEVEL = 0.975  # one-sided; the interval has 95 %
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean difference in bits per byte (negative is better) and its 95 % interval."""
+    """A mean difference on the scale of the metric (negative is better) and its 95 % interval."""
 
     mean: float
     low: float
@@ -38,7 +38,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class Total:
-    """The honest total, in bits per byte."""
+    """The honest total, on the scale of the metric."""
 
     base: int
     final: int
@@ -74,8 +74,9 @@ def measure_total(remeasurer: Remeasurer, pairs: int) -> Total:
             scores[experiment.id].append(remeasurer.run_trial(experiment, pair))
     before, after = scores[base.id], scores[final.id]
     noise = raw_noise(remeasurer.ledger, remeasurer.session)
-    val = [require(b.val_bpb) - require(a.val_bpb) for a, b in zip(before, after, strict=True)]
-    holdout = [require(b.holdout_bpb) - require(a.holdout_bpb) for a, b in zip(before, after, strict=True)]
+    delta = remeasurer.session.metric.difference
+    val = [delta(require(b.val_bpb), require(a.val_bpb)) for a, b in zip(before, after, strict=True)]
+    holdout = [delta(require(b.holdout_bpb), require(a.holdout_bpb)) for a, b in zip(before, after, strict=True)]
     minimum = _running_minimum(remeasurer)
     return Total(base.n, final.n, pairs, interval(val, noise), interval(holdout, noise), minimum, minimum - fmean(val))
 
@@ -140,7 +141,8 @@ def quantile(dof: float) -> float:
 
 
 def _running_minimum(remeasurer: Remeasurer) -> float:
-    """Return the lowest score minus the first of the base: the gain in a log of best scores."""
+    """Return the best score minus the first of the base: the gain in a log of best scores."""
     trials = judging(remeasurer.ledger.trials(remeasurer.session.id))
-    scores = [trial.val_bpb for trial in trials if trial.val_bpb is not None]
+    to_scale = remeasurer.session.metric.to_scale
+    scores = [to_scale(trial.val_bpb) for trial in trials if trial.val_bpb is not None]
     return round(min(scores) - scores[0], 6)

@@ -17,6 +17,7 @@ from autoresearch.brief.source_code import show_source
 from autoresearch.brief.tokens import count_tokens, cut, quote, table_cell, take_fitting
 from autoresearch.ledger.unmeasured import describe_unmeasured
 from autoresearch.measure.interface import TRIAL
+from autoresearch.metric import EXACT, VAL_BPB, Metric
 from autoresearch.source.diff import unified_diff
 from autoresearch.source.script import is_script
 from autoresearch.source_tree import EditRules
@@ -88,7 +89,7 @@ class Brief:
     program: str
     source: str
     incumbent: int
-    incumbent_bpb: float | None  # None: it is not measured yet
+    incumbent_score: float | None  # None: it is not measured yet
     sigma: float  # 0: not known yet
     history: list[PastExperiment]
     notes: list[str] = field(default_factory=list)
@@ -110,6 +111,7 @@ class Brief:
     max_tokens: int = MAX_BRIEF_TOKENS
     task: str | None = None  # instructions where a command measures; None: the contract of train.py
     rules: EditRules | None = None  # of several files; None: train.py
+    metric: Metric = VAL_BPB
 
     @property
     def contract(self) -> str:
@@ -182,15 +184,25 @@ class Brief:
 
     def _status(self) -> str:
         text = f"Experiment {self.n} is next. The incumbent is experiment {self.incumbent}"
-        if self.incumbent_bpb is None:
+        if self.incumbent_score is None:
             return f"{text}, the base, which is not measured yet."
-        sigma = f"{self.sigma:.4f}" if self.sigma else "not known yet: the base is still being measured"
-        text += f" with {self.incumbent_bpb:.4f} bits per byte. The standard deviation of one trial (sigma) is {sigma}."
+        text += f" with {self._describe_score(self.incumbent_score)}. {self._describe_noise()}"
         newest = f"Its newest trial: {'; '.join(self.facts)}." if self.facts else ""
         line = " ".join(filter(None, [text, newest, history.calibration(self.history, self.agent)]))
         dropped = describe_unmeasured([*self.history, *self.pending])
         again = f"{dropped} What was never measured may be proposed again." if dropped else ""
         return "\n".join(filter(None, [line, " ".join(self.reliability), again]))
+
+    def _describe_score(self, score: float) -> str:
+        metric = self.metric
+        words = metric.with_unit(metric.score(score))
+        return words if metric == VAL_BPB else f"{metric.name} {words}"
+
+    def _describe_noise(self) -> str:
+        if self.metric.kind == EXACT:
+            return "The number has no noise: two runs of one version give the same."
+        sigma = self.metric.spread(self.sigma) if self.sigma else "not known yet: the base is still being measured"
+        return f"The standard deviation of one trial (sigma) is {sigma}."
 
     def _openings(self, max_tokens: int) -> str:
         if not self.openings:

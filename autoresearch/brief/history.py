@@ -1,6 +1,6 @@
 """Past experiments as agents see them: as data, as a table of bounded size, and summarised by category.
 
-Differences are in bits per byte, against the incumbent that the experiment had to beat.
+Differences are against the incumbent that the experiment had to beat, negative ones better (metric.py).
 """
 
 import heapq
@@ -18,17 +18,18 @@ from autoresearch.ledger.categories import categories_of
 from autoresearch.ledger.rows import is_stopped, is_unmeasured
 from autoresearch.ledger.statements import PREDICTIONS, describe_odds
 from autoresearch.ledger.unmeasured import CONFLICTS
+from autoresearch.metric import VAL_BPB, Metric
 
 MAX_CHANGE_CHARS = (600, 300, 180, 110)  # of the change, in a table; the first at which all rows fit
 MAX_VERDICT_CHARS = (200, 150, 90, 60)  # likewise
 SHORT = len(MAX_CHANGE_CHARS) - 1
 MAX_GROUP = 200  # experiments of a group that are considered: more never fit
 MIN_ROW_TOKENS = 12
-MEASURED_APART = ("steps", "forecast")  # fields that are no columns of an experiment
+MEASURED_APART = ("steps", "forecast", "metric")  # fields that are no columns of an experiment
 SHARES = {"Newest": 0.4, "Best": 0.2, "Near misses": 0.2, "Failed and worst": 0.2}  # of a table that cannot hold all
 TABLE_HEAD = ["| n | category | change | predicted | measured | steps | verdict |", "|---|---|---|---|---|---|---|"]
 UNITS = """\
-Predicted and measured: bits per byte against the incumbent of that time, negative is better. Steps: as train.py \
+Predicted and measured: {quantity} against the incumbent of that time, {better} is better. Steps: as {program} \
 reported them. Odds: of a gain, after all trials of the experiment.
 
 """
@@ -63,6 +64,7 @@ class PastExperiment:
     mode: str | None = None
     steps: float | None = None
     forecast: float | None = None
+    metric: Metric = VAL_BPB
 
     @cached_property
     def categories(self) -> tuple[str, ...]:
@@ -84,15 +86,18 @@ class PastExperiment:
         return self.unmeasured and self.reason.endswith(CONFLICTS)
 
     @classmethod
-    def from_row(cls, row: Experiment, steps: float | None = None, forecast: float | None = None) -> "PastExperiment":
+    def from_row(
+        cls, row: Experiment, steps: float | None = None, forecast: float | None = None, metric: Metric = VAL_BPB
+    ) -> "PastExperiment":
         """Take over a row of the ledger, with rounded scores: an agent gets a few bits less to overfit to."""
         values = {each.name: getattr(row, each.name) for each in fields(cls) if each.name not in MEASURED_APART}
         for name in ("verdict", "reason", "agent", "category", "hypothesis", "change"):
             values[name] = values[name] or ""
-        for name in ("val_bpb", "delta", "predicted"):
-            values[name] = None if values[name] is None else round(values[name], 4)
-        forecast = None if forecast is None or not row.stopped else round(forecast, 4)
-        return cls(**{**values, "params": row.params or {}, "steps": steps, "forecast": forecast})
+        rounded = {"val_bpb": metric.rounded_score, "delta": metric.rounded, "predicted": metric.rounded}
+        for name, shorten in rounded.items():
+            values[name] = None if values[name] is None else shorten(values[name])
+        forecast = None if forecast is None or not row.stopped else metric.rounded(forecast)
+        return cls(**{**values, "params": row.params or {}, "steps": steps, "forecast": forecast, "metric": metric})
 
 
 def describe_change(past: PastExperiment) -> str:
@@ -108,8 +113,13 @@ def _describe_whole(past: PastExperiment) -> str:
     return change if not past.hypothesis or past.hypothesis.startswith(name) else f"{change}: {past.hypothesis}"
 
 
-def _bits(delta: float | None) -> str:
-    return "-" if delta is None else f"{delta:+.4f}"
+def _describe_delta(delta: float | None, metric: Metric) -> str:
+    return "-" if delta is None else metric.change(delta)
+
+
+def _units(metric: Metric) -> str:
+    program = "train.py" if metric == VAL_BPB else "the command"
+    return UNITS.format(quantity=metric.quantity, better=metric.better, program=program)
 
 
 def row(past: PastExperiment, size: int = SHORT) -> str:
@@ -117,7 +127,8 @@ def row(past: PastExperiment, size: int = SHORT) -> str:
     change = table_cell(describe_change(past) if size == SHORT else _describe_whole(past), MAX_CHANGE_CHARS[size])
     ending = table_cell(describe_verdict(past), MAX_VERDICT_CHARS[size])
     steps = "-" if past.steps is None else f"{past.steps:.0f}"
-    cells = (past.n, past.category, change, _bits(past.predicted), _bits(past.delta), steps, ending)
+    deltas = (_describe_delta(delta, past.metric) for delta in (past.predicted, past.delta))
+    cells = (past.n, past.category, change, *deltas, steps, ending)
     return f"| {' | '.join(map(str, cells))} |"
 
 
@@ -139,17 +150,18 @@ def table(history: Sequence[PastExperiment], max_tokens: int) -> str:
         return "none yet"
     if len(tried) * MIN_ROW_TOKENS < max_tokens:
         for size in range(len(MAX_CHANGE_CHARS)):
-            text = UNITS + "\n".join([*TABLE_HEAD, *(row(past, size) for past in tried)])
+            text = _units(tried[0].metric) + "\n".join([*TABLE_HEAD, *(row(past, size) for past in tried)])
             if count_tokens(text) <= max_tokens:
                 return text
     return _table_of_groups(tried, max_tokens)
 
 
 def _table_of_groups(tried: Sequence[PastExperiment], max_tokens: int) -> str:
-    parts = [f"{UNITS}{len(tried)} experiments, the most informative ones first."]
+    units = _units(tried[0].metric)
+    parts = [f"{units}{len(tried)} experiments, the most informative ones first."]
     summary = "\n".join(["All, by category:", "", *summarise_categories(tried)])
     heads = count_tokens("\n".join(TABLE_HEAD)) * (1 + len(SHARES))
-    left = max_tokens - count_tokens(summary) - count_tokens(UNITS) - heads
+    left = max_tokens - count_tokens(summary) - count_tokens(units) - heads
     shown: set[int] = set()
     for name, group in _groups(tried).items():
         new = [past for past in group if past.n not in shown]
@@ -176,7 +188,8 @@ def _summarise(group: Sequence[PastExperiment]) -> str:
     deltas = [past.delta for past in group if past.delta is not None]
     kept = sum(past.verdict == "keep" for past in group)
     failed = sum(past.verdict in BROKEN for past in group)
-    measured = f", mean {sum(deltas) / len(deltas):+.4f}, best {min(deltas):+.4f}" if deltas else ""
+    change = group[0].metric.change
+    measured = f", mean {change(sum(deltas) / len(deltas))}, best {change(min(deltas))}" if deltas else ""
     return f"{len(group)} tried, {kept} kept, {failed} failed{measured}"
 
 
@@ -186,11 +199,11 @@ def calibration(history: Sequence[PastExperiment], agent: str) -> str:
     pairs = [(predicted, delta) for predicted, delta in own if predicted is not None and delta is not None]
     if len(pairs) < PREDICTIONS:
         return ""
-    means = [fmean(values) for values in zip(*pairs, strict=True)]
+    means = [history[0].metric.change(fmean(values)) for values in zip(*pairs, strict=True)]
     right = sum((predicted < 0) == (measured < 0) for predicted, measured in pairs)
     return (
         f"Of your {len(pairs)} predictions that were measured, {right} had the right sign. On average you predicted"
-        f" {means[0]:+.4f}; measured was {means[1]:+.4f}."
+        f" {means[0]}; measured was {means[1]}."
     )
 
 

@@ -68,6 +68,6 @@ def lesson(past: PastExperiment) -> str:
     what = f"{past.verdict} ({past.category or 'other'}): {table_cell(describe_change(past), MAX_TEXT_CHARS)}"
     if past.delta is None:
         return f"{what}; {table_cell(past.reason, MAX_TEXT_CHARS)}"
-    predicted = "" if past.predicted is None else f"predicted {past.predicted:+.4f}, "
+    predicted = "" if past.predicted is None else f"predicted {past.metric.change(past.predicted)}, "
     why = "" if past.verdict == "keep" else f"; {table_cell(past.reason.split(':')[0], MAX_TEXT_CHARS)}"
-    return f"{what}; {predicted}measured {past.delta:+.4f}{why}"
+    return f"{what}; {predicted}measured {past.metric.change(past.delta)}{why}"

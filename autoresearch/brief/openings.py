@@ -97,7 +97,7 @@ def _near_misses(
         if past is None or found == MAX_NEAR_MISSES or _count_refinements(history, past) >= MAX_REFINEMENTS:
             continue
         found += 1
-        delta = "" if past.delta is None else f"{past.delta:+.4f}, "
+        delta = "" if past.delta is None else f"{past.metric.change(past.delta)}, "
         base = built_on(history, n)
         where = "" if base == incumbent else f"; it is built on experiment {base}, not on the incumbent"
         odds = f"odds of a gain {describe_odds(past.p_gain)}"
@@ -146,7 +146,7 @@ def _categories(history: History) -> Iterator[Opening]:
 def _older_keeps(history: History, incumbent: int) -> Iterator[Opening]:
     keeps = [past for past in history if past.verdict == "keep" and past.n < incumbent]
     for past in reversed(keeps[-MAX_KEEPS:]):
-        score = "" if past.val_bpb is None else f" ({past.val_bpb:.4f})"
+        score = "" if past.val_bpb is None else f" ({past.metric.score(past.val_bpb)})"
         words = f"an older version{score} to develop differently; the result has to beat the incumbent"
         yield Opening(BRANCH, words, past.n, None, past.hypothesis)
 

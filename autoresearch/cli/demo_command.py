@@ -103,7 +103,7 @@ def _conclude(folder: Path) -> None:
     status = _read_status()
     if (total := status.total) is not None:
         gain = f"On fresh seeds, val_bpb of the final version is {total.mean:+.4f} against the base"
-        _say(f"{gain}, {between(total)}.", "bold")
+        _say(f"{gain}, {between(total, status.metric.change)}.", "bold")
     _say(HONEST_WORDS if status.best else NO_KEEP)
     _say("Next:", "bold")
     Console(stderr=True, highlight=False).print(NEXT.format(folder=folder), markup=False, soft_wrap=True)

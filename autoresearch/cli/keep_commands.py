@@ -34,10 +34,10 @@ def ablate(
 
     with open_remeasurer(tag, slots, wait) as measuring:
         result = ablation.ablate(measuring, draws)
-        words = f"carry nothing: {result.idle or '-'}"
+        words, metric = f"carry nothing: {result.idle or '-'}", measuring.session.metric
         measuring.ledger.event(measuring.session.id, "ablation", words, data=asdict(result))
     if not as_json:
-        print_blocks(results.ablation(result), Console())
+        print_blocks(results.ablation(result, metric), Console())
     hypothesis = f"Without experiments {', '.join(map(str, result.idle))}, which carry nothing"
     pruned = None
     if prune and result.idle:

@@ -91,7 +91,7 @@ def log(
         print_json([_group_json(each, words) for each in groups] if by else [row.as_json() for row in shown])
     elif by:
         whole = [breakdown.sum_all(rows, calls, by)] if by == "category" and groups else []
-        pager.show([results.breakdown([*groups, *whole], by, words), *results.unpriced(calls)])
+        pager.show([results.breakdown([*groups, *whole], by, session.metric, words), *results.unpriced(calls)])
     else:
         pager.show(experiment_table.log(rows, shown, _describe_empty(only, since)))
 

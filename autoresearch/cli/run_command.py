@@ -36,7 +36,7 @@ def run(
     hours: float = typer.Option(None, help="Hours to run, from now."),
     minutes: float = typer.Option(None, help="Minutes to run, from now."),
     until: str = typer.Option(None, help="Time of day to run until, such as 07:00."),
-    target: float = typer.Option(None, help="Score (val_bpb) at which the session ends."),
+    target: float = typer.Option(None, help="Score at which the session ends."),
     max_experiments: int = typer.Option(None, help="Stop when this many experiments are decided."),
     budget: str = typer.Option(None, help="Training budget of a trial: 5m, 300s, 15cpu, 200steps."),
     tag: str = typer.Option(None, help="Name of the session."),

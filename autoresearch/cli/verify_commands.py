@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from autoresearch.analysis.export import Branch
     from autoresearch.analysis.total import Total
     from autoresearch.ledger import Experiment, Ledger, Session
+    from autoresearch.metric import Metric
 
 
 @app.command(rich_help_panel=VERIFY, epilog=examples("autoresearch total", "autoresearch total --pairs 5"))
@@ -36,11 +37,13 @@ def total(
     with open_remeasurer(tag, slots, wait) as measuring:
         result = measure_total(measuring, pairs)
         data = asdict(result)
-        measuring.ledger.event(measuring.session.id, "total", f"{result.val.mean:+.4f} bits per byte", data=data)
+        metric = measuring.session.metric
+        gain = metric.with_unit(metric.change(result.val.mean))
+        measuring.ledger.event(measuring.session.id, "total", gain, data=data)
     if as_json:
         print_json(data)
     else:
-        print_blocks([results.total(result)], Console())
+        print_blocks([results.total(result, metric)], Console())
 
 
 @app.command(
@@ -91,11 +94,11 @@ def reproduce(
     from autoresearch.terminal.console import print_blocks
 
     with open_remeasurer(tag, slots, wait) as measuring:
-        result = measure_again(measuring, n, draws)
+        result, metric = measure_again(measuring, n, draws), measuring.session.metric
     if as_json:
         print_json(asdict(result))
     else:
-        print_blocks([results.reproduction(result)], Console())
+        print_blocks([results.reproduction(result, metric)], Console())
     if not result.agrees:
         raise typer.Exit(1)
 
@@ -133,7 +136,7 @@ def export(
             workspace = Workspace.of(root, config.load(root, {}))
             kept = exports.read_lineage(store, session)
             made = exports.create_branch(kept, workspace, branch, squash, force)
-            _say_total(kept.total)
+            _say_total(kept.total, session.metric)
         files = _write_files(store, session, root / "runs", tsv, jsonl, sft)
     weights = _train_again(None, tag, checkpoint, slots, wait) if checkpoint else None
     if made:
@@ -185,10 +188,12 @@ def _pairs_path(sft: Path) -> Path:
     return sft.with_name(f"{sft.stem}.pairs{sft.suffix}")
 
 
-def _say_total(total: "Total | None") -> None:
+def _say_total(total: "Total | None", metric: "Metric") -> None:
     from autoresearch.report.format import between
 
-    words = f"{total.val.mean:+.4f}, {between(total.val)}" if total else "not measured yet: `autoresearch total`"
+    words = "not measured yet: `autoresearch total`"
+    if total:
+        words = f"{metric.change(total.val.mean)}, {between(total.val, metric.change)}"
     typer.echo(f"the honest total: {words}", err=True)
 
 

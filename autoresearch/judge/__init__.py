@@ -3,11 +3,13 @@
 from autoresearch.judge.beliefs import Beliefs, learn
 from autoresearch.judge.curve_forecast import LOOKS, SCHEDULE, CurveForecast, Example, max_odds
 from autoresearch.judge.curve_gap import Gap, LossCurve, curve_gap
+from autoresearch.judge.exact import decide_exact
 from autoresearch.judge.level import ANCESTORS, Incumbent
 from autoresearch.judge.limits import Spread, p_above
 from autoresearch.judge.noise import MAX_EARLIER_DOF, Draw, Noise, difference, noise, p_below, p_below_zero
 from autoresearch.judge.pool_odds import update_parts
 from autoresearch.judge.power import POWER, smallest_gain
+from autoresearch.judge.rates import rate_noise, seed_noise, task_error, typical_error
 from autoresearch.judge.rules import (
     ALLOWANCE_SIGMA,
     RULES,
@@ -17,6 +19,7 @@ from autoresearch.judge.rules import (
     hopeless_above,
     more_informative,
     p_better,
+    rule_for,
 )
 from autoresearch.judge.speed import SpeedEffect, learn_speed
 
@@ -42,6 +45,7 @@ __all__ = [
     "Spread",
     "curve_gap",
     "decide",
+    "decide_exact",
     "difference",
     "hopeless_above",
     "learn",
@@ -53,6 +57,11 @@ __all__ = [
     "p_below",
     "p_below_zero",
     "p_better",
+    "rate_noise",
+    "rule_for",
+    "seed_noise",
     "smallest_gain",
+    "task_error",
+    "typical_error",
     "update_parts",
 ]

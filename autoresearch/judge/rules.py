@@ -1,5 +1,6 @@
 """Decision rules: from measurements to the next step for a candidate."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -8,6 +9,7 @@ from statistics import fmean
 from autoresearch.judge.beliefs import Beliefs, p_gain, p_loss
 from autoresearch.judge.noise import Draw, Noise, WeightedModel, difference
 from autoresearch.judge.value import Estimate, value_after, value_of_certainty, value_of_keep
+from autoresearch.metric import RATE, VAL_BPB, Metric
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ RULES = {
     "default": DEFAULT,
     "strict": Rule(wrong_keep=20.0, trial=0.06, certain=0.95, max_reruns=8),
     "greedy": None,  # the original's: any lower number is kept
+    RATE: Rule(wrong_keep=0.7, trial=0.0005, certain=0.4, max_reruns=16),  # benchmarks/metric_kinds.py
 }
 LOOKAHEAD = 3  # trials before the decision that are considered
 FUTILE = 0.15  # a gain that is less probable is called not confirmed
@@ -46,7 +49,7 @@ class Decision:
 
     action: str  # run_again, compare (measure the incumbent again, beside it), keep or discard
     reason: str
-    delta: float  # the candidate's mean minus the incumbent's in bits per byte (negative is better)
+    delta: float  # the candidate's mean minus the incumbent's (negative is better)
     p_gain: float  # probability that it is truly better, given all draws
 
 
@@ -58,26 +61,35 @@ def decide(
     beliefs: Beliefs | None = None,
     simpler: float | None = None,
     same: bool = False,
+    metric: Metric = VAL_BPB,
+    task_error: float = 0.0,
 ) -> Decision:
-    """Judge a candidate's draws, in order, against the incumbent's. Lower is better.
+    """Judge a candidate's draws, in order, against the incumbent's. Lower is better, as on the scale of `metric`.
 
-    Leave out the draw that selected the incumbent: it is biased. `simpler` is for a candidate that may be kept without
-    a gain: the loss in sigma that is left of `ALLOWANCE_SIGMA`. It takes code away or, with `same`, it computes the
-    same function.
+    `task_error` is a standard error of the difference that no draw reduces. Leave out the draw that selected the
+    incumbent: it is biased. `simpler` is for a candidate that may be kept without a gain: the loss in sigma that is
+    left of `ALLOWANCE_SIGMA`. It takes code away or, with `same`, it computes the same function.
     """
-    evidence = _Comparison(candidate, incumbent, noise, beliefs or Beliefs())
+    evidence = _Comparison(candidate, incumbent, noise, beliefs or Beliefs(), metric, task_error)
     chosen = RULES[rule]
     if chosen is None and simpler is None:
         lowest = min(draw.score for draw in incumbent)
         if candidate[0].score < lowest:
-            return evidence.decision("keep", "a lower number (greedy rule)")
-        return evidence.decision("discard", f"not lower than the incumbent's lowest, {lowest:.4f} (greedy rule)")
+            return evidence.decision("keep", f"a {metric.comparative} number (greedy rule)")
+        than = f"not {metric.comparative} than the incumbent's {metric.superlative}"
+        words = f"{than}, {metric.score(metric.from_scale(lowest))} (greedy rule)"
+        return evidence.decision("discard", words)
     chosen = chosen or DEFAULT
     if simpler is not None:
         judge_equal = _judge_same if same else _judge_simplification
         if (decision := judge_equal(evidence, chosen, simpler)) is not None:
             return decision
     return _judge_gain(evidence, chosen)
+
+
+def rule_for(judge: str, metric: Metric) -> str:
+    """Return the name of the rule by which a session decides; a rate has one of its own instead of the default."""
+    return RATE if judge == "default" and metric.kind == RATE else judge
 
 
 def more_informative(candidate: Sequence[Draw], incumbent: Sequence[Draw], noise: Noise) -> str:
@@ -103,6 +115,8 @@ class _Comparison:
     incumbent: Sequence[Draw]
     noise: Noise
     beliefs: Beliefs
+    metric: Metric = VAL_BPB
+    task_error: float = 0.0  # standard error that no draw reduces
 
     @property
     def fresh(self) -> Sequence[Draw]:
@@ -110,7 +124,7 @@ class _Comparison:
 
     @cached_property
     def delta(self) -> float:
-        """Return candidate minus incumbent in bits per byte, on fresh draws if there are any."""
+        """Return candidate minus incumbent, on fresh draws if there are any."""
         draws = self.fresh or self.candidate
         return sum(each.weight * difference(draws, self.incumbent, each)[0] for each in self.noise.models)
 
@@ -124,14 +138,15 @@ class _Comparison:
 
     def _in_sigmas(self, fitted: WeightedModel) -> tuple[float, float, float]:
         delta, error = difference(self.candidate, self.incumbent, fitted)
-        return delta / self.noise.sigma, error / self.noise.sigma, self.noise.dof
+        return delta / self.noise.sigma, math.hypot(error, self.task_error) / self.noise.sigma, self.noise.dof
 
     def variance(self, candidate: int, incumbent: int) -> float:
         """Return the variance of the difference after so many more draws of each."""
         now = 1 + max(draw.at for draw in [*self.candidate, *self.incumbent])
         ours = [*self.candidate, *(Draw(0.0, now + k) for k in range(candidate))]
         theirs = [*self.incumbent, *(Draw(0.0, now + k) for k in range(incumbent))]
-        return sum(each.weight * difference(ours, theirs, each)[1] ** 2 for each in self.noise.models)
+        drawn = sum(each.weight * difference(ours, theirs, each)[1] ** 2 for each in self.noise.models)
+        return drawn + self.task_error**2
 
     @property
     def more_informative(self) -> str:
@@ -170,7 +185,8 @@ class _Comparison:
         return self.decision(self.more_informative, "looks better")
 
     def decision(self, action: str, words: str) -> Decision:
-        reason = f"{words}: {self.delta:+.4f} ({self.delta / self.noise.sigma:+.1f} sigma)"
+        sigmas = self.metric.sigmas(self.delta / self.noise.sigma)
+        reason = f"{words}: {self.metric.change(self.delta)} ({sigmas} sigma)"
         return Decision(action, reason, self.delta, self.p_gain)
 
 

@@ -23,6 +23,7 @@ from autoresearch.ledger.rows import (
 )
 from autoresearch.ledger.scores import standard_errors
 from autoresearch.ledger.store import Ledger
+from autoresearch.metric import VAL_BPB, Metric
 from autoresearch.text import plausible
 
 KEYS = (
@@ -140,6 +141,7 @@ class ExperimentRow(Experiment):
     error: float | None  # standard error of `delta`
     baseline: int | None  # the version against whose mean `delta` is
     conversation: int | None = None  # the first experiment of the conversation in which several were proposed
+    metric: Metric = VAL_BPB
 
     def as_json(self) -> JsonObject:
         """Return what `log --json` prints (docs/json.md)."""
@@ -150,14 +152,15 @@ def experiment_rows(ledger: Ledger, session: Session, *verdicts: str) -> list[Ex
     """Return the experiments of a session, oldest first, all or those of some verdicts."""
     found = ledger.query(_LOG, session=session.id, every=not verdicts, verdicts=json.dumps(verdicts))
     names = found[0].keys() if found else []
-    errors, by_n = standard_errors(ledger, session), reviews(ledger, session.id)
+    errors, by_n, metric = standard_errors(ledger, session), reviews(ledger, session.id), session.metric
     rows = []
     for each in found:
         n, near_miss = each["n"], read_near_miss(each["near_miss"], each["p_gain"])
         review = by_n[n].word if n in by_n else None
         rows.append(row := _new_row(names, each))
         params = {POOLED: json.loads(each["params"])} if each["params"] else {}
-        vars(row).update(UNREAD, review=review, error=errors.get(n), near_miss=near_miss, params=params)
+        more = {"review": review, "error": errors.get(n), "near_miss": near_miss, "params": params, "metric": metric}
+        vars(row).update(UNREAD | more)
     _compare_with_baselines(rows, {row.n: row for row in (rows if not verdicts else _read_lineage(ledger, session))})
     return rows
 
@@ -230,19 +233,20 @@ def current(ledger: Ledger) -> Session | None:
 
 
 def results_tsv(ledger: Ledger, session: Session) -> str:
-    """Return the settled experiments in the columns of the original's results.tsv.
+    """Return the settled experiments in the columns of the original's results.tsv; the second has the metric's name.
 
     The original has only keep, discard and crash. An experiment without a score is written as a crash with zeros; the
     description has its verdict. One that was never run has no line there, as in the original; one whose trial was
     stopped early is a discard, and its score is not a number.
     """
-    lines = ["commit\tval_bpb\tmemory_gb\tstatus\tdescription"]
+    metric = session.metric
+    lines = [f"commit\t{metric.name}\tmemory_gb\tstatus\tdescription"]
     for row in ledger.query(_TSV, session=session.id):
         stopped = row["verdict"] == "discard" and row["val_bpb"] is None
         ran = stopped or row["val_bpb"] is not None
         status = row["verdict"] if row["verdict"] == "keep" else "discard" if ran else "crash"
         memory = (row["peak_mb"] or 0.0) / 1024 if ran else 0.0
-        score = "nan" if stopped else f"{row['val_bpb'] or 0.0:.6f}"
+        score = "nan" if stopped else metric.exact_score(row["val_bpb"] or 0.0)
         lines.append("\t".join([(row["sha"] or "")[:7], score, f"{memory:.1f}", status, _description(row)]))
     return "\n".join(lines) + "\n"
 

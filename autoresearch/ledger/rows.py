@@ -11,6 +11,7 @@ from typing import TypeVar
 from autoresearch.files import JsonObject
 from autoresearch.ledger.categories import categories_of
 from autoresearch.ledger.statements import is_near_miss
+from autoresearch.metric import Metric, read_metric
 from autoresearch.text import plausible
 
 CATEGORIES = (
@@ -87,6 +88,10 @@ class Session:
     def evaluator(self) -> int:
         """Return the evaluator that gave the session's scores; the first one did not record itself everywhere."""
         return int(self.identity.get("evaluator") or 1)
+
+    @property
+    def metric(self) -> Metric:
+        return read_metric(self.settings)
 
     @property
     def started_from(self) -> StartedFrom | None:
@@ -196,6 +201,16 @@ class Trial:
     @property
     def holdout_bpb(self) -> float | None:
         return self.result.get("holdout_bpb")
+
+    @property
+    def resolution(self) -> float:
+        """Return the value of the last digit of the number that a command printed; 0 if it is not known."""
+        return float(self.result.get("resolution") or 0.0)
+
+    @property
+    def tasks(self) -> dict[str, float]:
+        """Return the scores by task, where the number is a rate."""
+        return dict(self.result.get("tasks") or {})
 
     @property
     def weaknesses(self) -> list[str]:

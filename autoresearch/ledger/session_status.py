@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from autoresearch.files import JsonObject
+from autoresearch.ledger.metrics import settle_metric
 from autoresearch.ledger.owner import is_alive, state
 from autoresearch.ledger.reviews import reviews
 from autoresearch.ledger.rows import (
@@ -19,6 +20,7 @@ from autoresearch.ledger.rows import (
 )
 from autoresearch.ledger.scores import NEWEST_SIGMA
 from autoresearch.ledger.store import MESSAGES, Ledger
+from autoresearch.metric import VAL_BPB, Metric
 
 TARGET, REACHED = "target", "reached"  # kinds of events: the target of a run, and that a version is below it
 Span = tuple[float, float, int]  # start and end of a process's work on a session, and its number of slots
@@ -128,7 +130,7 @@ _SPANS = f"""
 
 @dataclass(frozen=True)
 class MeanDifference:
-    """A mean difference in bits per byte (negative is better) and its 95 % interval."""
+    """A mean difference (negative is better) and its 95 % interval."""
 
     mean: float
     low: float
@@ -178,9 +180,10 @@ class Drift:
 
 @dataclass(frozen=True)
 class PowerOnRecord:
-    """The gain in bits per byte that is kept with a probability of 80 %, and the experiments that the session affords.
+    """The gain, on the scale of the metric, that is kept with a probability of 80 %, and a number of experiments.
 
-    After the session they are those that it had. `experiments` is None where trials have no known duration.
+    These are what the session affords, after it those that it had. `experiments` is None where trials have no known
+    duration.
     """
 
     gain: float
@@ -232,6 +235,7 @@ class SessionStatus:
     lost: int
     drift: Drift | None
     power: PowerOnRecord | None = None
+    metric: Metric = VAL_BPB
     belief: str | None = None  # word for what may be believed, where a command measures
     has_holdout: bool = True
 
@@ -259,6 +263,7 @@ def status(ledger: Ledger, session: Session, now: float) -> SessionStatus:
         state=state(session),
         error=error if session.stop_reason == "error" else None,
         budget=session.settings.get("budget"),
+        metric=settle_metric(ledger, session),
         belief=session.settings.get("belief"),
         has_holdout=session.settings.get("holdout", True),
         experiments=sum(verdicts.values()),

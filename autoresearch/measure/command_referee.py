@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from autoresearch.files import read_untrusted
-from autoresearch.measure.command_spec import CommandSpec, NoNumberError, Step
+from autoresearch.measure.command_spec import CommandSpec, Step
 from autoresearch.measure.guards import CommandGuard, GuardError
+from autoresearch.measure.reading import NoNumberError, Reading
 from autoresearch.measure.result import Overhead, Progress, Result
 from autoresearch.measure.settings import Settings, TrialPlan, Unwanted
 from autoresearch.measure.suspension import SuspensionDetector
@@ -97,17 +98,20 @@ class CommandReferee:
             outputs = {name: _read_output(cell, name) for name in spec.outputs}
         scoring = _Scoring(source, seed, outputs, plan, result)
         if spec.score is None:
-            result.val_bpb = spec.read_number(result.log, outputs[spec.file] if spec.file else None)
+            found = spec.source_file
+            reading = spec.read(result.log, outputs[found] if found else None, cell.seconds)
             self._read_guards(result.log, scoring)
         else:
-            result.val_bpb = self._score(spec.score, folder / "score", scoring, reads_guards=True)
+            reading = self._score(spec.score, folder / "score", scoring, reads_guards=True)
+        reading.check_tasks(plan.tasks)
+        result.val_bpb, result.resolution, result.tasks = reading.value, reading.resolution, dict(reading.tasks)
         if plan.checks_guards(result.val_bpb):
             self._run_guards(folder, scoring)
         if spec.holdout is not None and plan.wants_holdout(result.val_bpb):
-            result.holdout_bpb = self._score(spec.holdout, folder / "holdout", scoring)
+            result.holdout_bpb = self._score(spec.holdout, folder / "holdout", scoring).value
         result.outcome, result.score_seconds = "ok", time.monotonic() - began - result.train_seconds
 
-    def _score(self, step: Step, folder: Path, scoring: _Scoring, reads_guards: bool = False) -> float:
+    def _score(self, step: Step, folder: Path, scoring: _Scoring, reads_guards: bool = False) -> Reading:
         """Return the number that a command finds in the outputs. Raises NoNumberError.
 
         What it printed is not kept, and in no reason: an agent could have it print private answers.
@@ -115,14 +119,15 @@ class CommandReferee:
         tree, given = self._lay_out(folder, scoring.source, scores=True), scoring.write_outputs(folder)
         own, result = Result(), scoring.result
         try:
-            with self._step(step, tree, scoring.seed, scoring.plan, own, given):
-                number = self._spec.read_number(own.log, None)
+            with self._step(step, tree, scoring.seed, scoring.plan, own, given) as cell:
+                rows = self._spec.rows
+                reading = self._spec.read(own.log, _read_output(cell, rows) if rows else None, cell.seconds)
         except NoNumberError as error:
             raise NoNumberError(error.outcome, f"the outputs could not be scored ({error.outcome})") from None
         result.weaknesses += [each for each in own.weaknesses if each not in result.weaknesses]
         if reads_guards:
             self._read_guards(own.log, scoring)
-        return number
+        return reading
 
     def _read_guards(self, printed: str, scoring: _Scoring) -> None:
         """Record the numbers that have a limit. Raises NoNumberError if one is missing."""

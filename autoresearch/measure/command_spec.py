@@ -2,24 +2,17 @@
 
 import hashlib
 import json
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from autoresearch.measure.guards import CommandGuard, Guard, NumberGuard
+from autoresearch.measure.reading import NoNumberError, Reading, check_number, find_value, read_rows, resolution
+from autoresearch.metric import AUTO, Metric
 
 MAX_LINE_CHARS = 1000  # of a line in which the number is searched
 SEPARATE, IN_PROCESS, REPORTED = "separate", "in-process", "reported"
-
-
-class NoNumberError(Exception):
-    """There is no number; `outcome` is that of the trial."""
-
-    def __init__(self, outcome: str, reason: str) -> None:
-        super().__init__(reason)
-        self.outcome = outcome
 
 
 @dataclass(frozen=True)
@@ -37,7 +30,8 @@ class CommandSpec:
 
     `run` runs with the version's files and leaves `outputs` in `{out}`. `score` and `holdout`, if there are any, read
     them in `{in}`, without files that may change; `private` are files that only these may read. The number, in what
-    the last command prints, is what `regex` finds or what `json_path` names; with `file`, it is in that output.
+    the last command prints, is what `regex` finds or what `json_path` names; with `file`, it is in that output. With
+    `rows` it is the mean of the results in that output of the last command, with `clock` the seconds of `run`.
     `possible` is where it may lie. `edited` are patterns of the files that may change, `locked` the hashes of all
     others by path, `contents` those of what is read beside git.
     """
@@ -53,6 +47,11 @@ class CommandSpec:
     regex: str | None = None
     json_path: str | None = None
     file: str | None = None
+    rows: str | None = None
+    clock: bool = False
+    goal: str = "min"
+    unit: str = ""
+    kind: str = AUTO
     possible: tuple[float, float] | None = None
     locked: Mapping[str, str] = field(default_factory=dict)
     contents: Mapping[str, str] = field(default_factory=dict)
@@ -71,6 +70,10 @@ class CommandSpec:
     @property
     def number_guards(self) -> list[NumberGuard]:
         return [guard for guard in self.guards if isinstance(guard, NumberGuard)]
+
+    @property
+    def metric(self) -> Metric:
+        return Metric(self.name, self.unit, self.goal, self.kind)
 
     @property
     def belief(self) -> str:
@@ -99,35 +102,50 @@ class CommandSpec:
 
     def describe(self) -> list[str]:
         """Return what is the same in all trials, one line for each fact."""
-        what = f"`{self.regex}`" if self.regex else f"{self.json_path} of JSON"
-        where = f"in {{out}}/{self.file}" if self.file else "in a line that is printed"
         possible = f"; possible are {self.possible[0]:g} to {self.possible[1]:g}" if self.possible else ""
         then = [f"Then `{' '.join(self.score.command)}` reads {', '.join(self.outputs)}"] if self.score else []
         return [
             f"The command: `{' '.join(self.run.command)}`, in a copy of the repository that cannot be written",
             f"It may write into {{out}} and $TMPDIR; it has no network, and at most {self.run.timeout_s:g} s",
             *then,
-            f"The number, {self.name}, is {what}, once, {where}{possible}; lower is better",
+            f"The number, {self.name}, is {self._describe_place()}{possible}; {self.metric.direction}",
             *(guard.describe() for guard in self.guards),
         ]
 
+    def _describe_place(self) -> str:
+        """Return where the number comes from."""
+        if self.clock:
+            return "the seconds that the command takes, by the clock of the referee"
+        if self.rows:
+            return f"the mean of the scores in {{out}}/{self.rows}, one JSON object a line with `task` and `score`"
+        what = f"`{self.regex}`" if self.regex else f"{self.json_path} of JSON"
+        return f"{what}, once, {f'in {{out}}/{self.file}' if self.file else 'in a line that is printed'}"
+
     def describe_task(self, creates: bool) -> str:
         """Return the instructions of a researcher, in the place of the contract of train.py."""
-        return TASK.format(name=self.name, files=", ".join(self.edited), new="may" if creates else "may not")
+        words = {"name": self.name, "direction": self.metric.direction, "improve": self.metric.improves}
+        return TASK.format(**words, files=", ".join(self.edited), new="may" if creates else "may not")
 
-    def read_number(self, printed: str, output: bytes | None) -> float:
-        """Return the number of a run that ended well. Raises NoNumberError."""
+    @property
+    def source_file(self) -> str | None:
+        """Return the output that has the number; None if it is printed, or the time."""
+        return self.rows or self.file
+
+    def read(self, printed: str, output: bytes | None, seconds: float) -> Reading:
+        """Return the number of a command that ended well after so many seconds. Raises NoNumberError."""
+        if self.rows:
+            return self._check(read_rows(output or b"", self.rows))
+        if self.clock:
+            return self._check(Reading(seconds))
         text = self._find_line(printed) if self.regex else self._find_value(printed, output)
         try:
-            number = float(text)
+            return self._check(Reading(float(text), resolution(text)))
         except ValueError:
             raise NoNumberError("invalid", f"{self.name} is no number: {text[:80]!r}") from None
-        if not math.isfinite(number):
-            raise NoNumberError("nan", f"{self.name} is {number}")
-        low, high = self.possible or (-math.inf, math.inf)
-        if not low <= number <= high:
-            raise NoNumberError("suspect", f"{self.name} is {number:g}, outside of what is possible")
-        return number
+
+    def _check(self, reading: Reading) -> Reading:
+        check_number(self.metric, reading.value, self.possible)
+        return reading
 
     def _find_line(self, printed: str) -> str:
         pattern = re.compile(self.regex or "")
@@ -139,29 +157,21 @@ class CommandSpec:
 
     def _find_value(self, printed: str, output: bytes | None) -> str:
         if output is not None:
-            found = [value for value in (self._value_in(output),) if value is not None]
+            found = [value for value in (find_value(output, self.json_path or "$"),) if value is not None]
             where = f"{self.file} has"
         else:
-            values = map(self._value_in, (line for line in printed.splitlines() if line.startswith("{")))
+            lines = (line for line in printed.splitlines() if line.startswith("{"))
+            values = (find_value(line, self.json_path or "$") for line in lines)
             found, where = [value for value in values if value is not None], "what is printed has"
         if len(found) != 1:
             raise NoNumberError("invalid", f"{where} {len(found)} numbers at {self.json_path}; it has to be one")
         return found[0]
 
-    def _value_in(self, text: str | bytes) -> str | None:
-        try:
-            value: object = json.loads(text)
-        except (ValueError, RecursionError):
-            return None
-        for key in (self.json_path or "$").split(".")[1:]:
-            value = value.get(key) if isinstance(value, dict) else None
-        return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
-
 
 TASK = """\
-You improve a program by changing some of its files. A command measures a version, and gives one number, {name}; lower \
-is better. Where this text, the history or a tool says val_bpb or bits per byte, it means that number. You make ONE \
-change that should lower it. A program runs the command on your version; you report no scores.
+You improve a program by changing some of its files. A command measures a version, and gives one number, {name}; \
+{direction}. You make ONE change that should {improve} it. A program runs the command on your version; you report no \
+scores.
 
 - Files that may change: {files}. New files of these names {new} be made. All others are locked.
 - What is not in the repository, the network and other files of the machine cannot be reached.

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from autoresearch.files import JsonObject
 from autoresearch.measure.audit import Coarse
 
+OF_COMMANDS = ("resolution", "tasks")  # recorded only where there is a value
 UNRECORDED = ("log", "rows", "losses", "cache_lost")  # separate files, and what is said at once
 
 
@@ -80,6 +81,8 @@ class Result:
     spent: dict[str, float] = field(default_factory=dict)  # fields of Overhead
     score_se: float = 0.0
     holdout_bpb: float | None = None  # only of what may be kept, and never shown to an agent
+    resolution: float | None = None  # value of the last digit of the number that a command printed
+    tasks: dict[str, float] = field(default_factory=dict)  # scores by task, where the number is a rate
     peak_vram_mb: float | None = None
     parameters: int | None = None  # numbers in the checkpoint
     margin: float | None = None  # share of the budget that was left when it was saved; None for budgets in steps
@@ -102,10 +105,12 @@ class Result:
         """Drop what was measured."""
         self.outcome, self.ended_early, self.reason = "infra", True, reason
         self.val_bpb = self.holdout_bpb = self.rows = self.losses = self.audit = None
+        self.tasks = {}
 
     def as_json(self) -> JsonObject:
         """Return the fields that are recorded; non-finite numbers become None."""
-        return {name: _finite(value) for name, value in vars(self).items() if name not in UNRECORDED}
+        facts = {name: _finite(value) for name, value in vars(self).items() if name not in UNRECORDED}
+        return {name: value for name, value in facts.items() if value or name not in OF_COMMANDS}
 
 
 def _finite(value: object) -> object:

@@ -37,7 +37,6 @@ PLACES = {  # of labels at keeps: pixels to the right and down, degrees upwards,
 }
 DOTS = {"near": "near miss", "dot": "discard", "lost": "failed"}
 SHAPES = {"lost": "m-3 -3l6 6m0 -6l-6 6"}  # of those without a score
-HEIGHTS = "val_bpb, lower is better"
 BEST = "running best, with the noise of one trial"
 
 
@@ -63,11 +62,11 @@ def picture(rows: Sequence[ExperimentRow], sigma: float | None, href: Href, widt
     noise = sigma or 0.0
     scale = bounds(rows, keeps, noise, width)
     entries, height = legend(list(_entries(rows, width)), scale)
-    parts = [*axes(scale, "experiment", HEIGHTS, whole=True), *_best(keeps, scale, noise)]
+    parts = [*axes(scale, "experiment", keeps[0].metric.axis, whole=True), *_best(keeps, scale, noise)]
     parts += [*_dots(rows, scale, href), *_keeps(keeps, scale, href), *entries]
-    first, best = (require(row.val_bpb) for row in (keeps[0], keeps[-1]))
     number = sum(not row.unmeasured for row in rows) - 1
-    label = f"Scores of {number} experiments; the running best goes from {first:.4f} to {best:.4f}"
+    first, best = (row.metric.score(require(row.val_bpb)) for row in (keeps[0], keeps[-1]))
+    label = f"Scores of {number} experiments; the running best goes from {first} to {best}"
     return svg(height, label, parts, width=width)
 
 
@@ -77,11 +76,14 @@ def scored_keeps(rows: Sequence[ExperimentRow]) -> list[ExperimentRow]:
 
 
 def bounds(rows: Sequence[ExperimentRow], keeps: Sequence[ExperimentRow], noise: float, width: float = WIDTH) -> Scale:
-    """Return a scale with room for labels, but without scores far above the base."""
-    scores = [row.val_bpb for row in rows if row.val_bpb is not None]
-    base, best = require(keeps[0].val_bpb), min(require(row.val_bpb) for row in keeps)
+    """Return a scale with room for labels, but without scores far worse than the base."""
+    metric = keeps[0].metric  # where higher is better, the same is done upside down
+    scores = [metric.sign(row.val_bpb) for row in rows if row.val_bpb is not None]
+    base, best = metric.sign(require(keeps[0].val_bpb)), min(metric.sign(require(row.val_bpb)) for row in keeps)
+    noise = abs(metric.band(require(keeps[0].val_bpb), noise)[1] - require(keeps[0].val_bpb))
     low = min(min(scores), best - 1.5 * noise)
     high = max(base + 2 * noise, min(max(scores), base + max(4 * noise, base - best)))
+    low, high = sorted((metric.sign(low), metric.sign(high)))
     room = 0.06 * (high - low) or 0.01
     bottom = low - (3 if len(keeps) > 1 else 1) * room
     return Scale(-0.5, max(row.n for row in rows) + 0.5, bottom, high + room, width)
@@ -112,7 +114,7 @@ def _best(keeps: Sequence[ExperimentRow], scale: Scale, noise: float) -> Iterato
     starts = [scale.x(row.n) for row in keeps]
     steps = list(zip(starts, [*starts[1:], scale.right], (require(row.val_bpb) for row in keeps), strict=True))
     for left, right, score in steps:
-        top, bottom = scale.y(score + noise), scale.y(score - noise)
+        bottom, top = map(scale.y, keeps[0].metric.band(score, noise))
         size = f'width="{right - left:.1f}" height="{bottom - top:.1f}"'
         yield f'<rect class="band" x="{left:.1f}" y="{top:.1f}" {size}/>'
     yield line([(x, scale.y(score)) for left, right, score in steps for x in (left, right)], "best")
@@ -136,7 +138,7 @@ def _dots(rows: Sequence[ExperimentRow], scale: Scale, href: Href) -> Iterator[s
         if kind in SHAPES:
             dot = f'<path class="{kind}" d="M{x:.1f} {y:.1f}{SHAPES[kind]}">{title}</path>'
         else:
-            hollow = " hollow" if row.stopped or require(row.val_bpb) > scale.high else ""
+            hollow = " hollow" if row.stopped or require(row.val_bpb) != height(row, scale) else ""
             dot = f'<circle class="{kind}{hollow}" cx="{x:.1f}" cy="{y:.1f}" r="3.2">{title}</circle>'
         yield link(row.n, href, dot)
 
@@ -232,8 +234,9 @@ def kind_of(row: ExperimentRow) -> str:
 
 
 def height(row: ExperimentRow, scale: Scale) -> float:
-    """Return the score within the scale: at its end for one that was stopped early, at its start without a score."""
-    return scale.high if row.stopped else scale.low if row.val_bpb is None else min(row.val_bpb, scale.high)
+    """Return the score within the scale: at its worse end for one that was stopped early, at its foot without one."""
+    worst, nearer = (scale.low, max) if row.metric.goal == "max" else (scale.high, min)
+    return worst if row.stopped else scale.low if row.val_bpb is None else nearer(row.val_bpb, worst)
 
 
 def link(n: int, href: Href, markup: str) -> str:
@@ -248,5 +251,5 @@ def _position(row: ExperimentRow, scale: Scale) -> tuple[float, float]:
 
 
 def _tooltip(row: ExperimentRow) -> str:
-    score = "" if row.val_bpb is None else f" {row.val_bpb:.4f}"
+    score = "" if row.val_bpb is None else f" {row.metric.score(row.val_bpb)}"
     return f"{row.n} {row.verdict}{score}: {safe(row.hypothesis or '', 120)}"

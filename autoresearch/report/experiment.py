@@ -1,6 +1,7 @@
 """Lay out one experiment, and the trace of its proposal."""
 
 import json
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from statistics import fmean
@@ -13,6 +14,7 @@ from autoresearch.ledger.guard_values import guard_means, has_passed
 from autoresearch.ledger.rows import FILLER, TRANSFER
 from autoresearch.ledger.statements import describe_odds, has_wrong_sign
 from autoresearch.measure.facts import describe_speed
+from autoresearch.metric import VAL_BPB, Metric
 from autoresearch.report.blocks import Block, Code, Curve, Curves, Heading, Pairs, Paragraph, Table, Verbatim
 from autoresearch.report.format import change, count, duration, outcome, short_count, tone
 from autoresearch.sandbox.grade import describe
@@ -46,7 +48,8 @@ def layout(details: ExperimentDetails) -> Iterator[Block]:
         yield Heading(change_title(details), 3)
         yield Code(details.patch, "diff")
     if prints := details.prints:
-        yield Heading("what train.py printed last", 3)
+        program = "train.py" if details.metric == VAL_BPB else "the command"
+        yield Heading(f"what {program} printed last", 3)
         yield Code("\n".join(f"> {line}" for line in prints))
 
 
@@ -120,12 +123,13 @@ def _changed(details: ExperimentDetails) -> str:
 
 
 def _scores(details: ExperimentDetails) -> dict[str, str]:
-    experiment, error = details.experiment, details.error
+    experiment = details.experiment
     return {
-        "val_bpb": _score(experiment.val_bpb),
-        "predicted": _prediction(experiment.predicted, experiment.delta, error),
+        details.metric.name: _score(experiment.val_bpb, details.metric),
+        "predicted": _prediction(details),
         "measured": _measured(details),
         "rows": _rows(details),
+        "tasks": _tasks(details),
         "probability": "" if experiment.p_gain is None else f"{describe_odds(experiment.p_gain)} that it is better",
         "guards": _guards(details),
     }
@@ -170,19 +174,21 @@ def _measured(details: ExperimentDetails) -> str:
     experiment, error = details.experiment, details.error
     if experiment.delta is None:
         return ""
-    parts = [change(experiment), *([f"give or take {error:.4f}"] if error else [])]
+    metric = details.metric
+    parts = [change(experiment, metric), *([f"give or take {metric.spread(error)}"] if error else [])]
     against = f" against the mean of experiment {details.baseline.n}" if details.baseline else ""
-    sigma = f"; sigma was {experiment.sigma:.4f} then" if experiment.sigma else ""
+    sigma = f"; sigma was {metric.spread(experiment.sigma)} then" if experiment.sigma else ""
     return f"{', '.join(parts)}{against}{sigma}"
 
 
-def _prediction(predicted: float | None, delta: float | None, error: float | None) -> str:
+def _prediction(details: ExperimentDetails) -> str:
+    predicted, delta, error = details.experiment.predicted, details.experiment.delta, details.error
     if predicted is None:
         return ""
-    if abs(predicted) < MIN_PREDICTION:
+    if abs(predicted) < (MIN_PREDICTION if details.metric == VAL_BPB else sys.float_info.min):
         return "no change"
     wrong = delta is not None and has_wrong_sign(predicted, delta, error)
-    return f"{predicted:+.4f}{': the sign was wrong' if wrong else ''}"
+    return f"{details.metric.change(predicted)}{': the sign was wrong' if wrong else ''}"
 
 
 def _rows(details: ExperimentDetails) -> str:
@@ -192,6 +198,14 @@ def _rows(details: ExperimentDetails) -> str:
     before = details.baseline.n if details.baseline else None
     better = f"{rows.better} of {rows.count} are better than in experiment {before}"
     return f"{better}: {rows.delta:+.4f}, give or take {rows.error:.4f} by the choice of rows"
+
+
+def _tasks(details: ExperimentDetails) -> str:
+    tasks = details.tasks
+    if tasks is None:
+        return ""
+    before = f"experiment {details.baseline.n}" if details.baseline else "before"
+    return f"{tasks.better} of {tasks.count} are solved better than in {before}, {tasks.worse} worse"
 
 
 def _size(details: ExperimentDetails) -> str:
@@ -228,8 +242,8 @@ def review(record: Review) -> str:
     return f"{record.word} by {one_line(record.by) or 'somebody'}{note}"
 
 
-def _score(value: float | None) -> str:
-    return "" if value is None else f"{value:.6f}"
+def _score(value: float | None, metric: Metric) -> str:
+    return "" if value is None else metric.exact_score(value)
 
 
 def trials(details: ExperimentDetails) -> Table:
@@ -240,10 +254,11 @@ def trials(details: ExperimentDetails) -> Table:
     named += [(f"of {n}, beside it", trial) for n, trial in details.beside]
     blob = details.experiment.blob  # of this version; others are the final version without its change
     named += [(_later_name(trial) if trial.blob == blob else "without it", trial) for trial in details.later_trials]
-    rows = [_cells(name, trial) for name, trial in named]
-    rows += [_sum_up(grouped)] if grouped else []
+    metric = details.metric
+    rows = [_cells(name, trial, metric) for name, trial in named]
+    rows += [_sum_up(grouped, metric)] if grouped else []
     head = [name for name in rows[0] if any(row[name] for row in rows)] if rows else []
-    numbers = frozenset({"seed", "val_bpb", "holdout", "training", "setup", "scoring"})
+    numbers = frozenset({"seed", metric.name, "holdout", "training", "setup", "scoring"})
     return Table(head, [[row[name] for name in head] for row in rows], numbers, RANKS)
 
 
@@ -251,15 +266,15 @@ def _later_name(trial: Trial) -> str:
     return f"{TRANSFER} at {trial.result.get('budget', '-')}" if trial.purpose == TRANSFER else trial.purpose
 
 
-def _sum_up(fillers: Sequence[Trial]) -> dict[str, str]:
+def _sum_up(fillers: Sequence[Trial], metric: Metric) -> dict[str, str]:
     """Return one row for fillers: how many there are, and the mean of those with a score."""
     scores = [trial.val_bpb for trial in fillers if trial.val_bpb is not None]
     words = f"{len(scores)} with a score, of which this is the mean" if scores else "none with a score"
-    mean = _score(fmean(scores)) if scores else ""
-    return dict.fromkeys(RANKS, "") | {"trial": count(len(fillers), "filler"), "outcome": words, "val_bpb": mean}
+    mean = _score(fmean(scores), metric) if scores else ""
+    return dict.fromkeys(RANKS, "") | {"trial": count(len(fillers), "filler"), "outcome": words, metric.name: mean}
 
 
-def _cells(name: str, trial: Trial) -> dict[str, str]:
+def _cells(name: str, trial: Trial, metric: Metric) -> dict[str, str]:
     def time(seconds: float | None) -> str:
         return duration(seconds) if trial.outcome == "ok" and seconds is not None else ""
 
@@ -267,8 +282,8 @@ def _cells(name: str, trial: Trial) -> dict[str, str]:
         "trial": name,
         "seed": str(trial.seed),
         "outcome": outcome(trial),
-        "val_bpb": _score(trial.val_bpb),
-        "holdout": _score(trial.holdout_bpb),
+        metric.name: _score(trial.val_bpb, metric),
+        "holdout": _score(trial.holdout_bpb, metric),
         "training": time(trial.train_seconds),
         "setup": time(trial.setup_seconds),
         "scoring": time(trial.score_seconds),

@@ -12,13 +12,13 @@ from autoresearch.text import one_line
 
 Cell = Callable[[ExperimentRow], str]
 
-LOG = ("n", "commit", "val_bpb", "change", "sigmas", "verdict", "review", "agent", "cost", "lines", "params", "what")
-RANKS = {"sigmas": 1, "val_bpb": 2, "change": 3, "agent": 4, "lines": 5, "cost": 6, "params": 7, "review": 8}
-NUMBERS = frozenset({"n", "val_bpb", "change", "cost", "lines", "params", "lasted", "predicted", "odds", "trials"})
+LOG = ("n", "commit", "score", "change", "sigmas", "verdict", "review", "agent", "cost", "lines", "params", "what")
+RANKS = {"sigmas": 1, "score": 2, "change": 3, "agent": 4, "lines": 5, "cost": 6, "params": 7, "review": 8}
+NUMBERS = frozenset({"n", "score", "change", "cost", "lines", "params", "lasted", "predicted", "odds", "trials"})
 
 
 def table(rows: Sequence[ExperimentRow], names: Sequence[str], most: int | None = None, **more: Cell) -> Table:
-    """Lay out the columns `names` without empty ones; `what` has at most `most` characters.
+    """Lay out the columns `names` without empty ones; `what` has at most `most` characters, `score` is the metric.
 
     Columns in `more` are in addition to `COLUMNS`.
     """
@@ -26,7 +26,10 @@ def table(rows: Sequence[ExperimentRow], names: Sequence[str], most: int | None 
     cells = {**COLUMNS, "what": lambda row: one_line(what(row), most), **more}
     columns = {name: [cells[name](row) for row in rows] for name in names}
     columns = {name: column for name, column in columns.items() if any(column) or not rows}
-    return Table(list(columns), list(zip(*columns.values(), strict=True)), NUMBERS, RANKS)
+    score = rows[0].metric.name if rows else "score"
+    head = [score if name == "score" else name for name in columns]
+    ranks = {score if name == "score" else name: rank for name, rank in RANKS.items()}
+    return Table(head, list(zip(*columns.values(), strict=True)), NUMBERS | {score}, ranks)
 
 
 def log(
@@ -63,7 +66,7 @@ def _what(row: ExperimentRow) -> str:
 
 
 def _change(row: ExperimentRow) -> str:
-    return "" if row.delta is None else Toned(f"{row.delta:+.4f}", "good" if row.delta < 0 else "")
+    return "" if row.delta is None else Toned(row.metric.change(row.delta), "good" if row.delta < 0 else "")
 
 
 def _sigmas(row: ExperimentRow) -> str:
@@ -71,7 +74,7 @@ def _sigmas(row: ExperimentRow) -> str:
     if row.delta is None or not row.sigma:
         return ""
     error = "" if row.error is None else f"±{row.error / row.sigma:.1f}"
-    return Toned(f"{row.delta / row.sigma:+.1f}{error}", "good" if row.delta < 0 else "")
+    return Toned(f"{row.metric.sigmas(row.delta / row.sigma)}{error}", "good" if row.delta < 0 else "")
 
 
 def _tone(row: ExperimentRow) -> str:
@@ -81,7 +84,7 @@ def _tone(row: ExperimentRow) -> str:
 COLUMNS: dict[str, Cell] = {
     "n": lambda row: Ref(row.n),
     "commit": lambda row: Verbatim((row.sha or "")[:7]),
-    "val_bpb": lambda row: "-" if row.val_bpb is None else f"{row.val_bpb:.4f}",
+    "score": lambda row: "-" if row.val_bpb is None else row.metric.score(row.val_bpb),
     "change": _change,
     "sigmas": _sigmas,
     "verdict": lambda row: Toned(verdict(row), _tone(row)),
@@ -92,7 +95,7 @@ COLUMNS: dict[str, Cell] = {
     "lines": lambda row: f"+{row.lines_added} -{row.lines_removed}" if row.lines_added or row.lines_removed else "",
     "params": lambda row: short_count(row.params_added) if row.params_added else "",
     "lasted": lambda row: duration(row.seconds),
-    "predicted": lambda row: "" if row.predicted is None else f"{row.predicted:+.4f}",
+    "predicted": lambda row: "" if row.predicted is None else row.metric.change(row.predicted),
     "odds": lambda row: "" if row.p_gain is None else describe_odds(row.p_gain),
     "trials": lambda row: str(row.trials),
     "why": lambda row: one_line(row.reason, 300),

@@ -1,12 +1,13 @@
 """Times, durations, intervals and scores as text."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from autoresearch.config import how_to_price
 from autoresearch.ledger.rows import FILLER, Experiment, Trial
 from autoresearch.ledger.session_status import MeanDifference, SessionStatus, TotalOnRecord
+from autoresearch.metric import Metric
 from autoresearch.text import one_line
 
 if TYPE_CHECKING:  # not at run time: `log` does not import numpy
@@ -68,10 +69,10 @@ def outcome(trial: Trial) -> str:
     return f"{trial.outcome or 'running'}{f' ({words})' if words else ''}"
 
 
-def between(interval: "AnyInterval", form: str = "+.4f") -> str:
+def between(interval: "AnyInterval", write: Callable[[float], str]) -> str:
     """Return the interval of a difference, with a note where it includes zero."""
     note = "" if interval.high < 0 or interval.low > 0 else ": no difference is shown"
-    return f"95 % between {interval.low:{form}} and {interval.high:{form}}{note}"
+    return f"95 % between {write(interval.low)} and {write(interval.high)}{note}"
 
 
 def optimism(gain: float, interval: "AnyInterval") -> str:
@@ -81,12 +82,12 @@ def optimism(gain: float, interval: "AnyInterval") -> str:
     return "the honest total agrees with it" if gain <= interval.high else "fresh seeds show more"
 
 
-def change(row: Experiment) -> str:
+def change(row: Experiment, metric: Metric) -> str:
     """Return the score minus the incumbent's mean, also in sigmas."""
     if row.delta is None:
         return ""
-    sigmas = f" ({row.delta / row.sigma:+.1f} sigma)" if row.sigma else ""
-    return f"{row.delta:+.4f}{sigmas}"
+    sigmas = f" ({metric.sigmas(row.delta / row.sigma)} sigma)" if row.sigma else ""
+    return f"{metric.change(row.delta)}{sigmas}"
 
 
 def short_count(number: float) -> str:

@@ -12,7 +12,7 @@ from autoresearch.report.blocks import Block, Code, Fold, Heading, Paragraph, Ta
 UNFOLDED_LINES = 60  # a change of no more lines is shown unfolded
 WHAT_CHARS = 120  # the whole text is among the details
 COLUMNS = (
-    "n", "commit", "val_bpb", "change", "sigmas", "as", "carries", "review", "predicted", "lines", "what"
+    "n", "commit", "score", "change", "sigmas", "as", "carries", "review", "predicted", "lines", "what"
 )  # fmt: skip
 
 

@@ -9,7 +9,6 @@ from autoresearch.ledger.queries import ExperimentRow
 from autoresearch.report.chart import (
     BEST,
     DOTS,
-    HEIGHTS,
     PLACES,
     Label,
     bounds,
@@ -52,7 +51,7 @@ def save(rows: Sequence[ExperimentRow], sigma: float | None, path: Path) -> Path
 def _draw(axes: "Axes", rows: Sequence[ExperimentRow], keeps: Sequence[ExperimentRow], noise: float) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    scale = bounds(rows, keeps, noise)
+    scale, metric = bounds(rows, keeps, noise), keeps[0].metric
     last = scale.last
     for kind, name in DOTS.items():
         colour, marker = MARKS[kind]
@@ -70,14 +69,13 @@ def _draw(axes: "Axes", rows: Sequence[ExperimentRow], keeps: Sequence[Experimen
         )
     steps = [*(row.n for row in keeps), last]
     best = [require(row.val_bpb) for row in (*keeps, keeps[-1])]
-    axes.fill_between(
-        steps, [y - noise for y in best], [y + noise for y in best], step="post", color=BLUE, alpha=0.13, lw=0
-    )
+    low, high = zip(*(metric.band(y, noise) for y in best), strict=True)
+    axes.fill_between(steps, low, high, step="post", color=BLUE, alpha=0.13, lw=0)
     axes.step(steps, best, where="post", color=BLUE, lw=2, label=BEST)
     axes.scatter(steps[:-1], best[:-1], s=50, c=GREEN, edgecolors="white", zorder=3, label="keep")
     for label in labels(keeps, scale):
         _label(axes, label)
-    axes.set(xlim=(scale.first, last), ylim=(scale.low, scale.high), xlabel="experiment", ylabel=HEIGHTS)
+    axes.set(xlim=(scale.first, last), ylim=(scale.low, scale.high), xlabel="experiment", ylabel=metric.axis)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     tried = sum(not row.unmeasured for row in rows) - 1
     axes.set_title(f"{tried} experiments, {len(keeps) - 1} kept", loc="left")

@@ -11,13 +11,14 @@ from autoresearch.analysis.summary import OTHERS, SessionSummary
 from autoresearch.ledger.early_stops import EarlyStops
 from autoresearch.ledger.statements import NEAR_MISS_ODDS
 from autoresearch.ledger.unmeasured import describe_unmeasured
+from autoresearch.metric import EXACT, VAL_BPB
 from autoresearch.report import chart, experiment_table, kept, longer_budget, tables, tree
 from autoresearch.report.blocks import Block, Code, Figure, Fold, Heading, Paragraph, Table, Tiles, Verbatim, safe
 from autoresearch.report.format import between, count, dollars, duration, money, optimism, percent
 from autoresearch.report.status import confirmation, describe_power, describe_target, facts, is_current
 
 TILES = (
-    "val_bpb",
+    "score",
     "experiments",
     "kept",
     "near misses",
@@ -66,14 +67,17 @@ def _suspects(summary: SessionSummary) -> Iterator[Block]:
 
 
 def _headline(summary: SessionSummary) -> Iterator[Block]:
-    total, status = summary.total, summary.status
+    total, status, metric = summary.total, summary.status, summary.status.metric
     if total is not None:
         tone = "good" if total.val.high < 0 else "bad" if total.val.low > 0 else ""
-        yield Paragraph([f"{total.val.mean:+.4f} bits per byte, {between(total.val)}"], f"large {tone}")
+        change = metric.change
+        gain = metric.with_unit(change(total.val.mean))
+        yield Paragraph([f"{gain}, {between(total.val, change)}"], f"large {tone}")
         pairs = f"experiment {total.final} against the base, {total.pairs} pairs of trials on fresh seeds"
         yield Paragraph([f"The honest total: {pairs}."])
-        holdout = f"{total.holdout.mean:+.4f}, {between(total.holdout)}"
-        yield Paragraph([f"On the holdout text, by which nothing was chosen: {holdout}."])
+        holdout = f"{change(total.holdout.mean)}, {between(total.holdout, change)}"
+        text = " text" if metric == VAL_BPB else ""
+        yield Paragraph([f"On the holdout{text}, by which nothing was chosen: {holdout}."])
         yield from _doubts(summary, total.final)
     elif summary.keeps and not status.has_holdout:
         yield Paragraph(["There is no honest total: no holdout."], "large")
@@ -89,17 +93,18 @@ def _headline(summary: SessionSummary) -> Iterator[Block]:
     if status.error:
         yield Paragraph([f"It ended with an error: {safe(status.error, 600)}"], "bad")
     if summary.keeps and status.base_bpb is not None and status.best_bpb is not None:
-        gain = f"{status.base_bpb:.4f} become {status.best_bpb:.4f} ({status.best_bpb - status.base_bpb:+.4f})"
+        delta = metric.difference(status.best_bpb, status.base_bpb)
+        gain = f"{metric.score(status.base_bpb)} become {metric.score(status.best_bpb)} ({metric.change(delta)})"
         words = "fresh seeds may show less: it chose the keeps by these numbers"
         if total is not None and total.final == status.best:
-            words = optimism(status.best_bpb - status.base_bpb, total.val)
+            words = optimism(delta, total.val)
         yield Paragraph([f"The search itself saw {gain}: {words}."], "quiet")
     if power := describe_power(status):
         yield Paragraph([f"The power of this session: {power}."], "quiet")
     failed = str(len(summary.failures) + len(summary.suspects))
-    score = f"{facts(status)['val_bpb']}{confirmation(status)}"
-    values = facts(status) | {"val_bpb": score, "near misses": str(summary.near_miss_count), "failed": failed}
-    yield Tiles([(name, values[name]) for name in TILES])
+    score = f"{facts(status)['score']}{confirmation(status)}"
+    values = facts(status) | {"score": score, "near misses": str(summary.near_miss_count), "failed": failed}
+    yield Tiles([(metric.name if name == "score" else name, values[name]) for name in TILES])
 
 
 def _doubts(summary: SessionSummary, final: int) -> Iterator[Block]:
@@ -115,13 +120,19 @@ def _progress(summary: SessionSummary) -> Iterator[Block]:
     if not chart.scored_keeps(summary.rows):
         return
     yield Heading("Progress")
-    keeps = ", ".join(f"{row.n} ({row.val_bpb:.4f})" for row in summary.keeps if row.val_bpb is not None) or "none"
+    metric = summary.status.metric
+    scores = [(row.n, metric.score(row.val_bpb)) for row in summary.keeps if row.val_bpb is not None]
+    keeps = ", ".join(f"{n} ({score})" for n, score in scores) or "none"
     draw = partial(chart.progress, summary.rows, summary.status.sigma)
     yield Figure(draw, f"Each experiment is a dot in report.html. Kept: {keeps}.", "progress")
     stopped = ", and so are trials that were stopped early" if any(row.stopped for row in summary.rows) else ""
     edges = f"Scores above the picture are on its upper edge{stopped}, experiments without a score on its lower one."
+    if metric.goal == "max":
+        edges = f"Scores below the picture, and experiments without a score, are on its lower edge{stopped}."
     dropped = describe_unmeasured(summary.rows)
-    luck = "A discard is mostly a single draw: low ones are mostly luck."
+    luck = f"A discard is mostly a single draw: {metric.comparative[:-2]} ones are mostly luck."
+    if metric.kind == EXACT:
+        luck = ""
     yield Paragraph([" ".join(filter(None, (edges, luck, dropped)))], "quiet")
 
 
@@ -172,8 +183,8 @@ def _machine(summary: SessionSummary) -> Iterator[Block]:
         rows = [[f"{datetime.fromtimestamp(event.at):%H:%M}", safe(event.text, 300)] for event in newest]
         yield Table(["at", "what"], rows)
     if summary.speed.slope:
-        tenth = summary.speed.slope * math.log(0.9)
-        words = f"Cores that other programs made 10 % slower cost {tenth:+.4f} bits per byte"
+        tenth, metric = summary.speed.slope * math.log(0.9), summary.status.metric
+        words = f"Cores that other programs made 10 % slower cost {metric.with_unit(metric.change(tenth))}"
         yield Paragraph([f"{words}; verdicts compare scores at equal speed."])
     if summary.lost:
         reasons = Counter(safe(trial.reason or "-", 100) for _, trial in summary.lost)

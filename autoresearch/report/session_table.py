@@ -16,7 +16,8 @@ def table(sessions: Sequence[ListedSession], now: float) -> Table:
 
 
 def _cells(session: ListedSession, now: float) -> list[str]:
-    base, best = ("-" if score is None else f"{score:.4f}" for score in (session.base_bpb, session.best_bpb))
+    scores, metric = (session.base_bpb, session.best_bpb), session.metric
+    base, best = ("-" if score is None else metric.score(score) for score in scores)
     started = "-" if session.started is None else moment(session.started, now)
     counts = str(session.experiments), str(session.kept)
     return [Verbatim(session.tag), session.state, *counts, base, best, f"{session.bytes / 1e6:.1f} MB", started]

@@ -2,6 +2,7 @@
 
 from autoresearch.hardware import EVALUATOR
 from autoresearch.ledger.session_status import SessionStatus
+from autoresearch.metric import EXACT, VAL_BPB, describe_gain
 from autoresearch.report.blocks import Pairs
 from autoresearch.report.format import between, count, dollars, duration, moment, money, shares, trial_words
 from autoresearch.text import one_line
@@ -16,8 +17,8 @@ GRADES = {"WEAK": "WEAK: not everything is protected, see `autoresearch doctor`"
 
 def facts(status: SessionStatus) -> dict[str, str]:
     """Return single facts by name, `-` for unknown ones."""
-    total, sigma, scores = status.total, status.sigma, [status.base_bpb, status.best_bpb if status.best else None]
-    base, best = ("-" if score is None else f"{score:.4f}" for score in scores)
+    total, metric, scores = status.total, status.metric, [status.base_bpb, status.best_bpb if status.best else None]
+    base, best = ("-" if score is None else metric.score(score) for score in scores)
     return {
         "state": status.state,
         "agent": one_line(status.agent, 40),
@@ -26,14 +27,20 @@ def facts(status: SessionStatus) -> dict[str, str]:
         "experiments": str(status.experiments),
         "kept": str(status.kept) + (f", {status.simpler} at the same score" if status.simpler else ""),
         "base": base,
-        "val_bpb": f"{base} → {best}" if status.best else base,
-        "honest total": f"{total.mean:+.4f}, {between(total)}" if total else "not measured",
-        "noise of one trial": "-" if sigma is None else f"{sigma:.4f}",
+        "score": f"{base} → {best}" if status.best else base,
+        "honest total": f"{metric.change(total.mean)}, {between(total, metric.change)}" if total else "not measured",
+        "noise of one trial": _noise(status),
         "time": duration(status.seconds),
         "never measured": str(status.unmeasured),
         "money": dollars(status.cost_usd),
         "protection": status.grade or "-",
     }
+
+
+def _noise(status: SessionStatus) -> str:
+    if status.metric.kind == EXACT:
+        return "none"
+    return "-" if status.sigma is None else status.metric.spread(status.sigma)
 
 
 def confirmation(status: SessionStatus) -> str:
@@ -68,7 +75,7 @@ def layout(status: SessionStatus, now: float) -> Pairs:
         "deadline": moment(status.deadline, now) if status.deadline and not ended else "",
         "ended": moment(status.ended, now) if status.ended else "",
         "experiments": _experiments(status),
-        "val_bpb": _score(status),
+        status.metric.name: _score(status),
         "total": _total(status),
         "holdout": _holdout(status),
         "target": describe_target(status),
@@ -128,7 +135,7 @@ def describe_power(status: SessionStatus) -> str:
     if (power := status.power) is None:
         return ""
     many = "" if power.experiments is None else f", {count(power.experiments, 'experiment')}"
-    return f"a gain of {power.gain:.4f} bits per byte is kept with a probability of 80 %{many}"
+    return f"{describe_gain(power.gain, status.metric)} is kept with a probability of 80 %{many}"
 
 
 def _reviews(status: SessionStatus) -> str:
@@ -148,14 +155,16 @@ def _machine(status: SessionStatus, now: float) -> str:
 
 
 def _score(status: SessionStatus) -> str:
-    base, best = status.base_bpb, status.best_bpb
+    base, best, metric = status.base_bpb, status.best_bpb, status.metric
     if base is None:
         return ""
-    noise = f", sigma {status.sigma:.4f}" if status.sigma else ""
+    noise = f", sigma {metric.spread(status.sigma)}" if status.sigma else ""
+    direction = "" if metric == VAL_BPB else f"; {metric.direction}"
     if best is None or not status.best:
-        return f"{base:.4f}, the base{noise}"
+        return f"{metric.score(base)}, the base{noise}{direction}"
     where = f"experiment {status.best}, {(status.best_sha or '')[:7]}"
-    return f"{base:.4f} -> {best:.4f} ({best - base:+.4f} as the search saw it{noise}), {where}"
+    gain = metric.change(metric.difference(best, base))
+    return f"{metric.score(base)} -> {metric.score(best)} ({gain} as the search saw it{noise}{direction}), {where}"
 
 
 def _total(status: SessionStatus) -> str:
@@ -164,7 +173,9 @@ def _total(status: SessionStatus) -> str:
         hint = status.state == "ended" and status.best and is_current(status)
         words = "not measured yet: `autoresearch total`" if status.has_holdout else "none: there is no holdout"
         return words if hint else ""
-    return f"{total.mean:+.4f}, {between(total)} (experiment {total.final} against the base, measured again)"
+    change = status.metric.change
+    against = f"(experiment {total.final} against the base, measured again)"
+    return f"{change(total.mean)}, {between(total, change)} {against}"
 
 
 def describe_target(status: SessionStatus) -> str:
@@ -172,13 +183,15 @@ def describe_target(status: SessionStatus) -> str:
     target = status.target
     if target is None:
         return ""
+    score = status.metric.score(target.val_bpb)
     if target.n is None or target.seconds is None or target.experiments is None:
-        return f"{target.val_bpb:.4f}, not reached{'' if status.state == 'ended' else ' yet'}"
+        return f"{score}, not reached{'' if status.state == 'ended' else ' yet'}"
     spent = f"{duration(target.seconds)}, {count(target.experiments, 'experiment')}"
-    return f"{target.val_bpb:.4f}, reached by experiment {target.n}; time to target: {spent}"
+    return f"{score}, reached by experiment {target.n}; time to target: {spent}"
 
 
 def _holdout(status: SessionStatus) -> str:
     """Return the honest total on the text by which nothing was chosen."""
     holdout = status.total.holdout if status.total else None
-    return f"{holdout.mean:+.4f}, {between(holdout)}" if holdout else ""
+    change = status.metric.change
+    return f"{change(holdout.mean)}, {between(holdout, change)}" if holdout else ""

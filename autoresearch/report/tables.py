@@ -6,6 +6,7 @@ from autoresearch.analysis.compare import proportion
 from autoresearch.ledger import ExperimentRow
 from autoresearch.ledger.breakdown import GroupSums
 from autoresearch.ledger.statements import PREDICTIONS, is_dead_end
+from autoresearch.metric import Metric
 from autoresearch.report import tree
 from autoresearch.report.blocks import Paragraph, Ref, Table, Verbatim, safe
 from autoresearch.report.format import dollars, percent
@@ -20,11 +21,12 @@ def categories(groups: Sequence[GroupSums], tried: Sequence[ExperimentRow]) -> T
                 best[key] = min(best.get(key, float("inf")), row.delta / row.sigma)
     ranked = sorted(groups, key=lambda group: (-group.kept, -group.near_misses, -group.tried))
     head = ["category", "tried", "kept", "near misses", "failed", "best change", "minutes", ""]
-    return Table(head, [_category(group, best.get(group.key)) for group in ranked if group.tried], frozenset(head[1:7]))
+    rows = [_category(group, best.get(group.key), tried[0].metric) for group in ranked if group.tried]
+    return Table(head, rows, frozenset(head[1:7]))
 
 
-def _category(group: GroupSums, best: float | None) -> list[str]:
-    change = "-" if best is None else f"{best:+.1f} sigma"
+def _category(group: GroupSums, best: float | None, metric: Metric) -> list[str]:
+    change = "-" if best is None else f"{metric.sigmas(best)} sigma"
     note = "dead end" if is_dead_end(group.scored, group.kept, group.near_misses) else ""
     counts = [str(number) for number in (group.tried, group.kept, group.near_misses, group.failed)]
     return [safe(group.key, 40), *counts, change, f"{group.minutes:.1f}", note]
@@ -32,14 +34,14 @@ def _category(group: GroupSums, best: float | None) -> list[str]:
 
 def lineage(rows: Sequence[ExperimentRow], best: int | None) -> Table:
     """Lay out the versions that others were derived from, and the verdicts on those."""
-    head = ["version", "derived from", "val_bpb", "tried on it", "of these"]
+    head = ["version", "derived from", rows[0].metric.name, "tried on it", "of these"]
     return Table(head, [_version(version) for version in tree.versions(rows, best)], frozenset(head[:4]))
 
 
 def _version(version: tree.Version) -> list[str]:
     row = version.row
     parent = "-" if row.parent is None else Ref(row.parent)
-    score = "-" if row.val_bpb is None else f"{row.val_bpb:.4f}"
+    score = "-" if row.val_bpb is None else row.metric.score(row.val_bpb)
     return [Ref(row.n), parent, score, str(version.verdicts.total()), tree.verdict_counts(version.verdicts)]
 
 
@@ -48,8 +50,9 @@ def calibration(tried: Sequence[ExperimentRow]) -> Iterator[Paragraph]:
     pairs = [(row.predicted, row.delta) for row in tried if row.predicted is not None and row.delta is not None]
     if len(pairs) < PREDICTIONS:
         return
-    predicted, measured = (sum(side) / len(pairs) for side in zip(*pairs, strict=True))
-    words = f"the agent predicted {predicted:+.4f} on average; {measured:+.4f} was measured"
+    change = tried[0].metric.change
+    predicted, measured = (change(sum(side) / len(pairs)) for side in zip(*pairs, strict=True))
+    words = f"the agent predicted {predicted} on average; {measured} was measured"
     yield Paragraph([f"Over {len(pairs)} experiments {words}."])
 
 

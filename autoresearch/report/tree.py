@@ -103,7 +103,7 @@ def _version(
     row, (x, y) = version.row, position
     narrow, total = width == NARROW_WIDTH, version.verdicts.total()
     counts = f"{total} tried on it" if narrow and total else verdict_counts(version.verdicts)
-    score = "-" if row.val_bpb is None else f"{row.val_bpb:.4f}"
+    score = "-" if row.val_bpb is None else row.metric.score(row.val_bpb)
     room = int((width - start - 100 - LETTER_WIDTH * len(counts) - 24) / LETTER_WIDTH)
     words = "" if narrow else safe(row.hypothesis or "", max(8, room))
     kind = "keep" if row.verdict == "keep" else kind_of(row)

@@ -85,6 +85,7 @@ class Cell:
         self.doors: list[socket.socket] = []
         self._status: int | None = None
         self._refused: list[str] = []  # as its supervisor said at the end
+        self.seconds = 0.0  # from the first instruction of its program to the end of it, likewise
         self._is_dead = False  # with all its processes
         self._kill_seconds: float | None = None
         self._lock = threading.RLock()
@@ -250,6 +251,7 @@ class Cell:
         if not data or "ended" in message:
             self._is_dead = True
             self._status, self._refused = message.get("ended", -9), message.get("refused", [])
+            self.seconds = message.get("seconds", 0.0)
         return message
 
     def _read(self) -> bytes:

@@ -4,9 +4,10 @@ It applies the layers, executes the untrusted program below itself, copies its o
 whole tree when that program ends, when the owner asks, or when the owner dies: the end-of-file of the control socket
 arrives also after kill -9. Standard library only, no threads.
 
-Messages to the owner: {"started": pid, "layers": {}}, then {"ended": status, "refused": calls} when nothing is left
-alive; or {"error": text}. The owner may ask to "listen" to the calls of a second filter, whose listener comes with the
-message; to let the cell "only_compute" from now on; and to "inspect" what it did since. Each is answered with its name.
+Messages to the owner: {"started": pid, "layers": {}}, then {"ended": status, "seconds": of the program, "refused":
+calls} when nothing is left alive; or {"error": text}. The owner may ask to "listen" to the calls of a second filter,
+whose listener comes with the message; to let the cell "only_compute" from now on; and to "inspect" what it did since.
+Each is answered with its name.
 """
 
 import fcntl
@@ -56,6 +57,7 @@ class Supervisor:
         self.others: dict[int, list[bytes]] = {}  # what other processes of the cell had done then
         self.is_alone = True
         self.status: int | None = None
+        self.began = self.seconds = 0.0  # when the program reached its first instruction, and how long it ran
         self.inner_status = -1  # where process 1 of a namespace writes the exit status of the program
 
     def run(self) -> None:
@@ -107,6 +109,7 @@ class Supervisor:
         with open(reader, "rb") as file:
             reports = file.read().splitlines() or [b'{"error": "it died before its program started"}']
         message = json.loads(reports[-1])
+        self.began = time.monotonic()
         if "started" in message:
             self.program = message["started"] = self.outer_pid(message["started"])
         self.send(message)
@@ -204,6 +207,7 @@ class Supervisor:
             if pid == 0:
                 return True
             if pid == self.child:
+                self.seconds = time.monotonic() - self.began
                 inner = namespaces.read_status(self.inner_status)
                 self.status = os.waitstatus_to_exitcode(status) if inner is None else inner
 
@@ -217,7 +221,8 @@ class Supervisor:
         if self.listener is not None:
             self.listener.forget_names()
         listener.populate(listener.evicted(self.files), self.order["tmp"])  # which pages are left tells what was used
-        self.send({"ended": self.status, "refused": self.listener.refused if self.listener else []})
+        refused = self.listener.refused if self.listener else []
+        self.send({"ended": self.status, "seconds": self.seconds, "refused": refused})
 
     def send(self, message: dict[str, object]) -> None:
         with suppress(OSError):  # the owner is dead

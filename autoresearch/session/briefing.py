@@ -5,7 +5,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import takewhile
 from pathlib import Path
-from statistics import fmean
 
 from autoresearch import hardware
 from autoresearch.analysis import near_misses
@@ -68,8 +67,9 @@ class Briefing:
             program=self.program_text.read(),
             source=require(self.context.experiment(incumbent.n).text),
             incumbent=incumbent.n,
-            incumbent_bpb=fmean(evidence.scores(incumbent)),
-            sigma=evidence.noise().sigma if incumbent.verdict else 0.0,
+            incumbent_score=evidence.raw_score(incumbent),
+            sigma=evidence.sigma() if incumbent.verdict else 0.0,
+            metric=evidence.metric,
             history=history,
             pending=pending,
             notes=ledger.notes(row.id),
@@ -121,7 +121,8 @@ class Briefing:
         prefix = list(takewhile(lambda row: row.state == "settled", rows))
         steps = trained_steps(self.context.ledger, self.context.row, newest)
         stopped = forecasts(self.context.ledger, self.context.id)
-        past = [PastExperiment.from_row(row, steps.get(row.n), stopped.get(row.n)) for row in rows]
+        metric = self.context.row.metric
+        past = [PastExperiment.from_row(row, steps.get(row.n), stopped.get(row.n), metric) for row in rows]
         self.history += past[: len(prefix)]
         later = [(row.state, each) for row, each in zip(rows, past, strict=True)][len(prefix) :]
         settled, unsettled = ([past for state, past in later if (state == "settled") is done] for done in (True, False))

@@ -48,4 +48,4 @@ def rewrite(context: SessionContext, n: int) -> None:
     context.artefacts(n).write_record(recovery_record(context.ledger, experiment))
     trials = len(judging(context.ledger.trials(context.id, experiment.id)))
     lessons = Lessons.locate(context.runs, context.row.identity, context.row.settings)
-    lessons.correct(context.tag, PastExperiment.from_row(experiment), trials)
+    lessons.correct(context.tag, PastExperiment.from_row(experiment, metric=context.row.metric), trials)

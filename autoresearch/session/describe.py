@@ -11,6 +11,7 @@ from autoresearch.errors import require
 from autoresearch.ledger import Experiment, Session, Trial
 from autoresearch.ledger.rows import CONVERSATION, POOL, POOLED, SAME_AS, kept_as
 from autoresearch.measure.result import Result
+from autoresearch.metric import VAL_BPB, Metric, read_metric
 from autoresearch.source import diff, fingerprint
 
 Columns = dict[str, object]  # of an experiment in the ledger
@@ -21,11 +22,14 @@ MEASURED_BY = {  # trailers of a keep that hold the settings by which it was mea
     "eval_rows": "Eval-Rows",
     "judge": "Judge",
     "metric": "Metric",
+    "goal": "Goal",
+    "unit": "Unit",
+    "kind": "Kind",
     "belief": "Belief",
     "evaluator": "Evaluator",
 }
 POOLED_TRAILER = "Near-Misses"  # trailer of a kept pool that names its parts
-SCORES = {"val_bpb": "Val-Bpb", "delta": "Delta", "sigma": "Sigma"}  # trailers of a keep that hold columns
+SCORES = {"delta": "Delta", "sigma": "Sigma"}  # trailers of a keep that hold columns, beside its score
 
 
 def text_columns(text: str, parent: str) -> Columns:
@@ -52,7 +56,7 @@ def proposal_columns(proposal: Proposal, brief: Brief) -> Columns:
     return {
         "category": proposal.category,
         "hypothesis": proposal.hypothesis,
-        "predicted": proposal.predicted,
+        "predicted": None if proposal.predicted is None else brief.metric.delta(proposal.predicted),
         "params": params | {name: value for name, value in known.items() if value is not None},
         "cost_usd": proposal.cost_usd,
         **_origin_columns(proposal, brief),
@@ -92,12 +96,13 @@ def stopped_columns(trial: Trial, sigma: float) -> Columns:
     return {"verdict": "discard", "reason": trial.reason, "sigma": sigma, "p_gain": odds}
 
 
-def trial_line(result: Result) -> str:
+def trial_line(result: Result, metric: Metric) -> str:
     if result.ended_early:
         return "ended early"
     if result.val_bpb is None:
         return f"{result.outcome} {result.reason}"
-    return f"{result.outcome} {result.val_bpb:.4f}" + (" (a losing claim, not audited)" if result.claimed else "")
+    claimed = " (a losing claim, not audited)" if result.claimed else ""
+    return f"{result.outcome} {metric.score(result.val_bpb)}{claimed}"
 
 
 def proposal_message(experiment: Experiment) -> str:
@@ -106,10 +111,11 @@ def proposal_message(experiment: Experiment) -> str:
 
 def keep_message(experiment: Experiment, trials: int, session: Session) -> str:
     """Return the commit message of a keep: hypothesis and reason, and as trailers the evidence and how it was found."""
+    metric = session.metric
     trailers = {
         "Experiment": experiment.n,
-        "Val-Bpb": f"{require(experiment.val_bpb):.6f}",
-        "Delta": f"{require(experiment.delta):+.6f}",
+        metric.trailer: metric.exact_score(require(experiment.val_bpb)),
+        "Delta": f"{metric.sign(require(experiment.delta)):+.6f}",
         "Sigma": f"{require(experiment.sigma):.6f}",
         "Kept-As": kept_as(experiment),
         "Trials": trials,
@@ -143,6 +149,9 @@ def read_keep_message(message: str) -> Kept | None:
     values = dict(line.partition(": ")[::2] for line in trailers.splitlines())
     try:
         n, scores = int(values["Experiment"]), {name: float(values[trailer]) for name, trailer in SCORES.items()}
+        metric = read_metric({name: values.get(trailer) for name, trailer in MEASURED_BY.items()})
+        score = float(values.get(metric.trailer) or values[VAL_BPB.trailer])
+        scores |= {"val_bpb": score, "delta": metric.sign(scores["delta"])}
     except (KeyError, ValueError):
         return None
     if n < 1 or not all(map(math.isfinite, scores.values())):

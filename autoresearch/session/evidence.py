@@ -11,14 +11,16 @@ from autoresearch.errors import UserError, require
 from autoresearch.judge import Draw
 from autoresearch.ledger import Experiment, Ledger, Session, Trial
 from autoresearch.ledger.guard_values import has_passed
+from autoresearch.ledger.metrics import settle_metric
 from autoresearch.ledger.overhead import base_overhead
-from autoresearch.ledger.rows import EQUAL_SCORE, FILLER, SAME_AS, STOPPED
+from autoresearch.ledger.rows import EQUAL_SCORE, FILLER, LESS_CODE, SAME_AS, SAME_FUNCTION, STOPPED
 from autoresearch.ledger.scores import effects
 from autoresearch.ledger.statements import is_near_miss
 from autoresearch.ledger.trials import FRESH, JUDGING, is_slower, judging
 from autoresearch.ledger.unmeasured import SUPERSEDED
 from autoresearch.measure.result import Overhead
-from autoresearch.session import describe
+from autoresearch.metric import EXACT, RATE, Metric
+from autoresearch.session import describe, kinds
 from autoresearch.session.constraints import Constraints
 from autoresearch.session.context import SessionContext
 from autoresearch.session.describe import Columns
@@ -47,6 +49,15 @@ class Evidence:
     replicates: int  # trials of the base
     prior: tuple[float, float] | None = None  # sigma and degrees of freedom from earlier sessions
     constraints: Constraints = field(default_factory=Constraints)
+
+    @property
+    def metric(self) -> Metric:
+        return settle_metric(self.context.ledger, self.context.row)
+
+    @property
+    def is_exact(self) -> bool:
+        """Return whether trials have no noise, so that none is repeated; the greedy rule repeats none anyway."""
+        return self.metric.kind == EXACT and self.context.row.judge != "greedy"
 
     def incumbent(self) -> Experiment:
         kept = [row for row in self._keeps() if row.state == "settled" or row.n == 0]
@@ -84,10 +95,14 @@ class Evidence:
         return judging(self.context.ledger.trials(self.context.id, experiment.id))
 
     def scores(self, experiment: Experiment) -> list[float]:
-        """Return the scores that stand for a version, as measured; the recorded one where its trials are gone."""
+        """Return the scores that stand for a version, on the scale; the recorded one where its trials are gone."""
         fresh, judging = (session_draws(self.context.ledger, self.context.row, kinds) for kinds in (FRESH, JUDGING))
         scores = [draw.score for draw in fresh.get(experiment.id) or judging.get(experiment.id, [])]
-        return scores or [score for score in (experiment.val_bpb,) if score is not None]
+        return scores or [self.metric.to_scale(score) for score in (experiment.val_bpb,) if score is not None]
+
+    def raw_score(self, experiment: Experiment) -> float:
+        """Return the mean score of a version as it is measured."""
+        return self.metric.from_scale(fmean(self.scores(experiment)))
 
     def draws_of(self, experiment: Experiment) -> list[Draw]:
         """Return the draws of all trials that may judge an experiment, at equal speed of the machine."""
@@ -98,7 +113,11 @@ class Evidence:
         return speed_effect(self.context.ledger, self.context.row)
 
     def noise(self) -> judge.Noise:
-        return judge.noise(list(self._draws(FRESH).values()), self.prior)
+        return kinds.find_noise(self.context, self.metric, self._draws(FRESH), self.prior)
+
+    def sigma(self) -> float:
+        """Return the standard deviation of one trial as it is recorded: 0 for a number without noise."""
+        return 0.0 if self.metric.kind == EXACT else self.noise().sigma
 
     def base_overhead(self, n: int) -> Overhead | None:
         """Return what limits the time of the trials of experiment `n`; None for the human's base."""
@@ -111,15 +130,22 @@ class Evidence:
         if trials and (trials[-1].outcome != "ok" or self._violation(trials)):
             return None
         if experiment.n == 0:
-            return "base" if len(trials) < self.replicates else None
+            return "base" if len(trials) < kinds.base_trials(self.context.row.metric, self.replicates) else None
         if self.is_superseded(experiment):
             return None
         if not trials:
             return "sentinel" if self._is_sentinel_due(experiment) else "screen"
         if self._broken_guard(experiment, P_DROPPED):
             return None
-        purpose = NEXT_PURPOSE.get(self._judge(experiment).action)
+        purpose = self._purpose_by_kind(experiment, self._judge(experiment))
         return "rerun" if purpose == "sentinel" and self._fails_now(self.rival(experiment)) else purpose
+
+    def _purpose_by_kind(self, experiment: Experiment, decision: judge.Decision) -> str | None:
+        """Return the purpose of the trial for which a decision asks."""
+        reruns = sum(trial.purpose == "rerun" for trial in self.trials(experiment))
+        beside = len(self._sentinels_beside(experiment))
+        purpose = NEXT_PURPOSE.get(decision.action)
+        return kinds.in_turns(self.metric, purpose, reruns, beside, decision.action == "keep")
 
     def subject(self, experiment: Experiment, purpose: str) -> Experiment:
         """Return the version that a trial measures: the experiment, or its rival."""
@@ -146,7 +172,8 @@ class Evidence:
         """Return whether a trial with this score would suffice for a keep."""
         draws = self._draws(JUDGING)
         now = 1 + max(draw.at for group in draws.values() for draw in group)
-        after = [*draws[experiment.id], Draw(val_bpb, now, self.seed(experiment, "rerun"))]
+        score = self.metric.to_scale(val_bpb)
+        after = [*draws[experiment.id], Draw(score, now, self.seed(experiment, "rerun"))]
         return self.rule(experiment)(after).action in ("compare", "keep")
 
     def drift_warning(self, experiment: Experiment) -> str | None:
@@ -154,7 +181,7 @@ class Evidence:
         draws = self._draws(FRESH)
         if len(fresh := draws.get(experiment.id, [])) < 3:
             return None
-        noise = judge.noise(list((draws | {experiment.id: fresh[:-1]}).values()), self.prior)
+        noise = kinds.find_noise(self.context, self.metric, draws | {experiment.id: fresh[:-1]}, self.prior)
         return describe_drift(experiment.n, fresh, noise)
 
     def _is_sentinel_due(self, experiment: Experiment) -> bool:
@@ -167,7 +194,7 @@ class Evidence:
             return True
         if self.context.row.judge == "greedy" and experiment.mode not in judge.SIMPLER_MODES:
             return False
-        if self._fails_now(rival):
+        if self._fails_now(rival) or self.is_exact:
             return False
         if self.context.row.judge == "greedy" and len(self._fresh_good(rival)) < self.replicates:
             return True  # it was kept for a lucky score, which a simplification would not reach
@@ -205,10 +232,10 @@ class Evidence:
         if (broken := self._broken_guard(experiment, most)) is not None:
             return {"verdict": "invalid", "reason": broken}
         return self._judged_verdict(experiment, decision) | {
-            "val_bpb": fmean(self.scores(experiment)),
+            "val_bpb": self.raw_score(experiment),
             "delta": decision.delta,
             "p_gain": decision.p_gain,
-            "sigma": self.noise().sigma,
+            "sigma": self.sigma(),
         }
 
     def _judged_verdict(self, experiment: Experiment, decision: judge.Decision) -> Columns:
@@ -236,8 +263,9 @@ class Evidence:
             raise UserError(f"the base {self.constraints.what} {violation}: change it, or the limit")
         if (broken := self._broken_guard(self.context.experiment(0), P_REFUSED)) is not None:
             raise UserError(f"the base {self.constraints.what} breaks a limit ({broken}): change it, or the limit")
-        scores = [require(trial.val_bpb) for trial in trials]
-        return {"verdict": "keep", "reason": "the base", "val_bpb": fmean(scores), "sigma": self.noise().sigma}
+        kinds.check_exact(self.metric, [require(trial.val_bpb) for trial in trials])
+        score = self.metric.from_scale(fmean(self.metric.to_scale(require(trial.val_bpb)) for trial in trials))
+        return {"verdict": "keep", "reason": "the base", "val_bpb": score, "sigma": self.sigma()}
 
     def _violation(self, trials: Sequence[Trial]) -> str | None:
         return next((words for trial in trials if (words := self.constraints.violation(trial.result))), None)
@@ -273,7 +301,8 @@ class Evidence:
             self.rule(experiment),
         )
         discards = lambda draws: decide(draws).action == "discard"  # noqa: E731
-        return self.context.row.judge != "greedy" and may_be_spoiled(draws, rival, self.speed_effect, discards)
+        is_repeated = self.context.row.judge != "greedy" and not self.is_exact
+        return is_repeated and may_be_spoiled(draws, rival, self.speed_effect, discards)
 
     def _needs_confirmation(self, experiment: Experiment) -> bool:
         """Return whether a near miss has become a gain without a re-run, with its larger audit, since then."""
@@ -286,21 +315,31 @@ class Evidence:
 
     def rule(self, experiment: Experiment) -> Callable[[Sequence[Draw]], judge.Decision]:
         """Return what decides on draws of an experiment."""
-        context, noise = self.context, self.noise()
+        if self.is_exact:
+            return self._exact_rule(experiment)
+        context, noise, metric = self.context, self.noise(), self.metric
         beliefs = judge.learn(effects(context.ledger, context.id))
-        rival = self._known_draws(self.rival(experiment), noise, beliefs)
+        opponent = self.rival(experiment)
+        rival = self._known_draws(opponent, noise, beliefs)
+        task_error = kinds.find_task_error(context, metric, experiment.id, opponent.id)
         allowance, same = None, self._is_same(experiment)
         if same or self._is_simpler(experiment):
             losses = (max(row.delta or 0.0, 0.0) / require(row.sigma) for row in self._keeps() if row.n > 0)
             allowance = judge.ALLOWANCE_SIGMA - sum(losses)
-        name, effect = context.row.judge, self.speed_effect
+        name, effect = judge.rule_for(context.row.judge, metric), self.speed_effect
 
         def decide(draws: Sequence[Draw]) -> judge.Decision:
-            decision = judge.decide(name, draws, rival, noise, beliefs, allowance, same)
+            decision = judge.decide(name, draws, rival, noise, beliefs, allowance, same, metric, task_error)
             words = describe_adjustment(draws[1:] or draws, rival, effect, noise.sigma)
             return replace(decision, reason=decision.reason + words)
 
         return decide
+
+    def _exact_rule(self, experiment: Experiment) -> Callable[[Sequence[Draw]], judge.Decision]:
+        rival = self.rival(experiment)
+        trials = [*self.trials(experiment), *self.trials(rival)]
+        simpler = SAME_FUNCTION if self._is_same(experiment) else LESS_CODE if self._is_simpler(experiment) else None
+        return kinds.exact_rule(self.metric, trials, self._fresh_draws(rival), simpler)
 
     def _is_same(self, experiment: Experiment) -> bool:
         """Return whether a change that is not meant as a gain computes the function of its rival, and no slower."""
@@ -326,8 +365,8 @@ class Evidence:
     def _known_draws(self, rival: Experiment, noise: judge.Noise, beliefs: judge.Beliefs) -> list[Draw]:
         """Return the fresh draws of a rival, and one that sums up what other trials say of its level."""
         draws = self._draws(JUDGING)
-        if self.context.row.judge == "greedy" or not draws.get(rival.id):  # greedy compares with single scores
-            return self._fresh_draws(rival)
+        if self.context.row.judge == "greedy" or not draws.get(rival.id) or self.metric.kind == RATE:
+            return self._fresh_draws(rival)  # greedy compares with single scores, and a rate task by task
         return read_incumbent(self.context, rival, self._draws(FRESH), draws).with_summary(noise, beliefs)
 
     def _fresh_draws(self, experiment: Experiment) -> list[Draw]:

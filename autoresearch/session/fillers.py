@@ -53,7 +53,7 @@ class Fillers:
     def _choose(self) -> Experiment | None:
         """Return the version to measure: the likeliest near miss, or the incumbent where that tells more."""
         context, evidence = self.context, self.evidence
-        if context.row.judge == "greedy":  # it compares with the incumbent's lowest score, which more draws lower
+        if context.row.judge == "greedy" or evidence.is_exact:  # greedy compares with the lowest score of the incumbent
             return None
         incumbent = evidence.incumbent()
         for row in self._near_misses():

@@ -199,7 +199,7 @@ class SessionLoop:
                 incumbent, sha = self.evidence.incumbent().sha, require(experiment.sha)
                 sha = self.context.workspace.keep(self.context.tag, experiment.n, sha, message, incumbent)
                 experiment = self.context.advance(experiment, "decided", sha=sha)
-            past = PastExperiment.from_row(experiment)
+            past = PastExperiment.from_row(experiment, metric=self.context.row.metric)
             note = self.lessons.correct if experiment.settled else self.lessons.add  # settled before: a near miss
             self.crashes.guard(past.n, lambda: note(self.context.tag, past, trials))
         settled = replace(experiment, state="settled", settled=time.time())

@@ -3,10 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from autoresearch import judge
 from autoresearch.ledger import count_settled
 from autoresearch.ledger.session_status import POWER_EVENT
 from autoresearch.session.context import SessionContext
 from autoresearch.session.evidence import Evidence
+from autoresearch.session.kinds import known_tasks
 from autoresearch.session.stopping import SessionControl
 from autoresearch.setup.forecast import Forecast
 from autoresearch.setup.session_power import SessionPower, find_power
@@ -38,7 +40,10 @@ class PowerReport:
             self._emit(f"this night could show {power.words}, in {experiments} experiments", power.gain, experiments)
 
     def _find(self, forecast: Forecast | None) -> SessionPower | None:
-        return find_power(self.context.row.judge, self.evidence.noise(), self.evidence.replicates, forecast)
+        evidence = self.evidence
+        rule = judge.rule_for(self.context.row.judge, evidence.metric)
+        tasks = len(known_tasks(evidence.trials(self.context.experiment(0))))
+        return find_power(rule, evidence.noise(), evidence.replicates, forecast, evidence.metric, tasks)
 
     def _emit(self, words: str, gain: float, experiments: int | None) -> None:
         self.context.emit(POWER_EVENT, None, words, gain=gain, experiments=experiments)

@@ -29,6 +29,7 @@ from autoresearch.measure.command_spec import CommandSpec
 from autoresearch.measure.result import Overhead
 from autoresearch.measure.settings import Settings
 from autoresearch.measure.trial_facts import describe_trial
+from autoresearch.metric import VAL_BPB
 from autoresearch.session.briefing import Briefing
 from autoresearch.session.constraints import Constraints
 from autoresearch.session.context import SessionContext
@@ -173,7 +174,7 @@ class _Previewer:
                 program=written,
                 source=text,
                 incumbent=0,
-                incumbent_bpb=None,
+                incumbent_score=None,
                 sigma=0.0,
                 history=[],
                 trial=[*self.conditions.describe(None), *limits.describe()],
@@ -182,6 +183,7 @@ class _Previewer:
                 lessons=self._lessons(),
                 task=self.task,
                 rules=self.rules,
+                metric=self.conditions.command.metric if self.conditions.command else VAL_BPB,
             )
         )
 

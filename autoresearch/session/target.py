@@ -38,11 +38,16 @@ class Target:
         """Record the target where it has changed. Raises UserError if the base is below it."""
         context, known = self.context, status(self.context.ledger, self.context.row, time.time()).target
         if self.val_bpb != (known.val_bpb if known else None):
-            words = "none any more" if self.val_bpb is None else f"val_bpb {self.val_bpb:.4f}"
-            context.emit(TARGET, None, words, val_bpb=self.val_bpb)
+            context.emit(TARGET, None, self._describe() or "none any more", val_bpb=self.val_bpb)
         incumbent = self.evidence.incumbent()
-        if self.val_bpb is not None and incumbent.n == 0 and (score := require(incumbent.val_bpb)) < self.val_bpb:
-            raise UserError(f"the target {self.val_bpb:.4f} is not below the base, {score:.4f}: choose a lower one")
+        metric = context.row.metric
+        if self.val_bpb is None or incumbent.n > 0:
+            return
+        if not metric.beats(score := require(incumbent.val_bpb), self.val_bpb):
+            return
+        side = "above" if metric.goal == "max" else "below"
+        words = f"the target {metric.score(self.val_bpb)} is not {side} the base, {metric.score(score)}"
+        raise UserError(f"{words}: choose a {metric.comparative} one")
 
     def check(self) -> str | None:
         """Return the reason to stop, and record it, if the incumbent is below the target."""
@@ -61,17 +66,25 @@ class Target:
         if self.val_bpb is None or self._cannot_measure(incumbent := self.evidence.incumbent()):
             return False
         scores = self._fresh_scores(incumbent)
-        if self._p_below(scores or [require(incumbent.val_bpb)], len(scores) + 1) < PROBABILITY:
+        recorded = self.context.row.metric.to_scale(require(incumbent.val_bpb))
+        if self._p_below(scores or [recorded], len(scores) + 1) < PROBABILITY:
             return False
         self.trials.run(incumbent, "sentinel", referee)
         return True
 
     def _p_below(self, scores: list[float], draws: int) -> float:
-        return judge.p_below(require(self.val_bpb), scores, draws, self.evidence.noise())
+        target = self.context.row.metric.to_scale(require(self.val_bpb))
+        return judge.p_below(target, scores, draws, self.evidence.noise())
+
+    def _describe(self) -> str:
+        """Return the target in words; empty if there is none."""
+        metric = self.context.row.metric
+        return "" if self.val_bpb is None else f"{metric.name} {metric.score(self.val_bpb)}"
 
     def _fresh_scores(self, experiment: Experiment) -> list[float]:
         fresh = [trial for trial in self.evidence.trials(experiment) if trial.purpose in FRESH]
-        return [require(trial.val_bpb) for trial in fresh if trial.outcome == "ok"]
+        to_scale = self.context.row.metric.to_scale
+        return [to_scale(require(trial.val_bpb)) for trial in fresh if trial.outcome == "ok"]
 
     def _cannot_measure(self, experiment: Experiment) -> bool:
         """Return whether a trial of the incumbent runs on another slot, or its last one failed."""
@@ -83,6 +96,6 @@ class Target:
         """Record when the target was reached, once for each target."""
         state = status(self.context.ledger, self.context.row, time.time())
         if state.target is not None and state.target.n is None:
-            words = f"val_bpb {self.val_bpb:.4f}, by {draws} fresh draws"
+            words = f"{self._describe()}, by {draws} fresh draws"
             counts = {"seconds": round(state.seconds, 1), "experiments": state.experiments}
             self.context.emit(REACHED, incumbent.n, words, val_bpb=self.val_bpb, draws=draws, **counts)

@@ -47,5 +47,7 @@ def measure_at_end(
     finally:
         referee.close()
         context.ledger.take(context.id, "stop")  # a later run must not find one that came too late
-    words = f"{result.val.mean:+.4f} bits per byte, between {result.val.low:+.4f} and {result.val.high:+.4f}"
+    metric = context.row.metric
+    mean, low, high = (metric.change(value) for value in (result.val.mean, result.val.low, result.val.high))
+    words = f"{metric.with_unit(mean)}, between {low} and {high}"
     context.emit("total", None, words, **asdict(result))

@@ -21,6 +21,7 @@ from autoresearch.session.context import SessionContext
 from autoresearch.session.early_stop import EarlyStop
 from autoresearch.session.events import TrialProgress
 from autoresearch.session.evidence import Evidence
+from autoresearch.session.kinds import known_tasks
 from autoresearch.session.machine_speed import TOLD_SHARE, describe_slowdown, slower_than_base
 from autoresearch.session.maintenance import Maintenance
 
@@ -95,7 +96,7 @@ class TrialRunner:
     def _report(self, experiment: Experiment, purpose: str, result: Result) -> None:
         slower = slower_than_base(self.context.ledger, self.context.row, result.conditions.get(SPEED))
         slow = f", the cores {describe_slowdown(slower)} than for the base" if slower > TOLD_SHARE else ""
-        words = describe.trial_line(result) + slow + ABOUT_PURPOSE.get(purpose, "")
+        words = describe.trial_line(result, self.context.row.metric) + slow + ABOUT_PURPOSE.get(purpose, "")
         if result.behind is not None and result.outcome in ("ok", STOPPED):
             self._record_behind(experiment, result, result.behind)
             words += " (it was clearly behind, and ran on to check the rule)" if result.outcome == "ok" else ""
@@ -155,6 +156,7 @@ class TrialRunner:
             watch=watch,
             is_unwanted=is_unwanted,
             base=self.evidence.base_overhead(experiment.n),
+            tasks=known_tasks(self.evidence.trials(self.context.experiment(0))),
             speed_cost=lambda conditions: effect.cost(conditions.get(SPEED)),
         )
 

@@ -36,6 +36,9 @@ def read_command(root: Path, config: Config) -> CommandSpec:
     return CommandSpec(
         run=Step(run.command, run.timeout, _existing(read)),
         name=metric.name,
+        goal=metric.goal,
+        unit=metric.shown_unit,
+        kind=metric.settled_kind,
         score=_score_step(config.score, secret),
         holdout=_score_step(config.holdout, secret),
         private=private,
@@ -45,6 +48,8 @@ def read_command(root: Path, config: Config) -> CommandSpec:
         regex=source.regex,
         json_path=source.json_path,
         file=source.file or (only_output if source.json_path else None),
+        rows=source.rows,
+        clock=source.clock is not None,
         possible=metric.possible,
         locked=locked,
         guards=guards,

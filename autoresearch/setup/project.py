@@ -176,7 +176,14 @@ def pinned_settings(project: Project) -> JsonObject:
     }
     if (command := project.command) is None:
         return pinned | ({"belief": BELIEF} if is_script_base(project.root, project.config) else {})
-    return pinned | {"metric": command.name, "belief": command.belief, "holdout": command.holdout is not None}
+    return pinned | {
+        "metric": command.name,
+        "goal": command.goal,
+        "unit": command.unit or None,
+        "kind": command.kind,
+        "belief": command.belief,
+        "holdout": command.holdout is not None,
+    }
 
 
 def trial_identity(project: Project) -> JsonObject:

@@ -1,6 +1,6 @@
 """The smallest gain that a session can show, and how many experiments it affords."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from autoresearch import judge
 from autoresearch.analysis.session_noise import earlier_noise
@@ -8,6 +8,7 @@ from autoresearch.errors import UserError
 from autoresearch.files import JsonObject
 from autoresearch.judge.noise import STEADY, Noise, WeightedModel
 from autoresearch.ledger import Ledger
+from autoresearch.metric import EXACT, VAL_BPB, Metric, describe_gain
 from autoresearch.setup import forecast
 from autoresearch.setup.forecast import Forecast
 from autoresearch.setup.project import Project, pinned_settings, trial_identity
@@ -17,15 +18,16 @@ UNKNOWN = "the smallest gain that this night can show is not known before the ba
 
 @dataclass(frozen=True)
 class SessionPower:
-    """The gain (bits per byte) that is kept with a probability of `judge.POWER`, and the experiments of `hours`.
+    """The gain, on the scale of the metric, that is kept with a probability of `judge.POWER`, and the experiments.
 
-    `experiments` is None where trials have no known duration.
+    They are those of `hours`; None where trials have no known duration.
     """
 
     gain: float
     sigma: float
     experiments: int | None
     hours: float | None
+    metric: Metric = VAL_BPB
 
     def __str__(self) -> str:
         return f"this night can show {self.words}"
@@ -33,10 +35,11 @@ class SessionPower:
     @property
     def words(self) -> str:
         many = "" if self.experiments is None else f", about {self.experiments} experiments"
-        return f"a gain of {self.gain:.4f} bits per byte ({100 * judge.POWER:.0f} % power){many}"
+        power = "" if self.metric.kind == EXACT else f" ({100 * judge.POWER:.0f} % power)"
+        return f"{describe_gain(self.gain, self.metric)}{power}{many}"
 
     def as_json(self) -> JsonObject:
-        return dict(vars(self))
+        return asdict(self)
 
 
 def expect_experiments(project: Project, hours: float) -> Forecast | None:
@@ -45,13 +48,17 @@ def expect_experiments(project: Project, hours: float) -> Forecast | None:
     return forecast.expect(project.ledger, settings.budget, settings.device, project.config.replicates, hours)
 
 
-def find_power(rule: str, noise: Noise, replicates: int, expected: Forecast | None) -> SessionPower | None:
-    """Return what a session can show; None while the noise is unknown."""
-    if not noise.dof:
+def find_power(
+    rule: str, noise: Noise, replicates: int, expected: Forecast | None, metric: Metric = VAL_BPB, tasks: int = 0
+) -> SessionPower | None:
+    """Return what a session can show; None while the noise is unknown. `tasks` are those of a rate."""
+    if not noise.dof and metric.kind != EXACT:
         return None
-    gain = judge.smallest_gain(rule, noise, replicates)
     experiments, hours = (expected.experiments, expected.hours) if expected is not None else (None, None)
-    return SessionPower(round(gain, 6), noise.sigma, experiments, hours)
+    if metric.kind == EXACT:
+        return SessionPower(0.0, 0.0, experiments, hours, metric)
+    gain = judge.smallest_gain(rule, noise, replicates, judge.typical_error(tasks) if tasks else 0.0)
+    return SessionPower(round(gain, 6) if metric == VAL_BPB else gain, noise.sigma, experiments, hours, metric)
 
 
 def expect_power(project: Project, expected: Forecast | None) -> SessionPower | None:
@@ -65,6 +72,7 @@ def expect_power(project: Project, expected: Forecast | None) -> SessionPower | 
         return None
     if earlier is None:
         return None
-    sigma, dof = earlier
+    (sigma, dof), metric = earlier, project.command.metric if project.command else VAL_BPB
     noise = Noise(sigma, dof, (WeightedModel(STEADY, 1.0, sigma),))
-    return find_power(project.config.judge, noise, project.config.replicates, expected)
+    rule = judge.rule_for(project.config.judge, metric)
+    return find_power(rule, noise, project.config.replicates, expected, metric)

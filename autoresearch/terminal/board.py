@@ -73,10 +73,12 @@ def _scores(status: SessionStatus) -> list[str]:
     counts = f"{status.experiments - status.unmeasured} tried, {status.kept} kept"
     if best is None:
         return [counts]
-    noise = f" ± {status.sigma:.4f}" if status.sigma else ""
-    gain = f" ({best - status.base_bpb:+.4f})" if status.best and status.base_bpb is not None else ", the base"
+    metric, gain = status.metric, ", the base"
+    noise = f" ± {metric.spread(status.sigma)}" if status.sigma else ""
+    if status.best and status.base_bpb is not None:
+        gain = f" ({metric.change(metric.difference(best, status.base_bpb))})"
     suspects = status.verdicts.get("suspect", 0)
-    return [f"best {best:.4f}{noise}{gain}", counts, *([f"{suspects} SUSPECT"] if suspects else [])]
+    return [f"best {metric.score(best)}{noise}{gain}", counts, *([f"{suspects} SUSPECT"] if suspects else [])]
 
 
 def _limits(status: SessionStatus, now: float, most_usd: float | None) -> list[str]:
@@ -85,7 +87,8 @@ def _limits(status: SessionStatus, now: float, most_usd: float | None) -> list[s
         words = "until" if status.deadline > now else "time was up at"
         parts.append(f"{words} {moment(status.deadline, now)}")
     if status.target is not None:
-        parts.append(f"target {status.target.val_bpb:.4f}{'' if status.target.n is None else ' reached'}")
+        reached = "" if status.target.n is None else " reached"
+        parts.append(f"target {status.metric.score(status.target.val_bpb)}{reached}")
     if status.cost_usd is None or status.cost_usd or most_usd:
         cost = "cost unknown" if status.cost_usd is None else dollars(status.cost_usd)
         parts.append(cost + (f" of ${most_usd:.2f}" if most_usd else ""))

@@ -3,14 +3,15 @@
 from autoresearch.hardware import peak_tflops
 from autoresearch.measure.facts import mfu_percent, trained_tokens
 from autoresearch.measure.result import Result
+from autoresearch.metric import VAL_BPB, Metric
 
 
-def summary(result: Result, gpu: str | None) -> dict[str, str]:
+def summary(result: Result, gpu: str | None, metric: Metric = VAL_BPB) -> dict[str, str]:
     """Return names and values of a trial on the card `gpu`, some as train.py reports them."""
     reported, facts = result.reported, result.as_json()
     mfu = mfu_percent(facts, peak_tflops(gpu))
     lines = {
-        "val_bpb": "-" if result.val_bpb is None else f"{result.val_bpb:.6f}",
+        metric.name: "-" if result.val_bpb is None else metric.exact_score(result.val_bpb),
         "training_seconds": f"{result.train_seconds:.1f}",
         "total_seconds": f"{result.total_seconds:.1f}",
         "peak_vram_mb": f"{result.peak_vram_mb or 0:.1f}",

@@ -9,12 +9,12 @@ from urllib.parse import urlencode
 from autoresearch.ledger import ExperimentRow
 from autoresearch.ledger.unmeasured import describe_unmeasured
 from autoresearch.report.blocks import Block, Link, Paragraph, safe
-from autoresearch.report.experiment_table import NUMBERS, table
+from autoresearch.report.experiment_table import table
 from autoresearch.report.format import UNMEASURED, verdict
 
 PAGE_ROWS = 200
 WHAT_CHARS = 600
-COLUMNS = ("n", "commit", "val_bpb", "change", "sigmas", "verdict", "review", "category", "lasted", "cost", "what")
+COLUMNS = ("n", "commit", "score", "change", "sigmas", "verdict", "review", "category", "lasted", "cost", "what")
 FILTERS: dict[str, Callable[[ExperimentRow], str]] = {
     "verdict": verdict,
     "category": lambda row: row.category or "-",
@@ -22,7 +22,7 @@ FILTERS: dict[str, Callable[[ExperimentRow], str]] = {
 }
 SORTS: dict[str, Callable[[ExperimentRow], Any]] = {
     "n": lambda row: row.n,
-    "val_bpb": lambda row: row.val_bpb,
+    "score": lambda row: row.val_bpb,
     "change": lambda row: row.delta,
     "verdict": verdict,
     "category": lambda row: row.category,
@@ -76,8 +76,9 @@ def layout(rows: Sequence[ExperimentRow], choice: Choice) -> Iterator[Block]:
         matching = [row for row in matching if not row.unmeasured]
     first = PAGE_ROWS * (choice.page - 1)
     shown = table(sort_rows(matching, choice)[first : first + PAGE_ROWS], COLUMNS, WHAT_CHARS)
-    titles = {name: _title(name, choice) for name in shown.head}
-    yield replace(shown, head=list(titles.values()), numbers=frozenset(titles[name] for name in NUMBERS & {*titles}))
+    titles = {name: _title(name, choice, rows) for name in shown.head}
+    numbers = frozenset(titles[name] for name in shown.numbers & {*titles})
+    yield replace(shown, head=list(titles.values()), numbers=numbers)
     if (pages := -(-len(matching) // PAGE_ROWS)) > 1:
         links = [_link(f"{k}", replace(choice, page=k), k == choice.page) for k in range(1, pages + 1)]
         yield Paragraph([part for link in links for part in (link, " ")], "filter")
@@ -107,6 +108,7 @@ def _link(words: str, choice: Choice, chosen: bool) -> str:
     return words if chosen else Link(words, choice.address)
 
 
-def _title(name: str, choice: Choice) -> str:
-    arrow = f" {'↓' if choice.down else '↑'}" if name == choice.sort else ""
-    return Link(f"{name}{arrow}", choice.by(name).address) if name in SORTS else name
+def _title(name: str, choice: Choice, rows: Sequence[ExperimentRow]) -> str:
+    key = "score" if rows and name == rows[0].metric.name else name
+    arrow = f" {'↓' if choice.down else '↑'}" if key == choice.sort else ""
+    return Link(f"{name}{arrow}", choice.by(key).address) if key in SORTS else name

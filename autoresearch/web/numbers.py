@@ -6,7 +6,7 @@ from autoresearch.files import JsonObject
 from autoresearch.ledger import ExperimentRow
 from autoresearch.report.axes import Scale
 from autoresearch.report.blocks import Curve, safe
-from autoresearch.report.chart import DOTS, HEIGHTS, LABEL_CHARS, bounds, height, kind_of, scored_keeps
+from autoresearch.report.chart import DOTS, LABEL_CHARS, bounds, height, kind_of, scored_keeps
 from autoresearch.report.curves import smooth, style
 
 MAX_WORDS = 2000  # experiments whose hypotheses are sent along
@@ -20,14 +20,15 @@ def progress(rows: Sequence[ExperimentRow], sigma: float | None) -> JsonObject:
     noise = sigma or 0.0
     scale = bounds(rows, keeps, noise)
     best = _running_best(rows)
-    low, high = ([None if y is None else y + sign * noise for y in best] for sign in (-1, 1))
+    bands = [(None, None) if y is None else keeps[0].metric.band(y, noise) for y in best]
+    low, high = [band[0] for band in bands], [band[1] for band in bands]
     kept = [row.val_bpb if row.verdict == "keep" else None for row in rows]
     series = [_series(name, kind, [_height(row, kind, scale) for row in rows]) for kind, name in DOTS.items()]
     lines = {"high": high, "low": low, "running best": best, "keep": kept}
     words = {row.n: f"{row.n} {row.verdict}: {safe(row.hypothesis or '', 160)}" for row in rows[-MAX_WORDS:]}
     return {
         "across": "experiment",
-        "up": HEIGHTS,
+        "up": keeps[0].metric.axis,
         "x": [row.n for row in rows],
         "series": [*series, *(_series(name, name, y) for name, y in lines.items())],
         "low": scale.low,

@@ -105,7 +105,7 @@ def layout(
 
 
 def _experiment(row: ExperimentRow, trials: Sequence[tuple[int, str]], choice: TrialChoice) -> Iterator[str]:
-    score = "" if row.val_bpb is None else f" {row.val_bpb:.4f}"
+    score = "" if row.val_bpb is None else f" {row.metric.score(row.val_bpb)}"
     yield Ref(row.n)
     yield f" {verdict(row)}{score}:"
     for trial, purpose in trials:

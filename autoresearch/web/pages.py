@@ -35,14 +35,20 @@ LATEST = 8  # experiments on the page of a session that runs
 def sessions(store: Ledger, now: float) -> Iterator[Block]:
     """Lay out all sessions, one a row, the newest first."""
     found = store.sessions()[::-1]
+    metrics = {session.metric.name for session in found}
+    is_same = len(metrics) == 1
     yield Heading("Sessions", 1)
-    names = ("state", "agent", "budget", "experiments", "kept", "val_bpb", "honest total", "money")
+    names = ("state", "agent", "budget", "experiments", "kept", "score", "honest total", "money")
     rows = []
     for session in found:
-        known = facts(ledger.status(store, session, now))
+        status = ledger.status(store, session, now)
+        known = facts(status)
+        if not is_same:
+            known["score"] = f"{status.metric.name} {known['score']}"
         started = "-" if session.started is None else moment(session.started, now)
         rows.append([Link(session.tag, address(session.tag)), *(known[name] for name in names), started])
-    yield Table(["session", *names, "started"], rows, frozenset({"experiments", "kept"}))
+    head = [next(iter(metrics)) if name == "score" and is_same else name for name in names]
+    yield Table(["session", *head, "started"], rows, frozenset({"experiments", "kept"}))
     if len(found) > 1:
         yield Paragraph([Link("compare two sessions", "/compare")])
 

@@ -63,7 +63,7 @@ def layout(a: SessionSummary, b: SessionSummary) -> Iterator[Block]:
     head = ["", *(Link(each.session.tag, address(each.session.tag)) for each in (a, b)), "first minus second"]
     yield Table(head, list(_rows(a, b)))
     yield Heading("Change against the own base, as the search saw it")
-    yield Curves([course(a), course(b)], "experiment", "change of val_bpb", "gains")
+    yield Curves([course(a), course(b)], "experiment", f"change of {a.session.metric.name}", "gains")
     yield downloads.link(f"{to(a.session.tag, b.session.tag)}/gains.csv")
     yield Paragraph(
         ["The keeps were chosen by these numbers, so they are too good; the honest totals are not."], "quiet"
@@ -72,10 +72,11 @@ def layout(a: SessionSummary, b: SessionSummary) -> Iterator[Block]:
 
 def _rows(a: SessionSummary, b: SessionSummary) -> Iterator[list[str]]:
     totals, rates = compare.totals(a, b), compare.keep_rates(a, b)
+    change = a.session.metric.change
     points = Interval(100 * rates.mean, 100 * rates.low, 100 * rates.high)
     differences = {
-        "honest total": "-" if totals is None else f"{totals.mean:+.4f}, {between(totals)}",
-        "kept": f"{points.mean:+.0f} points, {between(points, '+.0f')}",
+        "honest total": "-" if totals is None else f"{change(totals.mean)}, {between(totals, change)}",
+        "kept": f"{points.mean:+.0f} points, {between(points, '{:+.0f}'.format)}",
     }
     ours, theirs = facts(a), facts(b)
     for name in ROWS:
@@ -104,10 +105,11 @@ def _best(summary: SessionSummary) -> str:
     best, sigma = summary.status.best_bpb, summary.status.sigma
     details = summary.details.get(summary.status.best or 0)
     fresh = [trial for trial in details.good_trials if trial.purpose != "screen"] if details else []
+    metric = summary.session.metric
     if best is None or not fresh or not sigma:
-        return "-" if best is None else f"{best:.4f}"
-    reach = Z * sigma / math.sqrt(len(fresh))
-    return f"{best:.4f}, 95 % between {best - reach:.4f} and {best + reach:.4f}"
+        return "-" if best is None else metric.score(best)
+    low, high = map(metric.score, metric.band(best, Z * sigma / math.sqrt(len(fresh))))
+    return f"{metric.score(best)}, 95 % between {low} and {high}"
 
 
 def course(summary: SessionSummary) -> Curve:

@@ -23,7 +23,7 @@ RULES = EditRules((*FILES, "prompts/*.md"), create=True)
 
 
 def brief_of(text: str = TEXT, **fields: Any) -> Brief:
-    given = {"n": 1, "seed": 0, "program": "", "source": text, "incumbent": 0, "incumbent_bpb": 1.0, "sigma": 0.1}
+    given = {"n": 1, "seed": 0, "program": "", "source": text, "incumbent": 0, "incumbent_score": 1.0, "sigma": 0.1}
     return Brief(**{**given, "history": [], "task": "Lower the error.", "rules": RULES, **fields})
 
 

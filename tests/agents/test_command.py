@@ -49,7 +49,7 @@ def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def brief(bigram: str) -> Brief:
     return Brief(
-        n=3, seed=0, program="Lower val_bpb.\n", source=bigram, incumbent=0, incumbent_bpb=2.1, sigma=0.01, history=[]
+        n=3, seed=0, program="Lower val_bpb.\n", source=bigram, incumbent=0, incumbent_score=2.1, sigma=0.01, history=[]
     )
 
 

@@ -24,6 +24,7 @@ from autoresearch.ledger import Ledger
 from autoresearch.measure.referee import CellReferee
 from autoresearch.measure.result import Result
 from autoresearch.measure.settings import Settings, TrialPlan
+from autoresearch.metric import VAL_BPB
 from autoresearch.report import results
 from autoresearch.workspace.workspace import Workspace
 
@@ -64,7 +65,7 @@ def test_the_pooled_interval_covers_the_truth_too(pairs: int) -> None:
 )
 def test_optimism_is_told_in_its_direction(optimism: float, words: str) -> None:
     found = Total(0, 1, 3, Interval(-0.1, -0.12, -0.08), Interval(-0.1, -0.12, -0.08), -0.1 + optimism, optimism)
-    assert results.total(found).pairs["optimism"] == words
+    assert results.total(found, VAL_BPB).pairs["optimism"] == words
 
 
 @pytest.fixture

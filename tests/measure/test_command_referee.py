@@ -124,10 +124,10 @@ def spec_of(**fields: Any) -> CommandSpec:
 def test_a_number_in_a_line_of_json(printed: str, number: float | None) -> None:
     spec = spec_of(json_path="$.a.b")
     if number is not None:
-        assert spec.read_number(printed, None) == number
+        assert spec.read(printed, None, 0.0).value == number
         return
     with pytest.raises(NoNumberError):
-        spec.read_number(printed, None)
+        spec.read(printed, None, 0.0)
 
 
 def test_the_word_for_what_may_be_believed() -> None:

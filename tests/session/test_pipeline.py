@@ -176,7 +176,7 @@ def test_the_agent_thinks_while_the_base_is_measured_once_it_has_trained(make: M
     assert session.run() == "agent exhausted"
     assert trials[0] == 0 and rows(session)[1].verdict == "discard"
     told = agent.briefs[0].render()
-    assert agent.briefs[0].incumbent_bpb == pytest.approx(3.0, abs=0.01) and agent.briefs[0].history == []
+    assert agent.briefs[0].incumbent_score == pytest.approx(3.0, abs=0.01) and agent.briefs[0].history == []
     assert "(sigma) is not known yet: the base is still being measured" in told
 
 

@@ -8,6 +8,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from autoresearch.analysis.ablate import Ablation, Part
+from autoresearch.metric import VAL_BPB
 from autoresearch.report.blocks import Paragraph
 from autoresearch.report.results import ablation
 from autoresearch.terminal.console import print_blocks
@@ -25,7 +26,7 @@ FOUND = Ablation(
 
 def shown(**options: object) -> list[str]:
     buffer = io.StringIO()
-    print_blocks(ablation(FOUND), Console(file=buffer, _environ={"NO_COLOR": "1"}, **options))
+    print_blocks(ablation(FOUND, VAL_BPB), Console(file=buffer, _environ={"NO_COLOR": "1"}, **options))
     return re.sub(r"\x1b\[[0-9;]*m", "", buffer.getvalue()).splitlines()
 
 
@@ -45,7 +46,7 @@ def test_what_is_not_clear_is_neither_kept_nor_pruned_by_name() -> None:
     parts = [Part(4, "x", 0.0035, 0.0069, 0.69, 0.6, more_pairs=9), Part(6, "y", 0.1, 0.0069, 1.0, 0.0)]
     found = Ablation(6, 3, parts)
     assert (found.idle, [part.n for part in found.unclear], [part.carries for part in parts]) == ([], [4], [True, True])
-    *_, last = ablation(found)
+    *_, last = ablation(found, VAL_BPB)
     assert isinstance(last, Paragraph) and "--prune" not in last.parts[0]
     assert "what 4 carries is not decided; 9 more pairs would: `autoresearch ablate --draws N`" in last.parts[0]
 

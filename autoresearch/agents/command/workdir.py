@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from autoresearch.agents.edits import FILE, MAX_TEXT_CHARS
-from autoresearch.agents.rationale import OPENINGS, SOURCES
+from autoresearch.agents.rationale import OPENINGS, SOURCES, confidence_words, predicted_words
 from autoresearch.files import JsonObject, read_untrusted
 from autoresearch.ledger.rows import CATEGORIES
+from autoresearch.metric import VAL_BPB
 from autoresearch.source_tree import MAX_FILES, SourceTree
 from autoresearch.text import plain_text
 
@@ -31,7 +32,8 @@ MAX_NAME_CHARS = 200
 HEAD = f"""\
 # Your task
 
-Make ONE change to {{changed}} that should lower {{whose}} score, say in `{ANSWER}` what you expect of it, and stop.
+Make ONE change to {{changed}} that should {{improve}} {{whose}} score, say in `{ANSWER}` what you expect of it, \
+and stop.
 
 In this folder:
 
@@ -41,8 +43,8 @@ In this folder:
 - `{ANSWER}`: write it, as one JSON object:
   - `hypothesis`: what you changed and why it should help, one or two sentences
   - `category`: one of {", ".join(CATEGORIES)}
-  - `predicted`: expected change of val_bpb, a number; negative is better
-  - `confidence`: probability that val_bpb falls at all, 0 to 1
+  - `predicted`: {{predicted}}
+  - `confidence`: {{confidence}}
   - `source`: {SOURCES}
   - `opening`: {OPENINGS}
   - `start_from`: number of the experiment whose version you changed, only if it is not the incumbent
@@ -82,13 +84,16 @@ def initial_files(brief: "Brief") -> dict[str, bytes]:
 
 def _head(brief: "Brief") -> str:
     """Return the instructions before the brief."""
-    tree = SourceTree.parse(brief.source)
+    tree, metric = SourceTree.parse(brief.source), brief.metric
+    words = {"predicted": predicted_words(metric), "confidence": confidence_words(metric), "improve": metric.improves}
+    if metric == VAL_BPB:
+        words["predicted"] = "expected change of val_bpb, a number; negative is better"
     if not tree.framed:
-        return HEAD.format(**OF_TRAIN, contract=brief.contract)
+        return HEAD.format(**OF_TRAIN, **words, contract=brief.contract)
     names = ", ".join(f"`{path}`" for path in sorted(tree.files))
     new = " New files may be made." if brief.rules is not None and brief.rules.create else ""
     files = f"{names}: the files that may change. Edit them in place.{new}"
-    return HEAD.format(**OF_SEVERAL_FILES, files=files, contract=brief.contract)
+    return HEAD.format(**OF_SEVERAL_FILES, **words, files=files, contract=brief.contract)
 
 
 def _files(text: str) -> Iterable[tuple[str, str]]:

@@ -107,7 +107,8 @@ class ModelAgent:
         wanted: int = 1,
         deliver: DeliverText = lambda text, record: None,
     ) -> EditSession:
-        return EditSession(role, text, library, self.services.tools, wanted, deliver, brief.rules, brief.task)
+        rules, task, metric = brief.rules, brief.task, brief.metric
+        return EditSession(role, text, library, self.services.tools, wanted, deliver, rules, task, metric)
 
     def _models(self) -> list[str]:
         return [model for model in (self.model, self.config.code_model) if model]

@@ -1,15 +1,16 @@
 """Instructions for a model, by its role and by how it edits; its material is in the brief."""
 
-from autoresearch.agents.rationale import OPENINGS, SOURCES
+from autoresearch.agents.rationale import OPENINGS, SOURCES, confidence_words, predicted_words
 from autoresearch.agents.trial_tools import Role
 from autoresearch.brief.brief import contract_of
 from autoresearch.ledger.rows import CATEGORIES
+from autoresearch.metric import VAL_BPB, Metric
 
 _FORM = f"""\
 Hypothesis: what is changed and why it should help
 Category: one of {", ".join(CATEGORIES)}
-Predicted: expected change of val_bpb, for example -0.002
-Confidence: probability that val_bpb falls at all, 0 to 1
+Predicted: {{predicted}}
+Confidence: {{confidence}}
 Source: {SOURCES}
 Opening: {OPENINGS}
 Start from: number of the experiment whose train.py you change, only if it is not the incumbent"""
@@ -73,12 +74,14 @@ line with the path of its file:",
 }
 
 
-def system(role: Role, edit_format: str, task: str | None = None, source: str = "") -> str:
+def system(role: Role, edit_format: str, task: str | None = None, source: str = "", metric: Metric = VAL_BPB) -> str:
     """Return the instructions, which are the same for all proposals of a session.
 
     `task` is what several files are for; None: the contract of train.py, whose incumbent is `source`.
     """
-    work = _WORK[role, edit_format]
+    work = _WORK[role, edit_format].replace("{confidence}", confidence_words(metric))
+    predicted = "expected change of val_bpb, for example -0.002" if metric == VAL_BPB else predicted_words(metric)
+    work = work.replace("{predicted}", predicted)
     if task is None:
         return f"{contract_of(source)}\n\n{work}"
     for one, several in _OF_SEVERAL_FILES.items():

@@ -12,6 +12,7 @@ from autoresearch.agents.services import Library, Tools
 from autoresearch.agents.trial_tools import Role, define, read_number
 from autoresearch.brief.tokens import quote
 from autoresearch.files import JsonObject
+from autoresearch.metric import VAL_BPB, Metric
 from autoresearch.source import contract, diff
 from autoresearch.source_tree import EditRules
 
@@ -74,9 +75,10 @@ class EditSession:
         deliver: DeliverText = lambda text, record: None,
         rules: EditRules | None = None,
         task: str | None = None,
+        metric: Metric = VAL_BPB,
     ) -> None:
         self.role, self.library, self.tools, self.wanted, self.deliver = role, library, tools, wanted, deliver
-        self.rules, self.task = rules, task
+        self.rules, self.task, self.metric = rules, task, metric
         self.made: list[str] = []
         self.editor = Editor(text, rules)
         self.given = self.before = self.editor.text
@@ -180,7 +182,7 @@ class EditSession:
         return {**reading, **trying, **(editing if role == "propose" else {}), "propose": self._propose}
 
     def _propose_tool(self) -> JsonObject:
-        properties = rationale.PROPERTIES
+        properties = rationale.properties(self.metric)
         if self.role == "idea":
             idea = {"type": "string", "description": "exactly what to change, for the programmer"}
             properties = {**properties, "idea": idea}

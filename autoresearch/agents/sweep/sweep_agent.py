@@ -15,6 +15,7 @@ from autoresearch.agents.base import BadProposal, Exhausted, InstantAgent, Propo
 from autoresearch.files import JsonObject
 from autoresearch.ledger import BROKEN
 from autoresearch.ledger.categories import category_of_constant
+from autoresearch.metric import VAL_BPB
 from autoresearch.source.constants import Constant, Number
 from autoresearch.source.scalars import scalars, with_scalars
 from autoresearch.source_tree import SourceTree
@@ -32,6 +33,8 @@ STEPS = 4  # candidate factors in each direction
 MIN_LOG2 = 0.1  # of a factor that is worth a trial
 MAX_DUPLICATES = 5  # in a row, after which every move must have been tried
 ROUNDING_BPB = 1e-4  # scores in the history are rounded to this
+ROUNDING_SHARE = 1e-4  # of a score that is not in bits per byte
+ROUNDING = 5  # decimals of a prediction
 
 _EXCLUDED = re.compile(
     r"SEED|(^|_)(DEVICE|COMPILE|LOG|PRINT|DEBUG|VERBOSE|VERSION|FORMAT)(_|$)"
@@ -103,7 +106,7 @@ class Sweep(InstantAgent):
             text=with_scalars(brief.source, {knob.constant.name: value for knob, value in moved.items()}),
             hypothesis=", ".join(_describe(name, change) for name, change in params.items()),
             category=category_of_constant(_own_name(next(iter(params))).upper()),
-            predicted=round(predicted, 5) if own else None,
+            predicted=round(brief.metric.raw_change(predicted), ROUNDING) if own else None,
             params=params,
         )
         if reason is not None:
@@ -160,7 +163,7 @@ def _impossible(movable: list[Knob], moved: Mapping[Knob, Number]) -> str | None
 
 
 def _choose(movable: list[Knob], brief: "Brief", attempt: int) -> tuple[dict[Knob, Number], float]:
-    """Return new values for a few knobs, and the predicted change of val_bpb."""
+    """Return new values for a few knobs, and the predicted delta."""
     import numpy as np
 
     from autoresearch.agents.sweep.sampler import AdditiveSampler, ask
@@ -170,12 +173,19 @@ def _choose(movable: list[Knob], brief: "Brief", attempt: int) -> tuple[dict[Kno
     sampler = AdditiveSampler(
         here={knob.key: knob.here for knob in movable if choices[knob.key]},
         choices={key: list(values) for key, values in choices.items() if values},
-        noise=max(brief.sigma, ROUNDING_BPB),
+        noise=max(brief.sigma, _rounding(brief)),
         rng=rng,
     )
     point = ask(sampler, observations(brief.history, Sweep.name))
     moved = {knob: choices[knob.key][point[knob.key]] for knob in movable if point[knob.key] != knob.here}
     return moved, sampler.predicted
+
+
+def _rounding(brief: "Brief") -> float:
+    """Return the least noise of scores in the history: what they are rounded to."""
+    if brief.metric == VAL_BPB:
+        return ROUNDING_BPB
+    return ROUNDING_SHARE * abs(brief.incumbent_score or 0.0) or ROUNDING_BPB
 
 
 def observations(history: list["PastExperiment"], agent: str) -> list["Observation"]:
