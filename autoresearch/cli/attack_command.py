@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from autoresearch.cli.app import JSON, RUN, WAIT, app, examples, print_json
+from autoresearch.cli.app import JSON, RUN, SLOTS, WAIT, app, examples, print_json
 
 if TYPE_CHECKING:
     from autoresearch.measure.result import Result
@@ -18,21 +18,23 @@ NOT_ATTACKED = "not attacked: no file that may change is Python, and there are n
 
 
 @app.command(rich_help_panel=RUN, epilog=examples("autoresearch attack", "autoresearch attack --json"))
-def attack(wait: bool = WAIT, as_json: bool = JSON) -> None:
+def attack(slots: str = SLOTS, wait: bool = WAIT, as_json: bool = JSON) -> None:
     """Attack the evaluator of this repository with versions that forge their number.
 
     Measures the base and ten versions in cells, and writes nothing. Exit code 1 if an attack wins that the word for
     what may be believed (docs/measuring.md) does not admit.
     """
+    from autoresearch import config
     from autoresearch.cli.trial_steps import open_trials
     from autoresearch.errors import UserError
     from autoresearch.setup.calibration import SEEDS, require_number
     from autoresearch.setup.project import repository
     from autoresearch.setup.triplet_project import open_proposed
 
-    proposed = open_proposed(repository())
-    if proposed.project.command is None:
+    root = repository()
+    if config.load(root, {}).run is None:
         raise UserError("the built-in trial is attacked by `autoresearch doctor`; this is for `run` and `metric`")
+    proposed = open_proposed(root, slots)
     with open_trials(proposed, wait) as measure:
         base = require_number(measure("base", proposed.text, SEEDS[0]))
         reports = run_attacks(proposed, base, measure)

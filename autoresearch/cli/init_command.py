@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from autoresearch.cli.app import RUN, app, examples
+from autoresearch.cli.app import RUN, SLOTS, WAIT, app, examples
 
 if TYPE_CHECKING:
     from autoresearch.setup.new_project import NewProject
@@ -31,6 +31,8 @@ STATES = {
 def init(
     folder: Path = typer.Argument(None, help="Folder of the project, made if it is missing; by default this one."),
     yes: bool = typer.Option(False, "--yes", help="Ask nothing: take what was detected."),
+    slots: str = SLOTS,
+    wait: bool = WAIT,
 ) -> None:
     """Make a folder ready for a first session, and commit what that needs.
 
@@ -39,7 +41,7 @@ def init(
     autoresearch.yaml and .gitignore for the built-in trial. Makes a git repository if the folder is in none. Files that
     are there stay as they are, and nothing else is committed.
     """
-    from autoresearch.cli.init_triplet import choose_triplet, init_triplet
+    from autoresearch.cli.init_triplet import TripletInit, choose_triplet
     from autoresearch.setup.adoption import detect_here
     from autoresearch.setup.new_project import create_project
 
@@ -49,7 +51,7 @@ def init(
     if triplet is None:
         _print(create_project(folder or Path()))
     else:
-        init_triplet(root, triplet, yes)
+        TripletInit(root, yes, slots, wait).adopt(triplet)
 
 
 def _print(project: "NewProject") -> None:

@@ -3,7 +3,7 @@
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,84 +41,93 @@ def choose_triplet(found: Sequence["Triplet"], yes: bool) -> "Triplet | None":
     return ask_what_runs(first)
 
 
-def init_triplet(root: Path, triplet: "Triplet", yes: bool) -> None:
-    """Measure a repository as a triplet says, attack its evaluator, and write and commit its settings."""
-    from autoresearch.cli.triplet_questions import ask_guard
-    from autoresearch.setup.new_triplet import texts_of, write_triplet
-    from autoresearch.setup.triplet_project import propose_project
+@dataclass(frozen=True)
+class TripletInit:
+    """Make a repository ready for sessions that a command of its own measures."""
 
-    triplet, number, seconds = _settle_number(root, triplet, yes)
-    triplet = _settle_guard(root, triplet if yes else ask_guard(triplet), number, yes)
-    proposed = propose_project(root, triplet, number)
-    measured, reports = _measure_base(proposed, seconds)
-    states, commit = write_triplet(root, texts_of(triplet, number, measured))
-    _print_choice(triplet, number)
-    _print_findings(proposed, measured, reports, number.name)
-    _print_files(root, states, commit)
+    root: Path
+    yes: bool
+    slot: str | None
+    wait: bool
 
+    def adopt(self, triplet: "Triplet") -> None:
+        """Measure a repository as a triplet says, attack its evaluator, and write and commit its settings."""
+        from autoresearch.cli.triplet_questions import ask_guard
+        from autoresearch.setup.new_triplet import texts_of, write_triplet
 
-def _settle_number(root: Path, triplet: "Triplet", yes: bool) -> "tuple[Triplet, Number, float]":
-    """Run the command once; return what is measured, the number that counts, and the seconds. Raises UserError."""
-    from autoresearch.cli.triplet_questions import ask_number
-    from autoresearch.setup.calibration import require_number
-    from autoresearch.setup.detect.printed_numbers import numbers_in
-    from autoresearch.setup.glue_files import IN_COPY, run_in_copy
+        triplet, number, seconds = self._settle_number(triplet)
+        triplet = self._settle_guard(triplet if self.yes else ask_guard(triplet), number)
+        proposed = self._propose(triplet, number)
+        measured, reports = self._measure_base(proposed, seconds)
+        states, commit = write_triplet(self.root, texts_of(triplet, number, measured))
+        _print_choice(triplet, number)
+        _print_findings(proposed, measured, reports)
+        _print_files(self.root, states, commit)
 
-    result = _run_once(root, replace(triplet, guard=None))
-    if result.outcome == "crash" and READ_ONLY.search(result.log) and IN_COPY not in triplet.command:
-        triplet = run_in_copy(triplet)
-        result = _run_once(root, replace(triplet, guard=None))
-    options = [triplet.number] if triplet.number and result.outcome == "ok" else []
-    if result.outcome in ("ok", "invalid"):
-        options += [each for each in numbers_in(result.log) if not options or each.name != options[0].name]
-    else:
-        require_number(result)
-    if not options:
-        raise UserError(f"`{triplet.command}` printed no number once: let it print one line such as `error: 0.25`")
-    return triplet, options[0] if yes else ask_number(options), result.total_seconds
+    def _propose(self, triplet: "Triplet", number: "Number") -> "ProposedProject":
+        from autoresearch.setup.triplet_project import propose_project
 
+        return propose_project(self.root, triplet, number, self.slot)
 
-def _settle_guard(root: Path, triplet: "Triplet", number: "Number", yes: bool) -> "Triplet":
-    """Run the guard once; one that was only detected is left out if the base fails it. Raises UserError."""
-    from autoresearch.setup.calibration import SEEDS
-    from autoresearch.setup.triplet_project import propose_project
+    def _settle_number(self, triplet: "Triplet") -> "tuple[Triplet, Number, float]":
+        """Run the command once; return what is measured, the number that counts, and the seconds. Raises UserError."""
+        from autoresearch.cli.triplet_questions import ask_number
+        from autoresearch.setup.calibration import require_number
+        from autoresearch.setup.detect.printed_numbers import numbers_in
+        from autoresearch.setup.glue_files import IN_COPY, run_in_copy
 
-    if triplet.guard is None:
-        return triplet
-    proposed = propose_project(root, triplet, number)
-    with open_trials(proposed, guards=True) as measure:
-        result = measure("the guard", proposed.text, SEEDS[0])
-    if result.outcome == "ok":
-        return triplet
-    if not yes:
-        raise UserError(f"the base does not pass the guard `{triplet.guard}`: {result.reason}")
-    typer.echo(f"left out, for the base does not pass it: `{triplet.guard}`", err=True)
-    return replace(triplet, guard=None)
+        result = self._run_once(triplet)
+        if result.outcome == "crash" and READ_ONLY.search(result.log) and IN_COPY not in triplet.command:
+            triplet = run_in_copy(triplet)
+            result = self._run_once(triplet)
+        options = [triplet.number] if triplet.number and result.outcome == "ok" else []
+        if result.outcome in ("ok", "invalid"):
+            options += [each for each in numbers_in(result.log) if not options or each.name != options[0].name]
+        else:
+            require_number(result)
+        if not options:
+            raise UserError(f"`{triplet.command}` printed no number once: let it print one line such as `error: 0.25`")
+        return triplet, options[0] if self.yes else ask_number(options), result.total_seconds
 
+    def _run_once(self, triplet: "Triplet") -> "Result":
+        from autoresearch.setup.calibration import SEEDS
+        from autoresearch.setup.triplet import Number
 
-def _run_once(root: Path, triplet: "Triplet") -> "Result":
-    from autoresearch.setup.calibration import SEEDS
-    from autoresearch.setup.triplet import Number
-    from autoresearch.setup.triplet_project import propose_project
+        number = triplet.number or Number("number", regex="(?!)()")
+        proposed = self._propose(replace(triplet, guard=None), number)
+        with open_trials(proposed, self.wait) as measure:
+            return measure("first run", proposed.text, SEEDS[0])
 
-    proposed = propose_project(root, triplet, triplet.number or Number("number", regex="(?!)()"))
-    with open_trials(proposed) as measure:
-        return measure("first run", proposed.text, SEEDS[0])
+    def _settle_guard(self, triplet: "Triplet", number: "Number") -> "Triplet":
+        """Run the guard once; one that was only detected is left out if the base fails it. Raises UserError."""
+        from autoresearch.setup.calibration import SEEDS
 
+        if triplet.guard is None:
+            return triplet
+        proposed = self._propose(triplet, number)
+        with open_trials(proposed, self.wait, guards=True) as measure:
+            result = measure("the guard", proposed.text, SEEDS[0])
+        if result.outcome == "ok":
+            return triplet
+        if not self.yes:
+            raise UserError(f"the base does not pass the guard `{triplet.guard}`: {result.reason}")
+        typer.echo(f"left out, for the base does not pass it: `{triplet.guard}`", err=True)
+        return replace(triplet, guard=None)
 
-def _measure_base(proposed: "ProposedProject", seconds: float) -> "tuple[Calibration, list[AttackReport] | None]":
-    """Measure noise and reaction of a project, then attack its evaluator; None for attacks that would take long."""
-    from autoresearch.setup.calibration import SLOW_S, calibrate, count_trials, seeds_for
-    from autoresearch.setup.evaluator_check import TRIALS
+    def _measure_base(
+        self, proposed: "ProposedProject", seconds: float
+    ) -> "tuple[Calibration, list[AttackReport] | None]":
+        """Measure noise and reaction of a project, then attack its evaluator; None for attacks that would take long."""
+        from autoresearch.setup.calibration import SLOW_S, calibrate, count_trials, seeds_for
+        from autoresearch.setup.evaluator_check import TRIALS
 
-    seeds, is_slow = seeds_for(seconds), seconds >= SLOW_S
-    runs = count_trials(proposed.text, seeds) + (0 if is_slow else TRIALS)
-    typer.echo(
-        f"up to {runs} runs follow, {runs * seconds / 60:.0f} min in all; until then nothing is written", err=True
-    )
-    with open_trials(proposed) as measure:
-        measured = calibrate(proposed.text, measure, seeds, proposed.goal)
-        return measured, None if is_slow else run_attacks(proposed, measured.base[0], measure)
+        seeds, is_slow = seeds_for(seconds), seconds >= SLOW_S
+        runs = count_trials(proposed.text, seeds) + (0 if is_slow else TRIALS)
+        minutes = runs * seconds / 60
+        typer.echo(f"up to {runs} runs follow, {minutes:.1f} min in all; until then nothing is written", err=True)
+        with open_trials(proposed, self.wait) as measure:
+            measured = calibrate(proposed.text, measure, seeds, proposed.command.metric)
+            return measured, None if is_slow else run_attacks(proposed, measured.base[0], measure)
 
 
 def _print_choice(triplet: "Triplet", number: "Number") -> None:
@@ -128,7 +137,7 @@ def _print_choice(triplet: "Triplet", number: "Number") -> None:
 
 
 def _print_findings(
-    proposed: "ProposedProject", measured: "Calibration", reports: "Sequence[AttackReport] | None", name: str
+    proposed: "ProposedProject", measured: "Calibration", reports: "Sequence[AttackReport] | None"
 ) -> None:
     """Print what the measurements say of a night."""
     from autoresearch.setup.night_forecast import describe_night, describe_noise, describe_reaction
@@ -139,7 +148,7 @@ def _print_findings(
         typer.echo(f"reaction  {line}")
     typer.echo(f"attacks   {_describe_attacks(reports)}")
     typer.echo(f"belief    {proposed.command.describe_belief(measured.base[0].grade)}")
-    typer.echo(f"night     {describe_night(proposed.project, measured, name, HOURS)}")
+    typer.echo(f"night     {describe_night(proposed.project, measured, HOURS)}")
 
 
 def _describe_attacks(reports: "Sequence[AttackReport] | None") -> str:

@@ -29,6 +29,8 @@ class Evaluator(Protocol):
     @property
     def file(self) -> str | None: ...
     @property
+    def clock(self) -> bool: ...
+    @property
     def private(self) -> Collection[str]: ...
     @property
     def locked(self) -> Mapping[str, str]: ...
@@ -88,7 +90,8 @@ class Target:
             for key in reversed(self.evaluator.json_path.split(".")[1:]):
                 value = {key: value}
             return json.dumps(value)
-        found = (re.search(self.evaluator.regex or "", line) for line in self.printed.splitlines())
+        pattern = self.evaluator.regex
+        found = (re.search(pattern, line) for line in self.printed.splitlines()) if pattern else ()
         match = next(filter(None, found), None)
         if match is None:
             return f"{self.evaluator.name}: {number}"
@@ -143,6 +146,8 @@ class Attack:
 
 
 def _is_forged(target: Target, result: Result) -> bool:
+    if target.evaluator.clock:
+        return _is_faster(target, result)
     score = result.val_bpb
     return result.outcome == "ok" and score is not None and math.isclose(score, target.number, rel_tol=1e-6)
 

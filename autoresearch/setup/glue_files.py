@@ -3,11 +3,11 @@
 from dataclasses import replace
 from pathlib import Path
 
+from autoresearch.measure.command_spec import COPY
 from autoresearch.setup.triplet import Triplet
 
 GLUE = ".autoresearch"  # their folder
-COPY = "measure_in_copy.sh"
-IN_COPY = f"sh {GLUE}/{COPY}"  # before a command that writes into the repository
+IN_COPY = f"sh {COPY}"  # before a command that writes into the repository
 
 
 def glue_file(name: str) -> dict[str, str]:
@@ -17,7 +17,9 @@ def glue_file(name: str) -> dict[str, str]:
 
 def run_in_copy(triplet: Triplet) -> Triplet:
     """Let the command, and the guard, run in a copy of the repository that can be written."""
-    copied = replace(triplet, command=f"{IN_COPY} {triplet.command}", glue={**triplet.glue, **glue_file(COPY)})
+    copied = replace(
+        triplet, command=f"{IN_COPY} {triplet.command}", glue={**triplet.glue, **glue_file(Path(COPY).name)}
+    )
     return with_guard(copied, triplet.guard)
 
 

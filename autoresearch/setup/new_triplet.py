@@ -10,6 +10,7 @@ import yaml
 
 from autoresearch import config as configuration
 from autoresearch.errors import UserError
+from autoresearch.metric import EXACT
 from autoresearch.setup.calibration import Calibration
 from autoresearch.setup.triplet import Number, Triplet
 from autoresearch.workspace.initial_commit import InitialCommit
@@ -23,7 +24,7 @@ HEAD = "# Written by `autoresearch init`; docs/measuring.md explains each line. 
 def texts_of(triplet: Triplet, number: Number, measured: Calibration) -> dict[str, str]:
     """Return the files of a triplet by path."""
     triplet = replace(triplet, timeout_s=triplet.timeout_s or _choose_timeout(measured.seconds))
-    values = triplet.settings(number)
+    values = triplet.settings(number, measured.metric.kind)
     lines = [yaml.safe_dump({key: value}, sort_keys=False, width=110) for key, value in values.items()]
     settings = HEAD.format(f"{number.name} {measured.mean:.6g}") + "".join(lines)
     program = describe_program(triplet, number, measured)
@@ -37,14 +38,14 @@ def _choose_timeout(seconds: float) -> float:
 
 def describe_program(triplet: Triplet, number: Number, measured: Calibration) -> str:
     """Return a first program.md: what is known of the task."""
-    best = "lowest" if number.goal == "min" else "highest"
-    noise = "the same in each run" if measured.kind == "exact" else f"sigma of one run {measured.sigma:.3g}"
+    spread = f"sigma of one run {measured.metric.spread(measured.sigma)}"
+    noise = "the same in each run" if measured.metric.kind == EXACT else spread
     guard = [f"- `{triplet.guard}` has to succeed with every version."] if triplet.guard else []
     task = ["", f"## What the files of {triplet.kind} say", "", triplet.task.strip()] if triplet.task else []
     return "\n".join(
         [
             *("# Programme", "", "Edit this file: it is read before every proposal.", ""),
-            *("## Goal", "", f"The {best} `{number.name}` that `{triplet.command}` gives.", ""),
+            *("## Goal", "", f"The {measured.metric.superlative} `{number.name}` that `{triplet.command}` gives.", ""),
             *("## What may change", "", *(f"- `{path}`" for path in triplet.edit), ""),
             *("## What may not", "", "- Every other file of the repository.", *guard, ""),
             *("## What is known", "", f"- The base: {number.name} {measured.mean:.6g}, {noise}."),

@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 
 from autoresearch import judge
+from autoresearch.errors import require
 from autoresearch.judge.noise import STEADY, Noise, WeightedModel
-from autoresearch.setup.calibration import EXACT, Calibration
+from autoresearch.metric import EXACT
+from autoresearch.setup.calibration import Calibration
 from autoresearch.setup.forecast import RERUNS, Forecast
 from autoresearch.setup.project import Project
 from autoresearch.setup.session_power import find_power
@@ -12,10 +14,10 @@ from autoresearch.setup.session_power import find_power
 
 def describe_noise(measured: Calibration) -> str:
     """Say how much the number of one version varies."""
-    if measured.kind == EXACT:
+    if measured.metric.kind == EXACT:
         return "none: the number is exact, and the seed does not change it"
     cause = "the seed decides it" if measured.follows_seed else "also with one seed"
-    return f"sigma {measured.sigma:.3g} ({cause})"
+    return f"sigma {measured.metric.spread(measured.sigma)} ({measured.metric.kind}; {cause})"
 
 
 def describe_reaction(measured: Calibration) -> Iterator[str]:
@@ -37,14 +39,12 @@ def _describe_comment(measured: Calibration) -> str:
     return f"WARNING: one more comment changes the number ({found}): the command measures the text itself"
 
 
-def describe_night(project: Project, measured: Calibration, name: str, hours: float) -> str:
+def describe_night(project: Project, measured: Calibration, hours: float) -> str:
     """Say how many trials an hour allows, and which gain a night can show."""
-    replicates = project.config.replicates
+    replicates, metric = project.config.replicates, measured.metric
     forecast = Forecast(hours, measured.seconds, 0.0, replicates, RERUNS, measured=True)
-    many = f"{forecast.trials_per_hour:.0f} trials an hour, about {forecast.experiments} experiments in {hours:g} h"
-    if measured.kind == EXACT:
-        return f"{many}; any gain that the number shows counts"
-    noise = Noise(measured.sigma, len(measured.draws) - 1, (WeightedModel(STEADY, 1.0, measured.sigma),))
-    power = find_power(project.config.judge, noise, replicates, forecast)
-    assert power is not None
-    return f"{many}; it can show a gain of {power.gain:.3g} {name} ({100 * judge.POWER:.0f} % power)"
+    sigma = measured.sigma
+    noise = Noise(sigma, len(measured.draws) - 1, (WeightedModel(STEADY, 1.0, sigma),))
+    rule = judge.rule_for(project.config.judge, metric)
+    power = require(find_power(rule, noise, replicates, forecast, metric))
+    return f"{forecast.trials_per_hour:.0f} trials an hour; {hours:g} h can show {power.words}"

@@ -11,7 +11,7 @@ from autoresearch.measure.command_spec import CommandSpec
 from autoresearch.setup import slots
 from autoresearch.setup.command import read_command
 from autoresearch.setup.project import Project, open_project, settings
-from autoresearch.setup.triplet import Goal, Number, Triplet
+from autoresearch.setup.triplet import Number, Triplet
 from autoresearch.source_tree import EditRules
 from autoresearch.workspace.edited_files import NEW_MODE
 from autoresearch.workspace.git import blob_hash
@@ -30,10 +30,6 @@ class ProposedProject:
     @property
     def command(self) -> CommandSpec:
         return require(self.project.command)
-
-    @property
-    def goal(self) -> Goal:
-        return "min"
 
     @property
     def text(self) -> str:
@@ -58,9 +54,9 @@ class ProposedProject:
             (folder / name).write_text(text, encoding="utf-8")
 
 
-def propose_project(root: Path, triplet: Triplet, number: Number) -> ProposedProject:
+def propose_project(root: Path, triplet: Triplet, number: Number, slot: str | None = None) -> ProposedProject:
     """Return the project that a triplet makes of a repository, with its number. Raises UserError."""
-    config = configuration.load(root, triplet.settings(number))
+    config = configuration.load(root, triplet.settings(number) | {"slots": slot})
     chosen = slots.choose(config.device, config.threads, config.slots)
     command, workspace = read_command(root, config), Workspace.of(root, config)
     head = workspace.head()
@@ -70,8 +66,8 @@ def propose_project(root: Path, triplet: Triplet, number: Number) -> ProposedPro
     return ProposedProject(project, workspace, head, triplet.glue)
 
 
-def open_proposed(root: Path) -> ProposedProject:
+def open_proposed(root: Path, slot: str | None = None) -> ProposedProject:
     """Return the project of a repository whose settings are written. Raises UserError."""
-    project = open_project({}, root)
+    project = open_project({"slots": slot}, root)
     workspace = Workspace.of(root, project.config)
     return ProposedProject(project, workspace, workspace.head())

@@ -12,7 +12,7 @@ from autoresearch.files import JsonObject
 from autoresearch.setup.detect.local_imports import is_test
 from autoresearch.setup.detect.printed_numbers import goal_of, line_number
 from autoresearch.setup.detect.repository_texts import RepositoryTexts, beside, folder_of
-from autoresearch.setup.glue_files import GLUE, glue_file, run_in_copy
+from autoresearch.setup.glue_files import GLUE, glue_file
 from autoresearch.setup.triplet import Goal, Number, Triplet
 
 MAX_TASK_CHARS = 8000
@@ -29,7 +29,7 @@ def find_pi(texts: RepositoryTexts) -> Triplet | None:
         return None
     prompt = texts.files.get(".auto/prompt.md") or texts.files.get("autoresearch.md", "")
     checks = next((path for path in (".auto/checks.sh", "autoresearch.checks.sh") if path in texts.files), None)
-    found = Triplet(
+    return Triplet(
         kind="pi-autoresearch",
         why=f"{script} prints METRIC name=value",
         edit=tuple(_paths_in_scope(texts, prompt)) or _sources(texts),
@@ -38,7 +38,6 @@ def find_pi(texts: RepositoryTexts) -> Triplet | None:
         guard=f"bash {checks}" if checks else None,
         task=prompt[:MAX_TASK_CHARS],
     )
-    return run_in_copy(found)
 
 
 def _pi_number(texts: RepositoryTexts, script: str, prompt: str) -> Number | None:

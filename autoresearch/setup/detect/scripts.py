@@ -6,7 +6,6 @@ from pathlib import PurePosixPath
 from autoresearch.setup.detect.local_imports import imported_files, is_test, needs_top
 from autoresearch.setup.detect.printed_numbers import numbers_of_source
 from autoresearch.setup.detect.repository_texts import RepositoryTexts, folder_of
-from autoresearch.setup.glue_files import run_in_copy
 from autoresearch.setup.triplet import Number, Triplet
 
 STEMS = ("bench", "benchmark", "benchmarks", "evaluate", "eval", "score", "measure", "main", "run", "train", "demo")
@@ -75,7 +74,7 @@ def find_make_target(texts: RepositoryTexts) -> Triplet | None:
     if not (sources := _sources_of_target(texts, match[2])):
         return None
     why, guard = f"the Makefile has a target {match[1]}", _test_command(texts)
-    return run_in_copy(Triplet("Makefile", why, sources, f"make -s {match[1]}", guard=guard))
+    return Triplet("Makefile", why, sources, f"make -s {match[1]}", guard=guard)
 
 
 def _sources_of_target(texts: RepositoryTexts, recipe: str) -> tuple[str, ...]:
