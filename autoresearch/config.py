@@ -230,7 +230,7 @@ class Config(BaseModel):
     max_lines: int | None = Field(default=None, gt=0)  # of train.py; None: no limit
     pool: bool = False  # near misses whose changes do not conflict are merged and measured as one candidate
     total_pairs: Pairs = 3  # of trials for the honest total when a session ends; 0: none
-    budget: str | None = None  # of one trial: `5m`, `300s` (wall clock), `15cpu` (CPU seconds), `200steps`
+    budget: str | None = None  # of one trial: `5m`, `300s` (wall clock), `15cpu` (CPU seconds), `200steps`, `none`
     hours: float | None = Field(default=None, gt=0, allow_inf_nan=False)  # from now on; None: until it is stopped
     until: TimeOfDay | None = None  # the next such time by the local clock, instead of `hours`; None: no limit
     max_experiments: int | None = Field(default=None, gt=0)  # None: no limit
@@ -250,6 +250,8 @@ class Config(BaseModel):
     train: str = "train.py"  # the one file that may be edited, where `edit` names none
     edit: Annotated[Words, AfterValidator(_require_paths)] = Field(default_factory=list)  # files that may be edited
     create: bool = False  # whether new files may match `edit`
+    setup: Annotated[tuple[str, ...], BeforeValidator(_split_words)] = ()  # makes what the commands need, once
+    python: str | None = None  # path of the Python of the commands; None: of `setup`, of .venv, or ours
     run: RunCommand | None = None  # measures a version; None: the built-in trial
     score: ScoreCommand | None = None  # reads the number from the outputs of `run`, without files that may change
     holdout: ScoreCommand | None = None  # the same on other answers: for the honest total, never shown to an agent
@@ -305,7 +307,7 @@ def _settle_edited(config: Config) -> Config:
 
     The built-in trial measures one Python file.
     """
-    alone = config.score or config.holdout or config.guards
+    alone = config.score or config.holdout or config.guards or config.setup or config.python
     if (config.run is None) is not (config.metric is None) or (config.run is None and alone):
         raise UsageError(f"`run` and `metric` in {FILE} belong together: give both, or none for the built-in trial")
     if config.run is not None:
@@ -331,8 +333,8 @@ def _check_command(config: Config) -> None:
     _check_guards(config)
     if config.holdout is not None and config.score is None:
         raise UsageError("`holdout` needs `score`: both read the outputs of one run")
-    if config.budget is not None:
-        raise UsageError("`budget` is of the built-in trial: `timeout` of `run` limits a command")
+    if config.budget is not None and not re.fullmatch(r"none|\d+(?:\.\d+)?(?:s|m|h|cpu)", config.budget.strip()):
+        raise UsageError(f"cannot read the budget {config.budget!r} of a command: write it as 60s, 5m, 60cpu or none")
     if config.program in config.edit:
         raise UsageError(f"{config.program} is yours: `edit` may not name it")
 
@@ -347,8 +349,8 @@ def _check_guards(config: Config) -> None:
         source, of = guard.source, f"guards: {guard.name}"
         if (source is None) is not bool(guard.command) or len(limits) is not (0 if guard.command else 1):
             raise UsageError(f"{of}: give either `command`, or `from` and one of `at_most` and `at_least`")
-        if source is not None and (source.regex is None) is (source.json_path is None):
-            raise UsageError(f"{of}: give `regex` or `json` in `from`, and only one of them")
+        if source is not None and sum(map(bool, (source.regex, source.json_path, source.clock))) != 1:
+            raise UsageError(f"{of}: give one of `regex`, `json` and `clock` in `from`, and only one of them")
         if source is not None and source.file and (config.score or source.file not in require(config.run).outputs):
             raise UsageError(f"{of}: {source.file} is none of `run.outputs`, or `score` prints the numbers")
 

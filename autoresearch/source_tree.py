@@ -18,7 +18,10 @@ TRAIN = "train.py"
 MAX_PATH_CHARS = 200
 MAX_FILES = 200
 MAX_TREE_CHARS = 1_000_000
-STARTUP_FILES = ("conftest.py", "sitecustomize.py", "usercustomize.py", "*.pth")  # run without being asked for
+TOOL_FILES = (  # programs run them, or take their settings from them, without being asked for
+    *("conftest.py", "sitecustomize.py", "usercustomize.py", "*.pth"),
+    *("pytest.ini", ".pytest.ini", "tox.ini", "setup.cfg", "pyproject.toml"),
+)
 _HEAD = re.compile(r"==> (.+), (\d+) characters <==\n")
 
 
@@ -73,18 +76,24 @@ def _split(text: str) -> list[tuple[str, str]] | None:
 class EditRules:
     """Files that a researcher may change: those that match a pattern; with `create`, also new ones.
 
-    In a pattern, `*` stands for any part of a name and `**` for any folders.
+    In a pattern, `*` stands for any part of a name and `**` for any folders. Files that other programs take as their
+    own (`TOOL_FILES`) match only by their name.
     """
 
     patterns: tuple[str, ...]
     create: bool = False
 
     def matches(self, path: str) -> bool:
+        return self.covers(path) and not self.is_unnamed_tool(path)
+
+    def covers(self, path: str) -> bool:
         return any(_matches(path.split("/"), pattern.split("/")) for pattern in self.patterns)
 
-    def names(self, path: str) -> bool:
-        """Return whether a pattern is a path itself, or its name in any folder."""
-        return any(PurePosixPath(pattern).name == PurePosixPath(path).name for pattern in self.patterns)
+    def is_unnamed_tool(self, path: str) -> bool:
+        """Return whether other programs take a file as their own, and no pattern has its name."""
+        name = PurePosixPath(path).name
+        is_tool = any(fnmatchcase(name, each) for each in TOOL_FILES)
+        return is_tool and all(PurePosixPath(pattern).name != name for pattern in self.patterns)
 
 
 @dataclass(frozen=True)
@@ -110,12 +119,14 @@ class TreeLimits:
 
     def _reason_against(self, path: str) -> str | None:
         """Return why there may be no new file of this path; None if there may."""
+        if self.rules.is_unnamed_tool(path):
+            return (
+                f"`{path[:MAX_PATH_CHARS]}` would be run or read without being asked for, and `edit` does not name it"
+            )
         if not self.rules.create or not self.rules.matches(path):
             return f"`{path[:MAX_PATH_CHARS]}` is none of the files that may change ({', '.join(self.rules.patterns)})"
         if not is_plain_path(path):
             return f"`{path[:MAX_PATH_CHARS]}` cannot be the path of a file"
-        if any(fnmatchcase(PurePosixPath(path).name, each) for each in STARTUP_FILES) and not self.rules.names(path):
-            return f"`{path}` would run without being asked for: name it in `edit` if that is meant"
         clash = next((each for each in self.locked if _is_inside(each, path) or _is_inside(path, each)), None)
         return f"`{path}` is in the way of `{clash}`" if clash else None
 

@@ -62,6 +62,7 @@ class Remeasurer:
         spent = base_overhead(self.ledger, self.session, experiment.n)
         plan = TrialPlan(
             wants_holdout=lambda val_bpb: True,
+            checks_guards=lambda val_bpb: False,
             watch=lambda progress: self.watch(experiment.n, progress),
             base=Overhead(**spent) if spent else None,
         )

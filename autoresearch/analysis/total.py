@@ -18,9 +18,11 @@ from autoresearch.analysis.session_noise import raw_noise
 from autoresearch.errors import require
 from autoresearch.files import JsonObject
 from autoresearch.ledger import Event, Ledger, Session
+from autoresearch.ledger.metrics import settle_metric
 from autoresearch.ledger.rows import TRANSFER
 from autoresearch.ledger.trials import judging
 from autoresearch.measure.result import Result
+from autoresearch.metric import EXACT, Metric
 
 MAX_SHARE = 0.3  # of the session that the total may take: half an hour of an eight-hour night is 7 %
 FEWEST_PAIRS = 2  # one has no interval
@@ -65,8 +67,10 @@ def _parse(data: JsonObject) -> Total | None:
 
 
 def measure_total(remeasurer: Remeasurer, pairs: int) -> Total:
-    """Measure `pairs` pairs, two or more. Raises UserError if nothing was kept, or one fails."""
+    """Measure `pairs` pairs, of an exact number one. Raises UserError if nothing was kept, or one fails."""
     base, *_, final = stack(remeasurer.ledger, remeasurer.session)
+    metric = settle_metric(remeasurer.ledger, remeasurer.session)
+    pairs = _needed_pairs(metric, pairs)
     first = max(map(remeasurer.count_trials, (base, final)))  # `reproduce` may have used more for one
     scores: dict[int, list[Result]] = {base.id: [], final.id: []}
     for pair in range(first, first + pairs):
@@ -74,7 +78,7 @@ def measure_total(remeasurer: Remeasurer, pairs: int) -> Total:
             scores[experiment.id].append(remeasurer.run_trial(experiment, pair))
     before, after = scores[base.id], scores[final.id]
     noise = raw_noise(remeasurer.ledger, remeasurer.session)
-    delta = remeasurer.session.metric.difference
+    delta = metric.difference
     val = [delta(require(b.val_bpb), require(a.val_bpb)) for a, b in zip(before, after, strict=True)]
     holdout = [delta(require(b.holdout_bpb), require(a.holdout_bpb)) for a, b in zip(before, after, strict=True)]
     minimum = _running_minimum(remeasurer)
@@ -100,8 +104,14 @@ def fitting_pairs(store: Ledger, session: Session, most: int, available_s: float
     seconds = seconds_of_pair(store, session)
     if not seconds:
         return 0
+    metric = settle_metric(store, session)
     fitting = most if available_s is None else min(most, int(available_s / seconds + 1e-6))
-    return fitting if fitting >= FEWEST_PAIRS else 0
+    return _needed_pairs(metric, fitting) if fitting >= _needed_pairs(metric, FEWEST_PAIRS) else 0
+
+
+def _needed_pairs(metric: Metric, pairs: int) -> int:
+    """Return how many of so many pairs tell something: of a number without noise, one."""
+    return min(pairs, 1) if metric.kind == EXACT else pairs
 
 
 def seconds_of_pair(store: Ledger, session: Session) -> float:
@@ -118,11 +128,13 @@ def seconds_of_pair(store: Ledger, session: Session) -> float:
 
 
 def interval(differences: Sequence[float], noise: tuple[float, float] | None = None) -> Interval:
-    """Return mean and 95 % interval of two or more paired differences, by Student's t.
+    """Return mean and 95 % interval of two or more paired differences, by Student's t; of one, it is a point.
 
     `noise` are sigma of one trial and its degrees of freedom, as the session knows them. A difference of two trials has
     twice their variance; what they share by their seed is left out of account, so the interval is rather too wide.
     """
+    if len(differences) == 1:
+        return Interval(*3 * [round(differences[0], 6)])
     sigma, dof = noise or (0.0, 0.0)
     dof, own = min(dof, judge.MAX_EARLIER_DOF), len(differences) - 1
     squares = own * stdev(differences) ** 2 + dof * 2 * sigma**2

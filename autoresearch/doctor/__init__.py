@@ -1,15 +1,20 @@
 """Doctor: checks of machine, project and sandbox, and a forecast. Checks change nothing."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from autoresearch.brief.brief import Brief
+from autoresearch.config import Config
 from autoresearch.doctor import card_checks, machine_checks, project_checks, protection_checks
 from autoresearch.doctor.check import Check
+from autoresearch.errors import UserError
 from autoresearch.files import JsonObject
+from autoresearch.measure.command_spec import CommandSpec
 from autoresearch.sandbox.selftest import Inspection
 from autoresearch.setup import forecast
+from autoresearch.setup.command import read_command
 from autoresearch.setup.forecast import Forecast
 from autoresearch.setup.project import Project, budget
 from autoresearch.setup.project import settings as trial_settings
@@ -91,7 +96,14 @@ def examine(
     device = chosen.device
     expected = forecast.expect(ledger, budget(config, device), device, config.replicates, hours)
     power = None
-    if root is not None and dataset is not None:
-        project = Project(root, config, (chosen,), dataset, trial_settings(config, chosen))
-        power = expect_power(project, expected)
+    if root is not None and (basis := dataset or _find_command(root, config)) is not None:
+        project = Project(root, config, (chosen,), basis, trial_settings(config, chosen))
+        power = expect_power(project, expected if dataset else None)
     return Findings(checks, inspection, expected, power)
+
+
+def _find_command(root: Path, config: Config) -> CommandSpec | None:
+    """Return the command that measures; None if there is none, or a check reports what is wrong with it."""
+    with suppress(UserError):
+        return read_command(root, config) if config.run is not None else None
+    return None

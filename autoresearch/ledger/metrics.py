@@ -30,6 +30,12 @@ def settle_metric(ledger: Ledger, session: Session) -> Metric:
     return replace(metric, kind=EXACT if len(scores) > 1 and len(set(scores)) == 1 else NOISY)
 
 
+def count_tasks(ledger: Ledger, session: Session) -> int:
+    """Return the number of tasks of a rate; 0 where the number is none, or the base is not measured yet."""
+    trials = next(iter(scores_by_task(ledger, session, ["base"]).values()), [])
+    return len(trials[0]) if trials else 0
+
+
 def scores_by_task(ledger: Ledger, session: Session, purposes: Sequence[str]) -> dict[int, list[Tasks]]:
     """Return the scores by task of good trials with these purposes, by the id of their experiment."""
     found: dict[int, list[Tasks]] = {}

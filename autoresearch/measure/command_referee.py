@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from autoresearch.files import read_untrusted
+from autoresearch.measure.command_clock import CommandClock
 from autoresearch.measure.command_spec import CommandSpec, Step
 from autoresearch.measure.guards import CommandGuard, GuardError
 from autoresearch.measure.reading import NoNumberError, Reading
@@ -22,7 +23,7 @@ from autoresearch.measure.result import Overhead, Progress, Result
 from autoresearch.measure.settings import Settings, TrialPlan, Unwanted
 from autoresearch.measure.suspension import SuspensionDetector
 from autoresearch.sandbox.cell import Cell, CellError, CellLost
-from autoresearch.sandbox.launch import CellSpec
+from autoresearch.sandbox.launch import PATH, CellSpec
 from autoresearch.source_tree import SourceTree
 from autoresearch.text import last_lines
 
@@ -43,6 +44,7 @@ class _Scoring:
     outputs: Mapping[str, bytes]
     plan: TrialPlan
     result: Result
+    run_seconds: float  # of `run`, by our clock
 
     def write_outputs(self, folder: Path) -> Path:
         """Write the outputs of `run` into a new folder, and return it."""
@@ -94,9 +96,9 @@ class CommandReferee:
         """Take the steps of a trial. Raises NoNumberError, CellError, Unwanted."""
         spec, began = self._spec, time.monotonic()
         with self._step(spec.run, self._lay_out(folder / "run", source), seed, plan, result) as cell:
-            result.train_seconds = result.used = time.monotonic() - began
+            result.train_seconds = time.monotonic() - began
             outputs = {name: _read_output(cell, name) for name in spec.outputs}
-        scoring = _Scoring(source, seed, outputs, plan, result)
+        scoring = _Scoring(source, seed, outputs, plan, result, cell.seconds)
         if spec.score is None:
             found = spec.source_file
             reading = spec.read(result.log, outputs[found] if found else None, cell.seconds)
@@ -133,7 +135,7 @@ class CommandReferee:
         """Record the numbers that have a limit. Raises NoNumberError if one is missing."""
         try:
             for guard in self._spec.number_guards:
-                scoring.result.guards[guard.name] = guard.read(printed, scoring.outputs)
+                scoring.result.guards[guard.name] = guard.read(printed, scoring.outputs, scoring.run_seconds)
         except GuardError as error:
             raise NoNumberError("invalid", str(error)) from None
 
@@ -190,19 +192,22 @@ class CommandReferee:
         stage: str = "",
     ) -> Iterator[Cell]:
         """Run a command to its end, and yield its dead cell. Raises NoNumberError, CellError, Unwanted."""
-        _link(step.read, tree)
+        _link({**self._spec.made, **step.read}, tree)
         with Cell.start(self._cell_spec(step, tree, seed, given)) as cell:
             result.grade, result.weaknesses, result.layers = cell.grade, list(cell.weaknesses), cell.layers
-            in_time = _wait(cell, plan, step.timeout_s, stage or ("score" if given else "train"))
-            if not in_time:
+            clock = CommandClock(cell, step.timeout_s, self._spec.budget if step is self._spec.run else None)
+            excess = _wait(cell, plan, clock, stage or ("score" if given else "train"))
+            if excess is not None:
                 cell.kill()
-            result.log = cell.log()
-            _check_end(cell, in_time, step, result.log)
+            result.log, result.used = cell.log(), clock.used
+            _check_end(cell, excess, result.log)
             yield cell
 
     def _cell_spec(self, step: Step, tree: Path, seed: int, given: Path | None) -> CellSpec:
         settings, threads = self._settings, str(self._settings.threads)
         environment = {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
+        if self._spec.runtime:
+            environment["PATH"] = f"{Path(self._spec.python).parent}:{PATH}"
         if settings.gpu is not None:
             environment["CUDA_VISIBLE_DEVICES"] = settings.gpu
         command = (self._spec.python if word == "python" else word for word in step.command)
@@ -210,7 +215,13 @@ class CommandReferee:
         enter = f"cd {shlex.quote(str(tree))} && exec {words}"
         return CellSpec(
             program=["/bin/sh", "-c", " && ".join([f'mkdir "$HOME/{OUT}"', *_link_home(step.read), enter])],
-            read=[tree, *([given] if given else []), *step.read.values()],
+            read=[
+                tree,
+                *([given] if given else []),
+                *step.read.values(),
+                *self._spec.runtime,
+                *self._spec.made.values(),
+            ],
             gpu=settings.device != "cpu",
             memory=settings.memory if settings.device == "cpu" else None,
             cores=settings.cores,
@@ -219,22 +230,21 @@ class CommandReferee:
         )
 
 
-def _wait(cell: Cell, plan: TrialPlan, limit_s: float, stage: str) -> bool:
-    """Wait for the end of a command; return False if its time is up first. Raises Unwanted."""
-    began = time.monotonic()
+def _wait(cell: Cell, plan: TrialPlan, clock: CommandClock, stage: str) -> str | None:
+    """Wait for the end of a command; return which limit it exceeds first, None if it exceeds none. Raises Unwanted."""
     while cell.is_running():
         plan.check_wanted()
-        if (spent := time.monotonic() - began) > limit_s:
-            return False
-        plan.watch(Progress(stage, spent / limit_s))
+        if (spent := clock.read()) > 1:
+            return clock.describe_excess()
+        plan.watch(Progress(stage, spent))
         time.sleep(POLL_S)
-    return True
+    return None
 
 
-def _check_end(cell: Cell, in_time: bool, step: Step, log: str) -> None:
+def _check_end(cell: Cell, excess: str | None, log: str) -> None:
     """Raise NoNumberError unless a command ended well."""
-    if not in_time:
-        raise NoNumberError("timeout", f"it did not end within {step.timeout_s:g} s")
+    if excess is not None:
+        raise NoNumberError("timeout", excess)
     if status := cell.exit_status():
         words = "".join(last_lines(log, 1, MAX_REASON_CHARS))
         raise NoNumberError("crash", f"exit status {status}{f': {words}' if words else ''}")

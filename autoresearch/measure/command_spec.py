@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from autoresearch.measure.clock import Budget
+from autoresearch.measure.evaluator_attacks import open_attacks
 from autoresearch.measure.guards import CommandGuard, Guard, NumberGuard
 from autoresearch.measure.reading import NoNumberError, Reading, check_number, find_value, read_rows, resolution
 from autoresearch.metric import AUTO, Metric
@@ -43,6 +45,10 @@ class CommandSpec:
     holdout: Step | None = None
     private: tuple[str, ...] = ()
     python: str = ""  # in the place of the word `python`
+    interpreter: str = ""  # hash of its version and packages
+    runtime: tuple[Path, ...] = ()  # folders that it needs, where it is not ours
+    budget: Budget | None = None  # of `run`, in seconds or CPU-seconds; None: its timeout alone
+    made: Mapping[str, Path] = field(default_factory=dict)  # by `setup`, by their place
     edited: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
     regex: str | None = None
@@ -65,16 +71,16 @@ class CommandSpec:
         return hashlib.sha256(facts.encode()).hexdigest()[:16]
 
     @property
+    def metric(self) -> Metric:
+        return Metric(self.name, self.unit, self.goal, self.kind)
+
+    @property
     def command_guards(self) -> list[CommandGuard]:
         return [guard for guard in self.guards if isinstance(guard, CommandGuard)]
 
     @property
     def number_guards(self) -> list[NumberGuard]:
         return [guard for guard in self.guards if isinstance(guard, NumberGuard)]
-
-    @property
-    def metric(self) -> Metric:
-        return Metric(self.name, self.unit, self.goal, self.kind)
 
     @property
     def belief(self) -> str:
@@ -96,9 +102,15 @@ class CommandSpec:
             return what if self.private else f"{what}, answers in the repository: no file is private"
         if COPY in self.run.command:
             return "the command runs in a copy of the repository, in which a version can change what measures it"
+        if self.clock:
+            return "a version that ends before its work is done: a guard has to check that"
         if program := self._locked_program():
-            return f"{program} runs in one process with the files that may change"
-        return "the files that may change print their own number"
+            return f"{program} runs in one process with the files that may change ({self._name_attacks()})"
+        return f"the files that may change print their own number ({self._name_attacks()})"
+
+    def _name_attacks(self) -> str:
+        """Return the attacks that win, as tests have shown (docs/measuring.md)."""
+        return ", ".join(open_attacks(self.belief))
 
     def _locked_program(self) -> str | None:
         return next((word for word in self.run.command if word in self.locked), None)
@@ -109,11 +121,18 @@ class CommandSpec:
         then = [f"Then `{' '.join(self.score.command)}` reads {', '.join(self.outputs)}"] if self.score else []
         return [
             f"The command: `{' '.join(self.run.command)}`, in a copy of the repository that cannot be written",
-            f"It may write into {{out}} and $TMPDIR; it has no network, and at most {self.run.timeout_s:g} s",
+            f"It may write into {{out}} and $TMPDIR; it has no network, and {self._describe_limits()}",
             *then,
             f"The number, {self.name}, is {self._describe_place()}{possible}; {self.metric.direction}",
             *(guard.describe() for guard in self.guards),
         ]
+
+    def _describe_limits(self) -> str:
+        timeout = f"at most {self.run.timeout_s:g} s"
+        if self.budget is None:
+            return timeout
+        unit = "CPU-seconds of all its processes" if self.budget.unit == "cpu" else "s"
+        return f"a budget of {self.budget.amount:g} {unit}, and {timeout}"
 
     def _describe_place(self) -> str:
         """Return where the number comes from."""

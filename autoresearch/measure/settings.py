@@ -70,8 +70,8 @@ class TrialPlan:
     checkpoint, which is closed afterwards. `watch` is called with the progress. The trial ends early as soon as
     `is_unwanted`, which is asked several times a second. `find_behind` gets the part of the budget that is used up,
     and the curve so far; a trial that it finds behind is stopped, unless it `runs_on`. `base` is what the base
-    spent (None until it has been measured); the time limits follow from it. `tasks` are those of the base, where the
-    number is a rate over tasks; a trial with others is invalid.
+    spent (None until it has been measured); the time limits follow from it. `tasks` are those of the base, where
+    the number is a rate over tasks; a trial with others is invalid.
     """
 
     loses_above: float | None = None

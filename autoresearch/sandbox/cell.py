@@ -36,7 +36,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autoresearch.files import JsonObject
-from autoresearch.sandbox import cleanup, compile_cache, doors, grade, kernel
+from autoresearch.sandbox import cleanup, compile_cache, cpu_time, doors, grade, kernel
 from autoresearch.sandbox.launch import CellSpec, execute
 from autoresearch.sandbox.output_log import LogFile
 
@@ -137,6 +137,10 @@ class Cell:
             if self._status is None:
                 self._receive(0)
             return self._status
+
+    def cpu_seconds(self) -> float:
+        """Return the CPU time of all processes of the cell until now; 0 when it is dead."""
+        return cpu_time.seconds_below(self._supervisor.pid)
 
     def log(self) -> str:
         """Return stdout and stderr of the cell: beginning and end, without control characters."""

@@ -26,7 +26,7 @@ FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 def kill_below(root: int) -> None:
     """Stop every process below `root` until no new one is found (a stopped one cannot fork), then kill all."""
     seen: set[int] = set()
-    while new := set(_family(root)) - seen:
+    while new := set(family(root)) - seen:
         for pid in new:
             signal_quietly(pid, signal.SIGSTOP)
         seen |= new
@@ -58,7 +58,7 @@ def descendants(root: int) -> list[int]:
     return _all_below(root, lambda pid: children.get(pid, []))
 
 
-def _family(root: int) -> list[int]:
+def family(root: int) -> list[int]:
     """Return processes below `root`, much faster than a pass over /proc; some that begin meanwhile may lack."""
     if not os.path.exists(f"/proc/{root}/task/{root}/children"):  # noqa: PTH110
         return descendants(root)

@@ -279,9 +279,10 @@ class Evidence:
         """Return what the trials of a version say of each limit."""
         if not self.constraints.guards:
             return []
-        versions = experiment, self.context.experiment(0), self.rival(experiment)
-        ours, base, rival = (self.trials(each) for each in versions)
-        odds = (GuardOdds.of(guard, ours, base, rival) for guard in self.constraints.guards)
+        rival = self.rival(experiment)
+        ours, base = self.trials(experiment), self.trials(self.context.experiment(0))
+        kept = self.trials(rival) if rival.n else []
+        odds = (GuardOdds.of(guard, ours, base, kept) for guard in self.constraints.guards)
         return [each for each in odds if each is not None]
 
     def has_passed_guards(self, experiment: Experiment) -> bool:

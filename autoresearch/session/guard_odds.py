@@ -25,11 +25,11 @@ class GuardOdds:
 
     @classmethod
     def of(
-        cls, guard: NumberGuard, ours: Iterable[Trial], base: Iterable[Trial], rival: Iterable[Trial]
+        cls, guard: NumberGuard, ours: Iterable[Trial], base: Iterable[Trial], kept: Iterable[Trial]
     ) -> "GuardOdds | None":
-        """Return the odds by trials; None where a version was measured without the guard."""
-        values, of_base, of_rival = (guard_values(trials).get(guard.name, []) for trials in (ours, base, rival))
-        return cls(guard, values, of_base, [of_base, of_rival]) if values and of_base else None
+        """Return the odds by trials, with those of an incumbent that is not the base; None without values."""
+        values, of_base, of_kept = (guard_values(trials).get(guard.name, []) for trials in (ours, base, kept))
+        return cls(guard, values, of_base, [of_base, of_kept]) if values and of_base else None
 
     @property
     def bound(self) -> float:

@@ -180,7 +180,9 @@ def check_comparable(session: Session, project: Project) -> None:
     now, then = pinned_settings(project) | trial_identity(project), session.settings | session.identity
     changed = [name for name, value in then.items() if now.get(name) != value]
     if changed:
-        words = f"session `{session.tag}` was started with another {', '.join(changed)}"
+        of_a_command = {"data": "evaluator (locked files, commands, settings)"} if project.command else {}
+        words = ", ".join(of_a_command.get(name, name) for name in changed)
+        words = f"session `{session.tag}` was started with another {words}"
         raise UserError(f"{words}: scores could not be compared; choose a new --tag")
 
 

@@ -2,16 +2,26 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from statistics import fmean
 
 from autoresearch import judge
 from autoresearch.ledger import count_settled
+from autoresearch.ledger.metrics import count_tasks
+from autoresearch.ledger.queries import trial_seconds
 from autoresearch.ledger.session_status import POWER_EVENT
 from autoresearch.session.context import SessionContext
 from autoresearch.session.evidence import Evidence
-from autoresearch.session.kinds import known_tasks
 from autoresearch.session.stopping import SessionControl
-from autoresearch.setup.forecast import Forecast
+from autoresearch.setup.forecast import RERUNS, Forecast
 from autoresearch.setup.session_power import SessionPower, find_power
+
+RECENT_TRIALS = 20  # whose mean tells how long trials take
+
+
+def expect_of_command(context: SessionContext, replicates: int, hours: float) -> Forecast | None:
+    """Return the forecast for so many hours of one slot by the trials of this session; None before the first."""
+    seconds = trial_seconds(context.ledger, context.row, RECENT_TRIALS)
+    return Forecast(hours, fmean(seconds), 0.0, replicates, RERUNS, measured=True) if seconds else None
 
 
 @dataclass(frozen=True)
@@ -42,7 +52,7 @@ class PowerReport:
     def _find(self, forecast: Forecast | None) -> SessionPower | None:
         evidence = self.evidence
         rule = judge.rule_for(self.context.row.judge, evidence.metric)
-        tasks = len(known_tasks(evidence.trials(self.context.experiment(0))))
+        tasks = count_tasks(self.context.ledger, self.context.row)
         return find_power(rule, evidence.noise(), evidence.replicates, forecast, evidence.metric, tasks)
 
     def _emit(self, words: str, gain: float, experiments: int | None) -> None:

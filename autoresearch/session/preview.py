@@ -103,7 +103,8 @@ def preview(root: Path, flags: Mapping[str, object], tag: str | None = None) -> 
         if session is None:
             raise UserError(NO_SESSION)
         agent = config.agent if config.agent != auto.AUTO else session.agent
-        pinned = {name: session.settings[name] for name in PINNED if name in session.settings}
+        names = [name for name in PINNED if name in session.settings and not (name == "budget" and config.run)]
+        pinned = {name: session.settings[name] for name in names}
         made = _Previewer(root, config.model_copy(update=pinned), workspace, session, agent)
         base = ledger.experiment(session.id, 0)
         if base is None or base.verdict != "keep":

@@ -35,7 +35,7 @@ from autoresearch.session.maintenance import Maintenance
 from autoresearch.session.opening import check_comparable, open_session
 from autoresearch.session.pipeline import Pipeline, spare_cores
 from autoresearch.session.pooling import PoolFinder
-from autoresearch.session.power_report import PowerReport
+from autoresearch.session.power_report import PowerReport, expect_of_command
 from autoresearch.session.proposer import CandidateMaker, Proposer
 from autoresearch.session.referees import referees_of
 from autoresearch.session.stopping import Limits, SessionControl, report_repetition
@@ -230,9 +230,16 @@ def _loop_inputs(context: SessionContext, project: Project, limits: Limits, fixe
         early_stop=config.early_stop,
         proposals=config.proposals if agent.proposes == "remotely" and not config.code_model else 1,
         pool=config.pool and fixed is None,
-        forecast=None if fixed or project.command else partial(expect_experiments, project),
+        forecast=None if fixed else _forecast(context, project),
         task=project.command.describe_task(config.create) if project.command else None,
     )
+
+
+def _forecast(context: SessionContext, project: Project) -> Callable[[float], Forecast | None]:
+    """Return what forecasts the experiments of so many hours."""
+    if project.command is None:
+        return partial(expect_experiments, project)
+    return partial(expect_of_command, context, project.config.replicates)
 
 
 def _total_pairs(project: Project) -> int:

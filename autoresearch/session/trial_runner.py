@@ -137,7 +137,8 @@ class TrialRunner:
     ) -> TrialPlan:
         """Return what is asked of a trial. How long a filler takes must not depend on its score."""
         hopeless = self.evidence.hopeless_above(experiment) if purpose == "screen" else None
-        effect, passed = self.evidence.speed_effect, self.evidence.has_passed_guards(experiment)
+        effect, metric = self.evidence.speed_effect, self.evidence.metric
+        passed = self.evidence.has_passed_guards(experiment)
 
         def may_keep(val_bpb: float) -> bool:
             with self.context.lock:
@@ -149,7 +150,7 @@ class TrialRunner:
         return TrialPlan(
             loses_above=hopeless,
             wants_holdout=may_keep,
-            checks_guards=lambda score: not passed and (hopeless is None or score <= hopeless),
+            checks_guards=lambda score: not passed and (hopeless is None or metric.to_scale(score) <= hopeless),
             audit_factor=KEEP_AUDIT_FACTOR if purpose == "rerun" else 1,
             incumbent_losses=self._rival_losses(experiment),
             keep_caches=keep_caches,

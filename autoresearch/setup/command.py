@@ -3,13 +3,17 @@
 import hashlib
 import sys
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from autoresearch import config as configuration
 from autoresearch.config import Config, ScoreCommand
 from autoresearch.errors import UsageError, UserError, require
+from autoresearch.measure.clock import Budget
 from autoresearch.measure.command_spec import CommandSpec, Step
 from autoresearch.measure.guards import CommandGuard
+from autoresearch.measure.interpreter import Interpreter
+from autoresearch.setup.environment import choose_python, find_environment
 from autoresearch.setup.guard_settings import read_guards
 from autoresearch.workspace.workspace import Workspace
 
@@ -18,23 +22,20 @@ def read_command(root: Path, config: Config) -> CommandSpec:
     """Return the commands of the settings, with the files that HEAD locks. Raises Blocker, UserError."""
     run, metric, workspace = require(config.run), require(config.metric), Workspace.of(root, config)
     locked = workspace.locked(workspace.head())
-    source, readers = (
-        metric.source,
-        [each for each in (config.score, config.holdout, *config.guards) if each is not None],
-    )
-    private = tuple(dict.fromkeys(name for each in readers for name in each.private))
+    source = metric.source
+    private = tuple(dict.fromkeys(name for each in _private_readers(config) for name in each.private))
     inside = [name for name in private if _is_tracked(name, locked)]
     read = {name: root / configuration.expand_user(name) for name in run.read}
     secret = {name: root / name for name in private if name not in inside}
     if told := [name for name in private if any(_is_inside(root / name, path) for path in read.values())]:
         raise UsageError(f"{told[0]} is private, and `read` lets `run` read it")
+    run_step = Step(run.command, run.timeout, _existing(dict(read)))
     only_output = run.outputs[0] if len(run.outputs) == 1 and config.score is None else None
     guards = read_guards(root, config, secret, only_output)
-    shown = {
-        name: path for each in guards if isinstance(each, CommandGuard) for name, path in _existing(each.read).items()
-    }
-    return CommandSpec(
-        run=Step(run.command, run.timeout, _existing(read)),
+    for guard in guards:
+        read |= _existing(guard.read) if isinstance(guard, CommandGuard) else {}
+    spec = CommandSpec(
+        run=run_step,
         name=metric.name,
         goal=metric.goal,
         unit=metric.shown_unit,
@@ -42,7 +43,7 @@ def read_command(root: Path, config: Config) -> CommandSpec:
         score=_score_step(config.score, secret),
         holdout=_score_step(config.holdout, secret),
         private=private,
-        python=sys.executable,
+        budget=command_budget(config),
         edited=tuple(config.edit),
         outputs=run.outputs,
         regex=source.regex,
@@ -53,8 +54,32 @@ def read_command(root: Path, config: Config) -> CommandSpec:
         possible=metric.possible,
         locked=locked,
         guards=guards,
-        contents={name: _sizes(path) for name, path in {**read, **shown}.items()}
+        contents={name: _sizes(path) for name, path in read.items()}
         | {name: _hash(path) for name, path in secret.items()},
+    )
+    return _with_environment(spec, root, config)
+
+
+def command_budget(config: Config) -> Budget | None:
+    """Return the budget of `run`; None if its timeout alone limits it."""
+    return None if config.budget is None or config.budget.strip() == "none" else Budget.parse(config.budget)
+
+
+def _private_readers(config: Config) -> list[ScoreCommand | configuration.Guard]:
+    return [each for each in (config.score, config.holdout, *config.guards) if each is not None]
+
+
+def _with_environment(spec: CommandSpec, root: Path, config: Config) -> CommandSpec:
+    """Return the commands with the Python that runs them, and with what `setup` made. Raises UserError."""
+    place = find_environment(config, spec.locked)
+    python = Interpreter.read(choose_python(root, config, place))
+    return replace(
+        spec,
+        python=str(python.path),
+        interpreter=python.hash,
+        runtime=() if str(python.path) == sys.executable else python.folders,
+        made=(place and place.made) or {},
+        contents={**spec.contents, **({"`setup`": place.key} if place else {})},
     )
 
 

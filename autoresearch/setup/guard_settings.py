@@ -28,7 +28,7 @@ def _read_number(guard: configuration.Guard, place: configuration.MetricSource, 
     is_upper = guard.at_most is not None
     limit = Limit(require(guard.at_most if is_upper else guard.at_least)[0], is_upper, _is_share(guard))
     file = place.file or (output if place.json_path else None)
-    return NumberGuard(guard.name, limit, place.regex, place.json_path, file)
+    return NumberGuard(guard.name, limit, place.regex, place.json_path, file, bool(place.clock))
 
 
 def _is_share(guard: configuration.Guard) -> bool:

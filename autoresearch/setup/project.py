@@ -21,7 +21,8 @@ from autoresearch.sandbox import selftest
 from autoresearch.sandbox.cell import CellError
 from autoresearch.sandbox.launch import CellSpec
 from autoresearch.setup import bytecode, card, slots
-from autoresearch.setup.command import read_command
+from autoresearch.setup.command import command_budget, read_command
+from autoresearch.setup.environment import prepare_environment
 from autoresearch.setup.script_base import BELIEF, is_script_base
 from autoresearch.setup.slots import Slot
 from autoresearch.source.parsing import uses_torch
@@ -98,6 +99,7 @@ def open_project(
     chosen = slots.choose(config.device, config.threads, config.slots)
     first = settings(config, chosen[0])  # refuses a wrong budget before minutes are spent on data
     if config.run is not None:
+        prepare_environment(root, config)
         return Project(root, config, chosen, read_command(root, config), first)
     data = find_dataset(configuration.cache_folder(), pinned) if pinned else None
     if data is None:
@@ -147,7 +149,7 @@ def _is_current(data: Dataset, config: Config, device: str) -> bool:
 def budget(config: Config, device: str) -> Budget:
     """Return the budget of one trial, as configured or the default of the device. Raises UsageError."""
     if config.run is not None:
-        return Budget(config.run.timeout, "s")
+        return command_budget(config) or Budget(config.run.timeout, "s")
     return Budget.parse(config.budget or BUDGET[device])
 
 
@@ -183,6 +185,7 @@ def pinned_settings(project: Project) -> JsonObject:
         "kind": command.kind,
         "belief": command.belief,
         "holdout": command.holdout is not None,
+        "interpreter": f"{command.python} ({command.interpreter[:8]})",
     }
 
 

@@ -3,11 +3,12 @@
 from dataclasses import asdict, dataclass
 
 from autoresearch import judge
-from autoresearch.analysis.session_noise import earlier_noise
+from autoresearch.analysis.session_noise import comparable_sessions, earlier_noise
 from autoresearch.errors import UserError
 from autoresearch.files import JsonObject
 from autoresearch.judge.noise import STEADY, Noise, WeightedModel
 from autoresearch.ledger import Ledger
+from autoresearch.ledger.metrics import count_tasks, settle_metric
 from autoresearch.metric import EXACT, VAL_BPB, Metric, describe_gain
 from autoresearch.setup import forecast
 from autoresearch.setup.forecast import Forecast
@@ -67,12 +68,15 @@ def expect_power(project: Project, expected: Forecast | None) -> SessionPower | 
         return None
     try:
         with Ledger.open(project.ledger, readonly=True) as store:
-            earlier = earlier_noise(store, trial_identity(project), pinned_settings(project))
+            known = trial_identity(project), pinned_settings(project)
+            earlier, alike = earlier_noise(store, *known), comparable_sessions(store, *known)
+            if earlier is None:
+                return None
+            metric, tasks = settle_metric(store, alike[-1]), count_tasks(store, alike[-1])
     except UserError:  # other commands report it
         return None
-    if earlier is None:
-        return None
-    (sigma, dof), metric = earlier, project.command.metric if project.command else VAL_BPB
+    sigma, dof = earlier
     noise = Noise(sigma, dof, (WeightedModel(STEADY, 1.0, sigma),))
+    noise = judge.rate_noise(noise, tasks) if tasks else noise
     rule = judge.rule_for(project.config.judge, metric)
-    return find_power(rule, noise, project.config.replicates, expected, metric)
+    return find_power(rule, noise, project.config.replicates, expected, metric, tasks)

@@ -148,6 +148,8 @@ class SeveralFiles:
             if not any(EditRules((pattern,)).matches(path) for path in entries):
                 exists = (top / pattern).is_file()
                 words = "is not committed: `git add` and `git commit` it first" if exists else "matches no file in git"
+                if tools := [path for path in all_entries(self.git, "HEAD") if EditRules((pattern,)).covers(path)]:
+                    words = f"has to name {tools[0]} itself: other programs take that file as their own"
                 raise Blocker(f"{pattern!r}, which `edit` names, {words}")
         for path, entry in entries.items():
             if not entry.mode.startswith("100") or not path.isprintable():

@@ -44,3 +44,4 @@ def test_an_attack_wins_only_where_we_say(attacked: tuple[Measured, Target], att
         outcome = attempt(attack, measured, target)
     wanted = "wins" if word in attack.open_under else "refused" if attack.new_files else "stopped"
     assert outcome == wanted
+    assert (attack.name in measured.spec.describe_belief("STRONG")) is (outcome == "wins")

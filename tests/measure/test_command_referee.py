@@ -1,5 +1,6 @@
 """Trials of a command: what it sees, which number counts, and how a trial without a number ends."""
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,39 @@ def test_a_number_is_never_made_up(script: str, outcome: str, words: str) -> Non
     result = measure(f"set -e; {script}", possible=(0.0, 10.0), timeout_s=2.0 if "sleep" in script else 20.0)
     assert (result.outcome, result.val_bpb) == (outcome, None)
     assert words in result.reason
+
+
+BURN = "while :; do :; done"
+
+
+@pytest.mark.parametrize(
+    ("script", "budget", "outcome", "words"),
+    [
+        ("sleep 30", Budget(1.0, "s"), "timeout", "more than its budget of 1 s"),
+        (f"{BURN} & {BURN}", Budget(1.0, "cpu"), "timeout", "more than its budget of 1 CPU-seconds"),
+        ("sleep 2; echo loss: 1", Budget(1.0, "cpu"), "ok", ""),
+    ],
+)
+def test_a_budget_is_of_the_wall_clock_or_of_all_processes(
+    script: str, budget: Budget, outcome: str, words: str
+) -> None:
+    result = measure(script, budget=budget)
+    assert result.outcome == outcome and words in result.reason
+    assert (result.used > budget.amount) is (outcome == "timeout")
+
+
+def test_a_command_gets_nothing_of_our_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("PYTHONPATH", "PYTHONSTARTUP", "LD_PRELOAD_X", "SECRET_KEY"):
+        monkeypatch.setenv(name, "/from/outside")
+    monkeypatch.setenv("PATH", f"/from/outside:{os.environ['PATH']}")
+    log = measure("env; echo loss: 1").log
+    names = {line.partition("=")[0] for line in log.splitlines()}
+    assert "/from/outside" not in log
+    assert {name for name in names if name.startswith("PYTHON")} == {
+        "PYTHONDONTWRITEBYTECODE",
+        "PYTHONNOUSERSITE",
+        "PYTHONUNBUFFERED",
+    }
 
 
 def test_a_process_that_outlives_the_command_counts_for_nothing() -> None:

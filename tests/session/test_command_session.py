@@ -100,7 +100,7 @@ def test_a_changed_evaluator_is_another_session(
     (triplet / "bench.py").write_text((triplet / "bench.py").read_text().replace("0.001", "0.002"))
     git(triplet, "commit", "-qam", "another evaluator")
     assert run(monkeypatch, script) == 1
-    assert "was started with another data" in capfd.readouterr().err
+    assert "was started with another evaluator (locked files, commands, settings)" in capfd.readouterr().err
 
 
 def test_sweep_moves_numbers_of_programs_and_of_data(

@@ -7,7 +7,7 @@ from support.repositories import git
 from support.triplets import SEPARATE, YAML, make_separate, make_triplet
 
 from autoresearch import config
-from autoresearch.errors import UsageError, UserError
+from autoresearch.errors import Blocker, UsageError, UserError
 from autoresearch.setup.command import read_command
 
 
@@ -19,7 +19,7 @@ from autoresearch.setup.command import read_command
         ("edit: [a.yaml]\n", "the built-in trial measures one Python file"),
         ("run: {command: x}\n", "`run` and `metric` in autoresearch.yaml belong together"),
         ("score: {command: x}\n", "belong together"),
-        (YAML + "budget: 5m\n", "`timeout` of `run` limits a command"),
+        (YAML + "budget: 200steps\n", "write it as 60s, 5m, 60cpu or none"),
         (YAML.replace("settings.yaml]", "program.md]"), "program.md is yours"),
         (YAML.replace("{json: $.error.mean}", "{regex: 'x (\\d)', json: $.a}"), "only one of them"),
         (YAML.replace("{json: $.error.mean}", "{regex: 'x'}"), "needs one group"),
@@ -73,3 +73,13 @@ def test_an_output_with_the_number_is_named_where_there_are_several(tmp_path: Pa
     (root / config.FILE).write_text(YAML.replace("[result.json]", "[result.json, other.json]"))
     assert read_command(root, config.load(root, {})).file is None  # then it is in a line that is printed
     git(root, "checkout", config.FILE)
+
+
+def test_a_pattern_that_would_need_a_name_says_so(tmp_path: Path) -> None:
+    root = make_triplet(tmp_path / "repository")
+    (root / "pyproject.toml").write_text("[tool.pytest.ini_options]\n")
+    git(root, "add", "-A")
+    git(root, "commit", "-qm", "settings of a tool")
+    (root / config.FILE).write_text(YAML.replace("src/model.py", '"*.toml"'))
+    with pytest.raises(Blocker, match=r"has to name pyproject.toml itself"):
+        read_command(root, config.load(root, {}))

@@ -59,6 +59,13 @@ def test_patterns(pattern: str, inside: str, outside: str) -> None:
     assert rules.matches(inside) and not rules.matches(outside)
 
 
+@pytest.mark.parametrize("path", ["conftest.py", "a/sitecustomize.py", "a/b.pth", "pyproject.toml", "tox.ini"])
+def test_files_that_programs_take_as_their_own_match_by_name_only(path: str) -> None:
+    name = path.rpartition("/")[2]
+    assert not EditRules(("**",)).matches(path)
+    assert EditRules((f"**/{name}",)).matches(path) and EditRules((path,)).matches(path)
+
+
 @pytest.mark.parametrize(
     ("files", "words"),
     [
@@ -66,7 +73,8 @@ def test_patterns(pattern: str, inside: str, outside: str) -> None:
         ({"src/model.py": None}, "`src/model.py` is gone"),
         ({"prompts/../bench.md": "x"}, "cannot be the path of a file"),
         ({"prompts/.git/x.md": "x"}, "cannot be the path of a file"),
-        ({"src/conftest.py": "x"}, "would run without being asked for"),
+        ({"src/conftest.py": "x"}, "would be run or read without being asked for"),
+        ({"src/setup.cfg": "x"}, "would be run or read without being asked for"),
         ({"src/lib/x.py": "x"}, "`src/lib/x.py` is in the way of `src/lib`"),
         ({"src/model.py": "a\0b"}, "is binary"),
     ],
