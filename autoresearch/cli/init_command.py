@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 WORDS = {
     "train.py": "the program that sessions improve: a small GPT",
     "program.md": "what you want of it, in your words: edit it",
-    "autoresearch.yaml": "settings, all of them commented out",
+    "autoresearch.yaml": "settings, commented out where a default is enough",
     ".gitignore": "runs/, .venv/ and __pycache__/",
 }
 STATES = {

@@ -35,6 +35,32 @@ def make_prepare(
 ) -> ModuleType:
     """Return the module `prepare`; `hand_over` gets the model that evaluate_bpb is called with."""
 
+    def evaluate_bpb(model: Any, *arguments: object, **options: object) -> NoReturn:
+        hand_over(model)
+        raise ModelHandedOver
+
+    def make_dataloader(tokenizer: object, B: int, T: int, split: str, *rest: object, **options: object) -> Any:
+        if split != "train":
+            raise RuntimeError(NOT_HERE)
+        if hello["seq_len"] < T:
+            raise ValueError(f"make_dataloader: T is {T}, and the rows have MAX_SEQ_LEN = {hello['seq_len']} tokens")
+        return ((x[:, :T].contiguous(), y[:, :T].contiguous(), feed.epoch) for x, y in feed.batches(B))
+
+    module = ModuleType("prepare")
+    module.__dict__.update(
+        MAX_SEQ_LEN=hello["seq_len"],
+        TIME_BUDGET=time_budget,
+        EVAL_TOKENS=hello["prepare"]["eval_tokens"],
+        VOCAB_SIZE=hello["vocab_size"],
+        Tokenizer=_make_tokenizer(hello),
+        make_dataloader=make_dataloader,
+        evaluate_bpb=evaluate_bpb,
+        get_token_bytes=lambda device="cpu", **options: torch.tensor(_read_lengths(hello), device=device),
+    )
+    return module
+
+
+def _make_tokenizer(hello: wire.Fields) -> type:
     class Tokenizer:
         """Vocabulary of the referee's rows: its size, and the token that begins a document."""
 
@@ -53,29 +79,7 @@ def make_prepare(
 
         decode = encode
 
-    def evaluate_bpb(model: Any, *arguments: object, **options: object) -> NoReturn:
-        hand_over(model)
-        raise ModelHandedOver
-
-    def make_dataloader(tokenizer: object, B: int, T: int, split: str, *rest: object, **options: object) -> Any:
-        if split != "train":
-            raise RuntimeError(NOT_HERE)
-        if hello["seq_len"] < T:
-            raise ValueError(f"make_dataloader: T is {T}, and the rows have MAX_SEQ_LEN = {hello['seq_len']} tokens")
-        return ((x[:, :T].contiguous(), y[:, :T].contiguous(), feed.epoch) for x, y in feed.batches(B))
-
-    module = ModuleType("prepare")
-    module.__dict__.update(
-        MAX_SEQ_LEN=hello["seq_len"],
-        TIME_BUDGET=time_budget,
-        EVAL_TOKENS=hello["prepare"]["eval_tokens"],
-        VOCAB_SIZE=hello["vocab_size"],
-        Tokenizer=Tokenizer,
-        make_dataloader=make_dataloader,
-        evaluate_bpb=evaluate_bpb,
-        get_token_bytes=lambda device="cpu", **options: torch.tensor(_read_lengths(hello), device=device),
-    )
-    return module
+    return Tokenizer
 
 
 def pack_lengths(lengths: bytes) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 
 from autoresearch.measure import wire
 from autoresearch.measure.answers import Array, Model
+from autoresearch.measure.kernels_module import make_kernels
 from autoresearch.measure.prepare_module import Feed, ModelHandedOver, make_prepare
 from autoresearch.measure.trial_context import TrialContext
 
@@ -55,6 +56,7 @@ class ScriptProgram:
         """Run the script up to its call of evaluate_bpb. Raises RuntimeError if it ends before."""
         self._seed()
         sys.modules["prepare"] = make_prepare(self.hello, time_budget, feed, hand_over, self.torch)
+        sys.modules["kernels"] = make_kernels(self.torch)
         sys.argv = ["train.py"]
         try:
             self.run_source(self.source, "__main__")

@@ -23,6 +23,7 @@ from autoresearch.setup.card import total_memory
 from autoresearch.setup.plan import Card, Shape
 from autoresearch.setup.project import Project
 from autoresearch.source import constants as source
+from autoresearch.source.script import is_script
 
 PROBE_BUDGET, CPU_PROBE_BUDGET = Budget(10, "steps"), Budget(2, "cpu")
 MAX_PROBES = 8
@@ -61,6 +62,8 @@ class BasePlanner:
 
     def measure(self, text: str) -> Plan:
         """Plan a text by probes, and predict its trials. Raises UserError, CellError."""
+        if is_script(text):
+            raise UserError("train.py is a script that keeps its own clock: there is no plan, its constants are used")
         with temporary_store() as caches:  # not for the base: its first trial compiles, which sets the limit on setup
             probe, budget_s = partial(self._probe, caches), self.project.settings.budget.seconds
             if (card := self._open_card(text)) is not None:

@@ -11,7 +11,7 @@ from importlib.machinery import PathFinder
 
 from autoresearch.errors import Blocker
 from autoresearch.source.parsing import explain, parse, unconditional_imports
-from autoresearch.source.script import EVALUATE, PREPARE, PREPARED_NAMES, is_script, missing_names
+from autoresearch.source.script import EVALUATE, PREPARED_MODULES, PREPARED_NAMES, is_script, missing_names
 from autoresearch.source.size import data_limit, data_violation
 from autoresearch.source_tree import SourceTree
 
@@ -111,7 +111,7 @@ def _binds(node: ast.AST, name: str) -> bool:
 
 def _check_imports(text: str, parent: str) -> str | None:
     """Return the first module that a cell cannot find; what the parent imports is the concern of who wrote it."""
-    known = _imported_packages(parent) | ({PREPARE} if is_script(text) else set())
+    known = _imported_packages(parent) | (PREPARED_MODULES if is_script(text) else set())
     for name in unconditional_imports(parse(text)):
         package = name.split(".")[0]
         if package not in known and not _is_installed(package):

@@ -9,6 +9,7 @@ import functools
 from autoresearch.source.parsing import called_name, parse
 
 PREPARE, EVALUATE = "prepare", "evaluate_bpb"
+PREPARED_MODULES = frozenset({PREPARE, "kernels"})  # that a cell has for a script, whatever is installed
 # what a cell's `prepare` has (measure/prepare_module.py)
 PREPARED_NAMES = frozenset(
     {

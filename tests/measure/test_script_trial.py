@@ -79,6 +79,30 @@ def test_seed_and_steps_decide_a_score(bytes_data: Dataset) -> None:
     assert scores[0] == scores[1] != scores[2]
 
 
+@pytest.mark.slow
+def test_an_attention_kernel_that_would_be_downloaded_is_torchs(bytes_data: Dataset) -> None:
+    """With windows; a window as long as a row is none."""
+    kernel = changed("is_causal=True)", "is_causal=True) if OWN else own_attention(q, k, v)").replace(
+        "\nclass GPT",
+        "\nfrom kernels import get_kernel\n\nOWN, WINDOW = False, 7\n"
+        'flash = get_kernel("some/flash-attention").flash_attn_interface.flash_attn_func\n'
+        "\ndef own_attention(*qkv):\n"
+        "    return flash(*(p.transpose(1, 2) for p in qkv), causal=True, window_size=(WINDOW, 0)).transpose(1, 2)\n"
+        "\nclass GPT",
+    )
+    mask = "(b := torch.arange(T)[:, None] - torch.arange(T)).ge(0) & (b <= 7)"
+    texts = [
+        kernel,
+        changed("is_causal=True", f"attn_mask={mask}"),
+        kernel.replace("WINDOW = False, 7", "WINDOW = False, 32"),
+        SCRIPT,
+    ]
+    scores = [measure(bytes_data, text, TrialPlan(loses_above=0.1)).val_bpb for text in texts]
+    assert None not in scores
+    assert scores[0] == pytest.approx(scores[1], abs=1e-4) and scores[2] == pytest.approx(scores[3], abs=1e-4)
+    assert scores[0] != scores[2]
+
+
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [

@@ -158,3 +158,9 @@ def test_the_repositorys_own_base_gets_the_cpu_profile(tmp_path: Path, settings_
     found = json.loads(done.stdout)
     assert found["constants"] == {name: value for name, value in plan.CPU.items() if value != values(TRAIN)[name]}
     assert found["steps"] > 10 and found["tokens_per_second"] > 100
+
+
+def test_a_script_that_keeps_its_own_clock_has_no_plan(tmp_path: Path, settings_of: dict[str, str]) -> None:
+    text = "from prepare import evaluate_bpb\nevaluate_bpb(None, None, 1)\n"
+    done = autoresearch(make_repository(tmp_path / "repository", text), "plan", env=settings_of)
+    assert done.returncode == 1 and "train.py is a script that keeps its own clock: there is no plan" in done.stderr
