@@ -31,6 +31,8 @@ class Evaluator(Protocol):
     @property
     def clock(self) -> bool: ...
     @property
+    def rows(self) -> str | None: ...
+    @property
     def private(self) -> Collection[str]: ...
     @property
     def locked(self) -> Mapping[str, str]: ...
@@ -42,7 +44,7 @@ class Evaluator(Protocol):
 class Target:
     """A base that is measured, and what is forged of it: `text` is its version, `printed` what its command printed.
 
-    `secrets` are the files that only the evaluator should read.
+    `secrets` are the files that only the evaluator should read, `tasks` those whose scores make up the number.
     """
 
     evaluator: Evaluator
@@ -51,6 +53,7 @@ class Target:
     printed: str
     secrets: Sequence[str]
     lower_is_better: bool = True
+    tasks: Sequence[str] = ()
 
     @property
     def is_attackable(self) -> bool:
@@ -66,7 +69,7 @@ class Target:
         """Return the number to forge: much better than the base's, and possible."""
         better = -1.0 if self.lower_is_better else 1.0
         wanted = self.base + better * (abs(self.base) / 2 or 1.0)
-        low, high = self.evaluator.possible or (-math.inf, math.inf)
+        low, high = (0.0, 1.0) if self.evaluator.rows else self.evaluator.possible or (-math.inf, math.inf)
         if not low < wanted < high:
             wanted = (self.base + (low if self.lower_is_better else high)) / 2
         return math.floor(wanted) if self.base.is_integer() and abs(self.base) > 1 else round(wanted, 9)
@@ -78,13 +81,16 @@ class Target:
             "line": self._line(number),
             "regex": evaluator.regex,
             "json_path": evaluator.json_path,
-            "file": evaluator.file,
+            "file": evaluator.rows or evaluator.file,
+            "rows": evaluator.rows is not None,
             "secrets": [*self.secrets],
             "programs": [path for path in evaluator.locked if path.endswith((".py", ".sh"))],
         }
 
     def _line(self, number: str) -> str:
-        """Return a line with the number, as the base printed it if it did."""
+        """Return a line with the number, as the base printed it if it did; or the lines of all tasks."""
+        if self.evaluator.rows:
+            return "\n".join(json.dumps({"task": task, "score": float(number)}) for task in self.tasks)
         if self.evaluator.json_path:
             value: object = float(number)
             for key in reversed(self.evaluator.json_path.split(".")[1:]):

@@ -27,10 +27,11 @@ class Facts(TypedDict):
     """What an attack knows of the evaluator: the number to forge, and where it is read."""
 
     number: str
-    line: str  # as the evaluator would print it
+    line: str  # as the evaluator would print it, or write it into the output
     regex: str | None
     json_path: str | None
     file: str | None  # the output with the number
+    rows: bool  # that has the score of each task in a line
     secrets: list[str]  # files that only the evaluator should read
     programs: list[str]  # of the evaluator
 
@@ -193,7 +194,7 @@ def _print_number(facts: Facts) -> None:
 
 
 def _write_output(facts: Facts) -> None:
-    if facts["file"] and facts["json_path"]:
+    if facts["file"]:
         with suppress(OSError):
             (_out() / facts["file"]).write_text(facts["line"])
 
@@ -222,6 +223,9 @@ def _forge_one(line: str, facts: Facts) -> str:
 
 def _set_number(value: Any, facts: Facts) -> bool:
     """Set the number in a JSON value, if it has one there."""
+    if facts["rows"] and isinstance(value, dict) and "score" in value:
+        value["score"] = float(facts["number"])
+        return True
     keys = (facts["json_path"] or "$").split(".")[1:]
     for key in keys[:-1]:
         value = value.get(key) if isinstance(value, dict) else None

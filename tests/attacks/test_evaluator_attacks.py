@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.evaluators import BY_NAME, Measured, make_evaluator, open_referee
+from support.evaluators import BY_NAME, RATE, Measured, make_evaluator, open_referee
 
 from autoresearch.measure.evaluator_attacks import ATTACKS, Attack, Outcome, Target, secrets_of
 
@@ -45,3 +45,14 @@ def test_an_attack_wins_only_where_we_say(attacked: tuple[Measured, Target], att
     wanted = "wins" if word in attack.open_under else "refused" if attack.new_files else "stopped"
     assert outcome == wanted
     assert (attack.name in measured.spec.describe_belief("STRONG")) is (outcome == "wins")
+
+
+@pytest.mark.parametrize("name", ["forged line", "os._exit after printing", "atexit"])
+def test_the_scores_of_tasks_are_forged_as_well(name: str, tmp_path: Path) -> None:
+    attack = next(attack for attack in ATTACKS if attack.name == name)
+    root = make_evaluator(tmp_path / "repository", "rate", {"bench.py": RATE})
+    with open_referee(root) as measured:
+        base = measured.referee.measure(measured.base, 1)
+        assert base.val_bpb == 0.5, base.reason
+        target = Target(measured.spec, measured.base, 0.5, base.log, (), False, [*base.tasks])
+        assert attempt(attack, measured, target) == "wins"

@@ -10,6 +10,7 @@ import pytest
 from autoresearch.measure.clock import Budget
 from autoresearch.measure.command_referee import CommandReferee
 from autoresearch.measure.command_spec import CommandSpec, NoNumberError, Step
+from autoresearch.measure.guards import CommandGuard, Limit, NumberGuard
 from autoresearch.measure.result import Result
 from autoresearch.measure.settings import Settings, TrialPlan
 from autoresearch.source_tree import SourceTree
@@ -100,6 +101,33 @@ def test_a_command_gets_nothing_of_our_environment(monkeypatch: pytest.MonkeyPat
         "PYTHONNOUSERSITE",
         "PYTHONUNBUFFERED",
     }
+
+
+def test_guards_read_numbers_beside_the_metric() -> None:
+    limit = Limit(1.0, is_upper=True)
+    guards = (NumberGuard("late", limit, regex=r"^late (\S+)"), NumberGuard("seconds", limit, clock=True))
+    result = measure("sleep 0.2; echo loss: 1; echo late 3", guards=guards)
+    assert result.guards["late"] == 3.0 and 0.2 < result.guards["seconds"] < 20, result.reason
+    without = measure("echo loss: 1", guards=guards)
+    assert (without.outcome, without.val_bpb) == ("invalid", None)
+    assert without.reason == "guard late: its number is there 0 times; it has to be once"
+
+
+def test_a_guard_runs_where_the_score_has_not_lost(tmp_path: Path) -> None:
+    (tmp_path / "answers").write_text("42")
+    secret = CommandGuard(
+        "secret", ("sh", "-c", "cat answers run.sh; exit 1"), 20.0, {"answers": tmp_path / "answers"}, ("answers",)
+    )
+    outputs = CommandGuard("outputs", ("grep", "-q", "3", "{in}/o.txt"), 20.0, {})
+    write = 'echo 3 > "$2/o.txt"; echo loss: 1; cat answers'
+    passed = measure(f"{write} || true", guards=(outputs,), outputs=("o.txt",))
+    assert (passed.outcome, passed.passed) == ("ok", True), passed.reason
+    failed = measure(f"{write} || true", guards=(outputs, secret), outputs=("o.txt",), private=("answers",))
+    assert (failed.outcome, failed.reason) == ("invalid", "guard secret fails (crash)")
+    assert "42" not in failed.log
+    lost = TrialPlan(checks_guards=lambda score: score < 1)
+    result = measure(f"{write} || true", lost, guards=(secret,), outputs=("o.txt",), private=("answers",))
+    assert (result.outcome, result.passed) == ("ok", False)
 
 
 def test_a_process_that_outlives_the_command_counts_for_nothing() -> None:

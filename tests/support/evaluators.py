@@ -48,6 +48,15 @@ import sys
 pred, truth = (json.load(open(path)) for path in sys.argv[1:])
 print(json.dumps({"error": sum(abs(a - b) for a, b in zip(pred, truth, strict=True)) / 1e7}))
 """
+RATE = """import json
+import sys
+
+import model
+
+with open(sys.argv[1] + "/tasks.jsonl", "w") as file:
+    for task in range(4):
+        file.write(json.dumps({"task": task, "score": float(model.predict(task) > 3e6)}) + "\\n")
+"""
 TIMED = "metric: {name: seconds, from: {regex: '^seconds: (\\S+)$'}}\n"
 YAML = {
     "in-process": "edit: [model.py]\nrun: {command: python bench.py, timeout: 60s}\n" + TIMED,
@@ -56,6 +65,10 @@ YAML = {
 run: {command: "python predict.py {out}", outputs: [pred.json], timeout: 60s}
 score: {command: "python score.py {in}/pred.json labels.json", private: [labels.json], timeout: 60s}
 metric: {name: error, from: {json: $.error}}
+""",
+    "rate": """edit: [model.py]
+run: {command: "python bench.py {out}", outputs: [tasks.jsonl], timeout: 60s}
+metric: {name: solved, from: {rows: tasks.jsonl}, goal: max}
 """,
 }
 
