@@ -37,15 +37,19 @@ def init(
     """Make a folder ready for a first session, and commit what that needs.
 
     In a repository with a program that prints a number: asks at most four questions, measures the base, attacks the
-    evaluator, and writes autoresearch.yaml and program.md (docs/measuring.md). Else it lays down train.py, program.md,
+    evaluator, and writes autoresearch.yaml and program.md (docs/measuring.md); where they are there, it only measures
+    and attacks. Else it lays down train.py, program.md,
     autoresearch.yaml and .gitignore for the built-in trial. Makes a git repository if the folder is in none. Files that
     are there stay as they are, and nothing else is committed.
     """
     from autoresearch.cli.init_triplet import TripletInit, choose_triplet
-    from autoresearch.setup.adoption import detect_here
+    from autoresearch.setup.adoption import detect_here, has_command
     from autoresearch.setup.new_project import create_project
 
     root = (folder or Path()).resolve()
+    if has_command(root):
+        TripletInit(root, yes, slots, wait).check()
+        return
     found = detect_here(root)
     triplet = None if found is None else choose_triplet(found, yes)
     if triplet is None:

@@ -64,6 +64,18 @@ class TripletInit:
         _print_findings(proposed, measured, reports)
         _print_files(self.root, states, commit)
 
+    def check(self) -> None:
+        """Measure a repository whose settings are written, and attack its evaluator. Raises UserError."""
+        from autoresearch.setup.calibration import SEEDS, require_number
+        from autoresearch.setup.triplet_project import open_proposed
+
+        proposed = open_proposed(self.root, self.slot)
+        with open_trials(proposed, self.wait) as measure:
+            first = require_number(measure("first run", proposed.text, SEEDS[0]))
+        measured, reports = self._measure_base(proposed, first.total_seconds)
+        _print_findings(proposed, measured, reports)
+        typer.echo("\nautoresearch.yaml was there, and stays as it is: nothing was written")
+
     def _propose(self, triplet: "Triplet", number: "Number") -> "ProposedProject":
         from autoresearch.setup.triplet_project import propose_project
 
@@ -124,7 +136,7 @@ class TripletInit:
         seeds, is_slow = seeds_for(seconds), seconds >= SLOW_S
         runs = count_trials(proposed.text, seeds) + (0 if is_slow else TRIALS)
         minutes = runs * seconds / 60
-        typer.echo(f"up to {runs} runs follow, {minutes:.1f} min in all; until then nothing is written", err=True)
+        typer.echo(f"up to {runs} runs follow, {minutes:.1f} min in all; nothing is written before their end", err=True)
         with open_trials(proposed, self.wait) as measure:
             measured = calibrate(proposed.text, measure, seeds, proposed.command.metric)
             return measured, None if is_slow else run_attacks(proposed, measured.base[0], measure)

@@ -13,6 +13,11 @@ from autoresearch.source_tree import TRAIN
 from autoresearch.workspace import git
 
 
+def has_command(root: Path) -> bool:
+    """Return whether the settings of a folder name a command that measures. Raises UsageError."""
+    return (root / configuration.FILE).exists() and configuration.load(root, {}).run is not None
+
+
 def detect_here(root: Path) -> list[Triplet] | None:
     """Return what was detected; None where the built-in trial belongs.
 

@@ -196,3 +196,13 @@ def test_tests_without_a_number_are_timed(tmp_path: Path) -> None:
     metric = config.load(root, {}).metric
     assert metric is not None and (metric.source.clock, metric.kind) == ("run", "time")
     assert " %" in ended.stdout.partition("noise")[2].splitlines()[0]
+
+
+@pytest.mark.slow
+def test_a_second_call_measures_and_writes_nothing(tmp_path: Path) -> None:
+    root = make_repository(tmp_path / "p", {"bench.py": bench(0), "src/model.py": MODEL})
+    call(root, "init", "--yes")
+    ended = call(root, "init")
+    assert ended.returncode == 0 and "belief    in-process" in ended.stdout, ended.stderr
+    assert "nothing was written" in ended.stdout and not (root / "train.py").exists()
+    assert git(root, "status", "--porcelain") == "" and git(root, "log", "--oneline").count("\n") == 2
