@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from autoresearch.setup.triplet_project import ProposedProject
 
 HOURS = 8.0  # of a night
+NO_MODULE = re.compile(r"ModuleNotFoundError|No module named")
 READ_ONLY = re.compile(r"Read-only file system|Permission denied|PermissionError|EROFS|EACCES")
 
 
@@ -92,6 +93,9 @@ class TripletInit:
         if result.outcome == "crash" and READ_ONLY.search(result.log) and IN_COPY not in triplet.command:
             triplet = run_in_copy(triplet)
             result = self._run_once(triplet)
+        if result.outcome == "crash" and NO_MODULE.search(result.log) and (setup := self._find_setup()):
+            triplet = replace(triplet, setup=setup)
+            result = self._run_once(triplet)
         options = [triplet.number] if triplet.number and result.outcome == "ok" else []
         if result.outcome in ("ok", "invalid"):
             options += [each for each in numbers_in(result.log) if not options or each.name != options[0].name]
@@ -100,6 +104,12 @@ class TripletInit:
         if not options:
             raise UserError(f"`{triplet.command}` printed no number once: let it print one line such as `error: 0.25`")
         return triplet, options[0] if self.yes else ask_number(options), result.total_seconds
+
+    def _find_setup(self) -> tuple[str, ...]:
+        from autoresearch.setup.detect import find_setup, read_head
+
+        texts = read_head(self.root)
+        return find_setup(texts) if texts else ()
 
     def _run_once(self, triplet: "Triplet") -> "Result":
         from autoresearch.setup.calibration import SEEDS

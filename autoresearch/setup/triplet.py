@@ -35,8 +35,9 @@ class Number:
 class Triplet:
     """What a repository can be measured by. `number` is None where only a run shows what the command prints.
 
-    `glue` are files by path that the command needs and `init` writes; `guard` is a command that has to succeed;
-    `task` is what the repository itself says of its goal.
+    `setup` makes the environment, where the command cannot run without it. `glue` are files by path that the command
+    needs and `init` writes; `guard` is a command that has to succeed; `task` is what the repository itself says of its
+    goal.
     """
 
     kind: str
@@ -47,6 +48,7 @@ class Triplet:
     timeout_s: float | None = None  # None: as the first runs show
     read: tuple[str, ...] = ()
     guard: str | None = None
+    setup: tuple[str, ...] = ()
     glue: Mapping[str, str] = field(default_factory=dict)
     task: str = ""
 
@@ -56,6 +58,7 @@ class Triplet:
         metric: JsonObject = {"name": number.name, "from": number.source}
         return {
             "edit": list(self.edit),
+            **({"setup": list(self.setup)} if self.setup else {}),
             "run": run | ({"read": list(self.read)} if self.read else {}),
             "metric": metric
             | ({"goal": number.goal} if number.goal == "max" else {})

@@ -10,6 +10,7 @@ from autoresearch.measure.command_referee import CommandReferee
 from autoresearch.measure.command_spec import CommandSpec
 from autoresearch.setup import slots
 from autoresearch.setup.command import read_command
+from autoresearch.setup.environment import prepare_environment
 from autoresearch.setup.project import Project, open_project, settings
 from autoresearch.setup.triplet import Number, Triplet
 from autoresearch.source_tree import EditRules
@@ -58,6 +59,7 @@ def propose_project(root: Path, triplet: Triplet, number: Number, slot: str | No
     """Return the project that a triplet makes of a repository, with its number. Raises UserError."""
     config = configuration.load(root, triplet.settings(number) | {"slots": slot})
     chosen = slots.choose(config.device, config.threads, config.slots)
+    prepare_environment(root, config)
     command, workspace = read_command(root, config), Workspace.of(root, config)
     head = workspace.head()
     glue = {name: f"{NEW_MODE} {blob_hash(text, head)}" for name, text in triplet.glue.items()}

@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -206,3 +207,19 @@ def test_a_second_call_measures_and_writes_nothing(tmp_path: Path) -> None:
     assert ended.returncode == 0 and "belief    in-process" in ended.stdout, ended.stderr
     assert "nothing was written" in ended.stdout and not (root / "train.py").exists()
     assert git(root, "status", "--porcelain") == "" and git(root, "log", "--oneline").count("\n") == 2
+
+
+@pytest.mark.slow
+def test_a_package_of_the_requirements_is_installed_if_the_command_lacks_it(tmp_path: Path) -> None:
+    root = make_repository(tmp_path / "p", {"bench.py": "import lacking\nprint(f'error: {lacking.X}')\n"})
+    with zipfile.ZipFile(root / "lacking-1.0-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("lacking.py", "X = 4\n")
+        wheel.writestr("lacking-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: lacking\nVersion: 1.0\n")
+        wheel.writestr("lacking-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr("lacking-1.0.dist-info/RECORD", "")
+    (root / "requirements.txt").write_text("./lacking-1.0-py3-none-any.whl\n")
+    git(root, "add", "-A")
+    git(root, "commit", "-qm", "requirements")
+    ended = call(root, "init", "--yes")
+    assert ended.returncode == 0 and "base      4 in 5 runs" in ended.stdout, ended.stderr
+    assert config.load(root, {}).setup[:2] == ("sh", "-c") and not (root / ".venv").exists()

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from autoresearch.setup.detect import RepositoryTexts, detect
+from autoresearch.setup.detect import RepositoryTexts, detect, find_setup
 from autoresearch.setup.detect.printed_numbers import goal_of, numbers_in
 from autoresearch.setup.triplet import Triplet
 
@@ -151,3 +151,8 @@ def test_numbers_that_were_printed_once(output: str, names: list[str]) -> None:
     assert {number.name for number in numbers_in(output)} >= set(names)
     assert bool(numbers_in(output)) is bool(names)
     assert not names or numbers_in(output)[0].name == names[0]
+
+
+@pytest.mark.parametrize(("name", "tool"), [("uv.lock", "uv"), ("requirements.txt", "sh"), ("docs/uv.lock", None)])
+def test_a_lock_file_names_the_tool_that_installs(name: str, tool: str | None) -> None:
+    assert next(iter(find_setup(RepositoryTexts({name: ""}))), None) == tool
