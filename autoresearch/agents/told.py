@@ -1,6 +1,5 @@
 """The whole text that an agent is told for one proposal: its instructions, then the brief."""
 
-from autoresearch.agents.trial_tools import Role
 from autoresearch.brief.brief import Brief
 from autoresearch.config import Config
 
@@ -20,6 +19,6 @@ def full_text(agent: str, config: Config, brief: Brief) -> str:
         return initial_files(brief)["BRIEF.md"].decode()
     from autoresearch.agents.llm.prompts import system
 
-    role: Role = "idea" if config.code_model else "propose"
-    told = system(role, config.edit_format, brief.task, brief.metric, brief.source)
-    return "\n\n".join([told, *brief.stable, brief.changing()]) + "\n"
+    task, source, metric = brief.task, brief.source, brief.metric
+    role = system("idea" if config.code_model else "propose", config.edit_format, task, source, metric)
+    return "\n\n".join([role, *brief.stable, brief.changing()]) + "\n"

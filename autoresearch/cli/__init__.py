@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from autoresearch.cli import (
     init_command,
+    attack_command,
     demo_command,
     doctor_command,
     prepare_command,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from autoresearch.cli.app import RUN, app, examples
+from autoresearch.cli.app import RUN, SLOTS, WAIT, app, examples
 
 if TYPE_CHECKING:
     from autoresearch.setup.new_project import NewProject
@@ -24,18 +24,38 @@ STATES = {
 }
 
 
-@app.command(rich_help_panel=RUN, epilog=examples("autoresearch init", "autoresearch init my-research"))
+@app.command(
+    rich_help_panel=RUN,
+    epilog=examples("autoresearch init", "autoresearch init my-research", "autoresearch init --yes"),
+)
 def init(
     folder: Path = typer.Argument(None, help="Folder of the project, made if it is missing; by default this one."),
+    yes: bool = typer.Option(False, "--yes", help="Ask nothing: take what was detected."),
+    slots: str = SLOTS,
+    wait: bool = WAIT,
 ) -> None:
-    """Lay down train.py, program.md, autoresearch.yaml and .gitignore in a folder, and commit them.
+    """Make a folder ready for a first session, and commit what that needs.
 
-    Makes a git repository if the folder is in none. Files that are there stay as they are, and nothing else is
-    committed; a train.py of your own is compared with what a session needs of it.
+    In a repository with a program that prints a number: asks at most four questions, measures the base, attacks the
+    evaluator, and writes autoresearch.yaml and program.md (docs/measuring.md); where they are there, it only measures
+    and attacks. Else it lays down train.py, program.md,
+    autoresearch.yaml and .gitignore for the built-in trial. Makes a git repository if the folder is in none. Files that
+    are there stay as they are, and nothing else is committed.
     """
+    from autoresearch.cli.init_triplet import TripletInit, choose_triplet
+    from autoresearch.setup.adoption import detect_here, has_command
     from autoresearch.setup.new_project import create_project
 
-    _print(create_project(folder or Path()))
+    root = (folder or Path()).resolve()
+    if has_command(root):
+        TripletInit(root, yes, slots, wait).check()
+        return
+    found = detect_here(root)
+    triplet = None if found is None else choose_triplet(found, yes)
+    if triplet is None:
+        _print(create_project(folder or Path()))
+    else:
+        TripletInit(root, yes, slots, wait).adopt(triplet)
 
 
 def _print(project: "NewProject") -> None:

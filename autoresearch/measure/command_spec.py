@@ -14,6 +14,7 @@ from autoresearch.measure.reading import NoNumberError, Reading, check_number, f
 from autoresearch.metric import AUTO, Metric
 
 MAX_LINE_CHARS = 1000  # of a line in which the number is searched
+COPY = ".autoresearch/measure_in_copy.sh"  # runs a command in a copy that can be written (setup/glue)
 SEPARATE, IN_PROCESS, REPORTED = "separate", "in-process", "reported"
 
 
@@ -86,7 +87,7 @@ class CommandSpec:
         """Return the word for what may be believed."""
         if self.score is not None:
             return SEPARATE
-        return IN_PROCESS if self._locked_program() else REPORTED
+        return IN_PROCESS if self._locked_program() and COPY not in self.run.command else REPORTED
 
     def describe_belief(self, grade: str) -> str:
         """Return the line that says what is protected, and what is not."""
@@ -99,6 +100,8 @@ class CommandSpec:
         if self.score is not None:
             what = "overfitting to what `score` measures, outputs made by cheating in `run`"
             return what if self.private else f"{what}, answers in the repository: no file is private"
+        if COPY in self.run.command:
+            return "the command runs in a copy of the repository, in which a version can change what measures it"
         if self.clock:
             return "a version that ends before its work is done: a guard has to check that"
         if program := self._locked_program():

@@ -62,7 +62,7 @@ class Conversation:
         config = self.server.config
         request = Request(
             model=self.model,
-            system=system(self.work.role, config.edit_format, self.work.task, self.work.metric, self.work.given),
+            system=system(self.work.role, config.edit_format, self.work.task, self.work.given, self.work.metric),
             turns=list(turns),
             max_tokens=config.max_tokens,
             tools=self.work.definitions() if config.edit_format == "tools" else (),

@@ -74,7 +74,7 @@ line with the path of its file:",
 }
 
 
-def system(role: Role, edit_format: str, task: str | None = None, metric: Metric = VAL_BPB, source: str = "") -> str:
+def system(role: Role, edit_format: str, task: str | None = None, source: str = "", metric: Metric = VAL_BPB) -> str:
     """Return the instructions, which are the same for all proposals of a session.
 
     `task` is what several files are for; None: the contract of train.py, whose incumbent is `source`.
