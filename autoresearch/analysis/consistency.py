@@ -182,8 +182,7 @@ def _check_evidence(experiment: Experiment, trials: list[Trial], session: Sessio
 def _has_audits(trials: list[Trial], experiment: Experiment, session: Session) -> bool:
     """Require two audited trials of the base, one re-run of others; for greedy any one. A command has no audits."""
     good = [trial for trial in trials if trial.outcome == "ok"]
-    is_command = session.settings.get("belief") is not None
-    audited = [trial for trial in good if is_command or trial.result.get("audit") is not None]
+    audited = [trial for trial in good if _is_command(session) or trial.result.get("audit") is not None]
     if experiment.n == 0:
         return len(audited) > 1
     return any(trial.purpose != "screen" or session.judge == "greedy" for trial in audited)
@@ -203,15 +202,21 @@ def _check_identities(records: SessionRecords) -> Findings:
                 )
 
 
+def _is_command(session: Session) -> bool:
+    """Return whether a command measured the session."""
+    return session.settings.get("belief") is not None
+
+
 def _check_artefacts(records: SessionRecords) -> Findings:
-    """Require the patch of each experiment, and result, log and row scores of each trial."""
+    """Require the patch of each experiment, and result, log and row scores of each trial; a command has no rows."""
     for experiment in records.settled_experiments:
         files = records.artefacts(experiment)
         if files.drop_note.exists():
             continue
-        expected = [files.patch] if experiment.n else []
+        expected, has_rows = [files.patch] if experiment.n else [], not _is_command(records.session)
         for k, trial in enumerate(records.trials(experiment)):
-            expected += [files.trial(k, ".log"), *([files.trial(k, ".npz")] if trial.outcome == "ok" else [])]
+            rows = [files.trial(k, ".npz")] if has_rows and trial.outcome == "ok" else []
+            expected += [files.trial(k, ".log"), *rows]
             yield from _check_result(records, files.trial(k, ".json"), trial)
         for path in expected:
             if not path.exists():
