@@ -1,0 +1,30 @@
+"""The example `sorting-network`: a proof in a cell of its own decides."""
+
+from pathlib import Path
+
+import pytest
+from support.examples import Example
+from support.repositories import git
+
+
+@pytest.mark.slow
+def test_fewer_comparators_are_kept_and_forgeries_fail(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    example = Example("sorting-network", tmp_path, monkeypatch)
+    assert example.run() == 0
+    assert "separate | 6 files locked" in capfd.readouterr().err
+    rows = example.rows(capfd)
+    assert {name: row["verdict"] for name, row in rows.items()} == {
+        "the-base": "keep",
+        "mirrored": "discard",
+        "one-left-out": "crash",
+        "patched-check": "crash",
+        "own-output": "crash",
+        "batcher": "keep",
+        "sixty": "keep",
+        "mirrored-sixty": "discard",
+    }
+    assert [rows[name]["val_bpb"] for name in ("the-base", "batcher", "sixty")] == [120, 63, 60]
+    assert "119 comparators do not sort 1000000000000000" in rows["one-left-out"]["reason"]
+    assert git(example.root, "diff", "--name-only", "HEAD", "autoresearch/t").split() == ["network.py"]
