@@ -28,3 +28,12 @@ def test_fewer_comparators_are_kept_and_forgeries_fail(
     assert [rows[name]["val_bpb"] for name in ("the-base", "batcher", "sixty")] == [120, 63, 60]
     assert "119 comparators do not sort 1000000000000000" in rows["one-left-out"]["reason"]
     assert git(example.root, "diff", "--name-only", "HEAD", "autoresearch/t").split() == ["network.py"]
+
+
+def test_sweep_says_that_it_has_nothing_to_move(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    example = Example("sorting-network", tmp_path, monkeypatch)
+    assert example.call("run", "--agent", "sweep", "--device", "cpu") == 0
+    output = capfd.readouterr()
+    assert "no file has a constant" in output.out and "broken" not in output.err
