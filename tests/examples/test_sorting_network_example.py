@@ -1,5 +1,6 @@
 """The example `sorting-network`: a proof in a cell of its own decides."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -37,3 +38,15 @@ def test_sweep_says_that_it_has_nothing_to_move(
     assert example.call("run", "--agent", "sweep", "--device", "cpu") == 0
     output = capfd.readouterr()
     assert "no file has a constant" in output.out and "broken" not in output.err
+
+
+def test_a_copy_without_git_or_a_commit_is_told_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    example = Example("sorting-network", tmp_path, monkeypatch)
+    shutil.rmtree(example.root / ".git")
+    assert example.call("run", "--agent", "sweep") == 3
+    assert "`git init && git add -A && git commit -m start`" in capfd.readouterr().err
+    git(example.root, "init", "-q")
+    assert example.call("run", "--agent", "sweep") == 3
+    assert "no commit yet: `git add -A && git commit -m start`" in capfd.readouterr().err
