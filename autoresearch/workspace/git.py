@@ -24,6 +24,7 @@ SETTINGS = [
     "commit.gpgSign=false",
     "i18n.commitEncoding=utf-8",
 ]
+COMMIT_ALL = "git add -A && git commit -m start"  # advice, where several files measure
 OPTIONS = [word for setting in SETTINGS for word in ("-c", setting)]
 IDENTITY = {
     f"GIT_{role}_{what}": value
@@ -138,6 +139,8 @@ def open_repository(folder: Path) -> "Repo":
     if (found := _find_repository(folder)) is None:
         if (folder / "train.py").exists():
             raise Blocker(f"{folder} is not in a git repository: `autoresearch init` makes one")
+        if (folder / "autoresearch.yaml").exists():
+            raise Blocker(f"{folder} is not in a git repository: `git init && {COMMIT_ALL}`")
         raise Blocker(no_file("train.py"))
     return found
 

@@ -27,7 +27,7 @@ from autoresearch.workspace.edited_files import (
     all_entries,
     write_entries,
 )
-from autoresearch.workspace.git import Commit, GitCommands, GitError, blob_hash, encode, no_file
+from autoresearch.workspace.git import COMMIT_ALL, Commit, GitCommands, GitError, blob_hash, encode, no_file
 
 if TYPE_CHECKING:
     from autoresearch.config import Config
@@ -57,7 +57,8 @@ class Workspace:
             SeveralFiles(self._git, rules) if rules else OneFile(self._git, self._inside(root, file))
         )
         if self._git.commit_of("HEAD") is None:
-            advice = f"the git repository has no commit yet: `git add {self.file} && git commit -m start`"
+            commit = COMMIT_ALL if rules else f"git add {self.file} && git commit -m start"
+            advice = f"the git repository has no commit yet: `{commit}`"
             raise Blocker(advice if rules or (self._git.top / self.file).exists() else no_file(self.file))
         self._edited.check_head(self._git.top)
 

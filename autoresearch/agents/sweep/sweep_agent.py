@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from autoresearch.brief.history import PastExperiment
 
 NOTHING_TO_MOVE = "train.py has no `UPPER_CASE = number` line at module level that a sweep could move"
-NOTHING_IN_FILES = "no file has a constant or, in YAML, JSON or TOML, a number that a sweep could move"
+NOTHING_IN_FILES = (
+    "no file has a constant or, in YAML, JSON or TOML, a number that `sweep` could move: another agent can edit them"
+)
 STEPS = 4  # candidate factors in each direction
 MIN_LOG2 = 0.1  # of a factor that is worth a trial
 MAX_DUPLICATES = 5  # in a row, after which every move must have been tried
@@ -84,7 +86,7 @@ class Knob:
 
 
 class Sweep(InstantAgent):
-    """Move constants. Raises BadProposal if train.py has none, Exhausted when nothing new is left to try."""
+    """Move constants. Raises BadProposal if train.py has none, Exhausted if other files have none or all was tried."""
 
     name = "sweep"
     repairs = 20
@@ -96,7 +98,9 @@ class Sweep(InstantAgent):
             raise Exhausted("agent exhausted: every move of the constants has been tried")
         movable = knobs(brief.source)
         if not movable:
-            raise BadProposal(NOTHING_IN_FILES if SourceTree.parse(brief.source).framed else NOTHING_TO_MOVE)
+            if SourceTree.parse(brief.source).framed:
+                raise Exhausted(NOTHING_IN_FILES)
+            raise BadProposal(NOTHING_TO_MOVE)
         for attempt in range(MAX_ATTEMPTS):
             moved, predicted = _choose(movable, brief, attempt)
             if (reason := _impossible(movable, moved)) is None:
