@@ -10,7 +10,15 @@ import numpy.typing as npt
 from autoresearch.files import JsonObject
 from autoresearch.measure.audit import Coarse
 
-UNRECORDED = ("log", "rows", "losses", "cache_lost")  # separate files, and what is said at once
+UNRECORDED = ("log", "rows", "losses", "cache_lost", "node", "loss")  # separate files; what is said at once; the place
+
+
+@dataclass(frozen=True)
+class NodeLoss:
+    """A trial whose process ended on `node` (its id), while `others` could have run it."""
+
+    node: str
+    others: int
 
 
 @dataclass(frozen=True)
@@ -90,6 +98,8 @@ class Result:
     curve: list[dict[str, float]] = field(default_factory=list)
     behind: dict[str, float] | None = None
     cache_lost: str | None = None  # why the compile cache was not kept although it should be
+    node: str | None = None  # that ran it; None: this machine
+    loss: NodeLoss | None = None  # of a trial that ended with its process: it is `infra`, and repeated elsewhere
     log: str = ""
     rows: npt.NDArray[np.float64] | None = None  # [rows, 2]: nats and bytes
     losses: Coarse | None = None  # [rows, seq_len], of what passed its audit

@@ -69,7 +69,8 @@ class TrialPlan:
     with the descriptor of the sealed checkpoint, which is closed afterwards. `watch` is called with the progress. The
     trial ends early as soon as `is_unwanted`, which is asked several times a second. `find_behind` gets the part of the
     budget that is used up, and the curve so far; a trial that it finds behind is stopped, unless it `runs_on`. `base`
-    is what the base spent (None until it has been measured); the time limits follow from it.
+    is what the base spent (None until it has been measured); the time limits follow from it. `avoid` are nodes on which
+    a trial of the version was lost.
     """
 
     loses_above: float | None = None
@@ -84,6 +85,7 @@ class TrialPlan:
     runs_on: bool = False
     base: Overhead | None = None
     speed_cost: Callable[[dict[str, float]], float] = lambda conditions: 0.0
+    avoid: frozenset[str] = frozenset()
 
     def check_wanted(self) -> None:
         """Raise Unwanted if the trial is not wanted any more."""

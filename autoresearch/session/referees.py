@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import partial
 
 from autoresearch.data.dataset import Dataset
+from autoresearch.fleet.fleet_project import FleetProject
 from autoresearch.measure.cell_process import FreshCells
 from autoresearch.measure.command_referee import CommandReferee
 from autoresearch.measure.referee import CellReferee, Referee
@@ -20,7 +21,10 @@ from autoresearch.tools.scoring_gate import ScoringGate
 
 
 def referees_of(context: SessionContext, project: Project, count: int, base: str, gate: ScoringGate) -> list[Referee]:
-    """Create referees for the first slots of a project, of its command or of the built-in trial."""
+    """Create referees for the first slots of a project: of nodes, of its command or of the built-in trial."""
+    if isinstance(project, FleetProject):
+        private, say = is_private(project.data, project.config.share_text), partial(context.emit, "nodes", None)
+        return project.referees(count, private, context.row.base_sha, say)
     if project.command is None:
         return _built_in_referees(context, project, count, base, gate)
     export = partial(context.workspace.export, context.row.base_sha)

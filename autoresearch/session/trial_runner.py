@@ -11,6 +11,7 @@ from autoresearch.errors import describe_failure, format_traceback, is_unexpecte
 from autoresearch.files import JsonObject
 from autoresearch.ledger import Experiment, Trial
 from autoresearch.ledger.early_stops import BEHIND
+from autoresearch.ledger.node_trials import LOST
 from autoresearch.ledger.rows import FILLER, STOPPED
 from autoresearch.measure.core_meter import OTHERS, SPEED
 from autoresearch.measure.referee import Referee
@@ -21,6 +22,7 @@ from autoresearch.session.context import SessionContext
 from autoresearch.session.early_stop import EarlyStop
 from autoresearch.session.events import TrialProgress
 from autoresearch.session.evidence import Evidence
+from autoresearch.session.lost_trials import blame, lost_nodes
 from autoresearch.session.machine_speed import TOLD_SHARE, describe_slowdown, slower_than_base
 from autoresearch.session.maintenance import Maintenance
 
@@ -66,6 +68,7 @@ class TrialRunner:
                 plan = replace(plan, find_behind=curve.find_behind, runs_on=self.early_stop.is_check())
             with context.lock.released():
                 result = referee.measure(require(experiment.text), seed, plan)
+            blame(context, experiment, result)
             if purpose == FILLER and result.outcome == "ok" and evidence.trial_index(experiment) != k:
                 result.end_early("ended early: another slot measures this version")  # whatever it scored
             self._record(experiment, k, trial, referee, result)
@@ -87,6 +90,10 @@ class TrialRunner:
         """Write the files of trial `k` of an experiment, and end it in the ledger."""
         about = {"purpose": trial.purpose, "blob": trial.blob, "started": trial.started, "ended": time.time()}
         where = {"identity": self.identity, "slot": referee.settings.gpu or referee.settings.cores}
+        if result.node is not None:
+            where["node"] = result.node
+        if result.loss is not None:
+            where[LOST] = result.loss.node
         files, facts = self.context.artefacts(experiment.n), result.as_json()
         if not result.ended_early:
             files.write_trial(k, facts | about | where, result.log, result.rows, result.losses)
@@ -154,6 +161,7 @@ class TrialRunner:
             watch=watch,
             is_unwanted=is_unwanted,
             base=self.evidence.base_overhead(experiment.n),
+            avoid=frozenset(lost_nodes(self.context, experiment)),
             speed_cost=lambda conditions: effect.cost(conditions.get(SPEED)),
         )
 
