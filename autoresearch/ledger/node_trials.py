@@ -9,6 +9,7 @@ from statistics import fmean
 from autoresearch.ledger.rows import Trial
 from autoresearch.ledger.trials import FRESH
 
+NODES = "nodes"  # kind of the events of a cluster
 LOST = "lost_on"  # in the record of a trial: the id of the node with which it was lost
 
 

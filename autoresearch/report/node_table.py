@@ -1,9 +1,11 @@
-"""Lay out the nodes of a cluster as a table."""
+"""Lay out the nodes of a cluster, and what each has run, as tables."""
 
 from collections.abc import Sequence
 
 from autoresearch.files import JsonObject
+from autoresearch.ledger.node_trials import NodeTrials
 from autoresearch.report.blocks import Table
+from autoresearch.report.format import duration
 
 NUMBERS = frozenset({"slots", "trials", "lost", "sigma", "an hour", "$ an hour"})
 
@@ -24,6 +26,16 @@ def table(nodes: Sequence[JsonObject]) -> Table:
     }
     columns = {name: column for name, column in columns.items() if any(column)}
     return Table(list(columns), list(zip(*columns.values(), strict=True)), NUMBERS)
+
+
+def by_node(nodes: Sequence[NodeTrials]) -> Table:
+    """Lay out the trials of a session by node."""
+    head = ["node", "trials", "good", "lost", "sigma", "a trial"]
+    rows = [
+        [n.node, str(n.trials), str(n.ok), str(n.lost), _number(n.sigma, ".4f"), duration(n.seconds or 0.0)]
+        for n in nodes
+    ]
+    return Table(head, rows, frozenset(head[1:]))
 
 
 def _number(value: object, form: str) -> str:
