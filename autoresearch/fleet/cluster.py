@@ -1,6 +1,7 @@
 """The driver's connection to a Ray cluster: its nodes, questions to them, and tasks. Ray is imported here alone."""
 
 import math
+import socket
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +12,7 @@ from autoresearch.fleet.node import inspect_node, run_trial
 from autoresearch.fleet.orders import NodeFacts, NodeQuestion, TrialOrder
 
 NODE_ID = "ray.io/node-id"  # label that Ray gives to each node
+REACH_TIMEOUT_S = 10.0
 INSPECT_TIMEOUT_S = 120.0  # a process of Ray starts, torch may have to be compiled, a card to be initialised
 CONNECT_HELP = "start one with `ray start --head`, or give its address: --ray HOST:PORT (docs/fleet.md)"
 
@@ -47,6 +49,7 @@ class Cluster:
         """Connect to a cluster. Raises UsageError without Ray, Blocker without a cluster."""
         ray = import_ray()
         try:
+            _reach(address)
             ray.init(address=address, logging_level="ERROR", log_to_driver=False, ignore_reinit_error=True)
         except (ConnectionError, RuntimeError, ValueError, OSError, ray.exceptions.RayError) as error:
             words = " ".join(str(error).split())[:300]
@@ -120,6 +123,13 @@ class Cluster:
     def _remote(self, function: Any) -> Any:
         """Make a function a task that is never repeated, in a process of its own."""
         return self._ray.remote(max_retries=0, max_calls=1)(function)
+
+
+def _reach(address: str) -> None:
+    """Raise OSError if nobody listens at an address: Ray itself would try for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host, int(port)), REACH_TIMEOUT_S).close()
 
 
 def import_ray() -> Any:

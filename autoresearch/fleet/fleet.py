@@ -3,13 +3,13 @@
 import json
 import threading
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from autoresearch import __version__
 from autoresearch.config import Config
-from autoresearch.data.dataset import Dataset
+from autoresearch.data.workers import say
 from autoresearch.errors import Blocker
 from autoresearch.files import JsonObject
 from autoresearch.fleet.cluster import Cluster, RayNode, choose_device
@@ -35,6 +35,7 @@ class Fleet:
     @classmethod
     def open(cls, config: Config) -> "Fleet":
         """Connect to a cluster, and inspect its nodes. Raises Blocker if none can run a trial, UsageError."""
+        say(f"connects to Ray at {config.ray}, and asks each node what it is", True)
         cluster = Cluster.connect(config.ray or "auto")
         nodes = cluster.nodes()
         device = choose_device(nodes, config.device)
@@ -99,12 +100,12 @@ class Fleet:
             self.facts.pop(node, None)
         return self._can_run(self.left_out.keys())
 
-    def refs(self, data: Dataset, names: Iterable[str]) -> Mapping[str, Any]:
-        """Return references to files of a data set, each stored once."""
+    def refs(self, names: Iterable[str], read: Callable[[str], bytes]) -> Mapping[str, Any]:
+        """Return references to all files that nodes have asked for, each stored once."""
         with self._lock:
             for name in names:
                 if name not in self._refs:
-                    self._refs[name] = self.cluster.put((data.root / name).read_bytes())
+                    self._refs[name] = self.cluster.put(read(name))
             return dict(self._refs)
 
     def _can_run(self, excluded: Iterable[str]) -> bool:

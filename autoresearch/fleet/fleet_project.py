@@ -1,12 +1,15 @@
 """A project whose trials run on the nodes of a cluster."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from pathlib import Path
 
-from autoresearch.errors import UsageError
 from autoresearch.fleet.fleet import Fleet
+from autoresearch.fleet.node_command import CommandSource
+from autoresearch.fleet.node_data import DataSource
 from autoresearch.fleet.ray_referee import RayReferee
 from autoresearch.measure.referee import Referee
+from autoresearch.measure.settings import Settings
 from autoresearch.setup.project import Project
 
 
@@ -18,13 +21,17 @@ class FleetProject(Project):
 
     @classmethod
     def of(cls, project: Project, fleet: Fleet) -> "FleetProject":
-        """Return a project on a fleet. Raises UsageError where a command measures."""
-        if project.command is not None:
-            raise UsageError("--ray runs the built-in trial only: a command (`run` in autoresearch.yaml) runs here")
+        """Return a project on a fleet."""
         about = vars(project) | {"identity": fleet.identity, "cell": fleet.cell}
         return cls(**about, fleet=fleet)
 
-    def referees(self, count: int, private: bool, caches: str, say: Callable[[str], None]) -> list[Referee]:
-        """Return a referee for each of the first slots; `say` gets a line for each node that is left out."""
-        settings = replace(self.settings, private=private)
-        return [RayReferee(settings, self.data, self.fleet, caches, say) for _ in self.slots[:count]]
+    def referees(
+        self, settings: Settings, count: int, caches: str, export: Callable[[Path], None], say: Callable[[str], None]
+    ) -> list[Referee]:
+        """Return a referee for each of the first slots.
+
+        `caches` names the session's compile cache, `export` writes the files of its base, `say` gets a line for each
+        node that is left out.
+        """
+        source = DataSource(self.data) if self.command is None else CommandSource(self.command, export)
+        return [RayReferee(settings, source, self.fleet, caches, say) for _ in self.slots[:count]]

@@ -13,7 +13,7 @@ from autoresearch.data.dataset import Dataset
 from autoresearch.fleet.mailbox import Reporter
 from autoresearch.fleet.node_data import LackingError
 from autoresearch.fleet.orders import NodeFacts, NodeQuestion, TrialAnswer, TrialOrder, pool_identity
-from autoresearch.measure.referee import CellReferee
+from autoresearch.measure.referee import CellReferee, Referee
 from autoresearch.measure.result import Result
 from autoresearch.measure.settings import Settings
 from autoresearch.sandbox.cell import CellError, protect_self
@@ -38,22 +38,22 @@ def run_trial(order: TrialOrder, mailbox: Any) -> TrialAnswer:
 
     protect_self()
     node = node_id()
-    try:
-        data = order.data.open(cache_folder(), lambda ref: bytes(ray.get(ref)))
-    except LackingError as lacking:
-        return TrialAnswer(node, lacking=lacking.names)
-    reporter = Reporter(mailbox, order.key, node)
+    cache = cache_folder()
     with take_one(local_slots(order.settings.device, order.settings.threads)) as slot:
+        settings = settings_here(order.settings, slot, cache / "fleet" / "compiled" / order.caches)
+        try:
+            referee = order.files.referee(settings, cache, lambda ref: bytes(ray.get(ref)))
+        except LackingError as lacking:
+            return TrialAnswer(node, lacking=lacking.names)
+        data = referee.data if isinstance(referee, CellReferee) else None
         facts = None if node in order.known else describe_node(slot, data)
         if facts is not None and order.refuse(facts):
             return TrialAnswer(node, facts)
-        return TrialAnswer(node, facts, _measure(order, slot, data, reporter))
+        return TrialAnswer(node, facts, _measure(referee, order, Reporter(mailbox, order.key, node)))
 
 
-def _measure(order: TrialOrder, slot: Slot, data: Dataset, reporter: Reporter) -> Result:
-    settings = settings_here(order.settings, slot, cache_folder() / "fleet" / "compiled" / order.caches)
+def _measure(referee: Referee, order: TrialOrder, reporter: Reporter) -> Result:
     plan = replace(order.plan, watch=reporter.watch, wants_holdout=reporter.wants_holdout)
-    referee = CellReferee(settings, data)
     try:
         result = referee.measure(order.source, order.seed, plan)
     finally:

@@ -14,10 +14,10 @@ import filelock
 from autoresearch.data.builder import find_dataset
 from autoresearch.data.dataset import Dataset
 from autoresearch.errors import UserError
+from autoresearch.measure.referee import CellReferee
+from autoresearch.measure.settings import Settings
 
 PUBLIC_MODE, HELD_MODE, FOLDER_MODE = 0o644, 0o600, 0o700  # as the builder writes them
-
-Fetch = Callable[[str], bytes]
 
 
 class LackingError(Exception):
@@ -41,6 +41,10 @@ class DataFiles:
     def of(cls, data: Dataset) -> "DataFiles":
         return cls(data.hash, data.meta, tuple(sorted(data.meta["files"])))
 
+    def referee(self, settings: Settings, cache: Path, fetch: Callable[[Any], bytes]) -> CellReferee:
+        """Return the referee on a node, with all files in its cache. Raises LackingError, UserError."""
+        return CellReferee(settings, self.open(cache, fetch))
+
     def open(self, cache: Path, fetch: Callable[[Any], bytes]) -> Dataset:
         """Return the data set in a node's cache, fetching what is missing. Raises LackingError, UserError."""
         if (data := find_dataset(cache, self.hash)) is not None:
@@ -60,12 +64,31 @@ class DataFiles:
         return path.is_file() and path.stat().st_size == self.meta["files"][name]["size"]
 
     def _write(self, root: Path, name: str, content: bytes) -> None:
-        if hashlib.sha256(content).hexdigest() != self.meta["files"][name]["sha256"]:
-            raise UserError(f"{name} of data set {self.hash} was damaged on its way to this node")
+        require_hash(content, self.meta["files"][name]["sha256"], name)
         for folder in (root, (root / name).parent):
             folder.mkdir(mode=FOLDER_MODE, exist_ok=True)
         mode = HELD_MODE if name.startswith("held/") else PUBLIC_MODE
         write_whole(root / name, content, mode)
+
+
+@dataclass(frozen=True)
+class DataSource:
+    """The driver's end: the files that nodes may lack."""
+
+    data: Dataset
+
+    @property
+    def files(self) -> DataFiles:
+        return DataFiles.of(self.data)
+
+    def read(self, name: str) -> bytes:
+        return (self.data.root / name).read_bytes()
+
+
+def require_hash(content: bytes, sha256: str, name: str) -> None:
+    """Raise UserError if bytes are others than those that were sent."""
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise UserError(f"{name} was damaged on its way to this node")
 
 
 def write_whole(path: Path, content: bytes, mode: int) -> None:

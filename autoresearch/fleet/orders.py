@@ -1,10 +1,10 @@
 """Messages between the driver of a session and the nodes that run its trials."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from autoresearch import hardware
 from autoresearch.files import JsonObject
+from autoresearch.fleet.node_command import CommandFiles
 from autoresearch.fleet.node_data import DataFiles
 from autoresearch.measure.result import Result
 from autoresearch.measure.settings import Settings, TrialPlan
@@ -35,7 +35,7 @@ class TrialOrder:
     seed: int
     settings: Settings
     plan: TrialPlan
-    data: DataFiles
+    files: DataFiles | CommandFiles
     identity: JsonObject
     known: frozenset[str]
     require_strong: bool
@@ -62,7 +62,6 @@ class NodeQuestion:
 
     device: str
     threads: int
-    files: Mapping[str, str] = field(default_factory=dict)
 
 
 def refuse_node(facts: NodeFacts, identity: JsonObject, require_strong: bool) -> str | None:

@@ -6,11 +6,11 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from autoresearch.data.dataset import Dataset
 from autoresearch.fleet.cluster import first_words
 from autoresearch.fleet.fleet import Fleet
 from autoresearch.fleet.mailbox import Report
-from autoresearch.fleet.node_data import DataFiles
+from autoresearch.fleet.node_command import CommandSource
+from autoresearch.fleet.node_data import DataSource
 from autoresearch.fleet.orders import TrialAnswer, TrialOrder
 from autoresearch.measure.result import NodeLoss, Overhead, Result
 from autoresearch.measure.settings import Settings, TrialPlan, Unwanted
@@ -30,13 +30,15 @@ class RayReferee:
     """Measure versions on whichever node of the fleet is free. `caches` names the session's compile cache."""
 
     settings: Settings
-    data: Dataset
+    source: DataSource | CommandSource
     fleet: Fleet
     caches: str
     say: Callable[[str], None]
 
     def describe(self, base: Overhead | None = None) -> list[str]:
-        return describe_trial(self.settings, self.data, base)
+        if isinstance(self.source, CommandSource):
+            return self.source.spec.describe()
+        return describe_trial(self.settings, self.source.data, base)
 
     def measure(self, source: str, seed: int, plan: TrialPlan = TrialPlan()) -> Result:
         """Measure one version. Never raises for anything that the version does."""
@@ -45,9 +47,8 @@ class RayReferee:
             found = self._attempt(order, plan)
             if isinstance(found, Result):
                 return found
-            sent = self.fleet.refs(self.data, found.lacking)
-            known = frozenset(self.fleet.facts)
-            order = replace(order, key=uuid.uuid4().hex, known=known, data=replace(order.data, refs=sent))
+            self.fleet.refs(found.lacking, self.source.read)
+            order = self._order(source, seed, plan)
 
     def close(self) -> None:
         """Nothing is kept ready: each trial has a process of its own."""
@@ -63,7 +64,7 @@ class RayReferee:
             seed=seed,
             settings=self.settings,
             plan=remote,
-            data=replace(DataFiles.of(self.data), refs=self.fleet.refs(self.data, ())),
+            files=replace(self.source.files, refs=self.fleet.refs((), self.source.read)),
             identity=self.fleet.identity,
             known=frozenset(self.fleet.facts),
             require_strong=self.fleet.require_strong,
@@ -83,7 +84,7 @@ class RayReferee:
         except NoNodeError as error:
             return Result(outcome="infra", reason=str(error), seed=order.seed)
         except cluster.lost_errors as error:
-            return self._lost(error, call.node, order)
+            return self._lost(error, call.find_node(), order)
         finally:
             cluster.cancel(task)
             cluster.mailbox.forget.remote(order.key)
@@ -126,6 +127,11 @@ class _Call:
                 self._tell_wait(waited_s)
         answer: TrialAnswer = self._cluster.get(task)
         return answer
+
+    def find_node(self) -> str:
+        """Return the id of the node that has begun with the trial; empty if it did not say so."""
+        report = None if self.node else self._read()
+        return report.node if report else self.node
 
     def _read(self) -> Report | None:
         with suppress(*self._cluster.lost_errors):  # the mailbox starts again on another node

@@ -9,7 +9,7 @@ MAX_LOST = 3  # trials of one version
 
 
 def lost_nodes(context: SessionContext, experiment: Experiment) -> list[str]:
-    """Return the node of each trial of an experiment that was lost."""
+    """Return the node of each trial of an experiment that was lost; empty where it is not known."""
     trials = context.ledger.trials(context.id, experiment.id)
     return [trial.result[LOST] for trial in trials if LOST in trial.result]
 

@@ -14,6 +14,7 @@ from autoresearch.errors import UserError
 from autoresearch.fleet.fleet import Fleet
 from autoresearch.fleet.fleet_project import FleetProject
 from autoresearch.ledger import Ledger, Session, check_free, status
+from autoresearch.ledger.node_trials import NODES
 from autoresearch.ledger.rows import derive_seed
 from autoresearch.session.git_history import GitHistory
 from autoresearch.session.stopping import RESUMABLE
@@ -81,7 +82,7 @@ def _open_fleet(config: configuration.Config, root: Path, continued: Session | N
 def _cluster_of(root: Path, session: Session) -> str | None:
     """Return the address of the cluster on which a session ran last; None: it ran here."""
     with Ledger.open(_ledger_of(root), readonly=True) as ledger:
-        addresses = [event.data["ray"] for event in ledger.events(session.id, kind="nodes") if "ray" in event.data]
+        addresses = [event.data["ray"] for event in ledger.events(session.id, kind=NODES) if "ray" in event.data]
     return str(addresses[-1]) if addresses else None
 
 

@@ -20,6 +20,7 @@ from autoresearch.errors import UserError, describe_error, require
 from autoresearch.files import JsonObject
 from autoresearch.fleet.fleet_project import FleetProject
 from autoresearch.ledger import Experiment, Ledger, Session, count_settled, newest
+from autoresearch.ledger.node_trials import NODES
 from autoresearch.measure.referee import Referee
 from autoresearch.session.briefing import Briefing
 from autoresearch.session.constraints import Constraints
@@ -82,7 +83,7 @@ def run_session(
     context = SessionContext(row.id, row.tag, ledger, workspace, project.runs, listeners)
     context.notify(SessionOpened(row, cell, workspace.is_dirty(), find_untaken(ledger, workspace, row)))
     if isinstance(project, FleetProject):
-        context.emit("nodes", None, project.fleet.describe(), ray=project.fleet.cluster.address)
+        context.emit(NODES, None, project.fleet.describe(), ray=project.fleet.cluster.address)
     if project.command is not None:
         context.emit("number", None, project.command.describe_belief(cell.grade), belief=project.command.belief)
     if origin is None and project.config.tag is None:

@@ -161,7 +161,7 @@ class TrialRunner:
             watch=watch,
             is_unwanted=is_unwanted,
             base=self.evidence.base_overhead(experiment.n),
-            avoid=frozenset(lost_nodes(self.context, experiment)),
+            avoid=frozenset(filter(None, lost_nodes(self.context, experiment))),
             speed_cost=lambda conditions: effect.cost(conditions.get(SPEED)),
         )
 

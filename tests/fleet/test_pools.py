@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.programs import autoresearch
 
 from autoresearch import __version__
 from autoresearch.data.dataset import Dataset
@@ -86,3 +87,10 @@ def test_a_node_that_has_the_data_set_in_its_cache_fetches_nothing(bytes_data: D
 def test_ray_is_imported_only_when_it_is_asked_for() -> None:
     code = "import sys, autoresearch.cli.app, autoresearch.session.run; sys.exit('ray' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_an_address_where_nobody_listens_is_one_line(repository: Path, settings_of: dict[str, str]) -> None:
+    pytest.importorskip("ray", reason="ray is not installed")
+    done = autoresearch(repository, "run", "--agent", "sweep", "--ray", "127.0.0.1:1", env=settings_of)
+    assert done.returncode == 3 and "no Ray cluster answers at 127.0.0.1:1" in done.stderr
+    assert "Traceback" not in done.stderr

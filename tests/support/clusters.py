@@ -6,9 +6,11 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 PORTS = ("metrics_agent_port", "metrics_export_port", "dashboard_agent_listen_port", "runtime_env_agent_port")
 WORKER = "ray::run_trial"  # title of a process that runs a trial
@@ -68,6 +70,18 @@ def port_files(id: str, ports: dict[str, int]) -> Iterator[None]:
         thread.join()
         for path in Path("/tmp/ray").glob(f"session_2*/*_{id}"):
             path.unlink()
+
+
+def trials_in(cluster: Any) -> list[psutil.Process]:
+    """Return the processes of Ray that run trials now, with the cells below them."""
+    raylets = [node.all_processes["raylet"][0].process.pid for node in cluster.list_all_nodes()]
+    found = list[psutil.Process]()
+    for raylet in raylets:
+        with suppress(psutil.NoSuchProcess):
+            for worker in psutil.Process(raylet).children():
+                if WORKER in " ".join(worker.cmdline()):
+                    found += [worker, *worker.children(recursive=True)]
+    return found
 
 
 def free_ports(count: int) -> list[int]:
