@@ -193,6 +193,7 @@ class Config(BaseModel):
     ray: str | None = (
         None  # address of a Ray cluster whose nodes run the trials: auto, HOST:PORT, ray://HOST:PORT; none
     )
+    nodes: str | None = None  # of a cluster with several kinds, those that run trials: part of the name of their card
     threads: int = Field(default=1, gt=0)  # of a trial on the CPU
     slots: Numbers = Field(default_factory=lambda: [0], min_length=1)  # numbers of cards, or of groups of cores
     replicates: int = Field(default=3, ge=2)  # trials of the base at the start, which give sigma

@@ -42,7 +42,7 @@ class Cluster:
 
     address: str
     _ray: Any
-    _mailbox: Any = field(default=None, init=False)
+    mailbox: Any = field(default=None, init=False)
 
     @classmethod
     def connect(cls, address: str) -> "Cluster":
@@ -105,7 +105,7 @@ class Cluster:
         return self._ray.put(content)
 
     def cancel(self, ref: Any) -> None:
-        """End a task: its cells die with its frames."""
+        """End a task that has not begun."""
         self._ray.cancel(ref)
 
     @property
@@ -113,12 +113,9 @@ class Cluster:
         """Return the errors of a task whose process, node or memory was lost."""
         return (self._ray.exceptions.RayError,)
 
-    @property
-    def mailbox(self) -> Any:
-        """Return the actor that holds what running trials say; Ray starts it again if its node ends."""
-        if self._mailbox is None:
-            self._mailbox = self._ray.remote(num_cpus=0, max_restarts=-1)(Mailbox).remote()
-        return self._mailbox
+    def open_mailbox(self) -> None:
+        """Start the actor that holds what running trials say; Ray starts it again if its node ends."""
+        self.mailbox = self._ray.remote(num_cpus=0, max_restarts=-1)(Mailbox).remote()
 
     def _remote(self, function: Any) -> Any:
         """Make a function a task that is never repeated, in a process of its own."""
@@ -138,7 +135,7 @@ def import_ray() -> Any:
         import ray
         import ray.exceptions
     except ImportError:
-        raise UsageError(f"--ray needs Ray: {describe_install('ray>=2.50')}") from None
+        raise UsageError(f"--ray needs Ray: {describe_install('ray[client]>=2.50')}") from None
     return ray
 
 

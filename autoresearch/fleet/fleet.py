@@ -1,6 +1,7 @@
 """The nodes that run the trials of a session: those of one pool, whose scores may be compared."""
 
 import json
+import socket
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -44,10 +45,11 @@ class Fleet:
             has = "; ".join(node.describe() for node in nodes) or "no node"
             raise Blocker(f"no node can run a trial, which needs {_needs(device, config.threads)}; there is {has}")
         answers = cluster.inspect(able, NodeQuestion(device, config.threads))
-        facts, left_out = choose_pool(answers, config.require_strong)
+        facts, left_out = choose_pool(answers, config.require_strong, config.nodes)
         if not facts:
             names = {node.id: node.host for node in able}
             raise Blocker("; ".join(f"{names[id]}: {why}" for id, why in left_out.items()))
+        cluster.open_mailbox()
         by_id = {node.id: node for node in able}
         return cls(cluster, device, config.threads, config.require_strong, by_id, facts, left_out)
 
@@ -57,9 +59,10 @@ class Fleet:
 
     @property
     def slots(self) -> tuple[Slot, ...]:
-        """Return a slot for each trial that may run at once."""
+        """Return a slot for each trial that may run at once; the cores here are free if no node is."""
+        cores = None if any(self.nodes[id].host == socket.gethostname() for id in self.facts) else ()
         count = sum(self.nodes[id].count_slots(self.device, self.threads) for id in self.facts)
-        return tuple(Slot(f"ray-{number}", self.device, remote=True) for number in range(count))
+        return tuple(Slot(f"ray-{number}", self.device, cores=cores, remote=True) for number in range(count))
 
     @property
     def cell(self) -> Inspection:
@@ -69,7 +72,7 @@ class Fleet:
 
     def describe(self) -> str:
         """Return what runs the trials, on one line."""
-        kind = self.identity["gpu"] or self.identity["cpu"]
+        kind = next(iter(self.facts.values())).kind
         parts = [f"{len(self.facts)} nodes on Ray at {self.cluster.address}, {kind}, {len(self.slots)} slots"]
         whys = Counter(self.left_out.values())
         return "; ".join([*parts, *(f"{count} left out: {why}" for why, count in whys.items())])
@@ -118,12 +121,17 @@ class Fleet:
 
 
 def choose_pool(
-    answers: Mapping[str, NodeFacts | str], require_strong: bool
+    answers: Mapping[str, NodeFacts | str], require_strong: bool, kind: str | None = None
 ) -> tuple[dict[str, NodeFacts], dict[str, str]]:
-    """Return the largest group of nodes whose scores may be compared, and why the others are left out."""
+    """Return the largest group of nodes whose scores may be compared, and why the others are left out.
+
+    `kind` is part of the name of the card, or of the processor, that they should have.
+    """
     facts = {id: answer for id, answer in answers.items() if isinstance(answer, NodeFacts)}
     left_out = {id: answer for id, answer in answers.items() if isinstance(answer, str)}
     left_out |= {id: _other_version(each) for id, each in facts.items() if each.version != __version__}
+    facts = {id: each for id, each in facts.items() if id not in left_out}
+    left_out |= {id: f"it is no {kind}" for id, each in facts.items() if kind and kind not in each.kind}
     facts = {id: each for id, each in facts.items() if id not in left_out}
     kinds = Counter(_key(each) for each in facts.values() if refuse_node(each, each.identity, require_strong) is None)
     chosen = json.loads(kinds.most_common(1)[0][0]) if kinds else {}

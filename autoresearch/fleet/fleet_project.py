@@ -1,7 +1,7 @@
 """A project whose trials run on the nodes of a cluster."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from autoresearch.fleet.fleet import Fleet
@@ -33,5 +33,7 @@ class FleetProject(Project):
         `caches` names the session's compile cache, `export` writes the files of its base, `say` gets a line for each
         node that is left out.
         """
+        cores = tuple(range(settings.threads)) if settings.device == "cpu" else None  # as many, whichever they are
+        settings = replace(settings, cores=cores)
         source = DataSource(self.data) if self.command is None else CommandSource(self.command, export)
         return [RayReferee(settings, source, self.fleet, caches, say) for _ in self.slots[:count]]

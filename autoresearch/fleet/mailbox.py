@@ -4,6 +4,7 @@ An actor of Ray holds it: the driver may be a client without a port that nodes c
 """
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -29,9 +30,16 @@ class Mailbox:
     def __init__(self) -> None:
         self._reports: dict[str, Report] = {}
         self._answers: dict[str, bool] = {}
+        self._unwanted = set[str]()
 
-    def report(self, key: str, report: Report) -> None:
+    def report(self, key: str, report: Report) -> bool:
+        """Take a report; return whether the trial is not wanted any more."""
         self._reports[key] = report
+        return key in self._unwanted
+
+    def end(self, key: str) -> None:
+        """Let a trial end at its next report."""
+        self._unwanted.add(key)
 
     def read(self, key: str) -> Report | None:
         return self._reports.get(key)
@@ -55,12 +63,26 @@ class Reporter:
         self._mailbox, self._key = mailbox, key
         self._report = Report(node, Progress("setup"))
         self._next = 0.0
+        self._is_unwanted = False
+        self._reply: Any = None
         self._send()
 
     def watch(self, progress: Progress) -> None:
         self._report = replace(self._report, progress=progress)
         if time.monotonic() >= self._next:
             self._send()
+
+    def is_unwanted(self) -> bool:
+        """Return whether the driver does not want the trial any more, as it said to the last report."""
+        import ray
+
+        if self._reply is not None and ray.wait([self._reply], timeout=0)[0]:
+            with suppress(ray.exceptions.RayError):  # the mailbox starts again
+                self._is_unwanted = bool(ray.get(self._reply))
+            self._reply = None
+        if time.monotonic() >= self._next:
+            self._send()
+        return self._is_unwanted
 
     def wants_holdout(self, val_bpb: float) -> bool:
         """Ask the driver whether a score may be kept; without an answer the holdout is measured."""
@@ -81,4 +103,4 @@ class Reporter:
 
     def _send(self) -> None:
         self._next = time.monotonic() + REPORT_S
-        self._mailbox.report.remote(self._key, self._report)
+        self._reply = self._mailbox.report.remote(self._key, self._report)

@@ -53,7 +53,12 @@ def run_trial(order: TrialOrder, mailbox: Any) -> TrialAnswer:
 
 
 def _measure(referee: Referee, order: TrialOrder, reporter: Reporter) -> Result:
-    plan = replace(order.plan, watch=reporter.watch, wants_holdout=reporter.wants_holdout)
+    plan = replace(
+        order.plan,
+        watch=reporter.watch,
+        wants_holdout=reporter.wants_holdout,
+        is_unwanted=reporter.is_unwanted,
+    )
     try:
         result = referee.measure(order.source, order.seed, plan)
     finally:

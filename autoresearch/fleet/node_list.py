@@ -41,7 +41,7 @@ def list_nodes(config: Config, earlier: Mapping[str, NodeTrials]) -> list[Listed
     slots = {node.id: node.count_slots(device, config.threads) for node in nodes}
     able = [node for node in nodes if slots[node.id]]
     answers = cluster.inspect(able, NodeQuestion(device, config.threads)) if able else {}
-    _, left_out = choose_pool(answers, config.require_strong)
+    _, left_out = choose_pool(answers, config.require_strong, config.nodes)
     left_out |= {node.id: "it has no CPU or card for a trial" for node in nodes if not slots[node.id]}
     cluster.close()
     rows = [_list_node(node, slots[node.id], answers.get(node.id), left_out.get(node.id), earlier) for node in nodes]
@@ -58,7 +58,7 @@ def _list_node(
         node=name,
         host=node.host,
         slots=slots,
-        kind=str(facts.identity["gpu"] or facts.identity["cpu"]) if facts else None,
+        kind=facts.kind if facts else None,
         grade=facts.inspection.grade if facts else None,
         left_out=left_out,
         trials=past.trials if past else 0,

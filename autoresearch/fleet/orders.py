@@ -21,6 +21,11 @@ class NodeFacts:
     identity: JsonObject
     inspection: Inspection
 
+    @property
+    def kind(self) -> str:
+        """Return the name of the card, or of the processor."""
+        return str(self.identity.get("gpu") or self.identity.get("cpu"))
+
 
 @dataclass(frozen=True)
 class TrialOrder:

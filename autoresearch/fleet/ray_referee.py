@@ -78,15 +78,16 @@ class RayReferee:
         try:
             answer = call.wait(task)
         except Unwanted:
+            call.end(task)
             result = Result(seed=order.seed)
             result.end_early("ended early: it was not wanted any more")
             return result
         except NoNodeError as error:
+            call.end(task)
             return Result(outcome="infra", reason=str(error), seed=order.seed)
         except cluster.lost_errors as error:
             return self._lost(error, call.find_node(), order)
         finally:
-            cluster.cancel(task)
             cluster.mailbox.forget.remote(order.key)
         return self._accept(answer, order)
 
@@ -127,6 +128,12 @@ class _Call:
                 self._tell_wait(waited_s)
         answer: TrialAnswer = self._cluster.get(task)
         return answer
+
+    def end(self, task: Any) -> None:
+        """End the trial. Ray fails if it is told to cancel a task that is just ending, so only waiting ones are."""
+        self._cluster.mailbox.end.remote(self._order.key)
+        if not self.node:
+            self._cluster.cancel(task)
 
     def find_node(self) -> str:
         """Return the id of the node that has begun with the trial; empty if it did not say so."""

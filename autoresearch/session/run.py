@@ -210,7 +210,7 @@ def _loop_inputs(context: SessionContext, project: Project, limits: Limits, fixe
     spare = spare_cores([slot.cores for slot in project.slots])
     tools = make_tools(context, project, spare, gate) if project.command is None else None
     agent = fixed or _create_agent(context, project, limits, tools)
-    has_free_cores = project.slot.gpu is not None or bool(spare)
+    has_free_cores = project.slot.gpu is not None or project.slot.remote or bool(spare)
     runs_beside = agent.proposes == "remotely" or (agent.proposes == "locally" and has_free_cores)
     base = _base_text(context, project)
     return LoopInputs(

@@ -51,6 +51,12 @@ def test_the_largest_pool_is_chosen_and_a_node_of_another_version_is_named() -> 
     assert left_out["a"] == "it has another gpu" and __version__ in left_out["d"]
 
 
+def test_the_name_of_a_card_chooses_a_smaller_pool() -> None:
+    answers = {"a": facts("a", gpu="NVIDIA H100"), "b": facts("b", gpu="H200"), "c": facts("c", gpu="H200")}
+    pool, left_out = choose_pool(answers, False, "H100")
+    assert sorted(pool) == ["a"] and left_out["b"] == "it is no H100"
+
+
 def test_a_weak_node_is_refused_only_where_strong_is_required() -> None:
     weak = facts("a", weak=True)
     assert refuse_node(weak, weak.identity, require_strong=False) is None
