@@ -10,7 +10,7 @@ from autoresearch.ledger.rows import Trial
 from autoresearch.ledger.trials import FRESH
 
 NODES = "nodes"  # kind of the events of a cluster
-LOST = "lost_on"  # in the record of a trial: the id of the node with which it was lost
+LOST = "lost_on"  # in the record of a trial, by `Result.place`
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from autoresearch.files import JsonObject
 from autoresearch.measure.audit import Coarse
 
+LOST = "lost_on"  # in the record of a trial: the id of the node with which it was lost
 UNRECORDED = ("log", "rows", "losses", "cache_lost", "node", "loss")  # separate files; what is said at once; the place
 
 
@@ -108,6 +109,11 @@ class Result:
         """Drop what was measured."""
         self.outcome, self.ended_early, self.reason = "infra", True, reason
         self.val_bpb = self.holdout_bpb = self.rows = self.losses = self.audit = None
+
+    def place(self) -> JsonObject:
+        """Return where the trial ran, for its record; empty on this machine."""
+        lost = {LOST: self.loss.node} if self.loss is not None else {}
+        return lost if self.node is None else {"node": self.node, **lost}
 
     def as_json(self) -> JsonObject:
         """Return the fields that are recorded; non-finite numbers become None."""

@@ -11,7 +11,6 @@ from autoresearch.errors import describe_failure, format_traceback, is_unexpecte
 from autoresearch.files import JsonObject
 from autoresearch.ledger import Experiment, Trial
 from autoresearch.ledger.early_stops import BEHIND
-from autoresearch.ledger.node_trials import LOST
 from autoresearch.ledger.rows import FILLER, STOPPED
 from autoresearch.measure.core_meter import OTHERS, SPEED
 from autoresearch.measure.referee import Referee
@@ -89,11 +88,7 @@ class TrialRunner:
     def _record(self, experiment: Experiment, k: int, trial: Trial, referee: Referee, result: Result) -> None:
         """Write the files of trial `k` of an experiment, and end it in the ledger."""
         about = {"purpose": trial.purpose, "blob": trial.blob, "started": trial.started, "ended": time.time()}
-        where = {"identity": self.identity, "slot": referee.settings.gpu or referee.settings.cores}
-        if result.node is not None:
-            where["node"] = result.node
-        if result.loss is not None:
-            where[LOST] = result.loss.node
+        where = {"identity": self.identity, "slot": referee.settings.gpu or referee.settings.cores, **result.place()}
         files, facts = self.context.artefacts(experiment.n), result.as_json()
         if not result.ended_early:
             files.write_trial(k, facts | about | where, result.log, result.rows, result.losses)
