@@ -65,11 +65,12 @@ def _list_node(
         lost=past.lost if past else 0,
         sigma=past.sigma if past else None,
         trials_per_hour=slots * 3600 / past.seconds if past and past.seconds else None,
-        usd_per_hour=_read_price(node.labels.get(PRICE)),
+        usd_per_hour=read_price(node.labels.get(PRICE)),
     )
 
 
-def _read_price(label: str | None) -> float | None:
+def read_price(label: str | None) -> float | None:
+    """Return the dollars an hour of a label; None if it is no number."""
     try:
         return float(label) if label is not None else None
     except ValueError:
