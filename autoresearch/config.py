@@ -30,6 +30,7 @@ FILE = "autoresearch.yaml"
 PREFIX = "AUTORESEARCH_"
 MISNAMED_FILES = ("autoresearch.yml", ".autoresearch.yaml", ".autoresearch.yml")  # nobody reads them
 ENDS = ("hours", "until")  # of a run: a source that gives one of them overrides both of the sources before it
+NO_CLUSTER = "none"  # as the address of a cluster: trials run on this machine
 NO_SETTINGS = ("CACHE", "EVENT", "TEXT")  # our other variables: the cache folder, and what `on_event` gets
 
 
@@ -236,6 +237,10 @@ class Config(BaseModel):
     max_experiments: int | None = Field(default=None, gt=0)  # None: no limit
     max_disk_gb: float = Field(default=20.0, gt=0)  # of `runs/`; beyond it, files of the worst discards are deleted
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    ray: str | None = (
+        None  # address of a Ray cluster whose nodes run the trials: auto, HOST:PORT, ray://HOST:PORT; none
+    )
+    nodes: str | None = None  # of a cluster with several kinds, those that run trials: part of the name of their card
     threads: int = Field(default=1, gt=0)  # of a trial on the CPU
     slots: Numbers = Field(default_factory=lambda: [0], min_length=1)  # numbers of cards, or of groups of cores
     replicates: int = Field(default=3, ge=2)  # trials of the base at the start, which give sigma

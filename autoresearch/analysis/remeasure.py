@@ -68,7 +68,8 @@ class Remeasurer:
         )
         for _ in range(TRIES):
             result = self.measure(experiment, text, self.seed_of(k, purpose), purpose, plan)
-            if not (result.disturbed and result.outcome == "infra"):
+            is_repeated = result.disturbed or result.loss is not None
+            if not (is_repeated and result.outcome == "infra"):
                 break
         if result.val_bpb is None or result.holdout_bpb is None:
             raise UserError(f"experiment {experiment.n} could not be measured again: {result.outcome} {result.reason}")
@@ -84,5 +85,6 @@ class Remeasurer:
         plan.watch(Progress("over"))
         budget = str(self.referee.settings.budget)
         stored = result.as_json() | {"identity": self.session.identity, "budget": budget}  # the caller checked both
+        stored |= result.place()
         self.ledger.end_trial(trial.id, result.outcome, result.val_bpb, stored)
         return result

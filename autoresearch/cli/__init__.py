@@ -24,6 +24,7 @@ from autoresearch.cli import (
     brief_command,
     page_commands,
     session_commands,
+    nodes_command,
     verify_commands,
     keep_commands,
     judge_command,

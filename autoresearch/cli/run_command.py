@@ -49,6 +49,10 @@ def run(
     judge: str = typer.Option(None, help="Rule for a keep: default, strict or greedy."),
     device: str = typer.Option(None, help="Device: auto, cpu or cuda."),
     slots: str = typer.Option(None, help="Slots for parallel trials, such as 0,1: cards or groups of cores."),
+    ray: str = typer.Option(
+        None, "--ray", help="Run the trials on a Ray cluster: auto, HOST:PORT or ray://HOST:PORT (docs/fleet.md)."
+    ),
+    nodes: str = typer.Option(None, help="With --ray, the nodes that run trials: part of the name of their card."),
     wait: bool = typer.Option(False, "--wait", help="Wait until the slots are free; the hours count from then."),
     require_strong: bool = typer.Option(None, "--require-strong", help="Refuse to run if the cell is not STRONG."),
 ) -> None:
@@ -68,7 +72,7 @@ def run(
     flags: dict[str, object] = {"budget": budget, "tag": tag, "agent": agent, "model": model, "judge": judge}
     flags |= {"max_experiments": max_experiments, "max_usd": max_usd, "device": device, "slots": slots}
     flags |= {"hours": _hours(hours, minutes, until), "until": until, "target": target}
-    flags |= {"require_strong": require_strong}
+    flags |= {"require_strong": require_strong, "ray": ray, "nodes": nodes}
     asked = time.time()
     # the session is recorded, whoever reads its summary
     sys.stdout = make_best_effort(sys.stdout.fileno(), sys.stdout.encoding)

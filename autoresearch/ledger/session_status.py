@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 
 from autoresearch.files import JsonObject
 from autoresearch.ledger.metrics import settle_metric
+from autoresearch.ledger.node_trials import NODES, NodeTrials, trials_by_node
 from autoresearch.ledger.owner import is_alive, state
 from autoresearch.ledger.reviews import reviews
 from autoresearch.ledger.rows import (
@@ -238,6 +239,7 @@ class SessionStatus:
     metric: Metric = VAL_BPB
     belief: str | None = None  # word for what may be believed, where a command measures
     has_holdout: bool = True
+    nodes: tuple[NodeTrials, ...] = ()  # that ran trials, where a cluster did
 
     def as_json(self) -> JsonObject:
         return asdict(self)
@@ -266,6 +268,7 @@ def status(ledger: Ledger, session: Session, now: float) -> SessionStatus:
         metric=settle_metric(ledger, session),
         belief=session.settings.get("belief"),
         has_holdout=session.settings.get("holdout", True),
+        nodes=_nodes(ledger, session),
         experiments=sum(verdicts.values()),
         kept=verdicts.get("keep", 0),
         simpler=sum(row["simpler"] or 0 for row in counts if row["verdict"] == "keep"),
@@ -283,6 +286,13 @@ def status(ledger: Ledger, session: Session, now: float) -> SessionStatus:
         drift=Drift(*drift[0]) if drift else None,
         power=PowerOnRecord(*power[0]) if power else None,
     )
+
+
+def _nodes(ledger: Ledger, session: Session) -> tuple[NodeTrials, ...]:
+    """Return the trials by node of a session on a cluster; other sessions need not read all their results for it."""
+    if not ledger.events(session.id, kind=NODES):
+        return ()
+    return tuple(trials_by_node(ledger.trials(session.id)))
 
 
 def _read_total(data: JsonObject) -> TotalOnRecord | None:

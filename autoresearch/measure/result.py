@@ -11,7 +11,16 @@ from autoresearch.files import JsonObject
 from autoresearch.measure.audit import Coarse
 
 OF_COMMANDS = ("resolution", "tasks")  # recorded only where there is a value
-UNRECORDED = ("log", "rows", "losses", "cache_lost")  # separate files, and what is said at once
+LOST = "lost_on"  # in the record of a trial: the id of the node with which it was lost
+UNRECORDED = ("log", "rows", "losses", "cache_lost", "node", "loss")  # separate files; what is said at once; the place
+
+
+@dataclass(frozen=True)
+class NodeLoss:
+    """A trial whose process ended on `node` (its id), while `others` could have run it."""
+
+    node: str
+    others: int
 
 
 @dataclass(frozen=True)
@@ -97,6 +106,8 @@ class Result:
     curve: list[dict[str, float]] = field(default_factory=list)
     behind: dict[str, float] | None = None
     cache_lost: str | None = None  # why the compile cache was not kept although it should be
+    node: str | None = None  # that ran it; None: this machine
+    loss: NodeLoss | None = None  # of a trial that ended with its process: it is `infra`, and repeated elsewhere
     log: str = ""
     rows: npt.NDArray[np.float64] | None = None  # [rows, 2]: nats and bytes
     losses: Coarse | None = None  # [rows, seq_len], of what passed its audit
@@ -106,6 +117,11 @@ class Result:
         self.outcome, self.ended_early, self.reason = "infra", True, reason
         self.val_bpb = self.holdout_bpb = self.rows = self.losses = self.audit = None
         self.tasks = {}
+
+    def place(self) -> JsonObject:
+        """Return where the trial ran, for its record; empty on this machine."""
+        lost = {LOST: self.loss.node} if self.loss is not None else {}
+        return lost if self.node is None else {"node": self.node, **lost}
 
     def as_json(self) -> JsonObject:
         """Return the fields that are recorded; non-finite numbers become None."""

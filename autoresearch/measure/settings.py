@@ -71,7 +71,8 @@ class TrialPlan:
     `is_unwanted`, which is asked several times a second. `find_behind` gets the part of the budget that is used up,
     and the curve so far; a trial that it finds behind is stopped, unless it `runs_on`. `base` is what the base
     spent (None until it has been measured); the time limits follow from it. `tasks` are those of the base, where
-    the number is a rate over tasks; a trial with others is invalid.
+    the number is a rate over tasks; a trial with others is invalid. `avoid` are nodes on which a trial of the
+    version was lost.
     """
 
     loses_above: float | None = None
@@ -88,6 +89,7 @@ class TrialPlan:
     base: Overhead | None = None
     tasks: frozenset[str] = frozenset()
     speed_cost: Callable[[dict[str, float]], float] = lambda conditions: 0.0
+    avoid: frozenset[str] = frozenset()
 
     def check_wanted(self) -> None:
         """Raise Unwanted if the trial is not wanted any more."""

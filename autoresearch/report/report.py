@@ -12,7 +12,7 @@ from autoresearch.ledger.early_stops import EarlyStops
 from autoresearch.ledger.statements import NEAR_MISS_ODDS
 from autoresearch.ledger.unmeasured import describe_unmeasured
 from autoresearch.metric import EXACT, VAL_BPB
-from autoresearch.report import chart, experiment_table, kept, longer_budget, tables, tree
+from autoresearch.report import chart, experiment_table, kept, longer_budget, node_table, tables, tree
 from autoresearch.report.blocks import Block, Code, Figure, Fold, Heading, Paragraph, Table, Tiles, Verbatim, safe
 from autoresearch.report.format import between, count, dollars, duration, money, optimism, percent
 from autoresearch.report.status import confirmation, describe_power, describe_target, facts, is_current
@@ -149,6 +149,8 @@ def _time_and_money(summary: SessionSummary) -> Iterator[Block]:
     if status.slots > 1:
         clock = duration(status.seconds)
         yield Paragraph([f"Times are summed over {status.slots} slots; the session took {clock}."], "quiet")
+    if status.nodes:
+        yield node_table.by_node(status.nodes)
     cost, keeps = status.cost_usd, len(summary.keeps)
     each = f", {dollars(cost / keeps)} for each keep" if cost and keeps else ""
     yield Paragraph([f"Money for model calls: {money(status)}{each}."])

@@ -82,6 +82,7 @@ def layout(status: SessionStatus, now: float) -> Pairs:
         "power": describe_power(status),
         "reviews": _reviews(status),
         "machine": _machine(status, now),
+        "nodes": "; ".join(node.describe() for node in status.nodes),
         "grade": GRADES.get(status.grade or "", status.grade or ""),
         "cost": money(status) if status.cost_usd != 0 else "",
         "time": f"{duration(status.seconds)}{slots}: {shares(status.time_split)}".removesuffix(": "),

@@ -71,7 +71,7 @@ class Maintenance:
         self._demote_suspects()
         is_lost = result.disturbed and result.outcome == "infra"
         self.disturbed_in_a_row = self.disturbed_in_a_row + 1 if is_lost else 0
-        if result.ended_early:
+        if result.ended_early or result.loss is not None:
             return
         if result.outcome == "infra" and (not result.disturbed or self.disturbed_in_a_row == TRIES):
             raise UserError(f"a trial could not be run: {result.reason}; see `autoresearch doctor`")

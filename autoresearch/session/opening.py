@@ -11,7 +11,10 @@ from autoresearch import config as configuration
 from autoresearch import hardware
 from autoresearch.agents import auto, registry
 from autoresearch.errors import UserError
+from autoresearch.fleet.fleet import Fleet
+from autoresearch.fleet.fleet_project import FleetProject
 from autoresearch.ledger import Ledger, Session, check_free, status
+from autoresearch.ledger.node_trials import NODES
 from autoresearch.ledger.rows import derive_seed
 from autoresearch.session.git_history import GitHistory
 from autoresearch.session.stopping import RESUMABLE
@@ -53,15 +56,34 @@ def open_session_project(
         workspace.check_tag(config.tag)
     if not (root / "runs").exists() and (config.tag is None or workspace.best(config.tag) is None):
         _check_base(config, workspace)  # of a first session, before its data set is prepared
-    budget(config, slots.choose(config.device, config.threads, config.slots)[0].device)  # refuses what cannot run here
     if origin is not None:
         with Ledger.open(_ledger_of(root), readonly=True) as ledger:
             ledger.find_session(origin)
     continued = _find_unfinished(root, workspace, config.tag) if origin is None else None
     if continued is not None:
         check_evaluator(continued)
+    fleet = _open_fleet(config, root, continued)
+    chosen = fleet.slots if fleet else slots.choose(config.device, config.threads, config.slots)
+    budget(config, chosen[0].device)  # refuses what cannot run here
     flags = {**flags, **settle_agent(root, config, continued.agent if continued else None)}
-    return open_project(flags, root, pinned=continued.settings.get("data") if continued else None)
+    pinned = continued.settings.get("data") if continued else None
+    project = open_project(flags, root, pinned=pinned, remote=fleet.slots if fleet else ())
+    return FleetProject.of(project, fleet) if fleet else project
+
+
+def _open_fleet(config: configuration.Config, root: Path, continued: Session | None) -> Fleet | None:
+    """Open the cluster of the settings, else that of a session that goes on. Raises UsageError, Blocker."""
+    address = config.ray or (_cluster_of(root, continued) if continued else None)
+    if address in (None, configuration.NO_CLUSTER):
+        return None
+    return Fleet.open(config.model_copy(update={"ray": address}))
+
+
+def _cluster_of(root: Path, session: Session) -> str | None:
+    """Return the address of the cluster on which a session ran last; None: it ran here."""
+    with Ledger.open(_ledger_of(root), readonly=True) as ledger:
+        addresses = [event.data["ray"] for event in ledger.events(session.id, kind=NODES) if "ray" in event.data]
+    return str(addresses[-1]) if addresses else None
 
 
 def _ledger_of(root: Path) -> Path:

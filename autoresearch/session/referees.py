@@ -6,6 +6,8 @@ from dataclasses import replace
 from functools import partial
 
 from autoresearch.data.dataset import Dataset
+from autoresearch.fleet.fleet_project import FleetProject
+from autoresearch.ledger.node_trials import NODES
 from autoresearch.measure.cell_process import FreshCells
 from autoresearch.measure.command_referee import CommandReferee
 from autoresearch.measure.referee import CellReferee, Referee
@@ -20,12 +22,21 @@ from autoresearch.tools.scoring_gate import ScoringGate
 
 
 def referees_of(context: SessionContext, project: Project, count: int, base: str, gate: ScoringGate) -> list[Referee]:
-    """Create referees for the first slots of a project, of its command or of the built-in trial."""
+    """Create referees for the first slots of a project: of nodes, of its command or of the built-in trial."""
+    export = partial(context.workspace.export, context.row.base_sha)
+    if isinstance(project, FleetProject):
+        say = partial(context.emit, NODES, None)
+        return project.referees(_shared_settings(project), count, context.row.base_sha, export, say)
     if project.command is None:
         return _built_in_referees(context, project, count, base, gate)
-    export = partial(context.workspace.export, context.row.base_sha)
     slots = [settings(project.config, slot) for slot in project.slots[:count]]
     return [CommandReferee(each, project.command, export) for each in slots]
+
+
+def _shared_settings(project: Project) -> Settings:
+    """Return the settings of trials on any node."""
+    private = project.command is None and is_private(project.data, project.config.share_text)
+    return replace(project.settings, private=private)
 
 
 def _built_in_referees(

@@ -18,7 +18,9 @@ from autoresearch.analysis import total
 from autoresearch.brief.lessons import Lessons
 from autoresearch.errors import UserError, describe_error, require
 from autoresearch.files import JsonObject
+from autoresearch.fleet.fleet_project import FleetProject
 from autoresearch.ledger import Experiment, Ledger, Session, count_settled, newest
+from autoresearch.ledger.node_trials import NODES
 from autoresearch.measure.referee import Referee
 from autoresearch.session.briefing import Briefing
 from autoresearch.session.constraints import Constraints
@@ -81,6 +83,8 @@ def run_session(
     )
     context = SessionContext(row.id, row.tag, ledger, workspace, project.runs, listeners)
     context.notify(SessionOpened(row, cell, workspace.is_dirty(), find_untaken(ledger, workspace, row)))
+    if isinstance(project, FleetProject):
+        context.emit(NODES, None, project.fleet.describe(), ray=project.fleet.cluster.address)
     if project.command is not None:
         context.emit("number", None, project.command.describe_belief(cell.grade), belief=project.command.belief)
     elif row.settings.get("belief") is not None:
@@ -209,7 +213,7 @@ def _loop_inputs(context: SessionContext, project: Project, limits: Limits, fixe
     spare = spare_cores([slot.cores for slot in project.slots])
     tools = make_tools(context, project, spare, gate) if project.command is None else None
     agent = fixed or _create_agent(context, project, limits, tools)
-    has_free_cores = project.slot.gpu is not None or bool(spare)
+    has_free_cores = project.slot.gpu is not None or project.slot.remote or bool(spare)
     runs_beside = agent.proposes == "remotely" or (agent.proposes == "locally" and has_free_cores)
     base = _base_text(context, project)
     return LoopInputs(

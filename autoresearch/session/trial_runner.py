@@ -23,6 +23,7 @@ from autoresearch.session.early_stop import EarlyStop
 from autoresearch.session.events import TrialProgress
 from autoresearch.session.evidence import Evidence
 from autoresearch.session.kinds import known_tasks
+from autoresearch.session.lost_trials import blame, lost_nodes
 from autoresearch.session.machine_speed import TOLD_SHARE, describe_slowdown, slower_than_base
 from autoresearch.session.maintenance import Maintenance
 
@@ -68,6 +69,7 @@ class TrialRunner:
                 plan = replace(plan, find_behind=curve.find_behind, runs_on=self.early_stop.is_check())
             with context.lock.released():
                 result = referee.measure(require(experiment.text), seed, plan)
+            blame(context, experiment, result)
             if purpose == FILLER and result.outcome == "ok" and evidence.trial_index(experiment) != k:
                 result.end_early("ended early: another slot measures this version")  # whatever it scored
             self._record(experiment, k, trial, referee, result)
@@ -88,7 +90,7 @@ class TrialRunner:
     def _record(self, experiment: Experiment, k: int, trial: Trial, referee: Referee, result: Result) -> None:
         """Write the files of trial `k` of an experiment, and end it in the ledger."""
         about = {"purpose": trial.purpose, "blob": trial.blob, "started": trial.started, "ended": time.time()}
-        where = {"identity": self.identity, "slot": referee.settings.gpu or referee.settings.cores}
+        where = {"identity": self.identity, "slot": referee.settings.gpu or referee.settings.cores, **result.place()}
         files, facts = self.context.artefacts(experiment.n), result.as_json()
         if not result.ended_early:
             files.write_trial(k, facts | about | where, result.log, result.rows, result.losses)
@@ -159,6 +161,7 @@ class TrialRunner:
             is_unwanted=is_unwanted,
             base=self.evidence.base_overhead(experiment.n),
             tasks=known_tasks(self.evidence.trials(self.context.experiment(0))),
+            avoid=frozenset(filter(None, lost_nodes(self.context, experiment))),
             speed_cost=lambda conditions: effect.cost(conditions.get(SPEED)),
         )
 

@@ -37,7 +37,8 @@ EVAL_BATCH = {"cpu": 32, "cuda": 16}
 class Project:
     """A repository that can run trials. `settings` are those of a trial on the first slot.
 
-    Trials measure on a data set, or by a command.
+    Trials measure on a data set, or by a command. `identity` and `cell` are those of the nodes that run the trials;
+    None: this machine runs them.
     """
 
     root: Path
@@ -45,6 +46,8 @@ class Project:
     slots: tuple[Slot, ...]
     basis: Dataset | CommandSpec
     settings: Settings
+    identity: JsonObject | None = None
+    cell: selftest.Inspection | None = None
 
     @property
     def data(self) -> Dataset:
@@ -88,15 +91,17 @@ def open_project(
     root: Path | None = None,
     search_s: float | None = None,
     pinned: str | None = None,
+    remote: Sequence[Slot] = (),
 ) -> Project:
     """Read the configuration, choose the slots, and prepare the data set if it is missing. Raises UserError.
 
     `search_s` limits the search for lines of val and holdout in what training code can read. `pinned` is the hash of
-    the data set of a session: if the cache has it, it is used whatever its source has become.
+    the data set of a session: if the cache has it, it is used whatever its source has become. `remote` are the slots,
+    if others than this machine's run the trials.
     """
     root = root or repository()
     config = configuration.load(root, flags)
-    chosen = slots.choose(config.device, config.threads, config.slots)
+    chosen = tuple(remote) or slots.choose(config.device, config.threads, config.slots)
     first = settings(config, chosen[0])  # refuses a wrong budget before minutes are spent on data
     if config.run is not None:
         prepare_environment(root, config)
@@ -191,11 +196,15 @@ def pinned_settings(project: Project) -> JsonObject:
 
 def trial_identity(project: Project) -> JsonObject:
     """Return what two trials must have in common to be compared."""
+    if project.identity is not None:
+        return project.identity | {"data": project.basis.hash}
     return hardware.identity(project.slot.device, project.slot.gpu, project.basis.hash)
 
 
 def inspection(project: Project) -> selftest.Inspection:
     """Grade the cell. Raises Blocker if none can be started, a card fails in it, or STRONG is required and missing."""
+    if project.cell is not None:  # which were attacked, and asked for what is required, before
+        return project.cell
     try:
         for slot in project.slots:
             card.require_card(slot, None if project.command else project.data)
@@ -207,14 +216,20 @@ def inspection(project: Project) -> selftest.Inspection:
     return result
 
 
-def attack_cell(slot: Slot, data: Dataset | None, root: Path | None, known: Sequence[str] = ()) -> selftest.Inspection:
+def attack_cell(
+    slot: Slot,
+    data: Dataset | None,
+    root: Path | None,
+    known: Sequence[str] = (),
+    forbidden: Sequence[Path] = (),
+) -> selftest.Inspection:
     """Start a cell as for a trial and attack from inside; without data, no rows. Raises CellError.
 
-    `known` are weaknesses to add to those of the data set.
+    `known` are weaknesses to add to those of the data set, `forbidden` further files that no trial may read.
     """
     rows = [*sorted((data.root / "held").iterdir()), *data.train_shards()] if data else []
     library, weaknesses = (data.readable_library(), data.weaknesses) if data else (None, [])
-    hidden = [*rows, root] if root else rows
+    hidden = [*rows, *forbidden, *([root] if root else [])]
     known = list(dict.fromkeys([*weaknesses, *known]))
     result = selftest.inspect(hidden, CellSpec([], library=library, gpu=slot.gpu is not None), known)
     if data is not None:

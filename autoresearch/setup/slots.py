@@ -4,6 +4,7 @@ import json
 import os
 import re
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -18,21 +19,25 @@ from autoresearch.files import read_json
 from autoresearch.ledger import Ledger, is_alive
 from autoresearch.workspace import git
 
+POLL_S = 0.2  # for a slot that another program uses
 CARD_TORCH = (2, 11)  # first version whose `varlen_attn` has windows
 
 
 @dataclass(frozen=True)
 class Slot:
-    """Hardware for one trial. `cores` is None if the trial may use any."""
+    """Hardware for one trial. `cores` is None if the trial may use any; `remote` if it runs on another machine."""
 
     name: str
     device: str
     gpu: str | None = None
     cores: tuple[int, ...] | None = None
+    remote: bool = False
 
     @property
     def locks(self) -> list[str]:
         """Return the names of the locks that a program needs to measure here."""
+        if self.remote:
+            return []
         if self.gpu is not None:
             return [self.name]
         return [f"cpu-{core}" for core in self.cores or sorted(os.sched_getaffinity(0))]
@@ -50,7 +55,7 @@ def choose(device: str = "auto", threads: int = 1, numbers: Sequence[int] = (0,)
         remedy = "set CUDA_DEVICE_ORDER=PCI_BUS_ID to number them as `nvidia-smi` does, or name UUIDs (`nvidia-smi -L`)"
         raise Blocker(f"CUDA_VISIBLE_DEVICES={setting} may mean another card, for the cards here differ: {remedy}")
     if cards:
-        return tuple(_gpu_slot(cards, number) for number in numbers)
+        return tuple(card_slot(cards, number) for number in numbers)
     if device == "cuda":
         setting = os.environ.get(hardware.VISIBLE_DEVICES)
         named = "" if setting is None else f" (CUDA_VISIBLE_DEVICES is {setting!r})"
@@ -58,7 +63,8 @@ def choose(device: str = "auto", threads: int = 1, numbers: Sequence[int] = (0,)
     return tuple(cpu_slot(threads, number) for number in numbers)
 
 
-def _gpu_slot(cards: Sequence[str], number: int) -> Slot:
+def card_slot(cards: Sequence[str], number: int) -> Slot:
+    """Return the slot of a card. Raises UsageError if there is none with this number."""
     if number >= len(cards):
         raise UsageError(f"there is no slot {number}: {len(cards)} cards are visible here, numbered from 0")
     if hardware.gpu_name(cards[number]) != hardware.gpu_name(cards[0]):
@@ -161,6 +167,24 @@ def lock(slots: Sequence[Slot], on_wait: Callable[[str], None] | None = None) ->
 
 
 @contextmanager
+def take_one(slots: Sequence[Slot]) -> Iterator[Slot]:
+    """Lock the first of the slots that is free, and wait while none is. Raises OSError if no lock can be written."""
+    with ExitStack() as locks:
+        yield _take_free(slots, locks)
+
+
+def _take_free(slots: Sequence[Slot], locks: ExitStack) -> Slot:
+    _lock_path("").parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        for slot in slots:
+            if all(_is_free(name) for name in slot.locks):
+                with suppress(Blocker):  # another process was faster
+                    locks.enter_context(lock([slot]))
+                    return slot
+        time.sleep(POLL_S)
+
+
+@contextmanager
 def _hold(name: str, slot: Slot, on_wait: Callable[[str], None] | None) -> Iterator[None]:
     path = _lock_path(name)
     note = path.with_suffix(".json")
@@ -211,7 +235,7 @@ def _find_free(taken: Slot) -> tuple[int, Slot] | None:
     count = len(hardware.gpus()) if taken.gpu else len(os.sched_getaffinity(0)) // len(taken.cores or (0,))
     for number in range(count):
         with suppress(UsageError, OSError):  # another type of card; a lock of another user
-            slot = _gpu_slot(hardware.gpus(), number) if taken.gpu else cpu_slot(len(taken.cores or (0,)), number)
+            slot = card_slot(hardware.gpus(), number) if taken.gpu else cpu_slot(len(taken.cores or (0,)), number)
             if all(_is_free(name) for name in slot.locks):
                 return number, slot
     return None

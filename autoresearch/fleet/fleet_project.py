@@ -1,0 +1,39 @@
+"""A project whose trials run on the nodes of a cluster."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from autoresearch.fleet.fleet import Fleet
+from autoresearch.fleet.node_command import CommandSource
+from autoresearch.fleet.node_data import DataSource
+from autoresearch.fleet.ray_referee import RayReferee
+from autoresearch.measure.referee import Referee
+from autoresearch.measure.settings import Settings
+from autoresearch.setup.project import Project
+
+
+@dataclass(frozen=True)
+class FleetProject(Project):
+    """A project with the nodes that run its trials; this machine has the ledger, git, judge and agents."""
+
+    fleet: Fleet = field(kw_only=True)
+
+    @classmethod
+    def of(cls, project: Project, fleet: Fleet) -> "FleetProject":
+        """Return a project on a fleet."""
+        about = vars(project) | {"identity": fleet.identity, "cell": fleet.cell}
+        return cls(**about, fleet=fleet)
+
+    def referees(
+        self, settings: Settings, count: int, caches: str, export: Callable[[Path], None], say: Callable[[str], None]
+    ) -> list[Referee]:
+        """Return a referee for each of the first slots.
+
+        `caches` names the session's compile cache, `export` writes the files of its base, `say` gets a line for each
+        node that is left out.
+        """
+        cores = tuple(range(settings.threads)) if settings.device == "cpu" else None  # as many, whichever they are
+        settings = replace(settings, cores=cores)
+        source = DataSource(self.data) if self.command is None else CommandSource(self.command, export)
+        return [RayReferee(settings, source, self.fleet, caches, say) for _ in self.slots[:count]]
