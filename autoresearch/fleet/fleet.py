@@ -4,7 +4,7 @@ import json
 import socket
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -150,8 +150,3 @@ def _other_version(facts: NodeFacts) -> str:
 
 def _needs(device: str, threads: int) -> str:
     return "a GPU and a CPU" if device == "cuda" else f"{threads} CPU{'s' if threads > 1 else ''}"
-
-
-def describe_left_out(nodes: Sequence[RayNode], left_out: Mapping[str, str]) -> list[str]:
-    """Return a line for each node that runs no trials."""
-    return [f"{node.host}: {left_out[node.id]}" for node in nodes if node.id in left_out]
