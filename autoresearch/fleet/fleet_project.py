@@ -1,9 +1,11 @@
 """A project whose trials run on the nodes of a cluster."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from autoresearch.errors import UsageError
 from autoresearch.fleet.fleet import Fleet
 from autoresearch.fleet.node_command import CommandSource
 from autoresearch.fleet.node_data import DataSource
@@ -21,7 +23,10 @@ class FleetProject(Project):
 
     @classmethod
     def of(cls, project: Project, fleet: Fleet) -> "FleetProject":
-        """Return a project on a fleet."""
+        """Return a project on a fleet. Raises UsageError for a command with an environment of this machine."""
+        if project.command is not None and (project.command.made or project.command.python != sys.executable):
+            ours = f"set `python: {sys.executable}`, leave `setup` out, and install what the command needs on each node"
+            raise UsageError(f"nodes run a command with the Python of autoresearch there: {ours}; or run without --ray")
         about = vars(project) | {"identity": fleet.identity, "cell": fleet.cell}
         return cls(**about, fleet=fleet)
 

@@ -17,9 +17,10 @@ import filelock
 from autoresearch.fleet.node_data import FOLDER_MODE, LackingError, require_hash
 from autoresearch.measure.command_referee import CommandReferee
 from autoresearch.measure.command_spec import CommandSpec, Step
+from autoresearch.measure.guards import CommandGuard
 from autoresearch.measure.settings import Settings
 
-StepOrNone = TypeVar("StepOrNone", Step, Step | None)
+Reads = TypeVar("Reads", Step, CommandGuard)
 
 BASE = "base"  # name of the archive of the base; those of other files are their places
 
@@ -40,18 +41,20 @@ class CommandFiles:
             raise LackingError(unsent)
         for name in missing:
             self._unpack(name, places[name], fetch)
-        spec = self._with_files(places)
-        python = sys.executable if self._runs_driver_python() else spec.python
-        return CommandReferee(settings, replace(spec, python=python), partial(_copy, places[BASE] / BASE))
+        spec = replace(self._with_files(places), python=sys.executable, runtime=())
+        return CommandReferee(settings, spec, partial(_copy, places[BASE] / BASE))
 
     def _with_files(self, places: Mapping[str, Path]) -> CommandSpec:
         """Return the command as it reads the copies of a node."""
-        steps = {name: getattr(self.spec, name) for name in ("run", "score", "holdout")}
-        return replace(self.spec, **{name: _read_here(step, places) for name, step in steps.items()})
-
-    def _runs_driver_python(self) -> bool:
-        """Return whether the word `python` means the Python of autoresearch, which lies elsewhere on a node."""
-        return not Path(self.spec.python).exists() or self.spec.python == sys.executable
+        spec = self.spec
+        guards = (_read_here(guard, places) if isinstance(guard, CommandGuard) else guard for guard in spec.guards)
+        return replace(
+            spec,
+            run=_read_here(spec.run, places),
+            score=spec.score and _read_here(spec.score, places),
+            holdout=spec.holdout and _read_here(spec.holdout, places),
+            guards=tuple(guards),
+        )
 
     def _unpack(self, name: str, place: Path, fetch: Callable[[Any], bytes]) -> None:
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -91,15 +94,13 @@ class CommandSource:
             base.mkdir()
             self.export(base)
             self._archives[BASE] = _archive(base, BASE)
-        steps = (self.spec.run, self.spec.score, self.spec.holdout)
+        steps = (self.spec.run, self.spec.score, self.spec.holdout, *self.spec.command_guards)
         for name, path in ((name, path) for step in steps if step for name, path in step.read.items()):
             self._archives[name] = _archive(path, "file")
 
 
-def _read_here(step: StepOrNone, places: Mapping[str, Path]) -> StepOrNone:
+def _read_here(step: Reads, places: Mapping[str, Path]) -> Reads:
     """Return a step that reads the copies of a node."""
-    if step is None:
-        return step
     return replace(step, read={name: places[name] / "file" for name in step.read})
 
 

@@ -44,9 +44,9 @@ _KEPT = "SELECT n FROM experiments WHERE session_id = :session AND verdict = 'ke
 # The newest total counts while its final version is kept.
 # The incumbent is the newest keep: one that only simplifies may score a little worse.
 _FACTS = f"""
-    SELECT (SELECT avg(val_bpb) FROM trials
-            WHERE experiment_id = (SELECT id FROM experiments WHERE session_id = :session AND n = 0)
-            AND purpose = 'base' AND outcome = 'ok') AS base_bpb,
+    SELECT (SELECT coalesce(base.val_bpb, (SELECT avg(val_bpb) FROM trials
+            WHERE experiment_id = base.id AND purpose = 'base' AND outcome = 'ok'))
+            FROM experiments AS base WHERE session_id = :session AND n = 0) AS base_bpb,
            ({NEWEST_SIGMA}) AS sigma,
            (SELECT data FROM events WHERE session_id = :session AND kind = 'total'
             AND json_extract(data, '$.final') IN ({_KEPT}) ORDER BY id DESC LIMIT 1) AS total,

@@ -268,9 +268,9 @@ def _later_name(trial: Trial) -> str:
 
 def _sum_up(fillers: Sequence[Trial], metric: Metric) -> dict[str, str]:
     """Return one row for fillers: how many there are, and the mean of those with a score."""
-    scores = [trial.val_bpb for trial in fillers if trial.val_bpb is not None]
+    scores = [metric.to_scale(trial.val_bpb) for trial in fillers if trial.val_bpb is not None]
     words = f"{len(scores)} with a score, of which this is the mean" if scores else "none with a score"
-    mean = _score(fmean(scores), metric) if scores else ""
+    mean = _score(metric.from_scale(fmean(scores)), metric) if scores else ""
     return dict.fromkeys(RANKS, "") | {"trial": count(len(fillers), "filler"), "outcome": words, metric.name: mean}
 
 

@@ -70,9 +70,11 @@ def outcome(trial: Trial) -> str:
 
 
 def between(interval: "AnyInterval", write: Callable[[float], str]) -> str:
-    """Return the interval of a difference, with a note where it includes zero."""
+    """Return the interval of a difference, its lower end as it is written first, with a note where it includes zero."""
     note = "" if interval.high < 0 or interval.low > 0 else ": no difference is shown"
-    return f"95 % between {write(interval.low)} and {write(interval.high)}{note}"
+    rises = write(-1.0).startswith("+")  # a gain is negative, and written as a rise
+    low, high = (interval.high, interval.low) if rises else (interval.low, interval.high)
+    return f"95 % between {write(low)} and {write(high)}{note}"
 
 
 def optimism(gain: float, interval: "AnyInterval") -> str:
