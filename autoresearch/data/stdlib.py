@@ -30,7 +30,7 @@ FEWEST_FREE = 150
 CELL_CODE = (
     *("sandbox/*.py", "measure/*.py", "data/dataset.py", "data/stdlib.py"),
     *("source/prose.py", "source/parsing.py", "source/lines.py", "hardware.py", "files.py", "text.py", "errors.py"),
-    "source_tree.py",
+    *("source_tree.py", "source/script.py", "metric.py"),
 )
 
 # Print the files of all loaded modules, and the names that modules outside the library import, lazily too.

@@ -238,7 +238,7 @@ def test_the_referee_survives_messages_of_any_kind(messages: list[dict[str, obje
     result = Result()
     ours, theirs = wire.Channel.pair()
     fd = memory(8, wire.ALL_SEALS if sealed else None)
-    receiver = training._Receiver(_FakeProcess(ours), result)  # type: ignore[arg-type]
+    receiver = training._Receiver(_FakeProcess(ours), result, "", Budget(15.0, "cpu"), False)  # type: ignore[arg-type]
     clock = Clock(Budget.parse("9s"), os.getpid())
     try:
         for message in messages:
@@ -262,7 +262,7 @@ def test_the_referee_survives_messages_of_any_kind(messages: list[dict[str, obje
 def test_what_a_cell_reports_is_bounded() -> None:
     result = Result()
     ours, theirs = wire.Channel.pair()
-    receiver = training._Receiver(_FakeProcess(ours), result)  # type: ignore[arg-type]
+    receiver = training._Receiver(_FakeProcess(ours), result, "", Budget(15.0, "cpu"), False)  # type: ignore[arg-type]
     clock = Clock(Budget.parse("9s"), os.getpid())
     for k in range(5000):
         receiver.handle(wire.Message("log", {"values": {f"name {k}": 1.0, "loss": float(k), "seconds": -1.0}}), clock)
