@@ -38,10 +38,12 @@ def init(
 
     In a repository with a program that prints a number: asks at most four questions, measures the base, attacks the
     evaluator, and writes autoresearch.yaml and program.md (docs/measuring.md); where they are there, it only measures
-    and attacks. Else it lays down train.py, program.md,
-    autoresearch.yaml and .gitignore for the built-in trial. Makes a git repository if the folder is in none. Files that
-    are there stay as they are, and nothing else is committed.
+    and attacks. In a clone or a fork of karpathy/autoresearch: trains briefly, and writes the settings that measure it
+    (docs/karpathy.md). Else it lays down train.py, program.md, autoresearch.yaml and .gitignore for the built-in trial.
+    Makes a git repository if the folder is in none. Files that are there stay as they are, and nothing else is
+    committed.
     """
+    from autoresearch.cli.init_fork import settle_fork
     from autoresearch.cli.init_triplet import TripletInit, choose_triplet
     from autoresearch.setup.adoption import detect_here, has_command
     from autoresearch.setup.new_project import create_project
@@ -53,18 +55,19 @@ def init(
     found = detect_here(root)
     triplet = None if found is None else choose_triplet(found, yes)
     if triplet is None:
-        _print(create_project(folder or Path()))
+        settings, why = settle_fork(root, slots, wait)
+        _print(create_project(folder or Path(), settings), why)
     else:
         TripletInit(root, yes, slots, wait).adopt(triplet)
 
 
-def _print(project: "NewProject") -> None:
+def _print(project: "NewProject", why: str) -> None:
     typer.echo(f"{project.root}{': a new git repository' if project.is_new_repository else ''}")
     for name, state in project.files.items():
         typer.echo(f"  {name:20}{STATES.get(state) or WORDS.get(name, 'new')}")
     typer.echo(f"committed as {project.commit[:7]}" if project.commit else "nothing new to commit")
-    if project.notes:
-        typer.echo("\n" + "\n".join(project.notes))
+    if notes := [*project.notes, *filter(None, [why])]:
+        typer.echo("\n" + "\n".join(notes))
     folder = "" if project.root == Path.cwd().resolve() else f"cd {shlex.quote(str(project.root))}\n  "
     typer.echo(f"\nnext:\n  {folder}autoresearch doctor            what works on this machine, and what a night allows")
     typer.echo("  autoresearch run --hours 8     a session of eight hours; Ctrl-C ends it earlier")

@@ -10,7 +10,6 @@ import yaml
 from autoresearch import config as configuration
 from autoresearch.config import Config
 from autoresearch.errors import UsageError, UserError
-from autoresearch.setup.karpathy import find_fork, fork_settings
 from autoresearch.setup.templates import IGNORED, SETTINGS, read_template
 from autoresearch.source.contract import complaint, defects
 from autoresearch.source.script import is_script
@@ -34,11 +33,14 @@ class NewProject:
     notes: tuple[str, ...]
 
 
-def create_project(folder: Path) -> NewProject:
-    """Lay down the missing files of a project and commit them. Never overwrites a file. Raises UserError."""
+def create_project(folder: Path, measured: Mapping[str, object] | None = None) -> NewProject:
+    """Lay down the missing files of a project and commit them. Never overwrites a file. Raises UserError.
+
+    `measured` are settings that measure what is there.
+    """
     root = _make_folder(folder)
     config = configuration.load(root, {})
-    texts = _read_texts(config, root)
+    texts = _read_texts(config, root, measured or {})
     repository = _open_repository(root)
     files = {name: _state(root, name, repository) for name in texts}
     for name in files:
@@ -75,19 +77,17 @@ def _open_repository(root: Path) -> InitialCommit:
     return repository
 
 
-def _read_texts(config: Config, root: Path) -> dict[str, str]:
+def _read_texts(config: Config, root: Path, measured: Mapping[str, object]) -> dict[str, str]:
     """Return the texts of all files by name, relative to the folder. Raises UsageError for names outside of it."""
     texts = {
         _relative(config.train, root): read_template("train.py"),
         _relative(config.program, root): read_template("program.md"),
     }
-    return texts | {configuration.FILE: SETTINGS + _settings_of_fork(root), GITIGNORE: IGNORED}
+    return texts | {configuration.FILE: SETTINGS + _as_lines(measured), GITIGNORE: IGNORED}
 
 
-def _settings_of_fork(root: Path) -> str:
-    """Return the lines of settings that measure a clone or a fork of karpathy/autoresearch; nothing for others."""
-    fork = find_fork(root)
-    return "" if fork is None else "\n" + yaml.safe_dump(dict(fork_settings(fork)), sort_keys=False)
+def _as_lines(settings: Mapping[str, object]) -> str:
+    return "\n" + yaml.safe_dump(dict(settings), sort_keys=False) if settings else ""
 
 
 def _relative(name: str, root: Path) -> str:

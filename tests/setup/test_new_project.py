@@ -252,18 +252,37 @@ def make_clone(folder: Path, more: str = "") -> None:
     git(folder, "init", "-q")
 
 
+@pytest.mark.slow
 def test_a_clone_of_the_original_gets_settings_that_measure_it(empty: Path, init: Inits) -> None:
     make_clone(empty)
-    code, out, err = init(empty)
-    assert (code, err) == (0, "") and "train.py is a script in the shape of karpathy/autoresearch's" in out
+    code, out, _ = init(empty)
+    assert code == 0 and "train.py is a script in the shape of karpathy/autoresearch's" in out
+    assert "measured with our prepare: a short training showed that its state_dict holds all" in out
     assert "missing" not in out and "look at this" not in out
     read = config.load(empty, {})
     assert (read.seq_len, read.vocab_size, read.run) == (64, 256, None) and str(read.budget).startswith("5")
+
+
+@pytest.mark.slow
+def test_a_fork_with_numbers_beside_its_state_is_measured_as_it_is(empty: Path, init: Inits) -> None:
+    make_clone(empty)
+    text = (empty / "train.py").read_text()
+    for old, new in {
+        "        self.head =": "        self.scale = 1.0\n        self.head =",
+        "self.head(norm(x)).float()": "self.head(norm(x)).float() * self.scale",
+        "    optimizer.step()\n": "    optimizer.step()\n    model.scale += 0.01\n",
+    }.items():
+        text = text.replace(old, new)
+    (empty / "train.py").write_text(text)
+    code, out, _ = init(empty)
+    assert code == 0 and "measured as it is, by the number that it prints: what was saved answers otherwise" in out
+    assert config.load(empty, {}).run is not None
 
 
 def test_a_fork_that_wants_more_of_its_prepare_is_measured_as_it_is(empty: Path, init: Inits) -> None:
     make_clone(empty, "from prepare import DATASETS\n")
     code, out, _ = init(empty)
     assert code == 0 and "look at this: train.py imports DATASETS from prepare" in out
+    assert "measured as it is, by the number that it prints: train.py imports DATASETS from prepare" in out
     read = config.load(empty, {})
     assert read.run is not None and read.run.timeout == 10.0 and read.edit == ["train.py"]
