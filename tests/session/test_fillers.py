@@ -294,8 +294,8 @@ def test_a_near_miss_that_fillers_refute_is_none_any_more(make: Make) -> None:
     assert session.run() == "agent exhausted"
     row = of(session, 1)
     assert row.verdict == "discard" and (row.p_gain or 0) < 0.25
-    trials = session.evidence.trials(row)
-    assert any(trial.purpose == "filler" for trial in trials)
+    trials, of_base = (session.evidence.trials(each) for each in (row, of(session, 0)))
+    assert any(trial.purpose == "filler" for trial in [*trials, *of_base])
     assert row.val_bpb == pytest.approx(fmean(session.evidence.scores(row)))
     lesson = next(line for line in session.lessons.read(without="") if "[t#1," in line)
     assert f"measured {row.delta:+.4f}; {(row.reason or '').split(':')[0]} [t#1, {len(trials)} trials]" in lesson
