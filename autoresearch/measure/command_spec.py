@@ -92,7 +92,8 @@ class CommandSpec:
     def describe_belief(self, grade: str) -> str:
         """Return the line that says what is protected, and what is not."""
         holdout = "holdout" if self.holdout else "no holdout"
-        parts = [self.belief, f"{len(self.locked)} files locked", f"cell {grade}", f"not protected: {self._open()}"]
+        files = "1 file" if len(self.locked) == 1 else f"{len(self.locked)} files"
+        parts = [self.belief, f"{files} locked", f"cell {grade}", f"not protected: {self._open()}"]
         return " | ".join([*parts, holdout])
 
     def _open(self) -> str:

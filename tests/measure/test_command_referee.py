@@ -199,6 +199,7 @@ def test_the_word_for_what_may_be_believed() -> None:
     assert spec_of(locked={"bench.py": "x"}, score=score).belief == "separate"
     assert "no file is private" in spec_of(score=score).describe_belief("STRONG")
     assert "print their own number" in spec_of().describe_belief("WEAK")
+    assert " 1 file locked " in spec_of(locked={"bench.py": "x"}).describe_belief("WEAK")
 
 
 def test_the_hash_is_of_everything_that_measures() -> None:
