@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from autoresearch.errors import require
-from autoresearch.measure.command_spec import REPORTED
+from autoresearch.measure.command_spec import REPORTED, CommandSpec
 from autoresearch.measure.evaluator_attacks import ATTACKS, Attack, Target, secrets_of
 from autoresearch.measure.result import Result
 from autoresearch.setup.calibration import SEEDS, Measure
@@ -14,11 +14,11 @@ from autoresearch.setup.triplet_project import ProposedProject
 TRIALS = sum(attack.trials for attack in ATTACKS)
 SCORE = "add a `score`: another cell computes the number from the outputs of `run`, without files that may change"
 PRIVATE = "make the answers `private` of a `score`: `run` then has no copy of them"
-WRITE = "write to the evaluator"
+WRITE, READ = "write to the evaluator", "reading the answers"
 CELL = "the cell or the evaluator has a hole: `autoresearch doctor` says which protection is missing"
 HOLES = {
     "forged line": ("a version prints the line with a better number and ends the process", SCORE),
-    "reading the answers": ("a version opens the files that the number is computed from", PRIVATE),
+    READ: ("a version opens the files that the number is computed from", PRIVATE),
     "os._exit after printing": ("a version prints a better number and ends the process at once", SCORE),
     "atexit": ("a version prints a better number when the process ends", SCORE),
     "PATH, PYTHONPATH": ("a version lets the evaluator start other programs than it names", SCORE),
@@ -59,12 +59,16 @@ def attack_evaluator(proposed: ProposedProject, base: Result, measure: Measure) 
     target = Target(command, proposed.text, require(base.val_bpb), base.log, secrets, is_lower)
     for attack in ATTACKS if target.is_attackable else ():
         outcome = attack.attempt(target, proposed.refusal, partial(_measure, measure, attack.name))
-        yield AttackReport(attack.name, outcome, _admits(command.belief, attack))
+        yield AttackReport(attack.name, outcome, _admits(command, attack))
 
 
-def _admits(belief: str, attack: Attack) -> bool:
-    """Return whether a word names an attack; a number that is only reported may come from a changed evaluator too."""
-    return belief in attack.open_under or (belief == REPORTED and attack.name == WRITE)
+def _admits(command: CommandSpec, attack: Attack) -> bool:
+    """Return whether the line on what may be believed admits an attack.
+
+    A number that is only reported may come from a changed evaluator too. Without private files, the line says so.
+    """
+    special = {WRITE: command.belief == REPORTED, READ: not command.private}
+    return command.belief in attack.open_under or special.get(attack.name, False)
 
 
 def _measure(measure: Measure, name: str, text: str) -> Result:

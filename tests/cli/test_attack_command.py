@@ -44,8 +44,9 @@ def test_answers_that_are_not_private_are_a_hole_with_a_remedy(tmp_path: Path) -
         + "metric:\n  name: error\n  from: {json: $.error}\n"
     )
     ended = call(root, "attack")
-    assert ended.returncode == 1, ended.stdout + ended.stderr
-    assert "reading the answers" in ended.stdout and "NOT admitted by 'separate'" in ended.stdout
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "reading the answers" in ended.stdout and "admitted by 'separate'" in ended.stdout
+    assert "NOT admitted" not in ended.stdout  # the line on what may be believed says that no file is private
     assert "make the answers `private`" in ended.stdout
 
 

@@ -99,7 +99,7 @@ class Sweep(InstantAgent):
         movable = knobs(brief.source)
         if not movable:
             if SourceTree.parse(brief.source).framed:
-                raise Exhausted(NOTHING_IN_FILES)
+                raise Exhausted(f"agent exhausted: {NOTHING_IN_FILES}")
             raise BadProposal(NOTHING_TO_MOVE)
         for attempt in range(MAX_ATTEMPTS):
             moved, predicted = _choose(movable, brief, attempt)
