@@ -15,7 +15,7 @@ import numpy as np
 
 from autoresearch.judge.noise import MIN_SIGMA_BPB, Array, Draw, Noise
 
-_GRID = np.linspace(-9.0, 5.0, 141)  # log of a version's variance / that of all versions
+_GRID = np.linspace(-9.0, 5.0, 71)  # log of a version's variance / that of all versions
 START_SPREAD = 1.5  # of the log of the first version's variance
 _CHANGES = {0.0: 0.7, 1.0: 0.3}  # spread of a step of that log, and its prior probability
 
@@ -88,7 +88,7 @@ def _filter(variance: float, lineage: Sequence[Squares], change: float) -> tuple
     weights, evidence = weights / weights.sum(), 0.0
     for k, squares in enumerate(lineage):
         if k and change:
-            weights = _steps(change) @ weights
+            weights = (_steps(change) * weights).sum(axis=1)
         logs = -(squares.dof * _GRID + squares.total / variance * np.exp(-_GRID)) / 2
         weights = weights * np.exp(logs - logs.max())
         evidence += float(logs.max()) + math.log(float(weights.sum()))

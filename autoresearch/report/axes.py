@@ -33,7 +33,7 @@ class Scale:
 
     def y(self, value: float) -> float:
         """Return the distance from the top; values outside of the scale are put on its edge."""
-        share = (min(max(value, self.low), self.high) - self.low) / (self.high - self.low)
+        share = (min(max(value, self.low), self.high) - self.low) / ((self.high - self.low) or 1.0)
         return BOTTOM - (BOTTOM - TOP) * share
 
 

@@ -68,7 +68,9 @@ def test_the_forging_version_wins_where_train_py_reports_its_own_number(
 ) -> None:
     fork = recognise({name: (EXAMPLE / name).read_text() for name in ("train.py", "prepare.py")})
     assert fork is not None and fork.why_plain is None
-    repository = make_clone(tmp_path / "clone", **fork.plain_settings())
+    settings = fork.plain_settings()
+    settings["run"] = {**settings["run"], "timeout": "90s"}  # type: ignore[dict-item]
+    repository = make_clone(tmp_path / "clone", **settings)
     script = write_script(tmp_path / "script", {"01-forged": FORGED})
     env = {name: value for name, value in settings_of.items() if name not in OF_BUILT_IN} | {"HOME": str(tmp_path)}
     call(repository, env, "prepare.py")

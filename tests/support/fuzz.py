@@ -25,6 +25,7 @@ from autoresearch.analysis.experiment_details import ExperimentDetails
 from autoresearch.ledger.artefacts import Artefacts
 from autoresearch.ledger.rows import Experiment
 from autoresearch.measure import facts, safetensors_header, training, wire
+from autoresearch.measure.clock import Budget
 from autoresearch.measure.reported_errors import error_class
 from autoresearch.measure.result import Result
 from autoresearch.measure.safetensors_header import count_parameters
@@ -101,7 +102,7 @@ def messages(data: bytes) -> str:
     assert message is not None
     result = Result()
     process: Any = SimpleNamespace(cell=SimpleNamespace(pid=os.getpid()))
-    receiver = training._Receiver(process, result)
+    receiver = training._Receiver(process, result, "", Budget(15.0, "cpu"), False)
     receiver.record(message.fields.get("values"))
     result.outcome, result.reason = training._classify_error(message.fields)
     assert error_class(message.fields.get("error"))
