@@ -4,7 +4,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator
-from itertools import chain, cycle
+from itertools import chain, cycle, repeat
 from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal
@@ -251,15 +251,18 @@ def test_an_agent_that_is_asked_between_trials_leaves_no_time_for_fillers(make: 
 
 # --- near misses
 
-FIRST = [-2.5, -0.8, -0.8]  # sigma, of a candidate that is too close to call, however often the base ran before
+SCREENED, RERUN = -2.5, -0.8  # sigma, of a candidate that is too close to call, however often the base ran before
 
 
-def measured_as(later: list[float]) -> Measure:
-    """Measure a base with a sigma of 0.01, and candidates by `FIRST`, then as `later` says."""
-    base, candidate = cycle([-1.0, 1.0, 0.0]), chain(FIRST, cycle(later))
+def measured_as(later: list[float], was_discarded: Callable[[], bool]) -> Measure:
+    """Measure a base with a sigma of 0.01, and a candidate: too close to call, and once discarded as `later` says."""
+    base, first, after = cycle([-1.0, 1.0, 0.0]), chain([SCREENED], repeat(RERUN)), cycle(later)
+    discarded = False
 
     def measure(text: str, seed: int, plan: TrialPlan) -> Result:
-        return good(1 + 0.01 * next(base if text == BASE else candidate), seed)
+        nonlocal discarded
+        discarded = discarded or was_discarded()
+        return good(1 + 0.01 * next(base if text == BASE else after if discarded else first), seed)
 
     return measure
 
@@ -273,7 +276,7 @@ def test_a_near_miss_that_fillers_confirm_is_measured_and_judged_as_a_candidate(
     def may_answer(turn: int) -> bool:
         return turn == 1 or (is_settled(session, 1) and of(session, 1).verdict == "keep")
 
-    session = make(Ponderer([0.9], may_answer), measured_as([-4.0, -3.5]), replicates=3)
+    session = make(Ponderer([0.9], may_answer), measured_as([-4.0, -3.5], lambda: is_settled(session, 1)), replicates=3)
     assert session.run() == "agent exhausted"
     events = [event for event in session.context.ledger.events(1) if event.n == 1]
     verdicts = [event.text for event in events if event.kind == "verdict"]
@@ -290,7 +293,7 @@ def test_a_near_miss_that_fillers_refute_is_none_any_more(make: Make) -> None:
     def may_answer(turn: int) -> bool:
         return turn == 1 or (is_settled(session, 1) and not of(session, 1).near_miss)
 
-    session = make(Ponderer([0.9], may_answer), measured_as([1.5, 2.0]), replicates=3)
+    session = make(Ponderer([0.9], may_answer), measured_as([1.5, 2.0], lambda: is_settled(session, 1)), replicates=3)
     assert session.run() == "agent exhausted"
     row = of(session, 1)
     assert row.verdict == "discard" and (row.p_gain or 0) < 0.25
@@ -305,7 +308,7 @@ def test_a_near_miss_that_is_a_candidate_again_survives_a_kill(make: Make) -> No
     def may_answer(turn: int) -> bool:
         return turn == 1 or any(event.kind == "reopened" for event in session.context.ledger.events(1))
 
-    limits, known = Limits(), measured_as([-4.0, -3.5])
+    limits, known = Limits(), measured_as([-4.0, -3.5], lambda: is_settled(session, 1))
 
     def listen(event: object) -> None:
         limits.interrupted |= isinstance(event, LedgerEvent) and event.kind == "reopened"
@@ -318,7 +321,7 @@ def test_a_near_miss_that_is_a_candidate_again_survives_a_kill(make: Make) -> No
 
 
 def test_without_time_for_its_rerun_a_near_miss_is_not_kept(make: Make) -> None:
-    limits, known = Limits(), measured_as([-4.0, -3.5])
+    limits, known = Limits(), measured_as([-4.0, -3.5], lambda: is_settled(session, 1))
 
     def may_answer(turn: int) -> bool:
         return turn == 1 or any(event.kind == "reopened" for event in session.context.ledger.events(1))
