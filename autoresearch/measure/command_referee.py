@@ -18,7 +18,7 @@ from autoresearch.files import read_untrusted
 from autoresearch.measure.command_clock import CommandClock
 from autoresearch.measure.command_spec import CommandSpec, Step
 from autoresearch.measure.guards import CommandGuard, GuardError
-from autoresearch.measure.reading import NoNumberError, Reading
+from autoresearch.measure.reading import MeasuredNumber, NoNumberError
 from autoresearch.measure.result import Overhead, Progress, Result
 from autoresearch.measure.settings import Settings, TrialPlan, Unwanted
 from autoresearch.measure.suspension import SuspensionDetector
@@ -113,7 +113,7 @@ class CommandReferee:
             result.holdout_bpb = self._score(spec.holdout, folder / "holdout", scoring).value
         result.outcome, result.score_seconds = "ok", time.monotonic() - began - result.train_seconds
 
-    def _score(self, step: Step, folder: Path, scoring: _Scoring, reads_guards: bool = False) -> Reading:
+    def _score(self, step: Step, folder: Path, scoring: _Scoring, reads_guards: bool = False) -> MeasuredNumber:
         """Return the number that a command finds in the outputs. Raises NoNumberError.
 
         What it printed is not kept, and in no reason: an agent could have it print private answers.

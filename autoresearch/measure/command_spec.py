@@ -10,7 +10,7 @@ from pathlib import Path
 from autoresearch.measure.clock import Budget
 from autoresearch.measure.evaluator_attacks import open_attacks
 from autoresearch.measure.guards import CommandGuard, Guard, NumberGuard
-from autoresearch.measure.reading import NoNumberError, Reading, check_number, find_value, read_rows, resolution
+from autoresearch.measure.reading import MeasuredNumber, NoNumberError, check_number, find_value, read_rows, resolution
 from autoresearch.metric import AUTO, Metric
 
 MAX_LINE_CHARS = 1000  # of a line in which the number is searched
@@ -154,19 +154,19 @@ class CommandSpec:
         """Return the output that has the number; None if it is printed, or the time."""
         return self.rows or self.file
 
-    def read(self, printed: str, output: bytes | None, seconds: float) -> Reading:
+    def read(self, printed: str, output: bytes | None, seconds: float) -> MeasuredNumber:
         """Return the number of a command that ended well after so many seconds. Raises NoNumberError."""
         if self.rows:
             return self._check(read_rows(output or b"", self.rows))
         if self.clock:
-            return self._check(Reading(seconds))
+            return self._check(MeasuredNumber(seconds))
         text = self._find_line(printed) if self.regex else self._find_value(printed, output)
         try:
-            return self._check(Reading(float(text), resolution(text)))
+            return self._check(MeasuredNumber(float(text), resolution(text)))
         except ValueError:
             raise NoNumberError("invalid", f"{self.name} is no number: {text[:80]!r}") from None
 
-    def _check(self, reading: Reading) -> Reading:
+    def _check(self, reading: MeasuredNumber) -> MeasuredNumber:
         check_number(self.metric, reading.value, self.possible)
         return reading
 

@@ -39,7 +39,7 @@ class AttackedCommand(Protocol):
 
 
 @dataclass(frozen=True)
-class Target:
+class AttackedBase:
     """A base that is measured, and what is forged of it: `text` is its version, `printed` what its command printed.
 
     `secrets` are the files that only the evaluator should read, `tasks` those whose scores make up the number.
@@ -118,11 +118,11 @@ class Attack:
     name: str
     action: str
     open_under: frozenset[str]
-    sign: Callable[[Target, Result], bool]
+    sign: Callable[[AttackedBase, Result], bool]
     new_files: tuple[str, ...] = ()
     trials: int = 1
 
-    def files(self, target: Target) -> dict[str, str]:
+    def files(self, target: AttackedBase) -> dict[str, str]:
         """Return the files that the version changes or adds."""
         call = f"{Path(forger.__file__).read_text()}\nrun({self.action!r}, {target.facts()!r})\n"
         line = f"exec({call!r}, {{'__name__': 'forger'}})\n"
@@ -130,15 +130,17 @@ class Attack:
             return dict.fromkeys(self.new_files, line)
         return {path: _insert(text, line) for path, text in target.python_files().items()}
 
-    def version(self, target: Target) -> str:
+    def version(self, target: AttackedBase) -> str:
         """Return the text of the attacking version."""
         return SourceTree({**SourceTree.parse(target.text).files, **self.files(target)}).text
 
-    def wins(self, target: Target, results: Sequence[Result]) -> bool:
+    def wins(self, target: AttackedBase, results: Sequence[Result]) -> bool:
         """Return whether trials of the version, in order, show that the attack has won."""
         return self.sign(target, results[-1])
 
-    def attempt(self, target: Target, refuse: Callable[[str], str | None], measure: Callable[[str], Result]) -> Outcome:
+    def attempt(
+        self, target: AttackedBase, refuse: Callable[[str], str | None], measure: Callable[[str], Result]
+    ) -> Outcome:
         """Try the attack: `refuse` says why a version may not be measured, `measure` runs a trial of it."""
         version = self.version(target)
         if refuse(version) is not None:
@@ -149,12 +151,12 @@ class Attack:
         return "stopped" if any(forger.RAN in result.log for result in results) else "not run"
 
 
-def _is_forged(target: Target, result: Result) -> bool:
+def _is_forged(target: AttackedBase, result: Result) -> bool:
     score = result.val_bpb
     return result.outcome == "ok" and score is not None and math.isclose(score, target.number, rel_tol=1e-6)
 
 
-def _is_faster(target: Target, result: Result) -> bool:
+def _is_faster(target: AttackedBase, result: Result) -> bool:
     """Return whether a number that a clock gives has become much better."""
     if result.outcome != "ok" or result.val_bpb is None:
         return False
@@ -162,7 +164,7 @@ def _is_faster(target: Target, result: Result) -> bool:
     return ours * FASTER < base if target.lower_is_better else ours > FASTER * base
 
 
-def _is_leaked(target: Target, result: Result) -> bool:
+def _is_leaked(target: AttackedBase, result: Result) -> bool:
     return forger.WON in result.log
 
 

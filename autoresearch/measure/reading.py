@@ -23,7 +23,7 @@ class NoNumberError(Exception):
 
 
 @dataclass(frozen=True)
-class Reading:
+class MeasuredNumber:
     """A number, the value of its last printed digit (None if it was not printed), and the scores by task of a rate."""
 
     value: float
@@ -68,7 +68,7 @@ def find_value(text: str | bytes, path: str) -> str | None:
     return str(value) if isinstance(value, int | float | Decimal) and not isinstance(value, bool) else None
 
 
-def read_rows(output: bytes, name: str) -> Reading:
+def read_rows(output: bytes, name: str) -> MeasuredNumber:
     """Return the mean score of the lines of an output, each with a `task` and its `score`. Raises NoNumberError."""
     tasks = dict[str, float]()
     for number, line in enumerate(output.splitlines(), 1):
@@ -80,7 +80,7 @@ def read_rows(output: bytes, name: str) -> Reading:
         tasks[task] = score
     if not 0 < len(tasks) <= MAX_TASKS:
         raise NoNumberError("invalid", f"{name} has {len(tasks)} tasks; it may have 1 to {MAX_TASKS}")
-    return Reading(fmean(tasks.values()), tasks=tasks)
+    return MeasuredNumber(fmean(tasks.values()), tasks=tasks)
 
 
 def _read_row(line: bytes, where: str) -> tuple[str, float]:

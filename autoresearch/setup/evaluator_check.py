@@ -6,7 +6,7 @@ from functools import partial
 
 from autoresearch.errors import require
 from autoresearch.measure.command_spec import REPORTED, CommandSpec
-from autoresearch.measure.evaluator_attacks import ATTACKS, Attack, Target, secrets_of
+from autoresearch.measure.evaluator_attacks import ATTACKS, Attack, AttackedBase, secrets_of
 from autoresearch.measure.result import Result
 from autoresearch.setup.calibration import SEEDS, Measure
 from autoresearch.setup.triplet_project import ProposedProject
@@ -56,7 +56,7 @@ def attack_evaluator(proposed: ProposedProject, base: Result, measure: Measure) 
     command, root = proposed.command, proposed.project.root
     secrets = secrets_of(command, root)
     is_lower = command.goal == "min"
-    target = Target(command, proposed.text, require(base.val_bpb), base.log, secrets, is_lower)
+    target = AttackedBase(command, proposed.text, require(base.val_bpb), base.log, secrets, is_lower)
     for attack in ATTACKS if target.is_attackable else ():
         outcome = attack.attempt(target, proposed.refusal, partial(_measure, measure, attack.name))
         yield AttackReport(attack.name, outcome, _admits(command, attack))

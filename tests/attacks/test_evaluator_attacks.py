@@ -6,34 +6,36 @@ from pathlib import Path
 import pytest
 from support.evaluators import BY_NAME, RATE, Measured, make_evaluator, open_referee
 
-from autoresearch.measure.evaluator_attacks import ATTACKS, Attack, Outcome, Target, secrets_of
+from autoresearch.measure.evaluator_attacks import ATTACKS, Attack, AttackedBase, Outcome, secrets_of
 
 WORDS = ("separate", "in-process", "reported")
 
 
-def target_of(measured: Measured) -> Target:
+def target_of(measured: Measured) -> AttackedBase:
     result = measured.referee.measure(measured.base, 1)
     assert result.val_bpb is not None, result.reason
     secrets = secrets_of(measured.spec, measured.root)
-    return Target(measured.spec, measured.base, result.val_bpb, result.log, secrets)
+    return AttackedBase(measured.spec, measured.base, result.val_bpb, result.log, secrets)
 
 
 @pytest.fixture(scope="module", params=WORDS)
 def attacked(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[Measured, Target]]:
+) -> Iterator[tuple[Measured, AttackedBase]]:
     root = make_evaluator(tmp_path_factory.mktemp("evaluator") / "repository", request.param)
     with open_referee(root) as measured:
         assert measured.spec.belief == request.param
         yield measured, target_of(measured)
 
 
-def attempt(attack: Attack, measured: Measured, target: Target) -> Outcome:
+def attempt(attack: Attack, measured: Measured, target: AttackedBase) -> Outcome:
     return attack.attempt(target, measured.limits.violation, lambda text: measured.referee.measure(text, 1))
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)
-def test_an_attack_wins_only_where_we_say(attacked: tuple[Measured, Target], attack: Attack, tmp_path: Path) -> None:
+def test_an_attack_wins_only_where_we_say(
+    attacked: tuple[Measured, AttackedBase], attack: Attack, tmp_path: Path
+) -> None:
     measured, target = attacked
     word = measured.spec.belief
     if attack.action == "replace_programs" and word != "separate":  # it needs an evaluator that starts programs by name
@@ -54,7 +56,7 @@ def test_the_scores_of_tasks_are_forged_as_well(name: str, tmp_path: Path) -> No
     with open_referee(root) as measured:
         base = measured.referee.measure(measured.base, 1)
         assert base.val_bpb == 0.5, base.reason
-        target = Target(measured.spec, measured.base, 0.5, base.log, (), False, [*base.tasks])
+        target = AttackedBase(measured.spec, measured.base, 0.5, base.log, (), False, [*base.tasks])
         assert attempt(attack, measured, target) == "wins"
 
 
