@@ -235,7 +235,3 @@ def _shorten_subject(words: str) -> str:
 def _clean(text: str | None, most: int = MAX_HYPOTHESIS_CHARS) -> str:
     """Put text on one line; `#1` and `@name` no longer refer to issues or people."""
     return re.sub(r"#(?=\d)|@(?=\w)", lambda match: f"{match[0]} ", one_line(text, most))
-
-
-def _format_number(value: float | None) -> str:
-    return "-" if value is None else f"{value:+.6f}"

@@ -1,15 +1,13 @@
 """The draws that tell about the level and the noise of an incumbent, read from the ledger."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from autoresearch import judge
-from autoresearch.judge import ANCESTORS, Draw, Squares
+from autoresearch.analysis.draws import Draws
+from autoresearch.judge import ANCESTORS, Squares
 from autoresearch.ledger import Experiment
 from autoresearch.ledger.scores import discarded_on
 from autoresearch.session.context import SessionContext
-
-Draws = Mapping[int, Sequence[Draw]]  # by the id of their experiment
 
 
 def read_incumbent(
