@@ -10,10 +10,17 @@ from pathlib import Path
 from autoresearch.measure.clock import Budget
 from autoresearch.measure.evaluator_attacks import open_attacks
 from autoresearch.measure.guards import CommandGuard, Guard, NumberGuard
-from autoresearch.measure.reading import MeasuredNumber, NoNumberError, check_number, find_value, read_rows, resolution
+from autoresearch.measure.reading import (
+    MAX_LINE_CHARS,
+    MeasuredNumber,
+    NoNumberError,
+    check_number,
+    find_value,
+    read_rows,
+    resolution,
+)
 from autoresearch.metric import AUTO, Metric
 
-MAX_LINE_CHARS = 1000  # of a line in which the number is searched
 COPY = ".autoresearch/measure_in_copy.sh"  # runs a command in a copy that can be written (setup/glue)
 SEPARATE, IN_PROCESS, REPORTED = "separate", "in-process", "reported"
 

@@ -1,13 +1,12 @@
 """Guards: commands that a version has to pass, and numbers beside the metric that have a limit."""
 
-import json
 import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-MAX_LINE_CHARS = 1000  # of a line in which a number is searched
+from autoresearch.measure.reading import MAX_LINE_CHARS, find_value
 
 
 class GuardError(Exception):
@@ -84,13 +83,8 @@ class NumberGuard:
             return math.nan
 
     def _look_up(self, text: str | bytes) -> float | None:
-        try:
-            value: object = json.loads(text)
-        except (ValueError, RecursionError):
-            return None
-        for key in (self.json_path or "$").split(".")[1:]:
-            value = value.get(key) if isinstance(value, dict) else None
-        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+        value = find_value(text, self.json_path or "$")
+        return None if value is None else float(value)
 
 
 Guard = CommandGuard | NumberGuard

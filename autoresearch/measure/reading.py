@@ -9,6 +9,7 @@ from statistics import fmean
 
 from autoresearch.metric import Metric
 
+MAX_LINE_CHARS = 1000  # of a line in which a number is searched
 MAX_TASKS = 10_000  # their results are in the ledger with each trial
 MAX_TASK_CHARS = 100
 FINEST_EXPONENT = -300  # of ten, that a float can hold

@@ -45,7 +45,7 @@ def create_project(folder: Path, measured: Mapping[str, object] | None = None) -
     files = {name: _state(root, name, repository) for name in texts}
     for name in files:
         if files[name] == "new":
-            _write_new(root / name, texts[name])
+            write_new(root / name, texts[name])
     notes = list(_describe_train_file(root, _relative(config.train, root), texts, repository))
     names = _names_to_commit(root, texts, repository)
     was_clean = repository.is_clean(GITIGNORE)
@@ -103,7 +103,8 @@ def _state(root: Path, name: str, repository: InitialCommit) -> str:
     return "deleted" if repository.is_tracked(name) else "new"
 
 
-def _write_new(path: Path, text: str) -> None:
+def write_new(path: Path, text: str) -> None:
+    """Write a file that is not there yet, and its folder. Raises UserError."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8") as file:

@@ -9,9 +9,9 @@ from pathlib import Path
 import yaml
 
 from autoresearch import config as configuration
-from autoresearch.errors import UserError
 from autoresearch.metric import EXACT
 from autoresearch.setup.calibration import Calibration
+from autoresearch.setup.new_project import write_new
 from autoresearch.setup.triplet import Number, Triplet
 from autoresearch.workspace.initial_commit import InitialCommit
 
@@ -60,15 +60,6 @@ def write_triplet(root: Path, texts: Mapping[str, str]) -> tuple[dict[str, str],
     repository = InitialCommit(root)
     new = [name for name in texts if not os.path.lexists(root / name) and not repository.is_tracked(name)]
     for name in new:
-        _write(root / name, texts[name])
+        write_new(root / name, texts[name])
     commit = repository.commit(new, f"Add {', '.join(new)}") if new else None
     return {name: "new" if name in new else "kept" for name in texts}, commit
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("x", encoding="utf-8") as file:
-            file.write(text)
-    except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror}: mend that, then repeat the command") from None
