@@ -25,7 +25,7 @@ from autoresearch.session.context import SessionContext
 from autoresearch.session.describe import Columns
 from autoresearch.session.drift import describe_drift, machine_changed
 from autoresearch.session.guard_odds import P_DROPPED, P_REFUSED, find_broken
-from autoresearch.session.incumbents import incumbent_before, read_incumbent, read_lineage
+from autoresearch.session.incumbents import read_incumbent, read_lineage
 from autoresearch.session.machine_speed import describe_adjustment, may_be_spoiled
 from autoresearch.source import size
 
@@ -113,21 +113,22 @@ class Evidence:
 
     def noise(self) -> judge.Noise:
         """Return the noise of a trial of the incumbent."""
-        return self._noise_of(self.incumbent())
+        return self._noises_of(self.incumbent())[0]
 
     def sigma(self, candidate: Experiment | None = None) -> float:
         """Return the standard deviation of one trial as it is recorded: 0 for a number without noise."""
         if self.metric.kind == EXACT:
             return 0.0
-        return (self._noise_of(self.rival(candidate), candidate) if candidate else self.noise()).sigma
+        return (self._noises_of(self.rival(candidate), candidate)[0] if candidate else self.noise()).sigma
 
-    def _noise_of(self, rival: Experiment, candidate: Experiment | None = None) -> judge.Noise:
-        """Return the noise of a kept version and of its candidate."""
+    def _noises_of(self, rival: Experiment, candidate: Experiment | None = None) -> tuple[judge.Noise, judge.Noise]:
+        """Return the noise of a kept version and of its candidate, and that of the version before it."""
         fresh = self._draws(FRESH)
         shared = kinds.find_noise(self.context, self.metric, fresh, self.prior)
         if self.metric.kind in (EXACT, RATE):
-            return shared
-        return judge.newest_noise(shared, read_lineage(self.context, rival, fresh, candidate.id if candidate else None))
+            return shared, shared
+        lineage = read_lineage(self.context, rival, fresh, candidate.id if candidate else None)
+        return judge.newest_noise(shared, lineage), judge.newest_noise(shared, lineage[:-1])
 
     def base_overhead(self, n: int) -> Overhead | None:
         """Return what limits the time of the trials of experiment `n`; None for the human's base."""
@@ -177,7 +178,7 @@ class Evidence:
     def hopeless_above(self, experiment: Experiment) -> float:
         """Return the claim above which a screening has lost, audited or not."""
         rival = self.rival(experiment)
-        return judge.hopeless_above(self._fresh_draws(rival), self._noise_of(rival))
+        return judge.hopeless_above(self._fresh_draws(rival), self._noises_of(rival)[0])
 
     def may_keep(self, experiment: Experiment, val_bpb: float) -> bool:
         """Return whether a trial with this score would suffice for a keep."""
@@ -319,8 +320,9 @@ class Evidence:
         if self.is_exact:
             return self._exact_rule(experiment)
         context, metric, opponent = self.context, self.metric, self.rival(experiment)
-        noise, beliefs = self._noise_of(opponent, experiment), judge.learn(effects(context.ledger, context.id))
-        rival = self._known_draws(opponent, noise, beliefs)
+        noise, before = self._noises_of(opponent, experiment)
+        beliefs = judge.learn(effects(context.ledger, context.id))
+        rival = self._known_draws(opponent, noise, before.sigma / noise.sigma, beliefs)
         task_error = kinds.find_task_error(context, metric, experiment.id, opponent.id)
         allowance, same = None, self._is_same(experiment)
         if same or self._is_simpler(experiment):
@@ -362,13 +364,14 @@ class Evidence:
     def _keeps(self) -> list[Experiment]:
         return self.context.ledger.experiments(self.context.id, verdict="keep")
 
-    def _known_draws(self, rival: Experiment, noise: judge.Noise, beliefs: judge.Beliefs) -> list[Draw]:
-        """Return the fresh draws of a rival, and one that sums up what other trials say of its level."""
+    def _known_draws(self, rival: Experiment, noise: judge.Noise, spread: float, beliefs: judge.Beliefs) -> list[Draw]:
+        """Return the fresh draws of a rival, and one that sums up what other trials say of its level.
+
+        `spread` is the standard deviation of a trial of the version before it, in that of its own.
+        """
         draws = self._draws(JUDGING)
         if self.context.row.judge == "greedy" or not draws.get(rival.id) or self.metric.kind == RATE:
             return self._fresh_draws(rival)  # greedy compares with single scores, and a rate task by task
-        parent = incumbent_before(self.context, rival)
-        spread = self._noise_of(parent).sigma / noise.sigma if parent else 1.0
         return read_incumbent(self.context, rival, self._draws(FRESH), draws, spread).with_summary(noise, beliefs)
 
     def _fresh_draws(self, experiment: Experiment) -> list[Draw]:

@@ -19,7 +19,7 @@ def read_incumbent(
     """
     candidates = [draws[id] for id in discarded_on(context.ledger, context.id, row.n) if id in draws]
     selecting = [draw for draw in draws[row.id] if draw not in fresh.get(row.id, ())]
-    before = incumbent_before(context, row) if ancestors else None
+    before = _incumbent_before(context, row) if ancestors else None
     parent = None
     if before is not None and before.id in draws:
         parent = replace(read_incumbent(context, before, fresh, draws, 1.0, ancestors - 1), spread=spread)
@@ -38,11 +38,11 @@ def read_lineage(context: SessionContext, row: Experiment, fresh: Draws, candida
         if at is row and candidate is not None:
             ids.add(candidate)
         lineage.append(Squares.of([fresh.get(id, ()) for id in sorted(ids)]))
-        at = incumbent_before(context, at)
+        at = _incumbent_before(context, at)
     return lineage[::-1]
 
 
-def incumbent_before(context: SessionContext, row: Experiment) -> Experiment | None:
+def _incumbent_before(context: SessionContext, row: Experiment) -> Experiment | None:
     """Return the kept version on which a keep was built directly, if there is one."""
     before = context.experiment(row.parent) if row.parent is not None else None
     return before if before is not None and before.verdict == "keep" else None
