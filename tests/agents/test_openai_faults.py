@@ -282,6 +282,7 @@ def test_only_what_runs_here_is_free(model: str, url: str | None, cost: float | 
     assert researcher.server.prices.max_cost(model, 100, 100) == cost
 
 
+@pytest.mark.slow
 def test_ollama_says_how_to_get_a_model_or_to_start(brief: Brief) -> None:
     missing = Status(404, body='{"error": {"message": "model \'x\' not found", "type": "not_found_error"}}')
     with ChatServer([missing]) as server, pytest.raises(Unusable, match=r"unknown model.*ollama pull"):

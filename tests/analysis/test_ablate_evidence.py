@@ -80,6 +80,7 @@ def test_a_kept_pool_is_taken_apart(remeasurer: Remeasurer) -> None:
         changes.without([2, 7])
 
 
+@pytest.mark.slow
 def test_each_part_of_a_pool_is_measured_and_judged(remeasurer: Remeasurer) -> None:
     result = ablate(remeasurer, 4)
     assert [(part.n, part.pool, part.finding) for part in result.parts] == [
@@ -91,6 +92,7 @@ def test_each_part_of_a_pool_is_measured_and_judged(remeasurer: Remeasurer) -> N
     assert result.parts[1].words.endswith("it carries nothing")
 
 
+@pytest.mark.slow
 def test_earlier_pairs_of_the_same_versions_count(remeasurer: Remeasurer) -> None:
     first, second = ablate(remeasurer, 2), ablate(remeasurer, 3)
     assert (first.draws, second.draws) == (2, 5)
@@ -134,6 +136,7 @@ def test_an_ablation_under_the_older_rule_says_of_nothing_that_it_is_idle() -> N
     assert old is not None and old.idle == [] and old.parts[0].words.endswith("not decided")
 
 
+@pytest.mark.slow
 def test_changes_kept_at_the_same_score_do_not_set_the_bound(remeasurer: Remeasurer) -> None:
     base, pool = stack(remeasurer.ledger, remeasurer.session)
     assert smallest_gain([base, pool], 0.001) == pytest.approx(0.06, abs=0.005)

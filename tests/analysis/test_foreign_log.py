@@ -42,6 +42,7 @@ def log_file(folder: Path, rows: list[str], name: str = "results.tsv") -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_gain_and_number_of_real_keeps_are_those_of_the_truth_on_average() -> None:
     nights = [greedy_night(seed) for seed in range(12)]
     opinions = [judge_log(stages, 1.0) for stages, _ in nights]

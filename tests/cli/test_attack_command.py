@@ -5,6 +5,7 @@ import os
 import subprocess
 from pathlib import Path
 
+import pytest
 from support.programs import autoresearch
 from support.shapes import as_documented
 from support.triplets import make_separate, make_triplet
@@ -18,6 +19,7 @@ def call(root: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
     return autoresearch(root, *arguments, env={**os.environ, "AUTORESEARCH_CACHE": str(root.parent / "cache")})
 
 
+@pytest.mark.slow
 def test_an_evaluator_in_the_process_of_the_version_admits_what_wins(tmp_path: Path) -> None:
     root = make_triplet(tmp_path / "p")
     ended = call(root, "attack", "--json")
@@ -30,12 +32,14 @@ def test_an_evaluator_in_the_process_of_the_version_admits_what_wins(tmp_path: P
     assert not (root / "runs").exists()
 
 
+@pytest.mark.slow
 def test_a_separate_score_refuses_them(tmp_path: Path) -> None:
     ended = call(make_separate(tmp_path / "p"), "attack")
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert len(ended.stdout.splitlines()) == 10 and " wins" not in ended.stdout
 
 
+@pytest.mark.slow
 def test_answers_that_are_not_private_are_a_hole_with_a_remedy(tmp_path: Path) -> None:
     root = make_separate(tmp_path / "p")
     text = (root / "autoresearch.yaml").read_text()

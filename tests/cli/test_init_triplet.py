@@ -49,6 +49,7 @@ def bench(noise: float) -> str:
     return BENCH.replace("NOISE", str(noise))
 
 
+@pytest.mark.slow
 def test_a_repository_is_measured_attacked_and_committed(tmp_path: Path) -> None:
     root = make_repository(tmp_path / "p", {"bench.py": bench(0.001), "src/model.py": MODEL, "notes.md": "mine\n"})
     (root / "notes.md").write_text("changed\n")
@@ -161,6 +162,7 @@ def test_a_project_of_pi_is_measured_with_its_checks(tmp_path: Path) -> None:
     assert "Fewer steps" in (root / "program.md").read_text()
 
 
+@pytest.mark.slow
 def test_tests_that_the_base_does_not_pass_are_no_guard(tmp_path: Path) -> None:
     files = {"bench.py": "import model\nprint(f'error: {model.X}')\n", "model.py": "X = 1\n"}
     root = make_repository(tmp_path / "p", files | {"tests/test_model.py": "def test_x():\n    assert False\n"})

@@ -46,6 +46,7 @@ def answer(repository: Path, env: dict[str, str], *keys: bytes) -> tuple[int, st
     return code, " ".join(text.split())
 
 
+@pytest.mark.slow
 def test_without_a_terminal_nothing_is_paid_and_nothing_remembered(repository: Path, key: dict[str, str]) -> None:
     log_in(Path(key["HOME"]), "codex")
     done = autoresearch(repository, "run", env=key)

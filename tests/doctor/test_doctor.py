@@ -72,6 +72,7 @@ def checks(folder: Path, **flags: str) -> dict[str, dict[str, str]]:
     return {check.name: vars(check) for check in doctor.examine(folder, {"device": "cpu", **flags}).checks}
 
 
+@pytest.mark.slow
 def test_a_good_repository_passes_and_json_says_the_same(repository: Path) -> None:
     done = program(repository, "doctor", "--json", "--device", "cpu")
     report = json.loads(done.stdout)
@@ -96,6 +97,7 @@ def test_lines_of_val_in_sight_are_told_and_make_the_grade_weak(repository: Path
     assert sum("lines of val and holdout" in weakness for weakness in findings.inspection.weaknesses) == 1
 
 
+@pytest.mark.slow
 def test_the_lines_read_without_colour_and_say_what_to_do(repository: Path) -> None:
     (repository / "train.py").write_text("# changed\n")
     done = program(repository, "doctor", "--device", "cpu")
@@ -197,6 +199,7 @@ def test_a_driver_that_is_too_old_for_torch(repository: Path, pretend: Any) -> N
     assert found["level"] == "blocker" and "update the driver" in found["remedy"]
 
 
+@pytest.mark.slow
 def test_keys_only_say_whom_run_could_ask(repository: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     assert "`run` asks sweep (numeric search, free); for a language model set" in checks(repository)["agent"]["text"]

@@ -95,6 +95,7 @@ def test_ray_is_imported_only_when_it_is_asked_for() -> None:
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
+@pytest.mark.slow
 def test_an_address_where_nobody_listens_is_one_line(repository: Path, settings_of: dict[str, str]) -> None:
     pytest.importorskip("ray", reason="ray is not installed")
     done = autoresearch(repository, "run", "--agent", "sweep", "--ray", "127.0.0.1:1", env=settings_of)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from statistics import fmean
 
 import numpy as np
+import pytest
 
 from autoresearch import judge
 from autoresearch.judge import Beliefs, Draw, Noise
@@ -64,6 +65,7 @@ def test_the_example_is_a_near_miss_that_is_worth_a_look() -> None:
     assert decision.action == "discard" and 0.25 <= decision.p_gain < 0.6
 
 
+@pytest.mark.slow
 def test_what_fillers_keep_is_a_gain_as_often_as_the_judge_says() -> None:
     """Bayes' rule holds however often one looks, and whatever is left out for a reason other than its score."""
     rng = np.random.default_rng(5)
@@ -71,6 +73,7 @@ def test_what_fillers_keep_is_a_gain_as_often_as_the_judge_says() -> None:
     assert gains > odds  # the likelihood of the judge has heavier tails than these scores: it is careful
 
 
+@pytest.mark.slow
 def test_a_near_miss_without_an_effect_is_hardly_ever_kept() -> None:
     """More looks are more chances, but the odds have to be reached, and then a re-run has to confirm them."""
     rng = np.random.default_rng(5)

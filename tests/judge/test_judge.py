@@ -187,6 +187,7 @@ def test_probabilities_are_students() -> None:
     assert judge.p_below_zero(1.0, 1.0, 10) == pytest.approx(1 - judge.p_below_zero(-1.0, 1.0, 10))
 
 
+@pytest.mark.slow
 @given(
     st.lists(scores, min_size=1, max_size=9),
     st.lists(scores, min_size=1, max_size=5),

@@ -31,6 +31,7 @@ def keeps(rule: str, gain: float, rng: random.Random) -> bool:
     return action == "keep"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", ["default", "strict", "greedy"])
 def test_the_gain_is_kept_four_times_out_of_five(rule: str) -> None:
     gain, rng = judge.smallest_gain(rule, noise(), REPLICATES), random.Random(3)
@@ -44,6 +45,7 @@ def test_the_gain_is_in_units_of_the_noise_and_always_the_same() -> None:
     assert judge.smallest_gain("default", noise(), REPLICATES) == gain
 
 
+@pytest.mark.slow
 def test_a_careful_rule_and_a_noise_that_is_hardly_known_can_show_less() -> None:
     gain = judge.smallest_gain("default", noise(), REPLICATES)
     assert judge.smallest_gain("strict", noise(), REPLICATES) > gain

@@ -115,6 +115,7 @@ def is_kept(rng: random.Random, gain: float, speed: float, equal: bool) -> bool:
     raise AssertionError("no verdict after 40 trials")
 
 
+@pytest.mark.slow
 def test_a_gain_is_found_on_cores_that_have_become_slower() -> None:
     assert keeps(3, 0.8, equal=False) < 10
     assert keeps(3, 0.8, equal=True) > 50
@@ -125,6 +126,7 @@ def test_nothing_is_kept_for_the_speed_of_the_cores(share: float) -> None:
     assert keeps(0, share, equal=True) < 15
 
 
+@pytest.mark.slow
 def test_as_measured_faster_cores_are_kept_as_a_gain() -> None:
     """The incumbent's trials on the cores of now undo only a part of that."""
     assert keeps(0, 1.25, equal=False) > 25

@@ -110,6 +110,7 @@ def test_answering_may_not_take_much_longer_than_the_batch_before_the_text(
     assert result.reason.startswith("claim cell: answering took over ")
 
 
+@pytest.mark.slow
 def test_a_referee_that_reads_late_measures_the_batch_before_the_text_all_the_same(
     bigram: str, cpu: Settings, bytes_data: Dataset
 ) -> None:

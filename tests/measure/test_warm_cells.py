@@ -58,6 +58,7 @@ def alive(pid: int) -> bool:
     return Path(f"/proc/{pid}").exists()
 
 
+@pytest.mark.slow
 def test_a_cell_for_training_has_imported_what_an_optimizer_needs(
     cells: WarmCells, quick: Settings, bytes_data: Dataset
 ) -> None:

@@ -59,6 +59,7 @@ def test_a_keep_changes_two_files_and_nothing_else(
     assert rows[1]["change"] == "settings.yaml: +1 -1 lines; src/model.py: SLOPE 1.0 -> 2.0"
 
 
+@pytest.mark.slow
 def test_best_export_and_diff_are_by_file(
     triplet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -105,6 +106,7 @@ def test_a_changed_evaluator_is_another_session(
     assert "was started with another evaluator (locked files, commands, settings)" in capfd.readouterr().err
 
 
+@pytest.mark.slow
 def test_another_python_is_another_session(
     triplet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -116,6 +118,7 @@ def test_another_python_is_another_session(
     assert words in capfd.readouterr().err
 
 
+@pytest.mark.slow
 def test_sweep_moves_numbers_of_programs_and_of_data(
     triplet: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -127,6 +130,7 @@ def test_sweep_moves_numbers_of_programs_and_of_data(
     assert all(row["verdict"] in ("keep", "discard") for row in rows.values())
 
 
+@pytest.mark.slow
 def test_a_coding_agent_edits_two_files_in_its_folder(
     triplet: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -155,6 +159,7 @@ LINKS = """\
 """
 
 
+@pytest.mark.slow
 def test_a_separate_score_with_private_answers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -190,6 +190,7 @@ def test_a_screening_has_the_rows_of_a_trial_of_the_incumbent(run: Open) -> None
     assert len(set(seeds)) == len(seeds) >= 2 and not set(seeds[1:]) & set(base)
 
 
+@pytest.mark.slow
 def test_a_gain_among_losers_is_kept(run: Open) -> None:
     session = run(Proposes(*LOSERS[:5], "0.95"))
     assert of(session, 6).verdict == "keep"
@@ -207,6 +208,7 @@ def test_without_the_setting_nothing_is_stopped(run: Open) -> None:
     assert stopped_rows(session) == [] and session.context.ledger.events(1, kind="behind") == []
 
 
+@pytest.mark.slow
 def test_a_curve_that_says_nothing_on_the_score_stops_nothing(run: Open) -> None:
     """Whole trials show that curve and score part: then a bad curve is no evidence."""
 

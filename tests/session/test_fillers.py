@@ -304,6 +304,7 @@ def test_a_near_miss_that_fillers_refute_is_none_any_more(make: Make) -> None:
     assert f"measured {row.delta:+.4f}; {(row.reason or '').split(':')[0]} [t#1, {len(trials)} trials]" in lesson
 
 
+@pytest.mark.slow
 def test_a_near_miss_that_is_a_candidate_again_survives_a_kill(make: Make) -> None:
     def may_answer(turn: int) -> bool:
         return turn == 1 or any(event.kind == "reopened" for event in session.context.ledger.events(1))
@@ -320,6 +321,7 @@ def test_a_near_miss_that_is_a_candidate_again_survives_a_kill(make: Make) -> No
     assert of(session, 1).verdict == "keep"
 
 
+@pytest.mark.slow
 def test_without_time_for_its_rerun_a_near_miss_is_not_kept(make: Make) -> None:
     limits, known = Limits(), measured_as([-4.0, -3.5], lambda: is_settled(session, 1))
 

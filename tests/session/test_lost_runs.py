@@ -103,6 +103,7 @@ def bench(
     return Bench(root, template / "script", quick, bytes_data)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("flags", "words"), [({"judge": "greedy"}, r"judge \(default\)"), ({"budget": "9steps"}, r"budget \(20steps\)")]
 )
@@ -173,6 +174,7 @@ def test_looking_says_what_is_gone(bench: Bench, settings_of: dict[str, str]) ->
     assert "runs/ has no record of t, of which git has the versions: `autoresearch run --tag t` goes on" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_new_keep_has_to_beat_the_incumbent_again(bench: Bench) -> None:
     best = bench.workspace.best("t")
     shutil.rmtree(bench.root / "runs")
@@ -187,6 +189,7 @@ def test_a_new_keep_has_to_beat_the_incumbent_again(bench: Bench) -> None:
         assert purposes[:2] == ["sentinel"] * 2, "its earlier trials are gone"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gone", [["1"], ["best", "branch"], ["0", "1", "3"], list(NAMES)])
 def test_references_that_are_gone_too(gone: list[str], bench: Bench) -> None:
     references = bench.references()
@@ -199,6 +202,7 @@ def test_references_that_are_gone_too(gone: list[str], bench: Bench) -> None:
     assert references.items() - found.items() <= {("refs/autoresearch/t/2", references["refs/autoresearch/t/2"])}
 
 
+@pytest.mark.slow
 def test_a_branch_that_is_gone_too_is_made_again(bench: Bench) -> None:
     shutil.rmtree(bench.root / "runs")
     git(bench.root, "branch", "-D", "autoresearch/t")
@@ -247,6 +251,7 @@ def test_a_version_that_was_demoted_is_no_keep_again(bench: Bench) -> None:
     assert bench.workspace.best("t") == refs[1]
 
 
+@pytest.mark.slow
 def test_seeds_of_the_lost_trials_do_not_come_back(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AUTORESEARCH_SEED", "5")  # that of the first session
     with bench.open() as store:
@@ -257,6 +262,7 @@ def test_seeds_of_the_lost_trials_do_not_come_back(bench: Bench, monkeypatch: py
         assert not before & {trial.seed for trial in store.trials(1)}
 
 
+@pytest.mark.slow
 def test_a_session_that_was_started_from_another_one(bench: Bench) -> None:
     best = str(bench.workspace.best("t"))
     with bench.open() as store:
@@ -269,6 +275,7 @@ def test_a_session_that_was_started_from_another_one(bench: Bench) -> None:
     assert (again.from_tag, again.from_n, again.base_sha, again.head) == ("t", 3, best, bench.workspace.head())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [1, 7])
 def test_keeps_of_the_session_that_it_was_started_from_are_not_its_own(n: int, bench: Bench) -> None:
     workspace, base = bench.workspace, str(bench.workspace.best("t"))
@@ -283,6 +290,7 @@ def test_keeps_of_the_session_that_it_was_started_from_are_not_its_own(n: int, b
     assert history == GitHistory(best, {n: best}, base, base)
 
 
+@pytest.mark.slow
 def test_text_of_an_agent_that_looks_like_a_keep(bench: Bench) -> None:
     """Only what `best` is built on counts."""
     forged = "x\n\nreason\n\nExperiment: 4\nVal-Bpb: 0.1\nDelta: -1\nSigma: 0.1\n"

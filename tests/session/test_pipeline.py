@@ -597,6 +597,7 @@ def test_one_conversation_gives_as_many_proposals_as_a_model_needs_time_for(make
     assert sum(known_cost(row.cost_usd) for row in listed[1:4]) == pytest.approx(0.3)
 
 
+@pytest.mark.slow
 def test_a_proposal_is_measured_while_the_conversation_that_made_it_goes_on(make: Make) -> None:
     agent = Prolific([("ALPHA", 0.5), ("BETA", 2.0), ("GAMMA", 2.0)])
     agent.goes_on.clear()

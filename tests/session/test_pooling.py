@@ -72,6 +72,7 @@ def test_three_near_misses_become_one_candidate_without_a_call(make: Make) -> No
     assert "Near-Misses: 3, 2, 1\n" in message
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("wanted", "judge"), [(False, "default"), (True, "greedy")])
 def test_without_the_setting_or_under_the_greedy_rule_there_are_no_pools(make: Make, wanted: bool, judge: str) -> None:
     session = make(Setter([]))
@@ -89,6 +90,7 @@ def test_two_are_enough_while_the_agent_is_away(make: Make) -> None:
     assert [pool.pooled for pool in pools(session)] == [[3, 2]]
 
 
+@pytest.mark.slow
 def test_changes_that_conflict_are_not_pooled_together(make: Make) -> None:
     moves = [("ALPHA", 2.0), ("ALPHA", 3.0), ("BETA", 2.0)]
     session = make(Setter(moves))
@@ -99,6 +101,7 @@ def test_changes_that_conflict_are_not_pooled_together(make: Make) -> None:
     assert [pool.pooled for pool in pools(session)] == [[4, 3, 2]]
 
 
+@pytest.mark.slow
 def test_a_set_that_failed_is_not_pooled_again_until_one_part_is_another(make: Make) -> None:
     session = make(Setter(doubled("ALPHA", "BETA", "GAMMA", "DELTA")), measure_harm)
     session.run()
@@ -111,6 +114,7 @@ def test_a_set_that_failed_is_not_pooled_again_until_one_part_is_another(make: M
     assert not {1, 2, 3} & {row.n for row in near}, "a pool that fails lowers the odds of its parts"
 
 
+@pytest.mark.slow
 def test_a_set_that_crashed_is_not_pooled_again_and_one_with_another_part_is(make: Make) -> None:
     """No trial of it has a score, so the odds of its parts stay as they were."""
     session = make(Setter(doubled("ALPHA", "BETA", "GAMMA", "DELTA")), crash)
@@ -121,6 +125,7 @@ def test_a_set_that_crashed_is_not_pooled_again_and_one_with_another_part_is(mak
     ]
 
 
+@pytest.mark.slow
 def test_an_unexpected_error_ends_the_pools_and_not_the_session(make: Make) -> None:
     agent = Setter(doubled("ALPHA", "BETA", "GAMMA", "DELTA"))
     agent.model = None  # it gets no openings
@@ -134,6 +139,7 @@ def test_an_unexpected_error_ends_the_pools_and_not_the_session(make: Make) -> N
     assert event.text.startswith("no more pools: ")
 
 
+@pytest.mark.slow
 def test_one_pool_is_measured_at_a_time(make: Make) -> None:
     session = make(Setter(doubled("ALPHA", "BETA", "GAMMA", "DELTA")), pool=False)
     session.run()
@@ -147,6 +153,7 @@ def test_one_pool_is_measured_at_a_time(make: Make) -> None:
         connection.execute("DELETE FROM experiments WHERE n = 5")
 
 
+@pytest.mark.slow
 def test_a_pool_survives_a_kill_and_is_not_made_twice(make: Make) -> None:
     def killed(text: str, seed: int, plan: TrialPlan) -> Result:
         if len(changed_names(text)) > 1:
@@ -162,12 +169,14 @@ def test_a_pool_survives_a_kill_and_is_not_made_twice(make: Make) -> None:
     assert [(pool.n, pool.verdict) for pool in pools(session)] == [(4, "keep")]
 
 
+@pytest.mark.slow
 def test_a_pool_on_two_slots_is_made_once(make: Make) -> None:
     session = make(Setter(doubled("ALPHA", "BETA", "GAMMA", "DELTA")), slots=2)
     session.run()
     assert [pool.verdict for pool in pools(session)].count("keep") == 1
 
 
+@pytest.mark.slow
 def test_near_misses_of_one_line_of_inquiry_count_once(make: Make) -> None:
     session = make(Setter(doubled("ALPHA", "BETA")))
     session.run()

@@ -41,6 +41,7 @@ def said(store: Ledger) -> list[Event]:
     return store.events(1, kind="power")
 
 
+@pytest.mark.slow
 def test_it_is_said_after_the_base_and_again_at_the_end(
     repository: Path, store: Ledger, quick: Settings, bytes_data: Dataset
 ) -> None:
@@ -60,6 +61,7 @@ def test_it_is_said_after_the_base_and_again_at_the_end(
     assert layout(state, 0.0).pairs["power"].endswith("is kept with a probability of 80 %, 1 experiment")
 
 
+@pytest.mark.slow
 def test_where_earlier_sessions_know_the_noise_it_is_said_at_once(
     repository: Path, store: Ledger, quick: Settings, bytes_data: Dataset
 ) -> None:

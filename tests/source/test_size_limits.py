@@ -45,6 +45,7 @@ ORDERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ORDERS)
 def test_data_in_the_order_of_short_words_does_not_fit(name: str) -> None:
     found = Constraints(max_data=data_limit(TRAIN)).text_violation(TRAIN + ORDERS[name])

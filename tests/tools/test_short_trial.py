@@ -73,6 +73,7 @@ def test_a_version_that_sleeps_is_cut_off(bench: Workbench, bigram: str) -> None
         check(bench, bigram.replace("    trial.start()", "    import time; time.sleep(60)"), 1, limit_s=0.7)
 
 
+@pytest.mark.slow
 def test_what_takes_longer_than_a_trial_allows_is_not_ok(bench: Workbench, bigram: str) -> None:
     bench = replace(bench, settings=replace(bench.settings, budget=Budget.parse("5cpu")))
     base = Overhead(setup=0.0, load=0.5, answer=0.0)
