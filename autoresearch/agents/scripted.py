@@ -13,7 +13,7 @@ import yaml
 from autoresearch.agents.base import BadProposal, Exhausted, InstantAgent, Proposal
 from autoresearch.errors import EXHAUSTED, UsageError, UserError
 from autoresearch.files import JsonObject, read_untrusted
-from autoresearch.ledger.rows import CATEGORIES
+from autoresearch.ledger.rows import AGENT_EXHAUSTED, CATEGORIES
 from autoresearch.source.lines import plain, plain_files
 from autoresearch.source.rebase import rebase_change
 from autoresearch.source_tree import SourceTree
@@ -49,7 +49,7 @@ class FixedAgent(InstantAgent):
     def propose(self, brief: "Brief") -> Proposal:
         """Return the change. Raises Exhausted after that."""
         if not self.proposals:
-            raise Exhausted("agent exhausted")
+            raise Exhausted(AGENT_EXHAUSTED)
         return self.proposals.pop()
 
 
@@ -70,7 +70,7 @@ class Scripted(InstantAgent):
         done = {past.params.get("script") for past in [*brief.history, *brief.pending]}
         edit = next((edit for edit in self.edits if edit.file.stem not in done), None)
         if edit is None:
-            raise Exhausted("agent exhausted")
+            raise Exhausted(AGENT_EXHAUSTED)
         params = {"script": edit.file.stem}
         try:
             text = _new_text(edit.file, brief.source, brief.base_source)

@@ -6,6 +6,7 @@ import typer
 
 from autoresearch.cli.app import JSON, RUN, SLOTS, WAIT, app, examples, print_json, warn_of_unread_settings
 from autoresearch.cli.slot import say_line
+from autoresearch.errors import UserError
 
 if TYPE_CHECKING:
     from autoresearch.setup.session_power import SessionPower
@@ -34,7 +35,10 @@ def plan(
     from autoresearch.setup.trial_run import BasePlanner
 
     root = repository_or_here()
-    name = config.load(root, {}).train
+    settings = config.load(root, {})
+    if settings.run is not None:
+        raise UserError("`plan` is for train.py: a command measures here, `autoresearch trial` runs it once")
+    name = settings.train
     source = read_version(root / name, name)
     protect_self()
     warn_of_unread_settings()

@@ -59,6 +59,7 @@ def run(
     """Start a session, or continue the newest unfinished one on the same base."""
     from autoresearch.cli.researcher import settle_agent
     from autoresearch.ledger import Ledger
+    from autoresearch.ledger.rows import AGENT_EXHAUSTED
     from autoresearch.sandbox.cell import protect_self
     from autoresearch.session.deadline import end_of_run
     from autoresearch.session.hook import Hook
@@ -83,9 +84,11 @@ def run(
         limits = Limits(end_of_run(project.config, asked), project.config.max_experiments, project.config.target)
         with Live(project) as live, Hook(project, live.say) as hook, _handle_signals(limits, live):
             reason, tag = run_session(project, ledger, limits, [live.handle, hook.handle], origin)
-        _print_end(ledger, require(ledger.session(tag)), project)
+        facts = _print_end(ledger, require(ledger.session(tag)), project)
     if reason == "interrupted":
         raise typer.Exit(130)
+    if reason.startswith(AGENT_EXHAUSTED) and not facts.experiments:
+        raise typer.Exit(1)  # the agent had nothing to try
 
 
 def _hours(hours: float | None, minutes: float | None, until: str | None) -> float | None:
@@ -120,8 +123,8 @@ def _handle_signals(limits: "Limits", live: "Live") -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _print_end(ledger: "Ledger", session: "Session", project: "Project") -> None:
-    """Print the summary of a session and, as the last line, what to do next."""
+def _print_end(ledger: "Ledger", session: "Session", project: "Project") -> "SessionStatus":
+    """Print the summary of a session and, as the last line, what to do next; return its status."""
     from autoresearch.ledger import status
 
     now = time.time()
@@ -129,6 +132,7 @@ def _print_end(ledger: "Ledger", session: "Session", project: "Project") -> None
     _print_summary(ledger, session, facts, now)
     sys.stdout.flush()
     _print_next_step(ledger, session, facts, project)
+    return facts
 
 
 def _print_summary(ledger: "Ledger", session: "Session", facts: "SessionStatus", now: float) -> None:

@@ -13,7 +13,7 @@ from functools import cache
 
 import numpy as np
 
-from autoresearch.judge.noise import MIN_SIGMA_BPB, Array, Draw, Noise
+from autoresearch.judge.noise import Array, Draw, Noise
 
 _GRID = np.linspace(-9.0, 5.0, 71)  # log of a version's variance / that of all versions
 START_SPREAD = 1.5  # of the log of the first version's variance
@@ -64,16 +64,16 @@ def newest_noise(noise: Noise, lineage: Sequence[Squares]) -> Noise:
 
     `noise` is that of all versions as if they shared one. It is returned as it is for the first version.
     """
-    if len(lineage) < 2 or noise.dof <= 0 or noise.sigma <= MIN_SIGMA_BPB:
+    if len(lineage) < 2 or noise.dof <= 0 or noise.sigma <= noise.least:
         return noise
     found = [_filter(noise.sigma**2, lineage, change) for change in _CHANGES]
     best = max(evidence for evidence, _ in found)
     odds = [prior * math.exp(evidence - best) for prior, (evidence, _) in zip(_CHANGES.values(), found, strict=True)]
     beliefs = [_Belief.with_dof(noise.dof), *(belief for _, belief in found[1:])]
     belief = _mix(beliefs, [each / sum(odds) for each in odds])
-    factor = max(belief.factor, MIN_SIGMA_BPB / noise.sigma)
+    factor = max(belief.factor, noise.least / noise.sigma)
     models = tuple(replace(each, sigma=each.sigma * factor) for each in noise.models)
-    return Noise(noise.sigma * factor, min(belief.dof, noise.dof), models)
+    return replace(noise, sigma=noise.sigma * factor, dof=min(belief.dof, noise.dof), models=models)
 
 
 def _mix(beliefs: Sequence[_Belief], odds: Sequence[float]) -> _Belief:

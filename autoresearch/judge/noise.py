@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-MIN_SIGMA_BPB = 1e-6  # scores are rounded to this
+MIN_SIGMA = 1e-6  # as scores are rounded to this; of numbers below 1, relative to them
 MAX_EARLIER_DOF = 8.0  # degrees of freedom that earlier sessions on this machine may count for
 MAX_DRAWS = 60  # newest draws that are used; older ones add nothing
 
@@ -58,28 +58,29 @@ class Noise:
     sigma: float  # standard deviation of one trial around its version's mean, bits per byte
     dof: float
     models: tuple[WeightedModel, ...]
+    least: float = MIN_SIGMA  # the smallest sigma that is believed
 
 
 def noise(versions: Sequence[Sequence[Draw]], earlier: tuple[float, float] | None = None) -> Noise:
     """Estimate the noise from the draws of each version.
 
     `earlier` are sigma and degrees of freedom of earlier sessions on the machine. Without it, and without a version
-    that was measured twice, sigma is `MIN_SIGMA_BPB` with no degree of freedom.
+    that was measured twice, sigma is the smallest possible one with no degree of freedom.
     """
-    groups = _newest_draws(versions)
-    sigma, earlier_dof = earlier or (MIN_SIGMA_BPB, 0.0)
+    groups, least = _newest_draws(versions), _least_sigma(versions)
+    sigma, earlier_dof = earlier or (least, 0.0)
     earlier_dof = min(earlier_dof, MAX_EARLIER_DOF)
     dof = sum(len(group) - 1 for group in groups) + earlier_dof
     if dof == 0:
-        return Noise(MIN_SIGMA_BPB, 0.0, (WeightedModel(STEADY, 1.0, MIN_SIGMA_BPB),))
-    fits = [_fit_model(groups, model, earlier_dof * sigma**2, dof) for model in NOISE_MODELS]
+        return Noise(least, 0.0, (WeightedModel(STEADY, 1.0, least),), least)
+    fits = [_fit_model(groups, model, earlier_dof * sigma**2, dof, least) for model in NOISE_MODELS]
     best = max(likelihood for likelihood, _ in fits)
     weights = [prior * math.exp(fit - best) for prior, (fit, _) in zip(NOISE_MODELS.values(), fits, strict=True)]
     models = tuple(
         WeightedModel(model, weight / sum(weights), sigma)
         for model, weight, (_, sigma) in zip(NOISE_MODELS, weights, fits, strict=True)
     )
-    return Noise(models[0].sigma, dof, models)
+    return Noise(models[0].sigma, dof, models, least)
 
 
 def difference(candidate: Sequence[Draw], incumbent: Sequence[Draw], fitted: WeightedModel) -> tuple[float, float]:
@@ -102,16 +103,24 @@ def _newest_draws(versions: Sequence[Sequence[Draw]]) -> list[list[Draw]]:
     return [group for group in repeated if len({draw.score for draw in group}) > 1] or repeated
 
 
-def _fit_model(groups: Sequence[Sequence[Draw]], model: NoiseModel, earlier: float, dof: float) -> tuple[float, float]:
-    """Return a model's log likelihood and the spread of one trial; `earlier`: a sum of squares."""
+def _least_sigma(versions: Sequence[Sequence[Draw]]) -> float:
+    """Return the smallest sigma of numbers of this size."""
+    largest = max((abs(draw.score) for group in versions for draw in group), default=0.0)
+    return MIN_SIGMA * (min(largest, 1.0) or 1.0)
+
+
+def _fit_model(
+    groups: Sequence[Sequence[Draw]], model: NoiseModel, earlier: float, dof: float, least: float
+) -> tuple[float, float]:
+    """Return a model's log likelihood and the spread of one trial, at least `least`; `earlier`: a sum of squares."""
     earlier /= 1 + model.level**2
     if not groups:
-        return 0.0, max(math.sqrt(earlier / dof), MIN_SIGMA_BPB)
+        return 0.0, max(math.sqrt(earlier / dof), least)
     draws = [draw for group in groups for draw in group]
     design = np.zeros((len(draws), len(groups)))
     design[range(len(draws)), [column for column, group in enumerate(groups) for _ in group]] = 1.0
     fit = _least_squares(design, draws, model)
-    variance = max((fit.squares + earlier) / dof, MIN_SIGMA_BPB**2)
+    variance = max((fit.squares + earlier) / dof, least**2)
     return -(fit.log_determinants + dof * math.log(variance)) / 2, math.sqrt(variance)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from autoresearch.ledger.rows import AGENT_EXHAUSTED
 from autoresearch.ledger.session_status import SessionStatus
 
 GOES_ON = ("interrupted", "stopped")  # reasons after which `run` without a tag goes on
@@ -53,7 +54,7 @@ def _another_try(status: SessionStatus) -> str:
     again = f"autoresearch run --tag {status.tag}"
     if status.stop_reason == "max experiments":
         return f"`{again} --max-experiments {2 * status.experiments or 1}` goes on"
-    if (status.stop_reason or "").startswith("agent exhausted"):
+    if (status.stop_reason or "").startswith(AGENT_EXHAUSTED):
         other = "claude" if status.agent == "sweep" else "sweep"
         return f"`{again} --agent {other} --hours 1` goes on with another agent"
     return f"`{again} --hours 1` goes on"

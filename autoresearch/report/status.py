@@ -136,7 +136,8 @@ def describe_power(status: SessionStatus) -> str:
     if (power := status.power) is None:
         return ""
     many = "" if power.experiments is None else f", {count(power.experiments, 'experiment')}"
-    return f"{describe_gain(power.gain, status.metric)} is kept with a probability of 80 %{many}"
+    how = "" if status.metric.kind == EXACT else " with a probability of 80 %"
+    return f"{describe_gain(power.gain, status.metric)} is kept{how}{many}"
 
 
 def _reviews(status: SessionStatus) -> str:

@@ -44,9 +44,9 @@ class PowerReport:
         return power is not None
 
     def conclude(self) -> None:
-        """Say what the session could show, by the noise and the experiments that it had."""
-        if (power := self._find(None)) is not None:
-            experiments = count_settled(self.context.ledger, self.context.row)
+        """Say what the session could show, by the noise and the experiments that it had, if it had any."""
+        experiments = count_settled(self.context.ledger, self.context.row)
+        if experiments and (power := self._find(None)) is not None:
             self._emit(f"this night could show {power.words}, in {experiments} experiments", power.gain, experiments)
 
     def _find(self, forecast: Forecast | None) -> SessionPower | None:

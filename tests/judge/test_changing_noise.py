@@ -57,6 +57,14 @@ def test_equal_scores_never_give_a_noise_below_the_rounding() -> None:
     assert newest(versions).sigma >= 1e-6
 
 
+@pytest.mark.parametrize("unit", [1e-9, 1e-3, 1e6])
+def test_a_small_number_is_judged_as_a_large_one(unit: float) -> None:
+    """A loss near 1e-9 has as much noise, relative to itself, as one near 1."""
+    rng = random.Random(5)
+    versions = [[Draw(draw.score * unit, draw.at) for draw in draws(rng, 0.01, 6, mean=0.5)] for _ in range(2)]
+    assert newest(versions).sigma / unit == pytest.approx(0.01, rel=0.6)
+
+
 def test_squares_are_of_each_version_around_its_own_mean() -> None:
     groups = [[Draw(1.0, 0), Draw(3.0, 1)], [Draw(10.0, 2)], [Draw(5.0, 3), Draw(5.0, 4), Draw(8.0, 5)]]
     assert Squares.of(groups) == Squares(2.0 + 6.0, 3)

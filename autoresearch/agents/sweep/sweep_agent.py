@@ -15,6 +15,7 @@ from autoresearch.agents.base import BadProposal, Exhausted, InstantAgent, Propo
 from autoresearch.files import JsonObject
 from autoresearch.ledger import BROKEN
 from autoresearch.ledger.categories import category_of_constant
+from autoresearch.ledger.rows import AGENT_EXHAUSTED
 from autoresearch.metric import VAL_BPB
 from autoresearch.source.constants import Constant, Number
 from autoresearch.source.scalars import scalars, with_scalars
@@ -95,11 +96,11 @@ class Sweep(InstantAgent):
         """Return the best move in one sample from the posterior of the effects of moves."""
         own = [past for past in brief.history if past.agent == self.name]
         if [past.verdict for past in own[-MAX_DUPLICATES:]] == ["duplicate"] * MAX_DUPLICATES:
-            raise Exhausted("agent exhausted: every move of the constants has been tried")
+            raise Exhausted(f"{AGENT_EXHAUSTED}: every move of the constants has been tried")
         movable = knobs(brief.source)
         if not movable:
             if SourceTree.parse(brief.source).framed:
-                raise Exhausted(f"agent exhausted: {NOTHING_IN_FILES}")
+                raise Exhausted(f"{AGENT_EXHAUSTED}: {NOTHING_IN_FILES}")
             raise BadProposal(NOTHING_TO_MOVE)
         for attempt in range(MAX_ATTEMPTS):
             moved, predicted = _choose(movable, brief, attempt)
