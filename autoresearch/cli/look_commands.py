@@ -198,7 +198,7 @@ def _replace_train(text: str, known: set[str | None], force: bool) -> str:
 
     root = project.repository()
     workspace = Workspace.of(root, config.load(root, {}))
-    workspace.replace_files(text, known, force)
+    workspace.user_files.replace(text, known, force)
     return workspace.file
 
 

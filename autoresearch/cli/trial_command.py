@@ -79,7 +79,7 @@ def _measure_by_command(root: Path, slots: str | None, seed: int, wait: bool, as
 
     warn_of_unread_settings()
     proposed = open_proposed(root, slots)
-    if proposed.workspace.is_dirty():
+    if proposed.workspace.user_files.are_dirty():
         typer.echo("measures what is committed: your files have changes that are not", err=True)
     with open_trials(proposed, wait, guards=True) as measure:
         result = measure("trial", proposed.text, seed)

@@ -62,7 +62,7 @@ def check_train_file(root: Path, config: Config) -> Iterator[Check]:
     wrong = defect(text, config.train) if config.run is None else None
     if wrong is not None:
         yield Check(config.train, "blocker", f"{where}: {wrong}", f"{CONTRACT}: mend and commit it")
-    elif workspace.is_dirty():
+    elif workspace.user_files.are_dirty():
         text, remedy = f"{where}; later changes are not committed", "commit them if `run` should use them"
         yield Check(config.train, "warn", text, remedy)
     else:

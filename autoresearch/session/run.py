@@ -82,7 +82,7 @@ def run_session(
         agent=project.config.agent,
     )
     context = SessionContext(row.id, row.tag, ledger, workspace, project.runs, listeners)
-    context.notify(SessionOpened(row, cell, workspace.is_dirty(), find_untaken(ledger, workspace, row)))
+    context.notify(SessionOpened(row, cell, workspace.user_files.are_dirty(), find_untaken(ledger, workspace, row)))
     if isinstance(project, FleetProject):
         context.emit(NODES, None, project.fleet.describe(), ray=project.fleet.cluster.address)
     if project.command is not None:

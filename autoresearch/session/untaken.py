@@ -24,7 +24,7 @@ def find_untaken(ledger: Ledger, workspace: Workspace, session: Session) -> str 
 def is_taken(workspace: Workspace, version: Experiment) -> bool:
     """Return whether the user's train.py has, or had, the text of a version; True if git cannot say."""
     with suppress(GitError, UserError, OSError):
-        return version.sha is None or workspace.has_taken_over(version.sha)
+        return version.sha is None or workspace.user_files.have_taken_over(version.sha)
     return True
 
 

@@ -102,6 +102,10 @@ class GitCommands:
         status, out = self.run("rev-parse", "--quiet", "--verify", f"{name}^{{commit}}", accept=range(2))
         return out.decode().strip() if status == 0 else None
 
+    def is_ancestor(self, sha: str, of: str) -> bool:
+        """Return whether a commit is another one, or in its history."""
+        return self.run("merge-base", "--is-ancestor", sha, of, accept=range(2))[0] == 0
+
     def read_commit(self, sha: str) -> Commit:
         head, _, message = self.output("cat-file", "commit", sha).decode(errors="replace").partition("\n\n")
         headers = [line.partition(" ") for line in head.split("\n")]

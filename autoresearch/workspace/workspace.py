@@ -11,12 +11,10 @@ The user's files, index and HEAD are never changed, so discarding a version leav
 import os
 import re
 import tempfile
-from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from autoresearch.errors import Blocker, UsageError, UserError
-from autoresearch.files import write_atomically
 from autoresearch.source_tree import EditRules, TreeLimits
 from autoresearch.workspace.edited_files import (
     NEW_MODE,
@@ -28,6 +26,7 @@ from autoresearch.workspace.edited_files import (
     write_entries,
 )
 from autoresearch.workspace.git import COMMIT_ALL, Commit, GitCommands, GitError, blob_hash, encode, no_file
+from autoresearch.workspace.user_files import UserFiles
 
 if TYPE_CHECKING:
     from autoresearch.config import Config
@@ -61,6 +60,7 @@ class Workspace:
             advice = f"the git repository has no commit yet: `{commit}`"
             raise Blocker(advice if rules or (self._git.top / self.file).exists() else no_file(self.file))
         self._edited.check_head(self._git.top)
+        self.user_files = UserFiles(self._git, self._edited)
 
     def _inside(self, root: Path, file: str) -> str:
         path = Path(os.path.normpath(root.resolve() / file))
@@ -78,48 +78,10 @@ class Workspace:
     def head(self) -> str:
         return self._git.line("rev-parse", "--verify", "HEAD^{commit}")
 
-    def is_dirty(self) -> bool:
-        """Return True if a file differs from HEAD in the working tree or the index."""
-        return self._git.output("status", "--porcelain", "--", *self._edited.specs) != b""
-
     def checked_out_branch(self) -> str | None:
         """Return the branch that HEAD is on; None if HEAD is detached."""
         status, out = self._git.run("symbolic-ref", "--quiet", "--short", "HEAD", accept=range(2))
         return out.decode().strip() if status == 0 else None
-
-    def replace_files(self, text: str, known: Container[str | None], force: bool = False) -> None:
-        """Write a version into the user's files, each as a whole or not at all; neither the index nor HEAD changes.
-
-        Raises UserError before anything is written if changes would be lost, unless with `force`: those that are not
-        committed, where the files are not those of a version with one of the hashes `known`. `git status` is not
-        enough: it shows no change of a file that is marked as assume-unchanged or skip-worktree.
-        """
-        files = self._edited.split(text)
-        if not force and (lost := self._lost_changes(files, known)):
-            words = f"{lost} has changes that are not committed, which would be lost"
-            raise UserError(f"{words}: commit them, or replace them with --force")
-        for path, content in files.items():
-            write_atomically(self._git.top / path, [content])
-
-    def _lost_changes(self, files: Mapping[str, str], known: Container[str | None]) -> str | None:
-        """Return the first of the user's files whose content neither HEAD nor a known version has."""
-        entries = self._edited.entries("HEAD")
-        present = [path for path in files if (self._git.top / path).exists()]
-        changed = [path for path in present if path not in entries or entries[path].sha not in self._hashes(path)]
-        if changed and self._edited.blob_on_disk(self._git.top) not in known:
-            return changed[0]
-        return None
-
-    def has_taken_over(self, sha: str) -> bool:
-        """Return whether the user's files are, or were in HEAD's history, as in the commit of a version."""
-        entries = self._edited.entries(sha)
-        return self.is_ancestor(sha, "HEAD") or all(self._has_had(path, entry.sha) for path, entry in entries.items())
-
-    def _has_had(self, path: str, blob: str) -> bool:
-        if (self._git.top / path).is_file() and blob in self._hashes(path):
-            return True
-        spec = f":(top,literal){path}"
-        return bool(self._git.line("log", "-1", "--format=%H", f"--find-object={blob}", "HEAD", "--", spec))
 
     # --- versions
 
@@ -149,7 +111,7 @@ class Workspace:
 
     def is_ancestor(self, sha: str, of: str) -> bool:
         """Return whether a commit is another one, or in its history."""
-        return self._git.run("merge-base", "--is-ancestor", sha, of, accept=range(2))[0] == 0
+        return self._git.is_ancestor(sha, of)
 
     def diff(self, a: str, b: str) -> str:
         return self._git.output("diff-tree", "-p", a, b, "--", *self._edited.specs).decode(errors="replace")
@@ -373,12 +335,6 @@ class Workspace:
 
     def _is_checked_out(self, ref: str) -> bool:
         return f"branch {ref}" in self._git.line("worktree", "list", "--porcelain").splitlines()
-
-    def _hashes(self, path: str) -> tuple[str, str]:
-        """Return git's hash of the bytes of a file of the user's, and that of what its filters would store."""
-        content = (self._git.top / path).read_bytes()
-        plain = self._git.line("hash-object", "--stdin", "--no-filters", stdin=content)
-        return plain, self._git.line("hash-object", "--stdin", f"--path={path}", stdin=content)
 
     def _store(self, text: str) -> str:
         return self._git.line("hash-object", "-w", "--stdin", stdin=encode(text))

@@ -110,15 +110,15 @@ def test_the_users_files_are_replaced_only_where_nothing_is_lost(root: Path) -> 
     text = SourceTree(FILES | {"src/deep/a.py": "A = 2\n", "prompts/new.md": "New.\n"}).text
     base = workspace.start("t", workspace.head())
     sha = workspace.commit("t", 1, text, base, "a change")
-    assert not workspace.has_taken_over(sha) and not workspace.is_dirty()
+    assert not workspace.user_files.have_taken_over(sha) and not workspace.user_files.are_dirty()
     (root / "run.sh").write_text("mine\n")
-    assert workspace.is_dirty()
+    assert workspace.user_files.are_dirty()
     with pytest.raises(UserError, match=r"run\.sh has changes that are not committed"):
-        workspace.replace_files(text, {workspace.blob(base), workspace.blob(sha)})
+        workspace.user_files.replace(text, {workspace.blob(base), workspace.blob(sha)})
     assert (root / "src/deep/a.py").read_text() == "A = 1\n"
     git(root, "checkout", "run.sh")
-    workspace.replace_files(text, {workspace.blob(base), workspace.blob(sha)})
+    workspace.user_files.replace(text, {workspace.blob(base), workspace.blob(sha)})
     assert (root / "src/deep/a.py").read_text() == "A = 2\n" and (root / "prompts/new.md").exists()
-    assert workspace.has_taken_over(sha) and os.access(root / "run.sh", os.X_OK)
-    workspace.replace_files(workspace.read(base), {workspace.blob(sha)})  # that of a version, nothing is lost
+    assert workspace.user_files.have_taken_over(sha) and os.access(root / "run.sh", os.X_OK)
+    workspace.user_files.replace(workspace.read(base), {workspace.blob(sha)})  # that of a version, nothing is lost
     assert (root / "src/deep/a.py").read_text() == "A = 1\n"

@@ -226,7 +226,7 @@ def test_the_users_checkout_is_never_touched(repo, arrange):
     before = repo.user_state()
     workspace = Workspace(repo.root)
     base, kept, dropped = make_versions(workspace)
-    assert workspace.is_dirty() == (arrange is make_dirty)
+    assert workspace.user_files.are_dirty() == (arrange is make_dirty)
     assert "+RATE = 2" in workspace.diff(base, kept)
     assert repo.user_state() == before
     assert repo("-c", "i18n.logOutputEncoding=utf-8", "log", "-1", "--format=%s", kept) == "größer"
@@ -256,7 +256,7 @@ def test_gits_environment_of_the_caller_does_not_matter(repo, tmp_path, monkeypa
         monkeypatch.setenv(name, value)
     workspace = Workspace(repo.root)
     base, kept, dropped = make_versions(workspace)
-    assert not workspace.is_dirty()
+    assert not workspace.user_files.are_dirty()
     assert "+RATE = 2" in workspace.diff(base, kept)
     for name in hostile:
         monkeypatch.delenv(name)
@@ -272,8 +272,8 @@ def test_a_linked_worktree_works_like_the_main_one(repo, tmp_path):
     workspace = Workspace(tmp_path / "linked")
     _, kept, _ = make_versions(workspace)
     (tmp_path / "linked/train.py").write_text("dirty\n")
-    assert workspace.is_dirty()
-    assert not Workspace(repo.root).is_dirty()
+    assert workspace.user_files.are_dirty()
+    assert not Workspace(repo.root).user_files.are_dirty()
     assert Workspace(repo.root).best("t") == kept
     assert repo.user_state() == before
 
@@ -289,22 +289,22 @@ def test_the_file_may_lie_deeper(repo):
         assert repo("diff", "--numstat", base, kept).startswith("1\t1\t")
         assert "\n+++ b/sub dir/é/train.py" in workspace.diff(base, kept)
         (repo.root / "sub dir/é/train.py").write_text("dirty")
-        assert workspace.is_dirty()
+        assert workspace.user_files.are_dirty()
         (repo.root / "sub dir/é/train.py").write_text(BASE)
 
 
 def test_dirty_sees_the_index_and_a_missing_file(repo):
     workspace = Workspace(repo.root)
     (repo.root / "train.py").touch()
-    assert not workspace.is_dirty()
+    assert not workspace.user_files.are_dirty()
     (repo.root / "train.py").write_text(WORSE)
     repo("add", "train.py")
-    assert workspace.is_dirty()
+    assert workspace.user_files.are_dirty()
     (repo.root / "train.py").write_text(BASE)
-    assert workspace.is_dirty()
+    assert workspace.user_files.are_dirty()
     repo("add", "train.py")
     (repo.root / "train.py").unlink()
-    assert workspace.is_dirty()
+    assert workspace.user_files.are_dirty()
 
 
 @pytest.mark.parametrize(
@@ -337,7 +337,7 @@ def test_a_file_monitor_is_not_run(repo):
     monitor.write_text("#!/bin/sh\ntouch .git/monitor-ran\n")
     monitor.chmod(0o755)
     repo("config", "core.fsmonitor", ".git/monitor")
-    assert not Workspace(repo.root).is_dirty()
+    assert not Workspace(repo.root).user_files.are_dirty()
     assert not (repo.root / ".git/monitor-ran").exists()
 
 
