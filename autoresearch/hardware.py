@@ -38,6 +38,8 @@ PEAK_TFLOPS = {
     "RTX 3090": 71.0,
 }
 
+BFLOAT16 = ("amx_bf16", "avx512_bf16", "bf16")  # Intel and AMD, the last one ARM
+
 CLOCK_SM, TEMPERATURE_GPU = 1, 0  # NVML_CLOCK_SM, NVML_TEMPERATURE_GPU
 VISIBLE_DEVICES = "CUDA_VISIBLE_DEVICES"
 KERNEL_CARDS = Path("/proc/driver/nvidia/gpus")
@@ -86,6 +88,15 @@ def cpu_name() -> str:
             if line.startswith("model name"):
                 return f"{line.split(':', 1)[1].strip()} ({platform.machine()})"
     return platform.machine()
+
+
+def bfloat16_units(cpuinfo: Path = Path("/proc/cpuinfo")) -> list[str]:
+    """Return the processor's instructions for bfloat16 by their names in /proc/cpuinfo; none if it has none."""
+    with contextlib.suppress(OSError):
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith(("flags", "Features")):
+                return [name for name in BFLOAT16 if name in line.split()]
+    return []
 
 
 def torch_cuda() -> str | None:

@@ -39,6 +39,7 @@ class ToolContext(TrialContext):
         self._now = tool_clock(hello["threads"])
         self._began, self._looks, self._looked = self._now(), 0, False
         self._marks: list[tuple[float, float]] = []  # time and step of each log, until the run is looked into
+        self._draws: list[float] = []  # times at which batches were drawn, until then
         self.setup_s = self.save_s = self._started = self._started_wall = 0.0
         self.first: int | None = None
         self.last: int | None = None
@@ -75,7 +76,10 @@ class ToolContext(TrialContext):
         return min(1.0, spent / max(1e-9, self._seconds - own))
 
     def batches(self, batch_size: int) -> Iterator[tuple[Array, Array]]:
-        yield from super().batches(batch_size)
+        for batch in super().batches(batch_size):
+            if not self._looked:
+                self._draws.append(self._now())
+            yield batch
 
     def log(self, **values: float) -> None:
         self.reported |= {name: float(value) for name, value in values.items()}
@@ -88,6 +92,12 @@ class ToolContext(TrialContext):
         pairs = zip(self._marks, self._marks[1:], strict=False)
         times = [(after - before) / (late - early) for (before, early), (after, late) in pairs if late > early]
         return median(times) if times else None
+
+    @property
+    def seconds_per_batch(self) -> float | None:
+        """Return the mean time from one batch to the next; None if the program draws fewer than two."""
+        more = len(self._draws) - 1
+        return (self._draws[-1] - self._draws[0]) / more if more > 0 else None
 
     def save(self, state: dict[str, Array], config: wire.Fields) -> None:
         began = self._now()

@@ -78,7 +78,8 @@ class _Tool:
             parts.end()
         assert trial.last is not None
         facts: wire.Fields = {"setup": trial.setup_s, "steps": trial.reported.get("step", trial.steps_taken)}
-        facts |= {"step": trial.seconds_per_step, "save": trial.save_s, "loss": trial.reported.get("loss")}
+        facts |= {"step": trial.seconds_per_step, "batch": trial.seconds_per_batch, "save": trial.save_s}
+        facts["loss"] = trial.reported.get("loss")
         facts["parts"] = _largest(parts.shares())
         began = self.now()
         model = self._load(trial.last)

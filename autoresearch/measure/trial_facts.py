@@ -77,9 +77,11 @@ def _describe_device(settings: Settings) -> str:
     cpu = f"{cores} core{'s' if cores != 1 else ''} of {hardware.cpu_name()}"
     threads = f"{settings.threads} thread{'s' if settings.threads != 1 else ''} for torch and numpy"
     if settings.gpu is None:
-        return f"{settings.device}: {cpu}, {_gib(settings.memory or hardware.memory_bytes())} of memory, {threads}"
-    memory = hardware.gpu_memory(settings.gpu)
-    size = f" with {_gib(memory[0])} of memory" if memory else ""
+        memory = f"{_gib(settings.memory or hardware.memory_bytes())} of memory"
+        bfloat16 = f"bfloat16 in hardware: {', '.join(hardware.bfloat16_units()) or 'no'}"
+        return f"{settings.device}: {cpu}, {memory}, {threads}; {bfloat16}"
+    on_card = hardware.gpu_memory(settings.gpu)
+    size = f" with {_gib(on_card[0])} of memory" if on_card else ""
     return f"{settings.device}: {hardware.gpu_name(settings.gpu) or 'a GPU'}{size}; {cpu}, {threads}"
 
 

@@ -66,9 +66,12 @@ def _describe(
 
 
 def _step(facts: JsonObject) -> str:
-    if facts.get("step") is None:
-        return "the time of a step is unknown (train.py logged fewer than two `step`s)"
-    return f"a step takes {seconds(facts['step'])}"
+    if facts.get("step") is not None:
+        return f"a step takes {seconds(facts['step'])}"
+    why = "(train.py logged fewer than two `step`s)"
+    if facts.get("batch") is not None:
+        return f"a batch takes {seconds(facts['batch'])}, the time of a step is unknown {why}"
+    return f"the time of a step is unknown {why}"
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from autoresearch.data.dataset import Dataset
+from autoresearch.hardware import bfloat16_units
 from autoresearch.measure.clock import Budget
 from autoresearch.measure.referee import CellReferee
 from autoresearch.measure.result import Overhead
@@ -82,3 +83,22 @@ def test_what_is_not_known_yet_is_said(quick: Settings) -> None:
     told = describe_trial(quick, None, None)
     assert told[0] == f"Data: {NO_DATA}"
     assert any("that of the base is not known" in line for line in told)
+
+
+@pytest.mark.parametrize(
+    ("text", "units"),
+    [
+        ("flags\t\t: fpu amx_bf16 avx512_bf16 amx_tile\n", ["amx_bf16", "avx512_bf16"]),
+        ("Features\t: fp asimd bf16 i8mm\n", ["bf16"]),
+        ("flags\t\t: fpu avx2\n", []),
+        ("", []),
+    ],
+)
+def test_bfloat16_in_hardware_is_a_fact(text: str, units: list[str], tmp_path: Path) -> None:
+    (tmp_path / "cpuinfo").write_text(f"processor\t: 0\n{text}")
+    assert bfloat16_units(tmp_path / "cpuinfo") == units
+    assert bfloat16_units(tmp_path / "missing") == []
+
+
+def test_the_device_line_says_it(quick: Settings) -> None:
+    assert facts(quick, None)["Device"].endswith(f"bfloat16 in hardware: {', '.join(bfloat16_units()) or 'no'}")

@@ -90,6 +90,7 @@ def test_what_takes_longer_than_a_trial_allows_is_not_ok(bench: Workbench, bigra
 def test_a_version_that_logs_no_steps_is_told_so(bench: Workbench, bigram: str) -> None:
     words, _ = check(bench, re.sub(r"trial\.log\(.*\)", "pass", bigram), 1)
     assert "the time of a step is unknown (train.py logged fewer than two `step`s)" in words
+    assert re.search(r"steps in 0.2 s, a batch takes [\d.]+ [mµ]?s, the time", words), words
 
 
 FORGER = """
