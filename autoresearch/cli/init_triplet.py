@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from autoresearch.cli.attack_command import NOT_ATTACKED, run_attacks
-from autoresearch.cli.trial_steps import open_trials
+from autoresearch.cli.trial_steps import describe, describe_end, open_trials
 from autoresearch.errors import UsageError, UserError
 
 if TYPE_CHECKING:
@@ -92,10 +92,10 @@ class TripletInit:
         result = self._run_once(triplet)
         if result.outcome == "crash" and READ_ONLY.search(result.log) and IN_COPY not in triplet.command:
             triplet = run_in_copy(triplet)
-            result = self._run_once(triplet)
+            result = self._run_once(triplet, "in a copy that it can write")
         if result.outcome == "crash" and NO_MODULE.search(result.log) and (setup := self._find_setup()):
             triplet = replace(triplet, setup=setup)
-            result = self._run_once(triplet)
+            result = self._run_once(triplet, "with what setup made")
         options = [triplet.number] if triplet.number and result.outcome == "ok" else []
         if result.outcome in ("ok", "invalid"):
             options += [each for each in numbers_in(result.log) if not options or each.name != options[0].name]
@@ -111,14 +111,15 @@ class TripletInit:
         texts = read_head(self.root)
         return find_setup(texts) if texts else ()
 
-    def _run_once(self, triplet: "Triplet") -> "Result":
+    def _run_once(self, triplet: "Triplet", label: str = "first run") -> "Result":
         from autoresearch.setup.calibration import SEEDS
         from autoresearch.setup.triplet import Number
 
         number = triplet.number or Number("number", regex="(?!)()")
         proposed = self._propose(replace(triplet, guard=None), number)
-        with open_trials(proposed, self.wait) as measure:
-            return measure("first run", proposed.text, SEEDS[0])
+        found = describe if triplet.number else describe_end
+        with open_trials(proposed, self.wait, describe=found) as measure:
+            return measure(label, proposed.text, SEEDS[0])
 
     def _settle_guard(self, triplet: "Triplet", number: "Number") -> "Triplet":
         """Run the guard once; one that was only detected is left out if the base fails it. Raises UserError."""

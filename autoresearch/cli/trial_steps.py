@@ -1,6 +1,6 @@
 """Trials outside of a session, each shown as a step."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -12,8 +12,23 @@ if TYPE_CHECKING:
     from autoresearch.setup.triplet_project import ProposedProject
 
 
+def describe(result: "Result") -> str:
+    """Return the number of a trial, or why it has none."""
+    return f"{result.outcome}: {result.reason}" if result.val_bpb is None else f"{result.val_bpb:.6g}"
+
+
+def describe_end(result: "Result") -> str:
+    """Return how a command ended of which no number is known yet."""
+    return "it runs" if result.outcome == "invalid" else describe(result)
+
+
 @contextmanager
-def open_trials(proposed: "ProposedProject", wait: bool = False, guards: bool = False) -> Iterator["Measure"]:
+def open_trials(
+    proposed: "ProposedProject",
+    wait: bool = False,
+    guards: bool = False,
+    describe: Callable[["Result"], str] = describe,
+) -> Iterator["Measure"]:
     """Lock the slot of a project, and yield what measures a version there, with its `guards` or without."""
     from autoresearch.measure.settings import TrialPlan
     from autoresearch.sandbox.cell import protect_self
@@ -34,8 +49,3 @@ def open_trials(proposed: "ProposedProject", wait: bool = False, guards: bool = 
             yield measure
         finally:
             referee.close()
-
-
-def describe(result: "Result") -> str:
-    """Return the number of a trial, or why it has none."""
-    return f"{result.outcome}: {result.reason}" if result.val_bpb is None else f"{result.val_bpb:.6g}"

@@ -222,6 +222,7 @@ class CommandReferee:
                 *self._spec.runtime,
                 *self._spec.made.values(),
             ],
+            executes=True,
             gpu=settings.device != "cpu",
             memory=settings.memory if settings.device == "cpu" else None,
             cores=settings.cores,

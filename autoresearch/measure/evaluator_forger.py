@@ -118,7 +118,7 @@ def forge_at_exit(facts: Facts) -> None:
 def replace_programs(facts: Facts) -> None:
     """Put programs and modules of its own before those that the evaluator's children would take."""
     folder = Path(tempfile.mkdtemp())
-    for name in PROGRAMS:  # a cell may not execute what it wrote
+    for name in PROGRAMS:
         (folder / name).write_text(f"#!{sys.executable}\n{_forging_program(facts)}")
         (folder / name).chmod(0o755)
     (folder / "sitecustomize.py").write_text(f"{_forging_program(facts)}import os\nos._exit(0)\n")

@@ -34,9 +34,10 @@ class CellSpec:
     `fds` maps descriptors in the cell (>= 3) to descriptors here. `read` are files or trees that it may read besides
     the system and Python. `library` None means all of Python's standard library; otherwise only these of its files,
     relative to its folder, and no copy in another Python. With `network` it may connect to the TCP ports `doors` on
-    loopback, and to nothing else (see doors.py). `memory` is in bytes. `files` are put into the private folder, by
-    their paths in it. `nice` (0 to 19) lowers its CPU priority. `caches` is a kept compile cache to copy. `off` names
-    layers not to apply, for tests.
+    loopback, and to nothing else (see doors.py). With `executes` it may make programs of its own files, where all
+    others are mounted read-only. `memory` is in bytes. `files` are put into the private folder, by their paths in it.
+    `nice` (0 to 19) lowers its CPU priority. `caches` is a kept compile cache to copy. `off` names layers not to apply,
+    for tests.
     """
 
     program: Sequence[str]
@@ -44,6 +45,7 @@ class CellSpec:
     read: Sequence[Path] = ()
     library: Sequence[Path | str] | None = None
     threads_only: bool = False
+    executes: bool = False
     gpu: bool = False
     network: bool = False
     doors: Sequence[int] = ()
@@ -109,6 +111,7 @@ def _make_order(spec: CellSpec, tmp: Path) -> "Order":
         "must_use": list(filter(card_files.is_needed, view["devices"])),
         "landlock_limit": min(limits, default=99),
         "threads_only": spec.threads_only,
+        "executes": spec.executes,
         "network": spec.network,
         "gpu": spec.gpu,
         "doors": list(spec.doors),

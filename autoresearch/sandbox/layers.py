@@ -46,6 +46,7 @@ class Order(View):
     must_use: list[str]
     landlock_limit: int
     threads_only: bool
+    executes: bool
     network: bool
     gpu: bool
     doors: list[int]
@@ -68,7 +69,7 @@ def apply(order: Order, mounted: dict[str, object]) -> dict[str, object]:
     report["nnp"] = "nnp" not in off and kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1) == 0
     report["landlock"] = 0 if "landlock" in off else _restrict_files(order, report["shm"] == "private")
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)  # changes of user and capabilities clear it
-    report["seccomp"] = "seccomp" not in off and _filter_calls(order)
+    report["seccomp"] = "seccomp" not in off and _filter_calls(order, report["readonly"] is True)
     report["network"] = doors.state(
         order["network"], order["namespaces"], cast(int, report["landlock"]), report["seccomp"] is True
     )
@@ -169,10 +170,11 @@ def _has_own_network(order: Order) -> bool:
     return order["network"] and "net" in order["namespaces"]
 
 
-def _filter_calls(order: Order) -> bool:
+def _filter_calls(order: Order, read_only: bool) -> bool:
     protect = None if "pid" in order["namespaces"] else order["protect"]
     tcp_only = not _has_own_network(order)
-    code = seccomp.build(order["threads_only"], order["network"], order["gpu"], protect, tcp_only)
+    own_modes = order["executes"] and read_only
+    code = seccomp.build(order["threads_only"], order["network"], order["gpu"], protect, tcp_only, own_modes)
     return code is not None and try_step(partial(kernel.install_filter, code))
 
 

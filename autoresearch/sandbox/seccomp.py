@@ -2,7 +2,8 @@
 
 A call is refused, *pretended*, or allowed. A pretended call reports success and does nothing: record locks, modes and
 times of files, and hints on what to keep in memory are channels between cells, and cores belong to the slot; but
-compilers, caches and thread pools expect these calls to work. Of ioctl, which reaches into every file system and
+compilers, caches and thread pools expect these calls to work. (A cell that makes programs of its own files may change
+their modes.) Of ioctl, which reaches into every file system and
 driver, only the commands of a list are allowed.
 
 Some refused calls only look harmless: fcntl(F_SETOWN) and ioctl(FIOSETOWN) send signals to any process, sendmsg on a
@@ -49,16 +50,23 @@ _IOCTLS_TERMINAL = (  # that a coding agent's tools use
 _IOCTL_TYPES_GPU = (0x46, 0x64, 0x4B, 0x47)  # NVIDIA, DRM, AMD's KFD, WSL's dxg
 _IOCTLS_UVM = (0x30000001, 0x30000002)  # and all numbers below 256, which have no type
 _EVICTING = (20, 21)  # MADV_COLD, MADV_PAGEOUT
+_SPECIAL_MODES = 0o7000  # setuid, setgid, sticky
 
 
 def build(
-    threads_only: bool, network: bool, gpu: bool, protect: list[int] | None, tcp_only: bool = False
+    threads_only: bool,
+    network: bool,
+    gpu: bool,
+    protect: list[int] | None,
+    tcp_only: bool = False,
+    own_modes: bool = False,
 ) -> bytes | None:
     """Return the filter; None on an unknown processor.
 
     `threads_only` refuses new processes. `protect` are processes that share a process namespace with the cell and may
     not be touched; None if the cell has its own namespace. `tcp_only` restricts a network to connections over TCP,
-    which Landlock restricts to ports.
+    which Landlock restricts to ports. `own_modes` lets the cell change modes, as compilers do to make programs of
+    files: only where all files but its own are mounted read-only.
     """
     if not bpf.is_known_machine():
         return None
@@ -67,6 +75,7 @@ def build(
     code += answer_all(syscalls.ATTRIBUTES, fail(errno.EOPNOTSUPP))
     code += answer_all(syscalls.PAGE_CACHE, fail(errno.ENOSYS))
     code += answer_all(syscalls.PRETENDED, PRETEND)
+    code += _own_modes() if own_modes else answer_all(syscalls.MODES, PRETEND)
     # evicting the pages of a shared file is pretended: they must stay in memory
     code += rule("madvise", argument(2) + when_in(_EVICTING, PRETEND) + then(ALLOW))
     code += _connections() + rule("socketpair", _pair()) if network and tcp_only else _sockets(network, gpu)
@@ -118,6 +127,14 @@ def _processes(threads_only: bool) -> bpf.Code:
     code = rule("clone", fresh + then(ALLOW)) + rule("clone3", then(fail(errno.ENOSYS)))
     ours_to_set = argument(1) + when(0, REFUSE) + then(ALLOW)  # the parent-death signal may not be cleared
     return code + rule("prctl", argument(0) + unless(kernel.PR_SET_PDEATHSIG, ALLOW) + ours_to_set)
+
+
+def _own_modes() -> bpf.Code:
+    """Allow modes that say who may read, write and execute a file, but no others (setuid, setgid)."""
+    places = {"chmod": 1, "fchmod": 1, "fchmodat": 2, "fchmodat2": 2}  # of the mode in the arguments
+    plain = when_any(_SPECIAL_MODES, REFUSE) + then(ALLOW)
+    known = {name: place for name, place in places.items() if syscalls.number(name) >= 0}
+    return [step for name, place in known.items() for step in rule(name, argument(place) + plain)]
 
 
 def _file_control() -> bpf.Code:

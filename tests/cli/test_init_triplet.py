@@ -12,6 +12,7 @@ from support.repositories import git
 from support.terminals import terminal
 
 from autoresearch import config
+from autoresearch.sandbox import namespaces
 
 MODEL = "SLOPE = 1.0\n\n\ndef predict(x):\n    return SLOPE * x + 0.5\n"
 BENCH = """import argparse
@@ -225,3 +226,24 @@ def test_a_package_of_the_requirements_is_installed_if_the_command_lacks_it(tmp_
     ended = call(root, "init", "--yes")
     assert ended.returncode == 0 and "base      4 in 5 runs" in ended.stdout, ended.stderr
     assert config.load(root, {}).setup[:2] == ("sh", "-c") and not (root / ".venv").exists()
+
+
+MAKEFILE = """bench: program
+\t./program
+program: program.sh
+\tcp program.sh program
+\tchmod +x program
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif("mnt" not in namespaces.choose(), reason="no mount namespaces here: what was built cannot be run")
+def test_what_a_makefile_builds_is_run(tmp_path: Path) -> None:
+    files = {"Makefile": MAKEFILE, "program.sh": "#!/bin/sh\necho error: 0.5\n", "model.c": "int main(void);\n"}
+    root = make_repository(tmp_path / "p", files)
+    ended = call(root, "init", "--yes")
+    assert ended.returncode == 0, ended.stderr
+    assert "in a copy that it can write: it runs" in ended.stderr and "base      0.5 in 5 runs" in ended.stdout
+    assert "reported" in ended.stdout
+    trial = call(root, "trial")
+    assert trial.returncode == 0 and "error:            0.5" in trial.stdout

@@ -47,7 +47,8 @@ def test_every_jump_lands_inside_the_program(machine: str, monkeypatch: pytest.M
     monkeypatch.setattr(kernel, "MACHINE", machine)
     filters = [compute_only.build()]
     for threads_only, network, gpu in itertools.product((False, True), repeat=3):
-        filters += [seccomp.build(threads_only, network, gpu, protect, network) for protect in (None, [1000, 1001])]
+        for protect, own_modes in itertools.product((None, [1000, 1001]), (False, True)):
+            filters.append(seccomp.build(threads_only, network, gpu, protect, network, own_modes))
     for code in filters:
         assert code is not None
         steps = list(struct.iter_unpack("HBBI", code))
@@ -105,6 +106,17 @@ def test_what_a_cell_may_call_without_and_with_a_card(
         code = seccomp.build(threads_only=False, network=False, gpu=gpu, protect=None)
         assert code is not None
         assert answer(code, name, *arguments, machine=architecture) == expected
+
+
+@pytest.mark.parametrize(("name", "before"), [("chmod", 1), ("fchmod", 1), ("fchmodat", 2), ("fchmodat2", 2)])
+def test_modes_are_pretended_or_set_but_never_special(name: str, before: int) -> None:
+    codes = [
+        seccomp.build(threads_only=False, network=False, gpu=False, protect=None, own_modes=own)
+        for own in (False, True)
+    ]
+    modes = [(*range(before), mode) for mode in (0o755, 0o4755, 0o2711, 0o1777)]
+    answers = [[code and answer(code, name, *arguments) for arguments in modes] for code in codes]
+    assert answers == [["pretend"] * 4, ["allow", EPERM, EPERM, EPERM]]
 
 
 @pytest.mark.parametrize("name", ["listen", "accept", "accept4"])
