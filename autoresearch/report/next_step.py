@@ -19,9 +19,13 @@ def describe_next_step(
     return f"next: {'; '.join(_steps(status, is_taken, is_newest, untaken))}"
 
 
-def describe_untaken(tag: str) -> str:
-    """Return the line about an earlier session whose best version is not in the user's train.py."""
-    return f"{tag}'s best is not in your train.py: `autoresearch best --tag {tag} --write`"
+def describe_untaken(tag: str, belief: str | None = None) -> str:
+    """Return the line about an earlier session whose best version is not in the user's files.
+
+    `belief` is the word for what may be believed of a command's number; None with the built-in trial.
+    """
+    files = "train.py" if belief is None else "files"
+    return f"{tag}'s best is not in your {files}: `autoresearch best --tag {tag} --write`"
 
 
 def _steps(status: SessionStatus, is_taken: bool, is_newest: bool, untaken: str | None) -> Iterator[str]:
@@ -35,7 +39,7 @@ def _steps(status: SessionStatus, is_taken: bool, is_newest: bool, untaken: str 
         yield from _use_of_best(status, is_taken)
         yield f"`autoresearch export --branch {status.tag}-kept` for review"
     elif untaken is not None:
-        yield f"nothing was kept, and {describe_untaken(untaken)}"
+        yield f"nothing was kept, and {describe_untaken(untaken, status.belief)}"
     else:
         yield f"nothing was kept: {_another_try(status)}"
 

@@ -130,13 +130,14 @@ class Live:
         for weakness in event.inspection.weaknesses:
             self.say(f"WEAK: {weakness}", "bold red")
         if event.dirty:
-            self.say(f"{config.train} has uncommitted changes, which are not used", "yellow")
+            files = f"{config.train} has" if self.project.command is None else "your files have"
+            self.say(f"{files} uncommitted changes, which are not used", "yellow")
         slots, budget = ", ".join(slot.name for slot in self.project.slots), self.project.settings.budget
         self.say(f"session {session.tag} on {slots}, budget {budget}, agent {session.agent}")
         if session.started_from:
             self.say(str(session.started_from))
         if event.untaken is not None:
-            self.say(describe_untaken(event.untaken), "yellow")
+            self.say(describe_untaken(event.untaken, event.session.settings.get("belief")), "yellow")
         self.screen.last, self.screen.most_usd = ("opened", None, time.time()), config.max_usd
         self._read_status()
 

@@ -62,5 +62,6 @@ def test_what_was_taken_over_or_is_not_the_newest_session() -> None:
 def test_an_earlier_best_is_worth_more_than_another_hour_without_a_keep() -> None:
     words = "nov26's best is not in your train.py: `autoresearch best --tag nov26 --write`"
     assert describe_untaken("nov26") == words
+    assert "is not in your files: " in describe_untaken("nov26", "separate")
     assert describe_next_step(ENDED, False, untaken="nov26") == f"next: nothing was kept, and {words}"
     assert words not in describe_next_step(replace(ENDED, **KEPT), False, untaken="nov26")
