@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from autoresearch import judge
 from autoresearch.analysis.draws import equal_speed_draws, session_draws
+from autoresearch.analysis.measured_noise import read_noise
 from autoresearch.ledger import Ledger, Session
 from autoresearch.ledger.scores import newest_sigma
 from autoresearch.ledger.trials import FRESH
@@ -35,10 +36,13 @@ def comparable_sessions(
 def earlier_noise(
     store: Ledger, identity: Mapping[str, object], settings: Mapping[str, object], without: int | None = None
 ) -> tuple[float, float] | None:
-    """Return sigma and its degrees of freedom from comparable sessions, if there are any."""
+    """Return sigma and its degrees of freedom from comparable sessions and from `init`, if they are known."""
     noises = [_noise(store, each) for each in comparable_sessions(store, identity, settings, without)]
-    squares, dof = sum(noise.sigma**2 * noise.dof for noise in noises), sum(noise.dof for noise in noises)
-    return (math.sqrt(squares / dof), dof) if dof else None
+    known = [(noise.sigma, noise.dof) for noise in noises]
+    if (measured := read_noise(store.path.parent, identity, settings)) is not None:
+        known.append(measured)
+    dof = sum(dof for _, dof in known)
+    return (math.sqrt(sum(sigma**2 * each for sigma, each in known) / dof), dof) if dof else None
 
 
 def _noise(store: Ledger, session: Session) -> judge.Noise:

@@ -55,12 +55,14 @@ class TripletInit:
         """Measure a repository as a triplet says, attack its evaluator, and write and commit its settings."""
         from autoresearch.cli.triplet_questions import ask_guard
         from autoresearch.setup.new_triplet import texts_of, write_triplet
+        from autoresearch.setup.triplet_project import keep_noise
 
         triplet, number, seconds = self._settle_number(triplet)
         triplet = self._settle_guard(triplet if self.yes else ask_guard(triplet), number)
         proposed = self._propose(triplet, number)
         measured, reports = self._measure_base(proposed, seconds)
         states, commit = write_triplet(self.root, texts_of(triplet, number, measured))
+        keep_noise(self.root, measured, self.slot)
         _print_choice(triplet, number)
         _print_findings(proposed, measured, reports)
         _print_files(self.root, states, commit)
@@ -68,12 +70,13 @@ class TripletInit:
     def check(self) -> None:
         """Measure a repository whose settings are written, and attack its evaluator. Raises UserError."""
         from autoresearch.setup.calibration import SEEDS, require_number
-        from autoresearch.setup.triplet_project import open_proposed
+        from autoresearch.setup.triplet_project import keep_noise, open_proposed
 
         proposed = open_proposed(self.root, self.slot)
         with open_trials(proposed, self.wait) as measure:
             first = require_number(measure("first run", proposed.text, SEEDS[0]))
         measured, reports = self._measure_base(proposed, first.total_seconds)
+        keep_noise(self.root, measured, self.slot)
         _print_findings(proposed, measured, reports)
         typer.echo("\nautoresearch.yaml was there, and stays as it is: nothing was written")
 

@@ -63,7 +63,7 @@ def find_power(
 
 
 def expect_power(project: Project, expected: Forecast | None) -> SessionPower | None:
-    """Return what a new session can show by the noise of earlier ones that are comparable; None without any."""
+    """Return what a new session can show by the noise that is known; None without any."""
     if not project.ledger.exists():
         return None
     try:
@@ -72,7 +72,10 @@ def expect_power(project: Project, expected: Forecast | None) -> SessionPower | 
             earlier, alike = earlier_noise(store, *known), comparable_sessions(store, *known)
             if earlier is None:
                 return None
-            metric, tasks = settle_metric(store, alike[-1]), count_tasks(store, alike[-1])
+            metric = project.command.metric if project.command else VAL_BPB
+            tasks = 0
+            if alike:
+                metric, tasks = settle_metric(store, alike[-1]), count_tasks(store, alike[-1])
     except UserError:  # other commands report it
         return None
     sigma, dof = earlier

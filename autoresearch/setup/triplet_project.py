@@ -5,13 +5,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from autoresearch import config as configuration
+from autoresearch.analysis.measured_noise import write_noise
 from autoresearch.errors import require
 from autoresearch.measure.command_referee import CommandReferee
 from autoresearch.measure.command_spec import CommandSpec
+from autoresearch.metric import NOISY, TIME
 from autoresearch.setup import slots
+from autoresearch.setup.calibration import Calibration
 from autoresearch.setup.command import read_command
 from autoresearch.setup.environment import prepare_environment
-from autoresearch.setup.project import Project, open_project, settings
+from autoresearch.setup.project import Project, open_project, pinned_settings, settings, trial_identity
 from autoresearch.setup.triplet import Number, Triplet
 from autoresearch.source_tree import EditRules
 from autoresearch.workspace.edited_files import NEW_MODE
@@ -73,3 +76,11 @@ def open_proposed(root: Path, slot: str | None = None) -> ProposedProject:
     project = open_project({"slots": slot}, root)
     workspace = Workspace.of(root, project.config)
     return ProposedProject(project, workspace, workspace.head())
+
+
+def keep_noise(root: Path, measured: Calibration, slot: str | None = None) -> None:
+    """Keep the noise of the base for the first session, where another trial with another seed shows it."""
+    if measured.metric.kind in (NOISY, TIME) and measured.sigma > 0:
+        project = open_project({"slots": slot}, root)
+        known = trial_identity(project), pinned_settings(project)
+        write_noise(project.runs, *known, measured.sigma, len(measured.draws) - 1)

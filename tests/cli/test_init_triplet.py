@@ -66,6 +66,8 @@ def test_a_repository_is_measured_attacked_and_committed(tmp_path: Path) -> None
     settings = config.load(root, {})
     assert settings.edit == ["src/model.py"] and settings.run is not None and settings.run.timeout == 60.0
     assert "src/model.py" in (root / "program.md").read_text()
+    told = call(root, "run", "--agent", "sweep", "--max-experiments", "1").stderr
+    assert told.index("this night can show a gain of ") < told.index("0  measured"), "init has measured the noise"
 
 
 @pytest.mark.slow
