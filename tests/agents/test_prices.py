@@ -6,7 +6,8 @@ from pydantic import ValidationError
 from autoresearch import config
 from autoresearch.agents.base import Spent
 from autoresearch.agents.llm import prices
-from autoresearch.agents.llm.prices import Prices, SpendLimit, Usage
+from autoresearch.agents.llm.prices import Prices, Usage
+from autoresearch.agents.spend_limit import SpendLimit
 from autoresearch.config import Price
 from autoresearch.errors import UsageError
 
