@@ -146,3 +146,22 @@ def test_records_credit_what_the_judge_kept(repository: Path, night: Any) -> Non
     assert keeps and sum(good.gains) == pytest.approx(-sum(row.delta or 0.0 for row in keeps))
     assert (len(good.gains), len(idle.gains), set(idle.gains)) == (3, 3, {0.0})
     assert min(good.costs) > 0 and priced.costs == pytest.approx(good.costs)  # a dollar a second
+
+
+def shares(rows: list[Experiment], after: int) -> dict[str, float]:
+    """Return the share of each arm in the proposals after so many; changes that were made again do not count."""
+    named = [str(row.arm) for row in rows if row.origin is None][after:]
+    return {name: count / len(named) for name, count in Counter(named).items()}
+
+
+@pytest.mark.slow
+def test_the_arm_that_finds_gains_gets_most_proposals(night: Any) -> None:
+    _, rows, _ = night(Arm(Tuner(gains_every=3), "finder"), Arm(Tuner(), "idle"), n=80)
+    assert shares(rows, 40)["finder"] > 0.7
+    assert shares(rows, 0)["idle"] > 0.1
+
+
+@pytest.mark.slow
+def test_equal_arms_share_the_proposals(night: Any) -> None:
+    _, rows, _ = night(Arm(Tuner(gains_every=3), "one"), Arm(Tuner(gains_every=3), "two"), n=80)
+    assert 0.25 <= shares(rows, 40)["one"] <= 0.75
