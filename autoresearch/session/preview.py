@@ -5,7 +5,7 @@ It works before the first session, within a session, and while another process r
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -95,32 +95,32 @@ class _ReadOnlyContext(SessionContext):
 
 def preview(root: Path, flags: Mapping[str, object], tag: str | None = None) -> Preview:
     """Return the next brief of a session, by default the current one. Raises UserError."""
-    config, notes = _choose_arm(configuration.load(root, flags))
+    config, arm = _choose_arm(configuration.load(root, flags))
     workspace, path = Workspace.of(root, config), root / "runs" / "ledger.db"
     if tag is None and not path.exists():
-        return _Previewer(root, config, workspace, None, config.agent, notes).before_the_base()
+        return _Previewer(root, config, workspace, None, config.agent, arm).before_the_base()
     with Ledger.open(path, readonly=True) as ledger:
         session = current(ledger) if tag is None else ledger.find_session(tag)
         if session is None:
             raise UserError(NO_SESSION)
         if config.agent == auto.AUTO and is_mix(session):
-            config, notes = _choose_arm(config.model_copy(update={"arms": tuple(recorded_arms(ledger, session))}))
+            config, arm = _choose_arm(config.model_copy(update={"arms": tuple(recorded_arms(ledger, session))}))
         agent = config.agent if config.agent != auto.AUTO else session.agent
         names = [name for name in PINNED if name in session.settings and not (name == "budget" and config.run)]
         pinned = {name: session.settings[name] for name in names}
-        made = _Previewer(root, config.model_copy(update=pinned), workspace, session, agent, notes)
+        made = _Previewer(root, config.model_copy(update=pinned), workspace, session, agent, arm)
         base = ledger.experiment(session.id, 0)
         if base is None or base.verdict != "keep":
             return made.before_the_base(base)
         return made.within(ledger, session)
 
 
-def _choose_arm(config: Config) -> tuple[Config, list[str]]:
-    """Return the settings of the first arm that reads a brief, and a line that says it; without arms, the settings."""
+def _choose_arm(config: Config) -> tuple[Config, str | None]:
+    """Return the settings and the name of the first arm that reads a brief; without arms, the settings as they are."""
     if not config.arms:
-        return config, []
+        return config, None
     arm = next((arm for arm in config.arms if is_told(arm.agent)), config.arms[0])
-    return config_of_arm(config, arm), [f"each arm has a brief of its own: this is the one of {arm.name}"]
+    return config_of_arm(config, arm), arm.name
 
 
 class _Previewer:
@@ -133,10 +133,11 @@ class _Previewer:
         workspace: Workspace,
         session: Session | None,
         agent: str,
-        notes: Sequence[str] = (),
+        arm: str | None = None,
     ) -> None:
         self.root, self.config, self.workspace, self.session = root, config, workspace, session
-        self.missing = list(notes)
+        self.arm = arm
+        self.missing = [f"each arm has a brief of its own: this is the one of {arm}"] if arm else []
         self.agent = self._choose_agent() if agent == auto.AUTO else agent
         if not is_told(self.agent):
             self.missing.append(f"{self.agent} reads no brief: this is what a language model would be told")
@@ -157,6 +158,8 @@ class _Previewer:
         conditions = replace(self.conditions, settings=self._settings_of(ledger, session))
         briefing = Briefing(context, evidence, self.root / config.program, lessons, True, conditions, self.task)
         brief = briefing.write(1 + (newest(ledger, session) or 0))
+        if self.arm is not None:
+            brief = replace(brief, arm=self.arm, agent=self.agent.partition(":")[0])
         self.missing += context.missing
         if session.state == "ended":
             self.missing.append(f"session {session.tag} has ended: this is what its next brief would be")
