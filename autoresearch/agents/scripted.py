@@ -67,7 +67,7 @@ class Scripted(InstantAgent):
 
     def propose(self, brief: "Brief") -> Proposal:
         """Return the first edit that is not in the history. Raises Exhausted when there is none left."""
-        done = {past.params.get("script") for past in [*brief.history, *brief.pending]}
+        done = {past.params.get("script") for past in [*brief.history, *brief.pending] if past.arm == brief.arm}
         edit = next((edit for edit in self.edits if edit.file.stem not in done), None)
         if edit is None:
             raise Exhausted(AGENT_EXHAUSTED)

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from autoresearch.agents.spend_limit import SpendLimit
 from autoresearch.files import JsonObject
 
 
@@ -76,14 +77,16 @@ class Services:
 
     Without a `library` an agent sees only its brief, without `tools` it runs nothing. `readable_library` is the part of
     Python's own library that an agent in a cell may read (see CellSpec), None: all. `spent_usd` is the cost of the
-    session's earlier calls, `seconds_left` returns the time to its deadline (None: no deadline). For one proposal an
-    agent waits at most `max_wait_s` for a busy server; a call is cut off after `max_call_s`.
+    agent's earlier calls in the session, `session_limit` that of all arms; `seconds_left` returns the time to the
+    session's deadline (None: no deadline). For one proposal an agent waits at most `max_wait_s` for a busy server; a
+    call is cut off after `max_call_s`.
     """
 
     library: Library | None = None
     readable_library: Sequence[Path | str] | None = None
     on_call: Callable[[CallRecord], None] = lambda record: None
     spent_usd: float = 0.0
+    session_limit: SpendLimit | None = None
     seconds_left: Callable[[], float | None] = lambda: None
     max_wait_s: float = 20.0
     max_call_s: float = 900.0

@@ -107,6 +107,7 @@ class Brief:
     papers: list[Paper] = field(default_factory=list)
     lessons: list[str] = field(default_factory=list)
     agent: str = ""
+    arm: str | None = None  # who is asked, in a session with several researchers
     proposals: int = 1
     max_tokens: int = MAX_BRIEF_TOKENS
     task: str | None = None  # instructions where a command measures; None: the contract of train.py
@@ -188,7 +189,7 @@ class Brief:
             return f"{text}, the base, which is not measured yet."
         text += f" with {self._describe_score(self.incumbent_score)}. {self._describe_noise()}"
         newest = f"Its newest trial: {'; '.join(self.facts)}." if self.facts else ""
-        line = " ".join(filter(None, [text, newest, history.calibration(self.history, self.agent)]))
+        line = " ".join(filter(None, [text, newest, history.calibration(self.history, self.agent, self.arm)]))
         dropped = describe_unmeasured([*self.history, *self.pending])
         again = f"{dropped} What was never measured may be proposed again." if dropped else ""
         return "\n".join(filter(None, [line, " ".join(self.reliability), again]))

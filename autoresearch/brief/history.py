@@ -65,6 +65,7 @@ class PastExperiment:
     steps: float | None = None
     forecast: float | None = None
     metric: Metric = VAL_BPB
+    arm: str | None = None
 
     @cached_property
     def categories(self) -> tuple[str, ...]:
@@ -193,9 +194,9 @@ def _summarise(group: Sequence[PastExperiment]) -> str:
     return f"{len(group)} tried, {kept} kept, {failed} failed{measured}"
 
 
-def calibration(history: Sequence[PastExperiment], agent: str) -> str:
+def calibration(history: Sequence[PastExperiment], agent: str, arm: str | None = None) -> str:
     """Compare an agent's predictions with what was measured; empty if there are fewer than three."""
-    own = [(past.predicted, past.delta) for past in history if past.agent == agent]
+    own = [(past.predicted, past.delta) for past in history if (past.agent, past.arm) == (agent, arm)]
     pairs = [(predicted, delta) for predicted, delta in own if predicted is not None and delta is not None]
     if len(pairs) < PREDICTIONS:
         return ""

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from autoresearch.agents import auto, registry
+from autoresearch.agents import auto, mix, registry
 from autoresearch.agents.auto import Researcher
 from autoresearch.config import FILE, Config
 from autoresearch.errors import UserError
@@ -20,6 +20,10 @@ def settle_agent(root: Path, config: Config, recorded: str | None) -> Mapping[st
 
     A researcher that is paid for is asked about once: the answer is remembered. Raises UserError.
     """
+    if config.arms:
+        settings = mix.settle(config, root)
+        print_line(f"researchers: {mix.describe(config, os.environ)}")
+        return settings
     found = auto.find_researchers(config, os.environ, auto.home_folder())
     if auto.must_ask(config, found, recorded) and _has_terminal():
         registry.create(found[0].agent, config.model_copy(update=found[0].settings))  # a key that is none is told first

@@ -42,7 +42,9 @@ def run(
     tag: str = typer.Option(None, help="Name of the session."),
     origin: str = typer.Option(None, "--from", help="Start a new session from the best version of this session."),
     agent: str = typer.Option(
-        None, help="Agent: auto, sweep, claude[:MODEL], openai[:MODEL], ollama:MODEL, command:TOOL or scripted:DIR."
+        None,
+        help="Agent: auto, sweep, claude[:MODEL], openai[:MODEL], ollama:MODEL, command:TOOL or scripted:DIR; several"
+        " as claude,sweep; mix: the `arms` of autoresearch.yaml.",
     ),
     model: str = typer.Option(None, help="Model for claude, openai or ollama, or for the tool of command."),
     max_usd: float = typer.Option(None, help="Limit on the cost of all model calls, in dollars."),

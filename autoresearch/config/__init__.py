@@ -9,17 +9,21 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from autoresearch.config.arm_settings import MIX, NO_PROGRAM, ArmSetting, split_agents
 from autoresearch.config.measuring import GuardSetting, MetricSetting, MetricSource, RunCommand, ScoreCommand
 from autoresearch.config.model import FILE, Config, how_to_price
 from autoresearch.config.places import PREFIX, cache_folder, expand_user, serve_token_file, split_paths
-from autoresearch.config.settle import settle_edited
+from autoresearch.config.settle import config_of_arm, settle_arms, settle_edited
 from autoresearch.config.values import Price
 from autoresearch.errors import UsageError
 
 __all__ = [
     "FILE",
+    "MIX",
     "NO_CLUSTER",
+    "NO_PROGRAM",
     "PREFIX",
+    "ArmSetting",
     "Config",
     "GuardSetting",
     "MetricSetting",
@@ -28,6 +32,7 @@ __all__ = [
     "RunCommand",
     "ScoreCommand",
     "cache_folder",
+    "config_of_arm",
     "expand_user",
     "find_unread",
     "how_to_price",
@@ -53,7 +58,7 @@ def load(root: Path, flags: Mapping[str, object]) -> Config:
         "command line": {name: value for name, value in flags.items() if value is not None},
     }
     try:
-        return settle_edited(Config.model_validate(_merge(sources)))
+        return settle_edited(settle_arms(Config.model_validate(_merge(sources))))
     except ValidationError as error:
         first = error.errors()[0]
     source = [source for source, values in sources.items() if first["loc"][0] in values][-1]
@@ -64,14 +69,18 @@ def load(root: Path, flags: Mapping[str, object]) -> Config:
 
 
 def _merge(sources: Mapping[str, Mapping[Any, object]]) -> dict[Any, object]:
-    """Return the settings of all sources; later ones override earlier ones. Raises UsageError for two ends of a run."""
+    """Return the settings of all sources; later ones override earlier ones. Raises UsageError for two ends of a run.
+
+    A source that names an agent overrides the arms of the sources before it.
+    """
     merged: dict[Any, object] = {}
     for source, values in sources.items():
         given = [name for name in ENDS if values.get(name) is not None]
         if len(given) > 1:
             words = " and ".join(_typed(name, source) for name in given)
             raise UsageError(f"{words} are both given: choose one of them")
-        merged = {name: value for name, value in merged.items() if not (given and name in ENDS)} | dict(values)
+        replaced = [*(ENDS if given else ()), *(("arms",) if values.get("agent", MIX) != MIX else ())]
+        merged = {name: value for name, value in merged.items() if name not in replaced} | dict(values)
     return merged
 
 
@@ -124,10 +133,26 @@ def _anchor(values: dict[object, object], folder: Path) -> dict[object, object]:
         return name if name.startswith("~") else str(folder / name)
 
     anchored = dict(values)
-    for name, kind in (("source", "files"), ("source", "climbmix"), ("agent", "scripted")):
+
+    def anchor_agent(agent: object) -> object:
+        kind, _, folder_name = agent.partition(":") if isinstance(agent, str) else ("", "", "")
+        return f"scripted:{full(folder_name)}" if kind == "scripted" and folder_name else agent
+
+    def anchor_arm(arm: object) -> object:
+        return (
+            arm | {"agent": anchor_agent(arm.get("agent"))}
+            if isinstance(arm, dict) and "agent" in arm
+            else anchor_agent(arm)
+        )
+
+    for name, kind in (("source", "files"), ("source", "climbmix")):
         value = values.get(name)
         if isinstance(value, str) and value.startswith(f"{kind}:"):
             text = value.removeprefix(f"{kind}:")
             paths = split_paths(text, folder) if kind == "files" else filter(None, [text])
             anchored[name] = f"{kind}:{','.join(map(full, paths))}"
+    if isinstance(agents := values.get("agent"), str):
+        anchored["agent"] = ",".join(str(anchor_agent(each)) for each in split_agents(agents))
+    if isinstance(arms := values.get("arms"), list):
+        anchored["arms"] = [anchor_arm(each) for each in arms]
     return anchored

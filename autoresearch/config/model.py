@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
 
+from autoresearch.config.arm_settings import Arms
 from autoresearch.config.measuring import GuardSetting, MetricSetting, RunCommand, ScoreCommand
 from autoresearch.config.values import CommandWords, Numbers, Pairs, Paths, Price, TimeOfDay, Words, read_target
 
@@ -24,6 +25,7 @@ class Config(BaseModel):
 
     tag: str | None = None  # of the session and its branch; None: an unfinished session, or a new name
     agent: str = "auto"  # the best that is there; or one of those that agents/registry.py knows
+    arms: Arms = ()  # several researchers in one session, over `agent` (docs/agents.md)
     model: str | None = None  # of `claude`, `openai`, `ollama` or the tool of `command`; None: its default
     effort: Literal["low", "medium", "high", "xhigh", "max"] = "medium"  # how much a model thinks
     code_model: str | None = None  # writes the code for the idea of `model`; None: one model does both
@@ -33,6 +35,7 @@ class Config(BaseModel):
     base_url: str | None = None  # of the server of `claude`, `openai` or `ollama`; None: its maker's
     auth_token: SecretStr | None = None  # for `base_url`; the makers' own keys are ANTHROPIC_API_KEY, OPENAI_API_KEY
     max_usd: float | None = Field(default=None, gt=0)  # cost of all model calls of the session; None: no limit
+    usd_per_hour: float = Field(default=0.0, ge=0)  # of the machine: how much an arm's trials cost
     prices: dict[str, Price] = Field(default_factory=dict)  # by model, over the built-in table
     command_minutes: float = Field(default=10.0, gt=0)  # time limit of `command` for one proposal
     command_read: Words = Field(default_factory=list)  # files and folders that `command` may read too

@@ -2,6 +2,7 @@
 
 import re
 
+from autoresearch.config.arm_settings import MIX, ArmSetting, name_arms, split_agents
 from autoresearch.config.measuring import MetricSetting
 from autoresearch.config.model import FILE, Config
 from autoresearch.errors import UsageError, require
@@ -26,6 +27,22 @@ def settle_edited(config: Config) -> Config:
     return config.model_copy(update={"train": config.edit[0]})
 
 
+def settle_arms(config: Config) -> Config:
+    """Return the settings with names of the arms, which are `arms` or several agents. Raises UsageError."""
+    agents = split_agents(config.agent)
+    arms = config.arms or (tuple(ArmSetting(agent=each) for each in agents) if len(agents) > 1 else ())
+    if not arms and config.agent == MIX:
+        raise UsageError(f"agent mix: write `arms:` into {FILE}, or name several as --agent claude,sweep")
+    return config.model_copy(update={"agent": MIX, "arms": name_arms(arms)}) if arms else config
+
+
+def config_of_arm(config: Config, arm: ArmSetting) -> Config:
+    """Return the settings of one arm. The limit of a session in dollars cannot limit a command."""
+    limit = None if arm.agent.startswith("command:") else config.max_usd
+    own = arm.model_dump(exclude={"name"}, exclude_unset=True)
+    return config.model_copy(update={"max_usd": limit, "arms": ()} | own)
+
+
 def _check_command(config: Config) -> None:
     """Raise UsageError for settings that do not go together with a command."""
     source = config.metric.source if config.metric else None
@@ -40,8 +57,9 @@ def _check_command(config: Config) -> None:
         raise UsageError("`holdout` needs `score`: both read the outputs of one run")
     if config.budget is not None and not re.fullmatch(r"none|\d+(?:\.\d+)?(?:s|m|h|cpu)", config.budget.strip()):
         raise UsageError(f"cannot read the budget {config.budget!r} of a command: write it as 60s, 5m, 60cpu or none")
-    if config.program in config.edit:
-        raise UsageError(f"{config.program} is yours: `edit` may not name it")
+    for program in (config.program, *(arm.program for arm in config.arms)):
+        if program in config.edit:
+            raise UsageError(f"{program} is yours: `edit` may not name it")
 
 
 def _check_guards(config: Config) -> None:

@@ -90,7 +90,7 @@ def examine(
         cell,
         *protection_checks.list_weaknesses(inspection),
         project_checks.check_agent(config),
-        *([project_checks.check_rehearsal(root, config, chosen.device, brief)] if root and rehearse else []),
+        *(project_checks.check_rehearsals(root, config, chosen.device, brief) if root and rehearse else []),
         *(project_checks.check_session(root) if root else []),
     ]
     device = chosen.device

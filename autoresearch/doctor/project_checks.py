@@ -9,11 +9,11 @@ from pathlib import Path
 
 from autoresearch import config as configuration
 from autoresearch import hardware, ledger
-from autoresearch.agents import auto, registry
+from autoresearch.agents import auto, mix, registry
 from autoresearch.agents.rehearsal import bare_brief, rehearse
 from autoresearch.agents.told import is_told
 from autoresearch.brief.brief import Brief
-from autoresearch.config import Config, cache_folder
+from autoresearch.config import Config, cache_folder, config_of_arm
 from autoresearch.data.dataset import Dataset
 from autoresearch.doctor.check import Check
 from autoresearch.errors import Blocker, UserError
@@ -128,6 +128,8 @@ def check_data(config: Config, device: str) -> tuple[Dataset | None, Check]:
 
 def check_agent(config: Config) -> Check:
     """Name the agent of `run`, by which key or login it works and what it uses up, without a call of a model."""
+    if config.arms:
+        return _check_arms(config)
     found = auto.find_researchers(config, os.environ, auto.home_folder())
     offer = found[0] if auto.must_ask(config, found) else None
     agent = offer.agent if offer else auto.choose_unasked(config, found)
@@ -140,6 +142,24 @@ def check_agent(config: Config) -> Check:
     if offer is None:
         return Check("agent", "ok", f"`run` asks {chosen}; {hint}")
     return Check("agent", "ok", f"`run` in a terminal asks you once whether to use {chosen}; else it uses sweep")
+
+
+def _check_arms(config: Config) -> Check:
+    """Name the arms of `run`, of which one at least has to be able to work."""
+    try:
+        mix.settle(config)
+    except UserError as error:
+        return _blocker("agent", error)
+    return Check("agent", "ok", f"`run` asks {mix.describe(config, os.environ)}")
+
+
+def check_rehearsals(root: Path, config: Config, device: str, brief: Brief | None = None) -> Iterator[Check]:
+    """Rehearse the agent, or each arm."""
+    for arm in config.arms:
+        check = check_rehearsal(root, config_of_arm(config, arm), device)
+        yield replace(check, text=f"{arm.name}: {check.text}")
+    if not config.arms:
+        yield check_rehearsal(root, config, device, brief)
 
 
 def check_rehearsal(root: Path, config: Config, device: str, brief: Brief | None = None) -> Check:

@@ -102,6 +102,7 @@ def facts(details: ExperimentDetails) -> dict[str, str]:
 def _proposal(details: ExperimentDetails) -> dict[str, str]:
     experiment = details.experiment
     who = " ".join(filter(None, (experiment.agent, experiment.model)))
+    who = f"{experiment.arm} ({who})" if experiment.arm not in (None, who) else who
     line = f", line of experiment {experiment.line}" if experiment.line is not None else ""
     said = one_line(str(experiment.params.get("opening") or ""), OPENING_CHARS)
     opening = f" (its agent said: {said})" if said else ""

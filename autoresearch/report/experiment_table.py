@@ -89,7 +89,7 @@ COLUMNS: dict[str, Cell] = {
     "sigmas": _sigmas,
     "verdict": lambda row: Toned(verdict(row), _tone(row)),
     "review": lambda row: Toned(row.review, "good" if row.review == "accepted" else "bad") if row.review else "",
-    "agent": lambda row: one_line(row.agent)[:16] or ("-" if row.n else "base"),
+    "agent": lambda row: one_line(row.arm)[:24] or one_line(row.agent)[:16] or ("-" if row.n else "base"),
     "category": lambda row: one_line(row.category, 30),
     "cost": lambda row: dollars(row.cost_usd) if row.cost_usd else "",
     "lines": lambda row: f"+{row.lines_added} -{row.lines_removed}" if row.lines_added or row.lines_removed else "",

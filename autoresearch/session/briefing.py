@@ -23,6 +23,7 @@ from autoresearch.ledger.early_stops import forecasts
 from autoresearch.ledger.guard_values import guard_means
 from autoresearch.measure.facts import describe_training
 from autoresearch.measure.referee import Conditions
+from autoresearch.session.arms import Arm
 from autoresearch.session.context import SessionContext
 from autoresearch.session.evidence import Evidence
 from autoresearch.source.rebase import find_conflicts
@@ -48,23 +49,31 @@ class Briefing:
     history: list[PastExperiment] = field(default_factory=list)
     program_text: HumanText = field(init=False)
     ideas_text: HumanText = field(init=False)
+    _texts: dict[Path, HumanText] = field(default_factory=dict)  # of the arms
 
     def __post_init__(self) -> None:
-        self.program_text, self.ideas_text = (
-            HumanText(path, lambda line: self.context.emit("warning", None, line))
-            for path in (self.program, self.program.with_name("ideas.md"))
-        )
+        self.program_text, self.ideas_text = map(self._text, (self.program, self.program.with_name("ideas.md")))
 
-    def write(self, n: int) -> Brief:
+    def _text(self, path: Path) -> HumanText:
+        return HumanText(path, lambda line: self.context.emit("warning", None, line))
+
+    def _read_program(self, arm: Arm) -> str:
+        """Return the instructions of an arm; a control arm has none."""
+        return self._texts.setdefault(arm.program, self._text(arm.program)).read() if arm.program else ""
+
+    def write(self, n: int, arm: Arm | None = None) -> Brief:
+        """Write the brief for experiment `n`, for the arm that is asked; None: for the only researcher."""
+        own = arm if arm is not None and arm.name is not None else None
+        offers = self.offers if own is None else own.agent.model is not None
         row, ledger, evidence = self.context.row, self.context.ledger, self.evidence
         history, pending = self._read_history()
         incumbent = evidence.incumbent()
         everything = sorted([*history, *pending], key=lambda past: past.n)
-        openings = self._find_openings(everything, incumbent.n) if self.offers else []
+        openings = self._find_openings(everything, incumbent.n) if offers else []
         return Brief(
             n=n,
             seed=row.seed,
-            program=self.program_text.read(),
+            program=self.program_text.read() if own is None else self._read_program(own),
             source=require(self.context.experiment(incumbent.n).text),
             incumbent=incumbent.n,
             incumbent_score=evidence.raw_score(incumbent),
@@ -80,11 +89,12 @@ class Briefing:
             trial=[*self.conditions.describe(evidence.base_overhead(n)), *evidence.constraints.describe()],
             facts=self._facts(incumbent),
             reliability=describe_reliability(evidence.trials(incumbent), f"experiment {incumbent.n}"),
-            measured=self._measured(incumbent, history) if self.offers and self.task is None else [],
+            measured=self._measured(incumbent, history) if offers and self.task is None else [],
             ideas=ideas.read_ideas(self.ideas_text.read(), everything),
             papers=ideas.read_papers(self.program.with_name("papers"), MAX_BRIEF_TOKENS),
             lessons=self.lessons.read(without=row.tag),
-            agent=row.agent.partition(":")[0],
+            agent=row.agent.partition(":")[0] if own is None else own.agent.name,
+            arm=None if own is None else own.name,
             task=self.task,
             rules=evidence.constraints.files.rules if evidence.constraints.files else None,
         )

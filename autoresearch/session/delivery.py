@@ -9,10 +9,15 @@ from autoresearch.errors import require
 from autoresearch.files import JsonObject
 from autoresearch.ledger import Experiment
 from autoresearch.ledger.rows import CONVERSATION
+from autoresearch.session import describe
 from autoresearch.session.checked_proposal import CheckedProposal
 from autoresearch.session.context import SessionContext
 
 Add = Callable[[CheckedProposal, list[JsonObject], JsonObject], Experiment]  # proposal, its trace, further params
+
+
+class NotTaken(Exhausted):
+    """The session could not record a proposal, or is over: a conversation ends."""
 
 
 @dataclass
@@ -35,7 +40,7 @@ class Delivery:
                 self._record(checked)
         except Exception as error:
             self.failure = error
-            raise Exhausted("the session could not take a proposal") from error
+            raise NotTaken("the session could not take a proposal") from error
 
     def _record(self, checked: CheckedProposal) -> None:
         n = self.context.next_number()
@@ -45,7 +50,8 @@ class Delivery:
             first = self.rows[0].n
             words = f"made in the conversation of experiment {first}"
             trace = [{"kind": CONVERSATION, "text": words}, *checked.proposal.trace]
-        self.context.emit("proposed", n, checked.proposal.hypothesis, **{CONVERSATION: first})
+        words, arm = describe.with_arm(checked.proposal.hypothesis, checked.brief.arm), checked.brief.arm
+        self.context.emit("proposed", n, words, **{CONVERSATION: first}, **({} if arm is None else {"arm": arm}))
         self.rows.append(self.add(checked, trace, {CONVERSATION: first}))
         self._renumber()
         self.take(self.rows[-1])

@@ -84,7 +84,7 @@ def _origin_columns(proposal: Proposal, brief: Brief) -> Columns:
 
 def inherited_columns(old: Experiment) -> Columns:
     """Return what still holds of a change when it is made to another version."""
-    names = ("agent", "model", "category", "hypothesis", "predicted", "mode", "line", "program_hash")
+    names = ("arm", "agent", "model", "category", "hypothesis", "predicted", "mode", "line", "program_hash")
     of_its_own = (CONVERSATION, SAME_AS)  # the check was of another text
     params = {name: value for name, value in old.params.items() if name not in of_its_own}
     return {**{name: getattr(old, name) for name in names}, "params": params}
@@ -103,6 +103,11 @@ def trial_line(result: Result, metric: Metric) -> str:
         return f"{result.outcome} {result.reason}"
     claimed = " (a losing claim, not audited)" if result.claimed else ""
     return f"{result.outcome} {metric.score(result.val_bpb)}{claimed}"
+
+
+def with_arm(text: str, arm: str | None) -> str:
+    """Return a line that says the arm, in a session with several."""
+    return text if arm is None else f"{arm}: {text}"
 
 
 def proposal_message(experiment: Experiment) -> str:

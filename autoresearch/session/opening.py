@@ -9,13 +9,14 @@ from pathlib import Path
 
 from autoresearch import config as configuration
 from autoresearch import hardware
-from autoresearch.agents import auto, registry
+from autoresearch.agents import auto, mix, registry
 from autoresearch.errors import UserError
 from autoresearch.fleet.fleet import Fleet
 from autoresearch.fleet.fleet_project import FleetProject
 from autoresearch.ledger import Ledger, Session, check_free, status
 from autoresearch.ledger.node_trials import NODES
 from autoresearch.ledger.rows import derive_seed
+from autoresearch.session.arms import agent_of_session, is_mix, recorded_arms
 from autoresearch.session.git_history import GitHistory
 from autoresearch.session.stopping import RESUMABLE
 from autoresearch.setup import slots
@@ -36,6 +37,8 @@ SettleAgent = Callable[[Path, configuration.Config, str | None], Mapping[str, ob
 
 def settle_unasked(root: Path, config: configuration.Config, recorded: str | None) -> Mapping[str, object]:
     """Return the settings of the agent that a session gets if nobody can be asked. Raises UserError."""
+    if config.arms:
+        return mix.settle(config, root)
     found = auto.find_researchers(config, os.environ, auto.home_folder())
     settings = auto.settle_unasked(config, found, recorded)
     registry.create(str(settings["agent"]), config.model_copy(update=settings))
@@ -65,10 +68,19 @@ def open_session_project(
     fleet = _open_fleet(config, root, continued)
     chosen = fleet.slots if fleet else slots.choose(config.device, config.threads, config.slots)
     budget(config, chosen[0].device)  # refuses what cannot run here
+    if config.agent == auto.AUTO and continued is not None:
+        config = _with_recorded_arms(config, root, continued)
     flags = {**flags, **settle_agent(root, config, continued.agent if continued else None)}
     pinned = continued.settings.get("data") if continued else None
     project = open_project(flags, root, pinned=pinned, remote=fleet.slots if fleet else ())
     return FleetProject.of(project, fleet) if fleet else project
+
+
+def _with_recorded_arms(config: configuration.Config, root: Path, session: Session) -> configuration.Config:
+    """Return the settings with the arms of a session that goes on, if it had any."""
+    with Ledger.open(_ledger_of(root), readonly=True) as ledger:
+        arms = recorded_arms(ledger, session) if is_mix(session) else []
+    return config.model_copy(update={"agent": configuration.MIX, "arms": tuple(arms)}) if arms else config
 
 
 def _open_fleet(config: configuration.Config, root: Path, continued: Session | None) -> Fleet | None:
@@ -180,7 +192,8 @@ def _create(
     else:
         seed = derive_seed(seed, best)
     settings, identity, branch = pinned_settings(project), trial_identity(project), f"autoresearch/{tag}"
-    return ledger.create_session(tag, branch, base, config.agent, config.judge, settings, identity, seed, **about)
+    agent = agent_of_session(config)
+    return ledger.create_session(tag, branch, base, agent, config.judge, settings, identity, seed, **about)
 
 
 def check_evaluator(session: Session) -> None:

@@ -18,7 +18,7 @@ from autoresearch.brief.brief import MAX_BRIEF_TOKENS, Brief
 from autoresearch.brief.human_text import HumanText
 from autoresearch.brief.lessons import Lessons
 from autoresearch.brief.tokens import count_tokens
-from autoresearch.config import Config, cache_folder
+from autoresearch.config import NO_PROGRAM, Config, cache_folder, config_of_arm
 from autoresearch.data.builder import find_dataset
 from autoresearch.data.dataset import Dataset
 from autoresearch.errors import UserError, require
@@ -30,6 +30,7 @@ from autoresearch.measure.result import Overhead
 from autoresearch.measure.settings import Settings
 from autoresearch.measure.trial_facts import describe_trial
 from autoresearch.metric import VAL_BPB
+from autoresearch.session.arms import is_mix, recorded_arms
 from autoresearch.session.briefing import Briefing
 from autoresearch.session.constraints import Constraints
 from autoresearch.session.context import SessionContext
@@ -94,30 +95,49 @@ class _ReadOnlyContext(SessionContext):
 
 def preview(root: Path, flags: Mapping[str, object], tag: str | None = None) -> Preview:
     """Return the next brief of a session, by default the current one. Raises UserError."""
-    config = configuration.load(root, flags)
+    config, arm = _choose_arm(configuration.load(root, flags))
     workspace, path = Workspace.of(root, config), root / "runs" / "ledger.db"
     if tag is None and not path.exists():
-        return _Previewer(root, config, workspace, None, config.agent).before_the_base()
+        return _Previewer(root, config, workspace, None, config.agent, arm).before_the_base()
     with Ledger.open(path, readonly=True) as ledger:
         session = current(ledger) if tag is None else ledger.find_session(tag)
         if session is None:
             raise UserError(NO_SESSION)
+        if config.agent == auto.AUTO and is_mix(session):
+            config, arm = _choose_arm(config.model_copy(update={"arms": tuple(recorded_arms(ledger, session))}))
         agent = config.agent if config.agent != auto.AUTO else session.agent
         names = [name for name in PINNED if name in session.settings and not (name == "budget" and config.run)]
         pinned = {name: session.settings[name] for name in names}
-        made = _Previewer(root, config.model_copy(update=pinned), workspace, session, agent)
+        made = _Previewer(root, config.model_copy(update=pinned), workspace, session, agent, arm)
         base = ledger.experiment(session.id, 0)
         if base is None or base.verdict != "keep":
             return made.before_the_base(base)
         return made.within(ledger, session)
 
 
+def _choose_arm(config: Config) -> tuple[Config, str | None]:
+    """Return the settings and the name of the first arm that reads a brief; without arms, the settings as they are."""
+    if not config.arms:
+        return config, None
+    arm = next((arm for arm in config.arms if is_told(arm.agent)), config.arms[0])
+    return config_of_arm(config, arm), arm.name
+
+
 class _Previewer:
     """Write the next brief from a configuration and what can be read."""
 
-    def __init__(self, root: Path, config: Config, workspace: Workspace, session: Session | None, agent: str) -> None:
+    def __init__(
+        self,
+        root: Path,
+        config: Config,
+        workspace: Workspace,
+        session: Session | None,
+        agent: str,
+        arm: str | None = None,
+    ) -> None:
         self.root, self.config, self.workspace, self.session = root, config, workspace, session
-        self.missing: list[str] = []
+        self.arm = arm
+        self.missing = [f"each arm has a brief of its own: this is the one of {arm}"] if arm else []
         self.agent = self._choose_agent() if agent == auto.AUTO else agent
         if not is_told(self.agent):
             self.missing.append(f"{self.agent} reads no brief: this is what a language model would be told")
@@ -138,6 +158,8 @@ class _Previewer:
         conditions = replace(self.conditions, settings=self._settings_of(ledger, session))
         briefing = Briefing(context, evidence, self.root / config.program, lessons, True, conditions, self.task)
         brief = briefing.write(1 + (newest(ledger, session) or 0))
+        if self.arm is not None:
+            brief = replace(brief, arm=self.arm, agent=self.agent.partition(":")[0])
         self.missing += context.missing
         if session.state == "ended":
             self.missing.append(f"session {session.tag} has ended: this is what its next brief would be")
@@ -189,7 +211,7 @@ class _Previewer:
         )
 
     def _preview(self, brief: Brief) -> Preview:
-        if not brief.program.strip():
+        if not brief.program.strip() and self.config.program != NO_PROGRAM:
             self.missing.append(f"{self.config.program} is missing or empty: write into it what the agent should try")
         tag = self.session.tag if self.session else None
         return Preview(brief, self.agent, tag, full_text(self.agent, self.config, brief), self.missing)

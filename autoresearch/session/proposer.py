@@ -1,6 +1,6 @@
 """From a brief to an experiment: proposals are asked for, checked, sent back, recorded.
 
-An agent that is broken or away never ends a session that has a stand-in (`sweep`), which then proposes in its place.
+An agent that is broken or away never ends a session that has other arms, or a stand-in (`sweep`), which then propose.
 """
 
 import hashlib
@@ -27,14 +27,14 @@ from autoresearch.files import JsonObject
 from autoresearch.judge import SIMPLER_MODES
 from autoresearch.ledger import Experiment, duplicates, find_merge
 from autoresearch.session import describe
+from autoresearch.session.arms import Arm, ArmAway, Arms
 from autoresearch.session.briefing import Briefing
 from autoresearch.session.checked_proposal import CheckedProposal, Refusal
 from autoresearch.session.constraints import Constraints
 from autoresearch.session.context import SessionContext
-from autoresearch.session.delivery import Delivery
+from autoresearch.session.delivery import Delivery, NotTaken
 from autoresearch.session.describe import Columns
 from autoresearch.session.evidence import Evidence
-from autoresearch.session.fallback import AgentHealth
 from autoresearch.session.optional_part import OptionalPart
 from autoresearch.session.pooling import PoolFinder
 from autoresearch.session.tool_access import note_same
@@ -54,28 +54,27 @@ SAFE = "Several proposals in a row could not be used. Make one small change now,
 
 @dataclass
 class Proposer:
-    """Ask the agent, or its stand-in, until there is a proposal to record."""
+    """Ask an arm, or the stand-in, until there is a proposal to record."""
 
     context: SessionContext
-    agent: Agent
+    arms: Arms
     stand_in: Agent | None
     constraints: Constraints = field(default_factory=Constraints)
-    health: AgentHealth = field(default_factory=AgentHealth)
     broken_in_a_row: int = 0  # by any agent
     attempts: Attempts = field(default_factory=Attempts)  # at the newest proposal
     tools: ModelTools | None = None
 
     def obtain(self, brief: Brief, record: Record | None = None) -> CheckedProposal | Conversed:
-        """Return a proposal that passed, or the last one with its refusal. Raises Exhausted.
+        """Return a proposal that passed, or the last one with its refusal. Raises Exhausted, ArmAway.
 
         An agent is told why it was refused (`brief.feedback`) and may try again `agent.repairs` times. With `record`,
         an agent that can make several changes in one conversation has each recorded when it is made.
         """
-        tries, self.attempts = 0, Attempts()
+        tries, self.attempts, arm = 0, Attempts(), self.arms.find(brief.arm)
         while True:
-            agent = self._next_agent(brief)
-            shown = brief if agent is self.agent else brief.without_openings()
-            if (answer := self._ask(agent, shown, record)) is None:
+            agent = self._next_agent(arm, brief)
+            shown = brief if agent is arm.agent else replace(brief.without_openings(), arm=None)
+            if (answer := self._ask(arm, agent, shown, record)) is None:
                 continue
             if isinstance(answer, Conversed):
                 return answer
@@ -120,8 +119,8 @@ class Proposer:
 
     @property
     def is_agent_away(self) -> bool:
-        """Return whether the stand-in proposes in the agent's place."""
-        return self.stand_in is not None and self.health.turn(time.time()) == "stand-in"
+        """Return whether the stand-in proposes in the place of all arms."""
+        return self.stand_in is not None and not self.arms.can_ask()
 
     def refusal(self, proposal: Proposal) -> Refusal | None:
         """Return why a proposal must not be measured; None if it may."""
@@ -151,15 +150,18 @@ class Proposer:
         """Return which of several files cannot be read that could be in the base."""
         return syntax_complaint(text, require(self.context.experiment(0).text))
 
-    def _next_agent(self, brief: Brief) -> Agent:
-        turn = self.health.turn(time.time())
+    def _next_agent(self, arm: Arm, brief: Brief) -> Agent:
+        """Return the agent of an arm, or the stand-in. Raises ArmAway if another arm can be asked instead."""
+        turn = arm.health.turn(time.time())
+        if turn == "stand-in" and self.arms.can_ask(without=arm):
+            raise ArmAway(arm.title)
         if turn == "stand-in" and self.stand_in is not None:
             return self.stand_in
         if turn == "other mode" and SAFE not in brief.feedback:
             brief.feedback.append(SAFE)
-        return self.agent
+        return arm.agent
 
-    def _ask(self, agent: Agent, brief: Brief, record: Record | None) -> Answer | Conversed | None:
+    def _ask(self, arm: Arm, agent: Agent, brief: Brief, record: Record | None) -> Answer | Conversed | None:
         """Ask an agent once; return None if another attempt is needed."""
         started = time.time()
         try:
@@ -167,51 +169,63 @@ class Proposer:
                 made: Proposal | Conversed = self._converse(agent, brief, record)
             else:
                 made = self.attempts.ask(agent, brief)
+        except NotTaken:
+            raise
         except BadProposal as bad:
-            return self._handle_broken(agent, brief, bad, started)
-        except (Unavailable, Unusable, Spent) as away:
-            self._handle_absence(agent, brief, away, started)
+            return self._handle_broken(arm, agent, brief, bad, started)
+        except (Unavailable, Unusable, Exhausted) as away:
+            self._handle_absence(arm, agent, brief, away, started)
             return None
         self.broken_in_a_row = 0
-        if agent is self.agent:
-            self.health = self.health.after_good()
+        if agent is arm.agent:
+            arm.health = arm.health.after_good()
         if isinstance(made, Conversed):
             return made
-        self._emit("proposed", brief, made.hypothesis, started)
+        self._emit("proposed", brief, describe.with_arm(made.hypothesis, brief.arm), started)
         return made, None
 
-    def _handle_broken(self, agent: Agent, brief: Brief, bad: BadProposal, started: float) -> Answer | None:
-        self._emit("broken", brief, f"{agent.name}: {bad}", started)
+    def _handle_broken(self, arm: Arm, agent: Agent, brief: Brief, bad: BadProposal, started: float) -> Answer | None:
+        self._emit("broken", brief, f"{brief.arm or agent.name}: {bad}", started)
         self.broken_in_a_row += 1
-        if agent is self.agent and self.stand_in is not None:
-            before, self.health = self.health, self.health.after_broken(time.time())
-            if self.health.until > before.until:
-                row = f"{self.health.broken} broken proposal{'s in a row' if self.health.broken > 1 else ''}"
-                words = f"{agent.name} gave {row} (the last: {bad}): {self.stand_in.name} proposes meanwhile"
-                self._emit("absent", brief, words, started)
+        relief = self._relief(arm)
+        if agent is arm.agent and relief is not None:
+            before, arm.health = arm.health, arm.health.after_broken(time.time())
+            if arm.health.until > before.until:
+                row = f"{arm.health.broken} broken proposal{'s in a row' if arm.health.broken > 1 else ''}"
+                self._emit("absent", brief, f"{arm.title} gave {row} (the last: {bad}): {relief} meanwhile", started)
         elif self.broken_in_a_row >= MAX_BROKEN:
-            raise Exhausted(f"{agent.name} gave {MAX_BROKEN} broken proposals in a row")
+            raise Exhausted(
+                f"{arm.title if agent is arm.agent else agent.name} gave {MAX_BROKEN} broken proposals in a row"
+            )
         if bad.params:
             return Proposal(brief.source, f"broken proposal: {bad}", params=bad.params), str(bad)
         self.attempts.send_back(brief, str(bad))
         return None
 
-    def _handle_absence(self, agent: Agent, brief: Brief, away: Exception, started: float) -> None:
-        if agent is not self.agent or self.stand_in is None:
+    def _handle_absence(self, arm: Arm, agent: Agent, brief: Brief, away: Exception, started: float) -> None:
+        """Let others propose; raise the reason where there are none, or it is the end of a session with one agent."""
+        relief, is_end = self._relief(arm), isinstance(away, Exhausted) and not isinstance(away, Spent)
+        if agent is not arm.agent or relief is None or (is_end and arm.name is None):
             raise away
-        self.health = self.health.after_unavailable(_retry_at(away))
-        words = f"{agent.name} cannot be asked ({away}): {self.stand_in.name} proposes meanwhile"
-        self._emit("absent", brief, words, started)
+        arm.health = arm.health.after_unavailable(_retry_at(away))
+        self._emit("absent", brief, f"{arm.title} cannot be asked ({away}): {relief} meanwhile", started)
+
+    def _relief(self, arm: Arm) -> str | None:
+        """Say who proposes while an arm does not; None if nobody does."""
+        if self.arms.can_ask(without=arm):
+            return "the other arms propose"
+        return f"{self.stand_in.name} proposes" if self.stand_in is not None else None
 
     def _emit(self, kind: str, brief: Brief, text: str, started: float) -> None:
-        self.context.emit(kind, brief.n, text, seconds=round(time.time() - started, 3))
+        arm = {} if brief.arm is None else {"arm": brief.arm}
+        self.context.emit(kind, brief.n, text, seconds=round(time.time() - started, 3), **arm)
 
 
 def _retry_at(away: Exception) -> float:
     """Return when an agent that cannot be asked is worth another try (unix seconds)."""
     if isinstance(away, Unavailable):
         return away.retry_at
-    return math.inf if isinstance(away, Spent) else time.time() + UNUSABLE_RETRY_S
+    return math.inf if isinstance(away, Exhausted) else time.time() + UNUSABLE_RETRY_S
 
 
 @dataclass
@@ -239,20 +253,29 @@ class CandidateMaker:
         if pooled := self.pool():
             take(*pooled)
             return
-        context, started = self.context, time.time()
-        brief = replace(self.briefing.write(context.next_number()), proposals=wanted)
+        n, started = self.context.next_number(), time.time()
+        while not self._ask_arm(n, take, wanted, started):
+            continue
+
+    def _ask_arm(self, n: int, take: Callable[[Experiment], None], wanted: int, started: float) -> bool:
+        """Record what the next arm proposes; return False if it turned out to be away, and another one can be asked."""
+        context, arm = self.context, self.proposer.arms.next(n)
+        brief = replace(self.briefing.write(n, arm), proposals=min(wanted, arm.proposals))
         delivery = Delivery(context, brief.n, self._add, take)
         try:
             with context.lock.released():
-                made = self.proposer.obtain(brief, delivery.record if wanted > 1 else None)
+                made = self.proposer.obtain(brief, delivery.record if brief.proposals > 1 else None)
+        except ArmAway:
+            return False
         finally:
             if delivery.failure is not None:
                 raise delivery.failure
         if isinstance(made, Conversed):
             delivery.end(made)
-            return
+            return True
         context.ledger.renumber(context.id, brief.n, context.next_number(), started)
         take(self._add(made, made.whole_trace(made.trace), {}))
+        return True
 
     def pool(self) -> list[Experiment]:
         """Record a pool of near misses, if enough have gathered; no agent is asked."""
@@ -270,6 +293,7 @@ class CandidateMaker:
         """Record a proposal with a trace; `shared` is added to its params."""
         proposal, brief = checked.proposal, self._brief_of(checked.proposal, checked.brief)
         columns = describe.proposal_columns(replace(proposal, params=proposal.params | shared), brief) | {
+            "arm": brief.arm,
             "agent": checked.agent.name,
             "model": checked.agent.model,
             "program_hash": hashlib.sha256(brief.program.encode()).hexdigest()[:16],
@@ -281,7 +305,7 @@ class CandidateMaker:
         n = proposal.start_from
         if n is None or n <= max((past.n for past in brief.history), default=0):
             return brief
-        newer = self.briefing.write(brief.n)
+        newer = self.briefing.write(brief.n, self.proposer.arms.find(brief.arm) if brief.arm else None)
         return replace(newer, openings=brief.openings) if n in {past.n for past in newer.history} else brief
 
     def rebase(self, old: Experiment) -> Experiment | None:

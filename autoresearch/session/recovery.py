@@ -184,4 +184,6 @@ def recovery_record(ledger: Ledger, experiment: Experiment) -> JsonObject:
 
 
 def _columns(values: JsonObject, kind: type[Experiment] | type[Call]) -> Columns:
+    """Return the columns of a record; an older one has no arm. Raises KeyError."""
+    values = {"arm": None} | values
     return {field.name: values[field.name] for field in fields(kind) if field.name not in KEYS}

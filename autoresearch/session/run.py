@@ -3,17 +3,13 @@
 import math
 import os
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
 from autoresearch.agents import registry
-from autoresearch.agents.base import Agent, Proposal, Spent, Unavailable
-from autoresearch.agents.disclosure import what_is_sent
-from autoresearch.agents.lookup import LedgerLibrary
+from autoresearch.agents.base import Agent, Proposal
 from autoresearch.agents.scripted import FixedAgent
-from autoresearch.agents.services import CallRecord, Services, Tools
 from autoresearch.analysis import total
 from autoresearch.brief.lessons import Lessons
 from autoresearch.errors import UserError, describe_error, require
@@ -22,6 +18,7 @@ from autoresearch.fleet.fleet_project import FleetProject
 from autoresearch.ledger import Experiment, Ledger, Session, count_settled, newest
 from autoresearch.ledger.node_trials import NODES
 from autoresearch.measure.referee import Referee
+from autoresearch.session.arms import Arm, Arms, agent_of_session
 from autoresearch.session.briefing import Briefing
 from autoresearch.session.constraints import Constraints
 from autoresearch.session.context import SessionContext
@@ -40,9 +37,10 @@ from autoresearch.session.pooling import PoolFinder
 from autoresearch.session.power_report import PowerReport, expect_of_command
 from autoresearch.session.proposer import CandidateMaker, Proposer
 from autoresearch.session.referees import referees_of
+from autoresearch.session.researchers import Researchers
 from autoresearch.session.stopping import Limits, SessionControl, report_repetition
 from autoresearch.session.target import Target
-from autoresearch.session.tool_access import is_private, make_tools
+from autoresearch.session.tool_access import make_tools
 from autoresearch.session.total_at_end import measure_at_end
 from autoresearch.session.trial_runner import TrialRunner
 from autoresearch.session.untaken import find_untaken, report_unknown_sessions
@@ -79,7 +77,7 @@ def run_session(
         grade=cell.grade,
         layers=cell.layers,
         deadline=limits.deadline,
-        agent=project.config.agent,
+        agent=agent_of_session(project.config),
     )
     context = SessionContext(row.id, row.tag, ledger, workspace, project.runs, listeners)
     context.notify(SessionOpened(row, cell, workspace.user_files.are_dirty(), find_untaken(ledger, workspace, row)))
@@ -152,7 +150,7 @@ def take_out(
 class LoopInputs:
     """Parts of a loop that a run chooses; `assemble` makes the others."""
 
-    agent: Agent
+    agent: Agent  # the only one; where there are `arms`, the first one's
     base: str  # text of experiment 0
     program: Path
     referees: Sequence[Referee]  # one for each slot
@@ -171,6 +169,8 @@ class LoopInputs:
     pool: bool = False  # near misses are merged into candidates
     forecast: Callable[[float], Forecast | None] | None = None  # of so many hours; None: nobody wants to know
     task: str | None = None  # what a researcher is told where a command measures
+    arms: Sequence[Arm] = ()  # several researchers
+    usd_per_hour: float = 0.0  # of the machine
 
 
 def assemble(context: SessionContext, inputs: LoopInputs) -> SessionLoop:
@@ -179,7 +179,8 @@ def assemble(context: SessionContext, inputs: LoopInputs) -> SessionLoop:
     lessons = Lessons.locate(context.runs, inputs.identity, row.settings)
     offers = inputs.agent.model is not None
     briefing = Briefing(context, evidence, inputs.program, lessons, offers, inputs.referees[0], inputs.task)
-    proposer = Proposer(context, inputs.agent, inputs.stand_in, inputs.constraints, tools=inputs.tools)
+    arms = Arms(context, inputs.arms or [Arm(inputs.agent, proposals=inputs.proposals)], inputs.usd_per_hour)
+    proposer = Proposer(context, arms, inputs.stand_in, inputs.constraints, tools=inputs.tools)
     maintenance = Maintenance(context, inputs.max_bytes)
     early_stop = EarlyStop(context, evidence, inputs.referees[0].settings.budget, inputs.early_stop)
     trials = TrialRunner(context, evidence, maintenance, early_stop, inputs.identity)
@@ -187,7 +188,7 @@ def assemble(context: SessionContext, inputs: LoopInputs) -> SessionLoop:
     pools = PoolFinder(context, evidence) if inputs.pool and row.judge != "greedy" else None
     slots = len(inputs.referees)
     power = PowerReport(context, evidence, control, slots, inputs.forecast) if inputs.forecast is not None else None
-    lookahead = Lookahead(context, slots, inputs.proposals) if inputs.prepares_ahead else None
+    lookahead = Lookahead(context, slots, arms.proposals) if inputs.prepares_ahead else None
     return SessionLoop(
         context=context,
         base=inputs.base,
@@ -212,12 +213,11 @@ def _loop_inputs(context: SessionContext, project: Project, limits: Limits, fixe
     seconds, gate = limits.seconds_left(), ScoringGate()
     spare = spare_cores([slot.cores for slot in project.slots])
     tools = make_tools(context, project, spare, gate) if project.command is None else None
-    agent = fixed or _create_agent(context, project, limits, tools)
+    arms = [Arm(fixed)] if fixed else Researchers(context, project, limits, tools).create()
     has_free_cores = project.slot.gpu is not None or project.slot.remote or bool(spare)
-    runs_beside = agent.proposes == "remotely" or (agent.proposes == "locally" and has_free_cores)
     base = _base_text(context, project)
     return LoopInputs(
-        agent=agent,
+        agent=arms[0].agent,
         base=base,
         program=project.root / config.program,
         referees=referees_of(context, project, 1 if fixed else len(project.slots), base, gate),
@@ -227,16 +227,23 @@ def _loop_inputs(context: SessionContext, project: Project, limits: Limits, fixe
         constraints=_constraints(context, project, base),
         reserve_s=lambda: 0.0 if fixed else total.reserve(context.ledger, context.row, _total_pairs(project), seconds),
         max_bytes=1e9 * config.max_disk_gb,
-        stand_in=registry.create("sweep") if agent.model else None,
-        prepares_ahead=runs_beside,
+        stand_in=registry.create("sweep") if any(arm.agent.model for arm in arms) else None,
+        prepares_ahead=_run_beside([arm.agent for arm in arms], has_free_cores),
         spare=spare,
         tools=tools,
         early_stop=config.early_stop,
-        proposals=config.proposals if agent.proposes == "remotely" and not config.code_model else 1,
+        arms=arms,
+        usd_per_hour=config.usd_per_hour,
         pool=config.pool and fixed is None,
         forecast=None if fixed else _forecast(context, project),
         task=project.command.describe_task(config.create) if project.command else None,
     )
+
+
+def _run_beside(agents: Sequence[Agent], has_free_cores: bool) -> bool:
+    """Return whether proposals are made during trials: they take time, and none of them disturbs a trial."""
+    latencies = {agent.proposes for agent in agents}
+    return latencies != {"instantly"} and (has_free_cores or "locally" not in latencies)
 
 
 def _forecast(context: SessionContext, project: Project) -> Callable[[float], Forecast | None]:
@@ -273,26 +280,3 @@ def _base_text(context: SessionContext, project: Project) -> str:
     if project.command is not None or context.row.from_tag is not None:
         return text
     return BasePlanner(project, lambda line: context.emit("plan", None, line)).fit(text)
-
-
-def _create_agent(context: SessionContext, project: Project, limits: Limits, tools: Tools | None) -> Agent:
-    """Create the session's agent with its services. Raises Unusable if it cannot work."""
-    ledger, calls = context.ledger, dict[str, int]()
-
-    def record(call: CallRecord) -> None:
-        if call.key in calls:
-            ledger.update_call(calls.pop(call.key), **call.columns())
-        else:
-            calls[call.key] = ledger.add_call(context.id, **call.columns()).id
-
-    spent = sum(call.cost_usd or 0.0 for call in ledger.calls(context.id))
-    private = project.command is None and is_private(project.data, project.config.share_text)
-    library = LedgerLibrary(project.ledger, context.id, shows_prints=not private)
-    readable = project.data.readable_library() if project.command is None else None
-    services = Services(library, readable, record, spent, limits.seconds_left, tools=tools)
-    agent = registry.create(context.row.agent, project.config, services)
-    if words := what_is_sent(agent, private):
-        context.emit("sends", None, words)
-    with suppress(Unavailable, Spent):  # the session can begin without it
-        agent.check()
-    return agent

@@ -10,6 +10,7 @@ from rich.live import Live as Bottom
 from rich.text import Text
 
 from autoresearch import ledger
+from autoresearch.config import MIX
 from autoresearch.ledger import Session
 from autoresearch.ledger.event_writer import write_event
 from autoresearch.ledger.session_status import SessionStatus
@@ -83,7 +84,8 @@ class Screen:
             return "      paused: `autoresearch unpause` continues it"
         if kind in WAITING:
             return f"{n:4}  {WAITING[kind]}"
-        return f"      {self.status.agent} works on a proposal, {duration(now - at)}"
+        who = "one of the arms" if self.status.agent.startswith(f"{MIX}: ") else self.status.agent
+        return f"      {who} works on a proposal, {duration(now - at)}"
 
 
 class Live:

@@ -18,7 +18,7 @@ COLUMNS = ("n", "commit", "score", "change", "sigmas", "verdict", "review", "cat
 FILTERS: dict[str, Callable[[ExperimentRow], str]] = {
     "verdict": verdict,
     "category": lambda row: row.category or "-",
-    "agent": lambda row: row.agent or "-",
+    "agent": lambda row: row.arm or row.agent or "-",
 }
 SORTS: dict[str, Callable[[ExperimentRow], Any]] = {
     "n": lambda row: row.n,

@@ -6,7 +6,8 @@ from pydantic import ValidationError
 from autoresearch import config
 from autoresearch.agents.base import Spent
 from autoresearch.agents.llm import prices
-from autoresearch.agents.llm.prices import Prices, SpendLimit, Usage
+from autoresearch.agents.llm.prices import Prices, Usage
+from autoresearch.agents.spend_limit import SpendLimit
 from autoresearch.config import Price
 from autoresearch.errors import UsageError
 
@@ -75,3 +76,17 @@ def test_configuration(tmp_path, monkeypatch) -> None:
             config.load(tmp_path, {})
     with pytest.raises(ValidationError):
         Price(input=1, output=1, cached=1)
+
+
+def test_a_limit_that_arms_share() -> None:
+    whole = SpendLimit(1.0, spent=0.5)
+    one, two = SpendLimit(0.2, whole=whole), SpendLimit(None, whole=whole)
+    assert one.fits(0.2) and not one.fits(0.3) and two.fits(0.5) and not two.fits(0.6)
+    with pytest.raises(Spent, match=r"\$0.00 of \$0.20"):
+        one.reserve(0.3)
+    assert whole.reserved == 0.0
+    two.settle(two.reserve(0.4), 0.4)
+    assert whole.spent == pytest.approx(0.9)
+    with pytest.raises(Spent, match=r"\$0.90 of \$1.00"):
+        one.reserve(0.15)
+    assert one.reserved == 0.0

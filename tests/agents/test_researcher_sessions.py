@@ -63,7 +63,8 @@ def test_a_server_that_is_away_or_an_agent_that_is_broken_never_ends_the_night(
         for _ in range(5):  # the clock of its absences is wound on by hand
             session.control.limits.max_experiments = max(1, len(session.context.ledger.experiments(1)))
             reasons.append(session.run())
-            session.candidates.proposer.health = replace(session.candidates.proposer.health, until=0.0)
+            [arm] = session.candidates.proposer.arms.arms
+            arm.health = replace(arm.health, until=0.0)
         rows = session.context.ledger.experiments(1)
         kinds = [event.kind for event in session.context.ledger.events(1)]
     assert set(reasons) == {"max experiments"}

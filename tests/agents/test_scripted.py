@@ -15,9 +15,9 @@ BETTER = SOURCE.replace("LINE_9 = 9", "LINE_9 = 99")
 
 
 def brief(*done, source=SOURCE, base=SOURCE):
-    history = [SimpleNamespace(params=params) for params in ({}, *done)]
+    history = [SimpleNamespace(params=params, arm=None) for params in ({}, *done)]
     return SimpleNamespace(
-        n=len(history), seed=0, source=source, base_source=base, history=history, pending=[], feedback=[]
+        n=len(history), seed=0, source=source, base_source=base, history=history, pending=[], feedback=[], arm=None
     )
 
 

@@ -14,6 +14,7 @@ from autoresearch.brief.brief import Brief
 from autoresearch.brief.openings import Opening
 from autoresearch.ledger import Ledger
 from autoresearch.session import describe, proposer
+from autoresearch.session.arms import Arm, Arms
 
 
 @pytest.fixture
@@ -52,7 +53,8 @@ class Lines:
 def proposer_of(agent: Any, store: Ledger, stand_in: Any = None) -> proposer.Proposer:
     session = store.session("t")
     assert session is not None
-    return proposer.Proposer(context_of(store, session), agent, stand_in)
+    context = context_of(store, session)
+    return proposer.Proposer(context, Arms(context, [Arm(agent)]), stand_in)
 
 
 @pytest.mark.parametrize("text", ["x = (", "x = 1\n\0"])

@@ -13,9 +13,10 @@ from autoresearch.agents.base import BadProposal, Unavailable, Unusable
 from autoresearch.agents.llm import faults
 from autoresearch.agents.llm.api import Api
 from autoresearch.agents.llm.messages import Reply, Request
-from autoresearch.agents.llm.prices import Prices, SpendLimit, Usage
+from autoresearch.agents.llm.prices import Prices, Usage
 from autoresearch.agents.llm.stream import CallFailed
 from autoresearch.agents.services import CallRecord, Services
+from autoresearch.agents.spend_limit import SpendLimit
 from autoresearch.config import Config
 from autoresearch.files import JsonObject
 from autoresearch.text import Trace, one_line
@@ -33,7 +34,7 @@ class Server:
 
     def __init__(self, api: Api, prices: Prices, config: Config, services: Services) -> None:
         self.api, self.prices, self.config, self.services = api, prices, config, services
-        self.spend_limit = SpendLimit(config.max_usd, services.spent_usd)
+        self.spend_limit = SpendLimit(config.max_usd, services.spent_usd, services.session_limit)
         self.failures = 0  # calls in a row
         self._max_density = 0.0  # tokens per byte of a request
         self._random = random.Random()

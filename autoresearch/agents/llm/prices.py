@@ -1,11 +1,9 @@
-"""Cost of model calls: a dated table of list prices, the user's own prices, and a limit on the total."""
+"""Cost of model calls: a dated table of list prices and the user's own prices."""
 
 import re
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from autoresearch.agents.base import Spent
 from autoresearch.config import Price
 
 AS_OF = "2026-10-24"
@@ -81,31 +79,3 @@ def _cache_prices(price: Price) -> tuple[float, float, float]:
     read = price.input if price.cache_read is None else price.cache_read
     write_5m = 1.25 * price.input if price.cache_write_5m is None else price.cache_write_5m
     return read, write_5m, 2 * price.input if price.cache_write_1h is None else price.cache_write_1h
-
-
-class SpendLimit:
-    """Dollars spent and reserved, which together never exceed `max_usd`. Threads may share it."""
-
-    def __init__(self, max_usd: float | None, spent: float = 0.0) -> None:
-        self.max_usd, self.spent, self.reserved = max_usd, spent, 0.0
-        self._changed = threading.Condition()
-
-    def fits(self, usd: float | None, reserved: float = 0.0) -> bool:
-        """Return True if an amount is left. An unknown amount fits only if there is no limit."""
-        return self.max_usd is None or (usd is not None and self.spent + reserved + usd <= self.max_usd)
-
-    def reserve(self, usd: float | None) -> float:
-        """Reserve the most that a call can cost, and return it. Raises Spent."""
-        with self._changed:  # other calls may cost less than they have reserved
-            self._changed.wait_for(lambda: self.fits(usd, self.reserved) or not self.fits(usd))
-            if not self.fits(usd):
-                raise Spent(f"max usd: ${self.spent:.2f} of ${self.max_usd:.2f} spent, the next call may cost more")
-            self.reserved += usd or 0.0
-            return usd or 0.0
-
-    def settle(self, reserved: float, usd: float | None) -> None:
-        """Replace the reserved dollars of a call by its cost."""
-        with self._changed:
-            self.reserved -= reserved
-            self.spent += usd or 0.0
-            self._changed.notify_all()
