@@ -21,6 +21,14 @@ class ArmAway(Exception):
     """The arm that was asked cannot propose now; another one can."""
 
 
+class NobodyAble(Exception):
+    """No arm can propose before `until` (unix seconds), and the stand-in has nothing to propose."""
+
+    def __init__(self, until: float) -> None:
+        super().__init__()
+        self.until = until
+
+
 @dataclass
 class Arm:
     """One researcher: its agent, the text that it follows, and how it does.
@@ -68,6 +76,11 @@ class Arms:
     def can_ask(self, without: Arm | None = None) -> bool:
         """Return whether an arm can be asked, perhaps another one than `without`."""
         return any(arm.is_able for arm in self.arms if arm is not without)
+
+    @property
+    def back_at(self) -> float:
+        """Return when the first arm can be asked again (unix seconds); infinity if none will be."""
+        return min(arm.health.until for arm in self.arms)
 
     def next(self, n: int) -> Arm:
         """Return who is asked for experiment `n`. Hold the lock."""

@@ -27,7 +27,7 @@ from autoresearch.files import JsonObject
 from autoresearch.judge import SIMPLER_MODES
 from autoresearch.ledger import Experiment, duplicates, find_merge
 from autoresearch.session import describe
-from autoresearch.session.arms import Arm, ArmAway, Arms
+from autoresearch.session.arms import Arm, ArmAway, Arms, NobodyAble
 from autoresearch.session.briefing import Briefing
 from autoresearch.session.checked_proposal import CheckedProposal, Refusal
 from autoresearch.session.constraints import Constraints
@@ -49,6 +49,7 @@ MAX_BROKEN = 10  # broken proposals in a row that end a session without a stand-
 UNUSABLE_RETRY_S = 3600.0  # until an agent that cannot work is asked again: the user may have bought credit
 Record = Callable[[CheckedProposal], None]
 Answer = tuple[Proposal, str | None]  # a proposal, and its defect if it is broken and belongs in the history
+REST_S = 1.0  # between two looks at the clock while nobody can propose
 SAFE = "Several proposals in a row could not be used. Make one small change now, and check that it applies."
 
 
@@ -65,7 +66,7 @@ class Proposer:
     tools: ModelTools | None = None
 
     def obtain(self, brief: Brief, record: Record | None = None) -> CheckedProposal | Conversed:
-        """Return a proposal that passed, or the last one with its refusal. Raises Exhausted, ArmAway.
+        """Return a proposal that passed, or the last one with its refusal. Raises Exhausted, ArmAway, NobodyAble.
 
         An agent is told why it was refused (`brief.feedback`) and may try again `agent.repairs` times. With `record`,
         an agent that can make several changes in one conversation has each recorded when it is made.
@@ -203,7 +204,12 @@ class Proposer:
         return None
 
     def _handle_absence(self, arm: Arm, agent: Agent, brief: Brief, away: Exception, started: float) -> None:
-        """Let others propose; raise the reason where there are none, or it is the end of a session with one agent."""
+        """Let others propose; raise the reason where there are none, or it is the end of a session with one agent.
+
+        Raises NobodyAble if the stand-in has nothing to propose, and an arm comes back.
+        """
+        if agent is self.stand_in and isinstance(away, Exhausted) and self.arms.back_at < math.inf:
+            raise NobodyAble(self.arms.back_at)
         relief, is_end = self._relief(arm), isinstance(away, Exhausted) and not isinstance(away, Spent)
         if agent is not arm.agent or relief is None or (is_end and arm.name is None):
             raise away
@@ -240,6 +246,7 @@ class CandidateMaker:
     briefing: Briefing
     proposer: Proposer
     pools: PoolFinder | None = None  # None: no pools
+    rests_until: float = 0.0  # nobody can propose before (unix seconds)
     _pooling: OptionalPart = field(init=False)
 
     def __post_init__(self) -> None:
@@ -248,10 +255,14 @@ class CandidateMaker:
     def propose(self, take: Callable[[Experiment], None], wanted: int = 1) -> None:
         """Record what comes next: a pool, or what the agent proposes, up to `wanted` changes; `take` gets each.
 
-        Raises Exhausted.
+        Nothing is recorded while nobody can propose. Raises Exhausted.
         """
         if pooled := self.pool():
             take(*pooled)
+            return
+        if time.time() < self.rests_until:
+            with self.context.lock.released():
+                time.sleep(REST_S)
             return
         n, started = self.context.next_number(), time.time()
         while not self._ask_arm(n, take, wanted, started):
@@ -267,6 +278,9 @@ class CandidateMaker:
                 made = self.proposer.obtain(brief, delivery.record if brief.proposals > 1 else None)
         except ArmAway:
             return False
+        except NobodyAble as nobody:
+            self._rest(n, nobody.until)
+            return True
         finally:
             if delivery.failure is not None:
                 raise delivery.failure
@@ -276,6 +290,12 @@ class CandidateMaker:
         context.ledger.renumber(context.id, brief.n, context.next_number(), started)
         take(self._add(made, made.whole_trace(made.trace), {}))
         return True
+
+    def _rest(self, n: int, until: float) -> None:
+        """Propose nothing before `until`, and say so."""
+        self.rests_until = until
+        clock = time.strftime("%H:%M", time.localtime(until))
+        self.context.emit("absent", n, f"nobody else has anything to propose: the session waits until {clock}")
 
     def pool(self) -> list[Experiment]:
         """Record a pool of near misses, if enough have gathered; no agent is asked."""

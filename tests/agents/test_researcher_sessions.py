@@ -12,6 +12,7 @@ from support.messages_server import Block, MessagesServer, Reply, Request, Step,
 from support.researcher import EDITOR, Faulty, Researcher
 
 from autoresearch.agents import base
+from autoresearch.agents.base import InstantAgent
 from autoresearch.analysis import consistency
 from autoresearch.brief.brief import Brief
 from autoresearch.brief.lessons import Lessons
@@ -71,6 +72,57 @@ def test_a_server_that_is_away_or_an_agent_that_is_broken_never_ends_the_night(
     assert [row.agent for row in rows[1:]] == ["sweep"] * 5
     assert kinds.count("absent") == 5 and kinds.count("broken") >= 6
     assert not away.faults
+
+
+class NothingLeft(InstantAgent):
+    """A stand-in that has nothing to propose."""
+
+    name = "nothing"
+
+    def propose(self, brief: Brief) -> base.Proposal:
+        raise base.Exhausted("agent exhausted")
+
+
+class Outage:
+    """An agent whose server is away for two seconds, then proposes."""
+
+    name, model, repairs = "outage", "none", 0
+
+    def __init__(self, proposes: str = "instantly") -> None:
+        self.proposes, self.back_at, self.asked = proposes, 0.0, 0
+
+    def check(self) -> None:
+        pass
+
+    def propose(self, brief: Brief) -> base.Proposal:
+        self.asked += 1
+        self.back_at = self.back_at or time.time() + 2
+        if time.time() < self.back_at:
+            raise base.Unavailable("overloaded", retry_at=self.back_at)
+        return base.Proposal(brief.source + f"# {brief.n}\nUNUSED_{brief.n} = 1\n", "an idea")
+
+
+@pytest.mark.parametrize("proposes", ["instantly", "remotely"])
+def test_an_outage_is_waited_for_where_the_stand_in_has_nothing_to_propose(
+    proposes: str, repository: Path, quick: Settings, bytes_data: Dataset
+) -> None:
+    agent = Outage(proposes)
+    options = {"stand_in": NothingLeft(), "prepares_ahead": proposes == "remotely", "max_experiments": 2}
+    with agent_session(repository, quick, bytes_data, agent, **options) as session:
+        assert session.run() == "max experiments"
+        waits = [event.text for event in session.context.ledger.events(1) if event.kind == "absent"]
+        rows = session.context.ledger.experiments(1)
+    assert [row.agent for row in rows[1:3]] == ["outage", "outage"]
+    assert len(waits) == 2 and "the session waits until" in waits[1] and agent.asked < 6
+
+
+def test_a_deadline_during_an_outage_ends_the_session(repository: Path, quick: Settings, bytes_data: Dataset) -> None:
+    agent = Outage()
+    agent.back_at = time.time() + 3600
+    options = {"stand_in": NothingLeft(), "until": since_boot() + 15}
+    with agent_session(repository, quick, bytes_data, agent, **options) as session:
+        assert session.run() == "deadline"
+        assert len(session.context.ledger.experiments(1)) == 1
 
 
 class Away:

@@ -28,8 +28,8 @@ def agent_session(
     max_experiments: int | None = None,
     **options: Any,
 ) -> Iterator[SessionLoop]:
-    """Open a session that can be run, with `sweep` as the stand-in; `options` are fields of LoopInputs."""
-    options |= {"stand_in": registry.create("sweep"), "limits": Limits(until, max_experiments)}
+    """Open a session that can be run, by default with `sweep` as the stand-in; `options` are fields of LoopInputs."""
+    options = {"stand_in": registry.create("sweep"), "limits": Limits(until, max_experiments)} | options
     with Ledger.open(root / "runs" / "ledger.db") as ledger:
         yield session_of(root, ledger, agent, settings, data, **options)
 
