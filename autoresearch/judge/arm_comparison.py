@@ -20,7 +20,8 @@ PRIOR_ODDS = 2.0  # that two arms differ
 SETTLED = 0.95  # probability with which an arm is called better
 RATE_PRIOR = (0.5, 2.5)  # beta: at first one proposal in six is kept, as the judge expects
 WORKS_PRIOR = (1.0, 1.0)  # flat, of the share of proposals that can be measured
-SIZE_PRIOR = 1.0  # shape of the gamma: one gain of the common size
+SIZE_PRIOR = 3.0  # shape of the gamma: so many gains of the common size, in a comparison ...
+INTERVAL_PRIOR = 1.0  # ... and in the interval of one arm, whose own gains are most of the common ones
 DRAWS = 4000  # of a posterior
 PLAN_DRAWS, PLAN_NIGHTS = 400, 200  # for each simulated comparison; comparisons
 MAX_NIGHTS = 30  # that are looked ahead
@@ -87,6 +88,9 @@ class ArmComparison:
     opposite: float  # that the rival is
     nights: int | None
 
+    def as_json(self) -> dict[str, object]:
+        return asdict(self)
+
 
 @dataclass(frozen=True)
 class GainTally:
@@ -107,12 +111,12 @@ class GainTally:
     def __add__(self, other: "GainTally") -> "GainTally":
         return GainTally(self.proposals + other.proposals, self.gains + other.gains, self.total + other.total)
 
-    def draw(self, size: Array, draws: int, rng: np.random.Generator) -> Array:
-        """Draw the gain of a proposal from its posterior, [nights, draws]; `size` is the common size of gains."""
+    def draw(self, size: Array, weight: float, draws: int, rng: np.random.Generator) -> Array:
+        """Draw the gain of a proposal from its posterior, [nights, draws]; the prior is `weight` gains of a `size`."""
         (a, b), shape = RATE_PRIOR, (len(self.gains), draws)
         rate = rng.beta((a + self.gains)[:, None], (b + self.proposals - self.gains)[:, None], shape)
-        inverse = rng.gamma((SIZE_PRIOR + self.gains)[:, None], 1.0, shape)
-        return np.asarray(rate * (size + self.total)[:, None] / inverse)
+        inverse = rng.gamma((weight + self.gains)[:, None], 1.0, shape)
+        return np.asarray(rate * (weight * size + self.total)[:, None] / inverse)
 
 
 def describe_arms(arms: Sequence[ArmResults]) -> list[ArmFigures]:
@@ -156,7 +160,7 @@ def p_better(ours: GainTally, theirs: GainTally, draws: int = DRAWS) -> Array:
     differ = _to_probability(
         _log_evidence(ours, size) + _log_evidence(theirs, size) - _log_evidence(ours + theirs, size)
     )
-    more = ours.draw(size, draws, rng) > theirs.draw(size, draws, rng)
+    more = ours.draw(size, SIZE_PRIOR, draws, rng) > theirs.draw(size, SIZE_PRIOR, draws, rng)
     return np.asarray(differ * more.mean(axis=1))
 
 
@@ -190,7 +194,7 @@ def _simulate(proposals: int, rate: float, rng: np.random.Generator) -> GainTall
 def _describe(arm: ArmResults, size: Array) -> ArmFigures:
     rng, (a, b) = np.random.default_rng(0), RATE_PRIOR
     rates = rng.beta(a + arm.kept, b + arm.proposals - arm.kept, DRAWS)
-    total, totals = sum(arm.gains), arm.proposals * GainTally.of(arm).draw(size, DRAWS, rng)[0]
+    total, totals = sum(arm.gains), arm.proposals * GainTally.of(arm).draw(size, INTERVAL_PRIOR, DRAWS, rng)[0]
     per_hour, per_dollar = (_rate(total, totals, units) if units else None for units in (arm.hours, arm.dollars))
     per_proposal = _rate(total, totals, max(arm.proposals, 1))
     return ArmFigures(
@@ -226,8 +230,8 @@ def _log_evidence(tally: GainTally, size: Array) -> Array:
     """Return the logarithm of the probability of the counts and sizes of one arm under the prior."""
     rates = _log_beta(np.array([tally.gains, tally.proposals - tally.gains]), RATE_PRIOR)
     shape = SIZE_PRIOR + tally.gains
-    sizes = _log_gamma(shape) - math.lgamma(SIZE_PRIOR) + SIZE_PRIOR * np.log(size)
-    return np.asarray(rates + sizes - shape * np.log(size + tally.total))
+    sizes = _log_gamma(shape) - math.lgamma(SIZE_PRIOR) + SIZE_PRIOR * np.log(SIZE_PRIOR * size)
+    return np.asarray(rates + sizes - shape * np.log(SIZE_PRIOR * size + tally.total))
 
 
 def _log_beta(counts: Array, prior: tuple[float, float]) -> Array:
