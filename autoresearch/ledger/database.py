@@ -18,7 +18,7 @@ COPY_TRIES, COPY_PAUSE_S = 10, 0.1  # to copy a database that nobody writes mean
 # Migration k brings a ledger from version k - 1 to version k, which PRAGMA user_version holds. Append only.
 _SCRIPTS = (
     *("schema.sql", "lines.sql", "briefly.sql", "slots.sql", "origin.sql", "parameters.sql", "speed.sql"),
-    *("stopped.sql", "invalid.sql"),
+    *("stopped.sql", "invalid.sql", "arms.sql"),
 )
 MIGRATIONS = [resources.files("autoresearch.ledger").joinpath(name).read_text("utf-8") for name in _SCRIPTS]
 NO_SESSION = "no session yet: start one with `autoresearch run`"

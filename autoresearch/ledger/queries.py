@@ -35,6 +35,7 @@ KEYS = (
         "p_gain",
         "trials",
         "grade",
+        "arm",
         "agent",
         "model",
         "category",

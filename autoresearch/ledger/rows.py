@@ -122,6 +122,7 @@ class Experiment:
     verdict: str | None
     reason: str | None
     near_miss: bool
+    arm: str | None  # the researcher of a session with several
     agent: str | None
     model: str | None
     category: str | None
@@ -241,6 +242,7 @@ class Call:
     seconds: float | None
     error: str | None
     started: float
+    arm: str | None = None  # the researcher of a session with several
 
 
 @dataclass(frozen=True)
