@@ -7,12 +7,14 @@ from pathlib import Path
 
 from autoresearch.analysis import advice, near_misses
 from autoresearch.analysis.ablate import Ablation, newest_ablation
+from autoresearch.analysis.arm_counts import count_arms
 from autoresearch.analysis.draws import speed_effect
 from autoresearch.analysis.experiment_details import ExperimentDetails, read_details
 from autoresearch.analysis.total import Total, recorded_totals
 from autoresearch.analysis.transfer import Transfer, newest_transfer
 from autoresearch.files import read_text
 from autoresearch.judge import SpeedEffect
+from autoresearch.judge.arm_comparison import ArmResults
 from autoresearch.ledger import (
     Event,
     ExperimentRow,
@@ -49,6 +51,7 @@ class SessionSummary:
     by_category: list[GroupSums]
     by_program: list[GroupSums]
     by_model: list[GroupSums]
+    arms: list[ArmResults]  # of a session with several
     notes: list[str]
     ablation: Ablation | None
     drifts: list[Event]
@@ -118,6 +121,7 @@ def read(store: Ledger, session: Session, runs: Path, now: float, program: str =
         by_category=by_category,
         by_program=sum_groups(rows, calls, "program"),
         by_model=sum_groups(rows, calls, "model") if calls else [],
+        arms=count_arms(store, session, rows) if any(row.arm for row in rows) else [],
         notes=store.notes(session.id),
         ablation=newest_ablation(store.events(session.id, kind="ablation")),
         drifts=store.events(session.id, kind="drift"),

@@ -21,6 +21,7 @@ from autoresearch.cli import (
     run_command,
     steer_commands,
     look_commands,
+    compare_command,
     brief_command,
     page_commands,
     session_commands,

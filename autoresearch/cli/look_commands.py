@@ -64,7 +64,7 @@ def log(
     every: bool = typer.Option(False, "--all", help="Show all experiments, not only the keeps."),
     verdict: str = typer.Option(None, help="One verdict: keep, discard, crash, invalid, duplicate, suspect."),
     since: str = typer.Option(None, help="Start at: 2h, 30m, yesterday, 2026-11-20, or an experiment's number."),
-    by: str = typer.Option(None, help="Print sums by agent, model, category, mode, program or decile."),
+    by: str = typer.Option(None, help="Print sums by agent, model, category, mode, program, decile or arm."),
     as_json: bool = JSON,
 ) -> None:
     """List the keeps, or all experiments, oldest first; or sum up cost and gain by group."""
@@ -77,8 +77,12 @@ def log(
     only = verdict or (None if every else "keep")
     if only not in (None, *ledger.VERDICTS):
         raise UsageError(f"there is no verdict `{verdict}`: use {', '.join(ledger.VERDICTS)}")
-    if by is not None and by not in breakdown.KEYS:
-        raise UsageError(f"log cannot group by `{by}`: use {', '.join(breakdown.KEYS)}")
+    if by is not None and by not in (*breakdown.KEYS, breakdown.ARM):
+        raise UsageError(f"log cannot group by `{by}`: use {', '.join((*breakdown.KEYS, breakdown.ARM))}")
+    if by == breakdown.ARM:
+        if since:
+            raise UsageError("log --by arm counts whole sessions: leave out --since")
+        return _log_by_arm(tag, as_json)
     start = parse_since(since, datetime.now()) if since else Since()
     with open_ledger(tag) as (store, session):
         verdicts = () if only is None or by else (only, "suspect")
@@ -94,6 +98,22 @@ def log(
         pager.show([results.breakdown([*groups, *whole], by, session.metric, words), *results.unpriced(calls)])
     else:
         pager.show(experiment_table.log(rows, shown, _describe_empty(only, since)))
+
+
+def _log_by_arm(tag: str | None, as_json: bool) -> None:
+    from autoresearch.analysis.arm_counts import count_arms
+    from autoresearch.judge.arm_comparison import describe_arms
+    from autoresearch.ledger import experiment_rows
+    from autoresearch.report import arm_table
+    from autoresearch.report.blocks import Paragraph
+    from autoresearch.terminal import pager
+
+    with open_ledger(tag) as (store, session):
+        arms = count_arms(store, session, experiment_rows(store, session))
+    if as_json:
+        print_json([figures.as_json() for figures in describe_arms(arms)])
+    else:
+        pager.show(arm_table.layout(arms, session.metric) if arms else [Paragraph(["nothing was tried yet"], "large")])
 
 
 def _first_words(rows: "Sequence[ExperimentRow]", tag: str, runs: Path) -> dict[str, str]:

@@ -10,6 +10,7 @@ from autoresearch.ledger.rows import UNSCORED, Call
 
 ALL = "all"
 KEYS = ("agent", "model", "category", "mode", "program", "decile")
+ARM = "arm"  # has more figures (analysis/arm_counts.py)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from autoresearch.ledger.early_stops import EarlyStops
 from autoresearch.ledger.statements import NEAR_MISS_ODDS
 from autoresearch.ledger.unmeasured import describe_unmeasured
 from autoresearch.metric import EXACT, VAL_BPB
-from autoresearch.report import chart, experiment_table, kept, longer_budget, node_table, tables, tree
+from autoresearch.report import arm_table, chart, experiment_table, kept, longer_budget, node_table, tables, tree
 from autoresearch.report.blocks import Block, Code, Figure, Fold, Heading, Paragraph, Table, Tiles, Verbatim, safe
 from autoresearch.report.format import between, count, dollars, duration, money, optimism, percent
 from autoresearch.report.status import confirmation, describe_power, describe_target, facts, is_current
@@ -162,6 +162,12 @@ def _time_and_money(summary: SessionSummary) -> Iterator[Block]:
         yield Paragraph([f"Your notes: {'; '.join(safe(note, 300) for note in summary.notes[-OTHERS:])}"])
 
 
+def _arms(summary: SessionSummary) -> Iterator[Block]:
+    if len(summary.arms) > 1:
+        yield Heading("Which researcher is better?")
+        yield from arm_table.layout(summary.arms, summary.status.metric)
+
+
 def _early_stops(stops: EarlyStops) -> Iterator[Block]:
     if stops.stopped:
         ended = f"{count(stops.stopped, 'screening')} ended early, clearly behind"
@@ -259,6 +265,7 @@ SECTIONS: tuple[Callable[[SessionSummary], Iterator[Block]], ...] = (
     kept.overview,
     longer_budget.overview,
     _time_and_money,
+    _arms,
     kept.in_detail,
     _near_misses,
     _categories,

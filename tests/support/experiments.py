@@ -11,7 +11,7 @@ def experiment(n: int, verdict: str | None = "discard", **columns: Any) -> Exper
     about = {
         "id": n + 1, "session_id": 1, "text": None, "blob": None, "fingerprint": None, "shape": None, "numbers": None,
         "params": {}, "n": n, "sha": f"{n:07x}" + "0" * 33, "parent": 0 if n else None,
-        "origin": None, "line": None, "mode": None,
+        "origin": None, "line": None, "mode": None, "arm": None,
         "state": "settled", "verdict": verdict, "reason": "why", "agent": "sweep" if n else None, "model": None,
         "category": "other", "hypothesis": f"idea {n}", "change": None, "program_hash": None, "grade": "STRONG",
         "near_miss": False, "arm": None, "review": None, "baseline": 0 if n else None,
