@@ -9,7 +9,7 @@ from pathlib import Path
 from autoresearch import hardware
 from autoresearch.analysis import near_misses
 from autoresearch.brief import ideas, newest_trials
-from autoresearch.brief.brief import MAX_BRIEF_TOKENS, Brief
+from autoresearch.brief.brief import MAX_BRIEF_TOKENS, Brief, Parent
 from autoresearch.brief.history import PastExperiment
 from autoresearch.brief.human_text import HumanText
 from autoresearch.brief.lessons import Lessons
@@ -55,17 +55,19 @@ class Briefing:
             for path in (self.program, self.program.with_name("ideas.md"))
         )
 
-    def write(self, n: int) -> Brief:
+    def write(self, n: int, parent: int | None = None) -> Brief:
+        """Write the brief of experiment `n`, which is to change `parent` (None: the incumbent)."""
         row, ledger, evidence = self.context.row, self.context.ledger, self.evidence
         history, pending = self._read_history()
         incumbent = evidence.incumbent()
         everything = sorted([*history, *pending], key=lambda past: past.n)
-        openings = self._find_openings(everything, incumbent.n) if self.offers else []
+        openings = self._find_openings(everything, incumbent.n) if self.offers and parent is None else []
+        best = require(self.context.experiment(incumbent.n).text)
         return Brief(
             n=n,
             seed=row.seed,
             program=self.program_text.read(),
-            source=require(self.context.experiment(incumbent.n).text),
+            source=best if parent is None else require(self.context.experiment(parent).text),
             incumbent=incumbent.n,
             incumbent_score=evidence.raw_score(incumbent),
             sigma=evidence.sigma() if incumbent.verdict else 0.0,
@@ -87,6 +89,7 @@ class Briefing:
             agent=row.agent.partition(":")[0],
             task=self.task,
             rules=evidence.constraints.files.rules if evidence.constraints.files else None,
+            parent=None if parent is None else Parent(parent, best),
         )
 
     def _find_openings(self, history: list[PastExperiment], incumbent: int) -> list[Opening]:

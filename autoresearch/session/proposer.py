@@ -36,6 +36,7 @@ from autoresearch.session.describe import Columns
 from autoresearch.session.evidence import Evidence
 from autoresearch.session.fallback import AgentHealth
 from autoresearch.session.optional_part import OptionalPart
+from autoresearch.session.parents import ParentChooser
 from autoresearch.session.pooling import PoolFinder
 from autoresearch.session.tool_access import note_same
 from autoresearch.source.contract import syntax_complaint
@@ -226,6 +227,7 @@ class CandidateMaker:
     briefing: Briefing
     proposer: Proposer
     pools: PoolFinder | None = None  # None: no pools
+    parents: ParentChooser | None = None  # None: every proposal is to change the incumbent
     _pooling: OptionalPart = field(init=False)
 
     def __post_init__(self) -> None:
@@ -240,7 +242,8 @@ class CandidateMaker:
             take(*pooled)
             return
         context, started = self.context, time.time()
-        brief = replace(self.briefing.write(context.next_number()), proposals=wanted)
+        parent = None if self.parents is None else self.parents.choose()
+        brief = replace(self.briefing.write(context.next_number(), parent), proposals=wanted)
         delivery = Delivery(context, brief.n, self._add, take)
         try:
             with context.lock.released():
@@ -274,7 +277,7 @@ class CandidateMaker:
             "model": checked.agent.model,
             "program_hash": hashlib.sha256(brief.program.encode()).hexdigest()[:16],
         }
-        return self._record(proposal.text, brief.source, checked.refusal, trace, columns)
+        return self._record(proposal.text, brief.incumbent_source, checked.refusal, trace, columns)
 
     def _brief_of(self, proposal: Proposal, brief: Brief) -> Brief:
         """Return the brief that a proposal answers; the one of now if it changes a version that is newer than it."""

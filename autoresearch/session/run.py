@@ -35,6 +35,7 @@ from autoresearch.session.lookahead import Lookahead
 from autoresearch.session.loop import SessionLoop
 from autoresearch.session.maintenance import Maintenance
 from autoresearch.session.opening import check_comparable, open_session
+from autoresearch.session.parents import ParentChooser
 from autoresearch.session.pipeline import Pipeline, spare_cores
 from autoresearch.session.pooling import PoolFinder
 from autoresearch.session.power_report import PowerReport, expect_of_command
@@ -169,6 +170,7 @@ class LoopInputs:
     proposals: int = 1  # at most in one conversation
     early_stop: bool = True  # of screenings that have lost
     pool: bool = False  # near misses are merged into candidates
+    archive: bool = False  # proposals may change other versions than the incumbent
     forecast: Callable[[float], Forecast | None] | None = None  # of so many hours; None: nobody wants to know
     task: str | None = None  # what a researcher is told where a command measures
 
@@ -184,7 +186,8 @@ def assemble(context: SessionContext, inputs: LoopInputs) -> SessionLoop:
     early_stop = EarlyStop(context, evidence, inputs.referees[0].settings.budget, inputs.early_stop)
     trials = TrialRunner(context, evidence, maintenance, early_stop, inputs.identity)
     control = SessionControl(context, inputs.limits, inputs.reserve_s)
-    pools = PoolFinder(context, evidence) if inputs.pool and row.judge != "greedy" else None
+    parents = ParentChooser.of(context, evidence, inputs.archive)
+    pools = PoolFinder.of(context, evidence, inputs.pool, parents.is_away if parents else None)
     slots = len(inputs.referees)
     power = PowerReport(context, evidence, control, slots, inputs.forecast) if inputs.forecast is not None else None
     lookahead = Lookahead(context, slots, inputs.proposals) if inputs.prepares_ahead else None
@@ -192,7 +195,7 @@ def assemble(context: SessionContext, inputs: LoopInputs) -> SessionLoop:
         context=context,
         base=inputs.base,
         referees=inputs.referees,
-        candidates=CandidateMaker(context, evidence, briefing, proposer, pools),
+        candidates=CandidateMaker(context, evidence, briefing, proposer, pools, parents),
         trials=trials,
         evidence=evidence,
         fillers=Fillers(context, evidence, trials, briefing.history.clear),
@@ -234,6 +237,7 @@ def _loop_inputs(context: SessionContext, project: Project, limits: Limits, fixe
         early_stop=config.early_stop,
         proposals=config.proposals if agent.proposes == "remotely" and not config.code_model else 1,
         pool=config.pool and fixed is None,
+        archive=config.archive and fixed is None,
         forecast=None if fixed else _forecast(context, project),
         task=project.command.describe_task(config.create) if project.command else None,
     )
