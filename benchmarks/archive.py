@@ -2,11 +2,11 @@
 
     python benchmarks/archive.py [--nights 60] [--trials 120] [--landscape NAME ...]
 
-Judge, machine and unit (one sigma of a single trial) are those of benchmarks/judge.py. Trials of the base, re-runs,
-trials of the incumbent and parents that are measured again all count, so both policies get the same number of trials.
-The rule of the archive is that of `autoresearch/judge/archive.py`. While the incumbent is exhausted, near misses are
-combined by two and more, as `session/pooling.py` does. A keep is false if its true value is not better than that of the
-version before it.
+Judge, machine and unit (one sigma of a single trial) are those of benchmarks/judge.py; the judge knows that the machine
+is steady. Trials of the base, re-runs, trials of the incumbent and parents that are measured again all count, so both
+policies get the same number of trials. The rule of the archive is that of `autoresearch/judge/archive.py`. While the
+incumbent is exhausted, near misses are combined by two and more, as `session/pooling.py` does. A keep is false if its
+true value is not better than that of the version before it.
 
 Assumptions, which a real session need not meet:
 
@@ -181,6 +181,11 @@ class LandscapeSession(SimulatedSession):
             ideas = (*parent.ideas, idea)
             if idea not in parent.ideas and tuple(sorted(ideas)) not in self.seen:
                 return self._make(ideas, parent)
+
+    def _pooled_noise(self) -> judge.Noise:
+        """Return the noise of a machine that is known to be steady: three models less, so four times as fast."""
+        found = super()._pooled_noise()
+        return replace(found, models=(replace(found.models[0], weight=1.0),))
 
     def _make(self, ideas: Ideas, parent: Candidate, pooled: bool = False) -> Candidate:
         added = (random.Random(f"size {self.seed} {idea}").randint(-10, 30) for idea in ideas[len(parent.ideas) :])

@@ -12,7 +12,7 @@ from autoresearch.agents import registry
 from autoresearch.agents.base import Agent, Proposal, Spent, Unavailable
 from autoresearch.agents.disclosure import what_is_sent
 from autoresearch.agents.lookup import LedgerLibrary
-from autoresearch.agents.scripted import FixedAgent
+from autoresearch.agents.scripted import FixedAgent, Scripted
 from autoresearch.agents.services import CallRecord, Services, Tools
 from autoresearch.analysis import total
 from autoresearch.brief.lessons import Lessons
@@ -237,7 +237,7 @@ def _loop_inputs(context: SessionContext, project: Project, limits: Limits, fixe
         early_stop=config.early_stop,
         proposals=config.proposals if agent.proposes == "remotely" and not config.code_model else 1,
         pool=config.pool and fixed is None,
-        archive=config.archive and fixed is None,
+        archive=config.archive and not isinstance(agent, FixedAgent | Scripted),  # their changes are to the incumbent
         forecast=None if fixed else _forecast(context, project),
         task=project.command.describe_task(config.create) if project.command else None,
     )

@@ -19,6 +19,7 @@ from autoresearch.measure.settings import Settings
 from autoresearch.report import experiment_table
 from autoresearch.report.blocks import Table
 from autoresearch.session.loop import SessionLoop
+from autoresearch.session.preview import preview
 
 Make = Callable[..., SessionLoop]
 AGAIN = "proposals change it again"
@@ -69,7 +70,9 @@ def test_an_archive_leaves_a_deceptive_plateau_and_a_kill_changes_no_choice(make
 
 
 @pytest.mark.slow
-def test_where_nothing_works_nothing_is_kept_and_parents_are_measured_again(make: Make) -> None:
+def test_where_nothing_works_nothing_is_kept_and_parents_are_measured_again(
+    make: Make, repository: Path, settings_of: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     session = make(measure_null, Blind(PLATEAU_PROPOSALS + MEASURE_EVERY + 6))
     session.run()
     rows = experiments(session)
@@ -80,3 +83,8 @@ def test_where_nothing_works_nothing_is_kept_and_parents_are_measured_again(make
     trials = session.context.ledger.trials(session.context.id, session.context.experiment(n or 0).id)
     assert n and [trial.purpose for trial in trials].count("filler") == 1
     assert events(session, "failed") == []
+    for name, value in (settings_of | {"AUTORESEARCH_ARCHIVE": "true", "AUTORESEARCH_TAG": "t"}).items():
+        monkeypatch.setenv(name, value)
+    chosen = session.candidates.parents.choose() if session.candidates.parents else None
+    shown = preview(repository, {}, "t").brief
+    assert chosen and shown.parent and shown.parent.n == chosen, "`autoresearch brief` shows what comes next"
