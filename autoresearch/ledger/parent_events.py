@@ -4,7 +4,7 @@ from autoresearch.ledger.rows import Event
 from autoresearch.ledger.store import Ledger
 
 LEFT, RETURNED = "left", "returned"  # kinds of events: the session left the incumbent, or returned to it
-MEASURED_AGAIN = "measured again"  # kind of the event of a parent that is measured once more
+MEASURED_AGAIN = "again"  # kind of the event of a parent that is measured once more
 
 
 def moves(ledger: Ledger, session_id: int) -> list[Event]:

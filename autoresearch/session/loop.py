@@ -127,7 +127,7 @@ class SessionLoop:
         n = parents.choose_to_measure() if parents is not None and not self.control.is_too_late() else None
         if n is None:
             return False
-        self.context.emit(MEASURED_AGAIN, n, "what is derived from it depends on its level")
+        self.context.emit(MEASURED_AGAIN, n, "measured once more, for others are derived from it")
         self.pipeline.put_first(self.fillers.measure_again(n, referee, self.control.is_leisure_over))
         return True
 

@@ -79,7 +79,7 @@ def test_where_nothing_works_nothing_is_kept_and_parents_are_measured_again(
     assert [row.n for row in rows if row.verdict == "keep"] == [0]
     assert sum(row.mode in FROM_ARCHIVE for row in rows) >= MEASURE_EVERY
     assert len(events(session, "left")) == 1 and not events(session, "returned")
-    ((n, _),) = events(session, "measured again")
+    ((n, _),) = events(session, "again")
     trials = session.context.ledger.trials(session.context.id, session.context.experiment(n or 0).id)
     assert n and [trial.purpose for trial in trials].count("filler") == 1
     assert events(session, "failed") == []
