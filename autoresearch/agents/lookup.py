@@ -74,12 +74,12 @@ class BriefLibrary:
         return next((_line(past, self.brief.metric) for past in self.brief.history if past.n == n), None)
 
     def text(self, n: int) -> str | None:
-        return self.brief.source if n == self.brief.incumbent else self.brief.versions.get(n)
+        return self.brief.source if n == self.brief.source_n else self.brief.versions.get(n)
 
     def find_duplicate(self, text: str) -> str | None:
-        """Compare the text with the incumbent: no other is known to have been measured."""
+        """Compare the text with the version to change: no other is known to have been measured."""
         same = fingerprint_without_seed(text) == fingerprint_without_seed(self.brief.source)
-        return f"the same program as experiment {self.brief.incumbent}, seeds aside" if same else None
+        return f"the same program as experiment {self.brief.source_n}, seeds aside" if same else None
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from autoresearch.ledger import Experiment, Ledger, Session, Trial, results_tsv
 from autoresearch.ledger.artefacts import Artefacts
 from autoresearch.ledger.failed_audits import failed_audits
 from autoresearch.ledger.lost_records import lost_records
+from autoresearch.ledger.rows import BRANCHES
 from autoresearch.ledger.trials import by_experiment, judging
 from autoresearch.workspace.workspace import Workspace
 
@@ -84,4 +85,4 @@ class SessionRecords:
         path = ancestry(keep, {row.n: row for row in self.settled_experiments})
         origin = next((row.n for row in path[1:] if row.verdict == "keep"), None)
         line = [row for row in path if origin is None or row.n > origin]
-        return origin, any(row.mode == "branch" for row in line)
+        return origin, any(row.mode in BRANCHES for row in line)

@@ -28,6 +28,7 @@ from autoresearch.ledger import (
 )
 from autoresearch.ledger.breakdown import GroupSums, sum_groups
 from autoresearch.ledger.early_stops import EarlyStops, early_stops
+from autoresearch.ledger.parent_events import moves
 from autoresearch.ledger.rows import TRANSFER
 
 KEEPS, OTHERS = 40, 12  # experiments of a kind that are shown in detail: of more, the newest or the best
@@ -55,6 +56,7 @@ class SessionSummary:
     notes: list[str]
     ablation: Ablation | None
     drifts: list[Event]
+    moves: list[Event]  # of its parents, away from the incumbent and back
     speed: SpeedEffect  # of the machine on scores
     stops: EarlyStops
     lost: list[tuple[int, Trial]]  # interrupted or disturbed trials with the number of their experiment
@@ -125,6 +127,7 @@ def read(store: Ledger, session: Session, runs: Path, now: float, program: str =
         notes=store.notes(session.id),
         ablation=newest_ablation(store.events(session.id, kind="ablation")),
         drifts=store.events(session.id, kind="drift"),
+        moves=moves(store, session.id),
         speed=speed_effect(store, session),
         stops=early_stops(store, session),
         lost=lost_trials(store, session),

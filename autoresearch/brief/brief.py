@@ -75,11 +75,20 @@ def contract_of(source: str) -> str:
 
 
 @dataclass(frozen=True)
+class Parent:
+    """The version that a proposal is to change instead of the incumbent, whose text is `incumbent_source`."""
+
+    n: int
+    incumbent_source: str
+
+
+@dataclass(frozen=True)
 class Brief:
     """The content of a brief. `history` is oldest first.
 
     `pending` are experiments without a result yet, `feedback` the reasons why proposals of this round were refused.
-    `source` is train.py of the incumbent; up to `proposals` changes of it are wanted, independent of each other.
+    `source` is train.py of the incumbent, or of `parent`; up to `proposals` changes of it are wanted, independent of
+    each other.
     `openings` are offers, empty for an agent without a model; `versions` are the texts of the experiments that they
     name, `conflicts` the lines in which changes of such experiments meet the incumbent.
     """
@@ -112,11 +121,21 @@ class Brief:
     max_tokens: int = MAX_BRIEF_TOKENS
     task: str | None = None  # instructions where a command measures; None: the contract of train.py
     rules: EditRules | None = None  # of several files; None: train.py
+    parent: Parent | None = None  # the version to change, if it is not the incumbent
     metric: Metric = VAL_BPB
 
     @property
     def contract(self) -> str:
         return contract_of(self.source) if self.task is None else self.task
+
+    @property
+    def source_n(self) -> int:
+        """Return the number of the version in `source`."""
+        return self.incumbent if self.parent is None else self.parent.n
+
+    @property
+    def incumbent_source(self) -> str:
+        return self.source if self.parent is None else self.parent.incumbent_source
 
     def without_openings(self) -> "Brief":
         """Return the brief for an agent without a model, which takes no offers."""
@@ -131,7 +150,8 @@ class Brief:
     @cached_property
     def stable(self) -> list[str]:
         """Return the parts that seldom change, to be cached: the human's texts and the older history; train.py."""
-        code = show_source(self.source, ", the incumbent", int(MAX_SOURCE_SHARE * self.max_tokens))
+        what = "the incumbent" if self.parent is None else f"experiment {self.parent.n}"
+        code = show_source(self.source, f", {what}", int(MAX_SOURCE_SHARE * self.max_tokens))
         room = (
             self.max_tokens - count_tokens(self.contract) - count_tokens(code) - MIN_CHANGING_TOKENS - OVERHEAD_TOKENS
         )
@@ -192,7 +212,13 @@ class Brief:
         line = " ".join(filter(None, [text, newest, history.calibration(self.history, self.agent, self.arm)]))
         dropped = describe_unmeasured([*self.history, *self.pending])
         again = f"{dropped} What was never measured may be proposed again." if dropped else ""
-        return "\n".join(filter(None, [line, " ".join(self.reliability), again]))
+        return "\n".join(filter(None, [line, " ".join(self.reliability), again, self._describe_parent()]))
+
+    def _describe_parent(self) -> str:
+        if self.parent is None:
+            return ""
+        words = f"This time change experiment {self.parent.n}, which is shown here, and not the incumbent"
+        return f"{words}: changes of the incumbent have brought nothing for long. The result has to beat the incumbent."
 
     def _describe_score(self, score: float) -> str:
         metric = self.metric

@@ -19,6 +19,7 @@ OWN_WAY = "climb"  # the mode of a change that took no opening
 REPAIR = "repair"  # the mode of a change that repairs a failure, or a conflict with a newer incumbent
 BRANCH = "branch"  # the mode of a change to a version that is not built on the incumbent
 
+
 _LABEL = re.compile(r"\b(refine|repair|untried|branch)\b(?:\D{0,20}(\d{1,9}))?", re.I)
 
 History = Sequence[PastExperiment]

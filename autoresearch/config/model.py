@@ -45,6 +45,7 @@ class Config(BaseModel):
     max_gpu_gb: float | None = Field(default=None, gt=0)  # a version that takes more is invalid; None: no limit
     max_parameters: int | None = Field(default=None, gt=0)  # as counted in the checkpoint; None: no limit
     max_lines: int | None = Field(default=None, gt=0)  # of train.py; None: no limit
+    archive: bool = False  # where nothing is kept for long, proposals change other versions too (docs/judging.md)
     pool: bool = False  # near misses whose changes do not conflict are merged and measured as one candidate
     total_pairs: Pairs = 3  # of trials for the honest total when a session ends; 0: none
     budget: str | None = None  # of one trial: `5m`, `300s` (wall clock), `15cpu` (CPU seconds), `200steps`, `none`

@@ -1,5 +1,6 @@
 """Compute verdicts from measurements by pure arithmetic (docs/judging.md)."""
 
+from autoresearch.judge.archive import MEASURE_EVERY, PLATEAU_PROPOSALS, Archive, Version
 from autoresearch.judge.beliefs import Beliefs, learn
 from autoresearch.judge.changing_noise import Squares, newest_noise
 from autoresearch.judge.curve_forecast import LOOKS, SCHEDULE, CurveForecast, Example, max_odds
@@ -29,10 +30,13 @@ __all__ = [
     "ANCESTORS",
     "LOOKS",
     "MAX_EARLIER_DOF",
+    "MEASURE_EVERY",
+    "PLATEAU_PROPOSALS",
     "POWER",
     "RULES",
     "SCHEDULE",
     "SIMPLER_MODES",
+    "Archive",
     "Beliefs",
     "CurveForecast",
     "Decision",
@@ -45,6 +49,7 @@ __all__ = [
     "SpeedEffect",
     "Spread",
     "Squares",
+    "Version",
     "curve_gap",
     "decide",
     "decide_exact",

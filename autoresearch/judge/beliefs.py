@@ -63,7 +63,12 @@ def likelihood(beliefs: Beliefs, deltas: Array, errors: Array, dof: float) -> Ar
 
 def posterior(beliefs: Beliefs, deltas: Array, error: float, dof: float) -> Array:
     """Apply Bayes' rule over `EFFECTS` for each difference, [n, effects]."""
-    weights = _weights(beliefs, deltas, np.full(len(deltas), error), dof)
+    return posterior_each(beliefs, deltas, np.full(len(deltas), error), dof)
+
+
+def posterior_each(beliefs: Beliefs, deltas: Array, errors: Array, dof: float) -> Array:
+    """Apply Bayes' rule over `EFFECTS` for each difference with its own standard error, [n, effects]."""
+    weights = _weights(beliefs, deltas, errors, dof)
     return np.asarray(weights / weights.sum(axis=1, keepdims=True))
 
 

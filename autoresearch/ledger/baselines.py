@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TypeVar
 
-from autoresearch.ledger.rows import Experiment
+from autoresearch.ledger.rows import BRANCHES, Experiment
 
 Row = TypeVar("Row", bound=Experiment)
 
@@ -16,7 +16,7 @@ def baseline(experiment: Experiment, rows: Mapping[int, Row]) -> Row | None:
     """
     row: Experiment = experiment
     while row.parent is not None and row.parent in rows and row.parent < row.n:
-        branches, parent = row.mode == "branch", rows[row.parent]
+        branches, parent = row.mode in BRANCHES, rows[row.parent]
         if parent.found_later:
             return parent
         if branches:

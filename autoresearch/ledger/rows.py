@@ -43,6 +43,10 @@ FILLER = "filler"  # purpose of a trial that ran only because no candidate was r
 CONVERSATION = "conversation"  # in `params`: the first experiment of the conversation, where several were wanted of it
 POOLED = "pooled"  # in `params`: the near misses whose changes a pool has together; its agent and its mode are ...
 POOL = "pool"  # ... this
+ARCHIVED = "archive"  # mode of a change to a version that the session chose; that is built on the incumbent ...
+ARCHIVED_BRANCH = "archive branch"  # ... or not
+FROM_ARCHIVE = (ARCHIVED, ARCHIVED_BRANCH)
+BRANCHES = ("branch", ARCHIVED_BRANCH)  # modes of a change to a version that is not built on the incumbent
 TRANSFER = "transfer"  # purpose of a trial at a longer budget: its score is comparable with no other purpose's
 AFTERWARDS = ("total", "ablate", TRANSFER, "checkpoint")  # purposes of trials after the search, which decide no verdict
 

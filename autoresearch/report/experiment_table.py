@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 
 from autoresearch.ledger.queries import ExperimentRow
-from autoresearch.ledger.rows import UNSCORED
+from autoresearch.ledger.rows import FROM_ARCHIVE, UNSCORED
 from autoresearch.ledger.statements import describe_odds
 from autoresearch.ledger.unmeasured import describe_unmeasured
 from autoresearch.report.blocks import Block, Paragraph, Ref, Table, Toned, Verbatim
@@ -59,9 +59,10 @@ def log(
 
 
 def _what(row: ExperimentRow) -> str:
-    """Return the hypothesis, and the reason why there is no score."""
+    """Return the hypothesis, after the parent that the session chose, and the reason why there is no score."""
     scoreless = row.verdict in UNSCORED or row.unmeasured or row.stopped
-    what, why = one_line(row.hypothesis), one_line(row.reason) if scoreless else ""
+    origin = f"from {row.parent}: " if row.mode in FROM_ARCHIVE else ""
+    what, why = origin + one_line(row.hypothesis), one_line(row.reason) if scoreless else ""
     return " | ".join(filter(None, (what, "" if why in what else why)))
 
 

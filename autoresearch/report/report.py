@@ -13,7 +13,7 @@ from autoresearch.ledger.statements import NEAR_MISS_ODDS
 from autoresearch.ledger.unmeasured import describe_unmeasured
 from autoresearch.metric import EXACT, VAL_BPB
 from autoresearch.report import arm_table, chart, experiment_table, kept, longer_budget, node_table, tables, tree
-from autoresearch.report.blocks import Block, Code, Figure, Fold, Heading, Paragraph, Table, Tiles, Verbatim, safe
+from autoresearch.report.blocks import Block, Code, Figure, Fold, Heading, Paragraph, Ref, Table, Tiles, Verbatim, safe
 from autoresearch.report.format import between, count, dollars, duration, money, optimism, percent
 from autoresearch.report.status import confirmation, describe_power, describe_target, facts, is_current
 
@@ -134,6 +134,18 @@ def _progress(summary: SessionSummary) -> Iterator[Block]:
     if metric.kind == EXACT:
         luck = ""
     yield Paragraph([" ".join(filter(None, (edges, luck, dropped)))], "quiet")
+    yield from _moves(summary)
+
+
+def _moves(summary: SessionSummary) -> Iterator[Block]:
+    """Lay out when the session left its incumbent for other versions, and when it returned."""
+    newest = summary.moves[-OTHERS:]
+    rows = [
+        [f"{datetime.fromtimestamp(event.at):%H:%M}", event.kind, Ref(event.n or 0), safe(event.text, 300)]
+        for event in newest
+    ]
+    if rows:
+        yield Table(["at", "what", "incumbent", "why"], rows)
 
 
 def _time_and_money(summary: SessionSummary) -> Iterator[Block]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from autoresearch import hardware
 from autoresearch.analysis import near_misses
 from autoresearch.brief import ideas, newest_trials
-from autoresearch.brief.brief import MAX_BRIEF_TOKENS, Brief
+from autoresearch.brief.brief import MAX_BRIEF_TOKENS, Brief, Parent
 from autoresearch.brief.history import PastExperiment
 from autoresearch.brief.human_text import HumanText
 from autoresearch.brief.lessons import Lessons
@@ -61,20 +61,24 @@ class Briefing:
         """Return the instructions of an arm; a control arm has none."""
         return self._texts.setdefault(arm.program, self._text(arm.program)).read() if arm.program else ""
 
-    def write(self, n: int, arm: Arm | None = None) -> Brief:
-        """Write the brief for experiment `n`, for the arm that is asked; None: for the only researcher."""
+    def write(self, n: int, arm: Arm | None = None, parent: int | None = None) -> Brief:
+        """Write the brief of experiment `n`, which is to change `parent`, for the arm that is asked.
+
+        None: the incumbent, and the only researcher.
+        """
         own = arm if arm is not None and arm.name is not None else None
-        offers = self.offers if own is None else own.agent.model is not None
+        offers = (self.offers if own is None else own.agent.model is not None) and parent is None
         row, ledger, evidence = self.context.row, self.context.ledger, self.evidence
         history, pending = self._read_history()
         incumbent = evidence.incumbent()
         everything = sorted([*history, *pending], key=lambda past: past.n)
         openings = self._find_openings(everything, incumbent.n) if offers else []
+        best = require(self.context.experiment(incumbent.n).text)
         return Brief(
             n=n,
             seed=row.seed,
             program=self.program_text.read() if own is None else self._read_program(own),
-            source=require(self.context.experiment(incumbent.n).text),
+            source=best if parent is None else require(self.context.experiment(parent).text),
             incumbent=incumbent.n,
             incumbent_score=evidence.raw_score(incumbent),
             sigma=evidence.sigma() if incumbent.verdict else 0.0,
@@ -97,6 +101,7 @@ class Briefing:
             arm=None if own is None else own.name,
             task=self.task,
             rules=evidence.constraints.files.rules if evidence.constraints.files else None,
+            parent=None if parent is None else Parent(parent, best),
         )
 
     def _find_openings(self, history: list[PastExperiment], incumbent: int) -> list[Opening]:

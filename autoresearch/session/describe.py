@@ -9,7 +9,7 @@ from autoresearch.brief import ideas, openings
 from autoresearch.brief.brief import Brief
 from autoresearch.errors import require
 from autoresearch.ledger import Experiment, Session, Trial
-from autoresearch.ledger.rows import CONVERSATION, POOL, POOLED, SAME_AS, kept_as
+from autoresearch.ledger.rows import ARCHIVED, ARCHIVED_BRANCH, CONVERSATION, POOL, POOLED, SAME_AS, kept_as
 from autoresearch.measure.result import Result
 from autoresearch.metric import VAL_BPB, Metric, read_metric
 from autoresearch.source import diff, fingerprint
@@ -69,8 +69,11 @@ def _origin_columns(proposal: Proposal, brief: Brief) -> Columns:
     The mode is that of a branch wherever the version is not built on the incumbent: it has to beat the incumbent.
     """
     known = {past.n for past in brief.history}
-    start = proposal.start_from if proposal.start_from in known else None
-    parent = brief.incumbent if start is None else start
+    parent = proposal.start_from if proposal.start_from in known else brief.source_n
+    if parent != brief.incumbent and brief.parent is not None:
+        is_built_on_it = openings.built_on(brief.history, parent) == brief.incumbent
+        mode = ARCHIVED if is_built_on_it else ARCHIVED_BRANCH
+        return {"parent": parent, "mode": mode, "line": openings.line_of(brief.history, parent)}
     if not brief.openings:  # the agent takes none
         return {"parent": parent, "mode": proposal.mode, "line": None}
     taken = openings.find_taken(brief.openings, proposal.opening)

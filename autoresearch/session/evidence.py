@@ -12,7 +12,7 @@ from autoresearch.judge import Draw
 from autoresearch.ledger import Experiment, Ledger, Session, Trial
 from autoresearch.ledger.metrics import settle_metric
 from autoresearch.ledger.overhead import base_overhead
-from autoresearch.ledger.rows import EQUAL_SCORE, FILLER, LESS_CODE, SAME_AS, SAME_FUNCTION, STOPPED
+from autoresearch.ledger.rows import BRANCHES, EQUAL_SCORE, FILLER, LESS_CODE, SAME_AS, SAME_FUNCTION, STOPPED
 from autoresearch.ledger.scores import effects
 from autoresearch.ledger.statements import is_near_miss
 from autoresearch.ledger.trials import FRESH, JUDGING, is_slower, judging
@@ -70,7 +70,7 @@ class Evidence:
         """
         incumbent, row = self.incumbent(), experiment
         while row.n != incumbent.n and row.parent is not None:
-            branches, row = row.mode == "branch", self.context.experiment(row.parent)
+            branches, row = row.mode in BRANCHES, self.context.experiment(row.parent)
             if row.found_later:
                 return row
             if branches:  # it does not start from an incumbent

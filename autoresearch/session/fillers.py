@@ -5,7 +5,7 @@ whatever it would have scored: what has ended early is dropped. One that ends by
 (docs/judging.md). It may show that a near miss has to be measured further, as a candidate again.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from autoresearch import judge
@@ -40,10 +40,23 @@ class Fillers:
         return self._part.run(lambda: self._run(referee, is_unwanted), None)
 
     def _run(self, referee: Referee, is_unwanted: Callable[[], bool]) -> list[Experiment] | None:
-        if (subject := self._choose()) is None:
-            return None
+        subject = self._choose()
+        return None if subject is None else self._measure(subject, referee, is_unwanted)
+
+    def measure_again(self, n: int, referee: Referee, is_unwanted: Callable[[], bool]) -> list[Experiment]:
+        """Measure a version that others are derived from, like a near miss; return what is a candidate again."""
+        return self._part.run(lambda: self._measure_again(n, referee, is_unwanted), [])
+
+    def _measure_again(self, n: int, referee: Referee, is_unwanted: Callable[[], bool]) -> list[Experiment]:
+        row = self.context.experiment(n)
+        if not self._can_measure(row) or len(self.evidence.draws_of(row)) >= MAX_DRAWS:
+            return []
+        return self._measure(row, referee, is_unwanted)
+
+    def _measure(self, subject: Experiment, referee: Referee, is_unwanted: Callable[[], bool]) -> list[Experiment]:
         result = self.trials.run(subject, FILLER, referee, is_unwanted)
-        if result.ended_early or not (near := self._near_misses()):
+        near = {row.n: row for row in [*self._near_misses(), *self._of_incumbent([subject])]}.values()
+        if result.ended_early or not near:
             return []
         again = [self._judge_again(row.n) for row in near]
         self.forget()
@@ -69,9 +82,12 @@ class Fillers:
         """Return the settled near misses that were compared with the incumbent, the likeliest first."""
         rows = self.context.ledger.experiments(self.context.id, verdict="discard")
         near = [row for row in rows if row.near_miss and row.state == "settled"]
-        incumbent = self.evidence.incumbent().n
-        mine = [row for row in near if self.evidence.rival(row).n == incumbent and self.evidence.trials(row)]
-        return sorted(mine, key=lambda row: -(row.p_gain or 0.0))
+        return sorted(self._of_incumbent(near), key=lambda row: -(row.p_gain or 0.0))
+
+    def _of_incumbent(self, rows: Sequence[Experiment]) -> list[Experiment]:
+        """Return the discards among settled experiments that were compared with the incumbent."""
+        incumbent, lost = self.evidence.incumbent().n, [row for row in rows if row.verdict == "discard"]
+        return [row for row in lost if self.evidence.rival(row).n == incumbent and self.evidence.trials(row)]
 
     def _can_measure(self, row: Experiment) -> bool:
         """Return whether no trial of a version runs on another slot, and no filler of it has failed."""

@@ -16,6 +16,7 @@ from autoresearch.brief.history import PastExperiment
 from autoresearch.brief.lessons import Lessons
 from autoresearch.errors import require
 from autoresearch.ledger import Experiment
+from autoresearch.ledger.parent_events import MEASURED_AGAIN
 from autoresearch.ledger.unmeasured import CONFLICTS, is_carried_over
 from autoresearch.measure.referee import Referee
 from autoresearch.session import describe
@@ -90,7 +91,7 @@ class SessionLoop:
         """Run experiments on one slot until there is a reason to stop."""
         try:
             while (reason := self.target.check() or self.control.wait_while_paused()) is None:
-                if not self.target.measure(referee):
+                if not self.target.measure(referee) and not self._measure_parent(referee):
                     self._experiment(referee)
         except Exhausted as exhausted:
             return str(exhausted)
@@ -119,6 +120,16 @@ class SessionLoop:
                 self._finish(experiment, referee)
             finally:
                 self.control.busy -= 1
+
+    def _measure_parent(self, referee: Referee) -> bool:
+        """Measure a parent of the archive again, if that is due; return whether it was."""
+        parents = self.candidates.parents
+        n = parents.choose_to_measure() if parents is not None and not self.control.is_too_late() else None
+        if n is None:
+            return False
+        self.context.emit(MEASURED_AGAIN, n, "measured once more, for others are derived from it")
+        self.pipeline.put_first(self.fillers.measure_again(n, referee, self.control.is_leisure_over))
+        return True
 
     def _finish(self, experiment: Experiment, referee: Referee) -> None:
         steps = {

@@ -4,16 +4,15 @@ Each near miss alone is too close to call. Together their gains add up, and one 
 (docs/judging.md). A pool is an experiment like any other; `ablate` removes its parts one by one.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from autoresearch.analysis.near_misses import worth_a_look
 from autoresearch.analysis.pools import add_change, read_change
-from autoresearch.brief.openings import BRANCH
 from autoresearch.errors import require
 from autoresearch.files import JsonObject
 from autoresearch.ledger import Experiment
-from autoresearch.ledger.rows import POOL, POOLED
+from autoresearch.ledger.rows import BRANCHES, POOL, POOLED
 from autoresearch.session.context import SessionContext
 from autoresearch.session.describe import Columns
 from autoresearch.session.evidence import Evidence
@@ -61,16 +60,29 @@ class PoolFinder:
 
     context: SessionContext
     evidence: Evidence
+    always: bool = True  # also while proposals change the incumbent
+    is_away: Callable[[], bool] = lambda: False  # whether the incumbent seems to be exhausted: two are enough then
+
+    @classmethod
+    def of(
+        cls, context: SessionContext, evidence: Evidence, always: bool, is_away: Callable[[], bool] | None
+    ) -> "PoolFinder | None":
+        """Return a finder of pools; None if there shall never be one."""
+        if context.row.judge == "greedy" or not (always or is_away):
+            return None
+        return cls(context, evidence, always, is_away or (lambda: False))
 
     def find(self, is_agent_away: bool) -> Pool | None:
         """Return the next pool; None if too few near misses have gathered, or while another pool is measured.
 
         No set is pooled twice, nor a part of one: at least one near miss has to be another.
         """
+        if not (is_away := self.is_away()) and not self.always:
+            return None
         rows = self.context.ledger.experiments(self.context.id)
         if any(row.pooled and row.state != "settled" for row in rows):
             return None
-        least = MIN_PARTS_WITHOUT_AGENT if is_agent_away else MIN_PARTS
+        least = MIN_PARTS_WITHOUT_AGENT if is_agent_away or is_away else MIN_PARTS
         before = [frozenset(row.pooled) for row in rows if row.pooled]
         left = self._candidates(rows)
         while len(left) >= least:
@@ -87,7 +99,7 @@ class PoolFinder:
         near = worth_a_look(self.context.ledger, self.context.row, rows)
         lines: dict[int, Experiment] = {}
         for row in near:
-            if row.state == "settled" and row.mode != BRANCH and not row.pooled:
+            if row.state == "settled" and row.mode not in BRANCHES and not row.pooled:
                 lines.setdefault(row.n if row.line is None else row.line, row)
         return list(lines.values())
 

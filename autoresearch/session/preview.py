@@ -35,6 +35,7 @@ from autoresearch.session.briefing import Briefing
 from autoresearch.session.constraints import Constraints
 from autoresearch.session.context import SessionContext
 from autoresearch.session.evidence import Evidence, prior_noise
+from autoresearch.session.parents import ParentChooser
 from autoresearch.setup import plan, slots
 from autoresearch.setup.command import read_command
 from autoresearch.setup.project import require_source, settings
@@ -157,7 +158,9 @@ class _Previewer:
         lessons = Lessons.locate(context.runs, session.identity, session.settings)
         conditions = replace(self.conditions, settings=self._settings_of(ledger, session))
         briefing = Briefing(context, evidence, self.root / config.program, lessons, True, conditions, self.task)
-        brief = briefing.write(1 + (newest(ledger, session) or 0))
+        parents = ParentChooser.of(context, evidence, config.archive)
+        parent = None if parents is None else parents.choose()
+        brief = briefing.write(1 + (newest(ledger, session) or 0), parent=parent)
         if self.arm is not None:
             brief = replace(brief, arm=self.arm, agent=self.agent.partition(":")[0])
         self.missing += context.missing

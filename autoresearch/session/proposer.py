@@ -36,6 +36,7 @@ from autoresearch.session.delivery import Delivery, NotTaken
 from autoresearch.session.describe import Columns
 from autoresearch.session.evidence import Evidence
 from autoresearch.session.optional_part import OptionalPart
+from autoresearch.session.parents import ParentChooser
 from autoresearch.session.pooling import PoolFinder
 from autoresearch.session.tool_access import note_same
 from autoresearch.source.contract import syntax_complaint
@@ -246,6 +247,7 @@ class CandidateMaker:
     briefing: Briefing
     proposer: Proposer
     pools: PoolFinder | None = None  # None: no pools
+    parents: ParentChooser | None = None  # None: every proposal is to change the incumbent
     rests_until: float = 0.0  # nobody can propose before (unix seconds)
     _pooling: OptionalPart = field(init=False)
 
@@ -271,7 +273,8 @@ class CandidateMaker:
     def _ask_arm(self, n: int, take: Callable[[Experiment], None], wanted: int, started: float) -> bool:
         """Record what the next arm proposes; return False if it turned out to be away, and another one can be asked."""
         context, arm = self.context, self.proposer.arms.next(n)
-        brief = replace(self.briefing.write(n, arm), proposals=min(wanted, arm.proposals))
+        parent = None if self.parents is None else self.parents.choose()
+        brief = replace(self.briefing.write(n, arm, parent), proposals=min(wanted, arm.proposals))
         delivery = Delivery(context, brief.n, self._add, take)
         try:
             with context.lock.released():
@@ -318,7 +321,7 @@ class CandidateMaker:
             "model": checked.agent.model,
             "program_hash": hashlib.sha256(brief.program.encode()).hexdigest()[:16],
         }
-        return self._record(proposal.text, brief.source, checked.refusal, trace, columns)
+        return self._record(proposal.text, brief.incumbent_source, checked.refusal, trace, columns)
 
     def _brief_of(self, proposal: Proposal, brief: Brief) -> Brief:
         """Return the brief that a proposal answers; the one of now if it changes a version that is newer than it."""

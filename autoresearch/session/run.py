@@ -9,7 +9,7 @@ from pathlib import Path
 
 from autoresearch.agents import registry
 from autoresearch.agents.base import Agent, Proposal
-from autoresearch.agents.scripted import FixedAgent
+from autoresearch.agents.scripted import FixedAgent, Scripted
 from autoresearch.analysis import total
 from autoresearch.brief.lessons import Lessons
 from autoresearch.errors import UserError, describe_error, require
@@ -32,6 +32,7 @@ from autoresearch.session.lookahead import Lookahead
 from autoresearch.session.loop import SessionLoop
 from autoresearch.session.maintenance import Maintenance
 from autoresearch.session.opening import check_comparable, open_session
+from autoresearch.session.parents import ParentChooser
 from autoresearch.session.pipeline import Pipeline, spare_cores
 from autoresearch.session.pooling import PoolFinder
 from autoresearch.session.power_report import PowerReport, expect_of_command
@@ -167,6 +168,7 @@ class LoopInputs:
     proposals: int = 1  # at most in one conversation
     early_stop: bool = True  # of screenings that have lost
     pool: bool = False  # near misses are merged into candidates
+    archive: bool = False  # proposals may change other versions than the incumbent
     forecast: Callable[[float], Forecast | None] | None = None  # of so many hours; None: nobody wants to know
     task: str | None = None  # what a researcher is told where a command measures
     arms: Sequence[Arm] = ()  # several researchers
@@ -185,7 +187,8 @@ def assemble(context: SessionContext, inputs: LoopInputs) -> SessionLoop:
     early_stop = EarlyStop(context, evidence, inputs.referees[0].settings.budget, inputs.early_stop)
     trials = TrialRunner(context, evidence, maintenance, early_stop, inputs.identity)
     control = SessionControl(context, inputs.limits, inputs.reserve_s)
-    pools = PoolFinder(context, evidence) if inputs.pool and row.judge != "greedy" else None
+    parents = ParentChooser.of(context, evidence, inputs.archive)
+    pools = PoolFinder.of(context, evidence, inputs.pool, parents.is_away if parents else None)
     slots = len(inputs.referees)
     power = PowerReport(context, evidence, control, slots, inputs.forecast) if inputs.forecast is not None else None
     lookahead = Lookahead(context, slots, arms.proposals) if inputs.prepares_ahead else None
@@ -193,7 +196,7 @@ def assemble(context: SessionContext, inputs: LoopInputs) -> SessionLoop:
         context=context,
         base=inputs.base,
         referees=inputs.referees,
-        candidates=CandidateMaker(context, evidence, briefing, proposer, pools),
+        candidates=CandidateMaker(context, evidence, briefing, proposer, pools, parents),
         trials=trials,
         evidence=evidence,
         fillers=Fillers(context, evidence, trials, briefing.history.clear),
@@ -235,6 +238,7 @@ def _loop_inputs(context: SessionContext, project: Project, limits: Limits, fixe
         arms=arms,
         usd_per_hour=config.usd_per_hour,
         pool=config.pool and fixed is None,
+        archive=config.archive and not any(isinstance(arm.agent, FixedAgent | Scripted) for arm in arms),
         forecast=None if fixed else _forecast(context, project),
         task=project.command.describe_task(config.create) if project.command else None,
     )

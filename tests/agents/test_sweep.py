@@ -36,6 +36,8 @@ class Past:
     params: dict
     agent: str = "sweep"
     forecast: float | None = None
+    mode: str | None = None
+    parent: int | None = 0
 
 
 @dataclass
@@ -301,3 +303,27 @@ def test_what_was_stopped_early_counts_by_its_forecast() -> None:
     params = {"A": {"kind": "float", "from": 1.0, "to": 2.0}}
     history = [Past(1, "discard", None, params), Past(2, "discard", None, params, forecast=0.03)]
     assert [(each.delta, each.parent) for each in observations(history, "sweep")] == [(0.03, 0)]
+
+
+def move(name: str, start: float, end: float) -> dict:
+    return {name: {"kind": "float", "from": start, "to": end}}
+
+
+def test_a_change_of_a_version_from_the_archive_counts_with_the_moves_of_that_version() -> None:
+    """Its difference is to the incumbent, as are the moves of both together."""
+    first = Past(1, "discard", 0.01, move("A", 1.0, 2.0) | move("B", 1.0, 2.0))
+    second = Past(2, "discard", -0.02, move("B", 2.0, 8.0) | move("C", 1.0, 4.0), mode="archive", parent=1)
+    third = Past(3, "discard", -0.03, move("A", 2.0, 1.0), mode="archive", parent=2)
+    found = [each.moves for each in observations([first, second, third], "sweep")]
+    assert found[1] == {"A:float": (0.0, 1.0), "B:float": (0.0, 3.0), "C:float": (0.0, 2.0)}
+    assert found[2] == {"A:float": (0.0, 0.0), "B:float": (0.0, 3.0), "C:float": (0.0, 2.0)}
+
+
+@pytest.mark.parametrize(
+    ("mode", "parent"), [("archive branch", 1), ("archive", 2), ("archive", 9)], ids=["branch", "agent", "unknown"]
+)
+def test_a_change_whose_moves_from_the_incumbent_are_not_known_tells_nothing(mode: str, parent: int) -> None:
+    known = Past(1, "discard", 0.01, move("A", 1.0, 2.0))
+    other = Past(2, "discard", 0.01, {"note": 1}, agent="claude")
+    history = [known, other, Past(3, "discard", -0.02, move("C", 1.0, 4.0), mode=mode, parent=parent)]
+    assert [each.delta for each in observations(history, "sweep")] == [0.01]

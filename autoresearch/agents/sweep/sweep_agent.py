@@ -15,7 +15,7 @@ from autoresearch.agents.base import BadProposal, Exhausted, InstantAgent, Propo
 from autoresearch.files import JsonObject
 from autoresearch.ledger import BROKEN
 from autoresearch.ledger.categories import category_of_constant
-from autoresearch.ledger.rows import AGENT_EXHAUSTED
+from autoresearch.ledger.rows import AGENT_EXHAUSTED, ARCHIVED, FROM_ARCHIVE
 from autoresearch.metric import VAL_BPB
 from autoresearch.source.constants import Constant, Number
 from autoresearch.source.scalars import scalars, with_scalars
@@ -196,18 +196,35 @@ def _rounding(brief: "Brief") -> float:
 def observations(history: list["PastExperiment"], agent: str) -> list["Observation"]:
     """Return the moves and deltas of an agent's experiments, oldest first; failures have no delta.
 
-    The delta of one that was stopped early is its forecast.
+    The delta of one that was stopped early is its forecast. One whose moves from its incumbent are not known tells
+    nothing: it changed a version of another line, or of another agent.
     """
     from autoresearch.agents.sweep.sampler import Observation
 
-    results, parent = [], 0
+    results, parent, by_n = [], 0, {past.n: past for past in history}
     for past in history:
         failed, delta = past.verdict in BROKEN, past.forecast if past.delta is None else past.delta
-        if past.agent == agent and past.params and (failed or delta is not None):
-            results.append(Observation(_moves(past.params), None if failed else delta, parent))
+        is_own = past.agent == agent and past.params and (failed or delta is not None)
+        if is_own and (moves := _moves_from_incumbent(past, by_n, agent)) is not None:
+            results.append(Observation(moves, None if failed else delta, parent))
         if past.verdict == "keep":
             parent = past.n
     return results
+
+
+def _moves_from_incumbent(
+    past: "PastExperiment", by_n: Mapping[int, "PastExperiment"], agent: str
+) -> dict[str, tuple[float, float]] | None:
+    """Return an experiment's moves together with those of the versions that it changed; None if they are not known."""
+    moves = _moves(past.params)
+    while past.mode in FROM_ARCHIVE:
+        before = by_n.get(past.parent) if past.parent is not None else None
+        if past.mode != ARCHIVED or before is None or before.agent != agent or not before.params:
+            return None
+        earlier = _moves(before.params)
+        starts, ends = {**moves, **earlier}, {**earlier, **moves}
+        past, moves = before, {key: (starts[key][0], ends[key][1]) for key in starts}
+    return moves
 
 
 def _moves(params: JsonObject) -> dict[str, tuple[float, float]]:
