@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from autoresearch.judge.noise import Array
 
-WARM_UP = 10  # verdicts of each arm until which proposals are shared equally
-FLOOR = 0.1  # least probability of each arm afterwards
+WARM_UP = 20  # proposals that all arms together share equally at first: 10 of each of two
+FLOOR = 0.2  # of all arms together afterwards, equally shared; less for one that costs more than the mean of all
 DISCOUNT = 0.98  # weight of a verdict relative to the arm's next one
 PLATEAU_VERDICTS = 20  # without a gain, after which an arm gives way to those that are not so long without one
 RATE_WEIGHT = 4.0  # verdicts that the common keep rate counts for
@@ -74,7 +74,7 @@ def choose_arm(records: Sequence[ArmRecord], seed: int) -> str:
 def choose(sums: ArmSums, rng: np.random.Generator) -> NDArray[np.int64]:
     """Return the index of the next arm for each night."""
     fewest = sums.given.argmin(axis=1)
-    if (warming := sums.given.min(axis=1) < WARM_UP).all():
+    if (warming := sums.given.min(axis=1) * sums.given.shape[1] < WARM_UP).all():
         return np.asarray(fewest)
     drawn = (probabilities(sums, rng).cumsum(axis=1) > rng.random((len(fewest), 1))).argmax(axis=1)
     return np.asarray(np.where(warming, fewest, drawn))
@@ -85,7 +85,9 @@ def probabilities(sums: ArmSums, rng: np.random.Generator) -> Array:
     arms = sums.given.shape[1]
     best = _draw_values(sums, rng).argmax(axis=1)
     shares = _leave_plateaus((best[:, None, :] == np.arange(arms)[:, None]).mean(axis=2), sums.since_gain)
-    floored = np.maximum(shares, min(FLOOR, 1 / arms))
+    costs = _costs(sums)
+    floors = FLOOR / arms * np.minimum(costs.mean(axis=1, keepdims=True) / costs, 1.0)
+    floored = np.maximum(shares, floors)
     return np.asarray(floored / floored.sum(axis=1, keepdims=True))
 
 
