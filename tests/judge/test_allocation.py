@@ -52,6 +52,10 @@ def test_a_better_arm_gets_over_70_percent_after_40_proposals() -> None:
     assert late.count("good") / len(late) > 0.7
 
 
+def test_the_arm_with_more_gains_is_preferred() -> None:
+    assert share([record("good", 8, 20), record("weak", 2, 26)], "good") > 0.7
+
+
 def test_equal_arms_keep_between_25_and_75_percent() -> None:
     late = [name for seed in range(20) for name in play({"a": 0.15, "b": 0.15}, seed)[40:]]
     assert 0.25 < late.count("a") / len(late) < 0.75
