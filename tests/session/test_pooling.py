@@ -185,3 +185,18 @@ def test_near_misses_of_one_line_of_inquiry_count_once(make: Make) -> None:
     session = make(Setter(doubled("GAMMA")))
     session.run()
     assert pools(session) == []
+
+
+@pytest.mark.parametrize(("is_away", "expected"), [(True, [[2, 1]]), (False, [])])
+def test_away_from_an_exhausted_incumbent_two_are_enough_without_the_setting(
+    make: Make, is_away: bool, expected: list[list[int]]
+) -> None:
+    session = make(Setter(doubled("ALPHA", "BETA")), pool=False)
+    session.run()
+    if is_away:
+        session.context.emit("left", 0, "nothing was kept for long", parents=[1, 2], next=3)
+    session = make(Setter([]), pool=False, archive=True)
+    session.run()
+    assert [pool.pooled for pool in pools(session)] == expected
+    returned = session.context.ledger.events(1, kind="returned")
+    assert [event.n for event in returned] == [3] * is_away, "the pool was kept"
