@@ -35,11 +35,11 @@ def chart(own: Points, other: Points, width: int, height: int) -> list[Text]:
     end = max(x for x, _ in (*own, *other)) or 1.0
     shown = [y for x, y in (*own, *other) if x >= STEEP_SHARE * end] or [y for _, y in own]
     low, high = min(shown), max(shown)
-    scale = (height * len(DOTS) - 1) / ((high - low) or 1.0)
+    rows, spread = height * len(DOTS) - 1, (high - low) or 1.0
 
     def heights(points: Points) -> list[int | None]:
         ys = [_interpolate(points, end * k / (2 * width - 1)) for k in range(2 * width)]
-        return [None if y is None else round((high - min(max(y, low), high)) * scale) for y in ys]
+        return [None if y is None else round(rows * ((high - min(max(y, low), high)) / spread)) for y in ys]
 
     front, back = _dots(heights(own)), {(row // len(DOTS), column // 2) for row, column in _path(heights(other))}
     labels = {0: f"{high:.3f}", height - 1: f"{low:.3f}"}

@@ -57,7 +57,16 @@ def test_too_little_to_draw(points) -> None:
     assert chart(points, falling(2, 1), 20, 5) == [] and sparkline([y for _, y in points], 10) == ""
 
 
-@pytest.mark.parametrize("points", [[(0.0, 1.0)] * 9, [(float(k), 2.5) for k in range(5)], [(0.0, 1.0), (1e-9, 2.0)]])
+@pytest.mark.parametrize(
+    "points",
+    [
+        [(0.0, 1.0)] * 9,
+        [(float(k), 2.5) for k in range(5)],
+        [(0.0, 1.0), (1e-9, 2.0)],
+        [(0.0, 0.0), (1.0, 5e-324), (2.0, 0.0)],
+        [(0.0, -1e300), (1.0, 1e300)],
+    ],
+)
 def test_degenerate_curves(points) -> None:
     assert len(drawn(points)) == 5
 
