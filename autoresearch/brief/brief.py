@@ -157,6 +157,16 @@ class Brief:
         fitting = take_fitting((lesson.line for lesson in self.lessons.lines), left)
         return own, self.lessons.lines[: len(fitting)]
 
+    @property
+    def about_lessons(self) -> list[str]:
+        """Return the sections with lessons, which change most often of what is stable: they come last there."""
+        own, lessons = self._lessons
+        sections = ["\n".join(["# Lessons of the human\n", *own])] if own else []
+        if lessons:
+            lines = "\n".join(lesson.line for lesson in lessons)
+            sections.append(f"# Lessons of earlier sessions here\n\n{quote('ledger', lines)}")
+        return sections
+
     @cached_property
     def stable(self) -> list[str]:
         """Return the parts that seldom change, to be cached: the human's texts and the older history; train.py."""
@@ -165,16 +175,10 @@ class Brief:
         papers = [quote(f"paper {paper.name}", paper.text) for paper in self.papers]
         if fitting := take_fitting(papers, limits["papers"]):
             parts.append("\n\n".join(["# Papers", *fitting]))
-        own, lessons = self._lessons
-        if own:
-            parts.append("\n".join(["# Lessons of the human\n", *own]))
-        if lessons:
-            lines = "\n".join(lesson.line for lesson in lessons)
-            parts.append(f"# Lessons of earlier sessions here\n\n{quote('ledger', lines)}")
         if older := [past for past in self.history if 0 < past.n < self._first_changing]:
             table = history.table(older, limits["history"])
             parts.append(f"# History of experiments 1 to {older[-1].n}\n\n{quote('ledger', table)}")
-        return ["\n\n".join(parts), self._code]
+        return ["\n\n".join(parts), "\n\n".join([self._code, *self.about_lessons])]
 
     def changing(self) -> str:
         """Return the part that is new in each brief."""

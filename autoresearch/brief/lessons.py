@@ -96,7 +96,9 @@ def _mark_line(line: str, words: Mapping[str, str]) -> str:
 
 
 def _line(tag: str, past: PastExperiment, trials: int) -> str:
-    return f"- {lesson(past)} [{tag}#{past.n}, {trials} trial{'' if trials == 1 else 's'}]"
+    """Return one line: text of an agent must not make another one, which would count as a person's."""
+    words = " ".join(lesson(past).split())
+    return f"- {words} [{tag}#{past.n}, {trials} trial{'' if trials == 1 else 's'}]"
 
 
 def lesson(past: PastExperiment) -> str:

@@ -210,7 +210,10 @@ class _Previewer:
         session = self.session
         if session is not None:
             return LessonChooser(lessons, ledger, session.tag, session.id, session.seed).choose(1, MAX_LESSON_TOKENS)
-        return LessonChooser(lessons, ledger).choose(1, MAX_LESSON_TOKENS)
+        choice = LessonChooser(lessons, ledger).choose(1, MAX_LESSON_TOKENS)
+        if choice.pool:
+            self.missing.append("which lessons it has is drawn when the session begins")
+        return choice
 
     def _find_data(self, device: str, command: CommandSpec | None) -> Dataset | None:
         """Return the data set of the session or of the settings; None, and a line for the user, if it is not there."""

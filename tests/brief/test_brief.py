@@ -224,7 +224,7 @@ def test_lessons_go_from_one_session_to_the_next(tmp_path: Path) -> None:
     kept.path.write_text(text.replace(lines[2] + "\n", ""))  # the human deletes one
     kept.add("may3", make_past(6), 1)
     assert len(kept.read("may9")) == 4 and found[2] not in kept.read("may9")
-    assert "may1#4" in brief(3, lessons=LessonChoice([], found)).stable[0]
+    assert "may1#4" in brief(3, lessons=LessonChoice([], found)).stable[1]
 
 
 def test_a_lesson_is_one_line_whatever_was_said() -> None:

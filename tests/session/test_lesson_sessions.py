@@ -59,7 +59,7 @@ class Reader:
         if len(self.briefs) == self.count:
             raise Exhausted("agent exhausted")
         self.briefs.append(brief)
-        told = brief.stable[0]
+        told = brief.stable[1]
         odds = 0.3 * (8.0 if f"[{HELPS}," in told else 1.0) * (0.1 if f"[{HARMS}," in told else 1.0)
         if self.rng.random() < odds / (1 + odds):
             level = int(re.findall(r"^LEVEL = (\d+)", brief.source, re.M)[0])
@@ -105,7 +105,7 @@ def test_the_ledger_says_which_lessons_each_brief_had(nights: Nights) -> None:
     uses = lesson_uses(nights.store)
     assert len(uses) == len(agent.briefs) == BLOCK_PROPOSALS + 1
     for use, brief in zip(uses, agent.briefs, strict=True):
-        told = brief.stable[0]
+        told = brief.stable[1]
         assert use.shown and all(f"[{key}," in told for key in use.shown)
         assert use.left_out and not any(f"[{key}," in told for key in use.left_out)
         assert "# Lessons of the human\n\n- use the schedule of last week\n" in told
