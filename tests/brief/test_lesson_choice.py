@@ -65,6 +65,11 @@ def test_the_level_of_a_pair_of_blocks_is_no_effect() -> None:
     """Keeps become rarer in a session: a lesson that was in both early blocks, and in neither late one, had luck."""
     early, late = Stratum(20, 12, 0, 0), Stratum(0, 0, 20, 1)
     assert lesson_effect([early, late]).p_above(1.0) == lesson_effect([]).p_above(1.0)
+    sides = [(frozenset(["old#1"]), frozenset[str]()), (frozenset[str](), frozenset(["old#1"]))]
+    uses = [
+        LessonUse(1, block, *sides[block // 2], n < (6 if block < 2 else 1)) for block in range(4) for n in range(10)
+    ]
+    assert abs(read_records(uses)["old#1"].effect.p_above(1.0) - lesson_effect([]).p_above(1.0)) < 1e-9
     assert lesson_effect([Stratum(10, 6, 10, 2)] * 2).p_above(1.0) > 0.95
     swapped = lesson_effect([Stratum(10, 2, 10, 6)] * 2), lesson_effect([Stratum(10, 6, 10, 2)] * 2)
     assert abs(swapped[0].quantile(0.3) + swapped[1].quantile(0.7)) < 0.01
