@@ -3,11 +3,10 @@
 import math
 from collections.abc import Iterable, Iterator
 
+from autoresearch.analysis.proportion import proportion
 from autoresearch.analysis.summary import SessionSummary
 from autoresearch.analysis.total import Interval
 from autoresearch.ledger import Session
-
-Z = 1.959964  # standard deviations: 95 % of a normal distribution lie within
 
 PINNED = ("budget", "device", "data", "eval_rows")  # settings that must be equal for scores to be compared
 
@@ -47,13 +46,3 @@ def keep_rates(a: SessionSummary, b: SessionSummary) -> Interval:
 def _rate(summary: SessionSummary) -> tuple[float, float, float]:
     kept, tried = len(summary.keeps), len(summary.candidates)
     return (kept / tried if tried else 0.0, *proportion(kept, tried))
-
-
-def proportion(successes: int, tries: int) -> tuple[float, float]:
-    """Return the 95 % interval of a share by Wilson's method (1927)."""
-    if tries == 0:
-        return 0.0, 1.0
-    share, square = successes / tries, Z * Z
-    middle = (share + square / (2 * tries)) / (1 + square / tries)
-    reach = Z / (1 + square / tries) * math.sqrt(share * (1 - share) / tries + square / (4 * tries * tries))
-    return max(0.0, middle - reach), min(1.0, middle + reach)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from autoresearch.analysis import advice, near_misses
 from autoresearch.analysis.ablate import Ablation, newest_ablation
+from autoresearch.analysis.advice import Suggestion
 from autoresearch.analysis.arm_counts import count_arms
 from autoresearch.analysis.draws import speed_effect
 from autoresearch.analysis.experiment_details import ExperimentDetails, read_details
@@ -61,7 +62,7 @@ class SessionSummary:
     stops: EarlyStops
     lost: list[tuple[int, Trial]]  # interrupted or disturbed trials with the number of their experiment
     program: str  # program.md as it is now
-    advice: list[str]  # lines that the evidence suggests for it
+    advice: list[Suggestion]  # lines that the evidence suggests for it
 
     @property
     def candidates(self) -> list[ExperimentRow]:
@@ -132,7 +133,7 @@ def read(store: Ledger, session: Session, runs: Path, now: float, program: str =
         stops=early_stops(store, session),
         lost=lost_trials(store, session),
         program=program,
-        advice=advice.lines(rows, near, by_category, state.sigma),
+        advice=advice.suggestions(rows, near, by_category, state.sigma),
     )
 
 

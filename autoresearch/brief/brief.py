@@ -11,10 +11,13 @@ from functools import cached_property
 from autoresearch.brief import history
 from autoresearch.brief.history import PastExperiment
 from autoresearch.brief.ideas import Idea, Paper
+from autoresearch.brief.lesson_choice import LessonChoice
+from autoresearch.brief.lessons import Lesson
 from autoresearch.brief.openings import Opening, describe_plateau
 from autoresearch.brief.script_contract import SCRIPT_CONTRACT
 from autoresearch.brief.source_code import show_source
 from autoresearch.brief.tokens import count_tokens, cut, quote, table_cell, take_fitting
+from autoresearch.files import JsonObject
 from autoresearch.ledger.unmeasured import describe_unmeasured
 from autoresearch.measure.interface import TRIAL
 from autoresearch.metric import EXACT, VAL_BPB, Metric
@@ -28,6 +31,7 @@ CHANGING_SHARE = 0.35  # of the stable part: the most that is new each time
 MIN_CHANGING_TOKENS = 2000  # that may be new each time in any case
 OVERHEAD_TOKENS = 1500  # for a role's instructions, tools, headings and quotes
 MAX_SHARES = {"program": 0.15, "papers": 0.15, "lessons": 0.06, "history": 0.2}  # of the whole brief
+MAX_LESSON_TOKENS = int(MAX_SHARES["lessons"] * MAX_BRIEF_TOKENS)
 MAX_SOURCE_SHARE = 0.6  # of the whole brief
 MAX_QUOTE_CHARS = 300  # of what an agent wrote on an experiment that an opening names
 DIFF_OVERHEAD_TOKENS = 60  # for the heading and the quotes of a diff
@@ -114,7 +118,7 @@ class Brief:
     measured: list[str] = field(default_factory=list)  # lines on the newest trials (newest_trials.py)
     ideas: list[Idea] = field(default_factory=list)
     papers: list[Paper] = field(default_factory=list)
-    lessons: list[str] = field(default_factory=list)
+    lessons: LessonChoice = field(default_factory=LessonChoice)
     agent: str = ""
     arm: str | None = None  # who is asked, in a session with several researchers
     proposals: int = 1
@@ -147,26 +151,55 @@ class Brief:
         facts = "\n".join(f"- {fact}" for fact in self.trial)
         return [f"# The trial\n\n{facts}"] if facts else []
 
+    @property
+    def lesson_use(self) -> JsonObject:
+        """Return which lessons this brief has, and which were left out by chance; empty if there were none."""
+        return self.lessons.use(self._lessons[1]) if self.lessons.pool else {}
+
+    @cached_property
+    def _code(self) -> str:
+        what = "the incumbent" if self.parent is None else f"experiment {self.parent.n}"
+        return show_source(self.source, f", {what}", int(MAX_SOURCE_SHARE * self.max_tokens))
+
+    @cached_property
+    def _limits(self) -> dict[str, int]:
+        """Return the most tokens of each stable part with a share of its own."""
+        fixed = count_tokens(self.contract) + count_tokens(self._code)
+        room = self.max_tokens - fixed - MIN_CHANGING_TOKENS - OVERHEAD_TOKENS
+        scale = min(1.0, max(0, room) / (sum(MAX_SHARES.values()) * self.max_tokens))
+        return {name: int(share * scale * self.max_tokens) for name, share in MAX_SHARES.items()}
+
+    @cached_property
+    def _lessons(self) -> tuple[list[str], list[Lesson]]:
+        """Return the lessons that fit: lines of a person, and lines of the ledger."""
+        left = self._limits["lessons"] - 20
+        own = take_fitting(self.lessons.own, left)
+        left -= sum(count_tokens(f"{line}\n") for line in own)
+        fitting = take_fitting((lesson.line for lesson in self.lessons.lines), left)
+        return own, self.lessons.lines[: len(fitting)]
+
+    @property
+    def about_lessons(self) -> list[str]:
+        """Return the sections with lessons, which change most often of what is stable: they come last there."""
+        own, lessons = self._lessons
+        sections = ["\n".join(["# Lessons of the human\n", *own])] if own else []
+        if lessons:
+            lines = "\n".join(lesson.line for lesson in lessons)
+            sections.append(f"# Lessons of earlier sessions here\n\n{quote('ledger', lines)}")
+        return sections
+
     @cached_property
     def stable(self) -> list[str]:
         """Return the parts that seldom change, to be cached: the human's texts and the older history; train.py."""
-        what = "the incumbent" if self.parent is None else f"experiment {self.parent.n}"
-        code = show_source(self.source, f", {what}", int(MAX_SOURCE_SHARE * self.max_tokens))
-        room = (
-            self.max_tokens - count_tokens(self.contract) - count_tokens(code) - MIN_CHANGING_TOKENS - OVERHEAD_TOKENS
-        )
-        scale = min(1.0, max(0, room) / (sum(MAX_SHARES.values()) * self.max_tokens))
-        limits = {name: int(share * scale * self.max_tokens) for name, share in MAX_SHARES.items()}
+        limits = self._limits
         parts = [*self.about_trial, f"# program.md\n\n{cut(self.program.strip(), limits['program'])}"]
         papers = [quote(f"paper {paper.name}", paper.text) for paper in self.papers]
         if fitting := take_fitting(papers, limits["papers"]):
             parts.append("\n\n".join(["# Papers", *fitting]))
-        if lessons := take_fitting(self.lessons, limits["lessons"] - 20):
-            parts.append(f"# Lessons of earlier sessions here\n\n{quote('ledger', chr(10).join(lessons))}")
         if older := [past for past in self.history if 0 < past.n < self._first_changing]:
             table = history.table(older, limits["history"])
             parts.append(f"# History of experiments 1 to {older[-1].n}\n\n{quote('ledger', table)}")
-        return ["\n\n".join(parts), code]
+        return ["\n\n".join(parts), "\n\n".join([self._code, *self.about_lessons])]
 
     def changing(self) -> str:
         """Return the part that is new in each brief."""

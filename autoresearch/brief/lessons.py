@@ -1,7 +1,8 @@
-"""Lessons for later sessions on the same machine and data: one line for each verdict."""
+"""Lessons for later sessions on the same machine and data: one line for each verdict, and lines of a person."""
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +17,19 @@ HEAD = """\
 
 One line for each verdict on {about}.
 They are shown to agents in later sessions on the same machine, data and budget. Edit or delete lines as you like.
+A line of your own (`- ...`) is always shown. One that ends with (expired: ...) is not shown: remove this to show it.
 
 """
+_LINE = re.compile(r"(?P<line>- .*?(?: \[(?P<key>[^\s\[\]]+#\d+), \d+ trials?\])?)(?P<mark> \(expired: [^()]*\))?\s*")
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """One line of the file without its mark; `key` is tag#n of its evidence, empty for a line that a person wrote."""
+
+    line: str
+    key: str = ""
+    is_marked: bool = False  # as expired
 
 
 @dataclass(frozen=True)
@@ -47,20 +59,46 @@ class Lessons:
 
     def correct(self, tag: str, past: PastExperiment, trials: int) -> None:
         """Replace the lesson of a verdict that was changed, if the file still has it."""
-        lines = self.path.read_text(errors="replace").splitlines() if self.path.exists() else []
+        lines = self._read_lines()
         corrected = [_line(tag, past, trials) if f"[{tag}#{past.n}," in line else line for line in lines]
-        if corrected != lines:
-            write_atomically(self.path, [f"{line}\n" for line in corrected])
+        self._replace(lines, corrected)
 
-    def read(self, without: str) -> list[str]:
-        """Return the lines, kept changes first, then the newest; without those of the session `without`."""
-        text = self.path.read_text(errors="replace") if self.path.exists() else ""
-        lines = [line for line in reversed(text.splitlines()) if line.startswith("- ") and f"[{without}#" not in line]
-        return sorted(lines, key=lambda line: not line.startswith("- keep"))
+    def mark(self, words: Mapping[str, str]) -> None:
+        """Mark lessons as expired; `words` say why, by the key of the lesson."""
+        lines = self._read_lines()
+        self._replace(lines, [_mark_line(line, words) for line in lines])
+
+    def read(self, without: str = "") -> list[Lesson]:
+        """Return the lessons, kept changes first, then the newest; without those of the session `without`."""
+        lessons = [lesson for line in reversed(self._read_lines()) if (lesson := _read_line(line)) is not None]
+        others = [lesson for lesson in lessons if not lesson.key.startswith(f"{without}#")]
+        return sorted(others, key=lambda lesson: not lesson.line.startswith("- keep"))
+
+    def _read_lines(self) -> list[str]:
+        return self.path.read_text(errors="replace").splitlines() if self.path.exists() else []
+
+    def _replace(self, before: list[str], lines: list[str]) -> None:
+        if lines != before:
+            write_atomically(self.path, [f"{line}\n" for line in lines])
+
+
+def _read_line(line: str) -> Lesson | None:
+    """Return the lesson of a line of the file; None if it is no item of the list."""
+    match = _LINE.fullmatch(line)
+    return Lesson(match["line"], match["key"] or "", match["mark"] is not None) if match else None
+
+
+def _mark_line(line: str, words: Mapping[str, str]) -> str:
+    lesson = _read_line(line)
+    if lesson is None or lesson.is_marked or lesson.key not in words:
+        return line
+    return f"{lesson.line} (expired: {words[lesson.key]})"
 
 
 def _line(tag: str, past: PastExperiment, trials: int) -> str:
-    return f"- {lesson(past)} [{tag}#{past.n}, {trials} trial{'' if trials == 1 else 's'}]"
+    """Return one line: text of an agent must not make another one, which would count as a person's."""
+    words = " ".join(lesson(past).split())
+    return f"- {words} [{tag}#{past.n}, {trials} trial{'' if trials == 1 else 's'}]"
 
 
 def lesson(past: PastExperiment) -> str:

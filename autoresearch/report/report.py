@@ -254,6 +254,8 @@ def _programs(summary: SessionSummary) -> Iterator[Block]:
         words = "The counts above suggest these lines for the next session. To add them, paste them or use"
         yield Paragraph([words, " ", Verbatim("git apply"), "."])
         yield Code(advice.patch(summary.program, summary.advice, summary.session.tag), "diff")
+        yield Table(["line", "evidence"], [[each.line.partition(":")[0], each.evidence] for each in summary.advice])
+        yield Paragraph(["To try them beside program.md as it is:", " ", Verbatim("autoresearch advice --arm"), "."])
 
 
 def _protection(summary: SessionSummary) -> Iterator[Block]:

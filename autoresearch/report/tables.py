@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from autoresearch.analysis.compare import proportion
+from autoresearch.analysis.proportion import proportion
 from autoresearch.ledger import ExperimentRow
 from autoresearch.ledger.breakdown import GroupSums
 from autoresearch.ledger.statements import PREDICTIONS, is_dead_end

@@ -9,10 +9,10 @@ from pathlib import Path
 from autoresearch import hardware
 from autoresearch.analysis import near_misses
 from autoresearch.brief import ideas, newest_trials
-from autoresearch.brief.brief import MAX_BRIEF_TOKENS, Brief, Parent
+from autoresearch.brief.brief import MAX_BRIEF_TOKENS, MAX_LESSON_TOKENS, Brief, Parent
 from autoresearch.brief.history import PastExperiment
 from autoresearch.brief.human_text import HumanText
-from autoresearch.brief.lessons import Lessons
+from autoresearch.brief.lesson_choice import LessonChooser
 from autoresearch.brief.newest_trials import MeasuredVersion
 from autoresearch.brief.openings import Opening, find_openings
 from autoresearch.brief.reliability import describe_reliability
@@ -42,7 +42,7 @@ class Briefing:
     context: SessionContext
     evidence: Evidence
     program: Path
-    lessons: Lessons
+    lessons: LessonChooser
     offers: bool  # the agent takes openings (brief/openings.py); one without a model does not
     conditions: Conditions
     task: str | None = None  # where a command measures
@@ -96,7 +96,7 @@ class Briefing:
             measured=self._measured(incumbent, history) if offers and self.task is None else [],
             ideas=ideas.read_ideas(self.ideas_text.read(), everything),
             papers=ideas.read_papers(self.program.with_name("papers"), MAX_BRIEF_TOKENS),
-            lessons=self.lessons.read(without=row.tag),
+            lessons=self.lessons.choose(n, MAX_LESSON_TOKENS),
             agent=row.agent.partition(":")[0] if own is None else own.agent.name,
             arm=None if own is None else own.name,
             task=self.task,

@@ -14,8 +14,9 @@ from autoresearch import hardware
 from autoresearch.agents import auto
 from autoresearch.agents.told import full_text, is_told
 from autoresearch.brief import ideas
-from autoresearch.brief.brief import MAX_BRIEF_TOKENS, Brief
+from autoresearch.brief.brief import MAX_BRIEF_TOKENS, MAX_LESSON_TOKENS, Brief
 from autoresearch.brief.human_text import HumanText
+from autoresearch.brief.lesson_choice import LessonChoice, LessonChooser
 from autoresearch.brief.lessons import Lessons
 from autoresearch.brief.tokens import count_tokens
 from autoresearch.config import NO_PROGRAM, Config, cache_folder, config_of_arm
@@ -112,7 +113,7 @@ def preview(root: Path, flags: Mapping[str, object], tag: str | None = None) -> 
         made = _Previewer(root, config.model_copy(update=pinned), workspace, session, agent, arm)
         base = ledger.experiment(session.id, 0)
         if base is None or base.verdict != "keep":
-            return made.before_the_base(base)
+            return made.before_the_base(ledger, base)
         return made.within(ledger, session)
 
 
@@ -157,7 +158,8 @@ class _Previewer:
         evidence = Evidence(context, config.replicates, prior_noise(ledger, session), limits)
         lessons = Lessons.locate(context.runs, session.identity, session.settings)
         conditions = replace(self.conditions, settings=self._settings_of(ledger, session))
-        briefing = Briefing(context, evidence, self.root / config.program, lessons, True, conditions, self.task)
+        chooser = LessonChooser(lessons, ledger, session.tag, session.id, session.seed)
+        briefing = Briefing(context, evidence, self.root / config.program, chooser, True, conditions, self.task)
         parents = ParentChooser.of(context, evidence, config.archive)
         parent = None if parents is None else parents.choose()
         brief = briefing.write(1 + (newest(ledger, session) or 0), parent=parent)
@@ -179,7 +181,7 @@ class _Previewer:
             return replace(found, gpu=slot)
         return replace(found, cores=tuple(slot), threads=len(slot)) if slot else found
 
-    def before_the_base(self, base: Experiment | None = None) -> Preview:
+    def before_the_base(self, ledger: Ledger | None = None, base: Experiment | None = None) -> Preview:
         """Return the first brief, without what is known when the base is measured."""
         settings, program = self.conditions.settings, self.root / self.config.program
         text = base.text if base else None
@@ -206,7 +208,7 @@ class _Previewer:
                 trial=[*self.conditions.describe(None), *limits.describe()],
                 ideas=ideas.read_ideas(thought, []),
                 papers=ideas.read_papers(program.with_name("papers"), MAX_BRIEF_TOKENS),
-                lessons=self._lessons(),
+                lessons=self._lessons(ledger),
                 task=self.task,
                 rules=self.rules,
                 metric=self.conditions.command.metric if self.conditions.command else VAL_BPB,
@@ -223,14 +225,20 @@ class _Previewer:
         found = auto.find_researchers(self.config, os.environ, auto.home_folder())
         return found[0].agent if found else auto.SWEEP
 
-    def _lessons(self) -> list[str]:
-        """Return the lessons of earlier sessions on the same data, if it is there."""
+    def _lessons(self, ledger: Ledger | None) -> LessonChoice:
+        """Return lessons of earlier sessions on the same data, if it is there; a new session draws its own."""
         settings, basis = self.conditions.settings, self.conditions.command or self.conditions.data
         if basis is None:
-            return []
+            return LessonChoice()
         identity = hardware.identity(settings.device, settings.gpu, basis.hash)
         lessons = Lessons.locate(self.root / "runs", identity, {"budget": str(settings.budget)})
-        return lessons.read(without=self.session.tag if self.session else "")
+        session = self.session
+        if session is not None:
+            return LessonChooser(lessons, ledger, session.tag, session.id, session.seed).choose(1, MAX_LESSON_TOKENS)
+        choice = LessonChooser(lessons, ledger).choose(1, MAX_LESSON_TOKENS)
+        if choice.pool:
+            self.missing.append("which lessons it has is drawn when the session begins")
+        return choice
 
     def _find_data(self, device: str, command: CommandSpec | None) -> Dataset | None:
         """Return the data set of the session or of the settings; None, and a line for the user, if it is not there."""

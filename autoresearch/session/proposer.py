@@ -26,6 +26,7 @@ from autoresearch.errors import describe_failure, format_traceback, is_unexpecte
 from autoresearch.files import JsonObject
 from autoresearch.judge import SIMPLER_MODES
 from autoresearch.ledger import Experiment, duplicates, find_merge
+from autoresearch.ledger.lesson_uses import LESSONS
 from autoresearch.session import describe
 from autoresearch.session.arms import Arm, ArmAway, Arms, NobodyAble
 from autoresearch.session.briefing import Briefing
@@ -313,7 +314,9 @@ class CandidateMaker:
         return [experiment]
 
     def _add(self, checked: CheckedProposal, trace: list[JsonObject], shared: JsonObject) -> Experiment:
-        """Record a proposal with a trace; `shared` is added to its params."""
+        """Record a proposal with a trace; `shared` is added to its params, and the lessons of a model's brief."""
+        if checked.agent.model is not None and (use := checked.brief.lesson_use):
+            shared = {**shared, LESSONS: use}
         proposal, brief = checked.proposal, self._brief_of(checked.proposal, checked.brief)
         columns = describe.proposal_columns(replace(proposal, params=proposal.params | shared), brief) | {
             "arm": brief.arm,

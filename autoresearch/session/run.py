@@ -11,6 +11,7 @@ from autoresearch.agents import registry
 from autoresearch.agents.base import Agent, Proposal
 from autoresearch.agents.scripted import FixedAgent, Scripted
 from autoresearch.analysis import total
+from autoresearch.brief.lesson_choice import LessonChooser
 from autoresearch.brief.lessons import Lessons
 from autoresearch.errors import UserError, describe_error, require
 from autoresearch.files import JsonObject
@@ -28,6 +29,7 @@ from autoresearch.session.early_stop import EarlyStop
 from autoresearch.session.events import Listener, SessionClosed, SessionOpened
 from autoresearch.session.evidence import Evidence, prior_noise
 from autoresearch.session.fillers import Fillers
+from autoresearch.session.lesson_expiry import expire_lessons
 from autoresearch.session.lookahead import Lookahead
 from autoresearch.session.loop import SessionLoop
 from autoresearch.session.maintenance import Maintenance
@@ -95,6 +97,7 @@ def run_session(
         inputs = _loop_inputs(context, project, limits, None)
         loop = assemble(context, inputs)
         reason = loop.run()
+        Crashes(context).guard(0, lambda: expire_lessons(context, loop.lessons))
         if inputs.tools is not None:  # an agent that is still at work may not run anything beside what follows
             inputs.tools.close()
         if reason != "interrupted":
@@ -180,7 +183,8 @@ def assemble(context: SessionContext, inputs: LoopInputs) -> SessionLoop:
     evidence = Evidence(context, inputs.replicates, prior_noise(context.ledger, row), inputs.constraints)
     lessons = Lessons.locate(context.runs, inputs.identity, row.settings)
     offers = inputs.agent.model is not None
-    briefing = Briefing(context, evidence, inputs.program, lessons, offers, inputs.referees[0], inputs.task)
+    chooser = LessonChooser(lessons, context.ledger, row.tag, row.id, row.seed)
+    briefing = Briefing(context, evidence, inputs.program, chooser, offers, inputs.referees[0], inputs.task)
     arms = Arms(context, inputs.arms or [Arm(inputs.agent, proposals=inputs.proposals)], inputs.usd_per_hour)
     proposer = Proposer(context, arms, inputs.stand_in, inputs.constraints, tools=inputs.tools)
     maintenance = Maintenance(context, inputs.max_bytes)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from urllib.parse import quote
 
 from autoresearch.analysis import compare
-from autoresearch.analysis.compare import Z, proportion
+from autoresearch.analysis.proportion import Z, proportion
 from autoresearch.analysis.summary import SessionSummary
 from autoresearch.analysis.total import Interval
 from autoresearch.errors import require

@@ -51,7 +51,7 @@ def test_a_night_with_a_model(
     assert all('"kind": "tool"' in trace and '"kind": "rationale"' in trace for trace in traces)
     assert any('"kind": "sent back"' in trace and "I am done" in trace for trace in traces)
     assert "idea 1: try it backwards" in traces[0]
-    assert len(lessons.read(without="other")) == 3 and "(optimiser): " in lessons.read(without="other")[0]
+    assert len(lessons.read(without="other")) == 3 and "(optimiser): " in lessons.read(without="other")[0].line
 
 
 @pytest.mark.slow

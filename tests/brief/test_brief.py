@@ -11,7 +11,8 @@ from autoresearch.brief import history, ideas, lessons
 from autoresearch.brief.brief import Brief
 from autoresearch.brief.history import PastExperiment
 from autoresearch.brief.ideas import Paper
-from autoresearch.brief.lessons import Lessons
+from autoresearch.brief.lesson_choice import LessonChoice
+from autoresearch.brief.lessons import Lesson, Lessons
 from autoresearch.brief.openings import Opening
 from autoresearch.brief.tokens import count_tokens, cut, quote
 from autoresearch.measure import facts
@@ -55,7 +56,7 @@ def test_it_never_passes_its_ceiling(count: int, burden: str) -> None:
             program="word " * big,
             notes=["note " * 50] * 200,
             feedback=["refused " * 1000] * 20,
-            lessons=["- keep: " + "y" * 100] * 500,
+            lessons=LessonChoice(["- mine"] * 9, [Lesson("- keep: " + "y" * 100, "t#1")] * 500, ["t#1"]),
             papers=[Paper("a.md", "z" * 5000)] * 9,
             openings=[Opening("refine", "go on", 7, 7, "idea " * big)] * 10,
         )
@@ -214,15 +215,16 @@ def test_lessons_go_from_one_session_to_the_next(tmp_path: Path) -> None:
     kept.add("may2", make_past(5), 1)
     assert Lessons.locate(tmp_path, identity, {"budget": "5m"}).read("x") == []
     found = kept.read(without="may2")
-    assert [re.findall(r"\[(\S+),", line)[0] for line in found] == ["may1#4", "may1#2", "may1#1"]
-    assert found[0].startswith("- keep (optimiser): ") and "predicted -0.0010, measured +0.0020" in found[0]
-    assert found[1].startswith("- crash (schedule): hypothesis 2") and "not better: 2" in found[1]
+    assert [lesson.key for lesson in found] == ["may1#4", "may1#2", "may1#1"]
+    lines = [lesson.line for lesson in found]
+    assert lines[0].startswith("- keep (optimiser): ") and "predicted -0.0010, measured +0.0020" in lines[0]
+    assert lines[1].startswith("- crash (schedule): hypothesis 2") and "not better: 2" in lines[1]
     text = kept.path.read_text()
     assert "EPYC, data abc, budget 15cpu" in text and text.count("\n- ") == 4
-    kept.path.write_text(text.replace(found[2] + "\n", ""))  # the human deletes one
+    kept.path.write_text(text.replace(lines[2] + "\n", ""))  # the human deletes one
     kept.add("may3", make_past(6), 1)
     assert len(kept.read("may9")) == 4 and found[2] not in kept.read("may9")
-    assert "may1#4" in brief(3, lessons=found).stable[0]
+    assert "may1#4" in brief(3, lessons=LessonChoice([], found)).stable[1]
 
 
 def test_a_lesson_is_one_line_whatever_was_said() -> None:

@@ -22,6 +22,7 @@ COMMANDS = {
     "diff": ["diff", "0", "1"],
     "best": ["best"],
     "brief": ["brief"],
+    "lessons": ["lessons", "--all"],
     "sessions": ["sessions"],
     "trial": ["trial"],
     "plan": ["plan"],

@@ -12,7 +12,7 @@ from support.repositories import git
 from support.web_client import Tags
 
 from autoresearch.analysis import advice, summary
-from autoresearch.analysis.compare import proportion
+from autoresearch.analysis.proportion import proportion
 from autoresearch.hardware import EVALUATOR
 from autoresearch.ledger import Ledger, Session
 from autoresearch.report import chart, html, markdown, report, tree
@@ -334,13 +334,14 @@ def test_labels_of_keeps_lie_apart():
 
 def test_the_patch_for_program_md_applies(ledger, session, finished):
     rows = [experiment(n, "crash", delta=None) for n in range(1, 12)]
-    lines = advice.lines(rows, [], [group("category", "schedule", experiments=11, failed=11)], 0.1)
-    assert lines == ["Make sure that a change runs: 11 of 11 gave no score."]
+    lines = advice.suggestions(rows, [], [group("category", "schedule", experiments=11, failed=11)], 0.1)
+    assert [each.line for each in lines] == ["Make sure that a change runs: 11 of 11 gave no score."]
+    assert lines[0].evidence == "without a score: 11 of 11, between 74 % and 100 % (95 %)"
     text = (finished / "program.md").read_text()
     (finished / "advice.patch").write_text(advice.patch(text, lines, "t"))
     git(finished, "apply", "advice.patch")
     after = (finished / "program.md").read_text()
-    assert after.startswith(text) and after.endswith(f"- {lines[-1]}\n") and "## What session t showed" in after
+    assert after.startswith(text) and after.endswith(f"- {lines[-1].line}\n") and "## What session t showed" in after
     git(finished, "checkout", "program.md")
     assert advice.patch(text, [], "t") == ""
 

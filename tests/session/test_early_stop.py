@@ -149,7 +149,7 @@ def test_what_is_stopped_counts_as_tried(session: SessionLoop) -> None:
     assert chart.kind_of(next(each for each in rows if each.n == stopped.n)) == "dot"
     cells = results_tsv(store, row).splitlines()[1 + stopped.n].split("\t")
     assert (cells[1], cells[3]) == ("nan", "discard")
-    assert f"[t#{stopped.n}, 1 trial]" in "".join(session.lessons.read(without=""))
+    assert f"[t#{stopped.n}, 1 trial]" in session.lessons.path.read_text()
     assert len(effects(store, row.id)) == len(LOSERS)
     assert judge.learn(effects(store, row.id)).share < judge.Beliefs().share  # it was no gain
 

@@ -300,7 +300,7 @@ def test_a_near_miss_that_fillers_refute_is_none_any_more(make: Make) -> None:
     trials, of_base = (session.evidence.trials(each) for each in (row, of(session, 0)))
     assert any(trial.purpose == "filler" for trial in [*trials, *of_base])
     assert row.val_bpb == pytest.approx(fmean(session.evidence.scores(row)))
-    lesson = next(line for line in session.lessons.read(without="") if "[t#1," in line)
+    lesson = next(each.line for each in session.lessons.read() if each.key == "t#1")
     assert f"measured {row.delta:+.4f}; {(row.reason or '').split(':')[0]} [t#1, {len(trials)} trials]" in lesson
 
 

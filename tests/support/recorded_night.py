@@ -14,6 +14,7 @@ from pathlib import Path
 from support.sessions import context_of
 
 from autoresearch.brief.brief import Brief
+from autoresearch.brief.lesson_choice import LessonChooser
 from autoresearch.brief.lessons import Lessons
 from autoresearch.data.dataset import Dataset
 from autoresearch.ledger import Ledger
@@ -92,7 +93,7 @@ def brief_before(folder: Path, n: int) -> Brief:
     with open_before(folder, n) as ledger:
         context = context_of(ledger, ledger.find_session(TAG))
         evidence, row = Evidence(context, replicates=3), context.row
-        lessons = Lessons.locate(context.runs, row.identity, row.settings)
+        lessons = LessonChooser(Lessons.locate(context.runs, row.identity, row.settings), ledger=None)
         referee = CellReferee(SETTINGS, DATA)
         return Briefing(context, evidence, folder / "program.md", lessons, True, referee).write(n)
 

@@ -72,7 +72,7 @@ OF_SEVERAL_FILES = {
 
 def initial_files(brief: "Brief") -> dict[str, bytes]:
     """Return the files of the folder at the start, by name."""
-    instructions = "\n\n".join([_head(brief), brief.stable[0], brief.changing()])
+    instructions = "\n\n".join([_head(brief), brief.stable[0], *brief.about_lessons, brief.changing()])
     texts = {"program.md": brief.program, "BRIEF.md": f"{instructions}\n"}
     tree = SourceTree.parse(brief.source)
     if tree.framed:
