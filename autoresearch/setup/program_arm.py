@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from autoresearch.config import FILE, Config
+from autoresearch.config import FILE, Config, split_agents
 from autoresearch.errors import UserError
 from autoresearch.files import JsonObject, read_text
 from autoresearch.setup.new_project import write_new
@@ -40,8 +40,7 @@ def add_program_arm(root: Path, config: Config, agent: str, text: str) -> Progra
     name = program.relative_to(root).as_posix()
     arms = [*known, {**known[0], "name": program.stem, "program": name}]
     write_new(program, text)
-    is_set = ARMS in Config.model_fields and _remember(root, arms)
-    return ProgramArm(program, arms, is_set)
+    return ProgramArm(program, arms, _remember(root, arms))
 
 
 def _free_name(program: Path) -> Path:
@@ -55,8 +54,8 @@ def _free_name(program: Path) -> Path:
 def _read_arms(root: Path) -> list[JsonObject]:
     """Return the arms of the settings file, which was read without an error before."""
     found = (yaml.safe_load(read_text(root / FILE) or "") or {}).get(ARMS) or []
-    agents = found.split(",") if isinstance(found, str) else found
-    return [{"agent": each.strip()} if isinstance(each, str) else dict(each) for each in agents]
+    agents = split_agents(found) if isinstance(found, str) else found
+    return [{"agent": each} if isinstance(each, str) else dict(each) for each in agents]
 
 
 def _remember(root: Path, arms: Sequence[JsonObject]) -> bool:
