@@ -38,6 +38,7 @@ __all__ = [
     "how_to_price",
     "load",
     "serve_token_file",
+    "split_agents",
     "split_paths",
 ]
 
