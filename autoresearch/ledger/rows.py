@@ -42,6 +42,9 @@ FILLER = "filler"  # purpose of a trial that ran only because no candidate was r
 CONVERSATION = "conversation"  # in `params`: the first experiment of the conversation, where several were wanted of it
 POOLED = "pooled"  # in `params`: the near misses whose changes a pool has together; its agent and its mode are ...
 POOL = "pool"  # ... this
+PRESCREEN = "prescreen"  # purpose of a trial of a candidate in the screening pool, and ...
+REFERENCE = "reference"  # ... of its incumbent there: such scores are comparable with no other purpose's
+ELSEWHERE = (PRESCREEN, REFERENCE)
 TRANSFER = "transfer"  # purpose of a trial at a longer budget: its score is comparable with no other purpose's
 AFTERWARDS = ("total", "ablate", TRANSFER, "checkpoint")  # purposes of trials after the search, which decide no verdict
 
@@ -162,7 +165,7 @@ class Experiment:
 
     @property
     def stopped(self) -> bool:
-        """Return whether its screening was stopped, because its curve said that it had lost: it has no score."""
+        """Return whether its curve, or a prescreen, said that it had lost: it has no score."""
         return is_stopped(self.verdict, self.delta, self.p_gain)
 
     @property
@@ -322,7 +325,10 @@ def is_unmeasured(verdict: str | None, val_bpb: float | None, delta: float | Non
 
 
 def is_stopped(verdict: str | None, delta: float | None, p_gain: float | None) -> bool:
-    """Return whether the screening of an experiment was stopped early: it has odds of a gain, and no score."""
+    """Return whether an experiment has odds of a gain, and no score.
+
+    Its screening was stopped early, or a prescreen dropped it.
+    """
     return verdict == "discard" and delta is None and p_gain is not None
 
 
