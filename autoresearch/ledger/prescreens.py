@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from autoresearch.ledger.rows import ELSEWHERE, Session, Trial
+from autoresearch.ledger.scores import newest_sigma
 from autoresearch.ledger.store import Ledger
 
 SCREENED = "screened"  # kind of the event of a candidate that was dropped or promoted
@@ -56,6 +57,14 @@ def screened_in(ledger: Ledger, session: Session, pool: str) -> list[Screened]:
     events = ledger.events(session.id, kind=SCREENED)
     found = {event.n: Screened(n=event.n or 0, **event.data) for event in events if event.data.get("pool") == pool}
     return list(found.values())
+
+
+def dropped_gains(ledger: Ledger, session: Session) -> dict[int, float]:
+    """Return the difference to expect of each dropped experiment: that of its own pool, in sigma, in this sigma."""
+    sigma = newest_sigma(ledger, session) or 0.0
+    events = ledger.events(session.id, kind=SCREENED)
+    dropped = (event for event in events if not (event.data["promoted"] or event.data["audited"]))
+    return {event.n: sigma * event.data["gain"] for event in dropped if event.n is not None}
 
 
 def confirmed_gains(ledger: Ledger, session: Session) -> dict[int, tuple[float, int]]:

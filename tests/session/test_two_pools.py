@@ -18,7 +18,7 @@ from support.sessions import context_of, session_of
 
 from autoresearch.data.dataset import Dataset
 from autoresearch.ledger import Experiment, Ledger, Session, Trial
-from autoresearch.ledger.prescreens import DROPPED, SCREENED, SCREENING_ENDS
+from autoresearch.ledger.prescreens import DROPPED, SCREENED, SCREENING_ENDS, dropped_gains
 from autoresearch.ledger.rows import ELSEWHERE, PRESCREEN, REFERENCE
 from autoresearch.measure.result import Result
 from autoresearch.measure.settings import CONFIRM, SCREEN, Settings, TrialPlan
@@ -215,3 +215,11 @@ def test_trials_elsewhere_do_not_touch_a_candidate_that_is_being_confirmed(
 ) -> None:
     first, other = (found(1.0, base, each, own, confirmed) for each in (there, others))
     assert first == other
+
+
+def test_a_dropped_candidate_tells_an_agent_what_to_expect_of_it(make: Make) -> None:
+    session = make([("ALPHA", 1.5)])
+    session.run()
+    context = session.context
+    (expected,) = dropped_gains(context.ledger, context.row).values()
+    assert expected == pytest.approx(0.5, rel=0.9) and expected > 0
