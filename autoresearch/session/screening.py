@@ -91,8 +91,9 @@ class Screening:
         is_open = bool(done) and done[-1].outcome == "ok" and self.find(experiment.n) is None
         if is_open and self.next_step(experiment, rival, decide) in (DROP, PROMOTE):
             found = asdict(self.assess(experiment, rival, decide))
-            words = "promoted" if found["promoted"] else "to be confirmed as a check" if found["audited"] else "dropped"
-            self.context.emit(SCREENED, found.pop("n"), f"{words} ({self.pool.kind}): {found['reason']}", **found)
+            words = f"promoted on {self.pool.kind}: " if found["promoted"] else ""
+            check = ", but confirmed as a check" if found["audited"] else ""
+            self.context.emit(SCREENED, found.pop("n"), f"{words}{found['reason']}{check}", **found)
 
     def find(self, n: int) -> Screened | None:
         """Return what was decided about an experiment in this pool."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from support.clusters import add_node
-from support.fleet_sessions import finish, results_of, start
+from support.fleet_sessions import results_of, start
 from support.programs import autoresearch
 from support.repositories import BIGRAM, make_repository
 
@@ -16,6 +16,8 @@ from autoresearch.ledger import Ledger
 from autoresearch.ledger.rows import ELSEWHERE, PRESCREEN
 
 pytestmark = pytest.mark.slow
+
+PATIENCE_S = 1200.0  # some twelve trials, each in a process of Ray, on a busy machine
 
 # What the kernel would say on a machine with another processor.
 OTHER = """
@@ -54,9 +56,12 @@ def test_candidates_are_screened_on_one_kind_and_kept_on_the_other(
     (script / "01-blunter.py").write_text(BIGRAM.replace("SHARPNESS = 1.0", "SHARPNESS = 0.3"))
     (script / "02-sharper.py").write_text(BIGRAM.replace("SMOOTHING = 0.5", "SMOOTHING = 0.05"))
     ours = hardware.cpu_name().split(" (")[0]
-    env = settings_of | {"AUTORESEARCH_AGENT": f"scripted:{script}", "AUTORESEARCH_SEED": "7"}
+    own = {"AGENT": f"scripted:{script}", "SEED": "7", "REPLICATES": "2", "EARLY_STOP": "false"}
+    env = settings_of | {f"AUTORESEARCH_{name}": value for name, value in own.items()}
     pools = ["--pool", f"confirm={ours}", "--pool", "screen=Other processor"]
-    words = finish(start(root, env, "--ray", mixed.address, *pools))
+    run = start(root, env, "--ray", mixed.address, *pools)
+    _, words = run.communicate(timeout=PATIENCE_S)
+    assert run.returncode == 0, words
     with Ledger.open(root / "runs" / "ledger.db", readonly=True) as ledger:
         session = ledger.find_session("t")
         loser, gain = (ledger.experiment(session.id, n) for n in (1, 2))
