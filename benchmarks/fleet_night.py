@@ -13,7 +13,7 @@ import argparse
 import heapq
 import math
 import random
-from collections import Counter, deque
+from collections import defaultdict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from statistics import fmean
@@ -65,14 +65,16 @@ class Night:
     dropped: int = 0
 
     def run(self) -> "Night":
-        self.spent: Counter[str] = Counter()  # seconds of slots
+        self.spent: dict[str, float] = defaultdict(float)  # seconds of slots
         self.ready, self.promoted = deque[Candidate](), deque[Candidate]()
         self.idle: dict[str, int] = {SCREEN: self.screens, CONFIRM: self.confirms}
-        self.noise = judge.noise([], EARLIER)
+        self.noise = self.noise_there = judge.noise([], EARLIER)
+        self.versions, self.incumbents_there = list[list[Draw]](), list[list[Draw]]()
         self.past, self.past_there = list[tuple[float, float]](), list[tuple[float, float]]()
         self.fresh = [self._draw(0.0) for _ in range(BASE_TRIALS)]
         self.selecting, self.judged = list[Draw](), list[list[Draw]]()
         self.references, self.referring = list[Draw](), 0
+        self._learn_noise()
         self.events: list[tuple[float, int, Callable[[], None]]] = []
         self.sequence, self.is_asking = 0, False
         self._serve()
@@ -137,6 +139,11 @@ class Night:
         self._free(pool)
         return True
 
+    def _learn_noise(self) -> None:
+        """Estimate the noise of each pool from the repeated trials there."""
+        self.noise = judge.noise([*self.versions, self.fresh], EARLIER)
+        self.noise_there = judge.noise([*self.incumbents_there, self.references], EARLIER)
+
     # --- screening elsewhere
 
     def _screen(self, candidate: Candidate) -> None:
@@ -155,6 +162,7 @@ class Night:
         if number == self.number:
             self.referring -= 1
             self.references.append(self._draw(self.truth_there))
+            self._learn_noise()
         self._screen(candidate)
 
     def _decide_there(self, candidate: Candidate) -> None:
@@ -163,8 +171,8 @@ class Night:
         if not self.references:
             self.references.append(self._draw(self.truth_there))
         draw = [self._draw(self.truth_there + candidate.effect_there)]
-        decision = judge.decide("default", draw, self.references, self.noise, judge.learn(self.past_there))
-        self.past_there.append((decision.delta / self.noise.sigma, decision.p_gain))
+        decision = judge.decide("default", draw, self.references, self.noise_there, judge.learn(self.past_there))
+        self.past_there.append((decision.delta / self.noise_there.sigma, decision.p_gain))
         if decision.action != "discard" or self.rng.random() < AUDITED_SHARE:
             self.promoted.append(candidate)
         else:
@@ -189,6 +197,7 @@ class Night:
     def _compared(self, candidate: Candidate) -> None:
         if not self._is_superseded(candidate, CONFIRM):
             self.fresh.append(self._draw(self.truth))
+            self._learn_noise()
             self._decide(candidate)
 
     def _decide(self, candidate: Candidate) -> None:
@@ -205,6 +214,9 @@ class Night:
             self._keep(candidate)
         else:
             self.judged.append(candidate.draws)
+            if len(candidate.draws) > 2:
+                self.versions.append(candidate.draws[1:])
+                self._learn_noise()
         return self._free(CONFIRM)
 
     def _keep(self, candidate: Candidate) -> None:
@@ -212,8 +224,11 @@ class Night:
         self.truth += candidate.effect
         self.truth_there += candidate.effect_there
         self.empty += candidate.effect >= 0
+        self.versions.append(self.fresh)
+        self.incumbents_there.append(self.references)
         self.selecting, self.fresh = candidate.draws[:1], list(candidate.draws[1:])
         self.judged, self.references, self.referring = [], [], 0
+        self._learn_noise()
 
 
 def describe(name: str, nights: list[Night]) -> str:
@@ -231,7 +246,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--nights", type=int, default=10)
     parser.add_argument("--hours", type=float, default=8.0)
-    parser.add_argument("--correlation", type=float, nargs="+", default=[1.0, 0.7, 0.3])
+    parser.add_argument("--correlation", type=float, nargs="+", default=[1.0, 0.5])
     args = parser.parse_args()
     columns = ["slots", *COLUMNS, *PARTS]
     print(f"| {' | '.join(columns)} |\n{'|---' * len(columns)}|")
