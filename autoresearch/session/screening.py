@@ -30,6 +30,7 @@ from autoresearch.session.context import SessionContext
 
 DROP, PROMOTE = "drop", "promote"
 REFERENCES = 2  # trials of a later incumbent in the screening pool; of the base, as many as it has replicates
+MIN_REFERENCES, MIN_BASE_REFERENCES = 1, 2  # before a verdict: those of the base tell the noise
 MAX_FAILED_REFERENCES = 2  # in a row: the incumbent cannot be measured there
 OTHER_MEMORY = "oom"  # outcome that says nothing of another kind of card
 MIN_SCREENED = 40  # candidates, before it is asked whether screening pays
@@ -81,7 +82,7 @@ class Screening:
             return REFERENCE
         if not self._completed(experiment, PRESCREEN):
             return PRESCREEN
-        if good < wanted:  # those that ran were lost
+        if good < (MIN_REFERENCES if rival.n else MIN_BASE_REFERENCES):  # the others were lost, or still run
             return REFERENCE
         return PROMOTE if self.assess(experiment, rival, decide).is_confirmed else DROP
 

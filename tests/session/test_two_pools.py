@@ -54,7 +54,7 @@ def make(tmp_path: Path, quick: Settings, bytes_data: Dataset) -> Make:
     root = make_repository(tmp_path / "repository", PROGRAM)
 
     def make(
-        moves: list[tuple[str, float]], there: Measure = elsewhere, screens: int = 2, **options: Any
+        moves: list[tuple[str, float]], there: Measure = elsewhere, screens: int = 1, **options: Any
     ) -> SessionLoop:
         here = FunctionReferee(at_home, replace(quick, pool=CONFIRM))
         others = [FunctionReferee(there, replace(quick, pool=SCREEN)) for _ in range(screens)]
