@@ -13,7 +13,7 @@ from autoresearch.brief.history import PastExperiment
 from autoresearch.ledger import Experiment, Ledger, Session, Trial, duplicates
 from autoresearch.ledger.artefacts import Artefacts
 from autoresearch.ledger.baselines import baseline
-from autoresearch.ledger.rows import AFTERWARDS
+from autoresearch.ledger.rows import AFTERWARDS, ELSEWHERE
 from autoresearch.ledger.statements import describe_odds
 from autoresearch.ledger.unmeasured import describe_unmeasured
 from autoresearch.measure.facts import reported
@@ -58,7 +58,8 @@ def _describe_trial(trial: Trial, metric: Metric) -> str:
     if trial.val_bpb is None:
         return "unfinished" if trial.outcome is None else trial.outcome
     steps = reported(trial.result, "step")
-    return metric.score(trial.val_bpb) + (f" ({steps:.0f} steps)" if steps else "")
+    where = f", {trial.purpose} on {trial.result['pool']}" if trial.purpose in ELSEWHERE else ""
+    return metric.score(trial.val_bpb) + (f" ({steps:.0f} steps{where})" if steps else where)
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,9 @@ def run(
         None, "--ray", help="Run the trials on a Ray cluster: auto, HOST:PORT or ray://HOST:PORT (docs/fleet.md)."
     ),
     nodes: str = typer.Option(None, help="With --ray, the nodes that run trials: part of the name of their card."),
+    pool: list[str] = typer.Option(
+        None, help="With --ray, cards of two kinds: --pool confirm=H200 --pool screen=H100 (docs/fleet.md)."
+    ),
     wait: bool = typer.Option(False, "--wait", help="Wait until the slots are free; the hours count from then."),
     require_strong: bool = typer.Option(None, "--require-strong", help="Refuse to run if the cell is not STRONG."),
 ) -> None:
@@ -75,7 +78,7 @@ def run(
     flags: dict[str, object] = {"budget": budget, "tag": tag, "agent": agent, "model": model, "judge": judge}
     flags |= {"max_experiments": max_experiments, "max_usd": max_usd, "device": device, "slots": slots}
     flags |= {"hours": _hours(hours, minutes, until), "until": until, "target": target}
-    flags |= {"require_strong": require_strong, "ray": ray, "nodes": nodes}
+    flags |= {"require_strong": require_strong, "ray": ray, "nodes": nodes, "pools": pool or None}
     asked = time.time()
     # the session is recorded, whoever reads its summary
     sys.stdout = make_best_effort(sys.stdout.fileno(), sys.stdout.encoding)

@@ -44,6 +44,7 @@ __all__ = [
 
 MISNAMED_FILES = ("autoresearch.yml", ".autoresearch.yaml", ".autoresearch.yml")  # nobody reads them
 ENDS = ("hours", "until")  # of a run: a source that gives one of them overrides both of the sources before it
+FLAGS = {"pools": "pool"}  # settings whose flag has another name
 NO_CLUSTER = "none"  # as the address of a cluster: trials run on this machine
 NO_SETTINGS = ("CACHE", "EVENT", "TEXT")  # our other variables: the cache folder, and what `on_event` gets
 
@@ -103,7 +104,7 @@ def _suggest(name: str, known: Iterable[str], prefix: str = "") -> str:
 def _typed(name: str, source: str) -> str:
     """Return a setting as the user typed it: a flag, a variable, or a key of the file."""
     if source == "command line":
-        return f"--{name.replace('_', '-')}"
+        return f"--{FLAGS.get(name, name).replace('_', '-')}"
     if source == "environment":
         return PREFIX + name.upper()
     return f"{name!r} in {source}"

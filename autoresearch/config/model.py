@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, fi
 
 from autoresearch.config.arm_settings import Arms
 from autoresearch.config.measuring import GuardSetting, MetricSetting, RunCommand, ScoreCommand
-from autoresearch.config.values import CommandWords, Numbers, Pairs, Paths, Price, TimeOfDay, Words, read_target
+from autoresearch.config.values import CommandWords, Numbers, Pairs, Paths, Pools, Price, TimeOfDay, Words, read_target
 
 FILE = "autoresearch.yaml"
 
@@ -58,6 +58,7 @@ class Config(BaseModel):
         None  # address of a Ray cluster whose nodes run the trials: auto, HOST:PORT, ray://HOST:PORT; none
     )
     nodes: str | None = None  # of a cluster with several kinds, those that run trials: part of the name of their card
+    pools: Pools = Field(default_factory=dict)  # of a cluster, `screen` for first trials, `confirm` for the others
     threads: int = Field(default=1, gt=0)  # of a trial on the CPU
     slots: Numbers = Field(default_factory=lambda: [0], min_length=1)  # numbers of cards, or of groups of cores
     replicates: int = Field(default=3, ge=2)  # trials of the base at the start, which give sigma

@@ -13,6 +13,8 @@ def settle_edited(config: Config) -> Config:
 
     The built-in trial measures one Python file.
     """
+    if config.pools and config.nodes:
+        raise UsageError("`nodes` names the cards of one pool, and `pools` those of two: set one of them")
     alone = config.score or config.holdout or config.guards or config.setup or config.python
     if (config.run is None) is not (config.metric is None) or (config.run is None and alone):
         raise UsageError(f"`run` and `metric` in {FILE} belong together: give both, or none for the built-in trial")

@@ -83,6 +83,18 @@ def _require_group(pattern: str) -> str:
     return pattern
 
 
+def _read_pools(value: object) -> object:
+    """Return the card of each pool by its name, from `{confirm: H200, screen: H100}` or `confirm=H200,screen=H100`."""
+    parts = value.split(",") if isinstance(value, str) else value
+    if isinstance(parts, list):
+        parts = dict(str(part).strip().partition("=")[::2] for part in parts)
+    if isinstance(parts, dict) and (not parts or (set(parts) == set(POOLS) and all(map(str, parts.values())))):
+        return {name: str(card) for name, card in parts.items()}
+    raise ValueError("should name two cards, as confirm=... and screen=...")
+
+
+POOLS = ("confirm", "screen")
+Pools = Annotated[dict[str, str], BeforeValidator(_read_pools)]  # name of a card, or part of it, by pool
 Words = Annotated[list[str], BeforeValidator(_split)]  # in the environment, separated by commas
 Numbers = Annotated[list[Annotated[int, Field(ge=0)]], BeforeValidator(_split), AfterValidator(_require_distinct)]
 

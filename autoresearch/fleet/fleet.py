@@ -1,4 +1,4 @@
-"""The nodes that run the trials of a session: those of one pool, whose scores may be compared."""
+"""The nodes that run the trials of a session: pools of nodes whose scores may be compared, one or two."""
 
 import json
 import socket
@@ -11,17 +11,21 @@ from typing import Any
 from autoresearch import __version__
 from autoresearch.config import Config
 from autoresearch.data.workers import say
-from autoresearch.errors import Blocker
+from autoresearch.errors import Blocker, UsageError
 from autoresearch.files import JsonObject
 from autoresearch.fleet.cluster import Cluster, RayNode, choose_device
 from autoresearch.fleet.orders import NodeFacts, NodeQuestion, TrialOrder, refuse_node
+from autoresearch.measure.settings import CONFIRM, SCREEN
 from autoresearch.sandbox.selftest import Inspection
 from autoresearch.setup.slots import Slot
 
 
 @dataclass
 class Fleet:
-    """The nodes of one pool. `left_out` are other nodes, by id, and why no trial may run there."""
+    """The nodes of one pool. `left_out` are other nodes, by id, and why no trial of it may run there.
+
+    `screen` is the pool that screens candidates for this one, if there is one.
+    """
 
     cluster: Cluster
     device: str
@@ -30,6 +34,7 @@ class Fleet:
     nodes: dict[str, RayNode]
     facts: dict[str, NodeFacts]
     left_out: dict[str, str]
+    screen: "Fleet | None" = None
     _refs: dict[str, Any] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -45,36 +50,65 @@ class Fleet:
             has = "; ".join(node.describe() for node in nodes) or "no node"
             raise Blocker(f"no node can run a trial, which needs {_needs(device, config.threads)}; there is {has}")
         answers = cluster.inspect(able, NodeQuestion(device, config.threads))
-        facts, left_out = choose_pool(answers, config.require_strong, config.nodes)
-        if not facts:
-            names = {node.id: node.host for node in able}
-            raise Blocker("; ".join(f"{names[id]}: {why}" for id, why in left_out.items()))
-        cluster.open_mailbox()
         by_id = {node.id: node for node in able}
-        return cls(cluster, device, config.threads, config.require_strong, by_id, facts, left_out)
+        chosen = choose_pools(answers, config.require_strong, config.nodes, config.pools)
+        for name, (facts, left_out) in chosen.items():
+            if not facts:
+                whys = "; ".join(f"{by_id[id].host}: {why}" for id, why in left_out.items())
+                raise Blocker(f"{whys}: no node for the pool {name}" if config.pools else whys)
+        cluster.open_mailbox()
+        common = cluster, device, config.threads, config.require_strong, by_id
+        screen = cls(*common, *chosen[SCREEN]) if SCREEN in chosen else None
+        return cls(*common, *chosen[CONFIRM], screen)
 
     @property
     def identity(self) -> JsonObject:
         return next(iter(self.facts.values())).identity
 
     @property
+    def kind(self) -> str:
+        return next(iter(self.facts.values())).kind
+
+    @property
+    def pools(self) -> "dict[str, Fleet]":
+        """Return the pools of a session that has two; this one confirms."""
+        return {CONFIRM: self, SCREEN: self.screen} if self.screen else {}
+
+    @property
+    def recorded(self) -> JsonObject:
+        """Return what a session that goes on needs: the address of the cluster, and the card of each pool."""
+        return {"ray": self.cluster.address, "pools": {name: pool.kind for name, pool in self.pools.items()}}
+
+    @property
     def slots(self) -> tuple[Slot, ...]:
-        """Return a slot for each trial that may run at once; the cores here are free if no node is."""
-        cores = None if any(self.nodes[id].host == socket.gethostname() for id in self.facts) else ()
-        count = sum(self.nodes[id].count_slots(self.device, self.threads) for id in self.facts)
+        """Return a slot for each trial that may run at once, those of the screening pool last.
+
+        The cores here are free if no node is.
+        """
+        pools = [pool for pool in (self, self.screen) if pool is not None]
+        is_here = any(self.nodes[id].host == socket.gethostname() for pool in pools for id in pool.facts)
+        count, cores = sum(pool.count_slots() for pool in pools), None if is_here else ()
         return tuple(Slot(f"ray-{number}", self.device, cores=cores, remote=True) for number in range(count))
+
+    def count_slots(self) -> int:
+        """Return how many trials may run in this pool at once."""
+        return sum(self.nodes[id].count_slots(self.device, self.threads) for id in self.facts)
 
     @property
     def cell(self) -> Inspection:
-        """Return the inspection of the pool's weakest node."""
-        found = [facts.inspection for facts in self.facts.values()]
+        """Return the inspection of the weakest node."""
+        pools = [self, self.screen] if self.screen else [self]
+        found = [facts.inspection for pool in pools for facts in pool.facts.values()]
         return max(found, key=lambda each: len(each.weaknesses))
 
     def describe(self) -> str:
         """Return what runs the trials, on one line."""
-        kind = next(iter(self.facts.values())).kind
-        parts = [f"{len(self.facts)} nodes on Ray at {self.cluster.address}, {kind}, {len(self.slots)} slots"]
-        whys = Counter(self.left_out.values())
+        parts = [f"{len(self.facts)} nodes on Ray at {self.cluster.address}, {self.kind}, {self.count_slots()} slots"]
+        if (screen := self.screen) is not None:
+            parts[0] += " to confirm"
+            parts += [f"{len(screen.facts)} nodes, {screen.kind}, {screen.count_slots()} slots to screen"]
+        used = screen.facts.keys() if screen else ()
+        whys = Counter(why for id, why in self.left_out.items() if id not in used)
         return "; ".join([*parts, *(f"{count} left out: {why}" for why, count in whys.items())])
 
     def submit(self, order: TrialOrder, avoid: Iterable[str]) -> Any:
@@ -118,6 +152,22 @@ class Fleet:
         without = set(excluded)
         nodes = (node for node in self.cluster.nodes() if node.id not in without)
         return [node for node in nodes if node.count_slots(self.device, self.threads)]
+
+
+def choose_pools(
+    answers: Mapping[str, NodeFacts | str], require_strong: bool, kind: str | None, pools: Mapping[str, str]
+) -> dict[str, tuple[dict[str, NodeFacts], dict[str, str]]]:
+    """Return nodes and those left out, with reasons, for the pool that confirms, and for the one that screens.
+
+    `pools` has the name of the card of each. Raises UsageError if both are of one kind.
+    """
+    if not pools:
+        return {CONFIRM: choose_pool(answers, require_strong, kind)}
+    chosen = {name: choose_pool(answers, require_strong, pools[name]) for name in (CONFIRM, SCREEN)}
+    if both := chosen[CONFIRM][0].keys() & chosen[SCREEN][0].keys():
+        same = chosen[CONFIRM][0][next(iter(both))].kind
+        raise UsageError(f"both pools would be {same}: name two kinds of cards, or leave out --pool")
+    return chosen
 
 
 def choose_pool(

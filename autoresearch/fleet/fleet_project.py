@@ -41,4 +41,11 @@ class FleetProject(Project):
         cores = tuple(range(settings.threads)) if settings.device == "cpu" else None  # as many, whichever they are
         settings = replace(settings, cores=cores)
         source = DataSource(self.data) if self.command is None else CommandSource(self.command, export)
-        return [RayReferee(settings, source, self.fleet, caches, say) for _ in self.slots[:count]]
+        fleets = self._fleet_of_each_slot()[:count]
+        return [RayReferee(replace(settings, pool=pool), source, fleet, caches, say) for pool, fleet in fleets]
+
+    def _fleet_of_each_slot(self) -> list[tuple[str | None, Fleet]]:
+        """Return the name of the pool of each slot, where there are two, and its nodes."""
+        if not self.fleet.pools:
+            return [(None, self.fleet) for _ in self.slots]
+        return [(name, fleet) for name, fleet in self.fleet.pools.items() for _ in range(fleet.count_slots())]

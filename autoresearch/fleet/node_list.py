@@ -1,14 +1,15 @@
 """The nodes of a cluster by pool: what each is, whether it runs trials, and what it has run."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from autoresearch.config import Config
 from autoresearch.files import JsonObject
 from autoresearch.fleet.cluster import Cluster, RayNode, choose_device
-from autoresearch.fleet.fleet import choose_pool
+from autoresearch.fleet.fleet import choose_pools
 from autoresearch.fleet.orders import NodeFacts, NodeQuestion
 from autoresearch.ledger.node_trials import NodeTrials
+from autoresearch.measure.settings import CONFIRM
 
 PRICE = "usd_per_hour"  # label of a node, as in `ray start --labels usd_per_hour=2.10`
 
@@ -21,6 +22,7 @@ class ListedNode:
     host: str
     slots: int
     kind: str | None
+    pool: str | None
     grade: str | None
     left_out: str | None
     trials: int
@@ -41,10 +43,18 @@ def list_nodes(config: Config, earlier: Mapping[str, NodeTrials]) -> list[Listed
     slots = {node.id: node.count_slots(device, config.threads) for node in nodes}
     able = [node for node in nodes if slots[node.id]]
     answers = cluster.inspect(able, NodeQuestion(device, config.threads)) if able else {}
-    _, left_out = choose_pool(answers, config.require_strong, config.nodes)
+    chosen = choose_pools(answers, config.require_strong, config.nodes, config.pools)
+    pools = {id: name for name, (facts, _) in chosen.items() for id in facts} if config.pools else {}
+    left_out = {id: why for id, why in chosen[CONFIRM][1].items() if id not in pools}
     left_out |= {node.id: "it has no CPU or card for a trial" for node in nodes if not slots[node.id]}
     cluster.close()
-    rows = [_list_node(node, slots[node.id], answers.get(node.id), left_out.get(node.id), earlier) for node in nodes]
+    rows = [
+        replace(
+            _list_node(node, slots[node.id], answers.get(node.id), left_out.get(node.id), earlier),
+            pool=pools.get(node.id),
+        )
+        for node in nodes
+    ]
     return sorted(rows, key=lambda row: (row.left_out or "", row.kind or "", row.node))
 
 
@@ -59,6 +69,7 @@ def _list_node(
         host=node.host,
         slots=slots,
         kind=facts.kind if facts else None,
+        pool=None,
         grade=facts.inspection.grade if facts else None,
         left_out=left_out,
         trials=past.trials if past else 0,

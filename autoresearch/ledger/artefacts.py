@@ -57,6 +57,11 @@ class Artefacts:
         """Return the path of a result (.json), a cell's output (.log) or scores by row (.npz)."""
         return self.folder / f"trial-{k}{suffix}"
 
+    def write_elsewhere(self, k: int, facts: JsonObject, log: str) -> None:
+        """Store result and log of a trial in the screening pool, whose scores are compared with no others."""
+        name = self.folder / f"elsewhere-{k}"
+        self._write({name.with_suffix(".json"): json.dumps(facts, indent=1) + "\n", name.with_suffix(".log"): log})
+
     def read_patch(self) -> str:
         """Return the change; empty if there is no file."""
         return self.patch.read_text(errors="replace") if self.patch.exists() else ""
@@ -81,7 +86,8 @@ class Artefacts:
 
     def drop_bulk(self) -> int:
         """Remove the large files that nothing depends on; return the number of freed bytes."""
-        bulk = [self.patch, self.trace, *self.folder.glob("trial-*.log"), *self.folder.glob("trial-*.npz")]
+        logs = [*self.folder.glob("trial-*.log"), *self.folder.glob("elsewhere-*.log")]
+        bulk = [self.patch, self.trace, *logs, *self.folder.glob("trial-*.npz")]
         freed = sum(512 * path.stat().st_blocks for path in bulk if path.exists())
         if freed:
             self.drop_note.write_text(

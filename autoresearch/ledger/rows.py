@@ -47,6 +47,9 @@ ARCHIVED = "archive"  # mode of a change to a version that the session chose; th
 ARCHIVED_BRANCH = "archive branch"  # ... or not
 FROM_ARCHIVE = (ARCHIVED, ARCHIVED_BRANCH)
 BRANCHES = ("branch", ARCHIVED_BRANCH)  # modes of a change to a version that is not built on the incumbent
+PRESCREEN = "prescreen"  # purpose of a trial of a candidate in the screening pool, and ...
+REFERENCE = "reference"  # ... of its incumbent there: such scores are comparable with no other purpose's
+ELSEWHERE = (PRESCREEN, REFERENCE)
 TRANSFER = "transfer"  # purpose of a trial at a longer budget: its score is comparable with no other purpose's
 AFTERWARDS = ("total", "ablate", TRANSFER, "checkpoint")  # purposes of trials after the search, which decide no verdict
 
@@ -168,7 +171,7 @@ class Experiment:
 
     @property
     def stopped(self) -> bool:
-        """Return whether its screening was stopped, because its curve said that it had lost: it has no score."""
+        """Return whether its curve, or a prescreen, said that it had lost: it has no score."""
         return is_stopped(self.verdict, self.delta, self.p_gain)
 
     @property
@@ -329,7 +332,10 @@ def is_unmeasured(verdict: str | None, val_bpb: float | None, delta: float | Non
 
 
 def is_stopped(verdict: str | None, delta: float | None, p_gain: float | None) -> bool:
-    """Return whether the screening of an experiment was stopped early: it has odds of a gain, and no score."""
+    """Return whether an experiment has odds of a gain, and no score.
+
+    Its screening was stopped early, or a prescreen dropped it.
+    """
     return verdict == "discard" and delta is None and p_gain is not None
 
 

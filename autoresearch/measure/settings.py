@@ -23,6 +23,7 @@ ANSWER_FACTOR = 2.0  # answering, in multiples of what the version's own batch b
 ANSWER_SHARE = 0.02  # and a share of the budget, against the jitter of short measurements
 JITTER_S = 0.1  # of a short budget it is more
 ANSWER_BASE_FACTOR = 6.0  # answering, in multiples of the base's, or FREE_SHARE of the budget if that is more
+CONFIRM, SCREEN = "confirm", "screen"  # the pools of a session that has two
 
 
 def jitter(budget: Budget) -> float:
@@ -36,7 +37,8 @@ class Settings:
 
     `cores` are the CPU cores of the slot, `gpu` is the UUID of its card, `memory` is in bytes. `eval_rows` rows of a
     split are scored, `audit` positions of them are audited. `caches` is the folder of the base's compile cache.
-    `private` if the reason of a crash must not hold words of train.py, which could quote the training text.
+    `private` if the reason of a crash must not hold words of train.py, which could quote the training text. `pool` is
+    `confirm` or `screen` where a session has two.
     """
 
     budget: Budget
@@ -51,6 +53,7 @@ class Settings:
     caches: Path | None = None
     layers_off: frozenset[str] = frozenset()
     private: bool = False
+    pool: str | None = None
 
 
 class Unwanted(Exception):

@@ -26,7 +26,7 @@ OWN_CURVES = 3  # of the newest trials
 MAX_FILLERS = 6  # rows of a table; more become one
 OPENING_CHARS = 60  # of the opening that an agent says it took
 TRACE_CHARS = 2000  # of one entry of a trace
-RANKS = {"grade": 1, "seed": 2, "holdout": 3, "training": 4, "scoring": 5, "setup": 6, "why": 7}
+RANKS = {"grade": 1, "pool": 1, "seed": 2, "holdout": 3, "training": 4, "scoring": 5, "setup": 6, "why": 7}
 
 
 def layout(details: ExperimentDetails) -> Iterator[Block]:
@@ -281,6 +281,7 @@ def _cells(name: str, trial: Trial, metric: Metric) -> dict[str, str]:
 
     return {
         "trial": name,
+        "pool": str(trial.result.get("pool") or ""),
         "seed": str(trial.seed),
         "outcome": outcome(trial),
         metric.name: _score(trial.val_bpb, metric),

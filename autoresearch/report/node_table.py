@@ -16,6 +16,7 @@ def table(nodes: Sequence[JsonObject]) -> Table:
         "node": [str(node["node"]) for node in nodes],
         "slots": [str(node["slots"]) for node in nodes],
         "kind": [str(node["kind"] or "") for node in nodes],
+        "pool": [str(node["pool"] or "") for node in nodes],
         "grade": [str(node["grade"] or "") for node in nodes],
         "trials": [str(node["trials"] or "") for node in nodes],
         "lost": [str(node["lost"] or "") for node in nodes],
@@ -30,12 +31,18 @@ def table(nodes: Sequence[JsonObject]) -> Table:
 
 def by_node(nodes: Sequence[NodeTrials]) -> Table:
     """Lay out the trials of a session by node."""
-    head = ["node", "trials", "good", "lost", "sigma", "a trial"]
-    rows = [
-        [n.node, str(n.trials), str(n.ok), str(n.lost), _number(n.sigma, ".4f"), duration(n.seconds or 0.0)]
-        for n in nodes
-    ]
-    return Table(head, rows, frozenset(head[1:]))
+    columns = {
+        "node": [n.node for n in nodes],
+        "pool": [n.pool or "" for n in nodes],
+        "trials": [str(n.trials) for n in nodes],
+        "good": [str(n.ok) for n in nodes],
+        "lost": [str(n.lost) for n in nodes],
+        "sigma": [_number(n.sigma, ".4f") for n in nodes],
+        "a trial": [duration(n.seconds or 0.0) for n in nodes],
+    }
+    if not any(columns["pool"]):
+        del columns["pool"]
+    return Table(list(columns), list(zip(*columns.values(), strict=True)), frozenset(columns) - {"node", "pool"})
 
 
 def _number(value: object, form: str) -> str:

@@ -21,6 +21,7 @@ from autoresearch.files import JsonObject
 from autoresearch.ledger import Experiment, trained_steps
 from autoresearch.ledger.early_stops import forecasts
 from autoresearch.ledger.guard_values import guard_means
+from autoresearch.ledger.prescreens import dropped_gains
 from autoresearch.measure.facts import describe_training
 from autoresearch.measure.referee import Conditions
 from autoresearch.session.arms import Arm
@@ -135,7 +136,7 @@ class Briefing:
         rows = self.context.ledger.experiments(self.context.id, after=newest)
         prefix = list(takewhile(lambda row: row.state == "settled", rows))
         steps = trained_steps(self.context.ledger, self.context.row, newest)
-        stopped = forecasts(self.context.ledger, self.context.id)
+        stopped = dropped_gains(self.context.ledger, self.context.row) | forecasts(self.context.ledger, self.context.id)
         metric = self.context.row.metric
         past = [PastExperiment.from_row(row, steps.get(row.n), stopped.get(row.n), metric) for row in rows]
         self.history += past[: len(prefix)]

@@ -324,10 +324,7 @@ class Evidence:
         beliefs = judge.learn(effects(context.ledger, context.id))
         rival = self._known_draws(opponent, noise, before.sigma / noise.sigma, beliefs)
         task_error = kinds.find_task_error(context, metric, experiment.id, opponent.id)
-        allowance, same = None, self._is_same(experiment)
-        if same or self._is_simpler(experiment):
-            losses = (max(row.delta or 0.0, 0.0) / require(row.sigma) for row in self._keeps() if row.n > 0)
-            allowance = judge.ALLOWANCE_SIGMA - sum(losses)
+        allowance, same = self.allowance(experiment)
         name, effect = judge.rule_for(context.row.judge, metric), self.speed_effect
 
         def decide(draws: Sequence[Draw]) -> judge.Decision:
@@ -336,6 +333,17 @@ class Evidence:
             return replace(decision, reason=decision.reason + words)
 
         return decide
+
+    def allowance(self, experiment: Experiment) -> tuple[float | None, bool]:
+        """Return the loss in sigma that is left to keeps without a gain, and whether this is the same function.
+
+        None for a version that only a gain can keep.
+        """
+        same = self._is_same(experiment)
+        if not (same or self._is_simpler(experiment)):
+            return None, same
+        losses = (max(row.delta or 0.0, 0.0) / require(row.sigma) for row in self._keeps() if row.n > 0)
+        return judge.ALLOWANCE_SIGMA - sum(losses), same
 
     def _exact_rule(self, experiment: Experiment) -> Callable[[Sequence[Draw]], judge.Decision]:
         rival = self.rival(experiment)

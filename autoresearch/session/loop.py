@@ -25,7 +25,7 @@ from autoresearch.session.crashes import Crashes
 from autoresearch.session.evidence import NEXT_PURPOSE, Evidence
 from autoresearch.session.fillers import Fillers
 from autoresearch.session.maintenance import Maintenance
-from autoresearch.session.pipeline import Pipeline, run_on_slots
+from autoresearch.session.pipeline import Fill, Pipeline, run_on_slots
 from autoresearch.session.power_report import PowerReport
 from autoresearch.session.proposer import CandidateMaker
 from autoresearch.session.stopping import ESTIMATE_AFTER_EXPERIMENTS, RESUMABLE, Interrupted, SessionControl
@@ -90,7 +90,7 @@ class SessionLoop:
     def _serve(self, referee: Referee) -> str:
         """Run experiments on one slot until there is a reason to stop."""
         try:
-            while (reason := self.target.check() or self.control.wait_while_paused()) is None:
+            while (reason := self._end_reason()) is None:
                 if not self.target.measure(referee) and not self._measure_parent(referee):
                     self._experiment(referee)
         except Exhausted as exhausted:
@@ -99,19 +99,22 @@ class SessionLoop:
             return "interrupted"
         return reason
 
+    def _end_reason(self) -> str | None:
+        return self.target.check() or self.control.wait_while_paused()
+
     def _experiment(self, referee: Referee) -> None:
         started, filled_s = time.monotonic(), 0.0
 
         def fill(is_unwanted: Callable[[], bool]) -> bool:
             nonlocal filled_s
             began = time.monotonic()
-            again = self._pool() or self.fillers.run(referee, is_unwanted)
+            again = self._fill(referee, is_unwanted)
             self.target.check()  # a filler may have decided it: then no candidate is waited for
             filled_s += time.monotonic() - began
             self.pipeline.put_first(again or [])
             return again is not None
 
-        experiment = self.pipeline.next(fill)
+        experiment = self._next(referee, fill)
         if experiment is not None:
             seconds = round(time.monotonic() - started - filled_s, 3)
             self.context.emit("waited", experiment.n, f"{seconds:.1f} s for a candidate", seconds=seconds)
@@ -131,6 +134,14 @@ class SessionLoop:
         self.pipeline.put_first(self.fillers.measure_again(n, referee, self.control.is_leisure_over))
         return True
 
+    def _next(self, referee: Referee, fill: Fill) -> Experiment | None:
+        """Wait for the next candidate of a slot."""
+        return self.pipeline.next(fill)
+
+    def _fill(self, referee: Referee, is_unwanted: Callable[[], bool]) -> list[Experiment] | None:
+        """Make a candidate of near misses, or run a filler; return new candidates, None if nothing was done."""
+        return self._pool() or self.fillers.run(referee, is_unwanted)
+
     def _finish(self, experiment: Experiment, referee: Referee) -> None:
         steps = {
             "proposed": self._commit,
@@ -141,6 +152,8 @@ class SessionLoop:
         }
         while experiment.state != "settled":
             experiment = self._take_step(steps[experiment.state], experiment)
+            if experiment.state == "measuring":  # it goes on on another slot
+                return
 
     def _take_step(self, step: Callable[[Experiment], Experiment], experiment: Experiment) -> Experiment:
         try:
@@ -189,10 +202,16 @@ class SessionLoop:
                 raise Interrupted
             if self.control.ending or (purpose in NEXT_PURPOSE.values() and self.control.is_too_late()):
                 break
+            if not self._runs_here(experiment, purpose, referee):
+                return experiment
             result = self.trials.run(experiment, purpose, referee)
             if purpose == "base" and result.outcome == "ok":
                 self.pipeline.begin()  # the agent has the facts of one trial
         return self.context.advance(experiment, "measured")
+
+    def _runs_here(self, experiment: Experiment, purpose: str, referee: Referee) -> bool:
+        """Return whether a slot runs trials with a purpose; if not, another slot has got the experiment."""
+        return True
 
     def _decide(self, experiment: Experiment) -> Experiment:
         if experiment.verdict is None:

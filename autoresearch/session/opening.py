@@ -10,7 +10,8 @@ from pathlib import Path
 from autoresearch import config as configuration
 from autoresearch import hardware
 from autoresearch.agents import auto, mix, registry
-from autoresearch.errors import UserError
+from autoresearch.errors import UsageError, UserError
+from autoresearch.files import JsonObject
 from autoresearch.fleet.fleet import Fleet
 from autoresearch.fleet.fleet_project import FleetProject
 from autoresearch.ledger import Ledger, Session, check_free, status
@@ -85,17 +86,21 @@ def _with_recorded_arms(config: configuration.Config, root: Path, session: Sessi
 
 def _open_fleet(config: configuration.Config, root: Path, continued: Session | None) -> Fleet | None:
     """Open the cluster of the settings, else that of a session that goes on. Raises UsageError, Blocker."""
-    address = config.ray or (_cluster_of(root, continued) if continued else None)
+    before = _cluster_of(root, continued) if continued else {}
+    address = config.ray or before.get("ray")
     if address in (None, configuration.NO_CLUSTER):
+        if config.pools:
+            raise UsageError("--pool needs a cluster: give its address, --ray HOST:PORT")
         return None
-    return Fleet.open(config.model_copy(update={"ray": address}))
+    pools = config.pools or (before.get("pools") if address == before.get("ray") and not config.nodes else None)
+    return Fleet.open(config.model_copy(update={"ray": address, "pools": pools or {}}))
 
 
-def _cluster_of(root: Path, session: Session) -> str | None:
-    """Return the address of the cluster on which a session ran last; None: it ran here."""
+def _cluster_of(root: Path, session: Session) -> JsonObject:
+    """Return the address of the cluster on which a session ran last, and its pools; empty if it ran here."""
     with Ledger.open(_ledger_of(root), readonly=True) as ledger:
-        addresses = [event.data["ray"] for event in ledger.events(session.id, kind=NODES) if "ray" in event.data]
-    return str(addresses[-1]) if addresses else None
+        found = [event.data for event in ledger.events(session.id, kind=NODES) if "ray" in event.data]
+    return found[-1] if found else {}
 
 
 def _ledger_of(root: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from statistics import fmean
 
 from autoresearch import judge
@@ -13,7 +14,8 @@ from autoresearch.session.context import SessionContext
 from autoresearch.session.evidence import Evidence
 from autoresearch.session.stopping import SessionControl
 from autoresearch.setup.forecast import RERUNS, Forecast
-from autoresearch.setup.session_power import SessionPower, find_power
+from autoresearch.setup.project import Project
+from autoresearch.setup.session_power import SessionPower, expect_experiments, find_power
 
 RECENT_TRIALS = 20  # whose mean tells how long trials take
 
@@ -22,6 +24,13 @@ def expect_of_command(context: SessionContext, replicates: int, hours: float) ->
     """Return the forecast for so many hours of one slot by the trials of this session; None before the first."""
     seconds = trial_seconds(context.ledger, context.row, RECENT_TRIALS)
     return Forecast(hours, fmean(seconds), 0.0, replicates, RERUNS, measured=True) if seconds else None
+
+
+def choose_forecast(context: SessionContext, project: Project) -> Callable[[float], Forecast | None]:
+    """Return what forecasts the experiments of so many hours."""
+    if project.command is None:
+        return partial(expect_experiments, project)
+    return partial(expect_of_command, context, project.config.replicates)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from autoresearch.measure.settings import Settings
 from autoresearch.measure.warm_cells import choose_cells
 from autoresearch.session.context import SessionContext
 from autoresearch.session.pipeline import spare_cores
+from autoresearch.session.screening import ScreenPool
 from autoresearch.session.tool_access import is_private
 from autoresearch.setup.project import Project, settings
 from autoresearch.source.parsing import uses_torch
@@ -31,6 +32,15 @@ def referees_of(context: SessionContext, project: Project, count: int, base: str
         return _built_in_referees(context, project, count, base, gate)
     slots = [settings(project.config, slot) for slot in project.slots[:count]]
     return [CommandReferee(each, project.command, export) for each in slots]
+
+
+def find_screen_pool(project: Project) -> ScreenPool | None:
+    """Return the pool in which a project's candidates are screened; None where they are kept."""
+    if not isinstance(project, FleetProject) or (screen := project.fleet.screen) is None:
+        return None
+    identity = screen.identity | {"data": project.basis.hash}
+    slots = len(screen.slots), len(project.fleet.slots) - len(screen.slots)
+    return ScreenPool(identity, screen.kind, project.fleet.kind, *slots)
 
 
 def _shared_settings(project: Project) -> Settings:

@@ -4,7 +4,6 @@ import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 
 from autoresearch.agents import registry
@@ -27,7 +26,6 @@ from autoresearch.session.crashes import Crashes
 from autoresearch.session.demotion import demote_suspects
 from autoresearch.session.early_stop import EarlyStop
 from autoresearch.session.events import Listener, SessionClosed, SessionOpened
-from autoresearch.session.evidence import Evidence, prior_noise
 from autoresearch.session.fillers import Fillers
 from autoresearch.session.lesson_expiry import expire_lessons
 from autoresearch.session.lookahead import Lookahead
@@ -37,20 +35,22 @@ from autoresearch.session.opening import check_comparable, open_session
 from autoresearch.session.parents import ParentChooser
 from autoresearch.session.pipeline import Pipeline, spare_cores
 from autoresearch.session.pooling import PoolFinder
-from autoresearch.session.power_report import PowerReport, expect_of_command
+from autoresearch.session.power_report import PowerReport, choose_forecast
 from autoresearch.session.proposer import CandidateMaker, Proposer
-from autoresearch.session.referees import referees_of
+from autoresearch.session.referees import find_screen_pool, referees_of
 from autoresearch.session.researchers import Researchers
+from autoresearch.session.screening import ScreenPool
 from autoresearch.session.stopping import Limits, SessionControl, report_repetition
 from autoresearch.session.target import Target
 from autoresearch.session.tool_access import make_tools
 from autoresearch.session.total_at_end import measure_at_end
 from autoresearch.session.trial_runner import TrialRunner
+from autoresearch.session.two_pool_loop import TwoPoolLoop
+from autoresearch.session.two_pools import make_evidence
 from autoresearch.session.untaken import find_untaken, report_unknown_sessions
 from autoresearch.setup.forecast import Forecast
 from autoresearch.setup.project import Project, inspection, trial_identity
 from autoresearch.setup.script_base import BELIEF, describe_belief
-from autoresearch.setup.session_power import expect_experiments
 from autoresearch.setup.trial_run import BasePlanner
 from autoresearch.source.size import data_limit
 from autoresearch.source_tree import EditRules
@@ -85,7 +85,7 @@ def run_session(
     context = SessionContext(row.id, row.tag, ledger, workspace, project.runs, listeners)
     context.notify(SessionOpened(row, cell, workspace.user_files.are_dirty(), find_untaken(ledger, workspace, row)))
     if isinstance(project, FleetProject):
-        context.emit(NODES, None, project.fleet.describe(), ray=project.fleet.cluster.address)
+        context.emit(NODES, None, project.fleet.describe(), **project.fleet.recorded)
     if project.command is not None:
         context.emit("number", None, project.command.describe_belief(cell.grade), belief=project.command.belief)
     elif row.settings.get("belief") is not None:
@@ -176,11 +176,12 @@ class LoopInputs:
     task: str | None = None  # what a researcher is told where a command measures
     arms: Sequence[Arm] = ()  # several researchers
     usd_per_hour: float = 0.0  # of the machine
+    screen_pool: ScreenPool | None = None  # where candidates are screened, if not where they are kept
 
 
 def assemble(context: SessionContext, inputs: LoopInputs) -> SessionLoop:
     row = context.row
-    evidence = Evidence(context, inputs.replicates, prior_noise(context.ledger, row), inputs.constraints)
+    evidence = make_evidence(context, inputs.replicates, inputs.constraints, inputs.screen_pool)
     lessons = Lessons.locate(context.runs, inputs.identity, row.settings)
     offers = inputs.agent.model is not None
     chooser = LessonChooser(lessons, context.ledger, row.tag, row.id, row.seed)
@@ -189,14 +190,16 @@ def assemble(context: SessionContext, inputs: LoopInputs) -> SessionLoop:
     proposer = Proposer(context, arms, inputs.stand_in, inputs.constraints, tools=inputs.tools)
     maintenance = Maintenance(context, inputs.max_bytes)
     early_stop = EarlyStop(context, evidence, inputs.referees[0].settings.budget, inputs.early_stop)
-    trials = TrialRunner(context, evidence, maintenance, early_stop, inputs.identity)
+    trials = TrialRunner(context, evidence, maintenance, early_stop, inputs.identity, inputs.screen_pool)
     control = SessionControl(context, inputs.limits, inputs.reserve_s)
     parents = ParentChooser.of(context, evidence, inputs.archive)
     pools = PoolFinder.of(context, evidence, inputs.pool, parents.is_away if parents else None)
     slots = len(inputs.referees)
     power = PowerReport(context, evidence, control, slots, inputs.forecast) if inputs.forecast is not None else None
-    lookahead = Lookahead(context, slots, arms.proposals) if inputs.prepares_ahead else None
-    return SessionLoop(
+    takers = inputs.screen_pool.slots if inputs.screen_pool else slots
+    lookahead = Lookahead(context, takers, arms.proposals) if inputs.prepares_ahead else None
+    kind: Callable[..., SessionLoop] = TwoPoolLoop if inputs.screen_pool else SessionLoop
+    return kind(
         context=context,
         base=inputs.base,
         referees=inputs.referees,
@@ -243,8 +246,9 @@ def _loop_inputs(context: SessionContext, project: Project, limits: Limits, fixe
         usd_per_hour=config.usd_per_hour,
         pool=config.pool and fixed is None,
         archive=config.archive and not any(isinstance(arm.agent, FixedAgent | Scripted) for arm in arms),
-        forecast=None if fixed else _forecast(context, project),
+        forecast=None if fixed else choose_forecast(context, project),
         task=project.command.describe_task(config.create) if project.command else None,
+        screen_pool=find_screen_pool(project) if fixed is None else None,
     )
 
 
@@ -252,13 +256,6 @@ def _run_beside(agents: Sequence[Agent], has_free_cores: bool) -> bool:
     """Return whether proposals are made during trials: they take time, and none of them disturbs a trial."""
     latencies = {agent.proposes for agent in agents}
     return latencies != {"instantly"} and (has_free_cores or "locally" not in latencies)
-
-
-def _forecast(context: SessionContext, project: Project) -> Callable[[float], Forecast | None]:
-    """Return what forecasts the experiments of so many hours."""
-    if project.command is None:
-        return partial(expect_experiments, project)
-    return partial(expect_of_command, context, project.config.replicates)
 
 
 def _total_pairs(project: Project) -> int:

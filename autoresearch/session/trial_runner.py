@@ -12,7 +12,8 @@ from autoresearch.files import JsonObject
 from autoresearch.ledger import Experiment, Trial
 from autoresearch.ledger.early_stops import BEHIND
 from autoresearch.ledger.guard_values import has_passed
-from autoresearch.ledger.rows import FILLER, STOPPED
+from autoresearch.ledger.prescreens import count_elsewhere
+from autoresearch.ledger.rows import ELSEWHERE, FILLER, PRESCREEN, REFERENCE, STOPPED
 from autoresearch.measure.core_meter import OTHERS, SPEED
 from autoresearch.measure.referee import Referee
 from autoresearch.measure.result import Progress, Result
@@ -26,9 +27,12 @@ from autoresearch.session.kinds import known_tasks
 from autoresearch.session.lost_trials import blame, lost_nodes
 from autoresearch.session.machine_speed import TOLD_SHARE, describe_slowdown, slower_than_base
 from autoresearch.session.maintenance import Maintenance
+from autoresearch.session.screening import ScreenPool
 
 ABOUT_PURPOSE = {
     "sentinel": " (the incumbent, for comparison)",
+    PRESCREEN: " (a prescreen)",
+    REFERENCE: " (the incumbent, for prescreens)",
     FILLER: " (a filler: no candidate was ready)",
 }
 KEEP_AUDIT_FACTOR = 4  # times as many positions are audited before a keep
@@ -46,6 +50,7 @@ class TrialRunner:
     maintenance: Maintenance
     early_stop: EarlyStop
     identity: JsonObject
+    screen_pool: ScreenPool | None = None
     _is_slow: bool = field(default=False, init=False)  # the newest trial
 
     def run(
@@ -60,7 +65,7 @@ class TrialRunner:
         self.maintenance.card(referee.settings.gpu).wait_until_clean()
         seed = evidence.seed(candidate, purpose)
         experiment = evidence.subject(candidate, purpose)
-        k = evidence.trial_index(experiment)
+        k = self._index(experiment, purpose)
         trial = context.ledger.start_trial(context.id, experiment.id, purpose, seed, require(experiment.blob))
         context.emit("trial", experiment.n, purpose, seed=seed)
         try:
@@ -83,6 +88,12 @@ class TrialRunner:
         self.maintenance.after_trial(result)
         return result
 
+    def _index(self, experiment: Experiment, purpose: str) -> int:
+        """Return the number of the next trial among those in the same pool."""
+        if purpose in ELSEWHERE:
+            return count_elsewhere(self.context.ledger.trials(self.context.id, experiment.id))
+        return self.evidence.trial_index(experiment)
+
     def _is_human(self, purpose: str, k: int) -> bool:
         """Return whether a trial is the first one of the human's own code, whose compile cache others may use."""
         return purpose == "base" and k == 0 and self.context.row.from_tag is None
@@ -90,21 +101,33 @@ class TrialRunner:
     def _record(self, experiment: Experiment, k: int, trial: Trial, referee: Referee, result: Result) -> None:
         """Write the files of trial `k` of an experiment, and end it in the ledger."""
         about = {"purpose": trial.purpose, "blob": trial.blob, "started": trial.started, "ended": time.time()}
-        where = {"identity": self.identity, "slot": referee.settings.gpu or referee.settings.cores, **result.place()}
+        where = self._place(trial.purpose) | {"slot": referee.settings.gpu or referee.settings.cores, **result.place()}
         files, facts = self.context.artefacts(experiment.n), result.as_json()
-        if not result.ended_early:
+        if trial.purpose in ELSEWHERE:
+            files.write_elsewhere(k, facts | about | where, result.log)
+        elif not result.ended_early:
             files.write_trial(k, facts | about | where, result.log, result.rows, result.losses)
         self.context.ledger.end_trial(trial.id, result.outcome, result.val_bpb, facts | where)
 
+    def _place(self, purpose: str) -> JsonObject:
+        """Return what a trial measured on, and the pool where there are two."""
+        if (pool := self.screen_pool) is None:
+            return {"identity": self.identity}
+        if purpose in ELSEWHERE:
+            return {"identity": pool.identity, "pool": pool.kind}
+        return {"identity": self.identity, "pool": pool.confirm_kind}
+
     def _report(self, experiment: Experiment, purpose: str, result: Result) -> None:
-        slower = slower_than_base(self.context.ledger, self.context.row, result.conditions.get(SPEED))
+        speed = result.conditions.get(SPEED) if purpose not in ELSEWHERE else None  # of other cores than the base's
+        slower = slower_than_base(self.context.ledger, self.context.row, speed)
         slow = f", the cores {describe_slowdown(slower)} than for the base" if slower > TOLD_SHARE else ""
-        words = describe.trial_line(result, self.context.row.metric) + slow + ABOUT_PURPOSE.get(purpose, "")
+        words = describe.trial_line(result, self.context.row.metric) + slow + self._about(purpose)
         if result.behind is not None and result.outcome in ("ok", STOPPED):
             self._record_behind(experiment, result, result.behind)
             words += " (it was clearly behind, and ran on to check the rule)" if result.outcome == "ok" else ""
         self.context.emit("measured", experiment.n, words, seconds=round(result.total_seconds, 1))
-        self._report_speed(experiment, slower, result)
+        if purpose not in ELSEWHERE:
+            self._report_speed(experiment, slower, result)
         if purpose in ("sentinel", FILLER) and (warning := self.evidence.drift_warning(experiment)):
             self.context.emit("drift", experiment.n, warning)
         if purpose == "screen" and result.val_bpb is not None and self.evidence.repeats_screening(experiment):
@@ -114,6 +137,13 @@ class TrialRunner:
         if result.cache_lost is not None:
             lost = f"the compile cache of the base was not kept: {result.cache_lost}; each trial compiles anew"
             self.context.emit("caches", experiment.n, lost)
+
+    def _about(self, purpose: str) -> str:
+        """Return what is said about a trial beside its result: its pool, where there are two."""
+        if (pool := self.screen_pool) is None:
+            return ABOUT_PURPOSE.get(purpose, "")
+        where = pool.kind if purpose in ELSEWHERE else pool.confirm_kind
+        return f"{ABOUT_PURPOSE.get(purpose, f' ({purpose})')}, on {where}"
 
     def _report_speed(self, experiment: Experiment, slower: float, result: Result) -> None:
         """Report it when cores become slow, once until they are as fast as before."""
@@ -155,11 +185,11 @@ class TrialRunner:
             wants_holdout=may_keep,
             checks_guards=lambda score: not passed and (hopeless is None or metric.to_scale(score) <= hopeless),
             audit_factor=KEEP_AUDIT_FACTOR if purpose == "rerun" else 1,
-            incumbent_losses=self._rival_losses(experiment),
+            incumbent_losses=None if purpose in ELSEWHERE else self._rival_losses(experiment),
             keep_caches=keep_caches,
             watch=watch,
             is_unwanted=is_unwanted,
-            base=self.evidence.base_overhead(experiment.n),
+            base=None if purpose in ELSEWHERE else self.evidence.base_overhead(experiment.n),
             tasks=known_tasks(self.evidence.trials(self.context.experiment(0))),
             avoid=frozenset(filter(None, lost_nodes(self.context, experiment))),
             speed_cost=lambda conditions: effect.cost(conditions.get(SPEED)),

@@ -32,11 +32,11 @@ def cluster_of(*caches: Path) -> Iterator[Any]:
         cluster.shutdown()
 
 
-def add_node(cluster: Any, cache: Path, kind: str) -> Any:
-    """Add a node with one CPU, a cache folder and a label."""
+def add_node(cluster: Any, cache: Path, kind: str, **variables: str) -> Any:
+    """Add a node with one CPU, a cache folder, a label and further environment variables."""
     id, ports = uuid.uuid4().hex * 2, dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
     id = id[:56]
-    environment = {"AUTORESEARCH_CACHE": str(cache), "RAY_OVERRIDE_NODE_ID_FOR_TESTING": id}
+    environment = {"AUTORESEARCH_CACHE": str(cache), "RAY_OVERRIDE_NODE_ID_FOR_TESTING": id, **variables}
     with port_files(id, ports):
         return cluster.add_node(
             num_cpus=1,
