@@ -11,10 +11,10 @@ def experiment(n: int, verdict: str | None = "discard", **columns: Any) -> Exper
     about = {
         "id": n + 1, "session_id": 1, "text": None, "blob": None, "fingerprint": None, "shape": None, "numbers": None,
         "params": {}, "n": n, "sha": f"{n:07x}" + "0" * 33, "parent": 0 if n else None,
-        "origin": None, "line": None, "mode": None, "arm": None,
+        "origin": None, "line": None, "mode": None,
         "state": "settled", "verdict": verdict, "reason": "why", "agent": "sweep" if n else None, "model": None,
         "category": "other", "hypothesis": f"idea {n}", "change": None, "program_hash": None, "grade": "STRONG",
-        "near_miss": False, "review": None, "baseline": 0 if n else None,
+        "near_miss": False, "arm": None, "review": None, "baseline": 0 if n else None,
     }  # fmt: skip
     numbers = {
         "val_bpb": 2.0 + n / 1000, "delta": n / 1000 if n else None, "sigma": 0.01, "error": 0.008, "p_gain": None,
