@@ -20,6 +20,7 @@ from autoresearch.ledger.parent_events import MEASURED_AGAIN
 from autoresearch.ledger.unmeasured import CONFLICTS, is_carried_over
 from autoresearch.measure.referee import Referee
 from autoresearch.session import describe
+from autoresearch.session.candidates import CandidateMaker
 from autoresearch.session.context import SessionContext
 from autoresearch.session.crashes import Crashes
 from autoresearch.session.evidence import NEXT_PURPOSE, Evidence
@@ -27,7 +28,6 @@ from autoresearch.session.fillers import Fillers
 from autoresearch.session.maintenance import Maintenance
 from autoresearch.session.pipeline import Fill, Pipeline, run_on_slots
 from autoresearch.session.power_report import PowerReport
-from autoresearch.session.proposer import CandidateMaker
 from autoresearch.session.stopping import ESTIMATE_AFTER_EXPERIMENTS, RESUMABLE, Interrupted, SessionControl
 from autoresearch.session.target import Target
 from autoresearch.session.trial_runner import TrialRunner

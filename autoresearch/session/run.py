@@ -20,6 +20,7 @@ from autoresearch.ledger.node_trials import NODES
 from autoresearch.measure.referee import Referee
 from autoresearch.session.arms import Arm, Arms, agent_of_session
 from autoresearch.session.briefing import Briefing
+from autoresearch.session.candidates import CandidateMaker
 from autoresearch.session.constraints import Constraints
 from autoresearch.session.context import SessionContext
 from autoresearch.session.crashes import Crashes
@@ -36,7 +37,7 @@ from autoresearch.session.parents import ParentChooser
 from autoresearch.session.pipeline import Pipeline, spare_cores
 from autoresearch.session.pooling import PoolFinder
 from autoresearch.session.power_report import PowerReport, choose_forecast
-from autoresearch.session.proposer import CandidateMaker, Proposer
+from autoresearch.session.proposer import Proposer
 from autoresearch.session.referees import find_screen_pool, referees_of
 from autoresearch.session.researchers import Researchers
 from autoresearch.session.screening import ScreenPool
