@@ -19,6 +19,7 @@ from autoresearch.measure.settings import Settings, TrialPlan
 from autoresearch.session.events import LedgerEvent, SessionEvent
 from autoresearch.session.loop import SessionLoop
 from autoresearch.session.pooling import PoolFinder
+from autoresearch.session.stopping import Limits
 
 Make = Callable[..., SessionLoop]
 
@@ -85,8 +86,8 @@ def test_without_the_setting_or_under_the_greedy_rule_there_are_no_pools(make: M
 
 def test_two_are_enough_while_the_agent_is_away(make: Make) -> None:
     stand_in = FixedAgent("stand-in", Proposal(moved(PROGRAM, "ALPHA", 3.0), "ALPHA is 3.0"))
-    session = make(Setter(doubled("ALPHA", "BETA"), away_from=2), stand_in=stand_in)
-    session.run()
+    session = make(Setter(doubled("ALPHA", "BETA"), away_from=2), stand_in=stand_in, limits=Limits(max_experiments=4))
+    assert session.run() == "max experiments"
     assert [pool.pooled for pool in pools(session)] == [[3, 2]]
 
 
