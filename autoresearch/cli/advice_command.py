@@ -7,10 +7,12 @@ import typer
 
 from autoresearch.cli.app import JSON, LOOK, TAG, app, examples, open_ledger, print_code, print_json
 from autoresearch.errors import UsageError
+from autoresearch.files import JsonObject
 
 if TYPE_CHECKING:
     from autoresearch.analysis.summary import SessionSummary
     from autoresearch.config import Config
+    from autoresearch.ledger import Ledger, Session
 
 
 @app.command(rich_help_panel=LOOK, epilog=examples("autoresearch advice | git apply", "autoresearch advice --arm"))
@@ -31,7 +33,7 @@ def advice(
     settings = config.load(root, {})
     program = summary.read_program(root / settings.program)
     with open_ledger(tag) as (store, session):
-        found = summary.read(store, session, root / "runs", time.time(), program)
+        found, arms = summary.read(store, session, root / "runs", time.time(), program), _arms(store, session, settings)
     if as_json:
         print_json([each.as_json() for each in found.advice])
         return
@@ -40,21 +42,30 @@ def advice(
     if not found.advice:
         typer.echo(f"session {session.tag} is too short or too even to suggest a change of program.md", err=True)
     elif arm:
-        _add_arm(settings, found)
+        _add_arm(settings, arms, found)
     else:
         print_code(suggested.patch(program, found.advice, session.tag, settings.program), "diff")
 
 
-def _add_arm(settings: "Config", found: "SessionSummary") -> None:
+def _arms(store: "Ledger", session: "Session", settings: "Config") -> list[JsonObject]:
+    """Return the arms of a session; of one with a single agent, that agent with the program of the settings."""
     from autoresearch.agents.auto import AUTO
+    from autoresearch.session.arms import recorded_arms
+
+    if arms := recorded_arms(store, session):
+        return [arm.model_dump(exclude_unset=True) for arm in arms]
+    agent = session.agent if settings.agent == AUTO else settings.agent
+    return [{"agent": agent, "program": settings.program}]
+
+
+def _add_arm(settings: "Config", arms: list[JsonObject], found: "SessionSummary") -> None:
     from autoresearch.analysis import advice as suggested
     from autoresearch.config import FILE
     from autoresearch.setup import project
     from autoresearch.setup.program_arm import add_program_arm
 
-    agent = found.session.agent if settings.agent == AUTO else settings.agent
     text = suggested.add_to(found.program, found.advice, found.session.tag)
-    made = add_program_arm(project.repository(), settings, agent, text)
+    made = add_program_arm(project.repository(), settings, arms, text)
     typer.echo(f"wrote {made.program.name}: edit it as you like; it is compared with {settings.program}", err=True)
     if made.is_set:
         typer.echo(f"{FILE} has the arm {made.program.stem}: `autoresearch run` asks both", err=True)

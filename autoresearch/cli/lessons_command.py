@@ -33,7 +33,7 @@ def lessons(
     if shown:
         pager.show([lesson_table.table(shown)])
     hidden = len(found) - len(shown)
-    more = f"; {hidden} more are new or have expired: --all lists them" if hidden else ""
+    more = f", {hidden} of them new or expired: --all lists them" if hidden else ""
     typer.echo(f"{len(found)} lessons in {where}{more}", err=True)
 
 

@@ -30,13 +30,13 @@ class ProgramArm:
         return f"{ARMS}:\n" + "".join(f"  - {_dump(arm)}\n" for arm in self.arms)
 
 
-def add_program_arm(root: Path, config: Config, agent: str, text: str) -> ProgramArm:
+def add_program_arm(root: Path, config: Config, others: Sequence[JsonObject], text: str) -> ProgramArm:
     """Write a program beside the one of the settings, and add an arm for it to the settings file if it can have one.
 
-    `agent` is asked with both where the file has no arms yet. Raises UserError.
+    It is the first arm with another program. `others` are the arms where the file has none yet. Raises UserError.
     """
     program = _free_name(root / config.program)
-    known = _read_arms(root) or [{"agent": agent, "program": config.program}]
+    known = _read_arms(root) or [*others]
     name = program.relative_to(root).as_posix()
     arms = [*known, {**known[0], "name": program.stem, "program": name}]
     write_new(program, text)

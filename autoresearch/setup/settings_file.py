@@ -17,13 +17,19 @@ def remember(root: Path, values: Mapping[str, object]) -> None:
         text = path.read_bytes().decode() if path.exists() else ""
         changed = text
         for name, value in values.items():
-            changed = _set(changed, name, yaml.safe_dump(value).removesuffix("...\n").strip())
+            changed = _set(changed, name, _dump(value))
         is_right = yaml.safe_load(changed) == {**(yaml.safe_load(text) or {}), **values}
     except (OSError, ValueError, yaml.YAMLError):
         is_right = False
     if not is_right:
         raise UserError(f"{FILE} cannot be changed line by line")
     write_atomically(path, [changed])
+
+
+def _dump(value: object) -> str:
+    """Return a value in one line."""
+    dumped = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=10_000)
+    return dumped.removesuffix("...\n").strip()
 
 
 def _set(text: str, name: str, value: str) -> str:

@@ -10,10 +10,12 @@ from support.programs import call_main
 from support.repositories import git
 from support.shapes import as_documented
 
+from autoresearch import config
 from autoresearch.brief.lessons import Lessons
 from autoresearch.config import Config
 from autoresearch.ledger import Ledger
 from autoresearch.ledger.lesson_uses import EXPIRED, LESSONS
+from autoresearch.session.arms import ARMS_EVENT
 from autoresearch.setup.program_arm import add_program_arm
 
 FILE = """\
@@ -60,7 +62,7 @@ def test_lessons_are_listed_with_what_was_measured(
     assert call_main(monkeypatch, "lessons") == 0
     out, err = capfd.readouterr()
     assert "28 of 40: 70 %" in out and "old#2" not in out and "never touch the tokenizer" in out
-    assert "2 more are new or have expired: --all lists them" in err
+    assert ", 2 of them new or expired: --all lists them" in err
 
 
 def test_advice_is_a_patch_with_its_evidence(
@@ -86,17 +88,32 @@ def test_advice_becomes_a_program_of_its_own(
     assert (night / "program.md").read_text() == before
     text = (night / "program-b.md").read_text()
     assert text.startswith(before) and "- Nothing was tried yet in: " in text
+    first, second = config.load(night, {}).arms
+    assert (first.program, second.program, second.agent) == ("program.md", "program-b.md", first.agent)
+
+
+def test_advice_for_several_researchers_copies_the_first_of_them(night: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Ledger.open(night / "runs" / "ledger.db") as store:
+        session = store.session("t")
+        assert session is not None
+        store.update_session(session.id, agent="mix: sweep, a")
+        arms = [{"name": "sweep", "agent": "sweep"}, {"name": "a", "agent": "claude", "model": "m"}]
+        store.event(session.id, ARMS_EVENT, "sweep, a", data={"arms": arms})
+    assert call_main(monkeypatch, "advice", "--arm") == 0
+    names = [(arm.name, arm.agent, arm.program) for arm in config.load(night, {}).arms]
+    assert names == [("sweep", "sweep", None), ("a", "claude", None), ("program-b", "sweep", "program-b.md")]
 
 
 def test_an_arm_is_added_to_those_that_are_there(tmp_path: Path) -> None:
     (tmp_path / "program.md").write_text("look\n")
     (tmp_path / "program-b.md").write_text("look here\n")
     (tmp_path / "autoresearch.yaml").write_text("budget: 5m  # as always\narms: [{agent: claude, model: m}, sweep]\n")
-    made = add_program_arm(tmp_path, Config(), "openai:x", "look there\n")
+    others = [{"agent": "openai:x", "program": "program.md"}]
+    made = add_program_arm(tmp_path, Config(), others, "look there\n")
     assert made.program.name == "program-c.md" and made.program.read_text() == "look there\n"
     new = {"agent": "claude", "model": "m", "name": "program-c", "program": "program-c.md"}
     assert yaml.safe_load(made.lines) == {"arms": [{"agent": "claude", "model": "m"}, {"agent": "sweep"}, new]}
     (tmp_path / "autoresearch.yaml").unlink()
-    first, second = add_program_arm(tmp_path, Config(), "openai:x", "look\n").arms
+    first, second = add_program_arm(tmp_path, Config(), others, "look\n").arms
     assert first == {"agent": "openai:x", "program": "program.md"}
     assert second == {"agent": "openai:x", "name": "program-d", "program": "program-d.md"}
