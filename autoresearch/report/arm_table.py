@@ -29,9 +29,12 @@ HEAD = ("arm", "proposals", "measured", "kept", "keep rate", "gain a proposal", 
 
 def layout(arms: Sequence[ArmResults], metric: Metric, caveat: str = CAVEAT) -> Iterator[Block]:
     """Lay out one row for each arm, with 95 % intervals, and the comparison in words."""
-    rows = [_row(figures, metric) for figures in describe_arms(arms)]
+    described = describe_arms(arms)
+    has_price = any(figures.gain_per_dollar is not None for figures in described)
+    head = HEAD if has_price else HEAD[:-1]
+    rows = [_row(figures, metric)[: len(head)] for figures in described]
     ranks = {"gain an hour": 1, "gain a dollar": 2, "measured": 3}
-    yield Table(list(HEAD), rows, frozenset(HEAD[1:]), ranks)
+    yield Table(list(head), rows, frozenset(head[1:]), ranks)
     if words := " ".join(describe(arms)):
         yield Paragraph([words])
         yield Paragraph([f"In brackets 95 % intervals. Broken and refused proposals count. {caveat}"], "quiet")
