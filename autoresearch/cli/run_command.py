@@ -56,7 +56,9 @@ def run(
     ),
     nodes: str = typer.Option(None, help="With --ray, the nodes that run trials: part of the name of their card."),
     pool: list[str] = typer.Option(
-        None, help="With --ray, cards of two kinds: --pool confirm=H200 --pool screen=H100 (docs/fleet.md)."
+        None,
+        metavar="ROLE=CARD",
+        help="With --ray, cards of two kinds: --pool confirm=H200 --pool screen=H100 (docs/fleet.md).",
     ),
     wait: bool = typer.Option(False, "--wait", help="Wait until the slots are free; the hours count from then."),
     require_strong: bool = typer.Option(None, "--require-strong", help="Refuse to run if the cell is not STRONG."),

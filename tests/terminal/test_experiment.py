@@ -52,7 +52,8 @@ def found(
         "id": 1, "session_id": 1, "n": 13, "origin": None, "parent": 0, "line": 4, "mode": "climb", "blob": "b",
         "sha": "53f6d11e81e5" + "0" * 28, "fingerprint": None, "shape": None, "numbers": [], "state": "settled",
         "verdict": "discard", "reason": "not better", "near_miss": True, "agent": "claude", "model": "opus",
-        "arm": None, "category": "schedule", "hypothesis": "because", "change": "A 1 -> 2", "predicted": -0.0076, "params": {},
+        "arm": None, "category": "schedule", "hypothesis": "because", "change": "A 1 -> 2", "predicted": -0.0076,
+        "params": {},
         "program_hash": None, "val_bpb": 2.1516, "delta": 0.007, "sigma": 0.05, "p_gain": 0.46, "lines_added": 3,
         "lines_removed": 1, "cost_usd": 0.119, "started": 0.0, "settled": 1.0, "text": None,
     }  # fmt: skip
