@@ -7,11 +7,11 @@ import typer
 
 from autoresearch.cli.app import JSON, LOOK, TAG, app, examples, open_ledger, print_code, print_json
 from autoresearch.errors import UsageError
-from autoresearch.files import JsonObject
 
 if TYPE_CHECKING:
     from autoresearch.analysis.summary import SessionSummary
     from autoresearch.config import Config
+    from autoresearch.files import JsonObject
     from autoresearch.ledger import Ledger, Session
 
 
@@ -47,7 +47,7 @@ def advice(
         print_code(suggested.patch(program, found.advice, session.tag, settings.program), "diff")
 
 
-def _arms(store: "Ledger", session: "Session", settings: "Config") -> list[JsonObject]:
+def _arms(store: "Ledger", session: "Session", settings: "Config") -> "list[JsonObject]":
     """Return the arms of a session; of one with a single agent, that agent with the program of the settings."""
     from autoresearch.agents.auto import AUTO
     from autoresearch.session.arms import recorded_arms
@@ -58,7 +58,7 @@ def _arms(store: "Ledger", session: "Session", settings: "Config") -> list[JsonO
     return [{"agent": agent, "program": settings.program}]
 
 
-def _add_arm(settings: "Config", arms: list[JsonObject], found: "SessionSummary") -> None:
+def _add_arm(settings: "Config", arms: "list[JsonObject]", found: "SessionSummary") -> None:
     from autoresearch.analysis import advice as suggested
     from autoresearch.config import FILE
     from autoresearch.setup import project

@@ -102,6 +102,7 @@ class Outage:
         return base.Proposal(brief.source + f"# {brief.n}\nUNUSED_{brief.n} = 1\n", "an idea")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("proposes", ["instantly", "remotely"])
 def test_an_outage_is_waited_for_where_the_stand_in_has_nothing_to_propose(
     proposes: str, repository: Path, quick: Settings, bytes_data: Dataset
@@ -116,6 +117,7 @@ def test_an_outage_is_waited_for_where_the_stand_in_has_nothing_to_propose(
     assert len(waits) == 2 and "the session waits until" in waits[1] and agent.asked < 6
 
 
+@pytest.mark.slow
 def test_a_deadline_during_an_outage_ends_the_session(repository: Path, quick: Settings, bytes_data: Dataset) -> None:
     agent = Outage()
     agent.back_at = time.time() + 3600

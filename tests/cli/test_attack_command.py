@@ -54,6 +54,7 @@ def test_answers_that_are_not_private_are_a_hole_with_a_remedy(tmp_path: Path) -
     assert "make the answers `private`" in ended.stdout
 
 
+@pytest.mark.slow
 def test_other_languages_are_not_attacked(tmp_path: Path) -> None:
     root = make_triplet(
         tmp_path / "p",

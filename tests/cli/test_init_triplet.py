@@ -111,6 +111,7 @@ def test_without_a_terminal_nothing_is_taken_silently(tmp_path: Path) -> None:
     assert git(root, "status", "--porcelain") == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "words"),
     [

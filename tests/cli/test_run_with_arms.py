@@ -48,6 +48,7 @@ def test_two_folders_are_two_arms_and_stay_so(
     assert "(new or changed: sweep)" in done.stderr
 
 
+@pytest.mark.slow
 def test_an_arm_that_cannot_work_is_left_out_and_none_is_refused(
     repository: Path, settings_of: dict[str, str], folders: list[Path]
 ) -> None:

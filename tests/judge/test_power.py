@@ -39,6 +39,7 @@ def test_the_gain_is_kept_four_times_out_of_five(rule: str) -> None:
     assert kept == pytest.approx(judge.POWER, abs=0.1)  # four standard errors
 
 
+@pytest.mark.slow
 def test_the_gain_is_in_units_of_the_noise_and_always_the_same() -> None:
     gain = judge.smallest_gain("default", noise(), REPLICATES)
     assert judge.smallest_gain("default", noise(2 * SIGMA), REPLICATES) == pytest.approx(2 * gain)

@@ -103,6 +103,7 @@ def test_an_attention_kernel_that_would_be_downloaded_is_torchs(bytes_data: Data
     assert scores[0] != scores[2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [

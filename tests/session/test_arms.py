@@ -73,6 +73,7 @@ def night(repository: Path, quick: Settings, bytes_data: Dataset) -> Any:
     return run
 
 
+@pytest.mark.slow
 def test_each_proposal_carries_its_arm_and_each_arm_reads_its_own_program(repository: Path, night: Any) -> None:
     (repository / "program-b.md").write_text("be bold\n")
     one, two, none = Tuner(), Tuner(), Tuner()
@@ -115,6 +116,7 @@ def test_the_stand_in_proposes_only_where_no_arm_can_be_asked(repository: Path, 
     assert [(row.arm, row.agent) for row in rows] == [(None, "sweep")] * 3
 
 
+@pytest.mark.slow
 def test_a_session_ends_when_all_arms_are_exhausted(repository: Path, night: Any) -> None:
     done, later = Exhausted("agent exhausted"), Failing()
     short, long = Failing(done, for_ever=True), later
@@ -124,6 +126,7 @@ def test_a_session_ends_when_all_arms_are_exhausted(repository: Path, night: Any
     assert reason == "agent exhausted"
 
 
+@pytest.mark.slow
 def test_a_program_that_makes_an_agent_break_its_edits_costs_no_session(repository: Path, night: Any) -> None:
     (repository / "program-b.md").write_text("break it\n")
     bad = [BadProposal("the edit does not apply")]

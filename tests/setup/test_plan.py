@@ -129,6 +129,7 @@ def test_the_formula_gives_the_memory_that_the_public_best_reported() -> None:
     assert 33.6e9 < plan.SHIPPED.training_bytes(8192) < 45e9
 
 
+@pytest.mark.slow
 def test_a_changed_shape_is_not_planned_over() -> None:
     assert plan.has_shipped_shape(TRAIN)
     assert plan.has_shipped_shape(TRAIN.replace("MATRIX_LR = 0.042", "MATRIX_LR = 0.05"))

@@ -71,6 +71,7 @@ def test_a_program_in_a_docstring_never_reaches_a_cell() -> None:
     assert without_prose(f"{QUOTED}\nexec(__doc__)\n").split() == ['""', "exec(__doc__)"]
 
 
+@pytest.mark.slow
 def test_less_code_is_smaller_whatever_its_prose() -> None:
     less = HONEST_TEXT.replace("    gc.collect()\n", f"    # {'x' * 999}\n")
     assert size(f'"""{"y" * 999}"""\n{less}').is_smaller_than(size(HONEST_TEXT))
