@@ -209,7 +209,7 @@ def _build(root: Path, target: Path, data: bytes) -> set[str]:
                     os.mkdir(name, dir_fd=here[-1])
                     here.append(os.open(name, os.O_RDONLY, dir_fd=here[-1]))
                 case 2:
-                    os.close(os.open(name, os.O_CREAT | os.O_WRONLY, dir_fd=here[-1]))
+                    os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY, dir_fd=here[-1]))  # no pipe is opened
                 case 3:
                     os.symlink(target, name, dir_fd=here[-1])
                 case 4:
