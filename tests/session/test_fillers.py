@@ -283,7 +283,7 @@ def test_a_near_miss_that_fillers_confirm_is_measured_and_judged_as_a_candidate(
     assert verdicts[0].startswith("discard: too close to call") and verdicts[-1].startswith("keep: ")
     reopened = next(event for event in events if event.kind == "reopened")
     trials = session.evidence.trials(of(session, 1))
-    assert any(trial.purpose == "filler" for trial in trials)
+    assert fillers(session)  # of it, or of the incumbent: which is first depends on the load of the machine
     since = [trial for trial in trials if trial.purpose == "rerun" and trial.started > reopened.at]
     assert since and since[-1].holdout_bpb is not None  # a keep has the audit and the holdout of a re-run
     assert session.context.workspace.best("t") == of(session, 1).sha
