@@ -148,11 +148,6 @@ class _Comparison:
         drawn = sum(each.weight * difference(ours, theirs, each)[1] ** 2 for each in self.noise.models)
         return drawn + self.task_error**2
 
-    def dof_after(self, candidate: int, incumbent: int) -> float:
-        """Return the degrees of freedom after so many more draws of each; the first fresh one adds none."""
-        fresh = len(self.fresh)
-        return self.noise.dof + incumbent + max(fresh + candidate - 1, 0) - max(fresh - 1, 0)
-
     @property
     def more_informative(self) -> str:
         return "compare" if self.variance(0, 1) < self.variance(1, 0) else "run_again"
@@ -180,8 +175,8 @@ class _Comparison:
         for draws in range(1, LOOKAHEAD + 1):
             both = self.variance(ours + 1, theirs), self.variance(ours, theirs + 1)
             ours, theirs = (ours, theirs + 1) if both[1] < both[0] else (ours + 1, theirs)
-            error, dof = min(both) ** 0.5 / self.noise.sigma, self.dof_after(ours, theirs)
-            if value_after(self.beliefs, self.estimate, error, dof, rule.wrong_keep) - draws * rule.trial > now:
+            error = min(both) ** 0.5 / self.noise.sigma
+            if value_after(self.beliefs, self.estimate, error, rule.wrong_keep) - draws * rule.trial > now:
                 return True
         return False
 

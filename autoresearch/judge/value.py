@@ -36,11 +36,10 @@ def value_of_certainty(beliefs: Beliefs, now: Estimate) -> float:
     return float(posterior(beliefs, np.array([now.delta]), now.error, now.dof)[0] @ gains)
 
 
-def value_after(beliefs: Beliefs, now: Estimate, error: float, dof: float, wrong_keep: float) -> float:
-    """Return the expected value of the decision after more trials.
+def value_after(beliefs: Beliefs, now: Estimate, error: float, wrong_keep: float) -> float:
+    """Return the expected value of the decision after more trials, which reduce the standard error to `error`.
 
-    They reduce the standard error to `error`, and raise the degrees of freedom to `dof`. Given an effect, the later
-    estimate is normal around a point between the present estimate and the effect.
+    Given an effect, the later estimate is normal around a point between the present estimate and the effect.
     """
     delta = min(max(now.delta, -MAX_EFFECT_SIGMA), MAX_EFFECT_SIGMA)  # of the effects that the prior knows
     old = min((error / now.error) ** 2, 1.0)  # weight of the present estimate in the later one
@@ -50,7 +49,7 @@ def value_after(beliefs: Beliefs, now: Estimate, error: float, dof: float, wrong
     spreads = np.hypot(spread, (1 - old) * GRID_STEP * EFFECTS)
     effects = posterior(beliefs, np.array([delta]), now.error, now.dof)[0]
     weights = np.exp(-(((later[:, None] - means) / spreads) ** 2) / 2) / spreads @ effects
-    values = np.maximum(_values_of_keep(beliefs, later, error, dof, wrong_keep), 0.0)
+    values = np.maximum(_values_of_keep(beliefs, later, error, now.dof, wrong_keep), 0.0)
     return float(weights @ values / weights.sum())
 
 
