@@ -1,6 +1,7 @@
 """Write files atomically, and read JSON files that may be damaged."""
 
 import codecs
+import hashlib
 import json
 import os
 import shutil
@@ -67,6 +68,11 @@ def read_text(path: Path) -> str | None:
         return None
     encoding = "utf-16" if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
     return content.decode(encoding, "replace").replace("\r\n", "\n").replace("\r", "\n")
+
+
+def short_hash(value: object, chars: int = 8) -> str:
+    """Return the beginning of the SHA-256 of a value as JSON, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:chars]
 
 
 def read_json(path: Path) -> JsonObject | None:

@@ -41,7 +41,7 @@ import numpy as np
 from judge import SimulatedSession, World
 
 from autoresearch import judge
-from autoresearch.judge import MEASURE_EVERY, PLATEAU_PROPOSALS, Archive, Draw, Version
+from autoresearch.judge import MEASURE_EVERY, PLATEAU_PROPOSALS, Archive, ArchivedVersion, Draw
 from autoresearch.ledger.statements import is_near_miss
 from autoresearch.session.fillers import MAX_DRAWS
 from autoresearch.session.pooling import MAX_PARTS, MIN_PARTS_WITHOUT_AGENT
@@ -202,9 +202,9 @@ class LandscapeSession(SimulatedSession):
         trials = self.machine.count / len(versions)
         return Archive(versions, self.best.n, self._noise(), judge.learn(self.past), trials)
 
-    def _version(self, each: Candidate) -> Version:
+    def _version(self, each: Candidate) -> ArchivedVersion:
         mean = fmean(draw.score for draw in each.draws)
-        return Version(each.n, each.parent, mean, len(each.draws), each.size, self._is_near(each), each.odds)
+        return ArchivedVersion(each.n, each.parent, mean, len(each.draws), each.size, self._is_near(each), each.odds)
 
     def _is_near(self, version: Candidate) -> bool:
         return is_near_miss(version.odds) and version.n > self.best.n

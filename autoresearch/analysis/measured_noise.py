@@ -1,11 +1,10 @@
 """The noise of one trial as `init` measured it, kept beside the ledger for the first session."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from autoresearch.files import read_json, write_atomically
+from autoresearch.files import read_json, short_hash, write_atomically
 from autoresearch.text import plausible
 
 
@@ -27,5 +26,4 @@ def read_noise(
 
 
 def _place(runs: Path, identity: Mapping[str, object], settings: Mapping[str, object]) -> Path:
-    key = hashlib.sha256(json.dumps([identity, settings], sort_keys=True).encode()).hexdigest()[:8]
-    return runs / f"noise-{key}.json"
+    return runs / f"noise-{short_hash([identity, settings])}.json"

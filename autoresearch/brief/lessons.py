@@ -1,7 +1,5 @@
 """Lessons for later sessions on the same machine and data: one line for each verdict, and lines of a person."""
 
-import hashlib
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +7,7 @@ from pathlib import Path
 
 from autoresearch.brief.history import PastExperiment, describe_change
 from autoresearch.brief.tokens import table_cell
-from autoresearch.files import write_atomically
+from autoresearch.files import short_hash, write_atomically
 
 MAX_TEXT_CHARS = 200  # of a change or a reason
 HEAD = """\
@@ -44,7 +42,7 @@ class Lessons:
         """Find the file for trials with this identity and these pinned settings."""
         what = {name: identity.get(name) for name in ("device", "gpu", "cpu", "data")}
         what["budget"] = settings.get("budget")
-        key = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:8]
+        key = short_hash(what)
         machine = what["gpu"] or what["cpu"] or "this machine"
         return cls(runs / f"lessons-{key}.md", f"{machine}, data {what['data']}, budget {what['budget']}")
 

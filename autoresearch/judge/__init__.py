@@ -1,6 +1,6 @@
 """Compute verdicts from measurements by pure arithmetic (docs/judging.md)."""
 
-from autoresearch.judge.archive import MEASURE_EVERY, PLATEAU_PROPOSALS, Archive, Version
+from autoresearch.judge.archive import MEASURE_EVERY, PLATEAU_PROPOSALS, Archive, ArchivedVersion
 from autoresearch.judge.beliefs import Beliefs, learn
 from autoresearch.judge.changing_noise import Squares, newest_noise
 from autoresearch.judge.curve_forecast import LOOKS, SCHEDULE, CurveForecast, Example, max_odds
@@ -9,6 +9,18 @@ from autoresearch.judge.exact import decide_exact
 from autoresearch.judge.level import ANCESTORS, Incumbent
 from autoresearch.judge.limit_odds import Spread, p_above
 from autoresearch.judge.noise import MAX_EARLIER_DOF, Draw, Noise, difference, noise, p_below, p_below_zero, p_worse
+from autoresearch.judge.pool_agreement import (
+    AUDITED_SHARE,
+    CORRELATIONS,
+    STOP_PROBABILITY,
+    Costs,
+    GainPair,
+    break_even,
+    correlation_weights,
+    p_too_low,
+    recall,
+    true_spread,
+)
 from autoresearch.judge.pool_odds import update_parts
 from autoresearch.judge.power import POWER, smallest_gain
 from autoresearch.judge.rates import rate_noise, seed_noise, task_error, typical_error
@@ -22,18 +34,6 @@ from autoresearch.judge.rules import (
     more_informative,
     p_better,
     rule_for,
-)
-from autoresearch.judge.screening import (
-    AUDITED_SHARE,
-    CORRELATIONS,
-    STOP_PROBABILITY,
-    Costs,
-    GainPair,
-    break_even,
-    correlation_weights,
-    p_too_low,
-    recall,
-    true_spread,
 )
 from autoresearch.judge.speed import SpeedEffect, learn_speed
 
@@ -52,6 +52,7 @@ __all__ = [
     "SIMPLER_MODES",
     "STOP_PROBABILITY",
     "Archive",
+    "ArchivedVersion",
     "Beliefs",
     "Costs",
     "CurveForecast",
@@ -66,7 +67,6 @@ __all__ = [
     "SpeedEffect",
     "Spread",
     "Squares",
-    "Version",
     "break_even",
     "correlation_weights",
     "curve_gap",

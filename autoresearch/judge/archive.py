@@ -25,7 +25,7 @@ MEASURE_EVERY = 10  # proposals from the archive, after which a parent is measur
 
 
 @dataclass(frozen=True)
-class Version:
+class ArchivedVersion:
     """A version with a verdict; `mean` is that of all its `draws`, `odds` are those of its verdict.
 
     A version without a draw failed, or was stopped early: it can be no parent, and tells about its parent.
@@ -44,7 +44,7 @@ class Version:
 class Archive:
     """Versions of a session by number, and its incumbent, whose draws did not select it."""
 
-    versions: Mapping[int, Version]
+    versions: Mapping[int, ArchivedVersion]
     incumbent: int
     noise: Noise
     beliefs: Beliefs
@@ -130,14 +130,14 @@ class Archive:
                 found.setdefault(owner, []).append(self._odds(each))
         return found
 
-    def _odds(self, version: Version) -> float:
+    def _odds(self, version: ArchivedVersion) -> float:
         """Return the odds that a version is better than the one that it changed."""
         before = self.versions.get(version.parent if version.parent is not None else -1)
         if before is None or before.n == self.incumbent or not (before.draws and version.draws):
             return version.odds
         return float(self._posterior([version], before)[0, GAIN].sum())
 
-    def _posterior(self, ours: Sequence[Version], theirs: Version) -> Array:
+    def _posterior(self, ours: Sequence[ArchivedVersion], theirs: ArchivedVersion) -> Array:
         deltas = np.array([(each.mean - theirs.mean) / self.noise.sigma for each in ours])
         errors = np.sqrt([1 / each.draws + 1 / max(theirs.draws, 1) for each in ours])
         return posterior_each(self.beliefs, deltas, errors, self.noise.dof)
@@ -159,7 +159,7 @@ class Archive:
         far = sorted(families, reverse=True)[:MAX_FAMILIES]
         yield from (families[distance] for distance in far if distance)
 
-    def _ancestors(self, version: Version) -> Iterator[int]:
+    def _ancestors(self, version: ArchivedVersion) -> Iterator[int]:
         while version.parent is not None and version.parent in self.versions and version.parent < version.n:
             version = self.versions[version.parent]
             yield version.n

@@ -1,6 +1,6 @@
 """Choose the trials that judge a version."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from autoresearch.ledger.rows import FILLER, Trial
 from autoresearch.text import plausible
@@ -8,6 +8,7 @@ from autoresearch.text import plausible
 SLOWER_SHARE = 0.01  # of the steps: rounding, and a step more or less at the bell
 FRESH = ("base", "rerun", "sentinel", FILLER)  # purposes of trials that did not select what they measure
 JUDGING = (*FRESH, "screen")  # purposes of trials that decide a verdict
+MAX_FAILED = 2  # trials of an incumbent in a row, before its earlier scores must do
 
 
 def counts(trial: Trial) -> bool:
@@ -44,6 +45,12 @@ def by_experiment(trials: Iterable[Trial]) -> dict[int, list[Trial]]:
     for trial in trials:
         groups.setdefault(trial.experiment_id, []).append(trial)
     return groups
+
+
+def fails_now(trials: Sequence[Trial]) -> bool:
+    """Return whether the newest trials of an incumbent failed: then its earlier scores must do."""
+    last = trials[-MAX_FAILED:]
+    return len(last) == MAX_FAILED and all(trial.outcome != "ok" for trial in last)
 
 
 def scoring_trials(trials: Iterable[Trial]) -> list[Trial]:

@@ -51,7 +51,7 @@ class Delivery:
             words = f"made in the conversation of experiment {first}"
             trace = [{"kind": CONVERSATION, "text": words}, *checked.proposal.trace]
         words, arm = describe.with_arm(checked.proposal.hypothesis, checked.brief.arm), checked.brief.arm
-        self.context.emit("proposed", n, words, **{CONVERSATION: first}, **({} if arm is None else {"arm": arm}))
+        self.context.emit("proposed", n, words, **{CONVERSATION: first}, **describe.arm_data(arm))
         self.rows.append(self.add(checked, trace, {CONVERSATION: first}))
         self._renumber()
         self.take(self.rows[-1])

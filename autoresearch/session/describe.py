@@ -113,6 +113,11 @@ def with_arm(text: str, arm: str | None) -> str:
     return text if arm is None else f"{arm}: {text}"
 
 
+def arm_data(arm: str | None) -> dict[str, str]:
+    """Return what an event records of the arm; nothing in a session with one researcher."""
+    return {} if arm is None else {"arm": arm}
+
+
 def proposal_message(experiment: Experiment) -> str:
     return experiment.hypothesis or f"experiment {experiment.n}"
 

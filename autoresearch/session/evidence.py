@@ -15,7 +15,7 @@ from autoresearch.ledger.overhead import base_overhead
 from autoresearch.ledger.rows import BRANCHES, EQUAL_SCORE, FILLER, LESS_CODE, SAME_AS, SAME_FUNCTION, STOPPED
 from autoresearch.ledger.scores import effects
 from autoresearch.ledger.statements import is_near_miss
-from autoresearch.ledger.trials import FRESH, JUDGING, is_slower, judging
+from autoresearch.ledger.trials import FRESH, JUDGING, fails_now, is_slower, judging
 from autoresearch.ledger.unmeasured import SUPERSEDED
 from autoresearch.measure.result import Overhead
 from autoresearch.metric import EXACT, RATE, Metric
@@ -29,7 +29,6 @@ from autoresearch.session.incumbents import read_incumbent, read_lineage
 from autoresearch.session.machine_speed import describe_adjustment, may_be_spoiled
 from autoresearch.source import size
 
-MAX_FAILED_SENTINELS = 2  # trials of the incumbent that may fail in a row before its earlier scores must do
 NEXT_PURPOSE = {"run_again": "rerun", "compare": "sentinel"}  # of the trial that the judge asks for
 VERDICT_OF = {"suspect": "suspect", "invalid": "invalid"}  # of other outcomes without a score: crash
 REOPENED = "reopened"  # kind of the event of a near miss that is a candidate again
@@ -215,8 +214,7 @@ class Evidence:
 
     def _fails_now(self, experiment: Experiment) -> bool:
         """Return whether the last trials of an incumbent failed: then its earlier scores must do."""
-        last = self._fresh_trials(experiment)[-MAX_FAILED_SENTINELS:]
-        return len(last) == MAX_FAILED_SENTINELS and all(trial.outcome != "ok" for trial in last)
+        return fails_now(self._fresh_trials(experiment))
 
     def _fresh_trials(self, experiment: Experiment) -> list[Trial]:
         return [trial for trial in self.trials(experiment) if trial.purpose in FRESH]

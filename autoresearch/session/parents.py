@@ -114,10 +114,10 @@ class ParentChooser:
         beliefs = judge.learn(effects(context.ledger, context.id))
         return judge.Archive(versions, incumbent.n, self.evidence.noise(), beliefs, max(trials, 1.0))
 
-    def _version(self, row: Experiment, known: Draws, is_near: bool) -> judge.Version:
+    def _version(self, row: Experiment, known: Draws, is_near: bool) -> judge.ArchivedVersion:
         draws = known.get(row.id, []) if row.verdict in ("keep", "discard") else []
         mean = fmean(draw.score for draw in draws) if draws else 0.0
-        return judge.Version(row.n, row.parent, mean, len(draws), self._size(row.n), is_near, row.p_gain or 0.0)
+        return judge.ArchivedVersion(row.n, row.parent, mean, len(draws), self._size(row.n), is_near, row.p_gain or 0.0)
 
     def _size(self, n: int) -> int | None:
         if n not in self._sizes:

@@ -212,8 +212,7 @@ class Proposer:
         return f"{self.stand_in.name} proposes" if self.stand_in is not None else None
 
     def _emit(self, kind: str, brief: Brief, text: str, started: float) -> None:
-        arm = {} if brief.arm is None else {"arm": brief.arm}
-        self.context.emit(kind, brief.n, text, seconds=round(time.time() - started, 3), **arm)
+        self.context.emit(kind, brief.n, text, seconds=round(time.time() - started, 3), **describe.arm_data(brief.arm))
 
 
 def _retry_at(away: Exception) -> float:

@@ -4,15 +4,13 @@ A candidate is compared there with its incumbent as it was measured there. What 
 confirms, and so does a random share of what would be dropped: these pairs say how well the gains of the two agree.
 """
 
-import hashlib
-import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from statistics import fmean
 
 from autoresearch import judge
-from autoresearch.files import JsonObject
+from autoresearch.files import JsonObject, short_hash
 from autoresearch.judge import Beliefs, Decision, Draw, GainPair, Noise
 from autoresearch.ledger import Experiment, Trial
 from autoresearch.ledger.prescreens import (
@@ -26,12 +24,12 @@ from autoresearch.ledger.prescreens import (
     screened_in,
 )
 from autoresearch.ledger.rows import PRESCREEN, REFERENCE, derive_seed
+from autoresearch.ledger.trials import fails_now
 from autoresearch.session.context import SessionContext
 
 DROP, PROMOTE = "drop", "promote"
 REFERENCES = 2  # trials of a later incumbent in the screening pool; of the base, as many as it has replicates
 MIN_REFERENCES, MIN_BASE_REFERENCES = 1, 2  # before a verdict: those of the base tell the noise
-MAX_FAILED_REFERENCES = 2  # in a row: the incumbent cannot be measured there
 OTHER_MEMORY = "oom"  # outcome that says nothing of another kind of card
 MIN_SCREENED = 40  # candidates, before it is asked whether screening pays
 USUAL_PROMOTED, USUAL_TRIALS = (0.2, 10.0), (2.0, 5.0)  # share and confirming trials at first, and their weights
@@ -52,7 +50,7 @@ class ScreenPool:
 
     @property
     def key(self) -> str:
-        return hashlib.sha256(json.dumps(self.identity, sort_keys=True).encode()).hexdigest()[:12]
+        return short_hash(self.identity, 12)
 
 
 @dataclass(frozen=True)
@@ -75,7 +73,7 @@ class Screening:
         if (failed := self.find_failed(experiment)) is not None:
             return PROMOTE if failed.outcome == OTHER_MEMORY else DROP
         references, wanted = self._completed(rival, REFERENCE), self._wanted(rival)
-        if not self.is_on() or _fails_now(references):
+        if not self.is_on() or fails_now(references):
             return PROMOTE
         good = sum(trial.outcome == "ok" for trial in references)
         if good + self._count_running(rival) < wanted:
@@ -187,11 +185,6 @@ class Screening:
 
     def _reference_seed(self, rival: Experiment, k: int) -> int:
         return self.context.row.seed_of(rival.n, REFERENCE, k)
-
-
-def _fails_now(references: Sequence[Trial]) -> bool:
-    last = references[-MAX_FAILED_REFERENCES:]
-    return len(last) == MAX_FAILED_REFERENCES and all(trial.outcome != "ok" for trial in last)
 
 
 def _pair(screened: Screened, gain: float, reruns: int) -> GainPair:
