@@ -8,7 +8,7 @@ from statistics import fmean
 
 from autoresearch.judge.beliefs import Beliefs, p_gain, p_loss
 from autoresearch.judge.noise import Draw, Noise, WeightedModel, difference
-from autoresearch.judge.value import Estimate, value_after, value_of_certainty, value_of_keep
+from autoresearch.judge.value import Estimate, gain_of_draws, value_of_certainty, value_of_keep
 from autoresearch.metric import RATE, VAL_BPB, Metric
 
 
@@ -22,14 +22,14 @@ class Rule:
     max_reruns: int
 
 
-DEFAULT = Rule(wrong_keep=3.0, trial=0.06, certain=0.6, max_reruns=6)
+DEFAULT = Rule(wrong_keep=4.0, trial=0.06, certain=0.6, max_reruns=6)
 RULES = {
     "default": DEFAULT,
     "strict": Rule(wrong_keep=20.0, trial=0.06, certain=0.95, max_reruns=8),
     "greedy": None,  # the original's: any lower number is kept
     RATE: Rule(wrong_keep=0.7, trial=0.0005, certain=0.42, max_reruns=16),  # benchmarks/metric_kinds.py
 }
-LOOKAHEAD = 3  # trials before the decision that are considered
+LOOKAHEAD = 4  # trials before the decision that are considered
 FUTILE = 0.15  # a gain that is less probable is called not confirmed
 SIMPLER_RERUNS = 2  # fresh re-runs before less code is kept without a gain
 SIMPLER_MODES = ("revert", "prune")  # a kept change is taken out
@@ -148,6 +148,11 @@ class _Comparison:
         drawn = sum(each.weight * difference(ours, theirs, each)[1] ** 2 for each in self.noise.models)
         return drawn + self.task_error**2
 
+    def dof_after(self, candidate: int, incumbent: int) -> float:
+        """Return the degrees of freedom after so many more draws of each; the first fresh one adds none."""
+        fresh = len(self.fresh)
+        return self.noise.dof + incumbent + max(fresh + candidate - 1, 0) - max(fresh - 1, 0)
+
     @property
     def more_informative(self) -> str:
         return "compare" if self.variance(0, 1) < self.variance(1, 0) else "run_again"
@@ -168,15 +173,17 @@ class _Comparison:
 
     def is_worth_a_draw(self, rule: Rule) -> bool:
         """Return whether up to `LOOKAHEAD` more draws are expected to improve the decision by more than they cost."""
-        now = max(self.value_of_keep(rule), 0.0) if self.may_keep(rule) else 0.0
+        may_keep = self.may_keep(rule)
+        now = max(self.value_of_keep(rule), 0.0) if may_keep else 0.0
         if value_of_certainty(self.beliefs, self.estimate) - rule.trial <= now:
             return False
         ours = theirs = 0
         for draws in range(1, LOOKAHEAD + 1):
             both = self.variance(ours + 1, theirs), self.variance(ours, theirs + 1)
             ours, theirs = (ours, theirs + 1) if both[1] < both[0] else (ours + 1, theirs)
-            error = min(both) ** 0.5 / self.noise.sigma
-            if value_after(self.beliefs, self.estimate, error, rule.wrong_keep) - draws * rule.trial > now:
+            later = min(both) ** 0.5 / self.noise.sigma, self.dof_after(ours, theirs)
+            gain = gain_of_draws(self.beliefs, self.estimate, *later, rule.wrong_keep, may_keep=may_keep)
+            if gain > draws * rule.trial:
                 return True
         return False
 

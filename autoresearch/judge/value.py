@@ -36,10 +36,15 @@ def value_of_certainty(beliefs: Beliefs, now: Estimate) -> float:
     return float(posterior(beliefs, np.array([now.delta]), now.error, now.dof)[0] @ gains)
 
 
-def value_after(beliefs: Beliefs, now: Estimate, error: float, wrong_keep: float) -> float:
-    """Return the expected value of the decision after more trials, which reduce the standard error to `error`.
+def gain_of_draws(
+    beliefs: Beliefs, now: Estimate, error: float, dof: float, wrong_keep: float, *, may_keep: bool = True
+) -> float:
+    """Return what more trials are expected to add to the value of the decision.
 
-    Given an effect, the later estimate is normal around a point between the present estimate and the effect.
+    They reduce the standard error to `error`, and raise the degrees of freedom to `dof`. Given an effect, the later
+    estimate is normal around a point between the present estimate and the effect. Without them the version is kept if
+    it `may_keep`, and if that has a value above 0. Both decisions are valued with the later knowledge, since a better
+    known noise alone improves none.
     """
     delta = min(max(now.delta, -MAX_EFFECT_SIGMA), MAX_EFFECT_SIGMA)  # of the effects that the prior knows
     old = min((error / now.error) ** 2, 1.0)  # weight of the present estimate in the later one
@@ -49,8 +54,9 @@ def value_after(beliefs: Beliefs, now: Estimate, error: float, wrong_keep: float
     spreads = np.hypot(spread, (1 - old) * GRID_STEP * EFFECTS)
     effects = posterior(beliefs, np.array([delta]), now.error, now.dof)[0]
     weights = np.exp(-(((later[:, None] - means) / spreads) ** 2) / 2) / spreads @ effects
-    values = np.maximum(_values_of_keep(beliefs, later, error, now.dof, wrong_keep), 0.0)
-    return float(weights @ values / weights.sum())
+    values = _values_of_keep(beliefs, later, error, dof, wrong_keep)
+    expected, best = weights @ values, weights @ np.maximum(values, 0.0)
+    return float((best - (max(expected, 0.0) if may_keep else 0.0)) / weights.sum())
 
 
 def _values_of_keep(beliefs: Beliefs, deltas: Array, error: float, dof: float, wrong_keep: float) -> Array:

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from autoresearch import judge
 from autoresearch.judge import Beliefs, Draw, Incumbent, Noise, difference
 from autoresearch.judge.noise import STEADY, NoiseModel, WeightedModel
-from autoresearch.judge.value import Estimate, value_after, value_of_certainty, value_of_keep
+from autoresearch.judge.value import Estimate, gain_of_draws, value_of_certainty, value_of_keep
 
 SIGMA = 0.01
 KNOWN = Noise(SIGMA, 30.0, (WeightedModel(STEADY, 1.0, SIGMA),))
@@ -68,16 +69,28 @@ def test_on_a_drifting_machine_an_old_summary_counts_for_little() -> None:
     assert difference(candidate, old, drift)[1] > 2 * difference(candidate, old, KNOWN.models[0])[1]
 
 
-@given(deltas, errors, st.floats(0.1, 0.99), costs)
-def test_more_draws_never_make_a_decision_worse(delta: float, error: float, left: float, wrong_keep: float) -> None:
+@given(deltas, errors, st.floats(0.1, 0.99), st.floats(0, 9), costs, st.booleans())
+def test_more_draws_never_make_a_decision_worse(
+    delta: float, error: float, left: float, more: float, wrong_keep: float, may_keep: bool
+) -> None:
     now, beliefs = Estimate(delta, error, 20.0), Beliefs()
-    value = value_after(beliefs, now, left * error, wrong_keep)
-    assert value >= max(value_of_keep(beliefs, now, wrong_keep), 0.0) - 0.35
-    assert value <= value_of_certainty(beliefs, now) + 0.35  # the likelihood is Student's t, a move is normal
+    gain = gain_of_draws(beliefs, now, left * error, now.dof + more, wrong_keep, may_keep=may_keep)
+    worth_now = max(value_of_keep(beliefs, now, wrong_keep), 0.0) if may_keep else 0.0
+    more_than_certainty = gain - (value_of_certainty(beliefs, now) - worth_now)
+    assert gain >= -1e-9
+    assert more_than_certainty <= 0.35  # the likelihood is that of Student's t, and a move is normal
 
 
 @pytest.mark.parametrize(("delta", "worth"), [(-20.0, False), (-1.5, True), (6.0, False)])
-def test_draws_are_worth_most_where_the_verdict_is_open(delta: float, worth: bool) -> None:
-    now = Estimate(delta, 0.8, 20.0)
-    gain = value_after(Beliefs(), now, 0.6, 2.0) - max(value_of_keep(Beliefs(), now, 2.0), 0.0)
+@pytest.mark.parametrize("dof", [2.0, 20.0])
+def test_draws_are_worth_most_where_the_verdict_is_open(delta: float, worth: bool, dof: float) -> None:
+    gain = gain_of_draws(Beliefs(), Estimate(delta, 0.8, dof), 0.6, dof + 1, 2.0)
     assert (gain > 0.03) is worth
+
+
+def test_where_the_noise_is_hardly_known_a_promising_screening_gets_a_re_run() -> None:
+    """Three trials of a base, one of them off: a draw also tells about the noise."""
+    base = [Draw(score, at) for at, score in enumerate((2.0145, 1.9991, 2.0616))]
+    beliefs = judge.learn([(5.5, 0.013)])  # one idea was measured before, and lost
+    decision = judge.decide("default", [Draw(1.9611, 5)], base, judge.noise([base]), beliefs)
+    assert decision.action == "run_again" and decision.p_gain > 0.3
