@@ -41,11 +41,12 @@ class LedgerEvent:
 
 @dataclass(frozen=True)
 class TrialProgress:
-    """A running trial of experiment `n` has moved on."""
+    """A running trial of experiment `n`, which `arm` proposed, has moved on."""
 
     n: int
     purpose: str
     progress: Progress
+    arm: str | None = None  # None in a session with one researcher
 
 
 SessionEvent = SessionOpened | SessionClosed | LedgerEvent | TrialProgress

@@ -38,6 +38,7 @@ class LiveTrial:
     gpu: dict[str, float] | None = None  # `used_mb`, `total_mb` and `load` (percent) of its `card`, if it runs on one
     card: str | None = None
     others: int = 0  # trials on other slots
+    arm: str | None = None  # the researcher that proposed it, in a session with several
 
     @classmethod
     def read(cls, folder: Path) -> "LiveTrial | None":
@@ -78,14 +79,16 @@ class LiveTrialRecorder:
                         each.pop(n, None)
                     self._remove_file()
                 case TrialProgress():
-                    self._update(event.n, event.purpose, event.progress, time.time())
+                    self._update(event, time.time())
                 case SessionClosed():
                     self._trials.clear()
                     self._remove_file()
 
-    def _update(self, n: int, purpose: str, progress: Progress, now: float) -> None:
+    def _update(self, event: TrialProgress, now: float) -> None:
+        n, progress = event.n, event.progress
         if n not in self._trials or progress.stage == "setup":
-            self._trials[n] = LiveTrial(n, purpose, since=now, card=progress.gpu or self.gpu)
+            card = progress.gpu or self.gpu
+            self._trials[n] = LiveTrial(n, event.purpose, since=now, card=card, arm=event.arm)
             self._train_began.pop(n, None)
         self._follow(self._trials[n], progress, now)
         if now - self._refreshed >= INTERVAL_S and (first := self.running) is not None:

@@ -178,7 +178,8 @@ class TrialRunner:
                 return purpose == "rerun" and self.evidence.may_keep(experiment, val_bpb)
 
         def watch(progress: Progress) -> None:
-            self.context.notify(TrialProgress(experiment.n, purpose, replace(progress, gpu=referee.settings.gpu)))
+            found = replace(progress, gpu=referee.settings.gpu)
+            self.context.notify(TrialProgress(experiment.n, purpose, found, experiment.arm))
 
         return TrialPlan(
             loses_above=hopeless,

@@ -41,7 +41,7 @@ def board(
 
 def _trial(running: LiveTrial, now: float, width: int) -> list[Text]:
     kind = running.purpose if running.purpose != FILLER else f"{trial_words(FILLER)}:"
-    title = plain_text(f"{running.n:4}  {kind} {running.stage}")
+    title = plain_text(f"{running.n:4}  {kind} {running.stage}{f' ({running.arm})' if running.arm else ''}")
     loss = "" if running.loss is None else f" loss {running.loss:.4g}"
     room = min(CURVE_CHARS, width - len(title) - len(loss) - len(GAP))
     curve = sparkline([each for _, each in running.curve], room) if room >= MIN_CURVE_CHARS else ""

@@ -71,14 +71,14 @@ def _now(summary: SessionSummary, running: LiveTrial | None, incumbent: Curve | 
     yield Paragraph([f"{status.state}{until}"], "large")
     if trial is not None:
         more = f", and {trial.others} more on other slots" if trial.others else ""
-        length = f", {trial_words(trial.purpose)}, for {duration(now - trial.started)}{more}."
+        found = running if running is not None and running.n == trial.n else None
+        arm = f", of {found.arm}" if found and found.arm else ""
+        length = f"{arm}, {trial_words(trial.purpose)}, for {duration(now - trial.started)}{more}."
         yield Paragraph(["Experiment ", Ref(trial.n), length])
-        if running is not None and running.n == trial.n:
-            if running.tokens_per_second:
-                yield Paragraph(
-                    [f"{running.tokens_per_second:,.0f} tokens a second, as train.py reports them."], "quiet"
-                )
-            yield Curves(live_curves(running, incumbent), LIVE_ACROSS, "loss", "live")
+        if found is not None:
+            if found.tokens_per_second:
+                yield Paragraph([f"{found.tokens_per_second:,.0f} tokens a second, as train.py reports them."], "quiet")
+            yield Curves(live_curves(found, incumbent), LIVE_ACROSS, "loss", "live")
     yield Heading("The last experiments", 3)
     latest = [row for row in reversed(summary.rows) if not row.unmeasured][:LATEST]
     yield experiment_table.table(latest, ("n", "verdict", "change", "sigmas", "what"), 160)

@@ -35,14 +35,17 @@ def train(at: float, **values: float) -> Progress:
 
 def test_a_trial_is_followed_from_its_setup_to_its_end(tmp_path: Path, clock: SimpleNamespace) -> None:
     made = recorder(tmp_path)
-    made.handle(TrialProgress(7, "screen", Progress("setup")))
+    made.handle(TrialProgress(7, "screen", Progress("setup"), "codex"))
     clock.now += 10
     for k in range(1, 6):
         made.handle(TrialProgress(7, "screen", train(k / 10, loss=3.0 - k / 10, step=10.0 * k, tokens_per_step=100.0)))
         clock.now += 2
     found = LiveTrial.read(tmp_path / "t")
     assert found is not None and (found.n, found.purpose, found.stage, found.fraction) == (7, "screen", "train", 0.5)
-    assert (found.since, found.at, found.loss) == (1000.0, 1018.0, 2.5) and found.curve[-1] == (0.5, 2.5)
+    assert (found.since, found.at, found.loss, found.arm) == (1000.0, 1018.0, 2.5, "codex") and found.curve[-1] == (
+        0.5,
+        2.5,
+    )
     assert found.tokens_per_second == pytest.approx(5000 / 8) and found.gpu is None
     made.handle(TrialProgress(7, "screen", Progress("score")))
     assert made.running is not None and (made.running.stage, made.running.fraction, len(made.running.curve)) == (

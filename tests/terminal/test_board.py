@@ -54,6 +54,10 @@ def test_a_filler_says_why_it_runs() -> None:
     assert shown(replace(TRIAL, purpose="filler"))[0].startswith("  14  filler while the agent works: train")
 
 
+def test_the_arm_of_a_running_trial_is_named() -> None:
+    assert shown(replace(TRIAL, arm="claude-b"))[0].startswith("  14  screen train (claude-b)")
+
+
 def test_before_there_is_anything_to_say() -> None:
     nothing = {"best": None, "best_bpb": None, "base_bpb": None, "experiments": 0, "kept": 0}
     assert shown(None, status=nothing) == ["0 tried, 0 kept"]

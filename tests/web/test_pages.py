@@ -233,13 +233,14 @@ def test_the_running_trial_is_shown_and_a_change_is_noticed(alone: Path) -> None
         experiment = store.add_experiment(wild.id, 5, hypothesis="now", state="measuring")
         store.start_trial(wild.id, experiment.id, "screen", 9, "blob")
         curve = [(0.0, 6.0), (0.1, 5.0), (0.25, 4.0)]
-        told = asdict(LiveTrial(5, "screen", "train", 0.25, curve=curve, tokens_per_second=12345.6))
+        told = asdict(LiveTrial(5, "screen", "train", 0.25, curve=curve, tokens_per_second=12345.6, arm="codex"))
         (alone / "runs" / "wild" / "live.json").write_text(json.dumps(told))
         assert client.get("/s/wild/state.json").json()["stamp"] != before
         text = client.get("/s/wild").text
         assert (
             'data-chart="live"' in text
             and "12,346 tokens a second" in text
+            and ", of codex, " in text
             and "experiment 5, screen, 25 %" in text
             and 'data-state="/s/wild/state.json"' in text
         )
