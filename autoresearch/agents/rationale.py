@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from autoresearch.agents.base import Proposal
 from autoresearch.files import JsonObject
-from autoresearch.ledger.rows import CATEGORIES
+from autoresearch.ledger.categories import CATEGORIES
 from autoresearch.metric import Metric
 from autoresearch.source.lines import split_lines
 

@@ -13,7 +13,8 @@ import yaml
 from autoresearch.agents.base import BadProposal, Exhausted, InstantAgent, Proposal
 from autoresearch.errors import EXHAUSTED, UsageError, UserError
 from autoresearch.files import JsonObject, read_untrusted
-from autoresearch.ledger.rows import AGENT_EXHAUSTED, CATEGORIES
+from autoresearch.ledger.categories import CATEGORIES
+from autoresearch.ledger.rows import AGENT_EXHAUSTED
 from autoresearch.source.lines import plain, plain_files
 from autoresearch.source.rebase import rebase_change
 from autoresearch.source_tree import SourceTree

@@ -10,8 +10,9 @@ from autoresearch.analysis.proportion import proportion
 from autoresearch.files import JsonObject
 from autoresearch.ledger import statements as rules
 from autoresearch.ledger.breakdown import GroupSums
+from autoresearch.ledger.categories import CATEGORIES, possible_categories
 from autoresearch.ledger.queries import ExperimentRow
-from autoresearch.ledger.rows import CATEGORIES, UNSCORED
+from autoresearch.ledger.rows import UNSCORED
 from autoresearch.source.diff import unified_diff
 
 COMBINED = 4  # near misses that one line asks to combine
@@ -68,7 +69,8 @@ def _categories(tried: Sequence[ExperimentRow], by_category: Sequence[GroupSums]
             line = f"Leave {group.key} changes alone: {group.scored} were measured, none was probably better."
             yield Suggestion(line, f"kept: {_describe_share(0, group.scored)}")
     known = {category for row in tried for category in row.categories}
-    never = [name for name in CATEGORIES if name not in known and name not in CATCH_ALL]
+    possible = possible_categories(tried[0].metric, known) if tried else []
+    never = [name for name in possible if name not in known and name not in CATCH_ALL]
     scored = sum(row.delta is not None for row in tried)
     if never and scored >= rules.UNTRIED_SCORES:
         evidence = f"{scored} experiments were measured; nothing is known of these categories"

@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from autoresearch.brief.history import PastExperiment
-from autoresearch.ledger.rows import CATEGORIES
+from autoresearch.ledger.categories import possible_categories
 from autoresearch.ledger.statements import describe_odds
+from autoresearch.metric import VAL_BPB
 
 MAX_NEAR_MISSES, MAX_FAILURES, MAX_KEEPS = 4, 3, 3  # that are offered at once
 MAX_REFINEMENTS = 3  # of one near miss
@@ -137,7 +138,8 @@ def _is_taken_up(history: History, failed: PastExperiment) -> bool:
 def _categories(history: History) -> Iterator[Opening]:
     """Offer the categories without a measured experiment, or the one that was tried least recently."""
     last = {category: past.n for past in history if not past.unmeasured for category in past.categories}
-    names = [name for name in CATEGORIES if name != "other"]
+    metric = history[0].metric if history else VAL_BPB
+    names = [name for name in possible_categories(metric, last) if name != "other"]
     if never := [name for name in names if name not in last]:
         yield Opening("untried", f"no experiment yet in these categories: {', '.join(never)}")
     elif names:

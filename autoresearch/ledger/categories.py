@@ -1,8 +1,25 @@
 """Categories of a change: the one that its agent named, and those of the constants that it moves."""
 
 import re
+from collections.abc import Collection
+
+from autoresearch.metric import VAL_BPB, Metric
 
 OTHER = "other"
+CATEGORIES = (
+    "architecture",
+    "optimiser",
+    "schedule",
+    "data-order",
+    "numerics",
+    "throughput",
+    "regularisation",
+    "simplification",
+    "bug",
+    "robustness",
+    OTHER,
+)
+EQUAL_SCORE = ("bug", "robustness", "simplification")  # categories that may be kept without a gain
 
 _MOVED = re.compile(r"(?:^|, )([A-Za-z_]\w*) [^,]* -> ")  # in the line of source/diff.py that sums up a change
 _OF_CONSTANTS = [
@@ -13,6 +30,11 @@ _OF_CONSTANTS = [
     (r"DEPTH|LAYER|WIDTH|DIM|HEAD|WINDOW|ASPECT|MLP|EXPAND|EMBED|RANK|ROPE", "architecture"),
     (r"SOFTCAP|CLIP|SCALE", "numerics"),
 ]
+
+
+def possible_categories(metric: Metric, used: Collection[str]) -> list[str]:
+    """Return the categories in which something can be tried: those that were used, where no model is trained."""
+    return [name for name in CATEGORIES if metric.name == VAL_BPB.name or name in used]
 
 
 def category_of_constant(name: str) -> str:

@@ -14,21 +14,6 @@ from autoresearch.ledger.statements import is_near_miss
 from autoresearch.metric import Metric, read_metric
 from autoresearch.text import plausible
 
-CATEGORIES = (
-    "architecture",
-    "optimiser",
-    "schedule",
-    "data-order",
-    "numerics",
-    "throughput",
-    "regularisation",
-    "simplification",
-    "bug",
-    "robustness",
-    "other",
-)
-EQUAL_SCORE = ("bug", "robustness", "simplification")  # categories that may be kept without a gain
-
 JSON_COLUMNS = frozenset({"settings", "identity", "layers", "params", "numbers", "result", "data"})
 VERDICTS = ("keep", "discard", "crash", "invalid", "duplicate", "suspect")
 BROKEN = ("crash", "invalid", "suspect")  # verdicts of experiments that failed

@@ -10,9 +10,10 @@ from autoresearch.analysis.session_noise import earlier_noise
 from autoresearch.errors import UserError, require
 from autoresearch.judge import Draw
 from autoresearch.ledger import Experiment, Ledger, Session, Trial
+from autoresearch.ledger.categories import EQUAL_SCORE
 from autoresearch.ledger.metrics import settle_metric
 from autoresearch.ledger.overhead import base_overhead
-from autoresearch.ledger.rows import BRANCHES, EQUAL_SCORE, FILLER, LESS_CODE, SAME_AS, SAME_FUNCTION, STOPPED
+from autoresearch.ledger.rows import BRANCHES, FILLER, LESS_CODE, SAME_AS, SAME_FUNCTION, STOPPED
 from autoresearch.ledger.scores import effects
 from autoresearch.ledger.statements import is_near_miss
 from autoresearch.ledger.trials import FRESH, JUDGING, fails_now, is_slower, judging

@@ -10,8 +10,8 @@ from autoresearch.agents.base import Proposal
 from autoresearch.data.dataset import Dataset
 from autoresearch.errors import require
 from autoresearch.ledger import Ledger
+from autoresearch.ledger.categories import EQUAL_SCORE
 from autoresearch.ledger.overhead import base_overhead
-from autoresearch.ledger.rows import EQUAL_SCORE
 from autoresearch.measure.result import Overhead
 from autoresearch.measure.settings import Settings
 from autoresearch.session.context import SessionContext

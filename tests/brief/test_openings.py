@@ -7,7 +7,8 @@ import pytest
 from autoresearch.brief import openings
 from autoresearch.brief.history import PastExperiment
 from autoresearch.brief.openings import Opening, find_openings, find_taken
-from autoresearch.ledger.rows import CATEGORIES
+from autoresearch.ledger.categories import CATEGORIES
+from autoresearch.metric import Metric
 
 BASE = PastExperiment(0, "keep", "the base", "", "", "the base", val_bpb=2.0)
 
@@ -28,6 +29,16 @@ def labels(found: list[Opening], mode: str) -> list[str]:
 def test_at_first_only_untried_categories_are_offered() -> None:
     (only,) = find_openings([BASE], 0, [])
     assert only.label == "untried" and "architecture, optimiser, " in only.words and "other" not in only.words
+
+
+def test_of_a_command_only_categories_that_were_used_are_offered() -> None:
+    """A schedule means nothing to a sorting program."""
+    seconds = Metric("seconds", kind="time")
+    history = [replace(BASE, metric=seconds)]
+    assert find_openings(history, 0, []) == []
+    history += [past(1, category="throughput", metric=seconds), past(2, category="numerics", metric=seconds)]
+    (only,) = find_openings(history, 0, [])
+    assert only.words == "the category that was tried least recently: throughput"
 
 
 def test_what_lies_inside_the_noise_is_not_offered() -> None:

@@ -4,6 +4,7 @@ import os
 import re
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from autoresearch.analysis import advice, summary
 from autoresearch.analysis.proportion import proportion
 from autoresearch.hardware import EVALUATOR
 from autoresearch.ledger import Ledger, Session
+from autoresearch.metric import Metric
 from autoresearch.report import chart, html, markdown, report, tree
 from autoresearch.report.axes import Scale
 from autoresearch.report.blocks import PATCH_COLUMNS, PATCH_LINES, Code, Paragraph, Table, Verbatim
@@ -330,6 +332,14 @@ def test_labels_of_keeps_lie_apart():
         50: (f"50: {words}", "slanted"),
         99: ("99", "below"),  # too near to the lower axis
     }
+
+
+@pytest.mark.parametrize("name", ["val_bpb", "seconds"])
+def test_untried_categories_are_suggested_where_a_model_is_trained(name):
+    tried = [experiment(n, "discard", delta=0.5, category="numerics") for n in range(1, 12)]
+    rows = [replace(row, metric=Metric(name, kind="noisy")) for row in tried]
+    lines = [each.line for each in advice.suggestions(rows, [], [], 0.1)]
+    assert any("Nothing was tried yet in: architecture" in line for line in lines) is (name == "val_bpb")
 
 
 def test_the_patch_for_program_md_applies(ledger, session, finished):

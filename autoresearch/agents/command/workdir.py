@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from autoresearch.agents.edits import FILE, MAX_TEXT_CHARS
 from autoresearch.agents.rationale import OPENINGS, SOURCES, confidence_words, predicted_words
 from autoresearch.files import JsonObject, read_untrusted
-from autoresearch.ledger.rows import CATEGORIES
+from autoresearch.ledger.categories import CATEGORIES
 from autoresearch.metric import VAL_BPB
 from autoresearch.source_tree import MAX_FILES, SourceTree
 from autoresearch.text import plain_text

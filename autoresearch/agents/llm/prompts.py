@@ -3,7 +3,7 @@
 from autoresearch.agents.rationale import OPENINGS, SOURCES, confidence_words, predicted_words
 from autoresearch.agents.trial_tools import Role
 from autoresearch.brief.brief import contract_of
-from autoresearch.ledger.rows import CATEGORIES
+from autoresearch.ledger.categories import CATEGORIES
 from autoresearch.metric import VAL_BPB, Metric
 
 _FORM = f"""\
