@@ -5,7 +5,7 @@ import re
 import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 import yaml
@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from autoresearch.brief.brief import Brief
 
 MAX_FILE_BYTES = 4_000_000  # of a file that is patched
-_KINDS = (".patch", ".py")
+_KINDS = (".patch", ".py")  # files that are proposals, whatever their name
 _NOTES: dict[str, tuple[type, ...]] = {"hypothesis": (str,), "category": (str,), "predicted": (int, float)}
+_NUMBERED = re.compile(r"\d+-.")
 _FILE_HEADER = re.compile(rb"^--- [^\n]*\n\+\+\+ [^\n]*\n(?=@@ )", re.MULTILINE)
 _OLD_NAME = re.compile(rb"^--- a/([^\n\t]*)[^\n]*\n\+\+\+ ", re.MULTILINE)
 _BOM_OF_LINE = re.compile(rb"^([-+ ])" + codecs.BOM_UTF8, re.MULTILINE)
@@ -34,7 +35,7 @@ _NEW_HEADER = b"--- a/train.py\n+++ b/train.py\n"
 
 @dataclass(frozen=True)
 class Edit:
-    """One proposal of a folder: a patch of train.py or its whole new text, and the content of its .yaml file."""
+    """One proposal of a folder: a patch, or the whole new text of the only file, and the content of its .yaml file."""
 
     file: Path
     notes: JsonObject
@@ -86,17 +87,21 @@ def _read_folder(folder: Path) -> list[Edit]:
         raise UsageError(f"there is no folder {folder}: `scripted:DIR` needs one with NN-name.patch files")
     files = [file for file in folder.iterdir() if file.is_file() and not file.name.startswith(".")]
     edits: dict[str, Edit] = {}
-    for file in sorted((f for f in files if f.suffix in _KINDS), key=lambda f: _natural_key(f.stem)):
-        if not re.match(r"\d+-.", file.stem):
+    for file in sorted((f for f in files if _is_proposal(f)), key=lambda f: _natural_key(f.stem)):
+        if not _NUMBERED.match(file.stem):
             raise UsageError(f"{file}: call it NN-name{file.suffix}, so that its place in the order is clear")
         if file.stem in edits:
             raise UsageError(f"{folder} has two proposals called {file.stem}: rename or remove one of them")
         edits[file.stem] = Edit(file, _read_notes(file))
     if not edits:
-        raise UsageError(f"{folder} has no proposals: put NN-name.patch or NN-name.py files there")
+        raise UsageError(f"{folder} has no proposals: put NN-name.patch files there, or whole texts as NN-name.py")
     if unused := sorted(f.name for f in files if f.suffix == ".yaml" and f.stem not in edits):
-        raise UsageError(f"{folder / unused[0]} belongs to no proposal: no .patch or .py file has its name")
+        raise UsageError(f"{folder / unused[0]} belongs to no proposal: no other file has its name")
     return list(edits.values())
+
+
+def _is_proposal(file: Path) -> bool:
+    return file.suffix in _KINDS or (file.suffix not in ("", ".yaml") and bool(_NUMBERED.match(file.stem)))
 
 
 def _natural_key(name: str) -> list[tuple[int, int, str]]:
@@ -134,15 +139,25 @@ def _new_text(file: Path, incumbent: str, base: str | None) -> str:
     """Return the text that a file proposes. Raises ValueError: the end of a sentence that begins with its name."""
     try:
         content = file.read_bytes()
-        if file.suffix == ".py" and SourceTree.parse(incumbent).framed:
-            raise ValueError("has to be a patch: there are several files")
-        return _patched(content, incumbent, base) if file.suffix == ".patch" else content.decode()
+        if file.suffix == ".patch":
+            return _patched(content, incumbent, base)
+        return _replaced(content.decode(), file.suffix, SourceTree.parse(incumbent))
     except OSError as error:
         if error.errno in EXHAUSTED:  # the edit is not the cause
             raise
         raise ValueError(f"cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise ValueError("is not UTF-8 text") from error
+
+
+def _replaced(text: str, suffix: str, incumbent: SourceTree) -> str:
+    """Return the version whose only file has another text. Raises ValueError."""
+    if len(incumbent.files) > 1:
+        raise ValueError("has to be a patch: there are several files")
+    (path,) = incumbent.files
+    if PurePosixPath(path).suffix != suffix:
+        raise ValueError(f"has to be a patch, or the whole text of {path} under its suffix")
+    return SourceTree({path: text}, incumbent.framed).text
 
 
 def _patched(patch: bytes, incumbent: str, base: str | None) -> str:

@@ -9,6 +9,7 @@ from autoresearch.agents.registry import create
 from autoresearch.agents.scripted import Scripted
 from autoresearch.errors import UsageError, UserError
 from autoresearch.source.diff import unified_diff
+from autoresearch.source_tree import SourceTree
 
 SOURCE = "".join(f"LINE_{i} = {i}  # größer\n" for i in range(30))
 BETTER = SOURCE.replace("LINE_9 = 9", "LINE_9 = 99")
@@ -48,6 +49,20 @@ def test_whole_text_with_notes(folder):
     assert proposal.hypothesis == "start afresh"
     assert (proposal.category, proposal.predicted) == ("simplification", -0.01)
     assert proposal.params == {"script": "01-whole"}
+
+
+def test_whole_text_of_the_only_file_of_a_tree(tmp_path):
+    (tmp_path / "01-unrolled.c").write_text("int main() {}\n")
+    (tmp_path / "02-of-python.py").write_text("x = 1\n")
+    (tmp_path / "notes.c").write_text("not a proposal")
+    agent, one = Scripted(tmp_path), SourceTree({"src/kernel.c": "int x;\n"}).text
+    found = agent.propose(brief(source=one, base=one))
+    assert SourceTree.parse(found.text).files == {"src/kernel.c": "int main() {}\n"}
+    with pytest.raises(BadProposal, match=r"02-of-python.py has to be a patch, or the whole text of src/kernel.c"):
+        agent.propose(brief({"script": "01-unrolled"}, source=one, base=one))
+    two = SourceTree({"a.c": "", "b.c": ""}).text
+    with pytest.raises(BadProposal, match=r"01-unrolled.c has to be a patch: there are several files"):
+        agent.propose(brief(source=two, base=two))
 
 
 def test_patch_is_applied_to_the_incumbent_as_it_is_now(folder):
