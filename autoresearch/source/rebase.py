@@ -1,7 +1,6 @@
 """The change of one version, made to another one."""
 
 from collections.abc import Callable
-from functools import partial
 
 from autoresearch.source.constants import Number, constants, with_constants
 from autoresearch.source_tree import SourceTree
@@ -15,21 +14,11 @@ def rebase_change(merge: Merge, base: str, changed: str, onto: str) -> str | Non
     """Make the change from `base` to `changed` in `onto`, file by file; None if they conflict.
 
     A change of constants goes by their names, any other by lines, as git merges them: two adjacent constants are no
-    conflict, two new values of one constant are.
+    conflict, two new values of one constant are. A file that only one version has conflicts with any change of it.
     """
-    return _merge_files(base, changed, onto, partial(_rebase_file, merge))
-
-
-def merge_versions(merge: Merge, base: str, ours: str, theirs: str) -> str | None:
-    """Merge two changes of `base` by lines, file by file; None if they conflict."""
-    return _merge_files(base, theirs, ours, partial(_merge_lines, merge))
-
-
-def _merge_files(base: str, changed: str, onto: str, merge: Callable[[str, str, str], str | None]) -> str | None:
-    """Merge versions file by file; a file that only one of them has conflicts with any change of it."""
     before, now, there = (SourceTree.parse(text) for text in (base, changed, onto))
     if not there.framed:
-        return merge(base, changed, onto)
+        return _rebase_file(merge, base, changed, onto)
     files = dict(there.files)
     for path in before.files.keys() | now.files.keys() | there.files.keys():
         old, new, own = (tree.files.get(path) for tree in (before, now, there))
@@ -37,20 +26,16 @@ def _merge_files(base: str, changed: str, onto: str, merge: Callable[[str, str, 
             continue
         if own == old:
             merged = new
-        elif old is None or new is None or own is None or (merged := merge(old, new, own)) is None:
+        elif old is None or new is None or own is None or (merged := _rebase_file(merge, old, new, own)) is None:
             return None
         files = {**files, path: merged} if merged is not None else {k: v for k, v in files.items() if k != path}
     return SourceTree(files).text
 
 
-def _merge_lines(merge: Merge, base: str, changed: str, onto: str) -> str | None:
-    merged, conflict = merge(base, onto, changed)
-    return None if conflict else merged
-
-
 def _rebase_file(merge: Merge, base: str, changed: str, onto: str) -> str | None:
     if (values := _changed_constants(base, changed)) is None:
-        return _merge_lines(merge, base, changed, onto)
+        merged, conflict = merge(base, onto, changed)
+        return None if conflict else merged
     before, now = _constants(base), _constants(onto)
     if any(now.get(name) != before[name] for name in values):
         return None

@@ -131,7 +131,6 @@ def test_changes_are_merged_by_file() -> None:
     assert both == text_of(src__model_py=wanted, prompts__a_md="Other.\n")
     clash = text_of(prompts__a_md="Yet another.\n")
     assert rebase.rebase_change(merge_texts, text_of(), clash, theirs) is None
-    assert rebase.merge_versions(merge_texts, ours, ours, text_of()) == text_of()
 
 
 def test_line_ends_stay_those_of_each_file() -> None:
