@@ -7,7 +7,8 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import hypothesis
@@ -94,6 +95,19 @@ def bigram() -> str:
 def repository(tmp_path: Path, bigram: str) -> Path:
     """A git repository with a committed train.py and program.md."""
     return make_repository(tmp_path / "repository", bigram)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Give the folders of cells a disk of 64 MB and 4,000 files."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64m,nr_inodes=4000", "none", disk]
+    if subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("no file system can be mounted here")
+    monkeypatch.setattr(tempfile, "tempdir", str(disk))
+    yield
+    subprocess.run(["umount", "-l", disk], check=True)
 
 
 @pytest.fixture(scope="session")

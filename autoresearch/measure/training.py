@@ -18,6 +18,7 @@ from autoresearch.measure.settings import MAX_CHECKPOINT_BYTES, Settings, TrialP
 from autoresearch.measure.watchdog import Watchdog
 from autoresearch.sandbox.cell import Cell
 from autoresearch.sandbox.compile_cache import NOTHING
+from autoresearch.sandbox.supervisor import DISK_IS_FULL
 from autoresearch.source.script import is_script
 from autoresearch.text import plain_text, plausible
 
@@ -186,6 +187,8 @@ def _set_up(receiver: _Receiver, harness: Harness, plan: TrialPlan, lent: Path |
             receiver.result.setup_seconds = time.monotonic() - started
             receiver.result.spent["setup"] = clock.usage()
             harness.cells.wait_until_ready()
+            if settings.budget.unit == "cpu":  # its threads may have computed meanwhile
+                receiver.result.spent["setup"] = clock.usage()
             return _start_clock(receiver, harness, plan)
         if message.kind == "log":
             receiver.record(message.fields.get("values"))
@@ -265,6 +268,8 @@ def _explain_exit(cell: Cell) -> tuple[str, str]:
     while cell.is_running() and time.monotonic() < deadline:
         time.sleep(0.01)
     status = cell.exit_status()
+    if cell.has_filled_disk:
+        return "crash", DISK_IS_FULL
     if status is None:
         return "crash", "the process closed its channel, or sent what is not a message"
     if status == -9:

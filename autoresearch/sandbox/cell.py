@@ -15,13 +15,15 @@ also if this program is killed with -9), files, shared memory, queues, keys, fil
 
 Not covered: a hole in the kernel or a driver. Signals from one cell to another by load, by counters of the kernel, and
 (before `only_compute`) by its caches or, without a mount namespace, by access times of files; therefore cells that must
-not communicate run one after the other. Disk and memory beyond the limits per file and process: the private folder has
-no quota. The number of processes if the cell stays root (Linux does not limit root), except under a CPU budget, which
-allows one. Daemons of a cell without a process namespace, if the supervisor itself is killed from outside. With
-`library`, copies of it inside site-packages. On a GPU, what the driver shares between processes.
+not communicate run one after the other. Memory beyond the limit per process. The private folder has no quota: a cell
+that leaves less than a tenth of the free disk space is killed. The number of processes if the cell stays root (Linux
+does not limit root), except under a CPU budget, which allows one. Daemons of a cell without a process namespace, if the
+supervisor itself is killed from outside. With `library`, copies of it inside site-packages. On a GPU, what the driver
+shares between processes.
 """
 
 import contextlib
+import errno
 import fcntl
 import json
 import math
@@ -43,6 +45,7 @@ from autoresearch.sandbox.output_log import LogFile
 START_TIMEOUT_S = 30.0  # for a supervisor to report that the layers are applied
 ANSWER_TIMEOUT_S = 120.0  # for a supervisor to answer a request; it may have to read gigabytes of libraries
 DEATH_TIMEOUT_S = 15.0  # for a tree to die; processes stuck in a driver take longest
+CLEANING_TIMEOUT_S = 120.0  # for the folders of dead cells to be removed where they fill the disk
 CLEANING_WAIT_S = 1.0  # for the folder of a dead cell to be removed; a larger one is removed in the background
 
 
@@ -85,6 +88,7 @@ class Cell:
         self.doors: list[socket.socket] = []
         self._status: int | None = None
         self._refused: list[str] = []  # as its supervisor said at the end
+        self.has_filled_disk = False  # and was killed for it
         self.seconds = 0.0  # from the first instruction of its program to the end of it, likewise
         self._is_dead = False  # with all its processes
         self._kill_seconds: float | None = None
@@ -113,7 +117,7 @@ class Cell:
     def start(cls, spec: CellSpec) -> "Cell":
         """Start a cell; return when the layers are applied and the program executes. Raises CellError."""
         try:
-            cell = cls(spec)
+            cell = cls._create(spec)
         except OSError as error:
             raise CellError(f"the sandbox could not be started: {error}") from error
         message = cell._receive(START_TIMEOUT_S)
@@ -127,6 +131,16 @@ class Cell:
         cell.weaknesses = grade.weaknesses(cell.layers, library_restricted=spec.library is not None)
         cell.grade = "WEAK" if cell.weaknesses else "STRONG"
         return cell
+
+    @classmethod
+    def _create(cls, spec: CellSpec) -> "Cell":
+        """Return a new cell; on a full disk wait until the folders of ended cells are removed. Raises OSError."""
+        try:
+            return cls(spec)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT) or not _wait_for_cleaning():
+                raise
+        return cls(spec)
 
     def is_running(self) -> bool:
         return self.exit_status() is None
@@ -255,7 +269,7 @@ class Cell:
         if not data or "ended" in message:
             self._is_dead = True
             self._status, self._refused = message.get("ended", -9), message.get("refused", [])
-            self.seconds = message.get("seconds", 0.0)
+            self.seconds, self.has_filled_disk = message.get("seconds", 0.0), message.get("full", False)
         return message
 
     def _read(self) -> bytes:
@@ -276,6 +290,16 @@ _CLEANING: list[subprocess.Popen[bytes]] = []  # supervisors of dead cells
 def _reap() -> None:
     """Collect the supervisors that have ended."""
     _CLEANING[:] = [supervisor for supervisor in _CLEANING if supervisor.poll() is None]
+
+
+def _wait_for_cleaning() -> bool:
+    """Wait until the folders of dead cells are removed; return whether there was one."""
+    _reap()
+    there_was_one, deadline = bool(_CLEANING), time.monotonic() + CLEANING_TIMEOUT_S
+    for supervisor in list(_CLEANING):
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            supervisor.wait(max(0.0, deadline - time.monotonic()))
+    return there_was_one
 
 
 def protect_self() -> None:

@@ -3,8 +3,8 @@
 A call is refused, *pretended*, or allowed. A pretended call reports success and does nothing: record locks, modes and
 times of files, and hints on what to keep in memory are channels between cells, and cores belong to the slot; but
 compilers, caches and thread pools expect these calls to work. (A cell that makes programs of its own files may change
-their modes.) Of ioctl, which reaches into every file system and
-driver, only the commands of a list are allowed.
+their modes and times.) Of ioctl, which reaches into every file system and driver, only the commands of a list are
+allowed.
 
 Some refused calls only look harmless: fcntl(F_SETOWN) and ioctl(FIOSETOWN) send signals to any process, sendmsg on a
 datagram socket reaches path sockets without connect(2), and prlimit takes any process.
@@ -65,8 +65,8 @@ def build(
 
     `threads_only` refuses new processes. `protect` are processes that share a process namespace with the cell and may
     not be touched; None if the cell has its own namespace. `tcp_only` restricts a network to connections over TCP,
-    which Landlock restricts to ports. `own_modes` lets the cell change modes, as compilers do to make programs of
-    files: only where all files but its own are mounted read-only.
+    which Landlock restricts to ports. `own_modes` lets the cell change modes and times, as compilers and make do:
+    only where all files but its own are mounted read-only.
     """
     if not bpf.is_known_machine():
         return None
@@ -75,7 +75,7 @@ def build(
     code += answer_all(syscalls.ATTRIBUTES, fail(errno.EOPNOTSUPP))
     code += answer_all(syscalls.PAGE_CACHE, fail(errno.ENOSYS))
     code += answer_all(syscalls.PRETENDED, PRETEND)
-    code += _own_modes() if own_modes else answer_all(syscalls.MODES, PRETEND)
+    code += _own_modes() if own_modes else answer_all(syscalls.MODES, PRETEND) + _times()
     # evicting the pages of a shared file is pretended: they must stay in memory
     code += rule("madvise", argument(2) + when_in(_EVICTING, PRETEND) + then(ALLOW))
     code += _connections() + rule("socketpair", _pair()) if network and tcp_only else _sockets(network, gpu)
@@ -127,6 +127,12 @@ def _processes(threads_only: bool) -> bpf.Code:
     code = rule("clone", fresh + then(ALLOW)) + rule("clone3", then(fail(errno.ENOSYS)))
     ours_to_set = argument(1) + when(0, REFUSE) + then(ALLOW)  # the parent-death signal may not be cleared
     return code + rule("prctl", argument(0) + unless(kernel.PR_SET_PDEATHSIG, ALLOW) + ours_to_set)
+
+
+def _times() -> bpf.Code:
+    """Pretend to change times, but fail where a path is to get the time of now: else `Path.touch` creates no file."""
+    body = argument(2) + unless(0, PRETEND) + argument(1) + when(0, PRETEND) + then(fail(errno.EPERM))
+    return rule("utimensat", body) + answer_all(syscalls.TIMES, PRETEND)
 
 
 def _own_modes() -> bpf.Code:

@@ -5,9 +5,9 @@ whole tree when that program ends, when the owner asks, or when the owner dies: 
 arrives also after kill -9. Standard library only, no threads.
 
 Messages to the owner: {"started": pid, "layers": {}}, then {"ended": status, "seconds": of the program, "refused":
-calls} when nothing is left alive; or {"error": text}. The owner may ask to "listen" to the calls of a second filter,
-whose listener comes with the message; to let the cell "only_compute" from now on; and to "inspect" what it did since.
-Each is answered with its name.
+calls, "full": whether it was killed since it nearly filled the disk} when nothing is left alive; or {"error": text}.
+The owner may ask to "listen" to the calls of a second filter, whose listener comes with the message; to let the cell
+"only_compute" from now on; and to "inspect" what it did since. Each is answered with its name.
 """
 
 import fcntl
@@ -25,8 +25,10 @@ from autoresearch.sandbox.cleanup import clean, descendants, hold, kill_below, s
 from autoresearch.sandbox.layers import Order
 from autoresearch.sandbox.output_log import LogWriter
 
-POLL_MS = 500  # between checks that the owner is still our parent
+POLL_MS = 500  # between checks that the owner is still our parent, and of the disk
+LEFT_SHARE = 0.1  # of the free bytes and files of the disk at the start that a cell has to leave
 CHUNK_BYTES = 1 << 16
+DISK_IS_FULL = "it was ended since it nearly filled the disk: a tenth of the free space has to be left"
 SERIAL_COMPILATION = {"TORCHINDUCTOR_COMPILE_THREADS": "1"}
 
 
@@ -56,6 +58,8 @@ class Supervisor:
         self.files: list[str] = []  # that it mapped then
         self.others: dict[int, list[bytes]] = {}  # what other processes of the cell had done then
         self.is_alone = True
+        self.room: list[int] = []  # that the disk of its folder had at the start
+        self.is_disk_full = False
         self.status: int | None = None
         self.began = self.seconds = 0.0  # when the program reached its first instruction, and how long it ran
         self.inner_status = -1  # where process 1 of a namespace writes the exit status of the program
@@ -66,6 +70,7 @@ class Supervisor:
         The owner waits for the first only: removing a large folder can take minutes.
         """
         self.hold = hold(self.order["tmp"])
+        self.room = free_room(self.order["tmp"])
         os.set_blocking(self.output, False)
         os.set_blocking(self.wake_writer, False)
         signal.set_wakeup_fd(self.wake_writer, warn_on_full_buffer=False)
@@ -122,11 +127,11 @@ class Supervisor:
         return namespaces.find_process(pid, descendants(self.child)) or self.child
 
     def watch(self) -> None:
-        """Copy output until the program ends, or the owner asks for its end or dies."""
+        """Copy output until the program ends or nearly fills the disk, or the owner asks for its end or dies."""
         poller = select.poll()
         for fd in (self.control, self.output, self.wake):
             poller.register(fd, select.POLLIN)
-        while self.status is None and os.getppid() == self.order["owner"]:
+        while self.status is None and not self.is_disk_full and os.getppid() == self.order["owner"]:
             ready = dict(poller.poll(POLL_MS))
             if self.control in ready and not self.take_message(poller):
                 return
@@ -136,6 +141,8 @@ class Supervisor:
                 poller.unregister(self.output)
             if self.wake in ready:
                 os.read(self.wake, CHUNK_BYTES)
+            left = zip(free_room(self.order["tmp"]), self.room, strict=True)
+            self.is_disk_full = any(now < LEFT_SHARE * then for now, then in left)
             self.reap()
 
     def take_message(self, poller: "select.poll") -> bool:
@@ -218,15 +225,23 @@ class Supervisor:
             time.sleep(0.002)
         while self.pump():
             pass
+        if self.is_disk_full:
+            self.log.write(f"\n{DISK_IS_FULL}\n".encode())
         if self.listener is not None:
             self.listener.forget_names()
         listener.populate(listener.evicted(self.files), self.order["tmp"])  # which pages are left tells what was used
         refused = self.listener.refused if self.listener else []
-        self.send({"ended": self.status, "seconds": self.seconds, "refused": refused})
+        self.send({"ended": self.status, "seconds": self.seconds, "refused": refused, "full": self.is_disk_full})
 
     def send(self, message: dict[str, object]) -> None:
         with suppress(OSError):  # the owner is dead
             os.write(self.control, json.dumps(message).encode())
+
+
+def free_room(folder: str) -> list[int]:
+    """Return the free bytes and the free files of a folder's disk; 0 files where they are not counted."""
+    found = os.statvfs(folder)
+    return [found.f_bavail * found.f_frsize, found.f_favail]
 
 
 def change_owner(root: str, uid: int) -> None:

@@ -45,10 +45,10 @@ ATTRIBUTES = _read_table(
 PAGE_CACHE = _read_table("mincore 27 232, cachestat 451 451, preadv2 327 286, pwritev2 328 287")
 PRETENDED = _read_table(
     """
-    fadvise64 221 223, readahead 187 213, flock 73 32, chown 92 -1, lchown 94 -1, fchown 93 55, fchownat 260 54,
-    utime 132 -1, utimes 235 -1, futimesat 261 -1, utimensat 280 88
+    fadvise64 221 223, readahead 187 213, flock 73 32, chown 92 -1, lchown 94 -1, fchown 93 55, fchownat 260 54
     """
 )
+TIMES = _read_table("utime 132 -1, utimes 235 -1, futimesat 261 -1, utimensat 280 88")
 MODES = _read_table("chmod 90 -1, fchmod 91 52, fchmodat 268 53, fchmodat2 452 452")
 ACCEPTS = _read_table("accept 43 202, accept4 288 242")
 LISTENERS = ACCEPTS | _read_table("listen 50 201")
@@ -100,7 +100,7 @@ NAMED = _read_table(  # for messages
     setrlimit 160 164
     """
 )
-KNOWN = FOREIGN_PROCESSES | CARRY_OVER | SYSTEM | ATTRIBUTES | PAGE_CACHE | PRETENDED | MODES
+KNOWN = FOREIGN_PROCESSES | CARRY_OVER | SYSTEM | ATTRIBUTES | PAGE_CACHE | PRETENDED | TIMES | MODES
 KNOWN |= SERVERS | CONNECT | FORKS | CONDITIONAL | COMPUTING | BY_DESCRIPTOR | NAMED
 
 

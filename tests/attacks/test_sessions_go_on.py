@@ -11,6 +11,7 @@ from autoresearch.agents import registry
 from autoresearch.data.dataset import Dataset
 from autoresearch.ledger import Ledger
 from autoresearch.measure.settings import Settings
+from autoresearch.sandbox.supervisor import DISK_IS_FULL
 
 FORGE = """from autoresearch.measure import checkpoint_file
     header = ('{"w": {"dtype": "F32", "shape": %s, "data_offsets": [0, 4]}}').encode()
@@ -60,6 +61,24 @@ def test_a_session_of_versions_that_ended_sessions(
     for command in (["show", "7"], ["show", "7", "--json"], ["log"], ["report"], ["show", "1"], ["show", "6"]):
         shown = autoresearch(repository, *command)
         assert shown.returncode == 0, shown.stderr
+
+
+@pytest.mark.slow
+def test_a_version_that_fills_the_disk_is_a_crash(
+    small_disk: None, repository: Path, tmp_path: Path, bigram: str, quick: Settings, bytes_data: Dataset
+) -> None:
+    fills = "    for k in range(10_000):\n        open(str(k), 'w').close()\n    trial.start()"
+    (tmp_path / "script").mkdir()
+    for k, text in enumerate((bigram.replace("    trial.start()", fills, 1), bigram.replace(*GOOD, 1))):
+        (tmp_path / "script" / f"{k}-edit.py").write_text(text)
+    with Ledger.open(repository / "runs" / "ledger.db") as store:
+        agent = registry.create(f"scripted:{tmp_path / 'script'}")
+        session = session_of(repository, store, agent, quick, bytes_data)
+        assert session.run() == "agent exhausted"
+        found = [(row.verdict, row.reason) for row in store.experiments(session.context.id)]
+    assert [verdict for verdict, _ in found] == ["keep", "crash", "keep"], found
+    # its write may fail before it is seen
+    assert DISK_IS_FULL in found[1][1] or "No space left" in found[1][1]
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from support.cells import NO_NAMESPACES, ROOT, carrying, run, spec, wait
 
 from autoresearch.sandbox.cell import Cell, CellLost
 from autoresearch.sandbox.cleanup import CELL_PREFIX, ENDED_PREFIX, hold, remove_leftovers
+from autoresearch.sandbox.supervisor import DISK_IS_FULL
 
 DAEMONS = """
     import os, signal, sys, time
@@ -173,3 +174,31 @@ def test_a_cell_that_does_not_die_is_told_as_such(monkeypatch: pytest.MonkeyPatc
         monkeypatch.setattr("autoresearch.sandbox.cell.DEATH_TIMEOUT_S", 0.0)
         cell.kill()
     assert wait(lambda: not list(cell.tmp.parent.glob(cell.tmp.name)))
+
+
+FILLS_DISK = """
+    import pathlib, sys
+    with pathlib.Path("full").open("wb", buffering=0) as file:
+        for k in range(int(sys.argv[1])):
+            file.write(bytes(1 << 16))
+    for k in range(int(sys.argv[2])):
+        pathlib.Path(str(k)).touch()
+    print("done", flush=True)
+    import time; time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize(
+    ("blocks", "files", "is_ended"), [("800", "0", False), ("960", "0", True), ("0", "3900", True)]
+)
+def test_a_cell_may_not_fill_the_disk(small_disk: None, blocks: str, files: str, is_ended: bool) -> None:
+    with Cell.start(spec(FILLS_DISK, blocks, files)) as cell:
+        assert wait(lambda: not cell.is_running() or (not is_ended and "done" in cell.log())), cell.log()
+        assert (cell.has_filled_disk, DISK_IS_FULL in cell.log()) == (is_ended, is_ended)
+
+
+def test_the_next_cell_waits_until_there_is_room(small_disk: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("autoresearch.sandbox.cell.CLEANING_WAIT_S", 0.0)
+    with Cell.start(spec("import pathlib\nfor k in range(9999): pathlib.Path(str(k)).touch()")) as cell:
+        assert wait(lambda: not cell.is_running())  # at once: no file is left for the next one
+    assert run("print('it runs')") == (0, "it runs\n")

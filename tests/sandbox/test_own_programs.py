@@ -28,6 +28,22 @@ for mode in (0o777, 0o4755):
         print(type(error).__name__)
 """
 
+TOUCH = """
+import os, sys
+from pathlib import Path
+Path("new").touch()
+Path("new").touch()
+os.utime("new", (5, 5))
+print(Path("new").exists(), os.stat("new").st_mtime == 5)
+for path in sys.argv[1:]:
+    before = os.stat(path).st_mtime_ns
+    try:
+        os.utime(path, (5, 5))
+    except OSError:
+        pass
+    print(os.stat(path).st_mtime_ns == before)
+"""
+
 needs_mounts = pytest.mark.skipif("mnt" not in namespaces.choose(), reason="no mount namespaces here")
 
 
@@ -56,3 +72,14 @@ def test_no_file_becomes_setuid() -> None:
     code = CHANGE.replace("import os, sys", "import os, sys\nopen(sys.argv[1], 'w').close()")
     status, said = run(code, "own", executes=True)
     assert status == 0 and said == "done\nPermissionError\n"
+
+
+@needs_mounts
+@pytest.mark.parametrize("executes", [False, True])
+def test_files_are_made_by_touch_and_only_own_ones_change_their_times(tmp_path: Path, executes: bool) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("mine")
+    tmp_path.chmod(0o755)
+    paths = str(victim), "/dev/null", "/etc/hostname"
+    status, said = run(TOUCH, *paths, executes=executes, read=[victim, Path("/etc/hostname")])
+    assert (status, said) == (0, f"True {executes}\nTrue\nTrue\nTrue\n")

@@ -119,6 +119,17 @@ def test_modes_are_pretended_or_set_but_never_special(name: str, before: int) ->
     assert answers == [["pretend"] * 4, ["allow", EPERM, EPERM, EPERM]]
 
 
+def test_times_are_pretended_except_that_of_now_for_a_path() -> None:
+    """Path.touch sets the time at first, and creates a file only if that fails."""
+    calls = [("utimensat", (-100, 8, 16)), ("utimensat", (3, 0, 0)), ("utimensat", (-100, 8, 0)), ("utime", (8, 0))]
+    codes = [
+        seccomp.build(threads_only=False, network=False, gpu=False, protect=None, own_modes=own)
+        for own in (False, True)
+    ]
+    answers = [[code and answer(code, name, *arguments) for name, arguments in calls] for code in codes]
+    assert answers == [["pretend", "pretend", EPERM, "pretend"], ["allow"] * 4]
+
+
 @pytest.mark.parametrize("name", ["listen", "accept", "accept4"])
 def test_a_cell_with_a_network_that_others_see_serves_nobody_with_a_card_either(name: str) -> None:
     code = seccomp.build(threads_only=False, network=True, gpu=True, protect=None, tcp_only=True)
