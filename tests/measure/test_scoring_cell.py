@@ -6,6 +6,7 @@ import time
 import pytest
 
 from autoresearch.data.dataset import Dataset
+from autoresearch.measure.cell_process import FreshCells
 from autoresearch.measure.clock import Budget
 from autoresearch.measure.referee import CellReferee
 from autoresearch.measure.result import Overhead, Progress, Result
@@ -169,6 +170,22 @@ def test_setup_is_charged_in_the_unit_of_the_budget(bigram: str, cpu: Settings, 
     assert worked.spent["setup"] > 0.35 > 0.1 > slept.spent["setup"] and slept.setup_seconds > 0.4
     trained = [result.curve[-1]["seconds"] - result.curve[0]["seconds"] for result in (worked, slept)]
     assert trained[0] < 0.7 * trained[1]  # 0.4 CPU-seconds of 0.5 are gone, of which 0.125 were free
+
+
+class SlowCells(FreshCells):
+    """Cells that are started ahead and need some time."""
+
+    def wait_until_ready(self) -> None:
+        time.sleep(0.5)
+
+
+def test_what_threads_compute_while_other_cells_get_ready_is_charged(
+    bigram: str, cpu: Settings, bytes_data: Dataset
+) -> None:
+    spin = f"threading.Thread(target=lambda: {SPIN.format(0.3)}).start()"
+    source = "import threading, time\n" + bigram.replace("trial.start()", f"{spin}\n    trial.start()")
+    result = CellReferee(cpu, bytes_data, SlowCells()).measure(source, 1, TrialPlan(base=BASE))
+    assert result.spent["setup"] > 0.25
 
 
 @pytest.mark.parametrize("says", ["runs", pytest.param("done", marks=pytest.mark.slow)])
