@@ -28,7 +28,7 @@ from autoresearch.sandbox.bpf import (
 
 _WHENCE = (0, 1, 2)  # SEEK_SET, SEEK_CUR, SEEK_END; SEEK_DATA leaves the places of a file in memory
 _CLONE_THREAD = 0x10000
-_MAP_ANONYMOUS = 0x20
+_MAP_ANONYMOUS, _MAP_LOCKED = 0x20, 0x2000
 _F_GETFD, _F_GETFL = 1, 3
 _ADVICE = (0, 1, 2, 4, 10, 11, 14, 15, 16, 17)  # MADV_NORMAL RANDOM SEQUENTIAL DONTNEED *FORK *HUGEPAGE *DUMP
 _PRCTL = (15, 16, 0x53564D41)  # PR_SET_NAME, PR_GET_NAME, PR_SET_VMA
@@ -41,7 +41,7 @@ def build() -> bytes | None:
     code = answer_all([*syscalls.COMPUTING, "ioctl"], ALLOW)  # the first filter restricts the latter
     code += rule("tgkill", argument(0) + when(os.getpid(), ALLOW) + then(NOTIFY))  # not to continue a stopped child
     code += rule("lseek", argument(2) + when_in(_WHENCE, ALLOW) + then(NOTIFY))
-    code += rule("mmap", argument(3) + when_any(_MAP_ANONYMOUS, ALLOW) + then(NOTIFY))
+    code += rule("mmap", argument(3) + when_any(_MAP_LOCKED, NOTIFY) + when_any(_MAP_ANONYMOUS, ALLOW) + then(NOTIFY))
     code += rule("clone", argument(0) + when_any(_CLONE_THREAD, ALLOW) + then(NOTIFY))
     code += rule("madvise", argument(2) + when_in(_ADVICE, ALLOW) + then(NOTIFY))
     code += rule("fcntl", argument(1) + when_in((_F_GETFD, _F_GETFL), ALLOW) + then(NOTIFY))

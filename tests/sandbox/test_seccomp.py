@@ -141,3 +141,5 @@ def test_after_the_text_arrived_the_supervisor_decides_on_names_of_sockets() -> 
     assert code is not None
     assert [answer(code, name, 3) for name in ("bind", "listen", "accept4", "connect", "socket")] == ["notify"] * 5
     assert answer(code, "recvmsg", 3) == "allow"
+    private, locked = 0x22, 0x2022  # anonymous memory; pages that stay in memory would tell what was used
+    assert [answer(code, "mmap", 0, 0, 0, flags) for flags in (private, locked)] == ["allow", "notify"]

@@ -152,6 +152,12 @@ def test_it_is_reported_as_it_was(left: Path, env: dict[str, str], tmp_path: Pat
     assert "2 fresh re-runs confirm it" in (tmp_path / "report.html").read_text()
 
 
+@pytest.mark.slow
+def test_its_keeps_are_exported(left: Path, env: dict[str, str]) -> None:
+    said(left, env, "export", "--branch", "mine")
+    assert git(left, "log", "--format=%s", "main..mine").startswith(f"Experiment {BEST}: ")
+
+
 # --- of another evaluator
 
 
