@@ -1,18 +1,19 @@
 """Measure a population of honest programs through the whole protocol, and count those that are flagged or crash.
 
-    python benchmarks/honest_programs.py --out trials.jsonl [--trials 5] [--minutes 3.5] [--only 'gpt_*']
+    python benchmarks/honest_programs.py --out trials.jsonl [--trials 5] [--minutes 3.5] [--only 'gpt_*'] [--limits]
 
 The programs are tests/honest_programs/*.py: n-gram tables, copy heads, networks in numpy, transformers, convolutions,
 recurrent and compiled models, and models that allocate, import, print or start threads while they answer. Each round
 measures each program once, with a new seed. Trials are appended to a file of JSON lines. A later run with the same file
-continues where the last one ended.
+continues where the last one ended. With `--limits` the trials have the time limits of a session whose base is the same
+program: it is measured once without limits before that.
 """
 
 import argparse
 import json
 import os
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from fnmatch import fnmatch
@@ -20,6 +21,8 @@ from pathlib import Path
 
 from autoresearch.measure.clock import Budget
 from autoresearch.measure.referee import CellReferee
+from autoresearch.measure.result import Overhead, Result
+from autoresearch.measure.settings import TrialPlan
 from autoresearch.setup.project import open_project
 
 PROGRAMS = Path(__file__).resolve().parents[1] / "tests" / "honest_programs"
@@ -46,14 +49,17 @@ def budget(path: Path) -> Budget:
     return Budget.parse("30steps" if path.stem.startswith("compiled") else "2cpu")
 
 
-def measure(referee: CellReferee, path: Path, seed: int) -> Trial:
+def measure(referee: CellReferee, path: Path, seed: int, plan: TrialPlan = TrialPlan()) -> Result:
     settings = replace(referee.settings, budget=budget(path))
-    result = replace(referee, settings=settings).measure(path.read_text(), seed)
+    return replace(referee, settings=settings).measure(path.read_text(), seed, plan)
+
+
+def record(path: Path, result: Result) -> Trial:
     if result.outcome != "ok":
         print(result.log[-3000:])
     d_rms = result.audit["d_rms"] if result.audit is not None else None
     times = (round(t, 2) for t in (result.setup_seconds, result.train_seconds, result.score_seconds))
-    return Trial(path.stem, seed, result.outcome, result.reason, result.val_bpb, d_rms, *times)
+    return Trial(path.stem, result.seed, result.outcome, result.reason, result.val_bpb, d_rms, *times)
 
 
 def read_trials(path: Path) -> list[Trial]:
@@ -91,15 +97,19 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=5, help="of each program")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="start no trial after that")
     parser.add_argument("--only", default="*", help="pattern of program names")
+    parser.add_argument("--limits", action="store_true", help="of time, as beside a measured base")
     options = parser.parse_args()
     deadline = time.monotonic() + 60 * options.minutes
     paths = [path for path in sorted(PROGRAMS.glob("*.py")) if fnmatch(path.stem, options.only)]
     project = open_project({"eval_rows": EVAL_ROWS}, Path.cwd())
     referee, done = CellReferee(project.settings, project.data), read_trials(options.out)
+    plans = defaultdict[Path, TrialPlan](TrialPlan)
     for path, seed in missing(paths, options.trials, done):
         if time.monotonic() > deadline:
             break
-        trial = measure(referee, path, seed)
+        if options.limits and path not in plans:
+            plans[path] = TrialPlan(base=Overhead(**measure(referee, path, 0).spent))
+        trial = record(path, measure(referee, path, seed, plans[path]))
         done.append(trial)
         with options.out.open("a") as out:
             out.write(json.dumps(asdict(trial)) + "\n")
