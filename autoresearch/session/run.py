@@ -18,6 +18,7 @@ from autoresearch.fleet.fleet_project import FleetProject
 from autoresearch.ledger import Experiment, Ledger, Session, count_settled, newest
 from autoresearch.ledger.node_trials import NODES
 from autoresearch.measure.referee import Referee
+from autoresearch.sandbox.selftest import Inspection
 from autoresearch.session.arms import Arm, Arms, agent_of_session
 from autoresearch.session.briefing import Briefing
 from autoresearch.session.candidates import CandidateMaker
@@ -67,32 +68,9 @@ def run_session(
 
     Raises UserError, Blocker.
     """
-    workspace = Workspace.of(project.root, project.config)
     cell = inspection(project)
-    if project.command is None:
-        project.data.verify()
-    row = open_session(project, ledger, workspace, origin)
-    row = ledger.update_session(
-        row.id,
-        slots=len(project.slots),
-        state="running",
-        stop_reason=None,
-        pid=os.getpid(),
-        grade=cell.grade,
-        layers=cell.layers,
-        deadline=limits.deadline,
-        agent=agent_of_session(project.config),
-    )
-    context = SessionContext(row.id, row.tag, ledger, workspace, project.runs, listeners)
-    context.notify(SessionOpened(row, cell, workspace.user_files.are_dirty(), find_untaken(ledger, workspace, row)))
-    if isinstance(project, FleetProject):
-        context.emit(NODES, None, project.fleet.describe(), **project.fleet.recorded)
-    if project.command is not None:
-        context.emit("number", None, project.command.describe_belief(cell.grade), belief=project.command.belief)
-    elif row.settings.get("belief") is not None:
-        context.emit("number", None, describe_belief(cell.grade), belief=BELIEF)
-    if origin is None and project.config.tag is None:
-        report_unknown_sessions(context)
+    context = _open(project, ledger, limits, listeners, cell, origin)
+    _announce(context, project, cell, is_new=origin is None and project.config.tag is None)
     reason, error = "error", ""
     try:
         inputs = _loop_inputs(context, project, limits, None)
@@ -109,13 +87,55 @@ def run_session(
         error = describe_error(failure)
         raise
     finally:
-        ledger.abandon_open_trials(row.id)
-        ledger.event(row.id, "ended", error or reason)
-        ledger.update_session(row.id, state="ended", stop_reason=reason)
+        ledger.abandon_open_trials(context.id)
+        ledger.event(context.id, "ended", error or reason)
+        ledger.update_session(context.id, state="ended", stop_reason=reason)
     Crashes(context).guard(0, context.write_results)  # runs/ may have been deleted since the last verdict
     report_repetition(context)
-    context.notify(SessionClosed(context.row, reason, workspace.advance_branch(row.tag)))
-    return reason, row.tag
+    context.notify(SessionClosed(context.row, reason, context.workspace.advance_branch(context.tag)))
+    return reason, context.tag
+
+
+def _open(
+    project: Project,
+    ledger: Ledger,
+    limits: Limits,
+    listeners: Sequence[Listener],
+    cell: Inspection,
+    origin: str | None,
+) -> SessionContext:
+    """Begin or continue the session in the ledger. Raises UserError."""
+    workspace = Workspace.of(project.root, project.config)
+    if project.command is None:
+        project.data.verify()
+    row = open_session(project, ledger, workspace, origin)
+    row = ledger.update_session(
+        row.id,
+        slots=len(project.slots),
+        state="running",
+        stop_reason=None,
+        pid=os.getpid(),
+        grade=cell.grade,
+        layers=cell.layers,
+        deadline=limits.deadline,
+        agent=agent_of_session(project.config),
+    )
+    return SessionContext(row.id, row.tag, ledger, workspace, project.runs, listeners)
+
+
+def _announce(context: SessionContext, project: Project, cell: Inspection, is_new: bool) -> None:
+    """Say that the session runs, where, and what may be believed of its number."""
+    row, workspace = context.row, context.workspace
+    untaken = find_untaken(context.ledger, workspace, row)
+    context.notify(SessionOpened(row, cell, workspace.user_files.are_dirty(), untaken))
+    if isinstance(project, FleetProject):
+        context.emit(NODES, None, project.fleet.describe(), **project.fleet.recorded)
+    if project.command is not None:
+        context.emit("number", None, project.command.describe_belief(cell.grade), belief=project.command.belief)
+    elif row.settings.get("belief") is not None:
+        context.emit("number", None, describe_belief(cell.grade), belief=BELIEF)
+    if is_new:
+        report_unknown_sessions(context)
 
 
 def _conclude(context: SessionContext, project: Project, limits: Limits, loop: SessionLoop) -> None:
