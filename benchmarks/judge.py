@@ -1,6 +1,7 @@
 """Simulate sessions with a known truth, to compare decision rules.
 
     python benchmarks/judge.py [--nights 200] [--trials 100] [--only PART] [--plot FILE.svg] [--stop-share 0.4]
+        [--world NAME ...] [--rule NAME ...]
     python benchmarks/judge.py --only campaign --scores h100-campaign.csv.gz [--plot FILE.svg]
 
 A session has 100 trials, including replicates of the base, re-runs and trials of the incumbent. Ideas are drawn from
@@ -303,7 +304,7 @@ def worlds(options: argparse.Namespace) -> None:
     print("|---|---|---|---|---|---|---|---|---|---|")
     for name, world in WORLDS.items():
         greedy = None
-        for rule in RULES:
+        for rule in options.rule or RULES if name in (options.world or WORLDS) else ():
             s = Summary.of(nights(rule, world, options))
             greedy = greedy or s
             share = f"{s.gain / greedy.gain:.0%}" if world.good else "-"
@@ -446,6 +447,8 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=100)
     parser.add_argument("--stop-share", type=float, default=1.0, help="of a trial's time, for a lost screening")
     parser.add_argument("--only", choices=["null", "worlds", "planted", "total", "frontier", "campaign"])
+    parser.add_argument("--world", action="append", choices=WORLDS, help="of the part worlds, all without it")
+    parser.add_argument("--rule", action="append", choices=RULES, help="likewise; the first one is the measure")
     parser.add_argument("--plot", type=Path, help="picture of the frontier; needs matplotlib")
     parser.add_argument("--scores", type=Path, help="the campaign's runs, as .csv.gz")
     options = parser.parse_args()
