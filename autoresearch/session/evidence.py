@@ -7,31 +7,27 @@ from statistics import fmean
 from autoresearch import judge
 from autoresearch.analysis.draws import Draws, equal_speed_draws, session_draws, speed_effect
 from autoresearch.analysis.session_noise import earlier_noise
-from autoresearch.errors import UserError, require
+from autoresearch.errors import UserError
 from autoresearch.judge import Draw
 from autoresearch.ledger import Experiment, Ledger, Session, Trial
-from autoresearch.ledger.categories import EQUAL_SCORE
 from autoresearch.ledger.metrics import settle_metric
 from autoresearch.ledger.overhead import base_overhead
-from autoresearch.ledger.rows import BRANCHES, FILLER, LESS_CODE, SAME_AS, SAME_FUNCTION, STOPPED
+from autoresearch.ledger.rows import BRANCHES, FILLER, SAME_FUNCTION
 from autoresearch.ledger.scores import effects
-from autoresearch.ledger.statements import is_near_miss
-from autoresearch.ledger.trials import FRESH, JUDGING, fails_now, is_slower, judging
-from autoresearch.ledger.unmeasured import SUPERSEDED
+from autoresearch.ledger.trials import FRESH, JUDGING, fails_now, judging
 from autoresearch.measure.result import Overhead
 from autoresearch.metric import EXACT, RATE, Metric
-from autoresearch.session import describe, kinds
+from autoresearch.session import kinds
 from autoresearch.session.constraints import Constraints
 from autoresearch.session.context import SessionContext
 from autoresearch.session.describe import Columns
 from autoresearch.session.drift import describe_drift, machine_changed
-from autoresearch.session.guard_odds import P_DROPPED, P_REFUSED, find_broken
+from autoresearch.session.equal_score import allowance_left, why_at_equal_score
+from autoresearch.session.guard_odds import P_DROPPED, find_broken
 from autoresearch.session.incumbents import read_incumbent, read_lineage
 from autoresearch.session.machine_speed import describe_adjustment, may_be_spoiled
-from autoresearch.source import size
 
 NEXT_PURPOSE = {"run_again": "rerun", "compare": "sentinel"}  # of the trial that the judge asks for
-VERDICT_OF = {"suspect": "suspect", "invalid": "invalid"}  # of other outcomes without a score: crash
 REOPENED = "reopened"  # kind of the event of a near miss that is a candidate again
 
 
@@ -59,7 +55,7 @@ class Evidence:
         return self.metric.kind == EXACT and self.context.row.judge != "greedy"
 
     def incumbent(self) -> Experiment:
-        kept = [row for row in self._keeps() if row.state == "settled" or row.n == 0]
+        kept = [row for row in self.keeps() if row.state == "settled" or row.n == 0]
         return kept[-1] if kept else self.context.experiment(0)  # the base, while it is measured
 
     def rival(self, experiment: Experiment) -> Experiment:
@@ -138,7 +134,7 @@ class Evidence:
     def next_purpose(self, experiment: Experiment) -> str | None:
         """Return the purpose of the trial that an experiment needs next; None if it needs none."""
         trials = self.trials(experiment)
-        if trials and (trials[-1].outcome != "ok" or self._violation(trials)):
+        if trials and (trials[-1].outcome != "ok" or self.violation(trials)):
             return None
         if experiment.n == 0:
             return "base" if len(trials) < kinds.base_trials(self.context.row.metric, self.replicates) else None
@@ -146,9 +142,9 @@ class Evidence:
             return None
         if not trials:
             return "sentinel" if self._is_sentinel_due(experiment) else "screen"
-        if self._broken_guard(experiment, P_DROPPED):
+        if self.broken_guard(experiment, P_DROPPED):
             return None
-        purpose = self._purpose_by_kind(experiment, self._judge(experiment))
+        purpose = self._purpose_by_kind(experiment, self.decide(experiment))
         return "rerun" if purpose == "sentinel" and self._fails_now(self.rival(experiment)) else purpose
 
     def _purpose_by_kind(self, experiment: Experiment, decision: judge.Decision) -> str | None:
@@ -223,65 +219,14 @@ class Evidence:
     def _fresh_good(self, experiment: Experiment) -> list[Trial]:
         return [trial for trial in self._fresh_trials(experiment) if trial.outcome == "ok"]
 
-    def verdict(self, experiment: Experiment) -> Columns:
-        """Return the verdict's columns. Raises UserError if the base itself fails."""
-        trials = self.trials(experiment)
-        failed = next((trial for trial in trials if trial.outcome != "ok"), None)
-        if experiment.n == 0:
-            return self._base_verdict(trials, failed)
-        if failed is not None and failed.outcome == STOPPED:
-            return describe.stopped_columns(failed, self.noise().sigma)
-        if failed is not None:
-            verdict, why = VERDICT_OF.get(failed.outcome or "", "crash"), failed.result.get("reason", "")
-            return {"verdict": verdict, "reason": why if failed.outcome == verdict else f"{failed.outcome}: {why}"}
-        if (violation := self._violation(trials)) is not None:
-            return {"verdict": "invalid", "reason": violation}
-        if not trials:
-            return {"verdict": "discard", "reason": self._reason_without_score(experiment)}
-        decision = self._judge(experiment)
-        most = P_REFUSED if decision.action == "keep" else P_DROPPED
-        if (broken := self._broken_guard(experiment, most)) is not None:
-            return {"verdict": "invalid", "reason": broken}
-        return self._judged_verdict(experiment, decision) | {
-            "val_bpb": self.raw_score(experiment),
-            "delta": decision.delta,
-            "p_gain": decision.p_gain,
-            "sigma": self.sigma(experiment),
-        }
+    def verdict_elsewhere(self, experiment: Experiment) -> Columns | None:
+        """Return the columns of a verdict that trials on another kind of card decide; None if they do not."""
+        return None
 
-    def _judged_verdict(self, experiment: Experiment, decision: judge.Decision) -> Columns:
-        unconfirmed = decision.action in NEXT_PURPOSE  # the time was up
-        if self.is_superseded(experiment) and (unconfirmed or decision.action == "keep"):
-            return {"verdict": "discard", "reason": self._reason_without_score(experiment)}
-        if unconfirmed:
-            why = f"the session ended before it was confirmed: {decision.reason}"
-            return {"verdict": "discard", "reason": why, "near_miss": is_near_miss(decision.p_gain)}
-        near = decision.action == "discard" and is_near_miss(decision.p_gain)
-        return {"verdict": decision.action, "reason": decision.reason, "near_miss": near}
-
-    def _reason_without_score(self, experiment: Experiment) -> str:
-        if self.is_superseded(experiment):
-            rival = self.rival(experiment)
-            why = f" (experiment {rival.n}, on which it was built, is suspect)" if rival.found_later else ""
-            return f"{SUPERSEDED} {self.incumbent().n}{why}"
-        return "it was not measured: the session ended"
-
-    def _base_verdict(self, trials: Sequence[Trial], failed: Trial | None) -> Columns:
-        if failed is not None:
-            why = f"{failed.outcome}: {failed.result.get('reason', '')}"
-            raise UserError(f"the base {self.constraints.what} fails ({why}): mend and commit it, then run again")
-        if (violation := self._violation(trials)) is not None:
-            raise UserError(f"the base {self.constraints.what} {violation}: change it, or the limit")
-        if (broken := self._broken_guard(self.context.experiment(0), P_REFUSED)) is not None:
-            raise UserError(f"the base {self.constraints.what} breaks a limit ({broken}): change it, or the limit")
-        kinds.check_exact(self.metric, [require(trial.val_bpb) for trial in trials])
-        score = self.metric.from_scale(fmean(self.metric.to_scale(require(trial.val_bpb)) for trial in trials))
-        return {"verdict": "keep", "reason": "the base", "val_bpb": score, "sigma": self.sigma()}
-
-    def _violation(self, trials: Sequence[Trial]) -> str | None:
+    def violation(self, trials: Sequence[Trial]) -> str | None:
         return next((words for trial in trials if (words := self.constraints.violation(trial.result))), None)
 
-    def _broken_guard(self, experiment: Experiment, most: float) -> str | None:
+    def broken_guard(self, experiment: Experiment, most: float) -> str | None:
         """Return the limit that a version breaks with a probability above `most`, in words; None if there is none."""
         if not self.constraints.guards:
             return None
@@ -289,7 +234,8 @@ class Evidence:
         kept = self.trials(rival) if rival.n else []
         return find_broken(self.constraints.guards, self.trials(experiment), self.trials(base), kept, most)
 
-    def _judge(self, experiment: Experiment) -> judge.Decision:
+    def decide(self, experiment: Experiment) -> judge.Decision:
+        """Return what the judge says of an experiment with at least one good trial."""
         decision = self.rule(experiment)(self.draws_of(experiment))
         doubtful = decision.action == "keep" and self._needs_confirmation(experiment)
         return replace(decision, action="run_again") if doubtful or self.repeats_screening(experiment) else decision
@@ -338,37 +284,22 @@ class Evidence:
 
         None for a version that only a gain can keep.
         """
-        same = self._is_same(experiment)
-        if not (same or self._is_simpler(experiment)):
-            return None, same
-        losses = (max(row.delta or 0.0, 0.0) / require(row.sigma) for row in self._keeps() if row.n > 0)
-        return judge.ALLOWANCE_SIGMA - sum(losses), same
+        kind = self._equal_score(experiment)
+        return (allowance_left(self.keeps()) if kind else None), kind == SAME_FUNCTION
+
+    def _equal_score(self, experiment: Experiment) -> str | None:
+        """Return why an experiment may be kept without a gain; None if it may not."""
+        rival = self.context.experiment(self.rival(experiment).n)
+        return why_at_equal_score(
+            self.context.row.judge, experiment, rival, self.trials(experiment), self.trials(rival)
+        )
 
     def _exact_rule(self, experiment: Experiment) -> Callable[[Sequence[Draw]], judge.Decision]:
         rival = self.rival(experiment)
         trials = [*self.trials(experiment), *self.trials(rival)]
-        simpler = SAME_FUNCTION if self._is_same(experiment) else LESS_CODE if self._is_simpler(experiment) else None
-        return kinds.exact_rule(self.metric, trials, self._fresh_draws(rival), simpler)
+        return kinds.exact_rule(self.metric, trials, self._fresh_draws(rival), self._equal_score(experiment))
 
-    def _is_same(self, experiment: Experiment) -> bool:
-        """Return whether a change that is not meant as a gain computes the function of its rival, and no slower."""
-        rival = self.rival(experiment)
-        if self.context.row.judge == "greedy" or experiment.category not in EQUAL_SCORE:
-            return False
-        slower = is_slower(self.trials(experiment), self.trials(rival))
-        return experiment.params.get(SAME_AS) == rival.n and not slower
-
-    def _is_simpler(self, experiment: Experiment) -> bool:
-        """Return whether an experiment takes code, or a kept change, out of the incumbent."""
-        if experiment.mode in judge.SIMPLER_MODES:
-            return True
-        if self.context.row.judge == "greedy":
-            return False
-        rival = self.context.experiment(self.rival(experiment).n)
-        ours, theirs = size.size_or_none(experiment.text), size.size_or_none(rival.text)
-        return bool(ours and theirs and ours.is_smaller_than(theirs))
-
-    def _keeps(self) -> list[Experiment]:
+    def keeps(self) -> list[Experiment]:
         return self.context.ledger.experiments(self.context.id, verdict="keep")
 
     def _known_draws(self, rival: Experiment, noise: judge.Noise, spread: float, beliefs: judge.Beliefs) -> list[Draw]:

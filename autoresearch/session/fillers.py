@@ -18,6 +18,7 @@ from autoresearch.session.demotion import rewrite
 from autoresearch.session.evidence import REOPENED, Evidence
 from autoresearch.session.optional_part import OptionalPart
 from autoresearch.session.trial_runner import TrialRunner
+from autoresearch.session.verdicts import verdict_columns
 
 MAX_DRAWS = 9  # of a near miss, its screening included: after that it is too close to call for good
 
@@ -98,7 +99,7 @@ class Fillers:
         """Update the verdict of a near miss; return it as a candidate if it has to be measured further."""
         row = self.context.experiment(n)
         if self.evidence.next_purpose(row) is None:
-            self.context.ledger.update_experiment(row.id, **NO_SCORE | self.evidence.verdict(row))
+            self.context.ledger.update_experiment(row.id, **NO_SCORE | verdict_columns(self.evidence, row))
             rewrite(self.context, n)
             return None
         self.context.emit(REOPENED, n, "a gain has become likelier: it is measured further")

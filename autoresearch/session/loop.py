@@ -31,6 +31,7 @@ from autoresearch.session.power_report import PowerReport
 from autoresearch.session.stopping import ESTIMATE_AFTER_EXPERIMENTS, RESUMABLE, Interrupted, SessionControl
 from autoresearch.session.target import Target
 from autoresearch.session.trial_runner import TrialRunner
+from autoresearch.session.verdicts import verdict_columns
 
 VERDICT_FACTS = ("verdict", "val_bpb", "delta", "sigma", "hypothesis")
 
@@ -215,7 +216,7 @@ class SessionLoop:
 
     def _decide(self, experiment: Experiment) -> Experiment:
         if experiment.verdict is None:
-            experiment = self.context.advance(experiment, "measured", **self.evidence.verdict(experiment))
+            experiment = self.context.advance(experiment, "measured", **verdict_columns(self.evidence, experiment))
         return self.context.advance(experiment, "decided")
 
     def _settle(self, experiment: Experiment) -> Experiment:

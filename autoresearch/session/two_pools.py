@@ -12,8 +12,9 @@ from autoresearch.metric import EXACT, RATE
 from autoresearch.session.constraints import Constraints
 from autoresearch.session.context import SessionContext
 from autoresearch.session.describe import Columns
-from autoresearch.session.evidence import VERDICT_OF, Evidence, prior_noise
+from autoresearch.session.evidence import Evidence, prior_noise
 from autoresearch.session.screening import DROP, PROMOTE, Decide, Screening, ScreenPool
+from autoresearch.session.verdicts import VERDICT_OF
 
 
 def pool_of(purpose: str) -> str:
@@ -62,9 +63,9 @@ class TwoPoolEvidence(Evidence):
             return self.screening.seed(purpose, experiment, self.rival(experiment))
         return super().seed(experiment, purpose)
 
-    def verdict(self, experiment: Experiment) -> Columns:
+    def verdict_elsewhere(self, experiment: Experiment) -> Columns | None:
         if not self.is_screened(experiment) or self._step(experiment) != DROP:
-            return super().verdict(experiment)
+            return None
         if (failed := self.screening.find_failed(experiment)) is not None:
             where = f"{failed.outcome} in its {PRESCREEN} on {self.screening.pool.kind}"
             reason = f"{where}: {failed.result.get('reason', '')}"

@@ -10,6 +10,7 @@ from support.sessions import context_of
 
 from autoresearch.ledger import Experiment, Ledger, Session
 from autoresearch.session.evidence import Evidence
+from autoresearch.session.verdicts import verdict_columns
 
 FAILED = ("oom", "nan", "crash", "timeout", "nothing_saved", "suspect", "infra")
 
@@ -78,7 +79,7 @@ def test_an_incumbent_that_can_no_longer_be_measured_does_not_stop_the_search(tm
             else:
                 trial(store, session, better, "ok", 1.9965, purpose)
         assert purposes.count("sentinel") == 2, purposes
-        assert evidence.verdict(better)["verdict"] == "keep"
+        assert verdict_columns(evidence, better)["verdict"] == "keep"
 
 
 def test_a_candidate_is_judged_by_the_noise_that_versions_have_by_now(tmp_path: Path) -> None:
@@ -98,7 +99,7 @@ def test_a_candidate_is_judged_by_the_noise_that_versions_have_by_now(tmp_path: 
         while (purpose := evidence.next_purpose(better)) is not None:
             sentinel = purpose == "sentinel"
             trial(store, session, kept if sentinel else better, "ok", 1.3322 if sentinel else next(scores), purpose)
-        verdict = evidence.verdict(better)
+        verdict = verdict_columns(evidence, better)
         assert verdict["verdict"] == "keep", verdict
         assert verdict["sigma"] < 0.003
 

@@ -6,6 +6,7 @@ from support.sessions import context_of
 
 from autoresearch.ledger import Experiment, Ledger, Session
 from autoresearch.session.evidence import Evidence
+from autoresearch.session.verdicts import verdict_columns
 
 LUCKY = 1.992  # the only fresh score of the incumbent: four sigma below its level of 2.000
 SIGMA = 0.002
@@ -27,7 +28,7 @@ def p_gain(ledger: Ledger, discarded: int) -> float:
     candidate = ledger.add_experiment(session.id, 99, parent=0, state="measuring")
     trial(ledger, session, candidate, "screen", 1.994, 999)
     evidence = Evidence(context_of(ledger, session), replicates=1, prior=(SIGMA, 8.0))
-    found = evidence.verdict(candidate)["p_gain"]
+    found = verdict_columns(evidence, candidate)["p_gain"]
     assert isinstance(found, float)
     return found
 

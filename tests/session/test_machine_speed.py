@@ -24,6 +24,7 @@ from autoresearch.measure.result import Result
 from autoresearch.measure.settings import Settings
 from autoresearch.report import markdown, report
 from autoresearch.session.evidence import Evidence
+from autoresearch.session.verdicts import verdict_columns
 
 USUAL, SLOPE, SIGMA = 35.0, -0.1, 0.001
 
@@ -73,7 +74,7 @@ def test_a_gain_on_slow_cores_is_kept_and_the_reason_says_why(ledger: Ledger) ->
         subject = night.base if purpose == "sentinel" else row
         score = night.trial(subject, purpose, 0.8, gain=0.015 if subject is row else 0.0)
         scores += [score] if purpose == "rerun" else []
-    verdict = night.evidence.verdict(row)
+    verdict = verdict_columns(night.evidence, row)
     assert verdict["verdict"] == "keep"
     assert min(scores) > 2.0, "as measured, it lost"
     assert verdict["val_bpb"] == pytest.approx(sum(scores) / len(scores)), "the recorded score is the measured one"
@@ -92,7 +93,7 @@ def test_an_incumbent_that_speed_does_not_change_is_compared_as_measured(ledger:
     row = ledger.add_experiment(night.session.id, 2, parent=1, state="measuring")
     for purpose in ("screen", "rerun", "rerun"):
         night.trial(row, purpose, 1.2, gain=0.33 + SLOPE * math.log(1.2))
-    verdict = night.evidence.verdict(row)
+    verdict = verdict_columns(night.evidence, row)
     assert verdict["verdict"] == "keep" and float(str(verdict["delta"])) == pytest.approx(-0.03, abs=0.003)
     assert abs(night.evidence.speed_effect.slope) < abs(SLOPE) / 50
 
@@ -102,7 +103,7 @@ def test_the_greedy_rule_compares_the_numbers_as_they_are(ledger: Ledger) -> Non
     row = night.candidate()
     night.trial(row, "screen", 0.7, gain=0.015)
     assert night.evidence.next_purpose(row) is None
-    assert night.evidence.verdict(row)["verdict"] == "discard"
+    assert verdict_columns(night.evidence, row)["verdict"] == "discard"
 
 
 @pytest.mark.parametrize(
@@ -124,7 +125,7 @@ def test_a_screening_on_much_slower_cores_is_repeated_before_a_discard(
     if purpose:
         night.trial(row, purpose, 1.0, gain)
         assert night.evidence.next_purpose(row) is None, "once"
-        assert night.evidence.verdict(row)["verdict"] == "discard"
+        assert verdict_columns(night.evidence, row)["verdict"] == "discard"
 
 
 def test_a_session_tells_slow_cores_once_and_why_a_screening_is_repeated(

@@ -26,6 +26,7 @@ from autoresearch.session.loop import SessionLoop
 from autoresearch.session.screening import Screening, ScreenPool
 from autoresearch.session.stopping import Limits
 from autoresearch.session.two_pools import TwoPoolEvidence
+from autoresearch.session.verdicts import verdict_columns
 
 HERE, THERE = {"gpu": "H200"}, {"gpu": "H100"}
 POOL = ScreenPool(THERE, "H100", "H200", slots=2, confirm_slots=1)
@@ -191,7 +192,7 @@ def found(shift: float, *trials: Any) -> dict[str, Any]:
         context = context_of(store, session)
         evidence = TwoPoolEvidence(context, 3, screening=Screening(context, POOL, 2))
         evidence.record_screening(row)
-        verdict, events = evidence.verdict(row), store.events(session.id, kind=SCREENED)
+        verdict, events = verdict_columns(evidence, row), store.events(session.id, kind=SCREENED)
         numbers = [evidence.noise().sigma, *evidence.scores(evidence.incumbent())]
         numbers += [verdict[name] for name in ("p_gain", "delta") if verdict.get(name) is not None]
         numbers += [event.data[name] for event in events for name in ("gain", "p_gain")]
