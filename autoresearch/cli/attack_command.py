@@ -21,8 +21,8 @@ NOT_ATTACKED = "not attacked: no file that may change is Python, and there are n
 def attack(slots: str = SLOTS, wait: bool = WAIT, as_json: bool = JSON) -> None:
     """Attack the evaluator of this repository with versions that forge their number.
 
-    Measures the base and ten versions in cells, and writes nothing. Exit code 1 if an attack wins that the word for
-    what may be believed (docs/measuring.md) does not admit.
+    Measures the base and ten versions in cells, and writes nothing. Exit code 1 if an attack wins although what the
+    evaluator is called (`separate`, `in-process` or `reported`, docs/measuring.md) excludes it.
     """
     from autoresearch import config
     from autoresearch.cli.trial_steps import open_trials

@@ -25,7 +25,7 @@ def settle_edited(config: Config) -> Config:
         return config
     if len(config.edit) > 1 or not config.edit[0].endswith(".py") or "*" in config.edit[0] or config.create:
         several = "the built-in trial measures one Python file, and `edit` names others"
-        raise UsageError(f"{several}: set `run` and `metric` too, a command and its number (docs/guide.md)")
+        raise UsageError(f"{several}: set `run` and `metric` too, a command and its number (docs/measuring.md)")
     return config.model_copy(update={"train": config.edit[0]})
 
 
