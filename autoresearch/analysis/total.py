@@ -81,7 +81,7 @@ def measure_total(remeasurer: Remeasurer, pairs: int) -> Total:
     delta = metric.difference
     val = [delta(require(b.val_bpb), require(a.val_bpb)) for a, b in zip(before, after, strict=True)]
     holdout = [delta(require(b.holdout_bpb), require(a.holdout_bpb)) for a, b in zip(before, after, strict=True)]
-    minimum = _running_minimum(remeasurer)
+    minimum = running_minimum(remeasurer.ledger, remeasurer.session)
     return Total(base.n, final.n, pairs, interval(val, noise), interval(holdout, noise), minimum, minimum - fmean(val))
 
 
@@ -122,7 +122,9 @@ def seconds_of_pair(store: Ledger, session: Session) -> float:
     final = keeps[-1]
     trials = [trial for trial in store.trials(session.id, final.id) if trial.purpose != TRANSFER]
     durations = [trial.ended - trial.started for trial in trials if trial.ended]
-    if not durations or any(total.final == final.n for total in recorded_totals(store.events(session.id))):
+    if not durations or any(
+        total.final == final.n for total in recorded_totals(store.events(session.id, kind="total"))
+    ):
         return 0.0
     return 2 * max(durations)
 
@@ -152,9 +154,9 @@ def quantile(dof: float) -> float:
     return high
 
 
-def _running_minimum(remeasurer: Remeasurer) -> float:
+def running_minimum(ledger: Ledger, session: Session) -> float:
     """Return the best score minus the first of the base: the gain in a log of best scores."""
-    trials = judging(remeasurer.ledger.trials(remeasurer.session.id))
-    to_scale = remeasurer.session.metric.to_scale
-    scores = [to_scale(trial.val_bpb) for trial in trials if trial.val_bpb is not None]
+    suspects = {row.id for row in ledger.experiments(session.id, verdict="suspect")}  # whose scores are withdrawn
+    trials = [trial for trial in judging(ledger.trials(session.id)) if trial.experiment_id not in suspects]
+    scores = [session.metric.to_scale(trial.val_bpb) for trial in trials if trial.val_bpb is not None]
     return round(min(scores) - scores[0], 6)

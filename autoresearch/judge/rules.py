@@ -9,7 +9,7 @@ from statistics import fmean
 from autoresearch.judge.beliefs import Beliefs, p_gain, p_loss
 from autoresearch.judge.noise import Draw, Noise, WeightedModel, difference
 from autoresearch.judge.value import Estimate, gain_of_draws, value_of_certainty, value_of_keep
-from autoresearch.metric import RATE, VAL_BPB, Metric
+from autoresearch.metric import EXACT, RATE, VAL_BPB, Metric
 
 
 @dataclass(frozen=True)
@@ -192,8 +192,9 @@ class _Comparison:
         return self.decision(self.more_informative, "looks better")
 
     def decision(self, action: str, words: str) -> Decision:
-        sigmas = self.metric.sigmas(self.delta / self.noise.sigma)
-        reason = f"{words}: {self.metric.change(self.delta)} ({sigmas} sigma)"
+        reason = f"{words}: {self.metric.change(self.delta)}"
+        if self.metric.kind != EXACT:
+            reason += f" ({self.metric.sigmas(self.delta / self.noise.sigma)} sigma)"
         return Decision(action, reason, self.delta, self.p_gain)
 
 

@@ -15,7 +15,6 @@ from autoresearch.ledger.rows import (
     CONVERSATION,
     FILLER,
     POOLED,
-    STOPPED,
     TRANSFER,
     Experiment,
     Session,
@@ -46,6 +45,7 @@ KEYS = (
     *("lines_added", "lines_removed", "num_params", "params_added", "cost_usd", "program_hash", "started", "settled"),
     *("seconds", "simpler", "review", "error", "conversation", "pooled"),
 )
+WHOLE = ("ok", "suspect", "timeout")  # outcomes of trials that were not cut short
 NO_EXAMPLES = (*AFTERWARDS, FILLER)  # purposes of trials that do not show how long a candidate's take
 FORMULA = tuple("=+-@\uff1d\uff0b\uff0d\uff20")  # a spreadsheet runs a cell that begins so
 # large columns that no list shows
@@ -99,7 +99,7 @@ _STEPS = """
 
 _LASTED = f"""
     SELECT json_extract(result, '$.total_seconds') AS seconds FROM trials
-    WHERE session_id = :session AND ended IS NOT NULL AND outcome != '{STOPPED}' AND purpose NOT IN {NO_EXAMPLES}
+    WHERE session_id = :session AND outcome IN {WHOLE} AND purpose NOT IN {NO_EXAMPLES}
     ORDER BY id DESC LIMIT :count
 """
 

@@ -2,8 +2,8 @@
 
 import math
 import sqlite3
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 
 from autoresearch.ledger.rows import FILLER, FOUND_LATER, Session, Trial, decode
 from autoresearch.ledger.store import Ledger
@@ -55,9 +55,7 @@ _NUMBERED = """
     ) WHERE val_bpb IS NOT NULL
 """
 
-_DISCARDED_ON = """
-    SELECT id FROM experiments WHERE session_id = :session AND parent = :n AND verdict = 'discard' ORDER BY n
-"""
+_DISCARDS = "SELECT parent, id FROM experiments WHERE session_id = :session AND verdict = 'discard' ORDER BY n"
 
 
 def effects(ledger: Ledger, session_id: int) -> list[tuple[float, float]]:
@@ -68,9 +66,12 @@ def effects(ledger: Ledger, session_id: int) -> list[tuple[float, float]]:
     return [(row[0], row[1]) for row in ledger.query(_EFFECTS, session=session_id)]
 
 
-def discarded_on(ledger: Ledger, session_id: int, n: int) -> list[int]:
-    """Return the ids of the discarded experiments that were built on experiment `n`, in order."""
-    return [row[0] for row in ledger.query(_DISCARDED_ON, session=session_id, n=n)]
+def discards_by_parent(ledger: Ledger, session_id: int) -> Mapping[int, list[int]]:
+    """Return the ids of the discarded experiments by the number of the one on which they were built, in order."""
+    found = defaultdict[int, list[int]](list)
+    for parent, id in ledger.query(_DISCARDS, session=session_id):
+        found[parent].append(id)
+    return found
 
 
 def newest_sigma(ledger: Ledger, session: Session) -> float | None:

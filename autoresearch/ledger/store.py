@@ -190,6 +190,11 @@ class Ledger:
         where = f"WHERE session_id = ? AND n > ? {where} ORDER BY n"
         return self._rows(Experiment, where, session_id, after, *values, columns=SHORT_COLUMNS)
 
+    def newest_keep(self, session_id: int) -> Experiment | None:
+        """Return the newest settled keep, or the base while it is measured, without its text."""
+        where = "WHERE session_id = ? AND verdict = 'keep' AND (state = 'settled' OR n = 0) ORDER BY n DESC LIMIT 1"
+        return _first(self._rows(Experiment, where, session_id, columns=SHORT_COLUMNS))
+
     def experiment(self, session_id: int, n: int) -> Experiment | None:
         """Return one experiment by its number, with its text."""
         return _first(self._rows(Experiment, "WHERE session_id = ? AND n = ?", session_id, n))

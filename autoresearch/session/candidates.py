@@ -14,6 +14,7 @@ from autoresearch.errors import describe_failure, format_traceback, is_unexpecte
 from autoresearch.files import JsonObject
 from autoresearch.ledger import Experiment, find_merge
 from autoresearch.ledger.lesson_uses import LESSONS
+from autoresearch.ledger.rows import BRANCHES
 from autoresearch.session import describe
 from autoresearch.session.arms import ArmAway, NobodyAble
 from autoresearch.session.briefing import Briefing
@@ -132,19 +133,21 @@ class CandidateMaker:
         return replace(newer, openings=brief.openings) if n in {past.n for past in newer.history} else brief
 
     def rebase(self, old: Experiment) -> Experiment | None:
-        """Record a superseded change, made to the incumbent; None if they conflict."""
+        """Record a superseded change, made to the incumbent, or a branch as it is; None if they conflict."""
         context, evidence = self.context, self.evidence
         if (n := find_merge(context.ledger, context.row, old.n)) is not None:
             return context.experiment(n)
         incumbent = context.experiment(evidence.incumbent().n)
-        best, base = require(incumbent.text), require(context.experiment(evidence.rival(old).n).text)
+        best, columns = require(incumbent.text), describe.inherited_columns(old) | {"origin": old.n}
+        if old.mode in BRANCHES:  # it was admitted before
+            return self._record(require(old.text), best, None, [], columns | {"parent": old.parent})
+        base = require(context.experiment(evidence.rival(old).n).text)
         text = rebase_change(merge_texts, base, require(old.text), best)
         if text is None:
             return None
         refusal = self.proposer.refusal(Proposal(text, require(old.hypothesis)))
         trace = [{"kind": "merged", "text": f"experiment {old.n} onto {incumbent.n}"}]
-        columns = describe.inherited_columns(old) | {"origin": old.n, "parent": incumbent.n}
-        return self._record(text, best, refusal, trace, columns)
+        return self._record(text, best, refusal, trace, columns | {"parent": incumbent.n})
 
     def _record(
         self, text: str, parent: str, refusal: Refusal | None, trace: list[JsonObject], columns: Columns

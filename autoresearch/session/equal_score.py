@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 
 from autoresearch import judge
-from autoresearch.errors import require
 from autoresearch.ledger import Experiment, Trial
 from autoresearch.ledger.categories import EQUAL_SCORE
 from autoresearch.ledger.rows import LESS_CODE, SAME_AS, SAME_FUNCTION
@@ -24,7 +23,7 @@ def why_at_equal_score(
 
 def allowance_left(keeps: Iterable[Experiment]) -> float:
     """Return the loss in sigma that is left to keeps without a gain, after those of a session."""
-    losses = (max(row.delta or 0.0, 0.0) / require(row.sigma) for row in keeps if row.n > 0)
+    losses = (max(row.delta or 0.0, 0.0) / row.sigma for row in keeps if row.n > 0 and row.sigma)
     return judge.ALLOWANCE_SIGMA - sum(losses)
 
 

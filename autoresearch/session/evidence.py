@@ -55,8 +55,7 @@ class Evidence:
         return self.metric.kind == EXACT and self.context.row.judge != "greedy"
 
     def incumbent(self) -> Experiment:
-        kept = [row for row in self.keeps() if row.state == "settled" or row.n == 0]
-        return kept[-1] if kept else self.context.experiment(0)  # the base, while it is measured
+        return self.context.ledger.newest_keep(self.context.id) or self.context.experiment(0)
 
     def rival(self, experiment: Experiment) -> Experiment:
         """Return the version that an experiment has to beat: the incumbent for which it was made.
@@ -76,8 +75,13 @@ class Evidence:
         return incumbent
 
     def is_superseded(self, experiment: Experiment) -> bool:
-        """Return whether a newer incumbent has replaced an experiment's rival."""
-        return experiment.n > 0 and self.rival(experiment).n != self.incumbent().n
+        """Return whether a newer incumbent has replaced an experiment's rival.
+
+        Keeps are ordered by their numbers, so a branch with a lower one than the incumbent is replaced, too.
+        """
+        incumbent = self.incumbent().n
+        is_older_branch = experiment.mode in BRANCHES and experiment.n < incumbent
+        return experiment.n > 0 and (self.rival(experiment).n != incumbent or is_older_branch)
 
     def trial_index(self, experiment: Experiment) -> int:
         """Return the index of an experiment's next trial; lost trials do not count, nor fillers that still run."""
@@ -144,8 +148,11 @@ class Evidence:
             return "sentinel" if self._is_sentinel_due(experiment) else "screen"
         if self.broken_guard(experiment, P_DROPPED):
             return None
-        purpose = self._purpose_by_kind(experiment, self.decide(experiment))
-        return "rerun" if purpose == "sentinel" and self._fails_now(self.rival(experiment)) else purpose
+        decision = self.decide(experiment)
+        purpose = self._purpose_by_kind(experiment, decision)
+        if purpose == "sentinel" and self._fails_now(self.rival(experiment)):
+            return "rerun" if decision.action in NEXT_PURPOSE else None
+        return purpose
 
     def _purpose_by_kind(self, experiment: Experiment, decision: judge.Decision) -> str | None:
         """Return the purpose of the trial for which a decision asks."""
@@ -242,14 +249,11 @@ class Evidence:
 
     def repeats_screening(self, experiment: Experiment) -> bool:
         """Return whether a discard rests on one screening alone, which much slower cores may have spoiled."""
-        draws, rival, decide = (
-            self.draws_of(experiment),
-            self._fresh_draws(self.rival(experiment)),
-            self.rule(experiment),
-        )
-        discards = lambda draws: decide(draws).action == "discard"  # noqa: E731
-        is_repeated = self.context.row.judge != "greedy" and not self.is_exact
-        return is_repeated and may_be_spoiled(draws, rival, self.speed_effect, discards)
+        if self.context.row.judge == "greedy" or self.is_exact:
+            return False
+        draws, rival = self.draws_of(experiment), self._fresh_draws(self.rival(experiment))
+        discards = lambda draws: self.rule(experiment)(draws).action == "discard"  # noqa: E731
+        return may_be_spoiled(draws, rival, self.speed_effect, discards)
 
     def _needs_confirmation(self, experiment: Experiment) -> bool:
         """Return whether a near miss has become a gain without a re-run, with its larger audit, since then."""

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 
 from autoresearch import judge
 from autoresearch.ledger import Experiment
-from autoresearch.ledger.rows import FILLER, Trial
+from autoresearch.ledger.baselines import baseline
+from autoresearch.ledger.rows import BRANCHES, FILLER, Trial
 from autoresearch.measure.referee import Referee
 from autoresearch.session.context import SessionContext
 from autoresearch.session.crashes import NO_SCORE
@@ -88,7 +89,13 @@ class Fillers:
     def _of_incumbent(self, rows: Sequence[Experiment]) -> list[Experiment]:
         """Return the discards among settled experiments that were compared with the incumbent."""
         incumbent, lost = self.evidence.incumbent().n, [row for row in rows if row.verdict == "discard"]
-        return [row for row in lost if self.evidence.rival(row).n == incumbent and self.evidence.trials(row)]
+        same = [row for row in lost if self.evidence.rival(row).n == incumbent and self.evidence.trials(row)]
+        return [row for row in same if row.mode not in BRANCHES or self._was_judged_against(row, incumbent)]
+
+    def _was_judged_against(self, row: Experiment, incumbent: int) -> bool:
+        known = {each.n: each for each in self.context.ledger.experiments(self.context.id)}
+        found = baseline(row, known)
+        return found is not None and found.n == incumbent
 
     def _can_measure(self, row: Experiment) -> bool:
         """Return whether no trial of a version runs on another slot, and no filler of it has failed."""

@@ -2,28 +2,29 @@
 
 from dataclasses import replace
 
-from autoresearch import judge
 from autoresearch.analysis.draws import Draws
-from autoresearch.judge import ANCESTORS, Squares
+from autoresearch.judge import ANCESTORS, Incumbent, Squares
 from autoresearch.ledger import Experiment
-from autoresearch.ledger.scores import discarded_on
+from autoresearch.ledger.scores import discards_by_parent
 from autoresearch.session.context import SessionContext
 
 
-def read_incumbent(
-    context: SessionContext, row: Experiment, fresh: Draws, draws: Draws, spread: float, ancestors: int = ANCESTORS
-) -> judge.Incumbent:
-    """Return the draws of an incumbent, of what was discarded on it, and of the incumbent before it.
+def read_incumbent(context: SessionContext, row: Experiment, fresh: Draws, draws: Draws, spread: float) -> Incumbent:
+    """Return the draws of an incumbent, of what was discarded on it, and of the incumbents before it.
 
     `spread` is the standard deviation of a trial of the incumbent before it, in that of its own.
     """
-    candidates = [draws[id] for id in discarded_on(context.ledger, context.id, row.n) if id in draws]
-    selecting = [draw for draw in draws[row.id] if draw not in fresh.get(row.id, ())]
-    before = _incumbent_before(context, row) if ancestors else None
-    parent = None
-    if before is not None and before.id in draws:
-        parent = replace(read_incumbent(context, before, fresh, draws, 1.0, ancestors - 1), spread=spread)
-    return judge.Incumbent(fresh.get(row.id, ()), selecting, candidates, parent)
+    discards = discards_by_parent(context.ledger, context.id)
+
+    def read(row: Experiment, ancestors: int) -> Incumbent:
+        candidates = [draws[id] for id in discards.get(row.n, ()) if id in draws]
+        selecting = [draw for draw in draws[row.id] if draw not in fresh.get(row.id, ())]
+        before = _incumbent_before(context, row) if ancestors else None
+        parent = read(before, ancestors - 1) if before is not None and before.id in draws else None
+        return Incumbent(fresh.get(row.id, ()), selecting, candidates, parent)
+
+    found = read(row, ANCESTORS)
+    return replace(found, parent=found.parent and replace(found.parent, spread=spread))
 
 
 def read_lineage(context: SessionContext, row: Experiment, fresh: Draws, candidate: int | None) -> list[Squares]:
@@ -31,10 +32,10 @@ def read_lineage(context: SessionContext, row: Experiment, fresh: Draws, candida
 
     `candidate` is the id of an experiment that is compared with the last one.
     """
-    lineage = list[Squares]()
+    discards, lineage = discards_by_parent(context.ledger, context.id), list[Squares]()
     at: Experiment | None = row
     while at is not None:
-        ids = {at.id, *discarded_on(context.ledger, context.id, at.n)}
+        ids = {at.id, *discards.get(at.n, ())}
         if at is row and candidate is not None:
             ids.add(candidate)
         lineage.append(Squares.of([fresh.get(id, ()) for id in sorted(ids)]))

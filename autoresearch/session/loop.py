@@ -22,8 +22,8 @@ from autoresearch.measure.referee import Referee
 from autoresearch.session import describe
 from autoresearch.session.candidates import CandidateMaker
 from autoresearch.session.context import SessionContext
-from autoresearch.session.crashes import Crashes
-from autoresearch.session.evidence import NEXT_PURPOSE, Evidence
+from autoresearch.session.crashes import NO_SCORE, Crashes
+from autoresearch.session.evidence import Evidence
 from autoresearch.session.fillers import Fillers
 from autoresearch.session.maintenance import Maintenance
 from autoresearch.session.pipeline import Fill, Pipeline, run_on_slots
@@ -54,6 +54,7 @@ class SessionLoop:
     lessons: Lessons
     crashes: Crashes
     power: PowerReport | None = None
+    first: int = 0  # number of the first experiment that is taken up; unfinished ones before it wait
 
     def run(self) -> str:
         """Run until there is a reason to stop, and return it. Raises UserError."""
@@ -65,7 +66,7 @@ class SessionLoop:
             try:
                 reason = self.control.ending = self._search()
                 if reason not in RESUMABLE:  # settle what is ready or half measured, without another trial
-                    for experiment in self.context.ledger.unfinished_experiments(self.context.id):
+                    for experiment in self._unfinished():
                         self._finish(experiment, self.referees[0])
             finally:
                 self.pipeline.close()
@@ -74,7 +75,8 @@ class SessionLoop:
         return reason
 
     def _search(self) -> str:
-        unfinished = self.context.ledger.unfinished_experiments(self.context.id)
+        self._settle_decided()
+        unfinished = self._unfinished()
         base = unfinished.pop(0) if unfinished and unfinished[0].n == 0 else None
         is_power_known = self.power is None or self.power.announce()
         self.pipeline.start(unfinished, self._prepare)
@@ -87,6 +89,16 @@ class SessionLoop:
             self.power.announce()
         self.target.begin()
         return run_on_slots(self._serve, self.referees, self.control)
+
+    def _settle_decided(self) -> None:
+        """Keep or discard what was decided when an earlier run ended: others may be built on it."""
+        for experiment in self._unfinished():
+            if experiment.n > 0 and experiment.state == "decided":
+                self._finish(experiment, self.referees[0])
+
+    def _unfinished(self) -> list[Experiment]:
+        rows = self.context.ledger.unfinished_experiments(self.context.id)
+        return [row for row in rows if row.n >= self.first]
 
     def _serve(self, referee: Referee) -> str:
         """Run experiments on one slot until there is a reason to stop."""
@@ -201,7 +213,7 @@ class SessionLoop:
         while (purpose := self.evidence.next_purpose(experiment)) is not None:
             if self.control.is_interrupted():
                 raise Interrupted
-            if self.control.ending or (purpose in NEXT_PURPOSE.values() and self.control.is_too_late()):
+            if self.control.ending or (purpose != "base" and self.control.is_too_late()):
                 break
             if not self._runs_here(experiment, purpose, referee):
                 return experiment
@@ -216,7 +228,9 @@ class SessionLoop:
 
     def _decide(self, experiment: Experiment) -> Experiment:
         if experiment.verdict is None:
-            experiment = self.context.advance(experiment, "measured", **verdict_columns(self.evidence, experiment))
+            experiment = self.context.advance(
+                experiment, "measured", **NO_SCORE | verdict_columns(self.evidence, experiment)
+            )
         return self.context.advance(experiment, "decided")
 
     def _settle(self, experiment: Experiment) -> Experiment:

@@ -163,7 +163,8 @@ def take_out(
         if demoted := demote_suspects(context):  # `proposal` was derived from another incumbent
             raise UserError(f"experiments {', '.join(map(str, demoted))} were found suspect: see `autoresearch log`")
         limits = Limits(max_experiments=count + 1)
-        assemble(context, _loop_inputs(context, project, limits, FixedAgent(by, proposal))).run()
+        inputs = _loop_inputs(context, project, limits, FixedAgent(by, proposal))
+        assemble(context, replace(inputs, first=last + 1)).run()
     finally:
         ledger.abandon_open_trials(session.id)
         ledger.update_session(session.id, state=session.state, stop_reason=session.stop_reason)
@@ -198,6 +199,7 @@ class LoopInputs:
     arms: Sequence[Arm] = ()  # several researchers
     usd_per_hour: float = 0.0  # of the machine
     screen_pool: ScreenPool | None = None  # where candidates are screened, if not where they are kept
+    first: int = 0  # number of the first experiment that is taken up; unfinished ones before it wait
 
 
 def assemble(context: SessionContext, inputs: LoopInputs) -> SessionLoop:
@@ -235,6 +237,7 @@ def assemble(context: SessionContext, inputs: LoopInputs) -> SessionLoop:
         lessons=lessons,
         crashes=Crashes(context),
         power=power,
+        first=inputs.first,
     )
 
 

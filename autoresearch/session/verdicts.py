@@ -57,7 +57,8 @@ def _of_decision(evidence: Evidence, experiment: Experiment, decision: judge.Dec
     if unconfirmed:
         why = f"the session ended before it was confirmed: {decision.reason}"
         return {"verdict": "discard", "reason": why, "near_miss": is_near_miss(decision.p_gain)}
-    near = decision.action == "discard" and is_near_miss(decision.p_gain)
+    stands = not evidence.rival(experiment).found_later  # else the score that it missed was withdrawn
+    near = decision.action == "discard" and stands and is_near_miss(decision.p_gain)
     return {"verdict": decision.action, "reason": decision.reason, "near_miss": near}
 
 
