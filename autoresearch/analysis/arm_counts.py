@@ -7,13 +7,8 @@ from autoresearch.errors import UserError
 from autoresearch.judge.arm_comparison import ArmResults
 from autoresearch.ledger import ExperimentRow, Ledger, Session, experiment_rows
 from autoresearch.ledger.arm_names import arm_of_event, name_arms
+from autoresearch.ledger.arm_records import candidate_seconds
 from autoresearch.ledger.rows import Call
-
-# A trial of the incumbent beside a candidate is no cost of the incumbent's arm.
-_SECONDS = """
-    SELECT e.n, sum(ended - trials.started) AS seconds FROM trials JOIN experiments AS e ON e.id = experiment_id
-    WHERE trials.session_id = :session AND purpose IN ('screen', 'rerun') GROUP BY e.n
-"""
 
 
 @dataclass
@@ -41,7 +36,7 @@ def count_arms(store: Ledger, session: Session, rows: Sequence[ExperimentRow]) -
     """
     names = name_arms(rows)
     counts = {name: _Counts() for name in names.values()}
-    seconds = {row["n"]: row["seconds"] or 0.0 for row in store.query(_SECONDS, session=session.id)}
+    seconds = candidate_seconds(store, session)
     for row in rows:
         if row.n in names and row.verdict is not None and not row.unmeasured:
             _count(counts[names[row.n]], row, seconds.get(row.n, 0.0))

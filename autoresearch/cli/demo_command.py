@@ -92,7 +92,7 @@ def _count_pairs(left_s: float) -> int:
     from autoresearch.ledger import trial_seconds
 
     with open_ledger(None) as (store, session):
-        durations = trial_seconds(store, session, 20)
+        durations = trial_seconds(store, session)
     return PAIRS if 2 * PAIRS * TOTAL_FACTOR * sum(durations) / len(durations) < left_s + GRACE_S else FEWEST_PAIRS
 
 

@@ -8,7 +8,7 @@ from autoresearch.judge.curve_gap import Gap, LossCurve, curve_gap
 from autoresearch.judge.exact import decide_exact
 from autoresearch.judge.level import ANCESTORS, Incumbent
 from autoresearch.judge.limit_odds import Spread, p_above
-from autoresearch.judge.noise import MAX_EARLIER_DOF, Draw, Noise, difference, noise, p_below, p_below_zero, p_worse
+from autoresearch.judge.noise import MAX_EARLIER_DOF, Draw, Noise, difference, noise, p_below, p_below_zero
 from autoresearch.judge.pool_agreement import (
     AUDITED_SHARE,
     CORRELATIONS,
@@ -85,7 +85,6 @@ __all__ = [
     "p_below_zero",
     "p_better",
     "p_too_low",
-    "p_worse",
     "rate_noise",
     "recall",
     "rule_for",

@@ -163,15 +163,6 @@ def p_below(bound: float, scores: Sequence[float], draws: int, noise: Noise) -> 
     return p_below_zero(mean - bound, noise.sigma / math.sqrt(draws), noise.dof)
 
 
-def p_worse(ours: Sequence[Draw], theirs: Sequence[Draw], noise: Noise, bound: float) -> float:
-    """Return the probability that one version is worse than another by more than `bound`, by Student's t.
-
-    No prior is used: the question is of a limit on a side effect, and not of an idea.
-    """
-    found = [(each.weight, *difference(ours, theirs, each)) for each in noise.models]
-    return sum(weight * p_below_zero(bound - delta, error, noise.dof) for weight, delta, error in found)
-
-
 def p_below_zero(delta: float, standard_error: float, dof: float) -> float:
     """Return P(difference < 0) by Student's t, in Wallace's approximation (1959)."""
     t = -delta / standard_error

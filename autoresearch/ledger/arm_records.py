@@ -11,7 +11,7 @@ from autoresearch.ledger.store import Ledger
 Key = tuple[str | None, int]  # an arm, and the first experiment of a proposal
 
 # A trial of the incumbent beside a candidate is no cost of the incumbent's arm.
-_TRIALS = """
+_SECONDS = """
     SELECT n, sum(ended - trials.started) AS seconds FROM trials JOIN experiments AS e ON e.id = experiment_id
     WHERE trials.session_id = :session AND purpose IN ('screen', 'rerun') GROUP BY n
 """
@@ -31,6 +31,11 @@ class _Account:
     usd: float = 0.0
     is_pending: bool = False
     is_measured: bool = False
+
+
+def candidate_seconds(ledger: Ledger, session: Session) -> dict[int, float]:
+    """Return the seconds of the trials of each candidate, by its number."""
+    return {row["n"]: row["seconds"] or 0.0 for row in ledger.query(_SECONDS, session=session.id)}
 
 
 def arm_records(ledger: Ledger, session: Session, names: Sequence[str], usd_per_hour: float) -> list[ArmRecord]:
@@ -56,7 +61,7 @@ def arm_records(ledger: Ledger, session: Session, names: Sequence[str], usd_per_
 
 def _read_accounts(ledger: Ledger, session: Session) -> dict[Key, _Account]:
     rows = {row.n: row for row in ledger.experiments(session.id)}
-    seconds = {row["n"]: row["seconds"] or 0.0 for row in ledger.query(_TRIALS, session=session.id)}
+    seconds = candidate_seconds(ledger, session)
     accounts: dict[Key, _Account] = {}
     for row in rows.values():
         if row.arm is not None:

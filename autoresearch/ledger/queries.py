@@ -45,6 +45,7 @@ KEYS = (
     *("lines_added", "lines_removed", "num_params", "params_added", "cost_usd", "program_hash", "started", "settled"),
     *("seconds", "simpler", "review", "error", "conversation", "pooled"),
 )
+RECENT_TRIALS = 20  # that tell how long the next one takes
 WHOLE = ("ok", "suspect", "timeout")  # outcomes of trials that were not cut short
 NO_EXAMPLES = (*AFTERWARDS, FILLER)  # purposes of trials that do not show how long a candidate's take
 FORMULA = tuple("=+-@\uff1d\uff0b\uff0d\uff20")  # a spreadsheet runs a cell that begins so
@@ -206,9 +207,9 @@ def count_settled(ledger: Ledger, session: Session) -> int:
     return int(ledger.query(sql, session=session.id)[0][0])
 
 
-def trial_seconds(ledger: Ledger, session: Session, count: int) -> list[float]:
-    """Return the length of each of the last `count` whole trials, by the referee's monotonic clock."""
-    rows = ledger.query(_LASTED, session=session.id, count=count)
+def trial_seconds(ledger: Ledger, session: Session) -> list[float]:
+    """Return the length of each of the last whole trials, by the referee's monotonic clock."""
+    rows = ledger.query(_LASTED, session=session.id, count=RECENT_TRIALS)
     return [float(row["seconds"] or 0.0) for row in rows]
 
 
@@ -218,9 +219,9 @@ def trained_steps(ledger: Ledger, session: Session, after: int = -1) -> dict[int
     return {row["n"]: steps for row in found if (steps := plausible(row["steps"])) is not None}
 
 
-def pace_of_work(ledger: Ledger, session: Session, trials: int, proposals: int) -> PaceOfWork:
-    """Return the means of the last `trials` trials and of the last `proposals` conversations."""
-    times = ledger.query(_PACE, session=session.id, trials=trials)[0]
+def pace_of_work(ledger: Ledger, session: Session, proposals: int) -> PaceOfWork:
+    """Return the means of the last trials and of the last `proposals` conversations."""
+    times = ledger.query(_PACE, session=session.id, trials=RECENT_TRIALS)[0]
     latency = ledger.query(_LATENCY, session=session.id, proposals=proposals)[0]
     return PaceOfWork(times["trial"], latency["seconds"])
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from autoresearch.ledger.queries import PaceOfWork, pace_of_work
 from autoresearch.session.context import SessionContext
 
-RECENT_TRIALS = 20
 RECENT_PROPOSALS = 5
 ASSUMED_LATENCY_S = 60.0  # of a model, until it has been measured
 MIN_AHEAD_OF_SLOW = 2  # candidates for each slot, where a conversation takes longer than a trial
@@ -38,7 +37,7 @@ class Lookahead:
         return min(max(self.ahead() - ready + used - 1, 1), self.proposals)
 
     def _pace(self) -> PaceOfWork:
-        return pace_of_work(self.context.ledger, self.context.row, RECENT_TRIALS, RECENT_PROPOSALS)
+        return pace_of_work(self.context.ledger, self.context.row, RECENT_PROPOSALS)
 
     def _used_meanwhile(self, trial: float | None, seconds: float) -> int:
         """Return how many candidates the slots take on in so many seconds if each needs one trial, as most do."""

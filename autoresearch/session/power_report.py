@@ -17,12 +17,10 @@ from autoresearch.setup.forecast import RERUNS, Forecast
 from autoresearch.setup.project import Project
 from autoresearch.setup.session_power import SessionPower, expect_experiments, find_power
 
-RECENT_TRIALS = 20  # whose mean tells how long trials take
-
 
 def expect_of_command(context: SessionContext, replicates: int, hours: float) -> Forecast | None:
     """Return the forecast for so many hours of one slot by the trials of this session; None before the first."""
-    seconds = trial_seconds(context.ledger, context.row, RECENT_TRIALS)
+    seconds = trial_seconds(context.ledger, context.row)
     return Forecast(hours, fmean(seconds), 0.0, replicates, RERUNS, measured=True) if seconds else None
 
 

@@ -12,7 +12,6 @@ from autoresearch.report.format import price_later
 from autoresearch.session.context import SessionContext
 
 ESTIMATE_AFTER_EXPERIMENTS = 3  # enough for an estimate of the cost
-RECENT_TRIALS = 20  # that say how long the next one takes
 RESUMABLE = ("interrupted", "stopped", "error")  # reasons after which the next `run` continues the session
 POLL_S = 1.0  # between two looks for messages while paused
 
@@ -113,7 +112,7 @@ class SessionControl:
             context.emit("cost", n, words)
 
     def _trial_seconds(self) -> list[float]:
-        return trial_seconds(self.context.ledger, self.context.row, RECENT_TRIALS)
+        return trial_seconds(self.context.ledger, self.context.row)
 
     def _is_paused(self) -> bool:
         """Take the user's messages to pause and to go on; the latest counts."""

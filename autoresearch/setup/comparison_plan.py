@@ -10,8 +10,6 @@ from autoresearch.judge.arm_comparison import POWER, RATE_PRIOR, SETTLED, ArmRes
 from autoresearch.ledger import Ledger, Session, trial_seconds
 from autoresearch.setup.forecast import RERUNS, Forecast
 
-RECENT_TRIALS = 20  # whose mean tells how long trials take
-
 
 @dataclass(frozen=True)
 class ComparisonPlan:
@@ -45,7 +43,7 @@ def plan_comparison(
 
     Raises UserError before the first whole trial.
     """
-    seconds = trial_seconds(store, session, RECENT_TRIALS)
+    seconds = trial_seconds(store, session)
     if not seconds:
         raise UserError(f"session {session.tag} has no whole trial yet, so the length of one is not known")
     forecast = Forecast(hours * slots, fmean(seconds), 0.0, replicates, RERUNS, measured=True)

@@ -78,14 +78,6 @@ def test_a_rate_needs_more_than_a_task_or_two() -> None:
     rate_decision(gained=0, lost=8, action="discard")
 
 
-def test_a_version_is_worse_by_more_than_a_bound_with_a_probability() -> None:
-    base, slow = draws(1.0, 1.01, 0.99), draws(1.1, 1.11, 1.09)
-    noise = judge.noise([base, slow])
-    assert judge.p_worse(slow, base, noise, 0.05) > 0.95
-    assert judge.p_worse(slow, base, noise, 0.15) < 0.05
-    assert judge.p_worse(slow, base, noise, 0.1) == pytest.approx(0.5)
-
-
 def test_a_reason_has_the_sign_of_the_number() -> None:
     noise = judge.noise([draws(-0.5, -0.51, -0.49)])
     decision = judge.decide("default", draws(-0.9, -0.9), draws(-0.5, -0.51, -0.49), noise, metric=SOLVED)
