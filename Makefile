@@ -12,7 +12,7 @@ export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 .PHONY: run demo test test-slow lint check clean
 
 run: $(VENV)/.ready
-	$(if $(SOURCE),AUTORESEARCH_SOURCE='$(SOURCE)') $(VENV)/bin/autoresearch run $(if $(HOURS),--hours $(HOURS),--minutes 11)
+	$(if $(SOURCE),AUTORESEARCH_SOURCE='$(SOURCE)') $(VENV)/bin/autoresearch run $(if $(HOURS),--hours $(HOURS),--minutes 15)
 
 demo: $(VENV)/.ready
 	$(VENV)/bin/autoresearch demo

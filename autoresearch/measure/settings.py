@@ -21,7 +21,7 @@ FREE_SHARE = 0.1  # and a share of the budget
 FREE_SETUP_S = 30.0  # that share of a long budget is no more for setup
 ANSWER_FACTOR = 2.0  # answering, in multiples of what the version's own batch before the text promised
 ANSWER_SHARE = 0.02  # and a share of the budget, against the jitter of short measurements
-JITTER_S = 0.1  # of a short budget it is more
+JITTER_S = 0.3  # of a short budget it is more
 ANSWER_BASE_FACTOR = 6.0  # answering, in multiples of the base's, or FREE_SHARE of the budget if that is more
 CONFIRM, SCREEN = "confirm", "screen"  # the pools of a session that has two
 

@@ -141,13 +141,13 @@ def test_work_that_is_hidden_in_one_batch_stands_out(bigram: str, cpu: Settings,
             if len(calls) == 2:
                 {SPIN.format(0.03)}
             if len(calls) == 3:
-                {SPIN.format(0.2)}
+                {SPIN.format(0.6)}
             return state["logits"][tokens]
         return model
     """
     result = measure(with_load(bigram, body), cpu, bytes_data)
     assert result.outcome == "timeout", result.reason + result.log
-    uneven, long = "claim cell: answering: some batches took 0.2", "claim cell: answering took over 0.1"
+    uneven, long = "claim cell: answering: some batches took 0.", "claim cell: answering took over 0.3"
     assert result.reason.startswith((uneven, long)), "on a busy machine the limit of all batches may come first"
 
 
