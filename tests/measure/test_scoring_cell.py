@@ -154,7 +154,7 @@ def test_work_that_is_hidden_in_one_batch_stands_out(bigram: str, cpu: Settings,
 def test_a_slow_batch_before_the_text_buys_at_most_six_times_the_base() -> None:
     plan = TrialPlan(base=Overhead(answer=1.0))
     assert plan.answer_limit(BUDGET, batch=100.0, batches=10) == Budget(ANSWER_BASE_FACTOR * 1.0, "cpu")
-    assert plan.answer_limit(BUDGET, batch=0.1, batches=10).amount == pytest.approx(2.0 + JITTER_S)
+    assert plan.answer_limit(BUDGET, batch=0.1, batches=10).amount == pytest.approx(3.0 + JITTER_S)
 
 
 def test_until_the_base_is_measured_the_limits_are_wide() -> None:
