@@ -1,9 +1,11 @@
 """The phases of a scoring cell: what each may do, and how long it may take."""
 
+import os
 import textwrap
 import time
 
 import pytest
+from support.cells import wait
 
 from autoresearch.data.dataset import Dataset
 from autoresearch.measure.cell_process import FreshCells
@@ -11,6 +13,7 @@ from autoresearch.measure.clock import Budget
 from autoresearch.measure.referee import CellReferee
 from autoresearch.measure.result import Overhead, Progress, Result
 from autoresearch.measure.settings import ANSWER_BASE_FACTOR, JITTER_S, Settings, TrialPlan
+from autoresearch.sandbox.cpu_time import seconds_below
 
 BUDGET = Budget(0.5, "cpu")
 SPIN = "[0 for _ in iter(lambda end={} + time.process_time(): time.process_time() < end, False)]"  # CPU-seconds
@@ -173,16 +176,17 @@ def test_setup_is_charged_in_the_unit_of_the_budget(bigram: str, cpu: Settings, 
 
 
 class SlowCells(FreshCells):
-    """Cells that are started ahead and need some time."""
+    """Cells that are started ahead, and are ready when others have computed for 0.3 CPU-seconds."""
 
     def wait_until_ready(self) -> None:
-        time.sleep(0.5)
+        began = seconds_below(os.getpid())
+        wait(lambda: seconds_below(os.getpid()) > began + 0.3)
 
 
 def test_what_threads_compute_while_other_cells_get_ready_is_charged(
     bigram: str, cpu: Settings, bytes_data: Dataset
 ) -> None:
-    spin = f"threading.Thread(target=lambda: {SPIN.format(0.3)}).start()"
+    spin = f"threading.Thread(target=lambda: {SPIN.format(0.5)}).start()"
     source = "import threading, time\n" + bigram.replace("trial.start()", f"{spin}\n    trial.start()")
     result = CellReferee(cpu, bytes_data, SlowCells()).measure(source, 1, TrialPlan(base=BASE))
     assert result.spent["setup"] > 0.25
