@@ -104,20 +104,21 @@ class CommandReferee:
             reading = spec.read(result.log, outputs[found] if found else None, cell.seconds)
             self._read_guards(result.log, scoring)
         else:
-            reading = self._score(spec.score, folder / "score", scoring, reads_guards=True)
+            reading = self._score("score", spec.score, folder, scoring)
         reading.check_tasks(plan.tasks)
         result.val_bpb, result.resolution, result.tasks = reading.value, reading.resolution, dict(reading.tasks)
         if plan.checks_guards(result.val_bpb):
             self._run_guards(folder, scoring)
         if spec.holdout is not None and plan.wants_holdout(result.val_bpb):
-            result.holdout_bpb = self._score(spec.holdout, folder / "holdout", scoring).value
+            result.holdout_bpb = self._score("holdout", spec.holdout, folder, scoring).value
         result.outcome, result.score_seconds = "ok", time.monotonic() - began - result.train_seconds
 
-    def _score(self, step: Step, folder: Path, scoring: _Scoring, reads_guards: bool = False) -> MeasuredNumber:
-        """Return the number that a command finds in the outputs. Raises NoNumberError.
+    def _score(self, name: str, step: Step, top: Path, scoring: _Scoring) -> MeasuredNumber:
+        """Return the number that `score` or `holdout` finds in the outputs. Raises NoNumberError.
 
         What it printed is not kept, and in no reason: an agent could have it print private answers.
         """
+        folder = top / name
         tree, given = self._lay_out(folder, scoring.source, scores=True), scoring.write_outputs(folder)
         own, result = Result(), scoring.result
         try:
@@ -125,9 +126,9 @@ class CommandReferee:
                 rows = self._spec.rows
                 reading = self._spec.read(own.log, _read_output(cell, rows) if rows else None, cell.seconds)
         except NoNumberError as error:
-            raise NoNumberError(error.outcome, f"the outputs could not be scored ({error.outcome})") from None
+            raise NoNumberError(error.outcome, f"`{name}` could not score the outputs ({error.outcome})") from None
         result.weaknesses += [each for each in own.weaknesses if each not in result.weaknesses]
-        if reads_guards:
+        if step is self._spec.score:
             self._read_guards(own.log, scoring)
         return reading
 

@@ -95,7 +95,7 @@ class CellReferee(Harness):
             cost = plan.speed_cost(result.conditions)
             _record_score(evaluator.score("val", plan.loses_above and plan.loses_above + cost), result)
             if result.val_bpb is not None and plan.wants_holdout(result.val_bpb - cost):
-                _record_holdout(evaluator.score("holdout"), result)
+                _score_holdout(evaluator, result)
         except EvaluationError as error:
             result.outcome, result.val_bpb, result.reason = error.outcome, None, str(error)
         finally:
@@ -138,7 +138,12 @@ def _record_score(score: Score, result: Result) -> None:
     result.outcome, result.val_bpb = "ok", score.bpb
 
 
-def _record_holdout(score: Score, result: Result) -> None:
+def _score_holdout(evaluator: Evaluator, result: Result) -> None:
+    """Record the score on the holdout. Raises EvaluationError, CellError."""
+    try:
+        score = evaluator.score("holdout")
+    except EvaluationError as error:
+        raise EvaluationError(f"holdout {error.stage}", error.error, error.outcome) from None
     suspicion = score.audit.suspicion if score.audit is not None else None
     if suspicion is None:
         result.holdout_bpb = score.bpb

@@ -69,7 +69,7 @@ class TrialRunner:
         trial = context.ledger.start_trial(context.id, experiment.id, purpose, seed, require(experiment.blob))
         context.emit("trial", experiment.n, purpose, seed=seed)
         try:
-            plan = self._plan(experiment, purpose, referee, self._is_human(purpose, k), is_unwanted)
+            plan = self._plan(experiment, purpose, referee, k, is_unwanted)
             if purpose == "screen" and (curve := self.early_stop.watch(experiment, seed)) is not None:
                 plan = replace(plan, find_behind=curve.find_behind, runs_on=self.early_stop.is_check())
             with context.lock.released():
@@ -97,6 +97,10 @@ class TrialRunner:
     def _is_human(self, purpose: str, k: int) -> bool:
         """Return whether a trial is the first one of the human's own code, whose compile cache others may use."""
         return purpose == "base" and k == 0 and self.context.row.from_tag is None
+
+    def _tries_holdout(self, purpose: str, k: int) -> bool:
+        """Return whether a trial runs the `holdout` of the user's only to show that it works: the base's first."""
+        return purpose == "base" and k == 0 and bool(self.context.row.settings.get("holdout"))
 
     def _record(self, experiment: Experiment, k: int, trial: Trial, referee: Referee, result: Result) -> None:
         """Write the files of trial `k` of an experiment, and end it in the ledger."""
@@ -165,17 +169,19 @@ class TrialRunner:
         experiment: Experiment,
         purpose: str,
         referee: Referee,
-        keep_caches: bool,
+        k: int,
         is_unwanted: Callable[[], bool],
     ) -> TrialPlan:
-        """Return what is asked of a trial. How long a filler takes must not depend on its score."""
+        """Return what is asked of trial `k`. How long a filler takes must not depend on its score."""
         hopeless = self.evidence.hopeless_above(experiment) if purpose == "screen" else None
         effect, metric = self.evidence.speed_effect, self.evidence.metric
         passed = has_passed(self.evidence.trials(experiment))
 
-        def may_keep(val_bpb: float) -> bool:
+        def wants_holdout(val_bpb: float) -> bool:
             with self.context.lock:
-                return purpose == "rerun" and self.evidence.may_keep(experiment, val_bpb)
+                return self._tries_holdout(purpose, k) or (
+                    purpose == "rerun" and self.evidence.may_keep(experiment, val_bpb)
+                )
 
         def watch(progress: Progress) -> None:
             found = replace(progress, gpu=referee.settings.gpu)
@@ -183,11 +189,11 @@ class TrialRunner:
 
         return TrialPlan(
             loses_above=hopeless,
-            wants_holdout=may_keep,
+            wants_holdout=wants_holdout,
             checks_guards=lambda score: not passed and (hopeless is None or metric.to_scale(score) <= hopeless),
             audit_factor=KEEP_AUDIT_FACTOR if purpose == "rerun" else 1,
             incumbent_losses=None if purpose in ELSEWHERE else self._rival_losses(experiment),
-            keep_caches=keep_caches,
+            keep_caches=self._is_human(purpose, k),
             watch=watch,
             is_unwanted=is_unwanted,
             base=None if purpose in ELSEWHERE else self.evidence.base_overhead(experiment.n),

@@ -150,7 +150,7 @@ def test_the_score_comes_from_another_cell_without_the_version() -> None:
 
 def test_what_the_scorer_prints_is_in_no_reason() -> None:
     result = scored('echo 3 > "$2/o.txt"', "cat answers.txt >&2; exit 1")
-    assert (result.outcome, result.reason) == ("crash", "the outputs could not be scored (crash)")
+    assert (result.outcome, result.reason) == ("crash", "`score` could not score the outputs (crash)")
     assert "42" not in result.log + result.reason
 
 
@@ -161,6 +161,14 @@ def test_the_holdout_is_measured_only_where_it_is_wanted() -> None:
     assert (without.val_bpb, without.holdout_bpb) == (3.0, None)
     wanted = scored(write, scorer, TrialPlan(wants_holdout=lambda score: score < 4), holdout=holdout)
     assert (wanted.val_bpb, wanted.holdout_bpb) == (3.0, 13.0)
+
+
+def test_a_holdout_that_fails_is_named() -> None:
+    broken = Step(("sh", "-c", "cat answers.txt; exit 1"), 20.0, {})
+    plan = TrialPlan(wants_holdout=lambda score: True)
+    result = scored('echo 3 > "$2/o.txt"', 'echo "loss: $(cat $1/o.txt)"', plan, holdout=broken)
+    assert (result.outcome, result.val_bpb, result.holdout_bpb) == ("crash", None, None)
+    assert result.reason == "`holdout` could not score the outputs (crash)"
 
 
 def test_a_trial_that_is_not_wanted_any_more_ends() -> None:

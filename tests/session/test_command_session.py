@@ -189,3 +189,17 @@ def test_a_separate_score_with_private_answers(
     total = json.loads(capfd.readouterr().out)
     assert total["val"]["mean"] == pytest.approx(-0.82, abs=0.01)
     assert total["holdout"]["mean"] == pytest.approx(-0.85, abs=0.01)
+
+
+def test_a_broken_holdout_fails_at_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("AUTORESEARCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("AUTORESEARCH_TAG", "t")
+    root = make_separate(tmp_path / "repository")
+    settings = root / "autoresearch.yaml"
+    settings.write_text(settings.read_text().replace("{in} data/sealed.json", "{in} data/seeled.json"))
+    monkeypatch.chdir(root)
+    assert run(monkeypatch, write_script(tmp_path / "script", {"01-better": BETTER})) == 1
+    assert "`holdout` could not score the outputs (crash)" in capfd.readouterr().err
+    assert log(monkeypatch, capfd).keys() == {0}
